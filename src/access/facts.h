@@ -1,0 +1,25 @@
+/*
+ * facts -- what the front says about a reader when it hands the session over
+ *
+ * From:     access/login, through role/login and role/keeper (word SESSION)
+ * To:       access/imap, access/pop3
+ *
+ * All strings and views are the giver's; imap_open() and pop3_open() copy
+ * what they keep.
+ */
+#ifndef ACCESS_FACTS_H
+#define ACCESS_FACTS_H
+
+#include "channel/peer.h"
+
+struct access_facts {
+	const char  *user;        /* "jack@example.com"                             */
+	uint64_t     account;
+	const char  *session;     /* the id that stands in every line of the log    */
+	const char  *tag;         /* IMAP: of LOGIN or AUTHENTICATE, still unanswered */
+	struct peer  peer, here;
+	bool         tls;
+	struct bytes unread;      /* what the client sent behind its last command   */
+};
+
+#endif

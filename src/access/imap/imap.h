@@ -1,0 +1,113 @@
+/*
+ * imap -- IMAP4rev1 once we know who reads (rfc3501, with the extensions of
+ * the CAPABILITY line in imap/capability.c)
+ *
+ * From:     role/keeper, which got the descriptor from a login
+ * To:       store, where the mailboxes are
+ * Touches:  the descriptor it was given; the store's accounts
+ *
+ * imap_service_open()   one for each keeper: what all sessions share.  `store`
+ *                       is borrowed.  The config is copied.
+ * imap_service_config() settings are new; sessions go on with them.
+ * imap_service_close()  says BYE to every session and ends them all; `over` is
+ *                       called for each.
+ * imap_open()           owns `fd` (non-blocking, plain text: TLS ends in the login)
+ *                       and says the tagged OK of LOGIN or AUTHENTICATE with the
+ *                       capabilities, then reads commands, beginning with
+ *                       facts->unread.  `ticket` is given back to `over`.  When the
+ *                       account cannot be opened the answer is NO [UNAVAILABLE]
+ *                       and BYE, and `over` comes as always.
+ * imap_service_kick()   ends the sessions of one account (0: of all) with BYE and
+ *                       these words; returns how many.
+ * imap_service_count()  sessions alive.
+ *
+ * A session takes turns with the others: a command does some milliseconds of
+ * work, then waits for the next turn of the loop; output beyond 256 KiB
+ * waits for the client.  Nothing is answered OK that store_barrier() has not
+ * made durable.
+ *
+ * What a session needs from the house is struct imap_needs.  Every callback
+ * given in a need is called at most as often as said, never from within the
+ * need's own call, and never after the thing was dropped.
+ */
+#ifndef ACCESS_IMAP_IMAP_H
+#define ACCESS_IMAP_IMAP_H
+
+#include "access/facts.h"
+#include "base/setting.h"
+#include "channel/loop.h"
+#include "message/search.h"
+#include "store/store.h"
+
+/* ---- a letter that comes by APPEND ---------------------------------------- */
+struct imap_append;                   /* the house's own                         */
+struct imap_appended {
+	uint64_t            letter;
+	struct letter_place place;
+	int64_t             sent_date;  /* the digest's                            */
+};
+struct imap_append_events {
+	/* After append_add() said "enough for now": there is room again. */
+	void (*room)(void *who);
+	/* Once, after append_end(): `why` 0 and the letter is durable in the log
+	   (content, envelope with ENVELOPE_APPENDED, digest); or errno. The append is gone. */
+	void (*done)(void *who, int why, const struct imap_appended *);
+};
+
+/* ---- does this letter say that? -------------------------------------------- */
+struct imap_seek;                     /* the house's own: one open question      */
+struct imap_question {
+	enum search_where where;
+	struct bytes      field;      /* for SEARCH_HEADER                        */
+	struct bytes      needle;     /* UTF-8                                    */
+	int               fd;         /* borrowed during the call: dup it or send it */
+	uint64_t          at, len;    /* the letter's content in it               */
+};
+
+struct imap_needs {
+	/* A literal of `size` bytes begins.  NULL with errno when the house cannot
+	   take it now (ENOSPC, EFBIG, EAGAIN). */
+	struct imap_append *(*append_begin)(void *ctx, const struct access_facts *, uint64_t size,
+	                                    const struct imap_append_events *, void *who);
+	/* Takes all of the bytes; false: they were taken but wait for `room` before more. */
+	bool (*append_add)(struct imap_append *, struct bytes);
+	/* All bytes were given (exactly `size`): verifier, envelope, sync, then `done`. */
+	void (*append_end)(struct imap_append *);
+	/* Instead of or after append_end(): forget it; no callback comes any more. */
+	void (*append_drop)(struct imap_append *);
+
+	/* A verifier reads the letter.  `found` comes once: why 0 and the answer, or errno. */
+	struct imap_seek *(*seek)(void *ctx, const struct imap_question *,
+	                          void (*found)(void *who, int why, bool says), void *who);
+	void (*seek_drop)(struct imap_seek *);
+
+	/* The session has ended, its descriptor is closed (or will be when the last
+	   bytes are out) and `struct imap` is gone. */
+	void (*over)(void *ctx, uint32_t ticket, uint64_t account);
+};
+
+struct imap_settings {                 /* rows imap_*                             */
+	int64_t autologout_ms;         /* imap_autologout                         */
+	int64_t idle_notify_ms;        /* imap_idle_notify_interval               */
+	int64_t line_most;             /* imap_max_line_length                    */
+	int64_t literal_most;          /* imap_literal_limit                      */
+	int64_t errors_most;           /* imap_error_limit                        */
+};
+extern const struct setting_table imap_setting_table;
+
+struct imap_config {
+	struct imap_settings rows;
+	uint64_t    message_size_limit;/* of APPEND, bytes; 0: none               */
+	const char *version;           /* for ID                                  */
+};
+
+struct imap_service;
+struct imap_service *imap_service_open(struct loop *, struct store *, const struct imap_config *,
+                                       const struct imap_needs *, void *ctx);
+void   imap_service_config(struct imap_service *, const struct imap_config *);
+void   imap_service_close(struct imap_service **);
+size_t imap_service_kick(struct imap_service *, uint64_t account, const char *words);
+size_t imap_service_count(const struct imap_service *);
+void   imap_open(struct imap_service *, int fd, const struct access_facts *, uint32_t ticket);
+
+#endif
