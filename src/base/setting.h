@@ -1,0 +1,81 @@
+/*
+ * setting -- main.cf: the grammar, and settings as rows
+ *
+ * Grammar (docs and main.cf(5)):  name = value ; a line that begins with
+ * blank continues the one before; # begins a comment line; $name, ${name},
+ * ${name?text}, ${name:text}, ${name?{text}:{text}} expand and $$ is a dollar;
+ * the last of two wins, with a warning that names both lines.
+ * `service/name = value` (e.g. submission/smtpd_tls_security_level) holds for
+ * one listener only, and $name in its values means that listener's name too.
+ * A $name that neither the file nor any row knows stays as it is written: the
+ * delivery may know it ($user, $home, $extension).
+ *
+ * settings_read()  parses a text (`file` is for messages).  Complaints are
+ *      appended to *errors and *warnings, each "main.cf:12: ..." and a newline,
+ *      saying what is wrong and what would be right.  Returns NULL when there
+ *      were errors of grammar.  The settings own copies of everything.
+ * settings_fill()  fills a struct from rows: every row's standard, or the
+ *      file's value (with `listener`, that listener's override first).
+ *      Bad values are complained of with file:line and the right form; false then.
+ *      What is filled in lives as long as the settings.
+ * settings_unknown() complains of every name, set or asked for by $name, that no
+ *      row of any of the tables knows, with the nearest known name as advice;
+ *      true when there was one.  A name set for use as $name is no complaint.
+ * settings_value() raw (expanded) value, or the row's standard, NULL if unknown.
+ *
+ * A row:  { "message_size_limit", SETTING_SIZE, AT(struct, field), "50M", "Largest ..." }
+ * kinds:  BOOL yes|no; NUMBER; SIZE with K M G; TIME in seconds with ms s m h d w
+ *         (stored as milliseconds in int64_t); WORD; TEXT; LIST (of words by
+ *         comma and blank; {a, b} is one word); CHOICE: one of the words in
+ *         `choices` ("may,encrypt"; ",may" lets it be empty).
+ */
+#ifndef BASE_SETTING_H
+#define BASE_SETTING_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+
+enum setting_kind {
+	SETTING_BOOL,      /* bool                                     */
+	SETTING_NUMBER,    /* int64_t                                  */
+	SETTING_SIZE,      /* int64_t, bytes                           */
+	SETTING_TIME,      /* int64_t, milliseconds                    */
+	SETTING_WORD,      /* const char *, no blanks, "" when empty   */
+	SETTING_TEXT,      /* const char *, as it stands               */
+	SETTING_LIST,      /* struct setting_list                      */
+	SETTING_CHOICE,    /* int, index into choices                  */
+};
+
+struct setting_list { const char *const *item; size_t count; };
+
+struct setting {
+	const char       *name;
+	enum setting_kind kind;
+	size_t            where;      /* offsetof in the struct to fill          */
+	const char       *standard;   /* the default, in the grammar of the file; may use $name */
+	const char       *about;      /* one sentence for main.cf(5)             */
+	const char       *choices;    /* for CHOICE: words by comma              */
+	int64_t           least, most;/* as stored; most below least: no upper end; both 0: from 0 up */
+	const char       *since;      /* version, "0.1"                          */
+};
+struct setting_table { const char *about; const struct setting *row; size_t count; };
+
+struct settings;
+struct settings *settings_read(struct bytes text, const char *file,
+                               struct buffer *errors, struct buffer *warnings);
+void settings_close(struct settings **);
+/* Every table of the house, for $name of a default and for unknown names. */
+void settings_tables(struct settings *, const struct setting_table *, size_t count);
+bool settings_fill(struct settings *, const struct setting_table *,
+                   const char *listener, void *into, struct buffer *errors);
+bool settings_unknown(struct settings *, struct buffer *warnings);
+const char *settings_value(struct settings *, const char *name);
+/* Names set in the file, in its order, for `config show -n`: false at the end. */
+struct setting_entry { const char *name, *value; int line; };
+bool settings_entry(const struct settings *, size_t index, struct setting_entry *);
+/* The text of the file with name set to value: in place where the last one
+   stood, comments and order kept, appended if absent.  A value of NULL takes
+   the name out.  Appends to *out. */
+void settings_edit(struct bytes text, const char *name, const char *value, struct buffer *out);
+
+#endif
