@@ -1,0 +1,67 @@
+/*
+ * house -- what a role finds when it comes to work
+ *
+ * main() of every role but the postmaster is house_live(): it hears the postmaster on
+ * descriptor 3, gathers settings, resources and links, calls the role's card, closes the
+ * cage at GO, and goes round the loop until STOP.
+ *
+ * A role's file (role/clerk.c) is a card and the functions it names.  Links to peers come and go: when
+ * a peer dies `lost` is called; its successor comes through `peer`.  house_link() is NULL in between.
+ */
+#ifndef ROLE_HOUSE_H
+#define ROLE_HOUSE_H
+
+#include "base/setting.h"
+#include "base/journal.h"
+#include "channel/link.h"
+#include "channel/loop.h"
+#include "role/wire.h"
+
+struct house;
+struct role_card {
+	const char *name;
+	/* Settings, resources and first peers are here; the cage is still open: open
+	   files and databases now.  False: cannot work (said in the log). */
+	bool (*start)(struct house *);
+	/* The cage is closed; the world may come. */
+	void (*work)(struct house *);
+	/* A word that passed the check of mouths.  False: broken body, the speaker is ended. fd is owned. */
+	bool (*hear)(struct house *, enum role from, uint32_t index, enum word, uint32_t ticket, struct bytes body, int fd);
+	void (*peer)(struct house *, enum role, uint32_t index);    /* a link came (also later)   */
+	void (*lost)(struct house *, enum role, uint32_t index);
+	void (*reload)(struct house *);                              /* settings are new           */
+	void (*stop)(struct house *);                                /* finish; then house_leave() */
+	void (*status)(struct house *, uint32_t *connections, struct buffer *text);
+};
+struct house {
+	struct loop     *loop;
+	enum role        role;
+	uint32_t         index, of;       /* which of how many of this role                    */
+	struct settings *settings;        /* as of the last SETTINGS                           */
+	void            *mine;            /* the role's own state                              */
+	bool             leaving;
+};
+struct link *house_link(struct house *, enum role, uint32_t index);
+uint32_t house_peers(struct house *, enum role);      /* how many there are of that role (living or not) */
+/* Resources by name, as the postmaster gave them: -1 / NULL if not.  Descriptors stay the house's. */
+int         house_resource(struct house *, const char *name);
+const char *house_resource_text(struct house *, const char *name);
+/* All resources whose name begins so ("listener/"): false at the end. */
+bool        house_resource_next(struct house *, const char *prefix, size_t *place, const char **name, int *fd);
+/* A path inside the mail directory as this role sees it after its cage closed and before:
+   house_path(h, "spool/letters").  Static storage of the house; valid for its life. */
+const char *house_path(struct house *, const char *under);
+/* The settings of one table for one listener (NULL: none), e.g. into struct receiver_settings. */
+bool        house_settings(struct house *, const struct setting_table *, const char *listener, void *into);
+void        house_leave(struct house *);
+int         house_live(const struct role_card *, enum role, uint32_t index, uint32_t of);
+/* For roles that answer the command line (listener "control/<role>"): */
+struct caller;                                          /* one waiting command */
+void caller_say(struct caller *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+void caller_complain(struct caller *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+void caller_done(struct caller *, int status);         /* the caller is gone then */
+void house_commands(struct house *, int fd, void (*asked)(struct house *, struct caller *, const struct word_ask *));
+
+extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card;
+
+#endif

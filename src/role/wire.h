@@ -1,0 +1,207 @@
+/*
+ * wire -- every word the roles say to one another, in the order a letter meets them
+ *
+ * A row is the word, who may say it (a set of roles), who may hear it.  It is checked on
+ * receipt: a word from the wrong mouth ends the process that said it (the hearer tells the
+ * postmaster, which kills and restarts the speaker).  Each body has one struct and one pair
+ * of functions, word_pack_x() and word_unpack_x(); unpacking fails (false) on short, long or
+ * broken bodies, which is treated like a wrong mouth.  Views point into the body.
+ *
+ * Tickets: the asker chooses one, the answer carries it back.  When a peer is lost all
+ * questions that were open to it are asked again of its successor or failed for now (4xx).
+ */
+#ifndef ROLE_WIRE_H
+#define ROLE_WIRE_H
+
+#include "base/arena.h"
+#include "base/pack.h"
+#include "channel/peer.h"
+#include "channel/tls.h"
+
+enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, COMMAND, ROLES };
+extern const char *const role_names[ROLES];
+
+#define FROM(r) (1u << (r))
+#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER))
+
+#define WORDS(X) \
+	/* the postmaster opens the day */ \
+	X(SETTINGS,       FROM(POSTMASTER), ANYONE)            /* text of main.cf; again at reload            */ \
+	X(RESOURCE,       FROM(POSTMASTER), ANYONE)            /* name, fd: log, listener/smtp, certificate ... */ \
+	X(PEER,           FROM(POSTMASTER), ANYONE)            /* role, index, fd of a link to it             */ \
+	X(GO,             FROM(POSTMASTER), ANYONE)            /* close the cage and work                     */ \
+	X(READY,          ANYONE, FROM(POSTMASTER))            /* cage: words about what it is                */ \
+	X(STATUS_ASK,     FROM(POSTMASTER), ANYONE)            /* -                                           */ \
+	X(STATUS_IS,      ANYONE, FROM(POSTMASTER))            /* connections, "key=value ..." text           */ \
+	X(WRONG_MOUTH,    ANYONE, FROM(POSTMASTER))            /* role, index, word                           */ \
+	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
+	/* a session opens */ \
+	X(SIGN,           FROM(RECEIVER)|FROM(LOGIN), FROM(SIGNER)) /* key id, kind, padding, input          */ \
+	X(SIGNED,         FROM(SIGNER), FROM(RECEIVER)|FROM(LOGIN)) /* ok, signature                         */ \
+	X(AUTH_START,     FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* struct word_auth_start                */ \
+	X(AUTH_STEP,      FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* bytes from the client (decoded)       */ \
+	X(AUTH_DROP,      FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* the session is gone                   */ \
+	X(AUTH_MORE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* challenge (not yet base64)            */ \
+	X(AUTH_DONE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* struct word_auth_done                 */ \
+	/* a letter comes in */ \
+	X(RESOLVE,        FROM(RECEIVER)|FROM(QUEUE), FROM(CLERK))  /* struct word_resolve                   */ \
+	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE))  /* struct word_resolved                  */ \
+	X(DIRECTORY_NEW,  FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(KEEPER)|FROM(LOGIN)) /* forget cached answers */ \
+	X(SEGMENT_WANT,   FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* own, size                             */ \
+	X(SEGMENT_LENT,   FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* number, room, own, fd                 */ \
+	X(SEGMENT_REFUSED,FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* own, errno                            */ \
+	X(SEGMENT_DONE,   FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* number, used, errno                   */ \
+	X(JUDGE,          FROM(RECEIVER)|FROM(KEEPER), FROM(VERIFIER)) /* struct word_judge, maybe fd         */ \
+	X(JUDGED,         FROM(VERIFIER), FROM(RECEIVER)|FROM(KEEPER)) /* struct word_judged                  */ \
+	X(LETTER,         FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* struct word_letter: it is safe on disk */ \
+	/* a letter finds its mailbox */ \
+	X(DELIVER,        FROM(QUEUE), FROM(KEEPER))           /* struct word_deliver                         */ \
+	X(DELIVERED,      FROM(KEEPER), FROM(QUEUE))           /* struct word_delivered                       */ \
+	/* a reader reads */ \
+	X(SESSION,        FROM(LOGIN), FROM(KEEPER))           /* struct word_session, fd                     */ \
+	X(SESSION_OVER,   FROM(KEEPER), FROM(LOGIN))           /* ticket of SESSION                           */ \
+	X(SEEK,           FROM(KEEPER), FROM(VERIFIER))        /* struct word_seek, fd                        */ \
+	X(SOUGHT,         FROM(VERIFIER), FROM(KEEPER))        /* bool for each                               */ \
+	/* space comes back */ \
+	X(REFERS,         FROM(QUEUE), FROM(KEEPER))           /* segment number                              */ \
+	X(REFERRED,       FROM(KEEPER), FROM(QUEUE))           /* list of letter and place                    */ \
+	X(MOVED,          FROM(QUEUE), FROM(KEEPER))           /* list of letter and new place                */ \
+	X(MOVED_DONE,     FROM(KEEPER), FROM(QUEUE))           /* errno                                       */ \
+	X(SEGMENT_GONE,   FROM(QUEUE), FROM(KEEPER))           /* number: close its descriptor                */ \
+	X(ACCOUNT_GONE,   FROM(CLERK), FROM(KEEPER))           /* account id: remove its mailboxes            */ \
+	/* the command line asks */ \
+	X(ASK,            FROM(COMMAND), FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)) /* argv, input */ \
+	X(SAY,            FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER), FROM(COMMAND)) /* 1 out 2 err, text */ \
+	X(SAID,           FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER), FROM(COMMAND)) /* exit status */
+
+enum word {
+	WORD_NONE,
+#define X(word, from, to) WORD_##word,
+	WORDS(X)
+#undef X
+	WORD_COUNT
+};
+const char *word_name(uint16_t word);
+bool word_allowed(uint16_t word, enum role from, enum role to);
+/* Whether these two have anything to say to one another: then they get a link. */
+bool word_pair(enum role, enum role);
+
+/* ---- bodies ------------------------------------------------------------- */
+#define BODY(x) \
+	void word_pack_##x(struct buffer *, const struct word_##x *); \
+	bool word_unpack_##x(struct bytes, struct arena *, struct word_##x *) __attribute__((warn_unused_result));
+
+struct word_resource { const char *name; const char *text; };          /* "listener/submission", text: e.g. address */
+BODY(resource)
+struct word_peer { enum role role; uint32_t index, of; };               /* of: how many there are of that role */
+BODY(peer)
+struct word_status { uint32_t connections; const char *text; };
+BODY(status)
+struct word_wrong { enum role role; uint32_t index; uint16_t word; };
+BODY(wrong)
+struct word_sign { struct bytes key_id; uint8_t kind; int32_t padding; struct bytes input; };
+BODY(sign)
+struct word_signed { bool ok; struct bytes signature; };
+BODY(signed)
+
+struct word_auth_start {
+	const char *service;           /* "smtp" "imap" "pop3"                   */
+	struct bytes mechanism;        /* "PLAIN"; "" with user and password set */
+	bool has_initial;
+	struct bytes initial;          /* decoded initial response               */
+	struct bytes user, password;   /* IMAP LOGIN, POP3 USER/PASS             */
+	struct peer peer;
+	bool tls;
+	struct bytes binding;          /* channel binding data, "" none          */
+};
+BODY(auth_start)
+enum auth_answer { AUTH_OK, AUTH_BAD, AUTH_SYNTAX, AUTH_NO_MECHANISM, AUTH_LATER, AUTH_DISABLED };
+struct word_auth_done {
+	uint8_t answer;                /* enum auth_answer                       */
+	const char *user;              /* who they are, "jack@example.com"; for AUTH_BAD who they said  */
+	uint64_t account;
+	const char *text;              /* words for the log: "unknown user", "password mismatch"        */
+	struct bytes last;             /* server's last data with success (SCRAM), "" none              */
+};
+BODY(auth_done)
+
+enum resolve_class {
+	RESOLVE_LOCAL,                 /* targets are set                         */
+	RESOLVE_UNKNOWN,               /* our domain, no such user: 550 5.1.1     */
+	RESOLVE_FOREIGN,               /* not our domain                          */
+	RESOLVE_LATER,                 /* cannot tell now: 451 4.3.0              */
+	RESOLVE_LOOP,                  /* aliases run in a circle: 554 5.4.6      */
+};
+struct resolve_target { uint64_t account; struct bytes address; struct bytes detail; };  /* account 0: a remote address; detail: "tag" of user+tag */
+struct word_resolve { struct bytes address; };          /* "local@domain"; "postmaster" alone too */
+BODY(resolve)
+struct word_resolved { uint8_t class; const char *table; const struct resolve_target *target; uint32_t targets; };
+BODY(resolved)
+
+struct word_segment { uint32_t number; uint64_t size; bool own; int32_t why; };  /* WANT LENT REFUSED DONE */
+BODY(segment)
+
+struct word_judge {
+	bool     inside;               /* content is in `content`; else fd, at, len  */
+	struct bytes content;
+	uint64_t at, len;
+	bool     append;               /* IMAP APPEND: only the digest is asked      */
+	struct bytes client, helo, sender, user;   /* facts for the rules to come    */
+	struct peer peer;
+};
+BODY(judge)
+enum judge_verdict { JUDGE_ACCEPT, JUDGE_REFUSE, JUDGE_LATER };
+struct word_judged { uint8_t verdict; const char *reply; struct bytes prefix; struct bytes digest; };
+BODY(judged)
+
+struct letter_recipient { struct bytes address, orcpt; uint8_t notify; };
+struct word_letter {
+	uint64_t letter; uint32_t envelope_segment; uint64_t envelope_at; uint64_t content_len;
+	int64_t  arrived_us; uint32_t flags;
+	struct bytes sender, message_id, client;
+	const struct letter_recipient *recipient; uint32_t recipients;
+};
+BODY(letter)
+
+struct word_deliver {
+	uint64_t letter; uint32_t envelope_segment; uint64_t envelope_at;
+	uint64_t account;
+	struct bytes address;          /* Delivered-To                            */
+	struct bytes original;         /* X-Original-To                           */
+	struct bytes detail;           /* of user+detail, "" none                 */
+	struct bytes sender;           /* Return-Path                             */
+};
+BODY(deliver)
+enum deliver_result { DELIVER_DONE, DELIVER_LATER, DELIVER_REFUSED };
+struct word_delivered { uint8_t result; const char *status; const char *text; bool again; };  /* status "2.0.0"; again: had come before */
+BODY(delivered)
+
+struct word_session {
+	const char *protocol;          /* "imap" "pop3"                           */
+	const char *user;
+	uint64_t account;
+	const char *method;            /* "PLAIN"                                 */
+	struct peer peer, here;
+	bool tls;
+	const char *tls_text;          /* "TLSv1.3 with cipher ..." or ""         */
+	const char *session;           /* id for the log                          */
+	const char *tag;               /* of the LOGIN or AUTHENTICATE command; "" for POP3 */
+	struct bytes last;             /* data for the OK of SASL, "" none        */
+	struct bytes unread;           /* what the client had sent beyond         */
+};
+BODY(session)
+
+struct word_seek { uint8_t where; struct bytes field, needle; uint64_t at, len; };   /* enum search_where; fd with it */
+BODY(seek)
+
+struct moved_letter { uint64_t letter; uint32_t content_segment; uint64_t content_at, content_len; uint32_t envelope_segment; uint64_t envelope_at; };
+struct word_moved { uint32_t segment; const struct moved_letter *letter; uint32_t letters; };   /* REFERS REFERRED MOVED */
+BODY(moved)
+
+struct word_ask { const char *const *argv; uint32_t argc; struct bytes input; };
+BODY(ask)
+struct word_say { uint8_t stream; struct bytes text; };
+BODY(say)
+
+#undef BODY
+#endif
