@@ -1,0 +1,63 @@
+/*
+ * envelope -- the word the actors of the street share: who sends, to whom, how
+ *
+ * (IMAP's ENVELOPE of a letter is message/imap-envelope.h.)
+ *
+ * An envelope is packed once by the receiver (or the keeper for APPEND, or
+ * delivery for a notice) and stored in the letter log behind the content.
+ * The views of an unpacked envelope point into the packed bytes.
+ *
+ * A letter as a reader sees it is: head (made for each recipient at delivery:
+ * Return-Path, Delivered-To, X-Original-To) + prefix (our trace and result fields,
+ * CRLF lines) + content.
+ */
+#ifndef MESSAGE_ENVELOPE_H
+#define MESSAGE_ENVELOPE_H
+
+#include "base/arena.h"
+#include "base/pack.h"
+
+enum { ENVELOPE_VERSION = 1, ENVELOPE_RECIPIENTS_MOST = 50000 };
+
+enum envelope_body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
+enum envelope_flag {
+	ENVELOPE_SMTPUTF8   = 1 << 0,
+	ENVELOPE_SUBMITTED  = 1 << 1,   /* by an authenticated user            */
+	ENVELOPE_APPENDED   = 1 << 2,   /* by IMAP: has no recipients, never queued */
+	ENVELOPE_NOTICE     = 1 << 3,   /* made by us                          */
+	ENVELOPE_REQUIRETLS = 1 << 4,
+};
+enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };  /* 0: not said (rfc3461:4.1) */
+
+struct envelope_recipient {
+	struct bytes address;       /* as accepted at RCPT, "local@domain"       */
+	struct bytes orcpt;         /* "rfc822;..." or ""                         */
+	uint8_t      notify;
+};
+struct envelope {
+	uint64_t     letter;        /* id: segment number << 32 | offset of the content record */
+	int64_t      arrived_us;    /* wall clock, microseconds                   */
+	uint32_t     flags;
+	uint8_t      body;          /* enum envelope_body                         */
+	uint8_t      ret;           /* 0 not said, 'F' full, 'H' headers          */
+	struct bytes sender;        /* "" for <>                                  */
+	struct bytes envid;
+	struct bytes user;          /* account that submitted, "" none            */
+	struct bytes client;        /* "name[address]"                            */
+	struct bytes helo, protocol;/* "ESMTPS" ...                               */
+	uint64_t     content_len;
+	struct bytes prefix;        /* header lines put before the content        */
+	struct bytes digest;        /* message/digest.h, of the content           */
+	const struct envelope_recipient *recipient;
+	uint32_t     recipients;
+};
+
+void envelope_pack(const struct envelope *, struct buffer *out);
+/* False when broken or of an unknown version.  Recipients in the arena, the rest views. */
+bool envelope_unpack(struct bytes packed, struct arena *, struct envelope *out) __attribute__((warn_unused_result));
+/* The id as people and logs see it: upper-case hex, "1A0000F3C0", at least 10 digits.
+   Room 24.  letter_id_parse() takes it back. */
+void letter_id_text(uint64_t letter, char out[static 24]);
+bool letter_id_parse(struct bytes, uint64_t *out);
+
+#endif
