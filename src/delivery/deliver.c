@@ -1,0 +1,86 @@
+#include "delivery/deliver.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "message/envelope.h"
+#include <errno.h>
+#include <string.h>
+
+/* The lines that are true for this recipient alone (rfc5321:4.4 Return-Path). */
+static struct bytes
+head_of(const struct delivery *d, struct arena *a)
+{
+	return bytes_of(arena_printf(a,
+	    "Return-Path: <%.*s>\r\nX-Original-To: %.*s\r\nDelivered-To: %.*s\r\n",
+	    (int)d->sender.len, d->sender.at, (int)d->original.len, d->original.at,
+	    (int)d->address.len, d->address.at));
+}
+
+static struct delivery_answer
+answer_of(int why, struct arena *a)
+{
+	switch (why) {
+	case ENOSPC:
+	case EDQUOT:
+		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.1", "mail system is full" };
+	case EBADMSG:
+		return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.3.0", "the letter is damaged in the log" };
+	default:
+		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0",
+		    arena_printf(a, "mailbox is not available: %s", strerror(why)) };
+	}
+}
+
+/* Where the pieces lie, from the envelope record that was stored with the content. */
+static int
+arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out)
+{
+	struct envelope envelope;
+	struct digest digest;
+	struct bytes packed;
+	int why = letters_envelope(letters, d->envelope_segment, d->envelope_at, d->letter, a, &packed);
+
+	if (why != 0)
+		return why;
+	if (!envelope_unpack(packed, a, &envelope) || !digest_view(envelope.digest, &digest))
+		return EBADMSG;
+	*out = (struct arrival){
+		.letter = d->letter,
+		.place = {
+			.content_segment = letter_segment(d->letter),
+			.content_at = letter_offset(d->letter) + RECORD_HEADER,
+			.content_len = envelope.content_len,
+			.envelope_segment = d->envelope_segment,
+			.envelope_at = d->envelope_at,
+		},
+		.head = head_of(d, a),
+		.prefix_len = (uint32_t)envelope.prefix.len,
+		.internal_date = clock_wall(),
+		.sent_date = digest.sent,
+	};
+	out->size = out->head.len + envelope.prefix.len + envelope.content_len;
+	return 0;
+}
+
+struct delivery_answer
+deliver(struct store *store, struct letters *letters, const struct delivery *d, struct arena *a)
+{
+	struct account *account = NULL;
+	struct mailbox *inbox = NULL;
+	struct arrival arrival;
+	uint32_t uid;
+	int why = arrival_of(letters, d, a, &arrival);
+
+	if (why != 0)
+		return answer_of(why, a);
+	account = account_take(store, d->account, &why);
+	if (account == NULL)
+		return answer_of(why, a);
+	inbox = mailbox_take(account, "INBOX", &why);
+	if (inbox != NULL)
+		why = mailbox_arrive(inbox, &arrival, &uid);
+	mailbox_drop(&inbox);
+	account_drop(&account);
+	if (why != 0 && why != EEXIST)
+		return answer_of(why, a);
+	return (struct delivery_answer){ DELIVERY_DONE, why == EEXIST, "2.0.0", "delivered to mailbox" };
+}

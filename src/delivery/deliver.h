@@ -1,0 +1,37 @@
+/*
+ * deliver -- puts a letter that lies in the log into a recipient's mailbox
+ *
+ * From:     role/keeper, on the queue's word DELIVER
+ * To:       store
+ * Touches:  the store; copies nothing of the letter
+ *
+ * deliver() writes a row and an arrival in memory and in the account's open transaction;
+ * it is durable when the next store_barrier() ends: only then tell the queue.
+ *
+ * DELIVERY_DONE     it lies in a mailbox; `again`: it had come before (a crash between
+ *                   delivery and the queue's forgetting), nothing was changed.
+ * DELIVERY_LATER    try again: the disk is full, the index cannot be opened now.
+ * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading.
+ * status and text are static or in the arena: "2.0.0", "delivered to INBOX".
+ */
+#ifndef DELIVERY_DELIVER_H
+#define DELIVERY_DELIVER_H
+
+#include "store/store.h"
+
+struct delivery {
+	uint64_t     letter;
+	uint32_t     envelope_segment;
+	uint64_t     envelope_at;
+	uint64_t     account;
+	struct bytes sender;           /* Return-Path                     */
+	struct bytes address;          /* Delivered-To                    */
+	struct bytes original;         /* X-Original-To                   */
+	struct bytes detail;           /* of user+detail; "" none         */
+};
+enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_REFUSED };
+struct delivery_answer { enum delivery_result result; bool again; const char *status, *text; };
+
+struct delivery_answer deliver(struct store *, struct letters *, const struct delivery *, struct arena *);
+
+#endif

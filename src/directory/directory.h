@@ -1,0 +1,87 @@
+/*
+ * directory -- who is who: domains, accounts, aliases, credentials
+ *
+ * From:     role/clerk alone (one read-write connection, SQLite)
+ * Touches:  directory.db, through the path given to directory_open()
+ *
+ * Local parts and domains are compared without regard to ASCII case and kept in
+ * lower case.  Every change is durable when the call returns 0 (synchronous=FULL).
+ *
+ * Returns:  enum directory_outcome; each value is a sentence below.  A database that
+ *           fails is DIRECTORY_LATER and is never taken for "no such user".
+ * See:      rfc5321:4.5.1 (postmaster), rfc5233 (user+detail)
+ */
+#ifndef DIRECTORY_DIRECTORY_H
+#define DIRECTORY_DIRECTORY_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+
+enum { DIRECTORY_VERSION = 1 };
+
+enum directory_outcome {
+	DIRECTORY_OK,          /* done, or found                                     */
+	DIRECTORY_NONE,        /* there is no such domain, account or alias          */
+	DIRECTORY_EXISTS,      /* it is there already; nothing was changed           */
+	DIRECTORY_IN_USE,      /* a domain that still has accounts or aliases        */
+	DIRECTORY_FOREIGN,     /* the domain is not ours                             */
+	DIRECTORY_LOOP,        /* aliases run in a circle, or too deep or too wide   */
+	DIRECTORY_BAD,         /* not an address or a domain name                    */
+	DIRECTORY_LATER,       /* the database failed; the log says how              */
+};
+
+struct directory;
+/* NULL with words in *errors: cannot be opened, damaged, or of another version. */
+struct directory *directory_open(const char *path, struct buffer *errors);
+void directory_close(struct directory **);
+
+/* ---- resolving --------------------------------------------------------- */
+struct directory_target {
+	uint64_t     account;        /* 0: a remote address                      */
+	struct bytes address;        /* the account's address, or the remote one */
+	struct bytes detail;         /* what stood behind the delimiter, "" none */
+};
+/* `delimiters` e.g. "+"; "" none.  `origin` completes an address without domain.
+   Order: alias of the whole address, account; the same without the detail; the domain's
+   catch-all.  postmaster of our domains is always deliverable: with no account or alias of
+   that name it goes to the domain's first account, else the directory's first. */
+enum directory_outcome directory_resolve(struct directory *, struct bytes address,
+	const char *delimiters, const char *origin, struct arena *,
+	struct directory_target **targets, size_t *count);
+
+/* ---- credentials -------------------------------------------------------- */
+struct credential {
+	uint64_t     account;
+	const char  *address;
+	const char  *hash;             /* "$argon2id$..."                        */
+	bool         enabled;
+	uint32_t     scram_iterations; /* 0: no verifier                         */
+	const char  *scram_salt, *scram_stored, *scram_server;      /* base64    */
+};
+/* A user name without domain is looked up in `origin`. */
+enum directory_outcome directory_credential(struct directory *, struct bytes user, const char *origin,
+	struct arena *, struct credential *out);
+
+/* ---- changing and listing ------------------------------------------------- */
+enum directory_outcome domain_add(struct directory *, struct bytes name);
+enum directory_outcome domain_delete(struct directory *, struct bytes name);
+enum directory_outcome domain_catch_all(struct directory *, struct bytes name, struct bytes target);   /* "" none */
+/* Rows are given to `each` in order of name. */
+struct domain_row { const char *name, *catch_all; uint64_t accounts, aliases; int64_t made; };
+enum directory_outcome domain_each(struct directory *, struct bytes only, void (*each)(void *, const struct domain_row *), void *);
+
+/* The domain is made too when it is not there and `with_domain`. */
+enum directory_outcome account_add(struct directory *, struct bytes address, const struct credential *, bool with_domain, uint64_t *id);
+enum directory_outcome account_delete(struct directory *, struct bytes address, uint64_t *id);
+enum directory_outcome account_set_credential(struct directory *, struct bytes address, const struct credential *);
+enum directory_outcome account_enable(struct directory *, struct bytes address, bool);
+struct account_row { uint64_t id; const char *address; bool enabled; bool scram; int64_t made; };
+enum directory_outcome account_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *);
+
+enum directory_outcome alias_add(struct directory *, struct bytes address, struct bytes target);
+/* target "": all of them. */
+enum directory_outcome alias_delete(struct directory *, struct bytes address, struct bytes target);
+struct alias_row { const char *address, *target; };
+enum directory_outcome alias_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct alias_row *), void *);
+
+#endif

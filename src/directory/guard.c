@@ -1,0 +1,151 @@
+#include "directory/guard.h"
+#include "base/arena.h"
+#include "base/map.h"
+
+enum { MINUTE = 60 * 1000, LONGEST_DELAY = 15 * 1000, KEPT_MOST = 65536 };
+#define KNOWN_FOR (30LL * 24 * 3600 * 1000)
+#define FORGOTTEN_AFTER (3600LL * 1000)
+
+/* What is remembered of a network, of an account, or of the two together. */
+struct memory {
+	int64_t last_ms;               /* of the last failure, or (pair) success */
+	int64_t window_ms;             /* where the minute being counted began   */
+	int64_t in_window;
+	int     in_row;
+};
+
+struct guard { struct map *networks, *accounts, *pairs; };
+
+struct guard *
+guard_open(void)
+{
+	struct guard *g = memory_take(sizeof *g);
+
+	*g = (struct guard){ map_open(), map_open(), map_open() };
+	return g;
+}
+
+static void
+forget_before(struct map *m, int64_t moment)
+{
+	for (struct map_place p = { 0 }; map_next(m, &p);) {
+		struct memory *e = p.value;
+		if (e->last_ms < moment)
+			memory_free(map_drop(m, p.key));
+	}
+}
+
+void
+guard_close(struct guard **gp)
+{
+	struct guard *g = *gp;
+
+	*gp = NULL;
+	if (g == NULL)
+		return;
+	struct map *all[] = { g->networks, g->accounts, g->pairs };
+	for (size_t i = 0; i < COUNT(all); i++) {
+		forget_before(all[i], INT64_MAX);
+		map_close(&all[i]);
+	}
+	memory_free(g);
+}
+
+/* Makes room by forgetting what is old; a flood younger than that halves the age. */
+static struct memory *
+remember(struct map *m, struct bytes key, int64_t now, int64_t kept_for)
+{
+	struct memory *e = map_get(m, key);
+
+	if (e != NULL)
+		return e;
+	while (map_count(m) >= KEPT_MOST) {
+		forget_before(m, now - kept_for);
+		if (kept_for == 0)
+			forget_before(m, now + 1);
+		kept_for /= 2;
+	}
+	e = memory_take(sizeof *e);
+	e->window_ms = e->last_ms = now;
+	(void)map_put(m, key, e);
+	return e;
+}
+
+static int64_t
+failures_in_minute(const struct memory *e, int64_t now)
+{
+	return e != NULL && now - e->window_ms < MINUTE ? e->in_window : 0;
+}
+
+static struct bytes
+pair_of(struct bytes network, struct bytes user, char out[static 400])
+{
+	size_t n = network.len < 100 ? network.len : 100, u = user.len < 290 ? user.len : 290;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = network.at[i];
+	out[n] = ' ';
+	for (size_t i = 0; i < u; i++)
+		out[n + 1 + i] = ascii_lower(user.at[i]);
+	return (struct bytes){ out, n + 1 + u };
+}
+
+/* The name alone, folded the same way. */
+static struct bytes
+user_of(struct bytes user, char out[static 400])
+{
+	return pair_of((struct bytes){ NULL, 0 }, user, out);
+}
+
+enum guard_answer
+guard_ask(struct guard *g, const struct guard_limits *l, struct bytes network, struct bytes user, int64_t now)
+{
+	char pair[400], name[400];
+	const struct memory *known = map_get(g->pairs, pair_of(network, user, pair));
+
+	if (l->per_network > 0 && failures_in_minute(map_get(g->networks, network), now) >= l->per_network)
+		return GUARD_LATER;
+	if (known != NULL && now - known->last_ms < KNOWN_FOR)
+		return GUARD_GO;
+	if (l->per_account > 0 && failures_in_minute(map_get(g->accounts, user_of(user, name)), now) >= l->per_account)
+		return GUARD_LATER;
+	return GUARD_GO;
+}
+
+static void
+count_failure(struct memory *e, int64_t now)
+{
+	if (now - e->window_ms >= MINUTE) {
+		e->window_ms = now;
+		e->in_window = 0;
+	}
+	if (now - e->last_ms >= FORGOTTEN_AFTER)
+		e->in_row = 0;
+	e->in_window++;
+	e->in_row++;
+	e->last_ms = now;
+}
+
+int64_t
+guard_failed(struct guard *g, const struct guard_limits *l, struct bytes network, struct bytes user, int64_t now)
+{
+	struct memory *n = remember(g->networks, network, now, FORGOTTEN_AFTER);
+	char name[400];
+	int64_t delay = l->delay_ms;
+
+	count_failure(n, now);
+	if (user.len > 0)
+		count_failure(remember(g->accounts, user_of(user, name), now, FORGOTTEN_AFTER), now);
+	for (int i = 1; i < n->in_row && delay < LONGEST_DELAY; i++)
+		delay *= 2;
+	return delay < LONGEST_DELAY ? delay : LONGEST_DELAY;
+}
+
+void
+guard_passed(struct guard *g, struct bytes network, struct bytes user, int64_t now)
+{
+	char pair[400];
+
+	memory_free(map_drop(g->networks, network));
+	remember(g->pairs, pair_of(network, user, pair), now, KNOWN_FOR)->last_ms = now;
+}

@@ -1,0 +1,35 @@
+/*
+ * guard -- slows those who guess passwords, and never locks the owner out
+ *
+ * From:     role/clerk, before and after each attempt to log in
+ *
+ * guard_ask()     how an attempt from this network for this user may go on: GUARD_GO,
+ *                 or GUARD_LATER (too many guesses in the last minute; say so without
+ *                 looking at the password).  The limit for one account is not applied to networks that have
+ *                 logged in to it within 30 days.
+ * guard_failed()  counts a failure; how many milliseconds to wait before saying no:
+ *                 the given delay, doubled with each failure in a row, up to 15 s.
+ * guard_passed()  the network has proved itself; its failures are forgotten.
+ *
+ * Bounded: 65536 networks and accounts each; the oldest are forgotten.
+ */
+#ifndef DIRECTORY_GUARD_H
+#define DIRECTORY_GUARD_H
+
+#include "base/bytes.h"
+
+struct guard_limits {
+	int64_t delay_ms;            /* after the first failure; 0: no delays          */
+	int64_t per_network;         /* failures a minute from one network; 0 no limit */
+	int64_t per_account;         /* failures a minute for one account; 0 no limit  */
+};
+enum guard_answer { GUARD_GO, GUARD_LATER };
+
+struct guard;
+struct guard *guard_open(void);
+void guard_close(struct guard **);
+enum guard_answer guard_ask(struct guard *, const struct guard_limits *, struct bytes network, struct bytes user, int64_t now_ms);
+int64_t guard_failed(struct guard *, const struct guard_limits *, struct bytes network, struct bytes user, int64_t now_ms);
+void guard_passed(struct guard *, struct bytes network, struct bytes user, int64_t now_ms);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * password -- making and checking what is stored instead of a password
+ *
+ * New passwords: argon2id (19 MiB, t=2, p=1) and, beside it, a SCRAM-SHA-256
+ * verifier (rfc5802:3, rfc7677) of 4096 rounds.  Both are slow on purpose: call
+ * them in the thread pool; they touch only their arguments.
+ *
+ * password_check() costs the same for a user who does not exist: give it the
+ * hash password_nobody() returns.
+ */
+#ifndef DIRECTORY_PASSWORD_H
+#define DIRECTORY_PASSWORD_H
+
+#include "base/bytes.h"
+
+enum { PASSWORD_MOST = 1024, SCRAM_ITERATIONS = 4096 };
+
+struct password_record {
+	char hash[160];                  /* "$argon2id$v=19$..."          */
+	uint32_t scram_iterations;
+	char scram_salt[32], scram_stored[64], scram_server[64];  /* base64 */
+};
+/* False: too long, empty, or holds a NUL. */
+bool password_make(struct bytes password, struct password_record *out);
+bool password_check(const char *hash, struct bytes password);
+const char *password_nobody(void);
+
+#endif

@@ -1,0 +1,456 @@
+/*
+ * clerk-commands -- `mansio domain|account|alias ...`, asked through the control socket
+ *
+ * Passwords come as the input of the command, never as an argument.  Hashing is done in
+ * the thread pool; the caller waits.
+ */
+#include "role/clerk.h"
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+/* What one command works on. */
+struct order {
+	struct house   *house;
+	struct clerk   *clerk;
+	struct caller  *caller;
+	const struct word_ask *ask;
+	struct bytes    first, second;     /* argv[2], argv[3]; "" absent */
+	bool            json;
+	size_t          rows;
+};
+
+static struct bytes
+argument(const struct word_ask *w, uint32_t at)
+{
+	return at < w->argc ? bytes_of(w->argv[at]) : (struct bytes){ NULL, 0 };
+}
+
+/* One sentence for each outcome; what is right is said where it can be. */
+static int
+finish(struct order *e, enum directory_outcome o, const char *what)
+{
+	int n = (int)e->first.len;
+	const char *x = e->first.at;
+
+	switch (o) {
+	case DIRECTORY_OK:
+		return 0;
+	case DIRECTORY_NONE:
+		caller_complain(e->caller, "mansio: there is no %s %.*s\n", what, n, x);
+		break;
+	case DIRECTORY_EXISTS:
+		caller_complain(e->caller, "mansio: %s %.*s is there already\n", what, n, x);
+		break;
+	case DIRECTORY_IN_USE:
+		caller_complain(e->caller, "mansio: domain %.*s still has accounts or aliases; delete them first (mansio account list %.*s)\n", n, x, n, x);
+		break;
+	case DIRECTORY_FOREIGN:
+		caller_complain(e->caller, "mansio: the domain of %.*s is not ours; add it first: mansio domain add DOMAIN\n", n, x);
+		break;
+	case DIRECTORY_LOOP:
+		caller_complain(e->caller, "mansio: %.*s would lead in a circle\n", n, x);
+		break;
+	case DIRECTORY_BAD:
+		caller_complain(e->caller, "mansio: \"%.*s\" is not right for %s; right would be %s\n", n, x, what,
+		    strcmp(what, "domain") == 0 ? "example.com" : "user@example.com");
+		break;
+	case DIRECTORY_LATER:
+		caller_complain(e->caller, "mansio: the directory cannot be used now; the log says why\n");
+		break;
+	}
+	return 1;
+}
+
+/* ---- rows as text or JSON ------------------------------------------------------- */
+
+static void
+json_text(struct buffer *out, const char *s)
+{
+	buffer_add_char(out, '"');
+	for (; *s != '\0'; s++) {
+		if (*s == '"' || *s == '\\')
+			buffer_printf(out, "\\%c", *s);
+		else if ((unsigned char)*s < 0x20)
+			buffer_printf(out, "\\u%04x", (unsigned char)*s);
+		else
+			buffer_add_char(out, *s);
+	}
+	buffer_add_char(out, '"');
+}
+
+static void
+when_text(int64_t at, char out[static 24])
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		out[0] = '\0';
+}
+
+static void
+row_open(struct order *e, struct buffer *b)
+{
+	buffer_add_string(b, e->rows++ == 0 ? "[\n " : ",\n ");
+}
+
+static void
+row_say(struct order *e, struct buffer *b)
+{
+	caller_say(e->caller, "%.*s", (int)b->len, b->at);
+	buffer_free(b);
+}
+
+static void
+list_end(struct order *e)
+{
+	if (e->json)
+		caller_say(e->caller, e->rows == 0 ? "[]\n" : "\n]\n");
+}
+
+static void
+domain_say(void *ctx, const struct domain_row *r)
+{
+	struct order *e = ctx;
+	struct buffer b = { 0 };
+	char when[24];
+
+	when_text(r->made, when);
+	if (!e->json) {
+		caller_say(e->caller, "%-32s accounts=%" PRIu64 " aliases=%" PRIu64 " catch-all=%s made=%s\n",
+		    r->name, r->accounts, r->aliases, r->catch_all[0] ? r->catch_all : "-", when);
+		return;
+	}
+	row_open(e, &b);
+	buffer_add_string(&b, "{\"domain\": ");
+	json_text(&b, r->name);
+	buffer_printf(&b, ", \"accounts\": %" PRIu64 ", \"aliases\": %" PRIu64 ", \"catch_all\": ", r->accounts, r->aliases);
+	json_text(&b, r->catch_all);
+	buffer_printf(&b, ", \"made\": \"%s\"}", when);
+	row_say(e, &b);
+}
+
+static void
+account_say(void *ctx, const struct account_row *r)
+{
+	struct order *e = ctx;
+	struct buffer b = { 0 };
+	char when[24];
+
+	when_text(r->made, when);
+	if (!e->json) {
+		caller_say(e->caller, "%-40s id=%" PRIu64 " enabled=%s scram=%s made=%s\n", r->address, r->id,
+		    r->enabled ? "yes" : "no", r->scram ? "yes" : "no", when);
+		return;
+	}
+	row_open(e, &b);
+	buffer_add_string(&b, "{\"account\": ");
+	json_text(&b, r->address);
+	buffer_printf(&b, ", \"id\": %" PRIu64 ", \"enabled\": %s, \"scram\": %s, \"made\": \"%s\"}", r->id,
+	    r->enabled ? "true" : "false", r->scram ? "true" : "false", when);
+	row_say(e, &b);
+}
+
+static void
+alias_say(void *ctx, const struct alias_row *r)
+{
+	struct order *e = ctx;
+	struct buffer b = { 0 };
+
+	if (!e->json) {
+		caller_say(e->caller, "%-40s %s\n", r->address, r->target);
+		return;
+	}
+	row_open(e, &b);
+	buffer_add_string(&b, "{\"alias\": ");
+	json_text(&b, r->address);
+	buffer_add_string(&b, ", \"target\": ");
+	json_text(&b, r->target);
+	buffer_add_char(&b, '}');
+	row_say(e, &b);
+}
+
+/* ---- domains ------------------------------------------------------------------------ */
+
+static int
+run_domain_add(struct order *e)
+{
+	return finish(e, domain_add(e->clerk->directory, e->first), "domain");
+}
+
+static int
+run_domain_list(struct order *e)
+{
+	enum directory_outcome o = domain_each(e->clerk->directory, e->first, domain_say, e);
+
+	list_end(e);
+	return o == DIRECTORY_NONE && e->first.len == 0 ? 0 : finish(e, o, "domain");
+}
+
+static int
+run_domain_delete(struct order *e)
+{
+	return finish(e, domain_delete(e->clerk->directory, e->first), "domain");
+}
+
+/* domain set DOMAIN catch-all ADDRESS|none */
+static int
+run_domain_set(struct order *e)
+{
+	struct bytes to = argument(e->ask, 4);
+
+	if (!bytes_is(e->second, "catch-all") || to.len == 0) {
+		caller_complain(e->caller, "usage: mansio domain set DOMAIN catch-all ADDRESS|none\n");
+		return 2;
+	}
+	if (bytes_is(to, "none"))
+		to.len = 0;
+	return finish(e, domain_catch_all(e->clerk->directory, e->first, to), "domain");
+}
+
+/* ---- accounts ----------------------------------------------------------------------- */
+
+/* A password on its way through the thread pool. */
+struct hashing {
+	struct house  *house;
+	struct caller *caller;
+	struct arena  *life;
+	struct bytes   address, password;
+	bool           fresh;              /* account add, not account set */
+	bool           made;
+	struct password_record record;
+};
+
+static void
+hashing_run(void *ctx)
+{
+	struct hashing *w = ctx;
+
+	w->made = password_make(w->password, &w->record);
+}
+
+static enum directory_outcome
+hashing_store(struct hashing *w)
+{
+	struct clerk *c = w->house->mine;
+	struct credential credential = {
+		.hash = w->record.hash, .scram_iterations = w->record.scram_iterations, .scram_salt = w->record.scram_salt,
+		.scram_stored = w->record.scram_stored, .scram_server = w->record.scram_server,
+	};
+	uint64_t id;
+
+	if (!w->fresh)
+		return account_set_credential(c->directory, w->address, &credential);
+	return account_add(c->directory, w->address, &credential, false, &id);
+}
+
+static void
+hashing_done(void *ctx)
+{
+	struct hashing *w = ctx;
+	struct order e = { .house = w->house, .clerk = w->house->mine, .caller = w->caller, .first = w->address };
+	int status = 1;
+
+	if (!w->made)
+		caller_complain(w->caller, "mansio: this password cannot be used; right would be 1 to %d bytes without NUL\n", PASSWORD_MOST);
+	else
+		status = finish(&e, hashing_store(w), "account");
+	if (status == 0)
+		clerk_changed(w->house);
+	caller_done(w->caller, status);
+	explicit_bzero((char *)(uintptr_t)w->password.at, w->password.len);
+	arena_close(&w->life);
+	memory_free(w);
+}
+
+/* The pool takes it from here; the caller is answered by hashing_done(). */
+static int
+hash_then(struct order *e, bool fresh)
+{
+	struct hashing *w;
+	struct bytes password = e->ask->input;
+
+	while (password.len > 0 && (password.at[password.len - 1] == '\n' || password.at[password.len - 1] == '\r'))
+		password.len--;
+	if (password.len == 0) {
+		caller_complain(e->caller, "mansio: no password given; right would be --password-file FILE, a line on stdin, or the prompt\n");
+		return 1;
+	}
+	w = memory_take(sizeof *w);
+	*w = (struct hashing){ .house = e->house, .caller = e->caller, .life = arena_open(NULL), .fresh = fresh };
+	w->address = arena_keep(w->life, e->first);
+	w->password = arena_keep(w->life, password);
+	loop_job(e->house->loop, hashing_run, hashing_done, w);
+	return -1;
+}
+
+static int
+run_account_add(struct order *e)
+{
+	return hash_then(e, true);
+}
+
+/* `account list [DOMAIN]`, `account show ADDRESS` */
+static int
+run_account_list(struct order *e)
+{
+	bool one = bytes_find(e->first, '@') >= 0;
+	struct bytes none = { NULL, 0 };
+	enum directory_outcome o = account_each(e->clerk->directory, one ? e->first : none, one ? none : e->first, account_say, e);
+
+	list_end(e);
+	return o == DIRECTORY_NONE && !one ? 0 : finish(e, o, "account");
+}
+
+static int
+run_account_delete(struct order *e)
+{
+	enum directory_outcome o;
+	uint64_t id = 0;
+	uint32_t keepers = house_peers(e->house, KEEPER);
+	struct link *l;
+
+	o = account_delete(e->clerk->directory, e->first, &id);
+	if (o == DIRECTORY_OK && keepers > 0 && (l = house_link(e->house, KEEPER, (uint32_t)(id % keepers))) != NULL) {
+		pack_u64(link_begin(l, WORD_ACCOUNT_GONE, 0), id);
+		link_end(l);
+	}
+	return finish(e, o, "account");
+}
+
+/* account set ADDRESS password | enabled yes|no */
+static int
+run_account_set(struct order *e)
+{
+	struct bytes to = argument(e->ask, 4);
+
+	if (bytes_is(e->second, "password"))
+		return hash_then(e, false);
+	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no")))
+		return finish(e, account_enable(e->clerk->directory, e->first, bytes_is(to, "yes")), "account");
+	caller_complain(e->caller, "usage: mansio account set ADDRESS password [--password-file FILE]\n"
+	    "       mansio account set ADDRESS enabled yes|no\n");
+	return 2;
+}
+
+/* ---- aliases ------------------------------------------------------------------------ */
+
+/* alias add|set ADDRESS TARGET... */
+static int
+run_alias_add(struct order *e)
+{
+	enum directory_outcome o = DIRECTORY_BAD;
+
+	for (uint32_t i = 3; i < e->ask->argc; i++) {
+		o = alias_add(e->clerk->directory, e->first, bytes_of(e->ask->argv[i]));
+		if (o != DIRECTORY_OK)
+			break;
+	}
+	return finish(e, o, "alias");
+}
+
+static int
+run_alias_set(struct order *e)
+{
+	enum directory_outcome o = alias_delete(e->clerk->directory, e->first, (struct bytes){ NULL, 0 });
+
+	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
+		return finish(e, o, "alias");
+	return run_alias_add(e);
+}
+
+static int
+run_alias_list(struct order *e)
+{
+	bool one = bytes_find(e->first, '@') >= 0;
+	struct bytes none = { NULL, 0 };
+	enum directory_outcome o = alias_each(e->clerk->directory, one ? e->first : none, one ? none : e->first, alias_say, e);
+
+	list_end(e);
+	return o == DIRECTORY_NONE && !one ? 0 : finish(e, o, "alias");
+}
+
+static int
+run_alias_delete(struct order *e)
+{
+	return finish(e, alias_delete(e->clerk->directory, e->first, e->second), "alias");
+}
+
+/* ---- the table -------------------------------------------------------------------------- */
+
+/* run returns the exit status, or -1 when the caller is answered later. */
+static const struct order_row {
+	const char *noun, *verb;
+	uint32_t    least;               /* arguments behind the verb */
+	bool        changes;
+	int       (*run)(struct order *);
+	const char *usage;
+} orders[] = {
+	{ "domain",  "add",    1, true,  run_domain_add,     "DOMAIN" },
+	{ "domain",  "list",   0, false, run_domain_list,    "[--json]" },
+	{ "domain",  "show",   1, false, run_domain_list,    "DOMAIN [--json]" },
+	{ "domain",  "delete", 1, true,  run_domain_delete,  "DOMAIN" },
+	{ "domain",  "set",    3, true,  run_domain_set,     "DOMAIN catch-all ADDRESS|none" },
+	{ "account", "add",    1, true,  run_account_add,    "ADDRESS [--password-file FILE]" },
+	{ "account", "list",   0, false, run_account_list,   "[DOMAIN] [--json]" },
+	{ "account", "show",   1, false, run_account_list,   "ADDRESS [--json]" },
+	{ "account", "delete", 1, true,  run_account_delete, "ADDRESS" },
+	{ "account", "set",    2, true,  run_account_set,    "ADDRESS password|enabled [yes|no]" },
+	{ "alias",   "add",    2, true,  run_alias_add,      "ADDRESS TARGET..." },
+	{ "alias",   "list",   0, false, run_alias_list,     "[DOMAIN] [--json]" },
+	{ "alias",   "show",   1, false, run_alias_list,     "ADDRESS [--json]" },
+	{ "alias",   "delete", 1, true,  run_alias_delete,   "ADDRESS [TARGET]" },
+	{ "alias",   "set",    2, true,  run_alias_set,      "ADDRESS TARGET..." },
+};
+
+static const struct order_row *
+order_of(struct bytes noun, struct bytes verb)
+{
+	for (size_t i = 0; i < COUNT(orders); i++)
+		if (bytes_is(noun, orders[i].noun) && bytes_is(verb, orders[i].verb))
+			return &orders[i];
+	return NULL;
+}
+
+static void
+usage(struct caller *caller, struct bytes noun)
+{
+	for (size_t i = 0; i < COUNT(orders); i++)
+		if (bytes_is(noun, orders[i].noun))
+			caller_complain(caller, "usage: mansio %s %s %s\n", orders[i].noun, orders[i].verb, orders[i].usage);
+}
+
+void
+clerk_command(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	const struct order_row *row = order_of(argument(w, 0), argument(w, 1));
+	struct order e = { .house = h, .clerk = h->mine, .caller = caller, .ask = w };
+	struct arena *scratch = arena_open(NULL);
+	struct word_ask plain = *w;
+	const char **argv = arena_take_array(scratch, w->argc + 1, sizeof *argv);
+	int status = 2;
+
+	/* --json may stand anywhere; the rest keeps its order. */
+	plain.argc = 0;
+	for (uint32_t i = 0; i < w->argc; i++) {
+		if (strcmp(w->argv[i], "--json") == 0)
+			e.json = true;
+		else
+			argv[plain.argc++] = w->argv[i];
+	}
+	plain.argv = argv;
+	e.ask = &plain;
+	if (row == NULL || plain.argc < 2 + row->least)
+		usage(caller, argument(w, 0));
+	else {
+		e.first = argument(&plain, 2);
+		e.second = argument(&plain, 3);
+		status = row->run(&e);
+		if (status == 0 && row->changes)
+			clerk_changed(h);
+	}
+	if (status >= 0)
+		caller_done(caller, status);
+	arena_close(&scratch);
+}

@@ -1,0 +1,539 @@
+/*
+ * clerk -- knows who is who: answers RESOLVE and AUTH, and the commands
+ * domain, account, alias.  The only process that sees a password hash.
+ *
+ * Passwords are checked in the thread pool, one for each processor at a time, at most
+ * 256 waiting; then the answer is "later", never "no".
+ */
+#include "role/clerk.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "directory/guard.h"
+#include "directory/password.h"
+#include "role/settings.h"
+#include "sasl/sasl.h"
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CHECKS_WAITING_MOST = 256, EXCHANGES_MOST = 4096 };
+
+#define AT(f) offsetof(struct clerk_settings, f)
+static const struct setting rows[] = {
+	{ "recipient_delimiter", SETTING_WORD, AT(delimiter), "+", "Characters that part user from detail in user+detail@domain.", .since = "0.1" },
+	{ "auth_failure_delay", SETTING_TIME, AT(delay_ms), "2s", "Wait before a failed login is answered; doubled with each failure in a row from one network, up to 15 seconds.", .since = "0.1" },
+	{ "auth_failure_network_limit", SETTING_NUMBER, AT(per_network), "30", "Failed logins a minute from one network before its attempts are put off; 0 means no limit.", .since = "0.1" },
+	{ "auth_failure_account_limit", SETTING_NUMBER, AT(per_account), "300", "Failed logins a minute for one account before attempts from networks unknown to it are put off; 0 means no limit.", .since = "0.1" },
+};
+#undef AT
+const struct setting_table clerk_setting_table = { "Who is who", rows, COUNT(rows) };
+
+/* One exchange of a front; found by role, index and ticket. */
+struct exchange {
+	struct house *house;
+	enum role     role;
+	uint32_t      index, ticket;
+	struct arena *life;
+	struct sasl  *sasl;
+	char          network[48];
+	bool          tls;
+	bool          dropped;           /* the front is gone; the check still runs   */
+	bool          busy;              /* in the thread pool or waiting for it      */
+	struct timer *pause;             /* a refusal that waits                      */
+	struct credential who;
+	struct bytes  user, password;
+	bool          right;
+	struct word_auth_done answer;
+	struct exchange *next;           /* in the queue of checks                    */
+};
+
+static void exchange_say(struct exchange *);
+
+static struct clerk *
+clerk_of(struct house *h)
+{
+	return h->mine;
+}
+
+/* ---- exchanges ------------------------------------------------------------- */
+
+static struct bytes
+exchange_key(const enum role role, uint32_t index, uint32_t ticket, uint32_t out[static 3])
+{
+	out[0] = (uint32_t)role;
+	out[1] = index;
+	out[2] = ticket;
+	return (struct bytes){ (const char *)out, 3 * sizeof *out };
+}
+
+static void
+exchange_close(struct exchange *e)
+{
+	uint32_t key[3];
+
+	if (!e->dropped)
+		(void)map_drop(clerk_of(e->house)->exchanges, exchange_key(e->role, e->index, e->ticket, key));
+	e->dropped = true;
+	if (e->busy)
+		return;                  /* the pool still reads it */
+	timer_close(&e->pause);
+	sasl_end(&e->sasl);
+	if (e->password.len > 0)
+		explicit_bzero((char *)(uintptr_t)e->password.at, e->password.len);
+	arena_close(&e->life);
+	memory_free(e);
+}
+
+static void
+exchange_answer(struct exchange *e)
+{
+	struct link *l = house_link(e->house, e->role, e->index);
+
+	if (l != NULL && !e->dropped) {
+		word_pack_auth_done(link_begin(l, WORD_AUTH_DONE, e->ticket), &e->answer);
+		link_end(l);
+	}
+	exchange_close(e);
+}
+
+static void
+pause_over(void *ctx)
+{
+	exchange_answer(ctx);
+}
+
+/* Says no, after the pause that this network has earned. */
+static void
+exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
+{
+	struct clerk *c = clerk_of(e->house);
+	int64_t ms = guard_failed(c->guard, &c->limits, bytes_of(e->network), e->user, clock_patient_ms());
+
+	e->answer = (struct word_auth_done){ .answer = (uint8_t)answer, .user = arena_copy(e->life, e->user), .text = why };
+	if (ms == 0) {
+		exchange_answer(e);
+		return;
+	}
+	e->pause = timer_open(e->house->loop, pause_over, e);
+	timer_set(e->pause, ms);
+}
+
+static void
+exchange_welcome(struct exchange *e, struct bytes last)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	if (!e->who.enabled) {
+		exchange_refuse(e, AUTH_DISABLED, "account is disabled");
+		return;
+	}
+	guard_passed(c->guard, bytes_of(e->network), e->user, clock_patient_ms());
+	e->answer = (struct word_auth_done){ .answer = AUTH_OK, .user = e->who.address, .account = e->who.account, .last = last };
+	exchange_answer(e);
+}
+
+static void
+exchange_later(struct exchange *e, const char *why)
+{
+	e->answer = (struct word_auth_done){ .answer = AUTH_LATER, .user = arena_copy(e->life, e->user), .text = why };
+	exchange_answer(e);
+}
+
+/* ---- checking passwords, in the pool ------------------------------------------ */
+
+static void checks_start(struct clerk *);
+
+static void
+check_run(void *ctx)
+{
+	struct exchange *e = ctx;
+	const char *hash = e->who.account != 0 ? e->who.hash : password_nobody();
+
+	e->right = password_check(hash, e->password) && e->who.account != 0;
+}
+
+static void
+check_done(void *ctx)
+{
+	struct exchange *e = ctx;
+	struct clerk *c = clerk_of(e->house);
+
+	e->busy = false;
+	c->checking--;
+	if (e->dropped)
+		exchange_close(e);
+	else if (e->right)
+		exchange_welcome(e, (struct bytes){ NULL, 0 });
+	else
+		exchange_refuse(e, AUTH_BAD, e->who.account == 0 ? "unknown user" : "password mismatch");
+	checks_start(c);
+}
+
+static void
+checks_start(struct clerk *c)
+{
+	while (c->first != NULL && c->checking < c->checkers) {
+		struct exchange *e = c->first;
+
+		c->first = e->next;
+		if (c->first == NULL)
+			c->last = &c->first;
+		c->waiting--;
+		if (e->dropped) {
+			e->busy = false;
+			exchange_close(e);
+			continue;
+		}
+		c->checking++;
+		loop_job(e->house->loop, check_run, check_done, e);
+	}
+}
+
+/* User and password are known: look the user up, then let the pool compare. */
+static void
+exchange_check(struct exchange *e, struct bytes user, struct bytes password)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	e->user = arena_keep(e->life, user);
+	e->password = arena_keep(e->life, password);
+	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), e->user, clock_patient_ms()) == GUARD_LATER) {
+		exchange_later(e, "too many failed logins, try again later");
+		return;
+	}
+	switch (directory_credential(c->directory, e->user, c->origin, e->life, &e->who)) {
+	case DIRECTORY_OK:
+		break;
+	case DIRECTORY_LATER:
+		exchange_later(e, "directory is not available");
+		return;
+	default:
+		e->who = (struct credential){ 0 };
+	}
+	if (c->waiting >= CHECKS_WAITING_MOST) {
+		exchange_later(e, "too many logins at once");
+		return;
+	}
+	e->busy = true;
+	*c->last = e;
+	c->last = &e->next;
+	c->waiting++;
+	checks_start(c);
+}
+
+/* ---- SASL ------------------------------------------------------------------------ */
+
+/* For a name that does not exist: a salt that is always the same for it, and keys nobody has. */
+static void
+verifier_of_nobody(struct clerk *c, struct bytes user, struct arena *a, struct sasl_verifier *out)
+{
+	struct buffer b = { 0 };
+	struct password_record nobody = { 0 };
+	uint64_t salt[2];
+
+	salt[0] = hash_of(arena_lower(a, user));
+	salt[1] = hash_of((struct bytes){ (const char *)salt, sizeof salt[0] });
+	base64_encode(&b, (struct bytes){ (const char *)salt, sizeof salt });
+	out->salt = arena_copy(a, buffer_bytes(&b));
+	buffer_free(&b);
+	nobody = c->nobody;
+	out->iterations = arena_printf(a, "%" PRIu32, nobody.scram_iterations);
+	out->stored = arena_copy(a, bytes_of(nobody.scram_stored));
+	out->server = arena_copy(a, bytes_of(nobody.scram_server));
+}
+
+static bool
+verifier_asked(void *ctx, struct bytes user, struct arena *a, struct sasl_verifier *out)
+{
+	struct exchange *e = ctx;
+	struct clerk *c = clerk_of(e->house);
+
+	e->user = arena_keep(e->life, user);
+	switch (directory_credential(c->directory, user, c->origin, e->life, &e->who)) {
+	case DIRECTORY_OK:
+		if (e->who.scram_iterations == 0)
+			return false;
+		out->iterations = arena_printf(a, "%" PRIu32, e->who.scram_iterations);
+		out->salt = e->who.scram_salt;
+		out->stored = e->who.scram_stored;
+		out->server = e->who.scram_server;
+		return true;
+	case DIRECTORY_LATER:
+		return false;
+	default:
+		e->who = (struct credential){ 0 };
+		verifier_of_nobody(c, user, a, out);
+		return true;
+	}
+}
+
+static const struct sasl_needs sasl_needs = { verifier_asked };
+
+static void
+exchange_step(struct exchange *e, bool has_input, struct bytes input)
+{
+	struct clerk *c = clerk_of(e->house);
+	struct buffer out = { 0 };
+	struct link *l;
+
+	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), sasl_user(e->sasl), clock_patient_ms()) == GUARD_LATER) {
+		exchange_later(e, "too many failed logins, try again later");
+		return;
+	}
+	switch (sasl_step(e->sasl, has_input, input, &out)) {
+	case SASL_MORE:
+		l = house_link(e->house, e->role, e->index);
+		if (l != NULL)
+			link_say(l, WORD_AUTH_MORE, e->ticket, buffer_bytes(&out), -1);
+		break;
+	case SASL_CHECK:
+		exchange_check(e, sasl_user(e->sasl), sasl_password(e->sasl));
+		break;
+	case SASL_PROVED:
+		exchange_welcome(e, arena_keep(e->life, buffer_bytes(&out)));
+		break;
+	case SASL_REFUSED:
+		e->user = sasl_user(e->sasl);
+		exchange_refuse(e, AUTH_BAD, e->who.account == 0 ? "unknown user" : "password mismatch");
+		break;
+	case SASL_SYNTAX:
+		e->user = sasl_user(e->sasl);
+		exchange_refuse(e, AUTH_SYNTAX, "broken SASL message");
+		break;
+	}
+	buffer_free(&out);
+}
+
+static struct exchange *
+exchange_open(struct house *h, enum role role, uint32_t index, uint32_t ticket)
+{
+	struct exchange *e = memory_take(sizeof *e), *before;
+	uint32_t key[3];
+
+	*e = (struct exchange){ .house = h, .role = role, .index = index, .ticket = ticket, .life = arena_open(NULL) };
+	before = map_put(clerk_of(h)->exchanges, exchange_key(role, index, ticket, key), e);
+	if (before != NULL) {
+		before->dropped = true;      /* a ticket used again: the old question is void */
+		exchange_close(before);
+	}
+	return e;
+}
+
+static bool
+hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct arena *scratch = arena_open(NULL);
+	struct word_auth_start w;
+	struct exchange *e;
+	bool whole = word_unpack_auth_start(body, scratch, &w);
+
+	if (whole) {
+		e = exchange_open(h, from, index, ticket);
+		e->tls = w.tls;
+		peer_network(&w.peer, e->network);
+		if (map_count(clerk_of(h)->exchanges) > EXCHANGES_MOST)
+			exchange_later(e, "too many logins at once");
+		else if (w.mechanism.len == 0)
+			exchange_check(e, w.user, w.password);
+		else if ((e->sasl = sasl_begin(w.mechanism, &sasl_needs, e)) != NULL)
+			exchange_step(e, w.has_initial, w.initial);
+		else {
+			e->answer = (struct word_auth_done){ .answer = AUTH_NO_MECHANISM, .user = "", .text = "no such mechanism" };
+			exchange_answer(e);
+		}
+	}
+	arena_close(&scratch);
+	return whole;
+}
+
+static bool
+hear_auth_step(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	uint32_t key[3];
+	struct exchange *e = map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
+
+	/* Nothing to say to an exchange that is over or being checked: answers crossed. */
+	if (e != NULL && e->sasl != NULL && !e->busy && e->pause == NULL)
+		exchange_step(e, true, body);
+	return true;
+}
+
+static bool
+hear_auth_drop(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	uint32_t key[3];
+	struct exchange *e = map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
+	(void)body;
+
+	if (e != NULL)
+		exchange_close(e);
+	return true;
+}
+
+/* ---- resolving ------------------------------------------------------------------------ */
+
+static enum resolve_class
+class_of(enum directory_outcome o)
+{
+	switch (o) {
+	case DIRECTORY_OK:      return RESOLVE_LOCAL;
+	case DIRECTORY_NONE:    return RESOLVE_UNKNOWN;
+	case DIRECTORY_FOREIGN: return RESOLVE_FOREIGN;
+	case DIRECTORY_LOOP:    return RESOLVE_LOOP;
+	default:                return RESOLVE_LATER;
+	}
+}
+
+static bool
+hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct clerk *c = clerk_of(h);
+	struct arena *scratch = arena_open(NULL);
+	struct directory_target *found = NULL;
+	struct resolve_target *target;
+	struct link *l = house_link(h, from, index);
+	struct word_resolve w;
+	size_t count = 0;
+	bool whole = word_unpack_resolve(body, scratch, &w);
+
+	if (whole && l != NULL) {
+		struct word_resolved answer = { .table = "virtual mailbox table" };
+
+		answer.class = (uint8_t)class_of(directory_resolve(c->directory, w.address, c->rows.delimiter, c->origin, scratch, &found, &count));
+		target = arena_take_array(scratch, count + 1, sizeof *target);
+		for (size_t i = 0; i < count; i++)
+			target[i] = (struct resolve_target){ found[i].account, found[i].address, found[i].detail };
+		answer.target = target;
+		answer.targets = (uint32_t)count;
+		word_pack_resolved(link_begin(l, WORD_RESOLVED, ticket), &answer);
+		link_end(l);
+	}
+	arena_close(&scratch);
+	return whole;
+}
+
+/* ---- the card --------------------------------------------------------------------------- */
+
+/* Everybody who keeps answers of ours forgets them. */
+void
+clerk_changed(struct house *h)
+{
+	static const enum role hearers[] = { RECEIVER, LOGIN, QUEUE, KEEPER };
+
+	for (size_t r = 0; r < COUNT(hearers); r++)
+		for (uint32_t i = 0; i < house_peers(h, hearers[r]); i++) {
+			struct link *l = house_link(h, hearers[r], i);
+			if (l != NULL)
+				link_say(l, WORD_DIRECTORY_NEW, 0, (struct bytes){ NULL, 0 }, -1);
+		}
+}
+
+static void
+settings_new(struct house *h)
+{
+	struct clerk *c = clerk_of(h);
+	struct common_settings common;
+
+	if (!house_settings(h, &clerk_setting_table, NULL, &c->rows) || !house_settings(h, &common_setting_table, NULL, &common))
+		return;                  /* the postmaster checks before it tells; said there */
+	c->limits = (struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
+	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);
+	clerk_changed(h);
+}
+
+static bool
+clerk_start(struct house *h)
+{
+	struct clerk *c = memory_take(sizeof *c);
+	struct buffer errors = { 0 };
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	char password[33];
+
+	h->mine = c;
+	c->exchanges = map_open();
+	c->guard = guard_open();
+	c->last = &c->first;
+	c->checkers = processors > 0 ? (unsigned)processors : 1;
+	random_word(password, sizeof password);
+	(void)password_make(bytes_of(password), &c->nobody);
+	c->directory = directory_open(house_path(h, "directory/directory.db"), &errors);
+	if (c->directory == NULL)
+		fault("%.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+	settings_new(h);
+	return c->directory != NULL;
+}
+
+static void
+clerk_work(struct house *h)
+{
+	int fd = house_resource(h, "control/clerk");
+
+	if (fd >= 0)
+		house_commands(h, fd, clerk_command);
+}
+
+static bool
+clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+{
+	static const struct {
+		enum word word;
+		bool (*hear)(struct house *, enum role, uint32_t, uint32_t, struct bytes);
+	} heard[] = {
+		{ WORD_RESOLVE,    hear_resolve    },
+		{ WORD_AUTH_START, hear_auth_start },
+		{ WORD_AUTH_STEP,  hear_auth_step  },
+		{ WORD_AUTH_DROP,  hear_auth_drop  },
+	};
+
+	if (fd >= 0)
+		close(fd);
+	for (size_t i = 0; i < COUNT(heard); i++)
+		if (heard[i].word == word)
+			return heard[i].hear(h, from, index, ticket, body);
+	return false;
+}
+
+static void
+clerk_peer(struct house *h, enum role role, uint32_t index)
+{
+	(void)h, (void)role, (void)index;
+}
+
+/* A front died: its questions die with it. */
+static void
+clerk_lost(struct house *h, enum role role, uint32_t index)
+{
+	for (struct map_place p = { 0 }; map_next(clerk_of(h)->exchanges, &p);) {
+		struct exchange *e = p.value;
+		if (e->role == role && e->index == index)
+			exchange_close(e);
+	}
+}
+
+static void
+clerk_stop(struct house *h)
+{
+	house_leave(h);
+}
+
+static void
+clerk_status(struct house *h, uint32_t *connections, struct buffer *text)
+{
+	struct clerk *c = clerk_of(h);
+
+	*connections = (uint32_t)map_count(c->exchanges);
+	buffer_printf(text, "checking=%u waiting=%u", c->checking, c->waiting);
+}
+
+const struct role_card clerk_card = {
+	.name   = "clerk",
+	.start  = clerk_start,
+	.work   = clerk_work,
+	.hear   = clerk_hear,
+	.peer   = clerk_peer,
+	.lost   = clerk_lost,
+	.reload = settings_new,
+	.stop   = clerk_stop,
+	.status = clerk_status,
+};

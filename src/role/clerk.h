@@ -1,0 +1,34 @@
+/*
+ * clerk -- what the two files of the clerk share: clerk.c (words) and
+ * clerk-commands.c (domain, account, alias on the command line)
+ */
+#ifndef ROLE_CLERK_H
+#define ROLE_CLERK_H
+
+#include "base/base64.h"
+#include "base/map.h"
+#include "directory/directory.h"
+#include "directory/guard.h"
+#include "directory/password.h"
+#include "role/house.h"
+
+struct clerk_settings { const char *delimiter; int64_t delay_ms, per_network, per_account; };
+
+struct exchange;
+struct clerk {
+	struct directory   *directory;
+	struct guard       *guard;
+	struct guard_limits limits;
+	struct map         *exchanges;
+	struct password_record nobody;     /* keys that belong to no password we know */
+	struct clerk_settings rows;
+	char                origin[256];
+	struct exchange    *first, **last; /* passwords waiting to be checked        */
+	unsigned            checking, waiting, checkers;
+};
+
+extern const struct setting_table clerk_setting_table;
+void clerk_changed(struct house *);
+void clerk_command(struct house *, struct caller *, const struct word_ask *);
+
+#endif
