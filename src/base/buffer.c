@@ -39,7 +39,7 @@ make_room(struct buffer *b, size_t n)
 	bool   half_eaten = front_of(b) >= b->len;
 
 	move_to_front(b);
-	if (half_eaten && n <= room_of(b))
+	if (b->_start != NULL && half_eaten && n <= room_of(b))
 		return;
 	if (__builtin_add_overflow(b->len, n, &least) || least > PTRDIFF_MAX / 2)
 		panic("out of memory: a buffer of %zu bytes asked for %zu more", b->len, n);
