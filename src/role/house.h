@@ -7,6 +7,24 @@
  *
  * A role's file (role/clerk.c) is a card and the functions it names.  Links to peers come and go: when
  * a peer dies `lost` is called; its successor comes through `peer`.  house_link() is NULL in between.
+ * The first peers come through `peer` too, between `start` and `work`.
+ *
+ * Resources, as the postmaster names them (all may be given anew at a reload, before `reload`):
+ *     listener/NAME      to receivers smtp, submission, submissions, lmtp; to logins imap, imaps, pop3,
+ *                        pop3s: a listening socket; the text is its address.  One for each address, so
+ *                        several may have one name: use house_resource_next().
+ *     control/NAME       to clerk, queue, keepers: for house_commands()
+ *     certificate        to receivers and logins: the text is the chain in PEM; absent without TLS
+ *     ticket-key         to receivers and logins: 80 bytes to be read with house_resource_read()
+ *     tally              to receivers and logins: a memfd of TALLY_SIZE zeroed bytes, to be mapped shared
+ *     key                to the signer: a file, house_resource_read()
+ *     log, lock          the house's own
+ * The sockets of listener/ and control/ belong to the listener made of them (listener_close() closes
+ * them); after a reload a listener whose name and descriptor are no longer given is to be closed.  All other
+ * descriptors stay the house's, and are closed when given anew.
+ *
+ * Files: spool/letters is a directory of the queue with the set-gid bit, its group the keepers': what the queue
+ * makes there with mode 0640 the keepers can read.
  */
 #ifndef ROLE_HOUSE_H
 #define ROLE_HOUSE_H
@@ -15,7 +33,10 @@
 #include "base/journal.h"
 #include "channel/link.h"
 #include "channel/loop.h"
+#include "role/settings.h"
 #include "role/wire.h"
+
+enum { TALLY_SIZE = 1 << 20 };
 
 struct house;
 struct role_card {
@@ -37,19 +58,28 @@ struct house {
 	struct loop     *loop;
 	enum role        role;
 	uint32_t         index, of;       /* which of how many of this role                    */
-	struct settings *settings;        /* as of the last SETTINGS                           */
+	struct settings *settings;        /* as of the last SETTINGS; earlier ones stay valid  */
+	struct common_settings common;    /* of them                                           */
 	void            *mine;            /* the role's own state                              */
 	bool             leaving;
 };
 struct link *house_link(struct house *, enum role, uint32_t index);
 uint32_t house_peers(struct house *, enum role);      /* how many there are of that role (living or not) */
+/* Ask the signer and wait; from here it has no link.  False: no answer in time. */
+bool house_call(struct house *, enum role, uint16_t word, struct bytes body, uint16_t *answer,
+                struct buffer *reply, int ms);
+/* What tls_open() wants of a role that has no keys: the signer's hand. */
+struct tls_signer house_signer(struct house *);
 /* Resources by name, as the postmaster gave them: -1 / NULL if not.  Descriptors stay the house's. */
 int         house_resource(struct house *, const char *name);
 const char *house_resource_text(struct house *, const char *name);
+/* The whole content of a resource that is a file, appended.  0 or errno. */
+int         house_resource_read(struct house *, const char *name, struct buffer *out);
 /* All resources whose name begins so ("listener/"): false at the end. */
 bool        house_resource_next(struct house *, const char *prefix, size_t *place, const char **name, int *fd);
 /* A path inside the mail directory as this role sees it after its cage closed and before:
-   house_path(h, "spool/letters").  Static storage of the house; valid for its life. */
+   house_path(h, "spool/letters"): spool/ for the queue, spool/letters and store/ for
+   keepers, directory/ for the clerk; not before `start`.  Static storage of the house; valid for its life. */
 const char *house_path(struct house *, const char *under);
 /* The settings of one table for one listener (NULL: none), e.g. into struct receiver_settings. */
 bool        house_settings(struct house *, const struct setting_table *, const char *listener, void *into);
@@ -60,6 +90,7 @@ struct caller;                                          /* one waiting command *
 void caller_say(struct caller *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 void caller_complain(struct caller *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 void caller_done(struct caller *, int status);         /* the caller is gone then */
+/* `ask` is valid during the call of `asked`; the caller until caller_done(). */
 void house_commands(struct house *, int fd, void (*asked)(struct house *, struct caller *, const struct word_ask *));
 
 extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card;

@@ -1,0 +1,283 @@
+#include "role/settings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/journal.h"
+#include "channel/peer.h"
+
+const char *const listener_names[LISTEN_SERVICES] = {
+	[LISTEN_SMTP] = "smtp", [LISTEN_SUBMISSION] = "submission",
+	[LISTEN_SUBMISSIONS] = "submissions", [LISTEN_LMTP] = "lmtp",
+	[LISTEN_IMAP] = "imap", [LISTEN_IMAPS] = "imaps",
+	[LISTEN_POP3] = "pop3", [LISTEN_POP3S] = "pop3s",
+};
+
+#define AT(field) offsetof(struct common_settings, field)
+#define LISTEN(which) AT(listen) + (which) * sizeof(struct setting_list)
+
+static const struct setting rows[] = {
+	{ "myhostname", SETTING_WORD, AT(myhostname), "",
+	  "The name of this mail system in greetings, Received fields and notices; the machine's own name "
+	  "if empty.", NULL, 0, 0, "0.1" },
+	{ "mydomain", SETTING_WORD, AT(mydomain), "",
+	  "The domain this host is in; myhostname without its first label if empty.", NULL, 0, 0, "0.1" },
+	{ "myorigin", SETTING_WORD, AT(myorigin), "$myhostname",
+	  "The domain put behind addresses that have none.", NULL, 0, 0, "0.1" },
+	{ "mynetworks", SETTING_LIST, AT(mynetworks), "127.0.0.0/8 [::1]/128",
+	  "Networks whose clients may send mail to anybody without logging in.", NULL, 0, 0, "0.1" },
+	{ "mail_directory", SETTING_WORD, AT(mail_directory), "/var/lib/mansio",
+	  "Where letters, mailboxes, the directory of accounts and the control sockets are.", NULL, 0, 0, "0.1" },
+	{ "mail_owner", SETTING_WORD, AT(mail_owner), "mansio",
+	  "The first part of the names of the system accounts the roles run under: mail_owner-receiver, "
+	  "-login, -verifier, -queue, -keeper, -clerk, -signer.", NULL, 0, 0, "0.1" },
+	{ "role_account_base", SETTING_NUMBER, AT(role_account_base), "61184",
+	  "The first of the numbers used as uid and gid of the roles where the system accounts of "
+	  "mail_owner do not exist.", NULL, 1000, 65000, "0.1" },
+	{ "mail_name", SETTING_TEXT, AT(mail_name), "Mansio",
+	  "The name of the software as greetings say it.", NULL, 0, 0, "0.1" },
+	{ "maillog_file", SETTING_WORD, AT(maillog_file), "",
+	  "The file the log goes to, stderr for the standard error, empty for syslog.", NULL, 0, 0, "0.1" },
+	{ "syslog_name", SETTING_WORD, AT(syslog_name), "mansio",
+	  "The first part of the service in each line of the log.", NULL, 0, 0, "0.1" },
+	{ "log_format", SETTING_CHOICE, AT(log_format), "text",
+	  "How a line of the log looks: text as Postfix and Dovecot write it, json one object a line.",
+	  "text,json", 0, 0, "0.1" },
+	{ "listen_smtp", SETTING_LIST, LISTEN(LISTEN_SMTP), "*:25",
+	  "Where letters from other hosts come in: addresses as 127.0.0.1:25, [::1]:25, *:25 or unix:/path.",
+	  NULL, 0, 0, "0.1" },
+	{ "listen_submission", SETTING_LIST, LISTEN(LISTEN_SUBMISSION), "*:587",
+	  "Where users submit letters, with STARTTLS.", NULL, 0, 0, "0.1" },
+	{ "listen_submissions", SETTING_LIST, LISTEN(LISTEN_SUBMISSIONS), "*:465",
+	  "Where users submit letters, with TLS from the first byte.", NULL, 0, 0, "0.1" },
+	{ "listen_lmtp", SETTING_LIST, LISTEN(LISTEN_LMTP), "",
+	  "Where LMTP is spoken.", NULL, 0, 0, "0.1" },
+	{ "listen_imap", SETTING_LIST, LISTEN(LISTEN_IMAP), "*:143",
+	  "Where IMAP is spoken, with STARTTLS.", NULL, 0, 0, "0.1" },
+	{ "listen_imaps", SETTING_LIST, LISTEN(LISTEN_IMAPS), "*:993",
+	  "Where IMAP is spoken, with TLS from the first byte.", NULL, 0, 0, "0.1" },
+	{ "listen_pop3", SETTING_LIST, LISTEN(LISTEN_POP3), "*:110",
+	  "Where POP3 is spoken, with STLS.", NULL, 0, 0, "0.1" },
+	{ "listen_pop3s", SETTING_LIST, LISTEN(LISTEN_POP3S), "*:995",
+	  "Where POP3 is spoken, with TLS from the first byte.", NULL, 0, 0, "0.1" },
+	{ "smtpd_tls_cert_file", SETTING_WORD, AT(smtpd_tls_cert_file), "",
+	  "The certificate and its chain in PEM, shown by every service; no TLS if empty.", NULL, 0, 0, "0.1" },
+	{ "smtpd_tls_key_file", SETTING_WORD, AT(smtpd_tls_key_file), "$smtpd_tls_cert_file",
+	  "The private key of the certificate in PEM; read by the signer alone.", NULL, 0, 0, "0.1" },
+	{ "smtpd_tls_protocols", SETTING_WORD, AT(smtpd_tls_protocols), ">=TLSv1.2",
+	  "The versions of TLS spoken: >=TLSv1.2 or >=TLSv1.3.", NULL, 0, 0, "0.1" },
+	{ "tls_high_cipherlist", SETTING_WORD, AT(tls_high_cipherlist), "",
+	  "The ciphers of TLS 1.2 in OpenSSL's notation; a good choice if empty.", NULL, 0, 0, "0.1" },
+	{ "receiver_processes", SETTING_NUMBER, AT(receiver_processes), "0",
+	  "How many receivers share the SMTP and LMTP connections; 0: one for each core, at most 4.",
+	  NULL, 0, 64, "0.1" },
+	{ "login_processes", SETTING_NUMBER, AT(login_processes), "0",
+	  "How many login processes share the IMAP and POP3 connections; 0: 1, or 2 from 4 cores up.",
+	  NULL, 0, 64, "0.1" },
+	{ "verifier_processes", SETTING_NUMBER, AT(verifier_processes), "0",
+	  "How many verifiers read letters; 0: one for each core, at most 4.", NULL, 0, 64, "0.1" },
+	{ "keeper_processes", SETTING_NUMBER, AT(keeper_processes), "0",
+	  "How many keepers share the mailboxes; 0: one for each core, at most 4.", NULL, 0, 64, "0.1" },
+	{ "spool_segment_size", SETTING_SIZE, AT(spool_segment_size), "64M",
+	  "The size of one file of the letter log.", NULL, 1 << 20, 1 << 30, "0.1" },
+	{ "queue_minfree", SETTING_SIZE, AT(queue_minfree), "64M",
+	  "The room that stays free on the disk of the spool; letters are refused for now before it is used.",
+	  NULL, 0, 0, "0.1" },
+	{ "dns_resolver", SETTING_WORD, AT(dns_resolver), "",
+	  "The resolver asked for names, as 127.0.0.1:53; that of the system if empty.", NULL, 0, 0, "0.1" },
+};
+
+const struct setting_table common_setting_table = { "The house", rows, COUNT(rows) };
+
+static const struct setting_table *const tables[] = {
+	&common_setting_table,
+};
+
+const struct setting_table *
+house_setting_table(size_t index)
+{
+	return index < COUNT(tables) ? tables[index] : NULL;
+}
+
+static bool
+is_set(const struct settings *s, const char *name)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0)
+			return *e.value != '\0';
+	return false;
+}
+
+static void
+know_tables(struct settings *s)
+{
+	for (size_t i = 0; i < COUNT(tables); i++)
+		settings_tables(s, tables[i], 1);
+}
+
+/* Lines behind the file's own, so that its line numbers stay what they are. */
+static void
+append_found_out(struct settings *s, struct buffer *text)
+{
+	char        host[256] = "localhost";
+	const char *myhostname = host, *dot;
+
+	if (is_set(s, "myhostname")) {
+		myhostname = settings_value(s, "myhostname");
+	} else {
+		(void)gethostname(host, sizeof host - 1);
+		buffer_printf(text, "\nmyhostname = %s", host);
+	}
+	dot = strchr(myhostname, '.');
+	if (!is_set(s, "mydomain"))
+		buffer_printf(text, "\nmydomain = %s", dot == NULL ? "localdomain" : dot + 1);
+	buffer_add_char(text, '\n');
+}
+
+struct settings *
+house_settings_read(struct bytes text, const char *file, struct buffer *errors, struct buffer *warnings)
+{
+	struct settings *s = settings_read(text, file, errors, warnings);
+	struct buffer    whole = { 0 }, unheard = { 0 };
+
+	if (s == NULL)
+		return NULL;
+	know_tables(s);
+	buffer_add(&whole, text);
+	append_found_out(s, &whole);
+	settings_close(&s);
+	s = settings_read(buffer_bytes(&whole), file, errors, &unheard);
+	if (s != NULL)
+		know_tables(s);
+	buffer_free(&whole);
+	buffer_free(&unheard);
+	return s;
+}
+
+/* Room for the struct of any table. */
+static size_t
+table_room(const struct setting_table *t)
+{
+	size_t room = 0;
+
+	for (size_t i = 0; i < t->count; i++)
+		if (t->row[i].where + sizeof(struct setting_list) > room)
+			room = t->row[i].where + sizeof(struct setting_list);
+	return room;
+}
+
+static bool
+check_table(struct settings *s, const struct setting_table *t, const char *listener, struct buffer *errors)
+{
+	void *into = memory_take(table_room(t));
+	bool  good = settings_fill(s, t, listener, into, errors);
+
+	memory_free(into);
+	return good;
+}
+
+static bool
+has_own(const struct settings *s, const char *listener)
+{
+	size_t               n = strlen(listener);
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strncmp(e.name, listener, n) == 0 && e.name[n] == '/')
+			return true;
+	return false;
+}
+
+/* Complaints about what rows alone cannot know. */
+struct check {
+	struct settings *settings;
+	const char      *file;
+	struct buffer   *errors;
+	bool             good;
+};
+
+static __attribute__((format(printf, 3, 4))) void
+complain(struct check *c, int line, const char *form, ...)
+{
+	va_list list;
+
+	c->good = false;
+	buffer_printf(c->errors, line > 0 ? "%s:%d: " : "%s: ", c->file, line);
+	va_start(list, form);
+	buffer_vprintf(c->errors, form, list);
+	va_end(list);
+	buffer_add_char(c->errors, '\n');
+}
+
+static int
+line_of(const struct settings *s, const char *name)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0)
+			return e.line;
+	return 0;
+}
+
+/* submission/NAME is for a listener we have. */
+static void
+check_listeners(struct check *c)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(c->settings, i, &e); i++) {
+		const char *slash = strchr(e.name, '/');
+		bool        known = slash == NULL;
+		for (size_t l = 0; l < LISTEN_SERVICES && !known; l++)
+			known = bytes_equal((struct bytes){ e.name, (size_t)(slash - e.name) },
+			                    bytes_of(listener_names[l]));
+		if (!known)
+			complain(c, e.line,
+			         "%s: there is no such listener; there are smtp, submission, "
+			         "submissions, lmtp, imap, imaps, pop3 and pop3s", e.name);
+	}
+}
+
+static void
+check_common(struct check *c)
+{
+	struct common_settings common;
+	struct network         network;
+	const char            *wrong;
+
+	if (!settings_fill(c->settings, &common_setting_table, NULL, &common, c->errors)) {
+		c->good = false;
+		return;
+	}
+	if (common.mail_directory[0] != '/' || common.mail_directory[1] == '\0')
+		complain(c, line_of(c->settings, "mail_directory"),
+		         "mail_directory = %s: write an absolute path, as /var/lib/mansio", common.mail_directory);
+	for (size_t i = 0; i < common.mynetworks.count; i++)
+		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
+			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s",
+			         common.mynetworks.item[i], wrong);
+}
+
+bool
+house_settings_check(struct settings *s, const char *file, struct buffer *errors, struct buffer *warnings)
+{
+	struct check c = { s, file, errors, true };
+
+	for (size_t i = 0; i < COUNT(tables); i++) {
+		if (!check_table(s, tables[i], NULL, errors))
+			c.good = false;
+		for (size_t l = 0; l < LISTEN_SERVICES; l++)
+			if (has_own(s, listener_names[l]) && !check_table(s, tables[i], listener_names[l], errors))
+				c.good = false;
+	}
+	check_listeners(&c);
+	if (c.good)
+		check_common(&c);
+	(void)settings_unknown(s, warnings);
+	return c.good;
+}

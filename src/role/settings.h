@@ -1,0 +1,58 @@
+/*
+ * settings -- what the whole house has in common, and every row there is
+ *
+ * From:     postmaster, house, command config and the manual pages
+ *
+ * house_settings_read()  reads a main.cf as settings_read() does and makes it
+ *     whole: myhostname and mydomain are found out when the file is silent, and
+ *     every table of the house is known.  NULL when there were errors.
+ * house_settings_check() fills every table, also for each listener that has
+ *     settings of its own, and looks at what rows cannot know (files, owners,
+ *     listeners that nobody has).  False with complaints in *errors.
+ *
+ * Fails:    in words, "main.cf:12: ...", one line each.
+ */
+#ifndef ROLE_SETTINGS_H
+#define ROLE_SETTINGS_H
+
+#include "base/setting.h"
+
+enum listener_service {
+	LISTEN_SMTP, LISTEN_SUBMISSION, LISTEN_SUBMISSIONS, LISTEN_LMTP,
+	LISTEN_IMAP, LISTEN_IMAPS, LISTEN_POP3, LISTEN_POP3S, LISTEN_SERVICES
+};
+/* "smtp" ... : the row is listen_smtp, the resource listener/smtp, and
+   smtp/NAME = VALUE holds for it alone. */
+extern const char *const listener_names[LISTEN_SERVICES];
+
+enum log_format { LOG_TEXT, LOG_JSON };
+
+struct common_settings {
+	const char *myhostname, *mydomain, *myorigin;
+	struct setting_list mynetworks;
+	const char *mail_directory;    /* absolute, no slash at the end            */
+	const char *mail_owner;
+	const char *mail_name;
+	int64_t     role_account_base; /* first uid where there are no accounts    */
+	const char *maillog_file;      /* "" syslog                                */
+	const char *syslog_name;
+	int         log_format;        /* enum log_format                          */
+	struct setting_list listen[LISTEN_SERVICES];
+	const char *smtpd_tls_cert_file, *smtpd_tls_key_file;
+	const char *smtpd_tls_protocols, *tls_high_cipherlist;
+	int64_t     receiver_processes, login_processes;    /* 0: by cores         */
+	int64_t     verifier_processes, keeper_processes;
+	int64_t     spool_segment_size;
+	int64_t     queue_minfree;     /* bytes that stay free                     */
+	const char *dns_resolver;      /* "" as /etc/resolv.conf says              */
+};
+extern const struct setting_table common_setting_table;
+
+/* Every table of every room: NULL at the end. */
+const struct setting_table *house_setting_table(size_t index);
+
+struct settings *house_settings_read(struct bytes text, const char *file,
+                                     struct buffer *errors, struct buffer *warnings);
+bool house_settings_check(struct settings *, const char *file, struct buffer *errors, struct buffer *warnings);
+
+#endif
