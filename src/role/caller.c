@@ -1,0 +1,133 @@
+/* caller -- the house's end of the command line: one question each, and its answer */
+
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "channel/listener.h"
+#include "role/house.h"
+
+struct counter {
+	struct house *house;
+	void        (*asked)(struct house *, struct caller *, const struct word_ask *);
+};
+
+/* It lives until it has been answered and its link is closed, whichever is last. */
+struct caller {
+	struct counter *counter;
+	struct link    *link;      /* NULL: went away before the answer */
+	bool            asked, answered;
+};
+
+enum { TO_OUT = 1, TO_ERR = 2 };
+
+static void
+caller_forget(struct caller *c)
+{
+	if (c->link == NULL && (c->answered || !c->asked))
+		memory_free(c);
+}
+
+static void
+hang_up(struct caller *c)
+{
+	link_close(&c->link);
+	caller_forget(c);
+}
+
+static void
+caller_asks(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct bytes body, int fd)
+{
+	struct caller  *c = ctx;
+	struct arena   *scratch = arena_open(NULL);
+	struct word_ask ask;
+
+	(void)l;
+	(void)ticket;
+	if (fd >= 0)
+		(void)close(fd);
+	if (c->asked || !word_allowed(word, COMMAND, c->counter->house->role) ||
+	    !word_unpack_ask(body, scratch, &ask)) {
+		hang_up(c);
+	} else {
+		c->asked = true;
+		c->counter->asked(c->counter->house, c, &ask);
+	}
+	arena_close(&scratch);
+}
+
+static void
+caller_lost(void *ctx, struct link *l)
+{
+	(void)l;
+	hang_up(ctx);
+}
+
+static const struct link_events caller_events = { caller_asks, caller_lost };
+
+static void
+caller_came(void *ctx, int fd, const struct peer *peer)
+{
+	struct caller *c = memory_take(sizeof *c);
+
+	(void)peer;
+	c->counter = ctx;
+	c->link = link_open(c->counter->house->loop, fd, &caller_events, c);
+}
+
+void
+house_commands(struct house *h, int fd, void (*asked)(struct house *, struct caller *, const struct word_ask *))
+{
+	struct counter *counter = memory_take(sizeof *counter);
+
+	*counter = (struct counter){ h, asked };
+	(void)listener_open(h->loop, fd, caller_came, counter);
+}
+
+static void
+say(struct caller *c, uint8_t stream, const char *form, va_list list)
+{
+	struct buffer   text = { 0 };
+	struct word_say w = { .stream = stream };
+
+	if (c->link == NULL)
+		return;
+	buffer_vprintf(&text, form, list);
+	w.text = buffer_bytes(&text);
+	word_pack_say(link_begin(c->link, WORD_SAY, 0), &w);
+	link_end(c->link);
+	buffer_free(&text);
+}
+
+void
+caller_say(struct caller *c, const char *form, ...)
+{
+	va_list list;
+
+	va_start(list, form);
+	say(c, TO_OUT, form, list);
+	va_end(list);
+}
+
+void
+caller_complain(struct caller *c, const char *form, ...)
+{
+	va_list list;
+
+	va_start(list, form);
+	say(c, TO_ERR, form, list);
+	va_end(list);
+}
+
+/* The caller hangs up when it has heard this. */
+void
+caller_done(struct caller *c, int status)
+{
+	INSIDE(c->asked && !c->answered);
+	c->answered = true;
+	if (c->link != NULL) {
+		pack_u32(link_begin(c->link, WORD_SAID, 0), (uint32_t)status);
+		link_end(c->link);
+	}
+	caller_forget(c);
+}

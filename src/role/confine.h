@@ -1,0 +1,36 @@
+/*
+ * confine -- the cage of each role
+ *
+ * From:     house, of every role
+ * Touches:  its own process and nothing else
+ *
+ * confine_enter()  before the role opens anything: limits, a view of the file
+ *     system that holds its own directories and no more, its own account, no
+ *     capabilities, no new privileges.  *root is what to put before paths
+ *     inside the mail directory from now on ("" when the view has them at its
+ *     root).  False, with words in *errors, when a process that was started as
+ *     root cannot become somebody else: it must not work then.
+ * confine_close()  after the role opened its files: Landlock and seccomp.  Adds
+ *     to *words what the cage is made of and what this kernel did not give.
+ *
+ * As an ordinary user there is no other account and no view; the rest holds.
+ * In a build with sanitizers, which need what a cage forbids, seccomp and the
+ * limit of memory are left out, and the words say so.
+ */
+#ifndef ROLE_CONFINE_H
+#define ROLE_CONFINE_H
+
+#include <sys/types.h>
+
+#include "base/buffer.h"
+#include "role/settings.h"
+#include "role/wire.h"
+
+bool confine_enter(enum role, const struct common_settings *, const char **root, struct buffer *errors);
+bool confine_close(enum role, struct buffer *words);
+
+/* The account of a role when the postmaster is root: that of mail_owner, else a number. */
+struct role_account { uid_t uid; gid_t gid; };
+struct role_account role_account(enum role, const struct common_settings *);
+
+#endif

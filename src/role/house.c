@@ -1,0 +1,602 @@
+#include "role/house.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "message/charset.h"
+#include "role/confine.h"
+
+enum { LINK_OF_POSTMASTER = 3, SIGN_WAIT_MS = 5000 };
+
+/* Another process of the house, and our end of the link to it. */
+struct neighbour {
+	struct home *home;
+	enum role    role;
+	uint32_t     index;
+	struct link *link;         /* NULL while it is away                         */
+	int          call;         /* instead of a link, for those we wait for; -1  */
+};
+
+struct resource {
+	struct resource *next;
+	char            *name, *text;
+	int              fd;
+};
+
+/* What only this file knows of a house.  The house comes first. */
+struct home {
+	struct house            house;
+	const struct role_card *card;
+	struct link            *postmaster;
+	struct neighbour       *neighbour[ROLES];
+	uint32_t                neighbours[ROLES];
+	struct resource        *first;
+	struct arena           *life;
+	const char             *root;      /* before paths in the mail directory    */
+	int                     memory;    /* /proc/self/smaps_rollup, or -1        */
+	bool                    working;   /* GO was said                           */
+	bool                    refused;   /* the role could not start              */
+};
+
+/* The service in the lines of a role's log where pflogsumm expects a name. */
+static const char *const service_of[ROLES] = {
+	[RECEIVER] = "smtpd", [QUEUE] = "qmgr",
+};
+
+static struct home *
+home_of(struct house *h)
+{
+	return (struct home *)h;
+}
+
+/*
+ * Neighbours
+ */
+
+/* Those that are asked with house_call(): no link of the loop, a socket. */
+static bool
+is_called(enum role us, enum role them)
+{
+	return them == SIGNER && (us == RECEIVER || us == LOGIN);
+}
+
+static void
+neighbour_lose(struct neighbour *n)
+{
+	struct home *m = n->home;
+
+	if (n->call >= 0)
+		(void)close(n->call);
+	n->call = -1;
+	if (n->link == NULL)
+		return;
+	link_close(&n->link);
+	if (m->working && m->card->lost != NULL)
+		m->card->lost(&m->house, n->role, n->index);
+}
+
+/* Somebody broke the rules of the house: the postmaster will end it. */
+static void
+neighbour_denounce(struct neighbour *n, uint16_t word)
+{
+	struct home     *m = n->home;
+	struct word_wrong wrong = { n->role, n->index, word };
+
+	fault("wrong mouth: %s %u said %s to us, which it may not say or said wrongly",
+	      role_names[n->role], n->index, word_name(word));
+	word_pack_wrong(link_begin(m->postmaster, WORD_WRONG_MOUTH, 0), &wrong);
+	link_end(m->postmaster);
+	neighbour_lose(n);
+}
+
+static void
+neighbour_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct bytes body, int fd)
+{
+	struct neighbour *n = ctx;
+	struct home      *m = n->home;
+
+	(void)l;
+	if (!word_allowed(word, n->role, m->house.role)) {
+		if (fd >= 0)
+			(void)close(fd);
+		neighbour_denounce(n, word);
+	} else if (!m->card->hear(&m->house, n->role, n->index, (enum word)word, ticket, body, fd)) {
+		neighbour_denounce(n, word);
+	}
+}
+
+static void
+neighbour_lost(void *ctx, struct link *l)
+{
+	(void)l;
+	neighbour_lose(ctx);
+}
+
+static const struct link_events neighbour_events = { neighbour_said, neighbour_lost };
+
+static void
+neighbours_make(struct home *m, enum role role, uint32_t of)
+{
+	m->neighbour[role] = arena_take_array(m->life, of, sizeof(struct neighbour));
+	m->neighbours[role] = of;
+	for (uint32_t i = 0; i < of; i++)
+		m->neighbour[role][i] = (struct neighbour){ .home = m, .role = role, .index = i, .call = -1 };
+}
+
+struct link *
+house_link(struct house *h, enum role role, uint32_t index)
+{
+	struct home *m = home_of(h);
+
+	return index < m->neighbours[role] ? m->neighbour[role][index].link : NULL;
+}
+
+uint32_t
+house_peers(struct house *h, enum role role)
+{
+	return home_of(h)->neighbours[role];
+}
+
+bool
+house_call(struct house *h, enum role role, uint16_t word, struct bytes body, uint16_t *answer,
+           struct buffer *reply, int ms)
+{
+	struct home *m = home_of(h);
+
+	return m->neighbours[role] > 0 && m->neighbour[role][0].call >= 0 &&
+	       link_call(m->neighbour[role][0].call, word, body, answer, reply, ms) &&
+	       word_allowed(*answer, role, h->role);
+}
+
+static bool
+signer_sign(void *ctx, struct bytes key_id, enum tls_sign_kind kind, int padding, struct bytes in,
+            struct buffer *out)
+{
+	struct word_sign   ask = { key_id, (uint8_t)kind, padding, in };
+	struct word_signed got = { .ok = false };
+	struct arena      *scratch = arena_open(NULL);
+	struct buffer      body = { 0 }, reply = { 0 };
+	uint16_t           answer = WORD_NONE;
+
+	word_pack_sign(&body, &ask);
+	if (house_call(ctx, SIGNER, WORD_SIGN, buffer_bytes(&body), &answer, &reply, SIGN_WAIT_MS) &&
+	    answer == WORD_SIGNED && word_unpack_signed(buffer_bytes(&reply), scratch, &got) && got.ok)
+		buffer_add(out, got.signature);
+	else
+		got.ok = false;
+	buffer_free(&body);
+	buffer_free(&reply);
+	arena_close(&scratch);
+	return got.ok;
+}
+
+struct tls_signer
+house_signer(struct house *h)
+{
+	return (struct tls_signer){ signer_sign, h };
+}
+
+/*
+ * Resources
+ */
+
+static bool
+is_listening(const char *name)
+{
+	return strncmp(name, "listener/", 9) == 0 || strncmp(name, "control/", 8) == 0;
+}
+
+static struct resource *
+resource_find(struct home *m, const char *name)
+{
+	for (struct resource *r = m->first; r != NULL; r = r->next)
+		if (strcmp(r->name, name) == 0)
+			return r;
+	return NULL;
+}
+
+/* Listening sockets of one name are told apart by their address. */
+static void
+resource_forget(struct home *m, const struct word_resource *w)
+{
+	struct resource **at = &m->first, *r;
+
+	while ((r = *at) != NULL) {
+		if (strcmp(r->name, w->name) != 0 || (is_listening(w->name) && strcmp(r->text, w->text) != 0)) {
+			at = &r->next;
+			continue;
+		}
+		*at = r->next;
+		if (r->fd >= 0 && !is_listening(r->name))
+			(void)close(r->fd);
+		memory_free(r->name);
+		memory_free(r->text);
+		memory_free(r);
+	}
+}
+
+static char *
+string_copy(const char *s)
+{
+	size_t n = strlen(s);
+	char  *copy = memory_take(n + 1);
+
+	memcpy(copy, s, n);
+	return copy;
+}
+
+static void
+resource_put(struct home *m, const struct word_resource *w, int fd)
+{
+	struct resource **at = &m->first, *r = memory_take(sizeof *r);
+
+	*r = (struct resource){ NULL, string_copy(w->name), string_copy(w->text), fd };
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = r;
+}
+
+int
+house_resource(struct house *h, const char *name)
+{
+	struct resource *r = resource_find(home_of(h), name);
+
+	return r == NULL ? -1 : r->fd;
+}
+
+const char *
+house_resource_text(struct house *h, const char *name)
+{
+	struct resource *r = resource_find(home_of(h), name);
+
+	return r == NULL ? NULL : r->text;
+}
+
+int
+house_resource_read(struct house *h, const char *name, struct buffer *out)
+{
+	enum { PIECE = 4096 };
+	int     fd = house_resource(h, name);
+	off_t   at = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return ENOENT;
+	while ((n = pread(fd, buffer_room(out, PIECE), PIECE, at)) > 0) {
+		buffer_took(out, (size_t)n);
+		at += n;
+	}
+	return n < 0 ? errno : 0;
+}
+
+bool
+house_resource_next(struct house *h, const char *prefix, size_t *place, const char **name, int *fd)
+{
+	struct resource *r = home_of(h)->first;
+	size_t           i = 0;
+
+	for (; r != NULL; r = r->next, i++)
+		if (i >= *place && strncmp(r->name, prefix, strlen(prefix)) == 0)
+			break;
+	if (r == NULL)
+		return false;
+	*place = i + 1;
+	*name = r->name;
+	*fd = r->fd;
+	return true;
+}
+
+const char *
+house_path(struct house *h, const char *under)
+{
+	struct home *m = home_of(h);
+
+	return arena_printf(m->life, "%s/%s", m->root, under);
+}
+
+bool
+house_settings(struct house *h, const struct setting_table *table, const char *listener, void *into)
+{
+	struct buffer errors = { 0 };
+	bool          good = settings_fill(h->settings, table, listener, into, &errors);
+
+	if (!good)
+		fault("%.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+	return good;
+}
+
+/*
+ * What the postmaster says
+ */
+
+static void
+log_open(struct home *m)
+{
+	static const char *const targets[] = {
+		[JOURNAL_STDERR] = "stderr", [JOURNAL_FILE] = "file", [JOURNAL_SYSLOG] = "syslog",
+	};
+	struct resource *r = resource_find(m, "log");
+	const char      *service = service_of[m->house.role];
+	char             full[64];
+
+	if (r == NULL || m->house.settings == NULL)
+		return;
+	(void)snprintf(full, sizeof full, "%s/%s", m->house.common.syslog_name,
+	               service != NULL ? service : role_names[m->house.role]);
+	journal_service(full);
+	for (int i = 0; i <= JOURNAL_SYSLOG; i++)
+		if (strcmp(r->text, targets[i]) == 0)
+			journal_open((enum journal_target)i, r->fd, m->house.common.log_format == LOG_JSON,
+			             m->house.common.myhostname);
+}
+
+/* Settings of earlier days are not closed: sessions of those days look into them. */
+static bool
+hear_settings(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	struct buffer    errors = { 0 }, warnings = { 0 };
+	struct settings *s = house_settings_read(body, "main.cf", &errors, &warnings);
+
+	(void)ticket;
+	(void)fd;
+	if (s != NULL && settings_fill(s, &common_setting_table, NULL, &m->house.common, &errors))
+		m->house.settings = s;
+	else
+		fault("%.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	log_open(m);
+	if (m->working && m->card->reload != NULL)
+		m->card->reload(&m->house);
+	return m->house.settings == s;
+}
+
+/* A name alone, without descriptor or text, takes back what was given. */
+static bool
+hear_resource(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	struct arena        *scratch = arena_open(NULL);
+	struct word_resource w;
+	bool                 good = word_unpack_resource(body, scratch, &w);
+
+	(void)ticket;
+	if (good) {
+		resource_forget(m, &w);
+		if (fd >= 0 || (*w.text != '\0' && !is_listening(w.name)))
+			resource_put(m, &w, fd);
+		if (strcmp(w.name, "log") == 0)
+			log_open(m);
+	}
+	arena_close(&scratch);
+	return good;
+}
+
+static bool
+hear_peer(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	struct word_peer  w;
+	struct neighbour *n;
+
+	(void)ticket;
+	if (!word_unpack_peer(body, m->life, &w) || fd < 0)
+		return false;
+	if (m->neighbours[w.role] == 0)
+		neighbours_make(m, w.role, w.of);
+	if (w.index >= m->neighbours[w.role])
+		return false;
+	n = &m->neighbour[w.role][w.index];
+	neighbour_lose(n);
+	if (is_called(m->house.role, w.role)) {
+		n->call = fd;
+		return true;
+	}
+	n->link = link_open(m->house.loop, fd, &neighbour_events, n);
+	if (m->working && m->card->peer != NULL)
+		m->card->peer(&m->house, w.role, w.index);
+	return true;
+}
+
+static void
+meet_neighbours(struct home *m)
+{
+	for (int role = 0; role < ROLES; role++)
+		for (uint32_t i = 0; i < m->neighbours[role]; i++)
+			if (m->neighbour[role][i].link != NULL && m->card->peer != NULL)
+				m->card->peer(&m->house, (enum role)role, i);
+}
+
+/* The view first, so that what the role opens belongs to its own account and
+   has the paths it will have; then the cage is closed. */
+static bool
+go(struct home *m, struct buffer *cage)
+{
+	struct buffer errors = { 0 };
+	bool          good = confine_enter(m->house.role, &m->house.common, &m->root, &errors);
+
+	if (!good)
+		fault("%.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+	return good && (m->card->start == NULL || m->card->start(&m->house)) &&
+	       confine_close(m->house.role, cage);
+}
+
+static bool
+hear_go(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	struct buffer cage = { 0 };
+
+	(void)ticket;
+	(void)body;
+	(void)fd;
+	if (m->house.settings == NULL || m->working)
+		return false;
+	if (go(m, &cage)) {
+		m->working = true;
+		meet_neighbours(m);
+		link_say(m->postmaster, WORD_READY, 0, buffer_bytes(&cage), -1);
+		if (m->card->work != NULL)
+			m->card->work(&m->house);
+	} else {
+		m->refused = true;
+		house_leave(&m->house);
+	}
+	buffer_free(&cage);
+	return true;
+}
+
+/* Our proportional share of memory in KiB, as the kernel counts it. */
+static unsigned long
+memory_used(const struct home *m)
+{
+	char    text[1024];
+	ssize_t n = m->memory < 0 ? -1 : pread(m->memory, text, sizeof text - 1, 0);
+	char   *at;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	at = strstr(text, "\nPss:");
+	return at == NULL ? 0 : strtoul(at + 5, NULL, 10);
+}
+
+static bool
+hear_status(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	struct word_status w = { 0 };
+	struct buffer      text = { 0 };
+
+	(void)body;
+	(void)fd;
+	buffer_printf(&text, "memory=%lu", memory_used(m));
+	if (m->working && m->card->status != NULL) {
+		buffer_add_char(&text, ' ');
+		m->card->status(&m->house, &w.connections, &text);
+	}
+	buffer_add_char(&text, '\0');
+	w.text = text.at;
+	word_pack_status(link_begin(m->postmaster, WORD_STATUS_IS, ticket), &w);
+	link_end(m->postmaster);
+	buffer_free(&text);
+	return true;
+}
+
+static bool
+hear_stop(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	(void)ticket;
+	(void)body;
+	(void)fd;
+	if (m->house.leaving)
+		return true;
+	m->house.leaving = true;
+	if (m->working && m->card->stop != NULL)
+		m->card->stop(&m->house);
+	else
+		house_leave(&m->house);
+	return true;
+}
+
+static const struct order {
+	enum word word;
+	bool    (*hear)(struct home *, uint32_t ticket, struct bytes body, int fd);
+	bool      carries;           /* a descriptor, which `hear` owns then */
+} orders[] = {
+	{ WORD_SETTINGS,   hear_settings, false },
+	{ WORD_RESOURCE,   hear_resource, true  },
+	{ WORD_PEER,       hear_peer,     true  },
+	{ WORD_GO,         hear_go,       false },
+	{ WORD_STATUS_ASK, hear_status,   false },
+	{ WORD_STOP,       hear_stop,     false },
+};
+
+static void
+postmaster_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct bytes body, int fd)
+{
+	struct home *m = ctx;
+
+	(void)l;
+	for (size_t i = 0; i < COUNT(orders); i++) {
+		if (orders[i].word != word)
+			continue;
+		if (fd >= 0 && !orders[i].carries)
+			(void)close(fd);
+		if (!orders[i].hear(m, ticket, body, fd))
+			panic("the postmaster said %s in a way we do not understand", word_name(word));
+		return;
+	}
+	panic("the postmaster said %s, which is not for us", word_name(word));
+}
+
+/* Without a postmaster there is no house; what is on disk is safe. */
+static void
+postmaster_lost(void *ctx, struct link *l)
+{
+	(void)ctx;
+	(void)l;
+	journal_flush();
+	_exit(EXIT_FAILURE);
+}
+
+static const struct link_events postmaster_events = { postmaster_said, postmaster_lost };
+
+void
+house_leave(struct house *h)
+{
+	h->leaving = true;
+	loop_stop(h->loop);
+}
+
+static void
+flush_journal(void *ctx)
+{
+	(void)ctx;
+	journal_flush();
+}
+
+/* What must be found before the cage closes: threads, converters of charsets,
+   the time zone, our own figures. */
+static void
+make_ready(struct home *m)
+{
+	static const int deaf_to[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
+
+	for (size_t i = 0; i < COUNT(deaf_to); i++)
+		(void)signal(deaf_to[i], SIG_IGN);
+	(void)mallopt(M_ARENA_MAX, 1);
+	tzset();
+	m->memory = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+	loop_warm(m->house.loop);
+	if (m->house.role == VERIFIER)
+		charset_warm();
+}
+
+int
+house_live(const struct role_card *card, enum role role, uint32_t index, uint32_t of)
+{
+	struct home *m = memory_take(sizeof *m);
+	int          status;
+
+	m->house.role = role;
+	m->house.index = index;
+	m->house.of = of;
+	m->house.loop = loop_open();
+	m->life = arena_open(NULL);
+	m->card = card;
+	make_ready(m);
+	m->postmaster = link_open(m->house.loop, LINK_OF_POSTMASTER, &postmaster_events, m);
+	loop_at_rest(m->house.loop, flush_journal, NULL);
+	loop_run(m->house.loop);
+	status = m->refused ? EXIT_FAILURE : EXIT_SUCCESS;
+	journal_flush();
+	_exit(status);
+}
