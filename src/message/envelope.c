@@ -1,0 +1,110 @@
+#include "message/envelope.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* A recipient takes at least two lengths and a byte: a count that promises
+   more than the bytes can hold is broken before any memory is asked for. */
+enum { RECIPIENT_LEAST = 4 + 4 + 1 };
+
+void
+envelope_pack(const struct envelope *e, struct buffer *out)
+{
+	pack_u16(out, ENVELOPE_VERSION);
+	pack_u64(out, e->letter);
+	pack_i64(out, e->arrived_us);
+	pack_u32(out, e->flags);
+	pack_u8(out, e->body);
+	pack_u8(out, e->ret);
+	pack_bytes(out, e->sender);
+	pack_bytes(out, e->envid);
+	pack_bytes(out, e->user);
+	pack_bytes(out, e->client);
+	pack_bytes(out, e->helo);
+	pack_bytes(out, e->protocol);
+	pack_u64(out, e->content_len);
+	pack_bytes(out, e->prefix);
+	pack_bytes(out, e->digest);
+	pack_u32(out, e->recipients);
+	for (uint32_t i = 0; i < e->recipients; i++) {
+		pack_bytes(out, e->recipient[i].address);
+		pack_bytes(out, e->recipient[i].orcpt);
+		pack_u8(out, e->recipient[i].notify);
+	}
+}
+
+static bool
+unpack_recipients(struct unpack *u, struct arena *arena, struct envelope *e)
+{
+	uint32_t count = unpack_u32(u);
+	struct envelope_recipient *r;
+
+	if (u->broken || count > ENVELOPE_RECIPIENTS_MOST || count > u->rest.len / RECIPIENT_LEAST)
+		return false;
+	r = arena_take_array(arena, count, sizeof *r);
+	for (uint32_t i = 0; i < count; i++) {
+		r[i].address = unpack_bytes(u);
+		r[i].orcpt = unpack_bytes(u);
+		r[i].notify = unpack_u8(u);
+	}
+	e->recipient = r;
+	e->recipients = count;
+	return true;
+}
+
+bool
+envelope_unpack(struct bytes packed, struct arena *arena, struct envelope *out)
+{
+	struct unpack u = unpack_of(packed);
+	struct envelope e = { 0 };
+
+	*out = e;
+	if (unpack_u16(&u) != ENVELOPE_VERSION || u.broken)
+		return false;
+	e.letter = unpack_u64(&u);
+	e.arrived_us = unpack_i64(&u);
+	e.flags = unpack_u32(&u);
+	e.body = unpack_u8(&u);
+	e.ret = unpack_u8(&u);
+	e.sender = unpack_bytes(&u);
+	e.envid = unpack_bytes(&u);
+	e.user = unpack_bytes(&u);
+	e.client = unpack_bytes(&u);
+	e.helo = unpack_bytes(&u);
+	e.protocol = unpack_bytes(&u);
+	e.content_len = unpack_u64(&u);
+	e.prefix = unpack_bytes(&u);
+	e.digest = unpack_bytes(&u);
+	if (!unpack_recipients(&u, arena, &e) || !unpack_done(&u))
+		return false;
+	if (e.body > BODY_BINARYMIME || (e.ret != 0 && e.ret != 'F' && e.ret != 'H'))
+		return false;
+	*out = e;
+	return true;
+}
+
+void
+letter_id_text(uint64_t letter, char out[static 24])
+{
+	(void)snprintf(out, 24, "%010" PRIX64, letter);
+}
+
+bool
+letter_id_parse(struct bytes text, uint64_t *out)
+{
+	uint64_t n = 0;
+
+	if (text.len < 10 || text.len > 16)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = ascii_lower(text.at[i]);
+		if (c >= '0' && c <= '9')
+			n = n << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			n = n << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return false;
+	}
+	*out = n;
+	return true;
+}

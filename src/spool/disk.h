@@ -1,0 +1,29 @@
+/*
+ * disk -- the few calls that change what lies on a disk, in one place
+ *
+ * From:     spool, store
+ * disk_write() writes the whole of it or says why not (an errno).  disk_sync() is one fdatasync,
+ * never tried twice: after an error the pages may be gone (the kernel marks them clean).
+ * disk_sync_name() makes names in a directory durable.
+ *
+ * A crash test sets disk_step: it is called before each change ("write", "sync", "name", "cut", "unlink",
+ * "rename", "make") and after each finished sync ("synced", "named").
+ */
+#ifndef SPOOL_DISK_H
+#define SPOOL_DISK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+extern void (*disk_step)(const char *what, int fd);
+
+int disk_read(int fd, void *out, size_t len, uint64_t at);       /* EBADMSG when the file is shorter */
+int disk_write(int fd, const void *from, size_t len, uint64_t at);
+int disk_sync(int fd);
+int disk_sync_name(int dir);
+int disk_cut(int fd, uint64_t len);
+int disk_unlink(int dir, const char *name, int flags);
+int disk_rename(int dir, const char *from, const char *to);
+int disk_make(int dir, const char *name, unsigned mode);         /* a directory */
+
+#endif

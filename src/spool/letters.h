@@ -1,0 +1,32 @@
+/*
+ * letters -- reading the letter log: where a letter's bytes are
+ *
+ * From:     role/queue, role/keeper (store), command store check|dump
+ * Keeps a bounded set of segment descriptors open.  Views of it may come in
+ * any order; nothing here writes.
+ */
+#ifndef SPOOL_LETTERS_H
+#define SPOOL_LETTERS_H
+
+#include "spool/segment.h"
+
+struct letters;
+/* Where a letter lies now (compaction moves it; its id stays). */
+struct letter_place {
+	uint32_t content_segment;  uint64_t content_at;    /* of the body bytes            */
+	uint64_t content_len;
+	uint32_t envelope_segment; uint64_t envelope_at;   /* of the record header         */
+};
+struct letters *letters_open(int dir);                 /* directory of the segments    */
+void letters_close(struct letters **);
+/* A descriptor to read from, borrowed until the next call of letters_*.  -1 with errno. */
+int  letters_fd(struct letters *, uint32_t segment);
+/* The packed envelope, checksum verified.  0, or errno (EBADMSG: damaged). */
+int  letters_envelope(struct letters *, uint32_t segment, uint64_t at, uint64_t letter,
+                      struct arena *, struct bytes *packed);
+/* Raw bytes of content, `len` at `at` into out.  0 or errno. */
+int  letters_read(struct letters *, const struct letter_place *, uint64_t at, void *out, size_t len);
+/* A segment was removed or replaced: forget its descriptor. */
+void letters_forget(struct letters *, uint32_t segment);
+
+#endif
