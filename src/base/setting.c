@@ -584,22 +584,49 @@ take_number(struct bytes text, int64_t *out, struct bytes *rest)
 	return true;
 }
 
+/* From the smallest up; the first is that of a number without one. */
+struct unit {
+	const char *name;
+	int64_t     worth;
+};
+static const struct unit sizes[] = {
+	{ "", 1 }, { "K", 1 << 10 }, { "M", 1 << 20 }, { "G", 1 << 30 }
+};
+static const struct unit times[] = {
+	{ "", 1000 },          { "ms", 1 },           { "s", 1000 },
+	{ "m", 60 * 1000 },    { "h", 3600 * 1000 },  { "d", 86400 * 1000 },
+	{ "w", 7 * 86400 * INT64_C(1000) },
+};
+
+/* A limit as a person would write it: in the largest unit that divides it. */
+static const char *
+written(struct put *p, int64_t n)
+{
+	bool               time = p->row->kind == SETTING_TIME, size = p->row->kind == SETTING_SIZE;
+	const struct unit *unit = time ? times : sizes, *best = time ? &times[1] : &sizes[0];
+
+	for (size_t i = 1; n != 0 && i < (time ? COUNT(times) : size ? COUNT(sizes) : 0); i++)
+		if (n % unit[i].worth == 0)
+			best = &unit[i];
+	return arena_printf(p->scratch, "%lld%s", (long long)(n / best->worth),
+	                    n == 0 ? "" : best->name);
+}
+
 static const char *
 put_number_within(struct put *p, int64_t n)
 {
 	int64_t least = p->row->least, most = p->row->most;
 
-	if (least == 0 && most == 0)
+	if (most < least || (least == 0 && most == 0))
 		most = INT64_MAX;
-	if (most < least)
-		most = INT64_MAX;
-	if (n < least)
-		return arena_printf(p->scratch, "write a number from %lld up", (long long)least);
-	if (n > most)
-		return arena_printf(p->scratch, "write a number from %lld to %lld",
-		                    (long long)least, (long long)most);
-	*(int64_t *)p->where = n;
-	return NULL;
+	if (n >= least && n <= most) {
+		*(int64_t *)p->where = n;
+		return NULL;
+	}
+	if (most == INT64_MAX)
+		return arena_printf(p->scratch, "write %s or more", written(p, least));
+	return arena_printf(p->scratch, "write something from %s to %s", written(p, least),
+	                    written(p, most));
 }
 
 static const char *
@@ -612,22 +639,6 @@ put_number(struct put *p, struct bytes text)
 		return "write a whole number such as 100";
 	return put_number_within(p, n);
 }
-
-struct unit {
-	const char *name;
-	int64_t     worth;
-};
-static const struct unit sizes[] = {
-	{ "", 1 },
-	{ "K", 1 << 10 },
-	{ "M", 1 << 20 },
-	{ "G", 1 << 30 },
-};
-static const struct unit times[] = {
-	{ "", 1000 },          { "s", 1000 },         { "m", 60 * 1000 },
-	{ "h", 3600 * 1000 },  { "d", 86400 * 1000 }, { "w", 7 * 86400 * INT64_C(1000) },
-	{ "ms", 1 },
-};
 
 static const char *
 put_units(struct put *p, struct bytes text, const struct unit *units, size_t count,
