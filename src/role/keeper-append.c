@@ -1,0 +1,480 @@
+/*
+ * keeper-append -- a literal of APPEND becomes a letter in the log, and a search asks
+ * the verifier: the two things a reader's session needs from the rest of the house
+ *
+ * A literal up to SMALL is gathered and written whole; a larger one streams into a segment of its own.
+ * Then a verifier makes the digest, the envelope record follows, and when both are safe the session hears `done`.
+ */
+#include "role/keeper.h"
+#include "base/clock.h"
+#include "message/envelope.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SMALL = WRITER_SMALL, WAITING_MOST = 1 << 20 };
+
+/* ---- questions to a verifier ------------------------------------------------------- */
+
+static struct bytes
+ticket_key(const uint32_t *ticket)
+{
+	return (struct bytes){ (const char *)ticket, sizeof *ticket };
+}
+
+/* The next verifier that lives; false: none does now, the question waits. */
+static bool
+verifier_choose(struct house *h, uint32_t *index)
+{
+	uint32_t n = house_peers(h, VERIFIER);
+	static uint32_t turn;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = (turn + i) % n;
+		if (house_link(h, VERIFIER, at) != NULL) {
+			turn = at + 1;
+			*index = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+question_put(struct question *q)
+{
+	q->verifier = UINT32_MAX;
+	if (verifier_choose(q->house, &q->verifier))
+		q->ask(q);
+}
+
+void
+question_ask(struct question *q)
+{
+	struct keeper *k = keeper_of(q->house);
+
+	while (q->ticket = ++k->next_ticket, q->ticket == 0 || map_get(k->questions, ticket_key(&q->ticket)) != NULL)
+		continue;
+	(void)map_put(k->questions, ticket_key(&q->ticket), q);
+	question_put(q);
+}
+
+void
+question_drop(struct question *q)
+{
+	if (q->ticket != 0)
+		(void)map_drop(keeper_of(q->house)->questions, ticket_key(&q->ticket));
+	q->ticket = 0;
+}
+
+/* An answer to a question that was dropped meanwhile is nothing. */
+bool
+question_heard(struct house *h, uint32_t ticket, struct bytes body)
+{
+	struct question *q = map_drop(keeper_of(h)->questions, ticket_key(&ticket));
+
+	if (q != NULL) {
+		q->ticket = 0;
+		q->answered(q, &body);
+	}
+	return true;
+}
+
+/* A letter that killed a verifier is tried once more; then it is said to be beyond us. */
+void
+questions_lost(struct house *h, uint32_t verifier)
+{
+	struct keeper *k = keeper_of(h);
+
+	for (struct map_place p = { 0 }; map_next(k->questions, &p);) {
+		struct question *q = p.value;
+
+		if (q->verifier != verifier)
+			continue;
+		if (q->again) {
+			question_drop(q);
+			q->answered(q, NULL);
+		} else {
+			q->again = true;
+			question_put(q);
+		}
+	}
+}
+
+void
+questions_wait_over(struct house *h)
+{
+	for (struct map_place p = { 0 }; map_next(keeper_of(h)->questions, &p);) {
+		struct question *q = p.value;
+		if (q->verifier == UINT32_MAX)
+			question_put(q);
+	}
+}
+
+/* ---- APPEND ------------------------------------------------------------------------- */
+
+struct imap_append {
+	struct question       question;      /* first: the digest                    */
+	struct house         *house;
+	const struct imap_append_events *events;
+	void                 *who;
+	char                  user[256], client[64];
+	uint64_t              size;
+	struct buffer         small;         /* content, while gathered              */
+	struct writer_stream *stream;        /* or where it streams                  */
+	bool                  opening;       /* the stream waits for its segment     */
+	bool                  ended;
+	bool                  dropped;       /* only the writer still knows us       */
+	bool                  waits;         /* `room` was promised                  */
+	uint64_t              letter;
+	struct buffer         digest;
+	int                   why;
+};
+
+static void append_judge(struct imap_append *);
+
+static void
+append_free(struct imap_append *a)
+{
+	writer_stream_drop(&a->stream);
+	buffer_free(&a->small);
+	buffer_free(&a->digest);
+	memory_free(a);
+}
+
+static void
+append_finish(struct imap_append *a, int why, const struct imap_appended *made)
+{
+	if (!a->dropped)
+		a->events->done(a->who, why, made);
+	append_free(a);
+}
+
+static void
+append_opened(void *ctx, int why)
+{
+	struct imap_append *a = ctx;
+
+	a->opening = false;
+	if (a->dropped) {
+		append_free(a);
+		return;
+	}
+	a->why = why;
+	if (why == 0 && a->small.len > 0)
+		a->why = writer_stream_add(a->stream, buffer_bytes(&a->small));
+	buffer_free(&a->small);
+	if (a->ended)
+		append_judge(a);
+	else if (a->waits) {
+		a->waits = false;
+		a->events->room(a->who);
+	}
+}
+
+static struct imap_append *
+append_begin(void *ctx, const struct access_facts *facts, uint64_t size, const struct imap_append_events *events, void *who)
+{
+	struct house *h = ctx;
+	struct keeper *k = keeper_of(h);
+	struct imap_append *a;
+
+	if (size <= SMALL && !writer_ready(k->writer, size)) {
+		errno = EAGAIN;
+		return NULL;
+	}
+	a = memory_take(sizeof *a);
+	*a = (struct imap_append){ .house = h, .events = events, .who = who, .size = size };
+	a->question.house = h;
+	(void)bytes_string(bytes_of(facts->user), a->user, sizeof a->user);
+	(void)bytes_string(bytes_of(facts->peer.text), a->client, sizeof a->client);
+	if (size > SMALL) {
+		a->opening = true;
+		a->stream = writer_stream_open(k->writer, size, append_opened, a);
+		if (a->stream == NULL) {
+			memory_free(a);
+			errno = ENOSPC;
+			return NULL;
+		}
+	}
+	return a;
+}
+
+static bool
+append_add(struct imap_append *a, struct bytes more)
+{
+	if (a->stream == NULL || a->opening)
+		buffer_add(&a->small, more);
+	else if (a->why == 0)
+		a->why = writer_stream_add(a->stream, more);
+	a->waits = a->opening && a->small.len > WAITING_MOST;
+	return !a->waits;
+}
+
+static void
+append_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at)
+{
+	struct imap_append *a = ctx;
+	struct digest digest;
+	struct imap_appended made = {
+		.letter = letter,
+		.place = {
+			.content_segment = letter_segment(letter), .content_at = letter_offset(letter) + RECORD_HEADER,
+			.content_len = a->size, .envelope_segment = segment, .envelope_at = envelope_at,
+		},
+	};
+
+	if (digest_view(buffer_bytes(&a->digest), &digest))
+		made.sent_date = digest.sent;
+	append_finish(a, why, &made);
+}
+
+/* The digest is here: content (if small) and envelope go to the log together. */
+static void
+append_write(struct imap_append *a)
+{
+	struct keeper *k = keeper_of(a->house);
+	struct buffer packed = { 0 };
+
+	if (a->stream != NULL)
+		a->letter = writer_stream_end(&a->stream);
+	else
+		a->letter = writer_content(k->writer, buffer_bytes(&a->small));
+	if (a->letter == 0) {
+		append_finish(a, ENOSPC, NULL);
+		return;
+	}
+	buffer_free(&a->small);
+	envelope_pack(&(struct envelope){
+		.letter = a->letter, .arrived_us = clock_wall_us(), .flags = ENVELOPE_APPENDED,
+		.user = bytes_of(a->user), .client = bytes_of(a->client), .protocol = BYTES("IMAP"),
+		.content_len = a->size, .digest = buffer_bytes(&a->digest),
+	}, &packed);
+	writer_envelope(k->writer, a->letter, buffer_bytes(&packed), append_safe, a);
+	buffer_free(&packed);
+}
+
+static void
+append_ask(struct question *q)
+{
+	struct imap_append *a = (struct imap_append *)q;
+	struct word_judge w = { .append = true, .client = bytes_of(a->client), .user = bytes_of(a->user) };
+	struct link *l = house_link(q->house, VERIFIER, q->verifier);
+	int fd = -1;
+
+	if (a->stream != NULL)
+		fd = writer_stream_fd(a->stream, &w.at, &w.len);
+	else {
+		w.inside = true;
+		w.content = buffer_bytes(&a->small);
+		w.len = a->small.len;
+	}
+	word_pack_judge(link_begin(l, WORD_JUDGE, q->ticket), &w);
+	if (fd >= 0)
+		link_end_fd(l, fd);
+	else
+		link_end(l);
+}
+
+static void
+append_answered(struct question *q, const struct bytes *body)
+{
+	struct imap_append *a = (struct imap_append *)q;
+	struct arena *scratch = arena_open(NULL);
+	struct word_judged w;
+
+	if (body == NULL || !word_unpack_judged(*body, scratch, &w) || w.verdict != JUDGE_ACCEPT)
+		append_finish(a, EIO, NULL);
+	else {
+		buffer_add(&a->digest, w.digest);
+		append_write(a);
+	}
+	arena_close(&scratch);
+}
+
+static void
+append_judge(struct imap_append *a)
+{
+	if (a->why != 0) {
+		append_finish(a, a->why, NULL);
+		return;
+	}
+	a->question.ask = append_ask;
+	a->question.answered = append_answered;
+	question_ask(&a->question);
+}
+
+static void
+append_end(struct imap_append *a)
+{
+	a->ended = true;
+	if (!a->opening)
+		append_judge(a);
+}
+
+/* Nobody waits any more.  A letter already given to the writer stays in the log without an
+   owner; compaction takes its room back. */
+static void
+append_drop(struct imap_append *a)
+{
+	a->dropped = true;
+	question_drop(&a->question);
+	if (!a->opening && a->letter == 0)
+		append_free(a);
+}
+
+/* ---- searching ---------------------------------------------------------------------- */
+
+struct imap_seek {
+	struct question question;            /* first                                 */
+	enum search_where where;
+	struct arena   *life;
+	struct bytes    field, needle;
+	int             fd;
+	uint64_t        at, len;
+	void          (*found)(void *who, int why, bool says);
+	void           *who;
+};
+
+static void
+seek_free(struct imap_seek *s)
+{
+	close(s->fd);
+	arena_close(&s->life);
+	memory_free(s);
+}
+
+static void
+seek_ask(struct question *q)
+{
+	struct imap_seek *s = (struct imap_seek *)q;
+	struct word_seek w = { (uint8_t)s->where, s->field, s->needle, s->at, s->len };
+	struct link *l = house_link(q->house, VERIFIER, q->verifier);
+
+	word_pack_seek(link_begin(l, WORD_SEEK, q->ticket), &w);
+	link_end_fd(l, s->fd);
+}
+
+static void
+seek_answered(struct question *q, const struct bytes *body)
+{
+	struct imap_seek *s = (struct imap_seek *)q;
+	struct unpack u;
+	bool says = false;
+	int why = EIO;
+
+	if (body != NULL) {
+		u = unpack_of(*body);
+		says = unpack_bool(&u);
+		why = unpack_done(&u) ? 0 : EIO;
+	}
+	s->found(s->who, why, says);
+	seek_free(s);
+}
+
+static struct imap_seek *
+seek(void *ctx, const struct imap_question *question, void (*found)(void *who, int why, bool says), void *who)
+{
+	struct imap_seek *s;
+	int fd = dup(question->fd);
+
+	if (fd < 0)
+		return NULL;
+	s = memory_take(sizeof *s);
+	*s = (struct imap_seek){ .where = question->where, .life = arena_open(NULL), .fd = fd,
+	    .at = question->at, .len = question->len, .found = found, .who = who };
+	s->field = arena_keep(s->life, question->field);
+	s->needle = arena_keep(s->life, question->needle);
+	s->question.house = ctx;
+	s->question.ask = seek_ask;
+	s->question.answered = seek_answered;
+	question_ask(&s->question);
+	return s;
+}
+
+static void
+seek_drop(struct imap_seek *s)
+{
+	question_drop(&s->question);
+	seek_free(s);
+}
+
+const struct imap_needs keeper_imap_needs = {
+	.append_begin = append_begin,
+	.append_add   = append_add,
+	.append_end   = append_end,
+	.append_drop  = append_drop,
+	.seek         = seek,
+	.seek_drop    = seek_drop,
+	.over         = keeper_session_over,
+};
+
+/* ---- the writer's segments come from the queue ----------------------------------------- */
+
+static void
+writer_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
+{
+	loop_job(((struct house *)house)->loop, run, done, job);
+}
+
+static void
+segment_say(struct house *h, enum word word, const struct word_segment *w)
+{
+	struct link *l = house_link(h, QUEUE, 0);
+
+	if (l == NULL) {
+		if (word == WORD_SEGMENT_WANT)
+			writer_refuse(keeper_of(h)->writer, w->own, EAGAIN);
+		return;
+	}
+	word_pack_segment(link_begin(l, (uint16_t)word, 0), w);
+	link_end(l);
+}
+
+static void
+writer_want(void *house, bool own, uint64_t size)
+{
+	segment_say(house, WORD_SEGMENT_WANT, &(struct word_segment){ .own = own, .size = size });
+}
+
+static void
+writer_done(void *house, uint32_t segment, uint64_t used, int why)
+{
+	segment_say(house, WORD_SEGMENT_DONE, &(struct word_segment){ .number = segment, .size = used, .why = why });
+}
+
+static const struct writer_needs writer_needs = { .job = writer_job, .want = writer_want, .done = writer_done };
+
+static void
+writer_rest(void *ctx)
+{
+	writer_at_rest(ctx);
+}
+
+void
+keeper_writer_open(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	k->writer = writer_open(&writer_needs, h);
+	loop_at_rest(h->loop, writer_rest, k->writer);
+}
+
+bool
+hear_segment(struct house *h, enum word word, struct bytes body, int fd)
+{
+	struct keeper *k = keeper_of(h);
+	struct word_segment w;
+
+	arena_clear(k->scratch);
+	if (!word_unpack_segment(body, k->scratch, &w) || (word == WORD_SEGMENT_LENT) != (fd >= 0)) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	if (word == WORD_SEGMENT_LENT)
+		writer_lend(k->writer, w.number, fd, w.size, w.own);
+	else
+		writer_refuse(k->writer, w.own, w.why);
+	return true;
+}

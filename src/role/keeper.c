@@ -1,0 +1,392 @@
+/*
+ * keeper -- owns mailboxes: delivers into them, and serves IMAP and POP3 from them
+ */
+#include "role/keeper.h"
+#include "delivery/deliver.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define AT(f) offsetof(struct keeper_settings, f)
+static const struct setting rows[] = {
+	{ "mail_history_time", SETTING_TIME, AT(history_ms), "1d", "How long the history of a mailbox (changes, expunged messages) is kept.", .since = "0.1" },
+	{ "mail_max_userip_connections", SETTING_NUMBER, AT(per_user_address), "20", "IMAP and POP3 sessions of one user from one address; 0 means no limit.", .since = "0.1" },
+	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
+};
+#undef AT
+const struct setting_table keeper_setting_table = { "Mailboxes", rows, COUNT(rows) };
+
+/* ---- deliveries ------------------------------------------------------------------ */
+
+/* An answer that waits for the barrier. */
+struct parcel {
+	struct house *house;
+	uint32_t      ticket;
+	struct word_delivered answer;
+	char          text[120];
+};
+
+static void
+delivered_say(struct house *h, uint32_t ticket, const struct word_delivered *w)
+{
+	struct link *l = house_link(h, QUEUE, 0);
+
+	if (l == NULL)
+		return;                  /* a new queue asks again; exactly once is the index's work */
+	word_pack_delivered(link_begin(l, WORD_DELIVERED, ticket), w);
+	link_end(l);
+}
+
+static void
+parcel_safe(void *ctx, int why)
+{
+	struct parcel *p = ctx;
+
+	if (why != 0)
+		p->answer = (struct word_delivered){ DELIVER_LATER, "4.3.0", strerror(why), false };
+	delivered_say(p->house, p->ticket, &p->answer);
+	memory_free(p);
+}
+
+static bool
+hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
+{
+	static const uint8_t result[] = {
+		[DELIVERY_DONE] = DELIVER_DONE, [DELIVERY_LATER] = DELIVER_LATER, [DELIVERY_REFUSED] = DELIVER_REFUSED,
+	};
+	struct keeper *k = keeper_of(h);
+	struct delivery_answer got;
+	struct word_deliver w;
+	struct parcel *p;
+
+	arena_clear(k->scratch);
+	if (!word_unpack_deliver(body, k->scratch, &w))
+		return false;
+	struct delivery d = { w.letter, w.envelope_segment, w.envelope_at, w.account, w.sender, w.address, w.original, w.detail };
+	got = deliver(k->store, k->letters, &d, k->scratch);
+	struct word_delivered answer = { result[got.result], got.status, got.text, got.again };
+	if (got.result != DELIVERY_DONE) {
+		delivered_say(h, ticket, &answer);
+		return true;
+	}
+	p = memory_take(sizeof *p);
+	*p = (struct parcel){ .house = h, .ticket = ticket, .answer = answer };
+	(void)snprintf(p->text, sizeof p->text, "%s", got.text);
+	p->answer.text = p->text;
+	store_barrier(k->store, parcel_safe, p);
+	return true;
+}
+
+/* ---- sessions ---------------------------------------------------------------------- */
+
+/* A session handed over by a login: who must hear when it is over. */
+struct visit {
+	uint32_t login, ticket;
+	char     caller[80];             /* account and address, as counted */
+};
+
+static struct bytes
+ticket_key(uint32_t *ticket)
+{
+	return (struct bytes){ (const char *)ticket, sizeof *ticket };
+}
+
+static uint64_t
+caller_count(struct keeper *k, const char *caller, int change)
+{
+	uintptr_t n = (uintptr_t)map_get(k->callers, bytes_of(caller));
+
+	n = (uintptr_t)((intptr_t)n + change);
+	if (n == 0)
+		(void)map_drop(k->callers, bytes_of(caller));
+	else if (change != 0)
+		(void)map_put(k->callers, bytes_of(caller), (void *)n);
+	return n;
+}
+
+static void
+session_over_say(struct house *h, const struct visit *v)
+{
+	struct link *l = house_link(h, LOGIN, v->login);
+
+	if (l != NULL)
+		link_say(l, WORD_SESSION_OVER, v->ticket, (struct bytes){ NULL, 0 }, -1);
+}
+
+void
+keeper_session_over(void *house, uint32_t ticket, uint64_t account)
+{
+	struct house *h = house;
+	struct visit *v = map_drop(keeper_of(h)->sessions, ticket_key(&ticket));
+	(void)account;
+
+	if (v == NULL)
+		return;
+	(void)caller_count(keeper_of(h), v->caller, -1);
+	session_over_say(h, v);
+	memory_free(v);
+}
+
+/* Too many from one place: said in the protocol's own words, then the end. */
+static void
+session_refuse(const struct word_session *w, int fd)
+{
+	char line[300];
+	int n;
+
+	if (strcmp(w->protocol, "imap") == 0)
+		n = snprintf(line, sizeof line, "%.64s NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections)\r\n", w->tag);
+	else
+		n = snprintf(line, sizeof line, "-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections)\r\n");
+	if (n > 0 && write(fd, line, (size_t)n) < 0)
+		detail("the refused client is gone already");
+	close(fd);
+	warn_("%s-login: %s from %s: mail_max_userip_connections reached", w->protocol, w->user, w->peer.text);
+}
+
+static bool
+hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body, int fd)
+{
+	struct keeper *k = keeper_of(h);
+	struct word_session w;
+	struct visit *v;
+	uint32_t mine;
+
+	arena_clear(k->scratch);
+	if (fd < 0 || !word_unpack_session(body, k->scratch, &w)) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	v = memory_take(sizeof *v);
+	*v = (struct visit){ .login = login, .ticket = ticket };
+	(void)snprintf(v->caller, sizeof v->caller, "%" PRIu64 " %s", w.account, w.peer.text);
+	if (k->rows.per_user_address > 0 && caller_count(k, v->caller, 0) >= (uint64_t)k->rows.per_user_address) {
+		session_refuse(&w, fd);
+		session_over_say(h, v);
+		memory_free(v);
+		return true;
+	}
+	(void)caller_count(k, v->caller, +1);
+	while (mine = ++k->next_ticket, mine == 0 || map_get(k->sessions, ticket_key(&mine)) != NULL)
+		continue;
+	(void)map_put(k->sessions, ticket_key(&mine), v);
+
+	struct access_facts facts = {
+		.user = w.user, .account = w.account, .session = w.session, .tag = w.tag,
+		.peer = w.peer, .here = w.here, .tls = w.tls, .unread = w.unread,
+	};
+	if (strcmp(w.protocol, "pop3") == 0)
+		pop3_open(k->pop3, fd, &facts, mine);
+	else
+		imap_open(k->imap, fd, &facts, mine);
+	return true;
+}
+
+static bool
+hear_account_gone(struct house *h, struct bytes body)
+{
+	struct keeper *k = keeper_of(h);
+	struct unpack u = unpack_of(body);
+	uint64_t id = unpack_u64(&u);
+	int why;
+
+	if (!unpack_done(&u))
+		return false;
+	(void)imap_service_kick(k->imap, id, "This account was deleted");
+	(void)pop3_service_kick(k->pop3, id, "This account was deleted");
+	why = account_remove(k->store, id);
+	if (why != 0 && why != ENOENT)
+		warn_("account %" PRIu64 ": its mailboxes cannot be removed: %s", id, strerror(why));
+	return true;
+}
+
+/* ---- the card ------------------------------------------------------------------------ */
+
+static void
+store_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
+{
+	loop_job(((struct house *)house)->loop, run, done, job);
+}
+
+static const struct store_needs store_needs = { store_job };
+static const struct pop3_needs pop3_needs = { keeper_session_over };
+
+static void
+store_rest(void *ctx)
+{
+	store_at_rest(ctx);
+}
+
+static void
+configs(struct house *h, struct imap_config *imap, struct pop3_config *pop3)
+{
+	struct keeper *k = keeper_of(h);
+
+	*imap = (struct imap_config){ .version = MANSIO_VERSION };
+	*pop3 = (struct pop3_config){ .version = MANSIO_VERSION };
+	(void)house_settings(h, &keeper_setting_table, NULL, &k->rows);
+	(void)house_settings(h, &common_setting_table, NULL, &k->common);
+	(void)house_settings(h, &imap_setting_table, NULL, &imap->rows);
+	(void)house_settings(h, &pop3_setting_table, NULL, &pop3->rows);
+	imap->message_size_limit = (uint64_t)k->rows.append_most;
+}
+
+static void
+keeper_reload(struct house *h)
+{
+	struct imap_config imap;
+	struct pop3_config pop3;
+
+	configs(h, &imap, &pop3);
+	imap_service_config(keeper_of(h)->imap, &imap);
+	pop3_service_config(keeper_of(h)->pop3, &pop3);
+}
+
+static int
+directory_of(struct house *h, const char *under)
+{
+	int fd = open(house_path(h, under), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		fault("%s: %s", house_path(h, under), strerror(errno));
+	return fd;
+}
+
+static bool
+keeper_start(struct house *h)
+{
+	struct keeper *k = memory_take(sizeof *k);
+	struct imap_config imap;
+	struct pop3_config pop3;
+	int accounts, letters;
+
+	h->mine = k;
+	k->scratch = arena_open(NULL);
+	k->sessions = map_open();
+	k->callers = map_open();
+	k->questions = map_open();
+	configs(h, &imap, &pop3);
+	accounts = directory_of(h, "store/accounts");
+	letters = directory_of(h, "spool/letters");
+	if (accounts < 0 || letters < 0)
+		return false;
+	k->letters = letters_open(letters);
+	k->store = store_open(accounts, k->letters, k->rows.history_ms, &store_needs, h);
+	if (k->store == NULL)
+		return false;
+	keeper_writer_open(h);
+	loop_at_rest(h->loop, store_rest, k->store);
+	k->imap = imap_service_open(h->loop, k->store, &imap, &keeper_imap_needs, h);
+	k->pop3 = pop3_service_open(h->loop, k->store, &pop3, &pop3_needs, h);
+	return true;
+}
+
+static void
+keeper_work(struct house *h)
+{
+	keeper_care_start(h);
+}
+
+static bool
+keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+{
+	(void)from;
+	switch (word) {
+	case WORD_SESSION:
+		return hear_session(h, index, ticket, body, fd);
+	case WORD_SEGMENT_LENT:
+	case WORD_SEGMENT_REFUSED:
+		return hear_segment(h, word, body, fd);
+	default:
+		break;
+	}
+	if (fd >= 0)
+		close(fd);
+	switch (word) {
+	case WORD_DELIVER:
+		return hear_deliver(h, ticket, body);
+	case WORD_JUDGED:
+	case WORD_SOUGHT:
+		return question_heard(h, ticket, body);
+	case WORD_REFERS:
+		return hear_refers(h, ticket, body);
+	case WORD_MOVED:
+		return hear_moved(h, ticket, body);
+	case WORD_SEGMENT_GONE:
+		return hear_segment_gone(h, body);
+	case WORD_ACCOUNT_GONE:
+		return hear_account_gone(h, body);
+	case WORD_DIRECTORY_NEW:
+		return true;             /* a keeper keeps no answers of the clerk */
+	default:
+		return false;
+	}
+}
+
+static void
+keeper_peer(struct house *h, enum role role, uint32_t index)
+{
+	(void)index;
+	if (role == VERIFIER)
+		questions_wait_over(h);
+}
+
+static void
+keeper_lost(struct house *h, enum role role, uint32_t index)
+{
+	struct keeper *k = keeper_of(h);
+
+	if (role == VERIFIER)
+		questions_lost(h, index);
+	if (role != LOGIN)
+		return;
+	/* TLS sessions ended with the login that carried them and end by themselves; plain ones live on. */
+	for (struct map_place p = { 0 }; map_next(k->sessions, &p);) {
+		struct visit *v = p.value;
+		if (v->login == index)
+			v->ticket = 0;
+	}
+}
+
+static void
+last_word(void *ctx, int why)
+{
+	if (why != 0)
+		fault("the last changes are not on disk: %s", strerror(why));
+	house_leave(ctx);
+}
+
+static void
+keeper_stop(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	imap_service_close(&k->imap);
+	pop3_service_close(&k->pop3);
+	store_barrier(k->store, last_word, h);
+}
+
+static void
+keeper_status(struct house *h, uint32_t *connections, struct buffer *text)
+{
+	struct keeper *k = keeper_of(h);
+
+	*connections = (uint32_t)(imap_service_count(k->imap) + pop3_service_count(k->pop3));
+	buffer_printf(text, "imap=%zu pop3=%zu", imap_service_count(k->imap), pop3_service_count(k->pop3));
+}
+
+const struct role_card keeper_card = {
+	.name   = "keeper",
+	.start  = keeper_start,
+	.work   = keeper_work,
+	.hear   = keeper_hear,
+	.peer   = keeper_peer,
+	.lost   = keeper_lost,
+	.reload = keeper_reload,
+	.stop   = keeper_stop,
+	.status = keeper_status,
+};
