@@ -70,7 +70,7 @@ text_write(struct bytes value, struct arena *scratch, struct buffer *out)
 }
 
 void
-envelope_write(const struct mime_letter *l, size_t *addresses, struct arena *scratch,
+imap_envelope_write(const struct mime_letter *l, size_t *addresses, struct arena *scratch,
                struct buffer *out)
 {
 	size_t from, from_len;
