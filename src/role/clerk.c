@@ -47,8 +47,6 @@ struct exchange {
 	struct exchange *next;           /* in the queue of checks                    */
 };
 
-static void exchange_say(struct exchange *);
-
 static struct clerk *
 clerk_of(struct house *h)
 {

@@ -14,103 +14,6 @@
 
 enum { SMALL = WRITER_SMALL, WAITING_MOST = 1 << 20 };
 
-/* ---- questions to a verifier ------------------------------------------------------- */
-
-static struct bytes
-ticket_key(const uint32_t *ticket)
-{
-	return (struct bytes){ (const char *)ticket, sizeof *ticket };
-}
-
-/* The next verifier that lives; false: none does now, the question waits. */
-static bool
-verifier_choose(struct house *h, uint32_t *index)
-{
-	uint32_t n = house_peers(h, VERIFIER);
-	static uint32_t turn;
-
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t at = (turn + i) % n;
-		if (house_link(h, VERIFIER, at) != NULL) {
-			turn = at + 1;
-			*index = at;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void
-question_put(struct question *q)
-{
-	q->verifier = UINT32_MAX;
-	if (verifier_choose(q->house, &q->verifier))
-		q->ask(q);
-}
-
-void
-question_ask(struct question *q)
-{
-	struct keeper *k = keeper_of(q->house);
-
-	while (q->ticket = ++k->next_ticket, q->ticket == 0 || map_get(k->questions, ticket_key(&q->ticket)) != NULL)
-		continue;
-	(void)map_put(k->questions, ticket_key(&q->ticket), q);
-	question_put(q);
-}
-
-void
-question_drop(struct question *q)
-{
-	if (q->ticket != 0)
-		(void)map_drop(keeper_of(q->house)->questions, ticket_key(&q->ticket));
-	q->ticket = 0;
-}
-
-/* An answer to a question that was dropped meanwhile is nothing. */
-bool
-question_heard(struct house *h, uint32_t ticket, struct bytes body)
-{
-	struct question *q = map_drop(keeper_of(h)->questions, ticket_key(&ticket));
-
-	if (q != NULL) {
-		q->ticket = 0;
-		q->answered(q, &body);
-	}
-	return true;
-}
-
-/* A letter that killed a verifier is tried once more; then it is said to be beyond us. */
-void
-questions_lost(struct house *h, uint32_t verifier)
-{
-	struct keeper *k = keeper_of(h);
-
-	for (struct map_place p = { 0 }; map_next(k->questions, &p);) {
-		struct question *q = p.value;
-
-		if (q->verifier != verifier)
-			continue;
-		if (q->again) {
-			question_drop(q);
-			q->answered(q, NULL);
-		} else {
-			q->again = true;
-			question_put(q);
-		}
-	}
-}
-
-void
-questions_wait_over(struct house *h)
-{
-	for (struct map_place p = { 0 }; map_next(keeper_of(h)->questions, &p);) {
-		struct question *q = p.value;
-		if (q->verifier == UINT32_MAX)
-			question_put(q);
-	}
-}
-
 /* ---- APPEND ------------------------------------------------------------------------- */
 
 struct imap_append {
@@ -185,7 +88,6 @@ append_begin(void *ctx, const struct access_facts *facts, uint64_t size, const s
 	}
 	a = memory_take(sizeof *a);
 	*a = (struct imap_append){ .house = h, .events = events, .who = who, .size = size };
-	a->question.house = h;
 	(void)bytes_string(bytes_of(facts->user), a->user, sizeof a->user);
 	(void)bytes_string(bytes_of(facts->peer.text), a->client, sizeof a->client);
 	if (size > SMALL) {
@@ -259,7 +161,7 @@ append_ask(struct question *q)
 {
 	struct imap_append *a = (struct imap_append *)q;
 	struct word_judge w = { .append = true, .client = bytes_of(a->client), .user = bytes_of(a->user) };
-	struct link *l = house_link(q->house, VERIFIER, q->verifier);
+	struct link *l = house_link(a->house, VERIFIER, q->verifier);
 	int fd = -1;
 
 	if (a->stream != NULL)
@@ -301,7 +203,7 @@ append_judge(struct imap_append *a)
 	}
 	a->question.ask = append_ask;
 	a->question.answered = append_answered;
-	question_ask(&a->question);
+	question_ask(&keeper_of(a->house)->questions, &a->question);
 }
 
 static void
@@ -318,7 +220,7 @@ static void
 append_drop(struct imap_append *a)
 {
 	a->dropped = true;
-	question_drop(&a->question);
+	question_drop(&keeper_of(a->house)->questions, &a->question);
 	if (!a->opening && a->letter == 0)
 		append_free(a);
 }
@@ -327,6 +229,7 @@ append_drop(struct imap_append *a)
 
 struct imap_seek {
 	struct question question;            /* first                                 */
+	struct house   *house;
 	enum search_where where;
 	struct arena   *life;
 	struct bytes    field, needle;
@@ -349,7 +252,7 @@ seek_ask(struct question *q)
 {
 	struct imap_seek *s = (struct imap_seek *)q;
 	struct word_seek w = { (uint8_t)s->where, s->field, s->needle, s->at, s->len };
-	struct link *l = house_link(q->house, VERIFIER, q->verifier);
+	struct link *l = house_link(s->house, VERIFIER, q->verifier);
 
 	word_pack_seek(link_begin(l, WORD_SEEK, q->ticket), &w);
 	link_end_fd(l, s->fd);
@@ -381,21 +284,20 @@ seek(void *ctx, const struct imap_question *question, void (*found)(void *who, i
 	if (fd < 0)
 		return NULL;
 	s = memory_take(sizeof *s);
-	*s = (struct imap_seek){ .where = question->where, .life = arena_open(NULL), .fd = fd,
+	*s = (struct imap_seek){ .house = ctx, .where = question->where, .life = arena_open(NULL), .fd = fd,
 	    .at = question->at, .len = question->len, .found = found, .who = who };
 	s->field = arena_keep(s->life, question->field);
 	s->needle = arena_keep(s->life, question->needle);
-	s->question.house = ctx;
 	s->question.ask = seek_ask;
 	s->question.answered = seek_answered;
-	question_ask(&s->question);
+	question_ask(&keeper_of(ctx)->questions, &s->question);
 	return s;
 }
 
 static void
 seek_drop(struct imap_seek *s)
 {
-	question_drop(&s->question);
+	question_drop(&keeper_of(s->house)->questions, &s->question);
 	seek_free(s);
 }
 

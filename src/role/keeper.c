@@ -268,7 +268,7 @@ keeper_start(struct house *h)
 	k->scratch = arena_open(NULL);
 	k->sessions = map_open();
 	k->callers = map_open();
-	k->questions = map_open();
+	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
 	accounts = directory_of(h, "store/accounts");
 	letters = directory_of(h, "spool/letters");
@@ -311,7 +311,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 		return hear_deliver(h, ticket, body);
 	case WORD_JUDGED:
 	case WORD_SOUGHT:
-		return question_heard(h, ticket, body);
+		return question_heard(&keeper_of(h)->questions, ticket, body);
 	case WORD_REFERS:
 		return hear_refers(h, ticket, body);
 	case WORD_MOVED:
@@ -332,7 +332,7 @@ keeper_peer(struct house *h, enum role role, uint32_t index)
 {
 	(void)index;
 	if (role == VERIFIER)
-		questions_wait_over(h);
+		questions_wait_over(&keeper_of(h)->questions);
 }
 
 static void
@@ -341,7 +341,7 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 	struct keeper *k = keeper_of(h);
 
 	if (role == VERIFIER)
-		questions_lost(h, index);
+		questions_lost(&k->questions, index);
 	if (role != LOGIN)
 		return;
 	/* TLS sessions ended with the login that carried them and end by themselves; plain ones live on. */

@@ -15,22 +15,13 @@
 #include "access/pop3/pop3.h"
 #include "base/map.h"
 #include "role/house.h"
+#include "role/question.h"
 #include "role/settings.h"
 #include "spool/writer.h"
 #include "store/store.h"
 
 struct keeper_settings { int64_t history_ms, per_user_address, append_most; };
 extern const struct setting_table keeper_setting_table;
-
-/* A question to a verifier that waits for its answer; asked again of another
-   verifier, once, when the first one dies. */
-struct question {
-	struct house *house;
-	uint32_t      ticket, verifier;
-	bool          again;
-	void        (*ask)(struct question *);                     /* says the word       */
-	void        (*answered)(struct question *, const struct bytes *body);  /* NULL: nobody can */
-};
 
 struct keeper {
 	struct keeper_settings rows;
@@ -42,7 +33,7 @@ struct keeper {
 	struct pop3_service *pop3;
 	struct map          *sessions;       /* ticket -> struct visit           */
 	struct map          *callers;        /* "account address" -> how many    */
-	struct map          *questions;      /* ticket -> struct question        */
+	struct questions     questions;      /* to verifiers                     */
 	uint32_t             next_ticket;
 	struct timer        *sweep;
 	struct arena        *scratch;
@@ -55,12 +46,6 @@ keeper_of(struct house *h)
 }
 
 extern const struct imap_needs keeper_imap_needs;              /* keeper-append.c     */
-
-void question_ask(struct question *);                          /* takes a ticket, chooses a verifier */
-void question_drop(struct question *);
-bool question_heard(struct house *, uint32_t ticket, struct bytes body);
-void questions_lost(struct house *, uint32_t verifier);
-void questions_wait_over(struct house *);                      /* a verifier came     */
 
 void keeper_writer_open(struct house *);
 bool hear_segment(struct house *, enum word, struct bytes body, int fd);

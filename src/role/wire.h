@@ -51,8 +51,8 @@ extern const char *const role_names[ROLES];
 	X(SEGMENT_LENT,   FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* number, room, own, fd                 */ \
 	X(SEGMENT_REFUSED,FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* own, errno                            */ \
 	X(SEGMENT_DONE,   FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* number, used, errno                   */ \
-	X(JUDGE,          FROM(RECEIVER)|FROM(KEEPER), FROM(VERIFIER)) /* struct word_judge, maybe fd         */ \
-	X(JUDGED,         FROM(VERIFIER), FROM(RECEIVER)|FROM(KEEPER)) /* struct word_judged                  */ \
+	X(JUDGE,          FROM(RECEIVER)|FROM(KEEPER)|FROM(QUEUE), FROM(VERIFIER)) /* struct word_judge, maybe fd         */ \
+	X(JUDGED,         FROM(VERIFIER), FROM(RECEIVER)|FROM(KEEPER)|FROM(QUEUE)) /* struct word_judged                  */ \
 	X(LETTER,         FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* struct word_letter: it is safe on disk */ \
 	/* a letter finds its mailbox */ \
 	X(DELIVER,        FROM(QUEUE), FROM(KEEPER))           /* struct word_deliver                         */ \
