@@ -68,22 +68,34 @@ question_heard(struct questions *qs, uint32_t ticket, struct bytes body)
 	return true;
 }
 
+/* Those asked twice are answered after the walk: an answer may ask something new. */
 void
 questions_lost(struct questions *qs, uint32_t verifier)
 {
-	for (struct map_place p = { 0 }; map_next(qs->open, &p);) {
-		struct question *q = p.value;
+	struct buffer doomed = { 0 };
+	struct question *q;
 
+	for (struct map_place p = { 0 }; map_next(qs->open, &p);) {
+		q = p.value;
 		if (q->verifier != verifier)
 			continue;
-		if (q->again) {
-			question_drop(qs, q);
-			q->answered(q, NULL);
-		} else {
+		if (q->again)
+			buffer_add(&doomed, map_number(&(uint64_t){ q->ticket }));
+		else {
 			q->again = true;
 			question_put(qs, q);
 		}
 	}
+	for (struct unpack u = unpack_of(buffer_bytes(&doomed)); u.rest.len > 0;) {
+		uint32_t ticket = (uint32_t)unpack_u64(&u);
+
+		q = map_drop(qs->open, ticket_key(&ticket));
+		if (q != NULL) {
+			q->ticket = 0;
+			q->answered(q, NULL);
+		}
+	}
+	buffer_free(&doomed);
 }
 
 void
