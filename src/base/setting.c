@@ -47,16 +47,25 @@ static const char *const later_names[] = {
 static struct bytes
 quoted(struct arena *scratch, struct bytes value)
 {
-	bool  cut = value.len > QUOTE_MOST;
-	char *at;
+	struct buffer out = { 0 };
+	struct bytes  shown;
+	uint32_t      rune;
+	size_t        n;
 
-	value = bytes_cut(value, 0, QUOTE_MOST);
-	at = arena_printf(scratch, "%.*s%s", (int)value.len, value.at == NULL ? "" : value.at,
-	                  cut ? "..." : "");
-	for (char *c = at; *c != '\0'; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
-	return bytes_of(at);
+	for (; value.len > 0 && out.len < QUOTE_MOST; value = bytes_cut(value, n, value.len)) {
+		n = bytes_utf8(value, &rune);
+		if (n == 0 || rune < 0x20 || (rune >= 0x7f && rune < 0xa0)) {
+			buffer_add_char(&out, '?');
+			n = n == 0 ? 1 : n;
+		} else {
+			buffer_add(&out, bytes_cut(value, 0, n));
+		}
+	}
+	if (value.len > 0)
+		buffer_add_string(&out, "...");
+	shown = arena_keep(scratch, buffer_bytes(&out));
+	buffer_free(&out);
+	return shown;
 }
 
 /* "main.cf:12: what is wrong\n"; line 0: a standard of our own is to blame. */
@@ -154,66 +163,89 @@ keep_entry(struct settings *s, struct entry *e, struct buffer *warnings)
 	         e->name, before->line);
 }
 
-/* A whole "name = value", all its lines joined. */
-static void
-read_entry(struct settings *s, struct bytes joined, int line, struct buffer *errors,
-           struct buffer *warnings)
-{
-	struct arena *scratch = arena_open(s->life);
-	struct bytes  value, name = cf_name(joined, &value);
-	struct bytes  shown = quoted(scratch, name);
-	const char   *why = value_fault(joined);
+/* One logical line while it is gathered. */
+struct gathered {
+	struct buffer joined;
+	int           line;      /* where it began; 0: nothing was begun */
+};
 
-	if (why != NULL)
-		complain(s, errors, line, "%s", why);
-	else if (value.at == NULL)
-		complain(s, errors, line, "\"%s\" has no \"=\"; write: name = value", shown.at);
-	else if (name.len == 0)
-		complain(s, errors, line, "no name before the \"=\"; write: name = value");
-	else if (!name_valid(name))
-		complain(s, errors, line,
-		         "\"%s\" is not a name; a name has letters, digits, _ and -, "
-		         "perhaps with a listener before it: submission/name",
-		         shown.at);
-	else {
+/* What is wrong with the first line of it, or NULL. */
+static const char *
+first_line_fault(struct arena *scratch, struct bytes text)
+{
+	struct bytes value, name = cf_name(text, &value);
+	const char  *shown = quoted(scratch, name).at;
+
+	if (value.at == NULL)
+		return arena_printf(scratch, "\"%s\" has no \"=\"; write: name = value", shown);
+	if (name.len == 0)
+		return "no name before the \"=\"; write: name = value";
+	if (!name_valid(name))
+		return arena_printf(scratch,
+		                    "\"%s\" is not a name; a name has letters, digits, _ and -, "
+		                    "perhaps with a listener before it: submission/name",
+		                    shown);
+	return NULL;
+}
+
+static void
+end_entry(struct settings *s, struct gathered *g, struct buffer *errors, struct buffer *warnings)
+{
+	struct bytes value, name = cf_name(buffer_bytes(&g->joined), &value);
+	const char  *why = value_fault(value);
+
+	if (g->line == 0)
+		return;
+	if (why != NULL) {
+		complain(s, errors, g->line, "%s", why);
+	} else if (value.at != NULL) {
 		struct entry *e = arena_take(s->life, sizeof *e);
 		e->name = arena_copy(s->life, name);
 		e->value = arena_copy(s->life, value);
-		e->line = line;
+		e->line = g->line;
 		keep_entry(s, e, warnings);
 	}
+	g->line = 0;
+}
+
+/* A faulty beginning is complained of and its continuations go with it. */
+static void
+begin_entry(struct settings *s, struct gathered *g, const struct cf_line *line,
+            struct buffer *errors)
+{
+	struct arena *scratch = arena_open(s->life);
+	const char   *why = first_line_fault(scratch, line->text);
+
+	buffer_reset(&g->joined);
+	g->line = line->number;
+	if (why != NULL)
+		complain(s, errors, line->number, "%s", why);
+	else
+		buffer_add(&g->joined, line->text);
 	arena_close(&scratch);
 }
 
 static void
 read_lines(struct settings *s, struct bytes text, struct buffer *errors, struct buffer *warnings)
 {
-	struct cf_line line = { .number = 0 };
-	struct buffer  joined = { 0 };
-	int            began = 0;
+	struct cf_line  line = { .number = 0 };
+	struct gathered g = { .line = 0 };
 
 	while (cf_next(&text, &line)) {
-		if (line.kind == CF_REMARK)
-			continue;
-		if (line.kind == CF_MORE && began == 0) {
+		if (line.kind == CF_BEGIN) {
+			end_entry(s, &g, errors, warnings);
+			begin_entry(s, &g, &line, errors);
+		} else if (line.kind == CF_MORE && g.line == 0) {
 			complain(s, errors, line.number,
 			         "a line that begins with a blank continues the one before, "
 			         "and there is none; let it begin in the first column");
-			continue;
+		} else if (line.kind == CF_MORE && g.joined.len > 0) {
+			buffer_add_char(&g.joined, ' ');
+			buffer_add(&g.joined, line.text);
 		}
-		if (line.kind == CF_MORE) {
-			buffer_add_char(&joined, ' ');
-		} else {
-			if (began > 0)
-				read_entry(s, buffer_bytes(&joined), began, errors, warnings);
-			buffer_reset(&joined);
-			began = line.number;
-		}
-		buffer_add(&joined, line.text);
 	}
-	if (began > 0)
-		read_entry(s, buffer_bytes(&joined), began, errors, warnings);
-	buffer_free(&joined);
+	end_entry(s, &g, errors, warnings);
+	buffer_free(&g.joined);
 }
 
 static void

@@ -138,8 +138,10 @@ static const struct error_case grammar_errors[] = {
 	  "main.cf:2: a control byte stands here; remove it\n" },
 	{ "Latin-1", "myhostname = \xe4\n",
 	  "main.cf:1: this is not UTF-8; save the file as UTF-8\n" },
-	{ "the line where it began", "\nmynetworks a\n b\n c\n",
-	  "main.cf:2: \"mynetworks a b c\" has no \"=\"; write: name = value\n" },
+	{ "no = in the line where it began", "\nmynetworks\n = b\n c\n",
+	  "main.cf:2: \"mynetworks\" has no \"=\"; write: name = value\n" },
+	{ "a bad byte in a continuation", "\nmynetworks = a\n b\n \001\n",
+	  "main.cf:2: a control byte stands here; remove it\n" },
 	{ "all of them, in order", "a\nb\n",
 	  "main.cf:1: \"a\" has no \"=\"; write: name = value\n"
 	  "main.cf:2: \"b\" has no \"=\"; write: name = value\n" },
