@@ -1,0 +1,979 @@
+#include "channel/stream_inner.h"
+#include "channel/tls_inner.h"
+#include "base/arena.h"
+#include "base/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	UNREAD_MOST  = 64 << 10,
+	WRITE_MOST   = 512 << 10,  /* in one turn                              */
+	MOVE_MOST    = 4 << 10,    /* unread bytes that are moved before new ones */
+	RECORD       = 16 << 10,   /* of TLS                                   */
+	SMALL_FILE   = 16 << 10,   /* read at once; a packet, not a system call more */
+	HANDSHAKE_MS = 10000,
+	SENDING_MS   = 30000,      /* a stream that leaves may stand still so long */
+	LINGER_MS    = 2000,
+};
+
+static const struct stream_events nobody = { 0 };
+
+static void due(void *ctx);
+static void ready(void *ctx, int bits);
+static void work(void *ctx);
+
+/* ---- the streams of a loop ---- */
+
+static void flush_all(void *thing);
+static void streams_end(void *thing);
+
+struct streams *
+streams_of(struct loop *l)
+{
+	struct streams *all = loop_shelf(l, LOOP_STREAMS);
+
+	if (all == NULL) {
+		all = memory_take(sizeof *all);
+		loop_shelve(l, LOOP_STREAMS, all, flush_all, streams_end);
+	}
+	return all;
+}
+
+static void
+be_clean(struct stream *s)
+{
+	if (s->dirty_before == NULL)
+		return;
+	*s->dirty_before = s->dirty_next;
+	if (s->dirty_next != NULL)
+		s->dirty_next->dirty_before = s->dirty_before;
+	s->dirty_before = NULL;
+}
+
+static void
+be_dirty(struct stream *s)
+{
+	struct streams *all = streams_of(s->loop);
+
+	if (s->dirty_before != NULL)
+		return;
+	s->dirty_next = all->dirty;
+	s->dirty_before = &all->dirty;
+	if (s->dirty_next != NULL)
+		s->dirty_next->dirty_before = &s->dirty_next;
+	all->dirty = s;
+	loop_again(s->loop);
+}
+
+static void
+flush_all(void *thing)
+{
+	struct streams *all = thing;
+	struct stream *s;
+
+	while ((s = all->dirty) != NULL) {
+		be_clean(s);
+		stream_push(s);
+	}
+}
+
+static void
+be_leaving(struct stream *s)
+{
+	struct streams *all = streams_of(s->loop);
+
+	s->leaving = true;
+	s->leaving_next = all->leaving;
+	s->leaving_before = &all->leaving;
+	if (s->leaving_next != NULL)
+		s->leaving_next->leaving_before = &s->leaving_next;
+	all->leaving = s;
+	all->leaving_count++;
+}
+
+static void
+leave_list(struct stream *s)
+{
+	if (s->leaving_before == NULL)
+		return;
+	*s->leaving_before = s->leaving_next;
+	if (s->leaving_next != NULL)
+		s->leaving_next->leaving_before = s->leaving_before;
+	s->leaving_before = NULL;
+	streams_of(s->loop)->leaving_count--;
+}
+
+size_t
+stream_leaving(const struct loop *l)
+{
+	const struct streams *all = loop_shelf(l, LOOP_STREAMS);
+
+	return all != NULL ? all->leaving_count : 0;
+}
+
+/* ---- birth and death ---- */
+
+struct stream *
+stream_open(struct loop *loop, int fd, const struct stream_events *events, void *ctx)
+{
+	struct stream *s = memory_take(sizeof *s);
+
+	(void)streams_of(loop);
+	s->loop = loop;
+	s->events = events;
+	s->ctx = ctx;
+	s->socket.fd = fd;
+	s->most = UNREAD_MOST;
+	s->files_end = &s->files;
+	s->errand = (struct errand){ .go = work, .ctx = s };
+	s->watch = watch_open(loop, fd, ready, s);
+	stream_rewatch(s);
+	return s;
+}
+
+static void
+drop_files(struct stream *s)
+{
+	struct range *r;
+
+	while ((r = s->files) != NULL) {
+		s->files = r->next;
+		(void)close(r->fd);
+		memory_free(r);
+	}
+	s->files_end = &s->files;
+	s->files_len = 0;
+}
+
+static void
+drop_out(struct stream *s)
+{
+	s->said_gone += s->out.len;
+	buffer_free(&s->out);
+	drop_files(s);
+}
+
+static void
+drop_unread(struct stream *s)
+{
+	buffer_free(&s->kept);
+	s->view = (struct bytes){ 0 };
+	s->borrowed = false;
+}
+
+/* Everything goes but the struct, which waits for callbacks on the stack. */
+static void
+end(struct stream *s)
+{
+	if (s->dead)
+		return;
+	s->dead = true;
+	be_clean(s);
+	leave_list(s);
+	errand_clear(&s->errand);
+	watch_close(&s->watch);
+	timer_close(&s->timer);
+	drop_out(s);
+	drop_unread(s);
+	if (s->socket.fd >= 0)
+		socket_close(&s->socket);
+	if (s->held == 0)
+		memory_free(s);
+}
+
+static void
+hold(struct stream *s)
+{
+	s->held++;
+}
+
+static void
+let_go(struct stream *s)
+{
+	if (--s->held == 0 && s->dead)
+		memory_free(s);
+}
+
+static void
+streams_end(void *thing)
+{
+	struct streams *all = thing;
+
+	joins_end(all->joins);
+	while (all->leaving != NULL)
+		end(all->leaving);
+	memory_free(all);
+}
+
+void
+stream_close(struct stream **sp)
+{
+	struct stream *s = *sp;
+
+	*sp = NULL;
+	if (s != NULL)
+		end(s);
+}
+
+/* ---- waiting ---- */
+
+static bool
+may_read(const struct stream *s)
+{
+	if (s->end || s->broken || s->stage == STAGE_ANSWERING || s->stage == STAGE_SHAKING)
+		return false;
+	if (s->leaving)
+		return s->lingering;
+	if (s->join != NULL)
+		return join_may_read(s);
+	return !s->paused && s->view.len < s->most;
+}
+
+void
+stream_rewatch(struct stream *s)
+{
+	int bits = 0;
+
+	if (s->dead)
+		return;
+	if (s->stage == STAGE_SHAKING)
+		bits = s->blocked ? LOOP_WRITE : LOOP_READ;
+	else if (s->read_writes)
+		bits = LOOP_WRITE;
+	else
+		bits = (may_read(s) ? LOOP_READ : 0) | (s->blocked ? LOOP_WRITE : 0);
+	watch_want(s->watch, s->broken ? 0 : bits);
+}
+
+void
+stream_later(struct stream *s)
+{
+	errand_set(s->loop, &s->errand);
+}
+
+/* The timer rings no later than asked; due() looks what time it is. */
+static void
+ring_by(struct stream *s, int64_t ms)
+{
+	int64_t at = loop_now_ms(s->loop) + ms;
+
+	if (s->rings_at != 0 && s->rings_at <= at)
+		return;
+	if (s->timer == NULL)
+		s->timer = timer_open(s->loop, due, s);
+	s->rings_at = at;
+	timer_set(s->timer, ms);
+}
+
+/* When what we now wait for has lasted too long; 0 for never. */
+static int64_t
+limit(const struct stream *s)
+{
+	if (s->stage == STAGE_ANSWERING || s->stage == STAGE_SHAKING)
+		return HANDSHAKE_MS;
+	if (s->leaving)
+		return s->lingering ? LINGER_MS : SENDING_MS;
+	return s->join != NULL ? 0 : s->patience;
+}
+
+static void
+start_waiting(struct stream *s)
+{
+	s->heard_at = loop_now_ms(s->loop);
+	if (limit(s) > 0)
+		ring_by(s, limit(s));
+}
+
+void
+stream_patience(struct stream *s, int64_t ms)
+{
+	s->patience = ms;
+	if (s->stage == STAGE_CLEAR || s->stage == STAGE_SECURE)
+		start_waiting(s);
+}
+
+static void
+sign_of_life(struct stream *s)
+{
+	s->heard_at = loop_now_ms(s->loop);
+}
+
+/* ---- reading ---- */
+
+struct bytes
+stream_peek(const struct stream *s)
+{
+	return s->view;
+}
+
+/* There is room again, or we look again: ask the socket, and TLS. */
+static void
+read_on(struct stream *s)
+{
+	if (!may_read(s))
+		return;
+	if (socket_holds(&s->socket)) {
+		s->more = true;
+		stream_later(s);
+	}
+	stream_rewatch(s);
+}
+
+void
+stream_eat(struct stream *s, size_t n)
+{
+	bool was_full = s->view.len >= s->most;
+
+	INSIDE(n <= s->view.len);
+	s->view = (struct bytes){ s->view.at + n, s->view.len - n };
+	if (s->view.len == 0)
+		drop_unread(s);
+	if (was_full)
+		read_on(s);
+}
+
+void
+stream_most_unread(struct stream *s, size_t most)
+{
+	s->most = most;
+	read_on(s);
+}
+
+/* The watch is asked only if something comes: pauses are short. */
+void
+stream_pause(struct stream *s)
+{
+	s->paused = true;
+}
+
+void
+stream_resume(struct stream *s)
+{
+	s->paused = false;
+	s->resumed = s->view.len > 0;
+	if (s->resumed || (s->end && !s->told))
+		stream_later(s);
+	read_on(s);
+}
+
+/* TLS gives a record at a time.  A full one is hardly the last; after a short
+   one with nothing behind it, poll tells when there is more. */
+enum socket_outcome
+stream_pull(struct stream *s, char *to, size_t room, size_t *n)
+{
+	enum socket_outcome o;
+	size_t got = 0;
+
+	*n = 0;
+	s->more = s->read_writes = false;
+	do {
+		o = socket_read(&s->socket, to + *n, room - *n, &got);
+		if (o != SOCKET_MOVED)
+			break;
+		*n += got;
+	} while (s->socket.ssl != NULL && *n < room && (got == RECORD || socket_holds(&s->socket)));
+	if (*n > 0) {
+		sign_of_life(s);
+		s->in_count += *n;
+	}
+	if (o == SOCKET_WRITE_LATER)
+		s->read_writes = true;
+	if (o == SOCKET_MOVED && socket_holds(&s->socket)) {
+		s->more = true;
+		stream_later(s);
+	}
+	return o;
+}
+
+/* Unread bytes go to `kept`, once the scratch they are in will be used again. */
+static void
+settle(struct stream *s)
+{
+	if (s->dead || !s->borrowed)
+		return;
+	s->borrowed = false;
+	buffer_add(&s->kept, s->view);
+	s->view = buffer_bytes(&s->kept);
+}
+
+static void
+arrived(struct stream *s)
+{
+	s->resumed = false;
+	if (s->events->arrived != NULL)
+		s->events->arrived(s->ctx);
+	settle(s);
+}
+
+/* New bytes behind few old ones: all in the scratch, so that the usual line
+   needs no memory. */
+static enum socket_outcome
+read_to_scratch(struct stream *s, size_t room)
+{
+	char *scratch = loop_scratch_in(s->loop);
+	size_t n, old = s->view.len;
+	enum socket_outcome o;
+
+	o = stream_pull(s, scratch + old, room, &n);
+	if (n > 0) {
+		if (old > 0)
+			memcpy(scratch, s->view.at, old);
+		buffer_free(&s->kept);
+		s->view = (struct bytes){ scratch, old + n };
+		s->borrowed = true;
+		arrived(s);
+	}
+	return o;
+}
+
+/* New bytes behind many old ones: the old ones stay where they are. */
+static enum socket_outcome
+read_to_kept(struct stream *s, size_t room)
+{
+	enum socket_outcome o;
+	size_t n;
+
+	buffer_eat(&s->kept, s->kept.len - s->view.len);
+	o = stream_pull(s, buffer_room(&s->kept, room), room, &n);
+	buffer_took(&s->kept, n);
+	s->view = buffer_bytes(&s->kept);
+	if (n > 0)
+		arrived(s);
+	return o;
+}
+
+static void
+break_off(struct stream *s)
+{
+	if (s->broken)
+		return;
+	s->broken = true;
+	s->blocked = false;
+	drop_out(s);
+	stream_later(s);
+}
+
+static void
+read_turn(struct stream *s)
+{
+	size_t room = s->most - s->view.len;
+	enum socket_outcome o;
+
+	if (room > STREAM_READ_MOST)
+		room = STREAM_READ_MOST;
+	o = s->view.len <= MOVE_MOST ? read_to_scratch(s, room) : read_to_kept(s, room);
+	if (s->dead)
+		return;
+	if (o == SOCKET_END) {
+		s->end = true;
+		stream_later(s);
+	} else if (o == SOCKET_BROKEN) {
+		break_off(s);
+	}
+}
+
+/* What a stream that leaves still gets is not for anybody. */
+static void
+read_away(struct stream *s)
+{
+	ssize_t n = recv(s->socket.fd, loop_scratch_in(s->loop), STREAM_READ_MOST, MSG_DONTWAIT);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		end(s);
+}
+
+static void
+read_some(struct stream *s)
+{
+	if (!may_read(s))
+		return;
+	if (s->leaving)
+		read_away(s);
+	else if (s->join != NULL)
+		join_read(s);
+	else
+		read_turn(s);
+}
+
+/* ---- writing ---- */
+
+void
+stream_say(struct stream *s, struct bytes what)
+{
+	buffer_add(&s->out, what);
+	be_dirty(s);
+}
+
+void
+stream_say_string(struct stream *s, const char *string)
+{
+	stream_say(s, bytes_of(string));
+}
+
+void
+stream_printf(struct stream *s, const char *form, ...)
+{
+	va_list list;
+
+	va_start(list, form);
+	buffer_vprintf(&s->out, form, list);
+	va_end(list);
+	be_dirty(s);
+}
+
+struct buffer *
+stream_out(struct stream *s)
+{
+	be_dirty(s);
+	return &s->out;
+}
+
+size_t
+stream_pending(const struct stream *s)
+{
+	return s->out.len + (size_t)s->files_len;
+}
+
+/* A small file becomes bytes at once.  True if it did. */
+static bool
+say_small(struct stream *s, int fd, off_t at, size_t len)
+{
+	char *to = buffer_room(&s->out, len);
+	size_t have = 0;
+
+	while (have < len) {
+		ssize_t n = pread(fd, to + have, len - have, at + (off_t)have);
+
+		if (n <= 0 && !(n < 0 && errno == EINTR))
+			return false;
+		have += n > 0 ? (size_t)n : 0;
+	}
+	buffer_took(&s->out, len);
+	return true;
+}
+
+void
+stream_say_file(struct stream *s, int fd, off_t at, uint64_t len)
+{
+	struct range *r;
+
+	if (len == 0 || s->broken)
+		return;
+	be_dirty(s);
+	if (len <= SMALL_FILE && say_small(s, fd, at, (size_t)len))
+		return;
+	r = memory_take(sizeof *r);
+	*r = (struct range){ .behind = s->said_gone + s->out.len, .at = at, .len = len,
+	                     .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0) };
+	if (r->fd < 0) {
+		s->socket.why = strerrordesc_np(errno);
+		memory_free(r);
+		break_off(s);
+		return;
+	}
+	*s->files_end = r;
+	s->files_end = &r->next;
+	s->files_len += len;
+}
+
+static bool
+may_write(const struct stream *s)
+{
+	switch (s->stage) {
+	case STAGE_CLEAR:
+	case STAGE_SECURE:
+		return stream_pending(s) > 0;
+	case STAGE_ANSWERING:
+		return s->clear_left > 0;
+	default:
+		return false;
+	}
+}
+
+static void
+bytes_gone(struct stream *s, size_t n)
+{
+	buffer_eat(&s->out, n);
+	s->said_gone += n;
+	if (s->out.len == 0)
+		buffer_free(&s->out);
+}
+
+static void
+range_gone(struct stream *s, size_t n)
+{
+	struct range *r = s->files;
+
+	r->at += (off_t)n;
+	r->len -= n;
+	s->files_len -= n;
+	if (r->len > 0)
+		return;
+	if ((s->files = r->next) == NULL)
+		s->files_end = &s->files;
+	(void)close(r->fd);
+	memory_free(r);
+}
+
+/* One write: bytes up to the next file, or of the file.  In TLS what could not
+   be written must come again as it was: nothing here is shorter then. */
+static enum socket_outcome
+write_some(struct stream *s, size_t *n)
+{
+	struct range *r = s->files;
+	size_t len = r != NULL ? (size_t)(r->behind - s->said_gone) : s->out.len;
+	enum socket_outcome o;
+
+	if (len > 0) {
+		if (s->stage == STAGE_ANSWERING && len > s->clear_left)
+			len = (size_t)s->clear_left;
+		o = socket_write(&s->socket, (struct bytes){ s->out.at, len }, r != NULL, n);
+		if (o == SOCKET_MOVED)
+			bytes_gone(s, *n);
+	} else {
+		len = r->len < WRITE_MOST ? (size_t)r->len : WRITE_MOST;
+		o = socket_write_file(&s->socket, r->fd, r->at, len, loop_scratch_out(s->loop),
+		                      LOOP_SCRATCH_OUT, n);
+		if (o == SOCKET_MOVED)
+			range_gone(s, *n);
+	}
+	if (o == SOCKET_MOVED) {
+		s->out_count += *n;
+		if (s->stage == STAGE_ANSWERING)
+			s->clear_left -= *n;
+	}
+	return o;
+}
+
+static void begin_shaking(struct stream *);
+static void say_goodbye(struct stream *);
+
+/* What follows when output has gone. */
+static void
+after_writing(struct stream *s)
+{
+	if (s->high && stream_pending(s) < STREAM_HIGH) {
+		s->high = false;
+		s->drained = true;
+		stream_later(s);
+	}
+	if (s->stage == STAGE_ANSWERING && s->clear_left == 0)
+		begin_shaking(s);
+	else if (stream_pending(s) > 0)
+		return;
+	else if (s->leaving && !s->lingering)
+		say_goodbye(s);
+	else if (s->join != NULL)
+		join_drained(s);
+}
+
+void
+stream_push(struct stream *s)
+{
+	size_t sum = 0, n;
+
+	if (s->broken) {
+		drop_out(s);
+		return;
+	}
+	if (s->blocked)
+		return;
+	s->high = s->high || stream_pending(s) >= STREAM_HIGH;
+	while (may_write(s)) {
+		enum socket_outcome o = SOCKET_WRITE_LATER;
+
+		if (sum < WRITE_MOST)
+			o = write_some(s, &n);
+		if (o == SOCKET_WRITE_LATER) {
+			s->blocked = true;
+			stream_rewatch(s);
+			break;
+		}
+		if (o != SOCKET_MOVED) {
+			if (o != SOCKET_BROKEN)
+				s->socket.why = "output was refused";
+			break_off(s);
+			return;
+		}
+		sum += n;
+	}
+	if (sum > 0)
+		sign_of_life(s);
+	after_writing(s);
+}
+
+void
+stream_flush(struct stream *s)
+{
+	hold(s);
+	stream_push(s);
+	let_go(s);
+}
+
+/* Bytes on their way through: no copy while the socket takes them. */
+void
+stream_pass(struct stream *s, struct bytes what)
+{
+	size_t n;
+
+	while (what.len > 0 && stream_pending(s) == 0 && !s->blocked && !s->broken) {
+		switch (socket_write(&s->socket, what, false, &n)) {
+		case SOCKET_MOVED:
+			what = (struct bytes){ what.at + n, what.len - n };
+			s->out_count += n;
+			break;
+		case SOCKET_BROKEN:
+			break_off(s);
+			return;
+		default:
+			s->blocked = true;
+			stream_rewatch(s);
+			break;
+		}
+	}
+	if (what.len > 0 && !s->broken)
+		stream_say(s, what);
+}
+
+/* ---- TLS ---- */
+
+static void
+begin_shaking(struct stream *s)
+{
+	s->stage = STAGE_SHAKING;
+	socket_secure(&s->socket);
+	stream_rewatch(s);
+}
+
+void
+stream_secure(struct stream *s, struct tls *tls)
+{
+	INSIDE(s->stage == STAGE_CLEAR && s->join == NULL);
+	drop_unread(s);
+	s->resumed = false;
+	socket_promise(&s->socket, tls);
+	s->clear_left = stream_pending(s);
+	s->stage = STAGE_ANSWERING;
+	start_waiting(s);
+	be_dirty(s);
+}
+
+static void
+not_secured(struct stream *s)
+{
+	struct streams *all = streams_of(s->loop);
+
+	s->stage = STAGE_SECURE;
+	break_off(s);
+	if (s->events->secured != NULL) {
+		socket_why(&s->socket, all->why, sizeof all->why);
+		s->events->secured(s->ctx, false, all->why);
+	}
+}
+
+static void
+shake(struct stream *s)
+{
+	enum socket_outcome o = socket_shake(&s->socket);
+
+	s->blocked = o == SOCKET_WRITE_LATER;
+	switch (o) {
+	case SOCKET_READ_LATER:
+	case SOCKET_WRITE_LATER:
+		stream_rewatch(s);
+		return;
+	case SOCKET_MOVED:
+		s->stage = STAGE_SECURE;
+		start_waiting(s);
+		if (stream_pending(s) > 0)
+			be_dirty(s);
+		if (s->events->secured != NULL)
+			s->events->secured(s->ctx, true, "");
+		if (!s->dead) {
+			read_on(s);
+			stream_rewatch(s);
+		}
+		return;
+	default:
+		not_secured(s);
+	}
+}
+
+bool
+stream_tls_facts(const struct stream *s, struct tls_facts *out)
+{
+	if (s->socket.ssl == NULL || s->stage != STAGE_SECURE || s->broken)
+		return false;
+	tls_describe(s->socket.ssl, out);
+	return true;
+}
+
+bool
+stream_tls_binding(const struct stream *s, const char *type, struct buffer *out)
+{
+	return s->socket.ssl != NULL && s->stage == STAGE_SECURE && !s->broken &&
+	       tls_binding(s->socket.ssl, type, out);
+}
+
+/* ---- leaving ---- */
+
+/* A descriptor closed with bytes unread makes the kernel send a reset, and the
+   peer would lose our last words: so the peer may close first, for a moment. */
+static void
+say_goodbye(struct stream *s)
+{
+	socket_bye(&s->socket);
+	if (s->end) {
+		end(s);
+		return;
+	}
+	s->lingering = true;
+	start_waiting(s);
+	stream_rewatch(s);
+}
+
+void
+stream_finish(struct stream **sp)
+{
+	struct stream *s = *sp;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	s->events = &nobody;
+	s->join = NULL;
+	drop_unread(s);
+	if (s->broken || s->stage == STAGE_SHAKING) {
+		end(s);
+		return;
+	}
+	if (s->stage == STAGE_ANSWERING) {
+		s->stage = STAGE_CLEAR;         /* no handshake any more */
+	}
+	be_leaving(s);
+	start_waiting(s);
+	stream_rewatch(s);
+	be_dirty(s);
+}
+
+int
+stream_detach(struct stream **sp, struct buffer *unread)
+{
+	struct stream *s = *sp;
+	int fd = s->socket.fd;
+
+	*sp = NULL;
+	INSIDE(s->stage == STAGE_CLEAR && stream_pending(s) == 0);
+	buffer_add(unread, s->view);
+	s->socket.fd = -1;
+	end(s);
+	return fd;
+}
+
+int
+stream_fd(const struct stream *s)
+{
+	return s->socket.fd;
+}
+
+void
+stream_counts(const struct stream *s, uint64_t *in, uint64_t *out)
+{
+	*in = s->in_count;
+	*out = s->out_count;
+}
+
+/* ---- from the loop ---- */
+
+static void
+tell_closed(struct stream *s)
+{
+	struct streams *all = streams_of(s->loop);
+
+	s->told = true;
+	stream_rewatch(s);
+	if (s->leaving) {
+		end(s);
+	} else if (s->join != NULL) {
+		join_ended(s);
+	} else if (s->events->closed != NULL) {
+		if (s->broken)
+			socket_why(&s->socket, all->why, sizeof all->why);
+		s->events->closed(s->ctx, s->broken ? all->why : "end of file");
+	}
+}
+
+/* What was owed to the owner, in the order it happened. */
+static void
+work(void *ctx)
+{
+	struct stream *s = ctx;
+
+	hold(s);
+	if (s->drained) {
+		s->drained = false;
+		if (s->events->drained != NULL)
+			s->events->drained(s->ctx);
+	}
+	if (!s->dead && s->resumed && !s->paused && s->view.len > 0)
+		arrived(s);
+	if (!s->dead && s->more)
+		read_some(s);
+	if (!s->dead && (s->broken || (s->end && !s->paused)) && !s->told)
+		tell_closed(s);
+	if (!s->dead)
+		stream_rewatch(s);
+	let_go(s);
+}
+
+static void
+ready(void *ctx, int bits)
+{
+	struct stream *s = ctx;
+
+	hold(s);
+	if (s->stage == STAGE_SHAKING) {
+		shake(s);
+	} else {
+		if ((bits & LOOP_WRITE) && s->blocked) {
+			s->blocked = false;
+			stream_push(s);
+		}
+		if (!s->dead && ((bits & LOOP_READ) || s->read_writes))
+			read_some(s);
+		stream_rewatch(s);
+	}
+	let_go(s);
+}
+
+static void
+due(void *ctx)
+{
+	struct stream *s = ctx;
+	int64_t most = limit(s), waited = loop_now_ms(s->loop) - s->heard_at;
+
+	s->rings_at = 0;
+	if (most <= 0)
+		return;
+	if (waited < most) {
+		ring_by(s, most - waited);
+		return;
+	}
+	hold(s);
+	if (s->leaving) {
+		end(s);
+	} else if (s->stage == STAGE_ANSWERING || s->stage == STAGE_SHAKING) {
+		s->socket.why = "the handshake took too long";
+		s->socket.tls_why = true;
+		not_secured(s);
+	} else {
+		start_waiting(s);
+		if (s->events->silent != NULL)
+			s->events->silent(s->ctx);
+	}
+	let_go(s);
+}

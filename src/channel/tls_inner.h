@@ -1,0 +1,33 @@
+/*
+ * tls_inner -- what channel/ needs of TLS that the house does not see
+ *
+ * tls_take()      one user more; tls_drop() one less, the last ends it.
+ * tls_begin()     a server's session on a connected socket, for SSL_free().
+ * tls_describe()  what was agreed.
+ * tls_binding()   channel binding, see stream.h.
+ * tls_complain()  adds "WHAT: why\n" from OpenSSL's queue, and empties it.
+ * tls_remote_key() the private half of a public key, whose work is done by the
+ *                 signer.  `remote` must live as long as the key.
+ * tls_spki_id()   SHA-256 of the public key in hex.
+ */
+#ifndef CHANNEL_TLS_INNER_H
+#define CHANNEL_TLS_INNER_H
+
+#include "channel/tls.h"
+#include <openssl/ssl.h>
+
+void tls_take(struct tls *);
+void tls_drop(struct tls *);
+SSL *tls_begin(struct tls *, int fd);
+void tls_describe(const SSL *, struct tls_facts *out);
+bool tls_binding(SSL *, const char *type, struct buffer *out);
+void tls_complain(struct buffer *errors, const char *what);
+
+struct tls_remote {
+	struct tls_signer signer;
+	char              key_id[65];
+};
+EVP_PKEY *tls_remote_key(EVP_PKEY *public_half, const struct tls_remote *);
+bool tls_spki_id(EVP_PKEY *, char out[static 65]);
+
+#endif
