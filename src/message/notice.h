@@ -11,7 +11,7 @@
 
 enum notice_kind { NOTICE_FAILED, NOTICE_DELAYED, NOTICE_DELIVERED, NOTICE_RELAYED };
 struct notice_recipient {
-	struct bytes original;       /* ORCPT, "" none */
+	struct bytes original;       /* ORCPT as it was said, in xtext; "" none */
 	struct bytes final;          /* address        */
 	struct bytes status;         /* "5.1.1"        */
 	struct bytes diagnostic;     /* "smtp; 550 5.1.1 ..." or our own words */
@@ -23,7 +23,7 @@ struct notice {
 	const char *host;            /* our name                          */
 	struct bytes queue_id;
 	struct bytes sender;         /* who gets the notice               */
-	struct bytes envid;          /* "" none                           */
+	struct bytes envid;          /* as it was said, in xtext; "" none  */
 	int64_t arrived, now;
 	const struct notice_recipient *recipient;
 	size_t recipients;

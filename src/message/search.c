@@ -1,0 +1,206 @@
+#include "message/search.h"
+
+#include <string.h>
+
+#include "message/charset.h"
+#include "message/encoding.h"
+#include "message/fold.h"
+#include "message/mime.h"
+
+/* So much of a part is turned to UTF-8 and folded at a time. */
+enum { CHUNK = 64 * 1024, CHUNK_MOST = 1024 * 1024 };
+
+/* Text is searched piece by piece; the end of one is kept before the next, so
+   that a word on the seam is found. */
+struct search {
+	struct bytes needle;       /* folded */
+	struct buffer text;        /* folded: what is kept, then what is new */
+};
+
+static void
+put_character(struct buffer *out, uint32_t c)
+{
+	char *o = buffer_room(out, 4);
+
+	if (c < 0x80) {
+		o[0] = (char)c;
+		buffer_took(out, 1);
+	} else if (c < 0x800) {
+		o[0] = (char)(0xc0 | c >> 6);
+		o[1] = (char)(0x80 | (c & 0x3f));
+		buffer_took(out, 2);
+	} else if (c < 0x10000) {
+		o[0] = (char)(0xe0 | c >> 12);
+		o[1] = (char)(0x80 | (c >> 6 & 0x3f));
+		o[2] = (char)(0x80 | (c & 0x3f));
+		buffer_took(out, 3);
+	} else {
+		o[0] = (char)(0xf0 | c >> 18);
+		o[1] = (char)(0x80 | (c >> 12 & 0x3f));
+		o[2] = (char)(0x80 | (c >> 6 & 0x3f));
+		o[3] = (char)(0x80 | (c & 0x3f));
+		buffer_took(out, 4);
+	}
+}
+
+static void
+fold_to(struct bytes in, struct buffer *out)
+{
+	for (size_t i = 0; i < in.len;) {
+		size_t ascii = i;
+		char *o;
+
+		while (ascii < in.len && (unsigned char)in.at[ascii] < 0x80)
+			ascii++;
+		o = buffer_room(out, ascii - i);
+		for (size_t n = 0; n < ascii - i; n++)
+			o[n] = ascii_lower(in.at[i + n]);
+		buffer_took(out, ascii - i);
+		i = ascii;
+		if (i < in.len)
+			put_character(out, fold_character(utf8_take(in, &i)));
+	}
+}
+
+struct bytes
+search_fold(struct arena *a, struct bytes utf8)
+{
+	struct buffer folded = { 0 };
+	struct bytes kept;
+
+	fold_to(utf8, &folded);
+	kept = arena_keep(a, buffer_bytes(&folded));
+	buffer_free(&folded);
+	return kept;
+}
+
+static bool
+search_text(struct search *s, struct bytes utf8)
+{
+	size_t keep = s->needle.len - 1;
+
+	fold_to(utf8, &s->text);
+	if (bytes_search(buffer_bytes(&s->text), s->needle) >= 0)
+		return true;
+	if (s->text.len > keep)
+		buffer_eat(&s->text, s->text.len - keep);
+	return false;
+}
+
+/* Text in a charset, divided at line ends, where even iso-2022-jp begins anew. */
+static bool
+search_charset(struct search *s, struct bytes charset, struct bytes text)
+{
+	bool wide = bytes_starts_nocase(charset, BYTES("utf-16")) ||
+	            bytes_starts_nocase(charset, BYTES("utf-32"));
+	struct buffer utf8 = { 0 };
+	bool found = false;
+
+	buffer_reset(&s->text);
+	while (text.len > 0 && !found) {
+		size_t n = text.len;
+
+		if (n > CHUNK && !wide) {
+			const char *lf = memchr(text.at + CHUNK, '\n', n - CHUNK);
+			size_t line = lf != NULL ? (size_t)(lf - text.at) + 1 : n;
+
+			n = line < CHUNK_MOST ? line : CHUNK_MOST;
+		}
+		buffer_reset(&utf8);
+		charset_to_utf8(charset, bytes_cut(text, 0, n), SIZE_MAX, &utf8);
+		found = search_text(s, buffer_bytes(&utf8));
+		text = bytes_cut(text, n, text.len);
+	}
+	buffer_free(&utf8);
+	return found;
+}
+
+static bool
+search_part(struct search *s, const struct mime *m, const struct mime_part *p)
+{
+	struct bytes body = bytes_cut(m->content, p->range.body_at, p->range.body_len);
+	struct bytes charset = mime_parameter_of(&p->type, "charset");
+	struct buffer raw = { 0 };
+	bool found;
+
+	if (p->range.encoding == ENCODED_QP || p->range.encoding == ENCODED_BASE64) {
+		mime_decode(body, p->range.encoding, &raw);
+		body = buffer_bytes(&raw);
+	}
+	found = search_charset(s, charset, body);
+	buffer_free(&raw);
+	return found;
+}
+
+/* One field, decoded and on one line; `name` before it or not. */
+static bool
+search_field(struct search *s, const struct field *f, bool name, struct arena *a)
+{
+	struct buffer text = { 0 };
+	bool found;
+
+	if (name) {
+		buffer_add(&text, f->name);
+		buffer_add(&text, BYTES(": "));
+	}
+	words_decode(field_unfold(a, f->value), &text);
+	buffer_reset(&s->text);
+	found = search_text(s, buffer_bytes(&text));
+	buffer_free(&text);
+	return found;
+}
+
+/* The header of a part: all its fields, or those of one name. */
+static bool
+search_header(struct search *s, const struct mime *m, uint32_t part, struct bytes name,
+              struct arena *a)
+{
+	const struct digest_part *p = &m->part[part].range;
+	struct header h = header_of(bytes_cut(m->content, p->header_at, p->header_len));
+	struct field f;
+
+	for (size_t n = 0; n < MIME_FIELDS && header_next(&h, &f); n++) {
+		if (name.len > 0 && !bytes_equal_nocase(f.name, name))
+			continue;
+		if (s->needle.len == 0 || search_field(s, &f, name.len == 0, a))
+			return true;
+	}
+	return false;
+}
+
+/* Text is what people read: text parts, reports, and the headers of the parts
+   inside (the names of what is attached, the subjects of letters). */
+static bool
+search_body(struct search *s, const struct mime *m, struct arena *a)
+{
+	for (uint32_t i = 0; i < m->parts; i++) {
+		const struct mime_part *p = &m->part[i];
+
+		if (i > 0 && p->range.header_len > 0 && search_header(s, m, i, BYTES(""), a))
+			return true;
+		if (p->range.kind == PART_LEAF &&
+		    (mime_type_is(p, "text", NULL) || mime_type_is(p, "message", NULL)) &&
+		    search_part(s, m, p))
+			return true;
+	}
+	return false;
+}
+
+bool
+letter_says(struct bytes content, enum search_where where, struct bytes field,
+            struct bytes needle, struct arena *scratch)
+{
+	struct search s = { .needle = search_fold(scratch, needle) };
+	const struct mime *m = mime_parse(content, scratch);
+	bool found = false;
+
+	if (where == SEARCH_HEADER)
+		found = search_header(&s, m, 0, field, scratch);
+	else if (s.needle.len == 0)
+		found = true;
+	else
+		found = (where == SEARCH_TEXT && search_header(&s, m, 0, BYTES(""), scratch)) ||
+		        search_body(&s, m, scratch);
+	buffer_free(&s.text);
+	return found;
+}
