@@ -35,15 +35,15 @@
 struct chunk {
 	struct chunk *older;
 	size_t        room, used; /* of the bytes behind this header */
-	size_t        _unused;    /* keeps what follows aligned      */
+	size_t        _unused;    /* keeps what follows aligned */
 };
 
 /* The arena itself lives in its first chunk. */
 struct arena {
-	struct arena *outer, *inner;   /* inner: the youngest life inside        */
-	struct arena *younger, *older; /* its neighbours inside the same life    */
-	struct chunk *chunk;           /* the one taken from; older ones behind  */
-	size_t        held;            /* bytes of all chunks                    */
+	struct arena *outer, *inner;   /* inner: the youngest life inside */
+	struct arena *younger, *older; /* its neighbours inside the same life */
+	struct chunk *chunk;           /* the one taken from; older ones behind */
+	size_t        held;            /* bytes of all chunks */
 };
 
 _Static_assert(sizeof(struct chunk) % ALIGN == 0, "what follows a chunk's header is aligned");
@@ -156,12 +156,28 @@ leave_outer(struct arena *a)
 		a->older->younger = a->younger;
 }
 
+static void end_inner(struct arena *);
+
+/* All its memory, and that of the lives inside it. */
 static void
-close_inner(struct arena *a)
+end(struct arena *a)
 {
-	while (a->inner != NULL) {
-		struct arena *inner = a->inner;
-		arena_close(&inner);
+	end_inner(a);
+	for (struct chunk *c = a->chunk, *older; c != NULL; c = older) {
+		older = c->older; /* the last one is where *a lives */
+		chunk_close(c);
+	}
+}
+
+static void
+end_inner(struct arena *a)
+{
+	struct arena *inner = a->inner, *older;
+
+	a->inner = NULL;
+	for (; inner != NULL; inner = older) {
+		older = inner->older;
+		end(inner);
 	}
 }
 
@@ -173,18 +189,14 @@ arena_close(struct arena **ap)
 	*ap = NULL;
 	if (a == NULL)
 		return;
-	close_inner(a);
 	leave_outer(a);
-	for (struct chunk *c = a->chunk, *older; c != NULL; c = older) {
-		older = c->older; /* the last one is where *a lives */
-		chunk_close(c);
-	}
+	end(a);
 }
 
 void
 arena_clear(struct arena *a)
 {
-	close_inner(a);
+	end_inner(a);
 	while (a->chunk->older != NULL) {
 		struct chunk *c = a->chunk;
 		a->chunk = c->older;

@@ -23,9 +23,8 @@ room_of(const struct buffer *b)
 static void
 move_to_front(struct buffer *b)
 {
-	if (b->at == b->_start)
-		return;
-	memmove(b->_start, b->at, b->len);
+	if (b->_start != NULL && b->at != b->_start)
+		memmove(b->_start, b->at, b->len);
 	b->at = b->_start;
 }
 

@@ -173,7 +173,7 @@ search_nocase(struct bytes b, struct bytes needle, const size_t *back)
 ptrdiff_t
 bytes_search_nocase(struct bytes b, struct bytes needle)
 {
-	size_t    near_by[SHORT_NEEDLE];
+	size_t    near_by[SHORT_NEEDLE] = { 0 };
 	size_t   *back = near_by;
 	ptrdiff_t found;
 
@@ -295,6 +295,7 @@ bytes_string(struct bytes b, char *out, size_t room)
 
 /* UTF8-octets of rfc3629:4, row by row: how long, and what the second byte
    may be (which keeps out surrogates, overlong forms and beyond U+10FFFF). */
+/* clang-format off */
 static const struct utf8_row {
 	unsigned char first, last, len, low, high;
 } utf8_rows[] = {
@@ -308,6 +309,7 @@ static const struct utf8_row {
 	{ 0xf1, 0xf3, 4, 0x80, 0xbf },
 	{ 0xf4, 0xf4, 4, 0x80, 0x8f },
 };
+/* clang-format on */
 
 size_t
 bytes_utf8(struct bytes b, uint32_t *rune)

@@ -21,8 +21,8 @@ fill_slices(void)
 	}
 	for (uint32_t byte = 0; byte < 256; byte++)
 		for (int n = 1; n < 8; n++)
-			slice[n][byte] = slice[n - 1][byte] >> 8 ^
-			                 slice[0][slice[n - 1][byte] & 0xff];
+			slice[n][byte] =
+				slice[n - 1][byte] >> 8 ^ slice[0][slice[n - 1][byte] & 0xff];
 }
 
 static uint32_t

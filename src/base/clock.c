@@ -56,8 +56,7 @@ clock_rfc5322(int64_t wall, char *out, size_t room)
 	if (localtime_r(&when, &t) == NULL)
 		(void)gmtime_r(&(time_t){ 0 }, &t);
 	long minutes = labs(t.tm_gmtoff) / 60;
-	(void)snprintf(out, room, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld (%s)",
-	               days[t.tm_wday], t.tm_mday, months[t.tm_mon], t.tm_year + 1900,
-	               t.tm_hour, t.tm_min, t.tm_sec, t.tm_gmtoff < 0 ? '-' : '+',
-	               minutes / 60, minutes % 60, t.tm_zone);
+	(void)snprintf(out, room, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld (%s)", days[t.tm_wday],
+	               t.tm_mday, months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec,
+	               t.tm_gmtoff < 0 ? '-' : '+', minutes / 60, minutes % 60, t.tm_zone);
 }

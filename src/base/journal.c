@@ -14,33 +14,38 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
-#define LINE_MOST 2000             /* one line with its newline                   */
-#define TEXT_MOST (4 * LINE_MOST)  /* what is read of a text before it is cut     */
+#define LINE_MOST 2000            /* one line with its newline */
+#define TEXT_MOST (4 * LINE_MOST) /* what is read of a text before it is cut */
 #define KEPT_MOST ((size_t)64 * 1024)
 #define FACILITY_MAIL 2
-#define BATCH 64                   /* syslog datagrams in one call                */
+#define BATCH 64 /* syslog datagrams in one call */
 
 /* What a severity is called: in front of the text, where pflogsumm looks; in
    JSON; and to syslog (rfc5424:6.2.1). */
-static const struct severity {
+enum severity { DETAIL, NOTE, WARN, FAULT, PANIC };
+/* clang-format off */
+static const struct severity_row {
 	const char *prefix, *name;
 	int         syslog;
-	bool        at_once;
-} severity_detail = { "detail: ", "detail", 7, false },
-  severity_note = { "", "note", 6, false },
-  severity_warn = { "warning: ", "warn", 4, false },
-  severity_fault = { "error: ", "fault", 3, true },
-  severity_panic = { "panic: ", "panic", 2, true };
+	bool        at_once;          /* does not wait for the next flush */
+} severities[] = {
+	[DETAIL] = { "detail: ",  "detail", 7, false },
+	[NOTE]   = { "",          "note",   6, false },
+	[WARN]   = { "warning: ", "warn",   4, false },
+	[FAULT]  = { "error: ",   "fault",  3, true  },
+	[PANIC]  = { "panic: ",   "panic",  2, true  },
+};
+/* clang-format on */
 
 static struct {
 	enum journal_target target;
 	int                 fd;
 	bool                open, json, verbose, forks_known;
 	char                host[256], service[64];
-	char                kept[KEPT_MOST];   /* whole lines, not yet written */
+	char                kept[KEPT_MOST]; /* whole lines, not yet written */
 	size_t              len;
-	size_t              lost;              /* lines there was no room for  */
-	char                stamp[32];         /* of the second below          */
+	size_t              lost;      /* lines there was no room for */
+	char                stamp[32]; /* of the second below */
 	int64_t             stamp_second;
 	pid_t               pid;
 	pthread_mutex_t     lock;
@@ -82,7 +87,8 @@ addf(struct line *l, const char *form, ...)
 	n = vsnprintf(piece, sizeof piece, form, list);
 	va_end(list);
 	if (n > 0)
-		add(l, (struct bytes){ piece, (size_t)n < sizeof piece ? (size_t)n : sizeof piece - 1 });
+		add(l, (struct bytes){ piece,
+		                       (size_t)n < sizeof piece ? (size_t)n : sizeof piece - 1 });
 }
 
 /* What would move the eye or the cursor: controls, line and paragraph
@@ -187,7 +193,7 @@ id_of(struct bytes *text)
 }
 
 static void
-compose_text(struct line *l, const struct severity *s, const char *service, struct bytes text)
+compose_text(struct line *l, const struct severity_row *s, const char *service, struct bytes text)
 {
 	fill_stamp(clock_wall());
 	if (journal.open && journal.target == JOURNAL_SYSLOG)
@@ -200,7 +206,7 @@ compose_text(struct line *l, const struct severity *s, const char *service, stru
 }
 
 static void
-compose_json(struct line *l, const struct severity *s, const char *service, struct bytes text)
+compose_json(struct line *l, const struct severity_row *s, const char *service, struct bytes text)
 {
 	struct bytes id = id_of(&text);
 	int64_t      now = clock_wall_us();
@@ -252,7 +258,7 @@ send_lines(void)
 		sent = 1; /* nobody will ever take that one */
 	if (sent < 0)
 		return -1;
-	for (int i = 0; i < sent; i++)
+	for (unsigned i = 0; i < count && (int)i < sent; i++)
 		gone += (ssize_t)piece[i].iov_len + 1;
 	return gone;
 }
@@ -322,7 +328,7 @@ know_forks(void)
 }
 
 static void
-compose(struct line *l, const struct severity *s, const char *service, struct bytes text)
+compose(struct line *l, const struct severity_row *s, const char *service, struct bytes text)
 {
 	if (service == NULL)
 		service = journal.service;
@@ -352,7 +358,7 @@ keep_or_count(const struct line *l)
 		struct line about = { .len = 0 };
 		char        text[64];
 		int n = snprintf(text, sizeof text, "journal: %zu lines were lost", journal.lost);
-		compose(&about, &severity_warn, NULL, (struct bytes){ text, (size_t)n });
+		compose(&about, &severities[WARN], NULL, (struct bytes){ text, (size_t)n });
 		if (keep(&about))
 			journal.lost = 0;
 	}
@@ -361,7 +367,7 @@ keep_or_count(const struct line *l)
 }
 
 static __attribute__((format(printf, 3, 0))) void
-write_line(const struct severity *s, const char *service, const char *form, va_list list)
+write_line(const struct severity_row *s, const char *service, const char *form, va_list list)
 {
 	char        text[TEXT_MOST];
 	struct line l = { .len = 0 };
@@ -447,49 +453,49 @@ journal_verbose(bool verbose)
 }
 
 /* Each name of a severity, with its va_list. */
-#define WRITE(severity, service, form)                         \
-	do {                                                   \
-		va_list list;                                  \
-		va_start(list, form);                          \
-		write_line(&(severity), service, form, list);  \
-		va_end(list);                                  \
+#define WRITE(severity, service, form)                                  \
+	do {                                                            \
+		va_list list;                                           \
+		va_start(list, form);                                   \
+		write_line(&severities[severity], service, form, list); \
+		va_end(list);                                           \
 	} while (0)
 
 void
 note(const char *form, ...)
 {
-	WRITE(severity_note, NULL, form);
+	WRITE(NOTE, NULL, form);
 }
 
 void
 warn_(const char *form, ...)
 {
-	WRITE(severity_warn, NULL, form);
+	WRITE(WARN, NULL, form);
 }
 
 void
 fault(const char *form, ...)
 {
-	WRITE(severity_fault, NULL, form);
+	WRITE(FAULT, NULL, form);
 }
 
 void
 panic(const char *form, ...)
 {
-	WRITE(severity_panic, NULL, form);
+	WRITE(PANIC, NULL, form);
 	abort();
 }
 
 void
 note_as(const char *service, const char *form, ...)
 {
-	WRITE(severity_note, service, form);
+	WRITE(NOTE, service, form);
 }
 
 void
 warn_as(const char *service, const char *form, ...)
 {
-	WRITE(severity_warn, service, form);
+	WRITE(WARN, service, form);
 }
 
 void
@@ -497,5 +503,5 @@ detail(const char *form, ...)
 {
 	if (!journal.verbose)
 		return;
-	WRITE(severity_detail, NULL, form);
+	WRITE(DETAIL, NULL, form);
 }

@@ -25,9 +25,9 @@ static struct entry gone;
 
 struct map {
 	struct slot *slot;
-	size_t       slots; /* a power of two, or 0            */
-	size_t       count; /* slots that hold an entry        */
-	size_t       used;  /* slots that are not empty        */
+	size_t       slots; /* a power of two, or 0 */
+	size_t       count; /* slots that hold an entry */
+	size_t       used;  /* slots that are not empty */
 };
 
 static uint64_t  secret[2];

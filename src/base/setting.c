@@ -8,40 +8,45 @@
 #include "base/journal.h"
 #include "base/map.h"
 
-#define DEPTH_MOST 64                 /* names within names             */
-#define STEPS_MOST 10000              /* names looked up for one value  */
-#define VALUE_MOST ((size_t)1 << 20)  /* bytes of one expanded value    */
-#define QUOTE_MOST 80                 /* bytes of a value in a message  */
-#define NAME_MOST 64                  /* names that get advice          */
+#define DEPTH_MOST 64                /* names within names */
+#define STEPS_MOST 10000             /* names looked up for one value */
+#define VALUE_MOST ((size_t)1 << 20) /* bytes of one expanded value */
+#define QUOTE_MOST 80                /* bytes of a value in a message */
+#define NAME_MOST 64                 /* names that get advice */
 
 /* One name of the file and the value that counts. */
 struct entry {
-	struct entry *next;       /* in the order of the file               */
-	const char   *name;       /* with the listener, "submission/name"   */
-	const char   *value;      /* as written, continuations joined       */
+	struct entry *next;  /* in the order of the file */
+	const char   *name;  /* with the listener, "submission/name" */
+	const char   *value; /* as written, continuations joined */
 	int           line;
-	bool          overruled;  /* a later line set it again              */
+	bool          overruled; /* a later line set it again */
 };
 
 struct settings {
-	struct arena *life;
-	const char   *file;
-	struct entry *first, **last;
-	struct entry **counting;  /* those not overruled                    */
-	size_t        count;
-	struct map   *entry_of;   /* name -> struct entry that counts       */
-	struct map   *row_of;     /* name -> const struct setting           */
-	struct map   *expanded;   /* name -> what settings_value() gave     */
+	struct arena  *life;
+	const char    *file;
+	struct entry  *first, **last;
+	struct entry **counting; /* those not overruled */
+	size_t         count;
+	struct map    *entry_of; /* name -> struct entry that counts */
+	struct map    *row_of;   /* name -> const struct setting */
+	struct map    *expanded; /* name -> what settings_value() gave */
 };
 
 /* Names that are settled when a letter is delivered, not when the file is
    read: they stay in a value as they are written. */
+/* clang-format off */
 static const char *const later_names[] = {
-	"user",      "home",           "shell",           "local",       "domain",
-	"extension", "recipient",      "mailbox",         "nexthop",     "sender",
-	"size",      "queue_id",       "client_address",  "client_port", "client_hostname",
-	"sasl_sender", "sasl_username", "original_recipient",
+	"client_address", "client_hostname", "client_port",
+	"domain",         "extension",       "home",
+	"local",          "mailbox",         "nexthop",
+	"queue_id",       "original_recipient",
+	"recipient",      "sasl_sender",     "sasl_username",
+	"sender",         "shell",           "size",
+	"user",
 };
+/* clang-format on */
 
 /* A value in a message: short, and harmless to a terminal. */
 static struct bytes
@@ -166,7 +171,7 @@ keep_entry(struct settings *s, struct entry *e, struct buffer *warnings)
 /* One logical line while it is gathered. */
 struct gathered {
 	struct buffer joined;
-	int           line;      /* where it began; 0: nothing was begun */
+	int           line; /* where it began; 0: nothing was begun */
 };
 
 /* What is wrong with the first line of it, or NULL. */
@@ -325,8 +330,8 @@ settings_tables(struct settings *s, const struct setting_table *table, size_t co
 /* One $name, ${name}, ${name?then} or ${name:otherwise}. */
 struct macro {
 	struct bytes whole, name;
-	bool         asks;                /* ? or : was there               */
-	struct bytes then, otherwise;     /* what is meant by it            */
+	bool         asks;            /* ? or : was there */
+	struct bytes then, otherwise; /* what is meant by it */
 	const char  *fault;
 };
 
@@ -368,7 +373,7 @@ take_braced(struct bytes *rest, struct bytes *inside)
 }
 
 /* question = name "?" ( "{" text "}" [ ":" "{" text "}" ] / text )
-            / name ":" ( "{" text "}" / text )                                */
+            / name ":" ( "{" text "}" / text ) */
 static void
 macro_question(struct macro *m, struct bytes rest)
 {
@@ -440,11 +445,11 @@ struct within {
 
 struct expansion {
 	struct settings *settings;
-	const char      *listener;      /* NULL: none                          */
+	const char      *listener; /* NULL: none */
 	struct buffer   *out;
 	int              steps, depth;
 	struct arena    *scratch;
-	const char      *fault;         /* the first; nothing is done after it */
+	const char      *fault; /* the first; nothing is done after it */
 };
 
 static void expand(struct expansion *, struct bytes text, const struct within *);
@@ -550,7 +555,9 @@ static const char *
 expand_value(struct settings *s, const char *listener, const char *name, const char *raw,
              struct arena *scratch, struct buffer *out)
 {
-	struct expansion x = { .settings = s, .listener = listener, .out = out, .scratch = scratch };
+	struct expansion x = {
+		.settings = s, .listener = listener, .out = out, .scratch = scratch
+	};
 
 	expand_name(&x, raw, bytes_of(name), NULL);
 	return x.fault;
@@ -559,7 +566,7 @@ expand_value(struct settings *s, const char *listener, const char *name, const c
 const char *
 settings_value(struct settings *s, const char *name)
 {
-	const char   *known = map_get(s->expanded, bytes_of(name)), *slash = strchr(name, '/'), *raw;
+	const char *known = map_get(s->expanded, bytes_of(name)), *slash = strchr(name, '/'), *raw;
 	struct arena *scratch;
 	struct buffer out = { 0 };
 	struct entry *entry;
@@ -621,14 +628,23 @@ struct unit {
 	const char *name;
 	int64_t     worth;
 };
+/* clang-format off */
 static const struct unit sizes[] = {
-	{ "", 1 }, { "K", 1 << 10 }, { "M", 1 << 20 }, { "G", 1 << 30 }
+	{ "",   1 },
+	{ "K",  1 << 10 },
+	{ "M",  1 << 20 },
+	{ "G",  1 << 30 },
 };
 static const struct unit times[] = {
-	{ "", 1000 },          { "ms", 1 },           { "s", 1000 },
-	{ "m", 60 * 1000 },    { "h", 3600 * 1000 },  { "d", 86400 * 1000 },
-	{ "w", 7 * 86400 * INT64_C(1000) },
+	{ "",   1000 },
+	{ "ms", 1 },
+	{ "s",  1000 },
+	{ "m",  INT64_C(1000) * 60 },
+	{ "h",  INT64_C(1000) * 3600 },
+	{ "d",  INT64_C(1000) * 86400 },
+	{ "w",  INT64_C(1000) * 86400 * 7 },
 };
+/* clang-format on */
 
 /* A limit as a person would write it: in the largest unit that divides it. */
 static const char *
@@ -791,8 +807,8 @@ put_list(struct put *p, struct bytes text)
 static const char *
 put_choice(struct put *p, struct bytes text)
 {
-	struct bytes  rest = bytes_of(p->row->choices), word;
-	const char   *among = "";
+	struct bytes rest = bytes_of(p->row->choices), word;
+	const char  *among = "";
 
 	for (int i = 0; bytes_split(&rest, ',', &word); i++) {
 		word = bytes_trim(word);
@@ -809,12 +825,18 @@ put_choice(struct put *p, struct bytes text)
 	return arena_printf(p->scratch, "write one of: %s", among);
 }
 
+/* clang-format off */
 static const char *(*const put_kind[])(struct put *, struct bytes) = {
-	[SETTING_BOOL] = put_bool,     [SETTING_NUMBER] = put_number,
-	[SETTING_SIZE] = put_size,     [SETTING_TIME] = put_time,
-	[SETTING_WORD] = put_word,     [SETTING_TEXT] = put_text,
-	[SETTING_LIST] = put_list,     [SETTING_CHOICE] = put_choice,
+	[SETTING_BOOL]   = put_bool,
+	[SETTING_NUMBER] = put_number,
+	[SETTING_SIZE]   = put_size,
+	[SETTING_TIME]   = put_time,
+	[SETTING_WORD]   = put_word,
+	[SETTING_TEXT]   = put_text,
+	[SETTING_LIST]   = put_list,
+	[SETTING_CHOICE] = put_choice,
 };
+/* clang-format on */
 
 /* Expand one raw value and put it in its place. */
 static bool
@@ -822,8 +844,9 @@ fill_from(struct put *p, const char *listener, const char *raw, const struct ent
           struct buffer *errors)
 {
 	struct buffer out = { 0 };
-	const char   *fault = expand_value(p->settings, listener, p->row->name, raw, p->scratch, &out);
-	struct bytes  text = bytes_trim(buffer_bytes(&out));
+	const char   *fault =
+		expand_value(p->settings, listener, p->row->name, raw, p->scratch, &out);
+	struct bytes text = bytes_trim(buffer_bytes(&out));
 
 	if (fault == NULL)
 		fault = put_kind[p->row->kind](p, text);
@@ -831,8 +854,8 @@ fill_from(struct put *p, const char *listener, const char *raw, const struct ent
 		text = bytes_of(raw);
 	if (fault != NULL)
 		complain(p->settings, errors, entry == NULL ? 0 : entry->line, "%s = %s: %s",
-		         entry == NULL ? p->row->name : entry->name,
-		         quoted(p->scratch, text).at, fault);
+		         entry == NULL ? p->row->name : entry->name, quoted(p->scratch, text).at,
+		         fault);
 	buffer_free(&out);
 	return fault == NULL;
 }
@@ -962,8 +985,8 @@ complain_unknown(const struct settings *s, struct buffer *warnings, const struct
 	struct bytes near = nearest_name(s, name);
 
 	if (near.len > 0)
-		complain(s, warnings, e->line, "%s%.*s is not a setting; did you mean %s%.*s?", sign,
-		         (int)name.len, name.at, sign, (int)near.len, near.at);
+		complain(s, warnings, e->line, "%s%.*s is not a setting; did you mean %s%.*s?",
+		         sign, (int)name.len, name.at, sign, (int)near.len, near.at);
 	else
 		complain(s, warnings, e->line,
 		         "%s%.*s is not a setting; those there are stand in main.cf(5)", sign,
@@ -1019,8 +1042,8 @@ begins(const struct cf_line *line, const char *name)
 {
 	struct bytes value;
 
-	return line->kind == CF_BEGIN &&
-	       bytes_equal(cf_name(line->text, &value), bytes_of(name)) && value.at != NULL;
+	return line->kind == CF_BEGIN && bytes_equal(cf_name(line->text, &value), bytes_of(name)) &&
+	       value.at != NULL;
 }
 
 /* The number of the line where `name` is last set, or 0. */

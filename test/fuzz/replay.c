@@ -15,11 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len);
 static void
 replay_file(const char *path)
 {
-	FILE   *f = fopen(path, "rb");
-	char   *at = NULL;
-	size_t  len = 0;
-	FILE   *all = open_memstream(&at, &len);
-	int     c;
+	FILE  *f = fopen(path, "rb");
+	char  *at = NULL;
+	size_t len = 0;
+	FILE  *all = open_memstream(&at, &len);
+	int    c;
 
 	if (f == NULL || all == NULL) {
 		perror(path);

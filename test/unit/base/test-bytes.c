@@ -37,9 +37,12 @@ struct cut_case {
 	const char *wanted;
 };
 static const struct cut_case cuts[] = {
-	{ "the whole", 0, 5, "abcde" },      { "the middle", 1, 3, "bcd" },
-	{ "longer than there is", 3, 9, "de" }, { "behind the end", 9, 1, "" },
-	{ "at the end", 5, 1, "" },          { "nothing of it", 2, 0, "" },
+	{ "the whole", 0, 5, "abcde" },
+	{ "the middle", 1, 3, "bcd" },
+	{ "longer than there is", 3, 9, "de" },
+	{ "behind the end", 9, 1, "" },
+	{ "at the end", 5, 1, "" },
+	{ "nothing of it", 2, 0, "" },
 	{ "a length that would wrap", 2, SIZE_MAX, "cde" },
 };
 
@@ -155,11 +158,13 @@ test_search_is_linear(void **state)
 	memset(hay, 'a', sizeof hay);
 	memset(needle, 'a', sizeof needle);
 	needle[sizeof needle - 1] = 'B';
-	HOLDS("almost, everywhere", bytes_search_nocase((struct bytes){ hay, sizeof hay },
-	                                                (struct bytes){ needle, sizeof needle }) == -1);
+	HOLDS("almost, everywhere",
+	      bytes_search_nocase((struct bytes){ hay, sizeof hay },
+	                          (struct bytes){ needle, sizeof needle }) == -1);
 	hay[sizeof hay - 1] = 'b';
-	HOLDS("at the very end", bytes_search_nocase((struct bytes){ hay, sizeof hay },
-	                                             (struct bytes){ needle, sizeof needle }) == 1 << 20);
+	HOLDS("at the very end",
+	      bytes_search_nocase((struct bytes){ hay, sizeof hay },
+	                          (struct bytes){ needle, sizeof needle }) == 1 << 20);
 }
 
 struct split_case {

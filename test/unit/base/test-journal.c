@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -73,13 +73,13 @@ test_lines_look_like_postfix(void **state)
 	detail("asked for");
 	journal_verbose(false);
 	assert_string_equal(
-	        written(),
-	        "Nov 22 01:35:19 mx.example mansio/smtpd[PID]: 1A00F3: client=mail.example[192.0.2.1]\n"
-	        "Nov 22 01:35:19 mx.example mansio/smtpd[PID]: warning: disk is nearly full: No space left on device\n"
-	        "Nov 22 01:35:19 mx.example mansio/smtpd[PID]: error: no\n"
-	        "Nov 22 01:35:19 mx.example mansio/submission/smtpd[PID]: connect\n"
-	        "Nov 22 01:35:19 mx.example mansio/qmgr[PID]: warning: late\n"
-	        "Nov 22 01:35:19 mx.example mansio/smtpd[PID]: detail: asked for\n");
+		written(),
+		"Nov 22 01:35:19 mx.example mansio/smtpd[PID]: 1A00F3: client=mail.example[192.0.2.1]\n"
+		"Nov 22 01:35:19 mx.example mansio/smtpd[PID]: warning: disk is nearly full: No space left on device\n"
+		"Nov 22 01:35:19 mx.example mansio/smtpd[PID]: error: no\n"
+		"Nov 22 01:35:19 mx.example mansio/submission/smtpd[PID]: connect\n"
+		"Nov 22 01:35:19 mx.example mansio/qmgr[PID]: warning: late\n"
+		"Nov 22 01:35:19 mx.example mansio/smtpd[PID]: detail: asked for\n");
 }
 
 static void
@@ -91,14 +91,14 @@ test_json(void **state)
 	note("NOQUEUE: reject");
 	warn_("hello: no id");
 	assert_string_equal(
-	        written(),
-	        "{\"time\":\"2026-11-22T01:35:19.000000Z\",\"level\":\"note\",\"host\":\"mx.example\","
-	        "\"service\":\"mansio/smtpd\",\"pid\":PID,\"id\":\"1A00F3\","
-	        "\"message\":\"to=<\\\"e\\\\va\\\"@example.org>\\\\x0a\"}\n"
-	        "{\"time\":\"2026-11-22T01:35:19.000000Z\",\"level\":\"note\",\"host\":\"mx.example\","
-	        "\"service\":\"mansio/smtpd\",\"pid\":PID,\"id\":\"NOQUEUE\",\"message\":\"reject\"}\n"
-	        "{\"time\":\"2026-11-22T01:35:19.000000Z\",\"level\":\"warn\",\"host\":\"mx.example\","
-	        "\"service\":\"mansio/smtpd\",\"pid\":PID,\"message\":\"hello: no id\"}\n");
+		written(),
+		"{\"time\":\"2026-11-22T01:35:19.000000Z\",\"level\":\"note\",\"host\":\"mx.example\","
+		"\"service\":\"mansio/smtpd\",\"pid\":PID,\"id\":\"1A00F3\","
+		"\"message\":\"to=<\\\"e\\\\va\\\"@example.org>\\\\x0a\"}\n"
+		"{\"time\":\"2026-11-22T01:35:19.000000Z\",\"level\":\"note\",\"host\":\"mx.example\","
+		"\"service\":\"mansio/smtpd\",\"pid\":PID,\"id\":\"NOQUEUE\",\"message\":\"reject\"}\n"
+		"{\"time\":\"2026-11-22T01:35:19.000000Z\",\"level\":\"warn\",\"host\":\"mx.example\","
+		"\"service\":\"mansio/smtpd\",\"pid\":PID,\"message\":\"hello: no id\"}\n");
 }
 
 struct forged_case {
@@ -114,7 +114,8 @@ static const struct forged_case forged[] = {
 	{ "a tab", "\t", "\\x09" },
 	{ "no UTF-8", "\xe4\xf6", "\\xe4\\xf6" },
 	{ "cut UTF-8", "\xe9\xa9", "\\xe9\\xa9" },
-	{ "good UTF-8 stays", "\xe9\xa9\xbf\xe7\xab\x99 \xc3\xa4", "\xe9\xa9\xbf\xe7\xab\x99 \xc3\xa4" },
+	{ "good UTF-8 stays", "\xe9\xa9\xbf\xe7\xab\x99 \xc3\xa4",
+	  "\xe9\xa9\xbf\xe7\xab\x99 \xc3\xa4" },
 	{ "a percent sign is no form", "%s%n", "%s%n" },
 };
 
@@ -151,7 +152,8 @@ test_a_long_line_is_cut_between_characters(void **state)
 			line = strdup(written());
 			b = bytes_of(line);
 			assert_in_range(b.len, 1980, 2000 + 1); /* PID is shorter or longer */
-			HOLDS("shown", bytes_ends_nocase(b, json ? BYTES("...\"}\n") : BYTES("...\n")));
+			HOLDS("shown",
+			      bytes_ends_nocase(b, json ? BYTES("...\"}\n") : BYTES("...\n")));
 			for (; b.len > 0; b = bytes_cut(b, n, b.len)) {
 				n = bytes_utf8(b, &rune);
 				HOLDS("whole characters", n > 0);
@@ -240,7 +242,8 @@ test_syslog(void **state)
 	bool    told = false;
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
+	                 0);
 	clock_pretend(1795311319);
 	journal_open(JOURNAL_SYSLOG, pair[0], false, "mx.example");
 	journal_service("mansio/smtpd");

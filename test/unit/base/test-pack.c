@@ -71,8 +71,7 @@ test_little_endian_without_holes(void **state)
 	pack_u16(&b, 0x0102);
 	pack_u32(&b, 0x03040506);
 	pack_string(&b, "x");
-	SAME("byte by byte", buffer_bytes(&b),
-	     ((struct bytes){ "\2\1\6\5\4\3\1\0\0\0x", 11 }));
+	SAME("byte by byte", buffer_bytes(&b), ((struct bytes){ "\2\1\6\5\4\3\1\0\0\0x", 11 }));
 	buffer_free(&b);
 }
 
