@@ -90,6 +90,8 @@ static const struct value_case values[] = {
 	{ "? when empty", "me =\nsmtpd_banner = x${me?y}\n", "smtpd_banner", "x", "" },
 	{ ": when set", "smtpd_banner = x${myhostname:y}\n", "smtpd_banner", "x", "" },
 	{ ": when empty", "me =\nsmtpd_banner = x${me:y}\n", "smtpd_banner", "xy", "" },
+	{ "one answer in braces", "smtpd_banner = ${myhostname?{ a }}b\n", "smtpd_banner", " a b",
+	  "" },
 	{ "both, set", "smtpd_banner = ${myhostname?{a b}:{c}}\n", "smtpd_banner", "a b", "" },
 	{ "both, empty", "me =\nsmtpd_banner = ${me ? {a} : {c$myhostname}}\n", "smtpd_banner",
 	  "cmx.example", "" },
@@ -118,6 +120,7 @@ test_values(void **state)
 		}
 		settings_close(&s);
 		assert_null(s);
+		settings_close(&s);
 	}
 }
 
@@ -218,6 +221,9 @@ static const struct error_case fill_errors[] = {
 	  "main.cf:1: small_number = -3: write something from -2 to 10\n" },
 	{ "above the most", "small_number = 11\n",
 	  "main.cf:1: small_number = 11: write something from -2 to 10\n" },
+	{ "no size", "message_size_limit = large\n",
+	  "main.cf:1: message_size_limit = large: write a size such as 50M: a number, then K, M or "
+	  "G or nothing\n" },
 	{ "no unit", "message_size_limit = 5oM\n",
 	  "main.cf:1: message_size_limit = 5oM: write a size such as 50M: a number, then K, M or "
 	  "G or nothing\n" },
