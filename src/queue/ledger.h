@@ -1,0 +1,36 @@
+/*
+ * ledger -- queue.db: the queue's working memory across a restart
+ *
+ * From:     role/queue alone (one connection)
+ * Touches:  queue.db, SQLite, through the path given to ledger_open()
+ *
+ * It holds the letters that stay (their recipients, tries, next times) and, for each
+ * segment, how far the queue has heard of its letters: every letter with an envelope before
+ * that point is either in the ledger or finished.  What lies past it is found again by
+ * reading the segment.
+ *
+ * ledger_checkpoint() writes all of it in one durable transaction: letters that are dirty
+ * and not finished are stored, those finished since are removed, marks moved.  0 or -1
+ * (said in the log): then the old marks hold and nothing is lost.
+ */
+#ifndef QUEUE_LEDGER_H
+#define QUEUE_LEDGER_H
+
+#include "base/buffer.h"
+#include "queue/queue.h"
+
+enum { LEDGER_VERSION = 1 };
+
+struct ledger;
+struct ledger *ledger_open(const char *path, struct buffer *errors);
+void ledger_close(struct ledger **);
+/* Every stored letter comes into the queue.  How many, or -1. */
+long ledger_load(struct ledger *, struct queue *);
+/* How far this segment has been heard; 0: never. */
+uint64_t ledger_mark(struct ledger *, uint32_t segment);
+void ledger_mark_set(struct ledger *, uint32_t segment, uint64_t at);    /* with the next checkpoint */
+void ledger_segment_gone(struct ledger *, uint32_t segment);
+void ledger_finished(struct ledger *, const struct letter *);            /* its rows go with the next checkpoint */
+int  ledger_checkpoint(struct ledger *, struct queue *);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * queue -- every letter that is ours and not yet delivered or returned
+ *
+ * From:     role/queue
+ * To:       the ledger (queue.db), when a letter stays longer than a moment
+ *
+ * Letters live in memory.  A recipient's life is the table in recipient.c: states by
+ * events.  What is due is found by queue_next(), in order of time, then of arrival.
+ *
+ * The queue is working memory, not the proof of acceptance: that is the letter log.  A letter that
+ * is gone again before the next checkpoint never touches queue.db.
+ *
+ * Nothing here knows of processes: the role does what queue_next() says and reports
+ * with queue_event().  When a letter's last recipient is done, `finished` is called and
+ * the letter is forgotten.
+ */
+#ifndef QUEUE_QUEUE_H
+#define QUEUE_QUEUE_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+
+enum recipient_state {
+	RECIPIENT_NEW,         /* its address is not resolved yet                    */
+	RECIPIENT_WAITING,     /* its time will come                                 */
+	RECIPIENT_TRYING,      /* somebody is at it                                  */
+	RECIPIENT_HELD,        /* an administrator said wait                         */
+	RECIPIENT_DONE,        /* delivered, or its sender has been told             */
+	RECIPIENT_STATES
+};
+enum recipient_event {
+	EVENT_DUE,             /* its time has come                                  */
+	EVENT_RESOLVED,        /* we know who it is                                  */
+	EVENT_DELIVERED,
+	EVENT_LATER,           /* try again                                          */
+	EVENT_REFUSED,         /* it will never work                                 */
+	EVENT_LOST,            /* who was at it died: try at once                    */
+	EVENT_HOLD, EVENT_RELEASE,
+	RECIPIENT_EVENTS
+};
+
+struct queue;
+struct letter;
+
+struct recipient {
+	struct letter *letter;
+	struct recipient *next;        /* of the same letter                   */
+	enum recipient_state state;
+	uint64_t    account;           /* 0: not local                         */
+	const char *original;          /* as accepted at RCPT                  */
+	const char *address;           /* as resolved                          */
+	const char *detail;
+	const char *orcpt;
+	uint8_t     notify;
+	uint32_t    tries;
+	int64_t     due_ms;            /* wall clock                           */
+	int64_t     begun_us;          /* of this try                          */
+	const char *status, *text;     /* of the last try                      */
+	bool        refused;           /* done by returning, not by delivering */
+	size_t      place;             /* in the schedule                      */
+	uint32_t    ticket;            /* the role's, while TRYING             */
+};
+struct letter {
+	uint64_t    id;
+	uint32_t    envelope_segment;
+	uint64_t    envelope_at, content_len;
+	uint32_t    content_segment;   /* moves with compaction; the id stays  */
+	uint64_t    content_at;
+	int64_t     arrived_us, heard_us;
+	uint32_t    flags;             /* enum envelope_flag                   */
+	const char *sender;
+	struct recipient *first;
+	uint32_t    recipients, open;  /* open: not DONE                       */
+	bool        stored;            /* has rows in the ledger               */
+	bool        dirty;             /* differs from its rows                */
+	struct arena *life;
+	struct letter *newer, *older;  /* all letters, in order of coming      */
+};
+
+struct queue_needs {
+	void (*finished)(void *ctx, struct letter *);
+	/* The life of this recipient ended without delivery; the sender is to be told (the letter
+	   is not finished before queue_told()). */
+	void (*refused)(void *ctx, struct recipient *);
+};
+struct queue_patience { int64_t least_ms, most_ms, lifetime_ms; };  /* minimal_, maximal_backoff_time, maximal_queue_lifetime */
+
+struct queue *queue_open(const struct queue_needs *, void *ctx);
+void queue_close(struct queue **);
+void queue_patience(struct queue *, const struct queue_patience *);
+
+/* NULL when this id is in the queue already.  Memory of the strings: the letter's life. */
+struct letter *queue_add(struct queue *, uint64_t id);
+struct letter *queue_find(const struct queue *, uint64_t id);
+struct recipient *letter_recipient(struct letter *, const char *original);
+/* All set: its recipients are put on the schedule. */
+void queue_enter(struct queue *, struct letter *);
+size_t queue_count(const struct queue *);
+struct letter *queue_oldest(const struct queue *);               /* then letter->newer */
+
+/* What is due at `now_ms` and may be begun: its state goes to TRYING, or stays NEW for one that must be
+   resolved.  NULL: nothing; *wait_ms is how long until something is (-1: never). */
+struct recipient *queue_next(struct queue *, int64_t now_ms, int64_t *wait_ms);
+/* `status` and `text` are copied (may be NULL). `now_ms` wall clock. */
+void queue_event(struct queue *, struct recipient *, enum recipient_event, const char *status, const char *text, int64_t now_ms);
+/* A resolved recipient stands for several: one more, sharing original, orcpt, notify. */
+struct recipient *queue_fork(struct queue *, struct recipient *);
+/* The sender of a refused recipient has been told (or is nobody). */
+void queue_told(struct queue *, struct recipient *);
+
+#endif

@@ -1,0 +1,314 @@
+/*
+ * queue-notice -- what cannot be delivered goes back to its sender as a notice (rfc3464),
+ * itself a letter in the log, durable before the sender counts as told
+ */
+#include "role/queue.h"
+#include "base/clock.h"
+#include "message/digest.h"
+#include "message/envelope.h"
+#include "message/notice.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum { HEADER_RETURNED_MOST = 64 << 10, NOTICE_AGAIN_MS = 5000 };
+
+/* A notice on its way: asked about at a verifier, written, synced. */
+struct returning {
+	struct question question;            /* first */
+	struct house   *house;
+	uint64_t        of;                  /* the letter that comes back         */
+	struct buffer   content, digest;
+	struct buffer   refused;             /* of struct recipient *: those told  */
+	struct timer   *again;
+	char            to[400];
+};
+
+static void returning_try(struct returning *);
+
+/* ---- whom it concerns -------------------------------------------------------------- */
+
+void
+queue_refused(void *house, struct recipient *r)
+{
+	struct queue_role *k = queue_of(house);
+
+	for (size_t i = 0; i < k->returnings; i++)
+		if (k->returning[i] == r->letter)
+			return;
+	if (k->returnings == k->returning_room) {
+		k->returning_room = k->returning_room == 0 ? 16 : k->returning_room * 2;
+		k->returning = memory_resize(k->returning, k->returning_room * sizeof *k->returning);
+	}
+	k->returning[k->returnings++] = r->letter;
+}
+
+/* rfc5321:4.5.5 and 6.1: nothing is ever said to the null sender; rfc3461:4.1 NOTIFY=NEVER. */
+static bool
+sender_wants(const struct letter *l, const struct recipient *r)
+{
+	return l->sender[0] != '\0' && (r->notify == 0 || (r->notify & NOTIFY_FAILURE) != 0);
+}
+
+static void
+tell_all(struct house *h, const struct buffer *refused)
+{
+	for (size_t at = 0; at < refused->len; at += sizeof(struct recipient *)) {
+		struct recipient *r;
+
+		memcpy(&r, refused->at + at, sizeof r);
+		queue_told(queue_of(h)->queue, r);
+	}
+}
+
+/* ---- the notice's content -------------------------------------------------------------- */
+
+/* The header of the letter that comes back, as its digest bounds it. */
+static struct bytes
+header_of(struct queue_role *k, const struct letter *l, struct arena *a, struct envelope *e)
+{
+	struct letter_place place = { l->content_segment, l->content_at, l->content_len, l->envelope_segment, l->envelope_at };
+	struct bytes packed, none = { NULL, 0 };
+	struct digest digest;
+	uint64_t len;
+	char *text;
+
+	if (letters_envelope(spool_letters(k->spool), l->envelope_segment, l->envelope_at, l->id, a, &packed) != 0 ||
+	    !envelope_unpack(packed, a, e) || !digest_view(e->digest, &digest) || digest.parts == 0)
+		return none;
+	len = digest_part_at(&digest, 0).header_len;
+	if (len > HEADER_RETURNED_MOST)
+		len = HEADER_RETURNED_MOST;
+	text = arena_take(a, len + 1);
+	if (letters_read(spool_letters(k->spool), &place, 0, text, len) != 0)
+		return none;
+	return (struct bytes){ text, len };
+}
+
+static void
+notice_make(struct returning *n, const struct letter *l)
+{
+	struct queue_role *k = queue_of(n->house);
+	struct arena *a = arena_open(NULL);
+	size_t count = n->refused.len / sizeof(struct recipient *);
+	struct notice_recipient *to = arena_take_array(a, count, sizeof *to);
+	struct envelope e = { 0 };
+	struct notice notice = {
+		.kind = NOTICE_FAILED, .host = k->common.myhostname, .sender = bytes_of(l->sender),
+		.arrived = l->arrived_us / 1000000, .now = clock_wall(), .recipient = to, .recipients = count,
+		.utf8 = (l->flags & ENVELOPE_SMTPUTF8) != 0,
+	};
+	char id[24];
+
+	letter_id_text(l->id, id);
+	notice.queue_id = bytes_of(id);
+	for (size_t i = 0; i < count; i++) {
+		struct recipient *r;
+
+		memcpy(&r, n->refused.at + i * sizeof r, sizeof r);
+		to[i] = (struct notice_recipient){
+			.original = bytes_of(r->orcpt), .final = bytes_of(r->address), .status = bytes_of(r->status),
+			.diagnostic = bytes_of(arena_printf(a, "X-Mansio; %s", r->text)), .what = NOTICE_FAILED,
+		};
+	}
+	notice.original = header_of(k, l, a, &e);
+	notice.envid = e.envid;
+	notice_write(&notice, &n->content);
+	arena_close(&a);
+}
+
+/* ---- its road: verifier, log, queue --------------------------------------------------------- */
+
+static void
+returning_free(struct returning *n)
+{
+	timer_close(&n->again);
+	buffer_free(&n->content);
+	buffer_free(&n->digest);
+	buffer_free(&n->refused);
+	memory_free(n);
+}
+
+/* The disk or the verifiers cannot now: the letter stays ours, the notice is tried again. */
+static void
+returning_later(struct returning *n, const char *why)
+{
+	char id[24];
+
+	letter_id_text(n->of, id);
+	warn_("%s: its notice has to wait: %s", id, why);
+	timer_set(n->again, NOTICE_AGAIN_MS);
+}
+
+static void
+returning_due(void *ctx)
+{
+	returning_try(ctx);
+}
+
+static void
+returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at)
+{
+	struct returning *n = ctx;
+	struct house *h = n->house;
+	struct letter_recipient to = { .address = bytes_of(n->to) };
+	char id[24], of[24];
+
+	if (why != 0) {
+		returning_later(n, strerror(why));
+		return;
+	}
+	letter_id_text(letter, id);
+	letter_id_text(n->of, of);
+	note_as("bounce", "%s: sender non-delivery notification: %s", of, id);
+	ledger_mark_set(queue_of(h)->ledger, segment, envelope_at);
+	(void)queue_letter_enter(h, &(struct word_letter){
+		.letter = letter, .envelope_segment = segment, .envelope_at = envelope_at, .content_len = n->content.len,
+		.arrived_us = clock_wall_us(), .flags = ENVELOPE_NOTICE, .recipient = &to, .recipients = 1,
+	});
+	tell_all(h, &n->refused);
+	returning_free(n);
+	queue_pump(h);
+}
+
+static void
+returning_ask(struct question *q)
+{
+	struct returning *n = (struct returning *)q;
+	struct link *l = house_link(n->house, VERIFIER, q->verifier);
+
+	word_pack_judge(link_begin(l, WORD_JUDGE, q->ticket), &(struct word_judge){
+		.append = true, .inside = true, .content = buffer_bytes(&n->content), .len = n->content.len });
+	link_end(l);
+}
+
+static void
+returning_answered(struct question *q, const struct bytes *body)
+{
+	struct returning *n = (struct returning *)q;
+	struct queue_role *k = queue_of(n->house);
+	struct arena *a = arena_open(NULL);
+	struct envelope_recipient to = { .address = bytes_of(n->to) };
+	struct buffer packed = { 0 };
+	struct word_judged w;
+	uint64_t letter;
+
+	if (body == NULL || !word_unpack_judged(*body, a, &w)) {
+		returning_later(n, "no verifier could read it");
+		goto out;
+	}
+	letter = writer_ready(k->writer, n->content.len) ? writer_content(k->writer, buffer_bytes(&n->content)) : 0;
+	if (letter == 0) {
+		returning_later(n, "the letter log has no room");
+		goto out;
+	}
+	buffer_reset(&n->digest);
+	buffer_add(&n->digest, w.digest);
+	envelope_pack(&(struct envelope){
+		.letter = letter, .arrived_us = clock_wall_us(), .flags = ENVELOPE_NOTICE, .client = BYTES("local"),
+		.protocol = BYTES("internal"), .content_len = n->content.len, .digest = buffer_bytes(&n->digest),
+		.recipient = &to, .recipients = 1,
+	}, &packed);
+	writer_envelope(k->writer, letter, buffer_bytes(&packed), returning_safe, n);
+	buffer_free(&packed);
+out:
+	arena_close(&a);
+}
+
+static void
+returning_try(struct returning *n)
+{
+	n->question.ask = returning_ask;
+	n->question.answered = returning_answered;
+	n->question.again = false;
+	question_ask(&queue_of(n->house)->questions, &n->question);
+}
+
+/* One notice for all recipients of a letter that were refused in this turn. */
+static void
+letter_return(struct house *h, struct letter *l)
+{
+	struct returning *n = memory_take(sizeof *n);
+	struct buffer silent = { 0 };
+
+	*n = (struct returning){ .house = h, .of = l->id };
+	for (struct recipient *r = l->first; r != NULL; r = r->next) {
+		bool wants = sender_wants(l, r);
+
+		if (r->state != RECIPIENT_DONE || !r->refused || r->ticket == UINT32_MAX)
+			continue;
+		r->ticket = UINT32_MAX;      /* its notice is on the way */
+		buffer_add(wants ? &n->refused : &silent, (struct bytes){ (const char *)&r, sizeof r });
+	}
+	if (n->refused.len == 0)
+		returning_free(n);
+	else {
+		n->again = timer_open(h->loop, returning_due, n);
+		(void)bytes_string(bytes_of(l->sender), n->to, sizeof n->to);
+		notice_make(n, l);
+		returning_try(n);
+	}
+	tell_all(h, &silent);
+	buffer_free(&silent);
+}
+
+void
+queue_notices(void *house)
+{
+	struct queue_role *k = queue_of(house);
+
+	while (k->returnings > 0)
+		letter_return(house, k->returning[--k->returnings]);
+}
+
+/* ---- the writer: segments of our own spool ----------------------------------------------------- */
+
+static void
+writer_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
+{
+	loop_job(((struct house *)house)->loop, run, done, job);
+}
+
+static void
+writer_want(void *house, bool own, uint64_t size)
+{
+	struct queue_role *k = queue_of(house);
+	uint32_t number;
+	uint64_t room;
+	int fd = spool_lend(k->spool, own, size, &number, &room);
+
+	if (fd < 0)
+		writer_refuse(k->writer, own, errno);
+	else
+		writer_lend(k->writer, number, fd, room, own);
+}
+
+static void
+writer_done(void *house, uint32_t segment, uint64_t used, int why)
+{
+	struct queue_role *k = queue_of(house);
+	int did = why != 0 ? EIO : spool_done(k->spool, segment, used);
+
+	if (did != 0)
+		fault("segment %08" PRIx32 ": cannot be sealed: %s", segment, strerror(did));
+	else
+		ledger_mark_set(k->ledger, segment, INT64_MAX);
+}
+
+static const struct writer_needs writer_needs = { .job = writer_job, .want = writer_want, .done = writer_done };
+
+static void
+writer_rest(void *writer)
+{
+	writer_at_rest(writer);
+}
+
+void
+queue_notice_open(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+
+	loop_at_rest(h->loop, queue_notices, h);
+	k->writer = writer_open(&writer_needs, h);
+	loop_at_rest(h->loop, writer_rest, k->writer);
+}

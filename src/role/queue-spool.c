@@ -1,0 +1,262 @@
+/*
+ * queue-spool -- segments are lent to those who write letters, and taken back; after a
+ * crash every letter that nobody told us of is found by reading them
+ */
+#include "role/queue.h"
+#include "base/clock.h"
+#include "message/envelope.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where a wholly heard segment stands in the ledger. */
+static const uint64_t WHOLE = INT64_MAX;
+
+/* ---- letters that are found ------------------------------------------------------ */
+
+/* An envelope in the log: if it has recipients its letter is ours. */
+static void
+letter_found(void *house, const struct spool_found *f)
+{
+	struct house *h = house;
+	struct queue_role *k = queue_of(h);
+	struct arena *scratch = arena_open(NULL);
+	struct letter_recipient *to;
+	struct envelope e;
+	struct bytes packed;
+	int why = letters_envelope(spool_letters(k->spool), f->envelope_segment, f->envelope_at, f->letter, scratch, &packed);
+
+	if (why != 0 || !envelope_unpack(packed, scratch, &e)) {
+		warn_("segment %08" PRIx32 " at %" PRIu64 ": an envelope cannot be read: %s", f->envelope_segment, f->envelope_at,
+		    strerror(why != 0 ? why : EBADMSG));
+		goto out;
+	}
+	if (e.recipients == 0 || (e.flags & ENVELOPE_APPENDED) != 0)
+		goto out;
+	to = arena_take_array(scratch, e.recipients, sizeof *to);
+	for (uint32_t i = 0; i < e.recipients; i++)
+		to[i] = (struct letter_recipient){ e.recipient[i].address, e.recipient[i].orcpt, e.recipient[i].notify };
+	(void)queue_letter_enter(h, &(struct word_letter){
+		.letter = f->letter, .envelope_segment = f->envelope_segment, .envelope_at = f->envelope_at,
+		.content_len = e.content_len, .arrived_us = e.arrived_us, .flags = e.flags, .sender = e.sender,
+		.client = e.client, .recipient = to, .recipients = e.recipients,
+	});
+out:
+	arena_close(&scratch);
+}
+
+struct scanning { struct house *house; uint32_t segment; uint64_t last; };
+
+static bool
+record_seen(void *ctx, const struct record *r)
+{
+	struct scanning *s = ctx;
+
+	if (r->type != RECORD_ENVELOPE || !r->whole)
+		return true;
+	letter_found(s->house, &(struct spool_found){ .letter = r->letter, .envelope_segment = s->segment, .envelope_at = r->at });
+	s->last = r->at;
+	return true;
+}
+
+static void
+record_damaged(void *ctx, uint64_t at, const char *why)
+{
+	const struct scanning *s = ctx;
+
+	fault("segment %08" PRIx32 " at %" PRIu64 ": %s; what can be read is served", s->segment, at, why);
+}
+
+/* One segment from where the ledger says it was heard. */
+static void
+segment_read(struct house *h, const struct spool_segment *row)
+{
+	struct queue_role *k = queue_of(h);
+	struct scanning s = { h, row->number, 0 };
+	uint64_t mark = ledger_mark(k->ledger, row->number), good;
+	int fd;
+
+	if (mark == WHOLE)
+		return;
+	fd = letters_fd(spool_letters(k->spool), row->number);
+	if (fd < 0) {
+		fault("segment %08" PRIx32 ": %s", row->number, strerror(errno));
+		return;
+	}
+	/* letter_found() reads through the same set of descriptors. */
+	fd = dup(fd);
+	if (fd < 0)
+		return;
+	if (segment_scan(fd, mark, true, record_seen, record_damaged, &s, &good) == SEGMENT_END_SEALED || row->state == SEGMENT_SEALED)
+		ledger_mark_set(k->ledger, row->number, WHOLE);
+	else if (s.last > 0)
+		ledger_mark_set(k->ledger, row->number, s.last);
+	close(fd);
+}
+
+void
+queue_spool_recover(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+	struct spool_segment row;
+	size_t before = queue_count(k->queue);
+
+	for (size_t i = 0; spool_segment_at(k->spool, i, &row); i++)
+		if (row.state == SEGMENT_OPEN || row.state == SEGMENT_SEALED)
+			segment_read(h, &row);
+	if (queue_count(k->queue) > before)
+		note("statistics: %zu letters found in the log that the ledger did not know", queue_count(k->queue) - before);
+	(void)ledger_checkpoint(k->ledger, k->queue);
+}
+
+bool
+queue_spool_open(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+	struct buffer errors = { 0 };
+	const char *gid = house_resource_text(h, "letters-gid");
+	int dir = open(house_path(h, "spool/letters"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t group = 0;
+	bool shared = gid != NULL && bytes_number(bytes_of(gid), &group);
+
+	if (dir < 0) {
+		fault("%s: %s", house_path(h, "spool/letters"), strerror(errno));
+		return false;
+	}
+	k->spool = spool_open(dir, (uint64_t)k->common.spool_segment_size, (uint64_t)k->common.queue_minfree, 0640,
+	    shared ? (int)group : -1, &errors);
+	if (errors.len > 0)
+		fault("%.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+	return k->spool != NULL;
+}
+
+/* ---- lending --------------------------------------------------------------------------- */
+
+static void
+prepare_run(void *spool)
+{
+	spool_prepare(spool);
+}
+
+/* The job's context is the spool; the house is found through this. */
+static struct house *preparing_for;
+
+static void
+prepare_done(void *spool)
+{
+	(void)spool;
+	queue_of(preparing_for)->preparing = false;
+}
+
+/* A spare segment is made ready in the thread pool, so lending is quick. */
+void
+queue_prepare(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+
+	if (k->preparing || h->leaving)
+		return;
+	k->preparing = true;
+	preparing_for = h;
+	loop_job(h->loop, prepare_run, prepare_done, k->spool);
+}
+
+static void *
+borrower(enum role role, uint32_t index)
+{
+	return (void *)(((uintptr_t)index << 8) | (uintptr_t)role);
+}
+
+bool
+hear_segment_want(struct house *h, enum role role, uint32_t index, struct bytes body)
+{
+	struct queue_role *k = queue_of(h);
+	struct link *l = house_link(h, role, index);
+	struct word_segment w;
+	uint64_t room, key;
+	uint32_t number;
+	int fd;
+
+	arena_clear(k->scratch);
+	if (!word_unpack_segment(body, k->scratch, &w))
+		return false;
+	if (l == NULL)
+		return true;
+	fd = spool_lend(k->spool, w.own, w.size, &number, &room);
+	if (fd < 0) {
+		w.why = errno;
+		warn_("no segment can be lent to %s %" PRIu32 ": %s", role_names[role], index, strerror(w.why));
+		word_pack_segment(link_begin(l, WORD_SEGMENT_REFUSED, 0), &w);
+		link_end(l);
+		return true;
+	}
+	key = number;
+	(void)map_put(k->lent, map_number(&key), borrower(role, index));
+	word_pack_segment(link_begin(l, WORD_SEGMENT_LENT, 0), &(struct word_segment){ .number = number, .size = room, .own = w.own });
+	link_end_fd(l, fd);
+	close(fd);
+	if (!w.own)
+		queue_prepare(h);
+	return true;
+}
+
+static void
+segment_ended(struct queue_role *k, uint32_t segment)
+{
+	uint64_t key = segment;
+
+	ledger_mark_set(k->ledger, segment, WHOLE);
+	(void)map_put(k->sealed, map_number(&key), (void *)(uintptr_t)clock_patient_ms());
+}
+
+bool
+hear_segment_done(struct house *h, enum role role, uint32_t index, struct bytes body)
+{
+	struct queue_role *k = queue_of(h);
+	struct word_segment w;
+	uint64_t key;
+	int why;
+
+	arena_clear(k->scratch);
+	if (!word_unpack_segment(body, k->scratch, &w))
+		return false;
+	key = w.number;
+	if (map_get(k->lent, map_number(&key)) != borrower(role, index)) {
+		/* Lent by the queue that was here before this one: its lock tells whose it is. */
+		detail("segment %08" PRIx32 " comes back from %s %" PRIu32, w.number, role_names[role], index);
+	}
+	(void)map_drop(k->lent, map_number(&key));
+	why = w.why != 0 ? spool_orphan(k->spool, w.number, letter_found, h) : spool_done(k->spool, w.number, w.size);
+	if (why != 0)
+		fault("segment %08" PRIx32 ": cannot be sealed: %s", w.number, strerror(why));
+	segment_ended(k, w.number);
+	queue_pump(h);
+	return true;
+}
+
+/* A writer died: what it had made safe is found; its segments are sealed. */
+void
+queue_spool_lost(struct house *h, enum role role, uint32_t index)
+{
+	struct queue_role *k = queue_of(h);
+
+	for (struct map_place p = { 0 }; map_next(k->lent, &p);) {
+		uint64_t key;
+		int why;
+
+		if (p.value != borrower(role, index))
+			continue;
+		memcpy(&key, p.key.at, sizeof key);
+		(void)map_drop(k->lent, p.key);
+		why = spool_orphan(k->spool, (uint32_t)key, letter_found, h);
+		if (why != 0)
+			fault("segment %08" PRIx64 ": cannot be recovered: %s", key, strerror(why));
+		segment_ended(k, (uint32_t)key);
+	}
+	/* Lent by a queue before this one, so nobody wrote them down. */
+	(void)spool_orphans(k->spool, letter_found, h);
+	queue_pump(h);
+}

@@ -1,0 +1,512 @@
+/*
+ * queue -- owns every accepted letter until it is delivered or returned
+ */
+#include "role/queue.h"
+#include "base/clock.h"
+#include "message/envelope.h"
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ASKING_MOST = 4096, KNOWN_MOST = 20000, CHECKPOINT_MS = 1000 };
+
+#define AT(f) offsetof(struct queue_settings, f)
+static const struct setting rows[] = {
+	{ "minimal_backoff_time", SETTING_TIME, AT(least_ms), "300s", "The shortest wait between two tries of a recipient.", .since = "0.1" },
+	{ "maximal_backoff_time", SETTING_TIME, AT(most_ms), "4000s", "The longest wait between two tries of a recipient.", .since = "0.1" },
+	{ "maximal_queue_lifetime", SETTING_TIME, AT(lifetime_ms), "5d", "How long a letter is tried before it is returned to its sender.", .since = "0.1" },
+	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
+};
+#undef AT
+const struct setting_table queue_setting_table = { "The queue", rows, COUNT(rows) };
+
+int64_t
+queue_now_ms(void)
+{
+	return clock_wall_us() / 1000;
+}
+
+/* ---- lines of the log ------------------------------------------------------------- */
+
+static double
+seconds(int64_t from_us, int64_t to_us)
+{
+	return to_us > from_us ? (double)(to_us - from_us) / 1e6 : 0.0;
+}
+
+static void
+note_recipient(const struct recipient *r, const char *how)
+{
+	const struct letter *l = r->letter;
+	int64_t now = clock_wall_us(), begun = r->begun_us != 0 ? r->begun_us : now;
+	bool aliased = strcmp(r->original, r->address) != 0;
+	char id[24];
+
+	letter_id_text(l->id, id);
+	note_as("virtual", "%s: to=<%s>, %s%s%srelay=virtual, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
+	    id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "", aliased ? ">, " : "",
+	    seconds(l->arrived_us, now), seconds(l->arrived_us, l->heard_us), seconds(l->heard_us, begun), seconds(begun, now),
+	    r->status, how, r->text);
+}
+
+static void
+letter_finished(void *house, struct letter *l)
+{
+	char id[24];
+
+	letter_id_text(l->id, id);
+	note("%s: removed", id);
+	ledger_finished(queue_of(house)->ledger, l);
+}
+
+static const struct queue_needs queue_needs = { letter_finished, queue_refused };
+
+/* ---- questions that are open ---------------------------------------------------------- */
+
+static struct bytes
+ticket_key(const uint32_t *ticket)
+{
+	return (struct bytes){ (const char *)ticket, sizeof *ticket };
+}
+
+static void
+asked_add(struct queue_role *k, struct recipient *r)
+{
+	while (r->ticket = ++k->next_ticket, r->ticket == 0 || map_get(k->asked, ticket_key(&r->ticket)) != NULL)
+		continue;
+	(void)map_put(k->asked, ticket_key(&r->ticket), r);
+}
+
+static struct recipient *
+asked_drop(struct queue_role *k, uint32_t ticket)
+{
+	struct recipient *r = map_drop(k->asked, ticket_key(&ticket));
+
+	if (r != NULL)
+		r->ticket = 0;
+	return r;
+}
+
+/* ---- who is it? -------------------------------------------------------------------------- */
+
+static void
+say_resolve(struct house *h, const struct recipient *r)
+{
+	struct link *l = house_link(h, CLERK, 0);
+
+	if (l == NULL)
+		return;                  /* asked when it comes */
+	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket), &(struct word_resolve){ bytes_of(r->original) });
+	link_end(l);
+}
+
+static void
+recipient_is(struct recipient *r, const struct resolve_target *t)
+{
+	r->account = t->account;
+	r->address = arena_copy(r->letter->life, t->address);
+	r->detail = arena_copy(r->letter->life, t->detail);
+}
+
+/* The clerk's word about a recipient: it becomes its targets, or somebody else's business. */
+static void
+resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
+{
+	struct queue *q = queue_of(h)->queue;
+	int64_t now = queue_now_ms();
+
+	switch (w->class) {
+	case RESOLVE_LOCAL:
+		for (uint32_t i = 1; i < w->targets; i++) {
+			struct recipient *twin = queue_fork(q, r);
+			recipient_is(twin, &w->target[i]);
+			queue_event(q, twin, EVENT_RESOLVED, NULL, NULL, now);
+		}
+		if (w->targets > 0)
+			recipient_is(r, &w->target[0]);
+		queue_event(q, r, EVENT_RESOLVED, NULL, NULL, now);
+		break;
+	case RESOLVE_FOREIGN:
+		queue_event(q, r, EVENT_RESOLVED, NULL, NULL, now);
+		break;
+	case RESOLVE_UNKNOWN:
+		queue_event(q, r, EVENT_REFUSED, "5.1.1", "unknown user", now);
+		break;
+	case RESOLVE_LOOP:
+		queue_event(q, r, EVENT_REFUSED, "5.4.6", "alias loop", now);
+		break;
+	default:
+		queue_event(q, r, EVENT_LATER, "4.3.0", "directory is not available", now);
+	}
+}
+
+static bool
+resolved_body(struct house *h, struct recipient *r, struct bytes body)
+{
+	struct arena *scratch = arena_open(NULL);
+	struct word_resolved w;
+	bool whole = word_unpack_resolved(body, scratch, &w);
+
+	if (whole && r != NULL)
+		resolved(h, r, &w);
+	arena_close(&scratch);
+	return whole;
+}
+
+static void
+known_clear(struct queue_role *k)
+{
+	for (struct map_place p = { 0 }; map_next(k->known, &p);)
+		memory_free(map_drop(k->known, p.key));
+}
+
+/* An answer is kept with its length in front. */
+static void
+known_put(struct queue_role *k, const char *address, struct bytes body)
+{
+	uint64_t len = body.len;
+	char *copy;
+
+	if (map_count(k->known) >= KNOWN_MOST)
+		known_clear(k);
+	copy = memory_take(sizeof len + body.len);
+	memcpy(copy, &len, sizeof len);
+	memcpy(copy + sizeof len, body.at, body.len);
+	memory_free(map_put(k->known, bytes_of(address), copy));
+}
+
+static bool
+hear_resolved(struct house *h, uint32_t ticket, struct bytes body)
+{
+	struct queue_role *k = queue_of(h);
+	struct recipient *r = asked_drop(k, ticket);
+
+	/* "Later" is not worth keeping. */
+	if (r != NULL && body.len > 0 && (uint8_t)body.at[0] != RESOLVE_LATER)
+		known_put(k, r->original, body);
+	bool whole = resolved_body(h, r, body);
+	queue_pump(h);
+	return whole;
+}
+
+static void
+resolve(struct house *h, struct recipient *r)
+{
+	struct queue_role *k = queue_of(h);
+	const char *known = map_get(k->known, bytes_of(r->original));
+	uint64_t len;
+
+	if (known == NULL) {
+		asked_add(k, r);
+		say_resolve(h, r);
+		return;
+	}
+	memcpy(&len, known, sizeof len);
+	if (!resolved_body(h, r, (struct bytes){ known + sizeof len, (size_t)len }))
+		panic("an answer of the clerk broke while it was kept");
+}
+
+/* ---- delivery -------------------------------------------------------------------------------- */
+
+static uint32_t
+keeper_of_account(struct house *h, uint64_t account)
+{
+	uint32_t n = house_peers(h, KEEPER);
+
+	return n > 0 ? (uint32_t)(account % n) : 0;
+}
+
+static void
+say_deliver(struct house *h, const struct recipient *r)
+{
+	struct link *l = house_link(h, KEEPER, keeper_of_account(h, r->account));
+
+	if (l == NULL)
+		return;                  /* said when it comes */
+	word_pack_deliver(link_begin(l, WORD_DELIVER, r->ticket), &(struct word_deliver){
+		.letter = r->letter->id, .envelope_segment = r->letter->envelope_segment, .envelope_at = r->letter->envelope_at,
+		.account = r->account, .address = bytes_of(r->address), .original = bytes_of(r->original),
+		.detail = bytes_of(r->detail), .sender = bytes_of(r->letter->sender),
+	});
+	link_end(l);
+}
+
+static void
+try_recipient(struct house *h, struct recipient *r)
+{
+	struct queue_role *k = queue_of(h);
+
+	if (r->account == 0) {
+		queue_event(k->queue, r, EVENT_LATER, "4.4.1", "mail transport unavailable: this version delivers to its own mailboxes only", queue_now_ms());
+		if (r->state == RECIPIENT_WAITING)
+			note_recipient(r, "deferred");
+		return;
+	}
+	asked_add(k, r);
+	k->asking++;
+	say_deliver(h, r);
+}
+
+static bool
+hear_delivered(struct house *h, uint32_t ticket, struct bytes body)
+{
+	static const struct { enum recipient_event event; const char *how; } means[] = {
+		[DELIVER_DONE] = { EVENT_DELIVERED, "sent" },
+		[DELIVER_LATER] = { EVENT_LATER, "deferred" },
+		[DELIVER_REFUSED] = { EVENT_REFUSED, "bounced" },
+	};
+	struct queue_role *k = queue_of(h);
+	struct word_delivered w;
+	struct recipient *r;
+
+	arena_clear(k->scratch);
+	if (!word_unpack_delivered(body, k->scratch, &w) || w.result >= COUNT(means))
+		return false;
+	r = asked_drop(k, ticket);
+	if (r == NULL || r->state != RECIPIENT_TRYING)
+		return true;             /* a keeper that was asked twice answered twice */
+	k->asking--;
+	/* The line first: the last recipient's event ends the letter. */
+	r->status = w.status;
+	r->text = w.text;
+	note_recipient(r, means[w.result].how);
+	r->status = r->text = "";
+	queue_event(k->queue, r, means[w.result].event, w.status, w.text, queue_now_ms());
+	queue_pump(h);
+	return true;
+}
+
+/* Everything whose time has come is begun; then the timer is set for the next. */
+void
+queue_pump(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+	struct recipient *r;
+	int64_t wait = -1;
+
+	if (k->pumping || h->leaving)
+		return;
+	k->pumping = true;
+	while (k->asking < ASKING_MOST && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
+		if (r->state == RECIPIENT_NEW)
+			resolve(h, r);
+		else
+			try_recipient(h, r);
+	}
+	k->pumping = false;
+	if (wait >= 0 && k->asking < ASKING_MOST)
+		timer_set(k->due, wait);
+}
+
+static void
+due(void *house)
+{
+	queue_pump(house);
+}
+
+/* ---- letters come ---------------------------------------------------------------------------------- */
+
+bool
+queue_letter_enter(struct house *h, const struct word_letter *w)
+{
+	struct queue_role *k = queue_of(h);
+	struct letter *l = queue_add(k->queue, w->letter);
+	char id[24];
+
+	if (l == NULL)
+		return false;
+	l->envelope_segment = w->envelope_segment;
+	l->envelope_at = w->envelope_at;
+	l->content_segment = letter_segment(w->letter);
+	l->content_at = letter_offset(w->letter) + RECORD_HEADER;
+	l->content_len = w->content_len;
+	l->arrived_us = w->arrived_us;
+	l->flags = w->flags;
+	l->sender = arena_copy(l->life, w->sender);
+	for (uint32_t i = 0; i < w->recipients; i++) {
+		struct recipient *r = letter_recipient(l, arena_copy(l->life, w->recipient[i].address));
+		if (w->recipient[i].orcpt.len > 0)
+			r->orcpt = arena_copy(l->life, w->recipient[i].orcpt);
+		r->notify = w->recipient[i].notify;
+	}
+	letter_id_text(l->id, id);
+	note("%s: from=<%s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id, l->sender, l->content_len, l->recipients);
+	queue_enter(k->queue, l);
+	return true;
+}
+
+static bool
+hear_letter(struct house *h, struct bytes body)
+{
+	struct queue_role *k = queue_of(h);
+	struct word_letter w;
+
+	arena_clear(k->scratch);
+	if (!word_unpack_letter(body, k->scratch, &w) || w.recipients == 0)
+		return false;
+	ledger_mark_set(k->ledger, w.envelope_segment, w.envelope_at);
+	(void)queue_letter_enter(h, &w);
+	queue_pump(h);
+	return true;
+}
+
+static void
+checkpoint(void *house)
+{
+	struct queue_role *k = queue_of(house);
+
+	(void)ledger_checkpoint(k->ledger, k->queue);
+	timer_set(k->checkpoint, CHECKPOINT_MS);
+}
+
+static void
+compact_due(void *house)
+{
+	queue_compact_start(house, 60 * 1000);
+}
+
+/* ---- the card -------------------------------------------------------------------------------------------- */
+
+static void
+queue_reload(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+
+	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
+	(void)house_settings(h, &common_setting_table, NULL, &k->common);
+	queue_patience(k->queue, &(struct queue_patience){ k->rows.least_ms, k->rows.most_ms, k->rows.lifetime_ms });
+}
+
+static bool
+queue_start(struct house *h)
+{
+	struct queue_role *k = memory_take(sizeof *k);
+	struct buffer errors = { 0 };
+
+	h->mine = k;
+	k->scratch = arena_open(NULL);
+	k->asked = map_open();
+	k->known = map_open();
+	k->lent = map_open();
+	k->sealed = map_open();
+	k->queue = queue_open(&queue_needs, h);
+	questions_open(&k->questions, h);
+	queue_reload(h);
+	k->ledger = ledger_open(house_path(h, "spool/queue.db"), &errors);
+	if (k->ledger == NULL)
+		fault("%.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+	if (k->ledger == NULL || !queue_spool_open(h) || ledger_load(k->ledger, k->queue) < 0)
+		return false;
+	k->due = timer_open(h->loop, due, h);
+	k->checkpoint = timer_open(h->loop, checkpoint, h);
+	k->compact = timer_open(h->loop, compact_due, h);
+	queue_notice_open(h);
+	queue_spool_recover(h);
+	return true;
+}
+
+static void
+queue_work(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+	int fd = house_resource(h, "control/queue");
+
+	if (fd >= 0)
+		house_commands(h, fd, queue_command);
+	timer_set(k->checkpoint, CHECKPOINT_MS);
+	if (k->rows.compaction_ms > 0)
+		timer_set(k->compact, k->rows.compaction_ms);
+	queue_prepare(h);
+	queue_pump(h);
+}
+
+static bool
+queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+{
+	if (fd >= 0)
+		close(fd);
+	switch (word) {
+	case WORD_LETTER:
+		return hear_letter(h, body);
+	case WORD_DELIVERED:
+		return hear_delivered(h, ticket, body);
+	case WORD_RESOLVED:
+		return hear_resolved(h, ticket, body);
+	case WORD_DIRECTORY_NEW:
+		known_clear(queue_of(h));
+		return true;
+	case WORD_SEGMENT_WANT:
+		return hear_segment_want(h, from, index, body);
+	case WORD_SEGMENT_DONE:
+		return hear_segment_done(h, from, index, body);
+	case WORD_JUDGED:
+		return question_heard(&queue_of(h)->questions, ticket, body);
+	case WORD_REFERRED:
+		return hear_referred(h, index, ticket, body);
+	case WORD_MOVED_DONE:
+		return hear_moved_done(h, index, ticket, body);
+	default:
+		return false;
+	}
+}
+
+/* A peer came (again): what was asked of the one before is asked of it. */
+static void
+queue_peer(struct house *h, enum role role, uint32_t index)
+{
+	struct queue_role *k = queue_of(h);
+
+	if (role == VERIFIER)
+		questions_wait_over(&k->questions);
+	for (struct map_place p = { 0 }; map_next(k->asked, &p);) {
+		struct recipient *r = p.value;
+
+		if (role == CLERK && r->state == RECIPIENT_NEW)
+			say_resolve(h, r);
+		else if (role == KEEPER && r->state == RECIPIENT_TRYING && keeper_of_account(h, r->account) == index)
+			say_deliver(h, r);
+	}
+}
+
+static void
+queue_lost(struct house *h, enum role role, uint32_t index)
+{
+	if (role == VERIFIER)
+		questions_lost(&queue_of(h)->questions, index);
+	if (role == KEEPER)
+		queue_compact_lost(h);
+	if (role == KEEPER || role == RECEIVER)
+		queue_spool_lost(h, role, index);
+}
+
+static void
+queue_stop(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+
+	(void)ledger_checkpoint(k->ledger, k->queue);
+	ledger_close(&k->ledger);
+	house_leave(h);
+}
+
+static void
+queue_status(struct house *h, uint32_t *connections, struct buffer *text)
+{
+	struct queue_role *k = queue_of(h);
+
+	*connections = 0;
+	buffer_printf(text, "letters=%zu delivering=%zu", queue_count(k->queue), k->asking);
+}
+
+const struct role_card queue_card = {
+	.name   = "queue",
+	.start  = queue_start,
+	.work   = queue_work,
+	.hear   = queue_hear,
+	.peer   = queue_peer,
+	.lost   = queue_lost,
+	.reload = queue_reload,
+	.stop   = queue_stop,
+	.status = queue_status,
+};
