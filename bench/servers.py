@@ -266,8 +266,10 @@ class Mansio:
 
 	name = "Mansio"
 
-	def __init__(self, directory, port, demo=None, extra=False, settings=()):
+	def __init__(self, directory, port, demo=None, extra=False, settings=(),
+	    output=None):
 		self.dir = os.path.join(directory, "mansio")
+		self.output = output or self.dir + ".output"
 		self.base_port = port
 		self.password = "way-station"
 		self.demo = demo or [os.path.join(ROOT, "scripts", "demo")]
@@ -294,7 +296,7 @@ class Mansio:
 		for setting in self.settings:
 			command += ["--set", setting]
 		begin = time.monotonic()
-		self.said = open(self.dir + ".output", "ab")
+		self.said = open(self.output, "ab")
 		self.process = subprocess.Popen(command, stdout=self.said,
 		    stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
 		    start_new_session=True)
@@ -359,6 +361,18 @@ class Mansio:
 
 	def tree(self):
 		return process_tree(self.pid)
+
+	def role_of(self, pid):
+		"""The name of a role, as its process shows it."""
+		try:
+			with open("/proc/%d/cmdline" % pid, "rb") as f:
+				words = f.read().replace(b"\0", b" ").decode("ascii", "replace")
+		except OSError:
+			return "nobody"
+		words = [w.strip("[]():") for w in words.split()]
+		words = [w for w in words if w and not w.startswith(("-", "/")) and
+		    os.path.basename(w) != "mansio" and not w.isdigit()]
+		return words[0] if words else "mansio"
 
 	def kill(self, pids, number=signal.SIGKILL):
 		for pid in pids:
