@@ -10,7 +10,6 @@
 
 /* rfc9325:4.2, with what a mail server meets: ECDHE and AEAD. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
-#define GROUPS  "X25519:P-256:P-384"
 
 enum { KEY_KINDS = 2, TICKET_KEY = 80, TICKET_LIFE = 7200 };
 
@@ -136,6 +135,7 @@ make_ctx(struct tls *t, struct buffer *errors)
 	const struct tls_settings *c = &t->settings;
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	const char *what = "cannot make a TLS context";
+	char groups[] = "X25519:P-256:P-384";
 
 	if (ctx == NULL)
 		goto err0;
@@ -151,7 +151,7 @@ make_ctx(struct tls *t, struct buffer *errors)
 	if (SSL_CTX_set_cipher_list(ctx, *c->ciphers != '\0' ? c->ciphers : CIPHERS) != 1)
 		goto err1;
 	what = "cannot set up TLS sessions";
-	if (SSL_CTX_set1_groups_list(ctx, GROUPS) != 1 || !set_session(ctx, t))
+	if (SSL_CTX_set1_groups_list(ctx, groups) != 1 || !set_session(ctx, t))
 		goto err1;
 	set_callbacks(ctx, t);
 	return ctx;
