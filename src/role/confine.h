@@ -4,14 +4,15 @@
  * From:     house, of every role
  * Touches:  its own process and nothing else
  *
- * confine_enter()  before the role opens anything: limits, a view of the file
- *     system that holds its own directories and no more, its own account, no
- *     capabilities, no new privileges.  *root is what to put before paths
- *     inside the mail directory from now on ("" when the view has them at its
- *     root).  False, with words in *errors, when a process that was started as
- *     root cannot become somebody else: it must not work then.
- * confine_close()  after the role opened its files: Landlock and seccomp.  Adds
- *     to *words what the cage is made of and what this kernel did not give.
+ * confine_enter()  before the role opens anything and before it has threads:
+ *     limits, a view of the file system that holds its own directories and no
+ *     more, its own account, no capabilities, no new privileges, Landlock.
+ *     *root is what to put before paths inside the mail directory from now on
+ *     ("" when the view has them at its root).  False, with words in *errors,
+ *     when a process that was started as root cannot become somebody else, or
+ *     cannot get rid of what it has: it must not work then.
+ * confine_close()  after the role opened its files: seccomp, for all threads.
+ * Both add to *words what the cage is made of and what this kernel refused.
  *
  * As an ordinary user there is no other account and no view; the rest holds.
  * In a build with sanitizers, which need what a cage forbids, seccomp and the
@@ -26,11 +27,15 @@
 #include "role/settings.h"
 #include "role/wire.h"
 
-bool confine_enter(enum role, const struct common_settings *, const char **root, struct buffer *errors);
-bool confine_close(enum role, struct buffer *words);
+bool confine_enter(enum role, const struct common_settings *, const char **root,
+                   struct buffer *words, struct buffer *errors);
+bool confine_close(enum role, struct buffer *words, struct buffer *errors);
 
-/* The account of a role when the postmaster is root: that of mail_owner, else a number. */
+/* The account of a role when the postmaster is root: that of mail_owner
+   (mansio-queue), or a number from role_account_base up where it does not exist. */
 struct role_account { uid_t uid; gid_t gid; };
 struct role_account role_account(enum role, const struct common_settings *);
+/* "mansio-queue", for messages; room 64. */
+void role_account_name(enum role, const struct common_settings *, char out[static 64]);
 
 #endif

@@ -43,8 +43,7 @@ struct home {
 	struct arena           *life;
 	const char             *root;      /* before paths in the mail directory    */
 	int                     memory;    /* /proc/self/smaps_rollup, or -1        */
-	bool                    working;   /* GO was said                           */
-	bool                    refused;   /* the role could not start              */
+	bool                    working;   /* GO was said and the role could start  */
 };
 
 /* The service in the lines of a role's log where pflogsumm expects a name. */
@@ -415,42 +414,46 @@ meet_neighbours(struct home *m)
 				m->card->peer(&m->house, (enum role)role, i);
 }
 
-/* The view first, so that what the role opens belongs to its own account and
-   has the paths it will have; then the cage is closed. */
+/* The threads of the pool and the files of the role come after the view and
+   the account, so that all of it is theirs; then the cage is closed. */
 static bool
-go(struct home *m, struct buffer *cage)
+settle(struct home *m, struct buffer *cage, struct buffer *errors)
 {
-	struct buffer errors = { 0 };
-	bool          good = confine_enter(m->house.role, &m->house.common, &m->root, &errors);
-
-	if (!good)
-		fault("%.*s", (int)errors.len, errors.at);
-	buffer_free(&errors);
-	return good && (m->card->start == NULL || m->card->start(&m->house)) &&
-	       confine_close(m->house.role, cage);
+	if (!confine_enter(m->house.role, &m->house.common, &m->root, cage, errors))
+		return false;
+	loop_warm(m->house.loop);
+	return (m->card->start == NULL || m->card->start(&m->house)) &&
+	       confine_close(m->house.role, cage, errors);
 }
 
+static void
+go_to_work(struct home *m)
+{
+	struct buffer cage = { 0 }, errors = { 0 };
+
+	m->working = settle(m, &cage, &errors);
+	if (m->working) {
+		meet_neighbours(m);
+		link_say(m->postmaster, WORD_READY, 0, bytes_trim(buffer_bytes(&cage)), -1);
+		if (m->card->work != NULL)
+			m->card->work(&m->house);
+	} else if (errors.len > 0) {
+		fault("%.*s", (int)errors.len, errors.at);
+	}
+	buffer_free(&cage);
+	buffer_free(&errors);
+}
+
+/* The loop is left for it: threads are made in there. */
 static bool
 hear_go(struct home *m, uint32_t ticket, struct bytes body, int fd)
 {
-	struct buffer cage = { 0 };
-
 	(void)ticket;
 	(void)body;
 	(void)fd;
 	if (m->house.settings == NULL || m->working)
 		return false;
-	if (go(m, &cage)) {
-		m->working = true;
-		meet_neighbours(m);
-		link_say(m->postmaster, WORD_READY, 0, buffer_bytes(&cage), -1);
-		if (m->card->work != NULL)
-			m->card->work(&m->house);
-	} else {
-		m->refused = true;
-		house_leave(&m->house);
-	}
-	buffer_free(&cage);
+	loop_stop(m->house.loop);
 	return true;
 }
 
@@ -563,8 +566,8 @@ flush_journal(void *ctx)
 	journal_flush();
 }
 
-/* What must be found before the cage closes: threads, converters of charsets,
-   the time zone, our own figures. */
+/* What must be found before the cage closes: converters of charsets, the time
+   zone, our own figures. */
 static void
 make_ready(struct home *m)
 {
@@ -575,7 +578,6 @@ make_ready(struct home *m)
 	(void)mallopt(M_ARENA_MAX, 1);
 	tzset();
 	m->memory = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
-	loop_warm(m->house.loop);
 	if (m->house.role == VERIFIER)
 		charset_warm();
 }
@@ -584,7 +586,6 @@ int
 house_live(const struct role_card *card, enum role role, uint32_t index, uint32_t of)
 {
 	struct home *m = memory_take(sizeof *m);
-	int          status;
 
 	m->house.role = role;
 	m->house.index = index;
@@ -595,8 +596,12 @@ house_live(const struct role_card *card, enum role role, uint32_t index, uint32_
 	make_ready(m);
 	m->postmaster = link_open(m->house.loop, LINK_OF_POSTMASTER, &postmaster_events, m);
 	loop_at_rest(m->house.loop, flush_journal, NULL);
-	loop_run(m->house.loop);
-	status = m->refused ? EXIT_FAILURE : EXIT_SUCCESS;
+	loop_run(m->house.loop);                /* until GO, or STOP */
+	if (!m->house.leaving) {
+		go_to_work(m);
+		if (m->working && !m->house.leaving)
+			loop_run(m->house.loop);
+	}
 	journal_flush();
-	_exit(status);
+	_exit(m->working || m->house.leaving ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -32,7 +32,7 @@ static const struct setting rows[] = {
 	  "Where letters, mailboxes, the directory of accounts and the control sockets are.", NULL, 0, 0, "0.1" },
 	{ "mail_owner", SETTING_WORD, AT(mail_owner), "mansio",
 	  "The first part of the names of the system accounts the roles run under: mail_owner-receiver, "
-	  "-login, -verifier, -queue, -keeper, -clerk, -signer.", NULL, 0, 0, "0.1" },
+	  "-login, -verify, -queue, -keeper, -clerk, -signer.", NULL, 0, 0, "0.1" },
 	{ "role_account_base", SETTING_NUMBER, AT(role_account_base), "61184",
 	  "The first of the numbers used as uid and gid of the roles where the system accounts of "
 	  "mail_owner do not exist.", NULL, 1000, 65000, "0.1" },

@@ -1,0 +1,411 @@
+#include "role/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/journal.h"
+
+enum { LINK_IN_CHILD = 3, WAIT_LEAST_MS = 100, WAIT_MOST_MS = 5000, LIVED_MS = 60000, CORES_MOST = 4 };
+
+/*
+ * How many there are
+ */
+
+static int64_t
+by_cores(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores < 1 ? 1 : cores > CORES_MOST ? CORES_MOST : cores;
+}
+
+uint32_t
+children_of(const struct common_settings *common, enum role role)
+{
+	int64_t cores = by_cores();
+
+	switch (role) {
+	case RECEIVER:
+		return (uint32_t)(common->receiver_processes > 0 ? common->receiver_processes : cores);
+	case LOGIN:
+		return (uint32_t)(common->login_processes > 0 ? common->login_processes : cores < CORES_MOST ? 1 : 2);
+	case VERIFIER:
+		return (uint32_t)(common->verifier_processes > 0 ? common->verifier_processes : cores);
+	case KEEPER:
+		return (uint32_t)(common->keeper_processes > 0 ? common->keeper_processes : cores);
+	default:
+		return 1;
+	}
+}
+
+void
+children_open(struct children *all, const struct common_settings *common)
+{
+	size_t n = 0;
+
+	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
+		n += children_of(common, role);
+	all->count = n;
+	all->child = memory_take(n * sizeof *all->child);
+	n = 0;
+	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
+		for (uint32_t i = 0; i < children_of(common, role); i++)
+			all->child[n++] = (struct child){ .all = all, .role = role, .index = i,
+				                          .of = children_of(common, role),
+				                          .wait_ms = WAIT_LEAST_MS };
+}
+
+/*
+ * What they say to us
+ */
+
+static char *
+text_copy(struct bytes b)
+{
+	char *copy = memory_take(b.len + 1);
+
+	if (b.len > 0)
+		memcpy(copy, b.at, b.len);
+	return copy;
+}
+
+static struct child *
+child_find(struct children *all, enum role role, uint32_t index)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if (all->child[i].role == role && all->child[i].index == index)
+			return &all->child[i];
+	return NULL;
+}
+
+static bool
+hear_ready(struct child *c, uint32_t ticket, struct bytes body)
+{
+	(void)ticket;
+	if (c->state != CHILD_COMING)
+		return false;
+	c->state = CHILD_WORKING;
+	memory_free(c->cage);
+	c->cage = text_copy(body);
+	c->all->events->ready(c->all->ctx, c);
+	return true;
+}
+
+static bool
+hear_status(struct child *c, uint32_t ticket, struct bytes body)
+{
+	struct arena      *scratch = arena_open(NULL);
+	struct word_status w;
+	bool               good = word_unpack_status(body, scratch, &w);
+
+	if (good) {
+		c->connections = w.connections;
+		memory_free(c->facts);
+		c->facts = text_copy(bytes_of(w.text));
+		c->all->events->told(c->all->ctx, c, ticket);
+	}
+	arena_close(&scratch);
+	return good;
+}
+
+/* Who denounces another for a word that other may say, lies or is out of its mind;
+   that is not ours to find out: the one who was named starts anew. */
+static bool
+hear_wrong(struct child *c, uint32_t ticket, struct bytes body)
+{
+	struct arena    *scratch = arena_open(NULL);
+	struct word_wrong w;
+	bool             good = word_unpack_wrong(body, scratch, &w);
+	struct child    *speaker = good ? child_find(c->all, w.role, w.index) : NULL;
+
+	(void)ticket;
+	arena_close(&scratch);
+	if (speaker == NULL)
+		return false;
+	warn_("%s %u said %s to %s %u, which it may not or not so: ending it", role_names[w.role], w.index,
+	      word_name(w.word), role_names[c->role], c->index);
+	if (speaker->pid > 0)
+		(void)kill(speaker->pid, SIGKILL);
+	return true;
+}
+
+static void
+child_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct bytes body, int fd)
+{
+	static const struct {
+		enum word word;
+		bool    (*hear)(struct child *, uint32_t ticket, struct bytes body);
+	} words[] = {
+		{ WORD_READY, hear_ready },
+		{ WORD_STATUS_IS, hear_status },
+		{ WORD_WRONG_MOUTH, hear_wrong },
+	};
+	struct child *c = ctx;
+	bool          good = false;
+
+	(void)l;
+	if (fd >= 0)
+		(void)close(fd);
+	for (size_t i = 0; i < COUNT(words); i++)
+		if (words[i].word == word && word_allowed(word, c->role, POSTMASTER))
+			good = words[i].hear(c, ticket, body);
+	if (good)
+		return;
+	warn_("%s %u said %s to the postmaster, which it may not or not so: ending it",
+	      role_names[c->role], c->index, word_name(word));
+	(void)kill(c->pid, SIGKILL);
+}
+
+/* It has closed its link: it is dying, or must. */
+static void
+child_lost(void *ctx, struct link *l)
+{
+	struct child *c = ctx;
+
+	(void)l;
+	link_close(&c->link);
+	if (!c->all->stopping && c->pid > 0)
+		(void)kill(c->pid, SIGKILL);
+}
+
+static const struct link_events child_events = { child_said, child_lost };
+
+/*
+ * What we say to them
+ */
+
+static void
+say_resource(struct child *c, const struct holding *h, bool given)
+{
+	struct word_resource w = { h->name, h->text };
+
+	if (c->link == NULL || (h->roles & FROM(c->role)) == 0 ||
+	    (h->index != EVERY_INDEX && h->index != (int64_t)c->index))
+		return;
+	if (!given && strncmp(h->name, "listener/", 9) != 0)
+		w.text = "";
+	word_pack_resource(link_begin(c->link, WORD_RESOURCE, 0), &w);
+	link_end_fd(c->link, given ? h->fd : -1);
+}
+
+static void
+say_peer(struct child *to, const struct child *of, int fd)
+{
+	struct word_peer w = { of->role, of->index, of->of };
+
+	word_pack_peer(link_begin(to->link, WORD_PEER, 0), &w);
+	link_end_fd(to->link, fd);
+}
+
+/* A link between two children that may speak to one another. */
+static void
+introduce(struct child *a, struct child *b)
+{
+	int fd[2];
+
+	if (a == b || a->link == NULL || b->link == NULL || !word_pair(a->role, b->role))
+		return;
+	if (link_pair(fd) < 0) {
+		warn_("no link between %s %u and %s %u: %s", role_names[a->role], a->index,
+		      role_names[b->role], b->index, strerror(errno));
+		return;
+	}
+	say_peer(a, b, fd[0]);
+	say_peer(b, a, fd[1]);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+}
+
+/* In the new process: the link becomes descriptor 3, all else is closed by exec. */
+static _Noreturn void
+execute(const struct child *c, int fd)
+{
+	char        index[16], of[16], name[32];
+	const char *argv[] = { "mansio:", name, index, "of", of, NULL };
+
+	(void)snprintf(name, sizeof name, "%s", role_names[c->role]);
+	(void)snprintf(index, sizeof index, "%u", c->index);
+	(void)snprintf(of, sizeof of, "%u", c->of);
+	if (fd == LINK_IN_CHILD) {
+		if (fcntl(fd, F_SETFD, 0) < 0)
+			_exit(127);
+	} else if (dup2(fd, LINK_IN_CHILD) < 0) {
+		_exit(127);
+	}
+	/* execv() changes none of them, whatever its type says. */
+	(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
+	_exit(127);
+}
+
+/* A process for this place; it waits for GO. */
+static bool
+child_fork(struct child *c)
+{
+	int fd[2];
+
+	if (link_pair(fd) < 0)
+		return false;
+	c->pid = fork();
+	if (c->pid == 0)
+		execute(c, fd[1]);
+	(void)close(fd[1]);
+	if (c->pid < 0) {
+		c->pid = 0;
+		(void)close(fd[0]);
+		return false;
+	}
+	c->state = CHILD_COMING;
+	c->started_ms = clock_patient_ms();
+	c->link = link_open(c->all->loop, fd[0], &child_events, c);
+	for (const struct holding *h = c->all->estate->first; h != NULL; h = h->next)
+		say_resource(c, h, true);
+	link_say(c->link, WORD_SETTINGS, 0, c->all->text, -1);
+	return true;
+}
+
+static void
+say_go(struct child *c)
+{
+	if (c->link != NULL)
+		link_say(c->link, WORD_GO, 0, (struct bytes){ NULL, 0 }, -1);
+}
+
+static void start_again(void *ctx);
+
+static void
+start_later(struct child *c)
+{
+	if (c->again == NULL)
+		c->again = timer_open(c->all->loop, start_again, c);
+	timer_set(c->again, c->wait_ms);
+	c->wait_ms = c->wait_ms * 2 > WAIT_MOST_MS ? WAIT_MOST_MS : c->wait_ms * 2;
+}
+
+static void
+start_again(void *ctx)
+{
+	struct child    *c = ctx;
+	struct children *all = c->all;
+
+	if (all->stopping)
+		return;
+	c->restarts++;
+	if (!child_fork(c)) {
+		warn_("cannot start %s %u: %s", role_names[c->role], c->index, strerror(errno));
+		start_later(c);
+		return;
+	}
+	for (size_t i = 0; i < all->count; i++)
+		introduce(c, &all->child[i]);
+	say_go(c);
+}
+
+void
+children_start(struct children *all)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if (!child_fork(&all->child[i]))
+			start_later(&all->child[i]);
+	for (size_t i = 0; i < all->count; i++)
+		for (size_t j = i + 1; j < all->count; j++)
+			introduce(&all->child[i], &all->child[j]);
+	for (size_t i = 0; i < all->count; i++)
+		say_go(&all->child[i]);
+}
+
+static void
+child_bury(struct child *c, int status)
+{
+	int64_t lived = clock_patient_ms() - c->started_ms;
+
+	link_close(&c->link);
+	c->state = CHILD_AWAY;
+	if (lived >= LIVED_MS)
+		c->wait_ms = WAIT_LEAST_MS;
+	if (!c->all->stopping)
+		start_later(c);
+	c->all->events->died(c->all->ctx, c, status);
+	c->pid = 0;
+}
+
+void
+children_look(struct children *all)
+{
+	int status;
+
+	for (size_t i = 0; i < all->count; i++)
+		if (all->child[i].pid > 0 && waitpid(all->child[i].pid, &status, WNOHANG) == all->child[i].pid)
+			child_bury(&all->child[i], status);
+}
+
+void
+children_reload(struct children *all, const struct estate *before)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		struct child *c = &all->child[i];
+		if (c->link == NULL)
+			continue;
+		for (const struct holding *h = before->first; h != NULL; h = h->next)
+			if (estate_same(all->estate, h) == NULL)
+				say_resource(c, h, false);
+		for (const struct holding *h = all->estate->first; h != NULL; h = h->next)
+			if (estate_same(before, h) == NULL)
+				say_resource(c, h, true);
+		link_say(c->link, WORD_SETTINGS, 0, all->text, -1);
+	}
+}
+
+void
+children_stop(struct children *all, unsigned roles)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if ((roles & FROM(all->child[i].role)) != 0 && all->child[i].link != NULL)
+			link_say(all->child[i].link, WORD_STOP, 0, (struct bytes){ NULL, 0 }, -1);
+}
+
+void
+children_kill(struct children *all, unsigned roles)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if ((roles & FROM(all->child[i].role)) != 0 && all->child[i].pid > 0)
+			(void)kill(all->child[i].pid, SIGKILL);
+}
+
+size_t
+children_alive(const struct children *all, unsigned roles)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < all->count; i++)
+		n += (roles & FROM(all->child[i].role)) != 0 && all->child[i].pid > 0;
+	return n;
+}
+
+bool
+children_ready(const struct children *all)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if (all->child[i].state != CHILD_WORKING)
+			return false;
+	return true;
+}
+
+void
+children_ask(struct children *all, uint32_t ticket)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		struct child *c = &all->child[i];
+		if (c->state != CHILD_WORKING || c->link == NULL)
+			continue;
+		c->asked = ticket;
+		link_say(c->link, WORD_STATUS_ASK, ticket, (struct bytes){ NULL, 0 }, -1);
+	}
+}

@@ -1,0 +1,76 @@
+/*
+ * child -- the processes of the house, as the postmaster has them
+ *
+ * From:     postmaster
+ * To:       house, in the new process
+ *
+ * A child is a place in the house (receiver 0) that is filled by one process after
+ * another.  children_open() knows how many of each there are; child_start() fills a
+ * place: executes this binary again, tells settings and resources, links it to all whom
+ * it may speak to and says GO.  children_start() does so for all at once, so that none
+ * waits for another.
+ *
+ * When a child dies it is started again after a while: 0.1 s, twice as long each time up to 5 s,
+ * from the beginning when it had lived a minute.  The others hear of its successor.
+ */
+#ifndef ROLE_CHILD_H
+#define ROLE_CHILD_H
+
+#include <sys/types.h>
+
+#include "channel/link.h"
+#include "role/estate.h"
+#include "role/settings.h"
+#include "role/wire.h"
+
+enum child_state {
+	CHILD_AWAY,          /* no process                              */
+	CHILD_COMING,        /* started, has not said READY             */
+	CHILD_WORKING,
+};
+struct children;
+struct child {
+	struct children *all;
+	enum role    role;
+	uint32_t     index, of;
+	enum child_state state;
+	pid_t        pid;
+	struct link *link;
+	struct timer *again;
+	int64_t      started_ms, wait_ms;
+	uint32_t     restarts;
+	char        *cage;             /* as READY said it, NULL before     */
+	uint32_t     asked;            /* ticket of the last STATUS_ASK     */
+	uint32_t     connections;
+	char        *facts;            /* "memory=... key=value"            */
+};
+struct child_events {
+	void (*ready)(void *ctx, struct child *);
+	void (*died)(void *ctx, struct child *, int status);      /* of waitpid(2) */
+	void (*told)(void *ctx, struct child *, uint32_t ticket); /* its status is new */
+};
+struct children {
+	struct loop  *loop;
+	struct child *child;
+	size_t        count;
+	struct bytes  text;            /* of main.cf                        */
+	const struct estate *estate;
+	bool          stopping;        /* nobody is started again           */
+	const struct child_events *events;
+	void         *ctx;
+};
+
+void children_open(struct children *, const struct common_settings *);
+void children_start(struct children *);
+/* After waitpid() may have news. */
+void children_look(struct children *);
+/* Tell everybody what has changed since `before`, then the settings. */
+void children_reload(struct children *, const struct estate *before);
+void children_stop(struct children *, unsigned roles);
+void children_kill(struct children *, unsigned roles);
+size_t children_alive(const struct children *, unsigned roles);
+bool children_ready(const struct children *);
+void children_ask(struct children *, uint32_t ticket);
+uint32_t children_of(const struct common_settings *, enum role);
+
+#endif

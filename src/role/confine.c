@@ -1,0 +1,311 @@
+#include "role/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "role/landlock.h"
+#include "role/syscalls.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WATCHED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define WATCHED true
+#endif
+#endif
+#ifndef WATCHED
+#define WATCHED false
+#endif
+
+#define MIB ((rlim_t)1 << 20)
+enum { PLACES_MOST = 3, FEW = 1024, MANY = 65536 };
+
+/* Each line is a role: its account, the calls it has, the memory and the
+   descriptors it may take, and all it may touch under the mail directory. */
+static const struct cage {
+	const char *account;
+	unsigned    calls;
+	rlim_t      memory, files;
+	bool        secret;           /* nobody may look inside                     */
+	struct landlock_place place[PLACES_MOST];
+} cages[ROLES] = {
+	[RECEIVER] = { "receiver", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_WRITE, 1024 * MIB, MANY, false, { { NULL, false } } },
+	[LOGIN]    = { "login",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_PAIR,  1024 * MIB, MANY, false, { { NULL, false } } },
+	[VERIFIER] = { "verify",   SYSCALLS_LIVE,                                     512 * MIB, FEW,  false, { { NULL, false } } },
+	[QUEUE]    = { "queue",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 2048 * MIB, MANY, false, { { "spool", true } } },
+	[KEEPER]   = { "keeper",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 4096 * MIB, MANY, false, { { "store", true }, { "spool/letters", false } } },
+	[CLERK]    = { "clerk",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 2048 * MIB, MANY, false, { { "directory", true } } },
+	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                  256 * MIB, FEW,  true,  { { NULL, false } } },
+};
+
+/* SQLite asks it for chance when it makes its first file. */
+static const char *const chance = "/dev/urandom";
+
+void
+role_account_name(enum role role, const struct common_settings *common, char out[static 64])
+{
+	(void)snprintf(out, 64, "%s-%s", common->mail_owner, cages[role].account);
+}
+
+struct role_account
+role_account(enum role role, const struct common_settings *common)
+{
+	char           name[64];
+	struct passwd *entry;
+	uid_t          number = (uid_t)(common->role_account_base + (int)role);
+
+	role_account_name(role, common, name);
+	entry = getpwnam(name);
+	return entry != NULL ? (struct role_account){ entry->pw_uid, entry->pw_gid }
+	                     : (struct role_account){ number, number };
+}
+
+/*
+ * Limits
+ */
+
+static void
+limit(int what, rlim_t most)
+{
+	struct rlimit now;
+
+	if (getrlimit((__rlimit_resource_t)what, &now) < 0)
+		return;
+	if (geteuid() != 0 && now.rlim_max < most)
+		most = now.rlim_max;
+	now.rlim_cur = now.rlim_max = most;
+	(void)setrlimit((__rlimit_resource_t)what, &now);
+}
+
+static void
+limits(const struct cage *c)
+{
+	limit(RLIMIT_CORE, 0);
+	limit(RLIMIT_NOFILE, c->files);
+	if (!WATCHED)
+		limit(RLIMIT_AS, c->memory);
+}
+
+/*
+ * The view: a small empty file system with our places in it, and no way out
+ */
+
+/* "spool/letters" under the new root, its parents too. */
+static int
+make_parents(const char *path)
+{
+	char   part[256];
+	size_t n = 0;
+
+	for (const char *c = path; *c != '\0' && n < sizeof part - 1; c++) {
+		if (*c == '/') {
+			part[n] = '\0';
+			if (mkdir(part, 0755) < 0 && errno != EEXIST)
+				return -1;
+		}
+		part[n++] = *c;
+	}
+	return 0;
+}
+
+static int
+bind_place(const char *from, const char *to, unsigned long flags)
+{
+	if (mount(from, to, NULL, MS_BIND, NULL) < 0)
+		return -1;
+	return mount(NULL, to, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NOEXEC | flags, NULL);
+}
+
+/* We stand in the new root. */
+static int
+furnish(const struct cage *c, const char *directory)
+{
+	char from[4096];
+	int  fd;
+
+	for (size_t i = 0; i < PLACES_MOST && c->place[i].path != NULL; i++) {
+		const char *path = c->place[i].path;
+		if ((size_t)snprintf(from, sizeof from, "%s/%s", directory, path) >= sizeof from)
+			return errno = ENAMETOOLONG, -1;
+		if (make_parents(path) < 0 || mkdir(path, 0755) < 0 ||
+		    bind_place(from, path, MS_NODEV | (c->place[i].write ? 0 : MS_RDONLY)) < 0)
+			return -1;
+	}
+	if (c->place[0].path == NULL)
+		return 0;
+	if (mkdir("dev", 0755) < 0 || (fd = open("dev/urandom", O_CREAT | O_WRONLY | O_CLOEXEC, 0644)) < 0)
+		return -1;
+	(void)close(fd);
+	return bind_place(chance, "dev/urandom", MS_RDONLY);
+}
+
+static int
+change_root(void)
+{
+	if (syscall(SYS_pivot_root, ".", ".") == 0)
+		return umount2(".", MNT_DETACH);
+	return chroot(".");
+}
+
+/* The place for the new root is covered by it; only we see that. */
+static int
+view_enter(const struct cage *c, const char *directory)
+{
+	char on[4096];
+
+	if ((size_t)snprintf(on, sizeof on, "%s/run", directory) >= sizeof on)
+		return errno = ENAMETOOLONG, -1;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", on, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=0755") < 0 ||
+	    chdir(on) < 0 || furnish(c, directory) < 0 ||
+	    mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return -1;
+	return change_root() < 0 ? -1 : chdir("/");
+}
+
+/* Where there are no mount namespaces, a role without places of its own still
+   gets an empty root. */
+static int
+empty_root(const char *directory)
+{
+	char path[4096];
+
+	if ((size_t)snprintf(path, sizeof path, "%s/empty", directory) >= sizeof path)
+		return errno = ENAMETOOLONG, -1;
+	return chroot(path) < 0 ? -1 : chdir("/");
+}
+
+static void
+view(const struct cage *c, const char *directory, const char **root, struct buffer *words)
+{
+	static const struct {
+		int         kind;
+		const char *name;
+	} spaces[] = { { CLONE_NEWNET, "network" }, { CLONE_NEWIPC, "ipc" }, { CLONE_NEWUTS, "uts" } };
+
+	for (size_t i = 0; i < COUNT(spaces); i++)
+		if (unshare(spaces[i].kind) < 0)
+			buffer_printf(words, " no-own-%s(%s)", spaces[i].name, strerror(errno));
+	if (view_enter(c, directory) == 0) {
+		*root = "";
+		buffer_add_string(words, " view");
+		return;
+	}
+	buffer_printf(words, " no-view(%s)", strerror(errno));
+	if (c->place[0].path == NULL && empty_root(directory) == 0) {
+		*root = "";
+		buffer_add_string(words, " chroot");
+	}
+}
+
+/*
+ * Who we are
+ */
+
+static void
+drop_capabilities(void)
+{
+	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		continue;
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
+static bool
+become(struct role_account a, struct buffer *errors)
+{
+	uid_t u[3];
+	gid_t g[3];
+
+	drop_capabilities();
+	if (setgroups(0, NULL) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 || setresuid(a.uid, a.uid, a.uid) < 0) {
+		buffer_printf(errors, "cannot become uid %u, gid %u: %s", a.uid, a.gid, strerror(errno));
+		return false;
+	}
+	if (getresuid(&u[0], &u[1], &u[2]) < 0 || getresgid(&g[0], &g[1], &g[2]) < 0 || u[0] != a.uid ||
+	    u[1] != a.uid || u[2] != a.uid || g[0] != a.gid || g[1] != a.gid || g[2] != a.gid ||
+	    setresuid(0, 0, 0) == 0) {
+		buffer_printf(errors, "could become root again after becoming uid %u", a.uid);
+		return false;
+	}
+	return true;
+}
+
+static bool
+lock_places(const struct cage *c, const char *root, struct buffer *words, struct buffer *errors)
+{
+	struct landlock_place place[PLACES_MOST + 1];
+	char                  path[PLACES_MOST][4096];
+	size_t                n = 0;
+	int                   version;
+
+	for (; n < PLACES_MOST && c->place[n].path != NULL; n++) {
+		(void)snprintf(path[n], sizeof path[n], "%s/%s", root, c->place[n].path);
+		place[n] = (struct landlock_place){ path[n], c->place[n].write };
+	}
+	if (n > 0 && access(chance, R_OK) == 0)
+		place[n++] = (struct landlock_place){ chance, false };
+	version = landlock_close(place, n);
+	if (version > 0)
+		buffer_printf(words, " landlock:%d", version);
+	else if (version == 0)
+		buffer_add_string(words, " no-landlock(not in this kernel)");
+	else
+		buffer_printf(errors, "landlock: %s", strerror(errno));
+	return version >= 0;
+}
+
+bool
+confine_enter(enum role role, const struct common_settings *common, const char **root,
+              struct buffer *words, struct buffer *errors)
+{
+	const struct cage *c = &cages[role];
+	bool               was_root = geteuid() == 0;
+
+	*root = common->mail_directory;
+	limits(c);
+	if (was_root) {
+		struct role_account a = role_account(role, common);
+		view(c, common->mail_directory, root, words);
+		if (!become(a, errors))
+			return false;
+		buffer_add_string(words, " no-capabilities");
+	}
+	(void)umask(role == QUEUE ? 0027 : 0077);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		buffer_printf(errors, "no_new_privs: %s", strerror(errno));
+		return false;
+	}
+	buffer_add_string(words, " no-new-privileges");
+	if (c->secret)
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	return lock_places(c, *root, words, errors);
+}
+
+bool
+confine_close(enum role role, struct buffer *words, struct buffer *errors)
+{
+	if (WATCHED) {
+		buffer_add_string(words, " no-seccomp(sanitizers)");
+		return true;
+	}
+	limit(RLIMIT_NPROC, 0);
+	if (syscalls_close(cages[role].calls) < 0) {
+		buffer_printf(errors, "seccomp: %s", strerror(errno));
+		return false;
+	}
+	buffer_add_string(words, " seccomp");
+	return true;
+}

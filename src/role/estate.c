@@ -1,0 +1,479 @@
+#include "role/estate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/random.h"
+#include "channel/listener.h"
+#include "role/confine.h"
+#include "role/house.h"
+
+enum { PATH_ROOM = 4096, TICKET_KEY = 80, CERTIFICATE_MOST = 1 << 20, LOCK_WAIT_MS = 10000 };
+
+/*
+ * Directories
+ */
+
+/* Where, whose, which group can read, and the mode. POSTMASTER: the postmaster's own. */
+static const struct plot {
+	const char *path;
+	enum role   owner, group;
+	mode_t      mode;
+} plots[] = {
+	{ "",              POSTMASTER, POSTMASTER, 0755 },
+	{ "run",           POSTMASTER, POSTMASTER, 0755 },
+	{ "empty",         POSTMASTER, POSTMASTER, 0555 },
+	{ "spool",         QUEUE,      KEEPER,     0750 },
+	{ "spool/letters", QUEUE,      KEEPER,     02750 },
+	{ "store",         KEEPER,     KEEPER,     0700 },
+	{ "directory",     CLERK,      CLERK,      0700 },
+};
+
+static void
+path_of(char path[static PATH_ROOM], const struct common_settings *common, const char *under)
+{
+	(void)snprintf(path, PATH_ROOM, *under == '\0' ? "%s" : "%s/%s", common->mail_directory, under);
+}
+
+static bool
+refuse(struct buffer *errors, const char *path, const char *why)
+{
+	buffer_printf(errors, "%s: %s\n", path, why);
+	return false;
+}
+
+static struct role_account
+owner_of(enum role role, const struct common_settings *common)
+{
+	if (geteuid() != 0)
+		return (struct role_account){ geteuid(), getegid() };
+	return role == POSTMASTER ? (struct role_account){ 0, 0 } : role_account(role, common);
+}
+
+/* The directories above the mail directory; those that are there stay as they are. */
+static void
+make_parents(const char *path)
+{
+	char part[PATH_ROOM];
+
+	for (size_t n = 1; path[n] != '\0' && n < sizeof part; n++) {
+		if (path[n] != '/')
+			continue;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		(void)mkdir(part, 0755);
+	}
+}
+
+static bool
+make_plot(const char *path, const struct plot *p, struct role_account owner, gid_t group, struct buffer *errors)
+{
+	if (mkdir(path, p->mode & 0777) < 0)
+		return errno == EEXIST ? true : refuse(errors, path, strerror(errno));
+	if (chown(path, owner.uid, group) < 0 || chmod(path, p->mode) < 0)
+		return refuse(errors, path, strerror(errno));
+	return true;
+}
+
+static bool
+check_plot(const char *path, const struct plot *p, struct role_account owner, gid_t group, struct buffer *errors)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return refuse(errors, path, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return refuse(errors, path, "this must be a directory");
+	if (st.st_uid != owner.uid || (p->owner != POSTMASTER && st.st_gid != group)) {
+		buffer_printf(errors,
+		              "%s: this belongs to uid %u, gid %u, and must belong to uid %u, gid %u; "
+		              "if it is Mansio's: chown -R %u:%u %s\n",
+		              path, st.st_uid, st.st_gid, owner.uid, group, owner.uid, group, path);
+		return false;
+	}
+	if ((st.st_mode & S_IWOTH) != 0) {
+		buffer_printf(errors, "%s: anybody may write here; if it is Mansio's: chmod o-w %s\n", path, path);
+		return false;
+	}
+	if (p->owner != POSTMASTER && (st.st_mode & 07777) != p->mode && chmod(path, p->mode) < 0)
+		return refuse(errors, path, strerror(errno));
+	return true;
+}
+
+bool
+estate_make_directories(const struct common_settings *common, struct buffer *errors)
+{
+	char path[PATH_ROOM];
+
+	make_parents(common->mail_directory);
+	for (size_t i = 0; i < COUNT(plots); i++) {
+		struct role_account owner = owner_of(plots[i].owner, common);
+		gid_t               group = owner_of(plots[i].group, common).gid;
+		path_of(path, common, plots[i].path);
+		if (!make_plot(path, &plots[i], owner, group, errors) ||
+		    !check_plot(path, &plots[i], owner, group, errors))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The lock
+ */
+
+static pid_t
+pid_in(int fd)
+{
+	char     text[32];
+	ssize_t  n = pread(fd, text, sizeof text, 0);
+	uint64_t pid;
+
+	return n > 0 && bytes_number(bytes_trim((struct bytes){ text, (size_t)n }), &pid) ? (pid_t)pid : 0;
+}
+
+/* The roles of a postmaster that died hold the lock until they have noticed. */
+static bool
+lock_wait(int fd)
+{
+	int64_t         until = clock_patient_ms() + LOCK_WAIT_MS;
+	struct timespec pause = { 0, 20 * 1000000 };
+	pid_t           pid;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		pid = pid_in(fd);
+		if (errno != EWOULDBLOCK || (pid > 0 && (kill(pid, 0) == 0 || errno == EPERM)) ||
+		    clock_patient_ms() > until)
+			return false;
+		(void)nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+int
+estate_lock(const struct common_settings *common, const char *file, struct buffer *errors)
+{
+	char path[PATH_ROOM], text[32];
+	int  fd, n;
+
+	path_of(path, common, "run/mansio.pid");
+	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644)) < 0)
+		goto err0;
+	if (!lock_wait(fd)) {
+		buffer_printf(errors, "a server is running already for %s: process %d holds %s; "
+		              "stop it with: mansio -c %s stop\n", file, pid_in(fd), path, file);
+		(void)close(fd);
+		return -1;
+	}
+	n = snprintf(text, sizeof text, "%d\n", getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+		goto err1;
+	return fd;
+
+err1:
+	(void)close(fd);
+err0:
+	(void)refuse(errors, path, strerror(errno));
+	return -1;
+}
+
+void
+estate_unlock(const struct common_settings *common)
+{
+	char path[PATH_ROOM];
+
+	path_of(path, common, "run/mansio.pid");
+	(void)unlink(path);
+}
+
+/*
+ * Holdings
+ */
+
+struct opening {
+	struct estate                *estate;
+	const struct common_settings *common;
+	const struct estate          *before;
+	struct buffer                *errors;
+};
+
+static char *
+string_copy(const char *s)
+{
+	size_t n = strlen(s);
+	char  *copy = memory_take(n + 1);
+
+	memcpy(copy, s, n);
+	return copy;
+}
+
+static struct holding *
+hold(struct opening *o, const char *name, const char *text, int fd, unsigned roles)
+{
+	struct holding **at = &o->estate->first, *h = memory_take(sizeof *h);
+
+	*h = (struct holding){ .name = string_copy(name), .text = string_copy(text), .fd = fd,
+		               .roles = roles, .index = EVERY_INDEX };
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = h;
+	return h;
+}
+
+static const struct holding *
+find(const struct estate *e, const char *name, const char *text)
+{
+	if (e == NULL)
+		return NULL;
+	for (const struct holding *h = e->first; h != NULL; h = h->next)
+		if (strcmp(h->name, name) == 0 && strcmp(h->text, text) == 0)
+			return h;
+	return NULL;
+}
+
+/* What is open already stays open. */
+static struct holding *
+take_over(struct opening *o, const char *name, const char *text, unsigned roles)
+{
+	const struct holding *old = find(o->before, name, text);
+	struct holding       *h;
+
+	if (old == NULL)
+		return NULL;
+	h = hold(o, name, text, old->fd, roles);
+	h->borrowed = true;
+	return h;
+}
+
+static bool
+open_log(struct opening *o)
+{
+	const char *file = o->common->maillog_file;
+	int         fd;
+
+	if (*file == '\0' && (fd = journal_syslog_socket()) >= 0) {
+		(void)hold(o, "log", "syslog", fd, ANYONE);
+		return true;
+	}
+	if (*file == '\0' || strcmp(file, "stderr") == 0 || strcmp(file, "/dev/stderr") == 0) {
+		if (*file == '\0')
+			warn_("there is no syslog (%s): the log goes to the standard error", strerror(errno));
+		(void)hold(o, "log", "stderr", fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), ANYONE);
+		return true;
+	}
+	if ((fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640)) < 0) {
+		buffer_printf(o->errors, "maillog_file = %s: %s\n", file, strerror(errno));
+		return false;
+	}
+	(void)hold(o, "log", "file", fd, ANYONE);
+	return true;
+}
+
+static unsigned
+role_of_listener(enum listener_service which)
+{
+	return which >= LISTEN_IMAP ? FROM(LOGIN) : FROM(RECEIVER);
+}
+
+static bool
+open_listeners(struct opening *o)
+{
+	for (size_t i = 0; i < LISTEN_SERVICES; i++) {
+		char     name[32];
+		unsigned roles = role_of_listener((enum listener_service)i);
+		(void)snprintf(name, sizeof name, "listener/%s", listener_names[i]);
+		for (size_t a = 0; a < o->common->listen[i].count; a++) {
+			const char *address = o->common->listen[i].item[a];
+			int         fd;
+			if (take_over(o, name, address, roles) != NULL)
+				continue;
+			if ((fd = listener_bind(address, 0, o->errors)) < 0)
+				return false;
+			(void)hold(o, name, address, fd, roles);
+		}
+	}
+	return true;
+}
+
+static bool
+open_control(struct opening *o, enum role role, uint32_t index)
+{
+	char            name[64], address[PATH_ROOM];
+	struct holding *h;
+	int             fd;
+
+	(void)snprintf(name, sizeof name, "control/%s", role_names[role]);
+	if (index == 0)
+		(void)snprintf(address, sizeof address, "unix:%s/run/%s.sock", o->common->mail_directory, role_names[role]);
+	else
+		(void)snprintf(address, sizeof address, "unix:%s/run/%s-%u.sock", o->common->mail_directory,
+		               role_names[role], index);
+	if ((h = take_over(o, name, address, FROM(role))) == NULL) {
+		if ((fd = listener_bind(address, 0600, o->errors)) < 0)
+			return false;
+		h = hold(o, name, address, fd, FROM(role));
+	}
+	h->index = index;
+	return true;
+}
+
+static bool
+open_controls(struct opening *o, uint32_t keepers)
+{
+	if (!open_control(o, POSTMASTER, 0) || !open_control(o, CLERK, 0) || !open_control(o, QUEUE, 0))
+		return false;
+	for (uint32_t i = 0; i < keepers; i++)
+		if (!open_control(o, KEEPER, i))
+			return false;
+	return true;
+}
+
+static bool
+read_whole(const char *path, struct buffer *out)
+{
+	int     fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = -1;
+	int     why;
+
+	if (fd < 0)
+		return false;
+	while (out->len < CERTIFICATE_MOST && (n = read(fd, buffer_room(out, 4096), 4096)) > 0)
+		buffer_took(out, (size_t)n);
+	why = errno;
+	(void)close(fd);
+	errno = n > 0 ? EFBIG : why;
+	return n == 0;
+}
+
+/* The chain is for everybody to show; the key is opened here and read by the
+   signer alone. */
+static bool
+open_certificate(struct opening *o)
+{
+	const char   *cert = o->common->smtpd_tls_cert_file, *key = o->common->smtpd_tls_key_file;
+	struct buffer chain = { 0 };
+	int           fd;
+
+	if (*cert == '\0')
+		return true;
+	if (!read_whole(cert, &chain)) {
+		buffer_printf(o->errors, "smtpd_tls_cert_file = %s: %s\n", cert, strerror(errno));
+		buffer_free(&chain);
+		return false;
+	}
+	buffer_add_char(&chain, '\0');
+	(void)hold(o, "certificate", chain.at, -1, FROM(RECEIVER) | FROM(LOGIN));
+	buffer_free(&chain);
+	if ((fd = open(key, O_RDONLY | O_CLOEXEC)) < 0) {
+		buffer_printf(o->errors, "smtpd_tls_key_file = %s: %s\n", key, strerror(errno));
+		return false;
+	}
+	(void)hold(o, "key", key, fd, FROM(SIGNER));
+	return true;
+}
+
+/* Secrets of this life of the house, the same for all fronts. */
+static bool
+open_shared(struct opening *o)
+{
+	static const unsigned fronts = FROM(RECEIVER) | FROM(LOGIN);
+	char                  key[TICKET_KEY];
+	int                   fd;
+
+	if (take_over(o, "ticket-key", "", fronts) == NULL) {
+		random_fill(key, sizeof key);
+		if ((fd = memfd_create("ticket-key", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0 ||
+		    write(fd, key, sizeof key) != (ssize_t)sizeof key ||
+		    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+			return refuse(o->errors, "ticket-key", strerror(errno));
+		(void)hold(o, "ticket-key", "", fd, fronts);
+		explicit_bzero(key, sizeof key);
+	}
+	if (take_over(o, "tally", "", fronts) == NULL) {
+		if ((fd = memfd_create("tally", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0 || ftruncate(fd, TALLY_SIZE) < 0 ||
+		    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+			return refuse(o->errors, "tally", strerror(errno));
+		(void)hold(o, "tally", "", fd, fronts);
+	}
+	return true;
+}
+
+static void
+let_go(struct holding *h)
+{
+	if (!h->borrowed && h->fd >= 0)
+		(void)close(h->fd);
+	if (!h->borrowed && strncmp(h->text, "unix:", 5) == 0)
+		(void)unlink(h->text + 5);
+	memory_free(h->name);
+	memory_free(h->text);
+	memory_free(h);
+}
+
+void
+estate_close(struct estate **ep)
+{
+	struct estate  *e = *ep;
+	struct holding *h;
+
+	*ep = NULL;
+	if (e == NULL)
+		return;
+	while ((h = e->first) != NULL) {
+		e->first = h->next;
+		let_go(h);
+	}
+	memory_free(e);
+}
+
+struct estate *
+estate_open(const struct common_settings *common, int lock, uint32_t keepers, const struct estate *before,
+            struct buffer *errors)
+{
+	struct opening o = { memory_take(sizeof *o.estate), common, before, errors };
+	bool           good = open_log(&o);
+
+	if (take_over(&o, "lock", "", ANYONE) == NULL)
+		(void)hold(&o, "lock", "", lock, ANYONE);
+	if (!good || !open_listeners(&o) || !open_controls(&o, keepers) || !open_certificate(&o) || !open_shared(&o))
+		estate_close(&o.estate);
+	return o.estate;
+}
+
+const struct holding *
+estate_same(const struct estate *e, const struct holding *h)
+{
+	const struct holding *found = find(e, h->name, h->text);
+
+	return found != NULL && found->fd == h->fd ? found : NULL;
+}
+
+const struct holding *
+estate_find(const struct estate *e, const char *name)
+{
+	for (const struct holding *h = e->first; h != NULL; h = h->next)
+		if (strcmp(h->name, name) == 0)
+			return h;
+	return NULL;
+}
+
+void
+estate_replace(struct estate **old, struct estate *new)
+{
+	for (struct holding *h = (*old)->first; h != NULL; h = h->next)
+		h->borrowed = estate_same(new, h) != NULL;
+	for (struct holding *h = new->first; h != NULL; h = h->next)
+		h->borrowed = false;
+	estate_close(old);
+	*old = new;
+}

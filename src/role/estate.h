@@ -1,0 +1,49 @@
+/*
+ * estate -- what the postmaster owns and hands out: directories, sockets, files
+ *
+ * From:     postmaster
+ * Touches:  the mail directory, ports, the certificate, the log
+ *
+ * estate_make_directories()  every directory with its owner and mode.  What is
+ *     there and is not as it must be is refused in words, not changed: but for a mode
+ *     that gives more than ours, which is narrowed.
+ * estate_lock()   the pid file, locked.  The lock is handed to every role, so that
+ *     it is held until the last of them is gone.  -1 with words.
+ * estate_open()   opens all that these settings ask for.  What `before` has already
+ *     (the same listening socket, the ticket key) is taken over.  NULL with words in
+ *     *errors; `before` is untouched then.
+ * estate_replace() closes what the old one has and the new one has not.
+ */
+#ifndef ROLE_ESTATE_H
+#define ROLE_ESTATE_H
+
+#include "base/buffer.h"
+#include "role/settings.h"
+#include "role/wire.h"
+
+enum { EVERY_INDEX = -1 };
+
+/* A resource (see house.h) and who gets it. */
+struct holding {
+	struct holding *next;
+	char           *name, *text;
+	int             fd;              /* -1: words alone                      */
+	unsigned        roles;           /* FROM() bits                          */
+	int64_t         index;           /* one of the role alone, or EVERY_INDEX */
+	bool            borrowed;        /* of the estate before                 */
+};
+struct estate { struct holding *first; };
+
+bool estate_make_directories(const struct common_settings *, struct buffer *errors);
+int  estate_lock(const struct common_settings *, const char *file, struct buffer *errors);
+void estate_unlock(const struct common_settings *);
+struct estate *estate_open(const struct common_settings *, int lock, uint32_t keepers,
+                           const struct estate *before, struct buffer *errors);
+/* The same holding in another estate: same name, same text, same descriptor. NULL: not there. */
+const struct holding *estate_same(const struct estate *, const struct holding *);
+const struct holding *estate_find(const struct estate *, const char *name);
+void estate_replace(struct estate **old, struct estate *new);
+/* Sockets with paths are removed too. */
+void estate_close(struct estate **);
+
+#endif

@@ -1,0 +1,561 @@
+#include "role/postmaster.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "role/child.h"
+#include "role/estate.h"
+#include "role/notify.h"
+
+enum {
+	FILE_MOST = 4 << 20,
+	STAGE_MS = 10000,          /* for each stage of an ordered stop             */
+	STATUS_MS = 1000,          /* for the roles to answer                       */
+	SYSLOG_LOOK_MS = 5000,     /* how soon a new syslogd is noticed             */
+};
+
+enum phase { OPENING, OPEN, CLOSING };
+
+/* A `mansio status` that waits for the roles' answers. */
+struct inquiry {
+	struct inquiry    *next;
+	struct postmaster *postmaster;
+	struct caller     *caller;
+	struct timer      *timer;
+	uint32_t           ticket;
+	bool               json;
+};
+
+struct postmaster {
+	struct house    house;             /* its loop, settings and common ones    */
+	const char     *file;
+	struct buffer   text;
+	struct estate  *estate;
+	struct children children;
+	enum phase      phase;
+	size_t          stage;             /* of closing                            */
+	struct timer   *stage_timer, *watchdog, *syslog_look;
+	struct inquiry *inquiries;
+	struct caller  *stopper;           /* waits until we are gone               */
+	uint32_t        tickets;
+	int64_t         began_ms;
+	bool            failed;
+	struct stat     syslog;            /* /dev/log as we know it                */
+};
+
+/* Who leaves after whom: first those who speak with the world. */
+static const unsigned stages[] = {
+	FROM(RECEIVER) | FROM(LOGIN),
+	FROM(QUEUE),
+	FROM(KEEPER),
+	FROM(CLERK) | FROM(VERIFIER),
+	FROM(SIGNER),
+};
+
+/*
+ * The file
+ */
+
+static bool
+read_file(const char *path, struct buffer *out, struct buffer *errors)
+{
+	int     fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = -1;
+
+	if (fd >= 0) {
+		while (out->len < FILE_MOST && (n = read(fd, buffer_room(out, 4096), 4096)) > 0)
+			buffer_took(out, (size_t)n);
+	}
+	if (n != 0)
+		buffer_printf(errors, "%s: %s\n", path, n > 0 ? "too long for a file of settings" : strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+	return n == 0;
+}
+
+/* Text, settings and the common ones, all checked; NULL with words. */
+static struct settings *
+read_settings(const char *file, struct buffer *text, struct common_settings *common,
+              struct buffer *errors, struct buffer *warnings)
+{
+	struct settings *s;
+
+	if (!read_file(file, text, errors))
+		return NULL;
+	s = house_settings_read(buffer_bytes(text), file, errors, warnings);
+	if (s != NULL && (!house_settings_check(s, file, errors, warnings) ||
+	                  !settings_fill(s, &common_setting_table, NULL, common, errors)))
+		settings_close(&s);
+	return s;
+}
+
+static void
+warn_lines(struct bytes lines)
+{
+	struct bytes line;
+
+	while (bytes_split(&lines, '\n', &line))
+		if (line.len > 0)
+			warn_("%.*s", (int)line.len, line.at);
+}
+
+/*
+ * Closing
+ */
+
+static void stage_next(struct postmaster *);
+
+static void
+stage_late(void *ctx)
+{
+	struct postmaster *p = ctx;
+
+	warn_("stopping takes too long: ending %zu processes", children_alive(&p->children, stages[p->stage]));
+	children_kill(&p->children, stages[p->stage]);
+}
+
+/* The last one is out: lock the door. */
+static void
+all_gone(struct postmaster *p)
+{
+	if (p->stopper != NULL)
+		caller_done(p->stopper, p->failed ? 1 : 0);
+	p->stopper = NULL;
+	note("stopped");
+	loop_stop(p->house.loop);
+}
+
+static void
+stage_next(struct postmaster *p)
+{
+	while (p->stage < COUNT(stages) && children_alive(&p->children, stages[p->stage]) == 0)
+		p->stage++;
+	if (p->stage == COUNT(stages)) {
+		timer_clear(p->stage_timer);
+		all_gone(p);
+		return;
+	}
+	children_stop(&p->children, stages[p->stage]);
+	timer_set(p->stage_timer, STAGE_MS);
+}
+
+static void
+stop(struct postmaster *p, const char *why)
+{
+	if (p->phase == CLOSING) {
+		children_kill(&p->children, ANYONE);
+		return;
+	}
+	note("stopping: %s", why);
+	notify_say("STOPPING=1");
+	p->phase = CLOSING;
+	p->children.stopping = true;
+	p->stage = 0;
+	p->stage_timer = timer_open(p->house.loop, stage_late, p);
+	stage_next(p);
+}
+
+/*
+ * Reloading
+ */
+
+/* Settings that shape the house itself count from the next start on. */
+static void
+warn_fixed(const struct postmaster *p, const struct common_settings *new, struct buffer *warnings)
+{
+	const struct common_settings *old = &p->house.common;
+	bool counts = false;
+
+	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
+		counts = counts || children_of(old, role) != children_of(new, role);
+	if (counts || strcmp(old->mail_directory, new->mail_directory) != 0 ||
+	    strcmp(old->mail_owner, new->mail_owner) != 0 || old->role_account_base != new->role_account_base)
+		buffer_printf(warnings, "%s: mail_directory, mail_owner, role_account_base and the numbers of "
+		              "processes count from the next start on\n", p->file);
+}
+
+static void
+open_journal(struct postmaster *p)
+{
+	const struct holding *log = estate_find(p->estate, "log");
+	char                  service[64];
+
+	(void)snprintf(service, sizeof service, "%s/postmaster", p->house.common.syslog_name);
+	journal_service(service);
+	journal_open(strcmp(log->text, "syslog") == 0 ? JOURNAL_SYSLOG
+	             : strcmp(log->text, "file") == 0 ? JOURNAL_FILE : JOURNAL_STDERR,
+	             log->fd, p->house.common.log_format == LOG_JSON, p->house.common.myhostname);
+	(void)stat("/dev/log", &p->syslog);
+}
+
+/* What is fixed keeps its value until the next start. */
+static void
+keep_fixed(struct common_settings *new, const struct common_settings *old)
+{
+	new->mail_directory = old->mail_directory;
+	new->mail_owner = old->mail_owner;
+	new->role_account_base = old->role_account_base;
+}
+
+static bool
+reload(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
+{
+	struct common_settings common;
+	struct buffer          text = { 0 };
+	struct settings       *s = read_settings(p->file, &text, &common, errors, warnings);
+	struct estate         *estate = NULL, *before = p->estate;
+
+	if (s != NULL) {
+		warn_fixed(p, &common, warnings);
+		keep_fixed(&common, &p->house.common);
+		estate = estate_open(&common, -1, children_of(&p->house.common, KEEPER), before, errors);
+	}
+	if (estate == NULL) {
+		settings_close(&s);
+		buffer_free(&text);
+		return false;
+	}
+	buffer_free(&p->text);
+	p->text = text;
+	p->house.common = common;
+	p->house.settings = s;
+	p->children.text = buffer_bytes(&p->text);
+	p->children.estate = p->estate = estate;
+	open_journal(p);
+	children_reload(&p->children, before);
+	estate_replace(&before, estate);
+	return true;
+}
+
+static bool
+reload_and_tell(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
+{
+	bool good;
+
+	notify_say("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_patient_ms() * 1000);
+	good = reload(p, errors, warnings);
+	warn_lines(buffer_bytes(errors));
+	warn_lines(buffer_bytes(warnings));
+	if (good)
+		note("reload -- version %s, configuration %s", MANSIO_VERSION, p->file);
+	else
+		warn_("reload refused: %s is not as it should be; the settings from before stay", p->file);
+	notify_say("READY=1");
+	return good;
+}
+
+/*
+ * The command line
+ */
+
+static void
+inquiry_answer(struct inquiry *q)
+{
+	struct postmaster *p = q->postmaster;
+	struct inquiry   **at = &p->inquiries;
+	struct buffer      out = { 0 };
+
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	if (q->json)
+		status_json(&p->house, &p->children, p->file, &out);
+	else
+		status_table(&p->house, &p->children, p->file, &out);
+	caller_say(q->caller, "%.*s", (int)out.len, out.at);
+	caller_done(q->caller, children_ready(&p->children) ? 0 : 1);
+	buffer_free(&out);
+	timer_close(&q->timer);
+	memory_free(q);
+}
+
+static void
+inquiry_late(void *ctx)
+{
+	inquiry_answer(ctx);
+}
+
+static void
+ask_status(struct postmaster *p, struct caller *caller, const struct word_ask *ask)
+{
+	struct inquiry *q = memory_take(sizeof *q);
+
+	*q = (struct inquiry){ p->inquiries, p, caller, timer_open(p->house.loop, inquiry_late, q), ++p->tickets,
+		               ask->argc > 1 && strcmp(ask->argv[1], "--json") == 0 };
+	p->inquiries = q;
+	children_ask(&p->children, q->ticket);
+	timer_set(q->timer, STATUS_MS);
+}
+
+static void
+ask_reload(struct postmaster *p, struct caller *caller, const struct word_ask *ask)
+{
+	struct buffer errors = { 0 }, warnings = { 0 };
+	bool          good = reload_and_tell(p, &errors, &warnings);
+
+	(void)ask;
+	if (errors.len + warnings.len > 0)
+		caller_complain(caller, "%.*s%.*s", (int)errors.len, errors.at, (int)warnings.len, warnings.at);
+	if (good)
+		caller_say(caller, "%s is in force\n", p->file);
+	else
+		caller_complain(caller, "the settings from before stay in force\n");
+	caller_done(caller, good ? 0 : 1);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+}
+
+static void
+ask_stop(struct postmaster *p, struct caller *caller, const struct word_ask *ask)
+{
+	(void)ask;
+	if (p->stopper != NULL) {
+		caller_complain(caller, "stopping already\n");
+		caller_done(caller, 1);
+		return;
+	}
+	p->stopper = caller;
+	stop(p, "asked to");
+}
+
+static void
+asked(struct house *h, struct caller *caller, const struct word_ask *ask)
+{
+	static const struct {
+		const char *name;
+		void      (*ask)(struct postmaster *, struct caller *, const struct word_ask *);
+	} questions[] = { { "status", ask_status }, { "reload", ask_reload }, { "stop", ask_stop } };
+
+	for (size_t i = 0; i < COUNT(questions) && ask->argc > 0; i++)
+		if (strcmp(ask->argv[0], questions[i].name) == 0) {
+			questions[i].ask((struct postmaster *)h, caller, ask);
+			return;
+		}
+	caller_complain(caller, "the postmaster does not know \"%s\"\n", ask->argc > 0 ? ask->argv[0] : "");
+	caller_done(caller, 1);
+}
+
+/*
+ * What happens to children
+ */
+
+static void
+child_ready(void *ctx, struct child *c)
+{
+	struct postmaster *p = ctx;
+
+	note("%s %u: ready pid=%d cage=%s", role_names[c->role], c->index, c->pid, c->cage);
+	if (p->phase != OPENING || !children_ready(&p->children))
+		return;
+	p->phase = OPEN;
+	note("daemon started -- version %s, configuration %s, ready in %lld ms", MANSIO_VERSION, p->file,
+	     (long long)(clock_patient_ms() - p->began_ms));
+	notify_say("READY=1\nSTATUS=%zu processes at work", p->children.count);
+}
+
+static void
+child_died(void *ctx, struct child *c, int status)
+{
+	struct postmaster *p = ctx;
+	const char        *name = role_names[c->role];
+
+	if (WIFSIGNALED(status))
+		warn_("%s %u (process %d) was killed by signal %d (%s)", name, c->index, c->pid,
+		      WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if (p->phase != CLOSING || WEXITSTATUS(status) != 0)
+		warn_("%s %u (process %d) ended with status %d", name, c->index, c->pid, WEXITSTATUS(status));
+	if (p->phase == OPENING && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+		fault("%s %u cannot start; what stands above says why", name, c->index);
+		p->failed = true;
+		c->pid = 0;
+		stop(p, "the house cannot be opened");
+	}
+}
+
+static void
+child_told(void *ctx, struct child *c, uint32_t ticket)
+{
+	struct postmaster *p = ctx;
+
+	c->asked = 0;
+	for (size_t i = 0; i < p->children.count; i++)
+		if (p->children.child[i].asked == ticket)
+			return;
+	for (struct inquiry *q = p->inquiries; q != NULL; q = q->next)
+		if (q->ticket == ticket) {
+			inquiry_answer(q);
+			return;
+		}
+}
+
+static const struct child_events child_events = { child_ready, child_died, child_told };
+
+/*
+ * Signals and the clock
+ */
+
+static void
+heard_signal(void *ctx, int signal)
+{
+	struct postmaster *p = ctx;
+	struct buffer      errors = { 0 }, warnings = { 0 };
+
+	if (signal == SIGCHLD) {
+		children_look(&p->children);
+		if (p->phase == CLOSING)
+			stage_next(p);
+	} else if (signal == SIGHUP) {
+		if (p->phase == OPEN)
+			(void)reload_and_tell(p, &errors, &warnings);
+	} else {
+		stop(p, strsignal(signal));
+	}
+	buffer_free(&errors);
+	buffer_free(&warnings);
+}
+
+static void
+watchdog_due(void *ctx)
+{
+	struct postmaster *p = ctx;
+
+	notify_say("WATCHDOG=1");
+	timer_set(p->watchdog, notify_patience());
+}
+
+/* The roles cannot connect to a syslogd that was started anew; we can, and hand
+   them the socket. */
+static void
+syslog_due(void *ctx)
+{
+	struct postmaster *p = ctx;
+	struct stat        now;
+	struct buffer      errors = { 0 };
+	struct estate     *estate, *before = p->estate;
+
+	timer_set(p->syslog_look, SYSLOG_LOOK_MS);
+	if (*p->house.common.maillog_file != '\0' || stat("/dev/log", &now) < 0 ||
+	    (now.st_ino == p->syslog.st_ino && now.st_dev == p->syslog.st_dev))
+		return;
+	estate = estate_open(&p->house.common, -1, children_of(&p->house.common, KEEPER), before, &errors);
+	buffer_free(&errors);
+	if (estate == NULL)
+		return;
+	p->children.estate = p->estate = estate;
+	open_journal(p);
+	children_reload(&p->children, before);
+	estate_replace(&before, estate);
+}
+
+/* Capabilities for what is still to be done: roles that die are started again,
+   and they need these until they have become themselves. */
+static void
+drop_capabilities(void)
+{
+	static const unsigned kept[] = {
+		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID,
+		CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_SYS_ADMIN, CAP_SYS_RESOURCE,
+	};
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct   data[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+
+	for (size_t i = 0; i < COUNT(kept); i++)
+		data[kept[i] / 32].permitted |= 1u << kept[i] % 32;
+	for (unsigned cap = 0; cap < 64; cap++)
+		if ((data[cap / 32].permitted & 1u << cap % 32) == 0)
+			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	data[0].effective = data[0].permitted;
+	data[1].effective = data[1].permitted;
+	(void)syscall(SYS_capset, &head, data);
+}
+
+static void
+flush_journal(void *ctx)
+{
+	(void)ctx;
+	journal_flush();
+}
+
+static void
+listen_to_signals(struct postmaster *p)
+{
+	static const int signals[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT };
+
+	for (size_t i = 0; i < COUNT(signals); i++)
+		loop_signal(p->house.loop, signals[i], heard_signal, p);
+	p->watchdog = timer_open(p->house.loop, watchdog_due, p);
+	if (notify_patience() > 0)
+		watchdog_due(p);
+	p->syslog_look = timer_open(p->house.loop, syslog_due, p);
+	timer_set(p->syslog_look, SYSLOG_LOOK_MS);
+}
+
+/* All that can be refused, in words, before anything runs. */
+static bool
+open_house(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
+{
+	struct common_settings *common = &p->house.common;
+	int                     lock;
+
+	p->house.settings = read_settings(p->file, &p->text, common, errors, warnings);
+	if (p->house.settings == NULL || !estate_make_directories(common, errors))
+		return false;
+	if ((lock = estate_lock(common, p->file, errors)) < 0)
+		return false;
+	p->estate = estate_open(common, lock, children_of(common, KEEPER), NULL, errors);
+	if (p->estate == NULL)
+		estate_unlock(common);
+	return p->estate != NULL;
+}
+
+static void
+begin(struct postmaster *p)
+{
+	if (geteuid() == 0)
+		drop_capabilities();
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)prctl(PR_SET_NAME, "mansio", 0, 0, 0);
+	listen_to_signals(p);
+	loop_at_rest(p->house.loop, flush_journal, NULL);
+	p->children = (struct children){ .loop = p->house.loop, .text = buffer_bytes(&p->text),
+		                         .estate = p->estate, .events = &child_events, .ctx = p };
+	children_open(&p->children, &p->house.common);
+	children_start(&p->children);
+	house_commands(&p->house, estate_find(p->estate, "control/postmaster")->fd, asked);
+}
+
+int
+postmaster_live(const char *file)
+{
+	struct postmaster *p = memory_take(sizeof *p);
+	struct buffer      errors = { 0 }, warnings = { 0 };
+
+	p->began_ms = clock_patient_ms();
+	p->file = file;
+	p->house.role = POSTMASTER;
+	p->house.loop = loop_open();
+	(void)umask(0022);
+	if (!open_house(p, &errors, &warnings)) {
+		(void)fprintf(stderr, "%.*s%.*s", (int)errors.len, errors.at, (int)warnings.len, warnings.at);
+		return EXIT_FAILURE;
+	}
+	open_journal(p);
+	warn_lines(buffer_bytes(&warnings));
+	begin(p);
+	loop_run(p->house.loop);
+	estate_close(&p->estate);
+	estate_unlock(&p->house.common);
+	journal_flush();
+	return p->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
