@@ -1,0 +1,58 @@
+/*
+ * command -- the command line: mansio [-c MAIN_CF] COMMAND ...
+ *
+ * From:     role/main
+ * To:       the running server, by its control sockets; or role/postmaster (run)
+ *
+ * One row for each command, one file each, opened by its row: command_account in
+ * account.c.  Help and the manual page mansio(8) are printed from the rows.
+ *
+ * Exit status: 0 done; 1 could not be done, words say why; 2 wrongly called, or no
+ * server is running.  (For `status` that is what Nagios expects.)
+ *
+ * command_ask()      asks a role of the running server, prints what it says, returns the
+ *     status it gives; with words and 2 where no server is running.
+ * command_settings() reads and checks main.cf; NULL after saying why on the standard error.
+ * command_option()   takes "--name VALUE" or "--name=VALUE" out of the arguments; for a
+ *     switch `value` is NULL.  Arguments behind "--" are left alone.
+ * command_wrong()    says what is wrong and how the command is called; returns 2.
+ */
+#ifndef COMMAND_COMMAND_H
+#define COMMAND_COMMAND_H
+
+#include "base/buffer.h"
+#include "role/settings.h"
+
+enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_WRONG = 2 };
+
+struct command;
+/* argv[0] is the command's name; argv[argc] is NULL. */
+struct call {
+	const struct command *command;
+	const char *config;          /* the file of -c, absolute             */
+	int         argc;
+	char      **argv;
+};
+struct command {
+	const char *name;
+	const char *forms;           /* how it is called, without "mansio", one form a line     */
+	const char *about;           /* one sentence                                            */
+	const char *more;            /* paragraphs for the manual, "" none; blank line between  */
+	int       (*run)(struct call *);
+};
+/* Every command, in the order of the manual: NULL at the end. */
+const struct command *command_at(size_t index);
+int command_main(int argc, char **argv);
+
+int command_ask(struct call *, const char *role, int argc, const char *const *argv, struct bytes input);
+struct settings *command_settings(struct call *, struct common_settings *);
+bool command_option(struct call *, const char *name, const char **value);
+int  command_wrong(const struct call *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+/* A whole file, or standard input for "-"; false after saying why. */
+bool command_read(const char *path, struct buffer *out);
+
+extern const struct command command_run, command_status, command_reload, command_stop, command_config,
+	command_domain, command_account, command_alias, command_store, command_setup, command_demo,
+	command_manual, command_help, command_version;
+
+#endif
