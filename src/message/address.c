@@ -466,7 +466,7 @@ take_phrase(struct mailboxes *r, const char *p, const char *end)
 static void
 take_address(struct mailboxes *r, const char *p, const char *end, struct mailbox *out)
 {
-	char *start = r->room, *at = NULL;
+	char *first = r->room, *start = first, *at = NULL;
 	bool gap = false;
 
 	while (p < end) {
@@ -486,7 +486,8 @@ take_address(struct mailboxes *r, const char *p, const char *end, struct mailbox
 			    *p != '.' && *p != '@') {
 				if (at != NULL)
 					break;
-				out->name = (struct bytes){ start, (size_t)(r->room - start) };
+				out->name = (struct bytes){ first, (size_t)(r->room - first) };
+				*r->room++ = ' ';
 				start = r->room;
 			}
 			gap = false;
@@ -592,7 +593,7 @@ take_mailbox(struct mailboxes *r, const char *angle, const char *stop, struct ma
 				out->name = words;
 		}
 	}
-	if (out->name.len == 0 && r->comment.len > 0)
+	if (out->name.len == 0 && r->comment.len > 0 && out->local.len > 0)
 		out->name = comment_text(r);
 }
 
