@@ -475,7 +475,7 @@ test_limits(void **state)
 		m = make(rows[i].why, buffer_bytes(&b));
 		HOLDS(rows[i].why, m.d.parts == rows[i].parts);
 		HOLDS(rows[i].why, m.d.fields == rows[i].fields);
-		HOLDS(rows[i].why, i == 8 || m.d.flags & DIGEST_CUT_SHORT);
+		HOLDS(rows[i].why, (i >= 6 && i <= 8) || m.d.flags & DIGEST_CUT_SHORT);
 		drop(&m);
 		buffer_free(&b);
 	}
