@@ -43,7 +43,7 @@ static const struct cage {
 } cages[ROLES] = {
 	[RECEIVER] = { "receiver", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_WRITE, 1024 * MIB, MANY, false, { { NULL, false } } },
 	[LOGIN]    = { "login",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_PAIR,  1024 * MIB, MANY, false, { { NULL, false } } },
-	[VERIFIER] = { "verify",   SYSCALLS_LIVE,                                     512 * MIB, FEW,  false, { { NULL, false } } },
+	[VERIFIER] = { "verify",   SYSCALLS_LIVE | SYSCALLS_PATIENCE,                 512 * MIB, FEW,  false, { { NULL, false } } },
 	[QUEUE]    = { "queue",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 2048 * MIB, MANY, false, { { "spool", true } } },
 	[KEEPER]   = { "keeper",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 4096 * MIB, MANY, false, { { "store", true }, { "spool/letters", false } } },
 	[CLERK]    = { "clerk",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 2048 * MIB, MANY, false, { { "directory", true } } },

@@ -72,6 +72,8 @@ static const struct row {
 	{ SYSCALLS_FILES, "truncate" }, { SYSCALLS_FILES, "utimensat" },
 
 	{ SYSCALLS_SECRETS, "mlock" }, { SYSCALLS_SECRETS, "mlock2" }, { SYSCALLS_SECRETS, "munlock" },
+
+	{ SYSCALLS_PATIENCE, "setitimer" },
 };
 
 static int

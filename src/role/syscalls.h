@@ -18,6 +18,7 @@ enum syscall_group {
 	SYSCALLS_WRITE   = 1 << 3,    /* to files that are open: length, safety             */
 	SYSCALLS_FILES   = 1 << 4,    /* open, make, rename and remove files                */
 	SYSCALLS_SECRETS = 1 << 5,    /* memory that is never swapped                       */
+	SYSCALLS_PATIENCE = 1 << 6,   /* a bound on our own time                            */
 };
 int syscalls_close(unsigned groups);
 

@@ -1,0 +1,136 @@
+/*
+ * signer -- alone has the private keys; gives signatures, shows a key to nobody
+ *
+ * A front that was captured can still ask for signatures, as it could use its own
+ * sessions; the rate bounds what it can gather.
+ */
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "channel/tls.h"
+#include "role/house.h"
+
+/* More than a front can shake hands in a second, with the dearest of keys. */
+enum { MOST_PER_SECOND = 5000, FRONTS_MOST = 64 };
+
+struct rate {
+	int64_t  since_ms;
+	uint32_t count;
+};
+struct signer {
+	struct tls_keys *keys;
+	struct rate      rate[ROLES][FRONTS_MOST];
+	uint64_t         given, refused;
+};
+
+/* NULL when there is a key and it cannot be used; said in the log. */
+static struct tls_keys *
+keys_read(struct house *h)
+{
+	struct tls_keys *keys = tls_keys_open();
+	struct buffer    pem = { 0 }, errors = { 0 };
+	int              why = 0;
+
+	if (house_resource(h, "key") >= 0 && ((why = house_resource_read(h, "key", &pem)) != 0 ||
+	                                      !tls_keys_add(keys, buffer_bytes(&pem), &errors))) {
+		fault("smtpd_tls_key_file: %.*s%s", (int)errors.len, errors.at, why != 0 ? strerror(why) : "");
+		tls_keys_close(&keys);
+	}
+	if (pem.len > 0)
+		explicit_bzero(pem.at, pem.len);
+	buffer_free(&pem);
+	buffer_free(&errors);
+	return keys;
+}
+
+static bool
+signer_start(struct house *h)
+{
+	struct signer *s = memory_take(sizeof *s);
+
+	h->mine = s;
+	s->keys = keys_read(h);
+	return s->keys != NULL;
+}
+
+/* A key that cannot be used leaves the one from before in force. */
+static void
+signer_reload(struct house *h)
+{
+	struct signer   *s = h->mine;
+	struct tls_keys *keys = keys_read(h);
+
+	if (keys == NULL)
+		return;
+	tls_keys_close(&s->keys);
+	s->keys = keys;
+}
+
+static bool
+within_rate(struct house *h, struct rate *r)
+{
+	int64_t now = loop_now_ms(h->loop);
+
+	if (now - r->since_ms >= 1000)
+		*r = (struct rate){ now, 0 };
+	return ++r->count <= MOST_PER_SECOND;
+}
+
+static bool
+signer_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
+            struct bytes body, int fd)
+{
+	struct signer     *s = h->mine;
+	struct arena      *scratch = arena_open(NULL);
+	struct buffer      signature = { 0 };
+	struct word_sign   ask;
+	struct word_signed answer = { .ok = false };
+	struct link       *l = house_link(h, from, index);
+	bool               good = word == WORD_SIGN && fd < 0 && word_unpack_sign(body, scratch, &ask);
+
+	if (fd >= 0)
+		(void)close(fd);
+	if (good && within_rate(h, &s->rate[from][index % FRONTS_MOST]))
+		answer.ok = tls_keys_sign(s->keys, ask.key_id, (enum tls_sign_kind)ask.kind, ask.padding, ask.input,
+		                          &signature);
+	if (good) {
+		*(answer.ok ? &s->given : &s->refused) += 1;
+		answer.signature = buffer_bytes(&signature);
+		word_pack_signed(link_begin(l, WORD_SIGNED, ticket), &answer);
+		link_end(l);
+		link_flush(l);          /* the other side waits */
+	}
+	buffer_free(&signature);
+	arena_close(&scratch);
+	return good;
+}
+
+static void
+signer_stop(struct house *h)
+{
+	struct signer *s = h->mine;
+
+	tls_keys_close(&s->keys);
+	house_leave(h);
+}
+
+static void
+signer_status(struct house *h, uint32_t *connections, struct buffer *text)
+{
+	struct signer *s = h->mine;
+
+	*connections = 0;
+	buffer_printf(text, "signatures=%" PRIu64 " refused=%" PRIu64, s->given, s->refused);
+}
+
+const struct role_card signer_card = {
+	.name = "signer",
+	.start = signer_start,
+	.hear = signer_hear,
+	.reload = signer_reload,
+	.stop = signer_stop,
+	.status = signer_status,
+};

@@ -1,0 +1,172 @@
+/*
+ * verifier -- alone parses what strangers wrote
+ *
+ * It reads a letter from the word or from a descriptor, and answers: may it come in,
+ * what is put before it, and its digest.  For keepers it also looks whether a letter says
+ * something.  It can open nothing, and a letter that takes too long takes the process with
+ * it: the postmaster starts another, and who asked asks once more.
+ */
+
+#include <inttypes.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "message/digest.h"
+#include "message/search.h"
+#include "role/house.h"
+
+enum { LETTER_SECONDS = 10 };          /* of CPU                              */
+
+struct verifier {
+	struct arena *scratch;
+	struct buffer digest;
+	uint64_t      judged, sought;
+};
+
+/* A letter in a file, mapped; the mapping begins on a page. */
+struct mapped {
+	void  *at;
+	size_t len;
+};
+
+static bool
+map_letter(int fd, uint64_t at, uint64_t len, struct mapped *m, struct bytes *content)
+{
+	uint64_t    page = (uint64_t)sysconf(_SC_PAGESIZE), skip = at % page, end;
+	struct stat st;
+
+	*m = (struct mapped){ NULL, 0 };
+	*content = (struct bytes){ "", 0 };
+	if (__builtin_add_overflow(at, len, &end) || fstat(fd, &st) < 0 || end > (uint64_t)st.st_size)
+		return false;
+	if (len == 0)
+		return true;
+	m->len = (size_t)(len + skip);
+	m->at = mmap(NULL, m->len, PROT_READ, MAP_PRIVATE, fd, (off_t)(at - skip));
+	if (m->at == MAP_FAILED)
+		return false;
+	*content = (struct bytes){ (const char *)m->at + skip, (size_t)len };
+	return true;
+}
+
+static void
+unmap_letter(struct mapped *m)
+{
+	if (m->len > 0 && m->at != MAP_FAILED)
+		(void)munmap(m->at, m->len);
+}
+
+/* From here so much CPU, then SIGPROF ends us. */
+static void
+be_patient(int seconds)
+{
+	struct itimerval most = { .it_value = { .tv_sec = seconds } };
+
+	(void)setitimer(ITIMER_PROF, &most, NULL);
+}
+
+/* The rules of the house about letters come here; for now every letter that can be
+   read may come in. */
+static void
+judge(struct verifier *v, struct bytes content, struct word_judged *out)
+{
+	buffer_reset(&v->digest);
+	digest_make(content, v->scratch, &v->digest);
+	*out = (struct word_judged){ .verdict = JUDGE_ACCEPT, .reply = "", .digest = buffer_bytes(&v->digest) };
+}
+
+static bool
+hear_judge(struct house *h, struct link *l, uint32_t ticket, struct bytes body, int fd)
+{
+	struct verifier   *v = h->mine;
+	struct word_judge  ask;
+	struct word_judged answer = { .verdict = JUDGE_LATER, .reply = "4.3.0 the letter cannot be read now" };
+	struct mapped      m = { NULL, 0 };
+	struct bytes       content;
+
+	if (!word_unpack_judge(body, v->scratch, &ask) || ask.inside != (fd < 0))
+		return false;
+	content = ask.content;
+	if (ask.inside || map_letter(fd, ask.at, ask.len, &m, &content))
+		judge(v, content, &answer);
+	unmap_letter(&m);
+	v->judged++;
+	word_pack_judged(link_begin(l, WORD_JUDGED, ticket), &answer);
+	link_end(l);
+	return true;
+}
+
+static bool
+hear_seek(struct house *h, struct link *l, uint32_t ticket, struct bytes body, int fd)
+{
+	struct verifier *v = h->mine;
+	struct word_seek ask;
+	struct mapped    m;
+	struct bytes     content;
+	bool             says;
+
+	if (!word_unpack_seek(body, v->scratch, &ask) || fd < 0)
+		return false;
+	says = map_letter(fd, ask.at, ask.len, &m, &content) &&
+	       letter_says(content, (enum search_where)ask.where, ask.field, ask.needle, v->scratch);
+	unmap_letter(&m);
+	v->sought++;
+	pack_bool(link_begin(l, WORD_SOUGHT, ticket), says);
+	link_end(l);
+	return true;
+}
+
+static bool
+verifier_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
+              struct bytes body, int fd)
+{
+	struct verifier *v = h->mine;
+	struct link     *l = house_link(h, from, index);
+	bool             good;
+
+	be_patient(LETTER_SECONDS);
+	good = word == WORD_JUDGE ? hear_judge(h, l, ticket, body, fd)
+	     : word == WORD_SEEK  ? hear_seek(h, l, ticket, body, fd)
+	                          : false;
+	be_patient(0);
+	arena_clear(v->scratch);
+	if (fd >= 0)
+		(void)close(fd);
+	return good;
+}
+
+static bool
+verifier_start(struct house *h)
+{
+	struct verifier *v = memory_take(sizeof *v);
+
+	h->mine = v;
+	v->scratch = arena_open(NULL);
+	return true;
+}
+
+static void
+verifier_stop(struct house *h)
+{
+	house_leave(h);
+}
+
+static void
+verifier_status(struct house *h, uint32_t *connections, struct buffer *text)
+{
+	struct verifier *v = h->mine;
+
+	*connections = 0;
+	buffer_printf(text, "judged=%" PRIu64 " sought=%" PRIu64, v->judged, v->sought);
+}
+
+const struct role_card verifier_card = {
+	.name = "verifier",
+	.start = verifier_start,
+	.hear = verifier_hear,
+	.stop = verifier_stop,
+	.status = verifier_status,
+};
