@@ -1,0 +1,174 @@
+#include "policy/tally.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/random.h"
+
+enum { NEAR = 16 };                   /* slots looked at for one network     */
+
+struct slot {
+	_Atomic uint64_t name;        /* hash of the network, 0: free        */
+	_Atomic int64_t  used;        /* milliseconds, when last counted     */
+	struct {
+		_Atomic int64_t  window;
+		_Atomic uint32_t count;
+	} rate[TALLY_KINDS];
+	_Atomic uint16_t here[TALLY_COLUMNS];
+};
+struct memory {
+	_Atomic uint64_t key[2];      /* 0: not chosen yet                   */
+	struct slot slot[TALLY_SLOTS];
+};
+struct tally {
+	struct memory *m;
+	uint32_t       column;
+};
+
+size_t
+tally_size(void)
+{
+	return sizeof(struct memory);
+}
+
+/* Whoever comes first chooses each half of the key. */
+static void
+choose_key(struct memory *m)
+{
+	for (int i = 0; i < 2; i++) {
+		uint64_t none = 0;
+
+		(void)atomic_compare_exchange_strong(&m->key[i], &none, random_number() | 1);
+	}
+}
+
+struct tally *
+tally_open(int fd, uint32_t column)
+{
+	struct stat st;
+	struct memory *m;
+	struct tally *t;
+
+	if (fstat(fd, &st) < 0)
+		return NULL;
+	if (column >= TALLY_COLUMNS || st.st_size < (off_t)sizeof *m) {
+		errno = EINVAL;
+		return NULL;
+	}
+	m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (m == MAP_FAILED)
+		return NULL;
+	choose_key(m);
+	for (size_t i = 0; i < TALLY_SLOTS; i++)
+		if (atomic_load_explicit(&m->slot[i].name, memory_order_relaxed) != 0)
+			atomic_store(&m->slot[i].here[column], 0);
+	t = memory_take(sizeof *t);
+	t->m = m;
+	t->column = column;
+	return t;
+}
+
+void
+tally_close(struct tally **tp)
+{
+	struct tally *t = *tp;
+
+	*tp = NULL;
+	if (t == NULL)
+		return;
+	(void)munmap(t->m, sizeof *t->m);
+	memory_free(t);
+}
+
+static uint32_t
+connections(const struct slot *s)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < TALLY_COLUMNS; i++)
+		n += atomic_load_explicit(&s->here[i], memory_order_relaxed);
+	return n;
+}
+
+/* Forget who had this slot.  Events counted at this very moment may be lost. */
+static void
+wipe(struct slot *s)
+{
+	for (size_t i = 0; i < TALLY_KINDS; i++)
+		atomic_store(&s->rate[i].count, 0);
+}
+
+/* The slot of a network: its own, else a free one, else the one that has rested
+   longest.  NULL: all near it are in use. */
+static struct slot *
+find(struct tally *t, const char *network, bool make, int64_t now)
+{
+	uint64_t key[2] = { t->m->key[0], t->m->key[1] };
+	uint64_t name = hash_with(key, bytes_of(network)) | 1, was;
+	struct slot *oldest = NULL, *s;
+
+	for (size_t i = 0; i < NEAR; i++) {
+		s = &t->m->slot[(name + i) % TALLY_SLOTS];
+		was = atomic_load(&s->name);
+		if (was == name)
+			return s;
+		if (was == 0) {
+			if (!make)
+				return NULL;
+			if (atomic_compare_exchange_strong(&s->name, &was, name) || was == name)
+				return s;
+		}
+		if (connections(s) == 0 && (oldest == NULL || s->used < oldest->used))
+			oldest = s;
+	}
+	if (!make || oldest == NULL || now - oldest->used < 1000)
+		return NULL;
+	was = atomic_load(&oldest->name);
+	if (was == name || !atomic_compare_exchange_strong(&oldest->name, &was, name))
+		return was == name ? oldest : NULL;
+	wipe(oldest);
+	return oldest;
+}
+
+uint32_t
+tally_come(struct tally *t, const char *network)
+{
+	int64_t now = clock_patient_ms();
+	struct slot *s = find(t, network, true, now);
+
+	if (s == NULL)
+		return 0;
+	atomic_store(&s->used, now);
+	atomic_fetch_add(&s->here[t->column], 1);
+	return connections(s);
+}
+
+void
+tally_go(struct tally *t, const char *network)
+{
+	struct slot *s = find(t, network, false, 0);
+
+	if (s != NULL && atomic_load(&s->here[t->column]) > 0)
+		atomic_fetch_sub(&s->here[t->column], 1);
+}
+
+uint32_t
+tally_event(struct tally *t, const char *network, enum tally_kind kind, int64_t now_ms, int64_t unit_ms)
+{
+	struct slot *s = find(t, network, true, now_ms);
+	int64_t window = now_ms / (unit_ms > 0 ? unit_ms : 60000), was;
+
+	if (s == NULL)
+		return 0;
+	atomic_store(&s->used, now_ms);
+	was = atomic_load(&s->rate[kind].window);
+	if (was != window && atomic_compare_exchange_strong(&s->rate[kind].window, &was, window))
+		atomic_store(&s->rate[kind].count, 0);
+	return atomic_fetch_add(&s->rate[kind].count, 1) + 1;
+}

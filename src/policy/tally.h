@@ -1,0 +1,40 @@
+/*
+ * tally -- how much each client network asks of all receivers together
+ *
+ * From:     role/receiver (and whoever else shares the memory)
+ * Touches:  one shared memory file, given by the postmaster, all zeros at first
+ *
+ * The memory is a table of fixed size, open addressing, no locks: each network has a
+ * slot of counters, atomically counted.  Connections are counted in one column for
+ * each process, so that a process that dies and comes again begins by zeroing its own.
+ * Rates are counted in windows of `unit` milliseconds; a window that has passed is zero.
+ *
+ * tally_open()   maps it; `column` is the index of this process, its column is zeroed.
+ *                NULL with errno.
+ * tally_come()   a connection more; the count of all processes with it.
+ * tally_go()     one less.
+ * tally_event()  one event more of a kind in this window; the count with it.
+ *
+ * A network is what peer_network() says, as text; names are hashed with a key of
+ * this memory, so nobody can choose networks that collide.  When the table has no
+ * room near where a network belongs, the slot that has rested longest is taken over;
+ * when all are in use the network is not counted (0): a limit then does not hold, but
+ * nobody is refused for another's deeds.
+ */
+#ifndef POLICY_TALLY_H
+#define POLICY_TALLY_H
+
+#include "base/bytes.h"
+
+enum { TALLY_COLUMNS = 64, TALLY_SLOTS = 4096 };
+enum tally_kind { TALLY_CONNECTIONS, TALLY_MESSAGES, TALLY_RECIPIENTS, TALLY_AUTHS, TALLY_TLS, TALLY_KINDS };
+
+struct tally;
+size_t tally_size(void);                          /* of the memory */
+struct tally *tally_open(int fd, uint32_t column);
+void     tally_close(struct tally **);
+uint32_t tally_come(struct tally *, const char *network);
+void     tally_go(struct tally *, const char *network);
+uint32_t tally_event(struct tally *, const char *network, enum tally_kind, int64_t now_ms, int64_t unit_ms);
+
+#endif

@@ -1,0 +1,349 @@
+/*
+ * receiver-ask -- what sessions ask: who is this, is that ours, is it too much
+ */
+#include "role/receiver.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+enum { CACHE_MS = 60000, CACHE_MOST = 4096, CLERK_PATIENCE_MS = 30000 };
+
+/* What the clerk said of an address; only what is good is kept. */
+struct known { enum resolve_class class; };
+static struct known known_local = { RESOLVE_LOCAL }, known_foreign = { RESOLVE_FOREIGN };
+
+_Static_assert((int)RESOLVE_LOCAL == (int)RESOLVED_LOCAL && (int)RESOLVE_LOOP == (int)RESOLVED_LOOP &&
+               (int)RESOLVE_UNKNOWN == (int)RESOLVED_UNKNOWN && (int)RESOLVE_LATER == (int)RESOLVED_LATER,
+               "the wire and the session mean the same");
+_Static_assert((int)AUTH_OK == (int)AUTHENTICATED && (int)AUTH_DISABLED == (int)AUTH_ACCOUNT_DISABLED &&
+               (int)AUTH_LATER == (int)AUTH_NOT_NOW, "here too");
+
+static struct visit *
+visit_of(struct session *s)
+{
+	return *session_held(s);
+}
+
+static struct bytes
+ticket_key(const uint32_t *ticket)
+{
+	return (struct bytes){ (const char *)ticket, sizeof *ticket };
+}
+
+void
+ask_open(struct receiver *r)
+{
+	r->visits = map_open();
+	r->resolved = map_open();
+}
+
+struct visit *
+visit_begin(struct receiver *r, const struct receiver_config *config, const struct peer *peer)
+{
+	struct visit *v = memory_take(sizeof *v);
+	char network[48];
+	size_t n = strlen(config->listener);
+
+	peer_network(peer, network);
+	memcpy(v->network, config->listener, n);
+	v->network[n] = ' ';
+	memcpy(v->network + n + 1, network, strlen(network) + 1);
+	v->ticket = ++r->next_ticket;
+	return v;
+}
+
+void
+visit_end(struct receiver *r, struct visit *v)
+{
+	if (v->resolving || v->authenticating)
+		(void)map_drop(r->visits, ticket_key(&v->ticket));
+	if (v->counted)
+		tally_go(r->tally, v->network);
+	memory_free(v);
+}
+
+void
+need_gone(void *house, struct session *s)
+{
+	struct visit *v = visit_of(s);
+
+	if (v != NULL)
+		visit_end(receiver_of(house), v);
+	*session_held(s) = NULL;
+}
+
+/*
+ * RESOLVE
+ */
+
+void
+ask_forget(struct receiver *r)
+{
+	map_close(&r->resolved);
+	r->resolved = map_open();
+}
+
+static void
+remember(struct receiver *r, struct bytes address, enum resolve_class class)
+{
+	if (class != RESOLVE_LOCAL && class != RESOLVE_FOREIGN)
+		return;
+	if (map_count(r->resolved) >= CACHE_MOST)
+		ask_forget(r);
+	if (map_count(r->resolved) == 0)
+		r->resolved_at = clock_patient_ms();
+	(void)map_put(r->resolved, address, class == RESOLVE_LOCAL ? &known_local : &known_foreign);
+}
+
+static void
+say_resolve(struct receiver *r, struct visit *v)
+{
+	struct link *l = house_link(r->house, CLERK, 0);
+	struct word_resolve w = { v->address };
+
+	if (l == NULL)
+		return;
+	word_pack_resolve(link_begin(l, WORD_RESOLVE, v->ticket), &w);
+	link_end(l);
+}
+
+void
+need_resolve(void *house, struct session *s, struct bytes address)
+{
+	struct receiver *r = receiver_of(house);
+	struct visit *v = visit_of(s);
+	const struct known *k;
+
+	if (map_count(r->resolved) > 0 && clock_patient_ms() - r->resolved_at > CACHE_MS)
+		ask_forget(r);
+	if ((k = map_get(r->resolved, address)) != NULL) {
+		session_resolved(s, (enum resolved)k->class, "");
+		return;
+	}
+	v->address = address;
+	v->resolving = true;
+	v->asked_at = clock_patient_ms();
+	(void)map_put(r->visits, ticket_key(&v->ticket), v);
+	say_resolve(r, v);
+}
+
+/* The visit whose question this answers; NULL: it has gone. */
+static struct visit *
+visit_asked(struct receiver *r, uint32_t ticket, bool auth)
+{
+	struct visit *v = map_get(r->visits, ticket_key(&ticket));
+
+	if (v == NULL || (auth ? !v->authenticating : !v->resolving))
+		return NULL;
+	return v;
+}
+
+static void
+resolved(struct receiver *r, struct visit *v, enum resolve_class class, const char *table)
+{
+	(void)map_drop(r->visits, ticket_key(&v->ticket));
+	v->resolving = false;
+	session_resolved(v->session, (enum resolved)class, table);
+}
+
+bool
+hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
+{
+	struct receiver *r = receiver_of(h);
+	struct visit *v = visit_asked(r, ticket, false);
+	struct word_resolved w;
+
+	arena_clear(r->scratch);
+	if (!word_unpack_resolved(body, r->scratch, &w) || w.class > RESOLVE_LOOP)
+		return false;
+	if (v == NULL)
+		return true;
+	remember(r, v->address, (enum resolve_class)w.class);
+	resolved(r, v, (enum resolve_class)w.class, w.table[0] != '\0' ? w.table : "virtual mailbox table");
+	return true;
+}
+
+/*
+ * AUTH
+ */
+
+void
+need_auth_start(void *house, struct session *s, struct bytes mechanism, bool has_initial, struct bytes initial)
+{
+	struct receiver *r = receiver_of(house);
+	struct visit *v = visit_of(s);
+	struct link *l = house_link(house, CLERK, 0);
+	struct word_auth_start w = {
+		.service = "smtp", .mechanism = mechanism, .has_initial = has_initial, .initial = initial,
+		.peer = *session_peer(s), .tls = session_is_secure(s),
+	};
+
+	if (l == NULL) {
+		session_auth_done(s, AUTH_NOT_NOW, "", "the clerk is away", BYTES(""));
+		return;
+	}
+	v->authenticating = true;
+	v->asked_at = clock_patient_ms();
+	(void)map_put(r->visits, ticket_key(&v->ticket), v);
+	word_pack_auth_start(link_begin(l, WORD_AUTH_START, v->ticket), &w);
+	link_end(l);
+}
+
+void
+need_auth_step(void *house, struct session *s, struct bytes answer)
+{
+	struct link *l = house_link(house, CLERK, 0);
+	struct visit *v = visit_of(s);
+
+	v->asked_at = clock_patient_ms();
+	if (l != NULL && v->authenticating)
+		link_say(l, WORD_AUTH_STEP, v->ticket, answer, -1);
+	else
+		session_auth_done(s, AUTH_NOT_NOW, "", "the clerk is away", BYTES(""));
+}
+
+static void
+auth_ended(struct receiver *r, struct visit *v)
+{
+	if (v->authenticating)
+		(void)map_drop(r->visits, ticket_key(&v->ticket));
+	v->authenticating = false;
+}
+
+void
+need_auth_drop(void *house, struct session *s)
+{
+	struct receiver *r = receiver_of(house);
+	struct link *l = house_link(house, CLERK, 0);
+	struct visit *v = visit_of(s);
+
+	if (v->authenticating && l != NULL)
+		link_say(l, WORD_AUTH_DROP, v->ticket, BYTES(""), -1);
+	auth_ended(r, v);
+	v->ticket = ++r->next_ticket;        /* what is still under way is for nobody */
+}
+
+bool
+hear_auth_more(struct house *h, uint32_t ticket, struct bytes body)
+{
+	struct visit *v = visit_asked(receiver_of(h), ticket, true);
+
+	if (v != NULL) {
+		v->asked_at = 0;
+		session_auth_more(v->session, body);
+	}
+	return true;
+}
+
+bool
+hear_auth_done(struct house *h, uint32_t ticket, struct bytes body)
+{
+	struct receiver *r = receiver_of(h);
+	struct visit *v = visit_asked(r, ticket, true);
+	struct arena *life = arena_open(NULL);
+	struct word_auth_done w;
+	bool good = word_unpack_auth_done(body, life, &w) && w.answer <= AUTH_DISABLED;
+
+	if (good && v != NULL) {
+		auth_ended(r, v);
+		session_auth_done(v->session, (enum authenticated)w.answer, w.user, w.text, w.last);
+	}
+	arena_close(&life);
+	return good;
+}
+
+/*
+ * The clerk comes and goes
+ */
+
+/* The visits that wait, gathered first: an answer may end a visit or begin a question. */
+static struct visit **
+waiting(struct receiver *r, size_t *n)
+{
+	struct visit **list;
+
+	arena_clear(r->scratch);
+	list = arena_take_array(r->scratch, map_count(r->visits) + 1, sizeof *list);
+	*n = 0;
+	for (struct map_place p = { 0 }; map_next(r->visits, &p);)
+		list[(*n)++] = p.value;
+	return list;
+}
+
+static void
+give_up_auth(struct receiver *r, struct visit *v)
+{
+	auth_ended(r, v);
+	v->ticket = ++r->next_ticket;
+	session_auth_done(v->session, AUTH_NOT_NOW, "", "the clerk is away", BYTES(""));
+}
+
+/* An exchange died with it (whose client is to speak hears so then); a question about an
+   address waits for its successor. */
+void
+ask_lost(struct receiver *r)
+{
+	size_t n;
+	struct visit **list = waiting(r, &n);
+
+	ask_forget(r);
+	for (size_t i = 0; i < n; i++)
+		if (list[i]->authenticating && list[i]->asked_at != 0)
+			give_up_auth(r, list[i]);
+		else if (list[i]->authenticating)
+			auth_ended(r, list[i]);
+}
+
+void
+ask_again(struct receiver *r)
+{
+	size_t n;
+	struct visit **list = waiting(r, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i]->resolving)
+			say_resolve(r, list[i]);
+}
+
+void
+ask_tick(struct receiver *r)
+{
+	int64_t late = clock_patient_ms() - CLERK_PATIENCE_MS;
+	size_t n;
+	struct visit **list;
+
+	if (map_count(r->visits) == 0)
+		return;
+	list = waiting(r, &n);
+	for (size_t i = 0; i < n; i++) {
+		struct visit *v = list[i];
+
+		if (v->asked_at == 0 || v->asked_at > late)
+			continue;
+		if (v->resolving)
+			resolved(r, v, RESOLVE_LATER, "");
+		else
+			give_up_auth(r, v);
+	}
+}
+
+/*
+ * The tally
+ */
+
+bool
+need_count(void *house, struct session *s, enum counted kind, int64_t limit, uint32_t *now)
+{
+	static const enum tally_kind kinds[COUNTED] = {
+		[COUNT_MESSAGE] = TALLY_MESSAGES, [COUNT_RECIPIENT] = TALLY_RECIPIENTS, [COUNT_AUTH] = TALLY_AUTHS,
+		[COUNT_TLS] = TALLY_TLS, [COUNT_CONNECTION] = TALLY_CONNECTIONS,
+	};
+	struct receiver *r = receiver_of(house);
+	struct visit *v = visit_of(s);
+
+	if (r->tally == NULL || v == NULL)
+		return true;
+	*now = tally_event(r->tally, v->network, kinds[kind], clock_patient_ms(), session_config(s)->set.rate_unit);
+	return *now <= limit;
+}

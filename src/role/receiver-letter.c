@@ -1,0 +1,388 @@
+/*
+ * receiver-letter -- from the final dot to the disk: judged, given its trace, written
+ * with its envelope, synced in a group, and then told to the queue
+ */
+#include "role/receiver.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "message/envelope.h"
+
+/* A letter on its way, in the letter's own arena. */
+struct passage {
+	struct question       question;      /* first: the verifier's              */
+	struct house         *house;
+	struct letter        *letter;
+	struct writer_stream *stream;        /* NULL: small                        */
+	bool                  opened;
+};
+
+static struct passage *
+passage_of(struct house *h, struct letter *l)
+{
+	struct passage *p = l->held;
+
+	if (p != NULL)
+		return p;
+	p = arena_take(l->life, sizeof *p);
+	p->house = h;
+	p->letter = l;
+	l->held = p;
+	return p;
+}
+
+/*
+ * Room
+ */
+
+/* A letter may begin when the log takes letters and memory has room for one more. */
+enum room_answer
+need_room(void *house, struct session *s, uint64_t size)
+{
+	struct receiver *r = receiver_of(house);
+	int64_t most = session_config(s)->set.letters_memory;
+
+	if (!writer_ready(r->writer, size)) {
+		if (r->refused == ENOSPC || r->refused == EDQUOT)
+			return ROOM_FULL;
+		if (r->refused != 0)
+			return ROOM_LATER;
+		r->room_wanted = true;
+		return ROOM_WAIT;
+	}
+	if (most > 0 && letters_in_hand() >= (uint64_t)most) {
+		r->room_wanted = true;
+		return ROOM_WAIT;
+	}
+	return ROOM_YES;
+}
+
+/*
+ * Large letters
+ */
+
+static void
+stream_opened(void *ctx, int why)
+{
+	struct passage *p = ctx;
+
+	p->opened = true;
+	letter_streamed(p->letter, why);
+}
+
+void
+need_stream_open(void *house, struct letter *l)
+{
+	struct receiver *r = receiver_of(house);
+	struct passage *p = passage_of(house, l);
+
+	p->stream = writer_stream_open(r->writer, l->declared, stream_opened, p);
+}
+
+int
+need_stream_add(void *house, struct letter *l, struct bytes more)
+{
+	return writer_stream_add(passage_of(house, l)->stream, more);
+}
+
+uint64_t
+need_stream_waiting(void *house, struct letter *l)
+{
+	return writer_stream_waiting(passage_of(house, l)->stream);
+}
+
+void
+need_stream_drop(void *house, struct letter *l)
+{
+	struct passage *p = passage_of(house, l);
+
+	question_drop(&receiver_of(house)->questions, &p->question);
+	writer_stream_drop(&p->stream);
+}
+
+/*
+ * The verdict
+ */
+
+static void
+ask_verifier(struct question *q)
+{
+	struct passage *p = (struct passage *)q;
+	struct letter *l = p->letter;
+	struct link *link = house_link(p->house, VERIFIER, q->verifier);
+	struct word_judge w = {
+		.client = l->client, .helo = l->helo, .sender = l->sender, .user = l->user, .peer = l->peer,
+	};
+	int fd = -1;
+
+	if (p->stream != NULL)
+		fd = writer_stream_fd(p->stream, &w.at, &w.len);
+	else {
+		w.inside = true;
+		w.content = buffer_bytes(&l->content);
+		w.len = l->content.len;
+	}
+	word_pack_judge(link_begin(link, WORD_JUDGE, q->ticket), &w);
+	if (fd >= 0)
+		link_end_fd(link, fd);
+	else
+		link_end(link);
+}
+
+/* Two verifiers that died of it are enough: 451, and the client may try again. */
+static void
+verifier_answered(struct question *q, const struct bytes *body)
+{
+	struct passage *p = (struct passage *)q;
+	struct receiver *r = receiver_of(p->house);
+	struct word_judged w;
+
+	arena_clear(r->scratch);
+	if (body == NULL || !word_unpack_judged(*body, r->scratch, &w) || w.verdict > JUDGE_LATER) {
+		r->passing--;
+		letter_judged(p->letter, VERDICT_LATER, NULL, BYTES(""), BYTES(""));
+		return;
+	}
+	if (w.verdict != JUDGE_ACCEPT)
+		r->passing--;
+	letter_judged(p->letter, w.verdict == JUDGE_ACCEPT ? VERDICT_ACCEPT :
+	              w.verdict == JUDGE_REFUSE ? VERDICT_REFUSE : VERDICT_LATER, w.reply, w.prefix, w.digest);
+}
+
+void
+need_judge(void *house, struct letter *l)
+{
+	struct receiver *r = receiver_of(house);
+	struct passage *p = passage_of(house, l);
+
+	p->question.ask = ask_verifier;
+	p->question.answered = verifier_answered;
+	r->passing++;
+	question_ask(&r->questions, &p->question);
+}
+
+/*
+ * The disk
+ */
+
+/* The queue hears of it now, or, if there is none, as soon as one comes.  (What a queue
+   that died had been told of lies on the disk, where its successor looks.) */
+static void
+say_letter(struct receiver *r, struct bytes body)
+{
+	struct link *l = house_link(r->house, QUEUE, 0);
+
+	if (l == NULL) {
+		pack_bytes(&r->unsaid, body);
+		return;
+	}
+	pack_bytes(&r->said[0], body);
+	link_say(l, WORD_LETTER, 0, body, -1);
+}
+
+static void
+tell_queue(struct receiver *r, const struct letter *l, uint64_t id, uint32_t segment, uint64_t at)
+{
+	struct letter_recipient *list;
+	struct buffer body = { 0 };
+
+	arena_clear(r->scratch);
+	list = arena_take_array(r->scratch, l->rcpts, sizeof *list);
+	for (uint32_t i = 0; i < l->rcpts; i++)
+		list[i].address = l->rcpt[i].address;
+	word_pack_letter(&body, &(struct word_letter){
+		.letter = id, .envelope_segment = segment, .envelope_at = at, .content_len = l->len,
+		.arrived_us = l->arrived_us, .flags = l->submission ? ENVELOPE_SUBMITTED : 0,
+		.sender = l->sender, .message_id = bytes_of(l->reader.fields.message_id), .client = l->client,
+		.recipient = list, .recipients = l->rcpts,
+	});
+	say_letter(r, buffer_bytes(&body));
+	buffer_free(&body);
+}
+
+static void
+safe(void *ctx, int why, uint64_t id, uint32_t segment, uint64_t at)
+{
+	struct passage *p = ctx;
+	struct receiver *r = receiver_of(p->house);
+	char text[24];
+
+	r->passing--;
+	letter_id_text(id, text);
+	if (why == 0)
+		tell_queue(r, p->letter, id, segment, at);
+	else
+		fault("%s: a letter from %.*s could not be written: %s", text, (int)p->letter->client.len,
+		      p->letter->client.at, strerror(why));
+	letter_safe(p->letter, why, text);
+}
+
+static void
+put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes verdict, struct bytes digest)
+{
+	struct letter *l = p->letter;
+	struct buffer prefix = { 0 }, packed = { 0 };
+	struct envelope_recipient *list = arena_take_array(l->life, l->rcpts, sizeof *list);
+	char text[24];
+
+	letter_id_text(id, text);
+	buffer_add(&prefix, verdict);
+	letter_trace(l, text, &prefix);
+	for (uint32_t i = 0; i < l->rcpts; i++)
+		list[i].address = l->rcpt[i].address;
+	envelope_pack(&(struct envelope){
+		.letter = id, .arrived_us = l->arrived_us, .flags = l->submission ? ENVELOPE_SUBMITTED : 0,
+		.body = l->eight_bit ? BODY_8BITMIME : BODY_7BIT, .sender = l->sender, .user = l->user,
+		.client = l->client, .helo = l->helo, .protocol = bytes_of(l->protocol), .content_len = l->len,
+		.prefix = buffer_bytes(&prefix), .digest = digest, .recipient = list, .recipients = l->rcpts,
+	}, &packed);
+	writer_envelope(r->writer, id, buffer_bytes(&packed), safe, p);
+	buffer_free(&prefix);
+	buffer_free(&packed);
+}
+
+void
+need_keep(void *house, struct letter *l, struct bytes prefix, struct bytes digest)
+{
+	struct receiver *r = receiver_of(house);
+	struct passage *p = passage_of(house, l);
+	uint64_t id;
+
+	if (p->stream != NULL)
+		id = writer_stream_end(&p->stream);
+	else
+		id = writer_content(r->writer, buffer_bytes(&l->content));
+	l->streamed = false;
+	if (id == 0) {
+		r->passing--;
+		letter_safe(l, r->refused != 0 ? r->refused : EAGAIN, "");
+		return;
+	}
+	put_envelope(r, p, id, prefix, digest);
+}
+
+/*
+ * Segments, and the queue that lends them
+ */
+
+static void
+writer_wants(void *house, bool own, uint64_t size)
+{
+	struct receiver *r = receiver_of(house);
+	struct link *l = house_link(house, QUEUE, 0);
+
+	if (own)
+		r->streams_wanted++;
+	if (l == NULL)
+		return;
+	word_pack_segment(link_begin(l, WORD_SEGMENT_WANT, 0), &(struct word_segment){ .own = own, .size = size });
+	link_end(l);
+}
+
+static void
+writer_done(void *house, uint32_t segment, uint64_t used, int why)
+{
+	struct link *l = house_link(house, QUEUE, 0);
+
+	if (l == NULL)
+		return;                      /* the next queue finds it without an owner */
+	word_pack_segment(link_begin(l, WORD_SEGMENT_DONE, 0),
+	                  &(struct word_segment){ .number = segment, .size = used, .why = why });
+	link_end(l);
+}
+
+static void
+writer_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
+{
+	loop_job(((struct house *)house)->loop, run, done, job);
+}
+
+static void
+writer_has_room(void *house)
+{
+	loop_again(((struct house *)house)->loop);
+}
+
+static const struct writer_needs needs_of_writer = {
+	.job = writer_job, .want = writer_wants, .done = writer_done, .ready = writer_has_room,
+};
+
+void
+letters_open_writer(struct house *h)
+{
+	receiver_of(h)->writer = writer_open(&needs_of_writer, h);
+}
+
+bool
+hear_segment_lent(struct house *h, struct bytes body, int fd)
+{
+	struct receiver *r = receiver_of(h);
+	struct word_segment w;
+
+	arena_clear(r->scratch);
+	if (!word_unpack_segment(body, r->scratch, &w) || fd < 0)
+		return false;
+	if (w.own && r->streams_wanted > 0)
+		r->streams_wanted--;
+	r->refused = 0;
+	writer_lend(r->writer, w.number, fd, w.size, w.own);
+	return true;
+}
+
+bool
+hear_segment_refused(struct house *h, struct bytes body)
+{
+	struct receiver *r = receiver_of(h);
+	struct word_segment w;
+
+	arena_clear(r->scratch);
+	if (!word_unpack_segment(body, r->scratch, &w))
+		return false;
+	if (w.own && r->streams_wanted > 0)
+		r->streams_wanted--;
+	r->refused = w.why != 0 ? w.why : EIO;
+	warn_("the queue lends no segment: %s", strerror(r->refused));
+	writer_refuse(r->writer, w.own, r->refused);
+	return true;
+}
+
+/* Who waits for a segment of their own hears no; letters told in this very turn are told again. */
+void
+letters_queue_lost(struct receiver *r)
+{
+	uint32_t n = r->streams_wanted;
+
+	buffer_add(&r->unsaid, buffer_bytes(&r->said[1]));
+	buffer_add(&r->unsaid, buffer_bytes(&r->said[0]));
+	buffer_reset(&r->said[0]);
+	buffer_reset(&r->said[1]);
+	r->streams_wanted = 0;
+	while (n-- > 0)
+		writer_refuse(r->writer, true, EAGAIN);
+}
+
+void
+letters_queue_came(struct receiver *r)
+{
+	struct buffer waiting = r->unsaid;
+
+	r->unsaid = (struct buffer){ 0 };
+	for (struct unpack u = unpack_of(buffer_bytes(&waiting)); u.rest.len > 0;)
+		say_letter(r, unpack_bytes(&u));
+	buffer_free(&waiting);
+	(void)writer_ready(r->writer, 0);
+}
+
+/* The last thing of a turn: what was gathered is written, the sync begins. */
+void
+letters_at_rest(struct receiver *r)
+{
+	struct buffer before = r->said[1];
+
+	writer_at_rest(r->writer);
+	buffer_reset(&before);
+	r->said[1] = r->said[0];
+	r->said[0] = before;
+}

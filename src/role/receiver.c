@@ -1,0 +1,388 @@
+/*
+ * receiver -- SMTP and LMTP come in
+ *
+ * From:     the world, through the listeners smtp, submission, submissions, lmtp
+ * To:       clerk (who is this, is that ours), verifier (what is in it), queue (it is yours)
+ * Touches:  the sockets it accepts, the segments lent to it
+ */
+#include "role/receiver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { TICK_MS = 1000, TICKET_KEY = 80, RECEIVER_COLUMNS = TALLY_COLUMNS };
+
+static const struct receiver_needs from_the_house = {
+	.resolve        = need_resolve,
+	.auth_start     = need_auth_start,
+	.auth_step      = need_auth_step,
+	.auth_drop      = need_auth_drop,
+	.count          = need_count,
+	.room           = need_room,
+	.stream_open    = need_stream_open,
+	.stream_add     = need_stream_add,
+	.stream_waiting = need_stream_waiting,
+	.stream_drop    = need_stream_drop,
+	.judge          = need_judge,
+	.keep           = need_keep,
+	.gone           = need_gone,
+};
+
+/*
+ * The world comes
+ */
+
+/* NULL, or why this client may not come in now. */
+static const char *
+too_many(struct receiver *r, struct session *s, struct visit *v)
+{
+	const struct receiver_settings *set = &session_config(s)->set;
+	struct bytes client = session_client(s);
+	uint32_t now;
+
+	if (r->tally == NULL || networks_hold(&session_config(s)->exceptions, session_peer(s)))
+		return NULL;
+	now = tally_come(r->tally, v->network);
+	v->counted = true;
+	if (set->connection_count > 0 && now > set->connection_count) {
+		warn_as(session_config(s)->service, "Connection concurrency limit exceeded: %u from %.*s for service %s",
+		        now, (int)client.len, client.at, session_config(s)->listener);
+		return "too many connections";
+	}
+	if (set->connection_rate > 0 && !need_count(r->house, s, COUNT_CONNECTION, set->connection_rate, &now)) {
+		warn_as(session_config(s)->service, "Connection rate limit exceeded: %u from %.*s for service %s",
+		        now, (int)client.len, client.at, session_config(s)->listener);
+		return "too many connections";
+	}
+	return NULL;
+}
+
+static void
+came(void *ctx, int fd, const struct peer *peer)
+{
+	struct door *d = ctx;
+	struct receiver *r = d->receiver;
+	struct visit *v = visit_begin(r, d->config, peer);
+	char reply[400];
+	const char *why;
+
+	v->session = connection_open(r->house->loop, fd, d->config, peer, &from_the_house, r->house);
+	*session_held(v->session) = v;
+	if (connections_count() == 1)
+		timer_set(r->tick, TICK_MS);
+	if ((why = too_many(r, v->session, v)) == NULL)
+		return;
+	snprintf(reply, sizeof reply, "421 4.7.0 %s Error: %s from %s", d->config->myhostname, why, peer->text);
+	session_turn_away(v->session, reply);
+}
+
+static void
+tick(void *ctx)
+{
+	struct receiver *r = ctx;
+
+	connections_tick();
+	ask_tick(r);
+	if (connections_count() > 0 || r->passing > 0)
+		timer_set(r->tick, TICK_MS);
+}
+
+/*
+ * Doors
+ */
+
+/* The TLS of one listener; NULL without a certificate, or when that is bad (said). */
+static struct tls *
+open_tls(struct house *h)
+{
+	const char *chain = house_resource_text(h, "certificate");
+	struct tls_settings set = { h->common.smtpd_tls_protocols, h->common.tls_high_cipherlist, "smtp", "" };
+	struct tls_signer signer = house_signer(h);
+	struct buffer errors = { 0 }, key = { 0 };
+	struct tls *t = NULL;
+
+	if (chain == NULL)
+		return NULL;
+	if (house_resource_read(h, "ticket-key", &key) == 0 && key.len >= TICKET_KEY)
+		t = tls_open(&set, &signer, bytes_cut(buffer_bytes(&key), 0, TICKET_KEY), &errors);
+	if (t != NULL && !tls_add_certificate(t, bytes_of(chain), &errors))
+		tls_close(&t);
+	if (t == NULL)
+		fault("no TLS for mail: %.*s", (int)errors.len, errors.at);
+	explicit_bzero(key.at, key.len);
+	buffer_free(&key);
+	buffer_free(&errors);
+	return t;
+}
+
+/* "mansio/submission/smtpd", or as the listener's own syslog_name says. */
+static void
+service_name(struct house *h, enum receiver_kind kind, const char *listener, char *out, size_t room)
+{
+	struct common_settings common;
+	bool named;
+
+	if (!house_settings(h, &common_setting_table, listener, &common))
+		common = h->common;
+	named = strcmp(common.syslog_name, h->common.syslog_name) != 0;
+	snprintf(out, room, "%s%s%s/%s", common.syslog_name,
+	         named || kind == KIND_SMTP || kind == KIND_LMTP ? "" : "/",
+	         named || kind == KIND_SMTP || kind == KIND_LMTP ? "" : listener,
+	         kind == KIND_LMTP ? "lmtpd" : "smtpd");
+}
+
+static struct receiver_config *
+open_config(struct house *h, enum receiver_kind kind, const char *listener)
+{
+	struct receiver_settings set;
+	struct receiver_config *c = NULL;
+	struct buffer errors = { 0 };
+	char service[128];
+
+	service_name(h, kind, listener, service, sizeof service);
+	if (receiver_settings_fill(h->settings, kind, &set, &errors))
+		c = receiver_config_open(&set, kind, service, h->common.myhostname, h->common.myorigin,
+		                         h->common.mail_name, &h->common.mynetworks, &errors);
+	if (c != NULL)
+		c->tls = open_tls(h);
+	else
+		fault("%.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+	return c;
+}
+
+static bool
+kind_of(const char *listener, enum receiver_kind *kind)
+{
+	static const char *const names[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
+
+	for (int i = 0; i < KINDS; i++)
+		if (strcmp(listener, names[i]) == 0) {
+			*kind = (enum receiver_kind)i;
+			return true;
+		}
+	return false;
+}
+
+/* A door for this socket: the one there is, with new settings, or a new one. */
+static bool
+open_door(struct house *h, const char *listener, int fd)
+{
+	struct receiver *r = receiver_of(h);
+	enum receiver_kind kind;
+	struct receiver_config *config;
+	struct door *d = r->doors;
+
+	if (!kind_of(listener, &kind))
+		return true;
+	if ((config = open_config(h, kind, listener)) == NULL)
+		return false;
+	while (d != NULL && d->fd != fd)
+		d = d->next;
+	if (d == NULL) {
+		d = memory_take(sizeof *d);
+		d->receiver = r;
+		d->fd = fd;
+		d->next = r->doors;
+		r->doors = d;
+	}
+	receiver_config_drop(&d->config);
+	d->config = config;
+	d->wanted = true;
+	return true;
+}
+
+static bool
+open_doors(struct house *h)
+{
+	const char *name;
+	size_t place = 0;
+	bool good = true;
+	int fd;
+
+	while (house_resource_next(h, "listener/", &place, &name, &fd))
+		if (fd >= 0)
+			good = open_door(h, name + strlen("listener/"), fd) && good;
+	return good;
+}
+
+static void
+close_doors(struct receiver *r, bool all)
+{
+	for (struct door **at = &r->doors, *d; (d = *at) != NULL;) {
+		if (d->wanted && !all) {
+			at = &d->next;
+			continue;
+		}
+		*at = d->next;
+		listener_close(&d->listener);
+		receiver_config_drop(&d->config);
+		memory_free(d);
+	}
+}
+
+static void
+listen_at_doors(struct receiver *r)
+{
+	for (struct door *d = r->doors; d != NULL; d = d->next)
+		if (d->listener == NULL)
+			d->listener = listener_open(r->house->loop, d->fd, came, d);
+}
+
+/*
+ * The role's day
+ */
+
+/* What must come after all else of a turn, and what must come when there is room. */
+static void
+at_rest(void *ctx)
+{
+	struct receiver *r = ctx;
+
+	if (r->gone)
+		return;
+	letters_at_rest(r);
+	connections_rest();
+	if (r->room_wanted && (writer_ready(r->writer, 0) || r->refused != 0)) {
+		r->room_wanted = false;
+		connections_room();
+	}
+	if (r->house->leaving && connections_count() == 0 && r->passing == 0) {
+		r->gone = true;
+		house_leave(r->house);
+	}
+}
+
+static bool
+receiver_start(struct house *h)
+{
+	struct receiver *r = memory_take(sizeof *r);
+	int fd = house_resource(h, "tally");
+
+	h->mine = r;
+	r->house = h;
+	r->scratch = arena_open(NULL);
+	ask_open(r);
+	questions_open(&r->questions, h);
+	letters_open_writer(h);
+	r->tick = timer_open(h->loop, tick, r);
+	if (fd < 0 || tally_size() > TALLY_SIZE || (r->tally = tally_open(fd, h->index % RECEIVER_COLUMNS)) == NULL)
+		warn_("clients are not counted: %s", strerror(fd < 0 ? ENOENT : errno));
+	return open_doors(h);
+}
+
+static void
+receiver_work(struct house *h)
+{
+	struct receiver *r = receiver_of(h);
+
+	loop_at_rest(h->loop, at_rest, r);
+	(void)writer_ready(r->writer, 0);        /* the first segment is asked for before the first letter */
+	listen_at_doors(r);
+}
+
+static bool
+receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+{
+	(void)from;
+	(void)index;
+	if (word == WORD_SEGMENT_LENT)
+		return hear_segment_lent(h, body, fd);
+	if (fd >= 0)
+		(void)close(fd);
+	switch (word) {
+	case WORD_RESOLVED:
+		return hear_resolved_address(h, ticket, body);
+	case WORD_AUTH_MORE:
+		return hear_auth_more(h, ticket, body);
+	case WORD_AUTH_DONE:
+		return hear_auth_done(h, ticket, body);
+	case WORD_DIRECTORY_NEW:
+		ask_forget(receiver_of(h));
+		return true;
+	case WORD_JUDGED:
+		return question_heard(&receiver_of(h)->questions, ticket, body);
+	case WORD_SEGMENT_REFUSED:
+		return hear_segment_refused(h, body);
+	default:
+		return false;
+	}
+}
+
+static void
+receiver_peer(struct house *h, enum role role, uint32_t index)
+{
+	struct receiver *r = receiver_of(h);
+
+	(void)index;
+	if (role == VERIFIER)
+		questions_wait_over(&r->questions);
+	if (role == CLERK)
+		ask_again(r);
+	if (role == QUEUE)
+		letters_queue_came(r);
+}
+
+static void
+receiver_lost(struct house *h, enum role role, uint32_t index)
+{
+	struct receiver *r = receiver_of(h);
+
+	if (role == VERIFIER)
+		questions_lost(&r->questions, index);
+	if (role == CLERK)
+		ask_lost(r);
+	if (role == QUEUE)
+		letters_queue_lost(r);
+}
+
+/* Sessions go on with the settings they began with. */
+static void
+receiver_reload(struct house *h)
+{
+	struct receiver *r = receiver_of(h);
+
+	for (struct door *d = r->doors; d != NULL; d = d->next)
+		d->wanted = false;
+	if (!open_doors(h)) {
+		for (struct door *d = r->doors; d != NULL; d = d->next)
+			d->wanted = true;
+	}
+	close_doors(r, false);
+	listen_at_doors(r);
+}
+
+static void
+receiver_stop(struct house *h)
+{
+	struct receiver *r = receiver_of(h);
+
+	close_doors(r, true);
+	connections_leave();
+	loop_again(h->loop);
+}
+
+static void
+receiver_status(struct house *h, uint32_t *connections, struct buffer *text)
+{
+	struct receiver *r = receiver_of(h);
+
+	*connections = (uint32_t)connections_count();
+	buffer_printf(text, "letters=%u bytes=%llu", r->passing, (unsigned long long)letters_in_hand());
+}
+
+const struct role_card receiver_card = {
+	.name   = "receiver",
+	.start  = receiver_start,
+	.work   = receiver_work,
+	.hear   = receiver_hear,
+	.peer   = receiver_peer,
+	.lost   = receiver_lost,
+	.reload = receiver_reload,
+	.stop   = receiver_stop,
+	.status = receiver_status,
+};

@@ -1,0 +1,90 @@
+/*
+ * receiver -- what the three files of the receiver share: receiver.c (listeners, words),
+ * receiver-ask.c (what sessions ask the clerk and the tally), receiver-letter.c (letters on
+ * their way to the disk)
+ */
+#ifndef ROLE_RECEIVER_H
+#define ROLE_RECEIVER_H
+
+#include "base/map.h"
+#include "channel/listener.h"
+#include "policy/tally.h"
+#include "role/question.h"
+#include "smtp/receiver/connection.h"
+#include "spool/writer.h"
+
+struct door {                          /* a listening socket                       */
+	struct door *next;
+	struct receiver *receiver;
+	struct receiver_config *config;
+	struct listener *listener;
+	int  fd;
+	bool wanted;                   /* still given after a reload               */
+};
+
+/* What the role knows of a session; session_held() points here. */
+struct visit {
+	struct session *session;
+	uint32_t ticket;               /* of RESOLVE and AUTH_*: one is open at most */
+	bool     resolving, authenticating, counted;
+	int64_t  asked_at;
+	struct bytes address;          /* that is being resolved                   */
+	char     network[64];          /* what the tally counts it under           */
+};
+
+struct receiver {
+	struct house    *house;
+	struct door     *doors;
+	struct timer    *tick;
+	struct tally    *tally;
+	struct map      *visits;       /* ticket -> visit with a question open     */
+	struct map      *resolved;     /* address -> what the clerk said           */
+	int64_t          resolved_at;  /* the oldest of them                       */
+	uint32_t         next_ticket;
+	struct questions questions;    /* to verifiers                             */
+	struct writer   *writer;
+	struct arena    *scratch;
+	uint32_t         streams_wanted;  /* segments of their own, not yet lent   */
+	uint32_t         passing;      /* letters judged or being made safe        */
+	int              refused;      /* why the queue lent nothing, 0            */
+	bool             room_wanted;  /* sessions wait for it                     */
+	bool             gone;         /* said good-bye                            */
+	struct buffer    unsaid;       /* LETTERs for a queue that is not there    */
+	struct buffer    said[2];      /* of this turn and the one before          */
+};
+static inline struct receiver *receiver_of(const struct house *h) { return h->mine; }
+
+/* receiver-ask.c */
+void ask_open(struct receiver *);
+struct visit *visit_begin(struct receiver *, const struct receiver_config *, const struct peer *);
+void visit_end(struct receiver *, struct visit *);
+bool hear_resolved_address(struct house *, uint32_t ticket, struct bytes body);
+bool hear_auth_more(struct house *, uint32_t ticket, struct bytes body);
+bool hear_auth_done(struct house *, uint32_t ticket, struct bytes body);
+void ask_forget(struct receiver *);                /* DIRECTORY_NEW          */
+void ask_lost(struct receiver *);                  /* the clerk died         */
+void ask_again(struct receiver *);                 /* one came               */
+void ask_tick(struct receiver *);                  /* patience has an end    */
+void need_resolve(void *, struct session *, struct bytes);
+void need_auth_start(void *, struct session *, struct bytes, bool, struct bytes);
+void need_auth_step(void *, struct session *, struct bytes);
+void need_auth_drop(void *, struct session *);
+bool need_count(void *, struct session *, enum counted, int64_t, uint32_t *);
+void need_gone(void *, struct session *);
+
+/* receiver-letter.c */
+void letters_open_writer(struct house *);
+void letters_at_rest(struct receiver *);
+bool hear_segment_lent(struct house *, struct bytes body, int fd);
+bool hear_segment_refused(struct house *, struct bytes body);
+void letters_queue_lost(struct receiver *);
+void letters_queue_came(struct receiver *);
+enum room_answer need_room(void *, struct session *, uint64_t size);
+void need_stream_open(void *, struct letter *);
+int  need_stream_add(void *, struct letter *, struct bytes);
+uint64_t need_stream_waiting(void *, struct letter *);
+void need_stream_drop(void *, struct letter *);
+void need_judge(void *, struct letter *);
+void need_keep(void *, struct letter *, struct bytes prefix, struct bytes digest);
+
+#endif

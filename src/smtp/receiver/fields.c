@@ -1,0 +1,254 @@
+#include "smtp/receiver/fields.h"
+
+#include <string.h>
+
+enum kind { PLAIN, RECEIVED, DATE, MESSAGE_ID, ADDRESSES, HIDDEN };
+
+static const struct known {
+	const char *name;
+	enum kind   kind;
+	unsigned    seen;
+} known[] = {
+	{ "Received",    RECEIVED,   0 },
+	{ "Date",        DATE,       SEEN_DATE },
+	{ "Message-ID",  MESSAGE_ID, SEEN_MESSAGE_ID },
+	{ "From",        ADDRESSES,  SEEN_FROM },
+	{ "Sender",      ADDRESSES,  0 },
+	{ "Reply-To",    ADDRESSES,  0 },
+	{ "To",          ADDRESSES,  SEEN_TO },
+	{ "Cc",          ADDRESSES,  SEEN_TO },
+	{ "Bcc",         HIDDEN,     0 },
+	{ "Resent-Bcc",  HIDDEN,     0 },
+	{ "Return-Path", HIDDEN,     0 },
+};
+
+/* rfc5322:2.2 field-name = 1*ftext, and rfc7103: a blank before the colon. */
+static bool
+name_of(struct bytes line, struct bytes *name)
+{
+	ptrdiff_t colon = bytes_find(line, ':');
+
+	if (colon <= 0)
+		return false;
+	*name = bytes_cut(line, 0, (size_t)colon);
+	while (name->len > 0 && (name->at[name->len - 1] == ' ' || name->at[name->len - 1] == '\t'))
+		name->len--;
+	for (size_t i = 0; i < name->len; i++)
+		if (name->at[i] <= ' ' || name->at[i] > '~')
+			return false;
+	return name->len > 0;
+}
+
+static void
+begin_field(struct fields *f, struct bytes name)
+{
+	f->_now = PLAIN;
+	f->count++;
+	for (size_t i = 0; i < COUNT(known); i++) {
+		if (!bytes_is(name, known[i].name))
+			continue;
+		f->_now = known[i].kind;
+		f->seen |= known[i].seen;
+		break;
+	}
+	if (f->_now == RECEIVED)
+		f->received++;
+	f->_dropping = f->submission && f->_now == HIDDEN;
+}
+
+/* What stands between "<" and ">" or, failing that, the first word: for the log. */
+static void
+note_message_id(struct fields *f, struct bytes field)
+{
+	struct bytes value = bytes_trim(bytes_cut(field, (size_t)bytes_find(field, ':') + 1, field.len));
+	ptrdiff_t open = bytes_find(value, '<'), end;
+
+	if (open >= 0)
+		value = bytes_cut(value, (size_t)open, value.len);
+	end = bytes_find(value, open >= 0 ? '>' : ' ');
+	if (end >= 0)
+		value.len = (size_t)end + (open >= 0 ? 1 : 0);
+	if (value.len >= sizeof f->message_id)
+		value.len = sizeof f->message_id - 1;
+	(void)bytes_string(value, f->message_id, sizeof f->message_id);
+}
+
+/*
+ * Bare names, R79: an address without a domain gets "@origin".
+ */
+struct completion {
+	const char *at, *end;
+	const char *word_end;        /* behind the one word of the address so far */
+	int  words;
+	bool has_at, odd;
+};
+
+static bool
+is_atom_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c != '\0' && strchr(".!#$%&'*+-/=?^_`{|}~", c) != NULL);
+}
+
+/* Behind a quoted string or a comment that begins at `at`; `end` if it has no end. */
+static const char *
+past_quoted(const char *at, const char *end)
+{
+	char close = *at == '"' ? '"' : ')';
+	int depth = 0;
+
+	for (; at < end; at++) {
+		if (*at == '\\')
+			at++;
+		else if (close == ')' && *at == '(')
+			depth++;
+		else if (*at == close && (close == '"' ? depth++ > 0 : --depth == 0))
+			return at + 1;
+	}
+	return end;
+}
+
+/* Read up to the end of one address of the list: ',' or the end.  An address in
+   angle brackets starts the count of words again: what stood before was a name. */
+static void
+read_address(struct completion *c)
+{
+	bool angle = false;
+
+	for (; c->at < c->end && *c->at != ','; ) {
+		if (*c->at == '"' || *c->at == '(') {
+			c->odd |= angle;
+			c->words += *c->at == '"';
+			c->at = past_quoted(c->at, c->end);
+		} else if (*c->at == '<' && !angle) {
+			angle = true;
+			c->words = 0;
+			c->word_end = NULL;
+			c->at++;
+		} else if (*c->at == '>' && angle) {
+			while (c->at < c->end && *c->at != ',')
+				c->at++;
+			return;
+		} else if (is_atom_char(*c->at)) {
+			while (c->at < c->end && is_atom_char(*c->at))
+				c->at++;
+			c->word_end = c->at;
+			c->words++;
+		} else {
+			c->has_at |= *c->at == '@';
+			c->odd |= !strchr("@ \t\r\n", *c->at);
+			c->at++;
+		}
+	}
+}
+
+/* Groups, routes and everything strange are left as they are. */
+static void
+complete_names(struct fields *f, struct buffer *out, size_t line_at)
+{
+	struct bytes field = { out->at + f->_field_at, line_at - f->_field_at };
+	size_t colon = (size_t)bytes_find(field, ':') + 1;
+	struct completion c = { .at = field.at + colon, .end = field.at + field.len };
+	struct buffer whole = { 0 };
+	const char *from = field.at;
+	bool changed = false;
+
+	while (c.at < c.end) {
+		c.words = 0;
+		c.has_at = c.odd = false;
+		c.word_end = NULL;
+		read_address(&c);
+		if (c.words == 1 && !c.has_at && !c.odd && c.word_end != NULL) {
+			buffer_add(&whole, (struct bytes){ from, (size_t)(c.word_end - from) });
+			buffer_add_char(&whole, '@');
+			buffer_add_string(&whole, f->origin);
+			from = c.word_end;
+			changed = true;
+		}
+		if (c.at < c.end)
+			c.at++;
+	}
+	if (changed) {
+		buffer_add(&whole, (struct bytes){ from, out->len - f->_field_at - (size_t)(from - field.at) });
+		out->len = f->_field_at;
+		buffer_add(out, buffer_bytes(&whole));
+	}
+	buffer_free(&whole);
+}
+
+/* All of a field is there: it ends where the next line begins. */
+static void
+end_field(struct fields *f, struct buffer *out, size_t line_at)
+{
+	struct bytes field = { out->at + f->_field_at, line_at - f->_field_at };
+
+	if (!f->_begun || f->_dropping)
+		return;
+	if (f->_now == MESSAGE_ID && f->message_id[0] == '\0')
+		note_message_id(f, field);
+	if (f->_now == ADDRESSES && f->submission && f->origin != NULL && !f->too_long)
+		complete_names(f, out, line_at);
+}
+
+static void
+check_limits(struct fields *f, const struct buffer *out)
+{
+	if (f->field_most > 0 && out->len - f->_field_at > f->field_most)
+		f->too_long = true;
+	if (f->section_most > 0 && out->len > f->section_most)
+		f->too_long = true;
+}
+
+/* The first line that is no field: put the empty line that is missing before it. */
+static void
+begin_body(struct buffer *out, size_t line_at)
+{
+	size_t len = out->len - line_at;
+
+	(void)buffer_room(out, 2);
+	memmove(out->at + line_at + 2, out->at + line_at, len);
+	memcpy(out->at + line_at, "\r\n", 2);
+	buffer_took(out, 2);
+}
+
+bool
+fields_line(struct fields *f, struct buffer *out, size_t line_at)
+{
+	struct bytes line = { out->at + line_at, out->len - line_at }, name;
+	size_t before = out->len;
+
+	if (f->_begun && (line.at[0] == ' ' || line.at[0] == '\t')) {
+		if (f->_dropping)
+			out->len = line_at;
+		else
+			check_limits(f, out);
+		return true;
+	}
+	end_field(f, out, line_at);
+	line_at += out->len - before;          /* the field before may have grown */
+	line = (struct bytes){ out->at + line_at, out->len - line_at };
+	if (bytes_equal(line, BYTES("\r\n")))
+		return false;
+	if (!f->_begun && bytes_starts(line, BYTES("From ")) && bytes_find(line, ':') != 4) {
+		out->len = line_at;            /* the envelope line of an mbox file */
+		return true;
+	}
+	if (!name_of(line, &name)) {
+		begin_body(out, line_at);
+		return false;
+	}
+	f->_begun = true;
+	f->_field_at = line_at;
+	begin_field(f, name);
+	if (f->_dropping)
+		out->len = line_at;
+	else
+		check_limits(f, out);
+	return true;
+}
+
+void
+fields_end(struct fields *f, struct buffer *out)
+{
+	end_field(f, out, out->len);
+}

@@ -1,0 +1,49 @@
+/*
+ * fields -- watches the header section of a letter go by, line by line
+ *
+ * From:     smtp/receiver/content, which calls fields_line() for each whole line
+ * Touches:  the tail of the buffer the line was put in, nothing else
+ *
+ * It counts, notes what is there and obeys the limits; it understands no value but a
+ * Message-ID, and that only for the log.  For a letter that is submitted by one of our
+ * users (struct fields .submission) it also leaves out Bcc, Resent-Bcc and Return-Path
+ * with their continuation lines (rfc6409:8, rfc5322:3.6.3) and completes bare names in address
+ * fields with `origin`; on a letter from elsewhere nothing is changed.
+ *
+ * fields_line() the line stands at *line_at of `out`, its CRLF with it.  False when
+ *               the header section has ended with it; a body that began without the empty
+ *               line has got one put before it (rfc5322:2.1).
+ * fields_end()  the letter has ended within its header section.
+ */
+#ifndef SMTP_RECEIVER_FIELDS_H
+#define SMTP_RECEIVER_FIELDS_H
+
+#include "base/buffer.h"
+
+enum fields_seen {
+	SEEN_DATE       = 1 << 0,
+	SEEN_MESSAGE_ID = 1 << 1,
+	SEEN_FROM       = 1 << 2,
+	SEEN_TO         = 1 << 3,      /* or Cc                          */
+};
+struct fields {
+	/* set by the session before the first line */
+	bool        submission;
+	const char *origin;            /* completes bare names; NULL none */
+	uint64_t    field_most;        /* header_size_limit; 0 none       */
+	uint64_t    section_most;      /* of all fields; 0 none           */
+	/* what was seen */
+	unsigned    seen;              /* enum fields_seen                */
+	uint32_t    received;          /* Received fields                 */
+	uint32_t    count;
+	bool        too_long;          /* a limit was met                 */
+	char        message_id[256];   /* "" none                         */
+	/* its own */
+	size_t      _field_at;         /* where the field being read begins */
+	unsigned    _now;              /* enum of fields.c: its kind      */
+	bool        _dropping, _begun;
+};
+bool fields_line(struct fields *, struct buffer *out, size_t line_at);
+void fields_end(struct fields *, struct buffer *out);
+
+#endif

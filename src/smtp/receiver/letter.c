@@ -1,0 +1,133 @@
+#include "smtp/receiver/letter.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* Buffers of letters that have gone, for those that come: a busy receiver
+   takes no memory from the system for a small letter. */
+enum { SPARE_BUFFERS = 32, SPARE_LEAST = 4096, SPARE_MOST = 64 << 10 };
+static struct buffer spare[SPARE_BUFFERS];
+static size_t spares;
+static uint64_t in_hand;
+
+static struct buffer
+buffer_from_spares(void)
+{
+	struct buffer fresh = { 0 };
+
+	return spares > 0 ? spare[--spares] : fresh;
+}
+
+static void
+buffer_to_spares(struct buffer *b)
+{
+	buffer_reset(b);
+	if (b->_room >= SPARE_LEAST && b->_room <= SPARE_MOST && spares < SPARE_BUFFERS) {
+		spare[spares++] = *b;
+		*b = (struct buffer){ 0 };
+	} else
+		buffer_free(b);
+}
+
+struct letter *
+letter_open(struct session *s, struct bytes sender)
+{
+	struct arena *life = arena_open(NULL);
+	struct letter *l = arena_take(life, sizeof *l);
+
+	l->life = life;
+	l->session = s;
+	l->sender = arena_keep(life, sender);
+	l->content = buffer_from_spares();
+	content_begin(&l->reader);
+	return l;
+}
+
+void
+letter_add(struct letter *l, struct bytes address)
+{
+	if (l->rcpts == l->rcpt_room) {
+		uint32_t room = l->rcpt_room == 0 ? 4 : 2 * l->rcpt_room;
+		struct letter_rcpt *more = arena_take_array(l->life, room, sizeof *more);
+
+		if (l->rcpts > 0)
+			memcpy(more, l->rcpt, l->rcpts * sizeof *more);
+		l->rcpt = more;
+		l->rcpt_room = room;
+	}
+	l->rcpt[l->rcpts++].address = arena_keep(l->life, address);
+}
+
+void
+letter_charge(struct letter *l, uint64_t bytes)
+{
+	in_hand = in_hand - l->_charged + bytes;
+	l->_charged = bytes;
+}
+
+uint64_t
+letters_in_hand(void)
+{
+	return in_hand;
+}
+
+void
+letter_drop(struct letter **lp)
+{
+	struct letter *l = *lp;
+	struct arena *life;
+
+	*lp = NULL;
+	if (l == NULL)
+		return;
+	letter_charge(l, 0);
+	buffer_to_spares(&l->content);
+	receiver_config_drop(&l->config);
+	life = l->life;
+	arena_close(&life);
+}
+
+/* rfc6409:8.2, 8.3: what a user's program may leave to us. */
+static void
+add_missing(struct letter *l, const char *id, const char *date, struct buffer *out)
+{
+	struct fields *f = &l->reader.fields;
+
+	if (!(f->seen & SEEN_FROM) && l->sender.len > 0)
+		buffer_printf(out, "From: <%.*s>\r\n", (int)l->sender.len, l->sender.at);
+	if (!(f->seen & SEEN_DATE))
+		buffer_printf(out, "Date: %s\r\n", date);
+	if (!(f->seen & SEEN_MESSAGE_ID)) {
+		snprintf(f->message_id, sizeof f->message_id, "<%lld.%s@%s>",
+		         (long long)l->arrived_us / 1000000, id, l->config->myhostname);
+		buffer_printf(out, "Message-ID: %s\r\n", f->message_id);
+	}
+}
+
+/* Time-stamp-line = "Received:" FWS From-domain FWS By-domain FWS Opt-info ";" FWS date-time
+   rfc5321:4.4, with the TLS facts as a comment. */
+void
+letter_trace(struct letter *l, const char *id, struct buffer *out)
+{
+	char date[64];
+
+	clock_rfc5322(l->arrived_us / 1000000, date, sizeof date);
+	buffer_printf(out, "Received: from %.*s (%.*s [%s%s])\r\n",
+	              (int)l->helo.len, l->helo.at, (int)l->name.len, l->name.at,
+	              l->peer.family == AF_INET6 ? "IPv6:" : "", l->peer.text);
+	if (l->tls != NULL)
+		buffer_printf(out, "\t(using %s with cipher %s (%d/%d bits))\r\n",
+		              l->tls->version, l->tls->cipher, l->tls->bits, l->tls->algorithm_bits);
+	if (l->user.len > 0)
+		buffer_printf(out, "\t(Authenticated sender: %.*s)\r\n", (int)l->user.len, l->user.at);
+	buffer_printf(out, "\tby %s (%s) with %s id %s",
+	              l->config->myhostname, l->config->mail_name, l->protocol, id);
+	/* rfc5321:7.6: several recipients are not told of one another */
+	if (l->rcpts == 1)
+		buffer_printf(out, "\r\n\tfor <%.*s>", (int)l->rcpt[0].address.len, l->rcpt[0].address.at);
+	buffer_printf(out, "; %s\r\n", date);
+	if (l->submission)
+		add_missing(l, id, date, out);
+}

@@ -1,0 +1,65 @@
+/*
+ * letter -- a mail transaction: from MAIL to the reply after the final dot
+ *
+ * From:     smtp/receiver/session, which makes it and fills it
+ * To:       role/receiver, which has it judged and made safe
+ *
+ * letter_open()   begins one.  letter_drop() ends it, and all it holds.
+ * letter_add()    one recipient more.
+ * letter_trace()  appends our Received field and, for a submission, the fields that are missing
+ *                 (rfc5321:4.4, rfc6409:8); the message id made so is kept in message_id.
+ * letters_in_hand() the bytes of content that all letters of this process hold.
+ *
+ * When the client goes away before its letter is whole, the letter goes with it.  When the
+ * final dot has come the letter goes on alone (session is NULL then): it is
+ * delivered, and a client that asks again makes a second one (rfc5321:6.1).
+ */
+#ifndef SMTP_RECEIVER_LETTER_H
+#define SMTP_RECEIVER_LETTER_H
+
+#include "base/arena.h"
+#include "channel/peer.h"
+#include "smtp/receiver/content.h"
+#include "smtp/receiver/settings.h"
+
+struct session;
+struct receiver_needs;
+struct letter_rcpt {
+	struct bytes address;          /* "local@domain"                      */
+};
+struct letter {
+	struct arena   *life;
+	struct session *session;       /* NULL: the client has gone           */
+	const struct receiver_needs *needs;
+	void           *house;
+	struct bytes    sender;        /* "" for <>                           */
+	bool            eight_bit, submission;
+	uint64_t        declared;      /* SIZE=, 0 not said                   */
+	struct letter_rcpt *rcpt;
+	uint32_t        rcpts, rcpt_room;
+	struct content  reader;
+	struct buffer   content;       /* what is not in the stream (yet)     */
+	uint64_t        len;           /* of the whole content                */
+	bool            streamed;      /* the house has it in a stream        */
+	int             why;           /* errno of the stream, 0 well         */
+	void           *held;          /* the house's                         */
+	bool            ended;         /* the final dot has come              */
+	int64_t         arrived_us;
+	/* facts of the session, set at the final dot: it may be gone before the letter */
+	struct peer     peer;
+	struct bytes    name;          /* of the client, "unknown"            */
+	struct bytes    client;        /* "name[address]"                     */
+	struct bytes    helo, user, method;
+	const char     *protocol;      /* "ESMTPS"                            */
+	const struct tls_facts *tls;   /* NULL: plain                         */
+	struct receiver_config *config;
+	uint64_t        _charged;
+};
+struct letter *letter_open(struct session *, struct bytes sender);
+void letter_add(struct letter *, struct bytes address);
+void letter_drop(struct letter **);
+void letter_trace(struct letter *, const char *id, struct buffer *out);
+void letter_charge(struct letter *, uint64_t bytes);   /* what it counts in letters_in_hand() */
+uint64_t letters_in_hand(void);
+
+#endif

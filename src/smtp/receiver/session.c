@@ -1,0 +1,454 @@
+#include "smtp/receiver/session_inner.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "channel/line.h"
+#include "smtp/reply.h"
+
+/*
+ * Saying things
+ */
+
+static void
+count_error(struct session *s, struct bytes reply)
+{
+	if (reply_error(reply))
+		s->errors++;
+}
+
+void
+say_fixed(struct session *s, struct bytes whole)
+{
+	count_error(s, whole);
+	buffer_add(s->mouth->out(s->mouth_of), whole);
+}
+
+void
+say(struct session *s, const char *form, ...)
+{
+	struct buffer *out = s->mouth->out(s->mouth_of);
+	size_t from = out->len;
+	va_list list;
+
+	va_start(list, form);
+	buffer_vprintf(out, form, list);
+	va_end(list);
+	count_error(s, bytes_cut(buffer_bytes(out), from, out->len));
+	buffer_add(out, BYTES("\r\n"));
+}
+
+void
+log_reject(struct session *s, const char *verb, struct bytes rcpt, const char *reply)
+{
+	struct letter *l = s->letter;
+
+	note_as(s->config->service, "NOQUEUE: reject: %s from %s: %s; from=<%.*s>%s%.*s%s proto=%s%s%.*s%s",
+	        verb, s->client, reply,
+	        l != NULL ? (int)l->sender.len : 0, l != NULL ? l->sender.at : "",
+	        rcpt.len > 0 ? " to=<" : "", (int)rcpt.len, rcpt.len > 0 ? rcpt.at : "", rcpt.len > 0 ? ">" : "",
+	        protocol_of(s), s->helo.len > 0 ? " helo=<" : "", (int)s->helo.len,
+	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "");
+}
+
+/* One event more of a kind that is limited for each client; 0 is no limit. */
+bool
+within(struct session *s, enum counted kind, int64_t limit, const char *what)
+{
+	uint32_t now = 0;
+
+	if (limit <= 0 || s->excepted || s->needs->count(s->house, s, kind, limit, &now))
+		return true;
+	warn_as(s->config->service, "%s limit exceeded: %u from %s for service %s",
+	        what, now, s->client, s->config->listener);
+	return false;
+}
+
+struct bytes
+client_name(const struct session *s)
+{
+	bool loopback = s->peer.family == AF_UNIX ||
+		(s->peer.family == AF_INET && s->peer.raw[0] == 127) ||
+		(s->peer.family == AF_INET6 && strcmp(s->peer.text, "::1") == 0);
+
+	return loopback ? BYTES("localhost") : BYTES("unknown");
+}
+
+/* rfc3848:2  the names for the Received field */
+const char *
+protocol_of(const struct session *s)
+{
+	static const char *const names[2][2][2] = {
+		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
+		{ { "LMTP",  "LMTPA"  }, { "LMTPS",  "LMTPSA"  } },
+	};
+
+	if (!s->lmtp && s->hello == HELLO_HELO)
+		return "SMTP";
+	return names[s->lmtp][s->secure][s->user.len > 0];
+}
+
+/*
+ * The course of a session
+ */
+
+static void
+greet(struct session *s)
+{
+	s->since = s->heard = clock_patient_ms();
+	say(s, "220 %s", s->config->set.banner);
+}
+
+static void
+begin_tls(struct session *s)
+{
+	s->room = room_nothing;
+	s->securing = true;
+	s->since = clock_patient_ms();
+	hold(s);
+	s->mouth->secure(s->mouth_of);
+}
+
+struct session *
+session_open(struct receiver_config *config, const struct peer *peer, const struct receiver_needs *needs, void *house,
+             const struct session_mouth *mouth, void *mouth_of)
+{
+	struct session *s = memory_take(sizeof *s);
+
+	s->config = receiver_config_take(config);
+	s->needs = needs;
+	s->house = house;
+	s->mouth = mouth;
+	s->mouth_of = mouth_of;
+	s->peer = *peer;
+	s->where = "CONNECT";
+	s->lmtp = config->kind == KIND_LMTP;
+	s->trusted = networks_hold(&config->mynetworks, peer);
+	s->excepted = networks_hold(&config->exceptions, peer);
+	s->since = s->heard = clock_patient_ms();
+	s->verb = (uint8_t)verb_unknown();
+	snprintf(s->client, sizeof s->client, "%.*s[%s]", (int)client_name(s).len, client_name(s).at, peer->text);
+	note_as(config->service, "connect from %s", s->client);
+	if (config->set.tls_wrappermode) {
+		begin_tls(s);
+		return s;
+	}
+	s->room = room_command;
+	greet(s);
+	return s;
+}
+
+void
+session_turn_away(struct session *s, const char *reply)
+{
+	if (!s->config->set.tls_wrappermode) {
+		s->mouth->out(s->mouth_of)->len = 0;
+		say(s, "%s", reply);
+	}
+	hang_up(s);
+}
+
+/* STARTTLS leaves nothing of what was said before (rfc3207:4.2). */
+void
+session_secured(struct session *s, bool ok, const char *why)
+{
+	bool first = s->config->set.tls_wrappermode;
+	struct tls_facts t;
+
+	s->securing = false;
+	if (!ok) {
+		note_as(s->config->service, "SSL_accept error from %s: %s", s->client, why);
+		session_lost(s, why);
+		hang_up(s);
+		return;
+	}
+	mail_end(s);
+	auth_end(s);
+	s->hello = HELLO_NONE;
+	s->helo = s->user = s->method = (struct bytes){ NULL, 0 };
+	s->secure = true;
+	if (s->mouth->tls(s->mouth_of, &t))
+		note_as(s->config->service, "Anonymous TLS connection established from %s: %s with cipher %s (%d/%d bits)",
+		        s->client, t.version, t.cipher, t.bits, t.algorithm_bits);
+	s->room = room_command;
+	if (first)
+		greet(s);
+	s->since = s->heard = clock_patient_ms();
+	s->held = false;
+	s->mouth->resume(s->mouth_of);
+}
+
+void
+hang_up(struct session *s)
+{
+	if (s->over)
+		return;
+	s->over = true;
+	s->held = true;
+	s->room = room_nothing;
+	s->mouth->finish(s->mouth_of);
+}
+
+void
+mail_end(struct session *s)
+{
+	struct letter *l = s->letter;
+
+	s->letter = NULL;
+	s->refused = 0;
+	if (l == NULL)
+		return;
+	if (l->streamed)
+		l->needs->stream_drop(l->house, l);
+	letter_drop(&l);
+}
+
+void
+hold(struct session *s)
+{
+	s->held = true;
+}
+
+/* After a command: is this still a client to talk to? */
+static void
+command_done(struct session *s)
+{
+	const struct receiver_settings *set = &s->config->set;
+
+	s->since = clock_patient_ms();
+	if (s->over)
+		return;
+	if (set->hard_errors > 0 && s->errors >= set->hard_errors) {
+		note_as(s->config->service, "too many errors after %s from %s", s->where, s->client);
+		say(s, "421 4.7.0 %s Error: too many errors", s->config->myhostname);
+		hang_up(s);
+	} else if (s->leaving && s->letter == NULL) {
+		say(s, "421 4.3.2 %s Service shutting down", s->config->myhostname);
+		hang_up(s);
+	}
+}
+
+/* The command being done has had its answer: say_*() was called. */
+void
+answered(struct session *s)
+{
+	const struct receiver_settings *set = &s->config->set;
+	bool failed = s->errors > s->errors_before;
+
+	if (!failed)
+		s->done[s->verb]++;
+	s->errors_before = s->errors;
+	s->held = false;
+	command_done(s);
+	if (s->over)
+		return;
+	if (failed && set->soft_errors > 0 && s->errors > set->soft_errors && set->error_sleep > 0) {
+		s->held = s->resting = true;
+		s->mouth->rest(s->mouth_of, set->error_sleep);
+		return;
+	}
+	if (!s->taking)
+		s->mouth->resume(s->mouth_of);
+}
+
+void
+session_rested(struct session *s)
+{
+	if (!s->resting)
+		return;
+	s->resting = false;
+	s->held = false;
+	s->since = s->heard = clock_patient_ms();
+	s->mouth->resume(s->mouth_of);
+}
+
+/*
+ * Rooms
+ */
+
+/* Commands: one line each.  A line of LF alone is taken too: people type them. */
+size_t
+room_command(struct session *s, struct bytes arrived)
+{
+	struct bytes line;
+	size_t used;
+	bool bare;
+
+	switch (line_read(arrived, (size_t)s->config->set.line_length, &line, &used, &bare)) {
+	case LINE_SHORT:
+		return 0;
+	case LINE_LONG:
+		s->room = room_skip_line;
+		return s->room(s, arrived);
+	case LINE_WHOLE:
+		break;
+	}
+	s->errors_before = s->errors;
+	if (bare && s->config->set.bare_newline == BARE_REJECT && !networks_hold(&s->config->bare_excluded, &s->peer)) {
+		log_reject(s, "COMMAND", BYTES(""), "521 5.5.2 bare <LF> received");
+		say(s, "521 5.5.2 %s Error: bare <LF> received", s->config->myhostname);
+		hang_up(s);
+		return used;
+	}
+	verb_run(s, line);
+	return used;
+}
+
+/* The rest of a line that was too long, rfc5321:4.5.3.1.9 */
+size_t
+room_skip_line(struct session *s, struct bytes arrived)
+{
+	ptrdiff_t end = bytes_find(arrived, '\n');
+
+	if (end < 0)
+		return arrived.len;
+	s->room = room_command;
+	s->verb = (uint8_t)verb_unknown();
+	s->tried[s->verb]++;
+	s->errors_before = s->errors;
+	log_reject(s, "COMMAND", BYTES(""), "500 5.5.2 Error: line too long");
+	say(s, "500 5.5.2 Error: line too long");
+	answered(s);
+	return (size_t)end + 1;
+}
+
+/* Nothing more is heard. */
+size_t
+room_nothing(struct session *s, struct bytes arrived)
+{
+	(void)s;
+	return arrived.len;
+}
+
+size_t
+session_take(struct session *s, struct bytes arrived)
+{
+	struct bytes rest = arrived;
+
+	if (s->taking)
+		return 0;
+	s->taking = true;
+	s->heard = clock_patient_ms();
+	while (!s->held && rest.len > 0) {
+		size_t used = s->room(s, rest);
+
+		if (used == 0)
+			break;
+		rest.at += used;
+		rest.len -= used;
+	}
+	s->taking = false;
+	return arrived.len - rest.len;
+}
+
+/*
+ * Patience
+ */
+
+static void
+time_out(struct session *s)
+{
+	note_as(s->config->service, "timeout after %s from %s", s->where, s->client);
+	if (!s->securing)
+		say(s, "421 4.4.2 %s Error: timeout exceeded", s->config->myhostname);
+	mail_end(s);
+	hang_up(s);
+}
+
+/* smtpd_timeout for each command however slowly it is typed, and for silence in a
+   letter; a letter that goes on for longer must come with a least rate. */
+void
+session_tick(struct session *s, int64_t now)
+{
+	const struct receiver_settings *set = &s->config->set;
+	bool in_letter = s->letter != NULL && s->room != room_command;
+	int64_t least = s->since + set->timeout;
+
+	if (s->securing && now - s->since > set->starttls_timeout)
+		time_out(s);
+	if (s->over || s->held || set->timeout <= 0)
+		return;
+	if (in_letter && set->min_data_rate > 0)
+		least += (int64_t)(s->letter->reader.raw * 1000 / (uint64_t)set->min_data_rate);
+	if (in_letter ? now - s->heard > set->timeout || (set->min_data_rate > 0 && now > least) : now > least)
+		time_out(s);
+}
+
+void
+session_lost(struct session *s, const char *why)
+{
+	(void)why;
+	if (s->over)
+		return;
+	if (s->letter != NULL && s->room != room_command)
+		note_as(s->config->service, "lost connection after DATA (%llu bytes) from %s",
+		        (unsigned long long)s->letter->reader.raw, s->client);
+	else
+		note_as(s->config->service, "lost connection after %s from %s", s->where, s->client);
+	s->over = s->held = true;
+}
+
+void
+session_leave(struct session *s)
+{
+	s->leaving = true;
+	if (session_idle(s) && !s->securing)
+		command_done(s);
+}
+
+/* rcpt=1/2: the second was refused */
+static void
+log_counts(struct session *s)
+{
+	char text[400];
+	size_t n = 0;
+	unsigned tried = 0, done = 0;
+
+	for (size_t i = 0; verb_name(i) != NULL; i++) {
+		if (s->tried[i] == 0)
+			continue;
+		tried += s->tried[i];
+		done += s->done[i];
+		n += (size_t)snprintf(text + n, sizeof text - n, s->tried[i] == s->done[i] ? " %s=%u" : " %s=%u/%u",
+		                      verb_name(i), s->done[i], s->tried[i]);
+	}
+	snprintf(text + n, sizeof text - n, done == tried ? " commands=%u" : " commands=%u/%u", done, tried);
+	note_as(s->config->service, "disconnect from %s%s", s->client, text);
+}
+
+void
+session_close(struct session **sp)
+{
+	struct session *s = *sp;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	log_counts(s);
+	s->over = s->held = true;
+	auth_end(s);
+	s->needs->gone(s->house, s);
+	if (s->letter != NULL && s->letter->ended) {
+		s->letter->session = NULL;
+		s->letter = NULL;
+	}
+	mail_end(s);
+	arena_close(&s->life);
+	receiver_config_drop(&s->config);
+	memory_free(s);
+}
+
+/*
+ * What the house may know
+ */
+
+const struct peer *session_peer(const struct session *s) { return &s->peer; }
+struct receiver_config *session_config(const struct session *s) { return s->config; }
+struct bytes session_client(const struct session *s) { return bytes_of(s->client); }
+bool session_is_secure(const struct session *s) { return s->secure; }
+bool session_idle(const struct session *s) { return s->letter == NULL && !s->held; }
+bool session_waits(const struct session *s) { return s->held && !s->over; }
+void **session_held(struct session *s) { return &s->held_by_house; }

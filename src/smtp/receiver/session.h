@@ -1,0 +1,100 @@
+/*
+ * session -- one SMTP or LMTP conversation (rfc5321, rfc2033): what the client says, what we answer
+ *
+ * From:     smtp/receiver/connection, which brings bytes; a test or a fuzzer does as well
+ * To:       the house, through struct receiver_needs; the client, through struct session_mouth
+ * Touches:  no descriptor, no clock but the patient one; it never waits
+ *
+ * session_open()   greets (unless TLS comes first: then session_secured() greets).
+ * session_take()   understands what has arrived and returns how much of it is used up.
+ *     It stops early when an answer of the house is needed; mouth->resume is called when
+ *     that has come, and then the rest must be given again.
+ * session_tick()   now and then: patience and the least rate of data.
+ * session_lost()   the client has gone.  session_leave(): the server stops; 421 as soon as
+ *     nothing is in hand.
+ * session_close()  ends it; a letter whose final dot has come goes on by itself.
+ *
+ * The house answers through session_resolved() and its sisters, at once (from within the
+ * call) or later.
+ *
+ * Rooms: s->room is the function that understands what comes next: commands, answers to a SASL
+ * challenge, content, or nothing.  grep 's->room =' lists the doors.
+ */
+#ifndef SMTP_RECEIVER_SESSION_H
+#define SMTP_RECEIVER_SESSION_H
+
+#include "smtp/receiver/letter.h"
+
+enum resolved { RESOLVED_LOCAL, RESOLVED_UNKNOWN, RESOLVED_FOREIGN, RESOLVED_LATER, RESOLVED_LOOP };
+enum room_answer {
+	ROOM_YES,                      /* the letter may come                    */
+	ROOM_WAIT,                     /* session_ask_room() will be called      */
+	ROOM_FULL,                     /* the disk is full: 452 4.3.1            */
+	ROOM_LATER,                    /* something is broken for now: 451 4.3.0 */
+};
+enum verdict { VERDICT_ACCEPT, VERDICT_REFUSE, VERDICT_LATER };
+enum authenticated { AUTHENTICATED, NOT_AUTHENTICATED, AUTH_BAD_SYNTAX, AUTH_UNKNOWN_MECHANISM, AUTH_NOT_NOW, AUTH_ACCOUNT_DISABLED };
+enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_CONNECTION, COUNTED };
+
+/* All that a session wants from the house. */
+struct receiver_needs {
+	void (*resolve)(void *house, struct session *, struct bytes address);
+	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);
+	void (*auth_step)(void *house, struct session *, struct bytes);
+	void (*auth_drop)(void *house, struct session *);
+	/* Count one more for this client; false when that is past `limit`. *now is the count. */
+	bool (*count)(void *house, struct session *, enum counted, int64_t limit, uint32_t *now);
+	enum room_answer (*room)(void *house, struct session *, uint64_t size);
+	/* A letter that is too large for memory: letter_streamed() tells when it may flow. */
+	void (*stream_open)(void *house, struct letter *);
+	int  (*stream_add)(void *house, struct letter *, struct bytes);         /* 0 or errno */
+	uint64_t (*stream_waiting)(void *house, struct letter *);
+	void (*stream_drop)(void *house, struct letter *);
+	/* The final dot has come. letter_judged() will follow. */
+	void (*judge)(void *house, struct letter *);
+	/* Make it durable, with `prefix` and our trace before it.  letter_safe() will follow. */
+	void (*keep)(void *house, struct letter *, struct bytes prefix, struct bytes digest);
+	/* The session ends: no answer is wanted any more. */
+	void (*gone)(void *house, struct session *);
+};
+/* And from the connection it speaks through. */
+struct session_mouth {
+	struct buffer *(*out)(void *mouth);
+	void (*resume)(void *mouth);             /* give again what was not taken       */
+	void (*secure)(void *mouth);             /* session_secured() will follow       */
+	void (*finish)(void *mouth);             /* close when all is said              */
+	void (*rest)(void *mouth, int64_t ms);   /* session_rested() will follow        */
+	bool (*tls)(void *mouth, struct tls_facts *);
+};
+
+struct session *session_open(struct receiver_config *, const struct peer *, const struct receiver_needs *, void *house,
+                             const struct session_mouth *, void *mouth);
+size_t session_take(struct session *, struct bytes arrived);
+void session_secured(struct session *, bool ok, const char *why);
+void session_rested(struct session *);
+void session_tick(struct session *, int64_t now_ms);
+void session_lost(struct session *, const char *why);
+void session_leave(struct session *);
+void session_close(struct session **);
+/* Refuse a client at the door, in its place: one line, and the end. */
+void session_turn_away(struct session *, const char *reply);
+
+/* Answers of the house. */
+void session_resolved(struct session *, enum resolved, const char *table);
+void session_auth_more(struct session *, struct bytes challenge);
+void session_auth_done(struct session *, enum authenticated, const char *user, const char *text, struct bytes last);
+void session_ask_room(struct session *);                  /* if it waits for room, ask again */
+void letter_streamed(struct letter *, int why);
+void letter_judged(struct letter *, enum verdict, const char *reply, struct bytes prefix, struct bytes digest);
+void letter_safe(struct letter *, int why, const char *id);
+
+/* What the house may know about it. */
+const struct peer *session_peer(const struct session *);
+struct receiver_config *session_config(const struct session *);
+struct bytes session_client(const struct session *);      /* "name[address]" */
+bool session_is_secure(const struct session *);
+bool session_idle(const struct session *);                /* nothing in hand */
+bool session_waits(const struct session *);               /* for the house   */
+void **session_held(struct session *);                    /* a place for the house */
+
+#endif

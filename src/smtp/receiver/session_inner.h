@@ -1,0 +1,75 @@
+/*
+ * session_inner -- what the files of one session share: session, verbs, verb-auth, verb-data
+ */
+#ifndef SMTP_RECEIVER_SESSION_INNER_H
+#define SMTP_RECEIVER_SESSION_INNER_H
+
+#include "smtp/receiver/session.h"
+
+enum { VERBS_MOST = 16 };
+enum hello { HELLO_NONE, HELLO_HELO, HELLO_EHLO };
+typedef size_t room_fn(struct session *, struct bytes arrived);
+typedef void ask_fn(struct session *, enum resolved, const char *table);
+
+struct session {
+	room_fn *room;
+	struct receiver_config *config;
+	const struct receiver_needs *needs;
+	void    *house;
+	const struct session_mouth *mouth;
+	void    *mouth_of;
+	void    *held_by_house;
+	struct arena  *life;
+	struct letter *letter;         /* the transaction                           */
+	struct arena  *auth;           /* life of an exchange                       */
+	struct bytes   helo, user, method;
+	struct bytes   mechanism;      /* of the exchange                           */
+	struct bytes   asked;          /* the address RCPT or VRFY asks about       */
+	ask_fn        *then;           /* what to do with the answer                */
+	const char    *where;          /* last command, for the log                 */
+	int64_t        since, heard;   /* this command began; the last byte came    */
+	uint32_t       errors, errors_before, junk;
+	uint32_t       refused;        /* recipients of this transaction            */
+	uint16_t       tried[VERBS_MOST], done[VERBS_MOST];
+	uint8_t        hello;          /* enum hello                                */
+	uint8_t        verb;           /* index of the verb being done              */
+	bool secure, trusted, lmtp, excepted;
+	bool held;                     /* waits for an answer: nothing is taken      */
+	bool taking;                   /* inside session_take()                      */
+	bool over;                     /* said the last word                         */
+	bool leaving;
+	bool waits_for_room, resting, securing;
+	bool auth_asked;               /* the clerk has an exchange of ours          */
+	struct peer peer;
+	char client[64];               /* "name[address]"                            */
+};
+
+/* session.c */
+room_fn room_command, room_skip_line, room_nothing;
+/* A reply: its line end is added.  An error is counted. */
+void say(struct session *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+void say_fixed(struct session *, struct bytes whole);     /* with its CRLF */
+void hold(struct session *);                              /* until answered() */
+void answered(struct session *);
+void hang_up(struct session *);                           /* the last word was said */
+void mail_end(struct session *);                          /* RSET, HELO, end of DATA, QUIT: all here */
+struct bytes client_name(const struct session *);
+const char *protocol_of(const struct session *);
+void log_reject(struct session *, const char *verb, struct bytes rcpt, const char *reply);
+bool within(struct session *, enum counted, int64_t limit, const char *what);
+
+/* verbs.c */
+void verb_run(struct session *, struct bytes line);
+const char *verb_name(size_t index);                      /* lower case; NULL at the end */
+size_t verb_unknown(void);
+bool may_relay(const struct session *);
+
+/* verb-auth.c */
+void verb_auth(struct session *, struct bytes argument);
+void auth_end(struct session *);
+void offer_auth(struct session *, struct buffer *out);
+
+/* verb-data.c */
+void verb_data(struct session *, struct bytes argument);
+
+#endif

@@ -1,0 +1,223 @@
+#include "smtp/receiver/settings.h"
+
+#include <string.h>
+
+#define AT(f) offsetof(struct receiver_settings, f)
+#define YES true
+#define NO  false
+
+static const struct setting rows[] = {
+	{ "smtpd_tls_security_level", SETTING_CHOICE, AT(tls_level), "may",
+	  "Whether TLS is offered (may), demanded before mail (encrypt) or not there (none); submission: encrypt.",
+	  "none,may,encrypt", 0, 0, "0.1" },
+	{ "smtpd_tls_wrappermode", SETTING_BOOL, AT(tls_wrappermode), "no",
+	  "TLS from the first byte, without STARTTLS (rfc8314:3); submissions: yes.", NULL, 0, 0, "0.1" },
+	{ "smtpd_tls_auth_only", SETTING_BOOL, AT(tls_auth_only), "yes",
+	  "Passwords are taken only inside TLS.", NULL, 0, 0, "0.1" },
+	{ "smtpd_sasl_auth_enable", SETTING_BOOL, AT(auth_enable), "no",
+	  "Whether users may log in; submission and submissions: yes.", NULL, 0, 0, "0.1" },
+	{ "smtpd_sasl_auth_required", SETTING_BOOL, AT(auth_required), "no",
+	  "Whether mail is taken from users who have logged in only; submission and submissions: yes.", NULL, 0, 0, "0.1" },
+	{ "smtpd_sasl_mechanism_list", SETTING_LIST, AT(auth_mechanisms), "PLAIN LOGIN SCRAM-SHA-256",
+	  "The SASL mechanisms offered.", NULL, 0, 0, "0.1" },
+	{ "smtpd_banner", SETTING_TEXT, AT(banner), "$myhostname ESMTP $mail_name",
+	  "What follows 220 in the greeting; it should begin with the host name (rfc5321:4.2).", NULL, 0, 0, "0.1" },
+	{ "smtpd_helo_required", SETTING_BOOL, AT(helo_required), "no",
+	  "Whether a client must say HELO or EHLO before MAIL.", NULL, 0, 0, "0.1" },
+	{ "disable_vrfy_command", SETTING_BOOL, AT(vrfy_disabled), "no",
+	  "Refuse VRFY with 502.", NULL, 0, 0, "0.1" },
+	{ "strict_rfc821_envelopes", SETTING_BOOL, AT(strict_envelopes), "no",
+	  "Take addresses in MAIL and RCPT only with brackets and exactly as rfc5321 writes them.", NULL, 0, 0, "0.1" },
+	{ "smtpd_reject_unlisted_recipient", SETTING_BOOL, AT(reject_unlisted), "yes",
+	  "Refuse unknown local recipients at RCPT also when the sender may relay.", NULL, 0, 0, "0.1" },
+	{ "smtpd_forbid_bare_newline", SETTING_CHOICE, AT(bare_newline), "normalize",
+	  "Lines of a letter that end with LF alone: taken as lines (normalize) or the letter refused (reject); "
+	  "the end of a letter is CR LF . CR LF in any case.", "normalize,reject", 0, 0, "0.1" },
+	{ "smtpd_forbid_bare_newline_exclusions", SETTING_LIST, AT(bare_newline_exclusions), "$mynetworks",
+	  "Networks whose clients may end a letter with LF . LF.", NULL, 0, 0, "0.1" },
+	{ "smtpd_forbidden_commands", SETTING_LIST, AT(forbidden_commands), "CONNECT GET POST PUT HEAD OPTIONS Host: User-Agent:",
+	  "Words no SMTP client says; whoever does is sent away at once.", NULL, 0, 0, "0.1" },
+	{ "message_size_limit", SETTING_SIZE, AT(message_size), "50M",
+	  "The largest letter taken, as SIZE announces it (rfc1870); 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "line_length_limit", SETTING_SIZE, AT(line_length), "2048",
+	  "The longest command line (rfc5321:4.5.3.1.4 asks for 512); lines of letters are kept as they are.",
+	  NULL, 512, 1 << 16, "0.1" },
+	{ "header_size_limit", SETTING_SIZE, AT(header_size), "128K",
+	  "The largest header field of a letter, with its continuation lines; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "header_total_limit", SETTING_SIZE, AT(header_total), "1M",
+	  "The largest header section of a letter; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_recipient_limit", SETTING_NUMBER, AT(recipients), "1000",
+	  "Recipients of one letter; 0: no limit but 50000.", NULL, 0, 0, "0.1" },
+	{ "smtpd_recipient_limit_stranger", SETTING_NUMBER, AT(recipients_stranger), "100",
+	  "The same for clients that may not relay (rfc5321:4.5.3.1.8 asks for 100).", NULL, 0, 0, "0.1" },
+	{ "hopcount_limit", SETTING_NUMBER, AT(hopcount), "50",
+	  "Received fields of a letter past which it is thought to go in circles (rfc5321:6.3); 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_letters_memory_limit", SETTING_SIZE, AT(letters_memory), "64M",
+	  "Memory of one receiver for letters that are coming in; past it DATA waits; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_timeout", SETTING_TIME, AT(timeout), "300s",
+	  "How long a client may take for one command, or be silent in a letter (rfc5321:4.5.3.2.7).", NULL, 0, 0, "0.1" },
+	{ "smtpd_starttls_timeout", SETTING_TIME, AT(starttls_timeout), "10s",
+	  "How long a TLS handshake may take.", NULL, 0, 0, "0.1" },
+	{ "smtpd_min_data_rate", SETTING_NUMBER, AT(min_data_rate), "500",
+	  "Bytes per second a letter must come in with, once smtpd_timeout has passed; 0: any.", NULL, 0, 0, "0.1" },
+	{ "smtpd_hard_error_limit", SETTING_NUMBER, AT(hard_errors), "20",
+	  "Refused commands after which the connection is closed with 421; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_soft_error_limit", SETTING_NUMBER, AT(soft_errors), "10",
+	  "Refused commands after which each further one is slowed by smtpd_error_sleep_time; 0: never.", NULL, 0, 0, "0.1" },
+	{ "smtpd_error_sleep_time", SETTING_TIME, AT(error_sleep), "1s",
+	  "The pause after an error past smtpd_soft_error_limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_junk_command_limit", SETTING_NUMBER, AT(junk_commands), "100",
+	  "NOOP, RSET, VRFY, HELP and the like between two letters; each further one is an error; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "anvil_rate_time_unit", SETTING_TIME, AT(rate_unit), "60s",
+	  "The time over which the smtpd_client_*_rate_limit count.", NULL, 1000, 86400000, "0.1" },
+	{ "smtpd_client_connection_count_limit", SETTING_NUMBER, AT(connection_count), "50",
+	  "Connections at once from one address (a /64 for IPv6); 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_client_connection_rate_limit", SETTING_NUMBER, AT(connection_rate), "0",
+	  "New connections from one address per anvil_rate_time_unit; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_client_message_rate_limit", SETTING_NUMBER, AT(message_rate), "0",
+	  "MAIL commands from one address per anvil_rate_time_unit; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_client_recipient_rate_limit", SETTING_NUMBER, AT(recipient_rate), "0",
+	  "RCPT commands from one address per anvil_rate_time_unit; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_client_auth_rate_limit", SETTING_NUMBER, AT(auth_rate), "0",
+	  "AUTH commands from one address per anvil_rate_time_unit; 0: no limit (failures are slowed by the clerk).", NULL, 0, 0, "0.1" },
+	{ "smtpd_client_new_tls_session_rate_limit", SETTING_NUMBER, AT(tls_rate), "0",
+	  "TLS handshakes from one address per anvil_rate_time_unit; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_client_event_limit_exceptions", SETTING_LIST, AT(limit_exceptions), "$mynetworks",
+	  "Networks the smtpd_client_*_limit do not count.", NULL, 0, 0, "0.1" },
+};
+const struct setting_table receiver_setting_table = { "SMTP and LMTP in", rows, COUNT(rows) };
+
+/* What a kind of listener stands for: it goes before what main.cf says of all
+   listeners, as its purpose is lost otherwise. */
+static const struct {
+	enum receiver_kind kind;
+	const char *name;
+	size_t      where;
+	bool        is_bool;
+	int         value;
+} meant[] = {
+	{ KIND_SUBMISSION,  "smtpd_tls_security_level", AT(tls_level),       false, TLS_ENCRYPT },
+	{ KIND_SUBMISSION,  "smtpd_sasl_auth_enable",   AT(auth_enable),     true,  YES },
+	{ KIND_SUBMISSION,  "smtpd_sasl_auth_required", AT(auth_required),   true,  YES },
+	{ KIND_SUBMISSIONS, "smtpd_tls_wrappermode",    AT(tls_wrappermode), true,  YES },
+	{ KIND_SUBMISSIONS, "smtpd_sasl_auth_enable",   AT(auth_enable),     true,  YES },
+	{ KIND_SUBMISSIONS, "smtpd_sasl_auth_required", AT(auth_required),   true,  YES },
+	{ KIND_LMTP,        "smtpd_sasl_auth_enable",   AT(auth_enable),     true,  NO  },
+	{ KIND_LMTP,        "smtpd_sasl_auth_required", AT(auth_required),   true,  NO  },
+};
+static const char *const kind_names[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
+
+/* Whether main.cf has "kind/name". */
+static bool
+said_of_kind(const struct settings *s, const char *kind, const char *name)
+{
+	struct setting_entry e;
+	size_t n = strlen(kind);
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strncmp(e.name, kind, n) == 0 && e.name[n] == '/' && strcmp(e.name + n + 1, name) == 0)
+			return true;
+	return false;
+}
+
+bool
+receiver_settings_fill(struct settings *s, enum receiver_kind kind, struct receiver_settings *out, struct buffer *errors)
+{
+	bool good = settings_fill(s, &receiver_setting_table, kind_names[kind], out, errors);
+
+	for (size_t i = 0; i < COUNT(meant); i++) {
+		void *at = (char *)out + meant[i].where;
+
+		if (meant[i].kind != kind || said_of_kind(s, kind_names[kind], meant[i].name))
+			continue;
+		if (meant[i].is_bool)
+			*(bool *)at = meant[i].value != 0;
+		else
+			*(int *)at = meant[i].value;
+	}
+	return good;
+}
+
+bool
+networks_hold(const struct networks *n, const struct peer *p)
+{
+	for (size_t i = 0; i < n->count; i++)
+		if (network_holds(&n->net[i], p))
+			return true;
+	return false;
+}
+
+static bool
+read_networks(struct arena *a, const struct setting_list *list, const char *name, struct networks *out, struct buffer *errors)
+{
+	const char *wrong = "";
+
+	out->net = arena_take_array(a, list->count + 1, sizeof *out->net);
+	for (out->count = 0; out->count < list->count; out->count++)
+		if (!network_parse(bytes_of(list->item[out->count]), &out->net[out->count], &wrong)) {
+			buffer_printf(errors, "main.cf: %s: %s: %s\n", name, list->item[out->count], wrong);
+			return false;
+		}
+	return true;
+}
+
+static struct setting_list
+copy_list(struct arena *a, const struct setting_list *list)
+{
+	const char **item = arena_take_array(a, list->count + 1, sizeof *item);
+
+	for (size_t i = 0; i < list->count; i++)
+		item[i] = arena_copy(a, bytes_of(list->item[i]));
+	return (struct setting_list){ item, list->count };
+}
+
+struct receiver_config *
+receiver_config_open(const struct receiver_settings *set, enum receiver_kind kind,
+	const char *service, const char *myhostname, const char *myorigin, const char *mail_name,
+	const struct setting_list *mynetworks, struct buffer *errors)
+{
+	struct arena *a = arena_open(NULL);
+	struct receiver_config *c = arena_take(a, sizeof *c);
+
+	c->life = a;
+	c->users = 1;
+	c->kind = kind;
+	c->set = *set;
+	c->set.banner = arena_copy(a, bytes_of(set->banner));
+	c->set.auth_mechanisms = copy_list(a, &set->auth_mechanisms);
+	c->set.forbidden_commands = copy_list(a, &set->forbidden_commands);
+	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };
+	c->listener = kind_names[kind];
+	c->service = arena_copy(a, bytes_of(service));
+	c->myhostname = arena_copy(a, bytes_of(myhostname));
+	c->myorigin = arena_copy(a, bytes_of(myorigin));
+	c->mail_name = arena_copy(a, bytes_of(mail_name));
+	if (read_networks(a, mynetworks, "mynetworks", &c->mynetworks, errors) &&
+	    read_networks(a, &set->limit_exceptions, "smtpd_client_event_limit_exceptions", &c->exceptions, errors) &&
+	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions", &c->bare_excluded, errors))
+		return c;
+	arena_close(&a);
+	return NULL;
+}
+
+struct receiver_config *
+receiver_config_take(struct receiver_config *c)
+{
+	c->users++;
+	return c;
+}
+
+void
+receiver_config_drop(struct receiver_config **cp)
+{
+	struct receiver_config *c = *cp;
+	struct arena *life;
+
+	*cp = NULL;
+	if (c == NULL || --c->users > 0)
+		return;
+	if (c->tls != NULL)
+		tls_close(&c->tls);
+	life = c->life;
+	arena_close(&life);
+}

@@ -1,0 +1,69 @@
+/*
+ * settings -- what an administrator may say about one SMTP or LMTP listener
+ *
+ * receiver_settings_fill() fills the struct for a listener: what main.cf says of it
+ *     ("submission/name = value"), else what that kind of listener stands for (STARTTLS and
+ *     a login on submission, ...), else what main.cf says of all, else the row's standard.
+ * receiver_config is one listener's settings with what the role adds; sessions
+ *     share it, and after a reload the old one lives until its last session ends:
+ *     receiver_config_take() and _drop() count.
+ */
+#ifndef SMTP_RECEIVER_SETTINGS_H
+#define SMTP_RECEIVER_SETTINGS_H
+
+#include "base/setting.h"
+#include "channel/peer.h"
+#include "channel/tls.h"
+
+enum tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT };
+enum bare_newline { BARE_NORMALIZE, BARE_REJECT };
+enum receiver_kind { KIND_SMTP, KIND_SUBMISSION, KIND_SUBMISSIONS, KIND_LMTP, KINDS };
+
+struct receiver_settings {
+	/* TLS and logins */
+	int     tls_level;              /* enum tls_level                      */
+	bool    tls_wrappermode, tls_auth_only;
+	bool    auth_enable, auth_required;
+	struct setting_list auth_mechanisms;
+	/* manners */
+	const char *banner;
+	bool    helo_required, vrfy_disabled, strict_envelopes, reject_unlisted;
+	int     bare_newline;           /* enum bare_newline                   */
+	struct setting_list bare_newline_exclusions;
+	struct setting_list forbidden_commands;
+	/* sizes */
+	int64_t message_size, line_length, header_size, header_total;
+	int64_t recipients, recipients_stranger, hopcount, letters_memory;
+	/* patience */
+	int64_t timeout, starttls_timeout, min_data_rate;
+	int64_t hard_errors, soft_errors, error_sleep, junk_commands;
+	/* rates */
+	int64_t rate_unit;
+	int64_t connection_count, connection_rate, message_rate, recipient_rate, auth_rate, tls_rate;
+	struct setting_list limit_exceptions;
+};
+extern const struct setting_table receiver_setting_table;
+bool receiver_settings_fill(struct settings *, enum receiver_kind, struct receiver_settings *, struct buffer *errors);
+
+struct networks { struct network *net; size_t count; };
+bool networks_hold(const struct networks *, const struct peer *);
+
+struct receiver_config {
+	struct receiver_settings set;   /* its strings live in `life`          */
+	enum receiver_kind kind;
+	struct arena *life;
+	const char *listener;           /* "smtp": as settings and limits name it */
+	const char *service;            /* "mansio/smtpd": as the log names it */
+	const char *myhostname, *myorigin, *mail_name;
+	struct networks mynetworks, exceptions, bare_excluded;
+	struct tls *tls;                /* NULL: none to be had                */
+	unsigned users;                 /* sessions, and the role              */
+};
+/* Takes over nothing: strings are copied.  NULL with words in *errors. */
+struct receiver_config *receiver_config_open(const struct receiver_settings *, enum receiver_kind,
+	const char *service, const char *myhostname, const char *myorigin, const char *mail_name,
+	const struct setting_list *mynetworks, struct buffer *errors);
+struct receiver_config *receiver_config_take(struct receiver_config *);
+void receiver_config_drop(struct receiver_config **);
+
+#endif

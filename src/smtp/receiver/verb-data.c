@@ -1,0 +1,363 @@
+/* DATA: the letter itself (rfc5321:4.1.1.4, rfc2033:4.2), and what becomes of it */
+#include "smtp/receiver/session_inner.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "smtp/reply.h"
+
+enum {
+	LETTER_SMALL    = 256 << 10,     /* gathered in memory up to this           */
+	STREAM_WAITING  = 1 << 20,       /* more than this on its way to the disk: wait */
+	PATIENCE_MORE   = 16 << 20,      /* past twice the limit the client is cut off  */
+	UNDECLARED      = 64 << 10,      /* what a letter counts before it is there  */
+};
+
+static room_fn room_content;
+
+/*
+ * The answer, once for SMTP, for each recipient in LMTP
+ */
+
+static void
+say_outcome(struct session *s, const struct letter *l, const char *reply)
+{
+	struct buffer *out = s->mouth->out(s->mouth_of);
+	const char *words = reply + (strlen(reply) > 10 ? 10 : strlen(reply));
+
+	if (!s->lmtp) {
+		say(s, "%s", reply);
+		return;
+	}
+	for (uint32_t i = 0; i < l->rcpts; i++) {
+		/* "250 2.0.0 " <address> words */
+		buffer_printf(out, "%.10s<", reply);
+		reply_text(out, l->rcpt[i].address);
+		buffer_printf(out, "> %s\r\n", words);
+	}
+	if (reply_error(bytes_of(reply)))
+		s->errors++;
+}
+
+/* The transaction is over; the session goes on. */
+static void
+outcome(struct letter *l, const char *reply)
+{
+	struct session *s = l->session;
+
+	if (s != NULL) {
+		if (reply_error(bytes_of(reply)))
+			log_reject(s, "END-OF-MESSAGE", BYTES(""), reply);
+		say_outcome(s, l, reply);
+		s->letter = NULL;
+		s->refused = 0;
+		s->room = s->over ? s->room : room_command;
+	}
+	letter_drop(&l);
+	if (s != NULL)
+		answered(s);
+}
+
+/* The same for one that the house may still have a stream for. */
+static void
+refuse(struct letter *l, const char *reply)
+{
+	if (l->streamed)
+		l->needs->stream_drop(l->house, l);
+	l->streamed = false;
+	outcome(l, reply);
+}
+
+/*
+ * Before the letter
+ */
+
+static void
+data_begins(struct session *s)
+{
+	struct letter *l = s->letter;
+	struct fields *f = &l->reader.fields;
+	const struct receiver_settings *set = &s->config->set;
+
+	f->submission = l->submission;
+	f->origin = l->submission ? s->config->myorigin : NULL;
+	f->field_most = (uint64_t)set->header_size;
+	f->section_most = (uint64_t)set->header_total;
+	l->reader.lenient = networks_hold(&s->config->bare_excluded, &s->peer);
+	letter_charge(l, l->declared > 0 && l->declared < UNDECLARED ? l->declared : UNDECLARED);
+	s->room = room_content;
+	s->since = s->heard = clock_patient_ms();
+	say_fixed(s, BYTES("354 End data with <CR><LF>.<CR><LF>\r\n"));
+}
+
+static void
+take_room(struct session *s, enum room_answer answer)
+{
+	s->waits_for_room = answer == ROOM_WAIT;
+	s->held = s->waits_for_room;
+	if (s->waits_for_room)
+		return;
+	if (answer == ROOM_YES)
+		data_begins(s);
+	else {
+		say(s, "%s", answer == ROOM_FULL ? "452 4.3.1 Insufficient system storage" :
+		                                   "451 4.3.0 Error: queue file write error");
+		answered(s);
+	}
+}
+
+void
+session_ask_room(struct session *s)
+{
+	if (s->over || !s->waits_for_room)
+		return;
+	take_room(s, s->needs->room(s->house, s, s->letter->declared));
+	if (!s->held && !s->taking)
+		s->mouth->resume(s->mouth_of);
+}
+
+void
+verb_data(struct session *s, struct bytes none)
+{
+	(void)none;
+	take_room(s, s->needs->room(s->house, s, s->letter->declared));
+}
+
+/*
+ * The letter comes
+ */
+
+/* Bytes we shall not keep need no room. */
+static void
+stop_keeping(struct session *s, struct letter *l)
+{
+	l->reader.dropping = true;
+	if (l->streamed)
+		s->needs->stream_drop(s->house, l);
+	l->streamed = false;
+	buffer_free(&l->content);
+	letter_charge(l, 0);
+}
+
+static bool
+too_large(const struct session *s, const struct letter *l)
+{
+	int64_t most = s->config->set.message_size;
+
+	return most > 0 && (l->streamed ? l->len : 0) + l->content.len > (uint64_t)most;
+}
+
+/* Give what is in memory to the stream. */
+static void
+pour(struct session *s, struct letter *l)
+{
+	if (l->content.len == 0 || l->why != 0)
+		return;
+	l->len += l->content.len;
+	l->why = s->needs->stream_add(s->house, l, buffer_bytes(&l->content));
+	buffer_reset(&l->content);
+}
+
+void
+letter_streamed(struct letter *l, int why)
+{
+	struct session *s = l->session;
+
+	l->why = why;
+	if (s == NULL)
+		return;
+	if (why != 0)
+		stop_keeping(s, l);
+	else
+		pour(s, l);
+	s->held = false;
+	if (!s->taking)
+		s->mouth->resume(s->mouth_of);
+}
+
+/* A letter that has outgrown memory flows to the disk as it comes. */
+static void
+make_room(struct session *s, struct letter *l)
+{
+	const struct receiver_settings *set = &s->config->set;
+
+	if (too_large(s, l)) {
+		l->why = EFBIG;
+		stop_keeping(s, l);
+	} else if (l->streamed) {
+		pour(s, l);
+		if (l->why != 0)
+			stop_keeping(s, l);
+		else if (s->needs->stream_waiting(s->house, l) > STREAM_WAITING) {
+			hold(s);
+			s->mouth->rest(s->mouth_of, 2);
+			s->resting = true;
+		}
+	} else if (content_in_body(&l->reader) && l->content.len > LETTER_SMALL) {
+		l->streamed = true;
+		letter_charge(l, LETTER_SMALL);
+		hold(s);
+		s->needs->stream_open(s->house, l);
+	} else if (l->content.len > l->_charged) {
+		letter_charge(l, l->content.len);
+		if (set->letters_memory > 0 && letters_in_hand() > (uint64_t)set->letters_memory) {
+			l->why = ENOMEM;
+			stop_keeping(s, l);
+		}
+	}
+}
+
+/* What the letter itself has done wrong; NULL if nothing. */
+static const char *
+fault_of(const struct session *s, const struct letter *l)
+{
+	const struct receiver_settings *set = &s->config->set;
+
+	if (l->reader.fields.too_long)
+		return "552 5.3.4 Error: message header size exceeds fixed limit";
+	if (l->why == EFBIG)
+		return "552 5.3.4 Error: message file too big";
+	if (l->why == ENOSPC || l->why == EDQUOT || l->why == ENOMEM)
+		return "452 4.3.1 Insufficient system storage";
+	if (l->why != 0)
+		return "451 4.3.0 Error: queue file write error";
+	if (l->reader.bare_lf && set->bare_newline == BARE_REJECT && !l->reader.lenient)
+		return "550 5.5.2 Error: bare <LF> received";
+	if (set->hopcount > 0 && l->reader.fields.received > set->hopcount)
+		return "554 5.4.6 Error: too many hops";                 /* rfc5321:6.3 */
+	return NULL;
+}
+
+static void
+note_facts(struct session *s, struct letter *l)
+{
+	struct tls_facts t;
+
+	l->arrived_us = clock_wall_us();
+	l->peer = s->peer;
+	l->name = client_name(s);
+	l->client = arena_keep(l->life, bytes_of(s->client));
+	l->helo = s->helo.len > 0 ? arena_keep(l->life, s->helo) : l->name;
+	l->user = arena_keep(l->life, s->user);
+	l->method = arena_keep(l->life, s->method);
+	l->protocol = protocol_of(s);
+	l->config = receiver_config_take(s->config);
+	if (s->secure && s->mouth->tls(s->mouth_of, &t)) {
+		struct tls_facts *kept = arena_take(l->life, sizeof *kept);
+
+		*kept = t;
+		l->tls = kept;
+	}
+}
+
+/* The final dot. */
+static void
+data_ended(struct session *s)
+{
+	struct letter *l = s->letter;
+	const char *no;
+
+	hold(s);
+	s->room = room_nothing;
+	if (l->streamed)
+		pour(s, l);
+	else
+		l->len = l->content.len;
+	if ((no = fault_of(s, l)) != NULL) {
+		refuse(l, no);
+		return;
+	}
+	note_facts(s, l);
+	l->ended = true;
+	s->needs->judge(s->house, l);
+}
+
+/* A letter that will be refused is heard to its end, but not for ever. */
+static void
+bear_with(struct session *s, struct letter *l)
+{
+	const char *no;
+
+	if (s->config->set.message_size <= 0 ||
+	    l->reader.raw < 2 * (uint64_t)s->config->set.message_size + PATIENCE_MORE)
+		return;
+	no = fault_of(s, l);
+	log_reject(s, "DATA", BYTES(""), no);
+	say(s, "%s", no);
+	mail_end(s);
+	hang_up(s);
+}
+
+static size_t
+room_content(struct session *s, struct bytes arrived)
+{
+	struct letter *l = s->letter;
+	size_t used;
+	enum content_outcome got = content_read(&l->reader, arrived, &l->content, &used);
+
+	if (l->reader.fields.too_long && !l->reader.dropping)
+		stop_keeping(s, l);
+	if (!l->reader.dropping && got == CONTENT_MORE)
+		make_room(s, l);
+	else if (!l->reader.dropping && too_large(s, l)) {
+		l->why = EFBIG;
+		stop_keeping(s, l);
+	}
+	if (got == CONTENT_ENDED)
+		data_ended(s);
+	else if (l->reader.dropping)
+		bear_with(s, l);
+	return used;
+}
+
+/*
+ * The house has looked at it
+ */
+
+void
+letter_judged(struct letter *l, enum verdict verdict, const char *reply, struct bytes prefix, struct bytes digest)
+{
+	if (verdict == VERDICT_ACCEPT)
+		l->needs->keep(l->house, l, prefix, digest);
+	else if (reply != NULL && reply[0] == (verdict == VERDICT_REFUSE ? '5' : '4') && strlen(reply) > 10)
+		refuse(l, reply);
+	else
+		refuse(l, verdict == VERDICT_REFUSE ? "550 5.7.1 Error: message content rejected" :
+		                                      "451 4.3.0 Error: the letter could not be looked at now");
+}
+
+static void
+log_letter(const struct letter *l, const char *id)
+{
+	const char *service = l->config->service;
+
+	if (l->user.len > 0)
+		note_as(service, "%s: client=%.*s, sasl_method=%.*s, sasl_username=%.*s", id, (int)l->client.len, l->client.at,
+		        (int)l->method.len, l->method.at, (int)l->user.len, l->user.at);
+	else
+		note_as(service, "%s: client=%.*s", id, (int)l->client.len, l->client.at);
+	note_as(service, "%s: message-id=%s", id, l->reader.fields.message_id);
+}
+
+/* It lies on the disk: only now the client hears so. */
+void
+letter_safe(struct letter *l, int why, const char *id)
+{
+	char reply[80] = "250 2.0.0 Ok: queued as ";
+	size_t n = strlen(reply);
+
+	if (why != 0) {
+		outcome(l, why == ENOSPC || why == EDQUOT ? "452 4.3.1 Insufficient system storage" :
+		                                           "451 4.3.0 Error: queue file write error");
+		return;
+	}
+	log_letter(l, id);
+	for (; *id != '\0' && n + 1 < sizeof reply; id++)
+		reply[n++] = *id;
+	reply[n] = '\0';
+	if (l->session != NULL)
+		l->session->junk = 0;
+	outcome(l, reply);
+}

@@ -1,0 +1,517 @@
+#include "smtp/receiver/session_inner.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "smtp/grammar.h"
+#include "smtp/reply.h"
+
+static void verb_helo(struct session *, struct bytes), verb_ehlo(struct session *, struct bytes);
+static void verb_starttls(struct session *, struct bytes), verb_mail(struct session *, struct bytes);
+static void verb_rcpt(struct session *, struct bytes), verb_rset(struct session *, struct bytes);
+static void verb_noop(struct session *, struct bytes), verb_vrfy(struct session *, struct bytes);
+static void verb_help(struct session *, struct bytes), verb_quit(struct session *, struct bytes);
+
+enum {                               /* what must be true before a verb may run */
+	IN_SMTP     = 1 << 0,
+	IN_LMTP     = 1 << 1,
+	HELLO       = 1 << 2,        /* EHLO, HELO or LHLO was said             */
+	HELLO_ASKED = 1 << 3,        /* the same where it is demanded           */
+	NO_MAIL     = 1 << 4,        /* not inside a transaction                */
+	MAIL_BEGUN  = 1 << 5,
+	RCPT_TAKEN  = 1 << 6,        /* at least one recipient                  */
+	CLEAR       = 1 << 7,        /* no TLS yet                              */
+	TLS_THERE   = 1 << 8,        /* the listener offers it                  */
+	BEFORE_TLS  = 1 << 9,        /* allowed where TLS is demanded           */
+	BEFORE_AUTH = 1 << 10,       /* allowed where a login is demanded       */
+	ALONE       = 1 << 11,       /* takes no argument                       */
+	JUNK        = 1 << 12,       /* does no work: counted                   */
+	VRFY_ON     = 1 << 13,
+	BOTH        = IN_SMTP | IN_LMTP,
+	EARLY       = BEFORE_TLS | BEFORE_AUTH,
+};
+
+static const struct verb {
+	const char *name, *lower;
+	void      (*run)(struct session *, struct bytes argument);
+	unsigned    when;
+} verbs[] = {
+	{ "HELO",     "helo",     verb_helo,     IN_SMTP | EARLY | JUNK },
+	{ "EHLO",     "ehlo",     verb_ehlo,     IN_SMTP | EARLY | JUNK },
+	{ "LHLO",     "lhlo",     verb_ehlo,     IN_LMTP | EARLY | JUNK },
+	{ "STARTTLS", "starttls", verb_starttls, BOTH | EARLY | TLS_THERE | CLEAR | NO_MAIL | ALONE },
+	{ "AUTH",     "auth",     verb_auth,     BOTH | BEFORE_AUTH | HELLO | NO_MAIL },
+	{ "MAIL",     "mail",     verb_mail,     BOTH | HELLO_ASKED | NO_MAIL },
+	{ "RCPT",     "rcpt",     verb_rcpt,     BOTH | HELLO_ASKED | MAIL_BEGUN },
+	{ "DATA",     "data",     verb_data,     BOTH | HELLO_ASKED | MAIL_BEGUN | RCPT_TAKEN | ALONE },
+	{ "RSET",     "rset",     verb_rset,     BOTH | EARLY | ALONE | JUNK },
+	{ "NOOP",     "noop",     verb_noop,     BOTH | EARLY | JUNK },
+	{ "VRFY",     "vrfy",     verb_vrfy,     BOTH | JUNK | VRFY_ON },
+	{ "HELP",     "help",     verb_help,     BOTH | EARLY | JUNK },
+	{ "QUIT",     "quit",     verb_quit,     BOTH | EARLY },
+	{ "unknown",  "unknown",  NULL,          0 },
+};
+_Static_assert(COUNT(verbs) <= VERBS_MOST, "struct session counts this many verbs");
+
+const char *
+verb_name(size_t index)
+{
+	return index < COUNT(verbs) ? verbs[index].lower : NULL;
+}
+
+size_t
+verb_unknown(void)
+{
+	return COUNT(verbs) - 1;
+}
+
+/*
+ * The gate
+ */
+
+static bool demands_tls(const struct session *s) { return s->config->set.tls_level == TLS_ENCRYPT && !s->secure; }
+static bool demands_auth(const struct session *s) { return s->config->set.auth_required && s->user.len == 0; }
+static bool no_tls(const struct session *s) { return s->config->tls == NULL || s->config->set.tls_level == TLS_NONE; }
+static bool is_secure(const struct session *s) { return s->secure; }
+static bool no_hello(const struct session *s) { return s->hello == HELLO_NONE; }
+static bool hello_missing(const struct session *s)
+{
+	return s->hello == HELLO_NONE && (s->lmtp || s->config->set.helo_required);
+}
+static bool in_mail(const struct session *s) { return s->letter != NULL; }
+static bool no_mail(const struct session *s) { return s->letter == NULL; }
+static bool no_rcpt(const struct session *s)
+{
+	return s->letter->rcpts == 0 && (s->lmtp || s->refused == 0);   /* rfc2033:4.2 */
+}
+static bool all_refused(const struct session *s) { return s->letter->rcpts == 0; }
+static bool vrfy_off(const struct session *s) { return s->config->set.vrfy_disabled; }
+
+/* In the order they are asked: the first that bars the way gives the reply. */
+static const struct condition {
+	unsigned    bit;
+	bool        set;             /* asked when the verb has the bit, or has not */
+	bool      (*bars)(const struct session *);
+	const char *reply;
+} conditions[] = {
+	{ TLS_THERE,   true,  is_secure,     "554 5.5.1 Error: TLS already active" },
+	{ TLS_THERE,   true,  no_tls,        "502 5.5.1 Error: command not implemented" },
+	{ BEFORE_TLS,  false, demands_tls,   "530 5.7.0 Must issue a STARTTLS command first" },
+	{ VRFY_ON,     true,  vrfy_off,      "502 5.5.1 VRFY command is disabled" },
+	{ HELLO,       true,  no_hello,      "503 5.5.1 Error: send HELO/EHLO first" },
+	{ HELLO_ASKED, true,  hello_missing, "503 5.5.1 Error: send HELO/EHLO first" },
+	{ BEFORE_AUTH, false, demands_auth,  "530 5.7.0 Authentication required" },
+	{ MAIL_BEGUN,  true,  no_mail,       "503 5.5.1 Error: need MAIL command" },
+	{ RCPT_TAKEN,  true,  no_rcpt,       "503 5.5.1 Error: need RCPT command" },
+	{ RCPT_TAKEN,  true,  all_refused,   "554 5.5.1 Error: no valid recipients" },
+};
+
+static const char *
+barred(const struct session *s, const struct verb *v, struct bytes argument)
+{
+	for (size_t i = 0; i < COUNT(conditions); i++) {
+		const struct condition *c = &conditions[i];
+
+		if (((v->when & c->bit) != 0) == c->set && c->bars(s))
+			return c->reply;
+	}
+	if (v->when & NO_MAIL && in_mail(s))
+		return v->run == verb_mail ? "503 5.5.1 Error: nested MAIL command" :
+		                             "503 5.5.1 Error: MAIL transaction in progress";
+	if (v->when & ALONE && argument.len > 0)
+		return v->run == verb_data ? "501 5.5.4 Syntax: DATA" : "501 5.5.4 Error: no parameters allowed";
+	return NULL;
+}
+
+/* A browser, a proxy, a scanner: no SMTP client says this. */
+static bool
+forbidden(const struct session *s, struct bytes word)
+{
+	for (size_t i = 0; i < s->config->set.forbidden_commands.count; i++)
+		if (bytes_is(word, s->config->set.forbidden_commands.item[i]))
+			return true;
+	return false;
+}
+
+static const struct verb *
+find_verb(const struct session *s, struct bytes word)
+{
+	for (size_t i = 0; i < verb_unknown(); i++)
+		if (verbs[i].when & (s->lmtp ? IN_LMTP : IN_SMTP) && bytes_is(word, verbs[i].name))
+			return &verbs[i];
+	return &verbs[verb_unknown()];
+}
+
+static void
+not_a_verb(struct session *s, struct bytes word)
+{
+	if (forbidden(s, word)) {
+		warn_as(s->config->service, "non-SMTP command from %s: %.*s", s->client,
+		        word.len < 100 ? (int)word.len : 100, word.at);
+		say(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+		hang_up(s);
+		return;
+	}
+	if (word.len == 0)
+		say(s, "500 5.5.2 Error: bad syntax");
+	else
+		say(s, "502 5.5.2 Error: command not recognized");
+	answered(s);
+}
+
+void
+verb_run(struct session *s, struct bytes line)
+{
+	struct bytes argument = line, word = command_verb(&argument);
+	const struct verb *v = find_verb(s, word);
+	const char *no;
+
+	s->verb = (uint8_t)(v - verbs);
+	s->tried[s->verb]++;
+	s->where = v->run != NULL ? v->name : "UNKNOWN";
+	if (v->when & JUNK && s->config->set.junk_commands > 0 && s->junk++ >= s->config->set.junk_commands)
+		s->errors++;
+	if (v->run == NULL) {
+		not_a_verb(s, word);
+	} else if ((no = barred(s, v, argument)) != NULL) {
+		say(s, "%s", no);
+		answered(s);
+	} else
+		v->run(s, argument);
+}
+
+/*
+ * Hello
+ */
+
+static bool
+take_hello(struct session *s, struct bytes name, enum hello hello, const char *syntax)
+{
+	if (!helo_valid(name)) {
+		say(s, "501 5.5.4 Syntax: %s hostname", syntax);
+		answered(s);
+		return false;
+	}
+	mail_end(s);                      /* rfc5321:4.1.4: as if RSET */
+	if (s->life == NULL)
+		s->life = arena_open(NULL);
+	if (!bytes_equal(name, s->helo))
+		s->helo = arena_keep(s->life, name);
+	s->hello = (uint8_t)hello;
+	return true;
+}
+
+static void
+verb_helo(struct session *s, struct bytes name)
+{
+	if (!take_hello(s, name, HELLO_HELO, "HELO"))
+		return;
+	say(s, "250 %s", s->config->myhostname);
+	answered(s);
+}
+
+/* rfc5321:4.1.1.1, rfc2033:4.1 */
+static void
+verb_ehlo(struct session *s, struct bytes name)
+{
+	const struct receiver_settings *set = &s->config->set;
+	struct buffer *out;
+
+	if (!take_hello(s, name, HELLO_EHLO, s->lmtp ? "LHLO" : "EHLO"))
+		return;
+	out = s->mouth->out(s->mouth_of);
+	buffer_printf(out, "250-%s\r\n250-PIPELINING\r\n", s->config->myhostname);
+	if (set->message_size > 0)
+		buffer_printf(out, "250-SIZE %lld\r\n", (long long)set->message_size);
+	else
+		buffer_add(out, BYTES("250-SIZE\r\n"));
+	if (!s->secure && !no_tls(s))
+		buffer_add(out, BYTES("250-STARTTLS\r\n"));
+	if (!demands_tls(s))
+		offer_auth(s, out);
+	buffer_add(out, BYTES("250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"));
+	answered(s);
+}
+
+/* rfc3207:4 */
+static void
+verb_starttls(struct session *s, struct bytes none)
+{
+	(void)none;
+	if (!within(s, COUNT_TLS, s->config->set.tls_rate, "New TLS session rate")) {
+		say(s, "421 4.7.0 %s Error: too many new TLS sessions from %s", s->config->myhostname, s->peer.text);
+		hang_up(s);
+		return;
+	}
+	say_fixed(s, BYTES("220 2.0.0 Ready to start TLS\r\n"));
+	answered(s);
+	if (s->over)
+		return;
+	s->securing = true;
+	s->room = room_nothing;
+	hold(s);
+	s->mouth->secure(s->mouth_of);
+}
+
+/*
+ * MAIL and RCPT
+ */
+
+bool
+may_relay(const struct session *s)
+{
+	return !s->lmtp && (s->user.len > 0 || s->trusted);
+}
+
+/* "jill" is jill@myorigin (R79). */
+static struct bytes
+whole_address(struct session *s, struct arena *a, const struct address *path, bool bare)
+{
+	struct address whole = *path;
+
+	if (bare)
+		whole.domain = bytes_of(s->config->myorigin);
+	return address_text(a, &whole);
+}
+
+static bool
+mail_check(struct session *s, const struct mail_command *m)
+{
+	const struct receiver_settings *set = &s->config->set;
+	const char *no = NULL;
+
+	if (m->has_size && set->message_size > 0 && m->size > (uint64_t)set->message_size)
+		no = "552 5.3.4 Message size exceeds fixed limit";     /* rfc1870:6.1 */
+	else if (s->needs->room(s->house, s, m->size) == ROOM_FULL)
+		no = "452 4.3.1 Insufficient system storage";
+	if (no != NULL)
+		log_reject(s, "MAIL", BYTES(""), no);
+	else if (!within(s, COUNT_MESSAGE, set->message_rate, "Message delivery request rate")) {
+		say(s, "450 4.7.1 Error: too much mail from %s", s->peer.text);
+		return false;
+	}
+	if (no != NULL)
+		say(s, "%s", no);
+	return no == NULL;
+}
+
+static void
+verb_mail(struct session *s, struct bytes argument)
+{
+	struct arena *scratch = arena_open(NULL);
+	struct mail_command m;
+	const char *no;
+
+	if (!mail_parse(argument, s->config->set.strict_envelopes, scratch, &m, &no))
+		say(s, "%s", no);
+	else if (mail_check(s, &m)) {
+		s->letter = letter_open(s, whole_address(s, scratch, &m.sender, m.bare));
+		s->letter->needs = s->needs;
+		s->letter->house = s->house;
+		s->letter->declared = m.size;
+		s->letter->eight_bit = m.eight_bit;
+		s->letter->submission = s->user.len > 0;
+		say_fixed(s, BYTES("250 2.1.0 Ok\r\n"));
+	}
+	arena_close(&scratch);
+	answered(s);
+}
+
+/* Reply to a recipient, and keep it or not. */
+static void
+refuse_rcpt(struct session *s, const char *code, const char *why, const char *table)
+{
+	struct buffer *out = s->mouth->out(s->mouth_of);
+	struct buffer line = { 0 };
+
+	buffer_printf(&line, "%s <", code);
+	reply_text(&line, s->asked);
+	buffer_printf(&line, ">: %s%s", why, table);
+	buffer_add_char(&line, '\0');
+	log_reject(s, verbs[s->verb].name, s->asked, line.at);
+	line.len--;
+	buffer_add(out, buffer_bytes(&line));
+	buffer_add(out, BYTES("\r\n"));
+	buffer_free(&line);
+	s->errors++;
+	if (s->letter != NULL)
+		s->refused++;
+}
+
+/* Whether an address is one we take mail for from this client; if not, that is said. */
+static bool
+acceptable(struct session *s, enum resolved r, const char *table)
+{
+	switch (r) {
+	case RESOLVED_LOCAL:
+		return true;
+	case RESOLVED_UNKNOWN:
+		if (may_relay(s) && !s->config->set.reject_unlisted)
+			return true;
+		refuse_rcpt(s, "550 5.1.1", "Recipient address rejected: User unknown in ", table);
+		return false;
+	case RESOLVED_FOREIGN:
+		if (may_relay(s))
+			return true;
+		refuse_rcpt(s, "554 5.7.1", "Relay access denied", "");
+		return false;
+	case RESOLVED_LATER:
+		refuse_rcpt(s, "451 4.3.0", "Temporary lookup failure", "");
+		return false;
+	case RESOLVED_LOOP:
+		refuse_rcpt(s, "554 5.4.6", "Recipient address rejected: aliases run in a circle", "");
+		return false;
+	}
+	return false;
+}
+
+static void
+rcpt_resolved(struct session *s, enum resolved r, const char *table)
+{
+	if (acceptable(s, r, table)) {
+		letter_add(s->letter, s->asked);
+		say_fixed(s, BYTES("250 2.1.5 Ok\r\n"));
+	}
+	s->asked.len = 0;
+	answered(s);
+}
+
+static bool
+rcpt_check(struct session *s)
+{
+	const struct receiver_settings *set = &s->config->set;
+	int64_t most = may_relay(s) || s->lmtp ? set->recipients : set->recipients_stranger;
+
+	if (most <= 0 || most > 50000)
+		most = 50000;
+	if (s->letter->rcpts + s->refused >= most) {
+		if (s->letter->rcpts + s->refused == most)
+			warn_as(s->config->service, "too many recipients from %s: more than %lld", s->client, (long long)most);
+		s->refused++;
+		say(s, "452 4.5.3 Error: too many recipients");
+		return false;
+	}
+	if (!within(s, COUNT_RECIPIENT, set->recipient_rate, "Recipient address rate")) {
+		say(s, "450 4.7.1 Error: too many recipients from %s", s->peer.text);
+		return false;
+	}
+	return true;
+}
+
+/* The question lives as long as the transaction, or VRFY's in the session. */
+static void
+ask_about(struct session *s, struct bytes address, ask_fn *then)
+{
+	s->asked = address;
+	s->then = then;
+	hold(s);
+	s->needs->resolve(s->house, s, address);
+}
+
+static void
+verb_rcpt(struct session *s, struct bytes argument)
+{
+	struct rcpt_command c;
+	const char *no;
+
+	if (!rcpt_check(s)) {
+		answered(s);
+		return;
+	}
+	if (!rcpt_parse(argument, s->config->set.strict_envelopes, s->letter->life, &c, &no)) {
+		s->refused++;
+		say(s, "%s", no);
+		answered(s);
+		return;
+	}
+	ask_about(s, whole_address(s, s->letter->life, &c.recipient, c.bare), rcpt_resolved);
+}
+
+void
+session_resolved(struct session *s, enum resolved r, const char *table)
+{
+	ask_fn *then = s->then;
+
+	s->then = NULL;
+	if (then != NULL && !s->over)
+		then(s, r, table);
+}
+
+/*
+ * The rest
+ */
+
+static void
+verb_rset(struct session *s, struct bytes none)
+{
+	(void)none;
+	mail_end(s);
+	say_fixed(s, BYTES("250 2.0.0 Ok\r\n"));
+	answered(s);
+}
+
+static void
+verb_noop(struct session *s, struct bytes any)
+{
+	(void)any;
+	say_fixed(s, BYTES("250 2.0.0 Ok\r\n"));
+	answered(s);
+}
+
+static void
+verb_help(struct session *s, struct bytes any)
+{
+	(void)any;
+	say(s, "214 2.0.0 Commands: %s MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS AUTH", s->lmtp ? "LHLO" : "HELO EHLO");
+	answered(s);
+}
+
+/* rfc5321:3.5.3: 252 says that the address would be taken, not that it will be reached. */
+static void
+vrfy_resolved(struct session *s, enum resolved r, const char *table)
+{
+	if (acceptable(s, r, table)) {
+		struct buffer *out = s->mouth->out(s->mouth_of);
+
+		buffer_add(out, BYTES("252 2.0.0 <"));
+		reply_text(out, s->asked);
+		buffer_add(out, BYTES(">\r\n"));
+	}
+	s->asked.len = 0;
+	answered(s);
+}
+
+static void
+verb_vrfy(struct session *s, struct bytes argument)
+{
+	struct arena *scratch = arena_open(NULL);
+	struct buffer line = { 0 };
+	struct rcpt_command c;
+	const char *no;
+	bool good;
+
+	buffer_add(&line, BYTES("TO:"));
+	buffer_add(&line, argument);
+	good = rcpt_parse(buffer_bytes(&line), false, scratch, &c, &no);
+	if (s->life == NULL)
+		s->life = arena_open(NULL);
+	if (good)
+		ask_about(s, arena_keep(s->life, whole_address(s, scratch, &c.recipient, c.bare)), vrfy_resolved);
+	else {
+		say(s, "%s", argument.len == 0 ? "501 5.5.4 Syntax: VRFY address" : no);
+		answered(s);
+	}
+	buffer_free(&line);
+	arena_close(&scratch);
+}
+
+static void
+verb_quit(struct session *s, struct bytes any)
+{
+	(void)any;
+	mail_end(s);
+	say_fixed(s, BYTES("221 2.0.0 Bye\r\n"));
+	s->done[s->verb]++;
+	hang_up(s);
+}
