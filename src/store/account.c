@@ -1,0 +1,749 @@
+/* account.c -- an open account: its list of mailboxes, its transaction (store.h) */
+#include "store/inside.h"
+
+#include "base/clock.h"
+#include "base/journal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_MOST = 1000, DEPTH_MOST = 20, MAILBOXES_MOST = 10000 };
+
+static const struct { const char *name; enum mailbox_use use; } first_mailboxes[] = {
+	{ "INBOX",   USE_NONE    },
+	{ "Drafts",  USE_DRAFTS  },
+	{ "Sent",    USE_SENT    },
+	{ "Junk",    USE_JUNK    },
+	{ "Trash",   USE_TRASH   },
+	{ "Archive", USE_ARCHIVE },
+};
+
+/* ---- names ---- */
+
+/* The name as it is kept: INBOX in capitals, no '/' at the end.  EINVAL: cannot be a mailbox's. */
+static int
+name_right(const char *in, char out[static NAME_MOST + 1])
+{
+	struct bytes rest = bytes_of(in), level;
+	int depth = 0;
+
+	if (rest.len > 1 && rest.at[rest.len - 1] == '/')
+		rest.len--;
+	if (rest.len == 0 || rest.len > NAME_MOST)
+		return EINVAL;
+	for (struct bytes left = rest; left.len > 0;) {
+		uint32_t rune;
+		size_t n = bytes_utf8(left, &rune);
+		if (n == 0 || rune < 0x20 || (rune >= 0x7f && rune < 0xa0))
+			return EINVAL;
+		left.at += n;
+		left.len -= n;
+	}
+	memcpy(out, rest.at, rest.len);
+	out[rest.len] = '\0';
+	if (rest.at[0] == '/' || rest.at[rest.len - 1] == '/')
+		return EINVAL;
+	while (bytes_split(&rest, '/', &level))
+		if (level.len == 0 || ++depth > DEPTH_MOST)
+			return EINVAL;
+	if (bytes_is(bytes_cut(bytes_of(out), 0, 5), "INBOX") && (out[5] == '\0' || out[5] == '/'))
+		memcpy(out, "INBOX", 5);
+	return 0;
+}
+
+static bool
+is_under(const char *name, const char *level)
+{
+	size_t n = strlen(level);
+
+	return strncmp(name, level, n) == 0 && name[n] == '/';
+}
+
+struct mailbox *
+account_mailbox(struct account *a, const char *name)
+{
+	return map_get(a->by_name, bytes_of(name));
+}
+
+static bool
+has_children(const struct account *a, const char *name)
+{
+	for (const struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
+		if (!m->gone && is_under(m->name, name))
+			return true;
+	return false;
+}
+
+/* ---- opening ---- */
+
+static char *
+copied(const char *text)
+{
+	size_t n = strlen(text) + 1;
+
+	return memcpy(memory_take(n), text, n);
+}
+
+static int
+put_mailbox_row(struct index *x, const struct mailbox *m)
+{
+	sqlite3_stmt *s = index_ready(x, MAILBOX_PUT);
+
+	if (s == NULL)
+		return index_why(x);
+	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+	(void)sqlite3_bind_text(s, 2, m->name, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_int(s, 3, (int)m->use);
+	(void)sqlite3_bind_int64(s, 4, m->uidvalidity);
+	(void)sqlite3_bind_int64(s, 5, m->recent);
+	(void)sqlite3_bind_int64(s, 6, (int64_t)m->made);
+	(void)sqlite3_bind_int64(s, 7, (int64_t)m->forgotten);
+	return index_do(x, s);
+}
+
+static int
+put_subscription(struct index *x, const char *name, bool yes)
+{
+	sqlite3_stmt *s = index_ready(x, yes ? SUBSCRIPTION_PUT : SUBSCRIPTION_DELETE);
+
+	if (s == NULL)
+		return index_why(x);
+	(void)sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+	return index_do(x, s);
+}
+
+static int
+put_meta(struct index *x, const char *name, uint64_t value)
+{
+	sqlite3_stmt *s = index_ready(x, META_PUT);
+
+	if (s == NULL)
+		return index_why(x);
+	(void)sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_int64(s, 2, (int64_t)value);
+	return index_do(x, s);
+}
+
+int
+account_meta_put(struct account *a, const char *name, uint64_t value)
+{
+	return put_meta(a->index, name, value);
+}
+
+/* Uidvalidities of one account only grow; the clock gives the first. */
+static uint32_t
+uidvalidity_after(uint32_t last)
+{
+	int64_t now = clock_wall();
+
+	return now > last && now < UINT32_MAX ? (uint32_t)now : last + 1;
+}
+
+/* What a new account begins with. */
+static int
+first_rows(struct index *x)
+{
+	uint32_t validity = 0;
+	int why = 0;
+
+	for (size_t i = 0; i < COUNT(first_mailboxes) && why == 0; i++) {
+		struct mailbox m = { .id = i + 1, .use = first_mailboxes[i].use, .recent = 1, .made = 1 };
+		char name[16];
+		(void)bytes_string(bytes_of(first_mailboxes[i].name), name, sizeof name);
+		m.name = name;
+		m.uidvalidity = validity = uidvalidity_after(validity);
+		why = put_mailbox_row(x, &m);
+		if (why == 0)
+			why = put_subscription(x, m.name, true);
+	}
+	if (why == 0)
+		why = put_meta(x, "mailbox", COUNT(first_mailboxes) + 1);
+	if (why == 0)
+		why = put_meta(x, "uidvalidity", validity);
+	return why == 0 ? put_meta(x, "modseq", 1) : why;
+}
+
+static int
+get_meta(struct index *x, const char *name, uint64_t *value)
+{
+	sqlite3_stmt *s = index_ready(x, META_GET);
+	int more;
+
+	if (s == NULL)
+		return index_why(x);
+	(void)sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+	if ((more = index_row(x, s)) == 1)
+		*value = (uint64_t)sqlite3_column_int64(s, 0);
+	(void)sqlite3_reset(s);
+	return more < 0 ? index_why(x) : more == 0 ? EBADMSG : 0;
+}
+
+static int
+newest_of(struct index *x, enum statement which, uint64_t mailbox, uint64_t *modseq)
+{
+	sqlite3_stmt *s = index_ready(x, which);
+	int more;
+
+	if (s == NULL)
+		return index_why(x);
+	(void)sqlite3_bind_int64(s, 1, (int64_t)mailbox);
+	if ((more = index_row(x, s)) == 1 && (uint64_t)sqlite3_column_int64(s, 0) > *modseq)
+		*modseq = (uint64_t)sqlite3_column_int64(s, 0);
+	(void)sqlite3_reset(s);
+	return more < 0 ? index_why(x) : 0;
+}
+
+static struct mailbox *
+mailbox_with(struct account *a, uint64_t id)
+{
+	struct mailbox *m = a->mailboxes;
+
+	while (m != NULL && m->id != id)
+		m = m->next;
+	return m;
+}
+
+/* One row of the table: the mailbox it tells of, made or renewed. */
+static void
+take_mailbox_row(struct account *a, sqlite3_stmt *s)
+{
+	uint64_t id = (uint64_t)sqlite3_column_int64(s, 0);
+	const char *name = (const char *)sqlite3_column_text(s, 1);
+	struct mailbox *m = mailbox_with(a, id);
+
+	if (m == NULL) {
+		m = memory_take(sizeof *m);
+		m->account = a;
+		m->id = id;
+		m->next = a->mailboxes;
+		a->mailboxes = m;
+	}
+	memory_free(m->name);
+	m->name = copied(name != NULL ? name : "?");
+	m->use = (enum mailbox_use)sqlite3_column_int(s, 2);
+	m->uidvalidity = (uint32_t)sqlite3_column_int64(s, 3);
+	m->recent = (uint32_t)sqlite3_column_int64(s, 4);
+	m->made = (uint64_t)sqlite3_column_int64(s, 5);
+	m->forgotten = (uint64_t)sqlite3_column_int64(s, 6);
+	m->gone = false;
+	(void)map_put(a->by_name, bytes_of(m->name), m);
+}
+
+static int
+read_lists(struct account *a)
+{
+	sqlite3_stmt *s = index_ready(a->index, MAILBOX_ALL);
+	int more;
+
+	if (s == NULL)
+		return index_why(a->index);
+	while ((more = index_row(a->index, s)) == 1)
+		take_mailbox_row(a, s);
+	if (more < 0 || (s = index_ready(a->index, SUBSCRIPTION_ALL)) == NULL)
+		return index_why(a->index);
+	while ((more = index_row(a->index, s)) == 1)
+		(void)map_put(a->subscribed, index_blob(s, 0), a);
+	return more < 0 ? index_why(a->index) : 0;
+}
+
+/* All that is known without opening a mailbox. */
+static int
+read_account(struct account *a)
+{
+	uint64_t validity = 0;
+	int why;
+
+	if ((why = get_meta(a->index, "mailbox", &a->next_mailbox)) != 0 ||
+	    (why = get_meta(a->index, "uidvalidity", &validity)) != 0 ||
+	    (why = get_meta(a->index, "modseq", &a->modseq)) != 0 ||
+	    (why = read_lists(a)) != 0 ||
+	    (why = newest_of(a->index, FACT_LAST, 0, &a->modseq)) != 0)
+		return why;
+	a->uidvalidity = (uint32_t)validity;
+	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
+		m->highest = m->made;
+		if ((why = newest_of(a->index, FACT_LAST, m->id, &m->highest)) != 0 ||
+		    (why = newest_of(a->index, SNAPSHOT_LAST, m->id, &m->highest)) != 0)
+			return why;
+		if (m->highest > a->modseq)
+			a->modseq = m->highest;
+	}
+	return account_mailbox(a, "INBOX") == NULL ? EBADMSG : 0;
+}
+
+struct account *
+account_open(struct store *s, uint64_t id, bool make, int *why)
+{
+	struct account *a = memory_take(sizeof *a);
+
+	a->store = s;
+	a->id = id;
+	a->by_name = map_open();
+	a->subscribed = map_open();
+	if ((a->index = index_open(s->accounts, id, make ? first_rows : NULL, why)) != NULL && (*why = read_account(a)) == 0)
+		return a;
+	if (a->index != NULL)
+		fault("account %" PRIu64 ": its index.db cannot be read (%s); the account is refused", id, strerror(*why));
+	account_close(&a);
+	return NULL;
+}
+
+void
+account_close(struct account **ap)
+{
+	struct account *a = *ap;
+
+	*ap = NULL;
+	if (a == NULL)
+		return;
+	while (a->mailboxes != NULL) {
+		struct mailbox *m = a->mailboxes;
+		a->mailboxes = m->next;
+		mailbox_free(m);
+	}
+	map_close(&a->by_name);
+	map_close(&a->subscribed);
+	index_close(&a->index);
+	memory_free(a);
+}
+
+/* After a failure: memory is made equal to the disk again, and everybody watching hears it. */
+int
+account_reload(struct account *a)
+{
+	int why;
+
+	map_close(&a->by_name);
+	map_close(&a->subscribed);
+	a->by_name = map_open();
+	a->subscribed = map_open();
+	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
+		mailbox_unload(m);
+		m->gone = true;
+	}
+	why = read_account(a);
+	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
+		if (why == 0 && !m->gone && m->users > 0 && mailbox_load(m) != 0)
+			m->gone = true;
+		mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
+	}
+	return a->refused = why;
+}
+
+/* ---- the transaction ---- */
+
+int
+account_change(struct account *a)
+{
+	int why;
+
+	if (a->refused != 0)
+		return a->refused;
+	if ((why = index_begin(a->index)) != 0)
+		return account_fail(a, why);
+	if (!a->dirty)
+		store_note_dirty(a);
+	return 0;
+}
+
+int
+account_fail(struct account *a, int why)
+{
+	warn_("account %" PRIu64 ": its changes could not be kept: %s", a->id, strerror(why));
+	index_rollback(a->index);
+	a->failed = why;
+	if (!a->dirty)
+		store_note_dirty(a);     /* its barriers must hear */
+	(void)account_reload(a);
+	return why;
+}
+
+uint64_t
+account_next_modseq(struct account *a)
+{
+	return ++a->modseq;
+}
+
+int
+account_fact(struct account *a, uint64_t mailbox, uint64_t modseq, enum fact_kind kind, struct buffer *data)
+{
+	struct fact_key key = { .mailbox = mailbox, .modseq = modseq, .kind = kind, .time = clock_wall() };
+	sqlite3_stmt *s = index_ready(a->index, FACT_PUT);
+
+	if (s == NULL)
+		return index_why(a->index);
+	fact_close(data, &key);
+	(void)sqlite3_bind_int64(s, 1, (int64_t)mailbox);
+	(void)sqlite3_bind_int64(s, 2, (int64_t)modseq);
+	(void)sqlite3_bind_int(s, 3, (int)kind);
+	(void)sqlite3_bind_int64(s, 4, key.time);
+	(void)sqlite3_bind_blob64(s, 5, data->at, data->len, SQLITE_STATIC);
+	return index_do(a->index, s);
+}
+
+int
+account_flush(struct account *a)
+{
+	int why = 0;
+
+	for (struct mailbox *m = a->mailboxes; m != NULL && why == 0; m = m->next)
+		why = mailbox_flush(m);
+	return why;
+}
+
+uint64_t
+account_id(const struct account *a)
+{
+	return a->id;
+}
+
+uint64_t
+account_modseq(const struct account *a)
+{
+	return a->modseq;
+}
+
+/* ---- the list ---- */
+
+static int
+by_name(const void *one, const void *other)
+{
+	const struct mailbox_info *a = one, *b = other;
+	bool first = strcmp(a->name, "INBOX") == 0, second = strcmp(b->name, "INBOX") == 0;
+
+	if (first != second)
+		return first ? -1 : 1;
+	return strcmp(a->name, b->name);
+}
+
+/* Names gathered for the list; `place` finds one by name (its index + 1). */
+struct listing { struct mailbox_info *row; size_t count, room; struct map *place; struct arena *arena; };
+
+static struct mailbox_info *
+row_named(struct listing *l, struct bytes name)
+{
+	size_t at = (size_t)(uintptr_t)map_get(l->place, name);
+
+	if (at == 0) {
+		if (l->count == l->room) {
+			l->room = l->room ? l->room * 2 : 16;
+			l->row = memory_resize(l->row, l->room * sizeof *l->row);
+		}
+		l->row[l->count] = (struct mailbox_info){ .name = arena_copy(l->arena, name) };
+		at = ++l->count;
+		(void)map_put(l->place, name, (char *)NULL + at);
+	}
+	return &l->row[at - 1];
+}
+
+static void
+levels_above(struct listing *l, const char *name)
+{
+	for (const char *p = strchr(name, '/'); p != NULL; p = strchr(p + 1, '/'))
+		row_named(l, (struct bytes){ name, (size_t)(p - name) })->has_children = true;
+}
+
+size_t
+account_list(struct account *a, struct arena *arena, struct mailbox_info **out)
+{
+	struct listing l = { .place = map_open(), .arena = arena };
+
+	for (const struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
+		struct mailbox_info *row;
+		if (m->gone)
+			continue;
+		row = row_named(&l, bytes_of(m->name));
+		row->id = m->id;
+		row->exists = true;
+		row->use = m->use;
+		row->uidvalidity = m->uidvalidity;
+		levels_above(&l, m->name);
+	}
+	for (struct map_place p = { 0 }; map_next(a->subscribed, &p);)
+		row_named(&l, p.key)->subscribed = true;
+	map_close(&l.place);
+	*out = arena_take_array(arena, l.count + 1, sizeof **out);
+	if (l.count > 0)
+		memcpy(*out, l.row, l.count * sizeof **out);
+	memory_free(l.row);
+	qsort(*out, l.count, sizeof **out, by_name);
+	return l.count;
+}
+
+/* ---- changes of the list ---- */
+
+static int
+list_fact(struct account *a, enum fact_kind kind, uint64_t id, uint64_t more, uint64_t validity,
+          const char *name, const char *other)
+{
+	struct buffer data = { 0 };
+	int why;
+
+	fact_list(&data, id, more, validity, name, other);
+	why = account_fact(a, 0, account_next_modseq(a), kind, &data);
+	buffer_free(&data);
+	return why;
+}
+
+static size_t
+mailboxes_of(const struct account *a)
+{
+	return map_count(a->by_name);
+}
+
+/* One mailbox whose name is free.  The transaction is begun. */
+static int
+make_one(struct account *a, const char *name, enum mailbox_use use, struct mailbox **out)
+{
+	struct mailbox *m;
+	int why;
+
+	if (mailboxes_of(a) >= MAILBOXES_MOST)
+		return EDQUOT;
+	m = memory_take(sizeof *m);
+	m->account = a;
+	m->id = a->next_mailbox++;
+	m->name = copied(name);
+	m->use = use;
+	m->recent = m->uidnext = 1;
+	m->uidvalidity = a->uidvalidity = uidvalidity_after(a->uidvalidity);
+	m->loaded = true;
+	m->next = a->mailboxes;
+	a->mailboxes = m;
+	(void)map_put(a->by_name, bytes_of(name), m);
+	if ((why = list_fact(a, FACT_MADE, m->id, use, m->uidvalidity, name, NULL)) != 0)
+		return account_fail(a, why);
+	m->made = m->highest = a->modseq;
+	if ((why = put_mailbox_row(a->index, m)) != 0 ||
+	    (why = put_meta(a->index, "mailbox", a->next_mailbox)) != 0 ||
+	    (why = put_meta(a->index, "uidvalidity", a->uidvalidity)) != 0)
+		return account_fail(a, why);
+	if (out != NULL)
+		*out = m;
+	return 0;
+}
+
+/* The levels above a name become mailboxes, too (rfc3501:6.3.3). */
+static int
+make_levels(struct account *a, char *name)
+{
+	int why = 0;
+
+	for (char *p = strchr(name, '/'); p != NULL && why == 0; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (account_mailbox(a, name) == NULL)
+			why = make_one(a, name, USE_NONE, NULL);
+		*p = '/';
+	}
+	return why;
+}
+
+int
+account_create(struct account *a, const char *given, enum mailbox_use use)
+{
+	char name[NAME_MOST + 1];
+	int why;
+
+	if ((why = name_right(given, name)) != 0)
+		return why;
+	if (account_mailbox(a, name) != NULL)
+		return EEXIST;
+	if ((why = store_room(a->store)) != 0 || (why = account_change(a)) != 0 || (why = make_levels(a, name)) != 0)
+		return why;
+	return make_one(a, name, use, NULL);
+}
+
+int
+account_delete(struct account *a, const char *given)
+{
+	char name[NAME_MOST + 1];
+	struct mailbox *m;
+	sqlite3_stmt *s;
+	int why;
+
+	if ((why = name_right(given, name)) != 0)
+		return ENOENT;
+	if (strcmp(name, "INBOX") == 0)
+		return EINVAL;
+	if ((m = account_mailbox(a, name)) == NULL)
+		return has_children(a, name) ? EINVAL : ENOENT;     /* \Noselect: rfc3501:6.3.4 */
+	if ((why = account_change(a)) != 0)
+		return why;
+	if ((why = mailbox_flush(m)) != 0 || (why = list_fact(a, FACT_DELETED, m->id, 0, 0, name, NULL)) != 0)
+		return account_fail(a, why);
+	if ((s = index_ready(a->index, MAILBOX_DELETE)) == NULL)
+		return account_fail(a, index_why(a->index));
+	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+	if ((why = index_do(a->index, s)) != 0)
+		return account_fail(a, why);
+	(void)map_drop(a->by_name, bytes_of(name));
+	m->gone = true;
+	mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
+	return 0;
+}
+
+static int
+rename_one(struct account *a, struct mailbox *m, const char *to)
+{
+	sqlite3_stmt *s;
+	int why;
+
+	if ((why = list_fact(a, FACT_RENAMED, m->id, 0, 0, m->name, to)) != 0)
+		return account_fail(a, why);
+	if ((s = index_ready(a->index, MAILBOX_NAME)) == NULL)
+		return account_fail(a, index_why(a->index));
+	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+	(void)sqlite3_bind_text(s, 2, to, -1, SQLITE_STATIC);
+	if ((why = index_do(a->index, s)) != 0)
+		return account_fail(a, why);
+	(void)map_drop(a->by_name, bytes_of(m->name));
+	memory_free(m->name);
+	m->name = copied(to);
+	(void)map_put(a->by_name, bytes_of(to), m);
+	mailbox_tell(m, MAILBOX_RENAMED, &(struct uid_set){ NULL, 0 }, NULL);
+	return 0;
+}
+
+/* RENAME INBOX: its messages go, it stays (rfc3501:6.3.5). */
+static int
+rename_inbox(struct account *a, char *to)
+{
+	struct mailbox *inbox = account_mailbox(a, "INBOX"), *made;
+	struct uid_range all = { 1, UINT32_MAX };
+	struct uid_set set = { &all, 1 }, source;
+	struct uid_range range;
+	struct arena *scratch;
+	int why;
+
+	if ((why = make_levels(a, to)) != 0 || (why = make_one(a, to, USE_NONE, &made)) != 0)
+		return why;
+	scratch = arena_open(NULL);
+	why = mailbox_copy(inbox, &set, made, true, scratch, &source, &range, NULL);
+	arena_close(&scratch);
+	return why;
+}
+
+/* Whether every new name of the mailboxes under `from` is right and free. */
+static int
+names_fit(struct account *a, const char *from, const char *to)
+{
+	for (const struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
+		char fresh[NAME_MOST + 1];
+		struct buffer whole = { 0 };
+		int why;
+
+		if (m->gone || !is_under(m->name, from))
+			continue;
+		buffer_printf(&whole, "%s%s", to, m->name + strlen(from));
+		buffer_add_char(&whole, '\0');
+		why = name_right(whole.at, fresh);
+		buffer_free(&whole);
+		if (why == 0 && account_mailbox(a, fresh) != NULL)
+			why = EEXIST;
+		if (why != 0)
+			return why;
+	}
+	return 0;
+}
+
+int
+account_rename(struct account *a, const char *given_from, const char *given_to)
+{
+	char from[NAME_MOST + 1], to[NAME_MOST + 1];
+	struct mailbox *m;
+	int why;
+
+	if (name_right(given_from, from) != 0)
+		return ENOENT;
+	if ((why = name_right(given_to, to)) != 0)
+		return why;
+	m = account_mailbox(a, from);
+	if (m == NULL && !has_children(a, from))
+		return ENOENT;
+	if (account_mailbox(a, to) != NULL || strcmp(to, "INBOX") == 0)
+		return EEXIST;
+	if (is_under(to, from) && strcmp(from, "INBOX") != 0)
+		return EINVAL;
+	if ((why = store_room(a->store)) != 0 || (why = account_change(a)) != 0)
+		return why;
+	if (strcmp(from, "INBOX") == 0)
+		return rename_inbox(a, to);
+	if ((why = names_fit(a, from, to)) != 0 || (why = make_levels(a, to)) != 0)
+		return why;
+	if (m != NULL && (why = rename_one(a, m, to)) != 0)
+		return why;
+	for (m = a->mailboxes; m != NULL; m = m->next) {
+		struct buffer whole = { 0 };
+		if (m->gone || !is_under(m->name, from))
+			continue;
+		buffer_printf(&whole, "%s%s", to, m->name + strlen(from));
+		buffer_add_char(&whole, '\0');
+		why = rename_one(a, m, whole.at);
+		buffer_free(&whole);
+		if (why != 0)
+			return why;
+	}
+	return 0;
+}
+
+int
+account_subscribe(struct account *a, const char *given, bool yes)
+{
+	char name[NAME_MOST + 1];
+	bool before;
+	int why;
+
+	if ((why = name_right(given, name)) != 0)
+		return why;
+	before = map_get(a->subscribed, bytes_of(name)) != NULL;
+	if (!yes && !before)
+		return ENOENT;
+	if (yes == before)
+		return 0;
+	if (map_count(a->subscribed) >= MAILBOXES_MOST && yes)
+		return EDQUOT;
+	if ((why = account_change(a)) != 0)
+		return why;
+	if ((why = list_fact(a, FACT_SUBSCRIBED, 0, yes, 0, name, NULL)) != 0 ||
+	    (why = put_subscription(a->index, name, yes)) != 0)
+		return account_fail(a, why);
+	if (yes)
+		(void)map_put(a->subscribed, bytes_of(name), a);
+	else
+		(void)map_drop(a->subscribed, bytes_of(name));
+	return 0;
+}
+
+int
+account_status(struct account *a, const char *name, struct mailbox_status *out)
+{
+	int why;
+	struct mailbox *m = mailbox_take(a, name, &why);
+
+	if (m == NULL)
+		return why;
+	mailbox_status(m, out);
+	mailbox_drop(&m);
+	return 0;
+}
+
+struct mailbox *
+mailbox_take(struct account *a, const char *given, int *why)
+{
+	char name[NAME_MOST + 1];
+	struct mailbox *m;
+
+	if ((*why = a->refused) != 0)
+		return NULL;
+	if (name_right(given, name) != 0 || (m = account_mailbox(a, name)) == NULL) {
+		*why = ENOENT;
+		return NULL;
+	}
+	if ((*why = mailbox_load(m)) != 0)
+		return NULL;
+	m->users++;
+	a->users++;
+	return m;
+}

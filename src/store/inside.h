@@ -1,0 +1,115 @@
+/*
+ * inside -- what the files of this room know of one another; nobody outside includes it
+ */
+#ifndef STORE_INSIDE_H
+#define STORE_INSIDE_H
+
+#include "base/map.h"
+#include "store/fact.h"
+#include "store/index.h"
+#include "store/rows.h"
+
+struct barrier { void (*fn)(void *ctx, int why); void *ctx; struct account *account; struct barrier *next; };
+struct barriers { struct barrier *first, **last; };
+
+struct mailbox_watch {
+	struct mailbox *mailbox;
+	void (*news)(void *ctx, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by);
+	void *ctx;
+	struct mailbox_watch *next;
+};
+
+/* A mailbox of an open account.  Its rows are there once somebody asked for them. */
+struct mailbox {
+	struct account *account;
+	uint64_t id;
+	char    *name;
+	enum mailbox_use use;
+	uint32_t uidvalidity, recent;
+	uint64_t made;                   /* modseq                                   */
+	uint64_t forgotten;              /* facts up to this modseq are no more      */
+	bool     gone;
+	uint32_t users;
+	bool     loaded;
+	uint32_t uidnext;
+	uint64_t highest;                /* modseq of its newest fact                */
+	struct rows rows;
+	uint64_t bytes;                  /* sum of sizes                             */
+	uint32_t unwritten;              /* rows at the end whose fact is not yet in the table */
+	uint64_t unwritten_from;         /* the mailbox they were copied from, or 0  */
+	uint32_t facts;                  /* since the last snapshot, about           */
+	char    *keyword[KEYWORDS_MOST];
+	int      keywords;
+	struct mailbox_watch *watches, *telling;
+	struct mailbox *next;            /* of the account                           */
+};
+
+struct account {
+	struct store *store;
+	uint64_t id;
+	struct index *index;
+	uint32_t users;
+	int      refused;                /* why nothing can be done with it          */
+	bool     dirty;                  /* its transaction has changes              */
+	bool     syncing;
+	bool     damaged;                /* a fact could not be read: forget nothing */
+	uint64_t modseq;
+	uint64_t next_mailbox;
+	uint32_t uidvalidity;            /* the last given out                       */
+	struct mailbox *mailboxes;
+	struct map *by_name;
+	struct map *subscribed;
+	int      failed;                 /* why the last one failed; until its barriers were told */
+	int64_t  used_ms, swept_ms;
+	struct account *newer, *older;   /* idle ones, by last use                   */
+	struct account *next;            /* of all open ones                         */
+	struct account *next_dirty;
+};
+
+struct store {
+	int      accounts;
+	struct letters *letters;
+	int64_t  history_ms;
+	struct store_needs needs;
+	void    *ctx;
+	struct map *open;
+	struct account *all;
+	struct account *idle_newest, *idle_oldest;
+	uint32_t idle;
+	struct account *dirty, **dirty_last;
+	struct barriers gathering;
+	struct batch *batch;             /* being synced                             */
+	int64_t  room_ms;                /* when room was looked at last             */
+	int      room_why;
+};
+
+extern uint64_t store_room_least;        /* arrivals end when less is free; a test moves it */
+
+/* account.c */
+int  account_change(struct account *);           /* before any change: begins, notes dirty. 0 or errno */
+int  account_fail(struct account *, int why);    /* rolls back, reloads, tells LOST; returns why       */
+int  account_flush(struct account *);            /* facts that wait in memory go to the table          */
+uint64_t account_next_modseq(struct account *);
+struct account *account_open(struct store *, uint64_t id, bool make, int *why);   /* make: a new one; and a broken one is put aside */
+void account_close(struct account **);
+int  account_reload(struct account *);
+struct mailbox *account_mailbox(struct account *, const char *name);
+int  account_fact(struct account *, uint64_t mailbox, uint64_t modseq, enum fact_kind, struct buffer *data);
+int  account_meta_put(struct account *, const char *name, uint64_t value);
+
+/* mailbox.c */
+int  mailbox_load(struct mailbox *);
+void mailbox_unload(struct mailbox *);
+int  mailbox_flush(struct mailbox *);
+void mailbox_tell(struct mailbox *, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by);
+void mailbox_free(struct mailbox *);
+int  mailbox_snapshot(struct mailbox *);
+
+/* store.c */
+int  store_room(struct store *);                 /* 0, or ENOSPC: nothing that grows may be begun      */
+void store_note_dirty(struct account *);
+
+/* care.c */
+bool account_sweep(struct account *);
+
+#endif

@@ -1,0 +1,828 @@
+/* mailbox.c -- one mailbox: its rows in memory, its history on disk (store.h) */
+#include "store/inside.h"
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "store/snapshot.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEYWORD_LEN_MOST = 64, UNWRITTEN_MOST = 1000 };
+/* After a fact that cannot be read nobody knows which uids it gave away. */
+enum { UIDS_SKIPPED = 65536 };
+
+/* ---- loading: a snapshot and the facts since ---- */
+
+void
+mailbox_unload(struct mailbox *m)
+{
+	for (int i = 0; i < m->keywords; i++)
+		memory_free(m->keyword[i]);
+	m->keywords = 0;
+	rows_free(&m->rows);
+	m->bytes = 0;
+	m->unwritten = 0;
+	m->facts = 0;
+	m->loaded = false;
+}
+
+void
+mailbox_free(struct mailbox *m)
+{
+	mailbox_unload(m);
+	memory_free(m->name);
+	memory_free(m);
+}
+
+static void
+add_keyword(struct mailbox *m, struct bytes name)
+{
+	char *copy = memory_take(name.len + 1);
+
+	if (name.len > 0)
+		memcpy(copy, name.at, name.len);
+	m->keyword[m->keywords++] = copy;
+}
+
+/* The newest snapshot that is whole; *modseq is 0 when history must be read from its beginning. */
+static int
+read_snapshot(struct mailbox *m, uint64_t *modseq)
+{
+	struct index *x = m->account->index;
+	int64_t before = INT64_MAX;
+
+	for (;;) {
+		struct snapshot shot = { .mailbox = m->id };
+		sqlite3_stmt *s = index_ready(x, SNAPSHOT_BEFORE);
+		int more;
+
+		*modseq = 0;
+		if (s == NULL)
+			return index_why(x);
+		(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+		(void)sqlite3_bind_int64(s, 2, before);
+		if ((more = index_row(x, s)) < 0)
+			return index_why(x);
+		if (more == 0)
+			return 0;
+		before = sqlite3_column_int64(s, 0);
+		shot.modseq = *modseq = (uint64_t)before;
+		if (snapshot_read(index_blob(s, 1), &shot, &m->rows)) {
+			m->uidnext = shot.uidnext;
+			for (int i = 0; i < shot.keywords; i++)
+				add_keyword(m, shot.keyword[i]);
+			(void)sqlite3_reset(s);
+			return 0;
+		}
+		(void)sqlite3_reset(s);
+		warn_("account %" PRIu64 ", mailbox %s: the snapshot of modseq %" PRId64 " is damaged; set aside, "
+		      "an older one and the history are read instead", m->account->id, m->name, before);
+	}
+}
+
+static uint64_t
+flags_after(uint64_t before, enum flags_how how, uint64_t flags)
+{
+	switch (how) {
+	case FLAGS_ADD:
+		return before | flags;
+	case FLAGS_REMOVE:
+		return before & ~flags;
+	case FLAGS_SET:
+		return flags;
+	}
+	return before;
+}
+
+static void
+replay_flags(struct mailbox *m, const struct fact *f, uint64_t modseq)
+{
+	for (size_t i = 0; i < f->uids.count; i++) {
+		uint32_t at = rows_first_at_least(&m->rows, f->uids.range[i].first);
+		for (; at < m->rows.count && m->rows.uid[at] <= f->uids.range[i].last; at++) {
+			uint64_t now = flags_after(m->rows.flags[at], f->how, f->flags);
+			if (now == m->rows.flags[at])
+				continue;
+			m->rows.flags[at] = now;
+			m->rows.modseq[at] = modseq;
+		}
+	}
+}
+
+static void
+row_move(struct rows *r, uint32_t to, uint32_t from)
+{
+	r->uid[to] = r->uid[from];
+	r->size[to] = r->size[from];
+	r->message[to] = r->message[from];
+	r->flags[to] = r->flags[from];
+	r->modseq[to] = r->modseq[from];
+}
+
+/* Takes all rows out whose uid is in the set. */
+static void
+take_out(struct rows *r, const struct uid_set *set)
+{
+	uint32_t to, from;
+	size_t i = 0;
+
+	if (set->count == 0)
+		return;
+	to = from = rows_first_at_least(r, set->range[0].first);
+	for (; from < r->count; from++) {
+		while (i < set->count && set->range[i].last < r->uid[from])
+			i++;
+		if (i < set->count && set->range[i].first <= r->uid[from])
+			continue;
+		if (to != from)
+			row_move(r, to, from);
+		to++;
+	}
+	r->count = to;
+}
+
+static bool
+replay(struct mailbox *m, const struct fact_key *key, struct bytes data, struct arena *scratch)
+{
+	uint32_t before = m->rows.count;
+	struct fact f;
+
+	if (!fact_read(key, data, scratch, &f, &m->rows))
+		return false;
+	switch (key->kind) {
+	case FACT_ARRIVED:
+		if (m->rows.count > before && m->rows.uid[before] < m->uidnext) {
+			m->rows.count = before;
+			return false;
+		}
+		if (m->rows.count > before)
+			m->uidnext = m->rows.uid[m->rows.count - 1] + 1;
+		return true;
+	case FACT_FLAGS:
+		replay_flags(m, &f, key->modseq);
+		return true;
+	case FACT_EXPUNGED:
+		take_out(&m->rows, &f.uids);
+		return true;
+	case FACT_KEYWORD:
+		if (f.bit != KEYWORD_FIRST + m->keywords)
+			return false;
+		add_keyword(m, f.name);
+		return true;
+	default:
+		return true;
+	}
+}
+
+static int
+read_facts(struct mailbox *m, uint64_t after)
+{
+	struct index *x = m->account->index;
+	sqlite3_stmt *s = index_ready(x, FACT_AFTER);
+	struct arena *scratch;
+	int more;
+
+	if (s == NULL)
+		return index_why(x);
+	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+	(void)sqlite3_bind_int64(s, 2, (int64_t)after);
+	scratch = arena_open(NULL);
+	while ((more = index_row(x, s)) == 1) {
+		struct fact_key key = {
+			.mailbox = m->id, .modseq = (uint64_t)sqlite3_column_int64(s, 0),
+			.kind = (enum fact_kind)sqlite3_column_int(s, 1), .time = sqlite3_column_int64(s, 2),
+		};
+		arena_clear(scratch);
+		m->facts++;
+		if (key.modseq > m->highest)
+			m->highest = key.modseq;
+		if (replay(m, &key, index_blob(s, 3), scratch))
+			continue;
+		fault("account %" PRIu64 ", mailbox %s: the change with modseq %" PRIu64 " is damaged; set aside",
+		      m->account->id, m->name, key.modseq);
+		m->account->damaged = true;
+		if (m->uidnext < UINT32_MAX - UIDS_SKIPPED)
+			m->uidnext += UIDS_SKIPPED;
+	}
+	arena_close(&scratch);
+	return more < 0 ? index_why(x) : 0;
+}
+
+int
+mailbox_load(struct mailbox *m)
+{
+	uint64_t modseq = 0;
+	int why;
+
+	if (m->loaded)
+		return 0;
+	mailbox_unload(m);
+	m->uidnext = 1;
+	if ((why = read_snapshot(m, &modseq)) == 0 && modseq < m->forgotten) {
+		fault("account %" PRIu64 ", mailbox %s: no snapshot is whole and its history begins after modseq %" PRIu64
+		      "; refused", m->account->id, m->name, m->forgotten);
+		why = EBADMSG;
+	}
+	if (why == 0)
+		why = read_facts(m, modseq);
+	if (why != 0) {
+		mailbox_unload(m);
+		return why;
+	}
+	for (uint32_t i = 0; i < m->rows.count; i++)
+		m->bytes += m->rows.size[i];
+	m->loaded = true;
+	return 0;
+}
+
+void
+mailbox_drop(struct mailbox **mp)
+{
+	struct mailbox *m = *mp;
+	struct account *a;
+
+	*mp = NULL;
+	if (m == NULL)
+		return;
+	a = m->account;
+	m->users--;
+	account_drop(&a);
+}
+
+/* ---- writing ---- */
+
+/* Arrivals wait in memory until something else happens to the mailbox, or the transaction ends: one fact for all. */
+int
+mailbox_flush(struct mailbox *m)
+{
+	struct buffer data = { 0 };
+	uint32_t n = m->unwritten;
+	int why;
+
+	if (n == 0)
+		return 0;
+	m->unwritten = 0;
+	fact_arrived(&data, m->unwritten_from, &m->rows, m->rows.count - n, n);
+	why = account_fact(m->account, m->id, m->rows.modseq[m->rows.count - 1], FACT_ARRIVED, &data);
+	buffer_free(&data);
+	m->facts++;
+	return why;
+}
+
+int
+mailbox_snapshot(struct mailbox *m)
+{
+	struct index *x = m->account->index;
+	struct snapshot shot = { .mailbox = m->id, .modseq = m->highest, .uidnext = m->uidnext, .keywords = m->keywords };
+	struct buffer data = { 0 };
+	sqlite3_stmt *s;
+	int why;
+
+	if ((why = mailbox_flush(m)) != 0)
+		return why;
+	for (int i = 0; i < m->keywords; i++)
+		shot.keyword[i] = bytes_of(m->keyword[i]);
+	snapshot_pack(&shot, &m->rows, &data);
+	if ((s = index_ready(x, SNAPSHOT_PUT)) == NULL) {
+		why = index_why(x);
+	} else {
+		(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+		(void)sqlite3_bind_int64(s, 2, (int64_t)m->highest);
+		(void)sqlite3_bind_int64(s, 3, clock_wall());
+		(void)sqlite3_bind_blob64(s, 4, data.at, data.len, SQLITE_STATIC);
+		why = index_do(x, s);
+	}
+	buffer_free(&data);
+	if (why == 0)
+		m->facts = 0;
+	return why;
+}
+
+/* A change other than an arrival begins: the transaction is open and earlier arrivals are in it. */
+static int
+begin_change(struct mailbox *m)
+{
+	int why;
+
+	if (m->gone)
+		return ENOENT;
+	if ((why = account_change(m->account)) != 0)
+		return why;
+	if ((why = mailbox_flush(m)) != 0)
+		return account_fail(m->account, why);
+	return 0;
+}
+
+static int
+put_fact(struct mailbox *m, uint64_t modseq, enum fact_kind kind, struct buffer *data)
+{
+	int why = account_fact(m->account, m->id, modseq, kind, data);
+
+	buffer_free(data);
+	m->facts++;
+	m->highest = modseq;
+	return why == 0 ? 0 : account_fail(m->account, why);
+}
+
+/* ---- news ---- */
+
+struct mailbox_watch *
+mailbox_watch(struct mailbox *m,
+	void (*news)(void *ctx, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by), void *ctx)
+{
+	struct mailbox_watch *w = memory_take(sizeof *w);
+
+	*w = (struct mailbox_watch){ .mailbox = m, .news = news, .ctx = ctx, .next = m->watches };
+	m->watches = w;
+	return w;
+}
+
+void
+mailbox_unwatch(struct mailbox_watch **wp)
+{
+	struct mailbox_watch *w = *wp, **p;
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	for (p = &w->mailbox->watches; *p != w; p = &(*p)->next)
+		;
+	*p = w->next;
+	if (w->mailbox->telling == w)
+		w->mailbox->telling = w->next;
+	memory_free(w);
+}
+
+/* A watch may go while it, or another, is told. */
+void
+mailbox_tell(struct mailbox *m, enum mailbox_news what, const struct uid_set *set, const struct mailbox_watch *by)
+{
+	struct mailbox_watch *w = m->watches;
+
+	while (w != NULL) {
+		m->telling = w->next;
+		w->news(w->ctx, what, set, by);
+		w = m->telling;
+	}
+}
+
+/* ---- looking ---- */
+
+const char *
+mailbox_name(const struct mailbox *m)
+{
+	return m->name;
+}
+
+struct account *
+mailbox_account(const struct mailbox *m)
+{
+	return m->account;
+}
+
+bool
+mailbox_gone(const struct mailbox *m)
+{
+	return m->gone;
+}
+
+uint32_t
+mailbox_count(const struct mailbox *m)
+{
+	return m->rows.count;
+}
+
+struct entry
+mailbox_entry(const struct mailbox *m, uint32_t i)
+{
+	INSIDE(i < m->rows.count);
+	return (struct entry){ .uid = m->rows.uid[i], .flags = m->rows.flags[i], .message = m->rows.message[i],
+		.modseq = m->rows.modseq[i], .size = m->rows.size[i] };
+}
+
+uint32_t
+mailbox_first_at_least(const struct mailbox *m, uint32_t uid)
+{
+	return rows_first_at_least(&m->rows, uid);
+}
+
+int64_t
+mailbox_find(const struct mailbox *m, uint32_t uid)
+{
+	uint32_t i = rows_first_at_least(&m->rows, uid);
+
+	return i < m->rows.count && m->rows.uid[i] == uid ? (int64_t)i : -1;
+}
+
+void
+mailbox_status(struct mailbox *m, struct mailbox_status *out)
+{
+	*out = (struct mailbox_status){
+		.messages = m->rows.count, .uidnext = m->uidnext, .uidvalidity = m->uidvalidity,
+		.highest_modseq = m->highest, .size = m->bytes, .id = m->id,
+		.recent = m->rows.count - rows_first_at_least(&m->rows, m->recent),
+	};
+	for (uint32_t i = 0; i < m->rows.count; i++) {
+		if (m->rows.flags[i] & FLAG_SEEN)
+			continue;
+		if (out->unseen++ == 0)
+			out->first_unseen = i + 1;
+	}
+}
+
+uint32_t
+mailbox_recent(struct mailbox *m, bool claim)
+{
+	uint32_t recent = m->recent;
+	sqlite3_stmt *s;
+
+	if (!claim || recent == m->uidnext || m->gone || account_change(m->account) != 0)
+		return recent;
+	/* Lost in a failure, some are \Recent once more: no harm. */
+	if ((s = index_ready(m->account->index, MAILBOX_CLAIM)) == NULL)
+		return recent;
+	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+	(void)sqlite3_bind_int64(s, 2, m->uidnext);
+	if (index_do(m->account->index, s) == 0)
+		m->recent = m->uidnext;
+	return recent;
+}
+
+/* ---- keywords ---- */
+
+int
+mailbox_keyword(struct mailbox *m, struct bytes name, bool create)
+{
+	struct buffer data = { 0 };
+
+	for (int i = 0; i < m->keywords; i++)
+		if (bytes_is(name, m->keyword[i]))
+			return KEYWORD_FIRST + i;
+	if (!create || m->keywords == KEYWORDS_MOST || name.len == 0 || name.len > KEYWORD_LEN_MOST ||
+	    bytes_find(name, '\0') >= 0 || begin_change(m) != 0)
+		return -1;
+	fact_keyword(&data, KEYWORD_FIRST + m->keywords, name);
+	if (put_fact(m, account_next_modseq(m->account), FACT_KEYWORD, &data) != 0)
+		return -1;
+	add_keyword(m, name);
+	return KEYWORD_FIRST + m->keywords - 1;
+}
+
+const char *
+mailbox_keyword_name(const struct mailbox *m, int bit)
+{
+	return bit >= KEYWORD_FIRST && bit < KEYWORD_FIRST + m->keywords ? m->keyword[bit - KEYWORD_FIRST] : NULL;
+}
+
+/* ---- changes ---- */
+
+/* What a STORE meets on its way: whom it may change, whom it does, whom it leaves alone. */
+struct flagging { struct uid_list accepted, changed, modified; uint64_t modseq; };
+
+static void
+flag_rows(struct mailbox *m, const struct uid_set *set, enum flags_how how, uint64_t flags, uint64_t since,
+          struct flagging *g)
+{
+	struct rows *r = &m->rows;
+	int64_t last = -2;
+
+	for (size_t k = 0; k < set->count; k++) {
+		uint32_t i = rows_first_at_least(r, set->range[k].first);
+		for (; i < r->count && r->uid[i] <= set->range[k].last; i++) {
+			uint64_t now = flags_after(r->flags[i], how, flags);
+			if (r->modseq[i] > since) {
+				uid_list_add(&g->modified, r->uid[i], false);
+				continue;
+			}
+			uid_list_add(&g->accepted, r->uid[i], last == (int64_t)i - 1);
+			last = i;
+			if (now == r->flags[i])
+				continue;
+			uid_list_add(&g->changed, r->uid[i], false);
+			r->flags[i] = now;
+			r->modseq[i] = g->modseq;
+		}
+	}
+}
+
+int
+mailbox_flags(struct mailbox *m, const struct uid_set *set, enum flags_how how, uint64_t flags,
+              uint64_t unchanged_since, struct arena *arena, struct uid_set *modified, const struct mailbox_watch *by)
+{
+	struct flagging g = { .modseq = m->account->modseq + 1 };
+	struct buffer data = { 0 };
+	struct uid_set accepted, changed;
+	int why;
+
+	if ((why = begin_change(m)) != 0)
+		return why;
+	flag_rows(m, set, how, flags, unchanged_since, &g);
+	if (modified != NULL)
+		*modified = uid_list_keep(&g.modified, arena);
+	if (g.changed.count > 0) {
+		accepted = uid_list_set(&g.accepted);
+		changed = uid_list_set(&g.changed);
+		fact_flags(&data, how, flags, &accepted);
+		why = put_fact(m, account_next_modseq(m->account), FACT_FLAGS, &data);
+		if (why == 0)
+			mailbox_tell(m, MAILBOX_FLAGS, &changed, by);
+	}
+	uid_list_free(&g.accepted);
+	uid_list_free(&g.changed);
+	uid_list_free(&g.modified);
+	return why;
+}
+
+/* Takes these uids out: `joined` is the set as the fact keeps it. */
+static int
+expunge(struct mailbox *m, const struct uid_list *exact, const struct uid_list *joined, uint64_t bytes,
+        const struct mailbox_watch *by)
+{
+	struct uid_set set = uid_list_set(joined), told = uid_list_set(exact);
+	struct buffer data = { 0 };
+	int why;
+
+	fact_expunged(&data, &set);
+	if ((why = put_fact(m, account_next_modseq(m->account), FACT_EXPUNGED, &data)) != 0)
+		return why;
+	take_out(&m->rows, &told);
+	m->bytes -= bytes;
+	mailbox_tell(m, MAILBOX_EXPUNGED, &told, by);
+	return 0;
+}
+
+int
+mailbox_expunge(struct mailbox *m, const struct uid_set *given, bool any, struct arena *arena, struct uid_set *gone,
+                const struct mailbox_watch *by)
+{
+	static const struct uid_range everything = { 1, UINT32_MAX };
+	struct uid_set set = { &everything, 1 };
+	struct uid_list exact = { 0 }, joined = { 0 };
+	struct rows *r = &m->rows;
+	uint64_t bytes = 0;
+	int64_t last = -2;
+	int why;
+
+	if (given != NULL)
+		set = *given;
+	if ((why = begin_change(m)) != 0)
+		return why;
+	for (size_t k = 0; k < set.count; k++) {
+		uint32_t i = rows_first_at_least(r, set.range[k].first);
+		for (; i < r->count && r->uid[i] <= set.range[k].last; i++) {
+			if (!any && !(r->flags[i] & FLAG_DELETED))
+				continue;
+			uid_list_add(&exact, r->uid[i], false);
+			uid_list_add(&joined, r->uid[i], last == (int64_t)i - 1);
+			last = i;
+			bytes += r->size[i];
+		}
+	}
+	if (gone != NULL)
+		*gone = uid_list_keep(&exact, arena);
+	if (exact.count > 0)
+		why = expunge(m, &exact, &joined, bytes, by);
+	uid_list_free(&exact);
+	uid_list_free(&joined);
+	return why;
+}
+
+/* Keywords have other bits in another mailbox; what finds no room there is left behind. */
+struct translation { struct mailbox *from, *to; int bit[KEYWORDS_MOST]; };
+
+static uint64_t
+translated(struct translation *t, uint64_t flags)
+{
+	uint64_t out = flags & (((uint64_t)1 << KEYWORD_FIRST) - 1);
+
+	for (int i = 0; i < t->from->keywords; i++) {
+		if (!(flags & (uint64_t)1 << (KEYWORD_FIRST + i)))
+			continue;
+		if (t->bit[i] == 0)
+			t->bit[i] = mailbox_keyword(t->to, bytes_of(t->from->keyword[i]), true);
+		if (t->bit[i] > 0)
+			out |= (uint64_t)1 << t->bit[i];
+	}
+	return out;
+}
+
+/* Every keyword in use gets its bit before the first row is added: making one is a fact of its own. */
+static void
+translate_all(struct translation *t, const struct uid_set *set)
+{
+	uint64_t used = 0;
+	const struct rows *r = &t->from->rows;
+
+	for (size_t k = 0; k < set->count; k++)
+		for (uint32_t i = rows_first_at_least(r, set->range[k].first);
+		     i < r->count && r->uid[i] <= set->range[k].last; i++)
+			used |= r->flags[i];
+	(void)translated(t, used);
+}
+
+/* Where copied uids go, and what of the source they came from. */
+struct copying { struct uid_list exact, joined; uint64_t bytes, modseq; uint32_t first, count; };
+
+static void
+copy_rows(struct translation *t, const struct uid_set *set, struct copying *c)
+{
+	struct rows *r = &t->from->rows;
+	uint32_t count = r->count;      /* of what was there before: a copy may go into its own mailbox */
+	int64_t last = -2;
+
+	for (size_t k = 0; k < set->count; k++) {
+		uint32_t i = rows_first_at_least(r, set->range[k].first);
+		for (; i < count && r->uid[i] <= set->range[k].last; i++) {
+			uid_list_add(&c->exact, r->uid[i], false);
+			uid_list_add(&c->joined, r->uid[i], last == (int64_t)i - 1);
+			last = i;
+			c->bytes += r->size[i];
+			rows_add(&t->to->rows, t->to->uidnext++, r->message[i], r->size[i],
+			         translated(t, r->flags[i]), c->modseq);
+			c->count++;
+		}
+	}
+}
+
+static uint64_t
+set_size(const struct rows *r, const struct uid_set *set)
+{
+	uint64_t n = 0;
+
+	for (size_t k = 0; k < set->count; k++) {
+		uint32_t first = rows_first_at_least(r, set->range[k].first);
+		uint32_t end = set->range[k].last == UINT32_MAX ? r->count : rows_first_at_least(r, set->range[k].last + 1);
+		n += end > first ? end - first : 0;
+	}
+	return n;
+}
+
+int
+mailbox_copy(struct mailbox *from, const struct uid_set *set, struct mailbox *to, bool move, struct arena *arena,
+             struct uid_set *source, struct uid_range *made, const struct mailbox_watch *by)
+{
+	struct translation t = { .from = from, .to = to };
+	struct copying c = { 0 };
+	struct uid_set told;
+	struct uid_range range;
+	uint64_t count = set_size(&from->rows, set);
+	int why;
+
+	*made = (struct uid_range){ 0, 0 };
+	*source = (struct uid_set){ NULL, 0 };
+	if (count == 0)
+		return from->gone || to->gone ? ENOENT : 0;
+	if (count >= UINT32_MAX - to->uidnext)
+		return EDQUOT;
+	if ((!move && (why = store_room(from->account->store)) != 0) ||
+	    (why = begin_change(to)) != 0 || (why = begin_change(from)) != 0)
+		return why;
+	translate_all(&t, set);
+	if ((why = from->account->failed) != 0)
+		return why;
+	c.modseq = account_next_modseq(from->account);
+	c.first = to->uidnext;
+	copy_rows(&t, set, &c);
+	to->bytes += c.bytes;
+	to->highest = c.modseq;
+	to->unwritten = c.count;
+	to->unwritten_from = from->id;
+	if ((why = mailbox_flush(to)) != 0) {
+		why = account_fail(to->account, why);
+	} else {
+		*source = uid_list_keep(&c.exact, arena);
+		*made = range = (struct uid_range){ c.first, to->uidnext - 1 };
+		told = (struct uid_set){ &range, 1 };
+		mailbox_tell(to, MAILBOX_ARRIVED, &told, by);
+		if (move)
+			why = expunge(from, &c.exact, &c.joined, c.bytes, by);
+	}
+	to->unwritten_from = 0;
+	uid_list_free(&c.exact);
+	uid_list_free(&c.joined);
+	return why;
+}
+
+static int
+put_message(struct index *x, const struct arrival *v)
+{
+	const struct letter_place *p = &v->place;
+	sqlite3_stmt *s = index_ready(x, MESSAGE_PUT);
+
+	if (s == NULL)
+		return index_why(x);
+	(void)sqlite3_bind_int64(s, 1, (int64_t)v->letter);
+	(void)sqlite3_bind_int64(s, 2, (int64_t)p->content_len);
+	(void)sqlite3_bind_int64(s, 3, v->prefix_len);
+	(void)sqlite3_bind_int64(s, 4, (int64_t)v->size);
+	(void)sqlite3_bind_int64(s, 5, v->internal_date);
+	(void)sqlite3_bind_int(s, 6, v->zone);
+	(void)sqlite3_bind_int64(s, 7, v->sent_date);
+	(void)sqlite3_bind_int64(s, 8, clock_wall());
+	(void)sqlite3_bind_int64(s, 9, (int64_t)p->envelope_at);
+	if (p->envelope_segment != letter_segment(v->letter))
+		(void)sqlite3_bind_int64(s, 10, p->envelope_segment);
+	if (p->content_segment != letter_segment(v->letter) ||
+	    p->content_at != letter_offset(v->letter) + RECORD_HEADER) {
+		(void)sqlite3_bind_int64(s, 11, p->content_segment);
+		(void)sqlite3_bind_int64(s, 12, (int64_t)p->content_at);
+	}
+	if (v->head.len > 0)
+		(void)sqlite3_bind_blob64(s, 13, v->head.at, v->head.len, SQLITE_STATIC);
+	return index_do(x, s);
+}
+
+int
+mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
+{
+	struct account *a = m->account;
+	struct uid_range range;
+	struct uid_set told = { &range, 1 };
+	int why;
+
+	*uid = 0;
+	if (m->gone)
+		return ENOENT;
+	if (m->uidnext == UINT32_MAX)
+		return EDQUOT;
+	if (v->letter == 0 || v->letter > INT64_MAX)
+		return EINVAL;
+	if ((why = store_room(a->store)) != 0 || (why = account_change(a)) != 0)
+		return why;
+	if (m->unwritten >= UNWRITTEN_MOST && (why = mailbox_flush(m)) != 0)
+		return account_fail(a, why);
+	if ((why = put_message(a->index, v)) != 0)
+		return account_fail(a, why);
+	if (!index_changed(a->index))
+		return EEXIST;
+	m->highest = account_next_modseq(a);
+	*uid = m->uidnext++;
+	rows_add(&m->rows, *uid, v->letter, v->size > UINT32_MAX ? UINT32_MAX : (uint32_t)v->size, v->flags, m->highest);
+	m->bytes += m->rows.size[m->rows.count - 1];
+	m->unwritten++;
+	range = (struct uid_range){ *uid, *uid };
+	mailbox_tell(m, MAILBOX_ARRIVED, &told, NULL);
+	return 0;
+}
+
+/* ---- history ---- */
+
+static int
+by_first(const void *one, const void *other)
+{
+	const struct uid_range *a = one, *b = other;
+
+	return a->first < b->first ? -1 : a->first > b->first;
+}
+
+/* What the facts say was taken out after `since`; uids are never used twice, so the sets are disjoint but for
+   uids that were joined over. */
+bool
+mailbox_vanished(struct mailbox *m, uint64_t since, struct arena *arena, struct uid_set *gone)
+{
+	struct index *x = m->account->index;
+	struct uid_list all = { 0 };
+	struct uid_range *range;
+	sqlite3_stmt *s;
+	size_t n = 0;
+	int more;
+
+	*gone = (struct uid_set){ NULL, 0 };
+	if (since < m->forgotten || (s = index_ready(x, FACT_AFTER)) == NULL)
+		return false;
+	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+	(void)sqlite3_bind_int64(s, 2, (int64_t)since);
+	while ((more = index_row(x, s)) == 1) {
+		struct fact_key key = {
+			.mailbox = m->id, .modseq = (uint64_t)sqlite3_column_int64(s, 0),
+			.kind = (enum fact_kind)sqlite3_column_int(s, 1), .time = sqlite3_column_int64(s, 2),
+		};
+		struct fact f;
+		if (key.kind != FACT_EXPUNGED)
+			continue;
+		if (!fact_read(&key, index_blob(s, 3), arena, &f, NULL))
+			break;
+		for (size_t i = 0; i < f.uids.count; i++) {
+			uid_list_add(&all, f.uids.range[i].first, false);
+			all.range[all.count - 1].last = f.uids.range[i].last;
+		}
+	}
+	(void)sqlite3_reset(s);
+	if (all.count > 0)
+		qsort(all.range, all.count, sizeof *all.range, by_first);
+	range = arena_take_array(arena, all.count + 1, sizeof *range);
+	for (size_t i = 0; i < all.count; i++) {
+		if (n > 0 && all.range[i].first <= range[n - 1].last + 1) {
+			if (all.range[i].last > range[n - 1].last)
+				range[n - 1].last = all.range[i].last;
+		} else {
+			range[n++] = all.range[i];
+		}
+	}
+	uid_list_free(&all);
+	*gone = (struct uid_set){ range, n };
+	return more == 0;
+}

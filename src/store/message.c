@@ -1,0 +1,122 @@
+/* message.c -- reading messages: the row, and the pieces in the letter log (store.h) */
+#include "store/inside.h"
+
+#include "base/journal.h"
+#include "message/envelope.h"
+#include "spool/disk.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static void
+read_place(sqlite3_stmt *s, uint64_t id, struct letter_place *p)
+{
+	p->content_len = (uint64_t)sqlite3_column_int64(s, 0);
+	p->envelope_at = (uint64_t)sqlite3_column_int64(s, 7);
+	p->envelope_segment = letter_segment(id);
+	p->content_segment = letter_segment(id);
+	p->content_at = letter_offset(id) + RECORD_HEADER;
+	if (sqlite3_column_type(s, 8) != SQLITE_NULL)
+		p->envelope_segment = (uint32_t)sqlite3_column_int64(s, 8);
+	if (sqlite3_column_type(s, 9) != SQLITE_NULL) {
+		p->content_segment = (uint32_t)sqlite3_column_int64(s, 9);
+		p->content_at = (uint64_t)sqlite3_column_int64(s, 10);
+	}
+}
+
+int
+message_read(struct account *a, uint64_t id, struct arena *arena, struct message *out)
+{
+	sqlite3_stmt *s;
+	int more;
+
+	if (a->refused != 0)
+		return a->refused;
+	if ((s = index_ready(a->index, MESSAGE_GET)) == NULL)
+		return index_why(a->index);
+	(void)sqlite3_bind_int64(s, 1, (int64_t)id);
+	if ((more = index_row(a->index, s)) != 1)
+		return more < 0 ? index_why(a->index) : ENOENT;
+	*out = (struct message){
+		.id = id,
+		.prefix_len = (uint32_t)sqlite3_column_int64(s, 1),
+		.size = (uint64_t)sqlite3_column_int64(s, 2),
+		.internal_date = sqlite3_column_int64(s, 3),
+		.zone = sqlite3_column_int(s, 4),
+		.sent_date = sqlite3_column_int64(s, 5),
+		.saved = sqlite3_column_int64(s, 6),
+		.head = arena_keep(arena, index_blob(s, 11)),
+	};
+	read_place(s, id, &out->place);
+	(void)sqlite3_reset(s);
+	if (out->size == out->head.len + (uint64_t)out->prefix_len + out->place.content_len)
+		return 0;
+	warn_("account %" PRIu64 ": the row of message %010" PRIX64 " is damaged", a->id, id);
+	return EBADMSG;
+}
+
+static int
+damaged(const struct account *a, const struct message *m, const char *what, int why)
+{
+	warn_("account %" PRIu64 ": letter %010" PRIX64 ": %s in segment %08x at offset %" PRIu64 ": %s", a->id, m->id, what,
+	      m->place.envelope_segment, m->place.envelope_at, strerror(why));
+	return EBADMSG;
+}
+
+int
+message_digest(struct account *a, const struct message *m, struct arena *arena, struct digest *digest, struct bytes *prefix)
+{
+	struct envelope e;
+	struct bytes packed;
+	int why = letters_envelope(a->store->letters, m->place.envelope_segment, m->place.envelope_at, m->id, arena, &packed);
+
+	if (why != 0)
+		return damaged(a, m, "its envelope cannot be read", why);
+	if (!envelope_unpack(packed, arena, &e) || e.prefix.len != m->prefix_len)
+		return damaged(a, m, "its envelope is broken", EBADMSG);
+	if (!digest_view(e.digest, digest) || digest->content_size != m->place.content_len)
+		return damaged(a, m, "its digest is broken", EBADMSG);
+	*prefix = e.prefix;
+	return 0;
+}
+
+/* What of one piece falls into at..at+len; `start` is where the piece begins in the letter. */
+static void
+copy_piece(struct bytes piece, uint64_t start, uint64_t at, char *out, size_t len)
+{
+	uint64_t from = at > start ? at - start : 0;
+	uint64_t to = start > at ? start - at : 0;
+
+	if (from >= piece.len || to >= len)
+		return;
+	if (piece.len - from < len - to)
+		len = (size_t)(to + piece.len - from);
+	memcpy(out + to, piece.at + from, (size_t)(len - to));
+}
+
+int
+message_bytes(struct account *a, const struct message *m, struct bytes prefix, uint64_t at, void *out, size_t len)
+{
+	uint64_t content = m->head.len + (uint64_t)m->prefix_len, end = at + len;
+
+	if (prefix.len != m->prefix_len || end < at || end > content + m->place.content_len)
+		return EINVAL;
+	copy_piece(m->head, 0, at, out, len);
+	copy_piece(prefix, m->head.len, at, out, len);
+	if (end <= content)
+		return 0;
+	if (at < content) {
+		out = (char *)out + (content - at);
+		len -= (size_t)(content - at);
+		at = content;
+	}
+	return letters_read(a->store->letters, &m->place, at - content, out, len);
+}
+
+int
+message_content_fd(struct account *a, const struct message *m, off_t *at)
+{
+	*at = (off_t)m->place.content_at;
+	return letters_fd(a->store->letters, m->place.content_segment);
+}

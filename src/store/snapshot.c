@@ -1,0 +1,56 @@
+#include "store/snapshot.h"
+
+#include "base/checksum.h"
+
+static uint32_t
+sum_of(const struct snapshot *s, struct bytes data)
+{
+	struct buffer key = { 0 };
+	uint32_t sum;
+
+	pack_u64(&key, s->mailbox);
+	pack_u64(&key, s->modseq);
+	sum = checksum_more(checksum_of(buffer_bytes(&key)), data);
+	buffer_free(&key);
+	return sum;
+}
+
+void
+snapshot_pack(const struct snapshot *s, const struct rows *r, struct buffer *out)
+{
+	pack_u8(out, SNAPSHOT_VERSION);
+	pack_u32(out, s->uidnext);
+	pack_u8(out, (uint8_t)s->keywords);
+	for (int i = 0; i < s->keywords; i++)
+		pack_bytes(out, s->keyword[i]);
+	rows_pack(r, 0, r->count, out);
+	pack_u32(out, sum_of(s, buffer_bytes(out)));
+}
+
+bool
+snapshot_read(struct bytes data, struct snapshot *s, struct rows *r)
+{
+	uint32_t before = r->count;
+	struct unpack tail, body;
+
+	if (data.len < 4)
+		return false;
+	tail = unpack_of(bytes_cut(data, data.len - 4, 4));
+	data.len -= 4;
+	if (unpack_u32(&tail) != sum_of(s, data))
+		return false;
+	body = unpack_of(data);
+	if (unpack_u8(&body) != SNAPSHOT_VERSION)
+		return false;
+	s->uidnext = unpack_u32(&body);
+	s->keywords = unpack_u8(&body);
+	if (s->keywords > KEYWORDS_MOST)
+		return false;
+	for (int i = 0; i < s->keywords; i++)
+		s->keyword[i] = unpack_bytes(&body);
+	if (rows_unpack(&body, r) && unpack_done(&body) && s->uidnext > 0 &&
+	    (r->count == 0 || r->uid[r->count - 1] < s->uidnext))
+		return true;
+	r->count = before;
+	return false;
+}

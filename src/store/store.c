@@ -1,0 +1,488 @@
+/* store.c -- the accounts that are open, and the group commit of all of them (store.h) */
+#include "store/inside.h"
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "spool/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* Accounts nobody uses stay open up to this many, and up to this long. */
+enum { IDLE_MOST = 256, IDLE_MS = 30000 };
+/* A -wal file of so many pages is written back in the thread pool; one of four times as many at once. */
+enum { CHECKPOINT_PAGES = 1024 };
+/* More accounts than this are synced by one syncfs. */
+enum { SYNCS_MOST = 16 };
+enum { ROOM_LOOK_MS = 100 };
+
+uint64_t store_room_least = (uint64_t)16 << 20;
+
+/* What was committed together, while it is being synced.  The thread touches fd, fds, accounts_fd, why. */
+struct batch {
+	struct store *store;             /* NULL: closed meanwhile                  */
+	struct account **account;
+	int    *fd;                      /* their -wal files; fewer than accounts when some failed */
+	size_t  count, syncs;
+	int     accounts_fd;
+	int     why;
+	struct barriers barriers;
+};
+
+struct store *
+store_open(int accounts, struct letters *letters, int64_t history_ms, const struct store_needs *needs, void *ctx)
+{
+	struct store *s = memory_take(sizeof *s);
+
+	s->accounts = accounts;
+	s->letters = letters;
+	s->history_ms = history_ms;
+	s->needs = *needs;
+	s->ctx = ctx;
+	s->open = map_open();
+	s->dirty_last = &s->dirty;
+	s->gathering.last = &s->gathering.first;
+	return s;
+}
+
+/* Nothing that grows is begun on a full disk, so that flags and expunges still find room. */
+int
+store_room(struct store *s)
+{
+	struct statvfs v;
+	int64_t now = clock_patient_ms();
+
+	if (s->room_ms != 0 && now - s->room_ms < ROOM_LOOK_MS && now >= s->room_ms)
+		return s->room_why;
+	s->room_ms = now;
+	if (fstatvfs(s->accounts, &v) < 0)
+		s->room_why = errno;
+	else
+		s->room_why = (uint64_t)v.f_bavail * v.f_frsize < store_room_least ? ENOSPC : 0;
+	return s->room_why;
+}
+
+/* ---- which accounts are open ---- */
+
+static void
+idle_out(struct account *a)
+{
+	struct store *s = a->store;
+
+	if (s->idle_newest != a && a->newer == NULL)
+		return;
+	if (a->newer != NULL)
+		a->newer->older = a->older;
+	else
+		s->idle_newest = a->older;
+	if (a->older != NULL)
+		a->older->newer = a->newer;
+	else
+		s->idle_oldest = a->newer;
+	a->newer = a->older = NULL;
+	s->idle--;
+}
+
+static void
+idle_in(struct account *a)
+{
+	struct store *s = a->store;
+
+	a->used_ms = clock_patient_ms();
+	a->older = s->idle_newest;
+	if (s->idle_newest != NULL)
+		s->idle_newest->newer = a;
+	else
+		s->idle_oldest = a;
+	s->idle_newest = a;
+	s->idle++;
+}
+
+/* It stays open until account_drop(). */
+static void
+hold(struct account *a)
+{
+	if (a->users++ == 0)
+		idle_out(a);
+}
+
+static bool
+busy(const struct account *a)
+{
+	return a->users > 0 || a->dirty || a->syncing;
+}
+
+static void
+let_go(struct account *a)
+{
+	struct store *s = a->store;
+	struct account **p = &s->all;
+
+	idle_out(a);
+	while (*p != a)
+		p = &(*p)->next;
+	*p = a->next;
+	(void)map_drop(s->open, map_number(&a->id));
+	account_close(&a);
+}
+
+static void
+close_idle(struct store *s)
+{
+	int64_t now = clock_patient_ms();
+
+	while (s->idle_oldest != NULL &&
+	       (s->idle > IDLE_MOST || now - s->idle_oldest->used_ms > IDLE_MS)) {
+		if (busy(s->idle_oldest))
+			return;
+		let_go(s->idle_oldest);
+	}
+}
+
+struct account *
+account_take(struct store *s, uint64_t id, int *why)
+{
+	struct account *a = map_get(s->open, map_number(&id));
+
+	*why = 0;
+	if (a != NULL && a->refused != 0 && !busy(a)) {
+		let_go(a);              /* try again from the disk */
+		a = NULL;
+	}
+	if (a == NULL) {
+		if (id == 0 || id > INT64_MAX) {
+			*why = EINVAL;
+			return NULL;
+		}
+		if ((a = account_open(s, id, true, why)) == NULL)
+			return NULL;
+		a->next = s->all;
+		s->all = a;
+		(void)map_put(s->open, map_number(&id), a);
+		idle_in(a);
+	}
+	if ((*why = a->refused) != 0)
+		return NULL;
+	hold(a);
+	return a;
+}
+
+void
+account_drop(struct account **ap)
+{
+	struct account *a = *ap;
+
+	*ap = NULL;
+	if (a == NULL)
+		return;
+	INSIDE(a->users > 0);
+	if (--a->users > 0)
+		return;
+	idle_in(a);
+	close_idle(a->store);
+}
+
+int
+account_remove(struct store *s, uint64_t id)
+{
+	struct account *a = map_get(s->open, map_number(&id));
+
+	if (a != NULL && busy(a))
+		return EBUSY;
+	if (a != NULL)
+		let_go(a);
+	return index_remove(s->accounts, id);
+}
+
+/* ---- group commit ---- */
+
+void
+store_note_dirty(struct account *a)
+{
+	struct store *s = a->store;
+
+	a->dirty = true;
+	a->next_dirty = NULL;
+	*s->dirty_last = a;
+	s->dirty_last = &a->next_dirty;
+}
+
+static void
+add_barrier(struct barriers *list, struct account *a, void (*fn)(void *ctx, int why), void *ctx)
+{
+	struct barrier *b = memory_take(sizeof *b);
+
+	*b = (struct barrier){ .fn = fn, .ctx = ctx, .account = a };
+	*list->last = b;
+	list->last = &b->next;
+}
+
+void
+store_barrier(struct store *s, void (*fn)(void *ctx, int why), void *ctx)
+{
+	add_barrier(&s->gathering, NULL, fn, ctx);
+}
+
+void
+account_barrier(struct account *a, void (*fn)(void *ctx, int why), void *ctx)
+{
+	add_barrier(&a->store->gathering, a, fn, ctx);
+	hold(a);
+}
+
+bool
+store_dirty(const struct store *s)
+{
+	return s->dirty != NULL || s->gathering.first != NULL || s->batch != NULL;
+}
+
+static int
+sync_all(const struct batch *b)
+{
+	int why = 0;
+
+	if (b->syncs > SYNCS_MOST)
+		return syncfs(b->accounts_fd) < 0 ? errno : 0;
+	for (size_t i = 0; i < b->syncs; i++) {
+		int e = disk_sync(b->fd[i]);
+		if (why == 0)
+			why = e;
+	}
+	return why;
+}
+
+static void
+batch_run(void *job)
+{
+	struct batch *b = job;
+
+	b->why = sync_all(b);
+}
+
+static void
+batch_free(struct batch *b)
+{
+	memory_free(b->account);
+	memory_free(b->fd);
+	memory_free(b);
+}
+
+/* What one barrier hears: trouble of its own account, or of any when it asked for all. */
+static int
+why_for(const struct barrier *b, const struct batch *batch)
+{
+	if (b->account != NULL)
+		return b->account->failed;
+	for (size_t i = 0; i < batch->count; i++)
+		if (batch->account[i]->failed != 0)
+			return batch->account[i]->failed;
+	return 0;
+}
+
+/* After a failed sync the pages may be gone though memory shows them: write all anew before going on. */
+static void
+mend(struct account *a, int why)
+{
+	warn_("account %llu: its changes could not be synced: %s", (unsigned long long)a->id, strerror(why));
+	a->failed = why;
+	if (index_begun(a->index))
+		index_rollback(a->index);
+	if (index_checkpoint_now(a->index) != 0)
+		a->refused = EIO;
+	else
+		(void)account_reload(a);
+}
+
+static void
+tell_barriers(struct batch *b)
+{
+	struct barrier *x, *next;
+	int *why;       /* decided for all before the first is called: callbacks make new changes */
+	size_t n = 0, i = 0;
+
+	for (x = b->barriers.first; x != NULL; x = x->next)
+		n++;
+	why = memory_take((n + 1) * sizeof *why);
+	for (x = b->barriers.first; x != NULL; x = x->next)
+		why[i++] = why_for(x, b);
+	for (i = 0; i < b->count; i++)
+		b->account[i]->failed = 0;
+	i = 0;
+	for (x = b->barriers.first; x != NULL; x = next) {
+		next = x->next;
+		x->fn(x->ctx, why[i++]);
+		account_drop(&x->account);
+		memory_free(x);
+	}
+	memory_free(why);
+}
+
+static void ask_checkpoint(struct account *);
+
+static void
+batch_done(void *job)
+{
+	struct batch *b = job;
+	struct store *s = b->store;
+
+	if (s == NULL) {
+		batch_free(b);
+		return;
+	}
+	s->batch = NULL;
+	for (size_t i = 0; i < b->count; i++) {
+		b->account[i]->syncing = false;
+		if (b->why != 0 && b->account[i]->failed == 0)
+			mend(b->account[i], b->why);
+	}
+	tell_barriers(b);
+	for (size_t i = 0; i < b->count; i++) {
+		ask_checkpoint(b->account[i]);
+		account_drop(&b->account[i]);
+	}
+	batch_free(b);
+	close_idle(s);
+}
+
+/* Takes the dirty accounts and the barriers; commits; what is to be synced is in the batch. */
+static struct batch *
+commit_all(struct store *s)
+{
+	struct batch *b = memory_take(sizeof *b);
+	size_t n = 0;
+	struct account *a, *next;
+
+	for (a = s->dirty; a != NULL; a = a->next_dirty)
+		n++;
+	b->store = s;
+	b->accounts_fd = s->accounts;
+	b->account = memory_take((n + 1) * sizeof(struct account *));
+	b->fd = memory_take((n + 1) * sizeof *b->fd);
+	for (a = s->dirty; a != NULL; a = next) {
+		int why;
+		next = a->next_dirty;
+		a->dirty = false;
+		hold(a);
+		b->account[b->count++] = a;
+		if (!index_begun(a->index)) {
+			if (a->failed == 0)
+				a->failed = EIO;
+			continue;
+		}
+		if ((why = account_flush(a)) != 0 || (why = index_commit(a->index)) != 0) {
+			a->dirty = true;        /* it is in this batch already */
+			(void)account_fail(a, why);
+			a->dirty = false;
+			continue;
+		}
+		b->fd[b->syncs++] = index_wal(a->index);
+		a->syncing = true;
+	}
+	s->dirty = NULL;
+	s->dirty_last = &s->dirty;
+	b->barriers = s->gathering;
+	if (b->barriers.first == NULL)
+		b->barriers.last = &b->barriers.first;
+	s->gathering = (struct barriers){ NULL, NULL };
+	s->gathering.last = &s->gathering.first;
+	return b;
+}
+
+void
+store_at_rest(struct store *s)
+{
+	struct batch *b;
+
+	if (s->batch != NULL || (s->dirty == NULL && s->gathering.first == NULL))
+		return;
+	s->batch = b = commit_all(s);
+	if (b->syncs == 0) {
+		batch_done(b);
+		return;
+	}
+	s->needs.job(s->ctx, batch_run, batch_done, b);
+}
+
+/* ---- writing back ---- */
+
+static void
+ask_checkpoint(struct account *a)
+{
+	struct store *s = a->store;
+	struct index_job *job;
+	uint32_t pages;
+
+	if (a->dirty || a->refused != 0)
+		return;
+	pages = index_wal_pages(a->index);
+	if (pages > 4 * CHECKPOINT_PAGES)
+		(void)index_checkpoint_now(a->index);
+	else if (pages > CHECKPOINT_PAGES && (job = index_checkpoint_ask(a->index)) != NULL)
+		s->needs.job(s->ctx, index_checkpoint_run, index_checkpoint_done, job);
+}
+
+/* ---- the end, and care ---- */
+
+/* Syncs a batch here and now, and tells. */
+static void
+finish(struct batch *b)
+{
+	int why = sync_all(b);
+
+	for (size_t i = 0; i < b->count; i++) {
+		b->account[i]->syncing = false;
+		if (why != 0 && b->account[i]->failed == 0)
+			b->account[i]->failed = why;
+	}
+	tell_barriers(b);
+}
+
+void
+store_close(struct store **sp)
+{
+	struct store *s = *sp;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	if (s->batch != NULL) {
+		/* Its thread may still run; what it does twice hurts nobody.  It frees the batch. */
+		finish(s->batch);
+		s->batch->store = NULL;
+	}
+	if (s->dirty != NULL || s->gathering.first != NULL) {
+		struct batch *last = commit_all(s);
+		finish(last);
+		batch_free(last);
+	}
+	while (s->all != NULL) {
+		struct account *a = s->all;
+		s->all = a->next;
+		account_close(&a);
+	}
+	map_close(&s->open);
+	memory_free(s);
+}
+
+enum { SWEEP_AGAIN_MS = 3600 * 1000 };
+
+bool
+store_sweep(struct store *s)
+{
+	int64_t now = clock_patient_ms();
+	bool swept = false;
+
+	close_idle(s);
+	for (struct account *a = s->all; a != NULL; a = a->next) {
+		if (a->refused != 0 || a->syncing || (a->swept_ms != 0 && now - a->swept_ms < SWEEP_AGAIN_MS))
+			continue;
+		if (swept)
+			return true;
+		a->swept_ms = now;
+		swept = account_sweep(a);
+	}
+	return false;
+}

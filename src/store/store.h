@@ -1,0 +1,176 @@
+/*
+ * store -- accounts, mailboxes, messages: the shelf readers read from
+ *
+ * From:     role/keeper, which owns its accounts alone (one writer, no locks)
+ * To:       access/imap, access/pop3, delivery
+ * Touches:  accounts/<id>/index.db (SQLite, one connection), the letter log read-only
+ *
+ * A mailbox is its history: facts with a modseq each, snapshots now and then, and in
+ * memory the arrays of open mailboxes.  A message row points at pieces in the letter log.
+ *
+ * Every change is done in memory and in the account's open transaction at once, and is durable
+ * when the next barrier ends:
+ *     store_barrier(s, fn, ctx): fn(ctx, 0) once all that was changed before is on disk, or
+ *     fn(ctx, errno) when it is not: then the account was reloaded from disk and every mailbox_watch of it
+ *     told MAILBOX_LOST.  Answer OK (or "delivered") only in fn.
+ * store_at_rest() is a loop_at_rest hook: commits dirty accounts, starts one sync for all.
+ * account_barrier() is the same for what was changed in one account: trouble with another
+ * account's disk or file does not reach it.  store_barrier() hears of every account's trouble.
+ *
+ * errno-style returns: 0 or ENOENT, EEXIST, ENOSPC, EINVAL, EBADMSG (damaged), EDQUOT.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/arena.h"
+#include "spool/letters.h"
+#include "message/digest.h"
+#include <sys/types.h>
+
+struct store;
+struct account;
+struct mailbox;
+
+struct store_needs {
+	void (*job)(void *ctx, void (*run)(void *), void (*done)(void *), void *job_ctx);
+};
+/* `accounts` is a directory descriptor; `letters` is borrowed. */
+struct store *store_open(int accounts, struct letters *letters, int64_t history_ms,
+                         const struct store_needs *, void *ctx);
+void store_close(struct store **);             /* commits and syncs first              */
+void store_at_rest(struct store *);
+void store_barrier(struct store *, void (*fn)(void *ctx, int why), void *ctx);
+void account_barrier(struct account *, void (*fn)(void *ctx, int why), void *ctx);
+bool store_dirty(const struct store *);
+
+/* ---- accounts ---------------------------------------------------------- */
+/* Opened accounts stay open while used and for a while after; take and drop are pairs.
+   A new account gets INBOX, Drafts, Sent, Junk, Trash, Archive with their special uses, all subscribed. */
+struct account *account_take(struct store *, uint64_t id, int *why);
+void account_drop(struct account **);
+int  account_remove(struct store *, uint64_t id);        /* and its directory           */
+uint64_t account_id(const struct account *);
+uint64_t account_modseq(const struct account *);
+
+/* ---- the list of mailboxes --------------------------------------------- */
+/* Names are UTF-8 with '/' between levels; INBOX in any case is "INBOX".  At most 1000 bytes, depth 20. */
+enum mailbox_use { USE_NONE, USE_DRAFTS, USE_SENT, USE_JUNK, USE_TRASH, USE_ARCHIVE, USE_ALL, USE_FLAGGED, USE_IMPORTANT };
+struct mailbox_info {
+	uint64_t id;               /* never reused (rfc8474 MAILBOXID)      */
+	const char *name;
+	bool exists;               /* false: only subscribed, or only a level above others */
+	bool subscribed;
+	bool has_children;
+	enum mailbox_use use;
+	uint32_t uidvalidity;
+};
+/* All of them, sorted by name with INBOX first; memory from the arena. */
+size_t account_list(struct account *, struct arena *, struct mailbox_info **out);
+int account_create(struct account *, const char *name, enum mailbox_use);   /* and levels above */
+int account_delete(struct account *, const char *name);     /* INBOX: EINVAL; with children: keeps the level (rfc3501:6.3.4) */
+int account_rename(struct account *, const char *from, const char *to);     /* INBOX: its messages move */
+int account_subscribe(struct account *, const char *name, bool);
+struct mailbox_status { uint32_t messages, recent, uidnext, uidvalidity, unseen, first_unseen; uint64_t highest_modseq, size, id; };
+int account_status(struct account *, const char *name, struct mailbox_status *out);
+
+/* ---- one mailbox -------------------------------------------------------- */
+struct mailbox *mailbox_take(struct account *, const char *name, int *why);
+void mailbox_drop(struct mailbox **);
+const char *mailbox_name(const struct mailbox *);
+struct account *mailbox_account(const struct mailbox *);
+void mailbox_status(struct mailbox *, struct mailbox_status *out);
+bool mailbox_gone(const struct mailbox *);                 /* deleted meanwhile            */
+
+/* System flags are bits; keywords are bits from 8 up, named by mailbox_keyword(). */
+enum { FLAG_SEEN = 1, FLAG_ANSWERED = 2, FLAG_FLAGGED = 4, FLAG_DELETED = 8, FLAG_DRAFT = 16 };
+enum { KEYWORDS_MOST = 56, KEYWORD_FIRST = 8 };
+/* The bit of a keyword, made if `create`; -1: unknown, or no more room (200 per mailbox
+   are promised by threats.md; beyond 56 EDQUOT until ACCESS widens the word). */
+int mailbox_keyword(struct mailbox *, struct bytes name, bool create);
+const char *mailbox_keyword_name(const struct mailbox *, int bit);        /* NULL: none         */
+
+/* The arrays, in order of uid.  Index 0..count-1 is the place now; sessions keep their own
+   sequence numbers (see mailbox_watch). */
+struct entry { uint32_t uid; uint64_t flags; uint64_t message; uint64_t modseq; uint32_t size; };  /* size: as RFC822.SIZE */
+uint32_t mailbox_count(const struct mailbox *);
+struct entry mailbox_entry(const struct mailbox *, uint32_t index);
+int64_t mailbox_find(const struct mailbox *, uint32_t uid);             /* index or -1          */
+uint32_t mailbox_first_at_least(const struct mailbox *, uint32_t uid);   /* index, count if none */
+
+/* News.  `news` is called for every change by anybody (also by this session, with `by` = its watch), after it
+   is in memory and before the barrier; a session tells its client when the protocol lets it. */
+enum mailbox_news { MAILBOX_ARRIVED, MAILBOX_FLAGS, MAILBOX_EXPUNGED, MAILBOX_LOST, MAILBOX_RENAMED };
+struct uid_range { uint32_t first, last; };
+struct uid_set { const struct uid_range *range; size_t count; };         /* ascending, disjoint  */
+struct mailbox_watch;
+struct mailbox_watch *mailbox_watch(struct mailbox *,
+	void (*news)(void *ctx, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by), void *ctx);
+void mailbox_unwatch(struct mailbox_watch **);
+/* \Recent of rfc3501: uids at or above this were not yet told to any session; a read-write
+   SELECT claims them.  Returns the first recent uid. */
+uint32_t mailbox_recent(struct mailbox *, bool claim);
+
+/* ---- changes ------------------------------------------------------------ */
+enum flags_how { FLAGS_ADD, FLAGS_REMOVE, FLAGS_SET };
+/* One fact whatever its width.  unchanged_since UINT64_MAX: no condition; else uids that changed later
+   are left alone and appended (as uid_range, arena) to *modified (may be NULL). */
+int mailbox_flags(struct mailbox *, const struct uid_set *, enum flags_how, uint64_t flags,
+                  uint64_t unchanged_since, struct arena *, struct uid_set *modified, const struct mailbox_watch *by);
+/* Expunges those of the set (NULL: all) that have \Deleted, or all of the set if `any`. */
+int mailbox_expunge(struct mailbox *, const struct uid_set *, bool any, struct arena *, struct uid_set *gone, const struct mailbox_watch *by);
+/* Uids expunged after `since` (QRESYNC, rfc7162:3.2.6).  False: the history does not reach back so far; then
+   all uids of the client's that are not in the arrays are gone. */
+bool mailbox_vanished(struct mailbox *, uint64_t since, struct arena *, struct uid_set *gone);
+/* Copies (move: and expunges from here) in uid order; same account.  Source uids that existed and the new uid range. */
+int mailbox_copy(struct mailbox *from, const struct uid_set *, struct mailbox *to, bool move, struct arena *,
+                 struct uid_set *source, struct uid_range *made, const struct mailbox_watch *by);
+
+/* A message that lies in the letter log comes into a mailbox: delivery and APPEND.
+   EEXIST (nothing changed, *uid 0): this letter came to this account before. */
+struct arrival {
+	uint64_t letter;
+	struct letter_place place;
+	struct bytes head;             /* "" for APPEND                          */
+	uint32_t prefix_len;           /* of the envelope's prefix               */
+	uint64_t size;                 /* head + prefix + content                */
+	int64_t  internal_date;        /* seconds                                */
+	int32_t  zone;                 /* minutes east                           */
+	int64_t  sent_date;            /* digest's, for SORT and SENT* searches  */
+	uint64_t flags;
+};
+int mailbox_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);
+
+/* ---- reading messages ---------------------------------------------------- */
+struct message {                       /* a row                                  */
+	uint64_t id;
+	struct letter_place place;
+	struct bytes head;             /* arena                                  */
+	uint32_t prefix_len;
+	uint64_t size;
+	int64_t  internal_date, sent_date, saved;
+	int32_t  zone;
+};
+int message_read(struct account *, uint64_t id, struct arena *, struct message *out);
+/* The digest and prefix (views in the arena).  EBADMSG: damaged, set aside: tell the reader NO. */
+int message_digest(struct account *, const struct message *, struct arena *, struct digest *, struct bytes *prefix);
+/* Bytes of the whole letter (head + prefix + content). */
+int message_bytes(struct account *, const struct message *, struct bytes prefix, uint64_t at, void *out, size_t len);
+/* Where the content lies, for stream_say_file() and the verifier's search: fd borrowed. */
+int message_content_fd(struct account *, const struct message *, off_t *at);
+
+/* ---- compaction and care -------------------------------------------------- */
+/* Each living message of every account of this keeper (id % of == mine) with a piece in `segment`. */
+int store_refers(struct store *, uint32_t segment, uint32_t mine, uint32_t of,
+	void (*each)(void *ctx, uint64_t account, uint64_t letter, const struct letter_place *), void *ctx);
+/* Letters were copied: rows of every account that point at the old place now point at the new.  Barrier follows. */
+int store_moved(struct store *, uint32_t mine, uint32_t of, const uint64_t *letter, const struct letter_place *to, size_t count);
+/* Forget history older than history_ms, write snapshots, checkpoint, close what lies idle; one
+   account at each call; true: more to do.  Call it every few seconds while there is time. */
+bool store_sweep(struct store *);
+/* `mansio store check`: integrity of every account index and that each piece is in the log.  Each complaint
+   one line; returns how many.  An account that a running keeper holds is named and left out: ask the
+   keeper for it (store_check_account()). */
+size_t store_check(int accounts, struct letters *, struct buffer *out);
+size_t store_check_account(struct account *, struct buffer *out);
+
+#endif
