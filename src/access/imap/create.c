@@ -1,0 +1,189 @@
+/* CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE: the list of mailboxes changes */
+#include <errno.h>
+#include <string.h>
+
+#include "access/imap/session.h"
+#include "access/imap/write.h"
+
+struct create_work { char *name; const char *to; enum mailbox_use use; };
+
+static struct create_work *
+name_parse(struct imap *s, struct scan *r)
+{
+	struct create_work *w = s->work = arena_take(s->scratch, sizeof *w);
+	const char *name;
+
+	read_space(r);
+	name = read_mailbox(r, s->scratch);
+	w->name = arena_copy(s->scratch, bytes_of(name));
+	return w;
+}
+
+/* A name with a "/" behind it means that children will come (rfc3501:6.3.3). */
+static void
+drop_last_slash(char *name)
+{
+	size_t len = strlen(name);
+
+	if (len > 1 && name[len - 1] == '/')
+		name[len - 1] = '\0';
+}
+
+static enum imap_step
+after(struct imap *s, int why)
+{
+	return why == 0 ? STEP_BARRIER : imap_no_errno(s, why);
+}
+
+static void
+name_safe(struct imap *s)
+{
+	const char *name = s->command->name;
+
+	(void)imap_ok(s, "%c%.*s completed.", name[0], 20,
+	              (const char *)arena_lower(s->scratch, bytes_of(name + 1)).at);
+}
+
+/* create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")"   rfc6154:3 */
+static void
+create_parse(struct imap *s, struct scan *r)
+{
+	struct create_work *w = name_parse(s, r);
+	struct bytes word;
+
+	drop_last_slash(w->name);
+	if (!scan_skip(r, ' '))
+		return;
+	scan_expect(r, "(USE (");
+	while (scan_ok(r) && !scan_next_is(r, ')')) {
+		word = r->rest;
+		scan_expect(r, "\\");
+		word.len = 1 + read_atom(r).len;
+		if (scan_ok(r) && (use_of(word) == USE_NONE || w->use != USE_NONE))
+			w->to = "unknown";
+		w->use = use_of(word);
+		if (!scan_skip(r, ' '))
+			break;
+	}
+	scan_expect(r, "))");
+}
+
+static enum imap_step
+create_run(struct imap *s)
+{
+	struct create_work *w = s->work;
+
+	if (w->to != NULL)
+		return imap_no(s, "[USEATTR] This special use is not supported.");
+	return after(s, account_create(s->account, w->name, w->use));
+}
+
+const struct imap_command imap_create = {
+	.name   = "CREATE",
+	.rfc    = "rfc3501:6.3.3",
+	.in     = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse  = create_parse,
+	.run    = create_run,
+	.safe   = name_safe,
+};
+
+static void
+delete_parse(struct imap *s, struct scan *r)
+{
+	(void)name_parse(s, r);
+}
+
+/* The client's own mailbox goes: it is in none then. */
+static enum imap_step
+delete_run(struct imap *s)
+{
+	struct create_work *w = s->work;
+	bool own = s->view != NULL && strcmp(mailbox_name(s->view->mailbox), w->name) == 0;
+	int why;
+
+	if (strcmp(w->name, "INBOX") == 0)
+		return imap_no(s, "[CANNOT] INBOX can't be deleted.");
+	if (own)
+		imap_unselect(s);
+	why = account_delete(s->account, w->name);
+	if (own && why == 0)
+		buffer_add_string(imap_out(s), "* OK [CLOSED] Previous mailbox closed.\r\n");
+	return after(s, why);
+}
+
+const struct imap_command imap_delete = {
+	.name   = "DELETE",
+	.rfc    = "rfc3501:6.3.4",
+	.in     = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse  = delete_parse,
+	.run    = delete_run,
+	.safe   = name_safe,
+};
+
+static void
+rename_parse(struct imap *s, struct scan *r)
+{
+	struct create_work *w = name_parse(s, r);
+	char *to;
+
+	read_space(r);
+	to = arena_copy(s->scratch, bytes_of(read_mailbox(r, s->scratch)));
+	drop_last_slash(to);
+	w->to = to;
+}
+
+static enum imap_step
+rename_run(struct imap *s)
+{
+	struct create_work *w = s->work;
+	return after(s, account_rename(s->account, w->name, w->to));
+}
+
+const struct imap_command imap_rename = {
+	.name   = "RENAME",
+	.rfc    = "rfc3501:6.3.5",
+	.in     = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse  = rename_parse,
+	.run    = rename_run,
+	.safe   = name_safe,
+};
+
+static enum imap_step
+subscribe_run(struct imap *s)
+{
+	struct create_work *w = s->work;
+	return after(s, account_subscribe(s->account, w->name, true));
+}
+
+/* A name that was never subscribed is not subscribed afterwards: that is what was asked. */
+static enum imap_step
+unsubscribe_run(struct imap *s)
+{
+	struct create_work *w = s->work;
+	int why = account_subscribe(s->account, w->name, false);
+
+	return after(s, why == ENOENT ? 0 : why);
+}
+
+const struct imap_command imap_subscribe = {
+	.name   = "SUBSCRIBE",
+	.rfc    = "rfc3501:6.3.6",
+	.in     = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse  = delete_parse,
+	.run    = subscribe_run,
+	.safe   = name_safe,
+};
+
+const struct imap_command imap_unsubscribe = {
+	.name   = "UNSUBSCRIBE",
+	.rfc    = "rfc3501:6.3.7",
+	.in     = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse  = delete_parse,
+	.run    = unsubscribe_run,
+	.safe   = name_safe,
+};

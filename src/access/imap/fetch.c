@@ -1,0 +1,529 @@
+/* FETCH: what is in the messages (rfc3501:6.4.5) */
+#include <errno.h>
+
+#include "access/imap/letter.h"
+#include "access/imap/section.h"
+#include "access/imap/session.h"
+#include "access/imap/write.h"
+#include "message/date.h"
+
+/* Content up to this is read and said with the rest; more is sent from the file. */
+enum { READ_MOST = 32 << 10, ITEMS_MOST = 128, DAMAGED_SAID_MOST = 20 };
+
+struct fetch_item;
+struct fetch_work;
+/* Write one item of the message at w->letter; false: it cannot be read. */
+typedef bool item_fn(struct imap *, struct fetch_work *, const struct fetch_item *);
+struct fetch_att {
+	const char       *name;
+	item_fn          *write;
+	enum letter_depth needs;
+	bool              sees;        /* sets \Seen                               */
+	bool              bracket;     /* a section in [] follows the name         */
+	enum section_what what;        /* of the old names for sections            */
+};
+struct fetch_item { const struct fetch_att *att; struct section section; };
+struct fetch_work {
+	struct sequence    sequence;
+	struct fetch_item  item[ITEMS_MOST];
+	size_t             items;
+	bool               changed, sees, stored, some_gone;
+	uint64_t           changed_since;
+	struct uid_set     set;
+	size_t             range;          /* where we are in the set              */
+	uint32_t           uid;
+	bool               begun;
+	struct entry       entry;
+	struct letter      letter;
+	struct buffer      page;           /* the answer for one message           */
+	bool               flushed;        /* some of it is with the stream        */
+	uint32_t           damaged[DAMAGED_SAID_MOST];
+	size_t             damages;
+};
+
+/* ---- items ------------------------------------------------------------------ */
+
+static bool
+put_flags(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)item;
+	write_flags(&w->page, s->view->mailbox, w->entry.flags, w->entry.uid >= s->view->recent);
+	return true;
+}
+
+static bool
+put_uid(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)s;
+	(void)item;
+	buffer_add_number(&w->page, w->entry.uid);
+	return true;
+}
+
+static bool
+put_modseq(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)s;
+	(void)item;
+	buffer_printf(&w->page, "(%llu)", (unsigned long long)w->entry.modseq);
+	return true;
+}
+
+static bool
+put_internaldate(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	char text[32];
+
+	(void)s;
+	(void)item;
+	imap_datetime_text(w->letter.message.internal_date, w->letter.message.zone, text);
+	buffer_printf(&w->page, "\"%s\"", text);
+	return true;
+}
+
+static bool
+put_size(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)s;
+	(void)item;
+	buffer_add_number(&w->page, w->letter.message.size);
+	return true;
+}
+
+static bool
+put_envelope(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)s;
+	(void)item;
+	buffer_add(&w->page, w->letter.digest.envelope);
+	return true;
+}
+
+static bool
+put_bodystructure(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)s;
+	(void)item;
+	buffer_add(&w->page, w->letter.digest.bodystructure);
+	return true;
+}
+
+static bool
+put_body(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)s;
+	(void)item;
+	buffer_add(&w->page, w->letter.digest.body);
+	return true;
+}
+
+static void
+page_flush(struct imap *s, struct fetch_work *w)
+{
+	stream_say(s->stream, buffer_bytes(&w->page));
+	buffer_reset(&w->page);
+}
+
+/* A long range: what is ours from memory, the content straight from the log. */
+static bool
+put_from_file(struct imap *s, struct fetch_work *w, uint64_t at, uint64_t len)
+{
+	struct letter *l = &w->letter;
+	uint64_t own = letter_own_len(l);
+	off_t place;
+	int fd = message_content_fd(l->account, &l->message, &place);
+
+	if (fd < 0) {
+		l->why = errno;
+		return false;
+	}
+	if (at < own) {
+		struct bytes part = bytes_cut(letter_own(l), at, len);
+		buffer_add(&w->page, part);
+		at += part.len;
+		len -= part.len;
+	}
+	page_flush(s, w);
+	w->flushed = true;
+	stream_say_file(s->stream, fd, place + (off_t)(at - own), len);
+	return true;
+}
+
+static uint64_t
+clip(const struct section *section, uint64_t len, uint64_t *from)
+{
+	*from = 0;
+	if (!section->partial)
+		return len;
+	*from = section->from < len ? section->from : len;
+	return len - *from < section->most ? len - *from : section->most;
+}
+
+static void
+tally(struct imap *s, const struct section *section, uint64_t len)
+{
+	bool header = section->what != SECTION_ALL && section->what != SECTION_TEXT;
+
+	*(header ? &s->tally.hdr_count : &s->tally.body_count) += 1;
+	*(header ? &s->tally.hdr_bytes : &s->tally.body_bytes) += len;
+}
+
+/* BODY[HEADER.FIELDS (...)]: gathered in memory, headers are short (message/digest.h). */
+static bool
+put_fields(struct imap *s, struct fetch_work *w, const struct section *section, const struct section_span *span)
+{
+	struct letter *l = &w->letter;
+	struct digest_part part = digest_part_at(&l->digest, span->part);
+	struct buffer out = { 0 };
+	struct bytes header = { letter_take(l, letter_own_len(l) + part.header_at, part.header_len), part.header_len };
+	uint64_t from, len;
+
+	if (header.at == NULL)
+		return false;
+	section_fields(section, &l->digest, span->part, span->part == 0 ? letter_own(l) : (struct bytes){ 0 },
+	               header, part.header_at, &out);
+	len = clip(section, out.len, &from);
+	buffer_printf(&w->page, "{%llu}\r\n", (unsigned long long)len);
+	buffer_add(&w->page, bytes_cut(buffer_bytes(&out), from, len));
+	buffer_free(&out);
+	tally(s, section, len);
+	return true;
+}
+
+static bool
+put_section(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	const struct section *section = &item->section;
+	struct letter *l = &w->letter;
+	struct section_span span;
+	const char *bytes = NULL;
+	uint64_t from, len;
+
+	if (!section_find(section, &l->digest, letter_own_len(l), &span)) {
+		buffer_add_string(&w->page, "NIL");
+		return true;
+	}
+	if (section->what == SECTION_FIELDS || section->what == SECTION_FIELDS_NOT)
+		return put_fields(s, w, section, &span);
+	len = clip(section, span.len, &from);
+	if (len <= READ_MOST && (bytes = letter_take(l, span.at + from, len)) == NULL)
+		return false;
+	buffer_printf(&w->page, "{%llu}\r\n", (unsigned long long)len);
+	tally(s, section, len);
+	if (bytes == NULL)
+		return put_from_file(s, w, span.at + from, len);
+	buffer_add(&w->page, (struct bytes){ bytes, len });
+	return true;
+}
+
+/* fetch-att   rfc3501:9; the longer names first */
+static const struct fetch_att atts[] = {
+	{ "BODYSTRUCTURE", put_bodystructure, LETTER_DIGEST, false, false, SECTION_ALL },
+	{ "BODY.PEEK",     put_section,       LETTER_DIGEST, false, true,  SECTION_ALL },
+	{ "BODY[",         put_section,       LETTER_DIGEST, true,  true,  SECTION_ALL },
+	{ "BODY",          put_body,          LETTER_DIGEST, false, false, SECTION_ALL },
+	{ "ENVELOPE",      put_envelope,      LETTER_DIGEST, false, false, SECTION_ALL },
+	{ "FLAGS",         put_flags,         LETTER_UNREAD, false, false, SECTION_ALL },
+	{ "INTERNALDATE",  put_internaldate,  LETTER_ROW,    false, false, SECTION_ALL },
+	{ "MODSEQ",        put_modseq,        LETTER_UNREAD, false, false, SECTION_ALL },
+	{ "RFC822.HEADER", put_section,       LETTER_DIGEST, false, false, SECTION_HEADER },
+	{ "RFC822.SIZE",   put_size,          LETTER_ROW,    false, false, SECTION_ALL },
+	{ "RFC822.TEXT",   put_section,       LETTER_DIGEST, true,  false, SECTION_TEXT },
+	{ "RFC822",        put_section,       LETTER_DIGEST, true,  false, SECTION_ALL },
+	{ "UID",           put_uid,           LETTER_UNREAD, false, false, SECTION_ALL },
+};
+
+static const struct { const char *name, *means; } macros[] = {
+	{ "ALL",  "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)" },
+	{ "FAST", "FLAGS INTERNALDATE RFC822.SIZE)" },
+	{ "FULL", "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY)" },
+};
+
+/* ---- grammar ---------------------------------------------------------------- */
+
+static const struct fetch_att *
+att_of(const char *name)
+{
+	for (size_t i = 0; i < COUNT(atts); i++)
+		if (bytes_is(bytes_of(name), atts[i].name))
+			return &atts[i];
+	return NULL;
+}
+
+static bool
+has_att(const struct fetch_work *w, const struct fetch_att *att)
+{
+	for (size_t i = 0; i < w->items; i++)
+		if (w->item[i].att == att)
+			return true;
+	return false;
+}
+
+static bool
+is_name_end(const struct scan *r)
+{
+	return r->rest.len == 0 || r->rest.at[0] == ' ' || r->rest.at[0] == ')';
+}
+
+/* An item that stands there already is answered once. */
+static void
+read_att(struct scan *r, struct arena *arena, struct fetch_work *w)
+{
+	struct fetch_item *item = &w->item[w->items];
+
+	if (w->items == ITEMS_MOST - 2)
+		scan_fail(r, "fewer items");
+	for (size_t i = 0; scan_ok(r) && i < COUNT(atts); i++) {
+		struct scan before = *r;
+		const struct fetch_att *att = &atts[i];
+		if (!scan_skip_word(r, att->name))
+			continue;
+		if (!att->bracket && !is_name_end(r)) {
+			*r = before;
+			continue;
+		}
+		item->att = att;
+		item->section.what = att->what;
+		if (att->bracket) {
+			if (!att->sees)
+				scan_expect(r, "[");
+			section_read(r, arena, &item->section);
+		}
+		if (att->bracket || !has_att(w, att))
+			w->items++;
+		w->sees |= att->sees;
+		return;
+	}
+	scan_fail(r, "something to fetch");
+}
+
+static void
+read_atts(struct scan *r, struct arena *arena, struct fetch_work *w)
+{
+	do
+		read_att(r, arena, w);
+	while (scan_ok(r) && scan_skip(r, ' '));
+	scan_expect(r, ")");
+}
+
+/* "ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")" */
+static void
+read_what(struct scan *r, struct arena *arena, struct fetch_work *w)
+{
+	if (scan_skip(r, '(')) {
+		read_atts(r, arena, w);
+		return;
+	}
+	for (size_t i = 0; i < COUNT(macros); i++) {
+		struct scan before = *r;
+		if (scan_skip_word(r, macros[i].name) && is_name_end(r)) {
+			struct scan means = scan_of(bytes_of(macros[i].means));
+			read_atts(&means, arena, w);
+			return;
+		}
+		*r = before;
+	}
+	read_att(r, arena, w);
+}
+
+static void
+want(struct fetch_work *w, const char *name)
+{
+	const struct fetch_att *att = att_of(name);
+
+	if (!has_att(w, att))
+		w->item[w->items++].att = att;
+}
+
+/* fetch = "FETCH" SP sequence-set SP what [SP "(" "CHANGEDSINCE" SP mod-sequence-value ")"]
+   rfc3501:9, rfc7162:7 */
+static void
+fetch_parse(struct imap *s, struct scan *r)
+{
+	struct fetch_work *w = s->work = arena_take(s->scratch, sizeof *w);
+
+	read_space(r);
+	w->sequence = read_sequence(r, s->scratch);
+	read_space(r);
+	read_what(r, s->scratch, w);
+	if (scan_skip(r, ' ')) {
+		scan_expect(r, "(CHANGEDSINCE ");
+		w->changed_since = read_modseq(r);
+		w->changed = true;
+		scan_expect(r, ")");
+		want(w, "MODSEQ");
+	}
+	if (s->uid)
+		want(w, "UID");
+}
+
+/* ---- the work ------------------------------------------------------------------ */
+
+/* The next uid of the set that the client counts; 0 at the end. */
+static uint32_t
+next_uid(struct imap *s, struct fetch_work *w)
+{
+	while (w->range < w->set.count) {
+		const struct uid_range *range = &w->set.range[w->range];
+		uint32_t uid = view_next(s->view, w->uid < range->first ? range->first : w->uid + 1);
+		if (uid != 0 && uid <= range->last)
+			return w->uid = uid;
+		w->range++;
+	}
+	return 0;
+}
+
+/* BODY[] and its like set \Seen: one fact for all of them, before the first is read. */
+static void
+see_all(struct imap *s, struct fetch_work *w)
+{
+	struct ranges unseen = { 0 };
+	struct uid_set set;
+	uint32_t uid;
+
+	while ((uid = next_uid(s, w)) != 0) {
+		struct entry e;
+		if (view_find(s->view, uid, &e) && !(e.flags & FLAG_SEEN) && (!w->changed || e.modseq > w->changed_since))
+			ranges_add(&unseen, uid, uid);
+	}
+	w->range = 0;
+	w->uid = 0;
+	set = ranges_set(&unseen);
+	/* A full disk keeps nobody from reading. */
+	if (set.count > 0)
+		w->stored = mailbox_flags(s->view->mailbox, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, s->scratch,
+		                          NULL, s->view->watch) == 0;
+	ranges_free(&unseen);
+}
+
+static void
+note_damage(struct fetch_work *w)
+{
+	if (w->damages < DAMAGED_SAID_MOST)
+		w->damaged[w->damages++] = w->entry.uid;
+	buffer_reset(&w->page);
+}
+
+static int
+load(struct fetch_work *w)
+{
+	enum letter_depth needs = LETTER_UNREAD;
+
+	for (size_t i = 0; i < w->items; i++)
+		if (w->item[i].att->needs > needs)
+			needs = w->item[i].att->needs;
+	letter_begin(&w->letter, w->entry.message);
+	return needs == LETTER_DIGEST ? letter_digest(&w->letter) : needs == LETTER_ROW ? letter_row(&w->letter) : 0;
+}
+
+/* message-data = nz-number SP "FETCH" SP "(" msg-att-... ")" */
+static void
+fetch_one(struct imap *s, struct fetch_work *w)
+{
+	w->flushed = false;
+	if (load(w) != 0) {
+		note_damage(w);
+		return;
+	}
+	buffer_printf(&w->page, "* %u FETCH (", view_number(s->view, w->entry.uid));
+	for (size_t i = 0; i < w->items; i++) {
+		const struct fetch_item *item = &w->item[i];
+		struct bytes name = bytes_of(item->att->name);
+		if (i > 0)
+			buffer_add_char(&w->page, ' ');
+		buffer_add(&w->page, item->att->bracket ? BYTES("BODY") : name);
+		if (item->att->bracket)
+			section_write(&w->page, &item->section);
+		buffer_add_char(&w->page, ' ');
+		if (item->att->write(s, w, item))
+			continue;
+		/* Half of an answer cannot be called back. */
+		if (w->flushed)
+			imap_end(s, "Message damaged");
+		note_damage(w);
+		return;
+	}
+	buffer_add_string(&w->page, ")\r\n");
+	page_flush(s, w);
+}
+
+static enum imap_step
+fetch_over(struct imap *s, struct fetch_work *w)
+{
+	struct buffer uids = { 0 };
+	struct ranges damaged = { 0 };
+
+	for (size_t i = 0; i < w->damages; i++)
+		ranges_add(&damaged, w->damaged[i], w->damaged[i]);
+	if (w->damages > 0) {
+		struct uid_set set = ranges_set(&damaged);
+		uid_set_text(&set, &uids);
+		buffer_add_char(&uids, '\0');
+		(void)imap_no(s, "[CORRUPTION] Some messages are damaged and were set aside: UID %s%s", uids.at,
+		              w->damages == DAMAGED_SAID_MOST ? " and more" : "");
+	} else if (w->some_gone && !s->uid)
+		(void)imap_no(s, "[EXPUNGEISSUED] Some of the messages are no longer there.");
+	else
+		(void)imap_ok(s, "Fetch completed.");
+	ranges_free(&damaged);
+	buffer_free(&uids);
+	return STEP_DONE;
+}
+
+static bool
+fetch_begin(struct imap *s, struct fetch_work *w)
+{
+	w->begun = true;
+	if (!imap_resolve(s, &w->sequence, s->uid, &w->set))
+		return false;
+	if (w->changed || has_att(w, att_of("MODSEQ")))
+		imap_enable_condstore(s);
+	letter_open(&w->letter, s->account, s->scratch);
+	if (w->sees && !imap_read_only(s))
+		see_all(s, w);
+	return true;
+}
+
+static enum imap_step
+fetch_run(struct imap *s)
+{
+	struct fetch_work *w = s->work;
+	uint32_t uid;
+
+	if (!w->begun && !fetch_begin(s, w))
+		return imap_bad(s, BEYOND_LAST);
+	while (s->end == NULL) {
+		if (imap_full(s) || imap_turn_over(s))
+			return STEP_AGAIN;
+		if ((uid = next_uid(s, w)) == 0)
+			return w->stored && w->damages == 0 ? STEP_BARRIER : fetch_over(s, w);
+		if (!view_find(s->view, uid, &w->entry))
+			w->some_gone = true;
+		else if (!w->changed || w->entry.modseq > w->changed_since)
+			fetch_one(s, w);
+	}
+	return STEP_DONE;
+}
+
+static void
+fetch_safe(struct imap *s)
+{
+	(void)fetch_over(s, s->work);
+}
+
+static void
+fetch_drop(struct imap *s)
+{
+	buffer_free(&((struct fetch_work *)s->work)->page);
+}
+
+const struct imap_command imap_fetch = {
+	.name   = "FETCH",
+	.rfc    = "rfc3501:6.4.5",
+	.in     = IN_SELECTED,
+	.effect = HAS_UID_FORM,
+	.parse  = fetch_parse,
+	.run    = fetch_run,
+	.safe   = fetch_safe,
+	.drop   = fetch_drop,
+};

@@ -1,0 +1,86 @@
+#include "access/imap/letter.h"
+
+#include <errno.h>
+#include <string.h>
+
+void
+letter_open(struct letter *l, struct account *account, struct arena *outer)
+{
+	*l = (struct letter){ .account = account, .arena = arena_open(outer) };
+}
+
+void
+letter_begin(struct letter *l, uint64_t id)
+{
+	arena_clear(l->arena);
+	l->id = id;
+	l->depth = LETTER_UNREAD;
+	l->why = 0;
+}
+
+int
+letter_row(struct letter *l)
+{
+	if (l->why == 0 && l->depth < LETTER_ROW) {
+		l->why = message_read(l->account, l->id, l->arena, &l->message);
+		l->depth = LETTER_ROW;
+	}
+	return l->why;
+}
+
+static void
+join_own(struct letter *l)
+{
+	char *own;
+
+	if (l->message.head.len == 0 || l->prefix.len == 0) {
+		l->own = l->message.head.len == 0 ? l->prefix : l->message.head;
+		return;
+	}
+	own = arena_take(l->arena, l->message.head.len + l->prefix.len);
+	memcpy(own, l->message.head.at, l->message.head.len);
+	memcpy(own + l->message.head.len, l->prefix.at, l->prefix.len);
+	l->own = (struct bytes){ own, l->message.head.len + l->prefix.len };
+}
+
+int
+letter_digest(struct letter *l)
+{
+	if (letter_row(l) == 0 && l->depth < LETTER_DIGEST) {
+		l->why = message_digest(l->account, &l->message, l->arena, &l->digest, &l->prefix);
+		if (l->why == 0)
+			join_own(l);
+		l->depth = LETTER_DIGEST;
+	}
+	return l->why;
+}
+
+struct bytes
+letter_own(const struct letter *l)
+{
+	return l->own;
+}
+
+uint64_t
+letter_own_len(const struct letter *l)
+{
+	return l->own.len;
+}
+
+const char *
+letter_take(struct letter *l, uint64_t at, size_t len)
+{
+	char *out = arena_take(l->arena, len > 0 ? len : 1);
+	int why = message_bytes(l->account, &l->message, l->prefix, at, out, len);
+
+	if (why == 0)
+		return out;
+	errno = l->why = why;
+	return NULL;
+}
+
+void
+letter_close(struct letter *l)
+{
+	arena_close(&l->arena);
+}

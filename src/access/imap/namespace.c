@@ -1,0 +1,115 @@
+/* NAMESPACE, ID, ENABLE: what the two ends are */
+#include "access/imap/session.h"
+#include "access/imap/write.h"
+#include "base/journal.h"
+
+enum { ID_PAIRS_MOST = 30 };
+
+static void
+namespace_parse(struct imap *s, struct scan *r)
+{
+	(void)s;
+	(void)r;
+}
+
+static enum imap_step
+namespace_run(struct imap *s)
+{
+	buffer_add_string(imap_out(s), "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	return imap_ok(s, "Namespace completed.");
+}
+
+const struct imap_command imap_namespace = {
+	.name   = "NAMESPACE",
+	.rfc    = "rfc2342:5",
+	.in     = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse  = namespace_parse,
+	.run    = namespace_run,
+};
+
+/* id = "ID" SP id-params-list; id-params-list = "(" *(string SP nstring) ")" / nil   rfc2971:4.
+   What the client says about itself goes into the log. */
+static void
+id_parse(struct imap *s, struct scan *r)
+{
+	struct buffer words = { 0 };
+	bool nil;
+
+	read_space(r);
+	if (scan_skip_word(r, "NIL"))
+		return;
+	scan_expect(r, "(");
+	for (int pairs = 0; scan_ok(r) && !scan_next_is(r, ')') && pairs < ID_PAIRS_MOST; pairs++) {
+		struct bytes key, value;
+		if (pairs > 0)
+			read_space(r);
+		key = read_string(r, s->scratch);
+		read_space(r);
+		value = read_nstring(r, s->scratch, &nil);
+		if (!nil && scan_ok(r))
+			buffer_printf(&words, "%s%.*s=%.*s", pairs > 0 ? ", " : "", (int)key.len, key.at, (int)value.len, value.at);
+	}
+	scan_expect(r, ")");
+	if (scan_ok(r))
+		s->work = arena_copy(s->scratch, bytes_cut(buffer_bytes(&words), 0, 1000));
+	buffer_free(&words);
+}
+
+static enum imap_step
+id_run(struct imap *s)
+{
+	struct buffer *out = imap_out(s);
+
+	if (s->work != NULL)
+		note_as("mansio/imap", "imap(%s)<%s>: ID sent: %s", s->facts.user, s->facts.session, (const char *)s->work);
+	buffer_add_string(out, "* ID (\"name\" \"Mansio\" \"version\" ");
+	write_string(out, bytes_of(imap_config_of(s)->version));
+	buffer_add_string(out, ")\r\n");
+	return imap_ok(s, "ID completed.");
+}
+
+const struct imap_command imap_id = {
+	.name   = "ID",
+	.rfc    = "rfc2971:3.1",
+	.in     = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse  = id_parse,
+	.run    = id_run,
+};
+
+struct enable_work { bool condstore; };
+
+/* enable = "ENABLE" 1*(SP capability); unknown ones are passed over   rfc5161:3.1 */
+static void
+enable_parse(struct imap *s, struct scan *r)
+{
+	struct enable_work *w = s->work = arena_take(s->scratch, sizeof *w);
+
+	read_space(r);
+	do
+		if (bytes_is(read_atom(r), "CONDSTORE"))
+			w->condstore = true;
+	while (scan_ok(r) && scan_skip(r, ' '));
+}
+
+static enum imap_step
+enable_run(struct imap *s)
+{
+	struct enable_work *w = s->work;
+	bool new = w->condstore && !s->condstore;
+
+	buffer_printf(imap_out(s), "* ENABLED%s\r\n", new ? " CONDSTORE" : "");
+	if (new)
+		imap_enable_condstore(s);
+	return imap_ok(s, "Enabled.");
+}
+
+const struct imap_command imap_enable = {
+	.name   = "ENABLE",
+	.rfc    = "rfc5161:3.1",
+	.in     = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse  = enable_parse,
+	.run    = enable_run,
+};

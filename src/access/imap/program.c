@@ -1,0 +1,418 @@
+#include "access/imap/program.h"
+
+#include "access/imap/ranges.h"
+#include "message/date.h"
+
+/* ---- judging ---------------------------------------------------------------- */
+
+static enum truth
+truth_of(bool yes)
+{
+	return yes ? TRUE : FALSE;
+}
+
+static enum truth
+judge_all(const struct leaf *l, const struct searched *m)
+{
+	(void)l;
+	(void)m;
+	return TRUE;
+}
+
+static enum truth
+judge_flags(const struct leaf *l, const struct searched *m)
+{
+	return truth_of((m->entry.flags & l->key->flags) == l->key->wanted);
+}
+
+static enum truth
+judge_keyword(const struct leaf *l, const struct searched *m)
+{
+	return truth_of(((m->entry.flags & l->bit) != 0) == (l->key->wanted != 0));
+}
+
+static enum truth
+judge_recent(const struct leaf *l, const struct searched *m)
+{
+	return truth_of(m->recent == (l->key->wanted != 0));
+}
+
+static enum truth
+judge_new(const struct leaf *l, const struct searched *m)
+{
+	(void)l;
+	return truth_of(m->recent && !(m->entry.flags & FLAG_SEEN));
+}
+
+static enum truth
+judge_set(const struct leaf *l, const struct searched *m)
+{
+	return truth_of(uid_set_holds(&l->set, m->entry.uid));
+}
+
+static enum truth
+judge_modseq(const struct leaf *l, const struct searched *m)
+{
+	return truth_of(m->entry.modseq >= l->number);
+}
+
+static enum truth
+judge_size(const struct leaf *l, const struct searched *m)
+{
+	uint64_t size = m->letter->message.size;
+	return truth_of(l->key->wanted ? size > l->number : size < l->number);
+}
+
+/* The day in the zone the date was given in: rfc3501:6.4.4 disregards time and zone. */
+static int64_t
+day_of(int64_t seconds, int32_t zone)
+{
+	int64_t local = seconds + (int64_t)zone * 60;
+	return local >= 0 ? local / 86400 : -((86399 - local) / 86400);
+}
+
+enum { BEFORE = 1, ON = 2, SINCE = 3 };
+
+static enum truth
+compare_day(const struct leaf *l, int64_t day)
+{
+	int64_t asked = (int64_t)l->number;
+
+	return truth_of(l->key->wanted == BEFORE ? day < asked : l->key->wanted == ON ? day == asked : day >= asked);
+}
+
+static enum truth
+judge_arrived(const struct leaf *l, const struct searched *m)
+{
+	return compare_day(l, day_of(m->letter->message.internal_date, m->letter->message.zone));
+}
+
+static enum truth
+judge_sent(const struct leaf *l, const struct searched *m)
+{
+	const struct digest *d = &m->letter->digest;
+
+	return d->flags & DIGEST_HAS_DATE ? compare_day(l, day_of(d->sent, d->sent_zone)) : FALSE;
+}
+
+/* rfc5032:3 */
+static enum truth
+judge_age(const struct leaf *l, const struct searched *m)
+{
+	int64_t age = m->now - m->letter->message.internal_date;
+	return truth_of(l->key->wanted ? age <= (int64_t)l->number : age >= (int64_t)l->number);
+}
+
+static bool
+says(const struct leaf *l, const struct searched *m, struct bytes text)
+{
+	return l->folded.len == 0 || bytes_search(search_fold(m->scratch, text), l->folded) >= 0;
+}
+
+/* Decoded header fields the digest has. */
+static const struct { const char *field; size_t where; } digested[] = {
+	{ "SUBJECT", offsetof(struct digest, subject) }, { "FROM", offsetof(struct digest, from) },
+	{ "TO", offsetof(struct digest, to) }, { "CC", offsetof(struct digest, cc) },
+	{ "BCC", offsetof(struct digest, bcc) },
+};
+
+/* Does one of our own fields before the content say it? */
+static bool
+own_field_says(const struct leaf *l, const struct searched *m, struct bytes name)
+{
+	struct bytes own = letter_own(m->letter), line;
+	bool ours = false;
+
+	while (bytes_split(&own, '\n', &line)) {
+		struct bytes value = line;
+		if (line.len > 0 && line.at[0] != ' ' && line.at[0] != '\t') {
+			ptrdiff_t colon = bytes_find(line, ':');
+			ours = colon >= 0 && bytes_equal_nocase(bytes_cut(line, 0, (size_t)colon), name);
+			value = bytes_cut(line, (size_t)(colon + 1), line.len);
+		}
+		if (ours && says(l, m, value))
+			return true;
+	}
+	return false;
+}
+
+static enum truth
+judge_header(const struct leaf *l, const struct searched *m)
+{
+	struct bytes field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
+	const struct digest *d = &m->letter->digest;
+
+	for (size_t i = 0; l->text.len > 0 && i < COUNT(digested); i++)
+		if (bytes_is(field, digested[i].field))
+			return truth_of(says(l, m, *(const struct bytes *)(const void *)((const char *)d + digested[i].where)));
+	if (l->text.len > 0 && bytes_is(field, "MESSAGE-ID") && says(l, m, d->message_id))
+		return TRUE;
+	return own_field_says(l, m, field) ? TRUE : UNKNOWN;
+}
+
+static enum truth
+judge_body(const struct leaf *l, const struct searched *m)
+{
+	(void)m;
+	return l->text.len == 0 ? TRUE : UNKNOWN;
+}
+
+static enum truth
+judge_text(const struct leaf *l, const struct searched *m)
+{
+	return says(l, m, letter_own(m->letter)) ? TRUE : UNKNOWN;
+}
+
+/* search-key   rfc3501:9, in the order of the alphabet */
+static const struct search_key keys[] = {
+	{ "ALL",        TAKES_NOTHING, LETTER_UNREAD, judge_all, 0, 0 },
+	{ "ANSWERED",   TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_ANSWERED, FLAG_ANSWERED },
+	{ "BCC",        TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
+	{ "BEFORE",     TAKES_DATE,    LETTER_ROW,    judge_arrived, 0, BEFORE },
+	{ "BODY",       TAKES_STRING,  LETTER_DIGEST, judge_body, 0, 0 },
+	{ "CC",         TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
+	{ "DELETED",    TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DELETED, FLAG_DELETED },
+	{ "DRAFT",      TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DRAFT, FLAG_DRAFT },
+	{ "FLAGGED",    TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_FLAGGED, FLAG_FLAGGED },
+	{ "FROM",       TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
+	{ "HEADER",     TAKES_FIELD,   LETTER_DIGEST, judge_header, 0, 0 },
+	{ "KEYWORD",    TAKES_KEYWORD, LETTER_UNREAD, judge_keyword, 0, 1 },
+	{ "LARGER",     TAKES_NUMBER,  LETTER_ROW,    judge_size, 0, 1 },
+	{ "MODSEQ",     TAKES_MODSEQ,  LETTER_UNREAD, judge_modseq, 0, 0 },
+	{ "NEW",        TAKES_NOTHING, LETTER_UNREAD, judge_new, 0, 0 },
+	{ "OLD",        TAKES_NOTHING, LETTER_UNREAD, judge_recent, 0, 0 },
+	{ "OLDER",      TAKES_NUMBER,  LETTER_ROW,    judge_age, 0, 0 },
+	{ "ON",         TAKES_DATE,    LETTER_ROW,    judge_arrived, 0, ON },
+	{ "RECENT",     TAKES_NOTHING, LETTER_UNREAD, judge_recent, 0, 1 },
+	{ "SEEN",       TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_SEEN, FLAG_SEEN },
+	{ "SENTBEFORE", TAKES_DATE,    LETTER_DIGEST, judge_sent, 0, BEFORE },
+	{ "SENTON",     TAKES_DATE,    LETTER_DIGEST, judge_sent, 0, ON },
+	{ "SENTSINCE",  TAKES_DATE,    LETTER_DIGEST, judge_sent, 0, SINCE },
+	{ "SINCE",      TAKES_DATE,    LETTER_ROW,    judge_arrived, 0, SINCE },
+	{ "SMALLER",    TAKES_NUMBER,  LETTER_ROW,    judge_size, 0, 0 },
+	{ "SUBJECT",    TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
+	{ "TEXT",       TAKES_STRING,  LETTER_DIGEST, judge_text, 0, 0 },
+	{ "TO",         TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
+	{ "UID",        TAKES_UIDS,    LETTER_UNREAD, judge_set, 0, 0 },
+	{ "UNANSWERED", TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_ANSWERED, 0 },
+	{ "UNDELETED",  TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DELETED, 0 },
+	{ "UNDRAFT",    TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DRAFT, 0 },
+	{ "UNFLAGGED",  TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_FLAGGED, 0 },
+	{ "UNKEYWORD",  TAKES_KEYWORD, LETTER_UNREAD, judge_keyword, 0, 0 },
+	{ "UNSEEN",     TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_SEEN, 0 },
+	{ "YOUNGER",    TAKES_NUMBER,  LETTER_ROW,    judge_age, 0, 1 },
+};
+static const struct search_key numbers_key = { "a sequence set", TAKES_SEQUENCE, LETTER_UNREAD, judge_set, 0, 0 };
+
+enum search_where
+leaf_where(const struct leaf *l, struct bytes *field)
+{
+	*field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
+	return l->key->judge == judge_body ? SEARCH_BODY : l->key->judge == judge_text ? SEARCH_TEXT : SEARCH_HEADER;
+}
+
+enum truth
+program_truth(const struct program *p, const enum truth *value)
+{
+	size_t top = 0;
+
+	for (size_t i = 0; i < p->steps; i++) {
+		const struct program_step *step = &p->step[i];
+		enum truth sum = step->join == JOIN_EITHER ? FALSE : TRUE;
+		enum truth settles = step->join == JOIN_EITHER ? TRUE : FALSE;
+		if (step->join == JOIN_LEAF) {
+			p->stack[top++] = value[step->n];
+			continue;
+		}
+		if (step->join == JOIN_NOT) {
+			enum truth *one = &p->stack[top - 1];
+			*one = *one == UNKNOWN ? UNKNOWN : truth_of(*one == FALSE);
+			continue;
+		}
+		for (uint32_t k = 0; k < step->n; k++) {
+			enum truth one = p->stack[--top];
+			if (one == settles || sum == settles)
+				sum = settles;
+			else if (one == UNKNOWN)
+				sum = UNKNOWN;
+		}
+		p->stack[top++] = sum;
+	}
+	return p->stack[0];
+}
+
+/* ---- reading ---------------------------------------------------------------- */
+
+static void
+read_text(struct scan *r, struct arena *arena, struct leaf *l)
+{
+	read_space(r);
+	l->text = read_astring(r, arena);
+	if (scan_ok(r))
+		l->folded = search_fold(arena, l->text);
+}
+
+/* date = date-text / DQUOTE date-text DQUOTE */
+static void
+read_date(struct scan *r, struct arena *arena, struct leaf *l)
+{
+	int64_t day = 0;
+	struct bytes text;
+
+	read_space(r);
+	text = scan_next_is(r, '"') ? read_quoted(r, arena) : read_atom(r);
+	if (scan_ok(r) && !imap_date_parse(text, &day))
+		scan_fail(r, "a date");
+	l->number = (uint64_t)day;
+}
+
+/* search-modsequence = "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer   rfc7162:7
+   We keep one modseq for all flags of a message, so the entry makes no difference. */
+static void
+read_modseq_key(struct scan *r, struct arena *arena, struct leaf *l, struct program *p)
+{
+	read_space(r);
+	if (scan_next_is(r, '"')) {
+		(void)read_quoted(r, arena);
+		read_space(r);
+		if (!scan_skip_word(r, "priv") && !scan_skip_word(r, "shared"))
+			scan_expect(r, "all");
+		read_space(r);
+	}
+	l->number = read_modseq(r);
+	p->modseq = true;
+}
+
+static void
+read_argument(struct scan *r, struct arena *arena, struct leaf *l, struct program *p)
+{
+	switch (l->key->takes) {
+	case TAKES_NOTHING:
+		return;
+	case TAKES_FIELD:
+		read_space(r);
+		l->field = read_astring(r, arena);
+		if (scan_ok(r) && l->field.len == 0)
+			scan_fail(r, "a field name");
+		read_text(r, arena, l);
+		return;
+	case TAKES_STRING:
+		read_text(r, arena, l);
+		return;
+	case TAKES_DATE:
+		read_date(r, arena, l);
+		return;
+	case TAKES_NUMBER:
+		read_space(r);
+		l->number = scan_number(r, INT64_MAX);
+		return;
+	case TAKES_KEYWORD:
+		read_space(r);
+		l->keyword = read_atom(r);
+		return;
+	case TAKES_UIDS:
+		read_space(r);
+		l->sequence = read_sequence(r, arena);
+		return;
+	case TAKES_SEQUENCE:
+		l->sequence = read_sequence(r, arena);
+		return;
+	case TAKES_MODSEQ:
+		read_modseq_key(r, arena, l, p);
+		return;
+	}
+}
+
+static void
+add_step(struct program *p, enum join join, size_t n)
+{
+	p->step[p->steps++] = (struct program_step){ join, (uint32_t)n };
+}
+
+/* One key that joins nothing. */
+static void
+read_leaf(struct scan *r, struct arena *arena, struct program *p)
+{
+	bool digit = r->rest.len > 0 && ((r->rest.at[0] >= '0' && r->rest.at[0] <= '9') || r->rest.at[0] == '*');
+
+	struct leaf *l;
+
+	if (p->leaves == p->most) {
+		scan_fail(r, "fewer search keys");
+		return;
+	}
+	l = &p->leaf[p->leaves];
+	if (digit) {
+		l->key = &numbers_key;
+	} else {
+		struct scan at_key = *r;
+		struct bytes name = read_atom(r);
+		for (size_t i = 0; i < COUNT(keys); i++)
+			if (bytes_is(name, keys[i].name))
+				l->key = &keys[i];
+		if (l->key == NULL && scan_ok(r)) {
+			*r = at_key;
+			scan_fail(r, "a search key");
+		}
+	}
+	if (!scan_ok(r))
+		return;
+	read_argument(r, arena, l, p);
+	add_step(p, JOIN_LEAF, p->leaves++);
+}
+
+/* What is open while we read: a list in parentheses, NOT with a key to come, OR with two. */
+struct frame { enum join join; uint32_t have; };
+
+/* A key is complete: so may be what waited for it.  True when another key must follow. */
+static bool
+key_read(struct scan *r, struct program *p, struct frame *frame, size_t *depth)
+{
+	while (scan_ok(r)) {
+		struct frame *f = &frame[*depth - 1];
+		f->have++;
+		if (f->join == JOIN_ALL && scan_skip(r, ' '))
+			return true;
+		if (f->join == JOIN_EITHER && f->have == 1) {
+			read_space(r);
+			return true;
+		}
+		/* This frame is complete. */
+		add_step(p, f->join, f->have);
+		if (--*depth == 0)
+			return false;
+		if (f->join == JOIN_ALL)
+			scan_expect(r, ")");
+	}
+	return false;
+}
+
+/* search-key = ... / "NOT" SP search-key / "OR" SP search-key SP search-key /
+                "(" search-key *(SP search-key) ")"; without recursion */
+void
+program_read(struct scan *r, struct arena *arena, struct program *p)
+{
+	struct frame frame[NESTING_MOST + 1] = { { JOIN_ALL, 0 } };
+	size_t depth = 1;
+	size_t most = 1;
+	bool more = true;
+
+	/* Each key, NOT, OR and "(" is followed or preceded by a blank or is a parenthesis. */
+	for (size_t i = 0; i < r->rest.len; i++)
+		most += r->rest.at[i] == ' ' || r->rest.at[i] == '(';
+	p->most = most < LEAVES_MOST ? most : LEAVES_MOST;
+	p->leaf = arena_take_array(arena, p->most, sizeof *p->leaf);
+	p->step = arena_take_array(arena, most * 2 + 1, sizeof *p->step);
+	p->stack = arena_take_array(arena, p->most, sizeof *p->stack);
+	while (more && scan_ok(r)) {
+		enum join join = scan_skip(r, '(') ? JOIN_ALL : scan_skip_word(r, "NOT ") ? JOIN_NOT :
+		                 scan_skip_word(r, "OR ") ? JOIN_EITHER : JOIN_LEAF;
+		if (join == JOIN_LEAF) {
+			read_leaf(r, arena, p);
+			more = key_read(r, p, frame, &depth);
+		} else if (depth == NESTING_MOST + 1) {
+			scan_fail(r, "less nesting");
+		} else
+			frame[depth++] = (struct frame){ join, 0 };
+	}
+}

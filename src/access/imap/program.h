@@ -1,0 +1,66 @@
+/*
+ * program -- what SEARCH asks, as keys and a short program that joins them
+ *
+ * program_read()   search-key *(SP search-key) of rfc3501:9 with those of rfc5032 and
+ *                  rfc7162: leaves, and steps that join them in the order of a stack.
+ * program_truth()  what is known so far from the leaves' values.
+ *
+ * A leaf is judged with as much of the letter as it needs, cheapest first, until
+ * the whole is known; what only the content can tell is asked of a verifier.
+ */
+#ifndef ACCESS_IMAP_PROGRAM_H
+#define ACCESS_IMAP_PROGRAM_H
+
+#include "access/imap/grammar.h"
+#include "access/imap/letter.h"
+#include "message/search.h"
+
+enum truth { FALSE, TRUE, UNKNOWN };
+enum { LEAVES_MOST = 1000 };
+
+struct leaf;
+struct searched {                      /* one message under judgement             */
+	struct entry   entry;
+	bool           recent;
+	struct letter *letter;
+	int64_t        now;            /* seconds, for OLDER and YOUNGER          */
+	struct arena  *scratch;
+};
+/* UNKNOWN: only the content can tell. */
+typedef enum truth judge_fn(const struct leaf *, const struct searched *);
+enum key_takes { TAKES_NOTHING, TAKES_STRING, TAKES_FIELD, TAKES_DATE, TAKES_NUMBER, TAKES_KEYWORD,
+                 TAKES_SEQUENCE, TAKES_UIDS, TAKES_MODSEQ };
+struct search_key {
+	const char       *name;
+	enum key_takes    takes;
+	enum letter_depth needs;
+	judge_fn         *judge;
+	uint64_t          flags, wanted;   /* for flag keys                        */
+};
+struct leaf {
+	const struct search_key *key;
+	struct bytes    text, folded;  /* the needle                              */
+	struct bytes    field;         /* HEADER                                  */
+	uint64_t        number;        /* sizes, days, seconds, modseqs           */
+	struct sequence sequence;
+	struct uid_set  set;           /* of the sequence, once resolved          */
+	struct bytes    keyword;
+	uint64_t        bit;           /* of the keyword; 0: this mailbox has none */
+};
+enum join { JOIN_LEAF, JOIN_ALL, JOIN_EITHER, JOIN_NOT };
+struct program_step { enum join join; uint32_t n; };       /* the leaf, or how many are joined */
+struct program {
+	struct leaf         *leaf;
+	size_t               leaves, most;
+	struct program_step *step;
+	size_t               steps;
+	enum truth          *stack;
+	bool                 modseq;   /* a MODSEQ key stands in it               */
+};
+
+void program_read(struct scan *, struct arena *, struct program *);
+enum truth program_truth(const struct program *, const enum truth *value);
+/* How a verifier is asked about this leaf. */
+enum search_where leaf_where(const struct leaf *, struct bytes *field);
+
+#endif

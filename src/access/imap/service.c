@@ -1,0 +1,118 @@
+#include "access/imap/service.h"
+
+#include "base/clock.h"
+
+#define AT(field) offsetof(struct imap_settings, field)
+static const struct setting imap_rows[] = {
+	{ "imap_autologout", SETTING_TIME, AT(autologout_ms), "30m",
+	  "Silence after which an IMAP session is ended (rfc3501:5.4 asks for 30 minutes at least).", NULL, 1000, 7 * 86400000LL, "0.1" },
+	{ "imap_idle_notify_interval", SETTING_TIME, AT(idle_notify_ms), "2m",
+	  "How often an IDLE session says \"* OK Still here\", so that routers keep the connection.", NULL, 1000, 86400000, "0.1" },
+	{ "imap_max_line_length", SETTING_SIZE, AT(line_most), "64K",
+	  "Longest line of an IMAP command, literals not counted.", NULL, 1024, 16 << 20, "0.1" },
+	{ "imap_literal_limit", SETTING_SIZE, AT(literal_most), "64K",
+	  "Most bytes in the literals of one IMAP command; APPEND is bounded by message_size_limit instead.", NULL, 1024, 16 << 20, "0.1" },
+	{ "imap_error_limit", SETTING_NUMBER, AT(errors_most), "20",
+	  "Commands answered BAD before the session is ended; 0: no limit.", NULL, 0, 250, "0.1" },
+};
+#undef AT
+const struct setting_table imap_setting_table = {
+	"IMAP after login", imap_rows, COUNT(imap_rows),
+};
+
+/* Each that was queued when the turn began gets its milliseconds. */
+static void
+service_turn(void *ctx)
+{
+	struct imap_service *v = ctx;
+	struct imap *s, *last = NULL;
+
+	for (s = v->queue; s != NULL; s = s->queue_next)
+		last = s;
+	while (last != NULL && (s = v->queue) != NULL) {
+		if (s == last)
+			last = NULL;
+		v->queue = s->queue_next;
+		if (v->queue == NULL)
+			v->queue_end = &v->queue;
+		s->queued = false;
+		imap_go(s);
+	}
+}
+
+struct imap_service *
+imap_service_open(struct loop *loop, struct store *store, const struct imap_config *config,
+                  const struct imap_needs *needs, void *ctx)
+{
+	struct imap_service *v = memory_take(sizeof *v);
+
+	v->loop = loop;
+	v->store = store;
+	v->config = *config;
+	v->needs = *needs;
+	v->ctx = ctx;
+	v->turn = timer_open(loop, service_turn, v);
+	v->queue_end = &v->queue;
+	return v;
+}
+
+void
+imap_service_config(struct imap_service *v, const struct imap_config *config)
+{
+	v->config = *config;
+}
+
+void
+imap_service_close(struct imap_service **vp)
+{
+	struct imap_service *v = *vp;
+
+	*vp = NULL;
+	if (v == NULL)
+		return;
+	(void)imap_service_kick(v, 0, "Server shutting down.");
+	timer_close(&v->turn);
+	memory_free(v);
+}
+
+size_t
+imap_service_kick(struct imap_service *v, uint64_t account, const char *words)
+{
+	size_t kicked = 0;
+
+	for (struct imap *s = v->first, *next; s != NULL; s = next) {
+		next = s->next;
+		if (account != 0 && s->facts.account != account)
+			continue;
+		imap_bye(s, words, words);
+		imap_finish(s);
+		kicked++;
+	}
+	return kicked;
+}
+
+size_t
+imap_service_count(const struct imap_service *v)
+{
+	return v->count;
+}
+
+void
+imap_queue(struct imap *s)
+{
+	struct imap_service *v = s->service;
+
+	if (s->queued)
+		return;
+	s->queued = true;
+	s->queue_next = NULL;
+	*v->queue_end = s;
+	v->queue_end = &s->queue_next;
+	timer_set(v->turn, 0);
+}
+
+bool
+imap_turn_over(struct imap *s)
+{
+	return clock_patient_ms() >= s->service->turn_ends_ms;
+}

@@ -1,0 +1,666 @@
+#include "access/imap/session.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "access/imap/capability.h"
+#include "access/imap/input.h"
+#include "access/imap/service.h"
+#include "access/imap/write.h"
+#include "base/clock.h"
+#include "base/journal.h"
+
+enum { TURN_MS = 5, OUTPUT_MOST = 256 << 10 };
+
+/* A barrier cannot be called back, so it holds a promise instead of the session. */
+struct imap_promise { struct imap *session; };
+
+/* ---- what commands ask of their session ------------------------------------- */
+
+struct buffer *
+imap_out(struct imap *s)
+{
+	return stream_out(s->stream);
+}
+
+bool
+imap_full(struct imap *s)
+{
+	return stream_pending(s->stream) > OUTPUT_MOST;
+}
+
+const struct imap_config *
+imap_config_of(const struct imap *s)
+{
+	return &s->service->config;
+}
+
+const struct imap_needs *
+imap_needs_of(const struct imap *s, void **ctx)
+{
+	*ctx = s->service->ctx;
+	return &s->service->needs;
+}
+
+void
+imap_wake(struct imap *s)
+{
+	s->waiting = false;
+	s->woken = true;
+	imap_queue(s);
+}
+
+static void
+imap_answer(struct imap *s, const char *state, const char *form, va_list args)
+{
+	struct buffer text = { 0 };
+
+	buffer_printf(&text, "%s ", state);
+	buffer_vprintf(&text, form, args);
+	s->answer = arena_copy(s->scratch, buffer_bytes(&text));
+	buffer_free(&text);
+}
+
+enum imap_step
+imap_ok(struct imap *s, const char *form, ...)
+{
+	va_list args;
+
+	va_start(args, form);
+	imap_answer(s, "OK", form, args);
+	va_end(args);
+	return STEP_DONE;
+}
+
+enum imap_step
+imap_no(struct imap *s, const char *form, ...)
+{
+	va_list args;
+
+	va_start(args, form);
+	imap_answer(s, "NO", form, args);
+	va_end(args);
+	return STEP_DONE;
+}
+
+enum imap_step
+imap_bad(struct imap *s, const char *form, ...)
+{
+	va_list args;
+
+	s->errors++;
+	va_start(args, form);
+	imap_answer(s, "BAD", form, args);
+	va_end(args);
+	return STEP_DONE;
+}
+
+/* What the store's errno means to a client (rfc5530:3). */
+enum imap_step
+imap_no_errno(struct imap *s, int why)
+{
+	static const struct { int why; const char *words; } known[] = {
+		{ ENOENT,  "[NONEXISTENT] Mailbox doesn't exist." },
+		{ EEXIST,  "[ALREADYEXISTS] Mailbox already exists." },
+		{ EINVAL,  "[CANNOT] That cannot be done with this mailbox." },
+		{ ENAMETOOLONG, "[CANNOT] The mailbox name is too long." },
+		{ ELOOP,   "[CANNOT] The mailbox name has too many levels." },
+		{ ENOSPC,  "[UNAVAILABLE] No space left on the server; try again later." },
+		{ EDQUOT,  "[OVERQUOTA] A limit of this account is reached." },
+		{ EMLINK,  "[LIMIT] Too many mailboxes." },
+		{ EBADMSG, "[CORRUPTION] Some of the data is damaged." },
+		{ EFBIG,   "[TOOBIG] The message is too big." },
+	};
+
+	for (size_t i = 0; i < COUNT(known); i++)
+		if (known[i].why == why)
+			return imap_no(s, "%s", known[i].words);
+	return imap_no(s, "[UNAVAILABLE] Internal error; try again later.");
+}
+
+void
+imap_end(struct imap *s, const char *why)
+{
+	if (s->end == NULL)
+		s->end = why;
+}
+
+void
+imap_bye(struct imap *s, const char *words, const char *why)
+{
+	if (s->end == NULL)
+		stream_printf(s->stream, "* BYE %s\r\n", words);
+	s->answer = NULL;
+	imap_end(s, why);
+}
+
+bool
+imap_read_only(struct imap *s)
+{
+	return s->view->read_only;
+}
+
+void
+imap_unselect(struct imap *s)
+{
+	view_close(&s->view);
+}
+
+/* rfc7162:3.1: the first command that shows the client knows modseqs. */
+void
+imap_enable_condstore(struct imap *s)
+{
+	struct mailbox_status status;
+
+	if (s->condstore)
+		return;
+	s->condstore = true;
+	if (s->view == NULL)
+		return;
+	mailbox_status(s->view->mailbox, &status);
+	buffer_printf(imap_out(s), "* OK [HIGHESTMODSEQ %llu] Highest\r\n", (unsigned long long)status.highest_modseq);
+}
+
+/* "*" is the last message; a range may be written backwards (rfc3501:9). */
+static bool
+resolve_range(struct imap *s, const struct sequence_range *one, bool by_uid, struct ranges *all)
+{
+	uint32_t most = by_uid ? view_last_uid(s->view) : view_count(s->view);
+	uint32_t first = one->first_star ? most : one->first;
+	uint32_t last = one->last_star ? most : one->last;
+
+	uint32_t low = first < last ? first : last, high = first < last ? last : first;
+
+	if (by_uid) {
+		ranges_add(all, low, high);
+		return true;
+	}
+	if (low > 0 && low <= most)
+		ranges_add(all, view_uid(s->view, low), view_uid(s->view, high < most ? high : most));
+	return low > 0 && high <= most;
+}
+
+bool
+imap_resolve(struct imap *s, const struct sequence *sequence, bool by_uid, struct uid_set *out)
+{
+	struct ranges all = { 0 };
+	struct uid_range *kept;
+	bool good = true;
+
+	for (size_t i = 0; i < sequence->count; i++)
+		good &= resolve_range(s, &sequence->range[i], by_uid, &all);
+	/* What the client was not told of is not touched. */
+	if (view_count(s->view) == 0)
+		all.count = 0;
+	else
+		ranges_clip(&all, 1, view_last_uid(s->view));
+	kept = arena_take_array(s->scratch, all.count + 1, sizeof *kept);
+	for (size_t i = 0; i < all.count; i++)
+		kept[i] = all.at[i];
+	*out = (struct uid_set){ kept, all.count };
+	ranges_free(&all);
+	return good;
+}
+
+int
+imap_flag_bits(struct mailbox *mailbox, const struct flag_words *words, bool create, uint64_t *bits)
+{
+	*bits = words->system;
+	for (size_t i = 0; i < words->keywords; i++) {
+		int bit = mailbox_keyword(mailbox, words->keyword[i], create);
+		if (bit < 0 && create)
+			return EDQUOT;
+		if (bit >= 0)
+			*bits |= (uint64_t)1 << bit;
+	}
+	return 0;
+}
+
+/* ---- news ---------------------------------------------------------------- */
+
+/* message-data = nz-number SP "FETCH" SP msg-att: flags somebody changed. */
+static void
+tell_flags(struct imap *s, uint32_t uid, bool flags)
+{
+	struct buffer *out = imap_out(s);
+	struct entry e;
+
+	if (!view_find(s->view, uid, &e))
+		return;
+	buffer_printf(out, "* %u FETCH (", view_number(s->view, uid));
+	if (s->uid)
+		buffer_printf(out, "UID %u ", uid);
+	if (s->condstore)
+		buffer_printf(out, "MODSEQ (%llu)%s", (unsigned long long)e.modseq, flags ? " " : "");
+	if (flags) {
+		buffer_add_string(out, "FLAGS ");
+		write_flags(out, s->view->mailbox, e.flags, uid >= s->view->recent);
+	}
+	buffer_add_string(out, ")\r\n");
+}
+
+/* Tell the set from its front, forgetting what is told. */
+static bool
+tell_set(struct imap *s, struct ranges *set, bool flags)
+{
+	while (set->count > 0) {
+		struct uid_range *front = &set->at[0];
+		uint32_t uid = view_next(s->view, front->first);
+
+		if (uid == 0 || uid > front->last) {
+			ranges_clip(set, front->last + 1, UINT32_MAX);
+			continue;
+		}
+		tell_flags(s, uid, flags);
+		if (uid == front->last)
+			ranges_clip(set, uid + 1, UINT32_MAX);
+		else
+			front->first = uid + 1;
+		if (imap_full(s))
+			return false;
+	}
+	ranges_free(set);
+	return true;
+}
+
+static void
+tell_keywords(struct imap *s)
+{
+	struct buffer *out = imap_out(s);
+	uint8_t known = keywords_known(s->view->mailbox);
+
+	if (known == s->view->keywords)
+		return;
+	s->view->keywords = known;
+	buffer_add_string(out, "* FLAGS ");
+	write_flags_known(out, s->view->mailbox, false);
+	buffer_add_string(out, "\r\n* OK [PERMANENTFLAGS ");
+	write_flags_known(out, s->view->mailbox, true);
+	buffer_add_string(out, "] Flags permitted.\r\n");
+}
+
+bool
+imap_tell(struct imap *s, bool expunges)
+{
+	struct view *v = s->view;
+	uint32_t number;
+
+	if (v == NULL || s->end != NULL)
+		return true;
+	if (v->lost || mailbox_gone(v->mailbox)) {
+		imap_bye(s, "[UNAVAILABLE] The selected mailbox is not what it was; please log in again.", "Mailbox lost");
+		return true;
+	}
+	if (!view_has_news(v, expunges))
+		return true;
+	while (expunges && (number = view_expunge_next(v)) != 0) {
+		buffer_printf(imap_out(s), "* %u EXPUNGE\r\n", number);
+		if (imap_full(s))
+			return false;
+	}
+	if (v->arrived && view_arrive(v))
+		buffer_printf(imap_out(s), "* %u EXISTS\r\n* %u RECENT\r\n", v->count, view_recent_count(v));
+	if (!v->read_only)
+		tell_keywords(s);
+	return tell_set(s, &v->changed, true) && tell_set(s, &v->stamped, false);
+}
+
+/* ---- a command -------------------------------------------------------------- */
+
+static void
+command_over(struct imap *s)
+{
+	if (s->command != NULL && s->command->drop != NULL)
+		s->command->drop(s);
+	s->command = NULL;
+	s->work = NULL;
+	s->answer = NULL;
+	s->uid = s->waiting = s->answered = s->barrier_over = false;
+	s->tag = (struct bytes){ 0 };
+	arena_close(&s->scratch);
+	input_done(s->input);
+}
+
+static void
+count_errors(struct imap *s)
+{
+	int64_t most = imap_config_of(s)->rows.errors_most;
+
+	if (most > 0 && s->errors >= most)
+		imap_bye(s, "Too many invalid IMAP commands.", "Too many invalid IMAP commands.");
+}
+
+void
+imap_complain(struct imap *s, struct bytes line, const char *words)
+{
+	struct scan r = scan_of(line);
+	struct bytes tag = scan_while(&r, is_tag_char);
+
+	s->errors++;
+	if (tag.len == 0 || tag.len > 64 || !scan_skip(&r, ' '))
+		tag = BYTES("*");
+	stream_printf(s->stream, "%.*s BAD %s\r\n", (int)tag.len, tag.at, words);
+	count_errors(s);
+}
+
+static const struct imap_command *
+command_of(struct bytes name)
+{
+	for (size_t i = 0; i < imap_command_count; i++)
+		if (bytes_is(name, imap_commands[i]->name))
+			return imap_commands[i];
+	return NULL;
+}
+
+/* Why this command cannot stand here; NULL: it can. */
+static const char *
+misplaced(const struct imap *s, const struct imap_command *command, bool uid)
+{
+	if (command == NULL)
+		return "Unknown command.";
+	if (uid && !(command->effect & HAS_UID_FORM))
+		return "Unknown UID command.";
+	if (command->in == NOWHERE)
+		return "Already logged in.";
+	if (s->view == NULL && !(command->in & IN_AUTHENTICATED))
+		return "No mailbox selected.";
+	return NULL;
+}
+
+/* command = tag SP (command-any / command-auth / command-select) CRLF */
+void
+imap_begin(struct imap *s, struct bytes line)
+{
+	struct scan r = scan_of(line);
+	struct bytes tag = scan_while(&r, is_tag_char), name;
+	const struct imap_command *command;
+	const char *wrong;
+	uint64_t size;
+	bool uid, waits, letter = input_letter(s->input, &size, &waits);
+
+	if (tag.len == 0)
+		scan_fail(&r, "a tag");
+	read_space(&r);
+	uid = scan_skip_word(&r, "UID ");
+	name = read_atom(&r);
+	command = command_of(name);
+	wrong = scan_ok(&r) ? misplaced(s, command, uid) : "A command is a tag, a space and a word.";
+	if (wrong == NULL) {
+		s->scratch = arena_open(NULL);
+		s->tag = tag;
+		s->uid = uid;
+		command->parse(s, &r);
+		if (!letter)
+			scan_end(&r);
+		if (scan_ok(&r)) {
+			s->command = command;
+			s->started_ms = clock_patient_ms();
+			return;
+		}
+		wrong = arena_printf(s->scratch, "Error in IMAP command %s: expected %s.", command->name,
+		                     r.fault[0] == '}' ? "a literal" : r.fault);
+	}
+	imap_complain(s, line, wrong);
+	command_over(s);
+	if (letter && !waits && s->end == NULL)
+		input_skip(s->input, size);
+}
+
+static void
+barrier_over(void *ctx, int why)
+{
+	struct imap_promise *p = ctx;
+	struct imap *s = p->session;
+
+	memory_free(p);
+	if (s == NULL)
+		return;
+	s->promise = NULL;
+	s->barrier_over = true;
+	s->why = why;
+	imap_wake(s);
+}
+
+static void
+barrier_begin(struct imap *s)
+{
+	struct imap_promise *p = memory_take(sizeof *p);
+
+	p->session = s;
+	s->promise = p;
+	s->waiting = true;
+	store_barrier(s->service->store, barrier_over, p);
+}
+
+/* Run the command until it is answered; then its news, then its tagged line. */
+static enum imap_step
+command_step(struct imap *s)
+{
+	const struct imap_command *command = s->command;
+	enum imap_step step = STEP_DONE;
+
+	if (!s->answered) {
+		s->woken = false;
+		if ((command->effect & WRITES_MAILBOX) && imap_read_only(s))
+			(void)imap_no(s, "[READ-ONLY] The mailbox is open read-only.");
+		else if (!s->barrier_over)
+			step = command->run(s);
+		else if (s->why != 0)
+			(void)imap_no_errno(s, s->why);
+		else
+			command->safe(s);
+		if (step == STEP_BARRIER)
+			barrier_begin(s);
+		if (step == STEP_WAIT && !s->woken)
+			s->waiting = true;
+		if (step != STEP_DONE)
+			return step;
+		s->answered = true;
+	}
+	if (s->answer != NULL && !imap_tell(s, (command->effect & MAY_EXPUNGE) || s->uid))
+		return STEP_AGAIN;
+	if (s->answer != NULL) {
+		struct buffer *out = imap_out(s);
+		buffer_add(out, s->tag);
+		buffer_printf(out, " %s\r\n", s->answer);
+	}
+	command_over(s);
+	count_errors(s);
+	return STEP_DONE;
+}
+
+/* What can be done now; then wait for a turn, for the client, or for an answer. */
+static void
+session_work(struct imap *s)
+{
+	while (s->end == NULL) {
+		if (s->waiting || imap_full(s))
+			return;
+		if (imap_turn_over(s)) {
+			imap_queue(s);
+			return;
+		}
+		if (s->command == NULL) {
+			if (!input_hear(s->input))
+				return;
+		} else if (command_step(s) == STEP_AGAIN && !imap_full(s)) {
+			imap_queue(s);
+			return;
+		}
+	}
+}
+
+void
+imap_go(struct imap *s)
+{
+	s->service->turn_ends_ms = clock_patient_ms() + TURN_MS;
+	session_work(s);
+	if (s->end != NULL)
+		imap_finish(s);
+}
+
+/* ---- the connection ------------------------------------------------------------ */
+
+static void
+session_arrived(void *ctx)
+{
+	struct imap *s = ctx;
+
+	if (s->command != NULL && (s->command->effect & TAKES_INPUT) && s->promise == NULL)
+		s->waiting = false;
+	imap_go(s);
+}
+
+static void
+session_drained(void *ctx)
+{
+	imap_go(ctx);
+}
+
+static void
+session_silent(void *ctx)
+{
+	struct imap *s = ctx;
+	const struct imap_settings *rows = &imap_config_of(s)->rows;
+
+	if (s->command != NULL && (s->command->effect & PATIENT) &&
+	    clock_patient_ms() - s->started_ms < rows->autologout_ms) {
+		stream_say_string(s->stream, "* OK Still here\r\n");
+		return;
+	}
+	imap_bye(s, "Disconnected for inactivity.", "for inactivity");
+	imap_finish(s);
+}
+
+static void
+session_closed(void *ctx, const char *why)
+{
+	struct imap *s = ctx;
+
+	imap_end(s, arena_printf(s->life, "Connection closed%s%s", bytes_is(bytes_of(why), "end of file") ? "" : ": ",
+	                         bytes_is(bytes_of(why), "end of file") ? "" : why));
+	imap_finish(s);
+}
+
+const struct stream_events imap_stream_events = {
+	.arrived = session_arrived,
+	.drained = session_drained,
+	.silent  = session_silent,
+	.closed  = session_closed,
+};
+
+static void
+session_log(struct imap *s)
+{
+	uint64_t in, out;
+	const struct imap_tally *t = &s->tally;
+	bool idle = s->command != NULL && (s->command->effect & PATIENT);
+	bool silent = bytes_is(bytes_of(s->end), "for inactivity");
+
+	stream_counts(s->stream, &in, &out);
+	note_as("mansio/imap", "imap(%s)<%d><%s>: Disconnected%s%s%s in=%llu out=%llu deleted=%llu expunged=%llu "
+	     "trashed=%llu hdr_count=%llu hdr_bytes=%llu body_count=%llu body_bytes=%llu",
+	     s->facts.user, (int)getpid(), s->facts.session,
+	     idle ? " in IDLE" : "", silent ? " " : idle ? "" : ": ", idle && !silent ? "" : s->end,
+	     (unsigned long long)in, (unsigned long long)out, (unsigned long long)t->deleted,
+	     (unsigned long long)t->expunged, (unsigned long long)t->trashed, (unsigned long long)t->hdr_count,
+	     (unsigned long long)t->hdr_bytes, (unsigned long long)t->body_count, (unsigned long long)t->body_bytes);
+}
+
+static void
+leave_queue(struct imap *s)
+{
+	struct imap_service *v = s->service;
+
+	if (!s->queued)
+		return;
+	for (struct imap **p = &v->queue; *p != NULL; p = &(*p)->queue_next)
+		if (*p == s) {
+			*p = s->queue_next;
+			break;
+		}
+	v->queue_end = &v->queue;
+	while (*v->queue_end != NULL)
+		v->queue_end = &(*v->queue_end)->queue_next;
+}
+
+static void
+leave_service(struct imap *s)
+{
+	leave_queue(s);
+	if (s->before != NULL)
+		s->before->next = s->next;
+	else
+		s->service->first = s->next;
+	if (s->next != NULL)
+		s->next->before = s->before;
+	s->service->count--;
+}
+
+void
+imap_finish(struct imap *s)
+{
+	struct imap_service *v = s->service;
+	struct arena *life = s->life;
+	uint32_t ticket = s->ticket;
+	uint64_t account = s->facts.account;
+
+	session_log(s);
+	if (s->promise != NULL)
+		s->promise->session = NULL;
+	command_over(s);
+	stream_finish(&s->stream);
+	imap_unselect(s);
+	account_drop(&s->account);
+	input_close(&s->input);
+	leave_service(s);
+	arena_close(&life);
+	v->needs.over(v->ctx, ticket, account);
+}
+
+/* ---- the beginning ------------------------------------------------------------- */
+
+static void
+keep_facts(struct imap *s, const struct access_facts *facts)
+{
+	s->facts = *facts;
+	s->facts.user = arena_copy(s->life, bytes_of(facts->user));
+	s->facts.session = arena_copy(s->life, bytes_of(facts->session));
+	s->facts.tag = NULL;
+	s->facts.unread = (struct bytes){ 0 };
+}
+
+static void
+enter_service(struct imap *s, struct imap_service *v)
+{
+	s->service = v;
+	s->next = v->first;
+	if (v->first != NULL)
+		v->first->before = s;
+	v->first = s;
+	v->count++;
+}
+
+void
+imap_open(struct imap_service *v, int fd, const struct access_facts *facts, uint32_t ticket)
+{
+	struct arena *life = arena_open(NULL);
+	struct imap *s = arena_take(life, sizeof *s);
+	int why = 0;
+
+	s->life = life;
+	s->ticket = ticket;
+	keep_facts(s, facts);
+	enter_service(s, v);
+	s->stream = stream_open(v->loop, fd, &imap_stream_events, s);
+	stream_most_unread(s->stream, (size_t)v->config.rows.line_most + 4096);
+	stream_patience(s->stream, v->config.rows.autologout_ms);
+	s->input = input_open(s, facts->unread);
+	s->account = account_take(v->store, facts->account, &why);
+	if (s->account == NULL) {
+		stream_printf(s->stream, "%s NO [UNAVAILABLE] The account cannot be opened now.\r\n", facts->tag);
+		imap_bye(s, "[UNAVAILABLE] Try again later.", "The account cannot be opened");
+	} else
+		stream_printf(s->stream, "%s OK [CAPABILITY %s] Logged in\r\n", facts->tag, imap_capabilities);
+	imap_queue(s);
+}

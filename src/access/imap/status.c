@@ -1,0 +1,100 @@
+/* STATUS: numbers about a mailbox one is not in */
+#include "access/imap/status.h"
+
+#include "access/imap/write.h"
+
+enum kind { NUMBER32, NUMBER64 };
+#define AT(field) offsetof(struct mailbox_status, field)
+/* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3 */
+static const struct { const char *name; enum kind kind; size_t where; } atts[] = {
+	{ "MESSAGES",      NUMBER32, AT(messages)       },
+	{ "RECENT",        NUMBER32, AT(recent)         },
+	{ "UIDNEXT",       NUMBER32, AT(uidnext)        },
+	{ "UIDVALIDITY",   NUMBER32, AT(uidvalidity)    },
+	{ "UNSEEN",        NUMBER32, AT(unseen)         },
+	{ "HIGHESTMODSEQ", NUMBER64, AT(highest_modseq) },
+	{ "SIZE",          NUMBER64, AT(size)           },
+};
+#undef AT
+enum { HIGHESTMODSEQ = 1 << 5 };
+
+struct status_work { const char *name; unsigned items; };
+
+unsigned
+status_items(struct scan *r)
+{
+	unsigned items = 0;
+
+	scan_expect(r, "(");
+	do {
+		struct bytes word = read_atom(r);
+		size_t i = 0;
+		while (i < COUNT(atts) && !bytes_is(word, atts[i].name))
+			i++;
+		if (i == COUNT(atts))
+			scan_fail(r, "a status item");
+		else
+			items |= 1u << i;
+	} while (scan_ok(r) && scan_skip(r, ' '));
+	scan_expect(r, ")");
+	return items;
+}
+
+int
+status_write(struct imap *s, const char *name, unsigned items)
+{
+	struct buffer *out = imap_out(s);
+	struct mailbox_status status;
+	bool any = false;
+	int why = account_status(s->account, name, &status);
+
+	if (why != 0)
+		return why;
+	buffer_add_string(out, "* STATUS ");
+	write_mailbox(out, name);
+	buffer_add_string(out, " (");
+	for (size_t i = 0; i < COUNT(atts); i++) {
+		const char *at = (const char *)&status + atts[i].where;
+		if (!(items & (1u << i)))
+			continue;
+		buffer_printf(out, "%s%s ", any ? " " : "", atts[i].name);
+		buffer_add_number(out, atts[i].kind == NUMBER32 ? *(const uint32_t *)(const void *)at
+		                                                : *(const uint64_t *)(const void *)at);
+		any = true;
+	}
+	buffer_add_string(out, ")\r\n");
+	return 0;
+}
+
+/* status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")" */
+static void
+status_parse(struct imap *s, struct scan *r)
+{
+	struct status_work *w = s->work = arena_take(s->scratch, sizeof *w);
+
+	read_space(r);
+	w->name = read_mailbox(r, s->scratch);
+	read_space(r);
+	w->items = status_items(r);
+}
+
+static enum imap_step
+status_run(struct imap *s)
+{
+	struct status_work *w = s->work;
+	int why;
+
+	if (w->items & HIGHESTMODSEQ)
+		imap_enable_condstore(s);
+	why = status_write(s, w->name, w->items);
+	return why == 0 ? imap_ok(s, "Status completed.") : imap_no_errno(s, why);
+}
+
+const struct imap_command imap_status = {
+	.name   = "STATUS",
+	.rfc    = "rfc3501:6.3.10",
+	.in     = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse  = status_parse,
+	.run    = status_run,
+};

@@ -1,0 +1,152 @@
+#include "access/imap/write.h"
+
+#include "access/imap/grammar.h"
+#include "message/encoding.h"
+
+static const struct { uint64_t flag; const char *word; } system_flags[] = {
+	{ FLAG_ANSWERED, "\\Answered" },
+	{ FLAG_FLAGGED,  "\\Flagged"  },
+	{ FLAG_DELETED,  "\\Deleted"  },
+	{ FLAG_SEEN,     "\\Seen"     },
+	{ FLAG_DRAFT,    "\\Draft"    },
+};
+
+/* rfc6154:2 */
+static const struct { enum mailbox_use use; const char *word; } uses[] = {
+	{ USE_DRAFTS,    "\\Drafts"    },
+	{ USE_SENT,      "\\Sent"      },
+	{ USE_JUNK,      "\\Junk"      },
+	{ USE_TRASH,     "\\Trash"     },
+	{ USE_ARCHIVE,   "\\Archive"   },
+	{ USE_ALL,       "\\All"       },
+	{ USE_FLAGGED,   "\\Flagged"   },
+	{ USE_IMPORTANT, "\\Important" },
+};
+
+static bool
+can_be_quoted(struct bytes text)
+{
+	if (text.len > 998)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.at[i];
+		if (c < ' ' || c > '~')
+			return false;
+	}
+	return true;
+}
+
+/* string = quoted / literal   rfc3501:9 */
+void
+write_string(struct buffer *out, struct bytes text)
+{
+	if (!can_be_quoted(text)) {
+		buffer_printf(out, "{%zu}\r\n", text.len);
+		buffer_add(out, text);
+		return;
+	}
+	buffer_add_char(out, '"');
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] == '"' || text.at[i] == '\\')
+			buffer_add_char(out, '\\');
+		buffer_add_char(out, text.at[i]);
+	}
+	buffer_add_char(out, '"');
+}
+
+/* astring = 1*ASTRING-CHAR / string; NIL in capitals or not is quoted. */
+void
+write_astring(struct buffer *out, struct bytes text)
+{
+	bool atom = text.len > 0 && !bytes_is(text, "NIL");
+
+	for (size_t i = 0; atom && i < text.len; i++)
+		atom = is_astring_char(text.at[i]);
+	if (atom)
+		buffer_add(out, text);
+	else
+		write_string(out, text);
+}
+
+void
+write_mailbox(struct buffer *out, const char *name)
+{
+	struct buffer coded = { 0 };
+
+	utf8_to_utf7(bytes_of(name), &coded);
+	write_astring(out, buffer_bytes(&coded));
+	buffer_free(&coded);
+}
+
+static void
+write_word(struct buffer *out, bool *any, struct bytes word)
+{
+	if (*any)
+		buffer_add_char(out, ' ');
+	*any = true;
+	buffer_add(out, word);
+}
+
+void
+write_flags(struct buffer *out, const struct mailbox *mailbox, uint64_t flags, bool recent)
+{
+	bool any = false;
+	const char *name;
+
+	buffer_add_char(out, '(');
+	for (size_t i = 0; i < COUNT(system_flags); i++)
+		if (flags & system_flags[i].flag)
+			write_word(out, &any, bytes_of(system_flags[i].word));
+	if (recent)
+		write_word(out, &any, BYTES("\\Recent"));
+	for (int bit = KEYWORD_FIRST; (flags >> KEYWORD_FIRST) != 0 && bit < KEYWORD_FIRST + KEYWORDS_MOST; bit++)
+		if ((flags & ((uint64_t)1 << bit)) && (name = mailbox_keyword_name(mailbox, bit)) != NULL)
+			write_word(out, &any, bytes_of(name));
+	buffer_add_char(out, ')');
+}
+
+void
+write_flags_known(struct buffer *out, const struct mailbox *mailbox, bool more)
+{
+	bool any = false;
+	const char *name;
+
+	buffer_add_char(out, '(');
+	for (size_t i = 0; i < COUNT(system_flags); i++)
+		write_word(out, &any, bytes_of(system_flags[i].word));
+	for (int bit = KEYWORD_FIRST; bit < KEYWORD_FIRST + KEYWORDS_MOST; bit++)
+		if ((name = mailbox_keyword_name(mailbox, bit)) != NULL)
+			write_word(out, &any, bytes_of(name));
+	if (more)
+		write_word(out, &any, BYTES("\\*"));
+	buffer_add_char(out, ')');
+}
+
+uint8_t
+keywords_known(const struct mailbox *mailbox)
+{
+	uint8_t count = 0;
+
+	for (int bit = KEYWORD_FIRST; bit < KEYWORD_FIRST + KEYWORDS_MOST; bit++)
+		if (mailbox_keyword_name(mailbox, bit) != NULL)
+			count++;
+	return count;
+}
+
+const char *
+use_word(enum mailbox_use use)
+{
+	for (size_t i = 0; i < COUNT(uses); i++)
+		if (uses[i].use == use)
+			return uses[i].word;
+	return NULL;
+}
+
+enum mailbox_use
+use_of(struct bytes word)
+{
+	for (size_t i = 0; i < COUNT(uses); i++)
+		if (bytes_is(word, uses[i].word))
+			return uses[i].use;
+	return USE_NONE;
+}

@@ -1,0 +1,26 @@
+/*
+ * write -- words of the grammar on their way out (rfc3501:9)
+ *
+ * write_string()   a quoted string, or a literal where that is needed.
+ * write_astring()  an atom where it is one, else as write_string().
+ * write_mailbox()  a UTF-8 name as the modified UTF-7 the client knows (rfc3501:5.1.3).
+ * write_flags()    "(\Seen $Forwarded)" of an entry of this mailbox.
+ */
+#ifndef ACCESS_IMAP_WRITE_H
+#define ACCESS_IMAP_WRITE_H
+
+#include "base/buffer.h"
+#include "store/store.h"
+
+void write_string (struct buffer *, struct bytes);
+void write_astring(struct buffer *, struct bytes);
+void write_mailbox(struct buffer *, const char *name);
+void write_flags  (struct buffer *, const struct mailbox *, uint64_t flags, bool recent);
+/* The flags known in this mailbox; with `more`, \* behind them. */
+void write_flags_known(struct buffer *, const struct mailbox *, bool more);
+uint8_t keywords_known(const struct mailbox *);
+/* "\Sent"; NULL for USE_NONE. */
+const char *use_word(enum mailbox_use);
+enum mailbox_use use_of(struct bytes word);               /* USE_NONE: unknown */
+
+#endif

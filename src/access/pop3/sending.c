@@ -1,0 +1,188 @@
+#include "access/pop3/sending.h"
+
+#include <string.h>
+
+enum { PIECE = 16 << 10 };
+
+enum where { LINE_BEGINS, LINE_GOES_ON };
+struct pop3_sending {
+	bool (*step)(struct pop3 *, struct pop3_sending *);
+	struct arena  *life;
+	/* a letter */
+	struct message message;
+	struct bytes   prefix;
+	uint64_t       at;
+	enum where     where;
+	bool           body;               /* the empty line has gone             */
+	bool           ended_cr;           /* the last byte of the piece before   */
+	uint64_t       lines;              /* of the body that are still to go    */
+	uint64_t      *tally;
+	/* a list */
+	uint32_t       index;
+	void         (*line)(struct pop3 *, uint32_t index);
+};
+
+static struct pop3_sending *
+sending_open(struct pop3 *s, bool (*step)(struct pop3 *, struct pop3_sending *))
+{
+	struct arena *life = arena_open(NULL);
+	struct pop3_sending *sending = arena_take(life, sizeof *sending);
+
+	sending->life = life;
+	sending->step = step;
+	s->sending = sending;
+	return sending;
+}
+
+void
+sending_drop(struct pop3 *s)
+{
+	struct pop3_sending *sending = s->sending;
+
+	s->sending = NULL;
+	if (sending != NULL) {
+		struct arena *life = sending->life;
+		arena_close(&life);
+	}
+}
+
+bool
+sending_step(struct pop3 *s)
+{
+	if (!s->sending->step(s, s->sending))
+		return false;
+	sending_drop(s);
+	return true;
+}
+
+/* ---- letters ------------------------------------------------------------------ */
+
+/* How much of the piece one line takes; *whole when its LF is there. */
+static size_t
+line_in(const char *at, size_t len, bool *whole)
+{
+	const char *end = memchr(at, '\n', len);
+
+	*whole = end != NULL;
+	return end != NULL ? (size_t)(end - at) + 1 : len;
+}
+
+/* Say the lines of one piece; true when TOP has had its lines. */
+static bool
+say_piece(struct pop3_sending *g, struct buffer *out, const char *at, size_t len)
+{
+	bool whole;
+
+	for (size_t n; len > 0; at += n, len -= n) {
+		bool begins = g->where == LINE_BEGINS;
+		if (begins && g->body && g->lines == 0)
+			return true;
+		n = line_in(at, len, &whole);
+		if (begins && at[0] == '.')
+			buffer_add_char(out, '.');
+		buffer_add(out, (struct bytes){ at, n });
+		g->where = whole ? LINE_BEGINS : LINE_GOES_ON;
+		g->ended_cr = at[n - 1] == '\r';
+		if (!whole)
+			continue;
+		if (g->body)
+			g->lines--;
+		else if (begins && (n == 1 || (n == 2 && at[0] == '\r')))
+			g->body = true;
+	}
+	return false;
+}
+
+/* The dot stands on a line of its own, even if the letter's last line has no end. */
+static void
+say_end(struct pop3_sending *g, struct buffer *out)
+{
+	if (g->where == LINE_GOES_ON)
+		buffer_add_string(out, g->ended_cr ? "\n" : "\r\n");
+	buffer_add_string(out, ".\r\n");
+}
+
+static bool
+letter_step(struct pop3 *s, struct pop3_sending *g)
+{
+	char piece[PIECE];
+
+	while (g->at < g->message.size) {
+		uint64_t left = g->message.size - g->at;
+		size_t n = left < PIECE ? (size_t)left : PIECE;
+		if (pop3_full(s) || pop3_turn_over(s))
+			return false;
+		if (message_bytes(s->account, &g->message, g->prefix, g->at, piece, n) != 0) {
+			/* "+OK" has been said: only silence tells that this is not the whole. */
+			pop3_end(s, "Message damaged");
+			return true;
+		}
+		g->at += n;
+		*g->tally += n;
+		if (say_piece(g, stream_out(s->stream), piece, n))
+			break;
+	}
+	say_end(g, stream_out(s->stream));
+	return true;
+}
+
+/* True when the first bytes can be read: what is damaged is refused before "+OK". */
+static bool
+letter_ready(struct pop3 *s, struct pop3_sending *g, uint64_t message)
+{
+	struct digest digest;
+	char first;
+
+	return message_read(s->account, message, g->life, &g->message) == 0 &&
+	       message_digest(s->account, &g->message, g->life, &digest, &g->prefix) == 0 &&
+	       (g->message.size == 0 || message_bytes(s->account, &g->message, g->prefix, g->message.size - 1, &first, 1) == 0);
+}
+
+void
+sending_letter(struct pop3 *s, struct pop3_message *m, uint64_t lines)
+{
+	struct pop3_sending *g;
+	bool top = lines != UINT64_MAX;
+
+	if (mailbox_find(s->mailbox, m->uid) < 0) {
+		pop3_say(s, "-ERR Message is no longer there.");
+		return;
+	}
+	g = sending_open(s, letter_step);
+	if (!letter_ready(s, g, m->message)) {
+		sending_drop(s);
+		pop3_say(s, "-ERR [SYS/PERM] Message is damaged and was set aside.");
+		return;
+	}
+	g->lines = lines;
+	g->tally = top ? &s->top_bytes : &s->retr_bytes;
+	if (top) {
+		s->tops++;
+		pop3_say(s, "+OK");
+	} else {
+		s->retrs++;
+		m->seen = true;
+		pop3_say(s, "+OK %llu octets", (unsigned long long)m->size);
+	}
+}
+
+/* ---- lists --------------------------------------------------------------------- */
+
+static bool
+list_step(struct pop3 *s, struct pop3_sending *g)
+{
+	for (; g->index < s->count; g->index++) {
+		if (pop3_full(s) || pop3_turn_over(s))
+			return false;
+		if (!s->message[g->index].deleted)
+			g->line(s, g->index);
+	}
+	pop3_say(s, ".");
+	return true;
+}
+
+void
+sending_list(struct pop3 *s, void (*line)(struct pop3 *, uint32_t index))
+{
+	sending_open(s, list_step)->line = line;
+}

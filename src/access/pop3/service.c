@@ -1,0 +1,116 @@
+/* What all POP3 sessions of a keeper share: settings, and whose turn it is. */
+#include "access/pop3/session.h"
+#include "base/clock.h"
+
+#define AT(field) offsetof(struct pop3_settings, field)
+static const struct setting pop3_rows[] = {
+	{ "pop3_autologout", SETTING_TIME, AT(autologout_ms), "10m",
+	  "Silence after which a POP3 session is ended, without deleting (rfc1939:3 asks for 10 minutes at least).", NULL, 1000, 7 * 86400000LL, "0.1" },
+	{ "pop3_error_limit", SETTING_NUMBER, AT(errors_most), "20",
+	  "Commands answered -ERR before the POP3 session is ended; 0: no limit.", NULL, 0, 1000000, "0.1" },
+	{ "pop3_no_flag_updates", SETTING_BOOL, AT(no_flag_updates), "no",
+	  "Leave messages unseen that were fetched with RETR.", NULL, 0, 0, "0.1" },
+};
+#undef AT
+const struct setting_table pop3_setting_table = {
+	"POP3 after login", pop3_rows, COUNT(pop3_rows),
+};
+
+/* Each that was queued when the turn began gets its milliseconds. */
+static void
+service_turn(void *ctx)
+{
+	struct pop3_service *v = ctx;
+	struct pop3 *s, *last = NULL;
+
+	for (s = v->queue; s != NULL; s = s->queue_next)
+		last = s;
+	while (last != NULL && (s = v->queue) != NULL) {
+		if (s == last)
+			last = NULL;
+		v->queue = s->queue_next;
+		if (v->queue == NULL)
+			v->queue_end = &v->queue;
+		s->queued = false;
+		pop3_go(s);
+	}
+}
+
+struct pop3_service *
+pop3_service_open(struct loop *loop, struct store *store, const struct pop3_config *config,
+                  const struct pop3_needs *needs, void *ctx)
+{
+	struct pop3_service *v = memory_take(sizeof *v);
+
+	v->loop = loop;
+	v->store = store;
+	v->config = *config;
+	v->needs = *needs;
+	v->ctx = ctx;
+	v->turn = timer_open(loop, service_turn, v);
+	v->queue_end = &v->queue;
+	return v;
+}
+
+void
+pop3_service_config(struct pop3_service *v, const struct pop3_config *config)
+{
+	v->config = *config;
+}
+
+void
+pop3_service_close(struct pop3_service **vp)
+{
+	struct pop3_service *v = *vp;
+
+	*vp = NULL;
+	if (v == NULL)
+		return;
+	(void)pop3_service_kick(v, 0, "Server shutting down.");
+	timer_close(&v->turn);
+	memory_free(v);
+}
+
+size_t
+pop3_service_kick(struct pop3_service *v, uint64_t account, const char *words)
+{
+	size_t kicked = 0;
+
+	for (struct pop3 *s = v->first, *next; s != NULL; s = next) {
+		next = s->next;
+		if (account != 0 && s->facts.account != account)
+			continue;
+		if (s->sending == NULL)
+			pop3_say(s, "-ERR [SYS/TEMP] %s", words);
+		pop3_end(s, words);
+		pop3_finish(s);
+		kicked++;
+	}
+	return kicked;
+}
+
+size_t
+pop3_service_count(const struct pop3_service *v)
+{
+	return v->count;
+}
+
+void
+pop3_queue(struct pop3 *s)
+{
+	struct pop3_service *v = s->service;
+
+	if (s->queued)
+		return;
+	s->queued = true;
+	s->queue_next = NULL;
+	*v->queue_end = s;
+	v->queue_end = &s->queue_next;
+	timer_set(v->turn, 0);
+}
+
+bool
+pop3_turn_over(struct pop3 *s)
+{
+	return clock_patient_ms() >= s->service->turn_ends_ms;
+}

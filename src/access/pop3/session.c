@@ -1,0 +1,422 @@
+#include "access/pop3/session.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "access/pop3/sending.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/scan.h"
+#include "channel/line.h"
+
+enum { TURN_MS = 5, LINE_MOST = 512, ARGUMENTS_MOST = 2 };    /* rfc2449:4: 255 octets */
+
+/* A barrier cannot be called back, so it holds a promise instead of the session. */
+struct pop3_promise { struct pop3 *session; };
+
+void
+pop3_say(struct pop3 *s, const char *form, ...)
+{
+	struct buffer *out = stream_out(s->stream);
+	va_list args;
+
+	va_start(args, form);
+	buffer_vprintf(out, form, args);
+	va_end(args);
+	buffer_add_string(out, "\r\n");
+}
+
+void
+pop3_error(struct pop3 *s, const char *words)
+{
+	int64_t most = s->service->config.rows.errors_most;
+
+	pop3_say(s, "-ERR %s", words);
+	if (most > 0 && ++s->errors >= most) {
+		pop3_say(s, "-ERR Too many invalid commands.");
+		pop3_end(s, "Too many invalid commands");
+	}
+}
+
+bool
+pop3_full(struct pop3 *s)
+{
+	return stream_pending(s->stream) > POP3_OUTPUT_MOST;
+}
+
+void
+pop3_end(struct pop3 *s, const char *why)
+{
+	if (s->end == NULL)
+		s->end = why;
+}
+
+struct pop3_message *
+pop3_message_of(struct pop3 *s, uint64_t number)
+{
+	if (number == 0 || number > s->count) {
+		pop3_error(s, "There's no such message.");
+		return NULL;
+	}
+	if (s->message[number - 1].deleted) {
+		pop3_error(s, "Message is deleted.");
+		return NULL;
+	}
+	return &s->message[number - 1];
+}
+
+/* ---- UPDATE ------------------------------------------------------------------- */
+
+static void
+update_over(void *ctx, int why)
+{
+	struct pop3_promise *p = ctx;
+	struct pop3 *s = p->session;
+
+	memory_free(p);
+	if (s == NULL)
+		return;
+	s->promise = NULL;
+	/* rfc1939:6; rfc3206:4 */
+	if (why != 0)
+		pop3_say(s, "-ERR [SYS/TEMP] Some deleted messages were not removed.");
+	else
+		pop3_say(s, s->expunged > 0 ? "+OK Logging out, messages deleted." : "+OK Logging out.");
+	pop3_end(s, "Logged out");
+	pop3_queue(s);
+}
+
+/* The uids of messages that are to go, or were read; memory from the session. */
+static struct uid_set
+uids_of(struct pop3 *s, bool deleted)
+{
+	struct uid_range *range = arena_take_array(s->life, s->count + 1, sizeof *range);
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct pop3_message *m = &s->message[i];
+		if (deleted ? m->deleted : m->seen && !m->deleted)
+			range[n++] = (struct uid_range){ m->uid, m->uid };
+	}
+	return (struct uid_set){ range, n };
+}
+
+/* rfc1939:6: what was marked is removed, and only then is it said so. */
+void
+pop3_quit(struct pop3 *s)
+{
+	struct uid_set deleted = uids_of(s, true), seen = uids_of(s, false), gone = { 0 };
+	int why = 0;
+
+	if (deleted.count > 0)
+		why = mailbox_expunge(s->mailbox, &deleted, true, s->life, &gone, NULL);
+	if (why == 0 && seen.count > 0 && !s->service->config.rows.no_flag_updates)
+		why = mailbox_flags(s->mailbox, &seen, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, s->life, NULL, NULL);
+	for (size_t i = 0; i < gone.count; i++)
+		s->expunged += gone.range[i].last - gone.range[i].first + 1;
+	s->promise = memory_take(sizeof *s->promise);
+	s->promise->session = s;
+	s->waiting = true;
+	if (why != 0)
+		update_over(s->promise, why);
+	else if (deleted.count == 0 && seen.count == 0)
+		update_over(s->promise, 0);
+	else
+		store_barrier(s->service->store, update_over, s->promise);
+}
+
+/* ---- commands ----------------------------------------------------------------- */
+
+static bool
+is_letter(char c)
+{
+	return (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c == '-';
+}
+
+static const struct pop3_verb *
+verb_of(struct bytes name)
+{
+	for (size_t i = 0; i < pop3_verb_count; i++)
+		if (bytes_is(name, pop3_verbs[i].name))
+			return &pop3_verbs[i];
+	return NULL;
+}
+
+/* command = keyword *(SP param)   rfc2449:4; all our parameters are numbers */
+static void
+command_run(struct pop3 *s, struct bytes line)
+{
+	struct scan r = scan_of(line);
+	const struct pop3_verb *verb = verb_of(scan_while(&r, is_letter));
+	uint64_t argument[ARGUMENTS_MOST] = { 0 };
+	unsigned count = 0;
+
+	if (verb == NULL) {
+		pop3_error(s, "Unknown command.");
+		return;
+	}
+	while (scan_skip(&r, ' ') && r.rest.len > 0 && count < verb->most)
+		argument[count++] = scan_number(&r, INT64_MAX);
+	scan_end(&r);
+	if (!scan_ok(&r) || count < verb->least) {
+		pop3_error(s, "Bad arguments.");
+		return;
+	}
+	verb->run(s, argument, count);
+}
+
+/* Bytes read ahead by the login stand before what the stream has. */
+static struct bytes
+input_peek(struct pop3 *s)
+{
+	struct bytes fresh = stream_peek(s->stream);
+
+	if (s->early.len == 0)
+		return fresh;
+	buffer_add(&s->early, fresh);
+	stream_eat(s->stream, fresh.len);
+	return buffer_bytes(&s->early);
+}
+
+static void
+input_eat(struct pop3 *s, size_t n)
+{
+	if (s->early.len == 0) {
+		stream_eat(s->stream, n);
+		return;
+	}
+	buffer_eat(&s->early, n);
+	if (s->early.len == 0)
+		buffer_free(&s->early);
+}
+
+/* One command, if a whole line is here. */
+static bool
+hear(struct pop3 *s)
+{
+	char copy[LINE_MOST];
+	struct bytes line;
+	size_t used;
+	bool bare;
+
+	switch (line_read(input_peek(s), LINE_MOST, &line, &used, &bare)) {
+	case LINE_SHORT:
+		return false;
+	case LINE_LONG:
+		pop3_say(s, "-ERR Line too long.");
+		pop3_end(s, "Line too long");
+		return false;
+	case LINE_WHOLE:
+		break;
+	}
+	for (size_t i = 0; i < line.len; i++)
+		copy[i] = line.at[i];
+	line.at = copy;
+	input_eat(s, used);
+	command_run(s, line);
+	return true;
+}
+
+static void
+session_work(struct pop3 *s)
+{
+	while (s->end == NULL) {
+		if (s->waiting || pop3_full(s))
+			return;
+		if (pop3_turn_over(s)) {
+			pop3_queue(s);
+			return;
+		}
+		if (s->sending != NULL)
+			(void)sending_step(s);
+		else if (!hear(s))
+			return;
+	}
+}
+
+void
+pop3_go(struct pop3 *s)
+{
+	s->service->turn_ends_ms = clock_patient_ms() + TURN_MS;
+	session_work(s);
+	if (s->end != NULL)
+		pop3_finish(s);
+}
+
+/* ---- the connection ------------------------------------------------------------ */
+
+static void
+session_heard(void *ctx)
+{
+	pop3_go(ctx);
+}
+
+/* rfc1939:3: closed without entering UPDATE: nothing is removed. */
+static void
+session_silent(void *ctx)
+{
+	struct pop3 *s = ctx;
+
+	if (s->sending == NULL)
+		pop3_say(s, "-ERR Disconnected for inactivity.");
+	pop3_end(s, "for inactivity");
+	pop3_finish(s);
+}
+
+static void
+session_closed(void *ctx, const char *why)
+{
+	struct pop3 *s = ctx;
+	bool eof = bytes_is(bytes_of(why), "end of file");
+
+	pop3_end(s, arena_printf(s->life, "Connection closed%s%s", eof ? "" : ": ", eof ? "" : why));
+	pop3_finish(s);
+}
+
+static const struct stream_events stream_events = {
+	.arrived = session_heard,
+	.drained = session_heard,
+	.silent  = session_silent,
+	.closed  = session_closed,
+};
+
+static void
+session_log(struct pop3 *s)
+{
+	uint64_t in, out;
+	bool silent = bytes_is(bytes_of(s->end), "for inactivity");
+
+	stream_counts(s->stream, &in, &out);
+	note_as("mansio/pop3", "pop3(%s)<%d><%s>: Disconnected%s%s top=%u/%llu, retr=%u/%llu, del=%u/%u, size=%llu in=%llu out=%llu",
+	        s->facts.user, (int)getpid(), s->facts.session, silent ? " " : ": ", s->end, s->tops,
+	        (unsigned long long)s->top_bytes, s->retrs, (unsigned long long)s->retr_bytes, s->expunged, s->count,
+	        (unsigned long long)s->size, (unsigned long long)in, (unsigned long long)out);
+}
+
+static void
+leave_queue(struct pop3 *s)
+{
+	struct pop3_service *v = s->service;
+
+	if (!s->queued)
+		return;
+	for (struct pop3 **p = &v->queue; *p != NULL; p = &(*p)->queue_next)
+		if (*p == s) {
+			*p = s->queue_next;
+			break;
+		}
+	v->queue_end = &v->queue;
+	while (*v->queue_end != NULL)
+		v->queue_end = &(*v->queue_end)->queue_next;
+}
+
+static void
+leave_service(struct pop3 *s)
+{
+	leave_queue(s);
+	if (s->before != NULL)
+		s->before->next = s->next;
+	else
+		s->service->first = s->next;
+	if (s->next != NULL)
+		s->next->before = s->before;
+	s->service->count--;
+}
+
+void
+pop3_finish(struct pop3 *s)
+{
+	struct pop3_service *v = s->service;
+	struct arena *life = s->life;
+	uint32_t ticket = s->ticket;
+	uint64_t account = s->facts.account;
+
+	session_log(s);
+	if (s->promise != NULL)
+		s->promise->session = NULL;
+	sending_drop(s);
+	stream_finish(&s->stream);
+	mailbox_drop(&s->mailbox);
+	account_drop(&s->account);
+	buffer_free(&s->early);
+	memory_free(s->message);
+	leave_service(s);
+	arena_close(&life);
+	v->needs.over(v->ctx, ticket, account);
+}
+
+/* ---- the beginning ------------------------------------------------------------- */
+
+static void
+keep_facts(struct pop3 *s, const struct access_facts *facts)
+{
+	s->facts = *facts;
+	s->facts.user = arena_copy(s->life, bytes_of(facts->user));
+	s->facts.session = arena_copy(s->life, bytes_of(facts->session));
+	s->facts.tag = NULL;
+	s->facts.unread = (struct bytes){ 0 };
+	buffer_add(&s->early, facts->unread);
+}
+
+static void
+enter_service(struct pop3 *s, struct pop3_service *v)
+{
+	s->service = v;
+	s->next = v->first;
+	if (v->first != NULL)
+		v->first->before = s;
+	v->first = s;
+	v->count++;
+}
+
+/* Numbers and sizes stay as they are now.  A message that cannot be read has size 0. */
+static void
+count_messages(struct pop3 *s)
+{
+	struct mailbox_status status;
+	struct arena *scratch = arena_open(s->life);
+	struct message row;
+
+	mailbox_status(s->mailbox, &status);
+	s->uidvalidity = status.uidvalidity;
+	s->count = mailbox_count(s->mailbox);
+	s->message = memory_take((s->count + 1) * sizeof *s->message);
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct entry e = mailbox_entry(s->mailbox, i);
+		struct pop3_message *m = &s->message[i];
+		m->uid = e.uid;
+		m->message = e.message;
+		if (message_read(s->account, e.message, scratch, &row) == 0)
+			m->size = row.size;
+		s->size += m->size;
+		arena_clear(scratch);
+	}
+	arena_close(&scratch);
+}
+
+void
+pop3_open(struct pop3_service *v, int fd, const struct access_facts *facts, uint32_t ticket)
+{
+	struct arena *life = arena_open(NULL);
+	struct pop3 *s = arena_take(life, sizeof *s);
+	int why = 0;
+
+	s->life = life;
+	s->ticket = ticket;
+	keep_facts(s, facts);
+	enter_service(s, v);
+	s->stream = stream_open(v->loop, fd, &stream_events, s);
+	stream_most_unread(s->stream, 4 * LINE_MOST);
+	stream_patience(s->stream, v->config.rows.autologout_ms);
+	s->account = account_take(v->store, facts->account, &why);
+	if (s->account != NULL)
+		s->mailbox = mailbox_take(s->account, "INBOX", &why);
+	if (s->mailbox == NULL) {
+		pop3_say(s, "-ERR [SYS/TEMP] The mailbox cannot be opened now.");
+		pop3_end(s, "The mailbox cannot be opened");
+	} else {
+		count_messages(s);
+		pop3_say(s, "+OK Logged in.");
+	}
+	pop3_queue(s);
+}

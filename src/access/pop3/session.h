@@ -1,0 +1,79 @@
+/*
+ * session -- one reader's POP3 session, from the "+OK" of the password to QUIT
+ *
+ * A verb is a row (verbs.c) with what it takes; what it says is gathered in the
+ * stream.  RETR and TOP are carried on in turns: pop3/sending.
+ */
+#ifndef ACCESS_POP3_SESSION_H
+#define ACCESS_POP3_SESSION_H
+
+#include "access/pop3/pop3.h"
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "channel/stream.h"
+
+struct pop3;
+struct pop3_service {
+	struct loop        *loop;
+	struct store       *store;
+	struct pop3_config  config;
+	struct pop3_needs   needs;
+	void               *ctx;
+	struct pop3        *first;
+	size_t              count;
+	struct timer       *turn;
+	struct pop3        *queue, **queue_end;
+	int64_t             turn_ends_ms;
+};
+
+/* A message as it was when the session began. */
+struct pop3_message { uint64_t message, size; uint32_t uid; bool deleted, seen; };
+struct pop3_promise;
+struct pop3_sending;
+struct pop3 {
+	struct pop3_service *service;
+	struct pop3    *before, *next, *queue_next;
+	bool            queued;
+	uint32_t        ticket;
+	struct arena   *life;
+	struct access_facts facts;
+	struct stream  *stream;
+	struct buffer   early;                 /* what the login had read ahead   */
+	struct account *account;
+	struct mailbox *mailbox;
+	uint32_t        uidvalidity;
+	struct pop3_message *message;
+	uint32_t        count, deleted;
+	uint64_t        size, deleted_size;
+	int64_t         errors;
+	const char     *end;
+	bool            waiting;               /* for the barrier of QUIT         */
+	struct pop3_promise *promise;
+	struct pop3_sending *sending;          /* RETR or TOP, LIST or UIDL under way */
+	uint32_t        tops, retrs, expunged; /* for the log                     */
+	uint64_t        top_bytes, retr_bytes;
+};
+
+struct pop3_verb {
+	const char *name;
+	unsigned    least, most;               /* arguments, numbers all of them  */
+	void      (*run)(struct pop3 *, const uint64_t *argument, unsigned count);
+};
+extern const struct pop3_verb pop3_verbs[];
+extern const size_t pop3_verb_count;
+
+enum { POP3_OUTPUT_MOST = 256 << 10 };
+
+void pop3_say(struct pop3 *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+void pop3_error(struct pop3 *, const char *words);          /* "-ERR words", counted        */
+/* The message of this number; NULL: said why. */
+struct pop3_message *pop3_message_of(struct pop3 *, uint64_t number);
+void pop3_quit(struct pop3 *);                              /* the UPDATE state             */
+void pop3_end(struct pop3 *, const char *why);
+bool pop3_turn_over(struct pop3 *);
+bool pop3_full(struct pop3 *);
+void pop3_go(struct pop3 *);
+void pop3_finish(struct pop3 *);
+void pop3_queue(struct pop3 *);
+
+#endif

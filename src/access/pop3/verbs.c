@@ -1,0 +1,134 @@
+/* What a POP3 client can ask in the TRANSACTION state (rfc1939:5, 7; rfc2449) */
+#include "access/pop3/sending.h"
+#include "access/pop3/session.h"
+
+static void
+verb_stat(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	(void)argument;
+	(void)count;
+	pop3_say(s, "+OK %u %llu", s->count - s->deleted, (unsigned long long)(s->size - s->deleted_size));
+}
+
+static void
+list_line(struct pop3 *s, uint32_t index)
+{
+	pop3_say(s, "%u %llu", index + 1, (unsigned long long)s->message[index].size);
+}
+
+static void
+verb_list(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	struct pop3_message *m;
+
+	if (count == 0) {
+		pop3_say(s, "+OK %u messages:", s->count - s->deleted);
+		sending_list(s, list_line);
+	} else if ((m = pop3_message_of(s, argument[0])) != NULL)
+		pop3_say(s, "+OK %llu %llu", (unsigned long long)argument[0], (unsigned long long)m->size);
+}
+
+/* A uid is never given twice under one uidvalidity, so both make a unique-id. */
+static void
+uidl_line(struct pop3 *s, uint32_t index)
+{
+	pop3_say(s, "%u %08x%08x", index + 1, s->message[index].uid, s->uidvalidity);
+}
+
+static void
+verb_uidl(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	struct pop3_message *m;
+
+	if (count == 0) {
+		pop3_say(s, "+OK");
+		sending_list(s, uidl_line);
+	} else if ((m = pop3_message_of(s, argument[0])) != NULL)
+		pop3_say(s, "+OK %llu %08x%08x", (unsigned long long)argument[0], m->uid, s->uidvalidity);
+}
+
+static void
+verb_retr(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	struct pop3_message *m = pop3_message_of(s, argument[0]);
+
+	(void)count;
+	if (m != NULL)
+		sending_letter(s, m, UINT64_MAX);
+}
+
+static void
+verb_top(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	struct pop3_message *m = pop3_message_of(s, argument[0]);
+
+	(void)count;
+	if (m != NULL)
+		sending_letter(s, m, argument[1]);
+}
+
+static void
+verb_dele(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	struct pop3_message *m = pop3_message_of(s, argument[0]);
+
+	(void)count;
+	if (m == NULL)
+		return;
+	m->deleted = true;
+	s->deleted++;
+	s->deleted_size += m->size;
+	pop3_say(s, "+OK Marked to be deleted.");
+}
+
+static void
+verb_rset(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	(void)argument;
+	(void)count;
+	for (uint32_t i = 0; i < s->count; i++)
+		s->message[i].deleted = false;
+	s->deleted = 0;
+	s->deleted_size = 0;
+	pop3_say(s, "+OK");
+}
+
+static void
+verb_noop(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	(void)argument;
+	(void)count;
+	pop3_say(s, "+OK");
+}
+
+/* rfc2449:5, 6; RESP-CODES and AUTH-RESP-CODE are said by both halves of the session */
+static void
+verb_capa(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	(void)argument;
+	(void)count;
+	pop3_say(s, "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n"
+	            "EXPIRE NEVER\r\nIMPLEMENTATION Mansio-%s\r\n.", s->service->config.version);
+}
+
+static void
+verb_quit(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	(void)argument;
+	(void)count;
+	pop3_quit(s);
+}
+
+const struct pop3_verb pop3_verbs[] = {
+	{ "STAT", 0, 0, verb_stat },
+	{ "LIST", 0, 1, verb_list },
+	{ "UIDL", 0, 1, verb_uidl },
+	{ "RETR", 1, 1, verb_retr },
+	{ "TOP",  2, 2, verb_top  },
+	{ "DELE", 1, 1, verb_dele },
+	{ "RSET", 0, 0, verb_rset },
+	{ "NOOP", 0, 0, verb_noop },
+	{ "CAPA", 0, 0, verb_capa },
+	{ "QUIT", 0, 0, verb_quit },
+};
+const size_t pop3_verb_count = COUNT(pop3_verbs);
