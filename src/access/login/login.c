@@ -1,0 +1,483 @@
+#include "access/login/inside.h"
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/random.h"
+#include "channel/line.h"
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define AT(f) offsetof(struct login_settings, f)
+static const struct setting rows[] = {
+	{ "disable_plaintext_auth", SETTING_BOOL, AT(disable_plaintext_auth), "yes", "Refuse passwords that would cross the network outside TLS.", .since = "0.1" },
+	{ "login_timeout", SETTING_TIME, AT(timeout_ms), "60s", "Time a client of IMAP or POP3 has to log in, in all.", .since = "0.1" },
+	{ "login_failure_limit", SETTING_NUMBER, AT(failures_most), "3", "Failed logins in one connection before it is closed; 0 means no limit.", .since = "0.1" },
+	{ "login_greeting", SETTING_TEXT, AT(greeting), "$mail_name ready.", "What IMAP and POP3 say first.", .since = "0.1" },
+	{ "login_client_connection_limit", SETTING_NUMBER, AT(per_address), "50", "Connections of one network that have not logged in yet; 0 means no limit.", .since = "0.1" },
+	{ "auth_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256", "SASL mechanisms offered to IMAP and POP3.", .since = "0.1" },
+};
+#undef AT
+const struct setting_table login_setting_table = { "Logging in to IMAP and POP3", rows, COUNT(rows) };
+
+/* ---- the log ------------------------------------------------------------------------ */
+
+/* "user=<jack>, method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, TLS, session=<...>" as Dovecot says it. */
+static void
+note_login(const struct login *l, const char *what, const char *user)
+{
+	char service[40], who[300] = "", how[48] = "";
+
+	(void)snprintf(service, sizeof service, "%s-login", l->protocol->name);
+	if (user[0] != '\0')
+		(void)snprintf(who, sizeof who, "user=<%s>, ", user);
+	if (l->method[0] != '\0')
+		(void)snprintf(how, sizeof how, "method=%s, ", l->method);
+	note_as(service, "%s: %s%srip=%s, lip=%s%s, session=<%s>", what, who, how, l->peer.text, l->here.text,
+	    l->secure ? ", TLS" : "", l->session);
+}
+
+static void
+note_end(const struct login *l, const char *why)
+{
+	char what[200];
+	int64_t seconds = (clock_patient_ms() - l->begun_ms) / 1000;
+
+	if (l->failures > 0)
+		(void)snprintf(what, sizeof what, "%s (auth failed, %d attempts in %" PRId64 " secs)", why, l->failures, seconds);
+	else if (l->attempts > 0)
+		(void)snprintf(what, sizeof what, "%s (client didn't finish SASL auth, waited %" PRId64 " secs)", why, seconds);
+	else
+		(void)snprintf(what, sizeof what, "%s (no auth attempts in %" PRId64 " secs)", why, seconds);
+	note_login(l, what, l->tried);
+}
+
+/* ---- ends ------------------------------------------------------------------------------ */
+
+/* The login is gone; its stream too, unless it was given away. */
+static void
+login_end(struct login *l)
+{
+	l->needs->over(l->ctx, l);
+	timer_close(&l->deadline);
+	stream_close(&l->stream);
+	arena_close(&l->welcome);
+	memory_free(l);
+}
+
+void
+login_quit(struct login *l)
+{
+	if (l->room == ROOM_CLERK || l->room == ROOM_RESPONSE)
+		l->needs->forget(l->ctx, l);
+	note_end(l, "Disconnected");
+	stream_finish(&l->stream);
+	login_end(l);
+}
+
+void
+login_close(struct login **lp, const char *words)
+{
+	struct login *l = *lp;
+
+	*lp = NULL;
+	if (l == NULL)
+		return;
+	if (l->room != ROOM_TLS)
+		l->protocol->bye(l, words);
+	login_quit(l);
+}
+
+static void
+login_late(void *ctx)
+{
+	struct login *l = ctx;
+
+	login_close(&l, "Disconnected for inactivity.");
+}
+
+/* ---- what the protocols call -------------------------------------------------------------- */
+
+void
+login_say(struct login *l, const char *form, ...)
+{
+	va_list list;
+
+	va_start(list, form);
+	buffer_vprintf(stream_out(l->stream), form, list);
+	va_end(list);
+}
+
+void
+login_bad(struct login *l)
+{
+	if (++l->bad < LOGIN_BAD_MOST)
+		return;
+	l->protocol->bye(l, "Too many invalid commands.");
+	l->closing = true;
+}
+
+bool
+login_plain_allowed(const struct login *l)
+{
+	return l->secure || !l->config->rows.disable_plaintext_auth;
+}
+
+static bool
+mechanism_plain(const char *name)
+{
+	return strcasecmp(name, "PLAIN") == 0 || strcasecmp(name, "LOGIN") == 0;
+}
+
+bool
+login_mechanism_allowed(const struct login *l, struct bytes mechanism, bool *insecure)
+{
+	const struct setting_list *list = &l->config->rows.mechanisms;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (bytes_is(mechanism, list->item[i])) {
+			*insecure = mechanism_plain(list->item[i]) && !login_plain_allowed(l);
+			return !*insecure;
+		}
+	*insecure = false;
+	return false;
+}
+
+void
+login_mechanisms(const struct login *l, const char *before, struct buffer *out)
+{
+	const struct setting_list *list = &l->config->rows.mechanisms;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (!mechanism_plain(list->item[i]) || login_plain_allowed(l))
+			buffer_printf(out, "%s%s", before, list->item[i]);
+}
+
+void
+login_starttls(struct login *l)
+{
+	l->room = ROOM_TLS;
+	l->user = NULL;
+	stream_secure(l->stream, l->config->tls);
+}
+
+void
+login_try(struct login *l, const struct login_attempt *a, struct bytes method)
+{
+	l->room = ROOM_CLERK;
+	l->attempts++;
+	if (!bytes_string(method, l->method, sizeof l->method))
+		l->method[0] = '\0';
+	(void)bytes_string(a->user, l->tried, sizeof l->tried);
+	l->needs->authenticate(l->ctx, l, a);
+}
+
+/* ---- what the clerk answered ------------------------------------------------------------------ */
+
+static void login_lines(struct login *);
+
+static void
+say_base64(struct login *l, struct bytes raw)
+{
+	struct buffer text = { 0 };
+
+	base64_encode(&text, raw);
+	l->protocol->challenge(l, buffer_bytes(&text));
+	buffer_free(&text);
+}
+
+void
+login_challenge(struct login *l, struct bytes challenge)
+{
+	say_base64(l, challenge);
+	l->room = ROOM_RESPONSE;
+	login_lines(l);
+}
+
+/* The session leaves for its keeper, with whatever the client said beyond. */
+static void
+login_leave(struct login *l)
+{
+	struct login_result result = { l->user, l->method, l->tag, l->account };
+	struct stream *stream = l->stream;
+
+	note_login(l, "Login", l->user);
+	l->stream = NULL;
+	l->needs->hand_over(l->ctx, l, stream, &result);
+	login_end(l);
+}
+
+void
+login_welcome(struct login *l, const char *user, uint64_t account, struct bytes last)
+{
+	arena_close(&l->welcome);
+	l->welcome = arena_open(NULL);
+	l->user = arena_copy(l->welcome, bytes_of(user));
+	l->account = account;
+	if (last.len == 0) {
+		login_leave(l);
+		return;
+	}
+	/* Neither protocol can send data with its OK: a last challenge and an empty answer (rfc4422:3.6). */
+	say_base64(l, last);
+	l->room = ROOM_LAST;
+	login_lines(l);
+}
+
+void
+login_refuse(struct login *l, enum login_refusal refusal, const char *user, const char *why)
+{
+	l->room = ROOM_COMMAND;
+	(void)bytes_string(bytes_of(user), l->tried, sizeof l->tried);
+	if (refusal == LOGIN_WRONG || refusal == LOGIN_DISABLED) {
+		l->failures++;
+		note_login(l, why, user);
+	} else
+		note_login(l, why, user);
+	l->user = NULL;
+	l->protocol->refuse(l, refusal);
+	if (l->config->rows.failures_most > 0 && l->failures >= l->config->rows.failures_most) {
+		l->protocol->bye(l, "Too many failed logins.");
+		login_quit(l);
+		return;
+	}
+	login_lines(l);
+}
+
+/* ---- lines ----------------------------------------------------------------------------------------- */
+
+/* A response to a challenge: base64, or "*" to give up (rfc3501:6.2.2, rfc5034:4). */
+static void
+line_response(struct login *l, struct bytes line)
+{
+	struct buffer raw = { 0 };
+
+	if (bytes_equal(line, BYTES("*")) || !base64_decode(&raw, line)) {
+		l->needs->forget(l->ctx, l);
+		l->room = ROOM_COMMAND;
+		l->protocol->broken(l, line.len == 1 ? "Authentication aborted by client." : "Invalid base64 data in response.");
+		login_bad(l);
+	} else {
+		l->room = ROOM_CLERK;
+		l->needs->step(l->ctx, l, buffer_bytes(&raw));
+	}
+	buffer_free(&raw);
+}
+
+/* Where a line with literals ends: `{n}` at the end of a piece means n bytes and another piece. */
+enum piece { PIECE_LAST, PIECE_LITERAL, PIECE_TOO_LARGE };
+
+static enum piece
+literal_of(struct bytes piece, uint64_t *size, bool *waits)
+{
+	ptrdiff_t open = bytes_find_last(piece, '{');
+	struct bytes number;
+
+	if (open < 0 || piece.len < 3 || piece.at[piece.len - 1] != '}')
+		return PIECE_LAST;
+	number = bytes_cut(piece, (size_t)open + 1, piece.len - (size_t)open - 2);
+	*waits = !(number.len > 0 && number.at[number.len - 1] == '+');
+	if (!*waits)
+		number.len--;
+	if (!bytes_number(number, size))
+		return PIECE_LAST;
+	return *size > LOGIN_LITERAL_MOST ? PIECE_TOO_LARGE : PIECE_LITERAL;
+}
+
+/* A whole command from what has arrived; false: not all of it is here. */
+static bool
+command_read(struct login *l, struct bytes all, struct bytes *command, size_t *used)
+{
+	size_t most = l->room == ROOM_RESPONSE ? LOGIN_AUTH_LINE_MOST : LOGIN_LINE_MOST;
+
+	for (;;) {
+		struct bytes line, rest = bytes_cut(all, l->literal_end, SIZE_MAX);
+		uint64_t size = 0;
+		bool bare, waits = false;
+		size_t n;
+
+		switch (line_read(rest, most, &line, &n, &bare)) {
+		case LINE_SHORT:
+			return false;
+		case LINE_LONG:
+			goto too_long;
+		case LINE_WHOLE:
+			break;
+		}
+		switch (l->protocol->literals && l->room == ROOM_COMMAND ? literal_of(line, &size, &waits) : PIECE_LAST) {
+		case PIECE_LAST:
+			*command = bytes_cut(all, 0, (size_t)(line.at - all.at) + line.len);
+			*used = l->literal_end + n;
+			l->literal_end = 0;
+			return true;
+		case PIECE_TOO_LARGE:
+			goto too_long;
+		case PIECE_LITERAL:
+			break;
+		}
+		/* The literal's bytes must be here before the line can go on. */
+		if (l->literal_end + n + size > LOGIN_LINE_MOST + LOGIN_LITERAL_MOST)
+			goto too_long;
+		if (rest.len < n + size) {
+			if (waits && rest.len == n)
+				l->protocol->challenge(l, BYTES("OK"));
+			return false;
+		}
+		l->literal_end += n + (size_t)size;
+	}
+too_long:
+	l->protocol->bye(l, "Line or literal is too long.");
+	l->closing = true;
+	return false;
+}
+
+/* Everything that has arrived, line by line, until the clerk or a handshake must be waited for. */
+static void
+login_lines(struct login *l)
+{
+	struct bytes line;
+	size_t used;
+
+	while (!l->closing && (l->room == ROOM_COMMAND || l->room == ROOM_RESPONSE || l->room == ROOM_LAST)) {
+		if (!command_read(l, stream_peek(l->stream), &line, &used))
+			break;
+		struct arena *scratch = arena_open(NULL);
+		line = arena_keep(scratch, line);
+		stream_eat(l->stream, used);
+		if (l->room == ROOM_LAST) {
+			arena_close(&scratch);
+			login_leave(l);
+			return;
+		}
+		if (l->room == ROOM_RESPONSE)
+			line_response(l, line);
+		else
+			l->protocol->line(l, line);
+		arena_close(&scratch);
+	}
+	if (l->closing)
+		login_quit(l);
+}
+
+/* ---- the stream --------------------------------------------------------------------------------------- */
+
+static void
+arrived(void *ctx)
+{
+	login_lines(ctx);
+}
+
+static void
+drained(void *ctx)
+{
+	(void)ctx;
+}
+
+static void
+silent(void *ctx)
+{
+	login_late(ctx);
+}
+
+static void
+secured(void *ctx, bool ok, const char *why)
+{
+	struct login *l = ctx;
+	char what[200];
+
+	if (!ok) {
+		(void)snprintf(what, sizeof what, "Disconnected: TLS handshaking failed: %s", why);
+		note_login(l, what, "");
+		login_end(l);
+		return;
+	}
+	l->secure = true;
+	l->room = ROOM_COMMAND;
+	if (!l->greeted) {
+		l->greeted = true;
+		l->protocol->greet(l);
+	}
+	login_lines(l);
+}
+
+static void
+closed(void *ctx, const char *why)
+{
+	struct login *l = ctx;
+
+	if (l->room == ROOM_CLERK || l->room == ROOM_RESPONSE)
+		l->needs->forget(l->ctx, l);
+	note_end(l, strcmp(why, "end of file") == 0 ? "Aborted login by client" : "Disconnected");
+	login_end(l);
+}
+
+static const struct stream_events events = { arrived, drained, secured, silent, closed };
+
+struct login *
+login_open(struct loop *loop, int fd, const struct login_protocol *protocol, bool tls_first,
+	const struct login_config *config, const struct peer *peer, const struct login_needs *needs, void *ctx)
+{
+	struct login *l = memory_take(sizeof *l);
+
+	*l = (struct login){ .loop = loop, .protocol = protocol, .config = config, .needs = needs, .ctx = ctx,
+	    .peer = *peer, .begun_ms = clock_patient_ms(), .room = tls_first ? ROOM_TLS : ROOM_COMMAND };
+	if (!peer_here(fd, &l->here))
+		(void)snprintf(l->here.text, sizeof l->here.text, "unknown");
+	random_word(l->session, sizeof l->session);
+	l->stream = stream_open(loop, fd, &events, l);
+	stream_most_unread(l->stream, LOGIN_LINE_MOST + LOGIN_AUTH_LINE_MOST);
+	l->deadline = timer_open(loop, login_late, l);
+	timer_set(l->deadline, config->rows.timeout_ms);
+	if (tls_first)
+		stream_secure(l->stream, config->tls);
+	else {
+		l->greeted = true;
+		protocol->greet(l);
+	}
+	return l;
+}
+
+/* ---- what the role asks --------------------------------------------------------------------------------- */
+
+const char *
+login_session(const struct login *l)
+{
+	return l->session;
+}
+
+const struct peer *
+login_peer(const struct login *l)
+{
+	return &l->peer;
+}
+
+const struct peer *
+login_here(const struct login *l)
+{
+	return &l->here;
+}
+
+const char *
+login_protocol_name(const struct login *l)
+{
+	return l->protocol->name;
+}
+
+bool
+login_secure(const struct login *l)
+{
+	return l->secure;
+}
+
+void
+login_tie(struct login *l, void *own)
+{
+	l->own = own;
+}
+
+void *
+login_tied(const struct login *l)
+{
+	return l->own;
+}

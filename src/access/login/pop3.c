@@ -1,0 +1,184 @@
+/*
+ * pop3 -- POP3's AUTHORIZATION state (rfc1939:4, rfc2449 CAPA, rfc2595 STLS, rfc5034 AUTH)
+ */
+#include "access/login/inside.h"
+#include "base/base64.h"
+#include <string.h>
+
+static void
+pop3_greet(struct login *l)
+{
+	login_say(l, "+OK %s\r\n", l->config->rows.greeting);
+}
+
+static void
+pop3_challenge(struct login *l, struct bytes text)
+{
+	login_say(l, "+ %.*s\r\n", (int)text.len, text.at);
+}
+
+static void
+pop3_refuse(struct login *l, enum login_refusal refusal)
+{
+	static const char *const words[] = {                     /* codes: rfc3206:4, rfc2449:8 */
+		[LOGIN_WRONG]        = "-ERR [AUTH] Authentication failed.",
+		[LOGIN_TEMPORARY]    = "-ERR [SYS/TEMP] Temporary authentication failure, try again later.",
+		[LOGIN_NO_MECHANISM] = "-ERR Unsupported authentication mechanism.",
+		[LOGIN_SYNTAX]       = "-ERR Invalid SASL message.",
+		[LOGIN_DISABLED]     = "-ERR [AUTH] This account is disabled.",
+	};
+
+	login_say(l, "%s\r\n", words[refusal]);
+}
+
+static void
+pop3_error(struct login *l, const char *why)
+{
+	login_say(l, "-ERR %s\r\n", why);
+}
+
+static void
+bad(struct login *l, const char *why)
+{
+	pop3_error(l, why);
+	login_bad(l);
+}
+
+/* ---- commands: the argument is all behind the first blank -------------------------------- */
+
+static void
+run_capa(struct login *l, struct bytes argument)
+{
+	struct buffer *out = stream_out(l->stream);
+	(void)argument;
+
+	buffer_add_string(out, "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
+	if (!l->secure && l->config->tls != NULL)
+		buffer_add_string(out, "STLS\r\n");
+	if (login_plain_allowed(l))
+		buffer_add_string(out, "USER\r\n");
+	buffer_add_string(out, "SASL");
+	login_mechanisms(l, " ", out);
+	buffer_add_string(out, "\r\nIMPLEMENTATION Mansio\r\n.\r\n");
+}
+
+static void
+run_quit(struct login *l, struct bytes argument)
+{
+	(void)argument;
+	login_say(l, "+OK Logging out\r\n");
+	l->closing = true;
+}
+
+static void
+run_noop(struct login *l, struct bytes argument)
+{
+	(void)argument;
+	login_say(l, "+OK\r\n");
+}
+
+static void
+run_stls(struct login *l, struct bytes argument)
+{
+	(void)argument;
+	if (l->secure || l->config->tls == NULL) {
+		bad(l, l->secure ? "TLS is already active." : "TLS is not available.");
+		return;
+	}
+	login_say(l, "+OK Begin TLS negotiation now.\r\n");
+	login_starttls(l);
+}
+
+static void
+refuse_plain(struct login *l)
+{
+	pop3_error(l, "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.");
+}
+
+static void
+run_user(struct login *l, struct bytes argument)
+{
+	if (!login_plain_allowed(l))
+		refuse_plain(l);
+	else if (argument.len == 0 || bytes_find(argument, '\0') >= 0)
+		bad(l, "A user name is wanted.");
+	else {
+		arena_close(&l->welcome);
+		l->welcome = arena_open(NULL);
+		l->user = arena_copy(l->welcome, argument);
+		login_say(l, "+OK\r\n");
+	}
+}
+
+static void
+run_pass(struct login *l, struct bytes argument)
+{
+	struct login_attempt attempt = { .user = bytes_of(l->user), .password = argument };
+
+	if (l->user == NULL)
+		bad(l, "No username given.");
+	else
+		login_try(l, &attempt, BYTES("PLAIN"));
+}
+
+/* AUTH mechanism [initial-response]; alone it lists them (rfc5034:4). */
+static void
+run_auth(struct login *l, struct bytes argument)
+{
+	struct login_attempt attempt = { 0 };
+	struct buffer initial = { 0 };
+	bool insecure, whole = true;
+
+	if (argument.len == 0) {
+		login_say(l, "+OK");
+		login_mechanisms(l, "\r\n", stream_out(l->stream));
+		login_say(l, "\r\n.\r\n");
+		return;
+	}
+	(void)bytes_split(&argument, ' ', &attempt.mechanism);
+	attempt.has_initial = argument.len > 0;
+	if (attempt.has_initial && !bytes_equal(argument, BYTES("=")))
+		whole = base64_decode(&initial, argument);
+	attempt.initial = buffer_bytes(&initial);
+	if (!whole)
+		bad(l, "Invalid base64 data in initial response.");
+	else if (login_mechanism_allowed(l, attempt.mechanism, &insecure))
+		login_try(l, &attempt, attempt.mechanism);
+	else if (insecure)
+		refuse_plain(l);
+	else
+		pop3_refuse(l, LOGIN_NO_MECHANISM);
+	buffer_free(&initial);
+}
+
+static const struct command {
+	const char *name;
+	void      (*run)(struct login *, struct bytes argument);
+} commands[] = {
+	{ "CAPA", run_capa }, { "STLS", run_stls }, { "USER", run_user }, { "PASS", run_pass },
+	{ "AUTH", run_auth }, { "NOOP", run_noop }, { "QUIT", run_quit },
+};
+
+static void
+pop3_line(struct login *l, struct bytes line)
+{
+	struct bytes name;
+
+	(void)bytes_split(&line, ' ', &name);
+	for (size_t i = 0; i < COUNT(commands); i++)
+		if (bytes_is(name, commands[i].name)) {
+			commands[i].run(l, line);
+			return;
+		}
+	bad(l, "Unknown command, or not before logging in.");
+}
+
+const struct login_protocol login_pop3 = {
+	.name      = "pop3",
+	.greet     = pop3_greet,
+	.line      = pop3_line,
+	.challenge = pop3_challenge,
+	.refuse    = pop3_refuse,
+	.broken    = pop3_error,
+	.bye       = pop3_error,
+};

@@ -1,0 +1,548 @@
+/*
+ * login -- accepts readers, learns from the clerk who they are, and hands them to the keeper
+ * of their account.  A plain connection goes to the keeper whole; of a TLS one the
+ * login keeps the outer end and carries bytes.
+ */
+#include "access/login/login.h"
+#include "base/map.h"
+#include "channel/listener.h"
+#include "role/house.h"
+#include "role/settings.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One listening socket and what holds for those who come through it. */
+struct door {
+	struct house    *house;
+	struct listener *listener;
+	int              fd;
+	char             name[16];
+	const struct login_protocol *protocol;
+	bool             tls_first, seen;
+	struct login_config config;
+	struct door     *next;
+};
+
+/* A client that has not logged in. */
+struct guest {
+	struct house *house;
+	struct login *login;
+	uint32_t      ticket;              /* of the question at the clerk; 0 none */
+	bool          unasked;             /* there was no clerk to ask            */
+	char          network[48];
+};
+
+/* A session that a keeper serves; for TLS its bytes go through us. */
+struct carried { struct house *house; uint32_t ticket, keeper; bool tls; char session[24]; };
+
+struct login_role {
+	struct door  *doors;
+	struct map   *guests;              /* by address of the login              */
+	struct map   *asked;               /* ticket -> guest                      */
+	struct map   *networks;            /* guests of each network, counted      */
+	struct map   *carried;             /* ticket -> struct carried             */
+	struct tls   *tls_imap, *tls_pop3;
+	uint32_t      next_ticket;
+	struct timer *orphans;
+};
+
+static struct login_role *
+role_of(struct house *h)
+{
+	return h->mine;
+}
+
+static struct bytes
+ticket_key(const uint32_t *ticket)
+{
+	return (struct bytes){ (const char *)ticket, sizeof *ticket };
+}
+
+static uint32_t
+ticket_new(struct login_role *k)
+{
+	uint32_t t;
+
+	while (t = ++k->next_ticket, t == 0 || map_get(k->asked, ticket_key(&t)) != NULL || map_get(k->carried, ticket_key(&t)) != NULL)
+		continue;
+	return t;
+}
+
+/* ---- guests ------------------------------------------------------------------------- */
+
+static uintptr_t
+network_count(struct login_role *k, const char *network, int change)
+{
+	uintptr_t n = (uintptr_t)map_get(k->networks, bytes_of(network));
+
+	n = (uintptr_t)((intptr_t)n + change);
+	if (n == 0)
+		(void)map_drop(k->networks, bytes_of(network));
+	else if (change != 0)
+		(void)map_put(k->networks, bytes_of(network), (void *)n);
+	return n;
+}
+
+static void
+question_over(struct guest *g)
+{
+	if (g->ticket != 0)
+		(void)map_drop(role_of(g->house)->asked, ticket_key(&g->ticket));
+	g->ticket = 0;
+	g->unasked = false;
+}
+
+static void
+ask(void *ctx, struct login *login, const struct login_attempt *a)
+{
+	struct guest *g = login_tied(login);
+	struct login_role *k = role_of(g->house);
+	struct link *l = house_link(g->house, CLERK, 0);
+	(void)ctx;
+
+	g->ticket = ticket_new(k);
+	(void)map_put(k->asked, ticket_key(&g->ticket), g);
+	if (l == NULL) {
+		g->unasked = true;
+		timer_set(k->orphans, 0);
+		return;
+	}
+	word_pack_auth_start(link_begin(l, WORD_AUTH_START, g->ticket), &(struct word_auth_start){
+		.service = login_protocol_name(login), .mechanism = a->mechanism, .has_initial = a->has_initial,
+		.initial = a->initial, .user = a->user, .password = a->password, .peer = *login_peer(login),
+		.tls = login_secure(login),
+	});
+	link_end(l);
+}
+
+static void
+ask_step(void *ctx, struct login *login, struct bytes response)
+{
+	struct guest *g = login_tied(login);
+	struct link *l = house_link(g->house, CLERK, 0);
+	(void)ctx;
+
+	if (l != NULL)
+		link_say(l, WORD_AUTH_STEP, g->ticket, response, -1);
+	else {
+		g->unasked = true;
+		timer_set(role_of(g->house)->orphans, 0);
+	}
+}
+
+static void
+ask_forget(void *ctx, struct login *login)
+{
+	struct guest *g = login_tied(login);
+	struct link *l = house_link(g->house, CLERK, 0);
+	(void)ctx;
+
+	if (l != NULL && g->ticket != 0)
+		link_say(l, WORD_AUTH_DROP, g->ticket, (struct bytes){ NULL, 0 }, -1);
+	question_over(g);
+}
+
+/* Those whom no clerk can answer hear it from us, after the turn in which they asked. */
+static void
+orphans_refuse(struct house *h, bool all)
+{
+	struct login_role *k = role_of(h);
+	struct map_place p = { 0 };
+
+	while (map_next(k->asked, &p)) {
+		struct guest *g = p.value;
+
+		if (!all && !g->unasked)
+			continue;
+		question_over(g);
+		login_refuse(g->login, LOGIN_TEMPORARY, "", "Disconnected (no authentication service)");
+		p = (struct map_place){ 0 };   /* the refused may have asked again */
+	}
+}
+
+static void
+orphans_due(void *house)
+{
+	orphans_refuse(house, false);
+}
+
+static bool
+hear_auth_more(struct house *h, uint32_t ticket, struct bytes body)
+{
+	struct guest *g = map_get(role_of(h)->asked, ticket_key(&ticket));
+
+	if (g != NULL)
+		login_challenge(g->login, body);
+	return true;
+}
+
+static bool
+hear_auth_done(struct house *h, uint32_t ticket, struct bytes body)
+{
+	static const enum login_refusal refusals[] = {
+		[AUTH_BAD] = LOGIN_WRONG, [AUTH_SYNTAX] = LOGIN_SYNTAX, [AUTH_NO_MECHANISM] = LOGIN_NO_MECHANISM,
+		[AUTH_LATER] = LOGIN_TEMPORARY, [AUTH_DISABLED] = LOGIN_DISABLED,
+	};
+	struct guest *g = map_get(role_of(h)->asked, ticket_key(&ticket));
+	struct arena *scratch = arena_open(NULL);
+	struct word_auth_done w;
+	bool whole = word_unpack_auth_done(body, scratch, &w) && w.answer < COUNT(refusals);
+
+	if (whole && g != NULL) {
+		question_over(g);
+		if (w.answer == AUTH_OK)
+			login_welcome(g->login, w.user, w.account, w.last);
+		else
+			login_refuse(g->login, refusals[w.answer], w.user, arena_printf(scratch, "Login failed (%s)", w.text));
+	}
+	arena_close(&scratch);
+	return whole;
+}
+
+/* ---- handing over ------------------------------------------------------------------------ */
+
+static void
+carried_end(struct carried *c)
+{
+	(void)map_drop(role_of(c->house)->carried, ticket_key(&c->ticket));
+	memory_free(c);
+}
+
+static void
+joined_over(void *ctx, uint64_t in, uint64_t out, const char *why)
+{
+	struct carried *c = ctx;
+
+	detail("session=<%s>: carried in=%llu out=%llu: %s", c->session, (unsigned long long)in, (unsigned long long)out, why);
+	carried_end(c);
+}
+
+/* The end of the session that the keeper will read: the socket itself, or one end of a pair.
+   -1 with errno; the stream is gone in any case. */
+static int
+keepers_end(struct carried *c, struct stream **stream, struct buffer *unread)
+{
+	static const struct stream_events none = { 0 };
+	struct stream *inner;
+	struct bytes rest;
+	int pair[2];
+
+	if (!c->tls)
+		return stream_detach(stream, unread);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+		return -1;
+	rest = stream_peek(*stream);
+	buffer_add(unread, rest);
+	stream_eat(*stream, rest.len);
+	inner = stream_open(c->house->loop, pair[0], &none, NULL);
+	stream_join(stream, &inner, joined_over, c);
+	return pair[1];
+}
+
+static void
+hand_over(void *ctx, struct login *login, struct stream *stream, const struct login_result *r)
+{
+	struct house *h = ctx;
+	uint32_t keepers = house_peers(h, KEEPER);
+	struct link *l = keepers > 0 ? house_link(h, KEEPER, (uint32_t)(r->account % keepers)) : NULL;
+	struct carried *c;
+	struct buffer unread = { 0 };
+	int fd;
+
+	if (l == NULL) {
+		stream_say_string(stream, strcmp(login_protocol_name(login), "imap") == 0 ?
+		    "* BYE [UNAVAILABLE] The mailboxes are not available now, try again later.\r\n" :
+		    "-ERR [SYS/TEMP] The mailbox is not available now, try again later.\r\n");
+		stream_finish(&stream);
+		warn_("no keeper for %s", r->user);
+		return;
+	}
+	c = memory_take(sizeof *c);
+	*c = (struct carried){ .house = h, .ticket = ticket_new(role_of(h)),
+	    .keeper = (uint32_t)(r->account % keepers), .tls = login_secure(login) };
+	(void)bytes_string(bytes_of(login_session(login)), c->session, sizeof c->session);
+	(void)map_put(role_of(h)->carried, ticket_key(&c->ticket), c);
+	fd = keepers_end(c, &stream, &unread);
+	if (fd < 0) {
+		fault("session=<%s>: cannot be handed over: %s", c->session, strerror(errno));
+		stream_close(&stream);
+		carried_end(c);
+	} else {
+		word_pack_session(link_begin(l, WORD_SESSION, c->ticket), &(struct word_session){
+			.protocol = login_protocol_name(login), .user = r->user, .account = r->account, .method = r->method,
+			.peer = *login_peer(login), .here = *login_here(login), .tls = c->tls, .tls_text = c->tls ? "TLS" : "",
+			.session = login_session(login), .tag = r->tag, .unread = buffer_bytes(&unread),
+		});
+		link_end_fd(l, fd);
+		close(fd);
+	}
+	buffer_free(&unread);
+}
+
+/* ---- guests come and go --------------------------------------------------------------------- */
+
+static struct bytes
+guest_key(struct login *const *login)
+{
+	return (struct bytes){ (const char *)login, sizeof *login };
+}
+
+static void
+guest_over(void *ctx, struct login *login)
+{
+	struct guest *g = login_tied(login);
+	(void)ctx;
+
+	question_over(g);
+	(void)map_drop(role_of(g->house)->guests, guest_key(&login));
+	(void)network_count(role_of(g->house), g->network, -1);
+	memory_free(g);
+}
+
+static const struct login_needs login_needs = { ask, ask_step, ask_forget, hand_over, guest_over };
+
+static void
+came(void *ctx, int fd, const struct peer *peer)
+{
+	struct door *d = ctx;
+	struct login_role *k = role_of(d->house);
+	struct guest *g;
+	char network[48];
+
+	peer_network(peer, network);
+	if (d->config.rows.per_address > 0 && network_count(k, network, 0) >= (uintptr_t)d->config.rows.per_address) {
+		warn_("%s: too many connections that have not logged in from %s (login_client_connection_limit)", d->name, network);
+		close(fd);
+		return;
+	}
+	if (d->tls_first && d->config.tls == NULL) {
+		warn_("%s: no certificate, so no TLS: set smtpd_tls_cert_file and smtpd_tls_key_file", d->name);
+		close(fd);
+		return;
+	}
+	g = memory_take(sizeof *g);
+	*g = (struct guest){ .house = d->house };
+	(void)bytes_string(bytes_of(network), g->network, sizeof g->network);
+	(void)network_count(k, network, +1);
+	g->login = login_open(d->house->loop, fd, d->protocol, d->tls_first, &d->config, peer, &login_needs, d->house);
+	login_tie(g->login, g);
+	(void)map_put(k->guests, guest_key(&g->login), g);
+}
+
+/* ---- doors, from settings and resources -------------------------------------------------------- */
+
+static struct tls *
+tls_of(struct house *h, const char *what)
+{
+	const char *chain = house_resource_text(h, "certificate");
+	struct tls_signer signer = house_signer(h);
+	struct buffer key = { 0 }, errors = { 0 };
+	struct tls *t = NULL;
+
+	if (chain == NULL || chain[0] == '\0')
+		return NULL;
+	if (house_resource_read(h, "ticket-key", &key) != 0)
+		buffer_reset(&key);
+	t = tls_open(&(struct tls_settings){ .protocols = h->common.smtpd_tls_protocols, .ciphers = h->common.tls_high_cipherlist,
+	    .session_id = what, .alpn = what }, &signer, buffer_bytes(&key), &errors);
+	if (t != NULL && !tls_add_certificate(t, bytes_of(chain), &errors))
+		tls_close(&t);
+	if (t == NULL)
+		fault("TLS for %s: %.*s", what, (int)errors.len, errors.at);
+	buffer_free(&key);
+	buffer_free(&errors);
+	return t;
+}
+
+static const struct {
+	const char *name;
+	const struct login_protocol *protocol;
+	bool tls_first, imap;
+} kinds[] = {
+	{ "imap",  &login_imap, false, true  },
+	{ "imaps", &login_imap, true,  true  },
+	{ "pop3",  &login_pop3, false, false },
+	{ "pop3s", &login_pop3, true,  false },
+};
+
+static struct door *
+door_of(struct house *h, const char *name, int fd, size_t kind)
+{
+	struct login_role *k = role_of(h);
+	struct door *d;
+
+	for (d = k->doors; d != NULL; d = d->next)
+		if (d->fd == fd && strcmp(d->name, name) == 0)
+			return d;
+	d = memory_take(sizeof *d);
+	*d = (struct door){ .house = h, .fd = fd, .protocol = kinds[kind].protocol, .tls_first = kinds[kind].tls_first, .next = k->doors };
+	(void)bytes_string(bytes_of(name), d->name, sizeof d->name);
+	k->doors = d;
+	return d;
+}
+
+/* Doors as settings and resources say now; sessions inside stay. */
+static void
+doors_set(struct house *h)
+{
+	struct login_role *k = role_of(h);
+	const char *name;
+	size_t place = 0;
+	int fd;
+
+	for (struct door *d = k->doors; d != NULL; d = d->next)
+		d->seen = false;
+	while (house_resource_next(h, "listener/", &place, &name, &fd)) {
+		const char *service = name + strlen("listener/");
+
+		for (size_t i = 0; i < COUNT(kinds); i++) {
+			struct door *d;
+
+			if (strcmp(service, kinds[i].name) != 0)
+				continue;
+			d = door_of(h, service, fd, i);
+			d->seen = true;
+			(void)house_settings(h, &login_setting_table, service, &d->config.rows);
+			d->config.hostname = h->common.myhostname;
+			d->config.tls = kinds[i].imap ? k->tls_imap : k->tls_pop3;
+		}
+	}
+	for (struct door *d = k->doors; d != NULL; d = d->next)
+		if (!d->seen)
+			listener_close(&d->listener);   /* the door's settings may still be in use inside */
+}
+
+/* ---- the card -------------------------------------------------------------------------------------- */
+
+static void
+login_reload(struct house *h)
+{
+	struct login_role *k = role_of(h);
+	struct tls *old_imap = k->tls_imap, *old_pop3 = k->tls_pop3;
+
+	k->tls_imap = tls_of(h, "imap");
+	k->tls_pop3 = tls_of(h, "pop3");
+	doors_set(h);
+	for (struct door *d = k->doors; d != NULL; d = d->next)
+		if (d->seen && d->listener == NULL && !h->leaving)
+			d->listener = listener_open(h->loop, d->fd, came, d);
+	tls_close(&old_imap);
+	tls_close(&old_pop3);
+}
+
+static bool
+login_start(struct house *h)
+{
+	struct login_role *k = memory_take(sizeof *k);
+
+	h->mine = k;
+	k->guests = map_open();
+	k->asked = map_open();
+	k->networks = map_open();
+	k->carried = map_open();
+	k->orphans = timer_open(h->loop, orphans_due, h);
+	k->tls_imap = tls_of(h, "imap");
+	k->tls_pop3 = tls_of(h, "pop3");
+	doors_set(h);
+	return true;
+}
+
+static void
+login_work(struct house *h)
+{
+	for (struct door *d = role_of(h)->doors; d != NULL; d = d->next)
+		if (d->seen && d->listener == NULL)
+			d->listener = listener_open(h->loop, d->fd, came, d);
+}
+
+static bool
+hear_session_over(struct house *h, uint32_t ticket)
+{
+	struct carried *c = map_get(role_of(h)->carried, ticket_key(&ticket));
+
+	/* A TLS session ends when its bytes have gone. */
+	if (c != NULL && !c->tls)
+		carried_end(c);
+	return true;
+}
+
+static bool
+login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+{
+	(void)from, (void)index;
+	if (fd >= 0)
+		close(fd);
+	switch (word) {
+	case WORD_AUTH_MORE:
+		return hear_auth_more(h, ticket, body);
+	case WORD_AUTH_DONE:
+		return hear_auth_done(h, ticket, body);
+	case WORD_SESSION_OVER:
+		return hear_session_over(h, ticket);
+	case WORD_DIRECTORY_NEW:
+		return true;             /* a login keeps no answers of the clerk */
+	default:
+		return false;
+	}
+}
+
+static void
+login_peer_came(struct house *h, enum role role, uint32_t index)
+{
+	(void)h, (void)role, (void)index;
+}
+
+static void
+login_peer_lost(struct house *h, enum role role, uint32_t index)
+{
+	struct login_role *k = role_of(h);
+
+	if (role == CLERK)
+		orphans_refuse(h, true);
+	if (role != KEEPER)
+		return;
+	/* A dead keeper's plain sessions ended with it, and it cannot say so; TLS ones end by their bytes. */
+	for (struct map_place p = { 0 }; map_next(k->carried, &p);) {
+		struct carried *c = p.value;
+		if (!c->tls && c->keeper == index)
+			carried_end(c);
+	}
+}
+
+static void
+login_stop(struct house *h)
+{
+	struct login_role *k = role_of(h);
+
+	for (struct door *d = k->doors; d != NULL; d = d->next)
+		listener_close(&d->listener);
+	for (struct map_place p = { 0 }; map_next(k->guests, &p); p = (struct map_place){ 0 }) {
+		struct guest *g = p.value;
+		struct login *login = g->login;
+		login_close(&login, "Server is shutting down.");
+	}
+	house_leave(h);
+}
+
+static void
+login_status(struct house *h, uint32_t *connections, struct buffer *text)
+{
+	struct login_role *k = role_of(h);
+
+	*connections = (uint32_t)(map_count(k->guests) + map_count(k->carried));
+	buffer_printf(text, "guests=%zu carried=%zu", map_count(k->guests), map_count(k->carried));
+}
+
+const struct role_card login_card = {
+	.name   = "login",
+	.start  = login_start,
+	.work   = login_work,
+	.hear   = login_hear,
+	.peer   = login_peer_came,
+	.lost   = login_peer_lost,
+	.reload = login_reload,
+	.stop   = login_stop,
+	.status = login_status,
+};
