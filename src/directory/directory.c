@@ -450,7 +450,7 @@ directory_credential(struct directory *d, struct bytes user, const char *origin,
 /* ---- domains ---------------------------------------------------------------- */
 
 enum directory_outcome
-domain_add(struct directory *d, struct bytes name)
+directory_domain_add(struct directory *d, struct bytes name)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -466,7 +466,7 @@ domain_add(struct directory *d, struct bytes name)
 }
 
 enum directory_outcome
-domain_delete(struct directory *d, struct bytes name)
+directory_domain_delete(struct directory *d, struct bytes name)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -487,7 +487,7 @@ domain_delete(struct directory *d, struct bytes name)
 }
 
 enum directory_outcome
-domain_catch_all(struct directory *d, struct bytes name, struct bytes target)
+directory_domain_catch_all(struct directory *d, struct bytes name, struct bytes target)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -501,7 +501,7 @@ domain_catch_all(struct directory *d, struct bytes name, struct bytes target)
 }
 
 enum directory_outcome
-domain_each(struct directory *d, struct bytes only, void (*each)(void *, const struct domain_row *), void *ctx)
+directory_domain_each(struct directory *d, struct bytes only, void (*each)(void *, const struct domain_row *), void *ctx)
 {
 	struct arena *a = arena_open(NULL);
 	sqlite3_stmt *s = query(d, DOMAIN_EACH, arena_lower(a, only), BYTES(""));
@@ -533,7 +533,7 @@ bind_credential(sqlite3_stmt *s, const struct credential *c)
 }
 
 enum directory_outcome
-account_add(struct directory *d, struct bytes address, const struct credential *c, bool with_domain, uint64_t *id)
+directory_account_add(struct directory *d, struct bytes address, const struct credential *c, bool with_domain, uint64_t *id)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -546,7 +546,7 @@ account_add(struct directory *d, struct bytes address, const struct credential *
 	o = row_of(d, s);
 	sqlite3_reset(s);
 	if (o == DIRECTORY_NONE)
-		o = with_domain ? domain_add(d, k.domain) : DIRECTORY_FOREIGN;
+		o = with_domain ? directory_domain_add(d, k.domain) : DIRECTORY_FOREIGN;
 	if (o != DIRECTORY_OK)
 		goto out;
 	s = query(d, ACCOUNT_ADD, k.local, k.domain);
@@ -561,7 +561,7 @@ out:
 }
 
 enum directory_outcome
-account_delete(struct directory *d, struct bytes address, uint64_t *id)
+directory_account_delete(struct directory *d, struct bytes address, uint64_t *id)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -582,7 +582,7 @@ account_delete(struct directory *d, struct bytes address, uint64_t *id)
 }
 
 enum directory_outcome
-account_set_credential(struct directory *d, struct bytes address, const struct credential *c)
+directory_account_set_credential(struct directory *d, struct bytes address, const struct credential *c)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -598,7 +598,7 @@ account_set_credential(struct directory *d, struct bytes address, const struct c
 }
 
 enum directory_outcome
-account_enable(struct directory *d, struct bytes address, bool yes)
+directory_account_enable(struct directory *d, struct bytes address, bool yes)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -622,7 +622,7 @@ choose(struct arena *a, struct bytes only, struct bytes domain, struct key *k)
 }
 
 enum directory_outcome
-account_each(struct directory *d, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *ctx)
+directory_account_each(struct directory *d, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *ctx)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD, found = DIRECTORY_NONE;
@@ -648,7 +648,7 @@ account_each(struct directory *d, struct bytes only, struct bytes domain, void (
 /* ---- aliases ------------------------------------------------------------------ */
 
 enum directory_outcome
-alias_add(struct directory *d, struct bytes address, struct bytes target)
+directory_alias_add(struct directory *d, struct bytes address, struct bytes target)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -675,7 +675,7 @@ alias_add(struct directory *d, struct bytes address, struct bytes target)
 }
 
 enum directory_outcome
-alias_delete(struct directory *d, struct bytes address, struct bytes target)
+directory_alias_delete(struct directory *d, struct bytes address, struct bytes target)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -692,7 +692,7 @@ alias_delete(struct directory *d, struct bytes address, struct bytes target)
 }
 
 enum directory_outcome
-alias_each(struct directory *d, struct bytes only, struct bytes domain, void (*each)(void *, const struct alias_row *), void *ctx)
+directory_alias_each(struct directory *d, struct bytes only, struct bytes domain, void (*each)(void *, const struct alias_row *), void *ctx)
 {
 	struct arena *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD, found = DIRECTORY_NONE;

@@ -63,25 +63,25 @@ enum directory_outcome directory_credential(struct directory *, struct bytes use
 	struct arena *, struct credential *out);
 
 /* ---- changing and listing ------------------------------------------------- */
-enum directory_outcome domain_add(struct directory *, struct bytes name);
-enum directory_outcome domain_delete(struct directory *, struct bytes name);
-enum directory_outcome domain_catch_all(struct directory *, struct bytes name, struct bytes target);   /* "" none */
+enum directory_outcome directory_domain_add(struct directory *, struct bytes name);
+enum directory_outcome directory_domain_delete(struct directory *, struct bytes name);
+enum directory_outcome directory_domain_catch_all(struct directory *, struct bytes name, struct bytes target);   /* "" none */
 /* Rows are given to `each` in order of name. */
 struct domain_row { const char *name, *catch_all; uint64_t accounts, aliases; int64_t made; };
-enum directory_outcome domain_each(struct directory *, struct bytes only, void (*each)(void *, const struct domain_row *), void *);
+enum directory_outcome directory_domain_each(struct directory *, struct bytes only, void (*each)(void *, const struct domain_row *), void *);
 
 /* The domain is made too when it is not there and `with_domain`. */
-enum directory_outcome account_add(struct directory *, struct bytes address, const struct credential *, bool with_domain, uint64_t *id);
-enum directory_outcome account_delete(struct directory *, struct bytes address, uint64_t *id);
-enum directory_outcome account_set_credential(struct directory *, struct bytes address, const struct credential *);
-enum directory_outcome account_enable(struct directory *, struct bytes address, bool);
+enum directory_outcome directory_account_add(struct directory *, struct bytes address, const struct credential *, bool with_domain, uint64_t *id);
+enum directory_outcome directory_account_delete(struct directory *, struct bytes address, uint64_t *id);
+enum directory_outcome directory_account_set_credential(struct directory *, struct bytes address, const struct credential *);
+enum directory_outcome directory_account_enable(struct directory *, struct bytes address, bool);
 struct account_row { uint64_t id; const char *address; bool enabled; bool scram; int64_t made; };
-enum directory_outcome account_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *);
+enum directory_outcome directory_account_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *);
 
-enum directory_outcome alias_add(struct directory *, struct bytes address, struct bytes target);
+enum directory_outcome directory_alias_add(struct directory *, struct bytes address, struct bytes target);
 /* target "": all of them. */
-enum directory_outcome alias_delete(struct directory *, struct bytes address, struct bytes target);
+enum directory_outcome directory_alias_delete(struct directory *, struct bytes address, struct bytes target);
 struct alias_row { const char *address, *target; };
-enum directory_outcome alias_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct alias_row *), void *);
+enum directory_outcome directory_alias_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct alias_row *), void *);
 
 #endif

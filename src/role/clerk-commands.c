@@ -176,13 +176,13 @@ alias_say(void *ctx, const struct alias_row *r)
 static int
 run_domain_add(struct order *e)
 {
-	return finish(e, domain_add(e->clerk->directory, e->first), "domain");
+	return finish(e, directory_domain_add(e->clerk->directory, e->first), "domain");
 }
 
 static int
 run_domain_list(struct order *e)
 {
-	enum directory_outcome o = domain_each(e->clerk->directory, e->first, domain_say, e);
+	enum directory_outcome o = directory_domain_each(e->clerk->directory, e->first, domain_say, e);
 
 	list_end(e);
 	return o == DIRECTORY_NONE && e->first.len == 0 ? 0 : finish(e, o, "domain");
@@ -191,7 +191,7 @@ run_domain_list(struct order *e)
 static int
 run_domain_delete(struct order *e)
 {
-	return finish(e, domain_delete(e->clerk->directory, e->first), "domain");
+	return finish(e, directory_domain_delete(e->clerk->directory, e->first), "domain");
 }
 
 /* domain set DOMAIN catch-all ADDRESS|none */
@@ -206,7 +206,7 @@ run_domain_set(struct order *e)
 	}
 	if (bytes_is(to, "none"))
 		to.len = 0;
-	return finish(e, domain_catch_all(e->clerk->directory, e->first, to), "domain");
+	return finish(e, directory_domain_catch_all(e->clerk->directory, e->first, to), "domain");
 }
 
 /* ---- accounts ----------------------------------------------------------------------- */
@@ -241,8 +241,8 @@ hashing_store(struct hashing *w)
 	uint64_t id;
 
 	if (!w->fresh)
-		return account_set_credential(c->directory, w->address, &credential);
-	return account_add(c->directory, w->address, &credential, false, &id);
+		return directory_account_set_credential(c->directory, w->address, &credential);
+	return directory_account_add(c->directory, w->address, &credential, false, &id);
 }
 
 static void
@@ -297,7 +297,7 @@ run_account_list(struct order *e)
 {
 	bool one = bytes_find(e->first, '@') >= 0;
 	struct bytes none = { NULL, 0 };
-	enum directory_outcome o = account_each(e->clerk->directory, one ? e->first : none, one ? none : e->first, account_say, e);
+	enum directory_outcome o = directory_account_each(e->clerk->directory, one ? e->first : none, one ? none : e->first, account_say, e);
 
 	list_end(e);
 	return o == DIRECTORY_NONE && !one ? 0 : finish(e, o, "account");
@@ -311,7 +311,7 @@ run_account_delete(struct order *e)
 	uint32_t keepers = house_peers(e->house, KEEPER);
 	struct link *l;
 
-	o = account_delete(e->clerk->directory, e->first, &id);
+	o = directory_account_delete(e->clerk->directory, e->first, &id);
 	if (o == DIRECTORY_OK && keepers > 0 && (l = house_link(e->house, KEEPER, (uint32_t)(id % keepers))) != NULL) {
 		pack_u64(link_begin(l, WORD_ACCOUNT_GONE, 0), id);
 		link_end(l);
@@ -328,7 +328,7 @@ run_account_set(struct order *e)
 	if (bytes_is(e->second, "password"))
 		return hash_then(e, false);
 	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no")))
-		return finish(e, account_enable(e->clerk->directory, e->first, bytes_is(to, "yes")), "account");
+		return finish(e, directory_account_enable(e->clerk->directory, e->first, bytes_is(to, "yes")), "account");
 	caller_complain(e->caller, "usage: mansio account set ADDRESS password [--password-file FILE]\n"
 	    "       mansio account set ADDRESS enabled yes|no\n");
 	return 2;
@@ -343,7 +343,7 @@ run_alias_add(struct order *e)
 	enum directory_outcome o = DIRECTORY_BAD;
 
 	for (uint32_t i = 3; i < e->ask->argc; i++) {
-		o = alias_add(e->clerk->directory, e->first, bytes_of(e->ask->argv[i]));
+		o = directory_alias_add(e->clerk->directory, e->first, bytes_of(e->ask->argv[i]));
 		if (o != DIRECTORY_OK)
 			break;
 	}
@@ -353,7 +353,7 @@ run_alias_add(struct order *e)
 static int
 run_alias_set(struct order *e)
 {
-	enum directory_outcome o = alias_delete(e->clerk->directory, e->first, (struct bytes){ NULL, 0 });
+	enum directory_outcome o = directory_alias_delete(e->clerk->directory, e->first, (struct bytes){ NULL, 0 });
 
 	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
 		return finish(e, o, "alias");
@@ -365,7 +365,7 @@ run_alias_list(struct order *e)
 {
 	bool one = bytes_find(e->first, '@') >= 0;
 	struct bytes none = { NULL, 0 };
-	enum directory_outcome o = alias_each(e->clerk->directory, one ? e->first : none, one ? none : e->first, alias_say, e);
+	enum directory_outcome o = directory_alias_each(e->clerk->directory, one ? e->first : none, one ? none : e->first, alias_say, e);
 
 	list_end(e);
 	return o == DIRECTORY_NONE && !one ? 0 : finish(e, o, "alias");
@@ -374,7 +374,7 @@ run_alias_list(struct order *e)
 static int
 run_alias_delete(struct order *e)
 {
-	return finish(e, alias_delete(e->clerk->directory, e->first, e->second), "alias");
+	return finish(e, directory_alias_delete(e->clerk->directory, e->first, e->second), "alias");
 }
 
 /* ---- the table -------------------------------------------------------------------------- */
