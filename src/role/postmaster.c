@@ -21,6 +21,7 @@
 enum {
 	FILE_MOST = 4 << 20,
 	STAGE_MS = 10000,          /* for each stage of an ordered stop             */
+	HASTE_MS = 1000,           /* whoever asks again after this is in a hurry   */
 	STATUS_MS = 1000,          /* for the roles to answer                       */
 	SYSLOG_LOOK_MS = 5000,     /* how soon a new syslogd is noticed             */
 };
@@ -49,7 +50,7 @@ struct postmaster {
 	struct inquiry *inquiries;
 	struct caller  *stopper;           /* waits until we are gone               */
 	uint32_t        tickets;
-	int64_t         began_ms;
+	int64_t         began_ms, closing_ms;
 	bool            failed;
 	struct stat     syslog;            /* /dev/log as we know it                */
 };
@@ -154,9 +155,11 @@ static void
 stop(struct postmaster *p, const char *why)
 {
 	if (p->phase == CLOSING) {
-		children_kill(&p->children, ANYONE);
+		if (clock_patient_ms() - p->closing_ms > HASTE_MS)
+			children_kill(&p->children, ANYONE);
 		return;
 	}
+	p->closing_ms = clock_patient_ms();
 	note("stopping: %s", why);
 	notify_say("STOPPING=1");
 	p->phase = CLOSING;

@@ -1,0 +1,284 @@
+/* config -- the settings: checked, shown, set */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "command/command.h"
+
+enum { PATH_ROOM = 4096 };
+
+static int run_config(struct call *);
+
+const struct command command_config = {
+	.name = "config",
+	.forms = "config check\n"
+	         "config show [-n | -d] [-x] [-h] [NAME ...]\n"
+	         "config set NAME=VALUE ...",
+	.about = "Checks the settings, shows them, or sets them in the file.",
+	.more = "check says what is wrong with main.cf, each complaint with its line and what would be right.\n"
+	        "\n"
+	        "show prints settings as they count: with -n those that stand in the file, also those of one "
+	        "listener (submission/NAME), with -d the standard ones. Values are shown as they are written; with "
+	        "-x every $name in them is expanded, with -h the value stands alone.\n"
+	        "\n"
+	        "set writes the file anew with comments and order kept, after the whole of it was checked. The "
+	        "running server takes it up at: mansio reload.",
+	.run = run_config,
+};
+
+/* A main.cf with all that is known of it. */
+struct config {
+	struct buffer    text;
+	struct settings *settings;
+};
+
+/* False after complaining: text is not as it should be. */
+static bool
+check_text(struct bytes text, const char *file, struct settings **out)
+{
+	struct buffer errors = { 0 }, warnings = { 0 };
+	bool          good;
+
+	*out = house_settings_read(text, file, &errors, &warnings);
+	good = *out != NULL && house_settings_check(*out, file, &errors, &warnings);
+	(void)fwrite(errors.at, 1, errors.len, stderr);
+	(void)fwrite(warnings.at, 1, warnings.len, stderr);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	return good;
+}
+
+static void
+config_close(struct config *c)
+{
+	settings_close(&c->settings);
+	buffer_free(&c->text);
+}
+
+static int
+run_check(struct call *c)
+{
+	struct config config = { .settings = NULL };
+	bool          good = command_read(c->config, &config.text) &&
+	                     check_text(buffer_bytes(&config.text), c->config, &config.settings);
+
+	if (good)
+		(void)printf("%s is as it should be\n", c->config);
+	config_close(&config);
+	return good ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+/*
+ * Showing
+ */
+
+struct show {
+	struct settings *settings;
+	int              lines;            /* of the file: what stands behind is found out, not set */
+	bool             set, standard, expanded, bare;
+};
+
+static const struct setting *
+row_named(const char *name)
+{
+	const struct setting_table *t;
+
+	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++)
+		for (size_t r = 0; r < t->count; r++)
+			if (strcmp(t->row[r].name, name) == 0)
+				return &t->row[r];
+	return NULL;
+}
+
+static const char *
+value_set(const struct show *s, const char *name, bool *in_file)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s->settings, i, &e); i++)
+		if (strcmp(e.name, name) == 0) {
+			*in_file = e.line <= s->lines;
+			return e.value;
+		}
+	*in_file = false;
+	return NULL;
+}
+
+static void
+show_line(const struct show *s, const char *name, const char *value)
+{
+	if (s->expanded && !s->standard)
+		value = settings_value(s->settings, name);
+	if (!s->bare)
+		(void)printf("%s =%s", name, *value == '\0' ? "" : " ");
+	(void)printf("%s\n", value);
+}
+
+/* False: there is no such setting. */
+static bool
+show_name(const struct show *s, const char *name)
+{
+	const char           *slash = strchr(name, '/');
+	const struct setting *row = row_named(slash == NULL ? name : slash + 1);
+	bool                  in_file;
+	const char           *value = value_set(s, name, &in_file);
+
+	if (row == NULL && value == NULL)
+		return false;
+	if (s->set && !in_file)
+		return true;
+	if (value == NULL && slash != NULL)
+		value = value_set(s, slash + 1, &in_file);
+	if ((s->standard || value == NULL) && row != NULL)
+		value = row->standard;
+	show_line(s, name, value);
+	return true;
+}
+
+static void
+show_all(const struct show *s)
+{
+	const struct setting_table *t;
+	struct setting_entry        e;
+
+	for (size_t i = 0; !s->set && (t = house_setting_table(i)) != NULL; i++)
+		for (size_t r = 0; r < t->count; r++)
+			(void)show_name(s, t->row[r].name);
+	for (size_t i = 0; !s->standard && settings_entry(s->settings, i, &e); i++)
+		if (e.line <= s->lines && (s->set || row_named(e.name) == NULL))
+			show_line(s, e.name, e.value);
+}
+
+static int
+count_lines(struct bytes text)
+{
+	int          n = 0;
+	struct bytes line;
+
+	while (bytes_split(&text, '\n', &line))
+		n++;
+	return n;
+}
+
+static int
+run_show(struct call *c)
+{
+	struct config config = { .settings = NULL };
+	struct buffer errors = { 0 };
+	struct show   s;
+	int           status = COMMAND_DONE;
+
+	s.set = command_option(c, "-n", NULL);
+	s.standard = command_option(c, "-d", NULL);
+	s.expanded = command_option(c, "-x", NULL);
+	s.bare = command_option(c, "-h", NULL);
+	if (!command_read(c->config, &config.text))
+		return COMMAND_FAILED;
+	config.settings = house_settings_read(buffer_bytes(&config.text), c->config, &errors, &errors);
+	(void)fwrite(errors.at, 1, errors.len, stderr);
+	buffer_free(&errors);
+	s.settings = config.settings;
+	s.lines = count_lines(buffer_bytes(&config.text));
+	if (s.settings == NULL)
+		status = COMMAND_FAILED;
+	else if (c->argc == 2)
+		show_all(&s);
+	for (int i = 2; i < c->argc && s.settings != NULL; i++)
+		if (!show_name(&s, c->argv[i])) {
+			(void)fprintf(stderr, "mansio: %s is not a setting; those there are stand in main.cf(5)\n", c->argv[i]);
+			status = COMMAND_FAILED;
+		}
+	config_close(&config);
+	return status;
+}
+
+/*
+ * Setting
+ */
+
+/* Beside the old one, then in its place: a reader sees the one or the other. */
+static bool
+replace_file(const char *path, struct bytes text)
+{
+	char        beside[PATH_ROOM];
+	struct stat st;
+	int         fd;
+
+	if ((size_t)snprintf(beside, sizeof beside, "%s.new", path) >= sizeof beside) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	if (stat(path, &st) < 0 || (fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, st.st_mode & 0777)) < 0)
+		return false;
+	if (fchmod(fd, st.st_mode & 07777) < 0 || (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0) ||
+	    write(fd, text.at, text.len) != (ssize_t)text.len || fsync(fd) < 0 || close(fd) < 0)
+		return false;
+	return rename(beside, path) == 0;
+}
+
+/* One NAME=VALUE into the text. */
+static bool
+edit(struct buffer *text, const char *assignment)
+{
+	struct arena *scratch = arena_open(NULL);
+	struct buffer edited = { 0 };
+	const char   *equals = strchr(assignment, '=');
+	struct bytes  name;
+
+	if (equals == NULL) {
+		arena_close(&scratch);
+		return false;
+	}
+	name = bytes_trim((struct bytes){ assignment, (size_t)(equals - assignment) });
+	settings_edit(buffer_bytes(text), arena_copy(scratch, name),
+	              arena_copy(scratch, bytes_trim(bytes_of(equals + 1))), &edited);
+	buffer_free(text);
+	*text = edited;
+	arena_close(&scratch);
+	return name.len > 0;
+}
+
+static int
+run_set(struct call *c)
+{
+	struct config config = { .settings = NULL };
+	int           status = COMMAND_FAILED;
+
+	if (c->argc < 3)
+		return command_wrong(c, "nothing to set");
+	if (!command_read(c->config, &config.text))
+		return COMMAND_FAILED;
+	for (int i = 2; i < c->argc; i++)
+		if (!edit(&config.text, c->argv[i])) {
+			config_close(&config);
+			return command_wrong(c, "\"%s\" is not NAME=VALUE", c->argv[i]);
+		}
+	if (!check_text(buffer_bytes(&config.text), c->config, &config.settings))
+		(void)fprintf(stderr, "mansio: %s stays as it was\n", c->config);
+	else if (!replace_file(c->config, buffer_bytes(&config.text)))
+		(void)fprintf(stderr, "mansio: %s: %s\n", c->config, strerror(errno));
+	else
+		status = COMMAND_DONE;
+	config_close(&config);
+	return status;
+}
+
+static int
+run_config(struct call *c)
+{
+	static const struct {
+		const char *name;
+		int       (*run)(struct call *);
+	} verbs[] = { { "check", run_check }, { "show", run_show }, { "set", run_set } };
+
+	for (size_t i = 0; i < COUNT(verbs) && c->argc > 1; i++)
+		if (strcmp(c->argv[1], verbs[i].name) == 0)
+			return verbs[i].run(c);
+	return command_wrong(c, c->argc > 1 ? "config does not know \"%s\"" : "config wants to know what%s",
+	                     c->argc > 1 ? c->argv[1] : "");
+}

@@ -1,0 +1,252 @@
+/* manual -- the manual pages, printed from the rows in mdoc(7) */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "command/command.h"
+#include "role/wire.h"
+
+/* The day of this edition; the pages of a release do not change with the day they are built. */
+#define EDITION "November 22, 2026"
+
+static int run_manual(struct call *);
+
+const struct command command_manual = {
+	.name = "manual",
+	.forms = "manual mansio\n"
+	         "manual main.cf",
+	.about = "Prints a manual page: mansio(8) or main.cf(5), to be read with man -l -.",
+	.more = "",
+	.run = run_manual,
+};
+
+/*
+ * Plain text into mdoc: nothing at the front of a line may look like a request
+ */
+
+static void
+put_text(struct bytes text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.at[i];
+		bool first = i == 0 || text.at[i - 1] == '\n';
+		if (first && (c == '.' || c == '\''))
+			(void)fputs("\\&", stdout);
+		if (c == '\\')
+			(void)fputs("\\e", stdout);
+		else if (c == '-' && i + 1 < text.len && i > 0 && text.at[i - 1] == ' ')
+			(void)fputs("\\-", stdout);
+		else
+			(void)putchar(c);
+	}
+}
+
+/* New sentence, new line, as mdoc wants it. */
+static void
+put_sentences(const char *text)
+{
+	struct bytes rest = bytes_of(text);
+	ptrdiff_t    end;
+
+	while ((end = bytes_search(rest, BYTES(". "))) >= 0) {
+		put_text(bytes_cut(rest, 0, (size_t)end + 1));
+		(void)putchar('\n');
+		rest = bytes_trim(bytes_cut(rest, (size_t)end + 1, rest.len));
+	}
+	put_text(rest);
+	(void)putchar('\n');
+}
+
+static void
+put_paragraphs(const char *text)
+{
+	for (const char *end; *text != '\0'; text = end) {
+		char paragraph[2048];
+		end = strstr(text, "\n\n");
+		if (end == NULL)
+			end = text + strlen(text);
+		if (bytes_string((struct bytes){ text, (size_t)(end - text) }, paragraph, sizeof paragraph)) {
+			(void)puts(".Pp");
+			put_sentences(paragraph);
+		}
+		end += *end == '\0' ? 0 : 2;
+	}
+}
+
+static void
+put_head(const char *title, int section, const char *name, const char *about)
+{
+	(void)printf(".\\\" Printed from the rows of the program by: mansio manual %s\n", name);
+	(void)printf(".Dd %s\n.Dt %s %d\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n", EDITION, title, section, name, about);
+}
+
+/*
+ * mansio(8)
+ */
+
+/* "account add ADDRESS [--password-file FILE]": words in capitals are to be filled in. */
+static void
+put_form(struct bytes form)
+{
+	struct bytes word;
+	bool         named = false;
+
+	while (bytes_split(&form, ' ', &word)) {
+		bool filled = true;
+		for (size_t i = 0; i < word.len; i++)
+			if (word.at[i] >= 'a' && word.at[i] <= 'z')
+				filled = false;
+		if (word.len == 0)
+			continue;
+		(void)fputs(named ? " " : "", stdout);
+		if (filled && word.at[0] >= 'A' && word.at[0] <= 'Z')
+			(void)printf("Ar %.*s", (int)word.len, word.at);
+		else if (bytes_equal(word, BYTES("|")))
+			(void)fputs("\\*(Ba", stdout);
+		else if (word.at[0] >= 'a' && word.at[0] <= 'z')
+			(void)printf("Cm %.*s", (int)word.len, word.at);
+		else {
+			(void)fputs("No ", stdout);
+			for (size_t i = 0; i < word.len; i++)
+				(void)printf(word.at[i] == '-' ? "\\-" : "%c", word.at[i]);
+		}
+		named = true;
+	}
+}
+
+static void
+put_commands(void)
+{
+	const struct command *c;
+
+	(void)puts(".Sh COMMANDS\n.Bl -tag -width Ds");
+	for (size_t i = 0; (c = command_at(i)) != NULL; i++) {
+		struct bytes rest = bytes_of(c->forms), form;
+		bool         more = bytes_split(&rest, '\n', &form);
+		while (more) {
+			(void)fputs(".It ", stdout);
+			put_form(form);
+			(void)putchar('\n');
+			more = bytes_split(&rest, '\n', &form);
+		}
+		put_sentences(c->about);
+		put_paragraphs(c->more);
+	}
+	(void)puts(".El");
+}
+
+static const struct {
+	const char *name, *does;
+} roles[] = {
+	{ "postmaster", "opens ports and directories, starts the others and starts again those that die." },
+	{ "receiver", "speaks SMTP and LMTP with those who bring letters; says 250 when a letter is safe on disk." },
+	{ "login", "speaks IMAP and POP3 until a reader has logged in, and TLS for them." },
+	{ "verifier", "parses letters; it can open nothing and reach nobody." },
+	{ "queue", "owns every accepted letter until it is delivered or returned." },
+	{ "keeper", "owns the mailboxes: delivers into them and serves their readers." },
+	{ "clerk", "knows domains, accounts, aliases and passwords." },
+	{ "signer", "has the private keys and gives signatures." },
+};
+
+static int
+manual_mansio(void)
+{
+	put_head("MANSIO", 8, "mansio", "a complete mail server");
+	(void)puts(".Sh SYNOPSIS\n.Nm mansio\n.Op Fl c Ar main.cf\n.Ar command\n.Op Ar argument ...");
+	(void)puts(".Sh DESCRIPTION\n.Nm\nreceives letters by SMTP and LMTP, keeps them, and gives them to their readers by IMAP and POP3.\n"
+	           "Its settings stand in\n.Xr main.cf 5 ;\ndomains, accounts and aliases are kept by commands.\n"
+	           ".Pp\nThe options are:\n.Bl -tag -width Ds\n.It Fl c Ar main.cf\n"
+	           "The file of settings, and with it the server a command speaks to;\n"
+	           ".Pa /etc/mansio/main.cf\nif not given.\n.El");
+	(void)puts(".Pp\nThe server is several processes, each with a trade, an account and a cage of its own:\n.Bl -tag -width postmaster");
+	for (size_t i = 0; i < COUNT(roles); i++)
+		(void)printf(".It Sy %s\n%s\n", roles[i].name, roles[i].does);
+	(void)puts(".El");
+	put_commands();
+	(void)puts(".Sh FILES\n.Bl -tag -width Ds\n"
+	           ".It Pa /etc/mansio/main.cf\nThe settings.\n"
+	           ".It Pa /var/lib/mansio/spool\nThe letter log and the queue.\n"
+	           ".It Pa /var/lib/mansio/store\nThe mailboxes.\n"
+	           ".It Pa /var/lib/mansio/directory\nDomains, accounts and aliases.\n"
+	           ".It Pa /var/lib/mansio/run\nThe process id and the sockets commands use.\n.El");
+	(void)puts(".Sh EXIT STATUS\n0 when the command did what it was asked; 1 when it could not, and words say why;\n"
+	           "2 when it was called wrongly or no server is running.");
+	(void)puts(".Sh SEE ALSO\n.Xr main.cf 5");
+	return COMMAND_DONE;
+}
+
+/*
+ * main.cf(5)
+ */
+
+static const char *const kinds[] = {
+	[SETTING_BOOL] = "yes or no", [SETTING_NUMBER] = "a number", [SETTING_SIZE] = "a size",
+	[SETTING_TIME] = "a time",    [SETTING_WORD] = "a word",      [SETTING_TEXT] = "a text",
+	[SETTING_LIST] = "a list",    [SETTING_CHOICE] = "one of",
+};
+
+static void
+put_row(const struct setting *row)
+{
+	(void)printf(".It Va %s\n", row->name);
+	put_sentences(row->about);
+	(void)fputs(".br\n", stdout);
+	(void)printf("Type: %s", kinds[row->kind]);
+	if (row->choices != NULL) {
+		(void)putchar(' ');
+		put_text(bytes_of(row->choices));
+	}
+	if (row->most > 0)
+		(void)printf(", %lld to %lld", (long long)row->least, (long long)row->most);
+	(void)fputs(".\nDefault:\n", stdout);
+	if (*row->standard == '\0')
+		(void)puts("empty.");
+	else {
+		(void)fputs(".Ql ", stdout);
+		put_text(bytes_of(row->standard));
+		(void)puts(" .");
+	}
+}
+
+static int
+manual_main_cf(void)
+{
+	const struct setting_table *t;
+
+	put_head("MAIN.CF", 5, "main.cf", "the settings of mansio");
+	(void)puts(".Sh DESCRIPTION\nThe file holds settings, each on a line of its own:\n.Dl name = value\n"
+	           "A line that begins with a blank continues the one before it.\n"
+	           "A line whose first character that is no blank is # is a comment.\n"
+	           "Of two lines that set one name the last counts, and the check warns of it.\n"
+	           ".Pp\nIn a value\n.Ql $name\nand\n.Ql ${name}\nstand for the value of another setting,\n"
+	           ".Ql ${name?text}\nfor the text when that setting is not empty,\n.Ql ${name:text}\nfor the text when it is empty, and\n"
+	           ".Ql $$\nfor a dollar sign.\n"
+	           ".Pp\nLists are separated by commas or blanks.\n"
+	           "Sizes may end in K, M or G; times in s, m, h, d or w.\n"
+	           ".Pp\nA setting holds for one listener alone when its name stands before it:\n"
+	           ".Dl submission/smtpd_tls_security_level = encrypt\n"
+	           "The listeners are smtp, submission, submissions, lmtp, imap, imaps, pop3 and pop3s.\n"
+	           ".Pp\nWhere Postfix has a setting for the same thing, it has the same name here.");
+	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++) {
+		(void)printf(".Sh %s\n.Bl -tag -width Ds\n", t->about);
+		for (size_t r = 0; r < t->count; r++)
+			put_row(&t->row[r]);
+		(void)puts(".El");
+	}
+	(void)puts(".Sh SEE ALSO\n.Xr mansio 8");
+	return COMMAND_DONE;
+}
+
+static int
+run_manual(struct call *c)
+{
+	static const struct {
+		const char *name;
+		int       (*print)(void);
+	} pages[] = { { "mansio", manual_mansio }, { "main.cf", manual_main_cf } };
+
+	for (size_t i = 0; i < COUNT(pages) && c->argc == 2; i++)
+		if (strcmp(c->argv[1], pages[i].name) == 0)
+			return pages[i].print();
+	return command_wrong(c, "which page?");
+}
