@@ -109,6 +109,7 @@ tls_key_id(struct bytes pem, char out[static 65])
 	EVP_PKEY *pkey = certified_key_of(pem);
 	bool ok;
 
+	out[0] = '\0';
 	if (pkey == NULL)
 		pkey = private_key_of(pem);
 	ok = pkey != NULL && tls_spki_id(pkey, out);
