@@ -8,10 +8,6 @@
 #include "command/command.h"
 #include "role/house.h"
 
-extern const struct role_card receiver_card __attribute__((weak)), login_card __attribute__((weak)),
-	keeper_card __attribute__((weak));
-static const struct role_card idle = { .name = "idle" };
-
 static const struct role_card *const cards[ROLES] = {
 	[RECEIVER] = &receiver_card, [LOGIN] = &login_card,   [VERIFIER] = &verifier_card,
 	[QUEUE] = &queue_card,       [KEEPER] = &keeper_card, [CLERK] = &clerk_card,
@@ -32,7 +28,7 @@ live(char **argv)
 			break;
 		(void)snprintf(name, sizeof name, "mansio/%s", argv[1]);
 		(void)prctl(PR_SET_NAME, name, 0, 0, 0);
-		return house_live(cards[role] ? cards[role] : &idle, role, (uint32_t)index, (uint32_t)of);
+		return house_live(cards[role], role, (uint32_t)index, (uint32_t)of);
 	}
 	return EXIT_FAILURE;
 }
