@@ -478,7 +478,7 @@ fetch_begin(struct imap *s, struct fetch_work *w)
 		return false;
 	if (w->changed || has_att(w, att_of("MODSEQ")))
 		imap_enable_condstore(s);
-	letter_open(&w->letter, s->account, s->scratch);
+	letter_read_open(&w->letter, s->account, s->scratch);
 	if (w->sees && !imap_read_only(s))
 		see_all(s, w);
 	return true;

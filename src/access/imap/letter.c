@@ -4,7 +4,7 @@
 #include <string.h>
 
 void
-letter_open(struct letter *l, struct account *account, struct arena *outer)
+letter_read_open(struct letter *l, struct account *account, struct arena *outer)
 {
 	*l = (struct letter){ .account = account, .arena = arena_open(outer) };
 }

@@ -28,7 +28,7 @@ struct letter {
 	struct bytes    prefix, own;
 };
 
-void letter_open(struct letter *, struct account *, struct arena *outer);
+void letter_read_open(struct letter *, struct account *, struct arena *outer);
 void letter_begin(struct letter *, uint64_t id);
 int  letter_row(struct letter *);
 int  letter_digest(struct letter *);

@@ -209,7 +209,7 @@ search_begin(struct imap *s, struct search_work *w)
 	for (size_t i = 0; i < SLOTS; i++) {
 		struct slot *slot = &w->slot[i];
 		slot->session = s;
-		letter_open(&slot->letter, s->account, s->scratch);
+		letter_read_open(&slot->letter, s->account, s->scratch);
 		slot->value = arena_take_array(s->scratch, w->program.leaves, sizeof *slot->value);
 		slot->message.letter = &slot->letter;
 		slot->message.scratch = slot->letter.arena;
