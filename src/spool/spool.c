@@ -437,7 +437,7 @@ spool_done(struct spool *sp, uint32_t number, uint64_t used)
 {
 	struct boundary b = { .used = used };
 	uint64_t good;
-	int fd, why;
+	int fd, why = 0;
 
 	if (used <= SEGMENT_HEADER)
 		return spool_remove(sp, number);
@@ -615,12 +615,13 @@ spool_remove(struct spool *sp, uint32_t number)
 static bool
 number_in(const char *name, const char *ending, uint32_t *number)
 {
-	char *end;
+	struct bytes text = bytes_of(name);
 
-	if (strlen(name) != 8 + strlen(ending) || strcmp(name + 8, ending) != 0)
+	if (strspn(name, "0123456789abcdef") < 8 ||
+	    !bytes_equal(bytes_cut(text, 8, text.len), bytes_of(ending)))
 		return false;
-	*number = (uint32_t)strtoul(name, &end, 16);
-	return end == name + 8;
+	*number = (uint32_t)strtoul(name, NULL, 16);
+	return true;
 }
 
 /* A segment that was being made when the plug was pulled: no header, no letter. */

@@ -11,6 +11,8 @@
 
 /* Room kept behind a content for its envelope, so that both usually lie in one segment. */
 enum { ENVELOPE_ROOM = 16 * 1024 };
+/* The next segment is asked for at three quarters, and before the largest small letters find no room. */
+enum { NEXT_LEAST = 2 * (WRITER_SMALL + ENVELOPE_ROOM) };
 enum { STREAM_GATHER = 256 * 1024 };
 /* A want that nobody answered, or that was refused, is said again after so long. */
 enum { WANT_AGAIN_MS = 5000, REFUSED_AGAIN_MS = 1000 };
@@ -206,7 +208,9 @@ slot_for(struct writer *w, uint64_t takes)
 static void
 look_ahead(struct writer *w)
 {
-	if (w->current == NULL || (w->spare == NULL && w->current->used > w->current->room / 4 * 3))
+	if (w->current == NULL ||
+	    (w->spare == NULL && (w->current->used > w->current->room / 4 * 3 ||
+	                          w->current->used + NEXT_LEAST > w->current->room)))
 		want(w);
 }
 
@@ -396,11 +400,10 @@ writer_ready(struct writer *w, uint64_t size)
 	look_ahead(w);
 	if (size > WRITER_SMALL)
 		takes = ENVELOPE_ROOM;          /* it will be a stream */
-	if (fits(w->current, takes) || fits(w->spare, takes))
-		return true;
-	want(w);
-	w->starved = true;
-	return false;
+	if (!fits(w->current, takes) && !fits(w->spare, takes))
+		want(w);                        /* it may come at once */
+	w->starved = !fits(w->current, takes) && !fits(w->spare, takes);
+	return !w->starved;
 }
 
 uint64_t
@@ -412,6 +415,9 @@ writer_content(struct writer *w, struct bytes content)
 
 	if (s == NULL) {
 		want(w);
+		s = slot_for(w, takes + ENVELOPE_ROOM);
+	}
+	if (s == NULL) {
 		w->starved = true;
 		return 0;
 	}
@@ -497,6 +503,8 @@ writer_envelope(struct writer *w, uint64_t letter, struct bytes packed,
 	if (put_envelope(w, letter, packed, safe, ctx))
 		return;
 	want(w);
+	if (put_envelope(w, letter, packed, safe, ctx))
+		return;
 	x = memory_take(sizeof *x);
 	x->letter = letter;
 	x->safe = safe;
