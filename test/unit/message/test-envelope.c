@@ -1,0 +1,69 @@
+#include "unit.h"
+
+#include <string.h>
+
+#include "message/envelope.h"
+
+static void
+test_there_and_back(void **state)
+{
+	const struct envelope_recipient to[] = {
+		{ BYTES("a@b.c"), BYTES("rfc822;a@b.c"), NOTIFY_FAILURE | NOTIFY_DELAY },
+		{ BYTES("d@e.f"), BYTES(""), 0 },
+	};
+	struct envelope e = {
+		.letter = 0x1234567890, .arrived_us = 1795311319000001, .flags = ENVELOPE_SMTPUTF8,
+		.body = BODY_8BITMIME, .ret = 'H', .sender = BYTES("s@t.u"), .envid = BYTES("x"),
+		.user = BYTES("eva"), .client = BYTES("h[192.0.2.1]"), .helo = BYTES("h"),
+		.protocol = BYTES("ESMTPS"), .content_len = 77, .prefix = BYTES("Received: x\r\n"),
+		.digest = BYTES("\0\1"), .recipient = to, .recipients = COUNT(to),
+	}, got;
+	struct buffer b = { 0 }, again = { 0 };
+	struct arena *a = arena_open(NULL);
+
+	(void)state;
+	envelope_pack(&e, &b);
+	HOLDS("whole", envelope_unpack(buffer_bytes(&b), a, &got));
+	HOLDS("numbers", got.letter == e.letter && got.arrived_us == e.arrived_us && got.ret == 'H' &&
+	      got.body == BODY_8BITMIME && got.flags == e.flags && got.content_len == 77);
+	HOLDS("recipients", got.recipients == 2 && got.recipient[0].notify == to[0].notify);
+	SAME("orcpt", got.recipient[0].orcpt, to[0].orcpt);
+	envelope_pack(&got, &again);
+	SAME("packed again", buffer_bytes(&again), buffer_bytes(&b));
+	for (size_t n = 0; n < b.len; n++)
+		HOLDS("cut short", !envelope_unpack((struct bytes){ b.at, n }, a, &got));
+	memset(b.at + b.len - 30, 0xff, 4);
+	HOLDS("a length that lies", !envelope_unpack(buffer_bytes(&b), a, &got));
+	buffer_free(&b);
+	buffer_free(&again);
+	arena_close(&a);
+}
+
+static void
+test_ids(void **state)
+{
+	static const struct { const char *why, *text; bool ok; uint64_t id; } rows[] = {
+		{ "as logs have it", "1A0000F3C0", true, 0x1A0000F3C0 },
+		{ "zeros in front", "0000000001", true, 1 },
+		{ "the largest", "FFFFFFFFFFFFFFFF", true, UINT64_MAX },
+		{ "too short", "1A", false, 0 },
+		{ "too long", "1FFFFFFFFFFFFFFFF", false, 0 },
+		{ "a path", "../../../etc", false, 0 },
+		{ "empty", "", false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		uint64_t id = 0;
+		char text[24];
+
+		HOLDS(rows[i].why, letter_id_parse(bytes_of(rows[i].text), &id) == rows[i].ok);
+		if (!rows[i].ok)
+			continue;
+		HOLDS(rows[i].why, id == rows[i].id);
+		letter_id_text(id, text);
+		SAME(rows[i].why, bytes_of(text), bytes_of(rows[i].text));
+	}
+}
+
+UNIT(test_there_and_back, test_ids)

@@ -1,0 +1,180 @@
+#include "unit.h"
+
+#include <stdlib.h>
+
+#include "message/digest.h"
+#include "message/notice.h"
+
+#define LETTER "From: eva@example.org\r\nSubject: hello\r\n\r\nthe body\r\n"
+
+static struct notice
+example(const struct notice_recipient *r, size_t n)
+{
+	return (struct notice){
+		.kind = NOTICE_FAILED, .host = "mail.example.org", .queue_id = BYTES("1A0000F3C0"),
+		.sender = BYTES("eva@example.org"), .envid = BYTES("QQ314159+3D"),
+		.arrived = 1795311319, .now = 1795311400, .recipient = r, .recipients = n,
+		.original = BYTES(LETTER), .whole = true,
+	};
+}
+
+#define NOBODY { \
+	.original = BYTES("rfc822;no+2Bbody@example.com"), .final = BYTES("nobody@example.com"), \
+	.status = BYTES("5.1.1"), .diagnostic = BYTES("smtp; 550 5.1.1 No such user"), \
+	.remote = BYTES("mx.example.com"), .what = NOTICE_FAILED }
+
+static bool
+says(const struct buffer *b, const char *text)
+{
+	return bytes_search(buffer_bytes(b), bytes_of(text)) >= 0;
+}
+
+/* rfc3464:2.1, rfc6522:3 */
+static void
+test_failed(void **state)
+{
+	struct notice_recipient r = NOBODY;
+	struct notice n = example(&r, 1);
+	struct buffer b = { 0 }, packed = { 0 };
+	struct arena *a = arena_open(NULL);
+	struct digest d;
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	notice_write(&n, &b);
+	HOLDS("from", says(&b, "\r\nFrom: Mail Delivery System <MAILER-DAEMON@mail.example.org>\r\n"));
+	HOLDS("to", says(&b, "\r\nTo: eva@example.org\r\n"));
+	HOLDS("rfc3834:5", says(&b, "\r\nAuto-Submitted: auto-replied\r\n"));
+	HOLDS("rfc3464:2.2.2", says(&b, "\r\nReporting-MTA: dns; mail.example.org\r\n"));
+	HOLDS("rfc3464:2.2.1, xtext taken off", says(&b, "\r\nOriginal-Envelope-Id: QQ314159=\r\n"));
+	HOLDS("rfc3464:2.3.1, xtext taken off", says(&b, "\r\n\r\nOriginal-Recipient: rfc822; no+body@example.com\r\n"));
+	HOLDS("rfc3464:2.3.2", says(&b, "\r\nFinal-Recipient: rfc822; nobody@example.com\r\n"));
+	HOLDS("rfc3464:2.3.3", says(&b, "\r\nAction: failed\r\n"));
+	HOLDS("rfc3464:2.3.4", says(&b, "\r\nStatus: 5.1.1\r\n"));
+	HOLDS("rfc3464:2.3.5", says(&b, "\r\nRemote-MTA: dns; mx.example.com\r\n"));
+	HOLDS("rfc3464:2.3.6", says(&b, "\r\nDiagnostic-Code: smtp; 550 5.1.1 No such user\r\n"));
+	digest_make(buffer_bytes(&b), a, &packed);
+	HOLDS("whole", digest_view(buffer_bytes(&packed), &d));
+	HOLDS("parts", d.parts == 5);
+	HOLDS("nothing is 8-bit", !(d.flags & DIGEST_8BIT));
+	HOLDS("report", bytes_search(d.body, BYTES("(\"text\" \"plain\" (\"charset\" \"us-ascii\")")) == 1);
+	HOLDS("report", bytes_search(d.body, BYTES("\"delivery-status\" NIL NIL \"Delivery report\"")) > 0);
+	HOLDS("report", bytes_search(d.body, BYTES("(\"message\" \"rfc822\" NIL NIL \"Message\"")) > 0);
+	HOLDS("report", bytes_ends_nocase(d.body, BYTES("\"report\")")));
+	SAME("the letter as it was", bytes_cut(buffer_bytes(&b), digest_part_at(&d, 3).body_at,
+	     digest_part_at(&d, 3).body_len), BYTES(LETTER));
+	buffer_free(&packed);
+	buffer_free(&b);
+	arena_close(&a);
+}
+
+static void
+test_header_only(void **state)
+{
+	struct notice_recipient r = NOBODY;
+	struct notice n = example(&r, 1);
+	struct buffer b = { 0 };
+
+	(void)state;
+	n.whole = false;
+	notice_write(&n, &b);
+	HOLDS("rfc6522:4", says(&b, "Content-Type: text/rfc822-headers\r\n\r\nFrom: eva"));
+	HOLDS("no body", !says(&b, "the body"));
+	buffer_free(&b);
+}
+
+/* What a far host says must not become fields, parts or long lines. */
+static void
+test_hostile(void **state)
+{
+	struct notice_recipient r = NOBODY;
+	struct notice n = example(&r, 1);
+	struct buffer b = { 0 }, text = { 0 };
+	struct bytes rest, line;
+
+	(void)state;
+	buffer_add_string(&text, "550 a\r\nAction: delivered\r\n\r\n--x\r\n\xff");
+	for (size_t i = 0; i < 5000; i++)
+		buffer_add_char(&text, 'y');
+	r.diagnostic = buffer_bytes(&text);
+	r.final = BYTES("a\r\nStatus: 2.0.0@example.com");
+	n.sender = BYTES("eva\r\nBcc: all@example.org");
+	notice_write(&n, &b);
+	HOLDS("no field from outside", !says(&b, "\nAction: delivered") && !says(&b, "\nBcc:") && !says(&b, "\nStatus: 2"));
+	HOLDS("no part from outside", !says(&b, "\n--x"));
+	for (rest = buffer_bytes(&b); bytes_split(&rest, '\n', &line);) {
+		HOLDS("rfc5322:2.1.1", line.len <= 999);
+		HOLDS("ascii", bytes_find(line, '\xff') < 0);
+		HOLDS("CRLF", line.len == 0 || line.at[line.len - 1] == '\r');
+	}
+	buffer_free(&text);
+	buffer_free(&b);
+}
+
+/* rfc6533 */
+static void
+test_utf8(void **state)
+{
+	struct notice_recipient r = NOBODY;
+	struct notice n = example(&r, 1);
+	struct buffer b = { 0 };
+
+	(void)state;
+	r.final = BYTES("\xe5\xbc\xa0@example.cn");
+	notice_write(&n, &b);
+	HOLDS("rfc6533:3 in a plain notice", says(&b, "\r\nFinal-Recipient: utf-8; \\x{5F20}@example.cn\r\n"));
+	for (size_t i = 0; i < b.len; i++)
+		HOLDS("plain is plain", (unsigned char)b.at[i] < 0x80);
+	buffer_reset(&b);
+	n.utf8 = true;
+	notice_write(&n, &b);
+	HOLDS("rfc6533:4.1", says(&b, "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n"));
+	HOLDS("rfc6533:4.2", says(&b, "Content-Type: message/global\r\n"));
+	HOLDS("address", says(&b, "\r\nFinal-Recipient: utf-8; \xe5\xbc\xa0@example.cn\r\n"));
+	buffer_reset(&b);
+	n.whole = false;
+	notice_write(&n, &b);
+	HOLDS("rfc6533:4.3", says(&b, "Content-Type: message/global-headers\r\n"));
+	buffer_free(&b);
+}
+
+static void
+test_kinds(void **state)
+{
+	static const struct { enum notice_kind kind; const char *action, *subject, *status; } rows[] = {
+		{ NOTICE_FAILED, "Action: failed", "Subject: Undelivered Mail Returned to Sender", "Status: 5.0.0" },
+		{ NOTICE_DELAYED, "Action: delayed", "Subject: Delayed Mail", "Status: 4.0.0" },
+		{ NOTICE_DELIVERED, "Action: delivered", "Subject: Successful Mail", "Status: 2.0.0" },
+		{ NOTICE_RELAYED, "Action: relayed", "Subject: Successful Mail", "Status: 2.0.0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct notice_recipient r = { .final = BYTES("a@b.c"), .what = rows[i].kind };
+		struct notice n = example(&r, 1);
+		struct buffer b = { 0 };
+
+		n.kind = rows[i].kind;
+		n.original = BYTES("");
+		notice_write(&n, &b);
+		HOLDS(rows[i].action, says(&b, rows[i].action) && says(&b, rows[i].subject) && says(&b, rows[i].status));
+		buffer_free(&b);
+	}
+}
+
+/* A letter that holds the boundary it could foresee. */
+static void
+test_boundary(void **state)
+{
+	struct notice_recipient r = NOBODY;
+	struct notice n = example(&r, 1);
+	struct buffer b = { 0 };
+
+	(void)state;
+	n.original = BYTES("A: b\r\n\r\n--=_1A0000F3C0.6b026468.");
+	notice_write(&n, &b);
+	HOLDS("ends once", says(&b, "--\r\n"));
+	buffer_free(&b);
+}
+
+UNIT(test_failed, test_header_only, test_hostile, test_utf8, test_kinds, test_boundary)

@@ -1,0 +1,90 @@
+#include "unit.h"
+
+#include "base/buffer.h"
+#include "message/search.h"
+
+#define LETTER \
+	"From: =?gb18030?B?zfXOsA==?= <wang@example.cn>\r\n" \
+	"Subject: Stra\xc3\x9f" "e and =?utf-8?Q?=C3=84RGER?=\r\n" \
+	"X-Empty:\r\n" \
+	"Content-Type: multipart/mixed; boundary=b\r\n\r\n" \
+	"--b\r\nContent-Type: text/plain; charset=gb2312\r\nContent-Transfer-Encoding: base64\r\n\r\n" \
+	"xOO6w6OsysC95w==\r\n" \
+	"--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" \
+	"K=E4se und so=\r\nft\r\n" \
+	"--b\r\nContent-Type: application/pdf; name=invoice.pdf\r\n\r\nPDFWORD\r\n" \
+	"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: within\r\n\r\ninside\r\n--b--\r\n"
+
+static void
+test_says(void **state)
+{
+	static const struct {
+		const char *why; enum search_where where; const char *field, *needle; bool found;
+	} rows[] = {
+		{ "subject in another case", SEARCH_HEADER, "subject", "\xc3\xa4rger", true },
+		{ "folds on both sides", SEARCH_HEADER, "Subject", "STRA\xe1\xba\x9e" "E", true },
+		{ "from, decoded", SEARCH_HEADER, "From", "\xe7\x8e\x8b\xe4\xbc\x9f", true },
+		{ "from, the address", SEARCH_HEADER, "From", "WANG@", true },
+		{ "not in that field", SEARCH_HEADER, "From", "and", false },
+		{ "the field is there", SEARCH_HEADER, "X-Empty", "", true },
+		{ "the field is not there", SEARCH_HEADER, "X-None", "", false },
+		{ "fields of parts are not the letter's", SEARCH_HEADER, "Content-Transfer-Encoding", "base64", false },
+		{ "two Chinese characters, base64 of gb2312", SEARCH_BODY, "", "\xe4\xb8\x96\xe7\x95\x8c", true },
+		{ "quoted-printable of Latin-1", SEARCH_BODY, "", "k\xc3\x84se", true },
+		{ "over a soft break", SEARCH_BODY, "", "soft", true },
+		{ "not in the body", SEARCH_BODY, "", "wang", false },
+		{ "in the text, which has the header", SEARCH_TEXT, "", "wang", true },
+		{ "name of an attachment", SEARCH_BODY, "", "invoice", true },
+		{ "not inside what is no text", SEARCH_BODY, "", "pdfword", false },
+		{ "subject of a letter inside", SEARCH_BODY, "", "WITHIN", true },
+		{ "body of a letter inside", SEARCH_BODY, "", "inside", true },
+		{ "a field name in TEXT", SEARCH_TEXT, "", "x-empty", true },
+		{ "empty needle", SEARCH_TEXT, "", "", true },
+		{ "nowhere", SEARCH_TEXT, "", "nowhere", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct arena *a = arena_open(NULL);
+
+		HOLDS(rows[i].why, letter_says(BYTES(LETTER), rows[i].where, bytes_of(rows[i].field),
+		                               bytes_of(rows[i].needle), a) == rows[i].found);
+		arena_close(&a);
+	}
+}
+
+/* A word on the seam of two pieces, wherever the seam is. */
+static void
+test_seams(void **state)
+{
+	struct buffer b = { 0 };
+	struct arena *a = arena_open(NULL);
+
+	(void)state;
+	buffer_add_string(&b, "Subject: x\r\n\r\n");
+	for (size_t i = 0; i < 40000; i++)
+		buffer_add_string(&b, "some text\r\n");
+	buffer_add_string(&b, "here it\xe4\xbd\xa0 is\r\n");
+	for (size_t i = 0; i < 3000000; i++)
+		buffer_add_char(&b, 'x');
+	buffer_add_string(&b, "LAST");
+	HOLDS("late", letter_says(buffer_bytes(&b), SEARCH_BODY, BYTES(""), bytes_of("it\xe4\xbd\xa0 is"), a));
+	HOLDS("over a line end", letter_says(buffer_bytes(&b), SEARCH_BODY, BYTES(""), BYTES("text\r\nhere"), a));
+	HOLDS("the end of a line without end", letter_says(buffer_bytes(&b), SEARCH_BODY, BYTES(""), BYTES("xxxlast"), a));
+	HOLDS("not there", !letter_says(buffer_bytes(&b), SEARCH_BODY, BYTES(""), BYTES("xxxfirst"), a));
+	buffer_free(&b);
+	arena_close(&a);
+}
+
+static void
+test_fold(void **state)
+{
+	struct arena *a = arena_open(NULL);
+
+	(void)state;
+	SAME("folded", search_fold(a, bytes_of("AbC \xc3\x84\xd0\x96\xce\xa3 \xe4\xbd\xa0")),
+	     bytes_of("abc \xc3\xa4\xd0\xb6\xcf\x83 \xe4\xbd\xa0"));
+	arena_close(&a);
+}
+
+UNIT(test_says, test_seams, test_fold)
