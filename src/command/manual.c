@@ -21,39 +21,48 @@ const struct command command_manual = {
 };
 
 /*
- * Plain text into mdoc: nothing at the front of a line may look like a request
+ * Plain text into mdoc: no line is long, and none begins with a request
  */
 
+enum { LINE_MOST = 76 };
+
 static void
-put_text(struct bytes text)
+put_word(struct bytes word, bool first)
 {
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.at[i];
-		bool first = i == 0 || text.at[i - 1] == '\n';
-		if (first && (c == '.' || c == '\''))
-			(void)fputs("\\&", stdout);
-		if (c == '\\')
+	if (first && (word.at[0] == '.' || word.at[0] == '\''))
+		(void)fputs("\\&", stdout);
+	for (size_t i = 0; i < word.len; i++) {
+		if (word.at[i] == '\\')
 			(void)fputs("\\e", stdout);
-		else if (c == '-' && i + 1 < text.len && i > 0 && text.at[i - 1] == ' ')
+		else if (word.at[i] == '-' && (i == 0 || word.at[i - 1] == '-'))
 			(void)fputs("\\-", stdout);
 		else
-			(void)putchar(c);
+			(void)putchar(word.at[i]);
 	}
 }
 
-/* New sentence, new line, as mdoc wants it. */
+/* A new sentence begins a new line, as mdoc wants it. */
 static void
 put_sentences(const char *text)
 {
-	struct bytes rest = bytes_of(text);
-	ptrdiff_t    end;
+	struct bytes rest = bytes_of(text), word;
+	size_t       column = 0;
+	bool         ended = false;
 
-	while ((end = bytes_search(rest, BYTES(". "))) >= 0) {
-		put_text(bytes_cut(rest, 0, (size_t)end + 1));
-		(void)putchar('\n');
-		rest = bytes_trim(bytes_cut(rest, (size_t)end + 1, rest.len));
+	while (bytes_split(&rest, ' ', &word)) {
+		if (word.len == 0)
+			continue;
+		if (column > 0 && (ended || column + 1 + word.len > LINE_MOST)) {
+			(void)putchar('\n');
+			column = 0;
+		} else if (column > 0) {
+			(void)putchar(' ');
+			column++;
+		}
+		put_word(word, column == 0);
+		column += word.len;
+		ended = word.at[word.len - 1] == '.';
 	}
-	put_text(rest);
 	(void)putchar('\n');
 }
 
@@ -84,34 +93,50 @@ put_head(const char *title, int section, const char *name, const char *about)
  * mansio(8)
  */
 
+static bool
+is_to_fill_in(struct bytes word)
+{
+	for (size_t i = 0; i < word.len; i++)
+		if (word.at[i] >= 'a' && word.at[i] <= 'z')
+			return false;
+	return word.at[0] >= 'A' && word.at[0] <= 'Z';
+}
+
+/* One word of a form, without its brackets. */
+static void
+put_form_word(struct bytes word)
+{
+	if (bytes_equal(word, BYTES("|")))
+		(void)fputs(" \\*(Ba", stdout);
+	else if (bytes_equal(word, BYTES("...")))
+		(void)fputs(" No ...", stdout);
+	else {
+		(void)printf(" %s ", is_to_fill_in(word) ? "Ar" : "Cm");
+		put_word(word, false);
+	}
+}
+
 /* "account add ADDRESS [--password-file FILE]": words in capitals are to be filled in. */
 static void
 put_form(struct bytes form)
 {
 	struct bytes word;
-	bool         named = false;
 
+	(void)fputs(".It", stdout);
 	while (bytes_split(&form, ' ', &word)) {
-		bool filled = true;
-		for (size_t i = 0; i < word.len; i++)
-			if (word.at[i] >= 'a' && word.at[i] <= 'z')
-				filled = false;
-		if (word.len == 0)
-			continue;
-		(void)fputs(named ? " " : "", stdout);
-		if (filled && word.at[0] >= 'A' && word.at[0] <= 'Z')
-			(void)printf("Ar %.*s", (int)word.len, word.at);
-		else if (bytes_equal(word, BYTES("|")))
-			(void)fputs("\\*(Ba", stdout);
-		else if (word.at[0] >= 'a' && word.at[0] <= 'z')
-			(void)printf("Cm %.*s", (int)word.len, word.at);
-		else {
-			(void)fputs("No ", stdout);
-			for (size_t i = 0; i < word.len; i++)
-				(void)printf(word.at[i] == '-' ? "\\-" : "%c", word.at[i]);
+		if (word.len > 0 && word.at[0] == '[') {
+			(void)fputs(" Oo", stdout);
+			word = bytes_cut(word, 1, word.len);
 		}
-		named = true;
+		bool ends = word.len > 0 && word.at[word.len - 1] == ']';
+		if (ends)
+			word = bytes_cut(word, 0, word.len - 1);
+		if (word.len > 0)
+			put_form_word(word);
+		if (ends)
+			(void)fputs(" Oc", stdout);
 	}
+	(void)putchar('\n');
 }
 
 static void
@@ -124,9 +149,7 @@ put_commands(void)
 		struct bytes rest = bytes_of(c->forms), form;
 		bool         more = bytes_split(&rest, '\n', &form);
 		while (more) {
-			(void)fputs(".It ", stdout);
 			put_form(form);
-			(void)putchar('\n');
 			more = bytes_split(&rest, '\n', &form);
 		}
 		put_sentences(c->about);
@@ -153,14 +176,20 @@ manual_mansio(void)
 {
 	put_head("MANSIO", 8, "mansio", "a complete mail server");
 	(void)puts(".Sh SYNOPSIS\n.Nm mansio\n.Op Fl c Ar main.cf\n.Ar command\n.Op Ar argument ...");
-	(void)puts(".Sh DESCRIPTION\n.Nm\nreceives letters by SMTP and LMTP, keeps them, and gives them to their readers by IMAP and POP3.\n"
-	           "Its settings stand in\n.Xr main.cf 5 ;\ndomains, accounts and aliases are kept by commands.\n"
-	           ".Pp\nThe options are:\n.Bl -tag -width Ds\n.It Fl c Ar main.cf\n"
+	(void)puts(".Sh DESCRIPTION\n.Nm");
+	put_sentences("receives letters by SMTP and LMTP, keeps them, and gives them to their readers by IMAP and POP3. "
+	              "Its settings stand in");
+	(void)puts(".Xr main.cf 5 ;");
+	put_sentences("domains, accounts and aliases are kept by commands.");
+	(void)puts(".Pp\nThe options are:\n.Bl -tag -width Ds\n.It Fl c Ar main.cf\n"
 	           "The file of settings, and with it the server a command speaks to;\n"
-	           ".Pa /etc/mansio/main.cf\nif not given.\n.El");
-	(void)puts(".Pp\nThe server is several processes, each with a trade, an account and a cage of its own:\n.Bl -tag -width postmaster");
-	for (size_t i = 0; i < COUNT(roles); i++)
-		(void)printf(".It Sy %s\n%s\n", roles[i].name, roles[i].does);
+	           ".Pa /etc/mansio/main.cf\nif not given.\n.El\n.Pp");
+	put_sentences("The server is several processes, each with a trade, an account and a cage of its own:");
+	(void)puts(".Bl -tag -width postmaster");
+	for (size_t i = 0; i < COUNT(roles); i++) {
+		(void)printf(".It Sy %s\n", roles[i].name);
+		put_sentences(roles[i].does);
+	}
 	(void)puts(".El");
 	put_commands();
 	(void)puts(".Sh FILES\n.Bl -tag -width Ds\n"
@@ -169,8 +198,9 @@ manual_mansio(void)
 	           ".It Pa /var/lib/mansio/store\nThe mailboxes.\n"
 	           ".It Pa /var/lib/mansio/directory\nDomains, accounts and aliases.\n"
 	           ".It Pa /var/lib/mansio/run\nThe process id and the sockets commands use.\n.El");
-	(void)puts(".Sh EXIT STATUS\n0 when the command did what it was asked; 1 when it could not, and words say why;\n"
-	           "2 when it was called wrongly or no server is running.");
+	(void)puts(".Sh EXIT STATUS");
+	put_sentences("0 when the command did what it was asked; 1 when it could not, and words say why; 2 when it was "
+	              "called wrongly or no server is running.");
 	(void)puts(".Sh SEE ALSO\n.Xr main.cf 5");
 	return COMMAND_DONE;
 }
@@ -190,11 +220,11 @@ put_row(const struct setting *row)
 {
 	(void)printf(".It Va %s\n", row->name);
 	put_sentences(row->about);
-	(void)fputs(".br\n", stdout);
+	(void)puts(".Pp");
 	(void)printf("Type: %s", kinds[row->kind]);
 	if (row->choices != NULL) {
 		(void)putchar(' ');
-		put_text(bytes_of(row->choices));
+		put_word(bytes_of(row->choices), false);
 	}
 	if (row->most > 0)
 		(void)printf(", %lld to %lld", (long long)row->least, (long long)row->most);
@@ -203,7 +233,7 @@ put_row(const struct setting *row)
 		(void)puts("empty.");
 	else {
 		(void)fputs(".Ql ", stdout);
-		put_text(bytes_of(row->standard));
+		put_word(bytes_of(row->standard), true);
 		(void)puts(" .");
 	}
 }
@@ -225,7 +255,7 @@ manual_main_cf(void)
 	           "Sizes may end in K, M or G; times in s, m, h, d or w.\n"
 	           ".Pp\nA setting holds for one listener alone when its name stands before it:\n"
 	           ".Dl submission/smtpd_tls_security_level = encrypt\n"
-	           "The listeners are smtp, submission, submissions, lmtp, imap, imaps, pop3 and pop3s.\n"
+	           "The listeners are smtp, submission, submissions, lmtp, imap, imaps, pop3\nand pop3s.\n"
 	           ".Pp\nWhere Postfix has a setting for the same thing, it has the same name here.");
 	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++) {
 		(void)printf(".Sh %s\n.Bl -tag -width Ds\n", t->about);

@@ -5,8 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/journal.h"
+#include "access/imap/imap.h"
+#include "access/login/login.h"
+#include "access/pop3/pop3.h"
 #include "channel/peer.h"
+#include "role/clerk.h"
+#include "role/keeper.h"
+#include "role/queue.h"
+#include "smtp/receiver/settings.h"
 
 const char *const listener_names[LISTEN_SERVICES] = {
 	[LISTEN_SMTP] = "smtp", [LISTEN_SUBMISSION] = "submission",
@@ -92,7 +98,8 @@ static const struct setting rows[] = {
 const struct setting_table common_setting_table = { "The house", rows, COUNT(rows) };
 
 static const struct setting_table *const tables[] = {
-	&common_setting_table,
+	&common_setting_table, &receiver_setting_table, &login_setting_table,  &imap_setting_table,
+	&pop3_setting_table,   &clerk_setting_table,    &queue_setting_table,  &keeper_setting_table,
 };
 
 const struct setting_table *
