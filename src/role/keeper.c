@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define AT(f) offsetof(struct keeper_settings, f)
@@ -246,6 +247,28 @@ keeper_reload(struct house *h)
 	pop3_service_config(keeper_of(h)->pop3, &pop3);
 }
 
+/* The directory of all accounts is the keepers' to make: whichever comes first. */
+static bool
+accounts_make(struct house *h)
+{
+	const char *path = house_path(h, "store/accounts");
+	int store;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+		fault("%s: %s", path, strerror(errno));
+		return false;
+	}
+	store = open(house_path(h, "store"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (store < 0 || fsync(store) < 0) {
+		fault("%s: %s", house_path(h, "store"), strerror(errno));
+		if (store >= 0)
+			close(store);
+		return false;
+	}
+	close(store);
+	return true;
+}
+
 static int
 directory_of(struct house *h, const char *under)
 {
@@ -270,6 +293,8 @@ keeper_start(struct house *h)
 	k->callers = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
+	if (!accounts_make(h))
+		return false;
 	accounts = directory_of(h, "store/accounts");
 	letters = directory_of(h, "spool/letters");
 	if (accounts < 0 || letters < 0)
