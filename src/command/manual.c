@@ -234,7 +234,7 @@ put_row(const struct setting *row)
 	else {
 		(void)fputs(".Ql ", stdout);
 		put_word(bytes_of(row->standard), true);
-		(void)puts(" .");
+		(void)puts("\\& .");
 	}
 }
 

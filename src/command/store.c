@@ -51,7 +51,7 @@ check_all(const struct common_settings *common)
 	struct letters *letters;
 	size_t          wrong;
 	int             segments = open_under(common, "spool/letters", O_DIRECTORY);
-	int             accounts = open_under(common, "store", O_DIRECTORY);
+	int             accounts = open_under(common, "store/accounts", O_DIRECTORY);
 
 	if (segments < 0 || accounts < 0)
 		return COMMAND_FAILED;

@@ -31,13 +31,14 @@ static const struct plot {
 	enum role   owner, group;
 	mode_t      mode;
 } plots[] = {
-	{ "",              POSTMASTER, POSTMASTER, 0755 },
-	{ "run",           POSTMASTER, POSTMASTER, 0755 },
-	{ "empty",         POSTMASTER, POSTMASTER, 0555 },
-	{ "spool",         QUEUE,      KEEPER,     0750 },
-	{ "spool/letters", QUEUE,      KEEPER,     02750 },
-	{ "store",         KEEPER,     KEEPER,     0700 },
-	{ "directory",     CLERK,      CLERK,      0700 },
+	{ "",               POSTMASTER, POSTMASTER, 0755 },
+	{ "run",            POSTMASTER, POSTMASTER, 0755 },
+	{ "empty",          POSTMASTER, POSTMASTER, 0555 },
+	{ "spool",          QUEUE,      KEEPER,     0750 },
+	{ "spool/letters",  QUEUE,      KEEPER,     02750 },
+	{ "store",          KEEPER,     KEEPER,     0700 },
+	{ "store/accounts", KEEPER,     KEEPER,     0700 },
+	{ "directory",      CLERK,      CLERK,      0700 },
 };
 
 static void

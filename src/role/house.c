@@ -23,7 +23,8 @@ struct neighbour {
 	enum role    role;
 	uint32_t     index;
 	struct link *link;         /* NULL while it is away                         */
-	int          call;         /* instead of a link, for those we wait for; -1  */
+	int          fd;           /* a link for house_call(), or to be opened when
+	                              we go to work; -1                             */
 };
 
 struct resource {
@@ -73,9 +74,9 @@ neighbour_lose(struct neighbour *n)
 {
 	struct home *m = n->home;
 
-	if (n->call >= 0)
-		(void)close(n->call);
-	n->call = -1;
+	if (n->fd >= 0)
+		(void)close(n->fd);
+	n->fd = -1;
 	if (n->link == NULL)
 		return;
 	link_close(&n->link);
@@ -122,13 +123,35 @@ neighbour_lost(void *ctx, struct link *l)
 
 static const struct link_events neighbour_events = { neighbour_said, neighbour_lost };
 
+/* Nobody is heard before we are at work: until then its link is not opened. */
+static void
+neighbour_meet(struct neighbour *n)
+{
+	struct home *m = n->home;
+
+	if (n->fd < 0 || is_called(m->house.role, n->role))
+		return;
+	n->link = link_open(m->house.loop, n->fd, &neighbour_events, n);
+	n->fd = -1;
+	if (m->card->peer != NULL)
+		m->card->peer(&m->house, n->role, n->index);
+}
+
+static void
+meet_neighbours(struct home *m)
+{
+	for (int role = 0; role < ROLES; role++)
+		for (uint32_t i = 0; i < m->neighbours[role]; i++)
+			neighbour_meet(&m->neighbour[role][i]);
+}
+
 static void
 neighbours_make(struct home *m, enum role role, uint32_t of)
 {
 	m->neighbour[role] = arena_take_array(m->life, of, sizeof(struct neighbour));
 	m->neighbours[role] = of;
 	for (uint32_t i = 0; i < of; i++)
-		m->neighbour[role][i] = (struct neighbour){ .home = m, .role = role, .index = i, .call = -1 };
+		m->neighbour[role][i] = (struct neighbour){ .home = m, .role = role, .index = i, .fd = -1 };
 }
 
 struct link *
@@ -151,8 +174,8 @@ house_call(struct house *h, enum role role, uint16_t word, struct bytes body, ui
 {
 	struct home *m = home_of(h);
 
-	return m->neighbours[role] > 0 && m->neighbour[role][0].call >= 0 &&
-	       link_call(m->neighbour[role][0].call, word, body, answer, reply, ms) &&
+	return m->neighbours[role] > 0 && m->neighbour[role][0].fd >= 0 &&
+	       link_call(m->neighbour[role][0].fd, word, body, answer, reply, ms) &&
 	       word_allowed(*answer, role, h->role);
 }
 
@@ -395,23 +418,10 @@ hear_peer(struct home *m, uint32_t ticket, struct bytes body, int fd)
 		return false;
 	n = &m->neighbour[w.role][w.index];
 	neighbour_lose(n);
-	if (is_called(m->house.role, w.role)) {
-		n->call = fd;
-		return true;
-	}
-	n->link = link_open(m->house.loop, fd, &neighbour_events, n);
-	if (m->working && m->card->peer != NULL)
-		m->card->peer(&m->house, w.role, w.index);
+	n->fd = fd;
+	if (m->working)
+		neighbour_meet(n);
 	return true;
-}
-
-static void
-meet_neighbours(struct home *m)
-{
-	for (int role = 0; role < ROLES; role++)
-		for (uint32_t i = 0; i < m->neighbours[role]; i++)
-			if (m->neighbour[role][i].link != NULL && m->card->peer != NULL)
-				m->card->peer(&m->house, (enum role)role, i);
 }
 
 /* The threads of the pool and the files of the role come after the view and
