@@ -216,6 +216,31 @@ utf8_take(struct bytes b, size_t *at)
 	return c;
 }
 
+size_t
+utf8_put(uint32_t c, char out[static 4])
+{
+	if (c < 0x80) {
+		out[0] = (char)c;
+		return 1;
+	}
+	if (c < 0x800) {
+		out[0] = (char)(0xc0 | c >> 6);
+		out[1] = (char)(0x80 | (c & 0x3f));
+		return 2;
+	}
+	if (c < 0x10000) {
+		out[0] = (char)(0xe0 | c >> 12);
+		out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+		out[2] = (char)(0x80 | (c & 0x3f));
+		return 3;
+	}
+	out[0] = (char)(0xf0 | c >> 18);
+	out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+	out[3] = (char)(0x80 | (c & 0x3f));
+	return 4;
+}
+
 struct bytes
 utf8_cut(struct bytes b, size_t most)
 {
@@ -270,7 +295,6 @@ latin1_to_utf8(struct bytes in, size_t most, struct buffer *out)
 		size_t n = ascii_run(in.at + i, in.len - i);
 		size_t room = most - (out->len - from);
 		uint32_t c;
-		char *o;
 
 		buffer_add(out, bytes_cut(in, i, n < room ? n : room));
 		i += n;
@@ -279,17 +303,7 @@ latin1_to_utf8(struct bytes in, size_t most, struct buffer *out)
 		c = (unsigned char)in.at[i++];
 		if (c < 0xa0)
 			c = upper[c - 0x80];
-		o = buffer_room(out, 3);
-		if (c < 0x800) {
-			o[0] = (char)(0xc0 | c >> 6);
-			o[1] = (char)(0x80 | (c & 0x3f));
-			buffer_took(out, 2);
-		} else {
-			o[0] = (char)(0xe0 | c >> 12);
-			o[1] = (char)(0x80 | (c >> 6 & 0x3f));
-			o[2] = (char)(0x80 | (c & 0x3f));
-			buffer_took(out, 3);
-		}
+		buffer_took(out, utf8_put(c, buffer_room(out, 4)));
 	}
 }
 

@@ -13,6 +13,7 @@
  *     valid, then GB2312, Big5 or GBK if all of it looks like that, else Latin-1.
  * utf8_take()  gives the next character and moves *at past it; U+FFFD and one
  *     byte for what is not UTF-8.
+ * utf8_put()   writes a character; how many bytes it took.
  * utf8_cut()   at most `most` bytes of a valid text, not through a character.
  *
  * Not for threads: the converters belong to the process.
@@ -25,6 +26,7 @@
 void charset_warm(void);
 void charset_guess_to_utf8(struct bytes text, struct buffer *out);
 uint32_t utf8_take(struct bytes, size_t *at);
+size_t utf8_put(uint32_t, char out[static 4]);
 struct bytes utf8_cut(struct bytes, size_t most);
 bool bytes_are_ascii(struct bytes);
 

@@ -10,6 +10,7 @@
 #include "message/encoding.h"
 #include "message/imap-envelope.h"
 #include "message/mime.h"
+#include "message/nstring.h"
 #include "message/preview.h"
 #include "message/subject.h"
 
@@ -96,7 +97,17 @@ decoded(struct bytes value, struct arena *a)
 	return kept;
 }
 
-/* The first address of From, its domain lower-cased. */
+/* A line of UTF-8: no controls in it. */
+static bool
+is_line(struct bytes b)
+{
+	for (size_t i = 0; i < b.len; i++)
+		if ((unsigned char)b.at[i] < ' ' || b.at[i] == 0x7f)
+			return false;
+	return utf8_valid(b);
+}
+
+/* The first address of From, its domain lower-cased; none if it is no line. */
 static struct bytes
 first_address(struct bytes from, struct arena *a)
 {
@@ -108,7 +119,7 @@ first_address(struct bytes from, struct arena *a)
 		if (m.group_start || m.group_end || (m.local.len == 0 && m.domain.len == 0))
 			continue;
 		first = (struct address){ m.local, arena_lower(a, m.domain) };
-		return address_text(a, &first);
+		return is_line(first.local) && is_line(first.domain) ? address_text(a, &first) : BYTES("");
 	}
 	return BYTES("");
 }
@@ -392,4 +403,19 @@ digest_view(struct bytes packed, struct digest *out)
 			return false;
 	*out = d;
 	return true;
+}
+
+bool
+digest_strings_valid(const struct digest *d)
+{
+	const struct bytes line[] = {
+		d->message_id, d->references, d->subject, d->base_subject, d->from, d->from_addr,
+		d->to, d->cc, d->bcc, d->preview,
+	};
+
+	for (size_t i = 0; i < COUNT(line); i++)
+		if (!is_line(line[i]))
+			return false;
+	return nstring_list_valid(d->envelope) && nstring_list_valid(d->bodystructure) &&
+	       nstring_list_valid(d->body);
 }

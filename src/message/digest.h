@@ -6,14 +6,20 @@
  *
  * digest_make() parses `content` (a whole letter with CRLF lines) once and
  * appends the packed digest to *out.  It never fails: strange mail gives a
- * poorer digest (rfc7103).  Bounded: nesting 100, parts 10 000, 2000 header
- * fields, header total 1 MiB, addresses 10 000, boundary 200 (threats: "Default
- * limits"); what lies beyond is treated as plain bytes of the part it is in.
+ * poorer digest (rfc7103).  Bounded: nesting 100, parts 10 000, 2000 fields of
+ * one header and 10 000 of all letters inside together, header total 1 MiB,
+ * addresses 10 000, boundary 200 (threats: "Default limits"); what lies beyond
+ * is treated as plain bytes of the part it is in, and DIGEST_CUT_SHORT is set.
+ * A multipart in which no part is found has one: all of its body, as text.
  * Time is linear in the size of the content; no recursion over input.
  *
  * digest_view() reads a packed digest without copying: every offset and length
  * in it is checked against content_size, so a keeper can use the ranges
  * without parsing anything.  False when it is broken or of an unknown version.
+ *
+ * digest_strings_valid() looks through the strings: whole IMAP lists, and lines
+ * of UTF-8 without controls.  For the one who takes a digest from a verifier
+ * and will put them on the wire as they are; once is enough.
  *
  * Strings `envelope`, `bodystructure`, `body` are ready IMAP syntax
  * (rfc3501:7.4.2): nstring values as quoted strings when they are printable
@@ -43,7 +49,7 @@ enum digest_flag {
    offsets in the content.  The header range ends after its empty line. */
 struct digest_part {
 	uint32_t parent;           /* index of the part it is in; 0 for part 0     */
-	uint32_t number;           /* 1-based place among its parent's children    */
+	uint32_t number;           /* 1-based place among its parent's children; 0 for part 0 */
 	uint64_t header_at, header_len;
 	uint64_t body_at, body_len;
 	uint32_t lines;            /* of the body                                  */
@@ -81,6 +87,7 @@ struct digest_field { uint32_t part; uint16_t name_len; uint64_t at, len; };
 
 void digest_make(struct bytes content, struct arena *scratch, struct buffer *out);
 bool digest_view(struct bytes packed, struct digest *out) __attribute__((warn_unused_result));
+bool digest_strings_valid(const struct digest *) __attribute__((warn_unused_result));
 struct digest_part  digest_part_at (const struct digest *, uint32_t index);
 struct digest_field digest_field_at(const struct digest *, uint32_t index);
 /* The part with this parent and number, or -1.  rfc3501:6.4.5 section paths are

@@ -322,27 +322,7 @@ utf7_value(char c)
 static void
 put_utf8(struct buffer *out, uint32_t c)
 {
-	char *o = buffer_room(out, 4);
-
-	if (c < 0x80) {
-		o[0] = (char)c;
-		buffer_took(out, 1);
-	} else if (c < 0x800) {
-		o[0] = (char)(0xc0 | c >> 6);
-		o[1] = (char)(0x80 | (c & 0x3f));
-		buffer_took(out, 2);
-	} else if (c < 0x10000) {
-		o[0] = (char)(0xe0 | c >> 12);
-		o[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		o[2] = (char)(0x80 | (c & 0x3f));
-		buffer_took(out, 3);
-	} else {
-		o[0] = (char)(0xf0 | c >> 18);
-		o[1] = (char)(0x80 | (c >> 12 & 0x3f));
-		o[2] = (char)(0x80 | (c >> 6 & 0x3f));
-		o[3] = (char)(0x80 | (c & 0x3f));
-		buffer_took(out, 4);
-	}
+	buffer_took(out, utf8_put(c, buffer_room(out, 4)));
 }
 
 /* The base64 of one shift, up to its "-".  It must hold whole UTF-16 units,

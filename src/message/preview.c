@@ -83,35 +83,54 @@ is_nothing(uint32_t c)
 	       c == 0xfeff || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-static void
-put(struct line *l, uint32_t c, struct bytes bytes)
+/* The blank that is due before the next character; false when all is full. */
+static bool
+put_gap(struct line *l)
 {
-	if (is_blank(c)) {
-		l->gap = true;
-		return;
-	}
-	if (is_nothing(c) || is_full(l))
-		return;
 	if (l->gap && l->characters > 0) {
 		if (l->characters + 2 > CHARACTERS_MOST) {
 			l->characters = CHARACTERS_MOST;
-			return;
+			return false;
 		}
 		buffer_add_char(l->out, ' ');
 		l->characters++;
 	}
 	l->gap = false;
-	buffer_add(l->out, bytes);
-	l->characters++;
+	return !is_full(l);
 }
 
+static void
+put(struct line *l, uint32_t c, struct bytes bytes)
+{
+	if (is_blank(c)) {
+		l->gap = true;
+	} else if (!is_nothing(c) && put_gap(l)) {
+		buffer_add(l->out, bytes);
+		l->characters++;
+	}
+}
+
+/* Printable ASCII goes by the word, the rest by the character. */
 static void
 put_text(struct line *l, struct bytes text)
 {
 	for (size_t i = 0; i < text.len && !is_full(l);) {
 		size_t from = i;
-		uint32_t c = utf8_take(text, &i);
+		uint32_t c;
 
+		while (i < text.len && (unsigned char)(text.at[i] - '!') <= '~' - '!')
+			i++;
+		if (i > from) {
+			size_t room;
+
+			if (!put_gap(l))
+				return;
+			room = CHARACTERS_MOST - l->characters;
+			buffer_add(l->out, bytes_cut(text, from, i - from < room ? i - from : room));
+			l->characters += i - from < room ? i - from : room;
+			continue;
+		}
+		c = utf8_take(text, &i);
 		put(l, c, (struct bytes){ text.at + from, i - from });
 	}
 }
@@ -131,31 +150,6 @@ static const struct { char name[8]; uint16_t is; } entities[] = {
 	{ "ouml", 0xf6 }, { "uuml", 0xfc }, { "szlig", 0xdf }, { "eacute", 0xe9 },
 	{ "egrave", 0xe8 }, { "agrave", 0xe0 }, { "ccedil", 0xe7 }, { "yen", 0xa5 },
 };
-
-static size_t
-utf8_put(uint32_t c, char out[4])
-{
-	if (c < 0x80) {
-		out[0] = (char)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		out[0] = (char)(0xc0 | c >> 6);
-		out[1] = (char)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		out[0] = (char)(0xe0 | c >> 12);
-		out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | c >> 18);
-	out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (c & 0x3f));
-	return 4;
-}
 
 /* The character an entity stands for, 0 when it is none. */
 static uint32_t

@@ -18,32 +18,6 @@ struct search {
 };
 
 static void
-put_character(struct buffer *out, uint32_t c)
-{
-	char *o = buffer_room(out, 4);
-
-	if (c < 0x80) {
-		o[0] = (char)c;
-		buffer_took(out, 1);
-	} else if (c < 0x800) {
-		o[0] = (char)(0xc0 | c >> 6);
-		o[1] = (char)(0x80 | (c & 0x3f));
-		buffer_took(out, 2);
-	} else if (c < 0x10000) {
-		o[0] = (char)(0xe0 | c >> 12);
-		o[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		o[2] = (char)(0x80 | (c & 0x3f));
-		buffer_took(out, 3);
-	} else {
-		o[0] = (char)(0xf0 | c >> 18);
-		o[1] = (char)(0x80 | (c >> 12 & 0x3f));
-		o[2] = (char)(0x80 | (c >> 6 & 0x3f));
-		o[3] = (char)(0x80 | (c & 0x3f));
-		buffer_took(out, 4);
-	}
-}
-
-static void
 fold_to(struct bytes in, struct buffer *out)
 {
 	for (size_t i = 0; i < in.len;) {
@@ -58,7 +32,7 @@ fold_to(struct bytes in, struct buffer *out)
 		buffer_took(out, ascii - i);
 		i = ascii;
 		if (i < in.len)
-			put_character(out, fold_character(utf8_take(in, &i)));
+			buffer_took(out, utf8_put(fold_character(utf8_take(in, &i)), buffer_room(out, 4)));
 	}
 }
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "message/encoding.h"
+
 enum { REFERENCES_MOST = 1000, ID_MOST = 998 };
 
 
@@ -182,7 +184,7 @@ take_id(struct bytes *b, struct arena *a, struct bytes *id)
 		*id = bytes_cut(*b, 0, n + 1);
 		if (n < b->len && b->at[n] == '>') {
 			eat(b, n + 1);
-			if (at && id->len <= ID_MOST) {
+			if (at && id->len <= ID_MOST && utf8_valid(*id)) {
 				*id = without_quotes(*id, a);
 				return true;
 			}

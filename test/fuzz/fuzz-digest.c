@@ -3,10 +3,10 @@
 #include <stdlib.h>
 
 #include "message/digest.h"
-#include "message/encoding.h"
-#include "message/nstring.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len);
+
+static unsigned long digests;      /* given as such; only counted */
 
 static void
 look(const struct digest *d)
@@ -36,19 +36,18 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 	struct buffer out = { 0 };
 	struct digest d;
 
-	if (digest_view(in, &d))
+	if (digest_view(in, &d)) {
 		look(&d);
+		if (digest_strings_valid(&d))
+			digests++;
+	}
 	buffer_add(&out, BYTES("before"));
 	digest_make(in, a, &out);
 	buffer_eat(&out, 6);
 	if (!digest_view(buffer_bytes(&out), &d))
 		abort();
 	look(&d);
-	if (!nstring_list_valid(d.envelope) || !nstring_list_valid(d.body) ||
-	    !nstring_list_valid(d.bodystructure))
-		abort();
-	if (!utf8_valid(d.subject) || !utf8_valid(d.from) || !utf8_valid(d.to) || !utf8_valid(d.cc) ||
-	    !utf8_valid(d.bcc) || !utf8_valid(d.preview) || !utf8_valid(d.base_subject))
+	if (!digest_strings_valid(&d))
 		abort();
 	buffer_free(&out);
 	arena_close(&a);

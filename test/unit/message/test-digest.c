@@ -14,6 +14,7 @@ make(const char *why, struct bytes content)
 	digest_make(content, m.a, &m.out);
 	HOLDS(why, digest_view(buffer_bytes(&m.out), &m.d));
 	HOLDS(why, m.d.content_size == content.len);
+	HOLDS(why, digest_strings_valid(&m.d));
 	return m;
 }
 
