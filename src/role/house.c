@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -576,8 +577,9 @@ flush_journal(void *ctx)
 	journal_flush();
 }
 
-/* What must be found before the cage closes: converters of charsets, the time
-   zone, our own figures. */
+/* What must be found before the cage closes, since libraries look for files when
+   they are first used: the settings of OpenSSL, converters of charsets, the time
+   zone; and our own figures. */
 static void
 make_ready(struct home *m)
 {
@@ -588,6 +590,8 @@ make_ready(struct home *m)
 	(void)mallopt(M_ARENA_MAX, 1);
 	tzset();
 	m->memory = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+	if ((FROM(m->house.role) & (FROM(RECEIVER) | FROM(LOGIN) | FROM(SIGNER))) != 0)
+		(void)OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CONFIG, NULL);
 	if (m->house.role == VERIFIER)
 		charset_warm();
 }
