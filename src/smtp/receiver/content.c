@@ -59,17 +59,6 @@ line_ended(struct piece *p, bool bare)
 		header_line(p);
 }
 
-/* A header field that never ends must not fill the memory. */
-static void
-watch_header(struct content *c, const struct buffer *out)
-{
-	const struct fields *f = &c->fields;
-
-	if (!c->_body && !c->dropping && ((f->field_most > 0 && out->len - c->_line_at > f->field_most) ||
-	    (f->section_most > 0 && out->len > f->section_most)))
-		c->fields.too_long = true;
-}
-
 /* The dot that was held back was stuffing, or a line of its own. */
 static bool
 at_dot(struct piece *p, char ch)
@@ -196,6 +185,7 @@ content_read(struct content *c, struct bytes arrived, struct buffer *out, size_t
 			fields_end(&c->fields, out);
 		return CONTENT_ENDED;
 	}
-	watch_header(c, out);
+	if (!c->_body && !c->dropping && !fields_part(&c->fields, out, c->_line_at))
+		c->_body = true;
 	return CONTENT_MORE;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+enum { NAME_MOST = 200 };             /* a longer name is no name: the body has begun */
 enum kind { PLAIN, RECEIVED, DATE, MESSAGE_ID, ADDRESSES, HIDDEN };
 
 static const struct known {
@@ -26,7 +27,7 @@ static const struct known {
 static bool
 name_of(struct bytes line, struct bytes *name)
 {
-	ptrdiff_t colon = bytes_find(line, ':');
+	ptrdiff_t colon = bytes_find(bytes_cut(line, 0, NAME_MOST + 1), ':');
 
 	if (colon <= 0)
 		return false;
@@ -190,10 +191,11 @@ end_field(struct fields *f, struct buffer *out, size_t line_at)
 		complete_names(f, out, line_at);
 }
 
+/* A field that is left out counts too, as far as it has been heard. */
 static void
-check_limits(struct fields *f, const struct buffer *out)
+check_limits(struct fields *f, const struct buffer *out, size_t line_at)
 {
-	if (f->field_most > 0 && out->len - f->_field_at > f->field_most)
+	if (f->field_most > 0 && out->len - (f->_dropping ? line_at : f->_field_at) > f->field_most)
 		f->too_long = true;
 	if (f->section_most > 0 && out->len > f->section_most)
 		f->too_long = true;
@@ -218,10 +220,9 @@ fields_line(struct fields *f, struct buffer *out, size_t line_at)
 	size_t before = out->len;
 
 	if (f->_begun && (line.at[0] == ' ' || line.at[0] == '\t')) {
+		check_limits(f, out, line_at);
 		if (f->_dropping)
 			out->len = line_at;
-		else
-			check_limits(f, out);
 		return true;
 	}
 	end_field(f, out, line_at);
@@ -229,7 +230,7 @@ fields_line(struct fields *f, struct buffer *out, size_t line_at)
 	line = (struct bytes){ out->at + line_at, out->len - line_at };
 	if (bytes_equal(line, BYTES("\r\n")))
 		return false;
-	if (!f->_begun && bytes_starts(line, BYTES("From ")) && bytes_find(line, ':') != 4) {
+	if (!f->_begun && line.len <= NAME_MOST && bytes_starts(line, BYTES("From "))) {
 		out->len = line_at;            /* the envelope line of an mbox file */
 		return true;
 	}
@@ -240,11 +241,28 @@ fields_line(struct fields *f, struct buffer *out, size_t line_at)
 	f->_begun = true;
 	f->_field_at = line_at;
 	begin_field(f, name);
+	check_limits(f, out, line_at);
 	if (f->_dropping)
 		out->len = line_at;
-	else
-		check_limits(f, out);
 	return true;
+}
+
+/* Half a line that is long already: it must not fill the memory. */
+bool
+fields_part(struct fields *f, struct buffer *out, size_t line_at)
+{
+	struct bytes line = { out->at + line_at, out->len - line_at }, name;
+
+	if (line.len <= NAME_MOST)
+		return true;
+	if ((f->_begun && (line.at[0] == ' ' || line.at[0] == '\t')) || name_of(line, &name)) {
+		if ((f->field_most > 0 && line.len > f->field_most) || (f->section_most > 0 && out->len > f->section_most))
+			f->too_long = true;
+		return true;
+	}
+	end_field(f, out, line_at);
+	begin_body(out, out->len - line.len);
+	return false;
 }
 
 void

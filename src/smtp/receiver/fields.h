@@ -13,6 +13,7 @@
  * fields_line() the line stands at *line_at of `out`, its CRLF with it.  False when
  *               the header section has ended with it; a body that began without the empty
  *               line has got one put before it (rfc5322:2.1).
+ * fields_part() the same for the first part of a line whose end is not here yet.
  * fields_end()  the letter has ended within its header section.
  */
 #ifndef SMTP_RECEIVER_FIELDS_H
@@ -44,6 +45,7 @@ struct fields {
 	bool        _dropping, _begun;
 };
 bool fields_line(struct fields *, struct buffer *out, size_t line_at);
+bool fields_part(struct fields *, struct buffer *out, size_t line_at);
 void fields_end(struct fields *, struct buffer *out);
 
 #endif

@@ -281,6 +281,7 @@ room_command(struct session *s, struct bytes arrived)
 	case LINE_SHORT:
 		return 0;
 	case LINE_LONG:
+		s->too_long = "500 5.5.2 Error: line too long";
 		s->room = room_skip_line;
 		return s->room(s, arrived);
 	case LINE_WHOLE:
@@ -309,8 +310,8 @@ room_skip_line(struct session *s, struct bytes arrived)
 	s->verb = (uint8_t)verb_unknown();
 	s->tried[s->verb]++;
 	s->errors_before = s->errors;
-	log_reject(s, "COMMAND", BYTES(""), "500 5.5.2 Error: line too long");
-	say(s, "500 5.5.2 Error: line too long");
+	log_reject(s, "COMMAND", BYTES(""), s->too_long);
+	say(s, "%s", s->too_long);
 	answered(s);
 	return (size_t)end + 1;
 }

@@ -27,6 +27,7 @@ struct session {
 	struct bytes   asked;          /* the address RCPT or VRFY asks about       */
 	ask_fn        *then;           /* what to do with the answer                */
 	const char    *where;          /* last command, for the log                 */
+	const char    *too_long;       /* the reply to a line that is                */
 	int64_t        since, heard;   /* this command began; the last byte came    */
 	uint32_t       errors, errors_before, junk;
 	uint32_t       refused;        /* recipients of this transaction            */

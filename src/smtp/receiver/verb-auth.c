@@ -157,7 +157,7 @@ auth_line(struct session *s, struct bytes arrived, struct bytes *line)
 		return 0;
 	case LINE_LONG:
 		auth_end(s);
-		say(s, "500 5.5.6 Authentication exchange line is too long");
+		s->too_long = "500 5.5.6 Authentication exchange line is too long";
 		s->room = room_skip_line;
 		return s->room(s, arrived);
 	case LINE_WHOLE:

@@ -1,0 +1,114 @@
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "policy/tally.h"
+
+static int
+memory(void)
+{
+	int fd = memfd_create("tally", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	assert_true(tally_size() <= 1 << 20);
+	return fd;
+}
+
+/* A process that comes again begins at zero, the others' connections stay. */
+static void
+test_connections_of_all_processes(void **state)
+{
+	int fd = memory();
+	struct tally *a = tally_open(fd, 0), *b = tally_open(fd, 1);
+
+	(void)state;
+	assert_int_equal(tally_come(a, "192.0.2.1"), 1);
+	assert_int_equal(tally_come(b, "192.0.2.1"), 2);
+	assert_int_equal(tally_come(b, "192.0.2.2"), 1);
+	assert_int_equal(tally_come(a, "192.0.2.1"), 3);
+	tally_go(a, "192.0.2.1");
+	tally_go(a, "192.0.2.9");
+	assert_int_equal(tally_come(b, "192.0.2.1"), 3);
+	tally_close(&a);
+	a = tally_open(fd, 0);
+	assert_int_equal(tally_come(a, "192.0.2.1"), 3);
+	tally_close(&a);
+	tally_close(&b);
+	close(fd);
+}
+
+static void
+test_rates_in_windows(void **state)
+{
+	int fd = memory();
+	struct tally *t = tally_open(fd, 0);
+
+	(void)state;
+	assert_int_equal(tally_event(t, "n", TALLY_MESSAGES, 60000, 60000), 1);
+	assert_int_equal(tally_event(t, "n", TALLY_MESSAGES, 119999, 60000), 2);
+	assert_int_equal(tally_event(t, "n", TALLY_RECIPIENTS, 119999, 60000), 1);
+	assert_int_equal(tally_event(t, "n", TALLY_MESSAGES, 120000, 60000), 1);
+	tally_close(&t);
+	close(fd);
+}
+
+/* More networks than slots: the living keep their count, the resting make room. */
+static void
+test_a_full_table_refuses_nobody(void **state)
+{
+	int fd = memory();
+	struct tally *t = tally_open(fd, 0);
+	char name[32];
+	unsigned counted = 0;
+
+	(void)state;
+	clock_pretend(1000);
+	for (int i = 0; i < 3 * TALLY_SLOTS; i++) {
+		snprintf(name, sizeof name, "n%d", i);
+		counted += tally_come(t, name) == 1;
+	}
+	assert_in_range(counted, TALLY_SLOTS / 2, TALLY_SLOTS);
+	for (int i = 0; i < 3 * TALLY_SLOTS; i++) {
+		snprintf(name, sizeof name, "n%d", i);
+		tally_go(t, name);
+	}
+	clock_pretend(1010);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "new%d", i);
+		assert_int_equal(tally_come(t, name), 1);
+	}
+	clock_pretend(0);
+	tally_close(&t);
+	close(fd);
+}
+
+static void
+test_processes_at_once(void **state)
+{
+	enum { PROCESSES = 4, EACH = 20000 };
+	int fd = memory();
+	struct tally *t = tally_open(fd, 0);
+
+	(void)state;
+	for (int p = 0; p < PROCESSES; p++)
+		if (fork() == 0) {
+			struct tally *mine = tally_open(fd, (uint32_t)p + 1);
+
+			for (int i = 0; i < EACH; i++)
+				(void)tally_event(mine, "n", TALLY_MESSAGES, 60000, 60000);
+			_exit(0);
+		}
+	for (int p = 0; p < PROCESSES; p++)
+		(void)wait(NULL);
+	assert_int_equal(tally_event(t, "n", TALLY_MESSAGES, 60000, 60000), PROCESSES * EACH + 1);
+	tally_close(&t);
+	close(fd);
+}
+
+UNIT(test_connections_of_all_processes, test_rates_in_windows, test_a_full_table_refuses_nobody, test_processes_at_once)

@@ -1,0 +1,255 @@
+/*
+ * kit -- a house of fakes around one session: what it says is in `out`
+ *
+ * The domain example.com has jill and jack; later@example.com cannot be looked up;
+ * everything else there is unknown, all other domains are foreign.  The password of all is "secret".
+ */
+#ifndef SMTP_KIT_H
+#define SMTP_KIT_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "smtp/receiver/session.h"
+
+struct kit {
+	struct session *session;
+	struct receiver_config *config;
+	struct buffer out, unread, stored, prefix, stream;
+	bool   over, rests, secure, secured, waits;      /* waits: RESOLVE is answered by kit_answer() */
+	struct bytes asked;
+	int    letters, drops;
+	int    stream_why, safe_why;
+	enum verdict verdict;
+	enum room_answer room;
+	char   recipients[256];
+	int64_t count_most;
+};
+
+static inline struct buffer *kit_out(void *k) { return &((struct kit *)k)->out; }
+
+static inline void
+kit_feed(struct kit *k)
+{
+	while (k->unread.len > 0) {
+		size_t used = session_take(k->session, buffer_bytes(&k->unread));
+
+		buffer_eat(&k->unread, used);
+		if (used == 0)
+			break;
+	}
+}
+
+static inline void kit_resume(void *k) { kit_feed(k); }
+static inline void kit_secure(void *k) { ((struct kit *)k)->secure = true; }
+static inline void kit_finish(void *k) { ((struct kit *)k)->over = true; }
+static inline void kit_rest(void *k, int64_t ms) { (void)ms; ((struct kit *)k)->rests = true; }
+
+static inline bool
+kit_tls(void *kit, struct tls_facts *t)
+{
+	struct kit *k = kit;
+
+	memset(t, 0, sizeof *t);
+	memcpy(t->version, "TLSv1.3", 8);
+	memcpy(t->cipher, "TLS_AES_256_GCM_SHA384", 23);
+	t->bits = t->algorithm_bits = 256;
+	return k->secured;
+}
+
+static inline void
+kit_say_resolved(struct kit *k, struct bytes address)
+{
+	enum resolved r = RESOLVED_FOREIGN;
+
+	if (bytes_is(address, "jill@example.com") || bytes_is(address, "jack@example.com") || bytes_is(address, "postmaster"))
+		r = RESOLVED_LOCAL;
+	else if (bytes_is(address, "later@example.com"))
+		r = RESOLVED_LATER;
+	else if (bytes_ends_nocase(address, BYTES("@example.com")))
+		r = RESOLVED_UNKNOWN;
+	session_resolved(k->session, r, "virtual mailbox table");
+}
+
+static inline void
+kit_resolve(void *kit, struct session *s, struct bytes address)
+{
+	struct kit *k = kit;
+
+	(void)s;
+	k->asked = address;
+	if (!k->waits)
+		kit_say_resolved(k, address);
+}
+
+static inline void kit_answer(struct kit *k) { kit_say_resolved(k, k->asked); }
+
+static inline void
+kit_auth_check(struct session *s, struct bytes said)
+{
+	if (bytes_equal(said, BYTES("\0jack@example.com\0secret")))
+		session_auth_done(s, AUTHENTICATED, "jack@example.com", "", BYTES(""));
+	else
+		session_auth_done(s, NOT_AUTHENTICATED, "jack@example.com", "password mismatch", BYTES(""));
+}
+
+static inline void
+kit_auth_start(void *k, struct session *s, struct bytes mechanism, bool has_initial, struct bytes initial)
+{
+	(void)k;
+	if (bytes_is(mechanism, "SCRAM-SHA-256"))         /* ends with data of the server */
+		session_auth_done(s, AUTHENTICATED, "jack@example.com", "", BYTES("v=proof"));
+	else if (!has_initial)
+		session_auth_more(s, BYTES(""));
+	else
+		kit_auth_check(s, initial);
+}
+
+static inline void kit_auth_step(void *k, struct session *s, struct bytes b) { (void)k; kit_auth_check(s, b); }
+static inline void kit_auth_drop(void *k, struct session *s) { (void)s; ((struct kit *)k)->drops++; }
+
+static inline bool
+kit_count(void *kit, struct session *s, enum counted kind, int64_t limit, uint32_t *now)
+{
+	(void)kit;
+	(void)s;
+	(void)kind;
+	*now = 2;
+	return limit >= 2;
+}
+
+static inline enum room_answer
+kit_room(void *k, struct session *s, uint64_t size)
+{
+	(void)s;
+	(void)size;
+	return ((struct kit *)k)->room;
+}
+
+static inline void kit_stream_open(void *k, struct letter *l) { letter_streamed(l, ((struct kit *)k)->stream_why); }
+
+static inline int
+kit_stream_add(void *k, struct letter *l, struct bytes more)
+{
+	(void)l;
+	buffer_add(&((struct kit *)k)->stream, more);
+	return 0;
+}
+
+static inline uint64_t kit_stream_waiting(void *k, struct letter *l) { (void)k; (void)l; return 0; }
+static inline void kit_stream_drop(void *k, struct letter *l) { (void)l; buffer_reset(&((struct kit *)k)->stream); }
+
+static inline void
+kit_judge(void *k, struct letter *l)
+{
+	letter_judged(l, ((struct kit *)k)->verdict, "550 5.7.1 Error: no", BYTES(""), BYTES(""));
+}
+
+static inline void
+kit_keep(void *kit, struct letter *l, struct bytes prefix, struct bytes digest)
+{
+	struct kit *k = kit;
+	size_t n = 0;
+
+	(void)prefix;
+	(void)digest;
+	buffer_reset(&k->stored);
+	buffer_reset(&k->prefix);
+	buffer_add(&k->stored, l->streamed ? buffer_bytes(&k->stream) : buffer_bytes(&l->content));
+	letter_trace(l, "1A2B", &k->prefix);
+	for (uint32_t i = 0; i < l->rcpts && n + l->rcpt[i].address.len + 2 < sizeof k->recipients; i++) {
+		memcpy(k->recipients + n, l->rcpt[i].address.at, l->rcpt[i].address.len);
+		n += l->rcpt[i].address.len;
+		k->recipients[n++] = ' ';
+	}
+	k->recipients[n] = '\0';
+	k->letters++;
+	l->streamed = false;
+	buffer_reset(&k->stream);
+	letter_safe(l, k->safe_why, "1A2B");
+}
+
+static inline void kit_gone(void *k, struct session *s) { (void)k; (void)s; }
+
+static const struct receiver_needs kit_needs = {
+	kit_resolve, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_room, kit_stream_open, kit_stream_add,
+	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_gone,
+};
+static const struct session_mouth kit_mouth = { kit_out, kit_resume, kit_secure, kit_finish, kit_rest, kit_tls };
+
+static inline struct receiver_config *
+kit_config(enum receiver_kind kind, const char *cf)
+{
+	static const struct setting_list none = { NULL, 0 };
+	struct buffer text = { 0 }, errors = { 0 };
+	struct settings *s;
+	struct receiver_settings set;
+	struct receiver_config *c = NULL;
+
+	buffer_add_string(&text, "smtpd_banner = mail.example.com ESMTP Mansio\n"
+		"smtpd_client_event_limit_exceptions =\nsmtpd_forbid_bare_newline_exclusions =\n");
+	buffer_add_string(&text, cf);
+	s = settings_read(buffer_bytes(&text), "main.cf", &errors, &errors);
+	if (s != NULL && receiver_settings_fill(s, kind, &set, &errors))
+		c = receiver_config_open(&set, kind, "mansio/smtpd", "mail.example.com", "example.com", "Mansio", &none, &errors);
+	settings_close(&s);
+	buffer_free(&text);
+	buffer_free(&errors);
+	return c;
+}
+
+static inline void
+kit_open(struct kit *k, enum receiver_kind kind, const char *cf)
+{
+	struct peer peer = { .family = AF_INET, .port = 4711, .raw = { 192, 0, 2, 7 }, .text = "192.0.2.7" };
+
+	memset(k, 0, sizeof *k);
+	k->config = kit_config(kind, cf);
+	if (k->config == NULL)
+		return;
+	k->config->tls = (struct tls *)k;           /* there is one; it is never looked into */
+	k->session = session_open(k->config, &peer, &kit_needs, k, &kit_mouth, k);
+}
+
+static inline void
+kit_close(struct kit *k)
+{
+	session_close(&k->session);
+	k->config->tls = NULL;
+	receiver_config_drop(&k->config);
+	buffer_free(&k->out);
+	buffer_free(&k->unread);
+	buffer_free(&k->stored);
+	buffer_free(&k->prefix);
+	buffer_free(&k->stream);
+}
+
+static inline void
+kit_secured(struct kit *k)
+{
+	k->secure = false;
+	k->secured = true;
+	buffer_reset(&k->unread);
+	session_secured(k->session, true, "");
+}
+
+/* Say it in pieces of n bytes (0: whole); TLS and rests are given when they are asked for. */
+static inline void
+kit_say(struct kit *k, struct bytes what, size_t n)
+{
+	while (what.len > 0 && !k->over) {
+		struct bytes piece = bytes_cut(what, 0, n == 0 ? what.len : n);
+
+		what = bytes_cut(what, piece.len, what.len);
+		buffer_add(&k->unread, piece);
+		kit_feed(k);
+		if (k->secure)
+			kit_secured(k);
+		while (k->rests && !k->over) {
+			k->rests = false;
+			session_rested(k->session);
+		}
+	}
+}
+
+#endif
