@@ -60,7 +60,7 @@ copy_run(struct imap *s)
 	if (!imap_resolve(s, &w->sequence, s->uid, &set))
 		return imap_bad(s, BEYOND_LAST);
 	/* rfc2180:4.4: some of what the client counts may be gone. */
-	w->some_gone = !s->uid && view_has_gone(s->view);
+	w->some_gone = !s->uid && view_has_gone(s->view, &set);
 	why = mailbox_copy(s->view->mailbox, &set, w->to, w->move, s->scratch, &w->source, &w->made, s->view->watch);
 	if (why != 0)
 		return imap_no_errno(s, why);

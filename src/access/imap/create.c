@@ -5,7 +5,7 @@
 #include "access/imap/session.h"
 #include "access/imap/write.h"
 
-struct create_work { char *name; const char *to; enum mailbox_use use; };
+struct create_work { char *name; const char *to; enum mailbox_use use; bool useless; };
 
 static struct create_work *
 name_parse(struct imap *s, struct scan *r)
@@ -59,8 +59,9 @@ create_parse(struct imap *s, struct scan *r)
 		word = r->rest;
 		scan_expect(r, "\\");
 		word.len = 1 + read_atom(r).len;
-		if (scan_ok(r) && (use_of(word) == USE_NONE || w->use != USE_NONE))
-			w->to = "unknown";
+		/* \All and \Flagged would be views of other mailboxes; and one use is enough. */
+		if (use_of(word) == USE_NONE || use_of(word) == USE_ALL || use_of(word) == USE_FLAGGED || w->use != USE_NONE)
+			w->useless = true;
 		w->use = use_of(word);
 		if (!scan_skip(r, ' '))
 			break;
@@ -73,7 +74,7 @@ create_run(struct imap *s)
 {
 	struct create_work *w = s->work;
 
-	if (w->to != NULL)
+	if (w->useless)
 		return imap_no(s, "[USEATTR] This special use is not supported.");
 	return after(s, account_create(s->account, w->name, w->use));
 }

@@ -81,7 +81,7 @@ store_run(struct imap *s)
 	why = imap_flag_bits(s->view->mailbox, &w->flags, w->how != FLAGS_REMOVE, &bits);
 	if (why != 0)
 		return imap_no(s, "[LIMIT] Too many different keywords in this mailbox.");
-	w->some_gone = !s->uid && view_has_gone(s->view);
+	w->some_gone = !s->uid && view_has_gone(s->view, &set);
 	view_hush(s->view, true);
 	why = mailbox_flags(s->view->mailbox, &set, w->how, bits, w->unchanged_since, s->scratch,
 	                    &w->modified, s->view->watch);

@@ -265,15 +265,20 @@ view_last_uid(const struct view *v)
 }
 
 bool
-view_has_gone(const struct view *v)
+view_has_gone(const struct view *v, const struct uid_set *set)
 {
-	return gone_left(v) > 0;
+	for (size_t i = 0; i < set->count; i++) {
+		size_t place = gone_place(v, set->range[i].first);
+		if (place < v->gone_count && v->gone[place].first <= set->range[i].last)
+			return true;
+	}
+	return false;
 }
 
 uint32_t
 view_expunge_next(struct view *v)
 {
-	if (!view_has_gone(v)) {
+	if (gone_left(v) == 0) {
 		gone_forget(v);
 		return 0;
 	}
@@ -313,7 +318,7 @@ bool
 view_has_news(const struct view *v, bool expunges)
 {
 	return v->arrived || v->lost || v->changed.count > 0 || v->stamped.count > 0 ||
-	       (expunges && view_has_gone(v));
+	       (expunges && gone_left(v) > 0);
 }
 
 void

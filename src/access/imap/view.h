@@ -58,7 +58,8 @@ bool     view_find(const struct view *, uint32_t uid, struct entry *out);
 /* The least known uid at or above `uid`, gone ones too; 0 when there is none. */
 uint32_t view_next(const struct view *, uint32_t uid);
 uint32_t view_last_uid(const struct view *);              /* 0: empty            */
-bool     view_has_gone(const struct view *);
+/* Some of these are counted by the client but are there no more. */
+bool     view_has_gone(const struct view *, const struct uid_set *);
 uint32_t view_expunge_next(struct view *);                /* 0: none             */
 bool     view_arrive(struct view *);
 bool     view_has_news(const struct view *, bool expunges);

@@ -1,0 +1,397 @@
+/*
+ * lab -- a store, a letter log and the two services, for sessions without a house
+ *
+ * lab_open()    in a folder of its own, gone after lab_close().  Account 1 is there.
+ * lab_letter()  puts a letter into a mailbox of account 1, as delivery does.
+ * lab_talk()    gives `said` to a new session, `step` bytes at a time (0: all at once), then waits until
+ *               it has closed or nothing more comes; what it answered is appended.
+ * lab_settle()  goes round the loop until nothing happens any more.
+ */
+#ifndef ACCESS_LAB_H
+#define ACCESS_LAB_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/imap/imap.h"
+#include "access/pop3/pop3.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "channel/loop.h"
+#include "message/digest.h"
+#include "message/envelope.h"
+#include "message/search.h"
+#include "spool/spool.h"
+#include "spool/writer.h"
+#include "store/store.h"
+
+enum { LAB_ACCOUNT = 1 };
+
+struct lab {
+	char            folder[64];
+	int             letters_dir, accounts_dir;
+	struct loop    *loop;
+	struct spool   *spool;
+	struct letters *letters;
+	struct writer  *writer;
+	struct store   *store;
+	struct imap_service *imap;
+	struct pop3_service *pop3;
+	struct timer   *stop;
+	unsigned        over;          /* sessions that ended                 */
+};
+
+struct imap_append {
+	struct lab   *lab;
+	struct buffer content;
+	const struct imap_append_events *events;
+	void         *who;
+	bool          dropped;
+	int64_t       sent;
+};
+struct imap_seek {
+	struct timer *timer;
+	bool          says;
+	void        (*found)(void *who, int why, bool says);
+	void         *who;
+};
+
+static inline void
+lab_job(void *ctx, void (*run)(void *), void (*done)(void *), void *job)
+{
+	loop_job(((struct lab *)ctx)->loop, run, done, job);
+}
+
+static inline void
+lab_want(void *ctx, bool own, uint64_t size)
+{
+	struct lab *l = ctx;
+	uint32_t number;
+	uint64_t room;
+	int fd = spool_lend(l->spool, own, size, &number, &room);
+
+	if (fd < 0)
+		writer_refuse(l->writer, own, errno);
+	else
+		writer_lend(l->writer, number, fd, room, own);
+}
+
+static inline void
+lab_done(void *ctx, uint32_t segment, uint64_t used, int why)
+{
+	struct lab *l = ctx;
+
+	if (why == 0)
+		(void)spool_done(l->spool, segment, used);
+}
+
+static inline void
+lab_append_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at)
+{
+	struct imap_append *a = ctx;
+	struct imap_appended made = {
+		.letter = letter,
+		.place = { letter_segment(letter), letter_offset(letter) + RECORD_HEADER, a->content.len, segment, envelope_at },
+		.sent_date = a->sent,
+	};
+
+	if (!a->dropped)
+		a->events->done(a->who, why, &made);
+	buffer_free(&a->content);
+	memory_free(a);
+}
+
+static inline struct imap_append *
+lab_append_begin(void *ctx, const struct access_facts *facts, uint64_t size, const struct imap_append_events *events, void *who)
+{
+	struct imap_append *a = memory_take(sizeof *a);
+
+	(void)facts;
+	(void)size;
+	a->lab = ctx;
+	a->events = events;
+	a->who = who;
+	return a;
+}
+
+static inline bool
+lab_append_add(struct imap_append *a, struct bytes more)
+{
+	buffer_add(&a->content, more);
+	return true;
+}
+
+static inline uint64_t
+lab_write(struct lab *l, struct bytes content, struct bytes prefix, int64_t *sent,
+          void (*safe)(void *, int, uint64_t, uint32_t, uint64_t), void *who)
+{
+	struct buffer digest = { 0 }, packed = { 0 };
+	struct arena *scratch = arena_open(NULL);
+	struct digest view;
+	uint64_t letter;
+
+	digest_make(content, scratch, &digest);
+	*sent = digest_view(buffer_bytes(&digest), &view) ? view.sent : 0;
+	letter = writer_content(l->writer, content);
+	if (letter == 0)
+		abort();
+	envelope_pack(&(struct envelope){ .letter = letter, .arrived_us = clock_wall_us(), .flags = ENVELOPE_APPENDED,
+	    .content_len = content.len, .prefix = prefix, .digest = buffer_bytes(&digest) }, &packed);
+	writer_envelope(l->writer, letter, buffer_bytes(&packed), safe, who);
+	buffer_free(&digest);
+	buffer_free(&packed);
+	arena_close(&scratch);
+	return letter;
+}
+
+static inline void
+lab_append_end(struct imap_append *a)
+{
+	(void)lab_write(a->lab, buffer_bytes(&a->content), (struct bytes){ 0 }, &a->sent, lab_append_safe, a);
+}
+
+static inline void
+lab_append_drop(struct imap_append *a)
+{
+	a->dropped = true;
+}
+
+static inline void
+lab_sought(void *ctx)
+{
+	struct imap_seek *s = ctx;
+
+	s->found(s->who, 0, s->says);
+	timer_close(&s->timer);
+	memory_free(s);
+}
+
+static inline struct imap_seek *
+lab_seek(void *ctx, const struct imap_question *q, void (*found)(void *who, int why, bool says), void *who)
+{
+	struct imap_seek *s = memory_take(sizeof *s);
+	struct arena *scratch = arena_open(NULL);
+	char *content = arena_take(scratch, q->len + 1);
+
+	if (pread(q->fd, content, q->len, (off_t)q->at) != (ssize_t)q->len)
+		abort();
+	s->says = letter_says((struct bytes){ content, q->len }, q->where, q->field, q->needle, scratch);
+	s->found = found;
+	s->who = who;
+	s->timer = timer_open(((struct lab *)ctx)->loop, lab_sought, s);
+	timer_set(s->timer, 0);
+	arena_close(&scratch);
+	return s;
+}
+
+static inline void
+lab_seek_drop(struct imap_seek *s)
+{
+	timer_close(&s->timer);
+	memory_free(s);
+}
+
+static inline void
+lab_over(void *ctx, uint32_t ticket, uint64_t account)
+{
+	(void)ticket;
+	(void)account;
+	((struct lab *)ctx)->over++;
+}
+
+static inline void
+lab_stop(void *ctx)
+{
+	loop_stop(((struct lab *)ctx)->loop);
+}
+
+static inline void
+lab_rest_writer(void *ctx)
+{
+	writer_at_rest(((struct lab *)ctx)->writer);
+}
+
+static inline void
+lab_rest_store(void *ctx)
+{
+	store_at_rest(((struct lab *)ctx)->store);
+}
+
+static inline void
+lab_settle(struct lab *l, int64_t ms)
+{
+	timer_set(l->stop, ms);
+	loop_run(l->loop);
+}
+
+static inline struct lab *
+lab_open(void)
+{
+	struct lab *l = memory_take(sizeof *l);
+	struct buffer errors = { 0 };
+	struct imap_config imap = { .message_size_limit = 50 << 20, .version = "0.1" };
+	struct pop3_config pop3 = { .version = "0.1" };
+	struct settings *none = settings_read((struct bytes){ 0 }, "none", &errors, &errors);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	journal_open(JOURNAL_FILE, null, false, "lab");
+	snprintf(l->folder, sizeof l->folder, "%s/lab-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	if (mkdtemp(l->folder) == NULL)
+		abort();
+	int dir = open(l->folder, O_DIRECTORY | O_CLOEXEC);
+	if (mkdirat(dir, "letters", 0700) < 0 || mkdirat(dir, "accounts", 0700) < 0)
+		abort();
+	l->letters_dir = openat(dir, "letters", O_DIRECTORY | O_CLOEXEC);
+	l->accounts_dir = openat(dir, "accounts", O_DIRECTORY | O_CLOEXEC);
+	close(dir);
+	l->loop = loop_open();
+	l->stop = timer_open(l->loop, lab_stop, l);
+	l->spool = spool_open(l->letters_dir, 8 << 20, 0, 0600, -1, &errors);
+	l->letters = letters_open(l->letters_dir);
+	l->writer = writer_open(&(struct writer_needs){ .job = lab_job, .want = lab_want, .done = lab_done }, l);
+	l->store = store_open(l->accounts_dir, l->letters, 86400000, &(struct store_needs){ .job = lab_job }, l);
+	if (!settings_fill(none, &imap_setting_table, NULL, &imap.rows, &errors) ||
+	    !settings_fill(none, &pop3_setting_table, NULL, &pop3.rows, &errors))
+		abort();
+	settings_close(&none);
+	l->imap = imap_service_open(l->loop, l->store, &imap, &(struct imap_needs){ lab_append_begin, lab_append_add,
+	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_over }, l);
+	l->pop3 = pop3_service_open(l->loop, l->store, &pop3, &(struct pop3_needs){ lab_over }, l);
+	loop_at_rest(l->loop, lab_rest_writer, l);
+	loop_at_rest(l->loop, lab_rest_store, l);
+	for (int i = 0; i < 100 && !writer_ready(l->writer, 1000); i++)
+		lab_settle(l, 1);
+	buffer_free(&errors);
+	return l;
+}
+
+static inline int
+lab_unlink(const char *path, const struct stat *st, int flag, struct FTW *where)
+{
+	(void)st;
+	(void)flag;
+	(void)where;
+	return remove(path);
+}
+
+static inline void
+lab_close(struct lab *l)
+{
+	imap_service_close(&l->imap);
+	pop3_service_close(&l->pop3);
+	lab_settle(l, 20);
+	store_close(&l->store);
+	writer_close(&l->writer);
+	letters_close(&l->letters);
+	spool_close(&l->spool);
+	timer_close(&l->stop);
+	loop_close(&l->loop);
+	close(l->letters_dir);
+	close(l->accounts_dir);
+	(void)nftw(l->folder, lab_unlink, 16, FTW_DEPTH | FTW_PHYS);
+	memory_free(l);
+}
+
+struct lab_letter { struct lab *lab; const char *mailbox; struct bytes head, prefix; uint64_t len; int64_t sent, date; uint64_t flags; bool done; };
+
+static inline void
+lab_letter_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at)
+{
+	struct lab_letter *p = ctx;
+	struct arrival arrival = {
+		.letter = letter,
+		.place = { letter_segment(letter), letter_offset(letter) + RECORD_HEADER, p->len, segment, envelope_at },
+		.head = p->head, .prefix_len = (uint32_t)p->prefix.len, .size = p->head.len + p->prefix.len + p->len,
+		.internal_date = p->date, .sent_date = p->sent, .flags = p->flags,
+	};
+	struct account *account = account_take(p->lab->store, LAB_ACCOUNT, &why);
+	struct mailbox *mailbox = account == NULL ? NULL : mailbox_take(account, p->mailbox, &why);
+	uint32_t uid;
+
+	if (mailbox == NULL || mailbox_arrive(mailbox, &arrival, &uid) != 0)
+		abort();
+	mailbox_drop(&mailbox);
+	account_drop(&account);
+	p->done = true;
+	loop_stop(p->lab->loop);
+}
+
+static inline void
+lab_letter(struct lab *l, const char *mailbox, struct bytes head, struct bytes prefix, struct bytes content, int64_t date)
+{
+	struct lab_letter p = { .lab = l, .mailbox = mailbox, .head = head, .prefix = prefix, .len = content.len, .date = date };
+
+	(void)lab_write(l, content, prefix, &p.sent, lab_letter_safe, &p);
+	while (!p.done)
+		loop_run(l->loop);
+}
+
+static inline int
+lab_connect(struct lab *l, bool pop3, struct bytes unread)
+{
+	int fd[2];
+	struct access_facts facts = { .user = "jack@example.com", .account = LAB_ACCOUNT, .session = "lab", .tag = "L",
+	                              .unread = unread };
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0)
+		abort();
+	if (pop3)
+		pop3_open(l->pop3, fd[0], &facts, 7);
+	else
+		imap_open(l->imap, fd[0], &facts, 7);
+	return fd[1];
+}
+
+/* What the session has said so far; false when it has closed. */
+static inline bool
+lab_hear(struct lab *l, int fd, struct buffer *out)
+{
+	char some[65536];
+	ssize_t n;
+	int quiet = 0;
+
+	while (quiet < 30) {
+		lab_settle(l, quiet == 0 ? 0 : 1);
+		n = read(fd, some, sizeof some);
+		if (n == 0)
+			return false;
+		if (n > 0)
+			buffer_add(out, (struct bytes){ some, (size_t)n });
+		quiet = n > 0 ? 0 : quiet + 1;
+	}
+	return true;
+}
+
+static inline void
+lab_talk(struct lab *l, bool pop3, struct bytes said, size_t step, struct buffer *out)
+{
+	int fd = lab_connect(l, pop3, (struct bytes){ 0 });
+	bool open = true;
+
+	while (open && said.len > 0) {
+		struct bytes part = bytes_cut(said, 0, step == 0 || step > said.len ? said.len : step);
+		ssize_t n = send(fd, part.at, part.len, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			break;
+		if (n > 0)
+			said = bytes_cut(said, (size_t)n, said.len);
+		lab_settle(l, 0);
+		char some[65536];
+		while ((n = read(fd, some, sizeof some)) > 0)
+			buffer_add(out, (struct bytes){ some, (size_t)n });
+		open = n != 0;
+	}
+	if (open)
+		(void)lab_hear(l, fd, out);
+	close(fd);
+	lab_settle(l, 1);
+}
+
+#endif

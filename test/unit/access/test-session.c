@@ -1,0 +1,259 @@
+/* Whole IMAP and POP3 sessions over a store: the same answers however the bytes come,
+   news told when the protocol permits, limits. */
+#include "unit.h"
+
+#include "lab.h"
+
+static const char letter_a[] =
+	"From: Jill <jill@example.com>\r\nTo: jack@example.com\r\nSubject: one\r\n\r\nfirst\r\n";
+
+static struct bytes
+answered(struct lab *l, bool pop3, const char *said, size_t step, struct buffer *out)
+{
+	buffer_reset(out);
+	lab_talk(l, pop3, bytes_of(said), step, out);
+	return buffer_bytes(out);
+}
+
+static bool
+says(const struct buffer *out, const char *text)
+{
+	return bytes_search(buffer_bytes(out), bytes_of(text)) >= 0;
+}
+
+/* A session that leaves the account as it found it. */
+static const char imap_session[] =
+	"a1 CAPABILITY\r\n"
+	"a2 LIST \"\" {1}\r\n*\r\n"
+	"a3 EXAMINE \"in\\\"box\"\r\n"
+	"a4 EXAMINE {5+}\r\nINBOX\r\n"
+	"a5 FETCH 1:* (FLAGS UID RFC822.SIZE BODY.PEEK[HEADER.FIELDS ({7+}\r\nSubject TO)] BODY.PEEK[TEXT]<2.3>)\r\n"
+	"a6 UID SEARCH SUBJECT {3+}\r\none UNSEEN\r\n"
+	"a7 SEARCH BODY first\r\n"
+	"a8 BOGUS\r\n"
+	"a9 FETCH 1 (FLAGS\r\n"
+	"a10 STATUS Trash (MESSAGES UIDNEXT)\r\n"
+	"a11 IDLE\r\nDONE\r\n"
+	"a12 NOOP\r\n"
+	"a13 LOGOUT\r\n";
+static const char pop3_session[] =
+	"STAT\r\nLIST\r\nUIDL 1\r\nRETR 1\r\nTOP 1 0\r\nDELE 1\r\nRETR 1\r\nRSET\r\nBOGUS\r\nLIST 9\r\nCAPA\r\nNOOP\r\nQUIT\r\n";
+
+static void
+test_every_split_says_the_same(void **state)
+{
+	struct lab *l = lab_open();
+	struct buffer whole = { 0 }, split = { 0 };
+	static const struct { bool pop3; const char *said, *last; } sessions[] = {
+		{ false, imap_session, "a13 OK Logout completed.\r\n" },
+		{ true,  pop3_session, "+OK Logging out.\r\n" },
+	};
+
+	(void)state;
+	lab_letter(l, "INBOX", BYTES("Return-Path: <j@x>\r\n"), BYTES("Received: x\r\n"), bytes_of(letter_a), 1000);
+	for (size_t i = 0; i < COUNT(sessions); i++) {
+		size_t len = strlen(sessions[i].said);
+		answered(l, sessions[i].pop3, sessions[i].said, 0, &whole);
+		HOLDS("it came to its end", bytes_ends_nocase(buffer_bytes(&whole), bytes_of(sessions[i].last)));
+		for (size_t step = 1; step < len; step++) {
+			answered(l, sessions[i].pop3, sessions[i].said, step, &split);
+			SAME("split into pieces", buffer_bytes(&split), buffer_bytes(&whole));
+		}
+	}
+	buffer_free(&whole);
+	buffer_free(&split);
+	lab_close(l);
+}
+
+struct news_case { const char *why, *said, *wanted, *unwanted; };
+/* Before `said`, message 1 of three is expunged and message 2 flagged by somebody else, and a fourth comes. */
+static const struct news_case news[] = {
+	{ "rfc3501:7.4.1 NOOP tells of EXPUNGE", "b NOOP\r\n", "* 1 EXPUNGE\r\n* 3 EXISTS\r\n", NULL },
+	{ "rfc3501:7.4.1 not while FETCH answers", "b FETCH 2 UID\r\n", "* 2 FETCH (UID 2)\r\n* 4 EXISTS\r\n", "EXPUNGE" },
+	{ "rfc3501:7.4.1 not while STORE answers", "b STORE 3 FLAGS ()\r\n", "* 3 FETCH (FLAGS (", "EXPUNGE" },
+	{ "rfc3501:7.4.1 not while SEARCH answers", "b SEARCH ALL\r\n", "* SEARCH 2 3\r\n", "EXPUNGE" },
+	{ "rfc3501:7.4.1 UID forms may", "b UID SEARCH ALL\r\n", "* 1 EXPUNGE\r\n", NULL },
+	{ "rfc3501:7.4.2 flags of others", "b FETCH 3 UID\r\n", "* 2 FETCH (FLAGS (\\Flagged", NULL },
+	{ "rfc2180:4.1 a FETCH of what is gone", "b FETCH 1 FLAGS\r\n", "b NO [EXPUNGEISSUED]", NULL },
+	{ "rfc2177:3 IDLE tells at once", "b IDLE\r\n", "+ idling\r\n* 1 EXPUNGE\r\n* 3 EXISTS\r\n", NULL },
+	{ "rfc3501:6.4.8 UID FETCH of what is gone is no fault", "b UID FETCH 1 FLAGS\r\n", "b OK", NULL },
+	{ "rfc3501:6.4.5 numbers stay until told", "b FETCH 3 UID\r\n", "* 3 FETCH (UID 3)\r\n", NULL },
+};
+
+static void
+somebody_changes(struct lab *l)
+{
+	int why;
+	struct arena *scratch = arena_open(NULL);
+	struct account *account = account_take(l->store, LAB_ACCOUNT, &why);
+	struct mailbox *box = mailbox_take(account, "INBOX", &why);
+	struct uid_range one = { 1, 1 }, two = { 2, 2 };
+	struct uid_set gone;
+
+	assert_int_equal(mailbox_flags(box, &(struct uid_set){ &two, 1 }, FLAGS_ADD, FLAG_FLAGGED, UINT64_MAX, scratch, NULL, NULL), 0);
+	assert_int_equal(mailbox_expunge(box, &(struct uid_set){ &one, 1 }, true, scratch, &gone, NULL), 0);
+	mailbox_drop(&box);
+	account_drop(&account);
+	arena_close(&scratch);
+	lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+}
+
+static void
+test_news(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(news); i++) {
+		struct lab *l = lab_open();
+		struct buffer out = { 0 };
+		int fd;
+		for (int k = 0; k < 3; k++)
+			lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+		fd = lab_connect(l, false, BYTES("a SELECT INBOX\r\n"));
+		assert_true(lab_hear(l, fd, &out));
+		buffer_reset(&out);
+		somebody_changes(l);
+		assert_int_equal(send(fd, news[i].said, strlen(news[i].said), 0), (ssize_t)strlen(news[i].said));
+		assert_true(lab_hear(l, fd, &out));
+		if (!says(&out, news[i].wanted) || (news[i].unwanted != NULL && says(&out, news[i].unwanted)))
+			fail_msg("%s: got:\n%.*s", news[i].why, (int)out.len, out.at);
+		close(fd);
+		buffer_free(&out);
+		lab_close(l);
+	}
+}
+
+/* A delivery while the client idles: told without being asked. */
+static void
+test_idle_is_told_of_a_delivery(void **state)
+{
+	struct lab *l = lab_open();
+	struct buffer out = { 0 };
+	int fd = lab_connect(l, false, BYTES("a SELECT INBOX\r\nb IDLE\r\n"));
+
+	(void)state;
+	assert_true(lab_hear(l, fd, &out));
+	buffer_reset(&out);
+	lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+	assert_true(lab_hear(l, fd, &out));
+	SAME("rfc2177:3", buffer_bytes(&out), BYTES("* 1 EXISTS\r\n* 1 RECENT\r\n"));
+	close(fd);
+	buffer_free(&out);
+	lab_close(l);
+}
+
+struct answer_case { const char *why, *said, *wanted; };
+static const struct answer_case answers[] = {
+	{ "threats: 20 bad commands end it", "x\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\nx\r\n",
+	  "* BYE Too many invalid IMAP commands.\r\n" },
+	{ "a literal too big is refused before it comes", "a LIST \"\" {70000}\r\nb NOOP\r\n", "a BAD [TOOBIG]" },
+	{ "and the session goes on", "a LIST \"\" {70000}\r\nb NOOP\r\n", "b OK" },
+	{ "rfc7888:4 too big to be skipped", "a LIST \"\" {99999999999+}\r\n", "* BYE [TOOBIG]" },
+	{ "APPEND above message_size_limit", "a APPEND INBOX {52428801}\r\nb NOOP\r\n", "a NO [TOOBIG]" },
+	{ "rfc3501:6.3.11 APPEND to nowhere", "a APPEND nowhere {3}\r\nb NOOP\r\n", "a NO [TRYCREATE]" },
+	{ "rfc7888:4 APPEND to nowhere, its bytes skipped", "a APPEND nowhere {3+}\r\nabc\r\nb NOOP\r\n", "b OK" },
+	{ "APPEND of nothing", "a APPEND INBOX {0+}\r\n\r\nb NOOP\r\n", "a NO" },
+	{ "APPEND with a bad date", "a APPEND INBOX \"1-Foo-2020 00:00:00 +0000\" {3+}\r\nabc\r\nb NOOP\r\n", "a BAD" },
+	{ "its literal was skipped", "a APPEND INBOX \"1-Foo-2020 00:00:00 +0000\" {3+}\r\nabc\r\nb NOOP\r\n", "b OK" },
+	{ "APPEND with words behind", "a APPEND INBOX {3+}\r\nabc def\r\nb NOOP\r\n", "a BAD" },
+	{ "rfc3501:6.2 too late", "a LOGIN x y\r\n", "a BAD Already logged in." },
+	{ "rfc3501:6.4 needs a mailbox", "a FETCH 1 FLAGS\r\n", "a BAD No mailbox selected." },
+	{ "rfc3501:6.3.2 read-only", "a EXAMINE INBOX\r\nb EXPUNGE\r\n", "b NO [READ-ONLY]" },
+	{ "rfc3501:6.3.1 a failed SELECT leaves none", "a SELECT INBOX\r\nb SELECT nope\r\nc CLOSE\r\n", "c BAD No mailbox selected." },
+	{ "rfc3501:6.3.3 INBOX is there", "a CREATE inbox\r\n", "a NO [ALREADYEXISTS]" },
+	{ "rfc3501:6.3.4 INBOX stays", "a DELETE inbox\r\n", "a NO [CANNOT]" },
+	{ "rfc3501:6.3.8 the delimiter", "a LIST \"\" \"\"\r\n", "* LIST (\\Noselect) \"/\" \"\"\r\n" },
+	{ "rfc3501:6.4.4 BADCHARSET", "a SELECT INBOX\r\nb SEARCH CHARSET X-UNKNOWN ALL\r\n", "b NO [BADCHARSET (UTF-8 US-ASCII)]" },
+	{ "rfc4731:3.1 nothing found", "a SELECT INBOX\r\nb SEARCH RETURN (MIN COUNT) ALL\r\n", "* ESEARCH (TAG \"b\") COUNT 0\r\n" },
+	{ "rfc5161:3.1 what is unknown is passed over", "a ENABLE X-FOO\r\n", "* ENABLED\r\na OK" },
+	{ "rfc6154:3 unknown use", "a CREATE x (USE (\\Foo))\r\n", "a NO [USEATTR]" },
+	{ "rfc2342:5", "a NAMESPACE\r\n", "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n" },
+	{ "rfc2971:3.1", "a ID NIL\r\n", "* ID (\"name\" \"Mansio\"" },
+	{ "rfc3501:9 a number beyond the last", "a SELECT INBOX\r\nb FETCH 1 FLAGS\r\n", "b BAD" },
+	{ "rfc3501:9 uids beyond are none", "a SELECT INBOX\r\nb UID FETCH 5:* FLAGS\r\n", "b OK" },
+	{ "rfc3501:2.2.1 an empty line", "\r\n", "* BAD" },
+	{ "rfc3501:2.2.1 a tag alone", "a\r\n", "* BAD" },
+	{ "rfc3501:2.2.1 a NUL in a tag", "a\1b NOOP\r\n", "* BAD" },
+	{ "IDLE wants DONE", "a IDLE\r\nb NOOP\r\n", "a BAD Expected DONE.\r\n" },
+};
+
+static void
+test_answers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(answers); i++) {
+		struct lab *l = lab_open();
+		struct buffer out = { 0 };
+		answered(l, false, answers[i].said, 0, &out);
+		if (!says(&out, answers[i].wanted))
+			fail_msg("%s: got:\n%.*s", answers[i].why, (int)out.len, out.at);
+		buffer_free(&out);
+		lab_close(l);
+	}
+}
+
+static void
+test_a_line_without_end(void **state)
+{
+	struct lab *l = lab_open();
+	struct buffer said = { 0 }, out = { 0 };
+
+	(void)state;
+	buffer_add_string(&said, "a LIST \"\" ");
+	for (int i = 0; i < 200000; i++)
+		buffer_add_char(&said, 'x');
+	buffer_add_string(&said, "\r\nb NOOP\r\n");
+	lab_talk(l, false, buffer_bytes(&said), 0, &out);
+	HOLDS("threats: 64 KiB", says(&out, "a BAD [TOOBIG]"));
+	HOLDS("the rest of the line is passed over", says(&out, "b OK NOOP completed."));
+	buffer_free(&said);
+	buffer_free(&out);
+	lab_close(l);
+}
+
+struct retr_case { const char *why, *letter, *wanted; };
+static const struct retr_case retrs[] = {
+	{ "rfc1939:3 dots are doubled", "A: b\r\n\r\n.\r\n..\r\n.x\r\n", "A: b\r\n\r\n..\r\n...\r\n..x\r\n.\r\n" },
+	{ "rfc1939:3 the dot has a line of its own", "A: b\r\n\r\nx", "A: b\r\n\r\nx\r\n.\r\n" },
+	{ "a CR at the very end", "A: b\r\n\r\nx\r", "A: b\r\n\r\nx\r\n.\r\n" },
+	{ "a header alone", "A: b\r\n", "A: b\r\n.\r\n" },
+};
+
+static void
+test_retr(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(retrs); i++) {
+		struct lab *l = lab_open();
+		struct buffer out = { 0 }, wanted = { 0 };
+		lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(retrs[i].letter), 1000);
+		answered(l, true, "RETR 1\r\nQUIT\r\n", 0, &out);
+		buffer_printf(&wanted, "+OK Logged in.\r\n+OK %zu octets\r\n%s+OK Logging out.\r\n", strlen(retrs[i].letter), retrs[i].wanted);
+		SAME(retrs[i].why, buffer_bytes(&out), buffer_bytes(&wanted));
+		buffer_free(&out);
+		buffer_free(&wanted);
+		lab_close(l);
+	}
+}
+
+static void
+test_dele_happens_at_quit(void **state)
+{
+	struct lab *l = lab_open();
+	struct buffer out = { 0 };
+
+	(void)state;
+	lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+	lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+	answered(l, true, "DELE 1\r\n", 0, &out);
+	answered(l, true, "STAT\r\nDELE 1\r\nQUIT\r\n", 0, &out);
+	HOLDS("rfc1939:6 a lost connection deletes nothing", says(&out, "+OK 2 "));
+	HOLDS("rfc1939:6 QUIT does", says(&out, "+OK Logging out, messages deleted.\r\n"));
+	answered(l, true, "STAT\r\nUIDL\r\n", 0, &out);
+	HOLDS("one is left", says(&out, "+OK 1 "));
+	HOLDS("rfc1939:7 its unique-id is its own", says(&out, "1 00000002"));
+	buffer_free(&out);
+	lab_close(l);
+}
+
+UNIT(test_every_split_says_the_same, test_news, test_idle_is_told_of_a_delivery, test_answers, test_a_line_without_end,
+     test_retr, test_dele_happens_at_quit)
