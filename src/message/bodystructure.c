@@ -67,36 +67,42 @@ disposition_write(struct writer *w, const struct mime_part *p)
 	buffer_add_char(w->out, ')');
 }
 
+/* A language tag off the front of *rest, blanks and comments left out. */
+static bool
+next_language(struct bytes *rest, struct bytes *tag)
+{
+	while (bytes_split(rest, ',', tag)) {
+		ptrdiff_t comment = bytes_find(*tag, '(');
+
+		*tag = bytes_trim(comment < 0 ? *tag : bytes_cut(*tag, 0, (size_t)comment));
+		if (tag->len > 0)
+			return true;
+	}
+	return false;
+}
+
 /* body-fld-lang = nstring / "(" string *(SP string) ")"; rfc3282 */
 static void
 language_write(struct writer *w, struct bytes value)
 {
-	struct bytes rest, part;
-	char before = '(';
+	struct bytes rest = value, tag, more;
 
-	if (value.at == NULL) {
-		buffer_add(w->out, BYTES(" NIL"));
-		return;
-	}
-	value = field_unfold(w->scratch, value);
-	if (bytes_find(value, ',') < 0) {
-		buffer_add_char(w->out, ' ');
-		nstring_write(value.len > 0 ? value : (struct bytes){ NULL, 0 }, w->out);
-		return;
-	}
 	buffer_add_char(w->out, ' ');
-	for (rest = value; bytes_split(&rest, ',', &part);) {
-		part = bytes_trim(part);
-		if (part.len == 0)
-			continue;
-		buffer_add_char(w->out, before);
-		before = ' ';
-		nstring_write(part, w->out);
-	}
-	if (before == '(')
+	if (!next_language(&rest, &tag)) {
 		buffer_add(w->out, BYTES("NIL"));
-	else
-		buffer_add_char(w->out, ')');
+		return;
+	}
+	if (!next_language(&rest, &more)) {
+		nstring_write(tag, w->out);
+		return;
+	}
+	buffer_add_char(w->out, '(');
+	nstring_write(tag, w->out);
+	do {
+		buffer_add_char(w->out, ' ');
+		nstring_write(more, w->out);
+	} while (next_language(&rest, &more));
+	buffer_add_char(w->out, ')');
 }
 
 /* What body-ext-1part and body-ext-mpart have in common at their ends:
@@ -114,15 +120,11 @@ extension_write(struct writer *w, const struct mime_part *p)
 static void
 fields_write(struct writer *w, const struct mime_part *p)
 {
-	struct bytes encoding = p->encoding;
-
-	if (encoding.at != NULL)
-		encoding = field_unfold(w->scratch, encoding);
 	parameters_write(w, &p->type, mime_type_is(p, "text", NULL));
 	text_write(w, p->id);
 	text_write(w, p->description);
 	buffer_add_char(w->out, ' ');
-	nstring_write(encoding.len > 0 ? encoding : BYTES("7bit"), w->out);
+	nstring_write(p->encoding.at != NULL ? p->encoding : BYTES("7bit"), w->out);
 	number_write(w, p->range.body_len);
 }
 

@@ -103,7 +103,25 @@ header_next(struct header *h, struct field *out)
 	return true;
 }
 
-/* A fold is a line end with the blanks' first byte, or with none (rfc7103:7.2). */
+/* Past the fold at i: line ends, lines of nothing but blanks (rfc7103:7.3), and
+   the first blank of the line that goes on; there may be none (rfc7103:7.2). */
+static size_t
+past_fold(struct bytes b, size_t i)
+{
+	for (;;) {
+		size_t blanks;
+
+		while (i < b.len && (b.at[i] == '\r' || b.at[i] == '\n'))
+			i++;
+		blanks = i;
+		while (blanks < b.len && (b.at[blanks] == ' ' || b.at[blanks] == '\t'))
+			blanks++;
+		if (blanks == i || blanks == b.len || (b.at[blanks] != '\r' && b.at[blanks] != '\n'))
+			return blanks > i ? i + 1 : i;
+		i = blanks;
+	}
+}
+
 struct bytes
 field_unfold(struct arena *a, struct bytes value)
 {
@@ -114,15 +132,12 @@ field_unfold(struct arena *a, struct bytes value)
 	if (bytes_find(b, '\n') < 0 && bytes_find(b, '\r') < 0)
 		return b;
 	out = arena_take(a, b.len + 1);
-	for (size_t i = 0; i < b.len; i++) {
+	for (size_t i = 0; i < b.len;) {
 		if (b.at[i] == '\r' || b.at[i] == '\n') {
-			while (i + 1 < b.len && (b.at[i + 1] == '\r' || b.at[i + 1] == '\n'))
-				i++;
-			if (i + 1 < b.len && (b.at[i + 1] == ' ' || b.at[i + 1] == '\t'))
-				i++;
+			i = past_fold(b, i);
 			out[n++] = ' ';
 		} else {
-			out[n++] = b.at[i];
+			out[n++] = b.at[i++];
 		}
 	}
 	return (struct bytes){ out, n };

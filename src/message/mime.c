@@ -677,19 +677,27 @@ read_header(struct walk *w, uint32_t index, const char *p)
 	return h.at;
 }
 
+/* mechanism = token, its comments left out; at NULL when there is none. */
+static struct bytes
+encoding_word(struct bytes value)
+{
+	struct bytes word;
+
+	if (value.at == NULL)
+		return value;
+	skip_blanks(&value);
+	word = take_token(&value);
+	return word.len > 0 ? word : (struct bytes){ NULL, 0 };
+}
+
 static enum digest_encoding
-encoding_named(struct bytes value)
+encoding_named(struct bytes word)
 {
 	static const struct { const char *name; enum digest_encoding is; } known[] = {
 		{ "7bit", ENCODED_7BIT }, { "8bit", ENCODED_8BIT }, { "binary", ENCODED_BINARY },
 		{ "quoted-printable", ENCODED_QP }, { "base64", ENCODED_BASE64 },
 	};
-	struct bytes word;
 
-	if (value.at == NULL)
-		return ENCODED_7BIT;
-	skip_blanks(&value);
-	word = take_token(&value);
 	for (size_t i = 0; i < COUNT(known); i++)
 		if (bytes_is(word, known[i].name))
 			return known[i].is;
@@ -755,6 +763,7 @@ open_part(struct walk *w, uint32_t parent, uint32_t number, const char *p)
 	part->range.header_at = (uint64_t)(p - w->start);
 	part->range.header_len = (uint64_t)(body - p);
 	part->range.body_at = (uint64_t)(body - w->start);
+	part->encoding = encoding_word(part->encoding);
 	part->range.encoding = (uint8_t)encoding_named(part->encoding);
 	*f = (struct frame){ .part = index, .lines = lines_before(w, body) };
 

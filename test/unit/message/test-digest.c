@@ -92,6 +92,7 @@ test_envelopes(void **state)
 		{ "encoded words stay", "Subject: =?utf-8?B?5L2g?=\r\n",
 		  "(NIL \"=?utf-8?B?5L2g?=\" NIL NIL NIL NIL NIL NIL NIL NIL)" },
 		{ "folds", "Subject: a\r\n\tb\r\n  c\r\n", "(NIL \"a b  c\" NIL NIL NIL NIL NIL NIL NIL NIL)" },
+		{ "rfc7103:7.3 a line of blanks", "Subject: a\r\n \r\n b\r\n", "(NIL \"a b\" NIL NIL NIL NIL NIL NIL NIL NIL)" },
 		{ "the first of two", "Subject: a\r\nSubject: b\r\n", "(NIL \"a\" NIL NIL NIL NIL NIL NIL NIL NIL)" },
 		{ "two To are one list", "To: a@b\r\nTo: c@d\r\n",
 		  "(NIL NIL NIL NIL NIL ((NIL NIL \"a\" \"b\")(NIL NIL \"c\" \"d\")) NIL NIL NIL NIL)" },
@@ -162,6 +163,8 @@ static const struct structure_case structures[] = {
 	  "(\"application\" \"octet-stream\" (\"name\" \"a.bin\") \"<x@y>\" \"a thing\" \"BASE64\" 6 \"Q2hlY2s=\" "
 	  "(\"attachment\" (\"filename\" \"a.bin\" \"size\" \"3\")) (\"en\" \"de\") \"http://x/\")",
 	  "(\"application\" \"octet-stream\" (\"name\" \"a.bin\") \"<x@y>\" \"a thing\" \"BASE64\" 6)" },
+	{ "comments in what is a word", "Content-Language: en (English) , (x) de\r\nContent-Transfer-Encoding: (a) 8bit (b)\r\n\r\n",
+	  "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"8bit\" 0 0 NIL NIL \"en\" NIL)", NULL },
 	{ "one language", "Content-Language: en\r\n\r\n",
 	  "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0 NIL NIL \"en\" NIL)",
 	  "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0)" },
