@@ -405,7 +405,7 @@ doors_set(struct house *h)
 			d = door_of(h, service, fd, i);
 			d->seen = true;
 			(void)house_settings(h, &login_setting_table, service, &d->config.rows);
-			d->config.hostname = h->common.myhostname;
+			d->config.syslog_name = h->common.syslog_name;
 			d->config.tls = kinds[i].imap ? k->tls_imap : k->tls_pop3;
 		}
 	}

@@ -160,7 +160,7 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	}
 	letter_id_text(letter, id);
 	letter_id_text(n->of, of);
-	note_as("bounce", "%s: sender non-delivery notification: %s", of, id);
+	note_as(queue_services[SERVICE_BOUNCE], "%s: sender non-delivery notification: %s", of, id);
 	ledger_mark_set(queue_of(h)->ledger, segment, envelope_at);
 	(void)queue_letter_enter(h, &(struct word_letter){
 		.letter = letter, .envelope_segment = segment, .envelope_at = envelope_at, .content_len = n->content.len,

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "message/envelope.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,7 +27,20 @@ queue_now_ms(void)
 	return clock_wall_us() / 1000;
 }
 
-/* ---- lines of the log ------------------------------------------------------------- */
+/* ---- lines of the log: services as Postfix names them -------
+   pflogsumm reads the totals of a day from these names. */
+char queue_services[SERVICES][64];
+
+static void
+services_name(const char *syslog_name)
+{
+	static const char *const names[SERVICES] = { "qmgr", "virtual", "bounce" };
+
+	for (size_t i = 0; i < SERVICES; i++)
+		(void)snprintf(queue_services[i], sizeof queue_services[i], "%s/%s", syslog_name, names[i]);
+}
+
+/* ------------------------------------------------------------- */
 
 static double
 seconds(int64_t from_us, int64_t to_us)
@@ -43,7 +57,7 @@ note_recipient(const struct recipient *r, const char *how)
 	char id[24];
 
 	letter_id_text(l->id, id);
-	note_as("virtual", "%s: to=<%s>, %s%s%srelay=virtual, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
+	note_as(queue_services[SERVICE_VIRTUAL], "%s: to=<%s>, %s%s%srelay=virtual, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
 	    id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "", aliased ? ">, " : "",
 	    seconds(l->arrived_us, now), seconds(l->arrived_us, l->heard_us), seconds(l->heard_us, begun), seconds(begun, now),
 	    r->status, how, r->text);
@@ -55,7 +69,7 @@ letter_finished(void *house, struct letter *l)
 	char id[24];
 
 	letter_id_text(l->id, id);
-	note("%s: removed", id);
+	note_as(queue_services[SERVICE_QMGR], "%s: removed", id);
 	ledger_finished(queue_of(house)->ledger, l);
 }
 
@@ -330,7 +344,7 @@ queue_letter_enter(struct house *h, const struct word_letter *w)
 		r->notify = w->recipient[i].notify;
 	}
 	letter_id_text(l->id, id);
-	note("%s: from=<%s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id, l->sender, l->content_len, l->recipients);
+	note_as(queue_services[SERVICE_QMGR], "%s: from=<%s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id, l->sender, l->content_len, l->recipients);
 	queue_enter(k->queue, l);
 	return true;
 }
@@ -374,6 +388,7 @@ queue_reload(struct house *h)
 
 	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
+	services_name(k->common.syslog_name);
 	queue_patience(k->queue, &(struct queue_patience){ k->rows.least_ms, k->rows.most_ms, k->rows.lifetime_ms });
 }
 

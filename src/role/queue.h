@@ -52,6 +52,8 @@ queue_of(struct house *h)
 	return h->mine;
 }
 
+enum queue_service { SERVICE_QMGR, SERVICE_VIRTUAL, SERVICE_BOUNCE, SERVICES };
+extern char queue_services[SERVICES][64];               /* "mansio/qmgr" */
 int64_t queue_now_ms(void);
 void queue_pump(struct house *);
 /* A letter of the log enters the queue; false: it is known. */

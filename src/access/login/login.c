@@ -27,9 +27,9 @@ const struct setting_table login_setting_table = { "Logging in to IMAP and POP3"
 static void
 note_login(const struct login *l, const char *what, const char *user)
 {
-	char service[40], who[300] = "", how[48] = "";
+	char service[80], who[300] = "", how[48] = "";
 
-	(void)snprintf(service, sizeof service, "%s-login", l->protocol->name);
+	(void)snprintf(service, sizeof service, "%s/%s-login", l->config->syslog_name, l->protocol->name);
 	if (user[0] != '\0')
 		(void)snprintf(who, sizeof who, "user=<%s>, ", user);
 	if (l->method[0] != '\0')

@@ -59,7 +59,7 @@ extern const struct login_protocol login_imap, login_pop3;
 
 struct login_config {
 	struct login_settings rows;
-	const char *hostname;
+	const char *syslog_name;       /* "mansio": lines come from mansio/imap-login         */
 	struct tls *tls;               /* NULL: no STARTTLS                                 */
 };
 struct login *login_open(struct loop *, int fd, const struct login_protocol *, bool tls_first,
