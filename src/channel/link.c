@@ -239,7 +239,6 @@ be_dirty(struct link *l)
 	if (l->dirty_next != NULL)
 		l->dirty_next->dirty_before = &l->dirty_next;
 	all->dirty = l;
-	loop_again(l->loop);
 }
 
 static void

@@ -1,6 +1,7 @@
 /*
  * listener -- a listening socket; the postmaster opened it, we accept
  *
+ * listener_open() owns `fd`; listener_close() closes it.
  * `came` owns the new descriptor (non-blocking, close-on-exec, TCP_NODELAY set).
  * Out of descriptors: one spare is kept, the listener rests until others close
  * (no busy loop).  listener_rest(true) stops accepting.

@@ -11,13 +11,13 @@
  *                 order of registration; if a hook caused more work for an
  *                 earlier one, the loop goes round once more before sleeping
  *                 (loop_again()).
- * timer           a moment in milliseconds; timer_set() again moves it.
  * loop_warm()     starts the threads and makes the descriptors the loop will ever
  *                 need.  Call it before the cage closes (and close the cage for
  *                 every thread of the process: SECCOMP_FILTER_FLAG_TSYNC).
  * errand          something to do in the next turn, never inside the present
  *                 call.  It lives in the owner's struct; errand_clear() before
  *                 that goes away.  Setting it twice is setting it once.
+ * timer           a moment in milliseconds; timer_set() again moves it.
  * watch           a descriptor; `ready` gets LOOP_READ / LOOP_WRITE bits.  Not closed by us.
  * job             `run` in the thread pool, then `done` in the loop.  For
  *                 fdatasync, argon2, anything slow.  `run` must touch only `ctx`.

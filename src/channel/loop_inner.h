@@ -6,8 +6,8 @@
  * way.  Reading happens only from the loop, so nobody reads inside a reader.
  *
  * A shelf is a neighbour's own state for each loop.  `rest` is called at rest,
- * after every hook of the house (they make output, this sends it); `end` when
- * the loop closes.
+ * after every hook of the house (they make output, this sends it) and calls
+ * nobody back, so that it need not go round again; `end` when the loop closes.
  */
 #ifndef CHANNEL_LOOP_INNER_H
 #define CHANNEL_LOOP_INNER_H

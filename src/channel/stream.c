@@ -66,7 +66,6 @@ be_dirty(struct stream *s)
 	if (s->dirty_next != NULL)
 		s->dirty_next->dirty_before = &s->dirty_next;
 	all->dirty = s;
-	loop_again(s->loop);
 }
 
 static void
@@ -277,7 +276,7 @@ limit(const struct stream *s)
 		return HANDSHAKE_MS;
 	if (s->leaving)
 		return s->lingering ? LINGER_MS : SENDING_MS;
-	return s->join != NULL ? 0 : s->patience;
+	return s->join != NULL || s->broken ? 0 : s->patience;
 }
 
 static void
@@ -343,7 +342,8 @@ stream_most_unread(struct stream *s, size_t most)
 	read_on(s);
 }
 
-/* The watch is asked only if something comes: pauses are short. */
+/* The watch goes on: each change costs two system calls, and most pauses are
+   over before anything comes.  ready() takes it back when something does. */
 void
 stream_pause(struct stream *s)
 {
@@ -369,7 +369,7 @@ stream_pull(struct stream *s, char *to, size_t room, size_t *n)
 	size_t got = 0;
 
 	*n = 0;
-	s->more = s->read_writes = false;
+	s->more = false;
 	do {
 		o = socket_read(&s->socket, to + *n, room - *n, &got);
 		if (o != SOCKET_MOVED)
@@ -380,8 +380,10 @@ stream_pull(struct stream *s, char *to, size_t room, size_t *n)
 		sign_of_life(s);
 		s->in_count += *n;
 	}
-	if (o == SOCKET_WRITE_LATER)
-		s->read_writes = true;
+	if (s->read_writes != (o == SOCKET_WRITE_LATER)) {
+		s->read_writes = o == SOCKET_WRITE_LATER;
+		stream_rewatch(s);
+	}
 	if (o == SOCKET_MOVED && socket_holds(&s->socket)) {
 		s->more = true;
 		stream_later(s);
@@ -489,8 +491,6 @@ read_away(struct stream *s)
 static void
 read_some(struct stream *s)
 {
-	if (!may_read(s))
-		return;
 	if (s->leaving)
 		read_away(s);
 	else if (s->join != NULL)
@@ -856,7 +856,6 @@ stream_finish(struct stream **sp)
 	}
 	be_leaving(s);
 	start_waiting(s);
-	stream_rewatch(s);
 	be_dirty(s);
 }
 
@@ -895,9 +894,9 @@ tell_closed(struct stream *s)
 	struct streams *all = streams_of(s->loop);
 
 	s->told = true;
-	stream_rewatch(s);
 	if (s->leaving) {
-		end(s);
+		if (s->broken || s->lingering)
+			end(s);         /* else its last words go first */
 	} else if (s->join != NULL) {
 		join_ended(s);
 	} else if (s->events->closed != NULL) {
@@ -921,12 +920,10 @@ work(void *ctx)
 	}
 	if (!s->dead && s->resumed && !s->paused && s->view.len > 0)
 		arrived(s);
-	if (!s->dead && s->more)
+	if (!s->dead && s->more && may_read(s))
 		read_some(s);
 	if (!s->dead && (s->broken || (s->end && !s->paused)) && !s->told)
 		tell_closed(s);
-	if (!s->dead)
-		stream_rewatch(s);
 	let_go(s);
 }
 
@@ -938,14 +935,18 @@ ready(void *ctx, int bits)
 	hold(s);
 	if (s->stage == STAGE_SHAKING) {
 		shake(s);
-	} else {
-		if ((bits & LOOP_WRITE) && s->blocked) {
-			s->blocked = false;
-			stream_push(s);
-		}
-		if (!s->dead && ((bits & LOOP_READ) || s->read_writes))
-			read_some(s);
+		bits = 0;
+	}
+	if ((bits & LOOP_WRITE) && s->blocked) {
+		s->blocked = false;
+		stream_push(s);
 		stream_rewatch(s);
+	}
+	if (!s->dead && ((bits & LOOP_READ) || (bits != 0 && s->read_writes))) {
+		if (may_read(s))
+			read_some(s);
+		else
+			stream_rewatch(s);
 	}
 	let_go(s);
 }

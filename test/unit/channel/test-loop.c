@@ -4,9 +4,11 @@
 #include "channel/loop.h"
 
 #include <pthread.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct kit kit;
@@ -251,6 +253,63 @@ test_a_watch_tells_what_was_wanted(void **state)
 	kit_close(&kit);
 }
 
+/* What a cage takes away from a role after loop_warm(). */
+static void
+close_the_cage(void)
+{
+	static const int gone[] = {
+		SCMP_SYS(eventfd2), SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(pipe2),
+		SCMP_SYS(epoll_create1), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(socket),
+	};
+	scmp_filter_ctx cage = seccomp_init(SCMP_ACT_ALLOW);
+
+	seccomp_attr_set(cage, SCMP_FLTATR_CTL_TSYNC, 1);
+	for (size_t i = 0; i < COUNT(gone); i++)
+		seccomp_rule_add(cage, SCMP_ACT_KILL_PROCESS, gone[i], 0);
+	if (seccomp_load(cage) < 0)
+		_exit(0);               /* none on this machine: nothing to see */
+	seccomp_release(cage);
+}
+
+static void
+live_in_a_cage(void)
+{
+	struct timer *t;
+	int fd[2];
+
+	begin();
+	loop_warm(kit.loop);
+	(void)!socketpair(AF_UNIX, SOCK_STREAM, 0, fd);
+	close_the_cage();
+	t = timer_open(kit.loop, say_a, NULL);
+	timer_set(t, 1);
+	loop_job(kit.loop, job_run, job_done, NULL);
+	if (!kit_run(&kit, 5000))
+		_exit(1);
+	loop_signal(kit.loop, SIGUSR1, on_signal, NULL);
+	kill(getpid(), SIGUSR1);
+	if (!kit_run(&kit, 5000))
+		_exit(2);
+	watch = watch_open(kit.loop, fd[0], on_ready, NULL);
+	watch_want(watch, LOOP_WRITE);
+	pair[0] = fd[0];
+	pair[1] = fd[1];
+	_exit(kit_run(&kit, 5000) ? 0 : 3);
+}
+
+static void
+test_a_warm_loop_lives_in_a_cage(void **state)
+{
+	pid_t pid = fork();
+	int how;
+
+	(void)state;
+	if (pid == 0)
+		live_in_a_cage();
+	assert_int_equal(waitpid(pid, &how, 0), pid);
+	HOLDS("no call that the cage forbids", WIFEXITED(how) && WEXITSTATUS(how) == 0);
+}
+
 static void
 test_what_is_left_on_a_loop_is_freed_with_it(void **state)
 {
@@ -288,4 +347,5 @@ UNIT(test_timers_ring_in_their_order, test_a_timer_counts_from_now_in_a_long_tur
      test_a_job_runs_elsewhere_and_is_done_here, test_closing_waits_for_jobs_and_tells_nobody,
      test_a_signal_is_a_callback, test_a_watch_tells_what_was_wanted,
      test_what_is_left_on_a_loop_is_freed_with_it,
+     test_a_warm_loop_lives_in_a_cage,
      test_a_loop_stopped_before_it_runs_rests_and_returns)

@@ -4,8 +4,9 @@
  *
  * The server speaks lines.  "220 VERSION CIPHER sni=NAME resumed=0" greets once
  * the stream is secure; EXPORTER, END-POINT and UNIQUE give channel bindings in
- * hex; HEAP its memory; FILE a file; LOAD n n bytes; QUIT ends; anything else
- * is told again behind "250 ".
+ * hex; HEAP its memory; FILE a file; LOAD n n bytes; QUIT ends; JOIN joins the
+ * session with a keeper that says every byte again; anything else is told again
+ * behind "250 ".
  */
 #include "unit.h"
 
@@ -155,6 +156,58 @@ say_load(struct stream *s, size_t n)
 	buffer_took(stream_out(s), n);
 }
 
+/* The keeper: a stream of its own behind a pair. */
+static void
+keeper_arrived(void *ctx)
+{
+	struct session *k = ctx;
+	struct bytes b = stream_peek(k->stream);
+
+	stream_say(k->stream, b);
+	stream_eat(k->stream, b.len);
+	if (stream_pending(k->stream) >= 64 << 10)
+		stream_pause(k->stream);
+}
+
+static void keeper_drained(void *ctx) { stream_resume(((struct session *)ctx)->stream); }
+
+static void
+keeper_closed(void *ctx, const char *why)
+{
+	struct session *k = ctx;
+
+	(void)why;
+	house.sessions--;
+	stream_finish(&k->stream);
+	memory_free(k);
+}
+
+static void
+join_done(void *ctx, uint64_t to_keeper, uint64_t from_keeper, const char *why)
+{
+	dprintf(house.control, "%llu %llu %s\n", (unsigned long long)to_keeper,
+	        (unsigned long long)from_keeper, why);
+	house.sessions--;
+	memory_free(ctx);
+}
+
+static void
+join_keeper(struct session *s)
+{
+	static const struct stream_events events = {
+		.arrived = keeper_arrived, .drained = keeper_drained, .closed = keeper_closed
+	};
+	struct session *k = memory_take(sizeof *k);
+	struct stream *ours;
+	int fd[2];
+
+	assert_int_equal(link_pair(fd), 0);
+	house.sessions++;
+	k->stream = stream_open(house.loop, fd[0], &events, k);
+	ours = stream_open(house.loop, fd[1], &events, NULL);
+	stream_join(&s->stream, &ours, join_done, s);
+}
+
 static void
 command(struct session *s, struct bytes line)
 {
@@ -193,10 +246,16 @@ session_arrived(void *ctx)
 	struct session *s = ctx;
 	struct bytes line, all;
 	size_t used;
-	bool bare, quit;
+	bool bare, quit, join;
 
 	while (line_read(all = stream_peek(s->stream), 200000, &line, &used, &bare) == LINE_WHOLE) {
 		quit = bytes_is(line, "QUIT");
+		join = bytes_is(line, "JOIN");
+		if (join) {
+			stream_eat(s->stream, used);
+			join_keeper(s);
+			return;
+		}
 		command(s, line);
 		if (quit)
 			return;
@@ -882,6 +941,62 @@ test_long_lines_come_through(void **state)
 }
 
 static void
+test_a_session_joined_with_its_keeper(void **state)
+{
+	enum { PIECE = 30000, PIECES = 200 };
+	static char piece[PIECE], got[PIECE];
+	struct setup setup = { .settings = STANDARD, .cert = { &ec } };
+	struct running r = start(&setup);
+	struct client c;
+	char told[100];
+
+	(void)state;
+	client_open(&c, r.port, 0);
+	assert_true(client_shake(&c));
+	client_line(&c);
+	client_say(&c, "JOIN\r\nearly\r\n");
+	SAME("sent before they were joined", bytes_of(client_line(&c)), BYTES("early\r\n"));
+	for (int i = 0; i < PIECES; i++) {
+		memset(piece, 'a' + i % 26, sizeof piece);
+		assert_int_equal(SSL_write(c.ssl, piece, PIECE), PIECE);
+		read_all(&c, got, PIECE);
+		HOLDS("each piece comes back", memcmp(got, piece, PIECE) == 0);
+	}
+	SSL_shutdown(c.ssl);
+	failure(&r, told, sizeof told);
+	SAME("counted", bytes_of(told), BYTES("6000007 6000007 end of file\n"));
+	client_close(&c);
+	stop(&r);
+}
+
+/* Nobody reads at the far end: what the server holds for it stays bounded. */
+static void
+test_a_joined_flood_is_held_back(void **state)
+{
+	struct setup setup = { .settings = STANDARD, .cert = { &ec } };
+	struct running r = start(&setup);
+	static char flood[16384];
+	struct client c;
+	size_t sent = 0;
+
+	(void)state;
+	client_open(&c, r.port, 0);
+	assert_true(client_shake(&c));
+	client_line(&c);
+	client_say(&c, "JOIN\r\n");
+	fcntl(c.fd, F_SETFL, O_NONBLOCK);
+	for (int i = 0; i < 100; i++) {
+		while (SSL_write(c.ssl, flood, sizeof flood) > 0)
+			sent += sizeof flood;
+		ERR_clear_error();
+		usleep(2000);
+	}
+	HOLDS("held back", sent < 40 << 20);
+	client_close(&c);
+	stop(&r);
+}
+
+static void
 test_a_key_update_does_not_stop_the_stream(void **state)
 {
 	struct setup setup = { .settings = STANDARD, .cert = { &ec } };
@@ -1184,6 +1299,7 @@ UNIT(test_make_certificates, test_first_a_client_comes_who_says_nothing,
      test_least_version_is_a_setting, test_no_renegotiation,
      test_without_the_signer_there_is_no_handshake, test_bad_handshakes_are_told,
      test_files_and_floods_arrive_whole, test_long_lines_come_through,
+     test_a_session_joined_with_its_keeper, test_a_joined_flood_is_held_back,
      test_a_key_update_does_not_stop_the_stream, test_both_ends_have_the_same_binding,
      test_s_client_is_served, test_a_key_and_its_certificate_have_one_id,
      test_keys_that_cannot_be_used_are_complained_of,
