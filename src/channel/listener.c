@@ -313,21 +313,54 @@ clear_path(const struct sockaddr_un *at)
 	return unlink(at->sun_path);
 }
 
-static int
-open_path(const char *path, int mode)
+/* sun_path has room for 107 bytes; a longer path is one through its directory. */
+int
+listener_path(const char *path, struct sockaddr_un *at, int *directory)
 {
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	const char *name = strrchr(path, '/');
+	char parent[4096];
+
+	*at = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	*directory = -1;
+	if (*path != '\0' && bytes_string(bytes_of(path), at->sun_path, sizeof at->sun_path))
+		return 0;
+	if (name == NULL || name[1] == '\0' || strlen(name) > sizeof at->sun_path - 32 ||
+	    !bytes_string((struct bytes){ path, (size_t)(name - path) }, parent, sizeof parent))
+		return errno = ENAMETOOLONG, -1;
+	if ((*directory = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -1;
+	(void)snprintf(at->sun_path, sizeof at->sun_path, "/proc/self/fd/%d%.75s", *directory, name);
+	return 0;
+}
+
+static int
+open_at(const struct sockaddr_un *at, int mode)
+{
 	int fd;
 
-	if (!bytes_string(bytes_of(path), at.sun_path, sizeof at.sun_path) || *path == '\0')
-		return errno = ENAMETOOLONG, -1;
-	if (clear_path(&at) < 0)
+	if (clear_path(at) < 0)
 		return -1;
 	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
 		return -1;
-	if (bind(fd, (const struct sockaddr *)&at, sizeof at) < 0 ||
-	    chmod(at.sun_path, mode != 0 ? (mode_t)mode : 0666) < 0 || listen(fd, BACKLOG) < 0)
+	if (bind(fd, (const struct sockaddr *)at, sizeof *at) < 0 ||
+	    chmod(at->sun_path, mode != 0 ? (mode_t)mode : 0666) < 0 || listen(fd, BACKLOG) < 0)
 		return close_failed(fd);
+	return fd;
+}
+
+static int
+open_path(const char *path, int mode)
+{
+	struct sockaddr_un at;
+	int directory, why, fd;
+
+	if (listener_path(path, &at, &directory) < 0)
+		return -1;
+	fd = open_at(&at, mode);
+	why = errno;
+	if (directory >= 0)
+		(void)close(directory);
+	errno = why;
 	return fd;
 }
 

@@ -9,24 +9,35 @@
 
 #include "base/arena.h"
 #include "channel/link.h"
+#include "channel/listener.h"
 #include "channel/loop.h"
 #include "command/command.h"
 #include "role/wire.h"
 
 struct answer {
-	struct loop *loop;
-	int          status;
-	bool         whole;        /* SAID was heard */
+	struct loop   *loop;
+	struct buffer *said;       /* NULL: it is printed at once */
+	int            status;
+	bool           whole;      /* SAID was heard */
 };
 
 static void
-hear_say(struct bytes body)
+say(struct answer *a, int stream, struct bytes text)
+{
+	if (a->said != NULL)
+		buffer_add(a->said, text);
+	else
+		(void)fwrite(text.at, 1, text.len, stream == 1 ? stdout : stderr);
+}
+
+static void
+hear_say(struct answer *a, struct bytes body)
 {
 	struct arena   *scratch = arena_open(NULL);
 	struct word_say w;
 
 	if (word_unpack_say(body, scratch, &w))
-		(void)fwrite(w.text.at, 1, w.text.len, w.stream == 1 ? stdout : stderr);
+		say(a, w.stream, w.text);
 	arena_close(&scratch);
 }
 
@@ -41,7 +52,7 @@ heard(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct bytes bo
 	if (fd >= 0)
 		(void)close(fd);
 	if (word == WORD_SAY)
-		hear_say(body);
+		hear_say(a, body);
 	if (word != WORD_SAID)
 		return;
 	a->status = (int)unpack_u32(&said);
@@ -64,63 +75,79 @@ static const struct link_events answer_events = { heard, lost };
 static int
 call_role(const struct common_settings *common, const char *role)
 {
-	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	int n = snprintf(to.sun_path, sizeof to.sun_path, "%s/run/%s.sock", common->mail_directory, role);
-	int fd, why;
+	struct sockaddr_un to;
+	char               path[4096];
+	int                directory, fd, why;
 
-	if (n < 0 || (size_t)n >= sizeof to.sun_path)
-		return errno = ENAMETOOLONG, -1;
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+	(void)snprintf(path, sizeof path, "%.3900s/run/%s.sock", common->mail_directory, role);
+	if (listener_path(path, &to, &directory) < 0)
 		return -1;
-	if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
-		return fd;
-	why = errno;
-	(void)close(fd);
-	errno = why;
-	return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) < 0) {
+		why = errno;
+		(void)close(fd);
+		errno = why;
+		fd = -1;
+	}
+	if (directory >= 0) {
+		why = errno;
+		(void)close(directory);
+		errno = why;
+	}
+	return fd;
 }
 
-static int
-say_why_not(const struct call *c, const struct common_settings *common)
+static void
+say_why_not(struct answer *a, const struct call *c, const struct common_settings *common)
 {
+	struct buffer why = { 0 };
+
 	if (errno == ENOENT || errno == ECONNREFUSED)
-		(void)fprintf(stderr, "mansio: no server is running for %s (nobody answers in %s/run); "
+		buffer_printf(&why, "mansio: no server is running for %s (nobody answers in %s/run); "
 		              "start it with: mansio -c %s run\n", c->config, common->mail_directory, c->config);
 	else if (errno == EACCES)
-		(void)fprintf(stderr, "mansio: the sockets in %s/run are for root, or whoever runs the server; "
+		buffer_printf(&why, "mansio: the sockets in %s/run are for root, or whoever runs the server; "
 		              "try as that user\n", common->mail_directory);
 	else
-		(void)fprintf(stderr, "mansio: cannot reach the server in %s/run: %s\n", common->mail_directory,
+		buffer_printf(&why, "mansio: cannot reach the server in %s/run: %s\n", common->mail_directory,
 		              strerror(errno));
-	return COMMAND_WRONG;
+	say(a, 2, buffer_bytes(&why));
+	buffer_free(&why);
 }
 
 int
-command_ask(struct call *c, const char *role, int argc, const char *const *argv, struct bytes input)
+command_hear(struct call *c, const char *role, const struct word_ask *ask, struct buffer *said)
 {
 	struct common_settings common;
 	struct settings       *s = command_settings(c, &common);
-	struct answer          a = { .status = COMMAND_FAILED };
-	struct word_ask        ask = { argv, (uint32_t)argc, input };
+	struct answer          a = { .status = COMMAND_FAILED, .said = said };
 	struct link           *l;
 	int                    fd;
 
 	if (s == NULL)
 		return COMMAND_FAILED;
 	if ((fd = call_role(&common, role)) < 0) {
-		a.status = say_why_not(c, &common);
+		say_why_not(&a, c, &common);
 		settings_close(&s);
-		return a.status;
+		return COMMAND_WRONG;
 	}
 	a.loop = loop_open();
 	l = link_open(a.loop, fd, &answer_events, &a);
-	word_pack_ask(link_begin(l, WORD_ASK, 0), &ask);
+	word_pack_ask(link_begin(l, WORD_ASK, 0), ask);
 	link_end(l);
 	loop_run(a.loop);
 	link_close(&l);
 	loop_close(&a.loop);
 	settings_close(&s);
 	if (!a.whole)
-		(void)fprintf(stderr, "mansio: the server hung up before it had answered; its log may say why\n");
+		say(&a, 2, BYTES("mansio: the server hung up before it had answered; its log may say why\n"));
 	return a.status;
+}
+
+int
+command_ask(struct call *c, const char *role, int argc, const char *const *argv, struct bytes input)
+{
+	struct word_ask ask = { argv, (uint32_t)argc, input };
+
+	return command_hear(c, role, &ask, NULL);
 }

@@ -12,6 +12,7 @@
  *
  * command_ask()      asks a role of the running server, prints what it says, returns the
  *     status it gives; with words and 2 where no server is running.
+ * command_hear()     the same, and what is said is kept in *said, unless that is NULL.
  * command_settings() reads and checks main.cf; NULL after saying why on the standard error.
  * command_option()   takes "--name VALUE" or "--name=VALUE" out of the arguments; for a
  *     switch `value` is NULL.  Arguments behind "--" are left alone.
@@ -45,6 +46,8 @@ const struct command *command_at(size_t index);
 int command_main(int argc, char **argv);
 
 int command_ask(struct call *, const char *role, int argc, const char *const *argv, struct bytes input);
+struct word_ask;
+int command_hear(struct call *, const char *role, const struct word_ask *, struct buffer *said);
 struct settings *command_settings(struct call *, struct common_settings *);
 bool command_option(struct call *, const char *name, const char **value);
 int  command_wrong(const struct call *, const char *form, ...) __attribute__((format(printf, 2, 3)));
@@ -52,7 +55,7 @@ int  command_wrong(const struct call *, const char *form, ...) __attribute__((fo
 bool command_read(const char *path, struct buffer *out);
 
 extern const struct command command_run, command_status, command_reload, command_stop, command_config,
-	command_domain, command_account, command_alias, command_store, command_setup, command_demo,
-	command_manual, command_help, command_version;
+	command_domain, command_account, command_alias, command_queue, command_store, command_setup,
+	command_demo, command_manual, command_help, command_version;
 
 #endif

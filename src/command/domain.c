@@ -1,0 +1,26 @@
+/* domain -- the domains whose mail is ours */
+
+#include "command/command.h"
+
+static int run_domain(struct call *);
+
+const struct command command_domain = {
+	.name = "domain",
+	.forms = "domain add DOMAIN\n"
+	         "domain list [--json]\n"
+	         "domain show DOMAIN [--json]\n"
+	         "domain set DOMAIN catch-all ADDRESS|none\n"
+	         "domain delete DOMAIN",
+	.about = "Adds, shows and removes the domains whose mail is delivered here.",
+	.more = "A catch-all gets what comes for names the domain does not have. A domain that still has accounts "
+	        "or aliases is not deleted.",
+	.run = run_domain,
+};
+
+static int
+run_domain(struct call *c)
+{
+	if (c->argc < 2)
+		return command_wrong(c, "domain wants a word behind it");
+	return command_ask(c, "clerk", c->argc, (const char *const *)c->argv, (struct bytes){ NULL, 0 });
+}
