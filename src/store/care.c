@@ -472,15 +472,13 @@ static void
 check_mailbox(struct checking *c, struct mailbox *m)
 {
 	struct arena *scratch;
-	bool was = m->loaded, damaged = c->account->damaged;
+	bool was = m->loaded;
 	int why;
 
-	c->account->damaged = false;
 	if ((why = mailbox_load(m)) != 0)
 		complain(c, "mailbox %s cannot be read: %s", m->name, strerror(why));
-	if (c->account->damaged)
+	if (m->damaged)
 		complain(c, "mailbox %s: part of its history is damaged", m->name);
-	c->account->damaged |= damaged;
 	if (why != 0)
 		return;
 	scratch = arena_open(NULL);

@@ -31,6 +31,7 @@ struct mailbox {
 	bool     gone;
 	uint32_t users;
 	bool     loaded;
+	bool     damaged;                /* a fact could not be read                 */
 	uint32_t uidnext;
 	uint64_t highest;                /* modseq of its newest fact                */
 	struct rows rows;

@@ -26,7 +26,7 @@ mailbox_unload(struct mailbox *m)
 	m->bytes = 0;
 	m->unwritten = 0;
 	m->facts = 0;
-	m->loaded = false;
+	m->loaded = m->damaged = false;
 }
 
 void
@@ -203,7 +203,7 @@ read_facts(struct mailbox *m, uint64_t after)
 			continue;
 		fault("account %" PRIu64 ", mailbox %s: the change with modseq %" PRIu64 " is damaged; set aside",
 		      m->account->id, m->name, key.modseq);
-		m->account->damaged = true;
+		m->damaged = m->account->damaged = true;
 		if (m->uidnext < UINT32_MAX - UIDS_SKIPPED)
 			m->uidnext += UIDS_SKIPPED;
 	}

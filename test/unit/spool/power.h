@@ -234,8 +234,10 @@ power_run(enum power how, long stop, int dir, const char *after, void (*work)(in
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
 		abort();
-	if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 7)
+	if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 7) {
+		(void)fprintf(stderr, "step %ld: the child ended with %d\n", stop, WEXITSTATUS(status));
 		abort();
+	}
 	return WEXITSTATUS(status) == 0;
 }
 

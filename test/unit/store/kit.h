@@ -1,0 +1,144 @@
+/* kit -- a store in a directory of its own, with jobs done when the test says so */
+#ifndef KIT_H
+#define KIT_H
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "store/store.h"
+
+struct kit_job { void (*run)(void *); void (*done)(void *); void *ctx; };
+struct kit {
+	char path[64];
+	int dir;
+	struct letters *letters;
+	struct store *store;
+	struct kit_job job[64];
+	size_t jobs;
+	int64_t history_ms;
+	uint64_t next_letter;
+};
+
+static void
+kit_job_take(void *ctx, void (*run)(void *), void (*done)(void *), void *job)
+{
+	struct kit *k = ctx;
+
+	k->job[k->jobs++] = (struct kit_job){ run, done, job };
+}
+
+static inline size_t
+kit_jobs(struct kit *k)
+{
+	struct kit_job job[64];
+	size_t n = k->jobs;
+
+	memcpy(job, k->job, sizeof job);
+	k->jobs = 0;
+	for (size_t i = 0; i < n; i++) {
+		job[i].run(job[i].ctx);
+		job[i].done(job[i].ctx);
+	}
+	return n;
+}
+
+static inline void
+kit_turns(struct kit *k)
+{
+	do
+		store_at_rest(k->store);
+	while (kit_jobs(k) > 0 || (k->store != NULL && store_dirty(k->store)));
+}
+
+static void
+kit_open(struct kit *k)
+{
+	static const struct store_needs needs = { .job = kit_job_take };
+
+	k->letters = letters_open(k->dir);
+	k->store = store_open(k->dir, k->letters, k->history_ms, &needs, k);
+}
+
+static void
+kit_close(struct kit *k)
+{
+	while (kit_jobs(k) > 0)
+		;
+	store_close(&k->store);
+	letters_close(&k->letters);
+}
+
+static void
+kit_folder(struct kit *k)
+{
+	(void)snprintf(k->path, sizeof k->path, "/tmp/mansio-store-XXXXXX");
+	if (mkdtemp(k->path) == NULL || (k->dir = open(k->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		abort();
+	journal_open(JOURNAL_FILE, open("/dev/null", O_WRONLY | O_CLOEXEC), false, "test");
+	k->next_letter = (uint64_t)1 << 32 | 64;
+	k->history_ms = 3600 * 1000;
+}
+
+static void
+kit_remove(struct kit *k)
+{
+	char command[128];
+
+	(void)snprintf(command, sizeof command, "rm -rf '%s'", k->path);
+	(void)close(k->dir);
+	if (system(command) != 0)
+		abort();
+}
+
+static inline struct account *
+kit_take(struct kit *k, uint64_t id)
+{
+	int why;
+	struct account *a = account_take(k->store, id, &why);
+
+	if (a == NULL) {
+		(void)fprintf(stderr, "account_take: %s\n", strerror(why));
+		abort();
+	}
+	return a;
+}
+
+static inline struct mailbox *
+kit_mailbox(struct account *a, const char *name)
+{
+	int why;
+	struct mailbox *m = mailbox_take(a, name, &why);
+
+	if (m == NULL) {
+		(void)fprintf(stderr, "mailbox_take %s: %s\n", name, strerror(why));
+		abort();
+	}
+	return m;
+}
+
+static inline struct arrival
+kit_arrival(struct kit *k, uint64_t letter)
+{
+	static const char head[] = "Return-Path: <adam@example.org>\r\nDelivered-To: eva@example.org\r\n";
+
+	if (letter == 0) {
+		letter = k->next_letter;
+		k->next_letter += 4096;
+	}
+	return (struct arrival){
+		.letter = letter,
+		.place = { letter_segment(letter), letter_offset(letter) + RECORD_HEADER, 3000,
+		           letter_segment(letter), letter_offset(letter) + 3064 },
+		.head = BYTES("Return-Path: <adam@example.org>\r\nDelivered-To: eva@example.org\r\n"),
+		.prefix_len = 200, .size = sizeof head - 1 + 200 + 3000,
+		.internal_date = 1700000000, .zone = 60, .sent_date = 1699999999,
+	};
+}
+
+#endif
