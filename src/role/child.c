@@ -328,6 +328,7 @@ child_bury(struct child *c, int status)
 
 	link_close(&c->link);
 	c->state = CHILD_AWAY;
+	c->asked = 0;
 	if (lived >= LIVED_MS)
 		c->wait_ms = WAIT_LEAST_MS;
 	if (!c->all->stopping)
@@ -347,11 +348,11 @@ children_look(struct children *all)
 }
 
 void
-children_reload(struct children *all, const struct estate *before)
+children_reload(struct children *all, unsigned roles, const struct estate *before)
 {
 	for (size_t i = 0; i < all->count; i++) {
 		struct child *c = &all->child[i];
-		if (c->link == NULL)
+		if (c->link == NULL || (roles & FROM(c->role)) == 0)
 			continue;
 		for (const struct holding *h = before->first; h != NULL; h = h->next)
 			if (estate_same(all->estate, h) == NULL)
@@ -398,14 +399,18 @@ children_ready(const struct children *all)
 	return true;
 }
 
-void
-children_ask(struct children *all, uint32_t ticket)
+size_t
+children_ask(struct children *all, unsigned roles, uint32_t ticket)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < all->count; i++) {
 		struct child *c = &all->child[i];
-		if (c->state != CHILD_WORKING || c->link == NULL)
+		if (c->state != CHILD_WORKING || c->link == NULL || (roles & FROM(c->role)) == 0)
 			continue;
 		c->asked = ticket;
 		link_say(c->link, WORD_STATUS_ASK, ticket, (struct bytes){ NULL, 0 }, -1);
+		n++;
 	}
+	return n;
 }

@@ -64,13 +64,14 @@ void children_open(struct children *, const struct common_settings *);
 void children_start(struct children *);
 /* After waitpid() may have news. */
 void children_look(struct children *);
-/* Tell everybody what has changed since `before`, then the settings. */
-void children_reload(struct children *, const struct estate *before);
+/* Tell these roles what has changed since `before`, then the settings. */
+void children_reload(struct children *, unsigned roles, const struct estate *before);
 void children_stop(struct children *, unsigned roles);
 void children_kill(struct children *, unsigned roles);
 size_t children_alive(const struct children *, unsigned roles);
 bool children_ready(const struct children *);
-void children_ask(struct children *, uint32_t ticket);
+/* Asks these for their status; how many were asked. */
+size_t children_ask(struct children *, unsigned roles, uint32_t ticket);
 uint32_t children_of(const struct common_settings *, enum role);
 
 #endif

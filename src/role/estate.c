@@ -256,6 +256,21 @@ take_over(struct opening *o, const char *name, const char *text, unsigned roles)
 	return h;
 }
 
+/* An address that went from one service to another: the socket goes with it. */
+static struct holding *
+take_address(struct opening *o, const char *name, const char *address, unsigned roles)
+{
+	int fd;
+
+	if (o->before == NULL)
+		return NULL;
+	for (const struct holding *h = o->before->first; h != NULL; h = h->next)
+		if (strncmp(h->name, "listener/", 9) == 0 && strcmp(h->text, address) == 0 &&
+		    (fd = fcntl(h->fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+			return hold(o, name, address, fd, roles);
+	return NULL;
+}
+
 static bool
 open_log(struct opening *o)
 {
@@ -296,7 +311,7 @@ open_listeners(struct opening *o)
 		for (size_t a = 0; a < o->common->listen[i].count; a++) {
 			const char *address = o->common->listen[i].item[a];
 			int         fd;
-			if (take_over(o, name, address, roles) != NULL)
+			if (take_over(o, name, address, roles) != NULL || take_address(o, name, address, roles) != NULL)
 				continue;
 			if ((fd = listener_bind(address, 0, o->errors)) < 0)
 				return false;
@@ -414,7 +429,7 @@ let_go(struct holding *h)
 {
 	if (!h->borrowed && h->fd >= 0)
 		(void)close(h->fd);
-	if (!h->borrowed && strncmp(h->text, "unix:", 5) == 0)
+	if (!h->borrowed && !h->keeps_path && strncmp(h->text, "unix:", 5) == 0)
 		(void)unlink(h->text + 5);
 	memory_free(h->name);
 	memory_free(h->text);
@@ -471,8 +486,11 @@ estate_find(const struct estate *e, const char *name)
 void
 estate_replace(struct estate **old, struct estate *new)
 {
-	for (struct holding *h = (*old)->first; h != NULL; h = h->next)
+	for (struct holding *h = (*old)->first; h != NULL; h = h->next) {
 		h->borrowed = estate_same(new, h) != NULL;
+		for (const struct holding *n = new->first; n != NULL; n = n->next)
+			h->keeps_path = h->keeps_path || strcmp(h->text, n->text) == 0;
+	}
 	for (struct holding *h = new->first; h != NULL; h = h->next)
 		h->borrowed = false;
 	estate_close(old);

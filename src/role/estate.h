@@ -31,6 +31,7 @@ struct holding {
 	unsigned        roles;           /* FROM() bits                          */
 	int64_t         index;           /* one of the role alone, or EVERY_INDEX */
 	bool            borrowed;        /* of the estate before                 */
+	bool            keeps_path;      /* another has this socket's path now   */
 };
 struct estate { struct holding *first; };
 

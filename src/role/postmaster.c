@@ -21,6 +21,7 @@
 enum {
 	FILE_MOST = 4 << 20,
 	STAGE_MS = 10000,          /* for each stage of an ordered stop             */
+	SIGNER_MS = 2000,          /* for it to have new keys                       */
 	HASTE_MS = 1000,           /* whoever asks again after this is in a hurry   */
 	STATUS_MS = 1000,          /* for the roles to answer                       */
 	SYSLOG_LOOK_MS = 5000,     /* how soon a new syslogd is noticed             */
@@ -43,13 +44,16 @@ struct postmaster {
 	const char     *file;
 	struct buffer   text;
 	struct estate  *estate;
+	struct estate  *before;            /* while a reload is under way, else NULL */
 	struct children children;
 	enum phase      phase;
 	size_t          stage;             /* of closing                            */
 	struct timer   *stage_timer, *watchdog, *syslog_look;
 	struct inquiry *inquiries;
 	struct caller  *stopper;           /* waits until we are gone               */
-	uint32_t        tickets;
+	struct caller  *reloader;          /* waits until all are told              */
+	struct timer   *reload_timer;
+	uint32_t        tickets, reload_ticket;
 	int64_t         began_ms, closing_ms;
 	bool            failed;
 	struct stat     syslog;            /* /dev/log as we know it                */
@@ -211,18 +215,55 @@ keep_fixed(struct common_settings *new, const struct common_settings *old)
 	new->role_account_base = old->role_account_base;
 }
 
+/* The signer has the new keys: now the fronts may show the new certificates. */
+static void
+reload_finish(void *ctx)
+{
+	struct postmaster *p = ctx;
+
+	if (p->before == NULL)
+		return;
+	timer_clear(p->reload_timer);
+	children_reload(&p->children, ANYONE & ~FROM(SIGNER), p->before);
+	estate_replace(&p->before, p->estate);
+	p->before = NULL;
+	if (p->reloader != NULL) {
+		caller_say(p->reloader, "%s is in force\n", p->file);
+		caller_done(p->reloader, 0);
+	}
+	p->reloader = NULL;
+}
+
+/* The estate is new; the signer is the first to be told. */
+static void
+reload_begin(struct postmaster *p, struct estate *estate)
+{
+	p->before = p->estate;
+	p->children.estate = p->estate = estate;
+	open_journal(p);
+	if (p->reload_timer == NULL)
+		p->reload_timer = timer_open(p->house.loop, reload_finish, p);
+	timer_set(p->reload_timer, SIGNER_MS);
+	children_reload(&p->children, FROM(SIGNER), p->before);
+	p->reload_ticket = ++p->tickets;
+	if (children_ask(&p->children, FROM(SIGNER), p->reload_ticket) == 0)
+		reload_finish(p);
+}
+
 static bool
 reload(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 {
 	struct common_settings common;
 	struct buffer          text = { 0 };
-	struct settings       *s = read_settings(p->file, &text, &common, errors, warnings);
-	struct estate         *estate = NULL, *before = p->estate;
+	struct settings       *s;
+	struct estate         *estate = NULL;
 
+	reload_finish(p);
+	s = read_settings(p->file, &text, &common, errors, warnings);
 	if (s != NULL) {
 		warn_fixed(p, &common, warnings);
 		keep_fixed(&common, &p->house.common);
-		estate = estate_open(&common, -1, children_of(&p->house.common, KEEPER), before, errors);
+		estate = estate_open(&common, -1, children_of(&p->house.common, KEEPER), p->estate, errors);
 	}
 	if (estate == NULL) {
 		settings_close(&s);
@@ -234,10 +275,7 @@ reload(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	p->house.common = common;
 	p->house.settings = s;
 	p->children.text = buffer_bytes(&p->text);
-	p->children.estate = p->estate = estate;
-	open_journal(p);
-	children_reload(&p->children, before);
-	estate_replace(&before, estate);
+	reload_begin(p, estate);
 	return true;
 }
 
@@ -297,7 +335,7 @@ ask_status(struct postmaster *p, struct caller *caller, const struct word_ask *a
 	*q = (struct inquiry){ p->inquiries, p, caller, timer_open(p->house.loop, inquiry_late, q), ++p->tickets,
 		               ask->argc > 1 && strcmp(ask->argv[1], "--json") == 0 };
 	p->inquiries = q;
-	children_ask(&p->children, q->ticket);
+	(void)children_ask(&p->children, ANYONE, q->ticket);
 	timer_set(q->timer, STATUS_MS);
 }
 
@@ -310,11 +348,15 @@ ask_reload(struct postmaster *p, struct caller *caller, const struct word_ask *a
 	(void)ask;
 	if (errors.len + warnings.len > 0)
 		caller_complain(caller, "%.*s%.*s", (int)errors.len, errors.at, (int)warnings.len, warnings.at);
-	if (good)
-		caller_say(caller, "%s is in force\n", p->file);
-	else
+	if (!good)
 		caller_complain(caller, "the settings from before stay in force\n");
-	caller_done(caller, good ? 0 : 1);
+	if (good && p->before != NULL) {
+		p->reloader = caller;
+	} else {
+		if (good)
+			caller_say(caller, "%s is in force\n", p->file);
+		caller_done(caller, good ? 0 : 1);
+	}
 	buffer_free(&errors);
 	buffer_free(&warnings);
 }
@@ -392,6 +434,8 @@ child_told(void *ctx, struct child *c, uint32_t ticket)
 	struct postmaster *p = ctx;
 
 	c->asked = 0;
+	if (ticket == p->reload_ticket)
+		reload_finish(p);
 	for (size_t i = 0; i < p->children.count; i++)
 		if (p->children.child[i].asked == ticket)
 			return;
@@ -445,20 +489,17 @@ syslog_due(void *ctx)
 	struct postmaster *p = ctx;
 	struct stat        now;
 	struct buffer      errors = { 0 };
-	struct estate     *estate, *before = p->estate;
+	struct estate     *estate;
 
 	timer_set(p->syslog_look, SYSLOG_LOOK_MS);
 	if (*p->house.common.maillog_file != '\0' || stat("/dev/log", &now) < 0 ||
 	    (now.st_ino == p->syslog.st_ino && now.st_dev == p->syslog.st_dev))
 		return;
-	estate = estate_open(&p->house.common, -1, children_of(&p->house.common, KEEPER), before, &errors);
+	reload_finish(p);
+	estate = estate_open(&p->house.common, -1, children_of(&p->house.common, KEEPER), p->estate, &errors);
 	buffer_free(&errors);
-	if (estate == NULL)
-		return;
-	p->children.estate = p->estate = estate;
-	open_journal(p);
-	children_reload(&p->children, before);
-	estate_replace(&before, estate);
+	if (estate != NULL)
+		reload_begin(p, estate);
 }
 
 /* Capabilities for what is still to be done: roles that die are started again,

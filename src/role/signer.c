@@ -22,6 +22,7 @@ struct rate {
 };
 struct signer {
 	struct tls_keys *keys;
+	struct tls_keys *before;       /* fronts still show that certificate for a while */
 	struct rate      rate[ROLES][FRONTS_MOST];
 	uint64_t         given, refused;
 };
@@ -56,7 +57,8 @@ signer_start(struct house *h)
 	return s->keys != NULL;
 }
 
-/* A key that cannot be used leaves the one from before in force. */
+/* A key that cannot be used leaves the one from before in force.  One that can is in
+   force before the fronts show its certificate: the postmaster sees to that. */
 static void
 signer_reload(struct house *h)
 {
@@ -65,7 +67,8 @@ signer_reload(struct house *h)
 
 	if (keys == NULL)
 		return;
-	tls_keys_close(&s->keys);
+	tls_keys_close(&s->before);
+	s->before = s->keys;
 	s->keys = keys;
 }
 
@@ -77,6 +80,15 @@ within_rate(struct house *h, struct rate *r)
 	if (now - r->since_ms >= 1000)
 		*r = (struct rate){ now, 0 };
 	return ++r->count <= MOST_PER_SECOND;
+}
+
+static bool
+sign(struct signer *s, const struct word_sign *w, struct buffer *out)
+{
+	enum tls_sign_kind kind = (enum tls_sign_kind)w->kind;
+
+	return tls_keys_sign(s->keys, w->key_id, kind, w->padding, w->input, out) ||
+	       (s->before != NULL && tls_keys_sign(s->before, w->key_id, kind, w->padding, w->input, out));
 }
 
 static bool
@@ -94,8 +106,7 @@ signer_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	if (fd >= 0)
 		(void)close(fd);
 	if (good && within_rate(h, &s->rate[from][index % FRONTS_MOST]))
-		answer.ok = tls_keys_sign(s->keys, ask.key_id, (enum tls_sign_kind)ask.kind, ask.padding, ask.input,
-		                          &signature);
+		answer.ok = sign(s, &ask, &signature);
 	if (good) {
 		*(answer.ok ? &s->given : &s->refused) += 1;
 		answer.signature = buffer_bytes(&signature);
@@ -114,6 +125,7 @@ signer_stop(struct house *h)
 	struct signer *s = h->mine;
 
 	tls_keys_close(&s->keys);
+	tls_keys_close(&s->before);
 	house_leave(h);
 }
 

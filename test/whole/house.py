@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: ISC
+"""A whole server in a directory of its own, for tests.
+
+    with House() as house:
+        house.command("domain", "add", "example.com")
+        house.smtp().noop()
+
+The binary is $MANSIO, or build/src/mansio.  Ports are free ones of the loopback.
+As root every role has its own uid and cage, as in a real installation.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("MANSIO", str(ROOT / "build/src/mansio"))
+SERVICES = ["smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"]
+PATIENCE = float(os.environ.get("MANSIO_PATIENCE", "20"))
+
+
+def free_ports(count):
+    """Ports nobody listens on; all held open until the last is found."""
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def wait_for(what, patience=PATIENCE):
+    """Call until it gives something true, and give that."""
+    end = time.monotonic() + patience
+    while True:
+        found = what()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {patience} s for {what}")
+        time.sleep(0.02)
+
+
+def make_certificate(directory, name, kind=("ec", "-pkeyopt", "ec_paramgen_curve:P-256")):
+    """NAME-cert.pem and NAME-key.pem, self-signed."""
+    cert, key = directory / f"{name}-cert.pem", directory / f"{name}-key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)
+    key.chmod(0o600)
+    return cert, key
+
+
+class House:
+    def __init__(self, user=None, **settings):
+        """`user`: run as this uid (a test as root); settings go into main.cf."""
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-test-"))
+        self.user = user
+        self.ports = dict(zip(SERVICES, free_ports(len(SERVICES))))
+        self.config = self.directory / "main.cf"
+        self.log = self.directory / "log"
+        self.process = None
+        cert, key = make_certificate(self.directory, "mail.example.com")
+        self.settings = {
+            "myhostname": "mail.example.com",
+            "mail_directory": str(self.directory / "mail"),
+            "maillog_file": str(self.log),
+            "smtpd_tls_cert_file": str(cert),
+            "smtpd_tls_key_file": str(key),
+            "mynetworks": "",
+            "queue_minfree": "1M",
+            **{f"listen_{s}": f"127.0.0.1:{p}" for s, p in self.ports.items()},
+            **settings,
+        }
+        self.write_settings()
+        if user is not None:
+            for path in [self.directory, *self.directory.iterdir()]:
+                os.chown(path, user, user)
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def write_settings(self, **changes):
+        self.settings.update(changes)
+        text = "".join(f"{n} = {v}\n" for n, v in self.settings.items() if v is not None)
+        self.config.write_text(text)
+
+    def start(self, wait=True):
+        def become():
+            if self.user is not None:
+                os.setgroups([])
+                os.setresgid(self.user, self.user, self.user)
+                os.setresuid(self.user, self.user, self.user)
+        before = self.count("daemon started")
+        self.process = subprocess.Popen([BINARY, "-c", self.config, "run"], preexec_fn=become,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, start_new_session=True)
+        if wait:
+            wait_for(lambda: self.count("daemon started") > before or self.process.poll() is not None)
+            if self.process.poll() is not None:
+                raise RuntimeError(self.process.stdout.read().decode() + self.text())
+        return self.process
+
+    def stop(self):
+        """In order; gives the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+        if self.process is not None:
+            self.process.wait()
+            self.process.stdout.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def count(self, words):
+        return self.text().count(words)
+
+    def command(self, *words, check=True, **more):
+        done = subprocess.run([BINARY, "-c", self.config, *words], capture_output=True, text=True,
+                              timeout=60, **more)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"mansio {words}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def status(self):
+        """The processes as `mansio status --json` tells them."""
+        return json.loads(self.command("status", "--json", check=False).stdout)["processes"]
+
+    def at_work(self):
+        """Everybody, once everybody is at work."""
+        return wait_for(lambda: (s := self.status()) and all(p["state"] == "working" for p in s) and s)
+
+    def smtp(self, service="smtp"):
+        return smtplib.SMTP("127.0.0.1", self.ports[service], timeout=PATIENCE)
