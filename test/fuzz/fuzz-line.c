@@ -50,7 +50,7 @@ step(struct bytes all, size_t most)
 		return 0;
 	default:
 		promise(all.len > most);
-		(void)line_skip(all, &used);
+		promise(line_skip(all, &used) == (bytes_find(all, '\n') >= 0));
 		promise(used > most && used <= all.len);
 		return used;
 	}
