@@ -13,6 +13,7 @@ struct connection {
 	bool over;                         /* closed at rest                      */
 	bool end;                          /* the client sends no more            */
 	bool feeding, again;
+	bool secure;                      /* STARTTLS was eaten last: the handshake is next */
 };
 static struct connection *all, *over;
 static size_t count;
@@ -47,6 +48,10 @@ feed(struct connection *c)
 		used = session_take(c->session, there);
 		if (used > 0)
 			stream_eat(c->stream, used);
+		if (c->secure) {
+			c->secure = false;
+			stream_secure(c->stream, session_config(c->session)->tls);
+		}
 	} while (c->again);
 	c->feeding = false;
 	if (c->end && !c->over && !session_waits(c->session)) {
@@ -78,7 +83,9 @@ mouth_secure(void *mouth)
 {
 	struct connection *c = mouth;
 
-	if (c->session != NULL)              /* else connection_open() does it */
+	if (c->feeding)                      /* the command is not eaten yet */
+		c->secure = true;
+	else if (c->session != NULL)         /* else connection_open() does it */
 		stream_secure(c->stream, session_config(c->session)->tls);
 }
 
