@@ -116,7 +116,8 @@ put_form_word(struct bytes word)
 	}
 }
 
-/* "account add ADDRESS [--password-file FILE]": words in capitals are to be filled in. */
+/* "account add ADDRESS [--password-file FILE]... ": words in capitals are to be filled in,
+   brackets stand around what may be left out, dots behind what may come again. */
 static void
 put_form(struct bytes form)
 {
@@ -124,17 +125,20 @@ put_form(struct bytes form)
 
 	(void)fputs(".It", stdout);
 	while (bytes_split(&form, ' ', &word)) {
-		if (word.len > 0 && word.at[0] == '[') {
+		size_t closed = 0;
+		bool   again = word.len > 3 && bytes_ends_nocase(word, BYTES("..."));
+		for (; word.len > 0 && word.at[0] == '['; word = bytes_cut(word, 1, word.len))
 			(void)fputs(" Oo", stdout);
-			word = bytes_cut(word, 1, word.len);
-		}
-		bool ends = word.len > 0 && word.at[word.len - 1] == ']';
-		if (ends)
-			word = bytes_cut(word, 0, word.len - 1);
+		if (again)
+			word = bytes_cut(word, 0, word.len - 3);
+		for (; word.len > 0 && word.at[word.len - 1] == ']'; word = bytes_cut(word, 0, word.len - 1))
+			closed++;
 		if (word.len > 0)
 			put_form_word(word);
-		if (ends)
+		while (closed-- > 0)
 			(void)fputs(" Oc", stdout);
+		if (again)
+			(void)fputs(" No ...", stdout);
 	}
 	(void)putchar('\n');
 }
