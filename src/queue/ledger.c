@@ -183,8 +183,10 @@ uint64_t
 ledger_mark(struct ledger *g, uint32_t segment)
 {
 	sqlite3_stmt *s = query(g, MARK_GET);
-	uint64_t at = 0;
+	uint64_t key = segment, at = (uint64_t)(uintptr_t)map_get(g->marks, map_number(&key));
 
+	if (at != 0)
+		return at;               /* set since the last checkpoint */
 	sqlite3_bind_int64(s, 1, segment);
 	if (sqlite3_step(s) == SQLITE_ROW)
 		at = (uint64_t)sqlite3_column_int64(s, 0);

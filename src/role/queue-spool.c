@@ -16,17 +16,23 @@ static const uint64_t WHOLE = INT64_MAX;
 
 /* ---- letters that are found ------------------------------------------------------ */
 
-/* An envelope in the log: if it has recipients its letter is ours. */
+/* An envelope in the log: if it has recipients its letter is ours.  What lies up to the mark
+   was heard of before: it is in the queue, or finished. */
 static void
 letter_found(void *house, const struct spool_found *f)
 {
 	struct house *h = house;
 	struct queue_role *k = queue_of(h);
-	struct arena *scratch = arena_open(NULL);
+	struct arena *scratch;
 	struct letter_recipient *to;
 	struct envelope e;
 	struct bytes packed;
-	int why = letters_envelope(spool_letters(k->spool), f->envelope_segment, f->envelope_at, f->letter, scratch, &packed);
+	int why;
+
+	if (f->envelope_at <= ledger_mark(k->ledger, f->envelope_segment))
+		return;
+	scratch = arena_open(NULL);
+	why = letters_envelope(spool_letters(k->spool), f->envelope_segment, f->envelope_at, f->letter, scratch, &packed);
 
 	if (why != 0 || !envelope_unpack(packed, scratch, &e)) {
 		warn_("segment %08" PRIx32 " at %" PRIu64 ": an envelope cannot be read: %s", f->envelope_segment, f->envelope_at,
@@ -252,7 +258,8 @@ queue_spool_lost(struct house *h, enum role role, uint32_t index)
 		memcpy(&key, p.key.at, sizeof key);
 		(void)map_drop(k->lent, p.key);
 		why = spool_orphan(k->spool, (uint32_t)key, letter_found, h);
-		if (why != 0)
+		/* ENOENT: it was empty, and is gone already. */
+		if (why != 0 && why != ENOENT)
 			fault("segment %08" PRIx64 ": cannot be recovered: %s", key, strerror(why));
 		segment_ended(k, (uint32_t)key);
 	}
