@@ -226,7 +226,7 @@ may_read(const struct stream *s)
 	if (s->end || s->broken || s->stage == STAGE_ANSWERING || s->stage == STAGE_SHAKING)
 		return false;
 	if (s->leaving)
-		return s->lingering;
+		return true;
 	if (s->join != NULL)
 		return join_may_read(s);
 	return !s->paused && s->view.len < s->most;
@@ -478,14 +478,20 @@ read_turn(struct stream *s)
 	}
 }
 
-/* What a stream that leaves still gets is not for anybody. */
+/* What a stream that leaves still gets is not for anybody; but a peer that
+   waits for us to take it would not take our last words. */
 static void
 read_away(struct stream *s)
 {
 	ssize_t n = recv(s->socket.fd, loop_scratch_in(s->loop), STREAM_READ_MOST, MSG_DONTWAIT);
 
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	s->end = true;
+	if (n < 0 || s->lingering)
 		end(s);
+	else
+		stream_rewatch(s);
 }
 
 static void

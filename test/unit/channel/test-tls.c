@@ -1232,7 +1232,7 @@ heap_of(struct client *c)
 static void
 test_what_an_idle_tls_stream_holds(void **state)
 {
-	enum { MANY = 500 };
+	enum { MANY = 200 };
 	static struct client c[MANY];
 	static const int versions[] = { TLS1_3_VERSION, TLS1_2_VERSION };
 	struct setup setup = { .settings = STANDARD, .cert = { &ec } };
