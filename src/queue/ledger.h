@@ -5,7 +5,7 @@
  * Touches:  queue.db, SQLite, through the path given to ledger_open()
  *
  * It holds the letters that stay (their recipients, tries, next times) and, for each
- * segment, how far the queue has heard of its letters: every letter with an envelope before
+ * segment, how far the queue has heard of its letters: every letter with an envelope up to
  * that point is either in the ledger or finished.  What lies past it is found again by
  * reading the segment.
  *
