@@ -207,7 +207,7 @@ struct bytes
 references_of(struct bytes references, struct bytes in_reply_to, struct arena *a)
 {
 	struct bytes id;
-	char *out = arena_take(a, references.len + 1);
+	char *out = arena_take(a, references.len / 3 * 4 + 1);   /* <@> is the least, and a blank */
 	size_t n = 0, len = 0;
 
 	while (n < REFERENCES_MOST && take_id(&references, a, &id)) {

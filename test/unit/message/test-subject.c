@@ -48,6 +48,7 @@ test_references(void **state)
 		{ "list", "<a@b> <c@d>", "<e@f>", "<a@b> <c@d>" },
 		{ "folded", "<a@b>\r\n\t<c@d>", "", "<a@b> <c@d>" },
 		{ "no blanks between", "<a@b><c@d>", "", "<a@b> <c@d>" },
+		{ "the shortest, blanks added", "<@><@><@>", "", "<@> <@> <@>" },
 		{ "words between", "your mail <a@b> of today, <c@d>", "", "<a@b> <c@d>" },
 		{ "only In-Reply-To, its first", "", "<e@f> <g@h>", "<e@f>" },
 		{ "none valid there", "nothing", "<e@f>", "<e@f>" },
