@@ -53,7 +53,7 @@ struct imap_append {
 	struct buffer content;
 	const struct imap_append_events *events;
 	void         *who;
-	bool          dropped;
+	bool          ended, dropped;
 	int64_t       sent;
 };
 struct imap_seek {
@@ -154,6 +154,7 @@ lab_write(struct lab *l, struct bytes content, struct bytes prefix, int64_t *sen
 static inline void
 lab_append_end(struct imap_append *a)
 {
+	a->ended = true;
 	(void)lab_write(a->lab, buffer_bytes(&a->content), (struct bytes){ 0 }, &a->sent, lab_append_safe, a);
 }
 
@@ -161,6 +162,10 @@ static inline void
 lab_append_drop(struct imap_append *a)
 {
 	a->dropped = true;
+	if (!a->ended) {
+		buffer_free(&a->content);
+		memory_free(a);
+	}
 }
 
 static inline void
