@@ -8,13 +8,16 @@
 #include "role/house.h"
 
 struct counter {
-	struct house *house;
-	void        (*asked)(struct house *, struct caller *, const struct word_ask *);
+	struct house    *house;
+	void           (*asked)(struct house *, struct caller *, const struct word_ask *);
+	struct listener *listener;
+	struct caller   *first;
 };
 
 /* It lives until it has been answered and its link is closed, whichever is last. */
 struct caller {
 	struct counter *counter;
+	struct caller  *next;
 	struct link    *link;      /* NULL: went away before the answer */
 	bool            asked, answered;
 };
@@ -24,8 +27,14 @@ enum { TO_OUT = 1, TO_ERR = 2 };
 static void
 caller_forget(struct caller *c)
 {
-	if (c->link == NULL && (c->answered || !c->asked))
-		memory_free(c);
+	struct caller **at = &c->counter->first;
+
+	if (c->link != NULL || (c->asked && !c->answered))
+		return;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	memory_free(c);
 }
 
 static void
@@ -72,6 +81,8 @@ caller_came(void *ctx, int fd, const struct peer *peer)
 
 	(void)peer;
 	c->counter = ctx;
+	c->next = c->counter->first;
+	c->counter->first = c;
 	c->link = link_open(c->counter->house->loop, fd, &caller_events, c);
 }
 
@@ -80,8 +91,27 @@ house_commands(struct house *h, int fd, void (*asked)(struct house *, struct cal
 {
 	struct counter *counter = memory_take(sizeof *counter);
 
-	*counter = (struct counter){ h, asked };
-	(void)listener_open(h->loop, fd, caller_came, counter);
+	INSIDE(h->counter == NULL);
+	*counter = (struct counter){ .house = h, .asked = asked };
+	counter->listener = listener_open(h->loop, fd, caller_came, counter);
+	h->counter = counter;
+}
+
+void
+house_commands_end(struct house *h)
+{
+	struct counter *counter = h->counter;
+	struct caller  *c;
+
+	h->counter = NULL;
+	if (counter == NULL)
+		return;
+	listener_close(&counter->listener);
+	while ((c = counter->first) != NULL) {
+		c->asked = c->answered = true;
+		hang_up(c);
+	}
+	memory_free(counter);
 }
 
 static void

@@ -63,6 +63,19 @@ children_open(struct children *all, const struct common_settings *common)
 				                          .wait_ms = WAIT_LEAST_MS };
 }
 
+void
+children_close(struct children *all)
+{
+	for (size_t i = 0; i < all->count; i++) {
+		link_close(&all->child[i].link);
+		timer_close(&all->child[i].again);
+		memory_free(all->child[i].cage);
+		memory_free(all->child[i].facts);
+	}
+	memory_free(all->child);
+	*all = (struct children){ .count = 0 };
+}
+
 /*
  * What they say to us
  */

@@ -61,6 +61,7 @@ struct children {
 };
 
 void children_open(struct children *, const struct common_settings *);
+void children_close(struct children *);
 void children_start(struct children *);
 /* After waitpid() may have news. */
 void children_look(struct children *);

@@ -379,7 +379,7 @@ hear_settings(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	buffer_free(&errors);
 	buffer_free(&warnings);
 	log_open(m);
-	if (m->working && m->card->reload != NULL)
+	if (m->working && !m->house.leaving && m->card->reload != NULL)
 		m->card->reload(&m->house);
 	return m->house.settings == s;
 }

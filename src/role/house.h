@@ -62,6 +62,7 @@ struct house {
 	struct common_settings common;    /* of them                                           */
 	void            *mine;            /* the role's own state                              */
 	bool             leaving;
+	struct counter  *counter;         /* of house_commands()                               */
 };
 struct link *house_link(struct house *, enum role, uint32_t index);
 uint32_t house_peers(struct house *, enum role);      /* how many there are of that role (living or not) */
@@ -92,6 +93,8 @@ void caller_complain(struct caller *, const char *form, ...) __attribute__((form
 void caller_done(struct caller *, int status);         /* the caller is gone then */
 /* `ask` is valid during the call of `asked`; the caller until caller_done(). */
 void house_commands(struct house *, int fd, void (*asked)(struct house *, struct caller *, const struct word_ask *));
+/* Nobody is heard or answered any more. */
+void house_commands_end(struct house *);
 
 extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card;
 

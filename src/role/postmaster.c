@@ -29,6 +29,12 @@ enum {
 
 enum phase { OPENING, OPEN, CLOSING };
 
+/* Settings of earlier days: what is fixed still points into the first of them. */
+struct generation {
+	struct generation *earlier;
+	struct settings   *settings;
+};
+
 /* A `mansio status` that waits for the roles' answers. */
 struct inquiry {
 	struct inquiry    *next;
@@ -43,6 +49,7 @@ struct postmaster {
 	struct house    house;             /* its loop, settings and common ones    */
 	const char     *file;
 	struct buffer   text;
+	struct generation *generations;
 	struct estate  *estate;
 	struct estate  *before;            /* while a reload is under way, else NULL */
 	struct children children;
@@ -103,6 +110,16 @@ read_settings(const char *file, struct buffer *text, struct common_settings *com
 	                  !settings_fill(s, &common_setting_table, NULL, common, errors)))
 		settings_close(&s);
 	return s;
+}
+
+static void
+keep_settings(struct postmaster *p, struct settings *s)
+{
+	struct generation *g = memory_take(sizeof *g);
+
+	*g = (struct generation){ p->generations, s };
+	p->generations = g;
+	p->house.settings = s;
 }
 
 static void
@@ -224,7 +241,8 @@ reload_finish(void *ctx)
 	if (p->before == NULL)
 		return;
 	timer_clear(p->reload_timer);
-	children_reload(&p->children, ANYONE & ~FROM(SIGNER), p->before);
+	if (p->phase != CLOSING)
+		children_reload(&p->children, ANYONE & ~FROM(SIGNER), p->before);
 	estate_replace(&p->before, p->estate);
 	p->before = NULL;
 	if (p->reloader != NULL) {
@@ -273,7 +291,7 @@ reload(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	buffer_free(&p->text);
 	p->text = text;
 	p->house.common = common;
-	p->house.settings = s;
+	keep_settings(p, s);
 	p->children.text = buffer_bytes(&p->text);
 	reload_begin(p, estate);
 	return true;
@@ -550,10 +568,13 @@ static bool
 open_house(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 {
 	struct common_settings *common = &p->house.common;
+	struct settings        *s = read_settings(p->file, &p->text, common, errors, warnings);
 	int                     lock;
 
-	p->house.settings = read_settings(p->file, &p->text, common, errors, warnings);
-	if (p->house.settings == NULL || !estate_make_directories(common, errors))
+	if (s == NULL)
+		return false;
+	keep_settings(p, s);
+	if (!estate_make_directories(common, errors))
 		return false;
 	if ((lock = estate_lock(common, p->file, errors)) < 0)
 		return false;
@@ -576,7 +597,28 @@ begin(struct postmaster *p)
 		                         .estate = p->estate, .events = &child_events, .ctx = p };
 	children_open(&p->children, &p->house.common);
 	children_start(&p->children);
-	house_commands(&p->house, estate_find(p->estate, "control/postmaster")->fd, asked);
+	house_commands(&p->house, fcntl(estate_find(p->estate, "control/postmaster")->fd, F_DUPFD_CLOEXEC, 0), asked);
+}
+
+static void
+forget(struct postmaster *p)
+{
+	struct generation *g;
+
+	house_commands_end(&p->house);
+	children_close(&p->children);
+	timer_close(&p->stage_timer);
+	timer_close(&p->reload_timer);
+	timer_close(&p->watchdog);
+	timer_close(&p->syslog_look);
+	loop_close(&p->house.loop);
+	while ((g = p->generations) != NULL) {
+		p->generations = g->earlier;
+		settings_close(&g->settings);
+		memory_free(g);
+	}
+	buffer_free(&p->text);
+	memory_free(p);
 }
 
 int
@@ -584,22 +626,29 @@ postmaster_live(const char *file)
 {
 	struct postmaster *p = memory_take(sizeof *p);
 	struct buffer      errors = { 0 }, warnings = { 0 };
+	bool               opened;
+	int                status;
 
 	p->began_ms = clock_patient_ms();
 	p->file = file;
 	p->house.role = POSTMASTER;
 	p->house.loop = loop_open();
 	(void)umask(0022);
-	if (!open_house(p, &errors, &warnings)) {
+	opened = open_house(p, &errors, &warnings);
+	if (opened) {
+		open_journal(p);
+		warn_lines(buffer_bytes(&warnings));
+		begin(p);
+		loop_run(p->house.loop);
+		estate_close(&p->estate);
+		estate_unlock(&p->house.common);
+		journal_flush();
+	} else {
 		(void)fprintf(stderr, "%.*s%.*s", (int)errors.len, errors.at, (int)warnings.len, warnings.at);
-		return EXIT_FAILURE;
 	}
-	open_journal(p);
-	warn_lines(buffer_bytes(&warnings));
-	begin(p);
-	loop_run(p->house.loop);
-	estate_close(&p->estate);
-	estate_unlock(&p->house.common);
-	journal_flush();
-	return p->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	status = opened && !p->failed ? EXIT_SUCCESS : EXIT_FAILURE;
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	forget(p);
+	return status;
 }

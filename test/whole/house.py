@@ -67,6 +67,7 @@ class House:
         self.ports = dict(zip(SERVICES, free_ports(len(SERVICES))))
         self.config = self.directory / "main.cf"
         self.log = self.directory / "log"
+        self.output = self.directory / "output"
         self.process = None
         cert, key = make_certificate(self.directory, "mail.example.com")
         self.settings = {
@@ -108,13 +109,14 @@ class House:
                 os.setresgid(self.user, self.user, self.user)
                 os.setresuid(self.user, self.user, self.user)
         before = self.count("daemon started")
-        self.process = subprocess.Popen([BINARY, "-c", self.config, "run"], preexec_fn=become,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, start_new_session=True)
+        with open(self.output, "wb") as output:
+            self.process = subprocess.Popen([BINARY, "-c", self.config, "run"], preexec_fn=become,
+                                            stdin=subprocess.DEVNULL, stdout=output,
+                                            stderr=output, start_new_session=True)
         if wait:
             wait_for(lambda: self.count("daemon started") > before or self.process.poll() is not None)
             if self.process.poll() is not None:
-                raise RuntimeError(self.process.stdout.read().decode() + self.text())
+                raise RuntimeError(self.said() + self.text())
         return self.process
 
     def stop(self):
@@ -127,8 +129,15 @@ class House:
             self.process.kill()
         if self.process is not None:
             self.process.wait()
-            self.process.stdout.close()
+        said, log = self.said(), self.text()
         shutil.rmtree(self.directory, ignore_errors=True)
+        for words in ["AddressSanitizer", "runtime error", "panic:"]:
+            if words in said or words in log:
+                raise AssertionError(said + log)
+
+    def said(self):
+        """What the last start wrote to its standard output and error."""
+        return self.output.read_text(errors="replace") if self.output.exists() else ""
 
     def text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
