@@ -54,7 +54,7 @@ copy_run(struct imap *s)
 
 	w->to = mailbox_take(s->account, w->name, &why);
 	if (w->to == NULL && why == ENOENT)
-		return imap_no(s, "[TRYCREATE] Mailbox doesn't exist: %s", w->name);
+		return imap_no(s, "[TRYCREATE] Mailbox doesn't exist.");
 	if (w->to == NULL)
 		return imap_no_errno(s, why);
 	if (!imap_resolve(s, &w->sequence, s->uid, &set))

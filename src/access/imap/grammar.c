@@ -155,6 +155,16 @@ read_modseq(struct scan *r)
 	return scan_number(r, INT64_MAX);
 }
 
+/* A name people can read: no control bytes, however they were coded. */
+static bool
+is_plain(struct bytes name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if ((unsigned char)name.at[i] < ' ' || name.at[i] == 127)
+			return false;
+	return true;
+}
+
 const char *
 mailbox_name_of(struct bytes coded, struct arena *arena)
 {
@@ -163,7 +173,7 @@ mailbox_name_of(struct bytes coded, struct arena *arena)
 
 	if (bytes_is(coded, "INBOX"))
 		return "INBOX";
-	if (utf7_to_utf8(coded, &name) && bytes_find(buffer_bytes(&name), '\0') < 0) {
+	if (utf7_to_utf8(coded, &name) && is_plain(buffer_bytes(&name))) {
 		/* The first level is INBOX in any case. */
 		if (name.len > 6 && name.at[5] == '/' && bytes_starts_nocase(buffer_bytes(&name), BYTES("INBOX")))
 			memcpy(name.at, "INBOX", 5);

@@ -217,6 +217,27 @@ hear(struct pop3 *s)
 	return true;
 }
 
+/* Some of the sizes; a message that cannot be read has none. */
+static void
+welcome(struct pop3 *s)
+{
+	struct arena *scratch = arena_open(s->life);
+	struct message row;
+
+	while (s->counted < s->count && !pop3_turn_over(s)) {
+		struct pop3_message *m = &s->message[s->counted++];
+		if (message_read(s->account, m->message, scratch, &row) == 0)
+			m->size = row.size;
+		s->size += m->size;
+		arena_clear(scratch);
+	}
+	arena_close(&scratch);
+	if (s->counted < s->count)
+		return;
+	s->welcoming = false;
+	pop3_say(s, "+OK Logged in.");
+}
+
 static void
 session_work(struct pop3 *s)
 {
@@ -227,7 +248,9 @@ session_work(struct pop3 *s)
 			pop3_queue(s);
 			return;
 		}
-		if (s->sending != NULL)
+		if (s->welcoming)
+			welcome(s);
+		else if (s->sending != NULL)
 			(void)sending_step(s);
 		else if (!hear(s))
 			return;
@@ -369,13 +392,11 @@ enter_service(struct pop3 *s, struct pop3_service *v)
 	v->count++;
 }
 
-/* Numbers and sizes stay as they are now.  A message that cannot be read has size 0. */
+/* Numbers stay as they are now; sizes are read in turns, before "+OK". */
 static void
-count_messages(struct pop3 *s)
+number_messages(struct pop3 *s)
 {
 	struct mailbox_status status;
-	struct arena *scratch = arena_open(s->life);
-	struct message row;
 
 	mailbox_status(s->mailbox, &status);
 	s->uidvalidity = status.uidvalidity;
@@ -383,15 +404,9 @@ count_messages(struct pop3 *s)
 	s->message = memory_take((s->count + 1) * sizeof *s->message);
 	for (uint32_t i = 0; i < s->count; i++) {
 		struct entry e = mailbox_entry(s->mailbox, i);
-		struct pop3_message *m = &s->message[i];
-		m->uid = e.uid;
-		m->message = e.message;
-		if (message_read(s->account, e.message, scratch, &row) == 0)
-			m->size = row.size;
-		s->size += m->size;
-		arena_clear(scratch);
+		s->message[i] = (struct pop3_message){ .message = e.message, .uid = e.uid };
 	}
-	arena_close(&scratch);
+	s->welcoming = true;
 }
 
 void
@@ -414,9 +429,7 @@ pop3_open(struct pop3_service *v, int fd, const struct access_facts *facts, uint
 	if (s->mailbox == NULL) {
 		pop3_say(s, "-ERR [SYS/TEMP] The mailbox cannot be opened now.");
 		pop3_end(s, "The mailbox cannot be opened");
-	} else {
-		count_messages(s);
-		pop3_say(s, "+OK Logged in.");
-	}
+	} else
+		number_messages(s);
 	pop3_queue(s);
 }

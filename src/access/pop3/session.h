@@ -44,6 +44,8 @@ struct pop3 {
 	uint32_t        uidvalidity;
 	struct pop3_message *message;
 	uint32_t        count, deleted;
+	uint32_t        counted;               /* whose sizes are known           */
+	bool            welcoming;             /* until all are: then "+OK"       */
 	uint64_t        size, deleted_size;
 	int64_t         errors;
 	const char     *end;

@@ -133,6 +133,7 @@ static const struct name_case mailbox_names[] = {
 	{ "rfc3501:5.1 INBOX as the first level", "inbox/a",        "INBOX/a" },
 	{ "rfc3501:5.1.3 the example",            "~peter/mail/&U,BTFw-/&ZeVnLIqe-", "~peter/mail/\345\217\260\345\214\227/\346\227\245\346\234\254\350\252\236" },
 	{ "rfc3501:5.1.3 &-",                     "a&-b",           "a&b" },
+	{ "a line end in a name",                 "a&AA0ACg-b",     NULL },
 	{ "rfc3501:5.1.3 an & alone",             "\"a&b\"",        NULL },
 	{ "other names keep their case",          "Sent",           "Sent" },
 };

@@ -255,5 +255,98 @@ test_dele_happens_at_quit(void **state)
 	lab_close(l);
 }
 
+/* Silence: IDLE is told that we are here, others are sent away. */
+static void
+test_silence(void **state)
+{
+	struct lab *l = lab_open();
+	struct buffer out = { 0 };
+	struct imap_config config = { .rows = { .autologout_ms = 700, .idle_notify_ms = 50, .line_most = 1000,
+	                              .literal_most = 1000, .errors_most = 3 }, .version = "0.1" };
+	int idle, plain;
+
+	(void)state;
+	imap_service_config(l->imap, &config);
+	idle = lab_connect(l, false, BYTES("a SELECT INBOX\r\nb IDLE\r\n"));
+	plain = lab_connect(l, false, (struct bytes){ 0 });
+	lab_settle(l, 100);
+	assert_true(lab_hear(l, idle, &out));
+	HOLDS("rfc2177: routers forget silent connections", says(&out, "* OK Still here\r\n"));
+	lab_settle(l, 900);
+	buffer_reset(&out);
+	HOLDS("rfc3501:5.4 autologout", !lab_hear(l, plain, &out) && says(&out, "* BYE Disconnected for inactivity.\r\n"));
+	buffer_reset(&out);
+	HOLDS("rfc2177: IDLE is no way around it", !lab_hear(l, idle, &out) && says(&out, "* BYE"));
+	HOLDS("both are over", l->over == 2 && imap_service_count(l->imap) == 0);
+	close(idle);
+	close(plain);
+	buffer_free(&out);
+	lab_close(l);
+}
+
+/* Turn over a byte of what follows `text` in the letter log. */
+static void
+damage(struct lab *l, const char *text)
+{
+	char path[128], *data = memory_take(1 << 20);
+
+	for (unsigned number = 0; number < 8; number++) {
+		ssize_t len;
+		ptrdiff_t at;
+		int fd;
+		snprintf(path, sizeof path, "%08x.seg", number);
+		fd = openat(l->letters_dir, path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		len = pread(fd, data, 1 << 20, 0);
+		at = bytes_search((struct bytes){ data, len > 0 ? (size_t)len : 0 }, bytes_of(text));
+		if (at >= 0)
+			assert_int_equal(pwrite(fd, "~", 1, at), 1);
+		close(fd);
+	}
+	memory_free(data);
+}
+
+static void
+test_a_damaged_letter_is_set_aside(void **state)
+{
+	struct lab *l = lab_open();
+	struct buffer out = { 0 };
+	static const char *const trace[] = { "X-Trace: first\r\n", "X-Trace: damaged\r\n", "X-Trace: third\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(trace); i++)
+		lab_letter(l, "INBOX", (struct bytes){ 0 }, bytes_of(trace[i]), bytes_of(letter_a), 1000);
+	lab_settle(l, 20);
+	damage(l, "X-Trace: damaged");
+	answered(l, false, "a SELECT INBOX\r\nb FETCH 1:3 ENVELOPE\r\nc SEARCH SUBJECT one\r\nd NOOP\r\n", 0, &out);
+	if (!says(&out, "* 1 FETCH (ENVELOPE") || says(&out, "* 2 FETCH (ENVELOPE") || !says(&out, "* 3 FETCH (ENVELOPE") ||
+	    !says(&out, "b NO [CORRUPTION]") || !says(&out, "UID 2\r\n") || !says(&out, "* SEARCH 1 3\r\n"))
+		fail_msg("others are served, this one is named:\n%.*s", (int)out.len, out.at);
+	answered(l, true, "RETR 1\r\nRETR 2\r\nRETR 3\r\nNOOP\r\n", 0, &out);
+	HOLDS("rfc2449:8.1.1 [SYS/PERM]", says(&out, "-ERR [SYS/PERM]"));
+	HOLDS("the last is served", says(&out, "X-Trace: third"));
+	buffer_free(&out);
+	lab_close(l);
+}
+
+/* What a login read ahead is heard first, in one piece with what follows. */
+static void
+test_unread_bytes_of_the_login(void **state)
+{
+	struct lab *l = lab_open();
+	struct buffer out = { 0 };
+	int fd = lab_connect(l, false, BYTES("a NOOP\r\nb STATUS {5+}\r\nIN"));
+
+	(void)state;
+	assert_int_equal(send(fd, "BOX (MESSAGES)\r\n", 16, 0), 16);
+	assert_true(lab_hear(l, fd, &out));
+	HOLDS("in order", says(&out, "a OK NOOP completed.\r\n* STATUS INBOX (MESSAGES 0)\r\nb OK Status completed.\r\n"));
+	close(fd);
+	buffer_free(&out);
+	lab_close(l);
+}
+
 UNIT(test_every_split_says_the_same, test_news, test_idle_is_told_of_a_delivery, test_answers, test_a_line_without_end,
-     test_retr, test_dele_happens_at_quit)
+     test_retr, test_dele_happens_at_quit, test_silence, test_a_damaged_letter_is_set_aside,
+     test_unread_bytes_of_the_login)
