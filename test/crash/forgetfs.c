@@ -711,13 +711,31 @@ op_readlink(const char *path, char *to, size_t room)
 	return op_leave(n < 0 ? -1 : 0);
 }
 
+// Whose group a new name has: that of a directory with the set-gid bit (the
+// file below has it already), else of who asked.
+static bool
+group_inherited(const char *path)
+{
+	char dir[PATH_MAX];
+	struct stat st;
+	const char *slash = strrchr(path_of(path), '/');
+	size_t len = slash ? (size_t)(slash - path_of(path)) : 0;
+
+	if (len >= sizeof dir)
+		return false;
+	memcpy(dir, path_of(path), len);
+	dir[len] = '\0';
+	return fstatat(fs.live, len ? dir : ".", &st, 0) == 0 && (st.st_mode & S_ISGID);
+}
+
 // After a name was made: it belongs to who asked, and its inode is new.
 static int
 name_made(const char *path)
 {
 	struct fuse_context *c = fuse_get_context();
 	struct stat st;
-	if (fchownat(fs.live, path_of(path), c->uid, c->gid,
+	gid_t group = group_inherited(path) ? (gid_t)-1 : c->gid;
+	if (fchownat(fs.live, path_of(path), c->uid, group,
 	    AT_SYMLINK_NOFOLLOW) < 0 ||
 	    fstatat(fs.live, path_of(path), &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
