@@ -8,19 +8,19 @@
 
 enum phase { BEGIN, TAKE, LINE, STORING, STORED };
 struct append_work {
-	enum phase phase;
-	const char *name;
-	struct flag_words flags;
-	bool     dated;
-	int64_t  date;
-	int32_t  zone;
-	uint64_t size, left;
-	bool     crowded;                      /* the house wants no more just now */
-	struct mailbox *mailbox;
-	struct imap_append *append;
+	enum phase           phase;
+	const char          *name;
+	struct flag_words    flags;
+	bool                 dated;
+	int64_t              date;
+	int32_t              zone;
+	uint64_t             size, left;
+	bool                 crowded; /* the house wants no more just now */
+	struct mailbox      *mailbox;
+	struct imap_append  *append;
 	struct imap_appended appended;
-	int      why;
-	uint32_t uid;
+	int                  why;
+	uint32_t             uid;
 };
 
 /* append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal   rfc3501:9 */
@@ -28,7 +28,7 @@ static void
 append_parse(struct imap *s, struct scan *r)
 {
 	struct append_work *w = s->work = arena_take(s->scratch, sizeof *w);
-	bool waits;
+	bool                waits;
 
 	read_space(r);
 	w->name = read_mailbox(r, s->scratch);
@@ -52,7 +52,7 @@ append_parse(struct imap *s, struct scan *r)
 static void
 append_room(void *who)
 {
-	struct imap *s = who;
+	struct imap        *s = who;
 	struct append_work *w = s->work;
 
 	w->crowded = false;
@@ -62,7 +62,7 @@ append_room(void *who)
 static void
 append_done(void *who, int why, const struct imap_appended *appended)
 {
-	struct imap *s = who;
+	struct imap        *s = who;
 	struct append_work *w = s->work;
 
 	w->append = NULL;
@@ -80,7 +80,7 @@ static enum imap_step
 append_refuse(struct imap *s, int why)
 {
 	uint64_t size;
-	bool waits;
+	bool     waits;
 
 	if (input_letter(s->input, &size, &waits) && !waits)
 		input_skip(s->input, size);
@@ -92,10 +92,10 @@ append_refuse(struct imap *s, int why)
 static enum imap_step
 append_begin(struct imap *s, struct append_work *w)
 {
-	uint64_t most = imap_config_of(s)->message_size_limit;
-	void *ctx;
+	uint64_t                 most = imap_config_of(s)->message_size_limit;
+	void                    *ctx;
 	const struct imap_needs *needs = imap_needs_of(s, &ctx);
-	int why = 0;
+	int                      why = 0;
 
 	if (w->size == 0)
 		return append_refuse(s, EINVAL);
@@ -115,12 +115,12 @@ append_begin(struct imap *s, struct append_work *w)
 static enum imap_step
 append_take(struct imap *s, struct append_work *w)
 {
-	void *ctx;
+	void                    *ctx;
 	const struct imap_needs *needs = imap_needs_of(s, &ctx);
 
 	while (w->left > 0) {
 		struct bytes arrived = input_peek(s->input);
-		size_t n = arrived.len < w->left ? arrived.len : (size_t)w->left;
+		size_t       n = arrived.len < w->left ? arrived.len : (size_t)w->left;
 		if (n == 0 || w->crowded)
 			return STEP_WAIT;
 		w->crowded = !needs->append_add(w->append, bytes_cut(arrived, 0, n));
@@ -135,11 +135,11 @@ append_take(struct imap *s, struct append_work *w)
 static enum imap_step
 append_line(struct imap *s, struct append_work *w)
 {
-	void *ctx;
+	void                    *ctx;
 	const struct imap_needs *needs = imap_needs_of(s, &ctx);
-	struct bytes line;
-	size_t used;
-	bool empty;
+	struct bytes             line;
+	size_t                   used;
+	bool                     empty;
 
 	if (!input_line(s->input, &line, &used))
 		return STEP_WAIT;
@@ -180,11 +180,11 @@ append_run(struct imap *s)
 	struct append_work *w = s->work;
 
 	switch (w->phase) {
-	case BEGIN:   return append_begin(s, w);
-	case TAKE:    return append_take(s, w);
-	case LINE:    return append_line(s, w);
+	case BEGIN: return append_begin(s, w);
+	case TAKE: return append_take(s, w);
+	case LINE: return append_line(s, w);
 	case STORING: return STEP_WAIT;
-	case STORED:  return append_store(s, w);
+	case STORED: return append_store(s, w);
 	}
 	return STEP_WAIT;
 }
@@ -193,7 +193,7 @@ append_run(struct imap *s)
 static void
 append_safe(struct imap *s)
 {
-	struct append_work *w = s->work;
+	struct append_work   *w = s->work;
 	struct mailbox_status status;
 
 	mailbox_status(w->mailbox, &status);
@@ -204,7 +204,7 @@ static void
 append_drop(struct imap *s)
 {
 	struct append_work *w = s->work;
-	void *ctx;
+	void               *ctx;
 
 	if (w->append != NULL)
 		imap_needs_of(s, &ctx)->append_drop(w->append);
@@ -213,12 +213,12 @@ append_drop(struct imap *s)
 }
 
 const struct imap_command imap_append = {
-	.name   = "APPEND",
-	.rfc    = "rfc3501:6.3.11",
-	.in     = ANYWHERE,
+	.name = "APPEND",
+	.rfc = "rfc3501:6.3.11",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE | TAKES_INPUT,
-	.parse  = append_parse,
-	.run    = append_run,
-	.safe   = append_safe,
-	.drop   = append_drop,
+	.parse = append_parse,
+	.run = append_run,
+	.safe = append_safe,
+	.drop = append_drop,
 };

@@ -23,10 +23,10 @@ capability_run(struct imap *s)
 }
 
 const struct imap_command imap_capability = {
-	.name   = "CAPABILITY",
-	.rfc    = "rfc3501:6.1.1",
-	.in     = ANYWHERE,
+	.name = "CAPABILITY",
+	.rfc = "rfc3501:6.1.1",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = capability_parse,
-	.run    = capability_run,
+	.parse = capability_parse,
+	.run = capability_run,
 };

@@ -1,7 +1,9 @@
 /* CLOSE, UNSELECT, EXPUNGE: leave a mailbox, or what is deleted in it */
 #include "access/imap/session.h"
 
-struct expunge_work { struct sequence sequence; };
+struct expunge_work {
+	struct sequence sequence;
+};
 
 static void
 close_parse(struct imap *s, struct scan *r)
@@ -15,10 +17,11 @@ static enum imap_step
 close_run(struct imap *s)
 {
 	struct uid_set gone = { 0 };
-	int why = 0;
+	int            why = 0;
 
 	if (!imap_read_only(s))
-		why = mailbox_expunge(s->view->mailbox, NULL, false, s->scratch, &gone, s->view->watch);
+		why = mailbox_expunge(s->view->mailbox, NULL, false, s->scratch, &gone,
+		                      s->view->watch);
 	s->tally.expunged += uid_set_size(&gone);
 	imap_unselect(s);
 	if (why != 0)
@@ -33,12 +36,12 @@ close_safe(struct imap *s)
 }
 
 const struct imap_command imap_close = {
-	.name   = "CLOSE",
-	.rfc    = "rfc3501:6.4.2",
-	.in     = IN_SELECTED,
-	.parse  = close_parse,
-	.run    = close_run,
-	.safe   = close_safe,
+	.name = "CLOSE",
+	.rfc = "rfc3501:6.4.2",
+	.in = IN_SELECTED,
+	.parse = close_parse,
+	.run = close_run,
+	.safe = close_safe,
 };
 
 static enum imap_step
@@ -49,11 +52,11 @@ unselect_run(struct imap *s)
 }
 
 const struct imap_command imap_unselect_command = {
-	.name   = "UNSELECT",
-	.rfc    = "rfc3691:2",
-	.in     = IN_SELECTED,
-	.parse  = close_parse,
-	.run    = unselect_run,
+	.name = "UNSELECT",
+	.rfc = "rfc3691:2",
+	.in = IN_SELECTED,
+	.parse = close_parse,
+	.run = unselect_run,
 };
 
 /* uid-expunge = "UID" SP "EXPUNGE" SP sequence-set   rfc4315:4 */
@@ -72,12 +75,13 @@ static enum imap_step
 expunge_run(struct imap *s)
 {
 	struct expunge_work *w = s->work;
-	struct uid_set set, gone = { 0 };
-	int why;
+	struct uid_set       set, gone = { 0 };
+	int                  why;
 
 	if (s->uid)
 		(void)imap_resolve(s, &w->sequence, true, &set);
-	why = mailbox_expunge(s->view->mailbox, s->uid ? &set : NULL, false, s->scratch, &gone, s->view->watch);
+	why = mailbox_expunge(s->view->mailbox, s->uid ? &set : NULL, false, s->scratch, &gone,
+	                      s->view->watch);
 	if (why != 0)
 		return imap_no_errno(s, why);
 	s->tally.expunged += uid_set_size(&gone);
@@ -91,11 +95,11 @@ expunge_safe(struct imap *s)
 }
 
 const struct imap_command imap_expunge = {
-	.name   = "EXPUNGE",
-	.rfc    = "rfc3501:6.4.3",
-	.in     = IN_SELECTED,
+	.name = "EXPUNGE",
+	.rfc = "rfc3501:6.4.3",
+	.in = IN_SELECTED,
 	.effect = MAY_EXPUNGE | HAS_UID_FORM | WRITES_MAILBOX,
-	.parse  = expunge_parse,
-	.run    = expunge_run,
-	.safe   = expunge_safe,
+	.parse = expunge_parse,
+	.run = expunge_run,
+	.safe = expunge_safe,
 };

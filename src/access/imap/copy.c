@@ -36,7 +36,7 @@ static bool
 is_trash(struct imap *s, const char *name)
 {
 	struct mailbox_info *info;
-	size_t count = account_list(s->account, s->scratch, &info);
+	size_t               count = account_list(s->account, s->scratch, &info);
 
 	for (size_t i = 0; i < count; i++)
 		if (info[i].use == USE_TRASH)
@@ -48,9 +48,9 @@ static enum imap_step
 copy_run(struct imap *s)
 {
 	struct copy_work *w = s->work;
-	struct uid_set set;
-	uint64_t count;
-	int why = 0;
+	struct uid_set    set;
+	uint64_t          count;
+	int               why = 0;
 
 	w->to = mailbox_take(s->account, w->name, &why);
 	if (w->to == NULL && why == ENOENT)
@@ -61,7 +61,8 @@ copy_run(struct imap *s)
 		return imap_bad(s, BEYOND_LAST);
 	/* rfc2180:4.4: some of what the client counts may be gone. */
 	w->some_gone = !s->uid && view_has_gone(s->view, &set);
-	why = mailbox_copy(s->view->mailbox, &set, w->to, w->move, s->scratch, &w->source, &w->made, s->view->watch);
+	why = mailbox_copy(s->view->mailbox, &set, w->to, w->move, s->scratch, &w->source, &w->made,
+	                   s->view->watch);
 	if (why != 0)
 		return imap_no_errno(s, why);
 	count = uid_set_size(&w->source);
@@ -78,10 +79,10 @@ copy_run(struct imap *s)
 static void
 copy_safe(struct imap *s)
 {
-	struct copy_work *w = s->work;
+	struct copy_work     *w = s->work;
 	struct mailbox_status status;
-	struct buffer code = { 0 };
-	struct uid_set made = { &w->made, 1 };
+	struct buffer         code = { 0 };
+	struct uid_set        made = { &w->made, 1 };
 
 	mailbox_status(w->to, &status);
 	buffer_printf(&code, "[COPYUID %u ", status.uidvalidity);
@@ -106,23 +107,23 @@ copy_drop(struct imap *s)
 }
 
 const struct imap_command imap_copy = {
-	.name   = "COPY",
-	.rfc    = "rfc3501:6.4.7",
-	.in     = IN_SELECTED,
+	.name = "COPY",
+	.rfc = "rfc3501:6.4.7",
+	.in = IN_SELECTED,
 	.effect = MAY_EXPUNGE | HAS_UID_FORM,
-	.parse  = copy_parse,
-	.run    = copy_run,
-	.safe   = copy_safe,
-	.drop   = copy_drop,
+	.parse = copy_parse,
+	.run = copy_run,
+	.safe = copy_safe,
+	.drop = copy_drop,
 };
 
 const struct imap_command imap_move = {
-	.name   = "MOVE",
-	.rfc    = "rfc6851:3.1",
-	.in     = IN_SELECTED,
+	.name = "MOVE",
+	.rfc = "rfc6851:3.1",
+	.in = IN_SELECTED,
 	.effect = MAY_EXPUNGE | HAS_UID_FORM | WRITES_MAILBOX,
-	.parse  = move_parse,
-	.run    = copy_run,
-	.safe   = copy_safe,
-	.drop   = copy_drop,
+	.parse = move_parse,
+	.run = copy_run,
+	.safe = copy_safe,
+	.drop = copy_drop,
 };

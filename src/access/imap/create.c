@@ -5,13 +5,18 @@
 #include "access/imap/session.h"
 #include "access/imap/write.h"
 
-struct create_work { char *name; const char *to; enum mailbox_use use; bool useless; };
+struct create_work {
+	char            *name;
+	const char      *to;
+	enum mailbox_use use;
+	bool             useless;
+};
 
 static struct create_work *
 name_parse(struct imap *s, struct scan *r)
 {
 	struct create_work *w = s->work = arena_take(s->scratch, sizeof *w);
-	const char *name;
+	const char         *name;
 
 	read_space(r);
 	name = read_mailbox(r, s->scratch);
@@ -49,7 +54,7 @@ static void
 create_parse(struct imap *s, struct scan *r)
 {
 	struct create_work *w = name_parse(s, r);
-	struct bytes word;
+	struct bytes        word;
 
 	drop_last_slash(w->name);
 	if (!scan_skip(r, ' '))
@@ -60,7 +65,8 @@ create_parse(struct imap *s, struct scan *r)
 		scan_expect(r, "\\");
 		word.len = 1 + read_atom(r).len;
 		/* \All and \Flagged would be views of other mailboxes; and one use is enough. */
-		if (use_of(word) == USE_NONE || use_of(word) == USE_ALL || use_of(word) == USE_FLAGGED || w->use != USE_NONE)
+		if (use_of(word) == USE_NONE || use_of(word) == USE_ALL ||
+		    use_of(word) == USE_FLAGGED || w->use != USE_NONE)
 			w->useless = true;
 		w->use = use_of(word);
 		if (!scan_skip(r, ' '))
@@ -80,13 +86,13 @@ create_run(struct imap *s)
 }
 
 const struct imap_command imap_create = {
-	.name   = "CREATE",
-	.rfc    = "rfc3501:6.3.3",
-	.in     = ANYWHERE,
+	.name = "CREATE",
+	.rfc = "rfc3501:6.3.3",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = create_parse,
-	.run    = create_run,
-	.safe   = name_safe,
+	.parse = create_parse,
+	.run = create_run,
+	.safe = name_safe,
 };
 
 static void
@@ -101,7 +107,7 @@ delete_run(struct imap *s)
 {
 	struct create_work *w = s->work;
 	bool own = s->view != NULL && strcmp(mailbox_name(s->view->mailbox), w->name) == 0;
-	int why;
+	int  why;
 
 	if (strcmp(w->name, "INBOX") == 0)
 		return imap_no(s, "[CANNOT] INBOX can't be deleted.");
@@ -114,20 +120,20 @@ delete_run(struct imap *s)
 }
 
 const struct imap_command imap_delete = {
-	.name   = "DELETE",
-	.rfc    = "rfc3501:6.3.4",
-	.in     = ANYWHERE,
+	.name = "DELETE",
+	.rfc = "rfc3501:6.3.4",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = delete_parse,
-	.run    = delete_run,
-	.safe   = name_safe,
+	.parse = delete_parse,
+	.run = delete_run,
+	.safe = name_safe,
 };
 
 static void
 rename_parse(struct imap *s, struct scan *r)
 {
 	struct create_work *w = name_parse(s, r);
-	char *to;
+	char               *to;
 
 	read_space(r);
 	to = arena_copy(s->scratch, bytes_of(read_mailbox(r, s->scratch)));
@@ -143,13 +149,13 @@ rename_run(struct imap *s)
 }
 
 const struct imap_command imap_rename = {
-	.name   = "RENAME",
-	.rfc    = "rfc3501:6.3.5",
-	.in     = ANYWHERE,
+	.name = "RENAME",
+	.rfc = "rfc3501:6.3.5",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = rename_parse,
-	.run    = rename_run,
-	.safe   = name_safe,
+	.parse = rename_parse,
+	.run = rename_run,
+	.safe = name_safe,
 };
 
 static enum imap_step
@@ -164,27 +170,27 @@ static enum imap_step
 unsubscribe_run(struct imap *s)
 {
 	struct create_work *w = s->work;
-	int why = account_subscribe(s->account, w->name, false);
+	int                 why = account_subscribe(s->account, w->name, false);
 
 	return after(s, why == ENOENT ? 0 : why);
 }
 
 const struct imap_command imap_subscribe = {
-	.name   = "SUBSCRIBE",
-	.rfc    = "rfc3501:6.3.6",
-	.in     = ANYWHERE,
+	.name = "SUBSCRIBE",
+	.rfc = "rfc3501:6.3.6",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = delete_parse,
-	.run    = subscribe_run,
-	.safe   = name_safe,
+	.parse = delete_parse,
+	.run = subscribe_run,
+	.safe = name_safe,
 };
 
 const struct imap_command imap_unsubscribe = {
-	.name   = "UNSUBSCRIBE",
-	.rfc    = "rfc3501:6.3.7",
-	.in     = ANYWHERE,
+	.name = "UNSUBSCRIBE",
+	.rfc = "rfc3501:6.3.7",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = delete_parse,
-	.run    = unsubscribe_run,
-	.safe   = name_safe,
+	.parse = delete_parse,
+	.run = unsubscribe_run,
+	.safe = name_safe,
 };

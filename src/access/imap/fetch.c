@@ -18,27 +18,30 @@ struct fetch_att {
 	const char       *name;
 	item_fn          *write;
 	enum letter_depth needs;
-	bool              sees;        /* sets \Seen                               */
-	bool              bracket;     /* a section in [] follows the name         */
-	enum section_what what;        /* of the old names for sections            */
+	bool              sees;    /* sets \Seen                               */
+	bool              bracket; /* a section in [] follows the name         */
+	enum section_what what;    /* of the old names for sections            */
 };
-struct fetch_item { const struct fetch_att *att; struct section section; };
+struct fetch_item {
+	const struct fetch_att *att;
+	struct section          section;
+};
 struct fetch_work {
-	struct sequence    sequence;
-	struct fetch_item  item[ITEMS_MOST];
-	size_t             items;
-	bool               changed, sees, stored, some_gone;
-	uint64_t           changed_since;
-	struct uid_set     set;
-	size_t             range;          /* where we are in the set              */
-	uint32_t           uid;
-	bool               begun;
-	struct entry       entry;
-	struct letter      letter;
-	struct buffer      page;           /* the answer for one message           */
-	bool               flushed;        /* some of it is with the stream        */
-	uint32_t           damaged[DAMAGED_SAID_MOST];
-	size_t             damages;
+	struct sequence   sequence;
+	struct fetch_item item[ITEMS_MOST];
+	size_t            items;
+	bool              changed, sees, stored, some_gone;
+	uint64_t          changed_since;
+	struct uid_set    set;
+	size_t            range; /* where we are in the set              */
+	uint32_t          uid;
+	bool              begun;
+	struct entry      entry;
+	struct letter     letter;
+	struct buffer     page;    /* the answer for one message           */
+	bool              flushed; /* some of it is with the stream        */
+	uint32_t          damaged[DAMAGED_SAID_MOST];
+	size_t            damages;
 };
 
 /* ---- items ------------------------------------------------------------------ */
@@ -129,9 +132,9 @@ static bool
 put_from_file(struct imap *s, struct fetch_work *w, uint64_t at, uint64_t len)
 {
 	struct letter *l = &w->letter;
-	uint64_t own = letter_own_len(l);
-	off_t place;
-	int fd = message_content_fd(l->account, &l->message, &place);
+	uint64_t       own = letter_own_len(l);
+	off_t          place;
+	int            fd = message_content_fd(l->account, &l->message, &place);
 
 	if (fd < 0) {
 		l->why = errno;
@@ -170,18 +173,21 @@ tally(struct imap *s, const struct section *section, uint64_t len)
 
 /* BODY[HEADER.FIELDS (...)]: gathered in memory, headers are short (message/digest.h). */
 static bool
-put_fields(struct imap *s, struct fetch_work *w, const struct section *section, const struct section_span *span)
+put_fields(struct imap *s, struct fetch_work *w, const struct section *section,
+           const struct section_span *span)
 {
-	struct letter *l = &w->letter;
+	struct letter     *l = &w->letter;
 	struct digest_part part = digest_part_at(&l->digest, span->part);
-	struct buffer out = { 0 };
-	struct bytes header = { letter_take(l, letter_own_len(l) + part.header_at, part.header_len), part.header_len };
-	uint64_t from, len;
+	struct buffer      out = { 0 };
+	struct bytes header = { letter_take(l, letter_own_len(l) + part.header_at, part.header_len),
+		                part.header_len };
+	uint64_t     from, len;
 
 	if (header.at == NULL)
 		return false;
-	section_fields(section, &l->digest, span->part, span->part == 0 ? letter_own(l) : (struct bytes){ 0 },
-	               header, part.header_at, &out);
+	section_fields(section, &l->digest, span->part,
+	               span->part == 0 ? letter_own(l) : (struct bytes){ 0 }, header,
+	               part.header_at, &out);
 	len = clip(section, out.len, &from);
 	buffer_printf(&w->page, "{%llu}\r\n", (unsigned long long)len);
 	buffer_add(&w->page, bytes_cut(buffer_bytes(&out), from, len));
@@ -194,10 +200,10 @@ static bool
 put_section(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
 {
 	const struct section *section = &item->section;
-	struct letter *l = &w->letter;
-	struct section_span span;
-	const char *bytes = NULL;
-	uint64_t from, len;
+	struct letter        *l = &w->letter;
+	struct section_span   span;
+	const char           *bytes = NULL;
+	uint64_t              from, len;
 
 	if (!section_find(section, &l->digest, letter_own_len(l), &span)) {
 		buffer_add_string(&w->page, "NIL");
@@ -217,6 +223,7 @@ put_section(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
 }
 
 /* fetch-att   rfc3501:9; the longer names first */
+/* clang-format off */
 static const struct fetch_att atts[] = {
 	{ "BODYSTRUCTURE", put_bodystructure, LETTER_DIGEST, false, false, SECTION_ALL },
 	{ "BODY.PEEK",     put_section,       LETTER_DIGEST, false, true,  SECTION_ALL },
@@ -232,9 +239,12 @@ static const struct fetch_att atts[] = {
 	{ "RFC822",        put_section,       LETTER_DIGEST, true,  false, SECTION_ALL },
 	{ "UID",           put_uid,           LETTER_UNREAD, false, false, SECTION_ALL },
 };
+/* clang-format on */
 
-static const struct { const char *name, *means; } macros[] = {
-	{ "ALL",  "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)" },
+static const struct {
+	const char *name, *means;
+} macros[] = {
+	{ "ALL", "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)" },
 	{ "FAST", "FLAGS INTERNALDATE RFC822.SIZE)" },
 	{ "FULL", "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODY)" },
 };
@@ -274,7 +284,7 @@ read_att(struct scan *r, struct arena *arena, struct fetch_work *w)
 	if (w->items == ITEMS_MOST - 2)
 		scan_fail(r, "fewer items");
 	for (size_t i = 0; scan_ok(r) && i < COUNT(atts); i++) {
-		struct scan before = *r;
+		struct scan             before = *r;
 		const struct fetch_att *att = &atts[i];
 		if (!scan_skip_word(r, att->name))
 			continue;
@@ -365,7 +375,8 @@ next_uid(struct imap *s, struct fetch_work *w)
 {
 	while (w->range < w->set.count) {
 		const struct uid_range *range = &w->set.range[w->range];
-		uint32_t uid = view_next(s->view, w->uid < range->first ? range->first : w->uid + 1);
+		uint32_t                uid =
+			view_next(s->view, w->uid < range->first ? range->first : w->uid + 1);
 		if (uid != 0 && uid <= range->last)
 			return w->uid = uid;
 		w->range++;
@@ -377,13 +388,14 @@ next_uid(struct imap *s, struct fetch_work *w)
 static void
 see_all(struct imap *s, struct fetch_work *w)
 {
-	struct ranges unseen = { 0 };
+	struct ranges  unseen = { 0 };
 	struct uid_set set;
-	uint32_t uid;
+	uint32_t       uid;
 
 	while ((uid = next_uid(s, w)) != 0) {
 		struct entry e;
-		if (view_find(s->view, uid, &e) && !(e.flags & FLAG_SEEN) && (!w->changed || e.modseq > w->changed_since))
+		if (view_find(s->view, uid, &e) && !(e.flags & FLAG_SEEN) &&
+		    (!w->changed || e.modseq > w->changed_since))
 			ranges_add(&unseen, uid, uid);
 	}
 	w->range = 0;
@@ -391,8 +403,8 @@ see_all(struct imap *s, struct fetch_work *w)
 	set = ranges_set(&unseen);
 	/* A full disk keeps nobody from reading. */
 	if (set.count > 0)
-		w->stored = mailbox_flags(s->view->mailbox, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, s->scratch,
-		                          NULL, s->view->watch) == 0;
+		w->stored = mailbox_flags(s->view->mailbox, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX,
+		                          s->scratch, NULL, s->view->watch) == 0;
 	ranges_free(&unseen);
 }
 
@@ -413,7 +425,9 @@ load(struct fetch_work *w)
 		if (w->item[i].att->needs > needs)
 			needs = w->item[i].att->needs;
 	letter_begin(&w->letter, w->entry.message);
-	return needs == LETTER_DIGEST ? letter_digest(&w->letter) : needs == LETTER_ROW ? letter_row(&w->letter) : 0;
+	return needs == LETTER_DIGEST ? letter_digest(&w->letter)
+	       : needs == LETTER_ROW  ? letter_row(&w->letter)
+	                              : 0;
 }
 
 /* message-data = nz-number SP "FETCH" SP "(" msg-att-... ")" */
@@ -428,7 +442,7 @@ fetch_one(struct imap *s, struct fetch_work *w)
 	buffer_printf(&w->page, "* %u FETCH (", view_number(s->view, w->entry.uid));
 	for (size_t i = 0; i < w->items; i++) {
 		const struct fetch_item *item = &w->item[i];
-		struct bytes name = bytes_of(item->att->name);
+		struct bytes             name = bytes_of(item->att->name);
 		if (i > 0)
 			buffer_add_char(&w->page, ' ');
 		buffer_add(&w->page, item->att->bracket ? BYTES("BODY") : name);
@@ -459,8 +473,9 @@ fetch_over(struct imap *s, struct fetch_work *w)
 		struct uid_set set = ranges_set(&damaged);
 		uid_set_text(&set, &uids);
 		buffer_add_char(&uids, '\0');
-		(void)imap_no(s, "[CORRUPTION] Some messages are damaged and were set aside: UID %s%s", uids.at,
-		              w->damages == DAMAGED_SAID_MOST ? " and more" : "");
+		(void)imap_no(s,
+		              "[CORRUPTION] Some messages are damaged and were set aside: UID %s%s",
+		              uids.at, w->damages == DAMAGED_SAID_MOST ? " and more" : "");
 	} else if (w->some_gone && !s->uid)
 		(void)imap_no(s, "[EXPUNGEISSUED] Some of the messages are no longer there.");
 	else
@@ -488,7 +503,7 @@ static enum imap_step
 fetch_run(struct imap *s)
 {
 	struct fetch_work *w = s->work;
-	uint32_t uid;
+	uint32_t           uid;
 
 	if (!w->begun && !fetch_begin(s, w))
 		return imap_bad(s, BEYOND_LAST);
@@ -518,12 +533,12 @@ fetch_drop(struct imap *s)
 }
 
 const struct imap_command imap_fetch = {
-	.name   = "FETCH",
-	.rfc    = "rfc3501:6.4.5",
-	.in     = IN_SELECTED,
+	.name = "FETCH",
+	.rfc = "rfc3501:6.4.5",
+	.in = IN_SELECTED,
 	.effect = HAS_UID_FORM,
-	.parse  = fetch_parse,
-	.run    = fetch_run,
-	.safe   = fetch_safe,
-	.drop   = fetch_drop,
+	.parse = fetch_parse,
+	.run = fetch_run,
+	.safe = fetch_safe,
+	.drop = fetch_drop,
 };

@@ -52,8 +52,8 @@ struct bytes
 read_quoted(struct scan *r, struct arena *arena)
 {
 	struct bytes all = r->rest;
-	size_t i = 1, n = 0;
-	char *out = NULL;
+	size_t       i = 1, n = 0;
+	char        *out = NULL;
 
 	if (!scan_ok(r) || !scan_next_is(r, '"')) {
 		scan_fail(r, "a quoted string");
@@ -85,7 +85,7 @@ struct bytes
 read_literal(struct scan *r)
 {
 	struct bytes body;
-	uint64_t size;
+	uint64_t     size;
 
 	scan_expect(r, "{");
 	size = scan_number(r, UINT32_MAX);
@@ -169,13 +169,14 @@ const char *
 mailbox_name_of(struct bytes coded, struct arena *arena)
 {
 	struct buffer name = { 0 };
-	const char *result = NULL;
+	const char   *result = NULL;
 
 	if (bytes_is(coded, "INBOX"))
 		return "INBOX";
 	if (utf7_to_utf8(coded, &name) && is_plain(buffer_bytes(&name))) {
 		/* The first level is INBOX in any case. */
-		if (name.len > 6 && name.at[5] == '/' && bytes_starts_nocase(buffer_bytes(&name), BYTES("INBOX")))
+		if (name.len > 6 && name.at[5] == '/' &&
+		    bytes_starts_nocase(buffer_bytes(&name), BYTES("INBOX")))
 			memcpy(name.at, "INBOX", 5);
 		result = arena_copy(arena, buffer_bytes(&name));
 	}
@@ -188,7 +189,7 @@ const char *
 read_mailbox(struct scan *r, struct arena *arena)
 {
 	struct bytes coded = read_astring(r, arena);
-	const char *name = scan_ok(r) ? mailbox_name_of(coded, arena) : NULL;
+	const char  *name = scan_ok(r) ? mailbox_name_of(coded, arena) : NULL;
 
 	if (name == NULL)
 		scan_fail(r, "a mailbox name in modified UTF-7");
@@ -207,9 +208,10 @@ struct sequence
 read_sequence(struct scan *r, struct arena *arena)
 {
 	struct sequence s = { 0 };
-	size_t most = 1;
+	size_t          most = 1;
 
-	for (size_t i = 0; i < r->rest.len && r->rest.at[i] != ' ' && most <= SEQUENCE_RANGES_MOST; i++)
+	for (size_t i = 0; i < r->rest.len && r->rest.at[i] != ' ' && most <= SEQUENCE_RANGES_MOST;
+	     i++)
 		most += r->rest.at[i] == ',';
 	if (most > SEQUENCE_RANGES_MOST)
 		scan_fail(r, "fewer ranges in the sequence set");
@@ -230,11 +232,15 @@ read_sequence(struct scan *r, struct arena *arena)
 static void
 read_flag(struct scan *r, struct flag_words *out)
 {
-	static const struct { const char *word; uint64_t flag; } known[] = {
-		{ "Answered", FLAG_ANSWERED }, { "Flagged", FLAG_FLAGGED }, { "Deleted", FLAG_DELETED },
-		{ "Seen", FLAG_SEEN }, { "Draft", FLAG_DRAFT },
+	static const struct {
+		const char *word;
+		uint64_t    flag;
+	} known[] = {
+		{ "Answered", FLAG_ANSWERED }, { "Flagged", FLAG_FLAGGED },
+		{ "Deleted", FLAG_DELETED },   { "Seen", FLAG_SEEN },
+		{ "Draft", FLAG_DRAFT },
 	};
-	bool system = scan_skip(r, '\\');
+	bool         system = scan_skip(r, '\\');
 	struct bytes word = read_atom(r);
 
 	if (!scan_ok(r))
@@ -288,7 +294,7 @@ read_flags(struct scan *r, struct arena *arena)
 bool
 literal_announced(struct bytes line, uint64_t *size, bool *waits)
 {
-	ptrdiff_t open = bytes_find_last(line, '{');
+	ptrdiff_t    open = bytes_find_last(line, '{');
 	struct bytes number;
 
 	if (open < 0 || line.at[line.len - 1] != '}')

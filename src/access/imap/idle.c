@@ -2,7 +2,9 @@
 #include "access/imap/input.h"
 #include "access/imap/session.h"
 
-struct idle_work { bool begun; };
+struct idle_work {
+	bool begun;
+};
 
 static void
 idle_parse(struct imap *s, struct scan *r)
@@ -16,10 +18,10 @@ static enum imap_step
 idle_run(struct imap *s)
 {
 	const struct imap_settings *rows = &imap_config_of(s)->rows;
-	struct idle_work *w = s->work;
-	struct bytes line;
-	size_t used;
-	bool done;
+	struct idle_work           *w = s->work;
+	struct bytes                line;
+	size_t                      used;
+	bool                        done;
 
 	if (!w->begun) {
 		stream_say_string(s->stream, "+ idling\r\n");
@@ -37,10 +39,10 @@ idle_run(struct imap *s)
 }
 
 const struct imap_command imap_idle = {
-	.name   = "IDLE",
-	.rfc    = "rfc2177:3",
-	.in     = ANYWHERE,
+	.name = "IDLE",
+	.rfc = "rfc2177:3",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE | TAKES_INPUT | PATIENT,
-	.parse  = idle_parse,
-	.run    = idle_run,
+	.parse = idle_parse,
+	.run = idle_run,
 };

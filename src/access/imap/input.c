@@ -10,13 +10,13 @@ enum heard { HEARD, SHORT };
 typedef enum heard room_fn(struct imap_input *, struct bytes);
 struct imap_input {
 	struct imap  *session;
-	room_fn      *room;        /* the function that understands what comes next  */
-	struct buffer early;       /* what the login had read ahead                  */
-	struct buffer command;     /* lines and literals so far                      */
-	uint64_t      left;        /* of a literal to gather or to skip              */
-	uint64_t      literals;    /* bytes of literals in this command              */
-	bool          letter;      /* an APPEND takes the literal itself             */
-	uint64_t      announced;   /* and this is its size                           */
+	room_fn      *room;      /* the function that understands what comes next  */
+	struct buffer early;     /* what the login had read ahead                  */
+	struct buffer command;   /* lines and literals so far                      */
+	uint64_t      left;      /* of a literal to gather or to skip              */
+	uint64_t      literals;  /* bytes of literals in this command              */
+	bool          letter;    /* an APPEND takes the literal itself             */
+	uint64_t      announced; /* and this is its size                           */
 	bool          waits;
 };
 
@@ -126,14 +126,13 @@ input_line(struct imap_input *in, struct bytes *line, size_t *used)
 {
 	bool bare;
 
-	switch (line_read(input_peek(in), (size_t)imap_config_of(in->session)->rows.line_most, line, used, &bare)) {
-	case LINE_WHOLE:
-		return true;
+	switch (line_read(input_peek(in), (size_t)imap_config_of(in->session)->rows.line_most, line,
+	                  used, &bare)) {
+	case LINE_WHOLE: return true;
 	case LINE_LONG:
 		imap_bye(in->session, "[TOOBIG] The line is too long", "Line too long");
 		return false;
-	case LINE_SHORT:
-		break;
+	case LINE_SHORT: break;
 	}
 	return false;
 }
@@ -143,7 +142,7 @@ input_line(struct imap_input *in, struct bytes *line, size_t *used)
 static bool
 is_append_letter(struct bytes command)
 {
-	struct scan r = scan_of(command);
+	struct scan  r = scan_of(command);
 	struct bytes name;
 
 	(void)scan_while(&r, is_tag_char);
@@ -196,28 +195,28 @@ literal_begins(struct imap_input *in, uint64_t size)
 static enum heard
 room_command(struct imap_input *in, struct bytes arrived)
 {
-	size_t most = (size_t)imap_config_of(in->session)->rows.line_most;
-	uint64_t literals = in->literals, size;
+	size_t       most = (size_t)imap_config_of(in->session)->rows.line_most;
+	uint64_t     literals = in->literals, size;
 	struct bytes line;
-	size_t used, have = in->command.len - (size_t)literals;
-	bool bare;
+	size_t       used, have = in->command.len - (size_t)literals;
+	bool         bare;
 
 	switch (line_read(arrived, most > have ? most - have : 1, &line, &used, &bare)) {
-	case LINE_SHORT:
-		return SHORT;
+	case LINE_SHORT: return SHORT;
 	case LINE_LONG:
-		imap_complain(in->session, in->command.len > 0 ? buffer_bytes(&in->command) : arrived,
+		imap_complain(in->session,
+		              in->command.len > 0 ? buffer_bytes(&in->command) : arrived,
 		              "[TOOBIG] The line is too long");
 		input_done(in);
 		in->room = room_skip_line;
 		return HEARD;
-	case LINE_WHOLE:
-		break;
+	case LINE_WHOLE: break;
 	}
 	buffer_add(&in->command, line);
 	input_eat(in, used);
-	if (literal_announced(bytes_cut(buffer_bytes(&in->command), in->command.len - line.len, line.len),
-	    &size, &in->waits))
+	if (literal_announced(bytes_cut(buffer_bytes(&in->command), in->command.len - line.len,
+	                                line.len),
+	                      &size, &in->waits))
 		literal_begins(in, size);
 	else
 		imap_begin(in->session, buffer_bytes(&in->command));

@@ -71,7 +71,7 @@ const char *
 letter_take(struct letter *l, uint64_t at, size_t len)
 {
 	char *out = arena_take(l->arena, len > 0 ? len : 1);
-	int why = message_bytes(l->account, &l->message, l->prefix, at, out, len);
+	int   why = message_bytes(l->account, &l->message, l->prefix, at, out, len);
 
 	if (why == 0)
 		return out;

@@ -8,36 +8,43 @@
 #include "message/encoding.h"
 
 enum { PATTERNS_MOST = 64 };
-enum {                             /* selection and return options            */
-	SUBSCRIBED     = 1 << 0,
-	REMOTE         = 1 << 1,
-	RECURSIVEMATCH = 1 << 2,
-	SPECIAL_USE    = 1 << 3,
-	CHILDREN       = 1 << 4,
-	STATUS         = 1 << 5,
+enum { /* selection and return options            */
+       SUBSCRIBED = 1 << 0,
+       REMOTE = 1 << 1,
+       RECURSIVEMATCH = 1 << 2,
+       SPECIAL_USE = 1 << 3,
+       CHILDREN = 1 << 4,
+       STATUS = 1 << 5,
 };
-struct list_option { const char *word; unsigned bit; };
+struct list_option {
+	const char *word;
+	unsigned    bit;
+};
 struct list_work {
-	bool     lsub;
-	unsigned select, give;         /* rfc5258:3.1, 3.2                        */
-	unsigned status;               /* items of RETURN (STATUS (...))          */
-	struct bytes reference;
-	struct bytes pattern[PATTERNS_MOST];
-	size_t   patterns;
-	bool     listed;
+	bool                 lsub;
+	unsigned             select, give; /* rfc5258:3.1, 3.2                        */
+	unsigned             status;       /* items of RETURN (STATUS (...))          */
+	struct bytes         reference;
+	struct bytes         pattern[PATTERNS_MOST];
+	size_t               patterns;
+	bool                 listed;
 	struct mailbox_info *info;
-	size_t   count, at;
+	size_t               count, at;
 };
 
 /* rfc5258:6, rfc6154:5.2 */
+/* clang-format off */
 static const struct list_option selects[] = {
 	{ "SUBSCRIBED", SUBSCRIBED }, { "REMOTE", REMOTE }, { "RECURSIVEMATCH", RECURSIVEMATCH },
 	{ "SPECIAL-USE", SPECIAL_USE }, { NULL, 0 },
 };
+/* clang-format on */
+/* clang-format off */
 static const struct list_option gives[] = {
 	{ "SUBSCRIBED", SUBSCRIBED }, { "CHILDREN", CHILDREN }, { "SPECIAL-USE", SPECIAL_USE },
 	{ "STATUS", STATUS }, { NULL, 0 },
 };
+/* clang-format on */
 
 /* "(" [option *(SP option)] ")" */
 static unsigned
@@ -49,7 +56,7 @@ read_options(struct scan *r, const struct list_option *known, unsigned *status)
 	if (scan_skip(r, ')'))
 		return 0;
 	do {
-		struct bytes word = read_atom(r);
+		struct bytes              word = read_atom(r);
 		const struct list_option *o = known;
 		while (o->word != NULL && !bytes_is(word, o->word))
 			o++;
@@ -123,13 +130,14 @@ static struct bytes
 pattern_whole(struct imap *s, struct bytes reference, struct bytes pattern)
 {
 	struct buffer coded = { 0 }, name = { 0 };
-	struct bytes result;
+	struct bytes  result;
 
 	if (pattern.len == 0 || pattern.at[0] != '/')
 		buffer_add(&coded, reference);
 	buffer_add(&coded, pattern);
-	result = arena_keep(s->scratch, utf7_to_utf8(buffer_bytes(&coded), &name) ? buffer_bytes(&name)
-	                                                                          : buffer_bytes(&coded));
+	result = arena_keep(s->scratch, utf7_to_utf8(buffer_bytes(&coded), &name)
+	                                        ? buffer_bytes(&name)
+	                                        : buffer_bytes(&coded));
 	buffer_free(&coded);
 	buffer_free(&name);
 	return result;
@@ -157,7 +165,7 @@ static bool
 child_selected(const struct list_work *w, size_t at, bool beyond_pattern)
 {
 	const char *name = w->info[at].name;
-	size_t len = strlen(name);
+	size_t      len = strlen(name);
 
 	for (size_t i = 0; i < w->count; i++) {
 		const struct mailbox_info *m = &w->info[i];
@@ -180,10 +188,11 @@ add_word(struct buffer *out, bool *any, const char *word)
 
 /* mailbox-list = "(" [mbx-list-flags] ")" SP DQUOTE "/" DQUOTE SP mailbox [SP mbox-list-extended] */
 static void
-write_entry(struct imap *s, const struct list_work *w, const struct mailbox_info *m, bool selected, bool child)
+write_entry(struct imap *s, const struct list_work *w, const struct mailbox_info *m, bool selected,
+            bool child)
 {
 	struct buffer *out = imap_out(s);
-	bool any = false;
+	bool           any = false;
 
 	buffer_printf(out, "* %s (", w->lsub ? "LSUB" : "LIST");
 	if (w->lsub && !selected)
@@ -202,8 +211,10 @@ write_entry(struct imap *s, const struct list_work *w, const struct mailbox_info
 	write_mailbox(out, m->name);
 	if (child)
 		buffer_printf(out, " (CHILDINFO (%s))",
-		              (w->select & SUBSCRIBED) && (w->select & SPECIAL_USE) ? "\"SUBSCRIBED\" \"SPECIAL-USE\"" :
-		              w->select & SUBSCRIBED ? "\"SUBSCRIBED\"" : "\"SPECIAL-USE\"");
+		              (w->select & SUBSCRIBED) && (w->select & SPECIAL_USE)
+		                      ? "\"SUBSCRIBED\" \"SPECIAL-USE\""
+		              : w->select & SUBSCRIBED ? "\"SUBSCRIBED\""
+		                                       : "\"SPECIAL-USE\"");
 	buffer_add_string(out, "\r\n");
 	if (w->status != 0 && selected && m->exists)
 		(void)status_write(s, m->name, w->status);
@@ -213,7 +224,7 @@ static void
 list_one(struct imap *s, struct list_work *w, size_t at)
 {
 	const struct mailbox_info *m = &w->info[at];
-	bool selected = is_selected(w, m), child = false;
+	bool                       selected = is_selected(w, m), child = false;
 
 	if (!name_matches(w, m->name, strlen(m->name)))
 		return;
@@ -254,19 +265,19 @@ list_run(struct imap *s)
 }
 
 const struct imap_command imap_list = {
-	.name   = "LIST",
-	.rfc    = "rfc3501:6.3.8",
-	.in     = ANYWHERE,
+	.name = "LIST",
+	.rfc = "rfc3501:6.3.8",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = list_parse,
-	.run    = list_run,
+	.parse = list_parse,
+	.run = list_run,
 };
 
 const struct imap_command imap_lsub = {
-	.name   = "LSUB",
-	.rfc    = "rfc3501:6.3.9",
-	.in     = ANYWHERE,
+	.name = "LSUB",
+	.rfc = "rfc3501:6.3.9",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = lsub_parse,
-	.run    = list_run,
+	.parse = lsub_parse,
+	.run = list_run,
 };

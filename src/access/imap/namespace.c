@@ -20,12 +20,12 @@ namespace_run(struct imap *s)
 }
 
 const struct imap_command imap_namespace = {
-	.name   = "NAMESPACE",
-	.rfc    = "rfc2342:5",
-	.in     = ANYWHERE,
+	.name = "NAMESPACE",
+	.rfc = "rfc2342:5",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = namespace_parse,
-	.run    = namespace_run,
+	.parse = namespace_parse,
+	.run = namespace_run,
 };
 
 /* id = "ID" SP id-params-list; id-params-list = "(" *(string SP nstring) ")" / nil   rfc2971:4.
@@ -34,7 +34,7 @@ static void
 id_parse(struct imap *s, struct scan *r)
 {
 	struct buffer words = { 0 };
-	bool nil;
+	bool          nil;
 
 	read_space(r);
 	if (scan_skip_word(r, "NIL"))
@@ -48,7 +48,8 @@ id_parse(struct imap *s, struct scan *r)
 		read_space(r);
 		value = read_nstring(r, s->scratch, &nil);
 		if (!nil && scan_ok(r))
-			buffer_printf(&words, "%s%.*s=%.*s", pairs > 0 ? ", " : "", (int)key.len, key.at, (int)value.len, value.at);
+			buffer_printf(&words, "%s%.*s=%.*s", pairs > 0 ? ", " : "", (int)key.len,
+			              key.at, (int)value.len, value.at);
 	}
 	scan_expect(r, ")");
 	if (scan_ok(r))
@@ -62,7 +63,8 @@ id_run(struct imap *s)
 	struct buffer *out = imap_out(s);
 
 	if (s->work != NULL)
-		note_as("mansio/imap", "imap(%s)<%s>: ID sent: %s", s->facts.user, s->facts.session, (const char *)s->work);
+		note_as("mansio/imap", "imap(%s)<%s>: ID sent: %s", s->facts.user, s->facts.session,
+		        (const char *)s->work);
 	buffer_add_string(out, "* ID (\"name\" \"Mansio\" \"version\" ");
 	write_string(out, bytes_of(imap_config_of(s)->version));
 	buffer_add_string(out, ")\r\n");
@@ -70,15 +72,17 @@ id_run(struct imap *s)
 }
 
 const struct imap_command imap_id = {
-	.name   = "ID",
-	.rfc    = "rfc2971:3.1",
-	.in     = ANYWHERE,
+	.name = "ID",
+	.rfc = "rfc2971:3.1",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = id_parse,
-	.run    = id_run,
+	.parse = id_parse,
+	.run = id_run,
 };
 
-struct enable_work { bool condstore; };
+struct enable_work {
+	bool condstore;
+};
 
 /* enable = "ENABLE" 1*(SP capability); unknown ones are passed over   rfc5161:3.1 */
 static void
@@ -106,10 +110,10 @@ enable_run(struct imap *s)
 }
 
 const struct imap_command imap_enable = {
-	.name   = "ENABLE",
-	.rfc    = "rfc5161:3.1",
-	.in     = ANYWHERE,
+	.name = "ENABLE",
+	.rfc = "rfc5161:3.1",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = enable_parse,
-	.run    = enable_run,
+	.parse = enable_parse,
+	.run = enable_run,
 };

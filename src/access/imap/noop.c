@@ -15,12 +15,12 @@ noop_run(struct imap *s)
 }
 
 const struct imap_command imap_noop = {
-	.name   = "NOOP",
-	.rfc    = "rfc3501:6.1.2",
-	.in     = ANYWHERE,
+	.name = "NOOP",
+	.rfc = "rfc3501:6.1.2",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = noop_parse,
-	.run    = noop_run,
+	.parse = noop_parse,
+	.run = noop_run,
 };
 
 /* A checkpoint: what anybody changed is on disk when we answer. */
@@ -38,11 +38,11 @@ check_safe(struct imap *s)
 }
 
 const struct imap_command imap_check = {
-	.name   = "CHECK",
-	.rfc    = "rfc3501:6.4.1",
-	.in     = IN_SELECTED,
+	.name = "CHECK",
+	.rfc = "rfc3501:6.4.1",
+	.in = IN_SELECTED,
 	.effect = MAY_EXPUNGE,
-	.parse  = noop_parse,
-	.run    = check_run,
-	.safe   = check_safe,
+	.parse = noop_parse,
+	.run = check_run,
+	.safe = check_safe,
 };

@@ -26,7 +26,8 @@ bool
 pattern_matches(struct bytes pattern, struct bytes name)
 {
 	bool now[PATTERN_MOST + 1], next[PATTERN_MOST + 1];
-	bool inbox = bytes_is(bytes_cut(name, 0, 5), "INBOX") && (name.len == 5 || name.at[5] == '/');
+	bool inbox =
+		bytes_is(bytes_cut(name, 0, 5), "INBOX") && (name.len == 5 || name.at[5] == '/');
 
 	if (pattern.len > PATTERN_MOST)
 		return false;

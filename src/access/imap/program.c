@@ -78,7 +78,9 @@ compare_day(const struct leaf *l, int64_t day)
 {
 	int64_t asked = (int64_t)l->number;
 
-	return truth_of(l->key->wanted == BEFORE ? day < asked : l->key->wanted == ON ? day == asked : day >= asked);
+	return truth_of(l->key->wanted == BEFORE ? day < asked
+	                : l->key->wanted == ON   ? day == asked
+	                                         : day >= asked);
 }
 
 static enum truth
@@ -110,9 +112,12 @@ says(const struct leaf *l, const struct searched *m, struct bytes text)
 }
 
 /* Decoded header fields the digest has. */
-static const struct { const char *field; size_t where; } digested[] = {
+static const struct {
+	const char *field;
+	size_t      where;
+} digested[] = {
 	{ "SUBJECT", offsetof(struct digest, subject) }, { "FROM", offsetof(struct digest, from) },
-	{ "TO", offsetof(struct digest, to) }, { "CC", offsetof(struct digest, cc) },
+	{ "TO", offsetof(struct digest, to) },           { "CC", offsetof(struct digest, cc) },
 	{ "BCC", offsetof(struct digest, bcc) },
 };
 
@@ -121,13 +126,14 @@ static bool
 own_field_says(const struct leaf *l, const struct searched *m, struct bytes name)
 {
 	struct bytes own = letter_own(m->letter), line;
-	bool ours = false;
+	bool         ours = false;
 
 	while (bytes_split(&own, '\n', &line)) {
 		struct bytes value = line;
 		if (line.len > 0 && line.at[0] != ' ' && line.at[0] != '\t') {
 			ptrdiff_t colon = bytes_find(line, ':');
-			ours = colon >= 0 && bytes_equal_nocase(bytes_cut(line, 0, (size_t)colon), name);
+			ours = colon >= 0 &&
+			       bytes_equal_nocase(bytes_cut(line, 0, (size_t)colon), name);
 			value = bytes_cut(line, (size_t)(colon + 1), line.len);
 		}
 		if (ours && says(l, m, value))
@@ -139,12 +145,15 @@ own_field_says(const struct leaf *l, const struct searched *m, struct bytes name
 static enum truth
 judge_header(const struct leaf *l, const struct searched *m)
 {
-	struct bytes field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
+	struct bytes         field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
 	const struct digest *d = &m->letter->digest;
 
 	for (size_t i = 0; l->text.len > 0 && i < COUNT(digested); i++)
 		if (bytes_is(field, digested[i].field))
-			return truth_of(says(l, m, *(const struct bytes *)(const void *)((const char *)d + digested[i].where)));
+			return truth_of(
+				says(l, m,
+			             *(const struct bytes *)(const void *)((const char *)d +
+			                                                   digested[i].where)));
 	if (l->text.len > 0 && bytes_is(field, "MESSAGE-ID") && says(l, m, d->message_id))
 		return TRUE;
 	return own_field_says(l, m, field) ? TRUE : UNKNOWN;
@@ -164,6 +173,7 @@ judge_text(const struct leaf *l, const struct searched *m)
 }
 
 /* search-key   rfc3501:9, in the order of the alphabet */
+/* clang-format off */
 static const struct search_key keys[] = {
 	{ "ALL",        TAKES_NOTHING, LETTER_UNREAD, judge_all, 0, 0 },
 	{ "ANSWERED",   TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_ANSWERED, FLAG_ANSWERED },
@@ -202,13 +212,18 @@ static const struct search_key keys[] = {
 	{ "UNSEEN",     TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_SEEN, 0 },
 	{ "YOUNGER",    TAKES_NUMBER,  LETTER_ROW,    judge_age, 0, 1 },
 };
-static const struct search_key numbers_key = { "a sequence set", TAKES_SEQUENCE, LETTER_UNREAD, judge_set, 0, 0 };
+/* clang-format on */
+static const struct search_key numbers_key = {
+	"a sequence set", TAKES_SEQUENCE, LETTER_UNREAD, judge_set, 0, 0
+};
 
 enum search_where
 leaf_where(const struct leaf *l, struct bytes *field)
 {
 	*field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
-	return l->key->judge == judge_body ? SEARCH_BODY : l->key->judge == judge_text ? SEARCH_TEXT : SEARCH_HEADER;
+	return l->key->judge == judge_body   ? SEARCH_BODY
+	       : l->key->judge == judge_text ? SEARCH_TEXT
+	                                     : SEARCH_HEADER;
 }
 
 enum truth
@@ -218,8 +233,8 @@ program_truth(const struct program *p, const enum truth *value)
 
 	for (size_t i = 0; i < p->steps; i++) {
 		const struct program_step *step = &p->step[i];
-		enum truth sum = step->join == JOIN_EITHER ? FALSE : TRUE;
-		enum truth settles = step->join == JOIN_EITHER ? TRUE : FALSE;
+		enum truth                 sum = step->join == JOIN_EITHER ? FALSE : TRUE;
+		enum truth                 settles = step->join == JOIN_EITHER ? TRUE : FALSE;
 		if (step->join == JOIN_LEAF) {
 			p->stack[top++] = value[step->n];
 			continue;
@@ -256,7 +271,7 @@ read_text(struct scan *r, struct arena *arena, struct leaf *l)
 static void
 read_date(struct scan *r, struct arena *arena, struct leaf *l)
 {
-	int64_t day = 0;
+	int64_t      day = 0;
 	struct bytes text;
 
 	read_space(r);
@@ -287,8 +302,7 @@ static void
 read_argument(struct scan *r, struct arena *arena, struct leaf *l, struct program *p)
 {
 	switch (l->key->takes) {
-	case TAKES_NOTHING:
-		return;
+	case TAKES_NOTHING: return;
 	case TAKES_FIELD:
 		read_space(r);
 		l->field = read_astring(r, arena);
@@ -296,12 +310,8 @@ read_argument(struct scan *r, struct arena *arena, struct leaf *l, struct progra
 			scan_fail(r, "a field name");
 		read_text(r, arena, l);
 		return;
-	case TAKES_STRING:
-		read_text(r, arena, l);
-		return;
-	case TAKES_DATE:
-		read_date(r, arena, l);
-		return;
+	case TAKES_STRING: read_text(r, arena, l); return;
+	case TAKES_DATE: read_date(r, arena, l); return;
 	case TAKES_NUMBER:
 		read_space(r);
 		l->number = scan_number(r, INT64_MAX);
@@ -314,12 +324,8 @@ read_argument(struct scan *r, struct arena *arena, struct leaf *l, struct progra
 		read_space(r);
 		l->sequence = read_sequence(r, arena);
 		return;
-	case TAKES_SEQUENCE:
-		l->sequence = read_sequence(r, arena);
-		return;
-	case TAKES_MODSEQ:
-		read_modseq_key(r, arena, l, p);
-		return;
+	case TAKES_SEQUENCE: l->sequence = read_sequence(r, arena); return;
+	case TAKES_MODSEQ: read_modseq_key(r, arena, l, p); return;
 	}
 }
 
@@ -333,7 +339,8 @@ add_step(struct program *p, enum join join, size_t n)
 static void
 read_leaf(struct scan *r, struct arena *arena, struct program *p)
 {
-	bool digit = r->rest.len > 0 && ((r->rest.at[0] >= '0' && r->rest.at[0] <= '9') || r->rest.at[0] == '*');
+	bool digit = r->rest.len > 0 &&
+	             ((r->rest.at[0] >= '0' && r->rest.at[0] <= '9') || r->rest.at[0] == '*');
 
 	struct leaf *l;
 
@@ -345,7 +352,7 @@ read_leaf(struct scan *r, struct arena *arena, struct program *p)
 	if (digit) {
 		l->key = &numbers_key;
 	} else {
-		struct scan at_key = *r;
+		struct scan  at_key = *r;
 		struct bytes name = read_atom(r);
 		for (size_t i = 0; i < COUNT(keys); i++)
 			if (bytes_is(name, keys[i].name))
@@ -362,7 +369,10 @@ read_leaf(struct scan *r, struct arena *arena, struct program *p)
 }
 
 /* What is open while we read: a list in parentheses, NOT with a key to come, OR with two. */
-struct frame { enum join join; uint32_t have; };
+struct frame {
+	enum join join;
+	uint32_t  have;
+};
 
 /* A key is complete: so may be what waited for it.  True when another key must follow. */
 static bool
@@ -393,9 +403,9 @@ void
 program_read(struct scan *r, struct arena *arena, struct program *p)
 {
 	struct frame frame[NESTING_MOST + 1] = { { JOIN_ALL, 0 } };
-	size_t depth = 1;
-	size_t most = 1;
-	bool more = true;
+	size_t       depth = 1;
+	size_t       most = 1;
+	bool         more = true;
 
 	/* Each key, NOT, OR and "(" is followed or preceded by a blank or is a parenthesis. */
 	for (size_t i = 0; i < r->rest.len; i++)
@@ -405,8 +415,10 @@ program_read(struct scan *r, struct arena *arena, struct program *p)
 	p->step = arena_take_array(arena, most * 2 + 1, sizeof *p->step);
 	p->stack = arena_take_array(arena, p->most, sizeof *p->stack);
 	while (more && scan_ok(r)) {
-		enum join join = scan_skip(r, '(') ? JOIN_ALL : scan_skip_word(r, "NOT ") ? JOIN_NOT :
-		                 scan_skip_word(r, "OR ") ? JOIN_EITHER : JOIN_LEAF;
+		enum join join = scan_skip(r, '(')           ? JOIN_ALL
+		                 : scan_skip_word(r, "NOT ") ? JOIN_NOT
+		                 : scan_skip_word(r, "OR ")  ? JOIN_EITHER
+		                                             : JOIN_LEAF;
 		if (join == JOIN_LEAF) {
 			read_leaf(r, arena, p);
 			more = key_read(r, p, frame, &depth);

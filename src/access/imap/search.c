@@ -12,35 +12,41 @@ enum { RETURN_MIN = 1, RETURN_MAX = 2, RETURN_ALL = 4, RETURN_COUNT = 8 };
 
 struct search_work;
 struct slot {
-	struct imap        *session;
-	bool                used;
-	uint32_t            uid;
-	struct searched     message;
-	struct letter       letter;
-	enum truth         *value;         /* of each leaf                        */
-	size_t              asked;         /* the leaf a verifier is at           */
-	struct imap_seek   *seek;
-	bool                answered;
+	struct imap      *session;
+	bool              used;
+	uint32_t          uid;
+	struct searched   message;
+	struct letter     letter;
+	enum truth       *value; /* of each leaf                        */
+	size_t            asked; /* the leaf a verifier is at           */
+	struct imap_seek *seek;
+	bool              answered;
 };
 struct search_work {
 	struct program program;
-	bool      extended;                /* RETURN (...) was there              */
-	unsigned  give;
-	bool      bad_charset;
-	bool      begun, damaged, later;
-	uint32_t  uid;                     /* the last that was looked at          */
-	struct slot slot[SLOTS];
-	struct ranges found;               /* numbers, or uids                     */
-	uint64_t  modseq;                  /* highest of those found               */
-	size_t    range;                   /* being said                           */
-	uint32_t  said;
-	bool      saying;
+	bool           extended; /* RETURN (...) was there              */
+	unsigned       give;
+	bool           bad_charset;
+	bool           begun, damaged, later;
+	uint32_t       uid; /* the last that was looked at          */
+	struct slot    slot[SLOTS];
+	struct ranges  found;  /* numbers, or uids                     */
+	uint64_t       modseq; /* highest of those found               */
+	size_t         range;  /* being said                           */
+	uint32_t       said;
+	bool           saying;
 };
 
 /* ---- grammar ---------------------------------------------------------------- */
 
-static const struct { const char *word; unsigned bit; } returns[] = {
-	{ "MIN", RETURN_MIN }, { "MAX", RETURN_MAX }, { "ALL", RETURN_ALL }, { "COUNT", RETURN_COUNT },
+static const struct {
+	const char *word;
+	unsigned    bit;
+} returns[] = {
+	{ "MIN", RETURN_MIN },
+	{ "MAX", RETURN_MAX },
+	{ "ALL", RETURN_ALL },
+	{ "COUNT", RETURN_COUNT },
 };
 
 /* search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"   rfc4466:2.6.1 */
@@ -51,7 +57,7 @@ read_returns(struct scan *r, struct search_work *w)
 	scan_expect(r, "(");
 	while (scan_ok(r) && !scan_next_is(r, ')')) {
 		struct bytes word = read_atom(r);
-		size_t i = 0;
+		size_t       i = 0;
 		while (i < COUNT(returns) && !bytes_is(word, returns[i].word))
 			i++;
 		if (i == COUNT(returns)) {
@@ -118,8 +124,9 @@ slot_look(struct search_work *w, struct slot *slot)
 		slot->value[i] = UNKNOWN;
 	letter_begin(&slot->letter, slot->message.entry.message);
 	for (enum letter_depth depth = LETTER_UNREAD; depth <= LETTER_DIGEST; depth++) {
-		int why = depth == LETTER_ROW ? letter_row(&slot->letter) :
-		          depth == LETTER_DIGEST ? letter_digest(&slot->letter) : 0;
+		int why = depth == LETTER_ROW      ? letter_row(&slot->letter)
+		          : depth == LETTER_DIGEST ? letter_digest(&slot->letter)
+		                                   : 0;
 		if (why != 0) {
 			w->damaged = true;
 			return FALSE;
@@ -134,7 +141,7 @@ slot_look(struct search_work *w, struct slot *slot)
 static void
 slot_heard(void *who, int why, bool yes)
 {
-	struct slot *slot = who;
+	struct slot        *slot = who;
 	struct search_work *w = slot->session->work;
 
 	slot->seek = NULL;
@@ -151,11 +158,11 @@ slot_heard(void *who, int why, bool yes)
 static void
 slot_ask(struct imap *s, struct search_work *w, struct slot *slot)
 {
-	void *ctx;
+	void                    *ctx;
 	const struct imap_needs *needs = imap_needs_of(s, &ctx);
-	const struct leaf *l;
-	struct imap_question q;
-	off_t at;
+	const struct leaf       *l;
+	struct imap_question     q;
+	off_t                    at;
 
 	slot->asked = 0;
 	while (slot->value[slot->asked] != UNKNOWN)
@@ -201,7 +208,8 @@ search_begin(struct imap *s, struct search_work *w)
 {
 	for (size_t i = 0; i < w->program.leaves; i++) {
 		struct leaf *l = &w->program.leaf[i];
-		int bit = l->keyword.len > 0 ? mailbox_keyword(s->view->mailbox, l->keyword, false) : -1;
+		int bit = l->keyword.len > 0 ? mailbox_keyword(s->view->mailbox, l->keyword, false)
+		                             : -1;
 		l->bit = bit >= 0 ? (uint64_t)1 << bit : 0;
 		if (l->sequence.count > 0)
 			(void)imap_resolve(s, &l->sequence, l->key->takes == TAKES_UIDS, &l->set);
@@ -284,7 +292,7 @@ say_extended(struct imap *s, struct search_work *w)
 {
 	struct buffer *out = imap_out(s);
 	struct uid_set found = ranges_set(&w->found);
-	uint64_t modseq = w->modseq;
+	uint64_t       modseq = w->modseq;
 
 	buffer_add_string(out, "* ESEARCH (TAG ");
 	write_string(out, s->tag);
@@ -341,7 +349,7 @@ static enum imap_step
 search_run(struct imap *s)
 {
 	struct search_work *w = s->work;
-	bool wait;
+	bool                wait;
 
 	if (w->bad_charset)
 		return imap_no(s, "[BADCHARSET (UTF-8 US-ASCII)] Unknown charset.");
@@ -350,19 +358,21 @@ search_run(struct imap *s)
 	if (!w->saying && !search_all(s, w, &wait))
 		return wait ? STEP_WAIT : STEP_AGAIN;
 	if (w->later)
-		return imap_no(s, "[UNAVAILABLE] The messages cannot be searched now; try again later.");
+		return imap_no(
+			s, "[UNAVAILABLE] The messages cannot be searched now; try again later.");
 	if (w->extended)
 		say_extended(s, w);
 	else if (!say_plain(s, w))
 		return STEP_AGAIN;
-	return imap_ok(s, w->damaged ? "Search completed, but for damaged messages." : "Search completed.");
+	return imap_ok(s, w->damaged ? "Search completed, but for damaged messages."
+	                             : "Search completed.");
 }
 
 static void
 search_drop(struct imap *s)
 {
 	struct search_work *w = s->work;
-	void *ctx;
+	void               *ctx;
 
 	for (size_t i = 0; i < SLOTS; i++) {
 		if (w->slot[i].seek != NULL)
@@ -373,11 +383,11 @@ search_drop(struct imap *s)
 }
 
 const struct imap_command imap_search = {
-	.name   = "SEARCH",
-	.rfc    = "rfc3501:6.4.4",
-	.in     = IN_SELECTED,
+	.name = "SEARCH",
+	.rfc = "rfc3501:6.4.4",
+	.in = IN_SELECTED,
 	.effect = HAS_UID_FORM,
-	.parse  = search_parse,
-	.run    = search_run,
-	.drop   = search_drop,
+	.parse = search_parse,
+	.run = search_run,
+	.drop = search_drop,
 };

@@ -3,6 +3,7 @@
 #include "access/imap/grammar.h"
 #include "access/imap/write.h"
 
+/* clang-format off */
 static const struct { const char *word; enum section_what what; } texts[] = {
 	{ "HEADER.FIELDS.NOT", SECTION_FIELDS_NOT },
 	{ "HEADER.FIELDS",     SECTION_FIELDS     },
@@ -10,6 +11,7 @@ static const struct { const char *word; enum section_what what; } texts[] = {
 	{ "TEXT",              SECTION_TEXT       },
 	{ "MIME",              SECTION_MIME       },
 };
+/* clang-format on */
 
 /* header-list = "(" header-fld-name *(SP header-fld-name) ")" */
 static void
@@ -139,28 +141,26 @@ walk(const struct section *s, const struct digest *d)
 }
 
 static bool
-find_in_letter(const struct section *s, const struct digest *d, uint64_t own, struct section_span *out)
+find_in_letter(const struct section *s, const struct digest *d, uint64_t own,
+               struct section_span *out)
 {
 	struct digest_part whole = digest_part_at(d, 0);
 
 	switch (s->what) {
-	case SECTION_ALL:
-		*out = (struct section_span){ 0, own + d->content_size, 0 };
-		return true;
+	case SECTION_ALL: *out = (struct section_span){ 0, own + d->content_size, 0 }; return true;
 	case SECTION_TEXT:
 		*out = (struct section_span){ own + whole.body_at, whole.body_len, 0 };
 		return true;
-	default:
-		*out = (struct section_span){ 0, own + whole.header_len, 0 };
-		return true;
+	default: *out = (struct section_span){ 0, own + whole.header_len, 0 }; return true;
 	}
 }
 
 bool
-section_find(const struct section *s, const struct digest *d, uint64_t own, struct section_span *out)
+section_find(const struct section *s, const struct digest *d, uint64_t own,
+             struct section_span *out)
 {
 	struct digest_part p;
-	int64_t part;
+	int64_t            part;
 
 	if (s->depth == 0)
 		return find_in_letter(s, d, own, out);
@@ -198,11 +198,13 @@ own_fields(const struct section *s, struct bytes own, struct buffer *out)
 	bool chosen = false;
 
 	while (own.len > 0) {
-		ptrdiff_t end = bytes_find(own, '\n');
+		ptrdiff_t    end = bytes_find(own, '\n');
 		struct bytes line = bytes_cut(own, 0, end < 0 ? own.len : (size_t)end + 1);
 		if (line.at[0] != ' ' && line.at[0] != '\t') {
 			ptrdiff_t colon = bytes_find(line, ':');
-			chosen = is_chosen(s, bytes_trim(bytes_cut(line, 0, colon < 0 ? line.len : (size_t)colon)));
+			chosen = is_chosen(s, bytes_trim(bytes_cut(line, 0,
+			                                           colon < 0 ? line.len
+			                                                     : (size_t)colon)));
 		}
 		if (chosen)
 			buffer_add(out, line);
@@ -217,7 +219,7 @@ section_fields(const struct section *s, const struct digest *d, uint32_t part, s
 	own_fields(s, own, out);
 	for (uint32_t i = 0; i < d->fields; i++) {
 		struct digest_field f = digest_field_at(d, i);
-		struct bytes text;
+		struct bytes        text;
 		if (f.part != part || f.at < header_at)
 			continue;
 		text = bytes_cut(header, f.at - header_at, f.len);

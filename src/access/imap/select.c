@@ -2,7 +2,11 @@
 #include "access/imap/session.h"
 #include "access/imap/write.h"
 
-struct select_work { const char *name; bool condstore; bool examine; };
+struct select_work {
+	const char *name;
+	bool        condstore;
+	bool        examine;
+};
 
 /* select-param = "CONDSTORE"   rfc7162:7; select = "SELECT" SP mailbox [SP "(" params ")"]  rfc4466:2.1 */
 static void
@@ -53,10 +57,10 @@ first_unseen(const struct view *v, const struct mailbox_status *status)
 static void
 tell_mailbox(struct imap *s)
 {
-	struct buffer *out = imap_out(s);
-	struct view *v = s->view;
+	struct buffer        *out = imap_out(s);
+	struct view          *v = s->view;
 	struct mailbox_status status;
-	uint32_t unseen;
+	uint32_t              unseen;
 
 	mailbox_status(v->mailbox, &status);
 	v->keywords = keywords_known(v->mailbox);
@@ -73,15 +77,16 @@ tell_mailbox(struct imap *s)
 		buffer_printf(out, "* OK [UNSEEN %u] First unseen.\r\n", unseen);
 	buffer_printf(out, "* OK [UIDVALIDITY %u] UIDs valid\r\n", status.uidvalidity);
 	buffer_printf(out, "* OK [UIDNEXT %u] Predicted next UID\r\n", status.uidnext);
-	buffer_printf(out, "* OK [HIGHESTMODSEQ %llu] Highest\r\n", (unsigned long long)status.highest_modseq);
+	buffer_printf(out, "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
+	              (unsigned long long)status.highest_modseq);
 }
 
 static enum imap_step
 select_run(struct imap *s)
 {
 	const struct select_work *w = s->work;
-	struct mailbox *mailbox;
-	int why = 0;
+	struct mailbox           *mailbox;
+	int                       why = 0;
 
 	/* rfc7162:3.2.11: the old mailbox is closed even if the new one is not there. */
 	if (s->view != NULL) {
@@ -95,21 +100,22 @@ select_run(struct imap *s)
 		return imap_no_errno(s, why);
 	s->view = view_open(mailbox, w->examine, selected_news, s);
 	tell_mailbox(s);
-	return imap_ok(s, "%s completed.", w->examine ? "[READ-ONLY] Examine" : "[READ-WRITE] Select");
+	return imap_ok(s, "%s completed.",
+	               w->examine ? "[READ-ONLY] Examine" : "[READ-WRITE] Select");
 }
 
 const struct imap_command imap_select = {
-	.name   = "SELECT",
-	.rfc    = "rfc3501:6.3.1",
-	.in     = ANYWHERE,
-	.parse  = select_parse,
-	.run    = select_run,
+	.name = "SELECT",
+	.rfc = "rfc3501:6.3.1",
+	.in = ANYWHERE,
+	.parse = select_parse,
+	.run = select_run,
 };
 
 const struct imap_command imap_examine = {
-	.name   = "EXAMINE",
-	.rfc    = "rfc3501:6.3.2",
-	.in     = ANYWHERE,
-	.parse  = examine_parse,
-	.run    = select_run,
+	.name = "EXAMINE",
+	.rfc = "rfc3501:6.3.2",
+	.in = ANYWHERE,
+	.parse = examine_parse,
+	.run = select_run,
 };

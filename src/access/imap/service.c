@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #define AT(field) offsetof(struct imap_settings, field)
+/* clang-format off */
 static const struct setting imap_rows[] = {
 	{ "imap_autologout", SETTING_TIME, AT(autologout_ms), "30m",
 	  "Silence after which an IMAP session is ended (rfc3501:5.4 asks for 30 minutes at least).", NULL, 1000, 7 * 86400000LL, "0.1" },
@@ -15,9 +16,12 @@ static const struct setting imap_rows[] = {
 	{ "imap_error_limit", SETTING_NUMBER, AT(errors_most), "20",
 	  "Commands answered BAD before the session is ended; 0: no limit.", NULL, 0, 250, "0.1" },
 };
+/* clang-format on */
 #undef AT
 const struct setting_table imap_setting_table = {
-	"IMAP after login", imap_rows, COUNT(imap_rows),
+	"IMAP after login",
+	imap_rows,
+	COUNT(imap_rows),
 };
 
 /* Each that was queued when the turn began gets its milliseconds. */
@@ -25,7 +29,7 @@ static void
 service_turn(void *ctx)
 {
 	struct imap_service *v = ctx;
-	struct imap *s, *last = NULL;
+	struct imap         *s, *last = NULL;
 
 	for (s = v->queue; s != NULL; s = s->queue_next)
 		last = s;

@@ -13,7 +13,9 @@
 enum { TURN_MS = 5, OUTPUT_MOST = 256 << 10 };
 
 /* A barrier cannot be called back, so it holds a promise instead of the session. */
-struct imap_promise { struct imap *session; };
+struct imap_promise {
+	struct imap *session;
+};
 
 /* ---- what commands ask of their session ------------------------------------- */
 
@@ -99,17 +101,20 @@ imap_bad(struct imap *s, const char *form, ...)
 enum imap_step
 imap_no_errno(struct imap *s, int why)
 {
-	static const struct { int why; const char *words; } known[] = {
-		{ ENOENT,  "[NONEXISTENT] Mailbox doesn't exist." },
-		{ EEXIST,  "[ALREADYEXISTS] Mailbox already exists." },
-		{ EINVAL,  "[CANNOT] That cannot be done with this mailbox." },
+	static const struct {
+		int         why;
+		const char *words;
+	} known[] = {
+		{ ENOENT, "[NONEXISTENT] Mailbox doesn't exist." },
+		{ EEXIST, "[ALREADYEXISTS] Mailbox already exists." },
+		{ EINVAL, "[CANNOT] That cannot be done with this mailbox." },
 		{ ENAMETOOLONG, "[CANNOT] The mailbox name is too long." },
-		{ ELOOP,   "[CANNOT] The mailbox name has too many levels." },
-		{ ENOSPC,  "[UNAVAILABLE] No space left on the server; try again later." },
-		{ EDQUOT,  "[OVERQUOTA] A limit of this account is reached." },
-		{ EMLINK,  "[LIMIT] Too many mailboxes." },
+		{ ELOOP, "[CANNOT] The mailbox name has too many levels." },
+		{ ENOSPC, "[UNAVAILABLE] No space left on the server; try again later." },
+		{ EDQUOT, "[OVERQUOTA] A limit of this account is reached." },
+		{ EMLINK, "[LIMIT] Too many mailboxes." },
 		{ EBADMSG, "[CORRUPTION] Some of the data is damaged." },
-		{ EFBIG,   "[TOOBIG] The message is too big." },
+		{ EFBIG, "[TOOBIG] The message is too big." },
 	};
 
 	for (size_t i = 0; i < COUNT(known); i++)
@@ -158,7 +163,8 @@ imap_enable_condstore(struct imap *s)
 	if (s->view == NULL)
 		return;
 	mailbox_status(s->view->mailbox, &status);
-	buffer_printf(imap_out(s), "* OK [HIGHESTMODSEQ %llu] Highest\r\n", (unsigned long long)status.highest_modseq);
+	buffer_printf(imap_out(s), "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
+	              (unsigned long long)status.highest_modseq);
 }
 
 /* "*" is the last message; a range may be written backwards (rfc3501:9). */
@@ -176,16 +182,17 @@ resolve_range(struct imap *s, const struct sequence_range *one, bool by_uid, str
 		return true;
 	}
 	if (low > 0 && low <= most)
-		ranges_add(all, view_uid(s->view, low), view_uid(s->view, high < most ? high : most));
+		ranges_add(all, view_uid(s->view, low),
+		           view_uid(s->view, high < most ? high : most));
 	return low > 0 && high <= most;
 }
 
 bool
 imap_resolve(struct imap *s, const struct sequence *sequence, bool by_uid, struct uid_set *out)
 {
-	struct ranges all = { 0 };
+	struct ranges     all = { 0 };
 	struct uid_range *kept;
-	bool good = true;
+	bool              good = true;
 
 	for (size_t i = 0; i < sequence->count; i++)
 		good &= resolve_range(s, &sequence->range[i], by_uid, &all);
@@ -223,7 +230,7 @@ static void
 tell_flags(struct imap *s, uint32_t uid, bool flags)
 {
 	struct buffer *out = imap_out(s);
-	struct entry e;
+	struct entry   e;
 
 	if (!view_find(s->view, uid, &e))
 		return;
@@ -231,7 +238,8 @@ tell_flags(struct imap *s, uint32_t uid, bool flags)
 	if (s->uid)
 		buffer_printf(out, "UID %u ", uid);
 	if (s->condstore)
-		buffer_printf(out, "MODSEQ (%llu)%s", (unsigned long long)e.modseq, flags ? " " : "");
+		buffer_printf(out, "MODSEQ (%llu)%s", (unsigned long long)e.modseq,
+		              flags ? " " : "");
 	if (flags) {
 		buffer_add_string(out, "FLAGS ");
 		write_flags(out, s->view->mailbox, e.flags, uid >= s->view->recent);
@@ -245,7 +253,7 @@ tell_set(struct imap *s, struct ranges *set, bool flags)
 {
 	while (set->count > 0) {
 		struct uid_range *front = &set->at[0];
-		uint32_t uid = view_next(s->view, front->first);
+		uint32_t          uid = view_next(s->view, front->first);
 
 		if (uid == 0 || uid > front->last) {
 			ranges_clip(set, front->last + 1, UINT32_MAX);
@@ -267,7 +275,7 @@ static void
 tell_keywords(struct imap *s)
 {
 	struct buffer *out = imap_out(s);
-	uint8_t known = keywords_known(s->view->mailbox);
+	uint8_t        known = keywords_known(s->view->mailbox);
 
 	if (known == s->view->keywords)
 		return;
@@ -283,12 +291,15 @@ bool
 imap_tell(struct imap *s, bool expunges)
 {
 	struct view *v = s->view;
-	uint32_t number;
+	uint32_t     number;
 
 	if (v == NULL || s->end != NULL)
 		return true;
 	if (v->lost || mailbox_gone(v->mailbox)) {
-		imap_bye(s, "[UNAVAILABLE] The selected mailbox is not what it was; please log in again.", "Mailbox lost");
+		imap_bye(
+			s,
+			"[UNAVAILABLE] The selected mailbox is not what it was; please log in again.",
+			"Mailbox lost");
 		return true;
 	}
 	if (!view_has_news(v, expunges))
@@ -299,7 +310,8 @@ imap_tell(struct imap *s, bool expunges)
 			return false;
 	}
 	if (v->arrived && view_arrive(v))
-		buffer_printf(imap_out(s), "* %u EXISTS\r\n* %u RECENT\r\n", v->count, view_recent_count(v));
+		buffer_printf(imap_out(s), "* %u EXISTS\r\n* %u RECENT\r\n", v->count,
+		              view_recent_count(v));
 	if (!v->read_only)
 		tell_keywords(s);
 	return tell_set(s, &v->changed, true) && tell_set(s, &v->stamped, false);
@@ -333,7 +345,7 @@ count_errors(struct imap *s)
 void
 imap_complain(struct imap *s, struct bytes line, const char *words)
 {
-	struct scan r = scan_of(line);
+	struct scan  r = scan_of(line);
 	struct bytes tag = scan_while(&r, is_tag_char);
 
 	s->errors++;
@@ -371,12 +383,12 @@ misplaced(const struct imap *s, const struct imap_command *command, bool uid)
 void
 imap_begin(struct imap *s, struct bytes line)
 {
-	struct scan r = scan_of(line);
-	struct bytes tag = scan_while(&r, is_tag_char), name;
+	struct scan                r = scan_of(line);
+	struct bytes               tag = scan_while(&r, is_tag_char), name;
 	const struct imap_command *command;
-	const char *wrong;
-	uint64_t size;
-	bool uid, waits, letter = input_letter(s->input, &size, &waits);
+	const char                *wrong;
+	uint64_t                   size;
+	bool                       uid, waits, letter = input_letter(s->input, &size, &waits);
 
 	if (tag.len == 0)
 		scan_fail(&r, "a tag");
@@ -384,7 +396,8 @@ imap_begin(struct imap *s, struct bytes line)
 	uid = scan_skip_word(&r, "UID ");
 	name = read_atom(&r);
 	command = command_of(name);
-	wrong = scan_ok(&r) ? misplaced(s, command, uid) : "A command is a tag, a space and a word.";
+	wrong = scan_ok(&r) ? misplaced(s, command, uid)
+	                    : "A command is a tag, a space and a word.";
 	if (wrong == NULL) {
 		s->scratch = arena_open(NULL);
 		s->tag = tag;
@@ -397,8 +410,8 @@ imap_begin(struct imap *s, struct bytes line)
 			s->started_ms = clock_patient_ms();
 			return;
 		}
-		wrong = arena_printf(s->scratch, "Error in IMAP command %s: expected %s.", command->name,
-		                     r.fault[0] == '}' ? "a literal" : r.fault);
+		wrong = arena_printf(s->scratch, "Error in IMAP command %s: expected %s.",
+		                     command->name, r.fault[0] == '}' ? "a literal" : r.fault);
 	}
 	imap_complain(s, line, wrong);
 	command_over(s);
@@ -410,7 +423,7 @@ static void
 barrier_over(void *ctx, int why)
 {
 	struct imap_promise *p = ctx;
-	struct imap *s = p->session;
+	struct imap         *s = p->session;
 
 	memory_free(p);
 	if (s == NULL)
@@ -437,7 +450,7 @@ static enum imap_step
 command_step(struct imap *s)
 {
 	const struct imap_command *command = s->command;
-	enum imap_step step = STEP_DONE;
+	enum imap_step             step = STEP_DONE;
 
 	if (!s->answered) {
 		s->woken = false;
@@ -520,7 +533,7 @@ session_drained(void *ctx)
 static void
 session_silent(void *ctx)
 {
-	struct imap *s = ctx;
+	struct imap                *s = ctx;
 	const struct imap_settings *rows = &imap_config_of(s)->rows;
 
 	if (s->command != NULL && (s->command->effect & PATIENT) &&
@@ -537,7 +550,8 @@ session_closed(void *ctx, const char *why)
 {
 	struct imap *s = ctx;
 
-	imap_end(s, arena_printf(s->life, "Connection closed%s%s", bytes_is(bytes_of(why), "end of file") ? "" : ": ",
+	imap_end(s, arena_printf(s->life, "Connection closed%s%s",
+	                         bytes_is(bytes_of(why), "end of file") ? "" : ": ",
 	                         bytes_is(bytes_of(why), "end of file") ? "" : why));
 	imap_finish(s);
 }
@@ -545,26 +559,31 @@ session_closed(void *ctx, const char *why)
 const struct stream_events imap_stream_events = {
 	.arrived = session_arrived,
 	.drained = session_drained,
-	.silent  = session_silent,
-	.closed  = session_closed,
+	.silent = session_silent,
+	.closed = session_closed,
 };
 
 static void
 session_log(struct imap *s)
 {
-	uint64_t in, out;
+	uint64_t                 in, out;
 	const struct imap_tally *t = &s->tally;
-	bool idle = s->command != NULL && (s->command->effect & PATIENT);
-	bool silent = bytes_is(bytes_of(s->end), "for inactivity");
+	bool                     idle = s->command != NULL && (s->command->effect & PATIENT);
+	bool                     silent = bytes_is(bytes_of(s->end), "for inactivity");
 
 	stream_counts(s->stream, &in, &out);
-	note_as("mansio/imap", "imap(%s)<%d><%s>: Disconnected%s%s%s in=%llu out=%llu deleted=%llu expunged=%llu "
-	     "trashed=%llu hdr_count=%llu hdr_bytes=%llu body_count=%llu body_bytes=%llu",
-	     s->facts.user, (int)getpid(), s->facts.session,
-	     idle ? " in IDLE" : "", silent ? " " : idle ? "" : ": ", idle && !silent ? "" : s->end,
-	     (unsigned long long)in, (unsigned long long)out, (unsigned long long)t->deleted,
-	     (unsigned long long)t->expunged, (unsigned long long)t->trashed, (unsigned long long)t->hdr_count,
-	     (unsigned long long)t->hdr_bytes, (unsigned long long)t->body_count, (unsigned long long)t->body_bytes);
+	note_as("mansio/imap",
+	        "imap(%s)<%d><%s>: Disconnected%s%s%s in=%llu out=%llu deleted=%llu expunged=%llu "
+	        "trashed=%llu hdr_count=%llu hdr_bytes=%llu body_count=%llu body_bytes=%llu",
+	        s->facts.user, (int)getpid(), s->facts.session, idle ? " in IDLE" : "",
+	        silent ? " "
+	        : idle ? ""
+	               : ": ",
+	        idle && !silent ? "" : s->end, (unsigned long long)in, (unsigned long long)out,
+	        (unsigned long long)t->deleted, (unsigned long long)t->expunged,
+	        (unsigned long long)t->trashed, (unsigned long long)t->hdr_count,
+	        (unsigned long long)t->hdr_bytes, (unsigned long long)t->body_count,
+	        (unsigned long long)t->body_bytes);
 }
 
 static void
@@ -601,9 +620,9 @@ void
 imap_finish(struct imap *s)
 {
 	struct imap_service *v = s->service;
-	struct arena *life = s->life;
-	uint32_t ticket = s->ticket;
-	uint64_t account = s->facts.account;
+	struct arena        *life = s->life;
+	uint32_t             ticket = s->ticket;
+	uint64_t             account = s->facts.account;
 
 	session_log(s);
 	if (s->promise != NULL)
@@ -645,8 +664,8 @@ void
 imap_open(struct imap_service *v, int fd, const struct access_facts *facts, uint32_t ticket)
 {
 	struct arena *life = arena_open(NULL);
-	struct imap *s = arena_take(life, sizeof *s);
-	int why = 0;
+	struct imap  *s = arena_take(life, sizeof *s);
+	int           why = 0;
 
 	s->life = life;
 	s->ticket = ticket;
@@ -658,9 +677,12 @@ imap_open(struct imap_service *v, int fd, const struct access_facts *facts, uint
 	s->input = input_open(s, facts->unread);
 	s->account = account_take(v->store, facts->account, &why);
 	if (s->account == NULL) {
-		stream_printf(s->stream, "%s NO [UNAVAILABLE] The account cannot be opened now.\r\n", facts->tag);
+		stream_printf(s->stream,
+		              "%s NO [UNAVAILABLE] The account cannot be opened now.\r\n",
+		              facts->tag);
 		imap_bye(s, "[UNAVAILABLE] Try again later.", "The account cannot be opened");
 	} else
-		stream_printf(s->stream, "%s OK [CAPABILITY %s] Logged in\r\n", facts->tag, imap_capabilities);
+		stream_printf(s->stream, "%s OK [CAPABILITY %s] Logged in\r\n", facts->tag,
+		              imap_capabilities);
 	imap_queue(s);
 }

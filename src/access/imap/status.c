@@ -6,6 +6,7 @@
 enum kind { NUMBER32, NUMBER64 };
 #define AT(field) offsetof(struct mailbox_status, field)
 /* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3 */
+/* clang-format off */
 static const struct { const char *name; enum kind kind; size_t where; } atts[] = {
 	{ "MESSAGES",      NUMBER32, AT(messages)       },
 	{ "RECENT",        NUMBER32, AT(recent)         },
@@ -15,10 +16,14 @@ static const struct { const char *name; enum kind kind; size_t where; } atts[] =
 	{ "HIGHESTMODSEQ", NUMBER64, AT(highest_modseq) },
 	{ "SIZE",          NUMBER64, AT(size)           },
 };
+/* clang-format on */
 #undef AT
 enum { HIGHESTMODSEQ = 1 << 5 };
 
-struct status_work { const char *name; unsigned items; };
+struct status_work {
+	const char *name;
+	unsigned    items;
+};
 
 unsigned
 status_items(struct scan *r)
@@ -28,7 +33,7 @@ status_items(struct scan *r)
 	scan_expect(r, "(");
 	do {
 		struct bytes word = read_atom(r);
-		size_t i = 0;
+		size_t       i = 0;
 		while (i < COUNT(atts) && !bytes_is(word, atts[i].name))
 			i++;
 		if (i == COUNT(atts))
@@ -43,10 +48,10 @@ status_items(struct scan *r)
 int
 status_write(struct imap *s, const char *name, unsigned items)
 {
-	struct buffer *out = imap_out(s);
+	struct buffer        *out = imap_out(s);
 	struct mailbox_status status;
-	bool any = false;
-	int why = account_status(s->account, name, &status);
+	bool                  any = false;
+	int                   why = account_status(s->account, name, &status);
 
 	if (why != 0)
 		return why;
@@ -58,8 +63,9 @@ status_write(struct imap *s, const char *name, unsigned items)
 		if (!(items & (1u << i)))
 			continue;
 		buffer_printf(out, "%s%s ", any ? " " : "", atts[i].name);
-		buffer_add_number(out, atts[i].kind == NUMBER32 ? *(const uint32_t *)(const void *)at
-		                                                : *(const uint64_t *)(const void *)at);
+		buffer_add_number(out, atts[i].kind == NUMBER32
+		                               ? *(const uint32_t *)(const void *)at
+		                               : *(const uint64_t *)(const void *)at);
 		any = true;
 	}
 	buffer_add_string(out, ")\r\n");
@@ -82,7 +88,7 @@ static enum imap_step
 status_run(struct imap *s)
 {
 	struct status_work *w = s->work;
-	int why;
+	int                 why;
 
 	if (w->items & HIGHESTMODSEQ)
 		imap_enable_condstore(s);
@@ -91,10 +97,10 @@ status_run(struct imap *s)
 }
 
 const struct imap_command imap_status = {
-	.name   = "STATUS",
-	.rfc    = "rfc3501:6.3.10",
-	.in     = ANYWHERE,
+	.name = "STATUS",
+	.rfc = "rfc3501:6.3.10",
+	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
-	.parse  = status_parse,
-	.run    = status_run,
+	.parse = status_parse,
+	.run = status_run,
 };

@@ -47,7 +47,7 @@ store_parse(struct imap *s, struct scan *r)
 static void
 note_flags(struct imap *s, const struct store_work *w, const struct uid_set *set)
 {
-	struct view *v = s->view;
+	struct view   *v = s->view;
 	struct ranges *into = w->silent ? &v->stamped : &v->changed;
 
 	if (!w->silent || s->condstore)
@@ -62,7 +62,8 @@ tally_deleted(struct imap *s, const struct store_work *w, const struct uid_set *
 	if (w->how == FLAGS_REMOVE || !(w->flags.system & FLAG_DELETED))
 		return;
 	for (size_t i = 0; i < set->count; i++)
-		s->tally.deleted += mailbox_first_at_least(s->view->mailbox, set->range[i].last) + 1 -
+		s->tally.deleted += mailbox_first_at_least(s->view->mailbox, set->range[i].last) +
+		                    1 -
 		                    mailbox_first_at_least(s->view->mailbox, set->range[i].first);
 }
 
@@ -70,9 +71,9 @@ static enum imap_step
 store_run(struct imap *s)
 {
 	struct store_work *w = s->work;
-	struct uid_set set;
-	uint64_t bits;
-	int why;
+	struct uid_set     set;
+	uint64_t           bits;
+	int                why;
 
 	if (!imap_resolve(s, &w->sequence, s->uid, &set))
 		return imap_bad(s, BEYOND_LAST);
@@ -97,13 +98,14 @@ store_run(struct imap *s)
 static void
 store_modified(struct imap *s, struct store_work *w)
 {
-	struct ranges numbers = { 0 };
+	struct ranges  numbers = { 0 };
 	struct uid_set said = w->modified;
-	struct buffer text = { 0 };
+	struct buffer  text = { 0 };
 
 	if (!s->uid) {
 		for (size_t i = 0; i < w->modified.count; i++)
-			for (uint32_t uid = w->modified.range[i].first; uid != 0 && uid <= w->modified.range[i].last;
+			for (uint32_t uid = w->modified.range[i].first;
+			     uid != 0 && uid <= w->modified.range[i].last;
 			     uid = view_next(s->view, uid + 1)) {
 				uint32_t number = view_number(s->view, uid);
 				if (number != 0)
@@ -132,11 +134,11 @@ store_safe(struct imap *s)
 }
 
 const struct imap_command imap_store = {
-	.name   = "STORE",
-	.rfc    = "rfc3501:6.4.6",
-	.in     = IN_SELECTED,
+	.name = "STORE",
+	.rfc = "rfc3501:6.4.6",
+	.in = IN_SELECTED,
 	.effect = HAS_UID_FORM | WRITES_MAILBOX,
-	.parse  = store_parse,
-	.run    = store_run,
-	.safe   = store_safe,
+	.parse = store_parse,
+	.run = store_run,
+	.safe = store_safe,
 };

@@ -4,7 +4,7 @@
 
 #include "base/journal.h"
 
-enum { RANGES_MOST = 4096 };       /* of changed flags, before they are told as one */
+enum { RANGES_MOST = 4096 }; /* of changed flags, before they are told as one */
 
 /* Gone numbers that lie in ranges before the one at `i`, and were not told. */
 static uint32_t
@@ -54,7 +54,7 @@ static void
 gone_add(struct view *v, const struct uid_set *set)
 {
 	struct ranges all = { 0 };
-	uint32_t before = 0;
+	uint32_t      before = 0;
 
 	for (size_t i = v->gone_head; i < v->gone_count; i++)
 		ranges_add(&all, v->gone[i].first, v->gone[i].last);
@@ -109,7 +109,7 @@ note_changed(struct view *v, const struct uid_set *set)
 static void
 view_relearn(struct view *v)
 {
-	struct uid_range all = { 1, UINT32_MAX };
+	struct uid_range      all = { 1, UINT32_MAX };
 	struct mailbox_status now;
 
 	gone_forget(v);
@@ -122,14 +122,13 @@ view_relearn(struct view *v)
 }
 
 static void
-view_news(void *ctx, enum mailbox_news what, const struct uid_set *set, const struct mailbox_watch *by)
+view_news(void *ctx, enum mailbox_news what, const struct uid_set *set,
+          const struct mailbox_watch *by)
 {
 	struct view *v = ctx;
 
 	switch (what) {
-	case MAILBOX_ARRIVED:
-		v->arrived = true;
-		break;
+	case MAILBOX_ARRIVED: v->arrived = true; break;
 	case MAILBOX_FLAGS:
 		if (!v->hush || by != v->watch)
 			note_changed(v, set);
@@ -139,11 +138,8 @@ view_news(void *ctx, enum mailbox_news what, const struct uid_set *set, const st
 		if (!view_holds(v))
 			v->lost = true;
 		break;
-	case MAILBOX_LOST:
-		view_relearn(v);
-		break;
-	case MAILBOX_RENAMED:
-		break;
+	case MAILBOX_LOST: view_relearn(v); break;
+	case MAILBOX_RENAMED: break;
 	}
 	v->news(v->ctx);
 }
@@ -151,7 +147,7 @@ view_news(void *ctx, enum mailbox_news what, const struct uid_set *set, const st
 struct view *
 view_open(struct mailbox *mailbox, bool read_only, void (*news)(void *ctx), void *ctx)
 {
-	struct view *v = memory_take(sizeof *v);
+	struct view          *v = memory_take(sizeof *v);
 	struct mailbox_status status;
 
 	mailbox_status(mailbox, &status);
@@ -193,11 +189,11 @@ uint32_t
 view_uid(const struct view *v, uint32_t number)
 {
 	uint32_t before = 0, place = number - 1;
-	size_t low = v->gone_head, high = v->gone_count;
+	size_t   low = v->gone_head, high = v->gone_count;
 
 	/* The last gone range whose first uid has a number at or below ours. */
 	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+		size_t   middle = low + (high - low) / 2;
 		uint32_t first = v->gone[middle].first;
 		if (mailbox_first_at_least(v->mailbox, first) + gone_before(v, middle) <= place)
 			low = middle + 1;
@@ -206,8 +202,9 @@ view_uid(const struct view *v, uint32_t number)
 	}
 	if (low > v->gone_head) {
 		const struct view_gone *g = &v->gone[low - 1];
-		uint32_t size = g->last - g->first + 1;
-		uint32_t start = mailbox_first_at_least(v->mailbox, g->first) + gone_before(v, low - 1);
+		uint32_t                size = g->last - g->first + 1;
+		uint32_t                start =
+			mailbox_first_at_least(v->mailbox, g->first) + gone_before(v, low - 1);
 		if (place < start + size)
 			return g->first + (place - start);
 		before = gone_before(v, low - 1) + size;
@@ -246,7 +243,7 @@ view_next(const struct view *v, uint32_t uid)
 {
 	uint32_t next = UINT32_MAX;
 	uint32_t index = mailbox_first_at_least(v->mailbox, uid);
-	size_t i = gone_place(v, uid);
+	size_t   i = gone_place(v, uid);
 
 	if (index < mailbox_count(v->mailbox))
 		next = mailbox_entry(v->mailbox, index).uid;
@@ -283,7 +280,7 @@ view_expunge_next(struct view *v)
 		return 0;
 	}
 	struct view_gone *g = &v->gone[v->gone_head];
-	uint32_t number = mailbox_first_at_least(v->mailbox, g->first) + 1;
+	uint32_t          number = mailbox_first_at_least(v->mailbox, g->first) + 1;
 
 	/* All that is gone before it has been told: its own first uid is next. */
 	v->gone_told++;
@@ -298,7 +295,7 @@ bool
 view_arrive(struct view *v)
 {
 	struct mailbox_status status;
-	uint32_t count, recent = mailbox_recent(v->mailbox, !v->read_only);
+	uint32_t              count, recent = mailbox_recent(v->mailbox, !v->read_only);
 
 	v->arrived = false;
 	mailbox_status(v->mailbox, &status);

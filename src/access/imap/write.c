@@ -3,6 +3,7 @@
 #include "access/imap/grammar.h"
 #include "message/encoding.h"
 
+/* clang-format off */
 static const struct { uint64_t flag; const char *word; } system_flags[] = {
 	{ FLAG_ANSWERED, "\\Answered" },
 	{ FLAG_FLAGGED,  "\\Flagged"  },
@@ -10,8 +11,10 @@ static const struct { uint64_t flag; const char *word; } system_flags[] = {
 	{ FLAG_SEEN,     "\\Seen"     },
 	{ FLAG_DRAFT,    "\\Draft"    },
 };
+/* clang-format on */
 
 /* rfc6154:2 */
+/* clang-format off */
 static const struct { enum mailbox_use use; const char *word; } uses[] = {
 	{ USE_DRAFTS,    "\\Drafts"    },
 	{ USE_SENT,      "\\Sent"      },
@@ -22,6 +25,7 @@ static const struct { enum mailbox_use use; const char *word; } uses[] = {
 	{ USE_FLAGGED,   "\\Flagged"   },
 	{ USE_IMPORTANT, "\\Important" },
 };
+/* clang-format on */
 
 static bool
 can_be_quoted(struct bytes text)
@@ -90,7 +94,7 @@ write_word(struct buffer *out, bool *any, struct bytes word)
 void
 write_flags(struct buffer *out, const struct mailbox *mailbox, uint64_t flags, bool recent)
 {
-	bool any = false;
+	bool        any = false;
 	const char *name;
 
 	buffer_add_char(out, '(');
@@ -99,8 +103,10 @@ write_flags(struct buffer *out, const struct mailbox *mailbox, uint64_t flags, b
 			write_word(out, &any, bytes_of(system_flags[i].word));
 	if (recent)
 		write_word(out, &any, BYTES("\\Recent"));
-	for (int bit = KEYWORD_FIRST; (flags >> KEYWORD_FIRST) != 0 && bit < KEYWORD_FIRST + KEYWORDS_MOST; bit++)
-		if ((flags & ((uint64_t)1 << bit)) && (name = mailbox_keyword_name(mailbox, bit)) != NULL)
+	for (int bit = KEYWORD_FIRST;
+	     (flags >> KEYWORD_FIRST) != 0 && bit < KEYWORD_FIRST + KEYWORDS_MOST; bit++)
+		if ((flags & ((uint64_t)1 << bit)) &&
+		    (name = mailbox_keyword_name(mailbox, bit)) != NULL)
 			write_word(out, &any, bytes_of(name));
 	buffer_add_char(out, ')');
 }
@@ -108,7 +114,7 @@ write_flags(struct buffer *out, const struct mailbox *mailbox, uint64_t flags, b
 void
 write_flags_known(struct buffer *out, const struct mailbox *mailbox, bool more)
 {
-	bool any = false;
+	bool        any = false;
 	const char *name;
 
 	buffer_add_char(out, '(');

@@ -7,25 +7,25 @@ enum { PIECE = 16 << 10 };
 enum where { LINE_BEGINS, LINE_GOES_ON };
 struct pop3_sending {
 	bool (*step)(struct pop3 *, struct pop3_sending *);
-	struct arena  *life;
+	struct arena *life;
 	/* a letter */
 	struct message message;
 	struct bytes   prefix;
 	uint64_t       at;
 	enum where     where;
-	bool           body;               /* the empty line has gone             */
-	bool           ended_cr;           /* the last byte of the piece before   */
-	uint64_t       lines;              /* of the body that are still to go    */
+	bool           body;     /* the empty line has gone             */
+	bool           ended_cr; /* the last byte of the piece before   */
+	uint64_t       lines;    /* of the body that are still to go    */
 	uint64_t      *tally;
 	/* a list */
-	uint32_t       index;
-	void         (*line)(struct pop3 *, uint32_t index);
+	uint32_t index;
+	void (*line)(struct pop3 *, uint32_t index);
 };
 
 static struct pop3_sending *
 sending_open(struct pop3 *s, bool (*step)(struct pop3 *, struct pop3_sending *))
 {
-	struct arena *life = arena_open(NULL);
+	struct arena        *life = arena_open(NULL);
 	struct pop3_sending *sending = arena_take(life, sizeof *sending);
 
 	sending->life = life;
@@ -109,7 +109,7 @@ letter_step(struct pop3 *s, struct pop3_sending *g)
 
 	while (g->at < g->message.size) {
 		uint64_t left = g->message.size - g->at;
-		size_t n = left < PIECE ? (size_t)left : PIECE;
+		size_t   n = left < PIECE ? (size_t)left : PIECE;
 		if (pop3_full(s) || pop3_turn_over(s))
 			return false;
 		if (message_bytes(s->account, &g->message, g->prefix, g->at, piece, n) != 0) {
@@ -131,18 +131,19 @@ static bool
 letter_ready(struct pop3 *s, struct pop3_sending *g, uint64_t message)
 {
 	struct digest digest;
-	char first;
+	char          first;
 
 	return message_read(s->account, message, g->life, &g->message) == 0 &&
 	       message_digest(s->account, &g->message, g->life, &digest, &g->prefix) == 0 &&
-	       (g->message.size == 0 || message_bytes(s->account, &g->message, g->prefix, g->message.size - 1, &first, 1) == 0);
+	       (g->message.size == 0 || message_bytes(s->account, &g->message, g->prefix,
+	                                              g->message.size - 1, &first, 1) == 0);
 }
 
 void
 sending_letter(struct pop3 *s, struct pop3_message *m, uint64_t lines)
 {
 	struct pop3_sending *g;
-	bool top = lines != UINT64_MAX;
+	bool                 top = lines != UINT64_MAX;
 
 	if (mailbox_find(s->mailbox, m->uid) < 0) {
 		pop3_say(s, "-ERR Message is no longer there.");

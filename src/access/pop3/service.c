@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #define AT(field) offsetof(struct pop3_settings, field)
+/* clang-format off */
 static const struct setting pop3_rows[] = {
 	{ "pop3_autologout", SETTING_TIME, AT(autologout_ms), "10m",
 	  "Silence after which a POP3 session is ended, without deleting (rfc1939:3 asks for 10 minutes at least).", NULL, 1000, 7 * 86400000LL, "0.1" },
@@ -11,9 +12,12 @@ static const struct setting pop3_rows[] = {
 	{ "pop3_no_flag_updates", SETTING_BOOL, AT(no_flag_updates), "no",
 	  "Leave messages unseen that were fetched with RETR.", NULL, 0, 0, "0.1" },
 };
+/* clang-format on */
 #undef AT
 const struct setting_table pop3_setting_table = {
-	"POP3 after login", pop3_rows, COUNT(pop3_rows),
+	"POP3 after login",
+	pop3_rows,
+	COUNT(pop3_rows),
 };
 
 /* Each that was queued when the turn began gets its milliseconds. */
@@ -21,7 +25,7 @@ static void
 service_turn(void *ctx)
 {
 	struct pop3_service *v = ctx;
-	struct pop3 *s, *last = NULL;
+	struct pop3         *s, *last = NULL;
 
 	for (s = v->queue; s != NULL; s = s->queue_next)
 		last = s;

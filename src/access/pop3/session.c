@@ -9,16 +9,18 @@
 #include "base/scan.h"
 #include "channel/line.h"
 
-enum { TURN_MS = 5, LINE_MOST = 512, ARGUMENTS_MOST = 2 };    /* rfc2449:4: 255 octets */
+enum { TURN_MS = 5, LINE_MOST = 512, ARGUMENTS_MOST = 2 }; /* rfc2449:4: 255 octets */
 
 /* A barrier cannot be called back, so it holds a promise instead of the session. */
-struct pop3_promise { struct pop3 *session; };
+struct pop3_promise {
+	struct pop3 *session;
+};
 
 void
 pop3_say(struct pop3 *s, const char *form, ...)
 {
 	struct buffer *out = stream_out(s->stream);
-	va_list args;
+	va_list        args;
 
 	va_start(args, form);
 	buffer_vprintf(out, form, args);
@@ -71,7 +73,7 @@ static void
 update_over(void *ctx, int why)
 {
 	struct pop3_promise *p = ctx;
-	struct pop3 *s = p->session;
+	struct pop3         *s = p->session;
 
 	memory_free(p);
 	if (s == NULL)
@@ -81,7 +83,8 @@ update_over(void *ctx, int why)
 	if (why != 0)
 		pop3_say(s, "-ERR [SYS/TEMP] Some deleted messages were not removed.");
 	else
-		pop3_say(s, s->expunged > 0 ? "+OK Logging out, messages deleted." : "+OK Logging out.");
+		pop3_say(s, s->expunged > 0 ? "+OK Logging out, messages deleted."
+		                            : "+OK Logging out.");
 	pop3_end(s, "Logged out");
 	pop3_queue(s);
 }
@@ -91,7 +94,7 @@ static struct uid_set
 uids_of(struct pop3 *s, bool deleted)
 {
 	struct uid_range *range = arena_take_array(s->life, s->count + 1, sizeof *range);
-	size_t n = 0;
+	size_t            n = 0;
 
 	for (uint32_t i = 0; i < s->count; i++) {
 		const struct pop3_message *m = &s->message[i];
@@ -106,12 +109,13 @@ void
 pop3_quit(struct pop3 *s)
 {
 	struct uid_set deleted = uids_of(s, true), seen = uids_of(s, false), gone = { 0 };
-	int why = 0;
+	int            why = 0;
 
 	if (deleted.count > 0)
 		why = mailbox_expunge(s->mailbox, &deleted, true, s->life, &gone, NULL);
 	if (why == 0 && seen.count > 0 && !s->service->config.rows.no_flag_updates)
-		why = mailbox_flags(s->mailbox, &seen, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, s->life, NULL, NULL);
+		why = mailbox_flags(s->mailbox, &seen, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, s->life,
+		                    NULL, NULL);
 	for (size_t i = 0; i < gone.count; i++)
 		s->expunged += gone.range[i].last - gone.range[i].first + 1;
 	s->promise = memory_take(sizeof *s->promise);
@@ -146,10 +150,10 @@ verb_of(struct bytes name)
 static void
 command_run(struct pop3 *s, struct bytes line)
 {
-	struct scan r = scan_of(line);
+	struct scan             r = scan_of(line);
 	const struct pop3_verb *verb = verb_of(scan_while(&r, is_letter));
-	uint64_t argument[ARGUMENTS_MOST] = { 0 };
-	unsigned count = 0;
+	uint64_t                argument[ARGUMENTS_MOST] = { 0 };
+	unsigned                count = 0;
 
 	if (verb == NULL) {
 		pop3_error(s, "Unknown command.");
@@ -194,20 +198,18 @@ input_eat(struct pop3 *s, size_t n)
 static bool
 hear(struct pop3 *s)
 {
-	char copy[LINE_MOST];
+	char         copy[LINE_MOST];
 	struct bytes line;
-	size_t used;
-	bool bare;
+	size_t       used;
+	bool         bare;
 
 	switch (line_read(input_peek(s), LINE_MOST, &line, &used, &bare)) {
-	case LINE_SHORT:
-		return false;
+	case LINE_SHORT: return false;
 	case LINE_LONG:
 		pop3_say(s, "-ERR Line too long.");
 		pop3_end(s, "Line too long");
 		return false;
-	case LINE_WHOLE:
-		break;
+	case LINE_WHOLE: break;
 	}
 	for (size_t i = 0; i < line.len; i++)
 		copy[i] = line.at[i];
@@ -221,7 +223,7 @@ hear(struct pop3 *s)
 static void
 welcome(struct pop3 *s)
 {
-	struct arena *scratch = arena_open(s->life);
+	struct arena  *scratch = arena_open(s->life);
 	struct message row;
 
 	while (s->counted < s->count && !pop3_turn_over(s)) {
@@ -290,29 +292,32 @@ static void
 session_closed(void *ctx, const char *why)
 {
 	struct pop3 *s = ctx;
-	bool eof = bytes_is(bytes_of(why), "end of file");
+	bool         eof = bytes_is(bytes_of(why), "end of file");
 
-	pop3_end(s, arena_printf(s->life, "Connection closed%s%s", eof ? "" : ": ", eof ? "" : why));
+	pop3_end(s,
+	         arena_printf(s->life, "Connection closed%s%s", eof ? "" : ": ", eof ? "" : why));
 	pop3_finish(s);
 }
 
 static const struct stream_events stream_events = {
 	.arrived = session_heard,
 	.drained = session_heard,
-	.silent  = session_silent,
-	.closed  = session_closed,
+	.silent = session_silent,
+	.closed = session_closed,
 };
 
 static void
 session_log(struct pop3 *s)
 {
 	uint64_t in, out;
-	bool silent = bytes_is(bytes_of(s->end), "for inactivity");
+	bool     silent = bytes_is(bytes_of(s->end), "for inactivity");
 
 	stream_counts(s->stream, &in, &out);
-	note_as("mansio/pop3", "pop3(%s)<%d><%s>: Disconnected%s%s top=%u/%llu, retr=%u/%llu, del=%u/%u, size=%llu in=%llu out=%llu",
-	        s->facts.user, (int)getpid(), s->facts.session, silent ? " " : ": ", s->end, s->tops,
-	        (unsigned long long)s->top_bytes, s->retrs, (unsigned long long)s->retr_bytes, s->expunged, s->count,
+	note_as("mansio/pop3",
+	        "pop3(%s)<%d><%s>: Disconnected%s%s top=%u/%llu, retr=%u/%llu, del=%u/%u, size=%llu in=%llu out=%llu",
+	        s->facts.user, (int)getpid(), s->facts.session, silent ? " " : ": ", s->end,
+	        s->tops, (unsigned long long)s->top_bytes, s->retrs,
+	        (unsigned long long)s->retr_bytes, s->expunged, s->count,
 	        (unsigned long long)s->size, (unsigned long long)in, (unsigned long long)out);
 }
 
@@ -350,9 +355,9 @@ void
 pop3_finish(struct pop3 *s)
 {
 	struct pop3_service *v = s->service;
-	struct arena *life = s->life;
-	uint32_t ticket = s->ticket;
-	uint64_t account = s->facts.account;
+	struct arena        *life = s->life;
+	uint32_t             ticket = s->ticket;
+	uint64_t             account = s->facts.account;
 
 	session_log(s);
 	if (s->promise != NULL)
@@ -413,8 +418,8 @@ void
 pop3_open(struct pop3_service *v, int fd, const struct access_facts *facts, uint32_t ticket)
 {
 	struct arena *life = arena_open(NULL);
-	struct pop3 *s = arena_take(life, sizeof *s);
-	int why = 0;
+	struct pop3  *s = arena_take(life, sizeof *s);
+	int           why = 0;
 
 	s->life = life;
 	s->ticket = ticket;

@@ -7,7 +7,8 @@ verb_stat(struct pop3 *s, const uint64_t *argument, unsigned count)
 {
 	(void)argument;
 	(void)count;
-	pop3_say(s, "+OK %u %llu", s->count - s->deleted, (unsigned long long)(s->size - s->deleted_size));
+	pop3_say(s, "+OK %u %llu", s->count - s->deleted,
+	         (unsigned long long)(s->size - s->deleted_size));
 }
 
 static void
@@ -25,7 +26,8 @@ verb_list(struct pop3 *s, const uint64_t *argument, unsigned count)
 		pop3_say(s, "+OK %u messages:", s->count - s->deleted);
 		sending_list(s, list_line);
 	} else if ((m = pop3_message_of(s, argument[0])) != NULL)
-		pop3_say(s, "+OK %llu %llu", (unsigned long long)argument[0], (unsigned long long)m->size);
+		pop3_say(s, "+OK %llu %llu", (unsigned long long)argument[0],
+		         (unsigned long long)m->size);
 }
 
 /* A uid is never given twice under one uidvalidity, so both make a unique-id. */
@@ -44,7 +46,8 @@ verb_uidl(struct pop3 *s, const uint64_t *argument, unsigned count)
 		pop3_say(s, "+OK");
 		sending_list(s, uidl_line);
 	} else if ((m = pop3_message_of(s, argument[0])) != NULL)
-		pop3_say(s, "+OK %llu %08x%08x", (unsigned long long)argument[0], m->uid, s->uidvalidity);
+		pop3_say(s, "+OK %llu %08x%08x", (unsigned long long)argument[0], m->uid,
+		         s->uidvalidity);
 }
 
 static void
@@ -107,8 +110,10 @@ verb_capa(struct pop3 *s, const uint64_t *argument, unsigned count)
 {
 	(void)argument;
 	(void)count;
-	pop3_say(s, "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n"
-	            "EXPIRE NEVER\r\nIMPLEMENTATION Mansio-%s\r\n.", s->service->config.version);
+	pop3_say(s,
+	         "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n"
+	         "EXPIRE NEVER\r\nIMPLEMENTATION Mansio-%s\r\n.",
+	         s->service->config.version);
 }
 
 static void
@@ -119,6 +124,7 @@ verb_quit(struct pop3 *s, const uint64_t *argument, unsigned count)
 	pop3_quit(s);
 }
 
+/* clang-format off */
 const struct pop3_verb pop3_verbs[] = {
 	{ "STAT", 0, 0, verb_stat },
 	{ "LIST", 0, 1, verb_list },
@@ -131,4 +137,5 @@ const struct pop3_verb pop3_verbs[] = {
 	{ "CAPA", 0, 0, verb_capa },
 	{ "QUIT", 0, 0, verb_quit },
 };
+/* clang-format on */
 const size_t pop3_verb_count = COUNT(pop3_verbs);
