@@ -433,7 +433,7 @@ row_named(struct listing *l, struct bytes name)
 		}
 		l->row[l->count] = (struct mailbox_info){ .name = arena_copy(l->arena, name) };
 		at = ++l->count;
-		(void)map_put(l->place, name, (char *)NULL + at);
+		(void)map_put(l->place, name, (void *)(uintptr_t)at);
 	}
 	return &l->row[at - 1];
 }

@@ -24,6 +24,12 @@ snapshot_pack(const struct snapshot *s, const struct rows *r, struct buffer *out
 	for (int i = 0; i < s->keywords; i++)
 		pack_bytes(out, s->keyword[i]);
 	rows_pack(r, 0, r->count, out);
+	snapshot_close(s, out);
+}
+
+void
+snapshot_close(const struct snapshot *s, struct buffer *out)
+{
 	pack_u32(out, sum_of(s, buffer_bytes(out)));
 }
 

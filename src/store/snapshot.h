@@ -17,6 +17,8 @@ struct snapshot {
 	int      keywords;
 };
 void snapshot_pack(const struct snapshot *, const struct rows *, struct buffer *out);
+/* Puts the checksum behind; snapshot_pack() has done it. */
+void snapshot_close(const struct snapshot *, struct buffer *out);
 /* mailbox and modseq are set by the caller from the key.  Rows are appended. */
 bool snapshot_read(struct bytes data, struct snapshot *, struct rows *) __attribute__((warn_unused_result));
 

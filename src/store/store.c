@@ -7,12 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* Accounts nobody uses stay open up to this many, and up to this long. */
-enum { IDLE_MOST = 256, IDLE_MS = 30000 };
+/* Accounts nobody uses stay open up to this many, and up to this long; each takes some 150 KiB. */
+enum { IDLE_MOST = 128, IDLE_MS = 20000 };
 /* A -wal file of so many pages is written back in the thread pool; one of four times as many at once. */
 enum { CHECKPOINT_PAGES = 1024 };
 /* More accounts than this are synced by one syncfs. */
@@ -133,6 +134,7 @@ static void
 close_idle(struct store *s)
 {
 	int64_t now = clock_patient_ms();
+	bool any = s->idle > 0;
 
 	while (s->idle_oldest != NULL &&
 	       (s->idle > IDLE_MOST || now - s->idle_oldest->used_ms > IDLE_MS)) {
@@ -140,6 +142,9 @@ close_idle(struct store *s)
 			return;
 		let_go(s->idle_oldest);
 	}
+	/* Nobody reads and nothing comes: what SQLite had goes back to the system. */
+	if (any && s->all == NULL)
+		(void)malloc_trim(0);
 }
 
 struct account *

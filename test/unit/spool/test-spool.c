@@ -4,24 +4,20 @@
 #include "power.h"
 
 static void
-put(struct kit *k, struct bytes content)
-{
-	extern void kit_safe_nothing(void *, int, uint64_t, uint32_t, uint64_t);
-
-	assert_true(kit_put(k, content, kit_safe_nothing, NULL) != 0);
-	kit_turns(k);
-}
-
-void kit_safe_nothing(void *, int, uint64_t, uint32_t, uint64_t);
-
-void
-kit_safe_nothing(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t at)
+is_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t at)
 {
 	(void)ctx;
 	(void)letter;
 	(void)segment;
 	(void)at;
 	assert_int_equal(why, 0);
+}
+
+static void
+put(struct kit *k, struct bytes content)
+{
+	assert_true(kit_put(k, content, is_safe, NULL) != 0);
+	kit_turns(k);
 }
 
 struct found { struct spool_found f[200]; size_t count; };
@@ -238,6 +234,14 @@ promise(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t at)
 	o->promised->body[o->promised->count++] = o->body;
 }
 
+static void
+is_open(void *ctx, int why)
+{
+	(void)ctx;
+	if (why != 0)
+		abort();
+}
+
 /* Three letters at a time into small segments; one in four has a segment of its own. */
 static void
 work(int dir, void *ctx)
@@ -254,8 +258,7 @@ work(int dir, void *ctx)
 		memset(body, 'a' + i, sizeof body);
 		if (i % 4 == 3) {
 			struct buffer packed = { 0 };
-			extern void opened_nothing(void *, int);
-			struct writer_stream *s = writer_stream_open(k.writer, sizeof body, opened_nothing, NULL);
+			struct writer_stream *s = writer_stream_open(k.writer, sizeof body, is_open, NULL);
 			uint64_t id;
 			(void)writer_stream_add(s, (struct bytes){ body, sizeof body });
 			id = writer_stream_end(&s);
@@ -272,16 +275,6 @@ work(int dir, void *ctx)
 	}
 	kit_turns(&k);
 	kit_close(&k);
-}
-
-void opened_nothing(void *, int);
-
-void
-opened_nothing(void *ctx, int why)
-{
-	(void)ctx;
-	if (why != 0)
-		abort();
 }
 
 /* Every letter that was promised is found, whole, once. */
@@ -318,7 +311,7 @@ recover_and_compare(struct kit *k, const struct promised *p, long step)
 	for (size_t j = 0; j < all.count; j++)
 		fd = (int)letter_segment(all.f[j].letter) > fd ? (int)letter_segment(all.f[j].letter) : fd;
 	writer_at_rest(k->writer);
-	assert_true((int)letter_segment(kit_put(k, BYTES("x"), kit_safe_nothing, NULL)) > fd);
+	assert_true((int)letter_segment(kit_put(k, BYTES("x"), is_safe, NULL)) > fd);
 	kit_turns(k);
 	buffer_free(&out);
 	kit_close(k);

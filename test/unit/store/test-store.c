@@ -1,10 +1,9 @@
 #include "../unit.h"
 
 #include <errno.h>
+#include <sqlite3.h>
 #include <time.h>
 
-#include "../spool/power.h"
-#include "base/map.h"
 #include "kit.h"
 #include "message/envelope.h"
 #include "spool/disk.h"
@@ -429,11 +428,6 @@ test_random_changes_and_replay(void **state)
 /* ---- damage ---- */
 
 static void
-sql(struct kit *k, const char *text);
-
-#include <sqlite3.h>
-
-static void
 sql(struct kit *k, const char *text)
 {
 	char path[128], *error = NULL;
@@ -801,194 +795,5 @@ test_barriers(void **state)
 	kit_remove(&k);
 }
 
-/* ---- the plug ---- */
-
-enum { ROUNDS = 6, EACH = 3 };
-struct promised {
-	uint64_t letter[2][ROUNDS * EACH];
-	size_t letters[2];
-	uint32_t seen;           /* uids up to this have \Seen                       */
-	uint32_t expunged;       /* uids up to this are gone                         */
-	bool folder;
-};
-struct one { struct promised *p; int account; uint64_t letter[EACH]; uint32_t seen, expunged; bool folder; };
-
-static void
-promise(void *ctx, int why)
-{
-	struct one *o = ctx;
-
-	if (why != 0)
-		return;
-	for (int i = 0; i < EACH; i++)
-		o->p->letter[o->account][o->p->letters[o->account]++] = o->letter[i];
-	if (o->seen > 0)
-		o->p->seen = o->seen;
-	if (o->expunged > 0)
-		o->p->expunged = o->expunged;
-	if (o->folder)
-		o->p->folder = true;
-}
-
-extern uint64_t store_room_least;
-
-static void
-deliver(int dir, void *ctx)
-{
-	static struct one one[ROUNDS][2];
-	struct kit k = { .dir = dir, .next_letter = (uint64_t)1 << 32 | 64 };
-	struct arena *arena = arena_open(NULL);
-
-	journal_open(JOURNAL_FILE, open("/dev/null", O_WRONLY | O_CLOEXEC), false, "test");
-	kit_open(&k);
-	for (int round = 0; round < ROUNDS; round++) {
-		for (int i = 0; i < 2; i++) {
-			struct account *a = kit_take(&k, (uint64_t)(i + 1));
-			struct mailbox *m = kit_mailbox(a, "INBOX");
-			struct one *o = &one[round][i];
-			*o = (struct one){ .p = ctx, .account = i };
-			for (int j = 0; j < EACH; j++) {
-				o->letter[j] = k.next_letter;
-				(void)arrive(&k, m, 0);
-			}
-			if (i == 0 && round == 2) {
-				struct uid_range r = { 1, 4 };
-				o->seen = 4;
-				(void)mailbox_flags(m, &(struct uid_set){ &r, 1 }, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL, NULL);
-			}
-			if (i == 0 && round == 3) {
-				struct uid_range r = { 1, 2 };
-				o->expunged = 2;
-				(void)mailbox_expunge(m, &(struct uid_set){ &r, 1 }, true, arena, NULL, NULL);
-			}
-			if (i == 0 && round == 4) {
-				o->folder = true;
-				(void)account_create(a, "new", USE_NONE);
-			}
-			account_barrier(a, promise, o);
-			mailbox_drop(&m);
-			account_drop(&a);
-		}
-		kit_turns(&k);
-		if (round == 3) {
-			extern int kit_checkpoint(struct kit *, uint64_t);
-			(void)kit_checkpoint(&k, 1);
-		}
-	}
-	kit_close(&k);
-	arena_close(&arena);
-}
-
-#include "store/inside.h"
-
-int kit_checkpoint(struct kit *, uint64_t);
-
-int
-kit_checkpoint(struct kit *k, uint64_t id)
-{
-	struct account *a = kit_take(k, id);
-	int why = index_checkpoint_now(a->index);
-
-	account_drop(&a);
-	return why;
-}
-
-static void
-expect_promises(struct kit *k, const struct promised *p, long step)
-{
-	struct buffer out = { 0 };
-	size_t complaints = 0;
-
-	kit_open(k);
-	for (int i = 0; i < 2; i++) {
-		struct account *a = kit_take(k, (uint64_t)(i + 1));
-		struct mailbox *m = kit_mailbox(a, "INBOX");
-		struct mailbox_status s;
-		for (size_t j = 0; j < p->letters[i]; j++) {
-			struct arrival v = kit_arrival(k, p->letter[i][j]);
-			uint32_t uid, n = 0;
-			bool expunged = i == 0 && j < 2;
-			for (uint32_t x = 0; x < mailbox_count(m); x++)
-				n += mailbox_entry(m, x).message == p->letter[i][j];
-			if (n > 1 || (n == 0 && !expunged) || (n == 1 && expunged && p->expunged > 0))
-				fail_msg("step %ld: account %d, letter %zu is there %u times", step, i, j, n);
-			/* The queue brings it again: exactly once all the same. */
-			if (mailbox_arrive(m, &v, &uid) != EEXIST)
-				fail_msg("step %ld: account %d, letter %zu came twice", step, i, j);
-		}
-		if (i == 0 && p->seen > 0)
-			assert_true(mailbox_find(m, 3) >= 0 && (mailbox_entry(m, (uint32_t)mailbox_find(m, 3)).flags & FLAG_SEEN));
-		if (i == 0 && p->folder)
-			assert_int_equal(account_status(a, "new", &s), 0);
-		assert_true(arrive(k, m, (uint64_t)9 << 32 | 64) > 0);
-		assert_int_equal(index_check(a->index, NULL, NULL), 0);
-		mailbox_drop(&m);
-		account_drop(&a);
-	}
-	settle(k);
-	kit_close(k);
-	(void)complaints;
-	buffer_free(&out);
-}
-
-static void
-pull_the_plug(enum power how)
-{
-	struct promised *p = power_shared(sizeof *p);
-
-	for (long step = 0;; step++) {
-		struct kit k = { 0 };
-		char after[96];
-		bool over;
-		int accounts;
-		kit_folder(&k);
-		*p = (struct promised){ .folder = false };
-		assert_int_equal(mkdirat(k.dir, "accounts", 0700), 0);
-		(void)snprintf(after, sizeof after, "%s-after", k.path);
-		accounts = openat(k.dir, "accounts", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		over = power_run(how, step, accounts, after, deliver, p);
-		if (!over) {
-			struct kit again = { .next_letter = (uint64_t)8 << 32 | 64 };
-			again.dir = how == POWER_KILLED ? openat(k.dir, "accounts", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-			                                : open(after, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			assert_true(again.dir >= 0);
-			expect_promises(&again, p, step);
-			(void)close(again.dir);
-		}
-		(void)close(accounts);
-		(void)power_remove_one(after);
-		kit_remove(&k);
-		if (over) {
-			assert_int_equal(p->letters[0], ROUNDS * EACH);
-			assert_int_equal(p->letters[1], ROUNDS * EACH);
-			print_message("plug pulled at each of %ld steps\n", step);
-			break;
-		}
-	}
-	(void)munmap(p, sizeof *p);
-}
-
-static void
-test_killed_at_every_step(void **state)
-{
-	(void)state;
-	pull_the_plug(POWER_KILLED);
-}
-
-static void
-test_power_cut_at_every_step(void **state)
-{
-	(void)state;
-	pull_the_plug(POWER_CUT);
-}
-
-static void
-test_power_cut_with_torn_sectors_at_every_step(void **state)
-{
-	(void)state;
-	pull_the_plug(POWER_TORN);
-}
-
 UNIT(test_the_list, test_one_mailbox, test_random_changes_and_replay, test_damage_is_set_aside,
-     test_history_is_forgotten_in_its_time, test_a_letter_is_read_in_pieces, test_barriers,
-     test_killed_at_every_step, test_power_cut_at_every_step, test_power_cut_with_torn_sectors_at_every_step)
+     test_history_is_forgotten_in_its_time, test_a_letter_is_read_in_pieces, test_barriers)

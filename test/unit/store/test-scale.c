@@ -1,0 +1,208 @@
+/* Large mailboxes and many deliveries: that they work; how long they take is printed, not judged. */
+#include "../unit.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "kit.h"
+
+#ifdef __SANITIZE_ADDRESS__
+enum { MANY = 10000, BATCHES = 40 };
+#else
+enum { MANY = 100000, BATCHES = 1000 };
+#endif
+
+static double
+now_ms(clockid_t clock)
+{
+	struct timespec t;
+
+	(void)clock_gettime(clock, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static double began_wall, began_cpu;
+
+static void
+begin(void)
+{
+	began_wall = now_ms(CLOCK_MONOTONIC);
+	began_cpu = now_ms(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static void
+end(const char *what)
+{
+	print_message("%-44s %8.2f ms, CPU %8.2f ms\n", what, now_ms(CLOCK_MONOTONIC) - began_wall,
+	              now_ms(CLOCK_PROCESS_CPUTIME_ID) - began_cpu);
+}
+
+static int told;
+
+static void
+barrier(void *ctx, int why)
+{
+	(void)ctx;
+	assert_int_equal(why, 0);
+	told++;
+}
+
+static void
+settle(struct kit *k)
+{
+	store_barrier(k->store, barrier, NULL);
+	kit_turns(k);
+}
+
+static long
+resident_kib(void)
+{
+	char line[128];
+	long kib = 0;
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f != NULL && fgets(line, sizeof line, f) != NULL)
+		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
+			break;
+	if (f != NULL)
+		(void)fclose(f);
+	return kib;
+}
+
+static void
+test_a_large_mailbox(void **state)
+{
+	struct kit k = { 0 };
+	struct arena *arena = arena_open(NULL);
+	struct uid_range all = { 1, UINT32_MAX }, made;
+	struct uid_set set = { &all, 1 }, source, gone;
+	struct mailbox_status status;
+	struct account *a;
+	struct mailbox *m, *to;
+	uint32_t uid;
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	begin();
+	for (int i = 0; i < MANY; i++) {
+		struct arrival v = kit_arrival(&k, 0);
+		v.flags = i % 3 ? FLAG_SEEN : 0;
+		assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
+		if (i % 50 == 49)
+			kit_turns(&k);
+	}
+	end("arrivals, 50 a commit, synced");
+	begin();
+	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_FLAGGED, UINT64_MAX, NULL, NULL, NULL), 0);
+	settle(&k);
+	end("STORE 1:* +FLAGS");
+	to = kit_mailbox(a, "Archive");
+	begin();
+	assert_int_equal(mailbox_copy(m, &set, to, false, arena, &source, &made, NULL), 0);
+	settle(&k);
+	end("COPY 1:*");
+	begin();
+	assert_int_equal(mailbox_copy(to, &set, m, true, arena, &source, &made, NULL), 0);
+	settle(&k);
+	end("MOVE 1:*");
+	begin();
+	mailbox_status(m, &status);
+	end("STATUS");
+	assert_int_equal(status.messages, 2 * MANY);
+	begin();
+	assert_int_equal(mailbox_expunge(m, &(struct uid_set){ &made, 1 }, true, arena, &gone, NULL), 0);
+	settle(&k);
+	end("EXPUNGE of half");
+	mailbox_drop(&m);
+	mailbox_drop(&to);
+	account_drop(&a);
+	kit_close(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	begin();
+	m = kit_mailbox(a, "INBOX");
+	end("load from history alone");
+	mailbox_drop(&m);
+	account_drop(&a);
+	begin();
+	(void)store_sweep(k.store);
+	settle(&k);
+	end("snapshot");
+	kit_close(&k);
+	kit_open(&k);
+	begin();
+	a = kit_take(&k, 1);
+	end("account opened");
+	begin();
+	m = kit_mailbox(a, "INBOX");
+	end("load from a snapshot");
+	assert_int_equal(mailbox_count(m), MANY);
+	mailbox_drop(&m);
+	account_drop(&a);
+	kit_close(&k);
+	arena_close(&arena);
+	kit_remove(&k);
+}
+
+static void
+test_many_deliveries(void **state)
+{
+	struct kit k = { 0 };
+	struct account *a[4];
+	struct mailbox *m[4];
+
+	(void)state;
+	told = 0;
+	kit_folder(&k);
+	kit_open(&k);
+	for (int i = 0; i < 4; i++) {
+		a[i] = kit_take(&k, (uint64_t)i + 1);
+		m[i] = kit_mailbox(a[i], "INBOX");
+	}
+	begin();
+	for (int b = 0; b < BATCHES; b++) {
+		for (int i = 0; i < 50; i++) {
+			struct arrival v = kit_arrival(&k, 0);
+			uint32_t uid;
+			assert_int_equal(mailbox_arrive(m[i % 4], &v, &uid), 0);
+			store_barrier(k.store, barrier, NULL);
+		}
+		kit_turns(&k);
+	}
+	assert_int_equal(told, 50 * BATCHES);
+	end("deliveries to 4 accounts, 50 a batch");
+	print_message("%.0f deliveries a second of CPU\n", 50.0 * BATCHES / (now_ms(CLOCK_PROCESS_CPUTIME_ID) - began_cpu) * 1e3);
+	for (int i = 0; i < 4; i++) {
+		mailbox_drop(&m[i]);
+		account_drop(&a[i]);
+	}
+	kit_close(&k);
+	kit_remove(&k);
+}
+
+static void
+test_many_idle_accounts(void **state)
+{
+	struct kit k = { 0 };
+	long before = resident_kib();
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k);
+	begin();
+	for (uint64_t id = 1; id <= 300; id++) {
+		struct account *a = kit_take(&k, id);
+		struct mailbox *m = kit_mailbox(a, "INBOX");
+		mailbox_drop(&m);
+		account_drop(&a);
+	}
+	end("300 accounts made");
+	print_message("128 of them open: %ld KiB more\n", resident_kib() - before);
+	kit_close(&k);
+	kit_remove(&k);
+}
+
+UNIT(test_a_large_mailbox, test_many_deliveries, test_many_idle_accounts)
