@@ -17,17 +17,17 @@ static int run_config(struct call *);
 const struct command command_config = {
 	.name = "config",
 	.forms = "config check\n"
-	         "config show [-n | -d] [-x] [-h] [NAME ...]\n"
-	         "config set NAME=VALUE ...",
+		 "config show [-n | -d] [-x] [-h] [NAME ...]\n"
+		 "config set NAME=VALUE ...",
 	.about = "Checks the settings, shows them, or sets them in the file.",
 	.more = "check says what is wrong with main.cf, each complaint with its line and what would be right.\n"
-	        "\n"
-	        "show prints settings as they count: with -n those that stand in the file, also those of one "
-	        "listener (submission/NAME), with -d the standard ones. Values are shown as they are written; with "
-	        "-x every $name in them is expanded, with -h the value stands alone.\n"
-	        "\n"
-	        "set writes the file anew with comments and order kept, after the whole of it was checked. The "
-	        "running server takes it up at: mansio reload.",
+		"\n"
+		"show prints settings as they count: with -n those that stand in the file, also those of one "
+		"listener (submission/NAME), with -d the standard ones. Values are shown as they are written; with "
+		"-x every $name in them is expanded, with -h the value stands alone.\n"
+		"\n"
+		"set writes the file anew with comments and order kept, after the whole of it was checked. The "
+		"running server takes it up at: mansio reload.",
 	.run = run_config,
 };
 
@@ -65,7 +65,7 @@ run_check(struct call *c)
 {
 	struct config config = { .settings = NULL };
 	bool          good = command_read(c->config, &config.text) &&
-	                     check_text(buffer_bytes(&config.text), c->config, &config.settings);
+	            check_text(buffer_bytes(&config.text), c->config, &config.settings);
 
 	if (good)
 		(void)printf("%s is as it should be\n", c->config);
@@ -79,7 +79,7 @@ run_check(struct call *c)
 
 struct show {
 	struct settings *settings;
-	int              lines;            /* of the file: what stands behind is found out, not set */
+	int              lines; /* of the file: what stands behind is found out, not set */
 	bool             set, standard, expanded, bare;
 };
 
@@ -179,7 +179,8 @@ run_show(struct call *c)
 	s.bare = command_option(c, "-h", NULL);
 	if (!command_read(c->config, &config.text))
 		return COMMAND_FAILED;
-	config.settings = house_settings_read(buffer_bytes(&config.text), c->config, &errors, &errors);
+	config.settings =
+		house_settings_read(buffer_bytes(&config.text), c->config, &errors, &errors);
 	(void)fwrite(errors.at, 1, errors.len, stderr);
 	buffer_free(&errors);
 	s.settings = config.settings;
@@ -190,7 +191,10 @@ run_show(struct call *c)
 		show_all(&s);
 	for (int i = 2; i < c->argc && s.settings != NULL; i++)
 		if (!show_name(&s, c->argv[i])) {
-			(void)fprintf(stderr, "mansio: %s is not a setting; those there are stand in main.cf(5)\n", c->argv[i]);
+			(void)fprintf(
+				stderr,
+				"mansio: %s is not a setting; those there are stand in main.cf(5)\n",
+				c->argv[i]);
 			status = COMMAND_FAILED;
 		}
 	config_close(&config);
@@ -213,9 +217,12 @@ replace_file(const char *path, struct bytes text)
 		errno = ENAMETOOLONG;
 		return false;
 	}
-	if (stat(path, &st) < 0 || (fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, st.st_mode & 0777)) < 0)
+	if (stat(path, &st) < 0 ||
+	    (fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+	               st.st_mode & 0777)) < 0)
 		return false;
-	if (fchmod(fd, st.st_mode & 07777) < 0 || (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0) ||
+	if (fchmod(fd, st.st_mode & 07777) < 0 ||
+	    (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0) ||
 	    write(fd, text.at, text.len) != (ssize_t)text.len || fsync(fd) < 0 || close(fd) < 0)
 		return false;
 	return rename(beside, path) == 0;
@@ -273,12 +280,14 @@ run_config(struct call *c)
 {
 	static const struct {
 		const char *name;
-		int       (*run)(struct call *);
+		int (*run)(struct call *);
 	} verbs[] = { { "check", run_check }, { "show", run_show }, { "set", run_set } };
 
 	for (size_t i = 0; i < COUNT(verbs) && c->argc > 1; i++)
 		if (strcmp(c->argv[1], verbs[i].name) == 0)
 			return verbs[i].run(c);
-	return command_wrong(c, c->argc > 1 ? "config does not know \"%s\"" : "config wants to know what%s",
+	return command_wrong(c,
+	                     c->argc > 1 ? "config does not know \"%s\""
+	                                 : "config wants to know what%s",
 	                     c->argc > 1 ? c->argv[1] : "");
 }

@@ -14,7 +14,7 @@ static int run_manual(struct call *);
 const struct command command_manual = {
 	.name = "manual",
 	.forms = "manual mansio\n"
-	         "manual main.cf",
+		 "manual main.cf",
 	.about = "Prints a manual page: mansio(8) or main.cf(5), to be read with man -l -.",
 	.more = "",
 	.run = run_manual,
@@ -74,7 +74,8 @@ put_paragraphs(const char *text)
 		end = strstr(text, "\n\n");
 		if (end == NULL)
 			end = text + strlen(text);
-		if (bytes_string((struct bytes){ text, (size_t)(end - text) }, paragraph, sizeof paragraph)) {
+		if (bytes_string((struct bytes){ text, (size_t)(end - text) }, paragraph,
+		                 sizeof paragraph)) {
 			(void)puts(".Pp");
 			put_sentences(paragraph);
 		}
@@ -86,7 +87,8 @@ static void
 put_head(const char *title, int section, const char *name, const char *about)
 {
 	(void)printf(".\\\" Printed from the rows of the program by: mansio manual %s\n", name);
-	(void)printf(".Dd %s\n.Dt %s %d\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n", EDITION, title, section, name, about);
+	(void)printf(".Dd %s\n.Dt %s %d\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n", EDITION, title, section,
+	             name, about);
 }
 
 /*
@@ -131,7 +133,8 @@ put_form(struct bytes form)
 			(void)fputs(" Oo", stdout);
 		if (again)
 			word = bytes_cut(word, 0, word.len - 3);
-		for (; word.len > 0 && word.at[word.len - 1] == ']'; word = bytes_cut(word, 0, word.len - 1))
+		for (; word.len > 0 && word.at[word.len - 1] == ']';
+		     word = bytes_cut(word, 0, word.len - 1))
 			closed++;
 		if (word.len > 0)
 			put_form_word(word);
@@ -165,8 +168,10 @@ put_commands(void)
 static const struct {
 	const char *name, *does;
 } roles[] = {
-	{ "postmaster", "opens ports and directories, starts the others and starts again those that die." },
-	{ "receiver", "speaks SMTP and LMTP with those who bring letters; says 250 when a letter is safe on disk." },
+	{ "postmaster",
+	  "opens ports and directories, starts the others and starts again those that die." },
+	{ "receiver",
+	  "speaks SMTP and LMTP with those who bring letters; says 250 when a letter is safe on disk." },
 	{ "login", "speaks IMAP and POP3 until a reader has logged in, and TLS for them." },
 	{ "verifier", "parses letters; it can open nothing and reach nobody." },
 	{ "queue", "owns every accepted letter until it is delivered or returned." },
@@ -179,16 +184,19 @@ static int
 manual_mansio(void)
 {
 	put_head("MANSIO", 8, "mansio", "a complete mail server");
-	(void)puts(".Sh SYNOPSIS\n.Nm mansio\n.Op Fl c Ar main.cf\n.Ar command\n.Op Ar argument ...");
+	(void)puts(
+		".Sh SYNOPSIS\n.Nm mansio\n.Op Fl c Ar main.cf\n.Ar command\n.Op Ar argument ...");
 	(void)puts(".Sh DESCRIPTION\n.Nm");
-	put_sentences("receives letters by SMTP and LMTP, keeps them, and gives them to their readers by IMAP and POP3. "
-	              "Its settings stand in");
+	put_sentences(
+		"receives letters by SMTP and LMTP, keeps them, and gives them to their readers by IMAP and POP3. "
+		"Its settings stand in");
 	(void)puts(".Xr main.cf 5 ;");
 	put_sentences("domains, accounts and aliases are kept by commands.");
 	(void)puts(".Pp\nThe options are:\n.Bl -tag -width Ds\n.It Fl c Ar main.cf\n"
 	           "The file of settings, and with it the server a command speaks to;\n"
 	           ".Pa /etc/mansio/main.cf\nif not given.\n.El\n.Pp");
-	put_sentences("The server is several processes, each with a trade, an account and a cage of its own:");
+	put_sentences(
+		"The server is several processes, each with a trade, an account and a cage of its own:");
 	(void)puts(".Bl -tag -width postmaster");
 	for (size_t i = 0; i < COUNT(roles); i++) {
 		(void)printf(".It Sy %s\n", roles[i].name);
@@ -203,8 +211,9 @@ manual_mansio(void)
 	           ".It Pa /var/lib/mansio/directory\nDomains, accounts and aliases.\n"
 	           ".It Pa /var/lib/mansio/run\nThe process id and the sockets commands use.\n.El");
 	(void)puts(".Sh EXIT STATUS");
-	put_sentences("0 when the command did what it was asked; 1 when it could not, and words say why; 2 when it was "
-	              "called wrongly or no server is running.");
+	put_sentences(
+		"0 when the command did what it was asked; 1 when it could not, and words say why; 2 when it was "
+		"called wrongly or no server is running.");
 	(void)puts(".Sh SEE ALSO\n.Xr main.cf 5");
 	return COMMAND_DONE;
 }
@@ -215,7 +224,7 @@ manual_mansio(void)
 
 static const char *const kinds[] = {
 	[SETTING_BOOL] = "yes or no", [SETTING_NUMBER] = "a number", [SETTING_SIZE] = "a size",
-	[SETTING_TIME] = "a time",    [SETTING_WORD] = "a word",      [SETTING_TEXT] = "a text",
+	[SETTING_TIME] = "a time",    [SETTING_WORD] = "a word",     [SETTING_TEXT] = "a text",
 	[SETTING_LIST] = "a list",    [SETTING_CHOICE] = "one of",
 };
 
@@ -248,19 +257,20 @@ manual_main_cf(void)
 	const struct setting_table *t;
 
 	put_head("MAIN.CF", 5, "main.cf", "the settings of mansio");
-	(void)puts(".Sh DESCRIPTION\nThe file holds settings, each on a line of its own:\n.Dl name = value\n"
-	           "A line that begins with a blank continues the one before it.\n"
-	           "A line whose first character that is no blank is # is a comment.\n"
-	           "Of two lines that set one name the last counts, and the check warns of it.\n"
-	           ".Pp\nIn a value\n.Ql $name\nand\n.Ql ${name}\nstand for the value of another setting,\n"
-	           ".Ql ${name?text}\nfor the text when that setting is not empty,\n.Ql ${name:text}\nfor the text when it is empty, and\n"
-	           ".Ql $$\nfor a dollar sign.\n"
-	           ".Pp\nLists are separated by commas or blanks.\n"
-	           "Sizes may end in K, M or G; times in s, m, h, d or w.\n"
-	           ".Pp\nA setting holds for one listener alone when its name stands before it:\n"
-	           ".Dl submission/smtpd_tls_security_level = encrypt\n"
-	           "The listeners are smtp, submission, submissions, lmtp, imap, imaps, pop3\nand pop3s.\n"
-	           ".Pp\nWhere Postfix has a setting for the same thing, it has the same name here.");
+	(void)puts(
+		".Sh DESCRIPTION\nThe file holds settings, each on a line of its own:\n.Dl name = value\n"
+		"A line that begins with a blank continues the one before it.\n"
+		"A line whose first character that is no blank is # is a comment.\n"
+		"Of two lines that set one name the last counts, and the check warns of it.\n"
+		".Pp\nIn a value\n.Ql $name\nand\n.Ql ${name}\nstand for the value of another setting,\n"
+		".Ql ${name?text}\nfor the text when that setting is not empty,\n.Ql ${name:text}\nfor the text when it is empty, and\n"
+		".Ql $$\nfor a dollar sign.\n"
+		".Pp\nLists are separated by commas or blanks.\n"
+		"Sizes may end in K, M or G; times in s, m, h, d or w.\n"
+		".Pp\nA setting holds for one listener alone when its name stands before it:\n"
+		".Dl submission/smtpd_tls_security_level = encrypt\n"
+		"The listeners are smtp, submission, submissions, lmtp, imap, imaps, pop3\nand pop3s.\n"
+		".Pp\nWhere Postfix has a setting for the same thing, it has the same name here.");
 	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++) {
 		(void)printf(".Sh %s\n.Bl -tag -width Ds\n", t->about);
 		for (size_t r = 0; r < t->count; r++)
@@ -276,7 +286,7 @@ run_manual(struct call *c)
 {
 	static const struct {
 		const char *name;
-		int       (*print)(void);
+		int (*print)(void);
 	} pages[] = { { "mansio", manual_mansio }, { "main.cf", manual_main_cf } };
 
 	for (size_t i = 0; i < COUNT(pages) && c->argc == 2; i++)

@@ -9,7 +9,7 @@ const struct command command_reload = {
 	.forms = "reload",
 	.about = "Makes the running server read its settings and certificates again.",
 	.more = "Nothing changes when the file is not as it should be: what is wrong is said with its line, and the "
-	        "settings from before stay. No session is dropped.",
+		"settings from before stay. No session is dropped.",
 	.run = run_reload,
 };
 

@@ -10,7 +10,7 @@ const struct command command_run = {
 	.forms = "run",
 	.about = "Runs the server in the foreground until SIGTERM, SIGINT or the command stop.",
 	.more = "SIGHUP reads the settings again, as reload does. Under systemd the unit is Type=notify: readiness, "
-	        "reloading, stopping and the watchdog are reported.",
+		"reloading, stopping and the watchdog are reported.",
 	.run = run_run,
 };
 

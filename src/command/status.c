@@ -7,9 +7,10 @@ static int run_status(struct call *);
 const struct command command_status = {
 	.name = "status",
 	.forms = "status [--json]",
-	.about = "Shows every process of the server: role, process, uid, cage, connections, memory.",
+	.about =
+		"Shows every process of the server: role, process, uid, cage, connections, memory.",
 	.more = "The exit status is 0 when every role is at work, 1 when one is being started again, and 2 when no "
-	        "server is running.",
+		"server is running.",
 	.run = run_status,
 };
 

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "command/command.h"
@@ -19,16 +19,17 @@ static int run_store(struct call *);
 const struct command command_store = {
 	.name = "store",
 	.forms = "store check\n"
-	         "store dump SEGMENT\n"
-	         "store compact",
-	.about = "Verifies what lies on disk, shows a segment of the letter log, or wins back room.",
+		 "store dump SEGMENT\n"
+		 "store compact",
+	.about =
+		"Verifies what lies on disk, shows a segment of the letter log, or wins back room.",
 	.more = "check reads every record of the letter log and every index of the mailboxes, verifies each checksum, and "
-	        "names what is wrong; the exit status is 1 then. It reads the files themselves. An account that a "
-	        "running server has open is named and left out.\n"
-	        "\n"
-	        "dump shows the records of a segment, given as a path or as its number in hexadecimal.\n"
-	        "\n"
-	        "compact asks the running server to copy the living letters out of segments that are mostly dead.",
+		"names what is wrong; the exit status is 1 then. It reads the files themselves. An account that a "
+		"running server has open is named and left out.\n"
+		"\n"
+		"dump shows the records of a segment, given as a path or as its number in hexadecimal.\n"
+		"\n"
+		"compact asks the running server to copy the living letters out of segments that are mostly dead.",
 	.run = run_store,
 };
 
@@ -93,7 +94,8 @@ dump(const struct common_settings *common, const char *which)
 	if (strchr(which, '/') != NULL || strstr(which, ".seg") != NULL)
 		fd = open(which, O_RDONLY | O_CLOEXEC);
 	else {
-		(void)snprintf(name, sizeof name, "spool/letters/%08lx.seg", strtoul(which, NULL, 16));
+		(void)snprintf(name, sizeof name, "spool/letters/%08lx.seg",
+		               strtoul(which, NULL, 16));
 		fd = open_under(common, name, 0);
 	}
 	if (fd < 0)
@@ -134,12 +136,14 @@ run_store(struct call *c)
 {
 	static const struct {
 		const char *name;
-		int       (*run)(struct call *);
+		int (*run)(struct call *);
 	} verbs[] = { { "check", run_check }, { "dump", run_dump }, { "compact", run_compact } };
 
 	for (size_t i = 0; i < COUNT(verbs) && c->argc > 1; i++)
 		if (strcmp(c->argv[1], verbs[i].name) == 0)
 			return verbs[i].run(c);
-	return command_wrong(c, c->argc > 1 ? "store does not know \"%s\"" : "store wants to know what%s",
+	return command_wrong(c,
+	                     c->argc > 1 ? "store does not know \"%s\""
+	                                 : "store wants to know what%s",
 	                     c->argc > 1 ? c->argv[1] : "");
 }

@@ -8,8 +8,8 @@
 #include "role/house.h"
 
 struct counter {
-	struct house    *house;
-	void           (*asked)(struct house *, struct caller *, const struct word_ask *);
+	struct house *house;
+	void (*asked)(struct house *, struct caller *, const struct word_ask *);
 	struct listener *listener;
 	struct caller   *first;
 };
@@ -18,7 +18,7 @@ struct counter {
 struct caller {
 	struct counter *counter;
 	struct caller  *next;
-	struct link    *link;      /* NULL: went away before the answer */
+	struct link    *link; /* NULL: went away before the answer */
 	bool            asked, answered;
 };
 
@@ -87,7 +87,8 @@ caller_came(void *ctx, int fd, const struct peer *peer)
 }
 
 void
-house_commands(struct house *h, int fd, void (*asked)(struct house *, struct caller *, const struct word_ask *))
+house_commands(struct house *h, int fd,
+               void (*asked)(struct house *, struct caller *, const struct word_ask *))
 {
 	struct counter *counter = memory_take(sizeof *counter);
 

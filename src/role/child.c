@@ -13,7 +13,13 @@
 #include "base/clock.h"
 #include "base/journal.h"
 
-enum { LINK_IN_CHILD = 3, WAIT_LEAST_MS = 100, WAIT_MOST_MS = 5000, LIVED_MS = 60000, CORES_MOST = 4 };
+enum {
+	LINK_IN_CHILD = 3,
+	WAIT_LEAST_MS = 100,
+	WAIT_MOST_MS = 5000,
+	LIVED_MS = 60000,
+	CORES_MOST = 4
+};
 
 /*
  * How many there are
@@ -34,15 +40,18 @@ children_of(const struct common_settings *common, enum role role)
 
 	switch (role) {
 	case RECEIVER:
-		return (uint32_t)(common->receiver_processes > 0 ? common->receiver_processes : cores);
+		return (uint32_t)(common->receiver_processes > 0 ? common->receiver_processes
+		                                                 : cores);
 	case LOGIN:
-		return (uint32_t)(common->login_processes > 0 ? common->login_processes : cores < CORES_MOST ? 1 : 2);
+		return (uint32_t)(common->login_processes > 0 ? common->login_processes
+		                  : cores < CORES_MOST        ? 1
+		                                              : 2);
 	case VERIFIER:
-		return (uint32_t)(common->verifier_processes > 0 ? common->verifier_processes : cores);
+		return (uint32_t)(common->verifier_processes > 0 ? common->verifier_processes
+		                                                 : cores);
 	case KEEPER:
 		return (uint32_t)(common->keeper_processes > 0 ? common->keeper_processes : cores);
-	default:
-		return 1;
+	default: return 1;
 	}
 }
 
@@ -58,7 +67,9 @@ children_open(struct children *all, const struct common_settings *common)
 	n = 0;
 	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
 		for (uint32_t i = 0; i < children_of(common, role); i++)
-			all->child[n++] = (struct child){ .all = all, .role = role, .index = i,
+			all->child[n++] = (struct child){ .all = all,
+				                          .role = role,
+				                          .index = i,
 				                          .of = children_of(common, role),
 				                          .wait_ms = WAIT_LEAST_MS };
 }
@@ -134,17 +145,17 @@ hear_status(struct child *c, uint32_t ticket, struct bytes body)
 static bool
 hear_wrong(struct child *c, uint32_t ticket, struct bytes body)
 {
-	struct arena    *scratch = arena_open(NULL);
+	struct arena     *scratch = arena_open(NULL);
 	struct word_wrong w;
-	bool             good = word_unpack_wrong(body, scratch, &w);
-	struct child    *speaker = good ? child_find(c->all, w.role, w.index) : NULL;
+	bool              good = word_unpack_wrong(body, scratch, &w);
+	struct child     *speaker = good ? child_find(c->all, w.role, w.index) : NULL;
 
 	(void)ticket;
 	arena_close(&scratch);
 	if (speaker == NULL)
 		return false;
-	warn_("%s %u said %s to %s %u, which it may not or not so: ending it", role_names[w.role], w.index,
-	      word_name(w.word), role_names[c->role], c->index);
+	warn_("%s %u said %s to %s %u, which it may not or not so: ending it", role_names[w.role],
+	      w.index, word_name(w.word), role_names[c->role], c->index);
 	if (speaker->pid > 0)
 		(void)kill(speaker->pid, SIGKILL);
 	return true;
@@ -155,7 +166,7 @@ child_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct byt
 {
 	static const struct {
 		enum word word;
-		bool    (*hear)(struct child *, uint32_t ticket, struct bytes body);
+		bool (*hear)(struct child *, uint32_t ticket, struct bytes body);
 	} words[] = {
 		{ WORD_READY, hear_ready },
 		{ WORD_STATUS_IS, hear_status },
@@ -356,7 +367,8 @@ children_look(struct children *all)
 	int status;
 
 	for (size_t i = 0; i < all->count; i++)
-		if (all->child[i].pid > 0 && waitpid(all->child[i].pid, &status, WNOHANG) == all->child[i].pid)
+		if (all->child[i].pid > 0 &&
+		    waitpid(all->child[i].pid, &status, WNOHANG) == all->child[i].pid)
 			child_bury(&all->child[i], status);
 }
 

@@ -21,7 +21,8 @@
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WATCHED true
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+	__has_feature(memory_sanitizer)
 #define WATCHED true
 #endif
 #endif
@@ -34,6 +35,7 @@ enum { PLACES_MOST = 3, FEW = 1024, MANY = 65536 };
 
 /* Each line is a role: its account, the calls it has, the memory and the
    descriptors it may take, and all it may touch under the mail directory. */
+/* clang-format off */
 static const struct cage {
 	const char *account;
 	unsigned    calls;
@@ -49,6 +51,7 @@ static const struct cage {
 	[CLERK]    = { "clerk",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 2048 * MIB, MANY, false, { { "directory", true } } },
 	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                  256 * MIB, FEW,  true,  { { NULL, false } } },
 };
+/* clang-format on */
 
 /* SQLite asks it for chance when it makes its first file. */
 static const char *const chance = "/dev/urandom";
@@ -145,7 +148,8 @@ furnish(const struct cage *c, const char *directory)
 	}
 	if (c->place[0].path == NULL)
 		return 0;
-	if (mkdir("dev", 0755) < 0 || (fd = open("dev/urandom", O_CREAT | O_WRONLY | O_CLOEXEC, 0644)) < 0)
+	if (mkdir("dev", 0755) < 0 ||
+	    (fd = open("dev/urandom", O_CREAT | O_WRONLY | O_CLOEXEC, 0644)) < 0)
 		return -1;
 	(void)close(fd);
 	return bind_place(chance, "dev/urandom", MS_RDONLY);
@@ -168,9 +172,11 @@ view_enter(const struct cage *c, const char *directory)
 	if ((size_t)snprintf(on, sizeof on, "%s/run", directory) >= sizeof on)
 		return errno = ENAMETOOLONG, -1;
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("none", on, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=0755") < 0 ||
+	    mount("none", on, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=0755") <
+	            0 ||
 	    chdir(on) < 0 || furnish(c, directory) < 0 ||
-	    mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+	    mount(NULL, ".", NULL,
+	          MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return -1;
 	return change_root() < 0 ? -1 : chdir("/");
 }
@@ -193,7 +199,9 @@ view(const struct cage *c, const char *directory, const char **root, struct buff
 	static const struct {
 		int         kind;
 		const char *name;
-	} spaces[] = { { CLONE_NEWNET, "network" }, { CLONE_NEWIPC, "ipc" }, { CLONE_NEWUTS, "uts" } };
+	} spaces[] = { { CLONE_NEWNET, "network" },
+		       { CLONE_NEWIPC, "ipc" },
+		       { CLONE_NEWUTS, "uts" } };
 
 	for (size_t i = 0; i < COUNT(spaces); i++)
 		if (unshare(spaces[i].kind) < 0)
@@ -229,13 +237,15 @@ become(struct role_account a, struct buffer *errors)
 	gid_t g[3];
 
 	drop_capabilities();
-	if (setgroups(0, NULL) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 || setresuid(a.uid, a.uid, a.uid) < 0) {
-		buffer_printf(errors, "cannot become uid %u, gid %u: %s", a.uid, a.gid, strerror(errno));
+	if (setgroups(0, NULL) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 ||
+	    setresuid(a.uid, a.uid, a.uid) < 0) {
+		buffer_printf(errors, "cannot become uid %u, gid %u: %s", a.uid, a.gid,
+		              strerror(errno));
 		return false;
 	}
-	if (getresuid(&u[0], &u[1], &u[2]) < 0 || getresgid(&g[0], &g[1], &g[2]) < 0 || u[0] != a.uid ||
-	    u[1] != a.uid || u[2] != a.uid || g[0] != a.gid || g[1] != a.gid || g[2] != a.gid ||
-	    setresuid(0, 0, 0) == 0) {
+	if (getresuid(&u[0], &u[1], &u[2]) < 0 || getresgid(&g[0], &g[1], &g[2]) < 0 ||
+	    u[0] != a.uid || u[1] != a.uid || u[2] != a.uid || g[0] != a.gid || g[1] != a.gid ||
+	    g[2] != a.gid || setresuid(0, 0, 0) == 0) {
 		buffer_printf(errors, "could become root again after becoming uid %u", a.uid);
 		return false;
 	}

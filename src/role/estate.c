@@ -25,6 +25,7 @@ enum { PATH_ROOM = 4096, TICKET_KEY = 80, CERTIFICATE_MOST = 1 << 20, LOCK_WAIT_
  * Directories
  */
 
+/* clang-format off */
 /* Where, whose, which group can read, and the mode. POSTMASTER: the postmaster's own. */
 static const struct plot {
 	const char *path;
@@ -40,11 +41,13 @@ static const struct plot {
 	{ "store/accounts", KEEPER,     KEEPER,     0700 },
 	{ "directory",      CLERK,      CLERK,      0700 },
 };
+/* clang-format on */
 
 static void
 path_of(char path[static PATH_ROOM], const struct common_settings *common, const char *under)
 {
-	(void)snprintf(path, PATH_ROOM, *under == '\0' ? "%s" : "%s/%s", common->mail_directory, under);
+	(void)snprintf(path, PATH_ROOM, *under == '\0' ? "%s" : "%s/%s", common->mail_directory,
+	               under);
 }
 
 static bool
@@ -78,7 +81,8 @@ make_parents(const char *path)
 }
 
 static bool
-make_plot(const char *path, const struct plot *p, struct role_account owner, gid_t group, struct buffer *errors)
+make_plot(const char *path, const struct plot *p, struct role_account owner, gid_t group,
+          struct buffer *errors)
 {
 	if (mkdir(path, p->mode & 0777) < 0)
 		return errno == EEXIST ? true : refuse(errors, path, strerror(errno));
@@ -88,7 +92,8 @@ make_plot(const char *path, const struct plot *p, struct role_account owner, gid
 }
 
 static bool
-check_plot(const char *path, const struct plot *p, struct role_account owner, gid_t group, struct buffer *errors)
+check_plot(const char *path, const struct plot *p, struct role_account owner, gid_t group,
+           struct buffer *errors)
 {
 	struct stat st;
 
@@ -97,14 +102,17 @@ check_plot(const char *path, const struct plot *p, struct role_account owner, gi
 	if (!S_ISDIR(st.st_mode))
 		return refuse(errors, path, "this must be a directory");
 	if (st.st_uid != owner.uid || (p->owner != POSTMASTER && st.st_gid != group)) {
-		buffer_printf(errors,
-		              "%s: this belongs to uid %u, gid %u, and must belong to uid %u, gid %u; "
-		              "if it is Mansio's: chown -R %u:%u %s\n",
-		              path, st.st_uid, st.st_gid, owner.uid, group, owner.uid, group, path);
+		buffer_printf(
+			errors,
+			"%s: this belongs to uid %u, gid %u, and must belong to uid %u, gid %u; "
+			"if it is Mansio's: chown -R %u:%u %s\n",
+			path, st.st_uid, st.st_gid, owner.uid, group, owner.uid, group, path);
 		return false;
 	}
 	if ((st.st_mode & S_IWOTH) != 0) {
-		buffer_printf(errors, "%s: anybody may write here; if it is Mansio's: chmod o-w %s\n", path, path);
+		buffer_printf(errors,
+		              "%s: anybody may write here; if it is Mansio's: chmod o-w %s\n", path,
+		              path);
 		return false;
 	}
 	if (p->owner != POSTMASTER && (st.st_mode & 07777) != p->mode && chmod(path, p->mode) < 0)
@@ -140,7 +148,9 @@ pid_in(int fd)
 	ssize_t  n = pread(fd, text, sizeof text, 0);
 	uint64_t pid;
 
-	return n > 0 && bytes_number(bytes_trim((struct bytes){ text, (size_t)n }), &pid) ? (pid_t)pid : 0;
+	return n > 0 && bytes_number(bytes_trim((struct bytes){ text, (size_t)n }), &pid)
+	               ? (pid_t)pid
+	               : 0;
 }
 
 /* The roles of a postmaster that died hold the lock until they have noticed. */
@@ -171,8 +181,10 @@ estate_lock(const struct common_settings *common, const char *file, struct buffe
 	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644)) < 0)
 		goto err0;
 	if (!lock_wait(fd)) {
-		buffer_printf(errors, "a server is running already for %s: process %d holds %s; "
-		              "stop it with: mansio -c %s stop\n", file, pid_in(fd), path, file);
+		buffer_printf(errors,
+		              "a server is running already for %s: process %d holds %s; "
+		              "stop it with: mansio -c %s stop\n",
+		              file, pid_in(fd), path, file);
 		(void)close(fd);
 		return -1;
 	}
@@ -223,8 +235,11 @@ hold(struct opening *o, const char *name, const char *text, int fd, unsigned rol
 {
 	struct holding **at = &o->estate->first, *h = memory_take(sizeof *h);
 
-	*h = (struct holding){ .name = string_copy(name), .text = string_copy(text), .fd = fd,
-		               .roles = roles, .index = EVERY_INDEX };
+	*h = (struct holding){ .name = string_copy(name),
+		               .text = string_copy(text),
+		               .fd = fd,
+		               .roles = roles,
+		               .index = EVERY_INDEX };
 	while (*at != NULL)
 		at = &(*at)->next;
 	*at = h;
@@ -283,7 +298,8 @@ open_log(struct opening *o)
 	}
 	if (*file == '\0' || strcmp(file, "stderr") == 0 || strcmp(file, "/dev/stderr") == 0) {
 		if (*file == '\0')
-			warn_("there is no syslog (%s): the log goes to the standard error", strerror(errno));
+			warn_("there is no syslog (%s): the log goes to the standard error",
+			      strerror(errno));
 		(void)hold(o, "log", "stderr", fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), ANYONE);
 		return true;
 	}
@@ -311,7 +327,8 @@ open_listeners(struct opening *o)
 		for (size_t a = 0; a < o->common->listen[i].count; a++) {
 			const char *address = o->common->listen[i].item[a];
 			int         fd;
-			if (take_over(o, name, address, roles) != NULL || take_address(o, name, address, roles) != NULL)
+			if (take_over(o, name, address, roles) != NULL ||
+			    take_address(o, name, address, roles) != NULL)
 				continue;
 			if ((fd = listener_bind(address, 0, o->errors)) < 0)
 				return false;
@@ -330,10 +347,11 @@ open_control(struct opening *o, enum role role, uint32_t index)
 
 	(void)snprintf(name, sizeof name, "control/%s", role_names[role]);
 	if (index == 0)
-		(void)snprintf(address, sizeof address, "unix:%s/run/%s.sock", o->common->mail_directory, role_names[role]);
+		(void)snprintf(address, sizeof address, "unix:%s/run/%s.sock",
+		               o->common->mail_directory, role_names[role]);
 	else
-		(void)snprintf(address, sizeof address, "unix:%s/run/%s-%u.sock", o->common->mail_directory,
-		               role_names[role], index);
+		(void)snprintf(address, sizeof address, "unix:%s/run/%s-%u.sock",
+		               o->common->mail_directory, role_names[role], index);
 	if ((h = take_over(o, name, address, FROM(role))) == NULL) {
 		if ((fd = listener_bind(address, 0600, o->errors)) < 0)
 			return false;
@@ -346,7 +364,8 @@ open_control(struct opening *o, enum role role, uint32_t index)
 static bool
 open_controls(struct opening *o, uint32_t keepers)
 {
-	if (!open_control(o, POSTMASTER, 0) || !open_control(o, CLERK, 0) || !open_control(o, QUEUE, 0))
+	if (!open_control(o, POSTMASTER, 0) || !open_control(o, CLERK, 0) ||
+	    !open_control(o, QUEUE, 0))
 		return false;
 	for (uint32_t i = 0; i < keepers; i++)
 		if (!open_control(o, KEEPER, i))
@@ -410,13 +429,15 @@ open_shared(struct opening *o)
 		random_fill(key, sizeof key);
 		if ((fd = memfd_create("ticket-key", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0 ||
 		    write(fd, key, sizeof key) != (ssize_t)sizeof key ||
-		    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		    fcntl(fd, F_ADD_SEALS,
+		          F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 			return refuse(o->errors, "ticket-key", strerror(errno));
 		(void)hold(o, "ticket-key", "", fd, fronts);
 		explicit_bzero(key, sizeof key);
 	}
 	if (take_over(o, "tally", "", fronts) == NULL) {
-		if ((fd = memfd_create("tally", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0 || ftruncate(fd, TALLY_SIZE) < 0 ||
+		if ((fd = memfd_create("tally", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0 ||
+		    ftruncate(fd, TALLY_SIZE) < 0 ||
 		    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 			return refuse(o->errors, "tally", strerror(errno));
 		(void)hold(o, "tally", "", fd, fronts);
@@ -453,15 +474,16 @@ estate_close(struct estate **ep)
 }
 
 struct estate *
-estate_open(const struct common_settings *common, int lock, uint32_t keepers, const struct estate *before,
-            struct buffer *errors)
+estate_open(const struct common_settings *common, int lock, uint32_t keepers,
+            const struct estate *before, struct buffer *errors)
 {
 	struct opening o = { memory_take(sizeof *o.estate), common, before, errors };
 	bool           good = open_log(&o);
 
 	if (take_over(&o, "lock", "", ANYONE) == NULL)
 		(void)hold(&o, "lock", "", lock, ANYONE);
-	if (!good || !open_listeners(&o) || !open_controls(&o, keepers) || !open_certificate(&o) || !open_shared(&o))
+	if (!good || !open_listeners(&o) || !open_controls(&o, keepers) || !open_certificate(&o) ||
+	    !open_shared(&o))
 		estate_close(&o.estate);
 	return o.estate;
 }

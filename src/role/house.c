@@ -23,9 +23,8 @@ struct neighbour {
 	struct home *home;
 	enum role    role;
 	uint32_t     index;
-	struct link *link;         /* NULL while it is away                         */
-	int          fd;           /* a link for house_call(), or to be opened when
-	                              we go to work; -1                             */
+	struct link *link; /* NULL while it is away                                */
+	int          fd;   /* a link for house_call(), or to be opened at work; -1 */
 };
 
 struct resource {
@@ -43,14 +42,15 @@ struct home {
 	uint32_t                neighbours[ROLES];
 	struct resource        *first;
 	struct arena           *life;
-	const char             *root;      /* before paths in the mail directory    */
-	int                     memory;    /* /proc/self/smaps_rollup, or -1        */
-	bool                    working;   /* GO was said and the role could start  */
+	const char             *root;    /* before paths in the mail directory    */
+	int                     memory;  /* /proc/self/smaps_rollup, or -1        */
+	bool                    working; /* GO was said and the role could start  */
 };
 
 /* The service in the lines of a role's log where pflogsumm expects a name. */
 static const char *const service_of[ROLES] = {
-	[RECEIVER] = "smtpd", [QUEUE] = "qmgr",
+	[RECEIVER] = "smtpd",
+	[QUEUE] = "qmgr",
 };
 
 static struct home *
@@ -89,7 +89,7 @@ neighbour_lose(struct neighbour *n)
 static void
 neighbour_denounce(struct neighbour *n, uint16_t word)
 {
-	struct home     *m = n->home;
+	struct home      *m = n->home;
 	struct word_wrong wrong = { n->role, n->index, word };
 
 	fault("wrong mouth: %s %u said %s to us, which it may not say or said wrongly",
@@ -110,7 +110,8 @@ neighbour_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct
 		if (fd >= 0)
 			(void)close(fd);
 		neighbour_denounce(n, word);
-	} else if (!m->card->hear(&m->house, n->role, n->index, (enum word)word, ticket, body, fd)) {
+	} else if (!m->card->hear(&m->house, n->role, n->index, (enum word)word, ticket, body,
+	                          fd)) {
 		neighbour_denounce(n, word);
 	}
 }
@@ -152,7 +153,8 @@ neighbours_make(struct home *m, enum role role, uint32_t of)
 	m->neighbour[role] = arena_take_array(m->life, of, sizeof(struct neighbour));
 	m->neighbours[role] = of;
 	for (uint32_t i = 0; i < of; i++)
-		m->neighbour[role][i] = (struct neighbour){ .home = m, .role = role, .index = i, .fd = -1 };
+		m->neighbour[role][i] =
+			(struct neighbour){ .home = m, .role = role, .index = i, .fd = -1 };
 }
 
 struct link *
@@ -191,8 +193,10 @@ signer_sign(void *ctx, struct bytes key_id, enum tls_sign_kind kind, int padding
 	uint16_t           answer = WORD_NONE;
 
 	word_pack_sign(&body, &ask);
-	if (house_call(ctx, SIGNER, WORD_SIGN, buffer_bytes(&body), &answer, &reply, SIGN_WAIT_MS) &&
-	    answer == WORD_SIGNED && word_unpack_signed(buffer_bytes(&reply), scratch, &got) && got.ok)
+	if (house_call(ctx, SIGNER, WORD_SIGN, buffer_bytes(&body), &answer, &reply,
+	               SIGN_WAIT_MS) &&
+	    answer == WORD_SIGNED && word_unpack_signed(buffer_bytes(&reply), scratch, &got) &&
+	    got.ok)
 		buffer_add(out, got.signature);
 	else
 		got.ok = false;
@@ -234,7 +238,8 @@ resource_forget(struct home *m, const struct word_resource *w)
 	struct resource **at = &m->first, *r;
 
 	while ((r = *at) != NULL) {
-		if (strcmp(r->name, w->name) != 0 || (is_listening(w->name) && strcmp(r->text, w->text) != 0)) {
+		if (strcmp(r->name, w->name) != 0 ||
+		    (is_listening(w->name) && strcmp(r->text, w->text) != 0)) {
 			at = &r->next;
 			continue;
 		}
@@ -346,7 +351,9 @@ static void
 log_open(struct home *m)
 {
 	static const char *const targets[] = {
-		[JOURNAL_STDERR] = "stderr", [JOURNAL_FILE] = "file", [JOURNAL_SYSLOG] = "syslog",
+		[JOURNAL_STDERR] = "stderr",
+		[JOURNAL_FILE] = "file",
+		[JOURNAL_SYSLOG] = "syslog",
 	};
 	struct resource *r = resource_find(m, "log");
 	const char      *service = service_of[m->house.role];
@@ -359,7 +366,8 @@ log_open(struct home *m)
 	journal_service(full);
 	for (int i = 0; i <= JOURNAL_SYSLOG; i++)
 		if (strcmp(r->text, targets[i]) == 0)
-			journal_open((enum journal_target)i, r->fd, m->house.common.log_format == LOG_JSON,
+			journal_open((enum journal_target)i, r->fd,
+			             m->house.common.log_format == LOG_JSON,
 			             m->house.common.myhostname);
 }
 
@@ -520,6 +528,7 @@ hear_stop(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	return true;
 }
 
+/* clang-format off */
 static const struct order {
 	enum word word;
 	bool    (*hear)(struct home *, uint32_t ticket, struct bytes body, int fd);
@@ -532,9 +541,11 @@ static const struct order {
 	{ WORD_STATUS_ASK, hear_status,   false },
 	{ WORD_STOP,       hear_stop,     false },
 };
+/* clang-format on */
 
 static void
-postmaster_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct bytes body, int fd)
+postmaster_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct bytes body,
+                int fd)
 {
 	struct home *m = ctx;
 
@@ -545,7 +556,8 @@ postmaster_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struc
 		if (fd >= 0 && !orders[i].carries)
 			(void)close(fd);
 		if (!orders[i].hear(m, ticket, body, fd))
-			panic("the postmaster said %s in a way we do not understand", word_name(word));
+			panic("the postmaster said %s in a way we do not understand",
+			      word_name(word));
 		return;
 	}
 	panic("the postmaster said %s, which is not for us", word_name(word));
@@ -591,7 +603,8 @@ make_ready(struct home *m)
 	tzset();
 	m->memory = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
 	if ((FROM(m->house.role) & (FROM(RECEIVER) | FROM(LOGIN) | FROM(SIGNER))) != 0)
-		(void)OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CONFIG, NULL);
+		(void)OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CONFIG,
+		                       NULL);
 	if (m->house.role == VERIFIER)
 		charset_warm();
 }
@@ -610,7 +623,7 @@ house_live(const struct role_card *card, enum role role, uint32_t index, uint32_
 	make_ready(m);
 	m->postmaster = link_open(m->house.loop, LINK_OF_POSTMASTER, &postmaster_events, m);
 	loop_at_rest(m->house.loop, flush_journal, NULL);
-	loop_run(m->house.loop);                /* until GO, or STOP */
+	loop_run(m->house.loop); /* until GO, or STOP */
 	if (!m->house.leaving) {
 		go_to_work(m);
 		if (m->working && !m->house.leaving)

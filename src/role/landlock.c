@@ -18,24 +18,28 @@ struct beneath {
 
 enum { CREATE_RULESET_VERSION = 1, RULE_PATH_BENEATH = 1 };
 
+/* clang-format off */
 /* Rights on files, in the order the kernel numbers them, and the first version
    of Landlock that knows each. */
 enum right {
 	EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, REMOVE_DIR, REMOVE_FILE, MAKE_CHAR, MAKE_DIR,
 	MAKE_REG, MAKE_SOCK, MAKE_FIFO, MAKE_BLOCK, MAKE_SYM, REFER, TRUNCATE, IOCTL_DEV, RIGHTS
 };
+/* clang-format on */
 static const int known_since[RIGHTS] = { [REFER] = 2, [TRUNCATE] = 3, [IOCTL_DEV] = 5 };
 
 #define MAY(right) (UINT64_C(1) << (right))
 static const uint64_t may_read = MAY(READ_FILE) | MAY(READ_DIR);
-static const uint64_t may_write = MAY(READ_FILE) | MAY(READ_DIR) | MAY(WRITE_FILE) | MAY(REMOVE_DIR) |
-                                  MAY(REMOVE_FILE) | MAY(MAKE_DIR) | MAY(MAKE_REG) | MAY(REFER) |
-                                  MAY(TRUNCATE);
+static const uint64_t may_write = MAY(READ_FILE) | MAY(READ_DIR) | MAY(WRITE_FILE) |
+                                  MAY(REMOVE_DIR) | MAY(REMOVE_FILE) | MAY(MAKE_DIR) |
+                                  MAY(MAKE_REG) | MAY(REFER) | MAY(TRUNCATE);
 static const uint64_t of_files = MAY(READ_FILE) | MAY(WRITE_FILE) | MAY(TRUNCATE);
 
 enum {
-	NET_SINCE = 4, NET_BIND_AND_CONNECT = 3,
-	SCOPE_SINCE = 6, SCOPE_SOCKETS_AND_SIGNALS = 3,
+	NET_SINCE = 4,
+	NET_BIND_AND_CONNECT = 3,
+	SCOPE_SINCE = 6,
+	SCOPE_SOCKETS_AND_SIGNALS = 3,
 };
 
 static uint64_t
@@ -72,7 +76,7 @@ static size_t
 ruleset_size(int version)
 {
 	return version >= SCOPE_SINCE ? sizeof(struct ruleset)
-	     : version >= NET_SINCE   ? offsetof(struct ruleset, scoped)
+	       : version >= NET_SINCE ? offsetof(struct ruleset, scoped)
 	                              : offsetof(struct ruleset, net);
 }
 

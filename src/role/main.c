@@ -24,7 +24,8 @@ live(char **argv)
 	for (enum role role = POSTMASTER + 1; role < COMMAND; role++) {
 		if (strcmp(argv[1], role_names[role]) != 0)
 			continue;
-		if (!bytes_number(bytes_of(argv[2]), &index) || !bytes_number(bytes_of(argv[4]), &of) || index >= of)
+		if (!bytes_number(bytes_of(argv[2]), &index) ||
+		    !bytes_number(bytes_of(argv[4]), &of) || index >= of)
 			break;
 		(void)snprintf(name, sizeof name, "mansio/%s", argv[1]);
 		(void)prctl(PR_SET_NAME, name, 0, 0, 0);

@@ -20,11 +20,11 @@
 
 enum {
 	FILE_MOST = 4 << 20,
-	STAGE_MS = 10000,          /* for each stage of an ordered stop             */
-	SIGNER_MS = 2000,          /* for it to have new keys                       */
-	HASTE_MS = 1000,           /* whoever asks again after this is in a hurry   */
-	STATUS_MS = 1000,          /* for the roles to answer                       */
-	SYSLOG_LOOK_MS = 5000,     /* how soon a new syslogd is noticed             */
+	STAGE_MS = 10000,      /* for each stage of an ordered stop             */
+	SIGNER_MS = 2000,      /* for it to have new keys                       */
+	HASTE_MS = 1000,       /* whoever asks again after this is in a hurry   */
+	STATUS_MS = 1000,      /* for the roles to answer                       */
+	SYSLOG_LOOK_MS = 5000, /* how soon a new syslogd is noticed             */
 };
 
 enum phase { OPENING, OPEN, CLOSING };
@@ -46,33 +46,30 @@ struct inquiry {
 };
 
 struct postmaster {
-	struct house    house;             /* its loop, settings and common ones    */
-	const char     *file;
-	struct buffer   text;
+	struct house       house; /* its loop, settings and common ones    */
+	const char        *file;
+	struct buffer      text;
 	struct generation *generations;
-	struct estate  *estate;
-	struct estate  *before;            /* while a reload is under way, else NULL */
-	struct children children;
-	enum phase      phase;
-	size_t          stage;             /* of closing                            */
-	struct timer   *stage_timer, *watchdog, *syslog_look;
-	struct inquiry *inquiries;
-	struct caller  *stopper;           /* waits until we are gone               */
-	struct caller  *reloader;          /* waits until all are told              */
-	struct timer   *reload_timer;
-	uint32_t        tickets, reload_ticket;
-	int64_t         began_ms, closing_ms;
-	bool            failed;
-	struct stat     syslog;            /* /dev/log as we know it                */
+	struct estate     *estate;
+	struct estate     *before; /* while a reload is under way, else NULL */
+	struct children    children;
+	enum phase         phase;
+	size_t             stage; /* of closing                            */
+	struct timer      *stage_timer, *watchdog, *syslog_look;
+	struct inquiry    *inquiries;
+	struct caller     *stopper;  /* waits until we are gone               */
+	struct caller     *reloader; /* waits until all are told              */
+	struct timer      *reload_timer;
+	uint32_t           tickets, reload_ticket;
+	int64_t            began_ms, closing_ms;
+	bool               failed;
+	struct stat        syslog; /* /dev/log as we know it                */
 };
 
 /* Who leaves after whom: first those who speak with the world. */
 static const unsigned stages[] = {
-	FROM(RECEIVER) | FROM(LOGIN),
-	FROM(QUEUE),
-	FROM(KEEPER),
-	FROM(CLERK) | FROM(VERIFIER),
-	FROM(SIGNER),
+	FROM(RECEIVER) | FROM(LOGIN), FROM(QUEUE),  FROM(KEEPER),
+	FROM(CLERK) | FROM(VERIFIER), FROM(SIGNER),
 };
 
 /*
@@ -90,7 +87,8 @@ read_file(const char *path, struct buffer *out, struct buffer *errors)
 			buffer_took(out, (size_t)n);
 	}
 	if (n != 0)
-		buffer_printf(errors, "%s: %s\n", path, n > 0 ? "too long for a file of settings" : strerror(errno));
+		buffer_printf(errors, "%s: %s\n", path,
+		              n > 0 ? "too long for a file of settings" : strerror(errno));
 	if (fd >= 0)
 		(void)close(fd);
 	return n == 0;
@@ -143,7 +141,8 @@ stage_late(void *ctx)
 {
 	struct postmaster *p = ctx;
 
-	warn_("stopping takes too long: ending %zu processes", children_alive(&p->children, stages[p->stage]));
+	warn_("stopping takes too long: ending %zu processes",
+	      children_alive(&p->children, stages[p->stage]));
 	children_kill(&p->children, stages[p->stage]);
 }
 
@@ -199,14 +198,18 @@ static void
 warn_fixed(const struct postmaster *p, const struct common_settings *new, struct buffer *warnings)
 {
 	const struct common_settings *old = &p->house.common;
-	bool counts = false;
+	bool                          counts = false;
 
 	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
 		counts = counts || children_of(old, role) != children_of(new, role);
 	if (counts || strcmp(old->mail_directory, new->mail_directory) != 0 ||
-	    strcmp(old->mail_owner, new->mail_owner) != 0 || old->role_account_base != new->role_account_base)
-		buffer_printf(warnings, "%s: mail_directory, mail_owner, role_account_base and the numbers of "
-		              "processes count from the next start on\n", p->file);
+	    strcmp(old->mail_owner, new->mail_owner) != 0 ||
+	    old->role_account_base != new->role_account_base)
+		buffer_printf(
+			warnings,
+			"%s: mail_directory, mail_owner, role_account_base and the numbers of "
+			"processes count from the next start on\n",
+			p->file);
 }
 
 static void
@@ -218,7 +221,8 @@ open_journal(struct postmaster *p)
 	(void)snprintf(service, sizeof service, "%s/postmaster", p->house.common.syslog_name);
 	journal_service(service);
 	journal_open(strcmp(log->text, "syslog") == 0 ? JOURNAL_SYSLOG
-	             : strcmp(log->text, "file") == 0 ? JOURNAL_FILE : JOURNAL_STDERR,
+	             : strcmp(log->text, "file") == 0 ? JOURNAL_FILE
+	                                              : JOURNAL_STDERR,
 	             log->fd, p->house.common.log_format == LOG_JSON, p->house.common.myhostname);
 	(void)stat("/dev/log", &p->syslog);
 }
@@ -230,6 +234,10 @@ keep_fixed(struct common_settings *new, const struct common_settings *old)
 	new->mail_directory = old->mail_directory;
 	new->mail_owner = old->mail_owner;
 	new->role_account_base = old->role_account_base;
+	new->receiver_processes = old->receiver_processes;
+	new->login_processes = old->login_processes;
+	new->verifier_processes = old->verifier_processes;
+	new->keeper_processes = old->keeper_processes;
 }
 
 /* The signer has the new keys: now the fronts may show the new certificates. */
@@ -281,7 +289,8 @@ reload(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	if (s != NULL) {
 		warn_fixed(p, &common, warnings);
 		keep_fixed(&common, &p->house.common);
-		estate = estate_open(&common, -1, children_of(&p->house.common, KEEPER), p->estate, errors);
+		estate = estate_open(&common, -1, children_of(&p->house.common, KEEPER), p->estate,
+		                     errors);
 	}
 	if (estate == NULL) {
 		settings_close(&s);
@@ -309,7 +318,8 @@ reload_and_tell(struct postmaster *p, struct buffer *errors, struct buffer *warn
 	if (good)
 		note("reload -- version %s, configuration %s", MANSIO_VERSION, p->file);
 	else
-		warn_("reload refused: %s is not as it should be; the settings from before stay", p->file);
+		warn_("reload refused: %s is not as it should be; the settings from before stay",
+		      p->file);
 	notify_say("READY=1");
 	return good;
 }
@@ -350,8 +360,9 @@ ask_status(struct postmaster *p, struct caller *caller, const struct word_ask *a
 {
 	struct inquiry *q = memory_take(sizeof *q);
 
-	*q = (struct inquiry){ p->inquiries, p, caller, timer_open(p->house.loop, inquiry_late, q), ++p->tickets,
-		               ask->argc > 1 && strcmp(ask->argv[1], "--json") == 0 };
+	*q = (struct inquiry){ p->inquiries, p,
+		               caller,       timer_open(p->house.loop, inquiry_late, q),
+		               ++p->tickets, ask->argc > 1 && strcmp(ask->argv[1], "--json") == 0 };
 	p->inquiries = q;
 	(void)children_ask(&p->children, ANYONE, q->ticket);
 	timer_set(q->timer, STATUS_MS);
@@ -365,7 +376,8 @@ ask_reload(struct postmaster *p, struct caller *caller, const struct word_ask *a
 
 	(void)ask;
 	if (errors.len + warnings.len > 0)
-		caller_complain(caller, "%.*s%.*s", (int)errors.len, errors.at, (int)warnings.len, warnings.at);
+		caller_complain(caller, "%.*s%.*s", (int)errors.len, errors.at, (int)warnings.len,
+		                warnings.at);
 	if (!good)
 		caller_complain(caller, "the settings from before stay in force\n");
 	if (good && p->before != NULL) {
@@ -397,15 +409,18 @@ asked(struct house *h, struct caller *caller, const struct word_ask *ask)
 {
 	static const struct {
 		const char *name;
-		void      (*ask)(struct postmaster *, struct caller *, const struct word_ask *);
-	} questions[] = { { "status", ask_status }, { "reload", ask_reload }, { "stop", ask_stop } };
+		void (*ask)(struct postmaster *, struct caller *, const struct word_ask *);
+	} questions[] = { { "status", ask_status },
+		          { "reload", ask_reload },
+		          { "stop", ask_stop } };
 
 	for (size_t i = 0; i < COUNT(questions) && ask->argc > 0; i++)
 		if (strcmp(ask->argv[0], questions[i].name) == 0) {
 			questions[i].ask((struct postmaster *)h, caller, ask);
 			return;
 		}
-	caller_complain(caller, "the postmaster does not know \"%s\"\n", ask->argc > 0 ? ask->argv[0] : "");
+	caller_complain(caller, "the postmaster does not know \"%s\"\n",
+	                ask->argc > 0 ? ask->argv[0] : "");
 	caller_done(caller, 1);
 }
 
@@ -422,8 +437,8 @@ child_ready(void *ctx, struct child *c)
 	if (p->phase != OPENING || !children_ready(&p->children))
 		return;
 	p->phase = OPEN;
-	note("daemon started -- version %s, configuration %s, ready in %lld ms", MANSIO_VERSION, p->file,
-	     (long long)(clock_patient_ms() - p->began_ms));
+	note("daemon started -- version %s, configuration %s, ready in %lld ms", MANSIO_VERSION,
+	     p->file, (long long)(clock_patient_ms() - p->began_ms));
 	notify_say("READY=1\nSTATUS=%zu processes at work", p->children.count);
 }
 
@@ -437,7 +452,8 @@ child_died(void *ctx, struct child *c, int status)
 		warn_("%s %u (process %d) was killed by signal %d (%s)", name, c->index, c->pid,
 		      WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else if (p->phase != CLOSING || WEXITSTATUS(status) != 0)
-		warn_("%s %u (process %d) ended with status %d", name, c->index, c->pid, WEXITSTATUS(status));
+		warn_("%s %u (process %d) ended with status %d", name, c->index, c->pid,
+		      WEXITSTATUS(status));
 	if (p->phase == OPENING && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
 		fault("%s %u cannot start; what stands above says why", name, c->index);
 		p->failed = true;
@@ -514,7 +530,8 @@ syslog_due(void *ctx)
 	    (now.st_ino == p->syslog.st_ino && now.st_dev == p->syslog.st_dev))
 		return;
 	reload_finish(p);
-	estate = estate_open(&p->house.common, -1, children_of(&p->house.common, KEEPER), p->estate, &errors);
+	estate = estate_open(&p->house.common, -1, children_of(&p->house.common, KEEPER), p->estate,
+	                     &errors);
 	buffer_free(&errors);
 	if (estate != NULL)
 		reload_begin(p, estate);
@@ -526,8 +543,9 @@ static void
 drop_capabilities(void)
 {
 	static const unsigned kept[] = {
-		CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID,
-		CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT, CAP_SYS_ADMIN, CAP_SYS_RESOURCE,
+		CAP_CHOWN,     CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,           CAP_KILL,
+		CAP_SETGID,    CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT,
+		CAP_SYS_ADMIN, CAP_SYS_RESOURCE,
 	};
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct   data[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
@@ -593,11 +611,16 @@ begin(struct postmaster *p)
 	(void)prctl(PR_SET_NAME, "mansio", 0, 0, 0);
 	listen_to_signals(p);
 	loop_at_rest(p->house.loop, flush_journal, NULL);
-	p->children = (struct children){ .loop = p->house.loop, .text = buffer_bytes(&p->text),
-		                         .estate = p->estate, .events = &child_events, .ctx = p };
+	p->children = (struct children){ .loop = p->house.loop,
+		                         .text = buffer_bytes(&p->text),
+		                         .estate = p->estate,
+		                         .events = &child_events,
+		                         .ctx = p };
 	children_open(&p->children, &p->house.common);
 	children_start(&p->children);
-	house_commands(&p->house, fcntl(estate_find(p->estate, "control/postmaster")->fd, F_DUPFD_CLOEXEC, 0), asked);
+	house_commands(&p->house,
+	               fcntl(estate_find(p->estate, "control/postmaster")->fd, F_DUPFD_CLOEXEC, 0),
+	               asked);
 }
 
 static void
@@ -644,7 +667,8 @@ postmaster_live(const char *file)
 		estate_unlock(&p->house.common);
 		journal_flush();
 	} else {
-		(void)fprintf(stderr, "%.*s%.*s", (int)errors.len, errors.at, (int)warnings.len, warnings.at);
+		(void)fprintf(stderr, "%.*s%.*s", (int)errors.len, errors.at, (int)warnings.len,
+		              warnings.at);
 	}
 	status = opened && !p->failed ? EXIT_SUCCESS : EXIT_FAILURE;
 	buffer_free(&errors);

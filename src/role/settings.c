@@ -15,15 +15,20 @@
 #include "smtp/receiver/settings.h"
 
 const char *const listener_names[LISTEN_SERVICES] = {
-	[LISTEN_SMTP] = "smtp", [LISTEN_SUBMISSION] = "submission",
-	[LISTEN_SUBMISSIONS] = "submissions", [LISTEN_LMTP] = "lmtp",
-	[LISTEN_IMAP] = "imap", [LISTEN_IMAPS] = "imaps",
-	[LISTEN_POP3] = "pop3", [LISTEN_POP3S] = "pop3s",
+	[LISTEN_SMTP] = "smtp",
+	[LISTEN_SUBMISSION] = "submission",
+	[LISTEN_SUBMISSIONS] = "submissions",
+	[LISTEN_LMTP] = "lmtp",
+	[LISTEN_IMAP] = "imap",
+	[LISTEN_IMAPS] = "imaps",
+	[LISTEN_POP3] = "pop3",
+	[LISTEN_POP3S] = "pop3s",
 };
 
 #define AT(field) offsetof(struct common_settings, field)
 #define LISTEN(which) AT(listen) + (which) * sizeof(struct setting_list)
 
+/* clang-format off */
 static const struct setting rows[] = {
 	{ "myhostname", SETTING_WORD, AT(myhostname), "",
 	  "The name of this mail system in greetings, Received fields and notices; the machine's own name "
@@ -94,12 +99,13 @@ static const struct setting rows[] = {
 	{ "dns_resolver", SETTING_WORD, AT(dns_resolver), "",
 	  "The resolver asked for names, as 127.0.0.1:53; that of the system if empty.", NULL, 0, 0, "0.1" },
 };
+/* clang-format on */
 
 const struct setting_table common_setting_table = { "The house", rows, COUNT(rows) };
 
 static const struct setting_table *const tables[] = {
-	&common_setting_table, &receiver_setting_table, &login_setting_table,  &imap_setting_table,
-	&pop3_setting_table,   &clerk_setting_table,    &queue_setting_table,  &keeper_setting_table,
+	&common_setting_table, &receiver_setting_table, &login_setting_table, &imap_setting_table,
+	&pop3_setting_table,   &clerk_setting_table,    &queue_setting_table, &keeper_setting_table,
 };
 
 const struct setting_table *
@@ -146,7 +152,8 @@ append_found_out(struct settings *s, struct buffer *text)
 }
 
 struct settings *
-house_settings_read(struct bytes text, const char *file, struct buffer *errors, struct buffer *warnings)
+house_settings_read(struct bytes text, const char *file, struct buffer *errors,
+                    struct buffer *warnings)
 {
 	struct settings *s = settings_read(text, file, errors, warnings);
 	struct buffer    whole = { 0 }, unheard = { 0 };
@@ -178,7 +185,8 @@ table_room(const struct setting_table *t)
 }
 
 static bool
-check_table(struct settings *s, const struct setting_table *t, const char *listener, struct buffer *errors)
+check_table(struct settings *s, const struct setting_table *t, const char *listener,
+            struct buffer *errors)
 {
 	void *into = memory_take(table_room(t));
 	bool  good = settings_fill(s, t, listener, into, errors);
@@ -246,7 +254,8 @@ check_listeners(struct check *c)
 		if (!known)
 			complain(c, e.line,
 			         "%s: there is no such listener; there are smtp, submission, "
-			         "submissions, lmtp, imap, imaps, pop3 and pop3s", e.name);
+			         "submissions, lmtp, imap, imaps, pop3 and pop3s",
+			         e.name);
 	}
 }
 
@@ -263,7 +272,8 @@ check_common(struct check *c)
 	}
 	if (common.mail_directory[0] != '/' || common.mail_directory[1] == '\0')
 		complain(c, line_of(c->settings, "mail_directory"),
-		         "mail_directory = %s: write an absolute path, as /var/lib/mansio", common.mail_directory);
+		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
+		         common.mail_directory);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
 			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s",
@@ -271,7 +281,8 @@ check_common(struct check *c)
 }
 
 bool
-house_settings_check(struct settings *s, const char *file, struct buffer *errors, struct buffer *warnings)
+house_settings_check(struct settings *s, const char *file, struct buffer *errors,
+                     struct buffer *warnings)
 {
 	struct check c = { s, file, errors, true };
 
@@ -279,7 +290,8 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 		if (!check_table(s, tables[i], NULL, errors))
 			c.good = false;
 		for (size_t l = 0; l < LISTEN_SERVICES; l++)
-			if (has_own(s, listener_names[l]) && !check_table(s, tables[i], listener_names[l], errors))
+			if (has_own(s, listener_names[l]) &&
+			    !check_table(s, tables[i], listener_names[l], errors))
 				c.good = false;
 	}
 	check_listeners(&c);

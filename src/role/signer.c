@@ -22,7 +22,7 @@ struct rate {
 };
 struct signer {
 	struct tls_keys *keys;
-	struct tls_keys *before;       /* fronts still show that certificate for a while */
+	struct tls_keys *before; /* fronts still show that certificate for a while */
 	struct rate      rate[ROLES][FRONTS_MOST];
 	uint64_t         given, refused;
 };
@@ -37,7 +37,8 @@ keys_read(struct house *h)
 
 	if (house_resource(h, "key") >= 0 && ((why = house_resource_read(h, "key", &pem)) != 0 ||
 	                                      !tls_keys_add(keys, buffer_bytes(&pem), &errors))) {
-		fault("smtpd_tls_key_file: %.*s%s", (int)errors.len, errors.at, why != 0 ? strerror(why) : "");
+		fault("smtpd_tls_key_file: %.*s%s", (int)errors.len, errors.at,
+		      why != 0 ? strerror(why) : "");
 		tls_keys_close(&keys);
 	}
 	if (pem.len > 0)
@@ -88,7 +89,8 @@ sign(struct signer *s, const struct word_sign *w, struct buffer *out)
 	enum tls_sign_kind kind = (enum tls_sign_kind)w->kind;
 
 	return tls_keys_sign(s->keys, w->key_id, kind, w->padding, w->input, out) ||
-	       (s->before != NULL && tls_keys_sign(s->before, w->key_id, kind, w->padding, w->input, out));
+	       (s->before != NULL &&
+	        tls_keys_sign(s->before, w->key_id, kind, w->padding, w->input, out));
 }
 
 static bool
@@ -101,7 +103,7 @@ signer_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	struct word_sign   ask;
 	struct word_signed answer = { .ok = false };
 	struct link       *l = house_link(h, from, index);
-	bool               good = word == WORD_SIGN && fd < 0 && word_unpack_sign(body, scratch, &ask);
+	bool good = word == WORD_SIGN && fd < 0 && word_unpack_sign(body, scratch, &ask);
 
 	if (fd >= 0)
 		(void)close(fd);
@@ -112,7 +114,7 @@ signer_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 		answer.signature = buffer_bytes(&signature);
 		word_pack_signed(link_begin(l, WORD_SIGNED, ticket), &answer);
 		link_end(l);
-		link_flush(l);          /* the other side waits */
+		link_flush(l); /* the other side waits */
 	}
 	buffer_free(&signature);
 	arena_close(&scratch);

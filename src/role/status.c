@@ -13,15 +13,17 @@
 enum { FACT_MOST = 64 };
 
 static const char *const state_names[] = {
-	[CHILD_AWAY] = "away", [CHILD_COMING] = "starting", [CHILD_WORKING] = "working",
+	[CHILD_AWAY] = "away",
+	[CHILD_COMING] = "starting",
+	[CHILD_WORKING] = "working",
 };
 
 /* A line of /proc/PID/status or smaps_rollup: the number behind the name. */
 static uint64_t
 proc_number(pid_t pid, const char *file, const char *name)
 {
-	char  path[64], line[256];
-	FILE *f;
+	char     path[64], line[256];
+	FILE    *f;
 	uint64_t n = 0;
 
 	(void)snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
@@ -42,7 +44,8 @@ fact_number(const char *facts, const char *key)
 {
 	size_t n = strlen(key);
 
-	for (const char *at = facts; at != NULL && *at != '\0'; at = strchr(at, ' '), at += at != NULL) {
+	for (const char *at = facts; at != NULL && *at != '\0';
+	     at = strchr(at, ' '), at += at != NULL) {
 		if (strncmp(at, key, n) == 0 && at[n] == '=')
 			return strtoull(at + n + 1, NULL, 10);
 	}
@@ -64,9 +67,14 @@ line_of_child(const struct child *c)
 	const char *facts = c->facts == NULL ? "" : c->facts;
 
 	return (struct line){
-		.role = role_names[c->role], .state = state_names[c->state],
-		.cage = c->cage == NULL ? "" : c->cage, .facts = facts,
-		.index = c->index, .connections = c->connections, .restarts = c->restarts, .pid = c->pid,
+		.role = role_names[c->role],
+		.state = state_names[c->state],
+		.cage = c->cage == NULL ? "" : c->cage,
+		.facts = facts,
+		.index = c->index,
+		.connections = c->connections,
+		.restarts = c->restarts,
+		.pid = c->pid,
 		.uid = c->pid > 0 ? proc_number(c->pid, "status", "Uid:") : 0,
 		.memory_kib = c->pid > 0 ? fact_number(facts, "memory") : 0,
 		.up_ms = c->pid > 0 ? clock_patient_ms() - c->started_ms : 0,
@@ -77,8 +85,12 @@ static struct line
 line_of_postmaster(void)
 {
 	return (struct line){
-		.role = "postmaster", .state = "working", .cage = geteuid() == 0 ? "few-capabilities no-new-privileges" : "no-new-privileges",
-		.facts = "", .pid = getpid(), .uid = geteuid(),
+		.role = "postmaster",
+		.state = "working",
+		.cage = geteuid() == 0 ? "few-capabilities no-new-privileges" : "no-new-privileges",
+		.facts = "",
+		.pid = getpid(),
+		.uid = geteuid(),
 		.memory_kib = proc_number(getpid(), "smaps_rollup", "Pss:"),
 	};
 }
@@ -86,13 +98,14 @@ line_of_postmaster(void)
 static void
 table_line(struct buffer *out, const struct line *l)
 {
-	buffer_printf(out, "%-10s %3u %8d %6" PRIu64 " %-8s %6u %6.1fM %7" PRId64 "s %4u  %s\n", l->role, l->index,
-	              l->pid, l->uid, l->state, l->connections, (double)l->memory_kib / 1024, l->up_ms / 1000,
-	              l->restarts, l->cage);
+	buffer_printf(out, "%-10s %3u %8d %6" PRIu64 " %-8s %6u %6.1fM %7" PRId64 "s %4u  %s\n",
+	              l->role, l->index, l->pid, l->uid, l->state, l->connections,
+	              (double)l->memory_kib / 1024, l->up_ms / 1000, l->restarts, l->cage);
 }
 
 void
-status_table(const struct house *h, const struct children *all, const char *file, struct buffer *out)
+status_table(const struct house *h, const struct children *all, const char *file,
+             struct buffer *out)
 {
 	struct line l = line_of_postmaster();
 	uint64_t    memory = l.memory_kib;
@@ -100,8 +113,8 @@ status_table(const struct house *h, const struct children *all, const char *file
 
 	(void)h;
 	buffer_printf(out, "Mansio %s, %s, process %d\n", MANSIO_VERSION, file, getpid());
-	buffer_printf(out, "%-10s %3s %8s %6s %-8s %6s %7s %8s %4s  %s\n", "role", "no", "pid", "uid", "state", "conns",
-	              "memory", "up", "new", "cage");
+	buffer_printf(out, "%-10s %3s %8s %6s %-8s %6s %7s %8s %4s  %s\n", "role", "no", "pid",
+	              "uid", "state", "conns", "memory", "up", "new", "cage");
 	table_line(out, &l);
 	for (size_t i = 0; i < all->count; i++) {
 		l = line_of_child(&all->child[i]);
@@ -109,8 +122,8 @@ status_table(const struct house *h, const struct children *all, const char *file
 		connections += l.connections;
 		table_line(out, &l);
 	}
-	buffer_printf(out, "%zu processes, %" PRIu64 " connections, %.1fM of memory\n", all->count + 1, connections,
-	              (double)memory / 1024);
+	buffer_printf(out, "%zu processes, %" PRIu64 " connections, %.1fM of memory\n",
+	              all->count + 1, connections, (double)memory / 1024);
 }
 
 static void
@@ -158,9 +171,13 @@ json_facts(struct buffer *out, const char *facts)
 static void
 json_line(struct buffer *out, const struct line *l)
 {
-	buffer_printf(out, "{\"role\":\"%s\",\"index\":%u,\"pid\":%d,\"uid\":%" PRIu64 ",\"state\":\"%s\",\"connections\":%u,"
-	              "\"memory_kib\":%" PRIu64 ",\"up_seconds\":%" PRId64 ",\"restarts\":%u,\"cage\":", l->role, l->index,
-	              l->pid, l->uid, l->state, l->connections, l->memory_kib, l->up_ms / 1000, l->restarts);
+	buffer_printf(out,
+	              "{\"role\":\"%s\",\"index\":%u,\"pid\":%d,\"uid\":%" PRIu64
+	              ",\"state\":\"%s\",\"connections\":%u,"
+	              "\"memory_kib\":%" PRIu64 ",\"up_seconds\":%" PRId64
+	              ",\"restarts\":%u,\"cage\":",
+	              l->role, l->index, l->pid, l->uid, l->state, l->connections, l->memory_kib,
+	              l->up_ms / 1000, l->restarts);
 	json_string(out, l->cage);
 	json_facts(out, l->facts);
 	buffer_add_char(out, '}');

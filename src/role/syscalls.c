@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 
+/* clang-format off */
 /* A call and the groups that have it. */
 static const struct row {
 	unsigned    groups;
@@ -75,6 +76,7 @@ static const struct row {
 
 	{ SYSCALLS_PATIENCE, "setitimer" },
 };
+/* clang-format on */
 
 static int
 allow(scmp_filter_ctx c, const char *name)
@@ -90,28 +92,36 @@ static int
 allow_some(scmp_filter_ctx c, unsigned groups)
 {
 	static const unsigned commands[] = {
-		F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL,
-		F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
+		F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD,  F_SETFD,     F_GETFL,     F_SETFL,
+		F_GETLK, F_SETLK,         F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
 	};
 	static const unsigned controls[] = { FIONBIO, FIOCLEX, FIONREAD };
 	int                   n = 0;
 
 	for (size_t i = 0; i < COUNT(commands) && n == 0; i++)
-		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1_32(SCMP_CMP_EQ, commands[i]));
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+		                     SCMP_A1_32(SCMP_CMP_EQ, commands[i]));
 	for (size_t i = 0; i < COUNT(controls) && n == 0; i++)
-		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1_32(SCMP_CMP_EQ, controls[i]));
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+		                     SCMP_A1_32(SCMP_CMP_EQ, controls[i]));
 	if (n == 0)
-		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+		                     SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	if (n == 0)
-		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+		                     SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	if (n == 0)
-		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)getpid()));
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+		                     SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)getpid()));
 	if (n == 0)
-		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME));
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+		                     SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME));
 	if (n == 0 && (groups & SYSCALLS_FILES) == 0)
-		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1, SCMP_A3_32(SCMP_CMP_EQ, AT_EMPTY_PATH));
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
+		                     SCMP_A3_32(SCMP_CMP_EQ, AT_EMPTY_PATH));
 	if (n == 0 && (groups & SYSCALLS_PAIR) != 0)
-		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+		                     SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
 	return n;
 }
 

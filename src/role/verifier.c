@@ -18,7 +18,7 @@
 #include "message/search.h"
 #include "role/house.h"
 
-enum { LETTER_SECONDS = 10 };          /* of CPU                              */
+enum { LETTER_SECONDS = 10 }; /* of CPU                              */
 
 struct verifier {
 	struct arena *scratch;
@@ -40,7 +40,8 @@ map_letter(int fd, uint64_t at, uint64_t len, struct mapped *m, struct bytes *co
 
 	*m = (struct mapped){ NULL, 0 };
 	*content = (struct bytes){ "", 0 };
-	if (__builtin_add_overflow(at, len, &end) || fstat(fd, &st) < 0 || end > (uint64_t)st.st_size)
+	if (__builtin_add_overflow(at, len, &end) || fstat(fd, &st) < 0 ||
+	    end > (uint64_t)st.st_size)
 		return false;
 	if (len == 0)
 		return true;
@@ -75,7 +76,9 @@ judge(struct verifier *v, struct bytes content, struct word_judged *out)
 {
 	buffer_reset(&v->digest);
 	digest_make(content, v->scratch, &v->digest);
-	*out = (struct word_judged){ .verdict = JUDGE_ACCEPT, .reply = "", .digest = buffer_bytes(&v->digest) };
+	*out = (struct word_judged){ .verdict = JUDGE_ACCEPT,
+		                     .reply = "",
+		                     .digest = buffer_bytes(&v->digest) };
 }
 
 static bool
@@ -83,7 +86,8 @@ hear_judge(struct house *h, struct link *l, uint32_t ticket, struct bytes body, 
 {
 	struct verifier   *v = h->mine;
 	struct word_judge  ask;
-	struct word_judged answer = { .verdict = JUDGE_LATER, .reply = "4.3.0 the letter cannot be read now" };
+	struct word_judged answer = { .verdict = JUDGE_LATER,
+		                      .reply = "4.3.0 the letter cannot be read now" };
 	struct mapped      m = { NULL, 0 };
 	struct bytes       content;
 
@@ -111,7 +115,8 @@ hear_seek(struct house *h, struct link *l, uint32_t ticket, struct bytes body, i
 	if (!word_unpack_seek(body, v->scratch, &ask) || fd < 0)
 		return false;
 	says = map_letter(fd, ask.at, ask.len, &m, &content) &&
-	       letter_says(content, (enum search_where)ask.where, ask.field, ask.needle, v->scratch);
+	       letter_says(content, (enum search_where)ask.where, ask.field, ask.needle,
+	                   v->scratch);
 	unmap_letter(&m);
 	v->sought++;
 	pack_bool(link_begin(l, WORD_SOUGHT, ticket), says);
@@ -128,9 +133,9 @@ verifier_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	bool             good;
 
 	be_patient(LETTER_SECONDS);
-	good = word == WORD_JUDGE ? hear_judge(h, l, ticket, body, fd)
-	     : word == WORD_SEEK  ? hear_seek(h, l, ticket, body, fd)
-	                          : false;
+	good = word == WORD_JUDGE  ? hear_judge(h, l, ticket, body, fd)
+	       : word == WORD_SEEK ? hear_seek(h, l, ticket, body, fd)
+	                           : false;
 	be_patient(0);
 	arena_clear(v->scratch);
 	if (fd >= 0)

@@ -5,19 +5,20 @@
 #include "message/envelope.h"
 #include "message/search.h"
 
+/* clang-format off */
 const char *const role_names[ROLES] = {
 	[POSTMASTER] = "postmaster", [RECEIVER] = "receiver", [LOGIN] = "login",
 	[VERIFIER] = "verifier",     [QUEUE] = "queue",       [KEEPER] = "keeper",
 	[CLERK] = "clerk",           [SIGNER] = "signer",     [COMMAND] = "command",
 };
+/* clang-format on */
 
 static const struct {
 	const char *name;
 	unsigned    from, to;
-} words[WORD_COUNT] = {
-	[WORD_NONE] = { "NONE", 0, 0 },
+} words[WORD_COUNT] = { [WORD_NONE] = { "NONE", 0, 0 },
 #define X(word, who, whom) [WORD_##word] = { #word, who, whom },
-	WORDS(X)
+	                WORDS(X)
 #undef X
 };
 

@@ -10,25 +10,31 @@
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len);
 
 typedef bool again_fn(struct bytes, struct arena *, struct buffer *);
-#define AGAIN(x)                                                                  \
+#define AGAIN(x)                                                                      \
 	static bool again_##x(struct bytes body, struct arena *a, struct buffer *out) \
-	{                                                                         \
-		struct word_##x w;                                                \
-		bool            good = word_unpack_##x(body, a, &w);              \
-		if (good)                                                         \
-			word_pack_##x(out, &w);                                   \
-		return good;                                                      \
+	{                                                                             \
+		struct word_##x w;                                                    \
+		bool            good = word_unpack_##x(body, a, &w);                  \
+		if (good)                                                             \
+			word_pack_##x(out, &w);                                       \
+		return good;                                                          \
 	}
-AGAIN(resource) AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_start)
-AGAIN(auth_done) AGAIN(resolve) AGAIN(resolved) AGAIN(segment) AGAIN(judge) AGAIN(judged) AGAIN(letter)
-AGAIN(deliver) AGAIN(delivered) AGAIN(session) AGAIN(seek) AGAIN(moved) AGAIN(ask) AGAIN(say)
+AGAIN(resource)
+AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_start) AGAIN(auth_done)
+	AGAIN(resolve) AGAIN(resolved) AGAIN(segment) AGAIN(judge) AGAIN(judged) AGAIN(letter)
+		AGAIN(deliver) AGAIN(delivered) AGAIN(session) AGAIN(seek) AGAIN(moved) AGAIN(ask)
+			AGAIN(say)
 #undef AGAIN
 
-static again_fn *const bodies[] = {
-	again_resource, again_peer, again_status, again_wrong, again_sign, again_signed, again_auth_start,
-	again_auth_done, again_resolve, again_resolved, again_segment, again_judge, again_judged, again_letter,
-	again_deliver, again_delivered, again_session, again_seek, again_moved, again_ask, again_say,
-};
+				static again_fn *const bodies[] = {
+					again_resource,   again_peer,      again_status,
+					again_wrong,      again_sign,      again_signed,
+					again_auth_start, again_auth_done, again_resolve,
+					again_resolved,   again_segment,   again_judge,
+					again_judged,     again_letter,    again_deliver,
+					again_delivered,  again_session,   again_seek,
+					again_moved,      again_ask,       again_say,
+				};
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
@@ -40,7 +46,8 @@ LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 	if (len == 0)
 		return 0;
 	life = arena_open(NULL);
-	if (bodies[at[0] % COUNT(bodies)](body, life, &again) && !bytes_equal(buffer_bytes(&again), body))
+	if (bodies[at[0] % COUNT(bodies)](body, life, &again) &&
+	    !bytes_equal(buffer_bytes(&again), body))
 		abort();
 	buffer_free(&again);
 	arena_close(&life);

@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import signal
-import smtplib
 import socket
 import ssl
 import stat
@@ -46,7 +45,10 @@ def word_number(name):
 def borrow(pid, fd):
     """A descriptor of another process, as a socket of ours (pidfd_getfd)."""
     libc = ctypes.CDLL(None, use_errno=True)
-    pidfd = os.pidfd_open(pid)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
     got = libc.syscall(438, pidfd, fd, 0)
     os.close(pidfd)
     if got < 0:
@@ -243,7 +245,7 @@ class Deaths(unittest.TestCase):
     @unittest.skipUnless(AS_ROOT and hasattr(os, "pidfd_open"), "needs root")
     def test_a_broken_body_ends_who_said_it(self):
         victim = next(p for p in self.house.at_work() if p["role"] == "receiver")
-        for link in self.links_of(victim["pid"]):
+        for link in list(self.links_of(victim["pid"])):
             try:
                 say(link, word_number("RESOLVE"), b"\xff\xff\xff\xff")
             except OSError:

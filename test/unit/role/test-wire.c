@@ -8,43 +8,65 @@
 #include "role/wire.h"
 
 /* As BYTES(), for tables. */
-#define B(literal) { "" literal, sizeof(literal) - 1 }
+#define B(literal)                              \
+	{                                       \
+		"" literal, sizeof(literal) - 1 \
+	}
 
 /* For each body: pack what a pointer shows; unpack and pack again. */
-#define CODEC(x)                                                                              \
-	static void pack_##x(struct buffer *b, const void *w) { word_pack_##x(b, w); }       \
-	static bool again_##x(struct bytes body, struct arena *a, struct buffer *out)        \
-	{                                                                                     \
-		struct word_##x w;                                                            \
-		bool            good = word_unpack_##x(body, a, &w);                          \
-		if (good)                                                                     \
-			word_pack_##x(out, &w);                                               \
-		return good;                                                                  \
+#define CODEC(x)                                                                      \
+	static void pack_##x(struct buffer *b, const void *w)                         \
+	{                                                                             \
+		word_pack_##x(b, w);                                                  \
+	}                                                                             \
+	static bool again_##x(struct bytes body, struct arena *a, struct buffer *out) \
+	{                                                                             \
+		struct word_##x w;                                                    \
+		bool            good = word_unpack_##x(body, a, &w);                  \
+		if (good)                                                             \
+			word_pack_##x(out, &w);                                       \
+		return good;                                                          \
 	}
-CODEC(resource) CODEC(peer) CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start)
-CODEC(auth_done) CODEC(resolve) CODEC(resolved) CODEC(segment) CODEC(judge) CODEC(judged) CODEC(letter)
-CODEC(deliver) CODEC(delivered) CODEC(session) CODEC(seek) CODEC(moved) CODEC(ask) CODEC(say)
+CODEC(resource)
+CODEC(peer) CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done)
+	CODEC(resolve) CODEC(resolved) CODEC(segment) CODEC(judge) CODEC(judged) CODEC(letter)
+		CODEC(deliver) CODEC(delivered) CODEC(session) CODEC(seek) CODEC(moved) CODEC(ask)
+			CODEC(say)
 #undef CODEC
 
-#define V4    { AF_INET, 25, { 127, 0, 0, 1 }, "127.0.0.1" }
-#define V6    { AF_INET6, 65535, { 0x20, 1, 0xd, 0xb8 }, "2001:db8::" }
-#define LOCAL { AF_UNIX, 0, { 0 }, "local" }
-static const struct resolve_target targets[] = {
-	{ 7, B("jill@example.com"), B("tag") },
-	{ 0, B("jack@example.org"), B("") },
-};
+#define V4                                                 \
+	{                                                  \
+		AF_INET, 25, { 127, 0, 0, 1 }, "127.0.0.1" \
+	}
+#define V6                                                            \
+	{                                                             \
+		AF_INET6, 65535, { 0x20, 1, 0xd, 0xb8 }, "2001:db8::" \
+	}
+#define LOCAL                              \
+	{                                  \
+		AF_UNIX, 0, { 0 }, "local" \
+	}
+				static const struct resolve_target targets[] = {
+					{ 7, B("jill@example.com"), B("tag") },
+					{ 0, B("jack@example.org"), B("") },
+				};
 static const struct letter_recipient recipients[] = {
 	{ B("jill@example.com"), B("rfc822;jill@example.com"), 15 },
 	{ B("joe@example.com"), B(""), 0 },
 };
-static const struct moved_letter moved[] = { { 1, 2, 3, 4, 5, 6 }, { UINT64_MAX, UINT32_MAX, 0, 0, 0, 0 } };
-static const char *const argv[] = { "account", "add", "jill@example.com" };
+static const struct moved_letter moved[] = { { 1, 2, 3, 4, 5, 6 },
+	                                     { UINT64_MAX, UINT32_MAX, 0, 0, 0, 0 } };
+static const char *const         argv[] = { "account", "add", "jill@example.com" };
 
-#define BODY(x, ...) pack_##x, again_##x, &(const struct word_##x){ __VA_ARGS__ }
+#define BODY(x, ...)                                  \
+	pack_##x, again_##x, &(const struct word_##x) \
+	{                                             \
+		__VA_ARGS__                           \
+	}
 static const struct body_case {
 	const char *why;
-	void      (*pack)(struct buffer *, const void *);
-	bool      (*again)(struct bytes, struct arena *, struct buffer *);
+	void (*pack)(struct buffer *, const void *);
+	bool (*again)(struct bytes, struct arena *, struct buffer *);
 	const void *body;
 } bodies[] = {
 	{ "a resource", BODY(resource, "listener/smtp", "127.0.0.1:25") },
@@ -55,22 +77,28 @@ static const struct body_case {
 	{ "sign", BODY(sign, B("0123"), TLS_SIGN_RSA, -1, B("\0\xff")) },
 	{ "signed", BODY(signed, true, B("signature")) },
 	{ "not signed", BODY(signed, false, B("")) },
-	{ "auth start, SASL", BODY(auth_start, "smtp", B("PLAIN"), true, B("\0jack\0secret"), B(""), B(""), V4, true, B("b")) },
-	{ "auth start, password", BODY(auth_start, "imap", B(""), false, B(""), B("jack"), B("s e\0c"), V6, false, B("")) },
+	{ "auth start, SASL", BODY(auth_start, "smtp", B("PLAIN"), true, B("\0jack\0secret"), B(""),
+	                           B(""), V4, true, B("b")) },
+	{ "auth start, password",
+	  BODY(auth_start, "imap", B(""), false, B(""), B("jack"), B("s e\0c"), V6, false, B("")) },
 	{ "auth done", BODY(auth_done, AUTH_OK, "jack@example.com", 9, "", B("v=")) },
 	{ "auth refused", BODY(auth_done, AUTH_DISABLED, "", 0, "unknown user", B("")) },
 	{ "resolve", BODY(resolve, B("jill@example.com")) },
 	{ "resolved to two", BODY(resolved, RESOLVE_LOCAL, "alias", targets, 2) },
 	{ "resolved to nobody", BODY(resolved, RESOLVE_UNKNOWN, "", NULL, 0) },
 	{ "a segment", BODY(segment, 7, UINT64_C(1) << 40, true, -28) },
-	{ "judge inside", BODY(judge, true, B("Subject: x\r\n\r\n"), 0, 0, false, B("c"), B("h"), B("s"), B("u"), V4) },
-	{ "judge in a file", BODY(judge, false, B(""), 64, 1 << 20, true, B(""), B(""), B(""), B(""), LOCAL) },
+	{ "judge inside", BODY(judge, true, B("Subject: x\r\n\r\n"), 0, 0, false, B("c"), B("h"),
+	                       B("s"), B("u"), V4) },
+	{ "judge in a file",
+	  BODY(judge, false, B(""), 64, 1 << 20, true, B(""), B(""), B(""), B(""), LOCAL) },
 	{ "judged", BODY(judged, JUDGE_REFUSE, "5.7.1 no", B("A: b\r\n"), B("digest")) },
-	{ "a letter to two", BODY(letter, 1, 2, 3, 4, -5, 6, B("jack@example.com"), B("<1@x>"), B("c"), recipients, 2) },
+	{ "a letter to two", BODY(letter, 1, 2, 3, 4, -5, 6, B("jack@example.com"), B("<1@x>"),
+	                          B("c"), recipients, 2) },
 	{ "a letter to nobody", BODY(letter, 1, 2, 3, 4, 5, 6, B(""), B(""), B(""), NULL, 0) },
 	{ "deliver", BODY(deliver, 1, 2, 3, 4, B("a"), B("b"), B("c"), B("")) },
 	{ "delivered", BODY(delivered, DELIVER_LATER, "4.2.2", "full", true) },
-	{ "a session", BODY(session, "imap", "jack@example.com", 4, "PLAIN", V4, V6, true, "TLSv1.3", "s1", "a1", B(""), B("a2 NOOP\r\n")) },
+	{ "a session", BODY(session, "imap", "jack@example.com", 4, "PLAIN", V4, V6, true,
+	                    "TLSv1.3", "s1", "a1", B(""), B("a2 NOOP\r\n")) },
 	{ "seek", BODY(seek, 2, B("Subject"), B("x"), 0, 99) },
 	{ "moved", BODY(moved, 3, moved, 2) },
 	{ "nothing moved", BODY(moved, 3, NULL, 0) },
@@ -94,7 +122,8 @@ test_bodies(void **state)
 		SAME(c->why, buffer_bytes(&again), buffer_bytes(&packed));
 		for (size_t n = 0; n < packed.len; n++) {
 			/* A copy of its own length, so that reading beyond it is seen. */
-			struct bytes part = arena_keep(life, bytes_cut(buffer_bytes(&packed), 0, n));
+			struct bytes part =
+				arena_keep(life, bytes_cut(buffer_bytes(&packed), 0, n));
 			buffer_reset(&again);
 			HOLDS(c->why, !c->again(part, life, &again));
 		}
@@ -108,8 +137,8 @@ test_bodies(void **state)
 
 /* Little-endian, lengths of four bytes, no padding: base/pack.h. */
 static const struct broken_case {
-	const char  *why;
-	bool       (*again)(struct bytes, struct arena *, struct buffer *);
+	const char *why;
+	bool (*again)(struct bytes, struct arena *, struct buffer *);
 	struct bytes body;
 	bool         good;
 } broken[] = {
@@ -128,7 +157,8 @@ static const struct broken_case {
 	{ "a key kind nobody knows", again_sign, B("\0\0\0\0\2\0\0\0\0\0\0\0\0"), false },
 	{ "a verdict nobody knows", again_judged, B("\3\0\0\0\0\0\0\0\0\0\0\0\0"), false },
 	{ "a result nobody knows", again_delivered, B("\3\0\0\0\0\0\0\0\0\0"), false },
-	{ "a place to search nobody knows", again_seek, B("\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), false },
+	{ "a place to search nobody knows", again_seek,
+	  B("\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), false },
 };
 
 static void
@@ -172,7 +202,8 @@ test_mouths(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(mouths); i++)
-		HOLDS(mouths[i].why, word_allowed(mouths[i].word, mouths[i].from, mouths[i].to) == mouths[i].allowed);
+		HOLDS(mouths[i].why, word_allowed(mouths[i].word, mouths[i].from, mouths[i].to) ==
+		                             mouths[i].allowed);
 	HOLDS("the last has a name", strcmp(word_name(WORD_SAID), "SAID") == 0);
 	HOLDS("beyond it is one too", word_name(UINT16_MAX) != NULL);
 }

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: ISC
+import shutil
+import tempfile
+
+import pytest
+from kit import Demo
+
+
+@pytest.fixture(scope="session")
+def demo():
+    """One server for all tests that leave it as they found it."""
+    directory = tempfile.mkdtemp(prefix="mansio-demo-")
+    d = Demo(directory + "/demo", "--set", "smtpd_client_connection_count_limit=0")
+    try:
+        yield d.start()
+        assert d.stop() == 0, d.said()
+        for words in ["panic:", "AddressSanitizer", "runtime error"]:
+            assert words not in d.log() + d.said()
+    finally:
+        d.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def place():
+    """A directory with a short name of its own."""
+    directory = tempfile.mkdtemp(prefix="mansio-demo-")
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def own(place):
+    """Makes servers for one test; all are stopped behind it."""
+    made = []
+
+    def make(*more, name="demo", **others):
+        d = Demo(f"{place}/{name}", *more, **others)
+        made.append(d)
+        return d
+    yield make
+    for d in made:
+        d.stop()

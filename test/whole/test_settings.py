@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: ISC
+"""main.cf on the command line, and a server that takes it up without dropping anybody."""
+
+import pathlib
+import re
+import shutil
+
+import pytest
+from kit import letter, wait_for, word
+
+
+@pytest.fixture
+def copy(demo, tmp_path):
+    """A main.cf of our own to spoil."""
+    path = tmp_path / "main.cf"
+    shutil.copy(demo.config, path)
+
+    def command(*words, text=None):
+        if text is not None:
+            path.write_text(pathlib.Path(demo.config).read_text() + text)
+        import subprocess
+        from kit import BINARY
+        return subprocess.run([BINARY, "-c", str(path), *words], capture_output=True, text=True, timeout=30)
+    command.path = path
+    return command
+
+
+def test_the_file_of_the_demo_is_in_order(copy):
+    done = copy("config", "check")
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+
+
+@pytest.mark.parametrize("text,why", [
+    ("smtpd_hard_error_limit = many\n", "smtpd_hard_error_limit"),
+    ("log_format = prose\n", "json"),
+    ("listen_smtp = nowhere\n", "listen_smtp"),
+    ("mynetworks = 300.1.2.3/8\n", "mynetworks"),
+    ("message_size_limit = -5\n", "message_size_limit"),
+    ("no equals sign here\n", ""),
+    ("telex/smtpd_timeout = 5s\n", "there is no such listener"),
+])
+def test_a_bad_line_is_refused_with_its_number(copy, demo, text, why):
+    lines = len(pathlib.Path(demo.config).read_text().splitlines())
+    done = copy("config", "check", text=text)
+    assert done.returncode == 1
+    assert re.search(rf"main\.cf:{lines + 1}: ", done.stderr), done.stderr
+    assert why in done.stderr
+
+
+def test_an_unknown_name_is_told(copy):
+    done = copy("config", "check", text="smtpd_banana = 1\n")
+    assert "smtpd_banana" in done.stderr
+
+
+def test_the_last_of_two_lines_wins_and_both_are_named(copy):
+    done = copy("config", "check", text="smtpd_timeout = 10s\nsmtpd_timeout = 20s\n")
+    assert done.returncode == 0
+    assert "smtpd_timeout" in done.stderr and len(re.findall(r":\d+", done.stderr)) >= 1
+    assert copy("config", "show", "-h", "smtpd_timeout").stdout.strip() == "20s"
+
+
+def test_show_prints_what_counts(copy):
+    assert "myhostname = mail.example.com" in copy("config", "show").stdout
+    own = copy("config", "show", "-n").stdout
+    assert "mynetworks =" in own and "smtpd_hard_error_limit" not in own
+    standard = copy("config", "show", "-d", "smtpd_hard_error_limit").stdout
+    assert standard.strip() == "smtpd_hard_error_limit = 20"
+    assert copy("config", "show", "-x", "-h", "myorigin").stdout.strip() == "example.com"
+
+
+def test_set_keeps_comments_and_order(copy):
+    before = copy.path.read_text()
+    assert copy("config", "set", "smtpd_hard_error_limit=7", "mail_name=The Inn").returncode == 0
+    after = copy.path.read_text()
+    assert [line for line in after.splitlines() if line.startswith("#")] == \
+           [line for line in before.splitlines() if line.startswith("#")]
+    assert copy("config", "show", "-h", "smtpd_hard_error_limit").stdout.strip() == "7"
+    assert copy("config", "show", "-h", "mail_name").stdout.strip() == "The Inn"
+    assert copy("config", "set", "mail_name=Way Station").returncode == 0
+    assert copy.path.read_text().count("mail_name") == 1
+
+
+def test_set_refuses_what_would_not_be_right(copy):
+    before = copy.path.read_text()
+    done = copy("config", "set", "smtpd_hard_error_limit=many")
+    assert done.returncode == 1 and "smtpd_hard_error_limit" in done.stderr
+    assert copy.path.read_text() == before
+
+
+def test_reload_takes_up_the_file_and_drops_nobody(demo):
+    box = demo.imap()
+    box.select()
+    with demo.smtp() as s:
+        s.ehlo()
+        assert "52428800" in s.esmtp_features["size"]
+        demo.command("config", "set", "message_size_limit=1M")
+        assert "in force" in demo.command("reload").stdout
+        assert s.mail("a@example.org", ["SIZE=20000000"])[0] == 250, "a session keeps what it began with"
+    assert box.noop()[0] == "OK"
+
+    def smaller():
+        with demo.smtp() as s:
+            s.ehlo()
+            return s.esmtp_features["size"] == "1048576"
+    try:
+        wait_for(smaller)
+        subject = word()
+        demo.send(letter(subject))
+        wait_for(lambda: box.noop() and box.search(None, "SUBJECT", subject)[1][0])
+    finally:
+        demo.command("config", "set", "message_size_limit=50M")
+        demo.command("reload")
+    box.logout()
+
+
+def test_a_bad_file_changes_nothing(demo):
+    path = pathlib.Path(demo.config)
+    good = path.read_text()
+    box = demo.imap()
+    try:
+        path.write_text(good + "smtpd_timeout = soon\n")
+        done = demo.command("reload", check=False)
+        line = len(good.splitlines()) + 1
+        assert done.returncode == 1 and f"main.cf:{line}: " in done.stderr and "stay in force" in done.stderr
+        with demo.smtp() as s:
+            assert s.noop()[0] == 250
+        assert box.noop()[0] == "OK"
+    finally:
+        path.write_text(good)
+        demo.command("reload")
+    box.logout()
+
+
+def test_a_listener_may_differ(demo):
+    try:
+        demo.command("config", "set", "lmtp/smtpd_banner=Stables")
+        demo.command("reload")
+
+        def banner():
+            with demo.smtp("lmtp") as s:
+                return s.noop() and s
+        import socket
+        with socket.create_connection(("127.0.0.1", demo.port("lmtp"))) as c:
+            assert c.recv(200).startswith(b"220 Stables")
+        with socket.create_connection(("127.0.0.1", demo.port("smtp"))) as c:
+            assert c.recv(200).startswith(b"220 mail.example.com ESMTP")
+    finally:
+        path = pathlib.Path(demo.config)
+        path.write_text("".join(line for line in path.read_text().splitlines(True) if "Stables" not in line))
+        demo.command("reload")
+
+
+def test_status_shows_everybody(demo):
+    done = demo.command("status")
+    for role in ("postmaster", "receiver", "login", "verifier", "queue", "keeper", "clerk", "signer"):
+        assert role in done.stdout
+
+
+def test_commands_without_a_server_say_so(demo, tmp_path):
+    copy = tmp_path / "main.cf"
+    copy.write_text(pathlib.Path(demo.config).read_text() + f"mail_directory = {tmp_path}/nobody\n")
+    import subprocess
+    from kit import BINARY
+    for words in (["status"], ["account", "list"], ["queue", "list"], ["reload"], ["stop"]):
+        done = subprocess.run([BINARY, "-c", str(copy), *words], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert done.returncode == 2 and "no server is running" in done.stderr
+    done = subprocess.run([BINARY, "-c", str(tmp_path / "none"), "status"], capture_output=True, text=True)
+    assert done.returncode == 1 and "No such file" in done.stderr
