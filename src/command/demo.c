@@ -100,7 +100,7 @@ write_file(const char *path, mode_t mode, struct bytes text)
 	(void)snprintf(fresh, sizeof fresh, "%.4000s.new", path);
 	if ((fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)) < 0)
 		return refuse(fresh);
-	good = write(fd, text.at, text.len) == (ssize_t)text.len && fchmod(fd, mode) == 0;
+	good = write(fd, text.at, text.len) == (ssize_t)text.len && fchmod(fd, mode) == 0 && fsync(fd) == 0;
 	good = close(fd) == 0 && good;
 	return (good && rename(fresh, path) == 0) || refuse(path);
 }
