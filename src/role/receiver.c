@@ -113,7 +113,8 @@ open_tls(struct house *h)
 		tls_close(&t);
 	if (t == NULL)
 		fault("no TLS for mail: %.*s", (int)errors.len, errors.at);
-	explicit_bzero(key.at, key.len);
+	if (key.len > 0)
+		explicit_bzero(key.at, key.len);
 	buffer_free(&key);
 	buffer_free(&errors);
 	return t;
