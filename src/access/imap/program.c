@@ -12,7 +12,7 @@ truth_of(bool yes)
 }
 
 static enum truth
-judge_all(const struct leaf *l, const struct searched *m)
+judge_all(const struct leaf *l, struct searched *m)
 {
 	(void)l;
 	(void)m;
@@ -20,44 +20,44 @@ judge_all(const struct leaf *l, const struct searched *m)
 }
 
 static enum truth
-judge_flags(const struct leaf *l, const struct searched *m)
+judge_flags(const struct leaf *l, struct searched *m)
 {
 	return truth_of((m->entry.flags & l->key->flags) == l->key->wanted);
 }
 
 static enum truth
-judge_keyword(const struct leaf *l, const struct searched *m)
+judge_keyword(const struct leaf *l, struct searched *m)
 {
 	return truth_of(((m->entry.flags & l->bit) != 0) == (l->key->wanted != 0));
 }
 
 static enum truth
-judge_recent(const struct leaf *l, const struct searched *m)
+judge_recent(const struct leaf *l, struct searched *m)
 {
 	return truth_of(m->recent == (l->key->wanted != 0));
 }
 
 static enum truth
-judge_new(const struct leaf *l, const struct searched *m)
+judge_new(const struct leaf *l, struct searched *m)
 {
 	(void)l;
 	return truth_of(m->recent && !(m->entry.flags & FLAG_SEEN));
 }
 
 static enum truth
-judge_set(const struct leaf *l, const struct searched *m)
+judge_set(const struct leaf *l, struct searched *m)
 {
 	return truth_of(uid_set_holds(&l->set, m->entry.uid));
 }
 
 static enum truth
-judge_modseq(const struct leaf *l, const struct searched *m)
+judge_modseq(const struct leaf *l, struct searched *m)
 {
 	return truth_of(m->entry.modseq >= l->number);
 }
 
 static enum truth
-judge_size(const struct leaf *l, const struct searched *m)
+judge_size(const struct leaf *l, struct searched *m)
 {
 	uint64_t size = m->letter->message.size;
 	return truth_of(l->key->wanted ? size > l->number : size < l->number);
@@ -84,13 +84,13 @@ compare_day(const struct leaf *l, int64_t day)
 }
 
 static enum truth
-judge_arrived(const struct leaf *l, const struct searched *m)
+judge_arrived(const struct leaf *l, struct searched *m)
 {
 	return compare_day(l, day_of(m->letter->message.internal_date, m->letter->message.zone));
 }
 
 static enum truth
-judge_sent(const struct leaf *l, const struct searched *m)
+judge_sent(const struct leaf *l, struct searched *m)
 {
 	const struct digest *d = &m->letter->digest;
 
@@ -99,14 +99,14 @@ judge_sent(const struct leaf *l, const struct searched *m)
 
 /* rfc5032:3 */
 static enum truth
-judge_age(const struct leaf *l, const struct searched *m)
+judge_age(const struct leaf *l, struct searched *m)
 {
 	int64_t age = m->now - m->letter->message.internal_date;
 	return truth_of(l->key->wanted ? age <= (int64_t)l->number : age >= (int64_t)l->number);
 }
 
 static bool
-says(const struct leaf *l, const struct searched *m, struct bytes text)
+says(const struct leaf *l, struct searched *m, struct bytes text)
 {
 	return l->folded.len == 0 || bytes_search(search_fold(m->scratch, text), l->folded) >= 0;
 }
@@ -115,7 +115,7 @@ says(const struct leaf *l, const struct searched *m, struct bytes text)
 static const struct {
 	const char *field;
 	size_t      where;
-} digested[] = {
+} digested[FIELDS_DIGESTED] = {
 	{ "SUBJECT", offsetof(struct digest, subject) }, { "FROM", offsetof(struct digest, from) },
 	{ "TO", offsetof(struct digest, to) },           { "CC", offsetof(struct digest, cc) },
 	{ "BCC", offsetof(struct digest, bcc) },
@@ -123,7 +123,7 @@ static const struct {
 
 /* Does one of our own fields before the content say it? */
 static bool
-own_field_says(const struct leaf *l, const struct searched *m, struct bytes name)
+own_field_says(const struct leaf *l, struct searched *m, struct bytes name)
 {
 	struct bytes own = letter_own(m->letter), line;
 	bool         ours = false;
@@ -142,32 +142,53 @@ own_field_says(const struct leaf *l, const struct searched *m, struct bytes name
 	return false;
 }
 
+/* One field is folded once, however many keys ask for it. */
 static enum truth
-judge_header(const struct leaf *l, const struct searched *m)
+judge_digested(const struct leaf *l, struct searched *m, size_t i)
 {
-	struct bytes         field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
-	const struct digest *d = &m->letter->digest;
+	const char *at = (const char *)&m->letter->digest + digested[i].where;
+
+	if (m->folded[i].at == NULL) {
+		m->folded[i] = search_fold(m->scratch, *(const struct bytes *)(const void *)at);
+		if (m->folded[i].at == NULL)
+			m->folded[i] = BYTES("");
+	}
+	return truth_of(bytes_search(m->folded[i], l->folded) >= 0);
+}
+
+/* The digest has the id of a letter; a comment beside it only the content. */
+static enum truth
+judge_message_id(const struct leaf *l, struct searched *m)
+{
+	struct bytes id = m->letter->digest.message_id;
+
+	if (says(l, m, id))
+		return TRUE;
+	return id.len > 0 && bytes_find(l->text, '@') >= 0 ? FALSE : UNKNOWN;
+}
+
+static enum truth
+judge_header(const struct leaf *l, struct searched *m)
+{
+	struct bytes field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
 
 	for (size_t i = 0; l->text.len > 0 && i < COUNT(digested); i++)
 		if (bytes_is(field, digested[i].field))
-			return truth_of(
-				says(l, m,
-			             *(const struct bytes *)(const void *)((const char *)d +
-			                                                   digested[i].where)));
-	if (l->text.len > 0 && bytes_is(field, "MESSAGE-ID") && says(l, m, d->message_id))
-		return TRUE;
+			return judge_digested(l, m, i);
+	if (l->text.len > 0 && bytes_is(field, "MESSAGE-ID"))
+		return judge_message_id(l, m);
 	return own_field_says(l, m, field) ? TRUE : UNKNOWN;
 }
 
 static enum truth
-judge_body(const struct leaf *l, const struct searched *m)
+judge_body(const struct leaf *l, struct searched *m)
 {
 	(void)m;
 	return l->text.len == 0 ? TRUE : UNKNOWN;
 }
 
 static enum truth
-judge_text(const struct leaf *l, const struct searched *m)
+judge_text(const struct leaf *l, struct searched *m)
 {
 	return says(l, m, letter_own(m->letter)) ? TRUE : UNKNOWN;
 }

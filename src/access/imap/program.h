@@ -16,7 +16,7 @@
 #include "message/search.h"
 
 enum truth { FALSE, TRUE, UNKNOWN };
-enum { LEAVES_MOST = 1000 };
+enum { LEAVES_MOST = 1000, FIELDS_DIGESTED = 5 };
 
 struct leaf;
 struct searched {                      /* one message under judgement             */
@@ -25,9 +25,10 @@ struct searched {                      /* one message under judgement           
 	struct letter *letter;
 	int64_t        now;            /* seconds, for OLDER and YOUNGER          */
 	struct arena  *scratch;
+	struct bytes   folded[FIELDS_DIGESTED];   /* fields of the digest, once folded */
 };
 /* UNKNOWN: only the content can tell. */
-typedef enum truth judge_fn(const struct leaf *, const struct searched *);
+typedef enum truth judge_fn(const struct leaf *, struct searched *);
 enum key_takes { TAKES_NOTHING, TAKES_STRING, TAKES_FIELD, TAKES_DATE, TAKES_NUMBER, TAKES_KEYWORD,
                  TAKES_SEQUENCE, TAKES_UIDS, TAKES_MODSEQ };
 struct search_key {

@@ -1,5 +1,6 @@
 /* SEARCH: which messages are like that (rfc3501:6.4.4, rfc4731) */
 #include <errno.h>
+#include <string.h>
 
 #include "access/imap/program.h"
 #include "access/imap/session.h"
@@ -122,6 +123,7 @@ slot_look(struct search_work *w, struct slot *slot)
 
 	for (size_t i = 0; i < w->program.leaves; i++)
 		slot->value[i] = UNKNOWN;
+	memset(slot->message.folded, 0, sizeof slot->message.folded);
 	letter_begin(&slot->letter, slot->message.entry.message);
 	for (enum letter_depth depth = LETTER_UNREAD; depth <= LETTER_DIGEST; depth++) {
 		int why = depth == LETTER_ROW      ? letter_row(&slot->letter)
