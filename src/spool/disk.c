@@ -6,13 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-void (*disk_step)(const char *what, int fd);
+int (*disk_step)(const char *what, int fd);
 
-static void
+static int
 step(const char *what, int fd)
 {
-	if (disk_step != NULL)
-		disk_step(what, fd);
+	return disk_step != NULL ? disk_step(what, fd) : 0;
 }
 
 int
@@ -39,8 +38,10 @@ int
 disk_write(int fd, const void *from, size_t len, uint64_t at)
 {
 	const char *p = from;
+	int why;
 
-	step("write", fd);
+	if ((why = step("write", fd)) != 0)
+		return why;
 	while (len > 0) {
 		ssize_t n = pwrite(fd, p, len, (off_t)at);
 		if (n < 0 && errno == EINTR)
@@ -59,47 +60,63 @@ disk_write(int fd, const void *from, size_t len, uint64_t at)
 int
 disk_sync(int fd)
 {
-	step("sync", fd);
+	int why;
+
+	if ((why = step("sync", fd)) != 0)
+		return why;
 	if (fdatasync(fd) < 0)
 		return errno;
-	step("synced", fd);
-	return 0;
+	return step("synced", fd);
 }
 
 int
 disk_sync_name(int dir)
 {
-	step("name", dir);
+	int why;
+
+	if ((why = step("name", dir)) != 0)
+		return why;
 	if (fsync(dir) < 0)
 		return errno;
-	step("named", dir);
-	return 0;
+	return step("named", dir);
 }
 
 int
 disk_cut(int fd, uint64_t len)
 {
-	step("cut", fd);
-	return ftruncate(fd, (off_t)len) < 0 ? errno : 0;
+	int why = step("cut", fd);
+
+	if (why == 0 && ftruncate(fd, (off_t)len) < 0)
+		why = errno;
+	return why;
 }
 
 int
 disk_unlink(int dir, const char *name, int flags)
 {
-	step("unlink", dir);
-	return unlinkat(dir, name, flags) < 0 ? errno : 0;
+	int why = step("unlink", dir);
+
+	if (why == 0 && unlinkat(dir, name, flags) < 0)
+		why = errno;
+	return why;
 }
 
 int
 disk_rename(int dir, const char *from, const char *to)
 {
-	step("rename", dir);
-	return renameat(dir, from, dir, to) < 0 ? errno : 0;
+	int why = step("rename", dir);
+
+	if (why == 0 && renameat(dir, from, dir, to) < 0)
+		why = errno;
+	return why;
 }
 
 int
 disk_make(int dir, const char *name, unsigned mode)
 {
-	step("make", dir);
-	return mkdirat(dir, name, (mode_t)mode) < 0 ? errno : 0;
+	int why = step("make", dir);
+
+	if (why == 0 && mkdirat(dir, name, (mode_t)mode) < 0)
+		why = errno;
+	return why;
 }

@@ -6,8 +6,9 @@
  * never tried twice: after an error the pages may be gone (the kernel marks them clean).
  * disk_sync_name() makes names in a directory durable.
  *
- * A crash test sets disk_step: it is called before each change ("write", "sync", "name", "cut", "unlink",
- * "rename", "make") and after each finished sync ("synced", "named").
+ * A test sets disk_step: it is called before each change ("write", "sync", "name", "cut", "unlink",
+ * "rename", "make") and after each finished sync ("synced", "named").  What it returns, if not 0, is the
+ * errno the change fails with.
  */
 #ifndef SPOOL_DISK_H
 #define SPOOL_DISK_H
@@ -15,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-extern void (*disk_step)(const char *what, int fd);
+extern int (*disk_step)(const char *what, int fd);
 
 int disk_read(int fd, void *out, size_t len, uint64_t at);       /* EBADMSG when the file is shorter */
 int disk_write(int fd, const void *from, size_t len, uint64_t at);

@@ -6,7 +6,9 @@
  *   POWER_CUT     only what was synced is there: contents as of the last sync of each file, names as of
  *                 the last sync of each directory
  *   POWER_TORN    like CUT, but of what was not synced any sectors may have come through
- * and what a disk would hold then lies in `after`.  True when the child came to its end before step n.
+ * and what a disk would hold then lies in `after`.  With
+ *   POWER_EIO, POWER_FULL   that step and the next fail with EIO or ENOSPC, and the child goes on.
+ * True when the child came to its end before step n.
  */
 #ifndef POWER_H
 #define POWER_H
@@ -24,7 +26,9 @@
 
 #include "spool/disk.h"
 
-enum power { POWER_KILLED, POWER_CUT, POWER_TORN };
+enum power { POWER_KILLED, POWER_CUT, POWER_TORN, POWER_EIO, POWER_FULL };
+/* So many steps fail, then the disk is well again. */
+enum { POWER_FAULTS = 2 };
 
 struct power_file { ino_t inode; bool folder; char *bytes; size_t len; };   /* folder: lines "inode name\n" */
 static struct {
@@ -172,21 +176,25 @@ power_fail(void)
 	if (n < 0 || fstat(power.dir, &st) < 0)
 		abort();
 	from[n] = '\0';
-	if (power.how != POWER_KILLED)
+	if (power.how == POWER_CUT || power.how == POWER_TORN)
 		power_restore(st.st_ino, from, power.after);
 	_exit(7);
 }
 
-static void
+static int
 power_step(const char *what, int fd)
 {
 	if (strcmp(what, "synced") == 0 || strcmp(what, "named") == 0) {
-		if (power.how != POWER_KILLED)
+		if (power.how == POWER_CUT || power.how == POWER_TORN)
 			power_remember_file(fd);
-		return;
+		return 0;
 	}
-	if (power.step++ == power.stop)
-		power_fail();
+	if (power.step++ < power.stop)
+		return 0;
+	if (power.how == POWER_EIO || power.how == POWER_FULL)
+		return power.step > power.stop + POWER_FAULTS ? 0 : power.how == POWER_EIO ? EIO : ENOSPC;
+	power_fail();
+	return 0;
 }
 
 /* The disk begins as the directory is now. */
@@ -213,34 +221,6 @@ power_remember_all(int dir)
 	closedir(d);
 }
 
-static bool
-power_run(enum power how, long stop, int dir, const char *after, void (*work)(int dir, void *ctx), void *ctx)
-{
-	int status;
-	pid_t child = fork();
-
-	if (child == 0) {
-		power.how = how;
-		power.stop = stop;
-		power.step = 0;
-		power.dir = dir;
-		power.after = after;
-		power.random = (unsigned)stop * 2654435761u + 1;
-		if (how != POWER_KILLED)
-			power_remember_all(dir);
-		disk_step = power_step;
-		work(dir, ctx);
-		_exit(0);
-	}
-	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
-		abort();
-	if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 7) {
-		(void)fprintf(stderr, "step %ld: the child ended with %d\n", stop, WEXITSTATUS(status));
-		abort();
-	}
-	return WEXITSTATUS(status) == 0;
-}
-
 /* Memory that the child and the test share. */
 static void *
 power_shared(size_t len)
@@ -250,6 +230,40 @@ power_shared(size_t len)
 	if (p == MAP_FAILED)
 		abort();
 	return p;
+}
+
+static long *power_steps;        /* how many there were in all */
+
+static bool
+power_run(enum power how, long stop, int dir, const char *after, void (*work)(int dir, void *ctx), void *ctx)
+{
+	int status;
+	pid_t child;
+
+	if (power_steps == NULL)
+		power_steps = power_shared(sizeof *power_steps);
+	child = fork();
+	if (child == 0) {
+		power.how = how;
+		power.stop = stop;
+		power.step = 0;
+		power.dir = dir;
+		power.after = after;
+		power.random = (unsigned)stop * 2654435761u + 1;
+		if (how == POWER_CUT || how == POWER_TORN)
+			power_remember_all(dir);
+		disk_step = power_step;
+		work(dir, ctx);
+		*power_steps = power.step;
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		abort();
+	if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 7) {
+		(void)fprintf(stderr, "step %ld: the child ended with %d\n", stop, WEXITSTATUS(status));
+		abort();
+	}
+	return how < POWER_EIO ? WEXITSTATUS(status) == 0 : power_steps != NULL && *power_steps <= stop;
 }
 
 static int
