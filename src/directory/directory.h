@@ -43,8 +43,11 @@ struct directory_target {
 };
 /* `delimiters` e.g. "+"; "" none.  `origin` completes an address without domain.
    Order: alias of the whole address, account; the same without the detail; the domain's
-   catch-all.  postmaster of our domains is always deliverable: with no account or alias of
-   that name it goes to the domain's first account, else the directory's first. */
+   catch-all.  An alias among its own targets stands for the account of that name.
+   postmaster of our domains is always deliverable: with no account or alias of
+   that name it goes to the domain's first account, else the directory's first.
+   A target of an alias that does not exist is warned of and left out; NONE when none exists.
+   Details and remote local parts are as they were typed. */
 enum directory_outcome directory_resolve(struct directory *, struct bytes address,
 	const char *delimiters, const char *origin, struct arena *,
 	struct directory_target **targets, size_t *count);
@@ -61,6 +64,9 @@ struct credential {
 /* A user name without domain is looked up in `origin`. */
 enum directory_outcome directory_credential(struct directory *, struct bytes user, const char *origin,
 	struct arena *, struct credential *out);
+/* Bytes nobody knows, made at the first call and the same ever after. */
+enum { DIRECTORY_SECRET = 32 };
+enum directory_outcome directory_secret(struct directory *, const char *name, unsigned char out[static DIRECTORY_SECRET]);
 
 /* ---- changing and listing ------------------------------------------------- */
 enum directory_outcome directory_domain_add(struct directory *, struct bytes name);
@@ -73,12 +79,16 @@ enum directory_outcome directory_domain_each(struct directory *, struct bytes on
 /* The domain is made too when it is not there and `with_domain`. */
 enum directory_outcome directory_account_add(struct directory *, struct bytes address, const struct credential *, bool with_domain, uint64_t *id);
 enum directory_outcome directory_account_delete(struct directory *, struct bytes address, uint64_t *id);
+/* Every account that was ever deleted: an id is never given twice. */
+enum directory_outcome directory_gone_each(struct directory *, void (*each)(void *, uint64_t id), void *);
 enum directory_outcome directory_account_set_credential(struct directory *, struct bytes address, const struct credential *);
 enum directory_outcome directory_account_enable(struct directory *, struct bytes address, bool);
 struct account_row { uint64_t id; const char *address; bool enabled; bool scram; int64_t made; };
 enum directory_outcome directory_account_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *);
 
 enum directory_outcome directory_alias_add(struct directory *, struct bytes address, struct bytes target);
+/* All of the targets or none; `replace`: instead of those it had. */
+enum directory_outcome directory_alias_put(struct directory *, struct bytes address, const struct bytes *target, size_t count, bool replace);
 /* target "": all of them. */
 enum directory_outcome directory_alias_delete(struct directory *, struct bytes address, struct bytes target);
 struct alias_row { const char *address, *target; };

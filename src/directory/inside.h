@@ -1,0 +1,40 @@
+/*
+ * inside -- what directory.c (tables) and resolve.c (who gets the mail) share
+ */
+#ifndef DIRECTORY_INSIDE_H
+#define DIRECTORY_INSIDE_H
+
+#include "directory/directory.h"
+#include <sqlite3.h>
+
+/* Every question and change there is; directory.c has their text. */
+enum directory_query {
+	BEGIN, COMMIT, ROLLBACK,
+	DOMAIN_HAS, DOMAIN_ADD, DOMAIN_DELETE, DOMAIN_CATCH_ALL, DOMAIN_EACH, DOMAIN_USED,
+	ACCOUNT_FIND, ACCOUNT_FIRST_OF, ACCOUNT_FIRST, ACCOUNT_ADD, ACCOUNT_DELETE, ACCOUNT_CREDENTIAL,
+	ACCOUNT_SET, ACCOUNT_ENABLE, ACCOUNT_EACH,
+	ALIAS_FIND, ALIAS_ADD, ALIAS_DELETE, ALIAS_DELETE_ALL, ALIAS_EACH,
+	GONE_ADD, GONE_EACH, SECRET_GET, SECRET_ADD,
+	DIRECTORY_QUERIES
+};
+
+struct directory {
+	sqlite3      *db;
+	sqlite3_stmt *ready[DIRECTORY_QUERIES];
+};
+
+/* An address as the tables keep it: lower case, the domain completed; and its local
+   part as it was typed. */
+struct directory_key { struct bytes local, domain, typed; };
+bool directory_key(struct bytes text, const char *origin, struct arena *, struct directory_key *out);
+/* What the outside calls an address, but no account of ours can be called: the domain still
+   tells whose it is. */
+bool directory_key_of_stranger(struct bytes text, struct arena *, struct directory_key *out);
+
+/* What is bound must live until the statement is done: callers reset it before their arena ends. */
+sqlite3_stmt *directory_query(struct directory *, enum directory_query, struct bytes first, struct bytes second);
+/* One row is OK, none is NONE, anything else is the database's trouble. */
+enum directory_outcome directory_row(struct directory *, sqlite3_stmt *);
+struct bytes directory_column(sqlite3_stmt *, int at);
+
+#endif
