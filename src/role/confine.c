@@ -39,17 +39,17 @@ enum { PLACES_MOST = 3, FEW = 1024, MANY = 65536 };
 static const struct cage {
 	const char *account;
 	unsigned    calls;
-	rlim_t      memory, files;
 	bool        secret;           /* nobody may look inside                     */
+	rlim_t      memory, files;
 	struct landlock_place place[PLACES_MOST];
 } cages[ROLES] = {
-	[RECEIVER] = { "receiver", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_WRITE, 1024 * MIB, MANY, false, { { NULL, false } } },
-	[LOGIN]    = { "login",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_PAIR,  1024 * MIB, MANY, false, { { NULL, false } } },
-	[VERIFIER] = { "verify",   SYSCALLS_LIVE | SYSCALLS_PATIENCE,                 512 * MIB, FEW,  false, { { NULL, false } } },
-	[QUEUE]    = { "queue",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 2048 * MIB, MANY, false, { { "spool", true } } },
-	[KEEPER]   = { "keeper",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 4096 * MIB, MANY, false, { { "store", true }, { "spool/letters", false } } },
-	[CLERK]    = { "clerk",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, 2048 * MIB, MANY, false, { { "directory", true } } },
-	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                  256 * MIB, FEW,  true,  { { NULL, false } } },
+	[RECEIVER] = { "receiver", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_WRITE, false, 1024 * MIB, MANY, { { NULL, false } } },
+	[LOGIN]    = { "login",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_PAIR,  false, 1024 * MIB, MANY, { { NULL, false } } },
+	[VERIFIER] = { "verify",   SYSCALLS_LIVE | SYSCALLS_PATIENCE,                false,  512 * MIB, FEW,  { { NULL, false } } },
+	[QUEUE]    = { "queue",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, 2048 * MIB, MANY, { { "spool", true } } },
+	[KEEPER]   = { "keeper",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, 4096 * MIB, MANY, { { "store", true }, { "spool/letters", false } } },
+	[CLERK]    = { "clerk",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, 2048 * MIB, MANY, { { "directory", true } } },
+	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true,   256 * MIB, FEW,  { { NULL, false } } },
 };
 /* clang-format on */
 

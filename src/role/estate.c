@@ -158,7 +158,7 @@ static bool
 lock_wait(int fd)
 {
 	int64_t         until = clock_patient_ms() + LOCK_WAIT_MS;
-	struct timespec pause = { 0, 20 * 1000000 };
+	struct timespec pause = { 0, 20 * 1000000L };
 	pid_t           pid;
 
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -226,7 +226,7 @@ string_copy(const char *s)
 	size_t n = strlen(s);
 	char  *copy = memory_take(n + 1);
 
-	memcpy(copy, s, n);
+	memcpy(copy, s, n + 1);
 	return copy;
 }
 

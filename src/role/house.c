@@ -258,7 +258,7 @@ string_copy(const char *s)
 	size_t n = strlen(s);
 	char  *copy = memory_take(n + 1);
 
-	memcpy(copy, s, n);
+	memcpy(copy, s, n + 1);
 	return copy;
 }
 
@@ -531,15 +531,15 @@ hear_stop(struct home *m, uint32_t ticket, struct bytes body, int fd)
 /* clang-format off */
 static const struct order {
 	enum word word;
-	bool    (*hear)(struct home *, uint32_t ticket, struct bytes body, int fd);
 	bool      carries;           /* a descriptor, which `hear` owns then */
+	bool    (*hear)(struct home *, uint32_t ticket, struct bytes body, int fd);
 } orders[] = {
-	{ WORD_SETTINGS,   hear_settings, false },
-	{ WORD_RESOURCE,   hear_resource, true  },
-	{ WORD_PEER,       hear_peer,     true  },
-	{ WORD_GO,         hear_go,       false },
-	{ WORD_STATUS_ASK, hear_status,   false },
-	{ WORD_STOP,       hear_stop,     false },
+	{ WORD_SETTINGS,   false, hear_settings },
+	{ WORD_RESOURCE,   true,  hear_resource },
+	{ WORD_PEER,       true,  hear_peer     },
+	{ WORD_GO,         false, hear_go       },
+	{ WORD_STATUS_ASK, false, hear_status   },
+	{ WORD_STOP,       false, hear_stop     },
 };
 /* clang-format on */
 

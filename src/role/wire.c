@@ -38,8 +38,8 @@ word_allowed(uint16_t word, enum role from, enum role to)
 bool
 word_pair(enum role a, enum role b)
 {
-	for (uint16_t word = WORD_NONE + 1; word < WORD_COUNT; word++)
-		if (word_allowed(word, a, b) || word_allowed(word, b, a))
+	for (int word = WORD_NONE + 1; word < WORD_COUNT; word++)
+		if (word_allowed((uint16_t)word, a, b) || word_allowed((uint16_t)word, b, a))
 			return true;
 	return false;
 }
@@ -119,9 +119,9 @@ pack_peer(struct buffer *b, const struct peer *p)
 {
 	uint8_t family = 0;
 
-	for (uint8_t i = 0; i < COUNT(families); i++)
+	for (size_t i = 0; i < COUNT(families); i++)
 		if (families[i] == p->family)
-			family = i;
+			family = (uint8_t)i;
 	pack_u8(b, family);
 	pack_u16(b, p->port);
 	buffer_add(b, (struct bytes){ (const char *)p->raw, sizeof p->raw });
