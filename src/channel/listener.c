@@ -364,6 +364,14 @@ open_path(const char *path, int mode)
 	return fd;
 }
 
+bool
+listener_address(const char *address)
+{
+	struct place p;
+
+	return strncmp(address, "unix:/", 6) == 0 || place_parse(bytes_of(address), &p);
+}
+
 int
 listener_bind(const char *address, int mode, struct buffer *errors)
 {

@@ -21,6 +21,8 @@ void listener_close(struct listener **);
 /* For the postmaster: a bound, listening socket. `address` is "127.0.0.1:25", "[::]:143",
    "*:25" (v6 dual stack, else v4) or "unix:/path" (mode 0666 unless `mode`).  -1 with words in *errors. */
 int  listener_bind(const char *address, int mode, struct buffer *errors);
+/* Whether listener_bind() would understand it. */
+bool listener_address(const char *address);
 /* The address of a socket with a path, of any length.  *directory is to be closed after bind() or
    connect(), unless -1.  0, or -1 with errno. */
 struct sockaddr_un;

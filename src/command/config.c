@@ -169,7 +169,7 @@ static int
 run_show(struct call *c)
 {
 	struct config config = { .settings = NULL };
-	struct buffer errors = { 0 };
+	struct buffer errors = { 0 }, warnings = { 0 };
 	struct show   s;
 	int           status = COMMAND_DONE;
 
@@ -180,9 +180,11 @@ run_show(struct call *c)
 	if (!command_read(c->config, &config.text))
 		return COMMAND_FAILED;
 	config.settings =
-		house_settings_read(buffer_bytes(&config.text), c->config, &errors, &errors);
+		house_settings_read(buffer_bytes(&config.text), c->config, &errors, &warnings);
 	(void)fwrite(errors.at, 1, errors.len, stderr);
+	(void)fwrite(warnings.at, 1, warnings.len, stderr);
 	buffer_free(&errors);
+	buffer_free(&warnings);
 	s.settings = config.settings;
 	s.lines = count_lines(buffer_bytes(&config.text));
 	if (s.settings == NULL)

@@ -8,6 +8,7 @@
 #include "access/imap/imap.h"
 #include "access/login/login.h"
 #include "access/pop3/pop3.h"
+#include "channel/listener.h"
 #include "channel/peer.h"
 #include "role/clerk.h"
 #include "role/keeper.h"
@@ -97,7 +98,7 @@ static const struct setting rows[] = {
 	  "The room that stays free on the disk of the spool; letters are refused for now before it is used.",
 	  NULL, 0, 0, "0.1" },
 	{ "dns_resolver", SETTING_WORD, AT(dns_resolver), "",
-	  "The resolver asked for names, as 127.0.0.1:53; that of the system if empty.", NULL, 0, 0, "0.1" },
+	  "The resolver asked for names, as 127.0.0.1:53; that of the system if empty; none: no name is looked up.", NULL, 0, 0, "0.1" },
 };
 /* clang-format on */
 
@@ -259,6 +260,25 @@ check_listeners(struct check *c)
 	}
 }
 
+/* Where a service listens. */
+static void
+check_addresses(struct check *c, const struct common_settings *common)
+{
+	char name[32];
+
+	for (size_t l = 0; l < LISTEN_SERVICES; l++)
+		for (size_t i = 0; i < common->listen[l].count; i++) {
+			const char *address = common->listen[l].item[i];
+			if (listener_address(address))
+				continue;
+			(void)snprintf(name, sizeof name, "listen_%s", listener_names[l]);
+			complain(c, line_of(c->settings, name),
+			         "%s = %s: write an address and a port, as 127.0.0.1:25, [::1]:25 "
+			         "or *:25, or unix:/path",
+			         name, address);
+		}
+}
+
 static void
 check_common(struct check *c)
 {
@@ -274,6 +294,7 @@ check_common(struct check *c)
 		complain(c, line_of(c->settings, "mail_directory"),
 		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
 		         common.mail_directory);
+	check_addresses(c, &common);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
 			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s",
