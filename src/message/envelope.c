@@ -36,7 +36,7 @@ envelope_pack(const struct envelope *e, struct buffer *out)
 static bool
 unpack_recipients(struct unpack *u, struct arena *arena, struct envelope *e)
 {
-	uint32_t count = unpack_u32(u);
+	uint32_t                   count = unpack_u32(u);
 	struct envelope_recipient *r;
 
 	if (u->broken || count > ENVELOPE_RECIPIENTS_MOST || count > u->rest.len / RECIPIENT_LEAST)
@@ -55,7 +55,7 @@ unpack_recipients(struct unpack *u, struct arena *arena, struct envelope *e)
 bool
 envelope_unpack(struct bytes packed, struct arena *arena, struct envelope *out)
 {
-	struct unpack u = unpack_of(packed);
+	struct unpack   u = unpack_of(packed);
 	struct envelope e = { 0 };
 
 	*out = e;

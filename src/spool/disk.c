@@ -38,7 +38,7 @@ int
 disk_write(int fd, const void *from, size_t len, uint64_t at)
 {
 	const char *p = from;
-	int why;
+	int         why;
 
 	if ((why = step("write", fd)) != 0)
 		return why;

@@ -12,7 +12,11 @@ enum { KEPT = 64 };
 /* An envelope holds at most 50 000 recipients, a prefix and a digest. */
 #define ENVELOPE_MOST ((uint64_t)256 << 20)
 
-struct kept { uint32_t segment; int fd; uint64_t used; };
+struct kept {
+	uint32_t segment;
+	int      fd;
+	uint64_t used;
+};
 struct letters {
 	int         dir;
 	uint64_t    turn;
@@ -48,8 +52,8 @@ int
 letters_fd(struct letters *l, uint32_t segment)
 {
 	struct kept *oldest = &l->kept[0];
-	char name[24];
-	int fd;
+	char         name[24];
+	int          fd;
 
 	for (int i = 0; i < KEPT; i++) {
 		struct kept *k = &l->kept[i];
@@ -75,13 +79,15 @@ letters_envelope(struct letters *l, uint32_t segment, uint64_t at, uint64_t lett
 {
 	int fd = letters_fd(l, segment);
 
-	if (fd < 0 || record_read(fd, at, RECORD_ENVELOPE, letter, arena, ENVELOPE_MOST, packed) == NULL)
+	if (fd < 0 ||
+	    record_read(fd, at, RECORD_ENVELOPE, letter, arena, ENVELOPE_MOST, packed) == NULL)
 		return errno;
 	return 0;
 }
 
 int
-letters_read(struct letters *l, const struct letter_place *place, uint64_t at, void *out, size_t len)
+letters_read(struct letters *l, const struct letter_place *place, uint64_t at, void *out,
+             size_t len)
 {
 	int fd;
 

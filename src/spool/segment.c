@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char title_magic[8] = { 'M', 'a', 'n', 's', 'i', 'o', 'S', 'g' };
-static const uint32_t record_magic = 0x4c72744du;      /* "MtrL" on disk */
+static const char     title_magic[8] = { 'M', 'a', 'n', 's', 'i', 'o', 'S', 'g' };
+static const uint32_t record_magic = 0x4c72744du; /* "MtrL" on disk */
 
 enum { SCAN_BODIES = 256 * 1024, SCAN_HEADERS = 4096 };
 
@@ -46,7 +46,8 @@ get64(const char *in)
 }
 
 void
-segment_title_make(char out[static SEGMENT_HEADER], uint32_t number, int64_t made, enum segment_purpose purpose)
+segment_title_make(char out[static SEGMENT_HEADER], uint32_t number, int64_t made,
+                   enum segment_purpose purpose)
 {
 	memset(out, 0, SEGMENT_HEADER);
 	memcpy(out, title_magic, sizeof title_magic);
@@ -105,7 +106,8 @@ record_add(struct buffer *out, enum record_type type, uint64_t letter, struct by
 {
 	static const char zeros[8];
 
-	record_header_make(buffer_room(out, RECORD_HEADER), type, letter, body.len, checksum_of(body));
+	record_header_make(buffer_room(out, RECORD_HEADER), type, letter, body.len,
+	                   checksum_of(body));
 	buffer_took(out, RECORD_HEADER);
 	buffer_add(out, body);
 	buffer_add(out, (struct bytes){ zeros, record_padded(body.len) - body.len });
@@ -114,7 +116,7 @@ record_add(struct buffer *out, enum record_type type, uint64_t letter, struct by
 bool
 segment_sealed(int fd, uint64_t size)
 {
-	char header[RECORD_HEADER];
+	char          header[RECORD_HEADER];
 	struct record r;
 
 	if (size < SEGMENT_HEADER + RECORD_HEADER || size % 8 != 0)
@@ -128,7 +130,14 @@ segment_sealed(int fd, uint64_t size)
 /* ---- walking ---- */
 
 /* A window of the file that slides forward. */
-struct walk { int fd; uint64_t size; char *window; size_t room; uint64_t at; size_t have; };
+struct walk {
+	int      fd;
+	uint64_t size;
+	char    *window;
+	size_t   room;
+	uint64_t at;
+	size_t   have;
+};
 
 /* `n` bytes at `at`, n at most the window's room; NULL when they cannot be read. */
 static const char *
@@ -157,8 +166,8 @@ body_right(struct walk *w, const struct record *r, uint32_t sum)
 	uint64_t done = 0;
 
 	while (done < r->body_len) {
-		uint64_t left = r->body_len - done;
-		size_t n = left < w->room ? (size_t)left : w->room;
+		uint64_t    left = r->body_len - done;
+		size_t      n = left < w->room ? (size_t)left : w->room;
 		const char *p = walk_get(w, r->body_at + done, n);
 		if (p == NULL)
 			return false;
@@ -197,8 +206,8 @@ walk_records(struct walk *w, const struct scan_call *c, uint64_t at, uint64_t *g
 {
 	for (;;) {
 		struct record r = { 0 };
-		uint32_t sum;
-		const char *p;
+		uint32_t      sum;
+		const char   *p;
 
 		*good = at;
 		if (at == w->size)
@@ -215,7 +224,8 @@ walk_records(struct walk *w, const struct scan_call *c, uint64_t at, uint64_t *g
 		}
 		r.at = at;
 		r.body_at = at + RECORD_HEADER;
-		if (r.body_len > w->size - r.body_at || record_padded(r.body_len) > w->size - r.body_at) {
+		if (r.body_len > w->size - r.body_at ||
+		    record_padded(r.body_len) > w->size - r.body_at) {
 			tell_damage(c, at, "a record reaches beyond the end of the file");
 			return SEGMENT_END_TORN;
 		}
@@ -243,17 +253,15 @@ walk_records(struct walk *w, const struct scan_call *c, uint64_t at, uint64_t *g
 }
 
 enum segment_end
-segment_scan(int fd, uint64_t from, bool bodies,
-	bool (*seen)(void *ctx, const struct record *),
-	void (*damaged)(void *ctx, uint64_t at, const char *why),
-	void *ctx, uint64_t *good)
+segment_scan(int fd, uint64_t from, bool bodies, bool (*seen)(void *ctx, const struct record *),
+             void (*damaged)(void *ctx, uint64_t at, const char *why), void *ctx, uint64_t *good)
 {
-	struct scan_call c = { .bodies = bodies, .seen = seen, .damaged = damaged, .ctx = ctx };
-	struct walk w = { .fd = fd, .room = bodies ? SCAN_BODIES : SCAN_HEADERS };
+	struct scan_call     c = { .bodies = bodies, .seen = seen, .damaged = damaged, .ctx = ctx };
+	struct walk          w = { .fd = fd, .room = bodies ? SCAN_BODIES : SCAN_HEADERS };
 	struct segment_title title;
-	struct stat st;
-	enum segment_end end = SEGMENT_END_ALIEN;
-	const char *p;
+	struct stat          st;
+	enum segment_end     end = SEGMENT_END_ALIEN;
+	const char          *p;
 
 	*good = 0;
 	if (fstat(fd, &st) < 0 || st.st_size < 0)
@@ -272,19 +280,20 @@ segment_scan(int fd, uint64_t from, bool bodies,
 }
 
 const char *
-record_read(int fd, uint64_t at, enum record_type type, uint64_t letter,
-            struct arena *arena, uint64_t most, struct bytes *body)
+record_read(int fd, uint64_t at, enum record_type type, uint64_t letter, struct arena *arena,
+            uint64_t most, struct bytes *body)
 {
-	char header[RECORD_HEADER];
+	char          header[RECORD_HEADER];
 	struct record r = { 0 };
-	uint32_t sum;
-	char *p;
-	int why;
+	uint32_t      sum;
+	char         *p;
+	int           why;
 
 	*body = (struct bytes){ NULL, 0 };
 	if ((why = disk_read(fd, header, sizeof header, at)) != 0)
 		return errno = why, NULL;
-	if (!record_header_read(header, &r, &sum) || r.type != type || r.letter != letter || r.body_len > most)
+	if (!record_header_read(header, &r, &sum) || r.type != type || r.letter != letter ||
+	    r.body_len > most)
 		return errno = EBADMSG, NULL;
 	p = arena_take(arena, (size_t)r.body_len + 1);
 	if ((why = disk_read(fd, p, (size_t)r.body_len, at + RECORD_HEADER)) != 0)

@@ -29,26 +29,26 @@
  */
 
 enum { NUMBERS_AT_ONCE = 16, COPY_CHUNK = 256 * 1024, OWN_MORE = 64 * 1024 };
-#define TORN_KEPT_S     ((int64_t)30 * 24 * 3600)
-#define ENVELOPE_MOST   ((uint64_t)256 << 20)
-#define NUMBERS_MOST    0x7fffffffu     /* ids stay positive as 64-bit integers of SQLite */
+#define TORN_KEPT_S ((int64_t)30 * 24 * 3600)
+#define ENVELOPE_MOST ((uint64_t)256 << 20)
+#define NUMBERS_MOST 0x7fffffffu /* ids stay positive as 64-bit integers of SQLite */
 
 struct spool {
-	int      dir;
-	uint64_t size, reserve;
-	int      mode, gid;
-	struct letters *letters;
-	pthread_mutex_t lock;            /* guards what follows: spool_prepare() runs beside the loop */
-	struct spool_segment *segment;   /* in order of number                         */
-	size_t   count, room;
-	uint32_t next, numbered;         /* next < numbered: numbers below numbered are durably ours */
+	int                   dir;
+	uint64_t              size, reserve;
+	int                   mode, gid;
+	struct letters       *letters;
+	pthread_mutex_t       lock; /* guards what follows: spool_prepare() runs beside the loop */
+	struct spool_segment *segment; /* in order of number                         */
+	size_t                count, room;
+	uint32_t next, numbered; /* next < numbered: numbers below numbered are durably ours */
 	int      spare_fd;
 	uint32_t spare;
 	struct {
 		int      fd;
 		uint32_t number;
 		uint64_t used;
-	} copy;                          /* the segment compaction copies into; fd -1: none */
+	} copy; /* the segment compaction copies into; fd -1: none */
 };
 
 static void
@@ -119,11 +119,13 @@ static int
 numbers_write(struct spool *sp, uint32_t upto)
 {
 	char text[32];
-	int n = snprintf(text, 9, "%08x", upto);
-	int fd, why;
+	int  n = snprintf(text, 9, "%08x", upto);
+	int  fd, why;
 
-	n += snprintf(text + n, sizeof text - (size_t)n, " %08x\n", checksum_of((struct bytes){ text, 8 }));
-	if ((fd = openat(sp->dir, "numbers.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0)
+	n += snprintf(text + n, sizeof text - (size_t)n, " %08x\n",
+	              checksum_of((struct bytes){ text, 8 }));
+	if ((fd = openat(sp->dir, "numbers.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) <
+	    0)
 		return errno;
 	why = disk_write(fd, text, (size_t)n, 0);
 	if (why == 0)
@@ -141,8 +143,8 @@ static int64_t
 numbers_read(int dir)
 {
 	char text[18] = "", sum[16];
-	int fd = openat(dir, "numbers", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	int why;
+	int  fd = openat(dir, "numbers", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int  why;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
@@ -199,8 +201,8 @@ static int
 fill_with_zeros(int fd, uint64_t size)
 {
 	size_t n = 1 << 20;
-	char *zeros = memory_take(n);
-	int why = 0;
+	char  *zeros = memory_take(n);
+	int    why = 0;
 
 	for (uint64_t at = SEGMENT_HEADER; at < size && why == 0; at += n)
 		why = disk_write(fd, zeros, size - at < n ? (size_t)(size - at) : n, at);
@@ -210,15 +212,17 @@ fill_with_zeros(int fd, uint64_t size)
 
 /* A new file with header and room, synced; its name not yet.  Returns its descriptor or -1 with errno. */
 static int
-make(const struct spool *sp, uint32_t number, enum segment_purpose purpose, uint64_t size, bool zeros)
+make(const struct spool *sp, uint32_t number, enum segment_purpose purpose, uint64_t size,
+     bool zeros)
 {
 	char name[24], title[SEGMENT_HEADER];
-	int fd, why;
+	int  fd, why;
 
 	segment_name(number, name);
 	if ((fd = openat(sp->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
 		return -1;
-	if ((sp->gid >= 0 && fchown(fd, (uid_t)-1, (gid_t)sp->gid) < 0) || fchmod(fd, (mode_t)sp->mode) < 0) {
+	if ((sp->gid >= 0 && fchown(fd, (uid_t)-1, (gid_t)sp->gid) < 0) ||
+	    fchmod(fd, (mode_t)sp->mode) < 0) {
 		why = errno;
 		goto undo;
 	}
@@ -243,7 +247,8 @@ undo:
 
 /* The whole of it: number, file, name on disk.  *number is set also on success only. */
 static int
-make_new(struct spool *sp, enum segment_purpose purpose, uint64_t size, bool zeros, uint32_t *number)
+make_new(struct spool *sp, enum segment_purpose purpose, uint64_t size, bool zeros,
+         uint32_t *number)
 {
 	int why, fd;
 
@@ -265,8 +270,8 @@ void
 spool_prepare(struct spool *sp)
 {
 	uint32_t number;
-	bool ready;
-	int fd, why;
+	bool     ready;
+	int      fd, why;
 
 	pthread_mutex_lock(&sp->lock);
 	ready = sp->spare_fd >= 0;
@@ -305,8 +310,12 @@ spool_lend(struct spool *sp, bool own, uint64_t size, uint32_t *number, uint64_t
 			return -1;
 	}
 	pthread_mutex_lock(&sp->lock);
-	row_add(sp, (struct spool_segment){ .number = *number, .state = SEGMENT_OPEN,
-		.used = SEGMENT_HEADER, .size = *room, .made = clock_wall(), .own = own });
+	row_add(sp, (struct spool_segment){ .number = *number,
+	                                    .state = SEGMENT_OPEN,
+	                                    .used = SEGMENT_HEADER,
+	                                    .size = *room,
+	                                    .made = clock_wall(),
+	                                    .own = own });
 	pthread_mutex_unlock(&sp->lock);
 	return fd;
 }
@@ -317,14 +326,14 @@ spool_lend(struct spool *sp, bool own, uint64_t size, uint32_t *number, uint64_t
 static int
 set_aside(const struct spool *sp, uint32_t number, int fd, uint64_t from, uint64_t size)
 {
-	char name[24];
+	char  name[24];
 	char *chunk = memory_take(COPY_CHUNK);
-	int out = -1, why = 0;
+	int   out = -1, why = 0;
 
 	(void)snprintf(name, sizeof name, "%08x.torn", number);
 	for (uint64_t at = from; at < size && why == 0;) {
 		size_t n = size - at < COPY_CHUNK ? (size_t)(size - at) : COPY_CHUNK;
-		bool empty = true;
+		bool   empty = true;
 		if ((why = disk_read(fd, chunk, n, at)) != 0)
 			break;
 		for (size_t i = 0; i < n && empty; i++)
@@ -339,7 +348,8 @@ set_aside(const struct spool *sp, uint32_t number, int fd, uint64_t from, uint64
 	}
 	memory_free(chunk);
 	if (out >= 0) {
-		warn_("segment %08x: what lies behind offset %" PRIu64 " is not whole; kept as %s", number, from, name);
+		warn_("segment %08x: what lies behind offset %" PRIu64 " is not whole; kept as %s",
+		      number, from, name);
 		(void)close(out);
 	}
 	return why;
@@ -349,7 +359,7 @@ static int
 seal(int fd, uint64_t used)
 {
 	char end[RECORD_HEADER];
-	int why;
+	int  why;
 
 	record_header_make(end, RECORD_END, used, 0, 0);
 	if ((why = disk_cut(fd, used)) != 0)
@@ -386,10 +396,10 @@ see_nothing(void *ctx, const struct record *r)
 static int
 recover(struct spool *sp, uint32_t number, int fd)
 {
-	struct stat st;
-	uint64_t good;
+	struct stat      st;
+	uint64_t         good;
 	enum segment_end end = segment_scan(fd, 0, true, see_nothing, NULL, NULL, &good);
-	int why;
+	int              why;
 
 	if (end == SEGMENT_END_ALIEN)
 		return EBADMSG;
@@ -420,13 +430,16 @@ open_segment(const struct spool *sp, uint32_t number)
 }
 
 /* Whether the records up to `used` are what their headers say, so that it may be sealed there. */
-struct boundary { uint64_t used; bool reached; };
+struct boundary {
+	uint64_t used;
+	bool     reached;
+};
 
 static bool
 see_boundary(void *ctx, const struct record *r)
 {
 	struct boundary *b = ctx;
-	uint64_t end = r->body_at + record_padded(r->body_len);
+	uint64_t         end = r->body_at + record_padded(r->body_len);
 
 	b->reached = end == b->used;
 	return end < b->used;
@@ -436,8 +449,8 @@ int
 spool_done(struct spool *sp, uint32_t number, uint64_t used)
 {
 	struct boundary b = { .used = used };
-	uint64_t good;
-	int fd, why = 0;
+	uint64_t        good;
+	int             fd, why = 0;
 
 	if (used <= SEGMENT_HEADER)
 		return spool_remove(sp, number);
@@ -457,23 +470,23 @@ spool_done(struct spool *sp, uint32_t number, uint64_t used)
 /* The contents seen last: an envelope nearly always stands right behind its content. */
 enum { RECENT = 8 };
 struct finding {
-	struct spool *sp;
-	uint32_t      segment;
-	int           fd;
-	uint64_t      only_after;       /* copies of letters before this are old news */
+	struct spool   *sp;
+	uint32_t        segment;
+	int             fd;
+	uint64_t        only_after; /* copies of letters before this are old news */
 	spool_found_fn *found;
-	void         *ctx;
-	struct record recent[RECENT];
-	unsigned      turn;
+	void           *ctx;
+	struct record   recent[RECENT];
+	unsigned        turn;
 };
 
 /* Not near by: it lies in another segment, under its id. */
 static void
 place_from_log(struct finding *f, const struct record *r, struct spool_found *out)
 {
-	char header[RECORD_HEADER];
+	char          header[RECORD_HEADER];
 	struct record content;
-	int fd = letters_fd(f->sp->letters, letter_segment(r->letter));
+	int           fd = letters_fd(f->sp->letters, letter_segment(r->letter));
 
 	out->content_segment = letter_segment(r->letter);
 	out->content_at = letter_offset(r->letter) + RECORD_HEADER;
@@ -481,15 +494,18 @@ place_from_log(struct finding *f, const struct record *r, struct spool_found *ou
 	    record_header_read(header, &content, NULL) && content.letter == r->letter)
 		out->content_len = content.body_len;
 	else
-		warn_("segment %08x, offset %" PRIu64 ": the content of letter %010" PRIX64 " is not where it should be",
+		warn_("segment %08x, offset %" PRIu64 ": the content of letter %010" PRIX64
+		      " is not where it should be",
 		      f->segment, r->at, r->letter);
 }
 
 static bool
 see_letter(void *ctx, const struct record *r)
 {
-	struct finding *f = ctx;
-	struct spool_found found = { .letter = r->letter, .envelope_segment = f->segment, .envelope_at = r->at };
+	struct finding    *f = ctx;
+	struct spool_found found = { .letter = r->letter,
+		                     .envelope_segment = f->segment,
+		                     .envelope_at = r->at };
 
 	if (r->type == RECORD_CONTENT) {
 		f->recent[f->turn++ % RECENT] = *r;
@@ -511,9 +527,12 @@ see_letter(void *ctx, const struct record *r)
 }
 
 static int
-find_letters(struct spool *sp, uint32_t number, uint64_t from, uint64_t only_after, spool_found_fn *found, void *ctx)
+find_letters(struct spool *sp, uint32_t number, uint64_t from, uint64_t only_after,
+             spool_found_fn *found, void *ctx)
 {
-	struct finding f = { .sp = sp, .segment = number, .only_after = only_after, .found = found, .ctx = ctx };
+	struct finding f = {
+		.sp = sp, .segment = number, .only_after = only_after, .found = found, .ctx = ctx
+	};
 	uint64_t good;
 
 	if ((f.fd = open_segment(sp, number)) < 0)
@@ -528,14 +547,14 @@ int
 spool_orphan(struct spool *sp, uint32_t number, spool_found_fn *found, void *ctx)
 {
 	struct spool_segment *row;
-	bool sealed;
-	int fd, why;
+	bool                  sealed;
+	int                   fd, why;
 
 	if ((fd = open_segment(sp, number)) < 0)
 		return errno;
 	if ((why = lock(fd)) != 0) {
 		(void)close(fd);
-		return why;             /* EAGAIN: its writer lives */
+		return why; /* EAGAIN: its writer lives */
 	}
 	why = recover(sp, number, fd);
 	(void)close(fd);
@@ -555,7 +574,7 @@ spool_orphans(struct spool *sp, spool_found_fn *found, void *ctx)
 
 	for (size_t i = 0; i < sp->count;) {
 		uint32_t number = sp->segment[i].number;
-		int why = 0;
+		int      why = 0;
 
 		if (sp->segment[i].state == SEGMENT_OPEN)
 			why = spool_orphan(sp, number, found, ctx);
@@ -571,20 +590,20 @@ int
 spool_each_after(struct spool *sp, uint32_t segment, uint64_t at, spool_found_fn *found, void *ctx)
 {
 	uint64_t checkpoint = (uint64_t)segment << 32 | (at & 0xffffffffu);
-	int first = 0;
+	int      first = 0;
 
 	for (size_t i = 0; i < sp->count; i++) {
-		char head[SEGMENT_HEADER];
+		char                 head[SEGMENT_HEADER];
 		struct segment_title title;
-		uint32_t number = sp->segment[i].number;
-		uint64_t only_after = 0;
-		int fd, why;
+		uint32_t             number = sp->segment[i].number;
+		uint64_t             only_after = 0;
+		int                  fd, why;
 
 		if (number < segment)
 			continue;
-		if ((fd = letters_fd(sp->letters, number)) < 0 || disk_read(fd, head, sizeof head, 0) != 0 ||
-		    !segment_title_read(head, &title))
-			continue;               /* complained of by spool_open() */
+		if ((fd = letters_fd(sp->letters, number)) < 0 ||
+		    disk_read(fd, head, sizeof head, 0) != 0 || !segment_title_read(head, &title))
+			continue; /* complained of by spool_open() */
 		if (title.purpose == SEGMENT_COMPACTION)
 			only_after = checkpoint;
 		why = find_letters(sp, number, number == segment ? at : 0, only_after, found, ctx);
@@ -598,7 +617,7 @@ int
 spool_remove(struct spool *sp, uint32_t number)
 {
 	char name[24];
-	int why;
+	int  why;
 
 	segment_name(number, name);
 	if ((why = disk_unlink(sp->dir, name, 0)) != 0 && why != ENOENT)
@@ -629,7 +648,7 @@ static bool
 only_zeros(int fd, uint64_t size)
 {
 	char *chunk = memory_take(COPY_CHUNK);
-	bool zeros = true;
+	bool  zeros = true;
 
 	for (uint64_t at = 0; at < size && zeros; at += COPY_CHUNK) {
 		size_t n = size - at < COPY_CHUNK ? (size_t)(size - at) : COPY_CHUNK;
@@ -645,11 +664,11 @@ only_zeros(int fd, uint64_t size)
 static void
 enter(struct spool *sp, uint32_t number, struct buffer *errors)
 {
-	char head[SEGMENT_HEADER];
+	char                 head[SEGMENT_HEADER];
 	struct segment_title title;
-	struct stat st;
+	struct stat          st;
 	struct spool_segment row = { .number = number, .state = SEGMENT_SEALED };
-	int fd = open_segment(sp, number), why = 0;
+	int                  fd = open_segment(sp, number), why = 0;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		buffer_printf(errors, "segment %08x: %s\n", number, strerror(errno));
@@ -660,11 +679,15 @@ enter(struct spool *sp, uint32_t number, struct buffer *errors)
 	row.size = (uint64_t)st.st_size;
 	row.made = (int64_t)st.st_mtime;
 	row.used = row.size;
-	if (disk_read(fd, head, sizeof head, 0) != 0 || !segment_title_read(head, &title) || title.number != number) {
+	if (disk_read(fd, head, sizeof head, 0) != 0 || !segment_title_read(head, &title) ||
+	    title.number != number) {
 		if (lock(fd) == 0 && only_zeros(fd, row.size))
 			(void)spool_remove(sp, number);
 		else
-			buffer_printf(errors, "segment %08x: its header is broken or of an unknown version; left alone\n", number);
+			buffer_printf(
+				errors,
+				"segment %08x: its header is broken or of an unknown version; left alone\n",
+				number);
 		(void)close(fd);
 		return;
 	}
@@ -679,7 +702,8 @@ enter(struct spool *sp, uint32_t number, struct buffer *errors)
 		if (lock(fd) == 0)
 			why = recover(sp, number, fd);
 		if (why != 0)
-			buffer_printf(errors, "segment %08x: cannot be recovered: %s\n", number, strerror(why));
+			buffer_printf(errors, "segment %08x: cannot be recovered: %s\n", number,
+			              strerror(why));
 	}
 	(void)close(fd);
 }
@@ -689,7 +713,8 @@ forget_torn(const struct spool *sp, const char *name)
 {
 	struct stat st;
 
-	if (fstatat(sp->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && clock_wall() - st.st_mtime > TORN_KEPT_S)
+	if (fstatat(sp->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    clock_wall() - st.st_mtime > TORN_KEPT_S)
 		(void)disk_unlink(sp->dir, name, 0);
 }
 
@@ -697,10 +722,10 @@ static int
 read_directory(struct spool *sp, struct buffer *errors)
 {
 	struct dirent *e;
-	uint32_t number, highest = 0;
-	int64_t known;
-	DIR *d;
-	int fd = openat(sp->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t       number, highest = 0;
+	int64_t        known;
+	DIR           *d;
+	int            fd = openat(sp->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 || (d = fdopendir(fd)) == NULL)
 		return errno;
@@ -718,7 +743,8 @@ read_directory(struct spool *sp, struct buffer *errors)
 	if (known < 0) {
 		/* Far ahead of all that can have been taken, so that no number is used twice. */
 		known = (int64_t)highest + 4096;
-		buffer_printf(errors, "file numbers is broken; going on with segment %08x\n", (uint32_t)known);
+		buffer_printf(errors, "file numbers is broken; going on with segment %08x\n",
+		              (uint32_t)known);
 	}
 	sp->next = highest + 1 > (uint32_t)known ? highest + 1 : (uint32_t)known;
 	sp->numbered = sp->next;
@@ -726,10 +752,11 @@ read_directory(struct spool *sp, struct buffer *errors)
 }
 
 struct spool *
-spool_open(int dir, uint64_t segment_size, uint64_t reserve, int mode, int gid, struct buffer *errors)
+spool_open(int dir, uint64_t segment_size, uint64_t reserve, int mode, int gid,
+           struct buffer *errors)
 {
 	struct spool *sp = memory_take(sizeof *sp);
-	int why;
+	int           why;
 
 	sp->dir = dir;
 	sp->size = record_padded(segment_size);
@@ -751,7 +778,7 @@ void
 spool_close(struct spool **spp)
 {
 	struct spool *sp = *spp;
-	char name[24];
+	char          name[24];
 
 	*spp = NULL;
 	if (sp == NULL)
@@ -775,7 +802,7 @@ static int
 copy_begin(struct spool *sp)
 {
 	uint32_t number;
-	int fd, why;
+	int      fd, why;
 
 	if (sp->copy.fd >= 0)
 		return 0;
@@ -788,23 +815,27 @@ copy_begin(struct spool *sp)
 	sp->copy.number = number;
 	sp->copy.used = SEGMENT_HEADER;
 	pthread_mutex_lock(&sp->lock);
-	row_add(sp, (struct spool_segment){ .number = number, .state = SEGMENT_OPEN,
-		.used = SEGMENT_HEADER, .size = SEGMENT_HEADER, .made = clock_wall() });
+	row_add(sp, (struct spool_segment){ .number = number,
+	                                    .state = SEGMENT_OPEN,
+	                                    .used = SEGMENT_HEADER,
+	                                    .size = SEGMENT_HEADER,
+	                                    .made = clock_wall() });
 	pthread_mutex_unlock(&sp->lock);
 	return 0;
 }
 
 /* One record, checksum verified, to the end of the compaction segment; *at is where its header lies then. */
 static int
-copy_record(struct spool *sp, uint32_t segment, uint64_t from, enum record_type type, uint64_t letter, uint64_t *at)
+copy_record(struct spool *sp, uint32_t segment, uint64_t from, enum record_type type,
+            uint64_t letter, uint64_t *at)
 {
-	char header[RECORD_HEADER];
+	char              header[RECORD_HEADER];
 	static const char zeros[8];
-	char *chunk;
-	struct record r;
-	uint32_t sum, found = 0;
-	uint64_t to = sp->copy.used;
-	int fd = letters_fd(sp->letters, segment), why;
+	char             *chunk;
+	struct record     r;
+	uint32_t          sum, found = 0;
+	uint64_t          to = sp->copy.used;
+	int               fd = letters_fd(sp->letters, segment), why;
 
 	if (fd < 0)
 		return errno;
@@ -815,7 +846,8 @@ copy_record(struct spool *sp, uint32_t segment, uint64_t from, enum record_type 
 	chunk = memory_take(COPY_CHUNK);
 	why = disk_write(sp->copy.fd, header, sizeof header, to);
 	for (uint64_t done = 0; done < r.body_len && why == 0;) {
-		size_t n = r.body_len - done < COPY_CHUNK ? (size_t)(r.body_len - done) : COPY_CHUNK;
+		size_t n =
+			r.body_len - done < COPY_CHUNK ? (size_t)(r.body_len - done) : COPY_CHUNK;
 		if ((why = disk_read(fd, chunk, n, from + RECORD_HEADER + done)) != 0)
 			break;
 		found = checksum_more(found, (struct bytes){ chunk, n });
@@ -824,7 +856,8 @@ copy_record(struct spool *sp, uint32_t segment, uint64_t from, enum record_type 
 	}
 	memory_free(chunk);
 	if (why == 0 && record_padded(r.body_len) > r.body_len)
-		why = disk_write(sp->copy.fd, zeros, (size_t)(record_padded(r.body_len) - r.body_len),
+		why = disk_write(sp->copy.fd, zeros,
+		                 (size_t)(record_padded(r.body_len) - r.body_len),
 		                 to + RECORD_HEADER + r.body_len);
 	if (why == 0 && found != sum)
 		why = EBADMSG;
@@ -836,10 +869,11 @@ copy_record(struct spool *sp, uint32_t segment, uint64_t from, enum record_type 
 }
 
 int
-spool_copy(struct spool *sp, uint64_t letter, const struct letter_place *from, struct letter_place *to)
+spool_copy(struct spool *sp, uint64_t letter, const struct letter_place *from,
+           struct letter_place *to)
 {
 	uint64_t before, content_at, envelope_at;
-	int why;
+	int      why;
 
 	if (sp->copy.fd >= 0 && sp->copy.used + record_takes(from->content_len) > UINT32_MAX)
 		if ((why = spool_copy_end(sp)) != 0)
@@ -847,17 +881,21 @@ spool_copy(struct spool *sp, uint64_t letter, const struct letter_place *from, s
 	if ((why = copy_begin(sp)) != 0)
 		return why;
 	before = sp->copy.used;
-	why = copy_record(sp, from->content_segment, from->content_at - RECORD_HEADER, RECORD_CONTENT, letter, &content_at);
+	why = copy_record(sp, from->content_segment, from->content_at - RECORD_HEADER,
+	                  RECORD_CONTENT, letter, &content_at);
 	if (why == 0)
-		why = copy_record(sp, from->envelope_segment, from->envelope_at, RECORD_ENVELOPE, letter, &envelope_at);
+		why = copy_record(sp, from->envelope_segment, from->envelope_at, RECORD_ENVELOPE,
+		                  letter, &envelope_at);
 	if (why != 0) {
-		sp->copy.used = before;         /* what was written of it is overwritten or cut */
+		sp->copy.used = before; /* what was written of it is overwritten or cut */
 		return why;
 	}
 	*to = (struct letter_place){
-		.content_segment = sp->copy.number, .content_at = content_at + RECORD_HEADER,
+		.content_segment = sp->copy.number,
+		.content_at = content_at + RECORD_HEADER,
 		.content_len = from->content_len,
-		.envelope_segment = sp->copy.number, .envelope_at = envelope_at,
+		.envelope_segment = sp->copy.number,
+		.envelope_at = envelope_at,
 	};
 	return 0;
 }
@@ -867,7 +905,7 @@ spool_copy_end(struct spool *sp)
 {
 	uint32_t number = sp->copy.number;
 	uint64_t used = sp->copy.used;
-	int why;
+	int      why;
 
 	if (sp->copy.fd < 0)
 		return 0;

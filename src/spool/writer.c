@@ -21,72 +21,72 @@ enum { WANT_AGAIN_MS = 5000, REFUSED_AGAIN_MS = 1000 };
    up to `synced` they are on disk.  What lies between written and used is in `gather`. */
 struct slot {
 	struct writer *writer;
-	uint32_t number;
-	int      fd;
-	bool     own;            /* holds one large letter                          */
-	bool     leaving;        /* nothing new comes; give back when synced        */
-	bool     syncing;
-	bool     stream;         /* a stream is still being added to it             */
-	int      why;            /* broken                                          */
-	uint64_t room, used, written, synced;
-	uint64_t want;           /* somebody waits until this is synced             */
-	struct buffer gather;
-	struct slot *next;
+	uint32_t       number;
+	int            fd;
+	bool           own;     /* holds one large letter                          */
+	bool           leaving; /* nothing new comes; give back when synced        */
+	bool           syncing;
+	bool           stream; /* a stream is still being added to it             */
+	int            why;    /* broken                                          */
+	uint64_t       room, used, written, synced;
+	uint64_t       want; /* somebody waits until this is synced             */
+	struct buffer  gather;
+	struct slot   *next;
 };
 
 /* An envelope whose letter is not yet safe: safe once `slot` is synced up to `end`, and `before`
    (where its content lies, if elsewhere) up to `before_end`. */
 struct waiting {
-	uint64_t letter, at, end, before_end;
-	uint32_t segment;
+	uint64_t     letter, at, end, before_end;
+	uint32_t     segment;
 	struct slot *slot, *before;
-	int      why;
-	void   (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at);
-	void    *ctx;
+	int          why;
+	void (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at);
+	void           *ctx;
 	struct waiting *next;
 };
 
 /* An envelope that found no room in any segment: packed, waiting for the next one. */
 struct parked {
-	uint64_t letter;
+	uint64_t      letter;
 	struct buffer packed;
-	void   (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at);
-	void    *ctx;
+	void (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at);
+	void          *ctx;
 	struct parked *next;
 };
 
 struct writer_stream {
 	struct writer *writer;
-	struct slot   *slot;     /* NULL until lent                                 */
-	struct buffer  early;    /* what came before that                           */
+	struct slot   *slot;  /* NULL until lent                                 */
+	struct buffer  early; /* what came before that                           */
 	uint64_t       size, len;
 	uint32_t       sum;
 	int            why;
-	void         (*opened)(void *ctx, int why);
-	void          *ctx;
-	struct writer_stream *next;      /* among those not yet lent                */
+	void (*opened)(void *ctx, int why);
+	void                 *ctx;
+	struct writer_stream *next; /* among those not yet lent                */
 };
 
 struct writer {
-	struct writer_needs needs;
-	void        *ctx;
-	struct slot *slots;      /* all of them                                     */
-	struct slot *current, *spare;
-	struct waiting *first, **last;
-	struct parked  *parked, **parked_last;
+	struct writer_needs   needs;
+	void                 *ctx;
+	struct slot          *slots; /* all of them                                     */
+	struct slot          *current, *spare;
+	struct waiting       *first, **last;
+	struct parked        *parked, **parked_last;
 	struct writer_stream *unlent, **unlent_last;
-	bool         wanted, starved;
-	int          refused;
-	int64_t      wanted_at;
-	uint32_t    *broken;     /* numbers of segments that failed us; few, and never again used */
-	size_t       brokens;
+	bool                  wanted, starved;
+	int                   refused;
+	int64_t               wanted_at;
+	uint32_t *broken; /* numbers of segments that failed us; few, and never again used */
+	size_t    brokens;
 };
 
 struct sync {
-	struct slot *slot;       /* NULL: the writer was closed meanwhile           */
-	int      fd;
-	uint64_t upto;
-	int      why;
+	struct slot *slot; /* NULL: the writer was closed meanwhile           */
+	int          fd;
+	uint64_t     upto;
+	int          why;
 };
 
 struct writer *
@@ -106,7 +106,7 @@ static void
 slot_unlink(struct slot *s)
 {
 	struct writer *w = s->writer;
-	struct slot **p = &w->slots;
+	struct slot  **p = &w->slots;
 
 	while (*p != s)
 		p = &(*p)->next;
@@ -214,8 +214,7 @@ look_ahead(struct writer *w)
 		want(w);
 }
 
-static void
-settle(struct writer *);
+static void settle(struct writer *);
 
 /* The slot is broken: nothing more is written to it, all who wait for it hear why. */
 static void
@@ -289,7 +288,7 @@ static void
 slot_sync(struct slot *s)
 {
 	struct writer *w = s->writer;
-	struct sync *y;
+	struct sync   *y;
 
 	if (s->syncing || s->why != 0 || s->synced == s->written)
 		return;
@@ -306,7 +305,8 @@ answered(const struct waiting *x)
 {
 	if (x->why != 0)
 		return true;
-	return x->slot->synced >= x->end && (x->before == NULL || x->before->synced >= x->before_end);
+	return x->slot->synced >= x->end &&
+	       (x->before == NULL || x->before->synced >= x->before_end);
 }
 
 /* Everybody whose letter is safe, or never will be, is told.  The list is taken apart first:
@@ -363,10 +363,10 @@ give_back(struct writer *w)
 		/* Closed first: the spool's owner sees by its lock that we let go. */
 		uint32_t number = s->number;
 		uint64_t used = s->synced;
-		int why = s->why;
+		int      why = s->why;
 		slot_free(s);
 		w->needs.done(w->ctx, number, used, why);
-		next = w->slots;         /* done may have lent us another */
+		next = w->slots; /* done may have lent us another */
 	}
 }
 
@@ -399,9 +399,9 @@ writer_ready(struct writer *w, uint64_t size)
 
 	look_ahead(w);
 	if (size > WRITER_SMALL)
-		takes = ENVELOPE_ROOM;          /* it will be a stream */
+		takes = ENVELOPE_ROOM; /* it will be a stream */
 	if (!fits(w->current, takes) && !fits(w->spare, takes))
-		want(w);                        /* it may come at once */
+		want(w); /* it may come at once */
 	w->starved = !fits(w->current, takes) && !fits(w->spare, takes);
 	return !w->starved;
 }
@@ -409,9 +409,9 @@ writer_ready(struct writer *w, uint64_t size)
 uint64_t
 writer_content(struct writer *w, struct bytes content)
 {
-	uint64_t takes = record_takes(content.len);
+	uint64_t     takes = record_takes(content.len);
 	struct slot *s = slot_for(w, takes + ENVELOPE_ROOM);
-	uint64_t id;
+	uint64_t     id;
 
 	if (s == NULL) {
 		want(w);
@@ -430,7 +430,8 @@ writer_content(struct writer *w, struct bytes content)
 
 static struct waiting *
 wait_for(struct writer *w, uint64_t letter,
-	 void (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at), void *ctx)
+         void (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at),
+         void *ctx)
 {
 	struct waiting *x = memory_take(sizeof *x);
 
@@ -465,11 +466,13 @@ is_broken(const struct writer *w, uint32_t number)
 
 static bool
 put_envelope(struct writer *w, uint64_t letter, struct bytes packed,
-	     void (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at), void *ctx)
+             void (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment,
+                          uint64_t envelope_at),
+             void *ctx)
 {
-	struct slot *content = slot_in(w, letter_segment(letter));
-	uint64_t takes = record_takes(packed.len);
-	struct slot *s;
+	struct slot    *content = slot_in(w, letter_segment(letter));
+	uint64_t        takes = record_takes(packed.len);
+	struct slot    *s;
 	struct waiting *x;
 
 	if (is_broken(w, letter_segment(letter))) {
@@ -495,8 +498,9 @@ put_envelope(struct writer *w, uint64_t letter, struct bytes packed,
 
 void
 writer_envelope(struct writer *w, uint64_t letter, struct bytes packed,
-		void (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at),
-		void *ctx)
+                void (*safe)(void *ctx, int why, uint64_t letter, uint32_t segment,
+                             uint64_t envelope_at),
+                void *ctx)
 {
 	struct parked *x;
 
@@ -560,10 +564,16 @@ void
 writer_lend(struct writer *w, uint32_t number, int fd, uint64_t room, bool own)
 {
 	struct slot *s = memory_take(sizeof *s);
-	bool starved = w->starved;
+	bool         starved = w->starved;
 
-	*s = (struct slot){ .writer = w, .number = number, .fd = fd, .own = own,
-		.room = room, .used = SEGMENT_HEADER, .written = SEGMENT_HEADER, .synced = SEGMENT_HEADER };
+	*s = (struct slot){ .writer = w,
+		            .number = number,
+		            .fd = fd,
+		            .own = own,
+		            .room = room,
+		            .used = SEGMENT_HEADER,
+		            .written = SEGMENT_HEADER,
+		            .synced = SEGMENT_HEADER };
 	s->next = w->slots;
 	w->slots = s;
 	if (own) {
@@ -571,7 +581,7 @@ writer_lend(struct writer *w, uint32_t number, int fd, uint64_t room, bool own)
 		if (t != NULL)
 			stream_lent(t, s);
 		else
-			s->leaving = true;      /* its letter was given up meanwhile */
+			s->leaving = true; /* its letter was given up meanwhile */
 		return;
 	}
 	w->wanted = false;
@@ -581,7 +591,7 @@ writer_lend(struct writer *w, uint32_t number, int fd, uint64_t room, bool own)
 	else if (w->spare == NULL)
 		w->spare = s;
 	else
-		s->leaving = true;              /* asked for twice: one goes back unused */
+		s->leaving = true; /* asked for twice: one goes back unused */
 	unpark(w);
 	w->starved = false;
 	if (starved && w->needs.ready != NULL)
@@ -691,10 +701,10 @@ uint64_t
 writer_stream_end(struct writer_stream **tp)
 {
 	struct writer_stream *t = *tp;
-	struct slot *s = t->slot;
-	char header[RECORD_HEADER];
-	uint64_t id;
-	int why;
+	struct slot          *s = t->slot;
+	char                  header[RECORD_HEADER];
+	uint64_t              id;
+	int                   why;
 
 	if (s == NULL || s->why != 0) {
 		writer_stream_drop(tp);
@@ -727,7 +737,7 @@ writer_stream_drop(struct writer_stream **tp)
 		s->stream = false;
 		s->leaving = true;
 		buffer_reset(&s->gather);
-		s->synced = s->used = s->written = SEGMENT_HEADER;      /* empty: it will be removed */
+		s->synced = s->used = s->written = SEGMENT_HEADER; /* empty: it will be removed */
 	} else {
 		struct writer *w = t->writer;
 		for (struct writer_stream **p = &w->unlent; *p != NULL; p = &(*p)->next) {

@@ -11,6 +11,7 @@
 
 enum { NAME_MOST = 1000, DEPTH_MOST = 20, MAILBOXES_MOST = 10000 };
 
+/* clang-format off */
 static const struct { const char *name; enum mailbox_use use; } first_mailboxes[] = {
 	{ "INBOX",   USE_NONE    },
 	{ "Drafts",  USE_DRAFTS  },
@@ -19,6 +20,7 @@ static const struct { const char *name; enum mailbox_use use; } first_mailboxes[
 	{ "Trash",   USE_TRASH   },
 	{ "Archive", USE_ARCHIVE },
 };
+/* clang-format on */
 
 /* ---- names ---- */
 
@@ -27,7 +29,7 @@ static int
 name_right(const char *in, char out[static NAME_MOST + 1])
 {
 	struct bytes rest = bytes_of(in), level;
-	int depth = 0;
+	int          depth = 0;
 
 	if (rest.len > 1 && rest.at[rest.len - 1] == '/')
 		rest.len--;
@@ -35,7 +37,7 @@ name_right(const char *in, char out[static NAME_MOST + 1])
 		return EINVAL;
 	for (struct bytes left = rest; left.len > 0;) {
 		uint32_t rune;
-		size_t n = bytes_utf8(left, &rune);
+		size_t   n = bytes_utf8(left, &rune);
 		if (n == 0 || rune < 0x20 || (rune >= 0x7f && rune < 0xa0))
 			return EINVAL;
 		left.at += n;
@@ -146,10 +148,12 @@ static int
 first_rows(struct index *x)
 {
 	uint32_t validity = 0;
-	int why = 0;
+	int      why = 0;
 
 	for (size_t i = 0; i < COUNT(first_mailboxes) && why == 0; i++) {
-		struct mailbox m = { .id = i + 1, .use = first_mailboxes[i].use, .recent = 1, .made = 1 };
+		struct mailbox m = {
+			.id = i + 1, .use = first_mailboxes[i].use, .recent = 1, .made = 1
+		};
 		char name[16];
 		(void)bytes_string(bytes_of(first_mailboxes[i].name), name, sizeof name);
 		m.name = name;
@@ -169,7 +173,7 @@ static int
 get_meta(struct index *x, const char *name, uint64_t *value)
 {
 	sqlite3_stmt *s = index_ready(x, META_GET);
-	int more;
+	int           more;
 
 	if (s == NULL)
 		return index_why(x);
@@ -184,7 +188,7 @@ static int
 newest_of(struct index *x, enum statement which, uint64_t mailbox, uint64_t *modseq)
 {
 	sqlite3_stmt *s = index_ready(x, which);
-	int more;
+	int           more;
 
 	if (s == NULL)
 		return index_why(x);
@@ -209,8 +213,8 @@ mailbox_with(struct account *a, uint64_t id)
 static void
 take_mailbox_row(struct account *a, sqlite3_stmt *s)
 {
-	uint64_t id = (uint64_t)sqlite3_column_int64(s, 0);
-	const char *name = (const char *)sqlite3_column_text(s, 1);
+	uint64_t        id = (uint64_t)sqlite3_column_int64(s, 0);
+	const char     *name = (const char *)sqlite3_column_text(s, 1);
 	struct mailbox *m = mailbox_with(a, id);
 
 	if (m == NULL) {
@@ -235,7 +239,7 @@ static int
 read_lists(struct account *a)
 {
 	sqlite3_stmt *s = index_ready(a->index, MAILBOX_ALL);
-	int more;
+	int           more;
 
 	if (s == NULL)
 		return index_why(a->index);
@@ -253,12 +257,11 @@ static int
 read_account(struct account *a)
 {
 	uint64_t validity = 0;
-	int why;
+	int      why;
 
 	if ((why = get_meta(a->index, "mailbox", &a->next_mailbox)) != 0 ||
 	    (why = get_meta(a->index, "uidvalidity", &validity)) != 0 ||
-	    (why = get_meta(a->index, "modseq", &a->modseq)) != 0 ||
-	    (why = read_lists(a)) != 0 ||
+	    (why = get_meta(a->index, "modseq", &a->modseq)) != 0 || (why = read_lists(a)) != 0 ||
 	    (why = newest_of(a->index, FACT_LAST, 0, &a->modseq)) != 0)
 		return why;
 	a->uidvalidity = (uint32_t)validity;
@@ -282,10 +285,13 @@ account_open(struct store *s, uint64_t id, bool make, int *why)
 	a->id = id;
 	a->by_name = map_open();
 	a->subscribed = map_open();
-	if ((a->index = index_open(s->accounts, id, make ? first_rows : NULL, why)) != NULL && (*why = read_account(a)) == 0)
+	if ((a->index = index_open(s->accounts, id, make ? first_rows : NULL, why)) != NULL &&
+	    (*why = read_account(a)) == 0)
 		return a;
 	if (a->index != NULL)
-		fault("account %" PRIu64 ": its index.db cannot be read (%s); the account is refused", id, strerror(*why));
+		fault("account %" PRIu64
+		      ": its index.db cannot be read (%s); the account is refused",
+		      id, strerror(*why));
 	account_close(&a);
 	return NULL;
 }
@@ -355,7 +361,7 @@ account_fail(struct account *a, int why)
 	index_rollback(a->index);
 	a->failed = why;
 	if (!a->dirty)
-		store_note_dirty(a);     /* its barriers must hear */
+		store_note_dirty(a); /* its barriers must hear */
 	(void)account_reload(a);
 	return why;
 }
@@ -367,9 +373,12 @@ account_next_modseq(struct account *a)
 }
 
 int
-account_fact(struct account *a, uint64_t mailbox, uint64_t modseq, enum fact_kind kind, struct buffer *data)
+account_fact(struct account *a, uint64_t mailbox, uint64_t modseq, enum fact_kind kind,
+             struct buffer *data)
 {
-	struct fact_key key = { .mailbox = mailbox, .modseq = modseq, .kind = kind, .time = clock_wall() };
+	struct fact_key key = {
+		.mailbox = mailbox, .modseq = modseq, .kind = kind, .time = clock_wall()
+	};
 	sqlite3_stmt *s = index_ready(a->index, FACT_PUT);
 
 	if (s == NULL)
@@ -419,7 +428,12 @@ by_name(const void *one, const void *other)
 }
 
 /* Names gathered for the list; `place` finds one by name (its index + 1). */
-struct listing { struct mailbox_info *row; size_t count, room; struct map *place; struct arena *arena; };
+struct listing {
+	struct mailbox_info *row;
+	size_t               count, room;
+	struct map          *place;
+	struct arena        *arena;
+};
 
 static struct mailbox_info *
 row_named(struct listing *l, struct bytes name)
@@ -479,7 +493,7 @@ list_fact(struct account *a, enum fact_kind kind, uint64_t id, uint64_t more, ui
           const char *name, const char *other)
 {
 	struct buffer data = { 0 };
-	int why;
+	int           why;
 
 	fact_list(&data, id, more, validity, name, other);
 	why = account_fact(a, 0, account_next_modseq(a), kind, &data);
@@ -498,7 +512,7 @@ static int
 make_one(struct account *a, const char *name, enum mailbox_use use, struct mailbox **out)
 {
 	struct mailbox *m;
-	int why;
+	int             why;
 
 	if (mailboxes_of(a) >= MAILBOXES_MOST)
 		return EDQUOT;
@@ -544,13 +558,14 @@ int
 account_create(struct account *a, const char *given, enum mailbox_use use)
 {
 	char name[NAME_MOST + 1];
-	int why;
+	int  why;
 
 	if ((why = name_right(given, name)) != 0)
 		return why;
 	if (account_mailbox(a, name) != NULL)
 		return EEXIST;
-	if ((why = store_room(a->store)) != 0 || (why = account_change(a)) != 0 || (why = make_levels(a, name)) != 0)
+	if ((why = store_room(a->store)) != 0 || (why = account_change(a)) != 0 ||
+	    (why = make_levels(a, name)) != 0)
 		return why;
 	return make_one(a, name, use, NULL);
 }
@@ -558,20 +573,21 @@ account_create(struct account *a, const char *given, enum mailbox_use use)
 int
 account_delete(struct account *a, const char *given)
 {
-	char name[NAME_MOST + 1];
+	char            name[NAME_MOST + 1];
 	struct mailbox *m;
-	sqlite3_stmt *s;
-	int why;
+	sqlite3_stmt   *s;
+	int             why;
 
 	if ((why = name_right(given, name)) != 0)
 		return ENOENT;
 	if (strcmp(name, "INBOX") == 0)
 		return EINVAL;
 	if ((m = account_mailbox(a, name)) == NULL)
-		return has_children(a, name) ? EINVAL : ENOENT;     /* \Noselect: rfc3501:6.3.4 */
+		return has_children(a, name) ? EINVAL : ENOENT; /* \Noselect: rfc3501:6.3.4 */
 	if ((why = account_change(a)) != 0)
 		return why;
-	if ((why = mailbox_flush(m)) != 0 || (why = list_fact(a, FACT_DELETED, m->id, 0, 0, name, NULL)) != 0)
+	if ((why = mailbox_flush(m)) != 0 ||
+	    (why = list_fact(a, FACT_DELETED, m->id, 0, 0, name, NULL)) != 0)
 		return account_fail(a, why);
 	if ((s = index_ready(a->index, MAILBOX_DELETE)) == NULL)
 		return account_fail(a, index_why(a->index));
@@ -588,7 +604,7 @@ static int
 rename_one(struct account *a, struct mailbox *m, const char *to)
 {
 	sqlite3_stmt *s;
-	int why;
+	int           why;
 
 	if ((why = list_fact(a, FACT_RENAMED, m->id, 0, 0, m->name, to)) != 0)
 		return account_fail(a, why);
@@ -610,12 +626,12 @@ rename_one(struct account *a, struct mailbox *m, const char *to)
 static int
 rename_inbox(struct account *a, char *to)
 {
-	struct mailbox *inbox = account_mailbox(a, "INBOX"), *made;
+	struct mailbox  *inbox = account_mailbox(a, "INBOX"), *made;
 	struct uid_range all = { 1, UINT32_MAX };
-	struct uid_set set = { &all, 1 }, source;
+	struct uid_set   set = { &all, 1 }, source;
 	struct uid_range range;
-	struct arena *scratch;
-	int why;
+	struct arena    *scratch;
+	int              why;
 
 	if ((why = make_levels(a, to)) != 0 || (why = make_one(a, to, USE_NONE, &made)) != 0)
 		return why;
@@ -630,9 +646,9 @@ static int
 names_fit(struct account *a, const char *from, const char *to)
 {
 	for (const struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
-		char fresh[NAME_MOST + 1];
+		char          fresh[NAME_MOST + 1];
 		struct buffer whole = { 0 };
-		int why;
+		int           why;
 
 		if (m->gone || !is_under(m->name, from))
 			continue;
@@ -651,9 +667,9 @@ names_fit(struct account *a, const char *from, const char *to)
 int
 account_rename(struct account *a, const char *given_from, const char *given_to)
 {
-	char from[NAME_MOST + 1], to[NAME_MOST + 1];
+	char            from[NAME_MOST + 1], to[NAME_MOST + 1];
 	struct mailbox *m;
-	int why;
+	int             why;
 
 	if (name_right(given_from, from) != 0)
 		return ENOENT;
@@ -693,7 +709,7 @@ account_subscribe(struct account *a, const char *given, bool yes)
 {
 	char name[NAME_MOST + 1];
 	bool before;
-	int why;
+	int  why;
 
 	if ((why = name_right(given, name)) != 0)
 		return why;
@@ -719,7 +735,7 @@ account_subscribe(struct account *a, const char *given, bool yes)
 int
 account_status(struct account *a, const char *name, struct mailbox_status *out)
 {
-	int why;
+	int             why;
 	struct mailbox *m = mailbox_take(a, name, &why);
 
 	if (m == NULL)
@@ -732,7 +748,7 @@ account_status(struct account *a, const char *name, struct mailbox_status *out)
 struct mailbox *
 mailbox_take(struct account *a, const char *given, int *why)
 {
-	char name[NAME_MOST + 1];
+	char            name[NAME_MOST + 1];
 	struct mailbox *m;
 
 	if ((*why = a->refused) != 0)

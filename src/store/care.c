@@ -15,8 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A mailbox whose history since its last snapshot is longer than this gets a new one. */
-enum { FACTS_WORTH_A_SNAPSHOT = 256 };
 /* A message's row outlives its last mention by an hour at the least: the queue may bring its letter again
    after a crash, and must hear that it came before. */
 enum { ROW_LEAST_S = 3600 };
@@ -24,7 +22,10 @@ enum { ROW_LEAST_S = 3600 };
 /* ---- history ---- */
 
 /* The snapshots of a mailbox, newest first. */
-struct shot { uint64_t modseq; int64_t time; };
+struct shot {
+	uint64_t modseq;
+	int64_t  time;
+};
 enum { SHOTS_MOST = 32 };
 
 static int
@@ -32,14 +33,15 @@ list_shots(struct mailbox *m, struct shot shot[static SHOTS_MOST], size_t *count
 {
 	struct index *x = m->account->index;
 	sqlite3_stmt *s = index_ready(x, SNAPSHOT_LIST);
-	int more;
+	int           more;
 
 	*count = 0;
 	if (s == NULL)
 		return index_why(x);
 	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
 	while ((more = index_row(x, s)) == 1 && *count < SHOTS_MOST)
-		shot[(*count)++] = (struct shot){ (uint64_t)sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1) };
+		shot[(*count)++] = (struct shot){ (uint64_t)sqlite3_column_int64(s, 0),
+			                          sqlite3_column_int64(s, 1) };
 	(void)sqlite3_reset(s);
 	return more < 0 ? index_why(x) : 0;
 }
@@ -65,9 +67,9 @@ static int
 forget_facts(struct mailbox *m, int64_t cut, bool *forgot)
 {
 	struct index *x = m->account->index;
-	struct shot shot[SHOTS_MOST];
-	size_t count, base = 0;
-	int why;
+	struct shot   shot[SHOTS_MOST];
+	size_t        count, base = 0;
+	int           why;
 
 	if ((why = list_shots(m, shot, &count)) != 0 || count < 2)
 		return why;
@@ -90,9 +92,9 @@ sweep_mailbox(struct mailbox *m, int64_t cut, bool *forgot)
 {
 	struct index *x = m->account->index;
 	sqlite3_stmt *s;
-	uint64_t last = 0;
-	int64_t facts = 0;
-	int why, more;
+	uint64_t      last = 0;
+	int64_t       facts = 0;
+	int           why, more;
 
 	if ((s = index_ready(x, SNAPSHOT_LAST)) == NULL)
 		return index_why(x);
@@ -120,7 +122,10 @@ sweep_mailbox(struct mailbox *m, int64_t cut, bool *forgot)
 
 /* ---- rows nobody mentions ---- */
 
-struct ids { uint64_t *id; size_t count, room; };
+struct ids {
+	uint64_t *id;
+	size_t    count, room;
+};
 
 static void
 ids_add(struct ids *l, const struct rows *r)
@@ -150,7 +155,7 @@ mentioned(struct account *a, struct ids *l)
 {
 	struct arena *scratch;
 	sqlite3_stmt *s;
-	int why, more;
+	int           why, more;
 
 	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
 		bool was = m->loaded;
@@ -167,12 +172,14 @@ mentioned(struct account *a, struct ids *l)
 	scratch = arena_open(NULL);
 	while ((more = index_row(a->index, s)) == 1) {
 		struct fact_key key = {
-			.mailbox = (uint64_t)sqlite3_column_int64(s, 0), .modseq = (uint64_t)sqlite3_column_int64(s, 1),
-			.kind = (enum fact_kind)sqlite3_column_int(s, 2), .time = sqlite3_column_int64(s, 3),
+			.mailbox = (uint64_t)sqlite3_column_int64(s, 0),
+			.modseq = (uint64_t)sqlite3_column_int64(s, 1),
+			.kind = (enum fact_kind)sqlite3_column_int(s, 2),
+			.time = sqlite3_column_int64(s, 3),
 		};
 		struct rows rows = { 0 };
 		struct fact f;
-		bool right;
+		bool        right;
 		if (key.kind != FACT_ARRIVED)
 			continue;
 		arena_clear(scratch);
@@ -193,12 +200,12 @@ mentioned(struct account *a, struct ids *l)
 static int
 drop_rows(struct account *a, int64_t before)
 {
-	struct ids living = { 0 }, dead = { 0 };
-	struct rows one = { .count = 1 };
-	uint64_t id;
+	struct ids    living = { 0 }, dead = { 0 };
+	struct rows   one = { .count = 1 };
+	uint64_t      id;
 	sqlite3_stmt *s;
-	size_t i = 0;
-	int why, more = 0;
+	size_t        i = 0;
+	int           why, more = 0;
 
 	if ((why = mentioned(a, &living)) != 0) {
 		memory_free(living.id);
@@ -215,7 +222,8 @@ drop_rows(struct account *a, int64_t before)
 			id = (uint64_t)sqlite3_column_int64(s, 0);
 			while (i < living.count && living.id[i] < id)
 				i++;
-			if ((i == living.count || living.id[i] != id) && sqlite3_column_int64(s, 1) < before)
+			if ((i == living.count || living.id[i] != id) &&
+			    sqlite3_column_int64(s, 1) < before)
 				ids_add(&dead, &one);
 		}
 		if (more < 0)
@@ -232,10 +240,10 @@ drop_rows(struct account *a, int64_t before)
 static int
 drop_deleted(struct account *a, int64_t cut, bool *forgot)
 {
-	uint64_t id[64];
-	size_t count = 0;
+	uint64_t      id[64];
+	size_t        count = 0;
 	sqlite3_stmt *s = index_ready(a->index, FACT_MAILBOXES);
-	int why = 0, more;
+	int           why = 0, more;
 
 	if (s == NULL)
 		return index_why(a->index);
@@ -258,8 +266,8 @@ bool
 account_sweep(struct account *a)
 {
 	int64_t now = clock_wall(), keep = a->store->history_ms / 1000;
-	bool forgot = false;
-	int why;
+	bool    forgot = false;
+	int     why;
 
 	if ((why = account_change(a)) != 0)
 		return true;
@@ -277,7 +285,7 @@ account_sweep(struct account *a)
 	if (why == 0 && forgot && !a->damaged) {
 		why = drop_rows(a, now - (keep > ROW_LEAST_S ? keep : ROW_LEAST_S));
 		if (why == EBADMSG)
-			why = 0;        /* said already; nothing is forgotten */
+			why = 0; /* said already; nothing is forgotten */
 	}
 	if (why != 0)
 		(void)account_fail(a, why);
@@ -288,15 +296,16 @@ account_sweep(struct account *a)
 
 /* Each account directory of ours: XX/ID, ID % of == mine. */
 static int
-each_account(int accounts, uint32_t mine, uint32_t of, int (*each)(void *ctx, uint64_t id), void *ctx)
+each_account(int accounts, uint32_t mine, uint32_t of, int (*each)(void *ctx, uint64_t id),
+             void *ctx)
 {
 	int why = 0;
 
 	for (unsigned shelf = 0; shelf < 256 && why == 0; shelf++) {
-		char name[8];
+		char           name[8];
 		struct dirent *e;
-		DIR *d;
-		int fd;
+		DIR           *d;
+		int            fd;
 
 		(void)snprintf(name, sizeof name, "%02x", shelf);
 		if ((fd = openat(accounts, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
@@ -311,7 +320,8 @@ each_account(int accounts, uint32_t mine, uint32_t of, int (*each)(void *ctx, ui
 		}
 		while ((e = readdir(d)) != NULL && why == 0) {
 			uint64_t id;
-			if (bytes_number(bytes_of(e->d_name), &id) && (id & 0xff) == shelf && (of == 0 || id % of == mine))
+			if (bytes_number(bytes_of(e->d_name), &id) && (id & 0xff) == shelf &&
+			    (of == 0 || id % of == mine))
 				why = each(ctx, id);
 		}
 		(void)closedir(d);
@@ -321,7 +331,7 @@ each_account(int accounts, uint32_t mine, uint32_t of, int (*each)(void *ctx, ui
 
 struct referring {
 	struct store *store;
-	uint32_t segment;
+	uint32_t      segment;
 	void (*each)(void *ctx, uint64_t account, uint64_t letter, const struct letter_place *);
 	void *ctx;
 };
@@ -330,13 +340,13 @@ static int
 refers_account(void *ctx, uint64_t id)
 {
 	struct referring *r = ctx;
-	struct ids found = { 0 };
-	struct arena *scratch;
-	struct rows one = { .count = 1 };
-	uint64_t letter;
-	sqlite3_stmt *s;
-	int why, more = 0;
-	struct account *a = account_take(r->store, id, &why);
+	struct ids        found = { 0 };
+	struct arena     *scratch;
+	struct rows       one = { .count = 1 };
+	uint64_t          letter;
+	sqlite3_stmt     *s;
+	int               why, more = 0;
+	struct account   *a = account_take(r->store, id, &why);
 
 	/* A letter of an account that cannot be read must not be removed: the whole question fails. */
 	if (a == NULL)
@@ -368,20 +378,27 @@ refers_account(void *ctx, uint64_t id)
 
 int
 store_refers(struct store *s, uint32_t segment, uint32_t mine, uint32_t of,
-	void (*each)(void *ctx, uint64_t account, uint64_t letter, const struct letter_place *), void *ctx)
+             void (*each)(void *ctx, uint64_t account, uint64_t letter,
+                          const struct letter_place *),
+             void *ctx)
 {
 	struct referring r = { s, segment, each, ctx };
 
 	return each_account(s->accounts, mine, of, refers_account, &r);
 }
 
-struct moving { struct store *store; const uint64_t *letter; const struct letter_place *to; size_t count; };
+struct moving {
+	struct store              *store;
+	const uint64_t            *letter;
+	const struct letter_place *to;
+	size_t                     count;
+};
 
 static int
 move_account(void *ctx, uint64_t id)
 {
-	struct moving *v = ctx;
-	int why;
+	struct moving  *v = ctx;
+	int             why;
 	struct account *a = account_take(v->store, id, &why);
 
 	if (a == NULL)
@@ -389,7 +406,7 @@ move_account(void *ctx, uint64_t id)
 	why = account_change(a);
 	for (size_t i = 0; i < v->count && why == 0; i++) {
 		const struct letter_place *p = &v->to[i];
-		sqlite3_stmt *s = index_ready(a->index, MESSAGE_MOVE);
+		sqlite3_stmt              *s = index_ready(a->index, MESSAGE_MOVE);
 		if (s == NULL) {
 			why = account_fail(a, index_why(a->index));
 			break;
@@ -407,7 +424,8 @@ move_account(void *ctx, uint64_t id)
 }
 
 int
-store_moved(struct store *s, uint32_t mine, uint32_t of, const uint64_t *letter, const struct letter_place *to, size_t count)
+store_moved(struct store *s, uint32_t mine, uint32_t of, const uint64_t *letter,
+            const struct letter_place *to, size_t count)
 {
 	struct moving v = { s, letter, to, count };
 
@@ -416,14 +434,21 @@ store_moved(struct store *s, uint32_t mine, uint32_t of, const uint64_t *letter,
 
 /* ---- check ---- */
 
-struct checking { struct account *account; struct letters *letters; struct buffer *out; size_t complaints; int accounts; };
+struct checking {
+	struct account *account;
+	struct letters *letters;
+	struct buffer  *out;
+	size_t          complaints;
+	int             accounts;
+};
 
-static void complain(struct checking *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+static void complain(struct checking *, const char *form, ...)
+	__attribute__((format(printf, 2, 3)));
 
 static void
 complain(struct checking *c, const char *form, ...)
 {
-	char path[64];
+	char    path[64];
 	va_list args;
 
 	c->complaints++;
@@ -444,36 +469,43 @@ sqlite_complains(void *ctx, const char *what)
 static void
 check_message(struct checking *c, const struct mailbox *m, uint32_t i, struct arena *scratch)
 {
-	uint64_t id = m->rows.message[i];
+	uint64_t       id = m->rows.message[i];
 	struct message message;
-	struct bytes prefix;
-	struct digest digest;
-	char header[RECORD_HEADER];
-	struct record r;
-	int fd, why = message_read(c->account, id, scratch, &message);
+	struct bytes   prefix;
+	struct digest  digest;
+	char           header[RECORD_HEADER];
+	struct record  r;
+	int            fd, why = message_read(c->account, id, scratch, &message);
 
 	if (why != 0) {
-		complain(c, "mailbox %s, uid %u: letter %010" PRIX64 ": %s", m->name, m->rows.uid[i], id,
-		         why == ENOENT ? "its row is missing" : strerror(why));
+		complain(c, "mailbox %s, uid %u: letter %010" PRIX64 ": %s", m->name,
+		         m->rows.uid[i], id, why == ENOENT ? "its row is missing" : strerror(why));
 		return;
 	}
 	if (message_digest(c->account, &message, scratch, &digest, &prefix) != 0)
-		complain(c, "mailbox %s, uid %u: letter %010" PRIX64 ": its envelope in %08x.seg at offset %" PRIu64
-		         " cannot be read", m->name, m->rows.uid[i], id, message.place.envelope_segment, message.place.envelope_at);
+		complain(c,
+		         "mailbox %s, uid %u: letter %010" PRIX64
+		         ": its envelope in %08x.seg at offset %" PRIu64 " cannot be read",
+		         m->name, m->rows.uid[i], id, message.place.envelope_segment,
+		         message.place.envelope_at);
 	fd = letters_fd(c->letters, message.place.content_segment);
-	if (fd < 0 || disk_read(fd, header, sizeof header, message.place.content_at - RECORD_HEADER) != 0 ||
+	if (fd < 0 ||
+	    disk_read(fd, header, sizeof header, message.place.content_at - RECORD_HEADER) != 0 ||
 	    !record_header_read(header, &r, NULL) || r.type != RECORD_CONTENT || r.letter != id ||
 	    r.body_len != message.place.content_len)
-		complain(c, "mailbox %s, uid %u: letter %010" PRIX64 ": its content is not in %08x.seg at offset %" PRIu64,
-		         m->name, m->rows.uid[i], id, message.place.content_segment, message.place.content_at);
+		complain(c,
+		         "mailbox %s, uid %u: letter %010" PRIX64
+		         ": its content is not in %08x.seg at offset %" PRIu64,
+		         m->name, m->rows.uid[i], id, message.place.content_segment,
+		         message.place.content_at);
 }
 
 static void
 check_mailbox(struct checking *c, struct mailbox *m)
 {
 	struct arena *scratch;
-	bool was = m->loaded;
-	int why;
+	bool          was = m->loaded;
+	int           why;
 
 	if ((why = mailbox_load(m)) != 0)
 		complain(c, "mailbox %s cannot be read: %s", m->name, strerror(why));
@@ -516,9 +548,9 @@ static int
 check_account(void *ctx, uint64_t id)
 {
 	struct checking *c = ctx;
-	struct store alone = { .accounts = c->accounts, .letters = c->letters };
-	char path[64];
-	int why;
+	struct store     alone = { .accounts = c->accounts, .letters = c->letters };
+	char             path[64];
+	int              why;
 
 	index_path(id, "/index.db", path);
 	if ((c->account = account_open(&alone, id, false, &why)) != NULL) {
@@ -537,7 +569,7 @@ size_t
 store_check(int accounts, struct letters *letters, struct buffer *out)
 {
 	struct checking c = { .letters = letters, .out = out, .accounts = accounts };
-	int why = each_account(accounts, 0, 0, check_account, &c);
+	int             why = each_account(accounts, 0, 0, check_account, &c);
 
 	if (why != 0) {
 		buffer_printf(out, "accounts: %s\n", strerror(why));

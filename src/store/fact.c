@@ -3,7 +3,8 @@
 #include "base/checksum.h"
 
 void
-fact_arrived(struct buffer *out, uint64_t from, const struct rows *r, uint32_t first, uint32_t count)
+fact_arrived(struct buffer *out, uint64_t from, const struct rows *r, uint32_t first,
+             uint32_t count)
 {
 	pack_number(out, from);
 	rows_pack(r, first, count, out);
@@ -31,7 +32,8 @@ fact_keyword(struct buffer *out, int bit, struct bytes name)
 }
 
 void
-fact_list(struct buffer *out, uint64_t id, uint64_t more, uint64_t uidvalidity, const char *name, const char *other)
+fact_list(struct buffer *out, uint64_t id, uint64_t more, uint64_t uidvalidity, const char *name,
+          const char *other)
 {
 	pack_number(out, id);
 	pack_number(out, more);
@@ -44,7 +46,7 @@ static uint32_t
 sum_of(const struct fact_key *key, struct bytes data)
 {
 	struct buffer head = { 0 };
-	uint32_t sum;
+	uint32_t      sum;
 
 	pack_u64(&head, key->mailbox);
 	pack_u64(&head, key->modseq);
@@ -65,7 +67,7 @@ static bool
 read_arrived(struct unpack *u, struct fact *f, struct rows *rows)
 {
 	struct rows own = { 0 };
-	bool right;
+	bool        right;
 
 	f->from = unpack_number(u);
 	right = rows_unpack(u, rows != NULL ? rows : &own);
@@ -85,17 +87,16 @@ read_list(struct unpack *u)
 }
 
 static bool
-read_kind(enum fact_kind kind, struct unpack *u, struct arena *arena, struct fact *f, struct rows *rows)
+read_kind(enum fact_kind kind, struct unpack *u, struct arena *arena, struct fact *f,
+          struct rows *rows)
 {
 	switch (kind) {
-	case FACT_ARRIVED:
-		return read_arrived(u, f, rows);
+	case FACT_ARRIVED: return read_arrived(u, f, rows);
 	case FACT_FLAGS:
 		f->how = (enum flags_how)unpack_u8(u);
 		f->flags = unpack_number(u);
 		return unpack_uids(u, arena, &f->uids) && f->how <= FLAGS_SET;
-	case FACT_EXPUNGED:
-		return unpack_uids(u, arena, &f->uids);
+	case FACT_EXPUNGED: return unpack_uids(u, arena, &f->uids);
 	case FACT_KEYWORD:
 		f->bit = unpack_u8(u);
 		f->name = unpack_bytes(u);
@@ -103,16 +104,16 @@ read_kind(enum fact_kind kind, struct unpack *u, struct arena *arena, struct fac
 	case FACT_MADE:
 	case FACT_DELETED:
 	case FACT_RENAMED:
-	case FACT_SUBSCRIBED:
-		return read_list(u);
+	case FACT_SUBSCRIBED: return read_list(u);
 	}
 	return false;
 }
 
 bool
-fact_read(const struct fact_key *key, struct bytes data, struct arena *arena, struct fact *out, struct rows *rows)
+fact_read(const struct fact_key *key, struct bytes data, struct arena *arena, struct fact *out,
+          struct rows *rows)
 {
-	uint32_t before = rows != NULL ? rows->count : 0;
+	uint32_t      before = rows != NULL ? rows->count : 0;
 	struct unpack tail, body;
 
 	*out = (struct fact){ 0 };

@@ -14,7 +14,10 @@
 
 const char files_vfs[] = "mansio";
 
-struct file { sqlite3_file base; int fd; };
+struct file {
+	sqlite3_file base;
+	int          fd;
+};
 
 static struct file *
 of(sqlite3_file *f)
@@ -43,7 +46,7 @@ static int
 file_read(sqlite3_file *f, void *out, int len, sqlite3_int64 at)
 {
 	char *to = out;
-	int done = 0;
+	int   done = 0;
 
 	while (done < len) {
 		ssize_t n = pread(of(f)->fd, to + done, (size_t)(len - done), (off_t)(at + done));
@@ -57,7 +60,7 @@ file_read(sqlite3_file *f, void *out, int len, sqlite3_int64 at)
 	}
 	if (done == len)
 		return SQLITE_OK;
-	memset(to + done, 0, (size_t)(len - done));     /* SQLite asks for this */
+	memset(to + done, 0, (size_t)(len - done)); /* SQLite asks for this */
 	return SQLITE_IOERR_SHORT_READ;
 }
 
@@ -135,6 +138,7 @@ file_device(sqlite3_file *f)
 	return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
 }
 
+/* clang-format off */
 static const sqlite3_io_methods file_methods = {
 	.iVersion = 1,
 	.xClose = file_close, .xRead = file_read, .xWrite = file_write, .xTruncate = file_truncate,
@@ -142,18 +146,19 @@ static const sqlite3_io_methods file_methods = {
 	.xLock = file_lock, .xUnlock = file_lock, .xCheckReservedLock = file_reserved,
 	.xFileControl = file_control, .xSectorSize = file_sector, .xDeviceCharacteristics = file_device,
 };
+/* clang-format on */
 
 static int
 files_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int dir, how = O_CLOEXEC | O_NOFOLLOW;
-	const char *path;
+	int          dir, how = O_CLOEXEC | O_NOFOLLOW;
+	const char  *path;
 
 	(void)vfs;
 	f->pMethods = NULL;
 	if (name == NULL)
-		return SQLITE_CANTOPEN;         /* temporary files live in memory */
+		return SQLITE_CANTOPEN; /* temporary files live in memory */
 	path = path_of(name, &dir);
 	how |= flags & SQLITE_OPEN_READONLY ? O_RDONLY : O_RDWR;
 	if (flags & SQLITE_OPEN_CREATE)
@@ -174,11 +179,11 @@ files_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *
 static int
 files_delete(sqlite3_vfs *vfs, const char *name, int sync)
 {
-	int dir, why;
+	int         dir, why;
 	const char *path = path_of(name, &dir);
 
 	(void)vfs;
-	(void)sync;     /* only while an account is being made, whose names are synced then */
+	(void)sync; /* only while an account is being made, whose names are synced then */
 	why = disk_unlink(dir, path, 0);
 	if (why == ENOENT)
 		return SQLITE_IOERR_DELETE_NOENT;
@@ -189,7 +194,7 @@ static int
 files_access(sqlite3_vfs *vfs, const char *name, int flags, int *out)
 {
 	struct stat st;
-	int dir;
+	int         dir;
 	const char *path = path_of(name, &dir);
 
 	(void)vfs;
@@ -236,11 +241,13 @@ files_error(sqlite3_vfs *vfs, int len, char *out)
 	return errno;
 }
 
+/* clang-format off */
 static sqlite3_vfs files = {
 	.iVersion = 1, .szOsFile = sizeof(struct file), .mxPathname = 256, .zName = files_vfs,
 	.xOpen = files_open, .xDelete = files_delete, .xAccess = files_access, .xFullPathname = files_full_path,
 	.xRandomness = files_random, .xSleep = files_sleep, .xCurrentTime = files_time, .xGetLastError = files_error,
 };
+/* clang-format on */
 
 int
 files_start(void)

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* clang-format off */
 static const char schema[] =
 	"CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE mailbox(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, use INTEGER NOT NULL,"
@@ -75,9 +76,11 @@ static const char *const texts[STATEMENTS] = {
 	[SNAPSHOT_DROP]   = "DELETE FROM snapshot WHERE mailbox=?1 AND NOT EXISTS(SELECT 1 FROM fact WHERE mailbox=?1)",
 };
 
+/* clang-format on */
+
 enum job_state { JOB_ASKED, JOB_RUNS, JOB_OVER, JOB_TAKEN_BACK };
 struct index_job {
-	struct index   *index;           /* NULL: closed or taken back; the loop's alone */
+	struct index   *index; /* NULL: closed or taken back; the loop's alone */
 	sqlite3        *db;
 	_Atomic int     state;
 	int             rc;
@@ -86,12 +89,12 @@ struct index_job {
 };
 
 struct index {
-	sqlite3      *db;
-	uint64_t      account;
-	sqlite3_stmt *statement[STATEMENTS];
+	sqlite3          *db;
+	uint64_t          account;
+	sqlite3_stmt     *statement[STATEMENTS];
 	struct index_job *job;
-	uint32_t      wal_pages;
-	int           rc;
+	uint32_t          wal_pages;
+	int               rc;
 };
 
 void
@@ -108,23 +111,16 @@ errno_of(int rc)
 	switch (rc & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_ROW:
-	case SQLITE_DONE:
-		return 0;
-	case SQLITE_FULL:
-		return ENOSPC;
+	case SQLITE_DONE: return 0;
+	case SQLITE_FULL: return ENOSPC;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_SCHEMA:
-	case SQLITE_ERROR:
-		return EBADMSG;
-	case SQLITE_BUSY:
-		return EBUSY;
-	case SQLITE_CONSTRAINT:
-		return EEXIST;
-	case SQLITE_NOMEM:
-		return ENOMEM;
-	default:
-		return EIO;
+	case SQLITE_ERROR: return EBADMSG;
+	case SQLITE_BUSY: return EBUSY;
+	case SQLITE_CONSTRAINT: return EEXIST;
+	case SQLITE_NOMEM: return ENOMEM;
+	default: return EIO;
 	}
 }
 
@@ -152,7 +148,7 @@ static void
 take_back(struct index *x)
 {
 	struct index_job *j = x->job;
-	int asked = JOB_ASKED;
+	int               asked = JOB_ASKED;
 
 	if (j == NULL)
 		return;
@@ -189,7 +185,7 @@ void
 index_checkpoint_run(void *job)
 {
 	struct index_job *j = job;
-	int asked = JOB_ASKED;
+	int               asked = JOB_ASKED;
 
 	if (!atomic_compare_exchange_strong(&j->state, &asked, JOB_RUNS))
 		return;
@@ -220,7 +216,8 @@ index_checkpoint_now(struct index *x)
 	take_back(x);
 	if (index_begun(x))
 		return EBUSY;
-	why = kept(x, sqlite3_wal_checkpoint_v2(x->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+	why = kept(x,
+	           sqlite3_wal_checkpoint_v2(x->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
 	if (why == 0)
 		x->wal_pages = 0;
 	return why;
@@ -246,7 +243,8 @@ index_ready(struct index *x, enum statement which)
 
 	take_back(x);
 	if (*s == NULL) {
-		if (kept(x, sqlite3_prepare_v3(x->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, s, NULL)) != 0)
+		if (kept(x, sqlite3_prepare_v3(x->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT,
+		                               s, NULL)) != 0)
 			return NULL;
 		return *s;
 	}
@@ -344,7 +342,7 @@ int
 index_check(struct index *x, void (*complain)(void *ctx, const char *what), void *ctx)
 {
 	sqlite3_stmt *s = NULL;
-	int rc;
+	int           rc;
 
 	take_back(x);
 	if (kept(x, sqlite3_prepare_v2(x->db, "PRAGMA integrity_check", -1, &s, NULL)) != 0)
@@ -365,7 +363,7 @@ static struct index *
 connect_to(int accounts, uint64_t account, const char *ending, bool make, int *why)
 {
 	struct index *x = memory_take(sizeof *x);
-	char path[64], name[96];
+	char          path[64], name[96];
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (make ? SQLITE_OPEN_CREATE : 0);
 
 	index_path(account, ending, path);
@@ -375,14 +373,19 @@ connect_to(int accounts, uint64_t account, const char *ending, bool make, int *w
 	x->rc = sqlite3_open_v2(name, &x->db, flags, files_vfs);
 	if (x->rc == SQLITE_OK) {
 		(void)sqlite3_db_config(x->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 128, 64);
-		(void)sqlite3_db_config(x->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, make ? 0 : 1, NULL);
+		(void)sqlite3_db_config(x->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, make ? 0 : 1,
+		                        NULL);
 		(void)sqlite3_db_config(x->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		(void)sqlite3_extended_result_codes(x->db, 1);
-		(void)run_text(x, "PRAGMA locking_mode=EXCLUSIVE;PRAGMA temp_store=MEMORY;PRAGMA cache_size=-192;"
-		                  "PRAGMA synchronous=NORMAL;PRAGMA foreign_keys=OFF");
+		(void)run_text(
+			x,
+			"PRAGMA locking_mode=EXCLUSIVE;PRAGMA temp_store=MEMORY;PRAGMA cache_size=-192;"
+			"PRAGMA synchronous=NORMAL;PRAGMA foreign_keys=OFF");
 	}
 	if (x->rc == SQLITE_OK)
-		(void)run_text(x, "PRAGMA journal_mode=WAL;PRAGMA wal_autocheckpoint=0;PRAGMA journal_size_limit=4194304");
+		(void)run_text(
+			x,
+			"PRAGMA journal_mode=WAL;PRAGMA wal_autocheckpoint=0;PRAGMA journal_size_limit=4194304");
 	if (x->rc != SQLITE_OK) {
 		*why = index_why(x);
 		index_close(&x);
@@ -411,7 +414,7 @@ static void
 remove_folder(int accounts, const char *path)
 {
 	static const char *const names[] = { "index.db-journal", "index.db-wal", "index.db" };
-	char name[128];
+	char                     name[128];
 
 	for (size_t i = 0; i < COUNT(names); i++) {
 		(void)snprintf(name, sizeof name, "%s/%s", path, names[i]);
@@ -424,7 +427,7 @@ static int
 sync_path(int accounts, const char *path, const char *name)
 {
 	char whole[128];
-	int fd, why;
+	int  fd, why;
 
 	(void)snprintf(whole, sizeof whole, "%s%s", path, name);
 	if ((fd = openat(accounts, whole, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
@@ -445,9 +448,9 @@ sync_path(int accounts, const char *path, const char *name)
 static int
 make(int accounts, uint64_t account, int (*first)(struct index *))
 {
-	char shelf[64], fresh[64], path[64];
+	char          shelf[64], fresh[64], path[64];
 	struct index *x;
-	int why;
+	int           why;
 
 	index_path(account, ".new", fresh);
 	index_path(account, "", path);
@@ -485,7 +488,7 @@ static void
 put_aside(int accounts, uint64_t account, const char *what)
 {
 	static const char *const names[] = { "index.db", "index.db-wal" };
-	char path[64], from[128], to[160];
+	char                     path[64], from[128], to[160];
 
 	index_path(account, "", path);
 	for (size_t i = 0; i < COUNT(names); i++) {
@@ -493,15 +496,17 @@ put_aside(int accounts, uint64_t account, const char *what)
 		(void)snprintf(to, sizeof to, "%s.damaged-%" PRId64, from, clock_wall());
 		(void)disk_rename(accounts, from, to);
 	}
-	fault("account %" PRIu64 ": %s/index.db is damaged (%s); it was renamed to index.db.damaged-... "
-	      "and the account is refused until index.db is restored from a backup", account, path, what);
+	fault("account %" PRIu64
+	      ": %s/index.db is damaged (%s); it was renamed to index.db.damaged-... "
+	      "and the account is refused until index.db is restored from a backup",
+	      account, path, what);
 }
 
 static int
 look_at_version(struct index *x)
 {
 	sqlite3_stmt *s = NULL;
-	int version = -1;
+	int           version = -1;
 
 	if (kept(x, sqlite3_prepare_v2(x->db, "PRAGMA user_version", -1, &s, NULL)) != 0)
 		return index_why(x);
@@ -511,7 +516,8 @@ look_at_version(struct index *x)
 		return index_why(x);
 	if (version == INDEX_VERSION)
 		return 0;
-	fault("account %" PRIu64 ": its index.db has version %d, this program knows version %d; the account is refused",
+	fault("account %" PRIu64
+	      ": its index.db has version %d, this program knows version %d; the account is refused",
 	      x->account, version, INDEX_VERSION);
 	return EPROTO;
 }
@@ -519,8 +525,8 @@ look_at_version(struct index *x)
 struct index *
 index_open(int accounts, uint64_t account, int (*first)(struct index *), int *why)
 {
-	char path[64];
-	struct stat st;
+	char          path[64];
+	struct stat   st;
 	struct index *x;
 
 	*why = 0;
@@ -550,7 +556,7 @@ int
 index_remove(int accounts, uint64_t account)
 {
 	char path[64], gone[64], shelf[64];
-	int why;
+	int  why;
 
 	index_path(account, "", path);
 	index_path(account, ".new", gone);

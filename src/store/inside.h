@@ -111,6 +111,8 @@ int  store_room(struct store *);                 /* 0, or ENOSPC: nothing that g
 void store_note_dirty(struct account *);
 
 /* care.c */
+/* A mailbox whose history since its last snapshot is longer than this gets a new one. */
+enum { FACTS_WORTH_A_SNAPSHOT = 256 };
 bool account_sweep(struct account *);
 
 #endif

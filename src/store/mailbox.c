@@ -52,12 +52,12 @@ static int
 read_snapshot(struct mailbox *m, uint64_t *modseq)
 {
 	struct index *x = m->account->index;
-	int64_t before = INT64_MAX;
+	int64_t       before = INT64_MAX;
 
 	for (;;) {
 		struct snapshot shot = { .mailbox = m->id };
-		sqlite3_stmt *s = index_ready(x, SNAPSHOT_BEFORE);
-		int more;
+		sqlite3_stmt   *s = index_ready(x, SNAPSHOT_BEFORE);
+		int             more;
 
 		*modseq = 0;
 		if (s == NULL)
@@ -78,8 +78,10 @@ read_snapshot(struct mailbox *m, uint64_t *modseq)
 			return 0;
 		}
 		(void)sqlite3_reset(s);
-		warn_("account %" PRIu64 ", mailbox %s: the snapshot of modseq %" PRId64 " is damaged; set aside, "
-		      "an older one and the history are read instead", m->account->id, m->name, before);
+		warn_("account %" PRIu64 ", mailbox %s: the snapshot of modseq %" PRId64
+		      " is damaged; set aside, "
+		      "an older one and the history are read instead",
+		      m->account->id, m->name, before);
 	}
 }
 
@@ -87,12 +89,9 @@ static uint64_t
 flags_after(uint64_t before, enum flags_how how, uint64_t flags)
 {
 	switch (how) {
-	case FLAGS_ADD:
-		return before | flags;
-	case FLAGS_REMOVE:
-		return before & ~flags;
-	case FLAGS_SET:
-		return flags;
+	case FLAGS_ADD: return before | flags;
+	case FLAGS_REMOVE: return before & ~flags;
+	case FLAGS_SET: return flags;
 	}
 	return before;
 }
@@ -127,7 +126,7 @@ static void
 take_out(struct rows *r, const struct uid_set *set)
 {
 	uint32_t to, from;
-	size_t i = 0;
+	size_t   i = 0;
 
 	if (set->count == 0)
 		return;
@@ -147,7 +146,7 @@ take_out(struct rows *r, const struct uid_set *set)
 static bool
 replay(struct mailbox *m, const struct fact_key *key, struct bytes data, struct arena *scratch)
 {
-	uint32_t before = m->rows.count;
+	uint32_t    before = m->rows.count;
 	struct fact f;
 
 	if (!fact_read(key, data, scratch, &f, &m->rows))
@@ -161,19 +160,14 @@ replay(struct mailbox *m, const struct fact_key *key, struct bytes data, struct 
 		if (m->rows.count > before)
 			m->uidnext = m->rows.uid[m->rows.count - 1] + 1;
 		return true;
-	case FACT_FLAGS:
-		replay_flags(m, &f, key->modseq);
-		return true;
-	case FACT_EXPUNGED:
-		take_out(&m->rows, &f.uids);
-		return true;
+	case FACT_FLAGS: replay_flags(m, &f, key->modseq); return true;
+	case FACT_EXPUNGED: take_out(&m->rows, &f.uids); return true;
 	case FACT_KEYWORD:
 		if (f.bit != KEYWORD_FIRST + m->keywords)
 			return false;
 		add_keyword(m, f.name);
 		return true;
-	default:
-		return true;
+	default: return true;
 	}
 }
 
@@ -183,7 +177,7 @@ read_facts(struct mailbox *m, uint64_t after)
 	struct index *x = m->account->index;
 	sqlite3_stmt *s = index_ready(x, FACT_AFTER);
 	struct arena *scratch;
-	int more;
+	int           more;
 
 	if (s == NULL)
 		return index_why(x);
@@ -192,8 +186,10 @@ read_facts(struct mailbox *m, uint64_t after)
 	scratch = arena_open(NULL);
 	while ((more = index_row(x, s)) == 1) {
 		struct fact_key key = {
-			.mailbox = m->id, .modseq = (uint64_t)sqlite3_column_int64(s, 0),
-			.kind = (enum fact_kind)sqlite3_column_int(s, 1), .time = sqlite3_column_int64(s, 2),
+			.mailbox = m->id,
+			.modseq = (uint64_t)sqlite3_column_int64(s, 0),
+			.kind = (enum fact_kind)sqlite3_column_int(s, 1),
+			.time = sqlite3_column_int64(s, 2),
 		};
 		arena_clear(scratch);
 		m->facts++;
@@ -201,7 +197,8 @@ read_facts(struct mailbox *m, uint64_t after)
 			m->highest = key.modseq;
 		if (replay(m, &key, index_blob(s, 3), scratch))
 			continue;
-		fault("account %" PRIu64 ", mailbox %s: the change with modseq %" PRIu64 " is damaged; set aside",
+		fault("account %" PRIu64 ", mailbox %s: the change with modseq %" PRIu64
+		      " is damaged; set aside",
 		      m->account->id, m->name, key.modseq);
 		m->damaged = m->account->damaged = true;
 		if (m->uidnext < UINT32_MAX - UIDS_SKIPPED)
@@ -215,15 +212,17 @@ int
 mailbox_load(struct mailbox *m)
 {
 	uint64_t modseq = 0;
-	int why;
+	int      why;
 
 	if (m->loaded)
 		return 0;
 	mailbox_unload(m);
 	m->uidnext = 1;
 	if ((why = read_snapshot(m, &modseq)) == 0 && modseq < m->forgotten) {
-		fault("account %" PRIu64 ", mailbox %s: no snapshot is whole and its history begins after modseq %" PRIu64
-		      "; refused", m->account->id, m->name, m->forgotten);
+		fault("account %" PRIu64
+		      ", mailbox %s: no snapshot is whole and its history begins after modseq %" PRIu64
+		      "; refused",
+		      m->account->id, m->name, m->forgotten);
 		why = EBADMSG;
 	}
 	if (why == 0)
@@ -259,14 +258,15 @@ int
 mailbox_flush(struct mailbox *m)
 {
 	struct buffer data = { 0 };
-	uint32_t n = m->unwritten;
-	int why;
+	uint32_t      n = m->unwritten;
+	int           why;
 
 	if (n == 0)
 		return 0;
 	m->unwritten = 0;
 	fact_arrived(&data, m->unwritten_from, &m->rows, m->rows.count - n, n);
-	why = account_fact(m->account, m->id, m->rows.modseq[m->rows.count - 1], FACT_ARRIVED, &data);
+	why = account_fact(m->account, m->id, m->rows.modseq[m->rows.count - 1], FACT_ARRIVED,
+	                   &data);
 	buffer_free(&data);
 	m->facts++;
 	return why;
@@ -275,11 +275,14 @@ mailbox_flush(struct mailbox *m)
 int
 mailbox_snapshot(struct mailbox *m)
 {
-	struct index *x = m->account->index;
-	struct snapshot shot = { .mailbox = m->id, .modseq = m->highest, .uidnext = m->uidnext, .keywords = m->keywords };
-	struct buffer data = { 0 };
-	sqlite3_stmt *s;
-	int why;
+	struct index   *x = m->account->index;
+	struct snapshot shot = { .mailbox = m->id,
+		                 .modseq = m->highest,
+		                 .uidnext = m->uidnext,
+		                 .keywords = m->keywords };
+	struct buffer   data = { 0 };
+	sqlite3_stmt   *s;
+	int             why;
 
 	if ((why = mailbox_flush(m)) != 0)
 		return why;
@@ -331,7 +334,9 @@ put_fact(struct mailbox *m, uint64_t modseq, enum fact_kind kind, struct buffer 
 
 struct mailbox_watch *
 mailbox_watch(struct mailbox *m,
-	void (*news)(void *ctx, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by), void *ctx)
+              void (*news)(void *ctx, enum mailbox_news, const struct uid_set *,
+                           const struct mailbox_watch *by),
+              void *ctx)
 {
 	struct mailbox_watch *w = memory_take(sizeof *w);
 
@@ -358,7 +363,8 @@ mailbox_unwatch(struct mailbox_watch **wp)
 
 /* A watch may go while it, or another, is told. */
 void
-mailbox_tell(struct mailbox *m, enum mailbox_news what, const struct uid_set *set, const struct mailbox_watch *by)
+mailbox_tell(struct mailbox *m, enum mailbox_news what, const struct uid_set *set,
+             const struct mailbox_watch *by)
 {
 	struct mailbox_watch *w = m->watches;
 
@@ -399,8 +405,11 @@ struct entry
 mailbox_entry(const struct mailbox *m, uint32_t i)
 {
 	INSIDE(i < m->rows.count);
-	return (struct entry){ .uid = m->rows.uid[i], .flags = m->rows.flags[i], .message = m->rows.message[i],
-		.modseq = m->rows.modseq[i], .size = m->rows.size[i] };
+	return (struct entry){ .uid = m->rows.uid[i],
+		               .flags = m->rows.flags[i],
+		               .message = m->rows.message[i],
+		               .modseq = m->rows.modseq[i],
+		               .size = m->rows.size[i] };
 }
 
 uint32_t
@@ -421,8 +430,12 @@ void
 mailbox_status(struct mailbox *m, struct mailbox_status *out)
 {
 	*out = (struct mailbox_status){
-		.messages = m->rows.count, .uidnext = m->uidnext, .uidvalidity = m->uidvalidity,
-		.highest_modseq = m->highest, .size = m->bytes, .id = m->id,
+		.messages = m->rows.count,
+		.uidnext = m->uidnext,
+		.uidvalidity = m->uidvalidity,
+		.highest_modseq = m->highest,
+		.size = m->bytes,
+		.id = m->id,
 		.recent = m->rows.count - rows_first_at_least(&m->rows, m->recent),
 	};
 	for (uint32_t i = 0; i < m->rows.count; i++) {
@@ -436,7 +449,7 @@ mailbox_status(struct mailbox *m, struct mailbox_status *out)
 uint32_t
 mailbox_recent(struct mailbox *m, bool claim)
 {
-	uint32_t recent = m->recent;
+	uint32_t      recent = m->recent;
 	sqlite3_stmt *s;
 
 	if (!claim || recent == m->uidnext || m->gone || account_change(m->account) != 0)
@@ -461,8 +474,8 @@ mailbox_keyword(struct mailbox *m, struct bytes name, bool create)
 	for (int i = 0; i < m->keywords; i++)
 		if (bytes_is(name, m->keyword[i]))
 			return KEYWORD_FIRST + i;
-	if (!create || m->keywords == KEYWORDS_MOST || name.len == 0 || name.len > KEYWORD_LEN_MOST ||
-	    bytes_find(name, '\0') >= 0 || begin_change(m) != 0)
+	if (!create || m->keywords == KEYWORDS_MOST || name.len == 0 ||
+	    name.len > KEYWORD_LEN_MOST || bytes_find(name, '\0') >= 0 || begin_change(m) != 0)
 		return -1;
 	fact_keyword(&data, KEYWORD_FIRST + m->keywords, name);
 	if (put_fact(m, account_next_modseq(m->account), FACT_KEYWORD, &data) != 0)
@@ -474,20 +487,25 @@ mailbox_keyword(struct mailbox *m, struct bytes name, bool create)
 const char *
 mailbox_keyword_name(const struct mailbox *m, int bit)
 {
-	return bit >= KEYWORD_FIRST && bit < KEYWORD_FIRST + m->keywords ? m->keyword[bit - KEYWORD_FIRST] : NULL;
+	return bit >= KEYWORD_FIRST && bit < KEYWORD_FIRST + m->keywords
+	               ? m->keyword[bit - KEYWORD_FIRST]
+	               : NULL;
 }
 
 /* ---- changes ---- */
 
 /* What a STORE meets on its way: whom it may change, whom it does, whom it leaves alone. */
-struct flagging { struct uid_list accepted, changed, modified; uint64_t modseq; };
+struct flagging {
+	struct uid_list accepted, changed, modified;
+	uint64_t        modseq;
+};
 
 static void
-flag_rows(struct mailbox *m, const struct uid_set *set, enum flags_how how, uint64_t flags, uint64_t since,
-          struct flagging *g)
+flag_rows(struct mailbox *m, const struct uid_set *set, enum flags_how how, uint64_t flags,
+          uint64_t since, struct flagging *g)
 {
 	struct rows *r = &m->rows;
-	int64_t last = -2;
+	int64_t      last = -2;
 
 	for (size_t k = 0; k < set->count; k++) {
 		uint32_t i = rows_first_at_least(r, set->range[k].first);
@@ -510,12 +528,13 @@ flag_rows(struct mailbox *m, const struct uid_set *set, enum flags_how how, uint
 
 int
 mailbox_flags(struct mailbox *m, const struct uid_set *set, enum flags_how how, uint64_t flags,
-              uint64_t unchanged_since, struct arena *arena, struct uid_set *modified, const struct mailbox_watch *by)
+              uint64_t unchanged_since, struct arena *arena, struct uid_set *modified,
+              const struct mailbox_watch *by)
 {
 	struct flagging g = { .modseq = m->account->modseq + 1 };
-	struct buffer data = { 0 };
-	struct uid_set accepted, changed;
-	int why;
+	struct buffer   data = { 0 };
+	struct uid_set  accepted, changed;
+	int             why;
 
 	if ((why = begin_change(m)) != 0)
 		return why;
@@ -538,12 +557,12 @@ mailbox_flags(struct mailbox *m, const struct uid_set *set, enum flags_how how, 
 
 /* Takes these uids out: `joined` is the set as the fact keeps it. */
 static int
-expunge(struct mailbox *m, const struct uid_list *exact, const struct uid_list *joined, uint64_t bytes,
-        const struct mailbox_watch *by)
+expunge(struct mailbox *m, const struct uid_list *exact, const struct uid_list *joined,
+        uint64_t bytes, const struct mailbox_watch *by)
 {
 	struct uid_set set = uid_list_set(joined), told = uid_list_set(exact);
-	struct buffer data = { 0 };
-	int why;
+	struct buffer  data = { 0 };
+	int            why;
 
 	fact_expunged(&data, &set);
 	if ((why = put_fact(m, account_next_modseq(m->account), FACT_EXPUNGED, &data)) != 0)
@@ -555,16 +574,16 @@ expunge(struct mailbox *m, const struct uid_list *exact, const struct uid_list *
 }
 
 int
-mailbox_expunge(struct mailbox *m, const struct uid_set *given, bool any, struct arena *arena, struct uid_set *gone,
-                const struct mailbox_watch *by)
+mailbox_expunge(struct mailbox *m, const struct uid_set *given, bool any, struct arena *arena,
+                struct uid_set *gone, const struct mailbox_watch *by)
 {
 	static const struct uid_range everything = { 1, UINT32_MAX };
-	struct uid_set set = { &everything, 1 };
-	struct uid_list exact = { 0 }, joined = { 0 };
-	struct rows *r = &m->rows;
-	uint64_t bytes = 0;
-	int64_t last = -2;
-	int why;
+	struct uid_set                set = { &everything, 1 };
+	struct uid_list               exact = { 0 }, joined = { 0 };
+	struct rows                  *r = &m->rows;
+	uint64_t                      bytes = 0;
+	int64_t                       last = -2;
+	int                           why;
 
 	if (given != NULL)
 		set = *given;
@@ -591,7 +610,10 @@ mailbox_expunge(struct mailbox *m, const struct uid_set *given, bool any, struct
 }
 
 /* Keywords have other bits in another mailbox; what finds no room there is left behind. */
-struct translation { struct mailbox *from, *to; int bit[KEYWORDS_MOST]; };
+struct translation {
+	struct mailbox *from, *to;
+	int             bit[KEYWORDS_MOST];
+};
 
 static uint64_t
 translated(struct translation *t, uint64_t flags)
@@ -613,7 +635,7 @@ translated(struct translation *t, uint64_t flags)
 static void
 translate_all(struct translation *t, const struct uid_set *set)
 {
-	uint64_t used = 0;
+	uint64_t           used = 0;
 	const struct rows *r = &t->from->rows;
 
 	for (size_t k = 0; k < set->count; k++)
@@ -624,13 +646,18 @@ translate_all(struct translation *t, const struct uid_set *set)
 }
 
 /* Where copied uids go, and what of the source they came from. */
-struct copying { struct uid_list exact, joined; uint64_t bytes, modseq; uint32_t first, count; };
+struct copying {
+	struct uid_list exact, joined;
+	uint64_t        bytes, modseq;
+	uint32_t        first, count;
+};
 
 static void
 copy_rows(struct translation *t, const struct uid_set *set, struct copying *c)
 {
 	struct rows *r = &t->from->rows;
-	uint32_t count = r->count;      /* of what was there before: a copy may go into its own mailbox */
+	uint32_t     count =
+		r->count; /* of what was there before: a copy may go into its own mailbox */
 	int64_t last = -2;
 
 	for (size_t k = 0; k < set->count; k++) {
@@ -654,22 +681,25 @@ set_size(const struct rows *r, const struct uid_set *set)
 
 	for (size_t k = 0; k < set->count; k++) {
 		uint32_t first = rows_first_at_least(r, set->range[k].first);
-		uint32_t end = set->range[k].last == UINT32_MAX ? r->count : rows_first_at_least(r, set->range[k].last + 1);
+		uint32_t end = set->range[k].last == UINT32_MAX
+		                       ? r->count
+		                       : rows_first_at_least(r, set->range[k].last + 1);
 		n += end > first ? end - first : 0;
 	}
 	return n;
 }
 
 int
-mailbox_copy(struct mailbox *from, const struct uid_set *set, struct mailbox *to, bool move, struct arena *arena,
-             struct uid_set *source, struct uid_range *made, const struct mailbox_watch *by)
+mailbox_copy(struct mailbox *from, const struct uid_set *set, struct mailbox *to, bool move,
+             struct arena *arena, struct uid_set *source, struct uid_range *made,
+             const struct mailbox_watch *by)
 {
 	struct translation t = { .from = from, .to = to };
-	struct copying c = { 0 };
-	struct uid_set told;
-	struct uid_range range;
-	uint64_t count = set_size(&from->rows, set);
-	int why;
+	struct copying     c = { 0 };
+	struct uid_set     told;
+	struct uid_range   range;
+	uint64_t           count = set_size(&from->rows, set);
+	int                why;
 
 	*made = (struct uid_range){ 0, 0 };
 	*source = (struct uid_set){ NULL, 0 };
@@ -710,7 +740,7 @@ static int
 put_message(struct index *x, const struct arrival *v)
 {
 	const struct letter_place *p = &v->place;
-	sqlite3_stmt *s = index_ready(x, MESSAGE_PUT);
+	sqlite3_stmt              *s = index_ready(x, MESSAGE_PUT);
 
 	if (s == NULL)
 		return index_why(x);
@@ -738,10 +768,10 @@ put_message(struct index *x, const struct arrival *v)
 int
 mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 {
-	struct account *a = m->account;
+	struct account  *a = m->account;
 	struct uid_range range;
-	struct uid_set told = { &range, 1 };
-	int why;
+	struct uid_set   told = { &range, 1 };
+	int              why;
 
 	*uid = 0;
 	if (m->gone)
@@ -760,7 +790,8 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 		return EEXIST;
 	m->highest = account_next_modseq(a);
 	*uid = m->uidnext++;
-	rows_add(&m->rows, *uid, v->letter, v->size > UINT32_MAX ? UINT32_MAX : (uint32_t)v->size, v->flags, m->highest);
+	rows_add(&m->rows, *uid, v->letter, v->size > UINT32_MAX ? UINT32_MAX : (uint32_t)v->size,
+	         v->flags, m->highest);
 	m->bytes += m->rows.size[m->rows.count - 1];
 	m->unwritten++;
 	range = (struct uid_range){ *uid, *uid };
@@ -783,12 +814,12 @@ by_first(const void *one, const void *other)
 bool
 mailbox_vanished(struct mailbox *m, uint64_t since, struct arena *arena, struct uid_set *gone)
 {
-	struct index *x = m->account->index;
-	struct uid_list all = { 0 };
+	struct index     *x = m->account->index;
+	struct uid_list   all = { 0 };
 	struct uid_range *range;
-	sqlite3_stmt *s;
-	size_t n = 0;
-	int more;
+	sqlite3_stmt     *s;
+	size_t            n = 0;
+	int               more;
 
 	*gone = (struct uid_set){ NULL, 0 };
 	if (since < m->forgotten || (s = index_ready(x, FACT_AFTER)) == NULL)
@@ -797,8 +828,10 @@ mailbox_vanished(struct mailbox *m, uint64_t since, struct arena *arena, struct 
 	(void)sqlite3_bind_int64(s, 2, (int64_t)since);
 	while ((more = index_row(x, s)) == 1) {
 		struct fact_key key = {
-			.mailbox = m->id, .modseq = (uint64_t)sqlite3_column_int64(s, 0),
-			.kind = (enum fact_kind)sqlite3_column_int(s, 1), .time = sqlite3_column_int64(s, 2),
+			.mailbox = m->id,
+			.modseq = (uint64_t)sqlite3_column_int64(s, 0),
+			.kind = (enum fact_kind)sqlite3_column_int(s, 1),
+			.time = sqlite3_column_int64(s, 2),
 		};
 		struct fact f;
 		if (key.kind != FACT_EXPUNGED)

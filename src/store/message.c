@@ -29,7 +29,7 @@ int
 message_read(struct account *a, uint64_t id, struct arena *arena, struct message *out)
 {
 	sqlite3_stmt *s;
-	int more;
+	int           more;
 
 	if (a->refused != 0)
 		return a->refused;
@@ -59,17 +59,20 @@ message_read(struct account *a, uint64_t id, struct arena *arena, struct message
 static int
 damaged(const struct account *a, const struct message *m, const char *what, int why)
 {
-	warn_("account %" PRIu64 ": letter %010" PRIX64 ": %s in segment %08x at offset %" PRIu64 ": %s", a->id, m->id, what,
-	      m->place.envelope_segment, m->place.envelope_at, strerror(why));
+	warn_("account %" PRIu64 ": letter %010" PRIX64 ": %s in segment %08x at offset %" PRIu64
+	      ": %s",
+	      a->id, m->id, what, m->place.envelope_segment, m->place.envelope_at, strerror(why));
 	return EBADMSG;
 }
 
 int
-message_digest(struct account *a, const struct message *m, struct arena *arena, struct digest *digest, struct bytes *prefix)
+message_digest(struct account *a, const struct message *m, struct arena *arena,
+               struct digest *digest, struct bytes *prefix)
 {
 	struct envelope e;
-	struct bytes packed;
-	int why = letters_envelope(a->store->letters, m->place.envelope_segment, m->place.envelope_at, m->id, arena, &packed);
+	struct bytes    packed;
+	int             why = letters_envelope(a->store->letters, m->place.envelope_segment,
+	                                       m->place.envelope_at, m->id, arena, &packed);
 
 	if (why != 0)
 		return damaged(a, m, "its envelope cannot be read", why);
@@ -96,7 +99,8 @@ copy_piece(struct bytes piece, uint64_t start, uint64_t at, char *out, size_t le
 }
 
 int
-message_bytes(struct account *a, const struct message *m, struct bytes prefix, uint64_t at, void *out, size_t len)
+message_bytes(struct account *a, const struct message *m, struct bytes prefix, uint64_t at,
+              void *out, size_t len)
 {
 	uint64_t content = m->head.len + (uint64_t)m->prefix_len, end = at + len;
 

@@ -31,7 +31,8 @@ rows_make_room(struct rows *r, uint32_t more)
 }
 
 void
-rows_add(struct rows *r, uint32_t uid, uint64_t message, uint32_t size, uint64_t flags, uint64_t modseq)
+rows_add(struct rows *r, uint32_t uid, uint64_t message, uint32_t size, uint64_t flags,
+         uint64_t modseq)
 {
 	rows_make_room(r, 1);
 	r->uid[r->count] = uid;
@@ -62,7 +63,7 @@ rows_first_at_least(const struct rows *r, uint32_t uid)
 void
 pack_number(struct buffer *out, uint64_t n)
 {
-	char *p = buffer_room(out, 10);
+	char  *p = buffer_room(out, 10);
 	size_t len = 0;
 
 	for (; n > 0x7f; n >>= 7)
@@ -75,7 +76,7 @@ uint64_t
 unpack_number(struct unpack *u)
 {
 	uint64_t n = 0;
-	size_t len = 0;
+	size_t   len = 0;
 
 	while (!u->broken && len < u->rest.len && len < 10) {
 		unsigned char c = (unsigned char)u->rest.at[len];
@@ -117,7 +118,8 @@ pack_runs(const uint64_t *column, uint32_t count, bool steps, struct buffer *out
 		uint64_t value = steps ? folded(before, column[i]) : column[i];
 		uint32_t n = 1;
 		before = column[i];
-		while (i + n < count && (steps ? folded(before, column[i + n]) : column[i + n]) == value)
+		while (i + n < count &&
+		       (steps ? folded(before, column[i + n]) : column[i + n]) == value)
 			before = column[i + n++];
 		pack_number(out, value);
 		pack_number(out, n);
@@ -167,7 +169,8 @@ unpack_uid_column(struct unpack *u, uint32_t *uid, uint32_t count)
 	for (uint32_t i = 0; i < count && !u->broken;) {
 		uint64_t gap = unpack_number(u);
 		uint64_t n = unpack_number(u);
-		if (n == 0 || n > count - i || gap > UINT32_MAX || next + gap == 0 || next + gap + n - 1 > UINT32_MAX - 1) {
+		if (n == 0 || n > count - i || gap > UINT32_MAX || next + gap == 0 ||
+		    next + gap + n - 1 > UINT32_MAX - 1) {
 			u->broken = true;
 			return;
 		}
@@ -244,7 +247,7 @@ pack_uids(struct buffer *out, const struct uid_set *set)
 bool
 unpack_uids(struct unpack *u, struct arena *arena, struct uid_set *set)
 {
-	uint64_t count = unpack_number(u), next = 0;
+	uint64_t          count = unpack_number(u), next = 0;
 	struct uid_range *range;
 
 	*set = (struct uid_set){ NULL, 0 };
@@ -253,7 +256,8 @@ unpack_uids(struct unpack *u, struct arena *arena, struct uid_set *set)
 	range = arena_take_array(arena, (size_t)count + 1, sizeof *range);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t gap = unpack_number(u), width = unpack_number(u);
-		if (u->broken || gap == 0 || gap > UINT32_MAX || width > UINT32_MAX || next + gap + width > UINT32_MAX)
+		if (u->broken || gap == 0 || gap > UINT32_MAX || width > UINT32_MAX ||
+		    next + gap + width > UINT32_MAX)
 			return false;
 		range[i].first = (uint32_t)(next + gap);
 		range[i].last = (uint32_t)(next + gap + width);

@@ -6,7 +6,7 @@ static uint32_t
 sum_of(const struct snapshot *s, struct bytes data)
 {
 	struct buffer key = { 0 };
-	uint32_t sum;
+	uint32_t      sum;
 
 	pack_u64(&key, s->mailbox);
 	pack_u64(&key, s->modseq);
@@ -36,7 +36,7 @@ snapshot_close(const struct snapshot *s, struct buffer *out)
 bool
 snapshot_read(struct bytes data, struct snapshot *s, struct rows *r)
 {
-	uint32_t before = r->count;
+	uint32_t      before = r->count;
 	struct unpack tail, body;
 
 	if (data.len < 4)

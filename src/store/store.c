@@ -14,6 +14,8 @@
 
 /* Accounts nobody uses stay open up to this many, and up to this long; each takes some 150 KiB. */
 enum { IDLE_MOST = 128, IDLE_MS = 20000 };
+/* An open account is looked after so often, and when a mailbox has so much history since its last snapshot. */
+enum { SWEEP_AGAIN_MS = 3600 * 1000 };
 /* A -wal file of so many pages is written back in the thread pool; one of four times as many at once. */
 enum { CHECKPOINT_PAGES = 1024 };
 /* More accounts than this are synced by one syncfs. */
@@ -24,17 +26,18 @@ uint64_t store_room_least = (uint64_t)16 << 20;
 
 /* What was committed together, while it is being synced.  The thread touches fd, fds, accounts_fd, why. */
 struct batch {
-	struct store *store;             /* NULL: closed meanwhile                  */
+	struct store    *store; /* NULL: closed meanwhile                  */
 	struct account **account;
-	int    *fd;                      /* their -wal files; fewer than accounts when some failed */
-	size_t  count, syncs;
-	int     accounts_fd;
-	int     why;
-	struct barriers barriers;
+	int             *fd; /* their -wal files; fewer than accounts when some failed */
+	size_t           count, syncs;
+	int              accounts_fd;
+	int              why;
+	struct barriers  barriers;
 };
 
 struct store *
-store_open(int accounts, struct letters *letters, int64_t history_ms, const struct store_needs *needs, void *ctx)
+store_open(int accounts, struct letters *letters, int64_t history_ms,
+           const struct store_needs *needs, void *ctx)
 {
 	struct store *s = memory_take(sizeof *s);
 
@@ -54,7 +57,7 @@ int
 store_room(struct store *s)
 {
 	struct statvfs v;
-	int64_t now = clock_patient_ms();
+	int64_t        now = clock_patient_ms();
 
 	if (s->room_ms != 0 && now - s->room_ms < ROOM_LOOK_MS && now >= s->room_ms)
 		return s->room_why;
@@ -119,7 +122,7 @@ busy(const struct account *a)
 static void
 let_go(struct account *a)
 {
-	struct store *s = a->store;
+	struct store    *s = a->store;
 	struct account **p = &s->all;
 
 	idle_out(a);
@@ -130,16 +133,29 @@ let_go(struct account *a)
 	account_close(&a);
 }
 
+/* Long open, or with a mailbox whose history has become long. */
+static bool
+wants_care(const struct account *a, int64_t now)
+{
+	if (now - a->swept_ms >= SWEEP_AGAIN_MS)
+		return true;
+	for (const struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
+		if (m->facts > FACTS_WORTH_A_SNAPSHOT)
+			return true;
+	return false;
+}
+
 static void
 close_idle(struct store *s)
 {
 	int64_t now = clock_patient_ms();
-	bool any = s->idle > 0;
+	bool    any = s->idle > 0;
 
 	while (s->idle_oldest != NULL &&
 	       (s->idle > IDLE_MOST || now - s->idle_oldest->used_ms > IDLE_MS)) {
-		if (busy(s->idle_oldest))
-			return;
+		if (busy(s->idle_oldest) ||
+		    (s->idle <= IDLE_MOST && wants_care(s->idle_oldest, now)))
+			return; /* store_sweep() comes first */
 		let_go(s->idle_oldest);
 	}
 	/* Nobody reads and nothing comes: what SQLite had goes back to the system. */
@@ -154,7 +170,7 @@ account_take(struct store *s, uint64_t id, int *why)
 
 	*why = 0;
 	if (a != NULL && a->refused != 0 && !busy(a)) {
-		let_go(a);              /* try again from the disk */
+		let_go(a); /* try again from the disk */
 		a = NULL;
 	}
 	if (a == NULL) {
@@ -164,6 +180,7 @@ account_take(struct store *s, uint64_t id, int *why)
 		}
 		if ((a = account_open(s, id, true, why)) == NULL)
 			return NULL;
+		a->swept_ms = clock_patient_ms();
 		a->next = s->all;
 		s->all = a;
 		(void)map_put(s->open, map_number(&id), a);
@@ -291,7 +308,8 @@ why_for(const struct barrier *b, const struct batch *batch)
 static void
 mend(struct account *a, int why)
 {
-	warn_("account %llu: its changes could not be synced: %s", (unsigned long long)a->id, strerror(why));
+	warn_("account %llu: its changes could not be synced: %s", (unsigned long long)a->id,
+	      strerror(why));
 	a->failed = why;
 	if (index_begun(a->index))
 		index_rollback(a->index);
@@ -305,7 +323,7 @@ static void
 tell_barriers(struct batch *b)
 {
 	struct barrier *x, *next;
-	int *why;       /* decided for all before the first is called: callbacks make new changes */
+	int   *why; /* decided for all before the first is called: callbacks make new changes */
 	size_t n = 0, i = 0;
 
 	for (x = b->barriers.first; x != NULL; x = x->next)
@@ -356,8 +374,8 @@ batch_done(void *job)
 static struct batch *
 commit_all(struct store *s)
 {
-	struct batch *b = memory_take(sizeof *b);
-	size_t n = 0;
+	struct batch   *b = memory_take(sizeof *b);
+	size_t          n = 0;
 	struct account *a, *next;
 
 	for (a = s->dirty; a != NULL; a = a->next_dirty)
@@ -378,7 +396,7 @@ commit_all(struct store *s)
 			continue;
 		}
 		if ((why = account_flush(a)) != 0 || (why = index_commit(a->index)) != 0) {
-			a->dirty = true;        /* it is in this batch already */
+			a->dirty = true; /* it is in this batch already */
 			(void)account_fail(a, why);
 			a->dirty = false;
 			continue;
@@ -416,9 +434,9 @@ store_at_rest(struct store *s)
 static void
 ask_checkpoint(struct account *a)
 {
-	struct store *s = a->store;
+	struct store     *s = a->store;
 	struct index_job *job;
-	uint32_t pages;
+	uint32_t          pages;
 
 	if (a->dirty || a->refused != 0)
 		return;
@@ -472,17 +490,15 @@ store_close(struct store **sp)
 	memory_free(s);
 }
 
-enum { SWEEP_AGAIN_MS = 3600 * 1000 };
-
 bool
 store_sweep(struct store *s)
 {
 	int64_t now = clock_patient_ms();
-	bool swept = false;
+	bool    swept = false;
 
 	close_idle(s);
 	for (struct account *a = s->all; a != NULL; a = a->next) {
-		if (a->refused != 0 || a->syncing || (a->swept_ms != 0 && now - a->swept_ms < SWEEP_AGAIN_MS))
+		if (a->refused != 0 || a->syncing || !wants_care(a, now))
 			continue;
 		if (swept)
 			return true;

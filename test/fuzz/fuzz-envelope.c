@@ -7,9 +7,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bytes in = { (const char *)data, size };
-	struct arena *arena = arena_open(NULL);
-	struct buffer again = { 0 };
+	struct bytes    in = { (const char *)data, size };
+	struct arena   *arena = arena_open(NULL);
+	struct buffer   again = { 0 };
 	struct envelope e;
 
 	if (envelope_unpack(in, arena, &e)) {

@@ -8,7 +8,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct walk { int fd; uint64_t end, size; struct arena *arena; };
+struct walk {
+	int           fd;
+	uint64_t      end, size;
+	struct arena *arena;
+};
 
 static bool
 see(void *ctx, const struct record *r)
@@ -16,11 +20,13 @@ see(void *ctx, const struct record *r)
 	struct walk *w = ctx;
 	struct bytes body;
 
-	INSIDE(r->at >= w->end && r->body_at == r->at + RECORD_HEADER && r->body_len <= w->size - r->body_at);
+	INSIDE(r->at >= w->end && r->body_at == r->at + RECORD_HEADER &&
+	       r->body_len <= w->size - r->body_at);
 	w->end = r->body_at + record_padded(r->body_len);
 	arena_clear(w->arena);
 	if (r->whole)
-		INSIDE(record_read(w->fd, r->at, r->type, r->letter, w->arena, w->size, &body) != NULL);
+		INSIDE(record_read(w->fd, r->at, r->type, r->letter, w->arena, w->size, &body) !=
+		       NULL);
 	return true;
 }
 
@@ -35,8 +41,10 @@ harm(void *ctx, uint64_t at, const char *why)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct walk w = { .fd = memfd_create("segment", MFD_CLOEXEC), .size = size, .arena = arena_open(NULL) };
-	uint64_t good;
+	struct walk w = { .fd = memfd_create("segment", MFD_CLOEXEC),
+		          .size = size,
+		          .arena = arena_open(NULL) };
+	uint64_t    good;
 
 	INSIDE(w.fd >= 0 && disk_write(w.fd, data, size, 0) == 0);
 	for (int bodies = 0; bodies < 2; bodies++) {

@@ -27,15 +27,16 @@ static void
 read_snapshot(struct bytes in)
 {
 	struct snapshot s = { .mailbox = 1, .modseq = 2 };
-	struct rows rows = { 0 };
-	struct buffer again = { 0 };
+	struct rows     rows = { 0 };
+	struct buffer   again = { 0 };
 
 	if (snapshot_read(in, &s, &rows)) {
 		struct snapshot t = { .mailbox = 1, .modseq = 2 };
-		struct rows twice = { 0 };
+		struct rows     twice = { 0 };
 		expect_order(&rows);
 		snapshot_pack(&s, &rows, &again);
-		INSIDE(snapshot_read(buffer_bytes(&again), &t, &twice) && twice.count == rows.count);
+		INSIDE(snapshot_read(buffer_bytes(&again), &t, &twice) &&
+		       twice.count == rows.count);
 		rows_free(&twice);
 	}
 	buffer_free(&again);
@@ -45,11 +46,13 @@ read_snapshot(struct bytes in)
 static void
 read_fact(uint8_t kind, struct bytes in)
 {
-	struct fact_key key = { .mailbox = 1, .modseq = 2, .kind = (enum fact_kind)kind, .time = 3 };
+	struct fact_key key = {
+		.mailbox = 1, .modseq = 2, .kind = (enum fact_kind)kind, .time = 3
+	};
 	struct arena *arena = arena_open(NULL);
 	struct buffer data = { 0 };
-	struct rows rows = { 0 };
-	struct fact f;
+	struct rows   rows = { 0 };
+	struct fact   f;
 
 	buffer_add(&data, in);
 	fact_close(&data, &key);

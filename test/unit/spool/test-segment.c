@@ -3,8 +3,12 @@
 #include "base/checksum.h"
 #include "kit.h"
 
-static const struct { const char *why; size_t len; } bodies[] = {
-	{ "nothing in it", 0 }, { "one byte", 1 }, { "seven", 7 }, { "a padded eight", 8 }, { "nine", 9 }, { "more", 100 },
+static const struct {
+	const char *why;
+	size_t      len;
+} bodies[] = {
+	{ "nothing in it", 0 },  { "one byte", 1 }, { "seven", 7 },
+	{ "a padded eight", 8 }, { "nine", 9 },     { "more", 100 },
 };
 
 static void
@@ -16,11 +20,16 @@ whole_segment(struct buffer *out)
 		char body[100];
 		memset(body, (int)('a' + i), sizeof body);
 		uint64_t id = (uint64_t)5 << 32 | out->len;
-		record_add(out, i % 2 ? RECORD_ENVELOPE : RECORD_CONTENT, id, (struct bytes){ body, bodies[i].len });
+		record_add(out, i % 2 ? RECORD_ENVELOPE : RECORD_CONTENT, id,
+		           (struct bytes){ body, bodies[i].len });
 	}
 }
 
-struct found { size_t records; uint64_t end; size_t damaged; };
+struct found {
+	size_t   records;
+	uint64_t end;
+	size_t   damaged;
+};
 
 static bool
 see(void *ctx, const struct record *r)
@@ -55,9 +64,9 @@ file_with(const struct kit *k, struct bytes content, size_t zeros)
 static void
 test_torn_at_every_byte(void **state)
 {
-	struct kit k = { 0 };
+	struct kit    k = { 0 };
 	struct buffer all = { 0 };
-	uint64_t end[COUNT(bodies) + 1] = { SEGMENT_HEADER };
+	uint64_t      end[COUNT(bodies) + 1] = { SEGMENT_HEADER };
 
 	(void)state;
 	kit_folder(&k);
@@ -68,12 +77,16 @@ test_torn_at_every_byte(void **state)
 	for (size_t cut = SEGMENT_HEADER; cut <= all.len; cut++) {
 		for (size_t zeros = 0; zeros < 2; zeros++) {
 			struct found f = { 0 };
-			uint64_t good;
-			size_t whole = 0;
+			uint64_t     good;
+			size_t       whole = 0;
 			int fd = file_with(&k, (struct bytes){ all.at, cut }, zeros ? 4096 : 0);
 			enum segment_end e = segment_scan(fd, 0, true, see, harm, &f, &good);
 			/* Zeros in place of zeros make a record whole again: padding, and bodies are never zeros here. */
-			while (whole < COUNT(bodies) && end[whole + 1] - (zeros ? record_padded(bodies[whole].len) - bodies[whole].len : 0) <= cut)
+			while (whole < COUNT(bodies) &&
+			       end[whole + 1] - (zeros ? record_padded(bodies[whole].len) -
+			                                         bodies[whole].len
+			                               : 0) <=
+			               cut)
 				whole++;
 			assert_int_equal(f.records, whole);
 			assert_int_equal(good, end[whole]);
@@ -92,9 +105,9 @@ test_torn_at_every_byte(void **state)
 static void
 test_every_byte_is_watched(void **state)
 {
-	struct kit k = { 0 };
+	struct kit    k = { 0 };
 	struct buffer all = { 0 };
-	uint64_t used, good;
+	uint64_t      used, good;
 
 	(void)state;
 	kit_folder(&k);
@@ -102,8 +115,8 @@ test_every_byte_is_watched(void **state)
 	used = all.len;
 	record_add(&all, RECORD_END, used, (struct bytes){ NULL, 0 });
 	for (size_t at = 0; at < used; at++) {
-		struct found f = { 0 };
-		int fd;
+		struct found     f = { 0 };
+		int              fd;
 		enum segment_end e;
 		all.at[at] ^= 0x10;
 		fd = file_with(&k, buffer_bytes(&all), 0);
@@ -111,7 +124,7 @@ test_every_byte_is_watched(void **state)
 		if (at < SEGMENT_HEADER)
 			assert_int_equal(e, SEGMENT_END_ALIEN);
 		else if (f.damaged == 0)
-			assert_int_equal(f.records, COUNT(bodies));     /* padding */
+			assert_int_equal(f.records, COUNT(bodies)); /* padding */
 		else
 			assert_true(f.records < COUNT(bodies));
 		if (e == SEGMENT_END_SEALED && f.damaged > 0)
@@ -126,12 +139,12 @@ test_every_byte_is_watched(void **state)
 static void
 test_a_record_is_read_only_as_itself(void **state)
 {
-	struct kit k = { 0 };
+	struct kit    k = { 0 };
 	struct buffer all = { 0 };
 	struct arena *scratch = arena_open(NULL);
-	struct bytes body;
-	uint64_t id = (uint64_t)5 << 32 | SEGMENT_HEADER;
-	int fd;
+	struct bytes  body;
+	uint64_t      id = (uint64_t)5 << 32 | SEGMENT_HEADER;
+	int           fd;
 
 	(void)state;
 	kit_folder(&k);
@@ -139,13 +152,18 @@ test_a_record_is_read_only_as_itself(void **state)
 	buffer_took(&all, SEGMENT_HEADER);
 	record_add(&all, RECORD_CONTENT, id, BYTES("hello\r\n"));
 	fd = file_with(&k, buffer_bytes(&all), 0);
-	HOLDS("it is there", record_read(fd, SEGMENT_HEADER, RECORD_CONTENT, id, scratch, 100, &body) != NULL);
+	HOLDS("it is there",
+	      record_read(fd, SEGMENT_HEADER, RECORD_CONTENT, id, scratch, 100, &body) != NULL);
 	SAME("its body", body, BYTES("hello\r\n"));
-	HOLDS("another letter", record_read(fd, SEGMENT_HEADER, RECORD_CONTENT, id + 8, scratch, 100, &body) == NULL);
+	HOLDS("another letter",
+	      record_read(fd, SEGMENT_HEADER, RECORD_CONTENT, id + 8, scratch, 100, &body) == NULL);
 	HOLDS("said so", errno == EBADMSG);
-	HOLDS("another type", record_read(fd, SEGMENT_HEADER, RECORD_ENVELOPE, id, scratch, 100, &body) == NULL);
-	HOLDS("too long", record_read(fd, SEGMENT_HEADER, RECORD_CONTENT, id, scratch, 6, &body) == NULL);
-	HOLDS("beyond the end", record_read(fd, 4096, RECORD_CONTENT, id, scratch, 100, &body) == NULL);
+	HOLDS("another type",
+	      record_read(fd, SEGMENT_HEADER, RECORD_ENVELOPE, id, scratch, 100, &body) == NULL);
+	HOLDS("too long",
+	      record_read(fd, SEGMENT_HEADER, RECORD_CONTENT, id, scratch, 6, &body) == NULL);
+	HOLDS("beyond the end",
+	      record_read(fd, 4096, RECORD_CONTENT, id, scratch, 100, &body) == NULL);
 	(void)close(fd);
 	arena_close(&scratch);
 	buffer_free(&all);
@@ -154,5 +172,4 @@ test_a_record_is_read_only_as_itself(void **state)
 	(void)kit_close;
 }
 
-UNIT(test_torn_at_every_byte, test_every_byte_is_watched,
-     test_a_record_is_read_only_as_itself)
+UNIT(test_torn_at_every_byte, test_every_byte_is_watched, test_a_record_is_read_only_as_itself)

@@ -21,7 +21,10 @@ put(struct kit *k, struct bytes content)
 	kit_turns(k);
 }
 
-struct found { struct spool_found f[200]; size_t count; };
+struct found {
+	struct spool_found f[200];
+	size_t             count;
+};
 
 static void
 find(void *ctx, const struct spool_found *f)
@@ -36,14 +39,14 @@ static void
 test_numbers_are_never_used_twice(void **state)
 {
 	struct kit k = { 0 };
-	uint32_t last = 0;
+	uint32_t   last = 0;
 
 	(void)state;
 	kit_folder(&k);
 	for (int i = 0; i < 40; i++) {
 		uint32_t number;
 		uint64_t room;
-		int fd;
+		int      fd;
 		kit_open(&k, 64 * 1024);
 		fd = spool_lend(k.spool, false, 0, &number, &room);
 		assert_true(fd >= 0);
@@ -57,7 +60,7 @@ test_numbers_are_never_used_twice(void **state)
 		kit_close(&k);
 	}
 	/* Even when the file that says so is damaged. */
-	int fd = openat(k.dir, "numbers", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	int           fd = openat(k.dir, "numbers", O_WRONLY | O_TRUNC | O_CLOEXEC);
 	struct buffer errors = { 0 };
 	(void)close(fd);
 	k.spool = spool_open(k.dir, 65536, 0, 0600, -1, &errors);
@@ -70,11 +73,11 @@ test_numbers_are_never_used_twice(void **state)
 static void
 test_a_living_writer_keeps_its_segment(void **state)
 {
-	struct kit k = { 0 };
-	struct spool *other;
+	struct kit           k = { 0 };
+	struct spool        *other;
 	struct spool_segment row;
-	struct found all = { 0 };
-	struct buffer errors = { 0 };
+	struct found         all = { 0 };
+	struct buffer        errors = { 0 };
 
 	(void)state;
 	kit_folder(&k);
@@ -107,7 +110,7 @@ test_a_living_writer_keeps_its_segment(void **state)
 static void
 test_checkpoint(void **state)
 {
-	struct kit k = { 0 };
+	struct kit   k = { 0 };
 	struct found all = { 0 }, rest = { 0 };
 
 	(void)state;
@@ -122,7 +125,9 @@ test_checkpoint(void **state)
 	for (size_t i = 0; i + 1 < all.count; i += 7) {
 		rest.count = 0;
 		/* From this letter's envelope on: it and all after it. */
-		assert_int_equal(spool_each_after(k.spool, all.f[i].envelope_segment, all.f[i].envelope_at, find, &rest), 0);
+		assert_int_equal(spool_each_after(k.spool, all.f[i].envelope_segment,
+		                                  all.f[i].envelope_at, find, &rest),
+		                 0);
 		assert_int_equal(rest.count, all.count - i);
 		assert_int_equal(rest.f[0].letter, all.f[i].letter);
 		assert_int_equal(rest.f[0].content_len, 100 + 200 * i);
@@ -134,12 +139,12 @@ test_checkpoint(void **state)
 static void
 test_compaction_keeps_ids(void **state)
 {
-	struct kit k = { 0 };
-	struct found all = { 0 }, after = { 0 };
+	struct kit          k = { 0 };
+	struct found        all = { 0 }, after = { 0 };
 	struct letter_place to[30];
-	struct buffer out = { 0 };
-	struct arena *scratch = arena_open(NULL);
-	uint32_t number;
+	struct buffer       out = { 0 };
+	struct arena       *scratch = arena_open(NULL);
+	uint32_t            number;
 
 	(void)state;
 	kit_folder(&k);
@@ -157,7 +162,8 @@ test_compaction_keeps_ids(void **state)
 	number = all.f[0].envelope_segment;
 	for (int i = 0; i < 30; i += 3) {
 		struct spool_found *f = &all.f[i];
-		struct letter_place from = { f->content_segment, f->content_at, f->content_len, f->envelope_segment, f->envelope_at };
+		struct letter_place from = { f->content_segment, f->content_at, f->content_len,
+			                     f->envelope_segment, f->envelope_at };
 		assert_int_equal(spool_copy(k.spool, f->letter, &from, &to[i]), 0);
 	}
 	assert_int_equal(spool_copy_end(k.spool), 0);
@@ -165,12 +171,14 @@ test_compaction_keeps_ids(void **state)
 	if (spool_check(k.dir, &out) != 0)
 		fail_msg("%.*s", (int)out.len, out.at);
 	for (int i = 0; i < 30; i += 3) {
-		char got[200];
+		char         got[200];
 		struct bytes packed;
 		assert_int_equal(letters_read(spool_letters(k.spool), &to[i], 0, got, 200), 0);
 		assert_int_equal(got[199], 'a' + i % 26);
-		assert_int_equal(letters_envelope(spool_letters(k.spool), to[i].envelope_segment, to[i].envelope_at,
-		                                  all.f[i].letter, scratch, &packed), 0);
+		assert_int_equal(letters_envelope(spool_letters(k.spool), to[i].envelope_segment,
+		                                  to[i].envelope_at, all.f[i].letter, scratch,
+		                                  &packed),
+		                 0);
 	}
 	/* Copies are no news to a queue that knew their letters. */
 	assert_int_equal(spool_each_after(k.spool, number + 1, 0, find, &after), 0);
@@ -186,11 +194,11 @@ test_compaction_keeps_ids(void **state)
 static void
 test_check_and_dump_name_what_is_wrong(void **state)
 {
-	struct kit k = { 0 };
-	struct buffer out = { 0 };
+	struct kit           k = { 0 };
+	struct buffer        out = { 0 };
 	struct spool_segment row;
-	char name[24];
-	int fd;
+	char                 name[24];
+	int                  fd;
 
 	(void)state;
 	kit_folder(&k);
@@ -209,7 +217,9 @@ test_check_and_dump_name_what_is_wrong(void **state)
 	assert_int_equal(spool_check(k.dir, &out), 0);
 	assert_int_equal(disk_write(fd, "X", 1, SEGMENT_HEADER + RECORD_HEADER + 2), 0);
 	assert_int_equal(spool_check(k.dir, &out), 2);
-	HOLDS("file and offset", bytes_search(buffer_bytes(&out), BYTES(".seg: offset 64: a record's checksum is wrong")) > 0);
+	HOLDS("file and offset",
+	      bytes_search(buffer_bytes(&out),
+	                   BYTES(".seg: offset 64: a record's checksum is wrong")) > 0);
 	(void)close(fd);
 	kit_close(&k);
 	buffer_free(&out);
@@ -219,8 +229,15 @@ test_check_and_dump_name_what_is_wrong(void **state)
 /* ---- the plug ---- */
 
 enum { LETTERS = 12 };
-struct promised { uint64_t letter[LETTERS * 2]; char body[LETTERS * 2]; size_t count; };
-struct one { struct promised *promised; char body; };
+struct promised {
+	uint64_t letter[LETTERS * 2];
+	char     body[LETTERS * 2];
+	size_t   count;
+};
+struct one {
+	struct promised *promised;
+	char             body;
+};
 
 static void
 promise(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t at)
@@ -245,10 +262,10 @@ is_open(void *ctx, int why)
 static void
 put_large(struct kit *k, struct bytes body, struct one *o)
 {
-	struct buffer packed = { 0 };
-	int refused = 0;
+	struct buffer         packed = { 0 };
+	int                   refused = 0;
 	struct writer_stream *s = writer_stream_open(k->writer, body.len, is_open, &refused);
-	uint64_t id;
+	uint64_t              id;
 
 	(void)writer_stream_add(s, body);
 	id = writer_stream_end(&s);
@@ -264,9 +281,9 @@ put_large(struct kit *k, struct bytes body, struct one *o)
 static void
 work(int dir, void *ctx)
 {
-	struct kit k = { .dir = dir, .failing = true };
+	struct kit        k = { .dir = dir, .failing = true };
 	static struct one one[LETTERS];
-	static char body[20000];
+	static char       body[20000];
 
 	journal_open(JOURNAL_FILE, open("/dev/null", O_WRONLY | O_CLOEXEC), false, "test");
 	clock_pretend(1700000000);
@@ -275,11 +292,12 @@ work(int dir, void *ctx)
 	for (int i = 0; i < LETTERS; i++) {
 		one[i] = (struct one){ ctx, (char)('a' + i) };
 		memset(body, 'a' + i, sizeof body);
-		clock_pretend(1700000000 + i * 10);     /* the writer asks again after a while */
+		clock_pretend(1700000000 + i * 10); /* the writer asks again after a while */
 		if (i % 4 == 3)
 			put_large(&k, (struct bytes){ body, sizeof body }, &one[i]);
 		else if (writer_ready(k.writer, (uint64_t)(500 + 900 * i)))
-			(void)kit_put(&k, (struct bytes){ body, (size_t)(500 + 900 * i) }, promise, &one[i]);
+			(void)kit_put(&k, (struct bytes){ body, (size_t)(500 + 900 * i) }, promise,
+			              &one[i]);
 		if (i % 3 == 2)
 			kit_turns(&k);
 		if (i == 7)
@@ -293,35 +311,42 @@ work(int dir, void *ctx)
 static void
 recover_and_compare(struct kit *k, const struct promised *p, long step)
 {
-	struct found all = { 0 };
+	struct found  all = { 0 };
 	struct buffer out = { 0 };
-	int fd;
+	int           fd;
 
 	kit_open(k, 48 * 1024);
 	assert_int_equal(spool_each_after(k->spool, 0, 0, find, &all), 0);
 	for (size_t i = 0; i < p->count; i++) {
 		size_t n = 0;
 		for (size_t j = 0; j < all.count; j++) {
-			char c = 0, last = 0;
+			char                c = 0, last = 0;
 			struct spool_found *f = &all.f[j];
-			struct letter_place at = { f->content_segment, f->content_at, f->content_len, f->envelope_segment, f->envelope_at };
+			struct letter_place at = { f->content_segment, f->content_at,
+				                   f->content_len, f->envelope_segment,
+				                   f->envelope_at };
 			if (f->letter != p->letter[i])
 				continue;
 			n++;
 			assert_int_equal(letters_read(spool_letters(k->spool), &at, 0, &c, 1), 0);
-			assert_int_equal(letters_read(spool_letters(k->spool), &at, f->content_len - 1, &last, 1), 0);
+			assert_int_equal(letters_read(spool_letters(k->spool), &at,
+			                              f->content_len - 1, &last, 1),
+			                 0);
 			assert_int_equal(c, p->body[i]);
 			assert_int_equal(last, p->body[i]);
 		}
 		if (n != 1)
-			fail_msg("step %ld: letter %zu of %zu was promised and found %zu times", step, i, p->count, n);
+			fail_msg("step %ld: letter %zu of %zu was promised and found %zu times",
+			         step, i, p->count, n);
 	}
 	if (spool_check(k->dir, &out) != 0)
 		fail_msg("step %ld: %.*s", step, (int)out.len, out.at);
 	/* Life goes on, with numbers not used before. */
 	fd = 0;
 	for (size_t j = 0; j < all.count; j++)
-		fd = (int)letter_segment(all.f[j].letter) > fd ? (int)letter_segment(all.f[j].letter) : fd;
+		fd = (int)letter_segment(all.f[j].letter) > fd
+		             ? (int)letter_segment(all.f[j].letter)
+		             : fd;
 	writer_at_rest(k->writer);
 	assert_true((int)letter_segment(kit_put(k, BYTES("x"), is_safe, NULL)) > fd);
 	kit_turns(k);
@@ -336,8 +361,8 @@ pull_the_plug(enum power how)
 
 	for (long step = 0;; step++) {
 		struct kit k = { 0 };
-		char after[80];
-		bool over;
+		char       after[80];
+		bool       over;
 		kit_folder(&k);
 		*p = (struct promised){ .count = 0 };
 		(void)snprintf(after, sizeof after, "%s/after", k.path);
@@ -348,8 +373,10 @@ pull_the_plug(enum power how)
 		(void)close(log);
 		if (!over) {
 			struct kit again = { 0 };
-			again.dir = how != POWER_CUT && how != POWER_TORN ? openat(k.dir, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-			                                : open(after, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			again.dir =
+				how != POWER_CUT && how != POWER_TORN
+					? openat(k.dir, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+					: open(after, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 			assert_true(again.dir >= 0);
 			recover_and_compare(&again, p, step);
 			if (how >= POWER_EIO && p->count < LETTERS - 9)
@@ -404,6 +431,7 @@ test_power_cut_with_torn_sectors_at_every_step(void **state)
 }
 
 UNIT(test_numbers_are_never_used_twice, test_a_living_writer_keeps_its_segment, test_checkpoint,
-     test_compaction_keeps_ids, test_check_and_dump_name_what_is_wrong, test_a_disk_that_fails_at_every_step,
-     test_a_disk_that_is_full_at_every_step, test_killed_at_every_step,
-     test_power_cut_at_every_step, test_power_cut_with_torn_sectors_at_every_step)
+     test_compaction_keeps_ids, test_check_and_dump_name_what_is_wrong,
+     test_a_disk_that_fails_at_every_step, test_a_disk_that_is_full_at_every_step,
+     test_killed_at_every_step, test_power_cut_at_every_step,
+     test_power_cut_with_torn_sectors_at_every_step)

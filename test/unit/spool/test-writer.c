@@ -13,7 +13,11 @@ count(const char *what, int fd)
 	return 0;
 }
 
-struct answer { int told, why; uint64_t letter, at; uint32_t segment; };
+struct answer {
+	int      told, why;
+	uint64_t letter, at;
+	uint32_t segment;
+};
 
 static void
 safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t at)
@@ -26,16 +30,19 @@ safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t at)
 static void
 expect_letter(struct kit *k, const struct answer *a, struct bytes content)
 {
-	struct arena *scratch = arena_open(NULL);
+	struct arena       *scratch = arena_open(NULL);
 	struct letter_place place = { .content_segment = letter_segment(a->letter),
-		.content_at = letter_offset(a->letter) + RECORD_HEADER, .content_len = content.len };
-	struct bytes packed;
-	struct envelope e;
-	char *got = arena_take(scratch, content.len + 1);
+		                      .content_at = letter_offset(a->letter) + RECORD_HEADER,
+		                      .content_len = content.len };
+	struct bytes        packed;
+	struct envelope     e;
+	char               *got = arena_take(scratch, content.len + 1);
 
 	assert_int_equal(a->told, 1);
 	assert_int_equal(a->why, 0);
-	assert_int_equal(letters_envelope(spool_letters(k->spool), a->segment, a->at, a->letter, scratch, &packed), 0);
+	assert_int_equal(letters_envelope(spool_letters(k->spool), a->segment, a->at, a->letter,
+	                                  scratch, &packed),
+	                 0);
 	assert_true(envelope_unpack(packed, scratch, &e));
 	assert_int_equal(e.letter, a->letter);
 	assert_int_equal(letters_read(spool_letters(k->spool), &place, 0, got, content.len), 0);
@@ -46,7 +53,7 @@ expect_letter(struct kit *k, const struct answer *a, struct bytes content)
 static void
 test_one_letter_is_one_write_and_one_sync(void **state)
 {
-	struct kit k = { 0 };
+	struct kit    k = { 0 };
 	struct answer a = { 0 };
 
 	(void)state;
@@ -73,7 +80,7 @@ test_one_letter_is_one_write_and_one_sync(void **state)
 static void
 test_letters_that_come_during_a_sync_share_the_next(void **state)
 {
-	struct kit k = { 0 };
+	struct kit    k = { 0 };
 	struct answer a[20] = { 0 };
 
 	(void)state;
@@ -112,8 +119,8 @@ test_the_next_segment_is_there_before_it_is_needed(void **state)
 	struct kit k = { 0 };
 	enum { LETTERS = 200 };
 	static struct answer a[LETTERS];
-	static char body[3000];
-	struct buffer out = { 0 };
+	static char          body[3000];
+	struct buffer        out = { 0 };
 
 	(void)state;
 	memset(a, 0, sizeof a);
@@ -142,12 +149,12 @@ test_the_next_segment_is_there_before_it_is_needed(void **state)
 static void
 test_an_envelope_without_room_waits_for_the_next_segment(void **state)
 {
-	struct kit k = { 0 };
-	struct answer a = { 0 }, b = { 0 };
-	static char big[40000];
-	struct buffer packed = { 0 };
+	struct kit      k = { 0 };
+	struct answer   a = { 0 }, b = { 0 };
+	static char     big[40000];
+	struct buffer   packed = { 0 };
 	struct envelope e = { .prefix = { big, sizeof big } };
-	uint64_t id;
+	uint64_t        id;
 
 	(void)state;
 	memset(big, 'p', sizeof big);
@@ -193,11 +200,11 @@ test_an_envelope_without_room_waits_for_the_next_segment(void **state)
 static void
 test_a_broken_segment_is_given_back(void **state)
 {
-	struct kit k = { 0 };
+	struct kit    k = { 0 };
 	struct answer a = { 0 }, b = { 0 };
-	uint32_t number;
-	uint64_t room;
-	int fd;
+	uint32_t      number;
+	uint64_t      room;
+	int           fd;
 
 	(void)state;
 	kit_folder(&k);
@@ -233,12 +240,12 @@ on_open(void *ctx, int why)
 static void
 test_a_large_letter_has_a_segment_of_its_own(void **state)
 {
-	struct kit k = { 0 };
-	struct answer a = { 0 };
+	struct kit            k = { 0 };
+	struct answer         a = { 0 };
 	struct writer_stream *s;
-	struct buffer packed = { 0 }, whole = { 0 }, out = { 0 };
-	uint64_t id, at, len;
-	char piece[7001], byte;
+	struct buffer         packed = { 0 }, whole = { 0 }, out = { 0 };
+	uint64_t              id, at, len;
+	char                  piece[7001], byte;
 
 	(void)state;
 	opened = 0;
@@ -305,5 +312,6 @@ test_a_large_letter_has_a_segment_of_its_own(void **state)
 }
 
 UNIT(test_one_letter_is_one_write_and_one_sync, test_letters_that_come_during_a_sync_share_the_next,
-     test_the_next_segment_is_there_before_it_is_needed, test_an_envelope_without_room_waits_for_the_next_segment,
-     test_a_broken_segment_is_given_back, test_a_large_letter_has_a_segment_of_its_own)
+     test_the_next_segment_is_there_before_it_is_needed,
+     test_an_envelope_without_room_waits_for_the_next_segment, test_a_broken_segment_is_given_back,
+     test_a_large_letter_has_a_segment_of_its_own)

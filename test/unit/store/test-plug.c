@@ -31,7 +31,7 @@ static uint32_t
 arrive(struct kit *k, struct mailbox *m, uint64_t letter)
 {
 	struct arrival v = kit_arrival(k, letter);
-	uint32_t uid;
+	uint32_t       uid;
 
 	assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
 	return uid;
@@ -40,13 +40,18 @@ arrive(struct kit *k, struct mailbox *m, uint64_t letter)
 enum { ROUNDS = 6, EACH = 3 };
 struct promised {
 	uint64_t letter[2][ROUNDS * EACH];
-	size_t letters[2];
-	uint64_t seen;           /* this letter has \Seen                            */
-	uint64_t gone[2];        /* these may be expunged                            */
-	bool     expunged;       /* and are                                          */
+	size_t   letters[2];
+	uint64_t seen;     /* this letter has \Seen                            */
+	uint64_t gone[2];  /* these may be expunged                            */
+	bool     expunged; /* and are                                          */
 	bool     folder;
 };
-struct one { struct promised *p; int account; uint64_t letter[EACH], seen; bool expunged, folder; };
+struct one {
+	struct promised *p;
+	int              account;
+	uint64_t         letter[EACH], seen;
+	bool             expunged, folder;
+};
 
 static void
 promise(void *ctx, int why)
@@ -68,7 +73,7 @@ promise(void *ctx, int why)
 static void
 checkpoint(struct kit *k, uint64_t id)
 {
-	int why;
+	int             why;
 	struct account *a = account_take(k->store, id, &why);
 
 	if (a != NULL)
@@ -86,8 +91,8 @@ complained(void *ctx, const char *what)
 static void
 one_part(struct kit *k, struct one *o, int round, struct arena *arena)
 {
-	int why = 0, others;
-	uint32_t uid;
+	int             why = 0, others;
+	uint32_t        uid;
 	struct account *a = account_take(k->store, (uint64_t)(o->account + 1), &why);
 	struct mailbox *m = a != NULL ? mailbox_take(a, "INBOX", &why) : NULL;
 
@@ -99,14 +104,18 @@ one_part(struct kit *k, struct one *o, int round, struct arena *arena)
 	}
 	if (m != NULL && o->account == 0 && round == 2) {
 		struct uid_range r = { 1, 4 };
-		others = mailbox_flags(m, &(struct uid_set){ &r, 1 }, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL, NULL);
-		o->seen = others == 0 && mailbox_find(m, 3) >= 0 ? mailbox_entry(m, (uint32_t)mailbox_find(m, 3)).message : 0;
+		others = mailbox_flags(m, &(struct uid_set){ &r, 1 }, FLAGS_ADD, FLAG_SEEN,
+		                       UINT64_MAX, NULL, NULL, NULL);
+		o->seen = others == 0 && mailbox_find(m, 3) >= 0
+		                  ? mailbox_entry(m, (uint32_t)mailbox_find(m, 3)).message
+		                  : 0;
 	}
 	if (m != NULL && o->account == 0 && round == 3) {
 		struct uid_range r = { 1, 2 };
-		struct uid_set gone;
+		struct uid_set   gone;
 		for (uint32_t x = 0; x < 2 && x < mailbox_count(m); x++)
-			o->p->gone[x] = mailbox_entry(m, x).uid < 3 ? mailbox_entry(m, x).message : 0;
+			o->p->gone[x] =
+				mailbox_entry(m, x).uid < 3 ? mailbox_entry(m, x).message : 0;
 		others = mailbox_expunge(m, &(struct uid_set){ &r, 1 }, true, arena, &gone, NULL);
 		o->expunged = others == 0 && gone.count > 0;
 	}
@@ -122,8 +131,8 @@ static void
 deliver(int dir, void *ctx)
 {
 	static struct one one[ROUNDS][2];
-	struct kit k = { .dir = dir, .next_letter = (uint64_t)1 << 32 | 64 };
-	struct arena *arena = arena_open(NULL);
+	struct kit        k = { .dir = dir, .next_letter = (uint64_t)1 << 32 | 64 };
+	struct arena     *arena = arena_open(NULL);
 
 	journal_open(JOURNAL_FILE, open("/dev/null", O_WRONLY | O_CLOEXEC), false, "test");
 	kit_open(&k);
@@ -148,23 +157,26 @@ expect_promises(struct kit *k, const struct promised *p, long step)
 	(void)snprintf(note, sizeof note, "step %ld", step);
 	kit_open(k);
 	for (int i = 0; i < 2; i++) {
-		struct account *a = kit_take(k, (uint64_t)(i + 1));
-		struct mailbox *m = kit_mailbox(a, "INBOX");
+		struct account       *a = kit_take(k, (uint64_t)(i + 1));
+		struct mailbox       *m = kit_mailbox(a, "INBOX");
 		struct mailbox_status s;
 		for (size_t j = 0; j < p->letters[i]; j++) {
 			struct arrival v = kit_arrival(k, p->letter[i][j]);
-			uint32_t uid, n = 0;
-			bool expunged = i == 0 && (v.letter == p->gone[0] || v.letter == p->gone[1]);
+			uint32_t       uid, n = 0;
+			bool           expunged =
+				i == 0 && (v.letter == p->gone[0] || v.letter == p->gone[1]);
 			for (uint32_t x = 0; x < mailbox_count(m); x++)
 				n += mailbox_entry(m, x).message == p->letter[i][j];
 			if (n > 1 || (n == 0 && !expunged) || (n == 1 && expunged && p->expunged))
-				fail_msg("step %ld: account %d, letter %zu is there %u times", step, i, j, n);
+				fail_msg("step %ld: account %d, letter %zu is there %u times", step,
+				         i, j, n);
 			/* The queue brings it again: exactly once all the same. */
 			if (mailbox_arrive(m, &v, &uid) != EEXIST)
 				fail_msg("step %ld: account %d, letter %zu came twice", step, i, j);
 		}
 		for (uint32_t x = 0; x < mailbox_count(m) && i == 0; x++)
-			HOLDS(note, mailbox_entry(m, x).message != p->seen || (mailbox_entry(m, x).flags & FLAG_SEEN));
+			HOLDS(note, mailbox_entry(m, x).message != p->seen ||
+			                    (mailbox_entry(m, x).flags & FLAG_SEEN));
 		if (i == 0 && p->folder)
 			assert_int_equal(account_status(a, "new", &s), 0);
 		assert_true(arrive(k, m, (uint64_t)9 << 32 | 64) > 0);
@@ -190,9 +202,9 @@ pull_the_plug(enum power how)
 
 	for (long step = (long)how % STRIDE;; step += STRIDE) {
 		struct kit k = { 0 };
-		char after[96];
-		bool over;
-		int accounts;
+		char       after[96];
+		bool       over;
+		int        accounts;
 		kit_folder(&k);
 		*p = (struct promised){ .folder = false };
 		assert_int_equal(mkdirat(k.dir, "accounts", 0700), 0);
@@ -201,14 +213,18 @@ pull_the_plug(enum power how)
 		over = power_run(how, step, accounts, after, deliver, p);
 		if (!over) {
 			struct kit again = { .next_letter = (uint64_t)8 << 32 | 64 };
-			again.dir = how != POWER_CUT && how != POWER_TORN ? openat(k.dir, "accounts", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-			                                : open(after, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			again.dir = how != POWER_CUT && how != POWER_TORN
+			                    ? openat(k.dir, "accounts",
+			                             O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+			                    : open(after, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 			assert_true(again.dir >= 0);
 			expect_promises(&again, p, step);
 			/* Two steps failed; three rounds at most may have suffered from it. */
 			for (int i = 0; i < 2 && how >= POWER_EIO; i++)
 				if (p->letters[i] < (ROUNDS - 3) * EACH)
-					fail_msg("step %ld: account %d: only %zu letters were taken", step, i, p->letters[i]);
+					fail_msg(
+						"step %ld: account %d: only %zu letters were taken",
+						step, i, p->letters[i]);
 			(void)close(again.dir);
 		}
 		(void)close(accounts);
@@ -259,4 +275,6 @@ test_a_disk_that_is_full_at_every_step(void **state)
 	pull_the_plug(POWER_FULL);
 }
 
-UNIT(test_a_disk_that_fails_at_every_step, test_a_disk_that_is_full_at_every_step, test_killed_at_every_step, test_power_cut_at_every_step, test_power_cut_with_torn_sectors_at_every_step)
+UNIT(test_a_disk_that_fails_at_every_step, test_a_disk_that_is_full_at_every_step,
+     test_killed_at_every_step, test_power_cut_at_every_step,
+     test_power_cut_with_torn_sectors_at_every_step)

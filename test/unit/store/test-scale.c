@@ -57,8 +57,8 @@ settle(struct kit *k)
 static long
 resident_kib(void)
 {
-	char line[128];
-	long kib = 0;
+	char  line[128];
+	long  kib = 0;
 	FILE *f = fopen("/proc/self/status", "re");
 
 	while (f != NULL && fgets(line, sizeof line, f) != NULL)
@@ -72,14 +72,14 @@ resident_kib(void)
 static void
 test_a_large_mailbox(void **state)
 {
-	struct kit k = { 0 };
-	struct arena *arena = arena_open(NULL);
-	struct uid_range all = { 1, UINT32_MAX }, made;
-	struct uid_set set = { &all, 1 }, source, gone;
+	struct kit            k = { 0 };
+	struct arena         *arena = arena_open(NULL);
+	struct uid_range      all = { 1, UINT32_MAX }, made;
+	struct uid_set        set = { &all, 1 }, source, gone;
 	struct mailbox_status status;
-	struct account *a;
-	struct mailbox *m, *to;
-	uint32_t uid;
+	struct account       *a;
+	struct mailbox       *m, *to;
+	uint32_t              uid;
 
 	(void)state;
 	kit_folder(&k);
@@ -96,7 +96,9 @@ test_a_large_mailbox(void **state)
 	}
 	end("arrivals, 50 a commit, synced");
 	begin();
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_FLAGGED, UINT64_MAX, NULL, NULL, NULL), 0);
+	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_FLAGGED, UINT64_MAX, NULL, NULL,
+	                               NULL),
+	                 0);
 	settle(&k);
 	end("STORE 1:* +FLAGS");
 	to = kit_mailbox(a, "Archive");
@@ -113,7 +115,9 @@ test_a_large_mailbox(void **state)
 	end("STATUS");
 	assert_int_equal(status.messages, 2 * MANY);
 	begin();
-	assert_int_equal(mailbox_expunge(m, &(struct uid_set){ &made, 1 }, true, arena, &gone, NULL), 0);
+	assert_int_equal(mailbox_expunge(m, &(struct uid_set){ &made, 1 }, true, arena, &gone,
+	                                 NULL),
+	                 0);
 	settle(&k);
 	end("EXPUNGE of half");
 	mailbox_drop(&m);
@@ -150,7 +154,7 @@ test_a_large_mailbox(void **state)
 static void
 test_many_deliveries(void **state)
 {
-	struct kit k = { 0 };
+	struct kit      k = { 0 };
 	struct account *a[4];
 	struct mailbox *m[4];
 
@@ -166,7 +170,7 @@ test_many_deliveries(void **state)
 	for (int b = 0; b < BATCHES; b++) {
 		for (int i = 0; i < 50; i++) {
 			struct arrival v = kit_arrival(&k, 0);
-			uint32_t uid;
+			uint32_t       uid;
 			assert_int_equal(mailbox_arrive(m[i % 4], &v, &uid), 0);
 			store_barrier(k.store, barrier, NULL);
 		}
@@ -174,7 +178,8 @@ test_many_deliveries(void **state)
 	}
 	assert_int_equal(told, 50 * BATCHES);
 	end("deliveries to 4 accounts, 50 a batch");
-	print_message("%.0f deliveries a second of CPU\n", 50.0 * BATCHES / (now_ms(CLOCK_PROCESS_CPUTIME_ID) - began_cpu) * 1e3);
+	print_message("%.0f deliveries a second of CPU\n",
+	              50.0 * BATCHES / (now_ms(CLOCK_PROCESS_CPUTIME_ID) - began_cpu) * 1e3);
 	for (int i = 0; i < 4; i++) {
 		mailbox_drop(&m[i]);
 		account_drop(&a[i]);
@@ -187,7 +192,7 @@ static void
 test_many_idle_accounts(void **state)
 {
 	struct kit k = { 0 };
-	long before = resident_kib();
+	long       before = resident_kib();
 
 	(void)state;
 	kit_folder(&k);

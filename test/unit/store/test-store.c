@@ -1,12 +1,14 @@
 #include "../unit.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <time.h>
 
 #include "kit.h"
 #include "message/envelope.h"
 #include "spool/disk.h"
+#include "store/inside.h"
 
 static int told, told_why;
 
@@ -40,7 +42,7 @@ static uint32_t
 arrive(struct kit *k, struct mailbox *m, uint64_t letter)
 {
 	struct arrival v = kit_arrival(k, letter);
-	uint32_t uid;
+	uint32_t       uid;
 
 	assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
 	return uid;
@@ -51,14 +53,15 @@ arrive(struct kit *k, struct mailbox *m, uint64_t letter)
 static void
 expect_list(struct account *a, const char *wanted)
 {
-	struct arena *arena = arena_open(NULL);
-	struct buffer got = { 0 };
+	struct arena        *arena = arena_open(NULL);
+	struct buffer        got = { 0 };
 	struct mailbox_info *info;
-	size_t n = account_list(a, arena, &info);
+	size_t               n = account_list(a, arena, &info);
 
 	for (size_t i = 0; i < n; i++)
-		buffer_printf(&got, "%s%s%s%s%s", i > 0 ? " " : "", info[i].name, info[i].exists ? "" : "!",
-		              info[i].subscribed ? "*" : "", info[i].has_children ? "+" : "");
+		buffer_printf(&got, "%s%s%s%s%s", i > 0 ? " " : "", info[i].name,
+		              info[i].exists ? "" : "!", info[i].subscribed ? "*" : "",
+		              info[i].has_children ? "+" : "");
 	SAME("the list", buffer_bytes(&got), bytes_of(wanted));
 	buffer_free(&got);
 	arena_close(&arena);
@@ -67,12 +70,12 @@ expect_list(struct account *a, const char *wanted)
 static void
 test_the_list(void **state)
 {
-	struct kit k = { 0 };
-	struct account *a;
-	struct mailbox *m;
+	struct kit            k = { 0 };
+	struct account       *a;
+	struct mailbox       *m;
 	struct mailbox_status status;
-	uint32_t validity;
-	int why;
+	uint32_t              validity;
+	int                   why;
 
 	(void)state;
 	kit_folder(&k);
@@ -87,15 +90,18 @@ test_the_list(void **state)
 	HOLDS("a level that begins nowhere", account_create(a, "/y", USE_NONE) == EINVAL);
 	HOLDS("not UTF-8", account_create(a, "\xff", USE_NONE) == EINVAL);
 	HOLDS("a control character", account_create(a, "x\n", USE_NONE) == EINVAL);
-	HOLDS("too deep", account_create(a, "1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1", USE_NONE) == EINVAL);
+	HOLDS("too deep",
+	      account_create(a, "1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1", USE_NONE) == EINVAL);
 	HOLDS("INBOX in any case also above", account_create(a, "inbox/x", USE_NONE) == 0);
 	HOLDS("rfc3501:6.3.4 INBOX stays", account_delete(a, "InBox") == EINVAL);
 	HOLDS("rfc3501:6.3.4 nothing there", account_delete(a, "nothing") == ENOENT);
 	HOLDS("rfc3501:6.3.4 with children the level stays", account_delete(a, "a/b") == 0);
 	expect_list(a, "INBOX*+ Archive* Drafts* INBOX/x Junk* Sent* Trash* a+ a/b!+ a/b/c d");
-	HOLDS("rfc3501:6.3.4 a level with children that is no mailbox", account_delete(a, "a/b") == EINVAL);
+	HOLDS("rfc3501:6.3.4 a level with children that is no mailbox",
+	      account_delete(a, "a/b") == EINVAL);
 	HOLDS("rfc3501:6.3.5 children go along", account_rename(a, "a", "z/w") == 0);
-	expect_list(a, "INBOX*+ Archive* Drafts* INBOX/x Junk* Sent* Trash* d z+ z/w+ z/w/b!+ z/w/b/c");
+	expect_list(
+		a, "INBOX*+ Archive* Drafts* INBOX/x Junk* Sent* Trash* d z+ z/w+ z/w/b!+ z/w/b/c");
 	HOLDS("rfc3501:6.3.5 no such", account_rename(a, "a", "q") == ENOENT);
 	HOLDS("rfc3501:6.3.5 the new name is taken", account_rename(a, "d", "Sent") == EEXIST);
 	HOLDS("into itself", account_rename(a, "z", "z/w/q") == EINVAL);
@@ -107,7 +113,8 @@ test_the_list(void **state)
 	m = kit_mailbox(a, "INBOX");
 	arrive(&k, m, 0);
 	arrive(&k, m, 0);
-	HOLDS("rfc3501:6.3.5 INBOX gives its messages away", account_rename(a, "INBOX", "old/mail") == 0);
+	HOLDS("rfc3501:6.3.5 INBOX gives its messages away",
+	      account_rename(a, "INBOX", "old/mail") == 0);
 	assert_int_equal(mailbox_count(m), 0);
 	mailbox_drop(&m);
 	assert_int_equal(account_status(a, "old/mail", &status), 0);
@@ -117,7 +124,9 @@ test_the_list(void **state)
 	account_drop(&a);
 	again(&k);
 	a = kit_take(&k, 7);
-	expect_list(a, "INBOX*+ Archive* Drafts* INBOX/x Junk Sent* Trash* d gone!* k!+ k/c old+ old/mail z+ z/w");
+	expect_list(
+		a,
+		"INBOX*+ Archive* Drafts* INBOX/x Junk Sent* Trash* d gone!* k!+ k/c old+ old/mail z+ z/w");
 	assert_int_equal(account_delete(a, "old/mail"), 0);
 	HOLDS("it is gone", mailbox_take(a, "old/mail", &why) == NULL && why == ENOENT);
 	assert_int_equal(account_create(a, "old/mail", USE_NONE), 0);
@@ -131,7 +140,10 @@ test_the_list(void **state)
 
 /* ---- one mailbox ---- */
 
-struct heard { int count[5]; struct uid_range last; };
+struct heard {
+	int              count[5];
+	struct uid_range last;
+};
 
 static void
 hear(void *ctx, enum mailbox_news what, const struct uid_set *set, const struct mailbox_watch *by)
@@ -147,19 +159,19 @@ hear(void *ctx, enum mailbox_news what, const struct uid_set *set, const struct 
 static void
 test_one_mailbox(void **state)
 {
-	struct kit k = { 0 };
-	struct account *a;
-	struct mailbox *m, *to;
+	struct kit            k = { 0 };
+	struct account       *a;
+	struct mailbox       *m, *to;
 	struct mailbox_watch *w;
 	struct mailbox_status status;
-	struct heard h = { 0 };
-	struct arena *arena = arena_open(NULL);
-	struct uid_range some[] = { { 2, 3 }, { 5, 500 } }, made;
-	struct uid_set set = { some, 2 }, source, gone, modified;
-	struct arrival v;
-	uint64_t modseq;
-	uint32_t uid;
-	int bit, work;
+	struct heard          h = { 0 };
+	struct arena         *arena = arena_open(NULL);
+	struct uid_range      some[] = { { 2, 3 }, { 5, 500 } }, made;
+	struct uid_set        set = { some, 2 }, source, gone, modified;
+	struct arrival        v;
+	uint64_t              modseq;
+	uint32_t              uid;
+	int                   bit, work;
 
 	(void)state;
 	kit_folder(&k);
@@ -183,17 +195,22 @@ test_one_mailbox(void **state)
 	assert_int_equal(mailbox_recent(m, false), 7);
 
 	modseq = status.highest_modseq;
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL, w), 0);
+	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL, w),
+	                 0);
 	assert_int_equal(h.count[MAILBOX_FLAGS], 1);
 	assert_int_equal(h.last.last, 6);
 	mailbox_status(m, &status);
 	assert_int_equal(status.highest_modseq, modseq + 1);
 	assert_int_equal(status.unseen, 2);
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL, w), 0);
+	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL, w),
+	                 0);
 	HOLDS("nothing changed, nothing said", h.count[MAILBOX_FLAGS] == 1);
 	some[0].first = 1;
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_SET, FLAG_DELETED, modseq, arena, &modified, w), 0);
-	HOLDS("rfc7162:3.1.3 changed since", modified.count == 2 && modified.range[0].first == 2 && modified.range[1].last == 6);
+	assert_int_equal(mailbox_flags(m, &set, FLAGS_SET, FLAG_DELETED, modseq, arena, &modified,
+	                               w),
+	                 0);
+	HOLDS("rfc7162:3.1.3 changed since",
+	      modified.count == 2 && modified.range[0].first == 2 && modified.range[1].last == 6);
 	assert_int_equal(mailbox_entry(m, 0).flags, FLAG_DELETED);
 	assert_int_equal(mailbox_entry(m, 1).flags, FLAG_SEEN);
 
@@ -203,7 +220,9 @@ test_one_mailbox(void **state)
 	assert_int_equal(mailbox_keyword(m, BYTES("$None"), false), -1);
 	some[0] = (struct uid_range){ 2, 3 };
 	set.count = 1;
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, (uint64_t)1 << bit, UINT64_MAX, NULL, NULL, NULL), 0);
+	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, (uint64_t)1 << bit, UINT64_MAX, NULL,
+	                               NULL, NULL),
+	                 0);
 
 	assert_int_equal(account_create(a, "Work", USE_NONE), 0);
 	to = kit_mailbox(a, "Work");
@@ -222,10 +241,14 @@ test_one_mailbox(void **state)
 	assert_int_equal(mailbox_count(m), 3);
 	assert_int_equal(mailbox_count(to), 6);
 	assert_int_equal(h.count[MAILBOX_EXPUNGED], 1);
-	HOLDS("a copy into itself", mailbox_copy(to, &set, to, false, arena, &source, &made, NULL) == 0 && made.first == 7 && mailbox_count(to) == 9);
+	HOLDS("a copy into itself",
+	      mailbox_copy(to, &set, to, false, arena, &source, &made, NULL) == 0 &&
+	              made.first == 7 && mailbox_count(to) == 9);
 
 	some[0] = (struct uid_range){ 4, 4 };
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_DELETED, UINT64_MAX, NULL, NULL, NULL), 0);
+	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_DELETED, UINT64_MAX, NULL, NULL,
+	                               NULL),
+	                 0);
 	assert_int_equal(mailbox_expunge(m, NULL, false, arena, &gone, w), 0);
 	assert_int_equal(gone.count, 1);
 	assert_int_equal(gone.range[0].first, 4);
@@ -233,7 +256,8 @@ test_one_mailbox(void **state)
 	assert_int_equal(mailbox_find(m, 6), 1);
 	assert_int_equal(mailbox_first_at_least(m, 2), 0);
 	assert_true(mailbox_vanished(m, 0, arena, &gone));
-	HOLDS("rfc7162:3.2.6 all that went", gone.count == 1 && gone.range[0].first == 1 && gone.range[0].last == 4);
+	HOLDS("rfc7162:3.2.6 all that went",
+	      gone.count == 1 && gone.range[0].first == 1 && gone.range[0].last == 4);
 	settle(&k);
 	mailbox_unwatch(&w);
 	mailbox_drop(&m);
@@ -252,7 +276,8 @@ test_one_mailbox(void **state)
 	assert_int_equal(mailbox_recent(m, false), 7);
 	mailbox_status(m, &status);
 	assert_int_equal(status.uidnext, 7);
-	HOLDS("a letter that was moved away came here before", mailbox_arrive(m, &v, &uid) == EEXIST);
+	HOLDS("a letter that was moved away came here before",
+	      mailbox_arrive(m, &v, &uid) == EEXIST);
 	assert_int_equal(arrive(&k, m, 0), 7);
 	mailbox_drop(&m);
 	account_drop(&a);
@@ -264,9 +289,15 @@ test_one_mailbox(void **state)
 /* ---- random changes against a simple model ---- */
 
 enum { MODEL_BOXES = 3, MODEL_MOST = 4000 };
-struct model_row { uint32_t uid; uint64_t message, flags, modseq; };
-struct model { struct model_row row[MODEL_MOST]; uint32_t count, uidnext; };
-static struct model model[MODEL_BOXES];
+struct model_row {
+	uint32_t uid;
+	uint64_t message, flags, modseq;
+};
+struct model {
+	struct model_row row[MODEL_MOST];
+	uint32_t         count, uidnext;
+};
+static struct model      model[MODEL_BOXES];
 static const char *const box_names[MODEL_BOXES] = { "INBOX", "Sent", "Trash" };
 
 static bool
@@ -291,7 +322,7 @@ static struct uid_set
 some_uids(struct uid_range range[8], uint32_t most)
 {
 	uint32_t at = 0;
-	size_t n = 0;
+	size_t   n = 0;
 
 	while (n < 1 + dice(8)) {
 		uint32_t first = at + 1 + dice(most / 3 + 1), last = first + dice(most / 4 + 1);
@@ -333,29 +364,36 @@ model_expunge(struct model *x, const struct uid_set *s, bool any)
 static void
 one_change(struct kit *k, struct account *a, struct mailbox *box[MODEL_BOXES])
 {
-	unsigned which = dice(MODEL_BOXES), what = dice(10);
-	struct model *x = &model[which];
-	struct mailbox *m = box[which];
+	unsigned         which = dice(MODEL_BOXES), what = dice(10);
+	struct model    *x = &model[which];
+	struct mailbox  *m = box[which];
 	struct uid_range range[8], made;
-	struct uid_set s = some_uids(range, x->uidnext), source;
-	struct arena *arena = arena_open(NULL);
+	struct uid_set   s = some_uids(range, x->uidnext), source;
+	struct arena    *arena = arena_open(NULL);
 
 	if (what < 5 && x->count < MODEL_MOST / 2) {
 		for (unsigned n = dice(12); n > 0; n--) {
 			struct arrival v = kit_arrival(k, 0);
-			uint32_t uid;
+			uint32_t       uid;
 			v.flags = dice(2) ? 0 : FLAG_SEEN;
 			assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
 			assert_int_equal(uid, x->uidnext);
-			x->row[x->count++] = (struct model_row){ x->uidnext++, v.letter, v.flags, account_modseq(a) };
+			x->row[x->count++] = (struct model_row){ x->uidnext++, v.letter, v.flags,
+				                                 account_modseq(a) };
 		}
 	} else if (what < 7) {
 		enum flags_how how = (enum flags_how)dice(3);
-		uint64_t flags = dice(32), since = dice(2) ? UINT64_MAX : account_modseq(a) - dice(40) % (unsigned)account_modseq(a);
+		uint64_t       flags = dice(32),
+			 since = dice(2) ? UINT64_MAX
+		                         : account_modseq(a) -
+		                                   dice(40) % (unsigned)account_modseq(a);
 		assert_int_equal(mailbox_flags(m, &s, how, flags, since, NULL, NULL, NULL), 0);
 		for (uint32_t i = 0; i < x->count; i++) {
-			uint64_t now = how == FLAGS_ADD ? x->row[i].flags | flags : how == FLAGS_REMOVE ? x->row[i].flags & ~flags : flags;
-			if (!in(&s, x->row[i].uid) || x->row[i].modseq > since || now == x->row[i].flags)
+			uint64_t now = how == FLAGS_ADD      ? x->row[i].flags | flags
+			               : how == FLAGS_REMOVE ? x->row[i].flags & ~flags
+			                                     : flags;
+			if (!in(&s, x->row[i].uid) || x->row[i].modseq > since ||
+			    now == x->row[i].flags)
 				continue;
 			x->row[i].flags = now;
 			x->row[i].modseq = account_modseq(a);
@@ -365,16 +403,21 @@ one_change(struct kit *k, struct account *a, struct mailbox *box[MODEL_BOXES])
 		assert_int_equal(mailbox_expunge(m, &s, any, arena, NULL, NULL), 0);
 		model_expunge(x, &s, any);
 	} else if (x->count < MODEL_MOST / 4) {
-		unsigned other = dice(MODEL_BOXES);
-		bool move = dice(2) && other != which;
+		unsigned      other = dice(MODEL_BOXES);
+		bool          move = dice(2) && other != which;
 		struct model *y = &model[other];
-		uint32_t n = y->count < MODEL_MOST / 2 ? x->count : 0;
+		uint32_t      n = y->count < MODEL_MOST / 2 ? x->count : 0;
 		if (n > 0)
-			assert_int_equal(mailbox_copy(m, &s, box[other], move, arena, &source, &made, NULL), 0);
+			assert_int_equal(mailbox_copy(m, &s, box[other], move, arena, &source,
+			                              &made, NULL),
+			                 0);
 		for (uint32_t i = 0; i < n && y->count < MODEL_MOST; i++)
 			if (in(&s, x->row[i].uid))
-				y->row[y->count++] = (struct model_row){ y->uidnext++, x->row[i].message, x->row[i].flags,
-				                                         mailbox_entry(box[other], mailbox_count(box[other]) - 1).modseq };
+				y->row[y->count++] = (struct model_row){
+					y->uidnext++, x->row[i].message, x->row[i].flags,
+					mailbox_entry(box[other], mailbox_count(box[other]) - 1)
+						.modseq
+				};
 		if (move && n > 0)
 			model_expunge(x, &s, true);
 	}
@@ -385,7 +428,7 @@ static void
 test_random_changes_and_replay(void **state)
 {
 	struct kit k = { 0 };
-	int64_t now = 1700000000;
+	int64_t    now = 1700000000;
 
 	(void)state;
 	for (int i = 0; i < MODEL_BOXES; i++)
@@ -430,7 +473,7 @@ test_random_changes_and_replay(void **state)
 static void
 sql(struct kit *k, const char *text)
 {
-	char path[128], *error = NULL;
+	char     path[128], *error = NULL;
 	sqlite3 *db;
 
 	(void)snprintf(path, sizeof path, "%s/05/5/index.db", k->path);
@@ -443,12 +486,12 @@ sql(struct kit *k, const char *text)
 static void
 test_damage_is_set_aside(void **state)
 {
-	struct kit k = { 0 };
+	struct kit      k = { 0 };
 	struct account *a;
 	struct mailbox *m;
-	struct buffer out = { 0 };
-	char path[128];
-	int fd, why;
+	struct buffer   out = { 0 };
+	char            path[128];
+	int             fd, why;
 
 	(void)state;
 	kit_folder(&k);
@@ -464,8 +507,10 @@ test_damage_is_set_aside(void **state)
 		}
 		for (uint32_t i = 1; i < 260; i++) {
 			struct uid_range r = { i, i };
-			assert_int_equal(mailbox_flags(m, &(struct uid_set){ &r, 1 }, FLAGS_ADD, round ? FLAG_FLAGGED : FLAG_SEEN,
-			                               UINT64_MAX, NULL, NULL, NULL), 0);
+			assert_int_equal(mailbox_flags(m, &(struct uid_set){ &r, 1 }, FLAGS_ADD,
+			                               round ? FLAG_FLAGGED : FLAG_SEEN, UINT64_MAX,
+			                               NULL, NULL, NULL),
+			                 0);
 		}
 		mailbox_drop(&m);
 		account_drop(&a);
@@ -475,7 +520,8 @@ test_damage_is_set_aside(void **state)
 	}
 	kit_close(&k);
 	/* The newest snapshot: the one before it and the history give the same. */
-	sql(&k, "UPDATE snapshot SET data=zeroblob(length(data)) WHERE modseq=(SELECT max(modseq) FROM snapshot)");
+	sql(&k,
+	    "UPDATE snapshot SET data=zeroblob(length(data)) WHERE modseq=(SELECT max(modseq) FROM snapshot)");
 	kit_open(&k);
 	a = kit_take(&k, 5);
 	m = kit_mailbox(a, "INBOX");
@@ -485,14 +531,18 @@ test_damage_is_set_aside(void **state)
 	account_drop(&a);
 	kit_close(&k);
 	/* One fact: the rest is served, uids are not given away twice, the check says so. */
-	sql(&k, "DELETE FROM snapshot; UPDATE fact SET data=zeroblob(20) WHERE modseq=(SELECT max(modseq) FROM fact WHERE kind=1)");
+	sql(&k,
+	    "DELETE FROM snapshot; UPDATE fact SET data=zeroblob(20) WHERE modseq=(SELECT max(modseq) FROM fact WHERE kind=1)");
 	kit_open(&k);
 	a = kit_take(&k, 5);
 	m = kit_mailbox(a, "INBOX");
 	assert_true(mailbox_count(m) >= 590 && mailbox_count(m) < 600);
 	assert_true(arrive(&k, m, 0) > 60000);
 	assert_true(store_check_account(a, &out) > 0);
-	HOLDS("in words", bytes_search(buffer_bytes(&out), BYTES("05/5/index.db: mailbox INBOX: part of its history is damaged")) >= 0);
+	HOLDS("in words",
+	      bytes_search(buffer_bytes(&out),
+	                   BYTES("05/5/index.db: mailbox INBOX: part of its history is damaged")) >=
+	              0);
 	mailbox_drop(&m);
 	account_drop(&a);
 	kit_close(&k);
@@ -509,7 +559,8 @@ test_damage_is_set_aside(void **state)
 	(void)close(fd);
 	kit_open(&k);
 	buffer_reset(&out);
-	HOLDS("check does not touch it", store_check(k.dir, k.letters, &out) == 1 && access(path, F_OK) == 0);
+	HOLDS("check does not touch it",
+	      store_check(k.dir, k.letters, &out) == 1 && access(path, F_OK) == 0);
 	HOLDS("refused", account_take(k.store, 5, &why) == NULL && why == EBADMSG);
 	HOLDS("put aside", access(path, F_OK) < 0);
 	HOLDS("not made anew", account_take(k.store, 5, &why) == NULL && why == EBADMSG);
@@ -527,15 +578,15 @@ test_damage_is_set_aside(void **state)
 static void
 test_history_is_forgotten_in_its_time(void **state)
 {
-	struct kit k = { 0 };
+	struct kit      k = { 0 };
 	struct account *a;
 	struct mailbox *m;
-	struct arena *arena = arena_open(NULL);
-	struct uid_set gone;
-	struct message row;
-	uint64_t first = (uint64_t)1 << 32 | 64;
-	int64_t now = 1700000000;
-	uint32_t left = 0;
+	struct arena   *arena = arena_open(NULL);
+	struct uid_set  gone;
+	struct message  row;
+	uint64_t        first = (uint64_t)1 << 32 | 64;
+	int64_t         now = 1700000000;
+	uint32_t        left = 0;
 
 	(void)state;
 	kit_folder(&k);
@@ -552,14 +603,21 @@ test_history_is_forgotten_in_its_time(void **state)
 		for (int i = 0; i < 200; i++)
 			arrive(&k, m, 0);
 		for (uint32_t i = 0; i < 150; i++) {
-			struct uid_range r = { (uint32_t)hour * 200 + i + 1, (uint32_t)hour * 200 + i + 1 };
-			assert_int_equal(mailbox_expunge(m, &(struct uid_set){ &r, 1 }, true, arena, &gone, NULL), 0);
+			struct uid_range r = { (uint32_t)hour * 200 + i + 1,
+				               (uint32_t)hour * 200 + i + 1 };
+			assert_int_equal(mailbox_expunge(m, &(struct uid_set){ &r, 1 }, true, arena,
+			                                 &gone, NULL),
+			                 0);
 		}
 		/* One fact after the other, so that each hour is worth a snapshot. */
 		for (uint32_t i = 150; i < 200; i++) {
-			struct uid_range r = { (uint32_t)hour * 200 + i + 1, (uint32_t)hour * 200 + i + 1 };
+			struct uid_range r = { (uint32_t)hour * 200 + i + 1,
+				               (uint32_t)hour * 200 + i + 1 };
 			for (int j = 0; j < 3; j++)
-				assert_int_equal(mailbox_flags(m, &(struct uid_set){ &r, 1 }, FLAGS_SET, (uint64_t)1 << j, UINT64_MAX, NULL, NULL, NULL), 0);
+				assert_int_equal(mailbox_flags(m, &(struct uid_set){ &r, 1 },
+				                               FLAGS_SET, (uint64_t)1 << j,
+				                               UINT64_MAX, NULL, NULL, NULL),
+				                 0);
 		}
 		left = mailbox_count(m);
 		mailbox_drop(&m);
@@ -575,10 +633,14 @@ test_history_is_forgotten_in_its_time(void **state)
 	assert_int_equal(mailbox_count(m), left);
 	assert_int_equal(left, 12 * 50);
 	HOLDS("the beginning is forgotten", !mailbox_vanished(m, 0, arena, &gone));
-	HOLDS("the last hours are not", mailbox_vanished(m, mailbox_entry(m, left - 60).modseq, arena, &gone) && gone.count > 0);
+	HOLDS("the last hours are not",
+	      mailbox_vanished(m, mailbox_entry(m, left - 60).modseq, arena, &gone) &&
+	              gone.count > 0);
 	HOLDS("rows of long ago are gone", message_read(a, first, arena, &row) == ENOENT);
-	HOLDS("rows of messages in the mailbox are not", message_read(a, mailbox_entry(m, 0).message, arena, &row) == 0);
-	HOLDS("nor of those expunged just now", message_read(a, k.next_letter - 4096 * 200, arena, &row) == 0);
+	HOLDS("rows of messages in the mailbox are not",
+	      message_read(a, mailbox_entry(m, 0).message, arena, &row) == 0);
+	HOLDS("nor of those expunged just now",
+	      message_read(a, k.next_letter - 4096 * 200, arena, &row) == 0);
 	mailbox_drop(&m);
 	account_drop(&a);
 	kit_close(&k);
@@ -592,13 +654,14 @@ test_history_is_forgotten_in_its_time(void **state)
 static void
 put_letter(struct kit *k, struct arrival *v, struct buffer *content)
 {
-	struct buffer digest = { 0 }, packed = { 0 }, file = { 0 };
-	struct arena *arena = arena_open(NULL);
+	struct buffer   digest = { 0 }, packed = { 0 }, file = { 0 };
+	struct arena   *arena = arena_open(NULL);
 	struct envelope e = { .prefix = BYTES("Received: by us\r\n") };
-	uint64_t id = (uint64_t)3 << 32 | SEGMENT_HEADER;
+	uint64_t        id = (uint64_t)3 << 32 | SEGMENT_HEADER;
 	int fd = openat(k->dir, "00000003.seg", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-	buffer_add_string(content, "From: adam@example.org\r\nSubject: apples\r\n\r\nDo you like them?\r\n");
+	buffer_add_string(content,
+	                  "From: adam@example.org\r\nSubject: apples\r\n\r\nDo you like them?\r\n");
 	digest_make(buffer_bytes(content), arena, &digest);
 	e.letter = id;
 	e.digest = buffer_bytes(&digest);
@@ -608,7 +671,8 @@ put_letter(struct kit *k, struct arrival *v, struct buffer *content)
 	buffer_took(&file, SEGMENT_HEADER);
 	record_add(&file, RECORD_CONTENT, id, buffer_bytes(content));
 	*v = kit_arrival(k, id);
-	v->place = (struct letter_place){ 3, SEGMENT_HEADER + RECORD_HEADER, content->len, 3, file.len };
+	v->place = (struct letter_place){ 3, SEGMENT_HEADER + RECORD_HEADER, content->len, 3,
+		                          file.len };
 	v->prefix_len = (uint32_t)e.prefix.len;
 	v->size = v->head.len + e.prefix.len + content->len;
 	record_add(&file, RECORD_ENVELOPE, id, buffer_bytes(&packed));
@@ -635,19 +699,19 @@ refer(void *ctx, uint64_t account, uint64_t letter, const struct letter_place *p
 static void
 test_a_letter_is_read_in_pieces(void **state)
 {
-	struct kit k = { 0 };
-	struct arena *arena = arena_open(NULL);
-	struct buffer content = { 0 }, whole = { 0 }, out = { 0 };
-	struct account *a;
-	struct mailbox *m;
-	struct arrival v;
-	struct message row;
-	struct digest digest;
-	struct bytes prefix;
+	struct kit          k = { 0 };
+	struct arena       *arena = arena_open(NULL);
+	struct buffer       content = { 0 }, whole = { 0 }, out = { 0 };
+	struct account     *a;
+	struct mailbox     *m;
+	struct arrival      v;
+	struct message      row;
+	struct digest       digest;
+	struct bytes        prefix;
 	struct letter_place to;
-	uint32_t uid;
-	char got[512];
-	off_t at;
+	uint32_t            uid;
+	char                got[512];
+	off_t               at;
 
 	(void)state;
 	kit_folder(&k);
@@ -700,7 +764,9 @@ test_a_letter_is_read_in_pieces(void **state)
 	assert_int_equal(row.place.content_segment, 4);
 	assert_int_equal(row.place.content_at, v.place.content_at + 8);
 	HOLDS("not where the index says", store_check_account(a, &out) == 2);
-	HOLDS("file, letter and place", bytes_search(buffer_bytes(&out), BYTES("02/258/index.db: mailbox INBOX, uid 1: letter 0300000040")) >= 0);
+	HOLDS("file, letter and place",
+	      bytes_search(buffer_bytes(&out),
+	                   BYTES("02/258/index.db: mailbox INBOX, uid 1: letter 0300000040")) >= 0);
 	mailbox_drop(&m);
 	account_drop(&a);
 	assert_int_equal(account_remove(k.store, 258), 0);
@@ -738,13 +804,13 @@ as_told(void *ctx, int why)
 static void
 test_barriers(void **state)
 {
-	struct kit k = { 0 };
-	struct account *a, *b;
-	struct mailbox *m, *n;
-	struct heard h = { 0 };
+	struct kit            k = { 0 };
+	struct account       *a, *b;
+	struct mailbox       *m, *n;
+	struct heard          h = { 0 };
 	struct mailbox_watch *w;
-	int one = 0, other = 0, all = 0, fd;
-	char path[128];
+	int                   one = 0, other = 0, all = 0, fd;
+	char                  path[128];
 
 	(void)state;
 	ordered = 0;
@@ -795,5 +861,120 @@ test_barriers(void **state)
 	kit_remove(&k);
 }
 
-UNIT(test_the_list, test_one_mailbox, test_random_changes_and_replay, test_damage_is_set_aside,
+/* ---- checkpoints beside the loop ---- */
+
+static void *
+checkpoint_thread(void *job)
+{
+	index_checkpoint_run(job);
+	return NULL;
+}
+
+static void
+test_checkpoints_run_beside_the_loop(void **state)
+{
+	struct kit        k = { 0 };
+	struct account   *a;
+	struct mailbox   *m;
+	struct index_job *job;
+	uint64_t          letters = 0;
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	for (int round = 0; round < 60; round++) {
+		pthread_t thread;
+		for (int i = 0; i < 20; i++, letters++)
+			arrive(&k, m, 0);
+		HOLDS("not while changes are gathered", index_checkpoint_ask(a->index) == NULL);
+		settle(&k);
+		job = index_checkpoint_ask(a->index);
+		HOLDS("asked once", job != NULL && index_checkpoint_ask(a->index) == NULL);
+		if (round % 3 == 0) {
+			/* Taken back before it began. */
+			arrive(&k, m, 0);
+			letters++;
+			index_checkpoint_run(job);
+			assert_true(index_wal_pages(a->index) > 0);
+		} else {
+			assert_int_equal(pthread_create(&thread, NULL, checkpoint_thread, job), 0);
+			/* Before it, while it runs, or after it. */
+			arrive(&k, m, 0);
+			letters++;
+			assert_int_equal(pthread_join(thread, NULL), 0);
+		}
+		index_checkpoint_done(job);
+	}
+	settle(&k);
+	assert_int_equal(index_checkpoint_now(a->index), 0);
+	assert_int_equal(index_wal_pages(a->index), 0);
+	mailbox_drop(&m);
+	account_drop(&a);
+	again(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	assert_int_equal(mailbox_count(m), letters);
+	mailbox_drop(&m);
+	account_drop(&a);
+	kit_close(&k);
+	kit_remove(&k);
+}
+
+/* ---- a full disk ---- */
+
+static void
+test_a_full_disk(void **state)
+{
+	struct kit       k = { 0 };
+	struct account  *a;
+	struct mailbox  *m, *to;
+	struct uid_range r = { 1, 3 }, made;
+	struct uid_set   set = { &r, 1 }, source;
+	struct arena    *arena = arena_open(NULL);
+	struct arrival   v;
+	uint64_t         before = store_room_least;
+	uint32_t         uid;
+	int64_t          later = 1700000000;
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k);
+	clock_pretend(later);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	to = kit_mailbox(a, "Trash");
+	for (int i = 0; i < 5; i++)
+		arrive(&k, m, 0);
+	store_room_least = UINT64_MAX;
+	clock_pretend(later += 10);
+	v = kit_arrival(&k, 0);
+	HOLDS("nothing comes in", mailbox_arrive(m, &v, &uid) == ENOSPC);
+	HOLDS("nothing is copied",
+	      mailbox_copy(m, &set, to, false, arena, &source, &made, NULL) == ENOSPC);
+	HOLDS("no mailbox is made", account_create(a, "x", USE_NONE) == ENOSPC);
+	HOLDS("a message can be moved to Trash",
+	      mailbox_copy(m, &set, to, true, arena, &source, &made, NULL) == 0);
+	HOLDS("and expunged", mailbox_expunge(to, NULL, true, arena, NULL, NULL) == 0);
+	HOLDS("flags can change",
+	      mailbox_flags(m, &(struct uid_set){ &(struct uid_range){ 4, 4 }, 1 }, FLAGS_ADD,
+	                    FLAG_SEEN, UINT64_MAX, NULL, NULL, NULL) == 0);
+	HOLDS("a mailbox can go", account_delete(a, "Archive") == 0);
+	settle(&k);
+	store_room_least = before;
+	clock_pretend(later += 10);
+	HOLDS("with room all goes on by itself", mailbox_arrive(m, &v, &uid) == 0 && uid == 6);
+	settle(&k);
+	mailbox_drop(&m);
+	mailbox_drop(&to);
+	account_drop(&a);
+	clock_pretend(0);
+	kit_close(&k);
+	arena_close(&arena);
+	kit_remove(&k);
+}
+
+UNIT(test_checkpoints_run_beside_the_loop, test_a_full_disk, test_the_list, test_one_mailbox,
+     test_random_changes_and_replay, test_damage_is_set_aside,
      test_history_is_forgotten_in_its_time, test_a_letter_is_read_in_pieces, test_barriers)
