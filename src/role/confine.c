@@ -262,6 +262,13 @@ lock_places(const struct cage *c, const char *root, struct buffer *words, struct
 
 	for (; n < PLACES_MOST && c->place[n].path != NULL; n++) {
 		(void)snprintf(path[n], sizeof path[n], "%s/%s", root, c->place[n].path);
+		if (access(path[n], R_OK | X_OK) < 0) {
+			buffer_printf(errors,
+			              "%s cannot be reached by uid %u: %s; the directories above "
+			              "it must let others pass (chmod o+x)",
+			              path[n], geteuid(), strerror(errno));
+			return false;
+		}
 		place[n] = (struct landlock_place){ path[n], c->place[n].write };
 	}
 	if (n > 0 && access(chance, R_OK) == 0)

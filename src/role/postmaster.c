@@ -548,16 +548,22 @@ drop_capabilities(void)
 		CAP_SYS_ADMIN, CAP_SYS_RESOURCE,
 	};
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct   data[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+	struct __user_cap_data_struct   now[2];
+	uint32_t                        keep[2] = { 0, 0 };
 
 	for (size_t i = 0; i < COUNT(kept); i++)
-		data[kept[i] / 32].permitted |= 1u << kept[i] % 32;
+		keep[kept[i] / 32] |= 1u << kept[i] % 32;
 	for (unsigned cap = 0; cap < 64; cap++)
-		if ((data[cap / 32].permitted & 1u << cap % 32) == 0)
+		if ((keep[cap / 32] & 1u << cap % 32) == 0)
 			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-	data[0].effective = data[0].permitted;
-	data[1].effective = data[1].permitted;
-	(void)syscall(SYS_capset, &head, data);
+	if (syscall(SYS_capget, &head, now) < 0)
+		return;
+	for (int i = 0; i < 2; i++) {
+		now[i].permitted &= keep[i];
+		now[i].effective = now[i].permitted;
+		now[i].inheritable = 0;
+	}
+	(void)syscall(SYS_capset, &head, now);
 }
 
 static void

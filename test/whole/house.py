@@ -60,10 +60,12 @@ def make_certificate(directory, name, kind=("ec", "-pkeyopt", "ec_paramgen_curve
 
 
 class House:
-    def __init__(self, user=None, **settings):
-        """`user`: run as this uid (a test as root); settings go into main.cf."""
+    def __init__(self, user=None, wrapper=(), **settings):
+        """`user`: run as this uid (a test as root); `wrapper`: words before the command;
+        settings go into main.cf."""
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-test-"))
         self.user = user
+        self.wrapper = list(wrapper)
         self.ports = dict(zip(SERVICES, free_ports(len(SERVICES))))
         self.config = self.directory / "main.cf"
         self.log = self.directory / "log"
@@ -110,7 +112,7 @@ class House:
                 os.setresuid(self.user, self.user, self.user)
         before = self.count("daemon started")
         with open(self.output, "wb") as output:
-            self.process = subprocess.Popen([BINARY, "-c", self.config, "run"], preexec_fn=become,
+            self.process = subprocess.Popen([*self.wrapper, BINARY, "-c", self.config, "run"], preexec_fn=become,
                                             stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=output, start_new_session=True)
         if wait:

@@ -8,6 +8,7 @@ import ctypes
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -126,6 +127,37 @@ class Cages(unittest.TestCase):
                 facts = (thread / "status").read_text()
                 for kind in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]:
                     self.assertIn(f"{kind}:\t0000000000000000", facts, p["role"])
+
+    @unittest.skipUnless(AS_ROOT, "needs root")
+    def test_the_postmaster_keeps_few_capabilities(self):
+        facts = facts_of(self.house.process.pid)
+        # CHOWN DAC_OVERRIDE FOWNER KILL SETGID SETUID SETPCAP NET_BIND_SERVICE SYS_CHROOT
+        # SYS_ADMIN SYS_RESOURCE FSETID, as linux/capability.h numbers them
+        kept = sum(1 << n for n in [0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 21, 24])
+        for kind in ["CapPrm", "CapEff", "CapBnd"]:
+            self.assertEqual(int(facts[kind], 16) & ~kept, 0, kind)
+
+    @unittest.skipUnless(AS_ROOT, "needs root")
+    def test_without_namespaces_there_is_still_a_cage(self):
+        if SANITIZED or not shutil.which("capsh"):
+            self.skipTest("needs capsh")
+        house = House(wrapper=["capsh", "--drop=cap_sys_admin", "--shell=/usr/bin/env", "--"])
+        process = house.start(wait=False)
+        self.assertEqual(process.wait(30), 1)
+        self.assertIn("must let others pass", house.text())
+        house.directory.chmod(0o755)
+        with house:
+            for p in house.at_work():
+                if p["role"] == "postmaster":
+                    continue
+                facts = facts_of(p["pid"])
+                self.assertEqual((facts["Seccomp"], facts["NoNewPrivs"], int(facts["CapEff"], 16)), ("2", "1", 0))
+                self.assertNotIn("0", facts["Uid"].split())
+                self.assertIn("no-view(", p["cage"])
+                if not VIEWS[p["role"]]:
+                    self.assertEqual(os.listdir(f"/proc/{p['pid']}/root"), [])
+            with house.smtp() as client:
+                self.assertEqual(client.noop()[0], 250)
 
     @unittest.skipUnless(AS_ROOT, "needs root")
     def test_a_role_sees_its_own_directories_and_no_more(self):
@@ -324,6 +356,19 @@ class Days(unittest.TestCase):
         after = wait_for(lambda: (now := self.subject("imaps")) != before and now)
         wait_for(lambda: self.subject("submissions") == after)
         self.assertEqual(after, ssl.PEM_cert_to_DER_cert(cert.read_text()))
+
+    def test_sighup_opens_the_log_again(self):
+        self.house.start()
+        old = self.house.log.with_suffix(".1")
+        self.house.log.rename(old)
+        self.house.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: self.house.count("reload -- version"))
+        def speak():
+            with self.house.smtp() as client:
+                client.noop()
+            return self.house.count("connect from")
+        wait_for(speak)
+        self.assertNotIn("reload -- version", old.read_text())
 
     def test_stop_is_in_order(self):
         self.house.start()
