@@ -11,11 +11,11 @@
 #include "base/map.h"
 #include "base/random.h"
 
-enum { NEAR = 16 };                   /* slots looked at for one network     */
+enum { NEAR = 16 }; /* slots looked at for one network     */
 
 struct slot {
-	_Atomic uint64_t name;        /* hash of the network, 0: free        */
-	_Atomic int64_t  used;        /* milliseconds, when last counted     */
+	_Atomic uint64_t name; /* hash of the network, 0: free        */
+	_Atomic int64_t  used; /* milliseconds, when last counted     */
 	struct {
 		_Atomic int64_t  window;
 		_Atomic uint32_t count;
@@ -23,8 +23,8 @@ struct slot {
 	_Atomic uint16_t here[TALLY_COLUMNS];
 };
 struct memory {
-	_Atomic uint64_t key[2];      /* 0: not chosen yet                   */
-	struct slot slot[TALLY_SLOTS];
+	_Atomic uint64_t key[2]; /* 0: not chosen yet                   */
+	struct slot      slot[TALLY_SLOTS];
 };
 struct tally {
 	struct memory *m;
@@ -51,9 +51,9 @@ choose_key(struct memory *m)
 struct tally *
 tally_open(int fd, uint32_t column)
 {
-	struct stat st;
+	struct stat    st;
 	struct memory *m;
-	struct tally *t;
+	struct tally  *t;
 
 	if (fstat(fd, &st) < 0)
 		return NULL;
@@ -109,8 +109,8 @@ wipe(struct slot *s)
 static struct slot *
 find(struct tally *t, const char *network, bool make, int64_t now)
 {
-	uint64_t key[2] = { t->m->key[0], t->m->key[1] };
-	uint64_t name = hash_with(key, bytes_of(network)) | 1, was;
+	uint64_t     key[2] = { t->m->key[0], t->m->key[1] };
+	uint64_t     name = hash_with(key, bytes_of(network)) | 1, was;
 	struct slot *oldest = NULL, *s;
 
 	for (size_t i = 0; i < NEAR; i++) {
@@ -139,7 +139,7 @@ find(struct tally *t, const char *network, bool make, int64_t now)
 uint32_t
 tally_come(struct tally *t, const char *network)
 {
-	int64_t now = clock_patient_ms();
+	int64_t      now = clock_patient_ms();
 	struct slot *s = find(t, network, true, now);
 
 	if (s == NULL)
@@ -159,10 +159,11 @@ tally_go(struct tally *t, const char *network)
 }
 
 uint32_t
-tally_event(struct tally *t, const char *network, enum tally_kind kind, int64_t now_ms, int64_t unit_ms)
+tally_event(struct tally *t, const char *network, enum tally_kind kind, int64_t now_ms,
+            int64_t unit_ms)
 {
 	struct slot *s = find(t, network, true, now_ms);
-	int64_t window = now_ms / (unit_ms > 0 ? unit_ms : 60000), was;
+	int64_t      window = now_ms / (unit_ms > 0 ? unit_ms : 60000), was;
 
 	if (s == NULL)
 		return 0;

@@ -10,14 +10,20 @@
 enum { CACHE_MS = 60000, CACHE_MOST = 4096, CLERK_PATIENCE_MS = 30000 };
 
 /* What the clerk said of an address; only what is good is kept. */
-struct known { enum resolve_class class; };
+struct known {
+	enum resolve_class class;
+};
 static struct known known_local = { RESOLVE_LOCAL }, known_foreign = { RESOLVE_FOREIGN };
 
-_Static_assert((int)RESOLVE_LOCAL == (int)RESOLVED_LOCAL && (int)RESOLVE_LOOP == (int)RESOLVED_LOOP &&
-               (int)RESOLVE_UNKNOWN == (int)RESOLVED_UNKNOWN && (int)RESOLVE_LATER == (int)RESOLVED_LATER,
+_Static_assert((int)RESOLVE_LOCAL == (int)RESOLVED_LOCAL &&
+                       (int)RESOLVE_LOOP == (int)RESOLVED_LOOP &&
+                       (int)RESOLVE_UNKNOWN == (int)RESOLVED_UNKNOWN &&
+                       (int)RESOLVE_LATER == (int)RESOLVED_LATER,
                "the wire and the session mean the same");
-_Static_assert((int)AUTH_OK == (int)AUTHENTICATED && (int)AUTH_DISABLED == (int)AUTH_ACCOUNT_DISABLED &&
-               (int)AUTH_LATER == (int)AUTH_NOT_NOW, "here too");
+_Static_assert((int)AUTH_OK == (int)AUTHENTICATED &&
+                       (int)AUTH_DISABLED == (int)AUTH_ACCOUNT_DISABLED &&
+                       (int)AUTH_LATER == (int)AUTH_NOT_NOW,
+               "here too");
 
 static struct visit *
 visit_of(struct session *s)
@@ -42,8 +48,8 @@ struct visit *
 visit_begin(struct receiver *r, const struct receiver_config *config, const struct peer *peer)
 {
 	struct visit *v = memory_take(sizeof *v);
-	char network[48];
-	size_t n = strlen(config->listener);
+	char          network[48];
+	size_t        n = strlen(config->listener);
 
 	peer_network(peer, network);
 	memcpy(v->network, config->listener, n);
@@ -99,7 +105,7 @@ remember(struct receiver *r, struct bytes address, enum resolve_class class)
 static void
 say_resolve(struct receiver *r, struct visit *v)
 {
-	struct link *l = house_link(r->house, CLERK, 0);
+	struct link        *l = house_link(r->house, CLERK, 0);
 	struct word_resolve w = { v->address };
 
 	if (l == NULL)
@@ -111,8 +117,8 @@ say_resolve(struct receiver *r, struct visit *v)
 void
 need_resolve(void *house, struct session *s, struct bytes address)
 {
-	struct receiver *r = receiver_of(house);
-	struct visit *v = visit_of(s);
+	struct receiver    *r = receiver_of(house);
+	struct visit       *v = visit_of(s);
 	const struct known *k;
 
 	if (map_count(r->resolved) > 0 && clock_patient_ms() - r->resolved_at > CACHE_MS)
@@ -144,14 +150,14 @@ resolved(struct receiver *r, struct visit *v, enum resolve_class class, const ch
 {
 	(void)map_drop(r->visits, ticket_key(&v->ticket));
 	v->resolving = false;
-	session_resolved(v->session, (enum resolved)class, table);
+	session_resolved(v->session, (enum resolved) class, table);
 }
 
 bool
 hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
 {
-	struct receiver *r = receiver_of(h);
-	struct visit *v = visit_asked(r, ticket, false);
+	struct receiver     *r = receiver_of(h);
+	struct visit        *v = visit_asked(r, ticket, false);
 	struct word_resolved w;
 
 	arena_clear(r->scratch);
@@ -160,7 +166,8 @@ hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
 	if (v == NULL)
 		return true;
 	remember(r, v->address, (enum resolve_class)w.class);
-	resolved(r, v, (enum resolve_class)w.class, w.table[0] != '\0' ? w.table : "virtual mailbox table");
+	resolved(r, v, (enum resolve_class)w.class,
+	         w.table[0] != '\0' ? w.table : "virtual mailbox table");
 	return true;
 }
 
@@ -169,14 +176,19 @@ hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
  */
 
 void
-need_auth_start(void *house, struct session *s, struct bytes mechanism, bool has_initial, struct bytes initial)
+need_auth_start(void *house, struct session *s, struct bytes mechanism, bool has_initial,
+                struct bytes initial)
 {
-	struct receiver *r = receiver_of(house);
-	struct visit *v = visit_of(s);
-	struct link *l = house_link(house, CLERK, 0);
+	struct receiver       *r = receiver_of(house);
+	struct visit          *v = visit_of(s);
+	struct link           *l = house_link(house, CLERK, 0);
 	struct word_auth_start w = {
-		.service = "smtp", .mechanism = mechanism, .has_initial = has_initial, .initial = initial,
-		.peer = *session_peer(s), .tls = session_is_secure(s),
+		.service = "smtp",
+		.mechanism = mechanism,
+		.has_initial = has_initial,
+		.initial = initial,
+		.peer = *session_peer(s),
+		.tls = session_is_secure(s),
 	};
 
 	if (l == NULL) {
@@ -193,7 +205,7 @@ need_auth_start(void *house, struct session *s, struct bytes mechanism, bool has
 void
 need_auth_step(void *house, struct session *s, struct bytes answer)
 {
-	struct link *l = house_link(house, CLERK, 0);
+	struct link  *l = house_link(house, CLERK, 0);
 	struct visit *v = visit_of(s);
 
 	v->asked_at = clock_patient_ms();
@@ -215,13 +227,13 @@ void
 need_auth_drop(void *house, struct session *s)
 {
 	struct receiver *r = receiver_of(house);
-	struct link *l = house_link(house, CLERK, 0);
-	struct visit *v = visit_of(s);
+	struct link     *l = house_link(house, CLERK, 0);
+	struct visit    *v = visit_of(s);
 
 	if (v->authenticating && l != NULL)
 		link_say(l, WORD_AUTH_DROP, v->ticket, BYTES(""), -1);
 	auth_ended(r, v);
-	v->ticket = ++r->next_ticket;        /* what is still under way is for nobody */
+	v->ticket = ++r->next_ticket; /* what is still under way is for nobody */
 }
 
 bool
@@ -239,9 +251,9 @@ hear_auth_more(struct house *h, uint32_t ticket, struct bytes body)
 bool
 hear_auth_done(struct house *h, uint32_t ticket, struct bytes body)
 {
-	struct receiver *r = receiver_of(h);
-	struct visit *v = visit_asked(r, ticket, true);
-	struct arena *life = arena_open(NULL);
+	struct receiver      *r = receiver_of(h);
+	struct visit         *v = visit_asked(r, ticket, true);
+	struct arena         *life = arena_open(NULL);
 	struct word_auth_done w;
 	bool good = word_unpack_auth_done(body, life, &w) && w.answer <= AUTH_DISABLED;
 
@@ -284,7 +296,7 @@ give_up_auth(struct receiver *r, struct visit *v)
 void
 ask_lost(struct receiver *r)
 {
-	size_t n;
+	size_t         n;
 	struct visit **list = waiting(r, &n);
 
 	ask_forget(r);
@@ -298,7 +310,7 @@ ask_lost(struct receiver *r)
 void
 ask_again(struct receiver *r)
 {
-	size_t n;
+	size_t         n;
 	struct visit **list = waiting(r, &n);
 
 	for (size_t i = 0; i < n; i++)
@@ -309,8 +321,8 @@ ask_again(struct receiver *r)
 void
 ask_tick(struct receiver *r)
 {
-	int64_t late = clock_patient_ms() - CLERK_PATIENCE_MS;
-	size_t n;
+	int64_t        late = clock_patient_ms() - CLERK_PATIENCE_MS;
+	size_t         n;
 	struct visit **list;
 
 	if (map_count(r->visits) == 0)
@@ -335,15 +347,18 @@ ask_tick(struct receiver *r)
 bool
 need_count(void *house, struct session *s, enum counted kind, int64_t limit, uint32_t *now)
 {
+	/* clang-format off */
 	static const enum tally_kind kinds[COUNTED] = {
 		[COUNT_MESSAGE] = TALLY_MESSAGES, [COUNT_RECIPIENT] = TALLY_RECIPIENTS, [COUNT_AUTH] = TALLY_AUTHS,
 		[COUNT_TLS] = TALLY_TLS, [COUNT_CONNECTION] = TALLY_CONNECTIONS,
 	};
+	/* clang-format on */
 	struct receiver *r = receiver_of(house);
-	struct visit *v = visit_of(s);
+	struct visit    *v = visit_of(s);
 
 	if (r->tally == NULL || v == NULL)
 		return true;
-	*now = tally_event(r->tally, v->network, kinds[kind], clock_patient_ms(), session_config(s)->set.rate_unit);
+	*now = tally_event(r->tally, v->network, kinds[kind], clock_patient_ms(),
+	                   session_config(s)->set.rate_unit);
 	return *now <= limit;
 }

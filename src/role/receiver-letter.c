@@ -12,10 +12,10 @@
 
 /* A letter on its way, in the letter's own arena. */
 struct passage {
-	struct question       question;      /* first: the verifier's              */
+	struct question       question; /* first: the verifier's              */
 	struct house         *house;
 	struct letter        *letter;
-	struct writer_stream *stream;        /* NULL: small                        */
+	struct writer_stream *stream; /* NULL: small                        */
 	bool                  opened;
 };
 
@@ -42,7 +42,7 @@ enum room_answer
 need_room(void *house, struct session *s, uint64_t size)
 {
 	struct receiver *r = receiver_of(house);
-	int64_t most = session_config(s)->set.letters_memory;
+	int64_t          most = session_config(s)->set.letters_memory;
 
 	if (!writer_ready(r->writer, size)) {
 		if (r->refused == ENOSPC || r->refused == EDQUOT)
@@ -76,7 +76,7 @@ void
 need_stream_open(void *house, struct letter *l)
 {
 	struct receiver *r = receiver_of(house);
-	struct passage *p = passage_of(house, l);
+	struct passage  *p = passage_of(house, l);
 
 	p->stream = writer_stream_open(r->writer, l->declared, stream_opened, p);
 }
@@ -109,11 +109,15 @@ need_stream_drop(void *house, struct letter *l)
 static void
 ask_verifier(struct question *q)
 {
-	struct passage *p = (struct passage *)q;
-	struct letter *l = p->letter;
-	struct link *link = house_link(p->house, VERIFIER, q->verifier);
+	struct passage   *p = (struct passage *)q;
+	struct letter    *l = p->letter;
+	struct link      *link = house_link(p->house, VERIFIER, q->verifier);
 	struct word_judge w = {
-		.client = l->client, .helo = l->helo, .sender = l->sender, .user = l->user, .peer = l->peer,
+		.client = l->client,
+		.helo = l->helo,
+		.sender = l->sender,
+		.user = l->user,
+		.peer = l->peer,
 	};
 	int fd = -1;
 
@@ -135,8 +139,8 @@ ask_verifier(struct question *q)
 static void
 verifier_answered(struct question *q, const struct bytes *body)
 {
-	struct passage *p = (struct passage *)q;
-	struct receiver *r = receiver_of(p->house);
+	struct passage    *p = (struct passage *)q;
+	struct receiver   *r = receiver_of(p->house);
 	struct word_judged w;
 
 	arena_clear(r->scratch);
@@ -147,15 +151,18 @@ verifier_answered(struct question *q, const struct bytes *body)
 	}
 	if (w.verdict != JUDGE_ACCEPT)
 		r->passing--;
-	letter_judged(p->letter, w.verdict == JUDGE_ACCEPT ? VERDICT_ACCEPT :
-	              w.verdict == JUDGE_REFUSE ? VERDICT_REFUSE : VERDICT_LATER, w.reply, w.prefix, w.digest);
+	letter_judged(p->letter,
+	              w.verdict == JUDGE_ACCEPT   ? VERDICT_ACCEPT
+	              : w.verdict == JUDGE_REFUSE ? VERDICT_REFUSE
+	                                          : VERDICT_LATER,
+	              w.reply, w.prefix, w.digest);
 }
 
 void
 need_judge(void *house, struct letter *l)
 {
 	struct receiver *r = receiver_of(house);
-	struct passage *p = passage_of(house, l);
+	struct passage  *p = passage_of(house, l);
 
 	p->question.ask = ask_verifier;
 	p->question.answered = verifier_answered;
@@ -186,18 +193,25 @@ static void
 tell_queue(struct receiver *r, const struct letter *l, uint64_t id, uint32_t segment, uint64_t at)
 {
 	struct letter_recipient *list;
-	struct buffer body = { 0 };
+	struct buffer            body = { 0 };
 
 	arena_clear(r->scratch);
 	list = arena_take_array(r->scratch, l->rcpts, sizeof *list);
 	for (uint32_t i = 0; i < l->rcpts; i++)
 		list[i].address = l->rcpt[i].address;
 	word_pack_letter(&body, &(struct word_letter){
-		.letter = id, .envelope_segment = segment, .envelope_at = at, .content_len = l->len,
-		.arrived_us = l->arrived_us, .flags = l->submission ? ENVELOPE_SUBMITTED : 0,
-		.sender = l->sender, .message_id = bytes_of(l->reader.fields.message_id), .client = l->client,
-		.recipient = list, .recipients = l->rcpts,
-	});
+					.letter = id,
+					.envelope_segment = segment,
+					.envelope_at = at,
+					.content_len = l->len,
+					.arrived_us = l->arrived_us,
+					.flags = l->submission ? ENVELOPE_SUBMITTED : 0,
+					.sender = l->sender,
+					.message_id = bytes_of(l->reader.fields.message_id),
+					.client = l->client,
+					.recipient = list,
+					.recipients = l->rcpts,
+				});
 	say_letter(r, buffer_bytes(&body));
 	buffer_free(&body);
 }
@@ -205,39 +219,52 @@ tell_queue(struct receiver *r, const struct letter *l, uint64_t id, uint32_t seg
 static void
 safe(void *ctx, int why, uint64_t id, uint32_t segment, uint64_t at)
 {
-	struct passage *p = ctx;
+	struct passage  *p = ctx;
 	struct receiver *r = receiver_of(p->house);
-	char text[24];
+	char             text[24];
 
 	r->passing--;
 	letter_id_text(id, text);
 	if (why == 0)
 		tell_queue(r, p->letter, id, segment, at);
 	else
-		fault("%s: a letter from %.*s could not be written: %s", text, (int)p->letter->client.len,
-		      p->letter->client.at, strerror(why));
+		fault("%s: a letter from %.*s could not be written: %s", text,
+		      (int)p->letter->client.len, p->letter->client.at, strerror(why));
 	letter_safe(p->letter, why, text);
 }
 
 static void
-put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes verdict, struct bytes digest)
+put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes verdict,
+             struct bytes digest)
 {
-	struct letter *l = p->letter;
-	struct buffer prefix = { 0 }, packed = { 0 };
+	struct letter             *l = p->letter;
+	struct buffer              prefix = { 0 }, packed = { 0 };
 	struct envelope_recipient *list = arena_take_array(l->life, l->rcpts, sizeof *list);
-	char text[24];
+	char                       text[24];
 
 	letter_id_text(id, text);
 	buffer_add(&prefix, verdict);
 	letter_trace(l, text, &prefix);
 	for (uint32_t i = 0; i < l->rcpts; i++)
 		list[i].address = l->rcpt[i].address;
-	envelope_pack(&(struct envelope){
-		.letter = id, .arrived_us = l->arrived_us, .flags = l->submission ? ENVELOPE_SUBMITTED : 0,
-		.body = l->eight_bit ? BODY_8BITMIME : BODY_7BIT, .sender = l->sender, .user = l->user,
-		.client = l->client, .helo = l->helo, .protocol = bytes_of(l->protocol), .content_len = l->len,
-		.prefix = buffer_bytes(&prefix), .digest = digest, .recipient = list, .recipients = l->rcpts,
-	}, &packed);
+	envelope_pack(
+		&(struct envelope){
+			.letter = id,
+			.arrived_us = l->arrived_us,
+			.flags = l->submission ? ENVELOPE_SUBMITTED : 0,
+			.body = l->eight_bit ? BODY_8BITMIME : BODY_7BIT,
+			.sender = l->sender,
+			.user = l->user,
+			.client = l->client,
+			.helo = l->helo,
+			.protocol = bytes_of(l->protocol),
+			.content_len = l->len,
+			.prefix = buffer_bytes(&prefix),
+			.digest = digest,
+			.recipient = list,
+			.recipients = l->rcpts,
+		},
+		&packed);
 	writer_envelope(r->writer, id, buffer_bytes(&packed), safe, p);
 	buffer_free(&prefix);
 	buffer_free(&packed);
@@ -247,8 +274,8 @@ void
 need_keep(void *house, struct letter *l, struct bytes prefix, struct bytes digest)
 {
 	struct receiver *r = receiver_of(house);
-	struct passage *p = passage_of(house, l);
-	uint64_t id;
+	struct passage  *p = passage_of(house, l);
+	uint64_t         id;
 
 	if (p->stream != NULL)
 		id = writer_stream_end(&p->stream);
@@ -271,13 +298,14 @@ static void
 writer_wants(void *house, bool own, uint64_t size)
 {
 	struct receiver *r = receiver_of(house);
-	struct link *l = house_link(house, QUEUE, 0);
+	struct link     *l = house_link(house, QUEUE, 0);
 
 	if (own)
 		r->streams_wanted++;
 	if (l == NULL)
 		return;
-	word_pack_segment(link_begin(l, WORD_SEGMENT_WANT, 0), &(struct word_segment){ .own = own, .size = size });
+	word_pack_segment(link_begin(l, WORD_SEGMENT_WANT, 0),
+	                  &(struct word_segment){ .own = own, .size = size });
 	link_end(l);
 }
 
@@ -287,7 +315,7 @@ writer_done(void *house, uint32_t segment, uint64_t used, int why)
 	struct link *l = house_link(house, QUEUE, 0);
 
 	if (l == NULL)
-		return;                      /* the next queue finds it without an owner */
+		return; /* the next queue finds it without an owner */
 	word_pack_segment(link_begin(l, WORD_SEGMENT_DONE, 0),
 	                  &(struct word_segment){ .number = segment, .size = used, .why = why });
 	link_end(l);
@@ -305,9 +333,11 @@ writer_has_room(void *house)
 	loop_again(((struct house *)house)->loop);
 }
 
+/* clang-format off */
 static const struct writer_needs needs_of_writer = {
 	.job = writer_job, .want = writer_wants, .done = writer_done, .ready = writer_has_room,
 };
+/* clang-format on */
 
 void
 letters_open_writer(struct house *h)
@@ -318,7 +348,7 @@ letters_open_writer(struct house *h)
 bool
 hear_segment_lent(struct house *h, struct bytes body, int fd)
 {
-	struct receiver *r = receiver_of(h);
+	struct receiver    *r = receiver_of(h);
 	struct word_segment w;
 
 	arena_clear(r->scratch);
@@ -334,7 +364,7 @@ hear_segment_lent(struct house *h, struct bytes body, int fd)
 bool
 hear_segment_refused(struct house *h, struct bytes body)
 {
-	struct receiver *r = receiver_of(h);
+	struct receiver    *r = receiver_of(h);
 	struct word_segment w;
 
 	arena_clear(r->scratch);

@@ -14,22 +14,22 @@
 
 #include "base/clock.h"
 
-enum { TICK_MS = 1000, TICKET_KEY = 80, RECEIVER_COLUMNS = TALLY_COLUMNS };
+enum { TICK_MS = 1000, TICKET_KEY = 80 };
 
 static const struct receiver_needs from_the_house = {
-	.resolve        = need_resolve,
-	.auth_start     = need_auth_start,
-	.auth_step      = need_auth_step,
-	.auth_drop      = need_auth_drop,
-	.count          = need_count,
-	.room           = need_room,
-	.stream_open    = need_stream_open,
-	.stream_add     = need_stream_add,
+	.resolve = need_resolve,
+	.auth_start = need_auth_start,
+	.auth_step = need_auth_step,
+	.auth_drop = need_auth_drop,
+	.count = need_count,
+	.room = need_room,
+	.stream_open = need_stream_open,
+	.stream_add = need_stream_add,
 	.stream_waiting = need_stream_waiting,
-	.stream_drop    = need_stream_drop,
-	.judge          = need_judge,
-	.keep           = need_keep,
-	.gone           = need_gone,
+	.stream_drop = need_stream_drop,
+	.judge = need_judge,
+	.keep = need_keep,
+	.gone = need_gone,
 };
 
 /*
@@ -41,21 +41,24 @@ static const char *
 too_many(struct receiver *r, struct session *s, struct visit *v)
 {
 	const struct receiver_settings *set = &session_config(s)->set;
-	struct bytes client = session_client(s);
-	uint32_t now;
+	struct bytes                    client = session_client(s);
+	uint32_t                        now;
 
 	if (r->tally == NULL || networks_hold(&session_config(s)->exceptions, session_peer(s)))
 		return NULL;
 	now = tally_come(r->tally, v->network);
 	v->counted = true;
 	if (set->connection_count > 0 && now > set->connection_count) {
-		warn_as(session_config(s)->service, "Connection concurrency limit exceeded: %u from %.*s for service %s",
-		        now, (int)client.len, client.at, session_config(s)->listener);
+		warn_as(session_config(s)->service,
+		        "Connection concurrency limit exceeded: %u from %.*s for service %s", now,
+		        (int)client.len, client.at, session_config(s)->listener);
 		return "too many connections";
 	}
-	if (set->connection_rate > 0 && !need_count(r->house, s, COUNT_CONNECTION, set->connection_rate, &now)) {
-		warn_as(session_config(s)->service, "Connection rate limit exceeded: %u from %.*s for service %s",
-		        now, (int)client.len, client.at, session_config(s)->listener);
+	if (set->connection_rate > 0 &&
+	    !need_count(r->house, s, COUNT_CONNECTION, set->connection_rate, &now)) {
+		warn_as(session_config(s)->service,
+		        "Connection rate limit exceeded: %u from %.*s for service %s", now,
+		        (int)client.len, client.at, session_config(s)->listener);
 		return "too many connections";
 	}
 	return NULL;
@@ -64,19 +67,21 @@ too_many(struct receiver *r, struct session *s, struct visit *v)
 static void
 came(void *ctx, int fd, const struct peer *peer)
 {
-	struct door *d = ctx;
+	struct door     *d = ctx;
 	struct receiver *r = d->receiver;
-	struct visit *v = visit_begin(r, d->config, peer);
-	char reply[400];
-	const char *why;
+	struct visit    *v = visit_begin(r, d->config, peer);
+	char             reply[400];
+	const char      *why;
 
-	v->session = connection_open(r->house->loop, fd, d->config, peer, &from_the_house, r->house);
+	v->session =
+		connection_open(r->house->loop, fd, d->config, peer, &from_the_house, r->house);
 	*session_held(v->session) = v;
 	if (connections_count() == 1)
 		timer_set(r->tick, TICK_MS);
 	if ((why = too_many(r, v->session, v)) == NULL)
 		return;
-	snprintf(reply, sizeof reply, "421 4.7.0 %s Error: %s from %s", d->config->myhostname, why, peer->text);
+	snprintf(reply, sizeof reply, "421 4.7.0 %s Error: %s from %s", d->config->myhostname, why,
+	         peer->text);
 	session_turn_away(v->session, reply);
 }
 
@@ -99,11 +104,12 @@ tick(void *ctx)
 static struct tls *
 open_tls(struct house *h)
 {
-	const char *chain = house_resource_text(h, "certificate");
-	struct tls_settings set = { h->common.smtpd_tls_protocols, h->common.tls_high_cipherlist, "smtp", "" };
-	struct tls_signer signer = house_signer(h);
-	struct buffer errors = { 0 }, key = { 0 };
-	struct tls *t = NULL;
+	const char         *chain = house_resource_text(h, "certificate");
+	struct tls_settings set = { h->common.smtpd_tls_protocols, h->common.tls_high_cipherlist,
+		                    "smtp", "" };
+	struct tls_signer   signer = house_signer(h);
+	struct buffer       errors = { 0 }, key = { 0 };
+	struct tls         *t = NULL;
 
 	if (chain == NULL)
 		return NULL;
@@ -125,7 +131,7 @@ static void
 service_name(struct house *h, enum receiver_kind kind, const char *listener, char *out, size_t room)
 {
 	struct common_settings common;
-	bool named;
+	bool                   named;
 
 	if (!house_settings(h, &common_setting_table, listener, &common))
 		common = h->common;
@@ -140,14 +146,15 @@ static struct receiver_config *
 open_config(struct house *h, enum receiver_kind kind, const char *listener)
 {
 	struct receiver_settings set;
-	struct receiver_config *c = NULL;
-	struct buffer errors = { 0 };
-	char service[128];
+	struct receiver_config  *c = NULL;
+	struct buffer            errors = { 0 };
+	char                     service[128];
 
 	service_name(h, kind, listener, service, sizeof service);
 	if (receiver_settings_fill(h->settings, kind, &set, &errors))
-		c = receiver_config_open(&set, kind, service, h->common.myhostname, h->common.myorigin,
-		                         h->common.mail_name, &h->common.mynetworks, &errors);
+		c = receiver_config_open(&set, kind, service, h->common.myhostname,
+		                         h->common.myorigin, h->common.mail_name,
+		                         &h->common.mynetworks, &errors);
 	if (c != NULL)
 		c->tls = open_tls(h);
 	else
@@ -173,10 +180,10 @@ kind_of(const char *listener, enum receiver_kind *kind)
 static bool
 open_door(struct house *h, const char *listener, int fd)
 {
-	struct receiver *r = receiver_of(h);
-	enum receiver_kind kind;
+	struct receiver        *r = receiver_of(h);
+	enum receiver_kind      kind;
 	struct receiver_config *config;
-	struct door *d = r->doors;
+	struct door            *d = r->doors;
 
 	if (!kind_of(listener, &kind))
 		return true;
@@ -201,9 +208,9 @@ static bool
 open_doors(struct house *h)
 {
 	const char *name;
-	size_t place = 0;
-	bool good = true;
-	int fd;
+	size_t      place = 0;
+	bool        good = true;
+	int         fd;
 
 	while (house_resource_next(h, "listener/", &place, &name, &fd))
 		if (fd >= 0)
@@ -262,7 +269,7 @@ static bool
 receiver_start(struct house *h)
 {
 	struct receiver *r = memory_take(sizeof *r);
-	int fd = house_resource(h, "tally");
+	int              fd = house_resource(h, "tally");
 
 	h->mine = r;
 	r->house = h;
@@ -271,7 +278,8 @@ receiver_start(struct house *h)
 	questions_open(&r->questions, h);
 	letters_open_writer(h);
 	r->tick = timer_open(h->loop, tick, r);
-	if (fd < 0 || tally_size() > TALLY_SIZE || (r->tally = tally_open(fd, h->index % RECEIVER_COLUMNS)) == NULL)
+	if (fd < 0 || tally_size() > TALLY_SIZE ||
+	    (r->tally = tally_open(fd, h->index % TALLY_COLUMNS)) == NULL)
 		warn_("clients are not counted: %s", strerror(fd < 0 ? ENOENT : errno));
 	return open_doors(h);
 }
@@ -282,12 +290,14 @@ receiver_work(struct house *h)
 	struct receiver *r = receiver_of(h);
 
 	loop_at_rest(h->loop, at_rest, r);
-	(void)writer_ready(r->writer, 0);        /* the first segment is asked for before the first letter */
+	(void)writer_ready(r->writer,
+	                   0); /* the first segment is asked for before the first letter */
 	listen_at_doors(r);
 }
 
 static bool
-receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
+              struct bytes body, int fd)
 {
 	(void)from;
 	(void)index;
@@ -296,21 +306,13 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	if (fd >= 0)
 		(void)close(fd);
 	switch (word) {
-	case WORD_RESOLVED:
-		return hear_resolved_address(h, ticket, body);
-	case WORD_AUTH_MORE:
-		return hear_auth_more(h, ticket, body);
-	case WORD_AUTH_DONE:
-		return hear_auth_done(h, ticket, body);
-	case WORD_DIRECTORY_NEW:
-		ask_forget(receiver_of(h));
-		return true;
-	case WORD_JUDGED:
-		return question_heard(&receiver_of(h)->questions, ticket, body);
-	case WORD_SEGMENT_REFUSED:
-		return hear_segment_refused(h, body);
-	default:
-		return false;
+	case WORD_RESOLVED: return hear_resolved_address(h, ticket, body);
+	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
+	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
+	case WORD_DIRECTORY_NEW: ask_forget(receiver_of(h)); return true;
+	case WORD_JUDGED: return question_heard(&receiver_of(h)->questions, ticket, body);
+	case WORD_SEGMENT_REFUSED: return hear_segment_refused(h, body);
+	default: return false;
 	}
 }
 
@@ -373,17 +375,18 @@ receiver_status(struct house *h, uint32_t *connections, struct buffer *text)
 	struct receiver *r = receiver_of(h);
 
 	*connections = (uint32_t)connections_count();
-	buffer_printf(text, "letters=%u bytes=%llu", r->passing, (unsigned long long)letters_in_hand());
+	buffer_printf(text, "letters=%u bytes=%llu", r->passing,
+	              (unsigned long long)letters_in_hand());
 }
 
 const struct role_card receiver_card = {
-	.name   = "receiver",
-	.start  = receiver_start,
-	.work   = receiver_work,
-	.hear   = receiver_hear,
-	.peer   = receiver_peer,
-	.lost   = receiver_lost,
+	.name = "receiver",
+	.start = receiver_start,
+	.work = receiver_work,
+	.hear = receiver_hear,
+	.peer = receiver_peer,
+	.lost = receiver_lost,
 	.reload = receiver_reload,
-	.stop   = receiver_stop,
+	.stop = receiver_stop,
 	.status = receiver_status,
 };

@@ -25,7 +25,7 @@ is_local_char(char c)
 struct bytes
 command_verb(struct bytes *line)
 {
-	struct scan r = scan_of(*line);
+	struct scan  r = scan_of(*line);
 	struct bytes verb;
 
 	(void)scan_while(&r, is_blank);
@@ -40,7 +40,8 @@ helo_valid(struct bytes name)
 	if (name.len == 0 || name.len > 255)
 		return false;
 	for (size_t i = 0; i < name.len; i++)
-		if (name.at[i] <= ' ' || name.at[i] > '~' || strchr("()<>\"\\;", name.at[i]) != NULL)
+		if (name.at[i] <= ' ' || name.at[i] > '~' ||
+		    strchr("()<>\"\\;", name.at[i]) != NULL)
 			return false;
 	return true;
 }
@@ -50,8 +51,8 @@ helo_valid(struct bytes name)
 static bool
 bare_name(struct scan *r, struct arena *a, struct address *out)
 {
-	struct scan try = *r;
-	bool brackets;
+	struct scan  try = *r;
+	bool         brackets;
 	struct bytes name;
 
 	(void)scan_while(&try, is_blank);
@@ -81,7 +82,7 @@ read_path(struct scan *r, bool strict, struct arena *a, struct address *out, boo
  */
 struct parameter {
 	const char *name;
-	const char *(*take)(struct mail_command *, struct bytes value);   /* NULL, or the reply */
+	const char *(*take)(struct mail_command *, struct bytes value); /* NULL, or the reply */
 };
 
 static const char *
@@ -111,19 +112,21 @@ take_auth(struct mail_command *m, struct bytes value)
 	return value.len == 0 || value.len > 500 ? "501 5.5.4 Bad AUTH parameter syntax" : NULL;
 }
 
+/* clang-format off */
 static const struct parameter mail_parameters[] = {
 	{ "SIZE", take_size },
 	{ "BODY", take_body },
 	{ "AUTH", take_auth },
 };
+/* clang-format on */
 
 static const char *
 read_parameters(struct scan *r, struct mail_command *m)
 {
 	while (scan_while(r, is_blank).len > 0 || r->rest.len > 0) {
-		struct bytes word = scan_while(r, is_solid), name;
+		struct bytes            word = scan_while(r, is_solid), name;
 		const struct parameter *p = NULL;
-		const char *wrong;
+		const char             *wrong;
 
 		if (word.len == 0)
 			break;
@@ -133,7 +136,7 @@ read_parameters(struct scan *r, struct mail_command *m)
 			if (bytes_is(name, mail_parameters[i].name))
 				p = &mail_parameters[i];
 		if (p == NULL)
-			return "555 5.5.4 Unsupported option";   /* rfc5321:4.1.1.11 */
+			return "555 5.5.4 Unsupported option"; /* rfc5321:4.1.1.11 */
 		if ((wrong = p->take(m, word)) != NULL)
 			return wrong;
 	}
@@ -142,7 +145,8 @@ read_parameters(struct scan *r, struct mail_command *m)
 
 /* mail = "MAIL FROM:" Reverse-path [SP Mail-parameters]      rfc5321:4.1.1.2 */
 bool
-mail_parse(struct bytes line, bool strict, struct arena *a, struct mail_command *m, const char **reply)
+mail_parse(struct bytes line, bool strict, struct arena *a, struct mail_command *m,
+           const char **reply)
 {
 	struct scan r = scan_of(line);
 
@@ -161,7 +165,8 @@ mail_parse(struct bytes line, bool strict, struct arena *a, struct mail_command 
 /* rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path )
           [SP Rcpt-parameters]                                rfc5321:4.1.1.3 */
 bool
-rcpt_parse(struct bytes line, bool strict, struct arena *a, struct rcpt_command *c, const char **reply)
+rcpt_parse(struct bytes line, bool strict, struct arena *a, struct rcpt_command *c,
+           const char **reply)
 {
 	struct scan r = scan_of(line);
 

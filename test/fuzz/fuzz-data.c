@@ -9,7 +9,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-struct reading { struct content c; struct buffer out; size_t used; bool ended; };
+struct reading {
+	struct content c;
+	struct buffer  out;
+	size_t         used;
+	bool           ended;
+};
 
 static void
 read_all(struct reading *r, struct bytes in, size_t piece, bool submission)
@@ -21,7 +26,8 @@ read_all(struct reading *r, struct bytes in, size_t piece, bool submission)
 	while (!r->ended && r->used < in.len) {
 		size_t used;
 
-		r->ended = content_read(&r->c, bytes_cut(in, r->used, piece), &r->out, &used) == CONTENT_ENDED;
+		r->ended = content_read(&r->c, bytes_cut(in, r->used, piece), &r->out, &used) ==
+		           CONTENT_ENDED;
 		if (!r->ended && used != bytes_cut(in, r->used, piece).len)
 			abort();
 		r->used += used;
@@ -43,22 +49,25 @@ true_end(struct bytes in)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bytes in = { (const char *)data + 1, size - 1 };
+	struct bytes   in = { (const char *)data + 1, size - 1 };
 	struct reading whole, cut;
 
 	if (size < 2)
 		return 0;
 	read_all(&whole, in, in.len, data[0] & 1);
 	read_all(&cut, in, 1 + data[0] / 2, data[0] & 1);
-	if (whole.ended != cut.ended || whole.used != cut.used || !bytes_equal(buffer_bytes(&whole.out), buffer_bytes(&cut.out)) ||
-	    whole.c.fields.received != cut.c.fields.received || whole.c.fields.seen != cut.c.fields.seen)
+	if (whole.ended != cut.ended || whole.used != cut.used ||
+	    !bytes_equal(buffer_bytes(&whole.out), buffer_bytes(&cut.out)) ||
+	    whole.c.fields.received != cut.c.fields.received ||
+	    whole.c.fields.seen != cut.c.fields.seen)
 		abort();
 	if (whole.ended != (true_end(in) != 0) || (whole.ended && whole.used != true_end(in)))
 		abort();
 	for (size_t i = 0; i < whole.out.len; i++) {
 		if (whole.out.at[i] == '\n' && (i == 0 || whole.out.at[i - 1] != '\r'))
 			abort();
-		if (whole.out.at[i] == '\r' && (i + 1 == whole.out.len || whole.out.at[i + 1] != '\n'))
+		if (whole.out.at[i] == '\r' &&
+		    (i + 1 == whole.out.len || whole.out.at[i + 1] != '\n'))
 			abort();
 	}
 	buffer_free(&whole.out);

@@ -29,9 +29,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum receiver_kind kinds[] = { KIND_SMTP, KIND_SUBMISSION, KIND_LMTP };
-	static bool quiet;
-	struct bytes said = { (const char *)data + 1, size - 1 };
-	struct kit whole, cut;
+	static bool                     quiet;
+	struct bytes                    said = { (const char *)data + 1, size - 1 };
+	struct kit                      whole, cut;
 
 	if (size < 2)
 		return 0;
@@ -40,7 +40,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	quiet = true;
 	run(&whole, kinds[data[0] % COUNT(kinds)], said, 0);
 	run(&cut, kinds[data[0] % COUNT(kinds)], said, 1 + data[0] / COUNT(kinds));
-	if (!bytes_equal(buffer_bytes(&whole.out), buffer_bytes(&cut.out)) || whole.letters != cut.letters ||
+	if (!bytes_equal(buffer_bytes(&whole.out), buffer_bytes(&cut.out)) ||
+	    whole.letters != cut.letters ||
 	    !bytes_equal(buffer_bytes(&whole.stored), buffer_bytes(&cut.stored)))
 		abort();
 	kit_close(&whole);

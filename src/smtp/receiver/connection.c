@@ -4,19 +4,19 @@
 #include "channel/stream.h"
 
 struct connection {
-	struct connection *next, **at;     /* of all                              */
-	struct connection *next_over;      /* of those to be closed at rest        */
-	struct loop    *loop;
-	struct stream  *stream;
-	struct session *session;
-	struct timer   *timer;             /* for session_rested(), made when needed */
-	bool over;                         /* closed at rest                      */
-	bool end;                          /* the client sends no more            */
-	bool feeding, again;
-	bool secure;                      /* STARTTLS was eaten last: the handshake is next */
+	struct connection *next, **at; /* of all                              */
+	struct connection *next_over;  /* of those to be closed at rest        */
+	struct loop       *loop;
+	struct stream     *stream;
+	struct session    *session;
+	struct timer      *timer; /* for session_rested(), made when needed */
+	bool               over;  /* closed at rest                      */
+	bool               end;   /* the client sends no more            */
+	bool               feeding, again;
+	bool               secure; /* STARTTLS was eaten last: the handshake is next */
 };
 static struct connection *all, *over;
-static size_t count;
+static size_t             count;
 
 static void
 end_connection(struct connection *c)
@@ -40,7 +40,7 @@ feed(struct connection *c)
 	c->feeding = true;
 	do {
 		struct bytes there = stream_peek(c->stream);
-		size_t used;
+		size_t       used;
 
 		c->again = false;
 		if (there.len == 0 || c->over)
@@ -83,9 +83,9 @@ mouth_secure(void *mouth)
 {
 	struct connection *c = mouth;
 
-	if (c->feeding)                      /* the command is not eaten yet */
+	if (c->feeding) /* the command is not eaten yet */
 		c->secure = true;
-	else if (c->session != NULL)         /* else connection_open() does it */
+	else if (c->session != NULL) /* else connection_open() does it */
 		stream_secure(c->stream, session_config(c->session)->tls);
 }
 
@@ -122,6 +122,7 @@ mouth_tls(void *mouth, struct tls_facts *facts)
 	return stream_tls_facts(c->stream, facts);
 }
 
+/* clang-format off */
 static const struct session_mouth mouth = {
 	.out    = mouth_out,
 	.resume = mouth_resume,
@@ -130,6 +131,7 @@ static const struct session_mouth mouth = {
 	.rest   = mouth_rest,
 	.tls    = mouth_tls,
 };
+/* clang-format on */
 
 /*
  * What the stream tells
@@ -154,7 +156,7 @@ static void
 closed(void *ctx, const char *why)
 {
 	struct connection *c = ctx;
-	bool half = bytes_is(bytes_of(why), "end of file");
+	bool               half = bytes_is(bytes_of(why), "end of file");
 
 	if (c->over)
 		return;
@@ -167,11 +169,13 @@ closed(void *ctx, const char *why)
 	end_connection(c);
 }
 
+/* clang-format off */
 static const struct stream_events events = {
 	.arrived = arrived,
 	.secured = secured,
 	.closed  = closed,
 };
+/* clang-format on */
 
 /*
  * Life
@@ -227,7 +231,7 @@ connections_rest(void)
 void
 connections_tick(void)
 {
-	int64_t now = clock_patient_ms();
+	int64_t            now = clock_patient_ms();
 	struct connection *next;
 
 	for (struct connection *c = all; c != NULL; c = next) {

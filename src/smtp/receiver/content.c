@@ -7,9 +7,9 @@
 struct piece {
 	struct content *c;
 	struct buffer  *out;
-	const char *at, *end;
-	const char *from;            /* start of the run; NULL: none            */
-	const char *lf;              /* the next LF, or end; found once for each */
+	const char     *at, *end;
+	const char     *from; /* start of the run; NULL: none            */
+	const char     *lf;   /* the next LF, or end; found once for each */
 };
 
 void
@@ -121,7 +121,7 @@ static void
 inside(struct piece *p)
 {
 	struct content *c = p->c;
-	const char *cr;
+	const char     *cr;
 
 	if (p->from == NULL)
 		p->from = p->at;
@@ -152,7 +152,7 @@ enum content_outcome
 content_read(struct content *c, struct bytes arrived, struct buffer *out, size_t *used)
 {
 	struct piece p = { c, out, arrived.at, arrived.at + arrived.len, NULL, NULL };
-	bool ended = false;
+	bool         ended = false;
 
 	while (p.at < p.end && !ended) {
 		switch ((enum content_state)c->_state) {
@@ -163,18 +163,10 @@ content_read(struct content *c, struct bytes arrived, struct buffer *out, size_t
 			} else
 				c->_state = LINE_INSIDE;
 			break;
-		case LINE_DOT:
-			ended = at_dot(&p, *p.at);
-			break;
-		case LINE_DOT_CR:
-			ended = at_dot_cr(&p, *p.at);
-			break;
-		case LINE_CR:
-			at_cr(&p, *p.at);
-			break;
-		case LINE_INSIDE:
-			inside(&p);
-			break;
+		case LINE_DOT: ended = at_dot(&p, *p.at); break;
+		case LINE_DOT_CR: ended = at_dot_cr(&p, *p.at); break;
+		case LINE_CR: at_cr(&p, *p.at); break;
+		case LINE_INSIDE: inside(&p); break;
 		}
 	}
 	put_run(&p, p.at);

@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-enum { NAME_MOST = 200 };             /* a longer name is no name: the body has begun */
+enum { NAME_MOST = 200 }; /* a longer name is no name: the body has begun */
 enum kind { PLAIN, RECEIVED, DATE, MESSAGE_ID, ADDRESSES, HIDDEN };
 
+/* clang-format off */
 static const struct known {
 	const char *name;
 	enum kind   kind;
@@ -22,6 +23,7 @@ static const struct known {
 	{ "Resent-Bcc",  HIDDEN,     0 },
 	{ "Return-Path", HIDDEN,     0 },
 };
+/* clang-format on */
 
 /* rfc5322:2.2 field-name = 1*ftext, and rfc7103: a blank before the colon. */
 static bool
@@ -61,7 +63,8 @@ begin_field(struct fields *f, struct bytes name)
 static void
 note_message_id(struct fields *f, struct bytes field)
 {
-	struct bytes value = bytes_trim(bytes_cut(field, (size_t)bytes_find(field, ':') + 1, field.len));
+	struct bytes value =
+		bytes_trim(bytes_cut(field, (size_t)bytes_find(field, ':') + 1, field.len));
 	ptrdiff_t open = bytes_find(value, '<'), end;
 
 	if (open >= 0)
@@ -79,9 +82,9 @@ note_message_id(struct fields *f, struct bytes field)
  */
 struct completion {
 	const char *at, *end;
-	const char *word_end;        /* behind the one word of the address so far */
-	int  words;
-	bool has_at, odd;
+	const char *word_end; /* behind the one word of the address so far */
+	int         words;
+	bool        has_at, odd;
 };
 
 static bool
@@ -96,7 +99,7 @@ static const char *
 past_quoted(const char *at, const char *end)
 {
 	char close = *at == '"' ? '"' : ')';
-	int depth = 0;
+	int  depth = 0;
 
 	for (; at < end; at++) {
 		if (*at == '\\')
@@ -116,7 +119,7 @@ read_address(struct completion *c)
 {
 	bool angle = false;
 
-	for (; c->at < c->end && *c->at != ','; ) {
+	for (; c->at < c->end && *c->at != ',';) {
 		if (*c->at == '"' || *c->at == '(') {
 			c->odd |= angle;
 			c->words += *c->at == '"';
@@ -147,12 +150,12 @@ read_address(struct completion *c)
 static void
 complete_names(struct fields *f, struct buffer *out, size_t line_at)
 {
-	struct bytes field = { out->at + f->_field_at, line_at - f->_field_at };
-	size_t colon = (size_t)bytes_find(field, ':') + 1;
+	struct bytes      field = { out->at + f->_field_at, line_at - f->_field_at };
+	size_t            colon = (size_t)bytes_find(field, ':') + 1;
 	struct completion c = { .at = field.at + colon, .end = field.at + field.len };
-	struct buffer whole = { 0 };
-	const char *from = field.at;
-	bool changed = false;
+	struct buffer     whole = { 0 };
+	const char       *from = field.at;
+	bool              changed = false;
 
 	while (c.at < c.end) {
 		c.words = 0;
@@ -170,7 +173,8 @@ complete_names(struct fields *f, struct buffer *out, size_t line_at)
 			c.at++;
 	}
 	if (changed) {
-		buffer_add(&whole, (struct bytes){ from, out->len - f->_field_at - (size_t)(from - field.at) });
+		buffer_add(&whole, (struct bytes){ from, out->len - f->_field_at -
+		                                                 (size_t)(from - field.at) });
 		out->len = f->_field_at;
 		buffer_add(out, buffer_bytes(&whole));
 	}
@@ -217,7 +221,7 @@ bool
 fields_line(struct fields *f, struct buffer *out, size_t line_at)
 {
 	struct bytes line = { out->at + line_at, out->len - line_at }, name;
-	size_t before = out->len;
+	size_t       before = out->len;
 
 	if (f->_begun && (line.at[0] == ' ' || line.at[0] == '\t')) {
 		check_limits(f, out, line_at);
@@ -226,12 +230,12 @@ fields_line(struct fields *f, struct buffer *out, size_t line_at)
 		return true;
 	}
 	end_field(f, out, line_at);
-	line_at += out->len - before;          /* the field before may have grown */
+	line_at += out->len - before; /* the field before may have grown */
 	line = (struct bytes){ out->at + line_at, out->len - line_at };
 	if (bytes_equal(line, BYTES("\r\n")))
 		return false;
 	if (!f->_begun && line.len <= NAME_MOST && bytes_starts(line, BYTES("From "))) {
-		out->len = line_at;            /* the envelope line of an mbox file */
+		out->len = line_at; /* the envelope line of an mbox file */
 		return true;
 	}
 	if (!name_of(line, &name)) {
@@ -256,7 +260,8 @@ fields_part(struct fields *f, struct buffer *out, size_t line_at)
 	if (line.len <= NAME_MOST)
 		return true;
 	if ((f->_begun && (line.at[0] == ' ' || line.at[0] == '\t')) || name_of(line, &name)) {
-		if ((f->field_most > 0 && line.len > f->field_most) || (f->section_most > 0 && out->len > f->section_most))
+		if ((f->field_most > 0 && line.len > f->field_most) ||
+		    (f->section_most > 0 && out->len > f->section_most))
 			f->too_long = true;
 		return true;
 	}

@@ -9,8 +9,8 @@
    takes no memory from the system for a small letter. */
 enum { SPARE_BUFFERS = 32, SPARE_LEAST = 4096, SPARE_MOST = 64 << 10 };
 static struct buffer spare[SPARE_BUFFERS];
-static size_t spares;
-static uint64_t in_hand;
+static size_t        spares;
+static uint64_t      in_hand;
 
 static struct buffer
 buffer_from_spares(void)
@@ -34,7 +34,7 @@ buffer_to_spares(struct buffer *b)
 struct letter *
 letter_open(struct session *s, struct bytes sender)
 {
-	struct arena *life = arena_open(NULL);
+	struct arena  *life = arena_open(NULL);
 	struct letter *l = arena_take(life, sizeof *l);
 
 	l->life = life;
@@ -49,7 +49,7 @@ void
 letter_add(struct letter *l, struct bytes address)
 {
 	if (l->rcpts == l->rcpt_room) {
-		uint32_t room = l->rcpt_room == 0 ? 4 : 2 * l->rcpt_room;
+		uint32_t            room = l->rcpt_room == 0 ? 4 : 2 * l->rcpt_room;
 		struct letter_rcpt *more = arena_take_array(l->life, room, sizeof *more);
 
 		if (l->rcpts > 0)
@@ -77,7 +77,7 @@ void
 letter_drop(struct letter **lp)
 {
 	struct letter *l = *lp;
-	struct arena *life;
+	struct arena  *life;
 
 	*lp = NULL;
 	if (l == NULL)
@@ -114,19 +114,21 @@ letter_trace(struct letter *l, const char *id, struct buffer *out)
 	char date[64];
 
 	clock_rfc5322(l->arrived_us / 1000000, date, sizeof date);
-	buffer_printf(out, "Received: from %.*s (%.*s [%s%s])\r\n",
-	              (int)l->helo.len, l->helo.at, (int)l->name.len, l->name.at,
-	              l->peer.family == AF_INET6 ? "IPv6:" : "", l->peer.text);
+	buffer_printf(out, "Received: from %.*s (%.*s [%s%s])\r\n", (int)l->helo.len, l->helo.at,
+	              (int)l->name.len, l->name.at, l->peer.family == AF_INET6 ? "IPv6:" : "",
+	              l->peer.text);
 	if (l->tls != NULL)
-		buffer_printf(out, "\t(using %s with cipher %s (%d/%d bits))\r\n",
-		              l->tls->version, l->tls->cipher, l->tls->bits, l->tls->algorithm_bits);
+		buffer_printf(out, "\t(using %s with cipher %s (%d/%d bits))\r\n", l->tls->version,
+		              l->tls->cipher, l->tls->bits, l->tls->algorithm_bits);
 	if (l->user.len > 0)
-		buffer_printf(out, "\t(Authenticated sender: %.*s)\r\n", (int)l->user.len, l->user.at);
-	buffer_printf(out, "\tby %s (%s) with %s id %s",
-	              l->config->myhostname, l->config->mail_name, l->protocol, id);
+		buffer_printf(out, "\t(Authenticated sender: %.*s)\r\n", (int)l->user.len,
+		              l->user.at);
+	buffer_printf(out, "\tby %s (%s) with %s id %s", l->config->myhostname,
+	              l->config->mail_name, l->protocol, id);
 	/* rfc5321:7.6: several recipients are not told of one another */
 	if (l->rcpts == 1)
-		buffer_printf(out, "\r\n\tfor <%.*s>", (int)l->rcpt[0].address.len, l->rcpt[0].address.at);
+		buffer_printf(out, "\r\n\tfor <%.*s>", (int)l->rcpt[0].address.len,
+		              l->rcpt[0].address.at);
 	buffer_printf(out, "; %s\r\n", date);
 	if (l->submission)
 		add_missing(l, id, date, out);

@@ -31,8 +31,8 @@ void
 say(struct session *s, const char *form, ...)
 {
 	struct buffer *out = s->mouth->out(s->mouth_of);
-	size_t from = out->len;
-	va_list list;
+	size_t         from = out->len;
+	va_list        list;
 
 	va_start(list, form);
 	buffer_vprintf(out, form, list);
@@ -46,12 +46,12 @@ log_reject(struct session *s, const char *verb, struct bytes rcpt, const char *r
 {
 	struct letter *l = s->letter;
 
-	note_as(s->config->service, "NOQUEUE: reject: %s from %s: %s; from=<%.*s>%s%.*s%s proto=%s%s%.*s%s",
-	        verb, s->client, reply,
-	        l != NULL ? (int)l->sender.len : 0, l != NULL ? l->sender.at : "",
-	        rcpt.len > 0 ? " to=<" : "", (int)rcpt.len, rcpt.len > 0 ? rcpt.at : "", rcpt.len > 0 ? ">" : "",
-	        protocol_of(s), s->helo.len > 0 ? " helo=<" : "", (int)s->helo.len,
-	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "");
+	note_as(s->config->service,
+	        "NOQUEUE: reject: %s from %s: %s; from=<%.*s>%s%.*s%s proto=%s%s%.*s%s", verb,
+	        s->client, reply, l != NULL ? (int)l->sender.len : 0, l != NULL ? l->sender.at : "",
+	        rcpt.len > 0 ? " to=<" : "", (int)rcpt.len, rcpt.len > 0 ? rcpt.at : "",
+	        rcpt.len > 0 ? ">" : "", protocol_of(s), s->helo.len > 0 ? " helo=<" : "",
+	        (int)s->helo.len, s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "");
 }
 
 /* One event more of a kind that is limited for each client; 0 is no limit. */
@@ -62,8 +62,8 @@ within(struct session *s, enum counted kind, int64_t limit, const char *what)
 
 	if (limit <= 0 || s->excepted || s->needs->count(s->house, s, kind, limit, &now))
 		return true;
-	warn_as(s->config->service, "%s limit exceeded: %u from %s for service %s",
-	        what, now, s->client, s->config->listener);
+	warn_as(s->config->service, "%s limit exceeded: %u from %s for service %s", what, now,
+	        s->client, s->config->listener);
 	return false;
 }
 
@@ -71,8 +71,8 @@ struct bytes
 client_name(const struct session *s)
 {
 	bool loopback = s->peer.family == AF_UNIX ||
-		(s->peer.family == AF_INET && s->peer.raw[0] == 127) ||
-		(s->peer.family == AF_INET6 && strcmp(s->peer.text, "::1") == 0);
+	                (s->peer.family == AF_INET && s->peer.raw[0] == 127) ||
+	                (s->peer.family == AF_INET6 && strcmp(s->peer.text, "::1") == 0);
 
 	return loopback ? BYTES("localhost") : BYTES("unknown");
 }
@@ -81,10 +81,12 @@ client_name(const struct session *s)
 const char *
 protocol_of(const struct session *s)
 {
+	/* clang-format off */
 	static const char *const names[2][2][2] = {
 		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
 		{ { "LMTP",  "LMTPA"  }, { "LMTPS",  "LMTPSA"  } },
 	};
+	/* clang-format on */
 
 	if (!s->lmtp && s->hello == HELLO_HELO)
 		return "SMTP";
@@ -113,8 +115,9 @@ begin_tls(struct session *s)
 }
 
 struct session *
-session_open(struct receiver_config *config, const struct peer *peer, const struct receiver_needs *needs, void *house,
-             const struct session_mouth *mouth, void *mouth_of)
+session_open(struct receiver_config *config, const struct peer *peer,
+             const struct receiver_needs *needs, void *house, const struct session_mouth *mouth,
+             void *mouth_of)
 {
 	struct session *s = memory_take(sizeof *s);
 
@@ -130,7 +133,8 @@ session_open(struct receiver_config *config, const struct peer *peer, const stru
 	s->excepted = networks_hold(&config->exceptions, peer);
 	s->since = s->heard = clock_patient_ms();
 	s->verb = (uint8_t)verb_unknown();
-	snprintf(s->client, sizeof s->client, "%.*s[%s]", (int)client_name(s).len, client_name(s).at, peer->text);
+	snprintf(s->client, sizeof s->client, "%.*s[%s]", (int)client_name(s).len,
+	         client_name(s).at, peer->text);
 	note_as(config->service, "connect from %s", s->client);
 	if (config->set.tls_wrappermode) {
 		begin_tls(s);
@@ -155,7 +159,7 @@ session_turn_away(struct session *s, const char *reply)
 void
 session_secured(struct session *s, bool ok, const char *why)
 {
-	bool first = s->config->set.tls_wrappermode;
+	bool             first = s->config->set.tls_wrappermode;
 	struct tls_facts t;
 
 	s->securing = false;
@@ -171,7 +175,8 @@ session_secured(struct session *s, bool ok, const char *why)
 	s->helo = s->user = s->method = (struct bytes){ NULL, 0 };
 	s->secure = true;
 	if (s->mouth->tls(s->mouth_of, &t))
-		note_as(s->config->service, "Anonymous TLS connection established from %s: %s with cipher %s (%d/%d bits)",
+		note_as(s->config->service,
+		        "Anonymous TLS connection established from %s: %s with cipher %s (%d/%d bits)",
 		        s->client, t.version, t.cipher, t.bits, t.algorithm_bits);
 	s->room = room_command;
 	if (first)
@@ -222,10 +227,12 @@ command_done(struct session *s)
 	if (s->over)
 		return;
 	if (set->hard_errors > 0 && s->errors >= set->hard_errors) {
-		note_as(s->config->service, "too many errors after %s from %s", s->where, s->client);
+		note_as(s->config->service, "too many errors after %s from %s", s->where,
+		        s->client);
 		say(s, "421 4.7.0 %s Error: too many errors", s->config->myhostname);
 		hang_up(s);
-	} else if (s->leaving && s->letter == NULL) {
+	} else if (s->leaving && s->room == room_command) {
+		mail_end(s);
 		say(s, "421 4.3.2 %s Service shutting down", s->config->myhostname);
 		hang_up(s);
 	}
@@ -236,7 +243,7 @@ void
 answered(struct session *s)
 {
 	const struct receiver_settings *set = &s->config->set;
-	bool failed = s->errors > s->errors_before;
+	bool                            failed = s->errors > s->errors_before;
 
 	if (!failed)
 		s->done[s->verb]++;
@@ -245,7 +252,8 @@ answered(struct session *s)
 	command_done(s);
 	if (s->over)
 		return;
-	if (failed && set->soft_errors > 0 && s->errors > set->soft_errors && set->error_sleep > 0) {
+	if (failed && set->soft_errors > 0 && s->errors > set->soft_errors &&
+	    set->error_sleep > 0) {
 		s->held = s->resting = true;
 		s->mouth->rest(s->mouth_of, set->error_sleep);
 		return;
@@ -274,21 +282,20 @@ size_t
 room_command(struct session *s, struct bytes arrived)
 {
 	struct bytes line;
-	size_t used;
-	bool bare;
+	size_t       used;
+	bool         bare;
 
 	switch (line_read(arrived, (size_t)s->config->set.line_length, &line, &used, &bare)) {
-	case LINE_SHORT:
-		return 0;
+	case LINE_SHORT: return 0;
 	case LINE_LONG:
 		s->too_long = "500 5.5.2 Error: line too long";
 		s->room = room_skip_line;
 		return s->room(s, arrived);
-	case LINE_WHOLE:
-		break;
+	case LINE_WHOLE: break;
 	}
 	s->errors_before = s->errors;
-	if (bare && s->config->set.bare_newline == BARE_REJECT && !networks_hold(&s->config->bare_excluded, &s->peer)) {
+	if (bare && s->config->set.bare_newline == BARE_REJECT &&
+	    !networks_hold(&s->config->bare_excluded, &s->peer)) {
 		log_reject(s, "COMMAND", BYTES(""), "521 5.5.2 bare <LF> received");
 		say(s, "521 5.5.2 %s Error: bare <LF> received", s->config->myhostname);
 		hang_up(s);
@@ -365,8 +372,8 @@ void
 session_tick(struct session *s, int64_t now)
 {
 	const struct receiver_settings *set = &s->config->set;
-	bool in_letter = s->letter != NULL && s->room != room_command;
-	int64_t least = s->since + set->timeout;
+	bool                            in_letter = s->letter != NULL && s->room != room_command;
+	int64_t                         least = s->since + set->timeout;
 
 	if (s->securing && now - s->since > set->starttls_timeout)
 		time_out(s);
@@ -374,7 +381,8 @@ session_tick(struct session *s, int64_t now)
 		return;
 	if (in_letter && set->min_data_rate > 0)
 		least += (int64_t)(s->letter->reader.raw * 1000 / (uint64_t)set->min_data_rate);
-	if (in_letter ? now - s->heard > set->timeout || (set->min_data_rate > 0 && now > least) : now > least)
+	if (in_letter ? now - s->heard > set->timeout || (set->min_data_rate > 0 && now > least)
+	              : now > least)
 		time_out(s);
 }
 
@@ -388,7 +396,8 @@ session_lost(struct session *s, const char *why)
 		note_as(s->config->service, "lost connection after DATA (%llu bytes) from %s",
 		        (unsigned long long)s->letter->reader.raw, s->client);
 	else
-		note_as(s->config->service, "lost connection after %s from %s", s->where, s->client);
+		note_as(s->config->service, "lost connection after %s from %s", s->where,
+		        s->client);
 	s->over = s->held = true;
 }
 
@@ -396,7 +405,7 @@ void
 session_leave(struct session *s)
 {
 	s->leaving = true;
-	if (session_idle(s) && !s->securing)
+	if (!s->held)
 		command_done(s);
 }
 
@@ -404,8 +413,8 @@ session_leave(struct session *s)
 static void
 log_counts(struct session *s)
 {
-	char text[400];
-	size_t n = 0;
+	char     text[400];
+	size_t   n = 0;
 	unsigned tried = 0, done = 0;
 
 	for (size_t i = 0; verb_name(i) != NULL; i++) {
@@ -413,10 +422,12 @@ log_counts(struct session *s)
 			continue;
 		tried += s->tried[i];
 		done += s->done[i];
-		n += (size_t)snprintf(text + n, sizeof text - n, s->tried[i] == s->done[i] ? " %s=%u" : " %s=%u/%u",
+		n += (size_t)snprintf(text + n, sizeof text - n,
+		                      s->tried[i] == s->done[i] ? " %s=%u" : " %s=%u/%u",
 		                      verb_name(i), s->done[i], s->tried[i]);
 	}
-	snprintf(text + n, sizeof text - n, done == tried ? " commands=%u" : " commands=%u/%u", done, tried);
+	snprintf(text + n, sizeof text - n, done == tried ? " commands=%u" : " commands=%u/%u",
+	         done, tried);
 	note_as(s->config->service, "disconnect from %s%s", s->client, text);
 }
 
@@ -446,10 +457,33 @@ session_close(struct session **sp)
  * What the house may know
  */
 
-const struct peer *session_peer(const struct session *s) { return &s->peer; }
-struct receiver_config *session_config(const struct session *s) { return s->config; }
-struct bytes session_client(const struct session *s) { return bytes_of(s->client); }
-bool session_is_secure(const struct session *s) { return s->secure; }
-bool session_idle(const struct session *s) { return s->letter == NULL && !s->held; }
-bool session_waits(const struct session *s) { return s->held && !s->over; }
-void **session_held(struct session *s) { return &s->held_by_house; }
+const struct peer *
+session_peer(const struct session *s)
+{
+	return &s->peer;
+}
+struct receiver_config *
+session_config(const struct session *s)
+{
+	return s->config;
+}
+struct bytes
+session_client(const struct session *s)
+{
+	return bytes_of(s->client);
+}
+bool
+session_is_secure(const struct session *s)
+{
+	return s->secure;
+}
+bool
+session_waits(const struct session *s)
+{
+	return s->held && !s->over;
+}
+void **
+session_held(struct session *s)
+{
+	return &s->held_by_house;
+}

@@ -11,7 +11,7 @@
  *     that has come, and then the rest must be given again.
  * session_tick()   now and then: patience and the least rate of data.
  * session_lost()   the client has gone.  session_leave(): the server stops; 421 as soon as
- *     nothing is in hand.
+ *     no letter is coming in.
  * session_close()  ends it; a letter whose final dot has come goes on by itself.
  *
  * The house answers through session_resolved() and its sisters, at once (from within the
@@ -93,7 +93,6 @@ const struct peer *session_peer(const struct session *);
 struct receiver_config *session_config(const struct session *);
 struct bytes session_client(const struct session *);      /* "name[address]" */
 bool session_is_secure(const struct session *);
-bool session_idle(const struct session *);                /* nothing in hand */
 bool session_waits(const struct session *);               /* for the house   */
 void **session_held(struct session *);                    /* a place for the house */
 

@@ -4,8 +4,9 @@
 
 #define AT(f) offsetof(struct receiver_settings, f)
 #define YES true
-#define NO  false
+#define NO false
 
+/* clang-format off */
 static const struct setting rows[] = {
 	{ "smtpd_tls_security_level", SETTING_CHOICE, AT(tls_level), "may",
 	  "Whether TLS is offered (may), demanded before mail (encrypt) or not there (none); submission: encrypt.",
@@ -85,10 +86,12 @@ static const struct setting rows[] = {
 	{ "smtpd_client_event_limit_exceptions", SETTING_LIST, AT(limit_exceptions), "$mynetworks",
 	  "Networks the smtpd_client_*_limit do not count.", NULL, 0, 0, "0.1" },
 };
+/* clang-format on */
 const struct setting_table receiver_setting_table = { "SMTP and LMTP in", rows, COUNT(rows) };
 
 /* What a kind of listener stands for: it goes before what main.cf says of all
    listeners, as its purpose is lost otherwise. */
+/* clang-format off */
 static const struct {
 	enum receiver_kind kind;
 	const char *name;
@@ -105,6 +108,7 @@ static const struct {
 	{ KIND_LMTP,        "smtpd_sasl_auth_enable",   AT(auth_enable),     true,  NO  },
 	{ KIND_LMTP,        "smtpd_sasl_auth_required", AT(auth_required),   true,  NO  },
 };
+/* clang-format on */
 static const char *const kind_names[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
 
 /* Whether main.cf has "kind/name". */
@@ -112,16 +116,18 @@ static bool
 said_of_kind(const struct settings *s, const char *kind, const char *name)
 {
 	struct setting_entry e;
-	size_t n = strlen(kind);
+	size_t               n = strlen(kind);
 
 	for (size_t i = 0; settings_entry(s, i, &e); i++)
-		if (strncmp(e.name, kind, n) == 0 && e.name[n] == '/' && strcmp(e.name + n + 1, name) == 0)
+		if (strncmp(e.name, kind, n) == 0 && e.name[n] == '/' &&
+		    strcmp(e.name + n + 1, name) == 0)
 			return true;
 	return false;
 }
 
 bool
-receiver_settings_fill(struct settings *s, enum receiver_kind kind, struct receiver_settings *out, struct buffer *errors)
+receiver_settings_fill(struct settings *s, enum receiver_kind kind, struct receiver_settings *out,
+                       struct buffer *errors)
 {
 	bool good = settings_fill(s, &receiver_setting_table, kind_names[kind], out, errors);
 
@@ -148,14 +154,17 @@ networks_hold(const struct networks *n, const struct peer *p)
 }
 
 static bool
-read_networks(struct arena *a, const struct setting_list *list, const char *name, struct networks *out, struct buffer *errors)
+read_networks(struct arena *a, const struct setting_list *list, const char *name,
+              struct networks *out, struct buffer *errors)
 {
 	const char *wrong = "";
 
 	out->net = arena_take_array(a, list->count + 1, sizeof *out->net);
 	for (out->count = 0; out->count < list->count; out->count++)
-		if (!network_parse(bytes_of(list->item[out->count]), &out->net[out->count], &wrong)) {
-			buffer_printf(errors, "main.cf: %s: %s: %s\n", name, list->item[out->count], wrong);
+		if (!network_parse(bytes_of(list->item[out->count]), &out->net[out->count],
+		                   &wrong)) {
+			buffer_printf(errors, "main.cf: %s: %s: %s\n", name, list->item[out->count],
+			              wrong);
 			return false;
 		}
 	return true;
@@ -173,10 +182,11 @@ copy_list(struct arena *a, const struct setting_list *list)
 
 struct receiver_config *
 receiver_config_open(const struct receiver_settings *set, enum receiver_kind kind,
-	const char *service, const char *myhostname, const char *myorigin, const char *mail_name,
-	const struct setting_list *mynetworks, struct buffer *errors)
+                     const char *service, const char *myhostname, const char *myorigin,
+                     const char *mail_name, const struct setting_list *mynetworks,
+                     struct buffer *errors)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena           *a = arena_open(NULL);
 	struct receiver_config *c = arena_take(a, sizeof *c);
 
 	c->life = a;
@@ -193,8 +203,10 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->myorigin = arena_copy(a, bytes_of(myorigin));
 	c->mail_name = arena_copy(a, bytes_of(mail_name));
 	if (read_networks(a, mynetworks, "mynetworks", &c->mynetworks, errors) &&
-	    read_networks(a, &set->limit_exceptions, "smtpd_client_event_limit_exceptions", &c->exceptions, errors) &&
-	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions", &c->bare_excluded, errors))
+	    read_networks(a, &set->limit_exceptions, "smtpd_client_event_limit_exceptions",
+	                  &c->exceptions, errors) &&
+	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
+	                  &c->bare_excluded, errors))
 		return c;
 	arena_close(&a);
 	return NULL;
@@ -211,7 +223,7 @@ void
 receiver_config_drop(struct receiver_config **cp)
 {
 	struct receiver_config *c = *cp;
-	struct arena *life;
+	struct arena           *life;
 
 	*cp = NULL;
 	if (c == NULL || --c->users > 0)

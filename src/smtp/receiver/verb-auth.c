@@ -7,7 +7,7 @@
 #include "base/journal.h"
 #include "channel/line.h"
 
-enum { AUTH_LINE_MOST = 12288 };       /* rfc4954:4 */
+enum { AUTH_LINE_MOST = 12288 }; /* rfc4954:4 */
 
 static room_fn room_auth, room_auth_last;
 
@@ -35,7 +35,7 @@ void
 offer_auth(struct session *s, struct buffer *out)
 {
 	const struct setting_list *list = &s->config->set.auth_mechanisms;
-	bool any = false;
+	bool                       any = false;
 
 	if (!s->config->set.auth_enable)
 		return;
@@ -100,14 +100,15 @@ auth_barred(struct session *s, struct bytes mechanism)
 void
 verb_auth(struct session *s, struct bytes argument)
 {
-	struct bytes mechanism, initial = argument;
+	struct bytes  mechanism, initial = argument;
 	struct buffer decoded = { 0 };
-	const char *no;
+	const char   *no;
 
 	if (!bytes_split(&initial, ' ', &mechanism))
 		mechanism = (struct bytes){ NULL, 0 };
 	initial = bytes_trim(initial);
-	if ((no = auth_barred(s, mechanism)) == NULL && initial.len > 0 && !decode(initial, true, &decoded))
+	if ((no = auth_barred(s, mechanism)) == NULL && initial.len > 0 &&
+	    !decode(initial, true, &decoded))
 		no = "501 5.5.2 Cannot decode response";
 	if (no != NULL) {
 		say(s, "%s", no);
@@ -120,10 +121,12 @@ verb_auth(struct session *s, struct bytes argument)
 		s->mechanism = arena_keep(s->auth, mechanism);
 		for (size_t i = 0; i < s->mechanism.len; i++)
 			if (mechanism.at[i] >= 'a' && mechanism.at[i] <= 'z')
-				((char *)(uintptr_t)s->mechanism.at)[i] = (char)(mechanism.at[i] - 'a' + 'A');
+				((char *)(uintptr_t)s->mechanism.at)[i] =
+					(char)(mechanism.at[i] - 'a' + 'A');
 		s->auth_asked = true;
 		hold(s);
-		s->needs->auth_start(s->house, s, s->mechanism, initial.len > 0, buffer_bytes(&decoded));
+		s->needs->auth_start(s->house, s, s->mechanism, initial.len > 0,
+		                     buffer_bytes(&decoded));
 	}
 	buffer_free(&decoded);
 }
@@ -150,18 +153,16 @@ static size_t
 auth_line(struct session *s, struct bytes arrived, struct bytes *line)
 {
 	size_t used = 0;
-	bool bare;
+	bool   bare;
 
 	switch (line_read(arrived, AUTH_LINE_MOST, line, &used, &bare)) {
-	case LINE_SHORT:
-		return 0;
+	case LINE_SHORT: return 0;
 	case LINE_LONG:
 		auth_end(s);
 		s->too_long = "500 5.5.6 Authentication exchange line is too long";
 		s->room = room_skip_line;
 		return s->room(s, arrived);
-	case LINE_WHOLE:
-		break;
+	case LINE_WHOLE: break;
 	}
 	return used;
 }
@@ -171,8 +172,8 @@ static size_t
 room_auth(struct session *s, struct bytes arrived)
 {
 	struct buffer decoded = { 0 };
-	struct bytes line;
-	size_t used = auth_line(s, arrived, &line);
+	struct bytes  line;
+	size_t        used = auth_line(s, arrived, &line);
 
 	if (used == 0 || s->room != room_auth)
 		return used;
@@ -202,7 +203,7 @@ static size_t
 room_auth_last(struct session *s, struct bytes arrived)
 {
 	struct bytes line;
-	size_t used = auth_line(s, arrived, &line);
+	size_t       used = auth_line(s, arrived, &line);
 
 	if (used == 0 || s->room != room_auth_last)
 		return used;
@@ -218,6 +219,7 @@ room_auth_last(struct session *s, struct bytes arrived)
 static void
 auth_failed(struct session *s, enum authenticated answer, const char *user, const char *text)
 {
+	/* clang-format off */
 	static const char *const replies[] = {
 		[NOT_AUTHENTICATED]      = "535 5.7.8 Error: authentication failed: authentication failure",
 		[AUTH_BAD_SYNTAX]        = "501 5.5.2 Cannot decode response",
@@ -225,15 +227,18 @@ auth_failed(struct session *s, enum authenticated answer, const char *user, cons
 		[AUTH_NOT_NOW]           = "454 4.7.0 Temporary authentication failure",
 		[AUTH_ACCOUNT_DISABLED]  = "535 5.7.8 Error: authentication failed: authentication failure",
 	};
+	/* clang-format on */
 
 	warn_as(s->config->service, "%s: SASL %.*s authentication failed: %s%s%s", s->client,
-	        (int)s->mechanism.len, s->mechanism.at, text[0] != '\0' ? text : "authentication failure",
+	        (int)s->mechanism.len, s->mechanism.at,
+	        text[0] != '\0' ? text : "authentication failure",
 	        user[0] != '\0' ? ", sasl_username=" : "", user);
 	auth_over(s, replies[answer]);
 }
 
 void
-session_auth_done(struct session *s, enum authenticated answer, const char *user, const char *text, struct bytes last)
+session_auth_done(struct session *s, enum authenticated answer, const char *user, const char *text,
+                  struct bytes last)
 {
 	struct buffer *out;
 

@@ -9,10 +9,10 @@
 #include "smtp/reply.h"
 
 enum {
-	LETTER_SMALL    = 256 << 10,     /* gathered in memory up to this           */
-	STREAM_WAITING  = 1 << 20,       /* more than this on its way to the disk: wait */
-	PATIENCE_MORE   = 16 << 20,      /* past twice the limit the client is cut off  */
-	UNDECLARED      = 64 << 10,      /* what a letter counts before it is there  */
+	LETTER_SMALL = 256 << 10, /* gathered in memory up to this           */
+	STREAM_WAITING = 1 << 20, /* more than this on its way to the disk: wait */
+	PATIENCE_MORE = 16 << 20, /* past twice the limit the client is cut off  */
+	UNDECLARED = 64 << 10,    /* what a letter counts before it is there  */
 };
 
 static room_fn room_content;
@@ -25,7 +25,7 @@ static void
 say_outcome(struct session *s, const struct letter *l, const char *reply)
 {
 	struct buffer *out = s->mouth->out(s->mouth_of);
-	const char *words = reply + (strlen(reply) > 10 ? 10 : strlen(reply));
+	const char    *words = reply + (strlen(reply) > 10 ? 10 : strlen(reply));
 
 	if (!s->lmtp) {
 		say(s, "%s", reply);
@@ -77,8 +77,8 @@ refuse(struct letter *l, const char *reply)
 static void
 data_begins(struct session *s)
 {
-	struct letter *l = s->letter;
-	struct fields *f = &l->reader.fields;
+	struct letter                  *l = s->letter;
+	struct fields                  *f = &l->reader.fields;
 	const struct receiver_settings *set = &s->config->set;
 
 	f->submission = l->submission;
@@ -102,8 +102,9 @@ take_room(struct session *s, enum room_answer answer)
 	if (answer == ROOM_YES)
 		data_begins(s);
 	else {
-		say(s, "%s", answer == ROOM_FULL ? "452 4.3.1 Insufficient system storage" :
-		                                   "451 4.3.0 Error: queue file write error");
+		say(s, "%s",
+		    answer == ROOM_FULL ? "452 4.3.1 Insufficient system storage"
+		                        : "451 4.3.0 Error: queue file write error");
 		answered(s);
 	}
 }
@@ -226,7 +227,7 @@ fault_of(const struct session *s, const struct letter *l)
 	if (l->reader.bare_lf && set->bare_newline == BARE_REJECT && !l->reader.lenient)
 		return "550 5.5.2 Error: bare <LF> received";
 	if (set->hopcount > 0 && l->reader.fields.received > set->hopcount)
-		return "554 5.4.6 Error: too many hops";                 /* rfc5321:6.3 */
+		return "554 5.4.6 Error: too many hops"; /* rfc5321:6.3 */
 	return NULL;
 }
 
@@ -257,7 +258,7 @@ static void
 data_ended(struct session *s)
 {
 	struct letter *l = s->letter;
-	const char *no;
+	const char    *no;
 
 	hold(s);
 	s->room = room_nothing;
@@ -293,8 +294,8 @@ bear_with(struct session *s, struct letter *l)
 static size_t
 room_content(struct session *s, struct bytes arrived)
 {
-	struct letter *l = s->letter;
-	size_t used;
+	struct letter       *l = s->letter;
+	size_t               used;
 	enum content_outcome got = content_read(&l->reader, arrived, &l->content, &used);
 
 	if (l->reader.fields.too_long && !l->reader.dropping)
@@ -317,15 +318,18 @@ room_content(struct session *s, struct bytes arrived)
  */
 
 void
-letter_judged(struct letter *l, enum verdict verdict, const char *reply, struct bytes prefix, struct bytes digest)
+letter_judged(struct letter *l, enum verdict verdict, const char *reply, struct bytes prefix,
+              struct bytes digest)
 {
 	if (verdict == VERDICT_ACCEPT)
 		l->needs->keep(l->house, l, prefix, digest);
-	else if (reply != NULL && reply[0] == (verdict == VERDICT_REFUSE ? '5' : '4') && strlen(reply) > 10)
+	else if (reply != NULL && reply[0] == (verdict == VERDICT_REFUSE ? '5' : '4') &&
+	         strlen(reply) > 10)
 		refuse(l, reply);
 	else
-		refuse(l, verdict == VERDICT_REFUSE ? "550 5.7.1 Error: message content rejected" :
-		                                      "451 4.3.0 Error: the letter could not be looked at now");
+		refuse(l, verdict == VERDICT_REFUSE
+		                  ? "550 5.7.1 Error: message content rejected"
+		                  : "451 4.3.0 Error: the letter could not be looked at now");
 }
 
 static void
@@ -334,8 +338,9 @@ log_letter(const struct letter *l, const char *id)
 	const char *service = l->config->service;
 
 	if (l->user.len > 0)
-		note_as(service, "%s: client=%.*s, sasl_method=%.*s, sasl_username=%.*s", id, (int)l->client.len, l->client.at,
-		        (int)l->method.len, l->method.at, (int)l->user.len, l->user.at);
+		note_as(service, "%s: client=%.*s, sasl_method=%.*s, sasl_username=%.*s", id,
+		        (int)l->client.len, l->client.at, (int)l->method.len, l->method.at,
+		        (int)l->user.len, l->user.at);
 	else
 		note_as(service, "%s: client=%.*s", id, (int)l->client.len, l->client.at);
 	note_as(service, "%s: message-id=%s", id, l->reader.fields.message_id);
@@ -345,12 +350,13 @@ log_letter(const struct letter *l, const char *id)
 void
 letter_safe(struct letter *l, int why, const char *id)
 {
-	char reply[80] = "250 2.0.0 Ok: queued as ";
+	char   reply[80] = "250 2.0.0 Ok: queued as ";
 	size_t n = strlen(reply);
 
 	if (why != 0) {
-		outcome(l, why == ENOSPC || why == EDQUOT ? "452 4.3.1 Insufficient system storage" :
-		                                           "451 4.3.0 Error: queue file write error");
+		outcome(l, why == ENOSPC || why == EDQUOT
+		                   ? "452 4.3.1 Insufficient system storage"
+		                   : "451 4.3.0 Error: queue file write error");
 		return;
 	}
 	log_letter(l, id);

@@ -7,13 +7,13 @@
 #include "smtp/grammar.h"
 #include "smtp/reply.h"
 
-static void verb_helo(struct session *, struct bytes), verb_ehlo(struct session *, struct bytes);
-static void verb_starttls(struct session *, struct bytes), verb_mail(struct session *, struct bytes);
-static void verb_rcpt(struct session *, struct bytes), verb_rset(struct session *, struct bytes);
-static void verb_noop(struct session *, struct bytes), verb_vrfy(struct session *, struct bytes);
-static void verb_help(struct session *, struct bytes), verb_quit(struct session *, struct bytes);
+typedef void verb_fn(struct session *, struct bytes argument);
+static verb_fn verb_helo, verb_ehlo, verb_starttls, verb_mail, verb_rcpt;
+static verb_fn verb_rset, verb_noop, verb_vrfy, verb_help, verb_quit;
 
-enum {                               /* what must be true before a verb may run */
+/* What must be true before a verb may run, and what it is. */
+/* clang-format off */
+enum {
 	IN_SMTP     = 1 << 0,
 	IN_LMTP     = 1 << 1,
 	HELLO       = 1 << 2,        /* EHLO, HELO or LHLO was said             */
@@ -27,14 +27,14 @@ enum {                               /* what must be true before a verb may run 
 	BEFORE_AUTH = 1 << 10,       /* allowed where a login is demanded       */
 	ALONE       = 1 << 11,       /* takes no argument                       */
 	JUNK        = 1 << 12,       /* does no work: counted                   */
-	VRFY_ON     = 1 << 13,
+	VRFY_ON     = 1 << 13,       /* not switched off                        */
 	BOTH        = IN_SMTP | IN_LMTP,
 	EARLY       = BEFORE_TLS | BEFORE_AUTH,
 };
 
 static const struct verb {
 	const char *name, *lower;
-	void      (*run)(struct session *, struct bytes argument);
+	verb_fn    *run;
 	unsigned    when;
 } verbs[] = {
 	{ "HELO",     "helo",     verb_helo,     IN_SMTP | EARLY | JUNK },
@@ -52,6 +52,7 @@ static const struct verb {
 	{ "QUIT",     "quit",     verb_quit,     BOTH | EARLY },
 	{ "unknown",  "unknown",  NULL,          0 },
 };
+/* clang-format on */
 _Static_assert(COUNT(verbs) <= VERBS_MOST, "struct session counts this many verbs");
 
 const char *
@@ -70,32 +71,71 @@ verb_unknown(void)
  * The gate
  */
 
-static bool demands_tls(const struct session *s) { return s->config->set.tls_level == TLS_ENCRYPT && !s->secure; }
-static bool demands_auth(const struct session *s) { return s->config->set.auth_required && s->user.len == 0; }
-static bool no_tls(const struct session *s) { return s->config->tls == NULL || s->config->set.tls_level == TLS_NONE; }
-static bool is_secure(const struct session *s) { return s->secure; }
-static bool no_hello(const struct session *s) { return s->hello == HELLO_NONE; }
-static bool hello_missing(const struct session *s)
+static bool
+demands_tls(const struct session *s)
+{
+	return s->config->set.tls_level == TLS_ENCRYPT && !s->secure;
+}
+static bool
+demands_auth(const struct session *s)
+{
+	return s->config->set.auth_required && s->user.len == 0;
+}
+static bool
+no_tls(const struct session *s)
+{
+	return s->config->tls == NULL || s->config->set.tls_level == TLS_NONE;
+}
+static bool
+is_secure(const struct session *s)
+{
+	return s->secure;
+}
+static bool
+no_hello(const struct session *s)
+{
+	return s->hello == HELLO_NONE;
+}
+static bool
+hello_missing(const struct session *s)
 {
 	return s->hello == HELLO_NONE && (s->lmtp || s->config->set.helo_required);
 }
-static bool in_mail(const struct session *s) { return s->letter != NULL; }
-static bool no_mail(const struct session *s) { return s->letter == NULL; }
-static bool no_rcpt(const struct session *s)
+static bool
+in_mail(const struct session *s)
 {
-	return s->letter->rcpts == 0 && (s->lmtp || s->refused == 0);   /* rfc2033:4.2 */
+	return s->letter != NULL;
 }
-static bool all_refused(const struct session *s) { return s->letter->rcpts == 0; }
-static bool vrfy_off(const struct session *s) { return s->config->set.vrfy_disabled; }
+static bool
+no_mail(const struct session *s)
+{
+	return s->letter == NULL;
+}
+static bool
+no_rcpt(const struct session *s)
+{
+	return s->letter->rcpts == 0 && (s->lmtp || s->refused == 0); /* rfc2033:4.2 */
+}
+static bool
+all_refused(const struct session *s)
+{
+	return s->letter->rcpts == 0;
+}
+static bool
+vrfy_off(const struct session *s)
+{
+	return s->config->set.vrfy_disabled;
+}
 
 /* In the order they are asked: the first that bars the way gives the reply. */
+/* clang-format off */
 static const struct condition {
 	unsigned    bit;
 	bool        set;             /* asked when the verb has the bit, or has not */
 	bool      (*bars)(const struct session *);
 	const char *reply;
 } conditions[] = {
-	{ TLS_THERE,   true,  is_secure,     "554 5.5.1 Error: TLS already active" },
+	{ CLEAR,       true,  is_secure,     "554 5.5.1 Error: TLS already active" },
 	{ TLS_THERE,   true,  no_tls,        "502 5.5.1 Error: command not implemented" },
 	{ BEFORE_TLS,  false, demands_tls,   "530 5.7.0 Must issue a STARTTLS command first" },
 	{ VRFY_ON,     true,  vrfy_off,      "502 5.5.1 VRFY command is disabled" },
@@ -106,6 +146,7 @@ static const struct condition {
 	{ RCPT_TAKEN,  true,  no_rcpt,       "503 5.5.1 Error: need RCPT command" },
 	{ RCPT_TAKEN,  true,  all_refused,   "554 5.5.1 Error: no valid recipients" },
 };
+/* clang-format on */
 
 static const char *
 barred(const struct session *s, const struct verb *v, struct bytes argument)
@@ -117,10 +158,11 @@ barred(const struct session *s, const struct verb *v, struct bytes argument)
 			return c->reply;
 	}
 	if (v->when & NO_MAIL && in_mail(s))
-		return v->run == verb_mail ? "503 5.5.1 Error: nested MAIL command" :
-		                             "503 5.5.1 Error: MAIL transaction in progress";
+		return v->run == verb_mail ? "503 5.5.1 Error: nested MAIL command"
+		                           : "503 5.5.1 Error: MAIL transaction in progress";
 	if (v->when & ALONE && argument.len > 0)
-		return v->run == verb_data ? "501 5.5.4 Syntax: DATA" : "501 5.5.4 Error: no parameters allowed";
+		return v->run == verb_data ? "501 5.5.4 Syntax: DATA"
+		                           : "501 5.5.4 Error: no parameters allowed";
 	return NULL;
 }
 
@@ -163,14 +205,15 @@ not_a_verb(struct session *s, struct bytes word)
 void
 verb_run(struct session *s, struct bytes line)
 {
-	struct bytes argument = line, word = command_verb(&argument);
+	struct bytes       argument = line, word = command_verb(&argument);
 	const struct verb *v = find_verb(s, word);
-	const char *no;
+	const char        *no;
 
 	s->verb = (uint8_t)(v - verbs);
 	s->tried[s->verb]++;
 	s->where = v->run != NULL ? v->name : "UNKNOWN";
-	if (v->when & JUNK && s->config->set.junk_commands > 0 && s->junk++ >= s->config->set.junk_commands)
+	if (v->when & JUNK && s->config->set.junk_commands > 0 &&
+	    s->junk++ >= s->config->set.junk_commands)
 		s->errors++;
 	if (v->run == NULL) {
 		not_a_verb(s, word);
@@ -193,7 +236,7 @@ take_hello(struct session *s, struct bytes name, enum hello hello, const char *s
 		answered(s);
 		return false;
 	}
-	mail_end(s);                      /* rfc5321:4.1.4: as if RSET */
+	mail_end(s); /* rfc5321:4.1.4: as if RSET */
 	if (s->life == NULL)
 		s->life = arena_open(NULL);
 	if (!bytes_equal(name, s->helo))
@@ -216,7 +259,7 @@ static void
 verb_ehlo(struct session *s, struct bytes name)
 {
 	const struct receiver_settings *set = &s->config->set;
-	struct buffer *out;
+	struct buffer                  *out;
 
 	if (!take_hello(s, name, HELLO_EHLO, s->lmtp ? "LHLO" : "EHLO"))
 		return;
@@ -240,7 +283,8 @@ verb_starttls(struct session *s, struct bytes none)
 {
 	(void)none;
 	if (!within(s, COUNT_TLS, s->config->set.tls_rate, "New TLS session rate")) {
-		say(s, "421 4.7.0 %s Error: too many new TLS sessions from %s", s->config->myhostname, s->peer.text);
+		say(s, "421 4.7.0 %s Error: too many new TLS sessions from %s",
+		    s->config->myhostname, s->peer.text);
 		hang_up(s);
 		return;
 	}
@@ -279,10 +323,10 @@ static bool
 mail_check(struct session *s, const struct mail_command *m)
 {
 	const struct receiver_settings *set = &s->config->set;
-	const char *no = NULL;
+	const char                     *no = NULL;
 
 	if (m->has_size && set->message_size > 0 && m->size > (uint64_t)set->message_size)
-		no = "552 5.3.4 Message size exceeds fixed limit";     /* rfc1870:6.1 */
+		no = "552 5.3.4 Message size exceeds fixed limit"; /* rfc1870:6.1 */
 	else if (s->needs->room(s->house, s, m->size) == ROOM_FULL)
 		no = "452 4.3.1 Insufficient system storage";
 	if (no != NULL)
@@ -299,9 +343,9 @@ mail_check(struct session *s, const struct mail_command *m)
 static void
 verb_mail(struct session *s, struct bytes argument)
 {
-	struct arena *scratch = arena_open(NULL);
+	struct arena       *scratch = arena_open(NULL);
 	struct mail_command m;
-	const char *no;
+	const char         *no;
 
 	if (!mail_parse(argument, s->config->set.strict_envelopes, scratch, &m, &no))
 		say(s, "%s", no);
@@ -323,7 +367,7 @@ static void
 refuse_rcpt(struct session *s, const char *code, const char *why, const char *table)
 {
 	struct buffer *out = s->mouth->out(s->mouth_of);
-	struct buffer line = { 0 };
+	struct buffer  line = { 0 };
 
 	buffer_printf(&line, "%s <", code);
 	reply_text(&line, s->asked);
@@ -344,8 +388,7 @@ static bool
 acceptable(struct session *s, enum resolved r, const char *table)
 {
 	switch (r) {
-	case RESOLVED_LOCAL:
-		return true;
+	case RESOLVED_LOCAL: return true;
 	case RESOLVED_UNKNOWN:
 		if (may_relay(s) && !s->config->set.reject_unlisted)
 			return true;
@@ -360,7 +403,8 @@ acceptable(struct session *s, enum resolved r, const char *table)
 		refuse_rcpt(s, "451 4.3.0", "Temporary lookup failure", "");
 		return false;
 	case RESOLVED_LOOP:
-		refuse_rcpt(s, "554 5.4.6", "Recipient address rejected: aliases run in a circle", "");
+		refuse_rcpt(s, "554 5.4.6", "Recipient address rejected: aliases run in a circle",
+		            "");
 		return false;
 	}
 	return false;
@@ -387,7 +431,8 @@ rcpt_check(struct session *s)
 		most = 50000;
 	if (s->letter->rcpts + s->refused >= most) {
 		if (s->letter->rcpts + s->refused == most)
-			warn_as(s->config->service, "too many recipients from %s: more than %lld", s->client, (long long)most);
+			warn_as(s->config->service, "too many recipients from %s: more than %lld",
+			        s->client, (long long)most);
 		s->refused++;
 		say(s, "452 4.5.3 Error: too many recipients");
 		return false;
@@ -413,7 +458,7 @@ static void
 verb_rcpt(struct session *s, struct bytes argument)
 {
 	struct rcpt_command c;
-	const char *no;
+	const char         *no;
 
 	if (!rcpt_check(s)) {
 		answered(s);
@@ -463,7 +508,8 @@ static void
 verb_help(struct session *s, struct bytes any)
 {
 	(void)any;
-	say(s, "214 2.0.0 Commands: %s MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS AUTH", s->lmtp ? "LHLO" : "HELO EHLO");
+	say(s, "214 2.0.0 Commands: %s MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS AUTH",
+	    s->lmtp ? "LHLO" : "HELO EHLO");
 	answered(s);
 }
 
@@ -485,11 +531,11 @@ vrfy_resolved(struct session *s, enum resolved r, const char *table)
 static void
 verb_vrfy(struct session *s, struct bytes argument)
 {
-	struct arena *scratch = arena_open(NULL);
-	struct buffer line = { 0 };
+	struct arena       *scratch = arena_open(NULL);
+	struct buffer       line = { 0 };
 	struct rcpt_command c;
-	const char *no;
-	bool good;
+	const char         *no;
+	bool                good;
 
 	buffer_add(&line, BYTES("TO:"));
 	buffer_add(&line, argument);
@@ -497,7 +543,8 @@ verb_vrfy(struct session *s, struct bytes argument)
 	if (s->life == NULL)
 		s->life = arena_open(NULL);
 	if (good)
-		ask_about(s, arena_keep(s->life, whole_address(s, scratch, &c.recipient, c.bare)), vrfy_resolved);
+		ask_about(s, arena_keep(s->life, whole_address(s, scratch, &c.recipient, c.bare)),
+		          vrfy_resolved);
 	else {
 		say(s, "%s", argument.len == 0 ? "501 5.5.4 Syntax: VRFY address" : no);
 		answered(s);

@@ -24,7 +24,7 @@ memory(void)
 static void
 test_connections_of_all_processes(void **state)
 {
-	int fd = memory();
+	int           fd = memory();
 	struct tally *a = tally_open(fd, 0), *b = tally_open(fd, 1);
 
 	(void)state;
@@ -46,7 +46,7 @@ test_connections_of_all_processes(void **state)
 static void
 test_rates_in_windows(void **state)
 {
-	int fd = memory();
+	int           fd = memory();
 	struct tally *t = tally_open(fd, 0);
 
 	(void)state;
@@ -62,10 +62,10 @@ test_rates_in_windows(void **state)
 static void
 test_a_full_table_refuses_nobody(void **state)
 {
-	int fd = memory();
+	int           fd = memory();
 	struct tally *t = tally_open(fd, 0);
-	char name[32];
-	unsigned counted = 0;
+	char          name[32];
+	unsigned      counted = 0;
 
 	(void)state;
 	clock_pretend(1000);
@@ -92,7 +92,7 @@ static void
 test_processes_at_once(void **state)
 {
 	enum { PROCESSES = 4, EACH = 20000 };
-	int fd = memory();
+	int           fd = memory();
 	struct tally *t = tally_open(fd, 0);
 
 	(void)state;
@@ -111,4 +111,5 @@ test_processes_at_once(void **state)
 	close(fd);
 }
 
-UNIT(test_connections_of_all_processes, test_rates_in_windows, test_a_full_table_refuses_nobody, test_processes_at_once)
+UNIT(test_connections_of_all_processes, test_rates_in_windows, test_a_full_table_refuses_nobody,
+     test_processes_at_once)

@@ -4,6 +4,7 @@
 
 #include "smtp/receiver/content.h"
 
+/* clang-format off */
 static const struct content_case {
 	const char *why;
 	struct bytes in;        /* as the client sends it                   */
@@ -42,19 +43,20 @@ static const struct content_case {
 	  "Bcc: x\r\nReturn-Path: <y>\r\nFrom: jill\r\n\r\n", 0) },
 #undef IN
 };
+/* clang-format on */
 
 /* Read `in` cut at two places; what is left behind the end is counted. */
 static void
 check(const struct content_case *c, size_t cut1, size_t cut2)
 {
 	struct content reader;
-	struct buffer out = { 0 };
-	size_t ends[3] = { cut1, cut2, c->in.len }, at = 0;
-	bool ended = false;
+	struct buffer  out = { 0 };
+	size_t         ends[3] = { cut1, cut2, c->in.len }, at = 0;
+	bool           ended = false;
 
 	content_begin(&reader);
 	for (int i = 0; i < 3 && !ended; i++) {
-		size_t used;
+		size_t       used;
 		struct bytes piece = bytes_cut(c->in, at, ends[i] - at);
 
 		ended = content_read(&reader, piece, &out, &used) == CONTENT_ENDED;
@@ -87,8 +89,8 @@ test_lenient_ends_at_lf_dot_lf(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(ends); i++) {
 		struct content c;
-		struct buffer out = { 0 };
-		size_t used;
+		struct buffer  out = { 0 };
+		size_t         used;
 
 		content_begin(&c);
 		c.lenient = true;
@@ -99,6 +101,7 @@ test_lenient_ends_at_lf_dot_lf(void **state)
 }
 
 /* Submission: rfc6409:8, rfc5322:3.6.3, R79. */
+/* clang-format off */
 static const struct { const char *why, *in, *out; } submitted[] = {
 	{ "Bcc goes, with its continuation", "A: b\r\nBcc: x@y,\r\n z@y\r\nC: d\r\n\r\nBcc: body\r\n", "A: b\r\nC: d\r\n\r\nBcc: body\r\n" },
 	{ "Bcc last", "A: b\r\nBCC : x@y\r\n\r\n", "A: b\r\n\r\n" },
@@ -119,6 +122,7 @@ static const struct { const char *why, *in, *out; } submitted[] = {
 	{ "no empty line behind", "From: jill\r\n", "From: jill@example.com\r\n" },
 	{ "body behind at once", "From: jill\r\nhello\r\n", "From: jill@example.com\r\n\r\nhello\r\n" },
 };
+/* clang-format on */
 
 static void
 test_submission_completes_and_hides(void **state)
@@ -126,17 +130,18 @@ test_submission_completes_and_hides(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(submitted); i++)
 		for (size_t cut = 0; cut <= strlen(submitted[i].in); cut++) {
-			struct bytes in = bytes_of(submitted[i].in);
+			struct bytes   in = bytes_of(submitted[i].in);
 			struct content c;
-			struct buffer out = { 0 };
-			size_t used;
+			struct buffer  out = { 0 };
+			size_t         used;
 
 			content_begin(&c);
 			c.fields.submission = true;
 			c.fields.origin = "example.com";
 			(void)!content_read(&c, bytes_cut(in, 0, cut), &out, &used);
 			(void)!content_read(&c, bytes_cut(in, cut, in.len), &out, &used);
-			assert_int_equal(content_read(&c, BYTES(".\r\n"), &out, &used), CONTENT_ENDED);
+			assert_int_equal(content_read(&c, BYTES(".\r\n"), &out, &used),
+			                 CONTENT_ENDED);
 			SAME(submitted[i].why, buffer_bytes(&out), bytes_of(submitted[i].out));
 			buffer_free(&out);
 		}
@@ -146,13 +151,18 @@ static void
 test_fields_are_noted(void **state)
 {
 	struct content c;
-	struct buffer out = { 0 };
-	size_t used;
+	struct buffer  out = { 0 };
+	size_t         used;
 
 	(void)state;
 	content_begin(&c);
-	assert_int_equal(content_read(&c, BYTES("Received: a\r\nReceived: b\r\n c\r\nmessage-id:\r\n <x@y> (z)\r\n"
-		"DATE: now\r\n\r\nFrom: body\r\n.\r\n"), &out, &used), CONTENT_ENDED);
+	assert_int_equal(
+		content_read(
+			&c,
+			BYTES("Received: a\r\nReceived: b\r\n c\r\nmessage-id:\r\n <x@y> (z)\r\n"
+	                      "DATE: now\r\n\r\nFrom: body\r\n.\r\n"),
+			&out, &used),
+		CONTENT_ENDED);
 	assert_int_equal(c.fields.received, 2);
 	assert_int_equal(c.fields.count, 4);
 	assert_string_equal(c.fields.message_id, "<x@y>");
@@ -163,6 +173,7 @@ test_fields_are_noted(void **state)
 static void
 test_header_limits(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why; uint64_t field, section; const char *in; bool too_long; } rows[] = {
 		{ "field just fits", 8, 0, "A: 345\r\nB: 3\r\n\r\n", false },
 		{ "field too long", 7, 0, "A: 345\r\n\r\n", true },
@@ -172,12 +183,13 @@ test_header_limits(void **state)
 		{ "section too long", 0, 10, "A: 3\r\nB: 3\r\n", true },
 		{ "the body is not counted", 8, 10, "A: 3\r\n\r\n0123456789012345678901234567890", false },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct content c;
-		struct buffer out = { 0 };
-		size_t used;
+		struct buffer  out = { 0 };
+		size_t         used;
 
 		content_begin(&c);
 		c.fields.field_most = rows[i].field;
@@ -192,23 +204,26 @@ test_header_limits(void **state)
 static void
 test_strange_bytes_cost_no_more(void **state)
 {
-	static char strange[1 << 20];
+	static char       strange[1 << 20];
 	static const char fill[] = { '\r', '.', '\n', 'x', '\0' };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(fill); i++) {
 		struct content c;
-		struct buffer out = { 0 };
-		size_t used;
+		struct buffer  out = { 0 };
+		size_t         used;
 
 		memset(strange, fill[i], sizeof strange);
 		strange[sizeof strange - 1] = '\n';
 		content_begin(&c);
 		assert_int_equal(content_read(&c, BYTES("\r\n"), &out, &used), CONTENT_MORE);
-		assert_int_equal(content_read(&c, (struct bytes){ strange, sizeof strange }, &out, &used), CONTENT_MORE);
+		assert_int_equal(content_read(&c, (struct bytes){ strange, sizeof strange }, &out,
+		                              &used),
+		                 CONTENT_MORE);
 		buffer_free(&out);
 	}
 }
 
-UNIT(test_content_is_the_same_for_every_split, test_lenient_ends_at_lf_dot_lf, test_submission_completes_and_hides,
-     test_fields_are_noted, test_header_limits, test_strange_bytes_cost_no_more)
+UNIT(test_content_is_the_same_for_every_split, test_lenient_ends_at_lf_dot_lf,
+     test_submission_completes_and_hides, test_fields_are_noted, test_header_limits,
+     test_strange_bytes_cost_no_more)

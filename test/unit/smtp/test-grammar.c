@@ -4,6 +4,7 @@
 
 #include "smtp/grammar.h"
 
+/* clang-format off */
 static const struct { const char *why, *line; bool strict; const char *local, *domain, *reply; } mails[] = {
 	{ "rfc5321:4.1.1.2", "FROM:<eva@example.org>", true, "eva", "example.org", NULL },
 	{ "rfc5321:4.5.5 null path", "FROM:<>", true, "", "", NULL },
@@ -27,15 +28,16 @@ static const struct { const char *why, *line; bool strict; const char *local, *d
 	{ "BODY of another kind", "FROM:<> BODY=BINARYMIME", true, NULL, NULL, "501 5.5.4 Syntax: BODY=7BIT or BODY=8BITMIME" },
 	{ "not advertised", "FROM:<> RET=FULL", true, NULL, NULL, "555 5.5.4 Unsupported option" },
 };
+/* clang-format on */
 
 static void
 test_mail(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(mails); i++) {
-		struct arena *a = arena_open(NULL);
+		struct arena       *a = arena_open(NULL);
 		struct mail_command m;
-		const char *reply = NULL;
+		const char         *reply = NULL;
 		bool good = mail_parse(bytes_of(mails[i].line), mails[i].strict, a, &m, &reply);
 
 		HOLDS(mails[i].why, good == (mails[i].reply == NULL));
@@ -51,6 +53,7 @@ test_mail(void **state)
 static void
 test_rcpt(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why, *line, *local, *reply; bool bare; } rows[] = {
 		{ "rfc5321:4.1.1.3", "TO:<eva@example.org>", "eva", NULL, false },
 		{ "rfc5321:4.5.1", "TO:<Postmaster>", "Postmaster", NULL, false },
@@ -60,13 +63,14 @@ test_rcpt(void **state)
 		{ "rfc3461 is not advertised", "TO:<eva@example.org> NOTIFY=NEVER", NULL, "555 5.5.4 Unsupported option", false },
 		{ "nothing", "<eva@example.org>", NULL, "501 5.5.4 Syntax: RCPT TO:<address>", false },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct arena *a = arena_open(NULL);
+		struct arena       *a = arena_open(NULL);
 		struct rcpt_command c;
-		const char *reply = NULL;
-		bool good = rcpt_parse(bytes_of(rows[i].line), false, a, &c, &reply);
+		const char         *reply = NULL;
+		bool                good = rcpt_parse(bytes_of(rows[i].line), false, a, &c, &reply);
 
 		HOLDS(rows[i].why, good == (rows[i].reply == NULL));
 		if (good) {
@@ -82,11 +86,13 @@ static void
 test_verb_and_helo(void **state)
 {
 	struct bytes line = BYTES("  MAIL\t FROM:<> ");
+	/* clang-format off */
 	static const struct { const char *why, *name; bool good; } names[] = {
 		{ "a name", "client.example.org", true }, { "a literal", "[192.0.2.1]", true }, { "a Windows name", "MY_PC", true },
 		{ "empty", "", false }, { "a blank", "a b", false }, { "would forge a Received field", "a(b", false },
 		{ "would forge a line", "a\nb", false }, { "8-bit", "\xe4", false },
 	};
+	/* clang-format on */
 
 	(void)state;
 	SAME("verb", command_verb(&line), BYTES("MAIL"));

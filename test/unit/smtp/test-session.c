@@ -4,7 +4,8 @@
 #include "kit.h"
 
 #define HI "220 mail.example.com ESMTP Mansio\r\n"
-#define EHLO "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-STARTTLS\r\n" \
+#define EHLO                                                                              \
+	"250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-STARTTLS\r\n" \
 	"250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
 #define OK "250 2.0.0 Ok\r\n"
 #define MAIL "MAIL FROM:<a@b.org>\r\n"
@@ -15,6 +16,7 @@
 #define QUEUED "250 2.0.0 Ok: queued as 1A2B\r\n"
 #define BYE "221 2.0.0 Bye\r\n"
 
+/* clang-format off */
 static const struct session_case {
 	const char *why;
 	enum receiver_kind kind;
@@ -120,6 +122,7 @@ static const struct session_case {
 	{ "LHLO is not SMTP", KIND_SMTP, "", "LHLO c\r\n", HI "502 5.5.2 Error: command not recognized\r\n" },
 	{ "what is after QUIT is not heard", KIND_SMTP, "", "QUIT\r\nNOOP\r\n", HI BYE },
 };
+/* clang-format on */
 
 static void
 test_dialogues_for_every_split(void **state)
@@ -154,8 +157,10 @@ test_pipelined_commands_wait_for_answers(void **state)
 	kit_answer(&k);
 	SAME("until the second", buffer_bytes(&k.out), BYTES(HI MAIL_OK RCPT_OK));
 	kit_answer(&k);
-	SAME("all", buffer_bytes(&k.out), BYTES(HI MAIL_OK RCPT_OK
-		"550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n" GO QUEUED));
+	SAME("all", buffer_bytes(&k.out),
+	     BYTES(HI MAIL_OK RCPT_OK
+	           "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n" GO
+	                   QUEUED));
 	SAME("content", buffer_bytes(&k.stored), BYTES("\r\nx\r\n"));
 	kit_close(&k);
 }
@@ -169,19 +174,23 @@ test_starttls_forgets_all(void **state)
 	(void)state;
 	kit_open(&k, KIND_SMTP, "");
 	kit_say(&k, BYTES("EHLO c.org\r\n" MAIL "RSET\r\nSTARTTLS\r\n" MAIL RCPT), 0);
-	SAME("injected commands are gone", buffer_bytes(&k.out), BYTES(HI EHLO MAIL_OK OK "220 2.0.0 Ready to start TLS\r\n"));
+	SAME("injected commands are gone", buffer_bytes(&k.out),
+	     BYTES(HI EHLO MAIL_OK OK "220 2.0.0 Ready to start TLS\r\n"));
 	buffer_reset(&k.out);
 	kit_say(&k, BYTES(RCPT "AUTH PLAIN\r\nEHLO c.org\r\nSTARTTLS\r\n"), 0);
-	SAME("a new session", buffer_bytes(&k.out), BYTES("503 5.5.1 Error: need MAIL command\r\n503 5.5.1 Error: send HELO/EHLO first\r\n"
-		"250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
-		"554 5.5.1 Error: TLS already active\r\n"));
+	SAME("a new session", buffer_bytes(&k.out),
+	     BYTES("503 5.5.1 Error: need MAIL command\r\n503 5.5.1 Error: send HELO/EHLO first\r\n"
+	           "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
+	           "554 5.5.1 Error: TLS already active\r\n"));
 	kit_close(&k);
 	kit_open(&k, KIND_SMTP, "");
 	kit_say(&k, BYTES(MAIL "STARTTLS\r\n"), 0);
-	SAME("not inside a transaction", buffer_bytes(&k.out), BYTES(HI MAIL_OK "503 5.5.1 Error: MAIL transaction in progress\r\n"));
+	SAME("not inside a transaction", buffer_bytes(&k.out),
+	     BYTES(HI MAIL_OK "503 5.5.1 Error: MAIL transaction in progress\r\n"));
 	kit_close(&k);
 }
 
+/* clang-format off */
 static const struct { const char *why, *in, *out; } auths[] = {
 	{ "rfc4954:4 initial response", "AUTH PLAIN AGphY2tAZXhhbXBsZS5jb20Ac2VjcmV0\r\n", "235 2.7.0 Authentication successful\r\n" },
 	{ "in two steps, lower case", "auth plain\r\nAGphY2tAZXhhbXBsZS5jb20Ac2VjcmV0\r\n", "334 \r\n235 2.7.0 Authentication successful\r\n" },
@@ -201,6 +210,7 @@ static const struct { const char *why, *in, *out; } auths[] = {
 	  "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n"
 	  "503 5.5.1 Error: MAIL transaction in progress\r\n" },
 };
+/* clang-format on */
 
 static void
 test_auth(void **state)
@@ -214,8 +224,10 @@ test_auth(void **state)
 			assert_true(k.secure);
 			kit_secured(&k);
 			kit_say(&k, BYTES("EHLO c\r\n"), piece);
-			SAME(auths[i].why, buffer_bytes(&k.out), BYTES(HI "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n"
-				"250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"));
+			SAME(auths[i].why, buffer_bytes(&k.out),
+			     BYTES(HI
+			           "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n"
+			           "250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"));
 			buffer_reset(&k.out);
 			kit_say(&k, bytes_of(auths[i].in), piece);
 			SAME(auths[i].why, buffer_bytes(&k.out), bytes_of(auths[i].out));
@@ -228,7 +240,7 @@ static void
 test_auth_line_length(void **state)
 {
 	struct buffer line = { 0 };
-	struct kit k;
+	struct kit    k;
 
 	(void)state;
 	kit_open(&k, KIND_SUBMISSIONS, "");
@@ -239,7 +251,8 @@ test_auth_line_length(void **state)
 		buffer_add_char(&line, 'A');
 	buffer_add_string(&line, "\r\nNOOP\r\n");
 	kit_say(&k, buffer_bytes(&line), 1000);
-	SAME("rfc4954:4", buffer_bytes(&k.out), BYTES("500 5.5.6 Authentication exchange line is too long\r\n" OK));
+	SAME("rfc4954:4", buffer_bytes(&k.out),
+	     BYTES("500 5.5.6 Authentication exchange line is too long\r\n" OK));
 	assert_int_equal(k.drops, 1);
 	kit_close(&k);
 	buffer_free(&line);
@@ -250,7 +263,10 @@ submit(struct kit *k, const char *letter)
 {
 	kit_open(k, KIND_SUBMISSIONS, "");
 	kit_secured(k);
-	kit_say(k, BYTES("EHLO c.org\r\nAUTH PLAIN AGphY2tAZXhhbXBsZS5jb20Ac2VjcmV0\r\nMAIL FROM:<jack@example.com>\r\n" RCPT "DATA\r\n"), 0);
+	kit_say(k,
+	        BYTES("EHLO c.org\r\nAUTH PLAIN AGphY2tAZXhhbXBsZS5jb20Ac2VjcmV0\r\nMAIL FROM:<jack@example.com>\r\n" RCPT
+	              "DATA\r\n"),
+	        0);
 	kit_say(k, bytes_of(letter), 0);
 }
 
@@ -261,21 +277,25 @@ test_trace_and_missing_fields(void **state)
 	struct kit k;
 
 	(void)state;
-	clock_pretend(1795311319);                       /* 2026-11-22 01:35:19 UTC */
+	clock_pretend(1795311319); /* 2026-11-22 01:35:19 UTC */
 	submit(&k, "Bcc: x@y.org\r\nSubject: s\r\n\r\nbody\r\n.\r\n");
 	SAME("Bcc is gone", buffer_bytes(&k.stored), BYTES("Subject: s\r\n\r\nbody\r\n"));
-	SAME("all is added", buffer_bytes(&k.prefix), BYTES("Received: from c.org (unknown [192.0.2.7])\r\n"
-		"\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits))\r\n\t(Authenticated sender: jack@example.com)\r\n"
-		"\tby mail.example.com (Mansio) with ESMTPSA id 1A2B\r\n\tfor <jill@example.com>; Sun, 22 Nov 2026 01:35:19 +0000 (UTC)\r\n"
-		"From: <jack@example.com>\r\nDate: Sun, 22 Nov 2026 01:35:19 +0000 (UTC)\r\nMessage-ID: <1795311319.1A2B@mail.example.com>\r\n"));
+	SAME("all is added", buffer_bytes(&k.prefix),
+	     BYTES("Received: from c.org (unknown [192.0.2.7])\r\n"
+	           "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits))\r\n\t(Authenticated sender: jack@example.com)\r\n"
+	           "\tby mail.example.com (Mansio) with ESMTPSA id 1A2B\r\n\tfor <jill@example.com>; Sun, 22 Nov 2026 01:35:19 +0000 (UTC)\r\n"
+	           "From: <jack@example.com>\r\nDate: Sun, 22 Nov 2026 01:35:19 +0000 (UTC)\r\nMessage-ID: <1795311319.1A2B@mail.example.com>\r\n"));
 	kit_close(&k);
 	submit(&k, "From: a@b\r\nDate: x\r\nMessage-Id: <y@z>\r\n\r\n.\r\n");
 	assert_true(bytes_search(buffer_bytes(&k.prefix), BYTES("\r\nDate:")) < 0);
 	kit_close(&k);
 	kit_open(&k, KIND_SMTP, "");
-	kit_say(&k, BYTES("HELO c.org\r\n" MAIL RCPT "RCPT TO:<jack@example.com>\r\nDATA\r\n\r\n.\r\n"), 0);
-	SAME("no For with two, nothing added to what is relayed", buffer_bytes(&k.prefix), BYTES("Received: from c.org (unknown [192.0.2.7])\r\n"
-		"\tby mail.example.com (Mansio) with SMTP id 1A2B; Sun, 22 Nov 2026 01:35:19 +0000 (UTC)\r\n"));
+	kit_say(&k,
+	        BYTES("HELO c.org\r\n" MAIL RCPT "RCPT TO:<jack@example.com>\r\nDATA\r\n\r\n.\r\n"),
+	        0);
+	SAME("no For with two, nothing added to what is relayed", buffer_bytes(&k.prefix),
+	     BYTES("Received: from c.org (unknown [192.0.2.7])\r\n"
+	           "\tby mail.example.com (Mansio) with SMTP id 1A2B; Sun, 22 Nov 2026 01:35:19 +0000 (UTC)\r\n"));
 	assert_string_equal(k.recipients, "jill@example.com jack@example.com ");
 	kit_close(&k);
 	clock_pretend(0);
@@ -285,6 +305,7 @@ test_trace_and_missing_fields(void **state)
 static void
 test_house_says_no(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why; enum room_answer room; enum verdict verdict; int safe_why; const char *out; } rows[] = {
 		{ "disk full before", ROOM_FULL, VERDICT_ACCEPT, 0, "452 4.3.1 Insufficient system storage\r\n" },
 		{ "refused", ROOM_YES, VERDICT_REFUSE, 0, MAIL_OK RCPT_OK GO "550 5.7.1 Error: no\r\n" },
@@ -293,6 +314,7 @@ test_house_says_no(void **state)
 		{ "sync failed", ROOM_YES, VERDICT_ACCEPT, EIO, MAIL_OK RCPT_OK GO "451 4.3.0 Error: queue file write error\r\n" },
 		{ "broken for now", ROOM_LATER, VERDICT_ACCEPT, 0, MAIL_OK RCPT_OK "451 4.3.0 Error: queue file write error\r\n" },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -336,7 +358,7 @@ static void
 test_large_letters_stream(void **state)
 {
 	struct buffer letter = { 0 };
-	struct kit k;
+	struct kit    k;
 
 	(void)state;
 	buffer_add_string(&letter, "A: b\r\n\r\n");
@@ -349,8 +371,9 @@ test_large_letters_stream(void **state)
 		kit_say(&k, buffer_bytes(&letter), 5000);
 		assert_true(full || letters_in_hand() > 0);
 		kit_say(&k, BYTES(".\r\n"), 0);
-		SAME("reply", buffer_bytes(&k.out), full ? BYTES(HI MAIL_OK RCPT_OK GO "452 4.3.1 Insufficient system storage\r\n") :
-		                                           BYTES(HI MAIL_OK RCPT_OK GO QUEUED));
+		SAME("reply", buffer_bytes(&k.out),
+		     full ? BYTES(HI MAIL_OK RCPT_OK GO "452 4.3.1 Insufficient system storage\r\n")
+		          : BYTES(HI MAIL_OK RCPT_OK GO QUEUED));
 		if (!full)
 			SAME("content", buffer_bytes(&k.stored), buffer_bytes(&letter));
 		assert_int_equal(letters_in_hand(), 0);
@@ -363,7 +386,7 @@ static void
 test_patience(void **state)
 {
 	struct kit k;
-	int64_t now;
+	int64_t    now;
 
 	(void)state;
 	clock_pretend(1000000);
@@ -374,7 +397,8 @@ test_patience(void **state)
 	kit_say(&k, BYTES("NOO"), 0);
 	session_tick(k.session, now + 11000);
 	assert_true(k.over);
-	SAME("a command typed too slowly", buffer_bytes(&k.out), BYTES(HI "421 4.4.2 mail.example.com Error: timeout exceeded\r\n"));
+	SAME("a command typed too slowly", buffer_bytes(&k.out),
+	     BYTES(HI "421 4.4.2 mail.example.com Error: timeout exceeded\r\n"));
 	kit_close(&k);
 
 	kit_open(&k, KIND_SMTP, "smtpd_timeout = 10s\nsmtpd_min_data_rate = 100\n");
@@ -382,7 +406,7 @@ test_patience(void **state)
 	clock_pretend(1000009);
 	kit_say(&k, BYTES("A: b\r\n\r\n"), 0);
 	session_tick(k.session, now + 10050);
-	assert_false(k.over);                     /* 8 bytes at 100 a second give 80 ms more */
+	assert_false(k.over); /* 8 bytes at 100 a second give 80 ms more */
 	session_tick(k.session, now + 10090);
 	assert_true(k.over);
 	kit_close(&k);
@@ -397,16 +421,26 @@ test_the_server_stops(void **state)
 	(void)state;
 	kit_open(&k, KIND_SMTP, "");
 	session_leave(k.session);
-	SAME("idle", buffer_bytes(&k.out), BYTES(HI "421 4.3.2 mail.example.com Service shutting down\r\n"));
+	SAME("idle", buffer_bytes(&k.out),
+	     BYTES(HI "421 4.3.2 mail.example.com Service shutting down\r\n"));
+	kit_close(&k);
+	kit_open(&k, KIND_SMTP, "");
+	kit_say(&k, BYTES(MAIL), 0);
+	session_leave(k.session);
+	SAME("before DATA", buffer_bytes(&k.out),
+	     BYTES(HI MAIL_OK "421 4.3.2 mail.example.com Service shutting down\r\n"));
 	kit_close(&k);
 	kit_open(&k, KIND_SMTP, "");
 	kit_say(&k, BYTES(MAIL RCPT "DATA\r\n"), 0);
 	session_leave(k.session);
 	kit_say(&k, BYTES("\r\n.\r\nNOOP\r\n"), 0);
-	SAME("a letter is finished", buffer_bytes(&k.out), BYTES(HI MAIL_OK RCPT_OK GO QUEUED "421 4.3.2 mail.example.com Service shutting down\r\n"));
+	SAME("a letter is finished", buffer_bytes(&k.out),
+	     BYTES(HI MAIL_OK RCPT_OK GO QUEUED
+	           "421 4.3.2 mail.example.com Service shutting down\r\n"));
 	kit_close(&k);
 }
 
-UNIT(test_dialogues_for_every_split, test_pipelined_commands_wait_for_answers, test_starttls_forgets_all, test_auth,
-     test_auth_line_length, test_trace_and_missing_fields, test_house_says_no, test_room_is_waited_for,
-     test_large_letters_stream, test_patience, test_the_server_stops)
+UNIT(test_dialogues_for_every_split, test_pipelined_commands_wait_for_answers,
+     test_starttls_forgets_all, test_auth, test_auth_line_length, test_trace_and_missing_fields,
+     test_house_says_no, test_room_is_waited_for, test_large_letters_stream, test_patience,
+     test_the_server_stops)
