@@ -51,7 +51,7 @@ guard_close(struct guard **gp)
 	memory_free(g);
 }
 
-/* Makes room by forgetting what is old; a flood younger than that halves the age. */
+/* Makes room by forgetting what is old; in a flood younger than that, the older part of it. */
 static struct memory *
 remember(struct map *m, struct bytes key, int64_t now, int64_t kept_for)
 {
@@ -59,12 +59,8 @@ remember(struct map *m, struct bytes key, int64_t now, int64_t kept_for)
 
 	if (e != NULL)
 		return e;
-	while (map_count(m) >= KEPT_MOST) {
-		forget_before(m, now - kept_for);
-		if (kept_for == 0)
-			forget_before(m, now + 1);
-		kept_for /= 2;
-	}
+	for (; map_count(m) >= KEPT_MOST; kept_for /= 4)
+		forget_before(m, kept_for > 0 ? now - kept_for : INT64_MAX);
 	e = memory_take(sizeof *e);
 	e->window_ms = e->last_ms = now;
 	(void)map_put(m, key, e);
@@ -97,16 +93,24 @@ user_of(struct bytes user, char out[static 400])
 	return pair_of((struct bytes){ NULL, 0 }, user, out);
 }
 
+bool
+guard_knows(const struct guard *g, struct bytes network, struct bytes user, int64_t now)
+{
+	char pair[400];
+	const struct memory *known = map_get(g->pairs, pair_of(network, user, pair));
+
+	return known != NULL && now - known->last_ms < KNOWN_FOR;
+}
+
 enum guard_answer
 guard_ask(struct guard *g, const struct guard_limits *l, struct bytes network, struct bytes user, int64_t now)
 {
-	char pair[400], name[400];
-	const struct memory *known = map_get(g->pairs, pair_of(network, user, pair));
+	char name[400];
 
+	if (guard_knows(g, network, user, now))
+		return GUARD_GO;
 	if (l->per_network > 0 && failures_in_minute(map_get(g->networks, network), now) >= l->per_network)
 		return GUARD_LATER;
-	if (known != NULL && now - known->last_ms < KNOWN_FOR)
-		return GUARD_GO;
 	if (l->per_account > 0 && failures_in_minute(map_get(g->accounts, user_of(user, name)), now) >= l->per_account)
 		return GUARD_LATER;
 	return GUARD_GO;
@@ -136,7 +140,7 @@ guard_failed(struct guard *g, const struct guard_limits *l, struct bytes network
 	count_failure(n, now);
 	if (user.len > 0)
 		count_failure(remember(g->accounts, user_of(user, name), now, FORGOTTEN_AFTER), now);
-	for (int i = 1; i < n->in_row && delay < LONGEST_DELAY; i++)
+	for (int i = 1; i < n->in_row && delay > 0 && delay < LONGEST_DELAY; i++)
 		delay *= 2;
 	return delay < LONGEST_DELAY ? delay : LONGEST_DELAY;
 }
@@ -144,8 +148,11 @@ guard_failed(struct guard *g, const struct guard_limits *l, struct bytes network
 void
 guard_passed(struct guard *g, struct bytes network, struct bytes user, int64_t now)
 {
+	struct memory *n = map_get(g->networks, network);
 	char pair[400];
 
-	memory_free(map_drop(g->networks, network));
+	/* The minute's count stays: who has one account may not guess at others for it. */
+	if (n != NULL)
+		n->in_row = 0;
 	remember(g->pairs, pair_of(network, user, pair), now, KNOWN_FOR)->last_ms = now;
 }

@@ -5,11 +5,12 @@
  *
  * guard_ask()     how an attempt from this network for this user may go on: GUARD_GO,
  *                 or GUARD_LATER (too many guesses in the last minute; say so without
- *                 looking at the password).  The limit for one account is not applied to networks that have
- *                 logged in to it within 30 days.
+ *                 looking at the password).  A network that has logged in to this account within
+ *                 30 days always goes on: the delays alone slow a guesser beside the owner.
+ * guard_knows()   whether that is so.
  * guard_failed()  counts a failure; how many milliseconds to wait before saying no:
  *                 the given delay, doubled with each failure in a row, up to 15 s.
- * guard_passed()  the network has proved itself; its failures are forgotten.
+ * guard_passed()  the network has proved itself: its delay begins anew, and it is known to this account.
  *
  * Bounded: 65536 networks and accounts each; the oldest are forgotten.
  */
@@ -28,6 +29,7 @@ enum guard_answer { GUARD_GO, GUARD_LATER };
 struct guard;
 struct guard *guard_open(void);
 void guard_close(struct guard **);
+bool guard_knows(const struct guard *, struct bytes network, struct bytes user, int64_t now_ms);
 enum guard_answer guard_ask(struct guard *, const struct guard_limits *, struct bytes network, struct bytes user, int64_t now_ms);
 int64_t guard_failed(struct guard *, const struct guard_limits *, struct bytes network, struct bytes user, int64_t now_ms);
 void guard_passed(struct guard *, struct bytes network, struct bytes user, int64_t now_ms);

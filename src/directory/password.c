@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include <argon2.h>
 #include <crypt.h>
+#include <gsasl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <string.h>
@@ -30,39 +31,67 @@ hmac(const unsigned char *key, const char *word, unsigned char out[HASH])
 		panic("HMAC-SHA-256 is not to be had");
 }
 
-/* SaltedPassword, StoredKey and ServerKey of rfc5802:3. */
-static void
-scram_make(struct bytes password, struct password_record *r)
+/* Normalize() of rfc5802:2.2, as the client will do it; a password it forbids stays as it is. */
+static char *
+normalized(const char *word)
 {
-	unsigned char salt[SALT], salted[HASH], client[HASH], stored[HASH], server[HASH];
+	char *prepared = NULL;
 
-	random_fill(salt, sizeof salt);
-	if (PKCS5_PBKDF2_HMAC(password.at, (int)password.len, salt, sizeof salt,
-	    SCRAM_ITERATIONS, EVP_sha256(), HASH, salted) != 1)
+	if (gsasl_saslprep(word, 0, &prepared, NULL) == GSASL_OK)
+		return prepared;
+	return NULL;
+}
+
+static void
+forget(char *word)
+{
+	if (word == NULL)
+		return;
+	explicit_bzero(word, strlen(word));
+	gsasl_free(word);
+}
+
+/* SaltedPassword, StoredKey and ServerKey of rfc5802:3. */
+void
+scram_make(const char *password, struct bytes salt, uint32_t iterations, struct password_record *r)
+{
+	unsigned char salted[HASH], client[HASH], stored[HASH], server[HASH];
+	char *prepared = normalized(password);
+	const char *word = prepared != NULL ? prepared : password;
+
+	if (PKCS5_PBKDF2_HMAC(word, (int)strlen(word), (const unsigned char *)salt.at, (int)salt.len,
+	    (int)iterations, EVP_sha256(), HASH, salted) != 1)
 		panic("PBKDF2 is not to be had");
+	forget(prepared);
 	hmac(salted, "Client Key", client);
 	hmac(salted, "Server Key", server);
 	if (EVP_Digest(client, HASH, stored, NULL, EVP_sha256(), NULL) != 1)
 		panic("SHA-256 is not to be had");
 
-	r->scram_iterations = SCRAM_ITERATIONS;
-	base64_text((struct bytes){ (const char *)salt, SALT }, r->scram_salt, sizeof r->scram_salt);
+	r->scram_iterations = iterations;
+	base64_text(salt, r->scram_salt, sizeof r->scram_salt);
 	base64_text((struct bytes){ (const char *)stored, HASH }, r->scram_stored, sizeof r->scram_stored);
 	base64_text((struct bytes){ (const char *)server, HASH }, r->scram_server, sizeof r->scram_server);
+	explicit_bzero(salted, sizeof salted);
+	explicit_bzero(client, sizeof client);
 }
 
 bool
 password_make(struct bytes password, struct password_record *out)
 {
 	unsigned char salt[SALT];
+	char word[PASSWORD_MOST + 1];
 
-	if (password.len == 0 || password.len > PASSWORD_MOST || bytes_find(password, '\0') >= 0)
+	*out = (struct password_record){ 0 };
+	if (password.len == 0 || !bytes_string(password, word, sizeof word))
 		return false;
 	random_fill(salt, sizeof salt);
 	if (argon2id_hash_encoded(ARGON2_ROUNDS, ARGON2_KIB, 1, password.at, password.len,
 	    salt, sizeof salt, HASH, out->hash, sizeof out->hash) != ARGON2_OK)
 		panic("argon2id cannot hash");
-	scram_make(password, out);
+	random_fill(salt, sizeof salt);
+	scram_make(word, (struct bytes){ (const char *)salt, SALT }, SCRAM_ITERATIONS, out);
+	explicit_bzero(word, sizeof word);
 	return true;
 }
 
@@ -87,10 +116,15 @@ crypt_check(const char *hash, struct bytes password)
 bool
 password_check(const char *hash, struct bytes password)
 {
+	static const struct { const char *prefix; int (*verify)(const char *, const void *, size_t); } argons[] = {
+		{ "$argon2id$", argon2id_verify }, { "$argon2i$", argon2i_verify }, { "$argon2d$", argon2d_verify },
+	};
+
 	if (password.len > PASSWORD_MOST || bytes_find(password, '\0') >= 0)
 		return false;
-	if (strncmp(hash, "$argon2id$", 10) == 0)
-		return argon2id_verify(hash, password.at, password.len) == ARGON2_OK;
+	for (size_t i = 0; i < COUNT(argons); i++)
+		if (strncmp(hash, argons[i].prefix, strlen(argons[i].prefix)) == 0)
+			return argons[i].verify(hash, password.at != NULL ? password.at : "", password.len) == ARGON2_OK;
 	return crypt_check(hash, password);
 }
 

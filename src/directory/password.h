@@ -22,7 +22,10 @@ struct password_record {
 };
 /* False: too long, empty, or holds a NUL. */
 bool password_make(struct bytes password, struct password_record *out);
+/* argon2, and what crypt(5) knows: accounts come from other servers with their hashes. */
 bool password_check(const char *hash, struct bytes password);
+/* The SCRAM part of a record alone. */
+void scram_make(const char *password, struct bytes salt, uint32_t iterations, struct password_record *);
 const char *password_nobody(void);
 
 #endif
