@@ -526,6 +526,13 @@ fetch_safe(struct imap *s)
 	(void)fetch_over(s, s->work);
 }
 
+/* A full disk keeps nobody from reading: what was asked for has been said. */
+static void
+fetch_unsafe(struct imap *s)
+{
+	(void)imap_ok(s, "Fetch completed, but \\Seen could not be saved.");
+}
+
 static void
 fetch_drop(struct imap *s)
 {
@@ -540,5 +547,6 @@ const struct imap_command imap_fetch = {
 	.parse = fetch_parse,
 	.run = fetch_run,
 	.safe = fetch_safe,
+	.unsafe = fetch_unsafe,
 	.drop = fetch_drop,
 };

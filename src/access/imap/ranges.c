@@ -92,6 +92,13 @@ ranges_clip(struct ranges *r, uint32_t first, uint32_t last)
 }
 
 void
+ranges_drop_first(struct ranges *r)
+{
+	r->count--;
+	memmove(r->at, r->at + 1, r->count * sizeof *r->at);
+}
+
+void
 ranges_free(struct ranges *r)
 {
 	memory_free(r->at);

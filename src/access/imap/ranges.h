@@ -22,6 +22,7 @@ void     ranges_add_set(struct ranges *, const struct uid_set *);
 bool     ranges_hold(const struct ranges *, uint32_t n);
 uint64_t ranges_size(const struct ranges *);              /* how many numbers    */
 void     ranges_clip(struct ranges *, uint32_t first, uint32_t last);
+void     ranges_drop_first(struct ranges *);              /* the whole first range */
 void     ranges_free(struct ranges *);
 struct uid_set ranges_set(const struct ranges *);
 uint64_t uid_set_size(const struct uid_set *);

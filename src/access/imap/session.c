@@ -256,12 +256,12 @@ tell_set(struct imap *s, struct ranges *set, bool flags)
 		uint32_t          uid = view_next(s->view, front->first);
 
 		if (uid == 0 || uid > front->last) {
-			ranges_clip(set, front->last + 1, UINT32_MAX);
+			ranges_drop_first(set);
 			continue;
 		}
 		tell_flags(s, uid, flags);
 		if (uid == front->last)
-			ranges_clip(set, uid + 1, UINT32_MAX);
+			ranges_drop_first(set);
 		else
 			front->first = uid + 1;
 		if (imap_full(s))
@@ -458,6 +458,8 @@ command_step(struct imap *s)
 			(void)imap_no(s, "[READ-ONLY] The mailbox is open read-only.");
 		else if (!s->barrier_over)
 			step = command->run(s);
+		else if (s->why != 0 && command->unsafe != NULL)
+			command->unsafe(s);
 		else if (s->why != 0)
 			(void)imap_no_errno(s, s->why);
 		else

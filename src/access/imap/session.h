@@ -12,6 +12,7 @@
  *              called again until it says STEP_DONE, or STEP_BARRIER when all it
  *              changed must be durable before `safe` may answer OK.
  *     safe     says the answer; it runs once, after the barrier, and not if that failed.
+ *     unsafe   says it instead when the barrier failed; without it that is NO.
  *     drop     gives back what the command holds, however it ended.
  *
  * The answer is said with imap_ok() or imap_no(); it goes out behind the news
@@ -59,6 +60,7 @@ struct imap_command {
 	void           (*parse)(struct imap *, struct scan *);
 	enum imap_step (*run)(struct imap *);
 	void           (*safe)(struct imap *);
+	void           (*unsafe)(struct imap *);
 	void           (*drop)(struct imap *);
 };
 extern const struct imap_command *const imap_commands[];

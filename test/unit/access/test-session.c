@@ -2,6 +2,9 @@
    news told when the protocol permits, limits. */
 #include "unit.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "lab.h"
 
 static const char letter_a[] =
@@ -330,6 +333,41 @@ test_a_damaged_letter_is_set_aside(void **state)
 	lab_close(l);
 }
 
+/* Nothing can be written for a while: NO, nothing lost, and on it goes by itself. */
+static void
+test_a_disk_that_takes_nothing(void **state)
+{
+	struct lab *l = lab_open();
+	struct buffer out = { 0 };
+	struct rlimit before, none;
+	int fd;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+	fd = lab_connect(l, false, BYTES("a SELECT INBOX\r\n"));
+	assert_true(lab_hear(l, fd, &out));
+	assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = (struct rlimit){ 1, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_true(send(fd, "b STORE 1 +FLAGS (\\Answered)\r\n", 30, 0) > 0);
+	assert_true(lab_hear(l, fd, &out));
+	HOLDS("the promise of OK is not given", says(&out, "b NO [UNAVAILABLE]"));
+	assert_true(send(fd, "c FETCH 2 BODY[TEXT]\r\n", 22, 0) > 0);
+	assert_true(lab_hear(l, fd, &out));
+	HOLDS("reading goes on", says(&out, "* 2 FETCH (BODY[TEXT] {7}\r\nfirst\r\n)\r\n") && says(&out, "c OK"));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	buffer_reset(&out);
+	assert_true(send(fd, "d FETCH 1:3 FLAGS\r\ne STORE 1 FLAGS (\\Seen)\r\n", 44, 0) > 0);
+	assert_true(lab_hear(l, fd, &out));
+	HOLDS("what was not promised did not happen", says(&out, "* 1 FETCH (FLAGS (\\Recent))") && !says(&out, "Answered"));
+	HOLDS("and it is taken again", says(&out, "e OK Store completed."));
+	close(fd);
+	buffer_free(&out);
+	lab_close(l);
+}
+
 /* What a login read ahead is heard first, in one piece with what follows. */
 static void
 test_unread_bytes_of_the_login(void **state)
@@ -349,4 +387,4 @@ test_unread_bytes_of_the_login(void **state)
 
 UNIT(test_every_split_says_the_same, test_news, test_idle_is_told_of_a_delivery, test_answers, test_a_line_without_end,
      test_retr, test_dele_happens_at_quit, test_silence, test_a_damaged_letter_is_set_aside,
-     test_unread_bytes_of_the_login)
+     test_unread_bytes_of_the_login, test_a_disk_that_takes_nothing)
