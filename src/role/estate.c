@@ -80,33 +80,25 @@ make_parents(const char *path)
 	}
 }
 
-static bool
-make_plot(const char *path, const struct plot *p, struct role_account owner, gid_t group,
-          struct buffer *errors)
-{
-	if (mkdir(path, p->mode & 0777) < 0)
-		return errno == EEXIST ? true : refuse(errors, path, strerror(errno));
-	if (chown(path, owner.uid, group) < 0 || chmod(path, p->mode) < 0)
-		return refuse(errors, path, strerror(errno));
-	return true;
-}
+/* An account and a group that a directory must have. */
+struct owners {
+	uid_t uid;
+	gid_t gid;
+};
 
 static bool
-check_plot(const char *path, const struct plot *p, struct role_account owner, gid_t group,
-           struct buffer *errors)
+check_plot(const char *path, int fd, const struct plot *p, struct owners o, struct buffer *errors)
 {
 	struct stat st;
 
-	if (lstat(path, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return refuse(errors, path, strerror(errno));
-	if (!S_ISDIR(st.st_mode))
-		return refuse(errors, path, "this must be a directory");
-	if (st.st_uid != owner.uid || (p->owner != POSTMASTER && st.st_gid != group)) {
+	if (st.st_uid != o.uid || (p->owner != POSTMASTER && st.st_gid != o.gid)) {
 		buffer_printf(
 			errors,
 			"%s: this belongs to uid %u, gid %u, and must belong to uid %u, gid %u; "
 			"if it is Mansio's: chown -R %u:%u %s\n",
-			path, st.st_uid, st.st_gid, owner.uid, group, owner.uid, group, path);
+			path, st.st_uid, st.st_gid, o.uid, o.gid, o.uid, o.gid, path);
 		return false;
 	}
 	if ((st.st_mode & S_IWOTH) != 0) {
@@ -115,9 +107,29 @@ check_plot(const char *path, const struct plot *p, struct role_account owner, gi
 		              path);
 		return false;
 	}
-	if (p->owner != POSTMASTER && (st.st_mode & 07777) != p->mode && chmod(path, p->mode) < 0)
+	if (p->owner != POSTMASTER && (st.st_mode & 07777) != p->mode && fchmod(fd, p->mode) < 0)
 		return refuse(errors, path, strerror(errno));
 	return true;
+}
+
+/* Made if it is not there.  Whoever owns the directory above cannot lead us
+   elsewhere: all is done on the descriptor. */
+static bool
+make_plot(const char *path, const struct plot *p, struct owners o, struct buffer *errors)
+{
+	bool made = mkdir(path, p->mode & 0777) == 0, good;
+	int  fd;
+
+	if (!made && errno != EEXIST)
+		return refuse(errors, path, strerror(errno));
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		return refuse(errors, path, strerror(errno));
+	if (made && (fchown(fd, o.uid, o.gid) < 0 || fchmod(fd, p->mode) < 0))
+		good = refuse(errors, path, strerror(errno));
+	else
+		good = check_plot(path, fd, p, o, errors);
+	(void)close(fd);
+	return good;
 }
 
 bool
@@ -127,11 +139,10 @@ estate_make_directories(const struct common_settings *common, struct buffer *err
 
 	make_parents(common->mail_directory);
 	for (size_t i = 0; i < COUNT(plots); i++) {
-		struct role_account owner = owner_of(plots[i].owner, common);
-		gid_t               group = owner_of(plots[i].group, common).gid;
+		struct owners o = { owner_of(plots[i].owner, common).uid,
+			            owner_of(plots[i].group, common).gid };
 		path_of(path, common, plots[i].path);
-		if (!make_plot(path, &plots[i], owner, group, errors) ||
-		    !check_plot(path, &plots[i], owner, group, errors))
+		if (!make_plot(path, &plots[i], o, errors))
 			return false;
 	}
 	return true;
