@@ -46,6 +46,7 @@ struct writer_needs {
 /* Letters up to this are small.  A larger one may be given to writer_content() too when a segment has
    room for it, but memory is better spent otherwise. */
 enum { WRITER_SMALL = 256 * 1024 };
+/* Streams are dropped before writer_close(); letters not yet safe then are told nothing. */
 struct writer *writer_open(const struct writer_needs *, void *ctx);
 void writer_close(struct writer **);
 void writer_lend(struct writer *, uint32_t segment, int fd, uint64_t room, bool own);  /* owns fd; header is written */

@@ -528,6 +528,7 @@ index_open(int accounts, uint64_t account, int (*first)(struct index *), int *wh
 	char          path[64];
 	struct stat   st;
 	struct index *x;
+	bool          fresh_wal;
 
 	*why = 0;
 	index_path(account, "", path);
@@ -542,9 +543,17 @@ index_open(int accounts, uint64_t account, int (*first)(struct index *), int *wh
 		warn_("account %" PRIu64 ": there is no %s; refused", account, path);
 		return NULL;
 	}
+	index_path(account, "/index.db-wal", path);
+	fresh_wal = fstatat(accounts, path, &st, AT_SYMLINK_NOFOLLOW) < 0;
 	x = connect_to(accounts, account, "", false, why);
 	if (x != NULL && (*why = look_at_version(x)) != 0)
 		index_close(&x);
+	/* Restored without its -wal file: the new one's name must last, or commits would not. */
+	if (x != NULL && fresh_wal) {
+		index_path(account, "", path);
+		if ((*why = sync_path(accounts, path, "")) != 0)
+			index_close(&x);
+	}
 	if (*why == EBADMSG && first != NULL)
 		put_aside(accounts, account, "SQLite cannot read it");
 	if (*why == EPROTO)
