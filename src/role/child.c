@@ -352,7 +352,6 @@ child_bury(struct child *c, int status)
 
 	link_close(&c->link);
 	c->state = CHILD_AWAY;
-	c->asked = 0;
 	if (lived >= LIVED_MS)
 		c->wait_ms = WAIT_LEAST_MS;
 	if (!c->all->stopping)
@@ -433,7 +432,6 @@ children_ask(struct children *all, unsigned roles, uint32_t ticket)
 		struct child *c = &all->child[i];
 		if (c->state != CHILD_WORKING || c->link == NULL || (roles & FROM(c->role)) == 0)
 			continue;
-		c->asked = ticket;
 		link_say(c->link, WORD_STATUS_ASK, ticket, (struct bytes){ NULL, 0 }, -1);
 		n++;
 	}

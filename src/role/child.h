@@ -40,7 +40,6 @@ struct child {
 	int64_t      started_ms, wait_ms;
 	uint32_t     restarts;
 	char        *cage;             /* as READY said it, NULL before     */
-	uint32_t     asked;            /* ticket of the last STATUS_ASK     */
 	uint32_t     connections;
 	char        *facts;            /* "memory=... key=value"            */
 };

@@ -21,7 +21,7 @@
 enum {
 	FILE_MOST = 4 << 20,
 	STAGE_MS = 10000,      /* for each stage of an ordered stop             */
-	SIGNER_MS = 2000,      /* for it to have new keys                       */
+	RELOAD_MS = 2000,      /* for the roles to have the new settings        */
 	HASTE_MS = 1000,       /* whoever asks again after this is in a hurry   */
 	STATUS_MS = 1000,      /* for the roles to answer                       */
 	SYSLOG_LOOK_MS = 5000, /* how soon a new syslogd is noticed             */
@@ -42,6 +42,7 @@ struct inquiry {
 	struct caller     *caller;
 	struct timer      *timer;
 	uint32_t           ticket;
+	size_t             waiting; /* so many have not answered yet */
 	bool               json;
 };
 
@@ -61,6 +62,7 @@ struct postmaster {
 	struct caller     *reloader; /* waits until all are told              */
 	struct timer      *reload_timer;
 	uint32_t           tickets, reload_ticket;
+	size_t             reload_waiting; /* so many have not said they are done */
 	int64_t            began_ms, closing_ms;
 	bool               failed;
 	struct stat        syslog; /* /dev/log as we know it                */
@@ -240,24 +242,51 @@ keep_fixed(struct common_settings *new, const struct common_settings *old)
 	new->keeper_processes = old->keeper_processes;
 }
 
-/* The signer has the new keys: now the fronts may show the new certificates. */
+/* Everybody has the new settings. */
 static void
-reload_finish(void *ctx)
+reload_end(struct postmaster *p)
 {
-	struct postmaster *p = ctx;
-
-	if (p->before == NULL)
-		return;
 	timer_clear(p->reload_timer);
-	if (p->phase != CLOSING)
-		children_reload(&p->children, ANYONE & ~FROM(SIGNER), p->before);
-	estate_replace(&p->before, p->estate);
-	p->before = NULL;
 	if (p->reloader != NULL) {
 		caller_say(p->reloader, "%s is in force\n", p->file);
 		caller_done(p->reloader, 0);
 	}
 	p->reloader = NULL;
+}
+
+/* So many answers to wait for; a process that does not answer is not waited for
+   long. */
+static void
+reload_wait(struct postmaster *p, unsigned roles)
+{
+	p->reload_ticket = ++p->tickets;
+	p->reload_waiting = children_ask(&p->children, roles, p->reload_ticket);
+	timer_set(p->reload_timer, p->reload_waiting == 0 ? 0 : RELOAD_MS);
+}
+
+/* The signer has the new keys: now the fronts may show the new certificates. */
+static void
+reload_others(struct postmaster *p)
+{
+	static const unsigned others = ANYONE & ~FROM(SIGNER);
+
+	if (p->phase != CLOSING)
+		children_reload(&p->children, others, p->before);
+	estate_replace(&p->before, p->estate);
+	p->before = NULL;
+	reload_wait(p, others);
+}
+
+static void
+reload_next(void *ctx)
+{
+	struct postmaster *p = ctx;
+
+	p->reload_waiting = 0;
+	if (p->before != NULL)
+		reload_others(p);
+	else
+		reload_end(p);
 }
 
 /* The estate is new; the signer is the first to be told. */
@@ -267,13 +296,17 @@ reload_begin(struct postmaster *p, struct estate *estate)
 	p->before = p->estate;
 	p->children.estate = p->estate = estate;
 	open_journal(p);
-	if (p->reload_timer == NULL)
-		p->reload_timer = timer_open(p->house.loop, reload_finish, p);
-	timer_set(p->reload_timer, SIGNER_MS);
 	children_reload(&p->children, FROM(SIGNER), p->before);
-	p->reload_ticket = ++p->tickets;
-	if (children_ask(&p->children, FROM(SIGNER), p->reload_ticket) == 0)
-		reload_finish(p);
+	reload_wait(p, FROM(SIGNER));
+}
+
+/* One that is under way is brought to its end before the next. */
+static void
+reload_hurry(struct postmaster *p)
+{
+	if (p->before != NULL)
+		reload_others(p);
+	reload_end(p);
 }
 
 static bool
@@ -284,7 +317,7 @@ reload(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	struct settings       *s;
 	struct estate         *estate = NULL;
 
-	reload_finish(p);
+	reload_hurry(p);
 	s = read_settings(p->file, &text, &common, errors, warnings);
 	if (s != NULL) {
 		warn_fixed(p, &common, warnings);
@@ -360,12 +393,15 @@ ask_status(struct postmaster *p, struct caller *caller, const struct word_ask *a
 {
 	struct inquiry *q = memory_take(sizeof *q);
 
-	*q = (struct inquiry){ p->inquiries, p,
-		               caller,       timer_open(p->house.loop, inquiry_late, q),
-		               ++p->tickets, ask->argc > 1 && strcmp(ask->argv[1], "--json") == 0 };
+	*q = (struct inquiry){ .next = p->inquiries,
+		               .postmaster = p,
+		               .caller = caller,
+		               .timer = timer_open(p->house.loop, inquiry_late, q),
+		               .ticket = ++p->tickets,
+		               .json = ask->argc > 1 && strcmp(ask->argv[1], "--json") == 0 };
 	p->inquiries = q;
-	(void)children_ask(&p->children, ANYONE, q->ticket);
-	timer_set(q->timer, STATUS_MS);
+	q->waiting = children_ask(&p->children, ANYONE, q->ticket);
+	timer_set(q->timer, q->waiting == 0 ? 0 : STATUS_MS);
 }
 
 static void
@@ -380,13 +416,10 @@ ask_reload(struct postmaster *p, struct caller *caller, const struct word_ask *a
 		                warnings.at);
 	if (!good)
 		caller_complain(caller, "the settings from before stay in force\n");
-	if (good && p->before != NULL) {
+	if (good)
 		p->reloader = caller;
-	} else {
-		if (good)
-			caller_say(caller, "%s is in force\n", p->file);
-		caller_done(caller, good ? 0 : 1);
-	}
+	else
+		caller_done(caller, 1);
 	buffer_free(&errors);
 	buffer_free(&warnings);
 }
@@ -467,15 +500,13 @@ child_told(void *ctx, struct child *c, uint32_t ticket)
 {
 	struct postmaster *p = ctx;
 
-	c->asked = 0;
-	if (ticket == p->reload_ticket)
-		reload_finish(p);
-	for (size_t i = 0; i < p->children.count; i++)
-		if (p->children.child[i].asked == ticket)
-			return;
+	(void)c;
+	if (ticket == p->reload_ticket && p->reload_waiting > 0 && --p->reload_waiting == 0)
+		reload_next(p);
 	for (struct inquiry *q = p->inquiries; q != NULL; q = q->next)
 		if (q->ticket == ticket) {
-			inquiry_answer(q);
+			if (--q->waiting == 0)
+				inquiry_answer(q);
 			return;
 		}
 }
@@ -529,7 +560,7 @@ syslog_due(void *ctx)
 	if (*p->house.common.maillog_file != '\0' || stat("/dev/log", &now) < 0 ||
 	    (now.st_ino == p->syslog.st_ino && now.st_dev == p->syslog.st_dev))
 		return;
-	reload_finish(p);
+	reload_hurry(p);
 	estate = estate_open(&p->house.common, -1, children_of(&p->house.common, KEEPER), p->estate,
 	                     &errors);
 	buffer_free(&errors);
@@ -583,6 +614,7 @@ listen_to_signals(struct postmaster *p)
 	p->watchdog = timer_open(p->house.loop, watchdog_due, p);
 	if (notify_patience() > 0)
 		watchdog_due(p);
+	p->reload_timer = timer_open(p->house.loop, reload_next, p);
 	p->syslog_look = timer_open(p->house.loop, syslog_due, p);
 	timer_set(p->syslog_look, SYSLOG_LOOK_MS);
 }
