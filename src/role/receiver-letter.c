@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "message/envelope.h"
 
+enum { TYPICAL = 16 << 10 }; /* of a letter whose SIZE was not said */
+
 /* A letter on its way, in the letter's own arena. */
 struct passage {
 	struct question       question; /* first: the verifier's              */
@@ -17,6 +19,8 @@ struct passage {
 	struct letter        *letter;
 	struct writer_stream *stream; /* NULL: small                        */
 	bool                  opened;
+	struct passage       *next; /* of those that wait for a segment  */
+	struct bytes          prefix, digest;
 };
 
 static struct passage *
@@ -44,7 +48,7 @@ need_room(void *house, struct session *s, uint64_t size)
 	struct receiver *r = receiver_of(house);
 	int64_t          most = session_config(s)->set.letters_memory;
 
-	if (!writer_ready(r->writer, size)) {
+	if (!writer_ready(r->writer, size > 0 ? size : TYPICAL)) {
 		if (r->refused == ENOSPC || r->refused == EDQUOT)
 			return ROOM_FULL;
 		if (r->refused != 0)
@@ -270,6 +274,53 @@ put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes ve
 	buffer_free(&packed);
 }
 
+/* Put it into the log; false: no segment has room for it now. */
+static bool
+put_letter(struct receiver *r, struct passage *p, struct bytes prefix, struct bytes digest)
+{
+	struct letter *l = p->letter;
+	uint64_t       id = writer_content(r->writer, buffer_bytes(&l->content));
+
+	if (id != 0)
+		put_envelope(r, p, id, prefix, digest);
+	return id != 0;
+}
+
+/* What has been read and judged waits for a segment; the client waits with it. */
+static void
+park(struct receiver *r, struct passage *p, struct bytes prefix, struct bytes digest)
+{
+	struct passage **last = &r->parked;
+
+	p->prefix = arena_keep(p->letter->life, prefix);
+	p->digest = arena_keep(p->letter->life, digest);
+	while (*last != NULL)
+		last = &(*last)->next;
+	*last = p;
+}
+
+static void
+not_kept(struct receiver *r, struct passage *p, int why)
+{
+	r->passing--;
+	letter_safe(p->letter, why, "");
+}
+
+/* There may be a segment now, or word that there is none. */
+void
+letters_unpark(struct receiver *r)
+{
+	while (r->parked != NULL) {
+		struct passage *p = r->parked;
+
+		if (r->refused == 0 && !put_letter(r, p, p->prefix, p->digest))
+			return;
+		r->parked = p->next;
+		if (r->refused != 0)
+			not_kept(r, p, r->refused);
+	}
+}
+
 void
 need_keep(void *house, struct letter *l, struct bytes prefix, struct bytes digest)
 {
@@ -277,17 +328,19 @@ need_keep(void *house, struct letter *l, struct bytes prefix, struct bytes diges
 	struct passage  *p = passage_of(house, l);
 	uint64_t         id;
 
-	if (p->stream != NULL)
-		id = writer_stream_end(&p->stream);
-	else
-		id = writer_content(r->writer, buffer_bytes(&l->content));
 	l->streamed = false;
-	if (id == 0) {
-		r->passing--;
-		letter_safe(l, r->refused != 0 ? r->refused : EAGAIN, "");
-		return;
+	if (p->stream != NULL) {
+		id = writer_stream_end(&p->stream);
+		if (id != 0)
+			put_envelope(r, p, id, prefix, digest);
+		else
+			not_kept(r, p, EIO);
+	} else if (r->parked != NULL || !put_letter(r, p, prefix, digest)) {
+		if (r->refused != 0)
+			not_kept(r, p, r->refused);
+		else
+			park(r, p, prefix, digest);
 	}
-	put_envelope(r, p, id, prefix, digest);
 }
 
 /*

@@ -253,6 +253,7 @@ at_rest(void *ctx)
 
 	if (r->gone)
 		return;
+	letters_unpark(r);
 	letters_at_rest(r);
 	connections_rest();
 	if (r->room_wanted && (writer_ready(r->writer, 0) || r->refused != 0)) {

@@ -13,6 +13,7 @@
 #include "smtp/receiver/connection.h"
 #include "spool/writer.h"
 
+struct passage;
 struct door {                          /* a listening socket                       */
 	struct door *next;
 	struct receiver *receiver;
@@ -45,6 +46,7 @@ struct receiver {
 	struct writer   *writer;
 	struct arena    *scratch;
 	uint32_t         streams_wanted;  /* segments of their own, not yet lent   */
+	struct passage  *parked;       /* judged, waiting for a segment            */
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */
 	bool             room_wanted;  /* sessions wait for it                     */
@@ -74,6 +76,7 @@ void need_gone(void *, struct session *);
 
 /* receiver-letter.c */
 void letters_open_writer(struct house *);
+void letters_unpark(struct receiver *);
 void letters_at_rest(struct receiver *);
 bool hear_segment_lent(struct house *, struct bytes body, int fd);
 bool hear_segment_refused(struct house *, struct bytes body);
