@@ -336,28 +336,32 @@ run_account_set(struct order *e)
 
 /* ---- aliases ------------------------------------------------------------------------ */
 
-/* alias add|set ADDRESS TARGET... */
+/* alias add|set ADDRESS TARGET...: all of the targets or none */
+static int
+alias_put(struct order *e, bool replace)
+{
+	struct arena *a = arena_open(NULL);
+	size_t n = e->ask->argc - 3;
+	struct bytes *target = arena_take_array(a, n, sizeof *target);
+	enum directory_outcome o;
+
+	for (size_t i = 0; i < n; i++)
+		target[i] = bytes_of(e->ask->argv[3 + i]);
+	o = directory_alias_put(e->clerk->directory, e->first, target, n, replace);
+	arena_close(&a);
+	return finish(e, o, "alias");
+}
+
 static int
 run_alias_add(struct order *e)
 {
-	enum directory_outcome o = DIRECTORY_BAD;
-
-	for (uint32_t i = 3; i < e->ask->argc; i++) {
-		o = directory_alias_add(e->clerk->directory, e->first, bytes_of(e->ask->argv[i]));
-		if (o != DIRECTORY_OK)
-			break;
-	}
-	return finish(e, o, "alias");
+	return alias_put(e, false);
 }
 
 static int
 run_alias_set(struct order *e)
 {
-	enum directory_outcome o = directory_alias_delete(e->clerk->directory, e->first, (struct bytes){ NULL, 0 });
-
-	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
-		return finish(e, o, "alias");
-	return run_alias_add(e);
+	return alias_put(e, true);
 }
 
 static int

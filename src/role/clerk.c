@@ -3,20 +3,20 @@
  * domain, account, alias.  The only process that sees a password hash.
  *
  * Passwords are checked in the thread pool, one for each processor at a time, at most
- * 256 waiting; then the answer is "later", never "no".
+ * 256 waiting; then the answer is "later", never "no".  Who has logged in from where
+ * they are before is checked ahead of strangers.
  */
 #include "role/clerk.h"
 #include "base/clock.h"
-#include "base/random.h"
-#include "directory/guard.h"
-#include "directory/password.h"
 #include "role/settings.h"
 #include "sasl/sasl.h"
 #include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CHECKS_WAITING_MOST = 256, EXCHANGES_MOST = 4096 };
+enum { CHECKS_WAITING_MOST = 256, EXCHANGES_MOST = 4096, PAUSES_MOST = EXCHANGES_MOST / 2 };
 
 #define AT(f) offsetof(struct clerk_settings, f)
 static const struct setting rows[] = {
@@ -42,6 +42,7 @@ struct exchange {
 	struct timer *pause;             /* a refusal that waits                      */
 	struct credential who;
 	struct bytes  user, password;
+	struct bytes  counted;           /* the name the guard counts by              */
 	bool          right;
 	struct word_auth_done answer;
 	struct exchange *next;           /* in the queue of checks                    */
@@ -74,6 +75,8 @@ exchange_close(struct exchange *e)
 	e->dropped = true;
 	if (e->busy)
 		return;                  /* the pool still reads it */
+	if (e->pause != NULL)
+		clerk_of(e->house)->pauses--;
 	timer_close(&e->pause);
 	sasl_end(&e->sasl);
 	if (e->password.len > 0)
@@ -100,18 +103,20 @@ pause_over(void *ctx)
 	exchange_answer(ctx);
 }
 
-/* Says no, after the pause that this network has earned. */
+/* Says no, after the pause that this network has earned; when very many wait so already, at once, so that
+   those who know their passwords are heard. */
 static void
 exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 {
 	struct clerk *c = clerk_of(e->house);
-	int64_t ms = guard_failed(c->guard, &c->limits, bytes_of(e->network), e->user, clock_patient_ms());
+	int64_t ms = guard_failed(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms());
 
 	e->answer = (struct word_auth_done){ .answer = (uint8_t)answer, .user = arena_copy(e->life, e->user), .text = why };
-	if (ms == 0) {
+	if (ms == 0 || c->pauses >= PAUSES_MOST) {
 		exchange_answer(e);
 		return;
 	}
+	c->pauses++;
 	e->pause = timer_open(e->house->loop, pause_over, e);
 	timer_set(e->pause, ms);
 }
@@ -125,7 +130,7 @@ exchange_welcome(struct exchange *e, struct bytes last)
 		exchange_refuse(e, AUTH_DISABLED, "account is disabled");
 		return;
 	}
-	guard_passed(c->guard, bytes_of(e->network), e->user, clock_patient_ms());
+	guard_passed(c->guard, bytes_of(e->network), e->counted, clock_patient_ms());
 	e->answer = (struct word_auth_done){ .answer = AUTH_OK, .user = e->who.address, .account = e->who.account, .last = last };
 	exchange_answer(e);
 }
@@ -167,16 +172,29 @@ check_done(void *ctx)
 	checks_start(c);
 }
 
+static struct exchange *
+check_next(struct clerk *c)
+{
+	for (size_t i = 0; i < COUNT(c->line); i++) {
+		struct exchange *e = c->line[i].first;
+
+		if (e == NULL)
+			continue;
+		c->line[i].first = e->next;
+		if (e->next == NULL)
+			c->line[i].last = &c->line[i].first;
+		c->waiting--;
+		return e;
+	}
+	return NULL;
+}
+
 static void
 checks_start(struct clerk *c)
 {
-	while (c->first != NULL && c->checking < c->checkers) {
-		struct exchange *e = c->first;
+	struct exchange *e;
 
-		c->first = e->next;
-		if (c->first == NULL)
-			c->last = &c->first;
-		c->waiting--;
+	while (c->checking < c->checkers && (e = check_next(c)) != NULL) {
 		if (e->dropped) {
 			e->busy = false;
 			exchange_close(e);
@@ -187,82 +205,117 @@ checks_start(struct clerk *c)
 	}
 }
 
+/* Who is it?  The guard counts by the directory's own name, however it was typed.
+   False: the directory cannot say now. */
+static bool
+exchange_name(struct exchange *e, struct bytes user)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	e->user = e->counted = arena_keep(e->life, user);
+	switch (directory_credential(c->directory, e->user, c->origin, e->life, &e->who)) {
+	case DIRECTORY_OK:
+		e->counted = bytes_of(e->who.address);
+		return true;
+	case DIRECTORY_LATER:
+		return false;
+	default:
+		e->who = (struct credential){ 0 };
+		return true;
+	}
+}
+
+/* True when it was answered "later": too many have failed. */
+static bool
+exchange_guarded(struct exchange *e)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms()) == GUARD_GO)
+		return false;
+	exchange_later(e, "too many failed logins, try again later");
+	return true;
+}
+
+static void
+checks_add(struct clerk *c, struct exchange *e)
+{
+	bool known = guard_knows(c->guard, bytes_of(e->network), e->counted, clock_patient_ms());
+	struct check_line *line = &c->line[known ? 0 : 1];
+
+	e->busy = true;
+	*line->last = e;
+	line->last = &e->next;
+	c->waiting++;
+}
+
 /* User and password are known: look the user up, then let the pool compare. */
 static void
 exchange_check(struct exchange *e, struct bytes user, struct bytes password)
 {
 	struct clerk *c = clerk_of(e->house);
 
-	e->user = arena_keep(e->life, user);
 	e->password = arena_keep(e->life, password);
-	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), e->user, clock_patient_ms()) == GUARD_LATER) {
-		exchange_later(e, "too many failed logins, try again later");
-		return;
-	}
-	switch (directory_credential(c->directory, e->user, c->origin, e->life, &e->who)) {
-	case DIRECTORY_OK:
-		break;
-	case DIRECTORY_LATER:
+	if (!exchange_name(e, user))
 		exchange_later(e, "directory is not available");
+	else if (exchange_guarded(e))
 		return;
-	default:
-		e->who = (struct credential){ 0 };
-	}
-	if (c->waiting >= CHECKS_WAITING_MOST) {
+	else if (c->waiting >= CHECKS_WAITING_MOST)
 		exchange_later(e, "too many logins at once");
-		return;
+	else {
+		checks_add(c, e);
+		checks_start(c);
 	}
-	e->busy = true;
-	*c->last = e;
-	c->last = &e->next;
-	c->waiting++;
-	checks_start(c);
 }
 
 /* ---- SASL ------------------------------------------------------------------------ */
 
-/* For a name that does not exist: a salt that is always the same for it, and keys nobody has. */
+/* 32 bytes that only we can make for this name, as text. */
+static const char *
+bytes_for(struct clerk *c, const char *what, struct bytes user, size_t len, struct arena *a)
+{
+	struct buffer b = { 0 };
+	unsigned char made[32];
+	unsigned int n = sizeof made;
+	const char *message = arena_printf(a, "%s %.*s", what, (int)user.len, user.at), *text;
+
+	if (HMAC(EVP_sha256(), c->secret, sizeof c->secret, (const unsigned char *)message, strlen(message), made, &n) == NULL)
+		panic("HMAC-SHA-256 is not to be had");
+	base64_encode(&b, (struct bytes){ (const char *)made, len });
+	text = arena_copy(a, buffer_bytes(&b));
+	buffer_free(&b);
+	return text;
+}
+
+/* For a name that does not exist, or has no verifier: a salt that is always the same for it, and
+   keys that belong to no password. */
 static void
 verifier_of_nobody(struct clerk *c, struct bytes user, struct arena *a, struct sasl_verifier *out)
 {
-	struct buffer b = { 0 };
-	struct password_record nobody = { 0 };
-	uint64_t salt[2];
-
-	salt[0] = hash_of(arena_lower(a, user));
-	salt[1] = hash_of((struct bytes){ (const char *)salt, sizeof salt[0] });
-	base64_encode(&b, (struct bytes){ (const char *)salt, sizeof salt });
-	out->salt = arena_copy(a, buffer_bytes(&b));
-	buffer_free(&b);
-	nobody = c->nobody;
-	out->iterations = arena_printf(a, "%" PRIu32, nobody.scram_iterations);
-	out->stored = arena_copy(a, bytes_of(nobody.scram_stored));
-	out->server = arena_copy(a, bytes_of(nobody.scram_server));
+	user = arena_lower(a, user);
+	*out = (struct sasl_verifier){
+		.iterations = arena_printf(a, "%d", SCRAM_ITERATIONS),
+		.salt = bytes_for(c, "salt", user, 16, a),
+		.stored = bytes_for(c, "stored", user, 32, a),
+		.server = bytes_for(c, "server", user, 32, a),
+	};
 }
 
 static bool
 verifier_asked(void *ctx, struct bytes user, struct arena *a, struct sasl_verifier *out)
 {
 	struct exchange *e = ctx;
-	struct clerk *c = clerk_of(e->house);
 
-	e->user = arena_keep(e->life, user);
-	switch (directory_credential(c->directory, user, c->origin, e->life, &e->who)) {
-	case DIRECTORY_OK:
-		if (e->who.scram_iterations == 0)
-			return false;
-		out->iterations = arena_printf(a, "%" PRIu32, e->who.scram_iterations);
-		out->salt = e->who.scram_salt;
-		out->stored = e->who.scram_stored;
-		out->server = e->who.scram_server;
-		return true;
-	case DIRECTORY_LATER:
+	if (!exchange_name(e, user))
 		return false;
-	default:
-		e->who = (struct credential){ 0 };
-		verifier_of_nobody(c, user, a, out);
-		return true;
-	}
+	if (e->who.account == 0 || e->who.scram_iterations == 0)
+		verifier_of_nobody(clerk_of(e->house), user, a, out);
+	else
+		*out = (struct sasl_verifier){
+			.iterations = arena_printf(a, "%" PRIu32, e->who.scram_iterations),
+			.salt = e->who.scram_salt, .stored = e->who.scram_stored, .server = e->who.scram_server,
+		};
+	return true;
 }
 
 static const struct sasl_needs sasl_needs = { verifier_asked };
@@ -270,14 +323,11 @@ static const struct sasl_needs sasl_needs = { verifier_asked };
 static void
 exchange_step(struct exchange *e, bool has_input, struct bytes input)
 {
-	struct clerk *c = clerk_of(e->house);
 	struct buffer out = { 0 };
 	struct link *l;
 
-	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), sasl_user(e->sasl), clock_patient_ms()) == GUARD_LATER) {
-		exchange_later(e, "too many failed logins, try again later");
+	if (exchange_guarded(e))
 		return;
-	}
 	switch (sasl_step(e->sasl, has_input, input, &out)) {
 	case SASL_MORE:
 		l = house_link(e->house, e->role, e->index);
@@ -291,12 +341,18 @@ exchange_step(struct exchange *e, bool has_input, struct bytes input)
 		exchange_welcome(e, arena_keep(e->life, buffer_bytes(&out)));
 		break;
 	case SASL_REFUSED:
-		e->user = sasl_user(e->sasl);
-		exchange_refuse(e, AUTH_BAD, e->who.account == 0 ? "unknown user" : "password mismatch");
+		if (e->user.len == 0)
+			e->user = sasl_user(e->sasl);
+		exchange_refuse(e, AUTH_BAD, e->counted.len == 0 ? "may not act for another" :
+		    e->who.account == 0 ? "unknown user" : "password mismatch");
 		break;
 	case SASL_SYNTAX:
-		e->user = sasl_user(e->sasl);
+		if (e->user.len == 0)
+			e->user = sasl_user(e->sasl);
 		exchange_refuse(e, AUTH_SYNTAX, "broken SASL message");
+		break;
+	case SASL_LATER:
+		exchange_later(e, "directory is not available");
 		break;
 	}
 	buffer_free(&out);
@@ -375,7 +431,8 @@ class_of(enum directory_outcome o)
 {
 	switch (o) {
 	case DIRECTORY_OK:      return RESOLVE_LOCAL;
-	case DIRECTORY_NONE:    return RESOLVE_UNKNOWN;
+	case DIRECTORY_NONE:
+	case DIRECTORY_BAD:     return RESOLVE_UNKNOWN;
 	case DIRECTORY_FOREIGN: return RESOLVE_FOREIGN;
 	case DIRECTORY_LOOP:    return RESOLVE_LOOP;
 	default:                return RESOLVE_LATER;
@@ -445,21 +502,19 @@ clerk_start(struct house *h)
 	struct clerk *c = memory_take(sizeof *c);
 	struct buffer errors = { 0 };
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	char password[33];
 
 	h->mine = c;
 	c->exchanges = map_open();
 	c->guard = guard_open();
-	c->last = &c->first;
+	for (size_t i = 0; i < COUNT(c->line); i++)
+		c->line[i].last = &c->line[i].first;
 	c->checkers = processors > 0 ? (unsigned)processors : 1;
-	random_word(password, sizeof password);
-	(void)password_make(bytes_of(password), &c->nobody);
 	c->directory = directory_open(house_path(h, "directory/directory.db"), &errors);
 	if (c->directory == NULL)
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
 	settings_new(h);
-	return c->directory != NULL;
+	return c->directory != NULL && directory_secret(c->directory, "scram", c->secret) == DIRECTORY_OK;
 }
 
 static void
@@ -492,10 +547,27 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	return false;
 }
 
+struct telling { struct house *house; struct link *link; uint32_t index; };
+
+static void
+gone_tell(void *ctx, uint64_t id)
+{
+	struct telling *t = ctx;
+
+	if (id % house_peers(t->house, KEEPER) != t->index)
+		return;
+	pack_u64(link_begin(t->link, WORD_ACCOUNT_GONE, 0), id);
+	link_end(t->link);
+}
+
+/* A keeper that was away when accounts were deleted hears of it when it comes. */
 static void
 clerk_peer(struct house *h, enum role role, uint32_t index)
 {
-	(void)h, (void)role, (void)index;
+	struct telling t = { h, house_link(h, role, index), index };
+
+	if (role == KEEPER)
+		(void)directory_gone_each(clerk_of(h)->directory, gone_tell, &t);
 }
 
 /* A front died: its questions die with it. */

@@ -20,11 +20,12 @@ struct clerk {
 	struct guard       *guard;
 	struct guard_limits limits;
 	struct map         *exchanges;
-	struct password_record nobody;     /* keys that belong to no password we know */
+	unsigned char       secret[DIRECTORY_SECRET];    /* SCRAM for names that do not exist */
 	struct clerk_settings rows;
 	char                origin[256];
-	struct exchange    *first, **last; /* passwords waiting to be checked        */
-	unsigned            checking, waiting, checkers;
+	struct check_line { struct exchange *first, **last; } line[2];  /* passwords to be checked:
+	                                      of those known, who go first; of others  */
+	unsigned            checking, waiting, checkers, pauses;
 };
 
 extern const struct setting_table clerk_setting_table;

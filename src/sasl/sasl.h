@@ -12,9 +12,10 @@
  *     SASL_PROVED   the client proved to be sasl_user(); `out` goes along with success.
  *     SASL_REFUSED  the proof was wrong.
  *     SASL_SYNTAX   the client's message breaks the mechanism's grammar.
+ *     SASL_LATER    the verifier cannot be had now.
  * sasl_needs.verifier is asked for the SCRAM verifier of a user; for a user who does not exist it
  * gives one that no password fits, always the same for the same name, so that nobody
- * learns who exists.
+ * learns who exists.  False: it cannot be had now.
  */
 #ifndef SASL_SASL_H
 #define SASL_SASL_H
@@ -26,7 +27,7 @@ struct sasl_verifier { const char *iterations, *salt, *stored, *server; };   /* 
 struct sasl_needs {
 	bool (*verifier)(void *ctx, struct bytes user, struct arena *, struct sasl_verifier *out);
 };
-enum sasl_outcome { SASL_MORE, SASL_CHECK, SASL_PROVED, SASL_REFUSED, SASL_SYNTAX };
+enum sasl_outcome { SASL_MORE, SASL_CHECK, SASL_PROVED, SASL_REFUSED, SASL_SYNTAX, SASL_LATER };
 
 struct sasl;
 struct sasl *sasl_begin(struct bytes mechanism, const struct sasl_needs *, void *ctx);
@@ -53,6 +54,7 @@ struct sasl {
 	struct bytes  user, password;
 	int           steps;
 	void         *own;            /* the mechanism's state */
+	enum sasl_outcome trouble;    /* what stopped it from inside; SASL_MORE: nothing */
 };
 extern const struct sasl_mechanism sasl_plain, sasl_login, sasl_scram_sha_256;
 

@@ -28,11 +28,18 @@ scram_asked(Gsasl *g, Gsasl_session *session, Gsasl_property asked)
 	if (asked != GSASL_SCRAM_ITER && asked != GSASL_SCRAM_SALT &&
 	    asked != GSASL_SCRAM_STOREDKEY && asked != GSASL_SCRAM_SERVERKEY)
 		return GSASL_NO_CALLBACK;
-	if (name == NULL || (acting != NULL && strcmp(acting, name) != 0))
+	if (name == NULL || s->trouble != SASL_MORE)
 		return GSASL_AUTHENTICATION_ERROR;
 	s->user = arena_keep(s->life, bytes_of(name));
-	if (!s->needs->verifier(s->needs_ctx, s->user, s->life, &v))
+	/* Nobody acts for another. */
+	if (acting != NULL && *acting != '\0' && strcmp(acting, name) != 0) {
+		s->trouble = SASL_REFUSED;
 		return GSASL_AUTHENTICATION_ERROR;
+	}
+	if (!s->needs->verifier(s->needs_ctx, s->user, s->life, &v)) {
+		s->trouble = SASL_LATER;
+		return GSASL_AUTHENTICATION_ERROR;
+	}
 	if (gsasl_property_set(session, GSASL_SCRAM_ITER, v.iterations) != GSASL_OK ||
 	    gsasl_property_set(session, GSASL_SCRAM_SALT, v.salt) != GSASL_OK ||
 	    gsasl_property_set(session, GSASL_SCRAM_STOREDKEY, v.stored) != GSASL_OK ||
@@ -76,7 +83,14 @@ scram_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *ou
 
 	if (!has_input)                 /* the client speaks first (rfc5802:5) */
 		return s->steps == 1 ? SASL_MORE : SASL_SYNTAX;
+	/* rfc5802:6: "p" asks for a channel to be bound; only the -PLUS mechanisms can. */
+	if (input.len == 0 || bytes_find(input, '\0') >= 0 || (s->user.len == 0 && input.at[0] == 'p'))
+		return SASL_SYNTAX;
 	did = gsasl_step(s->own, input.at, input.len, &answer, &len);
+	if (s->trouble != SASL_MORE) {
+		gsasl_free(answer);
+		return s->trouble;
+	}
 	buffer_add(out, (struct bytes){ answer, len });
 	gsasl_free(answer);
 	switch (did) {
