@@ -45,6 +45,7 @@ struct home {
 	const char             *root;    /* before paths in the mail directory    */
 	int                     memory;  /* /proc/self/smaps_rollup, or -1        */
 	bool                    working; /* GO was said and the role could start  */
+	bool                    left;    /* the role wants to hear nothing more   */
 };
 
 /* The service in the lines of a role's log where pflogsumm expects a name. */
@@ -81,7 +82,7 @@ neighbour_lose(struct neighbour *n)
 	if (n->link == NULL)
 		return;
 	link_close(&n->link);
-	if (m->working && m->card->lost != NULL)
+	if (m->working && !m->left && m->card->lost != NULL)
 		m->card->lost(&m->house, n->role, n->index);
 }
 
@@ -106,7 +107,10 @@ neighbour_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct
 	struct home      *m = n->home;
 
 	(void)l;
-	if (!word_allowed(word, n->role, m->house.role)) {
+	if (m->left) {
+		if (fd >= 0)
+			(void)close(fd);
+	} else if (!word_allowed(word, n->role, m->house.role)) {
 		if (fd >= 0)
 			(void)close(fd);
 		neighbour_denounce(n, word);
@@ -131,7 +135,7 @@ neighbour_meet(struct neighbour *n)
 {
 	struct home *m = n->home;
 
-	if (n->fd < 0 || is_called(m->house.role, n->role))
+	if (n->fd < 0 || m->left || is_called(m->house.role, n->role))
 		return;
 	n->link = link_open(m->house.loop, n->fd, &neighbour_events, n);
 	n->fd = -1;
@@ -500,7 +504,7 @@ hear_status(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	(void)body;
 	(void)fd;
 	buffer_printf(&text, "memory=%lu", memory_used(m));
-	if (m->working && m->card->status != NULL) {
+	if (m->working && !m->left && m->card->status != NULL) {
 		buffer_add_char(&text, ' ');
 		m->card->status(&m->house, &w.connections, &text);
 	}
@@ -579,6 +583,7 @@ void
 house_leave(struct house *h)
 {
 	h->leaving = true;
+	home_of(h)->left = true;
 	loop_stop(h->loop);
 }
 

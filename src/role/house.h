@@ -84,6 +84,7 @@ bool        house_resource_next(struct house *, const char *prefix, size_t *plac
 const char *house_path(struct house *, const char *under);
 /* The settings of one table for one listener (NULL: none), e.g. into struct receiver_settings. */
 bool        house_settings(struct house *, const struct setting_table *, const char *listener, void *into);
+/* Nothing of the card is called any more; hooks of the loop are, once. */
 void        house_leave(struct house *);
 int         house_live(const struct role_card *, enum role, uint32_t index, uint32_t of);
 /* For roles that answer the command line (listener "control/<role>"): */
