@@ -6,7 +6,8 @@
 
 #include "access/login/login.h"
 
-enum { LOGIN_LINE_MOST = 8192, LOGIN_LITERAL_MOST = 4096, LOGIN_BAD_MOST = 3, LOGIN_AUTH_LINE_MOST = 12288 };
+enum { LOGIN_LINE_MOST = 8192, LOGIN_LITERAL_MOST = 4096, LOGIN_BAD_MOST = 3, LOGIN_AUTH_LINE_MOST = 12288,
+	LOGIN_OUTPUT_MOST = 64 << 10 };       /* as stream.h has it for `drained` */
 
 /* A protocol's words for what every login does. */
 struct login_protocol {

@@ -332,14 +332,16 @@ too_long:
 	return false;
 }
 
-/* Everything that has arrived, line by line, until the clerk or a handshake must be waited for. */
+/* Everything that has arrived, line by line, until the clerk or a handshake must be waited for,
+   or the client to read what it was told. */
 static void
 login_lines(struct login *l)
 {
 	struct bytes line;
 	size_t used;
 
-	while (!l->closing && (l->room == ROOM_COMMAND || l->room == ROOM_RESPONSE || l->room == ROOM_LAST)) {
+	while (!l->closing && stream_pending(l->stream) <= LOGIN_OUTPUT_MOST &&
+	       (l->room == ROOM_COMMAND || l->room == ROOM_RESPONSE || l->room == ROOM_LAST)) {
 		if (!command_read(l, stream_peek(l->stream), &line, &used))
 			break;
 		struct arena *scratch = arena_open(NULL);
@@ -371,7 +373,7 @@ arrived(void *ctx)
 static void
 drained(void *ctx)
 {
-	(void)ctx;
+	login_lines(ctx);
 }
 
 static void
