@@ -76,6 +76,7 @@ class Demo:
         self.process = None
 
     def start(self):
+        (self.dir / "ready").unlink(missing_ok=True)        # of one that died suddenly
         self.output = open(str(self.dir) + ".output", "ab")
         self.process = subprocess.Popen(
             [BINARY, "demo", "--dir", self.dir, "--base-port", str(self.base), "--password", self.password,
