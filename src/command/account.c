@@ -10,17 +10,17 @@ static int run_account(struct call *);
 const struct command command_account = {
 	.name = "account",
 	.forms = "account add ADDRESS [--password-file FILE]\n"
-	         "account list [DOMAIN] [--json]\n"
-	         "account show ADDRESS [--json]\n"
-	         "account set ADDRESS password [--password-file FILE]\n"
-	         "account set ADDRESS enabled yes|no\n"
-	         "account delete ADDRESS",
+		 "account list [DOMAIN] [--json]\n"
+		 "account show ADDRESS [--json]\n"
+		 "account set ADDRESS password [--password-file FILE]\n"
+		 "account set ADDRESS enabled yes|no\n"
+		 "account delete ADDRESS",
 	.about = "Adds, shows, changes and removes accounts: an address, a password and a mailbox.",
 	.more = "The password is asked for at the terminal, twice and unseen. It is read from FILE instead if one is "
-	        "given, and from the standard input where that is not a terminal: one line. It is never an argument, "
-	        "for everybody on the machine can see those.\n"
-	        "\n"
-	        "enabled no keeps the mail coming and nobody from reading it. delete removes the mailbox too.",
+		"given, and from the standard input where that is not a terminal: one line. It is never an argument, "
+		"for everybody on the machine can see those.\n"
+		"\n"
+		"enabled no keeps the mail coming and nobody from reading it. delete removes the mailbox too.",
 	.run = run_account,
 };
 
@@ -29,7 +29,8 @@ static bool
 has_bare_password(const struct call *c)
 {
 	for (int i = 1; i < c->argc; i++)
-		if (strcmp(c->argv[i], "--password") == 0 || strncmp(c->argv[i], "--password=", 11) == 0)
+		if (strcmp(c->argv[i], "--password") == 0 ||
+		    strncmp(c->argv[i], "--password=", 11) == 0)
 			return true;
 	return false;
 }
@@ -39,8 +40,8 @@ wants_password(const struct call *c)
 {
 	if (c->argc < 3)
 		return false;
-	return strcmp(c->argv[1], "add") == 0 ||
-	       (strcmp(c->argv[1], "set") == 0 && c->argc > 3 && strcmp(c->argv[3], "password") == 0);
+	return strcmp(c->argv[1], "add") == 0 || (strcmp(c->argv[1], "set") == 0 && c->argc > 3 &&
+	                                          strcmp(c->argv[3], "password") == 0);
 }
 
 static bool
@@ -59,16 +60,21 @@ run_account(struct call *c)
 	if (c->argc < 2)
 		return command_wrong(c, "account wants a word behind it");
 	if (has_bare_password(c))
-		return command_wrong(c, "a password is no argument, ps would show it to everybody; "
-		                        "write it to a file for --password-file, to the standard input, or at the prompt");
+		return command_wrong(
+			c,
+			"a password is no argument, ps would show it to everybody; "
+			"write it to a file for --password-file, to the standard input, or at the prompt");
 	(void)command_option(c, "--password-file", &file);
 	if (has_too_much(c))
-		return command_wrong(c, "\"%s\" is too much; a password is no argument, ps would show it", c->argv[c->argc - 1]);
+		return command_wrong(
+			c, "\"%s\" is too much; a password is no argument, ps would show it",
+			c->argv[c->argc - 1]);
 	if (file != NULL && !wants_password(c))
 		return command_wrong(c, "account %s takes no password", c->argv[1]);
 	if (wants_password(c) && !prompt_password(file, "Password", &password))
 		return COMMAND_FAILED;
-	status = command_ask(c, "clerk", c->argc, (const char *const *)c->argv, buffer_bytes(&password));
+	status = command_ask(c, "clerk", c->argc, (const char *const *)c->argv,
+	                     buffer_bytes(&password));
 	prompt_forget(&password);
 	return status;
 }

@@ -16,9 +16,9 @@
 
 struct answer {
 	struct loop   *loop;
-	struct buffer *said;       /* NULL: it is printed at once */
+	struct buffer *said; /* NULL: it is printed at once */
 	int            status;
-	bool           whole;      /* SAID was heard */
+	bool           whole; /* SAID was heard */
 };
 
 static void
@@ -103,14 +103,19 @@ say_why_not(struct answer *a, const struct call *c, const struct common_settings
 	struct buffer why = { 0 };
 
 	if (errno == ENOENT || errno == ECONNREFUSED)
-		buffer_printf(&why, "mansio: no server is running for %s (nobody answers in %s/run); "
-		              "start it with: mansio -c %s run\n", c->config, common->mail_directory, c->config);
+		buffer_printf(&why,
+		              "mansio: no server is running for %s (nobody answers in %s/run); "
+		              "start it with: mansio -c %s run\n",
+		              c->config, common->mail_directory, c->config);
 	else if (errno == EACCES)
-		buffer_printf(&why, "mansio: the sockets in %s/run are for root, or whoever runs the server; "
-		              "try as that user\n", common->mail_directory);
+		buffer_printf(
+			&why,
+			"mansio: the sockets in %s/run are for root, or whoever runs the server; "
+			"try as that user\n",
+			common->mail_directory);
 	else
-		buffer_printf(&why, "mansio: cannot reach the server in %s/run: %s\n", common->mail_directory,
-		              strerror(errno));
+		buffer_printf(&why, "mansio: cannot reach the server in %s/run: %s\n",
+		              common->mail_directory, strerror(errno));
 	say(a, 2, buffer_bytes(&why));
 	buffer_free(&why);
 }
@@ -140,7 +145,8 @@ command_hear(struct call *c, const char *role, const struct word_ask *ask, struc
 	loop_close(&a.loop);
 	settings_close(&s);
 	if (!a.whole)
-		say(&a, 2, BYTES("mansio: the server hung up before it had answered; its log may say why\n"));
+		say(&a, 2,
+		    BYTES("mansio: the server hung up before it had answered; its log may say why\n"));
 	return a.status;
 }
 

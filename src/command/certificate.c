@@ -125,8 +125,8 @@ extend_names(X509 *x, const char *const *names)
 	bool          good;
 
 	for (; *names != NULL; names++)
-		buffer_printf(&b, "%s%s:%s", b.len == 0 ? "" : ",", is_address(*names) ? "IP" : "DNS",
-		              *names);
+		buffer_printf(&b, "%s%s:%s", b.len == 0 ? "" : ",",
+		              is_address(*names) ? "IP" : "DNS", *names);
 	buffer_add_char(&b, '\0');
 	good = extend(x, x, NID_subject_alt_name, b.at);
 	buffer_free(&b);
@@ -175,7 +175,8 @@ fill_in(X509 *x, EVP_PKEY *key, X509 *issuer, const struct certificate_wish *w)
 	       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
 	                                  (const unsigned char *)w->names[0], -1, -1, 0) == 1 &&
 	       X509_set_pubkey(x, key) == 1 &&
-	       X509_set_issuer_name(x, X509_get_subject_name(issuer)) == 1 && extend_all(x, issuer, w);
+	       X509_set_issuer_name(x, X509_get_subject_name(issuer)) == 1 &&
+	       extend_all(x, issuer, w);
 }
 
 /* Both of the issuer are NULL for one that signs itself. */

@@ -14,9 +14,9 @@
 #define STANDARD_CONFIG "/etc/mansio/main.cf"
 
 static const struct command *const commands[] = {
-	&command_run, &command_status, &command_reload, &command_stop, &command_config,
-	&command_domain, &command_account, &command_alias, &command_queue, &command_store,
-	&command_demo, &command_manual, &command_help, &command_version,
+	&command_run,    &command_status,  &command_reload, &command_stop,  &command_config,
+	&command_domain, &command_account, &command_alias,  &command_queue, &command_store,
+	&command_setup,  &command_demo,    &command_manual, &command_help,  &command_version,
 };
 
 const struct command *
@@ -144,7 +144,8 @@ absolute(const char *path)
 static int
 print_help(FILE *to)
 {
-	(void)fprintf(to, "Mansio %s, a complete mail server\n\n"
+	(void)fprintf(to,
+	              "Mansio %s, a complete mail server\n\n"
 	              "mansio [-c MAIN_CF] COMMAND ...        MAIN_CF: %s if not said\n\n",
 	              MANSIO_VERSION, STANDARD_CONFIG);
 	for (size_t i = 0; i < COUNT(commands); i++)
@@ -170,8 +171,11 @@ run_help(struct call *c)
 }
 
 const struct command command_help = {
-	.name = "help", .forms = "help [COMMAND]", .about = "Says what there is, or how one command is called.",
-	.more = "", .run = run_help,
+	.name = "help",
+	.forms = "help [COMMAND]",
+	.about = "Says what there is, or how one command is called.",
+	.more = "",
+	.run = run_help,
 };
 
 static int
@@ -183,7 +187,11 @@ run_version(struct call *c)
 }
 
 const struct command command_version = {
-	.name = "version", .forms = "version", .about = "Prints the version.", .more = "", .run = run_version,
+	.name = "version",
+	.forms = "version",
+	.about = "Prints the version.",
+	.more = "",
+	.run = run_version,
 };
 
 int
@@ -206,7 +214,10 @@ command_main(int argc, char **argv)
 	c.argc = argc - at;
 	c.argv = argv + at;
 	if (c.command == NULL) {
-		(void)fprintf(stderr, "mansio: there is no command \"%s\"; mansio help lists those there are\n", argv[at]);
+		(void)fprintf(
+			stderr,
+			"mansio: there is no command \"%s\"; mansio help lists those there are\n",
+			argv[at]);
 		return COMMAND_WRONG;
 	}
 	status = c.command->run(&c);

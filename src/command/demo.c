@@ -19,29 +19,39 @@
 #include "command/server.h"
 #include "role/wire.h"
 
-enum { PATH_ROOM = 4096, PATH_MOST = 2048, SETS_MOST = 256, READY_MS = 60000, LOCK_MS = 15000, BASE_MOST = 65535 - 995 };
+enum {
+	PATH_ROOM = 4096,
+	PATH_MOST = 2048,
+	SETS_MOST = 256,
+	READY_MS = 60000,
+	LOCK_MS = 15000,
+	BASE_MOST = 65535 - 995
+};
 
-#define HOST   "mail.example.com"
+#define HOST "mail.example.com"
 #define DOMAIN "example.com"
 
 static int run_demo(struct call *);
 
 const struct command command_demo = {
 	.name = "demo",
-	.forms = "demo [--dir DIR] [--base-port N] [--password P] [--dns ADDR:PORT] [--set NAME=VALUE]... [--once]",
-	.about = "Runs a whole server in a directory of its own, with four people in it, and shows that it works.",
-	.more = "In DIR (./demo if not said) it makes a private CA and a certificate for " HOST ", a main.cf, and the domain "
-	        DOMAIN " with the accounts jill, jack, ataylor and jsmith, who share the password P (one is made up if not "
-	        "said). The services listen on 127.0.0.1 alone, at N more than their usual ports; N is 20000 if not said: "
-	        "smtp N+25, submission N+587, submissions N+465, lmtp N+24, imap N+143, imaps N+993, pop3 N+110, pop3s "
-	        "N+995. No network is trusted, and names are looked up at --dns alone.\n"
-	        "\n"
-	        "A letter is sent from jack to jill by submission over TLS and read back by IMAP over TLS. Then DIR/demo.env "
-	        "tells other programs where everything is, DIR/ready appears, and the server runs until SIGTERM or SIGINT; "
-	        "with --once it stops after that letter.\n"
-	        "\n"
-	        "The same DIR again serves the same mail, with the main.cf that is there: only what is said on the command "
-	        "line is set in it. Two demos with two DIRs and two N run side by side.",
+	.forms =
+		"demo [--dir DIR] [--base-port N] [--password P] [--dns ADDR:PORT] [--set NAME=VALUE]... [--once]",
+	.about =
+		"Runs a whole server in a directory of its own, with four people in it, and shows that it works.",
+	.more = "In DIR (./demo if not said) it makes a private CA and a certificate for " HOST
+		", a main.cf, and the domain " DOMAIN
+		" with the accounts jill, jack, ataylor and jsmith, who share the password P (one is made up if not "
+		"said). The services listen on 127.0.0.1 alone, at N more than their usual ports; N is 20000 if not said: "
+		"smtp N+25, submission N+587, submissions N+465, lmtp N+24, imap N+143, imaps N+993, pop3 N+110, pop3s "
+		"N+995. No network is trusted, and names are looked up at --dns alone.\n"
+		"\n"
+		"A letter is sent from jack to jill by submission over TLS and read back by IMAP over TLS. Then DIR/demo.env "
+		"tells other programs where everything is, DIR/ready appears, and the server runs until SIGTERM or SIGINT; "
+		"with --once it stops after that letter.\n"
+		"\n"
+		"The same DIR again serves the same mail, with the main.cf that is there: only what is said on the command "
+		"line is set in it. Two demos with two DIRs and two N run side by side.",
 	.run = run_demo,
 };
 
@@ -52,26 +62,26 @@ static const struct {
 	const char *setting, *variable;
 	int         port;
 } services[] = {
-	{ "listen_smtp",        "MANSIO_SMTP_PORT",        25  },
-	{ "listen_submission",  "MANSIO_SUBMISSION_PORT",  587 },
+	{ "listen_smtp", "MANSIO_SMTP_PORT", 25 },
+	{ "listen_submission", "MANSIO_SUBMISSION_PORT", 587 },
 	{ "listen_submissions", "MANSIO_SUBMISSIONS_PORT", 465 },
-	{ "listen_lmtp",        "MANSIO_LMTP_PORT",        24  },
-	{ "listen_imap",        "MANSIO_IMAP_PORT",        143 },
-	{ "listen_imaps",       "MANSIO_IMAPS_PORT",       993 },
-	{ "listen_pop3",        "MANSIO_POP3_PORT",        110 },
-	{ "listen_pop3s",       "MANSIO_POP3S_PORT",       995 },
+	{ "listen_lmtp", "MANSIO_LMTP_PORT", 24 },
+	{ "listen_imap", "MANSIO_IMAP_PORT", 143 },
+	{ "listen_imaps", "MANSIO_IMAPS_PORT", 993 },
+	{ "listen_pop3", "MANSIO_POP3_PORT", 110 },
+	{ "listen_pop3s", "MANSIO_POP3S_PORT", 995 },
 };
 
 struct demo {
 	char          dir[PATH_MOST], config[PATH_ROOM], authority[PATH_ROOM];
 	char          password[1100];
 	int           base, lock;
-	const char   *given, *dns;         /* NULL: not said         */
+	const char   *given, *dns; /* NULL: not said         */
 	const char   *set[SETS_MOST];
 	size_t        sets;
 	bool          once, fresh;
 	struct server server;
-	struct call   call;                /* questions to the server */
+	struct call   call; /* questions to the server */
 };
 
 /* DIR/name */
@@ -100,7 +110,8 @@ write_file(const char *path, mode_t mode, struct bytes text)
 	(void)snprintf(fresh, sizeof fresh, "%.4000s.new", path);
 	if ((fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)) < 0)
 		return refuse(fresh);
-	good = write(fd, text.at, text.len) == (ssize_t)text.len && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+	good = write(fd, text.at, text.len) == (ssize_t)text.len && fchmod(fd, mode) == 0 &&
+	       fsync(fd) == 0;
 	good = close(fd) == 0 && good;
 	return (good && rename(fresh, path) == 0) || refuse(path);
 }
@@ -119,7 +130,8 @@ take_base(struct call *c, struct demo *d)
 	if (!command_option(c, "--base-port", &text))
 		return true;
 	if (!bytes_number(bytes_of(text), &n) || n > BASE_MOST) {
-		(void)command_wrong(c, "--base-port %s is not a number from 0 to %d", text, BASE_MOST);
+		(void)command_wrong(c, "--base-port %s is not a number from 0 to %d", text,
+		                    BASE_MOST);
 		return false;
 	}
 	d->base = (int)n;
@@ -135,7 +147,8 @@ take_dns(struct call *c, struct demo *d)
 	if (!command_option(c, "--dns", &d->dns))
 		return true;
 	colon = bytes_find_last(bytes_of(d->dns), ':');
-	if (colon > 0 && bytes_number(bytes_of(d->dns + colon + 1), &port) && port > 0 && port < 65536)
+	if (colon > 0 && bytes_number(bytes_of(d->dns + colon + 1), &port) && port > 0 &&
+	    port < 65536)
 		return true;
 	(void)command_wrong(c, "--dns %s is not an address with a port, as 127.0.0.1:53", d->dns);
 	return false;
@@ -185,8 +198,11 @@ find_place(struct call *c, struct demo *d, const char *dir)
 	if (!make_directory(dir) || realpath(dir, path) == NULL)
 		return refuse(dir);
 	if (strpbrk(path, " \t\r\n,$") != NULL || strlen(path) >= sizeof d->dir) {
-		(void)fprintf(stderr, "mansio: %s: choose a directory with a name of at most %zu bytes without blanks, "
-		              "commas or $\n", path, sizeof d->dir - 1);
+		(void)fprintf(
+			stderr,
+			"mansio: %s: choose a directory with a name of at most %zu bytes without blanks, "
+			"commas or $\n",
+			path, sizeof d->dir - 1);
 		return false;
 	}
 	(void)snprintf(d->dir, sizeof d->dir, "%.*s", (int)sizeof d->dir - 1, path);
@@ -227,25 +243,34 @@ lock_place(struct demo *d)
 static bool
 make_certificates(struct demo *d)
 {
-	static const char *const    us[] = { "Mansio demo CA", NULL };
-	static const char *const    names[] = { HOST, "localhost", "127.0.0.1", NULL };
-	char                        ca_key[PATH_ROOM], chain[PATH_ROOM], key[PATH_ROOM], dir[PATH_ROOM];
-	struct buffer               errors = { 0 };
-	const struct certificate_wish authority = { d->authority, path_in(d, "tls/ca-key.pem", ca_key), us, true,
-		                                    NULL, NULL, 3650 };
+	static const char *const us[] = { "Mansio demo CA", NULL };
+	static const char *const names[] = { HOST, "localhost", "127.0.0.1", NULL };
+	char          ca_key[PATH_ROOM], chain[PATH_ROOM], key[PATH_ROOM], dir[PATH_ROOM];
+	struct buffer errors = { 0 };
+	const struct certificate_wish authority = {
+		d->authority, path_in(d, "tls/ca-key.pem", ca_key), us, true, NULL, NULL, 3650
+	};
 	const struct certificate_wish server = { path_in(d, "tls/" HOST ".pem", chain),
-		                                 path_in(d, "tls/" HOST "-key.pem", key), names, false,
-		                                 d->authority, ca_key, 800 };
+		                                 path_in(d, "tls/" HOST "-key.pem", key),
+		                                 names,
+		                                 false,
+		                                 d->authority,
+		                                 ca_key,
+		                                 800 };
 	bool good = mkdir(path_in(d, "tls", dir), 0755) == 0 || errno == EEXIST || refuse(dir);
 
-	if (good && certificate_good(d->authority, ca_key, NULL) && certificate_good(chain, key, HOST))
+	if (good && certificate_good(d->authority, ca_key, NULL) &&
+	    certificate_good(chain, key, HOST))
 		return true;
-	good = good && (certificate_good(d->authority, ca_key, NULL) || certificate_make(&authority, &errors)) &&
+	good = good &&
+	       (certificate_good(d->authority, ca_key, NULL) ||
+	        certificate_make(&authority, &errors)) &&
 	       certificate_make(&server, &errors);
 	(void)fwrite(errors.at, 1, errors.len, stderr);
 	buffer_free(&errors);
 	if (good)
-		(void)printf("made a private CA and a certificate for " HOST " in %s/tls\n", d->dir);
+		(void)printf("made a private CA and a certificate for " HOST " in %s/tls\n",
+		             d->dir);
 	return good;
 }
 
@@ -335,15 +360,18 @@ write_settings(struct demo *d)
 		return false;
 	for (size_t i = 0; i < COUNT(services); i++) {
 		bool lmtp = services[i].port == 24;
-		(void)snprintf(value, sizeof value, "127.0.0.1:%d%s%s%s", d->base + services[i].port, lmtp ? " unix:" : "",
-		               lmtp ? d->dir : "", lmtp ? "/mail/run/lmtp.sock" : "");
+		(void)snprintf(value, sizeof value, "127.0.0.1:%d%s%s%s",
+		               d->base + services[i].port, lmtp ? " unix:" : "", lmtp ? d->dir : "",
+		               lmtp ? "/mail/run/lmtp.sock" : "");
 		set(&text, services[i].setting, value);
 	}
 	if (d->dns != NULL)
 		set(&text, "dns_resolver", d->dns);
 	for (size_t i = 0; i < d->sets; i++) {
 		const char *equals = strchr(d->set[i], '=');
-		if (bytes_string(bytes_trim((struct bytes){ d->set[i], (size_t)(equals - d->set[i]) }), name, sizeof name))
+		if (bytes_string(bytes_trim(
+					 (struct bytes){ d->set[i], (size_t)(equals - d->set[i]) }),
+		                 name, sizeof name))
 			set(&text, name, equals + 1);
 	}
 	good = write_file(d->config, 0644, buffer_bytes(&text));
@@ -394,15 +422,17 @@ make_people(struct demo *d, bool changed)
 		if (!make_account(d, people[i], changed))
 			return false;
 	if (d->fresh)
-		(void)printf("made the domain " DOMAIN " with jill, jack, ataylor and jsmith; joe does not exist\n");
+		(void)printf("made the domain " DOMAIN
+		             " with jill, jack, ataylor and jsmith; joe does not exist\n");
 	return !changed || save_password(d);
 }
 
 static bool
 prove(struct demo *d)
 {
-	struct proof p = { d->authority, HOST, DOMAIN, d->base + 587, d->base + 993, "jack@" DOMAIN,
-		           "jill@" DOMAIN, d->password, server_event_fd(&d->server) };
+	struct proof  p = { d->authority,   HOST,          DOMAIN,
+		            d->base + 587,  d->base + 993, "jack@" DOMAIN,
+		            "jill@" DOMAIN, d->password,   server_event_fd(&d->server) };
 	struct buffer told = { 0 };
 	bool          good = proof_make(&p, &told);
 
@@ -421,12 +451,18 @@ start(struct demo *d)
 		return false;
 	e = server_wait(&d->server, READY_MS);
 	if (e == SERVER_READY)
-		(void)printf("started the server: process %d, at work after %lld ms, its log is %s/mail.log\n",
-		             (int)d->server.pid, (long long)(clock_patient_ms() - began), d->dir);
+		(void)printf(
+			"started the server: process %d, at work after %lld ms, its log is %s/mail.log\n",
+			(int)d->server.pid, (long long)(clock_patient_ms() - began), d->dir);
 	else if (e == SERVER_ENDED)
-		(void)fprintf(stderr, "mansio: the server did not start; what is wrong stands above or in %s/mail.log\n", d->dir);
+		(void)fprintf(
+			stderr,
+			"mansio: the server did not start; what is wrong stands above or in %s/mail.log\n",
+			d->dir);
 	else if (e == SERVER_NOTHING)
-		(void)fprintf(stderr, "mansio: the server is not ready after %d s; see %s/mail.log\n", READY_MS / 1000, d->dir);
+		(void)fprintf(stderr,
+		              "mansio: the server is not ready after %d s; see %s/mail.log\n",
+		              READY_MS / 1000, d->dir);
 	return e == SERVER_READY;
 }
 
@@ -434,8 +470,8 @@ start(struct demo *d)
  * What other programs want to know
  */
 
-static void
-env(struct buffer *b, const char *name, const char *form, ...) __attribute__((format(printf, 3, 4)));
+static void env(struct buffer *b, const char *name, const char *form, ...)
+	__attribute__((format(printf, 3, 4)));
 
 static void
 env(struct buffer *b, const char *name, const char *form, ...)
@@ -488,13 +524,16 @@ tell_how_to_look(const struct demo *d)
 	             "  for other programs         %s/demo.env\n"
 	             "  who works here             mansio -c %s status\n"
 	             "\n"
-	             "  a letter     curl --ssl-reqd --cacert %s --resolve " HOST ":%d:127.0.0.1 \\\n"
-	             "                 -u jack@" DOMAIN " --mail-from jack@" DOMAIN " --mail-rcpt jill@" DOMAIN " \\\n"
+	             "  a letter     curl --ssl-reqd --cacert %s --resolve " HOST
+	             ":%d:127.0.0.1 \\\n"
+	             "                 -u jack@" DOMAIN " --mail-from jack@" DOMAIN
+	             " --mail-rcpt jill@" DOMAIN " \\\n"
 	             "                 -T FILE smtp://" HOST ":%d\n"
-	             "  the mailbox  curl --cacert %s -u jill@" DOMAIN " 'imaps://127.0.0.1:%d/INBOX;MAILINDEX=1'\n\n",
-	             d->password, d->base + 25, d->base + 587, d->base + 465, d->base + 24, d->base + 143,
-	             d->base + 993, d->base + 110, d->base + 995, d->dir, d->config, d->authority, d->base + 587,
-	             d->base + 587, d->authority, d->base + 993);
+	             "  the mailbox  curl --cacert %s -u jill@" DOMAIN
+	             " 'imaps://127.0.0.1:%d/INBOX;MAILINDEX=1'\n\n",
+	             d->password, d->base + 25, d->base + 587, d->base + 465, d->base + 24,
+	             d->base + 143, d->base + 993, d->base + 110, d->base + 995, d->dir, d->config,
+	             d->authority, d->base + 587, d->base + 587, d->authority, d->base + 993);
 }
 
 /* Until somebody wants us to end, or the server has. */
@@ -509,7 +548,8 @@ serve(struct demo *d)
 		e = server_wait(&d->server, -1);
 	while (e != SERVER_ENDED && e != SERVER_LEAVE);
 	if (e == SERVER_ENDED && d->server.status != 0)
-		(void)fprintf(stderr, "mansio: the server ended with status %d; see %s/mail.log\n", d->server.status, d->dir);
+		(void)fprintf(stderr, "mansio: the server ended with status %d; see %s/mail.log\n",
+		              d->server.status, d->dir);
 	return d->server.status == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 
@@ -547,12 +587,14 @@ run_demo(struct call *c)
 	(void)command_option(c, "--dir", &dir);
 	d.once = command_option(c, "--once", NULL);
 	(void)command_option(c, "--password", &d.given);
-	if (d.given != NULL && (*d.given == '\0' || strlen(d.given) > 1000 || strpbrk(d.given, "\r\n") != NULL))
+	if (d.given != NULL &&
+	    (*d.given == '\0' || strlen(d.given) > 1000 || strpbrk(d.given, "\r\n") != NULL))
 		return command_wrong(c, "--password wants a password of 1 to 1000 bytes");
 	if (!take_base(c, &d) || !take_dns(c, &d) || !take_sets(c, &d))
 		return COMMAND_WRONG;
 	if (c->argc > 1 || *dir == '\0')
-		return command_wrong(c, "demo does not know \"%s\"", c->argc > 1 ? c->argv[1] : "--dir=");
+		return command_wrong(c, "demo does not know \"%s\"",
+		                     c->argc > 1 ? c->argv[1] : "--dir=");
 	if (!find_place(c, &d, dir) || !lock_place(&d))
 		return COMMAND_FAILED;
 	(void)printf("Mansio %s, a demo in %s\n", MANSIO_VERSION, d.dir);

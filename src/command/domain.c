@@ -7,13 +7,13 @@ static int run_domain(struct call *);
 const struct command command_domain = {
 	.name = "domain",
 	.forms = "domain add DOMAIN\n"
-	         "domain list [--json]\n"
-	         "domain show DOMAIN [--json]\n"
-	         "domain set DOMAIN catch-all ADDRESS|none\n"
-	         "domain delete DOMAIN",
+		 "domain list [--json]\n"
+		 "domain show DOMAIN [--json]\n"
+		 "domain set DOMAIN catch-all ADDRESS|none\n"
+		 "domain delete DOMAIN",
 	.about = "Adds, shows and removes the domains whose mail is delivered here.",
 	.more = "A catch-all gets what comes for names the domain does not have. A domain that still has accounts "
-	        "or aliases is not deleted.",
+		"or aliases is not deleted.",
 	.run = run_domain,
 };
 
@@ -22,5 +22,6 @@ run_domain(struct call *c)
 {
 	if (c->argc < 2)
 		return command_wrong(c, "domain wants a word behind it");
-	return command_ask(c, "clerk", c->argc, (const char *const *)c->argv, (struct bytes){ NULL, 0 });
+	return command_ask(c, "clerk", c->argc, (const char *const *)c->argv,
+	                   (struct bytes){ NULL, 0 });
 }

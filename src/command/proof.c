@@ -163,7 +163,8 @@ hear_line(struct talk *t)
 static void
 connect_to(struct talk *t, int port)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		                  .sin_port = htons((uint16_t)port),
 		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
 	t->until = clock_patient_ms() + PATIENCE_MS;
@@ -183,7 +184,8 @@ begin_tls(struct talk *t)
 	if (t->broken)
 		return;
 	t->context = SSL_CTX_new(TLS_client_method());
-	if (t->context == NULL || SSL_CTX_load_verify_locations(t->context, t->proof->authority, NULL) != 1 ||
+	if (t->context == NULL ||
+	    SSL_CTX_load_verify_locations(t->context, t->proof->authority, NULL) != 1 ||
 	    (t->tls = SSL_new(t->context)) == NULL || SSL_set_fd(t->tls, t->fd) != 1 ||
 	    SSL_set1_host(t->tls, t->proof->host) != 1 ||
 	    SSL_set_tlsext_host_name(t->tls, t->proof->host) != 1) {
@@ -264,11 +266,14 @@ write_letter(const struct proof *p, const char *id, struct buffer *b)
 
 	clock_rfc5322(clock_wall(), date, sizeof date);
 	buffer_printf(b, "Date: %s\r\nFrom: Jack <%s>\r\nTo: Jill <%s>\r\n", date, p->from, p->to);
-	buffer_printf(b, "Subject: The horses are changed\r\nMessage-ID: <%s@%s>\r\n", id, p->domain);
-	buffer_add_string(b, "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
-	                     "Dear Jill,\r\n\r\n"
-	                     "this letter came up the hill by submission, lay safe in the spool,\r\n"
-	                     "and is in your INBOX now. \xe9\xa9\xbf\xe7\xab\x99 sends its regards.\r\n\r\nJack\r\n");
+	buffer_printf(b, "Subject: The horses are changed\r\nMessage-ID: <%s@%s>\r\n", id,
+	              p->domain);
+	buffer_add_string(
+		b,
+		"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+		"Dear Jill,\r\n\r\n"
+		"this letter came up the hill by submission, lay safe in the spool,\r\n"
+		"and is in your INBOX now. \xe9\xa9\xbf\xe7\xab\x99 sends its regards.\r\n\r\nJack\r\n");
 }
 
 static void
@@ -292,8 +297,11 @@ send_letter(struct talk *t, const char *id)
 	buffer_add_char(&letter, '.');
 	command(t, "250", "%.*s", (int)letter.len, letter.at);
 	if (!t->broken)
-		buffer_printf(t->told, "sent a letter from %s to %s: submission on port %d, STARTTLS, %s, logged in; %.*s",
-		              p->from, p->to, p->submission, SSL_get_version(t->tls), (int)t->answer.len, t->answer.at);
+		buffer_printf(
+			t->told,
+			"sent a letter from %s to %s: submission on port %d, STARTTLS, %s, logged in; %.*s",
+			p->from, p->to, p->submission, SSL_get_version(t->tls), (int)t->answer.len,
+			t->answer.at);
 	command(t, "221", "QUIT");
 	buffer_free(&letter);
 	buffer_free(&secret);
@@ -311,7 +319,8 @@ hear_literal(struct talk *t, struct bytes line)
 	uint64_t  n;
 
 	if (open < 0 || line.at[line.len - 1] != '}' ||
-	    !bytes_number(bytes_cut(line, (size_t)open + 1, line.len - (size_t)open - 2), &n) || n > ANSWER_MOST)
+	    !bytes_number(bytes_cut(line, (size_t)open + 1, line.len - (size_t)open - 2), &n) ||
+	    n > ANSWER_MOST)
 		return;
 	while (!t->broken && t->in.len < n)
 		hear(t);
@@ -358,7 +367,8 @@ found(struct bytes answer)
 	uint64_t     n;
 
 	while (bytes_split(&answer, '\n', &line))
-		if (bytes_starts_nocase(line, BYTES("* SEARCH ")) && bytes_number(bytes_cut(line, 9, line.len), &n))
+		if (bytes_starts_nocase(line, BYTES("* SEARCH ")) &&
+		    bytes_number(bytes_cut(line, 9, line.len), &n))
 			return n;
 	return 0;
 }
@@ -417,8 +427,10 @@ read_letter(struct talk *t, const char *id)
 	if (!t->broken)
 		compare(t, id);
 	if (!t->broken)
-		buffer_printf(t->told, "read it back as %s: IMAP on port %d, %s; message %llu of INBOX, unchanged\n", p->to,
-		              p->imaps, SSL_get_version(t->tls), (unsigned long long)n);
+		buffer_printf(
+			t->told,
+			"read it back as %s: IMAP on port %d, %s; message %llu of INBOX, unchanged\n",
+			p->to, p->imaps, SSL_get_version(t->tls), (unsigned long long)n);
 	imap(t, "LOGOUT");
 	buffer_free(&secret);
 }

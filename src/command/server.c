@@ -79,7 +79,8 @@ execute(const char *config, const char *news, pid_t parent, const sigset_t *mask
 	(void)setpgid(0, 0);
 	(void)sigprocmask(SIG_SETMASK, mask, NULL);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-	if (getppid() != parent || setenv("NOTIFY_SOCKET", news, 1) < 0 || unsetenv("WATCHDOG_USEC") < 0)
+	if (getppid() != parent || setenv("NOTIFY_SOCKET", news, 1) < 0 ||
+	    unsetenv("WATCHDOG_USEC") < 0)
 		_exit(127);
 	/* execv() changes none of them, whatever its type says. */
 	(void)execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
@@ -143,8 +144,9 @@ hear_news(struct server *s)
 	char    text[512];
 	ssize_t n = recv(s->news, text, sizeof text, 0);
 
-	return n > 0 && bytes_starts((struct bytes){ text, (size_t)n }, BYTES("READY=1")) ? SERVER_READY
-	                                                                                   : SERVER_NOTHING;
+	return n > 0 && bytes_starts((struct bytes){ text, (size_t)n }, BYTES("READY=1"))
+	               ? SERVER_READY
+	               : SERVER_NOTHING;
 }
 
 enum server_event
