@@ -26,7 +26,7 @@ struct finding {
 	bool              loop;            /* an alias leads back to itself, and nobody has that name */
 };
 
-enum { NOBODY = SIZE_MAX };
+#define NOBODY SIZE_MAX
 
 /* Room for one more of `each` bytes; most resolutions need only the first few. */
 static void *

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOWHERE = SIZE_MAX };
+#define NOWHERE SIZE_MAX
+/* However the settings and the clock stand: no try follows another at once. */
+enum { BACKOFF_LEAST_MS = 1000, SOON_MS = 500 };
 
 struct queue {
 	const struct queue_needs *needs;
@@ -36,8 +38,10 @@ queue_close(struct queue **qp)
 	if (q == NULL)
 		return;
 	for (struct letter *l = q->oldest, *newer; l != NULL; l = newer) {
+		struct arena *life = l->life;
+
 		newer = l->newer;
-		arena_close(&(struct arena *){ l->life });
+		arena_close(&life);
 	}
 	map_close(&q->letters);
 	memory_free(q->heap);
@@ -142,7 +146,7 @@ queue_add(struct queue *q, uint64_t id)
 		return NULL;
 	life = arena_open(NULL);
 	l = arena_take(life, sizeof *l);
-	*l = (struct letter){ .id = id, .life = life, .sender = "", .heard_us = clock_wall_us(), .older = q->newest };
+	*l = (struct letter){ .id = id, .life = life, .sender = "", .heard_us = clock_wall_us(), .older = q->newest, .dirty = true };
 	(void)map_put(q->letters, map_number(&id), l);
 	if (q->newest != NULL)
 		q->newest->newer = l;
@@ -173,15 +177,6 @@ letter_recipient(struct letter *l, const char *original)
 	return r;
 }
 
-void
-queue_enter(struct queue *q, struct letter *l)
-{
-	l->dirty = true;
-	for (struct recipient *r = l->first; r != NULL; r = r->next)
-		if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
-			schedule(q, r);
-}
-
 static void
 letter_forget(struct queue *q, struct letter *l)
 {
@@ -198,6 +193,24 @@ letter_forget(struct queue *q, struct letter *l)
 		q->oldest = l->newer;
 	struct arena *life = l->life;
 	arena_close(&life);
+}
+
+static void
+letter_look(struct queue *q, struct letter *l)
+{
+	if (l->open > 0)
+		return;
+	q->needs->finished(q->ctx, l);
+	letter_forget(q, l);
+}
+
+void
+queue_enter(struct queue *q, struct letter *l)
+{
+	for (struct recipient *r = l->first; r != NULL; r = r->next)
+		if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
+			schedule(q, r);
+	letter_look(q, l);
 }
 
 size_t
@@ -227,6 +240,8 @@ backoff(const struct queue *q, const struct recipient *r, int64_t now_ms)
 		wait = q->patience.least_ms;
 	if (wait > q->patience.most_ms)
 		wait = q->patience.most_ms;
+	if (wait < BACKOFF_LEAST_MS)
+		wait = BACKOFF_LEAST_MS;
 	return wait - wait / 8 + (int64_t)random_below((uint64_t)wait / 4 + 1);
 }
 
@@ -271,6 +286,33 @@ at_once(struct queue *q, struct recipient *r, int64_t now_ms)
 }
 
 static enum recipient_state
+soon(struct queue *q, struct recipient *r, int64_t now_ms)
+{
+	r->due_ms = now_ms + SOON_MS + (int64_t)random_below(SOON_MS);
+	schedule(q, r);
+	return RECIPIENT_WAITING;
+}
+
+/* Now we know who it is: it waits for its turn under its own name. */
+static enum recipient_state
+named(struct queue *q, struct recipient *r, int64_t now_ms)
+{
+	r->known = true;
+	r->due_ms = now_ms;
+	schedule(q, r);
+	return RECIPIENT_WAITING;
+}
+
+/* Known meanwhile, but somebody said wait. */
+static enum recipient_state
+named_held(struct queue *q, struct recipient *r, int64_t now_ms)
+{
+	(void)q, (void)now_ms;
+	r->known = true;
+	return RECIPIENT_HELD;
+}
+
+static enum recipient_state
 try_it(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	(void)now_ms;
@@ -301,7 +343,7 @@ release(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->due_ms = now_ms;
 	schedule(q, r);
-	return RECIPIENT_WAITING;
+	return r->known ? RECIPIENT_WAITING : RECIPIENT_NEW;
 }
 
 static enum recipient_state
@@ -319,30 +361,21 @@ wrong(struct queue *q, struct recipient *r, int64_t now_ms)
 }
 
 static act_fn *const life[RECIPIENT_STATES][RECIPIENT_EVENTS] = {
-/*                      DUE      RESOLVED  DELIVERED LATER      REFUSED   LOST     HOLD   RELEASE  */
-[RECIPIENT_NEW]     = { ask_who, at_once,  wrong,    again_new, give_up,  at_once, hold,  stay    },
-[RECIPIENT_WAITING] = { try_it,  stay,     wrong,    wrong,     wrong,    stay,    hold,  at_once },
-[RECIPIENT_TRYING]  = { wrong,   wrong,    finish,   again,     give_up,  at_once, stay,  stay    },
-[RECIPIENT_HELD]    = { wrong,   stay,     wrong,    stay,      stay,     stay,    stay,  release },
-[RECIPIENT_DONE]    = { wrong,   stay,     stay,     stay,      stay,     stay,    stay,  stay    },
+/*                      DUE      RESOLVED    DELIVERED LATER      REFUSED   LOST     HOLD   RELEASE  */
+[RECIPIENT_NEW]     = { ask_who, named,      wrong,    again_new, give_up,  at_once, hold,  at_once },
+[RECIPIENT_WAITING] = { try_it,  stay,       wrong,    wrong,     wrong,    stay,    hold,  at_once },
+[RECIPIENT_TRYING]  = { wrong,   wrong,      finish,   again,     give_up,  soon,    stay,  stay    },
+[RECIPIENT_HELD]    = { wrong,   named_held, wrong,    stay,      stay,     stay,    stay,  release },
+[RECIPIENT_DONE]    = { wrong,   stay,       stay,     stay,      stay,     stay,    stay,  stay    },
 };
 
-/* True when `has` says the same already: most do. */
+/* What was said, kept in the letter's life unless `has` is the same: most are. */
 static const char *
 remember(struct letter *l, const char *has, const char *said)
 {
 	if (said == NULL || strcmp(has, said) == 0)
 		return has;
 	return arena_copy(l->life, bytes_of(said));
-}
-
-static void
-letter_look(struct queue *q, struct letter *l)
-{
-	if (l->open > 0)
-		return;
-	q->needs->finished(q->ctx, l);
-	letter_forget(q, l);
 }
 
 void
@@ -354,8 +387,7 @@ queue_event(struct queue *q, struct recipient *r, enum recipient_event e, const 
 	r->status = remember(l, r->status, status);
 	r->text = remember(l, r->text, text);
 	after = life[before][e](q, r, now_ms);
-	/* A resolved recipient waits for its turn under its own name. */
-	r->state = e == EVENT_RESOLVED && before == RECIPIENT_NEW ? RECIPIENT_WAITING : after;
+	r->state = after;
 	l->dirty = true;
 	if (before == RECIPIENT_DONE || r->state != RECIPIENT_DONE)
 		return;
@@ -372,7 +404,9 @@ queue_told(struct queue *q, struct recipient *r)
 {
 	struct letter *l = r->letter;
 
-	INSIDE(r->state == RECIPIENT_DONE && r->refused && l->open > 0);
+	INSIDE(r->state == RECIPIENT_DONE && r->refused && !r->told && l->open > 0);
+	r->told = true;
+	l->dirty = true;
 	l->open--;
 	letter_look(q, l);
 }
@@ -403,6 +437,5 @@ queue_fork(struct queue *q, struct recipient *r)
 
 	twin->orcpt = r->orcpt;
 	twin->notify = r->notify;
-	twin->state = RECIPIENT_NEW;
 	return twin;
 }

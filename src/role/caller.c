@@ -115,7 +115,7 @@ house_commands_end(struct house *h)
 	memory_free(counter);
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 say(struct caller *c, uint8_t stream, const char *form, va_list list)
 {
 	struct buffer   text = { 0 };

@@ -1,11 +1,13 @@
 #include "role/question.h"
+#include "base/random.h"
 
-enum { NOBODY = UINT32_MAX };
+#define NOBODY UINT32_MAX
 
 void
 questions_open(struct questions *qs, struct house *h)
 {
-	*qs = (struct questions){ .house = h, .open = map_open() };
+	/* An answer to whoever was here before us is none to us. */
+	*qs = (struct questions){ .house = h, .open = map_open(), .next = (uint32_t)random_number() };
 }
 
 static struct bytes
@@ -80,14 +82,14 @@ questions_lost(struct questions *qs, uint32_t verifier)
 		if (q->verifier != verifier)
 			continue;
 		if (q->again)
-			buffer_add(&doomed, map_number(&(uint64_t){ q->ticket }));
+			pack_u32(&doomed, q->ticket);
 		else {
 			q->again = true;
 			question_put(qs, q);
 		}
 	}
 	for (struct unpack u = unpack_of(buffer_bytes(&doomed)); u.rest.len > 0;) {
-		uint32_t ticket = (uint32_t)unpack_u64(&u);
+		uint32_t ticket = unpack_u32(&u);
 
 		q = map_drop(qs->open, ticket_key(&ticket));
 		if (q != NULL) {

@@ -52,7 +52,7 @@ imap_wake(struct imap *s)
 	imap_queue(s);
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 imap_answer(struct imap *s, const char *state, const char *form, va_list args)
 {
 	struct buffer text = { 0 };
