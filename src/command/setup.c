@@ -23,10 +23,8 @@ static int run_setup(struct call *);
 
 const struct command command_setup = {
 	.name = "setup",
-	.forms =
-		"setup [--model internet|smarthost|satellite|local] [--domain DOMAIN] [--hostname HOST]\n"
-		"      [--account ADDRESS] [--password-file FILE] [--mail-directory DIR] [--certificate FILE --key FILE]\n"
-		"      [--without-system-accounts] [--replace]",
+	.forms = "setup [--model MODEL] [--hostname HOST] [--domain DOMAIN] [--account ADDRESS] "
+		 "[--password-file FILE] [OPTION]...",
 	.about =
 		"Makes a server ready: settings, system accounts, a certificate, the domain and the first account.",
 	.more = "What is not said by an option is asked at the terminal; where there is none, the usual is taken, and "
@@ -38,9 +36,10 @@ const struct command command_setup = {
 		"machine alone. local serves the people of this machine alone. Letters to other domains wait in the queue "
 		"for now: this version does not send them yet.\n"
 		"\n"
-		"The certificate is signed with its own key, to begin with; --certificate and --key name a better one. "
-		"As root an account of the system is made for each role: mansio-receiver and its sisters. Nothing is "
-		"started.",
+		"The certificate is signed with its own key, to begin with; --certificate FILE and --key FILE name a "
+		"better one. --mail-directory DIR is where the mail lies, /var/lib/mansio if not said. As root an account "
+		"of the system is made for each role, mansio-receiver and its sisters, but with --without-system-accounts. "
+		"Nothing is started.",
 	.run = run_setup,
 };
 
@@ -452,19 +451,33 @@ open_for_a_moment(const struct setup *s)
  */
 
 static void
+tell_record(const char *under, const char *name, const char *record)
+{
+	char whole[NAME_ROOM + 32];
+
+	(void)snprintf(whole, sizeof whole, "%s%s.", under, name);
+	(void)printf("  %-36s %s\n", whole, record);
+}
+
+static void
 tell_dns(const struct setup *s)
 {
-	(void)printf(
-		"\nThe world finds it by these records; ask whoever keeps the zone of %s:\n\n"
-		"  %s.                     A     (the address of this machine; AAAA too if it has one)\n"
-		"  %s.                     MX    10 %s.\n"
-		"  %s.                     TXT   \"v=spf1 mx -all\"\n"
-		"  _dmarc.%s.              TXT   \"v=DMARC1; p=none; rua=mailto:postmaster@%s\"\n"
-		"  _submissions._tcp.%s.   SRV   0 1 465 %s.\n"
-		"  _imaps._tcp.%s.         SRV   0 1 993 %s.\n"
-		"\nand the address of this machine should lead back to %s (PTR).\n",
-		s->domain, s->host, s->domain, s->host, s->domain, s->domain, s->domain, s->domain,
-		s->host, s->domain, s->host, s->host);
+	char record[NAME_ROOM + 80];
+
+	(void)printf("\nThe world finds it by these records; ask whoever keeps the zone of %s:\n\n",
+	             s->domain);
+	tell_record("", s->host, "A    (the address of this machine; AAAA too if it has one)");
+	(void)snprintf(record, sizeof record, "MX   10 %s.", s->host);
+	tell_record("", s->domain, record);
+	tell_record("", s->domain, "TXT  \"v=spf1 mx -all\"");
+	(void)snprintf(record, sizeof record, "TXT  \"v=DMARC1; p=none; rua=mailto:postmaster@%s\"",
+	               s->domain);
+	tell_record("_dmarc.", s->domain, record);
+	(void)snprintf(record, sizeof record, "SRV  0 1 465 %s.", s->host);
+	tell_record("_submissions._tcp.", s->domain, record);
+	(void)snprintf(record, sizeof record, "SRV  0 1 993 %s.", s->host);
+	tell_record("_imaps._tcp.", s->domain, record);
+	(void)printf("\nand the address of this machine should lead back to %s (PTR).\n", s->host);
 }
 
 static void
