@@ -166,7 +166,8 @@ session_secured(struct session *s, bool ok, const char *why)
 	if (!ok) {
 		note_as(s->config->service, "SSL_accept error from %s: %s", s->client, why);
 		session_lost(s, why);
-		hang_up(s);
+		/* Whoever sent the end of file before the handshake is not told of again. */
+		s->mouth->finish(s->mouth_of);
 		return;
 	}
 	mail_end(s);
