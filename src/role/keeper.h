@@ -36,6 +36,8 @@ struct keeper {
 	struct questions     questions;      /* to verifiers                     */
 	uint32_t             next_ticket;
 	struct timer        *sweep;
+	struct timer        *gather;         /* deliveries that share a commit   */
+	bool                 gathering;
 	struct arena        *scratch;
 };
 

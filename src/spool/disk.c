@@ -15,6 +15,18 @@ step(const char *what, int fd)
 }
 
 int
+disk_read_some(int fd, void *out, size_t len, uint64_t at, size_t *got)
+{
+	ssize_t n;
+
+	do
+		n = pread(fd, out, len, (off_t)at);
+	while (n < 0 && errno == EINTR);
+	*got = n > 0 ? (size_t)n : 0;
+	return n < 0 ? errno : 0;
+}
+
+int
 disk_read(int fd, void *out, size_t len, uint64_t at)
 {
 	char *to = out;

@@ -12,6 +12,8 @@ static const char     title_magic[8] = { 'M', 'a', 'n', 's', 'i', 'o', 'S', 'g' 
 static const uint32_t record_magic = 0x4c72744du; /* "MtrL" on disk */
 
 enum { SCAN_BODIES = 256 * 1024, SCAN_HEADERS = 4096 };
+/* A record is read with so much in one go: most envelopes with their header. */
+enum { RECORD_AT_ONCE = 4096 };
 
 /* ---- the bytes of headers ---- */
 
@@ -283,20 +285,26 @@ const char *
 record_read(int fd, uint64_t at, enum record_type type, uint64_t letter, struct arena *arena,
             uint64_t most, struct bytes *body)
 {
-	char          header[RECORD_HEADER];
+	char          front[RECORD_AT_ONCE];
 	struct record r = { 0 };
 	uint32_t      sum;
 	char         *p;
+	size_t        have, rest;
 	int           why;
 
 	*body = (struct bytes){ NULL, 0 };
-	if ((why = disk_read(fd, header, sizeof header, at)) != 0)
+	if ((why = disk_read_some(fd, front, sizeof front, at, &have)) != 0)
 		return errno = why, NULL;
-	if (!record_header_read(header, &r, &sum) || r.type != type || r.letter != letter ||
-	    r.body_len > most)
+	if (have < RECORD_HEADER || !record_header_read(front, &r, &sum) || r.type != type ||
+	    r.letter != letter || r.body_len > most)
 		return errno = EBADMSG, NULL;
+	have -= RECORD_HEADER;
+	if (have > r.body_len)
+		have = (size_t)r.body_len;
+	rest = (size_t)r.body_len - have;
 	p = arena_take(arena, (size_t)r.body_len + 1);
-	if ((why = disk_read(fd, p, (size_t)r.body_len, at + RECORD_HEADER)) != 0)
+	memcpy(p, front + RECORD_HEADER, have);
+	if (rest > 0 && (why = disk_read(fd, p + have, rest, at + RECORD_HEADER + have)) != 0)
 		return errno = why, NULL;
 	*body = (struct bytes){ p, (size_t)r.body_len };
 	if (checksum_of(*body) != sum) {

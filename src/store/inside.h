@@ -79,6 +79,8 @@ struct store {
 	uint32_t idle;
 	struct account *dirty, **dirty_last;
 	struct barriers gathering;
+	uint32_t later;                  /* barriers gathered that can wait          */
+	bool     hurry;                  /* somebody waits for what is gathered      */
 	struct batch *batch;             /* being synced                             */
 	int64_t  room_ms;                /* when room was looked at last             */
 	int      room_why;

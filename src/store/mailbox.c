@@ -342,6 +342,7 @@ mailbox_watch(struct mailbox *m,
 
 	*w = (struct mailbox_watch){ .mailbox = m, .news = news, .ctx = ctx, .next = m->watches };
 	m->watches = w;
+	store_hurry(m->account->store); /* a reader keeps what it has seen: it shall last */
 	return w;
 }
 
@@ -794,6 +795,8 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 	         v->flags, m->highest);
 	m->bytes += m->rows.size[m->rows.count - 1];
 	m->unwritten++;
+	if (m->watches != NULL)
+		store_hurry(a->store);
 	range = (struct uid_range){ *uid, *uid };
 	mailbox_tell(m, MAILBOX_ARRIVED, &told, NULL);
 	return 0;

@@ -21,6 +21,8 @@ enum { CHECKPOINT_PAGES = 1024 };
 /* More accounts than this are synced by one syncfs. */
 enum { SYNCS_MOST = 16 };
 enum { ROOM_LOOK_MS = 100 };
+/* So many deliveries are worth a commit at once. */
+enum { LATER_MOST = 256 };
 
 uint64_t store_room_least = (uint64_t)16 << 20;
 
@@ -246,12 +248,34 @@ void
 store_barrier(struct store *s, void (*fn)(void *ctx, int why), void *ctx)
 {
 	add_barrier(&s->gathering, NULL, fn, ctx);
+	store_hurry(s);
+}
+
+void
+store_barrier_later(struct store *s, void (*fn)(void *ctx, int why), void *ctx)
+{
+	add_barrier(&s->gathering, NULL, fn, ctx);
+	if (++s->later >= LATER_MOST)
+		store_hurry(s);
+}
+
+bool
+store_patient(const struct store *s)
+{
+	return !s->hurry && (s->dirty != NULL || s->gathering.first != NULL);
+}
+
+void
+store_hurry(struct store *s)
+{
+	s->hurry = true;
 }
 
 void
 account_barrier(struct account *a, void (*fn)(void *ctx, int why), void *ctx)
 {
 	add_barrier(&a->store->gathering, a, fn, ctx);
+	store_hurry(a->store);
 	hold(a);
 }
 
@@ -411,6 +435,8 @@ commit_all(struct store *s)
 		b->barriers.last = &b->barriers.first;
 	s->gathering = (struct barriers){ NULL, NULL };
 	s->gathering.last = &s->gathering.first;
+	s->later = 0;
+	s->hurry = false;
 	return b;
 }
 

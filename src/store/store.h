@@ -14,6 +14,9 @@
  *     fn(ctx, errno) when it is not: then the account was reloaded from disk and every mailbox_watch of it
  *     told MAILBOX_LOST.  Answer OK (or "delivered") only in fn.
  * store_at_rest() is a loop_at_rest hook: commits dirty accounts, starts one sync for all.
+ * store_barrier_later() is for deliveries, which nobody watches: the more of them share a commit the
+ * better.  While store_patient() says so, store_at_rest() may be put off, for milliseconds; whoever asks a
+ * barrier of the other kind, or watches a mailbox, ends the patience.
  * account_barrier() is the same for what was changed in one account: trouble with another
  * account's disk or file does not reach it.  store_barrier() hears of every account's trouble.
  *
@@ -40,6 +43,9 @@ struct store *store_open(int accounts, struct letters *letters, int64_t history_
 void store_close(struct store **);             /* commits and syncs first              */
 void store_at_rest(struct store *);
 void store_barrier(struct store *, void (*fn)(void *ctx, int why), void *ctx);
+void store_barrier_later(struct store *, void (*fn)(void *ctx, int why), void *ctx);
+bool store_patient(const struct store *);      /* something waits, and all of it can wait  */
+void store_hurry(struct store *);              /* no longer                                */
 void account_barrier(struct account *, void (*fn)(void *ctx, int why), void *ctx);
 bool store_dirty(const struct store *);
 

@@ -786,13 +786,14 @@ test_a_letter_is_read_in_pieces(void **state)
 
 /* ---- barriers ---- */
 
-static int order[16], ordered;
+static int    order[16];
+static size_t ordered;
 
 static void
 in_order(void *ctx, int why)
 {
 	assert_int_equal(why, 0);
-	order[ordered++] = (int)(intptr_t)ctx;
+	order[ordered++ % COUNT(order)] = (int)(intptr_t)ctx;
 }
 
 static void
@@ -857,6 +858,54 @@ test_barriers(void **state)
 	mailbox_drop(&n);
 	account_drop(&a);
 	account_drop(&b);
+	kit_close(&k);
+	kit_remove(&k);
+}
+
+static void
+test_deliveries_wait_for_company(void **state)
+{
+	struct kit            k = { 0 };
+	struct account       *a;
+	struct mailbox       *m;
+	struct heard          h = { 0 };
+	struct mailbox_watch *w;
+	int                   n = 0;
+
+	(void)state;
+	ordered = 0;
+	kit_folder(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	HOLDS("nothing waits", !store_patient(k.store));
+	arrive(&k, m, 0);
+	store_barrier_later(k.store, in_order, (void *)(intptr_t)1);
+	HOLDS("a delivery can wait", store_patient(k.store));
+	account_barrier(a, in_order, (void *)(intptr_t)2);
+	HOLDS("a session cannot", !store_patient(k.store));
+	kit_turns(&k);
+	HOLDS("both were told", ordered == 2 && order[0] == 1 && !store_patient(k.store));
+
+	do {
+		arrive(&k, m, 0);
+		store_barrier_later(k.store, in_order, (void *)(intptr_t)3);
+	} while (store_patient(k.store) && ++n < 10000);
+	HOLDS("many are worth a commit", n > 50 && n < 1000);
+	kit_turns(&k);
+
+	arrive(&k, m, 0);
+	store_barrier_later(k.store, in_order, (void *)(intptr_t)4);
+	HOLDS("the next can wait again", store_patient(k.store));
+	w = mailbox_watch(m, hear, &h);
+	HOLDS("who looks keeps what was seen", !store_patient(k.store));
+	kit_turns(&k);
+	arrive(&k, m, 0);
+	HOLDS("what is watched is made to last", !store_patient(k.store));
+	kit_turns(&k);
+	mailbox_unwatch(&w);
+	mailbox_drop(&m);
+	account_drop(&a);
 	kit_close(&k);
 	kit_remove(&k);
 }
@@ -977,4 +1026,5 @@ test_a_full_disk(void **state)
 
 UNIT(test_checkpoints_run_beside_the_loop, test_a_full_disk, test_the_list, test_one_mailbox,
      test_random_changes_and_replay, test_damage_is_set_aside,
-     test_history_is_forgotten_in_its_time, test_a_letter_is_read_in_pieces, test_barriers)
+     test_history_is_forgotten_in_its_time, test_a_letter_is_read_in_pieces, test_barriers,
+     test_deliveries_wait_for_company)
