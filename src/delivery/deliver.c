@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "message/envelope.h"
+#include "spool/disk.h"
 #include <errno.h>
 #include <string.h>
 
@@ -30,6 +31,35 @@ answer_of(int why, struct arena *a)
 	}
 }
 
+/* Whether the content of this letter lies there. */
+static bool
+content_at(struct letters *letters, uint64_t letter, uint32_t segment, uint64_t at, uint64_t len)
+{
+	char header[RECORD_HEADER];
+	struct record r;
+	int fd = letters_fd(letters, segment);
+
+	return fd >= 0 && disk_read(fd, header, sizeof header, at) == 0 && record_header_read(header, &r, NULL) &&
+	    r.type == RECORD_CONTENT && r.letter == letter && r.body_len == len;
+}
+
+/* The content lies where the id says; or, copied by compaction, right before its envelope. */
+static int
+content_place(struct letters *letters, const struct delivery *d, uint64_t len, struct letter_place *out)
+{
+	uint64_t takes = record_takes(len), at = letter_offset(d->letter);
+	uint32_t segment = letter_segment(d->letter);
+
+	if (!content_at(letters, d->letter, segment, at, len)) {
+		segment = d->envelope_segment;
+		at = d->envelope_at >= SEGMENT_HEADER + takes ? d->envelope_at - takes : 0;
+		if (at == 0 || !content_at(letters, d->letter, segment, at, len))
+			return EBADMSG;
+	}
+	*out = (struct letter_place){ segment, at + RECORD_HEADER, len, d->envelope_segment, d->envelope_at };
+	return 0;
+}
+
 /* Where the pieces lie, from the envelope record that was stored with the content. */
 static int
 arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out)
@@ -45,20 +75,13 @@ arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, s
 		return EBADMSG;
 	*out = (struct arrival){
 		.letter = d->letter,
-		.place = {
-			.content_segment = letter_segment(d->letter),
-			.content_at = letter_offset(d->letter) + RECORD_HEADER,
-			.content_len = envelope.content_len,
-			.envelope_segment = d->envelope_segment,
-			.envelope_at = d->envelope_at,
-		},
 		.head = head_of(d, a),
 		.prefix_len = (uint32_t)envelope.prefix.len,
 		.internal_date = clock_wall(),
 		.sent_date = digest.sent,
 	};
 	out->size = out->head.len + envelope.prefix.len + envelope.content_len;
-	return 0;
+	return content_place(letters, d, envelope.content_len, &out->place);
 }
 
 struct delivery_answer

@@ -6,15 +6,17 @@
 #include <string.h>
 
 static const char schema[] =
+	"BEGIN IMMEDIATE;"
 	"CREATE TABLE mark(segment INTEGER PRIMARY KEY, at INTEGER NOT NULL);"
 	"CREATE TABLE letter(id INTEGER PRIMARY KEY, envelope_segment INTEGER NOT NULL, envelope_at INTEGER NOT NULL,"
 	" content_segment INTEGER NOT NULL, content_at INTEGER NOT NULL, content_len INTEGER NOT NULL,"
 	" arrived_us INTEGER NOT NULL, flags INTEGER NOT NULL, sender TEXT NOT NULL);"
 	"CREATE TABLE recipient(letter INTEGER NOT NULL REFERENCES letter(id) ON DELETE CASCADE, state INTEGER NOT NULL,"
 	" account INTEGER NOT NULL, original TEXT NOT NULL, address TEXT NOT NULL, detail TEXT NOT NULL, orcpt TEXT NOT NULL,"
-	" notify INTEGER NOT NULL, tries INTEGER NOT NULL, due_ms INTEGER NOT NULL, status TEXT NOT NULL, text TEXT NOT NULL);"
+	" notify INTEGER NOT NULL, tries INTEGER NOT NULL, due_ms INTEGER NOT NULL, status TEXT NOT NULL, text TEXT NOT NULL, known INTEGER NOT NULL);"
 	"CREATE INDEX recipient_letter ON recipient(letter);"
-	"PRAGMA user_version = 1;";
+	"PRAGMA user_version = 1;"
+	"COMMIT;";
 
 enum query { BEGIN, COMMIT, ROLLBACK, MARK_GET, MARK_SET, MARK_DROP, LETTER_PUT, LETTER_DROP, RECIPIENT_PUT, RECIPIENT_DROP,
 	LETTERS, RECIPIENTS, QUERIES };
@@ -27,11 +29,11 @@ static const char *const query_text[QUERIES] = {
 	               " arrived_us, flags, sender) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[LETTER_DROP] = "DELETE FROM letter WHERE id=?1",
 	[RECIPIENT_PUT] = "INSERT INTO recipient(letter, state, account, original, address, detail, orcpt, notify, tries, due_ms,"
-	                  " status, text) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+	                  " status, text, known) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
 	[RECIPIENT_DROP] = "DELETE FROM recipient WHERE letter=?1",
 	[LETTERS] = "SELECT id, envelope_segment, envelope_at, content_segment, content_at, content_len, arrived_us, flags, sender"
 	            " FROM letter ORDER BY arrived_us",
-	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text"
+	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known"
 	               " FROM recipient WHERE letter=?1",
 };
 
@@ -43,37 +45,58 @@ struct ledger {
 	struct buffer gone;                /* segments whose marks are to go       */
 };
 
+/* One number of a pragma; -1: there is none. */
+static int
+pragma(sqlite3 *db, const char *text)
+{
+	sqlite3_stmt *s = NULL;
+	int got = -1;
+
+	if (sqlite3_prepare_v2(db, text, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+		got = strcmp((const char *)sqlite3_column_text(s, 0), "ok") == 0 ? 1 : sqlite3_column_int(s, 0);
+	return sqlite3_finalize(s) == SQLITE_OK ? got : -1;
+}
+
+/* False with words: the database cannot be used. */
+static bool
+prepare(struct ledger *g, const char *path, struct buffer *errors)
+{
+	int version;
+
+	if (sqlite3_open_v2(path, &g->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK ||
+	    sqlite3_exec(g->db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+	    "PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
+	    "PRAGMA cell_size_check=ON;", NULL, NULL, NULL) != SQLITE_OK || (version = pragma(g->db, "PRAGMA user_version")) < 0 ||
+	    (version == 0 && sqlite3_exec(g->db, schema, NULL, NULL, NULL) != SQLITE_OK)) {
+		buffer_printf(errors, "%s: cannot open the queue's ledger: %s\n", path, g->db != NULL ? sqlite3_errmsg(g->db) : "out of memory");
+		return false;
+	}
+	if (version != 0 && version != LEDGER_VERSION) {
+		buffer_printf(errors, "%s has format version %d; this program knows version %d\n", path, version, LEDGER_VERSION);
+		return false;
+	}
+	if (pragma(g->db, "PRAGMA quick_check(1)") != 1) {
+		buffer_printf(errors, "%s is damaged; restore it from a backup, or move it away: "
+		    "the letters are in the log, and are then delivered again where they are missing\n", path);
+		return false;
+	}
+	for (int q = 0; q < QUERIES; q++)
+		if (sqlite3_prepare_v3(g->db, query_text[q], -1, SQLITE_PREPARE_PERSISTENT, &g->ready[q], NULL) != SQLITE_OK) {
+			buffer_printf(errors, "%s: %s\n", path, sqlite3_errmsg(g->db));
+			return false;
+		}
+	return true;
+}
+
 struct ledger *
 ledger_open(const char *path, struct buffer *errors)
 {
 	struct ledger *g = memory_take(sizeof *g);
-	sqlite3_stmt *s = NULL;
-	int version = -1;
 
 	g->marks = map_open();
-	if (sqlite3_open_v2(path, &g->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
-		goto bad;
-	if (sqlite3_exec(g->db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-	    "PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;", NULL, NULL, NULL) != SQLITE_OK)
-		goto bad;
-	if (sqlite3_prepare_v2(g->db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
-		version = sqlite3_column_int(s, 0);
-	sqlite3_finalize(s);
-	if (version == 0 && sqlite3_exec(g->db, schema, NULL, NULL, NULL) != SQLITE_OK)
-		goto bad;
-	if (version != 0 && version != LEDGER_VERSION) {
-		buffer_printf(errors, "%s has format version %d; this program knows version %d\n", path, version, LEDGER_VERSION);
+	if (!prepare(g, path, errors))
 		ledger_close(&g);
-		return NULL;
-	}
-	for (int q = 0; q < QUERIES; q++)
-		if (sqlite3_prepare_v3(g->db, query_text[q], -1, SQLITE_PREPARE_PERSISTENT, &g->ready[q], NULL) != SQLITE_OK)
-			goto bad;
 	return g;
-bad:
-	buffer_printf(errors, "%s: cannot open the queue's ledger: %s\n", path, g->db ? sqlite3_errmsg(g->db) : "out of memory");
-	ledger_close(&g);
-	return NULL;
 }
 
 void
@@ -121,18 +144,24 @@ text_of(struct arena *a, sqlite3_stmt *s, int at)
 
 /* ---- reading -------------------------------------------------------------------------- */
 
-static void
+/* Who was being tried is tried again. */
+static enum recipient_state
+state_of(int stored)
+{
+	return stored == RECIPIENT_NEW || stored == RECIPIENT_HELD ? (enum recipient_state)stored : RECIPIENT_WAITING;
+}
+
+static bool
 load_recipients(struct ledger *g, struct letter *l)
 {
 	sqlite3_stmt *s = query(g, RECIPIENTS);
+	int did;
 
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)l->id);
-	while (sqlite3_step(s) == SQLITE_ROW) {
+	while ((did = sqlite3_step(s)) == SQLITE_ROW) {
 		struct recipient *r = letter_recipient(l, text_of(l->life, s, 2));
-		int state = sqlite3_column_int(s, 0);
 
-		/* Who was being tried is tried again. */
-		r->state = state == RECIPIENT_TRYING ? RECIPIENT_WAITING : (enum recipient_state)state;
+		r->state = state_of(sqlite3_column_int(s, 0));
 		r->account = (uint64_t)sqlite3_column_int64(s, 1);
 		r->address = text_of(l->life, s, 3);
 		r->detail = text_of(l->life, s, 4);
@@ -142,8 +171,10 @@ load_recipients(struct ledger *g, struct letter *l)
 		r->due_ms = sqlite3_column_int64(s, 8);
 		r->status = text_of(l->life, s, 9);
 		r->text = text_of(l->life, s, 10);
+		r->known = sqlite3_column_int(s, 11) != 0;
 	}
 	sqlite3_reset(s);
+	return did == SQLITE_DONE;
 }
 
 long
@@ -166,10 +197,11 @@ ledger_load(struct ledger *g, struct queue *q)
 		l->arrived_us = sqlite3_column_int64(s, 6);
 		l->flags = (uint32_t)sqlite3_column_int64(s, 7);
 		l->sender = text_of(l->life, s, 8);
-		load_recipients(g, l);
 		l->stored = true;
-		queue_enter(q, l);
+		if (!load_recipients(g, l))
+			break;
 		l->dirty = false;
+		queue_enter(q, l);
 		n++;
 	}
 	sqlite3_reset(s);
@@ -201,7 +233,8 @@ ledger_mark_set(struct ledger *g, uint32_t segment, uint64_t at)
 {
 	uint64_t key = segment;
 
-	(void)map_put(g->marks, map_number(&key), (void *)(uintptr_t)at);
+	if (at > ledger_mark(g, segment))
+		(void)map_put(g->marks, map_number(&key), (void *)(uintptr_t)at);
 }
 
 void
@@ -270,6 +303,7 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	sqlite3_bind_int64(s, 10, r->due_ms);
 	sqlite3_bind_text(s, 11, r->status, -1, SQLITE_STATIC);
 	sqlite3_bind_text(s, 12, r->text, -1, SQLITE_STATIC);
+	sqlite3_bind_int(s, 13, r->known);
 	return run(g, s);
 }
 
@@ -294,7 +328,18 @@ put_letter(struct ledger *g, const struct letter *l)
 	if (!run(g, s))
 		return false;
 	for (const struct recipient *r = l->first; r != NULL; r = r->next)
-		if ((r->state != RECIPIENT_DONE || r->refused) && !put_recipient(g, r))
+		if ((r->state != RECIPIENT_DONE || (r->refused && !r->told)) && !put_recipient(g, r))
+			return false;
+	return true;
+}
+
+static bool
+nothing_new(const struct ledger *g, const struct queue *q)
+{
+	if (map_count(g->marks) > 0 || g->finished.len > 0 || g->gone.len > 0)
+		return false;
+	for (const struct letter *l = queue_oldest(q); l != NULL; l = l->newer)
+		if (l->dirty)
 			return false;
 	return true;
 }
@@ -302,6 +347,8 @@ put_letter(struct ledger *g, const struct letter *l)
 int
 ledger_checkpoint(struct ledger *g, struct queue *q)
 {
+	if (nothing_new(g, q))
+		return 0;
 	bool ok = run(g, query(g, BEGIN)) && run_each(g, LETTER_DROP, &g->finished) &&
 	    run_each(g, MARK_DROP, &g->gone) && put_marks(g);
 
@@ -309,7 +356,8 @@ ledger_checkpoint(struct ledger *g, struct queue *q)
 		if (l->dirty)
 			ok = put_letter(g, l);
 	if (!ok || !run(g, query(g, COMMIT))) {
-		(void)run(g, query(g, ROLLBACK));
+		if (!sqlite3_get_autocommit(g->db))
+			(void)run(g, query(g, ROLLBACK));
 		return -1;
 	}
 	for (struct letter *l = queue_oldest(q); l != NULL; l = l->newer)

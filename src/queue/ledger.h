@@ -22,13 +22,15 @@
 enum { LEDGER_VERSION = 1 };
 
 struct ledger;
+/* NULL with words in *errors: cannot be opened, damaged, or of another version. */
 struct ledger *ledger_open(const char *path, struct buffer *errors);
 void ledger_close(struct ledger **);
 /* Every stored letter comes into the queue.  How many, or -1. */
 long ledger_load(struct ledger *, struct queue *);
 /* How far this segment has been heard; 0: never. */
 uint64_t ledger_mark(struct ledger *, uint32_t segment);
-void ledger_mark_set(struct ledger *, uint32_t segment, uint64_t at);    /* with the next checkpoint */
+/* It never goes back.  Durable with the next checkpoint. */
+void ledger_mark_set(struct ledger *, uint32_t segment, uint64_t at);
 void ledger_segment_gone(struct ledger *, uint32_t segment);
 void ledger_finished(struct ledger *, const struct letter *);            /* its rows go with the next checkpoint */
 int  ledger_checkpoint(struct ledger *, struct queue *);

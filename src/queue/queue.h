@@ -4,7 +4,7 @@
  * From:     role/queue
  * To:       the ledger (queue.db), when a letter stays longer than a moment
  *
- * Letters live in memory.  A recipient's life is the table in recipient.c: states by
+ * Letters live in memory.  A recipient's life is the table in queue.c: states by
  * events.  What is due is found by queue_next(), in order of time, then of arrival.
  *
  * The queue is working memory, not the proof of acceptance: that is the letter log.  A letter that
@@ -34,7 +34,7 @@ enum recipient_event {
 	EVENT_DELIVERED,
 	EVENT_LATER,           /* try again                                          */
 	EVENT_REFUSED,         /* it will never work                                 */
-	EVENT_LOST,            /* who was at it died: try at once                    */
+	EVENT_LOST,            /* who was at it died, or is not there: try soon      */
 	EVENT_HOLD, EVENT_RELEASE,
 	RECIPIENT_EVENTS
 };
@@ -56,9 +56,12 @@ struct recipient {
 	int64_t     due_ms;            /* wall clock                           */
 	int64_t     begun_us;          /* of this try                          */
 	const char *status, *text;     /* of the last try                      */
+	bool        known;             /* was resolved: account and address say who */
 	bool        refused;           /* done by returning, not by delivering */
+	bool        told;              /* and the sender knows                 */
+	bool        returning;         /* the role's: its notice is on the way */
 	size_t      place;             /* in the schedule                      */
-	uint32_t    ticket;            /* the role's, while TRYING             */
+	uint32_t    ticket;            /* the role's, while a question is open */
 };
 struct letter {
 	uint64_t    id;
@@ -93,7 +96,7 @@ void queue_patience(struct queue *, const struct queue_patience *);
 struct letter *queue_add(struct queue *, uint64_t id);
 struct letter *queue_find(const struct queue *, uint64_t id);
 struct recipient *letter_recipient(struct letter *, const char *original);
-/* All set: its recipients are put on the schedule. */
+/* All set: its recipients are put on the schedule.  One without any is finished at once, and gone. */
 void queue_enter(struct queue *, struct letter *);
 size_t queue_count(const struct queue *);
 struct letter *queue_oldest(const struct queue *);               /* then letter->newer */

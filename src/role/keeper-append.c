@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 enum { SMALL = WRITER_SMALL, WAITING_MOST = 1 << 20 };
+/* So many may wait for the log before others are told to come later. */
+enum { APPENDS_WAITING_MOST = 64 };
 
 /* ---- APPEND ------------------------------------------------------------------------- */
 
@@ -29,16 +31,52 @@ struct imap_append {
 	bool                  ended;
 	bool                  dropped;       /* only the writer still knows us       */
 	bool                  waits;         /* `room` was promised                  */
+	bool                  parked;        /* among those the log has no room for  */
 	uint64_t              letter;
 	struct buffer         digest;
 	int                   why;
+	struct errand         failed;        /* says `why`, but never inside a call of the session's */
+	struct imap_append   *next;          /* among the parked                     */
 };
 
 static void append_judge(struct imap_append *);
+static void append_write(struct imap_append *);
+
+/* ---- waiting for the log ------------------------------------------------------------ */
+
+static void
+append_park(struct imap_append *a)
+{
+	struct keeper *k = keeper_of(a->house);
+
+	a->parked = true;
+	a->next = NULL;
+	*k->waiting_last = a;
+	k->waiting_last = &a->next;
+	k->waitings++;
+}
+
+static void
+append_unpark(struct imap_append *a)
+{
+	struct keeper *k = keeper_of(a->house);
+	struct imap_append **p = &k->waiting;
+
+	if (!a->parked)
+		return;
+	while (*p != a)
+		p = &(*p)->next;
+	if ((*p = a->next) == NULL)
+		k->waiting_last = p;
+	a->parked = false;
+	k->waitings--;
+}
 
 static void
 append_free(struct imap_append *a)
 {
+	append_unpark(a);
+	errand_clear(&a->failed);
 	writer_stream_drop(&a->stream);
 	buffer_free(&a->small);
 	buffer_free(&a->digest);
@@ -54,15 +92,27 @@ append_finish(struct imap_append *a, int why, const struct imap_appended *made)
 }
 
 static void
+append_failed(void *ctx)
+{
+	struct imap_append *a = ctx;
+
+	question_drop(&keeper_of(a->house)->questions, &a->question);
+	append_finish(a, a->why, NULL);
+}
+
+static void
+append_fail(struct imap_append *a, int why)
+{
+	a->why = why;
+	errand_set(a->house->loop, &a->failed);
+}
+
+static void
 append_opened(void *ctx, int why)
 {
 	struct imap_append *a = ctx;
 
 	a->opening = false;
-	if (a->dropped) {
-		append_free(a);
-		return;
-	}
 	a->why = why;
 	if (why == 0 && a->small.len > 0)
 		a->why = writer_stream_add(a->stream, buffer_bytes(&a->small));
@@ -82,12 +132,13 @@ append_begin(void *ctx, const struct access_facts *facts, uint64_t size, const s
 	struct keeper *k = keeper_of(h);
 	struct imap_append *a;
 
-	if (size <= SMALL && !writer_ready(k->writer, size)) {
-		errno = EAGAIN;
+	if (size <= SMALL && !writer_ready(k->writer, size) && (k->refused == ENOSPC || k->waitings >= APPENDS_WAITING_MOST)) {
+		errno = k->refused == ENOSPC ? ENOSPC : EAGAIN;
 		return NULL;
 	}
 	a = memory_take(sizeof *a);
 	*a = (struct imap_append){ .house = h, .events = events, .who = who, .size = size };
+	a->failed = (struct errand){ .go = append_failed, .ctx = a };
 	(void)bytes_string(bytes_of(facts->user), a->user, sizeof a->user);
 	(void)bytes_string(bytes_of(facts->peer.text), a->client, sizeof a->client);
 	if (size > SMALL) {
@@ -140,10 +191,14 @@ append_write(struct imap_append *a)
 
 	if (a->stream != NULL)
 		a->letter = writer_stream_end(&a->stream);
-	else
+	else if (writer_ready(k->writer, a->size))
 		a->letter = writer_content(k->writer, buffer_bytes(&a->small));
+	else {
+		append_park(a);
+		return;
+	}
 	if (a->letter == 0) {
-		append_finish(a, ENOSPC, NULL);
+		append_finish(a, EIO, NULL);
 		return;
 	}
 	buffer_free(&a->small);
@@ -164,9 +219,13 @@ append_ask(struct question *q)
 	struct link *l = house_link(a->house, VERIFIER, q->verifier);
 	int fd = -1;
 
-	if (a->stream != NULL)
+	if (a->stream != NULL) {
 		fd = writer_stream_fd(a->stream, &w.at, &w.len);
-	else {
+		if (fd < 0) {
+			append_fail(a, EIO);
+			return;
+		}
+	} else {
 		w.inside = true;
 		w.content = buffer_bytes(&a->small);
 		w.len = a->small.len;
@@ -198,7 +257,7 @@ static void
 append_judge(struct imap_append *a)
 {
 	if (a->why != 0) {
-		append_finish(a, a->why, NULL);
+		append_fail(a, a->why);
 		return;
 	}
 	a->question.ask = append_ask;
@@ -221,7 +280,7 @@ append_drop(struct imap_append *a)
 {
 	a->dropped = true;
 	question_drop(&keeper_of(a->house)->questions, &a->question);
-	if (!a->opening && a->letter == 0)
+	if (a->letter == 0)
 		append_free(a);
 }
 
@@ -319,16 +378,15 @@ writer_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
 	loop_job(((struct house *)house)->loop, run, done, job);
 }
 
+/* Where there is no queue: it is wanted again when one comes; what is done needs no word, since the
+   queue finds a segment without an owner. */
 static void
 segment_say(struct house *h, enum word word, const struct word_segment *w)
 {
 	struct link *l = house_link(h, QUEUE, 0);
 
-	if (l == NULL) {
-		if (word == WORD_SEGMENT_WANT)
-			writer_refuse(keeper_of(h)->writer, w->own, EAGAIN);
+	if (l == NULL)
 		return;
-	}
 	word_pack_segment(link_begin(l, (uint16_t)word, 0), w);
 	link_end(l);
 }
@@ -336,7 +394,43 @@ segment_say(struct house *h, enum word word, const struct word_segment *w)
 static void
 writer_want(void *house, bool own, uint64_t size)
 {
+	struct keeper *k = keeper_of(house);
+
+	if (own)
+		pack_u64(&k->own_wanted, size);
+	else
+		k->small_wanted = true;
 	segment_say(house, WORD_SEGMENT_WANT, &(struct word_segment){ .own = own, .size = size });
+}
+
+/* What the queue before was asked for and did not give. */
+void
+keeper_queue_came(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	for (struct unpack u = unpack_of(buffer_bytes(&k->own_wanted)); u.rest.len > 0;)
+		segment_say(h, WORD_SEGMENT_WANT, &(struct word_segment){ .own = true, .size = unpack_u64(&u) });
+	if (k->small_wanted)
+		segment_say(h, WORD_SEGMENT_WANT, &(struct word_segment){ .own = false });
+}
+
+/* The log has room (or says that it will not have any): those who wait go on. */
+static void
+waiting_go_on(void *house)
+{
+	struct keeper *k = keeper_of(house);
+	unsigned n = k->waitings;
+
+	while (n-- > 0 && k->waiting != NULL) {
+		struct imap_append *a = k->waiting;
+
+		append_unpark(a);
+		if (k->refused != 0)
+			append_fail(a, k->refused);
+		else
+			append_write(a);
+	}
 }
 
 static void
@@ -345,7 +439,7 @@ writer_done(void *house, uint32_t segment, uint64_t used, int why)
 	segment_say(house, WORD_SEGMENT_DONE, &(struct word_segment){ .number = segment, .size = used, .why = why });
 }
 
-static const struct writer_needs writer_needs = { .job = writer_job, .want = writer_want, .done = writer_done };
+static const struct writer_needs writer_needs = { .job = writer_job, .want = writer_want, .done = writer_done, .ready = waiting_go_on };
 
 static void
 writer_rest(void *ctx)
@@ -358,6 +452,7 @@ keeper_writer_open(struct house *h)
 {
 	struct keeper *k = keeper_of(h);
 
+	k->waiting_last = &k->waiting;
 	k->writer = writer_open(&writer_needs, h);
 	loop_at_rest(h->loop, writer_rest, k->writer);
 }
@@ -374,9 +469,16 @@ hear_segment(struct house *h, enum word word, struct bytes body, int fd)
 			close(fd);
 		return false;
 	}
+	if (w.own)
+		buffer_eat(&k->own_wanted, k->own_wanted.len < sizeof(uint64_t) ? 0 : sizeof(uint64_t));
+	else
+		k->small_wanted = false;
+	k->refused = word == WORD_SEGMENT_LENT ? 0 : w.why != 0 ? w.why : EIO;
 	if (word == WORD_SEGMENT_LENT)
 		writer_lend(k->writer, w.number, fd, w.size, w.own);
 	else
-		writer_refuse(k->writer, w.own, w.why);
+		writer_refuse(k->writer, w.own, k->refused);
+	if (k->refused != 0 && !w.own)
+		waiting_go_on(h);
 	return true;
 }

@@ -53,7 +53,7 @@ hear_refers(struct house *h, uint32_t ticket, struct bytes body)
 
 /* ---- MOVED: the rows follow -------------------------------------------------------------- */
 
-struct moving { struct house *house; uint32_t ticket; };
+struct moving { struct house *house; uint32_t ticket, queue; };
 
 static void
 moved_answer(struct house *h, uint32_t ticket, int why)
@@ -71,7 +71,9 @@ moved_safe(void *ctx, int why)
 {
 	struct moving *m = ctx;
 
-	moved_answer(m->house, m->ticket, why);
+	/* Of a queue that died meanwhile: its successor asks for itself. */
+	if (m->queue == keeper_of(m->house)->queues)
+		moved_answer(m->house, m->ticket, why);
 	memory_free(m);
 }
 
@@ -101,7 +103,7 @@ hear_moved(struct house *h, uint32_t ticket, struct bytes body)
 		return true;
 	}
 	m = memory_take(sizeof *m);
-	*m = (struct moving){ h, ticket };
+	*m = (struct moving){ h, ticket, k->queues };
 	store_barrier(k->store, moved_safe, m);
 	return true;
 }
@@ -126,6 +128,7 @@ sweep_due(void *ctx)
 	struct house *h = ctx;
 	bool more = store_sweep(keeper_of(h)->store);
 
+	keeper_remove_gone(h);
 	timer_set(keeper_of(h)->sweep, more ? SWEEP_MORE_MS : SWEEP_EVERY_MS);
 }
 

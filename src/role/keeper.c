@@ -28,7 +28,7 @@ const struct setting_table keeper_setting_table = { "Mailboxes", rows, COUNT(row
 /* An answer that waits for the barrier. */
 struct parcel {
 	struct house *house;
-	uint32_t      ticket;
+	uint32_t      ticket, queue;
 	struct word_delivered answer;
 	char          text[120];
 };
@@ -51,9 +51,12 @@ parcel_safe(void *ctx, int why)
 
 	if (why != 0)
 		p->answer = (struct word_delivered){ DELIVER_LATER, "4.3.0", strerror(why), false };
-	delivered_say(p->house, p->ticket, &p->answer);
+	/* The ticket of a queue that died may mean another letter to its successor. */
+	if (p->queue == keeper_of(p->house)->queues)
+		delivered_say(p->house, p->ticket, &p->answer);
 	memory_free(p);
 }
+
 
 static bool
 hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
@@ -69,6 +72,10 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 	arena_clear(k->scratch);
 	if (!word_unpack_deliver(body, k->scratch, &w))
 		return false;
+	if (map_get(k->gone, map_number(&w.account)) != NULL) {
+		delivered_say(h, ticket, &(struct word_delivered){ DELIVER_REFUSED, "5.1.1", "unknown user: the account was deleted", false });
+		return true;
+	}
 	struct delivery d = { w.letter, w.envelope_segment, w.envelope_at, w.account, w.sender, w.address, w.original, w.detail };
 	got = deliver(k->store, k->letters, &d, k->scratch);
 	struct word_delivered answer = { result[got.result], got.status, got.text, got.again };
@@ -77,7 +84,7 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 		return true;
 	}
 	p = memory_take(sizeof *p);
-	*p = (struct parcel){ .house = h, .ticket = ticket, .answer = answer };
+	*p = (struct parcel){ .house = h, .ticket = ticket, .queue = k->queues, .answer = answer };
 	(void)snprintf(p->text, sizeof p->text, "%s", got.text);
 	p->answer.text = p->text;
 	store_barrier_later(k->store, parcel_safe, p);
@@ -190,22 +197,46 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	return true;
 }
 
+/* An account that was deleted: its mailboxes are still there, or are not. */
+static char account_leaving, account_left;
+
 static bool
 hear_account_gone(struct house *h, struct bytes body)
 {
 	struct keeper *k = keeper_of(h);
 	struct unpack u = unpack_of(body);
 	uint64_t id = unpack_u64(&u);
-	int why;
 
 	if (!unpack_done(&u))
 		return false;
+	/* An id is never given again: what the queue still has for it is for nobody. */
+	(void)map_put(k->gone, map_number(&id), &account_leaving);
 	(void)imap_service_kick(k->imap, id, "This account was deleted");
 	(void)pop3_service_kick(k->pop3, id, "This account was deleted");
-	why = account_remove(k->store, id);
-	if (why != 0 && why != ENOENT)
-		warn_("account %" PRIu64 ": its mailboxes cannot be removed: %s", id, strerror(why));
+	keeper_remove_gone(h);
 	return true;
+}
+
+/* What a session still holds is tried again by the sweeper. */
+void
+keeper_remove_gone(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	for (struct map_place p = { 0 }; map_next(k->gone, &p);) {
+		uint64_t id;
+		int why;
+
+		if (p.value != &account_leaving)
+			continue;
+		memcpy(&id, p.key.at, sizeof id);
+		why = account_remove(k->store, id);
+		if (why == EBUSY)
+			continue;
+		if (why != 0 && why != ENOENT)
+			warn_("account %" PRIu64 ": its mailboxes cannot be removed: %s", id, strerror(why));
+		(void)map_put(k->gone, p.key, &account_left);
+	}
 }
 
 /* ---- the card ------------------------------------------------------------------------ */
@@ -310,6 +341,7 @@ keeper_start(struct house *h)
 	k->scratch = arena_open(NULL);
 	k->sessions = map_open();
 	k->callers = map_open();
+	k->gone = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
 	if (!accounts_make(h))
@@ -378,6 +410,8 @@ keeper_peer(struct house *h, enum role role, uint32_t index)
 	(void)index;
 	if (role == VERIFIER)
 		questions_wait_over(&keeper_of(h)->questions);
+	if (role == QUEUE)
+		keeper_queue_came(h);
 }
 
 static void
@@ -387,6 +421,8 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 
 	if (role == VERIFIER)
 		questions_lost(&k->questions, index);
+	if (role == QUEUE)
+		k->queues++;
 	if (role != LOGIN)
 		return;
 	/* TLS sessions ended with the login that carried them and end by themselves; plain ones live on. */

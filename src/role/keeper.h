@@ -34,6 +34,13 @@ struct keeper {
 	struct map          *sessions;       /* ticket -> struct visit           */
 	struct map          *callers;        /* "account address" -> how many    */
 	struct questions     questions;      /* to verifiers                     */
+	struct map          *gone;           /* ids of accounts that were deleted */
+	uint32_t             queues;         /* that were here before this one: their questions need no answer */
+	bool                 small_wanted;   /* a segment, asked for and not here */
+	struct buffer        own_wanted;     /* sizes of segments for large letters, in order (u64) */
+	struct imap_append  *waiting, **waiting_last;    /* small letters for whom the log has no room yet */
+	unsigned             waitings;
+	int                  refused;        /* by the queue, when last asked for a segment */
 	uint32_t             next_ticket;
 	struct timer        *sweep;
 	struct timer        *gather;         /* deliveries that share a commit   */
@@ -51,10 +58,12 @@ extern const struct imap_needs keeper_imap_needs;              /* keeper-append.
 
 void keeper_writer_open(struct house *);
 bool hear_segment(struct house *, enum word, struct bytes body, int fd);
+void keeper_queue_came(struct house *);
 bool hear_refers(struct house *, uint32_t ticket, struct bytes body);
 bool hear_moved(struct house *, uint32_t ticket, struct bytes body);
 bool hear_segment_gone(struct house *, struct bytes body);
 void keeper_care_start(struct house *);
+void keeper_remove_gone(struct house *);
 void keeper_session_over(void *house, uint32_t ticket, uint64_t account);
 
 #endif

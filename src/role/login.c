@@ -4,6 +4,7 @@
  * login keeps the outer end and carries bytes.
  */
 #include "access/login/login.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "channel/listener.h"
 #include "role/house.h"
@@ -31,6 +32,7 @@ struct guest {
 	struct login *login;
 	uint32_t      ticket;              /* of the question at the clerk; 0 none */
 	bool          unasked;             /* there was no clerk to ask            */
+	bool          answering;           /* the client is to answer a challenge  */
 	char          network[48];
 };
 
@@ -45,8 +47,11 @@ struct login_role {
 	struct map   *carried;             /* ticket -> struct carried             */
 	struct tls   *tls_imap, *tls_pop3;
 	uint32_t      next_ticket;
-	struct timer *orphans;
+	struct timer *orphans, *farewell;
+	int64_t       leave_by_ms;
 };
+
+enum { FAREWELL_LOOK_MS = 20, FAREWELL_MS = 1000 };
 
 static struct login_role *
 role_of(struct house *h)
@@ -91,7 +96,15 @@ question_over(struct guest *g)
 	if (g->ticket != 0)
 		(void)map_drop(role_of(g->house)->asked, ticket_key(&g->ticket));
 	g->ticket = 0;
-	g->unasked = false;
+	g->unasked = g->answering = false;
+}
+
+/* Said after this turn: the login is in the middle of asking. */
+static void
+unasked(struct guest *g)
+{
+	g->unasked = true;
+	timer_set(role_of(g->house)->orphans, 0);
 }
 
 static void
@@ -105,8 +118,7 @@ ask(void *ctx, struct login *login, const struct login_attempt *a)
 	g->ticket = ticket_new(k);
 	(void)map_put(k->asked, ticket_key(&g->ticket), g);
 	if (l == NULL) {
-		g->unasked = true;
-		timer_set(k->orphans, 0);
+		unasked(g);
 		return;
 	}
 	word_pack_auth_start(link_begin(l, WORD_AUTH_START, g->ticket), &(struct word_auth_start){
@@ -124,11 +136,16 @@ ask_step(void *ctx, struct login *login, struct bytes response)
 	struct link *l = house_link(g->house, CLERK, 0);
 	(void)ctx;
 
-	if (l != NULL)
+	g->answering = false;
+	if (l != NULL && g->ticket != 0)
 		link_say(l, WORD_AUTH_STEP, g->ticket, response, -1);
 	else {
-		g->unasked = true;
-		timer_set(role_of(g->house)->orphans, 0);
+		/* The clerk that knew of it is gone. */
+		if (g->ticket == 0) {
+			g->ticket = ticket_new(role_of(g->house));
+			(void)map_put(role_of(g->house)->asked, ticket_key(&g->ticket), g);
+		}
+		unasked(g);
 	}
 }
 
@@ -144,7 +161,8 @@ ask_forget(void *ctx, struct login *login)
 	question_over(g);
 }
 
-/* Those whom no clerk can answer hear it from us, after the turn in which they asked. */
+/* Those whom no clerk can answer hear it from us, after the turn in which they asked.  Whose client
+   is to speak (`all`: the clerk died) hears so when it has spoken. */
 static void
 orphans_refuse(struct house *h, bool all)
 {
@@ -156,6 +174,10 @@ orphans_refuse(struct house *h, bool all)
 
 		if (!all && !g->unasked)
 			continue;
+		if (g->answering) {
+			question_over(g);
+			continue;
+		}
 		question_over(g);
 		login_refuse(g->login, LOGIN_TEMPORARY, "", "Disconnected (no authentication service)");
 		p = (struct map_place){ 0 };   /* the refused may have asked again */
@@ -173,8 +195,10 @@ hear_auth_more(struct house *h, uint32_t ticket, struct bytes body)
 {
 	struct guest *g = map_get(role_of(h)->asked, ticket_key(&ticket));
 
-	if (g != NULL)
+	if (g != NULL) {
+		g->answering = true;
 		login_challenge(g->login, body);
+	}
 	return true;
 }
 
@@ -511,6 +535,19 @@ login_peer_lost(struct house *h, enum role role, uint32_t index)
 	}
 }
 
+/* What was said last goes out before we go. */
+static void
+farewell(void *house)
+{
+	struct house *h = house;
+	struct login_role *k = role_of(h);
+
+	if (clock_patient_ms() < k->leave_by_ms && stream_leaving(h->loop) > 0)
+		timer_set(k->farewell, FAREWELL_LOOK_MS);
+	else
+		house_leave(h);
+}
+
 static void
 login_stop(struct house *h)
 {
@@ -523,7 +560,9 @@ login_stop(struct house *h)
 		struct login *login = g->login;
 		login_close(&login, "Server is shutting down.");
 	}
-	house_leave(h);
+	k->leave_by_ms = clock_patient_ms() + FAREWELL_MS;
+	k->farewell = timer_open(h->loop, farewell, h);
+	timer_set(k->farewell, 0);
 }
 
 static void

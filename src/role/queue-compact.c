@@ -20,7 +20,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { COPIES_A_TURN = 64 };
+/* A turn copies so much, that deliveries need not wait long; a keeper may be silent so long. */
+enum { COPIES_A_TURN = 64, COPIED_A_TURN = 4 << 20, ANSWER_MS = 60 * 1000 };
 
 struct compaction {
 	struct house   *house;
@@ -32,6 +33,10 @@ struct compaction {
 	struct map     *living;            /* letter -> struct moved_letter        */
 	struct buffer   moved;             /* of struct moved_letter, as copied    */
 	uint32_t        waiting;           /* keepers that have not answered       */
+	bool           *answered;          /* of each keeper                       */
+	uint32_t        keepers;
+	bool            moving;            /* MOVED was said, not REFERS           */
+	struct timer   *silence;
 	struct map_place place;            /* while copying                        */
 	struct timer   *turn;
 	struct caller  *caller;            /* a command that waits, or NULL        */
@@ -69,6 +74,8 @@ compaction_end(struct compaction *c, const char *why)
 	buffer_free(&c->todo);
 	buffer_free(&c->moved);
 	timer_close(&c->turn);
+	timer_close(&c->silence);
+	memory_free(c->answered);
 	memory_free(c);
 	k->compaction = NULL;
 	if (k->rows.compaction_ms > 0)
@@ -94,7 +101,28 @@ keepers_tell(struct compaction *c, enum word word, const struct word_moved *w)
 		word_pack_moved(link_begin(l, (uint16_t)word, c->segment), w);
 		link_end(l);
 	}
-	c->waiting = house_peers(c->house, KEEPER);
+	c->waiting = c->keepers;
+	c->moving = word == WORD_MOVED;
+	memset(c->answered, 0, c->keepers * sizeof *c->answered);
+	timer_set(c->silence, ANSWER_MS);
+}
+
+/* An answer that is waited for, the first of this keeper; what belongs to an attempt that ended is not. */
+static bool
+answer_wanted(struct compaction *c, uint32_t index, uint32_t segment, bool moving)
+{
+	if (c == NULL || c->segment != segment || c->waiting == 0 || c->moving != moving || index >= c->keepers || c->answered[index])
+		return false;
+	c->answered[index] = true;
+	if (--c->waiting == 0)
+		timer_clear(c->silence);
+	return true;
+}
+
+static void
+silent(void *ctx)
+{
+	compaction_end(ctx, "a keeper does not answer");
 }
 
 /* ---- the end of a segment ------------------------------------------------------------- */
@@ -127,7 +155,8 @@ segment_remove(struct compaction *c)
 
 /* ---- MOVING -------------------------------------------------------------------------------- */
 
-/* Our own letters follow the copies too; the ledger makes it durable. */
+/* Our own letters follow the copies, before any keeper hears of them: what is said to a keeper
+   behind MOVED speaks of the copies.  The ledger makes it durable. */
 static bool
 queue_moved(struct compaction *c)
 {
@@ -156,20 +185,15 @@ hear_moved_done(struct house *h, uint32_t index, uint32_t ticket, struct bytes b
 	struct compaction *c = queue_of(h)->compaction;
 	struct unpack u = unpack_of(body);
 	uint32_t why = unpack_u32(&u);
-	(void)index;
 
 	if (!unpack_done(&u))
 		return false;
-	if (c == NULL || c->segment != ticket || c->waiting == 0)
+	if (!answer_wanted(c, index, ticket, true))
 		return true;
 	if (why != 0)
 		compaction_end(c, strerror((int)why));
-	else if (--c->waiting == 0) {
-		if (queue_moved(c))
-			segment_remove(c);
-		else
-			compaction_end(c, "the ledger cannot be written");
-	}
+	else if (c->waiting == 0)
+		segment_remove(c);
 	return true;
 }
 
@@ -195,29 +219,43 @@ copy_one(struct compaction *c, const struct moved_letter *m)
 	return true;
 }
 
+/* Every copy is made: they are made safe, and then pointed at. */
+static void
+copies_done(struct compaction *c)
+{
+	int why = spool_copy_end(queue_of(c->house)->spool);
+
+	if (why != 0)
+		compaction_end(c, strerror(why));
+	else if (!keepers_all(c->house))
+		compaction_end(c, "a keeper is not there");
+	else if (!queue_moved(c))
+		compaction_end(c, "the ledger cannot be written");
+	else
+		keepers_tell(c, WORD_MOVED, &(struct word_moved){ c->segment, (const void *)c->moved.at,
+		    (uint32_t)(c->moved.len / sizeof(struct moved_letter)) });
+}
+
 static void
 copy_turn(void *ctx)
 {
 	struct compaction *c = ctx;
-	struct queue_role *k = queue_of(c->house);
-	int why;
+	uint64_t copied = 0;
 
-	for (int i = 0; i < COPIES_A_TURN; i++) {
-		if (map_next(c->living, &c->place)) {
-			if (copy_one(c, c->place.value))
-				continue;
-			(void)spool_copy_end(k->spool);
+	for (int i = 0; i < COPIES_A_TURN && copied < COPIED_A_TURN; i++) {
+		const struct moved_letter *m;
+
+		if (!map_next(c->living, &c->place)) {
+			copies_done(c);
+			return;
+		}
+		m = c->place.value;
+		if (!copy_one(c, m)) {
+			(void)spool_copy_end(queue_of(c->house)->spool);
 			segment_next(c);
 			return;
 		}
-		why = spool_copy_end(k->spool);
-		if (why != 0 || !keepers_all(c->house)) {
-			compaction_end(c, why != 0 ? strerror(why) : "a keeper is not there");
-			return;
-		}
-		keepers_tell(c, WORD_MOVED, &(struct word_moved){ c->segment, (const void *)c->moved.at,
-		    (uint32_t)(c->moved.len / sizeof(struct moved_letter)) });
-		return;
+		copied += m->content_len;
 	}
 	timer_set(c->turn, 1);
 }
@@ -262,16 +300,15 @@ hear_referred(struct house *h, uint32_t index, uint32_t ticket, struct bytes bod
 	struct queue_role *k = queue_of(h);
 	struct compaction *c = k->compaction;
 	struct word_moved w;
-	(void)index;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_moved(body, k->scratch, &w))
 		return false;
-	if (c == NULL || c->segment != ticket || c->waiting == 0)
+	if (!answer_wanted(c, index, ticket, false))
 		return true;
 	for (uint32_t i = 0; i < w.letters; i++)
 		living_add(c, &w.letter[i]);
-	if (--c->waiting == 0)
+	if (c->waiting == 0)
 		living_known(c);
 	return true;
 }
@@ -283,9 +320,9 @@ segment_ready(struct compaction *c, uint32_t number)
 	struct queue_role *k = queue_of(c->house);
 	struct spool_segment row;
 	uint64_t key = number;
-	void *when = map_get(k->sealed, map_number(&key));
+	int64_t when = (int64_t)(uintptr_t)map_get(k->sealed, map_number(&key));
 
-	if (when != NULL && clock_patient_ms() - (int64_t)(uintptr_t)when < c->least_age_ms)
+	if (clock_patient_ms() - (when != 0 ? when : k->began_ms) < c->least_age_ms)
 		return false;
 	for (size_t i = 0; spool_segment_at(k->spool, i, &row); i++)
 		if (row.number == number && row.state == SEGMENT_SEALED) {
@@ -320,8 +357,10 @@ compaction_open(struct house *h, int64_t least_age_ms)
 	struct compaction *c = memory_take(sizeof *c);
 	struct spool_segment row;
 
-	*c = (struct compaction){ .house = h, .least_age_ms = least_age_ms, .living = map_open() };
+	*c = (struct compaction){ .house = h, .least_age_ms = least_age_ms, .living = map_open(), .keepers = house_peers(h, KEEPER) };
+	c->answered = memory_take((c->keepers + 1) * sizeof *c->answered);
 	c->turn = timer_open(h->loop, copy_turn, c);
+	c->silence = timer_open(h->loop, silent, c);
 	for (size_t i = 0; spool_segment_at(k->spool, i, &row); i++)
 		if (row.state == SEGMENT_SEALED)
 			buffer_add(&c->todo, (struct bytes){ (const char *)&row.number, sizeof row.number });

@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { HEADER_RETURNED_MOST = 64 << 10, NOTICE_AGAIN_MS = 5000 };
+enum { HEADER_RETURNED_MOST = 64 << 10, NOTICE_AGAIN_MS = 5000, NOTICE_AGAIN_MOST_MS = 15 * 60 * 1000 };
 
 /* A notice on its way: asked about at a verifier, written, synced. */
 struct returning {
@@ -21,7 +21,8 @@ struct returning {
 	struct buffer   content, digest;
 	struct buffer   refused;             /* of struct recipient *: those told  */
 	struct timer   *again;
-	char            to[400];
+	int64_t         wait_ms;             /* before it is tried again           */
+	char            to[800];
 };
 
 static void returning_try(struct returning *);
@@ -32,7 +33,13 @@ void
 queue_refused(void *house, struct recipient *r)
 {
 	struct queue_role *k = queue_of(house);
+	char id[24];
 
+	/* It ended with "later": its time is over. */
+	if (r->status[0] == '4') {
+		letter_id_text(r->letter->id, id);
+		note_as(queue_services[SERVICE_QMGR], "%s: from=<%s>, status=expired, returned to sender", id, r->letter->sender);
+	}
 	for (size_t i = 0; i < k->returnings; i++)
 		if (k->returning[i] == r->letter)
 			return;
@@ -137,7 +144,10 @@ returning_later(struct returning *n, const char *why)
 
 	letter_id_text(n->of, id);
 	warn_("%s: its notice has to wait: %s", id, why);
-	timer_set(n->again, NOTICE_AGAIN_MS);
+	n->wait_ms = n->wait_ms == 0 ? NOTICE_AGAIN_MS : n->wait_ms * 2;
+	if (n->wait_ms > NOTICE_AGAIN_MOST_MS)
+		n->wait_ms = NOTICE_AGAIN_MOST_MS;
+	timer_set(n->again, n->wait_ms);
 }
 
 static void
@@ -161,11 +171,11 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	letter_id_text(letter, id);
 	letter_id_text(n->of, of);
 	note_as(queue_services[SERVICE_BOUNCE], "%s: sender non-delivery notification: %s", of, id);
-	ledger_mark_set(queue_of(h)->ledger, segment, envelope_at);
 	(void)queue_letter_enter(h, &(struct word_letter){
 		.letter = letter, .envelope_segment = segment, .envelope_at = envelope_at, .content_len = n->content.len,
 		.arrived_us = clock_wall_us(), .flags = ENVELOPE_NOTICE, .recipient = &to, .recipients = 1,
 	});
+	ledger_mark_set(queue_of(h)->ledger, segment, envelope_at);
 	tell_all(h, &n->refused);
 	returning_free(n);
 	queue_pump(h);
@@ -235,9 +245,9 @@ letter_return(struct house *h, struct letter *l)
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
 		bool wants = sender_wants(l, r);
 
-		if (r->state != RECIPIENT_DONE || !r->refused || r->ticket == UINT32_MAX)
+		if (r->state != RECIPIENT_DONE || !r->refused || r->told || r->returning)
 			continue;
-		r->ticket = UINT32_MAX;      /* its notice is on the way */
+		r->returning = true;
 		buffer_add(wants ? &n->refused : &silent, (struct bytes){ (const char *)&r, sizeof r });
 	}
 	if (n->refused.len == 0)
@@ -279,20 +289,17 @@ writer_want(void *house, bool own, uint64_t size)
 
 	if (fd < 0)
 		writer_refuse(k->writer, own, errno);
-	else
+	else {
+		queue_spool_own(house, number, true);
 		writer_lend(k->writer, number, fd, room, own);
+	}
 }
 
 static void
 writer_done(void *house, uint32_t segment, uint64_t used, int why)
 {
-	struct queue_role *k = queue_of(house);
-	int did = why != 0 ? EIO : spool_done(k->spool, segment, used);
-
-	if (did != 0)
-		fault("segment %08" PRIx32 ": cannot be sealed: %s", segment, strerror(did));
-	else
-		ledger_mark_set(k->ledger, segment, INT64_MAX);
+	queue_spool_own(house, segment, false);
+	queue_spool_back(house, segment, used, why);
 }
 
 static const struct writer_needs writer_needs = { .job = writer_job, .want = writer_want, .done = writer_done };

@@ -11,9 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where a wholly heard segment stands in the ledger. */
-static const uint64_t WHOLE = INT64_MAX;
-
 /* ---- letters that are found ------------------------------------------------------ */
 
 /* An envelope in the log: if it has recipients its letter is ours.  What lies up to the mark
@@ -75,6 +72,18 @@ record_damaged(void *ctx, uint64_t at, const char *why)
 	fault("segment %08" PRIx32 " at %" PRIu64 ": %s; what can be read is served", s->segment, at, why);
 }
 
+/* Copies made by compaction are of letters that were heard of long ago: the queue's own are in the
+   ledger since before the old segment went. */
+static bool
+is_compaction(int fd)
+{
+	char head[SEGMENT_HEADER];
+	struct segment_title title;
+
+	return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && segment_title_read(head, &title) &&
+	    title.purpose == SEGMENT_COMPACTION;
+}
+
 /* One segment from where the ledger says it was heard. */
 static void
 segment_read(struct house *h, const struct spool_segment *row)
@@ -84,11 +93,15 @@ segment_read(struct house *h, const struct spool_segment *row)
 	uint64_t mark = ledger_mark(k->ledger, row->number), good;
 	int fd;
 
-	if (mark == WHOLE)
+	if (mark == SEGMENT_WHOLE)
 		return;
 	fd = letters_fd(spool_letters(k->spool), row->number);
 	if (fd < 0) {
 		fault("segment %08" PRIx32 ": %s", row->number, strerror(errno));
+		return;
+	}
+	if (is_compaction(fd)) {
+		ledger_mark_set(k->ledger, row->number, SEGMENT_WHOLE);
 		return;
 	}
 	/* letter_found() reads through the same set of descriptors. */
@@ -96,7 +109,7 @@ segment_read(struct house *h, const struct spool_segment *row)
 	if (fd < 0)
 		return;
 	if (segment_scan(fd, mark, true, record_seen, record_damaged, &s, &good) == SEGMENT_END_SEALED || row->state == SEGMENT_SEALED)
-		ledger_mark_set(k->ledger, row->number, WHOLE);
+		ledger_mark_set(k->ledger, row->number, SEGMENT_WHOLE);
 	else if (s.last > 0)
 		ledger_mark_set(k->ledger, row->number, s.last);
 	close(fd);
@@ -115,6 +128,7 @@ queue_spool_recover(struct house *h)
 	if (queue_count(k->queue) > before)
 		note("statistics: %zu letters found in the log that the ledger did not know", queue_count(k->queue) - before);
 	(void)ledger_checkpoint(k->ledger, k->queue);
+	k->began_ms = clock_patient_ms();
 }
 
 bool
@@ -191,7 +205,8 @@ hear_segment_want(struct house *h, enum role role, uint32_t index, struct bytes 
 		return false;
 	if (l == NULL)
 		return true;
-	fd = spool_lend(k->spool, w.own, w.size, &number, &room);
+	/* Offsets of letters have 32 bits. */
+	fd = w.size < UINT32_MAX / 2 ? spool_lend(k->spool, w.own, w.size, &number, &room) : (errno = EFBIG, -1);
 	if (fd < 0) {
 		w.why = errno;
 		warn_("no segment can be lent to %s %" PRIu32 ": %s", role_names[role], index, strerror(w.why));
@@ -209,13 +224,75 @@ hear_segment_want(struct house *h, enum role role, uint32_t index, struct bytes 
 	return true;
 }
 
+static enum segment_state
+state_of(const struct queue_role *k, uint32_t number)
+{
+	struct spool_segment row;
+
+	for (size_t i = 0; spool_segment_at(k->spool, i, &row); i++)
+		if (row.number == number)
+			return row.state;
+	return SEGMENT_GONE;
+}
+
+bool
+queue_spool_lent_to(struct house *h, uint32_t segment, enum role role, uint32_t index)
+{
+	struct queue_role *k = queue_of(h);
+	uint64_t key = segment;
+	void *who = map_get(k->lent, map_number(&key));
+
+	if (who == NULL && state_of(k, segment) == SEGMENT_OPEN) {
+		/* Lent by the queue that was here before this one. */
+		who = borrower(role, index);
+		(void)map_put(k->lent, map_number(&key), who);
+	}
+	return who == borrower(role, index);
+}
+
 static void
 segment_ended(struct queue_role *k, uint32_t segment)
 {
 	uint64_t key = segment;
 
-	ledger_mark_set(k->ledger, segment, WHOLE);
+	ledger_mark_set(k->ledger, segment, SEGMENT_WHOLE);
 	(void)map_put(k->sealed, map_number(&key), (void *)(uintptr_t)clock_patient_ms());
+}
+
+/* An orphan is empty and gone, or sealed; while its writer lives it stays as it is. */
+static int
+segment_orphaned(struct house *h, uint32_t segment)
+{
+	int why = spool_orphan(queue_of(h)->spool, segment, letter_found, h);
+
+	if (why == 0 || why == ENOENT)
+		segment_ended(queue_of(h), segment);
+	return why == ENOENT ? 0 : why;
+}
+
+void
+queue_spool_own(struct house *h, uint32_t segment, bool ours)
+{
+	struct queue_role *k = queue_of(h);
+	uint64_t key = segment;
+
+	if (ours)
+		(void)map_put(k->lent, map_number(&key), borrower(QUEUE, 0));
+	else
+		(void)map_drop(k->lent, map_number(&key));
+}
+
+void
+queue_spool_back(struct house *h, uint32_t segment, uint64_t used, int why)
+{
+	struct queue_role *k = queue_of(h);
+
+	if (why == 0)
+		why = spool_done(k->spool, segment, used);
+	if (why == 0)
+		segment_ended(k, segment);
+	else if ((why = segment_orphaned(h, segment)) != 0)
+		fault("segment %08" PRIx32 ": cannot be sealed: %s", segment, strerror(why));
 }
 
 bool
@@ -224,21 +301,18 @@ hear_segment_done(struct house *h, enum role role, uint32_t index, struct bytes 
 	struct queue_role *k = queue_of(h);
 	struct word_segment w;
 	uint64_t key;
-	int why;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_segment(body, k->scratch, &w))
 		return false;
 	key = w.number;
-	if (map_get(k->lent, map_number(&key)) != borrower(role, index)) {
-		/* Lent by the queue that was here before this one: its lock tells whose it is. */
-		detail("segment %08" PRIx32 " comes back from %s %" PRIu32, w.number, role_names[role], index);
+	if (map_get(k->lent, map_number(&key)) == borrower(role, index)) {
+		(void)map_drop(k->lent, map_number(&key));
+		queue_spool_back(h, w.number, w.size, w.why);
+	} else if (map_get(k->lent, map_number(&key)) == NULL && state_of(k, w.number) == SEGMENT_OPEN) {
+		/* Lent by the queue that was here before: it is read, and only if its writer has let go of it. */
+		queue_spool_back(h, w.number, w.size, EAGAIN);
 	}
-	(void)map_drop(k->lent, map_number(&key));
-	why = w.why != 0 ? spool_orphan(k->spool, w.number, letter_found, h) : spool_done(k->spool, w.number, w.size);
-	if (why != 0)
-		fault("segment %08" PRIx32 ": cannot be sealed: %s", w.number, strerror(why));
-	segment_ended(k, w.number);
 	queue_pump(h);
 	return true;
 }
@@ -257,11 +331,8 @@ queue_spool_lost(struct house *h, enum role role, uint32_t index)
 			continue;
 		memcpy(&key, p.key.at, sizeof key);
 		(void)map_drop(k->lent, p.key);
-		why = spool_orphan(k->spool, (uint32_t)key, letter_found, h);
-		/* ENOENT: it was empty, and is gone already. */
-		if (why != 0 && why != ENOENT)
+		if ((why = segment_orphaned(h, (uint32_t)key)) != 0)
 			fault("segment %08" PRIx64 ": cannot be recovered: %s", key, strerror(why));
-		segment_ended(k, (uint32_t)key);
 	}
 	/* Lent by a queue before this one, so nobody wrote them down. */
 	(void)spool_orphans(k->spool, letter_found, h);

@@ -3,13 +3,14 @@
  */
 #include "role/queue.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include "message/envelope.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ASKING_MOST = 4096, KNOWN_MOST = 20000, CHECKPOINT_MS = 1000 };
+enum { RESOLVING_MOST = 4096, DELIVERING_MOST = 4096, KNOWN_MOST = 20000, CHECKPOINT_MS = 1000 };
 
 #define AT(f) offsetof(struct queue_settings, f)
 static const struct setting rows[] = {
@@ -48,8 +49,8 @@ seconds(int64_t from_us, int64_t to_us)
 	return to_us > from_us ? (double)(to_us - from_us) / 1e6 : 0.0;
 }
 
-static void
-note_recipient(const struct recipient *r, const char *how)
+void
+queue_note(const struct recipient *r, const char *how)
 {
 	const struct letter *l = r->letter;
 	int64_t now = clock_wall_us(), begun = r->begun_us != 0 ? r->begun_us : now;
@@ -57,8 +58,8 @@ note_recipient(const struct recipient *r, const char *how)
 	char id[24];
 
 	letter_id_text(l->id, id);
-	note_as(queue_services[SERVICE_VIRTUAL], "%s: to=<%s>, %s%s%srelay=virtual, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
-	    id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "", aliased ? ">, " : "",
+	note_as(queue_services[SERVICE_VIRTUAL], "%s: to=<%s>, %s%s%srelay=%s, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
+	    id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "", aliased ? ">, " : "", r->account != 0 ? "virtual" : "none",
 	    seconds(l->arrived_us, now), seconds(l->arrived_us, l->heard_us), seconds(l->heard_us, begun), seconds(begun, now),
 	    r->status, how, r->text);
 }
@@ -84,17 +85,17 @@ ticket_key(const uint32_t *ticket)
 }
 
 static void
-asked_add(struct queue_role *k, struct recipient *r)
+asked_add(struct queue_role *k, struct map *open, struct recipient *r)
 {
-	while (r->ticket = ++k->next_ticket, r->ticket == 0 || map_get(k->asked, ticket_key(&r->ticket)) != NULL)
+	while (r->ticket = ++k->next_ticket, r->ticket == 0 || map_get(open, ticket_key(&r->ticket)) != NULL)
 		continue;
-	(void)map_put(k->asked, ticket_key(&r->ticket), r);
+	(void)map_put(open, ticket_key(&r->ticket), r);
 }
 
 static struct recipient *
-asked_drop(struct queue_role *k, uint32_t ticket)
+asked_drop(struct map *open, uint32_t ticket)
 {
-	struct recipient *r = map_drop(k->asked, ticket_key(&ticket));
+	struct recipient *r = map_drop(open, ticket_key(&ticket));
 
 	if (r != NULL)
 		r->ticket = 0;
@@ -103,6 +104,29 @@ asked_drop(struct queue_role *k, uint32_t ticket)
 
 /* ---- who is it? -------------------------------------------------------------------------- */
 
+static void try_recipient(struct house *, struct recipient *);
+
+/* An end or a delay of a recipient: the line of the log first, since the last recipient's event ends the letter. */
+static void
+conclude(struct house *h, struct recipient *r, enum recipient_event e, const char *how, const char *status, const char *text)
+{
+	const char *before[] = { r->status, r->text };
+
+	r->status = status;
+	r->text = text;
+	queue_note(r, how);
+	r->status = before[0];
+	r->text = before[1];
+	queue_event(queue_of(h)->queue, r, e, status, text, queue_now_ms());
+}
+
+/* One that was resolved before is asked about under its own name. */
+static const char *
+name_of(const struct recipient *r)
+{
+	return r->known ? r->address : r->original;
+}
+
 static void
 say_resolve(struct house *h, const struct recipient *r)
 {
@@ -110,7 +134,7 @@ say_resolve(struct house *h, const struct recipient *r)
 
 	if (l == NULL)
 		return;                  /* asked when it comes */
-	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket), &(struct word_resolve){ bytes_of(r->original) });
+	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket), &(struct word_resolve){ bytes_of(name_of(r)) });
 	link_end(l);
 }
 
@@ -122,35 +146,75 @@ recipient_is(struct recipient *r, const struct resolve_target *t)
 	r->detail = arena_copy(r->letter->life, t->detail);
 }
 
-/* The clerk's word about a recipient: it becomes its targets, or somebody else's business. */
+static bool
+is_target(const struct recipient *r, const struct resolve_target *t)
+{
+	if (!r->known || r->account != t->account)
+		return false;
+	return t->account != 0 || bytes_equal(bytes_of(r->address), t->address);
+}
+
+/* The letter goes there already: it had been resolved before, or two names lead to one. */
+static bool
+has_target(const struct letter *l, const struct resolve_target *t)
+{
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		if (is_target(r, t))
+			return true;
+	return false;
+}
+
+/* The recipient becomes one of its targets, and twins of it the others.  One that was resolved before
+   stays who it was if it still may. */
+static void
+becomes(struct house *h, struct recipient *r, const struct word_resolved *w)
+{
+	struct queue *q = queue_of(h)->queue;
+	const struct resolve_target *own = w->targets > 0 ? &w->target[0] : NULL;
+
+	for (uint32_t i = 0; i < w->targets; i++)
+		if (is_target(r, &w->target[i]))
+			own = &w->target[i];
+	for (uint32_t i = 0; i < w->targets; i++) {
+		struct recipient *twin;
+
+		if (&w->target[i] == own || has_target(r->letter, &w->target[i]))
+			continue;
+		twin = queue_fork(q, r);
+		recipient_is(twin, &w->target[i]);
+		queue_event(q, twin, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
+	}
+	if (own != NULL && !is_target(r, own))
+		recipient_is(r, own);
+}
+
+/* The clerk's word about a recipient: it becomes its targets, or somebody else's business.  One that
+   is being tried (again) is known now to be there still. */
 static void
 resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
 {
 	struct queue *q = queue_of(h)->queue;
-	int64_t now = queue_now_ms();
 
 	switch (w->class) {
 	case RESOLVE_LOCAL:
-		for (uint32_t i = 1; i < w->targets; i++) {
-			struct recipient *twin = queue_fork(q, r);
-			recipient_is(twin, &w->target[i]);
-			queue_event(q, twin, EVENT_RESOLVED, NULL, NULL, now);
-		}
-		if (w->targets > 0)
-			recipient_is(r, &w->target[0]);
-		queue_event(q, r, EVENT_RESOLVED, NULL, NULL, now);
-		break;
 	case RESOLVE_FOREIGN:
-		queue_event(q, r, EVENT_RESOLVED, NULL, NULL, now);
+		if (w->class == RESOLVE_FOREIGN)
+			r->account = 0;
+		else
+			becomes(h, r, w);
+		if (r->state == RECIPIENT_TRYING)
+			try_recipient(h, r);
+		else
+			queue_event(q, r, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
 		break;
 	case RESOLVE_UNKNOWN:
-		queue_event(q, r, EVENT_REFUSED, "5.1.1", "unknown user", now);
+		conclude(h, r, EVENT_REFUSED, "bounced", "5.1.1", "unknown user");
 		break;
 	case RESOLVE_LOOP:
-		queue_event(q, r, EVENT_REFUSED, "5.4.6", "alias loop", now);
+		conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", "alias loop");
 		break;
 	default:
-		queue_event(q, r, EVENT_LATER, "4.3.0", "directory is not available", now);
+		conclude(h, r, EVENT_LATER, "deferred", "4.3.0", "directory is not available");
 	}
 }
 
@@ -193,11 +257,11 @@ static bool
 hear_resolved(struct house *h, uint32_t ticket, struct bytes body)
 {
 	struct queue_role *k = queue_of(h);
-	struct recipient *r = asked_drop(k, ticket);
+	struct recipient *r = asked_drop(k->resolving, ticket);
 
 	/* "Later" is not worth keeping. */
 	if (r != NULL && body.len > 0 && (uint8_t)body.at[0] != RESOLVE_LATER)
-		known_put(k, r->original, body);
+		known_put(k, name_of(r), body);
 	bool whole = resolved_body(h, r, body);
 	queue_pump(h);
 	return whole;
@@ -207,11 +271,11 @@ static void
 resolve(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
-	const char *known = map_get(k->known, bytes_of(r->original));
+	const char *known = map_get(k->known, bytes_of(name_of(r)));
 	uint64_t len;
 
 	if (known == NULL) {
-		asked_add(k, r);
+		asked_add(k, k->resolving, r);
 		say_resolve(h, r);
 		return;
 	}
@@ -235,8 +299,6 @@ say_deliver(struct house *h, const struct recipient *r)
 {
 	struct link *l = house_link(h, KEEPER, keeper_of_account(h, r->account));
 
-	if (l == NULL)
-		return;                  /* said when it comes */
 	word_pack_deliver(link_begin(l, WORD_DELIVER, r->ticket), &(struct word_deliver){
 		.letter = r->letter->id, .envelope_segment = r->letter->envelope_segment, .envelope_at = r->letter->envelope_at,
 		.account = r->account, .address = bytes_of(r->address), .original = bytes_of(r->original),
@@ -250,15 +312,14 @@ try_recipient(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
 
-	if (r->account == 0) {
-		queue_event(k->queue, r, EVENT_LATER, "4.4.1", "mail transport unavailable: this version delivers to its own mailboxes only", queue_now_ms());
-		if (r->state == RECIPIENT_WAITING)
-			note_recipient(r, "deferred");
-		return;
+	if (r->account == 0)
+		conclude(h, r, EVENT_LATER, "deferred", "4.4.1", "mail transport unavailable: this version delivers to its own mailboxes only");
+	else if (house_link(h, KEEPER, keeper_of_account(h, r->account)) == NULL)
+		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
+	else {
+		asked_add(k, k->delivering, r);
+		say_deliver(h, r);
 	}
-	asked_add(k, r);
-	k->asking++;
-	say_deliver(h, r);
 }
 
 static bool
@@ -276,21 +337,21 @@ hear_delivered(struct house *h, uint32_t ticket, struct bytes body)
 	arena_clear(k->scratch);
 	if (!word_unpack_delivered(body, k->scratch, &w) || w.result >= COUNT(means))
 		return false;
-	r = asked_drop(k, ticket);
-	if (r == NULL || r->state != RECIPIENT_TRYING)
-		return true;             /* a keeper that was asked twice answered twice */
-	k->asking--;
-	/* The line first: the last recipient's event ends the letter. */
-	r->status = w.status;
-	r->text = w.text;
-	note_recipient(r, means[w.result].how);
-	r->status = r->text = "";
-	queue_event(k->queue, r, means[w.result].event, w.status, w.text, queue_now_ms());
+	r = asked_drop(k->delivering, ticket);
+	if (r != NULL)
+		conclude(h, r, means[w.result].event, means[w.result].how, w.status, w.text);
 	queue_pump(h);
 	return true;
 }
 
-/* Everything whose time has come is begun; then the timer is set for the next. */
+static bool
+hands_full(const struct queue_role *k)
+{
+	return map_count(k->resolving) >= RESOLVING_MOST || map_count(k->delivering) >= DELIVERING_MOST;
+}
+
+/* Everything whose time has come is begun; then the timer is set for the next.  Before it is tried
+   again a recipient is looked up again: it may have gone meanwhile. */
 void
 queue_pump(struct house *h)
 {
@@ -301,14 +362,14 @@ queue_pump(struct house *h)
 	if (k->pumping || h->leaving)
 		return;
 	k->pumping = true;
-	while (k->asking < ASKING_MOST && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
-		if (r->state == RECIPIENT_NEW)
+	while (!hands_full(k) && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
+		if (r->state == RECIPIENT_NEW || r->tries > 1)
 			resolve(h, r);
 		else
 			try_recipient(h, r);
 	}
 	k->pumping = false;
-	if (wait >= 0 && k->asking < ASKING_MOST)
+	if (wait >= 0 && !hands_full(k))
 		timer_set(k->due, wait);
 }
 
@@ -350,7 +411,7 @@ queue_letter_enter(struct house *h, const struct word_letter *w)
 }
 
 static bool
-hear_letter(struct house *h, struct bytes body)
+hear_letter(struct house *h, enum role from, uint32_t index, struct bytes body)
 {
 	struct queue_role *k = queue_of(h);
 	struct word_letter w;
@@ -358,8 +419,11 @@ hear_letter(struct house *h, struct bytes body)
 	arena_clear(k->scratch);
 	if (!word_unpack_letter(body, k->scratch, &w) || w.recipients == 0)
 		return false;
-	ledger_mark_set(k->ledger, w.envelope_segment, w.envelope_at);
-	(void)queue_letter_enter(h, &w);
+	/* Of a segment that is sealed meanwhile every letter was found. */
+	if (queue_spool_lent_to(h, w.envelope_segment, from, index)) {
+		(void)queue_letter_enter(h, &w);
+		ledger_mark_set(k->ledger, w.envelope_segment, w.envelope_at);
+	}
 	queue_pump(h);
 	return true;
 }
@@ -390,6 +454,10 @@ queue_reload(struct house *h)
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
 	services_name(k->common.syslog_name);
 	queue_patience(k->queue, &(struct queue_patience){ k->rows.least_ms, k->rows.most_ms, k->rows.lifetime_ms });
+	if (k->compact != NULL)
+		timer_clear(k->compact);
+	if (k->compact != NULL && k->rows.compaction_ms > 0)
+		timer_set(k->compact, k->rows.compaction_ms);
 }
 
 static bool
@@ -400,7 +468,9 @@ queue_start(struct house *h)
 
 	h->mine = k;
 	k->scratch = arena_open(NULL);
-	k->asked = map_open();
+	k->resolving = map_open();
+	k->delivering = map_open();
+	k->next_ticket = (uint32_t)random_number();      /* an answer to a queue before us is none to us */
 	k->known = map_open();
 	k->lent = map_open();
 	k->sealed = map_open();
@@ -443,7 +513,7 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		close(fd);
 	switch (word) {
 	case WORD_LETTER:
-		return hear_letter(h, body);
+		return hear_letter(h, from, index, body);
 	case WORD_DELIVERED:
 		return hear_delivered(h, ticket, body);
 	case WORD_RESOLVED:
@@ -471,17 +541,32 @@ static void
 queue_peer(struct house *h, enum role role, uint32_t index)
 {
 	struct queue_role *k = queue_of(h);
+	(void)index;
 
 	if (role == VERIFIER)
 		questions_wait_over(&k->questions);
-	for (struct map_place p = { 0 }; map_next(k->asked, &p);) {
+	if (role != CLERK)
+		return;
+	known_clear(k);
+	for (struct map_place p = { 0 }; map_next(k->resolving, &p);)
+		say_resolve(h, p.value);
+}
+
+/* What that keeper had in hand is tried again soon; exactly once is the index's work. */
+static void
+keeper_lost(struct house *h, uint32_t index)
+{
+	struct queue_role *k = queue_of(h);
+
+	for (struct map_place p = { 0 }; map_next(k->delivering, &p);) {
 		struct recipient *r = p.value;
 
-		if (role == CLERK && r->state == RECIPIENT_NEW)
-			say_resolve(h, r);
-		else if (role == KEEPER && r->state == RECIPIENT_TRYING && keeper_of_account(h, r->account) == index)
-			say_deliver(h, r);
+		if (keeper_of_account(h, r->account) != index)
+			continue;
+		(void)asked_drop(k->delivering, r->ticket);
+		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	}
+	queue_pump(h);
 }
 
 static void
@@ -489,8 +574,10 @@ queue_lost(struct house *h, enum role role, uint32_t index)
 {
 	if (role == VERIFIER)
 		questions_lost(&queue_of(h)->questions, index);
-	if (role == KEEPER)
+	if (role == KEEPER) {
 		queue_compact_lost(h);
+		keeper_lost(h, index);
+	}
 	if (role == KEEPER || role == RECEIVER)
 		queue_spool_lost(h, role, index);
 }
@@ -501,7 +588,6 @@ queue_stop(struct house *h)
 	struct queue_role *k = queue_of(h);
 
 	(void)ledger_checkpoint(k->ledger, k->queue);
-	ledger_close(&k->ledger);
 	house_leave(h);
 }
 
@@ -511,7 +597,7 @@ queue_status(struct house *h, uint32_t *connections, struct buffer *text)
 	struct queue_role *k = queue_of(h);
 
 	*connections = 0;
-	buffer_printf(text, "letters=%zu delivering=%zu", queue_count(k->queue), k->asking);
+	buffer_printf(text, "letters=%zu delivering=%zu", queue_count(k->queue), map_count(k->delivering));
 }
 
 const struct role_card queue_card = {

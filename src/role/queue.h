@@ -29,15 +29,16 @@ struct queue_role {
 	struct queue    *queue;
 	struct ledger   *ledger;
 	struct spool    *spool;
-	struct map      *asked;            /* ticket -> recipient: RESOLVE and DELIVER that are open */
+	struct map      *resolving;        /* ticket -> recipient: questions open at the clerk       */
+	struct map      *delivering;       /* ticket -> recipient: those at the keepers              */
 	struct map      *known;            /* address -> packed RESOLVED, until DIRECTORY_NEW        */
-	size_t           asking;
 	uint32_t         next_ticket;
 	struct timer    *due, *checkpoint, *compact;
 	bool             pumping;
 	struct map      *lent;             /* segment -> role and index                              */
 	struct map      *sealed;           /* segment -> when, patient ms                            */
 	bool             preparing;
+	int64_t          began_ms;         /* segments sealed before us: not known when              */
 	struct writer   *writer;           /* for notices                                            */
 	struct questions questions;
 	struct letter  **returning;        /* letters with refused recipients, this turn             */
@@ -58,12 +59,22 @@ int64_t queue_now_ms(void);
 void queue_pump(struct house *);
 /* A letter of the log enters the queue; false: it is known. */
 bool queue_letter_enter(struct house *, const struct word_letter *);
+/* The line of the log that says what became of a recipient. */
+void queue_note(const struct recipient *, const char *how);
 
+/* Where a wholly heard segment stands in the ledger. */
+#define SEGMENT_WHOLE ((uint64_t)INT64_MAX)
 bool queue_spool_open(struct house *);
 void queue_spool_recover(struct house *);
 bool hear_segment_want(struct house *, enum role, uint32_t index, struct bytes body);
 bool hear_segment_done(struct house *, enum role, uint32_t index, struct bytes body);
 void queue_spool_lost(struct house *, enum role, uint32_t index);
+/* Whether this one may speak of letters in that segment: it was lent to him, maybe by a queue before us. */
+bool queue_spool_lent_to(struct house *, uint32_t segment, enum role, uint32_t index);
+/* A segment for our own notices is lent, or comes back. */
+void queue_spool_own(struct house *, uint32_t segment, bool ours);
+/* A writer has let go of a segment. */
+void queue_spool_back(struct house *, uint32_t segment, uint64_t used, int why);
 void queue_prepare(struct house *);
 
 void queue_notice_open(struct house *);

@@ -27,6 +27,7 @@ struct slot {
 	bool           leaving; /* nothing new comes; give back when synced        */
 	bool           syncing;
 	bool           stream; /* a stream is still being added to it             */
+	bool           behind; /* a letter in it is not safe yet, see tell()      */
 	int            why;    /* broken                                          */
 	uint64_t       room, used, written, synced;
 	uint64_t       want; /* somebody waits until this is synced             */
@@ -309,16 +310,20 @@ answered(const struct waiting *x)
 	       (x->before == NULL || x->before->synced >= x->before_end);
 }
 
-/* Everybody whose letter is safe, or never will be, is told.  The list is taken apart first:
-   `safe` may put new letters. */
+/* Everybody whose letter is safe, or never will be, is told; those of one segment in the order in
+   which they lie there, since the queue remembers how far it has heard of each.  The list is taken
+   apart first: `safe` may put new letters. */
 static void
 tell(struct writer *w)
 {
 	struct waiting *told = NULL, **end = &told, **p = &w->first;
 
+	for (struct slot *s = w->slots; s != NULL; s = s->next)
+		s->behind = false;
 	while (*p != NULL) {
 		struct waiting *x = *p;
-		if (!answered(x)) {
+		if (!answered(x) || (x->why == 0 && x->slot->behind)) {
+			x->slot->behind = true;
 			p = &x->next;
 			continue;
 		}

@@ -45,6 +45,7 @@ struct login {
 	int            bad, failures, attempts;
 	int64_t        begun_ms;
 	size_t         literal_end;    /* the line so far reaches here with its literals    */
+	size_t         invited;        /* how far the client was told to go on              */
 	char           tag[72];        /* IMAP                                              */
 	char           method[32];
 	char           tried[256];     /* the last name tried, for the log                  */

@@ -202,6 +202,14 @@ login_leave(struct login *l)
 	struct login_result result = { l->user, l->method, l->tag, l->account };
 	struct stream *stream = l->stream;
 
+	/* A plain descriptor is given away: what was said to a client that did not wait for it goes first. */
+	if (!l->secure && stream_pending(stream) > 0)
+		stream_flush(stream);
+	if (!l->secure && stream_pending(stream) > 0) {
+		l->protocol->bye(l, "Read what you are told before you go on.");
+		login_quit(l);
+		return;
+	}
 	note_login(l, "Login", l->user);
 	l->stream = NULL;
 	l->needs->hand_over(l->ctx, l, stream, &result);
@@ -229,12 +237,11 @@ void
 login_refuse(struct login *l, enum login_refusal refusal, const char *user, const char *why)
 {
 	l->room = ROOM_COMMAND;
-	(void)bytes_string(bytes_of(user), l->tried, sizeof l->tried);
-	if (refusal == LOGIN_WRONG || refusal == LOGIN_DISABLED) {
+	if (user[0] != '\0')
+		(void)bytes_string(bytes_of(user), l->tried, sizeof l->tried);
+	if (refusal == LOGIN_WRONG || refusal == LOGIN_DISABLED || refusal == LOGIN_SYNTAX)
 		l->failures++;
-		note_login(l, why, user);
-	} else
-		note_login(l, why, user);
+	note_login(l, why, l->tried);
 	l->user = NULL;
 	l->protocol->refuse(l, refusal);
 	if (l->config->rows.failures_most > 0 && l->failures >= l->config->rows.failures_most) {
@@ -247,6 +254,16 @@ login_refuse(struct login *l, enum login_refusal refusal, const char *user, cons
 
 /* ---- lines ----------------------------------------------------------------------------------------- */
 
+/* The client says "*", or what is no response: the exchange is over. */
+static void
+give_up(struct login *l, struct bytes line)
+{
+	l->room = ROOM_COMMAND;
+	l->user = NULL;
+	l->protocol->broken(l, bytes_equal(line, BYTES("*")) ? "Authentication aborted by client." : "Invalid response to the challenge.");
+	login_bad(l);
+}
+
 /* A response to a challenge: base64, or "*" to give up (rfc3501:6.2.2, rfc5034:4). */
 static void
 line_response(struct login *l, struct bytes line)
@@ -255,9 +272,7 @@ line_response(struct login *l, struct bytes line)
 
 	if (bytes_equal(line, BYTES("*")) || !base64_decode(&raw, line)) {
 		l->needs->forget(l->ctx, l);
-		l->room = ROOM_COMMAND;
-		l->protocol->broken(l, line.len == 1 ? "Authentication aborted by client." : "Invalid base64 data in response.");
-		login_bad(l);
+		give_up(l, line);
 	} else {
 		l->room = ROOM_CLERK;
 		l->needs->step(l->ctx, l, buffer_bytes(&raw));
@@ -285,6 +300,15 @@ literal_of(struct bytes piece, uint64_t *size, bool *waits)
 	return *size > LOGIN_LITERAL_MOST ? PIECE_TOO_LARGE : PIECE_LITERAL;
 }
 
+/* "Go on": once for each literal that asks for it, however its bytes come. */
+static void
+invite(struct login *l, bool waits, size_t upto)
+{
+	if (waits && upto > l->invited)
+		l->protocol->challenge(l, BYTES("OK"));
+	l->invited = upto > l->invited ? upto : l->invited;
+}
+
 /* A whole command from what has arrived; false: not all of it is here. */
 static bool
 command_read(struct login *l, struct bytes all, struct bytes *command, size_t *used)
@@ -309,7 +333,7 @@ command_read(struct login *l, struct bytes all, struct bytes *command, size_t *u
 		case PIECE_LAST:
 			*command = bytes_cut(all, 0, (size_t)(line.at - all.at) + line.len);
 			*used = l->literal_end + n;
-			l->literal_end = 0;
+			l->literal_end = l->invited = 0;
 			return true;
 		case PIECE_TOO_LARGE:
 			goto too_long;
@@ -320,10 +344,10 @@ command_read(struct login *l, struct bytes all, struct bytes *command, size_t *u
 		if (l->literal_end + n + size > LOGIN_LINE_MOST + LOGIN_LITERAL_MOST)
 			goto too_long;
 		if (rest.len < n + size) {
-			if (waits && rest.len == n)
-				l->protocol->challenge(l, BYTES("OK"));
+			invite(l, waits, l->literal_end + n);
 			return false;
 		}
+		invite(l, waits, l->literal_end + n);
 		l->literal_end += n + (size_t)size;
 	}
 too_long:
@@ -347,12 +371,14 @@ login_lines(struct login *l)
 		struct arena *scratch = arena_open(NULL);
 		line = arena_keep(scratch, line);
 		stream_eat(l->stream, used);
-		if (l->room == ROOM_LAST) {
+		if (l->room == ROOM_LAST && line.len == 0) {
 			arena_close(&scratch);
 			login_leave(l);
 			return;
 		}
-		if (l->room == ROOM_RESPONSE)
+		if (l->room == ROOM_LAST)
+			give_up(l, line);        /* it does not believe our proof */
+		else if (l->room == ROOM_RESPONSE)
 			line_response(l, line);
 		else
 			l->protocol->line(l, line);

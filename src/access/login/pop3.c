@@ -49,7 +49,7 @@ bad(struct login *l, const char *why)
 static void
 run_capa(struct login *l, struct bytes argument)
 {
-	struct buffer *out = stream_out(l->stream);
+	struct buffer *out = stream_out(l->stream), sasl = { 0 };
 	(void)argument;
 
 	buffer_add_string(out, "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
@@ -57,9 +57,11 @@ run_capa(struct login *l, struct bytes argument)
 		buffer_add_string(out, "STLS\r\n");
 	if (login_plain_allowed(l))
 		buffer_add_string(out, "USER\r\n");
-	buffer_add_string(out, "SASL");
-	login_mechanisms(l, " ", out);
-	buffer_add_string(out, "\r\nIMPLEMENTATION Mansio\r\n.\r\n");
+	login_mechanisms(l, " ", &sasl);
+	if (sasl.len > 0)
+		buffer_printf(out, "SASL%.*s\r\n", (int)sasl.len, sasl.at);
+	buffer_add_string(out, "IMPLEMENTATION Mansio\r\n.\r\n");
+	buffer_free(&sasl);
 }
 
 static void
@@ -117,6 +119,8 @@ run_pass(struct login *l, struct bytes argument)
 
 	if (l->user == NULL)
 		bad(l, "No username given.");
+	else if (argument.len == 0 || bytes_find(argument, '\0') >= 0)
+		bad(l, "A password is wanted.");
 	else
 		login_try(l, &attempt, BYTES("PLAIN"));
 }
