@@ -103,15 +103,13 @@ pause_over(void *ctx)
 	exchange_answer(ctx);
 }
 
-/* Says no, after the pause that this network has earned; when very many wait so already, at once, so that
-   those who know their passwords are heard. */
+/* Answers after a pause; when very many wait so already, at once, so that those who know
+   their passwords are heard. */
 static void
-exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
+exchange_answer_in(struct exchange *e, int64_t ms)
 {
 	struct clerk *c = clerk_of(e->house);
-	int64_t ms = guard_failed(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms());
 
-	e->answer = (struct word_auth_done){ .answer = (uint8_t)answer, .user = arena_copy(e->life, e->user), .text = why };
 	if (ms == 0 || c->pauses >= PAUSES_MOST) {
 		exchange_answer(e);
 		return;
@@ -119,6 +117,16 @@ exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 	c->pauses++;
 	e->pause = timer_open(e->house->loop, pause_over, e);
 	timer_set(e->pause, ms);
+}
+
+/* Says no, after the pause that this network has earned. */
+static void
+exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	e->answer = (struct word_auth_done){ .answer = (uint8_t)answer, .user = arena_copy(e->life, e->user), .text = why };
+	exchange_answer_in(e, guard_failed(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms()));
 }
 
 static void
@@ -225,7 +233,8 @@ exchange_name(struct exchange *e, struct bytes user)
 	}
 }
 
-/* True when it was answered "later": too many have failed. */
+/* True when it will be answered "later": too many have failed.  Not at once, or whoever guesses
+   would ask as fast as lines go. */
 static bool
 exchange_guarded(struct exchange *e)
 {
@@ -233,7 +242,9 @@ exchange_guarded(struct exchange *e)
 
 	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms()) == GUARD_GO)
 		return false;
-	exchange_later(e, "too many failed logins, try again later");
+	e->answer = (struct word_auth_done){ .answer = AUTH_LATER, .user = arena_copy(e->life, e->user),
+		.text = "too many failed logins, try again later" };
+	exchange_answer_in(e, c->limits.delay_ms);
 	return true;
 }
 
