@@ -27,7 +27,7 @@ say(struct answer *a, int stream, struct bytes text)
 	if (a->said != NULL)
 		buffer_add(a->said, text);
 	else
-		(void)fwrite(text.at, 1, text.len, stream == 1 ? stdout : stderr);
+		command_print(text, stream == 1 ? stdout : stderr);
 }
 
 static void

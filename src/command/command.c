@@ -108,6 +108,13 @@ command_read(const char *path, struct buffer *out)
 	return n == 0;
 }
 
+void
+command_print(struct bytes text, FILE *out)
+{
+	if (text.len > 0)
+		(void)fwrite(text.at, 1, text.len, out);
+}
+
 struct settings *
 command_settings(struct call *c, struct common_settings *common)
 {
@@ -118,7 +125,7 @@ command_settings(struct call *c, struct common_settings *common)
 		s = house_settings_read(buffer_bytes(&text), c->config, &errors, &warnings);
 		if (s != NULL && !settings_fill(s, &common_setting_table, NULL, common, &errors))
 			settings_close(&s);
-		(void)fwrite(errors.at, 1, errors.len, stderr);
+		command_print(buffer_bytes(&errors), stderr);
 	}
 	buffer_free(&text);
 	buffer_free(&errors);

@@ -24,6 +24,8 @@
 #include "base/buffer.h"
 #include "role/settings.h"
 
+#include <stdio.h>
+
 enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_WRONG = 2 };
 
 struct command;
@@ -51,6 +53,7 @@ int command_hear(struct call *, const char *role, const struct word_ask *, struc
 struct settings *command_settings(struct call *, struct common_settings *);
 bool command_option(struct call *, const char *name, const char **value);
 int  command_wrong(const struct call *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+void command_print(struct bytes, FILE *);
 /* A whole file, or standard input for "-"; false after saying why. */
 bool command_read(const char *path, struct buffer *out);
 

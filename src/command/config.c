@@ -46,8 +46,8 @@ check_text(struct bytes text, const char *file, struct settings **out)
 
 	*out = house_settings_read(text, file, &errors, &warnings);
 	good = *out != NULL && house_settings_check(*out, file, &errors, &warnings);
-	(void)fwrite(errors.at, 1, errors.len, stderr);
-	(void)fwrite(warnings.at, 1, warnings.len, stderr);
+	command_print(buffer_bytes(&errors), stderr);
+	command_print(buffer_bytes(&warnings), stderr);
 	buffer_free(&errors);
 	buffer_free(&warnings);
 	return good;
@@ -181,8 +181,8 @@ run_show(struct call *c)
 		return COMMAND_FAILED;
 	config.settings =
 		house_settings_read(buffer_bytes(&config.text), c->config, &errors, &warnings);
-	(void)fwrite(errors.at, 1, errors.len, stderr);
-	(void)fwrite(warnings.at, 1, warnings.len, stderr);
+	command_print(buffer_bytes(&errors), stderr);
+	command_print(buffer_bytes(&warnings), stderr);
 	buffer_free(&errors);
 	buffer_free(&warnings);
 	s.settings = config.settings;

@@ -266,7 +266,7 @@ make_certificates(struct demo *d)
 	       (certificate_good(d->authority, ca_key, NULL) ||
 	        certificate_make(&authority, &errors)) &&
 	       certificate_make(&server, &errors);
-	(void)fwrite(errors.at, 1, errors.len, stderr);
+	command_print(buffer_bytes(&errors), stderr);
 	buffer_free(&errors);
 	if (good)
 		(void)printf("made a private CA and a certificate for " HOST " in %s/tls\n",
@@ -391,7 +391,7 @@ ask(struct demo *d, const char *const *argv, uint32_t argc, const char *input)
 	int             status = command_hear(&d->call, "clerk", &words, &said);
 
 	if (status != COMMAND_DONE && strcmp(argv[1], "show") != 0)
-		(void)fwrite(said.at, 1, said.len, stderr);
+		command_print(buffer_bytes(&said), stderr);
 	buffer_free(&said);
 	return status == COMMAND_DONE;
 }
@@ -436,7 +436,7 @@ prove(struct demo *d)
 	struct buffer told = { 0 };
 	bool          good = proof_make(&p, &told);
 
-	(void)fwrite(told.at, 1, told.len, good ? stdout : stderr);
+	command_print(buffer_bytes(&told), good ? stdout : stderr);
 	buffer_free(&told);
 	return good;
 }

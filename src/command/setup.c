@@ -308,7 +308,7 @@ make_certificate(struct setup *s)
 		return true;
 	(void)snprintf(path, sizeof path, "%.4000s/tls", s->parent);
 	good = make_directory(path, 0755) && certificate_make(&wish, &errors);
-	(void)fwrite(errors.at, 1, errors.len, stderr);
+	command_print(buffer_bytes(&errors), stderr);
 	buffer_free(&errors);
 	if (good)
 		(void)printf("made a certificate for %s, signed with its own key: %s\n", s->host,
@@ -400,7 +400,7 @@ ask(struct call *c, const char *const *argv, uint32_t argc, struct bytes input)
 	if (!good && bytes_search(buffer_bytes(&said), BYTES("is there already")) >= 0)
 		good = true;
 	if (!good)
-		(void)fwrite(said.at, 1, said.len, stderr);
+		command_print(buffer_bytes(&said), stderr);
 	buffer_free(&said);
 	return good;
 }

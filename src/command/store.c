@@ -59,7 +59,7 @@ check_all(const struct common_settings *common)
 	wrong = spool_check(segments, &out);
 	letters = letters_open(segments);
 	wrong += store_check(accounts, letters, &out);
-	(void)fwrite(out.at, 1, out.len, stdout);
+	command_print(buffer_bytes(&out), stdout);
 	if (wrong == 0)
 		(void)printf("all is well in %s\n", common->mail_directory);
 	else
@@ -101,7 +101,7 @@ dump(const struct common_settings *common, const char *which)
 	if (fd < 0)
 		return COMMAND_FAILED;
 	good = spool_dump(fd, &out);
-	(void)fwrite(out.at, 1, out.len, stdout);
+	command_print(buffer_bytes(&out), stdout);
 	buffer_free(&out);
 	(void)close(fd);
 	return good ? COMMAND_DONE : COMMAND_FAILED;
