@@ -429,6 +429,7 @@ open_for_a_moment(const struct setup *s)
 	char          path[PATH_ROOM], log[PATH_ROOM];
 	struct call   c = { .command = s->call->command, .config = path };
 	struct server server;
+	struct buffer said = { 0 };
 	bool          good;
 
 	(void)snprintf(path, sizeof path, "%.4000s.setup", s->call->config);
@@ -439,10 +440,13 @@ open_for_a_moment(const struct setup *s)
 	good = good && (!s->model->boxes || make_people(s, &c));
 	good = server_stop(&server) == 0 && good;
 	(void)unlink(path);
-	if (good)
-		(void)unlink(log);
-	else
-		(void)fprintf(stderr, "mansio: the first start did not go well; see %s\n", log);
+	if (!good) {
+		(void)fprintf(stderr, "mansio: the first start did not go well; its log says:\n");
+		if (command_read(log, &said))
+			(void)fwrite(said.at, 1, said.len, stderr);
+		buffer_free(&said);
+	}
+	(void)unlink(log);
 	return good;
 }
 

@@ -277,7 +277,7 @@ lock_places(const struct cage *c, const char *root, struct buffer *words, struct
 	if (version > 0)
 		buffer_printf(words, " landlock:%d", version);
 	else if (version == 0)
-		buffer_add_string(words, " no-landlock(not in this kernel)");
+		buffer_add_string(words, " no-landlock(not to be had here)");
 	else
 		buffer_printf(errors, "landlock: %s", strerror(errno));
 	return version >= 0;
