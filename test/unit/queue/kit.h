@@ -1,0 +1,64 @@
+/* kit -- a queue whose needs are counted, at a time the test chooses */
+#ifndef KIT_H
+#define KIT_H
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "queue/queue.h"
+
+enum { NOW = 1800000000 };                     /* seconds */
+#define NOW_MS ((int64_t)NOW * 1000)
+
+struct kit {
+	struct queue *queue;
+	int           finished, refused;
+	uint64_t      last_finished;
+	struct recipient *last_refused;
+};
+
+static void
+kit_finished(void *ctx, struct letter *l)
+{
+	struct kit *k = ctx;
+
+	k->finished++;
+	k->last_finished = l->id;
+}
+
+static void
+kit_refused(void *ctx, struct recipient *r)
+{
+	struct kit *k = ctx;
+
+	k->refused++;
+	k->last_refused = r;
+}
+
+static const struct queue_needs kit_needs = { kit_finished, kit_refused };
+
+static inline void
+kit_open(struct kit *k)
+{
+	journal_open(JOURNAL_FILE, -1, false, "host");
+	clock_pretend(NOW);
+	*k = (struct kit){ 0 };
+	k->queue = queue_open(&kit_needs, k);
+	queue_patience(k->queue, &(struct queue_patience){ 300 * 1000, 4000 * 1000, 432000LL * 1000 });
+}
+
+static inline struct letter *
+kit_letter(struct kit *k, uint64_t id, int recipients)
+{
+	struct letter *l = queue_add(k->queue, id);
+
+	if (l == NULL)
+		return NULL;
+	l->arrived_us = (int64_t)NOW * 1000000;
+	l->sender = "jack@example.com";
+	while (recipients-- > 0)
+		letter_recipient(l, "jill@example.com");
+	return l;
+}
+#endif

@@ -1,0 +1,317 @@
+/* queue.db: what is stored comes back; a process that dies between two writes loses nothing it promised. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kit.h"
+#include "queue/ledger.h"
+
+static char home[64], path[128];
+
+static void
+fresh(void)
+{
+	(void)snprintf(home, sizeof home, "/tmp/unit-ledger-XXXXXX");
+	HOLDS("a directory of our own", mkdtemp(home) != NULL);
+	(void)snprintf(path, sizeof path, "%s/queue.db", home);
+}
+
+static void
+cleared(void)
+{
+	static const char *const names[] = { "", "-wal", "-shm", "-journal" };
+	char name[160];
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		(void)snprintf(name, sizeof name, "%s%s", path, names[i]);
+		(void)unlink(name);
+	}
+	(void)rmdir(home);
+}
+
+static struct ledger *
+opened(void)
+{
+	struct buffer errors = { 0 };
+	struct ledger *g = ledger_open(path, &errors);
+
+	SAME("no complaint", buffer_bytes(&errors), BYTES(""));
+	HOLDS("it opens", g != NULL);
+	return g;
+}
+
+static struct letter *
+with(struct kit *k, uint64_t id, int recipients)
+{
+	struct letter *l = kit_letter(k, id, recipients);
+
+	l->envelope_segment = 3;
+	l->envelope_at = 0x123456789;
+	l->content_segment = 2;
+	l->content_at = 96;
+	l->content_len = 5000000000;
+	l->flags = 5;
+	return l;
+}
+
+static void
+test_round_trip(void **state)
+{
+	struct kit k, again;
+	struct ledger *g;
+	struct letter *l;
+	int64_t wait;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	l = with(&k, UINT64_C(0x7000000012345678), 2);
+	l->first->orcpt = "rfc822;Jill@Example.com";
+	l->first->notify = 6;
+	queue_enter(k.queue, l);
+	struct recipient *r = queue_next(k.queue, NOW_MS, &wait);
+	r->account = 77;
+	r->address = "else@example.com";
+	r->detail = "todo";
+	queue_event(k.queue, r, EVENT_RESOLVED, NULL, NULL, NOW_MS);
+	HOLDS("the other", queue_next(k.queue, NOW_MS, &wait) != r);
+	HOLDS("again", queue_next(k.queue, NOW_MS, &wait) == r);
+	queue_event(k.queue, r, EVENT_LATER, "4.3.1", "full; 'quoted' \"text\"", NOW_MS);
+	int64_t due = r->due_ms;
+	const char *original = r->original;
+	HOLDS("written", ledger_checkpoint(g, k.queue) == 0 && l->stored && !l->dirty);
+	ledger_close(&g);
+
+	kit_open(&again);
+	g = opened();
+	HOLDS("one", ledger_load(g, again.queue) == 1);
+	l = queue_find(again.queue, UINT64_C(0x7000000012345678));
+	HOLDS("the letter", l != NULL && l->envelope_segment == 3 && l->envelope_at == 0x123456789 && l->content_segment == 2 &&
+	      l->content_at == 96 && l->content_len == 5000000000 && l->flags == 5 && l->arrived_us == (int64_t)NOW * 1000000 &&
+	      l->recipients == 2 && l->open == 2 && l->stored && !l->dirty);
+	SAME("sender", bytes_of(l->sender), BYTES("jack@example.com"));
+	for (r = l->first; r != NULL && r->account != 77; r = r->next)
+		continue;
+	HOLDS("the one that waits", r != NULL && r->state == RECIPIENT_WAITING && r->known && r->tries == 1 && r->due_ms == due);
+	SAME("address", bytes_of(r->address), BYTES("else@example.com"));
+	SAME("original", bytes_of(r->original), bytes_of(original));
+	SAME("detail", bytes_of(r->detail), BYTES("todo"));
+	SAME("status", bytes_of(r->status), BYTES("4.3.1"));
+	SAME("text", bytes_of(r->text), BYTES("full; 'quoted' \"text\""));
+	HOLDS("the other is still to be asked about", queue_next(again.queue, NOW_MS, &wait)->state == RECIPIENT_NEW);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	queue_close(&again.queue);
+	cleared();
+}
+
+/* Who was told is not told again; who was not, is. */
+static void
+test_refused_and_told(void **state)
+{
+	struct kit k, again;
+	struct ledger *g;
+	struct recipient *r[3];
+	int64_t wait;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	queue_enter(k.queue, with(&k, 9, 3));
+	for (int i = 0; i < 3; i++) {
+		r[i] = queue_next(k.queue, NOW_MS, &wait);
+		r[i]->address = i == 0 ? "told@x" : i == 1 ? "untold@x" : "open@x";
+	}
+	queue_event(k.queue, r[0], EVENT_REFUSED, "5.1.1", "no", NOW_MS);
+	queue_event(k.queue, r[1], EVENT_REFUSED, "5.1.1", "no", NOW_MS);
+	queue_told(k.queue, r[0]);
+	HOLDS("written", ledger_checkpoint(g, k.queue) == 0);
+	ledger_close(&g);
+	kit_open(&again);
+	g = opened();
+	HOLDS("one", ledger_load(g, again.queue) == 1);
+	for (const struct recipient *x = queue_find(again.queue, 9)->first; x != NULL; x = x->next)
+		HOLDS("not the one who was told", strcmp(x->address, "told@x") != 0);
+	HOLDS("the two others", queue_find(again.queue, 9)->open == 2);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	queue_close(&again.queue);
+	cleared();
+}
+
+static void
+test_finished_letters_leave(void **state)
+{
+	struct kit k, again;
+	struct ledger *g;
+	int64_t wait;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	for (uint64_t id = 1; id <= 3; id++)
+		queue_enter(k.queue, with(&k, id, 1));
+	HOLDS("written", ledger_checkpoint(g, k.queue) == 0);
+	struct letter *l = queue_find(k.queue, 2);
+	ledger_finished(g, l);
+	for (int i = 0; i < 3; i++) {
+		struct recipient *r = queue_next(k.queue, NOW_MS, &wait);
+		if (r->letter->id == 2) {
+			queue_event(k.queue, r, EVENT_REFUSED, "5.1.1", "no", NOW_MS);
+			queue_told(k.queue, r);
+		}
+	}
+	HOLDS("written", ledger_checkpoint(g, k.queue) == 0);
+	ledger_close(&g);
+	kit_open(&again);
+	g = opened();
+	HOLDS("two", ledger_load(g, again.queue) == 2 && queue_find(again.queue, 2) == NULL);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	queue_close(&again.queue);
+	cleared();
+}
+
+static void
+test_marks(void **state)
+{
+	struct kit k;
+	struct ledger *g;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	HOLDS("never heard of", ledger_mark(g, 4) == 0);
+	ledger_mark_set(g, 4, 1000);
+	ledger_mark_set(g, 4, 500);
+	HOLDS("before it is written; it never goes back", ledger_mark(g, 4) == 1000);
+	ledger_mark_set(g, 5, INT64_MAX);
+	HOLDS("written", ledger_checkpoint(g, k.queue) == 0);
+	ledger_mark_set(g, 4, 900);
+	ledger_mark_set(g, 6, 1);
+	ledger_close(&g);
+	g = opened();
+	HOLDS("after a restart", ledger_mark(g, 4) == 1000 && ledger_mark(g, 5) == INT64_MAX);
+	HOLDS("what was not written is not there", ledger_mark(g, 6) == 0);
+	ledger_mark_set(g, 5, INT64_MAX);
+	ledger_segment_gone(g, 5);
+	HOLDS("written", ledger_checkpoint(g, k.queue) == 0 && ledger_mark(g, 5) == 0);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	cleared();
+}
+
+/* A child writes one checkpoint after the other and is killed anywhere.  Letters and marks are of one
+   checkpoint, the last or the one before what we heard of. */
+static void
+test_killed_between_two_writes(void **state)
+{
+	(void)state;
+
+	for (int round = 0; round < 12; round++) {
+		struct kit k;
+		struct ledger *g;
+		int pipe_of[2], status;
+		uint64_t heard = 0, n;
+
+		fresh();
+		HOLDS("pipe", pipe(pipe_of) == 0);
+		pid_t pid = fork();
+		if (pid == 0) {
+			kit_open(&k);
+			g = opened();
+			for (n = 1;; n++) {
+				queue_enter(k.queue, with(&k, n, 3));
+				ledger_mark_set(g, 1, n);
+				if (ledger_checkpoint(g, k.queue) != 0 || write(pipe_of[1], &n, sizeof n) < 0)
+					_exit(1);
+			}
+		}
+		close(pipe_of[1]);
+		while (heard < (uint64_t)(3 + round * 5) && read(pipe_of[0], &n, sizeof n) == (ssize_t)sizeof n)
+			heard = n;
+		usleep((useconds_t)(round * 137));
+		kill(pid, SIGKILL);
+		HOLDS("waited", waitpid(pid, &status, 0) == pid);
+		while (read(pipe_of[0], &n, sizeof n) == (ssize_t)sizeof n)
+			heard = n;
+		close(pipe_of[0]);
+		kit_open(&k);
+		g = opened();
+		long got = ledger_load(g, k.queue);
+		HOLDS("nothing that was promised is missing", got >= (long)heard && got <= (long)heard + 1);
+		HOLDS("marks and letters are of one piece", ledger_mark(g, 1) == (uint64_t)got);
+		for (const struct letter *l = queue_oldest(k.queue); l != NULL; l = l->newer)
+			HOLDS("letters are whole", l->recipients == 3);
+		ledger_close(&g);
+		queue_close(&k.queue);
+		cleared();
+	}
+}
+
+static void
+test_refused_in_words(void **state)
+{
+	struct buffer errors = { 0 };
+	struct ledger *g;
+	sqlite3 *db = NULL;
+	int fd;
+	(void)state;
+
+	fresh();
+	g = opened();
+	ledger_close(&g);
+	HOLDS("raw", sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, "PRAGMA user_version=9", NULL, NULL, NULL) == SQLITE_OK);
+	sqlite3_close(db);
+	HOLDS("another version", ledger_open(path, &errors) == NULL && bytes_search(buffer_bytes(&errors), BYTES("format version 9; this program knows version 1")) > 0);
+	buffer_reset(&errors);
+	fd = open(path, O_RDWR);
+	HOLDS("spoil", fd >= 0 && pwrite(fd, "no database no database", 23, 0) == 23);
+	close(fd);
+	HOLDS("no database", ledger_open(path, &errors) == NULL && bytes_search(buffer_bytes(&errors), BYTES("not a database")) > 0);
+	buffer_free(&errors);
+	cleared();
+}
+
+/* A row that no program of ours wrote does not lead out of the table of states. */
+static void
+test_strange_rows(void **state)
+{
+	struct kit k, again;
+	struct ledger *g;
+	sqlite3 *db = NULL;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	queue_enter(k.queue, with(&k, 1, 1));
+	queue_enter(k.queue, with(&k, 2, 1));
+	HOLDS("written", ledger_checkpoint(g, k.queue) == 0);
+	ledger_close(&g);
+	HOLDS("raw", sqlite3_open(path, &db) == SQLITE_OK &&
+	      sqlite3_exec(db, "UPDATE recipient SET state=99 WHERE letter=1; DELETE FROM recipient WHERE letter=2", NULL, NULL, NULL) == SQLITE_OK);
+	sqlite3_close(db);
+	kit_open(&again);
+	g = opened();
+	HOLDS("loaded", ledger_load(g, again.queue) == 2);
+	HOLDS("it waits", queue_find(again.queue, 1)->first->state == RECIPIENT_WAITING);
+	HOLDS("a letter to nobody is finished", queue_find(again.queue, 2) == NULL && again.finished == 1);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	queue_close(&again.queue);
+	cleared();
+}
+
+UNIT(test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks, test_killed_between_two_writes,
+     test_refused_in_words, test_strange_rows)
