@@ -99,6 +99,8 @@ static const struct value_case values[] = {
 	  "smtpd_banner", "x", "" },
 	{ "nobody knows it yet", "smtpd_banner = $home/.${extension?+$extension}\n", "smtpd_banner",
 	  "$home/.${extension?+$extension}", "" },
+	{ "postconf(5) ${name:text}: an unset name is an empty one",
+	  "smtpd_banner = a${nobody:b}${nobody?c}d\n", "smtpd_banner", "abd", "" },
 	{ "empty behind all names", "a = $b\nb = $c\nc =\n", "a", "", "" },
 	{ "no such name", "", "nonsense", NULL, "" },
 };
@@ -261,6 +263,8 @@ static const struct error_case fill_errors[] = {
 	{ "every one of them", "smtpd_use_tls = a\nstrict_rfc821_envelopes = b\n",
 	  "main.cf:1: smtpd_use_tls = a: write yes or no\n"
 	  "main.cf:2: strict_rfc821_envelopes = b: write yes or no\n" },
+	{ "a standard that names what is wrong is not to blame", "myhostname = a b\n",
+	  "main.cf:1: myhostname = a b: write one word, without blanks\n" },
 };
 
 static void
@@ -273,6 +277,9 @@ test_fill_errors(void **state)
 		HOLDS(fill_errors[i].why, s != NULL);
 		HOLDS(fill_errors[i].why, !settings_fill(s, &table, "submission", &h, &errors));
 		SAME(fill_errors[i].why, buffer_bytes(&errors), bytes_of(fill_errors[i].errors));
+		(void)settings_fill(s, &table, "smtp", &h, &errors);
+		SAME("another listener has no more to say", buffer_bytes(&errors),
+		     bytes_of(fill_errors[i].errors));
 		HOLDS("the standard stands there all the same", h.size > 0 && h.host != NULL);
 		settings_close(&s);
 	}
