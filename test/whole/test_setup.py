@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: ISC
+"""`mansio setup`: from nothing to a server that takes and shows letters."""
+
+import os
+import pathlib
+import pty
+import smtplib
+import ssl
+import stat
+import subprocess
+import imaplib
+
+import pytest
+from kit import BINARY, free_base, letter, wait_for, word
+
+
+def setup(config, *words, **more):
+    more.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run([BINARY, "-c", str(config), "setup", "--without-system-accounts", *[str(w) for w in words]],
+                          capture_output=True, text=True, timeout=60, **more)
+
+
+@pytest.fixture
+def secret(place):
+    path = pathlib.Path(place, "secret")
+    path.write_text("horse of the post\n")
+    return path
+
+
+def run(config, place):
+    """The server of a setup, on ports of our own."""
+    base = free_base()
+    settings = [f"listen_{s}=127.0.0.1:{base + p}" for s, p in
+                [("smtp", 25), ("submission", 587), ("submissions", 465), ("imap", 143), ("imaps", 993), ("pop3", 110),
+                 ("pop3s", 995)]]
+    subprocess.run([BINARY, "-c", str(config), "config", "set", f"maillog_file={place}/log", *settings], check=True,
+                   capture_output=True)
+    server = subprocess.Popen([BINARY, "-c", str(config), "run"], stdin=subprocess.DEVNULL)
+    log = pathlib.Path(place, "log")
+    wait_for(lambda: log.exists() and "daemon started" in log.read_text())
+    return server, base
+
+
+def test_a_server_of_the_internet(place, secret):
+    config = f"{place}/etc/main.cf"
+    done = setup(config, "--model", "internet", "--hostname", "mail.post.example", "--domain", "post.example",
+                 "--account", "eva", "--password-file", secret, "--mail-directory", f"{place}/mail")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in ["eva@post.example", "MX   10 mail.post.example.", "v=spf1 mx -all", "mansio -c"]:
+        assert line in done.stdout
+    assert sorted(os.listdir(f"{place}/etc")) == ["main.cf", "tls"]
+    key = f"{place}/etc/tls/mail.post.example-key.pem"
+    assert stat.S_IMODE(os.stat(key).st_mode) == 0o600
+    assert subprocess.run([BINARY, "-c", config, "config", "check"], capture_output=True).returncode == 0
+    server, base = run(config, place)
+    try:
+        subject = word()
+        with smtplib.SMTP("127.0.0.1", base + 25, timeout=20) as s:
+            s.send_message(letter(subject, to="eva@post.example"))
+        trust = ssl.create_default_context(cafile=f"{place}/etc/tls/mail.post.example.pem")
+        trust.check_hostname = False
+        box = imaplib.IMAP4_SSL("127.0.0.1", base + 993, ssl_context=trust, timeout=20)
+        box.login("eva@post.example", "horse of the post")
+        box.select()
+        wait_for(lambda: box.noop() and box.search(None, "SUBJECT", subject)[1][0])
+        box.logout()
+    finally:
+        server.terminate()
+        assert server.wait(60) == 0
+
+
+@pytest.mark.parametrize("model,doors", [
+    ("local", "127.0.0.1:25 [::1]:25"), ("satellite", "127.0.0.1:25 [::1]:25"), ("smarthost", "*:25"), ("internet", "*:25"),
+])
+def test_each_model_has_its_doors(place, secret, model, doors):
+    config = f"{place}/main.cf"
+    done = setup(config, "--model", model, "--hostname", "mail.post.example", "--domain", "post.example",
+                 "--account", "eva", "--password-file", secret, "--mail-directory", f"{place}/mail")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    def show(name):
+        return subprocess.run([BINARY, "-c", config, "config", "show", "-h", name], capture_output=True,
+                              text=True).stdout.strip()
+    assert show("listen_smtp") == doors
+    assert (show("listen_imap") == "") == (model == "satellite")
+    assert ("MX" in done.stdout) == (doors == "*:25")
+
+
+def test_settings_that_are_there_stay_unless_said_otherwise(place, secret):
+    config = pathlib.Path(place, "main.cf")
+    config.write_text("# mine\n")
+    words = ["--hostname", "mail.post.example", "--domain", "post.example", "--mail-directory", f"{place}/mail"]
+    done = setup(config, *words)
+    assert done.returncode == 1 and "--replace" in done.stderr
+    assert config.read_text() == "# mine\n"
+    done = setup(config, *words, "--replace")
+    assert done.returncode == 0, done.stderr
+    assert "main.cf.old" in done.stdout and pathlib.Path(place, "main.cf.old").read_text() == "# mine\n"
+    assert "mail.post.example" in config.read_text()
+
+
+@pytest.mark.parametrize("words,why", [
+    (["--model", "empire"], "internet, smarthost, satellite or local"),
+    (["--hostname", "mail"], "as mail.example.com"),
+    (["--hostname", "mail.post.example", "--domain", "post_office"], "as example.com"),
+    (["--hostname", "mail.post.example", "--mail-directory", "relative"], "absolute path"),
+    (["--frob"], "does not know"),
+    (["--password", "secret"], "no argument"),
+    (["--hostname", "mail.post.example", "--certificate", "/nowhere"], "--key FILE together"),
+])
+def test_a_wrong_answer_is_refused_before_anything_is_made(place, words, why):
+    done = setup(f"{place}/etc/main.cf", *words)
+    assert done.returncode in (1, 2) and why in done.stderr, done.stderr
+    assert os.listdir(place) == []
+
+
+def test_a_person_is_asked(place):
+    leader, follower = pty.openpty()
+    child = subprocess.Popen([BINARY, "-c", f"{place}/main.cf", "setup", "--without-system-accounts", "--mail-directory",
+                              f"{place}/mail"], stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
+                             preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0))
+    os.close(follower)
+    seen = b""
+    for question, answer in [(b"satellite or local", b"local"), (b"name of this machine", b"mail.post.example"),
+                             (b"domain", b""), (b"first account", b"eva"), (b"Its password: ", b"a secret"),
+                             (b"once more", b"a secret")]:
+        while question not in seen or not seen.rstrip(b" ").endswith(b":"):
+            seen += os.read(leader, 1024)
+        seen = b""
+        os.write(leader, answer + b"\n")
+    said = b""
+    try:
+        while True:
+            said += os.read(leader, 4096)
+    except OSError:
+        pass
+    assert child.wait(30) == 0, said
+    assert b"eva@post.example has an account" in said and b"a secret" not in said
