@@ -1,5 +1,7 @@
 #include "spool/letters.h"
 
+#include "base/checksum.h"
+#include "base/journal.h"
 #include "spool/disk.h"
 
 #include <errno.h>
@@ -9,6 +11,11 @@
 
 /* Descriptors kept open; the one used longest ago makes room. */
 enum { KEPT = 64 };
+/* Contents whose checksum was found right; a place has one slot. */
+enum { PROVED = 1024 };
+/* Contents up to this are proved before their first byte is given out, larger ones when
+   more than this of them is wanted: who looks at the header alone reads no more. */
+enum { PROVED_AT_ONCE = 256 << 10 };
 /* An envelope holds at most 50 000 recipients, a prefix and a digest. */
 #define ENVELOPE_MOST ((uint64_t)256 << 20)
 
@@ -17,10 +24,15 @@ struct kept {
 	int      fd;
 	uint64_t used;
 };
+struct proved {
+	uint64_t at, len;
+	uint32_t segment; /* 0: none */
+};
 struct letters {
-	int         dir;
-	uint64_t    turn;
-	struct kept kept[KEPT];
+	int           dir;
+	uint64_t      turn;
+	struct kept   kept[KEPT];
+	struct proved proved[PROVED];
 };
 
 struct letters *
@@ -48,6 +60,22 @@ letters_close(struct letters **lp)
 	memory_free(l);
 }
 
+/* Whether this is what its name says, in a version that we know. */
+static bool
+is_segment(int fd, uint32_t segment)
+{
+	char                 head[SEGMENT_HEADER];
+	struct segment_title title;
+
+	if (disk_read(fd, head, sizeof head, 0) == 0 && segment_title_read(head, &title) &&
+	    title.version == SEGMENT_VERSION && title.number == segment)
+		return true;
+	warn_("segment %08x: not a segment of that number, or of a version this program does not "
+	      "know; it is left alone",
+	      segment);
+	return false;
+}
+
 int
 letters_fd(struct letters *l, uint32_t segment)
 {
@@ -67,6 +95,10 @@ letters_fd(struct letters *l, uint32_t segment)
 	(void)snprintf(name, sizeof name, "%08x.seg", segment);
 	if ((fd = openat(l->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
 		return -1;
+	if (!is_segment(fd, segment)) {
+		(void)close(fd);
+		return errno = EBADMSG, -1;
+	}
 	if (oldest->fd >= 0)
 		(void)close(oldest->fd);
 	*oldest = (struct kept){ .segment = segment, .fd = fd, .used = ++l->turn };
@@ -85,16 +117,61 @@ letters_envelope(struct letters *l, uint32_t segment, uint64_t at, uint64_t lett
 	return 0;
 }
 
+static struct proved *
+proved_slot(struct letters *l, const struct letter_place *place)
+{
+	uint64_t n = place->content_at / 8 + place->content_segment * (uint64_t)2654435761U;
+
+	return &l->proved[n % PROVED];
+}
+
+/* Read it all once and compare checksums.  0 or errno (EBADMSG: damaged). */
+static int
+prove(struct letters *l, const struct letter_place *place, int fd)
+{
+	enum { PIECE = 65536 };
+	struct proved *slot = proved_slot(l, place);
+	struct record  r;
+	char           head[RECORD_HEADER], piece[PIECE];
+	uint32_t       sum, found = 0;
+	int            why;
+
+	if (slot->segment == place->content_segment && slot->at == place->content_at &&
+	    slot->len == place->content_len)
+		return 0;
+	if (place->content_at < RECORD_HEADER)
+		return EBADMSG;
+	if ((why = disk_read(fd, head, sizeof head, place->content_at - RECORD_HEADER)) != 0)
+		return why;
+	if (!record_header_read(head, &r, &sum) || r.type != RECORD_CONTENT ||
+	    r.body_len != place->content_len)
+		return EBADMSG;
+	for (uint64_t at = 0; at < r.body_len; at += PIECE) {
+		size_t n = r.body_len - at < PIECE ? (size_t)(r.body_len - at) : PIECE;
+
+		if ((why = disk_read(fd, piece, n, place->content_at + at)) != 0)
+			return why;
+		found = checksum_more(found, (struct bytes){ piece, n });
+	}
+	if (found != sum)
+		return EBADMSG;
+	*slot = (struct proved){ place->content_at, place->content_len, place->content_segment };
+	return 0;
+}
+
 int
 letters_read(struct letters *l, const struct letter_place *place, uint64_t at, void *out,
              size_t len)
 {
-	int fd;
+	int fd, why;
 
 	if (at > place->content_len || len > place->content_len - at)
 		return EINVAL;
 	if ((fd = letters_fd(l, place->content_segment)) < 0)
 		return errno;
+	if ((place->content_len <= PROVED_AT_ONCE || at + len > PROVED_AT_ONCE) &&
+	    (why = prove(l, place, fd)) != 0)
+		return why;
 	return disk_read(fd, out, len, place->content_at + at);
 }
 
@@ -107,6 +184,9 @@ letters_forget(struct letters *l, uint32_t segment)
 			l->kept[i].fd = -1;
 		}
 	}
+	for (int i = 0; i < PROVED; i++)
+		if (l->proved[i].segment == segment)
+			l->proved[i].segment = 0;
 }
 
 #undef ENVELOPE_MOST

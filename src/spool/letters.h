@@ -19,12 +19,14 @@ struct letter_place {
 };
 struct letters *letters_open(int dir);                 /* directory of the segments    */
 void letters_close(struct letters **);
-/* A descriptor to read from, borrowed until the next call of letters_*.  -1 with errno. */
+/* A descriptor to read from, borrowed until the next call of letters_*.  -1 with errno
+   (EBADMSG: no segment, or of an unknown version; said in the log). */
 int  letters_fd(struct letters *, uint32_t segment);
 /* The packed envelope, checksum verified.  0, or errno (EBADMSG: damaged). */
 int  letters_envelope(struct letters *, uint32_t segment, uint64_t at, uint64_t letter,
                       struct arena *, struct bytes *packed);
-/* Raw bytes of content, `len` at `at` into out.  0 or errno. */
+/* Raw bytes of content, `len` at `at` into out.  0 or errno (EBADMSG: damaged).  The checksum of the
+   whole content is verified first, once; of a large one when more than its beginning is read. */
 int  letters_read(struct letters *, const struct letter_place *, uint64_t at, void *out, size_t len);
 /* A segment was removed or replaced: forget its descriptor. */
 void letters_forget(struct letters *, uint32_t segment);

@@ -103,6 +103,7 @@ message_bytes(struct account *a, const struct message *m, struct bytes prefix, u
               void *out, size_t len)
 {
 	uint64_t content = m->head.len + (uint64_t)m->prefix_len, end = at + len;
+	int      why;
 
 	if (prefix.len != m->prefix_len || end < at || end > content + m->place.content_len)
 		return EINVAL;
@@ -115,7 +116,12 @@ message_bytes(struct account *a, const struct message *m, struct bytes prefix, u
 		len -= (size_t)(content - at);
 		at = content;
 	}
-	return letters_read(a->store->letters, &m->place, at - content, out, len);
+	why = letters_read(a->store->letters, &m->place, at - content, out, len);
+	if (why != 0)
+		warn_("account %" PRIu64 ": letter %010" PRIX64
+		      ": its content cannot be read in segment %08x at offset %" PRIu64 ": %s",
+		      a->id, m->id, m->place.content_segment, m->place.content_at, strerror(why));
+	return why;
 }
 
 int
