@@ -1,6 +1,6 @@
-#include "channel/stream_inner.h"
 #include "base/arena.h"
 #include "base/journal.h"
+#include "channel/stream_inner.h"
 
 #include <sys/socket.h>
 
@@ -11,10 +11,10 @@ struct join {
 	struct join   *next, **before;
 	struct stream *a, *b;
 	struct timer  *grace;
-	void         (*done)(void *ctx, uint64_t a_to_b, uint64_t b_to_a, const char *why);
-	void          *ctx;
-	uint64_t       a_in, b_in;     /* read before they were joined */
-	bool           half;           /* one has ended: its end is to be passed on */
+	void (*done)(void *ctx, uint64_t a_to_b, uint64_t b_to_a, const char *why);
+	void    *ctx;
+	uint64_t a_in, b_in; /* read before they were joined */
+	bool     half;       /* one has ended: its end is to be passed on */
 };
 
 static const struct stream_events nobody = { 0 };
@@ -69,7 +69,7 @@ static void
 pass_end(struct stream *from)
 {
 	struct stream *to = mate_of(from);
-	struct join *j = from->join;
+	struct join   *j = from->join;
 
 	if (to->end || to->socket.ssl != NULL || from->socket.ssl != NULL) {
 		over(j, "end of file");
@@ -86,10 +86,10 @@ pass_end(struct stream *from)
 void
 join_read(struct stream *from)
 {
-	struct stream *to = mate_of(from);
-	char *scratch = loop_scratch_in(from->loop);
+	struct stream      *to = mate_of(from);
+	char               *scratch = loop_scratch_in(from->loop);
 	enum socket_outcome o;
-	size_t n;
+	size_t              n;
 
 	o = stream_pull(from, scratch, STREAM_READ_MOST, &n);
 	if (n > 0)
@@ -159,17 +159,18 @@ hand_over(struct stream *from, struct stream *to)
 }
 
 void
-stream_join(struct stream **ap, struct stream **bp,
+stream_join(struct stream **ap, struct stream                                               **bp,
             void (*done)(void *ctx, uint64_t a_to_b, uint64_t b_to_a, const char *why), void *ctx)
 {
-	struct stream *a = *ap, *b = *bp;
+	struct stream  *a = *ap, *b = *bp;
 	struct streams *all = streams_of(a->loop);
-	struct join *j = memory_take(sizeof *j);
-	uint64_t out;
+	struct join    *j = memory_take(sizeof *j);
+	uint64_t        out;
 
 	*ap = *bp = NULL;
-	*j = (struct join){ .a = a, .b = b, .done = done, .ctx = ctx, .next = all->joins,
-	                    .before = &all->joins };
+	*j = (struct join){
+		.a = a, .b = b, .done = done, .ctx = ctx, .next = all->joins, .before = &all->joins
+	};
 	if (j->next != NULL)
 		j->next->before = &j->next;
 	all->joins = j;
@@ -189,7 +190,7 @@ size_t
 stream_unjoin(struct loop *loop, void *ctx)
 {
 	struct join *j = streams_of(loop)->joins;
-	size_t count = 0;
+	size_t       count = 0;
 
 	while (j != NULL) {
 		if (j->ctx != ctx) {
@@ -198,7 +199,7 @@ stream_unjoin(struct loop *loop, void *ctx)
 		}
 		count++;
 		over(j, "ended");
-		j = streams_of(loop)->joins;    /* `done` may have ended others */
+		j = streams_of(loop)->joins; /* `done` may have ended others */
 	}
 	return count;
 }

@@ -6,7 +6,7 @@
 enum line_outcome
 line_read(struct bytes arrived, size_t most, struct bytes *line, size_t *used, bool *bare)
 {
-	size_t reach = arrived.len, end;
+	size_t      reach = arrived.len, end;
 	const char *lf;
 
 	if (most < SIZE_MAX - 2 && reach > most + 2)
@@ -15,7 +15,7 @@ line_read(struct bytes arrived, size_t most, struct bytes *line, size_t *used, b
 	if (lf == NULL) {
 		end = reach;
 		if (end > 0 && arrived.at[end - 1] == '\r')
-			end--;          /* perhaps half of its end */
+			end--; /* perhaps half of its end */
 		return end > most ? LINE_LONG : LINE_SHORT;
 	}
 	end = (size_t)(lf - arrived.at);

@@ -1,7 +1,7 @@
 #include "channel/link.h"
-#include "channel/loop_inner.h"
 #include "base/arena.h"
 #include "base/journal.h"
+#include "channel/loop_inner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,43 +13,45 @@
 #include <unistd.h>
 
 enum {
-	FLUSH_AT  = 64 << 10,      /* said at once past this                        */
-	READ_MOST = 64 << 10,      /* in one turn                                   */
-	DIRECT_AT = 8 << 10,       /* a frame past this is read straight into its place */
-	FDS_MOST  = 4,             /* a frame half here and the next: never more than two */
+	FLUSH_AT = 64 << 10,  /* said at once past this                        */
+	READ_MOST = 64 << 10, /* in one turn                                   */
+	DIRECT_AT = 8 << 10,  /* a frame past this is read straight into its place */
+	FDS_MOST = 4,         /* a frame half here and the next: never more than two */
 	SOCKET_BUFFER = 1 << 20,
 	TOO_MANY_REFS_MS = 10,
 };
 
 /* A descriptor and the frame it goes with. */
 struct passing {
-	uint64_t at;               /* where in all that was ever said */
+	uint64_t at; /* where in all that was ever said */
 	int      fd;
 };
 
 struct link {
-	struct loop  *loop;
-	struct watch *watch;
-	struct timer *timer;       /* only where the kernel held too many descriptors */
+	struct loop              *loop;
+	struct watch             *watch;
+	struct timer             *timer; /* only where the kernel held too many descriptors */
 	const struct link_events *events;
-	void         *ctx;
-	struct link  *dirty_next, **dirty_before;    /* said something since the last rest */
+	void                     *ctx;
+	struct link  *dirty_next, **dirty_before; /* said something since the last rest */
 	struct buffer out;
-	struct buffer passing;     /* struct passing, in order           */
-	uint64_t      gone;        /* bytes sent                         */
-	size_t        begun;       /* length of `out` at link_begin()    */
-	struct buffer in;          /* a frame that is not here yet       */
-	size_t        need;        /* its size, when read straight into `in`; or 0 */
+	struct buffer passing; /* struct passing, in order           */
+	uint64_t      gone;    /* bytes sent                         */
+	size_t        begun;   /* length of `out` at link_begin()    */
+	struct buffer in;      /* a frame that is not here yet       */
+	size_t        need;    /* its size, when read straight into `in`; or 0 */
 	int           fd;
-	int           held;        /* callbacks below us on the stack    */
+	int           held; /* callbacks below us on the stack    */
 	int           fds[FDS_MOST];
 	int           fd_count;
-	bool          open;        /* between link_begin() and link_end() */
+	bool          open; /* between link_begin() and link_end() */
 	bool          blocked, deaf, lost, dead;
 };
 
 /* The links of one loop that have something to send. */
-struct links { struct link *dirty; };
+struct links {
+	struct link *dirty;
+};
 
 /* ---- the frame ---- */
 
@@ -57,9 +59,8 @@ static void
 put_head(char *at, uint32_t len, uint16_t word, uint16_t flags, uint32_t ticket)
 {
 	const uint8_t head[LINK_HEAD] = {
-		len & 0xff, len >> 8 & 0xff, len >> 16 & 0xff, len >> 24,
-		word & 0xff, word >> 8,
-		flags & 0xff, flags >> 8,
+		len & 0xff,    len >> 8 & 0xff,    len >> 16 & 0xff,    len >> 24,
+		word & 0xff,   word >> 8,          flags & 0xff,        flags >> 8,
 		ticket & 0xff, ticket >> 8 & 0xff, ticket >> 16 & 0xff, ticket >> 24,
 	};
 
@@ -140,11 +141,14 @@ drop_out(struct link *l)
 static ssize_t
 send_some(struct link *l)
 {
-	union { struct cmsghdr align; char room[CMSG_SPACE(sizeof(int))]; } control = { 0 };
-	struct iovec iov = { l->out.at, l->out.len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union {
+		struct cmsghdr align;
+		char           room[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec    iov = { l->out.at, l->out.len };
+	struct msghdr   m = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct passing *p = next_passing(l);
-	ssize_t n;
+	ssize_t         n;
 
 	if (p != NULL && p->at == l->gone) {
 		struct cmsghdr *c = &control.align;
@@ -191,15 +195,14 @@ push(struct link *l)
 			continue;
 		}
 		switch (errno) {
-		case EINTR:
-			continue;
+		case EINTR: continue;
 		case EAGAIN:
 		case ENOBUFS:
 		case ENOMEM:
 			l->blocked = true;
 			want(l);
 			return;
-		case ETOOMANYREFS:      /* descriptors on their way, unix(7) */
+		case ETOOMANYREFS: /* descriptors on their way, unix(7) */
 			if (l->timer == NULL)
 				l->timer = timer_open(l->loop, try_again, l);
 			timer_set(l->timer, TOO_MANY_REFS_MS);
@@ -245,7 +248,7 @@ static void
 flush_all(void *thing)
 {
 	struct links *all = thing;
-	struct link *l;
+	struct link  *l;
 
 	while ((l = all->dirty) != NULL) {
 		be_clean(l);
@@ -274,7 +277,7 @@ void
 link_end_fd(struct link *l, int fd)
 {
 	size_t len = l->out.len - l->begun - LINK_HEAD;
-	char *head = l->out.at + l->begun;
+	char  *head = l->out.at + l->begun;
 
 	INSIDE(l->open);
 	INSIDE(len <= LINK_BODY_MOST);
@@ -286,7 +289,7 @@ link_end_fd(struct link *l, int fd)
 	}
 	if (fd >= 0) {
 		struct passing p = { .at = l->gone + l->begun,
-		                     .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0) };
+			             .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0) };
 
 		if (p.fd >= 0) {
 			buffer_add(&l->passing, (struct bytes){ (const char *)&p, sizeof p });
@@ -396,8 +399,8 @@ hand_over(struct link *l, const struct frame *f)
 static bool
 read_frames(struct link *l, struct bytes arrived)
 {
-	struct frame f;
-	size_t used = 0;
+	struct frame       f;
+	size_t             used = 0;
 	enum frame_outcome o = FRAME_SHORT;
 
 	while (arrived.len > 0 && (o = frame_read(arrived, &f, &used)) == FRAME_WHOLE) {
@@ -420,9 +423,9 @@ static bool
 grow_large(struct link *l, size_t n)
 {
 	struct buffer whole;
-	struct frame f;
-	size_t used;
-	bool on;
+	struct frame  f;
+	size_t        used;
+	bool          on;
 
 	buffer_took(&l->in, n);
 	if (l->in.len < l->need)
@@ -440,17 +443,22 @@ grow_large(struct link *l, size_t n)
 static bool
 hear(struct link *l)
 {
-	union { struct cmsghdr align; char room[CMSG_SPACE(sizeof(int) * FDS_MOST)]; } control;
-	char *scratch = loop_scratch_in(l->loop);
-	size_t lack = l->need > 0 ? l->need - l->in.len : 0;
-	size_t front = l->need > 0 ? 0 : l->in.len, large;
+	union {
+		struct cmsghdr align;
+		char           room[CMSG_SPACE(sizeof(int) * FDS_MOST)];
+	} control;
+	char        *scratch = loop_scratch_in(l->loop);
+	size_t       lack = l->need > 0 ? l->need - l->in.len : 0;
+	size_t       front = l->need > 0 ? 0 : l->in.len, large;
 	struct iovec iov[2] = {
 		{ lack > 0 ? buffer_room(&l->in, lack) : NULL, lack },
 		{ scratch + front, READ_MOST },
 	};
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2,
-	                    .msg_control = &control, .msg_controllen = sizeof control.room };
-	ssize_t n = recvmsg(l->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	struct msghdr m = { .msg_iov = iov,
+		            .msg_iovlen = 2,
+		            .msg_control = &control,
+		            .msg_controllen = sizeof control.room };
+	ssize_t       n = recvmsg(l->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
@@ -500,7 +508,8 @@ link_open(struct loop *loop, int fd, const struct link_events *events, void *ctx
 	struct link *l = memory_take(sizeof *l);
 
 	if (loop_shelf(loop, LOOP_LINKS) == NULL)
-		loop_shelve(loop, LOOP_LINKS, memory_take(sizeof(struct links)), flush_all, links_end);
+		loop_shelve(loop, LOOP_LINKS, memory_take(sizeof(struct links)), flush_all,
+		            links_end);
 	l->loop = loop;
 	l->fd = fd;
 	l->events = events;
@@ -563,7 +572,7 @@ static bool
 wait_for(int fd, short events, int64_t until)
 {
 	struct pollfd p = { .fd = fd, .events = events };
-	int64_t left;
+	int64_t       left;
 
 	while ((left = until - now_ms()) >= 0) {
 		int n = poll(&p, 1, (int)left);
@@ -599,7 +608,8 @@ read_until(int fd, struct buffer *in, size_t size, int64_t until)
 
 		if (n > 0)
 			buffer_took(in, (size_t)n);
-		else if (n == 0 || (errno == EAGAIN ? !wait_for(fd, POLLIN, until) : errno != EINTR))
+		else if (n == 0 ||
+		         (errno == EAGAIN ? !wait_for(fd, POLLIN, until) : errno != EINTR))
 			return false;
 	}
 	return true;
@@ -609,9 +619,9 @@ static bool
 read_answer(int fd, uint32_t ticket, uint16_t *answer, struct buffer *reply, int64_t until)
 {
 	struct buffer in = { 0 };
-	struct frame f;
-	size_t used = LINK_HEAD;
-	bool heard;
+	struct frame  f;
+	size_t        used = LINK_HEAD;
+	bool          heard;
 
 	do {
 		enum frame_outcome o = FRAME_SHORT;
@@ -627,7 +637,7 @@ read_answer(int fd, uint32_t ticket, uint16_t *answer, struct buffer *reply, int
 		*answer = f.word;
 		buffer_add(reply, f.body);
 	} else if (in.len > 0) {
-		(void)shutdown(fd, SHUT_RDWR);  /* nobody knows any more where a frame begins */
+		(void)shutdown(fd, SHUT_RDWR); /* nobody knows any more where a frame begins */
 	}
 	buffer_free(&in);
 	return heard;
@@ -637,9 +647,9 @@ bool
 link_call(int fd, uint16_t word, struct bytes body, uint16_t *answer, struct buffer *reply, int ms)
 {
 	static uint32_t ticket;
-	int64_t until = now_ms() + ms;
-	struct buffer out = { 0 };
-	bool heard;
+	int64_t         until = now_ms() + ms;
+	struct buffer   out = { 0 };
+	bool            heard;
 
 	INSIDE(body.len <= LINK_BODY_MOST);
 	put_head(buffer_room(&out, LINK_HEAD + body.len), (uint32_t)body.len, word, 0, ++ticket);
@@ -648,6 +658,6 @@ link_call(int fd, uint16_t word, struct bytes body, uint16_t *answer, struct buf
 	heard = send_whole(fd, buffer_bytes(&out), until);
 	buffer_free(&out);
 	if (!heard)
-		(void)shutdown(fd, SHUT_RDWR);  /* half a question may be there */
+		(void)shutdown(fd, SHUT_RDWR); /* half a question may be there */
 	return heard && read_answer(fd, ticket, answer, reply, until);
 }

@@ -14,26 +14,26 @@
 #include <unistd.h>
 
 enum {
-	ACCEPT_MOST = 32,          /* in one turn, so that others are heard too   */
-	BACKLOG     = 1024,
-	WAIT_MS     = 200,         /* until we look whether descriptors are free  */
-	PATIENCE_MS = 2000,        /* then those who wait are turned away         */
-	WARN_MS     = 60000,
+	ACCEPT_MOST = 32, /* in one turn, so that others are heard too   */
+	BACKLOG = 1024,
+	WAIT_MS = 200,      /* until we look whether descriptors are free  */
+	PATIENCE_MS = 2000, /* then those who wait are turned away         */
+	WARN_MS = 60000,
 };
 
 struct listener {
 	struct loop  *loop;
 	struct watch *watch;
 	struct timer *timer;
-	void        (*came)(void *ctx, int fd, const struct peer *);
-	void         *ctx;
-	int           fd;
-	int           spare;       /* given up to turn somebody away              */
-	int64_t       full_since;  /* 0: there are descriptors                    */
-	int64_t       warned;
-	bool          resting;     /* told to                                     */
-	bool          calling;     /* in accept_some(): it frees what was closed  */
-	bool          closed;
+	void (*came)(void *ctx, int fd, const struct peer *);
+	void   *ctx;
+	int     fd;
+	int     spare;      /* given up to turn somebody away              */
+	int64_t full_since; /* 0: there are descriptors                    */
+	int64_t warned;
+	bool    resting; /* told to                                     */
+	bool    calling; /* in accept_some(): it frees what was closed  */
+	bool    closed;
 };
 
 static void
@@ -87,28 +87,23 @@ accept_some(struct listener *l)
 {
 	for (int i = 0; i < ACCEPT_MOST; i++) {
 		struct sockaddr_storage from = { 0 };
-		socklen_t len = sizeof from;
-		struct peer peer;
-		int fd = accept4(l->fd, (struct sockaddr *)&from, &len,
-		                 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		socklen_t               len = sizeof from;
+		struct peer             peer;
+		int                     fd = accept4(l->fd, (struct sockaddr *)&from, &len,
+		                                     SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0) {
 			switch (errno) {
 			case EMFILE:
 			case ENFILE:
 			case ENOBUFS:
-			case ENOMEM:
-				no_descriptors(l, errno);
-				return;
-			case EAGAIN:
-				goto heard;
+			case ENOMEM: no_descriptors(l, errno); return;
+			case EAGAIN: goto heard;
 			case EBADF:
 			case EINVAL:
 			case ENOTSOCK:
-			case EOPNOTSUPP:
-				panic("listener: %s", strerror(errno));
-			default:        /* accept(2): errors of the new connection */
-				continue;
+			case EOPNOTSUPP: panic("listener: %s", strerror(errno));
+			default: /* accept(2): errors of the new connection */ continue;
 			}
 		}
 		if (!peer_from(&from, &peer)) {
@@ -165,8 +160,8 @@ set_manners(int fd)
 }
 
 struct listener *
-listener_open(struct loop *loop, int fd,
-              void (*came)(void *ctx, int fd, const struct peer *), void *ctx)
+listener_open(struct loop *loop, int fd, void (*came)(void *ctx, int fd, const struct peer *),
+              void *ctx)
 {
 	struct listener *l = memory_take(sizeof *l);
 
@@ -211,20 +206,20 @@ listener_close(struct listener **lp)
 
 struct place {
 	struct sockaddr_storage at;
-	socklen_t len;
-	bool      any;             /* "*": v6 for both, or v4 where there is no v6 */
+	socklen_t               len;
+	bool                    any; /* "*": v6 for both, or v4 where there is no v6 */
 };
 
 /* "127.0.0.1:25", "[::1]:143", "*:25" */
 static bool
 place_parse(struct bytes text, struct place *out)
 {
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&out->at;
+	struct sockaddr_in  *v4 = (struct sockaddr_in *)&out->at;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&out->at;
-	ptrdiff_t colon = bytes_find_last(text, ':');
-	struct bytes host;
-	uint64_t port;
-	char plain[INET6_ADDRSTRLEN];
+	ptrdiff_t            colon = bytes_find_last(text, ':');
+	struct bytes         host;
+	uint64_t             port;
+	char                 plain[INET6_ADDRSTRLEN];
 
 	memset(out, 0, sizeof *out);
 	if (colon < 0 || !bytes_number(bytes_cut(text, (size_t)colon + 1, text.len), &port) ||
@@ -280,9 +275,9 @@ open_place(const struct place *p)
 static int
 open_any(struct place *p)
 {
-	in_port_t port = ((struct sockaddr_in6 *)&p->at)->sin6_port;
+	in_port_t          port = ((struct sockaddr_in6 *)&p->at)->sin6_port;
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = port };
-	int fd = open_place(p);
+	int                fd = open_place(p);
 
 	if (fd >= 0 || (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL && errno != EINVAL))
 		return fd;
@@ -298,7 +293,7 @@ static int
 clear_path(const struct sockaddr_un *at)
 {
 	struct stat st;
-	int fd, alive;
+	int         fd, alive;
 
 	if (lstat(at->sun_path, &st) < 0)
 		return errno == ENOENT ? 0 : -1;
@@ -318,7 +313,7 @@ int
 listener_path(const char *path, struct sockaddr_un *at, int *directory)
 {
 	const char *name = strrchr(path, '/');
-	char parent[4096];
+	char        parent[4096];
 
 	*at = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	*directory = -1;
@@ -329,7 +324,8 @@ listener_path(const char *path, struct sockaddr_un *at, int *directory)
 		return errno = ENAMETOOLONG, -1;
 	if ((*directory = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return -1;
-	(void)snprintf(at->sun_path, sizeof at->sun_path, "/proc/self/fd/%d%.75s", *directory, name);
+	(void)snprintf(at->sun_path, sizeof at->sun_path, "/proc/self/fd/%d%.75s", *directory,
+	               name);
 	return 0;
 }
 
@@ -352,7 +348,7 @@ static int
 open_path(const char *path, int mode)
 {
 	struct sockaddr_un at;
-	int directory, why, fd;
+	int                directory, why, fd;
 
 	if (listener_path(path, &at, &directory) < 0)
 		return -1;
@@ -376,13 +372,15 @@ int
 listener_bind(const char *address, int mode, struct buffer *errors)
 {
 	struct place p;
-	int fd;
+	int          fd;
 
 	if (strncmp(address, "unix:", 5) == 0) {
 		fd = open_path(address + 5, mode);
 	} else if (!place_parse(bytes_of(address), &p)) {
-		buffer_printf(errors, "cannot listen on \"%s\": expected an address and a port such as "
-		              "127.0.0.1:25, [::1]:143, *:25, or unix:/path\n", address);
+		buffer_printf(errors,
+		              "cannot listen on \"%s\": expected an address and a port such as "
+		              "127.0.0.1:25, [::1]:143, *:25, or unix:/path\n",
+		              address);
 		return -1;
 	} else {
 		fd = p.any ? open_any(&p) : open_place(&p);

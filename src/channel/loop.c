@@ -1,6 +1,6 @@
-#include "channel/loop_inner.h"
 #include "base/arena.h"
 #include "base/journal.h"
+#include "channel/loop_inner.h"
 
 #include <signal.h>
 #include <uv.h>
@@ -8,7 +8,10 @@
 /* How often the hooks may send one another round before the world is heard. */
 enum { ROUNDS_MOST = 8 };
 
-struct hook { void (*rest)(void *ctx); void *ctx; };
+struct hook {
+	void (*rest)(void *ctx);
+	void *ctx;
+};
 
 struct shelf {
 	void *thing;
@@ -19,8 +22,8 @@ struct shelf {
 struct loop {
 	uv_loop_t     uv;
 	uv_prepare_t  before_sleep;
-	uv_idle_t     awake;             /* runs while there are errands     */
-	struct errand errands, running;  /* heads of two rings               */
+	uv_idle_t     awake;            /* runs while there are errands     */
+	struct errand errands, running; /* heads of two rings               */
 	struct hook  *hook;
 	size_t        hooks;
 	struct shelf  shelf[LOOP_SHELVES];
@@ -30,29 +33,29 @@ struct loop {
 
 struct timer {
 	uv_timer_t uv;
-	void     (*due)(void *ctx);
-	void      *ctx;
+	void (*due)(void *ctx);
+	void *ctx;
 };
 
 struct watch {
 	uv_poll_t uv;
-	void    (*ready)(void *ctx, int bits);
-	void     *ctx;
-	int       want;
+	void (*ready)(void *ctx, int bits);
+	void *ctx;
+	int   want;
 };
 
 struct ear {
 	uv_signal_t uv;
-	void      (*heard)(void *ctx, int signal);
-	void       *ctx;
+	void (*heard)(void *ctx, int signal);
+	void *ctx;
 };
 
 struct job {
 	uv_work_t    uv;
 	struct loop *loop;
-	void       (*run)(void *ctx);
-	void       (*done)(void *ctx);
-	void        *ctx;
+	void (*run)(void *ctx);
+	void (*done)(void *ctx);
+	void *ctx;
 };
 
 /* libuv fails here only when the machine or we are out of order. */
@@ -93,7 +96,7 @@ errand_clear(struct errand *e)
 static void
 run_errands(uv_idle_t *uv)
 {
-	struct loop *l = uv->data;
+	struct loop   *l = uv->data;
 	struct errand *e;
 
 	while ((e = l->errands.next) != &l->errands) {
@@ -190,7 +193,7 @@ loop_run(struct loop *l)
 	while (!l->stop)
 		uv_run(&l->uv, UV_RUN_DEFAULT);
 	l->stop = false;
-	rest(l);                /* what the last callbacks said goes out too */
+	rest(l); /* what the last callbacks said goes out too */
 }
 
 void
@@ -229,8 +232,8 @@ loop_shelf(const struct loop *l, enum loop_shelf which)
 }
 
 void
-loop_shelve(struct loop *l, enum loop_shelf which, void *thing,
-            void (*at_rest)(void *thing), void (*end)(void *thing))
+loop_shelve(struct loop *l, enum loop_shelf which, void *thing, void (*at_rest)(void *thing),
+            void (*end)(void *thing))
 {
 	l->shelf[which] = (struct shelf){ thing, at_rest, end };
 }
@@ -246,7 +249,7 @@ static void
 close_left_over(uv_handle_t *uv, void *ctx)
 {
 	struct loop *l = ctx;
-	bool ours = uv == (uv_handle_t *)&l->before_sleep || uv == (uv_handle_t *)&l->awake;
+	bool         ours = uv == (uv_handle_t *)&l->before_sleep || uv == (uv_handle_t *)&l->awake;
 
 	if (!uv_is_closing(uv))
 		uv_close(uv, ours ? NULL : free_handle);
@@ -334,8 +337,7 @@ static void
 watch_ready(uv_poll_t *uv, int status, int events)
 {
 	struct watch *w = (struct watch *)uv;
-	int bits = (events & UV_READABLE ? LOOP_READ : 0) |
-	           (events & UV_WRITABLE ? LOOP_WRITE : 0);
+	int bits = (events & UV_READABLE ? LOOP_READ : 0) | (events & UV_WRITABLE ? LOOP_WRITE : 0);
 
 	w->ready(w->ctx, status < 0 ? LOOP_READ | LOOP_WRITE : bits);
 	if (!uv_is_closing((uv_handle_t *)uv) && !uv_is_active((uv_handle_t *)uv))
@@ -345,8 +347,8 @@ watch_ready(uv_poll_t *uv, int status, int events)
 static void
 watch_poll(struct watch *w)
 {
-	int events = (w->want & LOOP_READ ? UV_READABLE : 0) |
-	             (w->want & LOOP_WRITE ? UV_WRITABLE : 0);
+	int events =
+		(w->want & LOOP_READ ? UV_READABLE : 0) | (w->want & LOOP_WRITE ? UV_WRITABLE : 0);
 
 	if (events == 0)
 		must(uv_poll_stop(&w->uv), "watch");
@@ -453,7 +455,7 @@ void
 loop_warm(struct loop *l)
 {
 	uv_signal_t *ear = memory_take(sizeof *ear);
-	bool warm = false;
+	bool         warm = false;
 
 	must(uv_signal_init(&l->uv, ear), "signal");
 	uv_close((uv_handle_t *)ear, free_handle);

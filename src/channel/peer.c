@@ -11,7 +11,7 @@ static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 bool
 peer_from(const struct sockaddr_storage *from, struct peer *out)
 {
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
+	const struct sockaddr_in  *v4 = (const struct sockaddr_in *)from;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
 
 	memset(out, 0, sizeof *out);
@@ -35,8 +35,7 @@ peer_from(const struct sockaddr_storage *from, struct peer *out)
 		out->family = AF_UNIX;
 		strcpy(out->text, "local");
 		return true;
-	default:
-		return false;
+	default: return false;
 	}
 	return inet_ntop(out->family, out->raw, out->text, sizeof out->text) != NULL;
 }
@@ -45,7 +44,7 @@ bool
 peer_of(int fd, struct peer *out)
 {
 	struct sockaddr_storage from = { 0 };
-	socklen_t len = sizeof from;
+	socklen_t               len = sizeof from;
 
 	return getpeername(fd, (struct sockaddr *)&from, &len) == 0 && peer_from(&from, out);
 }
@@ -54,7 +53,7 @@ bool
 peer_here(int fd, struct peer *out)
 {
 	struct sockaddr_storage from = { 0 };
-	socklen_t len = sizeof from;
+	socklen_t               len = sizeof from;
 
 	return getsockname(fd, (struct sockaddr *)&from, &len) == 0 && peer_from(&from, out);
 }
@@ -98,8 +97,8 @@ bool
 network_parse(struct bytes text, struct network *out, const char **wrong)
 {
 	struct bytes address = text;
-	ptrdiff_t slash = bytes_find_last(text, '/');
-	uint64_t bits;
+	ptrdiff_t    slash = bytes_find_last(text, '/');
+	uint64_t     bits;
 
 	memset(out, 0, sizeof *out);
 	if (slash >= 0)

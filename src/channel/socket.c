@@ -74,21 +74,16 @@ plain_write(struct socket *k, struct bytes what, bool more, size_t *n)
 static enum socket_outcome
 tls_judge(struct socket *k, int result)
 {
-	int number = errno;
+	int           number = errno;
 	unsigned long code;
-	const char *why;
+	const char   *why;
 
 	switch (SSL_get_error(k->ssl, result)) {
-	case SSL_ERROR_NONE:
-		return SOCKET_MOVED;
-	case SSL_ERROR_WANT_READ:
-		return SOCKET_READ_LATER;
-	case SSL_ERROR_WANT_WRITE:
-		return SOCKET_WRITE_LATER;
-	case SSL_ERROR_ZERO_RETURN:
-		return SOCKET_END;
-	case SSL_ERROR_SYSCALL:
-		return broken(k, number);
+	case SSL_ERROR_NONE: return SOCKET_MOVED;
+	case SSL_ERROR_WANT_READ: return SOCKET_READ_LATER;
+	case SSL_ERROR_WANT_WRITE: return SOCKET_WRITE_LATER;
+	case SSL_ERROR_ZERO_RETURN: return SOCKET_END;
+	case SSL_ERROR_SYSCALL: return broken(k, number);
 	default:
 		code = ERR_peek_error();
 		why = code != 0 ? ERR_reason_error_string(code) : NULL;
@@ -159,7 +154,8 @@ socket_write(struct socket *k, struct bytes what, bool more, size_t *n)
 
 /* Some file systems know no sendfile. */
 static enum socket_outcome
-write_copied(struct socket *k, int file, off_t at, size_t len, char *scratch, size_t room, size_t *n)
+write_copied(struct socket *k, int file, off_t at, size_t len, char *scratch, size_t room,
+             size_t *n)
 {
 	ssize_t got;
 
@@ -174,7 +170,8 @@ write_copied(struct socket *k, int file, off_t at, size_t len, char *scratch, si
 }
 
 enum socket_outcome
-socket_write_file(struct socket *k, int file, off_t at, size_t len, char *scratch, size_t room, size_t *n)
+socket_write_file(struct socket *k, int file, off_t at, size_t len, char *scratch, size_t room,
+                  size_t *n)
 {
 	ssize_t gone;
 

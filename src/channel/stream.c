@@ -1,7 +1,7 @@
-#include "channel/stream_inner.h"
-#include "channel/tls_inner.h"
 #include "base/arena.h"
 #include "base/journal.h"
+#include "channel/stream_inner.h"
+#include "channel/tls_inner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,14 +10,14 @@
 #include <unistd.h>
 
 enum {
-	UNREAD_MOST  = 64 << 10,
-	WRITE_MOST   = 512 << 10,  /* in one turn                              */
-	MOVE_MOST    = 4 << 10,    /* unread bytes that are moved before new ones */
-	RECORD       = 16 << 10,   /* of TLS                                   */
-	SMALL_FILE   = 16 << 10,   /* read at once; a packet, not a system call more */
+	UNREAD_MOST = 64 << 10,
+	WRITE_MOST = 512 << 10, /* in one turn                              */
+	MOVE_MOST = 4 << 10,    /* unread bytes that are moved before new ones */
+	RECORD = 16 << 10,      /* of TLS                                   */
+	SMALL_FILE = 16 << 10,  /* read at once; a packet, not a system call more */
 	HANDSHAKE_MS = 10000,
-	SENDING_MS   = 30000,      /* a stream that leaves may stand still so long */
-	LINGER_MS    = 2000,
+	SENDING_MS = 30000, /* a stream that leaves may stand still so long */
+	LINGER_MS = 2000,
 };
 
 static const struct stream_events nobody = { 0 };
@@ -72,7 +72,7 @@ static void
 flush_all(void *thing)
 {
 	struct streams *all = thing;
-	struct stream *s;
+	struct stream  *s;
 
 	while ((s = all->dirty) != NULL) {
 		be_clean(s);
@@ -366,7 +366,7 @@ enum socket_outcome
 stream_pull(struct stream *s, char *to, size_t room, size_t *n)
 {
 	enum socket_outcome o;
-	size_t got = 0;
+	size_t              got = 0;
 
 	*n = 0;
 	s->more = false;
@@ -416,8 +416,8 @@ arrived(struct stream *s)
 static enum socket_outcome
 read_to_scratch(struct stream *s, size_t room)
 {
-	char *scratch = loop_scratch_in(s->loop);
-	size_t n, old = s->view.len;
+	char               *scratch = loop_scratch_in(s->loop);
+	size_t              n, old = s->view.len;
 	enum socket_outcome o;
 
 	o = stream_pull(s, scratch + old, room, &n);
@@ -437,7 +437,7 @@ static enum socket_outcome
 read_to_kept(struct stream *s, size_t room)
 {
 	enum socket_outcome o;
-	size_t n;
+	size_t              n;
 
 	buffer_eat(&s->kept, s->kept.len - s->view.len);
 	o = stream_pull(s, buffer_room(&s->kept, room), room, &n);
@@ -462,7 +462,7 @@ break_off(struct stream *s)
 static void
 read_turn(struct stream *s)
 {
-	size_t room = s->most - s->view.len;
+	size_t              room = s->most - s->view.len;
 	enum socket_outcome o;
 
 	if (room > STREAM_READ_MOST)
@@ -548,7 +548,7 @@ stream_pending(const struct stream *s)
 static bool
 say_small(struct stream *s, int fd, off_t at, size_t len)
 {
-	char *to = buffer_room(&s->out, len);
+	char  *to = buffer_room(&s->out, len);
 	size_t have = 0;
 
 	while (have < len) {
@@ -573,8 +573,10 @@ stream_say_file(struct stream *s, int fd, off_t at, uint64_t len)
 	if (len <= SMALL_FILE && say_small(s, fd, at, (size_t)len))
 		return;
 	r = memory_take(sizeof *r);
-	*r = (struct range){ .behind = s->said_gone + s->out.len, .at = at, .len = len,
-	                     .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0) };
+	*r = (struct range){ .behind = s->said_gone + s->out.len,
+		             .at = at,
+		             .len = len,
+		             .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0) };
 	if (r->fd < 0) {
 		s->socket.why = strerrordesc_np(errno);
 		memory_free(r);
@@ -591,12 +593,9 @@ may_write(const struct stream *s)
 {
 	switch (s->stage) {
 	case STAGE_CLEAR:
-	case STAGE_SECURE:
-		return stream_pending(s) > 0;
-	case STAGE_ANSWERING:
-		return s->clear_left > 0;
-	default:
-		return false;
+	case STAGE_SECURE: return stream_pending(s) > 0;
+	case STAGE_ANSWERING: return s->clear_left > 0;
+	default: return false;
 	}
 }
 
@@ -630,8 +629,8 @@ range_gone(struct stream *s, size_t n)
 static enum socket_outcome
 write_some(struct stream *s, size_t *n)
 {
-	struct range *r = s->files;
-	size_t len = r != NULL ? (size_t)(r->behind - s->said_gone) : s->out.len;
+	struct range       *r = s->files;
+	size_t              len = r != NULL ? (size_t)(r->behind - s->said_gone) : s->out.len;
 	enum socket_outcome o;
 
 	if (len > 0) {
@@ -732,9 +731,7 @@ stream_pass(struct stream *s, struct bytes what)
 			what = (struct bytes){ what.at + n, what.len - n };
 			s->out_count += n;
 			break;
-		case SOCKET_BROKEN:
-			break_off(s);
-			return;
+		case SOCKET_BROKEN: break_off(s); return;
 		default:
 			s->blocked = true;
 			stream_rewatch(s);
@@ -789,9 +786,7 @@ shake(struct stream *s)
 	s->blocked = o == SOCKET_WRITE_LATER;
 	switch (o) {
 	case SOCKET_READ_LATER:
-	case SOCKET_WRITE_LATER:
-		stream_rewatch(s);
-		return;
+	case SOCKET_WRITE_LATER: stream_rewatch(s); return;
 	case SOCKET_MOVED:
 		s->stage = STAGE_SECURE;
 		start_waiting(s);
@@ -804,8 +799,7 @@ shake(struct stream *s)
 			stream_rewatch(s);
 		}
 		return;
-	default:
-		not_secured(s);
+	default: not_secured(s);
 	}
 }
 
@@ -858,7 +852,7 @@ stream_finish(struct stream **sp)
 		return;
 	}
 	if (s->stage == STAGE_ANSWERING) {
-		s->stage = STAGE_CLEAR;         /* no handshake any more */
+		s->stage = STAGE_CLEAR; /* no handshake any more */
 	}
 	be_leaving(s);
 	start_waiting(s);
@@ -869,7 +863,7 @@ int
 stream_detach(struct stream **sp, struct buffer *unread)
 {
 	struct stream *s = *sp;
-	int fd = s->socket.fd;
+	int            fd = s->socket.fd;
 
 	*sp = NULL;
 	INSIDE(s->stage == STAGE_CLEAR && stream_pending(s) == 0);
@@ -902,7 +896,7 @@ tell_closed(struct stream *s)
 	s->told = true;
 	if (s->leaving) {
 		if (s->broken || s->lingering)
-			end(s);         /* else its last words go first */
+			end(s); /* else its last words go first */
 	} else if (s->join != NULL) {
 		join_ended(s);
 	} else if (s->events->closed != NULL) {
@@ -961,7 +955,7 @@ static void
 due(void *ctx)
 {
 	struct stream *s = ctx;
-	int64_t most = limit(s), waited = loop_now_ms(s->loop) - s->heard_at;
+	int64_t        most = limit(s), waited = loop_now_ms(s->loop) - s->heard_at;
 
 	s->rings_at = 0;
 	if (most <= 0)

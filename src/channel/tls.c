@@ -1,7 +1,7 @@
-#include "channel/tls_inner.h"
 #include "base/arena.h"
 #include "base/journal.h"
 #include "base/map.h"
+#include "channel/tls_inner.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -18,26 +18,26 @@ struct site {
 	struct site *next;
 	SSL_CTX     *ctx;
 	bool         has[KEY_KINDS];
-	const char  *names;         /* sorted, with a blank after each */
+	const char  *names; /* sorted, with a blank after each */
 };
 
 struct tls {
-	unsigned          users;    /* the owner, and each session */
-	struct tls_signer signer;
+	unsigned            users; /* the owner, and each session */
+	struct tls_signer   signer;
 	struct tls_settings settings;
-	struct arena     *life;
-	char              ticket_key[TICKET_KEY];
-	struct site      *sites;    /* the first is for those who name nobody */
-	struct map       *by_name;
-	unsigned char    *alpn;     /* as on the wire; NULL when any will do */
-	unsigned          alpn_len;
+	struct arena       *life;
+	char                ticket_key[TICKET_KEY];
+	struct site        *sites; /* the first is for those who name nobody */
+	struct map         *by_name;
+	unsigned char      *alpn; /* as on the wire; NULL when any will do */
+	unsigned            alpn_len;
 };
 
 void
 tls_complain(struct buffer *errors, const char *what)
 {
 	unsigned long code = ERR_peek_error();
-	const char *why = code != 0 ? ERR_reason_error_string(code) : NULL;
+	const char   *why = code != 0 ? ERR_reason_error_string(code) : NULL;
 
 	buffer_printf(errors, "%s: %s\n", what, why != NULL ? why : "not as OpenSSL expects it");
 	ERR_clear_error();
@@ -49,10 +49,10 @@ tls_complain(struct buffer *errors, const char *what)
 static struct site *
 site_of(const struct tls *t, const char *name)
 {
-	char lower[256];
-	size_t n = strlen(name);
+	char         lower[256];
+	size_t       n = strlen(name);
 	struct site *s;
-	const char *dot;
+	const char  *dot;
 
 	if (n >= sizeof lower)
 		return NULL;
@@ -70,7 +70,7 @@ site_of(const struct tls *t, const char *name)
 static int
 name_asked(SSL *ssl, int *alert, void *arg)
 {
-	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	const char  *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 	struct site *s = name != NULL ? site_of(arg, name) : NULL;
 
 	(void)alert;
@@ -82,11 +82,11 @@ name_asked(SSL *ssl, int *alert, void *arg)
 /* A client that offers other protocols only has been led astray (rfc7301:3.2,
    the ALPACA attack). */
 static int
-protocol_asked(SSL *ssl, const unsigned char **out, unsigned char *len,
-               const unsigned char *in, unsigned in_len, void *arg)
+protocol_asked(SSL *ssl, const unsigned char **out, unsigned char *len, const unsigned char *in,
+               unsigned in_len, void *arg)
 {
 	const struct tls *t = arg;
-	unsigned char *chosen;
+	unsigned char    *chosen;
 
 	(void)ssl;
 	if (SSL_select_next_proto(&chosen, len, t->alpn, t->alpn_len, in, in_len) !=
@@ -116,8 +116,10 @@ set_session(SSL_CTX *ctx, const struct tls *t)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_timeout(ctx, TICKET_LIFE);
 	return SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
-	       SSL_CTX_set_tlsext_ticket_keys(ctx, (void *)(uintptr_t)t->ticket_key, TICKET_KEY) == 1 &&
-	       SSL_CTX_set_session_id_context(ctx, (const unsigned char *)id.at, (unsigned)id.len) == 1;
+	       SSL_CTX_set_tlsext_ticket_keys(ctx, (void *)(uintptr_t)t->ticket_key, TICKET_KEY) ==
+	               1 &&
+	       SSL_CTX_set_session_id_context(ctx, (const unsigned char *)id.at,
+	                                      (unsigned)id.len) == 1;
 }
 
 static void
@@ -133,17 +135,17 @@ static SSL_CTX *
 make_ctx(struct tls *t, struct buffer *errors)
 {
 	const struct tls_settings *c = &t->settings;
-	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-	const char *what = "cannot make a TLS context";
-	char groups[] = "X25519:P-256:P-384";
+	SSL_CTX                   *ctx = SSL_CTX_new(TLS_server_method());
+	const char                *what = "cannot make a TLS context";
+	char                       groups[] = "X25519:P-256:P-384";
 
 	if (ctx == NULL)
 		goto err0;
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
-	                         SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-	                         SSL_OP_IGNORE_UNEXPECTED_EOF);
+	                                 SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+	                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-	                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+	                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	if (SSL_CTX_set_min_proto_version(ctx, least_version(c->protocols)) != 1)
 		goto err1;
@@ -166,7 +168,7 @@ err0:
 static struct site *
 site_add(struct tls *t, struct buffer *errors)
 {
-	SSL_CTX *ctx = make_ctx(t, errors);
+	SSL_CTX     *ctx = make_ctx(t, errors);
 	struct site *s, **last = &t->sites;
 
 	if (ctx == NULL)
@@ -186,12 +188,12 @@ keep(struct arena *a, const char *text)
 }
 
 struct tls *
-tls_open(const struct tls_settings *c, const struct tls_signer *signer,
-         struct bytes ticket_key, struct buffer *errors)
+tls_open(const struct tls_settings *c, const struct tls_signer *signer, struct bytes ticket_key,
+         struct buffer *errors)
 {
 	struct arena *life;
-	struct tls *t;
-	size_t alpn = c->alpn != NULL ? strlen(c->alpn) : 0;
+	struct tls   *t;
+	size_t        alpn = c->alpn != NULL ? strlen(c->alpn) : 0;
 
 	ERR_clear_error();
 	if (least_version(c->protocols != NULL ? c->protocols : "") < 0) {
@@ -206,8 +208,10 @@ tls_open(const struct tls_settings *c, const struct tls_signer *signer,
 	t->life = life;
 	t->signer = *signer;
 	t->settings = (struct tls_settings){
-		.protocols  = keep(life, c->protocols), .ciphers = keep(life, c->ciphers),
-		.session_id = keep(life, c->session_id), .alpn = keep(life, c->alpn),
+		.protocols = keep(life, c->protocols),
+		.ciphers = keep(life, c->ciphers),
+		.session_id = keep(life, c->session_id),
+		.alpn = keep(life, c->alpn),
 	};
 	memcpy(t->ticket_key, ticket_key.at, TICKET_KEY);
 	t->by_name = map_open();
@@ -256,9 +260,9 @@ tls_close(struct tls **tp)
 
 struct chain {
 	X509 *leaf;
-	STACK_OF(X509) *above;
+	STACK_OF(X509) * above;
 	EVP_PKEY *pkey;
-	int kind;                  /* 0 ECDSA, 1 RSA */
+	int       kind; /* 0 ECDSA, 1 RSA */
 };
 
 static void
@@ -272,7 +276,7 @@ chain_free(struct chain *c)
 static bool
 chain_read(struct bytes pem, struct chain *c, struct buffer *errors)
 {
-	BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
+	BIO  *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
 	X509 *x;
 
 	*c = (struct chain){ .above = sk_X509_new_null() };
@@ -285,14 +289,10 @@ chain_read(struct bytes pem, struct chain *c, struct buffer *errors)
 		tls_complain(errors, "cannot read the certificate");
 		return false;
 	}
-	ERR_clear_error();      /* the end of the chain is one */
+	ERR_clear_error(); /* the end of the chain is one */
 	switch (EVP_PKEY_get_base_id(c->pkey)) {
-	case EVP_PKEY_EC:
-		c->kind = 0;
-		return true;
-	case EVP_PKEY_RSA:
-		c->kind = 1;
-		return true;
+	case EVP_PKEY_EC: c->kind = 0; return true;
+	case EVP_PKEY_RSA: c->kind = 1; return true;
 	default:
 		buffer_add_string(errors, "a certificate must be for an RSA or ECDSA key\n");
 		return false;
@@ -303,8 +303,7 @@ static bool
 site_take(struct site *s, const struct chain *c, EVP_PKEY *key)
 {
 	if (SSL_CTX_use_certificate(s->ctx, c->leaf) != 1 ||
-	    SSL_CTX_set1_chain(s->ctx, c->above) != 1 ||
-	    SSL_CTX_use_PrivateKey(s->ctx, key) != 1)
+	    SSL_CTX_set1_chain(s->ctx, c->above) != 1 || SSL_CTX_use_PrivateKey(s->ctx, key) != 1)
 		return false;
 	s->has[c->kind] = true;
 	return true;
@@ -321,12 +320,12 @@ static const char **
 names_of(struct arena *a, X509 *leaf)
 {
 	GENERAL_NAMES *all = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-	int count = all != NULL ? sk_GENERAL_NAME_num(all) : 0, n = 0;
-	const char **names = arena_take_array(a, (size_t)count + 1, sizeof *names);
+	int            count = all != NULL ? sk_GENERAL_NAME_num(all) : 0, n = 0;
+	const char   **names = arena_take_array(a, (size_t)count + 1, sizeof *names);
 
 	for (int i = 0; i < count; i++) {
 		const GENERAL_NAME *g = sk_GENERAL_NAME_value(all, i);
-		struct bytes name;
+		struct bytes        name;
 
 		if (g->type != GEN_DNS)
 			continue;
@@ -393,9 +392,9 @@ bool
 tls_add_certificate(struct tls *t, struct bytes chain_pem, struct buffer *errors)
 {
 	struct tls_remote *remote = arena_take(t->life, sizeof *remote);
-	EVP_PKEY *key = NULL;
-	struct chain c;
-	bool ok;
+	EVP_PKEY          *key = NULL;
+	struct chain       c;
+	bool               ok;
 
 	ERR_clear_error();
 	ok = chain_read(chain_pem, &c, errors);
@@ -447,7 +446,7 @@ static bool
 binding_exporter(SSL *ssl, struct buffer *out)
 {
 	static const char label[] = "EXPORTER-Channel-Binding";
-	unsigned char *at = (unsigned char *)buffer_room(out, 32);
+	unsigned char    *at = (unsigned char *)buffer_room(out, 32);
 
 	if (SSL_export_keying_material(ssl, at, 32, label, sizeof label - 1, NULL, 0, 1) != 1)
 		return false;
@@ -460,8 +459,8 @@ binding_exporter(SSL *ssl, struct buffer *out)
 static bool
 binding_end_point(SSL *ssl, struct buffer *out)
 {
-	X509 *leaf = SSL_get_certificate(ssl);
-	int nid = NID_undef;
+	X509    *leaf = SSL_get_certificate(ssl);
+	int      nid = NID_undef;
 	unsigned len = 0;
 
 	if (leaf == NULL)
@@ -482,7 +481,7 @@ binding_end_point(SSL *ssl, struct buffer *out)
 static bool
 binding_unique(SSL *ssl, struct buffer *out)
 {
-	char *at = buffer_room(out, EVP_MAX_MD_SIZE);
+	char  *at = buffer_room(out, EVP_MAX_MD_SIZE);
 	size_t len;
 
 	if (SSL_version(ssl) != TLS1_2_VERSION || SSL_get_extms_support(ssl) != 1)
@@ -496,10 +495,13 @@ binding_unique(SSL *ssl, struct buffer *out)
 bool
 tls_binding(SSL *ssl, const char *type, struct buffer *out)
 {
-	static const struct { const char *type; bool (*give)(SSL *, struct buffer *); } kinds[] = {
-		{ "tls-exporter",         binding_exporter  },
+	static const struct {
+		const char *type;
+		bool (*give)(SSL *, struct buffer *);
+	} kinds[] = {
+		{ "tls-exporter", binding_exporter },
 		{ "tls-server-end-point", binding_end_point },
-		{ "tls-unique",           binding_unique    },
+		{ "tls-unique", binding_unique },
 	};
 
 	for (size_t i = 0; i < COUNT(kinds); i++)

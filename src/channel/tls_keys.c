@@ -1,6 +1,6 @@
-#include "channel/tls_inner.h"
 #include "base/arena.h"
 #include "base/map.h"
+#include "channel/tls_inner.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -8,16 +8,18 @@
 #include <openssl/rsa.h>
 
 enum {
-	LOCKED_ROOM  = 256 << 10,  /* some two hundred keys                  */
+	LOCKED_ROOM = 256 << 10, /* some two hundred keys                  */
 	LOCKED_PIECE = 32,
 };
 
 struct key {
 	EVP_PKEY     *pkey;
-	EVP_PKEY_CTX *work;        /* ready to sign: making one costs as much as ECDSA */
+	EVP_PKEY_CTX *work; /* ready to sign: making one costs as much as ECDSA */
 };
 
-struct tls_keys { struct map *by_id; };
+struct tls_keys {
+	struct map *by_id;
+};
 
 /* OpenSSL keeps the secret numbers of a key in this heap of its own: locked in
    memory as far as RLIMIT_MEMLOCK goes, left out of core dumps, with guard
@@ -52,7 +54,7 @@ tls_keys_close(struct tls_keys **kp)
 		key_free(p.value);
 	map_close(&k->by_id);
 	memory_free(k);
-	(void)CRYPTO_secure_malloc_done();      /* refuses while others hold keys */
+	(void)CRYPTO_secure_malloc_done(); /* refuses while others hold keys */
 }
 
 /* OpenSSL would ask at the terminal. */
@@ -66,7 +68,7 @@ no_passphrase(char *out, int room, int writing, void *ctx)
 static EVP_PKEY *
 private_key_of(struct bytes pem)
 {
-	BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
+	BIO      *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
 	EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
 
 	BIO_free(bio);
@@ -76,8 +78,8 @@ private_key_of(struct bytes pem)
 static EVP_PKEY *
 certified_key_of(struct bytes pem)
 {
-	BIO *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
-	X509 *x = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+	BIO      *bio = BIO_new_mem_buf(pem.at, (int)pem.len);
+	X509     *x = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
 	EVP_PKEY *pkey = x ? X509_get_pubkey(x) : NULL;
 
 	X509_free(x);
@@ -89,8 +91,8 @@ bool
 tls_spki_id(EVP_PKEY *pkey, char out[static 65])
 {
 	static const char hex[] = "0123456789abcdef";
-	unsigned char *der = NULL, digest[32];
-	int len = i2d_PUBKEY(pkey, &der);
+	unsigned char    *der = NULL, digest[32];
+	int               len = i2d_PUBKEY(pkey, &der);
 	bool ok = len > 0 && EVP_Digest(der, (size_t)len, digest, NULL, EVP_sha256(), NULL);
 
 	OPENSSL_free(der);
@@ -107,7 +109,7 @@ bool
 tls_key_id(struct bytes pem, char out[static 65])
 {
 	EVP_PKEY *pkey = certified_key_of(pem);
-	bool ok;
+	bool      ok;
 
 	out[0] = '\0';
 	if (pkey == NULL)
@@ -122,8 +124,8 @@ bool
 tls_keys_add(struct tls_keys *k, struct bytes pem, struct buffer *errors)
 {
 	struct key *key = memory_take(sizeof *key), *old;
-	char id[65];
-	int kind;
+	char        id[65];
+	int         kind;
 
 	ERR_clear_error();
 	if ((key->pkey = private_key_of(pem)) == NULL) {
@@ -136,7 +138,8 @@ tls_keys_add(struct tls_keys *k, struct bytes pem, struct buffer *errors)
 		goto err1;
 	}
 	key->work = EVP_PKEY_CTX_new(key->pkey, NULL);
-	if (key->work == NULL || EVP_PKEY_sign_init(key->work) != 1 || !tls_spki_id(key->pkey, id)) {
+	if (key->work == NULL || EVP_PKEY_sign_init(key->work) != 1 ||
+	    !tls_spki_id(key->pkey, id)) {
 		tls_complain(errors, "cannot use the private key");
 		goto err1;
 	}
@@ -163,10 +166,8 @@ may_do(const struct key *key, enum tls_sign_kind kind, int padding, size_t len)
 			return false;
 		return (padding == RSA_NO_PADDING || padding == RSA_PKCS1_PADDING) &&
 		       EVP_PKEY_CTX_set_rsa_padding(key->work, padding) == 1;
-	case EVP_PKEY_EC:
-		return kind == TLS_SIGN_ECDSA && len >= 20 && len <= EVP_MAX_MD_SIZE;
-	default:
-		return false;
+	case EVP_PKEY_EC: return kind == TLS_SIGN_ECDSA && len >= 20 && len <= EVP_MAX_MD_SIZE;
+	default: return false;
 	}
 }
 
@@ -175,8 +176,8 @@ tls_keys_sign(struct tls_keys *k, struct bytes key_id, enum tls_sign_kind kind, 
               struct bytes in, struct buffer *out)
 {
 	struct key *key = map_get(k->by_id, key_id);
-	size_t len;
-	bool ok;
+	size_t      len;
+	bool        ok;
 
 	if (key == NULL || !may_do(key, kind, padding, in.len))
 		return false;

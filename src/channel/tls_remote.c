@@ -15,14 +15,14 @@ enum { NO_SIGNATURE = 1 };
 /* Made once, at the first key, and never given back. */
 static RSA_METHOD    *rsa_method;
 static EC_KEY_METHOD *ec_method;
-static int rsa_place, ec_place;         /* where a key has its struct tls_remote */
-static int errors_of_ours;
+static int            rsa_place, ec_place; /* where a key has its struct tls_remote */
+static int            errors_of_ours;
 
 static bool
-ask(const struct tls_remote *remote, enum tls_sign_kind kind, int padding,
-    const unsigned char *in, int len, struct buffer *out)
+ask(const struct tls_remote *remote, enum tls_sign_kind kind, int padding, const unsigned char *in,
+    int len, struct buffer *out)
 {
-	struct bytes what = { (const char *)in, len < 0 ? 0 : (size_t)len };
+	struct bytes             what = { (const char *)in, len < 0 ? 0 : (size_t)len };
 	const struct tls_signer *s = &remote->signer;
 
 	if (s->sign(s->ctx, bytes_of(remote->key_id), kind, padding, what, out))
@@ -36,8 +36,8 @@ static int
 rsa_sign(int len, const unsigned char *in, unsigned char *out, RSA *rsa, int padding)
 {
 	const struct tls_remote *remote = RSA_get_ex_data(rsa, rsa_place);
-	struct buffer answer = { 0 };
-	int made = -1;
+	struct buffer            answer = { 0 };
+	int                      made = -1;
 
 	if (ask(remote, TLS_SIGN_RSA, padding, in, len, &answer) &&
 	    answer.len == (size_t)RSA_size(rsa)) {
@@ -60,8 +60,8 @@ ec_sign(int type, const unsigned char *digest, int len, unsigned char *out, unsi
         const BIGNUM *kinv, const BIGNUM *r, EC_KEY *ec)
 {
 	const struct tls_remote *remote = EC_KEY_get_ex_data(ec, ec_place);
-	struct buffer answer = { 0 };
-	bool ok;
+	struct buffer            answer = { 0 };
+	bool                     ok;
 
 	(void)type, (void)kinv, (void)r;
 	ok = ask(remote, TLS_SIGN_ECDSA, 0, digest, len, &answer) &&
@@ -79,8 +79,8 @@ static ECDSA_SIG *
 ec_sign_pair(const unsigned char *digest, int len, const BIGNUM *kinv, const BIGNUM *r, EC_KEY *ec)
 {
 	const struct tls_remote *remote = EC_KEY_get_ex_data(ec, ec_place);
-	struct buffer answer = { 0 };
-	ECDSA_SIG *pair = NULL;
+	struct buffer            answer = { 0 };
+	ECDSA_SIG               *pair = NULL;
 
 	(void)kinv, (void)r;
 	if (ask(remote, TLS_SIGN_ECDSA, 0, digest, len, &answer)) {
@@ -119,7 +119,7 @@ prepare(void)
 static RSA *
 rsa_remote(const RSA *public_half, const struct tls_remote *remote)
 {
-	RSA *rsa = RSA_new();
+	RSA    *rsa = RSA_new();
 	BIGNUM *n = BN_dup(RSA_get0_n(public_half)), *e = BN_dup(RSA_get0_e(public_half));
 
 	if (rsa == NULL || !RSA_set_method(rsa, rsa_method) || !RSA_set0_key(rsa, n, e, NULL)) {
@@ -149,9 +149,9 @@ EVP_PKEY *
 tls_remote_key(EVP_PKEY *public_half, const struct tls_remote *remote)
 {
 	EVP_PKEY *key = EVP_PKEY_new();
-	RSA *rsa = NULL;
-	EC_KEY *ec = NULL;
-	bool ok = key != NULL && prepare();
+	RSA      *rsa = NULL;
+	EC_KEY   *ec = NULL;
+	bool      ok = key != NULL && prepare();
 
 	switch (ok ? EVP_PKEY_get_base_id(public_half) : EVP_PKEY_NONE) {
 	case EVP_PKEY_RSA:
@@ -162,8 +162,7 @@ tls_remote_key(EVP_PKEY *public_half, const struct tls_remote *remote)
 		ec = ec_remote(EVP_PKEY_get0_EC_KEY(public_half), remote);
 		ok = ec != NULL && EVP_PKEY_set1_EC_KEY(key, ec);
 		break;
-	default:
-		ok = false;
+	default: ok = false;
 	}
 	RSA_free(rsa);
 	EC_KEY_free(ec);

@@ -6,40 +6,40 @@
 #include "message/encoding.h"
 
 enum {
-	LOCAL_MOST  = 64,      /* rfc5321:4.5.3.1.1 */
-	DOMAIN_MOST = 255,     /* rfc5321:4.5.3.1.2 */
-	PATH_MOST   = 256,     /* rfc5321:4.5.3.1.3, brackets and all */
-	LABEL_MOST  = 63,      /* rfc1035:2.3.4     */
-	LOCAL_MOST_LENIENT = 255,   /* VERP senders are longer than 64 every day */
-	PATH_MOST_LENIENT  = 512,
+	LOCAL_MOST = 64,          /* rfc5321:4.5.3.1.1 */
+	DOMAIN_MOST = 255,        /* rfc5321:4.5.3.1.2 */
+	PATH_MOST = 256,          /* rfc5321:4.5.3.1.3, brackets and all */
+	LABEL_MOST = 63,          /* rfc1035:2.3.4     */
+	LOCAL_MOST_LENIENT = 255, /* VERP senders are longer than 64 every day */
+	PATH_MOST_LENIENT = 512,
 };
 
 /* What a byte may be in an address.  Bytes above 127 are asked for apart. */
 enum { ATEXT = 1, LDH = 2, BLANK = 4 };
 
 static const uint8_t kind_of[256] = {
-	['!'] = ATEXT, ['#'] = ATEXT, ['$'] = ATEXT, ['%'] = ATEXT, ['&'] = ATEXT,
-	['\''] = ATEXT, ['*'] = ATEXT, ['+'] = ATEXT, ['-'] = ATEXT | LDH, ['/'] = ATEXT,
-	['='] = ATEXT, ['?'] = ATEXT, ['^'] = ATEXT, ['_'] = ATEXT | LDH, ['`'] = ATEXT,
-	['{'] = ATEXT, ['|'] = ATEXT, ['}'] = ATEXT, ['~'] = ATEXT,
-	['0'] = ATEXT | LDH, ['1'] = ATEXT | LDH, ['2'] = ATEXT | LDH, ['3'] = ATEXT | LDH,
-	['4'] = ATEXT | LDH, ['5'] = ATEXT | LDH, ['6'] = ATEXT | LDH, ['7'] = ATEXT | LDH,
-	['8'] = ATEXT | LDH, ['9'] = ATEXT | LDH,
-	['A'] = ATEXT | LDH, ['B'] = ATEXT | LDH, ['C'] = ATEXT | LDH, ['D'] = ATEXT | LDH,
-	['E'] = ATEXT | LDH, ['F'] = ATEXT | LDH, ['G'] = ATEXT | LDH, ['H'] = ATEXT | LDH,
-	['I'] = ATEXT | LDH, ['J'] = ATEXT | LDH, ['K'] = ATEXT | LDH, ['L'] = ATEXT | LDH,
-	['M'] = ATEXT | LDH, ['N'] = ATEXT | LDH, ['O'] = ATEXT | LDH, ['P'] = ATEXT | LDH,
-	['Q'] = ATEXT | LDH, ['R'] = ATEXT | LDH, ['S'] = ATEXT | LDH, ['T'] = ATEXT | LDH,
-	['U'] = ATEXT | LDH, ['V'] = ATEXT | LDH, ['W'] = ATEXT | LDH, ['X'] = ATEXT | LDH,
-	['Y'] = ATEXT | LDH, ['Z'] = ATEXT | LDH,
-	['a'] = ATEXT | LDH, ['b'] = ATEXT | LDH, ['c'] = ATEXT | LDH, ['d'] = ATEXT | LDH,
-	['e'] = ATEXT | LDH, ['f'] = ATEXT | LDH, ['g'] = ATEXT | LDH, ['h'] = ATEXT | LDH,
-	['i'] = ATEXT | LDH, ['j'] = ATEXT | LDH, ['k'] = ATEXT | LDH, ['l'] = ATEXT | LDH,
-	['m'] = ATEXT | LDH, ['n'] = ATEXT | LDH, ['o'] = ATEXT | LDH, ['p'] = ATEXT | LDH,
-	['q'] = ATEXT | LDH, ['r'] = ATEXT | LDH, ['s'] = ATEXT | LDH, ['t'] = ATEXT | LDH,
-	['u'] = ATEXT | LDH, ['v'] = ATEXT | LDH, ['w'] = ATEXT | LDH, ['x'] = ATEXT | LDH,
-	['y'] = ATEXT | LDH, ['z'] = ATEXT | LDH,
-	[' '] = BLANK, ['\t'] = BLANK, ['\r'] = BLANK, ['\n'] = BLANK,
+	['!'] = ATEXT,       ['#'] = ATEXT,       ['$'] = ATEXT,       ['%'] = ATEXT,
+	['&'] = ATEXT,       ['\''] = ATEXT,      ['*'] = ATEXT,       ['+'] = ATEXT,
+	['-'] = ATEXT | LDH, ['/'] = ATEXT,       ['='] = ATEXT,       ['?'] = ATEXT,
+	['^'] = ATEXT,       ['_'] = ATEXT | LDH, ['`'] = ATEXT,       ['{'] = ATEXT,
+	['|'] = ATEXT,       ['}'] = ATEXT,       ['~'] = ATEXT,       ['0'] = ATEXT | LDH,
+	['1'] = ATEXT | LDH, ['2'] = ATEXT | LDH, ['3'] = ATEXT | LDH, ['4'] = ATEXT | LDH,
+	['5'] = ATEXT | LDH, ['6'] = ATEXT | LDH, ['7'] = ATEXT | LDH, ['8'] = ATEXT | LDH,
+	['9'] = ATEXT | LDH, ['A'] = ATEXT | LDH, ['B'] = ATEXT | LDH, ['C'] = ATEXT | LDH,
+	['D'] = ATEXT | LDH, ['E'] = ATEXT | LDH, ['F'] = ATEXT | LDH, ['G'] = ATEXT | LDH,
+	['H'] = ATEXT | LDH, ['I'] = ATEXT | LDH, ['J'] = ATEXT | LDH, ['K'] = ATEXT | LDH,
+	['L'] = ATEXT | LDH, ['M'] = ATEXT | LDH, ['N'] = ATEXT | LDH, ['O'] = ATEXT | LDH,
+	['P'] = ATEXT | LDH, ['Q'] = ATEXT | LDH, ['R'] = ATEXT | LDH, ['S'] = ATEXT | LDH,
+	['T'] = ATEXT | LDH, ['U'] = ATEXT | LDH, ['V'] = ATEXT | LDH, ['W'] = ATEXT | LDH,
+	['X'] = ATEXT | LDH, ['Y'] = ATEXT | LDH, ['Z'] = ATEXT | LDH, ['a'] = ATEXT | LDH,
+	['b'] = ATEXT | LDH, ['c'] = ATEXT | LDH, ['d'] = ATEXT | LDH, ['e'] = ATEXT | LDH,
+	['f'] = ATEXT | LDH, ['g'] = ATEXT | LDH, ['h'] = ATEXT | LDH, ['i'] = ATEXT | LDH,
+	['j'] = ATEXT | LDH, ['k'] = ATEXT | LDH, ['l'] = ATEXT | LDH, ['m'] = ATEXT | LDH,
+	['n'] = ATEXT | LDH, ['o'] = ATEXT | LDH, ['p'] = ATEXT | LDH, ['q'] = ATEXT | LDH,
+	['r'] = ATEXT | LDH, ['s'] = ATEXT | LDH, ['t'] = ATEXT | LDH, ['u'] = ATEXT | LDH,
+	['v'] = ATEXT | LDH, ['w'] = ATEXT | LDH, ['x'] = ATEXT | LDH, ['y'] = ATEXT | LDH,
+	['z'] = ATEXT | LDH, [' '] = BLANK,       ['\t'] = BLANK,      ['\r'] = BLANK,
+	['\n'] = BLANK,
 };
 
 static bool
@@ -84,7 +84,6 @@ is_domain_char_utf8(char c)
 	return is_domain_char(c) || is_8bit(c);
 }
 
-
 /*
  * Domains and literals
  */
@@ -95,7 +94,7 @@ static bool
 domain_is(struct bytes domain, bool utf8)
 {
 	size_t label = 0;
-	bool number = true;
+	bool   number = true;
 
 	if (domain.len == 0 || domain.len > DOMAIN_MOST)
 		return false;
@@ -126,9 +125,9 @@ domain_is(struct bytes domain, bool utf8)
 bool
 address_literal_valid(struct bytes literal)
 {
-	char text[64];
+	char            text[64];
 	struct in6_addr any;
-	struct bytes inside;
+	struct bytes    inside;
 
 	if (literal.len < 3 || literal.at[0] != '[' || literal.at[literal.len - 1] != ']')
 		return false;
@@ -147,7 +146,6 @@ domain_valid(struct bytes domain)
 	return domain_is(domain, false);
 }
 
-
 /*
  * Paths, rfc5321:4.1.2
  */
@@ -156,7 +154,7 @@ domain_valid(struct bytes domain)
 static struct bytes
 read_domain(struct scan *r, unsigned style)
 {
-	bool utf8 = style & PATH_UTF8;
+	bool         utf8 = style & PATH_UTF8;
 	struct bytes d;
 
 	if (scan_next_is(r, '[')) {
@@ -176,7 +174,7 @@ read_domain(struct scan *r, unsigned style)
 static struct bytes
 read_quoted(struct scan *r, unsigned style, struct arena *a)
 {
-	char *out = arena_take(a, r->rest.len + 1);
+	char  *out = arena_take(a, r->rest.len + 1);
 	size_t n = 0;
 
 	scan_expect(r, "\"");
@@ -215,7 +213,7 @@ dots_stand_well(struct bytes local)
 static struct bytes
 read_local(struct scan *r, unsigned style, struct arena *a)
 {
-	bool utf8 = style & PATH_UTF8;
+	bool         utf8 = style & PATH_UTF8;
 	struct bytes local;
 
 	if (scan_next_is(r, '"'))
@@ -223,7 +221,7 @@ read_local(struct scan *r, unsigned style, struct arena *a)
 	else {
 		local = scan_while(r, utf8 ? is_dot_or_atext_utf8 : is_dot_or_atext);
 		if (scan_ok(r) && (local.len == 0 || (utf8 && !utf8_valid(local)) ||
-		    (!(style & PATH_LENIENT) && !dots_stand_well(local))))
+		                   (!(style & PATH_LENIENT) && !dots_stand_well(local))))
 			scan_fail(r, "a local part");
 	}
 	if (scan_ok(r) && local.len > (style & PATH_LENIENT ? LOCAL_MOST_LENIENT : LOCAL_MOST))
@@ -258,8 +256,8 @@ bool
 path_parse(struct scan *r, enum path_style style, struct arena *a, struct address *out)
 {
 	struct address got = { BYTES(""), BYTES("") };
-	const char *start;
-	bool brackets;
+	const char    *start;
+	bool           brackets;
 
 	if (style & PATH_LENIENT)
 		while (scan_skip(r, ' ') || scan_skip(r, '\t'))
@@ -275,7 +273,7 @@ path_parse(struct scan *r, enum path_style style, struct arena *a, struct addres
 		read_mailbox(r, style, a, &got);
 	}
 	if (scan_ok(r) && (size_t)(r->rest.at - start) + 2 >
-	    (style & PATH_LENIENT ? PATH_MOST_LENIENT : PATH_MOST))
+	                          (style & PATH_LENIENT ? PATH_MOST_LENIENT : PATH_MOST))
 		scan_fail(r, "a shorter path");
 	if (brackets)
 		scan_expect(r, ">");
@@ -291,7 +289,7 @@ path_parse(struct scan *r, enum path_style style, struct arena *a, struct addres
 bool
 address_parse(struct bytes text, struct arena *a, struct address *out)
 {
-	struct scan r = scan_of(text);
+	struct scan    r = scan_of(text);
 	struct address got = { BYTES(""), BYTES("") };
 
 	got.local = read_local(&r, PATH_UTF8, a);
@@ -318,8 +316,8 @@ needs_quotes(struct bytes local)
 struct bytes
 address_text(struct arena *a, const struct address *ad)
 {
-	char *out = arena_take(a, 2 * ad->local.len + ad->domain.len + 4);
-	bool quotes = needs_quotes(ad->local) && (ad->local.len > 0 || ad->domain.len > 0);
+	char  *out = arena_take(a, 2 * ad->local.len + ad->domain.len + 4);
+	bool   quotes = needs_quotes(ad->local) && (ad->local.len > 0 || ad->domain.len > 0);
 	size_t n = 0;
 
 	if (quotes)
@@ -338,7 +336,6 @@ address_text(struct arena *a, const struct address *ad)
 	}
 	return (struct bytes){ out, n };
 }
-
 
 /*
  * Address lists, rfc5322:3.4 with the liberties of rfc7103:7.1
@@ -429,7 +426,7 @@ static struct bytes
 take_phrase(struct mailboxes *r, const char *p, const char *end)
 {
 	char *start = r->room;
-	bool gap = false;
+	bool  gap = false;
 
 	while (p < end) {
 		const char *q = past_token(r, p);
@@ -467,7 +464,7 @@ static void
 take_address(struct mailboxes *r, const char *p, const char *end, struct mailbox *out)
 {
 	char *first = r->room, *start = first, *at = NULL;
-	bool gap = false;
+	bool  gap = false;
 
 	while (p < end) {
 		const char *q = past_token(r, p);
@@ -588,7 +585,7 @@ take_mailbox(struct mailboxes *r, const char *angle, const char *stop, struct ma
 			struct bytes words = take_phrase(r, start, stop);
 
 			if (bytes_find(words, ' ') < 0)
-				out->local = words;    /* rfc7103:7.1.7 */
+				out->local = words; /* rfc7103:7.1.7 */
 			else
 				out->name = words;
 		}
@@ -612,7 +609,7 @@ static const char *
 look_ahead(struct mailboxes *r, const char **angle, const char **colon)
 {
 	const char *p = r->at;
-	bool at = false;
+	bool        at = false;
 
 	*angle = *colon = NULL;
 	while (p < r->end && *p != ',' && *p != ';') {
@@ -624,8 +621,9 @@ look_ahead(struct mailboxes *r, const char **angle, const char **colon)
 			*colon = p;
 			return p;
 		}
-		if (*p == '[' && at) {            /* IPv6 literals hold colons */
-			const char *close = memchr(p, ']', r->end - p < 64 ? (size_t)(r->end - p) : 64);
+		if (*p == '[' && at) { /* IPv6 literals hold colons */
+			const char *close =
+				memchr(p, ']', r->end - p < 64 ? (size_t)(r->end - p) : 64);
 			p = close != NULL ? close : p;
 		}
 		at = at || *p == '@';
@@ -637,8 +635,9 @@ look_ahead(struct mailboxes *r, const char **angle, const char **colon)
 bool
 mailboxes_next(struct mailboxes *r, struct mailbox *out)
 {
-	*out = (struct mailbox){ .name = BYTES(""), .route = BYTES(""),
-		.local = BYTES(""), .domain = BYTES("") };
+	*out = (struct mailbox){
+		.name = BYTES(""), .route = BYTES(""), .local = BYTES(""), .domain = BYTES("")
+	};
 	while (r->at < r->end) {
 		const char *angle, *colon, *stop;
 
@@ -649,7 +648,7 @@ mailboxes_next(struct mailboxes *r, struct mailbox *out)
 		if (*r->at == ';') {
 			r->at++;
 			if (!r->in_group)
-				continue;          /* some divide by semicolons */
+				continue; /* some divide by semicolons */
 			r->in_group = false;
 			out->group_end = true;
 			return true;
@@ -675,7 +674,7 @@ size_t
 mailboxes_parse(struct bytes field, struct arena *a, struct mailbox *out, size_t most)
 {
 	struct mailboxes r = mailboxes_of(field, a);
-	size_t n = 0;
+	size_t           n = 0;
 
 	while (n < most && mailboxes_next(&r, &out[n]))
 		n++;

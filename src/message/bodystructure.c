@@ -3,11 +3,11 @@
 #include "message/nstring.h"
 
 struct writer {
-	const struct mime *m;
+	const struct mime  *m;
 	const struct bytes *envelope;
-	bool extended;
-	struct arena *scratch;
-	struct buffer *out;
+	bool                extended;
+	struct arena       *scratch;
+	struct buffer      *out;
 };
 
 static void
@@ -133,9 +133,10 @@ fields_write(struct writer *w, const struct mime_part *p)
 static void
 part_open(struct writer *w, uint32_t index)
 {
-	const struct mime_part *p = &w->m->part[index];
+	const struct mime_part        *p = &w->m->part[index];
 	static const struct mime_value opaque = {
-		.type = { "application", 11 }, .subtype = { "octet-stream", 12 },
+		.type = { "application", 11 },
+		.subtype = { "octet-stream", 12 },
 	};
 	struct mime_part shown;
 
@@ -196,8 +197,8 @@ bodystructure_write(const struct mime *m, const struct bytes *envelope, bool ext
                     struct arena *scratch, struct buffer *out)
 {
 	struct writer w = { m, envelope, extended, scratch, out };
-	uint32_t open[MIME_NEST + 1];
-	size_t depth = 0;
+	uint32_t      open[MIME_NEST + 1];
+	size_t        depth = 0;
 
 	for (uint32_t i = 0; i < m->parts; i++) {
 		while (depth > 0 && open[depth - 1] != m->part[i].range.parent)

@@ -6,7 +6,7 @@
 
 #include "message/encoding.h"
 
-#define REPLACEMENT "\xef\xbf\xbd"     /* U+FFFD */
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 enum how { UTF8, LATIN1, GUESS, ICONV };
 
@@ -16,26 +16,29 @@ enum how { UTF8, LATIN1, GUESS, ICONV };
  * iso-8859-1 as windows-1252, shift_jis as cp932).  `open` is -1 until needed.
  */
 static struct charset {
-	const char *names;       /* each between blanks */
+	const char *names; /* each between blanks */
 	enum how    how;
 	const char *iconv;
 	iconv_t     open;
 	bool        tried;
 } charsets[] = {
 	{ " utf-8 utf8 unicode-1-1-utf-8 ", UTF8, NULL, NULL, false },
-	{ " us-ascii ascii ansi_x3.4-1968 iso646-us 646 unknown-8bit x-unknown default ",
-	  GUESS, NULL, NULL, false },
-	{ " iso-8859-1 iso8859-1 iso_8859-1 latin1 l1 windows-1252 cp1252 x-cp1252 ",
-	  LATIN1, NULL, NULL, false },
+	{ " us-ascii ascii ansi_x3.4-1968 iso646-us 646 unknown-8bit x-unknown default ", GUESS,
+	  NULL, NULL, false },
+	{ " iso-8859-1 iso8859-1 iso_8859-1 latin1 l1 windows-1252 cp1252 x-cp1252 ", LATIN1, NULL,
+	  NULL, false },
 	{ " gb18030 gbk gb2312 gb_2312-80 x-gbk cp936 ms936 windows-936 euc-cn gb2312-80 chinese csgb2312 ",
 	  ICONV, "GB18030", NULL, false },
-	{ " big5 big5-hkscs cn-big5 x-x-big5 csbig5 cp950 big5hkscs ", ICONV, "BIG5-HKSCS", NULL, false },
+	{ " big5 big5-hkscs cn-big5 x-x-big5 csbig5 cp950 big5hkscs ", ICONV, "BIG5-HKSCS", NULL,
+	  false },
 	{ " euc-tw ", ICONV, "EUC-TW", NULL, false },
-	{ " iso-2022-jp csiso2022jp iso-2022-jp-1 iso-2022-jp-2 iso-2022-jp-ms ", ICONV, "ISO-2022-JP-2", NULL, false },
-	{ " shift_jis shift-jis sjis x-sjis ms_kanji cp932 windows-31j ms932 ", ICONV, "CP932", NULL, false },
+	{ " iso-2022-jp csiso2022jp iso-2022-jp-1 iso-2022-jp-2 iso-2022-jp-ms ", ICONV,
+	  "ISO-2022-JP-2", NULL, false },
+	{ " shift_jis shift-jis sjis x-sjis ms_kanji cp932 windows-31j ms932 ", ICONV, "CP932",
+	  NULL, false },
 	{ " euc-jp eucjp x-euc-jp ", ICONV, "EUC-JP", NULL, false },
-	{ " euc-kr ks_c_5601-1987 ks_c_5601 ksc5601 ksc_5601 korean cp949 windows-949 uhc ",
-	  ICONV, "UHC", NULL, false },
+	{ " euc-kr ks_c_5601-1987 ks_c_5601 ksc5601 ksc_5601 korean cp949 windows-949 uhc ", ICONV,
+	  "UHC", NULL, false },
 	{ " iso-2022-kr ", ICONV, "ISO-2022-KR", NULL, false },
 	{ " iso-8859-2 latin2 iso8859-2 iso_8859-2 l2 ", ICONV, "ISO-8859-2", NULL, false },
 	{ " iso-8859-3 latin3 ", ICONV, "ISO-8859-3", NULL, false },
@@ -98,7 +101,7 @@ charset_warm(void)
 static struct charset *
 charset_named(struct bytes name)
 {
-	char word[NAME_MOST + 3];
+	char   word[NAME_MOST + 3];
 	size_t n = 0;
 
 	name = bytes_trim(name);
@@ -119,7 +122,6 @@ charset_named(struct bytes name)
 			return &charsets[i];
 	return NULL;
 }
-
 
 /*
  * UTF-8, rfc3629
@@ -156,7 +158,7 @@ static size_t
 utf8_length(const uint8_t *p, size_t len)
 {
 	uint8_t a = p[0];
-	size_t want = a < 0x80 ? 1 : a < 0xc2 ? 0 : a < 0xe0 ? 2 : a < 0xf0 ? 3 : a < 0xf5 ? 4 : 0;
+	size_t  want = a < 0x80 ? 1 : a < 0xc2 ? 0 : a < 0xe0 ? 2 : a < 0xf0 ? 3 : a < 0xf5 ? 4 : 0;
 
 	if (want <= 1 || want > len)
 		return want <= 1 ? want : 0;
@@ -200,8 +202,8 @@ uint32_t
 utf8_take(struct bytes b, size_t *at)
 {
 	const uint8_t *p = (const uint8_t *)b.at + *at;
-	size_t n = utf8_length(p, b.len - *at);
-	uint32_t c;
+	size_t         n = utf8_length(p, b.len - *at);
+	uint32_t       c;
 
 	if (n == 0) {
 		++*at;
@@ -251,7 +253,6 @@ utf8_cut(struct bytes b, size_t most)
 	return (struct bytes){ b.at, most };
 }
 
-
 /*
  * To UTF-8
  */
@@ -261,7 +262,7 @@ static void
 utf8_mended(struct bytes in, size_t most, struct buffer *out)
 {
 	size_t from = out->len;
-	bool bad = false;
+	bool   bad = false;
 
 	while (in.len > 0 && out->len - from < most) {
 		size_t n = utf8_run(in);
@@ -284,16 +285,16 @@ static void
 latin1_to_utf8(struct bytes in, size_t most, struct buffer *out)
 {
 	static const uint16_t upper[32] = {
-		0x20ac, 0x81, 0x201a, 0x192, 0x201e, 0x2026, 0x2020, 0x2021,
-		0x2c6, 0x2030, 0x160, 0x2039, 0x152, 0x8d, 0x17d, 0x8f,
-		0x90, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
-		0x2dc, 0x2122, 0x161, 0x203a, 0x153, 0x9d, 0x17e, 0x178,
+		0x20ac, 0x81,   0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021,
+		0x2c6,  0x2030, 0x160,  0x2039, 0x152,  0x8d,   0x17d,  0x8f,
+		0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
+		0x2dc,  0x2122, 0x161,  0x203a, 0x153,  0x9d,   0x17e,  0x178,
 	};
 	size_t from = out->len;
 
 	for (size_t i = 0; i < in.len && out->len - from < most;) {
-		size_t n = ascii_run(in.at + i, in.len - i);
-		size_t room = most - (out->len - from);
+		size_t   n = ascii_run(in.at + i, in.len - i);
+		size_t   room = most - (out->len - from);
 		uint32_t c;
 
 		buffer_add(out, bytes_cut(in, i, n < room ? n : room));
@@ -312,15 +313,15 @@ latin1_to_utf8(struct bytes in, size_t most, struct buffer *out)
 static void
 iconv_to_utf8(iconv_t cd, struct bytes in, size_t most, struct buffer *out)
 {
-	char *p = (char *)(uintptr_t)in.at;
+	char  *p = (char *)(uintptr_t)in.at;
 	size_t left = in.len, from = out->len;
 
 	(void)iconv(cd, NULL, NULL, NULL, NULL);
 	while (left > 0 && out->len - from < most) {
 		size_t room = left < 4096 ? left * 2 + 64 : 8192, free = room;
-		char *o = buffer_room(out, room);
+		char  *o = buffer_room(out, room);
 		size_t got = iconv(cd, &p, &left, &o, &free);
-		int why = errno;
+		int    why = errno;
 
 		buffer_took(out, room - free);
 		if (got != (size_t)-1)
@@ -329,13 +330,13 @@ iconv_to_utf8(iconv_t cd, struct bytes in, size_t most, struct buffer *out)
 			continue;
 		buffer_add_string(out, REPLACEMENT);
 		if (why != EILSEQ)
-			break;             /* cut off in the middle of a character */
+			break; /* cut off in the middle of a character */
 		p++;
 		left--;
 	}
-	{                                  /* what the converter still holds */
+	{ /* what the converter still holds */
 		size_t free = 64;
-		char *o = buffer_room(out, 64);
+		char  *o = buffer_room(out, 64);
 
 		(void)iconv(cd, NULL, NULL, &o, &free);
 		buffer_took(out, 64 - free);
@@ -363,8 +364,10 @@ looks_like(struct bytes in)
 			return NULL;
 		b = (unsigned char)in.at[i + 1];
 		pairs++;
-		gb2312 += b >= 0xa1 && b <= 0xfe && (a >= 0xb0 ? a <= 0xf7 : a == 0xa1 || a == 0xa3);
-		big5 += a >= 0xa1 && a <= 0xc6 && ((b >= 0x40 && b <= 0x7e) || (b >= 0xa1 && b <= 0xfe));
+		gb2312 +=
+			b >= 0xa1 && b <= 0xfe && (a >= 0xb0 ? a <= 0xf7 : a == 0xa1 || a == 0xa3);
+		big5 += a >= 0xa1 && a <= 0xc6 &&
+		        ((b >= 0x40 && b <= 0x7e) || (b >= 0xa1 && b <= 0xfe));
 		gbk += a >= 0x81 && a <= 0xfe && b >= 0x40 && b <= 0xfe && b != 0x7f;
 		i += 2;
 	}
@@ -397,7 +400,7 @@ void
 charset_to_utf8(struct bytes charset, struct bytes text, size_t most, struct buffer *out)
 {
 	struct charset *c = charset_named(charset);
-	enum how how = c != NULL ? c->how : GUESS;
+	enum how        how = c != NULL ? c->how : GUESS;
 
 	if (text.len == 0 || most == 0)
 		return;

@@ -4,24 +4,28 @@
 #include <string.h>
 
 static const char months[12][4] = {
-	"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-	"Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 };
 
 /* rfc5322:4.3; the letters of the military count as nothing known. */
-static const struct { char name[5]; int16_t minutes; } zones[] = {
-	{ "UT", 0 }, { "GMT", 0 }, { "UTC", 0 }, { "Z", 0 },
+static const struct {
+	char    name[5];
+	int16_t minutes;
+} zones[] = {
+	{ "UT", 0 },     { "GMT", 0 },    { "UTC", 0 },    { "Z", 0 },
 	{ "EST", -300 }, { "EDT", -240 }, { "CST", -360 }, { "CDT", -300 },
 	{ "MST", -420 }, { "MDT", -360 }, { "PST", -480 }, { "PDT", -420 },
-	{ "CET", 60 }, { "CEST", 120 }, { "BST", 60 }, { "JST", 540 },
+	{ "CET", 60 },   { "CEST", 120 }, { "BST", 60 },   { "JST", 540 },
 };
 
 struct moment {
 	int64_t year;
-	int32_t month, day, hour, minute, second, zone;   /* month 1..12 */
+	int32_t month, day, hour, minute, second, zone; /* month 1..12 */
 };
 
-struct text { const char *at, *end; };
+struct text {
+	const char *at, *end;
+};
 
 static bool
 is_digit(char c)
@@ -120,15 +124,15 @@ days_of(int64_t year, int32_t month, int32_t day)
 	int64_t month_from_march = (month + 9) % 12;
 	int64_t day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
 
-	return 365 * y + floor_div(y, 4) - floor_div(y, 100) + floor_div(y, 400) +
-	       day_of_year - 719468;
+	return 365 * y + floor_div(y, 4) - floor_div(y, 100) + floor_div(y, 400) + day_of_year -
+	       719468;
 }
 
 static bool
 day_exists(int64_t year, int32_t month, int32_t day)
 {
 	static const uint8_t days[12] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+	bool                 leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 
 	return month >= 1 && month <= 12 && day >= 1 && day <= days[month - 1] &&
 	       (month != 2 || day < 29 || leap);
@@ -140,8 +144,8 @@ moment_seconds(const struct moment *m, int64_t *seconds, int32_t *zone)
 	if (!day_exists(m->year, m->month, m->day) || m->hour > 23 || m->minute > 59 ||
 	    m->second > 60)
 		return false;
-	*seconds = days_of(m->year, m->month, m->day) * 86400 + m->hour * 3600 +
-		   m->minute * 60 + m->second - m->zone * 60;
+	*seconds = days_of(m->year, m->month, m->day) * 86400 + m->hour * 3600 + m->minute * 60 +
+	           m->second - m->zone * 60;
 	*zone = m->zone;
 	return true;
 }
@@ -152,7 +156,7 @@ static bool
 take_year(struct text *t, int64_t *year)
 {
 	int32_t n;
-	int digits = take_number(t, 4, &n);
+	int     digits = take_number(t, 4, &n);
 
 	*year = n;
 	if (digits == 2)
@@ -190,9 +194,9 @@ take_time(struct text *t, struct moment *m)
 static bool
 take_offset(struct text *t, int32_t *minutes)
 {
-	bool west = peek(t) == '-';
+	bool    west = peek(t) == '-';
 	int32_t n, more = 0;
-	int digits;
+	int     digits;
 
 	t->at++;
 	digits = take_number(t, 4, &n);
@@ -239,7 +243,7 @@ take_asctime(struct text *t, struct moment *m)
 	if (take_number(t, 2, &m->day) < 1)
 		return false;
 	skip_blanks(t);
-	if (take(t, ',')) {                      /* Nov 22, 2026 01:35:19 */
+	if (take(t, ',')) { /* Nov 22, 2026 01:35:19 */
 		skip_blanks(t);
 		if (!take_year(t, &m->year))
 			return false;
@@ -271,9 +275,9 @@ take_iso(struct text *t, struct moment *m, int32_t year)
 bool
 date_parse(struct bytes field, int64_t *seconds, int32_t *zone_minutes)
 {
-	struct text t = { field.at, field.at + field.len };
+	struct text   t = { field.at, field.at + field.len };
 	struct moment m = { 0 };
-	int digits;
+	int           digits;
 
 	if (field.len == 0)
 		return false;
@@ -286,7 +290,7 @@ date_parse(struct bytes field, int64_t *seconds, int32_t *zone_minutes)
 		(void)take(&t, ',');
 		skip_blanks(&t);
 		if (!is_digit(peek(&t)))
-			word = take_word(&t);          /* asctime after a weekday */
+			word = take_word(&t); /* asctime after a weekday */
 		m.month = month_of(word);
 		if (m.month != 0)
 			return take_asctime(&t, &m) && moment_seconds(&m, seconds, zone_minutes);
@@ -310,7 +314,6 @@ date_parse(struct bytes field, int64_t *seconds, int32_t *zone_minutes)
 	       moment_seconds(&m, seconds, zone_minutes);
 }
 
-
 /*
  * IMAP's forms, rfc3501:9
  */
@@ -328,7 +331,7 @@ static bool
 take_month_and_year(struct text *t, struct moment *m)
 {
 	struct bytes word;
-	int32_t year;
+	int32_t      year;
 
 	if (!take(t, '-'))
 		return false;
@@ -344,10 +347,10 @@ take_month_and_year(struct text *t, struct moment *m)
 bool
 imap_datetime_parse(struct bytes b, int64_t *seconds, int32_t *zone_minutes)
 {
-	struct text t = without_quotes(b);
+	struct text   t = without_quotes(b);
 	struct moment m = { 0 };
 
-	if (t.end - t.at != 26 && t.end - t.at != 25)   /* the pad is forgotten by some */
+	if (t.end - t.at != 26 && t.end - t.at != 25) /* the pad is forgotten by some */
 		return false;
 	(void)take(&t, ' ');
 	if (take_number(&t, 2, &m.day) < 1 || !take_month_and_year(&t, &m) || !take(&t, ' ') ||
@@ -365,7 +368,7 @@ imap_datetime_parse(struct bytes b, int64_t *seconds, int32_t *zone_minutes)
 bool
 imap_date_parse(struct bytes b, int64_t *day)
 {
-	struct text t = without_quotes(b);
+	struct text   t = without_quotes(b);
 	struct moment m = { 0 };
 
 	if (t.at == t.end || take_number(&t, 2, &m.day) < 1 || !take_month_and_year(&t, &m) ||
@@ -381,7 +384,7 @@ imap_datetime_text(int64_t seconds, int32_t zone_minutes, char out[static 32])
 {
 	int32_t zone = zone_minutes < 0 ? -zone_minutes : zone_minutes;
 	int64_t local, days, era, of_era, years, of_year, march, second;
-	int64_t most = INT64_C(253402300799);   /* the last second of 9999 */
+	int64_t most = INT64_C(253402300799); /* the last second of 9999 */
 
 	if (zone_minutes > 5999 || zone_minutes < -5999)
 		zone = zone_minutes = 0;
@@ -397,8 +400,7 @@ imap_datetime_text(int64_t seconds, int32_t zone_minutes, char out[static 32])
 	of_year = of_era - (365 * years + years / 4 - years / 100);
 	march = (5 * of_year + 2) / 153;
 	snprintf(out, 32, "%02u-%s-%04u %02u:%02u:%02u %c%02u%02u",
-	         (unsigned)(of_year - (153 * march + 2) / 5 + 1) % 100u,
-	         months[(march + 2) % 12],
+	         (unsigned)(of_year - (153 * march + 2) / 5 + 1) % 100u, months[(march + 2) % 12],
 	         (unsigned)(years + era * 400 + (march >= 10)) % 10000u,
 	         (unsigned)(second / 3600) % 100u, (unsigned)(second / 60 % 60),
 	         (unsigned)(second % 60), zone_minutes < 0 ? '-' : '+',

@@ -47,7 +47,6 @@ field_size(uint64_t content_size)
 	return 6 + 2 * offset_size(content_size);
 }
 
-
 /*
  * Making
  */
@@ -78,7 +77,7 @@ static struct bytes
 decoded(struct bytes value, struct arena *a)
 {
 	struct buffer text = { 0 };
-	struct bytes kept;
+	struct bytes  kept;
 
 	if (value.len == 0)
 		return BYTES("");
@@ -112,14 +111,15 @@ static struct bytes
 first_address(struct bytes from, struct arena *a)
 {
 	struct mailboxes r = mailboxes_of(from, a);
-	struct mailbox m;
-	struct address first;
+	struct mailbox   m;
+	struct address   first;
 
 	while (mailboxes_next(&r, &m)) {
 		if (m.group_start || m.group_end || (m.local.len == 0 && m.domain.len == 0))
 			continue;
 		first = (struct address){ m.local, arena_lower(a, m.domain) };
-		return is_line(first.local) && is_line(first.domain) ? address_text(a, &first) : BYTES("");
+		return is_line(first.local) && is_line(first.domain) ? address_text(a, &first)
+		                                                     : BYTES("");
 	}
 	return BYTES("");
 }
@@ -146,7 +146,7 @@ static uint32_t
 flags_of(const struct mime *m)
 {
 	const struct mime_letter *l = m->part[0].letter;
-	uint32_t flags = m->flags;
+	uint32_t                  flags = m->flags;
 
 	for (uint32_t i = 0; i < m->parts; i++)
 		if (part_is_attachment(m, i)) {
@@ -167,7 +167,7 @@ pack_parts(const struct mime *m, struct buffer *out)
 {
 	size_t width = offset_size(m->content.len), row = part_size(m->content.len);
 	size_t from = string_begin(out);
-	char *at = buffer_room(out, m->parts * row);
+	char  *at = buffer_room(out, m->parts * row);
 
 	for (uint32_t i = 0; i < m->parts; i++, at += row) {
 		const struct digest_part *p = &m->part[i].range;
@@ -190,7 +190,7 @@ pack_fields(const struct mime *m, struct buffer *out)
 {
 	size_t width = offset_size(m->content.len), row = field_size(m->content.len);
 	size_t from = string_begin(out);
-	char *at = buffer_room(out, m->fields * row);
+	char  *at = buffer_room(out, m->fields * row);
 
 	for (uint32_t i = 0; i < m->fields; i++, at += row) {
 		const struct digest_field *f = &m->field[i];
@@ -207,13 +207,13 @@ pack_fields(const struct mime *m, struct buffer *out)
 void
 digest_make(struct bytes content, struct arena *scratch, struct buffer *out)
 {
-	const struct mime *m = mime_parse(content, scratch);
+	const struct mime        *m = mime_parse(content, scratch);
 	const struct mime_letter *l = m->part[0].letter;
-	size_t addresses = ADDRESSES_MOST, begin = out->len, from;
-	struct bytes *envelope, subject;
-	uint32_t flags = flags_of(m);
-	int64_t sent = 0;
-	int32_t zone = 0;
+	size_t                    addresses = ADDRESSES_MOST, begin = out->len, from;
+	struct bytes             *envelope, subject;
+	uint32_t                  flags = flags_of(m);
+	int64_t                   sent = 0;
+	int32_t                   zone = 0;
 
 	if (!date_parse(l->field[FIELD_DATE], &sent, &zone))
 		sent = zone = 0;
@@ -236,7 +236,8 @@ digest_make(struct bytes content, struct arena *scratch, struct buffer *out)
 	bodystructure_write(m, envelope, false, scratch, out);
 	string_end(out, from);
 	pack_bytes(out, message_id_of(l->field[FIELD_MESSAGE_ID], scratch));
-	pack_bytes(out, references_of(l->field[FIELD_REFERENCES], l->field[FIELD_IN_REPLY_TO], scratch));
+	pack_bytes(out,
+	           references_of(l->field[FIELD_REFERENCES], l->field[FIELD_IN_REPLY_TO], scratch));
 	pack_bytes(out, subject);
 	pack_bytes(out, subject_base(subject, scratch));
 	pack_bytes(out, decoded(l->field[FIELD_FROM], scratch));
@@ -252,7 +253,6 @@ digest_make(struct bytes content, struct arena *scratch, struct buffer *out)
 	if (addresses == 0)
 		store(out->at + begin + 1, flags | DIGEST_CUT_SHORT, 4);
 }
-
 
 /*
  * Viewing
@@ -271,7 +271,7 @@ load(const char *at, size_t bytes)
 struct digest_part
 digest_part_at(const struct digest *d, uint32_t index)
 {
-	size_t width = offset_size(d->content_size);
+	size_t      width = offset_size(d->content_size);
 	const char *at = d->_parts.at + index * part_size(d->content_size);
 
 	INSIDE(index < d->parts);
@@ -291,7 +291,7 @@ digest_part_at(const struct digest *d, uint32_t index)
 struct digest_field
 digest_field_at(const struct digest *d, uint32_t index)
 {
-	size_t width = offset_size(d->content_size);
+	size_t      width = offset_size(d->content_size);
 	const char *at = d->_fields.at + index * field_size(d->content_size);
 
 	INSIDE(index < d->fields);
@@ -353,7 +353,7 @@ static bool
 field_is_sound(const struct digest *d, uint32_t index)
 {
 	struct digest_field f = digest_field_at(d, index);
-	struct digest_part p;
+	struct digest_part  p;
 
 	if (f.part >= d->parts || f.name_len == 0 || f.name_len >= f.len)
 		return false;
@@ -377,9 +377,9 @@ digest_view(struct bytes packed, struct digest *out)
 	struct unpack u = unpack_of(packed);
 	struct digest d = { 0 };
 	struct bytes *string[] = {
-		&d.envelope, &d.bodystructure, &d.body, &d.message_id, &d.references,
-		&d.subject, &d.base_subject, &d.from, &d.from_addr, &d.to, &d.cc, &d.bcc,
-		&d.preview, &d._parts, &d._fields,
+		&d.envelope, &d.bodystructure, &d.body,    &d.message_id, &d.references,
+		&d.subject,  &d.base_subject,  &d.from,    &d.from_addr,  &d.to,
+		&d.cc,       &d.bcc,           &d.preview, &d._parts,     &d._fields,
 	};
 
 	if (unpack_u8(&u) != DIGEST_VERSION)
@@ -391,9 +391,8 @@ digest_view(struct bytes packed, struct digest *out)
 	d.received_count = unpack_u32(&u);
 	for (size_t i = 0; i < COUNT(string); i++)
 		*string[i] = unpack_bytes(&u);
-	if (!unpack_done(&u) ||
-	    !count_rows(d._parts, part_size(d.content_size), &d.parts) || d.parts == 0 ||
-	    !count_rows(d._fields, field_size(d.content_size), &d.fields))
+	if (!unpack_done(&u) || !count_rows(d._parts, part_size(d.content_size), &d.parts) ||
+	    d.parts == 0 || !count_rows(d._fields, field_size(d.content_size), &d.fields))
 		return false;
 	for (uint32_t i = 0; i < d.parts; i++)
 		if (!part_is_sound(&d, i))
@@ -409,8 +408,8 @@ bool
 digest_strings_valid(const struct digest *d)
 {
 	const struct bytes line[] = {
-		d->message_id, d->references, d->subject, d->base_subject, d->from, d->from_addr,
-		d->to, d->cc, d->bcc, d->preview,
+		d->message_id, d->references, d->subject, d->base_subject, d->from,
+		d->from_addr,  d->to,         d->cc,      d->bcc,          d->preview,
 	};
 
 	for (size_t i = 0; i < COUNT(line); i++)

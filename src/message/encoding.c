@@ -14,7 +14,6 @@ hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-
 /*
  * Transfer encodings, rfc2045:6
  */
@@ -24,14 +23,14 @@ static bool
 qp_line(const char *p, const char *end, char **out)
 {
 	const char *last = end;
-	char *o = *out;
+	char       *o = *out;
 
 	while (last > p && (last[-1] == ' ' || last[-1] == '\t'))
-		last--;                   /* rfc2045:6.7 (3): added on the way */
+		last--; /* rfc2045:6.7 (3): added on the way */
 	while (p < last) {
 		const char *eq = memchr(p, '=', (size_t)(last - p));
-		size_t plain = (size_t)((eq != NULL ? eq : last) - p);
-		int high, low;
+		size_t      plain = (size_t)((eq != NULL ? eq : last) - p);
+		int         high, low;
 
 		memcpy(o, p, plain);
 		o += plain;
@@ -59,7 +58,7 @@ void
 qp_decode(struct bytes in, struct buffer *out)
 {
 	const char *p = in.at, *end = in.at + in.len;
-	char *start, *o;
+	char       *start, *o;
 
 	if (in.len == 0)
 		return;
@@ -67,7 +66,7 @@ qp_decode(struct bytes in, struct buffer *out)
 	while (p < end) {
 		const char *lf = memchr(p, '\n', (size_t)(end - p));
 		const char *stop = lf != NULL ? lf : end;
-		bool crlf = lf != NULL && stop > p && stop[-1] == '\r';
+		bool        crlf = lf != NULL && stop > p && stop[-1] == '\r';
 
 		if (qp_line(p, crlf ? stop - 1 : stop, &o) && lf != NULL) {
 			if (crlf)
@@ -84,14 +83,13 @@ enum { PAD = 64, SKIP = 65 };
 
 #define X8 SKIP, SKIP, SKIP, SKIP, SKIP, SKIP, SKIP, SKIP
 static const uint8_t base64_value[256] = {
-	X8, X8, X8, X8, X8,
-	SKIP, SKIP, SKIP, 62, SKIP, SKIP, SKIP, 63,
-	52, 53, 54, 55, 56, 57, 58, 59, 60, 61, SKIP, SKIP, SKIP, PAD, SKIP, SKIP,
-	SKIP, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, SKIP, SKIP, SKIP, SKIP, SKIP,
-	SKIP, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
-	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, SKIP, SKIP, SKIP, SKIP, SKIP,
-	X8, X8, X8, X8, X8, X8, X8, X8, X8, X8, X8, X8, X8, X8, X8, X8,
+	X8, X8, X8, X8, X8, SKIP, SKIP, SKIP, 62,   SKIP, SKIP, SKIP, 63,   52,   53, 54,
+	55, 56, 57, 58, 59, 60,   61,   SKIP, SKIP, SKIP, PAD,  SKIP, SKIP, SKIP, 0,  1,
+	2,  3,  4,  5,  6,  7,    8,    9,    10,   11,   12,   13,   14,   15,   16, 17,
+	18, 19, 20, 21, 22, 23,   24,   25,   SKIP, SKIP, SKIP, SKIP, SKIP, SKIP, 26, 27,
+	28, 29, 30, 31, 32, 33,   34,   35,   36,   37,   38,   39,   40,   41,   42, 43,
+	44, 45, 46, 47, 48, 49,   50,   51,   SKIP, SKIP, SKIP, SKIP, SKIP, X8,   X8, X8,
+	X8, X8, X8, X8, X8, X8,   X8,   X8,   X8,   X8,   X8,   X8,   X8,
 };
 #undef X8
 
@@ -100,9 +98,9 @@ void
 base64_decode_mime(struct bytes in, struct buffer *out)
 {
 	const uint8_t *p = (const uint8_t *)in.at, *end = p + in.len;
-	char *start, *o;
-	uint32_t bits = 0;
-	int held = 0;
+	char          *start, *o;
+	uint32_t       bits = 0;
+	int            held = 0;
 
 	if (in.len == 0)
 		return;
@@ -153,18 +151,20 @@ base64_decode_mime(struct bytes in, struct buffer *out)
 	buffer_took(out, (size_t)(o - start));
 }
 
-
 /*
  * Encoded words, rfc2047
  */
 
-struct word { struct bytes charset, text; char encoding; };
+struct word {
+	struct bytes charset, text;
+	char         encoding;
+};
 
 static bool
 is_token_char(char c)
 {
-	return c > ' ' && c < 0x7f && c != '?' && c != '=' && c != '(' && c != ')' &&
-	       c != '<' && c != '>' && c != '@' && c != ',' && c != ';' && c != '"';
+	return c > ' ' && c < 0x7f && c != '?' && c != '=' && c != '(' && c != ')' && c != '<' &&
+	       c != '>' && c != '@' && c != ',' && c != ';' && c != '"';
 }
 
 /* encoded-word = "=?" charset ["*" language] "?" encoding "?" text "?="
@@ -189,7 +189,7 @@ take_word(const char *p, const char *end, struct word *w)
 	if (question == NULL || question + 1 == end || question[1] != '=')
 		return NULL;
 	w->text = (struct bytes){ start, (size_t)(question - start) };
-	if (bytes_find(w->charset, '*') >= 0)      /* rfc2231:5 */
+	if (bytes_find(w->charset, '*') >= 0) /* rfc2231:5 */
 		w->charset.len = (size_t)bytes_find(w->charset, '*');
 	return question + 2;
 }
@@ -226,12 +226,12 @@ calm(struct buffer *out, size_t from)
 /* A run of words in one charset is decoded as one text, because some divide
    in the middle of a character.  Returns past the last of them. */
 static const char *
-decode_run(const char *p, const char *end, const struct word *first,
-           struct buffer *raw, struct buffer *out)
+decode_run(const char *p, const char *end, const struct word *first, struct buffer *raw,
+           struct buffer *out)
 {
-	struct word w = *first;
+	struct word  w = *first;
 	struct bytes charset = first->charset;
-	size_t from = out->len;
+	size_t       from = out->len;
 
 	buffer_reset(raw);
 	for (;;) {
@@ -241,14 +241,15 @@ decode_run(const char *p, const char *end, const struct word *first,
 			q_decode(w.text, raw);
 		else
 			base64_decode_mime(w.text, raw);
-		while (next < end && (*next == ' ' || *next == '\t' || *next == '\r' || *next == '\n'))
+		while (next < end &&
+		       (*next == ' ' || *next == '\t' || *next == '\r' || *next == '\n'))
 			next++;
 		if (end - next < 2 || next[0] != '=' || next[1] != '?' ||
 		    (after = take_word(next, end, &w)) == NULL)
-			break;             /* the blanks before plain text stay */
+			break; /* the blanks before plain text stay */
 		p = next;
 		if (!bytes_equal_nocase(w.charset, charset))
-			break;             /* blanks between two words go      */
+			break; /* blanks between two words go      */
 		p = after;
 	}
 	charset_to_utf8(charset, buffer_bytes(raw), SIZE_MAX, out);
@@ -261,7 +262,7 @@ static void
 put_plain(const char *p, const char *end, struct buffer *raw, struct buffer *out)
 {
 	char *start, *o;
-	bool high = false;
+	bool  high = false;
 
 	if (p == end)
 		return;
@@ -283,7 +284,7 @@ put_plain(const char *p, const char *end, struct buffer *raw, struct buffer *out
 void
 words_decode(struct bytes field, struct buffer *out)
 {
-	const char *p = field.at, *end = field.at + field.len, *plain = p;
+	const char   *p = field.at, *end = field.at + field.len, *plain = p;
 	struct buffer raw = { 0 };
 
 	while (p < end) {
@@ -302,7 +303,6 @@ words_decode(struct bytes field, struct buffer *out)
 		put_plain(plain, end, &raw, out);
 	buffer_free(&raw);
 }
-
 
 /*
  * Modified UTF-7, rfc3501:5.1.3
@@ -331,8 +331,8 @@ static bool
 utf7_shift(struct scan *r, struct buffer *out)
 {
 	uint32_t bits = 0, high = 0;
-	int held = 0, v;
-	bool any = false;
+	int      held = 0, v;
+	bool     any = false;
 
 	while (r->rest.len > 0 && (v = utf7_value(r->rest.at[0])) >= 0) {
 		scan_take(r, 1);
@@ -366,8 +366,8 @@ bool
 utf7_to_utf8(struct bytes in, struct buffer *out)
 {
 	struct scan r = scan_of(in);
-	size_t before = out->len;
-	bool shifted = false;
+	size_t      before = out->len;
+	bool        shifted = false;
 
 	while (r.rest.len > 0) {
 		char c = r.rest.at[0];
@@ -394,7 +394,12 @@ bad:
 	return false;
 }
 
-struct utf7_writer { struct buffer *out; uint32_t bits; int held; bool inside; };
+struct utf7_writer {
+	struct buffer *out;
+	uint32_t       bits;
+	int            held;
+	bool           inside;
+};
 
 static void
 utf7_unit(struct utf7_writer *w, uint32_t unit)

@@ -24,7 +24,7 @@ field_name(const char *p, const char *end, const char **colon)
 {
 	const char *start = p, *name;
 
-	while (p < end && *p > ' ' && *p < 0x7f && *p != ':')
+	while (p<end && * p> ' ' && *p < 0x7f && *p != ':')
 		p++;
 	name = p;
 	if (name == start || name - start > FIELD_NAME_MOST)
@@ -70,13 +70,13 @@ bool
 header_next(struct header *h, struct field *out)
 {
 	const char *p = h->at, *colon, *stop;
-	size_t name;
+	size_t      name;
 
 	if (!h->begun) {
 		h->begun = true;
 		if (!is_over(h, p)) {
 			p = first_field(h);
-			if (p == NULL) {           /* all body */
+			if (p == NULL) { /* all body */
 				h->end = h->at;
 				return false;
 			}
@@ -116,7 +116,8 @@ past_fold(struct bytes b, size_t i)
 		blanks = i;
 		while (blanks < b.len && (b.at[blanks] == ' ' || b.at[blanks] == '\t'))
 			blanks++;
-		if (blanks == i || blanks == b.len || (b.at[blanks] != '\r' && b.at[blanks] != '\n'))
+		if (blanks == i || blanks == b.len ||
+		    (b.at[blanks] != '\r' && b.at[blanks] != '\n'))
 			return blanks > i ? i + 1 : i;
 		i = blanks;
 	}
@@ -126,8 +127,8 @@ struct bytes
 field_unfold(struct arena *a, struct bytes value)
 {
 	struct bytes b = bytes_trim(value);
-	char *out;
-	size_t n = 0;
+	char        *out;
+	size_t       n = 0;
 
 	if (bytes_find(b, '\n') < 0 && bytes_find(b, '\r') < 0)
 		return b;

@@ -40,12 +40,12 @@ static bool
 addresses_write(struct bytes field, size_t *addresses, struct arena *scratch, struct buffer *out)
 {
 	struct mailboxes r = mailboxes_of(field, scratch);
-	struct mailbox m;
-	bool any = false;
+	struct mailbox   m;
+	bool             any = false;
 
 	while ((*addresses > 0 || r.in_group) && mailboxes_next(&r, &m)) {
 		if (*addresses == 0) {
-			r.at = r.end;              /* only the end of the group is still told */
+			r.at = r.end; /* only the end of the group is still told */
 			if (!m.group_end)
 				continue;
 		} else {
@@ -71,7 +71,7 @@ text_write(struct bytes value, struct arena *scratch, struct buffer *out)
 
 void
 imap_envelope_write(const struct mime_letter *l, size_t *addresses, struct arena *scratch,
-               struct buffer *out)
+                    struct buffer *out)
 {
 	size_t from, from_len;
 
@@ -90,7 +90,7 @@ imap_envelope_write(const struct mime_letter *l, size_t *addresses, struct arena
 			continue;
 		if (i > FIELD_REPLY_TO) {
 			buffer_add(out, BYTES("NIL"));
-		} else {                           /* absent or empty: that of from */
+		} else { /* absent or empty: that of from */
 			(void)buffer_room(out, from_len);
 			buffer_add(out, (struct bytes){ out->at + from, from_len });
 		}

@@ -8,7 +8,6 @@
 #include <emmintrin.h>
 #endif
 
-
 /*
  * Values with parameters, rfc2045:5.1
  */
@@ -68,8 +67,8 @@ static struct bytes
 take_quoted(struct bytes *b, struct arena *a)
 {
 	size_t n = 1, len = 0;
-	bool plain = true;
-	char *out;
+	bool   plain = true;
+	char  *out;
 
 	while (n < b->len && b->at[n] != '"') {
 		if (b->at[n] == '\\' || b->at[n] == '\r' || b->at[n] == '\n') {
@@ -120,15 +119,19 @@ take_value(struct bytes *b, struct arena *a)
 
 /* One parameter as it was written: base name, place among its continuations
    (-1: not continued), and whether its value is charset'language'%XX. */
-struct piece { struct bytes name, value; int place; bool extended; };
+struct piece {
+	struct bytes name, value;
+	int          place;
+	bool         extended;
+};
 
 /* rfc2231:7  name ["*" place] ["*"] */
 static struct piece
 piece_of(struct bytes name, struct bytes value)
 {
 	struct piece p = { name, value, -1, false };
-	ptrdiff_t star = bytes_find(name, '*');
-	uint64_t place;
+	ptrdiff_t    star = bytes_find(name, '*');
+	uint64_t     place;
 
 	if (star <= 0)
 		return p;
@@ -143,7 +146,7 @@ piece_of(struct bytes name, struct bytes value)
 	}
 	if (name.len > 3 || !bytes_number(name, &place) || place >= MIME_PARAMETERS) {
 		p.name = (struct bytes){ p.name.at, p.name.len + 1 + name.len + p.extended };
-		p.extended = false;            /* a name with a star in it, no more */
+		p.extended = false; /* a name with a star in it, no more */
 		return p;
 	}
 	p.place = (int)place;
@@ -155,7 +158,7 @@ static void
 put_percent(char **out, struct bytes value)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	char *o = *out;
+	char             *o = *out;
 
 	for (size_t i = 0; i < value.len; i++) {
 		unsigned char c = (unsigned char)value.at[i];
@@ -186,15 +189,15 @@ join_pieces(const struct piece *piece, size_t pieces, struct bytes name, bool ex
             struct arena *a)
 {
 	const struct piece *p;
-	size_t room = 3;
-	char *out, *o;
+	size_t              room = 3;
+	char               *out, *o;
 
 	for (int i = 0; (p = piece_at(piece, pieces, name, i)) != NULL; i++)
 		room += extended ? 3 * p->value.len : p->value.len;
 	out = o = arena_take(a, room);
 	for (int i = 0; (p = piece_at(piece, pieces, name, i)) != NULL; i++) {
 		if (extended && !p->extended) {
-			if (i == 0) {          /* of no charset, in no language */
+			if (i == 0) { /* of no charset, in no language */
 				*o++ = '\'';
 				*o++ = '\'';
 			}
@@ -212,16 +215,16 @@ join_parameters(const struct piece *piece, size_t pieces, struct arena *a, struc
 {
 	out->parameter = arena_take_array(a, pieces, sizeof *out->parameter);
 	for (size_t i = 0; i < pieces; i++) {
-		const struct piece *p = &piece[i], *next;
+		const struct piece    *p = &piece[i], *next;
 		struct mime_parameter *m = &out->parameter[out->parameters];
-		bool extended = p->extended;
+		bool                   extended = p->extended;
 
 		if (p->place > 0)
 			continue;
 		m->value = p->value;
 		if (p->place == 0) {
 			if (piece_at(piece, i, p->name, 0) != NULL)
-				continue;          /* told twice */
+				continue; /* told twice */
 			for (int n = 1; (next = piece_at(piece, pieces, p->name, n)) != NULL; n++)
 				extended |= next->extended;
 			m->value = join_pieces(piece, pieces, p->name, extended, a);
@@ -242,7 +245,7 @@ bool
 mime_value_parse(struct bytes value, bool slash, struct arena *a, struct mime_value *out)
 {
 	struct piece piece[MIME_PARAMETERS];
-	size_t pieces = 0;
+	size_t       pieces = 0;
 	struct bytes rest = value;
 
 	*out = (struct mime_value){ .type = { NULL, 0 } };
@@ -259,7 +262,7 @@ mime_value_parse(struct bytes value, bool slash, struct arena *a, struct mime_va
 	if (out->type.len == 0 || (slash && out->subtype.len == 0))
 		return false;
 	for (;;) {
-		ptrdiff_t semicolon;
+		ptrdiff_t    semicolon;
 		struct bytes name, got;
 
 		skip_blanks(&rest);
@@ -279,7 +282,7 @@ mime_value_parse(struct bytes value, bool slash, struct arena *a, struct mime_va
 				piece[pieces++] = piece_of(name, got);
 			continue;
 		}
-		semicolon = bytes_find(rest, ';');     /* noise */
+		semicolon = bytes_find(rest, ';'); /* noise */
 		rest = semicolon < 0 ? BYTES("") : bytes_cut(rest, (size_t)semicolon, rest.len);
 	}
 	if (pieces > 0)
@@ -314,7 +317,6 @@ mime_decode(struct bytes body, enum digest_encoding encoding, struct buffer *out
 		buffer_add(out, body);
 }
 
-
 /*
  * Going over many bytes
  */
@@ -326,12 +328,12 @@ static uint64_t
 survey(const char *p, const char *end, uint32_t *flags)
 {
 	const sixteen lf = (sixteen){ 0 } + (uint8_t)'\n';
-	sixteen high = { 0 }, nul = { 0 };
-	uint64_t lines = 0;
-	uint8_t any = 0, zero = 0;
+	sixteen       high = { 0 }, nul = { 0 };
+	uint64_t      lines = 0;
+	uint8_t       any = 0, zero = 0;
 
 	while (end - p >= 16) {
-		sixteen n = { 0 };
+		sixteen   n = { 0 };
 		ptrdiff_t rounds = (end - p) / 16 < 255 ? (end - p) / 16 : 255;
 
 		for (; rounds > 0; rounds--, p += 16) {
@@ -369,9 +371,11 @@ next_dashes(const char *p, const char *end)
 
 	for (; end - p >= 18; p += 16) {
 		__m128i a = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)p), lf);
-		__m128i b = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + 1)), dash);
-		__m128i c = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + 2)), dash);
-		int found = _mm_movemask_epi8(_mm_and_si128(a, _mm_and_si128(b, c)));
+		__m128i b = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + 1)),
+		                           dash);
+		__m128i c = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + 2)),
+		                           dash);
+		int     found = _mm_movemask_epi8(_mm_and_si128(a, _mm_and_si128(b, c)));
 
 		if (found != 0)
 			return p + __builtin_ctz((unsigned)found) + 1;
@@ -385,7 +389,6 @@ next_dashes(const char *p, const char *end)
 	return NULL;
 }
 
-
 /*
  * The walk
  *
@@ -395,28 +398,28 @@ next_dashes(const char *p, const char *end)
  */
 
 struct frame {
-	uint32_t part;
-	uint32_t children;
-	uint64_t lines;            /* lines of the content before its body */
-	struct bytes boundary;     /* at NULL: does not listen             */
-	uint32_t hash;
-	uint8_t  next;             /* in the bucket: frame + 1, or 0       */
+	uint32_t     part;
+	uint32_t     children;
+	uint64_t     lines;    /* lines of the content before its body */
+	struct bytes boundary; /* at NULL: does not listen             */
+	uint32_t     hash;
+	uint8_t      next; /* in the bucket: frame + 1, or 0       */
 };
 
 enum { BUCKETS = 64 };
 
 struct walk {
-	struct mime *m;
+	struct mime  *m;
 	struct arena *a;
-	const char *start, *end;
-	const char *counted;       /* lines are counted up to here */
-	uint64_t lines;
-	size_t header_bytes;
-	uint32_t room, field_room;
-	unsigned depth, listening;
-	struct frame frame[MIME_NEST + 1];
-	uint8_t bucket[BUCKETS];
-	uint8_t lengths[MIME_BOUNDARY + 1];   /* how many boundaries are so long */
+	const char   *start, *end;
+	const char   *counted; /* lines are counted up to here */
+	uint64_t      lines;
+	size_t        header_bytes;
+	uint32_t      room, field_room;
+	unsigned      depth, listening;
+	struct frame  frame[MIME_NEST + 1];
+	uint8_t       bucket[BUCKETS];
+	uint8_t       lengths[MIME_BOUNDARY + 1]; /* how many boundaries are so long */
 };
 
 static uint64_t
@@ -468,7 +471,7 @@ static struct frame *
 whose_boundary(const struct walk *w, const char *p)
 {
 	const struct frame *best = NULL;
-	uint32_t hash = 0;
+	uint32_t            hash = 0;
 
 	p += 2;
 	for (size_t n = 1; n <= MIME_BOUNDARY && p + n <= w->end; n++) {
@@ -480,7 +483,8 @@ whose_boundary(const struct walk *w, const char *p)
 		for (unsigned i = w->bucket[hash % BUCKETS]; i != 0; i = w->frame[i - 1].next) {
 			const struct frame *f = &w->frame[i - 1];
 
-			if (f->hash == hash && f->boundary.len == n && memcmp(f->boundary.at, p, n) == 0) {
+			if (f->hash == hash && f->boundary.len == n &&
+			    memcmp(f->boundary.at, p, n) == 0) {
 				best = f;
 				break;
 			}
@@ -510,38 +514,51 @@ next_division(const struct walk *w, const char *p, struct frame **whose)
 	return NULL;
 }
 
-
 /*
  * Headers
  */
 
 enum part_field {
-	FIELD_TYPE = LETTER_FIELDS, FIELD_ENCODING, FIELD_DISPOSITION, FIELD_DESCRIPTION,
-	FIELD_ID, FIELD_MD5, FIELD_LANGUAGE, FIELD_LOCATION, FIELD_RECEIVED, FIELD_OTHER
+	FIELD_TYPE = LETTER_FIELDS,
+	FIELD_ENCODING,
+	FIELD_DISPOSITION,
+	FIELD_DESCRIPTION,
+	FIELD_ID,
+	FIELD_MD5,
+	FIELD_LANGUAGE,
+	FIELD_LOCATION,
+	FIELD_RECEIVED,
+	FIELD_OTHER
 };
 
-static const struct { uint8_t len; char name[26]; } names[FIELD_OTHER] = {
-#define NAME(n) { sizeof n - 1, n }
-	[FIELD_DATE]        = NAME("Date"),
-	[FIELD_SUBJECT]     = NAME("Subject"),
-	[FIELD_FROM]        = NAME("From"),
-	[FIELD_SENDER]      = NAME("Sender"),
-	[FIELD_REPLY_TO]    = NAME("Reply-To"),
-	[FIELD_TO]          = NAME("To"),
-	[FIELD_CC]          = NAME("Cc"),
-	[FIELD_BCC]         = NAME("Bcc"),
+static const struct {
+	uint8_t len;
+	char    name[26];
+} names[FIELD_OTHER] = {
+#define NAME(n)                 \
+	{                       \
+		sizeof n - 1, n \
+	}
+	[FIELD_DATE] = NAME("Date"),
+	[FIELD_SUBJECT] = NAME("Subject"),
+	[FIELD_FROM] = NAME("From"),
+	[FIELD_SENDER] = NAME("Sender"),
+	[FIELD_REPLY_TO] = NAME("Reply-To"),
+	[FIELD_TO] = NAME("To"),
+	[FIELD_CC] = NAME("Cc"),
+	[FIELD_BCC] = NAME("Bcc"),
 	[FIELD_IN_REPLY_TO] = NAME("In-Reply-To"),
-	[FIELD_MESSAGE_ID]  = NAME("Message-ID"),
-	[FIELD_REFERENCES]  = NAME("References"),
-	[FIELD_TYPE]        = NAME("Content-Type"),
-	[FIELD_ENCODING]    = NAME("Content-Transfer-Encoding"),
+	[FIELD_MESSAGE_ID] = NAME("Message-ID"),
+	[FIELD_REFERENCES] = NAME("References"),
+	[FIELD_TYPE] = NAME("Content-Type"),
+	[FIELD_ENCODING] = NAME("Content-Transfer-Encoding"),
 	[FIELD_DISPOSITION] = NAME("Content-Disposition"),
 	[FIELD_DESCRIPTION] = NAME("Content-Description"),
-	[FIELD_ID]          = NAME("Content-ID"),
-	[FIELD_MD5]         = NAME("Content-MD5"),
-	[FIELD_LANGUAGE]    = NAME("Content-Language"),
-	[FIELD_LOCATION]    = NAME("Content-Location"),
-	[FIELD_RECEIVED]    = NAME("Received"),
+	[FIELD_ID] = NAME("Content-ID"),
+	[FIELD_MD5] = NAME("Content-MD5"),
+	[FIELD_LANGUAGE] = NAME("Content-Language"),
+	[FIELD_LOCATION] = NAME("Content-Location"),
+	[FIELD_RECEIVED] = NAME("Received"),
 #undef NAME
 };
 
@@ -549,15 +566,22 @@ static unsigned
 field_of_name(struct bytes name)
 {
 	for (unsigned i = 0; i < FIELD_OTHER; i++)
-		if (names[i].len == name.len && ascii_lower(names[i].name[0]) == ascii_lower(name.at[0]) &&
+		if (names[i].len == name.len &&
+		    ascii_lower(names[i].name[0]) == ascii_lower(name.at[0]) &&
 		    bytes_is(name, names[i].name))
 			return i;
 	return FIELD_OTHER;
 }
 
 /* The fields that are joined when there are several, in the order they came. */
-struct gathered { struct bytes value; struct gathered *next; };
-struct letter_reading { struct gathered *first[3], *last[3]; size_t len[3]; };
+struct gathered {
+	struct bytes     value;
+	struct gathered *next;
+};
+struct letter_reading {
+	struct gathered *first[3], *last[3];
+	size_t           len[3];
+};
 
 static void
 gather(struct walk *w, struct letter_reading *l, unsigned which, struct bytes value)
@@ -601,7 +625,8 @@ note_field(struct walk *w, uint32_t part, const struct field *f)
 	if (m->fields == MIME_FIELDS_ALL)
 		return false;
 	if (m->fields == w->field_room) {
-		struct digest_field *more = arena_take_array(w->a, w->field_room * 2 + 48, sizeof *more);
+		struct digest_field *more =
+			arena_take_array(w->a, w->field_room * 2 + 48, sizeof *more);
 
 		if (m->fields > 0)
 			memcpy(more, m->field, m->fields * sizeof *more);
@@ -609,7 +634,10 @@ note_field(struct walk *w, uint32_t part, const struct field *f)
 		w->field_room = w->field_room * 2 + 48;
 	}
 	m->field[m->fields++] = (struct digest_field){
-		part, (uint16_t)f->name.len, (uint64_t)(f->whole.at - w->start), f->whole.len,
+		part,
+		(uint16_t)f->name.len,
+		(uint64_t)(f->whole.at - w->start),
+		f->whole.len,
 	};
 	return true;
 }
@@ -625,12 +653,12 @@ set_first(struct bytes *to, struct bytes value)
 static const char *
 read_header(struct walk *w, uint32_t index, const char *p)
 {
-	struct header h = { .at = p, .end = w->end };
-	struct mime_part *part = &w->m->part[index];
+	struct header         h = { .at = p, .end = w->end };
+	struct mime_part     *part = &w->m->part[index];
 	struct letter_reading lists = { .len = { 0 } };
-	struct bytes type = { NULL, 0 }, disposition = { NULL, 0 };
-	struct field f;
-	size_t fields = 0;
+	struct bytes          type = { NULL, 0 }, disposition = { NULL, 0 };
+	struct field          f;
+	size_t                fields = 0;
 
 	if (w->listening > 0) {
 		h.divides = divides;
@@ -647,21 +675,22 @@ read_header(struct walk *w, uint32_t index, const char *p)
 		}
 		which = field_of_name(f.name);
 		switch (which) {
-		case FIELD_TYPE:        set_first(&type, f.value); break;
-		case FIELD_ENCODING:    set_first(&part->encoding, f.value); break;
+		case FIELD_TYPE: set_first(&type, f.value); break;
+		case FIELD_ENCODING: set_first(&part->encoding, f.value); break;
 		case FIELD_DISPOSITION: set_first(&disposition, f.value); break;
 		case FIELD_DESCRIPTION: set_first(&part->description, f.value); break;
-		case FIELD_ID:          set_first(&part->id, f.value); break;
-		case FIELD_MD5:         set_first(&part->md5, f.value); break;
-		case FIELD_LANGUAGE:    set_first(&part->language, f.value); break;
-		case FIELD_LOCATION:    set_first(&part->location, f.value); break;
-		case FIELD_RECEIVED:    w->m->received += index == 0; break;
-		case FIELD_TO: case FIELD_CC: case FIELD_BCC:
+		case FIELD_ID: set_first(&part->id, f.value); break;
+		case FIELD_MD5: set_first(&part->md5, f.value); break;
+		case FIELD_LANGUAGE: set_first(&part->language, f.value); break;
+		case FIELD_LOCATION: set_first(&part->location, f.value); break;
+		case FIELD_RECEIVED: w->m->received += index == 0; break;
+		case FIELD_TO:
+		case FIELD_CC:
+		case FIELD_BCC:
 			if (part->letter != NULL)
 				gather(w, &lists, which - FIELD_TO, f.value);
 			break;
-		case FIELD_OTHER:
-			break;
+		case FIELD_OTHER: break;
 		default:
 			if (part->letter != NULL)
 				set_first(&part->letter->field[which], f.value);
@@ -672,7 +701,8 @@ read_header(struct walk *w, uint32_t index, const char *p)
 	part->type = (struct mime_value){ .type = { NULL, 0 } };
 	if (type.at == NULL || !mime_value_parse(type, true, w->a, &part->type))
 		part->type = (struct mime_value){ .type = { NULL, 0 } };
-	if (disposition.at == NULL || !mime_value_parse(disposition, false, w->a, &part->disposition))
+	if (disposition.at == NULL ||
+	    !mime_value_parse(disposition, false, w->a, &part->disposition))
 		part->disposition = (struct mime_value){ .type = { NULL, 0 } };
 	return h.at;
 }
@@ -693,9 +723,13 @@ encoding_word(struct bytes value)
 static enum digest_encoding
 encoding_named(struct bytes word)
 {
-	static const struct { const char *name; enum digest_encoding is; } known[] = {
-		{ "7bit", ENCODED_7BIT }, { "8bit", ENCODED_8BIT }, { "binary", ENCODED_BINARY },
-		{ "quoted-printable", ENCODED_QP }, { "base64", ENCODED_BASE64 },
+	static const struct {
+		const char          *name;
+		enum digest_encoding is;
+	} known[] = {
+		{ "7bit", ENCODED_7BIT },     { "8bit", ENCODED_8BIT },
+		{ "binary", ENCODED_BINARY }, { "quoted-printable", ENCODED_QP },
+		{ "base64", ENCODED_BASE64 },
 	};
 
 	for (size_t i = 0; i < COUNT(known); i++)
@@ -704,7 +738,6 @@ encoding_named(struct bytes word)
 	return word.len == 0 ? ENCODED_7BIT : ENCODED_OTHER;
 }
 
-
 /*
  * Parts
  */
@@ -712,11 +745,11 @@ encoding_named(struct bytes word)
 static struct mime_part *
 new_part(struct walk *w, uint32_t parent, uint32_t number)
 {
-	struct mime *m = w->m;
+	struct mime      *m = w->m;
 	struct mime_part *p;
 
 	if (m->parts == w->room) {
-		uint32_t room = w->room * 2 + 4;
+		uint32_t          room = w->room * 2 + 4;
 		struct mime_part *more = arena_take_array(w->a, room, sizeof *more);
 
 		if (m->parts > 0)
@@ -750,10 +783,10 @@ static const char *
 open_part(struct walk *w, uint32_t parent, uint32_t number, const char *p)
 {
 	struct mime_part *part = new_part(w, parent, number);
-	uint32_t index = w->m->parts - 1;
-	struct frame *f = &w->frame[w->depth++];
-	struct bytes boundary;
-	const char *body;
+	uint32_t          index = w->m->parts - 1;
+	struct frame     *f = &w->frame[w->depth++];
+	struct bytes      boundary;
+	const char       *body;
 
 	if (index == 0 || w->m->part[parent].range.kind == PART_MESSAGE)
 		part->letter = arena_take(w->a, sizeof *part->letter);
@@ -791,7 +824,7 @@ open_part(struct walk *w, uint32_t parent, uint32_t number, const char *p)
 static void
 only_child(struct walk *w, uint32_t parent)
 {
-	struct mime_part *child = new_part(w, parent, 1);
+	struct mime_part       *child = new_part(w, parent, 1);
 	const struct mime_part *whole = &w->m->part[parent];
 
 	child->type.type = BYTES("text");
@@ -808,7 +841,7 @@ close_parts(struct walk *w, unsigned depth, const char *p)
 	uint64_t lines = lines_before(w, p);
 
 	while (w->depth > depth) {
-		struct frame *f = &w->frame[--w->depth];
+		struct frame     *f = &w->frame[--w->depth];
 		struct mime_part *part = &w->m->part[f->part];
 
 		part->range.body_len = (uint64_t)(p - w->start) - part->range.body_at;
@@ -825,7 +858,7 @@ static const char *
 body_end(const struct walk *w, const char *p)
 {
 	const struct frame *f = &w->frame[w->depth - 1];
-	const char *body = w->start + w->m->part[f->part].range.body_at;
+	const char         *body = w->start + w->m->part[f->part].range.body_at;
 
 	if (p > body && p[-1] == '\n')
 		p--;
@@ -841,8 +874,8 @@ walk_content(struct walk *w)
 
 	for (;;) {
 		struct frame *f = &w->frame[w->depth - 1], *whose = NULL;
-		const char *line, *after;
-		uint32_t part = f->part;
+		const char   *line, *after;
+		uint32_t      part = f->part;
 
 		if (w->m->part[part].range.kind == PART_MESSAGE && f->children == 0) {
 			f->children = 1;
@@ -873,7 +906,7 @@ mime_parse(struct bytes content, struct arena *a)
 {
 	struct walk *w = arena_take(a, sizeof *w);
 	struct mime *m = arena_take(a, sizeof *m);
-	uint32_t in_header = 0;
+	uint32_t     in_header = 0;
 
 	if (content.at == NULL)
 		content = BYTES("");

@@ -15,20 +15,24 @@ static const struct {
 	const char *action, *subject, *says;
 } kinds[] = {
 	[NOTICE_FAILED] = { "failed", "Undelivered Mail Returned to Sender",
-		"I'm sorry to have to inform you that your message could not\r\n"
-		"be delivered to one or more recipients. It's attached below.\r\n" },
+	                    "I'm sorry to have to inform you that your message could not\r\n"
+	                    "be delivered to one or more recipients. It's attached below.\r\n" },
 	[NOTICE_DELAYED] = { "delayed", "Delayed Mail (still being retried)",
-		"This is a warning only. You do not need to send your message again.\r\n"
-		"It could not be delivered yet. I will go on trying.\r\n" },
+	                     "This is a warning only. You do not need to send your message again.\r\n"
+	                     "It could not be delivered yet. I will go on trying.\r\n" },
 	[NOTICE_DELIVERED] = { "delivered", "Successful Mail Delivery Report",
-		"Your message was successfully delivered to the destination(s)\r\n"
-		"listed below.\r\n" },
+	                       "Your message was successfully delivered to the destination(s)\r\n"
+	                       "listed below.\r\n" },
 	[NOTICE_RELAYED] = { "relayed", "Successful Mail Delivery Report",
-		"Your message was handed on to a host that does not tell about\r\n"
-		"deliveries. You will hear no more of it unless it fails there.\r\n" },
+	                     "Your message was handed on to a host that does not tell about\r\n"
+	                     "deliveries. You will hear no more of it unless it fails there.\r\n" },
 };
 
-struct writer { const struct notice *n; struct buffer *out; char boundary[64]; };
+struct writer {
+	const struct notice *n;
+	struct buffer       *out;
+	char                 boundary[64];
+};
 
 static void
 put(struct writer *w, const char *text)
@@ -48,10 +52,11 @@ put_folded(struct writer *w, struct bytes text, size_t column, const char *fold)
 
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.at[i];
-		size_t word = i + 1;
+		size_t        word = i + 1;
 
 		if (c == ' ' || c < ' ') {
-			while (word < text.len && (unsigned char)text.at[word] > ' ' && word - i < LINE_WISH)
+			while (word < text.len && (unsigned char)text.at[word] > ' ' &&
+			       word - i < LINE_WISH)
 				word++;
 			if (column + (word - i) > LINE_WISH && column > strlen(fold)) {
 				put(w, "\r\n");
@@ -151,7 +156,7 @@ put_address(struct writer *w, const char *name, struct bytes address)
 static void
 put_original(struct writer *w, struct bytes orcpt)
 {
-	ptrdiff_t semicolon = bytes_find(orcpt, ';');
+	ptrdiff_t     semicolon = bytes_find(orcpt, ';');
 	struct buffer text = { 0 };
 
 	if (semicolon <= 0)
@@ -168,7 +173,7 @@ static struct bytes
 header_only(struct bytes content)
 {
 	struct header h = header_of(content);
-	struct field f;
+	struct field  f;
 
 	while (header_next(&h, &f))
 		continue;
@@ -191,13 +196,13 @@ static void
 find_boundary(struct writer *w)
 {
 	uint32_t sum = checksum_of(w->n->original);
-	char id[24];
+	char     id[24];
 
 	if (!bytes_string(w->n->queue_id, id, sizeof id))
 		id[0] = '\0';
 	for (uint32_t try = 0;; try++) {
 		struct buffer b = { 0 };
-		bool there;
+		bool          there;
 
 		buffer_printf(&b, "=_%s.%llx.%08x.%x", id, (unsigned long long)w->n->now,
 		              (unsigned)sum, (unsigned)try);
@@ -229,7 +234,7 @@ static void
 put_header(struct writer *w, bool eight)
 {
 	const struct notice *n = w->n;
-	struct bytes host = bytes_of(n->host);
+	struct bytes         host = bytes_of(n->host);
 
 	put_date(w, "Date", n->now);
 	put(w, "From: Mail Delivery System <MAILER-DAEMON@");
@@ -266,7 +271,7 @@ put_text(struct writer *w)
 		       "attached returned message.\r\n");
 	for (size_t i = 0; i < n->recipients; i++) {
 		const struct notice_recipient *r = &n->recipient[i];
-		size_t from;
+		size_t                         from;
 
 		put(w, "\r\n");
 		from = w->out->len;
@@ -279,7 +284,8 @@ put_text(struct writer *w)
 			put(w, ")");
 		}
 		put(w, ": ");
-		put_folded(w, r->diagnostic.len > 0 ? r->diagnostic : bytes_of(kinds[r->what].action),
+		put_folded(w,
+		           r->diagnostic.len > 0 ? r->diagnostic : bytes_of(kinds[r->what].action),
 		           w->out->len - from, "    ");
 		put(w, "\r\n");
 	}
@@ -291,7 +297,7 @@ static void
 put_status(struct writer *w)
 {
 	const struct notice *n = w->n;
-	struct buffer envid = { 0 };
+	struct buffer        envid = { 0 };
 
 	put_field(w, "Reporting-MTA", "dns; ", bytes_of(n->host));
 	xtext_decode(n->envid, &envid);
@@ -307,14 +313,16 @@ put_status(struct writer *w)
 		put_original(w, r->original);
 		put_address(w, "Final-Recipient", r->final);
 		put_field(w, "Action", "", bytes_of(kinds[r->what].action));
-		put_field(w, "Status", "", r->status.len > 0 ? r->status :
-		          r->what == NOTICE_FAILED ? BYTES("5.0.0") :
-		          r->what == NOTICE_DELAYED ? BYTES("4.0.0") : BYTES("2.0.0"));
+		put_field(w, "Status", "",
+		          r->status.len > 0           ? r->status
+		          : r->what == NOTICE_FAILED  ? BYTES("5.0.0")
+		          : r->what == NOTICE_DELAYED ? BYTES("4.0.0")
+		                                      : BYTES("2.0.0"));
 		put_field(w, "Remote-MTA", "dns; ", r->remote);
-		if (r->diagnostic.len > 0) {        /* diagnostic-type ";" text */
+		if (r->diagnostic.len > 0) { /* diagnostic-type ";" text */
 			ptrdiff_t semicolon = bytes_find(r->diagnostic, ';');
 			ptrdiff_t blank = bytes_find(r->diagnostic, ' ');
-			bool typed = semicolon > 0 && (blank < 0 || semicolon < blank);
+			bool      typed = semicolon > 0 && (blank < 0 || semicolon < blank);
 
 			put_field(w, "Diagnostic-Code", typed ? "" : "X-Mansio; ", r->diagnostic);
 		}
@@ -338,7 +346,7 @@ notice_write(const struct notice *n, struct buffer *out)
 {
 	struct notice mine = *n;
 	struct writer w = { .n = &mine, .out = out };
-	bool eight, eight_letter;
+	bool          eight, eight_letter;
 
 	if (!n->whole)
 		mine.original = header_only(n->original);
@@ -346,17 +354,19 @@ notice_write(const struct notice *n, struct buffer *out)
 	eight_letter = !bytes_are_ascii(mine.original);
 	find_boundary(&w);
 	put_header(&w, eight);
-	put_part(&w, "Notification", eight ? "text/plain; charset=utf-8" :
-	         "text/plain; charset=us-ascii", eight);
+	put_part(&w, "Notification",
+	         eight ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", eight);
 	put_text(&w);
-	put_part(&w, "Delivery report", n->utf8 ? "message/global-delivery-status" :
-	         "message/delivery-status", eight && n->utf8);
+	put_part(&w, "Delivery report",
+	         n->utf8 ? "message/global-delivery-status" : "message/delivery-status",
+	         eight && n->utf8);
 	put_status(&w);
 	if (n->whole)
-		put_part(&w, "Message", n->utf8 ? "message/global" : "message/rfc822", eight_letter);
+		put_part(&w, "Message", n->utf8 ? "message/global" : "message/rfc822",
+		         eight_letter);
 	else
-		put_part(&w, "Message Headers", n->utf8 ? "message/global-headers" :
-		         "text/rfc822-headers", eight_letter);
+		put_part(&w, "Message Headers",
+		         n->utf8 ? "message/global-headers" : "text/rfc822-headers", eight_letter);
 	put_letter(&w, mine.original);
 	put(&w, "\r\n--");
 	put(&w, w.boundary);

@@ -72,7 +72,7 @@ past_quoted(const char *p, const char *end)
 static const char *
 past_literal(const char *p, const char *end)
 {
-	uint64_t n;
+	uint64_t    n;
 	const char *brace = memchr(p, '}', (size_t)(end - p));
 
 	if (brace == NULL || end - brace < 3 || brace[1] != '\r' || brace[2] != '\n' ||
@@ -86,7 +86,7 @@ bool
 nstring_list_valid(struct bytes b)
 {
 	const char *p = b.at, *end = b.at + b.len;
-	size_t depth = 0;
+	size_t      depth = 0;
 
 	if (b.len < 2 || *p != '(')
 		return false;

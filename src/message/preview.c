@@ -7,7 +7,6 @@
 
 enum { CHARACTERS_MOST = 200 };
 
-
 /*
  * Attachments
  */
@@ -16,7 +15,10 @@ static bool
 is_signature(const struct mime_part *p)
 {
 	static const char *const subtypes[] = {
-		"pgp-signature", "pkcs7-signature", "x-pkcs7-signature", "pgp-encrypted",
+		"pgp-signature",
+		"pkcs7-signature",
+		"x-pkcs7-signature",
+		"pgp-encrypted",
 	};
 
 	for (size_t i = 0; i < COUNT(subtypes); i++)
@@ -43,7 +45,7 @@ part_is_attachment(const struct mime *m, uint32_t index)
 		return false;
 	if (bytes_is(p->disposition.type, "attachment"))
 		return true;
-	if (p->range.kind == PART_MESSAGE)       /* forwarded; but a report's copy is not */
+	if (p->range.kind == PART_MESSAGE) /* forwarded; but a report's copy is not */
 		return index != 0 && !mime_type_is(parent, "multipart", "report") &&
 		       !bytes_is(p->disposition.type, "inline");
 	if (mime_type_is(p, "text", NULL))
@@ -52,15 +54,18 @@ part_is_attachment(const struct mime *m, uint32_t index)
 		return false;
 	/* pictures the HTML shows itself */
 	return !(p->id.at != NULL && (bytes_is(p->disposition.type, "inline") ||
-	         mime_type_is(parent, "multipart", "related")));
+	                              mime_type_is(parent, "multipart", "related")));
 }
-
 
 /*
  * Collapsing blanks, counting characters
  */
 
-struct line { struct buffer *out; size_t characters; bool gap; };
+struct line {
+	struct buffer *out;
+	size_t         characters;
+	bool           gap;
+};
 
 static bool
 is_full(const struct line *l)
@@ -115,7 +120,7 @@ static void
 put_text(struct line *l, struct bytes text)
 {
 	for (size_t i = 0; i < text.len && !is_full(l);) {
-		size_t from = i;
+		size_t   from = i;
 		uint32_t c;
 
 		while (i < text.len && (unsigned char)(text.at[i] - '!') <= '~' - '!')
@@ -126,7 +131,8 @@ put_text(struct line *l, struct bytes text)
 			if (!put_gap(l))
 				return;
 			room = CHARACTERS_MOST - l->characters;
-			buffer_add(l->out, bytes_cut(text, from, i - from < room ? i - from : room));
+			buffer_add(l->out,
+			           bytes_cut(text, from, i - from < room ? i - from : room));
 			l->characters += i - from < room ? i - from : room;
 			continue;
 		}
@@ -135,20 +141,23 @@ put_text(struct line *l, struct bytes text)
 	}
 }
 
-
 /*
  * HTML, as far as it must be understood to leave it out
  */
 
-static const struct { char name[8]; uint16_t is; } entities[] = {
-	{ "amp", '&' }, { "lt", '<' }, { "gt", '>' }, { "quot", '"' }, { "apos", '\'' },
-	{ "nbsp", ' ' }, { "copy", 0xa9 }, { "reg", 0xae }, { "hellip", 0x2026 },
-	{ "mdash", 0x2014 }, { "ndash", 0x2013 }, { "lsquo", 0x2018 }, { "rsquo", 0x2019 },
-	{ "ldquo", 0x201c }, { "rdquo", 0x201d }, { "laquo", 0xab }, { "raquo", 0xbb },
-	{ "middot", 0xb7 }, { "bull", 0x2022 }, { "euro", 0x20ac }, { "trade", 0x2122 },
-	{ "zwnj", 0x200c }, { "zwj", 0x200d }, { "shy", 0xad }, { "auml", 0xe4 },
-	{ "ouml", 0xf6 }, { "uuml", 0xfc }, { "szlig", 0xdf }, { "eacute", 0xe9 },
-	{ "egrave", 0xe8 }, { "agrave", 0xe0 }, { "ccedil", 0xe7 }, { "yen", 0xa5 },
+static const struct {
+	char     name[8];
+	uint16_t is;
+} entities[] = {
+	{ "amp", '&' },       { "lt", '<' },       { "gt", '>' },       { "quot", '"' },
+	{ "apos", '\'' },     { "nbsp", ' ' },     { "copy", 0xa9 },    { "reg", 0xae },
+	{ "hellip", 0x2026 }, { "mdash", 0x2014 }, { "ndash", 0x2013 }, { "lsquo", 0x2018 },
+	{ "rsquo", 0x2019 },  { "ldquo", 0x201c }, { "rdquo", 0x201d }, { "laquo", 0xab },
+	{ "raquo", 0xbb },    { "middot", 0xb7 },  { "bull", 0x2022 },  { "euro", 0x20ac },
+	{ "trade", 0x2122 },  { "zwnj", 0x200c },  { "zwj", 0x200d },   { "shy", 0xad },
+	{ "auml", 0xe4 },     { "ouml", 0xf6 },    { "uuml", 0xfc },    { "szlig", 0xdf },
+	{ "eacute", 0xe9 },   { "egrave", 0xe8 },  { "agrave", 0xe0 },  { "ccedil", 0xe7 },
+	{ "yen", 0xa5 },
 };
 
 /* The character an entity stands for, 0 when it is none. */
@@ -186,9 +195,9 @@ static void
 take_entity(struct line *l, struct bytes *rest)
 {
 	struct bytes near = bytes_cut(*rest, 1, 9);
-	ptrdiff_t semicolon = bytes_find(near, ';');
-	uint32_t c = semicolon > 0 ? entity_value(bytes_cut(near, 0, (size_t)semicolon)) : 0;
-	char utf8[4];
+	ptrdiff_t    semicolon = bytes_find(near, ';');
+	uint32_t     c = semicolon > 0 ? entity_value(bytes_cut(near, 0, (size_t)semicolon)) : 0;
+	char         utf8[4];
 
 	if (c == 0) {
 		put(l, '&', BYTES("&"));
@@ -222,22 +231,23 @@ static void
 take_tag(struct line *l, struct bytes *rest)
 {
 	static const char *const within[] = {
-		"a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "del", "dfn",
-		"em", "font", "i", "ins", "kbd", "label", "mark", "o:p", "q", "s", "samp", "small",
-		"span", "strike", "strong", "sub", "sup", "tt", "u", "var", "wbr",
+		"a",      "abbr",   "acronym", "b",   "bdi",  "bdo",  "big",   "cite",
+		"code",   "del",    "dfn",     "em",  "font", "i",    "ins",   "kbd",
+		"label",  "mark",   "o:p",     "q",   "s",    "samp", "small", "span",
+		"strike", "strong", "sub",     "sup", "tt",   "u",    "var",   "wbr",
 	};
 	static const char *const unseen[] = { "head", "script", "style", "title", "template" };
-	struct bytes name;
-	size_t n = 1;
-	char quote = '\0', before = '\0';
+	struct bytes             name;
+	size_t                   n = 1;
+	char                     quote = '\0', before = '\0';
 
 	if (bytes_starts(*rest, BYTES("<!--"))) {
 		*rest = after(*rest, BYTES("-->"));
 		return;
 	}
 	if (rest->len < 2 || !((rest->at[1] >= 'A' && ascii_lower(rest->at[1]) <= 'z' &&
-	    ascii_lower(rest->at[1]) >= 'a') || rest->at[1] == '/' || rest->at[1] == '!' ||
-	    rest->at[1] == '?')) {
+	                        ascii_lower(rest->at[1]) >= 'a') ||
+	                       rest->at[1] == '/' || rest->at[1] == '!' || rest->at[1] == '?')) {
 		put(l, '<', BYTES("<"));
 		*rest = bytes_cut(*rest, 1, rest->len);
 		return;
@@ -294,7 +304,6 @@ put_html(struct line *l, struct bytes rest)
 	}
 }
 
-
 /*
  * From a part to its first words
  */
@@ -321,11 +330,11 @@ whole_characters(struct bytes b)
 static void
 put_part(struct line *l, const struct mime *m, const struct mime_part *p, size_t budget)
 {
-	struct bytes body = bytes_cut(m->content, p->range.body_at, p->range.body_len);
-	struct bytes charset = mime_parameter_of(&p->type, "charset");
+	struct bytes  body = bytes_cut(m->content, p->range.body_at, p->range.body_len);
+	struct bytes  charset = mime_parameter_of(&p->type, "charset");
 	struct buffer raw = { 0 }, text = { 0 };
-	struct bytes decoded;
-	bool cut = body.len > budget;
+	struct bytes  decoded;
+	bool          cut = body.len > budget;
 
 	if (cut)
 		body.len = budget;
@@ -353,10 +362,10 @@ put_part(struct line *l, const struct mime *m, const struct mime_part *p, size_t
 static bool
 try_part(const struct mime *m, const struct mime_part *p, struct buffer *out)
 {
-	bool html = mime_type_is(p, "text", "html");
+	bool         html = mime_type_is(p, "text", "html");
 	const size_t budget[] = { html ? 4096 : 1024, html ? 65536 : 16384 };
-	struct line l = { out, 0, false };
-	size_t from = out->len;
+	struct line  l = { out, 0, false };
+	size_t       from = out->len;
 
 	for (size_t i = 0; i < COUNT(budget); i++) {
 		out->len = from;
@@ -382,7 +391,7 @@ preview_write(const struct mime *m, struct buffer *out)
 				continue;
 			if (try_part(m, p, out))
 				return;
-			break;                 /* it says nothing */
+			break; /* it says nothing */
 		}
 	}
 }

@@ -13,8 +13,8 @@ enum { CHUNK = 64 * 1024, CHUNK_MOST = 1024 * 1024 };
 /* Text is searched piece by piece; the end of one is kept before the next, so
    that a word on the seam is found. */
 struct search {
-	struct bytes needle;       /* folded */
-	struct buffer text;        /* folded: what is kept, then what is new */
+	struct bytes  needle; /* folded */
+	struct buffer text;   /* folded: what is kept, then what is new */
 };
 
 static void
@@ -22,7 +22,7 @@ fold_to(struct bytes in, struct buffer *out)
 {
 	for (size_t i = 0; i < in.len;) {
 		size_t ascii = i;
-		char *o;
+		char  *o;
 
 		while (ascii < in.len && (unsigned char)in.at[ascii] < 0x80)
 			ascii++;
@@ -32,7 +32,8 @@ fold_to(struct bytes in, struct buffer *out)
 		buffer_took(out, ascii - i);
 		i = ascii;
 		if (i < in.len)
-			buffer_took(out, utf8_put(fold_character(utf8_take(in, &i)), buffer_room(out, 4)));
+			buffer_took(out, utf8_put(fold_character(utf8_take(in, &i)),
+			                          buffer_room(out, 4)));
 	}
 }
 
@@ -40,7 +41,7 @@ struct bytes
 search_fold(struct arena *a, struct bytes utf8)
 {
 	struct buffer folded = { 0 };
-	struct bytes kept;
+	struct bytes  kept;
 
 	fold_to(utf8, &folded);
 	kept = arena_keep(a, buffer_bytes(&folded));
@@ -68,7 +69,7 @@ search_charset(struct search *s, struct bytes charset, struct bytes text)
 	bool wide = bytes_starts_nocase(charset, BYTES("utf-16")) ||
 	            bytes_starts_nocase(charset, BYTES("utf-32"));
 	struct buffer utf8 = { 0 };
-	bool found = false;
+	bool          found = false;
 
 	buffer_reset(&s->text);
 	while (text.len > 0 && !found) {
@@ -76,7 +77,7 @@ search_charset(struct search *s, struct bytes charset, struct bytes text)
 
 		if (n > CHUNK && !wide) {
 			const char *lf = memchr(text.at + CHUNK, '\n', n - CHUNK);
-			size_t line = lf != NULL ? (size_t)(lf - text.at) + 1 : n;
+			size_t      line = lf != NULL ? (size_t)(lf - text.at) + 1 : n;
 
 			n = line < CHUNK_MOST ? line : CHUNK_MOST;
 		}
@@ -92,10 +93,10 @@ search_charset(struct search *s, struct bytes charset, struct bytes text)
 static bool
 search_part(struct search *s, const struct mime *m, const struct mime_part *p)
 {
-	struct bytes body = bytes_cut(m->content, p->range.body_at, p->range.body_len);
-	struct bytes charset = mime_parameter_of(&p->type, "charset");
+	struct bytes  body = bytes_cut(m->content, p->range.body_at, p->range.body_len);
+	struct bytes  charset = mime_parameter_of(&p->type, "charset");
 	struct buffer raw = { 0 };
-	bool found;
+	bool          found;
 
 	if (p->range.encoding == ENCODED_QP || p->range.encoding == ENCODED_BASE64) {
 		mime_decode(body, p->range.encoding, &raw);
@@ -111,7 +112,7 @@ static bool
 search_field(struct search *s, const struct field *f, bool name, struct arena *a)
 {
 	struct buffer text = { 0 };
-	bool found;
+	bool          found;
 
 	if (name) {
 		buffer_add(&text, f->name);
@@ -130,8 +131,8 @@ search_header(struct search *s, const struct mime *m, uint32_t part, struct byte
               struct arena *a)
 {
 	const struct digest_part *p = &m->part[part].range;
-	struct header h = header_of(bytes_cut(m->content, p->header_at, p->header_len));
-	struct field f;
+	struct header             h = header_of(bytes_cut(m->content, p->header_at, p->header_len));
+	struct field              f;
 
 	for (size_t n = 0; n < MIME_FIELDS && header_next(&h, &f); n++) {
 		if (name.len > 0 && !bytes_equal_nocase(f.name, name))
@@ -161,12 +162,12 @@ search_body(struct search *s, const struct mime *m, struct arena *a)
 }
 
 bool
-letter_says(struct bytes content, enum search_where where, struct bytes field,
-            struct bytes needle, struct arena *scratch)
+letter_says(struct bytes content, enum search_where where, struct bytes field, struct bytes needle,
+            struct arena *scratch)
 {
-	struct search s = { .needle = search_fold(scratch, needle) };
+	struct search      s = { .needle = search_fold(scratch, needle) };
 	const struct mime *m = mime_parse(content, scratch);
-	bool found = false;
+	bool               found = false;
 
 	if (where == SEARCH_HEADER)
 		found = search_header(&s, m, 0, field, scratch);

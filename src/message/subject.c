@@ -6,7 +6,6 @@
 
 enum { REFERENCES_MOST = 1000, ID_MOST = 998 };
 
-
 /*
  * Base subject, rfc5256:2.1 with its grammar in :5
  */
@@ -106,7 +105,7 @@ cut_leaders(struct bytes *b)
 static struct bytes
 one_blanks(struct bytes in, struct arena *a)
 {
-	char *out = arena_take(a, in.len + 1);
+	char  *out = arena_take(a, in.len + 1);
 	size_t n = 0;
 
 	for (size_t i = 0; i < in.len; i++) {
@@ -133,7 +132,6 @@ subject_base(struct bytes decoded, struct arena *a)
 	}
 }
 
-
 /*
  * Message ids, rfc5322:3.6.4
  */
@@ -142,10 +140,10 @@ subject_base(struct bytes decoded, struct arena *a)
 static struct bytes
 without_quotes(struct bytes id, struct arena *a)
 {
-	ptrdiff_t close;
+	ptrdiff_t    close;
 	struct bytes inside;
-	char *out;
-	size_t n = 0;
+	char        *out;
+	size_t       n = 0;
 
 	if (id.len < 5 || id.at[1] != '"')
 		return id;
@@ -173,7 +171,7 @@ take_id(struct bytes *b, struct arena *a, struct bytes *id)
 
 	while ((open = bytes_find(*b, '<')) >= 0) {
 		size_t n = 1;
-		bool at = false;
+		bool   at = false;
 
 		eat(b, (size_t)open);
 		while (n < b->len && b->at[n] != '>' && b->at[n] != '<' &&
@@ -207,7 +205,7 @@ struct bytes
 references_of(struct bytes references, struct bytes in_reply_to, struct arena *a)
 {
 	struct bytes id;
-	char *out = arena_take(a, references.len / 3 * 4 + 1);   /* <@> is the least, and a blank */
+	char  *out = arena_take(a, references.len / 3 * 4 + 1); /* <@> is the least, and a blank */
 	size_t n = 0, len = 0;
 
 	while (n < REFERENCES_MOST && take_id(&references, a, &id)) {

@@ -1,16 +1,16 @@
 /* sasl/login.c -- LOGIN: "Username:", then "Password:" (draft-murchison-sasl-login-00) */
 #include "sasl/sasl.h"
 
-static bool login_begin(struct sasl *);
+static bool              login_begin(struct sasl *);
 static enum sasl_outcome login_step(struct sasl *, bool, struct bytes, struct buffer *);
-static void login_end(struct sasl *);
+static void              login_end(struct sasl *);
 
 const struct sasl_mechanism sasl_login = {
-	.name      = "LOGIN",
+	.name = "LOGIN",
 	.plaintext = true,
-	.begin     = login_begin,
-	.step      = login_step,
-	.end       = login_end,
+	.begin = login_begin,
+	.step = login_step,
+	.end = login_end,
 };
 
 static bool

@@ -1,16 +1,16 @@
 /* sasl/plain.c -- PLAIN: message = [authzid] NUL authcid NUL passwd (rfc4616:2) */
 #include "sasl/sasl.h"
 
-static bool plain_begin(struct sasl *);
+static bool              plain_begin(struct sasl *);
 static enum sasl_outcome plain_step(struct sasl *, bool, struct bytes, struct buffer *);
-static void plain_end(struct sasl *);
+static void              plain_end(struct sasl *);
 
 const struct sasl_mechanism sasl_plain = {
-	.name      = "PLAIN",
+	.name = "PLAIN",
 	.plaintext = true,
-	.begin     = plain_begin,
-	.step      = plain_step,
-	.end       = plain_end,
+	.begin = plain_begin,
+	.step = plain_step,
+	.end = plain_end,
 };
 
 static bool

@@ -1,7 +1,8 @@
 #include "sasl/sasl.h"
 #include <string.h>
 
-static const struct sasl_mechanism *const mechanisms[] = { &sasl_plain, &sasl_login, &sasl_scram_sha_256 };
+static const struct sasl_mechanism *const mechanisms[] = { &sasl_plain, &sasl_login,
+	                                                   &sasl_scram_sha_256 };
 
 static const struct sasl_mechanism *
 mechanism_of(struct bytes name)
@@ -24,12 +25,14 @@ struct sasl *
 sasl_begin(struct bytes name, const struct sasl_needs *needs, void *ctx)
 {
 	const struct sasl_mechanism *m = mechanism_of(name);
-	struct sasl *s;
+	struct sasl                 *s;
 
 	if (m == NULL)
 		return NULL;
 	s = memory_take(sizeof *s);
-	*s = (struct sasl){ .mechanism = m, .needs = needs, .needs_ctx = ctx, .life = arena_open(NULL) };
+	*s = (struct sasl){
+		.mechanism = m, .needs = needs, .needs_ctx = ctx, .life = arena_open(NULL)
+	};
 	if (!m->begin(s))
 		sasl_end(&s);
 	return s;

@@ -1,27 +1,27 @@
 /* sasl/scram.c -- SCRAM-SHA-256 (rfc5802, rfc7677), by libgsasl, from a stored verifier */
-#include "sasl/sasl.h"
 #include "base/journal.h"
+#include "sasl/sasl.h"
 #include <gsasl.h>
 #include <string.h>
 
-static bool scram_begin(struct sasl *);
+static bool              scram_begin(struct sasl *);
 static enum sasl_outcome scram_step(struct sasl *, bool, struct bytes, struct buffer *);
-static void scram_end(struct sasl *);
+static void              scram_end(struct sasl *);
 
 const struct sasl_mechanism sasl_scram_sha_256 = {
-	.name  = "SCRAM-SHA-256",
+	.name = "SCRAM-SHA-256",
 	.begin = scram_begin,
-	.step  = scram_step,
-	.end   = scram_end,
+	.step = scram_step,
+	.end = scram_end,
 };
 
 /* The library asks for one property at a time; the verifier answers all four. */
 static int
 scram_asked(Gsasl *g, Gsasl_session *session, Gsasl_property asked)
 {
-	struct sasl *s = gsasl_session_hook_get(session);
-	const char *name = gsasl_property_fast(session, GSASL_AUTHID);
-	const char *acting = gsasl_property_fast(session, GSASL_AUTHZID);
+	struct sasl         *s = gsasl_session_hook_get(session);
+	const char          *name = gsasl_property_fast(session, GSASL_AUTHID);
+	const char          *acting = gsasl_property_fast(session, GSASL_AUTHZID);
 	struct sasl_verifier v;
 	(void)g;
 
@@ -77,14 +77,15 @@ scram_begin(struct sasl *s)
 static enum sasl_outcome
 scram_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *out)
 {
-	char *answer = NULL;
+	char  *answer = NULL;
 	size_t len = 0;
-	int did;
+	int    did;
 
-	if (!has_input)                 /* the client speaks first (rfc5802:5) */
+	if (!has_input) /* the client speaks first (rfc5802:5) */
 		return s->steps == 1 ? SASL_MORE : SASL_SYNTAX;
 	/* rfc5802:6: "p" asks for a channel to be bound; only the -PLUS mechanisms can. */
-	if (input.len == 0 || bytes_find(input, '\0') >= 0 || (s->user.len == 0 && input.at[0] == 'p'))
+	if (input.len == 0 || bytes_find(input, '\0') >= 0 ||
+	    (s->user.len == 0 && input.at[0] == 'p'))
 		return SASL_SYNTAX;
 	did = gsasl_step(s->own, input.at, input.len, &answer, &len);
 	if (s->trouble != SASL_MORE) {
@@ -94,14 +95,10 @@ scram_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *ou
 	buffer_add(out, (struct bytes){ answer, len });
 	gsasl_free(answer);
 	switch (did) {
-	case GSASL_NEEDS_MORE:
-		return SASL_MORE;
-	case GSASL_OK:
-		return SASL_PROVED;
-	case GSASL_AUTHENTICATION_ERROR:
-		return SASL_REFUSED;
-	default:
-		return SASL_SYNTAX;
+	case GSASL_NEEDS_MORE: return SASL_MORE;
+	case GSASL_OK: return SASL_PROVED;
+	case GSASL_AUTHENTICATION_ERROR: return SASL_REFUSED;
+	default: return SASL_SYNTAX;
 	}
 }
 
