@@ -18,39 +18,40 @@ enum {
 	WAIT_LEAST_MS = 100,
 	WAIT_MOST_MS = 5000,
 	LIVED_MS = 60000,
-	CORES_MOST = 4
+	CHILDREN_MOST = 4
 };
 
 /*
  * How many there are
  */
 
+/* One for so many cores.  Letters that share a receiver share its syncs, deliveries that share a
+   keeper its commits: more of them than keep the cores busy cost more than they bring. */
 static int64_t
-by_cores(void)
+by_cores(long each)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	long cores = (sysconf(_SC_NPROCESSORS_ONLN) + each - 1) / each;
 
-	return cores < 1 ? 1 : cores > CORES_MOST ? CORES_MOST : cores;
+	return cores < 1 ? 1 : cores > CHILDREN_MOST ? CHILDREN_MOST : cores;
 }
 
 uint32_t
 children_of(const struct common_settings *common, enum role role)
 {
-	int64_t cores = by_cores();
-
 	switch (role) {
 	case RECEIVER:
 		return (uint32_t)(common->receiver_processes > 0 ? common->receiver_processes
-		                                                 : cores);
+		                                                 : by_cores(2));
 	case LOGIN:
 		return (uint32_t)(common->login_processes > 0 ? common->login_processes
-		                  : cores < CORES_MOST        ? 1
+		                  : by_cores(1) < 4           ? 1
 		                                              : 2);
 	case VERIFIER:
 		return (uint32_t)(common->verifier_processes > 0 ? common->verifier_processes
-		                                                 : cores);
+		                                                 : by_cores(1));
 	case KEEPER:
-		return (uint32_t)(common->keeper_processes > 0 ? common->keeper_processes : cores);
+		return (uint32_t)(common->keeper_processes > 0 ? common->keeper_processes
+		                                             : by_cores(2));
 	default: return 1;
 	}
 }

@@ -16,28 +16,50 @@ ticket_key(const uint32_t *ticket)
 	return (struct bytes){ (const char *)ticket, sizeof *ticket };
 }
 
-/* The next verifier that lives; NOBODY: none does now, the question waits. */
+/* A living verifier; NOBODY: none does now, the question waits. */
 static uint32_t
-verifier_choose(struct questions *qs)
+verifier_choose(const struct questions *qs)
 {
-	uint32_t n = house_peers(qs->house, VERIFIER);
+	uint32_t n = house_peers(qs->house, VERIFIER), best = NOBODY;
 
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t at = (qs->turn + i) % n;
-		if (house_link(qs->house, VERIFIER, at) != NULL) {
-			qs->turn = at + 1;
-			return at;
-		}
+	for (uint32_t i = 0; i < n && i < VERIFIERS_MOST; i++) {
+		if (house_link(qs->house, VERIFIER, i) == NULL)
+			continue;
+		if (qs->load[i] < QUESTION_HEAVY)
+			return i;
+		if (best == NOBODY || qs->load[i] < qs->load[best])
+			best = i;
 	}
-	return NOBODY;
+	return best;
+}
+
+static void
+unload(struct questions *qs, const struct question *q)
+{
+	if (q->verifier != NOBODY)
+		qs->load[q->verifier] -= q->weight + 1;
+}
+
+static struct question *
+question_take(struct questions *qs, uint32_t ticket)
+{
+	struct question *q = map_drop(qs->open, ticket_key(&ticket));
+
+	if (q != NULL) {
+		q->ticket = 0;
+		unload(qs, q);
+	}
+	return q;
 }
 
 static void
 question_put(struct questions *qs, struct question *q)
 {
 	q->verifier = verifier_choose(qs);
-	if (q->verifier != NOBODY)
-		q->ask(q);
+	if (q->verifier == NOBODY)
+		return;
+	qs->load[q->verifier] += q->weight + 1;
+	q->ask(q);
 }
 
 void
@@ -53,20 +75,17 @@ void
 question_drop(struct questions *qs, struct question *q)
 {
 	if (q->ticket != 0)
-		(void)map_drop(qs->open, ticket_key(&q->ticket));
-	q->ticket = 0;
+		(void)question_take(qs, q->ticket);
 }
 
 /* An answer to a question that was dropped meanwhile is nothing. */
 bool
 question_heard(struct questions *qs, uint32_t ticket, struct bytes body)
 {
-	struct question *q = map_drop(qs->open, ticket_key(&ticket));
+	struct question *q = question_take(qs, ticket);
 
-	if (q != NULL) {
-		q->ticket = 0;
+	if (q != NULL)
 		q->answered(q, &body);
-	}
 	return true;
 }
 
@@ -85,17 +104,14 @@ questions_lost(struct questions *qs, uint32_t verifier)
 			pack_u32(&doomed, q->ticket);
 		else {
 			q->again = true;
+			unload(qs, q);
 			question_put(qs, q);
 		}
 	}
 	for (struct unpack u = unpack_of(buffer_bytes(&doomed)); u.rest.len > 0;) {
-		uint32_t ticket = unpack_u32(&u);
-
-		q = map_drop(qs->open, ticket_key(&ticket));
-		if (q != NULL) {
-			q->ticket = 0;
+		q = question_take(qs, unpack_u32(&u));
+		if (q != NULL)
 			q->answered(q, NULL);
-		}
 	}
 	buffer_free(&doomed);
 }

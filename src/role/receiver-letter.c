@@ -170,6 +170,7 @@ need_judge(void *house, struct letter *l)
 
 	p->question.ask = ask_verifier;
 	p->question.answered = verifier_answered;
+	p->question.weight = p->stream != NULL ? QUESTION_HEAVY : 0;
 	r->passing++;
 	question_ask(&r->questions, &p->question);
 }
