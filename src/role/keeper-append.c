@@ -441,10 +441,20 @@ writer_done(void *house, uint32_t segment, uint64_t used, int why)
 
 static const struct writer_needs writer_needs = { .job = writer_job, .want = writer_want, .done = writer_done, .ready = waiting_go_on };
 
+/* The last thing a keeper does is to give its segments back. */
 static void
 writer_rest(void *ctx)
 {
-	writer_at_rest(ctx);
+	struct house *h = ctx;
+	struct keeper *k = keeper_of(h);
+
+	if (!k->leaving) {
+		writer_at_rest(k->writer);
+		return;
+	}
+	writer_release(k->writer);
+	if (writer_idle(k->writer))
+		house_leave(h);
 }
 
 void
@@ -454,7 +464,7 @@ keeper_writer_open(struct house *h)
 
 	k->waiting_last = &k->waiting;
 	k->writer = writer_open(&writer_needs, h);
-	loop_at_rest(h->loop, writer_rest, k->writer);
+	loop_at_rest(h->loop, writer_rest, h);
 }
 
 bool

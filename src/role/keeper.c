@@ -438,7 +438,8 @@ last_word(void *ctx, int why)
 {
 	if (why != 0)
 		fault("the last changes are not on disk: %s", strerror(why));
-	house_leave(ctx);
+	keeper_of(ctx)->leaving = true;
+	loop_again(((struct house *)ctx)->loop);
 }
 
 static void

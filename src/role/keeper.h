@@ -41,6 +41,7 @@ struct keeper {
 	struct imap_append  *waiting, **waiting_last;    /* small letters for whom the log has no room yet */
 	unsigned             waitings;
 	int                  refused;        /* by the queue, when last asked for a segment */
+	bool                 leaving;        /* all is on disk but what the writer has in hand */
 	uint32_t             next_ticket;
 	struct timer        *sweep;
 	struct timer        *gather;         /* deliveries that share a commit   */

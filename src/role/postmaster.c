@@ -68,9 +68,10 @@ struct postmaster {
 	struct stat        syslog; /* /dev/log as we know it                */
 };
 
-/* Who leaves after whom: first those who speak with the world. */
+/* Who leaves after whom: first those who speak with the world.  Keepers give their segments back to
+   the queue, which goes last of these. */
 static const unsigned stages[] = {
-	FROM(RECEIVER) | FROM(LOGIN), FROM(QUEUE),  FROM(KEEPER),
+	FROM(RECEIVER) | FROM(LOGIN), FROM(QUEUE) | FROM(KEEPER),
 	FROM(CLERK) | FROM(VERIFIER), FROM(SIGNER),
 };
 

@@ -460,6 +460,22 @@ queue_reload(struct house *h)
 		timer_set(k->compact, k->rows.compaction_ms);
 }
 
+/* The queue goes when every segment has come back: keepers stop with it. */
+static void
+leave_when_free(void *ctx)
+{
+	struct house *h = ctx;
+	struct queue_role *k = queue_of(h);
+
+	if (!h->leaving || k->left || map_count(k->lent) > 0)
+		return;
+	k->left = true;
+	(void)ledger_checkpoint(k->ledger, k->queue);
+	if (!k->preparing)
+		spool_close(&k->spool); /* the spare segment goes */
+	house_leave(h);
+}
+
 static bool
 queue_start(struct house *h)
 {
@@ -487,6 +503,7 @@ queue_start(struct house *h)
 	k->checkpoint = timer_open(h->loop, checkpoint, h);
 	k->compact = timer_open(h->loop, compact_due, h);
 	queue_notice_open(h);
+	loop_at_rest(h->loop, leave_when_free, h);
 	queue_spool_recover(h);
 	return true;
 }
@@ -588,7 +605,8 @@ queue_stop(struct house *h)
 	struct queue_role *k = queue_of(h);
 
 	(void)ledger_checkpoint(k->ledger, k->queue);
-	house_leave(h);
+	writer_release(k->writer);
+	loop_again(h->loop);
 }
 
 static void

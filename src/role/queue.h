@@ -34,7 +34,7 @@ struct queue_role {
 	struct map      *known;            /* address -> packed RESOLVED, until DIRECTORY_NEW        */
 	uint32_t         next_ticket;
 	struct timer    *due, *checkpoint, *compact;
-	bool             pumping;
+	bool             pumping, left;
 	struct map      *lent;             /* segment -> role and index                              */
 	struct map      *sealed;           /* segment -> when, patient ms                            */
 	bool             preparing;

@@ -245,6 +245,17 @@ listen_at_doors(struct receiver *r)
  * The role's day
  */
 
+/* All is said and safe: the segments go back, so that nobody needs to read what they hold. */
+static void
+leave(struct receiver *r)
+{
+	writer_release(r->writer);
+	if (!writer_idle(r->writer))
+		return;
+	r->gone = true;
+	house_leave(r->house);
+}
+
 /* What must come after all else of a turn, and what must come when there is room. */
 static void
 at_rest(void *ctx)
@@ -260,10 +271,8 @@ at_rest(void *ctx)
 		r->room_wanted = false;
 		connections_room();
 	}
-	if (r->house->leaving && connections_count() == 0 && r->passing == 0) {
-		r->gone = true;
-		house_leave(r->house);
-	}
+	if (r->house->leaving && connections_count() == 0 && r->passing == 0)
+		leave(r);
 }
 
 static bool

@@ -77,6 +77,7 @@ struct writer {
 	struct parked        *parked, **parked_last;
 	struct writer_stream *unlent, **unlent_last;
 	bool                  wanted, starved;
+	bool                  released; /* nothing new comes                      */
 	int                   refused;
 	int64_t               wanted_at;
 	uint32_t *broken; /* numbers of segments that failed us; few, and never again used */
@@ -165,6 +166,8 @@ want(struct writer *w)
 {
 	int64_t now = clock_patient_ms();
 
+	if (w->released)
+		return;
 	if (w->wanted && now - w->wanted_at < WANT_AGAIN_MS)
 		return;
 	if (w->refused != 0 && now - w->wanted_at < REFUSED_AGAIN_MS)
@@ -591,7 +594,9 @@ writer_lend(struct writer *w, uint32_t number, int fd, uint64_t room, bool own)
 	}
 	w->wanted = false;
 	w->refused = 0;
-	if (w->current == NULL)
+	if (w->released)
+		s->leaving = true;
+	else if (w->current == NULL)
 		w->current = s;
 	else if (w->spare == NULL)
 		w->spare = s;
@@ -619,6 +624,25 @@ writer_refuse(struct writer *w, bool own, int why)
 		return;
 	t->why = why;
 	t->opened(t->ctx, why);
+}
+
+void
+writer_release(struct writer *w)
+{
+	w->released = true;
+	w->current = w->spare = NULL;
+	for (struct slot *s = w->slots; s != NULL; s = s->next)
+		s->leaving = true;
+	refuse_parked(w, ESHUTDOWN);
+	while (w->unlent != NULL)
+		writer_refuse(w, true, ESHUTDOWN);
+	writer_at_rest(w);
+}
+
+bool
+writer_idle(const struct writer *w)
+{
+	return w->slots == NULL && w->first == NULL;
 }
 
 /* ---- large letters ---- */

@@ -53,6 +53,11 @@ void writer_lend(struct writer *, uint32_t segment, int fd, uint64_t room, bool 
 void writer_refuse(struct writer *, bool own, int why);         /* ENOSPC ...             */
 bool writer_ready(struct writer *, uint64_t size);
 void writer_at_rest(struct writer *);
+/* Nothing new comes: what is in hand is finished, and every segment goes back by `done`, those of
+   streams still open when they end.  Nothing is wanted any more. */
+void writer_release(struct writer *);
+/* Whether all have gone back.  What waits for a segment was refused with ESHUTDOWN. */
+bool writer_idle(const struct writer *);
 
 /* 0 when not ready. */
 uint64_t writer_content(struct writer *, struct bytes content);

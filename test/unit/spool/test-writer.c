@@ -114,6 +114,41 @@ test_letters_that_come_during_a_sync_share_the_next(void **state)
 }
 
 static void
+test_a_released_writer_finishes_and_gives_everything_back(void **state)
+{
+	struct kit    k = { 0 };
+	struct answer a = { 0 };
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k, 1 << 20);
+	writer_at_rest(k.writer);
+	kit_put(&k, BYTES("the last"), safe, &a);
+	writer_release(k.writer);
+	assert_false(writer_idle(k.writer));
+	assert_int_equal(a.told, 0);
+	assert_int_equal(k.dones, 0);
+	kit_turns(&k);
+	expect_letter(&k, &a, BYTES("the last"));
+	assert_int_equal(k.dones, 1);
+	assert_int_equal(k.broken, 0);
+	assert_true(writer_idle(k.writer));
+
+	/* Nothing is wanted any more, and what was asked for before goes back as it comes. */
+	k.wants = 0;
+	assert_false(writer_ready(k.writer, 100));
+	writer_at_rest(k.writer);
+	assert_int_equal(k.wants, 0);
+	kit_lend(&k, false, 0);
+	assert_false(writer_ready(k.writer, 100));
+	kit_turns(&k);
+	assert_int_equal(k.dones, 2);
+	assert_true(writer_idle(k.writer));
+	kit_close(&k);
+	kit_remove(&k);
+}
+
+static void
 test_the_next_segment_is_there_before_it_is_needed(void **state)
 {
 	struct kit k = { 0 };
@@ -312,6 +347,7 @@ test_a_large_letter_has_a_segment_of_its_own(void **state)
 }
 
 UNIT(test_one_letter_is_one_write_and_one_sync, test_letters_that_come_during_a_sync_share_the_next,
+     test_a_released_writer_finishes_and_gives_everything_back,
      test_the_next_segment_is_there_before_it_is_needed,
      test_an_envelope_without_room_waits_for_the_next_segment, test_a_broken_segment_is_given_back,
      test_a_large_letter_has_a_segment_of_its_own)
