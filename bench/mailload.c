@@ -787,20 +787,22 @@ load_report(void)
 	double rate = seconds > 0 ? (double)tally.accepted / seconds : 0;
 	latency_sort(tally.latency);
 	latency_sort(tally.whole);
-	const char *format = want.json ?
-	    "{\"accepted\": %" PRIu64 ", \"failed\": %" PRIu64
+#define TALLY tally.accepted, tally.failed, seconds, rate, \
+	    latency_at(tally.latency, .5), latency_at(tally.latency, .99), \
+	    latency_at(tally.whole, .5), latency_at(tally.whole, .99), \
+	    tally.disconnects, tally.refused
+	if (want.json)
+		printf("{\"accepted\": %" PRIu64 ", \"failed\": %" PRIu64
 	    ", \"seconds\": %.4f, \"per_second\": %.1f, \"p50_ms\": %.3f"
 	    ", \"p99_ms\": %.3f, \"whole_p50_ms\": %.3f"
 	    ", \"whole_p99_ms\": %.3f, \"disconnects\": %" PRIu64
-	    ", \"refused\": %" PRIu64 "}\n" :
-	    "accepted=%" PRIu64 " failed=%" PRIu64
+	    ", \"refused\": %" PRIu64 "}\n", TALLY);
+	else
+		printf("accepted=%" PRIu64 " failed=%" PRIu64
 	    " seconds=%.4f per_second=%.1f p50_ms=%.3f p99_ms=%.3f"
 	    " whole_p50_ms=%.3f whole_p99_ms=%.3f"
-	    " disconnects=%" PRIu64 " refused=%" PRIu64 "\n";
-	printf(format, tally.accepted, tally.failed, seconds, rate,
-	    latency_at(tally.latency, .5), latency_at(tally.latency, .99),
-	    latency_at(tally.whole, .5), latency_at(tally.whole, .99),
-	    tally.disconnects, tally.refused);
+	    " disconnects=%" PRIu64 " refused=%" PRIu64 "\n", TALLY);
+#undef TALLY
 }
 
 static void

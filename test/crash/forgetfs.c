@@ -1302,8 +1302,9 @@ main(int argc, char **argv)
 	if (pthread_create(&thread, NULL, control_run, &listener))
 		die("no thread");
 
-	char *words[] = { argv[0], "-f", "-o",
-	    "allow_other,default_permissions,fsname=forgetfs,max_idle_threads=8", argv[optind + 1] };
+	static char foreground[] = "-f", option[] = "-o";
+	static char options[] = "allow_other,default_permissions,fsname=forgetfs,max_idle_threads=8";
+	char *words[] = { argv[0], foreground, option, options, argv[optind + 1] };
 	int r = fuse_main(5, words, &operations, NULL);
 	hold_empty();
 	unlink(fs.control);
