@@ -1303,8 +1303,8 @@ main(int argc, char **argv)
 		die("no thread");
 
 	static char foreground[] = "-f", option[] = "-o";
-	static char options[] = "allow_other,default_permissions,fsname=forgetfs,max_idle_threads=8";
-	char *words[] = { argv[0], foreground, option, options, argv[optind + 1] };
+	static char with[] = "allow_other,default_permissions,fsname=forgetfs,max_idle_threads=8";
+	char *words[] = { argv[0], foreground, option, with, argv[optind + 1] };
 	int r = fuse_main(5, words, &operations, NULL);
 	hold_empty();
 	unlink(fs.control);
