@@ -33,7 +33,7 @@ peer_from(const struct sockaddr_storage *from, struct peer *out)
 		break;
 	case AF_UNIX:
 		out->family = AF_UNIX;
-		strcpy(out->text, "local");
+		memcpy(out->text, "local", sizeof "local");
 		return true;
 	default: return false;
 	}
@@ -152,5 +152,5 @@ peer_network(const struct peer *p, char out[static 48])
 	}
 	memcpy(prefix, p->raw, 8);
 	(void)inet_ntop(AF_INET6, prefix, out, 48 - sizeof "/64");
-	strcat(out, "/64");
+	memcpy(out + strlen(out), "/64", sizeof "/64");
 }

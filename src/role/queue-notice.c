@@ -115,7 +115,7 @@ notice_make(struct returning *n, const struct letter *l)
 		memcpy(&r, n->refused.at + i * sizeof r, sizeof r);
 		to[i] = (struct notice_recipient){
 			.original = bytes_of(r->orcpt), .final = bytes_of(r->address), .status = bytes_of(r->status),
-			.diagnostic = bytes_of(arena_printf(a, "X-Mansio; %s", r->text)), .what = NOTICE_FAILED,
+			.diagnostic = bytes_of(r->text), .what = NOTICE_FAILED,
 		};
 	}
 	notice.original = header_of(k, l, a, &e);
