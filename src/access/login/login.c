@@ -27,14 +27,17 @@ const struct setting_table login_setting_table = { "Logging in to IMAP and POP3"
 static void
 note_login(const struct login *l, const char *what, const char *user)
 {
-	char service[80], who[300] = "", how[48] = "";
+	char service[80], how[48] = "", who[256];
+	size_t n = 0;
 
+	/* What somebody calls himself cannot look like another field to those who read the log. */
+	for (; user[n] != '\0' && n + 1 < sizeof who; n++)
+		who[n] = strchr("<> ,", user[n]) != NULL ? '?' : user[n];
+	who[n] = '\0';
 	(void)snprintf(service, sizeof service, "%s/%s-login", l->config->syslog_name, l->protocol->name);
-	if (user[0] != '\0')
-		(void)snprintf(who, sizeof who, "user=<%s>, ", user);
 	if (l->method[0] != '\0')
 		(void)snprintf(how, sizeof how, "method=%s, ", l->method);
-	note_as(service, "%s: %s%srip=%s, lip=%s%s, session=<%s>", what, who, how, l->peer.text, l->here.text,
+	note_as(service, "%s: user=<%s>, %srip=%s, lip=%s%s, session=<%s>", what, who, how, l->peer.text, l->here.text,
 	    l->secure ? ", TLS" : "", l->session);
 }
 
@@ -239,8 +242,7 @@ login_refuse(struct login *l, enum login_refusal refusal, const char *user, cons
 	l->room = ROOM_COMMAND;
 	if (user[0] != '\0')
 		(void)bytes_string(bytes_of(user), l->tried, sizeof l->tried);
-	if (refusal == LOGIN_WRONG || refusal == LOGIN_DISABLED || refusal == LOGIN_SYNTAX)
-		l->failures++;
+	l->failures++; /* of whatever kind: each costs a line in the log */
 	note_login(l, why, l->tried);
 	l->user = NULL;
 	l->protocol->refuse(l, refusal);
@@ -436,7 +438,7 @@ closed(void *ctx, const char *why)
 
 	if (l->room == ROOM_CLERK || l->room == ROOM_RESPONSE)
 		l->needs->forget(l->ctx, l);
-	note_end(l, strcmp(why, "end of file") == 0 ? "Aborted login by client" : "Disconnected");
+	note_end(l, strcmp(why, "end of file") == 0 ? "Aborted login" : "Disconnected");
 	login_end(l);
 }
 
