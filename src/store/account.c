@@ -24,7 +24,8 @@ static const struct { const char *name; enum mailbox_use use; } first_mailboxes[
 
 /* ---- names ---- */
 
-/* The name as it is kept: INBOX in capitals, no '/' at the end.  EINVAL: cannot be a mailbox's. */
+/* The name as it is kept: INBOX in capitals, no '/' at the end.  EINVAL: cannot be a mailbox's; nor can
+   "." and "..", since clients make folders of these names on disks of their own. */
 static int
 name_right(const char *in, char out[static NAME_MOST + 1])
 {
@@ -48,7 +49,7 @@ name_right(const char *in, char out[static NAME_MOST + 1])
 	if (rest.at[0] == '/' || rest.at[rest.len - 1] == '/')
 		return EINVAL;
 	while (bytes_split(&rest, '/', &level))
-		if (level.len == 0 || ++depth > DEPTH_MOST)
+		if (level.len == 0 || ++depth > DEPTH_MOST || bytes_is(level, ".") || bytes_is(level, ".."))
 			return EINVAL;
 	if (bytes_is(bytes_cut(bytes_of(out), 0, 5), "INBOX") && (out[5] == '\0' || out[5] == '/'))
 		memcpy(out, "INBOX", 5);
