@@ -640,6 +640,7 @@ write_some(struct stream *s, size_t *n)
 		if (o == SOCKET_MOVED)
 			bytes_gone(s, *n);
 	} else {
+		INSIDE(r != NULL); /* nobody comes here with nothing to say */
 		len = r->len < WRITE_MOST ? (size_t)r->len : WRITE_MOST;
 		o = socket_write_file(&s->socket, r->fd, r->at, len, loop_scratch_out(s->loop),
 		                      LOOP_SCRATCH_OUT, n);

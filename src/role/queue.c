@@ -440,7 +440,7 @@ checkpoint(void *house)
 static void
 compact_due(void *house)
 {
-	queue_compact_start(house, 60 * 1000);
+	queue_compact_start(house, INT64_C(60) * 1000);
 }
 
 /* ---- the card -------------------------------------------------------------------------------------------- */

@@ -594,14 +594,12 @@ writer_lend(struct writer *w, uint32_t number, int fd, uint64_t room, bool own)
 	}
 	w->wanted = false;
 	w->refused = 0;
-	if (w->released)
-		s->leaving = true;
-	else if (w->current == NULL)
+	if (w->current == NULL && !w->released)
 		w->current = s;
-	else if (w->spare == NULL)
+	else if (w->spare == NULL && !w->released)
 		w->spare = s;
 	else
-		s->leaving = true; /* asked for twice: one goes back unused */
+		s->leaving = true; /* not wanted any more: it goes back unused */
 	unpark(w);
 	w->starved = false;
 	if (starved && w->needs.ready != NULL)
