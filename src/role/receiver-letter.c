@@ -355,9 +355,11 @@ writer_wants(void *house, bool own, uint64_t size)
 	struct link     *l = house_link(house, QUEUE, 0);
 
 	if (own)
-		r->streams_wanted++;
+		pack_u64(&r->own_wanted, size);
+	else
+		r->small_wanted = true;
 	if (l == NULL)
-		return;
+		return;                 /* said when one comes */
 	word_pack_segment(link_begin(l, WORD_SEGMENT_WANT, 0),
 	                  &(struct word_segment){ .own = own, .size = size });
 	link_end(l);
@@ -399,6 +401,33 @@ letters_open_writer(struct house *h)
 	receiver_of(h)->writer = writer_open(&needs_of_writer, h);
 }
 
+/* What was wanted first is lent first. */
+static void
+wanted_less(struct receiver *r, bool own)
+{
+	if (!own)
+		r->small_wanted = false;
+	else if (r->own_wanted.len >= sizeof(uint64_t))
+		buffer_eat(&r->own_wanted, sizeof(uint64_t));
+}
+
+/* A queue that came: what the one before was asked for, and did not lend. */
+static void
+say_wants(struct receiver *r)
+{
+	struct link *l = house_link(r->house, QUEUE, 0);
+
+	for (struct unpack u = unpack_of(buffer_bytes(&r->own_wanted)); u.rest.len > 0;) {
+		word_pack_segment(link_begin(l, WORD_SEGMENT_WANT, 0),
+		                  &(struct word_segment){ .own = true, .size = unpack_u64(&u) });
+		link_end(l);
+	}
+	if (r->small_wanted) {
+		word_pack_segment(link_begin(l, WORD_SEGMENT_WANT, 0), &(struct word_segment){ 0 });
+		link_end(l);
+	}
+}
+
 bool
 hear_segment_lent(struct house *h, struct bytes body, int fd)
 {
@@ -408,8 +437,7 @@ hear_segment_lent(struct house *h, struct bytes body, int fd)
 	arena_clear(r->scratch);
 	if (!word_unpack_segment(body, r->scratch, &w) || fd < 0)
 		return false;
-	if (w.own && r->streams_wanted > 0)
-		r->streams_wanted--;
+	wanted_less(r, w.own);
 	r->refused = 0;
 	writer_lend(r->writer, w.number, fd, w.size, w.own);
 	return true;
@@ -424,27 +452,21 @@ hear_segment_refused(struct house *h, struct bytes body)
 	arena_clear(r->scratch);
 	if (!word_unpack_segment(body, r->scratch, &w))
 		return false;
-	if (w.own && r->streams_wanted > 0)
-		r->streams_wanted--;
+	wanted_less(r, w.own);
 	r->refused = w.why != 0 ? w.why : EIO;
 	warn_("the queue lends no segment: %s", strerror(r->refused));
 	writer_refuse(r->writer, w.own, r->refused);
 	return true;
 }
 
-/* Who waits for a segment of their own hears no; letters told in this very turn are told again. */
+/* Letters told in this very turn are told again. */
 void
 letters_queue_lost(struct receiver *r)
 {
-	uint32_t n = r->streams_wanted;
-
 	buffer_add(&r->unsaid, buffer_bytes(&r->said[1]));
 	buffer_add(&r->unsaid, buffer_bytes(&r->said[0]));
 	buffer_reset(&r->said[0]);
 	buffer_reset(&r->said[1]);
-	r->streams_wanted = 0;
-	while (n-- > 0)
-		writer_refuse(r->writer, true, EAGAIN);
 }
 
 void
@@ -456,6 +478,7 @@ letters_queue_came(struct receiver *r)
 	for (struct unpack u = unpack_of(buffer_bytes(&waiting)); u.rest.len > 0;)
 		say_letter(r, unpack_bytes(&u));
 	buffer_free(&waiting);
+	say_wants(r);
 	(void)writer_ready(r->writer, 0);
 }
 

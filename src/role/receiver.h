@@ -45,7 +45,8 @@ struct receiver {
 	struct questions questions;    /* to verifiers                             */
 	struct writer   *writer;
 	struct arena    *scratch;
-	uint32_t         streams_wanted;  /* segments of their own, not yet lent   */
+	struct buffer    own_wanted;      /* sizes of segments for large letters, not yet lent (u64) */
+	bool             small_wanted;    /* a segment for small ones, not yet lent                  */
 	struct passage  *parked;       /* judged, waiting for a segment            */
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */

@@ -12,6 +12,7 @@ import poplib
 import re
 import signal
 import smtplib
+import socket
 import ssl
 import sys
 import threading
@@ -136,6 +137,21 @@ class Deaths(unittest.TestCase):
                 v.send("jack@example.com", f"away{i}")
             wait_for(lambda: len(v.subjects()) == 11)
             self.assertEqual(sorted(v.subjects()), sorted(["before"] + [f"{w}{i}" for w in ("deaf", "away") for i in range(5)]))
+
+    def test_large_letters_while_there_is_no_queue(self):
+        body = ("0123456789" * 7 + "\r\n") * 8000
+        with Village() as v:
+            v.send("jack@example.com", "before", body)
+            v.kill("queue")
+            for i in range(3):
+                for _ in range(20):
+                    try:
+                        v.send("jack@example.com", f"large{i}", body)
+                        break
+                    except smtplib.SMTPResponseException as why:
+                        self.assertEqual(why.smtp_code // 100, 4)
+                        time.sleep(0.2)
+            wait_for(lambda: sorted(v.subjects()) == ["before", "large0", "large1", "large2"])
 
     def test_everybody_killed_at_once(self):
         with Village() as v:
@@ -352,6 +368,21 @@ class Gone(unittest.TestCase):
 
 
 class Logins(unittest.TestCase):
+    def test_what_is_said_before_tls_is_not_heard_inside(self):
+        """rfc3501:6.2.1, rfc2595:4: nobody can put commands in front of ours."""
+        with Village() as v:
+            for service, begin, forged, ask, first in (
+                    ("imap", b"a STARTTLS\r\n", b"b NOOP\r\nc LOGIN mallory x\r\n", b"d CAPABILITY\r\n", b"* CAPABILITY"),
+                    ("pop3", b"STLS\r\n", b"NOOP\r\nUSER mallory\r\n", b"PASS x\r\n", b"-ERR No username")):
+                s = socket.create_connection(("127.0.0.1", v.ports[service]), PATIENCE)
+                s.recv(1000)
+                s.sendall(begin + forged)
+                self.assertIn(b"OK", s.recv(1000))
+                t = trusting().wrap_socket(s)
+                t.sendall(ask)
+                self.assertTrue(t.recv(1000).startswith(first))
+                t.close()
+
     def test_pop3_and_imap_in_every_way(self):
         with Village() as v:
             v.send("jack@example.com", "mail")
