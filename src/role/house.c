@@ -605,6 +605,9 @@ make_ready(struct home *m)
 	for (size_t i = 0; i < COUNT(deaf_to); i++)
 		(void)signal(deaf_to[i], SIG_IGN);
 	(void)mallopt(M_ARENA_MAX, 1);
+	/* What is large goes back to the system when it is given back; glibc would learn to keep it. */
+	(void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
 	tzset();
 	m->memory = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
 	if ((FROM(m->house.role) & (FROM(RECEIVER) | FROM(LOGIN) | FROM(SIGNER))) != 0)
