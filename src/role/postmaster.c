@@ -373,9 +373,9 @@ inquiry_answer(struct inquiry *q)
 		at = &(*at)->next;
 	*at = q->next;
 	if (q->json)
-		status_json(&p->house, &p->children, p->file, &out);
+		status_json(&p->children, p->file, p->began_ms, &out);
 	else
-		status_table(&p->house, &p->children, p->file, &out);
+		status_table(&p->children, p->file, p->began_ms, &out);
 	caller_say(q->caller, "%.*s", (int)out.len, out.at);
 	caller_done(q->caller, children_ready(&p->children) ? 0 : 1);
 	buffer_free(&out);

@@ -22,7 +22,7 @@ int postmaster_live(const char *file);
 
 /* What `mansio status` shows (role/status.c). */
 struct children;
-void status_table(const struct house *, const struct children *, const char *file, struct buffer *out);
-void status_json(const struct house *, const struct children *, const char *file, struct buffer *out);
+void status_table(const struct children *, const char *file, int64_t began_ms, struct buffer *out);
+void status_json(const struct children *, const char *file, int64_t began_ms, struct buffer *out);
 
 #endif

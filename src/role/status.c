@@ -82,7 +82,7 @@ line_of_child(const struct child *c)
 }
 
 static struct line
-line_of_postmaster(void)
+line_of_postmaster(int64_t began_ms)
 {
 	return (struct line){
 		.role = "postmaster",
@@ -92,6 +92,7 @@ line_of_postmaster(void)
 		.pid = getpid(),
 		.uid = geteuid(),
 		.memory_kib = proc_number(getpid(), "smaps_rollup", "Pss:"),
+		.up_ms = clock_patient_ms() - began_ms,
 	};
 }
 
@@ -104,14 +105,12 @@ table_line(struct buffer *out, const struct line *l)
 }
 
 void
-status_table(const struct house *h, const struct children *all, const char *file,
-             struct buffer *out)
+status_table(const struct children *all, const char *file, int64_t began_ms, struct buffer *out)
 {
-	struct line l = line_of_postmaster();
+	struct line l = line_of_postmaster(began_ms);
 	uint64_t    memory = l.memory_kib;
 	uint64_t    connections = 0;
 
-	(void)h;
 	buffer_printf(out, "Mansio %s, %s, process %d\n", MANSIO_VERSION, file, getpid());
 	buffer_printf(out, "%-10s %3s %8s %6s %-8s %6s %7s %8s %4s  %s\n", "role", "no", "pid",
 	              "uid", "state", "conns", "memory", "up", "new", "cage");
@@ -184,11 +183,10 @@ json_line(struct buffer *out, const struct line *l)
 }
 
 void
-status_json(const struct house *h, const struct children *all, const char *file, struct buffer *out)
+status_json(const struct children *all, const char *file, int64_t began_ms, struct buffer *out)
 {
-	struct line l = line_of_postmaster();
+	struct line l = line_of_postmaster(began_ms);
 
-	(void)h;
 	buffer_printf(out, "{\"version\":\"%s\",\"configuration\":", MANSIO_VERSION);
 	json_string(out, file);
 	buffer_add_string(out, ",\"processes\":[");
