@@ -10,7 +10,7 @@ from kit import Demo
 def demo():
     """One server for all tests that leave it as they found it."""
     directory = tempfile.mkdtemp(prefix="mansio-demo-")
-    d = Demo(directory + "/demo", "--set", "smtpd_client_connection_count_limit=0")
+    d = Demo(directory + "/demo", "--set", "smtpd_client_connection_count_limit=0", "--set", "auth_failure_delay=50ms")
     try:
         yield d.start()
         assert d.stop() == 0, d.said()

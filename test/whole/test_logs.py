@@ -20,7 +20,7 @@ def day():
     import tempfile
     from kit import Demo
     place = tempfile.mkdtemp(prefix="mansio-demo-")
-    d = Demo(place + "/demo")
+    d = Demo(place + "/demo", "--set", "auth_failure_delay=50ms")
     d.start()
     for i in range(7):
         d.send(letter(f"{word()}", "z" * 70 + "\n"), to="jack@example.com")
