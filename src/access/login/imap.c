@@ -207,6 +207,13 @@ run_starttls(struct login *l, struct scan *r, struct arena *a)
 }
 
 static void
+refuse_plain(struct login *l)
+{
+	l->plain_refused = true;
+	login_say(l, "%s NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n", l->tag);
+}
+
+static void
 run_login(struct login *l, struct scan *r, struct arena *a)
 {
 	struct login_attempt attempt = { 0 };
@@ -218,9 +225,9 @@ run_login(struct login *l, struct scan *r, struct arena *a)
 	scan_end(r);
 	if (!scan_ok(r))
 		bad(l, "Error in IMAP command LOGIN: right would be LOGIN user password.");
-	else if (!login_plain_allowed(l)) {
-		login_say(l, "%s NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n", l->tag);
-	} else
+	else if (!login_plain_allowed(l))
+		refuse_plain(l);
+	else
 		login_try(l, &attempt, BYTES("LOGIN"));
 }
 
@@ -248,7 +255,7 @@ run_authenticate(struct login *l, struct scan *r, struct arena *a)
 	else if (login_mechanism_allowed(l, attempt.mechanism, &insecure))
 		login_try(l, &attempt, attempt.mechanism);
 	else if (insecure)
-		login_say(l, "%s NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n", l->tag);
+		refuse_plain(l);
 	else
 		imap_refuse(l, LOGIN_NO_MECHANISM);
 }

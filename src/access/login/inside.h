@@ -42,6 +42,7 @@ struct login {
 	char           session[20];
 	enum login_room room;
 	bool           secure, closing, greeted;
+	bool           plain_refused;  /* a password came in the clear */
 	int            bad, failures, attempts;
 	int64_t        begun_ms;
 	size_t         literal_end;    /* the line so far reaches here with its literals    */

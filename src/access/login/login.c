@@ -51,6 +51,8 @@ note_end(const struct login *l, const char *why)
 		(void)snprintf(what, sizeof what, "%s (auth failed, %d attempts in %" PRId64 " secs)", why, l->failures, seconds);
 	else if (l->attempts > 0)
 		(void)snprintf(what, sizeof what, "%s (client didn't finish SASL auth, waited %" PRId64 " secs)", why, seconds);
+	else if (l->plain_refused)
+		(void)snprintf(what, sizeof what, "%s (tried to use disallowed plaintext auth)", why);
 	else
 		(void)snprintf(what, sizeof what, "%s (no auth attempts in %" PRId64 " secs)", why, seconds);
 	note_login(l, what, l->tried);

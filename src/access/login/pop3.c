@@ -94,6 +94,7 @@ run_stls(struct login *l, struct bytes argument)
 static void
 refuse_plain(struct login *l)
 {
+	l->plain_refused = true;
 	pop3_error(l, "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.");
 }
 
