@@ -10,10 +10,11 @@
 static struct bytes
 head_of(const struct delivery *d, struct arena *a)
 {
-	return bytes_of(arena_printf(a,
-	    "Return-Path: <%.*s>\r\nX-Original-To: %.*s\r\nDelivered-To: %.*s\r\n",
-	    (int)d->sender.len, d->sender.at, (int)d->original.len, d->original.at,
-	    (int)d->address.len, d->address.at));
+	return bytes_of(
+		arena_printf(a,
+	                     "Return-Path: <%.*s>\r\nX-Original-To: %.*s\r\nDelivered-To: %.*s\r\n",
+	                     (int)d->sender.len, d->sender.at, (int)d->original.len, d->original.at,
+	                     (int)d->address.len, d->address.at));
 }
 
 static struct delivery_answer
@@ -22,12 +23,15 @@ answer_of(int why, struct arena *a)
 	switch (why) {
 	case ENOSPC:
 	case EDQUOT:
-		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.1", "mail system is full" };
+		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.1",
+			                         "mail system is full" };
 	case EBADMSG:
-		return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.3.0", "the letter is damaged in the log" };
+		return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.3.0",
+			                         "the letter is damaged in the log" };
 	default:
 		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0",
-		    arena_printf(a, "mailbox is not available: %s", strerror(why)) };
+			                         arena_printf(a, "mailbox is not available: %s",
+			                                      strerror(why)) };
 	}
 }
 
@@ -35,17 +39,19 @@ answer_of(int why, struct arena *a)
 static bool
 content_at(struct letters *letters, uint64_t letter, uint32_t segment, uint64_t at, uint64_t len)
 {
-	char header[RECORD_HEADER];
+	char          header[RECORD_HEADER];
 	struct record r;
-	int fd = letters_fd(letters, segment);
+	int           fd = letters_fd(letters, segment);
 
-	return fd >= 0 && disk_read(fd, header, sizeof header, at) == 0 && record_header_read(header, &r, NULL) &&
-	    r.type == RECORD_CONTENT && r.letter == letter && r.body_len == len;
+	return fd >= 0 && disk_read(fd, header, sizeof header, at) == 0 &&
+	       record_header_read(header, &r, NULL) && r.type == RECORD_CONTENT &&
+	       r.letter == letter && r.body_len == len;
 }
 
 /* The content lies where the id says; or, copied by compaction, right before its envelope. */
 static int
-content_place(struct letters *letters, const struct delivery *d, uint64_t len, struct letter_place *out)
+content_place(struct letters *letters, const struct delivery *d, uint64_t len,
+              struct letter_place *out)
 {
 	uint64_t takes = record_takes(len), at = letter_offset(d->letter);
 	uint32_t segment = letter_segment(d->letter);
@@ -56,7 +62,8 @@ content_place(struct letters *letters, const struct delivery *d, uint64_t len, s
 		if (at == 0 || !content_at(letters, d->letter, segment, at, len))
 			return EBADMSG;
 	}
-	*out = (struct letter_place){ segment, at + RECORD_HEADER, len, d->envelope_segment, d->envelope_at };
+	*out = (struct letter_place){ segment, at + RECORD_HEADER, len, d->envelope_segment,
+		                      d->envelope_at };
 	return 0;
 }
 
@@ -65,9 +72,10 @@ static int
 arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out)
 {
 	struct envelope envelope;
-	struct digest digest;
-	struct bytes packed;
-	int why = letters_envelope(letters, d->envelope_segment, d->envelope_at, d->letter, a, &packed);
+	struct digest   digest;
+	struct bytes    packed;
+	int why = letters_envelope(letters, d->envelope_segment, d->envelope_at, d->letter, a,
+	                           &packed);
 
 	if (why != 0)
 		return why;
@@ -89,9 +97,9 @@ deliver(struct store *store, struct letters *letters, const struct delivery *d, 
 {
 	struct account *account = NULL;
 	struct mailbox *inbox = NULL;
-	struct arrival arrival;
-	uint32_t uid;
-	int why = arrival_of(letters, d, a, &arrival);
+	struct arrival  arrival;
+	uint32_t        uid;
+	int             why = arrival_of(letters, d, a, &arrival);
 
 	if (why != 0)
 		return answer_of(why, a);
@@ -105,5 +113,6 @@ deliver(struct store *store, struct letters *letters, const struct delivery *d, 
 	account_drop(&account);
 	if (why != 0 && why != EEXIST)
 		return answer_of(why, a);
-	return (struct delivery_answer){ DELIVERY_DONE, why == EEXIST, "2.0.0", "delivered to mailbox" };
+	return (struct delivery_answer){ DELIVERY_DONE, why == EEXIST, "2.0.0",
+		                         "delivered to mailbox" };
 }

@@ -1,7 +1,7 @@
-#include "directory/inside.h"
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/random.h"
+#include "directory/inside.h"
 #include "message/address.h"
 #include <sqlite3.h>
 #include <stdio.h>
@@ -27,6 +27,7 @@ static const char schema[] =
 	"COMMIT;";
 
 /* Every question and change there is; inside.h names the rows. */
+/* clang-format off */
 static const char *const query_text[DIRECTORY_QUERIES] = {
 	[BEGIN]            = "BEGIN IMMEDIATE",
 	[COMMIT]           = "COMMIT",
@@ -63,13 +64,15 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[SECRET_GET]       = "SELECT value FROM secret WHERE name=?1",
 	[SECRET_ADD]       = "INSERT OR IGNORE INTO secret(name, value) VALUES(?1, ?2)",
 };
+/* clang-format on */
 
 /* ---- the database -------------------------------------------------------- */
 
 static void
 complain(sqlite3 *db, const char *path, struct buffer *errors)
 {
-	buffer_printf(errors, "%s: cannot open the directory: %s\n", path, db != NULL ? sqlite3_errmsg(db) : "out of memory");
+	buffer_printf(errors, "%s: cannot open the directory: %s\n", path,
+	              db != NULL ? sqlite3_errmsg(db) : "out of memory");
 }
 
 /* One value of a pragma, as text in `out`. */
@@ -77,7 +80,8 @@ static bool
 pragma(sqlite3 *db, const char *text, char *out, size_t room)
 {
 	sqlite3_stmt *s = NULL;
-	bool got = sqlite3_prepare_v2(db, text, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
+	bool          got = sqlite3_prepare_v2(db, text, -1, &s, NULL) == SQLITE_OK &&
+	           sqlite3_step(s) == SQLITE_ROW;
 
 	if (got)
 		(void)snprintf(out, room, "%s", (const char *)sqlite3_column_text(s, 0));
@@ -102,7 +106,8 @@ format_right(sqlite3 *db, const char *path, struct buffer *errors)
 		return false;
 	}
 	if (strcmp(version, "0") != 0 && strtol(version, NULL, 10) != DIRECTORY_VERSION) {
-		buffer_printf(errors, "%s has format version %s; this program knows version %d\n", path, version, DIRECTORY_VERSION);
+		buffer_printf(errors, "%s has format version %s; this program knows version %d\n",
+		              path, version, DIRECTORY_VERSION);
 		return false;
 	}
 	if (!pragma(db, "PRAGMA quick_check(1)", sound, sizeof sound)) {
@@ -121,17 +126,22 @@ directory_open(const char *path, struct buffer *errors)
 	struct directory *d = memory_take(sizeof *d);
 
 	/* One connection, this process alone: no shared memory, no other writer. */
-	if (sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK ||
-	    sqlite3_exec(d->db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-	    "PRAGMA foreign_keys=ON; PRAGMA cache_size=-4096; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
-	    "PRAGMA cell_size_check=ON;", NULL, NULL, NULL) != SQLITE_OK) {
+	if (sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+	            SQLITE_OK ||
+	    sqlite3_exec(
+		    d->db,
+		    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+		    "PRAGMA foreign_keys=ON; PRAGMA cache_size=-4096; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
+		    "PRAGMA cell_size_check=ON;",
+		    NULL, NULL, NULL) != SQLITE_OK) {
 		complain(d->db, path, errors);
 		goto bad;
 	}
 	if (!format_right(d->db, path, errors))
 		goto bad;
 	for (int q = 0; q < DIRECTORY_QUERIES; q++)
-		if (sqlite3_prepare_v3(d->db, query_text[q], -1, SQLITE_PREPARE_PERSISTENT, &d->ready[q], NULL) != SQLITE_OK) {
+		if (sqlite3_prepare_v3(d->db, query_text[q], -1, SQLITE_PREPARE_PERSISTENT,
+		                       &d->ready[q], NULL) != SQLITE_OK) {
 			complain(d->db, path, errors);
 			goto bad;
 		}
@@ -163,7 +173,8 @@ bind(sqlite3_stmt *s, int at, struct bytes text)
 }
 
 sqlite3_stmt *
-directory_query(struct directory *d, enum directory_query q, struct bytes first, struct bytes second)
+directory_query(struct directory *d, enum directory_query q, struct bytes first,
+                struct bytes second)
 {
 	sqlite3_stmt *s = d->ready[q];
 
@@ -203,7 +214,7 @@ static bool
 simply(struct directory *d, enum directory_query q)
 {
 	sqlite3_stmt *s = d->ready[q];
-	int did = sqlite3_step(s);
+	int           did = sqlite3_step(s);
 
 	sqlite3_reset(s);
 	if (did == SQLITE_DONE)
@@ -227,7 +238,8 @@ change_end(struct directory *d, enum directory_outcome o)
 struct bytes
 directory_column(sqlite3_stmt *s, int at)
 {
-	return (struct bytes){ (const char *)sqlite3_column_text(s, at), (size_t)sqlite3_column_bytes(s, at) };
+	return (struct bytes){ (const char *)sqlite3_column_text(s, at),
+		               (size_t)sqlite3_column_bytes(s, at) };
 }
 
 static const char *
@@ -252,14 +264,15 @@ directory_key(struct bytes text, const char *origin, struct arena *a, struct dir
 	}
 	if (!address_parse(text, a, &address) || address.domain.len == 0)
 		return false;
-	*out = (struct directory_key){ arena_lower(a, address.local), address.domain, address.local };
+	*out = (struct directory_key){ arena_lower(a, address.local), address.domain,
+		                       address.local };
 	return true;
 }
 
 bool
 directory_key_of_stranger(struct bytes text, struct arena *a, struct directory_key *out)
 {
-	ptrdiff_t at = bytes_find_last(text, '@');
+	ptrdiff_t    at = bytes_find_last(text, '@');
 	struct bytes domain = bytes_cut(text, (size_t)(at + 1), SIZE_MAX);
 
 	if (at <= 0 || bytes_find(text, '\0') >= 0 || !domain_valid(domain))
@@ -294,11 +307,12 @@ domain_key(struct bytes name, struct arena *a, struct bytes *out)
 /* ---- credentials ---------------------------------------------------------- */
 
 enum directory_outcome
-directory_credential(struct directory *d, struct bytes user, const char *origin, struct arena *a, struct credential *out)
+directory_credential(struct directory *d, struct bytes user, const char *origin, struct arena *a,
+                     struct credential *out)
 {
 	enum directory_outcome o;
-	sqlite3_stmt *s;
-	struct directory_key k;
+	sqlite3_stmt          *s;
+	struct directory_key   k;
 
 	if (!directory_key(user, origin, a, &k))
 		return DIRECTORY_NONE;
@@ -322,9 +336,9 @@ directory_credential(struct directory *d, struct bytes user, const char *origin,
 enum directory_outcome
 directory_secret(struct directory *d, const char *name, unsigned char out[static DIRECTORY_SECRET])
 {
-	unsigned char fresh[DIRECTORY_SECRET];
+	unsigned char          fresh[DIRECTORY_SECRET];
 	enum directory_outcome o = DIRECTORY_LATER;
-	sqlite3_stmt *s;
+	sqlite3_stmt          *s;
 
 	random_fill(fresh, sizeof fresh);
 	s = directory_query(d, SECRET_ADD, bytes_of(name), BYTES(""));
@@ -345,9 +359,9 @@ directory_secret(struct directory *d, const char *name, unsigned char out[static
 enum directory_outcome
 directory_domain_add(struct directory *d, struct bytes name)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
-	struct bytes key;
+	struct bytes           key;
 
 	if (domain_key(name, a, &key)) {
 		sqlite3_stmt *s = directory_query(d, DOMAIN_ADD, key, BYTES(""));
@@ -361,9 +375,9 @@ directory_domain_add(struct directory *d, struct bytes name)
 enum directory_outcome
 directory_domain_delete(struct directory *d, struct bytes name)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
-	struct bytes key;
+	struct bytes           key;
 
 	if (domain_key(name, a, &key)) {
 		sqlite3_stmt *s = directory_query(d, DOMAIN_USED, key, BYTES(""));
@@ -373,7 +387,8 @@ directory_domain_delete(struct directory *d, struct bytes name)
 			o = DIRECTORY_IN_USE;
 		sqlite3_reset(s);
 		if (o == DIRECTORY_OK)
-			o = change(d, directory_query(d, DOMAIN_DELETE, key, BYTES("")), DIRECTORY_NONE);
+			o = change(d, directory_query(d, DOMAIN_DELETE, key, BYTES("")),
+			           DIRECTORY_NONE);
 	}
 	arena_close(&a);
 	return o;
@@ -382,28 +397,35 @@ directory_domain_delete(struct directory *d, struct bytes name)
 enum directory_outcome
 directory_domain_catch_all(struct directory *d, struct bytes name, struct bytes target)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
-	struct address address;
-	struct bytes key;
+	struct address         address;
+	struct bytes           key;
 
 	if (domain_key(name, a, &key) && (target.len == 0 || address_parse(target, a, &address)))
-		o = change(d, directory_query(d, DOMAIN_CATCH_ALL, key, target.len == 0 ? target : address_text(a, &address)), DIRECTORY_NONE);
+		o = change(d,
+		           directory_query(d, DOMAIN_CATCH_ALL, key,
+		                           target.len == 0 ? target : address_text(a, &address)),
+		           DIRECTORY_NONE);
 	arena_close(&a);
 	return o;
 }
 
 enum directory_outcome
-directory_domain_each(struct directory *d, struct bytes only, void (*each)(void *, const struct domain_row *), void *ctx)
+directory_domain_each(struct directory *d, struct bytes                      only,
+                      void (*each)(void *, const struct domain_row *), void *ctx)
 {
-	struct arena *a = arena_open(NULL);
-	sqlite3_stmt *s = directory_query(d, DOMAIN_EACH, arena_lower(a, only), BYTES(""));
+	struct arena          *a = arena_open(NULL);
+	sqlite3_stmt          *s = directory_query(d, DOMAIN_EACH, arena_lower(a, only), BYTES(""));
 	enum directory_outcome o, found = DIRECTORY_NONE;
 
 	while ((o = directory_row(d, s)) == DIRECTORY_OK) {
 		struct domain_row row = {
-			(const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1),
-			(uint64_t)sqlite3_column_int64(s, 2), (uint64_t)sqlite3_column_int64(s, 3), sqlite3_column_int64(s, 4),
+			(const char *)sqlite3_column_text(s, 0),
+			(const char *)sqlite3_column_text(s, 1),
+			(uint64_t)sqlite3_column_int64(s, 2),
+			(uint64_t)sqlite3_column_int64(s, 3),
+			sqlite3_column_int64(s, 4),
 		};
 		each(ctx, &row);
 		found = DIRECTORY_OK;
@@ -426,12 +448,13 @@ bind_credential(sqlite3_stmt *s, const struct credential *c)
 }
 
 enum directory_outcome
-directory_account_add(struct directory *d, struct bytes address, const struct credential *c, bool with_domain, uint64_t *id)
+directory_account_add(struct directory *d, struct bytes address, const struct credential *c,
+                      bool with_domain, uint64_t *id)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
-	sqlite3_stmt *s;
-	struct directory_key k;
+	sqlite3_stmt          *s;
+	struct directory_key   k;
 
 	if (!key_to_keep(address, a, &k))
 		goto out;
@@ -462,7 +485,8 @@ out:
 static enum directory_outcome
 account_gone(struct directory *d, const struct directory_key *k, uint64_t id)
 {
-	enum directory_outcome o = change(d, directory_query(d, ACCOUNT_DELETE, k->local, k->domain), DIRECTORY_NONE);
+	enum directory_outcome o =
+		change(d, directory_query(d, ACCOUNT_DELETE, k->local, k->domain), DIRECTORY_NONE);
 
 	if (o == DIRECTORY_OK) {
 		sqlite3_stmt *s = d->ready[GONE_ADD];
@@ -478,9 +502,9 @@ account_gone(struct directory *d, const struct directory_key *k, uint64_t id)
 enum directory_outcome
 directory_account_delete(struct directory *d, struct bytes address, uint64_t *id)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
-	struct directory_key k;
+	struct directory_key   k;
 
 	if (directory_key(address, NULL, a, &k)) {
 		sqlite3_stmt *s = directory_query(d, ACCOUNT_FIND, k.local, k.domain);
@@ -490,7 +514,8 @@ directory_account_delete(struct directory *d, struct bytes address, uint64_t *id
 			*id = (uint64_t)sqlite3_column_int64(s, 0);
 		sqlite3_reset(s);
 		if (o == DIRECTORY_OK)
-			o = simply(d, BEGIN) ? change_end(d, account_gone(d, &k, *id)) : DIRECTORY_LATER;
+			o = simply(d, BEGIN) ? change_end(d, account_gone(d, &k, *id))
+			                     : DIRECTORY_LATER;
 	}
 	arena_close(&a);
 	return o;
@@ -499,7 +524,7 @@ directory_account_delete(struct directory *d, struct bytes address, uint64_t *id
 enum directory_outcome
 directory_gone_each(struct directory *d, void (*each)(void *, uint64_t id), void *ctx)
 {
-	sqlite3_stmt *s = directory_query(d, GONE_EACH, BYTES(""), BYTES(""));
+	sqlite3_stmt          *s = directory_query(d, GONE_EACH, BYTES(""), BYTES(""));
 	enum directory_outcome o;
 
 	while ((o = directory_row(d, s)) == DIRECTORY_OK)
@@ -509,11 +534,12 @@ directory_gone_each(struct directory *d, void (*each)(void *, uint64_t id), void
 }
 
 enum directory_outcome
-directory_account_set_credential(struct directory *d, struct bytes address, const struct credential *c)
+directory_account_set_credential(struct directory *d, struct bytes address,
+                                 const struct credential *c)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
-	struct directory_key k;
+	struct directory_key   k;
 
 	if (directory_key(address, NULL, a, &k)) {
 		sqlite3_stmt *s = directory_query(d, ACCOUNT_SET, k.local, k.domain);
@@ -527,9 +553,9 @@ directory_account_set_credential(struct directory *d, struct bytes address, cons
 enum directory_outcome
 directory_account_enable(struct directory *d, struct bytes address, bool yes)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
-	struct directory_key k;
+	struct directory_key   k;
 
 	if (directory_key(address, NULL, a, &k)) {
 		sqlite3_stmt *s = directory_query(d, ACCOUNT_ENABLE, k.local, k.domain);
@@ -549,19 +575,23 @@ choose(struct arena *a, struct bytes only, struct bytes domain, struct directory
 }
 
 enum directory_outcome
-directory_account_each(struct directory *d, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *ctx)
+directory_account_each(struct directory *d, struct bytes only, struct bytes domain,
+                       void (*each)(void *, const struct account_row *), void *ctx)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD, found = DIRECTORY_NONE;
-	struct directory_key k;
+	struct directory_key   k;
 
 	if (choose(a, only, domain, &k)) {
 		sqlite3_stmt *s = directory_query(d, ACCOUNT_EACH, k.local, k.domain);
 
 		while ((o = directory_row(d, s)) == DIRECTORY_OK) {
 			struct account_row row = {
-				(uint64_t)sqlite3_column_int64(s, 0), (const char *)sqlite3_column_text(s, 1),
-				sqlite3_column_int(s, 2) != 0, sqlite3_column_int(s, 3) != 0, sqlite3_column_int64(s, 4),
+				(uint64_t)sqlite3_column_int64(s, 0),
+				(const char *)sqlite3_column_text(s, 1),
+				sqlite3_column_int(s, 2) != 0,
+				sqlite3_column_int(s, 3) != 0,
+				sqlite3_column_int64(s, 4),
 			};
 			each(ctx, &row);
 			found = DIRECTORY_OK;
@@ -575,10 +605,11 @@ directory_account_each(struct directory *d, struct bytes only, struct bytes doma
 /* ---- aliases ------------------------------------------------------------------ */
 
 static enum directory_outcome
-alias_add_one(struct directory *d, const struct directory_key *k, struct bytes target, struct arena *a)
+alias_add_one(struct directory *d, const struct directory_key *k, struct bytes target,
+              struct arena *a)
 {
 	struct address to;
-	sqlite3_stmt *s;
+	sqlite3_stmt  *s;
 
 	if (!address_parse(target, a, &to))
 		return DIRECTORY_BAD;
@@ -589,33 +620,37 @@ alias_add_one(struct directory *d, const struct directory_key *k, struct bytes t
 
 /* With the transaction open: the old targets go, if asked, and the new ones come. */
 static enum directory_outcome
-alias_change(struct directory *d, const struct directory_key *k, const struct bytes *target, size_t count, bool replace, struct arena *a)
+alias_change(struct directory *d, const struct directory_key *k, const struct bytes *target,
+             size_t count, bool replace, struct arena *a)
 {
-	sqlite3_stmt *s = directory_query(d, DOMAIN_HAS, k->domain, BYTES(""));
+	sqlite3_stmt          *s = directory_query(d, DOMAIN_HAS, k->domain, BYTES(""));
 	enum directory_outcome o = directory_row(d, s);
 
 	sqlite3_reset(s);
 	if (o != DIRECTORY_OK)
 		return o == DIRECTORY_NONE ? DIRECTORY_FOREIGN : o;
 	if (replace)
-		o = change(d, directory_query(d, ALIAS_DELETE_ALL, k->local, k->domain), DIRECTORY_OK);
+		o = change(d, directory_query(d, ALIAS_DELETE_ALL, k->local, k->domain),
+		           DIRECTORY_OK);
 	for (size_t i = 0; i < count && o == DIRECTORY_OK; i++) {
 		o = alias_add_one(d, k, target[i], a);
 		if (o == DIRECTORY_EXISTS && replace)
-			o = DIRECTORY_OK;       /* the same target given twice */
+			o = DIRECTORY_OK; /* the same target given twice */
 	}
 	return o;
 }
 
 enum directory_outcome
-directory_alias_put(struct directory *d, struct bytes address, const struct bytes *target, size_t count, bool replace)
+directory_alias_put(struct directory *d, struct bytes address, const struct bytes *target,
+                    size_t count, bool replace)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
-	struct directory_key k;
+	struct directory_key   k;
 
 	if (count > 0 && key_to_keep(address, a, &k))
-		o = simply(d, BEGIN) ? change_end(d, alias_change(d, &k, target, count, replace, a)) : DIRECTORY_LATER;
+		o = simply(d, BEGIN) ? change_end(d, alias_change(d, &k, target, count, replace, a))
+		                     : DIRECTORY_LATER;
 	arena_close(&a);
 	return o;
 }
@@ -629,12 +664,13 @@ directory_alias_add(struct directory *d, struct bytes address, struct bytes targ
 enum directory_outcome
 directory_alias_delete(struct directory *d, struct bytes address, struct bytes target)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
-	struct directory_key k;
+	struct directory_key   k;
 
 	if (directory_key(address, NULL, a, &k)) {
-		sqlite3_stmt *s = directory_query(d, target.len ? ALIAS_DELETE : ALIAS_DELETE_ALL, k.local, k.domain);
+		sqlite3_stmt  *s = directory_query(d, target.len ? ALIAS_DELETE : ALIAS_DELETE_ALL,
+		                                   k.local, k.domain);
 		struct address to;
 
 		if (target.len > 0)
@@ -646,17 +682,19 @@ directory_alias_delete(struct directory *d, struct bytes address, struct bytes t
 }
 
 enum directory_outcome
-directory_alias_each(struct directory *d, struct bytes only, struct bytes domain, void (*each)(void *, const struct alias_row *), void *ctx)
+directory_alias_each(struct directory *d, struct bytes only, struct bytes domain,
+                     void (*each)(void *, const struct alias_row *), void *ctx)
 {
-	struct arena *a = arena_open(NULL);
+	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD, found = DIRECTORY_NONE;
-	struct directory_key k;
+	struct directory_key   k;
 
 	if (choose(a, only, domain, &k)) {
 		sqlite3_stmt *s = directory_query(d, ALIAS_EACH, k.local, k.domain);
 
 		while ((o = directory_row(d, s)) == DIRECTORY_OK) {
-			struct alias_row row = { (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1) };
+			struct alias_row row = { (const char *)sqlite3_column_text(s, 0),
+				                 (const char *)sqlite3_column_text(s, 1) };
 			each(ctx, &row);
 			found = DIRECTORY_OK;
 		}

@@ -8,13 +8,15 @@ enum { MINUTE = 60 * 1000, LONGEST_DELAY = 15 * 1000, KEPT_MOST = 65536 };
 
 /* What is remembered of a network, of an account, or of the two together. */
 struct memory {
-	int64_t last_ms;               /* of the last failure, or (pair) success */
-	int64_t window_ms;             /* where the minute being counted began   */
+	int64_t last_ms;   /* of the last failure, or (pair) success */
+	int64_t window_ms; /* where the minute being counted began   */
 	int64_t in_window;
 	int     in_row;
 };
 
-struct guard { struct map *networks, *accounts, *pairs; };
+struct guard {
+	struct map *networks, *accounts, *pairs;
+};
 
 struct guard *
 guard_open(void)
@@ -96,22 +98,25 @@ user_of(struct bytes user, char out[static 400])
 bool
 guard_knows(const struct guard *g, struct bytes network, struct bytes user, int64_t now)
 {
-	char pair[400];
+	char                 pair[400];
 	const struct memory *known = map_get(g->pairs, pair_of(network, user, pair));
 
 	return known != NULL && now - known->last_ms < KNOWN_FOR;
 }
 
 enum guard_answer
-guard_ask(struct guard *g, const struct guard_limits *l, struct bytes network, struct bytes user, int64_t now)
+guard_ask(struct guard *g, const struct guard_limits *l, struct bytes network, struct bytes user,
+          int64_t now)
 {
 	char name[400];
 
 	if (guard_knows(g, network, user, now))
 		return GUARD_GO;
-	if (l->per_network > 0 && failures_in_minute(map_get(g->networks, network), now) >= l->per_network)
+	if (l->per_network > 0 &&
+	    failures_in_minute(map_get(g->networks, network), now) >= l->per_network)
 		return GUARD_LATER;
-	if (l->per_account > 0 && failures_in_minute(map_get(g->accounts, user_of(user, name)), now) >= l->per_account)
+	if (l->per_account > 0 &&
+	    failures_in_minute(map_get(g->accounts, user_of(user, name)), now) >= l->per_account)
 		return GUARD_LATER;
 	return GUARD_GO;
 }
@@ -131,15 +136,17 @@ count_failure(struct memory *e, int64_t now)
 }
 
 int64_t
-guard_failed(struct guard *g, const struct guard_limits *l, struct bytes network, struct bytes user, int64_t now)
+guard_failed(struct guard *g, const struct guard_limits *l, struct bytes network, struct bytes user,
+             int64_t now)
 {
 	struct memory *n = remember(g->networks, network, now, FORGOTTEN_AFTER);
-	char name[400];
-	int64_t delay = l->delay_ms;
+	char           name[400];
+	int64_t        delay = l->delay_ms;
 
 	count_failure(n, now);
 	if (user.len > 0)
-		count_failure(remember(g->accounts, user_of(user, name), now, FORGOTTEN_AFTER), now);
+		count_failure(remember(g->accounts, user_of(user, name), now, FORGOTTEN_AFTER),
+		              now);
 	for (int i = 1; i < n->in_row && delay > 0 && delay < LONGEST_DELAY; i++)
 		delay *= 2;
 	return delay < LONGEST_DELAY ? delay : LONGEST_DELAY;
@@ -149,7 +156,7 @@ void
 guard_passed(struct guard *g, struct bytes network, struct bytes user, int64_t now)
 {
 	struct memory *n = map_get(g->networks, network);
-	char pair[400];
+	char           pair[400];
 
 	/* The minute's count stays: who has one account may not guess at others for it. */
 	if (n != NULL)

@@ -27,7 +27,8 @@ hmac(const unsigned char *key, const char *word, unsigned char out[HASH])
 {
 	unsigned int len = HASH;
 
-	if (HMAC(EVP_sha256(), key, HASH, (const unsigned char *)word, strlen(word), out, &len) == NULL)
+	if (HMAC(EVP_sha256(), key, HASH, (const unsigned char *)word, strlen(word), out, &len) ==
+	    NULL)
 		panic("HMAC-SHA-256 is not to be had");
 }
 
@@ -56,11 +57,11 @@ void
 scram_make(const char *password, struct bytes salt, uint32_t iterations, struct password_record *r)
 {
 	unsigned char salted[HASH], client[HASH], stored[HASH], server[HASH];
-	char *prepared = normalized(password);
-	const char *word = prepared != NULL ? prepared : password;
+	char         *prepared = normalized(password);
+	const char   *word = prepared != NULL ? prepared : password;
 
-	if (PKCS5_PBKDF2_HMAC(word, (int)strlen(word), (const unsigned char *)salt.at, (int)salt.len,
-	    (int)iterations, EVP_sha256(), HASH, salted) != 1)
+	if (PKCS5_PBKDF2_HMAC(word, (int)strlen(word), (const unsigned char *)salt.at,
+	                      (int)salt.len, (int)iterations, EVP_sha256(), HASH, salted) != 1)
 		panic("PBKDF2 is not to be had");
 	forget(prepared);
 	hmac(salted, "Client Key", client);
@@ -70,8 +71,10 @@ scram_make(const char *password, struct bytes salt, uint32_t iterations, struct 
 
 	r->scram_iterations = iterations;
 	base64_text(salt, r->scram_salt, sizeof r->scram_salt);
-	base64_text((struct bytes){ (const char *)stored, HASH }, r->scram_stored, sizeof r->scram_stored);
-	base64_text((struct bytes){ (const char *)server, HASH }, r->scram_server, sizeof r->scram_server);
+	base64_text((struct bytes){ (const char *)stored, HASH }, r->scram_stored,
+	            sizeof r->scram_stored);
+	base64_text((struct bytes){ (const char *)server, HASH }, r->scram_server,
+	            sizeof r->scram_server);
 	explicit_bzero(salted, sizeof salted);
 	explicit_bzero(client, sizeof client);
 }
@@ -80,14 +83,14 @@ bool
 password_make(struct bytes password, struct password_record *out)
 {
 	unsigned char salt[SALT];
-	char word[PASSWORD_MOST + 1];
+	char          word[PASSWORD_MOST + 1];
 
 	*out = (struct password_record){ 0 };
 	if (password.len == 0 || !bytes_string(password, word, sizeof word))
 		return false;
 	random_fill(salt, sizeof salt);
-	if (argon2id_hash_encoded(ARGON2_ROUNDS, ARGON2_KIB, 1, password.at, password.len,
-	    salt, sizeof salt, HASH, out->hash, sizeof out->hash) != ARGON2_OK)
+	if (argon2id_hash_encoded(ARGON2_ROUNDS, ARGON2_KIB, 1, password.at, password.len, salt,
+	                          sizeof salt, HASH, out->hash, sizeof out->hash) != ARGON2_OK)
 		panic("argon2id cannot hash");
 	random_fill(salt, sizeof salt);
 	scram_make(word, (struct bytes){ (const char *)salt, SALT }, SCRAM_ITERATIONS, out);
@@ -100,9 +103,9 @@ static bool
 crypt_check(const char *hash, struct bytes password)
 {
 	struct crypt_data data = { 0 };
-	char word[PASSWORD_MOST + 1];
-	const char *made;
-	bool same;
+	char              word[PASSWORD_MOST + 1];
+	const char       *made;
+	bool              same;
 
 	if (!bytes_string(password, word, sizeof word))
 		return false;
@@ -116,15 +119,18 @@ crypt_check(const char *hash, struct bytes password)
 bool
 password_check(const char *hash, struct bytes password)
 {
+	/* clang-format off */
 	static const struct { const char *prefix; int (*verify)(const char *, const void *, size_t); } argons[] = {
 		{ "$argon2id$", argon2id_verify }, { "$argon2i$", argon2i_verify }, { "$argon2d$", argon2d_verify },
 	};
+	/* clang-format on */
 
 	if (password.len > PASSWORD_MOST || bytes_find(password, '\0') >= 0)
 		return false;
 	for (size_t i = 0; i < COUNT(argons); i++)
 		if (strncmp(hash, argons[i].prefix, strlen(argons[i].prefix)) == 0)
-			return argons[i].verify(hash, password.at != NULL ? password.at : "", password.len) == ARGON2_OK;
+			return argons[i].verify(hash, password.at != NULL ? password.at : "",
+			                        password.len) == ARGON2_OK;
 	return crypt_check(hash, password);
 }
 

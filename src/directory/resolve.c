@@ -1,6 +1,6 @@
 /* directory/resolve.c -- who gets the mail for an address */
-#include "directory/inside.h"
 #include "base/journal.h"
+#include "directory/inside.h"
 #include "message/address.h"
 #include <string.h>
 
@@ -9,21 +9,21 @@ enum { RESOLVE_DEPTH = 20, RESOLVE_TARGETS = 5000 };
 /* One address to be looked at.  `open` is the alias it turned out to be (its own name, or
    that without the detail); `parent` the step whose alias led here, NOBODY for the first. */
 struct step {
-	struct directory_key   key, open;
-	struct bytes detail;
-	size_t       depth, parent;
+	struct directory_key key, open;
+	struct bytes         detail;
+	size_t               depth, parent;
 };
 
 /* What one resolution has found so far. */
 struct finding {
-	struct directory *d;
-	struct arena     *a;
-	const char       *delimiters, *origin;
+	struct directory        *d;
+	struct arena            *a;
+	const char              *delimiters, *origin;
 	struct directory_target *target;
-	size_t            count, room;
-	struct step      *todo;
-	size_t            todos, todo_room;
-	bool              loop;            /* an alias leads back to itself, and nobody has that name */
+	size_t                   count, room;
+	struct step             *todo;
+	size_t                   todos, todo_room;
+	bool                     loop; /* an alias leads back to itself, and nobody has that name */
 };
 
 #define NOBODY SIZE_MAX
@@ -74,13 +74,15 @@ static enum directory_outcome
 target_add(struct finding *f, uint64_t account, struct bytes address, struct bytes detail)
 {
 	for (size_t i = 0; i < f->count; i++)
-		if (account != 0 ? f->target[i].account == account :
-		    f->target[i].account == 0 && bytes_equal(f->target[i].address, address))
+		if (account != 0 ? f->target[i].account == account
+		                 : f->target[i].account == 0 &&
+		                           bytes_equal(f->target[i].address, address))
 			return DIRECTORY_OK;
 	if (f->count == RESOLVE_TARGETS)
 		return DIRECTORY_LOOP;
 	f->target = grown(f->a, f->target, f->count, &f->room, sizeof *f->target);
-	f->target[f->count++] = (struct directory_target){ account, arena_keep(f->a, address), detail };
+	f->target[f->count++] =
+		(struct directory_target){ account, arena_keep(f->a, address), detail };
 	return DIRECTORY_OK;
 }
 
@@ -92,7 +94,8 @@ todo_add(struct finding *f, const struct directory_key *k, struct bytes detail, 
 	if (depth > RESOLVE_DEPTH || f->todos == RESOLVE_TARGETS)
 		return DIRECTORY_LOOP;
 	f->todo = grown(f->a, f->todo, f->todos, &f->todo_room, sizeof *f->todo);
-	f->todo[f->todos++] = (struct step){ .key = *k, .detail = detail, .depth = depth, .parent = parent };
+	f->todo[f->todos++] =
+		(struct step){ .key = *k, .detail = detail, .depth = depth, .parent = parent };
 	return DIRECTORY_OK;
 }
 
@@ -112,7 +115,7 @@ static enum directory_outcome
 try_alias(struct finding *f, size_t at, const struct directory_key *k, struct bytes detail)
 {
 	enum directory_outcome o, found = DIRECTORY_NONE;
-	sqlite3_stmt *s;
+	sqlite3_stmt          *s;
 
 	if (inside_itself(f, at, k))
 		return DIRECTORY_NONE;
@@ -135,12 +138,13 @@ try_alias(struct finding *f, size_t at, const struct directory_key *k, struct by
 static enum directory_outcome
 try_account(struct finding *f, const struct directory_key *k, struct bytes detail)
 {
-	sqlite3_stmt *s = directory_query(f->d, ACCOUNT_FIND, k->local, k->domain);
+	sqlite3_stmt          *s = directory_query(f->d, ACCOUNT_FIND, k->local, k->domain);
 	enum directory_outcome o = directory_row(f->d, s);
-	struct address address = { k->local, k->domain };
+	struct address         address = { k->local, k->domain };
 
 	if (o == DIRECTORY_OK)
-		o = target_add(f, (uint64_t)sqlite3_column_int64(s, 0), address_text(f->a, &address), detail);
+		o = target_add(f, (uint64_t)sqlite3_column_int64(s, 0),
+		               address_text(f->a, &address), detail);
 	sqlite3_reset(s);
 	return o;
 }
@@ -162,23 +166,24 @@ try_postmaster(struct finding *f, const struct directory_key *k)
 	if (!bytes_is(k->local, "postmaster"))
 		return DIRECTORY_NONE;
 	for (size_t i = 0; i < COUNT(firsts); i++) {
-		sqlite3_stmt *s = directory_query(f->d, firsts[i], k->domain, BYTES(""));
+		sqlite3_stmt          *s = directory_query(f->d, firsts[i], k->domain, BYTES(""));
 		enum directory_outcome o = directory_row(f->d, s);
 
 		if (o == DIRECTORY_OK)
-			o = target_add(f, (uint64_t)sqlite3_column_int64(s, 0), directory_column(s, 1), BYTES(""));
+			o = target_add(f, (uint64_t)sqlite3_column_int64(s, 0),
+			               directory_column(s, 1), BYTES(""));
 		sqlite3_reset(s);
 		if (o != DIRECTORY_NONE)
 			return o;
 	}
-	return DIRECTORY_LATER;          /* a house without people yet */
+	return DIRECTORY_LATER; /* a house without people yet */
 }
 
 /* The catch-all of the domain, NONE when the domain is not ours. */
 static enum directory_outcome
 domain_of(struct finding *f, struct bytes domain, struct bytes *catch_all)
 {
-	sqlite3_stmt *s = directory_query(f->d, DOMAIN_HAS, domain, BYTES(""));
+	sqlite3_stmt          *s = directory_query(f->d, DOMAIN_HAS, domain, BYTES(""));
 	enum directory_outcome o = directory_row(f->d, s);
 
 	*catch_all = (struct bytes){ NULL, 0 };
@@ -190,11 +195,13 @@ domain_of(struct finding *f, struct bytes domain, struct bytes *catch_all)
 
 /* The name without its detail; false: there is none to take off. */
 static bool
-bare_of(const struct finding *f, const struct directory_key *k, struct directory_key *bare, struct bytes *detail)
+bare_of(const struct finding *f, const struct directory_key *k, struct directory_key *bare,
+        struct bytes *detail)
 {
 	for (size_t cut = 1; cut < k->local.len; cut++)
 		if (strchr(f->delimiters, k->local.at[cut]) != NULL) {
-			*bare = (struct directory_key){ bytes_cut(k->local, 0, cut), k->domain, bytes_cut(k->typed, 0, cut) };
+			*bare = (struct directory_key){ bytes_cut(k->local, 0, cut), k->domain,
+				                        bytes_cut(k->typed, 0, cut) };
 			*detail = bytes_cut(k->typed, cut + 1, SIZE_MAX);
 			return true;
 		}
@@ -206,8 +213,8 @@ bare_of(const struct finding *f, const struct directory_key *k, struct directory
 static enum directory_outcome
 resolve_step(struct finding *f, size_t at)
 {
-	struct directory_key key = f->todo[at].key, bare;
-	struct bytes catch_all, detail = f->todo[at].detail;
+	struct directory_key   key = f->todo[at].key, bare;
+	struct bytes           catch_all, detail = f->todo[at].detail;
 	enum directory_outcome o = domain_of(f, key.domain, &catch_all);
 
 	if (o != DIRECTORY_OK)
@@ -235,18 +242,20 @@ led_to(struct finding *f, const struct step *step, struct bytes from, enum direc
 	if (o == DIRECTORY_FOREIGN)
 		return target_add(f, 0, address_text(f->a, &there), BYTES(""));
 	if (o == DIRECTORY_NONE)
-		warn_("directory: %.*s leads to %.*s@%.*s, %s", (int)from.len, from.at, (int)there.local.len, there.local.at,
-		    (int)there.domain.len, there.domain.at, f->loop ? "and back again" : "who does not exist");
+		warn_("directory: %.*s leads to %.*s@%.*s, %s", (int)from.len, from.at,
+		      (int)there.local.len, there.local.at, (int)there.domain.len, there.domain.at,
+		      f->loop ? "and back again" : "who does not exist");
 	return o;
 }
 
 enum directory_outcome
-directory_resolve(struct directory *d, struct bytes address, const char *delimiters, const char *origin,
-	struct arena *a, struct directory_target **targets, size_t *count)
+directory_resolve(struct directory *d, struct bytes address, const char *delimiters,
+                  const char *origin, struct arena *a, struct directory_target **targets,
+                  size_t *count)
 {
-	struct finding f = { .d = d, .a = a, .delimiters = delimiters, .origin = origin };
+	struct finding         f = { .d = d, .a = a, .delimiters = delimiters, .origin = origin };
 	enum directory_outcome o, first = DIRECTORY_BAD;
-	struct directory_key k;
+	struct directory_key   k;
 
 	*count = 0;
 	*targets = NULL;

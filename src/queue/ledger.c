@@ -18,8 +18,22 @@ static const char schema[] =
 	"PRAGMA user_version = 1;"
 	"COMMIT;";
 
-enum query { BEGIN, COMMIT, ROLLBACK, MARK_GET, MARK_SET, MARK_DROP, LETTER_PUT, LETTER_DROP, RECIPIENT_PUT, RECIPIENT_DROP,
-	LETTERS, RECIPIENTS, QUERIES };
+enum query {
+	BEGIN,
+	COMMIT,
+	ROLLBACK,
+	MARK_GET,
+	MARK_SET,
+	MARK_DROP,
+	LETTER_PUT,
+	LETTER_DROP,
+	RECIPIENT_PUT,
+	RECIPIENT_DROP,
+	LETTERS,
+	RECIPIENTS,
+	QUERIES
+};
+/* clang-format off */
 static const char *const query_text[QUERIES] = {
 	[BEGIN] = "BEGIN IMMEDIATE", [COMMIT] = "COMMIT", [ROLLBACK] = "ROLLBACK",
 	[MARK_GET] = "SELECT at FROM mark WHERE segment=?1",
@@ -36,13 +50,14 @@ static const char *const query_text[QUERIES] = {
 	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known"
 	               " FROM recipient WHERE letter=?1",
 };
+/* clang-format on */
 
 struct ledger {
 	sqlite3      *db;
 	sqlite3_stmt *ready[QUERIES];
-	struct map   *marks;               /* segment -> at, not yet written       */
-	struct buffer finished;            /* ids whose rows are to go             */
-	struct buffer gone;                /* segments whose marks are to go       */
+	struct map   *marks;    /* segment -> at, not yet written       */
+	struct buffer finished; /* ids whose rows are to go             */
+	struct buffer gone;     /* segments whose marks are to go       */
 };
 
 /* One number of a pragma; -1: there is none. */
@@ -50,10 +65,13 @@ static int
 pragma(sqlite3 *db, const char *text)
 {
 	sqlite3_stmt *s = NULL;
-	int got = -1;
+	int           got = -1;
 
-	if (sqlite3_prepare_v2(db, text, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
-		got = strcmp((const char *)sqlite3_column_text(s, 0), "ok") == 0 ? 1 : sqlite3_column_int(s, 0);
+	if (sqlite3_prepare_v2(db, text, -1, &s, NULL) == SQLITE_OK &&
+	    sqlite3_step(s) == SQLITE_ROW)
+		got = strcmp((const char *)sqlite3_column_text(s, 0), "ok") == 0
+		              ? 1
+		              : sqlite3_column_int(s, 0);
 	return sqlite3_finalize(s) == SQLITE_OK ? got : -1;
 }
 
@@ -63,25 +81,36 @@ prepare(struct ledger *g, const char *path, struct buffer *errors)
 {
 	int version;
 
-	if (sqlite3_open_v2(path, &g->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK ||
-	    sqlite3_exec(g->db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-	    "PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
-	    "PRAGMA cell_size_check=ON;", NULL, NULL, NULL) != SQLITE_OK || (version = pragma(g->db, "PRAGMA user_version")) < 0 ||
+	if (sqlite3_open_v2(path, &g->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+	            SQLITE_OK ||
+	    sqlite3_exec(
+		    g->db,
+		    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+		    "PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
+		    "PRAGMA cell_size_check=ON;",
+		    NULL, NULL, NULL) != SQLITE_OK ||
+	    (version = pragma(g->db, "PRAGMA user_version")) < 0 ||
 	    (version == 0 && sqlite3_exec(g->db, schema, NULL, NULL, NULL) != SQLITE_OK)) {
-		buffer_printf(errors, "%s: cannot open the queue's ledger: %s\n", path, g->db != NULL ? sqlite3_errmsg(g->db) : "out of memory");
+		buffer_printf(errors, "%s: cannot open the queue's ledger: %s\n", path,
+		              g->db != NULL ? sqlite3_errmsg(g->db) : "out of memory");
 		return false;
 	}
 	if (version != 0 && version != LEDGER_VERSION) {
-		buffer_printf(errors, "%s has format version %d; this program knows version %d\n", path, version, LEDGER_VERSION);
+		buffer_printf(errors, "%s has format version %d; this program knows version %d\n",
+		              path, version, LEDGER_VERSION);
 		return false;
 	}
 	if (pragma(g->db, "PRAGMA quick_check(1)") != 1) {
-		buffer_printf(errors, "%s is damaged; restore it from a backup, or move it away: "
-		    "the letters are in the log, and are then delivered again where they are missing\n", path);
+		buffer_printf(
+			errors,
+			"%s is damaged; restore it from a backup, or move it away: "
+			"the letters are in the log, and are then delivered again where they are missing\n",
+			path);
 		return false;
 	}
 	for (int q = 0; q < QUERIES; q++)
-		if (sqlite3_prepare_v3(g->db, query_text[q], -1, SQLITE_PREPARE_PERSISTENT, &g->ready[q], NULL) != SQLITE_OK) {
+		if (sqlite3_prepare_v3(g->db, query_text[q], -1, SQLITE_PREPARE_PERSISTENT,
+		                       &g->ready[q], NULL) != SQLITE_OK) {
 			buffer_printf(errors, "%s: %s\n", path, sqlite3_errmsg(g->db));
 			return false;
 		}
@@ -139,7 +168,8 @@ run(struct ledger *g, sqlite3_stmt *s)
 static const char *
 text_of(struct arena *a, sqlite3_stmt *s, int at)
 {
-	return arena_copy(a, (struct bytes){ (const char *)sqlite3_column_text(s, at), (size_t)sqlite3_column_bytes(s, at) });
+	return arena_copy(a, (struct bytes){ (const char *)sqlite3_column_text(s, at),
+	                                     (size_t)sqlite3_column_bytes(s, at) });
 }
 
 /* ---- reading -------------------------------------------------------------------------- */
@@ -148,14 +178,15 @@ text_of(struct arena *a, sqlite3_stmt *s, int at)
 static enum recipient_state
 state_of(int stored)
 {
-	return stored == RECIPIENT_NEW || stored == RECIPIENT_HELD ? (enum recipient_state)stored : RECIPIENT_WAITING;
+	return stored == RECIPIENT_NEW || stored == RECIPIENT_HELD ? (enum recipient_state)stored
+	                                                           : RECIPIENT_WAITING;
 }
 
 static bool
 load_recipients(struct ledger *g, struct letter *l)
 {
 	sqlite3_stmt *s = query(g, RECIPIENTS);
-	int did;
+	int           did;
 
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)l->id);
 	while ((did = sqlite3_step(s)) == SQLITE_ROW) {
@@ -181,8 +212,8 @@ long
 ledger_load(struct ledger *g, struct queue *q)
 {
 	sqlite3_stmt *s = query(g, LETTERS);
-	long n = 0;
-	int did;
+	long          n = 0;
+	int           did;
 
 	while ((did = sqlite3_step(s)) == SQLITE_ROW) {
 		struct letter *l = queue_add(q, (uint64_t)sqlite3_column_int64(s, 0));
@@ -215,10 +246,10 @@ uint64_t
 ledger_mark(struct ledger *g, uint32_t segment)
 {
 	sqlite3_stmt *s = query(g, MARK_GET);
-	uint64_t key = segment, at = (uint64_t)(uintptr_t)map_get(g->marks, map_number(&key));
+	uint64_t      key = segment, at = (uint64_t)(uintptr_t)map_get(g->marks, map_number(&key));
 
 	if (at != 0)
-		return at;               /* set since the last checkpoint */
+		return at; /* set since the last checkpoint */
 	sqlite3_bind_int64(s, 1, segment);
 	if (sqlite3_step(s) == SQLITE_ROW)
 		at = (uint64_t)sqlite3_column_int64(s, 0);
@@ -259,7 +290,7 @@ run_each(struct ledger *g, enum query q, const struct buffer *numbers)
 {
 	for (size_t at = 0; at < numbers->len; at += sizeof(uint64_t)) {
 		sqlite3_stmt *s = query(g, q);
-		uint64_t n;
+		uint64_t      n;
 
 		memcpy(&n, numbers->at + at, sizeof n);
 		sqlite3_bind_int64(s, 1, (sqlite3_int64)n);
@@ -274,7 +305,7 @@ put_marks(struct ledger *g)
 {
 	for (struct map_place p = { 0 }; map_next(g->marks, &p);) {
 		sqlite3_stmt *s = query(g, MARK_SET);
-		uint64_t segment;
+		uint64_t      segment;
 
 		memcpy(&segment, p.key.at, sizeof segment);
 		sqlite3_bind_int64(s, 1, (sqlite3_int64)segment);
@@ -328,7 +359,8 @@ put_letter(struct ledger *g, const struct letter *l)
 	if (!run(g, s))
 		return false;
 	for (const struct recipient *r = l->first; r != NULL; r = r->next)
-		if ((r->state != RECIPIENT_DONE || (r->refused && !r->told)) && !put_recipient(g, r))
+		if ((r->state != RECIPIENT_DONE || (r->refused && !r->told)) &&
+		    !put_recipient(g, r))
 			return false;
 	return true;
 }
@@ -350,7 +382,7 @@ ledger_checkpoint(struct ledger *g, struct queue *q)
 	if (nothing_new(g, q))
 		return 0;
 	bool ok = run(g, query(g, BEGIN)) && run_each(g, LETTER_DROP, &g->finished) &&
-	    run_each(g, MARK_DROP, &g->gone) && put_marks(g);
+	          run_each(g, MARK_DROP, &g->gone) && put_marks(g);
 
 	for (struct letter *l = queue_oldest(q); ok && l != NULL; l = l->newer)
 		if (l->dirty)

@@ -12,12 +12,12 @@ enum { BACKOFF_LEAST_MS = 1000, SOON_MS = 500 };
 
 struct queue {
 	const struct queue_needs *needs;
-	void              *ctx;
-	struct queue_patience patience;
-	struct map        *letters;        /* by id                               */
-	struct letter     *oldest, *newest;
-	struct recipient **heap;           /* by due_ms, then by letter           */
-	size_t             heap_len, heap_room;
+	void                     *ctx;
+	struct queue_patience     patience;
+	struct map               *letters; /* by id                               */
+	struct letter            *oldest, *newest;
+	struct recipient        **heap; /* by due_ms, then by letter           */
+	size_t                    heap_len, heap_room;
 };
 
 struct queue *
@@ -139,14 +139,19 @@ unschedule(struct queue *q, struct recipient *r)
 struct letter *
 queue_add(struct queue *q, uint64_t id)
 {
-	struct arena *life;
+	struct arena  *life;
 	struct letter *l;
 
 	if (map_get(q->letters, map_number(&id)) != NULL)
 		return NULL;
 	life = arena_open(NULL);
 	l = arena_take(life, sizeof *l);
-	*l = (struct letter){ .id = id, .life = life, .sender = "", .heard_us = clock_wall_us(), .older = q->newest, .dirty = true };
+	*l = (struct letter){ .id = id,
+		              .life = life,
+		              .sender = "",
+		              .heard_us = clock_wall_us(),
+		              .older = q->newest,
+		              .dirty = true };
 	(void)map_put(q->letters, map_number(&id), l);
 	if (q->newest != NULL)
 		q->newest->newer = l;
@@ -167,8 +172,14 @@ letter_recipient(struct letter *l, const char *original)
 {
 	struct recipient *r = arena_take(l->life, sizeof *r), **end = &l->first;
 
-	*r = (struct recipient){ .letter = l, .original = original, .address = original, .detail = "", .orcpt = "",
-	    .status = "", .text = "", .place = NOWHERE };
+	*r = (struct recipient){ .letter = l,
+		                 .original = original,
+		                 .address = original,
+		                 .detail = "",
+		                 .orcpt = "",
+		                 .status = "",
+		                 .text = "",
+		                 .place = NOWHERE };
 	/* In front: order among the recipients of a letter means nothing. */
 	r->next = *end;
 	*end = r;
@@ -360,6 +371,7 @@ wrong(struct queue *q, struct recipient *r, int64_t now_ms)
 	panic("a recipient in state %d met an event that cannot be", r->state);
 }
 
+/* clang-format off */
 static act_fn *const life[RECIPIENT_STATES][RECIPIENT_EVENTS] = {
 /*                      DUE      RESOLVED    DELIVERED LATER      REFUSED   LOST     HOLD   RELEASE  */
 [RECIPIENT_NEW]     = { ask_who, named,      wrong,    again_new, give_up,  at_once, hold,  at_once },
@@ -368,6 +380,7 @@ static act_fn *const life[RECIPIENT_STATES][RECIPIENT_EVENTS] = {
 [RECIPIENT_HELD]    = { wrong,   named_held, wrong,    stay,      stay,     stay,    stay,  release },
 [RECIPIENT_DONE]    = { wrong,   stay,       stay,     stay,      stay,     stay,    stay,  stay    },
 };
+/* clang-format on */
 
 /* What was said, kept in the letter's life unless `has` is the same: most are. */
 static const char *
@@ -379,10 +392,11 @@ remember(struct letter *l, const char *has, const char *said)
 }
 
 void
-queue_event(struct queue *q, struct recipient *r, enum recipient_event e, const char *status, const char *text, int64_t now_ms)
+queue_event(struct queue *q, struct recipient *r, enum recipient_event e, const char *status,
+            const char *text, int64_t now_ms)
 {
 	enum recipient_state before = r->state, after;
-	struct letter *l = r->letter;
+	struct letter       *l = r->letter;
 
 	r->status = remember(l, r->status, status);
 	r->text = remember(l, r->text, text);

@@ -11,13 +11,13 @@
 
 /* What one command works on. */
 struct order {
-	struct house   *house;
-	struct clerk   *clerk;
-	struct caller  *caller;
+	struct house          *house;
+	struct clerk          *clerk;
+	struct caller         *caller;
 	const struct word_ask *ask;
-	struct bytes    first, second;     /* argv[2], argv[3]; "" absent */
-	bool            json;
-	size_t          rows;
+	struct bytes           first, second; /* argv[2], argv[3]; "" absent */
+	bool                   json;
+	size_t                 rows;
 };
 
 static struct bytes
@@ -30,12 +30,11 @@ argument(const struct word_ask *w, uint32_t at)
 static int
 finish(struct order *e, enum directory_outcome o, const char *what)
 {
-	int n = (int)e->first.len;
+	int         n = (int)e->first.len;
 	const char *x = e->first.at;
 
 	switch (o) {
-	case DIRECTORY_OK:
-		return 0;
+	case DIRECTORY_OK: return 0;
 	case DIRECTORY_NONE:
 		caller_complain(e->caller, "mansio: there is no %s %.*s\n", what, n, x);
 		break;
@@ -43,20 +42,29 @@ finish(struct order *e, enum directory_outcome o, const char *what)
 		caller_complain(e->caller, "mansio: %s %.*s is there already\n", what, n, x);
 		break;
 	case DIRECTORY_IN_USE:
-		caller_complain(e->caller, "mansio: domain %.*s still has accounts or aliases; delete them first (mansio account list %.*s)\n", n, x, n, x);
+		caller_complain(
+			e->caller,
+			"mansio: domain %.*s still has accounts or aliases; delete them first (mansio account list %.*s)\n",
+			n, x, n, x);
 		break;
 	case DIRECTORY_FOREIGN:
-		caller_complain(e->caller, "mansio: the domain of %.*s is not ours; add it first: mansio domain add DOMAIN\n", n, x);
+		caller_complain(
+			e->caller,
+			"mansio: the domain of %.*s is not ours; add it first: mansio domain add DOMAIN\n",
+			n, x);
 		break;
 	case DIRECTORY_LOOP:
 		caller_complain(e->caller, "mansio: %.*s would lead in a circle\n", n, x);
 		break;
 	case DIRECTORY_BAD:
-		caller_complain(e->caller, "mansio: \"%.*s\" is not right for %s; right would be %s\n", n, x, what,
-		    strcmp(what, "domain") == 0 ? "example.com" : "user@example.com");
+		caller_complain(e->caller,
+		                "mansio: \"%.*s\" is not right for %s; right would be %s\n", n, x,
+		                what,
+		                strcmp(what, "domain") == 0 ? "example.com" : "user@example.com");
 		break;
 	case DIRECTORY_LATER:
-		caller_complain(e->caller, "mansio: the directory cannot be used now; the log says why\n");
+		caller_complain(e->caller,
+		                "mansio: the directory cannot be used now; the log says why\n");
 		break;
 	}
 	return 1;
@@ -82,7 +90,7 @@ json_text(struct buffer *out, const char *s)
 static void
 when_text(int64_t at, char out[static 24])
 {
-	time_t t = (time_t)at;
+	time_t    t = (time_t)at;
 	struct tm tm;
 
 	if (gmtime_r(&t, &tm) == NULL || strftime(out, 24, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
@@ -114,18 +122,21 @@ domain_say(void *ctx, const struct domain_row *r)
 {
 	struct order *e = ctx;
 	struct buffer b = { 0 };
-	char when[24];
+	char          when[24];
 
 	when_text(r->made, when);
 	if (!e->json) {
-		caller_say(e->caller, "%-32s accounts=%" PRIu64 " aliases=%" PRIu64 " catch-all=%s made=%s\n",
-		    r->name, r->accounts, r->aliases, r->catch_all[0] ? r->catch_all : "-", when);
+		caller_say(e->caller,
+		           "%-32s accounts=%" PRIu64 " aliases=%" PRIu64 " catch-all=%s made=%s\n",
+		           r->name, r->accounts, r->aliases, r->catch_all[0] ? r->catch_all : "-",
+		           when);
 		return;
 	}
 	row_open(e, &b);
 	buffer_add_string(&b, "{\"domain\": ");
 	json_text(&b, r->name);
-	buffer_printf(&b, ", \"accounts\": %" PRIu64 ", \"aliases\": %" PRIu64 ", \"catch_all\": ", r->accounts, r->aliases);
+	buffer_printf(&b, ", \"accounts\": %" PRIu64 ", \"aliases\": %" PRIu64 ", \"catch_all\": ",
+	              r->accounts, r->aliases);
 	json_text(&b, r->catch_all);
 	buffer_printf(&b, ", \"made\": \"%s\"}", when);
 	row_say(e, &b);
@@ -136,19 +147,21 @@ account_say(void *ctx, const struct account_row *r)
 {
 	struct order *e = ctx;
 	struct buffer b = { 0 };
-	char when[24];
+	char          when[24];
 
 	when_text(r->made, when);
 	if (!e->json) {
-		caller_say(e->caller, "%-40s id=%" PRIu64 " enabled=%s scram=%s made=%s\n", r->address, r->id,
-		    r->enabled ? "yes" : "no", r->scram ? "yes" : "no", when);
+		caller_say(e->caller, "%-40s id=%" PRIu64 " enabled=%s scram=%s made=%s\n",
+		           r->address, r->id, r->enabled ? "yes" : "no", r->scram ? "yes" : "no",
+		           when);
 		return;
 	}
 	row_open(e, &b);
 	buffer_add_string(&b, "{\"account\": ");
 	json_text(&b, r->address);
-	buffer_printf(&b, ", \"id\": %" PRIu64 ", \"enabled\": %s, \"scram\": %s, \"made\": \"%s\"}", r->id,
-	    r->enabled ? "true" : "false", r->scram ? "true" : "false", when);
+	buffer_printf(&b,
+	              ", \"id\": %" PRIu64 ", \"enabled\": %s, \"scram\": %s, \"made\": \"%s\"}",
+	              r->id, r->enabled ? "true" : "false", r->scram ? "true" : "false", when);
 	row_say(e, &b);
 }
 
@@ -182,7 +195,8 @@ run_domain_add(struct order *e)
 static int
 run_domain_list(struct order *e)
 {
-	enum directory_outcome o = directory_domain_each(e->clerk->directory, e->first, domain_say, e);
+	enum directory_outcome o =
+		directory_domain_each(e->clerk->directory, e->first, domain_say, e);
 
 	list_end(e);
 	return o == DIRECTORY_NONE && e->first.len == 0 ? 0 : finish(e, o, "domain");
@@ -201,7 +215,8 @@ run_domain_set(struct order *e)
 	struct bytes to = argument(e->ask, 4);
 
 	if (!bytes_is(e->second, "catch-all") || to.len == 0) {
-		caller_complain(e->caller, "usage: mansio domain set DOMAIN catch-all ADDRESS|none\n");
+		caller_complain(e->caller,
+		                "usage: mansio domain set DOMAIN catch-all ADDRESS|none\n");
 		return 2;
 	}
 	if (bytes_is(to, "none"))
@@ -213,12 +228,12 @@ run_domain_set(struct order *e)
 
 /* A password on its way through the thread pool. */
 struct hashing {
-	struct house  *house;
-	struct caller *caller;
-	struct arena  *life;
-	struct bytes   address, password;
-	bool           fresh;              /* account add, not account set */
-	bool           made;
+	struct house          *house;
+	struct caller         *caller;
+	struct arena          *life;
+	struct bytes           address, password;
+	bool                   fresh; /* account add, not account set */
+	bool                   made;
 	struct password_record record;
 };
 
@@ -233,10 +248,13 @@ hashing_run(void *ctx)
 static enum directory_outcome
 hashing_store(struct hashing *w)
 {
-	struct clerk *c = w->house->mine;
+	struct clerk     *c = w->house->mine;
 	struct credential credential = {
-		.hash = w->record.hash, .scram_iterations = w->record.scram_iterations, .scram_salt = w->record.scram_salt,
-		.scram_stored = w->record.scram_stored, .scram_server = w->record.scram_server,
+		.hash = w->record.hash,
+		.scram_iterations = w->record.scram_iterations,
+		.scram_salt = w->record.scram_salt,
+		.scram_stored = w->record.scram_stored,
+		.scram_server = w->record.scram_server,
 	};
 	uint64_t id;
 
@@ -249,11 +267,16 @@ static void
 hashing_done(void *ctx)
 {
 	struct hashing *w = ctx;
-	struct order e = { .house = w->house, .clerk = w->house->mine, .caller = w->caller, .first = w->address };
+	struct order    e = {
+		   .house = w->house, .clerk = w->house->mine, .caller = w->caller, .first = w->address
+	};
 	int status = 1;
 
 	if (!w->made)
-		caller_complain(w->caller, "mansio: this password cannot be used; right would be 1 to %d bytes without NUL\n", PASSWORD_MOST);
+		caller_complain(
+			w->caller,
+			"mansio: this password cannot be used; right would be 1 to %d bytes without NUL\n",
+			PASSWORD_MOST);
 	else
 		status = finish(&e, hashing_store(w), "account");
 	if (status == 0)
@@ -269,16 +292,21 @@ static int
 hash_then(struct order *e, bool fresh)
 {
 	struct hashing *w;
-	struct bytes password = e->ask->input;
+	struct bytes    password = e->ask->input;
 
-	while (password.len > 0 && (password.at[password.len - 1] == '\n' || password.at[password.len - 1] == '\r'))
+	while (password.len > 0 &&
+	       (password.at[password.len - 1] == '\n' || password.at[password.len - 1] == '\r'))
 		password.len--;
 	if (password.len == 0) {
-		caller_complain(e->caller, "mansio: no password given; right would be --password-file FILE, a line on stdin, or the prompt\n");
+		caller_complain(
+			e->caller,
+			"mansio: no password given; right would be --password-file FILE, a line on stdin, or the prompt\n");
 		return 1;
 	}
 	w = memory_take(sizeof *w);
-	*w = (struct hashing){ .house = e->house, .caller = e->caller, .life = arena_open(NULL), .fresh = fresh };
+	*w = (struct hashing){
+		.house = e->house, .caller = e->caller, .life = arena_open(NULL), .fresh = fresh
+	};
 	w->address = arena_keep(w->life, e->first);
 	w->password = arena_keep(w->life, password);
 	loop_job(e->house->loop, hashing_run, hashing_done, w);
@@ -295,9 +323,11 @@ run_account_add(struct order *e)
 static int
 run_account_list(struct order *e)
 {
-	bool one = bytes_find(e->first, '@') >= 0;
-	struct bytes none = { NULL, 0 };
-	enum directory_outcome o = directory_account_each(e->clerk->directory, one ? e->first : none, one ? none : e->first, account_say, e);
+	bool                   one = bytes_find(e->first, '@') >= 0;
+	struct bytes           none = { NULL, 0 };
+	enum directory_outcome o =
+		directory_account_each(e->clerk->directory, one ? e->first : none,
+	                               one ? none : e->first, account_say, e);
 
 	list_end(e);
 	return o == DIRECTORY_NONE && !one ? 0 : finish(e, o, "account");
@@ -307,12 +337,13 @@ static int
 run_account_delete(struct order *e)
 {
 	enum directory_outcome o;
-	uint64_t id = 0;
-	uint32_t keepers = house_peers(e->house, KEEPER);
-	struct link *l;
+	uint64_t               id = 0;
+	uint32_t               keepers = house_peers(e->house, KEEPER);
+	struct link           *l;
 
 	o = directory_account_delete(e->clerk->directory, e->first, &id);
-	if (o == DIRECTORY_OK && keepers > 0 && (l = house_link(e->house, KEEPER, (uint32_t)(id % keepers))) != NULL) {
+	if (o == DIRECTORY_OK && keepers > 0 &&
+	    (l = house_link(e->house, KEEPER, (uint32_t)(id % keepers))) != NULL) {
 		pack_u64(link_begin(l, WORD_ACCOUNT_GONE, 0), id);
 		link_end(l);
 	}
@@ -328,9 +359,13 @@ run_account_set(struct order *e)
 	if (bytes_is(e->second, "password"))
 		return hash_then(e, false);
 	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no")))
-		return finish(e, directory_account_enable(e->clerk->directory, e->first, bytes_is(to, "yes")), "account");
-	caller_complain(e->caller, "usage: mansio account set ADDRESS password [--password-file FILE]\n"
-	    "       mansio account set ADDRESS enabled yes|no\n");
+		return finish(e,
+		              directory_account_enable(e->clerk->directory, e->first,
+		                                       bytes_is(to, "yes")),
+		              "account");
+	caller_complain(e->caller,
+	                "usage: mansio account set ADDRESS password [--password-file FILE]\n"
+	                "       mansio account set ADDRESS enabled yes|no\n");
 	return 2;
 }
 
@@ -340,9 +375,9 @@ run_account_set(struct order *e)
 static int
 alias_put(struct order *e, bool replace)
 {
-	struct arena *a = arena_open(NULL);
-	size_t n = e->ask->argc - 3;
-	struct bytes *target = arena_take_array(a, n, sizeof *target);
+	struct arena          *a = arena_open(NULL);
+	size_t                 n = e->ask->argc - 3;
+	struct bytes          *target = arena_take_array(a, n, sizeof *target);
 	enum directory_outcome o;
 
 	for (size_t i = 0; i < n; i++)
@@ -367,9 +402,10 @@ run_alias_set(struct order *e)
 static int
 run_alias_list(struct order *e)
 {
-	bool one = bytes_find(e->first, '@') >= 0;
-	struct bytes none = { NULL, 0 };
-	enum directory_outcome o = directory_alias_each(e->clerk->directory, one ? e->first : none, one ? none : e->first, alias_say, e);
+	bool                   one = bytes_find(e->first, '@') >= 0;
+	struct bytes           none = { NULL, 0 };
+	enum directory_outcome o = directory_alias_each(e->clerk->directory, one ? e->first : none,
+	                                                one ? none : e->first, alias_say, e);
 
 	list_end(e);
 	return o == DIRECTORY_NONE && !one ? 0 : finish(e, o, "alias");
@@ -384,6 +420,7 @@ run_alias_delete(struct order *e)
 /* ---- the table -------------------------------------------------------------------------- */
 
 /* run returns the exit status, or -1 when the caller is answered later. */
+/* clang-format off */
 static const struct order_row {
 	const char *noun, *verb;
 	uint32_t    least;               /* arguments behind the verb */
@@ -407,6 +444,7 @@ static const struct order_row {
 	{ "alias",   "delete", 1, true,  run_alias_delete,   "ADDRESS [TARGET]" },
 	{ "alias",   "set",    2, true,  run_alias_set,      "ADDRESS TARGET..." },
 };
+/* clang-format on */
 
 static const struct order_row *
 order_of(struct bytes noun, struct bytes verb)
@@ -422,18 +460,19 @@ usage(struct caller *caller, struct bytes noun)
 {
 	for (size_t i = 0; i < COUNT(orders); i++)
 		if (bytes_is(noun, orders[i].noun))
-			caller_complain(caller, "usage: mansio %s %s %s\n", orders[i].noun, orders[i].verb, orders[i].usage);
+			caller_complain(caller, "usage: mansio %s %s %s\n", orders[i].noun,
+			                orders[i].verb, orders[i].usage);
 }
 
 void
 clerk_command(struct house *h, struct caller *caller, const struct word_ask *w)
 {
 	const struct order_row *row = order_of(argument(w, 0), argument(w, 1));
-	struct order e = { .house = h, .clerk = h->mine, .caller = caller, .ask = w };
-	struct arena *scratch = arena_open(NULL);
-	struct word_ask plain = *w;
-	const char **argv = arena_take_array(scratch, w->argc + 1, sizeof *argv);
-	int status = 2;
+	struct order            e = { .house = h, .clerk = h->mine, .caller = caller, .ask = w };
+	struct arena           *scratch = arena_open(NULL);
+	struct word_ask         plain = *w;
+	const char            **argv = arena_take_array(scratch, w->argc + 1, sizeof *argv);
+	int                     status = 2;
 
 	/* --json may stand anywhere; the rest keeps its order. */
 	plain.argc = 0;

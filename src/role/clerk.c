@@ -19,33 +19,35 @@
 enum { CHECKS_WAITING_MOST = 256, EXCHANGES_MOST = 4096, PAUSES_MOST = EXCHANGES_MOST / 2 };
 
 #define AT(f) offsetof(struct clerk_settings, f)
+/* clang-format off */
 static const struct setting rows[] = {
 	{ "recipient_delimiter", SETTING_WORD, AT(delimiter), "+", "Characters that part user from detail in user+detail@domain.", .since = "0.1" },
 	{ "auth_failure_delay", SETTING_TIME, AT(delay_ms), "2s", "Wait before a failed login is answered; doubled with each failure in a row from one network, up to 15 seconds.", .since = "0.1" },
 	{ "auth_failure_network_limit", SETTING_NUMBER, AT(per_network), "30", "Failed logins a minute from one network before its attempts are put off; 0 means no limit.", .since = "0.1" },
 	{ "auth_failure_account_limit", SETTING_NUMBER, AT(per_account), "300", "Failed logins a minute for one account before attempts from networks unknown to it are put off; 0 means no limit.", .since = "0.1" },
 };
+/* clang-format on */
 #undef AT
 const struct setting_table clerk_setting_table = { "Who is who", rows, COUNT(rows) };
 
 /* One exchange of a front; found by role, index and ticket. */
 struct exchange {
-	struct house *house;
-	enum role     role;
-	uint32_t      index, ticket;
-	struct arena *life;
-	struct sasl  *sasl;
-	char          network[48];
-	bool          tls;
-	bool          dropped;           /* the front is gone; the check still runs   */
-	bool          busy;              /* in the thread pool or waiting for it      */
-	struct timer *pause;             /* a refusal that waits                      */
-	struct credential who;
-	struct bytes  user, password;
-	struct bytes  counted;           /* the name the guard counts by              */
-	bool          right;
+	struct house         *house;
+	enum role             role;
+	uint32_t              index, ticket;
+	struct arena         *life;
+	struct sasl          *sasl;
+	char                  network[48];
+	bool                  tls;
+	bool                  dropped; /* the front is gone; the check still runs   */
+	bool                  busy;    /* in the thread pool or waiting for it      */
+	struct timer         *pause;   /* a refusal that waits                      */
+	struct credential     who;
+	struct bytes          user, password;
+	struct bytes          counted; /* the name the guard counts by              */
+	bool                  right;
 	struct word_auth_done answer;
-	struct exchange *next;           /* in the queue of checks                    */
+	struct exchange      *next; /* in the queue of checks                    */
 };
 
 static struct clerk *
@@ -71,10 +73,11 @@ exchange_close(struct exchange *e)
 	uint32_t key[3];
 
 	if (!e->dropped)
-		(void)map_drop(clerk_of(e->house)->exchanges, exchange_key(e->role, e->index, e->ticket, key));
+		(void)map_drop(clerk_of(e->house)->exchanges,
+		               exchange_key(e->role, e->index, e->ticket, key));
 	e->dropped = true;
 	if (e->busy)
-		return;                  /* the pool still reads it */
+		return; /* the pool still reads it */
 	if (e->pause != NULL)
 		clerk_of(e->house)->pauses--;
 	timer_close(&e->pause);
@@ -125,8 +128,11 @@ exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 {
 	struct clerk *c = clerk_of(e->house);
 
-	e->answer = (struct word_auth_done){ .answer = (uint8_t)answer, .user = arena_copy(e->life, e->user), .text = why };
-	exchange_answer_in(e, guard_failed(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms()));
+	e->answer = (struct word_auth_done){ .answer = (uint8_t)answer,
+		                             .user = arena_copy(e->life, e->user),
+		                             .text = why };
+	exchange_answer_in(e, guard_failed(c->guard, &c->limits, bytes_of(e->network), e->counted,
+	                                   clock_patient_ms()));
 }
 
 static void
@@ -139,14 +145,18 @@ exchange_welcome(struct exchange *e, struct bytes last)
 		return;
 	}
 	guard_passed(c->guard, bytes_of(e->network), e->counted, clock_patient_ms());
-	e->answer = (struct word_auth_done){ .answer = AUTH_OK, .user = e->who.address, .account = e->who.account, .last = last };
+	e->answer = (struct word_auth_done){
+		.answer = AUTH_OK, .user = e->who.address, .account = e->who.account, .last = last
+	};
 	exchange_answer(e);
 }
 
 static void
 exchange_later(struct exchange *e, const char *why)
 {
-	e->answer = (struct word_auth_done){ .answer = AUTH_LATER, .user = arena_copy(e->life, e->user), .text = why };
+	e->answer = (struct word_auth_done){ .answer = AUTH_LATER,
+		                             .user = arena_copy(e->life, e->user),
+		                             .text = why };
 	exchange_answer(e);
 }
 
@@ -158,7 +168,7 @@ static void
 check_run(void *ctx)
 {
 	struct exchange *e = ctx;
-	const char *hash = e->who.account != 0 ? e->who.hash : password_nobody();
+	const char      *hash = e->who.account != 0 ? e->who.hash : password_nobody();
 
 	e->right = password_check(hash, e->password) && e->who.account != 0;
 }
@@ -167,7 +177,7 @@ static void
 check_done(void *ctx)
 {
 	struct exchange *e = ctx;
-	struct clerk *c = clerk_of(e->house);
+	struct clerk    *c = clerk_of(e->house);
 
 	e->busy = false;
 	c->checking--;
@@ -176,7 +186,8 @@ check_done(void *ctx)
 	else if (e->right)
 		exchange_welcome(e, (struct bytes){ NULL, 0 });
 	else
-		exchange_refuse(e, AUTH_BAD, e->who.account == 0 ? "unknown user" : "password mismatch");
+		exchange_refuse(e, AUTH_BAD,
+		                e->who.account == 0 ? "unknown user" : "password mismatch");
 	checks_start(c);
 }
 
@@ -222,14 +233,9 @@ exchange_name(struct exchange *e, struct bytes user)
 
 	e->user = e->counted = arena_keep(e->life, user);
 	switch (directory_credential(c->directory, e->user, c->origin, e->life, &e->who)) {
-	case DIRECTORY_OK:
-		e->counted = bytes_of(e->who.address);
-		return true;
-	case DIRECTORY_LATER:
-		return false;
-	default:
-		e->who = (struct credential){ 0 };
-		return true;
+	case DIRECTORY_OK: e->counted = bytes_of(e->who.address); return true;
+	case DIRECTORY_LATER: return false;
+	default: e->who = (struct credential){ 0 }; return true;
 	}
 }
 
@@ -240,10 +246,12 @@ exchange_guarded(struct exchange *e)
 {
 	struct clerk *c = clerk_of(e->house);
 
-	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms()) == GUARD_GO)
+	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms()) ==
+	    GUARD_GO)
 		return false;
-	e->answer = (struct word_auth_done){ .answer = AUTH_LATER, .user = arena_copy(e->life, e->user),
-		.text = "too many failed logins, try again later" };
+	e->answer = (struct word_auth_done){ .answer = AUTH_LATER,
+		                             .user = arena_copy(e->life, e->user),
+		                             .text = "too many failed logins, try again later" };
 	exchange_answer_in(e, c->limits.delay_ms);
 	return true;
 }
@@ -287,10 +295,11 @@ bytes_for(struct clerk *c, const char *what, struct bytes user, size_t len, stru
 {
 	struct buffer b = { 0 };
 	unsigned char made[32];
-	unsigned int n = sizeof made;
-	const char *message = arena_printf(a, "%s %.*s", what, (int)user.len, user.at), *text;
+	unsigned int  n = sizeof made;
+	const char   *message = arena_printf(a, "%s %.*s", what, (int)user.len, user.at), *text;
 
-	if (HMAC(EVP_sha256(), c->secret, sizeof c->secret, (const unsigned char *)message, strlen(message), made, &n) == NULL)
+	if (HMAC(EVP_sha256(), c->secret, sizeof c->secret, (const unsigned char *)message,
+	         strlen(message), made, &n) == NULL)
 		panic("HMAC-SHA-256 is not to be had");
 	base64_encode(&b, (struct bytes){ (const char *)made, len });
 	text = arena_copy(a, buffer_bytes(&b));
@@ -324,7 +333,9 @@ verifier_asked(void *ctx, struct bytes user, struct arena *a, struct sasl_verifi
 	else
 		*out = (struct sasl_verifier){
 			.iterations = arena_printf(a, "%" PRIu32, e->who.scram_iterations),
-			.salt = e->who.scram_salt, .stored = e->who.scram_stored, .server = e->who.scram_server,
+			.salt = e->who.scram_salt,
+			.stored = e->who.scram_stored,
+			.server = e->who.scram_server,
 		};
 	return true;
 }
@@ -335,7 +346,7 @@ static void
 exchange_step(struct exchange *e, bool has_input, struct bytes input)
 {
 	struct buffer out = { 0 };
-	struct link *l;
+	struct link  *l;
 
 	if (exchange_guarded(e))
 		return;
@@ -345,26 +356,22 @@ exchange_step(struct exchange *e, bool has_input, struct bytes input)
 		if (l != NULL)
 			link_say(l, WORD_AUTH_MORE, e->ticket, buffer_bytes(&out), -1);
 		break;
-	case SASL_CHECK:
-		exchange_check(e, sasl_user(e->sasl), sasl_password(e->sasl));
-		break;
-	case SASL_PROVED:
-		exchange_welcome(e, arena_keep(e->life, buffer_bytes(&out)));
-		break;
+	case SASL_CHECK: exchange_check(e, sasl_user(e->sasl), sasl_password(e->sasl)); break;
+	case SASL_PROVED: exchange_welcome(e, arena_keep(e->life, buffer_bytes(&out))); break;
 	case SASL_REFUSED:
 		if (e->user.len == 0)
 			e->user = sasl_user(e->sasl);
-		exchange_refuse(e, AUTH_BAD, e->counted.len == 0 ? "may not act for another" :
-		    e->who.account == 0 ? "unknown user" : "password mismatch");
+		exchange_refuse(e, AUTH_BAD,
+		                e->counted.len == 0   ? "may not act for another"
+		                : e->who.account == 0 ? "unknown user"
+		                                      : "password mismatch");
 		break;
 	case SASL_SYNTAX:
 		if (e->user.len == 0)
 			e->user = sasl_user(e->sasl);
 		exchange_refuse(e, AUTH_SYNTAX, "broken SASL message");
 		break;
-	case SASL_LATER:
-		exchange_later(e, "directory is not available");
-		break;
+	case SASL_LATER: exchange_later(e, "directory is not available"); break;
 	}
 	buffer_free(&out);
 }
@@ -373,12 +380,14 @@ static struct exchange *
 exchange_open(struct house *h, enum role role, uint32_t index, uint32_t ticket)
 {
 	struct exchange *e = memory_take(sizeof *e), *before;
-	uint32_t key[3];
+	uint32_t         key[3];
 
-	*e = (struct exchange){ .house = h, .role = role, .index = index, .ticket = ticket, .life = arena_open(NULL) };
+	*e = (struct exchange){
+		.house = h, .role = role, .index = index, .ticket = ticket, .life = arena_open(NULL)
+	};
 	before = map_put(clerk_of(h)->exchanges, exchange_key(role, index, ticket, key), e);
 	if (before != NULL) {
-		before->dropped = true;      /* a ticket used again: the old question is void */
+		before->dropped = true; /* a ticket used again: the old question is void */
 		exchange_close(before);
 	}
 	return e;
@@ -387,10 +396,10 @@ exchange_open(struct house *h, enum role role, uint32_t index, uint32_t ticket)
 static bool
 hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
 {
-	struct arena *scratch = arena_open(NULL);
+	struct arena          *scratch = arena_open(NULL);
 	struct word_auth_start w;
-	struct exchange *e;
-	bool whole = word_unpack_auth_start(body, scratch, &w);
+	struct exchange       *e;
+	bool                   whole = word_unpack_auth_start(body, scratch, &w);
 
 	if (whole) {
 		e = exchange_open(h, from, index, ticket);
@@ -403,7 +412,9 @@ hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket
 		else if ((e->sasl = sasl_begin(w.mechanism, &sasl_needs, e)) != NULL)
 			exchange_step(e, w.has_initial, w.initial);
 		else {
-			e->answer = (struct word_auth_done){ .answer = AUTH_NO_MECHANISM, .user = "", .text = "no such mechanism" };
+			e->answer = (struct word_auth_done){ .answer = AUTH_NO_MECHANISM,
+				                             .user = "",
+				                             .text = "no such mechanism" };
 			exchange_answer(e);
 		}
 	}
@@ -414,8 +425,9 @@ hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket
 static bool
 hear_auth_step(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
 {
-	uint32_t key[3];
-	struct exchange *e = map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
+	uint32_t         key[3];
+	struct exchange *e =
+		map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
 
 	/* Nothing to say to an exchange that is over or being checked: answers crossed. */
 	if (e != NULL && e->sasl != NULL && !e->busy && e->pause == NULL)
@@ -426,8 +438,9 @@ hear_auth_step(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 static bool
 hear_auth_drop(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
 {
-	uint32_t key[3];
-	struct exchange *e = map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
+	uint32_t         key[3];
+	struct exchange *e =
+		map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
 	(void)body;
 
 	if (e != NULL)
@@ -441,34 +454,37 @@ static enum resolve_class
 class_of(enum directory_outcome o)
 {
 	switch (o) {
-	case DIRECTORY_OK:      return RESOLVE_LOCAL;
+	case DIRECTORY_OK: return RESOLVE_LOCAL;
 	case DIRECTORY_NONE:
-	case DIRECTORY_BAD:     return RESOLVE_UNKNOWN;
+	case DIRECTORY_BAD: return RESOLVE_UNKNOWN;
 	case DIRECTORY_FOREIGN: return RESOLVE_FOREIGN;
-	case DIRECTORY_LOOP:    return RESOLVE_LOOP;
-	default:                return RESOLVE_LATER;
+	case DIRECTORY_LOOP: return RESOLVE_LOOP;
+	default: return RESOLVE_LATER;
 	}
 }
 
 static bool
 hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
 {
-	struct clerk *c = clerk_of(h);
-	struct arena *scratch = arena_open(NULL);
+	struct clerk            *c = clerk_of(h);
+	struct arena            *scratch = arena_open(NULL);
 	struct directory_target *found = NULL;
-	struct resolve_target *target;
-	struct link *l = house_link(h, from, index);
-	struct word_resolve w;
-	size_t count = 0;
-	bool whole = word_unpack_resolve(body, scratch, &w);
+	struct resolve_target   *target;
+	struct link             *l = house_link(h, from, index);
+	struct word_resolve      w;
+	size_t                   count = 0;
+	bool                     whole = word_unpack_resolve(body, scratch, &w);
 
 	if (whole && l != NULL) {
 		struct word_resolved answer = { .table = "virtual mailbox table" };
 
-		answer.class = (uint8_t)class_of(directory_resolve(c->directory, w.address, c->rows.delimiter, c->origin, scratch, &found, &count));
+		answer.class = (uint8_t)class_of(directory_resolve(c->directory, w.address,
+		                                                   c->rows.delimiter, c->origin,
+		                                                   scratch, &found, &count));
 		target = arena_take_array(scratch, count + 1, sizeof *target);
 		for (size_t i = 0; i < count; i++)
-			target[i] = (struct resolve_target){ found[i].account, found[i].address, found[i].detail };
+			target[i] = (struct resolve_target){ found[i].account, found[i].address,
+				                             found[i].detail };
 		answer.target = target;
 		answer.targets = (uint32_t)count;
 		word_pack_resolved(link_begin(l, WORD_RESOLVED, ticket), &answer);
@@ -497,12 +513,14 @@ clerk_changed(struct house *h)
 static void
 settings_new(struct house *h)
 {
-	struct clerk *c = clerk_of(h);
+	struct clerk          *c = clerk_of(h);
 	struct common_settings common;
 
-	if (!house_settings(h, &clerk_setting_table, NULL, &c->rows) || !house_settings(h, &common_setting_table, NULL, &common))
-		return;                  /* the postmaster checks before it tells; said there */
-	c->limits = (struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
+	if (!house_settings(h, &clerk_setting_table, NULL, &c->rows) ||
+	    !house_settings(h, &common_setting_table, NULL, &common))
+		return; /* the postmaster checks before it tells; said there */
+	c->limits =
+		(struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
 	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);
 	clerk_changed(h);
 }
@@ -512,7 +530,7 @@ clerk_start(struct house *h)
 {
 	struct clerk *c = memory_take(sizeof *c);
 	struct buffer errors = { 0 };
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	long          processors = sysconf(_SC_NPROCESSORS_ONLN);
 
 	h->mine = c;
 	c->exchanges = map_open();
@@ -525,7 +543,8 @@ clerk_start(struct house *h)
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
 	settings_new(h);
-	return c->directory != NULL && directory_secret(c->directory, "scram", c->secret) == DIRECTORY_OK;
+	return c->directory != NULL &&
+	       directory_secret(c->directory, "scram", c->secret) == DIRECTORY_OK;
 }
 
 static void
@@ -538,8 +557,10 @@ clerk_work(struct house *h)
 }
 
 static bool
-clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
+           struct bytes body, int fd)
 {
+	/* clang-format off */
 	static const struct {
 		enum word word;
 		bool (*hear)(struct house *, enum role, uint32_t, uint32_t, struct bytes);
@@ -549,6 +570,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_AUTH_STEP,  hear_auth_step  },
 		{ WORD_AUTH_DROP,  hear_auth_drop  },
 	};
+	/* clang-format on */
 
 	if (fd >= 0)
 		close(fd);
@@ -558,7 +580,11 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	return false;
 }
 
-struct telling { struct house *house; struct link *link; uint32_t index; };
+struct telling {
+	struct house *house;
+	struct link  *link;
+	uint32_t      index;
+};
 
 static void
 gone_tell(void *ctx, uint64_t id)
@@ -608,13 +634,13 @@ clerk_status(struct house *h, uint32_t *connections, struct buffer *text)
 }
 
 const struct role_card clerk_card = {
-	.name   = "clerk",
-	.start  = clerk_start,
-	.work   = clerk_work,
-	.hear   = clerk_hear,
-	.peer   = clerk_peer,
-	.lost   = clerk_lost,
+	.name = "clerk",
+	.start = clerk_start,
+	.work = clerk_work,
+	.hear = clerk_hear,
+	.peer = clerk_peer,
+	.lost = clerk_lost,
 	.reload = settings_new,
-	.stop   = clerk_stop,
+	.stop = clerk_stop,
 	.status = clerk_status,
 };

@@ -5,9 +5,9 @@
  * A literal up to SMALL is gathered and written whole; a larger one streams into a segment of its own.
  * Then a verifier makes the digest, the envelope record follows, and when both are safe the session hears `done`.
  */
-#include "role/keeper.h"
 #include "base/clock.h"
 #include "message/envelope.h"
+#include "role/keeper.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,24 +19,24 @@ enum { APPENDS_WAITING_MOST = 64 };
 /* ---- APPEND ------------------------------------------------------------------------- */
 
 struct imap_append {
-	struct question       question;      /* first: the digest                    */
-	struct house         *house;
+	struct question                  question; /* first: the digest                    */
+	struct house                    *house;
 	const struct imap_append_events *events;
-	void                 *who;
-	char                  user[256], client[64];
-	uint64_t              size;
-	struct buffer         small;         /* content, while gathered              */
-	struct writer_stream *stream;        /* or where it streams                  */
-	bool                  opening;       /* the stream waits for its segment     */
-	bool                  ended;
-	bool                  dropped;       /* only the writer still knows us       */
-	bool                  waits;         /* `room` was promised                  */
-	bool                  parked;        /* among those the log has no room for  */
-	uint64_t              letter;
-	struct buffer         digest;
-	int                   why;
-	struct errand         failed;        /* says `why`, but never inside a call of the session's */
-	struct imap_append   *next;          /* among the parked                     */
+	void                            *who;
+	char                             user[256], client[64];
+	uint64_t                         size;
+	struct buffer                    small;   /* content, while gathered              */
+	struct writer_stream            *stream;  /* or where it streams                  */
+	bool                             opening; /* the stream waits for its segment     */
+	bool                             ended;
+	bool                             dropped; /* only the writer still knows us       */
+	bool                             waits;   /* `room` was promised                  */
+	bool                             parked;  /* among those the log has no room for  */
+	uint64_t                         letter;
+	struct buffer                    digest;
+	int                              why;
+	struct errand       failed; /* says `why`, but never inside a call of the session's */
+	struct imap_append *next;   /* among the parked                     */
 };
 
 static void append_judge(struct imap_append *);
@@ -59,7 +59,7 @@ append_park(struct imap_append *a)
 static void
 append_unpark(struct imap_append *a)
 {
-	struct keeper *k = keeper_of(a->house);
+	struct keeper       *k = keeper_of(a->house);
 	struct imap_append **p = &k->waiting;
 
 	if (!a->parked)
@@ -126,13 +126,15 @@ append_opened(void *ctx, int why)
 }
 
 static struct imap_append *
-append_begin(void *ctx, const struct access_facts *facts, uint64_t size, const struct imap_append_events *events, void *who)
+append_begin(void *ctx, const struct access_facts *facts, uint64_t size,
+             const struct imap_append_events *events, void *who)
 {
-	struct house *h = ctx;
-	struct keeper *k = keeper_of(h);
+	struct house       *h = ctx;
+	struct keeper      *k = keeper_of(h);
 	struct imap_append *a;
 
-	if (size <= SMALL && !writer_ready(k->writer, size) && (k->refused == ENOSPC || k->waitings >= APPENDS_WAITING_MOST)) {
+	if (size <= SMALL && !writer_ready(k->writer, size) &&
+	    (k->refused == ENOSPC || k->waitings >= APPENDS_WAITING_MOST)) {
 		errno = k->refused == ENOSPC ? ENOSPC : EAGAIN;
 		return NULL;
 	}
@@ -168,7 +170,7 @@ static void
 append_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at)
 {
 	struct imap_append *a = ctx;
-	struct digest digest;
+	struct digest       digest;
 	struct imap_appended made = {
 		.letter = letter,
 		.place = {
@@ -187,7 +189,7 @@ static void
 append_write(struct imap_append *a)
 {
 	struct keeper *k = keeper_of(a->house);
-	struct buffer packed = { 0 };
+	struct buffer  packed = { 0 };
 
 	if (a->stream != NULL)
 		a->letter = writer_stream_end(&a->stream);
@@ -202,11 +204,18 @@ append_write(struct imap_append *a)
 		return;
 	}
 	buffer_free(&a->small);
-	envelope_pack(&(struct envelope){
-		.letter = a->letter, .arrived_us = clock_wall_us(), .flags = ENVELOPE_APPENDED,
-		.user = bytes_of(a->user), .client = bytes_of(a->client), .protocol = BYTES("IMAP"),
-		.content_len = a->size, .digest = buffer_bytes(&a->digest),
-	}, &packed);
+	envelope_pack(
+		&(struct envelope){
+			.letter = a->letter,
+			.arrived_us = clock_wall_us(),
+			.flags = ENVELOPE_APPENDED,
+			.user = bytes_of(a->user),
+			.client = bytes_of(a->client),
+			.protocol = BYTES("IMAP"),
+			.content_len = a->size,
+			.digest = buffer_bytes(&a->digest),
+		},
+		&packed);
 	writer_envelope(k->writer, a->letter, buffer_bytes(&packed), append_safe, a);
 	buffer_free(&packed);
 }
@@ -215,9 +224,11 @@ static void
 append_ask(struct question *q)
 {
 	struct imap_append *a = (struct imap_append *)q;
-	struct word_judge w = { .append = true, .client = bytes_of(a->client), .user = bytes_of(a->user) };
-	struct link *l = house_link(a->house, VERIFIER, q->verifier);
-	int fd = -1;
+	struct word_judge   w = { .append = true,
+		                  .client = bytes_of(a->client),
+		                  .user = bytes_of(a->user) };
+	struct link        *l = house_link(a->house, VERIFIER, q->verifier);
+	int                 fd = -1;
 
 	if (a->stream != NULL) {
 		fd = writer_stream_fd(a->stream, &w.at, &w.len);
@@ -241,8 +252,8 @@ static void
 append_answered(struct question *q, const struct bytes *body)
 {
 	struct imap_append *a = (struct imap_append *)q;
-	struct arena *scratch = arena_open(NULL);
-	struct word_judged w;
+	struct arena       *scratch = arena_open(NULL);
+	struct word_judged  w;
 
 	if (body == NULL || !word_unpack_judged(*body, scratch, &w) || w.verdict != JUDGE_ACCEPT)
 		append_finish(a, EIO, NULL);
@@ -287,15 +298,15 @@ append_drop(struct imap_append *a)
 /* ---- searching ---------------------------------------------------------------------- */
 
 struct imap_seek {
-	struct question question;            /* first                                 */
-	struct house   *house;
+	struct question   question; /* first                                 */
+	struct house     *house;
 	enum search_where where;
-	struct arena   *life;
-	struct bytes    field, needle;
-	int             fd;
-	uint64_t        at, len;
-	void          (*found)(void *who, int why, bool says);
-	void           *who;
+	struct arena     *life;
+	struct bytes      field, needle;
+	int               fd;
+	uint64_t          at, len;
+	void (*found)(void *who, int why, bool says);
+	void *who;
 };
 
 static void
@@ -310,8 +321,8 @@ static void
 seek_ask(struct question *q)
 {
 	struct imap_seek *s = (struct imap_seek *)q;
-	struct word_seek w = { (uint8_t)s->where, s->field, s->needle, s->at, s->len };
-	struct link *l = house_link(s->house, VERIFIER, q->verifier);
+	struct word_seek  w = { (uint8_t)s->where, s->field, s->needle, s->at, s->len };
+	struct link      *l = house_link(s->house, VERIFIER, q->verifier);
 
 	word_pack_seek(link_begin(l, WORD_SEEK, q->ticket), &w);
 	link_end_fd(l, s->fd);
@@ -321,9 +332,9 @@ static void
 seek_answered(struct question *q, const struct bytes *body)
 {
 	struct imap_seek *s = (struct imap_seek *)q;
-	struct unpack u;
-	bool says = false;
-	int why = EIO;
+	struct unpack     u;
+	bool              says = false;
+	int               why = EIO;
 
 	if (body != NULL) {
 		u = unpack_of(*body);
@@ -335,16 +346,23 @@ seek_answered(struct question *q, const struct bytes *body)
 }
 
 static struct imap_seek *
-seek(void *ctx, const struct imap_question *question, void (*found)(void *who, int why, bool says), void *who)
+seek(void *ctx, const struct imap_question *question, void (*found)(void *who, int why, bool says),
+     void *who)
 {
 	struct imap_seek *s;
-	int fd = dup(question->fd);
+	int               fd = dup(question->fd);
 
 	if (fd < 0)
 		return NULL;
 	s = memory_take(sizeof *s);
-	*s = (struct imap_seek){ .house = ctx, .where = question->where, .life = arena_open(NULL), .fd = fd,
-	    .at = question->at, .len = question->len, .found = found, .who = who };
+	*s = (struct imap_seek){ .house = ctx,
+		                 .where = question->where,
+		                 .life = arena_open(NULL),
+		                 .fd = fd,
+		                 .at = question->at,
+		                 .len = question->len,
+		                 .found = found,
+		                 .who = who };
 	s->field = arena_keep(s->life, question->field);
 	s->needle = arena_keep(s->life, question->needle);
 	s->question.ask = seek_ask;
@@ -362,12 +380,12 @@ seek_drop(struct imap_seek *s)
 
 const struct imap_needs keeper_imap_needs = {
 	.append_begin = append_begin,
-	.append_add   = append_add,
-	.append_end   = append_end,
-	.append_drop  = append_drop,
-	.seek         = seek,
-	.seek_drop    = seek_drop,
-	.over         = keeper_session_over,
+	.append_add = append_add,
+	.append_end = append_end,
+	.append_drop = append_drop,
+	.seek = seek,
+	.seek_drop = seek_drop,
+	.over = keeper_session_over,
 };
 
 /* ---- the writer's segments come from the queue ----------------------------------------- */
@@ -410,7 +428,8 @@ keeper_queue_came(struct house *h)
 	struct keeper *k = keeper_of(h);
 
 	for (struct unpack u = unpack_of(buffer_bytes(&k->own_wanted)); u.rest.len > 0;)
-		segment_say(h, WORD_SEGMENT_WANT, &(struct word_segment){ .own = true, .size = unpack_u64(&u) });
+		segment_say(h, WORD_SEGMENT_WANT,
+		            &(struct word_segment){ .own = true, .size = unpack_u64(&u) });
 	if (k->small_wanted)
 		segment_say(h, WORD_SEGMENT_WANT, &(struct word_segment){ .own = false });
 }
@@ -420,7 +439,7 @@ static void
 waiting_go_on(void *house)
 {
 	struct keeper *k = keeper_of(house);
-	unsigned n = k->waitings;
+	unsigned       n = k->waitings;
 
 	while (n-- > 0 && k->waiting != NULL) {
 		struct imap_append *a = k->waiting;
@@ -436,16 +455,19 @@ waiting_go_on(void *house)
 static void
 writer_done(void *house, uint32_t segment, uint64_t used, int why)
 {
-	segment_say(house, WORD_SEGMENT_DONE, &(struct word_segment){ .number = segment, .size = used, .why = why });
+	segment_say(house, WORD_SEGMENT_DONE,
+	            &(struct word_segment){ .number = segment, .size = used, .why = why });
 }
 
-static const struct writer_needs writer_needs = { .job = writer_job, .want = writer_want, .done = writer_done, .ready = waiting_go_on };
+static const struct writer_needs writer_needs = {
+	.job = writer_job, .want = writer_want, .done = writer_done, .ready = waiting_go_on
+};
 
 /* The last thing a keeper does is to give its segments back. */
 static void
 writer_rest(void *ctx)
 {
-	struct house *h = ctx;
+	struct house  *h = ctx;
 	struct keeper *k = keeper_of(h);
 
 	if (!k->leaving) {
@@ -470,17 +492,19 @@ keeper_writer_open(struct house *h)
 bool
 hear_segment(struct house *h, enum word word, struct bytes body, int fd)
 {
-	struct keeper *k = keeper_of(h);
+	struct keeper      *k = keeper_of(h);
 	struct word_segment w;
 
 	arena_clear(k->scratch);
-	if (!word_unpack_segment(body, k->scratch, &w) || (word == WORD_SEGMENT_LENT) != (fd >= 0)) {
+	if (!word_unpack_segment(body, k->scratch, &w) ||
+	    (word == WORD_SEGMENT_LENT) != (fd >= 0)) {
 		if (fd >= 0)
 			close(fd);
 		return false;
 	}
 	if (w.own)
-		buffer_eat(&k->own_wanted, k->own_wanted.len < sizeof(uint64_t) ? 0 : sizeof(uint64_t));
+		buffer_eat(&k->own_wanted,
+		           k->own_wanted.len < sizeof(uint64_t) ? 0 : sizeof(uint64_t));
 	else
 		k->small_wanted = false;
 	k->refused = word == WORD_SEGMENT_LENT ? 0 : w.why != 0 ? w.why : EIO;

@@ -11,15 +11,16 @@ enum { SWEEP_EVERY_MS = 10 * 1000, SWEEP_MORE_MS = 20 };
 /* ---- REFERS: who still needs this segment? ------------------------------------------- */
 
 struct referring {
-	struct buffer letters;             /* of struct moved_letter            */
+	struct buffer letters; /* of struct moved_letter            */
 	uint32_t      count;
 };
 
 static void
 refers_each(void *ctx, uint64_t account, uint64_t letter, const struct letter_place *p)
 {
-	struct referring *r = ctx;
-	struct moved_letter m = { letter, p->content_segment, p->content_at, p->content_len, p->envelope_segment, p->envelope_at };
+	struct referring   *r = ctx;
+	struct moved_letter m = { letter,         p->content_segment,  p->content_at,
+		                  p->content_len, p->envelope_segment, p->envelope_at };
 	(void)account;
 
 	buffer_add(&r->letters, (struct bytes){ (const char *)&m, sizeof m });
@@ -29,11 +30,11 @@ refers_each(void *ctx, uint64_t account, uint64_t letter, const struct letter_pl
 bool
 hear_refers(struct house *h, uint32_t ticket, struct bytes body)
 {
-	struct keeper *k = keeper_of(h);
-	struct link *l = house_link(h, QUEUE, 0);
-	struct referring r = { 0 };
+	struct keeper    *k = keeper_of(h);
+	struct link      *l = house_link(h, QUEUE, 0);
+	struct referring  r = { 0 };
 	struct word_moved w;
-	int why;
+	int               why;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_moved(body, k->scratch, &w))
@@ -53,7 +54,10 @@ hear_refers(struct house *h, uint32_t ticket, struct bytes body)
 
 /* ---- MOVED: the rows follow -------------------------------------------------------------- */
 
-struct moving { struct house *house; uint32_t ticket, queue; };
+struct moving {
+	struct house *house;
+	uint32_t      ticket, queue;
+};
 
 static void
 moved_answer(struct house *h, uint32_t ticket, int why)
@@ -80,12 +84,12 @@ moved_safe(void *ctx, int why)
 bool
 hear_moved(struct house *h, uint32_t ticket, struct bytes body)
 {
-	struct keeper *k = keeper_of(h);
+	struct keeper       *k = keeper_of(h);
 	struct letter_place *to;
-	struct moving *m;
-	struct word_moved w;
-	uint64_t *letter;
-	int why;
+	struct moving       *m;
+	struct word_moved    w;
+	uint64_t            *letter;
+	int                  why;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_moved(body, k->scratch, &w))
@@ -95,7 +99,9 @@ hear_moved(struct house *h, uint32_t ticket, struct bytes body)
 	for (uint32_t i = 0; i < w.letters; i++) {
 		const struct moved_letter *from = &w.letter[i];
 		letter[i] = from->letter;
-		to[i] = (struct letter_place){ from->content_segment, from->content_at, from->content_len, from->envelope_segment, from->envelope_at };
+		to[i] = (struct letter_place){ from->content_segment, from->content_at,
+			                       from->content_len, from->envelope_segment,
+			                       from->envelope_at };
 	}
 	why = store_moved(k->store, h->index, h->of, letter, to, w.letters);
 	if (why != 0) {
@@ -112,7 +118,7 @@ bool
 hear_segment_gone(struct house *h, struct bytes body)
 {
 	struct unpack u = unpack_of(body);
-	uint32_t number = unpack_u32(&u);
+	uint32_t      number = unpack_u32(&u);
 
 	if (!unpack_done(&u))
 		return false;
@@ -126,7 +132,7 @@ static void
 sweep_due(void *ctx)
 {
 	struct house *h = ctx;
-	bool more = store_sweep(keeper_of(h)->store);
+	bool          more = store_sweep(keeper_of(h)->store);
 
 	keeper_remove_gone(h);
 	timer_set(keeper_of(h)->sweep, more ? SWEEP_MORE_MS : SWEEP_EVERY_MS);

@@ -12,14 +12,16 @@
 #include <unistd.h>
 
 /* Deliveries nobody watches wait so long for others to share their commit; the letter is safe in the log. */
-enum { GATHER_MS = 25 };
+enum { GATHER_MS = 100 };
 
 #define AT(f) offsetof(struct keeper_settings, f)
+/* clang-format off */
 static const struct setting rows[] = {
 	{ "mail_history_time", SETTING_TIME, AT(history_ms), "1d", "How long the history of a mailbox (changes, expunged messages) is kept.", .since = "0.1" },
 	{ "mail_max_userip_connections", SETTING_NUMBER, AT(per_user_address), "20", "IMAP and POP3 sessions of one user from one address; 0 means no limit.", .since = "0.1" },
 	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
 };
+/* clang-format on */
 #undef AT
 const struct setting_table keeper_setting_table = { "Mailboxes", rows, COUNT(rows) };
 
@@ -27,10 +29,10 @@ const struct setting_table keeper_setting_table = { "Mailboxes", rows, COUNT(row
 
 /* An answer that waits for the barrier. */
 struct parcel {
-	struct house *house;
-	uint32_t      ticket, queue;
+	struct house         *house;
+	uint32_t              ticket, queue;
 	struct word_delivered answer;
-	char          text[120];
+	char                  text[120];
 };
 
 static void
@@ -39,7 +41,7 @@ delivered_say(struct house *h, uint32_t ticket, const struct word_delivered *w)
 	struct link *l = house_link(h, QUEUE, 0);
 
 	if (l == NULL)
-		return;                  /* a new queue asks again; exactly once is the index's work */
+		return; /* a new queue asks again; exactly once is the index's work */
 	word_pack_delivered(link_begin(l, WORD_DELIVERED, ticket), w);
 	link_end(l);
 }
@@ -57,26 +59,31 @@ parcel_safe(void *ctx, int why)
 	memory_free(p);
 }
 
-
 static bool
 hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 {
+	/* clang-format off */
 	static const uint8_t result[] = {
 		[DELIVERY_DONE] = DELIVER_DONE, [DELIVERY_LATER] = DELIVER_LATER, [DELIVERY_REFUSED] = DELIVER_REFUSED,
 	};
-	struct keeper *k = keeper_of(h);
+	/* clang-format on */
+	struct keeper         *k = keeper_of(h);
 	struct delivery_answer got;
-	struct word_deliver w;
-	struct parcel *p;
+	struct word_deliver    w;
+	struct parcel         *p;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_deliver(body, k->scratch, &w))
 		return false;
 	if (map_get(k->gone, map_number(&w.account)) != NULL) {
-		delivered_say(h, ticket, &(struct word_delivered){ DELIVER_REFUSED, "5.1.1", "unknown user: the account was deleted", false });
+		delivered_say(h, ticket,
+		              &(struct word_delivered){ DELIVER_REFUSED, "5.1.1",
+		                                        "unknown user: the account was deleted",
+		                                        false });
 		return true;
 	}
-	struct delivery d = { w.letter, w.envelope_segment, w.envelope_at, w.account, w.sender, w.address, w.original, w.detail };
+	struct delivery d = { w.letter, w.envelope_segment, w.envelope_at, w.account,
+		              w.sender, w.address,          w.original,    w.detail };
 	got = deliver(k->store, k->letters, &d, k->scratch);
 	struct word_delivered answer = { result[got.result], got.status, got.text, got.again };
 	if (got.result != DELIVERY_DONE) {
@@ -96,7 +103,7 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 /* A session handed over by a login: who must hear when it is over. */
 struct visit {
 	uint32_t login, ticket;
-	char     caller[80];             /* account and address, as counted */
+	char     caller[80]; /* account and address, as counted */
 };
 
 static struct bytes
@@ -146,25 +153,31 @@ static void
 session_refuse(const struct word_session *w, int fd)
 {
 	char line[300];
-	int n;
+	int  n;
 
 	if (strcmp(w->protocol, "imap") == 0)
-		n = snprintf(line, sizeof line, "%.64s NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections)\r\n", w->tag);
+		n = snprintf(
+			line, sizeof line,
+			"%.64s NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections)\r\n",
+			w->tag);
 	else
-		n = snprintf(line, sizeof line, "-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections)\r\n");
+		n = snprintf(
+			line, sizeof line,
+			"-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections)\r\n");
 	if (n > 0 && write(fd, line, (size_t)n) < 0)
 		detail("the refused client is gone already");
 	close(fd);
-	warn_("%s-login: %s from %s: mail_max_userip_connections reached", w->protocol, w->user, w->peer.text);
+	warn_("%s-login: %s from %s: mail_max_userip_connections reached", w->protocol, w->user,
+	      w->peer.text);
 }
 
 static bool
 hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body, int fd)
 {
-	struct keeper *k = keeper_of(h);
+	struct keeper      *k = keeper_of(h);
 	struct word_session w;
-	struct visit *v;
-	uint32_t mine;
+	struct visit       *v;
+	uint32_t            mine;
 
 	arena_clear(k->scratch);
 	if (fd < 0 || !word_unpack_session(body, k->scratch, &w)) {
@@ -175,20 +188,28 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	v = memory_take(sizeof *v);
 	*v = (struct visit){ .login = login, .ticket = ticket };
 	(void)snprintf(v->caller, sizeof v->caller, "%" PRIu64 " %s", w.account, w.peer.text);
-	if (k->rows.per_user_address > 0 && caller_count(k, v->caller, 0) >= (uint64_t)k->rows.per_user_address) {
+	if (k->rows.per_user_address > 0 &&
+	    caller_count(k, v->caller, 0) >= (uint64_t)k->rows.per_user_address) {
 		session_refuse(&w, fd);
 		session_over_say(h, v);
 		memory_free(v);
 		return true;
 	}
 	(void)caller_count(k, v->caller, +1);
-	while (mine = ++k->next_ticket, mine == 0 || map_get(k->sessions, ticket_key(&mine)) != NULL)
+	while (mine = ++k->next_ticket,
+	       mine == 0 || map_get(k->sessions, ticket_key(&mine)) != NULL)
 		continue;
 	(void)map_put(k->sessions, ticket_key(&mine), v);
 
 	struct access_facts facts = {
-		.user = w.user, .account = w.account, .session = w.session, .tag = w.tag,
-		.peer = w.peer, .here = w.here, .tls = w.tls, .unread = w.unread,
+		.user = w.user,
+		.account = w.account,
+		.session = w.session,
+		.tag = w.tag,
+		.peer = w.peer,
+		.here = w.here,
+		.tls = w.tls,
+		.unread = w.unread,
 	};
 	if (strcmp(w.protocol, "pop3") == 0)
 		pop3_open(k->pop3, fd, &facts, mine);
@@ -204,8 +225,8 @@ static bool
 hear_account_gone(struct house *h, struct bytes body)
 {
 	struct keeper *k = keeper_of(h);
-	struct unpack u = unpack_of(body);
-	uint64_t id = unpack_u64(&u);
+	struct unpack  u = unpack_of(body);
+	uint64_t       id = unpack_u64(&u);
 
 	if (!unpack_done(&u))
 		return false;
@@ -225,7 +246,7 @@ keeper_remove_gone(struct house *h)
 
 	for (struct map_place p = { 0 }; map_next(k->gone, &p);) {
 		uint64_t id;
-		int why;
+		int      why;
 
 		if (p.value != &account_leaving)
 			continue;
@@ -234,7 +255,8 @@ keeper_remove_gone(struct house *h)
 		if (why == EBUSY)
 			continue;
 		if (why != 0 && why != ENOENT)
-			warn_("account %" PRIu64 ": its mailboxes cannot be removed: %s", id, strerror(why));
+			warn_("account %" PRIu64 ": its mailboxes cannot be removed: %s", id,
+			      strerror(why));
 		(void)map_put(k->gone, p.key, &account_left);
 	}
 }
@@ -248,7 +270,7 @@ store_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
 }
 
 static const struct store_needs store_needs = { store_job };
-static const struct pop3_needs pop3_needs = { keeper_session_over };
+static const struct pop3_needs  pop3_needs = { keeper_session_over };
 
 static void
 gathered(void *house)
@@ -302,7 +324,7 @@ static bool
 accounts_make(struct house *h)
 {
 	const char *path = house_path(h, "store/accounts");
-	int store;
+	int         store;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
 		fault("%s: %s", path, strerror(errno));
@@ -332,10 +354,10 @@ directory_of(struct house *h, const char *under)
 static bool
 keeper_start(struct house *h)
 {
-	struct keeper *k = memory_take(sizeof *k);
+	struct keeper     *k = memory_take(sizeof *k);
 	struct imap_config imap;
 	struct pop3_config pop3;
-	int accounts, letters;
+	int                accounts, letters;
 
 	h->mine = k;
 	k->scratch = arena_open(NULL);
@@ -369,38 +391,28 @@ keeper_work(struct house *h)
 }
 
 static bool
-keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
+            struct bytes body, int fd)
 {
 	(void)from;
 	switch (word) {
-	case WORD_SESSION:
-		return hear_session(h, index, ticket, body, fd);
+	case WORD_SESSION: return hear_session(h, index, ticket, body, fd);
 	case WORD_SEGMENT_LENT:
-	case WORD_SEGMENT_REFUSED:
-		return hear_segment(h, word, body, fd);
-	default:
-		break;
+	case WORD_SEGMENT_REFUSED: return hear_segment(h, word, body, fd);
+	default: break;
 	}
 	if (fd >= 0)
 		close(fd);
 	switch (word) {
-	case WORD_DELIVER:
-		return hear_deliver(h, ticket, body);
+	case WORD_DELIVER: return hear_deliver(h, ticket, body);
 	case WORD_JUDGED:
-	case WORD_SOUGHT:
-		return question_heard(&keeper_of(h)->questions, ticket, body);
-	case WORD_REFERS:
-		return hear_refers(h, ticket, body);
-	case WORD_MOVED:
-		return hear_moved(h, ticket, body);
-	case WORD_SEGMENT_GONE:
-		return hear_segment_gone(h, body);
-	case WORD_ACCOUNT_GONE:
-		return hear_account_gone(h, body);
-	case WORD_DIRECTORY_NEW:
-		return true;             /* a keeper keeps no answers of the clerk */
-	default:
-		return false;
+	case WORD_SOUGHT: return question_heard(&keeper_of(h)->questions, ticket, body);
+	case WORD_REFERS: return hear_refers(h, ticket, body);
+	case WORD_MOVED: return hear_moved(h, ticket, body);
+	case WORD_SEGMENT_GONE: return hear_segment_gone(h, body);
+	case WORD_ACCOUNT_GONE: return hear_account_gone(h, body);
+	case WORD_DIRECTORY_NEW: return true; /* a keeper keeps no answers of the clerk */
+	default: return false;
 	}
 }
 
@@ -458,17 +470,18 @@ keeper_status(struct house *h, uint32_t *connections, struct buffer *text)
 	struct keeper *k = keeper_of(h);
 
 	*connections = (uint32_t)(imap_service_count(k->imap) + pop3_service_count(k->pop3));
-	buffer_printf(text, "imap=%zu pop3=%zu", imap_service_count(k->imap), pop3_service_count(k->pop3));
+	buffer_printf(text, "imap=%zu pop3=%zu", imap_service_count(k->imap),
+	              pop3_service_count(k->pop3));
 }
 
 const struct role_card keeper_card = {
-	.name   = "keeper",
-	.start  = keeper_start,
-	.work   = keeper_work,
-	.hear   = keeper_hear,
-	.peer   = keeper_peer,
-	.lost   = keeper_lost,
+	.name = "keeper",
+	.start = keeper_start,
+	.work = keeper_work,
+	.hear = keeper_hear,
+	.peer = keeper_peer,
+	.lost = keeper_lost,
 	.reload = keeper_reload,
-	.stop   = keeper_stop,
+	.stop = keeper_stop,
 	.status = keeper_status,
 };

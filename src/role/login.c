@@ -16,35 +16,40 @@
 
 /* One listening socket and what holds for those who come through it. */
 struct door {
-	struct house    *house;
-	struct listener *listener;
-	int              fd;
-	char             name[16];
+	struct house                *house;
+	struct listener             *listener;
+	int                          fd;
+	char                         name[16];
 	const struct login_protocol *protocol;
-	bool             tls_first, seen;
-	struct login_config config;
-	struct door     *next;
+	bool                         tls_first, seen;
+	struct login_config          config;
+	struct door                 *next;
 };
 
 /* A client that has not logged in. */
 struct guest {
 	struct house *house;
 	struct login *login;
-	uint32_t      ticket;              /* of the question at the clerk; 0 none */
-	bool          unasked;             /* there was no clerk to ask            */
-	bool          answering;           /* the client is to answer a challenge  */
+	uint32_t      ticket;    /* of the question at the clerk; 0 none */
+	bool          unasked;   /* there was no clerk to ask            */
+	bool          answering; /* the client is to answer a challenge  */
 	char          network[48];
 };
 
 /* A session that a keeper serves; for TLS its bytes go through us. */
-struct carried { struct house *house; uint32_t ticket, keeper; bool tls; char session[24]; };
+struct carried {
+	struct house *house;
+	uint32_t      ticket, keeper;
+	bool          tls;
+	char          session[24];
+};
 
 struct login_role {
 	struct door  *doors;
-	struct map   *guests;              /* by address of the login              */
-	struct map   *asked;               /* ticket -> guest                      */
-	struct map   *networks;            /* guests of each network, counted      */
-	struct map   *carried;             /* ticket -> struct carried             */
+	struct map   *guests;   /* by address of the login              */
+	struct map   *asked;    /* ticket -> guest                      */
+	struct map   *networks; /* guests of each network, counted      */
+	struct map   *carried;  /* ticket -> struct carried             */
 	struct tls   *tls_imap, *tls_pop3;
 	uint32_t      next_ticket;
 	struct timer *orphans, *farewell;
@@ -70,7 +75,8 @@ ticket_new(struct login_role *k)
 {
 	uint32_t t;
 
-	while (t = ++k->next_ticket, t == 0 || map_get(k->asked, ticket_key(&t)) != NULL || map_get(k->carried, ticket_key(&t)) != NULL)
+	while (t = ++k->next_ticket, t == 0 || map_get(k->asked, ticket_key(&t)) != NULL ||
+	                                     map_get(k->carried, ticket_key(&t)) != NULL)
 		continue;
 	return t;
 }
@@ -110,9 +116,9 @@ unasked(struct guest *g)
 static void
 ask(void *ctx, struct login *login, const struct login_attempt *a)
 {
-	struct guest *g = login_tied(login);
+	struct guest      *g = login_tied(login);
 	struct login_role *k = role_of(g->house);
-	struct link *l = house_link(g->house, CLERK, 0);
+	struct link       *l = house_link(g->house, CLERK, 0);
 	(void)ctx;
 
 	g->ticket = ticket_new(k);
@@ -121,11 +127,17 @@ ask(void *ctx, struct login *login, const struct login_attempt *a)
 		unasked(g);
 		return;
 	}
-	word_pack_auth_start(link_begin(l, WORD_AUTH_START, g->ticket), &(struct word_auth_start){
-		.service = login_protocol_name(login), .mechanism = a->mechanism, .has_initial = a->has_initial,
-		.initial = a->initial, .user = a->user, .password = a->password, .peer = *login_peer(login),
-		.tls = login_secure(login),
-	});
+	word_pack_auth_start(link_begin(l, WORD_AUTH_START, g->ticket),
+	                     &(struct word_auth_start){
+				     .service = login_protocol_name(login),
+				     .mechanism = a->mechanism,
+				     .has_initial = a->has_initial,
+				     .initial = a->initial,
+				     .user = a->user,
+				     .password = a->password,
+				     .peer = *login_peer(login),
+				     .tls = login_secure(login),
+			     });
 	link_end(l);
 }
 
@@ -133,7 +145,7 @@ static void
 ask_step(void *ctx, struct login *login, struct bytes response)
 {
 	struct guest *g = login_tied(login);
-	struct link *l = house_link(g->house, CLERK, 0);
+	struct link  *l = house_link(g->house, CLERK, 0);
 	(void)ctx;
 
 	g->answering = false;
@@ -153,7 +165,7 @@ static void
 ask_forget(void *ctx, struct login *login)
 {
 	struct guest *g = login_tied(login);
-	struct link *l = house_link(g->house, CLERK, 0);
+	struct link  *l = house_link(g->house, CLERK, 0);
 	(void)ctx;
 
 	if (l != NULL && g->ticket != 0)
@@ -167,7 +179,7 @@ static void
 orphans_refuse(struct house *h, bool all)
 {
 	struct login_role *k = role_of(h);
-	struct map_place p = { 0 };
+	struct map_place   p = { 0 };
 
 	while (map_next(k->asked, &p)) {
 		struct guest *g = p.value;
@@ -179,8 +191,9 @@ orphans_refuse(struct house *h, bool all)
 			continue;
 		}
 		question_over(g);
-		login_refuse(g->login, LOGIN_TEMPORARY, "", "Disconnected (no authentication service)");
-		p = (struct map_place){ 0 };   /* the refused may have asked again */
+		login_refuse(g->login, LOGIN_TEMPORARY, "",
+		             "Disconnected (no authentication service)");
+		p = (struct map_place){ 0 }; /* the refused may have asked again */
 	}
 }
 
@@ -205,12 +218,14 @@ hear_auth_more(struct house *h, uint32_t ticket, struct bytes body)
 static bool
 hear_auth_done(struct house *h, uint32_t ticket, struct bytes body)
 {
+	/* clang-format off */
 	static const enum login_refusal refusals[] = {
 		[AUTH_BAD] = LOGIN_WRONG, [AUTH_SYNTAX] = LOGIN_SYNTAX, [AUTH_NO_MECHANISM] = LOGIN_NO_MECHANISM,
 		[AUTH_LATER] = LOGIN_TEMPORARY, [AUTH_DISABLED] = LOGIN_DISABLED,
 	};
-	struct guest *g = map_get(role_of(h)->asked, ticket_key(&ticket));
-	struct arena *scratch = arena_open(NULL);
+	/* clang-format on */
+	struct guest         *g = map_get(role_of(h)->asked, ticket_key(&ticket));
+	struct arena         *scratch = arena_open(NULL);
 	struct word_auth_done w;
 	bool whole = word_unpack_auth_done(body, scratch, &w) && w.answer < COUNT(refusals);
 
@@ -219,7 +234,8 @@ hear_auth_done(struct house *h, uint32_t ticket, struct bytes body)
 		if (w.answer == AUTH_OK)
 			login_welcome(g->login, w.user, w.account, w.last);
 		else
-			login_refuse(g->login, refusals[w.answer], w.user, arena_printf(scratch, "Login failed (%s)", w.text));
+			login_refuse(g->login, refusals[w.answer], w.user,
+			             arena_printf(scratch, "Login failed (%s)", w.text));
 	}
 	arena_close(&scratch);
 	return whole;
@@ -239,7 +255,8 @@ joined_over(void *ctx, uint64_t in, uint64_t out, const char *why)
 {
 	struct carried *c = ctx;
 
-	detail("session=<%s>: carried in=%llu out=%llu: %s", c->session, (unsigned long long)in, (unsigned long long)out, why);
+	detail("session=<%s>: carried in=%llu out=%llu: %s", c->session, (unsigned long long)in,
+	       (unsigned long long)out, why);
 	carried_end(c);
 }
 
@@ -249,9 +266,9 @@ static int
 keepers_end(struct carried *c, struct stream **stream, struct buffer *unread)
 {
 	static const struct stream_events none = { 0 };
-	struct stream *inner;
-	struct bytes rest;
-	int pair[2];
+	struct stream                    *inner;
+	struct bytes                      rest;
+	int                               pair[2];
 
 	if (!c->tls)
 		return stream_detach(stream, unread);
@@ -269,23 +286,28 @@ static void
 hand_over(void *ctx, struct login *login, struct stream *stream, const struct login_result *r)
 {
 	struct house *h = ctx;
-	uint32_t keepers = house_peers(h, KEEPER);
-	struct link *l = keepers > 0 ? house_link(h, KEEPER, (uint32_t)(r->account % keepers)) : NULL;
+	uint32_t      keepers = house_peers(h, KEEPER);
+	struct link  *l =
+                keepers > 0 ? house_link(h, KEEPER, (uint32_t)(r->account % keepers)) : NULL;
 	struct carried *c;
-	struct buffer unread = { 0 };
-	int fd;
+	struct buffer   unread = { 0 };
+	int             fd;
 
 	if (l == NULL) {
-		stream_say_string(stream, strcmp(login_protocol_name(login), "imap") == 0 ?
-		    "* BYE [UNAVAILABLE] The mailboxes are not available now, try again later.\r\n" :
-		    "-ERR [SYS/TEMP] The mailbox is not available now, try again later.\r\n");
+		stream_say_string(
+			stream,
+			strcmp(login_protocol_name(login), "imap") == 0
+				? "* BYE [UNAVAILABLE] The mailboxes are not available now, try again later.\r\n"
+				: "-ERR [SYS/TEMP] The mailbox is not available now, try again later.\r\n");
 		stream_finish(&stream);
 		warn_("no keeper for %s", r->user);
 		return;
 	}
 	c = memory_take(sizeof *c);
-	*c = (struct carried){ .house = h, .ticket = ticket_new(role_of(h)),
-	    .keeper = (uint32_t)(r->account % keepers), .tls = login_secure(login) };
+	*c = (struct carried){ .house = h,
+		               .ticket = ticket_new(role_of(h)),
+		               .keeper = (uint32_t)(r->account % keepers),
+		               .tls = login_secure(login) };
 	(void)bytes_string(bytes_of(login_session(login)), c->session, sizeof c->session);
 	(void)map_put(role_of(h)->carried, ticket_key(&c->ticket), c);
 	fd = keepers_end(c, &stream, &unread);
@@ -294,11 +316,20 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 		stream_close(&stream);
 		carried_end(c);
 	} else {
-		word_pack_session(link_begin(l, WORD_SESSION, c->ticket), &(struct word_session){
-			.protocol = login_protocol_name(login), .user = r->user, .account = r->account, .method = r->method,
-			.peer = *login_peer(login), .here = *login_here(login), .tls = c->tls, .tls_text = c->tls ? "TLS" : "",
-			.session = login_session(login), .tag = r->tag, .unread = buffer_bytes(&unread),
-		});
+		word_pack_session(link_begin(l, WORD_SESSION, c->ticket),
+		                  &(struct word_session){
+					  .protocol = login_protocol_name(login),
+					  .user = r->user,
+					  .account = r->account,
+					  .method = r->method,
+					  .peer = *login_peer(login),
+					  .here = *login_here(login),
+					  .tls = c->tls,
+					  .tls_text = c->tls ? "TLS" : "",
+					  .session = login_session(login),
+					  .tag = r->tag,
+					  .unread = buffer_bytes(&unread),
+				  });
 		link_end_fd(l, fd);
 		close(fd);
 	}
@@ -330,19 +361,22 @@ static const struct login_needs login_needs = { ask, ask_step, ask_forget, hand_
 static void
 came(void *ctx, int fd, const struct peer *peer)
 {
-	struct door *d = ctx;
+	struct door       *d = ctx;
 	struct login_role *k = role_of(d->house);
-	struct guest *g;
-	char network[48];
+	struct guest      *g;
+	char               network[48];
 
 	peer_network(peer, network);
-	if (d->config.rows.per_address > 0 && network_count(k, network, 0) >= (uintptr_t)d->config.rows.per_address) {
-		warn_("%s: too many connections that have not logged in from %s (login_client_connection_limit)", d->name, network);
+	if (d->config.rows.per_address > 0 &&
+	    network_count(k, network, 0) >= (uintptr_t)d->config.rows.per_address) {
+		warn_("%s: too many connections that have not logged in from %s (login_client_connection_limit)",
+		      d->name, network);
 		close(fd);
 		return;
 	}
 	if (d->tls_first && d->config.tls == NULL) {
-		warn_("%s: no certificate, so no TLS: set smtpd_tls_cert_file and smtpd_tls_key_file", d->name);
+		warn_("%s: no certificate, so no TLS: set smtpd_tls_cert_file and smtpd_tls_key_file",
+		      d->name);
 		close(fd);
 		return;
 	}
@@ -350,7 +384,8 @@ came(void *ctx, int fd, const struct peer *peer)
 	*g = (struct guest){ .house = d->house };
 	(void)bytes_string(bytes_of(network), g->network, sizeof g->network);
 	(void)network_count(k, network, +1);
-	g->login = login_open(d->house->loop, fd, d->protocol, d->tls_first, &d->config, peer, &login_needs, d->house);
+	g->login = login_open(d->house->loop, fd, d->protocol, d->tls_first, &d->config, peer,
+	                      &login_needs, d->house);
 	login_tie(g->login, g);
 	(void)map_put(k->guests, guest_key(&g->login), g);
 }
@@ -360,17 +395,20 @@ came(void *ctx, int fd, const struct peer *peer)
 static struct tls *
 tls_of(struct house *h, const char *what)
 {
-	const char *chain = house_resource_text(h, "certificate");
+	const char       *chain = house_resource_text(h, "certificate");
 	struct tls_signer signer = house_signer(h);
-	struct buffer key = { 0 }, errors = { 0 };
-	struct tls *t = NULL;
+	struct buffer     key = { 0 }, errors = { 0 };
+	struct tls       *t = NULL;
 
 	if (chain == NULL || chain[0] == '\0')
 		return NULL;
 	if (house_resource_read(h, "ticket-key", &key) != 0)
 		buffer_reset(&key);
-	t = tls_open(&(struct tls_settings){ .protocols = h->common.smtpd_tls_protocols, .ciphers = h->common.tls_high_cipherlist,
-	    .session_id = what, .alpn = what }, &signer, buffer_bytes(&key), &errors);
+	t = tls_open(&(struct tls_settings){ .protocols = h->common.smtpd_tls_protocols,
+	                                     .ciphers = h->common.tls_high_cipherlist,
+	                                     .session_id = what,
+	                                     .alpn = what },
+	             &signer, buffer_bytes(&key), &errors);
 	if (t != NULL && !tls_add_certificate(t, bytes_of(chain), &errors))
 		tls_close(&t);
 	if (t == NULL)
@@ -380,6 +418,7 @@ tls_of(struct house *h, const char *what)
 	return t;
 }
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	const struct login_protocol *protocol;
@@ -390,18 +429,23 @@ static const struct {
 	{ "pop3",  &login_pop3, false, false },
 	{ "pop3s", &login_pop3, true,  false },
 };
+/* clang-format on */
 
 static struct door *
 door_of(struct house *h, const char *name, int fd, size_t kind)
 {
 	struct login_role *k = role_of(h);
-	struct door *d;
+	struct door       *d;
 
 	for (d = k->doors; d != NULL; d = d->next)
 		if (d->fd == fd && strcmp(d->name, name) == 0)
 			return d;
 	d = memory_take(sizeof *d);
-	*d = (struct door){ .house = h, .fd = fd, .protocol = kinds[kind].protocol, .tls_first = kinds[kind].tls_first, .next = k->doors };
+	*d = (struct door){ .house = h,
+		            .fd = fd,
+		            .protocol = kinds[kind].protocol,
+		            .tls_first = kinds[kind].tls_first,
+		            .next = k->doors };
 	(void)bytes_string(bytes_of(name), d->name, sizeof d->name);
 	k->doors = d;
 	return d;
@@ -412,9 +456,9 @@ static void
 doors_set(struct house *h)
 {
 	struct login_role *k = role_of(h);
-	const char *name;
-	size_t place = 0;
-	int fd;
+	const char        *name;
+	size_t             place = 0;
+	int                fd;
 
 	for (struct door *d = k->doors; d != NULL; d = d->next)
 		d->seen = false;
@@ -435,7 +479,8 @@ doors_set(struct house *h)
 	}
 	for (struct door *d = k->doors; d != NULL; d = d->next)
 		if (!d->seen)
-			listener_close(&d->listener);   /* the door's settings may still be in use inside */
+			listener_close(
+				&d->listener); /* the door's settings may still be in use inside */
 }
 
 /* ---- the card -------------------------------------------------------------------------------------- */
@@ -444,7 +489,7 @@ static void
 login_reload(struct house *h)
 {
 	struct login_role *k = role_of(h);
-	struct tls *old_imap = k->tls_imap, *old_pop3 = k->tls_pop3;
+	struct tls        *old_imap = k->tls_imap, *old_pop3 = k->tls_pop3;
 
 	k->tls_imap = tls_of(h, "imap");
 	k->tls_pop3 = tls_of(h, "pop3");
@@ -493,22 +538,18 @@ hear_session_over(struct house *h, uint32_t ticket)
 }
 
 static bool
-login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
+           struct bytes body, int fd)
 {
 	(void)from, (void)index;
 	if (fd >= 0)
 		close(fd);
 	switch (word) {
-	case WORD_AUTH_MORE:
-		return hear_auth_more(h, ticket, body);
-	case WORD_AUTH_DONE:
-		return hear_auth_done(h, ticket, body);
-	case WORD_SESSION_OVER:
-		return hear_session_over(h, ticket);
-	case WORD_DIRECTORY_NEW:
-		return true;             /* a login keeps no answers of the clerk */
-	default:
-		return false;
+	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
+	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
+	case WORD_SESSION_OVER: return hear_session_over(h, ticket);
+	case WORD_DIRECTORY_NEW: return true; /* a login keeps no answers of the clerk */
+	default: return false;
 	}
 }
 
@@ -539,7 +580,7 @@ login_peer_lost(struct house *h, enum role role, uint32_t index)
 static void
 farewell(void *house)
 {
-	struct house *h = house;
+	struct house      *h = house;
 	struct login_role *k = role_of(h);
 
 	if (clock_patient_ms() < k->leave_by_ms && stream_leaving(h->loop) > 0)
@@ -575,13 +616,13 @@ login_status(struct house *h, uint32_t *connections, struct buffer *text)
 }
 
 const struct role_card login_card = {
-	.name   = "login",
-	.start  = login_start,
-	.work   = login_work,
-	.hear   = login_hear,
-	.peer   = login_peer_came,
-	.lost   = login_peer_lost,
+	.name = "login",
+	.start = login_start,
+	.work = login_work,
+	.hear = login_hear,
+	.peer = login_peer_came,
+	.lost = login_peer_lost,
 	.reload = login_reload,
-	.stop   = login_stop,
+	.stop = login_stop,
 	.status = login_status,
 };

@@ -7,7 +7,9 @@ void
 questions_open(struct questions *qs, struct house *h)
 {
 	/* An answer to whoever was here before us is none to us. */
-	*qs = (struct questions){ .house = h, .open = map_open(), .next = (uint32_t)random_number() };
+	*qs = (struct questions){ .house = h,
+		                  .open = map_open(),
+		                  .next = (uint32_t)random_number() };
 }
 
 static struct bytes
@@ -65,7 +67,8 @@ question_put(struct questions *qs, struct question *q)
 void
 question_ask(struct questions *qs, struct question *q)
 {
-	while (q->ticket = ++qs->next, q->ticket == 0 || map_get(qs->open, ticket_key(&q->ticket)) != NULL)
+	while (q->ticket = ++qs->next,
+	       q->ticket == 0 || map_get(qs->open, ticket_key(&q->ticket)) != NULL)
 		continue;
 	(void)map_put(qs->open, ticket_key(&q->ticket), q);
 	question_put(qs, q);
@@ -93,7 +96,7 @@ question_heard(struct questions *qs, uint32_t ticket, struct bytes body)
 void
 questions_lost(struct questions *qs, uint32_t verifier)
 {
-	struct buffer doomed = { 0 };
+	struct buffer    doomed = { 0 };
 	struct question *q;
 
 	for (struct map_place p = { 0 }; map_next(qs->open, &p);) {

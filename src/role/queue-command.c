@@ -1,29 +1,33 @@
 /*
  * queue-command -- the queue on the command line: queue list|flush, store compact
  */
-#include "role/queue.h"
 #include "message/envelope.h"
+#include "role/queue.h"
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
+/* clang-format off */
 static const char *const state_names[RECIPIENT_STATES] = {
 	[RECIPIENT_NEW] = "new", [RECIPIENT_WAITING] = "deferred", [RECIPIENT_TRYING] = "active",
 	[RECIPIENT_HELD] = "hold", [RECIPIENT_DONE] = "done",
 };
+/* clang-format on */
 
 /* As mailq shows it: id, size, arrival, sender; then each recipient with its reason. */
 static void
 list_letter(struct caller *caller, const struct letter *l)
 {
-	time_t arrived = (time_t)(l->arrived_us / 1000000);
+	time_t    arrived = (time_t)(l->arrived_us / 1000000);
 	struct tm tm;
-	char id[24], when[40] = "";
+	char      id[24], when[40] = "";
 
 	letter_id_text(l->id, id);
-	if (localtime_r(&arrived, &tm) != NULL && strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) == 0)
+	if (localtime_r(&arrived, &tm) != NULL &&
+	    strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) == 0)
 		when[0] = '\0';
-	caller_say(caller, "%-16s %8" PRIu64 " %s  %s\n", id, l->content_len, when, l->sender[0] ? l->sender : "MAILER-DAEMON");
+	caller_say(caller, "%-16s %8" PRIu64 " %s  %s\n", id, l->content_len, when,
+	           l->sender[0] ? l->sender : "MAILER-DAEMON");
 	for (const struct recipient *r = l->first; r != NULL; r = r->next) {
 		if (r->state == RECIPIENT_DONE)
 			continue;
@@ -37,20 +41,22 @@ static void
 run_list(struct house *h, struct caller *caller)
 {
 	struct queue_role *k = queue_of(h);
-	uint64_t bytes = 0;
-	size_t n = queue_count(k->queue);
+	uint64_t           bytes = 0;
+	size_t             n = queue_count(k->queue);
 
 	if (n == 0) {
 		caller_say(caller, "Mail queue is empty\n");
 		caller_done(caller, 0);
 		return;
 	}
-	caller_say(caller, "%-16s %8s %-19s  %s\n", "-Queue ID-", "--Size--", "----Arrival Time---", "-Sender/Recipient-------");
+	caller_say(caller, "%-16s %8s %-19s  %s\n", "-Queue ID-", "--Size--", "----Arrival Time---",
+	           "-Sender/Recipient-------");
 	for (struct letter *l = queue_oldest(k->queue); l != NULL; l = l->newer) {
 		list_letter(caller, l);
 		bytes += l->content_len;
 	}
-	caller_say(caller, "-- %" PRIu64 " Kbytes in %zu Request%s.\n", bytes / 1024, n, n == 1 ? "" : "s");
+	caller_say(caller, "-- %" PRIu64 " Kbytes in %zu Request%s.\n", bytes / 1024, n,
+	           n == 1 ? "" : "s");
 	caller_done(caller, 0);
 }
 
@@ -69,6 +75,7 @@ run_flush(struct house *h, struct caller *caller)
 	caller_done(caller, 0);
 }
 
+/* clang-format off */
 static const struct {
 	const char *noun, *verb;
 	void      (*run)(struct house *, struct caller *);
@@ -77,12 +84,14 @@ static const struct {
 	{ "queue", "flush",   run_flush             },
 	{ "store", "compact", queue_compact_command },
 };
+/* clang-format on */
 
 void
 queue_command(struct house *h, struct caller *caller, const struct word_ask *w)
 {
 	for (size_t i = 0; w->argc >= 2 && i < COUNT(orders); i++)
-		if (strcmp(w->argv[0], orders[i].noun) == 0 && strcmp(w->argv[1], orders[i].verb) == 0) {
+		if (strcmp(w->argv[0], orders[i].noun) == 0 &&
+		    strcmp(w->argv[1], orders[i].verb) == 0) {
 			orders[i].run(h, caller);
 			return;
 		}

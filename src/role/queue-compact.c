@@ -14,9 +14,9 @@
  * a copy nobody refers to is dead weight for the next compaction.  A keeper that dies ends the
  * attempt; the segment's turn comes again.
  */
-#include "role/queue.h"
 #include "base/clock.h"
 #include "message/envelope.h"
+#include "role/queue.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -24,24 +24,24 @@
 enum { COPIES_A_TURN = 64, COPIED_A_TURN = 4 << 20, ANSWER_MS = 60 * 1000 };
 
 struct compaction {
-	struct house   *house;
-	int64_t         least_age_ms;
-	struct buffer   todo;              /* of uint32_t: segments to look at     */
-	size_t          at;
-	uint32_t        segment;
-	uint64_t        used;
-	struct map     *living;            /* letter -> struct moved_letter        */
-	struct buffer   moved;             /* of struct moved_letter, as copied    */
-	uint32_t        waiting;           /* keepers that have not answered       */
-	bool           *answered;          /* of each keeper                       */
-	uint32_t        keepers;
-	bool            moving;            /* MOVED was said, not REFERS           */
-	struct timer   *silence;
-	struct map_place place;            /* while copying                        */
-	struct timer   *turn;
-	struct caller  *caller;            /* a command that waits, or NULL        */
-	uint32_t        removed, copied;
-	uint64_t        freed;
+	struct house    *house;
+	int64_t          least_age_ms;
+	struct buffer    todo; /* of uint32_t: segments to look at     */
+	size_t           at;
+	uint32_t         segment;
+	uint64_t         used;
+	struct map      *living;   /* letter -> struct moved_letter        */
+	struct buffer    moved;    /* of struct moved_letter, as copied    */
+	uint32_t         waiting;  /* keepers that have not answered       */
+	bool            *answered; /* of each keeper                       */
+	uint32_t         keepers;
+	bool             moving; /* MOVED was said, not REFERS           */
+	struct timer    *silence;
+	struct map_place place; /* while copying                        */
+	struct timer    *turn;
+	struct caller   *caller; /* a command that waits, or NULL        */
+	uint32_t         removed, copied;
+	uint64_t         freed;
 };
 
 static void segment_next(struct compaction *);
@@ -60,13 +60,17 @@ compaction_end(struct compaction *c, const char *why)
 	struct queue_role *k = queue_of(c->house);
 
 	if (c->removed > 0)
-		note("letter log: %" PRIu32 " segments removed, %" PRIu32 " letters copied, %" PRIu64 " bytes won back",
-		    c->removed, c->copied, c->freed);
+		note("letter log: %" PRIu32 " segments removed, %" PRIu32
+		     " letters copied, %" PRIu64 " bytes won back",
+		     c->removed, c->copied, c->freed);
 	if (c->caller != NULL) {
 		if (why != NULL)
-			caller_complain(c->caller, "mansio: compaction ended early: %s; try again\n", why);
-		caller_say(c->caller, "%" PRIu32 " segments removed, %" PRIu32 " letters copied, %" PRIu64 " bytes won back\n",
-		    c->removed, c->copied, c->freed);
+			caller_complain(c->caller,
+			                "mansio: compaction ended early: %s; try again\n", why);
+		caller_say(c->caller,
+		           "%" PRIu32 " segments removed, %" PRIu32 " letters copied, %" PRIu64
+		           " bytes won back\n",
+		           c->removed, c->copied, c->freed);
 		caller_done(c->caller, why == NULL ? 0 : 1);
 	}
 	living_clear(c);
@@ -111,7 +115,8 @@ keepers_tell(struct compaction *c, enum word word, const struct word_moved *w)
 static bool
 answer_wanted(struct compaction *c, uint32_t index, uint32_t segment, bool moving)
 {
-	if (c == NULL || c->segment != segment || c->waiting == 0 || c->moving != moving || index >= c->keepers || c->answered[index])
+	if (c == NULL || c->segment != segment || c->waiting == 0 || c->moving != moving ||
+	    index >= c->keepers || c->answered[index])
 		return false;
 	c->answered[index] = true;
 	if (--c->waiting == 0)
@@ -131,8 +136,8 @@ static void
 segment_remove(struct compaction *c)
 {
 	struct queue_role *k = queue_of(c->house);
-	uint64_t key = c->segment;
-	int why = spool_remove(k->spool, c->segment);
+	uint64_t           key = c->segment;
+	int                why = spool_remove(k->spool, c->segment);
 
 	if (why != 0) {
 		warn_("segment %08" PRIx32 ": cannot be removed: %s", c->segment, strerror(why));
@@ -164,7 +169,7 @@ queue_moved(struct compaction *c)
 
 	for (size_t at = 0; at < c->moved.len; at += sizeof(struct moved_letter)) {
 		struct moved_letter m;
-		struct letter *l;
+		struct letter      *l;
 
 		memcpy(&m, c->moved.at + at, sizeof m);
 		l = queue_find(k->queue, m.letter);
@@ -183,8 +188,8 @@ bool
 hear_moved_done(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 {
 	struct compaction *c = queue_of(h)->compaction;
-	struct unpack u = unpack_of(body);
-	uint32_t why = unpack_u32(&u);
+	struct unpack      u = unpack_of(body);
+	uint32_t           why = unpack_u32(&u);
 
 	if (!unpack_done(&u))
 		return false;
@@ -202,18 +207,22 @@ hear_moved_done(struct house *h, uint32_t index, uint32_t ticket, struct bytes b
 static bool
 copy_one(struct compaction *c, const struct moved_letter *m)
 {
-	struct queue_role *k = queue_of(c->house);
-	struct letter_place from = { m->content_segment, m->content_at, m->content_len, m->envelope_segment, m->envelope_at }, to;
+	struct queue_role  *k = queue_of(c->house);
+	struct letter_place from = { m->content_segment, m->content_at, m->content_len,
+		                     m->envelope_segment, m->envelope_at },
+			    to;
 	struct moved_letter made;
-	int why = spool_copy(k->spool, m->letter, &from, &to);
-	char id[24];
+	int                 why = spool_copy(k->spool, m->letter, &from, &to);
+	char                id[24];
 
 	if (why != 0) {
 		letter_id_text(m->letter, id);
-		fault("segment %08" PRIx32 ": letter %s cannot be copied: %s; the segment stays", c->segment, id, strerror(why));
+		fault("segment %08" PRIx32 ": letter %s cannot be copied: %s; the segment stays",
+		      c->segment, id, strerror(why));
 		return false;
 	}
-	made = (struct moved_letter){ m->letter, to.content_segment, to.content_at, to.content_len, to.envelope_segment, to.envelope_at };
+	made = (struct moved_letter){ m->letter,      to.content_segment,  to.content_at,
+		                      to.content_len, to.envelope_segment, to.envelope_at };
 	buffer_add(&c->moved, (struct bytes){ (const char *)&made, sizeof made });
 	c->copied++;
 	return true;
@@ -232,15 +241,17 @@ copies_done(struct compaction *c)
 	else if (!queue_moved(c))
 		compaction_end(c, "the ledger cannot be written");
 	else
-		keepers_tell(c, WORD_MOVED, &(struct word_moved){ c->segment, (const void *)c->moved.at,
-		    (uint32_t)(c->moved.len / sizeof(struct moved_letter)) });
+		keepers_tell(c, WORD_MOVED,
+		             &(struct word_moved){
+				     c->segment, (const void *)c->moved.at,
+				     (uint32_t)(c->moved.len / sizeof(struct moved_letter)) });
 }
 
 static void
 copy_turn(void *ctx)
 {
 	struct compaction *c = ctx;
-	uint64_t copied = 0;
+	uint64_t           copied = 0;
 
 	for (int i = 0; i < COPIES_A_TURN && copied < COPIED_A_TURN; i++) {
 		const struct moved_letter *m;
@@ -278,11 +289,14 @@ static void
 living_known(struct compaction *c)
 {
 	struct queue_role *k = queue_of(c->house);
-	uint64_t living = 0;
+	uint64_t           living = 0;
 
 	for (struct letter *l = queue_oldest(k->queue); l != NULL; l = l->newer)
 		if (l->content_segment == c->segment || l->envelope_segment == c->segment)
-			living_add(c, &(struct moved_letter){ l->id, l->content_segment, l->content_at, l->content_len, l->envelope_segment, l->envelope_at });
+			living_add(c,
+			           &(struct moved_letter){ l->id, l->content_segment, l->content_at,
+			                                   l->content_len, l->envelope_segment,
+			                                   l->envelope_at });
 	for (struct map_place p = { 0 }; map_next(c->living, &p);)
 		living += ((const struct moved_letter *)p.value)->content_len;
 	if (map_count(c->living) == 0)
@@ -299,7 +313,7 @@ hear_referred(struct house *h, uint32_t index, uint32_t ticket, struct bytes bod
 {
 	struct queue_role *k = queue_of(h);
 	struct compaction *c = k->compaction;
-	struct word_moved w;
+	struct word_moved  w;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_moved(body, k->scratch, &w))
@@ -317,10 +331,10 @@ hear_referred(struct house *h, uint32_t index, uint32_t ticket, struct bytes bod
 static bool
 segment_ready(struct compaction *c, uint32_t number)
 {
-	struct queue_role *k = queue_of(c->house);
+	struct queue_role   *k = queue_of(c->house);
 	struct spool_segment row;
-	uint64_t key = number;
-	int64_t when = (int64_t)(uintptr_t)map_get(k->sealed, map_number(&key));
+	uint64_t             key = number;
+	int64_t              when = (int64_t)(uintptr_t)map_get(k->sealed, map_number(&key));
 
 	if (clock_patient_ms() - (when != 0 ? when : k->began_ms) < c->least_age_ms)
 		return false;
@@ -353,17 +367,21 @@ segment_next(struct compaction *c)
 static struct compaction *
 compaction_open(struct house *h, int64_t least_age_ms)
 {
-	struct queue_role *k = queue_of(h);
-	struct compaction *c = memory_take(sizeof *c);
+	struct queue_role   *k = queue_of(h);
+	struct compaction   *c = memory_take(sizeof *c);
 	struct spool_segment row;
 
-	*c = (struct compaction){ .house = h, .least_age_ms = least_age_ms, .living = map_open(), .keepers = house_peers(h, KEEPER) };
+	*c = (struct compaction){ .house = h,
+		                  .least_age_ms = least_age_ms,
+		                  .living = map_open(),
+		                  .keepers = house_peers(h, KEEPER) };
 	c->answered = memory_take((c->keepers + 1) * sizeof *c->answered);
 	c->turn = timer_open(h->loop, copy_turn, c);
 	c->silence = timer_open(h->loop, silent, c);
 	for (size_t i = 0; spool_segment_at(k->spool, i, &row); i++)
 		if (row.state == SEGMENT_SEALED)
-			buffer_add(&c->todo, (struct bytes){ (const char *)&row.number, sizeof row.number });
+			buffer_add(&c->todo,
+			           (struct bytes){ (const char *)&row.number, sizeof row.number });
 	k->compaction = c;
 	return c;
 }

@@ -2,26 +2,30 @@
  * queue-notice -- what cannot be delivered goes back to its sender as a notice (rfc3464),
  * itself a letter in the log, durable before the sender counts as told
  */
-#include "role/queue.h"
 #include "base/clock.h"
 #include "message/digest.h"
 #include "message/envelope.h"
 #include "message/notice.h"
+#include "role/queue.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-enum { HEADER_RETURNED_MOST = 64 << 10, NOTICE_AGAIN_MS = 5000, NOTICE_AGAIN_MOST_MS = 15 * 60 * 1000 };
+enum {
+	HEADER_RETURNED_MOST = 64 << 10,
+	NOTICE_AGAIN_MS = 5000,
+	NOTICE_AGAIN_MOST_MS = 15 * 60 * 1000
+};
 
 /* A notice on its way: asked about at a verifier, written, synced. */
 struct returning {
-	struct question question;            /* first */
+	struct question question; /* first */
 	struct house   *house;
-	uint64_t        of;                  /* the letter that comes back         */
+	uint64_t        of; /* the letter that comes back         */
 	struct buffer   content, digest;
-	struct buffer   refused;             /* of struct recipient *: those told  */
+	struct buffer   refused; /* of struct recipient *: those told  */
 	struct timer   *again;
-	int64_t         wait_ms;             /* before it is tried again           */
+	int64_t         wait_ms; /* before it is tried again           */
 	char            to[800];
 };
 
@@ -33,19 +37,21 @@ void
 queue_refused(void *house, struct recipient *r)
 {
 	struct queue_role *k = queue_of(house);
-	char id[24];
+	char               id[24];
 
 	/* It ended with "later": its time is over. */
 	if (r->status[0] == '4') {
 		letter_id_text(r->letter->id, id);
-		note_as(queue_services[SERVICE_QMGR], "%s: from=<%s>, status=expired, returned to sender", id, r->letter->sender);
+		note_as(queue_services[SERVICE_QMGR],
+		        "%s: from=<%s>, status=expired, returned to sender", id, r->letter->sender);
 	}
 	for (size_t i = 0; i < k->returnings; i++)
 		if (k->returning[i] == r->letter)
 			return;
 	if (k->returnings == k->returning_room) {
 		k->returning_room = k->returning_room == 0 ? 16 : k->returning_room * 2;
-		k->returning = memory_resize(k->returning, k->returning_room * sizeof *k->returning);
+		k->returning =
+			memory_resize(k->returning, k->returning_room * sizeof *k->returning);
 	}
 	k->returning[k->returnings++] = r->letter;
 }
@@ -74,13 +80,15 @@ tell_all(struct house *h, const struct buffer *refused)
 static struct bytes
 header_of(struct queue_role *k, const struct letter *l, struct arena *a, struct envelope *e)
 {
-	struct letter_place place = { l->content_segment, l->content_at, l->content_len, l->envelope_segment, l->envelope_at };
-	struct bytes packed, none = { NULL, 0 };
-	struct digest digest;
-	uint64_t len;
-	char *text;
+	struct letter_place place = { l->content_segment, l->content_at, l->content_len,
+		                      l->envelope_segment, l->envelope_at };
+	struct bytes        packed, none = { NULL, 0 };
+	struct digest       digest;
+	uint64_t            len;
+	char               *text;
 
-	if (letters_envelope(spool_letters(k->spool), l->envelope_segment, l->envelope_at, l->id, a, &packed) != 0 ||
+	if (letters_envelope(spool_letters(k->spool), l->envelope_segment, l->envelope_at, l->id, a,
+	                     &packed) != 0 ||
 	    !envelope_unpack(packed, a, e) || !digest_view(e->digest, &digest) || digest.parts == 0)
 		return none;
 	len = digest_part_at(&digest, 0).header_len;
@@ -95,15 +103,20 @@ header_of(struct queue_role *k, const struct letter *l, struct arena *a, struct 
 static void
 notice_make(struct returning *n, const struct letter *l)
 {
-	struct queue_role *k = queue_of(n->house);
-	struct arena *a = arena_open(NULL);
-	size_t count = n->refused.len / sizeof(struct recipient *);
+	struct queue_role       *k = queue_of(n->house);
+	struct arena            *a = arena_open(NULL);
+	size_t                   count = n->refused.len / sizeof(struct recipient *);
 	struct notice_recipient *to = arena_take_array(a, count, sizeof *to);
-	struct envelope e = { 0 };
-	struct notice notice = {
-		.kind = NOTICE_FAILED, .host = k->common.myhostname, .sender = bytes_of(l->sender),
-		.arrived = l->arrived_us / 1000000, .now = clock_wall(), .recipient = to, .recipients = count,
-		.utf8 = (l->flags & ENVELOPE_SMTPUTF8) != 0,
+	struct envelope          e = { 0 };
+	struct notice            notice = {
+			   .kind = NOTICE_FAILED,
+			   .host = k->common.myhostname,
+			   .sender = bytes_of(l->sender),
+			   .arrived = l->arrived_us / 1000000,
+			   .now = clock_wall(),
+			   .recipient = to,
+			   .recipients = count,
+			   .utf8 = (l->flags & ENVELOPE_SMTPUTF8) != 0,
 	};
 	char id[24];
 
@@ -114,8 +127,11 @@ notice_make(struct returning *n, const struct letter *l)
 
 		memcpy(&r, n->refused.at + i * sizeof r, sizeof r);
 		to[i] = (struct notice_recipient){
-			.original = bytes_of(r->orcpt), .final = bytes_of(r->address), .status = bytes_of(r->status),
-			.diagnostic = bytes_of(r->text), .what = NOTICE_FAILED,
+			.original = bytes_of(r->orcpt),
+			.final = bytes_of(r->address),
+			.status = bytes_of(r->status),
+			.diagnostic = bytes_of(r->text),
+			.what = NOTICE_FAILED,
 		};
 	}
 	notice.original = header_of(k, l, a, &e);
@@ -159,10 +175,10 @@ returning_due(void *ctx)
 static void
 returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t envelope_at)
 {
-	struct returning *n = ctx;
-	struct house *h = n->house;
+	struct returning       *n = ctx;
+	struct house           *h = n->house;
 	struct letter_recipient to = { .address = bytes_of(n->to) };
-	char id[24], of[24];
+	char                    id[24], of[24];
 
 	if (why != 0) {
 		returning_later(n, strerror(why));
@@ -172,9 +188,15 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	letter_id_text(n->of, of);
 	note_as(queue_services[SERVICE_BOUNCE], "%s: sender non-delivery notification: %s", of, id);
 	(void)queue_letter_enter(h, &(struct word_letter){
-		.letter = letter, .envelope_segment = segment, .envelope_at = envelope_at, .content_len = n->content.len,
-		.arrived_us = clock_wall_us(), .flags = ENVELOPE_NOTICE, .recipient = &to, .recipients = 1,
-	});
+					    .letter = letter,
+					    .envelope_segment = segment,
+					    .envelope_at = envelope_at,
+					    .content_len = n->content.len,
+					    .arrived_us = clock_wall_us(),
+					    .flags = ENVELOPE_NOTICE,
+					    .recipient = &to,
+					    .recipients = 1,
+				    });
 	ledger_mark_set(queue_of(h)->ledger, segment, envelope_at);
 	tell_all(h, &n->refused);
 	returning_free(n);
@@ -185,40 +207,53 @@ static void
 returning_ask(struct question *q)
 {
 	struct returning *n = (struct returning *)q;
-	struct link *l = house_link(n->house, VERIFIER, q->verifier);
+	struct link      *l = house_link(n->house, VERIFIER, q->verifier);
 
-	word_pack_judge(link_begin(l, WORD_JUDGE, q->ticket), &(struct word_judge){
-		.append = true, .inside = true, .content = buffer_bytes(&n->content), .len = n->content.len });
+	word_pack_judge(link_begin(l, WORD_JUDGE, q->ticket),
+	                &(struct word_judge){ .append = true,
+	                                      .inside = true,
+	                                      .content = buffer_bytes(&n->content),
+	                                      .len = n->content.len });
 	link_end(l);
 }
 
 static void
 returning_answered(struct question *q, const struct bytes *body)
 {
-	struct returning *n = (struct returning *)q;
-	struct queue_role *k = queue_of(n->house);
-	struct arena *a = arena_open(NULL);
+	struct returning         *n = (struct returning *)q;
+	struct queue_role        *k = queue_of(n->house);
+	struct arena             *a = arena_open(NULL);
 	struct envelope_recipient to = { .address = bytes_of(n->to) };
-	struct buffer packed = { 0 };
-	struct word_judged w;
-	uint64_t letter;
+	struct buffer             packed = { 0 };
+	struct word_judged        w;
+	uint64_t                  letter;
 
 	if (body == NULL || !word_unpack_judged(*body, a, &w)) {
 		returning_later(n, "no verifier could read it");
 		goto out;
 	}
-	letter = writer_ready(k->writer, n->content.len) ? writer_content(k->writer, buffer_bytes(&n->content)) : 0;
+	letter = writer_ready(k->writer, n->content.len)
+	                 ? writer_content(k->writer, buffer_bytes(&n->content))
+	                 : 0;
 	if (letter == 0) {
 		returning_later(n, "the letter log has no room");
 		goto out;
 	}
 	buffer_reset(&n->digest);
 	buffer_add(&n->digest, w.digest);
-	envelope_pack(&(struct envelope){
-		.letter = letter, .arrived_us = clock_wall_us(), .flags = ENVELOPE_NOTICE, .client = BYTES("local"),
-		.protocol = BYTES("internal"), .content_len = n->content.len, .digest = buffer_bytes(&n->digest),
-		.recipient = &to, .recipients = 1,
-	}, &packed);
+	envelope_pack(
+		&(struct envelope){
+			.letter = letter,
+			.arrived_us = clock_wall_us(),
+			.flags = ENVELOPE_NOTICE,
+			.client = BYTES("local"),
+			.protocol = BYTES("internal"),
+			.content_len = n->content.len,
+			.digest = buffer_bytes(&n->digest),
+			.recipient = &to,
+			.recipients = 1,
+		},
+		&packed);
 	writer_envelope(k->writer, letter, buffer_bytes(&packed), returning_safe, n);
 	buffer_free(&packed);
 out:
@@ -239,7 +274,7 @@ static void
 letter_return(struct house *h, struct letter *l)
 {
 	struct returning *n = memory_take(sizeof *n);
-	struct buffer silent = { 0 };
+	struct buffer     silent = { 0 };
 
 	*n = (struct returning){ .house = h, .of = l->id };
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
@@ -248,7 +283,8 @@ letter_return(struct house *h, struct letter *l)
 		if (r->state != RECIPIENT_DONE || !r->refused || r->told || r->returning)
 			continue;
 		r->returning = true;
-		buffer_add(wants ? &n->refused : &silent, (struct bytes){ (const char *)&r, sizeof r });
+		buffer_add(wants ? &n->refused : &silent,
+		           (struct bytes){ (const char *)&r, sizeof r });
 	}
 	if (n->refused.len == 0)
 		returning_free(n);
@@ -283,9 +319,9 @@ static void
 writer_want(void *house, bool own, uint64_t size)
 {
 	struct queue_role *k = queue_of(house);
-	uint32_t number;
-	uint64_t room;
-	int fd = spool_lend(k->spool, own, size, &number, &room);
+	uint32_t           number;
+	uint64_t           room;
+	int                fd = spool_lend(k->spool, own, size, &number, &room);
 
 	if (fd < 0)
 		writer_refuse(k->writer, own, errno);
@@ -302,7 +338,9 @@ writer_done(void *house, uint32_t segment, uint64_t used, int why)
 	queue_spool_back(house, segment, used, why);
 }
 
-static const struct writer_needs writer_needs = { .job = writer_job, .want = writer_want, .done = writer_done };
+static const struct writer_needs writer_needs = { .job = writer_job,
+	                                          .want = writer_want,
+	                                          .done = writer_done };
 
 static void
 writer_rest(void *writer)

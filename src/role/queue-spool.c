@@ -2,9 +2,9 @@
  * queue-spool -- segments are lent to those who write letters, and taken back; after a
  * crash every letter that nobody told us of is found by reading them
  */
-#include "role/queue.h"
 #include "base/clock.h"
 #include "message/envelope.h"
+#include "role/queue.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,39 +18,52 @@
 static void
 letter_found(void *house, const struct spool_found *f)
 {
-	struct house *h = house;
-	struct queue_role *k = queue_of(h);
-	struct arena *scratch;
+	struct house            *h = house;
+	struct queue_role       *k = queue_of(h);
+	struct arena            *scratch;
 	struct letter_recipient *to;
-	struct envelope e;
-	struct bytes packed;
-	int why;
+	struct envelope          e;
+	struct bytes             packed;
+	int                      why;
 
 	if (f->envelope_at <= ledger_mark(k->ledger, f->envelope_segment))
 		return;
 	scratch = arena_open(NULL);
-	why = letters_envelope(spool_letters(k->spool), f->envelope_segment, f->envelope_at, f->letter, scratch, &packed);
+	why = letters_envelope(spool_letters(k->spool), f->envelope_segment, f->envelope_at,
+	                       f->letter, scratch, &packed);
 
 	if (why != 0 || !envelope_unpack(packed, scratch, &e)) {
-		warn_("segment %08" PRIx32 " at %" PRIu64 ": an envelope cannot be read: %s", f->envelope_segment, f->envelope_at,
-		    strerror(why != 0 ? why : EBADMSG));
+		warn_("segment %08" PRIx32 " at %" PRIu64 ": an envelope cannot be read: %s",
+		      f->envelope_segment, f->envelope_at, strerror(why != 0 ? why : EBADMSG));
 		goto out;
 	}
 	if (e.recipients == 0 || (e.flags & ENVELOPE_APPENDED) != 0)
 		goto out;
 	to = arena_take_array(scratch, e.recipients, sizeof *to);
 	for (uint32_t i = 0; i < e.recipients; i++)
-		to[i] = (struct letter_recipient){ e.recipient[i].address, e.recipient[i].orcpt, e.recipient[i].notify };
+		to[i] = (struct letter_recipient){ e.recipient[i].address, e.recipient[i].orcpt,
+			                           e.recipient[i].notify };
 	(void)queue_letter_enter(h, &(struct word_letter){
-		.letter = f->letter, .envelope_segment = f->envelope_segment, .envelope_at = f->envelope_at,
-		.content_len = e.content_len, .arrived_us = e.arrived_us, .flags = e.flags, .sender = e.sender,
-		.client = e.client, .recipient = to, .recipients = e.recipients,
-	});
+					    .letter = f->letter,
+					    .envelope_segment = f->envelope_segment,
+					    .envelope_at = f->envelope_at,
+					    .content_len = e.content_len,
+					    .arrived_us = e.arrived_us,
+					    .flags = e.flags,
+					    .sender = e.sender,
+					    .client = e.client,
+					    .recipient = to,
+					    .recipients = e.recipients,
+				    });
 out:
 	arena_close(&scratch);
 }
 
-struct scanning { struct house *house; uint32_t segment; uint64_t last; };
+struct scanning {
+	struct house *house;
+	uint32_t      segment;
+	uint64_t      last;
+};
 
 static bool
 record_seen(void *ctx, const struct record *r)
@@ -59,7 +72,9 @@ record_seen(void *ctx, const struct record *r)
 
 	if (r->type != RECORD_ENVELOPE || !r->whole)
 		return true;
-	letter_found(s->house, &(struct spool_found){ .letter = r->letter, .envelope_segment = s->segment, .envelope_at = r->at });
+	letter_found(s->house, &(struct spool_found){ .letter = r->letter,
+	                                              .envelope_segment = s->segment,
+	                                              .envelope_at = r->at });
 	s->last = r->at;
 	return true;
 }
@@ -69,7 +84,8 @@ record_damaged(void *ctx, uint64_t at, const char *why)
 {
 	const struct scanning *s = ctx;
 
-	fault("segment %08" PRIx32 " at %" PRIu64 ": %s; what can be read is served", s->segment, at, why);
+	fault("segment %08" PRIx32 " at %" PRIu64 ": %s; what can be read is served", s->segment,
+	      at, why);
 }
 
 /* Copies made by compaction are of letters that were heard of long ago: the queue's own are in the
@@ -77,11 +93,11 @@ record_damaged(void *ctx, uint64_t at, const char *why)
 static bool
 is_compaction(int fd)
 {
-	char head[SEGMENT_HEADER];
+	char                 head[SEGMENT_HEADER];
 	struct segment_title title;
 
-	return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && segment_title_read(head, &title) &&
-	    title.purpose == SEGMENT_COMPACTION;
+	return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head &&
+	       segment_title_read(head, &title) && title.purpose == SEGMENT_COMPACTION;
 }
 
 /* One segment from where the ledger says it was heard. */
@@ -89,9 +105,9 @@ static void
 segment_read(struct house *h, const struct spool_segment *row)
 {
 	struct queue_role *k = queue_of(h);
-	struct scanning s = { h, row->number, 0 };
-	uint64_t mark = ledger_mark(k->ledger, row->number), good;
-	int fd;
+	struct scanning    s = { h, row->number, 0 };
+	uint64_t           mark = ledger_mark(k->ledger, row->number), good;
+	int                fd;
 
 	if (mark == SEGMENT_WHOLE)
 		return;
@@ -108,7 +124,9 @@ segment_read(struct house *h, const struct spool_segment *row)
 	fd = dup(fd);
 	if (fd < 0)
 		return;
-	if (segment_scan(fd, mark, true, record_seen, record_damaged, &s, &good) == SEGMENT_END_SEALED || row->state == SEGMENT_SEALED)
+	if (segment_scan(fd, mark, true, record_seen, record_damaged, &s, &good) ==
+	            SEGMENT_END_SEALED ||
+	    row->state == SEGMENT_SEALED)
 		ledger_mark_set(k->ledger, row->number, SEGMENT_WHOLE);
 	else if (s.last > 0)
 		ledger_mark_set(k->ledger, row->number, s.last);
@@ -118,15 +136,16 @@ segment_read(struct house *h, const struct spool_segment *row)
 void
 queue_spool_recover(struct house *h)
 {
-	struct queue_role *k = queue_of(h);
+	struct queue_role   *k = queue_of(h);
 	struct spool_segment row;
-	size_t before = queue_count(k->queue);
+	size_t               before = queue_count(k->queue);
 
 	for (size_t i = 0; spool_segment_at(k->spool, i, &row); i++)
 		if (row.state == SEGMENT_OPEN || row.state == SEGMENT_SEALED)
 			segment_read(h, &row);
 	if (queue_count(k->queue) > before)
-		note("statistics: %zu letters found in the log that the ledger did not know", queue_count(k->queue) - before);
+		note("statistics: %zu letters found in the log that the ledger did not know",
+		     queue_count(k->queue) - before);
 	(void)ledger_checkpoint(k->ledger, k->queue);
 	k->began_ms = clock_patient_ms();
 }
@@ -135,18 +154,19 @@ bool
 queue_spool_open(struct house *h)
 {
 	struct queue_role *k = queue_of(h);
-	struct buffer errors = { 0 };
-	const char *gid = house_resource_text(h, "letters-gid");
-	int dir = open(house_path(h, "spool/letters"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct buffer      errors = { 0 };
+	const char        *gid = house_resource_text(h, "letters-gid");
+	int      dir = open(house_path(h, "spool/letters"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	uint64_t group = 0;
-	bool shared = gid != NULL && bytes_number(bytes_of(gid), &group);
+	bool     shared = gid != NULL && bytes_number(bytes_of(gid), &group);
 
 	if (dir < 0) {
 		fault("%s: %s", house_path(h, "spool/letters"), strerror(errno));
 		return false;
 	}
-	k->spool = spool_open(dir, (uint64_t)k->common.spool_segment_size, (uint64_t)k->common.queue_minfree, 0640,
-	    shared ? (int)group : -1, &errors);
+	k->spool = spool_open(dir, (uint64_t)k->common.spool_segment_size,
+	                      (uint64_t)k->common.queue_minfree, 0640, shared ? (int)group : -1,
+	                      &errors);
 	if (errors.len > 0)
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
@@ -193,12 +213,12 @@ borrower(enum role role, uint32_t index)
 bool
 hear_segment_want(struct house *h, enum role role, uint32_t index, struct bytes body)
 {
-	struct queue_role *k = queue_of(h);
-	struct link *l = house_link(h, role, index);
+	struct queue_role  *k = queue_of(h);
+	struct link        *l = house_link(h, role, index);
 	struct word_segment w;
-	uint64_t room, key;
-	uint32_t number;
-	int fd;
+	uint64_t            room, key;
+	uint32_t            number;
+	int                 fd;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_segment(body, k->scratch, &w))
@@ -206,17 +226,20 @@ hear_segment_want(struct house *h, enum role role, uint32_t index, struct bytes 
 	if (l == NULL)
 		return true;
 	/* Offsets of letters have 32 bits. */
-	fd = w.size < UINT32_MAX / 2 ? spool_lend(k->spool, w.own, w.size, &number, &room) : (errno = EFBIG, -1);
+	fd = w.size < UINT32_MAX / 2 ? spool_lend(k->spool, w.own, w.size, &number, &room)
+	                             : (errno = EFBIG, -1);
 	if (fd < 0) {
 		w.why = errno;
-		warn_("no segment can be lent to %s %" PRIu32 ": %s", role_names[role], index, strerror(w.why));
+		warn_("no segment can be lent to %s %" PRIu32 ": %s", role_names[role], index,
+		      strerror(w.why));
 		word_pack_segment(link_begin(l, WORD_SEGMENT_REFUSED, 0), &w);
 		link_end(l);
 		return true;
 	}
 	key = number;
 	(void)map_put(k->lent, map_number(&key), borrower(role, index));
-	word_pack_segment(link_begin(l, WORD_SEGMENT_LENT, 0), &(struct word_segment){ .number = number, .size = room, .own = w.own });
+	word_pack_segment(link_begin(l, WORD_SEGMENT_LENT, 0),
+	                  &(struct word_segment){ .number = number, .size = room, .own = w.own });
 	link_end_fd(l, fd);
 	close(fd);
 	if (!w.own)
@@ -239,8 +262,8 @@ bool
 queue_spool_lent_to(struct house *h, uint32_t segment, enum role role, uint32_t index)
 {
 	struct queue_role *k = queue_of(h);
-	uint64_t key = segment;
-	void *who = map_get(k->lent, map_number(&key));
+	uint64_t           key = segment;
+	void              *who = map_get(k->lent, map_number(&key));
 
 	if (who == NULL && state_of(k, segment) == SEGMENT_OPEN) {
 		/* Lent by the queue that was here before this one. */
@@ -274,7 +297,7 @@ void
 queue_spool_own(struct house *h, uint32_t segment, bool ours)
 {
 	struct queue_role *k = queue_of(h);
-	uint64_t key = segment;
+	uint64_t           key = segment;
 
 	if (ours)
 		(void)map_put(k->lent, map_number(&key), borrower(QUEUE, 0));
@@ -298,9 +321,9 @@ queue_spool_back(struct house *h, uint32_t segment, uint64_t used, int why)
 bool
 hear_segment_done(struct house *h, enum role role, uint32_t index, struct bytes body)
 {
-	struct queue_role *k = queue_of(h);
+	struct queue_role  *k = queue_of(h);
 	struct word_segment w;
-	uint64_t key;
+	uint64_t            key;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_segment(body, k->scratch, &w))
@@ -309,7 +332,8 @@ hear_segment_done(struct house *h, enum role role, uint32_t index, struct bytes 
 	if (map_get(k->lent, map_number(&key)) == borrower(role, index)) {
 		(void)map_drop(k->lent, map_number(&key));
 		queue_spool_back(h, w.number, w.size, w.why);
-	} else if (map_get(k->lent, map_number(&key)) == NULL && state_of(k, w.number) == SEGMENT_OPEN) {
+	} else if (map_get(k->lent, map_number(&key)) == NULL &&
+	           state_of(k, w.number) == SEGMENT_OPEN) {
 		/* Lent by the queue that was here before: it is read, and only if its writer has let go of it. */
 		queue_spool_back(h, w.number, w.size, EAGAIN);
 	}
@@ -325,7 +349,7 @@ queue_spool_lost(struct house *h, enum role role, uint32_t index)
 
 	for (struct map_place p = { 0 }; map_next(k->lent, &p);) {
 		uint64_t key;
-		int why;
+		int      why;
 
 		if (p.value != borrower(role, index))
 			continue;

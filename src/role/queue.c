@@ -13,12 +13,14 @@
 enum { RESOLVING_MOST = 4096, DELIVERING_MOST = 4096, KNOWN_MOST = 20000, CHECKPOINT_MS = 1000 };
 
 #define AT(f) offsetof(struct queue_settings, f)
+/* clang-format off */
 static const struct setting rows[] = {
 	{ "minimal_backoff_time", SETTING_TIME, AT(least_ms), "300s", "The shortest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_backoff_time", SETTING_TIME, AT(most_ms), "4000s", "The longest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_queue_lifetime", SETTING_TIME, AT(lifetime_ms), "5d", "How long a letter is tried before it is returned to its sender.", .since = "0.1" },
 	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
 };
+/* clang-format on */
 #undef AT
 const struct setting_table queue_setting_table = { "The queue", rows, COUNT(rows) };
 
@@ -38,7 +40,8 @@ services_name(const char *syslog_name)
 	static const char *const names[SERVICES] = { "qmgr", "virtual", "bounce" };
 
 	for (size_t i = 0; i < SERVICES; i++)
-		(void)snprintf(queue_services[i], sizeof queue_services[i], "%s/%s", syslog_name, names[i]);
+		(void)snprintf(queue_services[i], sizeof queue_services[i], "%s/%s", syslog_name,
+		               names[i]);
 }
 
 /* ------------------------------------------------------------- */
@@ -53,15 +56,17 @@ void
 queue_note(const struct recipient *r, const char *how)
 {
 	const struct letter *l = r->letter;
-	int64_t now = clock_wall_us(), begun = r->begun_us != 0 ? r->begun_us : now;
-	bool aliased = strcmp(r->original, r->address) != 0;
-	char id[24];
+	int64_t              now = clock_wall_us(), begun = r->begun_us != 0 ? r->begun_us : now;
+	bool                 aliased = strcmp(r->original, r->address) != 0;
+	char                 id[24];
 
 	letter_id_text(l->id, id);
-	note_as(queue_services[SERVICE_VIRTUAL], "%s: to=<%s>, %s%s%srelay=%s, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
-	    id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "", aliased ? ">, " : "", r->account != 0 ? "virtual" : "none",
-	    seconds(l->arrived_us, now), seconds(l->arrived_us, l->heard_us), seconds(l->heard_us, begun), seconds(begun, now),
-	    r->status, how, r->text);
+	note_as(queue_services[SERVICE_VIRTUAL],
+	        "%s: to=<%s>, %s%s%srelay=%s, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
+	        id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "",
+	        aliased ? ">, " : "", r->account != 0 ? "virtual" : "none",
+	        seconds(l->arrived_us, now), seconds(l->arrived_us, l->heard_us),
+	        seconds(l->heard_us, begun), seconds(begun, now), r->status, how, r->text);
 }
 
 static void
@@ -87,7 +92,8 @@ ticket_key(const uint32_t *ticket)
 static void
 asked_add(struct queue_role *k, struct map *open, struct recipient *r)
 {
-	while (r->ticket = ++k->next_ticket, r->ticket == 0 || map_get(open, ticket_key(&r->ticket)) != NULL)
+	while (r->ticket = ++k->next_ticket,
+	       r->ticket == 0 || map_get(open, ticket_key(&r->ticket)) != NULL)
 		continue;
 	(void)map_put(open, ticket_key(&r->ticket), r);
 }
@@ -108,7 +114,8 @@ static void try_recipient(struct house *, struct recipient *);
 
 /* An end or a delay of a recipient: the line of the log first, since the last recipient's event ends the letter. */
 static void
-conclude(struct house *h, struct recipient *r, enum recipient_event e, const char *how, const char *status, const char *text)
+conclude(struct house *h, struct recipient *r, enum recipient_event e, const char *how,
+         const char *status, const char *text)
 {
 	const char *before[] = { r->status, r->text };
 
@@ -133,8 +140,9 @@ say_resolve(struct house *h, const struct recipient *r)
 	struct link *l = house_link(h, CLERK, 0);
 
 	if (l == NULL)
-		return;                  /* asked when it comes */
-	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket), &(struct word_resolve){ bytes_of(name_of(r)) });
+		return; /* asked when it comes */
+	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket),
+	                  &(struct word_resolve){ bytes_of(name_of(r)) });
 	link_end(l);
 }
 
@@ -169,7 +177,7 @@ has_target(const struct letter *l, const struct resolve_target *t)
 static void
 becomes(struct house *h, struct recipient *r, const struct word_resolved *w)
 {
-	struct queue *q = queue_of(h)->queue;
+	struct queue                *q = queue_of(h)->queue;
 	const struct resolve_target *own = w->targets > 0 ? &w->target[0] : NULL;
 
 	for (uint32_t i = 0; i < w->targets; i++)
@@ -210,20 +218,17 @@ resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
 	case RESOLVE_UNKNOWN:
 		conclude(h, r, EVENT_REFUSED, "bounced", "5.1.1", "unknown user");
 		break;
-	case RESOLVE_LOOP:
-		conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", "alias loop");
-		break;
-	default:
-		conclude(h, r, EVENT_LATER, "deferred", "4.3.0", "directory is not available");
+	case RESOLVE_LOOP: conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", "alias loop"); break;
+	default: conclude(h, r, EVENT_LATER, "deferred", "4.3.0", "directory is not available");
 	}
 }
 
 static bool
 resolved_body(struct house *h, struct recipient *r, struct bytes body)
 {
-	struct arena *scratch = arena_open(NULL);
+	struct arena        *scratch = arena_open(NULL);
 	struct word_resolved w;
-	bool whole = word_unpack_resolved(body, scratch, &w);
+	bool                 whole = word_unpack_resolved(body, scratch, &w);
 
 	if (whole && r != NULL)
 		resolved(h, r, &w);
@@ -243,7 +248,7 @@ static void
 known_put(struct queue_role *k, const char *address, struct bytes body)
 {
 	uint64_t len = body.len;
-	char *copy;
+	char    *copy;
 
 	if (map_count(k->known) >= KNOWN_MOST)
 		known_clear(k);
@@ -257,7 +262,7 @@ static bool
 hear_resolved(struct house *h, uint32_t ticket, struct bytes body)
 {
 	struct queue_role *k = queue_of(h);
-	struct recipient *r = asked_drop(k->resolving, ticket);
+	struct recipient  *r = asked_drop(k->resolving, ticket);
 
 	/* "Later" is not worth keeping. */
 	if (r != NULL && body.len > 0 && (uint8_t)body.at[0] != RESOLVE_LATER)
@@ -271,8 +276,8 @@ static void
 resolve(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
-	const char *known = map_get(k->known, bytes_of(name_of(r)));
-	uint64_t len;
+	const char        *known = map_get(k->known, bytes_of(name_of(r)));
+	uint64_t           len;
 
 	if (known == NULL) {
 		asked_add(k, k->resolving, r);
@@ -299,11 +304,17 @@ say_deliver(struct house *h, const struct recipient *r)
 {
 	struct link *l = house_link(h, KEEPER, keeper_of_account(h, r->account));
 
-	word_pack_deliver(link_begin(l, WORD_DELIVER, r->ticket), &(struct word_deliver){
-		.letter = r->letter->id, .envelope_segment = r->letter->envelope_segment, .envelope_at = r->letter->envelope_at,
-		.account = r->account, .address = bytes_of(r->address), .original = bytes_of(r->original),
-		.detail = bytes_of(r->detail), .sender = bytes_of(r->letter->sender),
-	});
+	word_pack_deliver(link_begin(l, WORD_DELIVER, r->ticket),
+	                  &(struct word_deliver){
+				  .letter = r->letter->id,
+				  .envelope_segment = r->letter->envelope_segment,
+				  .envelope_at = r->letter->envelope_at,
+				  .account = r->account,
+				  .address = bytes_of(r->address),
+				  .original = bytes_of(r->original),
+				  .detail = bytes_of(r->detail),
+				  .sender = bytes_of(r->letter->sender),
+			  });
 	link_end(l);
 }
 
@@ -313,7 +324,9 @@ try_recipient(struct house *h, struct recipient *r)
 	struct queue_role *k = queue_of(h);
 
 	if (r->account == 0)
-		conclude(h, r, EVENT_LATER, "deferred", "4.4.1", "mail transport unavailable: this version delivers to its own mailboxes only");
+		conclude(
+			h, r, EVENT_LATER, "deferred", "4.4.1",
+			"mail transport unavailable: this version delivers to its own mailboxes only");
 	else if (house_link(h, KEEPER, keeper_of_account(h, r->account)) == NULL)
 		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	else {
@@ -325,14 +338,16 @@ try_recipient(struct house *h, struct recipient *r)
 static bool
 hear_delivered(struct house *h, uint32_t ticket, struct bytes body)
 {
+	/* clang-format off */
 	static const struct { enum recipient_event event; const char *how; } means[] = {
 		[DELIVER_DONE] = { EVENT_DELIVERED, "sent" },
 		[DELIVER_LATER] = { EVENT_LATER, "deferred" },
 		[DELIVER_REFUSED] = { EVENT_REFUSED, "bounced" },
 	};
-	struct queue_role *k = queue_of(h);
+	/* clang-format on */
+	struct queue_role    *k = queue_of(h);
 	struct word_delivered w;
-	struct recipient *r;
+	struct recipient     *r;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_delivered(body, k->scratch, &w) || w.result >= COUNT(means))
@@ -347,7 +362,8 @@ hear_delivered(struct house *h, uint32_t ticket, struct bytes body)
 static bool
 hands_full(const struct queue_role *k)
 {
-	return map_count(k->resolving) >= RESOLVING_MOST || map_count(k->delivering) >= DELIVERING_MOST;
+	return map_count(k->resolving) >= RESOLVING_MOST ||
+	       map_count(k->delivering) >= DELIVERING_MOST;
 }
 
 /* Everything whose time has come is begun; then the timer is set for the next.  Before it is tried
@@ -356,8 +372,8 @@ void
 queue_pump(struct house *h)
 {
 	struct queue_role *k = queue_of(h);
-	struct recipient *r;
-	int64_t wait = -1;
+	struct recipient  *r;
+	int64_t            wait = -1;
 
 	if (k->pumping || h->leaving)
 		return;
@@ -385,8 +401,8 @@ bool
 queue_letter_enter(struct house *h, const struct word_letter *w)
 {
 	struct queue_role *k = queue_of(h);
-	struct letter *l = queue_add(k->queue, w->letter);
-	char id[24];
+	struct letter     *l = queue_add(k->queue, w->letter);
+	char               id[24];
 
 	if (l == NULL)
 		return false;
@@ -399,13 +415,16 @@ queue_letter_enter(struct house *h, const struct word_letter *w)
 	l->flags = w->flags;
 	l->sender = arena_copy(l->life, w->sender);
 	for (uint32_t i = 0; i < w->recipients; i++) {
-		struct recipient *r = letter_recipient(l, arena_copy(l->life, w->recipient[i].address));
+		struct recipient *r =
+			letter_recipient(l, arena_copy(l->life, w->recipient[i].address));
 		if (w->recipient[i].orcpt.len > 0)
 			r->orcpt = arena_copy(l->life, w->recipient[i].orcpt);
 		r->notify = w->recipient[i].notify;
 	}
 	letter_id_text(l->id, id);
-	note_as(queue_services[SERVICE_QMGR], "%s: from=<%s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id, l->sender, l->content_len, l->recipients);
+	note_as(queue_services[SERVICE_QMGR],
+	        "%s: from=<%s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id, l->sender,
+	        l->content_len, l->recipients);
 	queue_enter(k->queue, l);
 	return true;
 }
@@ -453,7 +472,8 @@ queue_reload(struct house *h)
 	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
 	services_name(k->common.syslog_name);
-	queue_patience(k->queue, &(struct queue_patience){ k->rows.least_ms, k->rows.most_ms, k->rows.lifetime_ms });
+	queue_patience(k->queue, &(struct queue_patience){ k->rows.least_ms, k->rows.most_ms,
+	                                                   k->rows.lifetime_ms });
 	if (k->compact != NULL)
 		timer_clear(k->compact);
 	if (k->compact != NULL && k->rows.compaction_ms > 0)
@@ -464,7 +484,7 @@ queue_reload(struct house *h)
 static void
 leave_when_free(void *ctx)
 {
-	struct house *h = ctx;
+	struct house      *h = ctx;
 	struct queue_role *k = queue_of(h);
 
 	if (!h->leaving || k->left || map_count(k->lent) > 0)
@@ -480,13 +500,14 @@ static bool
 queue_start(struct house *h)
 {
 	struct queue_role *k = memory_take(sizeof *k);
-	struct buffer errors = { 0 };
+	struct buffer      errors = { 0 };
 
 	h->mine = k;
 	k->scratch = arena_open(NULL);
 	k->resolving = map_open();
 	k->delivering = map_open();
-	k->next_ticket = (uint32_t)random_number();      /* an answer to a queue before us is none to us */
+	k->next_ticket =
+		(uint32_t)random_number(); /* an answer to a queue before us is none to us */
 	k->known = map_open();
 	k->lent = map_open();
 	k->sealed = map_open();
@@ -512,7 +533,7 @@ static void
 queue_work(struct house *h)
 {
 	struct queue_role *k = queue_of(h);
-	int fd = house_resource(h, "control/queue");
+	int                fd = house_resource(h, "control/queue");
 
 	if (fd >= 0)
 		house_commands(h, fd, queue_command);
@@ -524,32 +545,22 @@ queue_work(struct house *h)
 }
 
 static bool
-queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket, struct bytes body, int fd)
+queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
+           struct bytes body, int fd)
 {
 	if (fd >= 0)
 		close(fd);
 	switch (word) {
-	case WORD_LETTER:
-		return hear_letter(h, from, index, body);
-	case WORD_DELIVERED:
-		return hear_delivered(h, ticket, body);
-	case WORD_RESOLVED:
-		return hear_resolved(h, ticket, body);
-	case WORD_DIRECTORY_NEW:
-		known_clear(queue_of(h));
-		return true;
-	case WORD_SEGMENT_WANT:
-		return hear_segment_want(h, from, index, body);
-	case WORD_SEGMENT_DONE:
-		return hear_segment_done(h, from, index, body);
-	case WORD_JUDGED:
-		return question_heard(&queue_of(h)->questions, ticket, body);
-	case WORD_REFERRED:
-		return hear_referred(h, index, ticket, body);
-	case WORD_MOVED_DONE:
-		return hear_moved_done(h, index, ticket, body);
-	default:
-		return false;
+	case WORD_LETTER: return hear_letter(h, from, index, body);
+	case WORD_DELIVERED: return hear_delivered(h, ticket, body);
+	case WORD_RESOLVED: return hear_resolved(h, ticket, body);
+	case WORD_DIRECTORY_NEW: known_clear(queue_of(h)); return true;
+	case WORD_SEGMENT_WANT: return hear_segment_want(h, from, index, body);
+	case WORD_SEGMENT_DONE: return hear_segment_done(h, from, index, body);
+	case WORD_JUDGED: return question_heard(&queue_of(h)->questions, ticket, body);
+	case WORD_REFERRED: return hear_referred(h, index, ticket, body);
+	case WORD_MOVED_DONE: return hear_moved_done(h, index, ticket, body);
+	default: return false;
 	}
 }
 
@@ -615,17 +626,18 @@ queue_status(struct house *h, uint32_t *connections, struct buffer *text)
 	struct queue_role *k = queue_of(h);
 
 	*connections = 0;
-	buffer_printf(text, "letters=%zu delivering=%zu", queue_count(k->queue), map_count(k->delivering));
+	buffer_printf(text, "letters=%zu delivering=%zu", queue_count(k->queue),
+	              map_count(k->delivering));
 }
 
 const struct role_card queue_card = {
-	.name   = "queue",
-	.start  = queue_start,
-	.work   = queue_work,
-	.hear   = queue_hear,
-	.peer   = queue_peer,
-	.lost   = queue_lost,
+	.name = "queue",
+	.start = queue_start,
+	.work = queue_work,
+	.hear = queue_hear,
+	.peer = queue_peer,
+	.lost = queue_lost,
 	.reload = queue_reload,
-	.stop   = queue_stop,
+	.stop = queue_stop,
 	.status = queue_status,
 };

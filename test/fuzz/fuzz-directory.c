@@ -12,40 +12,48 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-static const struct credential any = { .hash = "x", .scram_salt = "", .scram_stored = "", .scram_server = "" };
+static const struct credential any = {
+	.hash = "x", .scram_salt = "", .scram_stored = "", .scram_server = ""
+};
 
 static struct directory *
 village(void)
 {
-	static const char *const accounts[] = { "jack@example.com", "jill@example.com", "a+b@example.com", "c@all.example" };
-	struct buffer errors = { 0 };
-	struct directory *d;
-	uint64_t id;
+	static const char *const accounts[] = { "jack@example.com", "jill@example.com",
+		                                "a+b@example.com", "c@all.example" };
+	struct buffer            errors = { 0 };
+	struct directory        *d;
+	uint64_t                 id;
 
 	journal_open(JOURNAL_FILE, -1, false, "host");
 	d = directory_open(":memory:", &errors);
 	if (d == NULL)
 		abort();
 	for (size_t i = 0; i < COUNT(accounts); i++)
-		if (directory_account_add(d, bytes_of(accounts[i]), &any, true, &id) != DIRECTORY_OK)
+		if (directory_account_add(d, bytes_of(accounts[i]), &any, true, &id) !=
+		    DIRECTORY_OK)
 			abort();
-	if (directory_domain_catch_all(d, BYTES("all.example"), BYTES("c@all.example")) != DIRECTORY_OK)
+	if (directory_domain_catch_all(d, BYTES("all.example"), BYTES("c@all.example")) !=
+	    DIRECTORY_OK)
 		abort();
 	return d;
 }
 
 static enum directory_outcome
-ask(struct directory *d, struct bytes address, struct arena *a, struct directory_target **t, size_t *n)
+ask(struct directory *d, struct bytes address, struct arena *a, struct directory_target **t,
+    size_t *n)
 {
 	enum directory_outcome o = directory_resolve(d, address, "+-", "example.com", a, t, n);
 
-	if (o == DIRECTORY_LATER || o == DIRECTORY_EXISTS || o == DIRECTORY_IN_USE || (o == DIRECTORY_OK && *n == 0))
+	if (o == DIRECTORY_LATER || o == DIRECTORY_EXISTS || o == DIRECTORY_IN_USE ||
+	    (o == DIRECTORY_OK && *n == 0))
 		abort();
 	for (size_t i = 0; o == DIRECTORY_OK && i < *n; i++) {
 		if ((*t)[i].address.len < 3 || (*t)[i].account > 4)
 			abort();
 		for (size_t j = 0; j < i && i < 100; j++)
-			if ((*t)[i].account == (*t)[j].account && bytes_equal((*t)[i].address, (*t)[j].address))
+			if ((*t)[i].account == (*t)[j].account &&
+			    bytes_equal((*t)[i].address, (*t)[j].address))
 				abort();
 	}
 	return o;
@@ -55,20 +63,21 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct directory *d;
-	struct bytes rest = { (const char *)data, size }, line = { NULL, 0 }, next;
-	struct arena *a = arena_open(NULL);
+	struct bytes             rest = { (const char *)data, size }, line = { NULL, 0 }, next;
+	struct arena            *a = arena_open(NULL);
 	struct directory_target *t, *again;
-	struct credential c;
-	size_t n, m;
+	struct credential        c;
+	size_t                   n, m;
 
 	if (d == NULL)
 		d = village();
 	(void)bytes_split(&rest, '\n', &line);
 	struct bytes made[32];
-	size_t mades = 0;
+	size_t       mades = 0;
 	while (bytes_split(&rest, '\n', &next)) {
 		struct bytes to = line, from = { NULL, 0 };
-		if (mades < COUNT(made) && bytes_split(&to, ' ', &from) && directory_alias_add(d, from, to) == DIRECTORY_OK)
+		if (mades < COUNT(made) && bytes_split(&to, ' ', &from) &&
+		    directory_alias_add(d, from, to) == DIRECTORY_OK)
 			made[mades++] = from;
 		line = next;
 	}

@@ -12,9 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct kit k;
+	static struct kit    k;
 	static struct buffer whole;
-	struct bytes said = { (const char *)data + 1, size - 1 };
+	struct bytes         said = { (const char *)data + 1, size - 1 };
 
 	if (size < 2 || size > 30000)
 		return 0;
@@ -25,7 +25,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	kit_end(&k);
 	kit_begin(&k, &login_imap, (data[0] & 0x80) == 0, NULL);
 	kit_say(&k, said, 1 + (data[0] & 0x7f) + size / 64);
-	if (!bytes_equal(buffer_bytes(&k.out), buffer_bytes(&whole)) && bytes_search_nocase(said, BYTES("SCRAM")) < 0)
+	if (!bytes_equal(buffer_bytes(&k.out), buffer_bytes(&whole)) &&
+	    bytes_search_nocase(said, BYTES("SCRAM")) < 0)
 		abort();
 	kit_end(&k);
 	return 0;

@@ -13,8 +13,9 @@ static bool
 verifier(void *ctx, struct bytes user, struct arena *a, struct sasl_verifier *out)
 {
 	(void)ctx, (void)a;
-	*out = (struct sasl_verifier){ "4096", "W22ZaJ0SNY7soEsUEjb6gQ==", "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=",
-	    "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=" };
+	*out = (struct sasl_verifier){ "4096", "W22ZaJ0SNY7soEsUEjb6gQ==",
+		                       "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=",
+		                       "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=" };
 	return user.len != 3;
 }
 
@@ -22,10 +23,10 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct sasl_needs needs = { verifier };
-	struct bytes rest = { (const char *)data, size }, part;
-	struct buffer out = { 0 };
-	enum sasl_outcome o = SASL_MORE;
-	struct sasl *s;
+	struct bytes                   rest = { (const char *)data, size }, part;
+	struct buffer                  out = { 0 };
+	enum sasl_outcome              o = SASL_MORE;
+	struct sasl                   *s;
 
 	if (!bytes_split(&rest, '\n', &part))
 		return 0;
@@ -42,7 +43,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (o == SASL_PROVED)
 		abort();
-	if (o == SASL_CHECK && (sasl_user(s).len == 0 || sasl_password(s).len == 0 || bytes_find(sasl_user(s), '\0') >= 0))
+	if (o == SASL_CHECK && (sasl_user(s).len == 0 || sasl_password(s).len == 0 ||
+	                        bytes_find(sasl_user(s), '\0') >= 0))
 		abort();
 	sasl_end(&s);
 	buffer_free(&out);

@@ -14,7 +14,8 @@ enum { TAG_MOST = 64 };
 static bool
 is_atom(char c)
 {
-	return (unsigned char)c > 0x20 && (unsigned char)c < 0x7f && strchr("(){%*\"\\]", c) == NULL;
+	return (unsigned char)c > 0x20 && (unsigned char)c < 0x7f &&
+	       strchr("(){%*\"\\]", c) == NULL;
 }
 
 static bool
@@ -33,7 +34,7 @@ is_tag(char c)
 static struct bytes
 quoted(struct scan *r, struct arena *a)
 {
-	char *out = arena_take(a, r->rest.len + 1);
+	char  *out = arena_take(a, r->rest.len + 1);
 	size_t n = 0;
 
 	scan_expect(r, "\"");
@@ -56,7 +57,7 @@ static struct bytes
 literal(struct scan *r)
 {
 	struct bytes content;
-	uint64_t size;
+	uint64_t     size;
 
 	scan_expect(r, "{");
 	size = scan_number(r, LOGIN_LITERAL_MOST);
@@ -130,6 +131,7 @@ imap_challenge(struct login *l, struct bytes text)
 static void
 imap_refuse(struct login *l, enum login_refusal refusal)
 {
+	/* clang-format off */
 	static const char *const words[] = {
 		[LOGIN_WRONG]        = "NO [AUTHENTICATIONFAILED] Authentication failed.",
 		[LOGIN_TEMPORARY]    = "NO [UNAVAILABLE] Temporary authentication failure, try again later.",
@@ -137,6 +139,7 @@ imap_refuse(struct login *l, enum login_refusal refusal)
 		[LOGIN_SYNTAX]       = "BAD Invalid SASL message.",
 		[LOGIN_DISABLED]     = "NO [AUTHORIZATIONFAILED] This account is disabled.",
 	};
+	/* clang-format on */
 
 	login_say(l, "%s %s\r\n", l->tag, words[refusal]);
 }
@@ -210,7 +213,10 @@ static void
 refuse_plain(struct login *l)
 {
 	l->plain_refused = true;
-	login_say(l, "%s NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n", l->tag);
+	login_say(
+		l,
+		"%s NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n",
+		l->tag);
 }
 
 static void
@@ -236,8 +242,8 @@ static void
 run_authenticate(struct login *l, struct scan *r, struct arena *a)
 {
 	struct login_attempt attempt = { 0 };
-	struct buffer initial = { 0 };
-	bool insecure;
+	struct buffer        initial = { 0 };
+	bool                 insecure;
 
 	scan_expect(r, " ");
 	attempt.mechanism = scan_while(r, is_atom);
@@ -251,7 +257,8 @@ run_authenticate(struct login *l, struct scan *r, struct arena *a)
 	} else
 		scan_end(r);
 	if (!scan_ok(r) || attempt.mechanism.len == 0)
-		bad(l, "Error in IMAP command AUTHENTICATE: right would be AUTHENTICATE mechanism [base64].");
+		bad(l,
+		    "Error in IMAP command AUTHENTICATE: right would be AUTHENTICATE mechanism [base64].");
 	else if (login_mechanism_allowed(l, attempt.mechanism, &insecure))
 		login_try(l, &attempt, attempt.mechanism);
 	else if (insecure)
@@ -260,6 +267,7 @@ run_authenticate(struct login *l, struct scan *r, struct arena *a)
 		imap_refuse(l, LOGIN_NO_MECHANISM);
 }
 
+/* clang-format off */
 static const struct command {
 	const char *name;
 	void      (*run)(struct login *, struct scan *, struct arena *);
@@ -273,13 +281,14 @@ static const struct command {
 	{ "LOGIN",        run_login,        true  },
 	{ "AUTHENTICATE", run_authenticate, true  },
 };
+/* clang-format on */
 
 static void
 imap_line(struct login *l, struct bytes line)
 {
-	struct arena *a = arena_open(NULL);
-	struct scan r = scan_of(line);
-	struct bytes tag = scan_while(&r, is_tag), name;
+	struct arena         *a = arena_open(NULL);
+	struct scan           r = scan_of(line);
+	struct bytes          tag = scan_while(&r, is_tag), name;
 	const struct command *c = NULL;
 
 	l->tag[0] = '\0';
@@ -304,12 +313,12 @@ out:
 }
 
 const struct login_protocol login_imap = {
-	.name      = "imap",
-	.greet     = imap_greet,
-	.line      = imap_line,
+	.name = "imap",
+	.greet = imap_greet,
+	.line = imap_line,
 	.challenge = imap_challenge,
-	.refuse    = imap_refuse,
-	.broken    = imap_broken,
-	.bye       = imap_bye,
-	.literals  = true,
+	.refuse = imap_refuse,
+	.broken = imap_broken,
+	.bye = imap_bye,
+	.literals = true,
 };

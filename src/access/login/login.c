@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define AT(f) offsetof(struct login_settings, f)
+/* clang-format off */
 static const struct setting rows[] = {
 	{ "disable_plaintext_auth", SETTING_BOOL, AT(disable_plaintext_auth), "yes", "Refuse passwords that would cross the network outside TLS.", .since = "0.1" },
 	{ "login_timeout", SETTING_TIME, AT(timeout_ms), "60s", "Time a client of IMAP or POP3 has to log in, in all.", .since = "0.1" },
@@ -18,8 +19,10 @@ static const struct setting rows[] = {
 	{ "login_client_connection_limit", SETTING_NUMBER, AT(per_address), "50", "Connections of one network that have not logged in yet; 0 means no limit.", .since = "0.1" },
 	{ "auth_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256", "SASL mechanisms offered to IMAP and POP3.", .since = "0.1" },
 };
+/* clang-format on */
 #undef AT
-const struct setting_table login_setting_table = { "Logging in to IMAP and POP3", rows, COUNT(rows) };
+const struct setting_table login_setting_table = { "Logging in to IMAP and POP3", rows,
+	                                           COUNT(rows) };
 
 /* ---- the log ------------------------------------------------------------------------ */
 
@@ -27,34 +30,41 @@ const struct setting_table login_setting_table = { "Logging in to IMAP and POP3"
 static void
 note_login(const struct login *l, const char *what, const char *user)
 {
-	char service[80], how[48] = "", who[256];
+	char   service[80], how[48] = "", who[256];
 	size_t n = 0;
 
 	/* What somebody calls himself cannot look like another field to those who read the log. */
 	for (; user[n] != '\0' && n + 1 < sizeof who; n++)
 		who[n] = strchr("<> ,", user[n]) != NULL ? '?' : user[n];
 	who[n] = '\0';
-	(void)snprintf(service, sizeof service, "%s/%s-login", l->config->syslog_name, l->protocol->name);
+	(void)snprintf(service, sizeof service, "%s/%s-login", l->config->syslog_name,
+	               l->protocol->name);
 	if (l->method[0] != '\0')
 		(void)snprintf(how, sizeof how, "method=%s, ", l->method);
-	note_as(service, "%s: user=<%s>, %srip=%s, lip=%s%s, session=<%s>", what, who, how, l->peer.text, l->here.text,
-	    l->secure ? ", TLS" : "", l->session);
+	note_as(service, "%s: user=<%s>, %srip=%s, lip=%s%s, session=<%s>", what, who, how,
+	        l->peer.text, l->here.text, l->secure ? ", TLS" : "", l->session);
 }
 
 static void
 note_end(const struct login *l, const char *why)
 {
-	char what[200];
+	char    what[200];
 	int64_t seconds = (clock_patient_ms() - l->begun_ms) / 1000;
 
 	if (l->failures > 0)
-		(void)snprintf(what, sizeof what, "%s (auth failed, %d attempts in %" PRId64 " secs)", why, l->failures, seconds);
+		(void)snprintf(what, sizeof what,
+		               "%s (auth failed, %d attempts in %" PRId64 " secs)", why,
+		               l->failures, seconds);
 	else if (l->attempts > 0)
-		(void)snprintf(what, sizeof what, "%s (client didn't finish SASL auth, waited %" PRId64 " secs)", why, seconds);
+		(void)snprintf(what, sizeof what,
+		               "%s (client didn't finish SASL auth, waited %" PRId64 " secs)", why,
+		               seconds);
 	else if (l->plain_refused)
-		(void)snprintf(what, sizeof what, "%s (tried to use disallowed plaintext auth)", why);
+		(void)snprintf(what, sizeof what, "%s (tried to use disallowed plaintext auth)",
+		               why);
 	else
-		(void)snprintf(what, sizeof what, "%s (no auth attempts in %" PRId64 " secs)", why, seconds);
+		(void)snprintf(what, sizeof what, "%s (no auth attempts in %" PRId64 " secs)", why,
+		               seconds);
 	note_login(l, what, l->tried);
 }
 
@@ -205,7 +215,7 @@ static void
 login_leave(struct login *l)
 {
 	struct login_result result = { l->user, l->method, l->tag, l->account };
-	struct stream *stream = l->stream;
+	struct stream      *stream = l->stream;
 
 	/* A plain descriptor is given away: what was said to a client that did not wait for it goes first. */
 	if (!l->secure && stream_pending(stream) > 0)
@@ -264,7 +274,9 @@ give_up(struct login *l, struct bytes line)
 {
 	l->room = ROOM_COMMAND;
 	l->user = NULL;
-	l->protocol->broken(l, bytes_equal(line, BYTES("*")) ? "Authentication aborted by client." : "Invalid response to the challenge.");
+	l->protocol->broken(l, bytes_equal(line, BYTES("*"))
+	                               ? "Authentication aborted by client."
+	                               : "Invalid response to the challenge.");
 	login_bad(l);
 }
 
@@ -290,7 +302,7 @@ enum piece { PIECE_LAST, PIECE_LITERAL, PIECE_TOO_LARGE };
 static enum piece
 literal_of(struct bytes piece, uint64_t *size, bool *waits)
 {
-	ptrdiff_t open = bytes_find_last(piece, '{');
+	ptrdiff_t    open = bytes_find_last(piece, '{');
 	struct bytes number;
 
 	if (open < 0 || piece.len < 3 || piece.at[piece.len - 1] != '}')
@@ -321,28 +333,25 @@ command_read(struct login *l, struct bytes all, struct bytes *command, size_t *u
 
 	for (;;) {
 		struct bytes line, rest = bytes_cut(all, l->literal_end, SIZE_MAX);
-		uint64_t size = 0;
-		bool bare, waits = false;
-		size_t n;
+		uint64_t     size = 0;
+		bool         bare, waits = false;
+		size_t       n;
 
 		switch (line_read(rest, most, &line, &n, &bare)) {
-		case LINE_SHORT:
-			return false;
-		case LINE_LONG:
-			goto too_long;
-		case LINE_WHOLE:
-			break;
+		case LINE_SHORT: return false;
+		case LINE_LONG: goto too_long;
+		case LINE_WHOLE: break;
 		}
-		switch (l->protocol->literals && l->room == ROOM_COMMAND ? literal_of(line, &size, &waits) : PIECE_LAST) {
+		switch (l->protocol->literals && l->room == ROOM_COMMAND
+		                ? literal_of(line, &size, &waits)
+		                : PIECE_LAST) {
 		case PIECE_LAST:
 			*command = bytes_cut(all, 0, (size_t)(line.at - all.at) + line.len);
 			*used = l->literal_end + n;
 			l->literal_end = l->invited = 0;
 			return true;
-		case PIECE_TOO_LARGE:
-			goto too_long;
-		case PIECE_LITERAL:
-			break;
+		case PIECE_TOO_LARGE: goto too_long;
+		case PIECE_LITERAL: break;
 		}
 		/* The literal's bytes must be here before the line can go on. */
 		if (l->literal_end + n + size > LOGIN_LINE_MOST + LOGIN_LITERAL_MOST)
@@ -366,7 +375,7 @@ static void
 login_lines(struct login *l)
 {
 	struct bytes line;
-	size_t used;
+	size_t       used;
 
 	while (!l->closing && stream_pending(l->stream) <= LOGIN_OUTPUT_MOST &&
 	       (l->room == ROOM_COMMAND || l->room == ROOM_RESPONSE || l->room == ROOM_LAST)) {
@@ -381,7 +390,7 @@ login_lines(struct login *l)
 			return;
 		}
 		if (l->room == ROOM_LAST)
-			give_up(l, line);        /* it does not believe our proof */
+			give_up(l, line); /* it does not believe our proof */
 		else if (l->room == ROOM_RESPONSE)
 			line_response(l, line);
 		else
@@ -416,7 +425,7 @@ static void
 secured(void *ctx, bool ok, const char *why)
 {
 	struct login *l = ctx;
-	char what[200];
+	char          what[200];
 
 	if (!ok) {
 		(void)snprintf(what, sizeof what, "Disconnected: TLS handshaking failed: %s", why);
@@ -448,12 +457,19 @@ static const struct stream_events events = { arrived, drained, secured, silent, 
 
 struct login *
 login_open(struct loop *loop, int fd, const struct login_protocol *protocol, bool tls_first,
-	const struct login_config *config, const struct peer *peer, const struct login_needs *needs, void *ctx)
+           const struct login_config *config, const struct peer *peer,
+           const struct login_needs *needs, void *ctx)
 {
 	struct login *l = memory_take(sizeof *l);
 
-	*l = (struct login){ .loop = loop, .protocol = protocol, .config = config, .needs = needs, .ctx = ctx,
-	    .peer = *peer, .begun_ms = clock_patient_ms(), .room = tls_first ? ROOM_TLS : ROOM_COMMAND };
+	*l = (struct login){ .loop = loop,
+		             .protocol = protocol,
+		             .config = config,
+		             .needs = needs,
+		             .ctx = ctx,
+		             .peer = *peer,
+		             .begun_ms = clock_patient_ms(),
+		             .room = tls_first ? ROOM_TLS : ROOM_COMMAND };
 	if (!peer_here(fd, &l->here))
 		(void)snprintf(l->here.text, sizeof l->here.text, "unknown");
 	random_word(l->session, sizeof l->session);

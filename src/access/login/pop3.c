@@ -20,12 +20,14 @@ pop3_challenge(struct login *l, struct bytes text)
 static void
 pop3_refuse(struct login *l, enum login_refusal refusal)
 {
-	static const char *const words[] = {                     /* codes: rfc3206:4, rfc2449:8 */
-		[LOGIN_WRONG]        = "-ERR [AUTH] Authentication failed.",
-		[LOGIN_TEMPORARY]    = "-ERR [SYS/TEMP] Temporary authentication failure, try again later.",
+	static const char *const words[] = {
+		/* codes: rfc3206:4, rfc2449:8 */
+		[LOGIN_WRONG] = "-ERR [AUTH] Authentication failed.",
+		[LOGIN_TEMPORARY] =
+			"-ERR [SYS/TEMP] Temporary authentication failure, try again later.",
 		[LOGIN_NO_MECHANISM] = "-ERR Unsupported authentication mechanism.",
-		[LOGIN_SYNTAX]       = "-ERR Invalid SASL message.",
-		[LOGIN_DISABLED]     = "-ERR [AUTH] This account is disabled.",
+		[LOGIN_SYNTAX] = "-ERR Invalid SASL message.",
+		[LOGIN_DISABLED] = "-ERR [AUTH] This account is disabled.",
 	};
 
 	login_say(l, "%s\r\n", words[refusal]);
@@ -52,7 +54,9 @@ run_capa(struct login *l, struct bytes argument)
 	struct buffer *out = stream_out(l->stream), sasl = { 0 };
 	(void)argument;
 
-	buffer_add_string(out, "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
+	buffer_add_string(
+		out,
+		"+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
 	if (!l->secure && l->config->tls != NULL)
 		buffer_add_string(out, "STLS\r\n");
 	if (login_plain_allowed(l))
@@ -95,7 +99,9 @@ static void
 refuse_plain(struct login *l)
 {
 	l->plain_refused = true;
-	pop3_error(l, "[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.");
+	pop3_error(
+		l,
+		"[AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.");
 }
 
 static void
@@ -131,8 +137,8 @@ static void
 run_auth(struct login *l, struct bytes argument)
 {
 	struct login_attempt attempt = { 0 };
-	struct buffer initial = { 0 };
-	bool insecure, whole = true;
+	struct buffer        initial = { 0 };
+	bool                 insecure, whole = true;
 
 	if (argument.len == 0) {
 		login_say(l, "+OK");
@@ -156,6 +162,7 @@ run_auth(struct login *l, struct bytes argument)
 	buffer_free(&initial);
 }
 
+/* clang-format off */
 static const struct command {
 	const char *name;
 	void      (*run)(struct login *, struct bytes argument);
@@ -163,6 +170,7 @@ static const struct command {
 	{ "CAPA", run_capa }, { "STLS", run_stls }, { "USER", run_user }, { "PASS", run_pass },
 	{ "AUTH", run_auth }, { "NOOP", run_noop }, { "QUIT", run_quit },
 };
+/* clang-format on */
 
 static void
 pop3_line(struct login *l, struct bytes line)
@@ -179,11 +187,11 @@ pop3_line(struct login *l, struct bytes line)
 }
 
 const struct login_protocol login_pop3 = {
-	.name      = "pop3",
-	.greet     = pop3_greet,
-	.line      = pop3_line,
+	.name = "pop3",
+	.greet = pop3_greet,
+	.line = pop3_line,
 	.challenge = pop3_challenge,
-	.refuse    = pop3_refuse,
-	.broken    = pop3_error,
-	.bye       = pop3_error,
+	.refuse = pop3_refuse,
+	.broken = pop3_error,
+	.bye = pop3_error,
 };

@@ -7,15 +7,23 @@
 #include "access/login-kit.h"
 #include "base/base64.h"
 
-#define IMAP_HELLO "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ENABLE ID IDLE AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256] Mansio ready.\r\n"
-#define IMAP_SHY   "* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ENABLE ID IDLE AUTH=SCRAM-SHA-256 LOGINDISABLED] Mansio ready.\r\n"
+#define IMAP_HELLO \
+	"* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ENABLE ID IDLE AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256] Mansio ready.\r\n"
+#define IMAP_SHY \
+	"* OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR ENABLE ID IDLE AUTH=SCRAM-SHA-256 LOGINDISABLED] Mansio ready.\r\n"
 #define POP3_HELLO "+OK Mansio ready.\r\n"
-#define TOO_LONG   "* BYE Line or literal is too long.\r\n"
-#define FAILED     " NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"
-#define PRIVACY    " NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n"
+#define TOO_LONG "* BYE Line or literal is too long.\r\n"
+#define FAILED " NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"
+#define PRIVACY \
+	" NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n"
 
-struct dialogue { const char *why; bool shy; const char *said, *heard; };
+struct dialogue {
+	const char *why;
+	bool        shy;
+	const char *said, *heard;
+};
 
+/* clang-format off */
 static const struct dialogue imap[] = {
 	{ "greeting", false, "", IMAP_HELLO },
 	{ "greeting where passwords may not cross", true, "", IMAP_SHY },
@@ -63,7 +71,9 @@ static const struct dialogue imap[] = {
 	  "a BAD Error in IMAP command LOGIN: right would be LOGIN user password.\r\nb OK NOOP completed.\r\n" },
 	{ "a mailbox is not to be had yet", false, "a SELECT INBOX\r\n", IMAP_HELLO "a BAD Error in IMAP command: unknown, or not before logging in.\r\n" },
 };
+/* clang-format on */
 
+/* clang-format off */
 static const struct dialogue pop3[] = {
 	{ "greeting", false, "", POP3_HELLO },
 	{ "rfc1939:7 USER and PASS", false, "USER jack\r\nPASS s3cret\r\n", POP3_HELLO "+OK\r\n[in user=jack method=PLAIN tag=]" },
@@ -91,6 +101,7 @@ static const struct dialogue pop3[] = {
 	  "-ERR Unknown command, or not before logging in.\r\n-ERR Too many invalid commands.\r\n" },
 	{ "STLS without a certificate", false, "STLS\r\n", POP3_HELLO "-ERR TLS is not available.\r\n" },
 };
+/* clang-format on */
 
 static void
 play(struct kit *k, const struct login_protocol *p, const struct dialogue *d, size_t piece)
@@ -146,7 +157,7 @@ test_every_split(void **state)
 static void
 test_too_long(void **state)
 {
-	struct kit k = { 0 };
+	struct kit    k = { 0 };
 	struct buffer said = { 0 };
 	(void)state;
 
@@ -163,7 +174,10 @@ test_too_long(void **state)
 		for (size_t piece = 0; piece < 2000; piece += 999) {
 			kit_begin(&k, kind == 3 ? &login_pop3 : &login_imap, true, NULL);
 			kit_say(&k, buffer_bytes(&said), piece);
-			HOLDS("its end", k.login == NULL && bytes_search(buffer_bytes(&k.out), BYTES("Line or literal is too long.")) > 0);
+			HOLDS("its end",
+			      k.login == NULL &&
+			              bytes_search(buffer_bytes(&k.out),
+			                           BYTES("Line or literal is too long.")) > 0);
 			kit_end(&k);
 		}
 	}
@@ -175,7 +189,8 @@ test_too_long(void **state)
 	buffer_add_string(&said, "\r\n");
 	kit_begin(&k, &login_imap, true, NULL);
 	kit_say(&k, buffer_bytes(&said), 0);
-	HOLDS("a long response", k.login != NULL && bytes_search(buffer_bytes(&k.out), BYTES("a BAD Invalid SASL")) > 0);
+	HOLDS("a long response", k.login != NULL && bytes_search(buffer_bytes(&k.out),
+	                                                         BYTES("a BAD Invalid SASL")) > 0);
 	buffer_free(&said);
 	kit_close(&k);
 }
@@ -184,19 +199,23 @@ test_too_long(void **state)
 static void
 test_scram(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why, *last, *heard; } rows[] = {
 		{ "it believes us", "\r\n", "[in user=user method=SCRAM-SHA-256 tag=a]" },
 		{ "it does not", "*\r\n", "a BAD Authentication aborted by client.\r\n" },
 		{ "it says something else", "eA==\r\n", "a BAD Invalid response to the challenge.\r\n" },
 	};
+	/* clang-format on */
 	struct kit k = { 0 };
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		kit_begin(&k, &login_imap, false, NULL);
 		buffer_reset(&k.out);
-		kit_say(&k, BYTES("a AUTHENTICATE SCRAM-SHA-256 biwsbj11c2VyLHI9YWJj\r\n"), 0);      /* n,,n=user,r=abc */
-		HOLDS("a challenge", bytes_starts(buffer_bytes(&k.out), BYTES("+ cj1hYm")) && k.login != NULL);
+		kit_say(&k, BYTES("a AUTHENTICATE SCRAM-SHA-256 biwsbj11c2VyLHI9YWJj\r\n"),
+		        0); /* n,,n=user,r=abc */
+		HOLDS("a challenge",
+		      bytes_starts(buffer_bytes(&k.out), BYTES("+ cj1hYm")) && k.login != NULL);
 		/* We do not play the client's mathematics here (test-sasl does): the clerk says yes. */
 		buffer_reset(&k.out);
 		errand_clear(&k.errand);

@@ -13,20 +13,32 @@ static const char content[] = "From: a@b.example\r\nSubject: hello\r\n\r\nThe bo
 static const char prefix[] = "Received: from x by y;\r\n\tSun, 22 Nov 2026 12:00:00 +0000\r\n";
 
 /* A letter in a segment: content and envelope, each where the caller wants it. */
-struct laid { uint64_t letter, envelope_at; };
+struct laid {
+	uint64_t letter, envelope_at;
+};
 
 static struct bytes
 packed(uint64_t letter, struct buffer *out)
 {
 	struct envelope_recipient to = { .address = BYTES("jill@example.com") };
-	struct arena *a = arena_open(NULL);
-	struct buffer digest = { 0 };
+	struct arena             *a = arena_open(NULL);
+	struct buffer             digest = { 0 };
 
 	digest_make(BYTES("From: a@b.example\r\nSubject: hello\r\n\r\nThe body.\r\n"), a, &digest);
-	envelope_pack(&(struct envelope){ .letter = letter, .arrived_us = 1, .sender = BYTES("jack@example.com"),
-	    .client = BYTES("x[192.0.2.1]"), .protocol = BYTES("ESMTP"), .content_len = sizeof content - 1,
-	    .prefix = BYTES("Received: from x by y;\r\n\tSun, 22 Nov 2026 12:00:00 +0000\r\n"), .digest = buffer_bytes(&digest),
-	    .recipient = &to, .recipients = 1 }, out);
+	envelope_pack(
+		&(struct envelope){
+			.letter = letter,
+			.arrived_us = 1,
+			.sender = BYTES("jack@example.com"),
+			.client = BYTES("x[192.0.2.1]"),
+			.protocol = BYTES("ESMTP"),
+			.content_len = sizeof content - 1,
+			.prefix = BYTES(
+				"Received: from x by y;\r\n\tSun, 22 Nov 2026 12:00:00 +0000\r\n"),
+			.digest = buffer_bytes(&digest),
+			.recipient = &to,
+			.recipients = 1 },
+		out);
 	buffer_free(&digest);
 	arena_close(&a);
 	return buffer_bytes(out);
@@ -36,20 +48,21 @@ static void
 put_segment(struct kit *k, uint32_t number, const struct buffer *records)
 {
 	char name[32], title[SEGMENT_HEADER];
-	int fd;
+	int  fd;
 
 	(void)snprintf(name, sizeof name, "%08x.seg", number);
 	segment_title_make(title, number, 1, SEGMENT_SMALL);
 	fd = openat(k->dir, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	HOLDS("segment", fd >= 0 && pwrite(fd, title, sizeof title, 0) == (ssize_t)sizeof title &&
-	      pwrite(fd, records->at, records->len, sizeof title) == (ssize_t)records->len);
+	HOLDS("segment",
+	      fd >= 0 && pwrite(fd, title, sizeof title, 0) == (ssize_t)sizeof title &&
+	              pwrite(fd, records->at, records->len, sizeof title) == (ssize_t)records->len);
 	close(fd);
 }
 
 static struct laid
 lay(struct kit *k, uint32_t number)
 {
-	struct laid l = { (uint64_t)number << 32 | SEGMENT_HEADER, 0 };
+	struct laid   l = { (uint64_t)number << 32 | SEGMENT_HEADER, 0 };
 	struct buffer records = { 0 }, e = { 0 };
 
 	record_add(&records, RECORD_CONTENT, l.letter, bytes_of(content));
@@ -64,8 +77,13 @@ lay(struct kit *k, uint32_t number)
 static struct delivery
 to_jill(const struct laid *l, uint32_t segment)
 {
-	return (struct delivery){ .letter = l->letter, .envelope_segment = segment, .envelope_at = l->envelope_at, .account = 5,
-	    .sender = BYTES("jack@example.com"), .address = BYTES("jill@example.com"), .original = BYTES("info@example.com") };
+	return (struct delivery){ .letter = l->letter,
+		                  .envelope_segment = segment,
+		                  .envelope_at = l->envelope_at,
+		                  .account = 5,
+		                  .sender = BYTES("jack@example.com"),
+		                  .address = BYTES("jill@example.com"),
+		                  .original = BYTES("info@example.com") };
 }
 
 /* The whole letter as a reader sees it. */
@@ -74,17 +92,18 @@ reads(struct kit *k, const char *why, uint64_t account, uint32_t index, const ch
 {
 	struct account *a = kit_take(k, account);
 	struct mailbox *m = kit_mailbox(a, "INBOX");
-	struct arena *life = arena_open(NULL);
-	struct message row;
-	struct digest digest;
-	struct bytes before;
-	char whole[1000];
-	const char *wanted = arena_printf(life, "%s%s%s", head, prefix, content);
+	struct arena   *life = arena_open(NULL);
+	struct message  row;
+	struct digest   digest;
+	struct bytes    before;
+	char            whole[1000];
+	const char     *wanted = arena_printf(life, "%s%s%s", head, prefix, content);
 
 	HOLDS(why, mailbox_count(m) > index);
 	HOLDS(why, message_read(a, mailbox_entry(m, index).message, life, &row) == 0);
 	HOLDS(why, message_digest(a, &row, life, &digest, &before) == 0);
-	HOLDS(why, row.size == strlen(wanted) && message_bytes(a, &row, before, 0, whole, row.size) == 0);
+	HOLDS(why, row.size == strlen(wanted) &&
+	                   message_bytes(a, &row, before, 0, whole, row.size) == 0);
 	SAME(why, ((struct bytes){ whole, row.size }), bytes_of(wanted));
 	arena_close(&life);
 	mailbox_drop(&m);
@@ -96,7 +115,7 @@ count_of(struct kit *k, uint64_t account)
 {
 	struct account *a = kit_take(k, account);
 	struct mailbox *m = kit_mailbox(a, "INBOX");
-	uint32_t n = mailbox_count(m);
+	uint32_t        n = mailbox_count(m);
 
 	mailbox_drop(&m);
 	account_drop(&a);
@@ -106,15 +125,16 @@ count_of(struct kit *k, uint64_t account)
 static void
 test_delivered_once(void **state)
 {
-	static const char head[] = "Return-Path: <jack@example.com>\r\nX-Original-To: info@example.com\r\nDelivered-To: jill@example.com\r\n";
-	struct kit k = { 0 };
+	static const char head[] =
+		"Return-Path: <jack@example.com>\r\nX-Original-To: info@example.com\r\nDelivered-To: jill@example.com\r\n";
+	struct kit    k = { 0 };
 	struct arena *a = arena_open(NULL);
 	(void)state;
 
 	kit_folder(&k);
 	kit_open(&k);
-	struct laid l = lay(&k, 1);
-	struct delivery d = to_jill(&l, 1);
+	struct laid            l = lay(&k, 1);
+	struct delivery        d = to_jill(&l, 1);
 	struct delivery_answer got = deliver(k.store, k.letters, &d, a);
 	HOLDS("delivered", got.result == DELIVERY_DONE && !got.again);
 	SAME("status", bytes_of(got.status), BYTES("2.0.0"));
@@ -125,14 +145,17 @@ test_delivered_once(void **state)
 	kit_close(&k);
 	kit_open(&k);
 	got = deliver(k.store, k.letters, &d, a);
-	HOLDS("again, after a restart", got.result == DELIVERY_DONE && got.again && count_of(&k, 5) == 1);
+	HOLDS("again, after a restart",
+	      got.result == DELIVERY_DONE && got.again && count_of(&k, 5) == 1);
 	d.account = 6;
 	d.sender = BYTES("");
 	d.address = d.original = BYTES("zoe@example.com");
 	got = deliver(k.store, k.letters, &d, a);
-	HOLDS("to another account it is new", got.result == DELIVERY_DONE && !got.again && count_of(&k, 6) == 1);
+	HOLDS("to another account it is new",
+	      got.result == DELIVERY_DONE && !got.again && count_of(&k, 6) == 1);
 	kit_turns(&k);
-	reads(&k, "with a head of its own", 6, 0, "Return-Path: <>\r\nX-Original-To: zoe@example.com\r\nDelivered-To: zoe@example.com\r\n");
+	reads(&k, "with a head of its own", 6, 0,
+	      "Return-Path: <>\r\nX-Original-To: zoe@example.com\r\nDelivered-To: zoe@example.com\r\n");
 	kit_close(&k);
 	kit_remove(&k);
 	arena_close(&a);
@@ -142,11 +165,13 @@ test_delivered_once(void **state)
 static void
 test_where_it_lies(void **state)
 {
-	static const char head[] = "Return-Path: <jack@example.com>\r\nX-Original-To: info@example.com\r\nDelivered-To: jill@example.com\r\n";
-	struct kit k = { 0 };
+	static const char head[] =
+		"Return-Path: <jack@example.com>\r\nX-Original-To: info@example.com\r\nDelivered-To: jill@example.com\r\n";
+	struct kit    k = { 0 };
 	struct arena *a = arena_open(NULL);
 	struct buffer first = { 0 }, second = { 0 }, copy = { 0 }, e = { 0 };
-	struct laid apart = { (uint64_t)1 << 32 | SEGMENT_HEADER, SEGMENT_HEADER }, moved = { (uint64_t)9 << 32 | SEGMENT_HEADER, 0 };
+	struct laid   apart = { (uint64_t)1 << 32 | SEGMENT_HEADER, SEGMENT_HEADER },
+		    moved = { (uint64_t)9 << 32 | SEGMENT_HEADER, 0 };
 	(void)state;
 
 	kit_folder(&k);
@@ -163,7 +188,7 @@ test_where_it_lies(void **state)
 	record_add(&copy, RECORD_CONTENT, moved.letter, bytes_of(content));
 	moved.envelope_at = SEGMENT_HEADER + copy.len;
 	record_add(&copy, RECORD_ENVELOPE, moved.letter, packed(moved.letter, &e));
-	put_segment(&k, 3, &copy);          /* segment 9 is gone */
+	put_segment(&k, 3, &copy); /* segment 9 is gone */
 	d = to_jill(&moved, 3);
 	HOLDS("moved", deliver(k.store, k.letters, &d, a).result == DELIVERY_DONE);
 	kit_turns(&k);
@@ -182,7 +207,7 @@ static void
 spoil(struct kit *k, uint32_t number, off_t at)
 {
 	char name[32];
-	int fd;
+	int  fd;
 
 	(void)snprintf(name, sizeof name, "%08x.seg", number);
 	fd = openat(k->dir, name, O_RDWR);
@@ -193,8 +218,8 @@ spoil(struct kit *k, uint32_t number, off_t at)
 static void
 test_what_cannot_be(void **state)
 {
-	struct kit k = { 0 };
-	struct arena *a = arena_open(NULL);
+	struct kit             k = { 0 };
+	struct arena          *a = arena_open(NULL);
 	struct delivery_answer got;
 	(void)state;
 
@@ -209,11 +234,13 @@ test_what_cannot_be(void **state)
 	l = lay(&k, 2);
 	spoil(&k, 2, SEGMENT_HEADER);
 	d = to_jill(&l, 2);
-	HOLDS("content that is not where it should be", deliver(k.store, k.letters, &d, a).result == DELIVERY_REFUSED);
+	HOLDS("content that is not where it should be",
+	      deliver(k.store, k.letters, &d, a).result == DELIVERY_REFUSED);
 	l = lay(&k, 3);
 	d = to_jill(&l, 3);
 	d.letter ^= 8;
-	HOLDS("the envelope of another letter", deliver(k.store, k.letters, &d, a).result == DELIVERY_REFUSED);
+	HOLDS("the envelope of another letter",
+	      deliver(k.store, k.letters, &d, a).result == DELIVERY_REFUSED);
 	d = to_jill(&l, 7);
 	got = deliver(k.store, k.letters, &d, a);
 	HOLDS("no such segment: maybe later", got.result == DELIVERY_LATER);
@@ -227,14 +254,14 @@ test_what_cannot_be(void **state)
 static void
 test_full_disk(void **state)
 {
-	struct kit k = { 0 };
-	struct arena *a = arena_open(NULL);
+	struct kit             k = { 0 };
+	struct arena          *a = arena_open(NULL);
 	struct delivery_answer got;
 	(void)state;
 
 	kit_folder(&k);
 	kit_open(&k);
-	struct laid l = lay(&k, 1);
+	struct laid     l = lay(&k, 1);
 	struct delivery d = to_jill(&l, 1);
 	store_room_least = UINT64_MAX / 2;
 	got = deliver(k.store, k.letters, &d, a);

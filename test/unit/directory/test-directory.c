@@ -17,7 +17,7 @@ static char home[64], path[128];
 static struct directory *
 opened(void)
 {
-	struct buffer errors = { 0 };
+	struct buffer     errors = { 0 };
 	struct directory *d = directory_open(path, &errors);
 
 	SAME("it opens without complaint", buffer_bytes(&errors), BYTES(""));
@@ -39,7 +39,7 @@ static void
 cleared(void)
 {
 	static const char *const names[] = { "", "-wal", "-shm", "-journal" };
-	char name[160];
+	char                     name[160];
 
 	for (size_t i = 0; i < COUNT(names); i++) {
 		(void)snprintf(name, sizeof name, "%s%s", path, names[i]);
@@ -49,22 +49,32 @@ cleared(void)
 }
 
 static const struct credential any = {
-	.hash = "$argon2id$x", .scram_iterations = 4096, .scram_salt = "c2FsdA==", .scram_stored = "aaaa", .scram_server = "bbbb",
+	.hash = "$argon2id$x",
+	.scram_iterations = 4096,
+	.scram_salt = "c2FsdA==",
+	.scram_stored = "aaaa",
+	.scram_server = "bbbb",
 };
 
 /* ---- resolving ---- */
 
-struct alias { const char *from, *to; };
+struct alias {
+	const char *from, *to;
+};
 
 static void
 people(struct directory *d)
 {
-	static const char *const domains[] = { "example.com", "Example.NET", "empty.example", "all.example", "one.example", "loop.example" };
+	static const char *const domains[] = { "example.com", "Example.NET", "empty.example",
+		                               "all.example", "one.example", "loop.example" };
+	/* clang-format off */
 	static const char *const accounts[] = {
 		"jack@example.com", "Jill@Example.COM", "ann.o'neil@example.com", "a+b@example.com",
 		"postmaster@example.net", "zoe@example.net", "first@one.example", "seized@all.example", "both@example.com",
 		"caught@all.example",
 	};
+	/* clang-format on */
+	/* clang-format off */
 	static const struct alias aliases[] = {
 		{ "info@example.com", "jack@example.com" },
 		{ "team@example.com", "jack@example.com" }, { "team@example.com", "jill@example.com" },
@@ -84,18 +94,25 @@ people(struct directory *d)
 		{ "twice@example.com", "JACK@example.com" }, { "twice@example.com", "jack@EXAMPLE.com" },
 		{ "ring@loop.example", "rang@loop.example" }, { "rang@loop.example", "ring@loop.example" },
 	};
+	/* clang-format on */
 	uint64_t id;
 
 	for (size_t i = 0; i < COUNT(domains); i++)
 		HOLDS(domains[i], directory_domain_add(d, bytes_of(domains[i])) == DIRECTORY_OK);
 	for (size_t i = 0; i < COUNT(accounts); i++)
-		HOLDS(accounts[i], directory_account_add(d, bytes_of(accounts[i]), &any, false, &id) == DIRECTORY_OK);
+		HOLDS(accounts[i], directory_account_add(d, bytes_of(accounts[i]), &any, false,
+		                                         &id) == DIRECTORY_OK);
 	for (size_t i = 0; i < COUNT(aliases); i++) {
-		enum directory_outcome o = directory_alias_add(d, bytes_of(aliases[i].from), bytes_of(aliases[i].to));
-		HOLDS(aliases[i].to, o == DIRECTORY_OK || (o == DIRECTORY_EXISTS && strcmp(aliases[i].from, "twice@example.com") == 0));
+		enum directory_outcome o =
+			directory_alias_add(d, bytes_of(aliases[i].from), bytes_of(aliases[i].to));
+		HOLDS(aliases[i].to,
+		      o == DIRECTORY_OK || (o == DIRECTORY_EXISTS &&
+		                            strcmp(aliases[i].from, "twice@example.com") == 0));
 	}
-	HOLDS("catch-all", directory_domain_catch_all(d, BYTES("all.example"), BYTES("caught@all.example")) == DIRECTORY_OK);
-	HOLDS("catch-all", directory_domain_catch_all(d, BYTES("loop.example"), BYTES("jack@example.com")) == DIRECTORY_OK);
+	HOLDS("catch-all", directory_domain_catch_all(d, BYTES("all.example"),
+	                                              BYTES("caught@all.example")) == DIRECTORY_OK);
+	HOLDS("catch-all", directory_domain_catch_all(d, BYTES("loop.example"),
+	                                              BYTES("jack@example.com")) == DIRECTORY_OK);
 }
 
 /* Targets in order, "address" or "address|detail", remote ones with a leading ">". */
@@ -103,13 +120,15 @@ static void
 shown(const struct directory_target *t, size_t count, struct buffer *out)
 {
 	for (size_t i = 0; i < count; i++)
-		buffer_printf(out, "%s%s%.*s%s%.*s", i > 0 ? " " : "", t[i].account == 0 ? ">" : "", (int)t[i].address.len, t[i].address.at,
-		    t[i].detail.len > 0 ? "|" : "", (int)t[i].detail.len, t[i].detail.at);
+		buffer_printf(out, "%s%s%.*s%s%.*s", i > 0 ? " " : "", t[i].account == 0 ? ">" : "",
+		              (int)t[i].address.len, t[i].address.at,
+		              t[i].detail.len > 0 ? "|" : "", (int)t[i].detail.len, t[i].detail.at);
 }
 
 static void
 test_resolve(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *why, *address;
 		enum directory_outcome outcome;
@@ -166,6 +185,7 @@ test_resolve(void **state)
 		{ "nothing", "", DIRECTORY_BAD, "" },
 		{ "no domain", "jack@", DIRECTORY_BAD, "" },
 	};
+	/* clang-format on */
 	struct directory *d;
 	(void)state;
 
@@ -174,14 +194,17 @@ test_resolve(void **state)
 	people(d);
 	for (int again = 0; again < 2; again++) {
 		for (size_t i = 0; i < COUNT(rows); i++) {
-			struct arena *a = arena_open(NULL);
+			struct arena            *a = arena_open(NULL);
 			struct directory_target *t;
-			struct buffer got = { 0 };
-			size_t count;
-			enum directory_outcome o = directory_resolve(d, bytes_of(rows[i].address), "+", "example.com", a, &t, &count);
+			struct buffer            got = { 0 };
+			size_t                   count;
+			enum directory_outcome   o =
+				directory_resolve(d, bytes_of(rows[i].address), "+", "example.com",
+			                          a, &t, &count);
 
 			if (o != rows[i].outcome)
-				fail_msg("%s: %s gives %d, not %d", rows[i].why, rows[i].address, o, rows[i].outcome);
+				fail_msg("%s: %s gives %d, not %d", rows[i].why, rows[i].address, o,
+				         rows[i].outcome);
 			if (o == DIRECTORY_OK) {
 				shown(t, count, &got);
 				SAME(rows[i].why, buffer_bytes(&got), bytes_of(rows[i].targets));
@@ -189,7 +212,7 @@ test_resolve(void **state)
 			buffer_free(&got);
 			arena_close(&a);
 		}
-		directory_close(&d);         /* it is all there after a restart */
+		directory_close(&d); /* it is all there after a restart */
 		d = opened();
 	}
 	directory_close(&d);
@@ -199,19 +222,22 @@ test_resolve(void **state)
 static void
 test_a_name_with_a_nul_is_nobody(void **state)
 {
-	struct directory *d;
-	struct arena *a = arena_open(NULL);
+	struct directory        *d;
+	struct arena            *a = arena_open(NULL);
 	struct directory_target *t;
-	struct credential c;
-	size_t count;
+	struct credential        c;
+	size_t                   count;
 	(void)state;
 
 	fresh();
 	d = opened();
 	people(d);
-	HOLDS("resolve", directory_resolve(d, BYTES("jack\0evil@example.com"), "+", "example.com", a, &t, &count) == DIRECTORY_BAD);
-	HOLDS("resolve, bare", directory_resolve(d, BYTES("jack\0evil"), "+", "example.com", a, &t, &count) == DIRECTORY_BAD);
-	HOLDS("log in", directory_credential(d, BYTES("jack\0evil"), "example.com", a, &c) == DIRECTORY_NONE);
+	HOLDS("resolve", directory_resolve(d, BYTES("jack\0evil@example.com"), "+", "example.com",
+	                                   a, &t, &count) == DIRECTORY_BAD);
+	HOLDS("resolve, bare", directory_resolve(d, BYTES("jack\0evil"), "+", "example.com", a, &t,
+	                                         &count) == DIRECTORY_BAD);
+	HOLDS("log in",
+	      directory_credential(d, BYTES("jack\0evil"), "example.com", a, &c) == DIRECTORY_NONE);
 	arena_close(&a);
 	directory_close(&d);
 	cleared();
@@ -220,11 +246,13 @@ test_a_name_with_a_nul_is_nobody(void **state)
 static void
 test_delimiters(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why, *delimiters, *address, *targets; } rows[] = {
 		{ "none", "", "jack+x@example.com", NULL },
 		{ "two of them", "+-", "jack-x@example.com", "jack@example.com|x" },
 		{ "the first that stands", "+-", "jack-x+y@example.com", "jack@example.com|x+y" },
 	};
+	/* clang-format on */
 	struct directory *d;
 	(void)state;
 
@@ -232,11 +260,12 @@ test_delimiters(void **state)
 	d = opened();
 	people(d);
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct arena *a = arena_open(NULL);
+		struct arena            *a = arena_open(NULL);
 		struct directory_target *t;
-		struct buffer got = { 0 };
-		size_t count;
-		enum directory_outcome o = directory_resolve(d, bytes_of(rows[i].address), rows[i].delimiters, "", a, &t, &count);
+		struct buffer            got = { 0 };
+		size_t                   count;
+		enum directory_outcome   o = directory_resolve(d, bytes_of(rows[i].address),
+		                                               rows[i].delimiters, "", a, &t, &count);
 
 		HOLDS(rows[i].why, (o == DIRECTORY_OK) == (rows[i].targets != NULL));
 		shown(t, count, &got);
@@ -252,14 +281,14 @@ test_delimiters(void **state)
 static void
 test_too_deep_and_too_wide(void **state)
 {
-	struct directory *d;
-	struct arena *a = arena_open(NULL);
+	struct directory        *d;
+	struct arena            *a = arena_open(NULL);
 	struct directory_target *t;
-	struct bytes wide[3000];
-	char text[64], to[64];
-	size_t count;
-	uint64_t id;
-	clock_t begun;
+	struct bytes             wide[3000];
+	char                     text[64], to[64];
+	size_t                   count;
+	uint64_t                 id;
+	clock_t                  begun;
 	(void)state;
 
 	fresh();
@@ -268,20 +297,31 @@ test_too_deep_and_too_wide(void **state)
 	for (int i = 0; i < 40; i++) {
 		(void)snprintf(text, sizeof text, "deep%d@example.com", i);
 		(void)snprintf(to, sizeof to, "deep%d@example.com", i + 1);
-		HOLDS("alias", directory_alias_add(d, bytes_of(text), i == 39 ? BYTES("end@example.com") : bytes_of(to)) == DIRECTORY_OK);
+		HOLDS("alias", directory_alias_add(d, bytes_of(text),
+		                                   i == 39 ? BYTES("end@example.com")
+		                                           : bytes_of(to)) == DIRECTORY_OK);
 	}
-	HOLDS("the last twenty are fine", directory_resolve(d, BYTES("deep20@example.com"), "", "", a, &t, &count) == DIRECTORY_OK && count == 1);
-	HOLDS("forty are too deep", directory_resolve(d, BYTES("deep0@example.com"), "", "", a, &t, &count) == DIRECTORY_LOOP);
+	HOLDS("the last twenty are fine", directory_resolve(d, BYTES("deep20@example.com"), "", "",
+	                                                    a, &t, &count) == DIRECTORY_OK &&
+	                                          count == 1);
+	HOLDS("forty are too deep", directory_resolve(d, BYTES("deep0@example.com"), "", "", a, &t,
+	                                              &count) == DIRECTORY_LOOP);
 	for (size_t i = 0; i < COUNT(wide); i++)
 		wide[i] = bytes_of(arena_printf(a, "w%zu@remote.example", i));
-	HOLDS("three thousand at once", directory_alias_put(d, BYTES("wide@example.com"), wide, COUNT(wide), true) == DIRECTORY_OK);
+	HOLDS("three thousand at once", directory_alias_put(d, BYTES("wide@example.com"), wide,
+	                                                    COUNT(wide), true) == DIRECTORY_OK);
 	begun = clock();
-	HOLDS("are delivered", directory_resolve(d, BYTES("wide@example.com"), "", "", a, &t, &count) == DIRECTORY_OK && count == COUNT(wide));
-	HOLDS("six thousand", directory_alias_put(d, BYTES("wide2@example.com"), wide, COUNT(wide), true) == DIRECTORY_OK);
+	HOLDS("are delivered", directory_resolve(d, BYTES("wide@example.com"), "", "", a, &t,
+	                                         &count) == DIRECTORY_OK &&
+	                               count == COUNT(wide));
+	HOLDS("six thousand", directory_alias_put(d, BYTES("wide2@example.com"), wide, COUNT(wide),
+	                                          true) == DIRECTORY_OK);
 	for (size_t i = 0; i < COUNT(wide); i++)
 		wide[i] = bytes_of(arena_printf(a, "x%zu@remote.example", i));
-	HOLDS("more", directory_alias_put(d, BYTES("wide2@example.com"), wide, COUNT(wide), false) == DIRECTORY_OK);
-	HOLDS("are too many", directory_resolve(d, BYTES("wide2@example.com"), "", "", a, &t, &count) == DIRECTORY_LOOP);
+	HOLDS("more", directory_alias_put(d, BYTES("wide2@example.com"), wide, COUNT(wide),
+	                                  false) == DIRECTORY_OK);
+	HOLDS("are too many", directory_resolve(d, BYTES("wide2@example.com"), "", "", a, &t,
+	                                        &count) == DIRECTORY_LOOP);
 	HOLDS("and not for long", clock() - begun < 2 * CLOCKS_PER_SEC);
 	arena_close(&a);
 	directory_close(&d);
@@ -312,18 +352,19 @@ count_account(void *ctx, const struct account_row *r)
 static void
 count_domain(void *ctx, const struct domain_row *r)
 {
-	buffer_printf(ctx, "%s:%d:%d:%s ", r->name, (int)r->accounts, (int)r->aliases, r->catch_all);
+	buffer_printf(ctx, "%s:%d:%d:%s ", r->name, (int)r->accounts, (int)r->aliases,
+	              r->catch_all);
 }
 
 static void
 test_changes(void **state)
 {
 	struct directory *d;
-	struct buffer b = { 0 };
-	struct arena *a = arena_open(NULL);
+	struct buffer     b = { 0 };
+	struct arena     *a = arena_open(NULL);
 	struct credential c;
-	uint64_t id = 0, other = 0, gone = 0;
-	struct bytes two[] = { BYTES("x@remote.example"), BYTES("not an address") };
+	uint64_t          id = 0, other = 0, gone = 0;
+	struct bytes      two[] = { BYTES("x@remote.example"), BYTES("not an address") };
 	(void)state;
 
 	fresh();
@@ -332,40 +373,69 @@ test_changes(void **state)
 	HOLDS("again", directory_domain_add(d, BYTES("example.COM")) == DIRECTORY_EXISTS);
 	HOLDS("not one", directory_domain_add(d, BYTES("exa mple")) == DIRECTORY_BAD);
 	HOLDS("a literal", directory_domain_add(d, BYTES("[192.0.2.1]")) == DIRECTORY_BAD);
-	HOLDS("an account of no domain", directory_account_add(d, BYTES("a@else.example"), &any, false, &id) == DIRECTORY_FOREIGN);
-	HOLDS("nothing was kept of it", directory_domain_each(d, BYTES("else.example"), count_domain, &b) == DIRECTORY_NONE);
-	HOLDS("a name that needs quotes", directory_account_add(d, BYTES("\"a b\"@example.com"), &any, false, &id) == DIRECTORY_BAD);
-	HOLDS("an account", directory_account_add(d, BYTES("A@example.com"), &any, false, &id) == DIRECTORY_OK && id == 1);
-	HOLDS("again", directory_account_add(d, BYTES("a@example.com"), &any, false, &other) == DIRECTORY_EXISTS);
-	HOLDS("with its domain", directory_account_add(d, BYTES("b@new.example"), &any, true, &other) == DIRECTORY_OK && other == 2);
-	HOLDS("an alias of no domain", directory_alias_add(d, BYTES("l@else.example"), BYTES("a@example.com")) == DIRECTORY_FOREIGN);
-	HOLDS("an alias", directory_alias_add(d, BYTES("L@example.com"), BYTES("a@Example.com")) == DIRECTORY_OK);
-	HOLDS("again", directory_alias_add(d, BYTES("l@example.com"), BYTES("a@example.com")) == DIRECTORY_EXISTS);
-	HOLDS("all of the targets or none", directory_alias_put(d, BYTES("l@example.com"), two, 2, true) == DIRECTORY_BAD);
-	HOLDS("list", directory_alias_each(d, BYTES(""), BYTES(""), count_alias, &b) == DIRECTORY_OK);
-	SAME("the old target is still there", buffer_bytes(&b), BYTES("l@example.com>a@example.com "));
+	HOLDS("an account of no domain", directory_account_add(d, BYTES("a@else.example"), &any,
+	                                                       false, &id) == DIRECTORY_FOREIGN);
+	HOLDS("nothing was kept of it",
+	      directory_domain_each(d, BYTES("else.example"), count_domain, &b) == DIRECTORY_NONE);
+	HOLDS("a name that needs quotes", directory_account_add(d, BYTES("\"a b\"@example.com"),
+	                                                        &any, false, &id) == DIRECTORY_BAD);
+	HOLDS("an account",
+	      directory_account_add(d, BYTES("A@example.com"), &any, false, &id) == DIRECTORY_OK &&
+	              id == 1);
+	HOLDS("again", directory_account_add(d, BYTES("a@example.com"), &any, false, &other) ==
+	                       DIRECTORY_EXISTS);
+	HOLDS("with its domain", directory_account_add(d, BYTES("b@new.example"), &any, true,
+	                                               &other) == DIRECTORY_OK &&
+	                                 other == 2);
+	HOLDS("an alias of no domain",
+	      directory_alias_add(d, BYTES("l@else.example"), BYTES("a@example.com")) ==
+	              DIRECTORY_FOREIGN);
+	HOLDS("an alias", directory_alias_add(d, BYTES("L@example.com"), BYTES("a@Example.com")) ==
+	                          DIRECTORY_OK);
+	HOLDS("again", directory_alias_add(d, BYTES("l@example.com"), BYTES("a@example.com")) ==
+	                       DIRECTORY_EXISTS);
+	HOLDS("all of the targets or none",
+	      directory_alias_put(d, BYTES("l@example.com"), two, 2, true) == DIRECTORY_BAD);
+	HOLDS("list",
+	      directory_alias_each(d, BYTES(""), BYTES(""), count_alias, &b) == DIRECTORY_OK);
+	SAME("the old target is still there", buffer_bytes(&b),
+	     BYTES("l@example.com>a@example.com "));
 	buffer_reset(&b);
-	HOLDS("in their place", directory_alias_put(d, BYTES("l@example.com"), two, 1, true) == DIRECTORY_OK);
-	HOLDS("list", directory_alias_each(d, BYTES("L@example.com"), BYTES(""), count_alias, &b) == DIRECTORY_OK);
+	HOLDS("in their place",
+	      directory_alias_put(d, BYTES("l@example.com"), two, 1, true) == DIRECTORY_OK);
+	HOLDS("list", directory_alias_each(d, BYTES("L@example.com"), BYTES(""), count_alias, &b) ==
+	                      DIRECTORY_OK);
 	SAME("the new one", buffer_bytes(&b), BYTES("l@example.com>x@remote.example "));
 	buffer_reset(&b);
 	HOLDS("in use", directory_domain_delete(d, BYTES("example.com")) == DIRECTORY_IN_USE);
 	HOLDS("off", directory_account_enable(d, BYTES("a@example.com"), false) == DIRECTORY_OK);
-	HOLDS("nobody", directory_account_enable(d, BYTES("z@example.com"), false) == DIRECTORY_NONE);
-	HOLDS("list", directory_account_each(d, BYTES(""), BYTES(""), count_account, &b) == DIRECTORY_OK);
+	HOLDS("nobody",
+	      directory_account_enable(d, BYTES("z@example.com"), false) == DIRECTORY_NONE);
+	HOLDS("list",
+	      directory_account_each(d, BYTES(""), BYTES(""), count_account, &b) == DIRECTORY_OK);
 	SAME("in order", buffer_bytes(&b), BYTES("a@example.com(off) b@new.example "));
 	buffer_reset(&b);
-	HOLDS("who logs in", directory_credential(d, BYTES("A@EXAMPLE.com"), NULL, a, &c) == DIRECTORY_OK && !c.enabled && c.account == 1);
-	HOLDS("with the origin", directory_credential(d, BYTES("b"), "new.example", a, &c) == DIRECTORY_OK && c.enabled && c.account == 2);
+	HOLDS("who logs in",
+	      directory_credential(d, BYTES("A@EXAMPLE.com"), NULL, a, &c) == DIRECTORY_OK &&
+	              !c.enabled && c.account == 1);
+	HOLDS("with the origin",
+	      directory_credential(d, BYTES("b"), "new.example", a, &c) == DIRECTORY_OK &&
+	              c.enabled && c.account == 2);
 	HOLDS("without one", directory_credential(d, BYTES("b"), "", a, &c) == DIRECTORY_NONE);
-	HOLDS("gone", directory_account_delete(d, BYTES("a@example.com"), &id) == DIRECTORY_OK && id == 1);
+	HOLDS("gone",
+	      directory_account_delete(d, BYTES("a@example.com"), &id) == DIRECTORY_OK && id == 1);
 	HOLDS("again", directory_account_delete(d, BYTES("a@example.com"), &id) == DIRECTORY_NONE);
-	HOLDS("a new one", directory_account_add(d, BYTES("a@example.com"), &any, false, &id) == DIRECTORY_OK);
+	HOLDS("a new one",
+	      directory_account_add(d, BYTES("a@example.com"), &any, false, &id) == DIRECTORY_OK);
 	HOLDS("never has the id of another", id == 3);
-	HOLDS("it is remembered", directory_gone_each(d, count_one, &gone) == DIRECTORY_OK && gone == 1);
-	HOLDS("alias gone", directory_alias_delete(d, BYTES("l@example.com"), BYTES("X@remote.example")) == DIRECTORY_NONE);
-	HOLDS("alias gone", directory_alias_delete(d, BYTES("l@example.com"), BYTES("x@Remote.example")) == DIRECTORY_OK);
-	HOLDS("account gone", directory_account_delete(d, BYTES("a@example.com"), &id) == DIRECTORY_OK);
+	HOLDS("it is remembered",
+	      directory_gone_each(d, count_one, &gone) == DIRECTORY_OK && gone == 1);
+	HOLDS("alias gone", directory_alias_delete(d, BYTES("l@example.com"),
+	                                           BYTES("X@remote.example")) == DIRECTORY_NONE);
+	HOLDS("alias gone", directory_alias_delete(d, BYTES("l@example.com"),
+	                                           BYTES("x@Remote.example")) == DIRECTORY_OK);
+	HOLDS("account gone",
+	      directory_account_delete(d, BYTES("a@example.com"), &id) == DIRECTORY_OK);
 	HOLDS("domain gone", directory_domain_delete(d, BYTES("example.com")) == DIRECTORY_OK);
 	HOLDS("list", directory_domain_each(d, BYTES(""), count_domain, &b) == DIRECTORY_OK);
 	SAME("one left", buffer_bytes(&b), BYTES("new.example:1:0: "));
@@ -378,17 +448,19 @@ test_changes(void **state)
 static void
 test_secret_stays(void **state)
 {
-	unsigned char one[DIRECTORY_SECRET], two[DIRECTORY_SECRET], other[DIRECTORY_SECRET];
+	unsigned char     one[DIRECTORY_SECRET], two[DIRECTORY_SECRET], other[DIRECTORY_SECRET];
 	struct directory *d;
 	(void)state;
 
 	fresh();
 	d = opened();
 	HOLDS("made", directory_secret(d, "salt", one) == DIRECTORY_OK);
-	HOLDS("another", directory_secret(d, "pepper", other) == DIRECTORY_OK && memcmp(one, other, sizeof one) != 0);
+	HOLDS("another", directory_secret(d, "pepper", other) == DIRECTORY_OK &&
+	                         memcmp(one, other, sizeof one) != 0);
 	directory_close(&d);
 	d = opened();
-	HOLDS("the same", directory_secret(d, "salt", two) == DIRECTORY_OK && memcmp(one, two, sizeof one) == 0);
+	HOLDS("the same", directory_secret(d, "salt", two) == DIRECTORY_OK &&
+	                          memcmp(one, two, sizeof one) == 0);
 	directory_close(&d);
 	cleared();
 }
@@ -398,12 +470,13 @@ test_secret_stays(void **state)
 static void
 refused(const char *why, const char *words)
 {
-	struct buffer errors = { 0 };
+	struct buffer     errors = { 0 };
 	struct directory *d = directory_open(path, &errors);
 
 	HOLDS(why, d == NULL);
 	HOLDS(why, bytes_search(buffer_bytes(&errors), bytes_of(words)) >= 0);
-	HOLDS(why, errors.len > 0 && errors.at[errors.len - 1] == '\n' && bytes_find(buffer_bytes(&errors), '\n') == (ptrdiff_t)errors.len - 1);
+	HOLDS(why, errors.len > 0 && errors.at[errors.len - 1] == '\n' &&
+	                   bytes_find(buffer_bytes(&errors), '\n') == (ptrdiff_t)errors.len - 1);
 	buffer_free(&errors);
 }
 
@@ -420,16 +493,18 @@ static void
 test_refused_in_words(void **state)
 {
 	struct directory *d;
-	sqlite3 *db = NULL;
-	char noise[4096];
-	uint64_t id;
-	char name[64];
+	sqlite3          *db = NULL;
+	char              noise[4096];
+	uint64_t          id;
+	char              name[64];
 	(void)state;
 
 	fresh();
 	d = opened();
 	directory_close(&d);
-	HOLDS("raw", sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, "PRAGMA user_version=7", NULL, NULL, NULL) == SQLITE_OK);
+	HOLDS("raw",
+	      sqlite3_open(path, &db) == SQLITE_OK &&
+	              sqlite3_exec(db, "PRAGMA user_version=7", NULL, NULL, NULL) == SQLITE_OK);
 	sqlite3_close(db);
 	refused("another version", "format version 7; this program knows version 1");
 	cleared();
@@ -454,6 +529,5 @@ test_refused_in_words(void **state)
 	(void)rmdir(home);
 }
 
-UNIT(test_resolve, test_a_name_with_a_nul_is_nobody, test_delimiters,
-     test_too_deep_and_too_wide, test_changes, test_secret_stays,
-     test_refused_in_words)
+UNIT(test_resolve, test_a_name_with_a_nul_is_nobody, test_delimiters, test_too_deep_and_too_wide,
+     test_changes, test_secret_stays, test_refused_in_words)

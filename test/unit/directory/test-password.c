@@ -13,6 +13,7 @@
 static void
 test_check(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why, *hash, *password; bool right; } rows[] = {
 		{ "argon2(1): argon2 somesalt -id -t 2 -m 16 -p 1 -l 32",
 		  "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", true },
@@ -41,6 +42,7 @@ test_check(void **state)
 		{ "half a hash", "$argon2id$v=19$m=65536,t=2", "password", false },
 		{ "plain text", "secret", "secret", false },
 	};
+	/* clang-format on */
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(rows); i++)
@@ -52,21 +54,25 @@ test_check(void **state)
 static void
 test_made_is_right(void **state)
 {
-	static char long_one[PASSWORD_MOST + 1];
+	static char            long_one[PASSWORD_MOST + 1];
 	struct password_record r, other;
 	(void)state;
 
 	memset(long_one, 'x', sizeof long_one);
-	HOLDS("made", password_make(BYTES("s3cret word"), &r) && password_make(BYTES("s3cret word"), &other));
+	HOLDS("made", password_make(BYTES("s3cret word"), &r) &&
+	                      password_make(BYTES("s3cret word"), &other));
 	HOLDS("its cost", strncmp(r.hash, "$argon2id$v=19$m=19456,t=2,p=1$", 31) == 0);
-	HOLDS("never twice the same", strcmp(r.hash, other.hash) != 0 && strcmp(r.scram_salt, other.scram_salt) != 0);
+	HOLDS("never twice the same",
+	      strcmp(r.hash, other.hash) != 0 && strcmp(r.scram_salt, other.scram_salt) != 0);
 	HOLDS("other software says yes", argon2id_verify(r.hash, "s3cret word", 11) == ARGON2_OK);
-	HOLDS("so do we", password_check(r.hash, BYTES("s3cret word")) && !password_check(r.hash, BYTES("s3cret Word")));
+	HOLDS("so do we", password_check(r.hash, BYTES("s3cret word")) &&
+	                          !password_check(r.hash, BYTES("s3cret Word")));
 	HOLDS("empty", !password_make(BYTES(""), &r));
 	HOLDS("with a NUL", !password_make(BYTES("a\0b"), &r));
 	HOLDS("too long", !password_make((struct bytes){ long_one, sizeof long_one }, &r));
-	HOLDS("the longest", password_make((struct bytes){ long_one, PASSWORD_MOST }, &r) &&
-	      password_check(r.hash, (struct bytes){ long_one, PASSWORD_MOST }));
+	HOLDS("the longest",
+	      password_make((struct bytes){ long_one, PASSWORD_MOST }, &r) &&
+	              password_check(r.hash, (struct bytes){ long_one, PASSWORD_MOST }));
 }
 
 /* Who does not exist takes as long as who does. */
@@ -74,7 +80,7 @@ static void
 test_nobody(void **state)
 {
 	struct password_record r;
-	clock_t a, b, c;
+	clock_t                a, b, c;
 	(void)state;
 
 	HOLDS("made", password_make(BYTES("x"), &r));
@@ -102,20 +108,23 @@ hmac(const struct buffer *key, const char *text, unsigned char out[32])
 {
 	unsigned len = 32;
 
-	HOLDS("hmac", HMAC(EVP_sha256(), key->at, (int)key->len, (const unsigned char *)text, strlen(text), out, &len) != NULL);
+	HOLDS("hmac", HMAC(EVP_sha256(), key->at, (int)key->len, (const unsigned char *)text,
+	                   strlen(text), out, &len) != NULL);
 }
 
 /* rfc7677:3: the proof and the signature of the example fit our keys. */
 static void
 test_scram_example(void **state)
 {
-	static const char said[] = "n=user,r=rOprNGfwEbeRWgbNEkqO,"
-	    "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,"
-	    "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
-	struct buffer salt = decoded("W22ZaJ0SNY7soEsUEjb6gQ=="), proof = decoded("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
-	struct buffer signature = decoded("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+	static const char said[] =
+		"n=user,r=rOprNGfwEbeRWgbNEkqO,"
+		"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,"
+		"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+	struct buffer salt = decoded("W22ZaJ0SNY7soEsUEjb6gQ=="),
+		      proof = decoded("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
+	struct buffer          signature = decoded("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
 	struct password_record r = { 0 };
-	unsigned char mine[32], hash[32];
+	unsigned char          mine[32], hash[32];
 	(void)state;
 
 	scram_make("pencil", buffer_bytes(&salt), 4096, &r);
@@ -140,6 +149,7 @@ test_scram_example(void **state)
 static void
 test_scram_normalizes(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why, *typed, *same; } rows[] = {
 		{ "SOFT HYPHEN mapped to nothing", "I\xc2\xadX", "IX" },
 		{ "case is kept", "USER", "USER" },
@@ -147,6 +157,7 @@ test_scram_normalizes(void **state)
 		{ "ROMAN NUMERAL NINE", "\xe2\x85\xa8", "IX" },
 		{ "NO-BREAK SPACE", "a\xc2\xa0" "b", "a b" },
 	};
+	/* clang-format on */
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {

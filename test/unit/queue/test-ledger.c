@@ -26,7 +26,7 @@ static void
 cleared(void)
 {
 	static const char *const names[] = { "", "-wal", "-shm", "-journal" };
-	char name[160];
+	char                     name[160];
 
 	for (size_t i = 0; i < COUNT(names); i++) {
 		(void)snprintf(name, sizeof name, "%s%s", path, names[i]);
@@ -38,7 +38,7 @@ cleared(void)
 static struct ledger *
 opened(void)
 {
-	struct buffer errors = { 0 };
+	struct buffer  errors = { 0 };
 	struct ledger *g = ledger_open(path, &errors);
 
 	SAME("no complaint", buffer_bytes(&errors), BYTES(""));
@@ -63,10 +63,10 @@ with(struct kit *k, uint64_t id, int recipients)
 static void
 test_round_trip(void **state)
 {
-	struct kit k, again;
+	struct kit     k, again;
 	struct ledger *g;
 	struct letter *l;
-	int64_t wait;
+	int64_t        wait;
 	(void)state;
 
 	fresh();
@@ -84,7 +84,7 @@ test_round_trip(void **state)
 	HOLDS("the other", queue_next(k.queue, NOW_MS, &wait) != r);
 	HOLDS("again", queue_next(k.queue, NOW_MS, &wait) == r);
 	queue_event(k.queue, r, EVENT_LATER, "4.3.1", "full; 'quoted' \"text\"", NOW_MS);
-	int64_t due = r->due_ms;
+	int64_t     due = r->due_ms;
 	const char *original = r->original;
 	HOLDS("written", ledger_checkpoint(g, k.queue) == 0 && l->stored && !l->dirty);
 	ledger_close(&g);
@@ -93,19 +93,23 @@ test_round_trip(void **state)
 	g = opened();
 	HOLDS("one", ledger_load(g, again.queue) == 1);
 	l = queue_find(again.queue, UINT64_C(0x7000000012345678));
-	HOLDS("the letter", l != NULL && l->envelope_segment == 3 && l->envelope_at == 0x123456789 && l->content_segment == 2 &&
-	      l->content_at == 96 && l->content_len == 5000000000 && l->flags == 5 && l->arrived_us == (int64_t)NOW * 1000000 &&
-	      l->recipients == 2 && l->open == 2 && l->stored && !l->dirty);
+	HOLDS("the letter", l != NULL && l->envelope_segment == 3 &&
+	                            l->envelope_at == 0x123456789 && l->content_segment == 2 &&
+	                            l->content_at == 96 && l->content_len == 5000000000 &&
+	                            l->flags == 5 && l->arrived_us == (int64_t)NOW * 1000000 &&
+	                            l->recipients == 2 && l->open == 2 && l->stored && !l->dirty);
 	SAME("sender", bytes_of(l->sender), BYTES("jack@example.com"));
 	for (r = l->first; r != NULL && r->account != 77; r = r->next)
 		continue;
-	HOLDS("the one that waits", r != NULL && r->state == RECIPIENT_WAITING && r->known && r->tries == 1 && r->due_ms == due);
+	HOLDS("the one that waits", r != NULL && r->state == RECIPIENT_WAITING && r->known &&
+	                                    r->tries == 1 && r->due_ms == due);
 	SAME("address", bytes_of(r->address), BYTES("else@example.com"));
 	SAME("original", bytes_of(r->original), bytes_of(original));
 	SAME("detail", bytes_of(r->detail), BYTES("todo"));
 	SAME("status", bytes_of(r->status), BYTES("4.3.1"));
 	SAME("text", bytes_of(r->text), BYTES("full; 'quoted' \"text\""));
-	HOLDS("the other is still to be asked about", queue_next(again.queue, NOW_MS, &wait)->state == RECIPIENT_NEW);
+	HOLDS("the other is still to be asked about",
+	      queue_next(again.queue, NOW_MS, &wait)->state == RECIPIENT_NEW);
 	ledger_close(&g);
 	queue_close(&k.queue);
 	queue_close(&again.queue);
@@ -116,10 +120,10 @@ test_round_trip(void **state)
 static void
 test_refused_and_told(void **state)
 {
-	struct kit k, again;
-	struct ledger *g;
+	struct kit        k, again;
+	struct ledger    *g;
 	struct recipient *r[3];
-	int64_t wait;
+	int64_t           wait;
 	(void)state;
 
 	fresh();
@@ -150,9 +154,9 @@ test_refused_and_told(void **state)
 static void
 test_finished_letters_leave(void **state)
 {
-	struct kit k, again;
+	struct kit     k, again;
 	struct ledger *g;
-	int64_t wait;
+	int64_t        wait;
 	(void)state;
 
 	fresh();
@@ -184,7 +188,7 @@ test_finished_letters_leave(void **state)
 static void
 test_marks(void **state)
 {
-	struct kit k;
+	struct kit     k;
 	struct ledger *g;
 	(void)state;
 
@@ -219,10 +223,10 @@ test_killed_between_two_writes(void **state)
 	(void)state;
 
 	for (int round = 0; round < 12; round++) {
-		struct kit k;
+		struct kit     k;
 		struct ledger *g;
-		int pipe_of[2], status;
-		uint64_t heard = 0, n;
+		int            pipe_of[2], status;
+		uint64_t       heard = 0, n;
 
 		fresh();
 		HOLDS("pipe", pipe(pipe_of) == 0);
@@ -233,12 +237,14 @@ test_killed_between_two_writes(void **state)
 			for (n = 1;; n++) {
 				queue_enter(k.queue, with(&k, n, 3));
 				ledger_mark_set(g, 1, n);
-				if (ledger_checkpoint(g, k.queue) != 0 || write(pipe_of[1], &n, sizeof n) < 0)
+				if (ledger_checkpoint(g, k.queue) != 0 ||
+				    write(pipe_of[1], &n, sizeof n) < 0)
 					_exit(1);
 			}
 		}
 		close(pipe_of[1]);
-		while (heard < (uint64_t)(3 + round * 5) && read(pipe_of[0], &n, sizeof n) == (ssize_t)sizeof n)
+		while (heard < (uint64_t)(3 + round * 5) &&
+		       read(pipe_of[0], &n, sizeof n) == (ssize_t)sizeof n)
 			heard = n;
 		usleep((useconds_t)(round * 137));
 		kill(pid, SIGKILL);
@@ -249,7 +255,8 @@ test_killed_between_two_writes(void **state)
 		kit_open(&k);
 		g = opened();
 		long got = ledger_load(g, k.queue);
-		HOLDS("nothing that was promised is missing", got >= (long)heard && got <= (long)heard + 1);
+		HOLDS("nothing that was promised is missing",
+		      got >= (long)heard && got <= (long)heard + 1);
 		HOLDS("marks and letters are of one piece", ledger_mark(g, 1) == (uint64_t)got);
 		for (const struct letter *l = queue_oldest(k.queue); l != NULL; l = l->newer)
 			HOLDS("letters are whole", l->recipients == 3);
@@ -262,23 +269,30 @@ test_killed_between_two_writes(void **state)
 static void
 test_refused_in_words(void **state)
 {
-	struct buffer errors = { 0 };
+	struct buffer  errors = { 0 };
 	struct ledger *g;
-	sqlite3 *db = NULL;
-	int fd;
+	sqlite3       *db = NULL;
+	int            fd;
 	(void)state;
 
 	fresh();
 	g = opened();
 	ledger_close(&g);
-	HOLDS("raw", sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, "PRAGMA user_version=9", NULL, NULL, NULL) == SQLITE_OK);
+	HOLDS("raw",
+	      sqlite3_open(path, &db) == SQLITE_OK &&
+	              sqlite3_exec(db, "PRAGMA user_version=9", NULL, NULL, NULL) == SQLITE_OK);
 	sqlite3_close(db);
-	HOLDS("another version", ledger_open(path, &errors) == NULL && bytes_search(buffer_bytes(&errors), BYTES("format version 9; this program knows version 1")) > 0);
+	HOLDS("another version",
+	      ledger_open(path, &errors) == NULL &&
+	              bytes_search(buffer_bytes(&errors),
+	                           BYTES("format version 9; this program knows version 1")) > 0);
 	buffer_reset(&errors);
 	fd = open(path, O_RDWR);
 	HOLDS("spoil", fd >= 0 && pwrite(fd, "no database no database", 23, 0) == 23);
 	close(fd);
-	HOLDS("no database", ledger_open(path, &errors) == NULL && bytes_search(buffer_bytes(&errors), BYTES("not a database")) > 0);
+	HOLDS("no database",
+	      ledger_open(path, &errors) == NULL &&
+	              bytes_search(buffer_bytes(&errors), BYTES("not a database")) > 0);
 	buffer_free(&errors);
 	cleared();
 }
@@ -287,9 +301,9 @@ test_refused_in_words(void **state)
 static void
 test_strange_rows(void **state)
 {
-	struct kit k, again;
+	struct kit     k, again;
 	struct ledger *g;
-	sqlite3 *db = NULL;
+	sqlite3       *db = NULL;
 	(void)state;
 
 	fresh();
@@ -299,19 +313,24 @@ test_strange_rows(void **state)
 	queue_enter(k.queue, with(&k, 2, 1));
 	HOLDS("written", ledger_checkpoint(g, k.queue) == 0);
 	ledger_close(&g);
-	HOLDS("raw", sqlite3_open(path, &db) == SQLITE_OK &&
-	      sqlite3_exec(db, "UPDATE recipient SET state=99 WHERE letter=1; DELETE FROM recipient WHERE letter=2", NULL, NULL, NULL) == SQLITE_OK);
+	HOLDS("raw",
+	      sqlite3_open(path, &db) == SQLITE_OK &&
+	              sqlite3_exec(
+			      db,
+			      "UPDATE recipient SET state=99 WHERE letter=1; DELETE FROM recipient WHERE letter=2",
+			      NULL, NULL, NULL) == SQLITE_OK);
 	sqlite3_close(db);
 	kit_open(&again);
 	g = opened();
 	HOLDS("loaded", ledger_load(g, again.queue) == 2);
 	HOLDS("it waits", queue_find(again.queue, 1)->first->state == RECIPIENT_WAITING);
-	HOLDS("a letter to nobody is finished", queue_find(again.queue, 2) == NULL && again.finished == 1);
+	HOLDS("a letter to nobody is finished",
+	      queue_find(again.queue, 2) == NULL && again.finished == 1);
 	ledger_close(&g);
 	queue_close(&k.queue);
 	queue_close(&again.queue);
 	cleared();
 }
 
-UNIT(test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks, test_killed_between_two_writes,
-     test_refused_in_words, test_strange_rows)
+UNIT(test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
+     test_killed_between_two_writes, test_refused_in_words, test_strange_rows)

@@ -10,7 +10,10 @@
 /* ---- states by events ---- */
 
 /* N W T H D: where it goes; with ! it has been refused, with * it is on the schedule; . cannot be: panics. */
-static const char *const events[RECIPIENT_EVENTS] = { "due", "resolved", "delivered", "later", "refused", "lost", "hold", "release" };
+static const char *const events[RECIPIENT_EVENTS] = {
+	"due", "resolved", "delivered", "later", "refused", "lost", "hold", "release"
+};
+/* clang-format off */
 static const struct { const char *state; const char *after[RECIPIENT_EVENTS]; } life[RECIPIENT_STATES] = {
 	/*              due   resolved delivered later refused lost  hold release */
 	{ "new",      { "N",  "W*",    ".",     "N*", "D!",   "N*", "H", "N*" } },
@@ -19,17 +22,18 @@ static const struct { const char *state; const char *after[RECIPIENT_EVENTS]; } 
 	{ "held",     { ".",  "H",     ".",     "H",  "H",    "H",  "H", "W*" } },
 	{ "done",     { ".",  "D",     "D",     "D",  "D",    "D",  "D", "D"  } },
 };
+/* clang-format on */
 
 /* A recipient in this state, beside another that keeps the letter. */
 static struct recipient *
 in_state(struct kit *k, enum recipient_state s)
 {
-	struct letter *l = kit_letter(k, 1, 2);
+	struct letter    *l = kit_letter(k, 1, 2);
 	struct recipient *r;
-	int64_t wait;
+	int64_t           wait;
 
 	queue_enter(k->queue, l);
-	(void)queue_next(k->queue, NOW_MS, &wait);      /* one of the two is asked about */
+	(void)queue_next(k->queue, NOW_MS, &wait); /* one of the two is asked about */
 	r = queue_next(k->queue, NOW_MS, &wait);
 	if (s == RECIPIENT_NEW)
 		return r;
@@ -47,11 +51,11 @@ in_state(struct kit *k, enum recipient_state s)
 static void
 happens(enum recipient_state s, enum recipient_event e)
 {
-	struct kit k;
+	struct kit        k;
 	struct recipient *r;
-	int64_t wait;
-	char got[4] = { 0 };
-	size_t n = 0;
+	int64_t           wait;
+	char              got[4] = { 0 };
+	size_t            n = 0;
 
 	kit_open(&k);
 	r = in_state(&k, s);
@@ -74,11 +78,11 @@ happens(enum recipient_state s, enum recipient_event e)
 static void
 cannot_be(enum recipient_state s, enum recipient_event e)
 {
-	int status = 0;
+	int   status = 0;
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		struct kit k;
+		struct kit        k;
 		struct recipient *r;
 
 		kit_open(&k);
@@ -108,7 +112,7 @@ test_life(void **state)
 static void
 test_held_unknown_is_asked_about(void **state)
 {
-	struct kit k;
+	struct kit        k;
 	struct recipient *r;
 	(void)state;
 
@@ -118,7 +122,8 @@ test_held_unknown_is_asked_about(void **state)
 	queue_event(k.queue, r, EVENT_RELEASE, NULL, NULL, NOW_MS);
 	HOLDS("new again", r->state == RECIPIENT_NEW && r->place != SIZE_MAX);
 	queue_event(k.queue, r, EVENT_HOLD, NULL, NULL, NOW_MS);
-	queue_event(k.queue, r, EVENT_RESOLVED, NULL, NULL, NOW_MS);        /* the answer came while it was held */
+	queue_event(k.queue, r, EVENT_RESOLVED, NULL, NULL,
+	            NOW_MS); /* the answer came while it was held */
 	HOLDS("still held", r->state == RECIPIENT_HELD);
 	queue_event(k.queue, r, EVENT_RELEASE, NULL, NULL, NOW_MS);
 	HOLDS("to be tried", r->state == RECIPIENT_WAITING);
@@ -130,15 +135,16 @@ test_held_unknown_is_asked_about(void **state)
 static void
 test_finished_when_all_are_done(void **state)
 {
-	struct kit k;
+	struct kit        k;
 	struct recipient *r[3];
-	struct letter *l;
-	int64_t wait;
+	struct letter    *l;
+	int64_t           wait;
 	(void)state;
 
 	kit_open(&k);
 	l = kit_letter(&k, 7, 3);
-	HOLDS("known", queue_add(k.queue, 7) == NULL && queue_find(k.queue, 7) == l && queue_find(k.queue, 8) == NULL);
+	HOLDS("known", queue_add(k.queue, 7) == NULL && queue_find(k.queue, 7) == l &&
+	                       queue_find(k.queue, 8) == NULL);
 	queue_enter(k.queue, l);
 	for (int i = 0; i < 3; i++) {
 		r[i] = queue_next(k.queue, NOW_MS, &wait);
@@ -152,10 +158,12 @@ test_finished_when_all_are_done(void **state)
 	queue_event(k.queue, r[0], EVENT_DELIVERED, "2.0.0", "sent", NOW_MS);
 	queue_event(k.queue, r[1], EVENT_REFUSED, "5.1.1", "nobody", NOW_MS);
 	queue_event(k.queue, r[2], EVENT_DELIVERED, "2.0.0", "sent", NOW_MS);
-	HOLDS("not before the sender knows", k.finished == 0 && k.refused == 1 && k.last_refused == r[1]);
+	HOLDS("not before the sender knows",
+	      k.finished == 0 && k.refused == 1 && k.last_refused == r[1]);
 	SAME("why", bytes_of(r[1]->status), BYTES("5.1.1"));
 	queue_told(k.queue, r[1]);
-	HOLDS("now", k.finished == 1 && k.last_finished == 7 && queue_count(k.queue) == 0 && queue_oldest(k.queue) == NULL);
+	HOLDS("now", k.finished == 1 && k.last_finished == 7 && queue_count(k.queue) == 0 &&
+	                     queue_oldest(k.queue) == NULL);
 	queue_close(&k.queue);
 }
 
@@ -174,10 +182,10 @@ test_without_recipients(void **state)
 static void
 test_fork(void **state)
 {
-	struct kit k;
+	struct kit        k;
 	struct recipient *r, *twin;
-	struct letter *l;
-	int64_t wait;
+	struct letter    *l;
+	int64_t           wait;
 	(void)state;
 
 	kit_open(&k);
@@ -189,11 +197,13 @@ test_fork(void **state)
 	twin = queue_fork(k.queue, r);
 	SAME("original", bytes_of(twin->original), bytes_of(r->original));
 	SAME("orcpt", bytes_of(twin->orcpt), bytes_of(r->orcpt));
-	HOLDS("notify", twin->notify == 4 && twin->state == RECIPIENT_NEW && l->open == 2 && l->recipients == 2);
+	HOLDS("notify", twin->notify == 4 && twin->state == RECIPIENT_NEW && l->open == 2 &&
+	                        l->recipients == 2);
 	queue_event(k.queue, twin, EVENT_RESOLVED, NULL, NULL, NOW_MS);
 	queue_event(k.queue, r, EVENT_RESOLVED, NULL, NULL, NOW_MS);
 	for (int i = 0; i < 2; i++)
-		queue_event(k.queue, queue_next(k.queue, NOW_MS, &wait), EVENT_DELIVERED, NULL, NULL, NOW_MS);
+		queue_event(k.queue, queue_next(k.queue, NOW_MS, &wait), EVENT_DELIVERED, NULL,
+		            NULL, NOW_MS);
 	HOLDS("finished after both", k.finished == 1);
 	queue_close(&k.queue);
 }
@@ -203,8 +213,8 @@ static void
 test_list(void **state)
 {
 	struct kit k;
-	int64_t wait;
-	uint64_t seen[5], n = 0;
+	int64_t    wait;
+	uint64_t   seen[5], n = 0;
 	(void)state;
 
 	kit_open(&k);
@@ -232,10 +242,10 @@ static void
 test_order_against_a_model(void **state)
 {
 	enum { LETTERS = 400 };
-	struct kit k;
+	struct kit        k;
 	struct recipient *r[LETTERS], *next;
-	uint32_t seed = 11;
-	int64_t now = NOW_MS, wait;
+	uint32_t          seed = 11;
+	int64_t           now = NOW_MS, wait;
 	(void)state;
 
 	kit_open(&k);
@@ -250,26 +260,33 @@ test_order_against_a_model(void **state)
 
 		seed = seed * 1664525u + 1013904223u;
 		for (int i = 0; i < LETTERS; i++)
-			if (r[i]->place != SIZE_MAX && (first == NULL || r[i]->due_ms < first->due_ms ||
-			    (r[i]->due_ms == first->due_ms && r[i]->letter->heard_us < first->letter->heard_us)))
+			if (r[i]->place != SIZE_MAX &&
+			    (first == NULL || r[i]->due_ms < first->due_ms ||
+			     (r[i]->due_ms == first->due_ms &&
+			      r[i]->letter->heard_us < first->letter->heard_us)))
 				first = r[i];
 		next = queue_next(k.queue, now, &wait);
 		if (first == NULL)
 			HOLDS("nothing is due, ever", next == NULL && wait == -1);
 		else if (first->place != SIZE_MAX)
-			HOLDS("not yet, and how long", next == NULL && wait == first->due_ms - now && wait > 0);
+			HOLDS("not yet, and how long",
+			      next == NULL && wait == first->due_ms - now && wait > 0);
 		else
 			HOLDS("the first", next == first);
 		if (next != NULL && next->state == RECIPIENT_NEW)
-			queue_event(k.queue, next, seed & 0x10000 ? EVENT_RESOLVED : EVENT_LATER, NULL, NULL, now);
+			queue_event(k.queue, next, seed & 0x10000 ? EVENT_RESOLVED : EVENT_LATER,
+			            NULL, NULL, now);
 		else if (next != NULL)
-			queue_event(k.queue, next, seed & 0x10000 ? EVENT_LATER : EVENT_LOST, NULL, NULL, now);
+			queue_event(k.queue, next, seed & 0x10000 ? EVENT_LATER : EVENT_LOST, NULL,
+			            NULL, now);
 		struct recipient *other = r[(seed >> 8) % LETTERS];
 		if (seed % 5 == 0)
-			queue_event(k.queue, other, other->state == RECIPIENT_HELD ? EVENT_RELEASE : EVENT_HOLD, NULL, NULL, now);
+			queue_event(k.queue, other,
+			            other->state == RECIPIENT_HELD ? EVENT_RELEASE : EVENT_HOLD,
+			            NULL, NULL, now);
 		now += seed >> 16;
 		if (now > NOW_MS + 400000LL * 1000)
-			now = NOW_MS;        /* and the clock is set back, too */
+			now = NOW_MS; /* and the clock is set back, too */
 	}
 	queue_close(&k.queue);
 }
@@ -278,6 +295,7 @@ test_order_against_a_model(void **state)
 static void
 test_backoff(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why; int64_t age_s, least, most; } rows[] = {
 		{ "fresh", 0, 262500, 337501 },
 		{ "as old as the least", 300, 262500, 337501 },
@@ -286,13 +304,14 @@ test_backoff(void **state)
 		{ "a day old", 86400, 3500000, 4500001 },
 		{ "from the future", -86400, 262500, 337501 },
 	};
+	/* clang-format on */
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(rows); i++)
 		for (int again = 0; again < 200; again++) {
-			struct kit k;
+			struct kit        k;
 			struct recipient *r;
-			int64_t now = NOW_MS + rows[i].age_s * 1000, wait;
+			int64_t           now = NOW_MS + rows[i].age_s * 1000, wait;
 
 			kit_open(&k);
 			r = in_state(&k, RECIPIENT_TRYING);
@@ -308,7 +327,7 @@ test_backoff(void **state)
 static void
 test_no_patience_still_breathes(void **state)
 {
-	struct kit k;
+	struct kit        k;
 	struct recipient *r;
 	(void)state;
 
@@ -323,25 +342,29 @@ test_no_patience_still_breathes(void **state)
 static void
 test_expiry(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why; int64_t age_s; enum recipient_state state, after; } rows[] = {
 		{ "just before its time", 431999, RECIPIENT_TRYING, RECIPIENT_WAITING },
 		{ "its time has come", 432000, RECIPIENT_TRYING, RECIPIENT_DONE },
 		{ "never resolved, and its time has come", 432000, RECIPIENT_NEW, RECIPIENT_DONE },
 		{ "never resolved, yet", 400000, RECIPIENT_NEW, RECIPIENT_NEW },
 	};
+	/* clang-format on */
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct kit k;
+		struct kit        k;
 		struct recipient *r;
 
 		kit_open(&k);
 		r = in_state(&k, rows[i].state);
 		queue_event(k.queue, r, EVENT_LATER, "4.0.0", "x", NOW_MS + rows[i].age_s * 1000);
-		HOLDS(rows[i].why, r->state == rows[i].after && k.refused == (rows[i].after == RECIPIENT_DONE ? 1 : 0));
+		HOLDS(rows[i].why, r->state == rows[i].after &&
+		                           k.refused == (rows[i].after == RECIPIENT_DONE ? 1 : 0));
 		queue_close(&k.queue);
 	}
 }
 
-UNIT(test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done, test_without_recipients, test_fork, test_list,
-     test_order_against_a_model, test_backoff, test_no_patience_still_breathes, test_expiry)
+UNIT(test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done,
+     test_without_recipients, test_fork, test_list, test_order_against_a_model, test_backoff,
+     test_no_patience_still_breathes, test_expiry)

@@ -23,11 +23,11 @@ house_link(struct house *h, enum role role, uint32_t index)
 }
 
 struct mine {
-	struct question question;      /* first */
+	struct question   question; /* first */
 	struct questions *of;
-	int asked, answered, nobody;
-	uint32_t last;
-	bool asks_again;
+	int               asked, answered, nobody;
+	uint32_t          last;
+	bool              asks_again;
 };
 
 static void
@@ -60,7 +60,8 @@ mine_answered(struct question *q, const struct bytes *body)
 static struct mine
 new_one(struct questions *qs)
 {
-	return (struct mine){ .of = qs, .question = { .ask = mine_ask, .answered = mine_answered } };
+	return (struct mine){ .of = qs,
+		              .question = { .ask = mine_ask, .answered = mine_answered } };
 }
 
 static void
@@ -74,8 +75,8 @@ static void
 test_asked_and_answered(void **state)
 {
 	struct questions qs;
-	struct mine m[QUESTIONS];
-	uint32_t counted[VERIFIERS] = { 0 };
+	struct mine      m[QUESTIONS];
+	uint32_t         counted[VERIFIERS] = { 0 };
 	(void)state;
 
 	everybody(true);
@@ -101,7 +102,7 @@ static void
 test_one_dies(void **state)
 {
 	struct questions qs;
-	struct mine m[QUESTIONS];
+	struct mine      m[QUESTIONS];
 	(void)state;
 
 	everybody(true);
@@ -113,12 +114,14 @@ test_one_dies(void **state)
 	living[1] = false;
 	questions_lost(&qs, 1);
 	for (int i = 0; i < QUESTIONS; i++)
-		HOLDS("asked of another", m[i].question.verifier != 1 && m[i].answered == 0 && m[i].asked == (m[i].question.again ? 2 : 1));
+		HOLDS("asked of another", m[i].question.verifier != 1 && m[i].answered == 0 &&
+		                                  m[i].asked == (m[i].question.again ? 2 : 1));
 	living[0] = living[2] = false;
 	questions_lost(&qs, 0);
 	questions_lost(&qs, 2);
 	for (int i = 0; i < QUESTIONS; i++)
-		HOLDS("twice is enough", m[i].question.again && m[i].answered == m[i].nobody && m[i].answered == (m[i].asked == 2 ? 1 : 0));
+		HOLDS("twice is enough", m[i].question.again && m[i].answered == m[i].nobody &&
+		                                 m[i].answered == (m[i].asked == 2 ? 1 : 0));
 	everybody(true);
 	questions_wait_over(&qs);
 	for (int i = 0; i < QUESTIONS; i++) {
@@ -134,7 +137,7 @@ static void
 test_nobody_lives(void **state)
 {
 	struct questions qs;
-	struct mine one, two;
+	struct mine      one, two;
 	(void)state;
 
 	everybody(false);
@@ -161,7 +164,7 @@ static void
 test_answers_ask(void **state)
 {
 	struct questions qs;
-	struct mine m[QUESTIONS];
+	struct mine      m[QUESTIONS];
 	(void)state;
 
 	everybody(true);

@@ -10,10 +10,13 @@
 
 /* rfc7677:3: user, pencil, 4096 rounds; the keys were made with Python's hashlib from them. */
 static const struct sasl_verifier user_pencil = {
-	"4096", "W22ZaJ0SNY7soEsUEjb6gQ==", "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=", "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
+	"4096",
+	"W22ZaJ0SNY7soEsUEjb6gQ==",
+	"WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=",
+	"wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",
 };
 static bool away;
-static int asked;
+static int  asked;
 
 static bool
 verifier(void *ctx, struct bytes user, struct arena *a, struct sasl_verifier *out)
@@ -30,7 +33,9 @@ static const struct sasl_needs needs = { verifier };
 
 /* ---- libgsasl says it, we answer ---- */
 
-struct client { const char *user, *password, *acting; };
+struct client {
+	const char *user, *password, *acting;
+};
 
 static int
 client_asked(Gsasl *g, Gsasl_session *s, Gsasl_property p)
@@ -38,22 +43,23 @@ client_asked(Gsasl *g, Gsasl_session *s, Gsasl_property p)
 	const struct client *c = gsasl_callback_hook_get(g);
 
 	switch (p) {
-	case GSASL_AUTHID:   return gsasl_property_set(s, p, c->user);
+	case GSASL_AUTHID: return gsasl_property_set(s, p, c->user);
 	case GSASL_PASSWORD: return gsasl_property_set(s, p, c->password);
-	case GSASL_AUTHZID:  return c->acting != NULL ? gsasl_property_set(s, p, c->acting) : GSASL_NO_CALLBACK;
-	default:             return GSASL_NO_CALLBACK;
+	case GSASL_AUTHZID:
+		return c->acting != NULL ? gsasl_property_set(s, p, c->acting) : GSASL_NO_CALLBACK;
+	default: return GSASL_NO_CALLBACK;
 	}
 }
 
 static enum sasl_outcome
 exchange(const char *mechanism, const struct client *c, bool initial, struct sasl *s)
 {
-	Gsasl *g;
-	Gsasl_session *session;
-	struct buffer out = { 0 };
+	Gsasl            *g;
+	Gsasl_session    *session;
+	struct buffer     out = { 0 };
 	enum sasl_outcome o = SASL_MORE;
-	char *said = NULL;
-	size_t len = 0;
+	char             *said = NULL;
+	size_t            len = 0;
 
 	HOLDS("gsasl", gsasl_init(&g) == GSASL_OK);
 	gsasl_callback_hook_set(g, (void *)(uintptr_t)c);
@@ -70,7 +76,8 @@ exchange(const char *mechanism, const struct client *c, bool initial, struct sas
 		gsasl_free(said);
 	}
 	if (o == SASL_PROVED && out.len > 0) {
-		HOLDS("the client believes us", gsasl_step(session, out.at, out.len, &said, &len) == GSASL_OK);
+		HOLDS("the client believes us",
+		      gsasl_step(session, out.at, out.len, &said, &len) == GSASL_OK);
 		gsasl_free(said);
 	}
 	buffer_free(&out);
@@ -82,6 +89,7 @@ exchange(const char *mechanism, const struct client *c, bool initial, struct sas
 static void
 test_against_gsasl(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *why, *mechanism;
 		struct client client;
@@ -102,10 +110,11 @@ test_against_gsasl(void **state)
 		{ "SCRAM for oneself", "SCRAM-SHA-256", { "user", "pencil", "user" }, true, SASL_PROVED, "user", "" },
 		{ "SCRAM for another", "SCRAM-SHA-256", { "user", "pencil", "root" }, true, SASL_REFUSED, "user", "" },
 	};
+	/* clang-format on */
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct sasl *s = sasl_begin(bytes_of(rows[i].mechanism), &needs, NULL);
+		struct sasl      *s = sasl_begin(bytes_of(rows[i].mechanism), &needs, NULL);
 		enum sasl_outcome o;
 
 		HOLDS(rows[i].why, s != NULL);
@@ -123,7 +132,7 @@ static void
 test_no_verifier_now(void **state)
 {
 	static const struct client c = { "user", "pencil", NULL };
-	struct sasl *s = sasl_begin(BYTES("scram-sha-256"), &needs, NULL);
+	struct sasl               *s = sasl_begin(BYTES("scram-sha-256"), &needs, NULL);
 	(void)state;
 
 	away = true;
@@ -136,13 +145,19 @@ test_no_verifier_now(void **state)
 
 /* ---- messages, one after the other ---- */
 
-struct turn { const char *said; size_t len; enum sasl_outcome outcome; const char *out; };
+struct turn {
+	const char       *said;
+	size_t            len;
+	enum sasl_outcome outcome;
+	const char       *out;
+};
 #define SAID(text) (text), sizeof(text) - 1
 
 static void
-turns(const char *why, const char *mechanism, bool initial, const struct turn *t, size_t count, struct sasl **sp)
+turns(const char *why, const char *mechanism, bool initial, const struct turn *t, size_t count,
+      struct sasl **sp)
 {
-	struct sasl *s = sasl_begin(bytes_of(mechanism), &needs, NULL);
+	struct sasl  *s = sasl_begin(bytes_of(mechanism), &needs, NULL);
 	struct buffer out = { 0 };
 
 	HOLDS(why, s != NULL);
@@ -165,6 +180,7 @@ turns(const char *why, const char *mechanism, bool initial, const struct turn *t
 static void
 test_plain(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why; const char *said; size_t len; enum sasl_outcome outcome; const char *user; } rows[] = {
 		{ "rfc4616:4", SAID("\0tim\0tanstaaftanstaaf"), SASL_CHECK, "tim" },
 		{ "rfc4616:4, for another", SAID("Ursel\0Kurt\0xipj3plmq"), SASL_REFUSED, "Kurt" },
@@ -177,10 +193,11 @@ test_plain(void **state)
 		{ "no password", SAID("\0tim\0"), SASL_SYNTAX, "" },
 		{ "NULs only", SAID("\0\0\0"), SASL_SYNTAX, "" },
 	};
+	/* clang-format on */
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct turn t = { rows[i].said, rows[i].len, rows[i].outcome, "" };
+		struct turn  t = { rows[i].said, rows[i].len, rows[i].outcome, "" };
 		struct sasl *s;
 
 		turns(rows[i].why, "PLAIN", true, &t, 1, &s);
@@ -192,6 +209,7 @@ test_plain(void **state)
 static void
 test_turns(void **state)
 {
+	/* clang-format off */
 	static const struct { const char *why, *mechanism; bool initial; struct turn t[4]; } rows[] = {
 		{ "LOGIN asks twice", "LOGIN", false, {
 		    { SAID("jack"), SASL_MORE, "Password:" }, { SAID("word"), SASL_CHECK, "" } } },
@@ -217,12 +235,14 @@ test_turns(void **state)
 		{ "SCRAM, no proof", "SCRAM-SHA-256", true, {
 		    { SAID("n,,n=user,r=abc"), SASL_MORE, NULL }, { SAID("c=biws,r=abc"), SASL_SYNTAX, NULL } } },
 	};
+	/* clang-format on */
 	(void)state;
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct sasl *s;
 
-		turns(rows[i].why, rows[i].mechanism, rows[i].initial, rows[i].t, COUNT(rows[i].t), &s);
+		turns(rows[i].why, rows[i].mechanism, rows[i].initial, rows[i].t, COUNT(rows[i].t),
+		      &s);
 		sasl_end(&s);
 	}
 }
@@ -231,13 +251,16 @@ test_turns(void **state)
 static void
 test_scram_challenge(void **state)
 {
-	struct sasl *s = sasl_begin(BYTES("SCRAM-SHA-256"), &needs, NULL);
+	struct sasl  *s = sasl_begin(BYTES("SCRAM-SHA-256"), &needs, NULL);
 	struct buffer out = { 0 };
 	(void)state;
 
-	HOLDS("first", sasl_step(s, true, BYTES("n,,n=user,r=rOprNGfwEbeRWgbNEkqO"), &out) == SASL_MORE);
-	HOLDS("nonce", bytes_starts(buffer_bytes(&out), BYTES("r=rOprNGfwEbeRWgbNEkqO")) && bytes_search(buffer_bytes(&out), BYTES(",s=")) > 22);
-	HOLDS("salt and rounds", bytes_ends_nocase(buffer_bytes(&out), BYTES(",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")));
+	HOLDS("first",
+	      sasl_step(s, true, BYTES("n,,n=user,r=rOprNGfwEbeRWgbNEkqO"), &out) == SASL_MORE);
+	HOLDS("nonce", bytes_starts(buffer_bytes(&out), BYTES("r=rOprNGfwEbeRWgbNEkqO")) &&
+	                       bytes_search(buffer_bytes(&out), BYTES(",s=")) > 22);
+	HOLDS("salt and rounds",
+	      bytes_ends_nocase(buffer_bytes(&out), BYTES(",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")));
 	sasl_end(&s);
 	buffer_free(&out);
 }
@@ -245,12 +268,13 @@ test_scram_challenge(void **state)
 static void
 test_names(void **state)
 {
-	struct sasl *s = sasl_begin(BYTES("GSSAPI"), &needs, NULL);
+	struct sasl  *s = sasl_begin(BYTES("GSSAPI"), &needs, NULL);
 	struct buffer out = { 0 };
 	(void)state;
 
 	HOLDS("unknown", s == NULL && sasl_begin(BYTES(""), &needs, NULL) == NULL);
-	HOLDS("only inside TLS", sasl_plaintext(BYTES("plain")) && sasl_plaintext(BYTES("LOGIN")) && !sasl_plaintext(BYTES("SCRAM-SHA-256")));
+	HOLDS("only inside TLS", sasl_plaintext(BYTES("plain")) && sasl_plaintext(BYTES("LOGIN")) &&
+	                                 !sasl_plaintext(BYTES("SCRAM-SHA-256")));
 	HOLDS("unknown is not plain", !sasl_plaintext(BYTES("X")));
 	s = sasl_begin(BYTES("LOGIN"), &needs, NULL);
 	HOLDS("once", sasl_step(s, false, BYTES(""), &out) == SASL_MORE);
@@ -260,4 +284,5 @@ test_names(void **state)
 	buffer_free(&out);
 }
 
-UNIT(test_against_gsasl, test_no_verifier_now, test_plain, test_turns, test_scram_challenge, test_names)
+UNIT(test_against_gsasl, test_no_verifier_now, test_plain, test_turns, test_scram_challenge,
+     test_names)

@@ -10,7 +10,11 @@
 #include "base/journal.h"
 #include "spool/writer.h"
 
-struct job { void (*run)(void *); void (*done)(void *); void *ctx; };
+struct job {
+	void (*run)(void *);
+	void (*done)(void *);
+	void *ctx;
+};
 static struct job job[16];
 static size_t     jobs;
 static uint64_t   told[16], at[16];
@@ -58,7 +62,7 @@ static void
 lend(struct writer *w, uint32_t number, uint64_t room)
 {
 	char name[] = "/tmp/unit-order-XXXXXX";
-	int fd = mkstemp(name);
+	int  fd = mkstemp(name);
 
 	HOLDS("a file", fd >= 0 && unlink(name) == 0);
 	writer_lend(w, number, fd, room, false);
@@ -68,9 +72,10 @@ static void
 test_order(void **state)
 {
 	static const struct writer_needs needs = { .job = take_job, .want = want, .done = done };
-	struct writer *w = writer_open(&needs, NULL);
-	static char body[60000];
-	struct bytes content = { body, sizeof body }, large = { body, 20000 }, small = { body, 100 };
+	struct writer                   *w = writer_open(&needs, NULL);
+	static char                      body[60000];
+	struct bytes                     content = { body, sizeof body }, large = { body, 20000 },
+		     small = { body, 100 };
 	uint64_t x, y;
 	(void)state;
 
@@ -98,9 +103,9 @@ static void
 test_order_the_other_way(void **state)
 {
 	static const struct writer_needs needs = { .job = take_job, .want = want, .done = done };
-	struct writer *w = writer_open(&needs, NULL);
-	static char body[60000];
-	uint64_t x, y;
+	struct writer                   *w = writer_open(&needs, NULL);
+	static char                      body[60000];
+	uint64_t                         x, y;
 	(void)state;
 
 	tolds = jobs = 0;
