@@ -162,6 +162,16 @@ print_help(FILE *to)
 }
 
 static int
+print_about(const struct command *about)
+{
+	print_forms(stdout, about, "mansio [-c MAIN_CF] ");
+	(void)printf("\n%s\n", about->about);
+	if (*about->more != '\0')
+		(void)printf("\n%s\n", about->more);
+	return COMMAND_DONE;
+}
+
+static int
 run_help(struct call *c)
 {
 	const struct command *about;
@@ -170,11 +180,7 @@ run_help(struct call *c)
 		return print_help(stdout);
 	if ((about = command_named(c->argv[1])) == NULL)
 		return command_wrong(c, "there is no command \"%s\"", c->argv[1]);
-	print_forms(stdout, about, "mansio [-c MAIN_CF] ");
-	(void)printf("\n%s\n", about->about);
-	if (*about->more != '\0')
-		(void)printf("\n%s\n", about->more);
-	return COMMAND_DONE;
+	return print_about(about);
 }
 
 const struct command command_help = {
@@ -227,6 +233,8 @@ command_main(int argc, char **argv)
 			argv[at]);
 		return COMMAND_WRONG;
 	}
+	if (c.argc == 2 && strcmp(c.argv[1], "--help") == 0)
+		return print_about(c.command);
 	status = c.command->run(&c);
 	return fflush(stdout) == 0 ? status : COMMAND_FAILED;
 }
