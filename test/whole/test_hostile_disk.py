@@ -250,7 +250,7 @@ def test_a_place_that_others_may_change_is_not_used(own, what, how):
 def test_a_link_in_place_of_a_file_is_not_followed(own):
     demo = stopped_with(own, [])
     target = demo.dir / "target"
-    for what in ("mail/spool/letters/00000077.seg", "mail/spool/letters/numbers.new"):
+    for what in ("mail/spool/letters/00000077.seg", "mail/spool/letters/00000078.torn"):
         target.write_text("keep me\n")
         link = demo.dir / what
         link.unlink(missing_ok=True)
