@@ -38,7 +38,6 @@ struct exchange {
 	struct arena         *life;
 	struct sasl          *sasl;
 	char                  network[48];
-	bool                  tls;
 	bool                  dropped; /* the front is gone; the check still runs   */
 	bool                  busy;    /* in the thread pool or waiting for it      */
 	struct timer         *pause;   /* a refusal that waits                      */
@@ -403,7 +402,6 @@ hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket
 
 	if (whole) {
 		e = exchange_open(h, from, index, ticket);
-		e->tls = w.tls;
 		peer_network(&w.peer, e->network);
 		if (map_count(clerk_of(h)->exchanges) > EXCHANGES_MOST)
 			exchange_later(e, "too many logins at once");
