@@ -22,7 +22,7 @@ enum { CHECKPOINT_PAGES = 1024 };
 enum { SYNCS_MOST = 16 };
 enum { ROOM_LOOK_MS = 100 };
 /* So many deliveries are worth a commit at once. */
-enum { LATER_MOST = 256 };
+enum { LATER_MOST = 768 };
 
 uint64_t store_room_least = (uint64_t)16 << 20;
 
