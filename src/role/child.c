@@ -51,7 +51,7 @@ children_of(const struct common_settings *common, enum role role)
 		                                                 : by_cores(1));
 	case KEEPER:
 		return (uint32_t)(common->keeper_processes > 0 ? common->keeper_processes
-		                                             : by_cores(2));
+		                                               : by_cores(2));
 	default: return 1;
 	}
 }

@@ -71,8 +71,10 @@ struct postmaster {
 /* Who leaves after whom: first those who speak with the world.  Keepers give their segments back to
    the queue, which goes last of these. */
 static const unsigned stages[] = {
-	FROM(RECEIVER) | FROM(LOGIN), FROM(QUEUE) | FROM(KEEPER),
-	FROM(CLERK) | FROM(VERIFIER), FROM(SIGNER),
+	FROM(RECEIVER) | FROM(LOGIN),
+	FROM(QUEUE) | FROM(KEEPER),
+	FROM(CLERK) | FROM(VERIFIER),
+	FROM(SIGNER),
 };
 
 /*

@@ -359,7 +359,7 @@ writer_wants(void *house, bool own, uint64_t size)
 	else
 		r->small_wanted = true;
 	if (l == NULL)
-		return;                 /* said when one comes */
+		return; /* said when one comes */
 	word_pack_segment(link_begin(l, WORD_SEGMENT_WANT, 0),
 	                  &(struct word_segment){ .own = own, .size = size });
 	link_end(l);

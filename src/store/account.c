@@ -49,7 +49,8 @@ name_right(const char *in, char out[static NAME_MOST + 1])
 	if (rest.at[0] == '/' || rest.at[rest.len - 1] == '/')
 		return EINVAL;
 	while (bytes_split(&rest, '/', &level))
-		if (level.len == 0 || ++depth > DEPTH_MOST || bytes_is(level, ".") || bytes_is(level, ".."))
+		if (level.len == 0 || ++depth > DEPTH_MOST || bytes_is(level, ".") ||
+		    bytes_is(level, ".."))
 			return EINVAL;
 	if (bytes_is(bytes_cut(bytes_of(out), 0, 5), "INBOX") && (out[5] == '\0' || out[5] == '/'))
 		memcpy(out, "INBOX", 5);

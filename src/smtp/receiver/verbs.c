@@ -7,7 +7,7 @@
 #include "smtp/grammar.h"
 #include "smtp/reply.h"
 
-typedef void verb_fn(struct session *, struct bytes argument);
+typedef void   verb_fn(struct session *, struct bytes argument);
 static verb_fn verb_helo, verb_ehlo, verb_starttls, verb_mail, verb_rcpt;
 static verb_fn verb_rset, verb_noop, verb_vrfy, verb_help, verb_quit;
 
