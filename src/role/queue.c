@@ -37,7 +37,7 @@ char queue_services[SERVICES][64];
 static void
 services_name(const char *syslog_name)
 {
-	static const char *const names[SERVICES] = { "qmgr", "virtual", "bounce" };
+	static const char *const names[SERVICES] = { "qmgr", "virtual", "smtp", "bounce" };
 
 	for (size_t i = 0; i < SERVICES; i++)
 		(void)snprintf(queue_services[i], sizeof queue_services[i], "%s/%s", syslog_name,
@@ -61,7 +61,7 @@ queue_note(const struct recipient *r, const char *how)
 	char                 id[24];
 
 	letter_id_text(l->id, id);
-	note_as(queue_services[SERVICE_VIRTUAL],
+	note_as(queue_services[r->account != 0 ? SERVICE_VIRTUAL : SERVICE_SMTP],
 	        "%s: to=<%s>, %s%s%srelay=%s, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
 	        id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "",
 	        aliased ? ">, " : "", r->account != 0 ? "virtual" : "none",

@@ -53,7 +53,7 @@ queue_of(struct house *h)
 	return h->mine;
 }
 
-enum queue_service { SERVICE_QMGR, SERVICE_VIRTUAL, SERVICE_BOUNCE, SERVICES };
+enum queue_service { SERVICE_QMGR, SERVICE_VIRTUAL, SERVICE_SMTP, SERVICE_BOUNCE, SERVICES };
 extern char queue_services[SERVICES][64];               /* "mansio/qmgr" */
 int64_t queue_now_ms(void);
 void queue_pump(struct house *);
