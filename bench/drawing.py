@@ -44,8 +44,8 @@ def bars(title, subtitle, rows):
 	A bar is green from the aim on, blue from the must on, red below.  The
 	must is drawn as a solid mark, the aim as a dashed one.
 	"""
-	left, right, top, each = 460, 190, 74, 30
-	width = 1130
+	left, right, top, each = 560, 190, 74, 30
+	width = 1230
 	height = top + each * len(rows) + 50
 	most = max([r[1] or 0 for r in rows] + [r[3] or r[2] or 0 for r in rows])
 	most *= 1.08
