@@ -100,6 +100,7 @@ def test_the_same_directory_serves_the_same_mail(own):
 def test_after_a_sudden_death_the_mail_is_there(own):
     demo, subject = own().start(), word()
     demo.send(letter(subject))
+    demo.process.send_signal(signal.SIGSTOP)        # or it would see its server die, and tidy up
     os.killpg(demo.pid, signal.SIGKILL)
     demo.process.kill()
     demo.process.wait()
