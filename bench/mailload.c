@@ -184,7 +184,7 @@ letter_prepare(void)
 	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S +0000", gmtime(&now));
 
 	char *s = must(malloc(want.size + 2048));
-	size_t n = (size_t)sprintf(s,
+	size_t n = (size_t)snprintf(s, want.size + 2048,
 	    "From: Load <%s>\r\nTo: undisclosed-recipients:;\r\nDate: %s\r\n"
 	    "Subject: A letter of %zu octets\r\nMIME-Version: 1.0\r\n"
 	    "Content-Type: text/plain; charset=us-ascii\r\n\r\n",
