@@ -37,6 +37,12 @@ static const char schema[] =
 	"PRAGMA application_id=1298230899;"     /* "Mans" */
 	"PRAGMA user_version=1;";
 
+/* What made each version of the one before: steps[n] leads from version n to n + 1.  A new index
+   goes all the way, an old one from where it stands when it is opened next. */
+static const char *const steps[INDEX_VERSION] = {
+	[1] = "PRAGMA user_version=2;",
+};
+
 static const char *const texts[STATEMENTS] = {
 	[META_GET]      = "SELECT value FROM meta WHERE name=?",
 	[META_PUT]      = "INSERT OR REPLACE INTO meta VALUES(?,?)",
@@ -437,6 +443,16 @@ sync_path(int accounts, const char *path, const char *name)
 	return why;
 }
 
+static int
+climb(struct index *x, int version)
+{
+	int why = 0;
+
+	for (; why == 0 && version < INDEX_VERSION; version++)
+		why = run_text(x, steps[version]);
+	return why;
+}
+
 /*
  * A new account: XX/ID.new with all in it, synced; then its name.
  *
@@ -463,7 +479,7 @@ make(int accounts, uint64_t account, int (*first)(struct index *))
 	if ((x = connect_to(accounts, account, ".new", true, &why)) == NULL)
 		goto undo;
 	if ((why = index_begin(x)) == 0 && (why = run_text(x, schema)) == 0 &&
-	    (why = first(x)) == 0)
+	    (why = climb(x, 1)) == 0 && (why = first(x)) == 0)
 		why = index_commit(x);
 	index_close(&x);
 	if (why != 0)
@@ -503,6 +519,17 @@ put_aside(int accounts, uint64_t account, const char *what)
 }
 
 static int
+climb_safely(struct index *x, int version)
+{
+	int why = index_begin(x);
+
+	if (why == 0 && (why = climb(x, version)) == 0)
+		return index_commit(x);
+	index_rollback(x);
+	return why;
+}
+
+static int
 look_at_version(struct index *x)
 {
 	sqlite3_stmt *s = NULL;
@@ -516,6 +543,8 @@ look_at_version(struct index *x)
 		return index_why(x);
 	if (version == INDEX_VERSION)
 		return 0;
+	if (version >= 1 && version < INDEX_VERSION)
+		return climb_safely(x, version);
 	fault("account %" PRIu64
 	      ": its index.db has version %d, this program knows version %d; the account is refused",
 	      x->account, version, INDEX_VERSION);

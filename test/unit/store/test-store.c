@@ -547,11 +547,11 @@ test_damage_is_set_aside(void **state)
 	account_drop(&a);
 	kit_close(&k);
 	/* A version from the future. */
-	sql(&k, "PRAGMA user_version=2");
+	sql(&k, "PRAGMA user_version=1000");
 	kit_open(&k);
 	HOLDS("refused", account_take(k.store, 5, &why) == NULL && why == EBADMSG);
 	kit_close(&k);
-	sql(&k, "PRAGMA user_version=1");
+	sql(&k, "PRAGMA user_version=2");
 	/* The file itself. */
 	(void)snprintf(path, sizeof path, "%s/05/5/index.db", k.path);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
