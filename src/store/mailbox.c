@@ -862,3 +862,20 @@ mailbox_vanished(struct mailbox *m, uint64_t since, struct arena *arena, struct 
 	*gone = (struct uid_set){ range, n };
 	return more == 0;
 }
+
+void
+mailbox_changed(const struct mailbox *m, uint64_t since, struct arena *arena, struct uid_set *out)
+{
+	const struct rows *r = &m->rows;
+	struct uid_list    all = { 0 };
+	int64_t            last = -2;
+
+	for (uint32_t i = 0; since < m->highest && i < r->count; i++) {
+		if (r->modseq[i] <= since)
+			continue;
+		uid_list_add(&all, r->uid[i], last == (int64_t)i - 1);
+		last = i;
+	}
+	*out = uid_list_keep(&all, arena);
+	uid_list_free(&all);
+}

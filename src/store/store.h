@@ -127,6 +127,8 @@ int mailbox_expunge(struct mailbox *, const struct uid_set *, bool any, struct a
 /* Uids expunged after `since` (QRESYNC, rfc7162:3.2.6).  False: the history does not reach back so far; then
    all uids of the client's that are not in the arrays are gone. */
 bool mailbox_vanished(struct mailbox *, uint64_t since, struct arena *, struct uid_set *gone);
+/* Uids whose rows changed or came after `since`; ranges may name uids that are not there. */
+void mailbox_changed(const struct mailbox *, uint64_t since, struct arena *, struct uid_set *out);
 /* Copies (move: and expunges from here) in uid order; same account.  Source uids that existed and the new uid range. */
 int mailbox_copy(struct mailbox *from, const struct uid_set *, struct mailbox *to, bool move, struct arena *,
                  struct uid_set *source, struct uid_range *made, const struct mailbox_watch *by);

@@ -91,7 +91,7 @@ expunge_run(struct imap *s)
 static void
 expunge_safe(struct imap *s)
 {
-	(void)imap_ok(s, "Expunge completed.");
+	(void)imap_ok_expunged(s, "Expunge completed.");
 }
 
 const struct imap_command imap_expunge = {

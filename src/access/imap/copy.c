@@ -94,7 +94,7 @@ copy_safe(struct imap *s)
 	if (w->move) {
 		/* rfc6851:4.3: before the EXPUNGEs. */
 		stream_printf(s->stream, "* OK %s Moved UIDs.\r\n", code.at);
-		(void)imap_ok(s, "Move completed.");
+		(void)imap_ok_expunged(s, "Move completed.");
 	} else
 		(void)imap_ok(s, "%s Copy completed.", code.at);
 	buffer_free(&code);

@@ -2,8 +2,8 @@
 #include <errno.h>
 
 #include "access/imap/letter.h"
+#include "access/imap/resync.h"
 #include "access/imap/section.h"
-#include "access/imap/session.h"
 #include "access/imap/write.h"
 #include "message/date.h"
 
@@ -30,9 +30,10 @@ struct fetch_work {
 	struct sequence   sequence;
 	struct fetch_item item[ITEMS_MOST];
 	size_t            items;
-	bool              changed, sees, stored, some_gone;
+	bool              changed, vanished, sees, stored, some_gone;
 	uint64_t          changed_since;
 	struct uid_set    set;
+	struct resync     resync;
 	size_t            range; /* where we are in the set              */
 	uint32_t          uid;
 	bool              begun;
@@ -345,8 +346,22 @@ want(struct fetch_work *w, const char *name)
 		w->item[w->items++].att = att;
 }
 
-/* fetch = "FETCH" SP sequence-set SP what [SP "(" "CHANGEDSINCE" SP mod-sequence-value ")"]
-   rfc3501:9, rfc7162:7 */
+/* fetch-modifier = "CHANGEDSINCE" SP mod-sequence-value / "VANISHED"   rfc7162:7 */
+static void
+read_modifier(struct scan *r, struct fetch_work *w)
+{
+	if (scan_skip_word(r, "VANISHED")) {
+		w->vanished = true;
+		return;
+	}
+	scan_expect(r, "CHANGEDSINCE ");
+	w->changed_since = read_modseq(r);
+	w->changed = true;
+	want(w, "MODSEQ");
+}
+
+/* fetch = "FETCH" SP sequence-set SP what [SP "(" fetch-modifier *(SP fetch-modifier) ")"]
+   rfc3501:9, rfc4466:2.4 */
 static void
 fetch_parse(struct imap *s, struct scan *r)
 {
@@ -357,11 +372,14 @@ fetch_parse(struct imap *s, struct scan *r)
 	read_space(r);
 	read_what(r, s->scratch, w);
 	if (scan_skip(r, ' ')) {
-		scan_expect(r, "(CHANGEDSINCE ");
-		w->changed_since = read_modseq(r);
-		w->changed = true;
+		scan_expect(r, "(");
+		do
+			read_modifier(r, w);
+		while (scan_ok(r) && scan_skip(r, ' '));
 		scan_expect(r, ")");
-		want(w, "MODSEQ");
+		/* rfc7162:3.2.6 */
+		if (w->vanished && (!s->uid || !w->changed || !s->qresync))
+			scan_fail(r, "UID, CHANGEDSINCE and ENABLE QRESYNC with VANISHED");
 	}
 	if (s->uid)
 		want(w, "UID");
@@ -485,6 +503,30 @@ fetch_over(struct imap *s, struct fetch_work *w)
 	return STEP_DONE;
 }
 
+/* Of a large set only what changed is looked at; what is gone is of the set as it was asked,
+   known to the client or not. */
+static void
+fetch_changed(struct imap *s, struct fetch_work *w)
+{
+	struct sequence asked = w->sequence;
+	struct uid_set  known;
+
+	if (!w->vanished) {
+		mailbox_changed(s->view->mailbox, w->changed_since, s->scratch, &known);
+		w->set = resync_common(s->scratch, &w->set, &known);
+		return;
+	}
+	for (size_t i = 0; i < asked.count; i++) {
+		if (asked.range[i].first_star)
+			asked.range[i].first = s->view->limit - 1;
+		if (asked.range[i].last_star)
+			asked.range[i].last = s->view->limit - 1;
+	}
+	known = resync_set(s->scratch, &asked);
+	resync_begin(s, &w->resync, w->changed_since, &known, 0);
+	w->set = resync_common(s->scratch, &w->set, &w->resync.changed);
+}
+
 static bool
 fetch_begin(struct imap *s, struct fetch_work *w)
 {
@@ -493,6 +535,8 @@ fetch_begin(struct imap *s, struct fetch_work *w)
 		return false;
 	if (w->changed || has_att(w, att_of("MODSEQ")))
 		imap_enable_condstore(s);
+	if (w->changed)
+		fetch_changed(s, w);
 	letter_read_open(&w->letter, s->account, s->scratch);
 	if (w->sees && !imap_read_only(s))
 		see_all(s, w);
@@ -507,6 +551,8 @@ fetch_run(struct imap *s)
 
 	if (!w->begun && !fetch_begin(s, w))
 		return imap_bad(s, BEYOND_LAST);
+	if (!resync_vanished(s, &w->resync))
+		return STEP_AGAIN;
 	while (s->end == NULL) {
 		if (imap_full(s) || imap_turn_over(s))
 			return STEP_AGAIN;

@@ -1,14 +1,60 @@
 /* SELECT and EXAMINE: go into a mailbox */
-#include "access/imap/session.h"
+#include "access/imap/resync.h"
 #include "access/imap/write.h"
 
 struct select_work {
-	const char *name;
-	bool        condstore;
-	bool        examine;
+	const char     *name;
+	bool            condstore, qresync, examine, selected;
+	uint32_t        uidvalidity; /* of QRESYNC: what the client knows        */
+	uint64_t        modseq;
+	struct sequence known, numbers, uids;
+	struct resync   resync;
+	size_t          range; /* of resync.changed                        */
+	uint32_t        uid;
 };
 
-/* select-param = "CONDSTORE"   rfc7162:7; select = "SELECT" SP mailbox [SP "(" params ")"]  rfc4466:2.1 */
+/* known-uids = sequence-set without "*"   rfc7162:7 */
+static struct sequence
+read_known(struct scan *r, struct arena *arena)
+{
+	struct sequence set = read_sequence(r, arena);
+
+	for (size_t i = 0; i < set.count; i++)
+		if (set.range[i].first_star || set.range[i].last_star)
+			scan_fail(r, "a set without *");
+	return set;
+}
+
+/* "QRESYNC" SP "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")"
+   seq-match-data = "(" known-sequence-set SP known-uid-set ")"   rfc7162:7 */
+static void
+read_qresync(struct imap *s, struct scan *r, struct select_work *w)
+{
+	/* rfc7162:3.2.5: only once it is enabled. */
+	if (!s->qresync)
+		scan_fail(r, "ENABLE QRESYNC before it");
+	w->qresync = w->condstore = true;
+	scan_expect(r, " (");
+	w->uidvalidity = read_nz_number(r);
+	read_space(r);
+	w->modseq = read_modseq(r);
+	if (scan_skip(r, ' ') && !scan_next_is(r, '(')) {
+		w->known = read_known(r, s->scratch);
+		if (scan_skip(r, ')'))
+			return;
+		read_space(r);
+	}
+	if (scan_skip(r, ')'))
+		return;
+	scan_expect(r, "(");
+	w->numbers = read_known(r, s->scratch);
+	read_space(r);
+	w->uids = read_known(r, s->scratch);
+	scan_expect(r, "))");
+}
+
+/* select-param = "CONDSTORE" / "QRESYNC" ...   rfc7162:7;
+   select = "SELECT" SP mailbox [SP "(" param *(SP param) ")"]   rfc4466:2.1 */
 static void
 select_parse(struct imap *s, struct scan *r)
 {
@@ -19,9 +65,15 @@ select_parse(struct imap *s, struct scan *r)
 	if (!scan_skip(r, ' '))
 		return;
 	scan_expect(r, "(");
-	scan_expect(r, "CONDSTORE");
+	do {
+		if (scan_skip_word(r, "QRESYNC"))
+			read_qresync(s, r, w);
+		else {
+			scan_expect(r, "CONDSTORE");
+			w->condstore = true;
+		}
+	} while (scan_ok(r) && scan_skip(r, ' '));
 	scan_expect(r, ")");
-	w->condstore = true;
 }
 
 static void
@@ -81,13 +133,47 @@ tell_mailbox(struct imap *s)
 	              (unsigned long long)status.highest_modseq);
 }
 
-static enum imap_step
-select_run(struct imap *s)
+/* Nothing is known of a mailbox whose uids were given out anew (rfc7162:3.2.5.1). */
+static void
+find_changes(struct imap *s, struct select_work *w)
 {
-	const struct select_work *w = s->work;
-	struct mailbox           *mailbox;
-	int                       why = 0;
+	struct uid_set known = resync_set(s->scratch, &w->known);
+	uint32_t       sure;
 
+	if (!w->qresync || s->view->uidvalidity != w->uidvalidity)
+		return;
+	sure = resync_match(s, &w->numbers, &w->uids);
+	resync_begin(s, &w->resync, w->modseq, w->known.count > 0 ? &known : NULL, sure);
+}
+
+/* VANISHED before FETCH (rfc7162:3.2.5.1); false: another turn. */
+static bool
+tell_changes(struct imap *s, struct select_work *w)
+{
+	const struct uid_set *changed = &w->resync.changed;
+
+	if (!resync_vanished(s, &w->resync))
+		return false;
+	for (; w->range < changed->count; w->range++) {
+		const struct uid_range *one = &changed->range[w->range];
+		if (w->uid < one->first)
+			w->uid = one->first;
+		while ((w->uid = view_next(s->view, w->uid)) != 0 && w->uid <= one->last) {
+			if (imap_full(s) || imap_turn_over(s))
+				return false;
+			imap_tell_flags(s, w->uid++);
+		}
+	}
+	return true;
+}
+
+static int
+select_begin(struct imap *s, struct select_work *w)
+{
+	struct mailbox *mailbox;
+	int             why = 0;
+
+	w->selected = true;
 	/* rfc7162:3.2.11: the old mailbox is closed even if the new one is not there. */
 	if (s->view != NULL) {
 		imap_unselect(s);
@@ -97,9 +183,25 @@ select_run(struct imap *s)
 		s->condstore = true;
 	mailbox = mailbox_take(s->account, w->name, &why);
 	if (mailbox == NULL)
-		return imap_no_errno(s, why);
+		return why;
 	s->view = view_open(mailbox, w->examine, selected_news, s);
 	tell_mailbox(s);
+	find_changes(s, w);
+	return 0;
+}
+
+static enum imap_step
+select_run(struct imap *s)
+{
+	struct select_work *w = s->work;
+	int                 why;
+
+	if (!w->selected && (why = select_begin(s, w)) != 0)
+		return imap_no_errno(s, why);
+	if (s->view->lost || mailbox_gone(s->view->mailbox))
+		return imap_ok(s, "Gone.");
+	if (!tell_changes(s, w))
+		return STEP_AGAIN;
 	return imap_ok(s, "%s completed.",
 	               w->examine ? "[READ-ONLY] Examine" : "[READ-WRITE] Select");
 }

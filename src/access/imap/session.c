@@ -86,6 +86,18 @@ imap_no(struct imap *s, const char *form, ...)
 }
 
 enum imap_step
+imap_ok_expunged(struct imap *s, const char *words)
+{
+	struct mailbox_status status;
+
+	if (!s->qresync || s->view == NULL)
+		return imap_ok(s, "%s", words);
+	mailbox_status(s->view->mailbox, &status);
+	return imap_ok(s, "[HIGHESTMODSEQ %llu] %s", (unsigned long long)status.highest_modseq,
+	               words);
+}
+
+enum imap_step
 imap_bad(struct imap *s, const char *form, ...)
 {
 	va_list args;
@@ -167,6 +179,13 @@ imap_enable_condstore(struct imap *s)
 	              (unsigned long long)status.highest_modseq);
 }
 
+void
+imap_enable_qresync(struct imap *s)
+{
+	imap_enable_condstore(s);
+	s->qresync = true;
+}
+
 /* "*" is the last message; a range may be written backwards (rfc3501:9). */
 static bool
 resolve_range(struct imap *s, const struct sequence_range *one, bool by_uid, struct ranges *all)
@@ -227,7 +246,7 @@ imap_flag_bits(struct mailbox *mailbox, const struct flag_words *words, bool cre
 
 /* message-data = nz-number SP "FETCH" SP msg-att: flags somebody changed. */
 static void
-tell_flags(struct imap *s, uint32_t uid, bool flags)
+tell_message(struct imap *s, uint32_t uid, bool flags)
 {
 	struct buffer *out = imap_out(s);
 	struct entry   e;
@@ -235,7 +254,7 @@ tell_flags(struct imap *s, uint32_t uid, bool flags)
 	if (!view_find(s->view, uid, &e))
 		return;
 	buffer_printf(out, "* %u FETCH (", view_number(s->view, uid));
-	if (s->uid)
+	if (s->uid || s->qresync) /* rfc7162:3.2.4 */
 		buffer_printf(out, "UID %u ", uid);
 	if (s->condstore)
 		buffer_printf(out, "MODSEQ (%llu)%s", (unsigned long long)e.modseq,
@@ -245,6 +264,12 @@ tell_flags(struct imap *s, uint32_t uid, bool flags)
 		write_flags(out, s->view->mailbox, e.flags, uid >= s->view->recent);
 	}
 	buffer_add_string(out, ")\r\n");
+}
+
+void
+imap_tell_flags(struct imap *s, uint32_t uid)
+{
+	tell_message(s, uid, true);
 }
 
 /* Tell the set from its front, forgetting what is told. */
@@ -259,7 +284,7 @@ tell_set(struct imap *s, struct ranges *set, bool flags)
 			ranges_drop_first(set);
 			continue;
 		}
-		tell_flags(s, uid, flags);
+		tell_message(s, uid, flags);
 		if (uid == front->last)
 			ranges_drop_first(set);
 		else
@@ -287,11 +312,35 @@ tell_keywords(struct imap *s)
 	buffer_add_string(out, "] Flags permitted.\r\n");
 }
 
+/* EXPUNGE for each, or VANISHED for all where the client enabled that (rfc7162:3.2.10). */
+static bool
+tell_expunges(struct imap *s)
+{
+	struct ranges  gone = { 0 };
+	struct uid_set set;
+	uint32_t       number;
+
+	while (s->qresync && view_vanish(s->view, &gone)) {
+		set = ranges_set(&gone);
+		buffer_add_string(imap_out(s), "* VANISHED ");
+		uid_set_text(&set, imap_out(s));
+		buffer_add_string(imap_out(s), "\r\n");
+		ranges_free(&gone);
+		if (imap_full(s))
+			return false;
+	}
+	while (!s->qresync && (number = view_expunge_next(s->view)) != 0) {
+		buffer_printf(imap_out(s), "* %u EXPUNGE\r\n", number);
+		if (imap_full(s))
+			return false;
+	}
+	return true;
+}
+
 bool
 imap_tell(struct imap *s, bool expunges)
 {
 	struct view *v = s->view;
-	uint32_t     number;
 
 	if (v == NULL || s->end != NULL)
 		return true;
@@ -304,11 +353,8 @@ imap_tell(struct imap *s, bool expunges)
 	}
 	if (!view_has_news(v, expunges))
 		return true;
-	while (expunges && (number = view_expunge_next(v)) != 0) {
-		buffer_printf(imap_out(s), "* %u EXPUNGE\r\n", number);
-		if (imap_full(s))
-			return false;
-	}
+	if (expunges && !tell_expunges(s))
+		return false;
 	if (v->arrived && view_arrive(v))
 		buffer_printf(imap_out(s), "* %u EXISTS\r\n* %u RECENT\r\n", v->count,
 		              view_recent_count(v));

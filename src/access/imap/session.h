@@ -84,6 +84,7 @@ struct imap {
 	struct imap_input *input;
 	struct view   *view;                   /* the selected mailbox          */
 	bool           condstore;              /* rfc7162:3.1: enabled          */
+	bool           qresync;                /* rfc7162:3.2.3                 */
 	uint8_t        errors;
 	const char    *end;                    /* why the session ends, for the log */
 
@@ -117,6 +118,7 @@ void imap_end(struct imap *, const char *why);
 void imap_bye(struct imap *, const char *words, const char *why);
 void imap_unselect(struct imap *);
 void imap_enable_condstore(struct imap *);
+void imap_enable_qresync(struct imap *);
 bool imap_read_only(struct imap *);
 /* The messages a sequence set names, by their uids or numbers, as uids the client
    knows; memory from the command's arena.  False: a number beyond the last, the others are there. */
@@ -126,6 +128,10 @@ bool imap_resolve(struct imap *, const struct sequence *, bool by_uid, struct ui
 int  imap_flag_bits(struct mailbox *, const struct flag_words *, bool create, uint64_t *bits);
 /* What happened meanwhile; false when the client must read first. */
 bool imap_tell(struct imap *, bool expunges);
+/* FETCH of a known message with its flags, uid and modseq as the client wants them. */
+void imap_tell_flags(struct imap *, uint32_t uid);
+/* EXPUNGE or its like is done: OK with the state the client has then (rfc7162:3.2.7). */
+enum imap_step imap_ok_expunged(struct imap *, const char *words);
 const struct imap_config *imap_config_of(const struct imap *);
 const struct imap_needs  *imap_needs_of(const struct imap *, void **ctx);
 

@@ -4,7 +4,8 @@
 
 #include "base/journal.h"
 
-enum { RANGES_MOST = 4096 }; /* of changed flags, before they are told as one */
+enum { RANGES_MOST = 4096 };  /* of changed flags, before they are told as one */
+enum { VANISH_RANGES = 500 }; /* told in one line */
 
 /* Gone numbers that lie in ranges before the one at `i`, and were not told. */
 static uint32_t
@@ -289,6 +290,21 @@ view_expunge_next(struct view *v)
 	if (g->first++ == g->last)
 		v->gone_head++;
 	return number;
+}
+
+bool
+view_vanish(struct view *v, struct ranges *out)
+{
+	for (size_t n = 0; n < VANISH_RANGES && v->gone_head < v->gone_count; n++) {
+		const struct view_gone *g = &v->gone[v->gone_head++];
+		uint32_t                size = g->last - g->first + 1;
+		ranges_add(out, g->first, g->last);
+		v->gone_told += size;
+		v->count -= size;
+	}
+	if (v->gone_head == v->gone_count)
+		gone_forget(v);
+	return out->count > 0;
 }
 
 bool

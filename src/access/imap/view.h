@@ -61,6 +61,8 @@ uint32_t view_last_uid(const struct view *);              /* 0: empty           
 /* Some of these are counted by the client but are there no more. */
 bool     view_has_gone(const struct view *, const struct uid_set *);
 uint32_t view_expunge_next(struct view *);                /* 0: none             */
+/* Takes the lowest ranges of `gone` off, some at a time; false: none. */
+bool     view_vanish(struct view *, struct ranges *);
 bool     view_arrive(struct view *);
 bool     view_has_news(const struct view *, bool expunges);
 void     view_hush(struct view *, bool);
