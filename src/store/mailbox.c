@@ -440,6 +440,7 @@ mailbox_status(struct mailbox *m, struct mailbox_status *out)
 		.recent = m->rows.count - rows_first_at_least(&m->rows, m->recent),
 	};
 	for (uint32_t i = 0; i < m->rows.count; i++) {
+		out->deleted += (m->rows.flags[i] & FLAG_DELETED) != 0;
 		if (m->rows.flags[i] & FLAG_SEEN)
 			continue;
 		if (out->unseen++ == 0)

@@ -76,7 +76,7 @@ int account_create(struct account *, const char *name, enum mailbox_use);   /* a
 int account_delete(struct account *, const char *name);     /* INBOX: EINVAL; with children: keeps the level (rfc3501:6.3.4) */
 int account_rename(struct account *, const char *from, const char *to);     /* INBOX: its messages move */
 int account_subscribe(struct account *, const char *name, bool);
-struct mailbox_status { uint32_t messages, recent, uidnext, uidvalidity, unseen, first_unseen; uint64_t highest_modseq, size, id; };
+struct mailbox_status { uint32_t messages, recent, uidnext, uidvalidity, unseen, first_unseen, deleted; uint64_t highest_modseq, size, id; };
 int account_status(struct account *, const char *name, struct mailbox_status *out);
 
 /* ---- one mailbox -------------------------------------------------------- */

@@ -31,7 +31,7 @@ append_parse(struct imap *s, struct scan *r)
 	bool                waits;
 
 	read_space(r);
-	w->name = read_mailbox(r, s->scratch);
+	w->name = imap_read_mailbox(s, r);
 	read_space(r);
 	if (scan_next_is(r, '(')) {
 		w->flags = read_flag_list(r, s->scratch);

@@ -3,10 +3,66 @@
 
 #include "access/imap/session.h"
 
-/* Only what is true of every part of it stands here. */
-const char imap_capabilities[] =
-	"IMAP4rev1 LITERAL+ SASL-IR ENABLE ID IDLE NAMESPACE UIDPLUS MOVE UNSELECT CHILDREN "
-	"LIST-EXTENDED LIST-STATUS SPECIAL-USE CREATE-SPECIAL-USE CONDSTORE QRESYNC ESEARCH WITHIN STATUS=SIZE";
+/* LITERAL- before login, where a literal is 4096 bytes at most; LITERAL+ after it: rfc7888:5
+   forbids both at one time. */
+/* clang-format off */
+const struct capability imap_capabilities[] = {
+	/* word               rfc          when          where                        shown by                                   */
+	{ "IMAP4rev1",        "rfc3501",   ALWAYS,       "all commands",              "dialogue capability-after-login-is-imap4rev1", NULL, NULL },
+	{ "LITERAL-",         "rfc7888",   BEFORE_LOGIN, "login/login.c",             "dialogue before-login-literals-are-small", NULL, NULL },
+	{ "LITERAL+",         "rfc7888",   AFTER_LOGIN,  "input.c",                   "dialogue a-literal-may-come-unasked",     NULL, NULL },
+	{ "SASL-IR",          "rfc4959",   ALWAYS,       "login/imap.c AUTHENTICATE", "unit access/login",                       NULL, NULL },
+	{ "ENABLE",           "rfc5161",   ALWAYS,       "ENABLE",                    "dialogue enable-condstore",               NULL, NULL },
+	{ "ID",               "rfc2971",   ALWAYS,       "ID",                        "dialogue namespace-and-id",               NULL, NULL },
+	{ "IDLE",             "rfc2177",   ALWAYS,       "IDLE",                      "dialogue idle-tells-what-others-do",      NULL, NULL },
+	{ "NAMESPACE",        "rfc2342",   AFTER_LOGIN,  "NAMESPACE",                 "dialogue namespace-and-id",               NULL, NULL },
+	{ "UIDPLUS",          "rfc4315",   AFTER_LOGIN,  "APPEND COPY UID EXPUNGE",   "dialogue copy-tells-the-new-uids",        NULL, NULL },
+	{ "MOVE",             "rfc6851",   AFTER_LOGIN,  "MOVE",                      "dialogue move-tells-copyuid-then-expunge", NULL, NULL },
+	{ "UNSELECT",         "rfc3691",   AFTER_LOGIN,  "UNSELECT",                  "dialogue unselect-does-not-expunge",      NULL, NULL },
+	{ "CHILDREN",         "rfc3348",   AFTER_LOGIN,  "LIST",                      "dialogue create-delete-and-list",         NULL, NULL },
+	{ "LIST-EXTENDED",    "rfc5258",   AFTER_LOGIN,  "LIST",                      "dialogue list-recursivematch-tells-of-children", NULL, NULL },
+	{ "LIST-STATUS",      "rfc5819",   AFTER_LOGIN,  "LIST",                      "dialogue list-returns-status-too",        NULL, NULL },
+	{ "SPECIAL-USE",      "rfc6154",   AFTER_LOGIN,  "LIST",                      "dialogue list-knows-special-uses",        NULL, NULL },
+	{ "CREATE-SPECIAL-USE", "rfc6154", AFTER_LOGIN,  "CREATE",                    "dialogue create-with-a-special-use",      NULL, NULL },
+	{ "CONDSTORE",        "rfc7162",   AFTER_LOGIN,  "FETCH STORE SEARCH SELECT STATUS", "dialogue condstore-tells-modseqs", NULL, NULL },
+	{ "QRESYNC",          "rfc7162",   AFTER_LOGIN,  "ENABLE SELECT FETCH resync.c", "dialogue qresync",            NULL, NULL },
+	{ "ESEARCH",          "rfc4731",   AFTER_LOGIN,  "SEARCH",                    "dialogue search-returns-min-max-count",   NULL, NULL },
+	{ "WITHIN",           "rfc5032",   AFTER_LOGIN,  "SEARCH program.c",          "unit access/session",                     NULL, NULL },
+	{ "STATUS=SIZE",      "rfc8438",   AFTER_LOGIN,  "STATUS",                    "dialogue status-adds-up-sizes",           NULL, NULL },
+	{ "UTF8=ACCEPT",      "rfc6855",   AFTER_LOGIN,  "ENABLE grammar.c write.c",  "dialogue utf8-accept-changes-how-names-look", NULL, NULL },
+};
+/* clang-format on */
+const size_t imap_capability_count = COUNT(imap_capabilities);
+
+static void
+write_when(const struct imap *s, enum capability_when when, struct buffer *out)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < imap_capability_count; i++) {
+		const struct capability *c = &imap_capabilities[i];
+		if (!(c->when & when) || (c->holds != NULL && !c->holds(s)))
+			continue;
+		if (any)
+			buffer_add_char(out, ' ');
+		any = true;
+		buffer_add_string(out, c->word);
+		if (c->value != NULL)
+			c->value(s, out);
+	}
+}
+
+void
+capability_write(const struct imap *s, struct buffer *out)
+{
+	write_when(s, AFTER_LOGIN, out);
+}
+
+void
+capability_write_before(struct buffer *out)
+{
+	write_when(NULL, BEFORE_LOGIN, out);
+}
 
 static void
 capability_parse(struct imap *s, struct scan *r)
@@ -18,13 +74,17 @@ capability_parse(struct imap *s, struct scan *r)
 static enum imap_step
 capability_run(struct imap *s)
 {
-	buffer_printf(imap_out(s), "* CAPABILITY %s\r\n", imap_capabilities);
+	struct buffer *out = imap_out(s);
+
+	buffer_add_string(out, "* CAPABILITY ");
+	capability_write(s, out);
+	buffer_add_string(out, "\r\n");
 	return imap_ok(s, "Capability completed.");
 }
 
 const struct imap_command imap_capability = {
 	.name = "CAPABILITY",
-	.rfc = "rfc3501:6.1.1",
+	.rfc = "rfc9051:6.1.1",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
 	.parse = capability_parse,

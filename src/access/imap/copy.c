@@ -22,7 +22,7 @@ copy_parse(struct imap *s, struct scan *r)
 	read_space(r);
 	w->sequence = read_sequence(r, s->scratch);
 	read_space(r);
-	w->name = read_mailbox(r, s->scratch);
+	w->name = imap_read_mailbox(s, r);
 }
 
 static void

@@ -2,14 +2,17 @@
 #include <errno.h>
 #include <string.h>
 
+#include "access/imap/list.h"
 #include "access/imap/session.h"
 #include "access/imap/write.h"
 
 struct create_work {
 	char            *name;
 	const char      *to;
+	struct bytes     given; /* the new name, as the client spelled it */
 	enum mailbox_use use;
 	bool             useless;
+	const char      *told; /* what it is called now              */
 };
 
 static struct create_work *
@@ -17,9 +20,12 @@ name_parse(struct imap *s, struct scan *r)
 {
 	struct create_work *w = s->work = arena_take(s->scratch, sizeof *w);
 	const char         *name;
+	struct scan         given;
 
 	read_space(r);
-	name = read_mailbox(r, s->scratch);
+	given = *r;
+	w->given = read_astring(&given, s->scratch);
+	name = imap_read_mailbox(s, r);
 	w->name = arena_copy(s->scratch, bytes_of(name));
 	return w;
 }
@@ -43,8 +49,12 @@ after(struct imap *s, int why)
 static void
 name_safe(struct imap *s)
 {
-	const char *name = s->command->name;
+	const struct create_work *w = s->work;
+	const char               *name = s->command->name;
 
+	/* rfc9051:6.3.4, 6.3.6: a name that became another one is told. */
+	if (s->rev2 && w->told != NULL && !bytes_equal(w->given, bytes_of(w->told)))
+		list_tell(s, w->told, w->given);
 	(void)imap_ok(s, "%c%.*s completed.", name[0], 20,
 	              (const char *)arena_lower(s->scratch, bytes_of(name + 1)).at);
 }
@@ -57,6 +67,7 @@ create_parse(struct imap *s, struct scan *r)
 	struct bytes        word;
 
 	drop_last_slash(w->name);
+	w->told = w->name;
 	if (!scan_skip(r, ' '))
 		return;
 	scan_expect(r, "(USE (");
@@ -114,6 +125,9 @@ delete_run(struct imap *s)
 	if (own)
 		imap_unselect(s);
 	why = account_delete(s->account, w->name);
+	/* rfc9051:6.3.5: a level that is no mailbox, with others below. */
+	if (why == EINVAL)
+		return imap_no(s, "[HASCHILDREN] Only the mailboxes below it can be deleted.");
 	if (own && why == 0)
 		buffer_add_string(imap_out(s), "* OK [CLOSED] Previous mailbox closed.\r\n");
 	return after(s, why);
@@ -134,11 +148,14 @@ rename_parse(struct imap *s, struct scan *r)
 {
 	struct create_work *w = name_parse(s, r);
 	char               *to;
+	struct scan         given;
 
 	read_space(r);
-	to = arena_copy(s->scratch, bytes_of(read_mailbox(r, s->scratch)));
+	given = *r;
+	w->given = read_astring(&given, s->scratch);
+	to = arena_copy(s->scratch, bytes_of(imap_read_mailbox(s, r)));
 	drop_last_slash(to);
-	w->to = to;
+	w->to = w->told = to;
 }
 
 static enum imap_step

@@ -155,25 +155,40 @@ read_modseq(struct scan *r)
 	return scan_number(r, INT64_MAX);
 }
 
-/* A name people can read: no control bytes, however they were coded. */
+/* A name people can read: no controls, however they were coded, and no line or paragraph
+   separators (rfc6855:3). */
 static bool
 is_plain(struct bytes name)
 {
-	for (size_t i = 0; i < name.len; i++)
-		if ((unsigned char)name.at[i] < ' ' || name.at[i] == 127)
+	while (name.len > 0) {
+		uint32_t rune;
+		size_t   n = bytes_utf8(name, &rune);
+		if (n == 0 || rune < ' ' || (rune >= 0x7f && rune < 0xa0) || rune == 0x2028 ||
+		    rune == 0x2029)
 			return false;
+		name = bytes_cut(name, n, name.len);
+	}
+	return true;
+}
+
+static bool
+name_decode(struct bytes coded, bool utf8, struct buffer *name)
+{
+	if (!utf8)
+		return utf7_to_utf8(coded, name);
+	buffer_add(name, coded);
 	return true;
 }
 
 const char *
-mailbox_name_of(struct bytes coded, struct arena *arena)
+mailbox_name_of(struct bytes coded, struct arena *arena, bool utf8)
 {
 	struct buffer name = { 0 };
 	const char   *result = NULL;
 
 	if (bytes_is(coded, "INBOX"))
 		return "INBOX";
-	if (utf7_to_utf8(coded, &name) && is_plain(buffer_bytes(&name))) {
+	if (name_decode(coded, utf8, &name) && is_plain(buffer_bytes(&name))) {
 		/* The first level is INBOX in any case. */
 		if (name.len > 6 && name.at[5] == '/' &&
 		    bytes_starts_nocase(buffer_bytes(&name), BYTES("INBOX")))
@@ -186,13 +201,13 @@ mailbox_name_of(struct bytes coded, struct arena *arena)
 
 /* mailbox = "INBOX" / astring */
 const char *
-read_mailbox(struct scan *r, struct arena *arena)
+read_mailbox(struct scan *r, struct arena *arena, bool utf8)
 {
 	struct bytes coded = read_astring(r, arena);
-	const char  *name = scan_ok(r) ? mailbox_name_of(coded, arena) : NULL;
+	const char  *name = scan_ok(r) ? mailbox_name_of(coded, arena, utf8) : NULL;
 
 	if (name == NULL)
-		scan_fail(r, "a mailbox name in modified UTF-7");
+		scan_fail(r, utf8 ? "a mailbox name in UTF-8" : "a mailbox name in modified UTF-7");
 	return name;
 }
 

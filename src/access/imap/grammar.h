@@ -31,8 +31,9 @@ struct bytes read_list_mailbox(struct scan *, struct arena *);
 uint32_t     read_nz_number(struct scan *);
 uint64_t     read_modseq (struct scan *);                   /* mod-sequence-valzer, below 2^63 */
 /* A mailbox name as the store has it: UTF-8, INBOX in capitals. */
-const char  *read_mailbox(struct scan *, struct arena *);
-const char  *mailbox_name_of(struct bytes coded, struct arena *);  /* NULL: not modified UTF-7 */
+/* It comes in modified UTF-7 (rfc3501:5.1.3), or as it is when `utf8`. */
+const char  *read_mailbox(struct scan *, struct arena *, bool utf8);
+const char  *mailbox_name_of(struct bytes coded, struct arena *, bool utf8);  /* NULL: malformed */
 
 /* sequence-set; UINT32_MAX + `star` true stands for "*". */
 struct sequence_range { uint32_t first, last; bool first_star, last_star; };

@@ -1,4 +1,6 @@
 /* LIST and LSUB: which mailboxes there are (rfc3501:6.3.8, rfc5258) */
+#include "access/imap/list.h"
+
 #include <string.h>
 
 #include "access/imap/pattern.h"
@@ -125,7 +127,7 @@ lsub_parse(struct imap *s, struct scan *r)
 	w->pattern[w->patterns++] = read_list_mailbox(r, s->scratch);
 }
 
-/* The pattern as one of UTF-8 names, with the reference before it (rfc3501:6.3.8). */
+/* The pattern as one of UTF-8 names, with the reference before it (rfc9051:6.3.9). */
 static struct bytes
 pattern_whole(struct imap *s, struct bytes reference, struct bytes pattern)
 {
@@ -135,9 +137,10 @@ pattern_whole(struct imap *s, struct bytes reference, struct bytes pattern)
 	if (pattern.len == 0 || pattern.at[0] != '/')
 		buffer_add(&coded, reference);
 	buffer_add(&coded, pattern);
-	result = arena_keep(s->scratch, utf7_to_utf8(buffer_bytes(&coded), &name)
-	                                        ? buffer_bytes(&name)
-	                                        : buffer_bytes(&coded));
+	result = arena_keep(s->scratch,
+	                    !imap_speaks_utf8(s) && utf7_to_utf8(buffer_bytes(&coded), &name)
+	                            ? buffer_bytes(&name)
+	                            : buffer_bytes(&coded));
 	buffer_free(&coded);
 	buffer_free(&name);
 	return result;
@@ -186,6 +189,40 @@ add_word(struct buffer *out, bool *any, const char *word)
 	buffer_add_string(out, word);
 }
 
+static void
+write_attributes(struct buffer *out, const struct mailbox_info *m, bool *any)
+{
+	add_word(out, any, m->has_children ? "\\HasChildren" : "\\HasNoChildren");
+	if (m->use != USE_NONE)
+		add_word(out, any, use_word(m->use));
+}
+
+void
+list_tell(struct imap *s, const char *name, struct bytes given)
+{
+	struct buffer       *out = imap_out(s);
+	struct mailbox_info *info;
+	size_t               count = account_list(s->account, s->scratch, &info);
+	bool                 any = false;
+
+	buffer_add_string(out, "* LIST (");
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(info[i].name, name) != 0)
+			continue;
+		write_attributes(out, &info[i], &any);
+		if (info[i].subscribed)
+			add_word(out, &any, "\\Subscribed");
+	}
+	buffer_add_string(out, ") \"/\" ");
+	imap_write_mailbox(s, name);
+	if (!bytes_equal(given, bytes_of(name))) {
+		buffer_add_string(out, " (\"OLDNAME\" (");
+		write_text(out, given, imap_speaks_utf8(s));
+		buffer_add_string(out, "))");
+	}
+	buffer_add_string(out, "\r\n");
+}
+
 /* mailbox-list = "(" [mbx-list-flags] ")" SP DQUOTE "/" DQUOTE SP mailbox [SP mbox-list-extended] */
 static void
 write_entry(struct imap *s, const struct list_work *w, const struct mailbox_info *m, bool selected,
@@ -208,7 +245,7 @@ write_entry(struct imap *s, const struct list_work *w, const struct mailbox_info
 	if (m->use != USE_NONE && !w->lsub)
 		add_word(out, &any, use_word(m->use));
 	buffer_add_string(out, ") \"/\" ");
-	write_mailbox(out, m->name);
+	imap_write_mailbox(s, m->name);
 	if (child)
 		buffer_printf(out, " (CHILDINFO (%s))",
 		              (w->select & SUBSCRIBED) && (w->select & SPECIAL_USE)

@@ -1,4 +1,4 @@
-/* NAMESPACE, ID, ENABLE: what the two ends are */
+/* NAMESPACE and ID: what the two ends are */
 #include "access/imap/session.h"
 #include "access/imap/write.h"
 #include "base/journal.h"
@@ -78,57 +78,4 @@ const struct imap_command imap_id = {
 	.effect = MAY_EXPUNGE,
 	.parse = id_parse,
 	.run = id_run,
-};
-
-/* What can be enabled; `where` is the session's word for it. */
-/* clang-format off */
-static const struct { const char *name; size_t where; void (*enable)(struct imap *); } extensions[] = {
-	{ "CONDSTORE", offsetof(struct imap, condstore), imap_enable_condstore },
-	{ "QRESYNC",   offsetof(struct imap, qresync),   imap_enable_qresync },
-};
-/* clang-format on */
-struct enable_work {
-	bool wanted[COUNT(extensions)];
-};
-
-/* enable = "ENABLE" 1*(SP capability); unknown ones are passed over   rfc5161:3.1 */
-static void
-enable_parse(struct imap *s, struct scan *r)
-{
-	struct enable_work *w = s->work = arena_take(s->scratch, sizeof *w);
-
-	read_space(r);
-	do {
-		struct bytes word = read_atom(r);
-		for (size_t i = 0; i < COUNT(extensions); i++)
-			if (bytes_is(word, extensions[i].name))
-				w->wanted[i] = true;
-	} while (scan_ok(r) && scan_skip(r, ' '));
-}
-
-static enum imap_step
-enable_run(struct imap *s)
-{
-	struct enable_work *w = s->work;
-
-	buffer_add_string(imap_out(s), "* ENABLED");
-	for (size_t i = 0; i < COUNT(extensions); i++) {
-		w->wanted[i] &= !*(const bool *)((const char *)s + extensions[i].where);
-		if (w->wanted[i])
-			buffer_printf(imap_out(s), " %s", extensions[i].name);
-	}
-	buffer_add_string(imap_out(s), "\r\n");
-	for (size_t i = 0; i < COUNT(extensions); i++)
-		if (w->wanted[i])
-			extensions[i].enable(s);
-	return imap_ok(s, "Enabled.");
-}
-
-const struct imap_command imap_enable = {
-	.name = "ENABLE",
-	.rfc = "rfc5161:3.1",
-	.in = ANYWHERE,
-	.effect = MAY_EXPUNGE,
-	.parse = enable_parse,
-	.run = enable_run,
 };

@@ -87,10 +87,18 @@ search_parse(struct imap *s, struct scan *r)
 	}
 	if (scan_skip_word(r, "CHARSET ")) {
 		struct bytes charset = read_astring(r, s->scratch);
+		/* rfc6855:3: who enabled UTF-8 speaks nothing else. */
+		if (s->utf8)
+			scan_fail(r, "no CHARSET after ENABLE UTF8=ACCEPT");
 		w->bad_charset = !bytes_is(charset, "UTF-8") && !bytes_is(charset, "US-ASCII");
 		read_space(r);
 	}
 	program_read(r, s->scratch, &w->program);
+	/* rfc9051:6.4.4: rev2 knows no SEARCH response. */
+	if (s->rev2 && !w->extended) {
+		w->extended = true;
+		w->give = RETURN_ALL;
+	}
 }
 
 /* ---- one message ---------------------------------------------------------------- */

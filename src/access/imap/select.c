@@ -1,9 +1,11 @@
 /* SELECT and EXAMINE: go into a mailbox */
+#include "access/imap/list.h"
 #include "access/imap/resync.h"
 #include "access/imap/write.h"
 
 struct select_work {
 	const char     *name;
+	struct bytes    given; /* as the client spelled it                */
 	bool            condstore, qresync, examine, selected;
 	uint32_t        uidvalidity; /* of QRESYNC: what the client knows        */
 	uint64_t        modseq;
@@ -59,9 +61,12 @@ static void
 select_parse(struct imap *s, struct scan *r)
 {
 	struct select_work *w = s->work = arena_take(s->scratch, sizeof *w);
+	struct scan         given;
 
 	read_space(r);
-	w->name = read_mailbox(r, s->scratch);
+	given = *r;
+	w->given = read_astring(&given, s->scratch);
+	w->name = imap_read_mailbox(s, r);
 	if (!scan_skip(r, ' '))
 		return;
 	scan_expect(r, "(");
@@ -105,7 +110,8 @@ first_unseen(const struct view *v, const struct mailbox_status *status)
 	return 0;
 }
 
-/* rfc3501:6.3.1: FLAGS EXISTS RECENT, then UNSEEN PERMANENTFLAGS UIDNEXT UIDVALIDITY */
+/* rfc3501:6.3.1: FLAGS EXISTS RECENT, then UNSEEN PERMANENTFLAGS UIDNEXT UIDVALIDITY;
+   rfc9051:6.3.2 has no RECENT and UNSEEN, but LIST */
 static void
 tell_mailbox(struct imap *s)
 {
@@ -124,8 +130,10 @@ tell_mailbox(struct imap *s)
 	else
 		write_flags_known(out, v->mailbox, true);
 	buffer_printf(out, "] %s\r\n", v->read_only ? "Read-only mailbox." : "Flags permitted.");
-	buffer_printf(out, "* %u EXISTS\r\n* %u RECENT\r\n", v->count, view_recent_count(v));
-	if ((unseen = first_unseen(v, &status)) > 0)
+	buffer_printf(out, "* %u EXISTS\r\n", v->count);
+	if (!s->rev2)
+		buffer_printf(out, "* %u RECENT\r\n", view_recent_count(v));
+	if (!s->rev2 && (unseen = first_unseen(v, &status)) > 0)
 		buffer_printf(out, "* OK [UNSEEN %u] First unseen.\r\n", unseen);
 	buffer_printf(out, "* OK [UIDVALIDITY %u] UIDs valid\r\n", status.uidvalidity);
 	buffer_printf(out, "* OK [UIDNEXT %u] Predicted next UID\r\n", status.uidnext);
@@ -185,7 +193,11 @@ select_begin(struct imap *s, struct select_work *w)
 	if (mailbox == NULL)
 		return why;
 	s->view = view_open(mailbox, w->examine, selected_news, s);
+	if (s->rev2)
+		s->view->recent = UINT32_MAX;
 	tell_mailbox(s);
+	if (s->rev2)
+		list_tell(s, w->name, w->given);
 	find_changes(s, w);
 	return 0;
 }

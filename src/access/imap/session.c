@@ -157,6 +157,24 @@ imap_read_only(struct imap *s)
 	return s->view->read_only;
 }
 
+bool
+imap_speaks_utf8(const struct imap *s)
+{
+	return s->utf8 || s->rev2;
+}
+
+const char *
+imap_read_mailbox(struct imap *s, struct scan *r)
+{
+	return read_mailbox(r, s->scratch, imap_speaks_utf8(s));
+}
+
+void
+imap_write_mailbox(struct imap *s, const char *name)
+{
+	write_mailbox(imap_out(s), name, imap_speaks_utf8(s));
+}
+
 void
 imap_unselect(struct imap *s)
 {
@@ -254,7 +272,8 @@ tell_message(struct imap *s, uint32_t uid, bool flags)
 	if (!view_find(s->view, uid, &e))
 		return;
 	buffer_printf(out, "* %u FETCH (", view_number(s->view, uid));
-	if (s->uid || s->qresync) /* rfc7162:3.2.4 */
+	/* rfc7162:3.2.4, rfc9051:7.5.2 */
+	if (s->uid || s->qresync || s->rev2)
 		buffer_printf(out, "UID %u ", uid);
 	if (s->condstore)
 		buffer_printf(out, "MODSEQ (%llu)%s", (unsigned long long)e.modseq,
@@ -355,9 +374,11 @@ imap_tell(struct imap *s, bool expunges)
 		return true;
 	if (expunges && !tell_expunges(s))
 		return false;
-	if (v->arrived && view_arrive(v))
-		buffer_printf(imap_out(s), "* %u EXISTS\r\n* %u RECENT\r\n", v->count,
-		              view_recent_count(v));
+	if (v->arrived && view_arrive(v)) {
+		buffer_printf(imap_out(s), "* %u EXISTS\r\n", v->count);
+		if (!s->rev2)
+			buffer_printf(imap_out(s), "* %u RECENT\r\n", view_recent_count(v));
+	}
 	if (!v->read_only)
 		tell_keywords(s);
 	return tell_set(s, &v->changed, true) && tell_set(s, &v->stamped, false);
@@ -729,8 +750,10 @@ imap_open(struct imap_service *v, int fd, const struct access_facts *facts, uint
 		              "%s NO [UNAVAILABLE] The account cannot be opened now.\r\n",
 		              facts->tag);
 		imap_bye(s, "[UNAVAILABLE] Try again later.", "The account cannot be opened");
-	} else
-		stream_printf(s->stream, "%s OK [CAPABILITY %s] Logged in\r\n", facts->tag,
-		              imap_capabilities);
+	} else {
+		stream_printf(s->stream, "%s OK [CAPABILITY ", facts->tag);
+		capability_write(s, imap_out(s));
+		stream_say_string(s->stream, "] Logged in\r\n");
+	}
 	imap_queue(s);
 }

@@ -85,6 +85,8 @@ struct imap {
 	struct view   *view;                   /* the selected mailbox          */
 	bool           condstore;              /* rfc7162:3.1: enabled          */
 	bool           qresync;                /* rfc7162:3.2.3                 */
+	bool           rev2;                   /* rfc9051:6.3.1: ENABLE IMAP4rev2 */
+	bool           utf8;                   /* rfc6855:3: ENABLE UTF8=ACCEPT */
 	uint8_t        errors;
 	const char    *end;                    /* why the session ends, for the log */
 
@@ -120,6 +122,10 @@ void imap_unselect(struct imap *);
 void imap_enable_condstore(struct imap *);
 void imap_enable_qresync(struct imap *);
 bool imap_read_only(struct imap *);
+/* Names and quoted strings go both ways in UTF-8; else names are in modified UTF-7. */
+bool imap_speaks_utf8(const struct imap *);
+const char *imap_read_mailbox(struct imap *, struct scan *);        /* as the store has it */
+void imap_write_mailbox(struct imap *, const char *name);
 /* The messages a sequence set names, by their uids or numbers, as uids the client
    knows; memory from the command's arena.  False: a number beyond the last, the others are there. */
 bool imap_resolve(struct imap *, const struct sequence *, bool by_uid, struct uid_set *out);

@@ -5,7 +5,7 @@
 
 enum kind { NUMBER32, NUMBER64 };
 #define AT(field) offsetof(struct mailbox_status, field)
-/* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3 */
+/* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3; DELETED rfc9051:6.3.11 */
 /* clang-format off */
 static const struct { const char *name; enum kind kind; size_t where; } atts[] = {
 	{ "MESSAGES",      NUMBER32, AT(messages)       },
@@ -15,6 +15,7 @@ static const struct { const char *name; enum kind kind; size_t where; } atts[] =
 	{ "UNSEEN",        NUMBER32, AT(unseen)         },
 	{ "HIGHESTMODSEQ", NUMBER64, AT(highest_modseq) },
 	{ "SIZE",          NUMBER64, AT(size)           },
+	{ "DELETED",       NUMBER32, AT(deleted)        },
 };
 /* clang-format on */
 #undef AT
@@ -56,7 +57,7 @@ status_write(struct imap *s, const char *name, unsigned items)
 	if (why != 0)
 		return why;
 	buffer_add_string(out, "* STATUS ");
-	write_mailbox(out, name);
+	imap_write_mailbox(s, name);
 	buffer_add_string(out, " (");
 	for (size_t i = 0; i < COUNT(atts); i++) {
 		const char *at = (const char *)&status + atts[i].where;
@@ -79,7 +80,7 @@ status_parse(struct imap *s, struct scan *r)
 	struct status_work *w = s->work = arena_take(s->scratch, sizeof *w);
 
 	read_space(r);
-	w->name = read_mailbox(r, s->scratch);
+	w->name = imap_read_mailbox(s, r);
 	read_space(r);
 	w->items = status_items(r);
 }

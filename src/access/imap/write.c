@@ -28,23 +28,26 @@ static const struct { enum mailbox_use use; const char *word; } uses[] = {
 /* clang-format on */
 
 static bool
-can_be_quoted(struct bytes text)
+can_be_quoted(struct bytes text, bool utf8)
 {
+	bool eight = false;
+
 	if (text.len > 998)
 		return false;
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.at[i];
-		if (c < ' ' || c > '~')
+		if (c < ' ' || c == 127)
 			return false;
+		eight |= c > 127;
 	}
-	return true;
+	return !eight || (utf8 && utf8_valid(text));
 }
 
-/* string = quoted / literal   rfc3501:9 */
+/* string = quoted / literal   rfc3501:9; QUOTED-CHAR =/ UTF8-2 / UTF8-3 / UTF8-4   rfc9051:9 */
 void
-write_string(struct buffer *out, struct bytes text)
+write_text(struct buffer *out, struct bytes text, bool utf8)
 {
-	if (!can_be_quoted(text)) {
+	if (!can_be_quoted(text, utf8)) {
 		buffer_printf(out, "{%zu}\r\n", text.len);
 		buffer_add(out, text);
 		return;
@@ -58,9 +61,15 @@ write_string(struct buffer *out, struct bytes text)
 	buffer_add_char(out, '"');
 }
 
-/* astring = 1*ASTRING-CHAR / string; NIL in capitals or not is quoted. */
 void
-write_astring(struct buffer *out, struct bytes text)
+write_string(struct buffer *out, struct bytes text)
+{
+	write_text(out, text, false);
+}
+
+/* astring = 1*ASTRING-CHAR / string; NIL in capitals or not is quoted. */
+static void
+write_astring_text(struct buffer *out, struct bytes text, bool utf8)
 {
 	bool atom = text.len > 0 && !bytes_is(text, "NIL");
 
@@ -69,14 +78,24 @@ write_astring(struct buffer *out, struct bytes text)
 	if (atom)
 		buffer_add(out, text);
 	else
-		write_string(out, text);
+		write_text(out, text, utf8);
 }
 
 void
-write_mailbox(struct buffer *out, const char *name)
+write_astring(struct buffer *out, struct bytes text)
+{
+	write_astring_text(out, text, false);
+}
+
+void
+write_mailbox(struct buffer *out, const char *name, bool utf8)
 {
 	struct buffer coded = { 0 };
 
+	if (utf8) {
+		write_astring_text(out, bytes_of(name), true);
+		return;
+	}
 	utf8_to_utf7(bytes_of(name), &coded);
 	write_astring(out, buffer_bytes(&coded));
 	buffer_free(&coded);

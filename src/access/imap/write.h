@@ -2,8 +2,9 @@
  * write -- words of the grammar on their way out (rfc3501:9)
  *
  * write_string()   a quoted string, or a literal where that is needed.
+ * write_text()     the same; to who enabled it, UTF-8 between the quotes (rfc6855:3, rfc9051:9).
  * write_astring()  an atom where it is one, else as write_string().
- * write_mailbox()  a UTF-8 name as the modified UTF-7 the client knows (rfc3501:5.1.3).
+ * write_mailbox()  a name as the client knows it: UTF-8, or modified UTF-7 (rfc3501:5.1.3).
  * write_flags()    "(\Seen $Forwarded)" of an entry of this mailbox.
  */
 #ifndef ACCESS_IMAP_WRITE_H
@@ -14,7 +15,8 @@
 
 void write_string (struct buffer *, struct bytes);
 void write_astring(struct buffer *, struct bytes);
-void write_mailbox(struct buffer *, const char *name);
+void write_text   (struct buffer *, struct bytes, bool utf8);
+void write_mailbox(struct buffer *, const char *name, bool utf8);
 void write_flags  (struct buffer *, const struct mailbox *, uint64_t flags, bool recent);
 /* The flags known in this mailbox; with `more`, \* behind them. */
 void write_flags_known(struct buffer *, const struct mailbox *, bool more);

@@ -2,6 +2,7 @@
  * imap -- IMAP before authentication (rfc3501:6.1, 6.2): what a client may say to a
  * server that does not know it yet
  */
+#include "access/imap/capability.h"
 #include "access/login/inside.h"
 #include "base/base64.h"
 #include "base/scan.h"
@@ -104,7 +105,7 @@ bad(struct login *l, const char *words)
 static void
 add_capabilities(const struct login *l, struct buffer *out)
 {
-	buffer_add_string(out, "IMAP4rev1 LITERAL+ SASL-IR ENABLE ID IDLE");
+	capability_write_before(out);
 	if (!l->secure && l->config->tls != NULL)
 		buffer_add_string(out, " STARTTLS");
 	login_mechanisms(l, " AUTH=", out);

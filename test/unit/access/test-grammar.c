@@ -145,7 +145,7 @@ test_mailbox_names(void **state)
 	for (size_t i = 0; i < COUNT(mailbox_names); i++) {
 		struct arena *arena = arena_open(NULL);
 		struct scan r = scan_of(bytes_of(mailbox_names[i].in));
-		const char *got = read_mailbox(&r, arena);
+		const char *got = read_mailbox(&r, arena, false);
 		HOLDS(mailbox_names[i].why, (got != NULL) == (mailbox_names[i].out != NULL));
 		if (got != NULL)
 			SAME(mailbox_names[i].why, bytes_of(got), bytes_of(mailbox_names[i].out));
