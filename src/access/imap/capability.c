@@ -25,7 +25,7 @@ const struct capability imap_capabilities[] = {
 	{ "SPECIAL-USE",      "rfc6154",   AFTER_LOGIN,  "LIST",                      "dialogue list-knows-special-uses",        NULL, NULL },
 	{ "CREATE-SPECIAL-USE", "rfc6154", AFTER_LOGIN,  "CREATE",                    "dialogue create-with-a-special-use",      NULL, NULL },
 	{ "CONDSTORE",        "rfc7162",   AFTER_LOGIN,  "FETCH STORE SEARCH SELECT STATUS", "dialogue condstore-tells-modseqs", NULL, NULL },
-	{ "QRESYNC",          "rfc7162",   AFTER_LOGIN,  "ENABLE SELECT FETCH resync.c", "dialogue qresync",            NULL, NULL },
+	{ "QRESYNC",          "rfc7162",   AFTER_LOGIN,  "ENABLE SELECT FETCH resync.c", "dialogue qresync-tells-what-vanished-and-changed", NULL, NULL },
 	{ "ESEARCH",          "rfc4731",   AFTER_LOGIN,  "SEARCH",                    "dialogue search-returns-min-max-count",   NULL, NULL },
 	{ "WITHIN",           "rfc5032",   AFTER_LOGIN,  "SEARCH program.c",          "unit access/session",                     NULL, NULL },
 	{ "STATUS=SIZE",      "rfc8438",   AFTER_LOGIN,  "STATUS",                    "dialogue status-adds-up-sizes",           NULL, NULL },
