@@ -269,7 +269,7 @@ store_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
 	loop_job(((struct house *)house)->loop, run, done, job);
 }
 
-static const struct store_needs store_needs = { store_job };
+static const struct store_needs store_needs = { .job = store_job };
 static const struct pop3_needs  pop3_needs = { keeper_session_over };
 
 static void

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "store/rights.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -168,6 +169,10 @@ first_rows(struct index *x)
 		why = put_meta(x, "mailbox", COUNT(first_mailboxes) + 1);
 	if (why == 0)
 		why = put_meta(x, "uidvalidity", validity);
+	if (why == 0)
+		why = put_meta(x, "quota_bytes", 0);
+	if (why == 0)
+		why = put_meta(x, "quota_messages", 0);
 	return why == 0 ? put_meta(x, "modseq", 1) : why;
 }
 
@@ -186,6 +191,14 @@ get_meta(struct index *x, const char *name, uint64_t *value)
 	return more < 0 ? index_why(x) : more == 0 ? EBADMSG : 0;
 }
 
+int
+account_meta_get(struct account *a, const char *name, uint64_t *value)
+{
+	int why = get_meta(a->index, name, value);
+
+	return why == EBADMSG ? ENOENT : why;
+}
+
 static int
 newest_of(struct index *x, enum statement which, uint64_t mailbox, uint64_t *modseq)
 {
@@ -194,7 +207,8 @@ newest_of(struct index *x, enum statement which, uint64_t mailbox, uint64_t *mod
 
 	if (s == NULL)
 		return index_why(x);
-	(void)sqlite3_bind_int64(s, 1, (int64_t)mailbox);
+	if (sqlite3_bind_parameter_count(s) > 0)
+		(void)sqlite3_bind_int64(s, 1, (int64_t)mailbox);
 	if ((more = index_row(x, s)) == 1 && (uint64_t)sqlite3_column_int64(s, 0) > *modseq)
 		*modseq = (uint64_t)sqlite3_column_int64(s, 0);
 	(void)sqlite3_reset(s);
@@ -264,7 +278,9 @@ read_account(struct account *a)
 	if ((why = get_meta(a->index, "mailbox", &a->next_mailbox)) != 0 ||
 	    (why = get_meta(a->index, "uidvalidity", &validity)) != 0 ||
 	    (why = get_meta(a->index, "modseq", &a->modseq)) != 0 || (why = read_lists(a)) != 0 ||
-	    (why = newest_of(a->index, FACT_LAST, 0, &a->modseq)) != 0)
+	    (why = newest_of(a->index, FACT_LAST, 0, &a->modseq)) != 0 ||
+	    (why = newest_of(a->index, SEEN_LAST, 0, &a->modseq)) != 0 ||
+	    (why = account_usage_read(a)) != 0)
 		return why;
 	a->uidvalidity = (uint32_t)validity;
 	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
@@ -335,6 +351,7 @@ account_reload(struct account *a)
 	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
 		if (why == 0 && !m->gone && m->users > 0 && mailbox_load(m) != 0)
 			m->gone = true;
+		seen_reload(m);
 		mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
 	}
 	return a->refused = why;
@@ -401,7 +418,7 @@ account_flush(struct account *a)
 
 	for (struct mailbox *m = a->mailboxes; m != NULL && why == 0; m = m->next)
 		why = mailbox_flush(m);
-	return why;
+	return why == 0 ? account_usage_flush(a) : why;
 }
 
 uint64_t
@@ -509,6 +526,22 @@ mailboxes_of(const struct account *a)
 	return map_count(a->by_name);
 }
 
+/* What the nearest level above grants, a new mailbox grants too (rfc4314:4). */
+static int
+inherit(struct account *a, const struct mailbox *m)
+{
+	struct bytes name = bytes_of(m->name);
+	ptrdiff_t    slash;
+
+	while ((slash = bytes_find_last(name, '/')) > 0) {
+		const struct mailbox *above;
+		name.len = (size_t)slash;
+		if ((above = map_get(a->by_name, name)) != NULL)
+			return acl_inherit(a, above->id, m->id);
+	}
+	return 0;
+}
+
 /* One mailbox whose name is free.  The transaction is begun. */
 static int
 make_one(struct account *a, const char *name, enum mailbox_use use, struct mailbox **out)
@@ -538,7 +571,7 @@ make_one(struct account *a, const char *name, enum mailbox_use use, struct mailb
 		return account_fail(a, why);
 	if (out != NULL)
 		*out = m;
-	return 0;
+	return inherit(a, m);
 }
 
 /* The levels above a name become mailboxes, too (rfc3501:6.3.3). */
@@ -572,12 +605,29 @@ account_create(struct account *a, const char *given, enum mailbox_use use)
 	return make_one(a, name, use, NULL);
 }
 
+/* The rows that are the mailbox, and those that tell of it alone (rfc4314:4, rfc5464:4.1). */
+static int
+drop_belongings(struct account *a, uint64_t id)
+{
+	static const enum statement all[] = { MAILBOX_DELETE, METADATA_DROP, ACL_DROP, SEEN_DROP };
+	int                         why = 0;
+
+	for (size_t i = 0; i < COUNT(all) && why == 0; i++) {
+		sqlite3_stmt *s = index_ready(a->index, all[i]);
+		if (s == NULL)
+			return index_why(a->index);
+		(void)sqlite3_bind_int64(s, 1, (int64_t)id);
+		why = index_do(a->index, s);
+	}
+	a->acl_changes++;
+	return why;
+}
+
 int
 account_delete(struct account *a, const char *given)
 {
 	char            name[NAME_MOST + 1];
 	struct mailbox *m;
-	sqlite3_stmt   *s;
 	int             why;
 
 	if ((why = name_right(given, name)) != 0)
@@ -588,13 +638,13 @@ account_delete(struct account *a, const char *given)
 		return has_children(a, name) ? EINVAL : ENOENT; /* \Noselect: rfc3501:6.3.4 */
 	if ((why = account_change(a)) != 0)
 		return why;
+	if (mailbox_load(m) == 0)
+		account_uses(a, -(int64_t)m->rows.count, -(int64_t)m->bytes);
+	else
+		a->counted = false; /* nobody knows what goes: counted anew */
 	if ((why = mailbox_flush(m)) != 0 ||
-	    (why = list_fact(a, FACT_DELETED, m->id, 0, 0, name, NULL)) != 0)
-		return account_fail(a, why);
-	if ((s = index_ready(a->index, MAILBOX_DELETE)) == NULL)
-		return account_fail(a, index_why(a->index));
-	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
-	if ((why = index_do(a->index, s)) != 0)
+	    (why = list_fact(a, FACT_DELETED, m->id, 0, 0, name, NULL)) != 0 ||
+	    (why = drop_belongings(a, m->id)) != 0)
 		return account_fail(a, why);
 	(void)map_drop(a->by_name, bytes_of(name));
 	m->gone = true;
@@ -633,6 +683,7 @@ rename_inbox(struct account *a, char *to)
 	struct uid_set   set = { &all, 1 }, source;
 	struct uid_range range;
 	struct arena    *scratch;
+	sqlite3_stmt    *notes;
 	int              why;
 
 	if ((why = make_levels(a, to)) != 0 || (why = make_one(a, to, USE_NONE, &made)) != 0)
@@ -640,7 +691,14 @@ rename_inbox(struct account *a, char *to)
 	scratch = arena_open(NULL);
 	why = mailbox_copy(inbox, &set, made, true, scratch, &source, &range, NULL);
 	arena_close(&scratch);
-	return why;
+	if (why != 0)
+		return why;
+	/* rfc5464:4.1: its notes are on both then. */
+	if ((notes = index_ready(a->index, METADATA_COPY)) == NULL)
+		return account_fail(a, index_why(a->index));
+	(void)sqlite3_bind_int64(notes, 1, (int64_t)inbox->id);
+	(void)sqlite3_bind_int64(notes, 2, (int64_t)made->id);
+	return (why = index_do(a->index, notes)) == 0 ? 0 : account_fail(a, why);
 }
 
 /* Whether every new name of the mailboxes under `from` is right and free. */

@@ -523,6 +523,21 @@ check_mailbox(struct checking *c, struct mailbox *m)
 		mailbox_unload(m);
 }
 
+/* What is kept of the usage must be what is there. */
+static void
+check_usage(struct checking *c)
+{
+	struct account *a = c->account;
+	struct usage    kept = a->usage;
+	bool            counted = a->counted, right;
+
+	if (counted && account_recount(a, &right) == 0 && !right)
+		complain(c,
+		         "%" PRIu64 " messages of %" PRIu64 " bytes are noted, but %" PRIu64
+		         " of %" PRIu64 " are there",
+		         kept.messages, kept.bytes, a->usage.messages, a->usage.bytes);
+}
+
 static void
 check_open(struct checking *c)
 {
@@ -533,6 +548,7 @@ check_open(struct checking *c)
 	for (struct mailbox *m = c->account->mailboxes; m != NULL; m = m->next)
 		if (!m->gone)
 			check_mailbox(c, m);
+	check_usage(c);
 }
 
 size_t

@@ -40,7 +40,15 @@ static const char schema[] =
 /* What made each version of the one before: steps[n] leads from version n to n + 1.  A new index
    goes all the way, an old one from where it stands when it is opened next. */
 static const char *const steps[INDEX_VERSION] = {
-	[1] = "PRAGMA user_version=2;",
+	[1] = /* `copied`: it came with a copy from another account; a delivery of the letter is still to come */
+	      "ALTER TABLE message ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;"
+	      "CREATE TABLE metadata(mailbox INTEGER NOT NULL, reader INTEGER NOT NULL, entry TEXT NOT NULL,"
+	      " value BLOB NOT NULL, PRIMARY KEY(mailbox, reader, entry)) WITHOUT ROWID;"
+	      "CREATE TABLE acl(mailbox INTEGER NOT NULL, who TEXT NOT NULL, rights INTEGER NOT NULL,"
+	      " PRIMARY KEY(mailbox, who)) WITHOUT ROWID;"
+	      "CREATE TABLE seen(mailbox INTEGER NOT NULL, reader INTEGER NOT NULL, modseq INTEGER NOT NULL,"
+	      " data BLOB NOT NULL, PRIMARY KEY(mailbox, reader)) WITHOUT ROWID;"
+	      "PRAGMA user_version=2;",
 };
 
 static const char *const texts[STATEMENTS] = {
@@ -55,7 +63,7 @@ static const char *const texts[STATEMENTS] = {
 	[SUBSCRIPTION_ALL]    = "SELECT name FROM subscription",
 	[SUBSCRIPTION_PUT]    = "INSERT OR IGNORE INTO subscription VALUES(?)",
 	[SUBSCRIPTION_DELETE] = "DELETE FROM subscription WHERE name=?",
-	[MESSAGE_PUT]   = "INSERT OR IGNORE INTO message VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	[MESSAGE_PUT]   = "INSERT OR IGNORE INTO message VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[MESSAGE_GET]   = "SELECT content_len,prefix_len,size,internal_date,zone,sent_date,saved,envelope_at,"
 	                  "envelope_segment,content_segment,content_at,head FROM message WHERE id=?",
 	[MESSAGE_AFTER] = "SELECT id,saved FROM message WHERE id>? ORDER BY id",
@@ -74,6 +82,22 @@ static const char *const texts[STATEMENTS] = {
 	                   "UNION SELECT DISTINCT mailbox FROM snapshot WHERE mailbox NOT IN (SELECT id FROM mailbox)",
 	[FACT_DROP]     = "DELETE FROM fact WHERE mailbox=?1 AND (SELECT max(time) FROM fact WHERE mailbox=?1)<?2",
 	[FACT_DROP_OLD] = "DELETE FROM fact WHERE mailbox=0 AND time<?",
+	[METADATA_EACH]   = "SELECT entry,value FROM metadata WHERE mailbox=?1 AND reader IN (0,?2) ORDER BY entry",
+	[METADATA_PUT]    = "INSERT OR REPLACE INTO metadata VALUES(?,?,?,?)",
+	[METADATA_DELETE] = "DELETE FROM metadata WHERE mailbox=? AND reader=? AND entry=?",
+	[METADATA_DROP]   = "DELETE FROM metadata WHERE mailbox=?",
+	[METADATA_COPY]   = "INSERT OR REPLACE INTO metadata SELECT ?2,reader,entry,value FROM metadata WHERE mailbox=?1",
+	[ACL_EACH]        = "SELECT who,rights FROM acl WHERE mailbox=? ORDER BY who",
+	[ACL_PUT]         = "INSERT OR REPLACE INTO acl VALUES(?,?,?)",
+	[ACL_DELETE]      = "DELETE FROM acl WHERE mailbox=? AND who=?",
+	[ACL_DROP]        = "DELETE FROM acl WHERE mailbox=?",
+	[ACL_ANY]         = "SELECT 1 FROM acl LIMIT 1",
+	[ACL_INHERIT]     = "INSERT OR REPLACE INTO acl SELECT ?2,who,rights FROM acl WHERE mailbox=?1",
+	[SEEN_GET]        = "SELECT modseq,data FROM seen WHERE mailbox=? AND reader=?",
+	[SEEN_PUT]        = "INSERT OR REPLACE INTO seen VALUES(?,?,?,?)",
+	[SEEN_DROP]       = "DELETE FROM seen WHERE mailbox=?",
+	[SEEN_LAST]       = "SELECT max(modseq) FROM seen",
+	[MESSAGE_CLAIM]   = "UPDATE message SET copied=0 WHERE id=? AND copied=1",
 	[SNAPSHOT_PUT]    = "INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?)",
 	[SNAPSHOT_BEFORE] = "SELECT modseq,data FROM snapshot WHERE mailbox=? AND modseq<? ORDER BY modseq DESC LIMIT 1",
 	[SNAPSHOT_LAST]   = "SELECT modseq FROM snapshot WHERE mailbox=? ORDER BY modseq DESC LIMIT 1",

@@ -7,13 +7,16 @@
 #include "base/map.h"
 #include "store/fact.h"
 #include "store/index.h"
+#include "store/quota.h"
 #include "store/rows.h"
+#include "store/seen.h"
 
 struct barrier { void (*fn)(void *ctx, int why); void *ctx; struct account *account; struct barrier *next; };
 struct barriers { struct barrier *first, **last; };
 
 struct mailbox_watch {
 	struct mailbox *mailbox;
+	struct seen    *seen;            /* through whose eyes, NULL: the owner's  */
 	void (*news)(void *ctx, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by);
 	void *ctx;
 	struct mailbox_watch *next;
@@ -42,6 +45,7 @@ struct mailbox {
 	char    *keyword[KEYWORDS_MOST];
 	int      keywords;
 	struct mailbox_watch *watches, *telling;
+	struct seen *seens;              /* other readers' own marks               */
 	struct mailbox *next;            /* of the account                           */
 };
 
@@ -57,6 +61,10 @@ struct account {
 	uint64_t modseq;
 	uint64_t next_mailbox;
 	uint32_t uidvalidity;            /* the last given out                       */
+	struct usage { uint64_t bytes, messages; } usage, usage_kept;   /* kept: as last written */
+	struct quota_limits limits;
+	bool     counted, usage_changed; /* not counted: an index of an older version */
+	uint32_t acl_changes;            /* rights may differ when this does */
 	struct mailbox *mailboxes;
 	struct map *by_name;
 	struct map *subscribed;
@@ -99,14 +107,31 @@ int  account_reload(struct account *);
 struct mailbox *account_mailbox(struct account *, const char *name);
 int  account_fact(struct account *, uint64_t mailbox, uint64_t modseq, enum fact_kind, struct buffer *data);
 int  account_meta_put(struct account *, const char *name, uint64_t value);
+int  account_meta_get(struct account *, const char *name, uint64_t *value);    /* ENOENT: none */
+
+/* quota.c */
+int  account_usage_read(struct account *);
+int  account_usage_flush(struct account *);
+void account_uses(struct account *, int64_t messages, int64_t bytes);          /* more, or less */
+
+/* seen.c */
+void seen_reload(struct mailbox *);
 
 /* mailbox.c */
 int  mailbox_load(struct mailbox *);
 void mailbox_unload(struct mailbox *);
 int  mailbox_flush(struct mailbox *);
 void mailbox_tell(struct mailbox *, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by);
+void mailbox_tell_reader(struct mailbox *, const struct seen *, const struct uid_set *, const struct mailbox_watch *by);
 void mailbox_free(struct mailbox *);
 int  mailbox_snapshot(struct mailbox *);
+int  mailbox_change(struct mailbox *);           /* before a change that is no arrival */
+/* Takes these uids out: `joined` is the set as the fact keeps it, `bytes` what they weigh. */
+int  mailbox_remove(struct mailbox *, const struct uid_list *exact, const struct uid_list *joined, uint64_t bytes,
+                    const struct mailbox_watch *by);
+
+/* message.c: the row; index_changed() tells whether it was not there */
+int  message_put(struct index *, const struct arrival *, bool copied);
 
 /* store.c */
 int  store_room(struct store *);                 /* 0, or ENOSPC: nothing that grows may be begun      */

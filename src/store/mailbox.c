@@ -305,8 +305,8 @@ mailbox_snapshot(struct mailbox *m)
 }
 
 /* A change other than an arrival begins: the transaction is open and earlier arrivals are in it. */
-static int
-begin_change(struct mailbox *m)
+int
+mailbox_change(struct mailbox *m)
 {
 	int why;
 
@@ -376,6 +376,21 @@ mailbox_tell(struct mailbox *m, enum mailbox_news what, const struct uid_set *se
 	}
 }
 
+/* Only those who look with these eyes. */
+void
+mailbox_tell_reader(struct mailbox *m, const struct seen *seen, const struct uid_set *set,
+                    const struct mailbox_watch *by)
+{
+	struct mailbox_watch *w = m->watches;
+
+	while (w != NULL) {
+		m->telling = w->next;
+		if (w->seen == seen)
+			w->news(w->ctx, MAILBOX_FLAGS, set, by);
+		w = m->telling;
+	}
+}
+
 /* ---- looking ---- */
 
 const char *
@@ -440,7 +455,10 @@ mailbox_status(struct mailbox *m, struct mailbox_status *out)
 		.recent = m->rows.count - rows_first_at_least(&m->rows, m->recent),
 	};
 	for (uint32_t i = 0; i < m->rows.count; i++) {
-		out->deleted += (m->rows.flags[i] & FLAG_DELETED) != 0;
+		if (m->rows.flags[i] & FLAG_DELETED) {
+			out->deleted++;
+			out->deleted_size += m->rows.size[i];
+		}
 		if (m->rows.flags[i] & FLAG_SEEN)
 			continue;
 		if (out->unseen++ == 0)
@@ -477,7 +495,7 @@ mailbox_keyword(struct mailbox *m, struct bytes name, bool create)
 		if (bytes_is(name, m->keyword[i]))
 			return KEYWORD_FIRST + i;
 	if (!create || m->keywords == KEYWORDS_MOST || name.len == 0 ||
-	    name.len > KEYWORD_LEN_MOST || bytes_find(name, '\0') >= 0 || begin_change(m) != 0)
+	    name.len > KEYWORD_LEN_MOST || bytes_find(name, '\0') >= 0 || mailbox_change(m) != 0)
 		return -1;
 	fact_keyword(&data, KEYWORD_FIRST + m->keywords, name);
 	if (put_fact(m, account_next_modseq(m->account), FACT_KEYWORD, &data) != 0)
@@ -538,7 +556,7 @@ mailbox_flags(struct mailbox *m, const struct uid_set *set, enum flags_how how, 
 	struct uid_set  accepted, changed;
 	int             why;
 
-	if ((why = begin_change(m)) != 0)
+	if ((why = mailbox_change(m)) != 0)
 		return why;
 	flag_rows(m, set, how, flags, unchanged_since, &g);
 	if (modified != NULL)
@@ -558,19 +576,22 @@ mailbox_flags(struct mailbox *m, const struct uid_set *set, enum flags_how how, 
 }
 
 /* Takes these uids out: `joined` is the set as the fact keeps it. */
-static int
-expunge(struct mailbox *m, const struct uid_list *exact, const struct uid_list *joined,
-        uint64_t bytes, const struct mailbox_watch *by)
+int
+mailbox_remove(struct mailbox *m, const struct uid_list *exact, const struct uid_list *joined,
+               uint64_t bytes, const struct mailbox_watch *by)
 {
 	struct uid_set set = uid_list_set(joined), told = uid_list_set(exact);
 	struct buffer  data = { 0 };
+	uint32_t       before;
 	int            why;
 
 	fact_expunged(&data, &set);
 	if ((why = put_fact(m, account_next_modseq(m->account), FACT_EXPUNGED, &data)) != 0)
 		return why;
+	before = m->rows.count;
 	take_out(&m->rows, &told);
 	m->bytes -= bytes;
+	account_uses(m->account, (int64_t)m->rows.count - before, -(int64_t)bytes);
 	mailbox_tell(m, MAILBOX_EXPUNGED, &told, by);
 	return 0;
 }
@@ -589,7 +610,7 @@ mailbox_expunge(struct mailbox *m, const struct uid_set *given, bool any, struct
 
 	if (given != NULL)
 		set = *given;
-	if ((why = begin_change(m)) != 0)
+	if ((why = mailbox_change(m)) != 0)
 		return why;
 	for (size_t k = 0; k < set.count; k++) {
 		uint32_t i = rows_first_at_least(r, set.range[k].first);
@@ -605,166 +626,34 @@ mailbox_expunge(struct mailbox *m, const struct uid_set *given, bool any, struct
 	if (gone != NULL)
 		*gone = uid_list_keep(&exact, arena);
 	if (exact.count > 0)
-		why = expunge(m, &exact, &joined, bytes, by);
+		why = mailbox_remove(m, &exact, &joined, bytes, by);
 	uid_list_free(&exact);
 	uid_list_free(&joined);
 	return why;
 }
 
-/* Keywords have other bits in another mailbox; what finds no room there is left behind. */
-struct translation {
-	struct mailbox *from, *to;
-	int             bit[KEYWORDS_MOST];
-};
-
-static uint64_t
-translated(struct translation *t, uint64_t flags)
-{
-	uint64_t out = flags & (((uint64_t)1 << KEYWORD_FIRST) - 1);
-
-	for (int i = 0; i < t->from->keywords; i++) {
-		if (!(flags & (uint64_t)1 << (KEYWORD_FIRST + i)))
-			continue;
-		if (t->bit[i] == 0)
-			t->bit[i] = mailbox_keyword(t->to, bytes_of(t->from->keyword[i]), true);
-		if (t->bit[i] > 0)
-			out |= (uint64_t)1 << t->bit[i];
-	}
-	return out;
-}
-
-/* Every keyword in use gets its bit before the first row is added: making one is a fact of its own. */
-static void
-translate_all(struct translation *t, const struct uid_set *set)
-{
-	uint64_t           used = 0;
-	const struct rows *r = &t->from->rows;
-
-	for (size_t k = 0; k < set->count; k++)
-		for (uint32_t i = rows_first_at_least(r, set->range[k].first);
-		     i < r->count && r->uid[i] <= set->range[k].last; i++)
-			used |= r->flags[i];
-	(void)translated(t, used);
-}
-
-/* Where copied uids go, and what of the source they came from. */
-struct copying {
-	struct uid_list exact, joined;
-	uint64_t        bytes, modseq;
-	uint32_t        first, count;
-};
-
-static void
-copy_rows(struct translation *t, const struct uid_set *set, struct copying *c)
-{
-	struct rows *r = &t->from->rows;
-	uint32_t     count =
-		r->count; /* of what was there before: a copy may go into its own mailbox */
-	int64_t last = -2;
-
-	for (size_t k = 0; k < set->count; k++) {
-		uint32_t i = rows_first_at_least(r, set->range[k].first);
-		for (; i < count && r->uid[i] <= set->range[k].last; i++) {
-			uid_list_add(&c->exact, r->uid[i], false);
-			uid_list_add(&c->joined, r->uid[i], last == (int64_t)i - 1);
-			last = i;
-			c->bytes += r->size[i];
-			rows_add(&t->to->rows, t->to->uidnext++, r->message[i], r->size[i],
-			         translated(t, r->flags[i]), c->modseq);
-			c->count++;
-		}
-	}
-}
-
-static uint64_t
-set_size(const struct rows *r, const struct uid_set *set)
-{
-	uint64_t n = 0;
-
-	for (size_t k = 0; k < set->count; k++) {
-		uint32_t first = rows_first_at_least(r, set->range[k].first);
-		uint32_t end = set->range[k].last == UINT32_MAX
-		                       ? r->count
-		                       : rows_first_at_least(r, set->range[k].last + 1);
-		n += end > first ? end - first : 0;
-	}
-	return n;
-}
-
-int
-mailbox_copy(struct mailbox *from, const struct uid_set *set, struct mailbox *to, bool move,
-             struct arena *arena, struct uid_set *source, struct uid_range *made,
-             const struct mailbox_watch *by)
-{
-	struct translation t = { .from = from, .to = to };
-	struct copying     c = { 0 };
-	struct uid_set     told;
-	struct uid_range   range;
-	uint64_t           count = set_size(&from->rows, set);
-	int                why;
-
-	*made = (struct uid_range){ 0, 0 };
-	*source = (struct uid_set){ NULL, 0 };
-	if (count == 0)
-		return from->gone || to->gone ? ENOENT : 0;
-	if (count >= UINT32_MAX - to->uidnext)
-		return EDQUOT;
-	if ((!move && (why = store_room(from->account->store)) != 0) ||
-	    (why = begin_change(to)) != 0 || (why = begin_change(from)) != 0)
-		return why;
-	translate_all(&t, set);
-	if ((why = from->account->failed) != 0)
-		return why;
-	c.modseq = account_next_modseq(from->account);
-	c.first = to->uidnext;
-	copy_rows(&t, set, &c);
-	to->bytes += c.bytes;
-	to->highest = c.modseq;
-	to->unwritten = c.count;
-	to->unwritten_from = from->id;
-	if ((why = mailbox_flush(to)) != 0) {
-		why = account_fail(to->account, why);
-	} else {
-		*source = uid_list_keep(&c.exact, arena);
-		*made = range = (struct uid_range){ c.first, to->uidnext - 1 };
-		told = (struct uid_set){ &range, 1 };
-		mailbox_tell(to, MAILBOX_ARRIVED, &told, by);
-		if (move)
-			why = expunge(from, &c.exact, &c.joined, c.bytes, by);
-	}
-	to->unwritten_from = 0;
-	uid_list_free(&c.exact);
-	uid_list_free(&c.joined);
-	return why;
-}
-
+/* The letter's row is there: because it was delivered before (EEXIST), or because a copy of it came from another
+   account before its own delivery did. */
 static int
-put_message(struct index *x, const struct arrival *v)
+claim_copied(struct account *a, uint64_t letter, uint64_t *size)
 {
-	const struct letter_place *p = &v->place;
-	sqlite3_stmt              *s = index_ready(x, MESSAGE_PUT);
+	sqlite3_stmt  *s = index_ready(a->index, MESSAGE_CLAIM);
+	struct arena  *scratch;
+	struct message m;
+	int            why;
 
 	if (s == NULL)
-		return index_why(x);
-	(void)sqlite3_bind_int64(s, 1, (int64_t)v->letter);
-	(void)sqlite3_bind_int64(s, 2, (int64_t)p->content_len);
-	(void)sqlite3_bind_int64(s, 3, v->prefix_len);
-	(void)sqlite3_bind_int64(s, 4, (int64_t)v->size);
-	(void)sqlite3_bind_int64(s, 5, v->internal_date);
-	(void)sqlite3_bind_int(s, 6, v->zone);
-	(void)sqlite3_bind_int64(s, 7, v->sent_date);
-	(void)sqlite3_bind_int64(s, 8, clock_wall());
-	(void)sqlite3_bind_int64(s, 9, (int64_t)p->envelope_at);
-	if (p->envelope_segment != letter_segment(v->letter))
-		(void)sqlite3_bind_int64(s, 10, p->envelope_segment);
-	if (p->content_segment != letter_segment(v->letter) ||
-	    p->content_at != letter_offset(v->letter) + RECORD_HEADER) {
-		(void)sqlite3_bind_int64(s, 11, p->content_segment);
-		(void)sqlite3_bind_int64(s, 12, (int64_t)p->content_at);
-	}
-	if (v->head.len > 0)
-		(void)sqlite3_bind_blob64(s, 13, v->head.at, v->head.len, SQLITE_STATIC);
-	return index_do(x, s);
+		return index_why(a->index);
+	(void)sqlite3_bind_int64(s, 1, (int64_t)letter);
+	if ((why = index_do(a->index, s)) != 0)
+		return why;
+	if (!index_changed(a->index))
+		return EEXIST;
+	scratch = arena_open(NULL);
+	if ((why = message_read(a, letter, scratch, &m)) == 0)
+		*size = m.size;
+	arena_close(&scratch);
+	return why;
 }
 
 int
@@ -773,6 +662,7 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 	struct account  *a = m->account;
 	struct uid_range range;
 	struct uid_set   told = { &range, 1 };
+	uint64_t         size = v->size;
 	int              why;
 
 	*uid = 0;
@@ -786,15 +676,16 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 		return why;
 	if (m->unwritten >= UNWRITTEN_MOST && (why = mailbox_flush(m)) != 0)
 		return account_fail(a, why);
-	if ((why = put_message(a->index, v)) != 0)
+	if ((why = message_put(a->index, v, false)) != 0)
 		return account_fail(a, why);
-	if (!index_changed(a->index))
-		return EEXIST;
+	if (!index_changed(a->index) && (why = claim_copied(a, v->letter, &size)) != 0)
+		return why == EEXIST ? EEXIST : account_fail(a, why);
 	m->highest = account_next_modseq(a);
 	*uid = m->uidnext++;
-	rows_add(&m->rows, *uid, v->letter, v->size > UINT32_MAX ? UINT32_MAX : (uint32_t)v->size,
+	rows_add(&m->rows, *uid, v->letter, size > UINT32_MAX ? UINT32_MAX : (uint32_t)size,
 	         v->flags, m->highest);
 	m->bytes += m->rows.size[m->rows.count - 1];
+	account_uses(a, 1, m->rows.size[m->rows.count - 1]);
 	m->unwritten++;
 	if (m->watches != NULL)
 		store_hurry(a->store);

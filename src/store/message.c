@@ -1,6 +1,7 @@
 /* message.c -- reading messages: the row, and the pieces in the letter log (store.h) */
 #include "store/inside.h"
 
+#include "base/clock.h"
 #include "base/journal.h"
 #include "message/envelope.h"
 #include "spool/disk.h"
@@ -129,4 +130,34 @@ message_content_fd(struct account *a, const struct message *m, off_t *at)
 {
 	*at = (off_t)m->place.content_at;
 	return letters_fd(a->store->letters, m->place.content_segment);
+}
+
+int
+message_put(struct index *x, const struct arrival *v, bool copied)
+{
+	const struct letter_place *p = &v->place;
+	sqlite3_stmt              *s = index_ready(x, MESSAGE_PUT);
+
+	if (s == NULL)
+		return index_why(x);
+	(void)sqlite3_bind_int64(s, 1, (int64_t)v->letter);
+	(void)sqlite3_bind_int64(s, 2, (int64_t)p->content_len);
+	(void)sqlite3_bind_int64(s, 3, v->prefix_len);
+	(void)sqlite3_bind_int64(s, 4, (int64_t)v->size);
+	(void)sqlite3_bind_int64(s, 5, v->internal_date);
+	(void)sqlite3_bind_int(s, 6, v->zone);
+	(void)sqlite3_bind_int64(s, 7, v->sent_date);
+	(void)sqlite3_bind_int64(s, 8, clock_wall());
+	(void)sqlite3_bind_int64(s, 9, (int64_t)p->envelope_at);
+	if (p->envelope_segment != letter_segment(v->letter))
+		(void)sqlite3_bind_int64(s, 10, p->envelope_segment);
+	if (p->content_segment != letter_segment(v->letter) ||
+	    p->content_at != letter_offset(v->letter) + RECORD_HEADER) {
+		(void)sqlite3_bind_int64(s, 11, p->content_segment);
+		(void)sqlite3_bind_int64(s, 12, (int64_t)p->content_at);
+	}
+	if (v->head.len > 0)
+		(void)sqlite3_bind_blob64(s, 13, v->head.at, v->head.len, SQLITE_STATIC);
+	(void)sqlite3_bind_int(s, 14, copied);
+	return index_do(x, s);
 }

@@ -34,8 +34,11 @@ struct store;
 struct account;
 struct mailbox;
 
+struct quota;
 struct store_needs {
 	void (*job)(void *ctx, void (*run)(void *), void (*done)(void *), void *job_ctx);
+	/* Before each commit that changes how much an account holds, or may; NULL: nobody asks (store/quota.h). */
+	void (*quota)(void *ctx, uint64_t account, const struct quota *before, const struct quota *after);
 };
 /* `accounts` is a directory descriptor; `letters` is borrowed. */
 struct store *store_open(int accounts, struct letters *letters, int64_t history_ms,
@@ -76,7 +79,7 @@ int account_create(struct account *, const char *name, enum mailbox_use);   /* a
 int account_delete(struct account *, const char *name);     /* INBOX: EINVAL; with children: keeps the level (rfc3501:6.3.4) */
 int account_rename(struct account *, const char *from, const char *to);     /* INBOX: its messages move */
 int account_subscribe(struct account *, const char *name, bool);
-struct mailbox_status { uint32_t messages, recent, uidnext, uidvalidity, unseen, first_unseen, deleted; uint64_t highest_modseq, size, id; };
+struct mailbox_status { uint32_t messages, recent, uidnext, uidvalidity, unseen, first_unseen, deleted; uint64_t highest_modseq, size, deleted_size, id; };
 int account_status(struct account *, const char *name, struct mailbox_status *out);
 
 /* ---- one mailbox -------------------------------------------------------- */
@@ -132,6 +135,17 @@ void mailbox_changed(const struct mailbox *, uint64_t since, struct arena *, str
 /* Copies (move: and expunges from here) in uid order; same account.  Source uids that existed and the new uid range. */
 int mailbox_copy(struct mailbox *from, const struct uid_set *, struct mailbox *to, bool move, struct arena *,
                  struct uid_set *source, struct uid_range *made, const struct mailbox_watch *by);
+
+/* The same, for somebody who may not do all: `keep`, which flags go along (bits below KEYWORD_FIRST); keywords or none;
+   with whose eyes \Seen is seen (NULL: the owner's).  `to` may be of another account of this keeper, unless it is a move:
+   then the rows of the messages come along, and were better brought before, some at a time: mailbox_bring() is called until
+   it is not EAGAIN; *after begins with 0. */
+struct seen;
+struct copy_as { uint64_t keep; bool keywords; const struct seen *eyes; };
+extern const struct copy_as copy_all;
+int mailbox_copy_as(struct mailbox *from, const struct uid_set *, struct mailbox *to, bool move, const struct copy_as *,
+                    struct arena *, struct uid_set *source, struct uid_range *made, const struct mailbox_watch *by);
+int mailbox_bring(struct mailbox *from, const struct uid_set *, struct mailbox *to, uint32_t *after, uint32_t most);
 
 /* A message that lies in the letter log comes into a mailbox: delivery and APPEND.
    EEXIST (nothing changed, *uid 0): this letter came to this account before. */
