@@ -180,7 +180,7 @@ mentioned(struct account *a, struct ids *l)
 		struct rows rows = { 0 };
 		struct fact f;
 		bool        right;
-		if (key.kind != FACT_ARRIVED)
+		if (key.kind != FACT_ARRIVED && key.kind != FACT_ARRIVED_NARROW)
 			continue;
 		arena_clear(scratch);
 		right = fact_read(&key, index_blob(s, 4), scratch, &f, &rows);

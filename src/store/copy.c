@@ -1,47 +1,64 @@
 /* copy.c -- messages of one mailbox in another, of the same account or not (store.h) */
 #include "store/inside.h"
 
+#include "base/clock.h"
 #include "base/journal.h"
 
 #include <errno.h>
 
-/* Keywords have other bits in another mailbox; what finds no room there is left behind. */
+/* Keyword sets have other names in another mailbox; what finds no room there is left behind. */
 struct translation {
 	struct mailbox       *from, *to;
 	const struct copy_as *as;
-	int                   bit[KEYWORDS_MOST];
+	uint32_t             *name; /* by the name there, ours + 1; NULL: the same */
 };
 
-static uint64_t
-translated(struct translation *t, uint64_t flags)
+/* The name in `to` of a set of `from`, its keywords made where they are new: each is a fact of its own. */
+static uint32_t
+translate(const struct translation *t, uint32_t name)
 {
-	uint64_t out = flags & (((uint64_t)1 << KEYWORD_FIRST) - 1) & t->as->keep;
+	struct keyset set = keysets_at(&t->from->rows.sets, name), out = { { 0 } };
 
-	if (!t->as->keywords)
-		return out;
 	for (int i = 0; i < t->from->keywords; i++) {
-		if (!(flags & (uint64_t)1 << (KEYWORD_FIRST + i)))
+		int there;
+		if (!keyset_has(&set, i))
 			continue;
-		if (t->bit[i] == 0)
-			t->bit[i] = mailbox_keyword(t->to, bytes_of(t->from->keyword[i]), true);
-		if (t->bit[i] > 0)
-			out |= (uint64_t)1 << t->bit[i];
+		there = mailbox_keyword(t->to, bytes_of(t->from->keyword[i]), true);
+		if (there >= 0)
+			keyset_add(&out, there - KEYWORD_FIRST);
 	}
-	return out;
+	return keysets_name(&t->to->rows.sets, &out);
 }
 
-/* Every keyword in use gets its bit before the first row is added: making one is a fact of its own. */
+/* Every set in use gets its name before the first row is added. */
 static void
 translate_all(struct translation *t, const struct uid_set *set)
 {
-	uint64_t           used = 0;
 	const struct rows *r = &t->from->rows;
 
+	if (t->from == t->to || !t->as->keywords)
+		return;
+	t->name = memory_take((r->sets.count + 1) * sizeof *t->name);
 	for (size_t k = 0; k < set->count; k++)
 		for (uint32_t i = rows_first_at_least(r, set->range[k].first);
-		     i < r->count && r->uid[i] <= set->range[k].last; i++)
-			used |= r->flags[i];
-	(void)translated(t, used);
+		     i < r->count && r->uid[i] <= set->range[k].last; i++) {
+			uint32_t name = r->flags[i] >> KEYWORD_FIRST;
+			if (name != 0 && t->name[name] == 0 && t->to->account->failed == 0)
+				t->name[name] = translate(t, name) + 1;
+		}
+}
+
+static uint64_t
+translated(const struct translation *t, uint64_t flags)
+{
+	uint64_t system = flags & SYSTEM_FLAGS & t->as->keep;
+	uint32_t name = (uint32_t)(flags >> KEYWORD_FIRST);
+
+	if (!t->as->keywords || name == 0)
+		return system;
+	if (t->name != NULL)
+		name = t->name[name] - 1;
+	return system | (uint64_t)name << KEYWORD_FIRST;
 }
 
 /* The row of a message of one account becomes one of another's, too; `size` is as that other has it. */
@@ -100,19 +117,20 @@ const struct copy_as copy_all = { .keep = UINT64_MAX, .keywords = true };
 struct copying {
 	struct uid_list exact, joined;
 	uint64_t        bytes, modseq, gone_bytes;
-	uint32_t        first, count;
+	uint32_t        first, count, saved;
 	int             why;
 };
 
 static void
-copy_rows(struct translation *t, const struct uid_set *set, struct copying *c)
+copy_rows(const struct translation *t, const struct uid_set *set, struct copying *c)
 {
 	struct rows *r = &t->from->rows;
 	uint32_t     count =
 		r->count; /* of what was there before: a copy may go into its own mailbox */
-	uint64_t flags;
-	uint32_t size;
-	int64_t  last = -2;
+	struct entry e;
+	uint64_t     flags;
+	uint32_t     size;
+	int64_t      last = -2;
 
 	for (size_t k = 0; k < set->count; k++) {
 		uint32_t i = rows_first_at_least(r, set->range[k].first);
@@ -130,8 +148,13 @@ copy_rows(struct translation *t, const struct uid_set *set, struct copying *c)
 			                ? seen_entry(t->as->eyes, mailbox_entry(t->from, i)).flags
 			                : r->flags[i];
 			c->bytes += size;
-			rows_add(&t->to->rows, t->to->uidnext++, r->message[i], size,
-			         translated(t, flags), c->modseq);
+			e = (struct entry){ t->to->uidnext++,
+				            translated(t, flags),
+				            r->message[i],
+				            c->modseq,
+				            size,
+				            c->saved };
+			rows_add(&t->to->rows, &e);
 			c->count++;
 		}
 	}
@@ -183,11 +206,15 @@ mailbox_copy_as(struct mailbox *from, const struct uid_set *set, struct mailbox 
 		return why;
 	INSIDE(!move || from->account == to->account);
 	translate_all(&t, set);
-	if ((why = to->account->failed) != 0)
+	if ((why = to->account->failed) != 0) {
+		memory_free(t.name);
 		return why;
+	}
+	c.saved = (uint32_t)clock_wall();
 	c.modseq = account_next_modseq(to->account);
 	c.first = to->uidnext;
 	copy_rows(&t, set, &c);
+	memory_free(t.name);
 	if ((why = c.why) != 0) {
 		uid_list_free(&c.exact);
 		uid_list_free(&c.joined);

@@ -11,10 +11,12 @@ fact_arrived(struct buffer *out, uint64_t from, const struct rows *r, uint32_t f
 }
 
 void
-fact_flags(struct buffer *out, enum flags_how how, uint64_t flags, const struct uid_set *set)
+fact_flags(struct buffer *out, enum flags_how how, uint64_t flags, const struct keyset *keywords,
+           const struct uid_set *set)
 {
 	pack_u8(out, (uint8_t)how);
-	pack_number(out, flags);
+	pack_number(out, flags & SYSTEM_FLAGS);
+	keyset_pack(out, keywords);
 	pack_uids(out, set);
 }
 
@@ -64,15 +66,35 @@ fact_close(struct buffer *out, const struct fact_key *key)
 }
 
 static bool
-read_arrived(struct unpack *u, struct fact *f, struct rows *rows)
+read_arrived(const struct fact_key *key, struct unpack *u, struct fact *f, struct rows *rows)
 {
+	bool        narrow = key->kind == FACT_ARRIVED_NARROW;
 	struct rows own = { 0 };
+	uint32_t    before;
 	bool        right;
 
+	if (rows == NULL)
+		rows = &own;
+	before = rows->count;
 	f->from = unpack_number(u);
-	right = rows_unpack(u, rows != NULL ? rows : &own);
+	right = rows_unpack(u, narrow ? ROWS_NARROW : ROWS_WIDE, rows);
+	for (uint32_t i = before; narrow && i < rows->count; i++)
+		rows->saved[i] = key->time > 0 && key->time < UINT32_MAX ? (uint32_t)key->time : 0;
 	rows_free(&own);
 	return right;
+}
+
+static bool
+read_flags(const struct fact_key *key, struct unpack *u, struct arena *arena, struct fact *f)
+{
+	f->how = (enum flags_how)unpack_u8(u);
+	f->flags = unpack_number(u);
+	if (key->kind == FACT_FLAGS_NARROW)
+		f->keywords.word[0] = f->flags >> KEYWORD_FIRST;
+	else if (!keyset_unpack(u, &f->keywords))
+		return false;
+	f->flags &= SYSTEM_FLAGS;
+	return unpack_uids(u, arena, &f->uids) && f->how <= FLAGS_SET;
 }
 
 static bool
@@ -87,15 +109,14 @@ read_list(struct unpack *u)
 }
 
 static bool
-read_kind(enum fact_kind kind, struct unpack *u, struct arena *arena, struct fact *f,
+read_kind(const struct fact_key *key, struct unpack *u, struct arena *arena, struct fact *f,
           struct rows *rows)
 {
-	switch (kind) {
-	case FACT_ARRIVED: return read_arrived(u, f, rows);
-	case FACT_FLAGS:
-		f->how = (enum flags_how)unpack_u8(u);
-		f->flags = unpack_number(u);
-		return unpack_uids(u, arena, &f->uids) && f->how <= FLAGS_SET;
+	switch (key->kind) {
+	case FACT_ARRIVED_NARROW:
+	case FACT_ARRIVED: return read_arrived(key, u, f, rows);
+	case FACT_FLAGS_NARROW:
+	case FACT_FLAGS: return read_flags(key, u, arena, f);
 	case FACT_EXPUNGED: return unpack_uids(u, arena, &f->uids);
 	case FACT_KEYWORD:
 		f->bit = unpack_u8(u);
@@ -124,7 +145,7 @@ fact_read(const struct fact_key *key, struct bytes data, struct arena *arena, st
 	if (unpack_u32(&tail) != sum_of(key, data))
 		return false;
 	body = unpack_of(data);
-	if (read_kind(key->kind, &body, arena, out, rows) && unpack_done(&body))
+	if (read_kind(key, &body, arena, out, rows) && unpack_done(&body))
 		return true;
 	if (rows != NULL)
 		rows->count = before;

@@ -44,6 +44,7 @@ struct mailbox {
 	uint32_t facts;                  /* since the last snapshot, about           */
 	char    *keyword[KEYWORDS_MOST];
 	int      keywords;
+	uint32_t sets_most;              /* keyword sets are tidied beyond               */
 	struct mailbox_watch *watches, *telling;
 	struct seen *seens;              /* other readers' own marks               */
 	struct mailbox *next;            /* of the account                           */
@@ -124,6 +125,7 @@ int  mailbox_flush(struct mailbox *);
 void mailbox_tell(struct mailbox *, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by);
 void mailbox_tell_reader(struct mailbox *, const struct seen *, const struct uid_set *, const struct mailbox_watch *by);
 void mailbox_free(struct mailbox *);
+int  mailbox_put_fact(struct mailbox *, uint64_t modseq, enum fact_kind, struct buffer *data);
 int  mailbox_snapshot(struct mailbox *);
 int  mailbox_change(struct mailbox *);           /* before a change that is no arrival */
 /* Takes these uids out: `joined` is the set as the fact keeps it, `bytes` what they weigh. */
@@ -132,6 +134,10 @@ int  mailbox_remove(struct mailbox *, const struct uid_list *exact, const struct
 
 /* message.c: the row; index_changed() tells whether it was not there */
 int  message_put(struct index *, const struct arrival *, bool copied);
+
+/* keyword.c */
+void mailbox_keyword_add(struct mailbox *, struct bytes name);
+uint64_t flags_after(struct keysets *, uint64_t before, enum flags_how, uint64_t flags);
 
 /* store.c */
 int  store_room(struct store *);                 /* 0, or ENOSPC: nothing that grows may be begun      */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYWORD_LEN_MOST = 64, UNWRITTEN_MOST = 1000 };
+enum { UNWRITTEN_MOST = 1000, SETS_LEAST = 4096 };
 /* After a fact that cannot be read nobody knows which uids it gave away. */
 enum { UIDS_SKIPPED = 65536 };
 
@@ -35,16 +35,6 @@ mailbox_free(struct mailbox *m)
 	mailbox_unload(m);
 	memory_free(m->name);
 	memory_free(m);
-}
-
-static void
-add_keyword(struct mailbox *m, struct bytes name)
-{
-	char *copy = memory_take(name.len + 1);
-
-	if (name.len > 0)
-		memcpy(copy, name.at, name.len);
-	m->keyword[m->keywords++] = copy;
 }
 
 /* The newest snapshot that is whole; *modseq is 0 when history must be read from its beginning. */
@@ -73,7 +63,7 @@ read_snapshot(struct mailbox *m, uint64_t *modseq)
 		if (snapshot_read(index_blob(s, 1), &shot, &m->rows)) {
 			m->uidnext = shot.uidnext;
 			for (int i = 0; i < shot.keywords; i++)
-				add_keyword(m, shot.keyword[i]);
+				mailbox_keyword_add(m, shot.keyword[i]);
 			(void)sqlite3_reset(s);
 			return 0;
 		}
@@ -85,40 +75,22 @@ read_snapshot(struct mailbox *m, uint64_t *modseq)
 	}
 }
 
-static uint64_t
-flags_after(uint64_t before, enum flags_how how, uint64_t flags)
-{
-	switch (how) {
-	case FLAGS_ADD: return before | flags;
-	case FLAGS_REMOVE: return before & ~flags;
-	case FLAGS_SET: return flags;
-	}
-	return before;
-}
-
 static void
 replay_flags(struct mailbox *m, const struct fact *f, uint64_t modseq)
 {
+	uint64_t flags = f->flags | (uint64_t)keysets_name(&m->rows.sets, &f->keywords)
+	                                    << KEYWORD_FIRST;
+
 	for (size_t i = 0; i < f->uids.count; i++) {
 		uint32_t at = rows_first_at_least(&m->rows, f->uids.range[i].first);
 		for (; at < m->rows.count && m->rows.uid[at] <= f->uids.range[i].last; at++) {
-			uint64_t now = flags_after(m->rows.flags[at], f->how, f->flags);
+			uint64_t now = flags_after(&m->rows.sets, m->rows.flags[at], f->how, flags);
 			if (now == m->rows.flags[at])
 				continue;
-			m->rows.flags[at] = now;
+			m->rows.flags[at] = (uint32_t)now;
 			m->rows.modseq[at] = modseq;
 		}
 	}
-}
-
-static void
-row_move(struct rows *r, uint32_t to, uint32_t from)
-{
-	r->uid[to] = r->uid[from];
-	r->size[to] = r->size[from];
-	r->message[to] = r->message[from];
-	r->flags[to] = r->flags[from];
-	r->modseq[to] = r->modseq[from];
 }
 
 /* Takes all rows out whose uid is in the set. */
@@ -137,7 +109,7 @@ take_out(struct rows *r, const struct uid_set *set)
 		if (i < set->count && set->range[i].first <= r->uid[from])
 			continue;
 		if (to != from)
-			row_move(r, to, from);
+			rows_move(r, to, from);
 		to++;
 	}
 	r->count = to;
@@ -152,6 +124,7 @@ replay(struct mailbox *m, const struct fact_key *key, struct bytes data, struct 
 	if (!fact_read(key, data, scratch, &f, &m->rows))
 		return false;
 	switch (key->kind) {
+	case FACT_ARRIVED_NARROW:
 	case FACT_ARRIVED:
 		if (m->rows.count > before && m->rows.uid[before] < m->uidnext) {
 			m->rows.count = before;
@@ -160,12 +133,13 @@ replay(struct mailbox *m, const struct fact_key *key, struct bytes data, struct 
 		if (m->rows.count > before)
 			m->uidnext = m->rows.uid[m->rows.count - 1] + 1;
 		return true;
+	case FACT_FLAGS_NARROW:
 	case FACT_FLAGS: replay_flags(m, &f, key->modseq); return true;
 	case FACT_EXPUNGED: take_out(&m->rows, &f.uids); return true;
 	case FACT_KEYWORD:
 		if (f.bit != KEYWORD_FIRST + m->keywords)
 			return false;
-		add_keyword(m, f.name);
+		mailbox_keyword_add(m, f.name);
 		return true;
 	default: return true;
 	}
@@ -233,6 +207,7 @@ mailbox_load(struct mailbox *m)
 	}
 	for (uint32_t i = 0; i < m->rows.count; i++)
 		m->bytes += m->rows.size[i];
+	m->sets_most = SETS_LEAST + m->rows.sets.count * 2;
 	m->loaded = true;
 	return 0;
 }
@@ -319,8 +294,8 @@ mailbox_change(struct mailbox *m)
 	return 0;
 }
 
-static int
-put_fact(struct mailbox *m, uint64_t modseq, enum fact_kind kind, struct buffer *data)
+int
+mailbox_put_fact(struct mailbox *m, uint64_t modseq, enum fact_kind kind, struct buffer *data)
 {
 	int why = account_fact(m->account, m->id, modseq, kind, data);
 
@@ -425,7 +400,8 @@ mailbox_entry(const struct mailbox *m, uint32_t i)
 		               .flags = m->rows.flags[i],
 		               .message = m->rows.message[i],
 		               .modseq = m->rows.modseq[i],
-		               .size = m->rows.size[i] };
+		               .size = m->rows.size[i],
+		               .saved = m->rows.saved[i] };
 }
 
 uint32_t
@@ -484,34 +460,6 @@ mailbox_recent(struct mailbox *m, bool claim)
 	return recent;
 }
 
-/* ---- keywords ---- */
-
-int
-mailbox_keyword(struct mailbox *m, struct bytes name, bool create)
-{
-	struct buffer data = { 0 };
-
-	for (int i = 0; i < m->keywords; i++)
-		if (bytes_is(name, m->keyword[i]))
-			return KEYWORD_FIRST + i;
-	if (!create || m->keywords == KEYWORDS_MOST || name.len == 0 ||
-	    name.len > KEYWORD_LEN_MOST || bytes_find(name, '\0') >= 0 || mailbox_change(m) != 0)
-		return -1;
-	fact_keyword(&data, KEYWORD_FIRST + m->keywords, name);
-	if (put_fact(m, account_next_modseq(m->account), FACT_KEYWORD, &data) != 0)
-		return -1;
-	add_keyword(m, name);
-	return KEYWORD_FIRST + m->keywords - 1;
-}
-
-const char *
-mailbox_keyword_name(const struct mailbox *m, int bit)
-{
-	return bit >= KEYWORD_FIRST && bit < KEYWORD_FIRST + m->keywords
-	               ? m->keyword[bit - KEYWORD_FIRST]
-	               : NULL;
-}
-
 /* ---- changes ---- */
 
 /* What a STORE meets on its way: whom it may change, whom it does, whom it leaves alone. */
@@ -530,7 +478,7 @@ flag_rows(struct mailbox *m, const struct uid_set *set, enum flags_how how, uint
 	for (size_t k = 0; k < set->count; k++) {
 		uint32_t i = rows_first_at_least(r, set->range[k].first);
 		for (; i < r->count && r->uid[i] <= set->range[k].last; i++) {
-			uint64_t now = flags_after(r->flags[i], how, flags);
+			uint64_t now = flags_after(&r->sets, r->flags[i], how, flags);
 			if (r->modseq[i] > since) {
 				uid_list_add(&g->modified, r->uid[i], false);
 				continue;
@@ -540,7 +488,7 @@ flag_rows(struct mailbox *m, const struct uid_set *set, enum flags_how how, uint
 			if (now == r->flags[i])
 				continue;
 			uid_list_add(&g->changed, r->uid[i], false);
-			r->flags[i] = now;
+			r->flags[i] = (uint32_t)now;
 			r->modseq[i] = g->modseq;
 		}
 	}
@@ -554,6 +502,7 @@ mailbox_flags(struct mailbox *m, const struct uid_set *set, enum flags_how how, 
 	struct flagging g = { .modseq = m->account->modseq + 1 };
 	struct buffer   data = { 0 };
 	struct uid_set  accepted, changed;
+	struct keyset   keywords;
 	int             why;
 
 	if ((why = mailbox_change(m)) != 0)
@@ -564,14 +513,19 @@ mailbox_flags(struct mailbox *m, const struct uid_set *set, enum flags_how how, 
 	if (g.changed.count > 0) {
 		accepted = uid_list_set(&g.accepted);
 		changed = uid_list_set(&g.changed);
-		fact_flags(&data, how, flags, &accepted);
-		why = put_fact(m, account_next_modseq(m->account), FACT_FLAGS, &data);
+		keywords = keysets_at(&m->rows.sets, (uint32_t)(flags >> KEYWORD_FIRST));
+		fact_flags(&data, how, flags, &keywords, &accepted);
+		why = mailbox_put_fact(m, account_next_modseq(m->account), FACT_FLAGS, &data);
 		if (why == 0)
 			mailbox_tell(m, MAILBOX_FLAGS, &changed, by);
 	}
 	uid_list_free(&g.accepted);
 	uid_list_free(&g.changed);
 	uid_list_free(&g.modified);
+	if (m->rows.sets.count > m->sets_most) {
+		rows_tidy(&m->rows);
+		m->sets_most = SETS_LEAST + m->rows.sets.count * 2;
+	}
 	return why;
 }
 
@@ -586,7 +540,7 @@ mailbox_remove(struct mailbox *m, const struct uid_list *exact, const struct uid
 	int            why;
 
 	fact_expunged(&data, &set);
-	if ((why = put_fact(m, account_next_modseq(m->account), FACT_EXPUNGED, &data)) != 0)
+	if ((why = mailbox_put_fact(m, account_next_modseq(m->account), FACT_EXPUNGED, &data)) != 0)
 		return why;
 	before = m->rows.count;
 	take_out(&m->rows, &told);
@@ -682,8 +636,9 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 		return why == EEXIST ? EEXIST : account_fail(a, why);
 	m->highest = account_next_modseq(a);
 	*uid = m->uidnext++;
-	rows_add(&m->rows, *uid, v->letter, size > UINT32_MAX ? UINT32_MAX : (uint32_t)size,
-	         v->flags, m->highest);
+	rows_add(&m->rows, &(struct entry){ *uid, v->flags, v->letter, m->highest,
+	                                    size > UINT32_MAX ? UINT32_MAX : (uint32_t)size,
+	                                    (uint32_t)clock_wall() });
 	m->bytes += m->rows.size[m->rows.count - 1];
 	account_uses(a, 1, m->rows.size[m->rows.count - 1]);
 	m->unwritten++;

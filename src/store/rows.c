@@ -10,6 +10,8 @@ rows_free(struct rows *r)
 	memory_free(r->message);
 	memory_free(r->flags);
 	memory_free(r->modseq);
+	memory_free(r->saved);
+	keysets_free(&r->sets);
 	*r = (struct rows){ 0 };
 }
 
@@ -27,20 +29,61 @@ rows_make_room(struct rows *r, uint32_t more)
 	r->message = memory_resize(r->message, room * sizeof *r->message);
 	r->flags = memory_resize(r->flags, room * sizeof *r->flags);
 	r->modseq = memory_resize(r->modseq, room * sizeof *r->modseq);
+	r->saved = memory_resize(r->saved, room * sizeof *r->saved);
 	r->room = (uint32_t)room;
 }
 
 void
-rows_add(struct rows *r, uint32_t uid, uint64_t message, uint32_t size, uint64_t flags,
-         uint64_t modseq)
+rows_add(struct rows *r, const struct entry *e)
 {
 	rows_make_room(r, 1);
-	r->uid[r->count] = uid;
-	r->message[r->count] = message;
-	r->size[r->count] = size;
-	r->flags[r->count] = flags;
-	r->modseq[r->count] = modseq;
+	r->uid[r->count] = e->uid;
+	r->message[r->count] = e->message;
+	r->size[r->count] = e->size;
+	r->flags[r->count] = (uint32_t)e->flags;
+	r->modseq[r->count] = e->modseq;
+	r->saved[r->count] = e->saved;
 	r->count++;
+}
+
+void
+rows_move(struct rows *r, uint32_t to, uint32_t from)
+{
+	r->uid[to] = r->uid[from];
+	r->size[to] = r->size[from];
+	r->message[to] = r->message[from];
+	r->flags[to] = r->flags[from];
+	r->modseq[to] = r->modseq[from];
+	r->saved[to] = r->saved[from];
+}
+
+/* The word with its set as `to` numbers it; `known` remembers, by the old number, new number + 1. */
+static uint32_t
+renamed(const struct keysets *from, struct keysets *to, uint32_t *known, uint32_t flags)
+{
+	uint32_t      old = flags >> KEYWORD_FIRST;
+	struct keyset set;
+
+	if (old == 0)
+		return flags;
+	if (known[old] == 0) {
+		set = keysets_at(from, old);
+		known[old] = keysets_name(to, &set) + 1;
+	}
+	return (flags & SYSTEM_FLAGS) | (known[old] - 1) << KEYWORD_FIRST;
+}
+
+void
+rows_tidy(struct rows *r)
+{
+	struct keysets fresh = { 0 };
+	uint32_t      *known = memory_take((r->sets.count + 1) * sizeof *known);
+
+	for (uint32_t i = 0; i < r->count; i++)
+		r->flags[i] = renamed(&r->sets, &fresh, known, r->flags[i]);
+	keysets_free(&r->sets);
+	r->sets = fresh;
+	memory_free(known);
 }
 
 uint32_t
@@ -180,6 +223,36 @@ unpack_uid_column(struct unpack *u, uint32_t *uid, uint32_t count)
 	}
 }
 
+/* Only the sets in use, numbered anew, so that the bytes stand for themselves. */
+static void
+pack_flags(const struct rows *r, uint32_t from, uint32_t count, struct buffer *out)
+{
+	struct keysets used = { 0 };
+	uint32_t      *known = memory_take((r->sets.count + 1) * sizeof *known);
+	uint64_t      *column = memory_take((count + 1) * sizeof *column);
+
+	for (uint32_t i = 0; i < count; i++)
+		column[i] = renamed(&r->sets, &used, known, r->flags[from + i]);
+	pack_number(out, used.count);
+	for (uint32_t i = 0; i < used.count; i++)
+		keyset_pack(out, &used.set[i]);
+	pack_runs(column, count, false, out);
+	keysets_free(&used);
+	memory_free(known);
+	memory_free(column);
+}
+
+static void
+pack_saved(const struct rows *r, uint32_t from, uint32_t count, struct buffer *out)
+{
+	uint64_t *column = memory_take((count + 1) * sizeof *column);
+
+	for (uint32_t i = 0; i < count; i++)
+		column[i] = r->saved[from + i];
+	pack_runs(column, count, true, out);
+	memory_free(column);
+}
+
 void
 rows_pack(const struct rows *r, uint32_t from, uint32_t count, struct buffer *out)
 {
@@ -193,12 +266,75 @@ rows_pack(const struct rows *r, uint32_t from, uint32_t count, struct buffer *ou
 	}
 	for (uint32_t i = from; i < from + count; i++)
 		pack_number(out, r->size[i]);
-	pack_runs(r->flags + from, count, false, out);
+	pack_flags(r, from, count, out);
 	pack_runs(r->modseq + from, count, true, out);
+	pack_saved(r, from, count, out);
+}
+
+/* The sets as they are numbered in the bytes: names[n] is ours.  NULL: broken. */
+static uint32_t *
+unpack_sets(struct unpack *u, struct keysets *sets, uint32_t count, uint64_t *most)
+{
+	uint32_t *names;
+
+	*most = unpack_number(u);
+	if (u->broken || *most > count)
+		return NULL;
+	names = memory_take((*most + 1) * sizeof *names);
+	for (uint64_t i = 1; i <= *most; i++) {
+		struct keyset set;
+		if (!keyset_unpack(u, &set)) {
+			memory_free(names);
+			return NULL;
+		}
+		names[i] = keysets_name(sets, &set);
+	}
+	return names;
+}
+
+static void
+unpack_flags(struct unpack *u, enum rows_form form, struct rows *r, uint32_t count)
+{
+	uint64_t *column, most = 0;
+	uint32_t *names = NULL, *out = r->flags + r->count;
+
+	if (form == ROWS_WIDE && (names = unpack_sets(u, &r->sets, count, &most)) == NULL) {
+		u->broken = true;
+		return;
+	}
+	column = memory_take((count + 1) * sizeof *column);
+	unpack_runs(u, column, count, false);
+	for (uint32_t i = 0; i < count && !u->broken; i++) {
+		uint64_t      above = column[i] >> KEYWORD_FIRST;
+		struct keyset set = { { above } };
+		uint32_t      name = 0;
+		if (form == ROWS_WIDE && above > most)
+			u->broken = true;
+		else if (above > 0)
+			name = form == ROWS_WIDE ? names[above] : keysets_name(&r->sets, &set);
+		out[i] = (uint32_t)(column[i] & SYSTEM_FLAGS) | name << KEYWORD_FIRST;
+	}
+	memory_free(column);
+	memory_free(names);
+}
+
+static void
+unpack_saved(struct unpack *u, enum rows_form form, uint32_t *saved, uint32_t count)
+{
+	uint64_t *column = memory_take((count + 1) * sizeof *column);
+
+	if (form == ROWS_WIDE)
+		unpack_runs(u, column, count, true);
+	for (uint32_t i = 0; i < count; i++) {
+		if (column[i] > UINT32_MAX)
+			u->broken = true;
+		saved[i] = (uint32_t)column[i];
+	}
+	memory_free(column);
 }
 
 bool
-rows_unpack(struct unpack *u, struct rows *r)
+rows_unpack(struct unpack *u, enum rows_form form, struct rows *r)
 {
 	uint64_t count = unpack_number(u);
 	uint64_t message = 0;
@@ -207,8 +343,10 @@ rows_unpack(struct unpack *u, struct rows *r)
 	/* Each row takes two bytes at the least. */
 	if (u->broken || count > u->rest.len / 2 || count > UINT32_MAX - r->count)
 		return false;
-	if (count == 0)
-		return true;
+	if (count == 0) {
+		unpack_flags(u, form, r, 0);
+		return !u->broken;
+	}
 	rows_make_room(r, (uint32_t)count);
 	unpack_uid_column(u, r->uid + at, (uint32_t)count);
 	if (at > 0 && r->uid[at] <= r->uid[at - 1])
@@ -221,8 +359,9 @@ rows_unpack(struct unpack *u, struct rows *r)
 			u->broken = true;
 		r->size[at + i] = (uint32_t)size;
 	}
-	unpack_runs(u, r->flags + at, (uint32_t)count, false);
+	unpack_flags(u, form, r, (uint32_t)count);
 	unpack_runs(u, r->modseq + at, (uint32_t)count, true);
+	unpack_saved(u, form, r->saved + at, (uint32_t)count);
 	if (u->broken)
 		return false;
 	r->count += (uint32_t)count;

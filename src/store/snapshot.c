@@ -37,6 +37,7 @@ bool
 snapshot_read(struct bytes data, struct snapshot *s, struct rows *r)
 {
 	uint32_t      before = r->count;
+	uint8_t       version;
 	struct unpack tail, body;
 
 	if (data.len < 4)
@@ -46,7 +47,8 @@ snapshot_read(struct bytes data, struct snapshot *s, struct rows *r)
 	if (unpack_u32(&tail) != sum_of(s, data))
 		return false;
 	body = unpack_of(data);
-	if (unpack_u8(&body) != SNAPSHOT_VERSION)
+	version = unpack_u8(&body);
+	if (version < 1 || version > SNAPSHOT_VERSION)
 		return false;
 	s->uidnext = unpack_u32(&body);
 	s->keywords = unpack_u8(&body);
@@ -54,8 +56,8 @@ snapshot_read(struct bytes data, struct snapshot *s, struct rows *r)
 		return false;
 	for (int i = 0; i < s->keywords; i++)
 		s->keyword[i] = unpack_bytes(&body);
-	if (rows_unpack(&body, r) && unpack_done(&body) && s->uidnext > 0 &&
-	    (r->count == 0 || r->uid[r->count - 1] < s->uidnext))
+	if (rows_unpack(&body, version == 1 ? ROWS_NARROW : ROWS_WIDE, r) && unpack_done(&body) &&
+	    s->uidnext > 0 && (r->count == 0 || r->uid[r->count - 1] < s->uidnext))
 		return true;
 	r->count = before;
 	return false;

@@ -9,7 +9,7 @@
 
 #include "store/rows.h"
 
-enum { SNAPSHOT_VERSION = 1 };
+enum { SNAPSHOT_VERSION = 2 };
 struct snapshot {
 	uint64_t mailbox, modseq;    /* its key; modseq: all facts up to it are in  */
 	uint32_t uidnext;

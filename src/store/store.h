@@ -90,17 +90,21 @@ struct account *mailbox_account(const struct mailbox *);
 void mailbox_status(struct mailbox *, struct mailbox_status *out);
 bool mailbox_gone(const struct mailbox *);                 /* deleted meanwhile            */
 
-/* System flags are bits; keywords are bits from 8 up, named by mailbox_keyword(). */
+/* A word of flags: system flags are its bits; above them is the name of a set of keywords, which only this mailbox
+   understands, and only until it changes: it is not to be kept from turn to turn. */
 enum { FLAG_SEEN = 1, FLAG_ANSWERED = 2, FLAG_FLAGGED = 4, FLAG_DELETED = 8, FLAG_DRAFT = 16 };
-enum { KEYWORDS_MOST = 56, KEYWORD_FIRST = 8 };
-/* The bit of a keyword, made if `create`; -1: unknown, or no more room (200 per mailbox
-   are promised by threats.md; beyond 56 EDQUOT until ACCESS widens the word). */
+enum { KEYWORDS_MOST = 200, KEYWORD_FIRST = 8, SYSTEM_FLAGS = 0xff };
+/* The number of a keyword, KEYWORD_FIRST and up without gaps, made if `create`; -1: unknown, or no more room. */
 int mailbox_keyword(struct mailbox *, struct bytes name, bool create);
-const char *mailbox_keyword_name(const struct mailbox *, int bit);        /* NULL: none         */
+const char *mailbox_keyword_name(const struct mailbox *, int keyword);    /* NULL: none         */
+uint64_t mailbox_flags_with(struct mailbox *, uint64_t flags, int keyword);
+bool mailbox_flags_have(const struct mailbox *, uint64_t flags, int keyword);
 
 /* The arrays, in order of uid.  Index 0..count-1 is the place now; sessions keep their own
    sequence numbers (see mailbox_watch). */
-struct entry { uint32_t uid; uint64_t flags; uint64_t message; uint64_t modseq; uint32_t size; };  /* size: as RFC822.SIZE */
+struct entry { uint32_t uid; uint64_t flags; uint64_t message; uint64_t modseq;
+               uint32_t size,          /* as RFC822.SIZE                      */
+               saved; };               /* into this mailbox, seconds; 0: before that was written down */
 uint32_t mailbox_count(const struct mailbox *);
 struct entry mailbox_entry(const struct mailbox *, uint32_t index);
 int64_t mailbox_find(const struct mailbox *, uint32_t uid);             /* index or -1          */

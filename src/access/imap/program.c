@@ -28,7 +28,8 @@ judge_flags(const struct leaf *l, struct searched *m)
 static enum truth
 judge_keyword(const struct leaf *l, struct searched *m)
 {
-	return truth_of(((m->entry.flags & l->bit) != 0) == (l->key->wanted != 0));
+	bool has = l->number > 0 && mailbox_flags_have(m->mailbox, m->entry.flags, (int)l->number);
+	return truth_of(has == (l->key->wanted != 0));
 }
 
 static enum truth

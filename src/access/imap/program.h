@@ -20,6 +20,7 @@ enum { LEAVES_MOST = 1000, FIELDS_DIGESTED = 5 };
 
 struct leaf;
 struct searched {                      /* one message under judgement             */
+	const struct mailbox *mailbox;
 	struct entry   entry;
 	bool           recent;
 	struct letter *letter;
@@ -42,11 +43,11 @@ struct leaf {
 	const struct search_key *key;
 	struct bytes    text, folded;  /* the needle                              */
 	struct bytes    field;         /* HEADER                                  */
-	uint64_t        number;        /* sizes, days, seconds, modseqs           */
+	uint64_t        number;        /* sizes, days, seconds, modseqs; of the keyword, 0: this
+	                                  mailbox has none                        */
 	struct sequence sequence;
 	struct uid_set  set;           /* of the sequence, once resolved          */
 	struct bytes    keyword;
-	uint64_t        bit;           /* of the keyword; 0: this mailbox has none */
 };
 enum join { JOIN_LEAF, JOIN_ALL, JOIN_EITHER, JOIN_NOT };
 struct program_step { enum join join; uint32_t n; };       /* the leaf, or how many are joined */

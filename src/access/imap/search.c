@@ -218,9 +218,11 @@ search_begin(struct imap *s, struct search_work *w)
 {
 	for (size_t i = 0; i < w->program.leaves; i++) {
 		struct leaf *l = &w->program.leaf[i];
-		int bit = l->keyword.len > 0 ? mailbox_keyword(s->view->mailbox, l->keyword, false)
-		                             : -1;
-		l->bit = bit >= 0 ? (uint64_t)1 << bit : 0;
+		int          keyword;
+		if (l->keyword.len > 0) {
+			keyword = mailbox_keyword(s->view->mailbox, l->keyword, false);
+			l->number = keyword > 0 ? (uint64_t)keyword : 0;
+		}
 		if (l->sequence.count > 0)
 			(void)imap_resolve(s, &l->sequence, l->key->takes == TAKES_UIDS, &l->set);
 	}
@@ -229,6 +231,7 @@ search_begin(struct imap *s, struct search_work *w)
 		slot->session = s;
 		letter_read_open(&slot->letter, s->account, s->scratch);
 		slot->value = arena_take_array(s->scratch, w->program.leaves, sizeof *slot->value);
+		slot->message.mailbox = s->view->mailbox;
 		slot->message.letter = &slot->letter;
 		slot->message.scratch = slot->letter.arena;
 	}

@@ -251,11 +251,11 @@ imap_flag_bits(struct mailbox *mailbox, const struct flag_words *words, bool cre
 {
 	*bits = words->system;
 	for (size_t i = 0; i < words->keywords; i++) {
-		int bit = mailbox_keyword(mailbox, words->keyword[i], create);
-		if (bit < 0 && create)
+		int keyword = mailbox_keyword(mailbox, words->keyword[i], create);
+		if (keyword < 0 && create)
 			return EDQUOT;
-		if (bit >= 0)
-			*bits |= (uint64_t)1 << bit;
+		if (keyword >= 0)
+			*bits = mailbox_flags_with(mailbox, *bits, keyword);
 	}
 	return 0;
 }

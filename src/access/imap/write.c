@@ -122,10 +122,9 @@ write_flags(struct buffer *out, const struct mailbox *mailbox, uint64_t flags, b
 			write_word(out, &any, bytes_of(system_flags[i].word));
 	if (recent)
 		write_word(out, &any, BYTES("\\Recent"));
-	for (int bit = KEYWORD_FIRST;
-	     (flags >> KEYWORD_FIRST) != 0 && bit < KEYWORD_FIRST + KEYWORDS_MOST; bit++)
-		if ((flags & ((uint64_t)1 << bit)) &&
-		    (name = mailbox_keyword_name(mailbox, bit)) != NULL)
+	for (int k = KEYWORD_FIRST;
+	     flags > SYSTEM_FLAGS && (name = mailbox_keyword_name(mailbox, k)) != NULL; k++)
+		if (mailbox_flags_have(mailbox, flags, k))
 			write_word(out, &any, bytes_of(name));
 	buffer_add_char(out, ')');
 }
@@ -139,9 +138,8 @@ write_flags_known(struct buffer *out, const struct mailbox *mailbox, bool more)
 	buffer_add_char(out, '(');
 	for (size_t i = 0; i < COUNT(system_flags); i++)
 		write_word(out, &any, bytes_of(system_flags[i].word));
-	for (int bit = KEYWORD_FIRST; bit < KEYWORD_FIRST + KEYWORDS_MOST; bit++)
-		if ((name = mailbox_keyword_name(mailbox, bit)) != NULL)
-			write_word(out, &any, bytes_of(name));
+	for (int k = KEYWORD_FIRST; (name = mailbox_keyword_name(mailbox, k)) != NULL; k++)
+		write_word(out, &any, bytes_of(name));
 	if (more)
 		write_word(out, &any, BYTES("\\*"));
 	buffer_add_char(out, ')');
@@ -152,9 +150,8 @@ keywords_known(const struct mailbox *mailbox)
 {
 	uint8_t count = 0;
 
-	for (int bit = KEYWORD_FIRST; bit < KEYWORD_FIRST + KEYWORDS_MOST; bit++)
-		if (mailbox_keyword_name(mailbox, bit) != NULL)
-			count++;
+	while (mailbox_keyword_name(mailbox, KEYWORD_FIRST + count) != NULL)
+		count++;
 	return count;
 }
 
