@@ -12,7 +12,7 @@ const struct command command_account = {
 	.forms = "account add ADDRESS [--password-file FILE]\n"
 		 "account list [DOMAIN] [--json]\n"
 		 "account show ADDRESS [--json]\n"
-		 "account set ADDRESS password [--password-file FILE]\n"
+		 "account set ADDRESS password [--password-file FILE] [--kick]\n"
 		 "account set ADDRESS enabled yes|no\n"
 		 "account delete ADDRESS",
 	.about = "Adds, shows, changes and removes accounts: an address, a password and a mailbox.",
@@ -20,7 +20,8 @@ const struct command command_account = {
 		"given, and from the standard input where that is not a terminal: one line. It is never an argument, "
 		"for everybody on the machine can see those.\n"
 		"\n"
-		"enabled no keeps the mail coming and nobody from reading it. delete removes the mailbox too.",
+		"enabled no keeps the mail coming and nobody from reading it; who is reading is sent away. With --kick "
+		"a new password sends them away too, so that they come back with it. delete removes the mailbox too.",
 	.run = run_account,
 };
 
@@ -55,6 +56,8 @@ run_account(struct call *c)
 {
 	struct buffer password = { 0 };
 	const char   *file = NULL;
+	const char   *argv[6];
+	bool          kick;
 	int           status;
 
 	if (c->argc < 2)
@@ -65,6 +68,9 @@ run_account(struct call *c)
 			"a password is no argument, ps would show it to everybody; "
 			"write it to a file for --password-file, to the standard input, or at the prompt");
 	(void)command_option(c, "--password-file", &file);
+	kick = command_option(c, "--kick", NULL);
+	if (kick && (c->argc < 4 || strcmp(c->argv[3], "password") != 0))
+		return command_wrong(c, "--kick belongs to account set ADDRESS password");
 	if (has_too_much(c))
 		return command_wrong(
 			c, "\"%s\" is too much; a password is no argument, ps would show it",
@@ -73,8 +79,13 @@ run_account(struct call *c)
 		return command_wrong(c, "account %s takes no password", c->argv[1]);
 	if (wants_password(c) && !prompt_password(file, "Password", &password))
 		return COMMAND_FAILED;
-	status = command_ask(c, "clerk", c->argc, (const char *const *)c->argv,
-	                     buffer_bytes(&password));
+	if (kick) {
+		memcpy(argv, c->argv, 4 * sizeof *argv);
+		argv[4] = "--kick";
+		status = command_ask(c, "clerk", 5, argv, buffer_bytes(&password));
+	} else
+		status = command_ask(c, "clerk", c->argc, (const char *const *)c->argv,
+		                     buffer_bytes(&password));
 	prompt_forget(&password);
 	return status;
 }

@@ -17,6 +17,7 @@
 struct answer {
 	struct loop   *loop;
 	struct buffer *said; /* NULL: it is printed at once */
+	bool           loud; /* complaints are printed all the same */
 	int            status;
 	bool           whole; /* SAID was heard */
 };
@@ -24,7 +25,7 @@ struct answer {
 static void
 say(struct answer *a, int stream, struct bytes text)
 {
-	if (a->said != NULL)
+	if (a->said != NULL && (stream == 1 || !a->loud))
 		buffer_add(a->said, text);
 	else
 		command_print(text, stream == 1 ? stdout : stderr);
@@ -97,6 +98,16 @@ call_role(const struct common_settings *common, const char *role)
 	return fd;
 }
 
+bool
+command_runs(const struct common_settings *common)
+{
+	int fd = call_role(common, "clerk");
+
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0;
+}
+
 static void
 say_why_not(struct answer *a, const struct call *c, const struct common_settings *common)
 {
@@ -120,12 +131,13 @@ say_why_not(struct answer *a, const struct call *c, const struct common_settings
 	buffer_free(&why);
 }
 
-int
-command_hear(struct call *c, const char *role, const struct word_ask *ask, struct buffer *said)
+static int
+talk(struct call *c, const char *role, const struct word_ask *ask, int given, struct buffer *said,
+     bool loud)
 {
 	struct common_settings common;
 	struct settings       *s = command_settings(c, &common);
-	struct answer          a = { .status = COMMAND_FAILED, .said = said };
+	struct answer          a = { .status = COMMAND_FAILED, .said = said, .loud = loud };
 	struct link           *l;
 	int                    fd;
 
@@ -139,7 +151,7 @@ command_hear(struct call *c, const char *role, const struct word_ask *ask, struc
 	a.loop = loop_open();
 	l = link_open(a.loop, fd, &answer_events, &a);
 	word_pack_ask(link_begin(l, WORD_ASK, 0), ask);
-	link_end(l);
+	link_end_fd(l, given);
 	loop_run(a.loop);
 	link_close(&l);
 	loop_close(&a.loop);
@@ -148,6 +160,19 @@ command_hear(struct call *c, const char *role, const struct word_ask *ask, struc
 		say(&a, 2,
 		    BYTES("mansio: the server hung up before it had answered; its log may say why\n"));
 	return a.status;
+}
+
+int
+command_hear(struct call *c, const char *role, const struct word_ask *ask, struct buffer *said)
+{
+	return talk(c, role, ask, -1, said, false);
+}
+
+int
+command_talk(struct call *c, const char *role, const struct word_ask *ask, int fd,
+             struct buffer *said)
+{
+	return talk(c, role, ask, fd, said, true);
 }
 
 int

@@ -16,7 +16,8 @@
 static const struct command *const commands[] = {
 	&command_run,    &command_status,  &command_reload, &command_stop,  &command_config,
 	&command_domain, &command_account, &command_alias,  &command_queue, &command_store,
-	&command_setup,  &command_demo,    &command_manual, &command_help,  &command_version,
+	&command_who,    &command_kick,    &command_setup,  &command_demo,  &command_manual,
+	&command_help,   &command_version,
 };
 
 const struct command *

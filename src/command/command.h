@@ -13,6 +13,7 @@
  * command_ask()      asks a role of the running server, prints what it says, returns the
  *     status it gives; with words and 2 where no server is running.
  * command_hear()     the same, and what is said is kept in *said, unless that is NULL.
+ * command_talk()     the same with a descriptor to go with the question (-1 none); complaints are printed.
  * command_settings() reads and checks main.cf; NULL after saying why on the standard error.
  * command_option()   takes "--name VALUE" or "--name=VALUE" out of the arguments; for a
  *     switch `value` is NULL.  Arguments behind "--" are left alone.
@@ -50,15 +51,18 @@ int command_main(int argc, char **argv);
 int command_ask(struct call *, const char *role, int argc, const char *const *argv, struct bytes input);
 struct word_ask;
 int command_hear(struct call *, const char *role, const struct word_ask *, struct buffer *said);
+int command_talk(struct call *, const char *role, const struct word_ask *, int fd, struct buffer *said);
 struct settings *command_settings(struct call *, struct common_settings *);
 bool command_option(struct call *, const char *name, const char **value);
+/* Whether somebody answers at this server's sockets. */
+bool command_runs(const struct common_settings *);
 int  command_wrong(const struct call *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 void command_print(struct bytes, FILE *);
 /* A whole file, or standard input for "-"; false after saying why. */
 bool command_read(const char *path, struct buffer *out);
 
 extern const struct command command_run, command_status, command_reload, command_stop, command_config,
-	command_domain, command_account, command_alias, command_queue, command_store, command_setup,
+	command_domain, command_account, command_alias, command_queue, command_store, command_who, command_kick, command_setup,
 	command_demo, command_manual, command_help, command_version;
 
 #endif

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command/command.h"
+#include "command/client.h"
+#include "command/keepers.h"
+#include "role/wire.h"
 #include "spool/letters.h"
 #include "spool/spool.h"
 #include "store/store.h"
@@ -18,14 +20,15 @@ static int run_store(struct call *);
 
 const struct command command_store = {
 	.name = "store",
-	.forms = "store check\n"
+	.forms = "store check [ACCOUNT]\n"
 		 "store dump SEGMENT\n"
 		 "store compact",
 	.about =
 		"Verifies what lies on disk, shows a segment of the letter log, or wins back room.",
 	.more = "check reads every record of the letter log and every index of the mailboxes, verifies each checksum, and "
-		"names what is wrong; the exit status is 1 then. It reads the files themselves. An account that a "
-		"running server has open is named and left out.\n"
+		"names what is wrong; the exit status is 1 then. It reads the files themselves; where a server is "
+		"running its keepers, who own the mailboxes, check them while they serve, a little at a time. With "
+		"ACCOUNT, which needs a running server, only that one's mailboxes are looked at.\n"
 		"\n"
 		"dump shows the records of a segment, given as a path or as its number in hexadecimal.\n"
 		"\n"
@@ -45,40 +48,114 @@ open_under(const struct common_settings *common, const char *under, int flags)
 	return fd;
 }
 
-static int
-check_all(const struct common_settings *common)
+/* Nobody owns the mailboxes: they are read here. */
+static size_t
+check_files(const struct common_settings *common, int segments, struct buffer *out)
 {
-	struct buffer   out = { 0 };
+	int             accounts = open_under(common, "store/accounts", O_DIRECTORY);
 	struct letters *letters;
 	size_t          wrong;
-	int             segments = open_under(common, "spool/letters", O_DIRECTORY);
-	int             accounts = open_under(common, "store/accounts", O_DIRECTORY);
 
-	if (segments < 0 || accounts < 0)
+	if (accounts < 0)
+		return 1;
+	letters = letters_open(segments);
+	wrong = store_check(accounts, letters, out);
+	letters_close(&letters);
+	return wrong;
+}
+
+/* What the keepers said; the last line of each is how many things are wrong. */
+static size_t
+print_found(struct bytes said)
+{
+	struct bytes line;
+	uint64_t     n;
+	size_t       wrong = 0;
+
+	while (bytes_split(&said, '\n', &line)) {
+		if (bytes_number(line, &n))
+			wrong += (size_t)n;
+		else if (line.len > 0)
+			(void)printf("%.*s\n", (int)line.len, line.at);
+	}
+	return wrong;
+}
+
+static int
+conclude(size_t wrong, const char *where)
+{
+	if (wrong == 0)
+		(void)printf("all is well in %s\n", where);
+	else
+		(void)printf("%zu things are wrong in %s\n", wrong, where);
+	return wrong == 0 ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+static int
+check_all(struct call *c, const struct common_settings *common)
+{
+	static const char *const ask[] = { "store", "check" };
+	struct buffer            out = { 0 }, said = { 0 };
+	size_t                   wrong;
+	int                      status = COMMAND_WRONG;
+	int                      segments = open_under(common, "spool/letters", O_DIRECTORY);
+
+	if (segments < 0)
 		return COMMAND_FAILED;
 	wrong = spool_check(segments, &out);
-	letters = letters_open(segments);
-	wrong += store_check(accounts, letters, &out);
-	command_print(buffer_bytes(&out), stdout);
-	if (wrong == 0)
-		(void)printf("all is well in %s\n", common->mail_directory);
+	if (command_runs(common))
+		status = keepers_ask(c, 2, ask, &said);
 	else
-		(void)printf("%zu things are wrong in %s\n", wrong, common->mail_directory);
-	letters_close(&letters);
+		wrong += check_files(common, segments, &out);
+	command_print(buffer_bytes(&out), stdout);
+	wrong += print_found(buffer_bytes(&said));
+	if (status == COMMAND_FAILED && wrong == 0)
+		wrong = 1; /* said on the standard error */
 	buffer_free(&out);
-	return wrong == 0 ? COMMAND_DONE : COMMAND_FAILED;
+	buffer_free(&said);
+	return conclude(wrong, common->mail_directory);
+}
+
+/* One account, by its keeper. */
+static int
+check_one(struct call *c, const char *who)
+{
+	struct people people;
+	int           status = client_people(c, who, &people);
+	size_t        wrong = 0;
+
+	for (size_t i = 0; status == COMMAND_DONE && i < people.count; i++) {
+		char          id[24], role[32];
+		const char   *ask[] = { "store", "check", id };
+		struct buffer said = { 0 };
+
+		(void)snprintf(id, sizeof id, "%llu", (unsigned long long)people.one[i].id);
+		keeper_socket(people.one[i].keeper, role);
+		status =
+			command_talk(c, role, &(struct word_ask){ ask, 3, { NULL, 0 } }, -1, &said);
+		wrong += print_found(buffer_bytes(&said));
+		buffer_free(&said);
+	}
+	people_close(&people);
+	return status == COMMAND_WRONG || (status != COMMAND_DONE && wrong == 0)
+	               ? status
+	               : conclude(wrong, who);
 }
 
 static int
 run_check(struct call *c)
 {
 	struct common_settings common;
-	struct settings       *s = command_settings(c, &common);
+	struct settings       *s;
 	int                    status;
 
-	if (s == NULL)
+	if (c->argc > 3)
+		return command_wrong(c, "\"%s\" is too much", c->argv[3]);
+	if (c->argc == 3)
+		return check_one(c, c->argv[2]);
+	if ((s = command_settings(c, &common)) == NULL)
 		return COMMAND_FAILED;
-	status = check_all(&common);
+	status = check_all(c, &common);
 	settings_close(&s);
 	return status;
 }

@@ -19,10 +19,11 @@ struct caller {
 	struct counter *counter;
 	struct caller  *next;
 	struct link    *link; /* NULL: went away before the answer */
+	int             fd;   /* came with the question, or -1 */
 	bool            asked, answered;
 };
 
-enum { TO_OUT = 1, TO_ERR = 2 };
+enum { TO_OUT = 1, TO_ERR = 2, UNHEARD_MOST = 256 << 10 };
 
 static void
 caller_forget(struct caller *c)
@@ -34,6 +35,8 @@ caller_forget(struct caller *c)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
+	if (c->fd >= 0)
+		(void)close(c->fd);
 	memory_free(c);
 }
 
@@ -53,8 +56,9 @@ caller_asks(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct by
 
 	(void)l;
 	(void)ticket;
-	if (fd >= 0)
-		(void)close(fd);
+	if (c->fd >= 0)
+		(void)close(c->fd);
+	c->fd = fd;
 	if (c->asked || !word_allowed(word, COMMAND, c->counter->house->role) ||
 	    !word_unpack_ask(body, scratch, &ask)) {
 		hang_up(c);
@@ -81,6 +85,7 @@ caller_came(void *ctx, int fd, const struct peer *peer)
 
 	(void)peer;
 	c->counter = ctx;
+	c->fd = -1;
 	c->next = c->counter->first;
 	c->counter->first = c;
 	c->link = link_open(c->counter->house->loop, fd, &caller_events, c);
@@ -148,6 +153,27 @@ caller_complain(struct caller *c, const char *form, ...)
 	va_start(list, form);
 	say(c, TO_ERR, form, list);
 	va_end(list);
+}
+
+int
+caller_fd(struct caller *c)
+{
+	int fd = c->fd;
+
+	c->fd = -1;
+	return fd;
+}
+
+bool
+caller_hears(const struct caller *c)
+{
+	return c->link != NULL && link_pending(c->link) < UNHEARD_MOST;
+}
+
+bool
+caller_gone(const struct caller *c)
+{
+	return c->link == NULL;
 }
 
 /* The caller hangs up when it has heard this. */

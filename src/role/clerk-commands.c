@@ -6,6 +6,7 @@
  */
 #include "role/clerk.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -16,7 +17,7 @@ struct order {
 	struct caller         *caller;
 	const struct word_ask *ask;
 	struct bytes           first, second; /* argv[2], argv[3]; "" absent */
-	bool                   json;
+	bool                   json, kick;
 	size_t                 rows;
 };
 
@@ -226,6 +227,34 @@ run_domain_set(struct order *e)
 
 /* ---- accounts ----------------------------------------------------------------------- */
 
+static void
+account_id_of(void *ctx, const struct account_row *r)
+{
+	uint64_t *id = ctx;
+
+	*id = r->id;
+}
+
+/* Its sessions end; nothing happens where there are none. */
+static void
+sessions_end(struct house *h, struct bytes address, const char *words)
+{
+	struct clerk *c = h->mine;
+	uint32_t      keepers = house_peers(h, KEEPER);
+	struct buffer body = { 0 };
+	struct link  *l;
+	uint64_t      id = 0;
+
+	if (directory_account_each(c->directory, address, (struct bytes){ NULL, 0 }, account_id_of,
+	                           &id) != DIRECTORY_OK ||
+	    keepers == 0 || (l = house_link(h, KEEPER, (uint32_t)(id % keepers))) == NULL)
+		return;
+	pack_u64(&body, id);
+	pack_string(&body, words);
+	link_say(l, WORD_ACCOUNT_OUT, 0, buffer_bytes(&body), -1);
+	buffer_free(&body);
+}
+
 /* A password on its way through the thread pool. */
 struct hashing {
 	struct house          *house;
@@ -233,6 +262,7 @@ struct hashing {
 	struct arena          *life;
 	struct bytes           address, password;
 	bool                   fresh; /* account add, not account set */
+	bool                   kick;  /* sessions of the old password end */
 	bool                   made;
 	struct password_record record;
 };
@@ -281,6 +311,8 @@ hashing_done(void *ctx)
 		status = finish(&e, hashing_store(w), "account");
 	if (status == 0)
 		clerk_changed(w->house);
+	if (status == 0 && w->kick)
+		sessions_end(w->house, w->address, "The password of this account was changed");
 	caller_done(w->caller, status);
 	explicit_bzero((char *)(uintptr_t)w->password.at, w->password.len);
 	arena_close(&w->life);
@@ -305,7 +337,11 @@ hash_then(struct order *e, bool fresh)
 	}
 	w = memory_take(sizeof *w);
 	*w = (struct hashing){
-		.house = e->house, .caller = e->caller, .life = arena_open(NULL), .fresh = fresh
+		.house = e->house,
+		.caller = e->caller,
+		.life = arena_open(NULL),
+		.fresh = fresh,
+		.kick = e->kick,
 	};
 	w->address = arena_keep(w->life, e->first);
 	w->password = arena_keep(w->life, password);
@@ -333,6 +369,36 @@ run_account_list(struct order *e)
 	return o == DIRECTORY_NONE && !one ? 0 : finish(e, o, "account");
 }
 
+static void
+account_id_say(void *ctx, const struct account_row *r)
+{
+	struct order *e = ctx;
+	uint32_t      keepers = house_peers(e->house, KEEPER);
+
+	caller_say(e->caller, "%" PRIu64 " %" PRIu64 " %s\n", r->id,
+	           keepers > 0 ? r->id % keepers : 0, r->address);
+}
+
+/* `account id [ADDRESS|DOMAIN]`: "ID KEEPER ADDRESS" lines, by which a command finds the keeper; a name alone is
+   one of our own domain, as at a login. */
+static int
+run_account_id(struct order *e)
+{
+	struct bytes           none = { NULL, 0 };
+	enum directory_outcome o;
+	char                   whole[600];
+
+	if (e->first.len > 0 && bytes_find(e->first, '@') < 0 && bytes_find(e->first, '.') < 0) {
+		(void)snprintf(whole, sizeof whole, "%.250s@%.300s", e->first.at, e->clerk->origin);
+		e->first = bytes_of(whole);
+	}
+	if (bytes_find(e->first, '@') < 0)
+		o = directory_account_each(e->clerk->directory, none, e->first, account_id_say, e);
+	else
+		o = directory_account_each(e->clerk->directory, e->first, none, account_id_say, e);
+	return finish(e, o, "account");
+}
+
 static int
 run_account_delete(struct order *e)
 {
@@ -358,15 +424,26 @@ run_account_set(struct order *e)
 
 	if (bytes_is(e->second, "password"))
 		return hash_then(e, false);
-	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no")))
-		return finish(e,
-		              directory_account_enable(e->clerk->directory, e->first,
-		                                       bytes_is(to, "yes")),
-		              "account");
-	caller_complain(e->caller,
-	                "usage: mansio account set ADDRESS password [--password-file FILE]\n"
-	                "       mansio account set ADDRESS enabled yes|no\n");
+	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no"))) {
+		enum directory_outcome o = directory_account_enable(e->clerk->directory, e->first,
+		                                                    bytes_is(to, "yes"));
+		if (o == DIRECTORY_OK && bytes_is(to, "no"))
+			sessions_end(e->house, e->first, "This account was disabled");
+		return finish(e, o, "account");
+	}
+	caller_complain(
+		e->caller,
+		"usage: mansio account set ADDRESS password [--password-file FILE] [--kick]\n"
+		"       mansio account set ADDRESS enabled yes|no\n");
 	return 2;
+}
+
+/* `keeper count`: how many there are, for what is asked of each. */
+static int
+run_keeper_count(struct order *e)
+{
+	caller_say(e->caller, "%" PRIu32 "\n", house_peers(e->house, KEEPER));
+	return 0;
 }
 
 /* ---- aliases ------------------------------------------------------------------------ */
@@ -436,8 +513,10 @@ static const struct order_row {
 	{ "account", "add",    1, true,  run_account_add,    "ADDRESS [--password-file FILE]" },
 	{ "account", "list",   0, false, run_account_list,   "[DOMAIN] [--json]" },
 	{ "account", "show",   1, false, run_account_list,   "ADDRESS [--json]" },
+	{ "account", "id",     0, false, run_account_id,     "[ADDRESS|DOMAIN]" },
 	{ "account", "delete", 1, true,  run_account_delete, "ADDRESS" },
 	{ "account", "set",    2, true,  run_account_set,    "ADDRESS password|enabled [yes|no]" },
+	{ "keeper",  "count",  0, false, run_keeper_count,   "" },
 	{ "alias",   "add",    2, true,  run_alias_add,      "ADDRESS TARGET..." },
 	{ "alias",   "list",   0, false, run_alias_list,     "[DOMAIN] [--json]" },
 	{ "alias",   "show",   1, false, run_alias_list,     "ADDRESS [--json]" },
@@ -474,11 +553,13 @@ clerk_command(struct house *h, struct caller *caller, const struct word_ask *w)
 	const char            **argv = arena_take_array(scratch, w->argc + 1, sizeof *argv);
 	int                     status = 2;
 
-	/* --json may stand anywhere; the rest keeps its order. */
+	/* --json and --kick may stand anywhere; the rest keeps its order. */
 	plain.argc = 0;
 	for (uint32_t i = 0; i < w->argc; i++) {
 		if (strcmp(w->argv[i], "--json") == 0)
 			e.json = true;
+		else if (strcmp(w->argv[i], "--kick") == 0)
+			e.kick = true;
 		else
 			argv[plain.argc++] = w->argv[i];
 	}

@@ -91,6 +91,10 @@ int         house_live(const struct role_card *, enum role, uint32_t index, uint
 struct caller;                                          /* one waiting command */
 void caller_say(struct caller *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 void caller_complain(struct caller *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+/* False: much waits to be heard; long answers go on when it is heard (look again in some milliseconds). */
+bool caller_hears(const struct caller *);
+bool caller_gone(const struct caller *);               /* nobody waits for the answer */
+int  caller_fd(struct caller *);                       /* what came with the question: the asker's now; -1 none */
 void caller_done(struct caller *, int status);         /* the caller is gone then */
 /* `ask` is valid during the call of `asked`; the caller until caller_done(). */
 void house_commands(struct house *, int fd, void (*asked)(struct house *, struct caller *, const struct word_ask *));

@@ -2,6 +2,7 @@
  * keeper -- owns mailboxes: delivers into them, and serves IMAP and POP3 from them
  */
 #include "role/keeper.h"
+#include "base/clock.h"
 #include "delivery/deliver.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -100,12 +101,6 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 
 /* ---- sessions ---------------------------------------------------------------------- */
 
-/* A session handed over by a login: who must hear when it is over. */
-struct visit {
-	uint32_t login, ticket;
-	char     caller[80]; /* account and address, as counted */
-};
-
 static struct bytes
 ticket_key(uint32_t *ticket)
 {
@@ -128,7 +123,7 @@ caller_count(struct keeper *k, const char *caller, int change)
 static void
 session_over_say(struct house *h, const struct visit *v)
 {
-	struct link *l = house_link(h, LOGIN, v->login);
+	struct link *l = v->command ? NULL : house_link(h, LOGIN, v->login);
 
 	if (l != NULL)
 		link_say(l, WORD_SESSION_OVER, v->ticket, (struct bytes){ NULL, 0 }, -1);
@@ -143,7 +138,8 @@ keeper_session_over(void *house, uint32_t ticket, uint64_t account)
 
 	if (v == NULL)
 		return;
-	(void)caller_count(keeper_of(h), v->caller, -1);
+	if (v->caller[0] != '\0')
+		(void)caller_count(keeper_of(h), v->caller, -1);
 	session_over_say(h, v);
 	memory_free(v);
 }
@@ -171,6 +167,20 @@ session_refuse(const struct word_session *w, int fd)
 	      w->peer.text);
 }
 
+uint32_t
+keeper_visit(struct house *h, struct visit *v)
+{
+	struct keeper *k = keeper_of(h);
+	uint32_t       mine;
+
+	while (mine = ++k->next_ticket,
+	       mine == 0 || map_get(k->sessions, ticket_key(&mine)) != NULL)
+		continue;
+	v->since = clock_wall();
+	(void)map_put(k->sessions, ticket_key(&mine), v);
+	return mine;
+}
+
 static bool
 hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body, int fd)
 {
@@ -196,10 +206,7 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 		return true;
 	}
 	(void)caller_count(k, v->caller, +1);
-	while (mine = ++k->next_ticket,
-	       mine == 0 || map_get(k->sessions, ticket_key(&mine)) != NULL)
-		continue;
-	(void)map_put(k->sessions, ticket_key(&mine), v);
+	mine = keeper_visit(h, v);
 
 	struct access_facts facts = {
 		.user = w.user,
@@ -232,9 +239,27 @@ hear_account_gone(struct house *h, struct bytes body)
 		return false;
 	/* An id is never given again: what the queue still has for it is for nobody. */
 	(void)map_put(k->gone, map_number(&id), &account_leaving);
-	(void)imap_service_kick(k->imap, id, "This account was deleted");
+	(void)imap_service_kick(k->imap, id, "[UNAVAILABLE] This account was deleted");
 	(void)pop3_service_kick(k->pop3, id, "This account was deleted");
 	keeper_remove_gone(h);
+	return true;
+}
+
+/* Sessions end; the account stays. */
+static bool
+hear_account_out(struct house *h, struct bytes body)
+{
+	struct keeper *k = keeper_of(h);
+	struct unpack  u = unpack_of(body);
+	uint64_t       id = unpack_u64(&u);
+	struct bytes   words = unpack_bytes(&u);
+	char           text[120], bye[140];
+
+	if (!unpack_done(&u) || id == 0 || !bytes_string(words, text, sizeof text))
+		return false;
+	(void)snprintf(bye, sizeof bye, "[UNAVAILABLE] %s", text);
+	(void)imap_service_kick(k->imap, id, bye);
+	(void)pop3_service_kick(k->pop3, id, text);
 	return true;
 }
 
@@ -387,7 +412,11 @@ keeper_start(struct house *h)
 static void
 keeper_work(struct house *h)
 {
+	int fd = house_resource(h, "control/keeper");
+
 	keeper_care_start(h);
+	if (fd >= 0)
+		house_commands(h, fd, keeper_command);
 }
 
 static bool
@@ -411,6 +440,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_MOVED: return hear_moved(h, ticket, body);
 	case WORD_SEGMENT_GONE: return hear_segment_gone(h, body);
 	case WORD_ACCOUNT_GONE: return hear_account_gone(h, body);
+	case WORD_ACCOUNT_OUT: return hear_account_out(h, body);
 	case WORD_DIRECTORY_NEW: return true; /* a keeper keeps no answers of the clerk */
 	default: return false;
 	}
@@ -459,6 +489,7 @@ keeper_stop(struct house *h)
 {
 	struct keeper *k = keeper_of(h);
 
+	keeper_commands_end(h);
 	imap_service_close(&k->imap);
 	pop3_service_close(&k->pop3);
 	store_barrier(k->store, last_word, h);

@@ -4,6 +4,7 @@
  *     keeper.c          the card; deliveries and sessions
  *     keeper-append.c   a literal becomes a letter: log, verifier, envelope
  *     keeper-care.c     compaction and sweeping
+ *     keeper-command.c  what the command line asks
  *
  * A keeper owns every account whose id leaves its index when divided by the number of
  * keepers; no other process opens those indexes.
@@ -22,6 +23,15 @@
 
 struct keeper_settings { int64_t history_ms, per_user_address, append_most; };
 extern const struct setting_table keeper_setting_table;
+
+/* A session handed over by a login, or by a command: who must hear when it is over. */
+struct visit {
+	uint32_t login, ticket;
+	int64_t  since;          /* seconds                             */
+	bool     command;
+	char     caller[80];     /* account and address, as counted; "" */
+};
+uint32_t keeper_visit(struct house *, struct visit *);          /* its ticket */
 
 struct keeper {
 	struct keeper_settings rows;
@@ -43,6 +53,7 @@ struct keeper {
 	int                  refused;        /* by the queue, when last asked for a segment */
 	bool                 leaving;        /* all is on disk but what the writer has in hand */
 	uint32_t             next_ticket;
+	struct inspection   *inspections;    /* checks under way (keeper-command.c) */
 	struct timer        *sweep;
 	struct timer        *gather;         /* deliveries that share a commit   */
 	bool                 gathering;
@@ -65,6 +76,8 @@ bool hear_moved(struct house *, uint32_t ticket, struct bytes body);
 bool hear_segment_gone(struct house *, struct bytes body);
 void keeper_care_start(struct house *);
 void keeper_remove_gone(struct house *);
+void keeper_commands_end(struct house *);
+void keeper_command(struct house *, struct caller *, const struct word_ask *);
 void keeper_session_over(void *house, uint32_t ticket, uint64_t account);
 
 #endif

@@ -69,6 +69,7 @@ extern const char *const role_names[ROLES];
 	X(MOVED_DONE,     FROM(KEEPER), FROM(QUEUE))           /* errno                                       */ \
 	X(SEGMENT_GONE,   FROM(QUEUE), FROM(KEEPER))           /* number: close its descriptor                */ \
 	X(ACCOUNT_GONE,   FROM(CLERK), FROM(KEEPER))           /* account id: remove its mailboxes            */ \
+	X(ACCOUNT_OUT,    FROM(CLERK), FROM(KEEPER))           /* account id, words: end its sessions         */ \
 	/* the command line asks */ \
 	X(ASK,            FROM(COMMAND), FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)) /* argv, input */ \
 	X(SAY,            FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER), FROM(COMMAND)) /* 1 out 2 err, text */ \

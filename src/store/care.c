@@ -593,3 +593,122 @@ store_check(int accounts, struct letters *letters, struct buffer *out)
 	}
 	return c.complaints;
 }
+
+/* ---- the check of an account in use ---- */
+
+enum { CHECKED_AT_ONCE = 32 };
+
+struct account_check {
+	struct checking checking;
+	struct arena   *scratch;
+	bool            index_seen;
+	uint64_t        last;    /* the id of the mailbox seen before       */
+	struct mailbox *mailbox; /* being looked at                         */
+	uint32_t        uid;     /* looked at up to this one                */
+};
+
+struct account_check *
+account_check_open(struct store *s, uint64_t id, int *why)
+{
+	struct account       *a = account_take(s, id, why);
+	struct account_check *c;
+
+	if (a == NULL)
+		return NULL;
+	c = memory_take(sizeof *c);
+	c->checking = (struct checking){ .account = a, .letters = s->letters };
+	c->scratch = arena_open(NULL);
+	return c;
+}
+
+/* The mailbox with the next id: they may come and go between two steps. */
+static struct mailbox *
+check_next(struct account_check *c)
+{
+	struct mailbox *next = NULL;
+
+	for (struct mailbox *m = c->checking.account->mailboxes; m != NULL; m = m->next)
+		if (!m->gone && m->id > c->last && (next == NULL || m->id < next->id))
+			next = m;
+	return next;
+}
+
+static bool
+check_enter(struct account_check *c)
+{
+	struct mailbox *m = check_next(c);
+	int             why = 0;
+
+	if (m == NULL)
+		return false;
+	c->last = m->id;
+	c->uid = 0;
+	c->mailbox = mailbox_take(c->checking.account, m->name, &why);
+	if (c->mailbox == NULL)
+		complain(&c->checking, "mailbox %s cannot be read: %s", m->name, strerror(why));
+	else if (c->mailbox->damaged)
+		complain(&c->checking, "mailbox %s: part of its history is damaged", m->name);
+	return true;
+}
+
+static void
+check_some(struct account_check *c)
+{
+	struct mailbox *m = c->mailbox;
+	uint32_t        n = mailbox_first_at_least(m, c->uid + 1);
+
+	for (uint32_t i = 0; i < CHECKED_AT_ONCE && !m->gone && n < m->rows.count; i++, n++) {
+		arena_clear(c->scratch);
+		check_message(&c->checking, m, n, c->scratch);
+		c->uid = m->rows.uid[n];
+	}
+	if (m->gone || n >= m->rows.count)
+		mailbox_drop(&c->mailbox);
+}
+
+bool
+account_check_step(struct account_check *c, struct buffer *out)
+{
+	int why;
+
+	c->checking.out = out;
+	if (c->checking.account->refused != 0) {
+		complain(&c->checking, "%s", strerror(c->checking.account->refused));
+		return false;
+	}
+	if (!c->index_seen) {
+		c->index_seen = true;
+		why = index_check(c->checking.account->index, sqlite_complains, &c->checking);
+		if (why != 0)
+			complain(&c->checking, "%s", strerror(why));
+		return true;
+	}
+	if (c->mailbox == NULL)
+		return check_enter(c);
+	check_some(c);
+	return true;
+}
+
+size_t
+account_check_close(struct account_check **cp)
+{
+	struct account_check *c = *cp;
+	size_t                complaints;
+
+	*cp = NULL;
+	if (c == NULL)
+		return 0;
+	complaints = c->checking.complaints;
+	mailbox_drop(&c->mailbox);
+	account_drop(&c->checking.account);
+	arena_close(&c->scratch);
+	memory_free(c);
+	return complaints;
+}
+
+int
+store_each_account(struct store *s, uint32_t mine, uint32_t of, int (*each)(void *ctx, uint64_t id),
+                   void *ctx)
+{
+	return each_account(s->accounts, mine, of, each, ctx);
+}

@@ -198,5 +198,13 @@ bool store_sweep(struct store *);
    keeper for it (store_check_account()). */
 size_t store_check(int accounts, struct letters *, struct buffer *out);
 size_t store_check_account(struct account *, struct buffer *out);
+/* The same a little at a time, for an account that is in use.  account_check_step() appends its
+   complaints; false: it has seen all.  account_check_close() returns how many there were. */
+struct account_check;
+struct account_check *account_check_open(struct store *, uint64_t id, int *why);
+bool account_check_step(struct account_check *, struct buffer *out);
+size_t account_check_close(struct account_check **);
+/* Every account of this keeper (id % of == mine; of 0: of all).  0, errno, or what `each` returned. */
+int store_each_account(struct store *, uint32_t mine, uint32_t of, int (*each)(void *ctx, uint64_t id), void *ctx);
 
 #endif

@@ -19,6 +19,9 @@
  *                       and BYE, and `over` comes as always.
  * imap_service_kick()   ends the sessions of one account (0: of all) with BYE and
  *                       these words; returns how many.
+ * imap_service_end()    the same with the session of one ticket; false: there is none.
+ * imap_service_each()   calls `each` for every session with what it is doing, in words:
+ *                       "IDLE in INBOX".
  * imap_service_count()  sessions alive.
  *
  * A session takes turns with the others: a command does some milliseconds of
@@ -107,6 +110,9 @@ struct imap_service *imap_service_open(struct loop *, struct store *, const stru
 void   imap_service_config(struct imap_service *, const struct imap_config *);
 void   imap_service_close(struct imap_service **);
 size_t imap_service_kick(struct imap_service *, uint64_t account, const char *words);
+bool   imap_service_end(struct imap_service *, uint32_t ticket, const char *words);
+void   imap_service_each(struct imap_service *,
+                         void (*each)(void *ctx, uint32_t ticket, const struct access_facts *, const char *state), void *ctx);
 size_t imap_service_count(const struct imap_service *);
 void   imap_open(struct imap_service *, int fd, const struct access_facts *, uint32_t ticket);
 

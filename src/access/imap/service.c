@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 
+#include <string.h>
+
 #define AT(field) offsetof(struct imap_settings, field)
 /* clang-format off */
 static const struct setting imap_rows[] = {
@@ -79,6 +81,16 @@ imap_service_close(struct imap_service **vp)
 	memory_free(v);
 }
 
+/* The code in brackets is for the client alone. */
+static void
+service_bye(struct imap *s, const char *words)
+{
+	const char *plain = words[0] == '[' ? strstr(words, "] ") : NULL;
+
+	imap_bye(s, words, plain != NULL ? plain + 2 : words);
+	imap_finish(s);
+}
+
 size_t
 imap_service_kick(struct imap_service *v, uint64_t account, const char *words)
 {
@@ -88,11 +100,42 @@ imap_service_kick(struct imap_service *v, uint64_t account, const char *words)
 		next = s->next;
 		if (account != 0 && s->facts.account != account)
 			continue;
-		imap_bye(s, words, words);
-		imap_finish(s);
+		service_bye(s, words);
 		kicked++;
 	}
 	return kicked;
+}
+
+bool
+imap_service_end(struct imap_service *v, uint32_t ticket, const char *words)
+{
+	struct imap *s = v->first;
+
+	while (s != NULL && s->ticket != ticket)
+		s = s->next;
+	if (s != NULL)
+		service_bye(s, words);
+	return s != NULL;
+}
+
+void
+imap_service_each(struct imap_service *v,
+                  void (*each)(void *ctx, uint32_t ticket, const struct access_facts *,
+                               const char *state),
+                  void *ctx)
+{
+	for (struct imap *s = v->first; s != NULL; s = s->next) {
+		struct buffer state = { 0 };
+
+		buffer_add_string(&state, s->command != NULL ? s->command->name
+		                          : s->view != NULL  ? "selected"
+		                                             : "authenticated");
+		if (s->view != NULL)
+			buffer_printf(&state, " in %s", mailbox_name(s->view->mailbox));
+		buffer_add_char(&state, '\0');
+		each(ctx, s->ticket, &s->facts, state.at);
+		buffer_free(&state);
+	}
 }
 
 size_t

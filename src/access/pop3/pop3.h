@@ -5,7 +5,7 @@
  * To:       store: the mailbox INBOX of the account
  * Touches:  the descriptor it was given
  *
- * pop3_service_open(), _config(), _close(), _kick(), _count() and pop3_open()
+ * pop3_service_open(), _config(), _close(), _kick(), _end(), _each(), _count() and pop3_open()
  * are the sisters of those in access/imap/imap.h.  pop3_open() says the "+OK"
  * of PASS, APOP or AUTH; an account that cannot be opened gets
  * "-ERR [SYS/TEMP]" and the end.
@@ -46,6 +46,9 @@ struct pop3_service *pop3_service_open(struct loop *, struct store *, const stru
 void   pop3_service_config(struct pop3_service *, const struct pop3_config *);
 void   pop3_service_close(struct pop3_service **);
 size_t pop3_service_kick(struct pop3_service *, uint64_t account, const char *words);
+bool   pop3_service_end(struct pop3_service *, uint32_t ticket, const char *words);
+void   pop3_service_each(struct pop3_service *,
+                         void (*each)(void *ctx, uint32_t ticket, const struct access_facts *, const char *state), void *ctx);
 size_t pop3_service_count(const struct pop3_service *);
 void   pop3_open(struct pop3_service *, int fd, const struct access_facts *, uint32_t ticket);
 

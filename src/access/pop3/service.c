@@ -75,6 +75,15 @@ pop3_service_close(struct pop3_service **vp)
 	memory_free(v);
 }
 
+static void
+service_error(struct pop3 *s, const char *words)
+{
+	if (s->sending == NULL)
+		pop3_say(s, "-ERR [SYS/TEMP] %s", words);
+	pop3_end(s, words);
+	pop3_finish(s);
+}
+
 size_t
 pop3_service_kick(struct pop3_service *v, uint64_t account, const char *words)
 {
@@ -84,13 +93,32 @@ pop3_service_kick(struct pop3_service *v, uint64_t account, const char *words)
 		next = s->next;
 		if (account != 0 && s->facts.account != account)
 			continue;
-		if (s->sending == NULL)
-			pop3_say(s, "-ERR [SYS/TEMP] %s", words);
-		pop3_end(s, words);
-		pop3_finish(s);
+		service_error(s, words);
 		kicked++;
 	}
 	return kicked;
+}
+
+bool
+pop3_service_end(struct pop3_service *v, uint32_t ticket, const char *words)
+{
+	struct pop3 *s = v->first;
+
+	while (s != NULL && s->ticket != ticket)
+		s = s->next;
+	if (s != NULL)
+		service_error(s, words);
+	return s != NULL;
+}
+
+void
+pop3_service_each(struct pop3_service *v,
+                  void (*each)(void *ctx, uint32_t ticket, const struct access_facts *,
+                               const char *state),
+                  void *ctx)
+{
+	for (struct pop3 *s = v->first; s != NULL; s = s->next)
+		each(ctx, s->ticket, &s->facts, s->sending != NULL ? "sending" : "transaction");
 }
 
 size_t

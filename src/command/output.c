@@ -1,0 +1,243 @@
+#include "command/output.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+enum { WIDTH_MOST = 200 };
+
+struct output {
+	enum output_form   form;
+	const char *const *column;
+	size_t             columns, at; /* the column that comes next          */
+	size_t             rows;
+	bool               broken_before; /* pager: the value ended its line     */
+	struct buffer      cells;         /* of a table: each a string with its NUL   */
+	struct buffer      half;          /* of a character at the end of a piece     */
+};
+
+static const char *const form_names[OUTPUT_FORMS] = {
+	[OUTPUT_TABLE] = "table", [OUTPUT_FLOW] = "flow", [OUTPUT_TAB] = "tab",
+	[OUTPUT_PAGER] = "pager", [OUTPUT_JSON] = "json", [OUTPUT_VALUES] = "values",
+};
+
+bool
+output_option(struct call *c, enum output_form standard, enum output_form *out)
+{
+	const char *name = NULL;
+
+	*out = standard;
+	if (command_option(c, "--json", NULL))
+		*out = OUTPUT_JSON;
+	if (!command_option(c, "-f", &name) && !command_option(c, "--format", &name))
+		return true;
+	for (int i = 0; i < OUTPUT_FORMS; i++)
+		if (strcmp(name, form_names[i]) == 0) {
+			*out = (enum output_form)i;
+			return true;
+		}
+	(void)command_wrong(
+		c, "\"%s\" is not a form; right would be table, flow, tab, pager, json or values",
+		name);
+	return false;
+}
+
+struct output *
+output_open(enum output_form form, const char *const *column, size_t columns)
+{
+	struct output *o = memory_take(sizeof *o);
+
+	*o = (struct output){ .form = form, .column = column, .columns = columns };
+	if (form == OUTPUT_TAB)
+		for (size_t i = 0; i < columns; i++)
+			(void)printf("%s%c", column[i], i + 1 < columns ? '\t' : '\n');
+	if (form == OUTPUT_JSON)
+		(void)fputs("[", stdout);
+	return o;
+}
+
+void
+output_begin(struct output *o)
+{
+	const char *name = o->column[o->at];
+
+	switch (o->form) {
+	case OUTPUT_FLOW: (void)printf("%s%s=", o->at > 0 ? " " : "", name); break;
+	case OUTPUT_VALUES: (void)fputs(o->at > 0 ? " " : "", stdout); break;
+	case OUTPUT_TAB: (void)fputs(o->at > 0 ? "\t" : "", stdout); break;
+	case OUTPUT_PAGER:
+		(void)printf("%s%s: ", o->at == 0 && o->rows > 0 ? "\f\n" : "", name);
+		break;
+	case OUTPUT_JSON:
+		(void)printf("%s\"%s\": \"",
+		             o->at > 0     ? ", "
+		             : o->rows > 0 ? ",\n {"
+		                           : "\n {",
+		             name);
+		break;
+	case OUTPUT_TABLE:
+	case OUTPUT_FORMS: break;
+	}
+}
+
+/* What is not UTF-8 is shown by U+FFFD, its own sign for that. */
+static void
+json_piece(struct output *o, struct bytes text, bool last)
+{
+	buffer_add(&o->half, text);
+	text = buffer_bytes(&o->half);
+	while (text.len > 0) {
+		uint32_t rune = 0;
+		size_t   n = bytes_utf8(text, &rune);
+		if (n == 0 && !last && text.len < 4 && (unsigned char)text.at[0] >= 0xc0)
+			break;
+		if (n == 0)
+			(void)fputs("\\ufffd", stdout);
+		else if (rune == '"' || rune == '\\')
+			(void)printf("\\%c", (int)rune);
+		else if (rune < 0x20 || rune == 0x7f)
+			(void)printf("\\u%04x", rune);
+		else
+			(void)fwrite(text.at, 1, n, stdout);
+		text = bytes_cut(text, n == 0 ? 1 : n, text.len);
+	}
+	buffer_eat(&o->half, o->half.len - text.len);
+}
+
+/* Tabs and line ends within a value, as doveadm escapes them. */
+static void
+tab_piece(struct bytes text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.at[i];
+		if (c == '\t' || c == '\n' || c == '\r' || c == 1 || c == '\0')
+			(void)printf("\001%c", c == '\t'   ? 't'
+			                       : c == '\n' ? 'n'
+			                       : c == '\r' ? 'r'
+			                       : c == 1    ? '1'
+			                                   : '0');
+		else
+			(void)putchar(c);
+	}
+}
+
+void
+output_piece(struct output *o, struct bytes text)
+{
+	if (text.len == 0)
+		return;
+	o->broken_before = text.at[text.len - 1] == '\n';
+	if (o->form == OUTPUT_JSON)
+		json_piece(o, text, false);
+	else if (o->form == OUTPUT_TAB)
+		tab_piece(text);
+	else if (o->form == OUTPUT_TABLE)
+		buffer_add(&o->cells, text);
+	else
+		command_print(text, stdout);
+}
+
+void
+output_end(struct output *o)
+{
+	bool last = o->at + 1 == o->columns;
+
+	switch (o->form) {
+	case OUTPUT_JSON:
+		json_piece(o, (struct bytes){ NULL, 0 }, true);
+		(void)fputs(last ? "\"}" : "\"", stdout);
+		break;
+	case OUTPUT_PAGER: (void)fputs(o->broken_before ? "" : "\n", stdout); break;
+	case OUTPUT_TABLE: buffer_add_char(&o->cells, '\0'); break;
+	case OUTPUT_FLOW:
+	case OUTPUT_TAB:
+	case OUTPUT_VALUES: (void)fputs(last && !o->broken_before ? "\n" : "", stdout); break;
+	case OUTPUT_FORMS: break;
+	}
+	o->broken_before = false;
+	o->at = last ? 0 : o->at + 1;
+	o->rows += last;
+}
+
+void
+output_value(struct output *o, struct bytes text)
+{
+	output_begin(o);
+	output_piece(o, text);
+	output_end(o);
+}
+
+void
+output_text(struct output *o, const char *form, ...)
+{
+	struct buffer b = { 0 };
+	va_list       list;
+
+	va_start(list, form);
+	buffer_vprintf(&b, form, list);
+	va_end(list);
+	output_value(o, buffer_bytes(&b));
+	buffer_free(&b);
+}
+
+/* ---- tables ---- */
+
+/* Characters, for the eye. */
+static int
+width_of(const char *text)
+{
+	int n = 0;
+
+	for (; *text != '\0'; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n < WIDTH_MOST ? n : WIDTH_MOST;
+}
+
+static void
+print_cell(const char *text, int width, bool last)
+{
+	int n = last ? 0 : width - width_of(text) + 1;
+
+	for (; *text != '\0'; text++)
+		(void)putchar((unsigned char)*text < 0x20 ? ' ' : *text);
+	(void)printf("%*s", n > 0 ? n : 0, "");
+	if (last)
+		(void)putchar('\n');
+}
+
+static void
+print_table(const struct output *o)
+{
+	int        *width = memory_take(o->columns * sizeof *width);
+	const char *cell = o->cells.at, *end = cell + o->cells.len;
+
+	for (size_t i = 0; i < o->columns; i++)
+		width[i] = width_of(o->column[i]);
+	for (size_t i = 0; cell < end; cell += strlen(cell) + 1, i = (i + 1) % o->columns)
+		if (width_of(cell) > width[i])
+			width[i] = width_of(cell);
+	for (size_t i = 0; i < o->columns; i++)
+		print_cell(o->column[i], width[i], i + 1 == o->columns);
+	cell = o->cells.at;
+	for (size_t i = 0; cell < end; cell += strlen(cell) + 1, i = (i + 1) % o->columns)
+		print_cell(cell, width[i], i + 1 == o->columns);
+	memory_free(width);
+}
+
+void
+output_close(struct output **op)
+{
+	struct output *o = *op;
+
+	*op = NULL;
+	if (o == NULL)
+		return;
+	if (o->form == OUTPUT_TABLE && o->rows > 0)
+		print_table(o);
+	if (o->form == OUTPUT_JSON)
+		(void)fputs(o->rows > 0 ? "\n]\n" : "]\n", stdout);
+	buffer_free(&o->cells);
+	buffer_free(&o->half);
+	memory_free(o);
+}

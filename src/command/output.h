@@ -1,0 +1,33 @@
+/*
+ * output -- rows of values, in the form that is asked for
+ *
+ *     table   a head and columns of equal width, for people
+ *     flow    name=value name=value, a row a line
+ *     tab     a head and values between tabs, as doveadm writes them
+ *     pager   name: value, a line each; a form feed between rows
+ *     json    a list of objects
+ *     values  the values alone, by blanks
+ *
+ * output_open()   with the names of the columns, which must stay.
+ * output_value()  the next column's value.  A long one comes in pieces: output_begin(), output_piece(),
+ *                 output_end().  Only a table gathers what is said until output_close().
+ */
+#ifndef COMMAND_OUTPUT_H
+#define COMMAND_OUTPUT_H
+
+#include "base/buffer.h"
+#include "command/command.h"
+
+enum output_form { OUTPUT_TABLE, OUTPUT_FLOW, OUTPUT_TAB, OUTPUT_PAGER, OUTPUT_JSON, OUTPUT_VALUES, OUTPUT_FORMS };
+struct output;
+/* The form of --json, -f or --format taken out of the arguments; `standard` without them.  False: said why. */
+bool output_option(struct call *, enum output_form standard, enum output_form *out);
+struct output *output_open(enum output_form, const char *const *column, size_t columns);
+void output_value(struct output *, struct bytes);
+void output_text(struct output *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+void output_begin(struct output *);
+void output_piece(struct output *, struct bytes);
+void output_end(struct output *);
+void output_close(struct output **);
+
+#endif

@@ -1,0 +1,180 @@
+/* who, kick -- the people who read their mail now, and how they are sent away */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "channel/peer.h"
+#include "command/keepers.h"
+#include "command/output.h"
+#include "role/wire.h"
+
+static int run_who(struct call *);
+static int run_kick(struct call *);
+
+const struct command command_who = {
+	.name = "who",
+	.forms = "who [USER | ADDRESS | NETWORK] [--json | -f FORM]",
+	.about =
+		"Shows who is reading mail: user, protocol, address, since when, and what they are at.",
+	.more = "USER may hold * and ?; NETWORK is an address and a width, 192.0.2.0/24. FORM is table, flow, tab, "
+		"pager, json or values.",
+	.run = run_who,
+};
+
+const struct command command_kick = {
+	.name = "kick",
+	.forms = "kick USER | ADDRESS | NETWORK | SESSION",
+	.about = "Ends the sessions of a user, of an address, or one session, with BYE.",
+	.more = "Nothing keeps them from coming back: account set ADDRESS enabled no does. The exit status is 1 "
+		"when there was no such session.",
+	.run = run_kick,
+};
+
+enum { SESSION_FIELDS = 7 };
+enum {
+	FIELD_USER,
+	FIELD_PROTOCOL,
+	FIELD_ADDRESS,
+	FIELD_TLS,
+	FIELD_SESSION,
+	FIELD_SINCE,
+	FIELD_STATE
+};
+
+/* One row of a keeper: its values between tabs. */
+static bool
+split_row(struct bytes line, struct bytes field[static SESSION_FIELDS])
+{
+	for (size_t i = 0; i < SESSION_FIELDS; i++)
+		if (!bytes_split(&line, '\t', &field[i]))
+			return false;
+	return true;
+}
+
+/* An address as a keeper writes it, in a network. */
+static bool
+in_network(const struct network *n, struct bytes address)
+{
+	struct network one;
+	struct peer    peer = { 0 };
+	const char    *why;
+
+	if (!network_parse(address, &one, &why)) {
+		char bracketed[64];
+		(void)snprintf(bracketed, sizeof bracketed, "[%.*s]", (int)address.len, address.at);
+		if (!network_parse(bytes_of(bracketed), &one, &why))
+			return false;
+	}
+	peer.family = one.family;
+	memcpy(peer.raw, one.raw, sizeof peer.raw);
+	return network_holds(n, &peer);
+}
+
+static bool
+network_of(const char *what, struct network *n)
+{
+	char        bracketed[80];
+	const char *why, *slash = strchr(what, '/');
+
+	if (strchr(what, ':') != NULL && what[0] != '[' && strlen(what) < 60) {
+		int len = slash != NULL ? (int)(slash - what) : (int)strlen(what);
+		(void)snprintf(bracketed, sizeof bracketed, "[%.*s]%s", len, what,
+		               slash != NULL ? slash : "");
+		what = bracketed;
+	}
+	return network_parse(bytes_of(what), n, &why);
+}
+
+/* Whether `what` means this session: "" all. */
+static bool
+row_fits(const struct bytes field[static SESSION_FIELDS], const char *what)
+{
+	char           user[512];
+	struct network n;
+
+	if (*what == '\0' || bytes_equal(field[FIELD_SESSION], bytes_of(what)))
+		return true;
+	if (network_of(what, &n))
+		return in_network(&n, field[FIELD_ADDRESS]);
+	return bytes_string(field[FIELD_USER], user, sizeof user) && mask_fits(what, user);
+}
+
+static void
+since_text(struct bytes seconds, char out[static 24])
+{
+	uint64_t  n = 0;
+	struct tm tm = { 0 };
+	time_t    t;
+
+	(void)bytes_number(seconds, &n);
+	t = (time_t)n;
+	if (localtime_r(&t, &tm) == NULL || strftime(out, 24, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		out[0] = '\0';
+}
+
+static int
+run_who(struct call *c)
+{
+	static const char *const columns[] = { "user",    "protocol", "address", "tls",
+		                               "session", "since",    "state" };
+	static const char *const ask[] = { "who" };
+	struct buffer            said = { 0 };
+	struct bytes             rest, line, field[SESSION_FIELDS];
+	enum output_form         form;
+	struct output           *o;
+	char                     since[24];
+	int                      status;
+
+	if (!output_option(c, OUTPUT_TABLE, &form))
+		return COMMAND_WRONG;
+	if (c->argc > 2)
+		return command_wrong(c, "\"%s\" is too much", c->argv[2]);
+	status = keepers_ask(c, 1, ask, &said);
+	rest = buffer_bytes(&said);
+	o = output_open(form, columns, COUNT(columns));
+	while (bytes_split(&rest, '\n', &line)) {
+		if (!split_row(line, field) || !row_fits(field, c->argc > 1 ? c->argv[1] : ""))
+			continue;
+		since_text(field[FIELD_SINCE], since);
+		for (size_t i = 0; i < SESSION_FIELDS; i++)
+			output_value(o, i == FIELD_SINCE ? bytes_of(since) : field[i]);
+	}
+	output_close(&o);
+	buffer_free(&said);
+	return status;
+}
+
+/* Each session by its own name, so that those are ended that were seen. */
+static int
+run_kick(struct call *c)
+{
+	static const char *const who[] = { "who" };
+	struct buffer            said = { 0 }, ended = { 0 };
+	struct bytes             rest, line, field[SESSION_FIELDS];
+	char                     session[256];
+	unsigned                 n = 0;
+	int                      status;
+
+	if (c->argc != 2)
+		return command_wrong(c, "kick wants to know whom");
+	status = keepers_ask(c, 1, who, &said);
+	rest = buffer_bytes(&said);
+	while (status == COMMAND_DONE && bytes_split(&rest, '\n', &line)) {
+		const char *ask[] = { "kick", "session", session };
+		if (!split_row(line, field) || !row_fits(field, c->argv[1]) ||
+		    !bytes_string(field[FIELD_SESSION], session, sizeof session))
+			continue;
+		status = keepers_ask(c, 3, ask, &ended);
+		n++;
+	}
+	buffer_free(&said);
+	buffer_free(&ended);
+	if (status != COMMAND_DONE)
+		return status;
+	(void)printf("%u session%s ended\n", n, n == 1 ? "" : "s");
+	return n > 0 ? COMMAND_DONE : COMMAND_FAILED;
+}
