@@ -400,7 +400,7 @@ client_put_string(struct client *c, struct bytes text)
 void
 client_put_mailbox(struct client *c, const char *name)
 {
-	write_mailbox(&c->out, name);
+	write_mailbox(&c->out, name, true);
 }
 
 enum client_outcome
@@ -447,7 +447,7 @@ client_can(const struct client *c, const char *capability)
 
 /* ---- beginning and end ---- */
 
-/* "session OK [CAPABILITY ...] Logged in" */
+/* "session OK [CAPABILITY ...] Logged in"; then names are UTF-8 (rfc6855:3). */
 static bool
 greeted(struct client *c)
 {
@@ -459,7 +459,7 @@ greeted(struct client *c)
 	if (strncmp(c->said, "[CAPABILITY ", 12) == 0 && end != NULL)
 		(void)bytes_string((struct bytes){ c->said + 12, (size_t)(end - c->said - 12) },
 		                   c->capabilities, sizeof c->capabilities);
-	return true;
+	return client_say(c, NULL, NULL, "ENABLE UTF8=ACCEPT") == CLIENT_OK;
 }
 
 struct client *

@@ -12,7 +12,7 @@
  *                   Returns 0, 1 when there is nobody of that name, 2 when no server runs; says so.
  * client_open()     a session as this account.  NULL after saying why.
  * client_begin()    begins a command; its words go to client_out().  client_put_...() write a string, a
- *                   mailbox name (UTF-8 here, modified UTF-7 on the wire).
+ *                   mailbox name (UTF-8 here and on the wire: the session has it enabled, rfc6855).
  * client_run()      sends it and calls `each` for every untagged answer, until the tagged one.
  *                   `each` may read the answer's values with client_next(); what it leaves is skipped.
  * client_said()     the text of the last tagged answer, "[NONEXISTENT] ..." with its code.
