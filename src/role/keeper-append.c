@@ -24,7 +24,8 @@ struct imap_append {
 	const struct imap_append_events *events;
 	void                            *who;
 	char                             user[256], client[64];
-	uint64_t                         size;
+	uint64_t                         size;    /* so far, or as announced              */
+	bool                             unsized; /* known at the end                     */
 	struct buffer                    small;   /* content, while gathered              */
 	struct writer_stream            *stream;  /* or where it streams                  */
 	bool                             opening; /* the stream waits for its segment     */
@@ -139,7 +140,9 @@ append_begin(void *ctx, const struct access_facts *facts, uint64_t size,
 		return NULL;
 	}
 	a = memory_take(sizeof *a);
-	*a = (struct imap_append){ .house = h, .events = events, .who = who, .size = size };
+	*a = (struct imap_append){
+		.house = h, .events = events, .who = who, .size = size, .unsized = size == 0
+	};
 	a->failed = (struct errand){ .go = append_failed, .ctx = a };
 	(void)bytes_string(bytes_of(facts->user), a->user, sizeof a->user);
 	(void)bytes_string(bytes_of(facts->peer.text), a->client, sizeof a->client);
@@ -155,12 +158,32 @@ append_begin(void *ctx, const struct access_facts *facts, uint64_t size,
 	return a;
 }
 
+/* It is larger than what is gathered: the rest streams. */
+static void
+append_outgrows(struct imap_append *a)
+{
+	a->opening = true;
+	a->stream = writer_stream_open(keeper_of(a->house)->writer, 0, append_opened, a);
+	if (a->stream != NULL)
+		return;
+	a->opening = false;
+	a->why = ENOSPC;
+	buffer_free(&a->small);
+}
+
 static bool
 append_add(struct imap_append *a, struct bytes more)
 {
+	if (a->unsized) {
+		a->size += more.len;
+		if (a->stream == NULL && a->why == 0 && a->size > SMALL)
+			append_outgrows(a);
+	}
+	if (a->why != 0)
+		return true;
 	if (a->stream == NULL || a->opening)
 		buffer_add(&a->small, more);
-	else if (a->why == 0)
+	else
 		a->why = writer_stream_add(a->stream, more);
 	a->waits = a->opening && a->small.len > WAITING_MOST;
 	return !a->waits;

@@ -1,203 +1,551 @@
-/* APPEND: a letter comes into a mailbox, its bytes passed on as they arrive */
+/* APPEND and REPLACE: letters come into a mailbox, their bytes passed on as they arrive
+ *
+ * A command is lines and literals in turn; each line is read when the literal before it has
+ * gone to the house.  What is built from pieces (CATENATE, rfc4469) is one letter whose size is
+ * known at its end.  Nothing is in the mailbox before every letter of the command lies in the log
+ * (rfc3502:3): then all of them arrive at once, and one barrier makes them durable.
+ */
 #include <errno.h>
 
 #include "access/imap/input.h"
+#include "access/imap/resource.h"
 #include "access/imap/session.h"
 #include "base/clock.h"
 #include "message/date.h"
 
-enum phase { BEGIN, TAKE, LINE, STORING, STORED };
-struct append_work {
-	enum phase           phase;
-	const char          *name;
-	struct flag_words    flags;
+/* Letters of one command; those that wait for the disk or a verifier at one time. */
+enum { LETTERS_MOST = 4096, PENDING_MOST = 32 };
+enum { COPY_ROOM = 16 << 10 };
+
+struct incoming { /* one letter                        */
+	struct incoming     *next;
+	struct imap         *session;
+	uint64_t             system;
+	struct bytes        *keyword;
+	size_t               keywords;
 	bool                 dated;
 	int64_t              date;
 	int32_t              zone;
-	uint64_t             size, left;
-	bool                 crowded; /* the house wants no more just now */
-	struct mailbox      *mailbox;
+	uint64_t             size;
 	struct imap_append  *append;
 	struct imap_appended appended;
 	int                  why;
-	uint32_t             uid;
+};
+enum phase {
+	BEGIN,   /* is the mailbox there?                            */
+	HEAD,    /* flags, date, and what the letter is made of      */
+	PIECE,   /* the next part of CATENATE                        */
+	TAKE,    /* a literal that is (part of) the letter           */
+	GATHER,  /* a literal that is a URL                          */
+	COPY,    /* what a URL names                                 */
+	LINE,    /* behind a literal the command goes on             */
+	BEHIND,  /* behind a piece                                   */
+	STORING, /* the house has them all                           */
+};
+struct append_work {
+	enum phase       phase;
+	const char      *name;
+	struct mailbox  *mailbox;
+	struct incoming *first, **last, *now;
+	size_t           count, pending;
+	int              why;   /* one of them failed                */
+	struct arena    *pages; /* memory of the line being read     */
+	struct scan      line;
+	bool             literal; /* it ends in a literal, of which ...   */
+	uint64_t         left;    /* so much is not read               */
+	bool             waits;   /* its sender waits to be asked      */
+	bool             pieces, utf8;
+	bool             crowded; /* the house wants no more just now  */
+	struct buffer    url;
+	struct resource  resource;
+	struct ranges    made;
+	bool             replaces;
+	struct sequence  sequence;
+	uint32_t         replaced;
 };
 
-/* append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal   rfc3501:9 */
+/* append = "APPEND" SP mailbox 1*append-message   rfc9051:9, rfc3502:4
+   What follows the mailbox is read when its turn comes. */
+static void
+read_target(struct imap *s, struct scan *r, struct append_work *w)
+{
+	w->last = &w->first;
+	w->name = imap_read_mailbox(s, r);
+	if (scan_ok(r) && !scan_next_is(r, ' '))
+		scan_fail(r, "a space and a literal");
+	w->line = scan_of(r->rest);
+	(void)scan_take(r, r->rest.len);
+	w->literal = input_letter(s->input, &w->left, &w->waits);
+}
+
 static void
 append_parse(struct imap *s, struct scan *r)
 {
-	struct append_work *w = s->work = arena_take(s->scratch, sizeof *w);
-	bool                waits;
-
+	s->work = arena_take(s->scratch, sizeof(struct append_work));
 	read_space(r);
-	w->name = imap_read_mailbox(s, r);
-	read_space(r);
-	if (scan_next_is(r, '(')) {
-		w->flags = read_flag_list(r, s->scratch);
-		read_space(r);
-	}
-	if (scan_next_is(r, '"')) {
-		struct bytes date = read_quoted(r, s->scratch);
-		if (scan_ok(r) && !imap_datetime_parse(date, &w->date, &w->zone))
-			scan_fail(r, "a date and time");
-		w->dated = true;
-		read_space(r);
-	}
-	if (!input_letter(s->input, &w->size, &waits) || !scan_next_is(r, '{'))
-		scan_fail(r, "a literal");
-	w->left = w->size;
+	read_target(s, r, s->work);
 }
+
+/* replace = "REPLACE" SP seq-number SP mailbox append-message   rfc8508:5 */
+static void
+replace_parse(struct imap *s, struct scan *r)
+{
+	struct append_work *w = s->work = arena_take(s->scratch, sizeof *w);
+
+	w->replaces = true;
+	read_space(r);
+	w->sequence = read_sequence(r, s->scratch);
+	if (scan_ok(r) &&
+	    (w->sequence.count != 1 || w->sequence.range[0].first != w->sequence.range[0].last))
+		scan_fail(r, "one message number");
+	read_space(r);
+	read_target(s, r, w);
+}
+
+/* ---- refusing ------------------------------------------------------------------ */
+
+/* What is still to come of the command is passed over; a literal that waits to be asked
+   for is not asked for, and its sender goes on with another command. */
+static enum imap_step
+append_over(struct imap *s, struct append_work *w, enum imap_step step)
+{
+	if (w->phase == LINE)
+		input_skip(s->input, 0);
+	else if (w->literal && !w->waits)
+		input_skip(s->input, w->left);
+	w->literal = false;
+	return step;
+}
+
+static enum imap_step
+append_refuse(struct imap *s, struct append_work *w, int why)
+{
+	if (why == ENOENT)
+		return append_over(s, w, imap_no(s, "[TRYCREATE] Mailbox doesn't exist."));
+	return append_over(s, w, imap_no_errno(s, why));
+}
+
+static enum imap_step
+append_bad(struct imap *s, struct append_work *w)
+{
+	return append_over(s, w,
+	                   imap_bad(s, "Error in IMAP command %s: expected %s.", s->command->name,
+	                            w->line.fault));
+}
+
+/* resp-text-code =/ "BADURL" SP url-resp-text   rfc4469:5 */
+static enum imap_step
+append_bad_url(struct imap *s, struct append_work *w)
+{
+	struct buffer words = { 0 };
+
+	for (size_t i = 0; i < w->url.len && i < 500; i++) {
+		char c = w->url.at[i];
+		if (c > ' ' && c < 127 && c != '"' && c != '\\' && c != ']')
+			buffer_add_char(&words, c);
+	}
+	(void)imap_no(s, "[BADURL \"%.*s\"] The URL names nothing that can be read.",
+	              (int)words.len, words.len > 0 ? words.at : "");
+	buffer_free(&words);
+	return append_over(s, w, STEP_DONE);
+}
+
+/* ---- the house ------------------------------------------------------------------- */
 
 static void
 append_room(void *who)
 {
-	struct imap        *s = who;
-	struct append_work *w = s->work;
+	struct incoming    *n = who;
+	struct append_work *w = n->session->work;
 
 	w->crowded = false;
-	imap_wake(s);
+	imap_wake(n->session);
 }
 
 static void
 append_done(void *who, int why, const struct imap_appended *appended)
 {
-	struct imap        *s = who;
-	struct append_work *w = s->work;
+	struct incoming    *n = who;
+	struct append_work *w = n->session->work;
 
-	w->append = NULL;
-	w->why = why;
+	n->append = NULL;
+	n->why = why;
 	if (why == 0)
-		w->appended = *appended;
-	w->phase = STORED;
-	imap_wake(s);
+		n->appended = *appended;
+	else if (w->why == 0)
+		w->why = why;
+	w->pending--;
+	imap_wake(n->session);
 }
 
 static const struct imap_append_events append_events = { .room = append_room, .done = append_done };
 
-/* The letter is not taken: one that waits to be asked is not asked for. */
-static enum imap_step
-append_refuse(struct imap *s, int why)
+/* `size` 0: known at the end. */
+static int
+letter_opens(struct imap *s, struct append_work *w, uint64_t size)
 {
-	uint64_t size;
-	bool     waits;
-
-	if (input_letter(s->input, &size, &waits) && !waits)
-		input_skip(s->input, size);
-	if (why == ENOENT)
-		return imap_no(s, "[TRYCREATE] Mailbox doesn't exist.");
-	return imap_no_errno(s, why);
-}
-
-static enum imap_step
-append_begin(struct imap *s, struct append_work *w)
-{
-	uint64_t                 most = imap_config_of(s)->message_size_limit;
 	void                    *ctx;
 	const struct imap_needs *needs = imap_needs_of(s, &ctx);
-	int                      why = 0;
 
-	if (w->size == 0)
-		return append_refuse(s, EINVAL);
-	if (most > 0 && w->size > most)
-		return append_refuse(s, EFBIG);
-	w->mailbox = mailbox_take(s->account, w->name, &why);
-	if (w->mailbox == NULL)
-		return append_refuse(s, why);
-	w->append = needs->append_begin(ctx, &s->facts, w->size, &append_events, s);
-	if (w->append == NULL)
-		return append_refuse(s, errno);
-	input_ask(s->input, "OK");
-	w->phase = TAKE;
+	w->now->append = needs->append_begin(ctx, &s->facts, size, &append_events, w->now);
+	return w->now->append == NULL ? errno : 0;
+}
+
+static void
+letter_grows(struct imap *s, struct append_work *w, struct bytes more)
+{
+	void *ctx;
+
+	w->now->size += more.len;
+	w->crowded = !imap_needs_of(s, &ctx)->append_add(w->now->append, more);
+}
+
+static void
+letter_ends(struct imap *s, struct append_work *w)
+{
+	void *ctx;
+
+	w->pending++;
+	w->count++;
+	imap_needs_of(s, &ctx)->append_end(w->now->append);
+	w->now = NULL;
+}
+
+static bool
+too_big(struct imap *s, uint64_t size)
+{
+	uint64_t most = imap_config_of(s)->message_size_limit;
+	return most > 0 && size > most;
+}
+
+/* ---- the command, line by line ------------------------------------------------------ */
+
+static void
+keep_flags(struct imap *s, struct append_work *w, struct flag_words flags)
+{
+	w->now->system = flags.system;
+	w->now->keywords = flags.keywords;
+	w->now->keyword = arena_take_array(s->scratch, flags.keywords + 1, sizeof(struct bytes));
+	for (size_t i = 0; i < flags.keywords; i++)
+		w->now->keyword[i] = arena_keep(s->scratch, flags.keyword[i]);
+}
+
+/* literal / literal8, at the end of its line: its size. */
+static uint64_t
+read_announced(struct append_work *w)
+{
+	struct scan *r = &w->line;
+	uint64_t     size;
+
+	(void)scan_skip(r, '~');
+	if (!w->literal)
+		scan_fail(r, "a literal");
+	scan_expect(r, "{");
+	size = scan_number(r, INT64_MAX);
+	(void)scan_skip(r, '+');
+	scan_expect(r, "}");
+	scan_end(r);
+	return size;
+}
+
+/* "UTF8" SP "(" literal8 ")"   rfc6855:4 */
+static uint64_t
+read_data(struct append_work *w)
+{
+	w->utf8 = scan_skip_word(&w->line, "UTF8 (");
+	if (w->utf8 && !scan_next_is(&w->line, '~'))
+		scan_fail(&w->line, "a literal8");
+	return read_announced(w);
+}
+
+/* The literal may come: it is asked for where its sender waits. */
+static enum imap_step
+literal_begins(struct imap *s, struct append_work *w, enum phase phase)
+{
+	if (w->waits)
+		stream_say_string(s->stream, "+ OK\r\n");
+	w->waits = false;
+	w->phase = phase;
 	return STEP_AGAIN;
+}
+
+/* append-message = [SP flag-list] [SP date-time] SP append-data */
+static enum imap_step
+append_head(struct imap *s, struct append_work *w)
+{
+	struct scan     *r = &w->line;
+	struct incoming *n = w->now = arena_take(s->scratch, sizeof *n);
+	uint64_t         size = 0;
+	int              why;
+
+	if (w->count >= LETTERS_MOST || (w->replaces && w->count > 0))
+		return append_over(s, w, imap_no(s, "[LIMIT] Too many messages."));
+	*w->last = n;
+	w->last = &n->next;
+	n->session = s;
+	read_space(r);
+	if (scan_next_is(r, '(')) {
+		keep_flags(s, w, read_flag_list(r, w->pages));
+		read_space(r);
+	}
+	if (scan_next_is(r, '"')) {
+		struct bytes date = read_quoted(r, w->pages);
+		if (scan_ok(r) && !imap_datetime_parse(date, &n->date, &n->zone))
+			scan_fail(r, "a date and time");
+		n->dated = true;
+		read_space(r);
+	}
+	w->pieces = scan_skip_word(r, "CATENATE (");
+	if (!w->pieces)
+		size = read_data(w);
+	if (!scan_ok(r))
+		return append_bad(s, w);
+	/* An empty letter is none; among others it calls the command off (rfc3502:3). */
+	if (!w->pieces && size == 0)
+		return append_refuse(s, w, EINVAL);
+	why = too_big(s, size) ? EFBIG : letter_opens(s, w, size);
+	if (why != 0)
+		return append_refuse(s, w, why);
+	if (!w->pieces)
+		return literal_begins(s, w, TAKE);
+	w->phase = PIECE;
+	return STEP_AGAIN;
+}
+
+/* cat-part = "URL" SP url / "TEXT" SP literal / utf8-literal   rfc4469:5, rfc6855:4 */
+static enum imap_step
+append_piece(struct imap *s, struct append_work *w)
+{
+	struct scan *r = &w->line;
+	uint64_t     size;
+	bool         url = scan_skip_word(r, "URL ");
+
+	if (url && !scan_next_is(r, '{')) {
+		buffer_add(&w->url, read_astring(r, w->pages));
+		w->phase = COPY;
+		return scan_ok(r) ? STEP_AGAIN : append_bad(s, w);
+	}
+	if (url) {
+		size = read_announced(w);
+		if (scan_ok(r) && size > URL_MOST)
+			scan_fail(r, "a shorter URL");
+		return scan_ok(r) ? literal_begins(s, w, GATHER) : append_bad(s, w);
+	}
+	if (!scan_skip_word(r, "TEXT ") && !scan_next_is(r, 'U') && !scan_next_is(r, 'u'))
+		scan_fail(r, "URL or TEXT");
+	size = read_data(w);
+	if (!scan_ok(r))
+		return append_bad(s, w);
+	if (too_big(s, size) || too_big(s, size + w->now->size))
+		return append_refuse(s, w, EFBIG);
+	return literal_begins(s, w, TAKE);
 }
 
 static enum imap_step
 append_take(struct imap *s, struct append_work *w)
 {
-	void                    *ctx;
-	const struct imap_needs *needs = imap_needs_of(s, &ctx);
-
 	while (w->left > 0) {
 		struct bytes arrived = input_peek(s->input);
 		size_t       n = arrived.len < w->left ? arrived.len : (size_t)w->left;
 		if (n == 0 || w->crowded)
 			return STEP_WAIT;
-		w->crowded = !needs->append_add(w->append, bytes_cut(arrived, 0, n));
+		if (w->phase == TAKE)
+			letter_grows(s, w, bytes_cut(arrived, 0, n));
+		else
+			buffer_add(&w->url, bytes_cut(arrived, 0, n));
 		input_eat(s->input, n);
 		w->left -= n;
 	}
+	w->literal = false;
 	w->phase = LINE;
 	return STEP_AGAIN;
 }
 
-/* Behind the literal the line must end. */
+/* What the URL names, in turns. */
+static enum imap_step
+append_copy(struct imap *s, struct append_work *w)
+{
+	const char     *selected = s->view != NULL ? mailbox_name(s->view->mailbox) : NULL;
+	char            room[COPY_ROOM];
+	struct imap_url url;
+	ssize_t         n;
+
+	if (w->resource.letter.arena == NULL) {
+		if (!url_read(buffer_bytes(&w->url), w->pages, &url) ||
+		    (url.user.len > 0 && !bytes_is(url.user, s->facts.user)) ||
+		    resource_open(&w->resource, s->account, selected, &url, w->pages) != 0)
+			return append_bad_url(s, w);
+		if (too_big(s, w->now->size + w->resource.len))
+			return append_refuse(s, w, EFBIG);
+	}
+	while (!w->crowded && !imap_turn_over(s)) {
+		n = resource_read(&w->resource, room, sizeof room);
+		if (n < 0)
+			return append_bad_url(s, w);
+		if (n == 0) {
+			resource_close(&w->resource);
+			w->resource.letter.arena = NULL;
+			w->phase = BEHIND;
+			return STEP_AGAIN;
+		}
+		letter_grows(s, w, (struct bytes){ room, (size_t)n });
+	}
+	return w->crowded ? STEP_WAIT : STEP_AGAIN;
+}
+
+/* The line behind a literal, kept until the next. */
 static enum imap_step
 append_line(struct imap *s, struct append_work *w)
 {
-	void                    *ctx;
-	const struct imap_needs *needs = imap_needs_of(s, &ctx);
-	struct bytes             line;
-	size_t                   used;
-	bool                     empty;
+	struct bytes line;
+	size_t       used;
 
-	if (!input_line(s->input, &line, &used))
+	if (w->pending >= PENDING_MOST || !input_line(s->input, &line, &used))
 		return STEP_WAIT;
-	empty = line.len == 0;
+	arena_clear(w->pages);
+	w->line = scan_of(arena_keep(w->pages, line));
+	w->literal = literal_announced(w->line.rest, &w->left, &w->waits);
 	input_eat(s->input, used);
-	if (!empty)
-		return imap_bad(s, "Error in IMAP command APPEND: expected the end of the line.");
-	w->phase = STORING;
-	needs->append_end(w->append);
-	return STEP_WAIT;
+	w->phase = w->url.len > 0 ? COPY : BEHIND;
+	return STEP_AGAIN;
 }
 
+/* Behind a piece: another one, the end of the letter, another letter, or the end of the line. */
+static enum imap_step
+append_behind(struct imap *s, struct append_work *w)
+{
+	struct scan *r = &w->line;
+
+	if (w->utf8)
+		scan_expect(r, ")");
+	w->utf8 = false;
+	buffer_reset(&w->url);
+	if (w->pieces && scan_skip(r, ' ')) {
+		w->phase = PIECE;
+		return STEP_AGAIN;
+	}
+	if (w->pieces)
+		scan_expect(r, ")");
+	if (scan_ok(r) && r->rest.len > 0 && !scan_next_is(r, ' '))
+		scan_fail(r, "the end of the line");
+	if (!scan_ok(r))
+		return append_bad(s, w);
+	if (w->now->size == 0)
+		return append_refuse(s, w, EINVAL);
+	letter_ends(s, w);
+	w->phase = r->rest.len > 0 ? HEAD : STORING;
+	return STEP_AGAIN;
+}
+
+/* ---- into the mailbox ------------------------------------------------------------------ */
+
+static int
+arrive(struct append_work *w, const struct incoming *n)
+{
+	struct arrival arrival = {
+		.letter = n->appended.letter,
+		.place = n->appended.place,
+		.size = n->size,
+		.internal_date = n->dated ? n->date : clock_wall(),
+		.zone = n->zone,
+		.sent_date = n->appended.sent_date,
+	};
+	struct flag_words words = { n->system, n->keyword, n->keywords };
+	uint32_t          uid;
+	int               why = imap_flag_bits(w->mailbox, &words, true, &arrival.flags);
+
+	if (why == 0)
+		why = mailbox_arrive(w->mailbox, &arrival, &uid);
+	if (why == 0)
+		ranges_add(&w->made, uid, uid);
+	return why;
+}
+
+/* All of them or none: those that came before one that cannot are taken back. */
 static enum imap_step
 append_store(struct imap *s, struct append_work *w)
 {
-	struct arrival arrival = {
-		.letter = w->appended.letter,
-		.place = w->appended.place,
-		.size = w->size,
-		.internal_date = w->dated ? w->date : clock_wall(),
-		.zone = w->zone,
-		.sent_date = w->appended.sent_date,
-	};
-	int why = w->why;
+	struct uid_range one = { w->replaced, w->replaced };
+	struct uid_set   made, gone, replaced = { &one, 1 };
+	int              why = w->why;
 
+	if (w->pending > 0)
+		return STEP_WAIT;
 	if (why == 0 && mailbox_gone(w->mailbox))
 		why = ENOENT;
-	if (why == 0)
-		why = imap_flag_bits(w->mailbox, &w->flags, true, &arrival.flags);
-	if (why == 0)
-		why = mailbox_arrive(w->mailbox, &arrival, &w->uid);
-	return why == 0 ? STEP_BARRIER : imap_no_errno(s, why);
+	for (struct incoming *n = w->first; n != NULL && why == 0; n = n->next)
+		why = arrive(w, n);
+	if (why == 0 && w->replaces)
+		why = mailbox_expunge(s->view->mailbox, &replaced, true, s->scratch, &gone,
+		                      s->view->watch);
+	made = ranges_set(&w->made);
+	if (why != 0 && made.count > 0)
+		(void)mailbox_expunge(w->mailbox, &made, true, s->scratch, &gone, NULL);
+	return why == 0 ? STEP_BARRIER : append_refuse(s, w, why);
+}
+
+static enum imap_step
+append_begin(struct imap *s, struct append_work *w)
+{
+	struct uid_set set;
+	struct entry   e;
+	int            why = 0;
+
+	w->pages = arena_open(s->scratch);
+	if (w->replaces && imap_read_only(s))
+		return append_over(s, w, imap_no(s, "[READ-ONLY] The mailbox is open read-only."));
+	if (w->replaces) {
+		if (!imap_resolve(s, &w->sequence, s->uid, &set))
+			return append_over(s, w, imap_bad(s, BEYOND_LAST));
+		if (set.count == 0 || !view_find(s->view, set.range[0].first, &e))
+			return append_over(s, w,
+			                   imap_no(s, "[NONEXISTENT] There is no such message."));
+		w->replaced = e.uid;
+	}
+	w->mailbox = mailbox_take(s->account, w->name, &why);
+	if (w->mailbox == NULL)
+		return append_refuse(s, w, why);
+	w->phase = HEAD;
+	return STEP_AGAIN;
 }
 
 static enum imap_step
 append_run(struct imap *s)
 {
+	static enum imap_step (*const steps[])(struct imap *, struct append_work *) = {
+		[BEGIN] = append_begin, [HEAD] = append_head,     [PIECE] = append_piece,
+		[TAKE] = append_take,   [GATHER] = append_take,   [COPY] = append_copy,
+		[LINE] = append_line,   [BEHIND] = append_behind, [STORING] = append_store,
+	};
 	struct append_work *w = s->work;
 
-	switch (w->phase) {
-	case BEGIN: return append_begin(s, w);
-	case TAKE: return append_take(s, w);
-	case LINE: return append_line(s, w);
-	case STORING: return STEP_WAIT;
-	case STORED: return append_store(s, w);
-	}
-	return STEP_WAIT;
+	if (w->why != 0 && w->phase != STORING && w->phase != TAKE)
+		return append_refuse(s, w, w->why);
+	return steps[w->phase](s, w);
 }
 
-/* resp-code-apnd = "APPENDUID" SP nz-number SP append-uid   rfc4315:4 */
+/* resp-code-apnd = "APPENDUID" SP nz-number SP append-uid   rfc4315:4, as a set rfc3502:4 */
 static void
 append_safe(struct imap *s)
 {
 	struct append_work   *w = s->work;
 	struct mailbox_status status;
+	struct uid_set        made = ranges_set(&w->made);
+	struct buffer         text = { 0 };
 
 	mailbox_status(w->mailbox, &status);
-	(void)imap_ok(s, "[APPENDUID %u %u] Append completed.", status.uidvalidity, w->uid);
+	uid_set_text(&made, &text);
+	buffer_add_char(&text, '\0');
+	if (w->replaces) {
+		/* rfc8508:4.3: before the EXPUNGE. */
+		stream_printf(s->stream, "* OK [APPENDUID %u %s] Replacement ready.\r\n",
+		              status.uidvalidity, text.at);
+		s->tally.expunged++;
+		(void)imap_ok(s, "Replace completed.");
+	} else
+		(void)imap_ok(s, "[APPENDUID %u %s] Append completed.", status.uidvalidity,
+		              text.at);
+	buffer_free(&text);
 }
 
 static void
@@ -206,18 +554,35 @@ append_drop(struct imap *s)
 	struct append_work *w = s->work;
 	void               *ctx;
 
-	if (w->append != NULL)
-		imap_needs_of(s, &ctx)->append_drop(w->append);
-	w->append = NULL;
+	for (struct incoming *n = w->first; n != NULL; n = n->next) {
+		if (n->append != NULL)
+			imap_needs_of(s, &ctx)->append_drop(n->append);
+		n->append = NULL;
+	}
+	if (w->resource.letter.arena != NULL)
+		resource_close(&w->resource);
+	ranges_free(&w->made);
+	buffer_free(&w->url);
 	mailbox_drop(&w->mailbox);
 }
 
 const struct imap_command imap_append = {
 	.name = "APPEND",
-	.rfc = "rfc3501:6.3.11",
+	.rfc = "rfc9051:6.3.12",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE | TAKES_INPUT,
 	.parse = append_parse,
+	.run = append_run,
+	.safe = append_safe,
+	.drop = append_drop,
+};
+
+const struct imap_command imap_replace = {
+	.name = "REPLACE",
+	.rfc = "rfc8508:3.2",
+	.in = IN_SELECTED,
+	.effect = MAY_EXPUNGE | TAKES_INPUT | HAS_UID_FORM,
+	.parse = replace_parse,
 	.run = append_run,
 	.safe = append_safe,
 	.drop = append_drop,

@@ -5,6 +5,18 @@
 
 /* LITERAL- before login, where a literal is 4096 bytes at most; LITERAL+ after it: rfc7888:5
    forbids both at one time. */
+static bool
+appendlimit_holds(const struct imap *s)
+{
+	return imap_config_of(s)->message_size_limit > 0;
+}
+
+static void
+appendlimit_value(const struct imap *s, struct buffer *out)
+{
+	buffer_add_number(out, imap_config_of(s)->message_size_limit);
+}
+
 /* clang-format off */
 const struct capability imap_capabilities[] = {
 	/* word               rfc          when          where                        shown by                                   */
@@ -17,6 +29,11 @@ const struct capability imap_capabilities[] = {
 	{ "IDLE",             "rfc2177",   ALWAYS,       "IDLE",                      "dialogue idle-tells-what-others-do",      NULL, NULL },
 	{ "NAMESPACE",        "rfc2342",   AFTER_LOGIN,  "NAMESPACE",                 "dialogue namespace-and-id",               NULL, NULL },
 	{ "UIDPLUS",          "rfc4315",   AFTER_LOGIN,  "APPEND COPY UID EXPUNGE",   "dialogue copy-tells-the-new-uids",        NULL, NULL },
+	{ "MULTIAPPEND",      "rfc3502",   AFTER_LOGIN,  "APPEND",                    "dialogue multiappend-is-all-or-nothing",  NULL, NULL },
+	{ "APPENDLIMIT=",     "rfc7889",   AFTER_LOGIN,  "APPEND STATUS",             "dialogue appendlimit-is-told-and-kept",   appendlimit_holds, appendlimit_value },
+	{ "CATENATE",         "rfc4469",   AFTER_LOGIN,  "APPEND REPLACE url.c resource.c", "dialogue catenate-joins-pieces-of-letters", NULL, NULL },
+	{ "URL-PARTIAL",      "rfc5550",   AFTER_LOGIN,  "APPEND url.c",              "dialogue catenate-takes-a-part-of-a-part", NULL, NULL },
+	{ "REPLACE",          "rfc8508",   AFTER_LOGIN,  "REPLACE",                   "dialogue replace-appends-and-expunges",   NULL, NULL },
 	{ "MOVE",             "rfc6851",   AFTER_LOGIN,  "MOVE",                      "dialogue move-tells-copyuid-then-expunge", NULL, NULL },
 	{ "UNSELECT",         "rfc3691",   AFTER_LOGIN,  "UNSELECT",                  "dialogue unselect-does-not-expunge",      NULL, NULL },
 	{ "CHILDREN",         "rfc3348",   AFTER_LOGIN,  "LIST",                      "dialogue create-delete-and-list",         NULL, NULL },

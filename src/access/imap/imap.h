@@ -68,13 +68,13 @@ struct imap_question {
 };
 
 struct imap_needs {
-	/* A literal of `size` bytes begins.  NULL with errno when the house cannot
+	/* A letter of `size` bytes begins (0: known at its end).  NULL with errno when the house cannot
 	   take it now (ENOSPC, EFBIG, EAGAIN). */
 	struct imap_append *(*append_begin)(void *ctx, const struct access_facts *, uint64_t size,
 	                                    const struct imap_append_events *, void *who);
 	/* Takes all of the bytes; false: they were taken but wait for `room` before more. */
 	bool (*append_add)(struct imap_append *, struct bytes);
-	/* All bytes were given (exactly `size`): verifier, envelope, sync, then `done`. */
+	/* All bytes were given (exactly `size` where that was said): verifier, envelope, sync, then `done`. */
 	void (*append_end)(struct imap_append *);
 	/* Instead of or after append_end(): forget it; no callback comes any more. */
 	void (*append_drop)(struct imap_append *);

@@ -1,10 +1,12 @@
 #include "access/imap/input.h"
 
+#include <string.h>
+
 #include "channel/line.h"
 
 /* A literal that came unasked and is too big is read and thrown away up to this;
    a larger one ends the session (rfc7888:4). */
-enum { SKIP_MOST = 256 << 20 };
+enum { SKIP_MOST = 256 << 20, TAIL = 24 };
 
 enum heard { HEARD, SHORT };
 typedef enum heard room_fn(struct imap_input *, struct bytes);
@@ -18,6 +20,9 @@ struct imap_input {
 	bool          letter;    /* an APPEND takes the literal itself             */
 	uint64_t      announced; /* and this is its size                           */
 	bool          waits;
+	uint64_t      skipped;    /* of a command that is refused                   */
+	char          tail[TAIL]; /* the last bytes of the line being skipped       */
+	size_t        tail_len;
 };
 
 static room_fn room_command, room_literal, room_skip, room_skip_line;
@@ -113,11 +118,13 @@ input_letter(const struct imap_input *in, uint64_t *size, bool *waits)
 void
 input_skip(struct imap_input *in, uint64_t n)
 {
-	if (n > SKIP_MOST) {
+	in->skipped += n < SKIP_MOST ? n : SKIP_MOST;
+	if (in->skipped >= SKIP_MOST) {
 		imap_bye(in->session, "[TOOBIG] The literal is too big", "Literal too big");
 		return;
 	}
 	in->left = n;
+	in->tail_len = 0;
 	in->room = n > 0 ? room_skip : room_skip_line;
 }
 
@@ -137,8 +144,8 @@ input_line(struct imap_input *in, struct bytes *line, size_t *used)
 	return false;
 }
 
-/* append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal: is the
-   literal just announced the letter itself, or still the mailbox's name? */
+/* append = "APPEND" SP mailbox append-message, replace = "REPLACE" SP number SP mailbox
+   append-message: is the literal just announced the letter's, or still the mailbox's name? */
 static bool
 is_append_letter(struct bytes command)
 {
@@ -147,7 +154,12 @@ is_append_letter(struct bytes command)
 
 	(void)scan_while(&r, is_tag_char);
 	read_space(&r);
-	scan_expect(&r, "APPEND ");
+	(void)scan_skip_word(&r, "UID ");
+	if (scan_skip_word(&r, "REPLACE ")) {
+		(void)scan_until(&r, ' ');
+		read_space(&r);
+	} else
+		scan_expect(&r, "APPEND ");
 	if (!scan_ok(&r) || scan_next_is(&r, '"'))
 		return scan_ok(&r);
 	if (!scan_next_is(&r, '{'))
@@ -248,14 +260,43 @@ room_skip(struct imap_input *in, struct bytes arrived)
 	return HEARD;
 }
 
-/* To the end of the line, however far that is; a literal it announces is not looked for. */
+/* The line's last bytes, in case they announce a literal. */
+static void
+tail_add(struct imap_input *in, struct bytes line)
+{
+	struct buffer both = { 0 };
+	struct bytes  last;
+
+	buffer_add(&both, (struct bytes){ in->tail, in->tail_len });
+	buffer_add(&both, bytes_cut(line, line.len > TAIL ? line.len - TAIL : 0, TAIL));
+	last = buffer_bytes(&both);
+	last = bytes_cut(last, last.len > TAIL ? last.len - TAIL : 0, TAIL);
+	memcpy(in->tail, last.at, last.len);
+	in->tail_len = last.len;
+	buffer_free(&both);
+}
+
+/* To the end of the line, however far that is; a literal that comes unasked behind it is
+   skipped too, and the line behind that. */
 static enum heard
 room_skip_line(struct imap_input *in, struct bytes arrived)
 {
-	ptrdiff_t end = bytes_find(arrived, '\n');
+	ptrdiff_t    end = bytes_find(arrived, '\n');
+	struct bytes line = bytes_cut(arrived, 0, end < 0 ? arrived.len : (size_t)end);
+	uint64_t     size;
+	bool         waits;
 
+	tail_add(in, line);
 	input_eat(in, end < 0 ? arrived.len : (size_t)end + 1);
-	if (end >= 0)
-		in->room = room_command;
+	if (end < 0)
+		return HEARD;
+	line = bytes_trim((struct bytes){ in->tail, in->tail_len });
+	if (line.len > 0 && literal_announced(line, &size, &waits) && !waits) {
+		input_skip(in, size);
+		return HEARD;
+	}
+	in->tail_len = 0;
+	in->skipped = 0;
+	in->room = room_command;
 	return HEARD;
 }

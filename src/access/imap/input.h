@@ -6,7 +6,7 @@
  *
  * A command is lines and literals.  Literals are asked for with "+" unless
  * they come unasked (rfc7888), and stand in the command with their {n}.  The literal of
- * an APPEND is not gathered: the command is begun without it and takes its bytes with
+ * an APPEND or REPLACE is not gathered: the command is begun without it and takes its bytes with
  * input_peek() and input_eat() as they come.
  *
  * Bounded: a line imap_max_line_length, a literal and all literals of a command
@@ -32,7 +32,8 @@ void input_ask(struct imap_input *, const char *words);
 /* Of an APPEND whose literal has not been read: true with its size, and whether its
    sender waits to be asked. */
 bool input_letter(const struct imap_input *, uint64_t *size, bool *waits);
-/* The rest of the command is skipped: n bytes, then to the end of the line. */
+/* The rest of the command is skipped: n bytes, to the end of the line, and what that line and
+   those behind it announce and send unasked (rfc7888:4). */
 void input_skip(struct imap_input *, uint64_t n);
 /* The command is over: its memory goes. */
 void input_done(struct imap_input *);

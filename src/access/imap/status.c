@@ -3,9 +3,9 @@
 
 #include "access/imap/write.h"
 
-enum kind { NUMBER32, NUMBER64 };
+enum kind { NUMBER32, NUMBER64, LIMIT };
 #define AT(field) offsetof(struct mailbox_status, field)
-/* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3; DELETED rfc9051:6.3.11 */
+/* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3; DELETED rfc9051:6.3.11; APPENDLIMIT rfc7889:4 */
 /* clang-format off */
 static const struct { const char *name; enum kind kind; size_t where; } atts[] = {
 	{ "MESSAGES",      NUMBER32, AT(messages)       },
@@ -16,6 +16,7 @@ static const struct { const char *name; enum kind kind; size_t where; } atts[] =
 	{ "HIGHESTMODSEQ", NUMBER64, AT(highest_modseq) },
 	{ "SIZE",          NUMBER64, AT(size)           },
 	{ "DELETED",       NUMBER32, AT(deleted)        },
+	{ "APPENDLIMIT",   LIMIT,    0                  },
 };
 /* clang-format on */
 #undef AT
@@ -46,6 +47,22 @@ status_items(struct scan *r)
 	return items;
 }
 
+/* What this item says; APPENDLIMIT is the same for every mailbox, or NIL. */
+static void
+write_att(struct imap *s, const struct mailbox_status *status, size_t i)
+{
+	struct buffer *out = imap_out(s);
+	const void    *at = (const char *)status + atts[i].where;
+	uint64_t       most = imap_config_of(s)->message_size_limit;
+
+	if (atts[i].kind == LIMIT && most == 0)
+		buffer_add_string(out, "NIL");
+	else
+		buffer_add_number(out, atts[i].kind == LIMIT      ? most
+		                       : atts[i].kind == NUMBER32 ? *(const uint32_t *)at
+		                                                  : *(const uint64_t *)at);
+}
+
 int
 status_write(struct imap *s, const char *name, unsigned items)
 {
@@ -60,13 +77,10 @@ status_write(struct imap *s, const char *name, unsigned items)
 	imap_write_mailbox(s, name);
 	buffer_add_string(out, " (");
 	for (size_t i = 0; i < COUNT(atts); i++) {
-		const char *at = (const char *)&status + atts[i].where;
 		if (!(items & (1u << i)))
 			continue;
 		buffer_printf(out, "%s%s ", any ? " " : "", atts[i].name);
-		buffer_add_number(out, atts[i].kind == NUMBER32
-		                               ? *(const uint32_t *)(const void *)at
-		                               : *(const uint64_t *)(const void *)at);
+		write_att(s, &status, i);
 		any = true;
 	}
 	buffer_add_string(out, ")\r\n");

@@ -1,0 +1,35 @@
+/*
+ * resource -- the bytes an IMAP URL names, one piece after the other
+ *
+ * From:     imap/append (CATENATE), imap/urlauth (URLFETCH)
+ * To:       store, through imap/letter
+ *
+ * resource_open()   finds mailbox, message and section; `selected` stands in where the URL names
+ *                   no mailbox (NULL: it must).  0, or ENOENT, EINVAL (such a URL names nothing of
+ *                   the kind), EBADMSG.  To be closed in any case.
+ * resource_read()   the next bytes, at most `room`; 0 at the end; -1 with errno.
+ */
+#ifndef ACCESS_IMAP_RESOURCE_H
+#define ACCESS_IMAP_RESOURCE_H
+
+#include <sys/types.h>
+
+#include "access/imap/letter.h"
+#include "access/imap/section.h"
+#include "access/imap/url.h"
+
+struct resource {
+	struct mailbox *mailbox;
+	struct letter   letter;
+	struct section  section;
+	struct buffer   fields;        /* gathered, where the span is no range     */
+	uint64_t        at, len;       /* what is left                             */
+	bool            gathered;
+};
+
+int     resource_open(struct resource *, struct account *, const char *selected,
+                      const struct imap_url *, struct arena *);
+ssize_t resource_read(struct resource *, char *to, size_t room);
+void    resource_close(struct resource *);
+
+#endif
