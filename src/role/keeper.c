@@ -225,6 +225,27 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	return true;
 }
 
+/* The login stops in order, and TLS ends with it: its readers are told while they can be. */
+static bool
+hear_sessions_end(struct house *h, uint32_t login)
+{
+	struct keeper *k = keeper_of(h);
+	struct buffer  tickets = { 0 };
+
+	for (struct map_place p = { 0 }; map_next(k->sessions, &p);)
+		if (((struct visit *)p.value)->login == login &&
+		    !((struct visit *)p.value)->command)
+			buffer_add(&tickets, p.key);
+	for (size_t at = 0; at < tickets.len; at += sizeof(uint32_t)) {
+		uint32_t mine;
+		memcpy(&mine, tickets.at + at, sizeof mine);
+		if (!imap_service_end(k->imap, mine, "Server shutting down."))
+			(void)pop3_service_end(k->pop3, mine, "Server shutting down.");
+	}
+	buffer_free(&tickets);
+	return true;
+}
+
 /* An account that was deleted: its mailboxes are still there, or are not. */
 static char account_leaving, account_left;
 
@@ -434,6 +455,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 		close(fd);
 	switch (word) {
 	case WORD_DELIVER: return hear_deliver(h, ticket, body);
+	case WORD_SESSIONS_END: return hear_sessions_end(h, index);
 	case WORD_JUDGED:
 	case WORD_SOUGHT: return question_heard(&keeper_of(h)->questions, ticket, body);
 	case WORD_REFERS: return hear_refers(h, ticket, body);

@@ -583,7 +583,8 @@ farewell(void *house)
 	struct house      *h = house;
 	struct login_role *k = role_of(h);
 
-	if (clock_patient_ms() < k->leave_by_ms && stream_leaving(h->loop) > 0)
+	if (clock_patient_ms() < k->leave_by_ms &&
+	    (map_count(k->carried) > 0 || stream_leaving(h->loop) > 0))
 		timer_set(k->farewell, FAREWELL_LOOK_MS);
 	else
 		house_leave(h);
@@ -600,6 +601,11 @@ login_stop(struct house *h)
 		struct guest *g = p.value;
 		struct login *login = g->login;
 		login_close(&login, "Server is shutting down.");
+	}
+	for (uint32_t i = 0; i < house_peers(h, KEEPER); i++) {
+		struct link *l = house_link(h, KEEPER, i);
+		if (l != NULL)
+			link_say(l, WORD_SESSIONS_END, 0, (struct bytes){ NULL, 0 }, -1);
 	}
 	k->leave_by_ms = clock_patient_ms() + FAREWELL_MS;
 	k->farewell = timer_open(h->loop, farewell, h);

@@ -358,3 +358,24 @@ def test_a_password_in_the_clear_is_refused(demo):
         s.ehlo()
         assert not s.has_extn("auth")
         assert s.mail("jack@example.com")[0] == 530
+
+
+@pytest.mark.parametrize("service", ["imap", "imaps", "pop3s"])
+def test_an_ordered_stop_says_goodbye(own, service):
+    d = own().start()
+    if service == "pop3s":
+        box = poplib.POP3_SSL("127.0.0.1", d.port(service), context=d.local(), timeout=20)
+        box.user(ME)
+        box.pass_(d.password)
+        file = box.file
+    else:
+        box = d.imap() if service == "imaps" else imaplib.IMAP4("127.0.0.1", d.port(service))
+        if service == "imap":
+            box.starttls(d.local())
+            box.login(ME, d.password)
+        box.select()
+        file = box.file
+    assert d.stop() == 0
+    last = file.readline()
+    assert last.startswith(b"-ERR" if service == "pop3s" else b"* BYE"), last
+    assert file.readline() == b""
