@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "access/imap/list.h"
+#include "access/imap/objectid.h"
 #include "access/imap/session.h"
 #include "access/imap/write.h"
 
@@ -96,6 +97,23 @@ create_run(struct imap *s)
 	return after(s, account_create(s->account, w->name, w->use));
 }
 
+/* rfc8474:4.1 */
+static void
+create_safe(struct imap *s)
+{
+	struct create_work   *w = s->work;
+	struct mailbox_status status;
+	struct buffer         id = { 0 };
+
+	name_safe(s);
+	if (account_status(s->account, w->name, &status) != 0)
+		return;
+	objectid_mailbox(&id, account_id(s->account), status.id);
+	buffer_add_char(&id, '\0');
+	(void)imap_ok(s, "[MAILBOXID (%s)] Create completed.", id.at);
+	buffer_free(&id);
+}
+
 const struct imap_command imap_create = {
 	.name = "CREATE",
 	.rfc = "rfc3501:6.3.3",
@@ -103,7 +121,7 @@ const struct imap_command imap_create = {
 	.effect = MAY_EXPUNGE,
 	.parse = create_parse,
 	.run = create_run,
-	.safe = name_safe,
+	.safe = create_safe,
 };
 
 static void

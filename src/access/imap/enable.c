@@ -16,12 +16,19 @@ rev2_enable(struct imap *s)
 		s->view->recent = UINT32_MAX;
 }
 
+static void
+uidonly_enable(struct imap *s)
+{
+	s->uidonly = true;
+}
+
 /* What can be enabled; `where` is the session's word for it.  A client's word for anything else is
    passed over (rfc5161:3.1). */
 /* clang-format off */
 static const struct { const char *word; size_t where; void (*enable)(struct imap *); } extensions[] = {
 	{ "CONDSTORE",   offsetof(struct imap, condstore), imap_enable_condstore },
 	{ "QRESYNC",     offsetof(struct imap, qresync),   imap_enable_qresync   },
+	{ "UIDONLY",     offsetof(struct imap, uidonly),   uidonly_enable        },
 	{ "UTF8=ACCEPT", offsetof(struct imap, utf8),      utf8_enable           },
 	{ "IMAP4rev2",   offsetof(struct imap, rev2),      rev2_enable           },
 };

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "access/imap/letter.h"
+#include "access/imap/objectid.h"
 #include "access/imap/resync.h"
 #include "access/imap/section.h"
 #include "access/imap/write.h"
@@ -82,6 +83,51 @@ put_internaldate(struct imap *s, struct fetch_work *w, const struct fetch_item *
 	(void)item;
 	imap_datetime_text(w->letter.message.internal_date, w->letter.message.zone, text);
 	buffer_printf(&w->page, "\"%s\"", text);
+	return true;
+}
+
+/* When it came into this mailbox (rfc8514:3); what was copied before that was written down came with
+   the letter, as far as anybody knows. */
+static bool
+put_savedate(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	char text[32];
+
+	(void)s;
+	(void)item;
+	imap_datetime_text(letter_saved(&w->letter, &w->entry), 0, text);
+	buffer_printf(&w->page, "\"%s\"", text);
+	return true;
+}
+
+static bool
+put_emailid(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)s;
+	(void)item;
+	buffer_add_char(&w->page, '(');
+	objectid_email(&w->page, &w->letter.message);
+	buffer_add_char(&w->page, ')');
+	return true;
+}
+
+static bool
+put_threadid(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)s;
+	(void)item;
+	buffer_add_char(&w->page, '(');
+	objectid_thread(&w->page, &w->letter);
+	buffer_add_char(&w->page, ')');
+	return true;
+}
+
+/* The digest has it ready, so LAZY makes no difference (rfc8970:4.1). */
+static bool
+put_preview(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	(void)item;
+	write_text(&w->page, w->letter.digest.preview, s->utf8 || s->rev2);
 	return true;
 }
 
@@ -230,14 +276,18 @@ static const struct fetch_att atts[] = {
 	{ "BODY.PEEK",     put_section,       LETTER_DIGEST, false, true,  SECTION_ALL },
 	{ "BODY[",         put_section,       LETTER_DIGEST, true,  true,  SECTION_ALL },
 	{ "BODY",          put_body,          LETTER_DIGEST, false, false, SECTION_ALL },
+	{ "EMAILID",       put_emailid,       LETTER_ROW,    false, false, SECTION_ALL },
 	{ "ENVELOPE",      put_envelope,      LETTER_DIGEST, false, false, SECTION_ALL },
 	{ "FLAGS",         put_flags,         LETTER_UNREAD, false, false, SECTION_ALL },
 	{ "INTERNALDATE",  put_internaldate,  LETTER_ROW,    false, false, SECTION_ALL },
 	{ "MODSEQ",        put_modseq,        LETTER_UNREAD, false, false, SECTION_ALL },
+	{ "PREVIEW",       put_preview,       LETTER_DIGEST, false, false, SECTION_ALL },
 	{ "RFC822.HEADER", put_section,       LETTER_DIGEST, false, false, SECTION_HEADER },
 	{ "RFC822.SIZE",   put_size,          LETTER_ROW,    false, false, SECTION_ALL },
 	{ "RFC822.TEXT",   put_section,       LETTER_DIGEST, true,  false, SECTION_TEXT },
 	{ "RFC822",        put_section,       LETTER_DIGEST, true,  false, SECTION_ALL },
+	{ "SAVEDATE",      put_savedate,      LETTER_ROW,    false, false, SECTION_ALL },
+	{ "THREADID",      put_threadid,      LETTER_DIGEST, false, false, SECTION_ALL },
 	{ "UID",           put_uid,           LETTER_UNREAD, false, false, SECTION_ALL },
 };
 /* clang-format on */
@@ -300,6 +350,9 @@ read_att(struct scan *r, struct arena *arena, struct fetch_work *w)
 				scan_expect(r, "[");
 			section_read(r, arena, &item->section);
 		}
+		/* "PREVIEW" [SP "(" preview-mod ")"]   rfc8970:6 */
+		if (att->write == put_preview)
+			(void)scan_skip_word(r, " (LAZY)");
 		if (att->bracket || !has_att(w, att))
 			w->items++;
 		w->sees |= att->sees;
@@ -381,7 +434,7 @@ fetch_parse(struct imap *s, struct scan *r)
 		if (w->vanished && (!s->uid || !w->changed || !s->qresync))
 			scan_fail(r, "UID, CHANGEDSINCE and ENABLE QRESYNC with VANISHED");
 	}
-	if (s->uid)
+	if (s->uid && !s->uidonly)
 		want(w, "UID");
 }
 
@@ -457,7 +510,7 @@ fetch_one(struct imap *s, struct fetch_work *w)
 		note_damage(w);
 		return;
 	}
-	buffer_printf(&w->page, "* %u FETCH (", view_number(s->view, w->entry.uid));
+	imap_fetch_begin(s, &w->page, w->entry.uid);
 	for (size_t i = 0; i < w->items; i++) {
 		const struct fetch_item *item = &w->item[i];
 		struct bytes             name = bytes_of(item->att->name);

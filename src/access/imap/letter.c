@@ -84,3 +84,9 @@ letter_close(struct letter *l)
 {
 	arena_close(&l->arena);
 }
+
+int64_t
+letter_saved(const struct letter *l, const struct entry *e)
+{
+	return e->saved > 0 ? (int64_t)e->saved : l->message.saved;
+}

@@ -32,6 +32,8 @@ void letter_read_open(struct letter *, struct account *, struct arena *outer);
 void letter_begin(struct letter *, uint64_t id);
 int  letter_row(struct letter *);
 int  letter_digest(struct letter *);
+/* When it came into the mailbox, seconds (after letter_row()). */
+int64_t letter_saved(const struct letter *, const struct entry *);
 struct bytes letter_own(const struct letter *);
 const char *letter_take(struct letter *, uint64_t at, size_t len);
 uint64_t letter_own_len(const struct letter *);

@@ -1,5 +1,6 @@
 #include "access/imap/program.h"
 
+#include "access/imap/objectid.h"
 #include "access/imap/ranges.h"
 #include "message/date.h"
 
@@ -88,6 +89,29 @@ static enum truth
 judge_arrived(const struct leaf *l, struct searched *m)
 {
 	return compare_day(l, day_of(m->letter->message.internal_date, m->letter->message.zone));
+}
+
+/* rfc8514:4.3; the date is told in UTC */
+static enum truth
+judge_saved(const struct leaf *l, struct searched *m)
+{
+	return compare_day(l, day_of(letter_saved(m->letter, &m->entry), 0));
+}
+
+/* rfc8474:6: capitals matter. */
+static enum truth
+judge_object(const struct leaf *l, struct searched *m)
+{
+	struct buffer id = { 0 };
+	bool          same;
+
+	if (l->key->wanted)
+		objectid_thread(&id, m->letter);
+	else
+		objectid_email(&id, &m->letter->message);
+	same = bytes_equal(buffer_bytes(&id), l->text);
+	buffer_free(&id);
+	return truth_of(same);
 }
 
 static enum truth
@@ -205,6 +229,7 @@ static const struct search_key keys[] = {
 	{ "CC",         TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
 	{ "DELETED",    TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DELETED, FLAG_DELETED },
 	{ "DRAFT",      TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DRAFT, FLAG_DRAFT },
+	{ "EMAILID",    TAKES_OBJECTID, LETTER_ROW,   judge_object, 0, 0 },
 	{ "FLAGGED",    TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_FLAGGED, FLAG_FLAGGED },
 	{ "FROM",       TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
 	{ "HEADER",     TAKES_FIELD,   LETTER_DIGEST, judge_header, 0, 0 },
@@ -216,6 +241,10 @@ static const struct search_key keys[] = {
 	{ "OLDER",      TAKES_NUMBER,  LETTER_ROW,    judge_age, 0, 0 },
 	{ "ON",         TAKES_DATE,    LETTER_ROW,    judge_arrived, 0, ON },
 	{ "RECENT",     TAKES_NOTHING, LETTER_UNREAD, judge_recent, 0, 1 },
+	{ "SAVEDATESUPPORTED", TAKES_NOTHING, LETTER_UNREAD, judge_all, 0, 0 },
+	{ "SAVEDBEFORE", TAKES_DATE,   LETTER_ROW,    judge_saved, 0, BEFORE },
+	{ "SAVEDON",    TAKES_DATE,    LETTER_ROW,    judge_saved, 0, ON },
+	{ "SAVEDSINCE", TAKES_DATE,    LETTER_ROW,    judge_saved, 0, SINCE },
 	{ "SEEN",       TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_SEEN, FLAG_SEEN },
 	{ "SENTBEFORE", TAKES_DATE,    LETTER_DIGEST, judge_sent, 0, BEFORE },
 	{ "SENTON",     TAKES_DATE,    LETTER_DIGEST, judge_sent, 0, ON },
@@ -224,6 +253,7 @@ static const struct search_key keys[] = {
 	{ "SMALLER",    TAKES_NUMBER,  LETTER_ROW,    judge_size, 0, 0 },
 	{ "SUBJECT",    TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
 	{ "TEXT",       TAKES_STRING,  LETTER_DIGEST, judge_text, 0, 0 },
+	{ "THREADID",   TAKES_OBJECTID, LETTER_DIGEST, judge_object, 0, 1 },
 	{ "TO",         TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
 	{ "UID",        TAKES_UIDS,    LETTER_UNREAD, judge_set, 0, 0 },
 	{ "UNANSWERED", TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_ANSWERED, 0 },
@@ -346,7 +376,14 @@ read_argument(struct scan *r, struct arena *arena, struct leaf *l, struct progra
 		read_space(r);
 		l->sequence = read_sequence(r, arena);
 		return;
-	case TAKES_SEQUENCE: l->sequence = read_sequence(r, arena); return;
+	case TAKES_OBJECTID:
+		read_space(r);
+		l->text = read_atom(r);
+		return;
+	case TAKES_SEQUENCE:
+		l->sequence = read_sequence(r, arena);
+		p->numbers = true;
+		return;
 	case TAKES_MODSEQ: read_modseq_key(r, arena, l, p); return;
 	}
 }

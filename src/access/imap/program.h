@@ -31,7 +31,7 @@ struct searched {                      /* one message under judgement           
 /* UNKNOWN: only the content can tell. */
 typedef enum truth judge_fn(const struct leaf *, struct searched *);
 enum key_takes { TAKES_NOTHING, TAKES_STRING, TAKES_FIELD, TAKES_DATE, TAKES_NUMBER, TAKES_KEYWORD,
-                 TAKES_SEQUENCE, TAKES_UIDS, TAKES_MODSEQ };
+                 TAKES_SEQUENCE, TAKES_UIDS, TAKES_MODSEQ, TAKES_OBJECTID };
 struct search_key {
 	const char       *name;
 	enum key_takes    takes;
@@ -58,6 +58,7 @@ struct program {
 	size_t               steps;
 	enum truth          *stack;
 	bool                 modseq;   /* a MODSEQ key stands in it               */
+	bool                 numbers;  /* message numbers do                      */
 };
 
 void program_read(struct scan *, struct arena *, struct program *);

@@ -94,6 +94,8 @@ search_parse(struct imap *s, struct scan *r)
 		read_space(r);
 	}
 	program_read(r, s->scratch, &w->program);
+	if (s->uidonly && w->program.numbers)
+		scan_fail(r, NUMBERS_ARE_PAST);
 	/* rfc9051:6.4.4: rev2 knows no SEARCH response. */
 	if (s->rev2 && !w->extended) {
 		w->extended = true;

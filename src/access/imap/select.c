@@ -1,5 +1,6 @@
 /* SELECT and EXAMINE: go into a mailbox */
 #include "access/imap/list.h"
+#include "access/imap/objectid.h"
 #include "access/imap/resync.h"
 #include "access/imap/write.h"
 
@@ -53,6 +54,8 @@ read_qresync(struct imap *s, struct scan *r, struct select_work *w)
 	read_space(r);
 	w->uids = read_known(r, s->scratch);
 	scan_expect(r, "))");
+	if (s->uidonly)
+		scan_fail(r, NUMBERS_ARE_PAST);
 }
 
 /* select-param = "CONDSTORE" / "QRESYNC" ...   rfc7162:7;
@@ -133,12 +136,15 @@ tell_mailbox(struct imap *s)
 	buffer_printf(out, "* %u EXISTS\r\n", v->count);
 	if (!s->rev2)
 		buffer_printf(out, "* %u RECENT\r\n", view_recent_count(v));
-	if (!s->rev2 && (unseen = first_unseen(v, &status)) > 0)
+	/* Not a number where there are none (rfc9586:3). */
+	if (!s->rev2 && !s->uidonly && (unseen = first_unseen(v, &status)) > 0)
 		buffer_printf(out, "* OK [UNSEEN %u] First unseen.\r\n", unseen);
 	buffer_printf(out, "* OK [UIDVALIDITY %u] UIDs valid\r\n", status.uidvalidity);
 	buffer_printf(out, "* OK [UIDNEXT %u] Predicted next UID\r\n", status.uidnext);
-	buffer_printf(out, "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
+	buffer_printf(out, "* OK [HIGHESTMODSEQ %llu] Highest\r\n* OK [MAILBOXID (",
 	              (unsigned long long)status.highest_modseq);
+	objectid_mailbox(out, account_id(mailbox_account(v->mailbox)), status.id);
+	buffer_add_string(out, ")] Its name for ever\r\n");
 }
 
 /* Nothing is known of a mailbox whose uids were given out anew (rfc7162:3.2.5.1). */

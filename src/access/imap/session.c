@@ -262,6 +262,16 @@ imap_flag_bits(struct mailbox *mailbox, const struct flag_words *words, bool cre
 
 /* ---- news ---------------------------------------------------------------- */
 
+/* message-data = nz-number SP "FETCH" / uidfetch-resp = uniqueid SP "UIDFETCH"   rfc9586:4 */
+void
+imap_fetch_begin(struct imap *s, struct buffer *out, uint32_t uid)
+{
+	if (s->uidonly)
+		buffer_printf(out, "* %u UIDFETCH (", uid);
+	else
+		buffer_printf(out, "* %u FETCH (", view_number(s->view, uid));
+}
+
 /* message-data = nz-number SP "FETCH" SP msg-att: flags somebody changed. */
 static void
 tell_message(struct imap *s, uint32_t uid, bool flags)
@@ -271,9 +281,9 @@ tell_message(struct imap *s, uint32_t uid, bool flags)
 
 	if (!view_find(s->view, uid, &e))
 		return;
-	buffer_printf(out, "* %u FETCH (", view_number(s->view, uid));
+	imap_fetch_begin(s, out, uid);
 	/* rfc7162:3.2.4, rfc9051:7.5.2 */
-	if (s->uid || s->qresync || s->rev2)
+	if ((s->uid || s->qresync || s->rev2) && !s->uidonly)
 		buffer_printf(out, "UID %u ", uid);
 	if (s->condstore)
 		buffer_printf(out, "MODSEQ (%llu)%s", (unsigned long long)e.modseq,
@@ -331,15 +341,16 @@ tell_keywords(struct imap *s)
 	buffer_add_string(out, "] Flags permitted.\r\n");
 }
 
-/* EXPUNGE for each, or VANISHED for all where the client enabled that (rfc7162:3.2.10). */
+/* EXPUNGE for each, or VANISHED for all where the client enabled that (rfc7162:3.2.10, rfc9586:3). */
 static bool
 tell_expunges(struct imap *s)
 {
 	struct ranges  gone = { 0 };
 	struct uid_set set;
 	uint32_t       number;
+	bool           vanish = s->qresync || s->uidonly;
 
-	while (s->qresync && view_vanish(s->view, &gone)) {
+	while (vanish && view_vanish(s->view, &gone)) {
 		set = ranges_set(&gone);
 		buffer_add_string(imap_out(s), "* VANISHED ");
 		uid_set_text(&set, imap_out(s));
@@ -348,7 +359,7 @@ tell_expunges(struct imap *s)
 		if (imap_full(s))
 			return false;
 	}
-	while (!s->qresync && (number = view_expunge_next(s->view)) != 0) {
+	while (!vanish && (number = view_expunge_next(s->view)) != 0) {
 		buffer_printf(imap_out(s), "* %u EXPUNGE\r\n", number);
 		if (imap_full(s))
 			return false;
@@ -443,6 +454,9 @@ misplaced(const struct imap *s, const struct imap_command *command, bool uid)
 		return "Already logged in.";
 	if (s->view == NULL && !(command->in & IN_AUTHENTICATED))
 		return "No mailbox selected.";
+	if (s->uidonly && !uid && (command->effect & HAS_UID_FORM) &&
+	    !(command->effect & ONLY_UID_WITH_SET))
+		return NUMBERS_ARE_PAST;
 	return NULL;
 }
 
@@ -477,8 +491,11 @@ imap_begin(struct imap *s, struct bytes line)
 			s->started_ms = clock_patient_ms();
 			return;
 		}
-		wrong = arena_printf(s->scratch, "Error in IMAP command %s: expected %s.",
-		                     command->name, r.fault[0] == '}' ? "a literal" : r.fault);
+		wrong = r.fault[0] == '['
+		                ? r.fault
+		                : arena_printf(s->scratch, "Error in IMAP command %s: expected %s.",
+		                               command->name,
+		                               r.fault[0] == '}' ? "a literal" : r.fault);
 	}
 	imap_complain(s, line, wrong);
 	command_over(s);

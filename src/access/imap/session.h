@@ -85,6 +85,7 @@ struct imap {
 	struct view   *view;                   /* the selected mailbox          */
 	bool           condstore;              /* rfc7162:3.1: enabled          */
 	bool           qresync;                /* rfc7162:3.2.3                 */
+	bool           uidonly;                /* rfc9586:3                     */
 	bool           rev2;                   /* rfc9051:6.3.1: ENABLE IMAP4rev2 */
 	bool           utf8;                   /* rfc6855:3: ENABLE UTF8=ACCEPT */
 	uint8_t        errors;
@@ -130,8 +131,11 @@ void imap_write_mailbox(struct imap *, const char *name);
    knows; memory from the command's arena.  False: a number beyond the last, the others are there. */
 bool imap_resolve(struct imap *, const struct sequence *, bool by_uid, struct uid_set *out);
 #define BEYOND_LAST "A message number is beyond the last."
+#define NUMBERS_ARE_PAST "[UIDREQUIRED] After ENABLE UIDONLY messages have no numbers."
 /* Bits for the words; made if they are new.  0, or errno. */
 int  imap_flag_bits(struct mailbox *, const struct flag_words *, bool create, uint64_t *bits);
+/* "* 7 FETCH (", or "* 4711 UIDFETCH (" where numbers are past. */
+void imap_fetch_begin(struct imap *, struct buffer *, uint32_t uid);
 /* What happened meanwhile; false when the client must read first. */
 bool imap_tell(struct imap *, bool expunges);
 /* FETCH of a known message with its flags, uid and modseq as the client wants them. */

@@ -1,11 +1,12 @@
 /* STATUS: numbers about a mailbox one is not in */
 #include "access/imap/status.h"
 
+#include "access/imap/objectid.h"
 #include "access/imap/write.h"
 
-enum kind { NUMBER32, NUMBER64, LIMIT };
+enum kind { NUMBER32, NUMBER64, LIMIT, OBJECT };
 #define AT(field) offsetof(struct mailbox_status, field)
-/* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3; DELETED rfc9051:6.3.11; APPENDLIMIT rfc7889:4 */
+/* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3; DELETED rfc9051:6.3.11; APPENDLIMIT rfc7889:4; MAILBOXID rfc8474:4.3 */
 /* clang-format off */
 static const struct { const char *name; enum kind kind; size_t where; } atts[] = {
 	{ "MESSAGES",      NUMBER32, AT(messages)       },
@@ -17,6 +18,7 @@ static const struct { const char *name; enum kind kind; size_t where; } atts[] =
 	{ "SIZE",          NUMBER64, AT(size)           },
 	{ "DELETED",       NUMBER32, AT(deleted)        },
 	{ "APPENDLIMIT",   LIMIT,    0                  },
+	{ "MAILBOXID",     OBJECT,   AT(id)             },
 };
 /* clang-format on */
 #undef AT
@@ -55,7 +57,11 @@ write_att(struct imap *s, const struct mailbox_status *status, size_t i)
 	const void    *at = (const char *)status + atts[i].where;
 	uint64_t       most = imap_config_of(s)->message_size_limit;
 
-	if (atts[i].kind == LIMIT && most == 0)
+	if (atts[i].kind == OBJECT) {
+		buffer_add_char(out, '(');
+		objectid_mailbox(out, account_id(s->account), status->id);
+		buffer_add_char(out, ')');
+	} else if (atts[i].kind == LIMIT && most == 0)
 		buffer_add_string(out, "NIL");
 	else
 		buffer_add_number(out, atts[i].kind == LIMIT      ? most
