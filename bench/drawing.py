@@ -38,7 +38,7 @@ def step_of(most):
 	return next(base * k for k in (1, 2, 5, 10) if base * k >= raw)
 
 
-def bars(title, subtitle, rows):
+def bars(title, subtitle, rows, logarithmic=False):
 	"""rows: (label, value, must, aim, note); value may be None.
 
 	A bar is green from the aim on, blue from the must on, red below.  The
@@ -50,14 +50,23 @@ def bars(title, subtitle, rows):
 	most = max([r[1] or 0 for r in rows] + [r[3] or r[2] or 0 for r in rows])
 	most *= 1.08
 	scale = (width - left - right) / (most or 1)
+
+	def place(value):
+		"""Octaves from a quarter on, or the value as it is."""
+		if logarithmic:
+			return (width - left - right) * max(0, math.log2(max(value, 0.25) / 0.25)) / \
+			    max(1, math.log2(most / 0.25))
+		return value * scale
 	parts = [text(20, 28, title, size=18, weight="bold"),
 	    text(20, 50, subtitle, colour=PALE)]
 	bottom = top + each * len(rows)
 	step = step_of(most)
-	for i in range(int(most / step) + 1):
-		x = left + i * step * scale
+	grid = [2 ** i / 4 for i in range(40) if 2 ** i / 4 <= most] if logarithmic else \
+	    [i * step for i in range(int(most / step) + 1)]
+	for value in grid:
+		x = left + place(value)
 		parts += [line(x, top - 6, x, bottom),
-		    text(x, bottom + 16, "%g×" % (i * step), "middle", 11, PALE)]
+		    text(x, bottom + 16, "%g×" % value, "middle", 11, PALE)]
 	for n, (label, value, must, aim, note) in enumerate(rows):
 		y = top + n * each
 		parts.append(text(left - 10, y + 17, label, "end"))
@@ -65,12 +74,12 @@ def bars(title, subtitle, rows):
 			colour = POOR if must and value < must else (
 			    FAIR if aim and value < aim else GOOD)
 			parts.append('<rect x="%d" y="%.1f" width="%.1f" height="18" '
-			    'fill="%s"/>' % (left, y + 4, value * scale, colour))
+			    'fill="%s"/>' % (left, y + 4, place(value), colour))
 		parts.append(text(width - right + 12, y + 17, "%s   %s" %
 		    ("–" if value is None else "%.2f×" % value, note)))
 		for mark, dash in ((must, ""), (aim, "3,2")):
 			if mark:
-				x = left + mark * scale
+				x = left + place(mark)
 				parts.append(line(x, y, x, y + 26, INK, 2, dash))
 	parts.append(text(left, bottom + 38, "solid mark: must    dashed mark: aim",
 	    size=11, colour=PALE))

@@ -1,0 +1,635 @@
+# SPDX-License-Identifier: ISC
+"""bench/run imap: reading mail, beside Debian's Dovecot with the same letters.
+
+Three parties, Mansio and Dovecot's two formats, hold the same letters in the same
+order with the same dates.  Each row is a command, or some; all parties do it in
+turn, and their answers are compared before their times.
+"""
+
+import crypt
+import json
+import os
+import re
+import smtplib
+import socket
+import sqlite3
+import statistics
+import subprocess
+import threading
+import time
+
+import drawing
+from corpus import FROM, WORDS, corpus_write
+from dovecot import FORMATS, Dovecot
+from imap import Imap
+from servers import DOMAIN, ServerError, process_pss
+
+# crypt(5), SHA-256 with 1000 rounds: a third of a millisecond, the same on both sides.
+SCHEME = "$5$rounds=1000$mansiobench$"
+OURS = "reader"
+
+
+class Missing(Exception):
+	"""The server does not have what the row asks for."""
+
+
+class Talk:
+	"""An IMAP session held by imapload."""
+
+	def __init__(self, bench, party):
+		self.process = subprocess.Popen([os.path.join(bench.tools, "imapload"), "talk",
+		    *party.words(), "--corpus", bench.corpus], stdin=subprocess.PIPE,
+		    stdout=subprocess.PIPE, text=True)
+		if not self.process.stdout.readline().startswith("ready"):
+			raise ServerError("imapload could not log in at %s" % party.name)
+
+	def say(self, command, may_fail=False):
+		self.process.stdin.write(command + "\n")
+		self.process.stdin.flush()
+		line = self.process.stdout.readline()
+		if not line:
+			raise ServerError("imapload ended at: " + command[:80])
+		result = json.loads(line)
+		if not result["ok"] and not may_fail:
+			raise ServerError("%s: %s" % (command[:80], result["said"]))
+		return result
+
+	def close(self):
+		self.process.stdin.close()
+		self.process.wait()
+		self.process.stdout.close()
+
+
+class Party:
+	"""One mailbox to be read: a server, an account, and what it can."""
+
+	def __init__(self, bench, name, server, user):
+		self.bench, self.name, self.server = bench, name, server
+		self.user = "%s@%s" % (user, DOMAIN)
+		self.talk = None
+		self.tokens = {}
+
+	def words(self, port=None):
+		return ["--port", str(port or self.server.imap_port), "--user", self.user,
+		    "--password", self.server.password]
+
+	def say(self, command, **how):
+		if self.talk is None:
+			self.talk = Talk(self.bench, self)
+		return self.talk.say(command, **how)
+
+	def leave(self):
+		if self.talk:
+			self.talk.close()
+			self.talk = None
+
+	def imap(self):
+		return Imap("127.0.0.1", self.server.imap_port, self.user, self.server.password)
+
+	def learn(self):
+		box = self.imap()
+		self.can = set(b" ".join(box.command("CAPABILITY")).decode().upper().split())
+		box.close()
+
+	def needs(self, *words):
+		if not set(words) <= self.can:
+			raise Missing(" ".join(set(words) - self.can))
+
+	def refresh(self, mailbox):
+		"""The mailbox anew and empty."""
+		self.say("CLOSE", may_fail=True)
+		self.say('DELETE "%s"' % mailbox, may_fail=True)
+		self.say('CREATE "%s"' % mailbox)
+
+
+class Row:
+	"""What is done, what is compared, and what is wanted.
+
+	`run(party)` gives the result whose seconds count; `same` names what of it must
+	agree between all parties; `like` what is only reported when it differs.
+	"""
+
+	def __init__(self, name, title, run, must=1, aim=None, same=(), like=(), cold=None,
+	    unit="ms", runs=None, tuned=False):
+		self.name, self.title, self.run = name, title, run
+		self.must, self.aim, self.same, self.like = must, aim, same, like
+		self.cold, self.unit, self.runs, self.tuned = cold, unit, runs, tuned
+
+
+# ---- what is done -----------------------------------------------------------
+
+def asks(command, *needs):
+	"""One command in the selected INBOX; timed."""
+	def run(party):
+		party.needs(*needs)
+		if "inbox" not in party.tokens:
+			party.say("SELECT INBOX")
+			party.tokens["inbox"] = True
+		return party.say(command.replace("%TEN", str(party.bench.ten)))
+	return run
+
+
+def do_select(party):
+	party.tokens.pop("inbox", None)
+	result = party.say("SELECT INBOX")
+	party.say("CLOSE" if "UNSELECT" not in party.can else "UNSELECT")
+	return result
+
+
+def do_store(item):
+	def run(party):
+		asks("NOOP")(party)
+		party.say("STORE 1:* -FLAGS.SILENT (\\Flagged)")
+		party.say("NOOP")
+		return party.say("STORE 1:* %s (\\Flagged)" % item)
+	return run
+
+
+def do_copy(party):
+	party.tokens.pop("inbox", None)
+	party.refresh("Copied")
+	party.say("SELECT INBOX")
+	result = party.say('COPY 1:* "Copied"')
+	result["exists"] = party.say("SELECT Copied")["exists"]
+	return result
+
+
+def do_move(party):
+	"""What was copied goes on."""
+	party.needs("MOVE")
+	do_copy(party)
+	party.refresh("Moved")
+	party.say("SELECT Copied")
+	result = party.say('MOVE 1:* "Moved"')
+	result["exists"] = party.say("SELECT Moved")["exists"]
+	return result
+
+
+def do_expunge(party):
+	"""Every second ten of what was copied."""
+	count = do_copy(party)["exists"]
+	ranges = ["%d:%d" % (n, n + 9) for n in range(1, count - 8, 20)]
+	for i in range(0, len(ranges), 300):
+		party.say("STORE %s +FLAGS.SILENT (\\Deleted)" % ",".join(ranges[i:i + 300]))
+	result = party.say("EXPUNGE")
+	result["exists"] = party.say("SELECT Copied")["exists"]
+	return result
+
+
+def do_append(how):
+	def run(party):
+		if how == "multi":
+			party.needs("MULTIAPPEND")
+		party.tokens.pop("inbox", None)
+		party.refresh("Appended")
+		result = party.say("<append Appended 0 %d %s" % (party.bench.thousand, how))
+		result["exists"] = party.say("SELECT Appended")["exists"]
+		party.say("CLOSE")
+		return result
+	return run
+
+
+def do_qresync(party):
+	"""A client comes back: half a thousand flags and as many expunges were missed."""
+	party.needs("QRESYNC", "ENABLE")
+	party.tokens.pop("inbox", None)
+	party.refresh("Resync")
+	party.say("SELECT INBOX")
+	half = party.bench.thousand // 2
+	party.say('COPY 1:%d "Resync"' % (party.bench.count // 2))
+	box = party.imap()
+	box.command("ENABLE QRESYNC")
+	said = b" ".join(box.command("SELECT Resync")) + box.completion
+	modseq = int(re.search(rb"HIGHESTMODSEQ (\d+)", said).group(1))
+	validity = int(re.search(rb"UIDVALIDITY (\d+)", said).group(1))
+	step = max(1, party.bench.count // 2 // (2 * half) * 2)
+	some = [n * step + 1 for n in range(half)]
+	for i in range(0, half, 250):
+		box.command("STORE %s +FLAGS.SILENT (\\Answered)" % ",".join(map(str,
+		    some[i:i + 250])))
+		box.command("STORE %s +FLAGS.SILENT (\\Deleted)" % ",".join(str(n + 1)
+		    for n in some[i:i + 250]))
+	box.command("EXPUNGE")
+	box.close()
+	party.say("ENABLE QRESYNC")
+	result = party.say("SELECT Resync (QRESYNC (%d %d))" % (validity, modseq))
+	party.say("CLOSE")
+	party.leave()
+	return result
+
+
+def do_sessions(tls, parallel=8):
+	def run(party):
+		port = party.server.imaps_port if tls else party.server.imap_port
+		count = party.bench.sessions
+		return party.bench.tool("imapload", "sessions", *party.words(port), "--count", count,
+		    "--parallel", parallel, *(["--tls"] if tls else []))
+	return run
+
+
+def do_pop3(ahead):
+	def run(party):
+		return party.bench.tool("imapload", "pop3", *party.words(party.server.pop3_port),
+		    "--count", party.bench.ten, *(["--ahead"] if ahead else []))
+	return run
+
+
+def do_news(party):
+	"""From the 250 of LMTP to EXISTS in IDLE; the median."""
+	box = party.imap()
+	box.select("INBOX")
+	box.sock.sendall(b"i IDLE\r\n")
+	while not box.line().startswith(b"+"):
+		pass
+	times, count = [], party.bench.news
+	sender = smtplib.LMTP("127.0.0.1", party.server.lmtp_port)
+	sender.ehlo("load.example.net")
+	sender.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+	for i in range(count):
+		sender.mail("load@example.net")
+		sender.rcpt(party.user)
+		sender.putcmd("DATA")
+		sender.getreply()
+		heard = []
+		waiter = threading.Thread(target=lambda: heard.append(exists_wait(box)))
+		waiter.start()
+		sender.send(b"From: load@example.net\r\nSubject: news %d\r\n\r\nNews.\r\n.\r\n" % i)
+		sender.getreply()
+		said = time.monotonic()
+		waiter.join()
+		times.append(max(0.0, heard[0] - said))
+	sender.quit()
+	box.sock.sendall(b"DONE\r\n")
+	box.line()
+	# Taken away again: the mailbox is the corpus.
+	box.command("STORE %d:* +FLAGS.SILENT (\\Deleted)" % (party.bench.count + 1))
+	box.command("EXPUNGE")
+	box.close()
+	return {"seconds": statistics.median(times), "p99_ms": 1e3 * sorted(times)[-1 -
+	    len(times) // 100]}
+
+
+def exists_wait(box):
+	while b"EXISTS" not in box.line():
+		pass
+	return time.monotonic()
+
+
+def do_memory(party):
+	"""PSS of all processes that hold logged-in sessions with TLS in IDLE."""
+	count = party.bench.idlers
+	server = party.server
+	before = pss_settled(server)
+	guests = subprocess.Popen([os.path.join(party.bench.tools, "idleconns"), "--count",
+	    str(count), "--port", str(server.imaps_port), "--tls", "--protocol", "imap",
+	    "--login", party.user, "--password", server.password, "--idle", "--parallel", "4"],
+	    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+	try:
+		if not guests.stdout.readline().startswith("ready"):
+			raise ServerError("%s: the sessions could not be opened" % party.name)
+		during = pss_settled(server)
+	finally:
+		guests.stdin.close()
+		guests.wait()
+		guests.stdout.close()
+	return {"seconds": during / 2 ** 20, "before": before / 2 ** 20}
+
+
+def pss_settled(server):
+	before = process_pss(server.tree())
+	for _ in range(10):
+		time.sleep(0.5)
+		now = process_pss(server.tree())
+		if abs(now - before) < 1 << 20:
+			break
+		before = now
+	return now
+
+
+# ---- the rows ---------------------------------------------------------------
+
+FETCHED = ("fetches", "ok")
+FOUND = ("numbers", "order")
+
+
+def search_rows():
+	rows = []
+	for key, words, must, aim in (("FROM", FROM, 5, 10), ("SUBJECT", None, 5, 10),
+	    ("BODY", None, 3, 6), ("TEXT", None, 3, 6)):
+		for kind in ("rare", "common", "chinese"):
+			word = words[kind] if words else WORDS[kind][0]
+			text = word if word.isascii() else '"%s"' % word
+			charset = "" if word.isascii() else "CHARSET UTF-8 "
+			rows.append(Row("%s-%s" % (key.lower(), kind), "UID SEARCH %s, %s word" %
+			    (key, "Chinese" if kind == "chinese" else kind),
+			    asks("UID SEARCH %s%s %s" % (charset, key, text)), must, aim,
+			    same=("numbers",), like=("order",), cold=(must, aim) if key in ("BODY",
+			    "TEXT") else (1, None)))
+	return rows
+
+
+ROWS = [
+	Row("select", "SELECT", do_select, 1, same=("exists",), cold=(1, None)),
+	Row("flags", "FETCH 1:* (UID FLAGS)", asks("FETCH 1:* (UID FLAGS)"), 2, 4,
+	    same=FETCHED, cold=(1, None)),
+	Row("envelope", "FETCH 1:* (ENVELOPE BODYSTRUCTURE)",
+	    asks("FETCH 1:* (ENVELOPE BODYSTRUCTURE)"), 2, 4, same=FETCHED, cold=(10, 40)),
+	Row("fields", "FETCH 1:* header fields",
+	    asks("FETCH 1:* BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)]"), 2, 4,
+	    same=FETCHED + ("literals", "literal_octets"), like=("hash",), cold=(1, None)),
+	Row("whole", "FETCH whole messages", asks("FETCH 1:%TEN BODY.PEEK[]"), 1.5, 3,
+	    same=FETCHED + ("literal_octets", "hash"), cold=(1, None)),
+	*search_rows(),
+	Row("sort", "SORT (DATE)", asks("UID SORT (DATE) UTF-8 ALL", "SORT"), 2, 4,
+	    same=("numbers",), like=("order",), cold=(1, None)),
+	Row("thread", "THREAD=REFERENCES", asks("UID THREAD REFERENCES UTF-8 ALL",
+	    "THREAD=REFERENCES"), 2, 4, same=("numbers",), like=("order",), cold=(1, None)),
+	Row("store", "STORE 1:* +FLAGS.SILENT", do_store("+FLAGS.SILENT"), 1, 2),
+	Row("store-told", "STORE 1:* +FLAGS, each told", do_store("+FLAGS"), 1, 2, same=FETCHED),
+	Row("copy", "COPY 1:*", do_copy, 5, 20, same=("exists",)),
+	Row("move", "MOVE 1:*", do_move, 5, 20, same=("exists",)),
+	Row("expunge", "EXPUNGE of half", do_expunge, 3, 8, same=("exists", "expunges")),
+	Row("qresync", "QRESYNC after 1 000 changes", do_qresync, 1, same=("fetches",)),
+	Row("append", "APPEND one by one", do_append("one"), 2, 3, same=("exists",)),
+	Row("multiappend", "MULTIAPPEND", do_append("multi"), 3, 6, same=("exists",)),
+	Row("sessions", "login, SELECT, logout; 8 at a time, plain", do_sessions(False), 8, 20,
+	    unit="/s"),
+	Row("sessions-tls", "login, SELECT, logout; 8 at a time, TLS", do_sessions(True), 2.5,
+	    3.3, unit="/s"),
+	Row("sessions-tuned", "the same plain, Dovecot tuned", do_sessions(False), 1,
+	    unit="/s", tuned=True),
+	Row("sessions-tls-tuned", "the same TLS, Dovecot tuned", do_sessions(True), 1,
+	    unit="/s", tuned=True),
+	Row("news", "delivery to EXISTS in IDLE", do_news, 1),
+	Row("pop3", "POP3, letter by letter", do_pop3(False), 3, 6, same=("octets", "hash")),
+	Row("pop3-ahead", "POP3, pipelined", do_pop3(True), 1, same=("octets", "hash")),
+	Row("memory", "IDLE sessions with TLS, memory of all processes", do_memory, 10,
+	    unit="MiB", runs=1),
+	Row("memory-tuned", "the same, Dovecot tuned", do_memory, 1, unit="MiB", runs=1,
+	    tuned=True),
+]
+
+
+# ---- measuring --------------------------------------------------------------
+
+class Reading:
+	"""The servers with their mail, and the rows measured on them."""
+
+	def __init__(self, bench):
+		o = bench.options
+		self.bench = bench
+		bench.count = o.messages or (2000 if o.quick else 100000)
+		bench.ten = min(10000, bench.count)
+		bench.thousand = 200 if o.quick else 1000
+		bench.sessions = 300 if o.quick else 2000
+		bench.news = 10 if o.quick else 40
+		bench.idlers = 100 if o.quick else 2000
+		self.runs = o.runs or (1 if o.quick else 3)
+		bench.corpus = os.path.join(bench.work, "corpus")
+		self.octets = corpus_write(bench.corpus, bench.count)
+		self.mansio = bench.mansio(o.base_port + 100, settings=[
+		    "mail_max_userip_connections=0", "disable_plaintext_auth=no"])
+		self.hash = crypt.crypt(self.mansio.password, SCHEME)
+		self.dovecot = Dovecot(bench.work, o.base_port, self.mansio.password, self.hash)
+		self.parties = [Party(bench, "Mansio", self.mansio, OURS)] + [Party(bench,
+		    "Dovecot " + kind, self.dovecot, kind) for kind in FORMATS]
+
+	# -- servers
+
+	def start(self):
+		Dovecot.install()
+		self.dovecot.start()
+		self.mansio.start()
+		self.ports_learn()
+		self.account_make()
+		for party in self.parties:
+			party.learn()
+
+	def ports_learn(self):
+		for name in ("imaps", "pop3", "lmtp"):
+			setattr(self.mansio, name + "_port", int(re.search(r"\d+$",
+			    self.mansio.env["MANSIO_%s_PORT" % name.upper()]).group()))
+
+	def account_make(self):
+		"""With a hash that costs both sides the same."""
+		path = os.path.join(self.bench.work, "password")
+		with open(path, "w") as f:
+			f.write(self.mansio.password + "\n")
+		os.chmod(path, 0o600)
+		done = self.mansio.command("account", "add", self.parties[0].user,
+		    "--password-file", path)
+		if done.returncode:
+			raise ServerError("account add: " + done.stderr)
+		self.mansio.halt()
+		found = subprocess.run(["find", self.mansio.dir, "-name", "directory.db"],
+		    capture_output=True, text=True).stdout.split()
+		db = sqlite3.connect(found[0])
+		db.execute("UPDATE account SET hash=? WHERE local=?", (self.hash, OURS))
+		db.commit()
+		db.close()
+		self.mansio.start()
+		self.ports_learn()
+
+	def restart(self):
+		"""Fresh processes; nothing that was kept only for speed; nothing in memory."""
+		for party in self.parties:
+			party.leave()
+			party.tokens = {}
+		self.mansio.halt()
+		self.dovecot.halt()
+		self.dovecot.caches_drop()
+		for root in (self.mansio.dir, self.dovecot.dir):
+			pages_drop(root)
+		self.dovecot.start()
+		self.mansio.start()
+		self.ports_learn()
+
+	def stop(self):
+		for party in self.parties:
+			party.leave()
+		self.mansio.stop()
+		self.dovecot.stop()
+
+	# -- mail
+
+	def load(self):
+		for party in self.parties:
+			how = "multi" if "MULTIAPPEND" in party.can else "ahead"
+			begin, count = time.monotonic(), self.bench.count
+			for first in range(0, count, 1000):
+				party.say("<append INBOX %d %d %s" % (first, min(1000, count - first), how))
+			exists = party.say("SELECT INBOX")["exists"]
+			if exists != count:
+				raise ServerError("%s has %d letters, not %d" % (party.name, exists, count))
+			party.tokens["inbox"] = True
+			print("  %-15s loaded in %.1f s (%s)" % (party.name, time.monotonic() - begin,
+			    how), flush=True)
+
+	# -- rows
+
+	def once(self, row, party):
+		result = row.run(party)
+		if row.unit == "/s":
+			result["value"] = result["per_second"]
+		else:
+			result["value"] = result["seconds"] * (1000 if row.unit == "ms" else 1)
+		return result
+
+	def cold(self, row):
+		out = {}
+		self.restart()
+		for party in self.parties:
+			try:
+				out[party.name] = [self.once(row, party)]
+			except Missing as m:
+				out[party.name] = str(m)
+		return out
+
+	def warm(self, row):
+		out = {party.name: [] for party in self.parties}
+		able = list(self.parties)
+		if row.tuned != self.dovecot.tuned:
+			for party in self.parties:
+				party.leave()
+				party.tokens = {}
+			self.dovecot.tune(row.tuned)
+		for n in range(-1, row.runs or self.runs):
+			for party in list(able):
+				if n < 0 and row.runs == 1:
+					continue
+				try:
+					result = self.once(row, party)
+				except Missing as m:
+					out[party.name] = str(m)
+					able.remove(party)
+					continue
+				if n >= 0:	# the first wakes caches
+					out[party.name].append(result)
+		return out
+
+
+def pages_drop(root):
+	"""The files' pages leave the page cache; names and inodes stay in memory."""
+	for where, _, names in os.walk(root):
+		for name in names:
+			try:
+				fd = os.open(os.path.join(where, name), os.O_RDONLY | os.O_NOFOLLOW |
+				    os.O_NONBLOCK)
+			except OSError:
+				continue
+			try:
+				os.fdatasync(fd)
+				os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+			except OSError:
+				pass
+			finally:
+				os.close(fd)
+
+
+def judge(row, kind, results, must, aim):
+	"""One line of the table as a dict."""
+	line = {"row": row.name, "title": row.title, "kind": kind, "unit": row.unit,
+	    "must": must, "aim": aim, "runs": results, "notes": []}
+	values = {}
+	for name, runs in results.items():
+		if isinstance(runs, str):
+			line["notes"].append("%s: missing %s" % (name, runs))
+		elif runs:
+			values[name] = statistics.median(r["value"] for r in runs)
+	line["values"] = values
+	theirs = [v for k, v in values.items() if k != "Mansio"]
+	if "Mansio" in values and theirs:
+		if row.unit == "/s":
+			line["ratio"] = values["Mansio"] / max(theirs)
+		else:
+			line["ratio"] = min(theirs) / max(values["Mansio"], 1e-6)
+	have = {k: r[-1] for k, r in results.items() if not isinstance(r, str) and r}
+	for key in row.same:
+		if len({str(r[key]) for r in have.values()}) > 1:
+			line["wrong"] = True
+			line["notes"].append("DIFFERENT %s: %s" % (key, ", ".join("%s %s" % (k, r[key])
+			    for k, r in have.items())))
+	for key in row.like:
+		if "wrong" not in line and "Mansio" in have and not any(r[key] ==
+		    have["Mansio"][key] for k, r in have.items() if k != "Mansio") and len(have) > 1:
+			line["notes"].append("%s differs" % key)
+	return line
+
+
+def verdict(line):
+	if line.get("wrong"):
+		return "**wrong**"
+	ratio, must, aim = line.get("ratio"), line["must"], line["aim"]
+	if ratio is None:
+		return "missing" if "Mansio" not in line["values"] else ""
+	if must and ratio < must:
+		return "**below must**"
+	return "aim met" if aim and ratio >= aim else "met"
+
+
+def figure(x, unit):
+	if x is None:
+		return "–"
+	text = "%.0f" % x if x >= 100 else "%.1f" % x if x >= 10 else "%.2f" % x
+	return text + {"ms": " ms", "/s": "/s", "MiB": " MiB"}[unit]
+
+
+def table(report):
+	m = report["machine"]
+	out = ["# Reading mail beside Dovecot", "",
+	    "%s, %d cores, Linux %s, %s, load before %.2f. %s. %d letters, %.0f MiB; medians of "
+	    "%d interleaved runs; client and server share the cores." % (m["cpu"], m["cores"],
+	    m["kernel"], m["date"], m["load"], "; ".join(report["versions"]), report["messages"],
+	    report["octets"] / 2 ** 20, report["count"]), "",
+	    "| | | Mansio | Dovecot, Maildir | Dovecot, sdbox | ratio | must | aim | | |",
+	    "|--|--|--|--|--|--|--|--|--|--|"]
+	for line in report["rows"]:
+		v = line["values"]
+		out.append("| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |" % (line["title"],
+		    line["kind"], figure(v.get("Mansio"), line["unit"]),
+		    figure(v.get("Dovecot maildir"), line["unit"]),
+		    figure(v.get("Dovecot sdbox"), line["unit"]),
+		    "%.2f" % line["ratio"] if "ratio" in line else "–", line["must"] or "–",
+		    line["aim"] or "–", verdict(line), "; ".join(line["notes"])))
+	return "\n".join(out) + "\n"
+
+
+def run_imap(bench):
+	o = bench.options
+	names = o.rows.split(",") if o.rows else [r.name for r in ROWS]
+	unknown = set(names) - {r.name for r in ROWS}
+	if unknown:
+		raise SystemExit("no such row: %s; there are %s" % (", ".join(unknown),
+		    ", ".join(r.name for r in ROWS)))
+	reading = Reading(bench)
+	report = {"machine": bench.machine(), "count": reading.runs, "rows": [],
+	    "messages": bench.count, "octets": reading.octets}
+	try:
+		reading.start()
+		report["versions"] = [Dovecot.version(), reading.mansio.version()]
+		reading.load()
+		for row in ROWS:
+			if row.name not in names:
+				continue
+			if row.cold and not o.warm:
+				measure(report, row, "cold", reading.cold(row), *row.cold)
+			measure(report, row, "warm" if row.cold else "", reading.warm(row), row.must,
+			    row.aim)
+	finally:
+		reading.stop()
+	picture = [("%s %s" % (x["title"], x["kind"]), x.get("ratio"), x["must"], x["aim"],
+	    verdict(x).strip("*")) for x in report["rows"]]
+	bench.save("imap", report, table(report), drawing.bars("Mansio beside Dovecot",
+	    "time of Dovecot's better format over ours; %d letters; %s, %d cores" %
+	    (bench.count, report["machine"]["cpu"], report["machine"]["cores"]),
+	    picture, logarithmic=True))
+	return 1 if any(verdict(x).startswith("**") for x in report["rows"]) else 0
+
+
+def measure(report, row, kind, results, must, aim):
+	line = judge(row, kind, results, must, aim)
+	report["rows"].append(line)
+	print("  %-42s %-4s  %s  %s  %s" % (row.title, kind, "  ".join("%s %s" % (k, figure(v,
+	    row.unit)) for k, v in line["values"].items()), "%.2f×" % line["ratio"]
+	    if "ratio" in line else "–", verdict(line) + " " + "; ".join(line["notes"])),
+	    flush=True)
