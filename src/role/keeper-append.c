@@ -408,6 +408,8 @@ const struct imap_needs keeper_imap_needs = {
 	.append_drop = append_drop,
 	.seek = seek,
 	.seek_drop = seek_drop,
+	.decode = keeper_decode,
+	.decode_drop = keeper_decode_drop,
 	.over = keeper_session_over,
 };
 

@@ -457,7 +457,8 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_DELIVER: return hear_deliver(h, ticket, body);
 	case WORD_SESSIONS_END: return hear_sessions_end(h, index);
 	case WORD_JUDGED:
-	case WORD_SOUGHT: return question_heard(&keeper_of(h)->questions, ticket, body);
+	case WORD_SOUGHT:
+	case WORD_DECODED: return question_heard(&keeper_of(h)->questions, ticket, body);
 	case WORD_REFERS: return hear_refers(h, ticket, body);
 	case WORD_MOVED: return hear_moved(h, ticket, body);
 	case WORD_SEGMENT_GONE: return hear_segment_gone(h, body);

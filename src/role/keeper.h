@@ -3,6 +3,7 @@
  *
  *     keeper.c          the card; deliveries and sessions
  *     keeper-append.c   a literal becomes a letter: log, verifier, envelope
+ *     keeper-decode.c   a part without its transfer encoding
  *     keeper-care.c     compaction and sweeping
  *     keeper-command.c  what the command line asks
  *
@@ -68,6 +69,9 @@ keeper_of(struct house *h)
 
 extern const struct imap_needs keeper_imap_needs;              /* keeper-append.c     */
 
+struct imap_decode *keeper_decode(void *house, const struct imap_coded *,      /* keeper-decode.c     */
+	void (*decoded)(void *who, int why, const struct imap_decoded *), void *who);
+void keeper_decode_drop(struct imap_decode *);
 void keeper_writer_open(struct house *);
 bool hear_segment(struct house *, enum word, struct bytes body, int fd);
 void keeper_queue_came(struct house *);

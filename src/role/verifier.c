@@ -15,10 +15,12 @@
 
 #include "base/arena.h"
 #include "message/digest.h"
+#include "message/encoding.h"
 #include "message/search.h"
 #include "role/house.h"
 
 enum { LETTER_SECONDS = 10 }; /* of CPU                              */
+enum { DECODED_MOST = 8 << 20 };
 
 struct verifier {
 	struct arena *scratch;
@@ -124,6 +126,37 @@ hear_seek(struct house *h, struct link *l, uint32_t ticket, struct bytes body, i
 	return true;
 }
 
+/* Of a part's body without its transfer encoding, a piece. */
+static bool
+hear_decode(struct house *h, struct link *l, uint32_t ticket, struct bytes body, int fd)
+{
+	struct verifier    *v = h->mine;
+	struct word_decode  ask;
+	struct word_decoded answer = { 0 };
+	struct buffer       plain = { 0 };
+	struct mapped       m;
+	struct bytes        content;
+
+	if (!word_unpack_decode(body, v->scratch, &ask) || fd < 0)
+		return false;
+	answer.good = map_letter(fd, ask.at, ask.len, &m, &content);
+	if (answer.good && ask.encoding == ENCODED_QP)
+		qp_decode(content, &plain);
+	else if (answer.good && ask.encoding == ENCODED_BASE64)
+		base64_decode_mime(content, &plain);
+	else
+		answer.good = false;
+	answer.total = plain.len;
+	answer.nul = bytes_find(buffer_bytes(&plain), '\0') >= 0;
+	answer.part = bytes_cut(buffer_bytes(&plain), ask.from,
+	                        ask.most < DECODED_MOST ? ask.most : DECODED_MOST);
+	word_pack_decoded(link_begin(l, WORD_DECODED, ticket), &answer);
+	link_end(l);
+	unmap_letter(&m);
+	buffer_free(&plain);
+	return true;
+}
+
 static bool
 verifier_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
               struct bytes body, int fd)
@@ -133,9 +166,10 @@ verifier_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	bool             good;
 
 	be_patient(LETTER_SECONDS);
-	good = word == WORD_JUDGE  ? hear_judge(h, l, ticket, body, fd)
-	       : word == WORD_SEEK ? hear_seek(h, l, ticket, body, fd)
-	                           : false;
+	good = word == WORD_JUDGE    ? hear_judge(h, l, ticket, body, fd)
+	       : word == WORD_SEEK   ? hear_seek(h, l, ticket, body, fd)
+	       : word == WORD_DECODE ? hear_decode(h, l, ticket, body, fd)
+	                             : false;
 	be_patient(0);
 	arena_clear(v->scratch);
 	if (fd >= 0)

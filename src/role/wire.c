@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include "message/digest.h"
 #include "message/envelope.h"
 #include "message/search.h"
 
@@ -586,6 +587,50 @@ word_unpack_seek(struct bytes body, struct arena *life, struct word_seek *w)
 	w->needle = unpack_bytes(&r.fields);
 	w->at = unpack_u64(&r.fields);
 	w->len = unpack_u64(&r.fields);
+	return reader_done(&r);
+}
+
+void
+word_pack_decode(struct buffer *b, const struct word_decode *w)
+{
+	pack_u8(b, w->encoding);
+	pack_u64(b, w->at);
+	pack_u64(b, w->len);
+	pack_u64(b, w->from);
+	pack_u64(b, w->most);
+}
+
+bool
+word_unpack_decode(struct bytes body, struct arena *life, struct word_decode *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->encoding = read_choice(&r, ENCODED_OTHER);
+	w->at = unpack_u64(&r.fields);
+	w->len = unpack_u64(&r.fields);
+	w->from = unpack_u64(&r.fields);
+	w->most = unpack_u64(&r.fields);
+	return reader_done(&r);
+}
+
+void
+word_pack_decoded(struct buffer *b, const struct word_decoded *w)
+{
+	pack_bool(b, w->good);
+	pack_bool(b, w->nul);
+	pack_u64(b, w->total);
+	pack_bytes(b, w->part);
+}
+
+bool
+word_unpack_decoded(struct bytes body, struct arena *life, struct word_decoded *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->good = unpack_bool(&r.fields);
+	w->nul = unpack_bool(&r.fields);
+	w->total = unpack_u64(&r.fields);
+	w->part = unpack_bytes(&r.fields);
 	return reader_done(&r);
 }
 

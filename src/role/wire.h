@@ -63,6 +63,8 @@ extern const char *const role_names[ROLES];
 	X(SESSIONS_END,   FROM(LOGIN), FROM(KEEPER))           /* the login leaves: say BYE to all its sessions */ \
 	X(SEEK,           FROM(KEEPER), FROM(VERIFIER))        /* struct word_seek, fd                        */ \
 	X(SOUGHT,         FROM(VERIFIER), FROM(KEEPER))        /* bool for each                               */ \
+	X(DECODE,         FROM(KEEPER), FROM(VERIFIER))        /* struct word_decode, fd                      */ \
+	X(DECODED,        FROM(VERIFIER), FROM(KEEPER))        /* struct word_decoded                         */ \
 	/* space comes back */ \
 	X(REFERS,         FROM(QUEUE), FROM(KEEPER))           /* segment number                              */ \
 	X(REFERRED,       FROM(KEEPER), FROM(QUEUE))           /* list of letter and place                    */ \
@@ -195,6 +197,10 @@ BODY(session)
 
 struct word_seek { uint8_t where; struct bytes field, needle; uint64_t at, len; };   /* enum search_where; fd with it */
 BODY(seek)
+struct word_decode { uint8_t encoding; uint64_t at, len, from, most; };     /* enum digest_encoding; of the bytes decoded */
+BODY(decode)
+struct word_decoded { bool good, nul; uint64_t total; struct bytes part; };
+BODY(decoded)
 
 struct moved_letter { uint64_t letter; uint32_t content_segment; uint64_t content_at, content_len; uint32_t envelope_segment; uint64_t envelope_at; };
 struct word_moved { uint32_t segment; const struct moved_letter *letter; uint32_t letters; };   /* REFERS REFERRED MOVED */

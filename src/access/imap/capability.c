@@ -31,6 +31,7 @@ const struct capability imap_capabilities[] = {
 	{ "UIDPLUS",          "rfc4315",   AFTER_LOGIN,  "APPEND COPY UID EXPUNGE",   "dialogue copy-tells-the-new-uids",        NULL, NULL },
 	{ "MULTIAPPEND",      "rfc3502",   AFTER_LOGIN,  "APPEND",                    "dialogue multiappend-is-all-or-nothing",  NULL, NULL },
 	{ "APPENDLIMIT=",     "rfc7889",   AFTER_LOGIN,  "APPEND STATUS",             "dialogue appendlimit-is-told-and-kept",   appendlimit_holds, appendlimit_value },
+	{ "BINARY",           "rfc3516",   AFTER_LOGIN,  "FETCH APPEND decoding.c",   "dialogue binary-is-without-transfer-encoding", NULL, NULL },
 	{ "CATENATE",         "rfc4469",   AFTER_LOGIN,  "APPEND REPLACE url.c resource.c", "dialogue catenate-joins-pieces-of-letters", NULL, NULL },
 	{ "URL-PARTIAL",      "rfc5550",   AFTER_LOGIN,  "APPEND url.c",              "dialogue catenate-takes-a-part-of-a-part", NULL, NULL },
 	{ "REPLACE",          "rfc8508",   AFTER_LOGIN,  "REPLACE",                   "dialogue replace-appends-and-expunges",   NULL, NULL },

@@ -1,6 +1,7 @@
 /* FETCH: what is in the messages (rfc3501:6.4.5) */
 #include <errno.h>
 
+#include "access/imap/decoding.h"
 #include "access/imap/letter.h"
 #include "access/imap/objectid.h"
 #include "access/imap/resync.h"
@@ -44,6 +45,12 @@ struct fetch_work {
 	bool              flushed; /* some of it is with the stream        */
 	uint32_t          damaged[DAMAGED_SAID_MOST];
 	size_t            damages;
+	bool              decodes, unknown_cte;
+	bool              writing; /* the answer for w->entry is under way  */
+	size_t            at;      /* and this item is next                */
+	struct decoding   decoding;
+	bool              begun_literal;
+	uint64_t          coded_at, coded_left; /* of its decoded bytes             */
 };
 
 /* ---- items ------------------------------------------------------------------ */
@@ -243,6 +250,13 @@ put_fields(struct imap *s, struct fetch_work *w, const struct section *section,
 	return true;
 }
 
+/* BINARY and its kind: without the transfer encoding (rfc3516). */
+static bool
+decodes(const struct fetch_att *att)
+{
+	return bytes_starts(bytes_of(att->name), BYTES("BINARY"));
+}
+
 static bool
 put_section(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
 {
@@ -261,7 +275,9 @@ put_section(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
 	len = clip(section, span.len, &from);
 	if (len <= READ_MOST && (bytes = letter_take(l, span.at + from, len)) == NULL)
 		return false;
-	buffer_printf(&w->page, "{%llu}\r\n", (unsigned long long)len);
+	buffer_printf(&w->page, "%s{%llu}\r\n",
+	              decodes(item->att) && (l->digest.flags & DIGEST_NUL) ? "~" : "",
+	              (unsigned long long)len);
 	tally(s, section, len);
 	if (bytes == NULL)
 		return put_from_file(s, w, span.at + from, len);
@@ -269,9 +285,24 @@ put_section(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
 	return true;
 }
 
+/* BINARY.SIZE of what needs no decoding. */
+static bool
+put_binary_size(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	struct section_span span = { 0 };
+
+	(void)s;
+	(void)section_find(&item->section, &w->letter.digest, letter_own_len(&w->letter), &span);
+	buffer_add_number(&w->page, span.len);
+	return true;
+}
+
 /* fetch-att   rfc3501:9; the longer names first */
 /* clang-format off */
 static const struct fetch_att atts[] = {
+	{ "BINARY.PEEK",   put_section,       LETTER_DIGEST, false, true,  SECTION_ALL },
+	{ "BINARY.SIZE",   put_binary_size,   LETTER_DIGEST, false, true,  SECTION_ALL },
+	{ "BINARY[",       put_section,       LETTER_DIGEST, true,  true,  SECTION_ALL },
 	{ "BODYSTRUCTURE", put_bodystructure, LETTER_DIGEST, false, false, SECTION_ALL },
 	{ "BODY.PEEK",     put_section,       LETTER_DIGEST, false, true,  SECTION_ALL },
 	{ "BODY[",         put_section,       LETTER_DIGEST, true,  true,  SECTION_ALL },
@@ -353,6 +384,11 @@ read_att(struct scan *r, struct arena *arena, struct fetch_work *w)
 		/* "PREVIEW" [SP "(" preview-mod ")"]   rfc8970:6 */
 		if (att->write == put_preview)
 			(void)scan_skip_word(r, " (LAZY)");
+		/* section-binary = "[" [section-part] "]"; a size is of all of it   rfc3516:7 */
+		if (decodes(att) && (item->section.what != SECTION_ALL ||
+		                     (item->section.partial && att->write == put_binary_size)))
+			scan_fail(r, "part numbers alone");
+		w->decodes |= decodes(att);
 		if (att->bracket || !has_att(w, att))
 			w->items++;
 		w->sees |= att->sees;
@@ -501,35 +537,157 @@ load(struct fetch_work *w)
 	                              : 0;
 }
 
-/* message-data = nz-number SP "FETCH" SP "(" msg-att-... ")" */
+/* ---- parts without their transfer encoding (rfc3516) ------------------------------ */
+
+/* Must a verifier take something off before this item can be said? */
+static bool
+is_coded(const struct fetch_work *w, const struct fetch_item *item, struct section_span *span,
+         enum digest_encoding *encoding)
+{
+	const struct letter *l = &w->letter;
+
+	if (!decodes(item->att) ||
+	    !section_find(&item->section, &l->digest, letter_own_len(l), span))
+		return false;
+	*encoding = decoding_of(l, &item->section, span);
+	return *encoding == ENCODED_QP || *encoding == ENCODED_BASE64 || *encoding == ENCODED_OTHER;
+}
+
+static bool
+has_unknown_cte(const struct fetch_work *w)
+{
+	struct section_span  span;
+	enum digest_encoding encoding;
+
+	for (size_t i = 0; w->decodes && i < w->items; i++)
+		if (is_coded(w, &w->item[i], &span, &encoding) && encoding == ENCODED_OTHER)
+			return true;
+	return false;
+}
+
+/* The first answer of a verifier tells how much there is. */
 static void
+begin_literal(struct fetch_work *w, const struct fetch_item *item)
+{
+	w->coded_left = clip(&item->section, w->decoding.total, &w->coded_at);
+	buffer_printf(&w->page, "%s{%llu}\r\n", w->decoding.nul ? "~" : "",
+	              (unsigned long long)w->coded_left);
+	w->begun_literal = true;
+}
+
+/* One item, piece by piece.  STEP_DONE: said, or (state FAILED) it cannot be. */
+static enum imap_step
+put_coded(struct imap *s, struct fetch_work *w, const struct fetch_item *item,
+          const struct section_span *span, enum digest_encoding encoding)
+{
+	struct decoding *d = &w->decoding;
+	bool             size = item->att->write == put_binary_size;
+
+	if (d->state == DECODING_IDLE) {
+		w->begun_literal = false;
+		decoding_ask(d, s, &w->letter, span, encoding, item->section.from,
+		             size                    ? 0
+		             : item->section.partial ? item->section.most
+		                                     : UINT64_MAX);
+	}
+	while (d->state == DECODING_HERE) {
+		uint64_t got = d->part.len;
+		if (size) {
+			buffer_add_number(&w->page, d->total);
+			decoding_drop(d);
+			return STEP_DONE;
+		}
+		if (!w->begun_literal)
+			begin_literal(w, item);
+		buffer_add(&w->page, buffer_bytes(&d->part));
+		if (got == w->coded_left) {
+			tally(s, &item->section, w->coded_at + got);
+			decoding_drop(d);
+			return STEP_DONE;
+		}
+		page_flush(s, w);
+		w->flushed = true;
+		w->coded_at += got;
+		w->coded_left -= got < w->coded_left ? got : w->coded_left;
+		decoding_drop(d);
+		decoding_ask(d, s, &w->letter, span, encoding, w->coded_at, w->coded_left);
+		if (got == 0)
+			d->state = DECODING_FAILED;
+	}
+	return d->state == DECODING_ASKED ? STEP_WAIT : STEP_DONE;
+}
+
+/* ---- one message -------------------------------------------------------------------- */
+
+/* Half of an answer cannot be called back. */
+static enum imap_step
+fetch_damaged(struct imap *s, struct fetch_work *w)
+{
+	if (w->flushed)
+		imap_end(s, "Message damaged");
+	decoding_drop(&w->decoding);
+	note_damage(w);
+	w->writing = false;
+	return STEP_DONE;
+}
+
+static void
+put_label(struct fetch_work *w, const struct fetch_item *item)
+{
+	if (w->at > 0)
+		buffer_add_char(&w->page, ' ');
+	if (item->att->bracket) {
+		buffer_add_string(&w->page, item->att->write == put_binary_size ? "BINARY.SIZE"
+		                            : decodes(item->att)                ? "BINARY"
+		                                                                : "BODY");
+		section_write(&w->page, &item->section);
+	} else
+		buffer_add_string(&w->page, item->att->name);
+	buffer_add_char(&w->page, ' ');
+}
+
+static enum imap_step
+fetch_items(struct imap *s, struct fetch_work *w)
+{
+	struct section_span  span;
+	enum digest_encoding encoding;
+
+	for (; w->at < w->items; w->at++) {
+		const struct fetch_item *item = &w->item[w->at];
+		if (w->decoding.state == DECODING_IDLE)
+			put_label(w, item);
+		if (w->decodes && is_coded(w, item, &span, &encoding)) {
+			enum imap_step step = put_coded(s, w, item, &span, encoding);
+			if (step != STEP_DONE)
+				return step;
+			if (w->decoding.state == DECODING_FAILED)
+				return fetch_damaged(s, w);
+		} else if (!item->att->write(s, w, item))
+			return fetch_damaged(s, w);
+	}
+	buffer_add_string(&w->page, ")\r\n");
+	page_flush(s, w);
+	w->writing = false;
+	return STEP_DONE;
+}
+
+/* message-data = nz-number SP "FETCH" SP "(" msg-att-... ")" */
+static enum imap_step
 fetch_one(struct imap *s, struct fetch_work *w)
 {
 	w->flushed = false;
 	if (load(w) != 0) {
 		note_damage(w);
-		return;
+		return STEP_DONE;
+	}
+	if (has_unknown_cte(w)) {
+		w->unknown_cte = true;
+		return STEP_DONE;
 	}
 	imap_fetch_begin(s, &w->page, w->entry.uid);
-	for (size_t i = 0; i < w->items; i++) {
-		const struct fetch_item *item = &w->item[i];
-		struct bytes             name = bytes_of(item->att->name);
-		if (i > 0)
-			buffer_add_char(&w->page, ' ');
-		buffer_add(&w->page, item->att->bracket ? BYTES("BODY") : name);
-		if (item->att->bracket)
-			section_write(&w->page, &item->section);
-		buffer_add_char(&w->page, ' ');
-		if (item->att->write(s, w, item))
-			continue;
-		/* Half of an answer cannot be called back. */
-		if (w->flushed)
-			imap_end(s, "Message damaged");
-		note_damage(w);
-		return;
-	}
-	buffer_add_string(&w->page, ")\r\n");
-	page_flush(s, w);
+	w->writing = true;
+	w->at = 0;
+	return fetch_items(s, w);
 }
 
 static enum imap_step
@@ -547,7 +705,9 @@ fetch_over(struct imap *s, struct fetch_work *w)
 		(void)imap_no(s,
 		              "[CORRUPTION] Some messages are damaged and were set aside: UID %s%s",
 		              uids.at, w->damages == DAMAGED_SAID_MOST ? " and more" : "");
-	} else if (w->some_gone && !s->uid)
+	} else if (w->unknown_cte)
+		(void)imap_no(s, "[UNKNOWN-CTE] A transfer encoding is not known here.");
+	else if (w->some_gone && !s->uid)
 		(void)imap_no(s, "[EXPUNGEISSUED] Some of the messages are no longer there.");
 	else
 		(void)imap_ok(s, "Fetch completed.");
@@ -600,6 +760,7 @@ static enum imap_step
 fetch_run(struct imap *s)
 {
 	struct fetch_work *w = s->work;
+	enum imap_step     step;
 	uint32_t           uid;
 
 	if (!w->begun && !fetch_begin(s, w))
@@ -609,12 +770,16 @@ fetch_run(struct imap *s)
 	while (s->end == NULL) {
 		if (imap_full(s) || imap_turn_over(s))
 			return STEP_AGAIN;
+		if (w->writing && (step = fetch_items(s, w)) != STEP_DONE)
+			return step;
 		if ((uid = next_uid(s, w)) == 0)
 			return w->stored && w->damages == 0 ? STEP_BARRIER : fetch_over(s, w);
 		if (!view_find(s->view, uid, &w->entry))
 			w->some_gone = true;
-		else if (!w->changed || w->entry.modseq > w->changed_since)
-			fetch_one(s, w);
+		else if (!w->changed || w->entry.modseq > w->changed_since) {
+			if ((step = fetch_one(s, w)) != STEP_DONE)
+				return step;
+		}
 	}
 	return STEP_DONE;
 }
@@ -635,7 +800,10 @@ fetch_unsafe(struct imap *s)
 static void
 fetch_drop(struct imap *s)
 {
-	buffer_free(&((struct fetch_work *)s->work)->page);
+	struct fetch_work *w = s->work;
+
+	decoding_drop(&w->decoding);
+	buffer_free(&w->page);
 }
 
 const struct imap_command imap_fetch = {

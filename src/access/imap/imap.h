@@ -67,6 +67,20 @@ struct imap_question {
 	uint64_t          at, len;    /* the letter's content in it               */
 };
 
+/* ---- a part without its transfer encoding ------------------------------------ */
+struct imap_decode;                   /* the house's own: one open question      */
+struct imap_coded {
+	enum digest_encoding encoding; /* ENCODED_QP or ENCODED_BASE64            */
+	int      fd;                   /* borrowed during the call                */
+	uint64_t at, len;              /* the part's body in it                   */
+	uint64_t from, most;           /* which of the decoded bytes are wanted   */
+};
+struct imap_decoded {
+	uint64_t     total;            /* of all decoded bytes                    */
+	bool         nul;              /* a NUL is among them                     */
+	struct bytes part;             /* those wanted                            */
+};
+
 struct imap_needs {
 	/* A letter of `size` bytes begins (0: known at its end).  NULL with errno when the house cannot
 	   take it now (ENOSPC, EFBIG, EAGAIN). */
@@ -83,6 +97,11 @@ struct imap_needs {
 	struct imap_seek *(*seek)(void *ctx, const struct imap_question *,
 	                          void (*found)(void *who, int why, bool says), void *who);
 	void (*seek_drop)(struct imap_seek *);
+
+	/* A verifier decodes.  `decoded` comes once: why 0 and the answer, or errno. */
+	struct imap_decode *(*decode)(void *ctx, const struct imap_coded *,
+	                              void (*decoded)(void *who, int why, const struct imap_decoded *), void *who);
+	void (*decode_drop)(struct imap_decode *);
 
 	/* The session has ended, its descriptor is closed (or will be when the last
 	   bytes are out) and `struct imap` is gone. */

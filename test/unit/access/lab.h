@@ -26,6 +26,7 @@
 #include "base/journal.h"
 #include "channel/loop.h"
 #include "message/digest.h"
+#include "message/encoding.h"
 #include "message/envelope.h"
 #include "message/search.h"
 #include "spool/spool.h"
@@ -55,6 +56,13 @@ struct imap_append {
 	void         *who;
 	bool          ended, dropped;
 	int64_t       sent;
+};
+struct imap_decode {
+	struct timer *timer;
+	struct buffer plain;
+	uint64_t      from, most;
+	void        (*decoded)(void *who, int why, const struct imap_decoded *);
+	void         *who;
 };
 struct imap_seek {
 	struct timer *timer;
@@ -204,6 +212,47 @@ lab_seek_drop(struct imap_seek *s)
 }
 
 static inline void
+lab_decoded(void *ctx)
+{
+	struct imap_decode *d = ctx;
+	struct bytes        all = buffer_bytes(&d->plain);
+
+	d->decoded(d->who, 0, &(struct imap_decoded){ .total = all.len, .nul = bytes_find(all, '\0') >= 0,
+	    .part = bytes_cut(all, d->from, d->most) });
+	timer_close(&d->timer);
+	buffer_free(&d->plain);
+	memory_free(d);
+}
+
+static inline struct imap_decode *
+lab_decode(void *ctx, const struct imap_coded *c, void (*decoded)(void *who, int why, const struct imap_decoded *), void *who)
+{
+	struct imap_decode *d = memory_take(sizeof *d);
+	struct buffer       coded = { 0 };
+
+	if (pread(c->fd, buffer_room(&coded, c->len + 1), c->len, (off_t)c->at) != (ssize_t)c->len)
+		abort();
+	buffer_took(&coded, c->len);
+	*d = (struct imap_decode){ .decoded = decoded, .who = who, .from = c->from, .most = c->most };
+	if (c->encoding == ENCODED_QP)
+		qp_decode(buffer_bytes(&coded), &d->plain);
+	else
+		base64_decode_mime(buffer_bytes(&coded), &d->plain);
+	buffer_free(&coded);
+	d->timer = timer_open(((struct lab *)ctx)->loop, lab_decoded, d);
+	timer_set(d->timer, 0);
+	return d;
+}
+
+static inline void
+lab_decode_drop(struct imap_decode *d)
+{
+	timer_close(&d->timer);
+	buffer_free(&d->plain);
+	memory_free(d);
+}
+
+static inline void
 lab_over(void *ctx, uint32_t ticket, uint64_t account)
 {
 	(void)ticket;
@@ -267,7 +316,7 @@ lab_open(void)
 		abort();
 	settings_close(&none);
 	l->imap = imap_service_open(l->loop, l->store, &imap, &(struct imap_needs){ lab_append_begin, lab_append_add,
-	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_over }, l);
+	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_over }, l);
 	l->pop3 = pop3_service_open(l->loop, l->store, &pop3, &(struct pop3_needs){ lab_over }, l);
 	loop_at_rest(l->loop, lab_rest_writer, l);
 	loop_at_rest(l->loop, lab_rest_store, l);

@@ -30,7 +30,7 @@
 CODEC(resource)
 CODEC(peer) CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done)
 	CODEC(resolve) CODEC(resolved) CODEC(segment) CODEC(judge) CODEC(judged) CODEC(letter)
-		CODEC(deliver) CODEC(delivered) CODEC(session) CODEC(seek) CODEC(moved) CODEC(ask)
+		CODEC(deliver) CODEC(delivered) CODEC(session) CODEC(seek) CODEC(decode) CODEC(decoded) CODEC(moved) CODEC(ask)
 			CODEC(say)
 #undef CODEC
 
@@ -99,6 +99,8 @@ static const struct body_case {
 	{ "delivered", BODY(delivered, DELIVER_LATER, "4.2.2", "full", true) },
 	{ "a session", BODY(session, "imap", "jack@example.com", 4, "PLAIN", V4, V6, true,
 	                    "TLSv1.3", "s1", "a1", B(""), B("a2 NOOP\r\n")) },
+	{ "decode", BODY(decode, 4, 7, 99, 3, 8) },
+	{ "decoded", BODY(decoded, true, false, 77, B("abc")) },
 	{ "seek", BODY(seek, 2, B("Subject"), B("x"), 0, 99) },
 	{ "moved", BODY(moved, 3, moved, 2) },
 	{ "nothing moved", BODY(moved, 3, NULL, 0) },
