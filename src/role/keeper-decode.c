@@ -50,7 +50,7 @@ decode_answered(struct question *q, const struct bytes *body)
 }
 
 struct imap_decode *
-keeper_decode(void *ctx, const struct imap_coded *coded,
+keeper_decode(void *ctx, const struct imap_coded                                     *coded,
               void (*decoded)(void *who, int why, const struct imap_decoded *), void *who)
 {
 	struct imap_decode *d;
