@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dns/resolver.h"
 #include "role/landlock.h"
 #include "role/syscalls.h"
 
@@ -31,7 +32,7 @@
 #endif
 
 #define MIB ((rlim_t)1 << 20)
-enum { PLACES_MOST = 3, FEW = 1024, MANY = 65536 };
+enum { PLACES_MOST = 3, FEW = 1024, MANY = 65536, DNS_PORT = 53 };
 
 /* Each line is a role: its account, the calls it has, the memory and the
    descriptors it may take, and all it may touch under the mail directory. */
@@ -193,8 +194,20 @@ empty_root(const char *directory)
 	return chroot(path) < 0 ? -1 : chdir("/");
 }
 
+uint16_t
+confine_asks(enum role role, const struct common_settings *common)
+{
+	struct server s = { .port = DNS_PORT };
+
+	if (role != VERIFIER || strcmp(common->dns_resolver, "none") == 0)
+		return 0;
+	(void)server_parse(bytes_of(common->dns_resolver), &s);
+	return s.port;
+}
+
 static void
-view(const struct cage *c, const char *directory, const char **root, struct buffer *words)
+view(const struct cage *c, bool asks, const char *directory, const char **root,
+     struct buffer *words)
 {
 	static const struct {
 		int         kind;
@@ -203,8 +216,10 @@ view(const struct cage *c, const char *directory, const char **root, struct buff
 		       { CLONE_NEWIPC, "ipc" },
 		       { CLONE_NEWUTS, "uts" } };
 
+	if (asks)
+		buffer_add_string(words, " asks-names");
 	for (size_t i = 0; i < COUNT(spaces); i++)
-		if (unshare(spaces[i].kind) < 0)
+		if ((spaces[i].kind != CLONE_NEWNET || !asks) && unshare(spaces[i].kind) < 0)
 			buffer_printf(words, " no-own-%s(%s)", spaces[i].name, strerror(errno));
 	if (view_enter(c, directory) == 0) {
 		*root = "";
@@ -253,7 +268,8 @@ become(struct role_account a, struct buffer *errors)
 }
 
 static bool
-lock_places(const struct cage *c, const char *root, struct buffer *words, struct buffer *errors)
+lock_places(const struct cage *c, uint16_t port, const char *root, struct buffer *words,
+            struct buffer *errors)
 {
 	struct landlock_place place[PLACES_MOST + 1];
 	char                  path[PLACES_MOST][4096];
@@ -273,7 +289,7 @@ lock_places(const struct cage *c, const char *root, struct buffer *words, struct
 	}
 	if (n > 0 && access(chance, R_OK) == 0)
 		place[n++] = (struct landlock_place){ chance, false };
-	version = landlock_close(place, n);
+	version = landlock_close(place, n, port);
 	if (version > 0)
 		buffer_printf(words, " landlock:%d", version);
 	else if (version == 0)
@@ -294,7 +310,7 @@ confine_enter(enum role role, const struct common_settings *common, const char *
 	limits(c);
 	if (was_root) {
 		struct role_account a = role_account(role, common);
-		view(c, common->mail_directory, root, words);
+		view(c, confine_asks(role, common) != 0, common->mail_directory, root, words);
 		if (!become(a, errors))
 			return false;
 		buffer_add_string(words, " no-capabilities");
@@ -308,18 +324,21 @@ confine_enter(enum role role, const struct common_settings *common, const char *
 	if (c->secret)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	return lock_places(c, *root, words, errors);
+	return lock_places(c, confine_asks(role, common), *root, words, errors);
 }
 
 bool
-confine_close(enum role role, struct buffer *words, struct buffer *errors)
+confine_close(enum role role, const struct common_settings *common, struct buffer *words,
+              struct buffer *errors)
 {
+	unsigned calls = cages[role].calls | (confine_asks(role, common) != 0 ? SYSCALLS_ASK : 0);
+
 	if (WATCHED) {
 		buffer_add_string(words, " no-seccomp(sanitizers)");
 		return true;
 	}
 	limit(RLIMIT_NPROC, 0);
-	if (syscalls_close(cages[role].calls) < 0) {
+	if (syscalls_close(calls) < 0) {
 		buffer_printf(errors, "seccomp: %s", strerror(errno));
 		return false;
 	}

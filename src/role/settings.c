@@ -10,6 +10,7 @@
 #include "access/pop3/pop3.h"
 #include "channel/listener.h"
 #include "channel/peer.h"
+#include "dns/resolver.h"
 #include "role/clerk.h"
 #include "role/keeper.h"
 #include "role/queue.h"
@@ -99,6 +100,14 @@ static const struct setting rows[] = {
 	  NULL, 0, 0, "0.1" },
 	{ "dns_resolver", SETTING_WORD, AT(dns_resolver), "",
 	  "The resolver asked for names, as 127.0.0.1:53; that of the system if empty; none: no name is looked up.", NULL, 0, 0, "0.1" },
+	{ "dns_timeout", SETTING_TIME, AT(dns_timeout), "5s",
+	  "How long the answer to one question about a name is waited for.", NULL, 100, 60000, "0.1" },
+	{ "dns_trust_anchor_file", SETTING_WORD, AT(dns_trust_anchor_file), "/usr/share/dns/root.key",
+	  "The keys DNSSEC begins with, as DS or DNSKEY records, one a line; without them no answer is secure.",
+	  NULL, 0, 0, "0.1" },
+	{ "dns_validation", SETTING_CHOICE, AT(dns_validation), "auto",
+	  "Whether answers are proved by DNSSEC: yes; no; auto: yes, but if the resolver passes on no signatures of "
+	  "the root, every answer is insecure instead of refused.", "auto,yes,no", 0, 0, "0.1" },
 };
 /* clang-format on */
 
@@ -284,6 +293,7 @@ check_common(struct check *c)
 {
 	struct common_settings common;
 	struct network         network;
+	struct server          server;
 	const char            *wrong;
 
 	if (!settings_fill(c->settings, &common_setting_table, NULL, &common, c->errors)) {
@@ -295,6 +305,12 @@ check_common(struct check *c)
 		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
 		         common.mail_directory);
 	check_addresses(c, &common);
+	if (*common.dns_resolver != '\0' && strcmp(common.dns_resolver, "none") != 0 &&
+	    !server_parse(bytes_of(common.dns_resolver), &server))
+		complain(c, line_of(c->settings, "dns_resolver"),
+		         "dns_resolver = %s: write an address, with a port if it is not 53, as "
+		         "127.0.0.1:53 or [::1]:53, or none",
+		         common.dns_resolver);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
 			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s",

@@ -26,6 +26,7 @@ enum listener_service {
 extern const char *const listener_names[LISTEN_SERVICES];
 
 enum log_format { LOG_TEXT, LOG_JSON };
+enum dns_validation { VALIDATE_AUTO, VALIDATE_YES, VALIDATE_NO };
 
 struct common_settings {
 	const char *myhostname, *mydomain, *myorigin;
@@ -44,7 +45,10 @@ struct common_settings {
 	int64_t     verifier_processes, keeper_processes;
 	int64_t     spool_segment_size;
 	int64_t     queue_minfree;     /* bytes that stay free                     */
-	const char *dns_resolver;      /* "" as /etc/resolv.conf says              */
+	const char *dns_resolver;      /* "" as /etc/resolv.conf says, "none"      */
+	int64_t     dns_timeout;       /* ms                                       */
+	const char *dns_trust_anchor_file;
+	int         dns_validation;    /* enum dns_validation                      */
 };
 extern const struct setting_table common_setting_table;
 
