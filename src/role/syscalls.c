@@ -70,6 +70,9 @@ static const struct row {
 	{ SYSCALLS_FILES, "rename" }, { SYSCALLS_FILES, "renameat" }, { SYSCALLS_FILES, "renameat2" },
 	{ SYSCALLS_FILES, "fchmod" }, { SYSCALLS_FILES, "umask" }, { SYSCALLS_FILES, "flock" },
 	{ SYSCALLS_FILES, "syncfs" }, { SYSCALLS_FILES, "copy_file_range" },
+	{ SYSCALLS_FILES, "linkat" }, { SYSCALLS_FILES, "memfd_create" },
+	{ SYSCALLS_FILES, "inotify_init1" }, { SYSCALLS_FILES, "inotify_add_watch" },
+	{ SYSCALLS_FILES, "inotify_rm_watch" },
 	{ SYSCALLS_FILES, "truncate" }, { SYSCALLS_FILES, "utimensat" },
 
 	{ SYSCALLS_SECRETS, "mlock" }, { SYSCALLS_SECRETS, "mlock2" }, { SYSCALLS_SECRETS, "munlock" },

@@ -202,7 +202,8 @@ drop_row(struct account *a, uint64_t message)
 {
 	int why = run2(a->index, MESSAGE_DELETE, (int64_t)message, 0);
 
-	return why == 0 && is_foreign(message) ? run2(a->index, FILE_DELETE, (int64_t)message, 0) : why;
+	return why == 0 && is_foreign(message) ? run2(a->index, FILE_DELETE, (int64_t)message, 0)
+	                                       : why;
 }
 
 static int
@@ -499,7 +500,8 @@ check_message(struct checking *c, const struct mailbox *m, uint32_t i, struct ar
 	if (is_foreign(id)) {
 		off_t at;
 		if (message_content_fd(c->account, &message, &at) < 0)
-			complain(c, "mailbox %s, uid %u: its file cannot be read", m->name, m->rows.uid[i]);
+			complain(c, "mailbox %s, uid %u: its file cannot be read", m->name,
+			         m->rows.uid[i]);
 		return;
 	}
 	fd = letters_fd(c->letters, message.place.content_segment);

@@ -185,7 +185,8 @@ contents_forget(struct store *s, uint64_t account, uint64_t message)
 	struct contents *c = s->contents;
 
 	for (size_t i = 0; c != NULL && i < KEPT_MOST; i++)
-		if (c->kept[i].account == account && (message == 0 || c->kept[i].message == message))
+		if (c->kept[i].account == account &&
+		    (message == 0 || c->kept[i].message == message))
 			forget(c, i);
 }
 
@@ -262,8 +263,9 @@ open_letter(struct account *a, uint64_t message, uint64_t size, uint64_t *at, ui
 		int why = errno;
 		warn_("account %" PRIu64 ", mailbox %s: %s/%s: %s", a->id, f->mailbox->name,
 		      f->place->location.root, file->where != NULL ? file->where : file->name,
-		      why == ENOENT ? "the file is gone"
-		      : why == EBADMSG ? "the file was changed: it is not as long as it was" : strerror(why));
+		      why == ENOENT    ? "the file is gone"
+		      : why == EBADMSG ? "the file was changed: it is not as long as it was"
+		                       : strerror(why));
 		errno = EBADMSG;
 	}
 	return fd;

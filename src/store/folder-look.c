@@ -62,7 +62,9 @@ enter_one(struct folder *f, struct fresh *x)
 {
 	struct mailbox *m = f->mailbox;
 	struct account *a = m->account;
-	struct arrival  v = { .size = x->size, .internal_date = x->date, .zone = x->zone,
+	struct arrival  v = { .size = x->size,
+		              .internal_date = x->date,
+		              .zone = x->zone,
 		              .flags = flags_inner(m, 0, x->file->outside) };
 	struct digest   digest;
 	struct file    *file = x->file;
@@ -97,8 +99,8 @@ enter_ready(struct folder *f)
 			continue;
 		if (x->file != NULL && why != ENOENT) {
 			warn_("account %" PRIu64 ", mailbox %s: %s/%s cannot be read: %s",
-			      f->mailbox->account->id, f->mailbox->name,
-			      f->place->location.root, x->file->where, strerror(why));
+			      f->mailbox->account->id, f->mailbox->name, f->place->location.root,
+			      x->file->where, strerror(why));
 			f->stamped = 0;
 		}
 	}
@@ -164,11 +166,13 @@ settle(struct folder *f)
 	const struct store *store = f->mailbox->account->store;
 
 	do {
-		while (f->asked < f->fresh_count && f->open < ASKED_MOST && store->needs.digest != NULL)
+		while (f->asked < f->fresh_count && f->open < ASKED_MOST &&
+		       store->needs.digest != NULL)
 			ask_one(f, f->asked++);
 		if (!enter_ready(f))
 			return;
-	} while (f->entered == f->asked && f->asked < f->fresh_count && store->needs.digest != NULL);
+	} while (f->entered == f->asked && f->asked < f->fresh_count &&
+	         store->needs.digest != NULL);
 	if (f->entered < f->fresh_count)
 		return;
 	for (size_t i = 0; i < f->fresh_count; i++) {
@@ -187,7 +191,7 @@ settle(struct folder *f)
 
 struct looking {
 	struct folder *folder;
-	size_t         first;  /* of what is fresh                        */
+	size_t         first; /* of what is fresh                        */
 	uint64_t       mask;
 };
 
@@ -235,9 +239,9 @@ there(void *ctx, const struct found *found)
 static void
 merge(struct folder *f, struct file *file, uint32_t row, uint64_t mask)
 {
-	struct mailbox *m = f->mailbox;
-	uint64_t        ours = flags_outer(m, m->rows.flags[row]), now = file->flags & mask;
-	uint64_t        delta = (now ^ file->outside) & mask;
+	struct mailbox  *m = f->mailbox;
+	uint64_t         ours = flags_outer(m, m->rows.flags[row]), now = file->flags & mask;
+	uint64_t         delta = (now ^ file->outside) & mask;
 	struct uid_range one = { m->rows.uid[row], m->rows.uid[row] };
 	struct uid_set   set = { &one, 1 };
 	uint64_t         both = (ours & ~delta) | (now & delta);
@@ -475,8 +479,8 @@ folder_watch(struct mailbox *m)
 	n = f->place->driver->paths(f, path);
 	for (unsigned i = 0; i < n; i++) {
 		f->watch[i] = inotify_add_watch(s->news, path[i],
-		                                IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-		                                        IN_MODIFY | IN_DONT_FOLLOW);
+		                                IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM |
+		                                        IN_DELETE | IN_MODIFY | IN_DONT_FOLLOW);
 		if (f->watch[i] >= 0)
 			(void)map_put(s->watched, watch_key(&f->watch[i]), f);
 	}
@@ -500,7 +504,8 @@ folder_unwatch(struct folder *f)
 static bool
 is_ours(struct folder *f, const struct inotify_event *e)
 {
-	return e->len > 0 && f->place->driver->ours(f, e->name, (e->mask & (IN_MOVED_FROM | IN_DELETE)) != 0);
+	return e->len > 0 &&
+	       f->place->driver->ours(f, e->name, (e->mask & (IN_MOVED_FROM | IN_DELETE)) != 0);
 }
 
 void

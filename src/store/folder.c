@@ -118,7 +118,8 @@ flags_inner(struct mailbox *m, uint64_t before, uint64_t outer)
 	struct keyset set = keysets_at(&m->rows.sets, (uint32_t)(before >> KEYWORD_FIRST));
 
 	set.word[0] = (set.word[0] & ~outer_keywords) | outer >> KEYWORD_FIRST;
-	return (outer & SYSTEM_FLAGS) | (uint64_t)keysets_name(&m->rows.sets, &set) << KEYWORD_FIRST;
+	return (outer & SYSTEM_FLAGS) | (uint64_t)keysets_name(&m->rows.sets, &set)
+	                                        << KEYWORD_FIRST;
 }
 
 /* ---- opening ---- */
@@ -171,10 +172,9 @@ folder_open(struct mailbox *m)
 	struct folder *f = memory_take(sizeof *f);
 	int            why;
 
-	*f = (struct folder){ .mailbox = m,
-		              .place = m->account->place,
-		              .by_name = map_open(),
-		              .watch = { -1, -1 } };
+	*f = (struct folder){
+		.mailbox = m, .place = m->account->place, .by_name = map_open(), .watch = { -1, -1 }
+	};
 	if ((why = f->place->driver->enter(f)) != 0) {
 		map_close(&f->by_name);
 		memory_free(f);
@@ -311,12 +311,12 @@ bool
 folder_apply(struct folder *f)
 {
 	enum { AT_ONCE = 256 };
-	struct file *some[AT_ONCE];
-	uint64_t     letters;
-	size_t       n = 0;
-	bool         all = f->place->driver == &mbox_driver;
+	struct file  *some[AT_ONCE];
+	uint64_t      letters;
+	size_t        n = 0;
+	bool          all = f->place->driver == &mbox_driver;
 	struct file **many = some;
-	int          why;
+	int           why;
 
 	if (f->mailbox->account->landing == NULL)
 		for (size_t i = 0; i < f->count; i++)
@@ -345,7 +345,8 @@ folder_apply(struct folder *f)
 		memory_free(many);
 	if (why != 0) {
 		if (why != EAGAIN)
-			warn_("account %" PRIu64 ", mailbox %s: changes could not be written to %s: %s",
+			warn_("account %" PRIu64
+			      ", mailbox %s: changes could not be written to %s: %s",
 			      f->mailbox->account->id, f->mailbox->name,
 			      account_location(f->mailbox->account), strerror(why));
 		f->stamped = 0; /* the next look tries again */
@@ -385,7 +386,8 @@ logged_read(void *ctx, uint64_t at, void *out, size_t len)
 	for (; len > 0 && at < own; at++, len--)
 		*to++ = at < l->arrival->head.len ? l->arrival->head.at[at]
 		                                  : l->prefix.at[at - l->arrival->head.len];
-	return len == 0 ? 0 : letters_read(l->store->letters, &l->arrival->place, at - own, to, len);
+	return len == 0 ? 0
+	                : letters_read(l->store->letters, &l->arrival->place, at - own, to, len);
 }
 
 /* The row of a file: like a letter of the log, but that its id says it is none. */
@@ -399,8 +401,9 @@ add_message(struct folder *f, struct file *file, struct arrival *v, uint64_t let
 	int             why;
 
 	v->letter = file->message;
-	v->place = (struct letter_place){ .content_at = letter_offset(file->message) + RECORD_HEADER,
-		                          .content_len = v->size - own };
+	v->place =
+		(struct letter_place){ .content_at = letter_offset(file->message) + RECORD_HEADER,
+		                       .content_len = v->size - own };
 	v->prefix_len = (uint32_t)own;
 	v->head = (struct bytes){ NULL, 0 };
 	if ((why = file_keep(a, m, file, letter, digest)) != 0) {
@@ -417,7 +420,8 @@ add_message(struct folder *f, struct file *file, struct arrival *v, uint64_t let
 }
 
 int
-folder_enter(struct folder *f, struct file *file, struct arrival *v, struct bytes digest, uint32_t *uid)
+folder_enter(struct folder *f, struct file *file, struct arrival *v, struct bytes digest,
+             uint32_t *uid)
 {
 	return add_message(f, file, v, 0, digest, uid);
 }
@@ -521,9 +525,10 @@ copy_file(struct mailbox *from, struct mailbox *to, struct fetched *letter, stru
 {
 	const struct driver *driver = to->folder->place->driver;
 	struct source        source = { letter->message.size, fetched_read, letter };
-	struct file         *old = from->folder != NULL ? folder_file(from->folder, letter->message.id) : NULL;
-	struct digest        digest;
-	int                  why;
+	struct file         *old =
+                from->folder != NULL ? folder_file(from->folder, letter->message.id) : NULL;
+	struct digest digest;
+	int           why;
 
 	*packed = message_packed_digest(from->account, &letter->message, scratch);
 	if (old != NULL && from->folder->place->driver == driver) {
@@ -548,10 +553,13 @@ copy_one(struct mailbox *from, uint32_t row, struct mailbox *to, const struct co
 	struct file    *file;
 	int             why;
 
-	if ((why = message_read(from->account, from->rows.message[row], scratch, &letter.message)) != 0)
+	if ((why = message_read(from->account, from->rows.message[row], scratch,
+	                        &letter.message)) != 0)
 		return why;
 	file = memory_take(sizeof *file);
-	*file = (struct file){ .flags = flags_outer(to, flags), .len = letter.message.size, .landing = true };
+	*file = (struct file){ .flags = flags_outer(to, flags),
+		               .len = letter.message.size,
+		               .landing = true };
 	if ((file->message = place_message(a)) == 0)
 		why = EDQUOT;
 	else

@@ -38,7 +38,8 @@ expand(const char *text, const char *home, struct bytes user, struct buffer *out
 {
 	ptrdiff_t    at = bytes_find_last(user, '@');
 	struct bytes name = at < 0 ? user : bytes_cut(user, 0, (size_t)at);
-	struct bytes domain = at < 0 ? (struct bytes){ NULL, 0 } : bytes_cut(user, (size_t)at + 1, user.len);
+	struct bytes domain =
+		at < 0 ? (struct bytes){ NULL, 0 } : bytes_cut(user, (size_t)at + 1, user.len);
 
 	for (const char *p = text; *p != '\0'; p++) {
 		bool at_path = p == text || p[-1] == ':' || p[-1] == '=';
@@ -129,10 +130,11 @@ wrong_percent(const char *text, struct arena *arena)
 {
 	for (const char *p = strchr(text, '%'); p != NULL; p = strchr(p + 2, '%'))
 		if (p[1] == '\0' || strchr("%undh", p[1]) == NULL)
-			return arena_printf(arena,
-			                    "\"%%%.1s\" is not known; %%u is the address, %%n what stands "
-			                    "before the @, %%d the domain, %%h the home (mail_home)",
-			                    p + 1);
+			return arena_printf(
+				arena,
+				"\"%%%.1s\" is not known; %%u is the address, %%n what stands "
+				"before the @, %%d the domain, %%h the home (mail_home)",
+				p + 1);
 	return NULL;
 }
 
@@ -145,7 +147,8 @@ location_complain(const char *text, const char *home, struct arena *arena)
 
 	if (*text == '\0')
 		return NULL;
-	if ((wrong = wrong_percent(text, arena)) != NULL || (wrong = wrong_percent(home, arena)) != NULL)
+	if ((wrong = wrong_percent(text, arena)) != NULL ||
+	    (wrong = wrong_percent(home, arena)) != NULL)
 		return wrong;
 	if (has_home(text) && *home != '/')
 		return "~ and %h are the user's home: set mail_home, as mail_home = /var/vmail/%d/%n";

@@ -59,7 +59,8 @@ uidlist_head(struct bytes line, uint32_t *version, uint32_t *uidvalidity, uint32
 	if (*version != 3)
 		return false;
 	while (bytes_split(&line, ' ', &word)) {
-		if (word.len < 2 || !bytes_number(bytes_cut(word, 1, word.len), &n) || n > UINT32_MAX)
+		if (word.len < 2 || !bytes_number(bytes_cut(word, 1, word.len), &n) ||
+		    n > UINT32_MAX)
 			continue;
 		if (word.at[0] == 'V')
 			*uidvalidity = (uint32_t)n;
@@ -149,7 +150,8 @@ maildir_keywords_read(struct folder *f)
 	rest = buffer_bytes(&text);
 	while (bytes_split(&rest, '\n', &line)) {
 		if (!bytes_split(&line, ' ', &number) || !bytes_number(number, &n) ||
-		    n >= KEYWORD_LETTERS || line.len == 0 || line.len > 64 || bytes_find(line, '\0') >= 0)
+		    n >= KEYWORD_LETTERS || line.len == 0 || line.len > 64 ||
+		    bytes_find(line, '\0') >= 0)
 			continue;
 		memory_free(d->keyword[n]);
 		d->keyword[n] = memcpy(memory_take(line.len + 1), line.at, line.len);
@@ -183,7 +185,8 @@ keywords_write(struct maildir *d)
 		if (d->keyword[i] != NULL)
 			buffer_printf(&text, "%d %s\n", i, d->keyword[i]);
 	if (disk_write(fd, text.at, text.len, 0) == 0 &&
-	    renameat(d->part[MAILDIR_TMP], "dovecot-keywords.new", d->base, "dovecot-keywords") == 0 &&
+	    renameat(d->part[MAILDIR_TMP], "dovecot-keywords.new", d->base, "dovecot-keywords") ==
+	            0 &&
 	    fstat(fd, &st) == 0) {
 		d->keywords_at[0] = st.st_mtim.tv_sec;
 		d->keywords_at[1] = st.st_mtim.tv_nsec;
@@ -237,7 +240,8 @@ subscription_line(struct bytes line, char between, bool coded, struct buffer *ou
 }
 
 static void
-subscription_file(struct bytes text, bool courier, void (*each)(void *ctx, const char *name), void *ctx)
+subscription_file(struct bytes text, bool courier, void (*each)(void *ctx, const char *name),
+                  void *ctx)
 {
 	bool          second = !courier && bytes_starts(text, BYTES("V\t2\n\n"));
 	struct buffer name = { 0 };

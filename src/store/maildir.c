@@ -75,7 +75,7 @@ folder_of(const char *dir, struct buffer *out)
 			buffer_add_char(out, '/');
 		more = true;
 		while (level.len > 0) {
-			ptrdiff_t dot = bytes_search(level, BYTES("&AC4-"));
+			ptrdiff_t    dot = bytes_search(level, BYTES("&AC4-"));
 			struct bytes part = bytes_cut(level, 0, dot < 0 ? level.len : (size_t)dot);
 			if (!utf7_to_utf8(part, out))
 				return false;
@@ -85,8 +85,7 @@ folder_of(const char *dir, struct buffer *out)
 				level = bytes_cut(level, 5, level.len);
 			}
 		}
-		if (out->len == before ||
-		    memchr(out->at + before, '/', out->len - before) != NULL)
+		if (out->len == before || memchr(out->at + before, '/', out->len - before) != NULL)
 			return false;
 	}
 	buffer_add_char(out, '\0');
@@ -193,10 +192,12 @@ maildir_make(struct place *p, const char *name)
 	else if ((why = disk_make(p->root, dir.at, 0700)) == EEXIST)
 		why = 0;
 	if (why == 0) {
-		if ((fd = openat(p->root, dir.at, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+		if ((fd = openat(p->root, dir.at,
+		                 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
 			why = errno;
 		else {
-			int mark = openat(fd, "maildirfolder", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+			int mark = openat(fd, "maildirfolder",
+			                  O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 			if (mark >= 0)
 				(void)close(mark);
 			why = make_parts(fd);
@@ -330,7 +331,8 @@ maildir_enter(struct folder *f)
 		buffer_add(&d->dir, (struct bytes){ ".", 2 });
 	else
 		folder_name(f->mailbox->name, &d->dir);
-	d->base = openat(f->place->root, d->dir.at, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	d->base =
+		openat(f->place->root, d->dir.at, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (d->base < 0)
 		why = errno;
 	if (why == 0 && (why = make_parts(d->base)) == 0)
@@ -424,7 +426,8 @@ letters_for(struct folder *f, uint64_t flags, char out[static 40])
 	for (size_t k = 0; k < COUNT(system_flags); k++)
 		if (flags & system_flags[k].flag)
 			out[n++] = system_flags[k].letter;
-	for (int bit = KEYWORD_FIRST; bit < KEYWORD_FIRST + f->mailbox->keywords && bit < 64; bit++) {
+	for (int bit = KEYWORD_FIRST; bit < KEYWORD_FIRST + f->mailbox->keywords && bit < 64;
+	     bit++) {
 		const char *name = f->mailbox->keyword[bit - KEYWORD_FIRST];
 		char        c = bytes_is(bytes_of(name), "$Forwarded") ? 'P' : letter_of(d, name);
 		if ((flags & (uint64_t)1 << bit) && c != '\0' && n < 32)
@@ -443,7 +446,8 @@ maildir_letters(struct folder *f)
 	for (size_t k = 0; k < COUNT(system_flags); k++)
 		mask |= system_flags[k].flag;
 	maildir_keywords_keep(f);
-	for (int bit = KEYWORD_FIRST; bit < KEYWORD_FIRST + f->mailbox->keywords && bit < 64; bit++) {
+	for (int bit = KEYWORD_FIRST; bit < KEYWORD_FIRST + f->mailbox->keywords && bit < 64;
+	     bit++) {
 		const char *name = f->mailbox->keyword[bit - KEYWORD_FIRST];
 		if (bytes_is(bytes_of(name), "$Forwarded") || letter_of(d, name) != '\0')
 			mask |= (uint64_t)1 << bit;
@@ -454,8 +458,8 @@ maildir_letters(struct folder *f)
 /* ---- reading ---- */
 
 static int
-scan_part(struct folder *f, enum maildir_part part,
-          void (*each)(void *ctx, const struct found *), void *ctx)
+scan_part(struct folder *f, enum maildir_part part, void (*each)(void *ctx, const struct found *),
+          void *ctx)
 {
 	struct maildir *d = f->mine;
 	DIR            *dir = read_directory(d->part[part], ".");
@@ -476,13 +480,15 @@ scan_part(struct folder *f, enum maildir_part part,
 			found.flags = flags_of(f, flags);
 		(void)snprintf(where, sizeof where, "%s/%s", parts[part], e->d_name);
 		found.where = bytes_of(where);
-		if (bytes_number(bytes_cut(found.name, 0, (size_t)(bytes_find(found.name, '.') < 0
-		                                                           ? 0
-		                                                           : bytes_find(found.name, '.'))),
+		if (bytes_number(bytes_cut(found.name, 0,
+		                           (size_t)(bytes_find(found.name, '.') < 0
+		                                            ? 0
+		                                            : bytes_find(found.name, '.'))),
 		                 &date) &&
 		    date < INT64_C(1) << 40)
 			found.date = (int64_t)date;
-		found.uid = (uint32_t)(uintptr_t)(d->uids != NULL ? map_get(d->uids, found.name) : NULL);
+		found.uid = (uint32_t)(uintptr_t)(d->uids != NULL ? map_get(d->uids, found.name)
+		                                                  : NULL);
 		each(ctx, &found);
 	}
 	(void)closedir(dir);
@@ -609,13 +615,14 @@ maildir_put(struct folder *f, struct file *file, const struct source *source, in
 	const char     *as;
 
 	/* The same letter has the same name however often it is tried. */
-	(void)snprintf(unique, sizeof unique, "%" PRId64 ".M%06" PRIu64 "L%" PRIX64 "A%" PRIu64, date,
-	               file->message % 1000000, file->message, f->mailbox->account->id);
+	(void)snprintf(unique, sizeof unique, "%" PRId64 ".M%06" PRIu64 "L%" PRIX64 "A%" PRIu64,
+	               date, file->message % 1000000, file->message, f->mailbox->account->id);
 	(void)snprintf(tmp, sizeof tmp, "%s", unique);
 	(void)disk_unlink(d->part[MAILDIR_TMP], tmp, 0);
 	if ((why = content_is_plain(source, &file->plain)) != 0)
 		return why;
-	fd = openat(d->part[MAILDIR_TMP], tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = openat(d->part[MAILDIR_TMP], tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+	            0600);
 	if (fd < 0)
 		return errno;
 	if ((why = content_write(source, file->plain, fd, &stored)) == 0) {
@@ -688,8 +695,7 @@ apply_one(struct folder *f, struct file *file)
 	letters_for(f, file->flags, letters);
 	(void)snprintf(name, sizeof name, "%s:2,%s", file->name, letters);
 	(void)snprintf(where, sizeof where, "cur/%s", name);
-	if (strcmp(where, file->where) != 0 &&
-	    renameat(dir, old, d->part[MAILDIR_CUR], name) < 0)
+	if (strcmp(where, file->where) != 0 && renameat(dir, old, d->part[MAILDIR_CUR], name) < 0)
 		return errno;
 	memory_free(file->where);
 	file->where = memcpy(memory_take(strlen(where) + 1), where, strlen(where) + 1);
@@ -722,7 +728,8 @@ maildir_paths(struct folder *f, char out[2][1200])
 	struct maildir *d = f->mine;
 
 	for (int i = 0; i < 2; i++)
-		(void)snprintf(out[i], 1200, "%s/%s/%s", f->place->location.root, d->dir.at, parts[i + 1]);
+		(void)snprintf(out[i], 1200, "%s/%s/%s", f->place->location.root, d->dir.at,
+		               parts[i + 1]);
 	return 2;
 }
 
@@ -731,7 +738,7 @@ maildir_ours(struct folder *f, const char *name, bool away)
 {
 	struct bytes       flags;
 	const struct file *file = map_get(f->by_name, base_of(bytes_of(name), &flags));
-	bool               here = file != NULL && file->where != NULL && strcmp(file->where + 4, name) == 0;
+	bool here = file != NULL && file->where != NULL && strcmp(file->where + 4, name) == 0;
 
 	if (file == NULL)
 		return away; /* a file we removed; or one that was never known */

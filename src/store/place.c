@@ -30,7 +30,8 @@ step_down(int dir, const char *name, bool make)
 		return -1;
 	if ((fd = openat(dir, name, how | O_NOFOLLOW)) >= 0)
 		return fd;
-	if ((errno != ELOOP && errno != ENOTDIR) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if ((errno != ELOOP && errno != ENOTDIR) ||
+	    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	if (!S_ISLNK(st.st_mode) || st.st_uid != 0) {
 		errno = ELOOP;
@@ -97,7 +98,9 @@ place_open(struct account *a, const char *text)
 		why = EINVAL;
 	} else {
 		p->driver = drivers[p->location.kind];
-		if ((p->root = place_directory(p->location.root, true)) < 0)
+		if (p->driver->open == NULL)
+			why = EINVAL;
+		else if ((p->root = place_directory(p->location.root, true)) < 0)
 			why = errno;
 		else
 			why = p->driver->open(p);
@@ -172,7 +175,8 @@ account_locate(struct account *a, const char *location)
 			warn_("account %" PRIu64
 			      ": mail_location is \"%s\" now, but its mail lies in \"%s\" and stays there; "
 			      "mansio mailbox convert moves it",
-			      a->id, location, *account_location(a) ? account_location(a) : "the letter log");
+			      a->id, location,
+			      *account_location(a) ? account_location(a) : "the letter log");
 		a->warned = true;
 		return 0;
 	}
