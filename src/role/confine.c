@@ -152,7 +152,7 @@ find_outside(enum role role, const struct common_settings *common, struct outsid
 	o->count = 0;
 	if (role != KEEPER)
 		return;
-	for (unsigned i = 0; *common->mail_location != '\0' &&
+	for (unsigned i = 0; common->mail_location != NULL &&
 	                     location_prefix(common->mail_location, common->mail_home, i, &path);
 	     i++) {
 		add_outside(o, buffer_bytes(&path));

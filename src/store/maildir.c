@@ -580,7 +580,8 @@ host_name(void)
 static void
 set_where(struct folder *f, struct file *file, bool fresh)
 {
-	char letters[40], where[400];
+	uint64_t mask = maildir_letters(f); /* gives letters to new keywords */
+	char     letters[40], where[400];
 
 	letters_for(f, file->flags, letters);
 	if (fresh && letters[0] == '\0')
@@ -589,7 +590,7 @@ set_where(struct folder *f, struct file *file, bool fresh)
 		(void)snprintf(where, sizeof where, "cur/%s:2,%s", file->name, letters);
 	memory_free(file->where);
 	file->where = memcpy(memory_take(strlen(where) + 1), where, strlen(where) + 1);
-	file->outside = file->flags & maildir_letters(f);
+	file->outside = file->flags & mask;
 }
 
 static void
