@@ -286,8 +286,8 @@ confine_asks(enum role role, const struct common_settings *common)
 }
 
 static void
-view(const struct cage *c, const struct outside *o, bool asks, const char *directory, const char **root,
-     struct buffer *words)
+view(const struct cage *c, const struct outside *o, bool asks, const char *directory,
+     const char **root, struct buffer *words)
 {
 	static const struct {
 		int         kind;
@@ -348,8 +348,8 @@ become(struct role_account a, struct buffer *errors)
 }
 
 static bool
-lock_places(const struct cage *c, const struct outside *o, uint16_t port, const char *root, struct buffer *words,
-            struct buffer *errors)
+lock_places(const struct cage *c, const struct outside *o, uint16_t port, const char *root,
+            struct buffer *words, struct buffer *errors)
 {
 	struct landlock_place place[PLACES_MOST + OUTSIDE_MOST + 1];
 	char                  path[PLACES_MOST][4096];
@@ -404,7 +404,8 @@ confine_enter(enum role role, const struct common_settings *common, const char *
 	                                : (struct role_account){ geteuid(), getegid() });
 	if (was_root) {
 		struct role_account a = role_account(role, common);
-		view(c, &outside, confine_asks(role, common) != 0, common->mail_directory, root, words);
+		view(c, &outside, confine_asks(role, common) != 0, common->mail_directory, root,
+		     words);
 		if (!become(a, errors))
 			return false;
 		buffer_add_string(words, " no-capabilities");
