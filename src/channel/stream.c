@@ -12,6 +12,7 @@
 enum {
 	UNREAD_MOST = 64 << 10,
 	WRITE_MOST = 512 << 10, /* in one turn                              */
+	PRESS_MOST = 64 << 10,  /* compressed at one time                    */
 	MOVE_MOST = 4 << 10,    /* unread bytes that are moved before new ones */
 	RECORD = 16 << 10,      /* of TLS                                   */
 	SMALL_FILE = 16 << 10,  /* read at once; a packet, not a system call more */
@@ -178,6 +179,7 @@ end(struct stream *s)
 	timer_close(&s->timer);
 	drop_out(s);
 	drop_unread(s);
+	press_close(&s->press);
 	if (s->socket.fd >= 0)
 		socket_close(&s->socket);
 	if (s->held == 0)
@@ -309,13 +311,20 @@ stream_peek(const struct stream *s)
 	return s->view;
 }
 
+/* Bytes are here that poll does not see. */
+static bool
+holds(const struct stream *s)
+{
+	return socket_holds(&s->socket) || (s->press != NULL && press_holds(s->press));
+}
+
 /* There is room again, or we look again: ask the socket, and TLS. */
 static void
 read_on(struct stream *s)
 {
 	if (!may_read(s))
 		return;
-	if (socket_holds(&s->socket)) {
+	if (holds(s)) {
 		s->more = true;
 		stream_later(s);
 	}
@@ -371,6 +380,10 @@ stream_pull(struct stream *s, char *to, size_t room, size_t *n)
 	*n = 0;
 	s->more = false;
 	do {
+		if (s->press != NULL) {
+			o = press_read(s->press, &s->socket, to, room, n);
+			break;
+		}
 		o = socket_read(&s->socket, to + *n, room - *n, &got);
 		if (o != SOCKET_MOVED)
 			break;
@@ -384,7 +397,7 @@ stream_pull(struct stream *s, char *to, size_t room, size_t *n)
 		s->read_writes = o == SOCKET_WRITE_LATER;
 		stream_rewatch(s);
 	}
-	if (o == SOCKET_MOVED && socket_holds(&s->socket)) {
+	if (o == SOCKET_MOVED && holds(s)) {
 		s->more = true;
 		stream_later(s);
 	}
@@ -541,7 +554,7 @@ stream_out(struct stream *s)
 size_t
 stream_pending(const struct stream *s)
 {
-	return s->out.len + (size_t)s->files_len;
+	return s->out.len + (size_t)s->files_len + (s->press != NULL ? press_out(s->press).len : 0);
 }
 
 /* A small file becomes bytes at once.  True if it did. */
@@ -624,6 +637,53 @@ range_gone(struct stream *s, size_t n)
 	memory_free(r);
 }
 
+/* Plain bytes up to the next file, or of the file, into the press; where nothing follows, all of
+   it can be read at the other end. */
+static enum socket_outcome
+press_some(struct stream *s)
+{
+	struct range *r = s->files;
+	size_t        len = r != NULL ? (size_t)(r->behind - s->said_gone) : s->out.len;
+	char         *scratch = loop_scratch_out(s->loop);
+	ssize_t       n;
+
+	if (len > 0) {
+		len = len < PRESS_MOST ? len : PRESS_MOST;
+		press_add(s->press, (struct bytes){ s->out.at, len },
+		          len == s->out.len && r == NULL);
+		bytes_gone(s, len);
+		return SOCKET_MOVED;
+	}
+	INSIDE(r != NULL);
+	len = r->len < LOOP_SCRATCH_OUT ? (size_t)r->len : LOOP_SCRATCH_OUT;
+	n = pread(r->fd, scratch, len, r->at);
+	if (n <= 0) {
+		s->socket.why = n < 0 ? strerrordesc_np(errno) : "a file ended too soon";
+		return SOCKET_BROKEN;
+	}
+	press_add(s->press, (struct bytes){ scratch, (size_t)n },
+	          (uint64_t)n == r->len && r->next == NULL && s->out.len == 0);
+	range_gone(s, (size_t)n);
+	return SOCKET_MOVED;
+}
+
+/* One write of what is compressed. */
+static enum socket_outcome
+write_pressed(struct stream *s, size_t *n)
+{
+	enum socket_outcome o = SOCKET_MOVED;
+
+	while (o == SOCKET_MOVED && press_out(s->press).len == 0)
+		o = press_some(s);
+	if (o == SOCKET_MOVED)
+		o = socket_write(&s->socket, press_out(s->press), false, n);
+	if (o != SOCKET_MOVED)
+		return o;
+	press_gone(s->press, *n);
+	s->out_count += *n;
+	return o;
+}
+
 /* One write: bytes up to the next file, or of the file.  In TLS what could not
    be written must come again as it was: nothing here is shorter then. */
 static enum socket_outcome
@@ -633,7 +693,11 @@ write_some(struct stream *s, size_t *n)
 	size_t              len = r != NULL ? (size_t)(r->behind - s->said_gone) : s->out.len;
 	enum socket_outcome o;
 
+	if (s->press != NULL && s->plain_left == 0)
+		return write_pressed(s, n);
 	if (len > 0) {
+		if (s->press != NULL && len > s->plain_left)
+			len = (size_t)s->plain_left;
 		if (s->stage == STAGE_ANSWERING && len > s->clear_left)
 			len = (size_t)s->clear_left;
 		o = socket_write(&s->socket, (struct bytes){ s->out.at, len }, r != NULL, n);
@@ -649,6 +713,8 @@ write_some(struct stream *s, size_t *n)
 	}
 	if (o == SOCKET_MOVED) {
 		s->out_count += *n;
+		if (s->press != NULL)
+			s->plain_left -= *n;
 		if (s->stage == STAGE_ANSWERING)
 			s->clear_left -= *n;
 	}
@@ -818,6 +884,24 @@ stream_tls_binding(const struct stream *s, const char *type, struct buffer *out)
 {
 	return s->socket.ssl != NULL && s->stage == STAGE_SECURE && !s->broken &&
 	       tls_binding(s->socket.ssl, type, out);
+}
+
+/* ---- DEFLATE ---- */
+
+void
+stream_compress(struct stream *s)
+{
+	INSIDE(s->press == NULL && s->join == NULL);
+	s->plain_left = stream_pending(s);
+	drop_unread(s);
+	s->press = press_open();
+	read_on(s);
+}
+
+bool
+stream_is_compressed(const struct stream *s)
+{
+	return s->press != NULL;
 }
 
 /* ---- leaving ---- */

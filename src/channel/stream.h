@@ -20,6 +20,9 @@
  * within ten seconds.  What is said from then on waits for it.  After a failure
  * `closed` follows, unless `secured` closed the stream.
  *
+ * stream_compress() compresses what is said from then on and takes what comes for compressed
+ * (rfc4978); every unread byte is dropped, and it cannot be undone.  stream_is_compressed() tells.
+ *
  * stream_patience(ms): `silent` is called when nothing has arrived and nothing
  * that was pending has gone for so long (and again after as long); 0 never.
  * `closed` is called once when the peer is gone or the
@@ -74,6 +77,8 @@ size_t stream_pending(const struct stream *);
 void stream_flush(struct stream *);             /* try to write now                  */
 void stream_patience(struct stream *, int64_t ms);
 void stream_secure(struct stream *, struct tls *);
+void stream_compress(struct stream *);
+bool stream_is_compressed(const struct stream *);
 bool stream_tls_facts(const struct stream *, struct tls_facts *out);   /* false: plain */
 /* Channel binding for SCRAM-PLUS, appended: "tls-exporter" (rfc9266), "tls-server-end-point",
    "tls-unique" (rfc5929; TLS 1.2 only).  False where there is none. */

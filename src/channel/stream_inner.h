@@ -14,6 +14,7 @@
 #define CHANNEL_STREAM_INNER_H
 
 #include "channel/loop_inner.h"
+#include "channel/press.h"
 #include "channel/socket.h"
 #include "channel/stream.h"
 
@@ -57,6 +58,8 @@ struct stream {
 	size_t         most;
 	uint64_t       in_count, out_count;
 
+	struct press  *press;          /* NULL: nothing is compressed         */
+	uint64_t       plain_left;     /* to go before that begins            */
 	struct buffer  out;
 	struct range  *files, **files_end;
 	uint64_t       files_len;

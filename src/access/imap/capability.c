@@ -6,6 +6,12 @@
 /* LITERAL- before login, where a literal is 4096 bytes at most; LITERAL+ after it: rfc7888:5
    forbids both at one time. */
 static bool
+compress_holds(const struct imap *s)
+{
+	return !stream_is_compressed(s->stream);
+}
+
+static bool
 appendlimit_holds(const struct imap *s)
 {
 	return imap_config_of(s)->message_size_limit > 0;
@@ -33,6 +39,7 @@ const struct capability imap_capabilities[] = {
 	{ "APPENDLIMIT=",     "rfc7889",   AFTER_LOGIN,  "APPEND STATUS",             "dialogue appendlimit-is-told-and-kept",   appendlimit_holds, appendlimit_value },
 	{ "BINARY",           "rfc3516",   AFTER_LOGIN,  "FETCH APPEND decoding.c",   "dialogue binary-is-without-transfer-encoding", NULL, NULL },
 	{ "CATENATE",         "rfc4469",   AFTER_LOGIN,  "APPEND REPLACE url.c resource.c", "dialogue catenate-joins-pieces-of-letters", NULL, NULL },
+	{ "COMPRESS=DEFLATE", "rfc4978",   AFTER_LOGIN,  "COMPRESS channel/press.c",  "whole test_imap_core.py", compress_holds, NULL },
 	{ "URL-PARTIAL",      "rfc5550",   AFTER_LOGIN,  "APPEND url.c",              "dialogue catenate-takes-a-part-of-a-part", NULL, NULL },
 	{ "REPLACE",          "rfc8508",   AFTER_LOGIN,  "REPLACE",                   "dialogue replace-appends-and-expunges",   NULL, NULL },
 	{ "MOVE",             "rfc6851",   AFTER_LOGIN,  "MOVE",                      "dialogue move-tells-copyuid-then-expunge", NULL, NULL },

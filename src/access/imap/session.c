@@ -564,6 +564,9 @@ command_step(struct imap *s)
 		buffer_add(out, s->tag);
 		buffer_printf(out, " %s\r\n", s->answer);
 	}
+	if (s->compress)
+		stream_compress(s->stream);
+	s->compress = false;
 	command_over(s);
 	count_errors(s);
 	return STEP_DONE;

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: ISC
+"""IMAP beyond single dialogues: what needs a client that can compress, go back to the login, or send much."""
+
+import random
+import socket
+import ssl
+import zlib
+
+import pytest
+from kit import word
+
+ME = "jack@example.com"
+
+
+class Client:
+    """IMAP by hand, so that every byte on the wire is ours."""
+
+    def __init__(self, demo, service):
+        self.sock = socket.create_connection(("127.0.0.1", demo.port(service)), 20)
+        if service == "imaps":
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self.sock = context.wrap_socket(self.sock)
+        self.data, self.into, self.outof, self.count = b"", None, None, 0
+        self.line()
+
+    def fill(self):
+        more = self.sock.recv(65536)
+        assert more, "closed"
+        self.data += self.outof.decompress(more) if self.outof else more
+
+    def line(self):
+        while b"\r\n" not in self.data:
+            self.fill()
+        line, self.data = self.data.split(b"\r\n", 1)
+        return line
+
+    def take(self, n):
+        while len(self.data) < n:
+            self.fill()
+        part, self.data = self.data[:n], self.data[n:]
+        return part
+
+    def send(self, data):
+        if self.into:
+            data = self.into.compress(data) + self.into.flush(zlib.Z_SYNC_FLUSH)
+        self.sock.sendall(data)
+
+    def ask(self, command):
+        """The lines of the answer; literals stand in them as bytes of their own."""
+        self.count += 1
+        tag = b"t%d" % self.count
+        self.send(tag + b" " + command + b"\r\n")
+        got = []
+        while True:
+            line = self.line()
+            got.append(line)
+            if line.startswith(tag + b" "):
+                return got
+            if line.endswith(b"}") and b"{" in line:
+                got.append(self.take(int(line[line.rindex(b"{") + 1:-1])))
+
+    def login(self, demo):
+        return self.ask(b'LOGIN "%s" "%s"' % (ME.encode(), demo.password.encode()))
+
+    def compress(self):
+        assert b" OK" in self.ask(b"COMPRESS DEFLATE")[-1]
+        self.into, self.outof = zlib.compressobj(9, zlib.DEFLATED, -15), zlib.decompressobj(-15)
+
+
+def message(size, seed):
+    chance = random.Random(seed)
+    body = b"\r\n".join(b"%x" % chance.getrandbits(280) for _ in range(size // 72))
+    return b"Subject: large\r\n\r\n" + body + b"\r\n"
+
+
+def test_everything_goes_through_deflate(demo):
+    c, box = Client(demo, "imaps"), word().encode()
+    assert b"COMPRESS=DEFLATE" in c.login(demo)[-1]
+    assert b" BAD " in c.ask(b"COMPRESS LZW")[-1]
+    c.compress()
+    assert b"COMPRESS=DEFLATE" not in c.ask(b"CAPABILITY")[0]
+    assert b"NO [COMPRESSIONACTIVE]" in c.ask(b"COMPRESS DEFLATE")[-1]
+    assert b" OK" in c.ask(b"CREATE " + box)[-1]
+    texts = [message(n, n) for n in (100, 70_000, 3_000_000)]
+    for text in texts:
+        assert b" OK" in c.ask(b"APPEND %s {%d+}\r\n%s" % (box, len(text), text))[-1]
+    assert b" OK" in c.ask(b"SELECT " + box)[-1]
+    got = c.ask(b"FETCH 1:* BODY.PEEK[]")
+    assert [g for g in got if g.startswith(b"Subject: large")] == texts
+    assert b" OK" in c.ask(b"UNSELECT")[-1]
+    assert b" OK" in c.ask(b"DELETE " + box)[-1]
+
+
+def test_a_few_bytes_that_unfold_to_many_are_bounded(demo):
+    c = Client(demo, "imaps")
+    c.login(demo)
+    c.compress()
+    bomb = c.into.compress(b"x" * (64 << 20)) + c.into.compress(b"\r\n") + c.into.flush(zlib.Z_SYNC_FLUSH)
+    assert len(bomb) < 100_000
+    c.sock.sendall(bomb)
+    assert b"BAD [TOOBIG]" in c.line()
+    assert b" OK" in c.ask(b"NOOP")[-1]
+
+
+def test_what_is_not_deflate_ends_the_session(demo):
+    c = Client(demo, "imaps")
+    c.login(demo)
+    c.compress()
+    c.sock.sendall(b"\xff" * 64)
+    with pytest.raises((AssertionError, OSError, zlib.error)):
+        while True:
+            c.line()
