@@ -15,6 +15,10 @@
 struct access_facts {
 	const char  *user;        /* "jack@example.com"                             */
 	uint64_t     account;
+	bool         shares;      /* accounts of one domain may show one another something */
+	const char *const *group; /* addresses of the groups this reader is a member of */
+	const uint64_t *group_account;
+	size_t       groups;
 	const char  *session;     /* the id that stands in every line of the log    */
 	const char  *tag;         /* IMAP: of LOGIN or AUTHENTICATE, still unanswered */
 	struct peer  peer, here;

@@ -45,6 +45,7 @@ put_one(struct account *a, uint64_t mailbox, uint64_t reader, const struct metad
 struct count {
 	const struct metadata *set;
 	size_t                 sets, left;
+	bool                   shared;
 };
 
 static void
@@ -52,6 +53,8 @@ count_one(void *ctx, const struct metadata *there)
 {
 	struct count *c = ctx;
 
+	if (bytes_starts(there->entry, BYTES("/shared")) != c->shared)
+		return;
 	for (size_t i = 0; i < c->sets; i++)
 		if (bytes_equal(c->set[i].entry, there->entry))
 			return; /* counted among the new, if it stays */
@@ -59,25 +62,37 @@ count_one(void *ctx, const struct metadata *there)
 }
 
 int
+metadata_room(struct account *a, uint64_t mailbox, uint64_t reader, const struct metadata *set,
+              size_t count)
+{
+	struct count c = { .set = set, .sets = count, .shared = reader == 0 };
+	size_t       more = 0;
+	int          why;
+
+	for (size_t i = 0; i < count; i++)
+		more += set[i].value.at != NULL;
+	if ((why = metadata_each(a, mailbox, reader, count_one, &c)) != 0)
+		return why;
+	return more > 0 && c.left + more > METADATA_MOST ? EDQUOT : 0;
+}
+
+int
 metadata_set(struct account *a, uint64_t mailbox, uint64_t reader, const struct metadata *set,
              size_t count, size_t most)
 {
-	struct count c = { .set = set, .sets = count };
-	size_t       more = 0;
-	int          why;
+	bool more = false;
+	int  why;
 
 	for (size_t i = 0; i < count; i++) {
 		if (set[i].entry.len > METADATA_ENTRY_MOST)
 			return EINVAL;
 		if (set[i].value.at != NULL && set[i].value.len > most)
 			return EMSGSIZE;
-		more += set[i].value.at != NULL;
+		more |= set[i].value.at != NULL;
 	}
-	if ((why = metadata_each(a, mailbox, reader, count_one, &c)) != 0)
+	if ((why = metadata_room(a, mailbox, reader, set, count)) != 0)
 		return why;
-	if (more > 0 && c.left + more > METADATA_MOST)
-		return EDQUOT;
-	if ((more > 0 && (why = store_room(a->store)) != 0) || (why = account_change(a)) != 0)
+	if ((more && (why = store_room(a->store)) != 0) || (why = account_change(a)) != 0)
 		return why;
 	for (size_t i = 0; i < count && why == 0; i++)
 		why = put_one(a, mailbox, reader, &set[i]);

@@ -22,6 +22,8 @@ struct metadata { struct bytes entry, value; };
 
 int metadata_each(struct account *, uint64_t mailbox, uint64_t reader,
                   void (*each)(void *ctx, const struct metadata *), void *ctx);
+/* EDQUOT: so many would be too many. */
+int metadata_room(struct account *, uint64_t mailbox, uint64_t reader, const struct metadata *, size_t count);
 int metadata_set(struct account *, uint64_t mailbox, uint64_t reader, const struct metadata *, size_t count, size_t most);
 
 #endif

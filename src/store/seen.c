@@ -292,6 +292,19 @@ seen_highest(const struct seen *s)
 }
 
 void
+seen_count(const struct seen *s, struct mailbox_status *status)
+{
+	status->highest_modseq = seen_highest(s);
+	status->recent = status->unseen = status->first_unseen = 0;
+	for (uint32_t i = 0; i < s->mailbox->rows.count; i++) {
+		if (seen_entry(s, mailbox_entry(s->mailbox, i)).flags & FLAG_SEEN)
+			continue;
+		if (status->unseen++ == 0)
+			status->first_unseen = i + 1;
+	}
+}
+
+void
 mailbox_watch_as(struct mailbox_watch *w, struct seen *s)
 {
 	w->seen = s;

@@ -25,6 +25,8 @@ struct entry seen_entry(const struct seen *, struct entry);
 int seen_change(struct seen *, const struct uid_set *, bool yes, uint64_t unchanged_since, struct arena *,
                 struct uid_set *modified, const struct mailbox_watch *by);
 uint64_t seen_highest(const struct seen *);
+/* What differs in a status for this reader: unseen ones, and the highest modseq; nothing is \Recent. */
+void seen_count(const struct seen *, struct mailbox_status *);
 void mailbox_watch_as(struct mailbox_watch *, struct seen *);
 
 #endif

@@ -1,9 +1,10 @@
 /* store.c -- the accounts that are open, and the group commit of all of them (store.h) */
-#include "store/foreign.h"
+#include "store/inside.h"
 
 #include "base/clock.h"
 #include "base/journal.h"
 #include "spool/disk.h"
+#include "store/shares.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +33,6 @@ struct batch {
 	struct account **account;
 	int             *fd; /* their -wal files; fewer than accounts when some failed */
 	size_t           count, syncs;
-	struct landing **landing; /* of each account: files to be safe before its rows are */
-	int             *landed;  /* why not                              */
 	int              accounts_fd;
 	int              why;
 	struct barriers  barriers;
@@ -53,7 +52,6 @@ store_open(int accounts, struct letters *letters, int64_t history_ms,
 	s->open = map_open();
 	s->dirty_last = &s->dirty;
 	s->gathering.last = &s->gathering.first;
-	s->news = -1;
 	return s;
 }
 
@@ -116,12 +114,6 @@ hold(struct account *a)
 {
 	if (a->users++ == 0)
 		idle_out(a);
-}
-
-void
-store_hold(struct account *a)
-{
-	hold(a);
 }
 
 static bool
@@ -227,6 +219,7 @@ account_remove(struct store *s, uint64_t id)
 		return EBUSY;
 	if (a != NULL)
 		let_go(a);
+	shares_forget(s, id);
 	return index_remove(s->accounts, id);
 }
 
@@ -299,9 +292,6 @@ sync_all(const struct batch *b)
 {
 	int why = 0;
 
-	for (size_t i = 0; i < b->count; i++)
-		if (b->landing[i] != NULL)
-			b->landed[i] = landing_do(b->landing[i]);
 	if (b->syncs > SYNCS_MOST)
 		return syncfs(b->accounts_fd) < 0 ? errno : 0;
 	for (size_t i = 0; i < b->syncs; i++) {
@@ -323,10 +313,6 @@ batch_run(void *job)
 static void
 batch_free(struct batch *b)
 {
-	for (size_t i = 0; i < b->count; i++)
-		landing_free(&b->landing[i], b->landed[i] != 0);
-	memory_free(b->landing);
-	memory_free(b->landed);
 	memory_free(b->account);
 	memory_free(b->fd);
 	memory_free(b);
@@ -400,12 +386,9 @@ batch_done(void *job)
 		b->account[i]->syncing = false;
 		if (b->why != 0 && b->account[i]->failed == 0)
 			mend(b->account[i], b->why);
-		else if (b->landed[i] != 0 && b->account[i]->failed == 0)
-			mend(b->account[i], b->landed[i]);
 	}
 	tell_barriers(b);
 	for (size_t i = 0; i < b->count; i++) {
-		place_durable(b->account[i]);
 		ask_checkpoint(b->account[i]);
 		account_drop(&b->account[i]);
 	}
@@ -427,8 +410,6 @@ commit_all(struct store *s)
 	b->accounts_fd = s->accounts;
 	b->account = memory_take((n + 1) * sizeof(struct account *));
 	b->fd = memory_take((n + 1) * sizeof *b->fd);
-	b->landing = memory_take((n + 1) * sizeof(struct landing *));
-	b->landed = memory_take((n + 1) * sizeof *b->landed);
 	for (a = s->dirty; a != NULL; a = next) {
 		int why;
 		next = a->next_dirty;
@@ -446,8 +427,6 @@ commit_all(struct store *s)
 			a->dirty = false;
 			continue;
 		}
-		b->landing[b->count - 1] = a->landing;
-		a->landing = NULL;
 		b->fd[b->syncs++] = index_wal(a->index);
 		a->syncing = true;
 	}
@@ -506,8 +485,6 @@ finish(struct batch *b)
 
 	for (size_t i = 0; i < b->count; i++) {
 		b->account[i]->syncing = false;
-		if (why == 0)
-			why = b->landed[i];
 		if (why != 0 && b->account[i]->failed == 0)
 			b->account[i]->failed = why;
 	}
@@ -537,11 +514,8 @@ store_close(struct store **sp)
 		s->all = a->next;
 		account_close(&a);
 	}
-	contents_close(s);
-	if (s->news >= 0)
-		(void)close(s->news);
-	map_close(&s->watched);
 	map_close(&s->open);
+	shares_close(s);
 	memory_free(s);
 }
 

@@ -39,10 +39,8 @@ struct store_needs {
 	void (*job)(void *ctx, void (*run)(void *), void (*done)(void *), void *job_ctx);
 	/* Before each commit that changes how much an account holds, or may; NULL: nobody asks (store/quota.h). */
 	void (*quota)(void *ctx, uint64_t account, const struct quota *before, const struct quota *after);
-	/* A verifier reads a letter that came from outside the house: `fd` is borrowed during the call.
-	   `answered` comes once, later: why 0 and the packed digest.  NULL: there are none outside. */
-	void (*digest)(void *ctx, int fd, uint64_t at, uint64_t len,
-	               void (*answered)(void *who, int why, struct bytes digest), void *who);
+	/* Is this account ours?  No other is opened.  NULL: all are. */
+	bool (*ours)(void *ctx, uint64_t account);
 };
 /* `accounts` is a directory descriptor; `letters` is borrowed. */
 struct store *store_open(int accounts, struct letters *letters, int64_t history_ms,
@@ -65,11 +63,6 @@ int  account_remove(struct store *, uint64_t id);        /* and its directory; E
 uint64_t account_id(const struct account *);
 uint64_t account_modseq(const struct account *);
 
-/* Where its letters lie: store/location.h, expanded; "" is the letter log.  An account with mail stays where it
-   is, whatever is said (EXIST in the log, once): `mansio mailbox convert` moves it. */
-int  account_locate(struct account *, const char *location);
-const char *account_location(const struct account *);
-
 /* ---- the list of mailboxes --------------------------------------------- */
 /* Names are UTF-8 with '/' between levels; INBOX in any case is "INBOX".  At most 1000 bytes, depth 20. */
 enum mailbox_use { USE_NONE, USE_DRAFTS, USE_SENT, USE_JUNK, USE_TRASH, USE_ARCHIVE, USE_ALL, USE_FLAGGED, USE_IMPORTANT };
@@ -88,13 +81,16 @@ int account_create(struct account *, const char *name, enum mailbox_use);   /* a
 int account_delete(struct account *, const char *name);     /* INBOX: EINVAL; with children: keeps the level (rfc3501:6.3.4) */
 int account_rename(struct account *, const char *from, const char *to);     /* INBOX: its messages move */
 int account_subscribe(struct account *, const char *name, bool);
-struct mailbox_status { uint32_t messages, recent, uidnext, uidvalidity, unseen, first_unseen, deleted; uint64_t highest_modseq, size, deleted_size, id; };
+struct mailbox_status { uint32_t messages, recent, uidnext, uidvalidity, unseen, first_unseen, deleted; uint64_t highest_modseq, size, deleted_size, id, account; };
 int account_status(struct account *, const char *name, struct mailbox_status *out);
+int account_use(struct account *, uint64_t mailbox, enum mailbox_use);
+uint64_t account_find(struct account *, const char *name);      /* a mailbox's id; 0: there is none */
 
 /* ---- one mailbox -------------------------------------------------------- */
 struct mailbox *mailbox_take(struct account *, const char *name, int *why);
 void mailbox_drop(struct mailbox **);
 const char *mailbox_name(const struct mailbox *);
+uint64_t mailbox_id(const struct mailbox *);
 struct account *mailbox_account(const struct mailbox *);
 void mailbox_status(struct mailbox *, struct mailbox_status *out);
 bool mailbox_gone(const struct mailbox *);                 /* deleted meanwhile            */
@@ -128,13 +124,6 @@ struct mailbox_watch;
 struct mailbox_watch *mailbox_watch(struct mailbox *,
 	void (*news)(void *ctx, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by), void *ctx);
 void mailbox_unwatch(struct mailbox_watch **);
-/* What others did to files outside.  True: all that is there now is in.  False: verifiers still read some;
-   `settled` is called once, later, unless mailbox_sync_drop() comes first. */
-bool mailbox_sync(struct mailbox *, void (*settled)(void *ctx), void *ctx);
-void mailbox_sync_drop(struct mailbox *, void *ctx);
-/* A descriptor that is readable when something changed in a watched folder: then call store_news().  -1: none. */
-int  store_news_fd(struct store *);
-void store_news(struct store *);
 /* \Recent of rfc3501: uids at or above this were not yet told to any session; a read-write
    SELECT claims them.  Returns the first recent uid. */
 uint32_t mailbox_recent(struct mailbox *, bool claim);
@@ -179,7 +168,6 @@ struct arrival {
 	int32_t  zone;                 /* minutes east                           */
 	int64_t  sent_date;            /* digest's, for SORT and SENT* searches  */
 	uint64_t flags;
-	int64_t  arrived_us;           /* for the name of a file: the same each time it is tried; 0: now */
 };
 int mailbox_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);
 

@@ -8,10 +8,12 @@
 #include <errno.h>
 
 #include "access/imap/input.h"
+#include "access/imap/reach.h"
 #include "access/imap/resource.h"
 #include "access/imap/session.h"
 #include "base/clock.h"
 #include "message/date.h"
+#include "store/quota.h"
 
 /* Letters of one command; those that wait for the disk or a verifier at one time. */
 enum { LETTERS_MOST = 4096, PENDING_MOST = 32 };
@@ -211,11 +213,19 @@ letter_ends(struct imap *s, struct append_work *w)
 	w->now = NULL;
 }
 
-static bool
-too_big(struct imap *s, uint64_t size)
+/* EFBIG, or EDQUOT: with those of this command that came before it would be too much (rfc9208:4.3.1). */
+static int
+too_big(struct imap *s, struct append_work *w, uint64_t size)
 {
-	uint64_t most = imap_config_of(s)->message_size_limit;
-	return most > 0 && size > most;
+	uint64_t most = imap_config_of(s)->message_size_limit, bytes = size, count = 1;
+
+	if (most > 0 && size > most)
+		return EFBIG;
+	for (const struct incoming *n = w->first; n != NULL && n != w->now; n = n->next) {
+		bytes += n->size;
+		count++;
+	}
+	return account_fits(mailbox_account(w->mailbox), bytes, count, 0);
 }
 
 /* ---- the command, line by line ------------------------------------------------------ */
@@ -303,7 +313,8 @@ append_head(struct imap *s, struct append_work *w)
 	/* An empty letter is none; among others it calls the command off (rfc3502:3). */
 	if (!w->pieces && size == 0)
 		return append_refuse(s, w, EINVAL);
-	why = too_big(s, size) ? EFBIG : letter_opens(s, w, size);
+	if ((why = too_big(s, w, size)) == 0)
+		why = letter_opens(s, w, size);
 	if (why != 0)
 		return append_refuse(s, w, why);
 	if (!w->pieces)
@@ -318,6 +329,7 @@ append_piece(struct imap *s, struct append_work *w)
 {
 	struct scan *r = &w->line;
 	uint64_t     size;
+	int          why;
 	bool         url = scan_skip_word(r, "URL ");
 
 	if (url && !scan_next_is(r, '{')) {
@@ -336,8 +348,8 @@ append_piece(struct imap *s, struct append_work *w)
 	size = read_data(w);
 	if (!scan_ok(r))
 		return append_bad(s, w);
-	if (too_big(s, size) || too_big(s, size + w->now->size))
-		return append_refuse(s, w, EFBIG);
+	if ((why = size > INT64_MAX / 2 ? EFBIG : too_big(s, w, size + w->now->size)) != 0)
+		return append_refuse(s, w, why);
 	return literal_begins(s, w, TAKE);
 }
 
@@ -365,7 +377,9 @@ append_take(struct imap *s, struct append_work *w)
 static enum imap_step
 append_copy(struct imap *s, struct append_work *w)
 {
-	const char     *selected = s->view != NULL ? mailbox_name(s->view->mailbox) : NULL;
+	bool            own = s->view != NULL && mailbox_account(s->view->mailbox) == s->account;
+	const char     *selected = own ? mailbox_name(s->view->mailbox) : NULL;
+	int             why;
 	char            room[COPY_ROOM];
 	struct imap_url url;
 	ssize_t         n;
@@ -375,8 +389,8 @@ append_copy(struct imap *s, struct append_work *w)
 		    (url.user.len > 0 && !bytes_is(url.user, s->facts.user)) ||
 		    resource_open(&w->resource, s->account, selected, &url, w->pages) != 0)
 			return append_bad_url(s, w);
-		if (too_big(s, w->now->size + w->resource.len))
-			return append_refuse(s, w, EFBIG);
+		if ((why = too_big(s, w, w->now->size + w->resource.len)) != 0)
+			return append_refuse(s, w, why);
 	}
 	while (!w->crowded && !imap_turn_over(s)) {
 		n = resource_read(&w->resource, room, sizeof room);
@@ -440,7 +454,7 @@ append_behind(struct imap *s, struct append_work *w)
 /* ---- into the mailbox ------------------------------------------------------------------ */
 
 static int
-arrive(struct append_work *w, const struct incoming *n)
+arrive(struct imap *s, struct append_work *w, const struct incoming *n)
 {
 	struct arrival arrival = {
 		.letter = n->appended.letter,
@@ -450,14 +464,25 @@ arrive(struct append_work *w, const struct incoming *n)
 		.zone = n->zone,
 		.sent_date = n->appended.sent_date,
 	};
-	struct flag_words words = { n->system, n->keyword, n->keywords };
-	uint32_t          uid;
-	int               why = imap_flag_bits(w->mailbox, &words, true, &arrival.flags);
+	unsigned          rights = reach_rights(s, w->mailbox);
+	struct flag_words words = { n->system & reach_flags(rights), n->keyword,
+		                    rights & RIGHT_WRITE ? n->keywords : 0 };
+	bool              apart = mailbox_account(w->mailbox) != s->account;
+	struct uid_range  one;
+	uint32_t          uid = 0;
+	int               why = account_fits(mailbox_account(w->mailbox), n->size, 1, 0);
 
+	if (why == 0)
+		why = imap_flag_bits(w->mailbox, &words, true, &arrival.flags);
+	if (apart)
+		arrival.flags &= ~(uint64_t)FLAG_SEEN;
 	if (why == 0)
 		why = mailbox_arrive(w->mailbox, &arrival, &uid);
 	if (why == 0)
 		ranges_add(&w->made, uid, uid);
+	one = (struct uid_range){ uid, uid };
+	if (why == 0 && apart && (words.system & FLAG_SEEN))
+		why = reach_mark_seen(s, w->mailbox, &(struct uid_set){ &one, 1 });
 	return why;
 }
 
@@ -474,7 +499,7 @@ append_store(struct imap *s, struct append_work *w)
 	if (why == 0 && mailbox_gone(w->mailbox))
 		why = ENOENT;
 	for (struct incoming *n = w->first; n != NULL && why == 0; n = n->next)
-		why = arrive(w, n);
+		why = arrive(s, w, n);
 	if (why == 0 && w->replaces)
 		why = mailbox_expunge(s->view->mailbox, &replaced, true, s->scratch, &gone,
 		                      s->view->watch);
@@ -502,8 +527,16 @@ append_begin(struct imap *s, struct append_work *w)
 			                   imap_no(s, "[NONEXISTENT] There is no such message."));
 		w->replaced = e.uid;
 	}
-	w->mailbox = mailbox_take(s->account, w->name, &why);
-	if (w->mailbox == NULL)
+	w->mailbox = reach_take(s, w->name, RIGHT_INSERT, &why);
+	/* What goes and what comes would be of two accounts, with no order between them. */
+	if (w->mailbox != NULL && w->replaces &&
+	    mailbox_account(w->mailbox) != mailbox_account(s->view->mailbox))
+		return append_over(s, w,
+		                   imap_no(s,
+		                           "[CANNOT] REPLACE stays within one account; use COPY."));
+	if (w->mailbox != NULL && w->replaces && !reach_may_expunge(s))
+		why = EACCES;
+	if (why != 0)
 		return append_refuse(s, w, why);
 	w->phase = HEAD;
 	return STEP_AGAIN;

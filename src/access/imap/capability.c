@@ -59,6 +59,9 @@ const struct capability imap_capabilities[] = {
 	{ "ESEARCH",          "rfc4731",   AFTER_LOGIN,  "SEARCH",                    "dialogue search-returns-min-max-count",   NULL, NULL },
 	{ "WITHIN",           "rfc5032",   AFTER_LOGIN,  "SEARCH program.c",          "unit access/session",                     NULL, NULL },
 	{ "STATUS=SIZE",      "rfc8438",   AFTER_LOGIN,  "STATUS",                    "dialogue status-adds-up-sizes",           NULL, NULL },
+	{ "METADATA",         "rfc5464",   AFTER_LOGIN,  "GETMETADATA SETMETADATA",   "dialogue metadata-examples-of-the-rfc",   NULL, NULL },
+	{ "METADATA-SERVER",  "rfc5464",   AFTER_LOGIN,  "GETMETADATA SETMETADATA",   "dialogue the-server-has-notes-too",       NULL, NULL },
+	{ "LIST-METADATA",    "rfc9590",   AFTER_LOGIN,  "LIST",                      "dialogue list-returns-metadata",          NULL, NULL },
 	{ "UTF8=ACCEPT",      "rfc6855",   AFTER_LOGIN,  "ENABLE grammar.c write.c",  "dialogue utf8-accept-changes-how-names-look", NULL, NULL },
 };
 /* clang-format on */

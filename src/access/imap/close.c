@@ -1,4 +1,7 @@
 /* CLOSE, UNSELECT, EXPUNGE: leave a mailbox, or what is deleted in it */
+#include <errno.h>
+
+#include "access/imap/reach.h"
 #include "access/imap/session.h"
 
 struct expunge_work {
@@ -19,7 +22,8 @@ close_run(struct imap *s)
 	struct uid_set gone = { 0 };
 	int            why = 0;
 
-	if (!imap_read_only(s))
+	/* Without "e" it only closes (rfc4314:4). */
+	if (!imap_read_only(s) && reach_may_expunge(s))
 		why = mailbox_expunge(s->view->mailbox, NULL, false, s->scratch, &gone,
 		                      s->view->watch);
 	s->tally.expunged += uid_set_size(&gone);
@@ -78,6 +82,8 @@ expunge_run(struct imap *s)
 	struct uid_set       set, gone = { 0 };
 	int                  why;
 
+	if (!reach_may_expunge(s))
+		return imap_no_errno(s, EACCES);
 	if (s->uid)
 		(void)imap_resolve(s, &w->sequence, true, &set);
 	why = mailbox_expunge(s->view->mailbox, s->uid ? &set : NULL, false, s->scratch, &gone,

@@ -2,15 +2,30 @@
 #include <errno.h>
 #include <string.h>
 
+#include "access/imap/reach.h"
 #include "access/imap/session.h"
+#include "store/quota.h"
 
+/* Rows brought into another account in one step. */
+enum { BRING_MOST = 200 };
+
+struct copy_promise {
+	struct imap *session; /* NULL: gone meanwhile */
+};
 struct copy_work {
-	struct sequence  sequence;
-	const char      *name;
-	struct mailbox  *to;
-	bool             move, some_gone;
-	struct uid_set   source;
-	struct uid_range made;
+	struct sequence      sequence;
+	const char          *name;
+	struct mailbox      *to;
+	bool                 move, some_gone;
+	bool                 across; /* to another account */
+	bool                 copied;
+	uint32_t             brought;
+	unsigned             rights; /* in the target      */
+	struct uid_set       set, source;
+	struct uid_range     made;
+	struct copy_promise *promise;
+	bool                 kept; /* the copy is on disk; `why` it is not */
+	int                  why;
 };
 
 /* copy = "COPY" SP sequence-set SP mailbox */
@@ -44,25 +59,154 @@ is_trash(struct imap *s, const char *name)
 	return false;
 }
 
+/* What the messages weigh where they go; a move within an account weighs nothing. */
+static int
+copy_fits(struct imap *s, const struct copy_work *w)
+{
+	struct mailbox *from = s->view->mailbox;
+	uint64_t        bytes = 0, count = 0;
+
+	if (w->move && !w->across)
+		return 0;
+	for (size_t k = 0; k < w->set.count; k++)
+		for (uint32_t i = mailbox_first_at_least(from, w->set.range[k].first);
+		     i < mailbox_count(from); i++) {
+			struct entry e = mailbox_entry(from, i);
+			if (e.uid > w->set.range[k].last)
+				break;
+			bytes += e.size;
+			count++;
+		}
+	return account_fits(mailbox_account(w->to), bytes, count, 0);
+}
+
+/* "i" there; to move, "t" and "e" here (rfc6851:4.1). */
+static int
+copy_begin(struct imap *s, struct copy_work *w)
+{
+	unsigned here = reach_rights(s, s->view->mailbox);
+	int      why = 0;
+
+	w->to = reach_take(s, w->name, RIGHT_INSERT, &why);
+	if (w->to == NULL)
+		return why;
+	if (w->move && (~here & (RIGHT_DELETE | RIGHT_EXPUNGE)) != 0)
+		return EACCES;
+	w->rights = reach_rights(s, w->to);
+	w->across = mailbox_account(w->to) != mailbox_account(s->view->mailbox);
+	return 0;
+}
+
+/* Which of the copies the reader has seen: in somebody else's mailbox that is marked apart. */
+static void
+seen_copies(struct imap *s, const struct copy_work *w, struct ranges *seen, uint32_t *count)
+{
+	struct mailbox *from = s->view->mailbox;
+
+	for (size_t k = 0; k < w->set.count; k++)
+		for (uint32_t i = mailbox_first_at_least(from, w->set.range[k].first);
+		     i < mailbox_count(from); i++) {
+			struct entry e = view_entry(s->view, i);
+			if (e.uid > w->set.range[k].last)
+				break;
+			if (e.flags & FLAG_SEEN)
+				ranges_add(seen, *count + 1, *count + 1);
+			++*count;
+		}
+}
+
+static int
+copy_all_of(struct imap *s, struct copy_work *w)
+{
+	bool           apart = mailbox_account(w->to) != s->account;
+	struct ranges  seen = { 0 };
+	uint32_t       count = 0;
+	struct copy_as as = { .keep = reach_flags(w->rights),
+		              .keywords = w->rights & RIGHT_WRITE,
+		              .eyes = s->view->seen };
+	int            why;
+
+	if (apart && (as.keep & FLAG_SEEN))
+		seen_copies(s, w, &seen, &count);
+	if (apart)
+		as.keep &= ~(uint64_t)FLAG_SEEN;
+	why = mailbox_copy_as(s->view->mailbox, &w->set, w->to, w->move && !w->across, &as,
+	                      s->scratch, &w->source, &w->made, s->view->watch);
+	for (size_t i = 0; i < seen.count; i++) {
+		seen.at[i].first += w->made.first - 1;
+		seen.at[i].last += w->made.first - 1;
+	}
+	if (why == 0 && seen.count > 0 && w->made.first > 0) {
+		struct uid_set set = ranges_set(&seen);
+		why = reach_mark_seen(s, w->to, &set);
+	}
+	ranges_free(&seen);
+	return why;
+}
+
+static void
+copy_kept(void *ctx, int why)
+{
+	struct copy_promise *p = ctx;
+	struct imap         *s = p->session;
+
+	memory_free(p);
+	if (s != NULL) {
+		struct copy_work *w = s->work;
+		w->promise = NULL;
+		w->kept = true;
+		w->why = why;
+		imap_wake(s);
+	}
+}
+
+/* Between accounts a message goes from here only when it is on disk there. */
+static enum imap_step
+move_on(struct imap *s, struct copy_work *w)
+{
+	struct uid_set gone;
+	int            why = w->why;
+
+	if (w->promise != NULL)
+		return STEP_WAIT;
+	if (!w->kept) {
+		w->promise = memory_take(sizeof *w->promise);
+		w->promise->session = s;
+		account_barrier(mailbox_account(w->to), copy_kept, w->promise);
+		return STEP_WAIT;
+	}
+	if (why == 0)
+		why = mailbox_expunge(s->view->mailbox, &w->source, true, s->scratch, &gone,
+		                      s->view->watch);
+	return why == 0 ? STEP_BARRIER : imap_no_errno(s, why);
+}
+
 static enum imap_step
 copy_run(struct imap *s)
 {
 	struct copy_work *w = s->work;
-	struct uid_set    set;
 	uint64_t          count;
 	int               why = 0;
 
-	w->to = mailbox_take(s->account, w->name, &why);
-	if (w->to == NULL && why == ENOENT)
-		return imap_no(s, "[TRYCREATE] Mailbox doesn't exist.");
-	if (w->to == NULL)
-		return imap_no_errno(s, why);
-	if (!imap_resolve(s, &w->sequence, s->uid, &set))
-		return imap_bad(s, BEYOND_LAST);
-	/* rfc2180:4.4: some of what the client counts may be gone. */
-	w->some_gone = !s->uid && view_has_gone(s->view, &set);
-	why = mailbox_copy(s->view->mailbox, &set, w->to, w->move, s->scratch, &w->source, &w->made,
-	                   s->view->watch);
+	if (w->copied)
+		return move_on(s, w);
+	if (w->to == NULL) {
+		if ((why = copy_begin(s, w)) == ENOENT)
+			return imap_no(s, "[TRYCREATE] Mailbox doesn't exist.");
+		if (why != 0)
+			return imap_no_errno(s, why);
+		if (!imap_resolve(s, &w->sequence, s->uid, &w->set))
+			return imap_bad(s, BEYOND_LAST);
+		/* rfc2180:4.4: some of what the client counts may be gone. */
+		w->some_gone = !s->uid && view_has_gone(s->view, &w->set);
+		if ((why = copy_fits(s, w)) != 0)
+			return imap_no_errno(s, why);
+	}
+	if (w->across && (why = mailbox_bring(s->view->mailbox, &w->set, w->to, &w->brought,
+	                                      BRING_MOST)) == EAGAIN)
+		return STEP_AGAIN;
+	if (why == 0)
+		why = copy_all_of(s, w);
 	if (why != 0)
 		return imap_no_errno(s, why);
 	count = uid_set_size(&w->source);
@@ -72,6 +216,9 @@ copy_run(struct imap *s)
 		s->tally.trashed += count;
 	if (count == 0 && w->some_gone)
 		return imap_no(s, "[EXPUNGEISSUED] These messages are no longer there.");
+	w->copied = w->move && w->across;
+	if (count > 0 && w->copied)
+		return STEP_AGAIN;
 	return count > 0 ? STEP_BARRIER : imap_ok(s, "No messages found.");
 }
 
@@ -103,7 +250,11 @@ copy_safe(struct imap *s)
 static void
 copy_drop(struct imap *s)
 {
-	mailbox_drop(&((struct copy_work *)s->work)->to);
+	struct copy_work *w = s->work;
+
+	if (w->promise != NULL)
+		w->promise->session = NULL;
+	mailbox_drop(&w->to);
 }
 
 const struct imap_command imap_copy = {

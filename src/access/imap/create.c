@@ -4,6 +4,7 @@
 
 #include "access/imap/list.h"
 #include "access/imap/objectid.h"
+#include "access/imap/reach.h"
 #include "access/imap/session.h"
 #include "access/imap/write.h"
 
@@ -91,24 +92,38 @@ static enum imap_step
 create_run(struct imap *s)
 {
 	struct create_work *w = s->work;
+	struct reach        at;
+	int                 why;
 
 	if (w->useless)
 		return imap_no(s, "[USEATTR] This special use is not supported.");
-	return after(s, account_create(s->account, w->name, w->use));
+	why = reach_name(s, w->name, &at);
+
+	if (why == 0 && at.mailbox != 0)
+		why = at.rights & RIGHT_LOOKUP ? EEXIST : EACCES;
+	else if (why == 0 && !(at.rights & RIGHT_CREATE))
+		why = EACCES;
+	if (why == 0)
+		why = account_create(at.account, at.name,
+		                     at.whose.account == 0 ? w->use : USE_NONE);
+	reach_drop(&at);
+	return after(s, why == ENOENT ? EACCES : why);
 }
 
 /* rfc8474:4.1 */
 static void
 create_safe(struct imap *s)
 {
-	struct create_work   *w = s->work;
-	struct mailbox_status status;
-	struct buffer         id = { 0 };
+	struct create_work *w = s->work;
+	struct reach        at;
+	struct buffer       id = { 0 };
 
 	name_safe(s);
-	if (account_status(s->account, w->name, &status) != 0)
+	if (reach_name(s, w->name, &at) == 0 && at.mailbox != 0)
+		objectid_mailbox(&id, account_id(at.account), at.mailbox);
+	reach_drop(&at);
+	if (id.len == 0)
 		return;
-	objectid_mailbox(&id, account_id(s->account), status.id);
 	buffer_add_char(&id, '\0');
 	(void)imap_ok(s, "[MAILBOXID (%s)] Create completed.", id.at);
 	buffer_free(&id);
@@ -135,14 +150,25 @@ static enum imap_step
 delete_run(struct imap *s)
 {
 	struct create_work *w = s->work;
-	bool own = s->view != NULL && strcmp(mailbox_name(s->view->mailbox), w->name) == 0;
-	int  why;
+	struct reach        at;
+	bool                own;
+	int                 why;
 
 	if (strcmp(w->name, "INBOX") == 0)
 		return imap_no(s, "[CANNOT] INBOX can't be deleted.");
+	if ((why = reach_name(s, w->name, &at)) == 0 && at.whose.account != 0 &&
+	    !(at.rights & RIGHT_REMOVE))
+		why = at.mailbox != 0 && (at.rights & RIGHT_LOOKUP) ? EACCES : ENOENT;
+	if (why != 0) {
+		reach_drop(&at);
+		return imap_no_errno(s, why);
+	}
+	own = s->view != NULL && mailbox_account(s->view->mailbox) == at.account &&
+	      mailbox_id(s->view->mailbox) == at.mailbox;
 	if (own)
 		imap_unselect(s);
-	why = account_delete(s->account, w->name);
+	why = account_delete(at.account, at.name);
+	reach_drop(&at);
 	/* rfc9051:6.3.5: a level that is no mailbox, with others below. */
 	if (why == EINVAL)
 		return imap_no(s, "[HASCHILDREN] Only the mailboxes below it can be deleted.");
@@ -176,11 +202,34 @@ rename_parse(struct imap *s, struct scan *r)
 	w->to = w->told = to;
 }
 
+/* "x" on what goes, "k" above where it goes (rfc4314:4); an account's mailboxes stay its own. */
+static int
+rename_within(struct imap *s, const char *from, const char *to)
+{
+	struct reach a, b = { 0 };
+	int          why = reach_name(s, from, &a);
+
+	if (why == 0 && (why = reach_name(s, to, &b)) == EXDEV)
+		why = EINVAL;
+	if (why == 0 && a.account != b.account)
+		why = EINVAL;
+	if (why == 0 && a.whose.account != 0 && a.rights == 0)
+		why = ENOENT;
+	if (why == 0 && a.whose.account != 0 &&
+	    (!(a.rights & RIGHT_REMOVE) || !(b.rights & RIGHT_CREATE)))
+		why = EACCES;
+	if (why == 0)
+		why = account_rename(a.account, a.name, b.name);
+	reach_drop(&a);
+	reach_drop(&b);
+	return why;
+}
+
 static enum imap_step
 rename_run(struct imap *s)
 {
 	struct create_work *w = s->work;
-	return after(s, account_rename(s->account, w->name, w->to));
+	return after(s, rename_within(s, w->name, w->to));
 }
 
 const struct imap_command imap_rename = {

@@ -4,6 +4,7 @@
 #include "access/imap/decoding.h"
 #include "access/imap/letter.h"
 #include "access/imap/objectid.h"
+#include "access/imap/reach.h"
 #include "access/imap/resync.h"
 #include "access/imap/section.h"
 #include "access/imap/write.h"
@@ -509,9 +510,8 @@ see_all(struct imap *s, struct fetch_work *w)
 	w->uid = 0;
 	set = ranges_set(&unseen);
 	/* A full disk keeps nobody from reading. */
-	if (set.count > 0)
-		w->stored = mailbox_flags(s->view->mailbox, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX,
-		                          s->scratch, NULL, s->view->watch) == 0;
+	if (set.count > 0 && (reach_rights(s, s->view->mailbox) & RIGHT_SEEN))
+		w->stored = view_see(s->view, &set, s->scratch) == 0;
 	ranges_free(&unseen);
 }
 
@@ -750,7 +750,7 @@ fetch_begin(struct imap *s, struct fetch_work *w)
 		imap_enable_condstore(s);
 	if (w->changed)
 		fetch_changed(s, w);
-	letter_read_open(&w->letter, s->account, s->scratch);
+	letter_read_open(&w->letter, mailbox_account(s->view->mailbox), s->scratch);
 	if (w->sees && !imap_read_only(s))
 		see_all(s, w);
 	return true;

@@ -114,6 +114,8 @@ struct imap_settings {                 /* rows imap_*                           
 	int64_t line_most;             /* imap_max_line_length                    */
 	int64_t literal_most;          /* imap_literal_limit                      */
 	int64_t errors_most;           /* imap_error_limit                        */
+	int64_t metadata_most;         /* imap_metadata_size_limit                */
+	const char *admin, *comment;   /* imap_admin_contact, imap_server_comment */
 };
 extern const struct setting_table imap_setting_table;
 

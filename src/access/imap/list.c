@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "access/imap/notes.h"
 #include "access/imap/pattern.h"
+#include "access/imap/reach.h"
 #include "access/imap/session.h"
 #include "access/imap/status.h"
 #include "access/imap/write.h"
@@ -17,6 +19,8 @@ enum { /* selection and return options            */
        SPECIAL_USE = 1 << 3,
        CHILDREN = 1 << 4,
        STATUS = 1 << 5,
+       MYRIGHTS = 1 << 6,
+       METADATA = 1 << 7,
 };
 struct list_option {
 	const char *word;
@@ -26,6 +30,7 @@ struct list_work {
 	bool                 lsub;
 	unsigned             select, give; /* rfc5258:3.1, 3.2                        */
 	unsigned             status;       /* items of RETURN (STATUS (...))          */
+	struct notes_asked   notes;        /* entries of RETURN (METADATA (...))      */
 	struct bytes         reference;
 	struct bytes         pattern[PATTERNS_MOST];
 	size_t               patterns;
@@ -44,13 +49,14 @@ static const struct list_option selects[] = {
 /* clang-format off */
 static const struct list_option gives[] = {
 	{ "SUBSCRIBED", SUBSCRIBED }, { "CHILDREN", CHILDREN }, { "SPECIAL-USE", SPECIAL_USE },
-	{ "STATUS", STATUS }, { NULL, 0 },
+	{ "STATUS", STATUS }, { "MYRIGHTS", MYRIGHTS }, { "METADATA", METADATA }, { NULL, 0 },
 };
 /* clang-format on */
 
 /* "(" [option *(SP option)] ")" */
 static unsigned
-read_options(struct scan *r, const struct list_option *known, unsigned *status)
+read_options(struct scan *r, const struct list_option *known, struct arena *arena,
+             struct list_work *w)
 {
 	unsigned bits = 0;
 
@@ -67,7 +73,14 @@ read_options(struct scan *r, const struct list_option *known, unsigned *status)
 		bits |= o->bit;
 		if (scan_ok(r) && o->bit == STATUS) {
 			read_space(r);
-			*status = status_items(r);
+			w->status = status_items(r);
+		}
+		if (scan_ok(r) && o->bit == METADATA) {
+			read_space(r);
+			if (!scan_next_is(r, '('))
+				scan_fail(r, "entries in parentheses");
+			else
+				notes_read_entries(r, arena, &w->notes);
 		}
 	} while (scan_ok(r) && scan_skip(r, ' '));
 	scan_expect(r, ")");
@@ -97,7 +110,7 @@ list_parse(struct imap *s, struct scan *r)
 
 	read_space(r);
 	if (scan_next_is(r, '(')) {
-		w->select = read_options(r, selects, NULL);
+		w->select = read_options(r, selects, s->scratch, w);
 		read_space(r);
 	}
 	/* rfc5258:3.1: RECURSIVEMATCH stands not alone, nor with REMOTE only. */
@@ -108,7 +121,7 @@ list_parse(struct imap *s, struct scan *r)
 	read_patterns(r, s->scratch, w);
 	if (scan_skip(r, ' ')) {
 		scan_expect(r, "RETURN ");
-		w->give |= read_options(r, gives, &w->status);
+		w->give |= read_options(r, gives, s->scratch, w);
 	}
 	w->give |= w->select & (SUBSCRIBED | SPECIAL_USE);
 }
@@ -202,7 +215,7 @@ list_tell(struct imap *s, const char *name, struct bytes given)
 {
 	struct buffer       *out = imap_out(s);
 	struct mailbox_info *info;
-	size_t               count = account_list(s->account, s->scratch, &info);
+	size_t               count = reach_list(s, &info);
 	bool                 any = false;
 
 	buffer_add_string(out, "* LIST (");
@@ -255,6 +268,14 @@ write_entry(struct imap *s, const struct list_work *w, const struct mailbox_info
 	buffer_add_string(out, "\r\n");
 	if (w->status != 0 && selected && m->exists)
 		(void)status_write(s, m->name, w->status);
+	/* rfc8440:3, rfc9590:3: behind their LIST; nothing where nothing can be said. */
+	if ((w->give & MYRIGHTS) && m->exists)
+		(void)myrights_write(s, m->name);
+	if ((w->give & METADATA) && m->exists) {
+		struct notes_asked asked = w->notes;
+		asked.most = UINT64_MAX;
+		(void)notes_write(s, m->name, &asked, true);
+	}
 }
 
 static void
@@ -290,7 +311,7 @@ list_run(struct imap *s)
 	if (!w->listed) {
 		for (size_t i = 0; i < w->patterns; i++)
 			w->pattern[i] = pattern_whole(s, w->reference, w->pattern[i]);
-		w->count = account_list(s->account, s->scratch, &w->info);
+		w->count = reach_list(s, &w->info);
 		w->listed = true;
 	}
 	for (; w->at < w->count; w->at++) {

@@ -1,4 +1,5 @@
 /* NAMESPACE and ID: what the two ends are */
+#include "access/imap/reach.h"
 #include "access/imap/session.h"
 #include "access/imap/write.h"
 #include "base/journal.h"
@@ -15,7 +16,12 @@ namespace_parse(struct imap *s, struct scan *r)
 static enum imap_step
 namespace_run(struct imap *s)
 {
-	buffer_add_string(imap_out(s), "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	bool shows = reach_shows(s);
+
+	/* Other users', then what is shared, once there is something to see. */
+	buffer_printf(imap_out(s), "* NAMESPACE ((\"\" \"/\")) %s %s\r\n",
+	              shows ? "((\"" OTHERS "\" \"/\"))" : "NIL",
+	              shows ? "((\"" GROUPS "\" \"/\"))" : "NIL");
 	return imap_ok(s, "Namespace completed.");
 }
 

@@ -182,7 +182,7 @@ slot_ask(struct imap *s, struct search_work *w, struct slot *slot)
 	l = &w->program.leaf[slot->asked];
 	q.where = leaf_where(l, &q.field);
 	q.needle = l->text;
-	q.fd = message_content_fd(s->account, &slot->letter.message, &at);
+	q.fd = message_content_fd(mailbox_account(s->view->mailbox), &slot->letter.message, &at);
 	q.at = (uint64_t)at;
 	q.len = slot->letter.message.place.content_len;
 	slot->answered = false;
@@ -231,7 +231,7 @@ search_begin(struct imap *s, struct search_work *w)
 	for (size_t i = 0; i < SLOTS; i++) {
 		struct slot *slot = &w->slot[i];
 		slot->session = s;
-		letter_read_open(&slot->letter, s->account, s->scratch);
+		letter_read_open(&slot->letter, mailbox_account(s->view->mailbox), s->scratch);
 		slot->value = arena_take_array(s->scratch, w->program.leaves, sizeof *slot->value);
 		slot->message.mailbox = s->view->mailbox;
 		slot->message.letter = &slot->letter;

@@ -1,8 +1,7 @@
 /* SELECT and EXAMINE: go into a mailbox */
-#include <errno.h>
-
 #include "access/imap/list.h"
 #include "access/imap/objectid.h"
+#include "access/imap/reach.h"
 #include "access/imap/resync.h"
 #include "access/imap/write.h"
 
@@ -110,7 +109,7 @@ first_unseen(const struct view *v, const struct mailbox_status *status)
 	if (status->unseen == 0)
 		return 0;
 	for (uint32_t i = 0; i < v->count; i++)
-		if (!(mailbox_entry(v->mailbox, i).flags & FLAG_SEEN))
+		if (!(view_entry(v, i).flags & FLAG_SEEN))
 			return i + 1;
 	return 0;
 }
@@ -125,15 +124,17 @@ tell_mailbox(struct imap *s)
 	struct mailbox_status status;
 	uint32_t              unseen;
 
-	mailbox_status(v->mailbox, &status);
+	view_status(v, &status);
 	v->keywords = keywords_known(v->mailbox);
 	buffer_add_string(out, "* FLAGS ");
 	write_flags_known(out, v->mailbox, false);
 	buffer_add_string(out, "\r\n* OK [PERMANENTFLAGS ");
 	if (v->read_only)
 		buffer_add_string(out, "()");
-	else
+	else if (v->seen == NULL)
 		write_flags_known(out, v->mailbox, true);
+	else
+		write_flags_may(out, v->mailbox, reach_flags(reach_rights(s, v->mailbox)));
 	buffer_printf(out, "] %s\r\n", v->read_only ? "Read-only mailbox." : "Flags permitted.");
 	buffer_printf(out, "* %u EXISTS\r\n", v->count);
 	if (!s->rev2)
@@ -183,12 +184,21 @@ tell_changes(struct imap *s, struct select_work *w)
 	return true;
 }
 
+/* Who may change nothing is told so (rfc4314:5.2). */
+static bool
+changes_something(struct imap *s, struct mailbox *m)
+{
+	return reach_rights(s, m) &
+	       (RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_DELETE | RIGHT_EXPUNGE);
+}
+
 static int
 select_begin(struct imap *s, struct select_work *w)
 {
 	struct mailbox *mailbox;
 	int             why = 0;
 
+	w->selected = true;
 	/* rfc7162:3.2.11: the old mailbox is closed even if the new one is not there. */
 	if (s->view != NULL) {
 		imap_unselect(s);
@@ -196,15 +206,16 @@ select_begin(struct imap *s, struct select_work *w)
 	}
 	if (w->condstore)
 		s->condstore = true;
-	mailbox = mailbox_take(s->account, w->name, &why);
+	mailbox = reach_take(s, w->name, RIGHT_READ, &why);
 	if (mailbox == NULL)
 		return why;
-	if (!imap_settled(s, mailbox)) {
-		mailbox_drop(&mailbox);
-		return EAGAIN;
+	s->view =
+		view_open(mailbox, w->examine || !changes_something(s, mailbox), selected_news, s);
+	if (mailbox_account(mailbox) != s->account &&
+	    (why = view_look_as(s->view, s->facts.account)) != 0) {
+		imap_unselect(s);
+		return why;
 	}
-	w->selected = true;
-	s->view = view_open(mailbox, w->examine, selected_news, s);
 	if (s->rev2)
 		s->view->recent = UINT32_MAX;
 	tell_mailbox(s);
@@ -221,13 +232,13 @@ select_run(struct imap *s)
 	int                 why;
 
 	if (!w->selected && (why = select_begin(s, w)) != 0)
-		return why == EAGAIN ? STEP_WAIT : imap_no_errno(s, why);
+		return imap_no_errno(s, why);
 	if (s->view->lost || mailbox_gone(s->view->mailbox))
 		return imap_ok(s, "Gone.");
 	if (!tell_changes(s, w))
 		return STEP_AGAIN;
-	return imap_ok(s, "%s completed.",
-	               w->examine ? "[READ-ONLY] Examine" : "[READ-WRITE] Select");
+	return imap_ok(s, "[%s] %s completed.", s->view->read_only ? "READ-ONLY" : "READ-WRITE",
+	               w->examine ? "Examine" : "Select");
 }
 
 const struct imap_command imap_select = {

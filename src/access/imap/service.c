@@ -17,6 +17,12 @@ static const struct setting imap_rows[] = {
 	  "Most bytes in the literals of one IMAP command; APPEND is bounded by message_size_limit instead.", NULL, 1024, 16 << 20, "0.1" },
 	{ "imap_error_limit", SETTING_NUMBER, AT(errors_most), "20",
 	  "Commands answered BAD before the session is ended; 0: no limit.", NULL, 0, 250, "0.1" },
+	{ "imap_metadata_size_limit", SETTING_SIZE, AT(metadata_most), "16K",
+	  "Largest value of one METADATA entry.", NULL, 1024, 1 << 20, "0.1" },
+	{ "imap_admin_contact", SETTING_TEXT, AT(admin), "mailto:postmaster@$mydomain",
+	  "URI that METADATA tells as /shared/admin of the server; empty: none.", .since = "0.1" },
+	{ "imap_server_comment", SETTING_TEXT, AT(comment), "",
+	  "What METADATA tells as /shared/comment of the server; empty: nothing.", .since = "0.1" },
 };
 /* clang-format on */
 #undef AT

@@ -92,7 +92,7 @@ imap_ok_expunged(struct imap *s, const char *words)
 
 	if (!s->qresync || s->view == NULL)
 		return imap_ok(s, "%s", words);
-	mailbox_status(s->view->mailbox, &status);
+	view_status(s->view, &status);
 	return imap_ok(s, "[HIGHESTMODSEQ %llu] %s", (unsigned long long)status.highest_modseq,
 	               words);
 }
@@ -125,6 +125,8 @@ imap_no_errno(struct imap *s, int why)
 		{ ENOSPC, "[UNAVAILABLE] No space left on the server; try again later." },
 		{ EDQUOT, "[OVERQUOTA] A limit of this account is reached." },
 		{ EMLINK, "[LIMIT] Too many mailboxes." },
+		{ EACCES, "[NOPERM] You do not have the right to do this." },
+		{ EXDEV, "[CANNOT] Mailboxes are shared within one domain only." },
 		{ EBADMSG, "[CORRUPTION] Some of the data is damaged." },
 		{ EFBIG, "[TOOBIG] The message is too big." },
 	};
@@ -192,7 +194,7 @@ imap_enable_condstore(struct imap *s)
 	s->condstore = true;
 	if (s->view == NULL)
 		return;
-	mailbox_status(s->view->mailbox, &status);
+	view_status(s->view, &status);
 	buffer_printf(imap_out(s), "* OK [HIGHESTMODSEQ %llu] Highest\r\n",
 	              (unsigned long long)status.highest_modseq);
 }
@@ -402,7 +404,6 @@ command_over(struct imap *s)
 {
 	if (s->command != NULL && s->command->drop != NULL)
 		s->command->drop(s);
-	imap_settling_end(s);
 	s->command = NULL;
 	s->work = NULL;
 	s->answer = NULL;
@@ -730,12 +731,27 @@ imap_finish(struct imap *s)
 /* ---- the beginning ------------------------------------------------------------- */
 
 static void
+keep_groups(struct imap *s, const struct access_facts *facts)
+{
+	const char **group = arena_take_array(s->life, facts->groups + 1, sizeof *group);
+	uint64_t    *account = arena_take_array(s->life, facts->groups + 1, sizeof *account);
+
+	for (size_t i = 0; i < facts->groups; i++) {
+		group[i] = arena_copy(s->life, bytes_of(facts->group[i]));
+		account[i] = facts->group_account[i];
+	}
+	s->facts.group = group;
+	s->facts.group_account = account;
+}
+
+static void
 keep_facts(struct imap *s, const struct access_facts *facts)
 {
 	s->facts = *facts;
 	s->facts.user = arena_copy(s->life, bytes_of(facts->user));
 	s->facts.session = arena_copy(s->life, bytes_of(facts->session));
 	s->facts.tag = NULL;
+	keep_groups(s, facts);
 	s->facts.unread = (struct bytes){ 0 };
 }
 

@@ -2,11 +2,12 @@
 #include "access/imap/status.h"
 
 #include "access/imap/objectid.h"
+#include "access/imap/reach.h"
 #include "access/imap/write.h"
 
 enum kind { NUMBER32, NUMBER64, LIMIT, OBJECT };
 #define AT(field) offsetof(struct mailbox_status, field)
-/* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3; DELETED rfc9051:6.3.11; APPENDLIMIT rfc7889:4; MAILBOXID rfc8474:4.3 */
+/* status-att   rfc3501:9; HIGHESTMODSEQ rfc7162:3.1.7; SIZE rfc8438:3; DELETED rfc9051:6.3.11; APPENDLIMIT rfc7889:4; MAILBOXID rfc8474:4.3; DELETED-STORAGE rfc9208:4.1.4 */
 /* clang-format off */
 static const struct { const char *name; enum kind kind; size_t where; } atts[] = {
 	{ "MESSAGES",      NUMBER32, AT(messages)       },
@@ -19,6 +20,7 @@ static const struct { const char *name; enum kind kind; size_t where; } atts[] =
 	{ "DELETED",       NUMBER32, AT(deleted)        },
 	{ "APPENDLIMIT",   LIMIT,    0                  },
 	{ "MAILBOXID",     OBJECT,   AT(id)             },
+	{ "DELETED-STORAGE", NUMBER64, AT(deleted_size) },
 };
 /* clang-format on */
 #undef AT
@@ -59,7 +61,7 @@ write_att(struct imap *s, const struct mailbox_status *status, size_t i)
 
 	if (atts[i].kind == OBJECT) {
 		buffer_add_char(out, '(');
-		objectid_mailbox(out, account_id(s->account), status->id);
+		objectid_mailbox(out, status->account, status->id);
 		buffer_add_char(out, ')');
 	} else if (atts[i].kind == LIMIT && most == 0)
 		buffer_add_string(out, "NIL");
@@ -69,13 +71,33 @@ write_att(struct imap *s, const struct mailbox_status *status, size_t i)
 		                                                  : *(const uint64_t *)at);
 }
 
+/* "r" is needed (rfc4314:4); what was seen is the reader's own. */
+static int
+status_of(struct imap *s, const char *name, struct mailbox_status *out)
+{
+	int             why = 0;
+	struct mailbox *m = reach_take(s, name, RIGHT_READ, &why);
+	struct seen    *seen;
+
+	if (m == NULL)
+		return why;
+	mailbox_status(m, out);
+	if (mailbox_account(m) != s->account) {
+		if ((seen = seen_take(m, s->facts.account, &why)) != NULL)
+			seen_count(seen, out);
+		seen_drop(&seen);
+	}
+	mailbox_drop(&m);
+	return why;
+}
+
 int
 status_write(struct imap *s, const char *name, unsigned items)
 {
 	struct buffer        *out = imap_out(s);
 	struct mailbox_status status;
 	bool                  any = false;
-	int                   why = account_status(s->account, name, &status);
+	int                   why = status_of(s, name, &status);
 
 	if (why != 0)
 		return why;
@@ -109,14 +131,8 @@ static enum imap_step
 status_run(struct imap *s)
 {
 	struct status_work *w = s->work;
-	struct mailbox     *m;
 	int                 why;
 
-	if ((m = mailbox_take(s->account, w->name, &why)) != NULL && !imap_settled(s, m)) {
-		mailbox_drop(&m);
-		return STEP_WAIT;
-	}
-	mailbox_drop(&m);
 	if (w->items & HIGHESTMODSEQ)
 		imap_enable_condstore(s);
 	why = status_write(s, w->name, w->items);

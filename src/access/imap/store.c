@@ -1,4 +1,7 @@
 /* STORE: the flags of messages change, one fact whatever their number */
+#include <errno.h>
+
+#include "access/imap/reach.h"
 #include "access/imap/session.h"
 
 struct store_work {
@@ -67,6 +70,87 @@ tally_deleted(struct imap *s, const struct store_work *w, const struct uid_set *
 		                    mailbox_first_at_least(s->view->mailbox, set->range[i].first);
 }
 
+/* ---- in somebody else's mailbox ---- */
+
+/* Those that were not changed since; the others are told. */
+static struct uid_set
+unchanged(struct imap *s, struct store_work *w, const struct uid_set *set)
+{
+	struct ranges     may = { 0 }, not = { 0 };
+	struct uid_range *kept;
+	struct uid_set    out;
+
+	for (size_t i = 0; i < set->count; i++)
+		for (uint32_t uid = view_next(s->view, set->range[i].first);
+		     uid != 0 && uid <= set->range[i].last; uid = view_next(s->view, uid + 1)) {
+			struct entry e;
+			if (view_find(s->view, uid, &e))
+				ranges_add(e.modseq > w->unchanged_since ? &not : &may, uid, uid);
+		}
+	kept = arena_take_array(s->scratch, may.count + not .count + 1, sizeof *kept);
+	for (size_t i = 0; i < may.count; i++)
+		kept[i] = may.at[i];
+	for (size_t i = 0; i < not .count; i++)
+		kept[may.count + i] = not .at[i];
+	out = (struct uid_set){ kept, may.count };
+	w->modified = (struct uid_set){ kept + may.count, not .count };
+	ranges_free(&may);
+	ranges_free(&not );
+	return out;
+}
+
+/* The flags that are one for all readers.  FLAGS (...) sets and clears those that may be changed, no others. */
+static int
+store_common(struct imap *s, const struct store_work *w, const struct uid_set *set, uint64_t may)
+{
+	struct mailbox   *m = s->view->mailbox;
+	struct flag_words words = w->flags;
+	uint64_t          bits;
+	int               why;
+
+	words.system &= may;
+	if (!(may & FLAG_FLAGGED))
+		words.keywords = 0;
+	why = imap_flag_bits(m, &words, w->how != FLAGS_REMOVE, &bits);
+	if (why != 0)
+		return why;
+	if (w->how != FLAGS_SET)
+		return mailbox_flags(m, set, w->how, bits, UINT64_MAX, s->scratch, NULL,
+		                     s->view->watch);
+	if ((why = mailbox_flags(m, set, FLAGS_ADD, bits, UINT64_MAX, s->scratch, NULL,
+	                         s->view->watch)) != 0)
+		return why;
+	return mailbox_flags(m, set, FLAGS_REMOVE, may & ~bits, UINT64_MAX, s->scratch, NULL,
+	                     s->view->watch);
+}
+
+/* As far as the rights go; NO only when they reach nothing of what was asked (rfc4314:4). */
+static enum imap_step
+store_apart(struct imap *s, struct store_work *w, const struct uid_set *asked)
+{
+	uint64_t       may = reach_flags(reach_rights(s, s->view->mailbox));
+	bool           any = w->how == FLAGS_SET ? may != 0 : (may & w->flags.system) != 0;
+	bool           seen = (w->flags.system & FLAG_SEEN) != 0;
+	struct uid_set set = unchanged(s, w, asked);
+	int            why = 0;
+
+	if (!any && !(w->flags.keywords > 0 && (may & FLAG_FLAGGED)))
+		return imap_no_errno(s, EACCES);
+	w->some_gone = !s->uid && view_has_gone(s->view, asked);
+	view_hush(s->view, true);
+	if (may & ~(uint64_t)FLAG_SEEN)
+		why = store_common(s, w, &set, may & ~(uint64_t)FLAG_SEEN);
+	if (why == 0 && (may & FLAG_SEEN) && (seen || w->how == FLAGS_SET))
+		why = seen_change(s->view->seen, &set, seen && w->how != FLAGS_REMOVE, UINT64_MAX,
+		                  s->scratch, NULL, s->view->watch);
+	view_hush(s->view, false);
+	if (why != 0)
+		return imap_no_errno(s, why);
+	tally_deleted(s, w, &set);
+	note_flags(s, w, &set);
+	return STEP_BARRIER;
+}
+
 static enum imap_step
 store_run(struct imap *s)
 {
@@ -79,6 +163,8 @@ store_run(struct imap *s)
 		return imap_bad(s, BEYOND_LAST);
 	if (w->conditional)
 		imap_enable_condstore(s);
+	if (s->view->seen != NULL)
+		return store_apart(s, w, &set);
 	why = imap_flag_bits(s->view->mailbox, &w->flags, w->how != FLAGS_REMOVE, &bits);
 	if (why != 0)
 		return imap_no(s, "[LIMIT] Too many different keywords in this mailbox.");

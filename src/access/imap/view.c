@@ -173,11 +173,48 @@ view_close(struct view **vp)
 	if (v == NULL)
 		return;
 	mailbox_unwatch(&v->watch);
+	seen_drop(&v->seen);
 	mailbox_drop(&v->mailbox);
 	gone_forget(v);
 	ranges_free(&v->changed);
 	ranges_free(&v->stamped);
 	memory_free(v);
+}
+
+int
+view_look_as(struct view *v, uint64_t reader)
+{
+	int why = 0;
+
+	v->seen = seen_take(v->mailbox, reader, &why);
+	if (v->seen != NULL)
+		mailbox_watch_as(v->watch, v->seen);
+	return why;
+}
+
+struct entry
+view_entry(const struct view *v, uint32_t index)
+{
+	struct entry e = mailbox_entry(v->mailbox, index);
+
+	return v->seen != NULL ? seen_entry(v->seen, e) : e;
+}
+
+int
+view_see(struct view *v, const struct uid_set *set, struct arena *arena)
+{
+	if (v->seen != NULL)
+		return seen_change(v->seen, set, true, UINT64_MAX, arena, NULL, v->watch);
+	return mailbox_flags(v->mailbox, set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, arena, NULL,
+	                     v->watch);
+}
+
+void
+view_status(const struct view *v, struct mailbox_status *status)
+{
+	mailbox_status(v->mailbox, status);
+	if (v->seen != NULL)
+		seen_count(v->seen, status);
 }
 
 uint32_t
@@ -235,7 +272,7 @@ view_find(const struct view *v, uint32_t uid, struct entry *out)
 
 	if (index < 0)
 		return false;
-	*out = mailbox_entry(v->mailbox, (uint32_t)index);
+	*out = view_entry(v, (uint32_t)index);
 	return true;
 }
 

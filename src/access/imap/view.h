@@ -28,11 +28,13 @@
 #define ACCESS_IMAP_VIEW_H
 
 #include "access/imap/ranges.h"
+#include "store/seen.h"
 
 struct view_gone { uint32_t first, last, before; };    /* before: gone numbers ahead of this range */
 struct view {
 	struct mailbox       *mailbox;
 	struct mailbox_watch *watch;
+	struct seen          *seen;    /* the reader's own \Seen; NULL: the mailbox is the reader's */
 	bool      read_only;
 	bool      lost;            /* the two truths cannot be joined: say BYE        */
 	bool      arrived;         /* something at or above limit                     */
@@ -50,6 +52,13 @@ struct view {
 };
 
 struct view *view_open(struct mailbox *, bool read_only, void (*news)(void *ctx), void *ctx);
+/* The reader is not the owner: \Seen is as the reader marked it.  0 or errno. */
+int      view_look_as(struct view *, uint64_t reader);
+/* The mailbox's entry at this index, as the reader sees it; and its highest modseq. */
+struct entry view_entry(const struct view *, uint32_t index);
+/* \Seen for the set, the reader's or the owner's. */
+int      view_see(struct view *, const struct uid_set *, struct arena *);
+void     view_status(const struct view *, struct mailbox_status *);
 void     view_close(struct view **);
 uint32_t view_count(const struct view *);
 uint32_t view_uid(const struct view *, uint32_t number);

@@ -145,6 +145,24 @@ write_flags_known(struct buffer *out, const struct mailbox *mailbox, bool more)
 	buffer_add_char(out, ')');
 }
 
+void
+write_flags_may(struct buffer *out, const struct mailbox *mailbox, uint64_t may)
+{
+	bool        any = false;
+	const char *name;
+
+	buffer_add_char(out, '(');
+	for (size_t i = 0; i < COUNT(system_flags); i++)
+		if (may & system_flags[i].flag)
+			write_word(out, &any, bytes_of(system_flags[i].word));
+	if (may & FLAG_FLAGGED) {
+		for (int k = KEYWORD_FIRST; (name = mailbox_keyword_name(mailbox, k)) != NULL; k++)
+			write_word(out, &any, bytes_of(name));
+		write_word(out, &any, BYTES("\\*"));
+	}
+	buffer_add_char(out, ')');
+}
+
 uint8_t
 keywords_known(const struct mailbox *mailbox)
 {

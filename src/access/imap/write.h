@@ -20,6 +20,8 @@ void write_mailbox(struct buffer *, const char *name, bool utf8);
 void write_flags  (struct buffer *, const struct mailbox *, uint64_t flags, bool recent);
 /* The flags known in this mailbox; with `more`, \* behind them. */
 void write_flags_known(struct buffer *, const struct mailbox *, bool more);
+/* Those that may be changed; with keywords and \* when other flags than \Seen and \Deleted are among them. */
+void write_flags_may(struct buffer *, const struct mailbox *, uint64_t may);
 uint8_t keywords_known(const struct mailbox *);
 /* "\Sent"; NULL for USE_NONE. */
 const char *use_word(enum mailbox_use);

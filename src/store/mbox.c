@@ -1,2 +1,0 @@
-#include "store/foreign.h"
-const struct driver mbox_driver = { .name = "mbox" };
