@@ -123,6 +123,30 @@ charset_named(struct bytes name)
 	return NULL;
 }
 
+bool
+charset_known(struct bytes name)
+{
+	const struct charset *c = charset_named(name);
+
+	return c != NULL && c->how != GUESS;
+}
+
+void
+charset_names(struct buffer *out)
+{
+	for (size_t i = 0; i < COUNT(charsets); i++) {
+		struct bytes names = bytes_of(charsets[i].names + 1), first;
+
+		(void)bytes_split(&names, ' ', &first);
+		if (i > 0)
+			buffer_add_char(out, ' ');
+		for (size_t n = 0; n < first.len; n++)
+			buffer_add_char(out, first.at[n] >= 'a' && first.at[n] <= 'z'
+			                             ? (char)(first.at[n] - ('a' - 'A'))
+			                             : first.at[n]);
+	}
+}
+
 /*
  * UTF-8, rfc3629
  */

@@ -9,6 +9,7 @@
  *
  * charset_warm()  opens every converter (glibc loads them from files): to be
  *     called before a cage closes.  Without it each is opened at first need.
+ * charset_known()  whether the table has it; charset_names() the name of each row, blanks between.
  * charset_guess_to_utf8()  for bytes that name no charset: UTF-8 if it is
  *     valid, then GB2312, Big5 or GBK if all of it looks like that, else Latin-1.
  * utf8_take()  gives the next character and moves *at past it; U+FFFD and one
@@ -24,6 +25,8 @@
 #include "base/buffer.h"
 
 void charset_warm(void);
+bool charset_known(struct bytes name);
+void charset_names(struct buffer *out);
 void charset_guess_to_utf8(struct bytes text, struct buffer *out);
 uint32_t utf8_take(struct bytes, size_t *at);
 size_t utf8_put(uint32_t, char out[static 4]);

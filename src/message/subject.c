@@ -25,14 +25,15 @@ eat_blanks(struct bytes *b)
 
 /* subj-trailer = "(fwd)" / WSP, as often as it stands there */
 static void
-cut_trailers(struct bytes *b)
+cut_trailers(struct bytes *b, bool *reply)
 {
 	for (;;) {
 		if (b->len > 0 && b->at[b->len - 1] == ' ')
 			b->len--;
-		else if (bytes_ends_nocase(*b, BYTES("(fwd)")))
+		else if (bytes_ends_nocase(*b, BYTES("(fwd)"))) {
 			b->len -= 5;
-		else
+			*reply = true;
+		} else
 			return;
 	}
 }
@@ -82,7 +83,7 @@ eat_refwd(struct bytes *b)
 /* Steps 3 to 5.  A run of blobs is looked over once: if no re or fwd follows
    it, all of them go, but the last stays if nothing else is left. */
 static void
-cut_leaders(struct bytes *b)
+cut_leaders(struct bytes *b, bool *reply)
 {
 	for (;;) {
 		struct bytes r, last;
@@ -98,6 +99,7 @@ cut_leaders(struct bytes *b)
 		*b = r;
 		if (!eat_refwd(b))
 			return;
+		*reply = true;
 	}
 }
 
@@ -117,19 +119,35 @@ one_blanks(struct bytes in, struct arena *a)
 	return (struct bytes){ out, n };
 }
 
-struct bytes
-subject_base(struct bytes decoded, struct arena *a)
+static struct bytes
+base_of(struct bytes b, bool *reply)
 {
-	struct bytes b = one_blanks(decoded, a);
-
 	for (;;) {
-		cut_trailers(&b);
-		cut_leaders(&b);
+		cut_trailers(&b, reply);
+		cut_leaders(&b, reply);
 		/* subj-fwd = "[fwd:" subj-base "]": step 6 */
 		if (!bytes_starts_nocase(b, BYTES("[fwd:")) || b.at[b.len - 1] != ']')
 			return b;
 		b = bytes_cut(b, 5, b.len - 6);
+		*reply = true;
 	}
+}
+
+struct bytes
+subject_base(struct bytes decoded, struct arena *a)
+{
+	bool reply = false;
+
+	return base_of(one_blanks(decoded, a), &reply);
+}
+
+bool
+subject_is_reply(struct bytes decoded, struct arena *a)
+{
+	bool reply = false;
+
+	(void)base_of(one_blanks(decoded, a), &reply);
+	return reply;
 }
 
 /*

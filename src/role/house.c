@@ -613,7 +613,7 @@ make_ready(struct home *m)
 	if ((FROM(m->house.role) & (FROM(RECEIVER) | FROM(LOGIN) | FROM(SIGNER))) != 0)
 		(void)OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CONFIG,
 		                       NULL);
-	if (m->house.role == VERIFIER)
+	if (m->house.role == VERIFIER || m->house.role == KEEPER)
 		charset_warm();
 }
 

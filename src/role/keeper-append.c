@@ -321,14 +321,15 @@ append_drop(struct imap_append *a)
 /* ---- searching ---------------------------------------------------------------------- */
 
 struct imap_seek {
-	struct question   question; /* first                                 */
-	struct house     *house;
-	enum search_where where;
-	struct arena     *life;
-	struct bytes      field, needle;
-	int               fd;
-	uint64_t          at, len;
-	void (*found)(void *who, int why, bool says);
+	struct question       question; /* first                                 */
+	struct house         *house;
+	enum search_where     where;
+	struct arena         *life;
+	struct bytes          field, needle;
+	int                   fd;
+	struct letter_extent *letter;
+	uint32_t              letters;
+	void (*found)(void *who, int why, const uint8_t *says);
 	void *who;
 };
 
@@ -344,7 +345,7 @@ static void
 seek_ask(struct question *q)
 {
 	struct imap_seek *s = (struct imap_seek *)q;
-	struct word_seek  w = { (uint8_t)s->where, s->field, s->needle, s->at, s->len };
+	struct word_seek  w = { (uint8_t)s->where, s->field, s->needle, s->letter, s->letters };
 	struct link      *l = house_link(s->house, VERIFIER, q->verifier);
 
 	word_pack_seek(link_begin(l, WORD_SEEK, q->ticket), &w);
@@ -356,12 +357,14 @@ seek_answered(struct question *q, const struct bytes *body)
 {
 	struct imap_seek *s = (struct imap_seek *)q;
 	struct unpack     u;
-	bool              says = false;
+	uint8_t          *says = arena_take(s->life, s->letters + 1);
 	int               why = EIO;
 
 	if (body != NULL) {
 		u = unpack_of(*body);
-		says = unpack_bool(&u);
+		u.broken = unpack_u32(&u) != s->letters;
+		for (uint32_t i = 0; i < s->letters; i++)
+			says[i] = unpack_bool(&u);
 		why = unpack_done(&u) ? 0 : EIO;
 	}
 	s->found(s->who, why, says);
@@ -369,8 +372,8 @@ seek_answered(struct question *q, const struct bytes *body)
 }
 
 static struct imap_seek *
-seek(void *ctx, const struct imap_question *question, void (*found)(void *who, int why, bool says),
-     void *who)
+seek(void *ctx, const struct imap_question                        *question,
+     void (*found)(void *who, int why, const uint8_t *says), void *who)
 {
 	struct imap_seek *s;
 	int               fd = dup(question->fd);
@@ -382,12 +385,17 @@ seek(void *ctx, const struct imap_question *question, void (*found)(void *who, i
 		                 .where = question->where,
 		                 .life = arena_open(NULL),
 		                 .fd = fd,
-		                 .at = question->at,
-		                 .len = question->len,
+		                 .letters = question->letters,
 		                 .found = found,
 		                 .who = who };
 	s->field = arena_keep(s->life, question->field);
 	s->needle = arena_keep(s->life, question->needle);
+	s->letter = arena_take_array(s->life, s->letters, sizeof *s->letter);
+	for (uint32_t i = 0; i < s->letters; i++)
+		s->letter[i] =
+			(struct letter_extent){ question->letter[i].at, question->letter[i].len };
+	/* Many letters are work for one verifier; the next question is for another. */
+	s->question.weight = s->letters > 4 ? QUESTION_HEAVY : 0;
 	s->question.ask = seek_ask;
 	s->question.answered = seek_answered;
 	question_ask(&keeper_of(ctx)->questions, &s->question);

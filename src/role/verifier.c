@@ -112,16 +112,23 @@ hear_seek(struct house *h, struct link *l, uint32_t ticket, struct bytes body, i
 	struct word_seek ask;
 	struct mapped    m;
 	struct bytes     content;
-	bool             says;
+	struct arena    *scratch;
+	struct buffer   *out;
 
 	if (!word_unpack_seek(body, v->scratch, &ask) || fd < 0)
 		return false;
-	says = map_letter(fd, ask.at, ask.len, &m, &content) &&
-	       letter_says(content, (enum search_where)ask.where, ask.field, ask.needle,
-	                   v->scratch);
-	unmap_letter(&m);
-	v->sought++;
-	pack_bool(link_begin(l, WORD_SOUGHT, ticket), says);
+	scratch = arena_open(v->scratch);
+	out = link_begin(l, WORD_SOUGHT, ticket);
+	pack_u32(out, ask.letters);
+	for (uint32_t i = 0; i < ask.letters; i++) {
+		be_patient(LETTER_SECONDS);
+		pack_bool(out, map_letter(fd, ask.letter[i].at, ask.letter[i].len, &m, &content) &&
+		                       letter_says(content, (enum search_where)ask.where, ask.field,
+		                                   ask.needle, scratch));
+		unmap_letter(&m);
+		arena_clear(scratch);
+		v->sought++;
+	}
 	link_end(l);
 	return true;
 }

@@ -573,20 +573,31 @@ word_pack_seek(struct buffer *b, const struct word_seek *w)
 	pack_u8(b, w->where);
 	pack_bytes(b, w->field);
 	pack_bytes(b, w->needle);
-	pack_u64(b, w->at);
-	pack_u64(b, w->len);
+	pack_u32(b, w->letters);
+	for (uint32_t i = 0; i < w->letters; i++) {
+		pack_u64(b, w->letter[i].at);
+		pack_u64(b, w->letter[i].len);
+	}
 }
 
 bool
 word_unpack_seek(struct bytes body, struct arena *life, struct word_seek *w)
 {
-	struct reader r = reader_of(body, life);
+	struct reader         r = reader_of(body, life);
+	struct letter_extent *letter;
 
 	w->where = read_choice(&r, SEARCH_TEXT);
 	w->field = unpack_bytes(&r.fields);
 	w->needle = unpack_bytes(&r.fields);
-	w->at = unpack_u64(&r.fields);
-	w->len = unpack_u64(&r.fields);
+	w->letters = unpack_u32(&r.fields);
+	if (w->letters > r.fields.rest.len / 16)
+		return false;
+	letter = arena_take_array(life, w->letters + 1, sizeof *letter);
+	for (uint32_t n = 0; n < w->letters; n++) {
+		letter[n].at = unpack_u64(&r.fields);
+		letter[n].len = unpack_u64(&r.fields);
+	}
+	w->letter = letter;
 	return reader_done(&r);
 }
 

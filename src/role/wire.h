@@ -195,7 +195,8 @@ struct word_session {
 };
 BODY(session)
 
-struct word_seek { uint8_t where; struct bytes field, needle; uint64_t at, len; };   /* enum search_where; fd with it */
+struct letter_extent { uint64_t at, len; };
+struct word_seek { uint8_t where; struct bytes field, needle; const struct letter_extent *letter; uint32_t letters; };   /* enum search_where; fd with it */
 BODY(seek)
 struct word_decode { uint8_t encoding; uint64_t at, len, from, most; };     /* enum digest_encoding; of the bytes decoded */
 BODY(decode)

@@ -5,6 +5,7 @@
 #define STORE_INSIDE_H
 
 #include "base/map.h"
+#include "store/columns.h"
 #include "store/fact.h"
 #include "store/index.h"
 #include "store/quota.h"
@@ -47,6 +48,7 @@ struct mailbox {
 	uint32_t sets_most;              /* keyword sets are tidied beyond               */
 	struct mailbox_watch *watches, *telling;
 	struct seen *seens;              /* other readers' own marks               */
+	struct columns *columns;         /* what SORT and SEARCH ask, or NULL        */
 	struct mailbox *next;            /* of the account                           */
 };
 
@@ -92,6 +94,8 @@ struct store {
 	bool     hurry;                  /* somebody waits for what is gathered      */
 	struct batch *batch;             /* being synced                             */
 	struct shares *shares;           /* NULL: not yet read                       */
+	struct columns *columns;         /* of all mailboxes                         */
+	size_t   columns_most;
 	int64_t  room_ms;                /* when room was looked at last             */
 	int      room_why;
 };
@@ -142,6 +146,10 @@ int  message_put(struct index *, const struct arrival *, bool copied);
 /* keyword.c */
 void mailbox_keyword_add(struct mailbox *, struct bytes name);
 uint64_t flags_after(struct keysets *, uint64_t before, enum flags_how, uint64_t flags);
+
+/* columns.c */
+void columns_detach(struct mailbox *);           /* what it is made of is no more                      */
+void columns_sweep(struct store *, int64_t now);
 
 /* store.c */
 int  store_room(struct store *);                 /* 0, or ENOSPC: nothing that grows may be begun      */

@@ -22,6 +22,7 @@ mailbox_unload(struct mailbox *m)
 	for (int i = 0; i < m->keywords; i++)
 		memory_free(m->keyword[i]);
 	m->keywords = 0;
+	columns_detach(m);
 	rows_free(&m->rows);
 	m->bytes = 0;
 	m->unwritten = 0;

@@ -526,6 +526,7 @@ store_sweep(struct store *s)
 	bool    swept = false;
 
 	close_idle(s);
+	columns_sweep(s, now);
 	for (struct account *a = s->all; a != NULL; a = a->next) {
 		if (a->refused != 0 || a->syncing || !wants_care(a, now))
 			continue;

@@ -6,6 +6,7 @@
 #include "access/imap/objectid.h"
 #include "access/imap/reach.h"
 #include "access/imap/resync.h"
+#include "access/imap/returns.h"
 #include "access/imap/section.h"
 #include "access/imap/write.h"
 #include "message/date.h"
@@ -36,6 +37,7 @@ struct fetch_work {
 	bool              changed, vanished, sees, stored, some_gone;
 	uint64_t          changed_since;
 	struct uid_set    set;
+	struct partial    partial;
 	struct resync     resync;
 	size_t            range; /* where we are in the set              */
 	uint32_t          uid;
@@ -436,12 +438,17 @@ want(struct fetch_work *w, const char *name)
 		w->item[w->items++].att = att;
 }
 
-/* fetch-modifier = "CHANGEDSINCE" SP mod-sequence-value / "VANISHED"   rfc7162:7 */
+/* fetch-modifier = "CHANGEDSINCE" SP mod-sequence-value / "VANISHED" / "PARTIAL" SP partial-range
+   rfc7162:7, rfc9394:4 */
 static void
 read_modifier(struct scan *r, struct fetch_work *w)
 {
 	if (scan_skip_word(r, "VANISHED")) {
 		w->vanished = true;
+		return;
+	}
+	if (scan_skip_word(r, "PARTIAL")) {
+		partial_read(r, &w->partial);
 		return;
 	}
 	scan_expect(r, "CHANGEDSINCE ");
@@ -470,6 +477,8 @@ fetch_parse(struct imap *s, struct scan *r)
 		/* rfc7162:3.2.6 */
 		if (w->vanished && (!s->uid || !w->changed || !s->qresync))
 			scan_fail(r, "UID, CHANGEDSINCE and ENABLE QRESYNC with VANISHED");
+		if (w->partial.first != 0 && !s->uid)
+			scan_fail(r, "UID with PARTIAL");
 	}
 	if (s->uid && !s->uidonly)
 		want(w, "UID");
@@ -746,6 +755,8 @@ fetch_begin(struct imap *s, struct fetch_work *w)
 	w->begun = true;
 	if (!imap_resolve(s, &w->sequence, s->uid, &w->set))
 		return false;
+	if (w->partial.first != 0)
+		w->set = partial_cut(s, &w->partial, &w->set);
 	if (w->changed || has_att(w, att_of("MODSEQ")))
 		imap_enable_condstore(s);
 	if (w->changed)

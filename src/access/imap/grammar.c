@@ -232,6 +232,10 @@ read_sequence(struct scan *r, struct arena *arena)
 		scan_fail(r, "fewer ranges in the sequence set");
 	if (!scan_ok(r))
 		return s;
+	/* seq-last-command = "$"   rfc5182:5 */
+	s.saved = scan_skip(r, '$');
+	if (s.saved)
+		return s;
 	s.range = arena_take_array(arena, most, sizeof *s.range);
 	do {
 		struct sequence_range *one = &s.range[s.count++];

@@ -35,9 +35,9 @@ uint64_t     read_modseq (struct scan *);                   /* mod-sequence-valz
 const char  *read_mailbox(struct scan *, struct arena *, bool utf8);
 const char  *mailbox_name_of(struct bytes coded, struct arena *, bool utf8);  /* NULL: malformed */
 
-/* sequence-set; UINT32_MAX + `star` true stands for "*". */
+/* sequence-set, or "$" (rfc5182:2.1); UINT32_MAX + `star` true stands for "*". */
 struct sequence_range { uint32_t first, last; bool first_star, last_star; };
-struct sequence { struct sequence_range *range; size_t count; };
+struct sequence { struct sequence_range *range; size_t count; bool saved; };
 struct sequence read_sequence(struct scan *, struct arena *);
 
 /* flag-list or flag *(SP flag); keywords stay words until a mailbox is known. */

@@ -59,12 +59,14 @@ struct imap_append_events {
 
 /* ---- does this letter say that? -------------------------------------------- */
 struct imap_seek;                     /* the house's own: one open question      */
+struct imap_extent { uint64_t at, len; };      /* a letter's content in a file      */
 struct imap_question {
 	enum search_where where;
 	struct bytes      field;      /* for SEARCH_HEADER                        */
 	struct bytes      needle;     /* UTF-8                                    */
 	int               fd;         /* borrowed during the call: dup it or send it */
-	uint64_t          at, len;    /* the letter's content in it               */
+	const struct imap_extent *letter; /* the letters in it that are asked about   */
+	uint32_t          letters;
 };
 
 /* ---- a part without its transfer encoding ------------------------------------ */
@@ -93,9 +95,9 @@ struct imap_needs {
 	/* Instead of or after append_end(): forget it; no callback comes any more. */
 	void (*append_drop)(struct imap_append *);
 
-	/* A verifier reads the letter.  `found` comes once: why 0 and the answer, or errno. */
+	/* A verifier reads the letters.  `found` comes once: why 0 and 0 or 1 for each, or errno. */
 	struct imap_seek *(*seek)(void *ctx, const struct imap_question *,
-	                          void (*found)(void *who, int why, bool says), void *who);
+	                          void (*found)(void *who, int why, const uint8_t *says), void *who);
 	void (*seek_drop)(struct imap_seek *);
 
 	/* A verifier decodes.  `decoded` comes once: why 0 and the answer, or errno. */

@@ -2,7 +2,9 @@
 
 #include "access/imap/objectid.h"
 #include "access/imap/ranges.h"
+#include "message/charset.h"
 #include "message/date.h"
+#include "message/encoding.h"
 
 /* ---- judging ---------------------------------------------------------------- */
 
@@ -61,7 +63,12 @@ judge_modseq(const struct leaf *l, struct searched *m)
 static enum truth
 judge_size(const struct leaf *l, struct searched *m)
 {
-	uint64_t size = m->letter->message.size;
+	uint64_t size = m->entry.size;
+
+	if (m->letter->depth >= LETTER_ROW)
+		size = m->letter->message.size;
+	else if (size == UINT32_MAX)
+		return UNKNOWN; /* that, or more */
 	return truth_of(l->key->wanted ? size > l->number : size < l->number);
 }
 
@@ -85,16 +92,34 @@ compare_day(const struct leaf *l, int64_t day)
 	                                         : day >= asked);
 }
 
+/* When it came, from wherever that is known already. */
+static bool
+arrived_of(const struct searched *m, int64_t *seconds, int32_t *zone)
+{
+	bool deep = m->letter->depth >= LETTER_ROW;
+
+	if (!deep && m->row == NULL)
+		return false;
+	*seconds = deep ? m->letter->message.internal_date : m->row->arrived;
+	*zone = deep ? m->letter->message.zone : m->row->zone;
+	return true;
+}
+
 static enum truth
 judge_arrived(const struct leaf *l, struct searched *m)
 {
-	return compare_day(l, day_of(m->letter->message.internal_date, m->letter->message.zone));
+	int64_t seconds;
+	int32_t zone;
+
+	return arrived_of(m, &seconds, &zone) ? compare_day(l, day_of(seconds, zone)) : UNKNOWN;
 }
 
 /* rfc8514:4.3; the date is told in UTC */
 static enum truth
 judge_saved(const struct leaf *l, struct searched *m)
 {
+	if (m->letter->depth < LETTER_ROW)
+		return UNKNOWN;
 	return compare_day(l, day_of(letter_saved(m->letter, &m->entry), 0));
 }
 
@@ -105,6 +130,8 @@ judge_object(const struct leaf *l, struct searched *m)
 	struct buffer id = { 0 };
 	bool          same;
 
+	if (m->letter->depth < (l->key->wanted ? LETTER_DIGEST : LETTER_ROW))
+		return UNKNOWN;
 	if (l->key->wanted)
 		objectid_thread(&id, m->letter);
 	else
@@ -119,6 +146,12 @@ judge_sent(const struct leaf *l, struct searched *m)
 {
 	const struct digest *d = &m->letter->digest;
 
+	if (m->row != NULL)
+		return m->row->flags & ROW_HAS_DATE
+		               ? compare_day(l, day_of(m->row->sent, m->row->sent_zone))
+		               : FALSE;
+	if (m->letter->depth < LETTER_DIGEST)
+		return UNKNOWN;
 	return d->flags & DIGEST_HAS_DATE ? compare_day(l, day_of(d->sent, d->sent_zone)) : FALSE;
 }
 
@@ -126,7 +159,12 @@ judge_sent(const struct leaf *l, struct searched *m)
 static enum truth
 judge_age(const struct leaf *l, struct searched *m)
 {
-	int64_t age = m->now - m->letter->message.internal_date;
+	int64_t age;
+	int32_t zone;
+
+	if (!arrived_of(m, &age, &zone))
+		return UNKNOWN;
+	age = m->now - age;
 	return truth_of(l->key->wanted ? age <= (int64_t)l->number : age >= (int64_t)l->number);
 }
 
@@ -141,9 +179,11 @@ static const struct {
 	const char *field;
 	size_t      where;
 } digested[FIELDS_DIGESTED] = {
-	{ "SUBJECT", offsetof(struct digest, subject) }, { "FROM", offsetof(struct digest, from) },
-	{ "TO", offsetof(struct digest, to) },           { "CC", offsetof(struct digest, cc) },
-	{ "BCC", offsetof(struct digest, bcc) },
+	[COLUMN_SUBJECT] = { "SUBJECT", offsetof(struct digest, subject) },
+	[COLUMN_FROM] = { "FROM", offsetof(struct digest, from) },
+	[COLUMN_TO] = { "TO", offsetof(struct digest, to) },
+	[COLUMN_CC] = { "CC", offsetof(struct digest, cc) },
+	[COLUMN_BCC] = { "BCC", offsetof(struct digest, bcc) },
 };
 
 /* Does one of our own fields before the content say it? */
@@ -196,10 +236,15 @@ static enum truth
 judge_header(const struct leaf *l, struct searched *m)
 {
 	struct bytes field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
+	enum column  column = leaf_column(l);
 
-	for (size_t i = 0; l->text.len > 0 && i < COUNT(digested); i++)
-		if (bytes_is(field, digested[i].field))
-			return judge_digested(l, m, i);
+	if (l->hits != NULL && m->row != NULL && m->row_at < l->hits_rows &&
+	    !(m->row->flags & (ROW_DAMAGED | (uint32_t)ROW_LONG << column)))
+		return truth_of(l->hits[m->row_at / 64] >> (m->row_at % 64) & 1);
+	if (m->letter->depth < LETTER_DIGEST)
+		return UNKNOWN;
+	if (column != COLUMNS)
+		return judge_digested(l, m, column);
 	if (l->text.len > 0 && bytes_is(field, "MESSAGE-ID"))
 		return judge_message_id(l, m);
 	return own_field_says(l, m, field) ? TRUE : UNKNOWN;
@@ -209,65 +254,90 @@ static enum truth
 judge_body(const struct leaf *l, struct searched *m)
 {
 	(void)m;
-	return l->text.len == 0 ? TRUE : UNKNOWN;
+	return l->text.len == 0 ? TRUE : UNKNOWN; /* rfc3501:6.4.4: any body holds that */
 }
 
 static enum truth
 judge_text(const struct leaf *l, struct searched *m)
 {
+	if (m->letter->depth < LETTER_DIGEST)
+		return l->text.len == 0 ? TRUE : UNKNOWN;
 	return says(l, m, letter_own(m->letter)) ? TRUE : UNKNOWN;
 }
 
 /* search-key   rfc3501:9, in the order of the alphabet */
 /* clang-format off */
 static const struct search_key keys[] = {
-	{ "ALL",        TAKES_NOTHING, LETTER_UNREAD, judge_all, 0, 0 },
-	{ "ANSWERED",   TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_ANSWERED, FLAG_ANSWERED },
-	{ "BCC",        TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
-	{ "BEFORE",     TAKES_DATE,    LETTER_ROW,    judge_arrived, 0, BEFORE },
-	{ "BODY",       TAKES_STRING,  LETTER_DIGEST, judge_body, 0, 0 },
-	{ "CC",         TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
-	{ "DELETED",    TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DELETED, FLAG_DELETED },
-	{ "DRAFT",      TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DRAFT, FLAG_DRAFT },
-	{ "EMAILID",    TAKES_OBJECTID, LETTER_ROW,   judge_object, 0, 0 },
-	{ "FLAGGED",    TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_FLAGGED, FLAG_FLAGGED },
-	{ "FROM",       TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
-	{ "HEADER",     TAKES_FIELD,   LETTER_DIGEST, judge_header, 0, 0 },
-	{ "KEYWORD",    TAKES_KEYWORD, LETTER_UNREAD, judge_keyword, 0, 1 },
-	{ "LARGER",     TAKES_NUMBER,  LETTER_ROW,    judge_size, 0, 1 },
-	{ "MODSEQ",     TAKES_MODSEQ,  LETTER_UNREAD, judge_modseq, 0, 0 },
-	{ "NEW",        TAKES_NOTHING, LETTER_UNREAD, judge_new, 0, 0 },
-	{ "OLD",        TAKES_NOTHING, LETTER_UNREAD, judge_recent, 0, 0 },
-	{ "OLDER",      TAKES_NUMBER,  LETTER_ROW,    judge_age, 0, 0 },
-	{ "ON",         TAKES_DATE,    LETTER_ROW,    judge_arrived, 0, ON },
-	{ "RECENT",     TAKES_NOTHING, LETTER_UNREAD, judge_recent, 0, 1 },
-	{ "SAVEDATESUPPORTED", TAKES_NOTHING, LETTER_UNREAD, judge_all, 0, 0 },
-	{ "SAVEDBEFORE", TAKES_DATE,   LETTER_ROW,    judge_saved, 0, BEFORE },
-	{ "SAVEDON",    TAKES_DATE,    LETTER_ROW,    judge_saved, 0, ON },
-	{ "SAVEDSINCE", TAKES_DATE,    LETTER_ROW,    judge_saved, 0, SINCE },
-	{ "SEEN",       TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_SEEN, FLAG_SEEN },
-	{ "SENTBEFORE", TAKES_DATE,    LETTER_DIGEST, judge_sent, 0, BEFORE },
-	{ "SENTON",     TAKES_DATE,    LETTER_DIGEST, judge_sent, 0, ON },
-	{ "SENTSINCE",  TAKES_DATE,    LETTER_DIGEST, judge_sent, 0, SINCE },
-	{ "SINCE",      TAKES_DATE,    LETTER_ROW,    judge_arrived, 0, SINCE },
-	{ "SMALLER",    TAKES_NUMBER,  LETTER_ROW,    judge_size, 0, 0 },
-	{ "SUBJECT",    TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
-	{ "TEXT",       TAKES_STRING,  LETTER_DIGEST, judge_text, 0, 0 },
-	{ "THREADID",   TAKES_OBJECTID, LETTER_DIGEST, judge_object, 0, 1 },
-	{ "TO",         TAKES_STRING,  LETTER_DIGEST, judge_header, 0, 0 },
-	{ "UID",        TAKES_UIDS,    LETTER_UNREAD, judge_set, 0, 0 },
-	{ "UNANSWERED", TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_ANSWERED, 0 },
-	{ "UNDELETED",  TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DELETED, 0 },
-	{ "UNDRAFT",    TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_DRAFT, 0 },
-	{ "UNFLAGGED",  TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_FLAGGED, 0 },
-	{ "UNKEYWORD",  TAKES_KEYWORD, LETTER_UNREAD, judge_keyword, 0, 0 },
-	{ "UNSEEN",     TAKES_NOTHING, LETTER_UNREAD, judge_flags, FLAG_SEEN, 0 },
-	{ "YOUNGER",    TAKES_NUMBER,  LETTER_ROW,    judge_age, 0, 1 },
+	{ "ALL",        TAKES_NOTHING, judge_all, 0, 0 },
+	{ "ANSWERED",   TAKES_NOTHING, judge_flags, FLAG_ANSWERED, FLAG_ANSWERED },
+	{ "BCC",        TAKES_STRING,  judge_header, 0, 0 },
+	{ "BEFORE",     TAKES_DATE,    judge_arrived, 0, BEFORE },
+	{ "BODY",       TAKES_STRING,  judge_body, 0, 0 },
+	{ "CC",         TAKES_STRING,  judge_header, 0, 0 },
+	{ "DELETED",    TAKES_NOTHING, judge_flags, FLAG_DELETED, FLAG_DELETED },
+	{ "DRAFT",      TAKES_NOTHING, judge_flags, FLAG_DRAFT, FLAG_DRAFT },
+	{ "EMAILID",    TAKES_OBJECTID, judge_object, 0, 0 },
+	{ "FLAGGED",    TAKES_NOTHING, judge_flags, FLAG_FLAGGED, FLAG_FLAGGED },
+	{ "FROM",       TAKES_STRING,  judge_header, 0, 0 },
+	{ "HEADER",     TAKES_FIELD,   judge_header, 0, 0 },
+	{ "KEYWORD",    TAKES_KEYWORD, judge_keyword, 0, 1 },
+	{ "LARGER",     TAKES_NUMBER,  judge_size, 0, 1 },
+	{ "MODSEQ",     TAKES_MODSEQ,  judge_modseq, 0, 0 },
+	{ "NEW",        TAKES_NOTHING, judge_new, 0, 0 },
+	{ "OLD",        TAKES_NOTHING, judge_recent, 0, 0 },
+	{ "OLDER",      TAKES_NUMBER,  judge_age, 0, 0 },
+	{ "ON",         TAKES_DATE,    judge_arrived, 0, ON },
+	{ "RECENT",     TAKES_NOTHING, judge_recent, 0, 1 },
+	{ "SAVEDATESUPPORTED", TAKES_NOTHING, judge_all, 0, 0 },
+	{ "SAVEDBEFORE", TAKES_DATE,   judge_saved, 0, BEFORE },
+	{ "SAVEDON",    TAKES_DATE,    judge_saved, 0, ON },
+	{ "SAVEDSINCE", TAKES_DATE,    judge_saved, 0, SINCE },
+	{ "SEEN",       TAKES_NOTHING, judge_flags, FLAG_SEEN, FLAG_SEEN },
+	{ "SENTBEFORE", TAKES_DATE,    judge_sent, 0, BEFORE },
+	{ "SENTON",     TAKES_DATE,    judge_sent, 0, ON },
+	{ "SENTSINCE",  TAKES_DATE,    judge_sent, 0, SINCE },
+	{ "SINCE",      TAKES_DATE,    judge_arrived, 0, SINCE },
+	{ "SMALLER",    TAKES_NUMBER,  judge_size, 0, 0 },
+	{ "SUBJECT",    TAKES_STRING,  judge_header, 0, 0 },
+	{ "TEXT",       TAKES_STRING,  judge_text, 0, 0 },
+	{ "THREADID",   TAKES_OBJECTID, judge_object, 0, 1 },
+	{ "TO",         TAKES_STRING,  judge_header, 0, 0 },
+	{ "UID",        TAKES_UIDS,    judge_set, 0, 0 },
+	{ "UNANSWERED", TAKES_NOTHING, judge_flags, FLAG_ANSWERED, 0 },
+	{ "UNDELETED",  TAKES_NOTHING, judge_flags, FLAG_DELETED, 0 },
+	{ "UNDRAFT",    TAKES_NOTHING, judge_flags, FLAG_DRAFT, 0 },
+	{ "UNFLAGGED",  TAKES_NOTHING, judge_flags, FLAG_FLAGGED, 0 },
+	{ "UNKEYWORD",  TAKES_KEYWORD, judge_keyword, 0, 0 },
+	{ "UNSEEN",     TAKES_NOTHING, judge_flags, FLAG_SEEN, 0 },
+	{ "YOUNGER",    TAKES_NUMBER,  judge_age, 0, 1 },
 };
 /* clang-format on */
-static const struct search_key numbers_key = {
-	"a sequence set", TAKES_SEQUENCE, LETTER_UNREAD, judge_set, 0, 0
-};
+static const struct search_key numbers_key = { "a sequence set", TAKES_SEQUENCE, judge_set, 0, 0 };
+
+enum column
+leaf_column(const struct leaf *l)
+{
+	struct bytes field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
+
+	for (enum column i = 0; l->key->judge == judge_header && l->text.len > 0 && i <= COLUMN_BCC;
+	     i++)
+		if (bytes_is(field, digested[i].field))
+			return i;
+	return COLUMNS;
+}
+
+bool
+leaf_asks_digest(const struct leaf *l)
+{
+	return l->key->judge == judge_sent || leaf_column(l) != COLUMNS;
+}
+
+bool
+leaf_asks_content(const struct leaf *l)
+{
+	return (l->key->judge == judge_header && leaf_column(l) == COLUMNS) ||
+	       ((l->key->judge == judge_body || l->key->judge == judge_text) && l->text.len > 0);
+}
 
 enum search_where
 leaf_where(const struct leaf *l, struct bytes *field)
@@ -311,10 +381,17 @@ program_truth(const struct program *p, const enum truth *value)
 /* ---- reading ---------------------------------------------------------------- */
 
 static void
-read_text(struct scan *r, struct arena *arena, struct leaf *l)
+read_text(struct scan *r, struct arena *arena, struct leaf *l, struct bytes charset)
 {
+	struct buffer utf8 = { 0 };
+
 	read_space(r);
 	l->text = read_astring(r, arena);
+	if (scan_ok(r) && charset.len > 0 && l->text.len > 0) {
+		charset_to_utf8(charset, l->text, SIZE_MAX, &utf8);
+		l->text = arena_keep(arena, buffer_bytes(&utf8));
+		buffer_free(&utf8);
+	}
 	if (scan_ok(r))
 		l->folded = search_fold(arena, l->text);
 }
@@ -360,9 +437,9 @@ read_argument(struct scan *r, struct arena *arena, struct leaf *l, struct progra
 		l->field = read_astring(r, arena);
 		if (scan_ok(r) && l->field.len == 0)
 			scan_fail(r, "a field name");
-		read_text(r, arena, l);
+		read_text(r, arena, l, p->charset);
 		return;
-	case TAKES_STRING: read_text(r, arena, l); return;
+	case TAKES_STRING: read_text(r, arena, l, p->charset); return;
 	case TAKES_DATE: read_date(r, arena, l); return;
 	case TAKES_NUMBER:
 		read_space(r);
@@ -382,7 +459,7 @@ read_argument(struct scan *r, struct arena *arena, struct leaf *l, struct progra
 		return;
 	case TAKES_SEQUENCE:
 		l->sequence = read_sequence(r, arena);
-		p->numbers = true;
+		p->numbers |= !l->sequence.saved;
 		return;
 	case TAKES_MODSEQ: read_modseq_key(r, arena, l, p); return;
 	}
@@ -398,8 +475,8 @@ add_step(struct program *p, enum join join, size_t n)
 static void
 read_leaf(struct scan *r, struct arena *arena, struct program *p)
 {
-	bool digit = r->rest.len > 0 &&
-	             ((r->rest.at[0] >= '0' && r->rest.at[0] <= '9') || r->rest.at[0] == '*');
+	bool digit = r->rest.len > 0 && ((r->rest.at[0] >= '0' && r->rest.at[0] <= '9') ||
+	                                 r->rest.at[0] == '*' || r->rest.at[0] == '$');
 
 	struct leaf *l;
 

@@ -5,8 +5,11 @@
  *                  rfc7162: leaves, and steps that join them in the order of a stack.
  * program_truth()  what is known so far from the leaves' values.
  *
- * A leaf is judged with as much of the letter as it needs, cheapest first, until
+ * A leaf is judged with as much of the letter as is loaded, cheapest first, until
  * the whole is known; what only the content can tell is asked of a verifier.
+ *
+ * leaf_column()    the column that answers it (store/columns.h), COLUMNS: none.
+ * leaf_asks_digest(), leaf_asks_content(): the flags and sizes of the mailbox do not answer it.
  */
 #ifndef ACCESS_IMAP_PROGRAM_H
 #define ACCESS_IMAP_PROGRAM_H
@@ -14,6 +17,7 @@
 #include "access/imap/grammar.h"
 #include "access/imap/letter.h"
 #include "message/search.h"
+#include "store/columns.h"
 
 enum truth { FALSE, TRUE, UNKNOWN };
 enum { LEAVES_MOST = 1000, FIELDS_DIGESTED = 5 };
@@ -24,18 +28,19 @@ struct searched {                      /* one message under judgement           
 	struct entry   entry;
 	bool           recent;
 	struct letter *letter;
+	const struct column_row *row;  /* or NULL                                 */
+	uint32_t       row_at;
 	int64_t        now;            /* seconds, for OLDER and YOUNGER          */
 	struct arena  *scratch;
 	struct bytes   folded[FIELDS_DIGESTED];   /* fields of the digest, once folded */
 };
-/* UNKNOWN: only the content can tell. */
+/* UNKNOWN: not with what is loaded of the letter. */
 typedef enum truth judge_fn(const struct leaf *, struct searched *);
 enum key_takes { TAKES_NOTHING, TAKES_STRING, TAKES_FIELD, TAKES_DATE, TAKES_NUMBER, TAKES_KEYWORD,
                  TAKES_SEQUENCE, TAKES_UIDS, TAKES_MODSEQ, TAKES_OBJECTID };
 struct search_key {
 	const char       *name;
 	enum key_takes    takes;
-	enum letter_depth needs;
 	judge_fn         *judge;
 	uint64_t          flags, wanted;   /* for flag keys                        */
 };
@@ -48,6 +53,8 @@ struct leaf {
 	struct sequence sequence;
 	struct uid_set  set;           /* of the sequence, once resolved          */
 	struct bytes    keyword;
+	const uint64_t *hits;          /* bits of the rows whose column says it   */
+	uint32_t        hits_rows;     /* so many rows were looked at             */
 };
 enum join { JOIN_LEAF, JOIN_ALL, JOIN_EITHER, JOIN_NOT };
 struct program_step { enum join join; uint32_t n; };       /* the leaf, or how many are joined */
@@ -57,12 +64,16 @@ struct program {
 	struct program_step *step;
 	size_t               steps;
 	enum truth          *stack;
+	struct bytes         charset;  /* of the texts; empty: UTF-8              */
 	bool                 modseq;   /* a MODSEQ key stands in it               */
 	bool                 numbers;  /* message numbers do                      */
 };
 
 void program_read(struct scan *, struct arena *, struct program *);
 enum truth program_truth(const struct program *, const enum truth *value);
+enum column leaf_column(const struct leaf *);
+bool leaf_asks_digest(const struct leaf *);
+bool leaf_asks_content(const struct leaf *);
 /* How a verifier is asked about this leaf. */
 enum search_where leaf_where(const struct leaf *, struct bytes *field);
 

@@ -180,6 +180,7 @@ imap_write_mailbox(struct imap *s, const char *name)
 void
 imap_unselect(struct imap *s)
 {
+	ranges_free(&s->saved);
 	view_close(&s->view);
 }
 
@@ -208,9 +209,10 @@ imap_enable_qresync(struct imap *s)
 
 /* "*" is the last message; a range may be written backwards (rfc3501:9). */
 static bool
-resolve_range(struct imap *s, const struct sequence_range *one, bool by_uid, struct ranges *all)
+resolve_range(const struct view *v, const struct sequence_range *one, bool by_uid,
+              struct ranges *all)
 {
-	uint32_t most = by_uid ? view_last_uid(s->view) : view_count(s->view);
+	uint32_t most = by_uid ? view_last_uid(v) : view_count(v);
 	uint32_t first = one->first_star ? most : one->first;
 	uint32_t last = one->last_star ? most : one->last;
 
@@ -221,25 +223,35 @@ resolve_range(struct imap *s, const struct sequence_range *one, bool by_uid, str
 		return true;
 	}
 	if (low > 0 && low <= most)
-		ranges_add(all, view_uid(s->view, low),
-		           view_uid(s->view, high < most ? high : most));
+		ranges_add(all, view_uid(v, low), view_uid(v, high < most ? high : most));
 	return low > 0 && high <= most;
 }
 
 bool
 imap_resolve(struct imap *s, const struct sequence *sequence, bool by_uid, struct uid_set *out)
 {
+	return imap_resolve_in(s, s->view, sequence, by_uid, out);
+}
+
+bool
+imap_resolve_in(struct imap *s, struct view *v, const struct sequence *sequence, bool by_uid,
+                struct uid_set *out)
+{
 	struct ranges     all = { 0 };
 	struct uid_range *kept;
 	bool              good = true;
 
 	for (size_t i = 0; i < sequence->count; i++)
-		good &= resolve_range(s, &sequence->range[i], by_uid, &all);
+		good &= resolve_range(v, &sequence->range[i], by_uid, &all);
+	if (sequence->saved) {
+		struct uid_set saved = ranges_set(&s->saved);
+		ranges_add_set(&all, &saved);
+	}
 	/* What the client was not told of is not touched. */
-	if (view_count(s->view) == 0)
+	if (view_count(v) == 0)
 		all.count = 0;
 	else
-		ranges_clip(&all, 1, view_last_uid(s->view));
+		ranges_clip(&all, 1, view_last_uid(v));
 	kept = arena_take_array(s->scratch, all.count + 1, sizeof *kept);
 	for (size_t i = 0; i < all.count; i++)
 		kept[i] = all.at[i];

@@ -83,6 +83,7 @@ struct imap {
 	struct stream *stream;
 	struct imap_input *input;
 	struct view   *view;                   /* the selected mailbox          */
+	struct ranges  saved;                  /* uids that "$" means (rfc5182) */
 	bool           condstore;              /* rfc7162:3.1: enabled          */
 	bool           qresync;                /* rfc7162:3.2.3                 */
 	bool           uidonly;                /* rfc9586:3                     */
@@ -131,6 +132,8 @@ void imap_write_mailbox(struct imap *, const char *name);
 /* The messages a sequence set names, by their uids or numbers, as uids the client
    knows; memory from the command's arena.  False: a number beyond the last, the others are there. */
 bool imap_resolve(struct imap *, const struct sequence *, bool by_uid, struct uid_set *out);
+/* The same in another view. */
+bool imap_resolve_in(struct imap *, struct view *, const struct sequence *, bool by_uid, struct uid_set *out);
 #define BEYOND_LAST "A message number is beyond the last."
 #define NUMBERS_ARE_PAST "[UIDREQUIRED] After ENABLE UIDONLY messages have no numbers."
 /* Bits for the words; made if they are new.  0, or errno. */

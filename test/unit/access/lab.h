@@ -66,8 +66,8 @@ struct imap_decode {
 };
 struct imap_seek {
 	struct timer *timer;
-	bool          says;
-	void        (*found)(void *who, int why, bool says);
+	uint8_t       says[64];
+	void        (*found)(void *who, int why, const uint8_t *says);
 	void         *who;
 };
 
@@ -187,15 +187,19 @@ lab_sought(void *ctx)
 }
 
 static inline struct imap_seek *
-lab_seek(void *ctx, const struct imap_question *q, void (*found)(void *who, int why, bool says), void *who)
+lab_seek(void *ctx, const struct imap_question *q, void (*found)(void *who, int why, const uint8_t *says), void *who)
 {
 	struct imap_seek *s = memory_take(sizeof *s);
 	struct arena *scratch = arena_open(NULL);
-	char *content = arena_take(scratch, q->len + 1);
 
-	if (pread(q->fd, content, q->len, (off_t)q->at) != (ssize_t)q->len)
-		abort();
-	s->says = letter_says((struct bytes){ content, q->len }, q->where, q->field, q->needle, scratch);
+	for (uint32_t i = 0; i < q->letters; i++) {
+		size_t len = q->letter[i].len;
+		char *content = arena_take(scratch, len + 1);
+
+		if (pread(q->fd, content, len, (off_t)q->letter[i].at) != (ssize_t)len)
+			abort();
+		s->says[i] = letter_says((struct bytes){ content, len }, q->where, q->field, q->needle, scratch);
+	}
 	s->found = found;
 	s->who = who;
 	s->timer = timer_open(((struct lab *)ctx)->loop, lab_sought, s);

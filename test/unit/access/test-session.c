@@ -165,7 +165,7 @@ static const struct answer_case answers[] = {
 	{ "rfc3501:6.3.3 INBOX is there", "a CREATE inbox\r\n", "a NO [ALREADYEXISTS]" },
 	{ "rfc3501:6.3.4 INBOX stays", "a DELETE inbox\r\n", "a NO [CANNOT]" },
 	{ "rfc3501:6.3.8 the delimiter", "a LIST \"\" \"\"\r\n", "* LIST (\\Noselect) \"/\" \"\"\r\n" },
-	{ "rfc3501:6.4.4 BADCHARSET", "a SELECT INBOX\r\nb SEARCH CHARSET X-UNKNOWN ALL\r\n", "b NO [BADCHARSET (UTF-8 US-ASCII)]" },
+	{ "rfc3501:6.4.4 BADCHARSET", "a SELECT INBOX\r\nb SEARCH CHARSET X-UNKNOWN ALL\r\n", "b NO [BADCHARSET (UTF-8 US-ASCII ISO-8859-1 GB18030 " },
 	{ "rfc4731:3.1 nothing found", "a SELECT INBOX\r\nb SEARCH RETURN (MIN COUNT) ALL\r\n", "* ESEARCH (TAG \"b\") COUNT 0\r\n" },
 	{ "rfc5161:3.1 what is unknown is passed over", "a ENABLE X-FOO\r\n", "* ENABLED\r\na OK" },
 	{ "rfc6154:3 unknown use", "a CREATE x (USE (\\Foo))\r\n", "a NO [USEATTR]" },

@@ -54,6 +54,7 @@ static const struct letter_recipient recipients[] = {
 	{ B("jill@example.com"), B("rfc822;jill@example.com"), 15 },
 	{ B("joe@example.com"), B(""), 0 },
 };
+static const struct letter_extent sought[] = { { 0, 99 }, { UINT64_C(1) << 40, 1 } };
 static const struct moved_letter moved[] = { { 1, 2, 3, 4, 5, 6 },
 	                                     { UINT64_MAX, UINT32_MAX, 0, 0, 0, 0 } };
 static const char *const         argv[] = { "account", "add", "jill@example.com" };
@@ -101,7 +102,7 @@ static const struct body_case {
 	                    "TLSv1.3", "s1", "a1", B(""), B("a2 NOOP\r\n")) },
 	{ "decode", BODY(decode, 4, 7, 99, 3, 8) },
 	{ "decoded", BODY(decoded, true, false, 77, B("abc")) },
-	{ "seek", BODY(seek, 2, B("Subject"), B("x"), 0, 99) },
+	{ "seek", BODY(seek, 2, B("Subject"), B("x"), sought, 2) },
 	{ "moved", BODY(moved, 3, moved, 2) },
 	{ "nothing moved", BODY(moved, 3, NULL, 0) },
 	{ "a command", BODY(ask, argv, 3, B("password\n")) },
@@ -159,8 +160,9 @@ static const struct broken_case {
 	{ "a key kind nobody knows", again_sign, B("\0\0\0\0\2\0\0\0\0\0\0\0\0"), false },
 	{ "a verdict nobody knows", again_judged, B("\3\0\0\0\0\0\0\0\0\0\0\0\0"), false },
 	{ "a result nobody knows", again_delivered, B("\3\0\0\0\0\0\0\0\0\0"), false },
-	{ "a place to search nobody knows", again_seek,
-	  B("\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), false },
+	{ "a place to search nobody knows", again_seek, B("\3\0\0\0\0\0\0\0\0\0\0\0\0"), false },
+	{ "more letters to search than bytes", again_seek,
+	  B("\2\0\0\0\0\0\0\0\0\xff\xff\xff\xff"), false },
 };
 
 static void

@@ -1,0 +1,75 @@
+/*
+ * finder -- which messages of a mailbox are as a program says, looked for in turns
+ *
+ * From:     SEARCH, SORT, THREAD, ESEARCH, which say what was found each in their way
+ * To:       store (entries, columns, digests), and verifiers for what only the content can tell
+ *
+ * finder_open()   begins; the program's sequence sets and keywords are resolved in this view.
+ * finder_go()     does some milliseconds of it: FINDER_MORE another turn is needed, FINDER_WAIT
+ *                 imap_wake() will come, FINDER_OVER `found` is whole.
+ * finder_close()  gives back what it holds, at any time.
+ *
+ * What is cheapest to know is asked first: the mailbox's arrays; the columns, when they are there or
+ * so many digests were read that they are worth making; the digest; the content.
+ * Letters whose content is asked go to the verifiers many at a time.
+ */
+#ifndef ACCESS_IMAP_FINDER_H
+#define ACCESS_IMAP_FINDER_H
+
+#include "access/imap/program.h"
+#include "access/imap/session.h"
+
+enum { BATCHES = 4, BATCH_LETTERS = 64 };
+enum finder_step { FINDER_MORE, FINDER_WAIT, FINDER_OVER };
+
+struct finder;
+struct asked {                         /* a message that waits for a verifier     */
+	uint32_t       uid;
+	uint64_t       modseq;
+	struct imap_extent where;
+	enum truth    *value;          /* of each leaf                            */
+	bool           settled;
+};
+struct batch {
+	struct finder *finder;
+	struct asked   item[BATCH_LETTERS];
+	uint8_t        place[BATCH_LETTERS];   /* of the items asked this time     */
+	uint32_t       count, asking;
+	uint32_t       segment;
+	int            fd;             /* -1: empty                               */
+	uint64_t       bytes;
+	size_t         leaf;           /* being asked                             */
+	struct imap_seek *seek;
+	bool           answered;
+};
+struct finder {
+	struct imap    *session;
+	struct view    *view;
+	struct program *program;
+	struct arena   *scratch;
+	struct ranges   found;         /* uids                                    */
+	uint64_t        modseq;        /* highest of those found                  */
+	bool            damaged;       /* some could not be read                  */
+	bool            later;         /* a verifier could not be asked           */
+	/* its own */
+	uint32_t        uid;           /* the last that was looked at             */
+	bool            walked;
+	uint32_t        digests;       /* read so far                             */
+	struct columns *columns;
+	bool            filled;
+	size_t          leaf;          /* whose column is looked through          */
+	uint32_t        row, cursor;
+	struct searched message;
+	struct letter   letter;
+	enum truth     *value;
+	struct batch   *batch[BATCHES];
+	struct batch   *filling;
+};
+
+#define FINDER_LATER "[UNAVAILABLE] The messages cannot be searched now; try again later."
+
+void finder_open(struct finder *, struct imap *, struct view *, struct program *);
+enum finder_step finder_go(struct finder *);
+void finder_close(struct finder *);
+
+#endif
