@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command/command.h"
+#include "command/conformance.h"
 #include "role/wire.h"
 
 /* The day of this edition; the pages of a release do not change with the day they are built. */
@@ -14,8 +15,10 @@ static int run_manual(struct call *);
 const struct command command_manual = {
 	.name = "manual",
 	.forms = "manual mansio\n"
-		 "manual main.cf",
-	.about = "Prints a manual page: mansio(8) or main.cf(5), to be read with man -l -.",
+		 "manual main.cf\n"
+		 "manual conformance-imap",
+	.about =
+		"Prints a manual page: mansio(8) or main.cf(5), to be read with man -l -; or which documents IMAP obeys, in Markdown.",
 	.more = "",
 	.run = run_manual,
 };
@@ -287,7 +290,9 @@ run_manual(struct call *c)
 	static const struct {
 		const char *name;
 		int (*print)(void);
-	} pages[] = { { "mansio", manual_mansio }, { "main.cf", manual_main_cf } };
+	} pages[] = { { "mansio", manual_mansio },
+		      { "main.cf", manual_main_cf },
+		      { "conformance-imap", conformance_imap } };
 
 	for (size_t i = 0; i < COUNT(pages) && c->argc == 2; i++)
 		if (strcmp(c->argv[1], pages[i].name) == 0)

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: ISC
 """IMAP beyond single dialogues: what needs a client that can compress, go back to the login, or send much."""
 
+import pathlib
 import random
+import re
 import socket
 import ssl
+import subprocess
 import zlib
 
 import pytest
-from kit import word
+from kit import BINARY, word
 
 ME = "jack@example.com"
 
@@ -111,3 +114,16 @@ def test_what_is_not_deflate_ends_the_session(demo):
     with pytest.raises((AssertionError, OSError, zlib.error)):
         while True:
             c.line()
+
+
+def test_the_page_of_conformance_is_what_the_rows_say():
+    script = pathlib.Path(__file__).resolve().parents[2] / "scripts/conformance-imap"
+    done = subprocess.run([script, BINARY, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_shows_an_extension_is_there():
+    top = pathlib.Path(__file__).resolve().parents[1]
+    for line in (top.parent / "docs/conformance-imap.md").read_text().splitlines():
+        for kind, name in re.findall(r"\b(dialogue|whole) ([\w.-]+)", line.rsplit("|", 2)[1] if line.count("|") > 4 else ""):
+            assert (top / {"dialogue": "dialogue/imap", "whole": "whole"}[kind] / name).exists(), line
