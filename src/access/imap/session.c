@@ -507,9 +507,11 @@ imap_begin(struct imap *s, struct bytes line)
 		}
 		wrong = r.fault[0] == '['
 		                ? r.fault
-		                : arena_printf(s->scratch, "Error in IMAP command %s: expected %s.",
+		                : arena_printf(s->scratch,
+		                               "Error in IMAP command %s: expected %s at byte %zu.",
 		                               command->name,
-		                               r.fault[0] == '}' ? "a literal" : r.fault);
+		                               r.fault[0] == '}' ? "a literal" : r.fault,
+		                               (size_t)(r.fault_at - line.at) + 1);
 	}
 	imap_complain(s, line, wrong);
 	command_over(s);
