@@ -14,6 +14,7 @@ const struct command command_account = {
 		 "account show ADDRESS [--json]\n"
 		 "account set ADDRESS password [--password-file FILE] [--kick]\n"
 		 "account set ADDRESS enabled yes|no\n"
+		 "account test ADDRESS [--password-file FILE]\n"
 		 "account delete ADDRESS",
 	.about = "Adds, shows, changes and removes accounts: an address, a password and a mailbox.",
 	.more = "The password is asked for at the terminal, twice and unseen. It is read from FILE instead if one is "
@@ -21,7 +22,7 @@ const struct command command_account = {
 		"for everybody on the machine can see those.\n"
 		"\n"
 		"enabled no keeps the mail coming and nobody from reading it; who is reading is sent away. With --kick "
-		"a new password sends them away too, so that they come back with it. delete removes the mailbox too.",
+		"a new password sends them away too, so that they come back with it. test says whether a login with this password would succeed. delete removes the mailbox too.",
 	.run = run_account,
 };
 
@@ -41,14 +42,15 @@ wants_password(const struct call *c)
 {
 	if (c->argc < 3)
 		return false;
-	return strcmp(c->argv[1], "add") == 0 || (strcmp(c->argv[1], "set") == 0 && c->argc > 3 &&
-	                                          strcmp(c->argv[3], "password") == 0);
+	return strcmp(c->argv[1], "add") == 0 || strcmp(c->argv[1], "test") == 0 ||
+	       (strcmp(c->argv[1], "set") == 0 && c->argc > 3 &&
+	        strcmp(c->argv[3], "password") == 0);
 }
 
 static bool
 has_too_much(const struct call *c)
 {
-	return wants_password(c) && c->argc > (strcmp(c->argv[1], "add") == 0 ? 3 : 4);
+	return wants_password(c) && c->argc > (strcmp(c->argv[1], "set") == 0 ? 4 : 3);
 }
 
 static int

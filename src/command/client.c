@@ -64,9 +64,9 @@ client_people(struct call *c, const char *who, struct people *p)
 	buffer_free(&said);
 	if (status == 0 && p->count == 0) {
 		(void)fprintf(stderr, "mansio: no account is like \"%s\"\n", who);
-		status = 1;
+		status = COMMAND_NO_USER;
 	}
-	return status;
+	return status == COMMAND_FAILED ? COMMAND_NO_USER : status;
 }
 
 void

@@ -9,7 +9,7 @@
  * whole in memory: the keeper waits when we do not read, we wait when it does not.
  *
  * client_people()   the accounts a word means: an address, a mask ("*@example.com"), a domain; "" everybody.
- *                   Returns 0, 1 when there is nobody of that name, 2 when no server runs; says so.
+ *                   Returns 0, COMMAND_NO_USER, or 2 when no server runs; says so.
  * client_open()     a session as this account.  NULL after saying why.
  * client_begin()    begins a command; its words go to client_out().  client_put_...() write a string, a
  *                   mailbox name (UTF-8 here and on the wire: the session has it enabled, rfc6855).

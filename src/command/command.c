@@ -14,10 +14,12 @@
 #define STANDARD_CONFIG "/etc/mansio/main.cf"
 
 static const struct command *const commands[] = {
-	&command_run,    &command_status,  &command_reload, &command_stop,  &command_config,
-	&command_domain, &command_account, &command_alias,  &command_queue, &command_store,
-	&command_who,    &command_kick,    &command_setup,  &command_demo,  &command_manual,
-	&command_help,   &command_version,
+	&command_run,         &command_status,  &command_reload,  &command_stop,
+	&command_config,      &command_domain,  &command_account, &command_alias,
+	&command_queue,       &command_store,   &command_who,     &command_kick,
+	&command_mailbox,     &command_message, &command_doveadm, &command_doveconf,
+	&command_maildirmake, &command_setup,   &command_demo,    &command_manual,
+	&command_help,        &command_version,
 };
 
 const struct command *
@@ -208,12 +210,52 @@ const struct command command_version = {
 	.run = run_version,
 };
 
+/* Names of other programs that we answer to when we are called by them. */
+static const struct {
+	const char           *name;
+	const struct command *command;
+} called[] = {
+	{ "doveadm", &command_doveadm },
+	{ "doveconf", &command_doveconf },
+	{ "maildirmake", &command_maildirmake },
+	{ "maildirmake.dovecot", &command_maildirmake },
+};
+
+static const struct command *
+command_called(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	for (size_t i = 0; i < COUNT(called); i++)
+		if (strcmp(slash != NULL ? slash + 1 : program, called[i].name) == 0)
+			return called[i].command;
+	return NULL;
+}
+
+static int
+run_command(struct call *c)
+{
+	int status;
+
+	if (c->argc == 2 && strcmp(c->argv[1], "--help") == 0)
+		return print_about(c->command);
+	status = c->command->run(c);
+	if (status > COMMAND_WRONG && c->command != &command_doveadm)
+		status = COMMAND_FAILED;
+	return fflush(stdout) == 0 ? status : COMMAND_FAILED;
+}
+
 int
 command_main(int argc, char **argv)
 {
 	struct call c = { .config = STANDARD_CONFIG };
-	int         at = 1, status;
+	int         at = 1;
 
+	if (argc > 0 && (c.command = command_called(argv[0])) != NULL) {
+		c.argc = argc;
+		c.argv = argv;
+		return run_command(&c);
+	}
 	if (at + 1 < argc && strcmp(argv[at], "-c") == 0) {
 		c.config = absolute(argv[at + 1]);
 		at += 2;
@@ -234,8 +276,5 @@ command_main(int argc, char **argv)
 			argv[at]);
 		return COMMAND_WRONG;
 	}
-	if (c.argc == 2 && strcmp(c.argv[1], "--help") == 0)
-		return print_about(c.command);
-	status = c.command->run(&c);
-	return fflush(stdout) == 0 ? status : COMMAND_FAILED;
+	return run_command(&c);
 }

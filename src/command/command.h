@@ -27,7 +27,8 @@
 
 #include <stdio.h>
 
-enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_WRONG = 2 };
+enum { COMMAND_DONE = 0, COMMAND_FAILED = 1, COMMAND_WRONG = 2,
+       COMMAND_NO_USER = 67, COMMAND_NOT_FOUND = 68, COMMAND_NO_PERMISSION = 77 };   /* to doveadm alone; 1 to others */
 
 struct command;
 /* argv[0] is the command's name; argv[argc] is NULL. */
@@ -62,7 +63,8 @@ void command_print(struct bytes, FILE *);
 bool command_read(const char *path, struct buffer *out);
 
 extern const struct command command_run, command_status, command_reload, command_stop, command_config,
-	command_domain, command_account, command_alias, command_queue, command_store, command_who, command_kick, command_setup,
+	command_domain, command_account, command_alias, command_queue, command_store, command_who, command_kick, command_mailbox, command_message, command_doveadm, command_doveconf,
+	command_maildirmake, command_setup,
 	command_demo, command_manual, command_help, command_version;
 
 #endif

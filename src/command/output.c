@@ -96,6 +96,8 @@ json_piece(struct output *o, struct bytes text, bool last)
 			(void)fputs("\\ufffd", stdout);
 		else if (rune == '"' || rune == '\\')
 			(void)printf("\\%c", (int)rune);
+		else if (rune == '\n' || rune == '\t')
+			(void)fputs(rune == '\n' ? "\\n" : "\\t", stdout);
 		else if (rune < 0x20 || rune == 0x7f)
 			(void)printf("\\u%04x", rune);
 		else

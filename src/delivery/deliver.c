@@ -87,6 +87,7 @@ arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, s
 		.prefix_len = (uint32_t)envelope.prefix.len,
 		.internal_date = clock_wall(),
 		.sent_date = digest.sent,
+		.arrived_us = envelope.arrived_us,
 	};
 	out->size = out->head.len + envelope.prefix.len + envelope.content_len;
 	return content_place(letters, d, envelope.content_len, &out->place);

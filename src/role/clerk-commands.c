@@ -10,6 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+/* The status of a login that would fail: EX_NOPERM of sysexits(3), as doveadm's. */
+enum { COMPARED_WRONG = 77 };
+
 /* What one command works on. */
 struct order {
 	struct house          *house;
@@ -446,6 +449,61 @@ run_keeper_count(struct order *e)
 	return 0;
 }
 
+/* A password to be compared in the thread pool. */
+struct comparing {
+	struct caller    *caller;
+	struct arena     *life;
+	struct bytes      password;
+	struct credential who;
+	bool              right;
+};
+
+static void
+comparing_run(void *ctx)
+{
+	struct comparing *w = ctx;
+	const char       *hash = w->who.account != 0 ? w->who.hash : password_nobody();
+
+	w->right = password_check(hash, w->password) && w->who.account != 0;
+}
+
+static void
+comparing_done(void *ctx)
+{
+	struct comparing *w = ctx;
+
+	if (w->right && w->who.enabled)
+		caller_say(w->caller, "%s\n", w->who.address);
+	else
+		caller_complain(w->caller, "mansio: %s\n",
+		                w->who.account == 0 ? "there is no such account"
+		                : !w->right         ? "the password is wrong"
+		                                    : "the account is disabled");
+	caller_done(w->caller, w->right && w->who.enabled ? 0 : COMPARED_WRONG);
+	explicit_bzero((char *)(uintptr_t)w->password.at, w->password.len);
+	arena_close(&w->life);
+	memory_free(w);
+}
+
+/* `account test ADDRESS`: whether a login with this password would succeed. */
+static int
+run_account_test(struct order *e)
+{
+	struct comparing *w = memory_take(sizeof *w);
+	struct bytes      password = e->ask->input;
+
+	while (password.len > 0 &&
+	       (password.at[password.len - 1] == '\n' || password.at[password.len - 1] == '\r'))
+		password.len--;
+	*w = (struct comparing){ .caller = e->caller, .life = arena_open(NULL) };
+	w->password = arena_keep(w->life, password);
+	if (directory_credential(e->clerk->directory, e->first, e->clerk->origin, w->life,
+	                         &w->who) != DIRECTORY_OK)
+		w->who = (struct credential){ 0 };
+	loop_job(e->house->loop, comparing_run, comparing_done, w);
+	return -1;
+}
+
 /* ---- aliases ------------------------------------------------------------------------ */
 
 /* alias add|set ADDRESS TARGET...: all of the targets or none */
@@ -514,6 +572,7 @@ static const struct order_row {
 	{ "account", "list",   0, false, run_account_list,   "[DOMAIN] [--json]" },
 	{ "account", "show",   1, false, run_account_list,   "ADDRESS [--json]" },
 	{ "account", "id",     0, false, run_account_id,     "[ADDRESS|DOMAIN]" },
+	{ "account", "test",   1, false, run_account_test,   "ADDRESS [--password-file FILE]" },
 	{ "account", "delete", 1, true,  run_account_delete, "ADDRESS" },
 	{ "account", "set",    2, true,  run_account_set,    "ADDRESS password|enabled [yes|no]" },
 	{ "keeper",  "count",  0, false, run_keeper_count,   "" },

@@ -15,8 +15,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/journal.h"
+#include "dns/resolver.h"
 #include "role/landlock.h"
 #include "role/syscalls.h"
+#include "store/location.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WATCHED true
@@ -31,7 +34,7 @@
 #endif
 
 #define MIB ((rlim_t)1 << 20)
-enum { PLACES_MOST = 3, FEW = 1024, MANY = 65536 };
+enum { PLACES_MOST = 3, OUTSIDE_MOST = 8, FEW = 1024, MANY = 65536, DNS_PORT = 53 };
 
 /* Each line is a role: its account, the calls it has, the memory and the
    descriptors it may take, and all it may touch under the mail directory. */
@@ -52,6 +55,12 @@ static const struct cage {
 	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true,   256 * MIB, FEW,  { { NULL, false } } },
 };
 /* clang-format on */
+
+/* What a keeper has of the disk besides: where mail_location may lead. */
+struct outside {
+	char   path[OUTSIDE_MOST][1024];
+	size_t count;
+};
 
 /* SQLite asks it for chance when it makes its first file. */
 static const char *const chance = "/dev/urandom";
@@ -123,6 +132,63 @@ make_parents(const char *path)
 	return 0;
 }
 
+static void
+add_outside(struct outside *o, struct bytes path)
+{
+	if (path.len < 2 || path.at[0] != '/' || o->count == OUTSIDE_MOST)
+		return;
+	for (size_t i = 0; i < o->count; i++)
+		if (bytes_equal(bytes_of(o->path[i]), path))
+			return;
+	if (bytes_string(path, o->path[o->count], sizeof o->path[0]))
+		o->count++;
+}
+
+static void
+find_outside(enum role role, const struct common_settings *common, struct outside *o)
+{
+	struct buffer path = { 0 };
+
+	o->count = 0;
+	if (role != KEEPER)
+		return;
+	for (unsigned i = 0; common->mail_location != NULL &&
+	                     location_prefix(common->mail_location, common->mail_home, i, &path);
+	     i++) {
+		add_outside(o, buffer_bytes(&path));
+		buffer_reset(&path);
+	}
+	for (size_t i = 0; i < common->mail_location_directories.count; i++)
+		add_outside(o, bytes_of(common->mail_location_directories.item[i]));
+	buffer_free(&path);
+}
+
+/* A directory that is not there is made, and then it is the keeper's. */
+static void
+make_outside(const struct outside *o, struct role_account a)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		char part[1024];
+		int  fd = -1;
+		for (size_t n = 1; n <= strlen(o->path[i]); n++) {
+			if (o->path[i][n] != '/' && o->path[i][n] != '\0')
+				continue;
+			memcpy(part, o->path[i], n);
+			part[n] = '\0';
+			if (fd >= 0)
+				(void)close(fd);
+			fd = -1;
+			if (mkdir(part, 0755) == 0)
+				fd = open(part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		}
+		if (fd < 0)
+			continue;
+		if (fchown(fd, a.uid, a.gid) < 0 || fchmod(fd, 0700) < 0)
+			detail("%s: %s", o->path[i], strerror(errno));
+		(void)close(fd);
+	}
+}
+
 static int
 bind_place(const char *from, const char *to, unsigned long flags)
 {
@@ -131,9 +197,22 @@ bind_place(const char *from, const char *to, unsigned long flags)
 	return mount(NULL, to, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NOEXEC | flags, NULL);
 }
 
+/* Under the same name as outside, so that links and settings mean the same. */
+static int
+furnish_outside(const struct outside *o)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		const char *path = o->path[i] + 1;
+		if (make_parents(path) < 0 || (mkdir(path, 0755) < 0 && errno != EEXIST) ||
+		    bind_place(o->path[i], path, MS_NODEV) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* We stand in the new root. */
 static int
-furnish(const struct cage *c, const char *directory)
+furnish(const struct cage *c, const struct outside *o, const char *directory)
 {
 	char from[4096];
 	int  fd;
@@ -146,6 +225,8 @@ furnish(const struct cage *c, const char *directory)
 		    bind_place(from, path, MS_NODEV | (c->place[i].write ? 0 : MS_RDONLY)) < 0)
 			return -1;
 	}
+	if (furnish_outside(o) < 0)
+		return -1;
 	if (c->place[0].path == NULL)
 		return 0;
 	if (mkdir("dev", 0755) < 0 ||
@@ -165,7 +246,7 @@ change_root(void)
 
 /* The place for the new root is covered by it; only we see that. */
 static int
-view_enter(const struct cage *c, const char *directory)
+view_enter(const struct cage *c, const struct outside *o, const char *directory)
 {
 	char on[4096];
 
@@ -174,7 +255,7 @@ view_enter(const struct cage *c, const char *directory)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("none", on, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=0755") <
 	            0 ||
-	    chdir(on) < 0 || furnish(c, directory) < 0 ||
+	    chdir(on) < 0 || furnish(c, o, directory) < 0 ||
 	    mount(NULL, ".", NULL,
 	          MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return -1;
@@ -193,8 +274,20 @@ empty_root(const char *directory)
 	return chroot(path) < 0 ? -1 : chdir("/");
 }
 
+uint16_t
+confine_asks(enum role role, const struct common_settings *common)
+{
+	struct server s = { .port = DNS_PORT };
+
+	if (role != VERIFIER || strcmp(common->dns_resolver, "none") == 0)
+		return 0;
+	(void)server_parse(bytes_of(common->dns_resolver), &s);
+	return s.port;
+}
+
 static void
-view(const struct cage *c, const char *directory, const char **root, struct buffer *words)
+view(const struct cage *c, const struct outside *o, bool asks, const char *directory,
+     const char **root, struct buffer *words)
 {
 	static const struct {
 		int         kind;
@@ -203,10 +296,12 @@ view(const struct cage *c, const char *directory, const char **root, struct buff
 		       { CLONE_NEWIPC, "ipc" },
 		       { CLONE_NEWUTS, "uts" } };
 
+	if (asks)
+		buffer_add_string(words, " asks-names");
 	for (size_t i = 0; i < COUNT(spaces); i++)
-		if (unshare(spaces[i].kind) < 0)
+		if ((spaces[i].kind != CLONE_NEWNET || !asks) && unshare(spaces[i].kind) < 0)
 			buffer_printf(words, " no-own-%s(%s)", spaces[i].name, strerror(errno));
-	if (view_enter(c, directory) == 0) {
+	if (view_enter(c, o, directory) == 0) {
 		*root = "";
 		buffer_add_string(words, " view");
 		return;
@@ -253,9 +348,10 @@ become(struct role_account a, struct buffer *errors)
 }
 
 static bool
-lock_places(const struct cage *c, const char *root, struct buffer *words, struct buffer *errors)
+lock_places(const struct cage *c, const struct outside *o, uint16_t port, const char *root,
+            struct buffer *words, struct buffer *errors)
 {
-	struct landlock_place place[PLACES_MOST + 1];
+	struct landlock_place place[PLACES_MOST + OUTSIDE_MOST + 1];
 	char                  path[PLACES_MOST][4096];
 	size_t                n = 0;
 	int                   version;
@@ -271,9 +367,19 @@ lock_places(const struct cage *c, const char *root, struct buffer *words, struct
 		}
 		place[n] = (struct landlock_place){ path[n], c->place[n].write };
 	}
+	for (size_t i = 0; i < o->count; i++) {
+		if (access(o->path[i], R_OK | X_OK) < 0) {
+			buffer_printf(
+				errors,
+				"mail_location leads to %s, which cannot be reached by uid %u: %s",
+				o->path[i], geteuid(), strerror(errno));
+			return false;
+		}
+		place[n++] = (struct landlock_place){ o->path[i], true };
+	}
 	if (n > 0 && access(chance, R_OK) == 0)
 		place[n++] = (struct landlock_place){ chance, false };
-	version = landlock_close(place, n);
+	version = landlock_close(place, n, port);
 	if (version > 0)
 		buffer_printf(words, " landlock:%d", version);
 	else if (version == 0)
@@ -289,12 +395,17 @@ confine_enter(enum role role, const struct common_settings *common, const char *
 {
 	const struct cage *c = &cages[role];
 	bool               was_root = geteuid() == 0;
+	struct outside     outside;
 
 	*root = common->mail_directory;
 	limits(c);
+	find_outside(role, common, &outside);
+	make_outside(&outside, was_root ? role_account(role, common)
+	                                : (struct role_account){ geteuid(), getegid() });
 	if (was_root) {
 		struct role_account a = role_account(role, common);
-		view(c, common->mail_directory, root, words);
+		view(c, &outside, confine_asks(role, common) != 0, common->mail_directory, root,
+		     words);
 		if (!become(a, errors))
 			return false;
 		buffer_add_string(words, " no-capabilities");
@@ -308,18 +419,21 @@ confine_enter(enum role role, const struct common_settings *common, const char *
 	if (c->secret)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	return lock_places(c, *root, words, errors);
+	return lock_places(c, &outside, confine_asks(role, common), *root, words, errors);
 }
 
 bool
-confine_close(enum role role, struct buffer *words, struct buffer *errors)
+confine_close(enum role role, const struct common_settings *common, struct buffer *words,
+              struct buffer *errors)
 {
+	unsigned calls = cages[role].calls | (confine_asks(role, common) != 0 ? SYSCALLS_ASK : 0);
+
 	if (WATCHED) {
 		buffer_add_string(words, " no-seccomp(sanitizers)");
 		return true;
 	}
 	limit(RLIMIT_NPROC, 0);
-	if (syscalls_close(cages[role].calls) < 0) {
+	if (syscalls_close(calls) < 0) {
 		buffer_printf(errors, "seccomp: %s", strerror(errno));
 		return false;
 	}

@@ -14,6 +14,9 @@
  * confine_close()  after the role opened its files: seccomp, for all threads.
  * Both add to *words what the cage is made of and what this kernel refused.
  *
+ * A verifier asks a resolver, if one is set: then it stays in the network of the host, may
+ * make sockets for IP, and connect by TCP to that port, as far as this kernel tells ports apart.
+ *
  * As an ordinary user there is no other account and no view; the rest holds.
  * In a build with sanitizers, which need what a cage forbids, seccomp and the
  * limit of memory are left out, and the words say so.
@@ -29,7 +32,9 @@
 
 bool confine_enter(enum role, const struct common_settings *, const char **root,
                    struct buffer *words, struct buffer *errors);
-bool confine_close(enum role, struct buffer *words, struct buffer *errors);
+bool confine_close(enum role, const struct common_settings *, struct buffer *words, struct buffer *errors);
+/* The port of the resolver this role may ask itself; 0: it asks no names. */
+uint16_t confine_asks(enum role, const struct common_settings *);
 
 /* The account of a role when the postmaster is root: that of mail_owner
    (mansio-queue), or a number from role_account_base up where it does not exist. */

@@ -16,10 +16,17 @@
 #include "base/journal.h"
 #include "base/random.h"
 #include "channel/listener.h"
+#include "dns/resolver.h"
 #include "role/confine.h"
 #include "role/house.h"
 
-enum { PATH_ROOM = 4096, TICKET_KEY = 80, CERTIFICATE_MOST = 1 << 20, LOCK_WAIT_MS = 10000 };
+enum {
+	PATH_ROOM = 4096,
+	TICKET_KEY = 80,
+	CERTIFICATE_MOST = 1 << 20,
+	LOCK_WAIT_MS = 10000,
+	SERVERS_MOST = 3
+};
 
 /*
  * Directories
@@ -428,6 +435,70 @@ open_certificate(struct opening *o)
 	return true;
 }
 
+/* The servers of resolv.conf(5); 127.0.0.1 if it names none. */
+static void
+add_system_servers(struct buffer *text)
+{
+	struct buffer file = { 0 };
+	struct bytes  rest, line;
+	size_t        before = text->len;
+	struct server s;
+
+	(void)read_whole("/etc/resolv.conf", &file);
+	rest = buffer_bytes(&file);
+	for (int n = 0; n < SERVERS_MOST && bytes_split(&rest, '\n', &line);) {
+		struct bytes address = bytes_trim(bytes_cut(line, 10, line.len));
+		if (!bytes_starts(line, BYTES("nameserver")) || !server_parse(address, &s))
+			continue;
+		buffer_printf(text, "server [%s]:%u\n", s.address, s.port);
+		n++;
+	}
+	if (text->len == before)
+		buffer_add_string(text, "server [127.0.0.1]:53\n");
+	buffer_free(&file);
+}
+
+/* Records of keys, one a line; what is no such line is left out. */
+static void
+add_anchors(const char *path, struct buffer *text)
+{
+	struct buffer file = { 0 };
+	struct bytes  rest, line;
+
+	if (!read_whole(path, &file))
+		warn_("dns_trust_anchor_file = %s: %s: no answer of the resolver is secure", path,
+		      strerror(errno));
+	rest = buffer_bytes(&file);
+	while (bytes_split(&rest, '\n', &line)) {
+		line = bytes_trim(bytes_cut(line, 0, (size_t)bytes_find(line, ';')));
+		if (bytes_search_nocase(line, BYTES("DNSKEY")) > 0 ||
+		    bytes_search_nocase(line, BYTES("DS")) > 0)
+			buffer_printf(text, "anchor %.*s\n", (int)line.len, line.at);
+	}
+	buffer_free(&file);
+}
+
+/* Whom to ask for names, and what to believe; nothing: no names are asked. */
+static void
+open_resolver(struct opening *o)
+{
+	const char   *said = o->common->dns_resolver;
+	struct buffer text = { 0 };
+	struct server s;
+
+	if (strcmp(said, "none") == 0)
+		return;
+	if (*said == '\0')
+		add_system_servers(&text);
+	else if (server_parse(bytes_of(said), &s))
+		buffer_printf(&text, "server [%s]:%u\n", s.address, s.port);
+	if (o->common->dns_validation != VALIDATE_NO)
+		add_anchors(o->common->dns_trust_anchor_file, &text);
+	buffer_add_char(&text, '\0');
+	(void)hold(o, "resolver", text.at, -1, FROM(RECEIVER) | FROM(VERIFIER));
+	buffer_free(&text);
+}
+
 /* Secrets of this life of the house, the same for all fronts. */
 static bool
 open_shared(struct opening *o)
@@ -496,6 +567,8 @@ estate_open(const struct common_settings *common, int lock, uint32_t keepers,
 	if (!good || !open_listeners(&o) || !open_controls(&o, keepers) || !open_certificate(&o) ||
 	    !open_shared(&o))
 		estate_close(&o.estate);
+	else
+		open_resolver(&o);
 	return o.estate;
 }
 

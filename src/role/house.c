@@ -446,7 +446,7 @@ settle(struct home *m, struct buffer *cage, struct buffer *errors)
 		return false;
 	loop_warm(m->house.loop);
 	return (m->card->start == NULL || m->card->start(&m->house)) &&
-	       confine_close(m->house.role, cage, errors);
+	       confine_close(m->house.role, &m->house.common, cage, errors);
 }
 
 static void

@@ -17,6 +17,8 @@
  *     certificate        to receivers and logins: the text is the chain in PEM; absent without TLS
  *     ticket-key         to receivers and logins: 80 bytes to be read with house_resource_read()
  *     tally              to receivers and logins: a memfd of TALLY_SIZE zeroed bytes, to be mapped shared
+ *     resolver           to verifiers and receivers: lines of text, "server [127.0.0.1]:53", "anchor . IN DS ...";
+ *                        absent when no names are asked
  *     key                to the signer: a file, house_resource_read()
  *     log, lock          the house's own
  * The sockets of listener/ and control/ belong to the listener made of them (listener_close() closes

@@ -83,6 +83,7 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 		                                        false });
 		return true;
 	}
+	(void)keeper_locate(k, w.account, w.address);
 	struct delivery d = { w.letter, w.envelope_segment, w.envelope_at, w.account,
 		              w.sender, w.address,          w.original,    w.detail };
 	got = deliver(k->store, k->letters, &d, k->scratch);
@@ -208,6 +209,7 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	(void)caller_count(k, v->caller, +1);
 	mine = keeper_visit(h, v);
 
+	(void)keeper_locate(k, w.account, bytes_of(w.user));
 	struct access_facts facts = {
 		.user = w.user,
 		.account = w.account,
@@ -315,7 +317,7 @@ store_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
 	loop_job(((struct house *)house)->loop, run, done, job);
 }
 
-static const struct store_needs store_needs = { .job = store_job };
+static const struct store_needs store_needs = { .job = store_job, .digest = keeper_digest };
 static const struct pop3_needs  pop3_needs = { keeper_session_over };
 
 static void
@@ -410,6 +412,7 @@ keeper_start(struct house *h)
 	k->sessions = map_open();
 	k->callers = map_open();
 	k->gone = map_open();
+	k->locations = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
 	if (!accounts_make(h))
@@ -423,6 +426,7 @@ keeper_start(struct house *h)
 	if (k->store == NULL)
 		return false;
 	keeper_writer_open(h);
+	keeper_news_open(h);
 	k->gather = timer_open(h->loop, gathered, h);
 	loop_at_rest(h->loop, store_rest, h);
 	k->imap = imap_service_open(h->loop, k->store, &imap, &keeper_imap_needs, h);

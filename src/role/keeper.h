@@ -45,6 +45,8 @@ struct keeper {
 	struct map          *sessions;       /* ticket -> struct visit           */
 	struct map          *callers;        /* "account address" -> how many    */
 	struct questions     questions;      /* to verifiers                     */
+	struct map          *locations;      /* account or "@domain" -> mail_location of its own */
+	struct watch        *news;           /* of files outside                 */
 	struct map          *gone;           /* ids of accounts that were deleted */
 	uint32_t             queues;         /* that were here before this one: their questions need no answer */
 	bool                 small_wanted;   /* a segment, asked for and not here */
@@ -66,6 +68,12 @@ keeper_of(struct house *h)
 {
 	return h->mine;
 }
+
+/* keeper-place.c */
+int  keeper_locate(struct keeper *, uint64_t account, struct bytes user);      /* 0 or errno */
+void keeper_digest(void *house, int fd, uint64_t at, uint64_t len,
+                   void (*answered)(void *who, int why, struct bytes digest), void *who);
+void keeper_news_open(struct house *);
 
 extern const struct imap_needs keeper_imap_needs;              /* keeper-append.c     */
 

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "dns/peername.h"
 
-enum { CACHE_MS = 60000, CACHE_MOST = 4096, CLERK_PATIENCE_MS = 30000 };
+enum { CACHE_MS = 60000, CACHE_MOST = 4096, CLERK_PATIENCE_MS = 30000, NAME_MS = 500 };
 
 /* What the clerk said of an address; only what is good is kept. */
 struct known {
@@ -24,6 +25,11 @@ _Static_assert((int)AUTH_OK == (int)AUTHENTICATED &&
                        (int)AUTH_DISABLED == (int)AUTH_ACCOUNT_DISABLED &&
                        (int)AUTH_LATER == (int)AUTH_NOT_NOW,
                "here too");
+_Static_assert((int)PEERNAME_CONFIRMED == (int)NAMED && (int)PEERNAME_NONE == (int)NAMED_NOT &&
+                       (int)PEERNAME_FOREIGN == (int)NAMED_FOREIGN &&
+                       (int)PEERNAME_NO_HOST == (int)NAMED_NO_HOST &&
+                       (int)PEERNAME_LATER == (int)NAMED_LATER,
+               "and here");
 
 static struct visit *
 visit_of(struct session *s)
@@ -56,6 +62,7 @@ visit_begin(struct receiver *r, const struct receiver_config *config, const stru
 	v->network[n] = ' ';
 	memcpy(v->network + n + 1, network, strlen(network) + 1);
 	v->ticket = ++r->next_ticket;
+	v->receiver = r;
 	return v;
 }
 
@@ -64,6 +71,8 @@ visit_end(struct receiver *r, struct visit *v)
 {
 	if (v->resolving || v->authenticating)
 		(void)map_drop(r->visits, ticket_key(&v->ticket));
+	question_drop(&r->questions, &v->question);
+	timer_close(&v->name_by);
 	if (v->counted)
 		tally_go(r->tally, v->network);
 	memory_free(v);
@@ -77,6 +86,80 @@ need_gone(void *house, struct session *s)
 	if (v != NULL)
 		visit_end(receiver_of(house), v);
 	*session_held(s) = NULL;
+}
+
+/*
+ * LOOKUP
+ */
+
+static void
+named(struct visit *v, const struct word_looked *w)
+{
+	timer_close(&v->name_by);
+	session_named(v->session, (enum named)w->class, w->name, w->reverse);
+}
+
+static void
+give_up_name(void *ctx)
+{
+	struct visit      *v = ctx;
+	struct word_looked w = { .class = PEERNAME_LATER };
+
+	question_drop(&v->receiver->questions, &v->question);
+	named(v, &w);
+}
+
+static void
+ask_name(struct question *q)
+{
+	struct visit      *v = (struct visit *)q;
+	struct link       *l = house_link(v->receiver->house, VERIFIER, q->verifier);
+	struct word_lookup w = { *session_peer(v->session) };
+
+	word_pack_lookup(link_begin(l, WORD_LOOKUP, q->ticket), &w);
+	link_end(l);
+}
+
+/* What does not unpack is heard as nothing: hear_looked() has looked before. */
+static void
+name_answered(struct question *q, const struct bytes *body)
+{
+	struct visit      *v = (struct visit *)q;
+	struct word_looked w = { .class = PEERNAME_LATER };
+
+	arena_clear(v->receiver->scratch);
+	if (body != NULL && !word_unpack_looked(*body, v->receiver->scratch, &w))
+		w = (struct word_looked){ .class = PEERNAME_LATER };
+	named(v, &w);
+}
+
+bool
+hear_looked(struct house *h, uint32_t ticket, struct bytes body)
+{
+	struct receiver   *r = receiver_of(h);
+	struct word_looked w;
+
+	arena_clear(r->scratch);
+	return word_unpack_looked(body, r->scratch, &w) && w.class <= PEERNAME_LATER &&
+	       (w.name.len == 0 || hostname_valid(w.name)) &&
+	       (w.reverse.len == 0 || hostname_valid(w.reverse)) &&
+	       question_heard(&r->questions, ticket, body);
+}
+
+bool
+need_name(void *house, struct session *s)
+{
+	struct receiver *r = receiver_of(house);
+	struct visit    *v = visit_of(s);
+
+	if (!r->names)
+		return false;
+	v->name_by = timer_open(r->house->loop, give_up_name, v);
+	timer_set(v->name_by, r->house->common.dns_timeout + NAME_MS);
+	v->question.ask = ask_name;
+	v->question.answered = name_answered;
+	question_ask(&r->questions, &v->question);
+	return true;
 }
 
 /*

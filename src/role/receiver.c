@@ -17,6 +17,7 @@
 enum { TICK_MS = 1000, TICKET_KEY = 80 };
 
 static const struct receiver_needs from_the_house = {
+	.name = need_name,
 	.resolve = need_resolve,
 	.auth_start = need_auth_start,
 	.auth_step = need_auth_step,
@@ -41,7 +42,6 @@ static const char *
 too_many(struct receiver *r, struct session *s, struct visit *v)
 {
 	const struct receiver_settings *set = &session_config(s)->set;
-	struct bytes                    client = session_client(s);
 	uint32_t                        now;
 
 	if (r->tally == NULL || networks_hold(&session_config(s)->exceptions, session_peer(s)))
@@ -50,15 +50,15 @@ too_many(struct receiver *r, struct session *s, struct visit *v)
 	v->counted = true;
 	if (set->connection_count > 0 && now > set->connection_count) {
 		warn_as(session_config(s)->service,
-		        "Connection concurrency limit exceeded: %u from %.*s for service %s", now,
-		        (int)client.len, client.at, session_config(s)->listener);
+		        "Connection concurrency limit exceeded: %u from %s for service %s", now,
+		        session_client(s), session_config(s)->listener);
 		return "too many connections";
 	}
 	if (set->connection_rate > 0 &&
 	    !need_count(r->house, s, COUNT_CONNECTION, set->connection_rate, &now)) {
 		warn_as(session_config(s)->service,
-		        "Connection rate limit exceeded: %u from %.*s for service %s", now,
-		        (int)client.len, client.at, session_config(s)->listener);
+		        "Connection rate limit exceeded: %u from %s for service %s", now,
+		        session_client(s), session_config(s)->listener);
 		return "too many connections";
 	}
 	return NULL;
@@ -78,8 +78,10 @@ came(void *ctx, int fd, const struct peer *peer)
 	*session_held(v->session) = v;
 	if (connections_count() == 1)
 		timer_set(r->tick, TICK_MS);
-	if ((why = too_many(r, v->session, v)) == NULL)
+	if ((why = too_many(r, v->session, v)) == NULL) {
+		session_meet(v->session);
 		return;
+	}
 	snprintf(reply, sizeof reply, "421 4.7.0 %s Error: %s from %s", d->config->myhostname, why,
 	         peer->text);
 	session_turn_away(v->session, reply);
@@ -287,6 +289,7 @@ receiver_start(struct house *h)
 	ask_open(r);
 	questions_open(&r->questions, h);
 	letters_open_writer(h);
+	r->names = house_resource_text(h, "resolver") != NULL;
 	r->tick = timer_open(h->loop, tick, r);
 	if (fd < 0 || tally_size() > TALLY_SIZE ||
 	    (r->tally = tally_open(fd, h->index % TALLY_COLUMNS)) == NULL)
@@ -320,6 +323,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
 	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
 	case WORD_DIRECTORY_NEW: ask_forget(receiver_of(h)); return true;
+	case WORD_LOOKED: return hear_looked(h, ticket, body);
 	case WORD_JUDGED: return question_heard(&receiver_of(h)->questions, ticket, body);
 	case WORD_SEGMENT_REFUSED: return hear_segment_refused(h, body);
 	default: return false;
@@ -359,6 +363,7 @@ receiver_reload(struct house *h)
 {
 	struct receiver *r = receiver_of(h);
 
+	r->names = house_resource_text(h, "resolver") != NULL;
 	for (struct door *d = r->doors; d != NULL; d = d->next)
 		d->wanted = false;
 	if (!open_doors(h)) {

@@ -25,8 +25,11 @@ struct door {                          /* a listening socket                    
 
 /* What the role knows of a session; session_held() points here. */
 struct visit {
+	struct question question;      /* what is its name                         */
+	struct receiver *receiver;
 	struct session *session;
 	uint32_t ticket;               /* of RESOLVE and AUTH_*: one is open at most */
+	struct timer *name_by;         /* the name comes by then, or is unknown    */
 	bool     resolving, authenticating, counted;
 	int64_t  asked_at;
 	struct bytes address;          /* that is being resolved                   */
@@ -51,6 +54,7 @@ struct receiver {
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */
 	bool             room_wanted;  /* sessions wait for it                     */
+	bool             names;        /* there is a resolver                      */
 	bool             gone;         /* said good-bye                            */
 	struct buffer    unsaid;       /* LETTERs for a queue that is not there    */
 	struct buffer    said[2];      /* of this turn and the one before          */
@@ -62,12 +66,14 @@ void ask_open(struct receiver *);
 struct visit *visit_begin(struct receiver *, const struct receiver_config *, const struct peer *);
 void visit_end(struct receiver *, struct visit *);
 bool hear_resolved_address(struct house *, uint32_t ticket, struct bytes body);
+bool hear_looked(struct house *, uint32_t ticket, struct bytes body);
 bool hear_auth_more(struct house *, uint32_t ticket, struct bytes body);
 bool hear_auth_done(struct house *, uint32_t ticket, struct bytes body);
 void ask_forget(struct receiver *);                /* DIRECTORY_NEW          */
 void ask_lost(struct receiver *);                  /* the clerk died         */
 void ask_again(struct receiver *);                 /* one came               */
 void ask_tick(struct receiver *);                  /* patience has an end    */
+bool need_name(void *, struct session *);
 void need_resolve(void *, struct session *, struct bytes);
 void need_auth_start(void *, struct session *, struct bytes, bool, struct bytes);
 void need_auth_step(void *, struct session *, struct bytes);

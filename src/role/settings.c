@@ -10,10 +10,12 @@
 #include "access/pop3/pop3.h"
 #include "channel/listener.h"
 #include "channel/peer.h"
+#include "dns/resolver.h"
 #include "role/clerk.h"
 #include "role/keeper.h"
 #include "role/queue.h"
 #include "smtp/receiver/settings.h"
+#include "store/location.h"
 
 const char *const listener_names[LISTEN_SERVICES] = {
 	[LISTEN_SMTP] = "smtp",
@@ -45,6 +47,12 @@ static const struct setting rows[] = {
 	{ "mail_owner", SETTING_WORD, AT(mail_owner), "mansio",
 	  "The first part of the names of the system accounts the roles run under: mail_owner-receiver, "
 	  "-login, -verify, -queue, -keeper, -clerk, -signer.", NULL, 0, 0, "0.1" },
+	{ "mail_location", SETTING_WORD, AT(mail_location), "",
+	  "Where mailboxes lie: nothing for the letter log, maildir:/var/vmail/%d/%n or mbox:~/mail:INBOX=/var/mail/%n; %u is the address, %n and %d its halves, ~ and %h the home.", NULL, 0, 0, "0.2" },
+	{ "mail_home", SETTING_WORD, AT(mail_home), "",
+	  "The home ~ and %h stand for in mail_location, as /var/vmail/%d/%n.", NULL, 0, 0, "0.2" },
+	{ "mail_location_directories", SETTING_LIST, AT(mail_location_directories), "",
+	  "Directories that the mail_location of single accounts and domains may lie under.", NULL, 0, 0, "0.2" },
 	{ "role_account_base", SETTING_NUMBER, AT(role_account_base), "61184",
 	  "The first of the numbers used as uid and gid of the roles where the system accounts of "
 	  "mail_owner do not exist.", NULL, 1000, 65000, "0.1" },
@@ -99,6 +107,14 @@ static const struct setting rows[] = {
 	  NULL, 0, 0, "0.1" },
 	{ "dns_resolver", SETTING_WORD, AT(dns_resolver), "",
 	  "The resolver asked for names, as 127.0.0.1:53; that of the system if empty; none: no name is looked up.", NULL, 0, 0, "0.1" },
+	{ "dns_timeout", SETTING_TIME, AT(dns_timeout), "5s",
+	  "How long the answer to one question about a name is waited for.", NULL, 100, 60000, "0.1" },
+	{ "dns_trust_anchor_file", SETTING_WORD, AT(dns_trust_anchor_file), "/usr/share/dns/root.key",
+	  "The keys DNSSEC begins with, as DS or DNSKEY records, one a line; without them no answer is secure.",
+	  NULL, 0, 0, "0.1" },
+	{ "dns_validation", SETTING_CHOICE, AT(dns_validation), "auto",
+	  "Whether answers are proved by DNSSEC: yes; no; auto: yes, but if the resolver passes on no signatures of "
+	  "the root, every answer is insecure instead of refused.", "auto,yes,no", 0, 0, "0.1" },
 };
 /* clang-format on */
 
@@ -280,10 +296,28 @@ check_addresses(struct check *c, const struct common_settings *common)
 }
 
 static void
+check_location(struct check *c, const struct common_settings *common)
+{
+	struct arena *scratch = arena_open(NULL);
+	const char   *wrong = location_complain(common->mail_location, common->mail_home, scratch);
+
+	if (wrong != NULL)
+		complain(c, line_of(c->settings, "mail_location"), "mail_location = %s: %s",
+		         common->mail_location, wrong);
+	arena_close(&scratch);
+	for (size_t i = 0; i < common->mail_location_directories.count; i++)
+		if (common->mail_location_directories.item[i][0] != '/')
+			complain(c, line_of(c->settings, "mail_location_directories"),
+			         "mail_location_directories = %s: write an absolute path",
+			         common->mail_location_directories.item[i]);
+}
+
+static void
 check_common(struct check *c)
 {
 	struct common_settings common;
 	struct network         network;
+	struct server          server;
 	const char            *wrong;
 
 	if (!settings_fill(c->settings, &common_setting_table, NULL, &common, c->errors)) {
@@ -295,6 +329,13 @@ check_common(struct check *c)
 		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
 		         common.mail_directory);
 	check_addresses(c, &common);
+	if (*common.dns_resolver != '\0' && strcmp(common.dns_resolver, "none") != 0 &&
+	    !server_parse(bytes_of(common.dns_resolver), &server))
+		complain(c, line_of(c->settings, "dns_resolver"),
+		         "dns_resolver = %s: write an address, with a port if it is not 53, as "
+		         "127.0.0.1:53 or [::1]:53, or none",
+		         common.dns_resolver);
+	check_location(c, &common);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
 			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s",

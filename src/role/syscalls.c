@@ -70,11 +70,16 @@ static const struct row {
 	{ SYSCALLS_FILES, "rename" }, { SYSCALLS_FILES, "renameat" }, { SYSCALLS_FILES, "renameat2" },
 	{ SYSCALLS_FILES, "fchmod" }, { SYSCALLS_FILES, "umask" }, { SYSCALLS_FILES, "flock" },
 	{ SYSCALLS_FILES, "syncfs" }, { SYSCALLS_FILES, "copy_file_range" },
+	{ SYSCALLS_FILES, "linkat" }, { SYSCALLS_FILES, "memfd_create" },
+	{ SYSCALLS_FILES, "inotify_init1" }, { SYSCALLS_FILES, "inotify_add_watch" },
+	{ SYSCALLS_FILES, "inotify_rm_watch" },
 	{ SYSCALLS_FILES, "truncate" }, { SYSCALLS_FILES, "utimensat" },
 
 	{ SYSCALLS_SECRETS, "mlock" }, { SYSCALLS_SECRETS, "mlock2" }, { SYSCALLS_SECRETS, "munlock" },
 
 	{ SYSCALLS_PATIENCE, "setitimer" },
+
+	{ SYSCALLS_ASK, "bind" }, { SYSCALLS_ASK, "connect" },
 };
 /* clang-format on */
 
@@ -122,6 +127,12 @@ allow_some(scmp_filter_ctx c, unsigned groups)
 	if (n == 0 && (groups & SYSCALLS_PAIR) != 0)
 		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
 		                     SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+	if (n == 0 && (groups & SYSCALLS_ASK) != 0)
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+		                     SCMP_A0_32(SCMP_CMP_EQ, AF_INET));
+	if (n == 0 && (groups & SYSCALLS_ASK) != 0)
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+		                     SCMP_A0_32(SCMP_CMP_EQ, AF_INET6));
 	return n;
 }
 
@@ -139,7 +150,7 @@ fill(scmp_filter_ctx c, unsigned groups)
 			n = allow(c, rows[i].name);
 	if (n == 0)
 		n = allow_some(c, groups);
-	if (n == 0)
+	if (n == 0 && (groups & SYSCALLS_ASK) == 0)
 		n = seccomp_rule_add(c, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(connect), 0);
 	return n == 0 ? seccomp_load(c) : n;
 }

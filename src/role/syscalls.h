@@ -4,8 +4,9 @@
  * syscalls_close()  from now on, for every thread: only the calls of these groups; any
  *     other ends the process.  0, or -1 with errno.  Needs PR_SET_NO_NEW_PRIVS.
  *
- * No group has socket, bind, listen, execve, fork, ptrace, mount, setuid, or
- * memory that is executable.  connect is refused rather than fatal: the journal
+ * No group has listen, execve, fork, ptrace, mount, setuid, or
+ * memory that is executable; socket, bind and connect for IP alone are in SYSCALLS_ASK.  Without
+ * that connect is refused rather than fatal: the journal
  * tries it when syslogd was restarted, and is given a new socket instead.
  */
 #ifndef ROLE_SYSCALLS_H
@@ -19,6 +20,7 @@ enum syscall_group {
 	SYSCALLS_FILES   = 1 << 4,    /* open, make, rename and remove files                */
 	SYSCALLS_SECRETS = 1 << 5,    /* memory that is never swapped                       */
 	SYSCALLS_PATIENCE = 1 << 6,   /* a bound on our own time                            */
+	SYSCALLS_ASK     = 1 << 7,    /* sockets of our own for IP, to ask a server         */
 };
 int syscalls_close(unsigned groups);
 

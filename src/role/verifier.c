@@ -3,7 +3,8 @@
  *
  * It reads a letter from the word or from a descriptor, and answers: may it come in,
  * what is put before it, and its digest.  For keepers it also looks whether a letter says
- * something.  It can open nothing, and a letter that takes too long takes the process with
+ * something.  For receivers it asks what a client is called, since answers of the world's name
+ * servers are strangers' words too.  It can open no file, and a letter that takes too long takes the process with
  * it: the postmaster starts another, and who asked asks once more.
  */
 
@@ -14,18 +15,38 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "dns/peername.h"
 #include "message/digest.h"
 #include "message/encoding.h"
 #include "message/search.h"
+#include "role/confine.h"
 #include "role/house.h"
 
-enum { LETTER_SECONDS = 10 }; /* of CPU                              */
-enum { DECODED_MOST = 8 << 20 };
+enum {
+	LETTER_SECONDS = 10, /* of CPU                              */
+	SERVERS_MOST = 8,
+	SEARCHES_MOST = 1024,
+	ANCHORS_MOST = 32,
+	DECODED_MOST = 8 << 20
+};
 
 struct verifier {
 	struct arena *scratch;
 	struct buffer digest;
-	uint64_t      judged, sought;
+	uint64_t      judged, sought, looked;
+	/* names */
+	struct resolver *resolver; /* NULL: none is asked                  */
+	struct search   *search;   /* all that are under way               */
+	size_t           searches;
+	uint16_t         port; /* that the cage lets us ask            */
+};
+
+/* Whose name somebody waits for. */
+struct search {
+	struct search          *next, **at;
+	struct house           *house;
+	uint32_t                receiver, ticket;
+	struct peername_search *names;
 };
 
 /* A letter in a file, mapped; the mapping begins on a page. */
@@ -164,6 +185,142 @@ hear_decode(struct house *h, struct link *l, uint32_t ticket, struct bytes body,
 	return true;
 }
 
+/*
+ * Names
+ */
+
+static void
+search_end(struct search *s)
+{
+	struct verifier *v = s->house->mine;
+
+	*s->at = s->next;
+	if (s->next != NULL)
+		s->next->at = s->at;
+	v->searches--;
+	memory_free(s);
+}
+
+static void
+say_looked(struct house *h, uint32_t receiver, uint32_t ticket, const struct word_looked *w)
+{
+	struct link *l = house_link(h, RECEIVER, receiver);
+
+	if (l == NULL)
+		return;
+	word_pack_looked(link_begin(l, WORD_LOOKED, ticket), w);
+	link_end(l);
+}
+
+static void
+name_found(void *ctx, const struct peername *p)
+{
+	struct search     *s = ctx;
+	struct verifier   *v = s->house->mine;
+	struct word_looked w = { (uint8_t)p->class, p->name, p->reverse };
+
+	v->looked++;
+	say_looked(s->house, s->receiver, s->ticket, &w);
+	search_end(s);
+}
+
+static bool
+hear_lookup(struct house *h, uint32_t receiver, uint32_t ticket, struct bytes body)
+{
+	struct verifier   *v = h->mine;
+	struct word_looked later = { .class = PEERNAME_LATER };
+	struct word_lookup ask;
+	struct search     *s;
+
+	if (!word_unpack_lookup(body, v->scratch, &ask))
+		return false;
+	if (v->resolver == NULL || v->searches >= SEARCHES_MOST) {
+		say_looked(h, receiver, ticket, &later);
+		return true;
+	}
+	s = memory_take(sizeof *s);
+	*s = (struct search){ .next = v->search,
+		              .at = &v->search,
+		              .house = h,
+		              .receiver = receiver,
+		              .ticket = ticket };
+	if (v->search != NULL)
+		v->search->at = &s->next;
+	v->search = s;
+	v->searches++;
+	s->names = peername_ask(v->resolver, &ask.peer, name_found, s);
+	return true;
+}
+
+/* Nobody waits any more: the receiver has died, or the resolver is another. */
+static void
+searches_end(struct verifier *v, const uint32_t *receiver)
+{
+	struct search *next;
+
+	for (struct search *s = v->search; s != NULL; s = next) {
+		next = s->next;
+		if (receiver != NULL && *receiver != s->receiver)
+			continue;
+		peername_clear(&s->names);
+		if (receiver == NULL)
+			say_looked(s->house, s->receiver, s->ticket,
+			           &(struct word_looked){ .class = PEERNAME_LATER });
+		search_end(s);
+	}
+}
+
+/* The lines of the resource, each a word and its value. */
+static void
+open_resolver(struct house *h)
+{
+	struct verifier         *v = h->mine;
+	struct bytes             rest = bytes_of(house_resource_text(h, "resolver")), line;
+	struct bytes             server[SERVERS_MOST], anchor[ANCHORS_MOST];
+	struct buffer            errors = { 0 };
+	struct resolver_settings set = { .server = server,
+		                         .anchor = anchor,
+		                         .strict = h->common.dns_validation == VALIDATE_YES,
+		                         .timeout = h->common.dns_timeout };
+
+	while (bytes_split(&rest, '\n', &line)) {
+		if (bytes_starts(line, BYTES("server ")) && set.servers < SERVERS_MOST)
+			server[set.servers++] = bytes_cut(line, 7, line.len);
+		if (bytes_starts(line, BYTES("anchor ")) && set.anchors < ANCHORS_MOST)
+			anchor[set.anchors++] = bytes_cut(line, 7, line.len);
+	}
+	if (set.servers == 0)
+		return;
+	v->resolver = resolver_open(h->loop, &set, &errors);
+	if (v->resolver == NULL)
+		warn_("no name is looked up: %.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+}
+
+/* The cage was closed for the resolver there was: another port, or the first resolver at
+   all, needs another cage, so another process. */
+static void
+verifier_reload(struct house *h)
+{
+	struct verifier *v = h->mine;
+
+	searches_end(v, NULL);
+	resolver_close(&v->resolver);
+	if (confine_asks(VERIFIER, &h->common) != v->port) {
+		note("dns_resolver has changed: starting anew");
+		house_leave(h);
+		return;
+	}
+	open_resolver(h);
+}
+
+static void
+verifier_lost(struct house *h, enum role role, uint32_t index)
+{
+	if (role == RECEIVER)
+		searches_end(h->mine, &index);
+}
+
 static bool
 verifier_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
               struct bytes body, int fd)
@@ -176,6 +333,7 @@ verifier_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	good = word == WORD_JUDGE    ? hear_judge(h, l, ticket, body, fd)
 	       : word == WORD_SEEK   ? hear_seek(h, l, ticket, body, fd)
 	       : word == WORD_DECODE ? hear_decode(h, l, ticket, body, fd)
+	       : word == WORD_LOOKUP ? hear_lookup(h, index, ticket, body)
 	                             : false;
 	be_patient(0);
 	arena_clear(v->scratch);
@@ -191,6 +349,8 @@ verifier_start(struct house *h)
 
 	h->mine = v;
 	v->scratch = arena_open(NULL);
+	v->port = confine_asks(VERIFIER, &h->common);
+	open_resolver(h);
 	return true;
 }
 
@@ -206,13 +366,16 @@ verifier_status(struct house *h, uint32_t *connections, struct buffer *text)
 	struct verifier *v = h->mine;
 
 	*connections = 0;
-	buffer_printf(text, "judged=%" PRIu64 " sought=%" PRIu64, v->judged, v->sought);
+	buffer_printf(text, "judged=%" PRIu64 " sought=%" PRIu64 " looked=%" PRIu64, v->judged,
+	              v->sought, v->looked);
 }
 
 const struct role_card verifier_card = {
 	.name = "verifier",
 	.start = verifier_start,
 	.hear = verifier_hear,
+	.lost = verifier_lost,
+	.reload = verifier_reload,
 	.stop = verifier_stop,
 	.status = verifier_status,
 };

@@ -377,6 +377,40 @@ word_unpack_segment(struct bytes body, struct arena *life, struct word_segment *
 }
 
 void
+word_pack_lookup(struct buffer *b, const struct word_lookup *w)
+{
+	pack_peer(b, &w->peer);
+}
+
+bool
+word_unpack_lookup(struct bytes body, struct arena *life, struct word_lookup *w)
+{
+	struct reader r = reader_of(body, life);
+
+	read_peer(&r, &w->peer);
+	return reader_done(&r);
+}
+
+void
+word_pack_looked(struct buffer *b, const struct word_looked *w)
+{
+	pack_u8(b, w->class);
+	pack_bytes(b, w->name);
+	pack_bytes(b, w->reverse);
+}
+
+bool
+word_unpack_looked(struct bytes body, struct arena *life, struct word_looked *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->class = unpack_u8(&r.fields);
+	w->name = unpack_bytes(&r.fields);
+	w->reverse = unpack_bytes(&r.fields);
+	return reader_done(&r);
+}
+
+void
 word_pack_judge(struct buffer *b, const struct word_judge *w)
 {
 	pack_bool(b, w->inside);

@@ -43,6 +43,8 @@ extern const char *const role_names[ROLES];
 	X(AUTH_DROP,      FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* the session is gone                   */ \
 	X(AUTH_MORE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* challenge (not yet base64)            */ \
 	X(AUTH_DONE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* struct word_auth_done                 */ \
+	X(LOOKUP,         FROM(RECEIVER), FROM(VERIFIER))           /* struct word_lookup                    */ \
+	X(LOOKED,         FROM(VERIFIER), FROM(RECEIVER))           /* struct word_looked                    */ \
 	/* a letter comes in */ \
 	X(RESOLVE,        FROM(RECEIVER)|FROM(QUEUE), FROM(CLERK))  /* struct word_resolve                   */ \
 	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE))  /* struct word_resolved                  */ \
@@ -128,6 +130,11 @@ struct word_auth_done {
 	struct bytes last;             /* server's last data with success (SCRAM), "" none              */
 };
 BODY(auth_done)
+
+struct word_lookup { struct peer peer; };               /* what is this client's name?  */
+BODY(lookup)
+struct word_looked { uint8_t class; struct bytes name, reverse; };      /* enum peername_class; "" none */
+BODY(looked)
 
 enum resolve_class {
 	RESOLVE_LOCAL,                 /* targets are set                         */

@@ -1,5 +1,5 @@
 /* account.c -- an open account: its list of mailboxes, its transaction (store.h) */
-#include "store/inside.h"
+#include "store/foreign.h"
 
 #include "base/clock.h"
 #include "base/journal.h"
@@ -199,6 +199,23 @@ account_meta_get(struct account *a, const char *name, uint64_t *value)
 	return why == EBADMSG ? ENOENT : why;
 }
 
+/* Where its letters lie. */
+static int
+read_location(struct account *a)
+{
+	sqlite3_stmt *s = index_ready(a->index, LOCATION_GET);
+	int           more;
+
+	if (s == NULL)
+		return index_why(a->index);
+	memory_free(a->location);
+	a->location = NULL;
+	if ((more = index_row(a->index, s)) == 1 && sqlite3_column_bytes(s, 0) > 0)
+		a->location = copied((const char *)sqlite3_column_text(s, 0));
+	(void)sqlite3_reset(s);
+	return more < 0 ? index_why(a->index) : 0;
+}
+
 static int
 newest_of(struct index *x, enum statement which, uint64_t mailbox, uint64_t *modseq)
 {
@@ -304,9 +321,10 @@ account_open(struct store *s, uint64_t id, bool make, int *why)
 	a->by_name = map_open();
 	a->subscribed = map_open();
 	if ((a->index = index_open(s->accounts, id, make ? first_rows : NULL, why)) != NULL &&
-	    (*why = read_account(a)) == 0)
-		return a;
-	if (a->index != NULL)
+	    (*why = read_account(a)) == 0 && (*why = read_location(a)) == 0) {
+		if (a->location == NULL || (*why = place_open(a, a->location)) == 0)
+			return a;
+	} else if (a->index != NULL)
 		fault("account %" PRIu64
 		      ": its index.db cannot be read (%s); the account is refused",
 		      id, strerror(*why));
@@ -327,6 +345,8 @@ account_close(struct account **ap)
 		a->mailboxes = m->next;
 		mailbox_free(m);
 	}
+	place_close(a);
+	memory_free(a->location);
 	map_close(&a->by_name);
 	map_close(&a->subscribed);
 	index_close(&a->index);
@@ -339,6 +359,7 @@ account_reload(struct account *a)
 {
 	int why;
 
+	place_forget(a);
 	map_close(&a->by_name);
 	map_close(&a->subscribed);
 	a->by_name = map_open();
@@ -483,6 +504,7 @@ account_list(struct account *a, struct arena *arena, struct mailbox_info **out)
 {
 	struct listing l = { .place = map_open(), .arena = arena };
 
+	place_look(a);
 	for (const struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
 		struct mailbox_info *row;
 		if (m->gone)
@@ -551,6 +573,8 @@ make_one(struct account *a, const char *name, enum mailbox_use use, struct mailb
 
 	if (mailboxes_of(a) >= MAILBOXES_MOST)
 		return EDQUOT;
+	if (a->place != NULL && (why = a->place->driver->make(a->place, name)) != 0)
+		return why;
 	m = memory_take(sizeof *m);
 	m->account = a;
 	m->id = a->next_mailbox++;
@@ -558,7 +582,7 @@ make_one(struct account *a, const char *name, enum mailbox_use use, struct mailb
 	m->use = use;
 	m->recent = m->uidnext = 1;
 	m->uidvalidity = a->uidvalidity = uidvalidity_after(a->uidvalidity);
-	m->loaded = true;
+	m->loaded = a->place == NULL;
 	m->next = a->mailboxes;
 	a->mailboxes = m;
 	(void)map_put(a->by_name, bytes_of(name), m);
@@ -580,6 +604,8 @@ make_levels(struct account *a, char *name)
 {
 	int why = 0;
 
+	if (a->place != NULL && !a->place->driver->levels)
+		return 0;
 	for (char *p = strchr(name, '/'); p != NULL && why == 0; p = strchr(p + 1, '/')) {
 		*p = '\0';
 		if (account_mailbox(a, name) == NULL)
@@ -623,6 +649,39 @@ drop_belongings(struct account *a, uint64_t id)
 	return why;
 }
 
+/* A folder that is there outside becomes a mailbox, with the uidvalidity it had. */
+int
+account_adopt(struct account *a, const char *name)
+{
+	int why;
+
+	if (name_right(name, (char[NAME_MOST + 1]){ 0 }) != 0)
+		return 0; /* it has a name no client could say */
+	why = account_change(a);
+	return why == 0 ? make_one(a, name, USE_NONE, NULL) : why;
+}
+
+int
+account_disown(struct account *a, struct mailbox *m)
+{
+	int why = account_change(a);
+
+	if (why != 0)
+		return why;
+	if (mailbox_load(m) == 0)
+		account_uses(a, -(int64_t)m->rows.count, -(int64_t)m->bytes);
+	else
+		a->counted = false; /* nobody knows what goes: counted anew */
+	if ((why = mailbox_flush(m)) != 0 ||
+	    (why = list_fact(a, FACT_DELETED, m->id, 0, 0, m->name, NULL)) != 0 ||
+	    (why = drop_belongings(a, m->id)) != 0)
+		return account_fail(a, why);
+	(void)map_drop(a->by_name, bytes_of(m->name));
+	m->gone = true;
+	mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
+	return 0;
+}
+
 int
 account_delete(struct account *a, const char *given)
 {
@@ -638,18 +697,9 @@ account_delete(struct account *a, const char *given)
 		return has_children(a, name) ? EINVAL : ENOENT; /* \Noselect: rfc3501:6.3.4 */
 	if ((why = account_change(a)) != 0)
 		return why;
-	if (mailbox_load(m) == 0)
-		account_uses(a, -(int64_t)m->rows.count, -(int64_t)m->bytes);
-	else
-		a->counted = false; /* nobody knows what goes: counted anew */
-	if ((why = mailbox_flush(m)) != 0 ||
-	    (why = list_fact(a, FACT_DELETED, m->id, 0, 0, name, NULL)) != 0 ||
-	    (why = drop_belongings(a, m->id)) != 0)
-		return account_fail(a, why);
-	(void)map_drop(a->by_name, bytes_of(name));
-	m->gone = true;
-	mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
-	return 0;
+	if (a->place != NULL && (why = a->place->driver->remove(a->place, name)) != 0)
+		return why;
+	return account_disown(a, m);
 }
 
 static int
@@ -658,6 +708,8 @@ rename_one(struct account *a, struct mailbox *m, const char *to)
 	sqlite3_stmt *s;
 	int           why;
 
+	if (a->place != NULL && (why = a->place->driver->rename(a->place, m->name, to)) != 0)
+		return why;
 	if ((why = list_fact(a, FACT_RENAMED, m->id, 0, 0, m->name, to)) != 0)
 		return account_fail(a, why);
 	if ((s = index_ready(a->index, MAILBOX_NAME)) == NULL)
@@ -845,11 +897,15 @@ mailbox_take(struct account *a, const char *given, int *why)
 
 	if ((*why = a->refused) != 0)
 		return NULL;
+	if (a->place != NULL)
+		place_look(a);
 	if (name_right(given, name) != 0 || (m = account_mailbox(a, name)) == NULL) {
 		*why = ENOENT;
 		return NULL;
 	}
 	if ((*why = mailbox_load(m)) != 0)
+		return NULL;
+	if (m->folder != NULL && (*why = folder_look(m, false)) != 0)
 		return NULL;
 	m->users++;
 	a->users++;

@@ -1,5 +1,5 @@
 /* care.c -- history forgotten in its time, letters that moved, and the check (store.h) */
-#include "store/inside.h"
+#include "store/foreign.h"
 
 #include "base/clock.h"
 #include "base/journal.h"
@@ -198,6 +198,15 @@ mentioned(struct account *a, struct ids *l)
 
 /* Rows mentioned nowhere and older than `before` go. */
 static int
+drop_row(struct account *a, uint64_t message)
+{
+	int why = run2(a->index, MESSAGE_DELETE, (int64_t)message, 0);
+
+	return why == 0 && is_foreign(message) ? run2(a->index, FILE_DELETE, (int64_t)message, 0)
+	                                       : why;
+}
+
+static int
 drop_rows(struct account *a, int64_t before)
 {
 	struct ids    living = { 0 }, dead = { 0 };
@@ -230,7 +239,7 @@ drop_rows(struct account *a, int64_t before)
 			why = index_why(a->index);
 	}
 	for (i = 0; i < dead.count && why == 0; i++)
-		why = run2(a->index, MESSAGE_DELETE, (int64_t)dead.id[i], 0);
+		why = drop_row(a, dead.id[i]);
 	memory_free(living.id);
 	memory_free(dead.id);
 	return why;
@@ -488,6 +497,13 @@ check_message(struct checking *c, const struct mailbox *m, uint32_t i, struct ar
 		         ": its envelope in %08x.seg at offset %" PRIu64 " cannot be read",
 		         m->name, m->rows.uid[i], id, message.place.envelope_segment,
 		         message.place.envelope_at);
+	if (is_foreign(id)) {
+		off_t at;
+		if (message_content_fd(c->account, &message, &at) < 0)
+			complain(c, "mailbox %s, uid %u: its file cannot be read", m->name,
+			         m->rows.uid[i]);
+		return;
+	}
 	fd = letters_fd(c->letters, message.place.content_segment);
 	if (fd < 0 ||
 	    disk_read(fd, header, sizeof header, message.place.content_at - RECORD_HEADER) != 0 ||

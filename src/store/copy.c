@@ -1,5 +1,5 @@
 /* copy.c -- messages of one mailbox in another, of the same account or not (store.h) */
-#include "store/inside.h"
+#include "store/foreign.h"
 
 #include "base/clock.h"
 #include "base/journal.h"
@@ -95,6 +95,10 @@ mailbox_bring(struct mailbox *from, const struct uid_set *set, struct mailbox *t
 
 	if (from->gone || to->gone)
 		return ENOENT;
+	if (to->folder != NULL)
+		return 0; /* each is written when it is copied */
+	if (from->folder != NULL)
+		return EXDEV;
 	if ((why = store_room(to->account->store)) != 0 || (why = account_change(to->account)) != 0)
 		return why;
 	for (size_t k = 0; k < set->count; k++) {
@@ -205,6 +209,10 @@ mailbox_copy_as(struct mailbox *from, const struct uid_set *set, struct mailbox 
 	    (why = mailbox_change(to)) != 0 || (move && (why = mailbox_change(from)) != 0))
 		return why;
 	INSIDE(!move || from->account == to->account);
+	if (to->folder != NULL)
+		return folder_copy(from, set, to, move, as, arena, source, made, by);
+	if (from->folder != NULL)
+		return EXDEV;
 	translate_all(&t, set);
 	if ((why = to->account->failed) != 0) {
 		memory_free(t.name);

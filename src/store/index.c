@@ -48,6 +48,11 @@ static const char *const steps[INDEX_VERSION] = {
 	      " PRIMARY KEY(mailbox, who)) WITHOUT ROWID;"
 	      "CREATE TABLE seen(mailbox INTEGER NOT NULL, reader INTEGER NOT NULL, modseq INTEGER NOT NULL,"
 	      " data BLOB NOT NULL, PRIMARY KEY(mailbox, reader)) WITHOUT ROWID;"
+	      /* messages whose letters lie outside: where, and what a verifier found in them */
+	      "CREATE TABLE file(message INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, name TEXT NOT NULL,"
+	      " outside INTEGER NOT NULL, plain INTEGER NOT NULL, gone INTEGER NOT NULL, letter INTEGER, digest BLOB);"
+	      "CREATE INDEX file_mailbox ON file(mailbox, message) WHERE gone<2;"
+	      "CREATE INDEX file_letter ON file(letter) WHERE letter IS NOT NULL;"
 	      "PRAGMA user_version=2;",
 };
 
@@ -99,6 +104,17 @@ static const char *const texts[STATEMENTS] = {
 	[SEEN_DROP]       = "DELETE FROM seen WHERE mailbox=?",
 	[SEEN_LAST]       = "SELECT max(modseq) FROM seen",
 	[MESSAGE_CLAIM]   = "UPDATE message SET copied=0 WHERE id=? AND copied=1",
+	[LOCATION_GET]  = "SELECT value FROM meta WHERE name='location'",
+	[LOCATION_PUT]  = "INSERT OR REPLACE INTO meta VALUES('location',?)",
+	[MAILBOX_VALIDITY] = "UPDATE mailbox SET uidvalidity=?2 WHERE id=?1",
+	[FILE_PUT]      = "INSERT OR REPLACE INTO file VALUES(?,?,?,?,?,?,?,?)",
+	[FILE_ALL]      = "SELECT message,name,outside,plain,gone FROM file WHERE mailbox=? AND gone<2 ORDER BY message",
+	[FILE_GET]      = "SELECT mailbox,digest FROM file WHERE message=?",
+	[FILE_LETTER]   = "SELECT message FROM file WHERE letter=?",
+	[FILE_OUTSIDE]  = "UPDATE file SET outside=?2 WHERE message=?1",
+	[FILE_GONE]     = "UPDATE file SET gone=1 WHERE message=?",
+	[FILE_OVER]     = "UPDATE file SET gone=2,digest=NULL WHERE message=?",
+	[FILE_DELETE]   = "DELETE FROM file WHERE message=?",
 	[SNAPSHOT_PUT]    = "INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?)",
 	[SNAPSHOT_BEFORE] = "SELECT modseq,data FROM snapshot WHERE mailbox=? AND modseq<? ORDER BY modseq DESC LIMIT 1",
 	[SNAPSHOT_LAST]   = "SELECT modseq FROM snapshot WHERE mailbox=? ORDER BY modseq DESC LIMIT 1",

@@ -15,6 +15,11 @@
 struct barrier { void (*fn)(void *ctx, int why); void *ctx; struct account *account; struct barrier *next; };
 struct barriers { struct barrier *first, **last; };
 
+struct place;
+struct folder;
+struct landing;
+struct contents;
+
 struct mailbox_watch {
 	struct mailbox *mailbox;
 	struct seen    *seen;            /* through whose eyes, NULL: the owner's  */
@@ -49,6 +54,7 @@ struct mailbox {
 	struct mailbox_watch *watches, *telling;
 	struct seen *seens;              /* other readers' own marks               */
 	struct columns *columns;         /* what SORT and SEARCH ask, or NULL        */
+	struct folder  *folder;          /* loaded, and its letters lie outside      */
 	struct mailbox *next;            /* of the account                           */
 };
 
@@ -71,6 +77,11 @@ struct account {
 	struct mailbox *mailboxes;
 	struct map *by_name;
 	struct map *subscribed;
+	struct place *place;             /* NULL: the letter log                     */
+	struct landing *landing;         /* files to be synced with the transaction  */
+	char    *location;               /* as it is kept; NULL: the letter log      */
+	bool     applying;               /* a turn to write changes outside is asked */
+	bool     warned;                 /* that mail_location is another            */
 	int      failed;                 /* why the last one failed; until its barriers were told */
 	int64_t  used_ms, swept_ms;
 	struct account *newer, *older;   /* idle ones, by last use                   */
@@ -93,6 +104,9 @@ struct store {
 	uint32_t later;                  /* barriers gathered that can wait          */
 	bool     hurry;                  /* somebody waits for what is gathered      */
 	struct batch *batch;             /* being synced                             */
+	struct contents *contents;       /* of letters that lie outside              */
+	int      news;                   /* of inotify, -1                           */
+	struct map *watched;             /* inotify's number -> folder               */
 	struct shares *shares;           /* NULL: not yet read                       */
 	struct columns *columns;         /* of all mailboxes                         */
 	size_t   columns_most;
@@ -114,6 +128,10 @@ struct mailbox *account_mailbox(struct account *, const char *name);
 int  account_fact(struct account *, uint64_t mailbox, uint64_t modseq, enum fact_kind, struct buffer *data);
 int  account_meta_put(struct account *, const char *name, uint64_t value);
 int  account_meta_get(struct account *, const char *name, uint64_t *value);    /* ENOENT: none */
+
+int  account_adopt(struct account *, const char *name);    /* a folder that is there outside */
+int  account_disown(struct account *, struct mailbox *);   /* and one that is not any more   */
+int  mailbox_validity(struct mailbox *, uint32_t uidvalidity);
 
 /* quota.c */
 int  account_usage_read(struct account *);
@@ -143,6 +161,8 @@ int  mailbox_remove(struct mailbox *, const struct uid_list *exact, const struct
 /* message.c: the row; index_changed() tells whether it was not there */
 int  message_put(struct index *, const struct arrival *, bool copied);
 
+struct bytes message_packed_digest(struct account *, const struct message *, struct arena *);
+
 /* keyword.c */
 void mailbox_keyword_add(struct mailbox *, struct bytes name);
 uint64_t flags_after(struct keysets *, uint64_t before, enum flags_how, uint64_t flags);
@@ -154,6 +174,7 @@ void columns_sweep(struct store *, int64_t now);
 /* store.c */
 int  store_room(struct store *);                 /* 0, or ENOSPC: nothing that grows may be begun      */
 void store_note_dirty(struct account *);
+void store_hold(struct account *);               /* it stays open until account_drop()                 */
 
 /* care.c */
 /* A mailbox whose history since its last snapshot is longer than this gets a new one. */

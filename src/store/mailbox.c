@@ -1,5 +1,5 @@
 /* mailbox.c -- one mailbox: its rows in memory, its history on disk (store.h) */
-#include "store/inside.h"
+#include "store/foreign.h"
 
 #include "base/clock.h"
 #include "base/journal.h"
@@ -19,6 +19,7 @@ enum { UIDS_SKIPPED = 65536 };
 void
 mailbox_unload(struct mailbox *m)
 {
+	folder_close(m);
 	for (int i = 0; i < m->keywords; i++)
 		memory_free(m->keyword[i]);
 	m->keywords = 0;
@@ -210,7 +211,9 @@ mailbox_load(struct mailbox *m)
 		m->bytes += m->rows.size[i];
 	m->sets_most = SETS_LEAST + m->rows.sets.count * 2;
 	m->loaded = true;
-	return 0;
+	if (m->account->place != NULL && (why = folder_open(m)) != 0)
+		mailbox_unload(m);
+	return why;
 }
 
 void
@@ -318,6 +321,8 @@ mailbox_watch(struct mailbox *m,
 
 	*w = (struct mailbox_watch){ .mailbox = m, .news = news, .ctx = ctx, .next = m->watches };
 	m->watches = w;
+	if (m->folder != NULL)
+		folder_watch(m);
 	store_hurry(m->account->store); /* a reader keeps what it has seen: it shall last */
 	return w;
 }
@@ -468,6 +473,24 @@ mailbox_recent(struct mailbox *m, bool claim)
 	return recent;
 }
 
+int
+mailbox_validity(struct mailbox *m, uint32_t uidvalidity)
+{
+	sqlite3_stmt *s;
+	int           why = account_change(m->account);
+
+	if (why != 0)
+		return why;
+	if ((s = index_ready(m->account->index, MAILBOX_VALIDITY)) == NULL)
+		return account_fail(m->account, index_why(m->account->index));
+	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+	(void)sqlite3_bind_int64(s, 2, uidvalidity);
+	if ((why = index_do(m->account->index, s)) != 0)
+		return account_fail(m->account, why);
+	m->uidvalidity = uidvalidity;
+	return 0;
+}
+
 /* ---- changes ---- */
 
 /* What a STORE meets on its way: whom it may change, whom it does, whom it leaves alone. */
@@ -524,6 +547,8 @@ mailbox_flags(struct mailbox *m, const struct uid_set *set, enum flags_how how, 
 		keywords = keysets_at(&m->rows.sets, (uint32_t)(flags >> KEYWORD_FIRST));
 		fact_flags(&data, how, flags, &keywords, &accepted);
 		why = mailbox_put_fact(m, account_next_modseq(m->account), FACT_FLAGS, &data);
+		if (why == 0 && m->folder != NULL)
+			folder_changed(m, &changed);
 		if (why == 0)
 			mailbox_tell(m, MAILBOX_FLAGS, &changed, by);
 	}
@@ -547,6 +572,8 @@ mailbox_remove(struct mailbox *m, const struct uid_list *exact, const struct uid
 	uint32_t       before;
 	int            why;
 
+	if (m->folder != NULL && (why = folder_gone(m, &told)) != 0)
+		return why;
 	fact_expunged(&data, &set);
 	if ((why = mailbox_put_fact(m, account_next_modseq(m->account), FACT_EXPUNGED, &data)) != 0)
 		return why;
@@ -630,6 +657,8 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 	*uid = 0;
 	if (m->gone)
 		return ENOENT;
+	if (m->folder != NULL && !is_foreign(v->letter))
+		return folder_arrive(m, v, uid);
 	if (m->uidnext == UINT32_MAX)
 		return EDQUOT;
 	if (v->letter == 0 || v->letter > INT64_MAX)

@@ -1,5 +1,5 @@
 /* message.c -- reading messages: the row, and the pieces in the letter log (store.h) */
-#include "store/inside.h"
+#include "store/foreign.h"
 
 #include "base/clock.h"
 #include "base/journal.h"
@@ -66,15 +66,66 @@ damaged(const struct account *a, const struct message *m, const char *what, int 
 	return EBADMSG;
 }
 
+struct bytes
+message_packed_digest(struct account *a, const struct message *m, struct arena *arena)
+{
+	struct bytes    packed = { NULL, 0 };
+	struct envelope e;
+	sqlite3_stmt   *s;
+
+	if (!is_foreign(m->id))
+		return letters_envelope(a->store->letters, m->place.envelope_segment,
+		                        m->place.envelope_at, m->id, arena, &packed) == 0 &&
+		                       envelope_unpack(packed, arena, &e)
+		               ? e.digest
+		               : (struct bytes){ NULL, 0 };
+	if ((s = index_ready(a->index, FILE_GET)) == NULL)
+		return packed;
+	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+	if (index_row(a->index, s) == 1)
+		packed = arena_keep(arena, index_blob(s, 1));
+	(void)sqlite3_reset(s);
+	return packed;
+}
+
+/* Of a letter outside the digest is kept in the index, and what we put before it lies before it. */
+static int
+foreign_digest(struct account *a, const struct message *m, struct arena *arena,
+               struct digest *digest, struct bytes *prefix)
+{
+	struct bytes packed = message_packed_digest(a, m, arena);
+	char        *own;
+
+	if (!digest_view(packed, digest) || digest->content_size != m->place.content_len) {
+		warn_("account %" PRIu64 ": message %" PRIu64 " has no digest", a->id, m->id);
+		return EBADMSG;
+	}
+	own = arena_take(arena, (size_t)m->prefix_len + 1);
+	*prefix = (struct bytes){ own, m->prefix_len };
+	return m->prefix_len == 0 ? 0 : message_bytes(a, m, *prefix, 0, own, m->prefix_len);
+}
+
+static int
+foreign_bytes(struct account *a, const struct message *m, uint64_t at, void *out, size_t len)
+{
+	uint64_t place;
+	int      fd = content_open(a, m->id, m->size, &place);
+
+	return fd < 0 ? errno : disk_read(fd, out, len, place + at);
+}
+
 int
 message_digest(struct account *a, const struct message *m, struct arena *arena,
                struct digest *digest, struct bytes *prefix)
 {
 	struct envelope e;
 	struct bytes    packed;
-	int             why = letters_envelope(a->store->letters, m->place.envelope_segment,
-	                                       m->place.envelope_at, m->id, arena, &packed);
+	int             why;
 
+	if (is_foreign(m->id))
+		return foreign_digest(a, m, arena, digest, prefix);
+	why = letters_envelope(a->store->letters, m->place.envelope_segment, m->place.envelope_at,
+	                       m->id, arena, &packed);
 	if (why != 0)
 		return damaged(a, m, "its envelope cannot be read", why);
 	if (!envelope_unpack(packed, arena, &e) || e.prefix.len != m->prefix_len)
@@ -108,6 +159,8 @@ message_bytes(struct account *a, const struct message *m, struct bytes prefix, u
 
 	if (prefix.len != m->prefix_len || end < at || end > content + m->place.content_len)
 		return EINVAL;
+	if (is_foreign(m->id))
+		return foreign_bytes(a, m, at, out, len);
 	copy_piece(m->head, 0, at, out, len);
 	copy_piece(prefix, m->head.len, at, out, len);
 	if (end <= content)
@@ -128,6 +181,12 @@ message_bytes(struct account *a, const struct message *m, struct bytes prefix, u
 int
 message_content_fd(struct account *a, const struct message *m, off_t *at)
 {
+	if (is_foreign(m->id)) {
+		uint64_t place;
+		int      fd = content_open(a, m->id, m->size, &place);
+		*at = (off_t)(place + m->prefix_len);
+		return fd;
+	}
 	*at = (off_t)m->place.content_at;
 	return letters_fd(a->store->letters, m->place.content_segment);
 }

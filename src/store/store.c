@@ -1,5 +1,5 @@
 /* store.c -- the accounts that are open, and the group commit of all of them (store.h) */
-#include "store/inside.h"
+#include "store/foreign.h"
 
 #include "base/clock.h"
 #include "base/journal.h"
@@ -33,6 +33,8 @@ struct batch {
 	struct account **account;
 	int             *fd; /* their -wal files; fewer than accounts when some failed */
 	size_t           count, syncs;
+	struct landing **landing; /* of each account: files to be safe before its rows are */
+	int             *landed;  /* why not                              */
 	int              accounts_fd;
 	int              why;
 	struct barriers  barriers;
@@ -52,6 +54,7 @@ store_open(int accounts, struct letters *letters, int64_t history_ms,
 	s->open = map_open();
 	s->dirty_last = &s->dirty;
 	s->gathering.last = &s->gathering.first;
+	s->news = -1;
 	return s;
 }
 
@@ -114,6 +117,12 @@ hold(struct account *a)
 {
 	if (a->users++ == 0)
 		idle_out(a);
+}
+
+void
+store_hold(struct account *a)
+{
+	hold(a);
 }
 
 static bool
@@ -292,6 +301,9 @@ sync_all(const struct batch *b)
 {
 	int why = 0;
 
+	for (size_t i = 0; i < b->count; i++)
+		if (b->landing[i] != NULL)
+			b->landed[i] = landing_do(b->landing[i]);
 	if (b->syncs > SYNCS_MOST)
 		return syncfs(b->accounts_fd) < 0 ? errno : 0;
 	for (size_t i = 0; i < b->syncs; i++) {
@@ -313,6 +325,10 @@ batch_run(void *job)
 static void
 batch_free(struct batch *b)
 {
+	for (size_t i = 0; i < b->count; i++)
+		landing_free(&b->landing[i], b->landed[i] != 0);
+	memory_free(b->landing);
+	memory_free(b->landed);
 	memory_free(b->account);
 	memory_free(b->fd);
 	memory_free(b);
@@ -386,9 +402,12 @@ batch_done(void *job)
 		b->account[i]->syncing = false;
 		if (b->why != 0 && b->account[i]->failed == 0)
 			mend(b->account[i], b->why);
+		else if (b->landed[i] != 0 && b->account[i]->failed == 0)
+			mend(b->account[i], b->landed[i]);
 	}
 	tell_barriers(b);
 	for (size_t i = 0; i < b->count; i++) {
+		place_durable(b->account[i]);
 		ask_checkpoint(b->account[i]);
 		account_drop(&b->account[i]);
 	}
@@ -410,6 +429,8 @@ commit_all(struct store *s)
 	b->accounts_fd = s->accounts;
 	b->account = memory_take((n + 1) * sizeof(struct account *));
 	b->fd = memory_take((n + 1) * sizeof *b->fd);
+	b->landing = memory_take((n + 1) * sizeof(struct landing *));
+	b->landed = memory_take((n + 1) * sizeof *b->landed);
 	for (a = s->dirty; a != NULL; a = next) {
 		int why;
 		next = a->next_dirty;
@@ -427,6 +448,8 @@ commit_all(struct store *s)
 			a->dirty = false;
 			continue;
 		}
+		b->landing[b->count - 1] = a->landing;
+		a->landing = NULL;
 		b->fd[b->syncs++] = index_wal(a->index);
 		a->syncing = true;
 	}
@@ -485,6 +508,8 @@ finish(struct batch *b)
 
 	for (size_t i = 0; i < b->count; i++) {
 		b->account[i]->syncing = false;
+		if (why == 0)
+			why = b->landed[i];
 		if (why != 0 && b->account[i]->failed == 0)
 			b->account[i]->failed = why;
 	}
@@ -514,6 +539,10 @@ store_close(struct store **sp)
 		s->all = a->next;
 		account_close(&a);
 	}
+	contents_close(s);
+	if (s->news >= 0)
+		(void)close(s->news);
+	map_close(&s->watched);
 	map_close(&s->open);
 	shares_close(s);
 	memory_free(s);

@@ -39,6 +39,10 @@ struct store_needs {
 	void (*job)(void *ctx, void (*run)(void *), void (*done)(void *), void *job_ctx);
 	/* Before each commit that changes how much an account holds, or may; NULL: nobody asks (store/quota.h). */
 	void (*quota)(void *ctx, uint64_t account, const struct quota *before, const struct quota *after);
+	/* A verifier reads a letter that came from outside the house: `fd` is borrowed during the call.
+	   `answered` comes once, later: why 0 and the packed digest.  NULL: there are none outside. */
+	void (*digest)(void *ctx, int fd, uint64_t at, uint64_t len,
+	               void (*answered)(void *who, int why, struct bytes digest), void *who);
 	/* Is this account ours?  No other is opened.  NULL: all are. */
 	bool (*ours)(void *ctx, uint64_t account);
 };
@@ -62,6 +66,11 @@ void account_drop(struct account **);
 int  account_remove(struct store *, uint64_t id);        /* and its directory; EBUSY while anybody has it */
 uint64_t account_id(const struct account *);
 uint64_t account_modseq(const struct account *);
+
+/* Where its letters lie: store/location.h, expanded; "" is the letter log.  An account with mail stays where it
+   is, whatever is said (EXIST in the log, once): `mansio mailbox convert` moves it. */
+int  account_locate(struct account *, const char *location);
+const char *account_location(const struct account *);
 
 /* ---- the list of mailboxes --------------------------------------------- */
 /* Names are UTF-8 with '/' between levels; INBOX in any case is "INBOX".  At most 1000 bytes, depth 20. */
@@ -124,6 +133,13 @@ struct mailbox_watch;
 struct mailbox_watch *mailbox_watch(struct mailbox *,
 	void (*news)(void *ctx, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by), void *ctx);
 void mailbox_unwatch(struct mailbox_watch **);
+/* What others did to files outside.  True: all that is there now is in.  False: verifiers still read some;
+   `settled` is called once, later, unless mailbox_sync_drop() comes first. */
+bool mailbox_sync(struct mailbox *, void (*settled)(void *ctx), void *ctx);
+void mailbox_sync_drop(struct mailbox *, void *ctx);
+/* A descriptor that is readable when something changed in a watched folder: then call store_news().  -1: none. */
+int  store_news_fd(struct store *);
+void store_news(struct store *);
 /* \Recent of rfc3501: uids at or above this were not yet told to any session; a read-write
    SELECT claims them.  Returns the first recent uid. */
 uint32_t mailbox_recent(struct mailbox *, bool claim);
@@ -168,6 +184,7 @@ struct arrival {
 	int32_t  zone;                 /* minutes east                           */
 	int64_t  sent_date;            /* digest's, for SORT and SENT* searches  */
 	uint64_t flags;
+	int64_t  arrived_us;           /* for the name of a file: the same each time it is tried; 0: now */
 };
 int mailbox_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);
 

@@ -23,7 +23,7 @@ AGAIN(resource)
 AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_start) AGAIN(auth_done)
 	AGAIN(resolve) AGAIN(resolved) AGAIN(segment) AGAIN(judge) AGAIN(judged) AGAIN(letter)
 		AGAIN(deliver) AGAIN(delivered) AGAIN(session) AGAIN(seek) AGAIN(decode) AGAIN(decoded) AGAIN(moved) AGAIN(ask)
-			AGAIN(say)
+			AGAIN(say) AGAIN(lookup) AGAIN(looked)
 #undef AGAIN
 
 				static again_fn *const bodies[] = {
@@ -34,6 +34,7 @@ AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_star
 					again_judged,     again_letter,    again_deliver,
 					again_delivered,  again_session,   again_seek, again_decode, again_decoded,
 					again_moved,      again_ask,       again_say,
+					again_lookup,     again_looked,
 				};
 
 int

@@ -24,6 +24,8 @@ idle_run(struct imap *s)
 	bool                        done;
 
 	if (!w->begun) {
+		if (s->view != NULL)
+			(void)mailbox_sync(s->view->mailbox, NULL, NULL);
 		stream_say_string(s->stream, "+ idling\r\n");
 		stream_patience(s->stream, rows->idle_notify_ms);
 		w->begun = true;

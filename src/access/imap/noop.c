@@ -11,6 +11,8 @@ noop_parse(struct imap *s, struct scan *r)
 static enum imap_step
 noop_run(struct imap *s)
 {
+	if (s->view != NULL && !imap_settled(s, s->view->mailbox))
+		return STEP_WAIT;
 	return imap_ok(s, "NOOP completed.");
 }
 
@@ -27,7 +29,8 @@ const struct imap_command imap_noop = {
 static enum imap_step
 check_run(struct imap *s)
 {
-	(void)s;
+	if (!imap_settled(s, s->view->mailbox))
+		return STEP_WAIT;
 	return STEP_BARRIER;
 }
 

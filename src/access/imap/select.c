@@ -1,4 +1,6 @@
 /* SELECT and EXAMINE: go into a mailbox */
+#include <errno.h>
+
 #include "access/imap/list.h"
 #include "access/imap/objectid.h"
 #include "access/imap/reach.h"
@@ -198,7 +200,6 @@ select_begin(struct imap *s, struct select_work *w)
 	struct mailbox *mailbox;
 	int             why = 0;
 
-	w->selected = true;
 	/* rfc7162:3.2.11: the old mailbox is closed even if the new one is not there. */
 	if (s->view != NULL) {
 		imap_unselect(s);
@@ -209,6 +210,11 @@ select_begin(struct imap *s, struct select_work *w)
 	mailbox = reach_take(s, w->name, RIGHT_READ, &why);
 	if (mailbox == NULL)
 		return why;
+	if (!imap_settled(s, mailbox)) {
+		mailbox_drop(&mailbox);
+		return EAGAIN;
+	}
+	w->selected = true;
 	s->view =
 		view_open(mailbox, w->examine || !changes_something(s, mailbox), selected_news, s);
 	if (mailbox_account(mailbox) != s->account &&
@@ -232,7 +238,7 @@ select_run(struct imap *s)
 	int                 why;
 
 	if (!w->selected && (why = select_begin(s, w)) != 0)
-		return imap_no_errno(s, why);
+		return why == EAGAIN ? STEP_WAIT : imap_no_errno(s, why);
 	if (s->view->lost || mailbox_gone(s->view->mailbox))
 		return imap_ok(s, "Gone.");
 	if (!tell_changes(s, w))

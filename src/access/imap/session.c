@@ -416,6 +416,7 @@ command_over(struct imap *s)
 {
 	if (s->command != NULL && s->command->drop != NULL)
 		s->command->drop(s);
+	imap_settling_end(s);
 	s->command = NULL;
 	s->work = NULL;
 	s->answer = NULL;

@@ -99,6 +99,7 @@ struct imap {
 	struct bytes   tag;
 	bool           uid;                    /* it came with UID              */
 	bool           waiting, woken;
+	struct mailbox *settling;              /* letters outside are being read */
 	bool           barrier_over;           /* and `why` it failed           */
 	int            why;
 	bool           answered;               /* only news and the tagged line remain */
@@ -113,6 +114,9 @@ struct imap {
 /* ---- for commands ------------------------------------------------------------ */
 struct buffer *imap_out(struct imap *);
 bool imap_full(struct imap *);
+/* All that lies in the mailbox's files is in it; false: return STEP_WAIT, and ask again when woken. */
+bool imap_settled(struct imap *, struct mailbox *);
+void imap_settling_end(struct imap *);
 bool imap_turn_over(struct imap *);
 void imap_wake(struct imap *);
 enum imap_step imap_ok(struct imap *, const char *form, ...) __attribute__((format(printf, 2, 3)));

@@ -131,8 +131,14 @@ static enum imap_step
 status_run(struct imap *s)
 {
 	struct status_work *w = s->work;
+	struct mailbox     *m;
 	int                 why;
 
+	if ((m = mailbox_take(s->account, w->name, &why)) != NULL && !imap_settled(s, m)) {
+		mailbox_drop(&m);
+		return STEP_WAIT;
+	}
+	mailbox_drop(&m);
 	if (w->items & HIGHESTMODSEQ)
 		imap_enable_condstore(s);
 	why = status_write(s, w->name, w->items);

@@ -219,6 +219,23 @@ hear(struct pop3 *s)
 	return true;
 }
 
+/* Numbers stay as they are now; sizes are read in turns, before "+OK". */
+static void
+number_messages(struct pop3 *s)
+{
+	struct mailbox_status status;
+
+	mailbox_status(s->mailbox, &status);
+	s->uidvalidity = status.uidvalidity;
+	s->count = mailbox_count(s->mailbox);
+	s->message = memory_take((s->count + 1) * sizeof *s->message);
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct entry e = mailbox_entry(s->mailbox, i);
+		s->message[i] = (struct pop3_message){ .message = e.message, .uid = e.uid };
+	}
+	s->settled = true;
+}
+
 /* Some of the sizes; a message that cannot be read has none. */
 static void
 welcome(struct pop3 *s)
@@ -226,6 +243,8 @@ welcome(struct pop3 *s)
 	struct arena  *scratch = arena_open(s->life);
 	struct message row;
 
+	if (!s->settled)
+		number_messages(s);
 	while (s->counted < s->count && !pop3_turn_over(s)) {
 		struct pop3_message *m = &s->message[s->counted++];
 		if (message_read(s->account, m->message, scratch, &row) == 0)
@@ -364,6 +383,8 @@ pop3_finish(struct pop3 *s)
 		s->promise->session = NULL;
 	sending_drop(s);
 	stream_finish(&s->stream);
+	if (s->settling)
+		mailbox_sync_drop(s->mailbox, s);
 	mailbox_drop(&s->mailbox);
 	account_drop(&s->account);
 	buffer_free(&s->early);
@@ -397,21 +418,23 @@ enter_service(struct pop3 *s, struct pop3_service *v)
 	v->count++;
 }
 
-/* Numbers stay as they are now; sizes are read in turns, before "+OK". */
+/* Letters that lie outside and that verifiers still read are waited for, so that all are counted. */
 static void
-number_messages(struct pop3 *s)
+settled(void *ctx)
 {
-	struct mailbox_status status;
+	struct pop3 *s = ctx;
 
-	mailbox_status(s->mailbox, &status);
-	s->uidvalidity = status.uidvalidity;
-	s->count = mailbox_count(s->mailbox);
-	s->message = memory_take((s->count + 1) * sizeof *s->message);
-	for (uint32_t i = 0; i < s->count; i++) {
-		struct entry e = mailbox_entry(s->mailbox, i);
-		s->message[i] = (struct pop3_message){ .message = e.message, .uid = e.uid };
-	}
+	s->settling = s->waiting = false;
+	pop3_queue(s);
+}
+
+static void
+open_mailbox(struct pop3 *s)
+{
 	s->welcoming = true;
+	if (mailbox_sync(s->mailbox, settled, s))
+		return;
+	s->settling = s->waiting = true;
 }
 
 void
@@ -435,6 +458,6 @@ pop3_open(struct pop3_service *v, int fd, const struct access_facts *facts, uint
 		pop3_say(s, "-ERR [SYS/TEMP] The mailbox cannot be opened now.");
 		pop3_end(s, "The mailbox cannot be opened");
 	} else
-		number_messages(s);
+		open_mailbox(s);
 	pop3_queue(s);
 }

@@ -45,6 +45,7 @@ struct pop3 {
 	struct pop3_message *message;
 	uint32_t        count, deleted;
 	uint32_t        counted;               /* whose sizes are known           */
+	bool            settled, settling;     /* all that lies in files is in the mailbox; is being read */
 	bool            welcoming;             /* until all are: then "+OK"       */
 	uint64_t        size, deleted_size;
 	int64_t         errors;

@@ -48,6 +48,7 @@ struct letter {
 	/* facts of the session, set at the final dot: it may be gone before the letter */
 	struct peer     peer;
 	struct bytes    name;          /* of the client, "unknown"            */
+	struct bytes    reverse;       /* as its reverse zone says, not confirmed */
 	struct bytes    client;        /* "name[address]"                     */
 	struct bytes    helo, user, method;
 	const char     *protocol;      /* "ESMTPS"                            */

@@ -48,10 +48,11 @@ log_reject(struct session *s, const char *verb, struct bytes rcpt, const char *r
 
 	note_as(s->config->service,
 	        "NOQUEUE: reject: %s from %s: %s; from=<%.*s>%s%.*s%s proto=%s%s%.*s%s", verb,
-	        s->client, reply, l != NULL ? (int)l->sender.len : 0, l != NULL ? l->sender.at : "",
-	        rcpt.len > 0 ? " to=<" : "", (int)rcpt.len, rcpt.len > 0 ? rcpt.at : "",
-	        rcpt.len > 0 ? ">" : "", protocol_of(s), s->helo.len > 0 ? " helo=<" : "",
-	        (int)s->helo.len, s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "");
+	        client_of(s), reply, l != NULL ? (int)l->sender.len : 0,
+	        l != NULL ? l->sender.at : "", rcpt.len > 0 ? " to=<" : "", (int)rcpt.len,
+	        rcpt.len > 0 ? rcpt.at : "", rcpt.len > 0 ? ">" : "", protocol_of(s),
+	        s->helo.len > 0 ? " helo=<" : "", (int)s->helo.len,
+	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "");
 }
 
 /* One event more of a kind that is limited for each client; 0 is no limit. */
@@ -63,18 +64,8 @@ within(struct session *s, enum counted kind, int64_t limit, const char *what)
 	if (limit <= 0 || s->excepted || s->needs->count(s->house, s, kind, limit, &now))
 		return true;
 	warn_as(s->config->service, "%s limit exceeded: %u from %s for service %s", what, now,
-	        s->client, s->config->listener);
+	        client_of(s), s->config->listener);
 	return false;
-}
-
-struct bytes
-client_name(const struct session *s)
-{
-	bool loopback = s->peer.family == AF_UNIX ||
-	                (s->peer.family == AF_INET && s->peer.raw[0] == 127) ||
-	                (s->peer.family == AF_INET6 && strcmp(s->peer.text, "::1") == 0);
-
-	return loopback ? BYTES("localhost") : BYTES("unknown");
 }
 
 /* rfc3848:2  the names for the Received field */
@@ -91,6 +82,118 @@ protocol_of(const struct session *s)
 	if (!s->lmtp && s->hello == HELLO_HELO)
 		return "SMTP";
 	return names[s->lmtp][s->secure][s->user.len > 0];
+}
+
+static void command_done(struct session *);
+
+/*
+ * Who the client is
+ */
+
+/* Whose name needs no asking. */
+static bool
+is_ourselves(const struct peer *peer)
+{
+	return peer->family == AF_UNIX || strcmp(peer->text, "127.0.0.1") == 0 ||
+	       strcmp(peer->text, "::1") == 0;
+}
+
+static char *
+text_copy(struct bytes b)
+{
+	char *copy = memory_take(b.len + 1);
+
+	if (b.len > 0)
+		memcpy(copy, b.at, b.len);
+	return copy;
+}
+
+static void
+call_client(struct session *s, struct bytes name, struct bytes reverse)
+{
+	size_t room = name.len + sizeof s->peer.text + 3;
+
+	memory_free(s->name);
+	memory_free(s->reverse);
+	memory_free(s->client);
+	s->name = text_copy(name);
+	s->reverse = text_copy(reverse);
+	s->client = memory_take(room);
+	(void)snprintf(s->client, room, "%s[%s]", s->name, s->peer.text);
+}
+
+static void
+tell_tls(struct session *s)
+{
+	struct tls_facts t;
+
+	if (s->tls_untold && s->mouth->tls(s->mouth_of, &t))
+		note_as(s->config->service,
+		        "Anonymous TLS connection established from %s: %s with cipher %s (%d/%d bits)",
+		        s->client, t.version, t.cipher, t.bits, t.algorithm_bits);
+	s->tls_untold = false;
+}
+
+const char *
+client_of(struct session *s)
+{
+	if (s->told)
+		return s->client;
+	s->told = true;
+	note_as(s->config->service, "connect from %s", s->client);
+	tell_tls(s);
+	return s->client;
+}
+
+void
+session_meet(struct session *s)
+{
+	if (s->over || s->told)
+		return;
+	s->naming = true;
+	if (!is_ourselves(&s->peer) && s->config->set.peername_lookup &&
+	    s->needs->name(s->house, s))
+		return;
+	s->naming = false;
+	(void)client_of(s);
+}
+
+/* What had to wait goes on. */
+static void
+go_on(struct session *s)
+{
+	if (!s->waits_for_name)
+		return;
+	s->waits_for_name = false;
+	s->held = false;
+	s->since = s->heard = clock_patient_ms();
+	if (s->leaving)
+		command_done(s);
+	if (!s->over)
+		s->mouth->resume(s->mouth_of);
+}
+
+void
+session_named(struct session *s, enum named how, struct bytes name, struct bytes reverse)
+{
+	static const char *const doubts[] = {
+		[NAMED_FOREIGN] = "",
+		[NAMED_NO_HOST] = ": Name or service not known",
+	};
+
+	if (!s->naming)
+		return;
+	s->naming = false;
+	if (s->over)
+		return;
+	if (!s->told)
+		call_client(s, how == NAMED ? name : BYTES("unknown"),
+		            reverse.len > 0 ? reverse : BYTES("unknown"));
+	if (!s->told && (how == NAMED_FOREIGN || how == NAMED_NO_HOST))
+		warn_as(s->config->service, "hostname %s does not resolve to address %s%s",
+		        s->reverse, s->peer.text, doubts[how]);
+	(void)client_of(s);
+	go_on(s);
 }
 
 /*
@@ -133,9 +236,8 @@ session_open(struct receiver_config *config, const struct peer *peer,
 	s->excepted = networks_hold(&config->exceptions, peer);
 	s->since = s->heard = clock_patient_ms();
 	s->verb = (uint8_t)verb_unknown();
-	snprintf(s->client, sizeof s->client, "%.*s[%s]", (int)client_name(s).len,
-	         client_name(s).at, peer->text);
-	note_as(config->service, "connect from %s", s->client);
+	call_client(s, is_ourselves(peer) ? BYTES("localhost") : BYTES("unknown"),
+	            is_ourselves(peer) ? BYTES("localhost") : BYTES("unknown"));
 	if (config->set.tls_wrappermode) {
 		begin_tls(s);
 		return s;
@@ -159,12 +261,11 @@ session_turn_away(struct session *s, const char *reply)
 void
 session_secured(struct session *s, bool ok, const char *why)
 {
-	bool             first = s->config->set.tls_wrappermode;
-	struct tls_facts t;
+	bool first = s->config->set.tls_wrappermode;
 
 	s->securing = false;
 	if (!ok) {
-		note_as(s->config->service, "SSL_accept error from %s: %s", s->client, why);
+		note_as(s->config->service, "SSL_accept error from %s: %s", client_of(s), why);
 		session_lost(s, why);
 		/* Whoever sent the end of file before the handshake is not told of again. */
 		s->mouth->finish(s->mouth_of);
@@ -175,10 +276,9 @@ session_secured(struct session *s, bool ok, const char *why)
 	s->hello = HELLO_NONE;
 	s->helo = s->user = s->method = (struct bytes){ NULL, 0 };
 	s->secure = true;
-	if (s->mouth->tls(s->mouth_of, &t))
-		note_as(s->config->service,
-		        "Anonymous TLS connection established from %s: %s with cipher %s (%d/%d bits)",
-		        s->client, t.version, t.cipher, t.bits, t.algorithm_bits);
+	s->tls_untold = true;
+	if (s->told)
+		tell_tls(s);
 	s->room = room_command;
 	if (first)
 		greet(s);
@@ -229,7 +329,7 @@ command_done(struct session *s)
 		return;
 	if (set->hard_errors > 0 && s->errors >= set->hard_errors) {
 		note_as(s->config->service, "too many errors after %s from %s", s->where,
-		        s->client);
+		        client_of(s));
 		say(s, "421 4.7.0 %s Error: too many errors", s->config->myhostname);
 		hang_up(s);
 	} else if (s->leaving && s->room == room_command) {
@@ -286,6 +386,11 @@ room_command(struct session *s, struct bytes arrived)
 	size_t       used;
 	bool         bare;
 
+	if (s->naming && s->hello != HELLO_NONE) {
+		s->waits_for_name = true;
+		hold(s);
+		return 0;
+	}
 	switch (line_read(arrived, (size_t)s->config->set.line_length, &line, &used, &bare)) {
 	case LINE_SHORT: return 0;
 	case LINE_LONG:
@@ -360,7 +465,7 @@ session_take(struct session *s, struct bytes arrived)
 static void
 time_out(struct session *s)
 {
-	note_as(s->config->service, "timeout after %s from %s", s->where, s->client);
+	note_as(s->config->service, "timeout after %s from %s", s->where, client_of(s));
 	if (!s->securing)
 		say(s, "421 4.4.2 %s Error: timeout exceeded", s->config->myhostname);
 	mail_end(s);
@@ -395,10 +500,10 @@ session_lost(struct session *s, const char *why)
 		return;
 	if (s->letter != NULL && s->room != room_command)
 		note_as(s->config->service, "lost connection after DATA (%llu bytes) from %s",
-		        (unsigned long long)s->letter->reader.raw, s->client);
+		        (unsigned long long)s->letter->reader.raw, client_of(s));
 	else
 		note_as(s->config->service, "lost connection after %s from %s", s->where,
-		        s->client);
+		        client_of(s));
 	s->over = s->held = true;
 }
 
@@ -429,7 +534,7 @@ log_counts(struct session *s)
 	}
 	snprintf(text + n, sizeof text - n, done == tried ? " commands=%u" : " commands=%u/%u",
 	         done, tried);
-	note_as(s->config->service, "disconnect from %s%s", s->client, text);
+	note_as(s->config->service, "disconnect from %s%s", client_of(s), text);
 }
 
 void
@@ -450,6 +555,9 @@ session_close(struct session **sp)
 	}
 	mail_end(s);
 	arena_close(&s->life);
+	memory_free(s->name);
+	memory_free(s->reverse);
+	memory_free(s->client);
 	receiver_config_drop(&s->config);
 	memory_free(s);
 }
@@ -468,10 +576,10 @@ session_config(const struct session *s)
 {
 	return s->config;
 }
-struct bytes
-session_client(const struct session *s)
+const char *
+session_client(struct session *s)
 {
-	return bytes_of(s->client);
+	return client_of(s);
 }
 bool
 session_is_secure(const struct session *s)

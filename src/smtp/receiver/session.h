@@ -9,6 +9,9 @@
  * session_take()   understands what has arrived and returns how much of it is used up.
  *     It stops early when an answer of the house is needed; mouth->resume is called when
  *     that has come, and then the rest must be given again.
+ * session_meet()   the client may stay: its name is looked up, and nothing of it is in the log
+ *     before that is known or something is to be told of it.  The greeting and the answer to the
+ *     first command do not wait for that; the rest does.
  * session_tick()   now and then: patience and the least rate of data.
  * session_lost()   the client has gone.  session_leave(): the server stops; 421 as soon as
  *     no letter is coming in.
@@ -36,8 +39,13 @@ enum verdict { VERDICT_ACCEPT, VERDICT_REFUSE, VERDICT_LATER };
 enum authenticated { AUTHENTICATED, NOT_AUTHENTICATED, AUTH_BAD_SYNTAX, AUTH_UNKNOWN_MECHANISM, AUTH_NOT_NOW, AUTH_ACCOUNT_DISABLED };
 enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_CONNECTION, COUNTED };
 
+enum named { NAMED, NAMED_NOT, NAMED_FOREIGN, NAMED_NO_HOST, NAMED_LATER };
+
 /* All that a session wants from the house. */
 struct receiver_needs {
+	/* The client's name, and that of its reverse zone: session_named() will follow.  False: no names
+	   are asked here. */
+	bool (*name)(void *house, struct session *);
 	void (*resolve)(void *house, struct session *, struct bytes address);
 	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);
 	void (*auth_step)(void *house, struct session *, struct bytes);
@@ -70,6 +78,7 @@ struct session_mouth {
 struct session *session_open(struct receiver_config *, const struct peer *, const struct receiver_needs *, void *house,
                              const struct session_mouth *, void *mouth);
 size_t session_take(struct session *, struct bytes arrived);
+void session_meet(struct session *);
 void session_secured(struct session *, bool ok, const char *why);
 void session_rested(struct session *);
 void session_tick(struct session *, int64_t now_ms);
@@ -80,6 +89,7 @@ void session_close(struct session **);
 void session_turn_away(struct session *, const char *reply);
 
 /* Answers of the house. */
+void session_named(struct session *, enum named, struct bytes name, struct bytes reverse);
 void session_resolved(struct session *, enum resolved, const char *table);
 void session_auth_more(struct session *, struct bytes challenge);
 void session_auth_done(struct session *, enum authenticated, const char *user, const char *text, struct bytes last);
@@ -91,7 +101,7 @@ void letter_safe(struct letter *, int why, const char *id);
 /* What the house may know about it. */
 const struct peer *session_peer(const struct session *);
 struct receiver_config *session_config(const struct session *);
-struct bytes session_client(const struct session *);      /* "name[address]" */
+const char *session_client(struct session *);             /* "name[address]"; the log hears of it first */
 bool session_is_secure(const struct session *);
 bool session_waits(const struct session *);               /* for the house   */
 void **session_held(struct session *);                    /* a place for the house */

@@ -41,8 +41,14 @@ struct session {
 	bool leaving;
 	bool waits_for_room, resting, securing;
 	bool auth_asked;               /* the clerk has an exchange of ours          */
+	bool naming;                   /* the house looks for the client's name      */
+	bool told;                     /* the log knows of the connection            */
+	bool tls_untold;               /* and not yet of the handshake               */
+	bool waits_for_name;
 	struct peer peer;
-	char client[64];               /* "name[address]"                            */
+	char *name;                    /* as far as it is known                      */
+	char *reverse;                 /* what its reverse zone says; unknown        */
+	char *client;                  /* "name[address]"                            */
 };
 
 /* session.c */
@@ -54,7 +60,8 @@ void hold(struct session *);                              /* until answered() */
 void answered(struct session *);
 void hang_up(struct session *);                           /* the last word was said */
 void mail_end(struct session *);                          /* RSET, HELO, end of DATA, QUIT: all here */
-struct bytes client_name(const struct session *);
+/* For the log, which hears of the connection first. */
+const char *client_of(struct session *);
 const char *protocol_of(const struct session *);
 void log_reject(struct session *, const char *verb, struct bytes rcpt, const char *reply);
 bool within(struct session *, enum counted, int64_t limit, const char *what);

@@ -23,6 +23,9 @@ static const struct setting rows[] = {
 	  "The SASL mechanisms offered.", NULL, 0, 0, "0.1" },
 	{ "smtpd_banner", SETTING_TEXT, AT(banner), "$myhostname ESMTP $mail_name",
 	  "What follows 220 in the greeting; it should begin with the host name (rfc5321:4.2).", NULL, 0, 0, "0.1" },
+	{ "smtpd_peername_lookup", SETTING_BOOL, AT(peername_lookup), "yes",
+	  "Whether the name of a client is looked up; unknown if not, and if its own address is not among "
+	  "those of the name.", NULL, 0, 0, "0.1" },
 	{ "smtpd_helo_required", SETTING_BOOL, AT(helo_required), "no",
 	  "Whether a client must say HELO or EHLO before MAIL.", NULL, 0, 0, "0.1" },
 	{ "disable_vrfy_command", SETTING_BOOL, AT(vrfy_disabled), "no",

@@ -27,6 +27,7 @@ struct receiver_settings {
 	struct setting_list auth_mechanisms;
 	/* manners */
 	const char *banner;
+	bool    peername_lookup;
 	bool    helo_required, vrfy_disabled, strict_envelopes, reject_unlisted;
 	int     bare_newline;           /* enum bare_newline                   */
 	struct setting_list bare_newline_exclusions;

@@ -229,7 +229,7 @@ auth_failed(struct session *s, enum authenticated answer, const char *user, cons
 	};
 	/* clang-format on */
 
-	warn_as(s->config->service, "%s: SASL %.*s authentication failed: %s%s%s", s->client,
+	warn_as(s->config->service, "%s: SASL %.*s authentication failed: %s%s%s", client_of(s),
 	        (int)s->mechanism.len, s->mechanism.at,
 	        text[0] != '\0' ? text : "authentication failure",
 	        user[0] != '\0' ? ", sasl_username=" : "", user);

@@ -238,8 +238,9 @@ note_facts(struct session *s, struct letter *l)
 
 	l->arrived_us = clock_wall_us();
 	l->peer = s->peer;
-	l->name = client_name(s);
-	l->client = arena_keep(l->life, bytes_of(s->client));
+	l->client = arena_keep(l->life, bytes_of(client_of(s)));
+	l->name = arena_keep(l->life, bytes_of(s->name));
+	l->reverse = arena_keep(l->life, bytes_of(s->reverse));
 	l->helo = s->helo.len > 0 ? arena_keep(l->life, s->helo) : l->name;
 	l->user = arena_keep(l->life, s->user);
 	l->method = arena_keep(l->life, s->method);

@@ -189,7 +189,7 @@ static void
 not_a_verb(struct session *s, struct bytes word)
 {
 	if (forbidden(s, word)) {
-		warn_as(s->config->service, "non-SMTP command from %s: %.*s", s->client,
+		warn_as(s->config->service, "non-SMTP command from %s: %.*s", client_of(s),
 		        word.len < 100 ? (int)word.len : 100, word.at);
 		say(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 		hang_up(s);
@@ -432,7 +432,7 @@ rcpt_check(struct session *s)
 	if (s->letter->rcpts + s->refused >= most) {
 		if (s->letter->rcpts + s->refused == most)
 			warn_as(s->config->service, "too many recipients from %s: more than %lld",
-			        s->client, (long long)most);
+			        client_of(s), (long long)most);
 		s->refused++;
 		say(s, "452 4.5.3 Error: too many recipients");
 		return false;

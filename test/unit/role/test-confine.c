@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -138,6 +139,47 @@ try_connect(const char *root)
 	return connect(STDERR_FILENO, (struct sockaddr *)&to, sizeof to) < 0 ? errno : 0;
 }
 
+/* A server at a port that is not the resolver's; it need not be there. */
+static int
+connect_to(int family, const void *to, socklen_t len)
+{
+	int fd = socket(family, SOCK_STREAM, 0);
+
+	return fd < 0 || connect(fd, to, len) < 0 ? errno : 0;
+}
+
+static int
+try_other_port(const char *root)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		                  .sin_port = htons(25),
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	(void)root;
+	return connect_to(AF_INET, &to, sizeof to);
+}
+
+/* Nobody listens at port 1. */
+static int
+try_resolver(const char *root)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		                  .sin_port = htons(1),
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	(void)root;
+	return connect_to(AF_INET, &to, sizeof to);
+}
+
+static int
+try_listen(const char *root)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)root;
+	return listen(fd, 1) < 0 ? errno : 0;
+}
+
 /* What each must be able to do. */
 static int
 try_memory(const char *root)
@@ -239,7 +281,7 @@ be(enum role role, const struct deed *d)
 	struct buffer words = { 0 }, errors = { 0 };
 
 	if (!confine_enter(role, &common, &root, &words, &errors) ||
-	    !confine_close(role, &words, &errors))
+	    !confine_close(role, &common, &words, &errors))
 		_exit(255);
 	_exit(d->try(root) & 0x7f);
 }
@@ -279,6 +321,7 @@ test_cages(void **state)
 	HOLDS("a directory", mkdtemp(directory) != NULL && chmod(directory, 0755) == 0);
 	common = (struct common_settings){ .mail_directory = directory,
 		                           .mail_owner = "mansio-unit",
+		                           .dns_resolver = "none",
 		                           .role_account_base = 61184 };
 	HOLDS("directories", estate_make_directories(&common, &errors));
 	for (size_t i = 0; i < COUNT(deeds); i++)
@@ -286,6 +329,32 @@ test_cages(void **state)
 			if ((deeds[i].roles & FROM(role)) != 0)
 				one_deed(&deeds[i], role);
 	buffer_free(&errors);
+}
+
+/* The cage of a verifier that asks names: sockets for IP, and nothing else more. */
+static void
+test_cage_that_asks(void **state)
+{
+	static const struct deed asking[] = {
+		{ "it may ask the resolver", try_resolver, FROM(VERIFIER), ECONNREFUSED },
+		{ "it may not listen", try_listen, FROM(VERIFIER), DIES },
+		{ "threats: no other server, where the kernel tells ports apart", try_other_port,
+		  FROM(VERIFIER), FAILS },
+	};
+
+	(void)state;
+	if (WATCHED)
+		skip();
+	common.dns_resolver = "127.0.0.1:1";
+	for (size_t i = 0; i < COUNT(asking); i++)
+		one_deed(&asking[i], VERIFIER);
+	for (size_t i = 0; i < COUNT(deeds); i++)
+		if ((deeds[i].roles & FROM(VERIFIER)) != 0 && deeds[i].try != try_socket &&
+		    deeds[i].try != try_connect)
+			one_deed(&deeds[i], VERIFIER);
+	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
+		HOLDS(role_names[role], (confine_asks(role, &common) != 0) == (role == VERIFIER));
+	common.dns_resolver = "none";
 }
 
 static void
@@ -323,4 +392,4 @@ test_accounts(void **state)
 	SAME("the name of an account", bytes_of(name), BYTES("mansio-unit-nobody-verify"));
 }
 
-UNIT(test_accounts, test_cages, test_sweep)
+UNIT(test_accounts, test_cages, test_cage_that_asks, test_sweep)

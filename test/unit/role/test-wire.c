@@ -31,7 +31,7 @@ CODEC(resource)
 CODEC(peer) CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done)
 	CODEC(resolve) CODEC(resolved) CODEC(segment) CODEC(judge) CODEC(judged) CODEC(letter)
 		CODEC(deliver) CODEC(delivered) CODEC(session) CODEC(seek) CODEC(decode) CODEC(decoded) CODEC(moved) CODEC(ask)
-			CODEC(say)
+			CODEC(say) CODEC(lookup) CODEC(looked)
 #undef CODEC
 
 #define V4                                                 \
@@ -107,6 +107,9 @@ static const struct body_case {
 	{ "nothing moved", BODY(moved, 3, NULL, 0) },
 	{ "a command", BODY(ask, argv, 3, B("password\n")) },
 	{ "an empty command", BODY(ask, NULL, 0, B("")) },
+	{ "a client", BODY(lookup, V6) },
+	{ "its name", BODY(looked, 0, B("mail.example.com"), B("mail.example.com")) },
+	{ "no name", BODY(looked, 4, B(""), B("")) },
 	{ "said", BODY(say, 2, B("no\n")) },
 };
 

@@ -13,6 +13,7 @@
 #include "smtp/receiver/session.h"
 
 struct kit {
+	bool names;                                  /* the house looks for names           */
 	struct session *session;
 	struct receiver_config *config;
 	struct buffer out, unread, stored, prefix, stream;
@@ -171,7 +172,10 @@ kit_keep(void *kit, struct letter *l, struct bytes prefix, struct bytes digest)
 
 static inline void kit_gone(void *k, struct session *s) { (void)k; (void)s; }
 
+static inline bool kit_name(void *k, struct session *s) { (void)s; return ((struct kit *)k)->names; }
+
 static const struct receiver_needs kit_needs = {
+	kit_name,
 	kit_resolve, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_gone,
 };

@@ -440,7 +440,39 @@ test_the_server_stops(void **state)
 	kit_close(&k);
 }
 
-UNIT(test_dialogues_for_every_split, test_pipelined_commands_wait_for_answers,
+/* The name is awaited after the greeting and the first command, and stands in the trace. */
+static void
+test_names(void **state)
+{
+	static const struct {
+		const char *why;
+		enum named how;
+		const char *name, *reverse, *trace;
+	} names[] = {
+		{ "confirmed", NAMED, "c.example.org", "c.example.org", "(c.example.org [192.0.2.7])" },
+		{ "somebody else's", NAMED_FOREIGN, "", "c.example.org", "(unknown [192.0.2.7])" },
+		{ "not to be known", NAMED_LATER, "", "", "(unknown [192.0.2.7])" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(names); i++) {
+		struct kit k;
+
+		kit_open(&k, KIND_SMTP, "");
+		k.names = true;
+		session_meet(k.session);
+		buffer_add(&k.unread, BYTES("EHLO c.org\r\n" MAIL RCPT "DATA\r\nA: b\r\n\r\nx\r\n.\r\n"));
+		kit_feed(&k);
+		SAME(names[i].why, buffer_bytes(&k.out), BYTES(HI EHLO));
+		session_named(k.session, names[i].how, bytes_of(names[i].name), bytes_of(names[i].reverse));
+		SAME(names[i].why, buffer_bytes(&k.out), BYTES(HI EHLO MAIL_OK RCPT_OK GO QUEUED));
+		HOLDS(names[i].why, bytes_search(buffer_bytes(&k.prefix), bytes_of(names[i].trace)) > 0);
+		session_named(k.session, NAMED, BYTES("late.example.org"), BYTES("late.example.org"));
+		kit_close(&k);
+	}
+}
+
+UNIT(test_names, test_dialogues_for_every_split, test_pipelined_commands_wait_for_answers,
      test_starttls_forgets_all, test_auth, test_auth_line_length, test_trace_and_missing_fields,
      test_house_says_no, test_room_is_waited_for, test_large_letters_stream, test_patience,
      test_the_server_stops)

@@ -1,0 +1,32 @@
+/*
+ * mailbox -- what `mansio mailbox` and `doveadm mailbox` have in common
+ *
+ * A verb is done for each account `who` means, in a session of its own.  Its arguments are what stands
+ * behind the account; switches were taken out of them before.
+ */
+#ifndef COMMAND_MAILBOX_H
+#define COMMAND_MAILBOX_H
+
+#include "command/client.h"
+#include "command/output.h"
+
+struct mailbox_work {
+	struct call     *call;
+	int              argc;         /* behind the account               */
+	char           **argv;
+	bool             subscribe;    /* -s: or, of delete, unsubscribe   */
+	bool             recursive, empty;   /* of delete                  */
+	bool             many;         /* accounts: rows tell whose        */
+	bool             total;        /* of status: sums                  */
+	const char      *use;          /* of create: a special use         */
+	enum output_form form;
+	bool             names_only;   /* of list                          */
+	const char      *fields;       /* of status; NULL all              */
+	struct output   *out;
+	struct status_work *status;    /* the fields of status, read       */
+};
+/* A status; the caller prints how the command is called when it is this one. */
+enum { MAILBOX_CALLED_WRONGLY = -1 };
+int mailbox_do(const char *verb, const char *who, struct mailbox_work *);
+
+#endif

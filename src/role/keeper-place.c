@@ -1,0 +1,129 @@
+/*
+ * keeper-place -- accounts whose letters lie outside: where, who reads them, what is new
+ *
+ * The location of an account is the word of the directory about it, else about its domain, else
+ * mail_location.  A letter that somebody put there is read by a verifier, like any other.
+ */
+#include "role/keeper.h"
+#include "store/location.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- where ---- */
+
+static const char *
+location_for(const struct keeper *k, uint64_t account, struct bytes user)
+{
+	ptrdiff_t   at = bytes_find_last(user, '@');
+	const char *own = map_get(k->locations, map_number(&account));
+
+	if (own == NULL && at >= 0)
+		own = map_get(k->locations, bytes_cut(user, (size_t)at, user.len));
+	return own != NULL ? own : k->common.mail_location;
+}
+
+/* Whoever needs the account finds it where it belongs, or not at all. */
+int
+keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
+{
+	const char     *text = location_for(k, id, user);
+	struct buffer   whole = { 0 };
+	struct account *a;
+	int             why = 0;
+
+	if (*text == '\0')
+		return 0;
+	if (!location_expand(text, k->common.mail_home, user, &whole)) {
+		warn_("account %" PRIu64 ": %.*s cannot have a place in %s", id, (int)user.len,
+		      user.at, text);
+		buffer_free(&whole);
+		return EINVAL;
+	}
+	buffer_add_char(&whole, '\0');
+	if ((a = account_take(k->store, id, &why)) != NULL)
+		why = account_locate(a, whole.at);
+	account_drop(&a);
+	buffer_free(&whole);
+	return why;
+}
+
+/* ---- who reads them ---- */
+
+struct reading {
+	struct question question; /* first                                 */
+	struct house   *house;
+	int             fd;
+	uint64_t        at, len;
+	void (*answered)(void *who, int why, struct bytes digest);
+	void *who;
+};
+
+static void
+reading_ask(struct question *q)
+{
+	struct reading   *r = (struct reading *)q;
+	struct word_judge w = { .append = true, .at = r->at, .len = r->len };
+	struct link      *l = house_link(r->house, VERIFIER, q->verifier);
+
+	word_pack_judge(link_begin(l, WORD_JUDGE, q->ticket), &w);
+	link_end_fd(l, r->fd);
+}
+
+static void
+reading_answered(struct question *q, const struct bytes *body)
+{
+	struct reading    *r = (struct reading *)q;
+	struct arena      *scratch = arena_open(NULL);
+	struct word_judged w;
+	bool               good =
+		body != NULL && word_unpack_judged(*body, scratch, &w) && w.verdict == JUDGE_ACCEPT;
+
+	r->answered(r->who, good ? 0 : EIO, good ? w.digest : (struct bytes){ NULL, 0 });
+	arena_close(&scratch);
+	close(r->fd);
+	memory_free(r);
+}
+
+void
+keeper_digest(void *house, int fd, uint64_t at, uint64_t len,
+              void (*answered)(void *who, int why, struct bytes digest), void *who)
+{
+	struct house   *h = house;
+	struct reading *r = memory_take(sizeof *r);
+
+	*r = (struct reading){
+		.house = h, .fd = dup(fd), .at = at, .len = len, .answered = answered, .who = who
+	};
+	r->question.weight = (uint32_t)(len >> 20);
+	r->question.ask = reading_ask;
+	r->question.answered = reading_answered;
+	if (r->fd >= 0) {
+		question_ask(&keeper_of(h)->questions, &r->question);
+		return;
+	}
+	fault("a letter cannot be given to a verifier: %s", strerror(errno));
+	memory_free(r);
+}
+
+/* ---- what is new ---- */
+
+static void
+news_came(void *house, int bits)
+{
+	(void)bits;
+	store_news(keeper_of(house)->store);
+}
+
+void
+keeper_news_open(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+	int            fd = store_news_fd(k->store);
+
+	if (fd < 0)
+		return;
+	k->news = watch_open(h->loop, fd, news_came, h);
+	watch_want(k->news, LOOP_READ);
+}

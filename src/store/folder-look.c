@@ -1,0 +1,529 @@
+/* folder-look.c -- what others did to a folder: new files, vanished ones, other flags (foreign.h) */
+#include "store/foreign.h"
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "message/digest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Letters of one folder that are with verifiers at a time. */
+enum { ASKED_MOST = 8 };
+/* A stamp as young as this may hide a change that came with it. */
+enum { STAMP_SURE_S = 2 };
+
+/* ---- files that are no messages yet ---- */
+
+static int
+by_age(const void *one, const void *other)
+{
+	const struct fresh *a = one, *b = other;
+
+	if (a->uid != b->uid && (a->uid != 0 || b->uid != 0))
+		return a->uid == 0 ? 1 : b->uid == 0 ? -1 : a->uid < b->uid ? -1 : 1;
+	if (a->file->at != b->file->at)
+		return a->file->at < b->file->at ? -1 : 1;
+	if (a->date != b->date)
+		return a->date < b->date ? -1 : 1;
+	return strcmp(a->file->name, b->file->name);
+}
+
+static void
+fresh_add(struct folder *f, const struct found *found)
+{
+	struct file *file = memory_take(sizeof *file);
+
+	file->name = memcpy(memory_take(found->name.len + 1), found->name.at, found->name.len);
+	file->where = memcpy(memory_take(found->where.len + 1), found->where.at, found->where.len);
+	file->at = found->at;
+	file->len = found->len;
+	file->outside = file->flags = found->flags;
+	file->seen = true;
+	if (f->fresh_count == f->fresh_room) {
+		f->fresh_room = f->fresh_room ? f->fresh_room * 2 : 64;
+		f->fresh = memory_resize(f->fresh, f->fresh_room * sizeof *f->fresh);
+	}
+	f->fresh[f->fresh_count++] = (struct fresh){
+		.file = file, .date = found->date, .zone = found->zone, .uid = found->uid
+	};
+}
+
+static void settle(struct folder *);
+
+/* In the order they came, whatever order the verifiers answered in. */
+static int
+enter_one(struct folder *f, struct fresh *x)
+{
+	struct mailbox *m = f->mailbox;
+	struct account *a = m->account;
+	struct arrival  v = { .size = x->size,
+		              .internal_date = x->date,
+		              .zone = x->zone,
+		              .flags = flags_inner(m, 0, x->file->outside) };
+	struct digest   digest;
+	struct file    *file = x->file;
+	uint32_t        uid;
+	int             why;
+
+	if (digest_view(buffer_bytes(&x->digest), &digest))
+		v.sent_date = digest.sent;
+	if ((why = account_change(a)) != 0)
+		return why;
+	if ((file->message = place_message(a)) == 0)
+		return EDQUOT;
+	if (x->uid >= m->uidnext && x->uid < UINT32_MAX)
+		m->uidnext = x->uid;
+	x->file = NULL;
+	return folder_enter(f, file, &v, buffer_bytes(&x->digest), &uid);
+}
+
+static bool
+enter_ready(struct folder *f)
+{
+	struct account *a = f->mailbox->account;
+
+	while (f->entered < f->asked && f->fresh[f->entered].answered) {
+		struct fresh *x = &f->fresh[f->entered++];
+		int           why = x->why;
+		if (why == 0)
+			why = enter_one(f, x);
+		if (a->failed != 0)
+			return false; /* all was loaded anew: f is no more */
+		if (why == 0)
+			continue;
+		if (x->file != NULL && why != ENOENT) {
+			warn_("account %" PRIu64 ", mailbox %s: %s/%s cannot be read: %s",
+			      f->mailbox->account->id, f->mailbox->name, f->place->location.root,
+			      x->file->where, strerror(why));
+			f->stamped = 0;
+		}
+	}
+	return true;
+}
+
+static void
+digested(void *who, int why, struct bytes digest)
+{
+	struct inquiry *q = who, **p;
+	struct folder  *f = q->folder;
+
+	if (f != NULL) {
+		struct account *a = f->mailbox->account;
+		struct fresh   *x = &f->fresh[q->which];
+		for (p = &f->inquiries; *p != q; p = &(*p)->next)
+			;
+		*p = q->next;
+		f->open--;
+		x->answered = true;
+		/* What kills verifiers is a message nobody can look into: the rest goes on. */
+		if (why == 0)
+			buffer_add(&x->digest, digest);
+		store_hold(a);
+		settle(f);
+		account_drop(&a);
+	}
+	memory_free(q);
+}
+
+static void
+ask_one(struct folder *f, size_t which)
+{
+	struct store   *s = f->mailbox->account->store;
+	struct fresh   *x = &f->fresh[which];
+	struct inquiry *q;
+	struct stat     st;
+	uint64_t        at, len;
+	int             fd, lies;
+
+	lies = f->place->driver->content(f, x->file, &at, &len);
+	if (lies >= 0 && !f->place->driver->dated && fstat(lies, &st) == 0)
+		x->date = st.st_mtim.tv_sec;
+	if (lies < 0 || (fd = content_crlf(s, lies, false, &at, &len)) < 0) {
+		x->why = errno;
+		x->answered = true;
+		return;
+	}
+	x->size = len;
+	q = memory_take(sizeof *q);
+	*q = (struct inquiry){ f, which, f->inquiries };
+	f->inquiries = q;
+	f->open++;
+	s->needs.digest(s->ctx, fd, at, len, digested, q);
+	(void)close(fd);
+}
+
+/* Asks as long as there is something to ask; tells who waits when all are in. */
+static void
+settle(struct folder *f)
+{
+	struct settling    *s;
+	const struct store *store = f->mailbox->account->store;
+
+	do {
+		while (f->asked < f->fresh_count && f->open < ASKED_MOST &&
+		       store->needs.digest != NULL)
+			ask_one(f, f->asked++);
+		if (!enter_ready(f))
+			return;
+	} while (f->entered == f->asked && f->asked < f->fresh_count &&
+	         store->needs.digest != NULL);
+	if (f->entered < f->fresh_count)
+		return;
+	for (size_t i = 0; i < f->fresh_count; i++) {
+		file_free(f->fresh[i].file);
+		buffer_free(&f->fresh[i].digest);
+	}
+	f->fresh_count = f->asked = f->entered = 0;
+	while ((s = f->settling) != NULL) {
+		f->settling = s->next;
+		s->fn(s->ctx);
+		memory_free(s);
+	}
+}
+
+/* ---- comparing ---- */
+
+struct looking {
+	struct folder *folder;
+	size_t         first; /* of what is fresh                        */
+	uint64_t       mask;
+};
+
+static void
+set_where(struct file *f, const struct found *found)
+{
+	f->at = found->at;
+	f->len = found->len;
+	if (f->where != NULL && bytes_equal(bytes_of(f->where), found->where))
+		return;
+	memory_free(f->where);
+	f->where = memcpy(memory_take(found->where.len + 1), found->where.at, found->where.len);
+}
+
+static struct file *
+waiting(struct folder *f, struct bytes name)
+{
+	for (size_t i = f->entered; i < f->fresh_count; i++)
+		if (f->fresh[i].file != NULL && bytes_equal(bytes_of(f->fresh[i].file->name), name))
+			return f->fresh[i].file;
+	return NULL;
+}
+
+static void
+there(void *ctx, const struct found *found)
+{
+	struct looking *l = ctx;
+	struct folder  *f = l->folder;
+	struct file    *file = map_get(f->by_name, found->name);
+
+	if (file == NULL && f->entered < l->first)
+		file = waiting(f, found->name);
+	if (file == NULL) {
+		fresh_add(f, found);
+		return;
+	}
+	if (file->seen && file->message != 0)
+		return; /* it was moved while we read the list */
+	set_where(file, found);
+	file->seen = true;
+	file->flags = found->flags;
+}
+
+/* Flags of both sides: whoever changed one last time it was looked at is right. */
+static void
+merge(struct folder *f, struct file *file, uint32_t row, uint64_t mask)
+{
+	struct mailbox  *m = f->mailbox;
+	uint64_t         ours = flags_outer(m, m->rows.flags[row]), now = file->flags & mask;
+	uint64_t         delta = (now ^ file->outside) & mask;
+	struct uid_range one = { m->rows.uid[row], m->rows.uid[row] };
+	struct uid_set   set = { &one, 1 };
+	uint64_t         both = (ours & ~delta) | (now & delta);
+
+	if (delta != 0) {
+		sqlite3_stmt *s;
+		file->outside = (file->outside & ~mask) | now;
+		if (account_change(m->account) != 0 ||
+		    (s = index_ready(m->account->index, FILE_OUTSIDE)) == NULL)
+			return;
+		(void)sqlite3_bind_int64(s, 1, (int64_t)file->message);
+		(void)sqlite3_bind_int64(s, 2, (int64_t)file->outside);
+		(void)index_do(m->account->index, s);
+	}
+	if (both != ours &&
+	    mailbox_flags(m, &set, FLAGS_SET, flags_inner(m, m->rows.flags[row], both), UINT64_MAX,
+	                  NULL, NULL, NULL) != 0)
+		return;
+	file->flags = both;
+	file->changed = (both & mask) != now;
+}
+
+/* Files that are not there any more, but for those on their way. */
+static size_t
+missing(const struct folder *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->count; i++)
+		n += !f->file[i]->seen && !f->file[i]->landing;
+	return n;
+}
+
+static int
+scan(struct folder *f, struct looking *l)
+{
+	int why;
+
+	for (size_t i = 0; i < f->count; i++)
+		f->file[i]->seen = false;
+	if ((why = f->place->driver->scan(f, there, l)) != 0 || missing(f) == 0)
+		return why;
+	/* A file that is renamed while the directory is read may be seen under neither name: once more. */
+	return f->place->driver->scan(f, there, l);
+}
+
+/* What is not there is gone from the mailbox too; nobody needs to remove it. */
+static int
+vanish(struct folder *f)
+{
+	struct mailbox *m = f->mailbox;
+	struct uid_list gone = { 0 };
+	struct uid_set  set;
+	size_t          kept = 0;
+	int             why = 0;
+
+	for (uint32_t i = 0; i < m->rows.count; i++) {
+		struct file *file = folder_file(f, m->rows.message[i]);
+		if (file == NULL || (!file->seen && !file->landing))
+			uid_list_add(&gone, m->rows.uid[i], false);
+	}
+	if (missing(f) > 0 && (why = account_change(m->account)) == 0) {
+		for (size_t i = 0; i < f->count; i++) {
+			struct file  *file = f->file[i];
+			sqlite3_stmt *s;
+			if (file->seen || file->landing) {
+				f->file[kept++] = file;
+				continue;
+			}
+			if ((s = index_ready(m->account->index, FILE_OVER)) != NULL) {
+				(void)sqlite3_bind_int64(s, 1, (int64_t)file->message);
+				(void)index_do(m->account->index, s);
+			}
+			contents_forget(m->account->store, m->account->id, file->message);
+			(void)map_drop(f->by_name, bytes_of(file->name));
+			file_free(file);
+		}
+		f->count = kept;
+	}
+	set = uid_list_set(&gone);
+	if (gone.count > 0 && why == 0)
+		why = mailbox_expunge(m, &set, true, NULL, NULL, NULL);
+	uid_list_free(&gone);
+	return why;
+}
+
+static int
+compare(struct folder *f, uint64_t mask)
+{
+	struct mailbox *m = f->mailbox;
+	bool            changes = false;
+	int             why;
+
+	for (uint32_t i = 0; i < m->rows.count; i++) {
+		struct file *file = folder_file(f, m->rows.message[i]);
+		if (file == NULL || !file->seen || file->gone || file->landing)
+			continue;
+		if (((file->flags ^ file->outside) & mask) != 0 ||
+		    ((flags_outer(m, m->rows.flags[i]) ^ file->outside) & mask) != 0)
+			merge(f, file, i, mask);
+		if (m->account->failed != 0)
+			return m->account->failed;
+	}
+	if ((why = vanish(f)) != 0)
+		return why;
+	for (size_t i = 0; i < f->count; i++)
+		changes = changes || f->file[i]->changed || f->file[i]->gone;
+	if (changes && !m->account->dirty && !m->account->syncing)
+		place_durable(m->account);
+	return 0;
+}
+
+static bool
+unchanged(struct folder *f, struct stamp *now)
+{
+	if (!f->place->driver->stamp(f, now))
+		return false;
+	return f->stamped != 0 && !f->stale && memcmp(now, &f->stamp, sizeof *now) == 0;
+}
+
+int
+folder_look(struct mailbox *m, bool force)
+{
+	struct folder *f = m->folder;
+	struct looking l = { .folder = f };
+	struct stamp   now = { { 0 } };
+	int64_t        began = clock_wall();
+	int            why;
+
+	if (f == NULL || f->scanning || m->gone)
+		return 0;
+	if (unchanged(f, &now) && !force)
+		return 0;
+	f->scanning = true;
+	f->stale = false;
+	l.first = f->fresh_count;
+	why = scan(f, &l);
+	f->scanning = false;
+	if (why != 0) {
+		warn_("account %" PRIu64 ", mailbox %s: %s cannot be read: %s", m->account->id,
+		      m->name, account_location(m->account), strerror(why));
+		return why;
+	}
+	if ((why = compare(f, f->place->driver->letters(f))) != 0)
+		return why;
+	f->stamp = now;
+	f->stamped = began;
+	for (size_t i = 0; i < COUNT(now.at); i += 2)
+		if (now.at[i] != 0 && began - now.at[i] < STAMP_SURE_S)
+			f->stamped = 0;
+	if (f->fresh_count > l.first)
+		qsort(f->fresh + l.first, f->fresh_count - l.first, sizeof *f->fresh, by_age);
+	if (f->fresh_count > 0)
+		settle(f);
+	return 0;
+}
+
+static void
+only_where(void *ctx, const struct found *found)
+{
+	struct folder *f = ctx;
+	struct file   *file = map_get(f->by_name, found->name);
+
+	if (file != NULL)
+		set_where(file, found);
+}
+
+void
+folder_refresh(struct folder *f)
+{
+	f->stamped = 0;
+	(void)f->place->driver->scan(f, only_where, f);
+}
+
+bool
+mailbox_sync(struct mailbox *m, void (*fn)(void *ctx), void *ctx)
+{
+	struct settling *s;
+
+	if (m->folder == NULL || folder_look(m, false) != 0 || m->folder == NULL ||
+	    m->folder->fresh_count == 0 || m->account->store->needs.digest == NULL)
+		return true;
+	if (fn == NULL)
+		return false;
+	s = memory_take(sizeof *s);
+	*s = (struct settling){ fn, ctx, m->folder->settling };
+	m->folder->settling = s;
+	return false;
+}
+
+void
+mailbox_sync_drop(struct mailbox *m, void *ctx)
+{
+	if (m->folder == NULL)
+		return;
+	for (struct settling **p = &m->folder->settling; *p != NULL;) {
+		struct settling *s = *p;
+		if (s->ctx != ctx) {
+			p = &s->next;
+			continue;
+		}
+		*p = s->next;
+		memory_free(s);
+	}
+}
+
+/* ---- news from the kernel ---- */
+
+int
+store_news_fd(struct store *s)
+{
+	if (s->news < 0) {
+		s->news = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+		s->watched = map_open();
+	}
+	return s->news;
+}
+
+static struct bytes
+watch_key(const int *n)
+{
+	return (struct bytes){ (const char *)n, sizeof *n };
+}
+
+void
+folder_watch(struct mailbox *m)
+{
+	struct folder *f = m->folder;
+	struct store  *s = m->account->store;
+	char           path[2][1200];
+	unsigned       n;
+
+	if (s->news < 0 || f->watch[0] >= 0)
+		return;
+	n = f->place->driver->paths(f, path);
+	for (unsigned i = 0; i < n; i++) {
+		f->watch[i] = inotify_add_watch(s->news, path[i],
+		                                IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM |
+		                                        IN_DELETE | IN_MODIFY | IN_DONT_FOLLOW);
+		if (f->watch[i] >= 0)
+			(void)map_put(s->watched, watch_key(&f->watch[i]), f);
+	}
+}
+
+void
+folder_unwatch(struct folder *f)
+{
+	struct store *s = f->mailbox->account->store;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (f->watch[i] < 0)
+			continue;
+		(void)inotify_rm_watch(s->news, f->watch[i]);
+		(void)map_drop(s->watched, watch_key(&f->watch[i]));
+		f->watch[i] = -1;
+	}
+}
+
+/* What we did ourselves is no news: the file is known under that name, or not known by it any more. */
+static bool
+is_ours(struct folder *f, const struct inotify_event *e)
+{
+	return e->len > 0 &&
+	       f->place->driver->ours(f, e->name, (e->mask & (IN_MOVED_FROM | IN_DELETE)) != 0);
+}
+
+void
+store_news(struct store *s)
+{
+	_Alignas(struct inotify_event) char room[16384];
+	ssize_t                             n;
+
+	while (s->news >= 0 && (n = read(s->news, room, sizeof room)) > 0)
+		for (char *p = room; p < room + n;) {
+			const struct inotify_event *e = (const void *)p;
+			struct folder              *f = map_get(s->watched, watch_key(&e->wd));
+			p += sizeof *e + e->len;
+			if (f != NULL && !is_ours(f, e))
+				f->stale = true;
+		}
+	for (struct account *a = s->all; a != NULL; a = a->next)
+		for (struct mailbox *m = a->mailboxes; a->place != NULL && m != NULL; m = m->next)
+			if (m->folder != NULL && m->folder->stale && m->watches != NULL)
+				(void)folder_look(m, true);
+}

@@ -1,0 +1,118 @@
+/*
+ * foreign -- accounts whose letters lie in files that others read and write, too
+ *
+ * From:     store/account, mailbox, message, store
+ * To:       store/driver
+ *
+ * place    an account's location outside (place.c): which folders there are.
+ * folder   a mailbox of such an account while it is loaded (folder.c): which file is which message, and
+ *          what changed outside since it was looked at last.
+ *
+ * Messages of folders have ids below 2^32, which the letter log never gives.  Their files are compared with the
+ * rows by name.  Flags are merged three ways: what lay outside when we looked last (`outside`), what lies
+ * there now, what the row says; a change of either side is kept.  An expunge is a row `gone` until its file
+ * is removed, so that nothing comes back after a crash.
+ *
+ * A file that is new outside becomes a message once a verifier has made its digest.
+ */
+#ifndef STORE_FOREIGN_H
+#define STORE_FOREIGN_H
+
+#include "store/driver.h"
+#include "store/inside.h"
+
+struct place {
+	const struct driver *driver;
+	struct account *account;
+	struct arena   *life;
+	struct location location;
+	int             root;            /* directory                                */
+	struct stamp    listed;          /* of the list of folders                   */
+	bool            known;           /* the list was read at that stamp          */
+	bool            looking;
+	void           *mine;            /* the driver's                             */
+};
+
+/* A file that is no message yet. */
+struct fresh {
+	struct file *file;
+	int64_t  date;
+	int32_t  zone;
+	uint32_t uid;
+	bool     answered;
+	int      why;
+	uint64_t size;
+	struct buffer digest;
+};
+struct inquiry { struct folder *folder; size_t which; struct inquiry *next; };
+struct settling { void (*fn)(void *ctx); void *ctx; struct settling *next; };
+
+struct folder {
+	struct mailbox *mailbox;
+	struct place   *place;
+	struct map     *by_name;
+	struct file   **file;            /* by message                               */
+	size_t          count, room;
+	struct stamp    stamp;
+	int64_t         stamped;         /* wall clock; 0: never looked              */
+	int             watch[2];        /* of inotify, -1 none                      */
+	bool            stale;           /* inotify said that something is new       */
+	bool            scanning;
+	struct fresh   *fresh;
+	size_t          fresh_count, fresh_room, asked, entered, open;
+	struct inquiry *inquiries;
+	struct settling *settling;
+	void           *mine;            /* the driver's                             */
+};
+
+/* place.c */
+int  place_open(struct account *, const char *location);    /* a->place; 0 or errno            */
+void place_close(struct account *);
+void place_look(struct account *);                          /* folders that came and went      */
+void place_durable(struct account *);                       /* after a batch: apply changes    */
+void place_forget(struct account *);                        /* the transaction was rolled back */
+uint64_t place_message(struct account *);                   /* the next id; 0: none left       */
+static inline bool is_foreign(uint64_t message) { return message >> 32 == 0; }
+/* Walks to a directory; follows only links that root made.  -1 with errno. */
+int  place_directory(const char *path, bool make);
+
+/* folder.c */
+int  folder_open(struct mailbox *);
+void folder_close(struct mailbox *);
+int  folder_look(struct mailbox *, bool force);
+void folder_refresh(struct folder *);                       /* only where files lie now        */
+void folder_changed(struct mailbox *, const struct uid_set *);
+int  folder_gone(struct mailbox *, const struct uid_set *);
+int  folder_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);
+int  folder_enter(struct folder *, struct file *, struct arrival *, struct bytes digest, uint32_t *uid);   /* takes the file */
+int  folder_copy(struct mailbox *from, const struct uid_set *, struct mailbox *to, bool move, const struct copy_as *,
+                 struct arena *, struct uid_set *source, struct uid_range *made, const struct mailbox_watch *by);
+void folder_watch(struct mailbox *);
+void folder_unwatch(struct folder *);
+struct file *folder_file(const struct folder *, uint64_t message);
+bool folder_apply(struct folder *);                         /* true: more to do                */
+void file_free(struct file *);
+/* Flags as a driver has them: bits 0 to 7, and bit KEYWORD_FIRST + n for the n-th keyword of the mailbox, of as many as
+   there is room for.  Back: what there is no room for stays as it is in `before`. */
+uint64_t flags_outer(const struct mailbox *, uint64_t flags);
+uint64_t flags_inner(struct mailbox *, uint64_t before, uint64_t outer);
+int  file_keep(struct account *, const struct mailbox *, const struct file *, uint64_t letter, struct bytes digest);
+
+/* content.c: a message's content with CRLF, as a descriptor; a few are kept. */
+struct contents;
+int  content_open(struct account *, uint64_t message, uint64_t size, uint64_t *at);   /* borrowed; -1 with errno */
+/* What a file's bytes are with CRLF: a descriptor to be closed by the caller, and its range; -1 with errno. */
+int  content_crlf(struct store *, int fd, bool plain, uint64_t *at, uint64_t *len);
+void contents_forget(struct store *, uint64_t account, uint64_t message);             /* 0: all of it */
+void contents_close(struct store *);
+/* Whether LF alone can stand for CRLF in it and nothing is lost. */
+int  content_is_plain(const struct source *, bool *plain);
+/* Writes it, with LF unless `plain`, through `put`. */
+int  content_write(const struct source *, bool plain, int fd, uint64_t *len);
+
+/* landing.c */
+void landing_add(struct landing **, int file, int from, const char *name, int to, const char *as);
+int  landing_do(struct landing *);                          /* in the thread                   */
+void landing_free(struct landing **, bool undo);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * maildir -- what the files of the Maildir++ driver know of one another
+ *
+ * maildir.c        folders, names, writing
+ * maildir-kin.c    what Dovecot and Courier keep beside the letters
+ */
+#ifndef STORE_MAILDIR_H
+#define STORE_MAILDIR_H
+
+#include "store/foreign.h"
+#include <sys/types.h>
+
+enum maildir_part { MAILDIR_TMP, MAILDIR_NEW, MAILDIR_CUR, MAILDIR_PARTS };
+enum { KEYWORD_LETTERS = 26 };
+struct maildir {
+	int           base, part[MAILDIR_PARTS];
+	uid_t         owner;
+	struct buffer dir;                       /* ".Sent", NUL-ended       */
+	char         *keyword[KEYWORD_LETTERS];  /* of a to z                */
+	int64_t       keywords_at[2];            /* when that file was changed */
+	struct map   *uids;                      /* NAME -> uid, of a former owner */
+};
+
+uint64_t maildir_bit(struct folder *, struct bytes keyword);
+/* dovecot-keywords: letters of keywords; those that have none yet get one while there are any. */
+void maildir_keywords_read(struct folder *);
+void maildir_keywords_keep(struct folder *);
+/* dovecot-uidlist, of version 1 and 3. */
+bool maildir_former(struct folder *, uint32_t *uidvalidity, uint32_t *uidnext);
+void maildir_subscriptions(struct place *, void (*each)(void *ctx, const char *name), void *ctx);
+/* The text of a uid list: every NAME with its uid.  False: of a form we do not know. */
+bool uidlist_read(struct bytes text, uint32_t *uidvalidity, uint32_t *uidnext,
+                  void (*each)(void *ctx, struct bytes name, uint32_t uid), void *ctx);
+
+#endif

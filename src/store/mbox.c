@@ -1,0 +1,2 @@
+#include "store/foreign.h"
+const struct driver mbox_driver = { .name = "mbox" };

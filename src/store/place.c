@@ -1,0 +1,321 @@
+/* place.c -- an account whose letters lie outside: where, and which folders there are (foreign.h) */
+#include "store/foreign.h"
+
+#include "base/journal.h"
+#include "spool/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct driver *const drivers[] = {
+	[LOCATION_MAILDIR] = &maildir_driver,
+	[LOCATION_MBOX] = &mbox_driver,
+};
+
+/* ---- the way there ---- */
+
+/* One step down.  A link is followed if root made it: /var/mail is one on many a machine. */
+static int
+step_down(int dir, const char *name, bool make)
+{
+	struct stat st;
+	int         fd, how = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+	if (make && mkdirat(dir, name, 0700) < 0 && errno != EEXIST && errno != EROFS &&
+	    errno != EACCES)
+		return -1;
+	if ((fd = openat(dir, name, how | O_NOFOLLOW)) >= 0)
+		return fd;
+	if ((errno != ELOOP && errno != ENOTDIR) ||
+	    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	if (!S_ISLNK(st.st_mode) || st.st_uid != 0) {
+		errno = ELOOP;
+		return -1;
+	}
+	return openat(dir, name, how);
+}
+
+/* Directories above a place may be ones we can pass but not read. */
+static int
+pass_down(int dir, const char *name)
+{
+	struct stat st;
+	int         fd = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0 || (errno != ELOOP && errno != ENOTDIR))
+		return fd;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode) ||
+	    st.st_uid != 0) {
+		errno = ELOOP;
+		return -1;
+	}
+	return openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+int
+place_directory(const char *path, bool make)
+{
+	struct bytes rest = bytes_of(path), part;
+	char         name[256];
+	int          fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), next, why;
+
+	while (fd >= 0 && bytes_split(&rest, '/', &part)) {
+		bool last = rest.len == 0;
+		if (part.len == 0)
+			continue;
+		if (!bytes_string(part, name, sizeof name)) {
+			next = -1;
+			errno = ENAMETOOLONG;
+		} else if ((next = last ? step_down(fd, name, make) : pass_down(fd, name)) < 0 &&
+		           errno == ENOENT && make && !last) {
+			next = step_down(fd, name, true);
+		}
+		why = errno;
+		(void)close(fd);
+		errno = why;
+		fd = next;
+	}
+	return fd;
+}
+
+/* ---- opening ---- */
+
+int
+place_open(struct account *a, const char *text)
+{
+	struct place *p = memory_take(sizeof *p);
+	int           why = 0;
+
+	p->account = a;
+	p->root = -1;
+	p->life = arena_open(NULL);
+	if (!location_read(text, p->life, &p->location) || p->location.kind == LOCATION_LOG) {
+		why = EINVAL;
+	} else {
+		p->driver = drivers[p->location.kind];
+		if (p->driver->open == NULL)
+			why = EINVAL;
+		else if ((p->root = place_directory(p->location.root, true)) < 0)
+			why = errno;
+		else
+			why = p->driver->open(p);
+	}
+	if (why == 0) {
+		a->place = p;
+		return 0;
+	}
+	fault("account %" PRIu64 ": %s: %s", a->id, text, strerror(why));
+	if (p->root >= 0)
+		(void)close(p->root);
+	arena_close(&p->life);
+	memory_free(p);
+	return why;
+}
+
+void
+place_close(struct account *a)
+{
+	struct place *p = a->place;
+
+	a->place = NULL;
+	if (p == NULL)
+		return;
+	landing_free(&a->landing, true);
+	p->driver->close(p);
+	(void)close(p->root);
+	arena_close(&p->life);
+	memory_free(p);
+}
+
+const char *
+account_location(const struct account *a)
+{
+	return a->location != NULL ? a->location : "";
+}
+
+static bool
+has_mail(struct account *a)
+{
+	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
+		if (!m->gone && (mailbox_load(m) != 0 || m->rows.count > 0 || m->uidnext > 1))
+			return true;
+	return false;
+}
+
+static int
+put_location(struct account *a, const char *location)
+{
+	sqlite3_stmt *s;
+	int           why = account_change(a);
+
+	if (why != 0)
+		return why;
+	if ((s = index_ready(a->index, LOCATION_PUT)) == NULL)
+		return account_fail(a, index_why(a->index));
+	(void)sqlite3_bind_text(s, 1, location, -1, SQLITE_STATIC);
+	why = index_do(a->index, s);
+	return why == 0 ? 0 : account_fail(a, why);
+}
+
+int
+account_locate(struct account *a, const char *location)
+{
+	size_t n = strlen(location) + 1;
+	int    why;
+
+	if (strcmp(account_location(a), location) == 0)
+		return 0;
+	if (a->place != NULL || has_mail(a)) {
+		if (!a->warned)
+			warn_("account %" PRIu64
+			      ": mail_location is \"%s\" now, but its mail lies in \"%s\" and stays there; "
+			      "mansio mailbox convert moves it",
+			      a->id, location,
+			      *account_location(a) ? account_location(a) : "the letter log");
+		a->warned = true;
+		return 0;
+	}
+	/* What was loaded belongs to the letter log. */
+	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
+		if (m->users > 0)
+			return EBUSY;
+	if ((why = place_open(a, location)) != 0 || (why = put_location(a, location)) != 0)
+		return why;
+	memory_free(a->location);
+	a->location = memcpy(memory_take(n), location, n);
+	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next)
+		mailbox_unload(m);
+	place_look(a);
+	return 0;
+}
+
+uint64_t
+place_message(struct account *a)
+{
+	uint64_t id = 1;
+
+	if (account_meta_get(a, "message", &id) != 0)
+		id = 1;
+	if (id > UINT32_MAX || account_meta_put(a, "message", id + 1) != 0)
+		return 0;
+	return id;
+}
+
+/* ---- the list of folders ---- */
+
+struct listing {
+	struct account *account;
+	struct map     *there;
+	int             why;
+};
+
+static void
+there(void *ctx, const char *name)
+{
+	struct listing *l = ctx;
+
+	(void)map_put(l->there, bytes_of(name), l);
+	if (l->why == 0 && account_mailbox(l->account, name) == NULL)
+		l->why = account_adopt(l->account, name);
+}
+
+static void
+subscribed(void *ctx, const char *name)
+{
+	(void)account_subscribe(ctx, name, true);
+}
+
+/* Folders we know and that are not there: made, when we never saw the place; else somebody took them away. */
+static void
+missing(struct account *a, const struct listing *l, bool first)
+{
+	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
+		if (m->gone || strcmp(m->name, "INBOX") == 0 ||
+		    map_get(l->there, bytes_of(m->name)) != NULL)
+			continue;
+		if (first)
+			(void)a->place->driver->make(a->place, m->name);
+		else
+			(void)account_disown(a, m);
+	}
+}
+
+void
+place_look(struct account *a)
+{
+	struct place  *p = a->place;
+	struct stamp   now;
+	struct listing l = { .account = a };
+	uint64_t       seen = 0;
+	bool           first;
+
+	if (p == NULL || p->looking || a->refused != 0 || !p->driver->list_stamp(p, &now))
+		return;
+	if (p->known && memcmp(&now, &p->listed, sizeof now) == 0)
+		return;
+	p->looking = true;
+	first = account_meta_get(a, "place", &seen) != 0;
+	l.there = map_open();
+	if ((l.why = p->driver->folders(p, there, &l)) == 0)
+		missing(a, &l, first);
+	else
+		warn_("account %" PRIu64 ": %s: the folders cannot be listed: %s", a->id,
+		      account_location(a), strerror(l.why));
+	if (first && l.why == 0) {
+		p->driver->subscriptions(p, subscribed, a);
+		if (account_change(a) == 0)
+			(void)account_meta_put(a, "place", 1);
+	}
+	map_close(&l.there);
+	p->known = p->driver->list_stamp(p, &p->listed) && l.why == 0 &&
+	           memcmp(&now, &p->listed, sizeof now) == 0;
+	p->looking = false;
+}
+
+/* ---- after the transaction ---- */
+
+static void
+nothing(void *ctx)
+{
+	(void)ctx;
+}
+
+static void
+apply_turn(void *ctx)
+{
+	struct account *a = ctx;
+
+	a->applying = false;
+	place_durable(a);
+	account_drop(&a);
+}
+
+void
+place_durable(struct account *a)
+{
+	bool more = false;
+
+	if (a->place == NULL || a->applying || a->refused != 0)
+		return;
+	for (struct mailbox *m = a->mailboxes; m != NULL && !more; m = m->next)
+		if (m->folder != NULL && !m->gone)
+			more = folder_apply(m->folder);
+	if (!more)
+		return;
+	a->applying = true;
+	store_hold(a);
+	a->store->needs.job(a->store->ctx, nothing, apply_turn, a);
+}
+
+void
+place_forget(struct account *a)
+{
+	landing_free(&a->landing, true);
+	if (a->place != NULL)
+		a->place->known = false;
+}

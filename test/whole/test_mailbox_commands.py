@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: ISC
+"""`mansio mailbox`, `mansio message`, and the names tutorials know for them, as an administrator calls them.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_mailbox_commands.py
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import BINARY, wait_for
+from test_roles import PASSWORD, Village
+
+JACK, JILL = "jack@example.com", "jill@example.com"
+
+
+@pytest.fixture(scope="module")
+def house():
+    with Village("jack", "jill", keeper_processes="2") as village:
+        yield village
+
+
+@pytest.fixture
+def jack(house):
+    """Jack's mailboxes as new."""
+    house.command("account", "delete", JACK)
+    house.command("account", "add", JACK, input=PASSWORD + "\n")
+    return house
+
+
+def rows(house, *words):
+    return json.loads(house.command(*words, "--json").stdout)
+
+
+def put(house, folder, subject, body="Hello.", flags="", date=None, user="jack"):
+    with house.imap(user) as box:
+        box.create(f'"{folder}"')
+        text = f"From: jill@example.com\r\nTo: {JACK}\r\nSubject: {subject}\r\n" \
+               f"Date: Sun, 22 Nov 2026 12:00:00 +0000\r\nMessage-ID: <{subject}@x>\r\n\r\n{body}\r\n"
+        assert box.append(f'"{folder}"', flags, date, text.encode())[0] == "OK"
+
+
+def names(house, *words):
+    return [r["mailbox"] for r in rows(house, "mailbox", "list", JACK, *words)]
+
+
+def doveadm(house, *words, **more):
+    """By its own name, as a link in somebody's path."""
+    link = house.directory / "doveadm"
+    if not link.exists():
+        link.symlink_to(BINARY)
+    return subprocess.run([link, "-c", house.config, *words], capture_output=True, text=True, timeout=60, **more)
+
+
+# ---- mailbox ------------------------------------------------------------------------------
+
+def test_a_new_account_has_its_mailboxes(jack):
+    assert names(jack) == ["INBOX", "Archive", "Drafts", "Junk", "Sent", "Trash"]
+    assert {r["mailbox"]: r["use"] for r in rows(jack, "mailbox", "list", JACK)}["Sent"] == "Sent"
+    assert names(jack, "*a*") == ["Drafts", "Trash"]
+
+
+def test_made_renamed_subscribed_and_deleted(jack):
+    jack.command("mailbox", "create", JACK, "Lists/日本語", 'A "b" \\ c', "--subscribe")
+    assert set(names(jack)) >= {"Lists/日本語", 'A "b" \\ c'}
+    assert "Lists/日本語" in names(jack, "--subscribed")
+    jack.command("mailbox", "unsubscribe", JACK, "Lists/日本語")
+    assert "Lists/日本語" not in names(jack, "--subscribed")
+    jack.command("mailbox", "subscribe", JACK, "Lists/日本語")
+    jack.command("mailbox", "rename", JACK, "Lists", "Ex lists")
+    assert "Ex lists/日本語" in names(jack) and "Lists" not in names(jack)
+    jack.command("mailbox", "delete", JACK, "Ex lists", "--recursive")
+    assert not [n for n in names(jack) if n.startswith("Ex")]
+    jack.command("mailbox", "create", JACK, "Sent mail", "--use", "archive")
+    assert {r["mailbox"]: r["use"] for r in rows(jack, "mailbox", "list", JACK)}["Sent mail"] == "Archive"
+
+
+def test_delete_may_spare_what_is_not_empty(jack):
+    put(jack, "Full", "kept")
+    done = jack.command("mailbox", "delete", JACK, "Full", "--empty", check=False)
+    assert done.returncode == 1 and "Full is not empty" in done.stderr and "Full" in names(jack)
+    jack.command("mailbox", "delete", JACK, "Full")
+    assert "Full" not in names(jack)
+
+
+def test_status_counts(jack):
+    put(jack, "INBOX", "one")
+    put(jack, "INBOX", "two", flags="\\Seen")
+    assert jack.command("mailbox", "status", JACK, "INBOX", "--fields", "messages unseen", "-f", "flow").stdout == \
+        "mailbox=INBOX messages=2 unseen=1\n"
+    whole = rows(jack, "mailbox", "status", JACK, "INBOX")[0]
+    assert whole["uidnext"] == "3" and int(whole["size"]) > 200 and len(whole["id"]) >= 8
+    everybody = rows(jack, "mailbox", "status", "*@example.com", "INBOX", "--fields", "messages")
+    assert {r["user"]: r["messages"] for r in everybody}[JACK] == "2" and len(everybody) == 2
+
+
+@pytest.mark.parametrize("words, status, said", [
+    (("mailbox", "status", JACK, "Nope"), 1, "there is no mailbox Nope"),
+    (("mailbox", "delete", JACK, "Nope"), 1, "Nope: "),
+    (("mailbox", "list", "nobody@example.com"), 1, "there is no account nobody@example.com"),
+    (("mailbox", "list", "x*@example.com"), 1, 'no account is like "x*@example.com"'),
+    (("mailbox", "status", JACK, "--fields", "weight"), 1, '"weight" is not a field; right would be messages'),
+    (("mailbox", "rename", JACK, "Sent"), 2, "mailbox rename ACCOUNT MAILBOX NEW"),
+    (("mailbox", "list", JACK, "--jsn"), 2, 'does not know "--jsn"'),
+    (("mailbox", "list", JACK, "-f", "xml"), 2, "right would be table, flow, tab, pager, json or values"),
+    (("message", "search", JACK, "from"), 1, "FROM wants a word behind it"),
+    (("message", "search", JACK, "since", "lately"), 1, '"lately" is not a date; right would be 22-Nov-2026'),
+    (("message", "search", JACK, "frm", "x"), 1, '"frm" is not a search key'),
+    (("message", "search", JACK, "(", "seen"), 1, 'a ")" is missing'),
+    (("message", "search", JACK, "seen", "or", "deleted", "draft"), 1, "stand in parentheses"),
+    (("message", "fetch", JACK, "uid colour", "all"), 1, '"colour" is not a field'),
+    (("message", "flags", JACK, "add", "(x", "all"), 1, "are not flags"),
+    (("message", "copy", JACK, "Nowhere", "mailbox", "INBOX", "all"), 1, "Nowhere"),
+])
+def test_what_is_wrong_is_said(house, words, status, said):
+    if words[1] == "copy":
+        put(house, "INBOX", "somewhere")
+    done = house.command(*words, check=False)
+    assert (done.returncode, said in done.stderr) == (status, True), done.stderr
+
+
+def test_mailbox_check(house):
+    assert house.command("mailbox", "check", JACK).stdout == f"all is well in {JACK}\n"
+
+
+# ---- message ------------------------------------------------------------------------------
+
+def found(house, *query):
+    return [(r["mailbox"], r["uid"]) for r in rows(house, "message", "search", JACK, *query)]
+
+
+def test_search_as_imap_and_as_doveadm(jack):
+    put(jack, "INBOX", "one", flags="\\Seen")
+    put(jack, "INBOX", "two", date='"01-Nov-2026 10:00:00 +0000"')
+    put(jack, "Lists/a", "three", body="x" * 3000)
+    assert found(jack, "all") == [("INBOX", "1"), ("INBOX", "2"), ("Lists/a", "1")]
+    assert found(jack, "mailbox", "Lists/*", "all") == [("Lists/a", "1")]
+    assert found(jack, "subject", "two") == [("INBOX", "2")]
+    assert found(jack, "mailbox", "INBOX", "unseen") == [("INBOX", "2")]
+    assert found(jack, "on", "2026-11-01") == [("INBOX", "2")]
+    assert found(jack, "since", "7d", "mailbox", "INBOX") in ([("INBOX", "1")], [("INBOX", "1"), ("INBOX", "2")])
+    assert found(jack, "before", "2w", "mailbox", "Lists/*") == []
+    assert found(jack, "larger", "2k") == [("Lists/a", "1")]
+    assert found(jack, "not", "(", "mailbox", "INBOX", "or", "seen", ")") == [("Lists/a", "1")]
+    assert found(jack, "or", "subject", "one", "subject", "two") == [("INBOX", "1"), ("INBOX", "2")]
+    assert found(jack, 'subject "two" mailbox INBOX') == [("INBOX", "2")]
+    assert found(jack, "header", "message-id", "<three@x>") == [("Lists/a", "1")]
+    assert found(jack, "body", "nowhere to be found") == []
+
+
+def test_fetch_small_and_large_fields(jack):
+    put(jack, "INBOX", "one", body="Line.\r\n.dot and 驿站", flags="(\\Seen $Todo)")
+    row, = rows(jack, "message", "fetch", JACK, "uid flags mailbox size date.sent hdr.subject seq user body", "all")
+    assert row["hdr.subject"] == "one" and row["mailbox"] == "INBOX" and row["body"] == "Line.\n.dot and 驿站\n"
+    assert set(row["flags"].split()) - {"\\Recent"} == {"\\Seen", "$Todo"} and row["user"] == JACK and row["seq"] == "1"
+    whole, = rows(jack, "message", "fetch", JACK, "text", "all")
+    assert whole["text"].startswith("From: jill@example.com\nTo: ")
+    page = jack.command("message", "fetch", JACK, "uid hdr.from", "all").stdout
+    assert page == "uid: 1\nhdr.from: jill@example.com\n"
+
+
+def test_a_large_letter_passes_through(jack):
+    body = "0123456789abcdef" * 4 + "\r\n"
+    put(jack, "INBOX", "large", body=body * 100_000)
+    text = jack.command("message", "fetch", JACK, "body", "all", "-f", "values").stdout
+    assert text.rstrip("\n") == (body * 100_000).replace("\r", "").rstrip("\n")
+
+
+def test_flags_copy_move_expunge(jack):
+    put(jack, "INBOX", "one")
+    put(jack, "INBOX", "two")
+    jack.command("message", "flags", JACK, "add", "\\Flagged $Later", "subject", "one")
+    assert found(jack, "flagged", "keyword", "$Later") == [("INBOX", "1")]
+    jack.command("message", "flags", JACK, "remove", "$Later", "all")
+    jack.command("message", "flags", JACK, "replace", "\\Seen", "subject", "two")
+    assert found(jack, "keyword", "$Later") == [] and found(jack, "seen") == [("INBOX", "2")]
+    jack.command("message", "copy", JACK, "Archive", "mailbox", "INBOX", "all")
+    assert found(jack, "mailbox", "Archive") == [("Archive", "1"), ("Archive", "2")]
+    jack.command("message", "move", JACK, "Trash", "mailbox", "Archive", "subject", "two")
+    assert found(jack, "mailbox", "Trash") == [("Trash", "1")] and found(jack, "mailbox", "Archive") == [("Archive", "1")]
+    jack.command("message", "copy", JACK, "INBOX", "mailbox", "INBOX", "subject", "one", "--to", JILL)
+    copied, = rows(jack, "message", "fetch", JILL, "hdr.subject flags", "subject", "one")
+    assert copied["hdr.subject"] == "one" and "\\Flagged" in copied["flags"]
+    jack.command("message", "expunge", JACK, "mailbox", "INBOX", "subject", "two")
+    assert found(jack, "mailbox", "INBOX") == [("INBOX", "1")]
+    put(jack, "Once", "only")
+    jack.command("message", "expunge", JACK, "mailbox", "Once", "all", "--delete-empty-mailbox")
+    assert "Once" not in names(jack)
+
+
+# ---- the names of the tutorials -------------------------------------------------------------
+
+def test_doveadm_mailbox(jack):
+    listed = doveadm(jack, "mailbox", "list", "-u", JACK)
+    assert (listed.returncode, listed.stdout.split("\n")[0]) == (0, "INBOX")
+    assert doveadm(jack, "mailbox", "create", "-u", JACK, "-s", "Spam").returncode == 0
+    assert doveadm(jack, "mailbox", "rename", "-u", JACK, "Spam", "Ham").returncode == 0
+    assert doveadm(jack, "mailbox", "list", "-u", JACK, "H*").stdout == "Ham\n"
+    assert doveadm(jack, "mailbox", "delete", "-u", JACK, "-s", "Ham").returncode == 0
+    put(jack, "INBOX", "one")
+    flow = doveadm(jack, "mailbox", "status", "-u", JACK, "messages unseen", "INBOX")
+    assert flow.stdout == "mailbox=INBOX messages=1 unseen=1\n"
+    table = doveadm(jack, "-f", "tab", "mailbox", "status", "-u", JACK, "messages", "INBOX")
+    assert table.stdout == "mailbox\tmessages\nINBOX\t1\n"
+
+
+def test_doveadm_search_and_fetch_as_scripts_do(jack):
+    put(jack, "INBOX", "one")
+    put(jack, "Lists", "two")
+    lines = doveadm(jack, "search", "-u", JACK, "subject", "two").stdout.splitlines()
+    guid, uid = lines[0].split()
+    again = doveadm(jack, "fetch", "-u", JACK, "mailbox hdr.subject", "mailbox-guid", guid, "uid", uid)
+    assert again.stdout == "mailbox: Lists\nhdr.subject: two\n"
+    assert doveadm(jack, "flags", "add", "-u", JACK, "\\Seen", "mailbox", "Lists").returncode == 0
+    assert doveadm(jack, "move", "-u", JACK, "INBOX", "mailbox", "Lists", "seen").returncode == 0
+    assert doveadm(jack, "expunge", "-u", JACK, "mailbox", "INBOX", "all").returncode == 0
+    assert doveadm(jack, "search", "-A", "mailbox", "INBOX", "subject", "two").stdout == ""
+
+
+@pytest.mark.parametrize("status, words", [
+    (64, ("mailbox", "lst", "-u", JACK)),
+    (64, ("mailbox", "list", "-q", "-u", JACK)),
+    (67, ("mailbox", "list", "-u", "nobody@example.com")),
+    (67, ("user", "nobody@example.com")),
+    (68, ("mailbox", "status", "-u", JACK, "all", "Nope")),
+    (68, ("kick", "nobody")),
+    (77, ("auth", "test", JACK, "wrong")),
+    (0, ("auth", "test", JACK, PASSWORD)),
+    (0, ("user", JACK)),
+    (0, ("who",)),
+    (0, ("log", "find")),
+    (0, ("reload",)),
+    (0, ("force-resync", "-u", JACK, "INBOX")),
+])
+def test_doveadm_exit_statuses(house, status, words):
+    done = doveadm(house, *words)
+    assert done.returncode == status, done.stdout + done.stderr
+
+
+def test_doveadm_as_a_command_of_ours(house):
+    assert house.command("doveadm", "mailbox", "list", "-u", JACK).stdout.startswith("INBOX\n")
+
+
+def test_doveconf(house):
+    assert "mail_directory = " in house.command("doveconf", "-n").stdout
+    assert "pop3_autologout = " in house.command("doveconf", "-a").stdout
+    assert house.command("doveconf", "-h", "myhostname").stdout == "mail.example.com\n"
+    assert house.command("doveconf", "no_such_name", check=False).returncode == 1
+
+
+def test_maildirmake(tmp_path):
+    for name in ["maildirmake", "maildirmake.dovecot"]:
+        os.symlink(BINARY, tmp_path / name)
+    box = tmp_path / "Maildir"
+    subprocess.run([tmp_path / "maildirmake.dovecot", box], check=True)
+    subprocess.run([tmp_path / "maildirmake", "-f", "Sent", box], check=True)
+    assert sorted(str(p.relative_to(box)) for p in box.rglob("*")) == [
+        ".Sent", ".Sent/cur", ".Sent/maildirfolder", ".Sent/new", ".Sent/tmp", "cur", "new", "tmp"]
+    assert box.stat().st_mode & 0o777 == 0o700 and (box / "cur").stat().st_mode & 0o777 == 0o700
+    wrong = subprocess.run([tmp_path / "maildirmake", "-f", "a/b", box], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "is not the name of a folder" in wrong.stderr
