@@ -204,6 +204,40 @@ stream_unjoin(struct loop *loop, void *ctx)
 	return count;
 }
 
+/* What the mate's other end has said is here already, for unix sockets keep nothing on the way. */
+static void
+drain(struct stream *from, struct stream *to)
+{
+	char  *scratch = loop_scratch_in(from->loop);
+	size_t n;
+
+	while (stream_pull(from, scratch, STREAM_READ_MOST, &n) == SOCKET_MOVED && n > 0)
+		stream_say(to, (struct bytes){ scratch, n });
+	if (n > 0)
+		stream_say(to, (struct bytes){ scratch, n });
+}
+
+struct stream *
+stream_part(struct loop *loop, void *ctx, struct buffer *unsent)
+{
+	struct join   *j = streams_of(loop)->joins;
+	struct stream *a;
+
+	while (j != NULL && j->ctx != ctx)
+		j = j->next;
+	if (j == NULL || j->a->broken || j->a->end)
+		return NULL;
+	a = j->a;
+	drain(j->b, a);
+	buffer_add(unsent, buffer_bytes(&j->b->out));
+	unlist(j);
+	timer_close(&j->grace);
+	a->join = j->b->join = NULL;
+	stream_close(&j->b);
+	memory_free(j);
+	return a;
+}
+
 /* The loop closes: nobody is told. */
 void
 joins_end(struct join *j)

@@ -904,6 +904,32 @@ stream_is_compressed(const struct stream *s)
 	return s->press != NULL;
 }
 
+/* ---- another owner ---- */
+
+void
+stream_adopt(struct stream *s, const struct stream_events *events, void *ctx)
+{
+	s->events = events;
+	s->ctx = ctx;
+	read_on(s);
+}
+
+void
+stream_unread(struct stream *s, struct bytes first)
+{
+	struct buffer both = { 0 };
+
+	buffer_add(&both, first);
+	buffer_add(&both, s->view);
+	buffer_free(&s->kept);
+	s->kept = both;
+	s->view = buffer_bytes(&s->kept);
+	s->borrowed = false;
+	s->resumed = s->view.len > 0;
+	if (s->resumed)
+		stream_later(s);
+}
+
 /* ---- leaving ---- */
 
 /* A descriptor closed with bytes unread makes the kernel send a reset, and the

@@ -91,6 +91,13 @@ void stream_join(struct stream **a, struct stream **b,
 /* Joined streams end now (shutdown, kick); `ctx` finds them. Returns how many;
    `done` has been called for each. */
 size_t stream_unjoin(struct loop *, void *ctx);
+/* The join that `ctx` finds ends and its first stream lives on, with nobody's events (stream_adopt());
+   `done` is not called.  All the second was given reaches the first; what the first gave and the
+   second did not send is appended to *unsent.  NULL: there is none, or it is broken. */
+struct stream *stream_part(struct loop *, void *ctx, struct buffer *unsent);
+void stream_adopt(struct stream *, const struct stream_events *, void *ctx);
+/* These bytes are the first unread ones; `arrived` follows. */
+void stream_unread(struct stream *, struct bytes);
 size_t stream_leaving(const struct loop *);     /* finished, still sending */
 
 #endif

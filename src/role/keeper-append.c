@@ -418,6 +418,7 @@ const struct imap_needs keeper_imap_needs = {
 	.seek_drop = seek_drop,
 	.decode = keeper_decode,
 	.decode_drop = keeper_decode_drop,
+	.give_back = keeper_session_back,
 	.over = keeper_session_over,
 };
 

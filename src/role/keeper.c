@@ -145,6 +145,22 @@ keeper_session_over(void *house, uint32_t ticket, uint64_t account)
 	memory_free(v);
 }
 
+/* The client is nobody again: the login that brought it takes it back. */
+void
+keeper_session_back(void *house, uint32_t ticket, int fd, struct bytes unread)
+{
+	struct house *h = house;
+	struct visit *v = map_get(keeper_of(h)->sessions, ticket_key(&ticket));
+	struct link  *l = v == NULL || v->command ? NULL : house_link(h, LOGIN, v->login);
+
+	if (l != NULL && v->ticket != 0) {
+		link_say(l, WORD_SESSION_BACK, v->ticket, unread, fd);
+		v->command = true; /* that is all the login is to hear of it */
+	}
+	close(fd);
+	keeper_session_over(house, ticket, 0);
+}
+
 /* Too many from one place: said in the protocol's own words, then the end. */
 static void
 session_refuse(const struct word_session *w, int fd)

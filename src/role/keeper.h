@@ -91,5 +91,6 @@ void keeper_remove_gone(struct house *);
 void keeper_commands_end(struct house *);
 void keeper_command(struct house *, struct caller *, const struct word_ask *);
 void keeper_session_over(void *house, uint32_t ticket, uint64_t account);
+void keeper_session_back(void *house, uint32_t ticket, int fd, struct bytes unread);
 
 #endif

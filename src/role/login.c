@@ -29,6 +29,7 @@ struct door {
 /* A client that has not logged in. */
 struct guest {
 	struct house *house;
+	struct door  *door;
 	struct login *login;
 	uint32_t      ticket;    /* of the question at the clerk; 0 none */
 	bool          unasked;   /* there was no clerk to ask            */
@@ -39,6 +40,7 @@ struct guest {
 /* A session that a keeper serves; for TLS its bytes go through us. */
 struct carried {
 	struct house *house;
+	struct door  *door;
 	uint32_t      ticket, keeper;
 	bool          tls;
 	char          session[24];
@@ -56,7 +58,7 @@ struct login_role {
 	int64_t       leave_by_ms;
 };
 
-enum { FAREWELL_LOOK_MS = 20, FAREWELL_MS = 1000 };
+enum { REST_ROOM = 64 << 10, FAREWELL_LOOK_MS = 20, FAREWELL_MS = 1000 };
 
 static struct login_role *
 role_of(struct house *h)
@@ -305,6 +307,7 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 	}
 	c = memory_take(sizeof *c);
 	*c = (struct carried){ .house = h,
+		               .door = ((struct guest *)login_tied(login))->door,
 		               .ticket = ticket_new(role_of(h)),
 		               .keeper = (uint32_t)(r->account % keepers),
 		               .tls = login_secure(login) };
@@ -359,11 +362,23 @@ guest_over(void *ctx, struct login *login)
 static const struct login_needs login_needs = { ask, ask_step, ask_forget, hand_over, guest_over };
 
 static void
+guest_enters(struct door *d, const char *network, struct login *login)
+{
+	struct login_role *k = role_of(d->house);
+	struct guest      *g = memory_take(sizeof *g);
+
+	*g = (struct guest){ .house = d->house, .door = d, .login = login };
+	(void)bytes_string(bytes_of(network), g->network, sizeof g->network);
+	(void)network_count(k, network, +1);
+	login_tie(login, g);
+	(void)map_put(k->guests, guest_key(&g->login), g);
+}
+
+static void
 came(void *ctx, int fd, const struct peer *peer)
 {
 	struct door       *d = ctx;
 	struct login_role *k = role_of(d->house);
-	struct guest      *g;
 	char               network[48];
 
 	peer_network(peer, network);
@@ -380,14 +395,64 @@ came(void *ctx, int fd, const struct peer *peer)
 		close(fd);
 		return;
 	}
-	g = memory_take(sizeof *g);
-	*g = (struct guest){ .house = d->house };
-	(void)bytes_string(bytes_of(network), g->network, sizeof g->network);
-	(void)network_count(k, network, +1);
-	g->login = login_open(d->house->loop, fd, d->protocol, d->tls_first, &d->config, peer,
-	                      &login_needs, d->house);
-	login_tie(g->login, g);
-	(void)map_put(k->guests, guest_key(&g->login), g);
+	guest_enters(d, network,
+	             login_open(d->house->loop, fd, d->protocol, d->tls_first, &d->config, peer,
+	                        &login_needs, d->house));
+}
+
+/* ---- and come back ---------------------------------------------------------------------------- */
+
+/* What the keeper's end of a pair had not read yet. */
+static void
+read_rest(int fd, struct buffer *unread)
+{
+	ssize_t n;
+
+	while ((n = read(fd, buffer_room(unread, REST_ROOM), REST_ROOM)) > 0)
+		buffer_took(unread, (size_t)n);
+}
+
+/* A client whose session is over and whose connection is not (UNAUTHENTICATE). */
+static void
+guest_again(struct door *d, struct stream *stream, bool tls, struct bytes unread)
+{
+	struct peer peer;
+	char        network[48];
+
+	if (!peer_of(stream_fd(stream), &peer)) {
+		stream_close(&stream);
+		return;
+	}
+	peer_network(&peer, network);
+	stream_unread(stream, unread);
+	guest_enters(d, network,
+	             login_again(d->house->loop, stream, d->protocol, tls, &d->config, &peer,
+	                         &login_needs, d->house));
+}
+
+static bool
+hear_session_back(struct house *h, uint32_t ticket, struct bytes body, int fd)
+{
+	static const struct stream_events none = { 0 };
+	struct carried                   *c = map_get(role_of(h)->carried, ticket_key(&ticket));
+	struct buffer                     unread = { 0 };
+	struct stream                    *stream = NULL;
+
+	buffer_add(&unread, body);
+	if (c != NULL && c->tls && fd >= 0 && !h->leaving) {
+		read_rest(fd, &unread);
+		stream = stream_part(h->loop, c, &unread);
+	} else if (c != NULL && fd >= 0 && !h->leaving)
+		stream = stream_open(h->loop, fd, &none, NULL);
+	/* A TLS session that cannot be parted ends by its bytes. */
+	if (fd >= 0 && (stream == NULL || c->tls))
+		close(fd);
+	if (stream != NULL)
+		guest_again(c->door, stream, c->tls, buffer_bytes(&unread));
+	if (c != NULL && (stream != NULL || !c->tls))
+		carried_end(c);
+	buffer_free(&unread);
+	return true;
 }
 
 /* ---- doors, from settings and resources -------------------------------------------------------- */
@@ -542,6 +607,8 @@ login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
            struct bytes body, int fd)
 {
 	(void)from, (void)index;
+	if (word == WORD_SESSION_BACK)
+		return hear_session_back(h, ticket, body, fd);
 	if (fd >= 0)
 		close(fd);
 	switch (word) {

@@ -63,6 +63,7 @@ extern const char *const role_names[ROLES];
 	X(SESSION,        FROM(LOGIN), FROM(KEEPER))           /* struct word_session, fd                     */ \
 	X(SESSION_OVER,   FROM(KEEPER), FROM(LOGIN))           /* ticket of SESSION                           */ \
 	X(SESSIONS_END,   FROM(LOGIN), FROM(KEEPER))           /* the login leaves: say BYE to all its sessions */ \
+	X(SESSION_BACK,   FROM(KEEPER), FROM(LOGIN))           /* ticket of SESSION; bytes unread, fd         */ \
 	X(SEEK,           FROM(KEEPER), FROM(VERIFIER))        /* struct word_seek, fd                        */ \
 	X(SOUGHT,         FROM(VERIFIER), FROM(KEEPER))        /* bool for each                               */ \
 	X(DECODE,         FROM(KEEPER), FROM(VERIFIER))        /* struct word_decode, fd                      */ \

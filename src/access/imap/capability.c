@@ -40,6 +40,7 @@ const struct capability imap_capabilities[] = {
 	{ "BINARY",           "rfc3516",   AFTER_LOGIN,  "FETCH APPEND decoding.c",   "dialogue binary-is-without-transfer-encoding", NULL, NULL },
 	{ "CATENATE",         "rfc4469",   AFTER_LOGIN,  "APPEND REPLACE url.c resource.c", "dialogue catenate-joins-pieces-of-letters", NULL, NULL },
 	{ "COMPRESS=DEFLATE", "rfc4978",   AFTER_LOGIN,  "COMPRESS channel/press.c",  "whole test_imap_core.py", compress_holds, NULL },
+	{ "UNAUTHENTICATE",   "rfc8437",   AFTER_LOGIN,  "UNAUTHENTICATE login/login.c", "dialogue unauthenticate-goes-back-to-the-login", compress_holds, NULL },
 	{ "URL-PARTIAL",      "rfc5550",   AFTER_LOGIN,  "APPEND url.c",              "dialogue catenate-takes-a-part-of-a-part", NULL, NULL },
 	{ "REPLACE",          "rfc8508",   AFTER_LOGIN,  "REPLACE",                   "dialogue replace-appends-and-expunges",   NULL, NULL },
 	{ "MOVE",             "rfc6851",   AFTER_LOGIN,  "MOVE",                      "dialogue move-tells-copyuid-then-expunge", NULL, NULL },

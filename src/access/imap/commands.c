@@ -5,7 +5,7 @@
 #define COMMANDS(X) \
 	X(capability) X(noop) X(logout) X(starttls) X(authenticate) X(login) \
 	X(select) X(examine) X(create) X(delete) X(rename) X(subscribe) X(unsubscribe) \
-	X(list) X(lsub) X(status) X(append) X(replace) X(namespace) X(id) X(enable) X(compress) X(idle) \
+	X(list) X(lsub) X(status) X(append) X(replace) X(namespace) X(id) X(enable) X(compress) X(unauthenticate) X(idle) \
 	X(check) X(close) X(unselect_command) X(expunge) X(search) X(sort) X(thread) X(fetch) X(store) X(copy) X(move) \
 	X(uidbatches) \
 	X(setacl) X(deleteacl) X(getacl) X(listrights) X(myrights) \

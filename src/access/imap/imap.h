@@ -105,6 +105,9 @@ struct imap_needs {
 	                              void (*decoded)(void *who, int why, const struct imap_decoded *), void *who);
 	void (*decode_drop)(struct imap_decode *);
 
+	/* Instead of `over`: the client has not logged in any more (UNAUTHENTICATE).  Owns `fd`;
+	   `unread` is what it sent beyond. */
+	void (*give_back)(void *ctx, uint32_t ticket, int fd, struct bytes unread);
 	/* The session has ended, its descriptor is closed (or will be when the last
 	   bytes are out) and `struct imap` is gone. */
 	void (*over)(void *ctx, uint32_t ticket, uint64_t account);

@@ -76,6 +76,13 @@ input_eat(struct imap_input *in, size_t n)
 		buffer_free(&in->early);
 }
 
+void
+input_unread(struct imap_input *in, struct buffer *out)
+{
+	buffer_add(out, buffer_bytes(&in->early));
+	buffer_free(&in->early);
+}
+
 bool
 input_hear(struct imap_input *in)
 {

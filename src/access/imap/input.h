@@ -35,6 +35,8 @@ bool input_letter(const struct imap_input *, uint64_t *size, bool *waits);
 /* The rest of the command is skipped: n bytes, to the end of the line, and what that line and
    those behind it announce and send unasked (rfc7888:4). */
 void input_skip(struct imap_input *, uint64_t n);
+/* What the login had read ahead and no command has taken is appended. */
+void input_unread(struct imap_input *, struct buffer *);
 /* The command is over: its memory goes. */
 void input_done(struct imap_input *);
 

@@ -583,6 +583,8 @@ command_step(struct imap *s)
 	if (s->compress)
 		stream_compress(s->stream);
 	s->compress = false;
+	if (s->leaves)
+		imap_end(s, "Unauthenticated");
 	command_over(s);
 	count_errors(s);
 	return STEP_DONE;
@@ -722,6 +724,19 @@ leave_service(struct imap *s)
 	s->service->count--;
 }
 
+/* The connection itself goes on, if all that was said has gone. */
+static int
+give_away(struct imap *s, struct buffer *unread)
+{
+	if (!s->leaves)
+		return -1;
+	stream_flush(s->stream);
+	if (stream_pending(s->stream) > 0)
+		return -1;
+	input_unread(s->input, unread);
+	return stream_detach(&s->stream, unread);
+}
+
 void
 imap_finish(struct imap *s)
 {
@@ -729,18 +744,25 @@ imap_finish(struct imap *s)
 	struct arena        *life = s->life;
 	uint32_t             ticket = s->ticket;
 	uint64_t             account = s->facts.account;
+	struct buffer        unread = { 0 };
+	int                  fd;
 
 	session_log(s);
 	if (s->promise != NULL)
 		s->promise->session = NULL;
 	command_over(s);
+	fd = give_away(s, &unread);
 	stream_finish(&s->stream);
 	imap_unselect(s);
 	account_drop(&s->account);
 	input_close(&s->input);
 	leave_service(s);
 	arena_close(&life);
-	v->needs.over(v->ctx, ticket, account);
+	if (fd >= 0)
+		v->needs.give_back(v->ctx, ticket, fd, buffer_bytes(&unread));
+	else
+		v->needs.over(v->ctx, ticket, account);
+	buffer_free(&unread);
 }
 
 /* ---- the beginning ------------------------------------------------------------- */

@@ -90,6 +90,7 @@ struct imap {
 	bool           rev2;                   /* rfc9051:6.3.1: ENABLE IMAP4rev2 */
 	bool           utf8;                   /* rfc6855:3: ENABLE UTF8=ACCEPT */
 	bool           compress;               /* once this command is answered */
+	bool           leaves;                 /* for a login, when answered    */
 	uint8_t        errors;
 	const char    *end;                    /* why the session ends, for the log */
 

@@ -455,10 +455,10 @@ closed(void *ctx, const char *why)
 
 static const struct stream_events events = { arrived, drained, secured, silent, closed };
 
-struct login *
-login_open(struct loop *loop, int fd, const struct login_protocol *protocol, bool tls_first,
-           const struct login_config *config, const struct peer *peer,
-           const struct login_needs *needs, void *ctx)
+static struct login *
+login_new(struct loop *loop, const struct login_protocol *protocol,
+          const struct login_config *config, const struct peer *peer,
+          const struct login_needs *needs, void *ctx)
 {
 	struct login *l = memory_take(sizeof *l);
 
@@ -468,21 +468,52 @@ login_open(struct loop *loop, int fd, const struct login_protocol *protocol, boo
 		             .needs = needs,
 		             .ctx = ctx,
 		             .peer = *peer,
-		             .begun_ms = clock_patient_ms(),
-		             .room = tls_first ? ROOM_TLS : ROOM_COMMAND };
-	if (!peer_here(fd, &l->here))
-		(void)snprintf(l->here.text, sizeof l->here.text, "unknown");
+		             .begun_ms = clock_patient_ms() };
 	random_word(l->session, sizeof l->session);
-	l->stream = stream_open(loop, fd, &events, l);
-	stream_most_unread(l->stream, LOGIN_LINE_MOST + LOGIN_AUTH_LINE_MOST);
 	l->deadline = timer_open(loop, login_late, l);
 	timer_set(l->deadline, config->rows.timeout_ms);
+	return l;
+}
+
+static void
+login_take(struct login *l, struct stream *stream)
+{
+	l->stream = stream;
+	if (!peer_here(stream_fd(stream), &l->here))
+		(void)snprintf(l->here.text, sizeof l->here.text, "unknown");
+	stream_most_unread(stream, LOGIN_LINE_MOST + LOGIN_AUTH_LINE_MOST);
+}
+
+struct login *
+login_open(struct loop *loop, int fd, const struct login_protocol *protocol, bool tls_first,
+           const struct login_config *config, const struct peer *peer,
+           const struct login_needs *needs, void *ctx)
+{
+	struct login *l = login_new(loop, protocol, config, peer, needs, ctx);
+
+	l->room = tls_first ? ROOM_TLS : ROOM_COMMAND;
+	login_take(l, stream_open(loop, fd, &events, l));
 	if (tls_first)
 		stream_secure(l->stream, config->tls);
 	else {
 		l->greeted = true;
 		protocol->greet(l);
 	}
+	return l;
+}
+
+struct login *
+login_again(struct loop *loop, struct stream *stream, const struct login_protocol *protocol,
+            bool secure, const struct login_config *config, const struct peer *peer,
+            const struct login_needs *needs, void *ctx)
+{
+	struct login *l = login_new(loop, protocol, config, peer, needs, ctx);
+
+	l->room = ROOM_COMMAND;
+	l->greeted = true;
+	l->secure = secure;
+	stream_adopt(stream, &events, l);
+	login_take(l, stream);
 	return l;
 }
 

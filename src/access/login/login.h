@@ -10,6 +10,7 @@
  *                   is login_challenge(), the end is login_welcome() or login_refuse().
  * login_welcome()   the client is who it says: once it has read the last data of the
  *                   mechanism the session is given away by needs.hand_over, and is gone here.
+ * login_again()     owns a stream that comes back from a keeper (UNAUTHENTICATE, rfc8437).
  * login_close()     the house is closing: BYE.
  *
  * Bounds: a line of 8 KiB, a literal of 4 KiB, three bad commands, `timeout` in
@@ -64,6 +65,10 @@ struct login_config {
 };
 struct login *login_open(struct loop *, int fd, const struct login_protocol *, bool tls_first,
                          const struct login_config *, const struct peer *, const struct login_needs *, void *ctx);
+/* A stream whose client has logged in and out again: it is not greeted.  What it sent beyond is
+   unread in the stream. */
+struct login *login_again(struct loop *, struct stream *, const struct login_protocol *, bool secure,
+                          const struct login_config *, const struct peer *, const struct login_needs *, void *ctx);
 void login_close(struct login **, const char *words);
 void login_challenge(struct login *, struct bytes);
 void login_welcome(struct login *, const char *user, uint64_t account, struct bytes last);

@@ -265,6 +265,14 @@ lab_over(void *ctx, uint32_t ticket, uint64_t account)
 }
 
 static inline void
+lab_give_back(void *ctx, uint32_t ticket, int fd, struct bytes unread)
+{
+	(void)unread;
+	close(fd);
+	lab_over(ctx, ticket, 0);
+}
+
+static inline void
 lab_stop(void *ctx)
 {
 	loop_stop(((struct lab *)ctx)->loop);
@@ -320,7 +328,7 @@ lab_open(void)
 		abort();
 	settings_close(&none);
 	l->imap = imap_service_open(l->loop, l->store, &imap, &(struct imap_needs){ lab_append_begin, lab_append_add,
-	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_over }, l);
+	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_give_back, lab_over }, l);
 	l->pop3 = pop3_service_open(l->loop, l->store, &pop3, &(struct pop3_needs){ lab_over }, l);
 	loop_at_rest(l->loop, lab_rest_writer, l);
 	loop_at_rest(l->loop, lab_rest_store, l);
