@@ -26,7 +26,7 @@ const struct command command_doveadm = {
 	.name = "doveadm",
 	.forms =
 		"doveadm [-f FORM] mailbox list|status|create|delete|rename|subscribe|unsubscribe [-u USER | -A] ...\n"
-		"doveadm [-f FORM] search|fetch|expunge|flags|copy|move [-u USER | -A] ...\n"
+		"doveadm [-f FORM] search|fetch|expunge|flags|copy|move|save [-u USER | -A] ...\n"
 		"doveadm who [-1] [USER | ADDRESS]\n"
 		"doveadm kick USER | ADDRESS\n"
 		"doveadm auth test USER [PASSWORD]\n"
@@ -249,6 +249,18 @@ do_auth(struct dove *d, const char *verb)
 	return status;
 }
 
+static int
+do_save(struct dove *d, const char *verb)
+{
+	const char *mailbox = d->value['m'] != NULL ? d->value['m'] : "INBOX";
+
+	(void)verb;
+	return run_as(d, &command_message,
+	              (const char *const[]){ "message", "append", d->who, mailbox,
+	                                     d->argc > 0 ? "--file" : NULL,
+	                                     d->argc > 0 ? d->argv[0] : NULL, NULL });
+}
+
 /* ---- the table ---- */
 
 /* clang-format off */
@@ -274,6 +286,7 @@ static const struct name {
 	{ "flags",   "replace",     "AF:S:u:",       true,  2, 0, do_flags    },
 	{ "copy",    "",            "AF:S:u:",       true,  2, 0, do_transfer },
 	{ "move",    "",            "AF:S:u:",       true,  2, 0, do_transfer },
+	{ "save",    "",            "AF:S:m:u:",     true,  0, 1, do_save     },
 	{ "who",     "",            "1a:",           false, 0, 1, do_who      },
 	{ "kick",    "",            "a:f",           false, 1, 1, do_kick     },
 	{ "auth",    "test",        "A:M:a:x:",      false, 1, 2, do_auth     },

@@ -10,13 +10,18 @@ static int run_message(struct call *);
 
 const struct command command_message = {
 	.name = "message",
-	.forms = "message search ACCOUNT QUERY ... [--json | -f FORM]\n"
-		 "message fetch ACCOUNT FIELDS QUERY ... [--json | -f FORM]\n"
-		 "message flags ACCOUNT add|remove|replace FLAGS QUERY ...\n"
-		 "message copy ACCOUNT MAILBOX QUERY ... [--to ACCOUNT]\n"
-		 "message move ACCOUNT MAILBOX QUERY ... [--to ACCOUNT]\n"
-		 "message expunge ACCOUNT QUERY ... [--delete-empty-mailbox]\n",
-	.about = "Searches, shows, flags, copies, moves and removes messages.",
+	.forms =
+		"message search ACCOUNT QUERY ... [--json | -f FORM]\n"
+		"message fetch ACCOUNT FIELDS QUERY ... [--json | -f FORM]\n"
+		"message flags ACCOUNT add|remove|replace FLAGS QUERY ...\n"
+		"message copy ACCOUNT MAILBOX QUERY ... [--to ACCOUNT]\n"
+		"message move ACCOUNT MAILBOX QUERY ... [--to ACCOUNT]\n"
+		"message expunge ACCOUNT QUERY ... [--delete-empty-mailbox]\n"
+		"message append ACCOUNT [MAILBOX] [--file FILE] [--flags FLAGS]\n"
+		"message import ACCOUNT PATH ... [--mailbox MAILBOX] [--flags FLAGS] [--duplicates] [--quiet]\n"
+		"message export ACCOUNT PATH [QUERY ...] [--format maildir|mbox|eml] [--quiet]",
+	.about =
+		"Searches, shows, flags, copies, moves and removes messages; takes them in and gives them out.",
 	.more = "ACCOUNT is an address, or several: *@example.com, example.com, or * for everybody. A QUERY is what IMAP's "
 		"SEARCH takes, in all mailboxes that it does not restrict: mailbox INBOX from jill since 2026-11-01. Beyond "
 		"that, mailbox takes * and %; a date may be 22-Nov-2026, 2026-11-22 or an age (3d, 2weeks); a size may end in "
@@ -25,7 +30,15 @@ const struct command command_message = {
 		"\n"
 		"FIELDS are one argument: uid, seq, flags, user, mailbox, mailbox-guid, guid, pop3.uidl, date.received, "
 		"date.saved, date.sent, size, modseq, hdr, hdr.NAME, body, body.PART, text, preview, imap.envelope, "
-		"imap.body, imap.bodystructure. FLAGS too: \"\\Seen $Forwarded\".",
+		"imap.body, imap.bodystructure. FLAGS too: \"\\Seen $Forwarded\".\n"
+		"\n"
+		"import reads an mbox, a Maildir with its folders, a letter or a directory of .eml; - is the standard input. What "
+		"is there already (the same Message-ID, Date, From, Subject and size) is left out unless --duplicates is said, so "
+		"that an import that was broken off can be run again. Folders come under MAILBOX, or beside the INBOX without it.\n"
+		"\n"
+		"export makes such a thing: a Maildir with its folders, a directory of .eml, or an mbox (in a directory: one for each "
+		"mailbox). A message that an earlier export wrote to a Maildir or directory is not written again; an mbox "
+		"appears whole or not at all.",
 	.run = run_message,
 };
 
@@ -95,7 +108,7 @@ flags_chosen(void *ctx, const struct chosen *chosen)
 }
 
 /* flag-list without its parentheses; nothing that would break the line. */
-static bool
+bool
 flags_right(const char *flags)
 {
 	for (const char *p = flags; *p != '\0'; p++)
@@ -400,8 +413,18 @@ run_message(struct call *c)
 	struct message_work w = { .call = c };
 	int                 status = MESSAGE_CALLED_WRONGLY;
 
+	static const struct {
+		const char *name;
+		int (*run)(struct call *);
+	} letters[] = { { "append", message_append },
+		        { "import", message_import },
+		        { "export", message_export } };
+
 	if (c->argc < 3)
 		return command_wrong(c, "message wants to know what, and whose");
+	for (size_t i = 0; i < COUNT(letters); i++)
+		if (strcmp(c->argv[1], letters[i].name) == 0)
+			return letters[i].run(c);
 	if (!output_option(c, strcmp(c->argv[1], "fetch") == 0 ? OUTPUT_PAGER : OUTPUT_TABLE,
 	                   &w.form))
 		return COMMAND_WRONG;

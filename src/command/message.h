@@ -33,4 +33,10 @@ struct plain { bool cr; };
 void plain_piece(struct plain *, struct bytes, void (*put)(void *ctx, struct bytes), void *ctx);
 void plain_end(struct plain *, void (*put)(void *ctx, struct bytes), void *ctx);
 
+int message_append(struct call *);                         /* message-import.c */
+int message_import(struct call *);
+int message_export(struct call *);                         /* message-export.c */
+/* "\Seen $Forwarded": nothing that would break the line of a command. */
+bool flags_right(const char *flags);
+
 #endif

@@ -1,0 +1,303 @@
+/*
+ * message-import -- letters of other programs come into mailboxes
+ *
+ * Each is an APPEND; what the mailbox has already is known by its size and a hash of the fields that stay with
+ * a letter wherever it goes, so that an import that was broken off goes on where it ended.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "command/folders.h"
+#include "command/message.h"
+#include "command/source.h"
+#include "message/date.h"
+
+enum { SAY_EVERY = 100, FIELD_MOST = 16 << 10 };
+
+/* The mailbox letters go to; the one before is forgotten. */
+struct target {
+	char        name[1100];
+	struct map *known; /* of a hash of 16 bytes             */
+};
+struct import {
+	struct client *client;
+	const char    *mailbox; /* of --mailbox, or NULL             */
+	const char    *flags;   /* for all of them, or NULL          */
+	bool           duplicates, quiet;
+	struct target  target;
+	uint64_t       in, left_out, refused;
+	int            status;
+};
+
+/* ---- what is there already ---- */
+
+static char known_mark;
+
+static void
+fingerprint(struct bytes fields, uint64_t size, uint64_t out[static 2])
+{
+	static const uint64_t keys[2][2] = { { 1, 2 }, { 3, 4 } };
+
+	out[0] = hash_with(keys[0], fields) ^ size;
+	out[1] = hash_with(keys[1], fields) + size;
+}
+
+static struct bytes
+as_key(const uint64_t print[static 2])
+{
+	return (struct bytes){ (const char *)print, 2 * sizeof *print };
+}
+
+/* "* 5 FETCH (UID 7 RFC822.SIZE 1234 BODY[HEADER.FIELDS (...)] {99}": the header ends with an empty line. */
+static void
+hear_known(void *ctx, struct client *c, const struct client_answer *a)
+{
+	struct import      *w = ctx;
+	struct client_value v;
+	struct buffer       fields = { 0 };
+	uint64_t            size = 0, print[2];
+
+	if (!bytes_is(a->word, "FETCH"))
+		return;
+	client_next(c, &v);
+	for (client_next(c, &v); v.kind == VALUE_ATOM; client_next(c, &v)) {
+		bool header = bytes_starts_nocase(v.text, BYTES("BODY["));
+		bool bytes = bytes_is(v.text, "RFC822.SIZE");
+		client_next(c, &v);
+		if (header)
+			client_gather(c, &v, &fields, FIELD_MOST);
+		if (bytes)
+			(void)bytes_number(v.text, &size);
+	}
+	if (fields.len >= 2)
+		fields.len -= 2;
+	fingerprint(buffer_bytes(&fields), size, print);
+	(void)map_put(w->target.known, as_key(print), &known_mark);
+	buffer_free(&fields);
+}
+
+static int
+refuse(struct import *w, const char *what)
+{
+	(void)fprintf(stderr, "mansio: %s: %s: %s\n", client_user(w->client), what,
+	              client_said(w->client));
+	return COMMAND_FAILED;
+}
+
+/* The mailbox is made if it is not there; what it holds is looked at. */
+static int
+enter_target(struct import *w, const char *name)
+{
+	struct client      *c = w->client;
+	enum client_outcome o;
+
+	if (strcmp(w->target.name, name) == 0 && w->target.known != NULL)
+		return COMMAND_DONE;
+	map_close(&w->target.known);
+	w->target.known = map_open();
+	(void)snprintf(w->target.name, sizeof w->target.name, "%s", name);
+	for (int again = 0;; again++) {
+		buffer_add_string(client_begin(c), "EXAMINE ");
+		client_put_mailbox(c, name);
+		if ((o = client_run(c, NULL, NULL)) == CLIENT_OK)
+			break;
+		if (again > 0 || o == CLIENT_LOST)
+			return refuse(w, name);
+		buffer_add_string(client_begin(c), "CREATE ");
+		client_put_mailbox(c, name);
+		if (client_run(c, NULL, NULL) != CLIENT_OK)
+			return refuse(w, name);
+		buffer_add_string(client_begin(c), "SUBSCRIBE ");
+		client_put_mailbox(c, name);
+		(void)client_run(c, NULL, NULL);
+	}
+	if (!w->duplicates)
+		o = client_say(
+			c, hear_known, w,
+			"UID FETCH 1:* (RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)])");
+	if (o == CLIENT_OK)
+		o = client_say(c, NULL, NULL, "UNSELECT");
+	return o == CLIENT_OK ? COMMAND_DONE : refuse(w, name);
+}
+
+/* ---- one letter ---- */
+
+static void
+put_letter(void *ctx, struct bytes piece)
+{
+	struct client *c = ctx;
+
+	buffer_add(client_out(c), piece);
+	if (client_out(c)->len > 64 << 10)
+		(void)client_send(c);
+}
+
+static void
+begin_letter(struct import *w, const struct letter_source *s)
+{
+	struct client *c = w->client;
+	char           date[32];
+
+	buffer_add_string(client_begin(c), "APPEND ");
+	client_put_mailbox(c, w->target.name);
+	buffer_printf(client_out(c), " (%s%s%.*s)", w->flags != NULL ? w->flags : "",
+	              w->flags != NULL && s->flags.len > 0 ? " " : "", (int)s->flags.len,
+	              s->flags.at);
+	if (s->date > 0) {
+		imap_datetime_text(s->date, 0, date);
+		buffer_printf(client_out(c), " \"%s\"", date);
+	}
+	buffer_add_char(client_out(c), ' ');
+	client_put_literal(c, s->size);
+}
+
+static void
+say_progress(const struct import *w, bool end)
+{
+	uint64_t all = w->in + w->left_out + w->refused;
+
+	if (w->quiet || !isatty(STDERR_FILENO) || (!end && all % SAY_EVERY != 0))
+		return;
+	(void)fprintf(stderr, "\r%" PRIu64 " messages%s", all, end ? "\n" : "");
+}
+
+/* What a mail program keeps for itself at the head of an mbox. */
+static bool
+is_internal(const struct letter_source *s)
+{
+	return s->mbox && s->number == 1 &&
+	       bytes_search(buffer_bytes(&s->known_by), BYTES("FOLDER INTERNAL DATA")) >= 0;
+}
+
+/* False when nothing more can be done. */
+static bool
+import_letter(struct import *w, struct letter_source *s)
+{
+	uint64_t            print[2];
+	enum client_outcome o;
+
+	fingerprint(buffer_bytes(&s->known_by), s->size, print);
+	if (!w->duplicates && (is_internal(s) || map_get(w->target.known, as_key(print)) != NULL)) {
+		w->left_out++;
+		return true;
+	}
+	begin_letter(w, s);
+	if (!letter_pass(s, put_letter, w->client)) {
+		(void)fprintf(stderr, "mansio: %s changes while it is read\n", s->path);
+		w->status = COMMAND_FAILED;
+		return false;
+	}
+	o = client_run(w->client, NULL, NULL);
+	if (o == CLIENT_OK) {
+		w->in++;
+		(void)map_put(w->target.known, as_key(print), &known_mark);
+		return true;
+	}
+	w->refused++;
+	w->status = COMMAND_FAILED;
+	(void)fprintf(stderr, "mansio: %s", s->path);
+	if (s->mbox)
+		(void)fprintf(stderr, ", message %" PRIu64, s->number);
+	(void)fprintf(stderr, ": %s\n", client_said(w->client));
+	return o == CLIENT_NO;
+}
+
+static bool
+import_one(void *ctx, struct letter_source *s)
+{
+	struct import *w = ctx;
+	char           name[1100];
+	bool           good;
+
+	if (w->mailbox == NULL)
+		(void)snprintf(name, sizeof name, "%s", *s->folder != '\0' ? s->folder : "INBOX");
+	else
+		(void)snprintf(name, sizeof name, "%s%s%s", w->mailbox,
+		               *s->folder != '\0' ? "/" : "", s->folder);
+	if (enter_target(w, name) != COMMAND_DONE) {
+		w->status = COMMAND_FAILED;
+		return false;
+	}
+	good = import_letter(w, s);
+	say_progress(w, false);
+	return good;
+}
+
+/* ---- the commands ---- */
+
+static int
+import_paths(struct call *c, const char *who, struct import *w, int paths, char *const *path)
+{
+	struct people people;
+	int           status = client_people(c, who, &people);
+
+	if (status == COMMAND_DONE && people.count != 1) {
+		(void)fprintf(stderr, "mansio: \"%s\" means %zu accounts; letters go to one\n", who,
+		              people.count);
+		status = COMMAND_FAILED;
+	}
+	if (status == COMMAND_DONE && (w->client = client_open(c, &people.one[0])) == NULL)
+		status = COMMAND_FAILED;
+	for (int i = 0; status == COMMAND_DONE && i < paths; i++)
+		if (!source_each(path[i], import_one, w))
+			status = COMMAND_FAILED;
+	client_close(&w->client);
+	map_close(&w->target.known);
+	people_close(&people);
+	return status > w->status ? status : w->status;
+}
+
+static bool
+wrong_switch(const struct call *c)
+{
+	for (int i = 2; i < c->argc; i++)
+		if (strncmp(c->argv[i], "--", 2) == 0)
+			return true;
+	return false;
+}
+
+int
+message_import(struct call *c)
+{
+	struct import w = { .status = COMMAND_DONE };
+	int           status;
+
+	(void)command_option(c, "--mailbox", &w.mailbox);
+	(void)command_option(c, "--flags", &w.flags);
+	w.duplicates = command_option(c, "--duplicates", NULL);
+	w.quiet = command_option(c, "--quiet", NULL);
+	if (c->argc < 4 || wrong_switch(c))
+		return command_wrong(c, "message import wants to know whose, and what");
+	if (w.flags != NULL && !flags_right(w.flags))
+		return command_wrong(c, "\"%s\" are not flags", w.flags);
+	status = import_paths(c, c->argv[2], &w, c->argc - 3, c->argv + 3);
+	say_progress(&w, true);
+	if (!w.quiet)
+		(void)printf("%" PRIu64 " taken in, %" PRIu64 " there already, %" PRIu64
+		             " refused\n",
+		             w.in, w.left_out, w.refused);
+	return status;
+}
+
+int
+message_append(struct call *c)
+{
+	struct import w = { .duplicates = true, .quiet = true };
+	const char   *file = "-";
+	char         *path[1];
+
+	(void)command_option(c, "--file", &file);
+	(void)command_option(c, "--flags", &w.flags);
+	if (c->argc < 3 || c->argc > 4 || wrong_switch(c))
+		return command_wrong(c, "message append wants to know whose");
+	if (w.flags != NULL && !flags_right(w.flags))
+		return command_wrong(c, "\"%s\" are not flags", w.flags);
+	w.mailbox = c->argc > 3 ? c->argv[3] : NULL;
+	path[0] = (char *)(uintptr_t)file;
+	return import_paths(c, c->argv[2], &w, 1, path);
+}

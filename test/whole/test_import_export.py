@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: ISC
+"""Letters come in from mbox, Maildir and files, and go out again, nothing lost on the way.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_import_export.py
+"""
+
+import imaplib
+import mailbox
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from test_mailbox_commands import JACK, found, jack, names, put, rows  # noqa: F401 (a fixture)
+from test_roles import PASSWORD, Village
+
+
+@pytest.fixture(scope="module")
+def house():
+    with Village("jack") as village:
+        yield village
+
+
+def letter(n, body="Hello.\n", **more):
+    fields = {"From": "jill@example.com", "To": JACK, "Subject": f"letter {n}",
+              "Date": f"Sun, {n:02} Nov 2026 12:00:00 +0000", "Message-ID": f"<{n}@x>", **more}
+    return "".join(f"{k}: {v}\n" for k, v in fields.items()) + "\n" + body
+
+
+def make_mbox(path, letters):
+    """By Python's own hand, which quotes "From " in bodies."""
+    box = mailbox.mbox(path)
+    for text, flags in letters:
+        m = mailbox.mboxMessage(text)
+        m.set_from("jill@example.com", (2026, 11, 3, 10, 20, 30, 0, 0, 0))
+        m.set_flags(flags)
+        box.add(m)
+    box.close()
+
+
+def whole(house, *query):
+    """The bytes of every letter in the INBOX as IMAP gives them."""
+    with house.imap() as box:
+        box.select("INBOX", readonly=True)
+        _, data = box.uid("FETCH", "1:*", "(FLAGS INTERNALDATE BODY.PEEK[])")
+        return [(d[0], d[1]) for d in data if isinstance(d, tuple)]
+
+
+def said(done):
+    return done.stdout.strip()
+
+
+def test_an_mbox_comes_in(jack, tmp_path):
+    make_mbox(tmp_path / "mbox", [(letter(1), "RO"), (letter(2, "One\nFrom the hill\n\nlast"), "ROAF"), (letter(3, ""), "")])
+    assert said(jack.command("message", "import", JACK, tmp_path / "mbox")) == "3 taken in, 0 there already, 0 refused"
+    got = whole(jack)
+    assert got[0][1] == letter(1).replace("\n", "\r\n").encode()
+    assert got[1][1].split(b"\r\n\r\n", 1)[1].rstrip() == b"One\r\nFrom the hill\r\n\r\nlast"
+    assert b"03-Nov-2026 10:20:30" in got[0][0].replace(b'" 3', b'"03') and b"\\Seen" in got[0][0]
+    assert b"\\Answered" in got[1][0] and b"\\Flagged" in got[1][0]
+    assert b"\\Seen" not in got[2][0] and b"Status:" not in got[0][1]
+
+
+def test_an_import_can_be_run_again(jack, tmp_path):
+    make_mbox(tmp_path / "mbox", [(letter(n), "") for n in range(1, 6)])
+    jack.command("message", "import", JACK, tmp_path / "mbox")
+    make_mbox(tmp_path / "mbox", [(letter(6), "")])
+    assert said(jack.command("message", "import", JACK, tmp_path / "mbox")) == "1 taken in, 5 there already, 0 refused"
+    assert len(found(jack, "all")) == 6
+    assert said(jack.command("message", "import", JACK, tmp_path / "mbox", "--duplicates")).startswith("6 taken in")
+
+
+def test_a_maildir_comes_in_with_folders_flags_and_dates(jack, tmp_path):
+    root = tmp_path / "Maildir"
+    for folder in ["", ".Lists.debian", ".&U,BTFw-", ".Empty"]:
+        for part in ["cur", "new", "tmp"]:
+            (root / folder / part).mkdir(parents=True)
+    (root / "dovecot-keywords").write_text("0 $Later\n1 Work\n")
+    one = root / "cur/1700000000.M1P1.host,S=3:2,FSab"
+    one.write_text(letter(1))
+    os.utime(one, (1700000000, 1700000000))
+    (root / "new/1700000001.M2P1.host").write_text(letter(2))
+    (root / ".Lists.debian/cur/1.x:2,RT").write_bytes(letter(3).replace("\n", "\r\n").encode())
+    (root / ".&U,BTFw-/cur/2.x:2,P").write_text(letter(4))
+    assert said(jack.command("message", "import", JACK, root)) == "4 taken in, 0 there already, 0 refused"
+    all_rows = {r["hdr.subject"]: r for r in rows(jack, "message", "fetch", JACK, "hdr.subject mailbox flags date.received", "all")}
+    first = all_rows["letter 1"]
+    assert {"\\Flagged", "\\Seen", "$Later", "Work"} <= set(first["flags"].split()) and first["mailbox"] == "INBOX"
+    assert "\\Seen" not in all_rows["letter 2"]["flags"]
+    assert all_rows["letter 3"]["mailbox"] == "Lists/debian" and "\\Answered" in all_rows["letter 3"]["flags"]
+    assert all_rows["letter 4"]["mailbox"] == "台北" and "$Forwarded" in all_rows["letter 4"]["flags"]
+    with jack.imap() as box:
+        box.select("INBOX", readonly=True)
+        assert b"14-Nov-2023 22:13:20" in box.fetch("1", "(INTERNALDATE)")[1][0]
+    assert said(jack.command("message", "import", JACK, root, "--mailbox", "Old", "--quiet")) == ""
+    assert "Old/Lists/debian" in names(jack) and found(jack, "mailbox", "Old", "all") == [("Old", "1"), ("Old", "2")]
+
+
+def test_letters_come_in_as_files_and_from_the_standard_input(jack, tmp_path):
+    for n in [1, 2]:
+        (tmp_path / f"{n}.eml").write_text(letter(n))
+    (tmp_path / "notes.txt").write_text("no letter")
+    assert said(jack.command("message", "import", JACK, tmp_path)).startswith("2 taken in")
+    jack.command("message", "append", JACK, "Drafts", "--flags", "\\Draft \\Seen", input=letter(3))
+    assert found(jack, "mailbox", "Drafts", "draft", "seen") == [("Drafts", "1")]
+    jack.command("doveadm", "save", "-u", JACK, "-m", "Sent", input=letter(4))
+    assert found(jack, "mailbox", "Sent", "subject", "letter 4") == [("Sent", "1")]
+
+
+def test_a_large_letter_streams_in_and_out(jack, tmp_path):
+    body = ("0123456789abcdef" * 4 + "\n") * 200_000
+    (tmp_path / "large.eml").write_text(letter(1, body))
+    jack.command("message", "import", JACK, tmp_path / "large.eml")
+    jack.command("message", "export", JACK, tmp_path / "out", "--format", "maildir")
+    out, = (tmp_path / "out/cur").iterdir()
+    assert out.read_text() == letter(1, body)
+
+
+@pytest.mark.parametrize("path, status, what", [
+    ("nowhere", 1, "nowhere: No such file or directory"),
+    ("empty", 0, "0 taken in"),
+])
+def test_what_cannot_be_read_is_named(jack, tmp_path, path, status, what):
+    (tmp_path / "empty").write_text("")
+    done = jack.command("message", "import", JACK, tmp_path / path, check=False)
+    assert done.returncode == status and what in done.stdout + done.stderr
+
+
+def test_a_letter_too_large_is_named_and_the_rest_comes_in(tmp_path):
+    with Village("jack", message_size_limit="100K") as house:
+        make_mbox(tmp_path / "mbox", [(letter(1), ""), (letter(2, "x" * 70 + "\n" * 200_000), ""), (letter(3), "")])
+        done = house.command("message", "import", JACK, tmp_path / "mbox", check=False)
+        assert done.returncode == 1 and said(done) == "2 taken in, 0 there already, 1 refused"
+        assert "mbox, message 2: " in done.stderr
+
+
+def fill(house):
+    put(house, "INBOX", "one", body="Hello.\r\nFrom here on\r\n>From there", flags="(\\Seen $Later)",
+        date='"14-Nov-2023 22:13:20 +0000"')
+    put(house, "INBOX", "two", flags="(\\Answered \\Flagged)")
+    put(house, "Lists/de.bian", "three")
+
+
+def test_out_to_a_maildir_as_python_reads_it(jack, tmp_path):
+    fill(jack)
+    out = tmp_path / "Maildir"
+    assert said(jack.command("message", "export", JACK, out)) == "3 written, 0 there already"
+    box = mailbox.Maildir(out, create=False)
+    by_subject = {m["subject"]: m for m in box}
+    assert set(by_subject) == {"one", "two"}
+    assert by_subject["one"].get_flags().replace("a", "") == "S" and by_subject["two"].get_flags() == "FR"
+    assert by_subject["one"].get_payload().startswith("Hello.\nFrom here on\n>From there")
+    assert int(by_subject["one"].get_date()) == 1700000000
+    assert box.list_folders() == ["Lists.de&AC4-bian"]
+    put(jack, "INBOX", "four")
+    assert said(jack.command("message", "export", JACK, out)) == "1 written, 3 there already"
+
+
+def test_out_to_an_mbox_as_python_reads_it(jack, tmp_path):
+    fill(jack)
+    assert said(jack.command("message", "export", JACK, tmp_path / "all.mbox", "mailbox", "INBOX")) == "2 written, 0 there already"
+    box = mailbox.mbox(tmp_path / "all.mbox", create=False)
+    one, two = box
+    assert one["subject"] == "one" and one.get_flags() == "RO" and one["x-keywords"].strip() == "$Later"
+    assert sorted(two.get_flags()) == ["A", "F", "O"]
+    assert one.get_from().endswith("Tue Nov 14 22:13:20 2023")
+    assert one.get_payload() == "Hello.\n>From here on\n>>From there\n"
+    (tmp_path / "boxes").mkdir()
+    jack.command("message", "export", JACK, tmp_path / "boxes", "--format", "mbox")
+    assert len(mailbox.mbox(tmp_path / "boxes/INBOX")) == 2 and len(mailbox.mbox(tmp_path / "boxes/Lists/de.bian")) == 1
+
+
+def test_out_to_files(jack, tmp_path):
+    fill(jack)
+    jack.command("message", "export", JACK, tmp_path / "files", "--format", "eml")
+    assert len(list((tmp_path / "files").glob("*.eml"))) == 2 and len(list((tmp_path / "files/Lists/de.bian").glob("*.eml"))) == 1
+    assert said(jack.command("message", "export", JACK, tmp_path / "files", "--format", "eml")) == "0 written, 3 there already"
+
+
+def test_the_name_of_a_mailbox_leads_nowhere_else(jack, tmp_path):
+    with jack.imap() as box:
+        box.create('"a/..b/.c"')
+    put(jack, "a/..b/.c", "hidden")
+    jack.command("message", "export", JACK, tmp_path / "files", "--format", "eml")
+    assert len(list((tmp_path / "files/a/_.b/_c").glob("*.eml"))) == 1
+
+
+@pytest.mark.parametrize("form, where", [("maildir", "out"), ("mbox", "out.mbox"), ("eml", "out")])
+def test_there_and_back_nothing_changes(jack, tmp_path, form, where):
+    put(jack, "INBOX", "one", body="Hello.\r\nFrom here on\r\n>From there\r\n\r\n", flags="(\\Seen $Later)",
+        date='"14-Nov-2023 22:13:20 +0000"')
+    put(jack, "INBOX", "two", body="no end of line", date='"15-Nov-2023 22:13:20 +0000"')
+    before = sorted((b, f.split(b"INTERNALDATE")[1].split(b"BODY")[0] if form != "eml" else b"") for f, b in whole(jack))
+    jack.command("message", "export", JACK, tmp_path / where, "--format", form)
+    jack.command("account", "delete", JACK)
+    jack.command("account", "add", JACK, input=PASSWORD + "\n")
+    jack.command("message", "import", JACK, tmp_path / where)
+    after = sorted((b, f.split(b"INTERNALDATE")[1].split(b"BODY")[0] if form != "eml" else b"") for f, b in whole(jack))
+    assert before == after
+    if form != "eml":
+        assert found(jack, "keyword", "$Later", "seen") == [("INBOX", "1")]
