@@ -4,6 +4,7 @@
 #include "role/keeper.h"
 #include "base/clock.h"
 #include "delivery/deliver.h"
+#include "store/mbox-lock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,6 +22,8 @@ static const struct setting rows[] = {
 	{ "mail_history_time", SETTING_TIME, AT(history_ms), "1d", "How long the history of a mailbox (changes, expunged messages) is kept.", .since = "0.1" },
 	{ "mail_max_userip_connections", SETTING_NUMBER, AT(per_user_address), "20", "IMAP and POP3 sessions of one user from one address; 0 means no limit.", .since = "0.1" },
 	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
+	{ "mbox_read_locks", SETTING_LIST, AT(read_locks), "fcntl", "The locks an mbox is read under, in the order they are taken: dotlock, fcntl, flock.", .since = "0.2" },
+	{ "mbox_write_locks", SETTING_LIST, AT(write_locks), "dotlock fcntl", "The locks an mbox is written under, in the order they are taken.", .since = "0.2" },
 };
 /* clang-format on */
 #undef AT
@@ -369,6 +372,9 @@ configs(struct house *h, struct imap_config *imap, struct pop3_config *pop3)
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
 	(void)house_settings(h, &imap_setting_table, NULL, &imap->rows);
 	(void)house_settings(h, &pop3_setting_table, NULL, &pop3->rows);
+	if (!mbox_lock_order(false, k->rows.read_locks.item, k->rows.read_locks.count) ||
+	    !mbox_lock_order(true, k->rows.write_locks.item, k->rows.write_locks.count))
+		warn_("mbox_read_locks and mbox_write_locks are lists of dotlock, fcntl and flock");
 	imap->message_size_limit = (uint64_t)k->rows.append_most;
 }
 

@@ -22,7 +22,7 @@
 #include "spool/writer.h"
 #include "store/store.h"
 
-struct keeper_settings { int64_t history_ms, per_user_address, append_most; };
+struct keeper_settings { int64_t history_ms, per_user_address, append_most; struct setting_list read_locks, write_locks; };
 extern const struct setting_table keeper_setting_table;
 
 /* A session handed over by a login, or by a command: who must hear when it is over. */

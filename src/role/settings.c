@@ -16,6 +16,7 @@
 #include "role/queue.h"
 #include "smtp/receiver/settings.h"
 #include "store/location.h"
+#include "store/mbox-lock.h"
 
 const char *const listener_names[LISTEN_SERVICES] = {
 	[LISTEN_SMTP] = "smtp",
@@ -312,6 +313,27 @@ check_location(struct check *c, const struct common_settings *common)
 			         common->mail_location_directories.item[i]);
 }
 
+/* The rows of a keeper that name locks. */
+static void
+check_locks(struct check *c)
+{
+	struct keeper_settings rows;
+	const char            *name[] = { "mbox_read_locks", "mbox_write_locks" };
+
+	if (!settings_fill(c->settings, &keeper_setting_table, NULL, &rows, c->errors)) {
+		c->good = false;
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		const struct setting_list *list = i == 0 ? &rows.read_locks : &rows.write_locks;
+		if (!mbox_lock_order(i == 1, list->item, list->count))
+			complain(
+				c, line_of(c->settings, name[i]),
+				"%s: write some of dotlock, fcntl and flock, in the order they are taken",
+				name[i]);
+	}
+}
+
 static void
 check_common(struct check *c)
 {
@@ -336,6 +358,7 @@ check_common(struct check *c)
 		         "127.0.0.1:53 or [::1]:53, or none",
 		         common.dns_resolver);
 	check_location(c, &common);
+	check_locks(c);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
 			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s",

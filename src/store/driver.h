@@ -38,6 +38,7 @@ struct file {
 	uint64_t message;              /* its row                                 */
 	uint64_t outside;              /* flags as last seen or written there     */
 	bool     plain;                /* is kept with CRLF as it stands          */
+	bool     cut;                  /* the end of its last line is not its own */
 	bool     gone;                 /* expunged here, not yet removed there    */
 	bool     landing;              /* being synced: not to be missed outside  */
 	bool     changed;              /* waits for apply()                       */
@@ -70,6 +71,8 @@ struct landing {
 struct driver {
 	const char *name;
 	bool        levels;            /* a folder can hold both messages and folders */
+	bool        sure;              /* stamp() tells all: news are nothing more */
+	bool        together;          /* apply() wants all changes at once       */
 	bool        dated;             /* scan() knows the dates; else they are the files' */
 	int  (*open)(struct place *);
 	void (*close)(struct place *);

@@ -359,7 +359,8 @@ unchanged(struct folder *f, struct stamp *now)
 {
 	if (!f->place->driver->stamp(f, now))
 		return false;
-	return f->stamped != 0 && !f->stale && memcmp(now, &f->stamp, sizeof *now) == 0;
+	return f->stamped != 0 && (!f->stale || f->place->driver->sure) &&
+	       memcmp(now, &f->stamp, sizeof *now) == 0;
 }
 
 int
@@ -525,5 +526,5 @@ store_news(struct store *s)
 	for (struct account *a = s->all; a != NULL; a = a->next)
 		for (struct mailbox *m = a->mailboxes; a->place != NULL && m != NULL; m = m->next)
 			if (m->folder != NULL && m->folder->stale && m->watches != NULL)
-				(void)folder_look(m, true);
+				(void)folder_look(m, false);
 }

@@ -78,7 +78,7 @@ file_keep(struct account *a, const struct mailbox *m, const struct file *f, uint
 	(void)sqlite3_bind_int64(s, 2, (int64_t)m->id);
 	(void)sqlite3_bind_text(s, 3, f->name, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_int64(s, 4, (int64_t)f->outside);
-	(void)sqlite3_bind_int(s, 5, f->plain);
+	(void)sqlite3_bind_int(s, 5, f->plain | f->cut << 1);
 	(void)sqlite3_bind_int(s, 6, 0);
 	if (letter != 0)
 		(void)sqlite3_bind_int64(s, 7, (int64_t)letter);
@@ -140,7 +140,8 @@ read_files(struct folder *f)
 			.message = (uint64_t)sqlite3_column_int64(s, 0),
 			.name = copied(index_blob(s, 1)),
 			.outside = (uint64_t)sqlite3_column_int64(s, 2),
-			.plain = sqlite3_column_int(s, 3) != 0,
+			.plain = sqlite3_column_int(s, 3) & 1,
+			.cut = sqlite3_column_int(s, 3) >> 1 & 1,
 			.gone = sqlite3_column_int(s, 4) != 0,
 		};
 		add_file(f, file);
@@ -314,7 +315,7 @@ folder_apply(struct folder *f)
 	struct file  *some[AT_ONCE];
 	uint64_t      letters;
 	size_t        n = 0;
-	bool          all = f->place->driver == &mbox_driver;
+	bool          all = f->place->driver->together;
 	struct file **many = some;
 	int           why;
 
@@ -531,7 +532,7 @@ copy_file(struct mailbox *from, struct mailbox *to, struct fetched *letter, stru
 	int           why;
 
 	*packed = message_packed_digest(from->account, &letter->message, scratch);
-	if (old != NULL && from->folder->place->driver == driver) {
+	if (old != NULL && from->folder->place->driver == driver && driver->link != NULL) {
 		file->plain = old->plain;
 		return driver->link(from->folder, old, to->folder, file, &to->account->landing);
 	}

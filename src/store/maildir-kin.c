@@ -239,37 +239,35 @@ subscription_line(struct bytes line, char between, bool coded, struct buffer *ou
 	buffer_free(&plain);
 }
 
-static void
-subscription_file(struct bytes text, bool courier, void (*each)(void *ctx, const char *name),
-                  void *ctx)
+void
+kin_subscriptions(int dir, const char *file, char between, struct bytes above,
+                  void (*each)(void *ctx, const char *name), void *ctx)
 {
-	bool          second = !courier && bytes_starts(text, BYTES("V\t2\n\n"));
-	struct buffer name = { 0 };
-	struct bytes  line;
+	struct buffer text = { 0 }, name = { 0 };
+	struct bytes  rest, line;
+	bool          second;
 
-	if (second)
-		text = bytes_cut(text, 5, text.len);
-	while (bytes_split(&text, '\n', &line)) {
+	if (!read_kin(dir, file, &text))
+		buffer_reset(&text);
+	rest = buffer_bytes(&text);
+	if ((second = bytes_starts(rest, BYTES("V\t2\n\n"))))
+		rest = bytes_cut(rest, 5, rest.len);
+	while (bytes_split(&rest, '\n', &line)) {
 		line = bytes_trim(line);
-		if (courier && bytes_starts_nocase(line, BYTES("INBOX.")))
-			line = bytes_cut(line, 6, line.len);
+		if (bytes_starts_nocase(line, above))
+			line = bytes_cut(line, above.len, line.len);
 		if (line.len == 0 || bytes_find(line, '\0') >= 0)
 			continue;
-		subscription_line(line, second ? '\t' : '.', !second, &name);
+		subscription_line(line, second ? '\t' : between, !second, &name);
 		each(ctx, name.at);
 	}
 	buffer_free(&name);
+	buffer_free(&text);
 }
 
 void
 maildir_subscriptions(struct place *p, void (*each)(void *ctx, const char *name), void *ctx)
 {
-	struct buffer text = { 0 };
-
-	if (read_kin(p->root, "subscriptions", &text))
-		subscription_file(buffer_bytes(&text), false, each, ctx);
-	buffer_reset(&text);
-	if (read_kin(p->root, "courierimapsubscribed", &text))
-		subscription_file(buffer_bytes(&text), true, each, ctx);
-	buffer_free(&text);
+	kin_subscriptions(p->root, "subscriptions", '.', (struct bytes){ NULL, 0 }, each, ctx);
+	kin_subscriptions(p->root, "courierimapsubscribed", '.', BYTES("INBOX."), each, ctx);
 }

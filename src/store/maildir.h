@@ -27,6 +27,9 @@ void maildir_keywords_read(struct folder *);
 void maildir_keywords_keep(struct folder *);
 /* dovecot-uidlist, of version 1 and 3. */
 bool maildir_former(struct folder *, uint32_t *uidvalidity, uint32_t *uidnext);
+/* A file of subscriptions in a directory: `between` stands between levels; `above` is a level to be left out. */
+void kin_subscriptions(int dir, const char *file, char between, struct bytes above,
+                       void (*each)(void *ctx, const char *name), void *ctx);
 void maildir_subscriptions(struct place *, void (*each)(void *ctx, const char *name), void *ctx);
 /* The text of a uid list: every NAME with its uid.  False: of a form we do not know. */
 bool uidlist_read(struct bytes text, uint32_t *uidvalidity, uint32_t *uidnext,

@@ -98,9 +98,7 @@ place_open(struct account *a, const char *text)
 		why = EINVAL;
 	} else {
 		p->driver = drivers[p->location.kind];
-		if (p->driver->open == NULL)
-			why = EINVAL;
-		else if ((p->root = place_directory(p->location.root, true)) < 0)
+		if ((p->root = place_directory(p->location.root, true)) < 0)
 			why = errno;
 		else
 			why = p->driver->open(p);
