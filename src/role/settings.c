@@ -317,15 +317,15 @@ check_location(struct check *c, const struct common_settings *common)
 static void
 check_locks(struct check *c)
 {
-	struct keeper_settings rows;
+	struct keeper_settings keeper;
 	const char            *name[] = { "mbox_read_locks", "mbox_write_locks" };
 
-	if (!settings_fill(c->settings, &keeper_setting_table, NULL, &rows, c->errors)) {
+	if (!settings_fill(c->settings, &keeper_setting_table, NULL, &keeper, c->errors)) {
 		c->good = false;
 		return;
 	}
 	for (int i = 0; i < 2; i++) {
-		const struct setting_list *list = i == 0 ? &rows.read_locks : &rows.write_locks;
+		const struct setting_list *list = i == 0 ? &keeper.read_locks : &keeper.write_locks;
 		if (!mbox_lock_order(i == 1, list->item, list->count))
 			complain(
 				c, line_of(c->settings, name[i]),
