@@ -27,6 +27,7 @@ appendlimit_value(const struct imap *s, struct buffer *out)
 const struct capability imap_capabilities[] = {
 	/* word               rfc          when          where                        shown by                                   */
 	{ "IMAP4rev1",        "rfc3501",   ALWAYS,       "all commands",              "dialogue capability-after-login-is-imap4rev1", NULL, NULL },
+	{ "IMAP4rev2",        "rfc9051",   ALWAYS,       "ENABLE, all commands",      "dialogue rev2-select-tells-list-and-nothing-recent", NULL, NULL },
 	{ "LITERAL-",         "rfc7888",   BEFORE_LOGIN, "login/login.c",             "dialogue before-login-literals-are-small", NULL, NULL },
 	{ "LITERAL+",         "rfc7888",   AFTER_LOGIN,  "input.c",                   "dialogue a-literal-may-come-unasked",     NULL, NULL },
 	{ "SASL-IR",          "rfc4959",   ALWAYS,       "login/imap.c AUTHENTICATE", "unit access/login",                       NULL, NULL },
@@ -57,6 +58,7 @@ const struct capability imap_capabilities[] = {
 	{ "PREVIEW",          "rfc8970",   AFTER_LOGIN,  "FETCH",                     "dialogue preview-is-text",                NULL, NULL },
 	{ "UIDONLY",          "rfc9586",   AFTER_LOGIN,  "ENABLE session.c",          "dialogue uidonly-knows-no-numbers",       NULL, NULL },
 	{ "UIDBATCHES",       "draft-ietf-mailmaint-imap-uidbatches-22", AFTER_LOGIN, "UIDBATCHES", "dialogue uidbatches-reach-down-to-one", NULL, NULL },
+	{ "INPROGRESS",       "rfc9585",   AFTER_LOGIN,  "SEARCH SORT THREAD session.c", "dialogue a-long-search-tells-how-far-it-is", NULL, NULL },
 	{ "ESEARCH",          "rfc4731",   AFTER_LOGIN,  "SEARCH",                    "dialogue search-returns-min-max-count",   NULL, NULL },
 	{ "SEARCHRES",        "rfc5182",   AFTER_LOGIN,  "SEARCH returns.c",          "dialogue search-result-is-a-set",         NULL, NULL },
 	{ "PARTIAL",          "rfc9394",   AFTER_LOGIN,  "SEARCH SORT FETCH",         "dialogue search-returns-a-part",          NULL, NULL },

@@ -119,6 +119,7 @@ struct imap_settings {                 /* rows imap_*                           
 	int64_t line_most;             /* imap_max_line_length                    */
 	int64_t literal_most;          /* imap_literal_limit                      */
 	int64_t errors_most;           /* imap_error_limit                        */
+	int64_t progress_ms;           /* imap_progress_interval                  */
 	int64_t metadata_most;         /* imap_metadata_size_limit                */
 	const char *admin, *comment;   /* imap_admin_contact, imap_server_comment */
 };

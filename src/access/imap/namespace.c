@@ -73,7 +73,7 @@ id_run(struct imap *s)
 		        (const char *)s->work);
 	buffer_add_string(out, "* ID (\"name\" \"Mansio\" \"version\" ");
 	write_string(out, bytes_of(imap_config_of(s)->version));
-	buffer_add_string(out, ")\r\n");
+	buffer_add_string(out, " \"vendor\" \"Mansio\" \"os\" \"Linux\")\r\n");
 	return imap_ok(s, "ID completed.");
 }
 

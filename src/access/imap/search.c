@@ -125,7 +125,7 @@ search_run(struct imap *s)
 		struct uid_set   uids = ranges_set(&w->finder.found);
 
 		if (step != FINDER_OVER)
-			return step == FINDER_WAIT ? STEP_WAIT : STEP_AGAIN;
+			return imap_searching(s, step == FINDER_WAIT, w->finder.uid);
 		if (w->finder.later)
 			return search_failed(s, w, imap_no(s, FINDER_LATER));
 		w->found = result_numbers(s, s->view, &uids);

@@ -11,6 +11,8 @@ static const struct setting imap_rows[] = {
 	  "Silence after which an IMAP session is ended (rfc3501:5.4 asks for 30 minutes at least).", NULL, 1000, 7 * 86400000LL, "0.1" },
 	{ "imap_idle_notify_interval", SETTING_TIME, AT(idle_notify_ms), "2m",
 	  "How often an IDLE session says \"* OK Still here\", so that routers keep the connection.", NULL, 1000, 86400000, "0.1" },
+	{ "imap_progress_interval", SETTING_TIME, AT(progress_ms), "10s",
+	  "How often a long SEARCH, SORT or THREAD says how far it is (rfc9585); 0: in each of its turns.", NULL, 0, 3600000, "0.1" },
 	{ "imap_max_line_length", SETTING_SIZE, AT(line_most), "64K",
 	  "Longest line of an IMAP command, literals not counted.", NULL, 1024, 16 << 20, "0.1" },
 	{ "imap_literal_limit", SETTING_SIZE, AT(literal_most), "64K",

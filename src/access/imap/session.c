@@ -274,6 +274,26 @@ imap_flag_bits(struct mailbox *mailbox, const struct flag_words *words, bool cre
 	return 0;
 }
 
+/* "INPROGRESS" SP "(" tag SP progress SP goal ")"   rfc9585:5 */
+enum imap_step
+imap_searching(struct imap *s, bool wait, uint32_t uid)
+{
+	int64_t       now = clock_patient_ms();
+	struct view  *v = s->view;
+	struct buffer tag = { 0 };
+
+	if (v != NULL && v->count > 0 && !imap_full(s) &&
+	    now - s->progress_ms >= imap_config_of(s)->rows.progress_ms) {
+		uint32_t done = mailbox_first_at_least(v->mailbox, uid);
+		s->progress_ms = now;
+		write_string(&tag, s->tag);
+		buffer_printf(imap_out(s), "* OK [INPROGRESS (%.*s %u %u)] Still searching.\r\n",
+		              (int)tag.len, tag.at, done < v->count ? done : v->count, v->count);
+		buffer_free(&tag);
+	}
+	return wait ? STEP_WAIT : STEP_AGAIN;
+}
+
 /* ---- news ---------------------------------------------------------------- */
 
 /* message-data = nz-number SP "FETCH" / uidfetch-resp = uniqueid SP "UIDFETCH"   rfc9586:4 */
@@ -503,7 +523,7 @@ imap_begin(struct imap *s, struct bytes line)
 			scan_end(&r);
 		if (scan_ok(&r)) {
 			s->command = command;
-			s->started_ms = clock_patient_ms();
+			s->started_ms = s->progress_ms = clock_patient_ms();
 			return;
 		}
 		wrong = r.fault[0] == '['

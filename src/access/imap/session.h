@@ -110,6 +110,7 @@ struct imap {
 
 	struct imap_tally tally;
 	int64_t        started_ms;             /* the command; silence in IDLE  */
+	int64_t        progress_ms;            /* when its progress was told    */
 };
 
 /* ---- for commands ------------------------------------------------------------ */
@@ -119,6 +120,9 @@ bool imap_full(struct imap *);
 bool imap_settled(struct imap *, struct mailbox *);
 void imap_settling_end(struct imap *);
 bool imap_turn_over(struct imap *);
+/* A search that is at this uid goes on, or waits: STEP_WAIT or STEP_AGAIN.  When it has taken long
+   the client hears how far it is (rfc9585). */
+enum imap_step imap_searching(struct imap *, bool wait, uint32_t uid);
 void imap_wake(struct imap *);
 enum imap_step imap_ok(struct imap *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 enum imap_step imap_no(struct imap *, const char *form, ...) __attribute__((format(printf, 2, 3)));

@@ -262,7 +262,7 @@ sort_run(struct imap *s)
 		enum finder_step step = finder_go(&w->finder);
 
 		if (step != FINDER_OVER)
-			return step == FINDER_WAIT ? STEP_WAIT : STEP_AGAIN;
+			return imap_searching(s, step == FINDER_WAIT, w->finder.uid);
 		if (w->finder.later)
 			return imap_no(s, FINDER_LATER);
 		w->found = true;

@@ -8,9 +8,9 @@
 #include "base/base64.h"
 
 #define IMAP_HELLO \
-	"* OK [CAPABILITY IMAP4rev1 LITERAL- SASL-IR ENABLE ID IDLE AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256] Mansio ready.\r\n"
+	"* OK [CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL- SASL-IR ENABLE ID IDLE AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256] Mansio ready.\r\n"
 #define IMAP_SHY \
-	"* OK [CAPABILITY IMAP4rev1 LITERAL- SASL-IR ENABLE ID IDLE AUTH=SCRAM-SHA-256 LOGINDISABLED] Mansio ready.\r\n"
+	"* OK [CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL- SASL-IR ENABLE ID IDLE AUTH=SCRAM-SHA-256 LOGINDISABLED] Mansio ready.\r\n"
 #define POP3_HELLO "+OK Mansio ready.\r\n"
 #define TOO_LONG "* BYE Line or literal is too long.\r\n"
 #define FAILED " NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"
@@ -28,7 +28,7 @@ static const struct dialogue imap[] = {
 	{ "greeting", false, "", IMAP_HELLO },
 	{ "greeting where passwords may not cross", true, "", IMAP_SHY },
 	{ "capability", false, "a CAPABILITY\r\n", IMAP_HELLO
-	  "* CAPABILITY IMAP4rev1 LITERAL- SASL-IR ENABLE ID IDLE AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256\r\n"
+	  "* CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL- SASL-IR ENABLE ID IDLE AUTH=PLAIN AUTH=LOGIN AUTH=SCRAM-SHA-256\r\n"
 	  "a OK Pre-login capabilities listed, post-login capabilities have more.\r\n" },
 	{ "case and a bare LF mean nothing", false, "a nOoP\nb noop\r\n", IMAP_HELLO "a OK NOOP completed.\r\nb OK NOOP completed.\r\n" },
 	{ "rfc3501:6.2.3 LOGIN", false, "a LOGIN jack s3cret\r\n", IMAP_HELLO "[in user=jack method=LOGIN tag=a]" },
