@@ -20,7 +20,7 @@ struct access_facts {
 	const uint64_t *group_account;
 	size_t       groups;
 	const char  *session;     /* the id that stands in every line of the log    */
-	const char  *tag;         /* IMAP: of LOGIN or AUTHENTICATE, still unanswered */
+	const char  *tag;         /* IMAP: of LOGIN or AUTHENTICATE, still unanswered; POP3: "UTF8" or "" */
 	struct peer  peer, here;
 	bool         tls;
 	struct bytes unread;      /* what the client sent behind its last command   */

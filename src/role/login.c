@@ -4,6 +4,7 @@
  * login keeps the outer end and carries bytes.
  */
 #include "access/login/login.h"
+#include "access/pop3/pop3.h"
 #include "base/clock.h"
 #include "base/map.h"
 #include "channel/listener.h"
@@ -23,6 +24,7 @@ struct door {
 	const struct login_protocol *protocol;
 	bool                         tls_first, seen;
 	struct login_config          config;
+	struct pop3_settings         pop3;
 	struct door                 *next;
 };
 
@@ -538,6 +540,8 @@ doors_set(struct house *h)
 			d = door_of(h, service, fd, i);
 			d->seen = true;
 			(void)house_settings(h, &login_setting_table, service, &d->config.rows);
+			(void)house_settings(h, &pop3_setting_table, service, &d->pop3);
+			d->config.pop3 = &d->pop3;
 			d->config.syslog_name = h->common.syslog_name;
 			d->config.tls = kinds[i].imap ? k->tls_imap : k->tls_pop3;
 		}

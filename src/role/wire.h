@@ -197,7 +197,7 @@ struct word_session {
 	bool tls;
 	const char *tls_text;          /* "TLSv1.3 with cipher ..." or ""         */
 	const char *session;           /* id for the log                          */
-	const char *tag;               /* of the LOGIN or AUTHENTICATE command; "" for POP3 */
+	const char *tag;               /* of the LOGIN or AUTHENTICATE command; POP3: "UTF8" or "" */
 	struct bytes last;             /* data for the OK of SASL, "" none        */
 	struct bytes unread;           /* what the client had sent beyond         */
 };

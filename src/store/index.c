@@ -53,6 +53,8 @@ static const char *const steps[INDEX_VERSION] = {
 	      " outside INTEGER NOT NULL, plain INTEGER NOT NULL, gone INTEGER NOT NULL, letter INTEGER, digest BLOB);"
 	      "CREATE INDEX file_mailbox ON file(mailbox, message) WHERE gone<2;"
 	      "CREATE INDEX file_letter ON file(letter) WHERE letter IS NOT NULL;"
+	      "CREATE TABLE retrieved(mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, at INTEGER NOT NULL,"
+	      " PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;"
 	      "PRAGMA user_version=2;",
 };
 
@@ -103,6 +105,10 @@ static const char *const texts[STATEMENTS] = {
 	[SEEN_PUT]        = "INSERT OR REPLACE INTO seen VALUES(?,?,?,?)",
 	[SEEN_DROP]       = "DELETE FROM seen WHERE mailbox=?",
 	[SEEN_LAST]       = "SELECT max(modseq) FROM seen",
+	[RETRIEVED_PUT]   = "INSERT OR IGNORE INTO retrieved VALUES(?,?,?)",
+	[RETRIEVED_COUNT] = "SELECT count(*) FROM retrieved WHERE mailbox=? AND at<=?",
+	[RETRIEVED_OLD]   = "SELECT uid FROM retrieved WHERE mailbox=? AND at<=? ORDER BY uid",
+	[RETRIEVED_DELETE] = "DELETE FROM retrieved WHERE mailbox=? AND at<=?",
 	[MESSAGE_CLAIM]   = "UPDATE message SET copied=0 WHERE id=? AND copied=1",
 	[LOCATION_GET]  = "SELECT value FROM meta WHERE name='location'",
 	[LOCATION_PUT]  = "INSERT OR REPLACE INTO meta VALUES('location',?)",

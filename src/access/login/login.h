@@ -26,6 +26,7 @@
 #include "channel/stream.h"
 
 struct login;
+struct pop3_settings;
 struct login_settings {                /* rows */
 	bool        disable_plaintext_auth;
 	int64_t     timeout_ms;
@@ -62,6 +63,7 @@ struct login_config {
 	struct login_settings rows;
 	const char *syslog_name;       /* "mansio": lines come from mansio/imap-login         */
 	struct tls *tls;               /* NULL: no STARTTLS                                 */
+	const struct pop3_settings *pop3;      /* for POP3's CAPA                           */
 };
 struct login *login_open(struct loop *, int fd, const struct login_protocol *, bool tls_first,
                          const struct login_config *, const struct peer *, const struct login_needs *, void *ctx);

@@ -2,6 +2,7 @@
  * pop3 -- POP3's AUTHORIZATION state (rfc1939:4, rfc2449 CAPA, rfc2595 STLS, rfc5034 AUTH)
  */
 #include "access/login/inside.h"
+#include "access/pop3/capability.h"
 #include "base/base64.h"
 #include <string.h>
 
@@ -54,9 +55,8 @@ run_capa(struct login *l, struct bytes argument)
 	struct buffer *out = stream_out(l->stream), sasl = { 0 };
 	(void)argument;
 
-	buffer_add_string(
-		out,
-		"+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
+	buffer_add_string(out, "+OK\r\nCAPA\r\n");
+	pop3_capabilities(l->config->pop3, out);
 	if (!l->secure && l->config->tls != NULL)
 		buffer_add_string(out, "STLS\r\n");
 	if (login_plain_allowed(l))
@@ -83,12 +83,33 @@ run_noop(struct login *l, struct bytes argument)
 	login_say(l, "+OK\r\n");
 }
 
+/* rfc6856:2.1; the keeper hears of it as the tag */
+static void
+run_utf8(struct login *l, struct bytes argument)
+{
+	if (argument.len > 0) {
+		bad(l, "UTF8 takes no argument.");
+		return;
+	}
+	(void)bytes_string(BYTES("UTF8"), l->tag, sizeof l->tag);
+	login_say(l, "+OK UTF8 enabled\r\n");
+}
+
+static void
+run_lang(struct login *l, struct bytes argument)
+{
+	if (!pop3_language(bytes_trim(argument), stream_out(l->stream)))
+		login_bad(l);
+}
+
 static void
 run_stls(struct login *l, struct bytes argument)
 {
 	(void)argument;
-	if (l->secure || l->config->tls == NULL) {
-		bad(l, l->secure ? "TLS is already active." : "TLS is not available.");
+	if (l->secure || l->config->tls == NULL || l->tag[0] != '\0') {
+		bad(l, l->secure                ? "TLS is already active."
+		       : l->config->tls == NULL ? "TLS is not available."
+		                                : "STLS comes before UTF8.");
 		return;
 	}
 	login_say(l, "+OK Begin TLS negotiation now.\r\n");
@@ -168,7 +189,8 @@ static const struct command {
 	void      (*run)(struct login *, struct bytes argument);
 } commands[] = {
 	{ "CAPA", run_capa }, { "STLS", run_stls }, { "USER", run_user }, { "PASS", run_pass },
-	{ "AUTH", run_auth }, { "NOOP", run_noop }, { "QUIT", run_quit },
+	{ "AUTH", run_auth }, { "NOOP", run_noop }, { "QUIT", run_quit }, { "UTF8", run_utf8 },
+	{ "LANG", run_lang },
 };
 /* clang-format on */
 

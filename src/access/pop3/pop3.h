@@ -10,6 +10,8 @@
  * of PASS, APOP or AUTH; an account that cannot be opened gets
  * "-ERR [SYS/TEMP]" and the end.
  *
+ * In the facts of a session the tag is "UTF8" when the client asked for that mode (rfc6856:2).
+ *
  * A session keeps the numbers and sizes of the messages that were there when
  * it began.  Several sessions may read one mailbox at a time; a message
  * another one has expunged meanwhile answers -ERR.  DELE is carried out at QUIT and
@@ -32,6 +34,11 @@ struct pop3_settings {                 /* rows pop3_*                           
 	int64_t autologout_ms;         /* pop3_autologout                         */
 	int64_t errors_most;           /* pop3_error_limit                        */
 	bool    no_flag_updates;       /* pop3_no_flag_updates                    */
+	bool    lock_session;          /* pop3_lock_session                       */
+	bool    enable_last;           /* pop3_enable_last                        */
+	const char *deleted_flag;      /* pop3_deleted_flag                       */
+	int64_t expire_ms;             /* pop3_expire                             */
+	int64_t login_delay_ms;        /* pop3_login_delay                        */
 };
 extern const struct setting_table pop3_setting_table;
 

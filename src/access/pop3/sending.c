@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+#include "store/retrieved.h"
+
 enum { PIECE = 16 << 10 };
 
 enum where { LINE_BEGINS, LINE_GOES_ON };
@@ -11,10 +14,13 @@ struct pop3_sending {
 	/* a letter */
 	struct message message;
 	struct bytes   prefix;
+	struct bytes   first; /* the piece it begins with             */
 	uint64_t       at;
 	enum where     where;
 	bool           body;     /* the empty line has gone             */
 	bool           ended_cr; /* the last byte of the piece before   */
+	bool           ascii;    /* the header has to be                */
+	uint32_t       uid;      /* of a letter that is fetched whole   */
 	uint64_t       lines;    /* of the body that are still to go    */
 	uint64_t      *tally;
 	/* a list */
@@ -67,6 +73,36 @@ line_in(const char *at, size_t len, bool *whole)
 	return end != NULL ? (size_t)(end - at) + 1 : len;
 }
 
+/* Anything but ASCII? */
+static bool
+is_beyond(const char *at, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((at[i] & 0x80) != 0)
+			return true;
+	return false;
+}
+
+/*
+ * rfc6856:2.1: who has not asked for UTF-8 gets no header in it, but a surrogate: each byte of a character
+ * beyond ASCII becomes a question mark, so that the size stays what LIST said.  Characters stand only where
+ * such a mark may stand too (rfc6532:3).  Bytes that are not UTF-8 are a mystery and stay.
+ */
+static void
+say_ascii(struct buffer *out, struct bytes line)
+{
+	uint32_t rune;
+
+	while (line.len > 0) {
+		size_t n = bytes_utf8(line, &rune);
+		if (n <= 1)
+			buffer_add_char(out, line.at[0]);
+		for (size_t i = 0; n > 1 && i < n; i++)
+			buffer_add_char(out, '?');
+		line = bytes_cut(line, n == 0 ? 1 : n, line.len);
+	}
+}
+
 /* Say the lines of one piece; true when TOP has had its lines. */
 static bool
 say_piece(struct pop3_sending *g, struct buffer *out, const char *at, size_t len)
@@ -80,7 +116,10 @@ say_piece(struct pop3_sending *g, struct buffer *out, const char *at, size_t len
 		n = line_in(at, len, &whole);
 		if (begins && at[0] == '.')
 			buffer_add_char(out, '.');
-		buffer_add(out, (struct bytes){ at, n });
+		if (g->ascii && !g->body && is_beyond(at, n))
+			say_ascii(out, (struct bytes){ at, n });
+		else
+			buffer_add(out, (struct bytes){ at, n });
 		g->where = whole ? LINE_BEGINS : LINE_GOES_ON;
 		g->ended_cr = at[n - 1] == '\r';
 		if (!whole)
@@ -112,7 +151,9 @@ letter_step(struct pop3 *s, struct pop3_sending *g)
 		size_t   n = left < PIECE ? (size_t)left : PIECE;
 		if (pop3_full(s) || pop3_turn_over(s))
 			return false;
-		if (message_bytes(s->account, &g->message, g->prefix, g->at, piece, n) != 0) {
+		if (g->at == 0)
+			memcpy(piece, g->first.at, n);
+		else if (message_bytes(s->account, &g->message, g->prefix, g->at, piece, n) != 0) {
 			/* "+OK" has been said: only silence tells that this is not the whole. */
 			pop3_end(s, "Message damaged");
 			return true;
@@ -123,20 +164,36 @@ letter_step(struct pop3 *s, struct pop3_sending *g)
 			break;
 	}
 	say_end(g, stream_out(s->stream));
+	if (g->uid != 0 && s->service->config.rows.expire_ms > 0)
+		(void)retrieved_note(s->mailbox, g->uid, clock_wall());
 	return true;
 }
 
-/* True when the first bytes can be read: what is damaged is refused before "+OK". */
+/* The envelope is asked only for what it puts before the letter. */
+static bool
+prefix_ready(struct pop3 *s, struct pop3_sending *g)
+{
+	struct digest digest;
+
+	return g->message.prefix_len == 0 ||
+	       message_digest(s->account, &g->message, g->life, &digest, &g->prefix) == 0;
+}
+
+/* True when the first piece and the last byte can be read: what is damaged is refused before "+OK". */
 static bool
 letter_ready(struct pop3 *s, struct pop3_sending *g, uint64_t message)
 {
-	struct digest digest;
-	char          first;
+	size_t n;
+	char  *first, last;
 
-	return message_read(s->account, message, g->life, &g->message) == 0 &&
-	       message_digest(s->account, &g->message, g->life, &digest, &g->prefix) == 0 &&
-	       (g->message.size == 0 || message_bytes(s->account, &g->message, g->prefix,
-	                                              g->message.size - 1, &first, 1) == 0);
+	if (message_read(s->account, message, g->life, &g->message) != 0 || !prefix_ready(s, g))
+		return false;
+	n = g->message.size < PIECE ? (size_t)g->message.size : PIECE;
+	first = arena_take(g->life, n + 1);
+	g->first = (struct bytes){ first, n };
+	return (n == 0 || message_bytes(s->account, &g->message, g->prefix, 0, first, n) == 0) &&
+	       (g->message.size == n || message_bytes(s->account, &g->message, g->prefix,
+	                                              g->message.size - 1, &last, 1) == 0);
 }
 
 void
@@ -156,6 +213,9 @@ sending_letter(struct pop3 *s, struct pop3_message *m, uint64_t lines)
 		return;
 	}
 	g->lines = lines;
+	g->ascii = !s->utf8;
+	g->uid = top ? 0 : m->uid;
+	m->touched = true;
 	g->tally = top ? &s->top_bytes : &s->retr_bytes;
 	if (top) {
 		s->tops++;

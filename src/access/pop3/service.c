@@ -2,6 +2,8 @@
 #include "access/pop3/session.h"
 #include "base/clock.h"
 
+enum { LOGINS_MOST = 65536 };
+
 #define AT(field) offsetof(struct pop3_settings, field)
 /* clang-format off */
 static const struct setting pop3_rows[] = {
@@ -11,6 +13,19 @@ static const struct setting pop3_rows[] = {
 	  "Commands answered -ERR before the POP3 session is ended; 0: no limit.", NULL, 0, 1000000, "0.1" },
 	{ "pop3_no_flag_updates", SETTING_BOOL, AT(no_flag_updates), "no",
 	  "Leave messages unseen that were fetched with RETR.", NULL, 0, 0, "0.1" },
+	{ "pop3_lock_session", SETTING_BOOL, AT(lock_session), "no",
+	  "Refuse a second POP3 session of an account with [IN-USE].", NULL, 0, 0, "0.1" },
+	{ "pop3_enable_last", SETTING_BOOL, AT(enable_last), "no",
+	  "Answer the command LAST, which POP3 once had (rfc1460).", NULL, 0, 0, "0.1" },
+	{ "pop3_deleted_flag", SETTING_WORD, AT(deleted_flag), "",
+	  "The keyword, as $POP3Deleted, that DELE gives to a message instead of removing it: POP3 shows it no more, IMAP does. "
+	  "Empty: it is removed.", NULL, 0, 0, "0.1" },
+	{ "pop3_expire", SETTING_TIME, AT(expire_ms), "0",
+	  "How long a message stays after POP3 has fetched it with RETR; it is removed when its reader next logs in to POP3. 0: it stays.",
+	  NULL, 0, 0, "0.1" },
+	{ "pop3_login_delay", SETTING_TIME, AT(login_delay_ms), "0",
+	  "Time between two POP3 logins of an account; who comes earlier is refused with [LOGIN-DELAY]. 0: none.",
+	  NULL, 0, 86400000LL, "0.1" },
 };
 /* clang-format on */
 #undef AT
@@ -53,6 +68,7 @@ pop3_service_open(struct loop *loop, struct store *store, const struct pop3_conf
 	v->ctx = ctx;
 	v->turn = timer_open(loop, service_turn, v);
 	v->queue_end = &v->queue;
+	v->logins = map_open();
 	return v;
 }
 
@@ -60,6 +76,10 @@ void
 pop3_service_config(struct pop3_service *v, const struct pop3_config *config)
 {
 	v->config = *config;
+	if (config->rows.login_delay_ms == 0) {
+		map_close(&v->logins);
+		v->logins = map_open();
+	}
 }
 
 void
@@ -72,6 +92,7 @@ pop3_service_close(struct pop3_service **vp)
 		return;
 	(void)pop3_service_kick(v, 0, "Server shutting down.");
 	timer_close(&v->turn);
+	map_close(&v->logins);
 	memory_free(v);
 }
 
@@ -119,6 +140,38 @@ pop3_service_each(struct pop3_service *v,
 {
 	for (struct pop3 *s = v->first; s != NULL; s = s->next)
 		each(ctx, s->ticket, &s->facts, s->sending != NULL ? "sending" : "transaction");
+}
+
+/* The last login of each account, in milliseconds + 1, as long as it matters. */
+static bool
+too_early(struct pop3_service *v, uint64_t account)
+{
+	int64_t   delay = v->config.rows.login_delay_ms, now = clock_patient_ms();
+	uintptr_t last;
+
+	if (delay == 0)
+		return false;
+	last = (uintptr_t)map_get(v->logins, map_number(&account));
+	if (last != 0 && now - (int64_t)(last - 1) < delay)
+		return true;
+	if (map_count(v->logins) >= LOGINS_MOST) {
+		map_close(&v->logins);
+		v->logins = map_open();
+	}
+	(void)map_put(v->logins, map_number(&account), (void *)((uintptr_t)now + 1));
+	return false;
+}
+
+const char *
+pop3_unwelcome(struct pop3 *s)
+{
+	struct pop3_service *v = s->service;
+
+	for (struct pop3 *o = v->first; o != NULL && v->config.rows.lock_session; o = o->next)
+		if (o != s && o->facts.account == s->facts.account)
+			return "[IN-USE] Another POP3 session has this mailbox.";
+	return too_early(v, s->facts.account) ? "[LOGIN-DELAY] Please wait before you log in again."
+	                                      : NULL;
 }
 
 size_t

@@ -1,5 +1,6 @@
 #include "access/pop3/session.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -8,8 +9,10 @@
 #include "base/journal.h"
 #include "base/scan.h"
 #include "channel/line.h"
+#include "store/retrieved.h"
 
 enum { TURN_MS = 5, LINE_MOST = 512, ARGUMENTS_MOST = 2 }; /* rfc2449:4: 255 octets */
+#define SIZE_UNTOLD UINT32_MAX                             /* of an entry: look at its row */
 
 /* A barrier cannot be called back, so it holds a promise instead of the session. */
 struct pop3_promise {
@@ -104,6 +107,24 @@ uids_of(struct pop3 *s, bool deleted)
 	return (struct uid_set){ range, n };
 }
 
+/* Removed, or hidden from POP3 behind a keyword. */
+static int
+remove_marked(struct pop3 *s, const struct uid_set *deleted, struct uid_set *gone)
+{
+	const char *flag = s->service->config.rows.deleted_flag;
+	int         keyword;
+
+	if (flag[0] == '\0')
+		return mailbox_expunge(s->mailbox, deleted, true, s->life, gone, NULL);
+	keyword = mailbox_keyword(s->mailbox, bytes_of(flag), true);
+	if (keyword < 0)
+		return ENOSPC;
+	*gone = *deleted;
+	return mailbox_flags(s->mailbox, deleted, FLAGS_ADD,
+	                     mailbox_flags_with(s->mailbox, 0, keyword), UINT64_MAX, s->life, NULL,
+	                     NULL);
+}
+
 /* rfc1939:6: what was marked is removed, and only then is it said so. */
 void
 pop3_quit(struct pop3 *s)
@@ -112,7 +133,7 @@ pop3_quit(struct pop3 *s)
 	int            why = 0;
 
 	if (deleted.count > 0)
-		why = mailbox_expunge(s->mailbox, &deleted, true, s->life, &gone, NULL);
+		why = remove_marked(s, &deleted, &gone);
 	if (why == 0 && seen.count > 0 && !s->service->config.rows.no_flag_updates)
 		why = mailbox_flags(s->mailbox, &seen, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, s->life,
 		                    NULL, NULL);
@@ -146,7 +167,7 @@ verb_of(struct bytes name)
 	return NULL;
 }
 
-/* command = keyword *(SP param)   rfc2449:4; all our parameters are numbers */
+/* command = keyword *(SP param)   rfc2449:4; parameters are numbers but where a verb takes text */
 static void
 command_run(struct pop3 *s, struct bytes line)
 {
@@ -157,6 +178,10 @@ command_run(struct pop3 *s, struct bytes line)
 
 	if (verb == NULL) {
 		pop3_error(s, "Unknown command.");
+		return;
+	}
+	if (verb->say != NULL) {
+		verb->say(s, bytes_trim(r.rest));
 		return;
 	}
 	while (scan_skip(&r, ' ') && r.rest.len > 0 && count < verb->most)
@@ -219,36 +244,62 @@ hear(struct pop3 *s)
 	return true;
 }
 
+/* What was fetched long enough ago goes (pop3_expire).  When that fails it stays until the next time. */
+static void
+expire(struct pop3 *s)
+{
+	int64_t        after = s->service->config.rows.expire_ms;
+	struct uid_set old, gone = { 0 };
+
+	if (after == 0 ||
+	    retrieved_take(s->mailbox, clock_wall() - after / 1000, s->life, &old) != 0 ||
+	    old.count == 0 || mailbox_expunge(s->mailbox, &old, true, s->life, &gone, NULL) != 0)
+		return;
+	note_as("mansio/pop3", "pop3(%s)<%d><%s>: %zu messages expired", s->facts.user,
+	        (int)getpid(), s->facts.session, old.count);
+}
+
 /* Numbers stay as they are now; sizes are read in turns, before "+OK". */
 static void
 number_messages(struct pop3 *s)
 {
+	const char           *hidden = s->service->config.rows.deleted_flag;
+	int                   keyword;
 	struct mailbox_status status;
+	uint32_t              all;
 
 	mailbox_status(s->mailbox, &status);
+	keyword = hidden[0] == '\0' ? -1 : mailbox_keyword(s->mailbox, bytes_of(hidden), false);
 	s->uidvalidity = status.uidvalidity;
-	s->count = mailbox_count(s->mailbox);
-	s->message = memory_take((s->count + 1) * sizeof *s->message);
-	for (uint32_t i = 0; i < s->count; i++) {
+	all = mailbox_count(s->mailbox);
+	s->message = memory_take((all + 1) * sizeof *s->message);
+	for (uint32_t i = 0; i < all; i++) {
 		struct entry e = mailbox_entry(s->mailbox, i);
-		s->message[i] = (struct pop3_message){ .message = e.message, .uid = e.uid };
+		if (keyword >= 0 && mailbox_flags_have(s->mailbox, e.flags, keyword))
+			continue;
+		s->message[s->count++] =
+			(struct pop3_message){ .message = e.message, .uid = e.uid, .size = e.size };
 	}
 	s->settled = true;
 }
 
-/* Some of the sizes; a message that cannot be read has none. */
+/* Some of the sizes: those the mailbox does not have.  A message that cannot be read has none. */
 static void
 welcome(struct pop3 *s)
 {
 	struct arena  *scratch = arena_open(s->life);
 	struct message row;
 
-	if (!s->settled)
+	if (!s->settled) {
+		expire(s);
 		number_messages(s);
+	}
 	while (s->counted < s->count && !pop3_turn_over(s)) {
 		struct pop3_message *m = &s->message[s->counted++];
-		if (message_read(s->account, m->message, scratch, &row) == 0)
-			m->size = row.size;
+		if (m->size == SIZE_UNTOLD)
+			m->size = message_read(s->account, m->message, scratch, &row) == 0
+			                  ? row.size
+			                  : 0;
 		s->size += m->size;
 		arena_clear(scratch);
 	}
@@ -403,6 +454,7 @@ keep_facts(struct pop3 *s, const struct access_facts *facts)
 	s->facts.user = arena_copy(s->life, bytes_of(facts->user));
 	s->facts.session = arena_copy(s->life, bytes_of(facts->session));
 	s->facts.tag = NULL;
+	s->utf8 = facts->tag != NULL && bytes_is(bytes_of(facts->tag), "UTF8");
 	s->facts.unread = (struct bytes){ 0 };
 	buffer_add(&s->early, facts->unread);
 }
@@ -442,6 +494,7 @@ pop3_open(struct pop3_service *v, int fd, const struct access_facts *facts, uint
 {
 	struct arena *life = arena_open(NULL);
 	struct pop3  *s = arena_take(life, sizeof *s);
+	const char   *unwelcome;
 	int           why = 0;
 
 	s->life = life;
@@ -457,7 +510,11 @@ pop3_open(struct pop3_service *v, int fd, const struct access_facts *facts, uint
 	if (s->mailbox == NULL) {
 		pop3_say(s, "-ERR [SYS/TEMP] The mailbox cannot be opened now.");
 		pop3_end(s, "The mailbox cannot be opened");
-	} else
+	} else if ((unwelcome = pop3_unwelcome(s)) != NULL) {
+		pop3_say(s, "-ERR %s", unwelcome);
+		pop3_end(s, unwelcome);
+	} else {
 		open_mailbox(s);
+	}
 	pop3_queue(s);
 }

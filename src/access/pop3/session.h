@@ -10,6 +10,7 @@
 #include "access/pop3/pop3.h"
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/map.h"
 #include "channel/stream.h"
 
 struct pop3;
@@ -24,10 +25,11 @@ struct pop3_service {
 	struct timer       *turn;
 	struct pop3        *queue, **queue_end;
 	int64_t             turn_ends_ms;
+	struct map         *logins;            /* account -> when; see pop3_unwelcome() */
 };
 
 /* A message as it was when the session began. */
-struct pop3_message { uint64_t message, size; uint32_t uid; bool deleted, seen; };
+struct pop3_message { uint64_t message, size; uint32_t uid; bool deleted, seen, touched; };
 struct pop3_promise;
 struct pop3_sending;
 struct pop3 {
@@ -50,6 +52,7 @@ struct pop3 {
 	uint64_t        size, deleted_size;
 	int64_t         errors;
 	const char     *end;
+	bool            utf8;                  /* rfc6856:2                       */
 	bool            waiting;               /* for the barrier of QUIT         */
 	struct pop3_promise *promise;
 	struct pop3_sending *sending;          /* RETR or TOP, LIST or UIDL under way */
@@ -61,6 +64,7 @@ struct pop3_verb {
 	const char *name;
 	unsigned    least, most;               /* arguments, numbers all of them  */
 	void      (*run)(struct pop3 *, const uint64_t *argument, unsigned count);
+	void      (*say)(struct pop3 *, struct bytes argument);    /* instead: what follows is text */
 };
 extern const struct pop3_verb pop3_verbs[];
 extern const size_t pop3_verb_count;
@@ -71,6 +75,8 @@ void pop3_say(struct pop3 *, const char *form, ...) __attribute__((format(printf
 void pop3_error(struct pop3 *, const char *words);          /* "-ERR words", counted        */
 /* The message of this number; NULL: said why. */
 struct pop3_message *pop3_message_of(struct pop3 *, uint64_t number);
+/* rfc2449:8.1: why this account may not open a session now, with its code; NULL: it may. */
+const char *pop3_unwelcome(struct pop3 *);
 void pop3_quit(struct pop3 *);                              /* the UPDATE state             */
 void pop3_end(struct pop3 *, const char *why);
 bool pop3_turn_over(struct pop3 *);

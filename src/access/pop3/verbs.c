@@ -1,4 +1,5 @@
 /* What a POP3 client can ask in the TRANSACTION state (rfc1939:5, 7; rfc2449) */
+#include "access/pop3/capability.h"
 #include "access/pop3/sending.h"
 #include "access/pop3/session.h"
 
@@ -78,7 +79,7 @@ verb_dele(struct pop3 *s, const uint64_t *argument, unsigned count)
 	(void)count;
 	if (m == NULL)
 		return;
-	m->deleted = true;
+	m->deleted = m->touched = true;
 	s->deleted++;
 	s->deleted_size += m->size;
 	pop3_say(s, "+OK Marked to be deleted.");
@@ -90,10 +91,34 @@ verb_rset(struct pop3 *s, const uint64_t *argument, unsigned count)
 	(void)argument;
 	(void)count;
 	for (uint32_t i = 0; i < s->count; i++)
-		s->message[i].deleted = false;
+		s->message[i].deleted = s->message[i].touched = false;
 	s->deleted = 0;
 	s->deleted_size = 0;
 	pop3_say(s, "+OK");
+}
+
+/* rfc1460:5: the highest number this session has looked at; RSET takes that back */
+static void
+verb_last(struct pop3 *s, const uint64_t *argument, unsigned count)
+{
+	uint32_t last = s->count;
+
+	(void)argument;
+	(void)count;
+	if (!s->service->config.rows.enable_last) {
+		pop3_error(s, "Unknown command.");
+		return;
+	}
+	while (last > 0 && !s->message[last - 1].touched)
+		last--;
+	pop3_say(s, "+OK %u", last);
+}
+
+/* rfc6856:3 */
+static void
+verb_lang(struct pop3 *s, struct bytes range)
+{
+	(void)pop3_language(range, stream_out(s->stream));
 }
 
 static void
@@ -104,16 +129,14 @@ verb_noop(struct pop3 *s, const uint64_t *argument, unsigned count)
 	pop3_say(s, "+OK");
 }
 
-/* rfc2449:5, 6; RESP-CODES and AUTH-RESP-CODE are said by both halves of the session */
 static void
 verb_capa(struct pop3 *s, const uint64_t *argument, unsigned count)
 {
 	(void)argument;
 	(void)count;
-	pop3_say(s,
-	         "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n"
-	         "EXPIRE NEVER\r\nIMPLEMENTATION Mansio-%s\r\n.",
-	         s->service->config.version);
+	pop3_say(s, "+OK\r\nCAPA");
+	pop3_capabilities(&s->service->config.rows, stream_out(s->stream));
+	pop3_say(s, "IMPLEMENTATION Mansio-%s\r\n.", s->service->config.version);
 }
 
 static void
@@ -126,16 +149,18 @@ verb_quit(struct pop3 *s, const uint64_t *argument, unsigned count)
 
 /* clang-format off */
 const struct pop3_verb pop3_verbs[] = {
-	{ "STAT", 0, 0, verb_stat },
-	{ "LIST", 0, 1, verb_list },
-	{ "UIDL", 0, 1, verb_uidl },
-	{ "RETR", 1, 1, verb_retr },
-	{ "TOP",  2, 2, verb_top  },
-	{ "DELE", 1, 1, verb_dele },
-	{ "RSET", 0, 0, verb_rset },
-	{ "NOOP", 0, 0, verb_noop },
-	{ "CAPA", 0, 0, verb_capa },
-	{ "QUIT", 0, 0, verb_quit },
+	{ "STAT", 0, 0, verb_stat, NULL },
+	{ "LIST", 0, 1, verb_list, NULL },
+	{ "UIDL", 0, 1, verb_uidl, NULL },
+	{ "RETR", 1, 1, verb_retr, NULL },
+	{ "TOP",  2, 2, verb_top, NULL },
+	{ "DELE", 1, 1, verb_dele, NULL },
+	{ "RSET", 0, 0, verb_rset, NULL },
+	{ "NOOP", 0, 0, verb_noop, NULL },
+	{ "CAPA", 0, 0, verb_capa, NULL },
+	{ "LAST", 0, 0, verb_last, NULL },
+	{ "LANG", 0, 0, NULL, verb_lang },
+	{ "QUIT", 0, 0, verb_quit, NULL },
 };
 /* clang-format on */
 const size_t pop3_verb_count = COUNT(pop3_verbs);

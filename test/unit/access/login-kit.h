@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "access/login/login.h"
+#include "access/pop3/pop3.h"
 #include "base/journal.h"
 #include "sasl/sasl.h"
 
@@ -197,6 +198,7 @@ kit_turn(struct kit *k, int turns)
 static void
 kit_begin(struct kit *k, const struct login_protocol *protocol, bool plain_allowed, struct tls *tls)
 {
+	static const struct pop3_settings pop3_none = { .deleted_flag = "" };
 	struct peer peer = { .family = AF_UNIX, .text = "local" };
 	int pair[2];
 
@@ -206,7 +208,7 @@ kit_begin(struct kit *k, const struct login_protocol *protocol, bool plain_allow
 		k->wheel = (struct errand){ .go = kit_go_round, .ctx = k };
 	}
 	k->errand = (struct errand){ .go = kit_answer, .ctx = k };
-	k->config = (struct login_config){ .syslog_name = "mansio", .tls = tls, .rows = {
+	k->config = (struct login_config){ .syslog_name = "mansio", .tls = tls, .pop3 = &pop3_none, .rows = {
 	    .disable_plaintext_auth = !plain_allowed, .timeout_ms = 60000, .failures_most = 3, .greeting = "Mansio ready.",
 	    .mechanisms = { kit_mechanisms, COUNT(kit_mechanisms) } } };
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)

@@ -85,9 +85,9 @@ static const struct dialogue pop3[] = {
 	{ "nothing behind PASS", false, "USER jack\r\nPASS\r\n", POP3_HELLO "+OK\r\n-ERR A password is wanted.\r\n" },
 	{ "where passwords may not cross", true, "USER jack\r\n", POP3_HELLO "-ERR [AUTH] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.\r\n" },
 	{ "rfc2449 CAPA", false, "CAPA\r\n", POP3_HELLO
-	  "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nUSER\r\nSASL PLAIN LOGIN SCRAM-SHA-256\r\nIMPLEMENTATION Mansio\r\n.\r\n" },
+	  "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nUTF8\r\nLANG\r\nEXPIRE NEVER\r\nUSER\r\nSASL PLAIN LOGIN SCRAM-SHA-256\r\nIMPLEMENTATION Mansio\r\n.\r\n" },
 	{ "CAPA where passwords may not cross", true, "CAPA\r\n", POP3_HELLO
-	  "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nSASL SCRAM-SHA-256\r\nIMPLEMENTATION Mansio\r\n.\r\n" },
+	  "+OK\r\nCAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nUTF8\r\nLANG\r\nEXPIRE NEVER\r\nSASL SCRAM-SHA-256\r\nIMPLEMENTATION Mansio\r\n.\r\n" },
 	{ "rfc5034:4 AUTH alone lists", false, "AUTH\r\n", POP3_HELLO "+OK\r\nPLAIN\r\nLOGIN\r\nSCRAM-SHA-256\r\n.\r\n" },
 	{ "rfc5034:6 an initial response", false, "AUTH PLAIN AGphY2sAczNjcmV0\r\n", POP3_HELLO "[in user=jack method=PLAIN tag=]" },
 	{ "without", false, "AUTH PLAIN\r\nAGphY2sAczNjcmV0\r\n", POP3_HELLO "+ \r\n[in user=jack method=PLAIN tag=]" },
@@ -99,6 +99,11 @@ static const struct dialogue pop3[] = {
 	{ "three bad commands", false, "STAT\r\n\r\nLIST 1\r\nNOOP\r\n", POP3_HELLO
 	  "-ERR Unknown command, or not before logging in.\r\n-ERR Unknown command, or not before logging in.\r\n"
 	  "-ERR Unknown command, or not before logging in.\r\n-ERR Too many invalid commands.\r\n" },
+	{ "rfc6856:2.1 UTF8, which the keeper hears of", false, "UTF8\r\nUSER jack\r\nPASS s3cret\r\n", POP3_HELLO
+	  "+OK UTF8 enabled\r\n+OK\r\n[in user=jack method=PLAIN tag=UTF8]" },
+	{ "rfc6856:3.2 LANG", false, "LANG\r\nLANG *\r\nLANG EN-us\r\nLANG MUL\r\n", POP3_HELLO
+	  "+OK Language listing follows:\r\nen English\r\n.\r\n+OK en This is English.\r\n+OK en This is English.\r\n"
+	  "-ERR en This language is not spoken here.\r\n" },
 	{ "STLS without a certificate", false, "STLS\r\n", POP3_HELLO "-ERR TLS is not available.\r\n" },
 };
 /* clang-format on */
