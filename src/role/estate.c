@@ -339,6 +339,8 @@ static bool
 open_listeners(struct opening *o)
 {
 	for (size_t i = 0; i < LISTEN_SERVICES; i++) {
+		if (!house_speaks(o->common, (enum listener_service)i))
+			continue;
 		char     name[32];
 		unsigned roles = role_of_listener((enum listener_service)i);
 		(void)snprintf(name, sizeof name, "listener/%s", listener_names[i]);

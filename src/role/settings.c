@@ -66,6 +66,8 @@ static const struct setting rows[] = {
 	{ "log_format", SETTING_CHOICE, AT(log_format), "text",
 	  "How a line of the log looks: text as Postfix and Dovecot write it, json one object a line.",
 	  "text,json", 0, 0, "0.1" },
+	{ "protocols", SETTING_LIST, AT(protocols), "imap pop3 lmtp",
+	  "Which of imap, pop3 and lmtp are spoken, with and without TLS; none: mail comes in and nobody reads it here.", NULL, 0, 0, "0.2" },
 	{ "listen_smtp", SETTING_LIST, LISTEN(LISTEN_SMTP), "*:25",
 	  "Where letters from other hosts come in: addresses as 127.0.0.1:25, [::1]:25, *:25 or unix:/path.",
 	  NULL, 0, 0, "0.1" },
@@ -257,6 +259,40 @@ line_of(const struct settings *s, const char *name)
 	return 0;
 }
 
+/* What stands in `protocols` for a service; NULL: it is always spoken. */
+static const char *const protocol_of[LISTEN_SERVICES] = {
+	[LISTEN_LMTP] = "lmtp", [LISTEN_IMAP] = "imap",  [LISTEN_IMAPS] = "imap",
+	[LISTEN_POP3] = "pop3", [LISTEN_POP3S] = "pop3",
+};
+
+bool
+house_speaks(const struct common_settings *common, enum listener_service which)
+{
+	if (protocol_of[which] == NULL)
+		return true;
+	for (size_t i = 0; i < common->protocols.count; i++)
+		if (bytes_is(bytes_of(common->protocols.item[i]), protocol_of[which]))
+			return true;
+	return false;
+}
+
+static void
+check_protocols(struct check *c, const struct common_settings *common)
+{
+	for (size_t i = 0; i < common->protocols.count; i++) {
+		const char *name = common->protocols.item[i];
+		bool        known = strcmp(name, "none") == 0 && common->protocols.count == 1;
+		for (size_t l = 0; l < LISTEN_SERVICES && !known; l++)
+			known = protocol_of[l] != NULL && bytes_is(bytes_of(name), protocol_of[l]);
+		if (!known)
+			complain(
+				c, line_of(c->settings, "protocols"),
+				"protocols = %s: write imap, pop3, lmtp, or none alone; SMTP and "
+				"submission are turned off by an empty listen_smtp and listen_submission",
+				name);
+	}
+}
+
 /* submission/NAME is for a listener we have. */
 static void
 check_listeners(struct check *c)
@@ -350,6 +386,7 @@ check_common(struct check *c)
 		complain(c, line_of(c->settings, "mail_directory"),
 		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
 		         common.mail_directory);
+	check_protocols(c, &common);
 	check_addresses(c, &common);
 	if (*common.dns_resolver != '\0' && strcmp(common.dns_resolver, "none") != 0 &&
 	    !server_parse(bytes_of(common.dns_resolver), &server))

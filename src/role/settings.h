@@ -40,6 +40,7 @@ struct common_settings {
 	const char *maillog_file;      /* "" syslog                                */
 	const char *syslog_name;
 	int         log_format;        /* enum log_format                          */
+	struct setting_list protocols; /* of LMTP and the readers': or "none"      */
 	struct setting_list listen[LISTEN_SERVICES];
 	const char *smtpd_tls_cert_file, *smtpd_tls_key_file;
 	const char *smtpd_tls_protocols, *tls_high_cipherlist;
@@ -53,6 +54,9 @@ struct common_settings {
 	int         dns_validation;    /* enum dns_validation                      */
 };
 extern const struct setting_table common_setting_table;
+
+/* Whether a service is among the protocols that are spoken; SMTP and submission always are. */
+bool house_speaks(const struct common_settings *, enum listener_service);
 
 /* Every table of every room: NULL at the end. */
 const struct setting_table *house_setting_table(size_t index);

@@ -106,7 +106,7 @@ static void
 add_capabilities(const struct login *l, struct buffer *out)
 {
 	capability_write_before(out);
-	if (!l->secure && l->config->tls != NULL)
+	if (login_offers_tls(l))
 		buffer_add_string(out, " STARTTLS");
 	login_mechanisms(l, " AUTH=", out);
 	if (!login_plain_allowed(l))
@@ -202,7 +202,7 @@ run_starttls(struct login *l, struct scan *r, struct arena *a)
 	(void)r, (void)a;
 	if (l->secure)
 		bad(l, "TLS is already active.");
-	else if (l->config->tls == NULL)
+	else if (!login_offers_tls(l))
 		bad(l, "TLS is not available.");
 	else {
 		ok(l, "Begin TLS negotiation now.");

@@ -59,6 +59,7 @@ void login_say(struct login *, const char *form, ...) __attribute__((format(prin
 /* The command is refused by grammar: counted; the third ends the session. */
 void login_bad(struct login *);
 void login_starttls(struct login *);
+bool login_offers_tls(const struct login *);               /* STARTTLS, STLS */
 /* Begin: `room` becomes ROOM_CLERK. */
 void login_try(struct login *, const struct login_attempt *, struct bytes method);
 bool login_plain_allowed(const struct login *);

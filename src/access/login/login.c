@@ -13,6 +13,7 @@
 /* clang-format off */
 static const struct setting rows[] = {
 	{ "disable_plaintext_auth", SETTING_BOOL, AT(disable_plaintext_auth), "yes", "Refuse passwords that would cross the network outside TLS.", .since = "0.1" },
+	{ "ssl", SETTING_CHOICE, AT(ssl), "yes", "TLS for IMAP and POP3: yes, it is offered; required, nobody logs in without it, by whatever mechanism; no, STARTTLS is not offered.", "yes,required,no", .since = "0.2" },
 	{ "login_timeout", SETTING_TIME, AT(timeout_ms), "60s", "Time a client of IMAP or POP3 has to log in, in all.", .since = "0.1" },
 	{ "login_failure_limit", SETTING_NUMBER, AT(failures_most), "3", "Failed logins in one connection before it is closed; 0 means no limit.", .since = "0.1" },
 	{ "login_greeting", SETTING_TEXT, AT(greeting), "$mail_name ready.", "What IMAP and POP3 say first.", .since = "0.1" },
@@ -134,9 +135,16 @@ login_bad(struct login *l)
 }
 
 bool
+login_offers_tls(const struct login *l)
+{
+	return !l->secure && l->config->tls != NULL && l->config->rows.ssl != LOGIN_SSL_NO;
+}
+
+bool
 login_plain_allowed(const struct login *l)
 {
-	return l->secure || !l->config->rows.disable_plaintext_auth;
+	return l->secure || (!l->config->rows.disable_plaintext_auth &&
+	                     l->config->rows.ssl != LOGIN_SSL_REQUIRED);
 }
 
 static bool
@@ -152,7 +160,9 @@ login_mechanism_allowed(const struct login *l, struct bytes mechanism, bool *ins
 
 	for (size_t i = 0; i < list->count; i++)
 		if (bytes_is(mechanism, list->item[i])) {
-			*insecure = mechanism_plain(list->item[i]) && !login_plain_allowed(l);
+			*insecure = (mechanism_plain(list->item[i]) ||
+			             l->config->rows.ssl == LOGIN_SSL_REQUIRED) &&
+			            !login_plain_allowed(l);
 			return !*insecure;
 		}
 	*insecure = false;
@@ -164,8 +174,10 @@ login_mechanisms(const struct login *l, const char *before, struct buffer *out)
 {
 	const struct setting_list *list = &l->config->rows.mechanisms;
 
+	bool insecure;
+
 	for (size_t i = 0; i < list->count; i++)
-		if (!mechanism_plain(list->item[i]) || login_plain_allowed(l))
+		if (login_mechanism_allowed(l, bytes_of(list->item[i]), &insecure))
 			buffer_printf(out, "%s%s", before, list->item[i]);
 }
 

@@ -27,8 +27,10 @@
 
 struct login;
 struct pop3_settings;
+enum login_ssl { LOGIN_SSL_YES, LOGIN_SSL_REQUIRED, LOGIN_SSL_NO };
 struct login_settings {                /* rows */
 	bool        disable_plaintext_auth;
+	int         ssl;               /* enum login_ssl                              */
 	int64_t     timeout_ms;
 	int64_t     failures_most;     /* attempts before the connection is closed        */
 	const char *greeting;

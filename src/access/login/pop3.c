@@ -57,7 +57,7 @@ run_capa(struct login *l, struct bytes argument)
 
 	buffer_add_string(out, "+OK\r\nCAPA\r\n");
 	pop3_capabilities(l->config->pop3, out);
-	if (!l->secure && l->config->tls != NULL)
+	if (login_offers_tls(l))
 		buffer_add_string(out, "STLS\r\n");
 	if (login_plain_allowed(l))
 		buffer_add_string(out, "USER\r\n");
@@ -106,10 +106,10 @@ static void
 run_stls(struct login *l, struct bytes argument)
 {
 	(void)argument;
-	if (l->secure || l->config->tls == NULL || l->tag[0] != '\0') {
-		bad(l, l->secure                ? "TLS is already active."
-		       : l->config->tls == NULL ? "TLS is not available."
-		                                : "STLS comes before UTF8.");
+	if (!login_offers_tls(l) || l->tag[0] != '\0') {
+		bad(l, l->secure              ? "TLS is already active."
+		       : !login_offers_tls(l) ? "TLS is not available."
+		                              : "STLS comes before UTF8.");
 		return;
 	}
 	login_say(l, "+OK Begin TLS negotiation now.\r\n");
