@@ -595,7 +595,9 @@ make_one(struct account *a, const char *name, enum mailbox_use use, struct mailb
 		return account_fail(a, why);
 	if (out != NULL)
 		*out = m;
-	return inherit(a, m);
+	if ((why = inherit(a, m)) == 0)
+		account_tell(a, &(struct account_event){ .what = ACCOUNT_MADE, .name = m->name });
+	return why;
 }
 
 /* The levels above a name become mailboxes, too (rfc3501:6.3.3). */
@@ -679,6 +681,7 @@ account_disown(struct account *a, struct mailbox *m)
 	(void)map_drop(a->by_name, bytes_of(m->name));
 	m->gone = true;
 	mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
+	account_tell(a, &(struct account_event){ .what = ACCOUNT_DELETED, .name = m->name });
 	return 0;
 }
 
@@ -813,6 +816,9 @@ account_rename(struct account *a, const char *given_from, const char *given_to)
 		if (why != 0)
 			return why;
 	}
+	/* Of those below nothing is said (rfc5465:5.4). */
+	account_tell(a, &(struct account_event){
+				.what = ACCOUNT_RENAMED, .name = to, .before = from });
 	return 0;
 }
 
@@ -841,6 +847,7 @@ account_subscribe(struct account *a, const char *given, bool yes)
 		(void)map_put(a->subscribed, bytes_of(name), a);
 	else
 		(void)map_drop(a->subscribed, bytes_of(name));
+	account_tell(a, &(struct account_event){ .what = ACCOUNT_SUBSCRIBED, .name = name });
 	return 0;
 }
 

@@ -28,6 +28,13 @@ struct mailbox_watch {
 	struct mailbox_watch *next;
 };
 
+struct account_watch {
+	struct account *account;
+	void (*news)(void *ctx, const struct account_event *);
+	void *ctx;
+	struct account_watch *next;
+};
+
 /* A mailbox of an open account.  Its rows are there once somebody asked for them. */
 struct mailbox {
 	struct account *account;
@@ -75,6 +82,7 @@ struct account {
 	bool     counted, usage_changed; /* not counted: an index of an older version */
 	uint32_t acl_changes;            /* rights may differ when this does */
 	struct mailbox *mailboxes;
+	struct account_watch *watches, *telling;
 	struct map *by_name;
 	struct map *subscribed;
 	struct place *place;             /* NULL: the letter log                     */
@@ -143,6 +151,9 @@ void shares_close(struct store *);
 
 /* seen.c */
 void seen_reload(struct mailbox *);
+
+/* watch.c */
+void account_tell(struct account *, const struct account_event *);
 
 /* mailbox.c */
 int  mailbox_load(struct mailbox *);

@@ -343,6 +343,12 @@ mailbox_unwatch(struct mailbox_watch **wp)
 	memory_free(w);
 }
 
+static const enum account_news of_account[] = {
+	[MAILBOX_ARRIVED] = ACCOUNT_ARRIVED,
+	[MAILBOX_FLAGS] = ACCOUNT_FLAGS,
+	[MAILBOX_EXPUNGED] = ACCOUNT_EXPUNGED,
+};
+
 /* A watch may go while it, or another, is told. */
 void
 mailbox_tell(struct mailbox *m, enum mailbox_news what, const struct uid_set *set,
@@ -355,6 +361,9 @@ mailbox_tell(struct mailbox *m, enum mailbox_news what, const struct uid_set *se
 		w->news(w->ctx, what, set, by);
 		w = m->telling;
 	}
+	if (m->account->watches != NULL && what <= MAILBOX_EXPUNGED)
+		account_tell(m->account,
+		             &(struct account_event){ .what = of_account[what], .name = m->name });
 }
 
 /* Only those who look with these eyes. */
@@ -679,7 +688,7 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 	m->bytes += m->rows.size[m->rows.count - 1];
 	account_uses(a, 1, m->rows.size[m->rows.count - 1]);
 	m->unwritten++;
-	if (m->watches != NULL)
+	if (m->watches != NULL || a->watches != NULL)
 		store_hurry(a->store);
 	range = (struct uid_range){ *uid, *uid };
 	mailbox_tell(m, MAILBOX_ARRIVED, &told, NULL);

@@ -76,6 +76,20 @@ metadata_room(struct account *a, uint64_t mailbox, uint64_t reader, const struct
 	return more > 0 && c.left + more > METADATA_MOST ? EDQUOT : 0;
 }
 
+static void
+tell(struct account *a, uint64_t mailbox, uint64_t reader, const struct metadata *set, size_t count)
+{
+	const struct mailbox *m = a->mailboxes;
+
+	while (m != NULL && m->id != mailbox)
+		m = m->next;
+	for (size_t i = 0; i < count && (mailbox == 0 || m != NULL); i++)
+		account_tell(a, &(struct account_event){ .what = ACCOUNT_METADATA,
+		                                         .name = mailbox == 0 ? "" : m->name,
+		                                         .entry = set[i].entry,
+		                                         .reader = reader });
+}
+
 int
 metadata_set(struct account *a, uint64_t mailbox, uint64_t reader, const struct metadata *set,
              size_t count, size_t most)
@@ -96,5 +110,8 @@ metadata_set(struct account *a, uint64_t mailbox, uint64_t reader, const struct 
 		return why;
 	for (size_t i = 0; i < count && why == 0; i++)
 		why = put_one(a, mailbox, reader, &set[i]);
-	return why == 0 ? 0 : account_fail(a, why);
+	if (why != 0)
+		return account_fail(a, why);
+	tell(a, mailbox, reader, set, count);
+	return 0;
 }

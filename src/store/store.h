@@ -95,6 +95,22 @@ int account_status(struct account *, const char *name, struct mailbox_status *ou
 int account_use(struct account *, uint64_t mailbox, enum mailbox_use);
 uint64_t account_find(struct account *, const char *name);      /* a mailbox's id; 0: there is none */
 
+/* News of the whole account: every change of its list and, by name alone, of what is in a mailbox.  No mailbox is
+   read for it.  It comes at the moment of the change, before the barrier. */
+enum account_news { ACCOUNT_ARRIVED, ACCOUNT_EXPUNGED, ACCOUNT_FLAGS, ACCOUNT_MADE, ACCOUNT_DELETED, ACCOUNT_RENAMED,
+                    ACCOUNT_SUBSCRIBED, ACCOUNT_METADATA };
+struct account_event {
+	enum account_news what;
+	const char *name;              /* of the mailbox; METADATA of the account itself: "" */
+	const char *before;            /* RENAMED: its name until now             */
+	struct bytes entry;            /* METADATA                                */
+	uint64_t reader;               /* METADATA: whose note; 0: everybody's    */
+};
+struct account_watch;
+struct account_watch *account_watch(struct account *, void (*news)(void *ctx, const struct account_event *), void *ctx);
+void account_unwatch(struct account_watch **);
+bool account_subscribes(const struct account *, const char *name);
+
 /* ---- one mailbox -------------------------------------------------------- */
 struct mailbox *mailbox_take(struct account *, const char *name, int *why);
 void mailbox_drop(struct mailbox **);

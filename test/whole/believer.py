@@ -34,8 +34,9 @@ class Message:
 
 
 class Believer:
-    def __init__(self, demo, name, user="jack", enable=(), condstore=False):
+    def __init__(self, demo, name, user="jack", enable=(), condstore=False, notify=None):
         self.demo, self.name, self.user, self.enable = demo, name, user, list(enable)
+        self.notify = notify
         self.vanishes = "QRESYNC" in enable or "UIDONLY" in enable
         self.numbers = "UIDONLY" not in enable
         self.modseqs = condstore or "QRESYNC" in enable
@@ -55,6 +56,8 @@ class Believer:
         self.finish(self.send(f'LOGIN {self.user}@example.com "{self.demo.password}"'))
         if self.enable:
             self.run("ENABLE " + " ".join(self.enable))
+        if self.notify:
+            self.run("NOTIFY SET " + self.notify)
 
     def close(self):
         self.sock.close()
@@ -127,6 +130,8 @@ class Believer:
             self.hear_vanished(line)
         elif words[0] == "SEARCH":
             self.hear_search(line)
+        elif line.startswith("* OK [CLOSED]"):
+            self.leave()
         elif words[0] == "BYE":
             self.wrong("sent away", line)
         elif code := re.match(r"\* OK \[HIGHESTMODSEQ (\d+)\]", line):
@@ -153,6 +158,8 @@ class Believer:
         self.list += [Message() for _ in range(number - len(self.list))]
 
     def may_expunge(self, line):
+        if self.notify and "DELAYED" not in self.notify:
+            return          # at any time (rfc5465:6.1.1)
         if self.command is None:
             self.wrong("an expunge while nothing runs", line)
         if self.command.split()[0] in QUIET:
@@ -239,13 +246,18 @@ class Believer:
     # ---- what it does
 
     def select(self, box, how="SELECT"):
-        self.list, self.box, self.highest, self.told, self.uidnext = [], box, 0, 0, 1
+        if self.box is None:
+            self.leave()
+        self.box = box
         answer = self.run(f"{how} {box}" + (" (CONDSTORE)" if self.modseqs else ""))
         if answer.startswith("OK"):
             self.learn()
         else:
             self.box = None
         return answer
+
+    def leave(self):
+        self.list, self.highest, self.told, self.uidnext = [], 0, 0, 1
 
     def learn(self):
         """Asks for the uid and flags of those it knows nothing of."""

@@ -20,6 +20,10 @@ from kit import Demo, letter
 BOXES = ["INBOX", "one", "two"]
 KINDS = [((), False), ((), False), ((), True), (("QRESYNC",), True), (("QRESYNC",), True), (("UIDONLY",), False),
          (("UIDONLY", "QRESYNC"), True), (("IMAP4rev2",), False)]
+EVERYTHING = "(MessageNew (UID FLAGS) MessageExpunge FlagChange)"
+OTHERS = " (personal (MessageNew MessageExpunge FlagChange MailboxName))"
+NOTIFIED = [((), False, f"(SELECTED {EVERYTHING})" + OTHERS), (("QRESYNC",), True, f"(SELECTED {EVERYTHING})"),
+            ((), False, f"(SELECTED-DELAYED {EVERYTHING})" + OTHERS)]
 FLAGS = ["\\Seen", "\\Deleted", "\\Flagged", "\\Answered", "work", "$Junk", "k1", "k2", "k3"]
 
 
@@ -27,6 +31,7 @@ class Play:
     def __init__(self, demo, seed):
         self.demo, self.dice, self.done = demo, random.Random(seed), 0
         self.sessions = [Believer(demo, f"s{i}", enable=e, condstore=c) for i, (e, c) in enumerate(KINDS)]
+        self.sessions += [Believer(demo, f"n{i}", enable=e, condstore=c, notify=n) for i, (e, c, n) in enumerate(NOTIFIED)]
         for box in BOXES[1:]:
             self.sessions[0].run(f"CREATE {box}")
         for s in self.sessions:
@@ -38,7 +43,7 @@ class Play:
         """A set, by numbers or uids, of what the client knows."""
         first = self.dice.randrange(len(s.list))
         last = min(len(s.list) - 1, first + int(self.dice.expovariate(0.3)))
-        if not s.numbers or self.dice.random() < 0.5:
+        if not s.numbers or s.notify or self.dice.random() < 0.5:
             return "UID ", f"{s.list[first].uid}:{s.list[last].uid}", s.list[first:last + 1]
         return "", f"{first + 1}:{last + 1}", s.list[first:last + 1]
 
@@ -47,6 +52,7 @@ class Play:
     def store(self, s):
         form, which, messages = self.some(s)
         how, silent = self.dice.choice(["+", "-", ""]), self.dice.random() < 0.4
+        silent = silent and not s.notify        # what was told before it may be heard behind it
         words = self.dice.sample(FLAGS, self.dice.randrange(1, 4))
         if silent:
             new = frozenset(w.lower() for w in words)
@@ -72,7 +78,7 @@ class Play:
         return f"{form}FETCH {which} (FLAGS{' MODSEQ' if s.modseqs else ''})"
 
     def search(self, s):
-        if s.numbers and "IMAP4rev2" not in s.enable and self.dice.random() < 0.5:
+        if s.numbers and not s.notify and "IMAP4rev2" not in s.enable and self.dice.random() < 0.5:
             return f"SEARCH {self.dice.choice(['UNSEEN', 'KEYWORD work', 'NOT DELETED', 'ALL'])}"
         return f"UID SEARCH {self.dice.choice(['SEEN', 'DELETED', 'UNKEYWORD k1'])}"
 

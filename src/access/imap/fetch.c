@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "access/imap/decoding.h"
+#include "access/imap/fetch.h"
 #include "access/imap/letter.h"
 #include "access/imap/objectid.h"
 #include "access/imap/reach.h"
@@ -815,6 +816,46 @@ fetch_drop(struct imap *s)
 
 	decoding_drop(&w->decoding);
 	buffer_free(&w->page);
+}
+
+/* ---- items for others (fetch.h) ---------------------------------------------------------- */
+
+struct fetch_list {
+	struct fetch_work work;
+};
+
+struct fetch_list *
+fetch_list_read(struct imap *s, struct scan *r, struct arena *arena)
+{
+	struct fetch_list *l = arena_take(arena, sizeof *l);
+	/* The names of fields stay where they are read, and the command will be gone. */
+	struct scan kept = scan_of(arena_keep(arena, r->rest));
+	size_t      len = kept.rest.len;
+
+	(void)s;
+	scan_expect(&kept, "(");
+	read_atts(&kept, arena, &l->work);
+	if (!scan_ok(&kept))
+		scan_fail(r, kept.fault);
+	r->rest = bytes_cut(r->rest, len - kept.rest.len, kept.rest.len);
+	/* These wait for a verifier; nobody would be there who waits. */
+	for (size_t i = 0; i < l->work.items; i++)
+		if (decodes(l->work.item[i].att))
+			scan_fail(r, "items other than BINARY");
+	return l;
+}
+
+void
+fetch_list_say(struct imap *s, const struct fetch_list *list, uint32_t uid)
+{
+	struct fetch_work w = list->work;
+
+	if (!view_find(s->view, uid, &w.entry))
+		return;
+	letter_read_open(&w.letter, mailbox_account(s->view->mailbox), s->scratch);
+	(void)fetch_one(s, &w);
+	buffer_free(&w.page);
+	letter_close(&w.letter);
 }
 
 const struct imap_command imap_fetch = {

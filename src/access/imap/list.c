@@ -222,10 +222,14 @@ list_tell(struct imap *s, const char *name, struct bytes given)
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(info[i].name, name) != 0)
 			continue;
+		if (!info[i].exists)
+			add_word(out, &any, "\\NonExistent");
 		write_attributes(out, &info[i], &any);
 		if (info[i].subscribed)
 			add_word(out, &any, "\\Subscribed");
 	}
+	if (!any)
+		add_word(out, &any, "\\NonExistent");
 	buffer_add_string(out, ") \"/\" ");
 	imap_write_mailbox(s, name);
 	if (!bytes_equal(given, bytes_of(name))) {

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "access/imap/list.h"
+#include "access/imap/notify.h"
 #include "access/imap/objectid.h"
 #include "access/imap/reach.h"
 #include "access/imap/resync.h"
@@ -99,9 +100,11 @@ selected_news(void *ctx)
 {
 	struct imap *s = ctx;
 
-	/* Between commands nothing may be said, but for IDLE. */
+	/* Between commands nothing may be said, but for IDLE and to who asked by NOTIFY. */
 	if (s->command != NULL && (s->command->effect & PATIENT))
 		imap_wake(s);
+	else if (s->command == NULL && notify_at_once(s, false))
+		imap_queue(s);
 }
 
 /* The number of the first message without \Seen; 0: none. */
@@ -217,6 +220,7 @@ select_begin(struct imap *s, struct select_work *w)
 	w->selected = true;
 	s->view =
 		view_open(mailbox, w->examine || !changes_something(s, mailbox), selected_news, s);
+	s->view->deaf = !(notify_wants(s) & EVENT_FLAGS);
 	if (mailbox_account(mailbox) != s->account &&
 	    (why = view_look_as(s->view, s->facts.account)) != 0) {
 		imap_unselect(s);

@@ -5,6 +5,7 @@
 
 #include "access/imap/capability.h"
 #include "access/imap/input.h"
+#include "access/imap/notify.h"
 #include "access/imap/service.h"
 #include "access/imap/write.h"
 #include "base/clock.h"
@@ -181,6 +182,7 @@ void
 imap_unselect(struct imap *s)
 {
 	ranges_free(&s->saved);
+	notify_left(s);
 	view_close(&s->view);
 }
 
@@ -316,8 +318,8 @@ tell_message(struct imap *s, uint32_t uid, bool flags)
 	if (!view_find(s->view, uid, &e))
 		return;
 	imap_fetch_begin(s, out, uid);
-	/* rfc7162:3.2.4, rfc9051:7.5.2 */
-	if ((s->uid || s->qresync || s->rev2) && !s->uidonly)
+	/* rfc7162:3.2.4, rfc9051:7.5.2, rfc5465:5.1 */
+	if ((s->uid || s->qresync || s->rev2 || s->notify != NULL) && !s->uidonly)
 		buffer_printf(out, "UID %u ", uid);
 	if (s->condstore)
 		buffer_printf(out, "MODSEQ (%llu)%s", (unsigned long long)e.modseq,
@@ -401,13 +403,37 @@ tell_expunges(struct imap *s)
 	return true;
 }
 
-bool
-imap_tell(struct imap *s, bool expunges)
+/* EXISTS, and what NOTIFY wants to know of the new ones (rfc5465:5.2). */
+static void
+tell_arrived(struct imap *s)
+{
+	struct view *v = s->view;
+	uint32_t     from = v->limit;
+
+	if (!view_arrive(v))
+		return;
+	buffer_printf(imap_out(s), "* %u EXISTS\r\n", v->count);
+	if (!s->rev2)
+		buffer_printf(imap_out(s), "* %u RECENT\r\n", view_recent_count(v));
+	notify_arrived(s, from);
+}
+
+/* Is an expunge to be told, where one may be?  NOTIFY can ask for none, but not to hear of one's own. */
+static bool
+wants_expunges(const struct imap *s)
+{
+	const unsigned own = MAY_EXPUNGE | WRITES_MAILBOX;
+
+	return (notify_wants(s) & EVENT_EXPUNGE) ||
+	       (s->command != NULL && (s->command->effect & own) == own);
+}
+
+static bool
+tell_selected(struct imap *s, bool expunges)
 {
 	struct view *v = s->view;
 
-	if (v == NULL || s->end != NULL)
-		return true;
+	expunges = expunges && wants_expunges(s);
 	if (v->lost || mailbox_gone(v->mailbox)) {
 		imap_bye(
 			s,
@@ -415,18 +441,39 @@ imap_tell(struct imap *s, bool expunges)
 			"Mailbox lost");
 		return true;
 	}
+	if (!notify_fetches(s))
+		return false;
 	if (!view_has_news(v, expunges))
 		return true;
 	if (expunges && !tell_expunges(s))
 		return false;
-	if (v->arrived && view_arrive(v)) {
-		buffer_printf(imap_out(s), "* %u EXISTS\r\n", v->count);
-		if (!s->rev2)
-			buffer_printf(imap_out(s), "* %u RECENT\r\n", view_recent_count(v));
-	}
+	if (v->arrived && (notify_wants(s) & EVENT_NEW))
+		tell_arrived(s);
+	if (!notify_fetches(s))
+		return false;
 	if (!v->read_only)
 		tell_keywords(s);
 	return tell_set(s, &v->changed, true) && tell_set(s, &v->stamped, false);
+}
+
+bool
+imap_tell(struct imap *s, bool expunges)
+{
+	if (s->end != NULL)
+		return true;
+	return (s->view == NULL || tell_selected(s, expunges)) &&
+	       (s->end != NULL || notify_tell(s));
+}
+
+/* NOTIFY tells while nothing runs, too; expunges only to who does without numbers (rfc5465:6.1). */
+static bool
+tell_unasked(struct imap *s)
+{
+	if (s->notify == NULL)
+		return true;
+	if (!notify_at_once(s, false))
+		return notify_tell(s);
+	return imap_tell(s, notify_at_once(s, true));
 }
 
 /* ---- a command -------------------------------------------------------------- */
@@ -566,6 +613,17 @@ barrier_begin(struct imap *s)
 	store_barrier(s->service->store, barrier_over, p);
 }
 
+static enum imap_step
+command_run(struct imap *s)
+{
+	enum imap_step step;
+
+	s->acting = true;
+	step = s->command->run(s);
+	s->acting = false;
+	return step;
+}
+
 /* Run the command until it is answered; then its news, then its tagged line. */
 static enum imap_step
 command_step(struct imap *s)
@@ -578,7 +636,7 @@ command_step(struct imap *s)
 		if ((command->effect & WRITES_MAILBOX) && imap_read_only(s))
 			(void)imap_no(s, "[READ-ONLY] The mailbox is open read-only.");
 		else if (!s->barrier_over)
-			step = command->run(s);
+			step = command_run(s);
 		else if (s->why != 0 && command->unsafe != NULL)
 			command->unsafe(s);
 		else if (s->why != 0)
@@ -622,6 +680,8 @@ session_work(struct imap *s)
 			return;
 		}
 		if (s->command == NULL) {
+			if (!tell_unasked(s) || s->end != NULL)
+				continue;
 			if (!input_hear(s->input))
 				return;
 		} else if (command_step(s) == STEP_AGAIN && !imap_full(s)) {
@@ -774,6 +834,7 @@ imap_finish(struct imap *s)
 	fd = give_away(s, &unread);
 	stream_finish(&s->stream);
 	imap_unselect(s);
+	notify_close(&s->notify);
 	account_drop(&s->account);
 	input_close(&s->input);
 	leave_service(s);

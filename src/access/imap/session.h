@@ -70,6 +70,7 @@ struct imap_tally { uint64_t deleted, expunged, trashed, hdr_count, hdr_bytes, b
 
 struct imap_input;
 struct imap_promise;
+struct notify;
 struct imap_service;
 struct imap {
 	struct imap_service *service;
@@ -87,6 +88,8 @@ struct imap {
 	bool           condstore;              /* rfc7162:3.1: enabled          */
 	bool           qresync;                /* rfc7162:3.2.3                 */
 	bool           uidonly;                /* rfc9586:3                     */
+	struct notify *notify;                 /* NULL until it is used         */
+	bool           acting;                 /* what changes now we do ourselves */
 	bool           rev2;                   /* rfc9051:6.3.1: ENABLE IMAP4rev2 */
 	bool           utf8;                   /* rfc6855:3: ENABLE UTF8=ACCEPT */
 	bool           compress;               /* once this command is answered */

@@ -131,7 +131,7 @@ view_news(void *ctx, enum mailbox_news what, const struct uid_set *set,
 	switch (what) {
 	case MAILBOX_ARRIVED: v->arrived = true; break;
 	case MAILBOX_FLAGS:
-		if (!v->hush || by != v->watch)
+		if (by == v->watch ? !v->hush : !v->deaf)
 			note_changed(v, set);
 		break;
 	case MAILBOX_EXPUNGED:

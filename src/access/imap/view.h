@@ -39,6 +39,7 @@ struct view {
 	bool      lost;            /* the two truths cannot be joined: say BYE        */
 	bool      arrived;         /* something at or above limit                     */
 	bool      hush;            /* our own changes are not news                    */
+	bool      deaf;            /* nor are the flags others change                 */
 	uint8_t   keywords;        /* how many names the client was told              */
 	uint32_t  uidvalidity;
 	uint32_t  limit, count;
