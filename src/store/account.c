@@ -725,6 +725,8 @@ rename_one(struct account *a, struct mailbox *m, const char *to)
 	memory_free(m->name);
 	m->name = copied(to);
 	(void)map_put(a->by_name, bytes_of(to), m);
+	if (m->folder != NULL)
+		folder_renamed(m);
 	mailbox_tell(m, MAILBOX_RENAMED, &(struct uid_set){ NULL, 0 }, NULL);
 	return 0;
 }
@@ -742,6 +744,8 @@ rename_inbox(struct account *a, char *to)
 	int              why;
 
 	if ((why = make_levels(a, to)) != 0 || (why = make_one(a, to, USE_NONE, &made)) != 0)
+		return why;
+	if ((why = mailbox_load(inbox)) != 0 || (why = mailbox_load(made)) != 0)
 		return why;
 	scratch = arena_open(NULL);
 	why = mailbox_copy(inbox, &set, made, true, scratch, &source, &range, NULL);

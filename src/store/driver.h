@@ -38,7 +38,8 @@ struct file {
 	uint64_t message;              /* its row                                 */
 	uint64_t outside;              /* flags as last seen or written there     */
 	bool     plain;                /* is kept with CRLF as it stands          */
-	bool     cut;                  /* the end of its last line is not its own */
+	uint8_t  cut;                  /* so many bytes at its end are not its own */
+	uint64_t email;                /* what copies of it have in common        */
 	bool     gone;                 /* expunged here, not yet removed there    */
 	bool     landing;              /* being synced: not to be missed outside  */
 	bool     changed;              /* waits for apply()                       */

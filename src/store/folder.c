@@ -78,12 +78,13 @@ file_keep(struct account *a, const struct mailbox *m, const struct file *f, uint
 	(void)sqlite3_bind_int64(s, 2, (int64_t)m->id);
 	(void)sqlite3_bind_text(s, 3, f->name, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_int64(s, 4, (int64_t)f->outside);
-	(void)sqlite3_bind_int(s, 5, f->plain | f->cut << 1);
+	(void)sqlite3_bind_int(s, 5, f->plain | (int)f->cut << 1);
 	(void)sqlite3_bind_int(s, 6, 0);
 	if (letter != 0)
 		(void)sqlite3_bind_int64(s, 7, (int64_t)letter);
 	if (digest.len > 0)
 		(void)sqlite3_bind_blob64(s, 8, digest.at, digest.len, SQLITE_STATIC);
+	(void)sqlite3_bind_int64(s, 9, (int64_t)(f->email != 0 ? f->email : f->message));
 	return index_do(a->index, s);
 }
 
@@ -141,7 +142,7 @@ read_files(struct folder *f)
 			.name = copied(index_blob(s, 1)),
 			.outside = (uint64_t)sqlite3_column_int64(s, 2),
 			.plain = sqlite3_column_int(s, 3) & 1,
-			.cut = sqlite3_column_int(s, 3) >> 1 & 1,
+			.cut = (uint8_t)(sqlite3_column_int(s, 3) >> 1 & 3),
 			.gone = sqlite3_column_int(s, 4) != 0,
 		};
 		add_file(f, file);
@@ -233,6 +234,20 @@ folder_close(struct mailbox *m)
 	memory_free(f->file);
 	map_close(&f->by_name);
 	memory_free(f);
+}
+
+void
+folder_renamed(struct mailbox *m)
+{
+	struct folder *f = m->folder;
+
+	folder_unwatch(f);
+	f->place->driver->leave(f);
+	f->stamped = 0;
+	if (f->place->driver->enter(f) != 0)
+		mailbox_unload(m);
+	else if (m->watches != NULL)
+		folder_watch(m);
 }
 
 /* ---- what was changed here goes outside ---- */
@@ -559,6 +574,7 @@ copy_one(struct mailbox *from, uint32_t row, struct mailbox *to, const struct co
 		return why;
 	file = memory_take(sizeof *file);
 	*file = (struct file){ .flags = flags_outer(to, flags),
+		               .email = letter.message.email,
 		               .len = letter.message.size,
 		               .landing = true };
 	if ((file->message = place_message(a)) == 0)

@@ -79,6 +79,7 @@ int  place_directory(const char *path, bool make);
 /* folder.c */
 int  folder_open(struct mailbox *);
 void folder_close(struct mailbox *);
+void folder_renamed(struct mailbox *);                      /* it lies elsewhere now           */
 int  folder_look(struct mailbox *, bool force);
 void folder_refresh(struct folder *);                       /* only where files lie now        */
 void folder_changed(struct mailbox *, const struct uid_set *);

@@ -50,7 +50,7 @@ static const char *const steps[INDEX_VERSION] = {
 	      " data BLOB NOT NULL, PRIMARY KEY(mailbox, reader)) WITHOUT ROWID;"
 	      /* messages whose letters lie outside: where, and what a verifier found in them */
 	      "CREATE TABLE file(message INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, name TEXT NOT NULL,"
-	      " outside INTEGER NOT NULL, plain INTEGER NOT NULL, gone INTEGER NOT NULL, letter INTEGER, digest BLOB);"
+	      " outside INTEGER NOT NULL, plain INTEGER NOT NULL, gone INTEGER NOT NULL, letter INTEGER, digest BLOB, email INTEGER NOT NULL);"
 	      "CREATE INDEX file_mailbox ON file(mailbox, message) WHERE gone<2;"
 	      "CREATE INDEX file_letter ON file(letter) WHERE letter IS NOT NULL;"
 	      "CREATE TABLE retrieved(mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, at INTEGER NOT NULL,"
@@ -113,9 +113,9 @@ static const char *const texts[STATEMENTS] = {
 	[LOCATION_GET]  = "SELECT value FROM meta WHERE name='location'",
 	[LOCATION_PUT]  = "INSERT OR REPLACE INTO meta VALUES('location',?)",
 	[MAILBOX_VALIDITY] = "UPDATE mailbox SET uidvalidity=?2 WHERE id=?1",
-	[FILE_PUT]      = "INSERT OR REPLACE INTO file VALUES(?,?,?,?,?,?,?,?)",
+	[FILE_PUT]      = "INSERT OR REPLACE INTO file VALUES(?,?,?,?,?,?,?,?,?)",
 	[FILE_ALL]      = "SELECT message,name,outside,plain,gone FROM file WHERE mailbox=? AND gone<2 ORDER BY message",
-	[FILE_GET]      = "SELECT mailbox,digest FROM file WHERE message=?",
+	[FILE_GET]      = "SELECT mailbox,digest,email FROM file WHERE message=?",
 	[FILE_LETTER]   = "SELECT message FROM file WHERE letter=?",
 	[FILE_OUTSIDE]  = "UPDATE file SET outside=?2 WHERE message=?1",
 	[FILE_GONE]     = "UPDATE file SET gone=1 WHERE message=?",

@@ -32,6 +32,27 @@ struct mbox {
 
 /* ---- names ---- */
 
+/* Names that begin with a dot are other programs': one of ours has the dot coded. */
+static void
+add_level(struct bytes level, struct buffer *out)
+{
+	if (bytes_starts(level, BYTES("."))) {
+		buffer_add_string(out, "&AC4-");
+		level = bytes_cut(level, 1, level.len);
+	}
+	utf8_to_utf7(level, out);
+}
+
+static bool
+read_level(struct bytes name, struct buffer *out)
+{
+	if (bytes_starts(name, BYTES("&AC4-"))) {
+		buffer_add_char(out, '.');
+		name = bytes_cut(name, 5, name.len);
+	}
+	return utf7_to_utf8(name, out);
+}
+
 /* A directory and a name in it; `make`: levels above, too. */
 static int
 reach(struct place *p, const char *folder, bool make, char name[static 256])
@@ -50,7 +71,7 @@ reach(struct place *p, const char *folder, bool make, char name[static 256])
 	} else
 		while (bytes_split(&rest, '/', &level)) {
 			buffer_add_char(&path, '/');
-			utf8_to_utf7(level, &path);
+			add_level(level, &path);
 		}
 	slash = bytes_find_last(buffer_bytes(&path), '/');
 	errno = ENAMETOOLONG;
@@ -122,7 +143,7 @@ walk_directory(struct walk *w, int fd, const char *above, int depth)
 		    (depth == 0 && bytes_is(bytes_of(e->d_name), "inbox")))
 			continue;
 		buffer_add_string(&name, above);
-		if (utf7_to_utf8(bytes_of(e->d_name), &name)) {
+		if (read_level(bytes_of(e->d_name), &name)) {
 			if (e->d_type != DT_REG && depth < DEPTH_MOST &&
 			    (below = openat(dirfd(d), e->d_name,
 			                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) >=
@@ -436,12 +457,10 @@ next_letter(const struct text *t, size_t at, struct letter *l)
 		struct bytes text = without_end(line);
 		if ((empty || l->end == l->body) && mbox_is_from(text))
 			break;
-		if (text.len > 0 || empty)
-			l->stop = l->end;
 		empty = text.len == 0;
 		l->end += line.len;
-		if (!empty)
-			l->stop = l->end;
+		l->stop =
+			empty ? l->end - line.len : l->end; /* one empty line stands between two */
 	}
 	return true;
 }
@@ -582,8 +601,7 @@ mbox_content(struct folder *f, const struct file *file, uint64_t *at, uint64_t *
 		unmap_text(&t);
 	}
 	give(fd, &lock);
-	if (file->cut && out.len > 0)
-		out.len--;
+	out.len -= file->cut <= out.len ? file->cut : out.len;
 	if (why == 0 && (made = memfd_create("letter", MFD_CLOEXEC)) < 0)
 		why = errno;
 	if (why == 0 && out.len > 0)
@@ -697,8 +715,7 @@ is_same(struct bytes given, struct bytes plain, const struct file *file)
 {
 	size_t j = 0;
 
-	if (file->cut && plain.len > 0)
-		plain.len--;
+	plain.len -= file->cut <= plain.len ? file->cut : plain.len;
 	if (file->plain)
 		return bytes_equal(given, plain);
 	for (size_t i = 0; i < given.len; i++) {
@@ -724,6 +741,18 @@ reads_back(const struct buffer *written, struct bytes given, const struct file *
 	same = same && is_same(given, buffer_bytes(&plain), file);
 	buffer_free(&plain);
 	return same;
+}
+
+/* No empty line is in it; in the mbox there is one. */
+static bool
+is_header_only(struct bytes text)
+{
+	struct bytes line;
+
+	while (bytes_split(&text, '\n', &line) && (text.at != NULL || line.len > 0))
+		if (without_end(line).len == 0)
+			return false;
+	return true;
 }
 
 static int
@@ -780,7 +809,9 @@ mbox_put(struct folder *f, struct file *file, const struct source *source, int64
 	(void)landing;
 	if (why == 0)
 		why = content_is_plain(source, &file->plain);
-	file->cut = given.len == 0 || given.at[given.len - 1] != '\n';
+	file->cut = given.len > 0 && given.at[given.len - 1] != '\n';
+	if (is_header_only(buffer_bytes(&given)))
+		file->cut++;
 	if (why == 0)
 		write_letter(f, buffer_bytes(&given), file, date, &out);
 	if (why == 0 && !reads_back(&out, buffer_bytes(&given), file, &l))
@@ -939,7 +970,7 @@ mbox_paths(struct folder *f, char out[2][1200])
 		buffer_add_string(&path, "/inbox");
 	while (!inbox && bytes_split(&rest, '/', &level)) {
 		buffer_add_char(&path, '/');
-		utf8_to_utf7(level, &path);
+		add_level(level, &path);
 	}
 	if (!bytes_string(buffer_bytes(&path), out[0], 1200))
 		out[0][0] = '\0';

@@ -26,11 +26,26 @@ read_place(sqlite3_stmt *s, uint64_t id, struct letter_place *p)
 	}
 }
 
+static int
+read_email(struct account *a, struct message *m)
+{
+	sqlite3_stmt *s = index_ready(a->index, FILE_GET);
+	int           more;
+
+	if (s == NULL)
+		return index_why(a->index);
+	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
+	if ((more = index_row(a->index, s)) == 1)
+		m->email = (uint64_t)sqlite3_column_int64(s, 2);
+	(void)sqlite3_reset(s);
+	return more < 0 ? index_why(a->index) : 0;
+}
+
 int
 message_read(struct account *a, uint64_t id, struct arena *arena, struct message *out)
 {
 	sqlite3_stmt *s;
-	int           more;
+	int           more, why;
 
 	if (a->refused != 0)
 		return a->refused;
@@ -41,6 +56,7 @@ message_read(struct account *a, uint64_t id, struct arena *arena, struct message
 		return more < 0 ? index_why(a->index) : ENOENT;
 	*out = (struct message){
 		.id = id,
+		.email = id,
 		.prefix_len = (uint32_t)sqlite3_column_int64(s, 1),
 		.size = (uint64_t)sqlite3_column_int64(s, 2),
 		.internal_date = sqlite3_column_int64(s, 3),
@@ -51,6 +67,8 @@ message_read(struct account *a, uint64_t id, struct arena *arena, struct message
 	};
 	read_place(s, id, &out->place);
 	(void)sqlite3_reset(s);
+	if (is_foreign(id) && (why = read_email(a, out)) != 0)
+		return why;
 	if (out->size == out->head.len + (uint64_t)out->prefix_len + out->place.content_len)
 		return 0;
 	warn_("account %" PRIu64 ": the row of message %010" PRIX64 " is damaged", a->id, id);

@@ -207,6 +207,7 @@ int mailbox_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);
 /* ---- reading messages ---------------------------------------------------- */
 struct message {                       /* a row                                  */
 	uint64_t id;
+	uint64_t email;                /* the same for all copies of it          */
 	struct letter_place place;
 	struct bytes head;             /* arena                                  */
 	uint32_t prefix_len;

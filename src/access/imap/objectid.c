@@ -12,7 +12,7 @@ objectid_mailbox(struct buffer *out, uint64_t account, uint64_t mailbox)
 void
 objectid_email(struct buffer *out, const struct message *m)
 {
-	buffer_printf(out, "M%010llX", (unsigned long long)m->id);
+	buffer_printf(out, "M%010llX", (unsigned long long)m->email);
 	if (m->head.len > 0)
 		buffer_printf(out, "-%08X", checksum_of(m->head));
 }
@@ -36,6 +36,6 @@ objectid_thread(struct buffer *out, const struct letter *l)
 	struct bytes          root = root_of(&l->digest);
 
 	if (root.len == 0)
-		root = map_number(&l->message.id);
+		root = map_number(&l->message.email);
 	buffer_printf(out, "T%016llX", (unsigned long long)hash_with(key, root));
 }
