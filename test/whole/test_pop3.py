@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: ISC
+"""POP3 beside IMAP, over restarts, and with policies."""
+
+import poplib
+import socket
+
+import pytest
+from kit import letter, wait_for, word
+
+ME = "ataylor@example.com"
+
+
+def pop3(demo, utf8=False):
+    box = poplib.POP3_SSL("127.0.0.1", demo.port("pop3s"), context=demo.local(), timeout=20)
+    if utf8:
+        box.utf8()
+    box.user(ME)
+    box.pass_(demo.password)
+    return box
+
+
+def put(demo, *subjects):
+    for subject in subjects:
+        demo.send(letter(subject, to=ME), to=ME)
+    for subject in subjects:
+        demo.find(subject, "ataylor")
+
+
+def uidls(box):
+    return dict(line.split() for line in box.uidl()[1])
+
+
+def test_unique_ids_outlive_the_server(own):
+    d = own().start()
+    put(d, *(word() for _ in range(3)))
+    box = pop3(d)
+    before = uidls(box)
+    box.dele(1)
+    box.quit()
+    assert d.stop() == 0
+    d.start()
+    put(d, word())
+    box = pop3(d)
+    after = uidls(box)
+    box.quit()
+    assert list(after.values())[:-1] == list(before.values())[1:], "those that stayed kept theirs"
+    assert after[str(len(after)).encode()] not in before.values(), "and none was given again"
+
+
+def test_what_imap_removes_is_refused_and_what_pop3_removes_is_news(demo):
+    first, second = word(), word()
+    put(demo, first, second)
+    box = pop3(demo)
+    count = box.stat()[0]
+    reader = demo.imap("ataylor")
+    reader.select("INBOX")
+    reader.store(reader.search(None, "SUBJECT", first)[1][0], "+FLAGS", "\\Deleted")
+    reader.expunge()
+    number = next(i for i in range(1, count + 1)
+                  if first.encode() not in b"".join(safe(box.top, i)) and second.encode() in b"".join(safe(box.top, i)))
+    with pytest.raises(poplib.error_proto, match="no longer there"):
+        box.retr(number - 1)
+    assert box.stat()[0] == count, "numbers stay while the session lasts"
+    box.dele(number)
+    assert demo.count(second, "ataylor") == 1, "DELE alone removes nothing"
+    box.quit()
+    assert demo.count(second, "ataylor") == 0
+    wait_for(lambda: reader.noop() and not reader.search(None, "SUBJECT", second)[1][0])
+    reader.logout()
+
+
+def safe(top, number):
+    try:
+        return top(number, 0)[1]
+    except poplib.error_proto:
+        return []
+
+
+def test_what_was_read_here_is_seen_there(demo):
+    subject = word()
+    put(demo, subject)
+    box = pop3(demo)
+    number = box.stat()[0]
+    box.top(number, 3)
+    box.quit()
+    reader = demo.imap("ataylor")
+    reader.select("INBOX", readonly=True)
+    assert reader.search(None, "UNSEEN", "SUBJECT", subject)[1][0], "TOP leaves it unseen"
+    box = pop3(demo)
+    box.retr(number)
+    box.quit()
+    wait_for(lambda: reader.noop() and reader.search(None, "SEEN", "SUBJECT", subject)[1][0])
+    reader.logout()
+
+
+def test_utf8_headers(demo):
+    message = "From: Zoë <zoe@example.org>\r\nSubject: Für 小明\r\n\r\nGrüße\r\n".encode()
+    with demo.imap("ataylor") as c:
+        assert c.append("INBOX", None, None, message)[0] == "OK"
+    plain, wide = pop3(demo), pop3(demo, utf8=True)
+    number = plain.stat()[0]
+    for box in plain, wide:
+        assert int(box.list(number).split()[2]) == len(message)
+    assert b"\r\n".join(plain.retr(number)[1]) + b"\r\n" == \
+        message.replace("ë".encode(), b"??").replace("ü".encode(), b"??", 1).replace("小明".encode(), b"??????")
+    assert b"\r\n".join(wide.retr(number)[1]) + b"\r\n" == message
+    assert "UTF8" in wide.capa() and "LANG" in plain.capa()
+    plain.quit()
+    wide.dele(number)
+    wide.quit()
+
+
+def test_hundreds_of_commands_at_once(demo):
+    put(demo, word())
+    with socket.create_connection(("127.0.0.1", demo.port("pop3")), 20) as raw:
+        raw.recv(1000)
+        raw.sendall(b"STLS\r\n")
+        assert raw.recv(1000).startswith(b"+OK")
+        with demo.local().wrap_socket(raw, server_hostname="127.0.0.1") as s:
+            s.sendall(f"USER {ME}\r\nPASS {demo.password}\r\n".encode() + b"LIST 1\r\nRETR 1\r\nUIDL 1\r\n" * 300 + b"QUIT\r\n")
+            said = b""
+            while more := s.recv(65536):
+                said += more
+    assert said.count(b"\r\n.\r\n") == 300
+    assert said.count(b" octets\r\n") == 300
+    assert said.endswith(b"+OK Logging out.\r\n")
+
+
+def test_what_expires_is_gone_for_imap_too(own):
+    d = own("--set", "pop3_expire=1ms").start()
+    kept, fetched = word(), word()
+    put(d, kept, fetched)
+    box = pop3(d)
+    assert "EXPIRE" in box.capa() and box.capa()["EXPIRE"] == ["0"]
+    number = box.stat()[0]
+    box.retr(number)
+    box.sock.close()
+    wait_for(lambda: "Disconnected" in d.log() and d.count(fetched, "ataylor") == 1)
+    pop3(d).quit()
+    assert d.count(fetched, "ataylor") == 0 and d.count(kept, "ataylor") == 1
+    assert "1 messages expired" in d.log()
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__, "-q"]))
