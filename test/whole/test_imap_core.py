@@ -116,6 +116,48 @@ def test_what_is_not_deflate_ends_the_session(demo):
             c.line()
 
 
+def test_letters_of_one_command_are_counted(demo):
+    c, box = Client(demo, "imaps"), word().encode()
+    c.login(demo)
+    c.ask(b"CREATE " + box)
+    assert b"NO [LIMIT]" in c.ask(b"APPEND " + box + b" {3+}\r\na:b" * 4097)[-1]
+    assert b"(MESSAGES 0)" in c.ask(b"STATUS %s (MESSAGES)" % box)[0]
+    assert b"APPENDUID" in c.ask(b"APPEND " + box + b" {3+}\r\na:b" * 300)[-1]
+    assert b"(MESSAGES 300)" in c.ask(b"STATUS %s (MESSAGES)" % box)[0]
+    assert b" OK" in c.ask(b"DELETE " + box)[-1]
+
+
+@pytest.mark.parametrize("command", [
+    b"FETCH " + b"1," * 30_000 + b"1 FLAGS",
+    b"SEARCH " + b"NOT " * 15_000 + b"ALL",
+    b"SEARCH " + b"(" * 60_000,
+    b"SEARCH " + b"OR ALL " * 9_000 + b"ALL",
+    b"FETCH 1 (" + b"FLAGS UID " * 6_000 + b")",
+    b"FETCH 1 BODY[" + b"1." * 30_000 + b"TEXT]",
+    b"STORE 1 FLAGS (" + b"k " * 30_000 + b"k)",
+    b"LIST \"\" (" + b"* " * 30_000 + b"*)",
+    b"LIST \"\" " + b"%*" * 20_000,
+    b"STATUS INBOX (" + b"MESSAGES " * 7_000 + b")",
+    b"CREATE " + b"a/" * 30_000,
+    b"APPEND INBOX (" + b"k " * 30_000 + b"k) {3+}\r\na:b",
+    b"APPEND INBOX CATENATE (URL \"/" + b"%41" * 20_000 + b"/;UID=1\")",
+    b"ENABLE " + b"X " * 30_000 + b"X",
+    b"ID (" + b"\"a\" \"b\" " * 7_000 + b"\"a\" NIL)",
+], ids=lambda c: c[:20].decode())
+def test_what_is_endless_is_answered_at_once(demo, command):
+    """Nothing of this takes time or memory beyond its own length: another session is served meanwhile."""
+    c, other = Client(demo, "imaps"), Client(demo, "imaps")
+    c.login(demo)
+    other.login(demo)
+    c.ask(b"SELECT INBOX")
+    c.send(b"x " + command + b"\r\n")
+    assert b" OK" in other.ask(b"NOOP")[-1]
+    while not (line := c.line()).startswith(b"x "):
+        pass
+    assert line.split()[1] in (b"BAD", b"NO", b"OK"), line
+    assert b" OK" in c.ask(b"NOOP")[-1]
+
+
 def test_the_page_of_conformance_is_what_the_rows_say():
     script = pathlib.Path(__file__).resolve().parents[2] / "scripts/conformance-imap"
     done = subprocess.run([script, BINARY, "--check"], capture_output=True, text=True)

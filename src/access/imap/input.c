@@ -278,7 +278,8 @@ tail_add(struct imap_input *in, struct bytes line)
 	buffer_add(&both, bytes_cut(line, line.len > TAIL ? line.len - TAIL : 0, TAIL));
 	last = buffer_bytes(&both);
 	last = bytes_cut(last, last.len > TAIL ? last.len - TAIL : 0, TAIL);
-	memcpy(in->tail, last.at, last.len);
+	if (last.len > 0)
+		memcpy(in->tail, last.at, last.len);
 	in->tail_len = last.len;
 	buffer_free(&both);
 }
