@@ -18,6 +18,7 @@
 #include "command/mailbox.h"
 #include "command/message.h"
 #include "command/prompt.h"
+#include "command/quota.h"
 #include "role/wire.h"
 
 static int run_doveadm(struct call *);
@@ -27,6 +28,7 @@ const struct command command_doveadm = {
 	.forms =
 		"doveadm [-f FORM] mailbox list|status|create|delete|rename|subscribe|unsubscribe [-u USER | -A] ...\n"
 		"doveadm [-f FORM] search|fetch|expunge|flags|copy|move|save [-u USER | -A] ...\n"
+		"doveadm [-f FORM] quota get|recalc [-u USER | -A]\n"
 		"doveadm who [-1] [USER | ADDRESS]\n"
 		"doveadm kick USER | ADDRESS\n"
 		"doveadm auth test USER [PASSWORD]\n"
@@ -261,6 +263,47 @@ do_save(struct dove *d, const char *verb)
 	                                     d->argc > 0 ? d->argv[0] : NULL, NULL });
 }
 
+/* As the quota plugin's rows: STORAGE in KiB; no limit is "-". */
+static int
+do_quota(struct dove *d, const char *verb)
+{
+	static const char *const columns[] = { "Username", "Quota name", "Type",
+		                               "Value",    "Limit",      "%" };
+	bool                     several = many(d->who);
+	struct people            people;
+	int                      status = client_people(d->call, d->who, &people);
+	bool                     recount = strcmp(verb, "recalc") == 0;
+	struct output           *o = recount ? NULL
+	                                     : output_open(d->formed ? d->form : OUTPUT_TABLE,
+                                                 several ? columns : columns + 1, several ? 6 : 5);
+
+	for (size_t i = 0; i < people.count; i++) {
+		struct quota_told q;
+		if (!quota_ask(d->call, &people.one[i], recount, &q)) {
+			status = COMMAND_FAILED;
+			continue;
+		}
+		for (int row = 0; row < 2 && !recount; row++) {
+			uint64_t held = row == 0 ? (q.bytes + 1023) / 1024 : q.messages;
+			uint64_t most = row == 0 ? q.bytes_most / 1024 : q.messages_most;
+			if (several)
+				output_value(o, bytes_of(people.one[i].user));
+			output_value(o, BYTES("User quota"));
+			output_value(o, row == 0 ? BYTES("STORAGE") : BYTES("MESSAGE"));
+			output_text(o, "%llu", (unsigned long long)held);
+			if (most > 0)
+				output_text(o, "%llu", (unsigned long long)most);
+			else
+				output_value(o, BYTES("-"));
+			output_text(o, "%llu",
+			            (unsigned long long)(most > 0 ? held * 100 / most : 0));
+		}
+	}
+	output_close(&o);
+	people_close(&people);
+	return status;
+}
+
 /* ---- the table ---- */
 
 /* clang-format off */
@@ -287,6 +330,8 @@ static const struct name {
 	{ "copy",    "",            "AF:S:u:",       true,  2, 0, do_transfer },
 	{ "move",    "",            "AF:S:u:",       true,  2, 0, do_transfer },
 	{ "save",    "",            "AF:S:m:u:",     true,  0, 1, do_save     },
+	{ "quota",   "get",         "AF:S:u:",       true,  0, 0, do_quota    },
+	{ "quota",   "recalc",      "AF:S:u:",       true,  0, 0, do_quota    },
 	{ "who",     "",            "1a:",           false, 0, 1, do_who      },
 	{ "kick",    "",            "a:f",           false, 1, 1, do_kick     },
 	{ "auth",    "test",        "A:M:a:x:",      false, 1, 2, do_auth     },

@@ -18,6 +18,8 @@ const struct command command_mailbox = {
 		 "mailbox rename ACCOUNT MAILBOX NEW\n"
 		 "mailbox subscribe ACCOUNT MAILBOX ...\n"
 		 "mailbox unsubscribe ACCOUNT MAILBOX ...\n"
+		 "mailbox acl ACCOUNT MAILBOX [WHO RIGHTS|none] [--json | -f FORM]\n"
+		 "mailbox metadata ACCOUNT MAILBOX [ENTRY [VALUE]] [--json | -f FORM]\n"
 		 "mailbox check ACCOUNT",
 	.about = "Lists, counts, makes, removes and renames the mailboxes of an account.",
 	.more = "ACCOUNT is an address, or several: *@example.com, example.com, or * for everybody. The names of mailboxes "
@@ -29,6 +31,9 @@ const struct command command_mailbox = {
 		"delete leaves the levels below unless --recursive is said, and with --empty refuses a mailbox that "
 		"holds messages. check verifies the index of the account and that every letter it points at is there.\n"
 		"\n"
+		"acl shows who may do what with a mailbox, or gives WHO these RIGHTS, the letters of rfc4314. metadata shows the "
+		"notes on a mailbox, or sets one; an empty VALUE takes it away, and an empty MAILBOX means the server.\n"
+		"\n"
 		"FORM is table, flow, tab, pager, json or values.",
 	.run = run_mailbox,
 };
@@ -36,8 +41,8 @@ const struct command command_mailbox = {
 /* ---- the verbs ---- */
 
 /* Says why not; the status. */
-static int
-refused(struct client *c, const char *name, enum client_outcome o)
+int
+mailbox_refused(struct client *c, const char *name, enum client_outcome o)
 {
 	const char *said = client_said(c);
 	int status = strstr(said, "[NONEXISTENT]") != NULL ? COMMAND_NOT_FOUND : COMMAND_FAILED;
@@ -54,7 +59,7 @@ say_of(struct client *c, const char *word, const char *name)
 {
 	buffer_printf(client_begin(c), "%s ", word);
 	client_put_mailbox(c, name);
-	return refused(c, name, client_run(c, NULL, NULL));
+	return mailbox_refused(c, name, client_run(c, NULL, NULL));
 }
 
 static int
@@ -191,7 +196,7 @@ status_of(struct client *c, struct mailbox_work *w, struct status_work *s, const
 	buffer_add_char(client_out(c), ')');
 	memset(s->value, 0, sizeof s->value);
 	if (client_run(c, hear_status, s) != CLIENT_OK)
-		return refused(c, name, CLIENT_NO);
+		return mailbox_refused(c, name, CLIENT_NO);
 	for (size_t i = 0; i < s->fields; i++)
 		s->sum[i] += s->value[i];
 	if (!w->total)
@@ -250,7 +255,7 @@ do_create(struct client *c, struct mailbox_work *w)
 		client_put_mailbox(c, w->argv[i]);
 		if (w->use != NULL)
 			buffer_printf(client_out(c), " (USE (\\%s))", w->use);
-		one = refused(c, w->argv[i], client_run(c, NULL, NULL));
+		one = mailbox_refused(c, w->argv[i], client_run(c, NULL, NULL));
 		if (one == COMMAND_DONE && w->subscribe)
 			one = say_of(c, "SUBSCRIBE", w->argv[i]);
 		status = one > status ? one : status;
@@ -326,7 +331,7 @@ do_rename(struct client *c, struct mailbox_work *w)
 	client_put_mailbox(c, w->argv[0]);
 	buffer_add_char(client_out(c), ' ');
 	client_put_mailbox(c, w->argv[1]);
-	status = refused(c, w->argv[0], client_run(c, NULL, NULL));
+	status = mailbox_refused(c, w->argv[0], client_run(c, NULL, NULL));
 	if (status == COMMAND_DONE && w->subscribe &&
 	    (status = say_of(c, "UNSUBSCRIBE", w->argv[0])) == COMMAND_DONE)
 		status = say_of(c, "SUBSCRIBE", w->argv[1]);
@@ -370,6 +375,8 @@ static const struct verb {
 	{ "rename",      2, 2, do_rename      },
 	{ "subscribe",   1, 0, do_subscribe   },
 	{ "unsubscribe", 1, 0, do_unsubscribe },
+	{ "acl", 1, 3, mailbox_acl },
+	{ "metadata", 1, 3, mailbox_metadata },
 };
 /* clang-format on */
 
@@ -378,10 +385,16 @@ static bool
 open_rows(const struct verb *v, struct mailbox_work *w)
 {
 	static const char *const list[] = { "user", "mailbox", "use", "subscribed" };
+	static const char *const acl[] = { "who", "rights" };
+	static const char *const metadata[] = { "entry", "value" };
 
 	if (v->run == do_list)
 		w->out = output_open(w->form, w->many ? list : list + 1,
 		                     (w->names_only ? 1 : 3) + (size_t)w->many);
+	if (v->run == mailbox_acl)
+		w->out = output_open(w->form, acl, COUNT(acl));
+	if (v->run == mailbox_metadata)
+		w->out = output_open(w->form, metadata, COUNT(metadata));
 	if (v->run != do_status)
 		return true;
 	if (!read_fields(w, w->status))

@@ -29,4 +29,9 @@ struct mailbox_work {
 enum { MAILBOX_CALLED_WRONGLY = -1 };
 int mailbox_do(const char *verb, const char *who, struct mailbox_work *);
 
+/* What the server said of this mailbox, and the status for it. */
+int mailbox_refused(struct client *, const char *name, enum client_outcome);
+int mailbox_acl(struct client *, struct mailbox_work *);          /* mailbox-rights.c */
+int mailbox_metadata(struct client *, struct mailbox_work *);
+
 #endif

@@ -23,7 +23,8 @@ const struct command command_message = {
 	.about =
 		"Searches, shows, flags, copies, moves and removes messages; takes them in and gives them out.",
 	.more = "ACCOUNT is an address, or several: *@example.com, example.com, or * for everybody. A QUERY is what IMAP's "
-		"SEARCH takes, in all mailboxes that it does not restrict: mailbox INBOX from jill since 2026-11-01. Beyond "
+		"SEARCH takes, in all mailboxes of the account that it does not restrict (those that others show to it "
+		"must be named): mailbox INBOX from jill since 2026-11-01. Beyond "
 		"that, mailbox takes * and %; a date may be 22-Nov-2026, 2026-11-22 or an age (3d, 2weeks); a size may end in "
 		"k, M or G; and keys may be joined by or within parentheses, which the shell wants quoted. all means "
 		"every message.\n"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access/imap/reach.h"
 #include "command/folders.h"
 
 enum { PIECE_MOST = 4000 };
@@ -134,6 +135,16 @@ check_named(const struct selection *s, const struct folders *all, const char *us
 	return status;
 }
 
+/* What others show to this account is theirs: it is looked at where the query names it. */
+static bool
+is_own(const struct selection *s, const char *name)
+{
+	if (strncmp(name, OTHERS, sizeof OTHERS - 1) != 0 &&
+	    strncmp(name, GROUPS, sizeof GROUPS - 1) != 0)
+		return true;
+	return query_named(&s->query, 0) != NULL;
+}
+
 static int
 search_account(struct client *c, const struct selection *s)
 {
@@ -145,7 +156,8 @@ search_account(struct client *c, const struct selection *s)
 		status = check_named(s, &all, client_user(c));
 	for (size_t i = 0; status != COMMAND_FAILED && i < all.count; i++) {
 		char id[64];
-		if (!all.one[i].exists || !folder_id(c, all.one[i].name, id) ||
+		if (!all.one[i].exists || !is_own(s, all.one[i].name) ||
+		    !folder_id(c, all.one[i].name, id) ||
 		    !query_wants(&s->query, all.one[i].name, id))
 			continue;
 		one = search_mailbox(c, s, all.one[i].name, id);

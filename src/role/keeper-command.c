@@ -5,12 +5,14 @@
  *                           this account, as after a login: `mansio mailbox` and `mansio message` speak it
  *     who                   a line for each session: user, protocol, address, TLS, session, since, state
  *     kick session ID       ends it; says how many there were
+ *     quota ID [recount]    bytes held and allowed, messages held and allowed, whether the count was right
  *     store check [ID]      the index of every account, or of this one, and its letters
  *
  * A check goes on in turns: a few letters in each, and none while the asker has much to hear.
  */
 #include "base/clock.h"
 #include "role/keeper.h"
+#include "store/quota.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -131,6 +133,32 @@ run_kick(struct house *h, struct caller *caller, const struct word_ask *ask)
 	buffer_free(&w.tickets);
 	caller_say(caller, "%zu\n", n);
 	caller_done(caller, 0);
+}
+
+/* ---- quota ----------------------------------------------------------------------------- */
+
+static void
+run_quota(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct account *a = NULL;
+	struct quota    q = { 0 };
+	uint64_t        id;
+	bool            right = true;
+	int             why = ENOENT;
+
+	if (bytes_number(bytes_of(w->argv[1]), &id) && id % h->of == h->index)
+		a = account_take(keeper_of(h)->store, id, &why);
+	if (a != NULL)
+		why = w->argc > 2 ? account_recount(a, &right) : 0;
+	if (a != NULL && why == 0)
+		why = account_quota(a, &q);
+	account_drop(&a);
+	if (why != 0)
+		caller_complain(caller, "mansio: account %s: %s\n", w->argv[1], strerror(why));
+	else
+		caller_say(caller, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d\n", q.bytes,
+		           q.limit.bytes, q.messages, q.limit.messages, right);
+	caller_done(caller, why == 0 ? 0 : 1);
 }
 
 /* ---- store check ----------------------------------------------------------------------- */
@@ -265,6 +293,7 @@ static const struct {
 	{ "session", "",      3, run_session },
 	{ "who",     "",      1, run_who     },
 	{ "kick",    "",      3, run_kick    },
+	{ "quota",   "",      2, run_quota   },
 	{ "store",   "check", 2, run_check   },
 };
 /* clang-format on */

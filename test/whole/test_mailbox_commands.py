@@ -264,3 +264,41 @@ def test_maildirmake(tmp_path):
     assert box.stat().st_mode & 0o777 == 0o700 and (box / "cur").stat().st_mode & 0o777 == 0o700
     wrong = subprocess.run([tmp_path / "maildirmake", "-f", "a/b", box], capture_output=True, text=True)
     assert wrong.returncode == 2 and "is not the name of a folder" in wrong.stderr
+
+
+# ---- rights, notes, quota ---------------------------------------------------------------------
+
+def test_acl(jack):
+    jack.command("mailbox", "create", JACK, "Club")
+    owner, = rows(jack, "mailbox", "acl", JACK, "Club")
+    assert owner["who"] == JACK and set("lrswipkxtea") <= set(owner["rights"])
+    for words in [("Club", JILL, "?!"), ("Nope",)]:
+        done = jack.command("mailbox", "acl", JACK, *words, check=False)
+        assert done.returncode == 1 and f"{words[0]}: " in done.stderr
+
+
+def test_metadata(jack):
+    jack.command("mailbox", "metadata", JACK, "INBOX", "/private/comment", "Mine, 驿站")
+    assert rows(jack, "mailbox", "metadata", JACK, "INBOX") == [{"entry": "/private/comment", "value": "Mine, 驿站"}]
+    assert rows(jack, "mailbox", "metadata", JACK, "INBOX", "/private/comment")[0]["value"] == "Mine, 驿站"
+    jack.command("mailbox", "metadata", JACK, "INBOX", "/private/comment", "")
+    assert rows(jack, "mailbox", "metadata", JACK, "INBOX") == []
+
+
+def test_quota(jack):
+    put(jack, "INBOX", "one", body="x" * 5000)
+    mine, = rows(jack, "quota", "get", JACK)
+    assert mine["user"] == JACK and mine["messages"] == "1" and 5000 < int(mine["bytes"]) < 6000
+    assert len(rows(jack, "quota", "list")) == 2
+    counted = jack.command("quota", "recalculate", JACK).stdout
+    assert counted == f"{JACK}: {mine['bytes']} bytes, 1 messages\n"
+    table = doveadm(jack, "-f", "tab", "quota", "get", "-u", JACK).stdout.splitlines()
+    assert table[0] == "Quota name\tType\tValue\tLimit\t%" and table[2] == "User quota\tMESSAGE\t1\t-\t0"
+    assert doveadm(jack, "quota", "recalc", "-u", JACK).returncode == 0
+
+
+def test_dates_of_saving_and_ids(jack):
+    put(jack, "INBOX", "one", date='"01-Nov-2020 10:00:00 +0000"')
+    row, = rows(jack, "message", "fetch", JACK, "guid date.saved date.received", "savedsince", "2d")
+    assert row["date.received"].startswith("2020-11-01") and not row["date.saved"].startswith("2020") and row["guid"]
+    assert found(jack, "savedbefore", "30d") == [] and found(jack, "before", "30d") == [("INBOX", "1")]
