@@ -9,20 +9,25 @@ static int run_account(struct call *);
 
 const struct command command_account = {
 	.name = "account",
-	.forms = "account add ADDRESS [--password-file FILE]\n"
-		 "account list [DOMAIN] [--json]\n"
-		 "account show ADDRESS [--json]\n"
-		 "account set ADDRESS password [--password-file FILE] [--kick]\n"
-		 "account set ADDRESS enabled yes|no\n"
-		 "account test ADDRESS [--password-file FILE]\n"
-		 "account delete ADDRESS",
+	.forms =
+		"account add ADDRESS [--password-file FILE]\n"
+		"account list [DOMAIN] [--json]\n"
+		"account show ADDRESS [--json]\n"
+		"account set ADDRESS password [--password-file FILE] [--kick]\n"
+		"account set ADDRESS enabled yes|no\n"
+		"account set ADDRESS --quota-storage SIZE|none|default --quota-messages N|none|default\n"
+		"account test ADDRESS [--password-file FILE]\n"
+		"account delete ADDRESS",
 	.about = "Adds, shows, changes and removes accounts: an address, a password and a mailbox.",
 	.more = "The password is asked for at the terminal, twice and unseen. It is read from FILE instead if one is "
 		"given, and from the standard input where that is not a terminal: one line. It is never an argument, "
 		"for everybody on the machine can see those.\n"
 		"\n"
 		"enabled no keeps the mail coming and nobody from reading it; who is reading is sent away. With --kick "
-		"a new password sends them away too, so that they come back with it. test says whether a login with this password would succeed. delete removes the mailbox too.",
+		"a new password sends them away too, so that they come back with it. test says whether a login with this password would succeed. delete removes the mailbox too.\n"
+		"\n"
+		"--quota-storage 1G and --quota-messages 10000 bound what the account may hold; none is no limit, default what the domain "
+		"or main.cf says.",
 	.run = run_account,
 };
 

@@ -6,14 +6,18 @@ static int run_domain(struct call *);
 
 const struct command command_domain = {
 	.name = "domain",
-	.forms = "domain add DOMAIN\n"
-		 "domain list [--json]\n"
-		 "domain show DOMAIN [--json]\n"
-		 "domain set DOMAIN catch-all ADDRESS|none\n"
-		 "domain delete DOMAIN",
+	.forms =
+		"domain add DOMAIN\n"
+		"domain list [--json]\n"
+		"domain show DOMAIN [--json]\n"
+		"domain set DOMAIN catch-all ADDRESS|none\n"
+		"domain set DOMAIN --quota-storage SIZE|none|default --quota-messages N|none|default\n"
+		"domain delete DOMAIN",
 	.about = "Adds, shows and removes the domains whose mail is delivered here.",
 	.more = "A catch-all gets what comes for names the domain does not have. A domain that still has accounts "
-		"or aliases is not deleted.",
+		"or aliases is not deleted.\n"
+		"\n"
+		"--quota-storage and --quota-messages bound what each account of the domain may hold that says nothing of its own.",
 	.run = run_domain,
 };
 

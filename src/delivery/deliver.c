@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "message/envelope.h"
 #include "spool/disk.h"
+#include "store/quota.h"
 #include <errno.h>
 #include <string.h>
 
@@ -93,12 +94,34 @@ arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, s
 	return content_place(letters, d, envelope.content_len, &out->place);
 }
 
+/* The last letter may be over by the grace. */
+static bool
+is_full(struct account *account, const struct delivery *d, uint64_t size)
+{
+	struct quota q;
+
+	return account_quota(account, &q) == 0 &&
+	       account_fits(account, size, 1, q.limit.bytes / 100 * d->grace) == EDQUOT;
+}
+
+/* rfc3463:3.3: X.2.2 mailbox full */
+static struct delivery_answer
+full_answer(const struct delivery *d)
+{
+	if (d->full_later)
+		return (struct delivery_answer){ DELIVERY_LATER, false, "4.2.2",
+			                         "Quota exceeded (mailbox for user is full)" };
+	return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.2.2",
+		                         "Quota exceeded (mailbox for user is full)" };
+}
+
 struct delivery_answer
 deliver(struct store *store, struct letters *letters, const struct delivery *d, struct arena *a)
 {
 	struct account *account = NULL;
 	struct mailbox *inbox = NULL;
 	struct arrival  arrival;
+	struct message  before;
 	uint32_t        uid;
 	int             why = arrival_of(letters, d, a, &arrival);
 
@@ -108,6 +131,13 @@ deliver(struct store *store, struct letters *letters, const struct delivery *d, 
 	if (account == NULL)
 		return answer_of(why, a);
 	inbox = mailbox_take(account, "INBOX", &why);
+	/* One that came before is there, full or not. */
+	if (inbox != NULL && message_read(account, d->letter, a, &before) == ENOENT &&
+	    is_full(account, d, arrival.size)) {
+		mailbox_drop(&inbox);
+		account_drop(&account);
+		return full_answer(d);
+	}
 	if (inbox != NULL)
 		why = mailbox_arrive(inbox, &arrival, &uid);
 	mailbox_drop(&inbox);

@@ -11,7 +11,8 @@
  * DELIVERY_DONE     it lies in a mailbox; `again`: it had come before (a crash between
  *                   delivery and the queue's forgetting), nothing was changed.
  * DELIVERY_LATER    try again: the disk is full, the index cannot be opened now.
- * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading.
+ *                   Or the account is full, when that is thought to pass.
+ * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading, or the account is full.
  * status and text are static or in the arena: "2.0.0", "delivered to INBOX".
  */
 #ifndef DELIVERY_DELIVER_H
@@ -28,6 +29,8 @@ struct delivery {
 	struct bytes address;          /* Delivered-To                    */
 	struct bytes original;         /* X-Original-To                   */
 	struct bytes detail;           /* of user+detail; "" none         */
+	unsigned     grace;            /* percent the last letter may be over the limit */
+	bool         full_later;       /* a full account is trouble that passes */
 };
 enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_REFUSED };
 struct delivery_answer { enum delivery_result result; bool again; const char *status, *text; };

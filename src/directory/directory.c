@@ -26,6 +26,21 @@ static const char schema[] =
 	"PRAGMA user_version = 1;"
 	"COMMIT;";
 
+/* From version 1.  Domains that are there already have number 0 together: the ids of their accounts stay. */
+static const char version_two[] =
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE domain ADD COLUMN number INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE domain ADD COLUMN quota_bytes INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE domain ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE account ADD COLUMN quota_bytes INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE account ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE account ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE member("
+	" account INTEGER NOT NULL REFERENCES account(id) ON DELETE CASCADE, address TEXT NOT NULL,"
+	" PRIMARY KEY(account, address)) WITHOUT ROWID;"
+	"PRAGMA user_version = 2;"
+	"COMMIT;";
+
 /* Every question and change there is; inside.h names the rows. */
 /* clang-format off */
 static const char *const query_text[DIRECTORY_QUERIES] = {
@@ -33,7 +48,8 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[COMMIT]           = "COMMIT",
 	[ROLLBACK]         = "ROLLBACK",
 	[DOMAIN_HAS]       = "SELECT catch_all FROM domain WHERE name=?1",
-	[DOMAIN_ADD]       = "INSERT OR IGNORE INTO domain(name, made) VALUES(?1, ?2)",
+	[DOMAIN_ADD]       = "INSERT OR IGNORE INTO domain(name, made, number)"
+	                     " VALUES(?1, ?2, (SELECT coalesce(max(number)+1, 0) FROM domain))",
 	[DOMAIN_DELETE]    = "DELETE FROM domain WHERE name=?1",
 	[DOMAIN_CATCH_ALL] = "UPDATE domain SET catch_all=?2 WHERE name=?1",
 	[DOMAIN_EACH]      = "SELECT name, catch_all, (SELECT count(*) FROM account a WHERE a.domain=d.name),"
@@ -43,8 +59,26 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[ACCOUNT_FIND]     = "SELECT id FROM account WHERE domain=?2 AND local=?1",
 	[ACCOUNT_FIRST_OF] = "SELECT id, local||'@'||domain FROM account WHERE domain=?1 ORDER BY id LIMIT 1",
 	[ACCOUNT_FIRST]    = "SELECT id, local||'@'||domain FROM account ORDER BY id LIMIT 1",
-	[ACCOUNT_ADD]      = "INSERT OR IGNORE INTO account(local, domain, hash, scram_iterations, scram_salt, scram_stored,"
-	                     " scram_server, made) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[ACCOUNT_ADD]      = "INSERT OR IGNORE INTO account(id, local, domain, hash, scram_iterations, scram_salt, scram_stored,"
+	                     " scram_server, made) VALUES((SELECT 1+max(number<<32,"
+	                     " coalesce((SELECT max(id) FROM account WHERE id BETWEEN number<<32 AND (number<<32)+4294967295), 0),"
+	                     " coalesce((SELECT max(id) FROM gone WHERE id BETWEEN number<<32 AND (number<<32)+4294967295), 0))"
+	                     " FROM domain WHERE name=?2), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[LIMITS_ACCOUNT]   = "UPDATE account SET quota_bytes=coalesce(?3, quota_bytes), quota_messages=coalesce(?4, quota_messages)"
+	                     " WHERE local=?1 AND domain=?2",
+	[LIMITS_DOMAIN]    = "UPDATE domain SET quota_bytes=coalesce(?3, quota_bytes), quota_messages=coalesce(?4, quota_messages)"
+	                     " WHERE name=?1",
+	[LIMITS_EACH]      = "SELECT 0, name, quota_bytes, quota_messages FROM domain"
+	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR ?1<>'') AND (?1='' OR name=?1)"
+	                     " UNION ALL SELECT id, local||'@'||domain, quota_bytes, quota_messages FROM account"
+	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR ?1<>'') AND (?1='' OR local||'@'||domain=?1)",
+	[GROUP_MAKE]       = "UPDATE account SET kind=1, enabled=0 WHERE local=?1 AND domain=?2",
+	[GROUP_FIND]       = "SELECT id FROM account WHERE local=?1 AND domain=?2 AND kind=1",
+	[MEMBER_ADD]       = "INSERT OR IGNORE INTO member(account, address) VALUES(?1, ?2)",
+	[MEMBER_DELETE]    = "DELETE FROM member WHERE account=?1 AND address=?2",
+	[GROUP_EACH]       = "SELECT a.id, a.local||'@'||a.domain, coalesce(m.address, '') FROM account a"
+	                     " LEFT JOIN member m ON m.account=a.id"
+	                     " WHERE a.kind=1 AND (?1='' OR a.local||'@'||a.domain=?1) ORDER BY a.domain, a.local, m.address",
 	[ACCOUNT_DELETE]   = "DELETE FROM account WHERE local=?1 AND domain=?2",
 	[ACCOUNT_CREDENTIAL] = "SELECT id, local||'@'||domain, hash, enabled, scram_iterations, scram_salt, scram_stored,"
 	                     " scram_server FROM account WHERE local=?1 AND domain=?2",
@@ -105,7 +139,12 @@ format_right(sqlite3 *db, const char *path, struct buffer *errors)
 		complain(db, path, errors);
 		return false;
 	}
-	if (strcmp(version, "0") != 0 && strtol(version, NULL, 10) != DIRECTORY_VERSION) {
+	if (strtol(version, NULL, 10) < DIRECTORY_VERSION &&
+	    sqlite3_exec(db, version_two, NULL, NULL, NULL) != SQLITE_OK) {
+		complain(db, path, errors);
+		return false;
+	}
+	if (strtol(version, NULL, 10) > DIRECTORY_VERSION) {
 		buffer_printf(errors, "%s has format version %s; this program knows version %d\n",
 		              path, version, DIRECTORY_VERSION);
 		return false;
@@ -198,9 +237,8 @@ directory_row(struct directory *d, sqlite3_stmt *s)
 	return DIRECTORY_LATER;
 }
 
-/* A change: `unchanged` is what it means when no row was touched. */
-static enum directory_outcome
-change(struct directory *d, sqlite3_stmt *s, enum directory_outcome unchanged)
+enum directory_outcome
+directory_change(struct directory *d, sqlite3_stmt *s, enum directory_outcome unchanged)
 {
 	enum directory_outcome o = directory_row(d, s);
 
@@ -343,7 +381,7 @@ directory_secret(struct directory *d, const char *name, unsigned char out[static
 	random_fill(fresh, sizeof fresh);
 	s = directory_query(d, SECRET_ADD, bytes_of(name), BYTES(""));
 	sqlite3_bind_blob(s, 2, fresh, sizeof fresh, SQLITE_STATIC);
-	if (change(d, s, DIRECTORY_OK) != DIRECTORY_OK)
+	if (directory_change(d, s, DIRECTORY_OK) != DIRECTORY_OK)
 		return DIRECTORY_LATER;
 	s = directory_query(d, SECRET_GET, bytes_of(name), BYTES(""));
 	if (directory_row(d, s) == DIRECTORY_OK && sqlite3_column_bytes(s, 0) == DIRECTORY_SECRET) {
@@ -366,7 +404,7 @@ directory_domain_add(struct directory *d, struct bytes name)
 	if (domain_key(name, a, &key)) {
 		sqlite3_stmt *s = directory_query(d, DOMAIN_ADD, key, BYTES(""));
 		sqlite3_bind_int64(s, 2, clock_wall());
-		o = change(d, s, DIRECTORY_EXISTS);
+		o = directory_change(d, s, DIRECTORY_EXISTS);
 	}
 	arena_close(&a);
 	return o;
@@ -387,8 +425,8 @@ directory_domain_delete(struct directory *d, struct bytes name)
 			o = DIRECTORY_IN_USE;
 		sqlite3_reset(s);
 		if (o == DIRECTORY_OK)
-			o = change(d, directory_query(d, DOMAIN_DELETE, key, BYTES("")),
-			           DIRECTORY_NONE);
+			o = directory_change(d, directory_query(d, DOMAIN_DELETE, key, BYTES("")),
+			                     DIRECTORY_NONE);
 	}
 	arena_close(&a);
 	return o;
@@ -403,10 +441,11 @@ directory_domain_catch_all(struct directory *d, struct bytes name, struct bytes 
 	struct bytes           key;
 
 	if (domain_key(name, a, &key) && (target.len == 0 || address_parse(target, a, &address)))
-		o = change(d,
-		           directory_query(d, DOMAIN_CATCH_ALL, key,
-		                           target.len == 0 ? target : address_text(a, &address)),
-		           DIRECTORY_NONE);
+		o = directory_change(d,
+		                     directory_query(d, DOMAIN_CATCH_ALL, key,
+		                                     target.len == 0 ? target
+		                                                     : address_text(a, &address)),
+		                     DIRECTORY_NONE);
 	arena_close(&a);
 	return o;
 }
@@ -471,7 +510,7 @@ directory_account_add(struct directory *d, struct bytes address, const struct cr
 		s = directory_query(d, ACCOUNT_ADD, k.local, k.domain);
 		bind_credential(s, c);
 		sqlite3_bind_int64(s, 8, clock_wall());
-		o = change(d, s, DIRECTORY_EXISTS);
+		o = directory_change(d, s, DIRECTORY_EXISTS);
 	}
 	if (o == DIRECTORY_OK)
 		*id = (uint64_t)sqlite3_last_insert_rowid(d->db);
@@ -486,7 +525,8 @@ static enum directory_outcome
 account_gone(struct directory *d, const struct directory_key *k, uint64_t id)
 {
 	enum directory_outcome o =
-		change(d, directory_query(d, ACCOUNT_DELETE, k->local, k->domain), DIRECTORY_NONE);
+		directory_change(d, directory_query(d, ACCOUNT_DELETE, k->local, k->domain),
+	                         DIRECTORY_NONE);
 
 	if (o == DIRECTORY_OK) {
 		sqlite3_stmt *s = d->ready[GONE_ADD];
@@ -494,7 +534,7 @@ account_gone(struct directory *d, const struct directory_key *k, uint64_t id)
 		sqlite3_reset(s);
 		sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
 		sqlite3_bind_int64(s, 2, clock_wall());
-		o = change(d, s, DIRECTORY_OK);
+		o = directory_change(d, s, DIRECTORY_OK);
 	}
 	return o;
 }
@@ -544,7 +584,7 @@ directory_account_set_credential(struct directory *d, struct bytes address,
 	if (directory_key(address, NULL, a, &k)) {
 		sqlite3_stmt *s = directory_query(d, ACCOUNT_SET, k.local, k.domain);
 		bind_credential(s, c);
-		o = change(d, s, DIRECTORY_NONE);
+		o = directory_change(d, s, DIRECTORY_NONE);
 	}
 	arena_close(&a);
 	return o;
@@ -560,7 +600,7 @@ directory_account_enable(struct directory *d, struct bytes address, bool yes)
 	if (directory_key(address, NULL, a, &k)) {
 		sqlite3_stmt *s = directory_query(d, ACCOUNT_ENABLE, k.local, k.domain);
 		sqlite3_bind_int(s, 3, yes);
-		o = change(d, s, DIRECTORY_NONE);
+		o = directory_change(d, s, DIRECTORY_NONE);
 	}
 	arena_close(&a);
 	return o;
@@ -615,7 +655,7 @@ alias_add_one(struct directory *d, const struct directory_key *k, struct bytes t
 		return DIRECTORY_BAD;
 	s = directory_query(d, ALIAS_ADD, k->local, k->domain);
 	bind(s, 3, address_text(a, &to));
-	return change(d, s, DIRECTORY_EXISTS);
+	return directory_change(d, s, DIRECTORY_EXISTS);
 }
 
 /* With the transaction open: the old targets go, if asked, and the new ones come. */
@@ -630,8 +670,8 @@ alias_change(struct directory *d, const struct directory_key *k, const struct by
 	if (o != DIRECTORY_OK)
 		return o == DIRECTORY_NONE ? DIRECTORY_FOREIGN : o;
 	if (replace)
-		o = change(d, directory_query(d, ALIAS_DELETE_ALL, k->local, k->domain),
-		           DIRECTORY_OK);
+		o = directory_change(d, directory_query(d, ALIAS_DELETE_ALL, k->local, k->domain),
+		                     DIRECTORY_OK);
 	for (size_t i = 0; i < count && o == DIRECTORY_OK; i++) {
 		o = alias_add_one(d, k, target[i], a);
 		if (o == DIRECTORY_EXISTS && replace)
@@ -675,7 +715,7 @@ directory_alias_delete(struct directory *d, struct bytes address, struct bytes t
 
 		if (target.len > 0)
 			bind(s, 3, address_parse(target, a, &to) ? address_text(a, &to) : target);
-		o = change(d, s, DIRECTORY_NONE);
+		o = directory_change(d, s, DIRECTORY_NONE);
 	}
 	arena_close(&a);
 	return o;

@@ -5,7 +5,8 @@
  * Touches:  directory.db, through the path given to directory_open()
  *
  * Local parts and domains are compared without regard to ASCII case and kept in
- * lower case.  Every change is durable when the call returns 0 (synchronous=FULL).
+ * lower case.  An account's id is its domain's number shifted left by 32, and a number within it: who owns an account's
+ * mailboxes can be told from the id (role/house.h).  Every change is durable when the call returns 0 (synchronous=FULL).
  *
  * Returns:  enum directory_outcome; each value is a sentence below.  A database that
  *           fails is DIRECTORY_LATER and is never taken for "no such user".
@@ -17,7 +18,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 
-enum { DIRECTORY_VERSION = 1 };
+enum { DIRECTORY_VERSION = 2 };
 
 enum directory_outcome {
 	DIRECTORY_OK,          /* done, or found                                     */
@@ -85,6 +86,19 @@ enum directory_outcome directory_account_set_credential(struct directory *, stru
 enum directory_outcome directory_account_enable(struct directory *, struct bytes address, bool);
 struct account_row { uint64_t id; const char *address; bool enabled; bool scram; int64_t made; };
 enum directory_outcome directory_account_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *);
+
+/* ---- limits and groups (people.c) ------------------------------------------ */
+/* What an account may hold, or each account of a domain that says nothing of its own.  -1: nothing is said;
+   0: no limit. */
+struct limits_row { uint64_t account; const char *name; int64_t bytes, messages; };       /* account 0: name is a domain */
+enum directory_outcome directory_limits_set(struct directory *, struct bytes address_or_domain, const int64_t *bytes, const int64_t *messages);   /* NULL: as before */
+/* Those that say something; `only` "" all. */
+enum directory_outcome directory_limits_each(struct directory *, struct bytes only, void (*each)(void *, const struct limits_row *), void *);
+/* A group is an account nobody logs in to; its mailboxes are its members'. */
+struct group_row { uint64_t account; const char *address, *member; };                    /* one for each member; member "" alone: none */
+enum directory_outcome directory_group_add(struct directory *, struct bytes address, uint64_t *id);
+enum directory_outcome directory_group_member(struct directory *, struct bytes address, struct bytes member, bool yes);
+enum directory_outcome directory_group_each(struct directory *, struct bytes only, void (*each)(void *, const struct group_row *), void *);
 
 enum directory_outcome directory_alias_add(struct directory *, struct bytes address, struct bytes target);
 /* All of the targets or none; `replace`: instead of those it had. */

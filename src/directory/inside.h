@@ -14,6 +14,7 @@ enum directory_query {
 	ACCOUNT_FIND, ACCOUNT_FIRST_OF, ACCOUNT_FIRST, ACCOUNT_ADD, ACCOUNT_DELETE, ACCOUNT_CREDENTIAL,
 	ACCOUNT_SET, ACCOUNT_ENABLE, ACCOUNT_EACH,
 	ALIAS_FIND, ALIAS_ADD, ALIAS_DELETE, ALIAS_DELETE_ALL, ALIAS_EACH,
+	LIMITS_ACCOUNT, LIMITS_DOMAIN, LIMITS_EACH, GROUP_MAKE, GROUP_FIND, MEMBER_ADD, MEMBER_DELETE, GROUP_EACH,
 	GONE_ADD, GONE_EACH, SECRET_GET, SECRET_ADD,
 	DIRECTORY_QUERIES
 };
@@ -35,6 +36,8 @@ bool directory_key_of_stranger(struct bytes text, struct arena *, struct directo
 sqlite3_stmt *directory_query(struct directory *, enum directory_query, struct bytes first, struct bytes second);
 /* One row is OK, none is NONE, anything else is the database's trouble. */
 enum directory_outcome directory_row(struct directory *, sqlite3_stmt *);
+/* A change: `unchanged` is what it means when no row was touched. */
+enum directory_outcome directory_change(struct directory *, sqlite3_stmt *, enum directory_outcome unchanged);
 struct bytes directory_column(sqlite3_stmt *, int at);
 
 #endif

@@ -13,17 +13,6 @@
 /* The status of a login that would fail: EX_NOPERM of sysexits(3), as doveadm's. */
 enum { COMPARED_WRONG = 77 };
 
-/* What one command works on. */
-struct order {
-	struct house          *house;
-	struct clerk          *clerk;
-	struct caller         *caller;
-	const struct word_ask *ask;
-	struct bytes           first, second; /* argv[2], argv[3]; "" absent */
-	bool                   json, kick;
-	size_t                 rows;
-};
-
 static struct bytes
 argument(const struct word_ask *w, uint32_t at)
 {
@@ -31,8 +20,8 @@ argument(const struct word_ask *w, uint32_t at)
 }
 
 /* One sentence for each outcome; what is right is said where it can be. */
-static int
-finish(struct order *e, enum directory_outcome o, const char *what)
+int
+order_finish(struct order *e, enum directory_outcome o, const char *what)
 {
 	int         n = (int)e->first.len;
 	const char *x = e->first.at;
@@ -193,7 +182,7 @@ alias_say(void *ctx, const struct alias_row *r)
 static int
 run_domain_add(struct order *e)
 {
-	return finish(e, directory_domain_add(e->clerk->directory, e->first), "domain");
+	return order_finish(e, directory_domain_add(e->clerk->directory, e->first), "domain");
 }
 
 static int
@@ -203,13 +192,13 @@ run_domain_list(struct order *e)
 		directory_domain_each(e->clerk->directory, e->first, domain_say, e);
 
 	list_end(e);
-	return o == DIRECTORY_NONE && e->first.len == 0 ? 0 : finish(e, o, "domain");
+	return o == DIRECTORY_NONE && e->first.len == 0 ? 0 : order_finish(e, o, "domain");
 }
 
 static int
 run_domain_delete(struct order *e)
 {
-	return finish(e, directory_domain_delete(e->clerk->directory, e->first), "domain");
+	return order_finish(e, directory_domain_delete(e->clerk->directory, e->first), "domain");
 }
 
 /* domain set DOMAIN catch-all ADDRESS|none */
@@ -218,6 +207,8 @@ run_domain_set(struct order *e)
 {
 	struct bytes to = argument(e->ask, 4);
 
+	if (bytes_starts(e->second, BYTES("--quota-")))
+		return order_set_limits(e, "domain");
 	if (!bytes_is(e->second, "catch-all") || to.len == 0) {
 		caller_complain(e->caller,
 		                "usage: mansio domain set DOMAIN catch-all ADDRESS|none\n");
@@ -225,7 +216,8 @@ run_domain_set(struct order *e)
 	}
 	if (bytes_is(to, "none"))
 		to.len = 0;
-	return finish(e, directory_domain_catch_all(e->clerk->directory, e->first, to), "domain");
+	return order_finish(e, directory_domain_catch_all(e->clerk->directory, e->first, to),
+	                    "domain");
 }
 
 /* ---- accounts ----------------------------------------------------------------------- */
@@ -250,7 +242,7 @@ sessions_end(struct house *h, struct bytes address, const char *words)
 
 	if (directory_account_each(c->directory, address, (struct bytes){ NULL, 0 }, account_id_of,
 	                           &id) != DIRECTORY_OK ||
-	    keepers == 0 || (l = house_link(h, KEEPER, (uint32_t)(id % keepers))) == NULL)
+	    keepers == 0 || (l = house_link(h, KEEPER, house_keeper_of(h, id))) == NULL)
 		return;
 	pack_u64(&body, id);
 	pack_string(&body, words);
@@ -311,7 +303,7 @@ hashing_done(void *ctx)
 			"mansio: this password cannot be used; right would be 1 to %d bytes without NUL\n",
 			PASSWORD_MOST);
 	else
-		status = finish(&e, hashing_store(w), "account");
+		status = order_finish(&e, hashing_store(w), "account");
 	if (status == 0)
 		clerk_changed(w->house);
 	if (status == 0 && w->kick)
@@ -369,17 +361,16 @@ run_account_list(struct order *e)
 	                               one ? none : e->first, account_say, e);
 
 	list_end(e);
-	return o == DIRECTORY_NONE && !one ? 0 : finish(e, o, "account");
+	return o == DIRECTORY_NONE && !one ? 0 : order_finish(e, o, "account");
 }
 
 static void
 account_id_say(void *ctx, const struct account_row *r)
 {
 	struct order *e = ctx;
-	uint32_t      keepers = house_peers(e->house, KEEPER);
 
-	caller_say(e->caller, "%" PRIu64 " %" PRIu64 " %s\n", r->id,
-	           keepers > 0 ? r->id % keepers : 0, r->address);
+	caller_say(e->caller, "%" PRIu64 " %" PRIu32 " %s\n", r->id,
+	           house_keeper_of(e->house, r->id), r->address);
 }
 
 /* `account id [ADDRESS|DOMAIN]`: "ID KEEPER ADDRESS" lines, by which a command finds the keeper; a name alone is
@@ -399,7 +390,7 @@ run_account_id(struct order *e)
 		o = directory_account_each(e->clerk->directory, none, e->first, account_id_say, e);
 	else
 		o = directory_account_each(e->clerk->directory, e->first, none, account_id_say, e);
-	return finish(e, o, "account");
+	return order_finish(e, o, "account");
 }
 
 static int
@@ -412,11 +403,11 @@ run_account_delete(struct order *e)
 
 	o = directory_account_delete(e->clerk->directory, e->first, &id);
 	if (o == DIRECTORY_OK && keepers > 0 &&
-	    (l = house_link(e->house, KEEPER, (uint32_t)(id % keepers))) != NULL) {
+	    (l = house_link(e->house, KEEPER, house_keeper_of(e->house, id))) != NULL) {
 		pack_u64(link_begin(l, WORD_ACCOUNT_GONE, 0), id);
 		link_end(l);
 	}
-	return finish(e, o, "account");
+	return order_finish(e, o, "account");
 }
 
 /* account set ADDRESS password | enabled yes|no */
@@ -427,17 +418,20 @@ run_account_set(struct order *e)
 
 	if (bytes_is(e->second, "password"))
 		return hash_then(e, false);
+	if (bytes_starts(e->second, BYTES("--quota-")))
+		return order_set_limits(e, "account");
 	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no"))) {
 		enum directory_outcome o = directory_account_enable(e->clerk->directory, e->first,
 		                                                    bytes_is(to, "yes"));
 		if (o == DIRECTORY_OK && bytes_is(to, "no"))
 			sessions_end(e->house, e->first, "This account was disabled");
-		return finish(e, o, "account");
+		return order_finish(e, o, "account");
 	}
 	caller_complain(
 		e->caller,
 		"usage: mansio account set ADDRESS password [--password-file FILE] [--kick]\n"
-		"       mansio account set ADDRESS enabled yes|no\n");
+		"       mansio account set ADDRESS enabled yes|no\n"
+		"       mansio account set ADDRESS --quota-storage SIZE --quota-messages N\n");
 	return 2;
 }
 
@@ -519,7 +513,7 @@ alias_put(struct order *e, bool replace)
 		target[i] = bytes_of(e->ask->argv[3 + i]);
 	o = directory_alias_put(e->clerk->directory, e->first, target, n, replace);
 	arena_close(&a);
-	return finish(e, o, "alias");
+	return order_finish(e, o, "alias");
 }
 
 static int
@@ -543,13 +537,14 @@ run_alias_list(struct order *e)
 	                                                one ? none : e->first, alias_say, e);
 
 	list_end(e);
-	return o == DIRECTORY_NONE && !one ? 0 : finish(e, o, "alias");
+	return o == DIRECTORY_NONE && !one ? 0 : order_finish(e, o, "alias");
 }
 
 static int
 run_alias_delete(struct order *e)
 {
-	return finish(e, directory_alias_delete(e->clerk->directory, e->first, e->second), "alias");
+	return order_finish(e, directory_alias_delete(e->clerk->directory, e->first, e->second),
+	                    "alias");
 }
 
 /* ---- the table -------------------------------------------------------------------------- */
@@ -567,14 +562,19 @@ static const struct order_row {
 	{ "domain",  "list",   0, false, run_domain_list,    "[--json]" },
 	{ "domain",  "show",   1, false, run_domain_list,    "DOMAIN [--json]" },
 	{ "domain",  "delete", 1, true,  run_domain_delete,  "DOMAIN" },
-	{ "domain",  "set",    3, true,  run_domain_set,     "DOMAIN catch-all ADDRESS|none" },
+	{ "domain",  "set",    3, true,  run_domain_set,     "DOMAIN catch-all ADDRESS|none|--quota-storage SIZE|--quota-messages N" },
 	{ "account", "add",    1, true,  run_account_add,    "ADDRESS [--password-file FILE]" },
 	{ "account", "list",   0, false, run_account_list,   "[DOMAIN] [--json]" },
 	{ "account", "show",   1, false, run_account_list,   "ADDRESS [--json]" },
 	{ "account", "id",     0, false, run_account_id,     "[ADDRESS|DOMAIN]" },
 	{ "account", "test",   1, false, run_account_test,   "ADDRESS [--password-file FILE]" },
 	{ "account", "delete", 1, true,  run_account_delete, "ADDRESS" },
-	{ "account", "set",    2, true,  run_account_set,    "ADDRESS password|enabled [yes|no]" },
+	{ "account", "set",    2, true,  run_account_set,    "ADDRESS password|enabled [yes|no]|--quota-storage SIZE|--quota-messages N" },
+	{ "group",   "add",    1, true,  run_group_add,      "ADDRESS [--member ADDRESS...]" },
+	{ "group",   "list",   0, false, run_group_list,     "[ADDRESS]" },
+	{ "group",   "join",   2, true,  run_group_join,     "ADDRESS MEMBER..." },
+	{ "group",   "leave",  2, true,  run_group_leave,    "ADDRESS MEMBER..." },
+	{ "group",   "delete", 1, true,  run_account_delete, "ADDRESS" },
 	{ "keeper",  "count",  0, false, run_keeper_count,   "" },
 	{ "alias",   "add",    2, true,  run_alias_add,      "ADDRESS TARGET..." },
 	{ "alias",   "list",   0, false, run_alias_list,     "[DOMAIN] [--json]" },

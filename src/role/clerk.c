@@ -589,7 +589,7 @@ gone_tell(void *ctx, uint64_t id)
 {
 	struct telling *t = ctx;
 
-	if (id % house_peers(t->house, KEEPER) != t->index)
+	if (house_keeper_of(t->house, id) != t->index)
 		return;
 	pack_u64(link_begin(t->link, WORD_ACCOUNT_GONE, 0), id);
 	link_end(t->link);
@@ -601,8 +601,10 @@ clerk_peer(struct house *h, enum role role, uint32_t index)
 {
 	struct telling t = { h, house_link(h, role, index), index };
 
-	if (role == KEEPER)
-		(void)directory_gone_each(clerk_of(h)->directory, gone_tell, &t);
+	if (role != KEEPER)
+		return;
+	clerk_tell_people(h, index);
+	(void)directory_gone_each(clerk_of(h)->directory, gone_tell, &t);
 }
 
 /* A front died: its questions die with it. */

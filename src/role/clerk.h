@@ -28,6 +28,25 @@ struct clerk {
 	unsigned            checking, waiting, checkers, pauses;
 };
 
+/* What one command works on. */
+struct order {
+	struct house          *house;
+	struct clerk          *clerk;
+	struct caller         *caller;
+	const struct word_ask *ask;
+	struct bytes           first, second; /* argv[2], argv[3]; "" absent */
+	bool                   json, kick;
+	size_t                 rows;
+};
+int order_finish(struct order *, enum directory_outcome, const char *what);      /* the exit status */
+/* clerk-people.c */
+int order_set_limits(struct order *, const char *what);
+int run_group_add(struct order *);
+int run_group_join(struct order *);
+int run_group_leave(struct order *);
+int run_group_list(struct order *);
+void clerk_tell_people(struct house *, uint32_t keeper);
+
 extern const struct setting_table clerk_setting_table;
 void clerk_changed(struct house *);
 void clerk_command(struct house *, struct caller *, const struct word_ask *);

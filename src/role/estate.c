@@ -410,6 +410,14 @@ read_whole(const char *path, struct buffer *out)
 	return n == 0;
 }
 
+/* Who owns which account must be the same to all, so it does not change while the house lives. */
+static void
+hold_sharing(struct opening *o)
+{
+	(void)hold(o, "sharing", o->common->mailbox_sharing ? "yes" : "no", -1,
+	           FROM(QUEUE) | FROM(LOGIN) | FROM(KEEPER) | FROM(CLERK));
+}
+
 /* The chain is for everybody to show; the key is opened here and read by the
    signer alone. */
 static bool
@@ -569,8 +577,10 @@ estate_open(const struct common_settings *common, int lock, uint32_t keepers,
 	if (!good || !open_listeners(&o) || !open_controls(&o, keepers) || !open_certificate(&o) ||
 	    !open_shared(&o))
 		estate_close(&o.estate);
-	else
+	else {
 		open_resolver(&o);
+		hold_sharing(&o);
+	}
 	return o.estate;
 }
 

@@ -176,6 +176,23 @@ house_peers(struct house *h, enum role role)
 }
 
 bool
+house_shares(struct house *h)
+{
+	const char *text = house_resource_text(h, "sharing");
+
+	return text != NULL && strcmp(text, "yes") == 0;
+}
+
+uint32_t
+house_keeper_of(struct house *h, uint64_t account)
+{
+	uint32_t keepers = h->role == KEEPER ? h->of : house_peers(h, KEEPER);
+	uint64_t by = house_shares(h) ? account >> 32 : account;
+
+	return keepers > 0 ? (uint32_t)(by % keepers) : 0;
+}
+
+bool
 house_call(struct house *h, enum role role, uint16_t word, struct bytes body, uint16_t *answer,
            struct buffer *reply, int ms)
 {

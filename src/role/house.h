@@ -20,6 +20,7 @@
  *     resolver           to verifiers and receivers: lines of text, "server [127.0.0.1]:53", "anchor . IN DS ...";
  *                        absent when no names are asked
  *     key                to the signer: a file, house_resource_read()
+ *     sharing            to queue, logins, keepers, clerk: "yes" when accounts of one domain have one keeper
  *     log, lock          the house's own
  * The sockets of listener/ and control/ belong to the listener made of them (listener_close() closes
  * them); after a reload a listener whose name and descriptor are no longer given is to be closed.  All other
@@ -68,6 +69,10 @@ struct house {
 };
 struct link *house_link(struct house *, enum role, uint32_t index);
 uint32_t house_peers(struct house *, enum role);      /* how many there are of that role (living or not) */
+/* Which keeper owns the mailboxes of this account.  When mailboxes are shared, accounts of one domain have one keeper:
+   the upper half of an account's id is its domain's number (directory/directory.h); else they are shared out one by one. */
+uint32_t house_keeper_of(struct house *, uint64_t account);
+bool house_shares(struct house *);
 /* Ask the signer and wait; from here it has no link.  False: no answer in time. */
 bool house_call(struct house *, enum role, uint16_t word, struct bytes body, uint16_t *answer,
                 struct buffer *reply, int ms);

@@ -39,7 +39,7 @@ hear_refers(struct house *h, uint32_t ticket, struct bytes body)
 	arena_clear(k->scratch);
 	if (!word_unpack_moved(body, k->scratch, &w))
 		return false;
-	why = store_refers(k->store, w.segment, h->index, h->of, refers_each, &r);
+	why = store_refers(k->store, w.segment, refers_each, &r);
 	if (why == 0 && l != NULL) {
 		w.letter = (const struct moved_letter *)(const void *)r.letters.at;
 		w.letters = r.count;
@@ -103,7 +103,7 @@ hear_moved(struct house *h, uint32_t ticket, struct bytes body)
 			                       from->content_len, from->envelope_segment,
 			                       from->envelope_at };
 	}
-	why = store_moved(k->store, h->index, h->of, letter, to, w.letters);
+	why = store_moved(k->store, letter, to, w.letters);
 	if (why != 0) {
 		moved_answer(h, ticket, why);
 		return true;

@@ -32,8 +32,8 @@ run_session(struct house *h, struct caller *caller, const struct word_ask *w)
 	char           name[32];
 	int            fd = caller_fd(caller);
 
-	if (fd < 0 || !bytes_number(bytes_of(w->argv[1]), &id) || id % h->of != h->index ||
-	    map_get(k->gone, map_number(&id)) != NULL) {
+	if (fd < 0 || !bytes_number(bytes_of(w->argv[1]), &id) ||
+	    house_keeper_of(h, id) != h->index || map_get(k->gone, map_number(&id)) != NULL) {
 		if (fd >= 0)
 			close(fd);
 		caller_complain(caller, "mansio: this keeper does not have the account %s\n",
@@ -53,6 +53,8 @@ run_session(struct house *h, struct caller *caller, const struct word_ask *w)
 		.here = { .text = "local" },
 	};
 	(void)snprintf(name, sizeof name, "command-%" PRIu32, ticket);
+	keeper_limit(k, id, bytes_of(facts.user));
+	keeper_groups(h, &facts, k->scratch);
 	imap_open(k->imap, fd, &facts, ticket);
 	caller_done(caller, 0);
 }
@@ -270,9 +272,9 @@ run_check(struct house *h, struct caller *caller, const struct word_ask *w)
 	k->inspections = i;
 	i->turn = timer_open(h->loop, inspection_turn, i);
 	if (w->argc > 2 && bytes_number(bytes_of(w->argv[2]), &id))
-		why = id % h->of == h->index ? inspection_add(i, id) : ENOENT;
+		why = house_keeper_of(h, id) == h->index ? inspection_add(i, id) : ENOENT;
 	else
-		why = store_each_account(k->store, h->index, h->of, inspection_add, i);
+		why = store_each_account(k->store, inspection_add, i);
 	if (why != 0) {
 		caller_complain(caller, "mansio: the accounts cannot be listed: %s\n",
 		                strerror(why));

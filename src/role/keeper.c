@@ -21,6 +21,10 @@ enum { GATHER_MS = 100 };
 static const struct setting rows[] = {
 	{ "mail_history_time", SETTING_TIME, AT(history_ms), "1d", "How long the history of a mailbox (changes, expunged messages) is kept.", .since = "0.1" },
 	{ "mail_max_userip_connections", SETTING_NUMBER, AT(per_user_address), "20", "IMAP and POP3 sessions of one user from one address; 0 means no limit.", .since = "0.1" },
+	{ "quota_storage", SETTING_SIZE, AT(quota_storage), "0", "How much an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
+	{ "quota_messages", SETTING_NUMBER, AT(quota_messages), "0", "How many messages an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
+	{ "quota_grace", SETTING_NUMBER, AT(quota_grace), "10", "By how many percent of the limit the last letter delivered may be over.", .least = 0, .most = 100, .since = "0.2" },
+	{ "quota_full_tempfail", SETTING_BOOL, AT(quota_tempfail), "no", "yes: letters for a full account wait and are tried again; no: they are returned to their senders.", .since = "0.2" },
 	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
 	{ "mbox_read_locks", SETTING_LIST, AT(read_locks), "fcntl", "The locks an mbox is read under, in the order they are taken: dotlock, fcntl, flock.", .since = "0.2" },
 	{ "mbox_write_locks", SETTING_LIST, AT(write_locks), "dotlock fcntl", "The locks an mbox is written under, in the order they are taken.", .since = "0.2" },
@@ -87,8 +91,17 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 		return true;
 	}
 	(void)keeper_locate(k, w.account, w.address);
-	struct delivery d = { w.letter, w.envelope_segment, w.envelope_at, w.account,
-		              w.sender, w.address,          w.original,    w.detail };
+	keeper_limit(k, w.account, w.address);
+	struct delivery d = { w.letter,
+		              w.envelope_segment,
+		              w.envelope_at,
+		              w.account,
+		              w.sender,
+		              w.address,
+		              w.original,
+		              w.detail,
+		              (unsigned)k->rows.quota_grace,
+		              k->rows.quota_tempfail };
 	got = deliver(k->store, k->letters, &d, k->scratch);
 	struct word_delivered answer = { result[got.result], got.status, got.text, got.again };
 	if (got.result != DELIVERY_DONE) {
@@ -229,6 +242,7 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	mine = keeper_visit(h, v);
 
 	(void)keeper_locate(k, w.account, bytes_of(w.user));
+	keeper_limit(k, w.account, bytes_of(w.user));
 	struct access_facts facts = {
 		.user = w.user,
 		.account = w.account,
@@ -239,6 +253,7 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 		.tls = w.tls,
 		.unread = w.unread,
 	};
+	keeper_groups(h, &facts, k->scratch);
 	if (strcmp(w.protocol, "pop3") == 0)
 		pop3_open(k->pop3, fd, &facts, mine);
 	else
@@ -336,8 +351,19 @@ store_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
 	loop_job(((struct house *)house)->loop, run, done, job);
 }
 
-static const struct store_needs store_needs = { .job = store_job, .digest = keeper_digest };
-static const struct pop3_needs  pop3_needs = { keeper_session_over };
+static const struct pop3_needs pop3_needs = { keeper_session_over };
+
+static bool
+is_ours(void *house, uint64_t account)
+{
+	struct house *h = house;
+
+	return house_keeper_of(h, account) == h->index;
+}
+
+static const struct store_needs store_needs = { .job = store_job,
+	                                        .digest = keeper_digest,
+	                                        .ours = is_ours };
 
 static void
 gathered(void *house)
@@ -435,6 +461,8 @@ keeper_start(struct house *h)
 	k->callers = map_open();
 	k->gone = map_open();
 	k->locations = map_open();
+	k->limits = map_open();
+	k->groups = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
 	if (!accounts_make(h))
@@ -489,6 +517,8 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_MOVED: return hear_moved(h, ticket, body);
 	case WORD_SEGMENT_GONE: return hear_segment_gone(h, body);
 	case WORD_ACCOUNT_GONE: return hear_account_gone(h, body);
+	case WORD_LIMITS: return hear_limits(h, body);
+	case WORD_GROUP: return hear_group(h, body);
 	case WORD_ACCOUNT_OUT: return hear_account_out(h, body);
 	case WORD_DIRECTORY_NEW: return true; /* a keeper keeps no answers of the clerk */
 	default: return false;

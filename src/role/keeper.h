@@ -7,8 +7,8 @@
  *     keeper-care.c     compaction and sweeping
  *     keeper-command.c  what the command line asks
  *
- * A keeper owns every account whose id leaves its index when divided by the number of
- * keepers; no other process opens those indexes.
+ * A keeper owns the accounts that house_keeper_of() says are its own; no other process opens
+ * those indexes.
  */
 #ifndef ROLE_KEEPER_H
 #define ROLE_KEEPER_H
@@ -22,7 +22,12 @@
 #include "spool/writer.h"
 #include "store/store.h"
 
-struct keeper_settings { int64_t history_ms, per_user_address, append_most; struct setting_list read_locks, write_locks; };
+struct keeper_settings {
+	int64_t history_ms, per_user_address, append_most;
+	int64_t quota_storage, quota_messages, quota_grace;     /* grace in percent */
+	bool    quota_tempfail;
+	struct setting_list read_locks, write_locks;
+};
 extern const struct setting_table keeper_setting_table;
 
 /* A session handed over by a login, or by a command: who must hear when it is over. */
@@ -47,6 +52,9 @@ struct keeper {
 	struct questions     questions;      /* to verifiers                     */
 	struct map          *locations;      /* account or "@domain" -> mail_location of its own */
 	struct watch        *news;           /* of files outside                 */
+	struct map          *limits;         /* account or "@domain" -> what was said of it */
+	struct map          *groups;         /* account -> struct group          */
+	bool                 working;        /* the store is open                */
 	struct map          *gone;           /* ids of accounts that were deleted */
 	uint32_t             queues;         /* that were here before this one: their questions need no answer */
 	bool                 small_wanted;   /* a segment, asked for and not here */
@@ -88,6 +96,12 @@ bool hear_moved(struct house *, uint32_t ticket, struct bytes body);
 bool hear_segment_gone(struct house *, struct bytes body);
 void keeper_care_start(struct house *);
 void keeper_remove_gone(struct house *);
+/* keeper-people.c */
+void keeper_limit(struct keeper *, uint64_t account, struct bytes address);      /* the store hears what holds */
+bool hear_limits(struct house *, struct bytes body);
+bool hear_group(struct house *, struct bytes body);
+void keeper_groups(struct house *, struct access_facts *, struct arena *);
+void keeper_people_close(struct keeper *);
 void keeper_commands_end(struct house *);
 void keeper_command(struct house *, struct caller *, const struct word_ask *);
 void keeper_session_over(void *house, uint32_t ticket, uint64_t account);

@@ -291,8 +291,7 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 {
 	struct house *h = ctx;
 	uint32_t      keepers = house_peers(h, KEEPER);
-	struct link  *l =
-                keepers > 0 ? house_link(h, KEEPER, (uint32_t)(r->account % keepers)) : NULL;
+	struct link *l = keepers > 0 ? house_link(h, KEEPER, house_keeper_of(h, r->account)) : NULL;
 	struct carried *c;
 	struct buffer   unread = { 0 };
 	int             fd;
@@ -311,7 +310,7 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 	*c = (struct carried){ .house = h,
 		               .door = ((struct guest *)login_tied(login))->door,
 		               .ticket = ticket_new(role_of(h)),
-		               .keeper = (uint32_t)(r->account % keepers),
+		               .keeper = house_keeper_of(h, r->account),
 		               .tls = login_secure(login) };
 	(void)bytes_string(bytes_of(login_session(login)), c->session, sizeof c->session);
 	(void)map_put(role_of(h)->carried, ticket_key(&c->ticket), c);

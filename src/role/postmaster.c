@@ -207,12 +207,13 @@ warn_fixed(const struct postmaster *p, const struct common_settings *new, struct
 
 	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
 		counts = counts || children_of(old, role) != children_of(new, role);
-	if (counts || strcmp(old->mail_directory, new->mail_directory) != 0 ||
+	if (counts || old->mailbox_sharing != new->mailbox_sharing ||
+	    strcmp(old->mail_directory, new->mail_directory) != 0 ||
 	    strcmp(old->mail_owner, new->mail_owner) != 0 ||
 	    old->role_account_base != new->role_account_base)
 		buffer_printf(
 			warnings,
-			"%s: mail_directory, mail_owner, role_account_base and the numbers of "
+			"%s: mail_directory, mail_owner, role_account_base, mailbox_sharing and the numbers of "
 			"processes count from the next start on\n",
 			p->file);
 }
@@ -243,6 +244,7 @@ keep_fixed(struct common_settings *new, const struct common_settings *old)
 	new->login_processes = old->login_processes;
 	new->verifier_processes = old->verifier_processes;
 	new->keeper_processes = old->keeper_processes;
+	new->mailbox_sharing = old->mailbox_sharing;
 }
 
 /* Everybody has the new settings. */

@@ -291,18 +291,10 @@ resolve(struct house *h, struct recipient *r)
 
 /* ---- delivery -------------------------------------------------------------------------------- */
 
-static uint32_t
-keeper_of_account(struct house *h, uint64_t account)
-{
-	uint32_t n = house_peers(h, KEEPER);
-
-	return n > 0 ? (uint32_t)(account % n) : 0;
-}
-
 static void
 say_deliver(struct house *h, const struct recipient *r)
 {
-	struct link *l = house_link(h, KEEPER, keeper_of_account(h, r->account));
+	struct link *l = house_link(h, KEEPER, house_keeper_of(h, r->account));
 
 	word_pack_deliver(link_begin(l, WORD_DELIVER, r->ticket),
 	                  &(struct word_deliver){
@@ -327,7 +319,7 @@ try_recipient(struct house *h, struct recipient *r)
 		conclude(
 			h, r, EVENT_LATER, "deferred", "4.4.1",
 			"mail transport unavailable: this version delivers to its own mailboxes only");
-	else if (house_link(h, KEEPER, keeper_of_account(h, r->account)) == NULL)
+	else if (house_link(h, KEEPER, house_keeper_of(h, r->account)) == NULL)
 		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	else {
 		asked_add(k, k->delivering, r);
@@ -589,7 +581,7 @@ keeper_lost(struct house *h, uint32_t index)
 	for (struct map_place p = { 0 }; map_next(k->delivering, &p);) {
 		struct recipient *r = p.value;
 
-		if (keeper_of_account(h, r->account) != index)
+		if (house_keeper_of(h, r->account) != index)
 			continue;
 		(void)asked_drop(k->delivering, r->ticket);
 		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());

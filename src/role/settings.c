@@ -103,6 +103,9 @@ static const struct setting rows[] = {
 	  "How many verifiers read letters; 0: one for each core, at most 4.", NULL, 0, 64, "0.1" },
 	{ "keeper_processes", SETTING_NUMBER, AT(keeper_processes), "0",
 	  "How many keepers share the mailboxes; 0: one for every two cores, at most 4.", NULL, 0, 64, "0.1" },
+	{ "mailbox_sharing", SETTING_BOOL, AT(mailbox_sharing), "yes",
+	  "yes: accounts of one domain, and its groups, may share mailboxes; they have one keeper together. no: every account's "
+	  "mailboxes are its own, and accounts are shared out over the keepers one by one.", NULL, 0, 0, "0.2" },
 	{ "spool_segment_size", SETTING_SIZE, AT(spool_segment_size), "64M",
 	  "The size of one file of the letter log.", NULL, 1 << 20, 1 << 30, "0.1" },
 	{ "queue_minfree", SETTING_SIZE, AT(queue_minfree), "64M",

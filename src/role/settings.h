@@ -46,6 +46,7 @@ struct common_settings {
 	const char *smtpd_tls_protocols, *tls_high_cipherlist;
 	int64_t     receiver_processes, login_processes;    /* 0: by cores         */
 	int64_t     verifier_processes, keeper_processes;
+	bool        mailbox_sharing;
 	int64_t     spool_segment_size;
 	int64_t     queue_minfree;     /* bytes that stay free                     */
 	const char *dns_resolver;      /* "" as /etc/resolv.conf says, "none"      */

@@ -303,10 +303,9 @@ account_sweep(struct account *a)
 
 /* ---- letters that moved ---- */
 
-/* Each account directory of ours: XX/ID, ID % of == mine. */
+/* Each account directory of ours: XX/ID; without a store, of all. */
 static int
-each_account(int accounts, uint32_t mine, uint32_t of, int (*each)(void *ctx, uint64_t id),
-             void *ctx)
+each_account(int accounts, const struct store *s, int (*each)(void *ctx, uint64_t id), void *ctx)
 {
 	int why = 0;
 
@@ -330,7 +329,7 @@ each_account(int accounts, uint32_t mine, uint32_t of, int (*each)(void *ctx, ui
 		while ((e = readdir(d)) != NULL && why == 0) {
 			uint64_t id;
 			if (bytes_number(bytes_of(e->d_name), &id) && (id & 0xff) == shelf &&
-			    (of == 0 || id % of == mine))
+			    (s == NULL || s->needs.ours == NULL || s->needs.ours(s->ctx, id)))
 				why = each(ctx, id);
 		}
 		(void)closedir(d);
@@ -386,14 +385,14 @@ refers_account(void *ctx, uint64_t id)
 }
 
 int
-store_refers(struct store *s, uint32_t segment, uint32_t mine, uint32_t of,
+store_refers(struct store *s, uint32_t segment,
              void (*each)(void *ctx, uint64_t account, uint64_t letter,
                           const struct letter_place *),
              void *ctx)
 {
 	struct referring r = { s, segment, each, ctx };
 
-	return each_account(s->accounts, mine, of, refers_account, &r);
+	return each_account(s->accounts, s, refers_account, &r);
 }
 
 struct moving {
@@ -433,12 +432,11 @@ move_account(void *ctx, uint64_t id)
 }
 
 int
-store_moved(struct store *s, uint32_t mine, uint32_t of, const uint64_t *letter,
-            const struct letter_place *to, size_t count)
+store_moved(struct store *s, const uint64_t *letter, const struct letter_place *to, size_t count)
 {
 	struct moving v = { s, letter, to, count };
 
-	return each_account(s->accounts, mine, of, move_account, &v);
+	return each_account(s->accounts, s, move_account, &v);
 }
 
 /* ---- check ---- */
@@ -601,7 +599,7 @@ size_t
 store_check(int accounts, struct letters *letters, struct buffer *out)
 {
 	struct checking c = { .letters = letters, .out = out, .accounts = accounts };
-	int             why = each_account(accounts, 0, 0, check_account, &c);
+	int             why = each_account(accounts, NULL, check_account, &c);
 
 	if (why != 0) {
 		buffer_printf(out, "accounts: %s\n", strerror(why));
@@ -723,8 +721,7 @@ account_check_close(struct account_check **cp)
 }
 
 int
-store_each_account(struct store *s, uint32_t mine, uint32_t of, int (*each)(void *ctx, uint64_t id),
-                   void *ctx)
+store_each_account(struct store *s, int (*each)(void *ctx, uint64_t id), void *ctx)
 {
-	return each_account(s->accounts, mine, of, each, ctx);
+	return each_account(s->accounts, s, each, ctx);
 }

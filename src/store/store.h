@@ -224,11 +224,11 @@ int message_bytes(struct account *, const struct message *, struct bytes prefix,
 int message_content_fd(struct account *, const struct message *, off_t *at);
 
 /* ---- compaction and care -------------------------------------------------- */
-/* Each living message of every account of this keeper (id % of == mine) with a piece in `segment`. */
-int store_refers(struct store *, uint32_t segment, uint32_t mine, uint32_t of,
+/* Each living message of every account of this keeper (store_needs.ours) with a piece in `segment`. */
+int store_refers(struct store *, uint32_t segment,
 	void (*each)(void *ctx, uint64_t account, uint64_t letter, const struct letter_place *), void *ctx);
 /* Letters were copied: rows of every account that point at the old place now point at the new.  Barrier follows. */
-int store_moved(struct store *, uint32_t mine, uint32_t of, const uint64_t *letter, const struct letter_place *to, size_t count);
+int store_moved(struct store *, const uint64_t *letter, const struct letter_place *to, size_t count);
 /* Forget history older than history_ms, write snapshots, checkpoint, close what lies idle; one
    account at each call; true: more to do.  Call it every few seconds while there is time. */
 bool store_sweep(struct store *);
@@ -243,7 +243,7 @@ struct account_check;
 struct account_check *account_check_open(struct store *, uint64_t id, int *why);
 bool account_check_step(struct account_check *, struct buffer *out);
 size_t account_check_close(struct account_check **);
-/* Every account of this keeper (id % of == mine; of 0: of all).  0, errno, or what `each` returned. */
-int store_each_account(struct store *, uint32_t mine, uint32_t of, int (*each)(void *ctx, uint64_t id), void *ctx);
+/* Every account of this keeper (store_needs.ours).  0, errno, or what `each` returned. */
+int store_each_account(struct store *, int (*each)(void *ctx, uint64_t id), void *ctx);
 
 #endif

@@ -49,7 +49,7 @@ ask(struct directory *d, struct bytes address, struct arena *a, struct directory
 	    (o == DIRECTORY_OK && *n == 0))
 		abort();
 	for (size_t i = 0; o == DIRECTORY_OK && i < *n; i++) {
-		if ((*t)[i].address.len < 3 || (*t)[i].account > 4)
+		if ((*t)[i].address.len < 3 || ((*t)[i].account & UINT32_MAX) > 4)
 			abort();
 		for (size_t j = 0; j < i && i < 100; j++)
 			if ((*t)[i].account == (*t)[j].account &&

@@ -235,13 +235,25 @@ row_add(struct listing *l, const struct mailbox_info *one)
 	l->row[l->count++] = *one;
 }
 
+/* Who goes down level by level finds the way, through levels that may not be seen themselves (rfc3501:6.3.8). */
+static void
+levels_to(struct imap *s, const char *name, size_t root, struct listing *l)
+{
+	for (const char *p = strchr(name + root, '/'); p != NULL; p = strchr(p + 1, '/')) {
+		struct mailbox_info level = {
+			.name = arena_copy(s->scratch, (struct bytes){ name, (size_t)(p - name) })
+		};
+		row_add(l, &level);
+	}
+}
+
 /* What one account shows: each mailbox with "l", and the levels that lead there. */
 static void
 list_share(struct imap *s, const struct share *share, struct listing *l)
 {
 	const char          *root = share->group ? GROUPS : OTHERS;
 	struct mailbox_info *info;
-	size_t               count, shown = l->count;
+	size_t               count;
 	int                  why;
 	struct account      *a = account_take(s->service->store, share->account, &why);
 
@@ -256,10 +268,8 @@ list_share(struct imap *s, const struct share *share, struct listing *l)
 		m->subscribed = false;
 		m->use = USE_NONE; /* the owner's, not the reader's (rfc6154:2) */
 		row_add(l, m);
+		levels_to(s, m->name, strlen(root), l);
 	}
-	if (l->count > shown)
-		row_add(l, &(struct mailbox_info){ .name = arena_printf(s->scratch, "%s%s", root,
-		                                                        share->address) });
 	account_drop(&a);
 }
 

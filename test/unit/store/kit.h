@@ -23,6 +23,7 @@ struct kit {
 	size_t jobs;
 	int64_t history_ms;
 	uint64_t next_letter;
+	bool others;             /* every account is another keeper's */
 };
 
 static void
@@ -56,10 +57,17 @@ kit_turns(struct kit *k)
 	while (kit_jobs(k) > 0 || (k->store != NULL && store_dirty(k->store)));
 }
 
+static bool
+kit_ours(void *ctx, uint64_t id)
+{
+	(void)id;
+	return !((struct kit *)ctx)->others;
+}
+
 static void
 kit_open(struct kit *k)
 {
-	static const struct store_needs needs = { .job = kit_job_take };
+	static const struct store_needs needs = { .job = kit_job_take, .ours = kit_ours };
 
 	k->letters = letters_open(k->dir);
 	k->store = store_open(k->dir, k->letters, k->history_ms, &needs, k);

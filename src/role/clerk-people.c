@@ -1,0 +1,205 @@
+/*
+ * clerk-people -- limits and groups: `mansio account|domain set ... --quota-*`, `mansio group ...`,
+ * and what keepers are told of them: all when they come, and each change
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "role/clerk.h"
+
+/* ---- telling keepers ---- */
+
+/* To one keeper, or to all of them. */
+struct telling_people {
+	struct house    *house;
+	uint32_t         index;
+	bool             all;
+	struct group_row group; /* the last row's, to know where the next group begins */
+	struct buffer    body;
+};
+
+static void
+tell(struct telling_people *t, enum word word)
+{
+	uint32_t n = house_peers(t->house, KEEPER);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct link *l = house_link(t->house, KEEPER, i);
+		if (l != NULL && (t->all || i == t->index))
+			link_say(l, word, 0, buffer_bytes(&t->body), -1);
+	}
+	buffer_reset(&t->body);
+}
+
+static void
+tell_limits(void *ctx, const struct limits_row *r)
+{
+	struct telling_people *t = ctx;
+
+	pack_u64(&t->body, r->account);
+	pack_string(&t->body, r->name);
+	pack_i64(&t->body, r->bytes);
+	pack_i64(&t->body, r->messages);
+	tell(t, WORD_LIMITS);
+}
+
+/* Rows of one group follow each other: one word for each member; the first forgets who was there before. */
+static void
+tell_group(void *ctx, const struct group_row *r)
+{
+	struct telling_people *t = ctx;
+
+	pack_u64(&t->body, r->account);
+	pack_string(&t->body, r->address);
+	pack_bool(&t->body, r->account != t->group.account);
+	pack_string(&t->body, r->member);
+	t->group.account = r->account;
+	tell(t, WORD_GROUP);
+}
+
+/* What a keeper that comes must know. */
+void
+clerk_tell_people(struct house *h, uint32_t keeper)
+{
+	struct telling_people t = { .house = h, .index = keeper };
+	struct directory     *d = ((struct clerk *)h->mine)->directory;
+	struct bytes          none = { NULL, 0 };
+
+	(void)directory_limits_each(d, none, tell_limits, &t);
+	(void)directory_group_each(d, none, tell_group, &t);
+	buffer_free(&t.body);
+}
+
+/* ---- limits ---- */
+
+/* 1G, 500M, a number; none: no limit; default: as the domain, or main.cf, says. */
+static bool
+limit_read(struct bytes text, int64_t *out)
+{
+	static const char units[] = "KMGT";
+	uint64_t          n, times = 1;
+	const char       *unit;
+
+	if (bytes_is(text, "none") || bytes_is(text, "default")) {
+		*out = bytes_is(text, "none") ? 0 : -1;
+		return true;
+	}
+	if (text.len > 1 && (unit = strchr(units, text.at[text.len - 1] & ~0x20)) != NULL &&
+	    *unit != '\0') {
+		times = (uint64_t)1 << (10 * (unit - units + 1));
+		text.len--;
+	}
+	if (!bytes_number(text, &n) || n > INT64_MAX / times)
+		return false;
+	*out = (int64_t)(n * times);
+	return true;
+}
+
+/* --quota-storage SIZE and --quota-messages N, in any order, from argv[3] on. */
+int
+order_set_limits(struct order *e, const char *what)
+{
+	struct directory *d = e->clerk->directory;
+	int64_t           bytes = 0, messages = 0;
+	bool              any[2] = { false, false };
+
+	for (uint32_t i = 3; i < e->ask->argc; i += 2) {
+		struct bytes name = bytes_of(e->ask->argv[i]);
+		bool         storage = bytes_is(name, "--quota-storage");
+		if ((!storage && !bytes_is(name, "--quota-messages")) || i + 1 >= e->ask->argc ||
+		    !limit_read(bytes_of(e->ask->argv[i + 1]), storage ? &bytes : &messages)) {
+			caller_complain(
+				e->caller,
+				"usage: mansio %s set %s [--quota-storage SIZE|none|default] [--quota-messages N|none|default]\n",
+				what, strcmp(what, "account") == 0 ? "ADDRESS" : "DOMAIN");
+			return 2;
+		}
+		any[storage ? 0 : 1] = true;
+	}
+	enum directory_outcome o = directory_limits_set(d, e->first, any[0] ? &bytes : NULL,
+	                                                any[1] ? &messages : NULL);
+	if (o == DIRECTORY_OK) {
+		struct telling_people t = { .house = e->house, .all = true };
+		(void)directory_limits_each(d, e->first, tell_limits, &t);
+		buffer_free(&t.body);
+	}
+	return order_finish(e, o, what);
+}
+
+/* ---- groups ---- */
+
+static void
+groups_changed(struct order *e)
+{
+	struct telling_people t = { .house = e->house, .all = true };
+
+	(void)directory_group_each(e->clerk->directory, e->first, tell_group, &t);
+	buffer_free(&t.body);
+}
+
+static int
+members_change(struct order *e, uint32_t from, bool yes)
+{
+	enum directory_outcome o = DIRECTORY_OK;
+
+	for (uint32_t i = from; i < e->ask->argc; i++) {
+		struct bytes member = bytes_of(e->ask->argv[i]);
+		if (bytes_is(member, "--member"))
+			continue;
+		o = directory_group_member(e->clerk->directory, e->first, member, yes);
+		if (o == DIRECTORY_BAD)
+			caller_complain(
+				e->caller,
+				"mansio: %.*s cannot be a member: right would be an address of the group's own domain\n",
+				(int)member.len, member.at);
+		if (o != DIRECTORY_OK && o != DIRECTORY_EXISTS)
+			break;
+	}
+	groups_changed(e);
+	return o == DIRECTORY_BAD ? 1
+	       : o == DIRECTORY_OK || o == DIRECTORY_EXISTS
+	               ? 0
+	               : order_finish(e, o, yes ? "group" : "member of group");
+}
+
+/* group add ADDRESS [--member ADDRESS...] */
+int
+run_group_add(struct order *e)
+{
+	uint64_t               id;
+	enum directory_outcome o = directory_group_add(e->clerk->directory, e->first, &id);
+
+	if (o != DIRECTORY_OK)
+		return order_finish(e, o, "group");
+	return members_change(e, 3, true);
+}
+
+/* group join ADDRESS MEMBER..., group leave ADDRESS MEMBER... */
+int
+run_group_join(struct order *e)
+{
+	return members_change(e, 3, true);
+}
+
+int
+run_group_leave(struct order *e)
+{
+	return members_change(e, 3, false);
+}
+
+static void
+group_say(void *ctx, const struct group_row *r)
+{
+	struct order *e = ctx;
+
+	caller_say(e->caller, "%-40s %s\n", r->address, r->member[0] != '\0' ? r->member : "-");
+}
+
+int
+run_group_list(struct order *e)
+{
+	enum directory_outcome o =
+		directory_group_each(e->clerk->directory, e->first, group_say, e);
+
+	return o == DIRECTORY_NONE && e->first.len == 0 ? 0 : order_finish(e, o, "group");
+}

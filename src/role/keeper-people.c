@@ -1,0 +1,146 @@
+/*
+ * keeper-people -- what the clerk says about accounts: how much they may hold, who is in which group
+ */
+#include "role/keeper.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "store/quota.h"
+
+/* What an account says of itself, or a domain of its accounts; -1: nothing. */
+struct limits {
+	int64_t bytes, messages;
+};
+struct group {
+	uint64_t    account;
+	char        address[400];
+	struct map *member; /* addresses */
+};
+
+/* ---- limits ---- */
+
+static int64_t
+said(const struct limits *own, const struct limits *domain, size_t which, int64_t otherwise)
+{
+	int64_t n = own != NULL ? (which == 0 ? own->bytes : own->messages) : -1;
+
+	if (n < 0 && domain != NULL)
+		n = which == 0 ? domain->bytes : domain->messages;
+	return n < 0 ? otherwise : n;
+}
+
+void
+keeper_limit(struct keeper *k, uint64_t id, struct bytes address)
+{
+	ptrdiff_t            at = bytes_find_last(address, '@');
+	const struct limits *own = map_get(k->limits, map_number(&id));
+	const struct limits *domain =
+		at < 0 ? NULL : map_get(k->limits, bytes_cut(address, (size_t)at, SIZE_MAX));
+	struct quota_limits all = {
+		(uint64_t)said(own, domain, 0, k->rows.quota_storage),
+		(uint64_t)said(own, domain, 1, k->rows.quota_messages),
+	};
+	int             why;
+	struct account *a = account_take(k->store, id, &why);
+
+	if (a != NULL && (why = account_limits(a, &all)) != 0)
+		warn_("account %" PRIu64 ": its limits cannot be kept: %s", id, strerror(why));
+	account_drop(&a);
+}
+
+bool
+hear_limits(struct house *h, struct bytes body)
+{
+	struct keeper *k = keeper_of(h);
+	struct unpack  u = unpack_of(body);
+	uint64_t       id = unpack_u64(&u);
+	struct bytes   name = unpack_bytes(&u);
+	struct limits *l, got = { .bytes = unpack_i64(&u) };
+	char           key[300];
+
+	got.messages = unpack_i64(&u);
+	if (!unpack_done(&u) || name.len >= sizeof key - 1)
+		return false;
+	l = memory_take(sizeof *l);
+	*l = got;
+	key[0] = '@';
+	if (name.len > 0)
+		memcpy(key + 1, name.at, name.len);
+	memory_free(map_put(k->limits,
+	                    id != 0 ? map_number(&id) : (struct bytes){ key, name.len + 1 }, l));
+	/* An account hears at once; those of a domain when they are needed next. */
+	if (id != 0 && house_keeper_of(h, id) == h->index && k->working)
+		keeper_limit(k, id, name);
+	return true;
+}
+
+/* ---- groups ---- */
+
+static void
+group_free(struct group *g)
+{
+	map_close(&g->member);
+	memory_free(g);
+}
+
+bool
+hear_group(struct house *h, struct bytes body)
+{
+	struct keeper *k = keeper_of(h);
+	struct unpack  u = unpack_of(body);
+	uint64_t       id = unpack_u64(&u);
+	struct bytes   address = unpack_bytes(&u), member;
+	bool           begins = unpack_bool(&u);
+	struct group  *g = map_get(k->groups, map_number(&id));
+
+	member = unpack_bytes(&u);
+	if (!unpack_done(&u) || id == 0 || address.len >= sizeof g->address)
+		return false;
+	if (g == NULL) {
+		g = memory_take(sizeof *g);
+		g->account = id;
+		g->member = map_open();
+		(void)bytes_string(address, g->address, sizeof g->address);
+		(void)map_put(k->groups, map_number(&id), g);
+	} else if (begins) {
+		map_close(&g->member);
+		g->member = map_open();
+	}
+	if (member.len > 0)
+		(void)map_put(g->member, member, g);
+	return true;
+}
+
+/* The groups this reader is a member of, into the facts; memory from the arena. */
+void
+keeper_groups(struct house *h, struct access_facts *facts, struct arena *arena)
+{
+	struct keeper *k = keeper_of(h);
+	const char   **address = arena_take_array(arena, map_count(k->groups) + 1, sizeof *address);
+	uint64_t      *account = arena_take_array(arena, map_count(k->groups) + 1, sizeof *account);
+
+	facts->shares = house_shares(h);
+	for (struct map_place p = { 0 }; facts->shares && map_next(k->groups, &p);) {
+		const struct group *g = p.value;
+		if (house_keeper_of(h, g->account) != h->index ||
+		    map_get(k->gone, map_number(&g->account)) != NULL ||
+		    map_get(g->member, bytes_of(facts->user)) == NULL)
+			continue;
+		address[facts->groups] = arena_copy(arena, bytes_of(g->address));
+		account[facts->groups++] = g->account;
+	}
+	facts->group = address;
+	facts->group_account = account;
+}
+
+void
+keeper_people_close(struct keeper *k)
+{
+	for (struct map_place p = { 0 }; map_next(k->groups, &p);)
+		group_free(p.value);
+	map_close(&k->groups);
+	for (struct map_place p = { 0 }; map_next(k->limits, &p);)
+		memory_free(p.value);
+	map_close(&k->limits);
+}
