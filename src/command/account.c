@@ -10,10 +10,10 @@ static int run_account(struct call *);
 const struct command command_account = {
 	.name = "account",
 	.forms =
-		"account add ADDRESS [--password-file FILE]\n"
+		"account add ADDRESS [--password-file FILE] [--keep-plain-secret]\n"
 		"account list [DOMAIN] [--json]\n"
 		"account show ADDRESS [--json]\n"
-		"account set ADDRESS password [--password-file FILE] [--kick]\n"
+		"account set ADDRESS password [--password-file FILE] [--kick] [--keep-plain-secret]\n"
 		"account set ADDRESS enabled yes|no\n"
 		"account set ADDRESS --quota-storage SIZE|none|default --quota-messages N|none|default\n"
 		"account test ADDRESS [--password-file FILE]\n"
@@ -27,7 +27,10 @@ const struct command command_account = {
 		"a new password sends them away too, so that they come back with it. test says whether a login with this password would succeed. delete removes the mailbox too.\n"
 		"\n"
 		"--quota-storage 1G and --quota-messages 10000 bound what the account may hold; none is no limit, default what the domain "
-		"or main.cf says.",
+		"or main.cf says.\n"
+		"\n"
+		"--keep-plain-secret keeps the password itself beside its hashes, for clients that know only POP3's APOP "
+		"(pop3_apop). Whoever reads the directory's file reads it then.",
 	.run = run_account,
 };
 
@@ -63,8 +66,9 @@ run_account(struct call *c)
 {
 	struct buffer password = { 0 };
 	const char   *file = NULL;
-	const char   *argv[6];
-	bool          kick;
+	const char   *argv[8];
+	int           argc;
+	bool          kick, plain;
 	int           status;
 
 	if (c->argc < 2)
@@ -78,6 +82,9 @@ run_account(struct call *c)
 	kick = command_option(c, "--kick", NULL);
 	if (kick && (c->argc < 4 || strcmp(c->argv[3], "password") != 0))
 		return command_wrong(c, "--kick belongs to account set ADDRESS password");
+	plain = command_option(c, "--keep-plain-secret", NULL);
+	if (plain && (!wants_password(c) || strcmp(c->argv[1], "test") == 0))
+		return command_wrong(c, "--keep-plain-secret belongs to a new password");
 	if (has_too_much(c))
 		return command_wrong(
 			c, "\"%s\" is too much; a password is no argument, ps would show it",
@@ -86,13 +93,13 @@ run_account(struct call *c)
 		return command_wrong(c, "account %s takes no password", c->argv[1]);
 	if (wants_password(c) && !prompt_password(file, "Password", &password))
 		return COMMAND_FAILED;
-	if (kick) {
-		memcpy(argv, c->argv, 4 * sizeof *argv);
-		argv[4] = "--kick";
-		status = command_ask(c, "clerk", 5, argv, buffer_bytes(&password));
-	} else
-		status = command_ask(c, "clerk", c->argc, (const char *const *)c->argv,
-		                     buffer_bytes(&password));
+	argc = c->argc < 6 ? c->argc : 6;
+	memcpy(argv, c->argv, (size_t)argc * sizeof *argv);
+	if (kick)
+		argv[argc++] = "--kick";
+	if (plain)
+		argv[argc++] = "--keep-plain-secret";
+	status = command_ask(c, "clerk", argc, argv, buffer_bytes(&password));
 	prompt_forget(&password);
 	return status;
 }

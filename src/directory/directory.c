@@ -41,6 +41,15 @@ static const char version_two[] =
 	"PRAGMA user_version = 2;"
 	"COMMIT;";
 
+/* What came to the format later and harms nobody who does not know it.  A new password, however it
+   came, forgets the plain one that was kept beside the old. */
+static const char additions[] =
+	"CREATE TABLE IF NOT EXISTS plain(account INTEGER PRIMARY KEY, secret BLOB NOT NULL);"
+	"CREATE TRIGGER IF NOT EXISTS plain_old AFTER UPDATE OF hash ON account"
+	" BEGIN DELETE FROM plain WHERE account=old.id; END;"
+	"CREATE TRIGGER IF NOT EXISTS plain_gone AFTER DELETE ON account"
+	" BEGIN DELETE FROM plain WHERE account=old.id; END;";
+
 /* Every question and change there is; inside.h names the rows. */
 /* clang-format off */
 static const char *const query_text[DIRECTORY_QUERIES] = {
@@ -87,6 +96,8 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[ACCOUNT_ENABLE]   = "UPDATE account SET enabled=?3 WHERE local=?1 AND domain=?2",
 	[ACCOUNT_EACH]     = "SELECT id, local||'@'||domain, enabled, scram_iterations>0, made FROM account"
 	                     " WHERE (?1='' OR (local=?1 AND domain=?2)) AND (?2='' OR domain=?2) ORDER BY domain, local",
+	[PLAIN_GET]        = "SELECT secret FROM plain WHERE account=(SELECT id FROM account WHERE local=?1 AND domain=?2)",
+	[PLAIN_PUT]        = "INSERT OR REPLACE INTO plain SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
 	[ALIAS_FIND]       = "SELECT target FROM alias WHERE local=?1 AND domain=?2 ORDER BY target",
 	[ALIAS_ADD]        = "INSERT OR IGNORE INTO alias(local, domain, target) VALUES(?1, ?2, ?3)",
 	[ALIAS_DELETE]     = "DELETE FROM alias WHERE local=?1 AND domain=?2 AND target=?3",
@@ -149,7 +160,8 @@ format_right(sqlite3 *db, const char *path, struct buffer *errors)
 		              path, version, DIRECTORY_VERSION);
 		return false;
 	}
-	if (!pragma(db, "PRAGMA quick_check(1)", sound, sizeof sound)) {
+	if (sqlite3_exec(db, additions, NULL, NULL, NULL) != SQLITE_OK ||
+	    !pragma(db, "PRAGMA quick_check(1)", sound, sizeof sound)) {
 		complain(db, path, errors);
 		return false;
 	}
@@ -372,6 +384,24 @@ directory_credential(struct directory *d, struct bytes user, const char *origin,
 }
 
 enum directory_outcome
+directory_plain(struct directory *d, struct bytes user, const char *origin, struct arena *a,
+                struct bytes *out)
+{
+	enum directory_outcome o;
+	sqlite3_stmt          *s;
+	struct directory_key   k;
+
+	if (!directory_key(user, origin, a, &k))
+		return DIRECTORY_NONE;
+	s = directory_query(d, PLAIN_GET, k.local, k.domain);
+	o = directory_row(d, s);
+	if (o == DIRECTORY_OK)
+		*out = arena_keep(a, directory_column(s, 0));
+	sqlite3_reset(s);
+	return o;
+}
+
+enum directory_outcome
 directory_secret(struct directory *d, const char *name, unsigned char out[static DIRECTORY_SECRET])
 {
 	unsigned char          fresh[DIRECTORY_SECRET];
@@ -584,6 +614,22 @@ directory_account_set_credential(struct directory *d, struct bytes address,
 	if (directory_key(address, NULL, a, &k)) {
 		sqlite3_stmt *s = directory_query(d, ACCOUNT_SET, k.local, k.domain);
 		bind_credential(s, c);
+		o = directory_change(d, s, DIRECTORY_NONE);
+	}
+	arena_close(&a);
+	return o;
+}
+
+enum directory_outcome
+directory_account_keep_plain(struct directory *d, struct bytes address, struct bytes secret)
+{
+	struct arena          *a = arena_open(NULL);
+	enum directory_outcome o = DIRECTORY_BAD;
+	struct directory_key   k;
+
+	if (directory_key(address, NULL, a, &k)) {
+		sqlite3_stmt *s = directory_query(d, PLAIN_PUT, k.local, k.domain);
+		sqlite3_bind_blob64(s, 3, secret.at, secret.len, SQLITE_STATIC);
 		o = directory_change(d, s, DIRECTORY_NONE);
 	}
 	arena_close(&a);

@@ -65,6 +65,9 @@ struct credential {
 /* A user name without domain is looked up in `origin`. */
 enum directory_outcome directory_credential(struct directory *, struct bytes user, const char *origin,
 	struct arena *, struct credential *out);
+/* The password itself: NONE unless it was kept with directory_account_keep_plain(). */
+enum directory_outcome directory_plain(struct directory *, struct bytes user, const char *origin,
+	struct arena *, struct bytes *out);
 /* Bytes nobody knows, made at the first call and the same ever after. */
 enum { DIRECTORY_SECRET = 32 };
 enum directory_outcome directory_secret(struct directory *, const char *name, unsigned char out[static DIRECTORY_SECRET]);
@@ -83,6 +86,8 @@ enum directory_outcome directory_account_delete(struct directory *, struct bytes
 /* Every account that was ever deleted: an id is never given twice. */
 enum directory_outcome directory_gone_each(struct directory *, void (*each)(void *, uint64_t id), void *);
 enum directory_outcome directory_account_set_credential(struct directory *, struct bytes address, const struct credential *);
+/* Beside the hash, for APOP, where an administrator asks for it; the next password forgets it. */
+enum directory_outcome directory_account_keep_plain(struct directory *, struct bytes address, struct bytes secret);
 enum directory_outcome directory_account_enable(struct directory *, struct bytes address, bool);
 struct account_row { uint64_t id; const char *address; bool enabled; bool scram; int64_t made; };
 enum directory_outcome directory_account_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *);

@@ -141,3 +141,20 @@ password_nobody(void)
 	return "$argon2id$v=19$m=19456,t=2,p=1$bWFuc2lvbm9ib2R5c2FsdA"
 	       "$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 }
+
+bool
+password_apop(struct bytes stamp, struct bytes secret, char out[static 33])
+{
+	unsigned char made[EVP_MAX_MD_SIZE];
+	unsigned int  n = 0;
+	EVP_MD_CTX   *md = EVP_MD_CTX_new();
+	bool          good = md != NULL && EVP_DigestInit_ex(md, EVP_md5(), NULL) == 1 &&
+	            EVP_DigestUpdate(md, stamp.at, stamp.len) == 1 &&
+	            EVP_DigestUpdate(md, secret.at, secret.len) == 1 &&
+	            EVP_DigestFinal_ex(md, made, &n) == 1 && n == 16;
+
+	EVP_MD_CTX_free(md);
+	for (unsigned i = 0; good && i < n; i++)
+		(void)snprintf(out + 2 * (size_t)i, 3, "%02x", made[i]);
+	return good;
+}

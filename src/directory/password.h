@@ -27,5 +27,7 @@ bool password_check(const char *hash, struct bytes password);
 /* The SCRAM part of a record alone. */
 void scram_make(const char *password, struct bytes salt, uint32_t iterations, struct password_record *);
 const char *password_nobody(void);
+/* rfc1939:7: the digest of APOP, in hex.  False where MD5 is not to be had. */
+bool password_apop(struct bytes stamp, struct bytes secret, char out[static 33]);
 
 #endif

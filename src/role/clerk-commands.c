@@ -258,6 +258,7 @@ struct hashing {
 	struct bytes           address, password;
 	bool                   fresh; /* account add, not account set */
 	bool                   kick;  /* sessions of the old password end */
+	bool                   plain; /* it is kept as it is, too         */
 	bool                   made;
 	struct password_record record;
 };
@@ -281,11 +282,16 @@ hashing_store(struct hashing *w)
 		.scram_stored = w->record.scram_stored,
 		.scram_server = w->record.scram_server,
 	};
-	uint64_t id;
+	enum directory_outcome o;
+	uint64_t               id;
 
-	if (!w->fresh)
-		return directory_account_set_credential(c->directory, w->address, &credential);
-	return directory_account_add(c->directory, w->address, &credential, false, &id);
+	if (w->fresh)
+		o = directory_account_add(c->directory, w->address, &credential, false, &id);
+	else
+		o = directory_account_set_credential(c->directory, w->address, &credential);
+	if (o == DIRECTORY_OK && w->plain)
+		o = directory_account_keep_plain(c->directory, w->address, w->password);
+	return o;
 }
 
 static void
@@ -337,6 +343,7 @@ hash_then(struct order *e, bool fresh)
 		.life = arena_open(NULL),
 		.fresh = fresh,
 		.kick = e->kick,
+		.plain = e->plain,
 	};
 	w->address = arena_keep(w->life, e->first);
 	w->password = arena_keep(w->life, password);
@@ -429,7 +436,7 @@ run_account_set(struct order *e)
 	}
 	caller_complain(
 		e->caller,
-		"usage: mansio account set ADDRESS password [--password-file FILE] [--kick]\n"
+		"usage: mansio account set ADDRESS password [--password-file FILE] [--kick] [--keep-plain-secret]\n"
 		"       mansio account set ADDRESS enabled yes|no\n"
 		"       mansio account set ADDRESS --quota-storage SIZE --quota-messages N\n");
 	return 2;
@@ -563,7 +570,7 @@ static const struct order_row {
 	{ "domain",  "show",   1, false, run_domain_list,    "DOMAIN [--json]" },
 	{ "domain",  "delete", 1, true,  run_domain_delete,  "DOMAIN" },
 	{ "domain",  "set",    3, true,  run_domain_set,     "DOMAIN catch-all ADDRESS|none|--quota-storage SIZE|--quota-messages N" },
-	{ "account", "add",    1, true,  run_account_add,    "ADDRESS [--password-file FILE]" },
+	{ "account", "add",    1, true,  run_account_add,    "ADDRESS [--password-file FILE] [--keep-plain-secret]" },
 	{ "account", "list",   0, false, run_account_list,   "[DOMAIN] [--json]" },
 	{ "account", "show",   1, false, run_account_list,   "ADDRESS [--json]" },
 	{ "account", "id",     0, false, run_account_id,     "[ADDRESS|DOMAIN]" },
@@ -612,13 +619,15 @@ clerk_command(struct house *h, struct caller *caller, const struct word_ask *w)
 	const char            **argv = arena_take_array(scratch, w->argc + 1, sizeof *argv);
 	int                     status = 2;
 
-	/* --json and --kick may stand anywhere; the rest keeps its order. */
+	/* Options may stand anywhere; the rest keeps its order. */
 	plain.argc = 0;
 	for (uint32_t i = 0; i < w->argc; i++) {
 		if (strcmp(w->argv[i], "--json") == 0)
 			e.json = true;
 		else if (strcmp(w->argv[i], "--kick") == 0)
 			e.kick = true;
+		else if (strcmp(w->argv[i], "--keep-plain-secret") == 0)
+			e.plain = true;
 		else
 			argv[plain.argc++] = w->argv[i];
 	}

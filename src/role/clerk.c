@@ -286,6 +286,36 @@ exchange_check(struct exchange *e, struct bytes user, struct bytes password)
 	}
 }
 
+/* rfc1939:7  The digest of our stamp and the password, which was kept for this. */
+static void
+exchange_apop(struct exchange *e, struct bytes user, struct bytes stamp, struct bytes digest)
+{
+	struct clerk          *c = clerk_of(e->house);
+	struct bytes           secret = { NULL, 0 };
+	char                   right[33] = "";
+	enum directory_outcome o;
+
+	if (!exchange_name(e, user)) {
+		exchange_later(e, "directory is not available");
+		return;
+	}
+	if (exchange_guarded(e))
+		return;
+	o = directory_plain(c->directory, e->user, c->origin, e->life, &secret);
+	if (o == DIRECTORY_OK)
+		e->password = secret;
+	if (o == DIRECTORY_LATER)
+		exchange_later(e, "directory is not available");
+	else if (o == DIRECTORY_OK && password_apop(stamp, secret, right) &&
+	         bytes_equal_secret(bytes_of(right), digest))
+		exchange_welcome(e, (struct bytes){ NULL, 0 });
+	else
+		exchange_refuse(e, AUTH_BAD,
+		                e->who.account == 0 ? "unknown user"
+		                : o != DIRECTORY_OK ? "no plain secret is kept"
+		                                    : "password mismatch");
+}
+
 /* ---- SASL ------------------------------------------------------------------------ */
 
 /* 32 bytes that only we can make for this name, as text. */
@@ -407,6 +437,8 @@ hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket
 			exchange_later(e, "too many logins at once");
 		else if (w.mechanism.len == 0)
 			exchange_check(e, w.user, w.password);
+		else if (bytes_is(w.mechanism, "APOP") && strcmp(w.service, "pop3") == 0)
+			exchange_apop(e, w.user, w.initial, w.password);
 		else if ((e->sasl = sasl_begin(w.mechanism, &sasl_needs, e)) != NULL)
 			exchange_step(e, w.has_initial, w.initial);
 		else {

@@ -35,7 +35,7 @@ struct order {
 	struct caller         *caller;
 	const struct word_ask *ask;
 	struct bytes           first, second; /* argv[2], argv[3]; "" absent */
-	bool                   json, kick;
+	bool                   json, kick, plain;
 	size_t                 rows;
 };
 int order_finish(struct order *, enum directory_outcome, const char *what);      /* the exit status */

@@ -141,5 +141,37 @@ def test_what_expires_is_gone_for_imap_too(own):
     assert "1 messages expired" in d.log()
 
 
+def test_apop_where_a_plain_secret_is_kept(own):
+    d = own("--set", "pop3_apop=yes", "--set", "auth_failure_delay=0").start()
+
+    def apop(name, secret):
+        box = poplib.POP3("127.0.0.1", d.port("pop3"), timeout=20)
+        try:
+            return box.apop(name, secret)
+        finally:
+            box.close()
+    for name, secret in [(ME, d.password), ("nobody@example.com", "x")]:
+        with pytest.raises(poplib.error_proto, match="AUTH"):
+            apop(name, secret)                          # the demo keeps none
+    d.command("account", "set", ME, "password", "--keep-plain-secret", input="tanstaaf\n")
+    assert apop(ME, "tanstaaf").startswith(b"+OK")
+    with pytest.raises(poplib.error_proto, match="AUTH"):
+        apop(ME, "tanstaafl")
+    stamps = {poplib.POP3("127.0.0.1", d.port("pop3"), timeout=20).welcome for _ in range(3)}
+    assert len(stamps) == 3, "no stamp twice"
+    d.command("account", "set", ME, "password", input="another\n")
+    for secret in ["tanstaaf", "another"]:
+        with pytest.raises(poplib.error_proto, match="AUTH"):
+            apop(ME, secret)
+
+
+def test_apop_is_not_offered_otherwise(demo):
+    box = poplib.POP3("127.0.0.1", demo.port("pop3"), timeout=20)
+    assert b"<" not in box.welcome
+    with pytest.raises(poplib.error_proto, match="not offered"):
+        box._shortcmd("APOP jill 00000000000000000000000000000000")
+    box.close()
+
+
 if __name__ == "__main__":
     raise SystemExit(pytest.main([__file__, "-q"]))

@@ -47,7 +47,8 @@ struct login {
 	int64_t        begun_ms;
 	size_t         literal_end;    /* the line so far reaches here with its literals    */
 	size_t         invited;        /* how far the client was told to go on              */
-	char           tag[72];        /* IMAP                                              */
+	char           tag[72];        /* IMAP; POP3: "UTF8"                                */
+	char           stamp[96];      /* POP3: what APOP is to sign, "" none               */
 	char           method[32];
 	char           tried[256];     /* the last name tried, for the log                  */
 	struct arena  *welcome;        /* user, while the last data is read                 */

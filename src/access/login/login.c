@@ -18,6 +18,7 @@ static const struct setting rows[] = {
 	{ "login_failure_limit", SETTING_NUMBER, AT(failures_most), "3", "Failed logins in one connection before it is closed; 0 means no limit.", .since = "0.1" },
 	{ "login_greeting", SETTING_TEXT, AT(greeting), "$mail_name ready.", "What IMAP and POP3 say first.", .since = "0.1" },
 	{ "login_client_connection_limit", SETTING_NUMBER, AT(per_address), "50", "Connections of one network that have not logged in yet; 0 means no limit.", .since = "0.1" },
+	{ "pop3_apop", SETTING_BOOL, AT(apop), "no", "Offer POP3's APOP, for accounts whose plain secret is kept (account add --keep-plain-secret).", .since = "0.1" },
 	{ "auth_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256", "SASL mechanisms offered to IMAP and POP3.", .since = "0.1" },
 };
 /* clang-format on */

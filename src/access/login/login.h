@@ -34,13 +34,14 @@ struct login_settings {                /* rows */
 	int64_t     timeout_ms;
 	int64_t     failures_most;     /* attempts before the connection is closed        */
 	const char *greeting;
+	bool        apop;              /* POP3 offers APOP                                */
 	int64_t     per_address;       /* unauthenticated connections from one address    */
 	struct setting_list mechanisms;
 };
 extern const struct setting_table login_setting_table;
 
 struct login_attempt {
-	struct bytes mechanism;        /* "" : user and password are set                  */
+	struct bytes mechanism;        /* "": user and password are set; "APOP": user, stamp as initial, digest as password */
 	bool         has_initial;
 	struct bytes initial, user, password;
 };

@@ -4,12 +4,26 @@
 #include "access/login/inside.h"
 #include "access/pop3/capability.h"
 #include "base/base64.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static void
 pop3_greet(struct login *l)
 {
-	login_say(l, "+OK %s\r\n", l->config->rows.greeting);
+	char word[20];
+
+	if (!l->config->rows.apop) {
+		login_say(l, "+OK %s\r\n", l->config->rows.greeting);
+		return;
+	}
+	/* rfc1939:7: a msg-id that is never the same */
+	random_word(word, sizeof word);
+	(void)snprintf(l->stamp, sizeof l->stamp, "<%s.%" PRId64 "@[%s]>", word, clock_wall(),
+	               l->here.text);
+	login_say(l, "+OK %s %s\r\n", l->config->rows.greeting, l->stamp);
 }
 
 static void
@@ -153,6 +167,26 @@ run_pass(struct login *l, struct bytes argument)
 		login_try(l, &attempt, BYTES("PLAIN"));
 }
 
+/* APOP name digest (rfc1939:7) */
+static void
+run_apop(struct login *l, struct bytes argument)
+{
+	struct login_attempt attempt = { .mechanism = BYTES("APOP"),
+		                         .has_initial = true,
+		                         .initial = bytes_of(l->stamp) };
+	ptrdiff_t            blank = bytes_find_last(argument, ' ');
+
+	if (l->stamp[0] == '\0')
+		bad(l, "APOP is not offered here.");
+	else if (blank <= 0 || bytes_find(argument, '\0') >= 0)
+		bad(l, "A name and a digest are wanted.");
+	else {
+		attempt.user = bytes_cut(argument, 0, (size_t)blank);
+		attempt.password = bytes_cut(argument, (size_t)blank + 1, argument.len);
+		login_try(l, &attempt, attempt.mechanism);
+	}
+}
+
 /* AUTH mechanism [initial-response]; alone it lists them (rfc5034:4). */
 static void
 run_auth(struct login *l, struct bytes argument)
@@ -190,7 +224,7 @@ static const struct command {
 } commands[] = {
 	{ "CAPA", run_capa }, { "STLS", run_stls }, { "USER", run_user }, { "PASS", run_pass },
 	{ "AUTH", run_auth }, { "NOOP", run_noop }, { "QUIT", run_quit }, { "UTF8", run_utf8 },
-	{ "LANG", run_lang },
+	{ "LANG", run_lang }, { "APOP", run_apop },
 };
 /* clang-format on */
 

@@ -168,4 +168,14 @@ test_scram_normalizes(void **state)
 	}
 }
 
-UNIT(test_check, test_made_is_right, test_nobody, test_scram_example, test_scram_normalizes)
+static void
+test_apop(void **state)
+{
+	char digest[33] = "";
+
+	(void)state;
+	HOLDS("rfc1939:7", password_apop(BYTES("<1896.697170952@dbc.mtview.ca.us>"), BYTES("tanstaaf"), digest));
+	SAME("rfc1939:7", bytes_of(digest), BYTES("c4c9334bac560ecc979e58001b3e22fb"));
+}
+
+UNIT(test_apop, test_check, test_made_is_right, test_nobody, test_scram_example, test_scram_normalizes)
