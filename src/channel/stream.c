@@ -13,6 +13,7 @@ enum {
 	UNREAD_MOST = 64 << 10,
 	WRITE_MOST = 512 << 10, /* in one turn                              */
 	PRESS_MOST = 64 << 10,  /* compressed at one time                    */
+	PRESS_TURN = 128 << 10, /* and in one turn: some milliseconds        */
 	MOVE_MOST = 4 << 10,    /* unread bytes that are moved before new ones */
 	RECORD = 16 << 10,      /* of TLS                                   */
 	SMALL_FILE = 16 << 10,  /* read at once; a packet, not a system call more */
@@ -652,6 +653,7 @@ press_some(struct stream *s)
 		press_add(s->press, (struct bytes){ s->out.at, len },
 		          len == s->out.len && r == NULL);
 		bytes_gone(s, len);
+		s->pressed += len;
 		return SOCKET_MOVED;
 	}
 	INSIDE(r != NULL);
@@ -664,6 +666,7 @@ press_some(struct stream *s)
 	press_add(s->press, (struct bytes){ scratch, (size_t)n },
 	          (uint64_t)n == r->len && r->next == NULL && s->out.len == 0);
 	range_gone(s, (size_t)n);
+	s->pressed += (uint64_t)n;
 	return SOCKET_MOVED;
 }
 
@@ -755,10 +758,11 @@ stream_push(struct stream *s)
 	if (s->blocked)
 		return;
 	s->high = s->high || stream_pending(s) >= STREAM_HIGH;
+	s->pressed = 0;
 	while (may_write(s)) {
 		enum socket_outcome o = SOCKET_WRITE_LATER;
 
-		if (sum < WRITE_MOST)
+		if (sum < WRITE_MOST && s->pressed < PRESS_TURN)
 			o = write_some(s, &n);
 		if (o == SOCKET_WRITE_LATER) {
 			s->blocked = true;

@@ -60,6 +60,7 @@ struct stream {
 
 	struct press  *press;          /* NULL: nothing is compressed         */
 	uint64_t       plain_left;     /* to go before that begins            */
+	uint64_t       pressed;        /* plain bytes, in this turn           */
 	struct buffer  out;
 	struct range  *files, **files_end;
 	uint64_t       files_len;
