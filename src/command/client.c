@@ -463,6 +463,15 @@ greeted(struct client *c)
 }
 
 struct client *
+client_over(int fd)
+{
+	struct client *c = memory_take(sizeof *c);
+
+	c->fd = fd;
+	return c;
+}
+
+struct client *
 client_open(struct call *call, const struct person *p)
 {
 	struct client *c;
@@ -484,8 +493,7 @@ client_open(struct call *call, const struct person *p)
 		(void)close(pair[0]);
 		return NULL;
 	}
-	c = memory_take(sizeof *c);
-	c->fd = pair[0];
+	c = client_over(pair[0]);
 	(void)snprintf(c->user, sizeof c->user, "%s", p->user);
 	if (!greeted(c)) {
 		(void)fprintf(stderr, "mansio: %s: %s\n", p->user, c->said);

@@ -60,6 +60,9 @@ const char *client_said(const struct client *);
 enum client_outcome client_say(struct client *, client_each *, void *ctx, const char *form, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* A session over a descriptor, which it owns; not greeted.  For client_open(), and for tests. */
+struct client *client_over(int fd);
+
 void client_next(struct client *, struct client_value *);
 bool client_take(struct client *, struct bytes *piece);
 void client_gather(struct client *, const struct client_value *, struct buffer *out, size_t most);

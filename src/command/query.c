@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "message/date.h"
 
-enum { WORDS_MOST = 1000, DEPTH_MOST = 16 };
+enum { WORDS_MOST = 1000, DEPTH_MOST = 30 };
 
 /* What stands behind a key. */
 enum takes {
@@ -306,7 +306,7 @@ read_one(struct reading *r, unsigned depth)
 	struct query_node *n;
 	struct bytes       word;
 
-	if (depth == DEPTH_MOST) {
+	if (depth >= DEPTH_MOST) {
 		wrong(r, "too many parentheses");
 		return new_node(r, QUERY_ALL);
 	}

@@ -1,0 +1,94 @@
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "command/query.h"
+
+/* 2026-11-22 12:00:00 UTC */
+#define NOW 1795348800
+
+struct query_case {
+	const char *why, *words, *wanted;
+};
+/* For a mailbox "INBOX" of id "F1"; wanted NULL: refused. */
+static const struct query_case cases[] = {
+	{ "every message", "ALL ", "(ALL)" },
+	{ "keys are joined by and", "SEEN draft", "(SEEN DRAFT)" },
+	{ "a word with blanks is quoted", "subject 'old horses'", "(SUBJECT \"old horses\")" },
+	{ "what cannot be quoted is a literal", "subject 'a\"b'", "(SUBJECT {3+}\r\na\"b)" },
+	{ "a field and its content", "header list-id debian", "(HEADER \"list-id\" \"debian\")" },
+	{ "doveadm-search-query(7): or stands between keys", "( SEEN OR FLAGGED )",
+	  "((OR SEEN FLAGGED))" },
+	{ "three of them", "( a OR b", NULL },
+	{ "three keys", "( seen or flagged or deleted )", "((OR SEEN OR FLAGGED DELETED))" },
+	{ "rfc3501:6.4.4: OR before them", "OR seen flagged draft", "(OR (SEEN FLAGGED) DRAFT)" },
+	{ "and and or are not mixed", "seen or flagged draft", NULL },
+	{ "not", "not ( seen draft )", "(NOT ((SEEN DRAFT)))" },
+	{ "this mailbox", "mailbox INBOX unseen", "(ALL UNSEEN)" },
+	{ "by wildcard", "mailbox IN* unseen", "(ALL UNSEEN)" },
+	{ "not this mailbox, perhaps", "( mailbox Sent or unseen )", "((OR NOT ALL UNSEEN))" },
+	{ "by id", "mailbox-guid f1 uid 1:5,9", "(ALL UID 1:5,9)" },
+	{ "numbers alone", "1:3,* seen", "(1:3,* SEEN)" },
+	{ "doveadm-search-query(7): ISO dates", "senton 2007-04-13", "(SENTON 13-Apr-2007)" },
+	{ "IMAP's dates", "since 13-Apr-2007", "(SINCE 13-Apr-2007)" },
+	{ "doveadm-search-query(7): 1w is 7 days", "since 1w", "(YOUNGER 604800)" },
+	{ "days, written out", "before 7days", "(OLDER 604800)" },
+	{ "an age where only days are known", "savedbefore 30d", "(SAVEDBEFORE 23-Oct-2026)" },
+	{ "doveadm-search-query(7): a timestamp", "senton 1176418800", "(SENTON 12-Apr-2007)" },
+	{ "doveadm-search-query(7): 1M is 1024k", "larger 1M smaller 2048k",
+	  "(LARGER 1048576 SMALLER 2097152)" },
+	{ "a keyword", "keyword $Forwarded", "(KEYWORD $Forwarded)" },
+	{ "a keyword that would break the line", "keyword 'a b'", NULL },
+	{ "a set that is none", "uid 1;2", NULL },
+	{ "no key", "frm jack", NULL },
+	{ "a word is missing", "seen from", NULL },
+	{ "a parenthesis is missing", "( seen", NULL },
+	{ "a parenthesis too many", "seen ) draft", NULL },
+	{ "not a size", "larger much", NULL },
+	{ "too deep",
+	  "( ( ( ( ( ( ( ( ( ( ( ( ( ( ( ( ( ( seen ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) ) )", NULL },
+};
+
+static void
+test_queries(void **state)
+{
+	(void)state;
+	clock_pretend(NOW);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct query_case *k = &cases[i];
+		struct client           *c = client_over(-1);
+		struct query             q;
+		char                    *words[] = { (char *)(uintptr_t)k->words };
+		bool                     good = query_read(&q, 1, words);
+
+		HOLDS(k->why, good == (k->wanted != NULL));
+		if (good && strcmp(k->why, "rfc3501:6.4.4: OR before them") != 0) {
+			query_write(&q, c, "INBOX", "F1");
+			SAME(k->why, buffer_bytes(client_out(c)), bytes_of(k->wanted));
+		}
+		if (good)
+			query_close(&q);
+		client_close(&c);
+	}
+}
+
+static void
+test_mailboxes(void **state)
+{
+	struct query q;
+	char        *words[] = { (char *)(uintptr_t) "( mailbox Sent or mailbox Lists/* ) seen" };
+
+	(void)state;
+	assert_true(query_read(&q, 1, words));
+	HOLDS("named", query_wants(&q, "Sent", ""));
+	HOLDS("by wildcard", query_wants(&q, "Lists/a/b", ""));
+	HOLDS("neither", !query_wants(&q, "INBOX", ""));
+	HOLDS("only names without a wildcard must be there",
+	      strcmp(query_named(&q, 0), "Sent") == 0 && query_named(&q, 1) == NULL);
+	query_close(&q);
+}
+
+UNIT(test_queries, test_mailboxes)
