@@ -315,7 +315,7 @@ hear_untagged(struct client *c, client_each *each, void *ctx)
 	}
 	a.word = bytes_of(word);
 	if (is_condition(a.word)) {
-		a.text = rest_of_line(c);
+		a.text = bytes_trim(rest_of_line(c));
 		if (bytes_is(a.word, "BYE"))
 			note_said(c, a.text);
 	}

@@ -7,6 +7,7 @@
 import json
 import os
 import pathlib
+import poplib
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import BINARY, wait_for
-from test_roles import PASSWORD, Village
+from test_roles import PASSWORD, Village, trusting
 
 JACK, JILL = "jack@example.com", "jill@example.com"
 
@@ -162,6 +163,15 @@ def test_fetch_small_and_large_fields(jack):
     assert whole["text"].startswith("From: jill@example.com\nTo: ")
     page = jack.command("message", "fetch", JACK, "uid hdr.from", "all").stdout
     assert page == "uid: 1\nhdr.from: jill@example.com\n"
+
+
+def test_the_uidl_is_what_pop3_says(jack):
+    put(jack, "INBOX", "one")
+    drop = poplib.POP3_SSL("127.0.0.1", jack.ports["pop3s"], context=trusting())
+    drop.user(JACK)
+    drop.pass_(PASSWORD)
+    said = drop.uidl()[1][0].split()[1].decode()
+    assert rows(jack, "message", "fetch", JACK, "pop3.uidl", "all") == [{"pop3.uidl": said}]
 
 
 def test_a_large_letter_passes_through(jack):
