@@ -15,6 +15,10 @@ enum { CHUNK = 64 * 1024, CHUNK_MOST = 1024 * 1024 };
 struct search {
 	struct bytes  needle; /* folded */
 	struct buffer text;   /* folded: what is kept, then what is new */
+	/* Or nothing is looked for, and all that would be is kept: */
+	struct buffer *kept;
+	size_t         room;
+	bool           full;
 };
 
 static void
@@ -54,12 +58,27 @@ search_text(struct search *s, struct bytes utf8)
 {
 	size_t keep = s->needle.len - 1;
 
+	if (s->kept != NULL) {
+		s->full |= utf8.len > s->room || s->kept->len > s->room - utf8.len;
+		if (!s->full)
+			fold_to(utf8, s->kept);
+		return s->full;
+	}
 	fold_to(utf8, &s->text);
 	if (bytes_search(buffer_bytes(&s->text), s->needle) >= 0)
 		return true;
 	if (s->text.len > keep)
 		buffer_eat(&s->text, s->text.len - keep);
 	return false;
+}
+
+/* Between two texts nothing is found. */
+static void
+text_ends(struct search *s)
+{
+	if (s->kept != NULL && !s->full)
+		buffer_add_char(s->kept, SEARCH_SEPARATOR);
+	buffer_reset(&s->text);
 }
 
 /* Text in a charset, divided at line ends, where even iso-2022-jp begins anew. */
@@ -71,7 +90,6 @@ search_charset(struct search *s, struct bytes charset, struct bytes text)
 	struct buffer utf8 = { 0 };
 	bool          found = false;
 
-	buffer_reset(&s->text);
 	while (text.len > 0 && !found) {
 		size_t n = text.len;
 
@@ -87,6 +105,7 @@ search_charset(struct search *s, struct bytes charset, struct bytes text)
 		text = bytes_cut(text, n, text.len);
 	}
 	buffer_free(&utf8);
+	text_ends(s);
 	return found;
 }
 
@@ -119,8 +138,8 @@ search_field(struct search *s, const struct field *f, bool name, struct arena *a
 		buffer_add(&text, BYTES(": "));
 	}
 	words_decode(field_unfold(a, f->value), &text);
-	buffer_reset(&s->text);
 	found = search_text(s, buffer_bytes(&text));
+	text_ends(s);
 	buffer_free(&text);
 	return found;
 }
@@ -137,7 +156,8 @@ search_header(struct search *s, const struct mime *m, uint32_t part, struct byte
 	for (size_t n = 0; n < MIME_FIELDS && header_next(&h, &f); n++) {
 		if (name.len > 0 && !bytes_equal_nocase(f.name, name))
 			continue;
-		if (s->needle.len == 0 || search_field(s, &f, name.len == 0, a))
+		if ((s->needle.len == 0 && s->kept == NULL) ||
+		    search_field(s, &f, name.len == 0, a))
 			return true;
 	}
 	return false;
@@ -178,4 +198,39 @@ letter_says(struct bytes content, enum search_where where, struct bytes field, s
 		        search_body(&s, m, scratch);
 	buffer_free(&s.text);
 	return found;
+}
+
+bool
+letter_text(struct bytes content, size_t most, struct arena *scratch, struct buffer *header,
+            struct buffer *body)
+{
+	const struct mime *m = mime_parse(content, scratch);
+	struct search      s = { .kept = header, .room = most };
+
+	(void)search_header(&s, m, 0, BYTES(""), scratch);
+	s.kept = body;
+	s.room = most > header->len ? most - header->len : 0;
+	(void)(s.full || search_body(&s, m, scratch));
+	buffer_free(&s.text);
+	return !s.full;
+}
+
+bool
+search_own_says(struct bytes lines, struct bytes field, struct bytes folded)
+{
+	struct bytes line;
+	bool         ours = false;
+
+	while (bytes_split(&lines, '\n', &line)) {
+		struct bytes value = line;
+		if (line.len > 0 && line.at[0] != ' ' && line.at[0] != '\t') {
+			ptrdiff_t colon = bytes_find(line, ':');
+			ours = colon >= 0 &&
+			       bytes_equal_nocase(bytes_cut(line, 0, (size_t)colon), field);
+			value = bytes_cut(line, (size_t)(colon + 1), line.len);
+		}
+		if (ours && (folded.len == 0 || bytes_search(value, folded) >= 0))
+			return true;
+	}
+	return false;
 }

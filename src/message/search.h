@@ -10,6 +10,7 @@
 #define MESSAGE_SEARCH_H
 
 #include "base/arena.h"
+#include "base/buffer.h"
 
 enum search_where { SEARCH_HEADER, SEARCH_BODY, SEARCH_TEXT };
 
@@ -17,6 +18,15 @@ enum search_where { SEARCH_HEADER, SEARCH_BODY, SEARCH_TEXT };
    matches any letter that has the field.  Bounded as digest_make() is. */
 bool letter_says(struct bytes content, enum search_where, struct bytes field,
                  struct bytes needle, struct arena *scratch);
+/* All that may be found, folded, each field and part with SEARCH_SEPARATOR behind it: the header's fields as
+   "name: value", and what SEARCH_BODY looks at.  letter_says() finds a needle where it stands between two
+   separators.  False: it is more than `most` bytes. */
+bool letter_text(struct bytes content, size_t most, struct arena *scratch,
+                 struct buffer *header, struct buffer *body);
+/* A byte that is in no folded text. */
+#define SEARCH_SEPARATOR '\xff'
+/* Does this field say it, of header lines of our own that were folded as a whole? */
+bool search_own_says(struct bytes folded_lines, struct bytes field, struct bytes folded);
 /* Unicode simple case folding, as used on both sides. */
 struct bytes search_fold(struct arena *, struct bytes utf8);
 

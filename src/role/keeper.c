@@ -4,7 +4,9 @@
 #include "role/keeper.h"
 #include "base/clock.h"
 #include "delivery/deliver.h"
+#include "store/columns.h"
 #include "store/mbox-lock.h"
+#include "store/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -28,6 +30,8 @@ static const struct setting rows[] = {
 	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
 	{ "mbox_read_locks", SETTING_LIST, AT(read_locks), "fcntl", "The locks an mbox is read under, in the order they are taken: dotlock, fcntl, flock.", .since = "0.2" },
 	{ "mbox_write_locks", SETTING_LIST, AT(write_locks), "dotlock fcntl", "The locks an mbox is written under, in the order they are taken.", .since = "0.2" },
+	{ "search_index", SETTING_BOOL, AT(search_index), "yes", "Whether an index of the text of all mail is made in the background, for SEARCH.", .since = "0.1" },
+	{ "search_memory", SETTING_SIZE, AT(search_memory), "256M", "How much of what SORT, THREAD and SEARCH ask of every message each keeper may keep in memory while nobody asks.", .since = "0.1" },
 };
 /* clang-format on */
 #undef AT
@@ -405,12 +409,20 @@ configs(struct house *h, struct imap_config *imap, struct pop3_config *pop3)
 }
 
 static void
+settings_to_store(struct keeper *k)
+{
+	text_wanted(k->store, k->rows.search_index);
+	columns_memory_most(k->store, (size_t)k->rows.search_memory);
+}
+
+static void
 keeper_reload(struct house *h)
 {
 	struct imap_config imap;
 	struct pop3_config pop3;
 
 	configs(h, &imap, &pop3);
+	settings_to_store(keeper_of(h));
 	imap_service_config(keeper_of(h)->imap, &imap);
 	pop3_service_config(keeper_of(h)->pop3, &pop3);
 }
@@ -475,6 +487,7 @@ keeper_start(struct house *h)
 	k->store = store_open(accounts, k->letters, k->rows.history_ms, &store_needs, h);
 	if (k->store == NULL)
 		return false;
+	settings_to_store(k);
 	keeper_writer_open(h);
 	keeper_news_open(h);
 	k->gather = timer_open(h->loop, gathered, h);
@@ -490,6 +503,7 @@ keeper_work(struct house *h)
 	int fd = house_resource(h, "control/keeper");
 
 	keeper_care_start(h);
+	keeper_text_start(h);
 	if (fd >= 0)
 		house_commands(h, fd, keeper_command);
 }
@@ -512,6 +526,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_SESSIONS_END: return hear_sessions_end(h, index);
 	case WORD_JUDGED:
 	case WORD_SOUGHT:
+	case WORD_TEXTED:
 	case WORD_DECODED: return question_heard(&keeper_of(h)->questions, ticket, body);
 	case WORD_REFERS: return hear_refers(h, ticket, body);
 	case WORD_MOVED: return hear_moved(h, ticket, body);
@@ -571,6 +586,7 @@ keeper_stop(struct house *h)
 	keeper_commands_end(h);
 	imap_service_close(&k->imap);
 	pop3_service_close(&k->pop3);
+	keeper_text_stop(h);
 	store_barrier(k->store, last_word, h);
 }
 

@@ -5,6 +5,7 @@
  *     keeper-append.c   a literal becomes a letter: log, verifier, envelope
  *     keeper-decode.c   a part without its transfer encoding
  *     keeper-care.c     compaction and sweeping
+ *     keeper-text.c     text indexes
  *     keeper-command.c  what the command line asks
  *
  * A keeper owns the accounts that house_keeper_of() says are its own; no other process opens
@@ -23,9 +24,9 @@
 #include "store/store.h"
 
 struct keeper_settings {
-	int64_t history_ms, per_user_address, append_most;
+	int64_t history_ms, per_user_address, append_most, search_memory;
 	int64_t quota_storage, quota_messages, quota_grace;     /* grace in percent */
-	bool    quota_tempfail;
+	bool    quota_tempfail, search_index;
 	struct setting_list read_locks, write_locks;
 };
 extern const struct setting_table keeper_setting_table;
@@ -65,6 +66,7 @@ struct keeper {
 	bool                 leaving;        /* all is on disk but what the writer has in hand */
 	uint32_t             next_ticket;
 	struct inspection   *inspections;    /* checks under way (keeper-command.c) */
+	struct indexing     *indexing;       /* of texts, in the background      */
 	struct timer        *sweep;
 	struct timer        *gather;         /* deliveries that share a commit   */
 	bool                 gathering;
@@ -95,6 +97,8 @@ bool hear_refers(struct house *, uint32_t ticket, struct bytes body);
 bool hear_moved(struct house *, uint32_t ticket, struct bytes body);
 bool hear_segment_gone(struct house *, struct bytes body);
 void keeper_care_start(struct house *);
+void keeper_text_start(struct house *);
+void keeper_text_stop(struct house *);
 void keeper_remove_gone(struct house *);
 /* keeper-people.c */
 void keeper_limit(struct keeper *, uint64_t account, struct bytes address);      /* the store hears what holds */

@@ -21,13 +21,15 @@
 #include "message/search.h"
 #include "role/confine.h"
 #include "role/house.h"
+#include "store/text.h"
 
 enum {
 	LETTER_SECONDS = 10, /* of CPU                              */
 	SERVERS_MOST = 8,
 	SEARCHES_MOST = 1024,
 	ANCHORS_MOST = 32,
-	DECODED_MOST = 8 << 20
+	DECODED_MOST = 8 << 20,
+	TEXTS_MOST = 8 << 20 /* in one answer                       */
 };
 
 struct verifier {
@@ -321,6 +323,51 @@ verifier_lost(struct house *h, enum role role, uint32_t index)
 		searches_end(h->mine, &index);
 }
 
+/* All that can be found in these letters, for the index. */
+static bool
+hear_text(struct house *h, struct link *l, uint32_t ticket, struct bytes body, int fd)
+{
+	struct verifier   *v = h->mine;
+	struct word_text   ask;
+	struct word_texted answer;
+	struct arena      *scratch;
+	size_t             all = 0;
+
+	if (!word_unpack_text(body, v->scratch, &ask) || fd < 0)
+		return false;
+	struct letter_texts *letter =
+		arena_take_array(v->scratch, ask.letters + (size_t)1, sizeof *letter);
+	scratch = arena_open(v->scratch);
+	for (uint32_t i = 0; i < ask.letters; i++) {
+		struct mapped m;
+		struct bytes  content;
+		struct buffer header = { 0 }, text = { 0 };
+
+		letter[i].state = TEXT_LATER;
+		if (all > TEXTS_MOST)
+			continue;
+		be_patient(LETTER_SECONDS);
+		letter[i].state =
+			map_letter(fd, ask.letter[i].at, ask.letter[i].len, &m, &content) &&
+					letter_text(content, TEXT_MOST, scratch, &header, &text)
+				? TEXT_WHOLE
+				: TEXT_TOO_LONG_FOR_IT;
+		unmap_letter(&m);
+		if (letter[i].state == TEXT_WHOLE) {
+			letter[i].header = arena_keep(v->scratch, buffer_bytes(&header));
+			letter[i].body = arena_keep(v->scratch, buffer_bytes(&text));
+			all += header.len + text.len;
+		}
+		buffer_free(&header);
+		buffer_free(&text);
+		arena_clear(scratch);
+	}
+	answer = (struct word_texted){ letter, ask.letters };
+	word_pack_texted(link_begin(l, WORD_TEXTED, ticket), &answer);
+	link_end(l);
+	return true;
+}
+
 static bool
 verifier_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
               struct bytes body, int fd)
@@ -332,6 +379,7 @@ verifier_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	be_patient(LETTER_SECONDS);
 	good = word == WORD_JUDGE    ? hear_judge(h, l, ticket, body, fd)
 	       : word == WORD_SEEK   ? hear_seek(h, l, ticket, body, fd)
+	       : word == WORD_TEXT   ? hear_text(h, l, ticket, body, fd)
 	       : word == WORD_DECODE ? hear_decode(h, l, ticket, body, fd)
 	       : word == WORD_LOOKUP ? hear_lookup(h, index, ticket, body)
 	                             : false;

@@ -602,40 +602,6 @@ word_unpack_session(struct bytes body, struct arena *life, struct word_session *
 }
 
 void
-word_pack_seek(struct buffer *b, const struct word_seek *w)
-{
-	pack_u8(b, w->where);
-	pack_bytes(b, w->field);
-	pack_bytes(b, w->needle);
-	pack_u32(b, w->letters);
-	for (uint32_t i = 0; i < w->letters; i++) {
-		pack_u64(b, w->letter[i].at);
-		pack_u64(b, w->letter[i].len);
-	}
-}
-
-bool
-word_unpack_seek(struct bytes body, struct arena *life, struct word_seek *w)
-{
-	struct reader         r = reader_of(body, life);
-	struct letter_extent *letter;
-
-	w->where = read_choice(&r, SEARCH_TEXT);
-	w->field = unpack_bytes(&r.fields);
-	w->needle = unpack_bytes(&r.fields);
-	w->letters = unpack_u32(&r.fields);
-	if (w->letters > r.fields.rest.len / 16)
-		return false;
-	letter = arena_take_array(life, w->letters + 1, sizeof *letter);
-	for (uint32_t n = 0; n < w->letters; n++) {
-		letter[n].at = unpack_u64(&r.fields);
-		letter[n].len = unpack_u64(&r.fields);
-	}
-	w->letter = letter;
-	return reader_done(&r);
-}
-
-void
 word_pack_decode(struct buffer *b, const struct word_decode *w)
 {
 	pack_u8(b, w->encoding);
@@ -676,6 +642,100 @@ word_unpack_decoded(struct bytes body, struct arena *life, struct word_decoded *
 	w->nul = unpack_bool(&r.fields);
 	w->total = unpack_u64(&r.fields);
 	w->part = unpack_bytes(&r.fields);
+	return reader_done(&r);
+}
+
+static void
+pack_extents(struct buffer *b, const struct letter_extent *letter, uint32_t letters)
+{
+	pack_u32(b, letters);
+	for (uint32_t i = 0; i < letters; i++) {
+		pack_u64(b, letter[i].at);
+		pack_u64(b, letter[i].len);
+	}
+}
+
+static const struct letter_extent *
+read_extents(struct reader *r, uint32_t *letters)
+{
+	struct letter_extent *letter;
+
+	*letters = unpack_u32(&r->fields);
+	if (*letters > r->fields.rest.len / 16) {
+		r->fields.broken = true;
+		*letters = 0;
+	}
+	letter = arena_take_array(r->life, *letters + (size_t)1, sizeof *letter);
+	for (uint32_t i = 0; i < *letters; i++) {
+		letter[i].at = unpack_u64(&r->fields);
+		letter[i].len = unpack_u64(&r->fields);
+	}
+	return letter;
+}
+
+void
+word_pack_seek(struct buffer *b, const struct word_seek *w)
+{
+	pack_u8(b, w->where);
+	pack_bytes(b, w->field);
+	pack_bytes(b, w->needle);
+	pack_extents(b, w->letter, w->letters);
+}
+
+bool
+word_unpack_seek(struct bytes body, struct arena *life, struct word_seek *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->where = read_choice(&r, SEARCH_TEXT);
+	w->field = unpack_bytes(&r.fields);
+	w->needle = unpack_bytes(&r.fields);
+	w->letter = read_extents(&r, &w->letters);
+	return reader_done(&r);
+}
+
+void
+word_pack_text(struct buffer *b, const struct word_text *w)
+{
+	pack_extents(b, w->letter, w->letters);
+}
+
+bool
+word_unpack_text(struct bytes body, struct arena *life, struct word_text *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->letter = read_extents(&r, &w->letters);
+	return reader_done(&r);
+}
+
+void
+word_pack_texted(struct buffer *b, const struct word_texted *w)
+{
+	pack_u32(b, w->letters);
+	for (uint32_t i = 0; i < w->letters; i++) {
+		pack_u8(b, w->letter[i].state);
+		pack_bytes(b, w->letter[i].header);
+		pack_bytes(b, w->letter[i].body);
+	}
+}
+
+bool
+word_unpack_texted(struct bytes body, struct arena *life, struct word_texted *w)
+{
+	struct reader        r = reader_of(body, life);
+	struct letter_texts *letter;
+
+	w->letters = unpack_u32(&r.fields);
+	if (w->letters > r.fields.rest.len / 9)
+		return false;
+	letter = arena_take_array(life, w->letters + (size_t)1, sizeof *letter);
+	for (uint32_t i = 0; i < w->letters; i++) {
+		letter[i].state = read_choice(&r, TEXT_LATER);
+		letter[i].header = unpack_bytes(&r.fields);
+		letter[i].body = unpack_bytes(&r.fields);
+	}
+	w->letter = letter;
 	return reader_done(&r);
 }
 

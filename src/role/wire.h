@@ -68,6 +68,8 @@ extern const char *const role_names[ROLES];
 	X(SOUGHT,         FROM(VERIFIER), FROM(KEEPER))        /* bool for each                               */ \
 	X(DECODE,         FROM(KEEPER), FROM(VERIFIER))        /* struct word_decode, fd                      */ \
 	X(DECODED,        FROM(VERIFIER), FROM(KEEPER))        /* struct word_decoded                         */ \
+	X(TEXT,           FROM(KEEPER), FROM(VERIFIER))        /* struct word_text, fd                        */ \
+	X(TEXTED,         FROM(VERIFIER), FROM(KEEPER))        /* struct word_texted                          */ \
 	/* space comes back */ \
 	X(REFERS,         FROM(QUEUE), FROM(KEEPER))           /* segment number                              */ \
 	X(REFERRED,       FROM(KEEPER), FROM(QUEUE))           /* list of letter and place                    */ \
@@ -208,6 +210,12 @@ BODY(session)
 struct letter_extent { uint64_t at, len; };
 struct word_seek { uint8_t where; struct bytes field, needle; const struct letter_extent *letter; uint32_t letters; };   /* enum search_where; fd with it */
 BODY(seek)
+struct word_text { const struct letter_extent *letter; uint32_t letters; };
+BODY(text)
+enum text_state { TEXT_WHOLE, TEXT_TOO_LONG_FOR_IT, TEXT_LATER };          /* LATER: the answer was full */
+struct letter_texts { uint8_t state; struct bytes header, body; };       /* as letter_text() gives them */
+struct word_texted { const struct letter_texts *letter; uint32_t letters; };
+BODY(texted)
 struct word_decode { uint8_t encoding; uint64_t at, len, from, most; };     /* enum digest_encoding; of the bytes decoded */
 BODY(decode)
 struct word_decoded { bool good, nul; uint64_t total; struct bytes part; };

@@ -347,6 +347,7 @@ account_close(struct account **ap)
 	}
 	place_close(a);
 	memory_free(a->location);
+	text_close(a);
 	map_close(&a->by_name);
 	map_close(&a->subscribed);
 	index_close(&a->index);

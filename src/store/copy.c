@@ -79,6 +79,7 @@ bring(struct account *from, struct account *to, uint64_t id, uint32_t *size)
 			             .zone = m.zone,
 			             .sent_date = m.sent_date };
 		why = message_put(to->index, &v, true);
+		text_note(to, v.letter);
 	}
 	*size = m.size > UINT32_MAX ? UINT32_MAX : (uint32_t)m.size;
 	arena_close(&scratch);

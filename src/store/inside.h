@@ -11,6 +11,7 @@
 #include "store/quota.h"
 #include "store/rows.h"
 #include "store/seen.h"
+#include "store/text.h"
 
 struct barrier { void (*fn)(void *ctx, int why); void *ctx; struct account *account; struct barrier *next; };
 struct barriers { struct barrier *first, **last; };
@@ -84,6 +85,7 @@ struct account {
 	struct mailbox *mailboxes;
 	struct account_watch *watches, *telling;
 	struct map *by_name;
+	struct text *text;               /* its text index, once somebody asked      */
 	struct map *subscribed;
 	struct place *place;             /* NULL: the letter log                     */
 	struct landing *landing;         /* files to be synced with the transaction  */
@@ -117,6 +119,7 @@ struct store {
 	struct map *watched;             /* inotify's number -> folder               */
 	struct shares *shares;           /* NULL: not yet read                       */
 	struct columns *columns;         /* of all mailboxes                         */
+	bool     text_on;                /* text indexes are wanted                  */
 	size_t   columns_most;
 	int64_t  room_ms;                /* when room was looked at last             */
 	int      room_why;
@@ -177,6 +180,10 @@ struct bytes message_packed_digest(struct account *, const struct message *, str
 /* keyword.c */
 void mailbox_keyword_add(struct mailbox *, struct bytes name);
 uint64_t flags_after(struct keysets *, uint64_t before, enum flags_how, uint64_t flags);
+
+/* text.c, text-work.c */
+void text_close(struct account *);               /* writes what waits, and forgets             */
+void text_note(struct account *, uint64_t message);     /* it has come                            */
 
 /* columns.c */
 void columns_detach(struct mailbox *);           /* what it is made of is no more                      */

@@ -680,6 +680,7 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 		return account_fail(a, why);
 	if (!index_changed(a->index) && (why = claim_copied(a, v->letter, &size)) != 0)
 		return why == EEXIST ? EEXIST : account_fail(a, why);
+	text_note(a, v->letter);
 	m->highest = account_next_modseq(a);
 	*uid = m->uidnext++;
 	rows_add(&m->rows, &(struct entry){ *uid, v->flags, v->letter, m->highest,

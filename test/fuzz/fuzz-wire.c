@@ -22,7 +22,7 @@ typedef bool again_fn(struct bytes, struct arena *, struct buffer *);
 AGAIN(resource)
 AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_start) AGAIN(auth_done)
 	AGAIN(resolve) AGAIN(resolved) AGAIN(segment) AGAIN(judge) AGAIN(judged) AGAIN(letter)
-		AGAIN(deliver) AGAIN(delivered) AGAIN(session) AGAIN(seek) AGAIN(decode) AGAIN(decoded) AGAIN(moved) AGAIN(ask)
+		AGAIN(deliver) AGAIN(delivered) AGAIN(session) AGAIN(seek) AGAIN(text) AGAIN(texted) AGAIN(decode) AGAIN(decoded) AGAIN(moved) AGAIN(ask)
 			AGAIN(say) AGAIN(lookup) AGAIN(looked)
 #undef AGAIN
 
@@ -32,7 +32,7 @@ AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_star
 					again_auth_start, again_auth_done, again_resolve,
 					again_resolved,   again_segment,   again_judge,
 					again_judged,     again_letter,    again_deliver,
-					again_delivered,  again_session,   again_seek, again_decode, again_decoded,
+					again_delivered,  again_session,   again_seek, again_text, again_texted, again_decode, again_decoded,
 					again_moved,      again_ask,       again_say,
 					again_lookup,     again_looked,
 				};

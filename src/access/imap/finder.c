@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -196,6 +197,7 @@ batch_free(struct finder *f)
 static void
 ask_content(struct finder *f)
 {
+	struct stat                st;
 	const struct letter_place *place = &f->letter.message.place;
 	size_t                     size = f->program->leaves * sizeof(enum truth);
 	struct batch              *b = f->filling;
@@ -203,8 +205,10 @@ ask_content(struct finder *f)
 	off_t                      at;
 	int fd = message_content_fd(mailbox_account(f->view->mailbox), &f->letter.message, &at);
 
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		fd = -1;
 	if (b != NULL &&
-	    (fd < 0 || b->segment != place->content_segment || b->segment == 0 ||
+	    (fd < 0 || b->device != st.st_dev || b->inode != st.st_ino ||
 	     b->count == BATCH_LETTERS || b->bytes + place->content_len > BATCH_BYTES)) {
 		send_filling(f);
 		b = NULL;
@@ -212,12 +216,13 @@ ask_content(struct finder *f)
 	if (b == NULL) {
 		b = batch_free(f);
 		b->fd = fd < 0 ? -1 : dup(fd);
-		b->segment = place->content_segment;
 		if (b->fd < 0) {
 			f->damaged |= fd < 0;
 			f->later |= fd >= 0;
 			return;
 		}
+		b->device = st.st_dev;
+		b->inode = st.st_ino;
 		f->filling = b;
 	}
 	a = &b->item[b->count++];
@@ -301,6 +306,92 @@ columns_whole(struct finder *f)
 	return true;
 }
 
+/* ---- the text index --------------------------------------------------------------- */
+
+/* A field whose name the index can tell from another's. */
+static bool
+is_field_name(struct bytes name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (name.at[i] <= ' ' || name.at[i] >= 127 || name.at[i] == ':')
+			return false;
+	return name.len > 0;
+}
+
+/* Which leaves the index is asked about. */
+static void
+asks_open(struct finder *f)
+{
+	f->ask = arena_take_array(f->scratch, f->program->leaves, sizeof *f->ask);
+	for (size_t i = 0; i < f->program->leaves; i++) {
+		const struct leaf *l = &f->program->leaf[i];
+		struct text_ask   *q = &f->ask[i];
+		struct bytes       field;
+
+		q->where = leaf_where(l, &field);
+		if (!leaf_asks_content(l) || (q->where == SEARCH_HEADER && !is_field_name(field)))
+			continue;
+		q->field = search_fold(f->scratch, field);
+		q->needle = l->folded;
+		text_ask_open(q, f->text, f->scratch);
+	}
+}
+
+/* Only blocks with messages of which nothing else tells are looked through. */
+static bool
+asks_marked(struct finder *f)
+{
+	for (uint32_t uid; (uid = view_next(f->view, f->mark + 1)) != 0; f->mark = uid) {
+		if (uid % 32 == 0 && imap_turn_over(f->session))
+			return false;
+		if (!view_find(f->view, uid, &f->message.entry))
+			continue;
+		f->message.recent = uid >= f->view->recent;
+		for (size_t i = 0; i < f->program->leaves; i++)
+			f->value[i] = UNKNOWN;
+		letter_begin(&f->letter, f->message.entry.message);
+		judge_all(f);
+		if (program_truth(f->program, f->value) != UNKNOWN)
+			continue;
+		for (size_t i = 0; i < f->program->leaves; i++)
+			if (f->ask[i].text != NULL && f->value[i] == UNKNOWN)
+				text_want(&f->ask[i], f->message.entry.message);
+	}
+	return true;
+}
+
+/* True when the index has said all that it can. */
+static bool
+texts_whole(struct finder *f)
+{
+	if (f->text == NULL || f->texts)
+		return true;
+	while (!text_load(f->text, 16))
+		if (imap_turn_over(f->session))
+			return false;
+	if (f->ask == NULL)
+		asks_open(f);
+	f->message.text_at = -1;
+	f->message.row = NULL;
+	if (!f->marked && !asks_marked(f))
+		return false;
+	f->marked = true;
+	for (; f->asked < f->program->leaves; f->asked++) {
+		struct text_ask *q = &f->ask[f->asked];
+		struct leaf     *l = &f->program->leaf[f->asked];
+
+		if (q->text == NULL)
+			continue;
+		while (!text_ask_go(q, 8))
+			if (imap_turn_over(f->session))
+				return false;
+		l->texts = q->bits;
+		l->texts_limit = q->limit;
+	}
+	f->text_made = text_generation(f->text);
+	return f->texts = true;
+}
+
 /* ---- all of them ------------------------------------------------------------------ */
 
 void
@@ -315,6 +406,8 @@ finder_open(struct finder *f, struct imap *s, struct view *view, struct program 
 		}
 		l->hits = NULL;
 		l->hits_rows = 0;
+		l->texts = NULL;
+		l->texts_limit = 0;
 		if (l->sequence.count > 0 || l->sequence.saved)
 			(void)imap_resolve_in(s, view, &l->sequence, l->key->takes == TAKES_UIDS,
 			                      &l->set);
@@ -325,6 +418,9 @@ finder_open(struct finder *f, struct imap *s, struct view *view, struct program 
 	f->message.letter = &f->letter;
 	f->message.scratch = f->letter.arena;
 	f->message.now = clock_wall();
+	for (size_t i = 0; i < p->leaves; i++)
+		if (leaf_asks_content(&p->leaf[i]))
+			f->text = text_of(mailbox_account(view->mailbox));
 	if (columns_ready(view->mailbox))
 		f->columns = columns_take(view->mailbox);
 }
@@ -350,6 +446,9 @@ look_next(struct finder *f)
 		if (f->message.row != NULL && (f->message.row->flags & ROW_DAMAGED))
 			f->message.row = NULL;
 	}
+	f->message.text_at = f->text != NULL && text_generation(f->text) == f->text_made
+	                             ? text_place(f->text, f->message.entry.message)
+	                             : -1;
 	truth = look(f);
 	if (truth == TRUE)
 		found_one(f, f->uid, f->message.entry.modseq);
@@ -364,7 +463,7 @@ finder_go(struct finder *f)
 	size_t asking = hear_batches(f);
 
 	while (!f->walked && !f->later) {
-		if (!columns_whole(f) || imap_turn_over(f->session))
+		if (!columns_whole(f) || !texts_whole(f) || imap_turn_over(f->session))
 			return FINDER_MORE;
 		/* One to fill, when the one being filled must go. */
 		if (batch_free(f) == NULL)

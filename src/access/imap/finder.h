@@ -18,6 +18,7 @@
 
 #include "access/imap/program.h"
 #include "access/imap/session.h"
+#include "store/text.h"
 
 enum { BATCHES = 4, BATCH_LETTERS = 64 };
 enum finder_step { FINDER_MORE, FINDER_WAIT, FINDER_OVER };
@@ -35,8 +36,8 @@ struct batch {
 	struct asked   item[BATCH_LETTERS];
 	uint8_t        place[BATCH_LETTERS];   /* of the items asked this time     */
 	uint32_t       count, asking;
-	uint32_t       segment;
-	int            fd;             /* -1: empty                               */
+	int            fd;             /* of the file they lie in; -1: empty      */
+	uint64_t       device, inode;  /* which file that is                      */
 	uint64_t       bytes;
 	size_t         leaf;           /* being asked                             */
 	struct imap_seek *seek;
@@ -59,6 +60,11 @@ struct finder {
 	bool            filled;
 	size_t          leaf;          /* whose column is looked through          */
 	uint32_t        row, cursor;
+	struct text    *text;
+	struct text_ask *ask;          /* of each leaf; `text` NULL: none         */
+	size_t          asked;
+	bool            marked, texts;
+	uint32_t        mark, text_made;
 	struct searched message;
 	struct letter   letter;
 	enum truth     *value;

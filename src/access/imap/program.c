@@ -190,21 +190,16 @@ static const struct {
 static bool
 own_field_says(const struct leaf *l, struct searched *m, struct bytes name)
 {
-	struct bytes own = letter_own(m->letter), line;
-	bool         ours = false;
+	return search_own_says(search_fold(m->scratch, letter_own(m->letter)), name, l->folded);
+}
 
-	while (bytes_split(&own, '\n', &line)) {
-		struct bytes value = line;
-		if (line.len > 0 && line.at[0] != ' ' && line.at[0] != '\t') {
-			ptrdiff_t colon = bytes_find(line, ':');
-			ours = colon >= 0 &&
-			       bytes_equal_nocase(bytes_cut(line, 0, (size_t)colon), name);
-			value = bytes_cut(line, (size_t)(colon + 1), line.len);
-		}
-		if (ours && says(l, m, value))
-			return true;
-	}
-	return false;
+/* What the text index knows of this message. */
+static enum truth
+indexed(const struct leaf *l, const struct searched *m)
+{
+	if (l->texts == NULL || m->text_at < 0 || (uint64_t)m->text_at >= l->texts_limit)
+		return UNKNOWN;
+	return truth_of(l->texts[m->text_at / 64] >> (m->text_at % 64) & 1);
 }
 
 /* One field is folded once, however many keys ask for it. */
@@ -237,10 +232,13 @@ judge_header(const struct leaf *l, struct searched *m)
 {
 	struct bytes field = l->field.len > 0 ? l->field : bytes_of(l->key->name);
 	enum column  column = leaf_column(l);
+	enum truth   truth;
 
 	if (l->hits != NULL && m->row != NULL && m->row_at < l->hits_rows &&
 	    !(m->row->flags & (ROW_DAMAGED | (uint32_t)ROW_LONG << column)))
 		return truth_of(l->hits[m->row_at / 64] >> (m->row_at % 64) & 1);
+	if ((truth = indexed(l, m)) != UNKNOWN)
+		return truth;
 	if (m->letter->depth < LETTER_DIGEST)
 		return UNKNOWN;
 	if (column != COLUMNS)
@@ -253,15 +251,16 @@ judge_header(const struct leaf *l, struct searched *m)
 static enum truth
 judge_body(const struct leaf *l, struct searched *m)
 {
-	(void)m;
-	return l->text.len == 0 ? TRUE : UNKNOWN; /* rfc3501:6.4.4: any body holds that */
+	return l->text.len == 0 ? TRUE : indexed(l, m); /* rfc3501:6.4.4: any body holds nothing */
 }
 
 static enum truth
 judge_text(const struct leaf *l, struct searched *m)
 {
-	if (m->letter->depth < LETTER_DIGEST)
-		return l->text.len == 0 ? TRUE : UNKNOWN;
+	enum truth truth = l->text.len == 0 ? TRUE : indexed(l, m);
+
+	if (truth != UNKNOWN || m->letter->depth < LETTER_DIGEST)
+		return truth;
 	return says(l, m, letter_own(m->letter)) ? TRUE : UNKNOWN;
 }
 

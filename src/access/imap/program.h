@@ -30,6 +30,7 @@ struct searched {                      /* one message under judgement           
 	struct letter *letter;
 	const struct column_row *row;  /* or NULL                                 */
 	uint32_t       row_at;
+	int64_t        text_at;        /* its entry in the text index, or -1      */
 	int64_t        now;            /* seconds, for OLDER and YOUNGER          */
 	struct arena  *scratch;
 	struct bytes   folded[FIELDS_DIGESTED];   /* fields of the digest, once folded */
@@ -55,6 +56,8 @@ struct leaf {
 	struct bytes    keyword;
 	const uint64_t *hits;          /* bits of the rows whose column says it   */
 	uint32_t        hits_rows;     /* so many rows were looked at             */
+	const uint64_t *texts;         /* bits of the entries whose text says it  */
+	uint32_t        texts_limit;   /* of so many                              */
 };
 enum join { JOIN_LEAF, JOIN_ALL, JOIN_EITHER, JOIN_NOT };
 struct program_step { enum join join; uint32_t n; };       /* the leaf, or how many are joined */

@@ -74,9 +74,10 @@ sorter_go(struct sorter *s, size_t most)
 		while (s->at < s->count) {
 			if (most == 0)
 				return false;
-			most--;
 			if (s->next > s->at || pair_begin(s))
 				merge(s, &most);
+			else
+				most--;
 		}
 		struct sort_item *from = s->from;
 		s->from = s->to;

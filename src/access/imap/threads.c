@@ -289,7 +289,7 @@ sort_children(struct threads *t, uint32_t parent, size_t *most)
 		*most -= t->items < *most ? t->items : *most;
 	}
 	if (!sorter_go(&t->sorter, used)) {
-		*most -= used;
+		*most -= used < *most ? used : *most;
 		return false;
 	}
 	t->is_sorting = false;

@@ -15,6 +15,70 @@
 	"--b\r\nContent-Type: application/pdf; name=invoice.pdf\r\n\r\nPDFWORD\r\n" \
 	"--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: within\r\n\r\ninside\r\n--b--\r\n"
 
+/* What the index keeps of a letter says what the letter says, of any piece of it. */
+static bool
+kept_says(struct bytes kept, struct bytes needle)
+{
+	struct bytes one;
+
+	while (bytes_split(&kept, SEARCH_SEPARATOR, &one))
+		if (bytes_search(one, needle) >= 0)
+			return true;
+	return false;
+}
+
+static void
+test_kept_text_is_what_is_searched(void **state)
+{
+	struct arena *a = arena_open(NULL), *scratch = arena_open(NULL);
+	struct buffer header = { 0 }, body = { 0 }, short_header = { 0 }, short_body = { 0 };
+	struct bytes  all[2];
+
+	(void)state;
+	HOLDS("it has room", letter_text(BYTES(LETTER), 10000, a, &header, &body));
+	all[0] = buffer_bytes(&header);
+	all[1] = buffer_bytes(&body);
+	HOLDS("there is a header", header.len > 100);
+	HOLDS("there is a body", body.len > 50);
+	for (size_t part = 0; part < 2; part++)
+		for (size_t at = 0; at + 5 < all[part].len; at += 3)
+			for (size_t len = 1; len <= 5; len += 2) {
+				struct bytes needle = bytes_cut(all[part], at, len);
+				if (bytes_find(needle, SEARCH_SEPARATOR) >= 0 || ((unsigned char)needle.at[0] & 0xc0) == 0x80)
+					continue;
+				arena_clear(scratch);
+				bool here = kept_says(all[1], search_fold(scratch, needle));
+				HOLDS("the body says it", here == letter_says(BYTES(LETTER), SEARCH_BODY, BYTES(""), needle, scratch));
+				here = here || kept_says(all[0], search_fold(scratch, needle));
+				HOLDS("the text says it", here == letter_says(BYTES(LETTER), SEARCH_TEXT, BYTES(""), needle, scratch));
+			}
+	HOLDS("it has no room", !letter_text(BYTES(LETTER), 60, a, &short_header, &short_body));
+	buffer_free(&header);
+	buffer_free(&body);
+	buffer_free(&short_header);
+	buffer_free(&short_body);
+	arena_close(&a);
+	arena_close(&scratch);
+}
+
+static void
+test_own_fields(void **state)
+{
+	static const struct { const char *why, *field, *needle; bool found; } rows[] = {
+		{ "a field of ours", "Delivered-To", "jack@", true },
+		{ "its second line", "received", "by mail", true },
+		{ "another field", "Return-Path", "jack", false },
+		{ "it is there", "RETURN-PATH", "", true },
+		{ "it is not there", "Subject", "", false },
+	};
+	const struct bytes own = BYTES("return-path: <jill@example.com>\r\ndelivered-to: jack@example.com\r\n"
+	                               "received: from x\r\n\tby mail.example.com\r\n\xff");
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		HOLDS(rows[i].why, search_own_says(own, bytes_of(rows[i].field), bytes_of(rows[i].needle)) == rows[i].found);
+}
+
 static void
 test_says(void **state)
 {
@@ -87,4 +151,4 @@ test_fold(void **state)
 	arena_close(&a);
 }
 
-UNIT(test_says, test_seams, test_fold)
+UNIT(test_says, test_seams, test_fold, test_kept_text_is_what_is_searched, test_own_fields)

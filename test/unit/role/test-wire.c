@@ -30,7 +30,7 @@
 CODEC(resource)
 CODEC(peer) CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done)
 	CODEC(resolve) CODEC(resolved) CODEC(segment) CODEC(judge) CODEC(judged) CODEC(letter)
-		CODEC(deliver) CODEC(delivered) CODEC(session) CODEC(seek) CODEC(decode) CODEC(decoded) CODEC(moved) CODEC(ask)
+		CODEC(deliver) CODEC(delivered) CODEC(session) CODEC(seek) CODEC(text) CODEC(texted) CODEC(decode) CODEC(decoded) CODEC(moved) CODEC(ask)
 			CODEC(say) CODEC(lookup) CODEC(looked)
 #undef CODEC
 
@@ -55,6 +55,8 @@ static const struct letter_recipient recipients[] = {
 	{ B("joe@example.com"), B(""), 0 },
 };
 static const struct letter_extent sought[] = { { 0, 99 }, { UINT64_C(1) << 40, 1 } };
+static const struct letter_texts texts[] = { { TEXT_WHOLE, B("subject: x\xff"), B("hi\xff") },
+	                                     { TEXT_LATER, B(""), B("") } };
 static const struct moved_letter moved[] = { { 1, 2, 3, 4, 5, 6 },
 	                                     { UINT64_MAX, UINT32_MAX, 0, 0, 0, 0 } };
 static const char *const         argv[] = { "account", "add", "jill@example.com" };
@@ -103,6 +105,8 @@ static const struct body_case {
 	{ "decode", BODY(decode, 4, 7, 99, 3, 8) },
 	{ "decoded", BODY(decoded, true, false, 77, B("abc")) },
 	{ "seek", BODY(seek, 2, B("Subject"), B("x"), sought, 2) },
+	{ "text", BODY(text, sought, 2) },
+	{ "texted", BODY(texted, texts, 2) },
 	{ "moved", BODY(moved, 3, moved, 2) },
 	{ "nothing moved", BODY(moved, 3, NULL, 0) },
 	{ "a command", BODY(ask, argv, 3, B("password\n")) },
@@ -164,6 +168,8 @@ static const struct broken_case {
 	{ "a verdict nobody knows", again_judged, B("\3\0\0\0\0\0\0\0\0\0\0\0\0"), false },
 	{ "a result nobody knows", again_delivered, B("\3\0\0\0\0\0\0\0\0\0"), false },
 	{ "a place to search nobody knows", again_seek, B("\3\0\0\0\0\0\0\0\0\0\0\0\0"), false },
+	{ "a state of a text nobody knows", again_texted, B("\1\0\0\0\3\0\0\0\0\0\0\0\0"), false },
+	{ "more texts than bytes", again_texted, B("\xff\xff\xff\xff"), false },
 	{ "more letters to search than bytes", again_seek,
 	  B("\2\0\0\0\0\0\0\0\0\xff\xff\xff\xff"), false },
 };

@@ -1,0 +1,147 @@
+/*
+ * keeper-text -- text indexes are made in the background: letters that came go to a verifier,
+ * some at a time, and what it reads in them goes to the index of their account
+ */
+#include "role/keeper.h"
+#include "store/text.h"
+#include <string.h>
+#include <unistd.h>
+
+/* Between two questions others are served; while there is nothing to do, it is looked for so often. */
+enum { NEXT_MS = 5, IDLE_MS = 500, AGAIN_MS = 5000 };
+
+struct indexing {
+	struct question   question; /* first                                 */
+	struct house     *house;
+	struct timer     *timer;
+	struct arena     *arena;
+	struct text_batch batch;
+	uint32_t          alone; /* so many letters are asked about one by one: one of them kills */
+	int               fd;
+};
+
+static void
+indexing_ask(struct question *q)
+{
+	struct indexing *x = (struct indexing *)q;
+	struct link     *l = house_link(x->house, VERIFIER, q->verifier);
+	uint32_t         n = x->batch.count;
+	struct word_text w = { .letters = n };
+
+	struct letter_extent *letter = arena_take_array(x->arena, n, sizeof *letter);
+	for (uint32_t i = 0; i < n; i++)
+		letter[i] = (struct letter_extent){ x->batch.letter[i].at, x->batch.letter[i].len };
+	w.letter = letter;
+	word_pack_text(link_begin(l, WORD_TEXT, q->ticket), &w);
+	link_end_fd(l, x->fd);
+}
+
+/* False: some must be asked about again. */
+static bool
+add_all(struct indexing *x, const struct word_texted *w)
+{
+	struct text *t = text_of(x->batch.account);
+	bool         all = true;
+
+	for (uint32_t i = 0; t != NULL && i < x->batch.count; i++) {
+		const struct text_letter *l = &x->batch.letter[i];
+		const bool too_long = w == NULL || w->letter[i].state == TEXT_TOO_LONG_FOR_IT ||
+		                      l->own.len > TEXT_MOST;
+
+		if (w != NULL && w->letter[i].state == TEXT_LATER) {
+			all = false;
+			continue;
+		}
+		text_add(t, &(struct text_entry){
+				    .message = l->message,
+				    .too_long = too_long,
+				    .own = l->own,
+				    .header = w != NULL ? w->letter[i].header : (struct bytes){ 0 },
+				    .body = w != NULL ? w->letter[i].body : (struct bytes){ 0 },
+			    });
+	}
+	return all;
+}
+
+/* Without an answer, verifiers died over these letters: then one by one, and which it was is left alone. */
+static void
+indexing_answered(struct question *q, const struct bytes *body)
+{
+	struct indexing   *x = (struct indexing *)q;
+	struct house      *h = x->house;
+	struct word_texted w;
+	bool               done = true;
+
+	(void)close(x->fd);
+	if (body == NULL && x->batch.count > 1) {
+		x->alone = x->batch.count;
+		done = false;
+	} else if (body == NULL) {
+		(void)add_all(x, NULL);
+	} else if (word_unpack_texted(*body, x->arena, &w) && w.letters == x->batch.count) {
+		done = add_all(x, &w);
+	} else
+		done = false;
+	if (x->alone > 0 && done)
+		x->alone--;
+	text_done(keeper_of(h)->store, &x->batch, done);
+	arena_clear(x->arena);
+	timer_set(x->timer, NEXT_MS);
+}
+
+static void
+indexing_due(void *ctx)
+{
+	struct house    *h = ctx;
+	struct keeper   *k = keeper_of(h);
+	struct indexing *x = k->indexing;
+	bool             more;
+
+	x->batch.most = x->alone > 0 ? 1 : TEXT_LETTERS;
+	more = text_next(k->store, x->arena, &x->batch);
+	if (x->batch.count == 0) {
+		arena_clear(x->arena);
+		timer_set(x->timer, more ? NEXT_MS : IDLE_MS);
+		return;
+	}
+	x->fd = dup(x->batch.fd);
+	if (x->fd < 0) {
+		text_done(k->store, &x->batch, false);
+		arena_clear(x->arena);
+		timer_set(x->timer, AGAIN_MS);
+		return;
+	}
+	x->question.again = false;
+	x->question.weight = QUESTION_HEAVY;
+	question_ask(&k->questions, &x->question);
+}
+
+void
+keeper_text_start(struct house *h)
+{
+	struct indexing *x = memory_take(sizeof *x);
+
+	keeper_of(h)->indexing = x;
+	x->house = h;
+	x->arena = arena_open(NULL);
+	x->question.ask = indexing_ask;
+	x->question.answered = indexing_answered;
+	x->timer = timer_open(h->loop, indexing_due, h);
+	timer_set(x->timer, IDLE_MS);
+}
+
+void
+keeper_text_stop(struct house *h)
+{
+	struct indexing *x = keeper_of(h)->indexing;
+
+	if (x == NULL)
+		return;
+	timer_clear(x->timer);
+	if (x->batch.count > 0) {
+		question_drop(&keeper_of(h)->questions, &x->question);
+		(void)close(x->fd);
+		text_done(keeper_of(h)->store, &x->batch, false);
+	}
+	text_rest(keeper_of(h)->store);
+}

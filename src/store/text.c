@@ -1,0 +1,518 @@
+#include "store/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <lz4.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checksum.h"
+#include "base/journal.h"
+#include "base/pack.h"
+#include "spool/disk.h"
+#include "store/inside.h"
+#include "store/text-inside.h"
+
+/* A block is written when it has so much text; a last one of less than half is gone on with later. */
+enum { BLOCK_TEXT = 256 << 10 };
+/* Synced, and so believed at the next start, after so much. */
+enum { SYNC_BYTES = 16 << 20 };
+#define BLOCK_MOST ((uint32_t)64 << 20)
+
+/* ---- bytes ------------------------------------------------------------------------------ */
+
+static void
+title_pack(const struct text *t, struct buffer *out)
+{
+	buffer_add(out, BYTES("MansioTx"));
+	pack_u32(out, TEXT_VERSION);
+	pack_u64(out, t->proved);
+	pack_u64(out, t->walked);
+	while (out->len < TEXT_TITLE - 4)
+		pack_u8(out, 0);
+	pack_u32(out, checksum_of(buffer_bytes(out)));
+}
+
+static bool
+title_unpack(struct bytes b, struct text *t)
+{
+	struct unpack u = unpack_of(bytes_cut(b, 8, TEXT_TITLE - 12));
+	struct unpack sum = unpack_of(bytes_cut(b, TEXT_TITLE - 4, 4));
+
+	if (!bytes_starts(b, BYTES("MansioTx")) || unpack_u32(&u) != TEXT_VERSION ||
+	    unpack_u32(&sum) != checksum_of(bytes_cut(b, 0, TEXT_TITLE - 4)))
+		return false;
+	t->proved = unpack_u64(&u);
+	t->walked = unpack_u64(&u);
+	return t->proved >= TEXT_TITLE;
+}
+
+static void
+head_pack(const struct text_head *h, struct buffer *out)
+{
+	size_t from = out->len;
+
+	buffer_add(out, BYTES("MtxB"));
+	pack_u32(out, h->text_len);
+	pack_u32(out, h->packed_len);
+	pack_u32(out, h->entries);
+	pack_u32(out, h->filter_log2);
+	pack_u32(out, h->table_sum);
+	pack_u32(out, h->text_sum);
+	pack_u32(out, checksum_of(bytes_cut(buffer_bytes(out), from, TEXT_HEAD - 4)));
+}
+
+static bool
+head_unpack(struct bytes b, struct text_head *h)
+{
+	struct unpack u = unpack_of(bytes_cut(b, 4, TEXT_HEAD - 4));
+
+	h->text_len = unpack_u32(&u);
+	h->packed_len = unpack_u32(&u);
+	h->entries = unpack_u32(&u);
+	h->filter_log2 = unpack_u32(&u);
+	h->table_sum = unpack_u32(&u);
+	h->text_sum = unpack_u32(&u);
+	return bytes_starts(b, BYTES("MtxB")) &&
+	       unpack_u32(&u) == checksum_of(bytes_cut(b, 0, TEXT_HEAD - 4)) &&
+	       h->text_len <= BLOCK_MOST && h->packed_len <= BLOCK_MOST && h->entries > 0 &&
+	       h->entries <= BLOCK_MOST / TEXT_ROW && h->filter_log2 >= 10 && h->filter_log2 <= 27;
+}
+
+uint64_t
+text_block_size(const struct text_head *h)
+{
+	return TEXT_HEAD + (uint64_t)h->entries * TEXT_ROW + ((uint64_t)1 << h->filter_log2) / 8 +
+	       h->packed_len;
+}
+
+static void
+row_pack(const struct text_row *r, struct buffer *out)
+{
+	pack_u64(out, r->message);
+	pack_u32(out, r->at);
+	pack_u32(out, r->own_len);
+	pack_u32(out, r->header_len);
+	pack_u32(out, r->body_len | (r->too_long ? TEXT_TOO_LONG : 0));
+}
+
+/* Rows follow one another in the text of the block. */
+bool
+text_row_unpack(struct unpack *u, uint32_t text_len, struct text_row *r)
+{
+	uint64_t end;
+
+	r->message = unpack_u64(u);
+	r->at = unpack_u32(u);
+	r->own_len = unpack_u32(u);
+	r->header_len = unpack_u32(u);
+	r->body_len = unpack_u32(u);
+	r->too_long = (r->body_len & TEXT_TOO_LONG) != 0;
+	r->body_len &= ~TEXT_TOO_LONG;
+	end = (uint64_t)r->at + r->own_len + r->header_len + r->body_len;
+	return !u->broken && end <= text_len;
+}
+
+/* ---- which messages --------------------------------------------------------------------- */
+
+static uint32_t *
+slot_of(const struct text *t, uint64_t message)
+{
+	uint32_t at = (uint32_t)((message * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (t->slots - 1);
+
+	while (t->slot[at] != 0 && (t->message[t->slot[at] - 1] & ~TEXT_ID_LONG) != message)
+		at = (at + 1) & (t->slots - 1);
+	return &t->slot[at];
+}
+
+static void
+slots_grow(struct text *t)
+{
+	memory_free(t->slot);
+	t->slots = t->slots == 0 ? 256 : t->slots * 2;
+	t->slot = memory_take(t->slots * sizeof *t->slot);
+	for (uint32_t i = 0; i < t->entries; i++)
+		*slot_of(t, t->message[i] & ~TEXT_ID_LONG) = i + 1;
+}
+
+static void
+note_entry(struct text *t, uint64_t message, bool too_long)
+{
+	if (t->entries == t->entries_room) {
+		t->entries_room = t->entries_room == 0 ? 128 : t->entries_room * 2;
+		t->message = memory_resize(t->message, t->entries_room * sizeof *t->message);
+	}
+	t->message[t->entries++] = message | (too_long ? TEXT_ID_LONG : 0);
+	if (t->entries >= t->slots / 2)
+		slots_grow(t);
+	else
+		*slot_of(t, message) = t->entries;
+}
+
+int64_t
+text_place(const struct text *t, uint64_t message)
+{
+	uint32_t place = t->slots == 0 ? 0 : *slot_of(t, message);
+
+	return place == 0 || (t->message[place - 1] & TEXT_ID_LONG) ? -1 : (int64_t)place - 1;
+}
+
+bool
+text_knows(const struct text *t, uint64_t message)
+{
+	return t->slots > 0 && *slot_of(t, message) != 0;
+}
+
+uint32_t
+text_count(const struct text *t)
+{
+	return t->entries;
+}
+
+uint32_t
+text_generation(const struct text *t)
+{
+	return t->generation;
+}
+
+uint64_t
+text_size(const struct text *t)
+{
+	return t->end + t->tail.len;
+}
+
+/* ---- reading the directory ---------------------------------------------------------------- */
+
+static void
+forget_all(struct text *t)
+{
+	t->blocks = t->entries = t->tail_first = 0;
+	t->slots = 0;
+	memory_free(t->slot);
+	t->slot = NULL;
+	buffer_reset(&t->tail);
+	buffer_reset(&t->tail_rows);
+	t->end = t->proved = TEXT_TITLE;
+	t->walked = 0;
+	t->generation++;
+}
+
+static void
+write_title(struct text *t)
+{
+	struct buffer title = { 0 };
+
+	title_pack(t, &title);
+	if (t->why == 0)
+		t->why = disk_write(t->fd, title.at, title.len, 0);
+	buffer_free(&title);
+}
+
+void
+text_drop(struct text *t)
+{
+	forget_all(t);
+	t->why = disk_cut(t->fd, 0);
+	write_title(t);
+	t->loaded = true;
+	t->behind = true;
+}
+
+void
+text_damaged(struct text *t, const char *what)
+{
+	warn_("account %" PRIu64 ": its text index is damaged (%s); it is made anew",
+	      t->account->id, what);
+	text_drop(t);
+}
+
+/* Of a block that was not synced all is looked at. */
+static bool
+is_whole(struct text *t, uint64_t at, const struct text_head *h)
+{
+	size_t table = h->entries * (size_t)TEXT_ROW + ((size_t)1 << h->filter_log2) / 8;
+	char  *all = memory_take(table + h->packed_len);
+	bool   right = disk_read(t->fd, all, table + h->packed_len, at + TEXT_HEAD) == 0;
+
+	right = right && checksum_of((struct bytes){ all, table }) == h->table_sum &&
+	        checksum_of((struct bytes){ all + table, h->packed_len }) == h->text_sum;
+	memory_free(all);
+	return right;
+}
+
+/* The block at the end of what is known: false when there is none, or it is not whole. */
+static bool
+read_block(struct text *t)
+{
+	char             head[TEXT_HEAD], *rows;
+	struct text_head h;
+	struct text_row  r;
+	struct unpack    u;
+	size_t           len;
+	bool             right;
+
+	if (disk_read(t->fd, head, sizeof head, t->end) != 0 ||
+	    !head_unpack((struct bytes){ head, sizeof head }, &h))
+		return false;
+	if (t->end >= t->proved && !is_whole(t, t->end, &h))
+		return false;
+	len = h.entries * (size_t)TEXT_ROW;
+	rows = memory_take(len);
+	right = disk_read(t->fd, rows, len, t->end + TEXT_HEAD) == 0;
+	if (t->blocks == t->blocks_room) {
+		t->blocks_room = t->blocks_room == 0 ? 16 : t->blocks_room * 2;
+		t->block = memory_resize(t->block, t->blocks_room * sizeof *t->block);
+	}
+	t->block[t->blocks] = (struct text_block){ t->end, t->entries, h };
+	u = unpack_of((struct bytes){ rows, len });
+	for (uint32_t i = 0; right && i < h.entries; i++)
+		if ((right = text_row_unpack(&u, h.text_len, &r)))
+			note_entry(t, r.message, r.too_long);
+	memory_free(rows);
+	if (!right)
+		return false;
+	t->blocks++;
+	t->end += text_block_size(&h);
+	t->tail_first = t->entries;
+	return true;
+}
+
+/* A small last block is gone on with: its text is the tail, and it will be written again. */
+static void
+take_tail(struct text *t)
+{
+	struct text_block *last = t->blocks > 0 ? &t->block[t->blocks - 1] : NULL;
+	size_t             rows;
+
+	if (last == NULL || last->head.text_len >= BLOCK_TEXT / 2)
+		return;
+	if (!text_block_read(t, last, &t->tail)) {
+		text_damaged(t, "its last block cannot be read");
+		return;
+	}
+	rows = last->head.entries * (size_t)TEXT_ROW;
+	if (disk_read(t->fd, buffer_room(&t->tail_rows, rows), rows, last->at + TEXT_HEAD) != 0) {
+		text_damaged(t, "its last block cannot be read");
+		return;
+	}
+	buffer_took(&t->tail_rows, rows);
+	t->tail_first = last->first;
+	t->end = last->at;
+	t->blocks--;
+}
+
+bool
+text_load(struct text *t, uint32_t blocks)
+{
+	off_t size = t->loaded ? 0 : lseek(t->fd, 0, SEEK_END);
+
+	for (; !t->loaded && blocks > 0; blocks--)
+		if ((uint64_t)size <= t->end || !read_block(t)) {
+			if ((uint64_t)size > t->end)
+				note("account %" PRIu64 ": its text index ends at %" PRIu64
+				     " of %" PRIu64 " bytes; what follows is made anew",
+				     t->account->id, t->end, (uint64_t)size);
+			if (t->end < t->proved)
+				t->walked = 0; /* something is missing in the middle */
+			t->loaded = true;
+			take_tail(t);
+		}
+	return t->loaded;
+}
+
+/* ---- opening, closing ---------------------------------------------------------------------- */
+
+static void
+open_file(struct text *t)
+{
+	char path[64], title[TEXT_TITLE];
+
+	index_path(t->account->id, "/text", path);
+	t->fd = openat(t->account->store->accounts, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+	               0600);
+	if (t->fd < 0) {
+		t->why = errno;
+		return;
+	}
+	if (disk_read(t->fd, title, sizeof title, 0) != 0 ||
+	    !title_unpack((struct bytes){ title, sizeof title }, t)) {
+		if (lseek(t->fd, 0, SEEK_END) > 0)
+			text_damaged(t, "no index of this version");
+		else
+			text_drop(t);
+	}
+}
+
+struct text *
+text_of(struct account *a)
+{
+	struct text *t = a->text;
+
+	if (!a->store->text_on)
+		return NULL;
+	if (t == NULL) {
+		t = a->text = memory_take(sizeof *t);
+		t->account = a;
+		t->end = t->proved = TEXT_TITLE;
+		t->behind = true;
+		open_file(t);
+		if (t->fd < 0)
+			warn_("account %" PRIu64 ": no text index: %s", a->id, strerror(t->why));
+	}
+	return t->fd < 0 ? NULL : t;
+}
+
+void
+text_close(struct account *a)
+{
+	struct text *t = a->text;
+
+	a->text = NULL;
+	if (t == NULL)
+		return;
+	if (t->fd >= 0) {
+		if (t->loaded)
+			text_flush(t);
+		(void)close(t->fd);
+	}
+	if (t->sync != NULL)
+		t->sync->text = NULL;
+	buffer_free(&t->tail);
+	buffer_free(&t->tail_rows);
+	buffer_free(&t->block_text);
+	memory_free(t->message);
+	memory_free(t->slot);
+	memory_free(t->block);
+	memory_free(t);
+}
+
+/* ---- syncing -------------------------------------------------------------------------------- */
+
+static void
+sync_run(void *job)
+{
+	struct text_sync *s = job;
+
+	s->why = disk_sync(s->fd);
+}
+
+static void
+sync_done(void *job)
+{
+	struct text_sync *s = job;
+
+	(void)close(s->fd);
+	if (s->text != NULL) {
+		s->text->sync = NULL;
+		if (s->why == 0 && s->generation == s->text->generation) {
+			s->text->proved = s->upto;
+			write_title(s->text);
+		}
+	}
+	memory_free(s);
+}
+
+static void
+sync_some(struct text *t)
+{
+	struct store     *store = t->account->store;
+	struct text_sync *s;
+	int               fd;
+
+	if (t->sync != NULL || t->end - t->proved < SYNC_BYTES || (fd = dup(t->fd)) < 0)
+		return;
+	s = memory_take(sizeof *s);
+	*s = (struct text_sync){ t, fd, t->end, t->generation, 0 };
+	t->sync = s;
+	store->needs.job(store->ctx, sync_run, sync_done, s);
+}
+
+/* ---- adding ----------------------------------------------------------------------------------- */
+
+static void
+make_filter(const struct text *t, uint32_t log2, char *filter)
+{
+	const unsigned char *p = (const unsigned char *)t->tail.at;
+
+	for (size_t i = 0; i + 2 < t->tail.len; i++) {
+		uint32_t bit = text_filter_bit(p + i, log2);
+		filter[bit / 8] = (char)(filter[bit / 8] | 1 << (bit % 8));
+	}
+}
+
+/* The tail becomes a block. */
+void
+text_flush(struct text *t)
+{
+	struct text_head h = { .text_len = (uint32_t)t->tail.len,
+		               .entries = t->entries - t->tail_first,
+		               .filter_log2 = 10 };
+	struct buffer    block = { 0 };
+	size_t           table, room;
+	char            *at;
+
+	if (h.entries == 0 || t->why != 0)
+		return;
+	while (((size_t)1 << h.filter_log2) < t->tail.len)
+		h.filter_log2++;
+	table = t->tail_rows.len + ((size_t)1 << h.filter_log2) / 8;
+	room = (size_t)LZ4_compressBound((int)t->tail.len);
+	at = buffer_room(&block, TEXT_HEAD + table + room);
+	memset(at, 0, TEXT_HEAD + table);
+	memcpy(at + TEXT_HEAD, t->tail_rows.at, t->tail_rows.len);
+	make_filter(t, h.filter_log2, at + TEXT_HEAD + t->tail_rows.len);
+	h.packed_len =
+		(uint32_t)LZ4_compress_default(t->tail.at != NULL ? t->tail.at : "",
+	                                       at + TEXT_HEAD + table, (int)t->tail.len, (int)room);
+	h.table_sum = checksum_of((struct bytes){ at + TEXT_HEAD, table });
+	h.text_sum = checksum_of((struct bytes){ at + TEXT_HEAD + table, h.packed_len });
+	head_pack(&h, &block);
+	if (t->end < t->proved)
+		t->proved = t->end; /* what is written over is not synced any more */
+	buffer_took(&block, table + h.packed_len);
+	t->why = disk_write(t->fd, block.at, block.len, t->end);
+	if (t->why == 0)
+		t->why = disk_cut(t->fd, t->end + block.len);
+	buffer_free(&block);
+	if (t->why != 0) {
+		warn_("account %" PRIu64 ": its text index cannot be written: %s", t->account->id,
+		      strerror(t->why));
+		return;
+	}
+	if (t->blocks == t->blocks_room) {
+		t->blocks_room = t->blocks_room == 0 ? 16 : t->blocks_room * 2;
+		t->block = memory_resize(t->block, t->blocks_room * sizeof *t->block);
+	}
+	t->block[t->blocks++] = (struct text_block){ t->end, t->tail_first, h };
+	t->end += text_block_size(&h);
+	t->tail_first = t->entries;
+	buffer_reset(&t->tail);
+	buffer_reset(&t->tail_rows);
+	write_title(t);
+	sync_some(t);
+}
+
+void
+text_add(struct text *t, const struct text_entry *e)
+{
+	struct text_row r = { .message = e->message, .too_long = e->too_long };
+
+	if (!t->loaded || t->why != 0 || text_knows(t, e->message))
+		return;
+	r.at = (uint32_t)t->tail.len;
+	if (!r.too_long) {
+		r.own_len = (uint32_t)e->own.len;
+		r.header_len = (uint32_t)e->header.len;
+		r.body_len = (uint32_t)e->body.len;
+		buffer_add(&t->tail, e->own);
+		buffer_add(&t->tail, e->header);
+		buffer_add(&t->tail, e->body);
+	}
+	row_pack(&r, &t->tail_rows);
+	note_entry(t, e->message, r.too_long);
+	if (t->tail.len >= BLOCK_TEXT)
+		text_flush(t);
+}
+
+#undef BLOCK_MOST
