@@ -69,8 +69,8 @@ hear_limits(struct house *h, struct bytes body)
 		memcpy(key + 1, name.at, name.len);
 	memory_free(map_put(k->limits,
 	                    id != 0 ? map_number(&id) : (struct bytes){ key, name.len + 1 }, l));
-	/* An account hears at once; those of a domain when they are needed next. */
-	if (id != 0 && house_keeper_of(h, id) == h->index && k->working)
+	/* One that is open hears at once; others when they are needed next. */
+	if (id != 0 && account_is_open(k->store, id))
 		keeper_limit(k, id, name);
 	return true;
 }

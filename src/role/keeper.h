@@ -55,7 +55,6 @@ struct keeper {
 	struct watch        *news;           /* of files outside                 */
 	struct map          *limits;         /* account or "@domain" -> what was said of it */
 	struct map          *groups;         /* account -> struct group          */
-	bool                 working;        /* the store is open                */
 	struct map          *gone;           /* ids of accounts that were deleted */
 	uint32_t             queues;         /* that were here before this one: their questions need no answer */
 	bool                 small_wanted;   /* a segment, asked for and not here */

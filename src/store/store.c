@@ -204,6 +204,12 @@ account_take(struct store *s, uint64_t id, int *why)
 	return a;
 }
 
+bool
+account_is_open(const struct store *s, uint64_t id)
+{
+	return map_get(s->open, map_number(&id)) != NULL;
+}
+
 void
 account_drop(struct account **ap)
 {

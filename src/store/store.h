@@ -63,6 +63,7 @@ bool store_dirty(const struct store *);
    A new account gets INBOX, Drafts, Sent, Junk, Trash, Archive with their special uses, all subscribed. */
 struct account *account_take(struct store *, uint64_t id, int *why);
 void account_drop(struct account **);
+bool account_is_open(const struct store *, uint64_t id);
 int  account_remove(struct store *, uint64_t id);        /* and its directory; EBUSY while anybody has it */
 uint64_t account_id(const struct account *);
 uint64_t account_modseq(const struct account *);

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: ISC
+"""Mailboxes of others, groups, and how much an account may hold.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_rights.py
+"""
+
+import imaplib
+import pathlib
+import re
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import wait_for
+from test_roles import Village
+
+for name in ["GETMETADATA", "SETMETADATA"]:
+    imaplib.Commands[name] = ("AUTH", "SELECTED")
+
+LETTER = "From: eva@example.net\r\nTo: you@example.com\r\nSubject: {0}\r\n\r\n{0}\r\n"
+
+
+@pytest.fixture(scope="module")
+def house():
+    with Village("jack", "jill", "adam", "eve", keeper_processes="2") as village:
+        yield village
+
+
+def send(house, to, subject, size=0):
+    text = LETTER.format(subject) + ("x" * 70 + "\r\n") * (size // 72)
+    with house.smtp() as s:
+        s.sendmail("eve@example.com", [to], text)
+
+
+def delivered(house, words):
+    """The line of the log that tells of a delivery."""
+    return wait_for(lambda: next((l for l in house.text().splitlines() if all(w in l for w in words)), None))
+
+
+def found(box, mailbox, *search):
+    box.select(f'"{mailbox}"')
+    return box.search(None, *(search or ("ALL",)))[1][0].split()
+
+
+def usage(box, root='"User quota"'):
+    lines = box.getquota(root)[1]
+    return dict(re.findall(rb"(STORAGE|MESSAGE) (\d+)", lines[0] or b""))
+
+
+def test_news_for_each_reader(house):
+    """One who watches hears of what another does, and not of what another has only read."""
+    jack, jill, adam = house.imap("jack"), house.imap("jill"), house.imap("adam")
+    jack.create("Team")
+    jack.append("Team", None, None, LETTER.format("one").encode())
+    for who in ["jill", "adam"]:
+        assert jack.setacl("Team", who, "lrswite")[0] == "OK"
+    assert found(jill, "Other Users/jack/Team", "UNSEEN") == [b"1"]
+    assert found(adam, "Other Users/jack/Team", "UNSEEN") == [b"1"]
+    jill.fetch("1", "(BODY[])")
+    assert found(jill, "Other Users/jack/Team", "UNSEEN") == []
+    assert adam.search(None, "UNSEEN")[1] == [b"1"]
+    adam.response("FETCH")
+    jill.store("1", "+FLAGS", "(\\Flagged)")
+    adam.noop()
+    told = b" ".join(l or b"" for l in adam.response("FETCH")[1])
+    assert b"\\Flagged" in told and b"\\Seen" not in told
+    jack.append("Team", None, None, LETTER.format("two").encode())
+    adam.noop()
+    assert adam.response("EXISTS")[1][-1] == b"2"
+    jill.select('"Other Users/jack/Team"')
+    assert jill.search(None, "UNSEEN")[1] == [b"2"]
+    assert b"HIGHESTMODSEQ" in b" ".join(jill.status('"Other Users/jack/Team"', "(UNSEEN HIGHESTMODSEQ)")[1])
+
+
+def test_marks_and_rights_outlive_a_restart(house):
+    jill = house.imap("jill")
+    assert found(jill, "Other Users/jack/Team", "SEEN") == [b"1"]
+    house.stop()
+    house.start()
+    jill = house.imap("jill")
+    assert any(b"Other Users/jack@example.com/Team" in l for l in jill.list()[1])
+    assert found(jill, "Other Users/jack/Team", "SEEN") == [b"1"]
+    assert house.command("store", "check").returncode == 0
+
+
+def test_a_group_reads_together(house):
+    house.command("group", "add", "sales@example.com", "--member", "jack@example.com", "jill@example.com")
+    send(house, "sales@example.com", "offer")
+    delivered(house, ["to=<sales@example.com>", "status=sent"])
+    jack, jill, adam = house.imap("jack"), house.imap("jill"), house.imap("adam")
+    assert found(jack, "Shared/sales@example.com/INBOX") == [b"1"]
+    jack.fetch("1", "(BODY[])")
+    assert found(jill, "Shared/sales/INBOX", "UNSEEN") == [b"1"]
+    assert adam.select("Shared/sales/INBOX")[0] == "NO"
+    jill.copy("1", "INBOX")
+    assert found(jill, "INBOX", "SUBJECT", "offer") != []
+    with pytest.raises(imaplib.IMAP4.error):
+        house.imap("sales")
+    house.command("group", "leave", "sales@example.com", "jill@example.com")
+    assert house.imap("jill").select("Shared/sales/INBOX")[0] == "NO"
+
+
+def test_a_copy_does_not_stand_for_a_delivery(house):
+    """Jill copies a letter to Jack's mailbox before his own has come: his own comes all the same."""
+    jack = house.imap("jack")
+    jack.setacl("Team", "jill", "lrswite")
+    text = LETTER.format("both")
+    with house.smtp() as s:
+        s.sendmail("eve@example.com", ["jill@example.com", "jack@example.com"], text)
+    jill = house.imap("jill")
+    wait_for(lambda: found(jill, "INBOX", "SUBJECT", "both"))
+    jill.copy(found(jill, "INBOX", "SUBJECT", "both")[-1].decode(), '"Other Users/jack/Team"')
+    wait_for(lambda: found(jack, "INBOX", "SUBJECT", "both"))
+    assert len(found(jack, "INBOX", "SUBJECT", "both")) == 1
+    assert len(found(jack, "Team", "SUBJECT", "both")) == 1
+
+
+def test_a_full_account_gets_nothing_more(house):
+    house.command("account", "set", "adam@example.com", "--quota-messages", "2")
+    for n in ["first", "second"]:
+        send(house, "adam@example.com", n)
+        delivered(house, ["to=<adam@example.com>", "status=sent"])
+    adam = house.imap("adam")
+    wait_for(lambda: len(found(adam, "INBOX")) == 2)
+    assert usage(adam)[b"MESSAGE"] == b"2"
+    assert b"[OVERQUOTA]" in adam.append("INBOX", None, None, LETTER.format("x").encode())[1][0]
+    adam.select("INBOX")
+    assert b"[OVERQUOTA]" in adam.copy("1", "Archive")[1][0]
+    adam.store("1", "+FLAGS", "\\Deleted")
+    assert b"DELETED 1" in adam.status("INBOX", "(DELETED DELETED-STORAGE)")[1][0]
+    adam.expunge()
+    assert usage(adam)[b"MESSAGE"] == b"1"
+    assert adam.append("INBOX", None, None, LETTER.format("x").encode())[0] == "OK"
+
+
+def test_bytes_are_bounded_by_domain_and_by_account(house):
+    house.command("domain", "set", "example.com", "--quota-storage", "20K")
+    jack = house.imap("jack")
+    assert b"STORAGE" in jack.getquota('"User quota"')[1][0]
+    assert b"[OVERQUOTA]" in jack.append("INBOX", None, None, b"Subject: x\r\n\r\n" + b"x" * 30000)[1][0]
+    house.command("account", "set", "jack@example.com", "--quota-storage", "none")
+    wait_for(lambda: jack.append("INBOX", None, None, b"Subject: x\r\n\r\n" + b"x" * 30000)[0] == "OK")
+    house.command("domain", "set", "example.com", "--quota-storage", "default")
+    house.command("account", "set", "jack@example.com", "--quota-storage", "default")
+    assert house.command("store", "check").returncode == 0
