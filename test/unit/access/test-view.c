@@ -27,10 +27,29 @@ no_news(void *ctx)
 }
 
 static void
+client_hears_vanished(struct model *m, struct ranges *gone)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		if (!ranges_hold(gone, m->client[i]))
+			m->client[kept++] = m->client[i];
+	HOLDS("VANISHED names what the client has", m->count - kept == ranges_size(gone));
+	m->count = kept;
+	ranges_free(gone);
+}
+
+static void
 client_hears(struct model *m, struct view *v, bool expunges)
 {
-	uint32_t number;
+	struct ranges gone = { 0 };
+	uint32_t      number;
 
+	/* Half of the time by uid, as rfc7162:3.2.10 has it. */
+	if (expunges && roll(m, 2) == 0) {
+		while (view_vanish(v, &gone))
+			client_hears_vanished(m, &gone);
+	}
 	while (expunges && (number = view_expunge_next(v)) != 0) {
 		HOLDS("an EXPUNGE names a message there is", number >= 1 && number <= m->count);
 		memmove(&m->client[number - 1], &m->client[number], (m->count - number) * sizeof m->client[0]);

@@ -69,6 +69,31 @@ resident_kib(void)
 	return kib;
 }
 
+/* What a client must hear that was away while a thousand changes happened (rfc7162:3.2.5). */
+static void
+resync_after_changes(struct mailbox *m, struct arena *arena)
+{
+	struct mailbox_status status;
+	struct uid_set        changed, gone;
+	uint64_t              since;
+
+	mailbox_status(m, &status);
+	since = status.highest_modseq;
+	for (uint32_t i = 0; i < 1000; i++) {
+		uint32_t         uid = mailbox_entry(m, i * 7).uid;
+		struct uid_range one = { uid, uid };
+		assert_int_equal(mailbox_flags(m, &(struct uid_set){ &one, 1 }, FLAGS_REMOVE,
+		                               FLAG_FLAGGED, UINT64_MAX, NULL, NULL, NULL),
+		                 0);
+	}
+	begin();
+	mailbox_changed(m, since, arena, &changed);
+	assert_true(mailbox_vanished(m, since, arena, &gone));
+	end("resync after 1 000 changes");
+	assert_int_equal(changed.count, 1000);
+	assert_int_equal(gone.count, 0);
+}
+
 static void
 test_a_large_mailbox(void **state)
 {
@@ -120,6 +145,7 @@ test_a_large_mailbox(void **state)
 	                 0);
 	settle(&k);
 	end("EXPUNGE of half");
+	resync_after_changes(m, arena);
 	mailbox_drop(&m);
 	mailbox_drop(&to);
 	account_drop(&a);
