@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "command/folders.h"
+#include "command/keepers.h"
 
 static int run_mailbox(struct call *);
 
@@ -20,7 +21,8 @@ const struct command command_mailbox = {
 		 "mailbox unsubscribe ACCOUNT MAILBOX ...\n"
 		 "mailbox acl ACCOUNT MAILBOX [WHO RIGHTS|none] [--json | -f FORM]\n"
 		 "mailbox metadata ACCOUNT MAILBOX [ENTRY [VALUE]] [--json | -f FORM]\n"
-		 "mailbox check ACCOUNT",
+		 		 "mailbox check ACCOUNT\n"
+		 "mailbox convert ACCOUNT --to LOCATION",
 	.about = "Lists, counts, makes, removes and renames the mailboxes of an account.",
 	.more = "ACCOUNT is an address, or several: *@example.com, example.com, or * for everybody. The names of mailboxes "
 		"are UTF-8 with / between levels; in a PATTERN * stands for anything and % for anything but /.\n"
@@ -33,6 +35,11 @@ const struct command command_mailbox = {
 		"\n"
 		"acl shows who may do what with a mailbox, or gives WHO these RIGHTS, the letters of rfc4314. metadata shows the "
 		"notes on a mailbox, or sets one; an empty VALUE takes it away, and an empty MAILBOX means the server.\n"
+		"\n"
+		"convert moves the letters to another mail_location (as maildir:/var/vmail/%d/%n, mbox:/var/vmail/%d/%n or log), whose "
+		"directory must be that of mail_location or in mail_location_directories. Uids, flags, keywords and dates stay; each letter "
+		"is read back and compared. The account is served meanwhile; its readers are asked to come again at the end. What was "
+		"interrupted goes on when it is said again. Set mail_location, too, for accounts to come.\n"
 		"\n"
 		"FORM is table, flow, tab, pager, json or values.",
 	.run = run_mailbox,
@@ -432,6 +439,30 @@ mailbox_do(const char *verb, const char *who, struct mailbox_work *w)
 	return status;
 }
 
+/* One account after the other; the keeper that has it does the work. */
+static int
+convert(struct call *c)
+{
+	struct people people = { 0 };
+	const char   *to = NULL;
+	int           status;
+
+	if (!command_option(c, "--to", &to) || to == NULL || c->argc != 3)
+		return command_wrong(c, "mailbox convert wants an account and --to LOCATION");
+	status = client_people(c, c->argv[2], &people);
+	for (size_t i = 0; status == COMMAND_DONE && i < people.count; i++) {
+		struct buffer said = { 0 };
+		char          id[24];
+		const char   *ask[] = { "convert", id, people.one[i].user, to };
+		(void)snprintf(id, sizeof id, "%llu", (unsigned long long)people.one[i].id);
+		status = keepers_ask(c, COUNT(ask), ask, &said);
+		(void)fwrite(said.at, 1, said.len, stdout);
+		buffer_free(&said);
+	}
+	people_close(&people);
+	return status;
+}
+
 static int
 run_mailbox(struct call *c)
 {
@@ -446,6 +477,8 @@ run_mailbox(struct call *c)
 		return command_store.run(
 			&(struct call){ &command_store, c->config, 3, (char **)(uintptr_t)check });
 	}
+	if (strcmp(c->argv[1], "convert") == 0)
+		return convert(c);
 	if (!output_option(c, OUTPUT_TABLE, &w.form))
 		return COMMAND_WRONG;
 	w.subscribe = command_option(c, "--subscribed", NULL) ||

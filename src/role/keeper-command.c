@@ -3,6 +3,7 @@
  *
  *     session ID USER       the descriptor that came with the question becomes an IMAP session of
  *                           this account, as after a login: `mansio mailbox` and `mansio message` speak it
+ *     convert ID USER TO    its letters go to another mail_location (keeper-convert.c)
  *     who                   a line for each session: user, protocol, address, TLS, session, since, state
  *     kick session ID       ends it; says how many there were
  *     quota ID [recount]    bytes held and allowed, messages held and allowed, whether the count was right
@@ -41,6 +42,7 @@ run_session(struct house *h, struct caller *caller, const struct word_ask *w)
 		caller_done(caller, 1);
 		return;
 	}
+	(void)keeper_locate(k, id, bytes_of(w->argv[2]));
 	v = memory_take(sizeof *v);
 	*v = (struct visit){ .command = true };
 	uint32_t            ticket = keeper_visit(h, v);
@@ -293,6 +295,7 @@ static const struct {
 	void      (*run)(struct house *, struct caller *, const struct word_ask *);
 } orders[] = {
 	{ "session", "",      3, run_session },
+	{ "convert", "",      4, keeper_convert },
 	{ "who",     "",      1, run_who     },
 	{ "kick",    "",      3, run_kick    },
 	{ "quota",   "",      2, run_quota   },
@@ -318,6 +321,7 @@ keeper_commands_end(struct house *h)
 {
 	struct keeper *k = keeper_of(h);
 
+	keeper_conversions_end(h);
 	while (k->inspections != NULL) {
 		caller_complain(k->inspections->caller, "mansio: the server stops\n");
 		inspection_end(k->inspections, 1);

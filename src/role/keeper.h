@@ -64,6 +64,7 @@ struct keeper {
 	int                  refused;        /* by the queue, when last asked for a segment */
 	bool                 leaving;        /* all is on disk but what the writer has in hand */
 	uint32_t             next_ticket;
+	struct moving_house *conversions;    /* under way (keeper-convert.c)     */
 	struct inspection   *inspections;    /* checks under way (keeper-command.c) */
 	struct indexing     *indexing;       /* of texts, in the background      */
 	struct timer        *sweep;
@@ -83,6 +84,9 @@ int  keeper_locate(struct keeper *, uint64_t account, struct bytes user);      /
 void keeper_digest(void *house, int fd, uint64_t at, uint64_t len,
                    void (*answered)(void *who, int why, struct bytes digest), void *who);
 void keeper_news_open(struct house *);
+/* keeper-convert.c */
+void keeper_convert(struct house *, struct caller *, const struct word_ask *);
+void keeper_conversions_end(struct house *);
 
 extern const struct imap_needs keeper_imap_needs;              /* keeper-append.c     */
 

@@ -206,6 +206,17 @@ drop_row(struct account *a, uint64_t message)
 	                                       : why;
 }
 
+static bool
+conversion_begun(struct account *a)
+{
+	sqlite3_stmt *s = index_ready(a->index, CONVERTED_ALL);
+	bool          begun = s == NULL || index_row(a->index, s) == 1;
+
+	if (s != NULL)
+		(void)sqlite3_reset(s);
+	return begun;
+}
+
 static int
 drop_rows(struct account *a, int64_t before)
 {
@@ -216,6 +227,8 @@ drop_rows(struct account *a, int64_t before)
 	size_t        i = 0;
 	int           why, more = 0;
 
+	if (conversion_begun(a))
+		return 0; /* rows it has made are mentioned nowhere yet */
 	if ((why = mentioned(a, &living)) != 0) {
 		memory_free(living.id);
 		return why;

@@ -40,6 +40,7 @@ struct file {
 	bool     plain;                /* is kept with CRLF as it stands          */
 	uint8_t  cut;                  /* so many bytes at its end are not its own */
 	uint64_t email;                /* what copies of it have in common        */
+	bool     coming;               /* of a conversion that is under way       */
 	bool     gone;                 /* expunged here, not yet removed there    */
 	bool     landing;              /* being synced: not to be missed outside  */
 	bool     changed;              /* waits for apply()                       */

@@ -32,8 +32,8 @@ copied(struct bytes text)
 }
 
 /* Ids grow, so that the newest stands last. */
-static void
-add_file(struct folder *f, struct file *file)
+void
+folder_add(struct folder *f, struct file *file)
 {
 	if (f->count == f->room) {
 		f->room = f->room ? f->room * 2 : 16;
@@ -79,7 +79,7 @@ file_keep(struct account *a, const struct mailbox *m, const struct file *f, uint
 	(void)sqlite3_bind_text(s, 3, f->name, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_int64(s, 4, (int64_t)f->outside);
 	(void)sqlite3_bind_int(s, 5, f->plain | (int)f->cut << 1);
-	(void)sqlite3_bind_int(s, 6, 0);
+	(void)sqlite3_bind_int(s, 6, f->coming ? 3 : 0);
 	if (letter != 0)
 		(void)sqlite3_bind_int64(s, 7, (int64_t)letter);
 	if (digest.len > 0)
@@ -88,7 +88,7 @@ file_keep(struct account *a, const struct mailbox *m, const struct file *f, uint
 	return index_do(a->index, s);
 }
 
-static int
+int
 file_say(struct account *a, enum statement which, uint64_t message, uint64_t value)
 {
 	sqlite3_stmt *s = index_ready(a->index, which);
@@ -126,10 +126,10 @@ flags_inner(struct mailbox *m, uint64_t before, uint64_t outer)
 /* ---- opening ---- */
 
 static int
-read_files(struct folder *f)
+read_files(struct folder *f, enum statement which)
 {
 	struct index *x = f->mailbox->account->index;
-	sqlite3_stmt *s = index_ready(x, FILE_ALL);
+	sqlite3_stmt *s = index_ready(x, which);
 	int           more;
 
 	if (s == NULL)
@@ -143,9 +143,9 @@ read_files(struct folder *f)
 			.outside = (uint64_t)sqlite3_column_int64(s, 2),
 			.plain = sqlite3_column_int(s, 3) & 1,
 			.cut = (uint8_t)(sqlite3_column_int(s, 3) >> 1 & 3),
-			.gone = sqlite3_column_int(s, 4) != 0,
+			.gone = sqlite3_column_int(s, 4) == 1,
 		};
-		add_file(f, file);
+		folder_add(f, file);
 	}
 	return more < 0 ? index_why(x) : 0;
 }
@@ -168,22 +168,35 @@ take_over(struct folder *f)
 	return why;
 }
 
+struct folder *
+folder_make(struct mailbox *m, struct place *place, int *why)
+{
+	struct folder *f = memory_take(sizeof *f);
+
+	*f = (struct folder){
+		.mailbox = m, .place = place, .by_name = map_open(), .watch = { -1, -1 }
+	};
+	if ((*why = place->driver->enter(f)) == 0) {
+		if (place == m->account->place || (*why = read_files(f, FILE_COMING)) == 0)
+			return f;
+		folder_free(f);
+		return NULL;
+	}
+	map_close(&f->by_name);
+	memory_free(f);
+	return NULL;
+}
+
 int
 folder_open(struct mailbox *m)
 {
-	struct folder *f = memory_take(sizeof *f);
+	struct folder *f;
 	int            why;
 
-	*f = (struct folder){
-		.mailbox = m, .place = m->account->place, .by_name = map_open(), .watch = { -1, -1 }
-	};
-	if ((why = f->place->driver->enter(f)) != 0) {
-		map_close(&f->by_name);
-		memory_free(f);
+	if ((f = folder_make(m, m->account->place, &why)) == NULL)
 		return why;
-	}
 	m->folder = f;
-	if ((why = read_files(f)) == 0)
+	if ((why = read_files(f, FILE_ALL)) == 0)
 		why = take_over(f);
 	if (why != 0)
 		folder_close(m);
@@ -221,8 +234,13 @@ folder_close(struct mailbox *m)
 	struct folder *f = m->folder;
 
 	m->folder = NULL;
-	if (f == NULL)
-		return;
+	if (f != NULL)
+		folder_free(f);
+}
+
+void
+folder_free(struct folder *f)
+{
 	settled(f);
 	for (struct inquiry *q = f->inquiries; q != NULL; q = q->next)
 		q->folder = NULL;
@@ -426,7 +444,7 @@ add_message(struct folder *f, struct file *file, struct arrival *v, uint64_t let
 		file_free(file);
 		return account_fail(a, why);
 	}
-	add_file(f, file);
+	folder_add(f, file);
 	why = mailbox_arrive(m, v, uid);
 	if (why != 0 && a->failed == 0) {
 		(void)file_say(a, FILE_DELETE, file->message, 0);

@@ -68,6 +68,8 @@ struct folder {
 /* place.c */
 int  place_open(struct account *, const char *location);    /* a->place; 0 or errno            */
 void place_close(struct account *);
+int  place_make(struct account *, const char *location, struct place **);   /* not the account's yet */
+void place_free(struct place *);
 void place_look(struct account *);                          /* folders that came and went      */
 void place_durable(struct account *);                       /* after a batch: apply changes    */
 void place_forget(struct account *);                        /* the transaction was rolled back */
@@ -78,6 +80,9 @@ int  place_directory(const char *path, bool make);
 
 /* folder.c */
 int  folder_open(struct mailbox *);
+struct folder *folder_make(struct mailbox *, struct place *, int *why);     /* not the mailbox's yet */
+void folder_free(struct folder *);
+void folder_add(struct folder *, struct file *);            /* takes it; its id is the highest */
 void folder_close(struct mailbox *);
 void folder_renamed(struct mailbox *);                      /* it lies elsewhere now           */
 int  folder_look(struct mailbox *, bool force);
@@ -93,6 +98,7 @@ void folder_unwatch(struct folder *);
 struct file *folder_file(const struct folder *, uint64_t message);
 bool folder_apply(struct folder *);                         /* true: more to do                */
 void file_free(struct file *);
+int  file_say(struct account *, enum statement, uint64_t message, uint64_t value);
 /* Flags as a driver has them: bits 0 to 7, and bit KEYWORD_FIRST + n for the n-th keyword of the mailbox, of as many as
    there is room for.  Back: what there is no room for stays as it is in `before`. */
 uint64_t flags_outer(const struct mailbox *, uint64_t flags);

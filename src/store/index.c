@@ -55,6 +55,8 @@ static const char *const steps[INDEX_VERSION] = {
 	      "CREATE INDEX file_letter ON file(letter) WHERE letter IS NOT NULL;"
 	      "CREATE TABLE retrieved(mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, at INTEGER NOT NULL,"
 	      " PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;"
+	      "CREATE TABLE converted(mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, message INTEGER NOT NULL,"
+	      " PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;"
 	      "PRAGMA user_version=2;",
 };
 
@@ -121,6 +123,14 @@ static const char *const texts[STATEMENTS] = {
 	[FILE_GONE]     = "UPDATE file SET gone=1 WHERE message=?",
 	[FILE_OVER]     = "UPDATE file SET gone=2,digest=NULL WHERE message=?",
 	[FILE_DELETE]   = "DELETE FROM file WHERE message=?",
+	[FILE_LEFT]       = "UPDATE file SET gone=2,digest=NULL WHERE mailbox=? AND gone<2",
+	[FILE_CAME]       = "UPDATE file SET gone=0 WHERE mailbox=? AND gone=3",
+	[FILE_COMING]     = "SELECT message,name,outside,plain,gone FROM file WHERE mailbox=? AND gone=3 ORDER BY message",
+	[CONVERTED_ALL]   = "SELECT mailbox,uid,message FROM converted",
+	[CONVERTED_PUT]   = "INSERT OR REPLACE INTO converted VALUES(?,?,?)",
+	[CONVERTED_FORGET] = "DELETE FROM converted",
+	[CONVERTING_GET]  = "SELECT value FROM meta WHERE name='converting'",
+	[CONVERTING_PUT]  = "INSERT OR REPLACE INTO meta VALUES('converting',?)",
 	[SNAPSHOT_PUT]    = "INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?)",
 	[SNAPSHOT_BEFORE] = "SELECT modseq,data FROM snapshot WHERE mailbox=? AND modseq<? ORDER BY modseq DESC LIMIT 1",
 	[SNAPSHOT_LAST]   = "SELECT modseq FROM snapshot WHERE mailbox=? ORDER BY modseq DESC LIMIT 1",

@@ -477,17 +477,33 @@ keyword_bits(struct folder *f, struct bytes words)
 	return bits;
 }
 
-/* The second of two that are the same is NAME#2. */
-static void
-number_name(struct map *names, struct letter *l, struct buffer *out)
+/* The n-th file we know of those that begin so. */
+static const struct file *
+known_as(const struct folder *f, const char *hash, uintptr_t n)
 {
-	uintptr_t n = (uintptr_t)map_get(names, bytes_of(l->name)) + 1;
+	if (n == 1 && map_get(f->by_name, bytes_of(hash)) != NULL)
+		return map_get(f->by_name, bytes_of(hash));
+	for (size_t i = 0; i < f->count; i++)
+		if (strncmp(f->file[i]->name, hash, (size_t)NAME_BYTES * 2) == 0 && --n == 0)
+			return f->file[i];
+	return NULL;
+}
+
+/* The second of two that are the same is NAME#2, and stays it when the first goes. */
+static void
+number_name(const struct folder *f, struct map *names, struct letter *l, struct buffer *out)
+{
+	uintptr_t          n = (uintptr_t)map_get(names, bytes_of(l->name)) + 1;
+	const struct file *known = known_as(f, l->name, n);
 
 	(void)map_put(names, bytes_of(l->name), (void *)n);
-	buffer_reset(out);
-	buffer_add_string(out, l->name);
-	if (n > 1)
-		buffer_printf(out, "#%" PRIuPTR, n);
+	do {
+		buffer_reset(out);
+		buffer_add_string(out, known != NULL ? known->name : l->name);
+		if (known == NULL && n > 1)
+			buffer_printf(out, "#%" PRIuPTR, n);
+		n++;
+	} while (known == NULL && map_get(f->by_name, buffer_bytes(out)) != NULL);
 	buffer_add_char(out, '\0');
 }
 
@@ -512,7 +528,7 @@ mbox_scan(struct folder *f, void (*each)(void *ctx, const struct found *), void 
 	}
 	names = map_open();
 	while (next_letter(&t, l.end, &l)) {
-		number_name(names, &l, &name);
+		number_name(f, names, &l, &name);
 		if (l.state.uidvalidity != 0 && l.from == 0)
 			d->uidvalidity = l.state.uidvalidity;
 		each(ctx,
@@ -910,7 +926,7 @@ gather_edits(struct changing *c, const struct text *t)
 
 	while (next_letter(t, l.end, &l)) {
 		struct file *file;
-		number_name(names, &l, &name);
+		number_name(c->folder, names, &l, &name);
 		file = map_get(c->wanted, bytes_of(name.at));
 		if (file != NULL && file->gone) {
 			keep_base(c, t, &l);

@@ -86,7 +86,7 @@ place_directory(const char *path, bool make)
 /* ---- opening ---- */
 
 int
-place_open(struct account *a, const char *text)
+place_make(struct account *a, const char *text, struct place **out)
 {
 	struct place *p = memory_take(sizeof *p);
 	int           why = 0;
@@ -104,7 +104,7 @@ place_open(struct account *a, const char *text)
 			why = p->driver->open(p);
 	}
 	if (why == 0) {
-		a->place = p;
+		*out = p;
 		return 0;
 	}
 	fault("account %" PRIu64 ": %s: %s", a->id, text, strerror(why));
@@ -116,18 +116,31 @@ place_open(struct account *a, const char *text)
 }
 
 void
+place_free(struct place *p)
+{
+	if (p == NULL)
+		return;
+	p->driver->close(p);
+	(void)close(p->root);
+	arena_close(&p->life);
+	memory_free(p);
+}
+
+int
+place_open(struct account *a, const char *text)
+{
+	return place_make(a, text, &a->place);
+}
+
+void
 place_close(struct account *a)
 {
 	struct place *p = a->place;
 
 	a->place = NULL;
-	if (p == NULL)
-		return;
-	landing_free(&a->landing, true);
-	p->driver->close(p);
-	(void)close(p->root);
-	arena_close(&p->life);
-	memory_free(p);
+	if (p != NULL)
+		landing_free(&a->landing, true);
+	place_free(p);
 }
 
 const char *

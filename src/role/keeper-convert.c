@@ -1,0 +1,243 @@
+/*
+ * keeper-convert -- `mansio mailbox convert`: an account's letters go to another mail_location
+ *
+ *     convert ID USER LOCATION [leave]
+ *
+ * The account is served meanwhile; at the switch its sessions end with BYE.  An asker who goes away stops it; asked
+ * again, it goes on where it stood.
+ */
+#include "base/clock.h"
+#include "role/keeper.h"
+#include "store/convert.h"
+#include "store/location.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum { TURN_MS = 5, BUSY_MS = 50, BUSY_MOST = 200, PIECE = 65536 };
+
+struct moving_house {
+	struct house        *house;
+	struct caller       *caller;
+	uint64_t             id;
+	char                 user[256];
+	struct account      *account;
+	struct conversion   *conversion;
+	struct timer        *turn;
+	struct imap_append  *append; /* a letter on its way to the log          */
+	uint64_t             sent;
+	uint64_t             letters;
+	unsigned             busy;
+	bool                 over; /* switched; the barrier is awaited         */
+	bool                 gone; /* the house stops: only the barrier knows  */
+	struct moving_house *next;
+};
+
+static void
+convert_end(struct moving_house *m, int why)
+{
+	struct keeper        *k = keeper_of(m->house);
+	struct moving_house **at = &k->conversions;
+
+	while (*at != m)
+		at = &(*at)->next;
+	*at = m->next;
+	if (m->append != NULL)
+		keeper_imap_needs.append_drop(m->append);
+	if (why == 0)
+		caller_say(m->caller,
+		           "%s: %" PRIu64 " messages converted; the old place was left as it is\n",
+		           m->user, m->letters);
+	else
+		caller_complain(
+			m->caller, "mansio: %s: cannot be converted: %s\n", m->user,
+			why == EBUSY      ? "somebody has a mailbox open all the time"
+			: why == EALREADY ? "its mailboxes lie there"
+			: why == EINVAL
+				? "this is not a location for it; as maildir:/var/vmail/%d/%n, mbox:/var/mail/%d/%n or log"
+			: why == EISDIR || why == ENOTDIR
+				? "a mailbox with others below it cannot be an mbox file; rename one of them"
+			: why == ECANCELED ? "interrupted; ask again and it goes on"
+					   : strerror(why));
+	caller_done(m->caller, why == 0 ? 0 : 1);
+	conversion_close(&m->conversion);
+	account_drop(&m->account);
+	timer_close(&m->turn);
+	memory_free(m);
+}
+
+/* ---- into the log, as an APPEND would ---- */
+
+static void feed(struct moving_house *);
+
+static void
+append_room(void *who)
+{
+	feed(who);
+}
+
+static void
+append_done(void *who, int why, const struct imap_appended *made)
+{
+	struct moving_house *m = who;
+
+	m->append = NULL;
+	if (why == 0)
+		why = conversion_came(m->conversion, made->letter, &made->place, made->sent_date);
+	m->letters++;
+	if (why != 0)
+		convert_end(m, why);
+	else
+		timer_set(m->turn, 0);
+}
+
+static void
+feed(struct moving_house *m)
+{
+	char     piece[PIECE];
+	uint64_t size = conversion_letter(m->conversion);
+
+	while (m->sent < size) {
+		size_t n = size - m->sent < PIECE ? (size_t)(size - m->sent) : PIECE;
+		int    why = conversion_bytes(m->conversion, m->sent, piece, n);
+		if (why != 0) {
+			convert_end(m, why);
+			return;
+		}
+		m->sent += n;
+		if (!keeper_imap_needs.append_add(m->append, (struct bytes){ piece, n }) &&
+		    m->sent < size)
+			return;
+	}
+	keeper_imap_needs.append_end(m->append);
+}
+
+static void
+append_letter(struct moving_house *m)
+{
+	static const struct imap_append_events events = { append_room, append_done };
+	struct access_facts facts = { .user = m->user, .peer = { .text = "local" } };
+
+	m->sent = 0;
+	m->append = keeper_imap_needs.append_begin(m->house, &facts,
+	                                           conversion_letter(m->conversion), &events, m);
+	if (m->append != NULL)
+		feed(m);
+	else if (errno == EAGAIN)
+		timer_set(m->turn, BUSY_MS);
+	else
+		convert_end(m, errno);
+}
+
+/* ---- turns ---- */
+
+static void
+switched(void *ctx, int why)
+{
+	struct moving_house *m = ctx;
+
+	if (m->gone)
+		memory_free(m);
+	else
+		convert_end(m, why);
+}
+
+static void
+try_switch(struct moving_house *m)
+{
+	struct keeper *k = keeper_of(m->house);
+	int            why;
+
+	(void)imap_service_kick(k->imap, m->id, "[UNAVAILABLE] The mailboxes move; come again");
+	(void)pop3_service_kick(k->pop3, m->id, "The mailboxes move; come again");
+	why = conversion_over(m->conversion);
+	if (why == 0) {
+		m->over = true;
+		account_barrier(m->account, switched, m);
+	} else if ((why == EBUSY || why == EAGAIN) && ++m->busy < BUSY_MOST) {
+		timer_set(m->turn, BUSY_MS);
+	} else
+		convert_end(m, why);
+}
+
+static void
+convert_turn(void *ctx)
+{
+	struct moving_house *m = ctx;
+	int64_t              ends = clock_patient_ms() + TURN_MS;
+	int                  why = 0;
+
+	if (caller_gone(m->caller))
+		why = ECANCELED;
+	while (why == 0 && clock_patient_ms() < ends)
+		if ((why = conversion_step(m->conversion)) == 0)
+			m->letters++;
+	if (why == 0)
+		timer_set(m->turn, 1);
+	else if (why == EAGAIN)
+		try_switch(m);
+	else if (why == ENOSYS)
+		append_letter(m);
+	else
+		convert_end(m, why);
+}
+
+void
+keeper_convert(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct keeper       *k = keeper_of(h);
+	struct moving_house *m;
+	struct buffer        location = { 0 };
+	uint64_t             id;
+	int                  why = 0;
+
+	if (!bytes_number(bytes_of(w->argv[1]), &id) || id % h->of != h->index) {
+		caller_done(caller, 0); /* another keeper's */
+		return;
+	}
+	m = memory_take(sizeof *m);
+	*m = (struct moving_house){
+		.house = h, .caller = caller, .id = id, .next = k->conversions
+	};
+	k->conversions = m;
+	(void)bytes_string(bytes_of(w->argv[2]), m->user, sizeof m->user);
+	m->turn = timer_open(h->loop, convert_turn, m);
+	if (strcmp(w->argv[3], "log") != 0 &&
+	    !location_expand(w->argv[3], k->common.mail_home, bytes_of(m->user), &location))
+		why = EINVAL;
+	buffer_add_char(&location, '\0');
+	for (struct moving_house *other = m->next; other != NULL; other = other->next)
+		if (other->id == id)
+			why = EINPROGRESS;
+	if (why == 0)
+		why = keeper_locate(k, id, bytes_of(m->user));
+	if (why == 0 && (m->account = account_take(k->store, id, &why)) != NULL)
+		m->conversion = conversion_open(m->account, location.at, &why);
+	buffer_free(&location);
+	if (why != 0)
+		convert_end(m, why);
+	else
+		timer_set(m->turn, 0);
+}
+
+void
+keeper_conversions_end(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	while (k->conversions != NULL) {
+		struct moving_house *m = k->conversions;
+		if (!m->over) {
+			convert_end(m, ECANCELED);
+			continue;
+		}
+		/* Its barrier is still to come. */
+		k->conversions = m->next;
+		caller_complain(m->caller, "mansio: the server stops\n");
+		caller_done(m->caller, 1);
+		conversion_close(&m->conversion);
+		account_drop(&m->account);
+		timer_close(&m->turn);
+		m->gone = true;
+	}
+}
