@@ -21,7 +21,7 @@ const struct command command_mailbox = {
 		 "mailbox unsubscribe ACCOUNT MAILBOX ...\n"
 		 "mailbox acl ACCOUNT MAILBOX [WHO RIGHTS|none] [--json | -f FORM]\n"
 		 "mailbox metadata ACCOUNT MAILBOX [ENTRY [VALUE]] [--json | -f FORM]\n"
-		 		 "mailbox check ACCOUNT\n"
+		 "mailbox check ACCOUNT\n"
 		 "mailbox convert ACCOUNT --to LOCATION",
 	.about = "Lists, counts, makes, removes and renames the mailboxes of an account.",
 	.more = "ACCOUNT is an address, or several: *@example.com, example.com, or * for everybody. The names of mailboxes "
