@@ -89,8 +89,25 @@ rows_tidy(struct rows *r)
 uint32_t
 rows_first_at_least(const struct rows *r, uint32_t uid)
 {
-	uint32_t low = 0, high = r->count;
+	uint32_t low = 0, high = r->count, step = 1, first, last;
 
+	if (high == 0 || uid <= (first = r->uid[0]))
+		return 0;
+	if (uid > (last = r->uid[high - 1]))
+		return high;
+	/* Most mailboxes have few gaps: the answer is near the place it would have without any. */
+	low = (uint32_t)((uint64_t)(uid - first) * (high - 1) / (last - first));
+	if (r->uid[low] >= uid) {
+		for (high = low; low > 0 && r->uid[low] >= uid; step *= 2) {
+			high = low;
+			low = low > step ? low - step : 0;
+		}
+	} else {
+		for (high = low + 1; r->uid[high] < uid; step *= 2) {
+			low = high;
+			high = r->count - 1 - high > step ? high + step : r->count - 1;
+		}
+	}
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 		if (r->uid[middle] < uid)

@@ -1,331 +1,11 @@
 /* FETCH: what is in the messages (rfc3501:6.4.5) */
-#include <errno.h>
-
-#include "access/imap/decoding.h"
 #include "access/imap/fetch.h"
-#include "access/imap/letter.h"
-#include "access/imap/objectid.h"
+#include "access/imap/fetch_inner.h"
 #include "access/imap/reach.h"
-#include "access/imap/resync.h"
-#include "access/imap/returns.h"
-#include "access/imap/section.h"
-#include "access/imap/write.h"
-#include "message/date.h"
+#include "access/imap/service.h"
 
-/* Content up to this is read and said with the rest; more is sent from the file. */
-enum { READ_MOST = 32 << 10, ITEMS_MOST = 128, DAMAGED_SAID_MOST = 20 };
-
-struct fetch_item;
-struct fetch_work;
-/* Write one item of the message at w->letter; false: it cannot be read. */
-typedef bool item_fn(struct imap *, struct fetch_work *, const struct fetch_item *);
-struct fetch_att {
-	const char       *name;
-	item_fn          *write;
-	enum letter_depth needs;
-	bool              sees;    /* sets \Seen                               */
-	bool              bracket; /* a section in [] follows the name         */
-	enum section_what what;    /* of the old names for sections            */
-};
-struct fetch_item {
-	const struct fetch_att *att;
-	struct section          section;
-};
-struct fetch_work {
-	struct sequence   sequence;
-	struct fetch_item item[ITEMS_MOST];
-	size_t            items;
-	bool              changed, vanished, sees, stored, some_gone;
-	uint64_t          changed_since;
-	struct uid_set    set;
-	struct partial    partial;
-	struct resync     resync;
-	size_t            range; /* where we are in the set              */
-	uint32_t          uid;
-	bool              begun;
-	struct entry      entry;
-	struct letter     letter;
-	struct buffer     page;    /* the answer for one message           */
-	bool              flushed; /* some of it is with the stream        */
-	uint32_t          damaged[DAMAGED_SAID_MOST];
-	size_t            damages;
-	bool              decodes, unknown_cte;
-	bool              writing; /* the answer for w->entry is under way  */
-	size_t            at;      /* and this item is next                */
-	struct decoding   decoding;
-	bool              begun_literal;
-	uint64_t          coded_at, coded_left; /* of its decoded bytes             */
-};
-
-/* ---- items ------------------------------------------------------------------ */
-
-static bool
-put_flags(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)item;
-	write_flags(&w->page, s->view->mailbox, w->entry.flags, w->entry.uid >= s->view->recent);
-	return true;
-}
-
-static bool
-put_uid(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)s;
-	(void)item;
-	buffer_add_number(&w->page, w->entry.uid);
-	return true;
-}
-
-static bool
-put_modseq(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)s;
-	(void)item;
-	buffer_printf(&w->page, "(%llu)", (unsigned long long)w->entry.modseq);
-	return true;
-}
-
-static bool
-put_internaldate(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	char text[32];
-
-	(void)s;
-	(void)item;
-	imap_datetime_text(w->letter.message.internal_date, w->letter.message.zone, text);
-	buffer_printf(&w->page, "\"%s\"", text);
-	return true;
-}
-
-/* When it came into this mailbox (rfc8514:3); what was copied before that was written down came with
-   the letter, as far as anybody knows. */
-static bool
-put_savedate(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	char text[32];
-
-	(void)s;
-	(void)item;
-	imap_datetime_text(letter_saved(&w->letter, &w->entry), 0, text);
-	buffer_printf(&w->page, "\"%s\"", text);
-	return true;
-}
-
-static bool
-put_emailid(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)s;
-	(void)item;
-	buffer_add_char(&w->page, '(');
-	objectid_email(&w->page, &w->letter.message);
-	buffer_add_char(&w->page, ')');
-	return true;
-}
-
-static bool
-put_threadid(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)s;
-	(void)item;
-	buffer_add_char(&w->page, '(');
-	objectid_thread(&w->page, &w->letter);
-	buffer_add_char(&w->page, ')');
-	return true;
-}
-
-/* The digest has it ready, so LAZY makes no difference (rfc8970:4.1). */
-static bool
-put_preview(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)item;
-	write_text(&w->page, w->letter.digest.preview, s->utf8 || s->rev2);
-	return true;
-}
-
-static bool
-put_size(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)s;
-	(void)item;
-	buffer_add_number(&w->page, w->letter.message.size);
-	return true;
-}
-
-static bool
-put_envelope(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)s;
-	(void)item;
-	buffer_add(&w->page, w->letter.digest.envelope);
-	return true;
-}
-
-static bool
-put_bodystructure(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)s;
-	(void)item;
-	buffer_add(&w->page, w->letter.digest.bodystructure);
-	return true;
-}
-
-static bool
-put_body(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	(void)s;
-	(void)item;
-	buffer_add(&w->page, w->letter.digest.body);
-	return true;
-}
-
-static void
-page_flush(struct imap *s, struct fetch_work *w)
-{
-	stream_say(s->stream, buffer_bytes(&w->page));
-	buffer_reset(&w->page);
-}
-
-/* A long range: what is ours from memory, the content straight from the log. */
-static bool
-put_from_file(struct imap *s, struct fetch_work *w, uint64_t at, uint64_t len)
-{
-	struct letter *l = &w->letter;
-	uint64_t       own = letter_own_len(l);
-	off_t          place;
-	int            fd = message_content_fd(l->account, &l->message, &place);
-
-	if (fd < 0) {
-		l->why = errno;
-		return false;
-	}
-	if (at < own) {
-		struct bytes part = bytes_cut(letter_own(l), at, len);
-		buffer_add(&w->page, part);
-		at += part.len;
-		len -= part.len;
-	}
-	page_flush(s, w);
-	w->flushed = true;
-	stream_say_file(s->stream, fd, place + (off_t)(at - own), len);
-	return true;
-}
-
-static uint64_t
-clip(const struct section *section, uint64_t len, uint64_t *from)
-{
-	*from = 0;
-	if (!section->partial)
-		return len;
-	*from = section->from < len ? section->from : len;
-	return len - *from < section->most ? len - *from : section->most;
-}
-
-static void
-tally(struct imap *s, const struct section *section, uint64_t len)
-{
-	bool header = section->what != SECTION_ALL && section->what != SECTION_TEXT;
-
-	*(header ? &s->tally.hdr_count : &s->tally.body_count) += 1;
-	*(header ? &s->tally.hdr_bytes : &s->tally.body_bytes) += len;
-}
-
-/* BODY[HEADER.FIELDS (...)]: gathered in memory, headers are short (message/digest.h). */
-static bool
-put_fields(struct imap *s, struct fetch_work *w, const struct section *section,
-           const struct section_span *span)
-{
-	struct letter     *l = &w->letter;
-	struct digest_part part = digest_part_at(&l->digest, span->part);
-	struct buffer      out = { 0 };
-	struct bytes header = { letter_take(l, letter_own_len(l) + part.header_at, part.header_len),
-		                part.header_len };
-	uint64_t     from, len;
-
-	if (header.at == NULL)
-		return false;
-	section_fields(section, &l->digest, span->part,
-	               span->part == 0 ? letter_own(l) : (struct bytes){ 0 }, header,
-	               part.header_at, &out);
-	len = clip(section, out.len, &from);
-	buffer_printf(&w->page, "{%llu}\r\n", (unsigned long long)len);
-	buffer_add(&w->page, bytes_cut(buffer_bytes(&out), from, len));
-	buffer_free(&out);
-	tally(s, section, len);
-	return true;
-}
-
-/* BINARY and its kind: without the transfer encoding (rfc3516). */
-static bool
-decodes(const struct fetch_att *att)
-{
-	return bytes_starts(bytes_of(att->name), BYTES("BINARY"));
-}
-
-static bool
-put_section(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	const struct section *section = &item->section;
-	struct letter        *l = &w->letter;
-	struct section_span   span;
-	const char           *bytes = NULL;
-	uint64_t              from, len;
-
-	if (!section_find(section, &l->digest, letter_own_len(l), &span)) {
-		buffer_add_string(&w->page, "NIL");
-		return true;
-	}
-	if (section->what == SECTION_FIELDS || section->what == SECTION_FIELDS_NOT)
-		return put_fields(s, w, section, &span);
-	len = clip(section, span.len, &from);
-	if (len <= READ_MOST && (bytes = letter_take(l, span.at + from, len)) == NULL)
-		return false;
-	buffer_printf(&w->page, "%s{%llu}\r\n",
-	              decodes(item->att) && (l->digest.flags & DIGEST_NUL) ? "~" : "",
-	              (unsigned long long)len);
-	tally(s, section, len);
-	if (bytes == NULL)
-		return put_from_file(s, w, span.at + from, len);
-	buffer_add(&w->page, (struct bytes){ bytes, len });
-	return true;
-}
-
-/* BINARY.SIZE of what needs no decoding. */
-static bool
-put_binary_size(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
-{
-	struct section_span span = { 0 };
-
-	(void)s;
-	(void)section_find(&item->section, &w->letter.digest, letter_own_len(&w->letter), &span);
-	buffer_add_number(&w->page, span.len);
-	return true;
-}
-
-/* fetch-att   rfc3501:9; the longer names first */
-/* clang-format off */
-static const struct fetch_att atts[] = {
-	{ "BINARY.PEEK",   put_section,       LETTER_DIGEST, false, true,  SECTION_ALL },
-	{ "BINARY.SIZE",   put_binary_size,   LETTER_DIGEST, false, true,  SECTION_ALL },
-	{ "BINARY[",       put_section,       LETTER_DIGEST, true,  true,  SECTION_ALL },
-	{ "BODYSTRUCTURE", put_bodystructure, LETTER_DIGEST, false, false, SECTION_ALL },
-	{ "BODY.PEEK",     put_section,       LETTER_DIGEST, false, true,  SECTION_ALL },
-	{ "BODY[",         put_section,       LETTER_DIGEST, true,  true,  SECTION_ALL },
-	{ "BODY",          put_body,          LETTER_DIGEST, false, false, SECTION_ALL },
-	{ "EMAILID",       put_emailid,       LETTER_ROW,    false, false, SECTION_ALL },
-	{ "ENVELOPE",      put_envelope,      LETTER_DIGEST, false, false, SECTION_ALL },
-	{ "FLAGS",         put_flags,         LETTER_UNREAD, false, false, SECTION_ALL },
-	{ "INTERNALDATE",  put_internaldate,  LETTER_ROW,    false, false, SECTION_ALL },
-	{ "MODSEQ",        put_modseq,        LETTER_UNREAD, false, false, SECTION_ALL },
-	{ "PREVIEW",       put_preview,       LETTER_DIGEST, false, false, SECTION_ALL },
-	{ "RFC822.HEADER", put_section,       LETTER_DIGEST, false, false, SECTION_HEADER },
-	{ "RFC822.SIZE",   put_size,          LETTER_ROW,    false, false, SECTION_ALL },
-	{ "RFC822.TEXT",   put_section,       LETTER_DIGEST, true,  false, SECTION_TEXT },
-	{ "RFC822",        put_section,       LETTER_DIGEST, true,  false, SECTION_ALL },
-	{ "SAVEDATE",      put_savedate,      LETTER_ROW,    false, false, SECTION_ALL },
-	{ "THREADID",      put_threadid,      LETTER_DIGEST, false, false, SECTION_ALL },
-	{ "UID",           put_uid,           LETTER_UNREAD, false, false, SECTION_ALL },
-};
-/* clang-format on */
+/* Looking at the clock costs as much as the flags of a message. */
+enum { CLOCK_EVERY = 16 };
 
 static const struct {
 	const char *name, *means;
@@ -340,9 +20,9 @@ static const struct {
 static const struct fetch_att *
 att_of(const char *name)
 {
-	for (size_t i = 0; i < COUNT(atts); i++)
-		if (bytes_is(bytes_of(name), atts[i].name))
-			return &atts[i];
+	for (size_t i = 0; i < fetch_att_count; i++)
+		if (bytes_is(bytes_of(name), fetch_atts[i].name))
+			return &fetch_atts[i];
 	return NULL;
 }
 
@@ -369,9 +49,9 @@ read_att(struct scan *r, struct arena *arena, struct fetch_work *w)
 
 	if (w->items == ITEMS_MOST - 2)
 		scan_fail(r, "fewer items");
-	for (size_t i = 0; scan_ok(r) && i < COUNT(atts); i++) {
+	for (size_t i = 0; scan_ok(r) && i < fetch_att_count; i++) {
 		struct scan             before = *r;
-		const struct fetch_att *att = &atts[i];
+		const struct fetch_att *att = &fetch_atts[i];
 		if (!scan_skip_word(r, att->name))
 			continue;
 		if (!att->bracket && !is_name_end(r)) {
@@ -386,13 +66,14 @@ read_att(struct scan *r, struct arena *arena, struct fetch_work *w)
 			section_read(r, arena, &item->section);
 		}
 		/* "PREVIEW" [SP "(" preview-mod ")"]   rfc8970:6 */
-		if (att->write == put_preview)
+		if (att->write == fetch_put_preview)
 			(void)scan_skip_word(r, " (LAZY)");
 		/* section-binary = "[" [section-part] "]"; a size is of all of it   rfc3516:7 */
-		if (decodes(att) && (item->section.what != SECTION_ALL ||
-		                     (item->section.partial && att->write == put_binary_size)))
+		if (fetch_decodes(att) &&
+		    (item->section.what != SECTION_ALL ||
+		     (item->section.partial && att->write == fetch_put_binary_size)))
 			scan_fail(r, "part numbers alone");
-		w->decodes |= decodes(att);
+		w->decodes |= fetch_decodes(att);
 		if (att->bracket || !has_att(w, att))
 			w->items++;
 		w->sees |= att->sees;
@@ -539,12 +220,24 @@ load(struct fetch_work *w)
 	enum letter_depth needs = LETTER_UNREAD;
 
 	for (size_t i = 0; i < w->items; i++)
-		if (w->item[i].att->needs > needs)
+		if (!w->item[i].known && w->item[i].att->needs > needs)
 			needs = w->item[i].att->needs;
 	letter_begin(&w->letter, w->entry.message);
 	return needs == LETTER_DIGEST ? letter_digest(&w->letter)
 	       : needs == LETTER_ROW  ? letter_row(&w->letter)
 	                              : 0;
+}
+
+/* What is kept needs nothing. */
+static void
+look_up(struct fetch_work *w)
+{
+	struct answer a;
+
+	for (size_t i = 0; i < w->items; i++) {
+		struct fetch_item *item = &w->item[i];
+		item->known = item->kept != NULL && answers_find(item->kept, w->entry.uid, &a);
+	}
 }
 
 /* ---- parts without their transfer encoding (rfc3516) ------------------------------ */
@@ -556,7 +249,7 @@ is_coded(const struct fetch_work *w, const struct fetch_item *item, struct secti
 {
 	const struct letter *l = &w->letter;
 
-	if (!decodes(item->att) ||
+	if (!fetch_decodes(item->att) ||
 	    !section_find(&item->section, &l->digest, letter_own_len(l), span))
 		return false;
 	*encoding = decoding_of(l, &item->section, span);
@@ -579,7 +272,7 @@ has_unknown_cte(const struct fetch_work *w)
 static void
 begin_literal(struct fetch_work *w, const struct fetch_item *item)
 {
-	w->coded_left = clip(&item->section, w->decoding.total, &w->coded_at);
+	w->coded_left = fetch_clip(&item->section, w->decoding.total, &w->coded_at);
 	buffer_printf(&w->page, "%s{%llu}\r\n", w->decoding.nul ? "~" : "",
 	              (unsigned long long)w->coded_left);
 	w->begun_literal = true;
@@ -591,7 +284,7 @@ put_coded(struct imap *s, struct fetch_work *w, const struct fetch_item *item,
           const struct section_span *span, enum digest_encoding encoding)
 {
 	struct decoding *d = &w->decoding;
-	bool             size = item->att->write == put_binary_size;
+	bool             size = item->att->write == fetch_put_binary_size;
 
 	if (d->state == DECODING_IDLE) {
 		w->begun_literal = false;
@@ -611,11 +304,11 @@ put_coded(struct imap *s, struct fetch_work *w, const struct fetch_item *item,
 			begin_literal(w, item);
 		buffer_add(&w->page, buffer_bytes(&d->part));
 		if (got == w->coded_left) {
-			tally(s, &item->section, w->coded_at + got);
+			fetch_tally(s, &item->section, w->coded_at + got);
 			decoding_drop(d);
 			return STEP_DONE;
 		}
-		page_flush(s, w);
+		fetch_page_flush(s, w);
 		w->flushed = true;
 		w->coded_at += got;
 		w->coded_left -= got < w->coded_left ? got : w->coded_left;
@@ -641,19 +334,76 @@ fetch_damaged(struct imap *s, struct fetch_work *w)
 	return STEP_DONE;
 }
 
-static void
-put_label(struct fetch_work *w, const struct fetch_item *item)
+/* Headers are kept, not bodies; what BINARY says needs a verifier. */
+static bool
+lasts(const struct fetch_item *item)
 {
-	if (w->at > 0)
-		buffer_add_char(&w->page, ' ');
-	if (item->att->bracket) {
-		buffer_add_string(&w->page, item->att->write == put_binary_size ? "BINARY.SIZE"
-		                            : decodes(item->att)                ? "BINARY"
-		                                                                : "BODY");
-		section_write(&w->page, &item->section);
-	} else
-		buffer_add_string(&w->page, item->att->name);
-	buffer_add_char(&w->page, ' ');
+	const struct section *section = &item->section;
+
+	if (item->att->write != fetch_put_section)
+		return item->att->lasts;
+	return !fetch_decodes(item->att) && section->what != SECTION_ALL &&
+	       section->what != SECTION_TEXT;
+}
+
+/* PREVIEW depends on whether the client knows UTF-8. */
+static void
+prepare_items(struct imap *s, struct fetch_work *w)
+{
+	for (size_t i = 0; i < w->items; i++) {
+		struct fetch_item      *item = &w->item[i];
+		const struct fetch_att *att = item->att;
+
+		item->label = !att->bracket ? bytes_of(arena_printf(s->scratch, "%s ", att->name))
+		                            : section_label(att->write == fetch_put_binary_size
+		                                                    ? "BINARY.SIZE"
+		                                            : fetch_decodes(att) ? "BINARY"
+		                                                                 : "BODY",
+		                                            &item->section, s->scratch);
+		if (lasts(item))
+			item->kept = answers_take(s->service->answers, s->view->mailbox,
+			                          item->label, s->utf8 || s->rev2);
+	}
+}
+
+static void
+drop_items(struct fetch_work *w)
+{
+	for (size_t i = 0; i < w->items; i++)
+		answers_drop(&w->item[i].kept);
+}
+
+static void
+put_known(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	struct answer a = { 0 };
+
+	(void)answers_find(item->kept, w->entry.uid, &a);
+	buffer_add(&w->page, a.text);
+	if (a.counted > 0) {
+		s->tally.hdr_count++;
+		s->tally.hdr_bytes += a.counted - 1;
+	}
+}
+
+/* Says it, and keeps what was said. */
+static bool
+put_item(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
+{
+	struct imap_tally before = s->tally;
+	size_t            at = w->page.len;
+	struct answer     a;
+
+	if (!item->att->write(s, w, item))
+		return false;
+	if (item->kept == NULL || w->flushed)
+		return true;
+	a.text = bytes_cut(buffer_bytes(&w->page), at, w->page.len);
+	a.counted = s->tally.hdr_count == before.hdr_count
+	                    ? 0
+	                    : (uint32_t)(s->tally.hdr_bytes - before.hdr_bytes + 1);
+	answers_keep(item->kept, w->entry.uid, &a);
+	return true;
 }
 
 static enum imap_step
@@ -664,19 +414,24 @@ fetch_items(struct imap *s, struct fetch_work *w)
 
 	for (; w->at < w->items; w->at++) {
 		const struct fetch_item *item = &w->item[w->at];
-		if (w->decoding.state == DECODING_IDLE)
-			put_label(w, item);
-		if (w->decodes && is_coded(w, item, &span, &encoding)) {
+		if (w->decoding.state == DECODING_IDLE) {
+			if (w->at > 0)
+				buffer_add_char(&w->page, ' ');
+			buffer_add(&w->page, item->label);
+		}
+		if (item->known) {
+			put_known(s, w, item);
+		} else if (w->decodes && is_coded(w, item, &span, &encoding)) {
 			enum imap_step step = put_coded(s, w, item, &span, encoding);
 			if (step != STEP_DONE)
 				return step;
 			if (w->decoding.state == DECODING_FAILED)
 				return fetch_damaged(s, w);
-		} else if (!item->att->write(s, w, item))
+		} else if (!put_item(s, w, item))
 			return fetch_damaged(s, w);
 	}
 	buffer_add_string(&w->page, ")\r\n");
-	page_flush(s, w);
+	fetch_page_flush(s, w);
 	w->writing = false;
 	return STEP_DONE;
 }
@@ -686,6 +441,7 @@ static enum imap_step
 fetch_one(struct imap *s, struct fetch_work *w)
 {
 	w->flushed = false;
+	look_up(w);
 	if (load(w) != 0) {
 		note_damage(w);
 		return STEP_DONE;
@@ -762,6 +518,7 @@ fetch_begin(struct imap *s, struct fetch_work *w)
 		imap_enable_condstore(s);
 	if (w->changed)
 		fetch_changed(s, w);
+	prepare_items(s, w);
 	letter_read_open(&w->letter, mailbox_account(s->view->mailbox), s->scratch);
 	if (w->sees && !imap_read_only(s))
 		see_all(s, w);
@@ -779,8 +536,9 @@ fetch_run(struct imap *s)
 		return imap_bad(s, BEYOND_LAST);
 	if (!resync_vanished(s, &w->resync))
 		return STEP_AGAIN;
-	while (s->end == NULL) {
-		if (imap_full(s) || imap_turn_over(s))
+	w->flags_said = (struct flags_said){ 0 };
+	for (unsigned said = 0; s->end == NULL; said++) {
+		if (imap_full(s) || (said % CLOCK_EVERY == CLOCK_EVERY - 1 && imap_turn_over(s)))
 			return STEP_AGAIN;
 		if (w->writing && (step = fetch_items(s, w)) != STEP_DONE)
 			return step;
@@ -815,6 +573,7 @@ fetch_drop(struct imap *s)
 	struct fetch_work *w = s->work;
 
 	decoding_drop(&w->decoding);
+	drop_items(w);
 	buffer_free(&w->page);
 }
 
@@ -840,7 +599,7 @@ fetch_list_read(struct imap *s, struct scan *r, struct arena *arena)
 	r->rest = bytes_cut(r->rest, len - kept.rest.len, kept.rest.len);
 	/* These wait for a verifier; nobody would be there who waits. */
 	for (size_t i = 0; i < l->work.items; i++)
-		if (decodes(l->work.item[i].att))
+		if (fetch_decodes(l->work.item[i].att))
 			scan_fail(r, "items other than BINARY");
 	return l;
 }
@@ -852,8 +611,10 @@ fetch_list_say(struct imap *s, const struct fetch_list *list, uint32_t uid)
 
 	if (!view_find(s->view, uid, &w.entry))
 		return;
+	prepare_items(s, &w);
 	letter_read_open(&w.letter, mailbox_account(s->view->mailbox), s->scratch);
 	(void)fetch_one(s, &w);
+	drop_items(&w);
 	buffer_free(&w.page);
 	letter_close(&w.letter);
 }

@@ -122,6 +122,7 @@ struct imap_settings {                 /* rows imap_*                           
 	int64_t progress_ms;           /* imap_progress_interval                  */
 	int64_t metadata_most;         /* imap_metadata_size_limit                */
 	const char *admin, *comment;   /* imap_admin_contact, imap_server_comment */
+	int64_t answers_most;          /* imap_answer_memory                      */
 };
 extern const struct setting_table imap_setting_table;
 

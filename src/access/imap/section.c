@@ -103,6 +103,20 @@ section_write(struct buffer *out, const struct section *s)
 		buffer_printf(out, "<%llu>", (unsigned long long)s->from);
 }
 
+struct bytes
+section_label(const char *word, const struct section *s, struct arena *arena)
+{
+	struct buffer out = { 0 };
+	struct bytes  label;
+
+	buffer_add_string(&out, word);
+	section_write(&out, s);
+	buffer_add_char(&out, ' ');
+	label = arena_keep(arena, buffer_bytes(&out));
+	buffer_free(&out);
+	return label;
+}
+
 /* The letter inside a message/rfc822 part; -1: it is none. */
 static int64_t
 letter_in(const struct digest *d, uint32_t part)

@@ -3,6 +3,7 @@
  *
  * section_read()   reads from behind the "[": section "]" ["<" number "." nz-number ">"].
  * section_write()  "[1.2.HEADER.FIELDS (To)]<0>" as the answer has it.
+ * section_label()  the same behind a word, with a blank.
  * section_find()   walks the digest's parts.  False: the letter has no such part (NIL).
  *                  The span is in the letter as the reader sees it, whose first `own`
  *                  bytes are head and prefix.  For FIELDS and FIELDS_NOT the span is the whole
@@ -34,6 +35,7 @@ struct section_span { uint64_t at, len; uint32_t part; };
 
 void section_read(struct scan *, struct arena *, struct section *);
 void section_write(struct buffer *, const struct section *);
+struct bytes section_label(const char *word, const struct section *, struct arena *);
 bool section_find(const struct section *, const struct digest *, uint64_t own, struct section_span *);
 /* `own` is head and prefix when part is 0, else empty; `header` the bytes of
    the part's header in the content, which begins there at header_at. */

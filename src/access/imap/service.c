@@ -25,6 +25,8 @@ static const struct setting imap_rows[] = {
 	  "URI that METADATA tells as /shared/admin of the server; empty: none.", .since = "0.1" },
 	{ "imap_server_comment", SETTING_TEXT, AT(comment), "",
 	  "What METADATA tells as /shared/comment of the server; empty: nothing.", .since = "0.1" },
+	{ "imap_answer_memory", SETTING_SIZE, AT(answers_most), "96M",
+	  "Most memory of a keeper for what FETCH has said of messages (envelopes, structures, header fields) and may say again; 0: none.", NULL, 0, 64LL << 30, "0.1" },
 };
 /* clang-format on */
 #undef AT
@@ -67,6 +69,7 @@ imap_service_open(struct loop *loop, struct store *store, const struct imap_conf
 	v->ctx = ctx;
 	v->turn = timer_open(loop, service_turn, v);
 	v->queue_end = &v->queue;
+	v->answers = answers_open(loop, (size_t)config->rows.answers_most);
 	return v;
 }
 
@@ -74,6 +77,7 @@ void
 imap_service_config(struct imap_service *v, const struct imap_config *config)
 {
 	v->config = *config;
+	answers_most(v->answers, (size_t)config->rows.answers_most);
 }
 
 void
@@ -85,6 +89,7 @@ imap_service_close(struct imap_service **vp)
 	if (v == NULL)
 		return;
 	(void)imap_service_kick(v, 0, "Server shutting down.");
+	answers_close(&v->answers);
 	timer_close(&v->turn);
 	memory_free(v);
 }

@@ -7,6 +7,7 @@
 #ifndef ACCESS_IMAP_SERVICE_H
 #define ACCESS_IMAP_SERVICE_H
 
+#include "access/imap/answers.h"
 #include "access/imap/session.h"
 
 struct imap_service {
@@ -20,6 +21,7 @@ struct imap_service {
 	struct timer       *turn;
 	struct imap        *queue, **queue_end;
 	int64_t             turn_ends_ms;
+	struct answers     *answers;
 };
 
 #endif

@@ -302,10 +302,9 @@ imap_searching(struct imap *s, bool wait, uint32_t uid)
 void
 imap_fetch_begin(struct imap *s, struct buffer *out, uint32_t uid)
 {
-	if (s->uidonly)
-		buffer_printf(out, "* %u UIDFETCH (", uid);
-	else
-		buffer_printf(out, "* %u FETCH (", view_number(s->view, uid));
+	buffer_add(out, BYTES("* "));
+	buffer_add_number(out, s->uidonly ? uid : view_number(s->view, uid));
+	buffer_add(out, s->uidonly ? BYTES(" UIDFETCH (") : BYTES(" FETCH ("));
 }
 
 /* message-data = nz-number SP "FETCH" SP msg-att: flags somebody changed. */

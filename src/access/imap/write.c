@@ -1,5 +1,7 @@
 #include "access/imap/write.h"
 
+#include <string.h>
+
 #include "access/imap/grammar.h"
 #include "message/encoding.h"
 
@@ -127,6 +129,26 @@ write_flags(struct buffer *out, const struct mailbox *mailbox, uint64_t flags, b
 		if (mailbox_flags_have(mailbox, flags, k))
 			write_word(out, &any, bytes_of(name));
 	buffer_add_char(out, ')');
+}
+
+void
+write_flags_again(struct buffer *out, struct flags_said *said, const struct mailbox *mailbox,
+                  uint64_t flags, bool recent)
+{
+	size_t i = (flags ^ flags >> 3 ^ recent) % COUNT(said->last), at = out->len;
+
+	if (said->last[i].len > 0 && said->last[i].flags == flags &&
+	    said->last[i].recent == recent) {
+		buffer_add(out, (struct bytes){ said->last[i].text, said->last[i].len });
+		return;
+	}
+	write_flags(out, mailbox, flags, recent);
+	if (out->len - at > sizeof said->last[i].text)
+		return;
+	said->last[i].flags = flags;
+	said->last[i].recent = recent;
+	said->last[i].len = (uint8_t)(out->len - at);
+	memcpy(said->last[i].text, out->at + at, out->len - at);
 }
 
 void
