@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 int (*disk_step)(const char *what, int fd);
@@ -44,6 +45,27 @@ disk_read(int fd, void *out, size_t len, uint64_t at)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int
+disk_read_two(int fd, void *out, size_t len, void *more, size_t more_len, uint64_t at)
+{
+	struct iovec two[2] = { { out, len }, { more, more_len } };
+	ssize_t      n;
+	size_t       got;
+	int          why;
+
+	do
+		n = preadv(fd, two, 2, (off_t)at);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno;
+	if ((got = (size_t)n) < len) {
+		if ((why = disk_read(fd, (char *)out + got, len - got, at + got)) != 0)
+			return why;
+		got = len;
+	}
+	return disk_read(fd, (char *)more + (got - len), more_len - (got - len), at + got);
 }
 
 int

@@ -20,6 +20,7 @@ extern int (*disk_step)(const char *what, int fd);
 
 int disk_read(int fd, void *out, size_t len, uint64_t at);       /* EBADMSG when the file is shorter */
 int disk_read_some(int fd, void *out, size_t len, uint64_t at, size_t *got); /* one pread */
+int disk_read_two(int fd, void *out, size_t len, void *more, size_t more_len, uint64_t at); /* one behind the other */
 int disk_write(int fd, const void *from, size_t len, uint64_t at);
 int disk_sync(int fd);
 int disk_sync_name(int dir);

@@ -285,7 +285,7 @@ const char *
 record_read(int fd, uint64_t at, enum record_type type, uint64_t letter, struct arena *arena,
             uint64_t most, struct bytes *body)
 {
-	char          front[RECORD_AT_ONCE];
+	char          front[RECORD_AT_ONCE] __attribute__((uninitialized));
 	struct record r = { 0 };
 	uint32_t      sum;
 	char         *p;

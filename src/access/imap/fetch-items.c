@@ -212,30 +212,38 @@ fetch_decodes(const struct fetch_att *att)
 }
 
 bool
+fetch_is_whole(const struct section *section)
+{
+	return section->what == SECTION_ALL && section->depth == 0;
+}
+
+bool
 fetch_put_section(struct imap *s, struct fetch_work *w, const struct fetch_item *item)
 {
 	const struct section *section = &item->section;
 	struct letter        *l = &w->letter;
-	struct section_span   span;
-	const char           *bytes = NULL;
+	struct section_span   span = { 0, l->message.size, 0 };
 	uint64_t              from, len;
 
-	if (!section_find(section, &l->digest, letter_own_len(l), &span)) {
+	if (!fetch_is_whole(section) &&
+	    !section_find(section, &l->digest, letter_own_len(l), &span)) {
 		buffer_add_string(&w->page, "NIL");
 		return true;
 	}
 	if (section->what == SECTION_FIELDS || section->what == SECTION_FIELDS_NOT)
 		return put_fields(s, w, section, &span);
 	len = fetch_clip(section, span.len, &from);
-	if (len <= READ_MOST && (bytes = letter_take(l, span.at + from, len)) == NULL)
-		return false;
 	buffer_printf(&w->page, "%s{%llu}\r\n",
 	              fetch_decodes(item->att) && (l->digest.flags & DIGEST_NUL) ? "~" : "",
 	              (unsigned long long)len);
-	fetch_tally(s, section, len);
-	if (bytes == NULL)
+	if (len > READ_MOST) {
+		fetch_tally(s, section, len);
 		return put_from_file(s, w, span.at + from, len);
-	buffer_add(&w->page, (struct bytes){ bytes, len });
+	}
+	if (letter_read(l, span.at + from, buffer_room(&w->page, len), len) != 0)
+		return false;
+	buffer_took(&w->page, len);
+	fetch_tally(s, section, len);
 	return true;
 }
 

@@ -219,13 +219,24 @@ load(struct fetch_work *w)
 {
 	enum letter_depth needs = LETTER_UNREAD;
 
-	for (size_t i = 0; i < w->items; i++)
-		if (!w->item[i].known && w->item[i].att->needs > needs)
-			needs = w->item[i].att->needs;
+	bool whole = false;
+
+	for (size_t i = 0; i < w->items; i++) {
+		const struct fetch_item *item = &w->item[i];
+		const struct fetch_att  *att = item->att;
+		if (att->write == fetch_put_section && !fetch_decodes(att) &&
+		    fetch_is_whole(&item->section))
+			whole = true;
+		else if (!item->known && att->needs > needs)
+			needs = att->needs;
+	}
 	letter_begin(&w->letter, w->entry.message);
-	return needs == LETTER_DIGEST ? letter_digest(&w->letter)
-	       : needs == LETTER_ROW  ? letter_row(&w->letter)
-	                              : 0;
+	if ((needs != LETTER_UNREAD || whole) && letter_row(&w->letter) != 0)
+		return w->letter.why;
+	/* What we put before a letter lies with its digest. */
+	return needs == LETTER_DIGEST || (whole && w->letter.message.prefix_len > 0)
+	               ? letter_digest(&w->letter)
+	               : 0;
 }
 
 /* What is kept needs nothing. */

@@ -7,6 +7,7 @@
  * fetch_clip()    what "<from.most>" leaves of so many bytes.
  * fetch_tally()   counts them for the log.
  * fetch_page_flush() gives what was written so far to the stream.
+ * fetch_is_whole() all of the letter: its row says how much that is.
  * fetch_decodes() BINARY and its kind: without the transfer encoding (rfc3516).
  */
 #ifndef ACCESS_IMAP_FETCH_INNER_H
@@ -76,6 +77,7 @@ item_fn fetch_put_section, fetch_put_preview, fetch_put_binary_size;
 void     fetch_page_flush(struct imap *, struct fetch_work *);
 uint64_t fetch_clip(const struct section *, uint64_t len, uint64_t *from);
 void     fetch_tally(struct imap *, const struct section *, uint64_t len);
+bool     fetch_is_whole(const struct section *);
 bool     fetch_decodes(const struct fetch_att *);
 
 #endif

@@ -16,6 +16,7 @@ letter_begin(struct letter *l, uint64_t id)
 	l->id = id;
 	l->depth = LETTER_UNREAD;
 	l->why = 0;
+	l->own = l->prefix = (struct bytes){ 0 };
 }
 
 int
@@ -24,6 +25,8 @@ letter_row(struct letter *l)
 	if (l->why == 0 && l->depth < LETTER_ROW) {
 		l->why = message_read(l->account, l->id, l->arena, &l->message);
 		l->depth = LETTER_ROW;
+		if (l->why == 0 && l->message.prefix_len == 0)
+			l->own = l->message.head;
 	}
 	return l->why;
 }
@@ -67,15 +70,19 @@ letter_own_len(const struct letter *l)
 	return l->own.len;
 }
 
+int
+letter_read(struct letter *l, uint64_t at, void *out, size_t len)
+{
+	return l->why = message_bytes(l->account, &l->message, l->prefix, at, out, len);
+}
+
 const char *
 letter_take(struct letter *l, uint64_t at, size_t len)
 {
 	char *out = arena_take(l->arena, len > 0 ? len : 1);
-	int   why = message_bytes(l->account, &l->message, l->prefix, at, out, len);
 
-	if (why == 0)
+	if ((errno = letter_read(l, at, out, len)) == 0)
 		return out;
-	errno = l->why = why;
 	return NULL;
 }
 

@@ -8,7 +8,8 @@
  *                 is used again for the next.
  * letter_row()    the row: sizes and dates.        0 or errno (EBADMSG: damaged)
  * letter_digest() the digest and the prefix too.   0 or errno
- * letter_own()    head and prefix in one piece (after letter_digest()).
+ * letter_own()    head and prefix in one piece (after letter_digest(); after letter_row() where there is no prefix).
+ * letter_read()   bytes at..at+len of the whole letter.
  * letter_take()   bytes at..at+len of the whole letter, in memory; NULL with errno.
  */
 #ifndef ACCESS_IMAP_LETTER_H
@@ -35,6 +36,7 @@ int  letter_digest(struct letter *);
 /* When it came into the mailbox, seconds (after letter_row()). */
 int64_t letter_saved(const struct letter *, const struct entry *);
 struct bytes letter_own(const struct letter *);
+int  letter_read(struct letter *, uint64_t at, void *out, size_t len);     /* 0 or errno */
 const char *letter_take(struct letter *, uint64_t at, size_t len);
 uint64_t letter_own_len(const struct letter *);
 void letter_close(struct letter *);

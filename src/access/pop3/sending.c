@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "store/retrieved.h"
 
-enum { PIECE = 16 << 10 };
+enum { PIECE = 16 << 10, WHOLE_MOST = 64 << 10 };
 
 enum where { LINE_BEGINS, LINE_GOES_ON };
 struct pop3_sending {
@@ -144,15 +144,16 @@ say_end(struct pop3_sending *g, struct buffer *out)
 static bool
 letter_step(struct pop3 *s, struct pop3_sending *g)
 {
-	char piece[PIECE];
+	char piece[PIECE] __attribute__((uninitialized));
 
 	while (g->at < g->message.size) {
 		uint64_t left = g->message.size - g->at;
 		size_t   n = left < PIECE ? (size_t)left : PIECE;
+		bool     first = g->at == 0;
 		if (pop3_full(s) || pop3_turn_over(s))
 			return false;
-		if (g->at == 0)
-			memcpy(piece, g->first.at, n);
+		if (first)
+			n = g->first.len;
 		else if (message_bytes(s->account, &g->message, g->prefix, g->at, piece, n) != 0) {
 			/* "+OK" has been said: only silence tells that this is not the whole. */
 			pop3_end(s, "Message damaged");
@@ -160,7 +161,7 @@ letter_step(struct pop3 *s, struct pop3_sending *g)
 		}
 		g->at += n;
 		*g->tally += n;
-		if (say_piece(g, stream_out(s->stream), piece, n))
+		if (say_piece(g, stream_out(s->stream), first ? g->first.at : piece, n))
 			break;
 	}
 	say_end(g, stream_out(s->stream));
@@ -188,7 +189,7 @@ letter_ready(struct pop3 *s, struct pop3_sending *g, uint64_t message)
 
 	if (message_read(s->account, message, g->life, &g->message) != 0 || !prefix_ready(s, g))
 		return false;
-	n = g->message.size < PIECE ? (size_t)g->message.size : PIECE;
+	n = g->message.size <= WHOLE_MOST ? (size_t)g->message.size : PIECE;
 	first = arena_take(g->life, n + 1);
 	g->first = (struct bytes){ first, n };
 	return (n == 0 || message_bytes(s->account, &g->message, g->prefix, 0, first, n) == 0) &&
