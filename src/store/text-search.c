@@ -75,6 +75,13 @@ text_want(struct text_ask *q, uint64_t message)
 		q->wanted[block / 64] |= (uint64_t)1 << (block % 64);
 }
 
+void
+text_want_all(struct text_ask *q)
+{
+	for (uint32_t i = 0; i <= q->blocks / 64; i++)
+		q->wanted[i] = UINT64_MAX;
+}
+
 /* What is looked for in the text: of an empty needle the name of its field. */
 static struct bytes
 needle_of(const struct text_ask *q)

@@ -19,7 +19,7 @@
  * text_add()      puts a message in; what is there already stays.
  * text_drop()     forgets everything; it is made anew.
  *
- * A search goes through the blocks that were marked (text_want(); none: all), some at each call, and sets
+ * A search goes through the blocks that were marked (text_want(), text_want_all()), some at each call, and sets
  * the bit of each entry that says it.  text_ask_go() is true at its end; then bits of entries below `limit`
  * count.  A limit of 0: the index was dropped meanwhile, nothing is known.
  */
@@ -53,6 +53,7 @@ struct text_ask {
 };
 void text_ask_open(struct text_ask *, struct text *, struct arena *);
 void text_want(struct text_ask *, uint64_t message);
+void text_want_all(struct text_ask *);
 bool text_ask_go(struct text_ask *, uint32_t blocks);
 
 /* ---- making it ---------------------------------------------------------- */

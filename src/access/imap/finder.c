@@ -341,6 +341,16 @@ asks_open(struct finder *f)
 static bool
 asks_marked(struct finder *f)
 {
+	size_t asking = 0;
+
+	for (size_t i = 0; i < f->program->leaves; i++)
+		asking += f->ask[i].text != NULL;
+	/* Nothing else is asked, and most of the account is in this mailbox. */
+	if (asking == f->program->leaves && view_count(f->view) >= text_count(f->text) / 2) {
+		for (size_t i = 0; i < asking; i++)
+			text_want_all(&f->ask[i]);
+		return true;
+	}
 	for (uint32_t uid; (uid = view_next(f->view, f->mark + 1)) != 0; f->mark = uid) {
 		if (uid % 32 == 0 && imap_turn_over(f->session))
 			return false;

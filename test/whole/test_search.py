@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: ISC
+"""SEARCH beside a plain look through every letter, done in Python by the words of rfc3501:6.4.4: with the text index, without it,
+and while it is being made.
+
+A part counts as text when its type is text/* or message/*; the header of a part inside belongs to the body.
+"""
+
+import email
+import email.header
+import email.policy
+import imaplib
+import random
+
+import pytest
+from kit import wait_for
+
+CHARSETS = {"gbk": "zh", "gb18030": "zh", "big5": "tw", "iso-2022-jp": "ja", "shift_jis": "ja", "euc-kr": "ko",
+            "koi8-r": "ru", "utf-8": "zh", "iso-8859-1": "fr", "us-ascii": "en"}
+WORDS = {"zh": ["会议", "项目", "北京", "报告"], "tw": ["會議", "專案", "臺北"], "ja": ["会議", "東京", "カタカナ"],
+         "ko": ["회의", "서울"], "ru": ["Встреча", "отчёт", "Москва"], "fr": ["Réunion", "été", "GARÇON"],
+         "en": ["Meeting", "budget", "report", "seaside"]}
+CODINGS = ["8bit", "base64", "quoted-printable"]
+
+
+def encoded(text, charset, coding):
+    data = text.replace("\n", "\r\n").encode(charset)
+    if coding == "base64":
+        import base64
+        return base64.encodebytes(data).replace(b"\n", b"\r\n")
+    if coding == "quoted-printable":
+        import quopri
+        return quopri.encodestring(data.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
+    return data
+
+
+def part(chance):
+    """One text part, and what it says."""
+    charset = chance.choice(list(CHARSETS))
+    words = WORDS[CHARSETS[charset]] + ([] if charset == "iso-2022-jp" else WORDS["en"])
+    lines = [" ".join(chance.choice(words) for _ in range(chance.randrange(1, 8))) for _ in range(chance.randrange(1, 6))]
+    text = "\n".join(lines) + "\n"
+    coding = "7bit" if charset == "iso-2022-jp" else chance.choice(CODINGS)
+    kind = chance.choice(["plain", "html"])
+    name = f"note{chance.randrange(50)}.txt"
+    head = (f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {coding}\r\n"
+            f"Content-Disposition: inline; filename={name}\r\n")
+    return head, encoded(text, charset, coding), text
+
+
+def made(chance, depth=0):
+    """(bytes, header text, body text) of a letter: the latter two as a reader would see them."""
+    subject = chance.choice(WORDS[chance.choice(list(WORDS))]) + f" {chance.randrange(100)}"
+    fields = [("From", f"P{chance.randrange(9)} <p{chance.randrange(9)}@example.org>"), ("To", "ataylor@example.com"),
+              ("Subject", subject), ("X-Topic", chance.choice(WORDS["en"])), ("MIME-Version", "1.0")]
+    head = "".join(f"{n}: {v if v.isascii() else email.header.Header(v, 'utf-8').encode()}\r\n" for n, v in fields)
+    seen = "".join(f"{n}: {v}\n" for n, v in fields)
+    if chance.random() < .5:
+        more, data, text = part(chance)
+        return (head + more).encode() + b"\r\n" + data, seen + unfolded(more), text
+    boundary = f"b{depth}{chance.randrange(10**9)}"
+    whole, body = [], []
+    for _ in range(chance.randrange(1, 4)):
+        if depth < 2 and chance.random() < .2:
+            inner, inner_head, inner_body = made(chance, depth + 1)
+            more = "Content-Type: message/rfc822\r\n"
+            whole.append(more.encode() + b"\r\n" + inner)
+            body += [unfolded(more), inner_head, inner_body]
+        elif chance.random() < .2:
+            more = f"Content-Type: application/pdf; name=paper{chance.randrange(9)}.pdf\r\nContent-Transfer-Encoding: base64\r\n"
+            whole.append(more.encode() + b"\r\nbWVldGluZw==\r\n")
+            body.append(unfolded(more))
+        else:
+            more, data, text = part(chance)
+            whole.append(more.encode() + b"\r\n" + data)
+            body += [unfolded(more), text]
+    kind = f"Content-Type: multipart/mixed; boundary={boundary}\r\n"
+    content = b"".join(b"--" + boundary.encode() + b"\r\n" + w + b"\r\n" for w in whole) + b"--" + boundary.encode() + b"--\r\n"
+    return (head + kind).encode() + b"\r\n" + content, seen + unfolded(kind), "\n\0".join(body)
+
+
+def unfolded(head):
+    return head.replace("\r\n", "\n")
+
+
+def field(seen, name):
+    return [line.partition(": ")[2] for line in seen.splitlines() if line.lower().startswith(name.lower() + ": ")]
+
+
+def holds(letter, key, needle, name=""):
+    _, seen, body = letter
+    needle = needle.lower()
+    if key == "BODY":
+        return needle in body.lower()
+    if key == "TEXT":
+        return needle in body.lower() or any(needle in line for line in seen.lower().splitlines())
+    return any(needle in value.lower() for value in field(seen, name or key))
+
+
+def asked(chance):
+    """Key, needle, field name: words, pieces of words, things nobody said."""
+    word = chance.choice(WORDS[chance.choice(list(WORDS))])
+    if chance.random() < .4 and len(word) > 2:
+        at = chance.randrange(len(word) - 1)
+        word = word[at:at + chance.randrange(1, 4)]
+    word = chance.choice([word, word.upper(), word.lower(), word + "zz" if chance.random() < .2 else word])
+    key = chance.choice(["BODY", "TEXT", "SUBJECT", "FROM", "HEADER"])
+    if key == "FROM":
+        return key, f"p{chance.randrange(9)}@", ""
+    return key, word.strip(), "X-Topic" if key == "HEADER" else ""
+
+
+def found(reader, key, needle, name):
+    command = [key, name] if name else [key]
+    reader.literal = needle.encode()
+    return [int(n) for n in reader.search("UTF-8", *command)[1][0].split()]
+
+
+def compare(reader, letters, chance, many):
+    for _ in range(many):
+        key, needle, name = asked(chance)
+        wanted = [i + 1 for i, letter in enumerate(letters) if holds(letter, key, needle, name)]
+        assert found(reader, key, needle, name) == wanted, (key, name, needle)
+
+
+def put(reader, letters):
+    for whole, _, _ in letters:
+        assert reader.append("Search", "", imaplib.Time2Internaldate(0), whole)[0] == "OK"
+
+
+@pytest.mark.parametrize("index", ["yes", "no"])
+def test_answers_are_those_of_a_plain_look(own, index):
+    demo = own("--set", f"search_index={index}").start()
+    chance = random.Random(20261122)
+    letters = [made(chance) for _ in range(120)]
+    reader = demo.imap("ataylor")
+    reader.create("Search")
+    reader.select("Search")
+    for i in range(0, len(letters), 40):       # while some are in the index and some are not
+        put(reader, letters[i:i + 40])
+        reader.noop()
+        compare(reader, letters[:i + 40], chance, 25)
+    if index == "yes":
+        folder = demo.dir / "mail/store/accounts"
+        wait_for(lambda: any(p.stat().st_size > 0 for p in folder.glob("*/*/text")))
+    compare(reader, letters, chance, 60)
+    reader.logout()
+
+
+def test_two_characters_are_a_word(own):
+    demo = own().start()
+    reader = demo.imap("ataylor")
+    reader.create("Search")
+    reader.select("Search")
+    whole = ("Subject: x\r\nContent-Type: text/plain; charset=gb18030\r\n\r\n").encode() + "明天在北京开会议。\r\n".encode("gb18030")
+    put(reader, [(whole, "", "")] * 3)
+    reader.noop()
+    for needle, numbers in [("会议", [1, 2, 3]), ("北京", [1, 2, 3]), ("开", [1, 2, 3]), ("议会", [])]:
+        assert found(reader, "BODY", needle, "") == numbers, needle
+    reader.logout()
