@@ -1,8 +1,7 @@
 /*
  * keeper-place -- accounts whose letters lie outside: where, who reads them, what is new
  *
- * The location of an account is the word of the directory about it, else about its domain, else
- * mail_location.  A letter that somebody put there is read by a verifier, like any other.
+ * A new account lies where mail_location says, and stays there until it is converted.  A letter that somebody put there is read by a verifier, like any other.
  */
 #include "role/keeper.h"
 #include "store/location.h"
@@ -13,22 +12,11 @@
 
 /* ---- where ---- */
 
-static const char *
-location_for(const struct keeper *k, uint64_t account, struct bytes user)
-{
-	ptrdiff_t   at = bytes_find_last(user, '@');
-	const char *own = map_get(k->locations, map_number(&account));
-
-	if (own == NULL && at >= 0)
-		own = map_get(k->locations, bytes_cut(user, (size_t)at, user.len));
-	return own != NULL ? own : k->common.mail_location;
-}
-
 /* Whoever needs the account finds it where it belongs, or not at all. */
 int
 keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 {
-	const char     *text = location_for(k, id, user);
+	const char     *text = k->common.mail_location;
 	struct buffer   whole = { 0 };
 	struct account *a;
 	int             why = 0;

@@ -472,7 +472,6 @@ keeper_start(struct house *h)
 	k->sessions = map_open();
 	k->callers = map_open();
 	k->gone = map_open();
-	k->locations = map_open();
 	k->limits = map_open();
 	k->groups = map_open();
 	questions_open(&k->questions, h);

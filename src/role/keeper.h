@@ -51,7 +51,6 @@ struct keeper {
 	struct map          *sessions;       /* ticket -> struct visit           */
 	struct map          *callers;        /* "account address" -> how many    */
 	struct questions     questions;      /* to verifiers                     */
-	struct map          *locations;      /* account or "@domain" -> mail_location of its own */
 	struct watch        *news;           /* of files outside                 */
 	struct map          *limits;         /* account or "@domain" -> what was said of it */
 	struct map          *groups;         /* account -> struct group          */

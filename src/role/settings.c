@@ -53,7 +53,7 @@ static const struct setting rows[] = {
 	{ "mail_home", SETTING_WORD, AT(mail_home), "",
 	  "The home ~ and %h stand for in mail_location, as /var/vmail/%d/%n.", NULL, 0, 0, "0.2" },
 	{ "mail_location_directories", SETTING_LIST, AT(mail_location_directories), "",
-	  "Directories that the mail_location of single accounts and domains may lie under.", NULL, 0, 0, "0.2" },
+	  "Directories, besides those of mail_location, that accounts may be moved to by mansio mailbox convert.", NULL, 0, 0, "0.2" },
 	{ "role_account_base", SETTING_NUMBER, AT(role_account_base), "61184",
 	  "The first of the numbers used as uid and gid of the roles where the system accounts of "
 	  "mail_owner do not exist.", NULL, 1000, 65000, "0.1" },

@@ -182,7 +182,7 @@ account_locate(struct account *a, const char *location)
 	if (strcmp(account_location(a), location) == 0)
 		return 0;
 	if (a->place != NULL || has_mail(a)) {
-		if (!a->warned)
+		if (!a->warned && a->place == NULL)
 			warn_("account %" PRIu64
 			      ": mail_location is \"%s\" now, but its mail lies in \"%s\" and stays there; "
 			      "mansio mailbox convert moves it",

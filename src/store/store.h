@@ -69,7 +69,7 @@ uint64_t account_id(const struct account *);
 uint64_t account_modseq(const struct account *);
 
 /* Where its letters lie: store/location.h, expanded; "" is the letter log.  An account with mail stays where it
-   is, whatever is said (EXIST in the log, once): `mansio mailbox convert` moves it. */
+   is, whatever is said (a warning tells): `mansio mailbox convert` moves it. */
 int  account_locate(struct account *, const char *location);
 const char *account_location(const struct account *);
 

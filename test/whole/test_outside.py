@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: ISC
+"""Mailboxes that other programs read and write: Maildir++ and mbox, and the way from one to another."""
+
+import mailbox
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from kit import Demo, letter, wait_for, word
+
+BODY = "From: eva@example.org\nTo: jack@example.com\nSubject: %s\nDate: Mon, 1 Jan 2024 00:00:00 +0000\n\nFrom here\nend\n"
+
+
+def demo_with(tmp_path, *lines):
+    demo = Demo(tmp_path / "demo").start()
+    demo.stop()
+    with open(demo.config, "a") as f:
+        f.write("".join(line + "\n" for line in lines))
+    return demo.start()
+
+
+class Folders:
+    """What another program does, as the owner of the place."""
+
+    def __init__(self, root):
+        self.root = pathlib.Path(root)
+
+    def own(self, path):
+        st = os.stat(self.root)
+        os.chown(path, st.st_uid, st.st_gid)
+
+
+class Maildir(Folders):
+    location = "maildir:%s/%%d/%%n"
+
+    def __init__(self, root):
+        super().__init__(root / "example.com/jack")
+
+    def add(self, subject, name=None):
+        name = name or f"1700000000.{word()}.elsewhere"
+        path = self.root / "tmp" / name
+        path.write_text(BODY % subject)
+        self.own(path)
+        path.rename(self.root / "new" / name)
+        return name
+
+    def flags(self):
+        return sorted(p.name.partition(":2,")[2] for p in (self.root / "cur").iterdir())
+
+    def reply(self, name):
+        [now] = self.root.glob(f"*/{name}*")
+        now.rename(self.root / "cur" / f"{name}:2,RS")
+
+    def remove(self, name):
+        [now] = self.root.glob(f"*/{name}*")
+        now.unlink()
+
+    def count(self):
+        return sum(1 for part in ("new", "cur") for _ in (self.root / part).iterdir())
+
+
+class Mbox(Folders):
+    location = "mbox:%s/%%d/%%n"
+
+    def __init__(self, root):
+        super().__init__(root / "example.com/jack")
+        self.inbox = self.root / "inbox"
+
+    def change(self, what):
+        box = mailbox.mbox(self.inbox)
+        box.lock()
+        try:
+            what(box)
+            box.flush()
+        finally:
+            box.unlock()
+            box.close()
+        self.own(self.inbox)
+
+    def add(self, subject):
+        self.change(lambda box: box.add(BODY % subject))
+        return subject
+
+    def key(self, box, subject):
+        return next(k for k in box.keys() if box[k]["Subject"] == subject)
+
+    def flags(self):
+        return sorted(m.get_flags().replace("O", "") for m in mailbox.mbox(self.inbox))
+
+    def reply(self, subject):
+        def change(box):
+            key = self.key(box, subject)
+            m = box[key]
+            m.set_flags("ROA")
+            box[key] = m
+        self.change(change)
+
+    def remove(self, subject):
+        self.change(lambda box: box.remove(self.key(box, subject)))
+
+    def count(self):
+        return len(mailbox.mbox(self.inbox))
+
+
+@pytest.fixture(params=[Maildir, Mbox])
+def place(request, tmp_path):
+    root = tmp_path / "outside"
+    demo = demo_with(tmp_path, "mail_location = " + request.param.location % root,
+                     f"mail_location_directories = {tmp_path}/other")
+    demo.imap("jack").logout()
+    yield demo, request.param(root), tmp_path
+    demo.stop()
+
+
+def fetched(box, what="(UID FLAGS)"):
+    lines = box.fetch("1:*", what)[1]
+    return [line[0] if isinstance(line, tuple) else line for line in lines if line not in (b")", None)]
+
+
+def test_two_write_into_one_mailbox(place):
+    demo, folders, _ = place
+    box = demo.imap("jack")
+    assert box.select()[1] == [b"0"]
+    name = folders.add("one")
+    box.noop()
+    assert b"UID 1 " in fetched(box)[0]
+    whole = box.fetch("1", "(BODY.PEEK[])")[1][0][1]
+    assert whole == (BODY % "one").replace("\n", "\r\n").encode()
+    demo.send(letter("two", to="jack@example.com"), to="jack@example.com")
+    wait_for(lambda: (box.noop(), len(fetched(box)))[1] == 2)
+    assert folders.count() == 2
+    folders.reply(name)
+    box.noop()
+    assert rb"\Answered" in fetched(box)[0] and rb"\Seen" in fetched(box)[0]
+    box.store("2", "+FLAGS", r"(\Flagged word)")
+    assert wait_for(lambda: any("F" in f for f in folders.flags()))
+    folders.remove(name)
+    box.noop()
+    assert len(fetched(box)) == 1 and b"UID 2 " in fetched(box)[0] and b"word" in fetched(box)[0]
+    box.store("1", "+FLAGS", r"\Deleted")
+    box.expunge()
+    wait_for(lambda: folders.count() == 0)
+    demo.stop()
+    demo.start()
+    box = demo.imap("jack")
+    assert box.select()[1] == [b"0"]
+
+
+def state(demo):
+    box = demo.imap("jack")
+    all_of = {}
+    for line in box.list()[1]:
+        name = line.decode().split(' "/" ')[1]
+        if b"Noselect" in line:
+            continue
+        count = int(box.select(name, readonly=True)[1][0])
+        items = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY.PEEK[])"
+        said = box.fetch("1:*", items)[1] if count else []
+        all_of[name] = box.response("UIDVALIDITY")[1], [
+            [re.sub(rb" ?\\Recent", b"", part) for part in one] if isinstance(one, tuple) else one for one in said]
+    all_of[""] = sorted(box.lsub()[1])
+    box.logout()
+    return all_of
+
+
+def test_an_account_moves_and_its_readers_see_no_difference(place):
+    demo, folders, tmp_path = place
+    box = demo.imap("jack")
+    for i in range(20):
+        text = (BODY % f"letter {i}" + "x" * (i * 977)).replace("\n", "\r\n").encode()
+        assert box.append("INBOX", r"(\Seen kw%d)" % (i % 3) if i % 2 else "",
+                          '"%02d-Feb-2020 01:02:03 +0100"' % (i + 1), text)[0] == "OK"
+    box.create("Kept")
+    box.select()
+    box.copy("3:9", "Kept")
+    box.store("5:8", "+FLAGS", r"\Flagged")
+    box.logout()
+    before = state(demo)
+    for to in ("log", f"maildir:{tmp_path}/other/a/%n", f"mbox:{tmp_path}/other/b/%n", f"maildir:{tmp_path}/other/c/%n"):
+        said = demo.command("mailbox", "convert", "jack@example.com", "--to", to).stdout
+        assert "27 messages converted" in said
+        assert state(demo) == before, to
+    demo.command("store", "check")
+
+
+def test_a_damaged_file_is_refused_alone(place):
+    demo, folders, _ = place
+    if not isinstance(folders, Maildir):
+        pytest.skip("of a Maildir")
+    box = demo.imap("jack")
+    box.select()
+    first, second = folders.add("one", "1700000001.a.b"), folders.add("two", "1700000002.c.d")
+    box.noop()
+    assert len(fetched(box)) == 2
+    path = next(folders.root.glob(f"*/{first}*"))
+    path.write_text("cut")
+    assert box.fetch("1:2", "(BODY.PEEK[])")[0] == "NO"
+    assert box.fetch("2", "(BODY.PEEK[])")[0] == "OK"
+    assert first in demo.log()
+
+
+def test_links_lead_nowhere(place):
+    demo, folders, tmp_path = place
+    if not isinstance(folders, Maildir):
+        pytest.skip("of a Maildir")
+    secret = tmp_path / "secret"
+    secret.write_text(BODY % "secret")
+    secret.chmod(0o644)
+    os.symlink(secret, folders.root / "new" / "1700000003.link")
+    os.symlink(tmp_path, folders.root / ".Out")
+    folders.add("real")
+    box = demo.imap("jack")
+    box.select()
+    assert len(fetched(box)) == 1
+    assert not any(b"Out" in line for line in box.list()[1])
+
+
+def test_what_dovecot_called_them(tmp_path):
+    """uids, uidvalidity, keywords and subscriptions of a Maildir somebody else served before"""
+    root = tmp_path / "outside/example.com/jack"
+    for folder in ("", ".Work.2026"):
+        for part in ("tmp", "new", "cur"):
+            (root / folder / part).mkdir(parents=True)
+    for name in ("1700000002.c.d:2,S", "1700000001.a.b:2,Fa"):
+        (root / "cur" / name).write_text(BODY % name)
+    (root / "dovecot-uidlist").write_text("3 V1275660208 N25022 G3085f01b7f11094c501100008c4a11c1\n"
+                                          "25006 :1700000001.a.b\n25010 W2481 :1700000002.c.d,S=9:2,S\n")
+    (root / "dovecot-uidlist").write_text((root / "dovecot-uidlist").read_text().replace(",S=9", ""))
+    (root / "dovecot-keywords").write_text("0 $Label1\n")
+    (root / "subscriptions").write_text("V\t2\n\nWork\t2026\n")
+    subprocess.run(["chmod", "-R", "a+rwX", tmp_path / "outside"], check=True)
+    demo = demo_with(tmp_path, f"mail_location = maildir:{tmp_path}/outside/%d/%n")
+    keeper = next(p for p in demo.processes() if p["role"] == "keeper")
+    if os.geteuid() == 0:
+        owner = os.stat(f"/proc/{keeper['pid']}")
+        subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", tmp_path / "outside"], check=True)
+    try:
+        box = demo.imap("jack")
+        box.select()
+        assert box.response("UIDVALIDITY")[1] == [b"1275660208"]
+        said = fetched(box)
+        assert b"UID 25006 " in said[0] and b"$Label1" in said[0] and rb"\Flagged" in said[0]
+        assert b"UID 25010 " in said[1] and rb"\Seen" in said[1]
+        assert any(b"Work/2026" in line for line in box.lsub()[1])
+    finally:
+        demo.stop()
+
+
+@pytest.mark.skipif(not shutil.which("procmail"), reason="no procmail here")
+def test_procmail_delivers(place):
+    demo, folders, tmp_path = place
+    rules = tmp_path / "rc"
+    target = f"{folders.root}/" if isinstance(folders, Maildir) else str(folders.inbox)
+    rules.write_text(f"LOCKFILE=\n:0{'' if isinstance(folders, Maildir) else ':'}\n{target}\n")
+    owner = os.stat(folders.root)
+    subprocess.run(["procmail", str(rules)], input=(BODY % "by procmail").encode(), check=True,
+                   user=owner.st_uid if os.geteuid() == 0 else None)
+    box = demo.imap("jack")
+    box.select()
+    wait_for(lambda: (box.noop(), fetched(box))[1] and len(fetched(box)) == 1)
+
+
+@pytest.mark.parametrize("line, right", [
+    ("mail_location = mailbox:/var/mail", "maildir:/var/vmail/%d/%n"),
+    ("mail_location = maildir:~/Maildir", "mail_home"),
+    ("mail_location = maildir:/var/vmail/%x", "%n"),
+    ("mail_location = maildir:/v/%n:LAYOUT=fs", "leave them out"),
+    ("mbox_write_locks = lockf", "dotlock"),
+])
+def test_a_bad_location_is_refused_with_what_would_be_right(tmp_path, line, right):
+    from kit import BINARY
+    (tmp_path / "main.cf").write_text(f"mail_directory = {tmp_path}/mail\n{line}\n")
+    done = subprocess.run([BINARY, "-c", tmp_path / "main.cf", "config", "check"], capture_output=True, text=True)
+    assert done.returncode != 0 and right in done.stderr + done.stdout
