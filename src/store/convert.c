@@ -432,9 +432,9 @@ conversion_over(struct conversion *c)
 	if (why != 0 || (why = account_change(a)) != 0)
 		return why;
 	for (struct mailbox *m = a->mailboxes; m != NULL && why == 0; m = m->next) {
+		folder_close(m); /* of what was deleted, too: the place goes */
 		if (m->gone)
 			continue;
-		folder_close(m);
 		if ((why = mailbox_say(m, FILE_LEFT)) == 0 &&
 		    (why = mailbox_say(m, FILE_CAME)) == 0 && (why = leave_expunged(c, m)) == 0)
 			why = point(c, m);
