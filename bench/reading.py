@@ -378,10 +378,11 @@ class Reading:
 	def __init__(self, bench):
 		o = bench.options
 		self.bench = bench
-		bench.count = o.messages or (2000 if o.quick else 100000)
+		bench.count = o.messages or (2000 if o.quick else 10000 if o.what == "imap-growth"
+		    else 100000)
 		bench.ten = min(10000, bench.count)
 		bench.thousand = 200 if o.quick else 1000
-		bench.sessions = 300 if o.quick else 2000
+		bench.sessions = 200 if o.quick else 600
 		bench.news = 10 if o.quick else 40
 		bench.idlers = 100 if o.quick else 2000
 		self.runs = o.runs or (1 if o.quick else 3)
@@ -615,6 +616,8 @@ def run_imap(bench):
 				measure(report, row, "cold", reading.cold(row), *row.cold)
 			measure(report, row, "warm" if row.cold else "", reading.warm(row), row.must,
 			    row.aim)
+	except KeyboardInterrupt:
+		print("broken off: what was measured is kept", flush=True)
 	finally:
 		reading.stop()
 	picture = [("%s %s" % (x["title"], x["kind"]), x.get("ratio"), x["must"], x["aim"],
@@ -633,3 +636,64 @@ def measure(report, row, kind, results, must, aim):
 	    row.unit)) for k, v in line["values"].items()), "%.2f×" % line["ratio"]
 	    if "ratio" in line else "–", verdict(line) + " " + "; ".join(line["notes"])),
 	    flush=True)
+
+
+# ---- growth -----------------------------------------------------------------
+
+# title, commands of which the last is timed, how often; the best counts
+GROWING = [
+	("SELECT", ["SELECT INBOX", "SELECT Grown"], 3),
+	("FETCH 1:* (UID FLAGS)", ["FETCH 1:* (UID FLAGS)"], 3),
+	("FETCH 1:* (ENVELOPE BODYSTRUCTURE)", ["FETCH 1:* (ENVELOPE BODYSTRUCTURE)"], 1),
+	("the same again", ["FETCH 1:* (ENVELOPE BODYSTRUCTURE)"], 3),
+	("UID SEARCH SUBJECT", ["UID SEARCH SUBJECT " + WORDS["common"][0]], 3),
+	("UID SORT (DATE)", ["UID SORT (DATE) UTF-8 ALL"], 3),
+	("STORE 1:* +FLAGS.SILENT", ["STORE 1:* -FLAGS.SILENT (\\Flagged)",
+	    "STORE 1:* +FLAGS.SILENT (\\Flagged)"], 3),
+	("COPY 1:*", ["COPY 1:* Again"], 1),
+	("EXPUNGE of all", ["STORE 1:* +FLAGS.SILENT (\\Deleted)", "EXPUNGE"], 1),
+]
+SLACK, FLOOR_MS = 1.5, 20	# of what is linear; below so many milliseconds nothing is judged
+
+
+def run_growth(bench):
+	"""bench/run imap-growth: ours alone.  A mailbox grows by copies of the corpus' letters."""
+	reading = Reading(bench)
+	sizes = [1000, 10000, 100000] + ([1000000] if bench.options.million else [])
+	if bench.options.quick:
+		sizes = [1000, 10000]
+	times = {title: [] for title, _, _ in GROWING}
+	party = reading.parties[0]
+	try:
+		reading.mansio.start()
+		reading.ports_learn()
+		reading.account_make()
+		party.learn()
+		for first in range(0, bench.count, 1000):
+			party.say("<append INBOX %d %d ahead" % (first, min(1000, bench.count - first)))
+		for size in sizes:
+			party.refresh("Grown")
+			party.refresh("Again")
+			party.say("SELECT INBOX")
+			for had in range(0, size, bench.count):
+				party.say("COPY 1:%d Grown" % min(bench.count, size - had))
+			for title, commands, often in GROWING:
+				best = 1000 * min([party.say(c)["seconds"] for c in commands][-1]
+				    for _ in range(often))
+				times[title].append((size, best))
+				print("  %8d  %-36s %.2f ms" % (size, title, best), flush=True)
+	finally:
+		party.leave()
+		reading.mansio.stop()
+	worse = [t for t, v in times.items() for a, b in zip(v, v[1:])
+	    if b[1] > FLOOR_MS and b[1] > SLACK * b[0] / a[0] * max(a[1], 1)]
+	out = ["# Growth of one mailbox", "", "| | " + " | ".join("%d" % n for n in sizes) + " | |",
+	    "|--" * (len(sizes) + 2) + "|"]
+	for title, values in times.items():
+		out.append("| %s | %s | %s |" % (title, " | ".join(figure(ms, "ms") for _, ms in values),
+		    "**worse than linear**" if title in worse else ""))
+	svg = drawing.lines("Growth of one mailbox", [(title, "messages", "ms", {"": values})
+	    for title, values in times.items()])
+	bench.save("growth-imap", {"machine": bench.machine(), "times": times}, "\n".join(out) + "\n",
+	    svg)
+	return 1 if worse else 0
