@@ -8,6 +8,7 @@
  */
 #include "role/clerk.h"
 #include "base/clock.h"
+#include "role/keeper.h"
 #include "role/settings.h"
 #include "sasl/sasl.h"
 #include <inttypes.h>
@@ -515,6 +516,9 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 		for (size_t i = 0; i < count; i++)
 			target[i] = (struct resolve_target){ found[i].account, found[i].address,
 				                             found[i].detail };
+		if (from == RECEIVER && count == 1 && target[0].account != 0 &&
+		    map_get(c->full, map_number(&target[0].account)) != NULL)
+			answer.class = c->full_later ? RESOLVE_FULL_NOW : RESOLVE_FULL;
 		answer.target = target;
 		answer.targets = (uint32_t)count;
 		word_pack_resolved(link_begin(l, WORD_RESOLVED, ticket), &answer);
@@ -540,15 +544,41 @@ clerk_changed(struct house *h)
 		}
 }
 
+/* A keeper says that an account holds all it may, or no longer.  Receivers ask anew. */
+static bool
+hear_full(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct clerk *c = clerk_of(h);
+	struct unpack u = unpack_of(body);
+	uint64_t      id = unpack_u64(&u);
+	bool          full = unpack_bool(&u), was = map_get(c->full, map_number(&id)) != NULL;
+	(void)from;
+	(void)index;
+	(void)ticket;
+
+	if (!unpack_done(&u) || id == 0)
+		return false;
+	if (full)
+		(void)map_put(c->full, map_number(&id), c);
+	else
+		(void)map_drop(c->full, map_number(&id));
+	if (full != was)
+		clerk_changed(h);
+	return true;
+}
+
 static void
 settings_new(struct house *h)
 {
 	struct clerk          *c = clerk_of(h);
 	struct common_settings common;
+	struct keeper_settings keeper;
 
 	if (!house_settings(h, &clerk_setting_table, NULL, &c->rows) ||
+	    !house_settings(h, &keeper_setting_table, NULL, &keeper) ||
 	    !house_settings(h, &common_setting_table, NULL, &common))
 		return; /* the postmaster checks before it tells; said there */
+	c->full_later = keeper.quota_tempfail;
 	c->limits =
 		(struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
 	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);
@@ -564,6 +594,7 @@ clerk_start(struct house *h)
 
 	h->mine = c;
 	c->exchanges = map_open();
+	c->full = map_open();
 	c->guard = guard_open();
 	for (size_t i = 0; i < COUNT(c->line); i++)
 		c->line[i].last = &c->line[i].first;
@@ -599,6 +630,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_AUTH_START, hear_auth_start },
 		{ WORD_AUTH_STEP,  hear_auth_step  },
 		{ WORD_AUTH_DROP,  hear_auth_drop  },
+		{ WORD_FULL,       hear_full       },
 	};
 	/* clang-format on */
 

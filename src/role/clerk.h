@@ -20,6 +20,8 @@ struct clerk {
 	struct guard       *guard;
 	struct guard_limits limits;
 	struct map         *exchanges;
+	struct map         *full;             /* accounts that hold all they may */
+	bool                full_later;       /* quota_full_tempfail             */
 	unsigned char       secret[DIRECTORY_SECRET];    /* SCRAM for names that do not exist */
 	struct clerk_settings rows;
 	char                origin[256];

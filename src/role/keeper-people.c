@@ -42,8 +42,15 @@ keeper_limit(struct keeper *k, uint64_t id, struct bytes address)
 		(uint64_t)said(own, domain, 1, k->rows.quota_messages),
 	};
 	int             why;
-	struct account *a = account_take(k->store, id, &why);
+	struct account *a;
 
+	if ((all.bytes != 0 || all.messages != 0) && map_get(k->named, map_number(&id)) == NULL) {
+		char *copy = memory_take(address.len + 1);
+		if (address.len > 0)
+			memcpy(copy, address.at, address.len);
+		(void)map_put(k->named, map_number(&id), copy);
+	}
+	a = account_take(k->store, id, &why);
 	if (a != NULL && (why = account_limits(a, &all)) != 0)
 		warn_("account %" PRIu64 ": its limits cannot be kept: %s", id, strerror(why));
 	account_drop(&a);
@@ -143,4 +150,8 @@ keeper_people_close(struct keeper *k)
 	for (struct map_place p = { 0 }; map_next(k->limits, &p);)
 		memory_free(p.value);
 	map_close(&k->limits);
+	for (struct map_place p = { 0 }; map_next(k->named, &p);)
+		memory_free(p.value);
+	map_close(&k->named);
+	map_close(&k->full);
 }

@@ -26,6 +26,7 @@ static const struct setting rows[] = {
 	{ "quota_storage", SETTING_SIZE, AT(quota_storage), "0", "How much an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
 	{ "quota_messages", SETTING_NUMBER, AT(quota_messages), "0", "How many messages an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
 	{ "quota_grace", SETTING_NUMBER, AT(quota_grace), "10", "By how many percent of the limit the last letter delivered may be over.", .least = 0, .most = 100, .since = "0.2" },
+	{ "quota_warning", SETTING_LIST, AT(quota_warning), "80 95", "Percents of a limit; an account that comes to hold more gets a letter that says so, once each time.", .since = "0.2" },
 	{ "quota_full_tempfail", SETTING_BOOL, AT(quota_tempfail), "no", "yes: letters for a full account wait and are tried again; no: they are returned to their senders.", .since = "0.2" },
 	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
 	{ "mbox_read_locks", SETTING_LIST, AT(read_locks), "fcntl", "The locks an mbox is read under, in the order they are taken: dotlock, fcntl, flock.", .since = "0.2" },
@@ -365,9 +366,9 @@ is_ours(void *house, uint64_t account)
 	return house_keeper_of(h, account) == h->index;
 }
 
-static const struct store_needs store_needs = { .job = store_job,
-	                                        .digest = keeper_digest,
-	                                        .ours = is_ours };
+static const struct store_needs store_needs = {
+	.job = store_job, .digest = keeper_digest, .ours = is_ours, .quota = keeper_quota
+};
 
 static void
 gathered(void *house)
@@ -474,6 +475,8 @@ keeper_start(struct house *h)
 	k->gone = map_open();
 	k->limits = map_open();
 	k->groups = map_open();
+	k->full = map_open();
+	k->named = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
 	if (!accounts_make(h))
@@ -547,6 +550,8 @@ keeper_peer(struct house *h, enum role role, uint32_t index)
 		questions_wait_over(&keeper_of(h)->questions);
 	if (role == QUEUE)
 		keeper_queue_came(h);
+	if (role == CLERK)
+		keeper_tell_full(h);
 }
 
 static void

@@ -21,13 +21,14 @@
 #include "role/question.h"
 #include "role/settings.h"
 #include "spool/writer.h"
+#include "store/quota.h"
 #include "store/store.h"
 
 struct keeper_settings {
 	int64_t history_ms, per_user_address, append_most, search_memory;
 	int64_t quota_storage, quota_messages, quota_grace;     /* grace in percent */
 	bool    quota_tempfail, search_index;
-	struct setting_list read_locks, write_locks;
+	struct setting_list read_locks, write_locks, quota_warning;
 };
 extern const struct setting_table keeper_setting_table;
 
@@ -53,6 +54,8 @@ struct keeper {
 	struct questions     questions;      /* to verifiers                     */
 	struct watch        *news;           /* of files outside                 */
 	struct map          *limits;         /* account or "@domain" -> what was said of it */
+	struct map          *full;           /* accounts that hold all they may  */
+	struct map          *named;          /* account -> address, of those with a limit */
 	struct map          *groups;         /* account -> struct group          */
 	struct map          *gone;           /* ids of accounts that were deleted */
 	uint32_t             queues;         /* that were here before this one: their questions need no answer */
@@ -108,6 +111,9 @@ bool hear_limits(struct house *, struct bytes body);
 bool hear_group(struct house *, struct bytes body);
 void keeper_groups(struct house *, struct access_facts *, struct arena *);
 void keeper_people_close(struct keeper *);
+void keeper_tell_full(struct house *);                       /* to a clerk that came */
+/* keeper-quota.c: what an account holds has changed */
+void keeper_quota(void *house, uint64_t account, const struct quota *before, const struct quota *after);
 void keeper_commands_end(struct house *);
 void keeper_command(struct house *, struct caller *, const struct word_ask *);
 void keeper_session_over(void *house, uint32_t ticket, uint64_t account);

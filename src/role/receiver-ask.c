@@ -18,6 +18,8 @@ static struct known known_local = { RESOLVE_LOCAL }, known_foreign = { RESOLVE_F
 
 _Static_assert((int)RESOLVE_LOCAL == (int)RESOLVED_LOCAL &&
                        (int)RESOLVE_LOOP == (int)RESOLVED_LOOP &&
+                       (int)RESOLVE_FULL_NOW == (int)RESOLVED_FULL_NOW &&
+                       (int)RESOLVE_FULL == (int)RESOLVED_FULL &&
                        (int)RESOLVE_UNKNOWN == (int)RESOLVED_UNKNOWN &&
                        (int)RESOLVE_LATER == (int)RESOLVED_LATER,
                "the wire and the session mean the same");
@@ -244,7 +246,7 @@ hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
 	struct word_resolved w;
 
 	arena_clear(r->scratch);
-	if (!word_unpack_resolved(body, r->scratch, &w) || w.class > RESOLVE_LOOP)
+	if (!word_unpack_resolved(body, r->scratch, &w) || w.class > RESOLVE_FULL)
 		return false;
 	if (v == NULL)
 		return true;

@@ -342,7 +342,7 @@ word_unpack_resolved(struct bytes body, struct arena *life, struct word_resolved
 	struct reader          r = reader_of(body, life);
 	struct resolve_target *target;
 
-	w->class = read_choice(&r, RESOLVE_LOOP);
+	w->class = read_choice(&r, RESOLVE_FULL);
 	w->table = read_string(&r);
 	w->targets = read_count(&r, EACH, ENVELOPE_RECIPIENTS_MOST);
 	target = arena_take_array(life, w->targets, sizeof *target);

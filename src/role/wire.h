@@ -79,6 +79,7 @@ extern const char *const role_names[ROLES];
 	X(ACCOUNT_GONE,   FROM(CLERK), FROM(KEEPER))           /* account id: remove its mailboxes            */ \
 	X(LIMITS,         FROM(CLERK), FROM(KEEPER))           /* account id, or 0 and a domain; bytes, messages: how much may be held */ \
 	X(GROUP,          FROM(CLERK), FROM(KEEPER))           /* group's account id, address, whether its members begin, a member or "" */ \
+	X(FULL,           FROM(KEEPER), FROM(CLERK))           /* account id, whether it holds all it may     */ \
 	X(ACCOUNT_OUT,    FROM(CLERK), FROM(KEEPER))           /* account id, words: end its sessions         */ \
 	/* the command line asks */ \
 	X(ASK,            FROM(COMMAND), FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)) /* argv, input */ \
@@ -147,6 +148,8 @@ enum resolve_class {
 	RESOLVE_FOREIGN,               /* not our domain                          */
 	RESOLVE_LATER,                 /* cannot tell now: 451 4.3.0              */
 	RESOLVE_LOOP,                  /* aliases run in a circle: 554 5.4.6      */
+	RESOLVE_FULL_NOW,              /* to receivers: one account of ours, and it is full: 452 4.2.2 */
+	RESOLVE_FULL,                  /* the same, where that is final: 552 5.2.2 */
 };
 struct resolve_target { uint64_t account; struct bytes address; struct bytes detail; };  /* account 0: a remote address; detail: "tag" of user+tag */
 struct word_resolve { struct bytes address; };          /* "local@domain"; "postmaster" alone too */

@@ -43,6 +43,13 @@ def found(box, mailbox, *search):
     return box.search(None, *(search or ("ALL",)))[1][0].split()
 
 
+def refusal(house, to):
+    with house.smtp() as s:
+        s.ehlo_or_helo_if_needed()
+        s.mail("eve@example.com")
+        return s.rcpt(to)
+
+
 def usage(box, root='"User quota"'):
     lines = box.getquota(root)[1]
     return dict(re.findall(rb"(STORAGE|MESSAGE) (\d+)", lines[0] or b""))
@@ -122,15 +129,18 @@ def test_a_full_account_gets_nothing_more(house):
         send(house, "adam@example.com", n)
         delivered(house, ["to=<adam@example.com>", "status=sent"])
     adam = house.imap("adam")
-    wait_for(lambda: len(found(adam, "INBOX")) == 2)
-    assert usage(adam)[b"MESSAGE"] == b"2"
+    wait_for(lambda: len(found(adam, "INBOX")) == 3)  # and the warning
+    assert usage(adam)[b"MESSAGE"] == b"3"
     assert b"[OVERQUOTA]" in adam.append("INBOX", None, None, LETTER.format("x").encode())[1][0]
+    wait_for(lambda: refusal(house, "adam@example.com")[0] == 552)
+    assert b"5.2.2" in refusal(house, "adam@example.com")[1]
     adam.select("INBOX")
     assert b"[OVERQUOTA]" in adam.copy("1", "Archive")[1][0]
-    adam.store("1", "+FLAGS", "\\Deleted")
-    assert b"DELETED 1" in adam.status("INBOX", "(DELETED DELETED-STORAGE)")[1][0]
+    adam.store("1:2", "+FLAGS", "\\Deleted")
+    assert b"DELETED 2" in adam.status("INBOX", "(DELETED DELETED-STORAGE)")[1][0]
     adam.expunge()
     assert usage(adam)[b"MESSAGE"] == b"1"
+    wait_for(lambda: refusal(house, "adam@example.com")[0] == 250)
     assert adam.append("INBOX", None, None, LETTER.format("x").encode())[0] == "OK"
 
 
@@ -144,3 +154,24 @@ def test_bytes_are_bounded_by_domain_and_by_account(house):
     house.command("domain", "set", "example.com", "--quota-storage", "default")
     house.command("account", "set", "jack@example.com", "--quota-storage", "default")
     assert house.command("store", "check").returncode == 0
+
+
+def test_a_mailbox_that_fills_says_so(house):
+    house.command("account", "set", "eve@example.com", "--quota-messages", "10")
+    eve = house.imap("eve")
+    for n in range(9):
+        assert eve.append("Archive", None, None, LETTER.format(n).encode())[0] == "OK"
+    assert len(wait_for(lambda: found(eve, "INBOX", "SUBJECT", '"80% full"'))) == 1
+    assert b"eve@example.com" in eve.fetch("1", "(BODY[HEADER.FIELDS (TO)])")[1][0][1]
+
+
+def test_what_does_not_fit_comes_back_or_waits(house):
+    house.command("account", "set", "eve@example.com", "--quota-messages", "none")
+    house.command("account", "set", "jill@example.com", "--quota-storage", "10K")
+    send(house, "jill@example.com", "large", size=30000)
+    delivered(house, ["to=<jill@example.com>", "dsn=5.2.2", "status=bounced"])
+    wait_for(lambda: found(house.imap("eve"), "INBOX", "FROM", "MAILER-DAEMON"))
+    house.write_settings(quota_full_tempfail="yes")
+    house.command("reload")
+    send(house, "jill@example.com", "larger", size=40000)
+    delivered(house, ["to=<jill@example.com>", "dsn=4.2.2", "status=deferred"])

@@ -28,7 +28,8 @@
 
 #include "smtp/receiver/letter.h"
 
-enum resolved { RESOLVED_LOCAL, RESOLVED_UNKNOWN, RESOLVED_FOREIGN, RESOLVED_LATER, RESOLVED_LOOP };
+enum resolved { RESOLVED_LOCAL, RESOLVED_UNKNOWN, RESOLVED_FOREIGN, RESOLVED_LATER, RESOLVED_LOOP,
+                RESOLVED_FULL_NOW, RESOLVED_FULL };
 enum room_answer {
 	ROOM_YES,                      /* the letter may come                    */
 	ROOM_WAIT,                     /* session_ask_room() will be called      */

@@ -406,6 +406,12 @@ acceptable(struct session *s, enum resolved r, const char *table)
 		refuse_rcpt(s, "554 5.4.6", "Recipient address rejected: aliases run in a circle",
 		            "");
 		return false;
+	case RESOLVED_FULL_NOW: /* rfc3463:3.3: X.2.2 mailbox full */
+		refuse_rcpt(s, "452 4.2.2", "Quota exceeded (mailbox for user is full)", "");
+		return false;
+	case RESOLVED_FULL:
+		refuse_rcpt(s, "552 5.2.2", "Quota exceeded (mailbox for user is full)", "");
+		return false;
 	}
 	return false;
 }
