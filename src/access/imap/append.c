@@ -574,7 +574,7 @@ append_safe(struct imap *s)
 		stream_printf(s->stream, "* OK [APPENDUID %u %s] Replacement ready.\r\n",
 		              status.uidvalidity, text.at);
 		s->tally.expunged++;
-		(void)imap_ok(s, "Replace completed.");
+		(void)imap_ok_expunged(s, "Replace completed."); /* rfc8508:4.5 */
 	} else
 		(void)imap_ok(s, "[APPENDUID %u %s] Append completed.", status.uidvalidity,
 		              text.at);

@@ -101,6 +101,8 @@ create_run(struct imap *s)
 
 	if (why == 0 && at.mailbox != 0)
 		why = at.rights & RIGHT_LOOKUP ? EEXIST : EACCES;
+	else if (why == 0 && reach_reserved(s, w->name))
+		why = EINVAL;
 	else if (why == 0 && !(at.rights & RIGHT_CREATE))
 		why = EACCES;
 	if (why == 0)
@@ -211,7 +213,7 @@ rename_within(struct imap *s, const char *from, const char *to)
 
 	if (why == 0 && (why = reach_name(s, to, &b)) == EXDEV)
 		why = EINVAL;
-	if (why == 0 && a.account != b.account)
+	if (why == 0 && (a.account != b.account || reach_reserved(s, to)))
 		why = EINVAL;
 	if (why == 0 && a.whose.account != 0 && a.rights == 0)
 		why = ENOENT;

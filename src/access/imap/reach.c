@@ -142,6 +142,15 @@ reach_name(struct imap *s, const char *name, struct reach *out)
 	return why;
 }
 
+bool
+reach_reserved(const struct imap *s, const char *name)
+{
+	struct bytes others = BYTES(OTHERS), groups = BYTES(GROUPS);
+
+	return s->facts.shares && (bytes_is(bytes_cut(others, 0, others.len - 1), name) ||
+	                           bytes_is(bytes_cut(groups, 0, groups.len - 1), name));
+}
+
 void
 reach_drop(struct reach *r)
 {

@@ -16,6 +16,7 @@
  * reach_name()   fills *out; the account is held until reach_drop().  ENOENT: nothing by that name may be seen; EXDEV:
  *                of another domain.  The mailbox itself need not exist: `mailbox` is 0 then, and rights are
  *                those of the nearest level above.
+ * reach_reserved() is this the level above others' names itself?  It can be no mailbox.
  * reach_take()   the mailbox, if the reader has these rights: which command needs what is rfc4314:4, and stands with
  *                each call.  NULL with *why: EACCES when only the right is missing.
  * reach_rights() what the reader may do in a mailbox that is open.
@@ -41,6 +42,7 @@ struct reach {
 };
 int  reach_name(struct imap *, const char *name, struct reach *out);
 void reach_drop(struct reach *);
+bool reach_reserved(const struct imap *, const char *name);
 struct mailbox *reach_take(struct imap *, const char *name, unsigned needs, int *why);
 unsigned reach_rights(struct imap *, struct mailbox *);
 size_t reach_list(struct imap *, struct mailbox_info **out);
