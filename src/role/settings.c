@@ -373,6 +373,28 @@ check_locks(struct check *c)
 	}
 }
 
+/* rfc9738:3 asks for 1000 at least. */
+static void
+check_limits(struct check *c)
+{
+	struct imap_settings imap;
+
+	if (!settings_fill(c->settings, &imap_setting_table, NULL, &imap, c->errors)) {
+		c->good = false;
+		return;
+	}
+	const struct {
+		const char *name;
+		int64_t     value;
+	} limit[] = { { "imap_message_limit", imap.message_limit },
+		      { "imap_save_limit", imap.save_limit } };
+	for (size_t i = 0; i < COUNT(limit); i++)
+		if (limit[i].value > 0 && limit[i].value < 1000)
+			complain(c, line_of(c->settings, limit[i].name),
+			         "%s = %lld: write 1000 or more, or 0 for no limit", limit[i].name,
+			         (long long)limit[i].value);
+}
+
 static void
 check_common(struct check *c)
 {
@@ -399,6 +421,7 @@ check_common(struct check *c)
 		         common.dns_resolver);
 	check_location(c, &common);
 	check_locks(c);
+	check_limits(c);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
 			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s",

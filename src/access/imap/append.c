@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "access/imap/input.h"
+#include "access/imap/limit.h"
 #include "access/imap/reach.h"
 #include "access/imap/resource.h"
 #include "access/imap/session.h"
@@ -15,8 +16,9 @@
 #include "message/date.h"
 #include "store/quota.h"
 
-/* Letters of one command; those that wait for the disk or a verifier at one time. */
-enum { LETTERS_MOST = 4096, PENDING_MOST = 32 };
+/* What is remembered of the letters of one command, some 30 000 of them; those that wait for the disk or
+   a verifier at one time. */
+enum { MEMORY_MOST = 4 << 20, PENDING_MOST = 32 };
 enum { COPY_ROOM = 16 << 10 };
 
 struct incoming { /* one letter                        */
@@ -50,8 +52,10 @@ struct append_work {
 	struct mailbox  *mailbox;
 	struct incoming *first, **last, *now;
 	size_t           count, pending;
-	int              why;   /* one of them failed                */
-	struct arena    *pages; /* memory of the line being read     */
+	uint64_t         bytes;  /* of those that are whole             */
+	size_t           memory; /* that all of them take here          */
+	int              why;    /* one of them failed                */
+	struct arena    *pages;  /* memory of the line being read     */
 	struct scan      line;
 	bool             literal; /* it ends in a literal, of which ...   */
 	uint64_t         left;    /* so much is not read               */
@@ -209,6 +213,7 @@ letter_ends(struct imap *s, struct append_work *w)
 
 	w->pending++;
 	w->count++;
+	w->bytes += w->now->size;
 	imap_needs_of(s, &ctx)->append_end(w->now->append);
 	w->now = NULL;
 }
@@ -217,15 +222,11 @@ letter_ends(struct imap *s, struct append_work *w)
 static int
 too_big(struct imap *s, struct append_work *w, uint64_t size)
 {
-	uint64_t most = imap_config_of(s)->message_size_limit, bytes = size, count = 1;
+	uint64_t most = imap_config_of(s)->message_size_limit;
 
 	if (most > 0 && size > most)
 		return EFBIG;
-	for (const struct incoming *n = w->first; n != NULL && n != w->now; n = n->next) {
-		bytes += n->size;
-		count++;
-	}
-	return account_fits(mailbox_account(w->mailbox), bytes, count, 0);
+	return account_fits(mailbox_account(w->mailbox), w->bytes + size, w->count + 1, 0);
 }
 
 /* ---- the command, line by line ------------------------------------------------------ */
@@ -236,8 +237,10 @@ keep_flags(struct imap *s, struct append_work *w, struct flag_words flags)
 	w->now->system = flags.system;
 	w->now->keywords = flags.keywords;
 	w->now->keyword = arena_take_array(s->scratch, flags.keywords + 1, sizeof(struct bytes));
-	for (size_t i = 0; i < flags.keywords; i++)
+	for (size_t i = 0; i < flags.keywords; i++) {
 		w->now->keyword[i] = arena_keep(s->scratch, flags.keyword[i]);
+		w->memory += sizeof(struct bytes) + flags.keyword[i].len;
+	}
 }
 
 /* literal / literal8, at the end of its line: its size. */
@@ -279,17 +282,35 @@ literal_begins(struct imap *s, struct append_work *w, enum phase phase)
 	return STEP_AGAIN;
 }
 
+/* True when this command may hold no more letters. */
+static bool
+append_full(struct imap *s, const struct append_work *w, enum imap_step *step)
+{
+	uint32_t most = limit_saves(s);
+
+	if (most > 0 && w->count >= most)
+		*step = limit_no(s, most, 0, "Too many messages in one command.");
+	else if (w->memory > MEMORY_MOST || (w->replaces && w->count > 0))
+		*step = imap_no(s, "[LIMIT] Too many messages in one command.");
+	else
+		return false;
+	return true;
+}
+
 /* append-message = [SP flag-list] [SP date-time] SP append-data */
 static enum imap_step
 append_head(struct imap *s, struct append_work *w)
 {
 	struct scan     *r = &w->line;
-	struct incoming *n = w->now = arena_take(s->scratch, sizeof *n);
+	struct incoming *n;
 	uint64_t         size = 0;
+	enum imap_step   full;
 	int              why;
 
-	if (w->count >= LETTERS_MOST || (w->replaces && w->count > 0))
-		return append_over(s, w, imap_no(s, "[LIMIT] Too many messages."));
+	if (append_full(s, w, &full))
+		return append_over(s, w, full);
+	n = w->now = arena_take(s->scratch, sizeof *n);
+	w->memory += sizeof *n;
 	*w->last = n;
 	w->last = &n->next;
 	n->session = s;

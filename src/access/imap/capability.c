@@ -1,6 +1,7 @@
 /* CAPABILITY: what we can do */
 #include "access/imap/capability.h"
 
+#include "access/imap/limit.h"
 #include "access/imap/session.h"
 
 /* LITERAL- before login, where a literal is 4096 bytes at most; LITERAL+ after it: rfc7888:5
@@ -23,6 +24,31 @@ appendlimit_value(const struct imap *s, struct buffer *out)
 	buffer_add_number(out, imap_config_of(s)->message_size_limit);
 }
 
+static bool
+messagelimit_holds(const struct imap *s)
+{
+	return limit_most(s) > 0;
+}
+
+static void
+messagelimit_value(const struct imap *s, struct buffer *out)
+{
+	buffer_add_number(out, limit_most(s));
+}
+
+/* Who is told the one is not told the other (rfc9738:3). */
+static bool
+savelimit_holds(const struct imap *s)
+{
+	return limit_most(s) == 0 && limit_saves(s) > 0;
+}
+
+static void
+savelimit_value(const struct imap *s, struct buffer *out)
+{
+	buffer_add_number(out, limit_saves(s));
+}
+
 /* clang-format off */
 const struct capability imap_capabilities[] = {
 	/* word               rfc          when          where                        shown by                                   */
@@ -38,6 +64,8 @@ const struct capability imap_capabilities[] = {
 	{ "UIDPLUS",          "rfc4315",   AFTER_LOGIN,  "APPEND COPY UID EXPUNGE",   "dialogue copy-tells-the-new-uids",        NULL, NULL },
 	{ "MULTIAPPEND",      "rfc3502",   AFTER_LOGIN,  "APPEND",                    "dialogue multiappend-is-all-or-nothing",  NULL, NULL },
 	{ "APPENDLIMIT=",     "rfc7889",   AFTER_LOGIN,  "APPEND STATUS",             "dialogue appendlimit-is-told-and-kept",   appendlimit_holds, appendlimit_value },
+	{ "MESSAGELIMIT=",    "rfc9738",   AFTER_LOGIN,  "FETCH STORE SEARCH SORT THREAD COPY MOVE EXPUNGE APPEND limit.c", "dialogue a-command-works-on-so-many-messages", messagelimit_holds, messagelimit_value },
+	{ "SAVELIMIT=",       "rfc9738",   AFTER_LOGIN,  "COPY APPEND limit.c",       "dialogue a-copy-saves-so-many-messages",  savelimit_holds, savelimit_value },
 	{ "BINARY",           "rfc3516",   AFTER_LOGIN,  "FETCH APPEND decoding.c",   "dialogue binary-is-without-transfer-encoding", NULL, NULL },
 	{ "CATENATE",         "rfc4469",   AFTER_LOGIN,  "APPEND REPLACE url.c resource.c", "dialogue catenate-joins-pieces-of-letters", NULL, NULL },
 	{ "COMPRESS=DEFLATE", "rfc4978",   AFTER_LOGIN,  "COMPRESS channel/press.c",  "whole test_imap_core.py", compress_holds, NULL },

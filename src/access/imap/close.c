@@ -1,11 +1,13 @@
 /* CLOSE, UNSELECT, EXPUNGE: leave a mailbox, or what is deleted in it */
 #include <errno.h>
 
+#include "access/imap/limit.h"
 #include "access/imap/reach.h"
 #include "access/imap/session.h"
 
 struct expunge_work {
 	struct sequence sequence;
+	uint32_t        lowest; /* below it nothing was done */
 };
 
 static void
@@ -75,6 +77,32 @@ expunge_parse(struct imap *s, struct scan *r)
 	w->sequence = read_sequence(r, s->scratch);
 }
 
+/* Those of the set that would go, as many as may (rfc9738:3.1). */
+static void
+cut_deleted(struct imap *s, struct expunge_work *w, struct uid_set *set)
+{
+	struct mailbox *m = s->view->mailbox;
+	struct ranges   deleted = { 0 };
+	struct uid_set  all;
+
+	if (limit_most(s) == 0 || view_count(s->view) <= limit_most(s))
+		return;
+	for (size_t k = 0; k < set->count; k++)
+		for (uint32_t i = mailbox_first_at_least(m, set->range[k].first);
+		     i < mailbox_count(m); i++) {
+			struct entry e = mailbox_entry(m, i);
+			if (e.uid > set->range[k].last)
+				break;
+			if (e.flags & FLAG_DELETED)
+				ranges_add(&deleted, e.uid, e.uid);
+		}
+	all = ranges_set(&deleted);
+	w->lowest = limit_cut(s, &all);
+	if (w->lowest != 0)
+		*set = all;
+	ranges_free(&deleted);
+}
+
 static enum imap_step
 expunge_run(struct imap *s)
 {
@@ -84,8 +112,10 @@ expunge_run(struct imap *s)
 
 	if (!reach_may_expunge(s))
 		return imap_no_errno(s, EACCES);
-	if (s->uid)
+	if (s->uid) {
 		(void)imap_resolve(s, &w->sequence, true, &set);
+		cut_deleted(s, w, &set);
+	}
 	why = mailbox_expunge(s->view->mailbox, s->uid ? &set : NULL, false, s->scratch, &gone,
 	                      s->view->watch);
 	if (why != 0)
@@ -97,7 +127,14 @@ expunge_run(struct imap *s)
 static void
 expunge_safe(struct imap *s)
 {
-	(void)imap_ok_expunged(s, "Expunge completed.");
+	struct expunge_work *w = s->work;
+
+	if (s->qresync)
+		limit_apart(s, w->lowest);
+	if (s->qresync || w->lowest == 0)
+		(void)imap_ok_expunged(s, "Expunge completed.");
+	else
+		(void)limit_ok(s, w->lowest, "Expunge");
 }
 
 const struct imap_command imap_expunge = {

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "access/imap/limit.h"
 #include "access/imap/reach.h"
 #include "access/imap/session.h"
 #include "store/quota.h"
@@ -26,6 +27,7 @@ struct copy_work {
 	struct copy_promise *promise;
 	bool                 kept; /* the copy is on disk; `why` it is not */
 	int                  why;
+	uint32_t             lowest; /* of a MOVE: below it nothing was done */
 };
 
 /* copy = "COPY" SP sequence-set SP mailbox */
@@ -186,6 +188,7 @@ copy_run(struct imap *s)
 {
 	struct copy_work *w = s->work;
 	uint64_t          count;
+	uint32_t          lowest;
 	int               why = 0;
 
 	if (w->copied)
@@ -197,6 +200,12 @@ copy_run(struct imap *s)
 			return imap_no_errno(s, why);
 		if (!imap_resolve(s, &w->sequence, s->uid, &w->set))
 			return imap_bad(s, BEYOND_LAST);
+		/* A COPY is whole or not at all; a MOVE goes on below (rfc9738:3.1). */
+		if (w->move)
+			w->lowest = limit_cut(s, &w->set);
+		else if ((lowest = limit_lowest(s, &w->set, limit_saves(s))) != 0)
+			return limit_no(s, limit_saves(s), lowest,
+			                "Too many messages to copy; try fewer of them.");
 		/* rfc2180:4.4: some of what the client counts may be gone. */
 		w->some_gone = !s->uid && view_has_gone(s->view, &w->set);
 		if ((why = copy_fits(s, w)) != 0)
@@ -241,7 +250,12 @@ copy_safe(struct imap *s)
 	if (w->move) {
 		/* rfc6851:4.3: before the EXPUNGEs. */
 		stream_printf(s->stream, "* OK %s Moved UIDs.\r\n", code.at);
-		(void)imap_ok_expunged(s, "Move completed.");
+		if (s->qresync)
+			limit_apart(s, w->lowest);
+		if (s->qresync || w->lowest == 0)
+			(void)imap_ok_expunged(s, "Move completed.");
+		else
+			(void)limit_ok(s, w->lowest, "Move");
 	} else
 		(void)imap_ok(s, "%s Copy completed.", code.at);
 	buffer_free(&code);

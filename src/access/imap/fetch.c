@@ -1,6 +1,7 @@
 /* FETCH: what is in the messages (rfc3501:6.4.5) */
 #include "access/imap/fetch.h"
 #include "access/imap/fetch_inner.h"
+#include "access/imap/limit.h"
 #include "access/imap/reach.h"
 #include "access/imap/service.h"
 
@@ -475,6 +476,8 @@ fetch_over(struct imap *s, struct fetch_work *w)
 
 	for (size_t i = 0; i < w->damages; i++)
 		ranges_add(&damaged, w->damaged[i], w->damaged[i]);
+	if (w->damages > 0 || w->unknown_cte || (w->some_gone && !s->uid))
+		limit_apart(s, w->lowest);
 	if (w->damages > 0) {
 		struct uid_set set = ranges_set(&damaged);
 		uid_set_text(&set, &uids);
@@ -487,7 +490,7 @@ fetch_over(struct imap *s, struct fetch_work *w)
 	else if (w->some_gone && !s->uid)
 		(void)imap_no(s, "[EXPUNGEISSUED] Some of the messages are no longer there.");
 	else
-		(void)imap_ok(s, "Fetch completed.");
+		(void)limit_ok(s, w->lowest, "Fetch");
 	ranges_free(&damaged);
 	buffer_free(&uids);
 	return STEP_DONE;
@@ -529,6 +532,7 @@ fetch_begin(struct imap *s, struct fetch_work *w)
 		imap_enable_condstore(s);
 	if (w->changed)
 		fetch_changed(s, w);
+	w->lowest = limit_cut(s, &w->set);
 	prepare_items(s, w);
 	letter_read_open(&w->letter, mailbox_account(s->view->mailbox), s->scratch);
 	if (w->sees && !imap_read_only(s))
@@ -543,6 +547,8 @@ fetch_run(struct imap *s)
 	enum imap_step     step;
 	uint32_t           uid;
 
+	if (!w->begun && partial_span(&w->partial) > limit_most(s) && limit_most(s) > 0)
+		return limit_no(s, limit_most(s), 0, "The range of PARTIAL is too wide.");
 	if (!w->begun && !fetch_begin(s, w))
 		return imap_bad(s, BEYOND_LAST);
 	if (!resync_vanished(s, &w->resync))
@@ -575,6 +581,7 @@ fetch_safe(struct imap *s)
 static void
 fetch_unsafe(struct imap *s)
 {
+	limit_apart(s, ((struct fetch_work *)s->work)->lowest);
 	(void)imap_ok(s, "Fetch completed, but \\Seen could not be saved.");
 }
 

@@ -52,6 +52,7 @@ struct fetch_work {
 	uint64_t          changed_since;
 	struct uid_set    set;
 	struct partial    partial;
+	uint32_t          lowest;  /* below it nothing was looked at (rfc9738)  */
 	struct resync     resync;
 	struct flags_said flags_said;
 	size_t            range; /* where we are in the set              */

@@ -1,4 +1,5 @@
 #include "access/imap/finder.h"
+#include "access/imap/limit.h"
 
 #include <errno.h>
 #include <string.h>
@@ -433,6 +434,21 @@ finder_open(struct finder *f, struct imap *s, struct view *view, struct program 
 			f->text = text_of(mailbox_account(view->mailbox));
 	if (columns_ready(view->mailbox))
 		f->columns = columns_take(view->mailbox);
+}
+
+uint32_t
+finder_limit(struct finder *f)
+{
+	uint32_t       most = limit_most(f->session), lowest;
+	struct uid_set meant;
+
+	if (most == 0 || view_count(f->view) <= most)
+		return 0;
+	meant = program_uids(f->program, f->scratch);
+	lowest = limit_lowest(f->session, &meant, most);
+	if (lowest != 0)
+		f->uid = lowest - 1;
+	return lowest;
 }
 
 /* Look at the next message; false when there is none. */

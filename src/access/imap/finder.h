@@ -7,6 +7,8 @@
  * finder_open()   begins; the program's sequence sets and keywords are resolved in this view.
  * finder_go()     does some milliseconds of it: FINDER_MORE another turn is needed, FINDER_WAIT
  *                 imap_wake() will come, FINDER_OVER `found` is whole.
+ * finder_limit()  before it goes: only the messages with the highest uids are looked at, as many as the
+ *                 limit allows (rfc9738); the lowest of them, 0: all that can be meant.
  * finder_close()  gives back what it holds, at any time.
  *
  * What is cheapest to know is asked first: the mailbox's arrays; the columns, when they are there or
@@ -75,6 +77,7 @@ struct finder {
 #define FINDER_LATER "[UNAVAILABLE] The messages cannot be searched now; try again later."
 
 void finder_open(struct finder *, struct imap *, struct view *, struct program *);
+uint32_t finder_limit(struct finder *);
 enum finder_step finder_go(struct finder *);
 void finder_close(struct finder *);
 

@@ -123,6 +123,8 @@ struct imap_settings {                 /* rows imap_*                           
 	int64_t metadata_most;         /* imap_metadata_size_limit                */
 	const char *admin, *comment;   /* imap_admin_contact, imap_server_comment */
 	int64_t answers_most;          /* imap_answer_memory                      */
+	int64_t message_limit;         /* imap_message_limit                      */
+	int64_t save_limit;            /* imap_save_limit                         */
 };
 extern const struct setting_table imap_setting_table;
 

@@ -2,6 +2,7 @@
 
 #include "access/imap/objectid.h"
 #include "access/imap/ranges.h"
+#include "access/imap/resync.h"
 #include "message/charset.h"
 #include "message/date.h"
 #include "message/encoding.h"
@@ -52,6 +53,12 @@ static enum truth
 judge_set(const struct leaf *l, struct searched *m)
 {
 	return truth_of(uid_set_holds(&l->set, m->entry.uid));
+}
+
+static enum truth
+judge_beyond(const struct leaf *l, struct searched *m)
+{
+	return truth_of(l->key->wanted != 0 ? m->entry.uid > l->number : m->entry.uid < l->number);
 }
 
 static enum truth
@@ -302,6 +309,8 @@ static const struct search_key keys[] = {
 	{ "THREADID",   TAKES_OBJECTID, judge_object, 0, 1 },
 	{ "TO",         TAKES_STRING,  judge_header, 0, 0 },
 	{ "UID",        TAKES_UIDS,    judge_set, 0, 0 },
+	{ "UIDAFTER",   TAKES_UID,     judge_beyond, 0, 1 },
+	{ "UIDBEFORE",  TAKES_UID,     judge_beyond, 0, 0 },
 	{ "UNANSWERED", TAKES_NOTHING, judge_flags, FLAG_ANSWERED, 0 },
 	{ "UNDELETED",  TAKES_NOTHING, judge_flags, FLAG_DELETED, 0 },
 	{ "UNDRAFT",    TAKES_NOTHING, judge_flags, FLAG_DRAFT, 0 },
@@ -375,6 +384,72 @@ program_truth(const struct program *p, const enum truth *value)
 		p->stack[top++] = sum;
 	}
 	return p->stack[0];
+}
+
+/* ---- which messages can be meant at all ---- */
+
+static struct uid_set
+all_uids(struct arena *arena, uint32_t first, uint32_t last)
+{
+	struct uid_range *range = arena_take(arena, sizeof *range);
+
+	*range = (struct uid_range){ first, last };
+	return (struct uid_set){ range, first <= last ? 1 : 0 };
+}
+
+static struct uid_set
+either_of(struct arena *arena, const struct uid_set *a, const struct uid_set *b)
+{
+	struct ranges     both = { 0 };
+	struct uid_range *range;
+	size_t            n;
+
+	ranges_add_set(&both, a);
+	ranges_add_set(&both, b);
+	n = both.count;
+	range = arena_take_array(arena, n + 1, sizeof *range);
+	for (size_t i = 0; i < n; i++)
+		range[i] = both.at[i];
+	ranges_free(&both);
+	return (struct uid_set){ range, n };
+}
+
+static struct uid_set
+leaf_uids(const struct leaf *l, struct arena *arena)
+{
+	if (l->key->takes == TAKES_SEQUENCE || l->key->takes == TAKES_UIDS)
+		return l->set;
+	if (l->key->takes != TAKES_UID)
+		return all_uids(arena, 1, UINT32_MAX);
+	if (l->key->wanted == 0)
+		return all_uids(arena, 1, (uint32_t)l->number - 1);
+	return l->number < UINT32_MAX ? all_uids(arena, (uint32_t)l->number + 1, UINT32_MAX)
+	                              : (struct uid_set){ 0 };
+}
+
+struct uid_set
+program_uids(const struct program *p, struct arena *arena)
+{
+	struct uid_set *stack = arena_take_array(arena, p->most + 1, sizeof *stack);
+	size_t          top = 0;
+
+	for (size_t i = 0; i < p->steps; i++) {
+		const struct program_step *step = &p->step[i];
+		if (step->join == JOIN_LEAF) {
+			stack[top++] = leaf_uids(&p->leaf[step->n], arena);
+			continue;
+		}
+		if (step->join == JOIN_NOT) {
+			stack[top - 1] = all_uids(arena, 1, UINT32_MAX);
+			continue;
+		}
+		for (uint32_t k = 1; k < step->n; k++, top--)
+			stack[top - 2] =
+				step->join == JOIN_ALL
+					? resync_common(arena, &stack[top - 2], &stack[top - 1])
+					: either_of(arena, &stack[top - 2], &stack[top - 1]);
+	}
+	return stack[0];
 }
 
 /* ---- reading ---------------------------------------------------------------- */
@@ -451,6 +526,10 @@ read_argument(struct scan *r, struct arena *arena, struct leaf *l, struct progra
 	case TAKES_UIDS:
 		read_space(r);
 		l->sequence = read_sequence(r, arena);
+		return;
+	case TAKES_UID: /* rfc9738:3.2 */
+		read_space(r);
+		l->number = read_nz_number(r);
 		return;
 	case TAKES_OBJECTID:
 		read_space(r);

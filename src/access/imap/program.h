@@ -38,7 +38,7 @@ struct searched {                      /* one message under judgement           
 /* UNKNOWN: not with what is loaded of the letter. */
 typedef enum truth judge_fn(const struct leaf *, struct searched *);
 enum key_takes { TAKES_NOTHING, TAKES_STRING, TAKES_FIELD, TAKES_DATE, TAKES_NUMBER, TAKES_KEYWORD,
-                 TAKES_SEQUENCE, TAKES_UIDS, TAKES_MODSEQ, TAKES_OBJECTID };
+                 TAKES_SEQUENCE, TAKES_UIDS, TAKES_UID, TAKES_MODSEQ, TAKES_OBJECTID };
 struct search_key {
 	const char       *name;
 	enum key_takes    takes;
@@ -73,6 +73,8 @@ struct program {
 };
 
 void program_read(struct scan *, struct arena *, struct program *);
+/* Messages elsewhere cannot be meant, by the uids and numbers named; its leaves' sets are resolved. */
+struct uid_set program_uids(const struct program *, struct arena *);
 enum truth program_truth(const struct program *, const enum truth *value);
 enum column leaf_column(const struct leaf *);
 bool leaf_asks_digest(const struct leaf *);

@@ -237,6 +237,14 @@ cut_ranges(const struct uid_set *set, uint64_t from, uint64_t to, struct ranges 
 	}
 }
 
+uint64_t
+partial_span(const struct partial *p)
+{
+	if (p->first == 0)
+		return 0;
+	return (p->first < p->last ? p->last - p->first : p->first - p->last) + (uint64_t)1;
+}
+
 struct uid_set
 partial_cut(struct imap *s, const struct partial *p, const struct uid_set *uids)
 {

@@ -37,6 +37,7 @@ struct result {
 void returns_read(struct scan *, struct returns *);
 /* SP partial-range   rfc9394:4; and what it leaves of a set of uids, of those the client knows. */
 void partial_read(struct scan *, struct partial *);
+uint64_t partial_span(const struct partial *);            /* 0: none was asked   */
 struct uid_set partial_cut(struct imap *, const struct partial *, const struct uid_set *);
 bool returns_charset(struct imap *, struct scan *, struct bytes *charset);
 enum imap_step returns_bad_charset(struct imap *);

@@ -1,5 +1,6 @@
 /* SEARCH: which messages are like that (rfc3501:6.4.4, rfc4731, rfc5182, rfc9394) */
 #include "access/imap/finder.h"
+#include "access/imap/limit.h"
 #include "access/imap/returns.h"
 
 enum { SAID_AT_ONCE = 4096 };
@@ -14,6 +15,7 @@ struct search_work {
 	size_t         range; /* being said                            */
 	uint32_t       said;
 	bool           saying;
+	uint32_t       lowest; /* below it nothing was looked at (rfc9738) */
 };
 
 /* search = "SEARCH" [search-return-opts] [SP "CHARSET" SP charset] 1*(SP search-key) */
@@ -116,6 +118,7 @@ search_run(struct imap *s)
 		return search_failed(s, w, returns_bad_charset(s));
 	if (!w->begun) {
 		finder_open(&w->finder, s, s->view, &w->program);
+		w->lowest = finder_limit(&w->finder);
 		if (w->program.modseq)
 			imap_enable_condstore(s);
 		w->begun = true;
@@ -136,8 +139,10 @@ search_run(struct imap *s)
 		say_extended(s, w);
 	else if (!say_plain(s, w))
 		return STEP_AGAIN;
-	return imap_ok(s, w->finder.damaged ? "Search completed, but for damaged messages."
-	                                    : "Search completed.");
+	if (!w->finder.damaged)
+		return limit_ok(s, w->lowest, "Search");
+	limit_apart(s, w->lowest);
+	return imap_ok(s, "Search completed, but for damaged messages.");
 }
 
 static void

@@ -27,6 +27,10 @@ static const struct setting imap_rows[] = {
 	  "What METADATA tells as /shared/comment of the server; empty: nothing.", .since = "0.1" },
 	{ "imap_answer_memory", SETTING_SIZE, AT(answers_most), "96M",
 	  "Most memory of a keeper for what FETCH has said of messages (envelopes, structures, header fields) and may say again; 0: none.", NULL, 0, 64LL << 30, "0.1" },
+	{ "imap_message_limit", SETTING_NUMBER, AT(message_limit), "1000000",
+	  "Most messages one IMAP command works on, announced as MESSAGELIMIT (rfc9738): 1000 or more; 0: no limit.", NULL, 0, 4000000000LL, "0.1" },
+	{ "imap_save_limit", SETTING_NUMBER, AT(save_limit), "1000000",
+	  "Most messages one APPEND or COPY saves: 1000 or more; 0: no limit. Announced as SAVELIMIT (rfc9738) where imap_message_limit is 0; else the smaller one holds.", NULL, 0, 4000000000LL, "0.1" },
 };
 /* clang-format on */
 #undef AT

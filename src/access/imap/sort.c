@@ -1,5 +1,6 @@
 /* SORT: which messages are like that, in what order (rfc5256, rfc5957, rfc5267) */
 #include "access/imap/finder.h"
+#include "access/imap/limit.h"
 #include "access/imap/returns.h"
 #include "access/imap/sorter.h"
 
@@ -254,6 +255,9 @@ sort_run(struct imap *s)
 		return returns_bad_charset(s);
 	if (!w->begun) {
 		finder_open(&w->finder, s, s->view, &w->program);
+		/* Part of an order would be none (rfc9738:3.3). */
+		if (finder_limit(&w->finder) != 0)
+			return limit_no(s, limit_most(s), 0, "Too many messages; name fewer.");
 		if (w->program.modseq)
 			imap_enable_condstore(s);
 		w->begun = true;

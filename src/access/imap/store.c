@@ -1,6 +1,7 @@
 /* STORE: the flags of messages change, one fact whatever their number */
 #include <errno.h>
 
+#include "access/imap/limit.h"
 #include "access/imap/reach.h"
 #include "access/imap/session.h"
 
@@ -11,6 +12,7 @@ struct store_work {
 	enum flags_how    how;
 	struct flag_words flags;
 	struct uid_set    modified;
+	uint32_t          lowest; /* below it nothing was done */
 };
 
 /* store-modifier = "UNCHANGEDSINCE" SP mod-sequence-valzer   rfc7162:7 */
@@ -161,6 +163,7 @@ store_run(struct imap *s)
 
 	if (!imap_resolve(s, &w->sequence, s->uid, &set))
 		return imap_bad(s, BEYOND_LAST);
+	w->lowest = limit_cut(s, &set);
 	if (w->conditional)
 		imap_enable_condstore(s);
 	if (s->view->seen != NULL)
@@ -211,12 +214,14 @@ store_safe(struct imap *s)
 {
 	struct store_work *w = s->work;
 
+	if (w->modified.count > 0 || w->some_gone)
+		limit_apart(s, w->lowest);
 	if (w->modified.count > 0)
 		store_modified(s, w);
 	else if (w->some_gone)
 		(void)imap_no(s, "[EXPUNGEISSUED] Some of the messages are no longer there.");
 	else
-		(void)imap_ok(s, "Store completed.");
+		(void)limit_ok(s, w->lowest, "Store");
 }
 
 const struct imap_command imap_store = {

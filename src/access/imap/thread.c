@@ -1,6 +1,7 @@
 /* THREAD: messages as conversations (rfc5256).  REFS of draft-ietf-morg-inthread is REFERENCES
    without what subjects say; threads stand in the order of their youngest messages. */
 #include "access/imap/finder.h"
+#include "access/imap/limit.h"
 #include "access/imap/returns.h"
 #include "access/imap/threads.h"
 #include "base/map.h"
@@ -144,6 +145,9 @@ thread_run(struct imap *s)
 		return returns_bad_charset(s);
 	if (!w->begun) {
 		finder_open(&w->finder, s, s->view, &w->program);
+		/* Part of an order would be none (rfc9738:3.3). */
+		if (finder_limit(&w->finder) != 0)
+			return limit_no(s, limit_most(s), 0, "Too many messages; name fewer.");
 		if (w->program.modseq)
 			imap_enable_condstore(s);
 		w->begun = true;
