@@ -97,12 +97,15 @@ folder_of(const char *dir, struct buffer *out)
 static int
 make_parts(int dir)
 {
+	bool fresh = false;
+
 	for (size_t i = 0; i < MAILDIR_PARTS; i++) {
 		int why = disk_make(dir, parts[i], 0700);
 		if (why != 0 && why != EEXIST)
 			return why;
+		fresh = fresh || why == 0;
 	}
-	return disk_sync_name(dir);
+	return fresh ? disk_sync_name(dir) : 0;
 }
 
 static int
@@ -196,11 +199,13 @@ maildir_make(struct place *p, const char *name)
 		                 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
 			why = errno;
 		else {
+			why = disk_sync_name(p->root);
 			int mark = openat(fd, "maildirfolder",
 			                  O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 			if (mark >= 0)
 				(void)close(mark);
-			why = make_parts(fd);
+			if (why == 0)
+				why = make_parts(fd);
 			(void)close(fd);
 		}
 	}
@@ -235,6 +240,8 @@ maildir_remove(struct place *p, const char *name)
 	(void)snprintf(away, sizeof away, "..DOVECOT-TRASHED-%" PRId64, clock_wall_us());
 	why = disk_rename(p->root, dir.at, away);
 	buffer_free(&dir);
+	if (why == 0)
+		why = disk_sync_name(p->root);
 	if (why != 0)
 		return why == ENOENT ? 0 : why;
 	if ((fd = openat(p->root, away, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) >= 0) {
@@ -258,6 +265,8 @@ maildir_rename(struct place *p, const char *from, const char *to)
 	folder_name(from, &one);
 	folder_name(to, &other);
 	why = other.len > 255 ? ENAMETOOLONG : disk_rename(p->root, one.at, other.at);
+	if (why == 0)
+		why = disk_sync_name(p->root);
 	buffer_free(&one);
 	buffer_free(&other);
 	return why;
@@ -708,8 +717,13 @@ apply_one(struct folder *f, struct file *file)
 static int
 maildir_apply(struct folder *f, struct file **file, size_t count)
 {
-	bool refreshed = false;
+	struct maildir *d = f->mine;
+	bool            refreshed = false;
 
+	/* The names are durable before the index says what they are: else an old one that came back
+	   after a power cut would be somebody's change. */
+	for (size_t i = MAILDIR_NEW; i < MAILDIR_PARTS; i++)
+		landing_add(&f->mailbox->account->landing, -1, -1, NULL, d->part[i], NULL);
 	for (size_t i = 0; i < count; i++) {
 		int why = apply_one(f, file[i]);
 		if (why == ENOENT && !refreshed) {
@@ -717,7 +731,8 @@ maildir_apply(struct folder *f, struct file **file, size_t count)
 			folder_refresh(f);
 			why = apply_one(f, file[i]);
 		}
-		if (why != 0 && why != ENOENT)
+		/* A name of somebody else's may leave no room for flags: they are kept here alone. */
+		if (why != 0 && why != ENOENT && why != ENAMETOOLONG)
 			return why;
 	}
 	return 0;

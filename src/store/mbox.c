@@ -203,23 +203,28 @@ mbox_folders(struct place *p, void (*each)(void *ctx, const char *name), void *c
 	return walk(&w);
 }
 
+/* An empty file, durable with its name, where there is none. */
+static int
+make_file(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+	                0600);
+
+	if (fd < 0)
+		return errno == EEXIST ? 0 : errno;
+	(void)close(fd);
+	return disk_sync_name(dir);
+}
+
 static int
 mbox_make(struct place *p, const char *folder)
 {
 	char name[256];
-	int  fd, why = 0, dir = reach(p, folder, true, name);
+	int  why, dir = reach(p, folder, true, name);
 
 	if (dir < 0)
 		return errno;
-	if (!is_folder_name(name))
-		why = EINVAL;
-	else if ((fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-	                      0600)) < 0)
-		why = errno;
-	else {
-		(void)close(fd);
-		why = disk_sync_name(dir);
-	}
+	why = is_folder_name(name) ? make_file(dir, name) : EINVAL;
 	(void)close(dir);
 	return why;
 }
@@ -232,7 +237,8 @@ mbox_remove(struct place *p, const char *folder)
 
 	if (dir < 0)
 		return errno == ENOENT ? 0 : errno;
-	why = disk_unlink(dir, name, 0);
+	if ((why = disk_unlink(dir, name, 0)) == 0)
+		why = disk_sync_name(dir);
 	(void)close(dir);
 	return why == ENOENT ? 0 : why;
 }
@@ -250,7 +256,9 @@ mbox_rename(struct place *p, const char *from, const char *to)
 	else {
 		why = !is_folder_name(fresh)                 ? EINVAL
 		      : renameat(one, old, other, fresh) < 0 ? errno
-		                                             : 0;
+		                                             : disk_sync_name(other);
+		if (why == 0)
+			why = disk_sync_name(one);
 		(void)close(other);
 	}
 	(void)close(one);
@@ -832,10 +840,8 @@ mbox_put(struct folder *f, struct file *file, const struct source *source, int64
 		write_letter(f, buffer_bytes(&given), file, date, &out);
 	if (why == 0 && !reads_back(&out, buffer_bytes(&given), file, &l))
 		why = EINVAL;
-	if (why == 0 &&
-	    (fd = openat(d->dir, d->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-	                 0600)) >= 0)
-		(void)close(fd);
+	if (why == 0)
+		why = make_file(d->dir, d->name);
 	if (why == 0 && (fd = take(f, true, &lock)) < 0)
 		why = errno;
 	else if (why == 0) {

@@ -18,22 +18,49 @@ static const struct driver *const drivers[] = {
 
 /* ---- the way there ---- */
 
+/* A directory that was made is durable with its name.  One that may be written to but not read is synced with the
+   file system some time later. */
+static int
+sync_above(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), why;
+
+	if (fd < 0)
+		return errno;
+	why = disk_sync_name(fd);
+	(void)close(fd);
+	return why;
+}
+
+/* One that only root can make, move or remove: nobody can put another in its place meanwhile. */
+static bool
+is_link_of_root(int dir, const char *name)
+{
+	struct stat above, st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
+	       st.st_uid == 0 && fstatat(dir, "", &above, AT_EMPTY_PATH) == 0 &&
+	       above.st_uid == 0 &&
+	       ((above.st_mode & (S_IWGRP | S_IWOTH)) == 0 || (above.st_mode & S_ISVTX) != 0);
+}
+
 /* One step down.  A link is followed if root made it: /var/mail is one on many a machine. */
 static int
 step_down(int dir, const char *name, bool make)
 {
-	struct stat st;
-	int         fd, how = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	int fd, how = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-	if (make && mkdirat(dir, name, 0700) < 0 && errno != EEXIST && errno != EROFS &&
-	    errno != EACCES)
-		return -1;
+	if (make) {
+		if (mkdirat(dir, name, 0700) == 0)
+			(void)sync_above(dir);
+		else if (errno != EEXIST && errno != EROFS && errno != EACCES)
+			return -1;
+	}
 	if ((fd = openat(dir, name, how | O_NOFOLLOW)) >= 0)
 		return fd;
-	if ((errno != ELOOP && errno != ENOTDIR) ||
-	    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (errno != ELOOP && errno != ENOTDIR)
 		return -1;
-	if (!S_ISLNK(st.st_mode) || st.st_uid != 0) {
+	if (!is_link_of_root(dir, name)) {
 		errno = ELOOP;
 		return -1;
 	}
@@ -44,13 +71,11 @@ step_down(int dir, const char *name, bool make)
 static int
 pass_down(int dir, const char *name)
 {
-	struct stat st;
-	int         fd = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd >= 0 || (errno != ELOOP && errno != ENOTDIR))
 		return fd;
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISLNK(st.st_mode) ||
-	    st.st_uid != 0) {
+	if (!is_link_of_root(dir, name)) {
 		errno = ELOOP;
 		return -1;
 	}
