@@ -34,6 +34,9 @@ const struct command command_account = {
 	.run = run_account,
 };
 
+/* account set ADDRESS and two options with their values; the options of a password are taken out before. */
+enum { ARGUMENTS_MOST = 7 };
+
 /* Those who write it on the command line have shown it to everybody already. */
 static bool
 has_bare_password(const struct call *c)
@@ -66,7 +69,7 @@ run_account(struct call *c)
 {
 	struct buffer password = { 0 };
 	const char   *file = NULL;
-	const char   *argv[8];
+	const char   *argv[ARGUMENTS_MOST + 2];
 	int           argc;
 	bool          kick, plain;
 	int           status;
@@ -91,9 +94,11 @@ run_account(struct call *c)
 			c->argv[c->argc - 1]);
 	if (file != NULL && !wants_password(c))
 		return command_wrong(c, "account %s takes no password", c->argv[1]);
+	if (c->argc > ARGUMENTS_MOST)
+		return command_wrong(c, "\"%s\" is too much", c->argv[ARGUMENTS_MOST]);
 	if (wants_password(c) && !prompt_password(file, "Password", &password))
 		return COMMAND_FAILED;
-	argc = c->argc < 6 ? c->argc : 6;
+	argc = c->argc;
 	memcpy(argv, c->argv, (size_t)argc * sizeof *argv);
 	if (kick)
 		argv[argc++] = "--kick";

@@ -106,12 +106,15 @@ order_set_limits(struct order *e, const char *what)
 	for (uint32_t i = 3; i < e->ask->argc; i += 2) {
 		struct bytes name = bytes_of(e->ask->argv[i]);
 		bool         storage = bytes_is(name, "--quota-storage");
-		if ((!storage && !bytes_is(name, "--quota-messages")) || i + 1 >= e->ask->argc ||
-		    !limit_read(bytes_of(e->ask->argv[i + 1]), storage ? &bytes : &messages)) {
+		struct bytes value = i + 1 < e->ask->argc ? bytes_of(e->ask->argv[i + 1])
+		                                          : (struct bytes){ NULL, 0 };
+		if ((!storage && !bytes_is(name, "--quota-messages")) ||
+		    !limit_read(value, storage ? &bytes : &messages)) {
 			caller_complain(
 				e->caller,
-				"usage: mansio %s set %s [--quota-storage SIZE|none|default] [--quota-messages N|none|default]\n",
-				what, strcmp(what, "account") == 0 ? "ADDRESS" : "DOMAIN");
+				"\"%.*s %.*s\" is no limit; write --quota-storage 20G, --quota-messages 10000, "
+				"and none or default instead of a number\n",
+				(int)name.len, name.at, (int)value.len, value.at);
 			return 2;
 		}
 		any[storage ? 0 : 1] = true;

@@ -152,7 +152,10 @@ def test_bytes_are_bounded_by_domain_and_by_account(house):
     house.command("account", "set", "jack@example.com", "--quota-storage", "none")
     wait_for(lambda: jack.append("INBOX", None, None, b"Subject: x\r\n\r\n" + b"x" * 30000)[0] == "OK")
     house.command("domain", "set", "example.com", "--quota-storage", "default")
-    house.command("account", "set", "jack@example.com", "--quota-storage", "default")
+    house.command("account", "set", "jack@example.com", "--quota-storage", "1G", "--quota-messages", "9")
+    wait_for(lambda: b"STORAGE" in jack.getquota('"User quota"')[1][0])
+    assert b"MESSAGE" in jack.getquota('"User quota"')[1][0]
+    house.command("account", "set", "jack@example.com", "--quota-storage", "default", "--quota-messages", "default")
     assert house.command("store", "check").returncode == 0
 
 
