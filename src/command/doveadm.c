@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "command/doveadm-password.h"
 #include "command/mailbox.h"
 #include "command/message.h"
 #include "command/prompt.h"
 #include "command/quota.h"
+#include "command/who.h"
 #include "role/wire.h"
 
 static int run_doveadm(struct call *);
@@ -29,6 +31,8 @@ const struct command command_doveadm = {
 		"doveadm [-f FORM] mailbox list|status|create|delete|rename|subscribe|unsubscribe [-u USER | -A] ...\n"
 		"doveadm [-f FORM] search|fetch|expunge|flags|copy|move|save [-u USER | -A] ...\n"
 		"doveadm [-f FORM] quota get|recalc [-u USER | -A]\n"
+		"doveadm acl get|set|add|remove|delete [-u USER | -A] MAILBOX [ID [RIGHT ...]]\n"
+		"doveadm pw [-s SCHEME] [-p PASSWORD] [-r ROUNDS] [-V] | -l | -t HASH\n"
 		"doveadm who [-1] [USER | ADDRESS]\n"
 		"doveadm kick USER | ADDRESS\n"
 		"doveadm auth test USER [PASSWORD]\n"
@@ -82,6 +86,19 @@ do_mailbox(struct dove *d, const char *verb)
 	}
 	w.form = d->formed ? d->form : status ? OUTPUT_FLOW : OUTPUT_VALUES;
 	return mailbox_do(verb, d->who, &w);
+}
+
+static int
+do_acl(struct dove *d, const char *verb)
+{
+	struct mailbox_work w = {
+		.call = d->call, .argc = d->argc, .argv = d->argv, .rights_as_words = verb
+	};
+
+	if (d->argc > 1 && d->who != NULL && strcmp(d->argv[1], "owner") == 0)
+		d->argv[1] = (char *)(uintptr_t)d->who;
+	w.form = d->formed ? d->form : OUTPUT_TABLE;
+	return mailbox_do("acl", d->who, &w);
 }
 
 static bool
@@ -154,12 +171,8 @@ static int
 do_who(struct dove *d, const char *verb)
 {
 	(void)verb;
-	return run_as(d, &command_who,
-	              (const char *const[]){ "who", "-f",
-	                                     d->formed && d->form == OUTPUT_TAB    ? "tab"
-	                                     : d->formed && d->form == OUTPUT_FLOW ? "flow"
-	                                                                           : "table",
-	                                     d->argc > 0 ? d->argv[0] : NULL, NULL });
+	return who_readers(d->call, d->argc > 0 ? d->argv[0] : "", d->on['1'],
+	                   d->formed ? d->form : OUTPUT_TABLE);
 }
 
 static int
@@ -252,6 +265,18 @@ do_auth(struct dove *d, const char *verb)
 }
 
 static int
+do_password(struct dove *d, const char *verb)
+{
+	(void)verb;
+	return password_print(&(struct password_work){ .list = d->on['l'],
+	                                               .verify = d->on['V'],
+	                                               .scheme = d->value['s'],
+	                                               .plain = d->value['p'],
+	                                               .rounds = d->value['r'],
+	                                               .test = d->value['t'] });
+}
+
+static int
 do_save(struct dove *d, const char *verb)
 {
 	const char *mailbox = d->value['m'] != NULL ? d->value['m'] : "INBOX";
@@ -321,6 +346,11 @@ static const struct name {
 	{ "mailbox", "rename",      "AF:S:su:",      true,  2, 2, do_mailbox  },
 	{ "mailbox", "subscribe",   "AF:S:u:",       true,  1, 0, do_mailbox  },
 	{ "mailbox", "unsubscribe", "AF:S:u:",       true,  1, 0, do_mailbox  },
+	{ "acl",     "get",         "AF:S:mu:",      true,  1, 1, do_acl      },
+	{ "acl",     "set",         "AF:S:u:",       true,  3, 0, do_acl      },
+	{ "acl",     "add",         "AF:S:u:",       true,  3, 0, do_acl      },
+	{ "acl",     "remove",      "AF:S:u:",       true,  3, 0, do_acl      },
+	{ "acl",     "delete",      "AF:S:u:",       true,  2, 2, do_acl      },
 	{ "search",  "",            "AF:S:u:",       true,  1, 0, do_message  },
 	{ "fetch",   "",            "AF:S:u:",       true,  2, 0, do_message  },
 	{ "expunge", "",            "AF:S:du:",      true,  1, 0, do_message  },
@@ -335,6 +365,7 @@ static const struct name {
 	{ "who",     "",            "1a:",           false, 0, 1, do_who      },
 	{ "kick",    "",            "a:f",           false, 1, 1, do_kick     },
 	{ "auth",    "test",        "A:M:a:x:",      false, 1, 2, do_auth     },
+	{ "pw",      "",            "lp:r:s:t:u:V",  false, 0, 0, do_password },
 	{ "user",    "",            "a:e:f:ux:",     false, 1, 1, do_user     },
 	{ "force-resync", "",       "AF:S:fu:",      true,  0, 1, do_resync   },
 	{ "reload",  "",            "",              false, 0, 0, do_reload   },

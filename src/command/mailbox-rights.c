@@ -17,13 +17,78 @@ gather(struct client *c, struct buffer *out)
 
 /* ---- acl ---- */
 
+/* clang-format off */
+static const struct { char letter; const char *word; } words[] = {
+	{ 'l', "lookup" }, { 'r', "read" }, { 'w', "write" }, { 's', "write-seen" }, { 't', "write-deleted" },
+	{ 'i', "insert" }, { 'p', "post" }, { 'e', "expunge" }, { 'k', "create" }, { 'x', "delete" }, { 'a', "admin" },
+};
+/* clang-format on */
+
+/* As doveadm has them: user=jill@example.com, group=sales@example.com, owner; anyone and authenticated; "-" before. */
+static void
+say_identifier(const char *owner, struct bytes who, struct buffer *out)
+{
+	if (bytes_starts(who, BYTES("-"))) {
+		buffer_add_char(out, '-');
+		who = bytes_cut(who, 1, SIZE_MAX);
+	}
+	if (bytes_equal(who, bytes_of(owner)))
+		buffer_add_string(out, "owner");
+	else if (bytes_is(who, "anyone") || bytes_is(who, "authenticated"))
+		buffer_add(out, who);
+	else if (bytes_starts(who, BYTES("$")))
+		buffer_printf(out, "group=%.*s", (int)who.len - 1, who.at + 1);
+	else
+		buffer_printf(out, "user=%.*s", (int)who.len, who.at);
+}
+
+static void
+read_identifier(const char *text, struct buffer *out)
+{
+	bool minus = text[0] == '-';
+
+	if (minus)
+		buffer_add_char(out, *text++);
+	if (strncmp(text, "group=", 6) == 0)
+		buffer_printf(out, "$%s", text + 6);
+	else
+		buffer_add_string(out, strncmp(text, "user=", 5) == 0 ? text + 5 : text);
+}
+
+static void
+say_words(struct bytes rights, struct buffer *out)
+{
+	for (size_t i = 0; i < COUNT(words); i++)
+		if (bytes_find(rights, words[i].letter) >= 0) {
+			if (out->len > 0)
+				buffer_add_char(out, ' ');
+			buffer_add_string(out, words[i].word);
+		}
+}
+
+static bool
+read_word(const char *word, struct buffer *out)
+{
+	for (size_t i = 0; i < COUNT(words); i++)
+		if (strcmp(words[i].word, word) == 0) {
+			buffer_add_char(out, words[i].letter);
+			return true;
+		}
+	(void)fprintf(
+		stderr,
+		"mansio: \"%s\" is not a right; right would be lookup, read, write, write-seen, "
+		"write-deleted, insert, post, expunge, create, delete, admin\n",
+		word);
+	return false;
+}
+
 /* acl-data = "ACL" SP mailbox *(SP identifier SP rights)   rfc4314:4 */
 static void
 hear_acl(void *ctx, struct client *c, const struct client_answer *a)
 {
 	struct mailbox_work *w = ctx;
 	struct client_value  v;
-	struct buffer        who = { 0 }, rights = { 0 };
+	struct buffer        who = { 0 }, rights = { 0 }, said = { 0 };
 
 	if (!bytes_is(a->word, "ACL"))
 		return;
@@ -32,28 +97,73 @@ hear_acl(void *ctx, struct client *c, const struct client_answer *a)
 		buffer_reset(&who);
 		client_gather(c, &v, &who, 1024);
 		gather(c, &rights);
-		output_value(w->out, buffer_bytes(&who));
-		output_value(w->out, buffer_bytes(&rights));
+		if (w->rights_as_words == NULL) {
+			output_value(w->out, buffer_bytes(&who));
+			output_value(w->out, buffer_bytes(&rights));
+			continue;
+		}
+		buffer_reset(&said);
+		say_identifier(client_user(c), buffer_bytes(&who), &said);
+		output_value(w->out, buffer_bytes(&said));
+		output_value(w->out, BYTES(""));
+		buffer_reset(&said);
+		say_words(buffer_bytes(&rights), &said);
+		output_value(w->out, buffer_bytes(&said));
 	}
 	buffer_free(&who);
 	buffer_free(&rights);
+	buffer_free(&said);
+}
+
+/* "SETACL mailbox who rights", "DELETEACL mailbox who", "GETACL mailbox" */
+static int
+run_acl(struct client *c, struct mailbox_work *w, const char *who, const char *rights)
+{
+	const char *command = who == NULL ? "GETACL " : rights == NULL ? "DELETEACL " : "SETACL ";
+
+	buffer_add_string(client_begin(c), command);
+	client_put_mailbox(c, w->argv[0]);
+	for (int i = 0; i < 2 && who != NULL; i++, who = rights) {
+		buffer_add_char(client_out(c), ' ');
+		client_put_string(c, bytes_of(who));
+	}
+	return mailbox_refused(c, w->argv[0], client_run(c, hear_acl, w));
+}
+
+/* MAILBOX [ID [RIGHT ...]] */
+static int
+acl_by_words(struct client *c, struct mailbox_work *w)
+{
+	const char   *verb = w->rights_as_words;
+	struct buffer who = { 0 }, rights = { 0 };
+	int           status = COMMAND_DONE;
+
+	if (w->argc == 1)
+		return run_acl(c, w, NULL, NULL);
+	read_identifier(w->argv[1], &who);
+	buffer_add_char(&who, '\0');
+	if (verb[0] == 'a' || verb[0] == 'r')
+		buffer_add_char(&rights, verb[0] == 'a' ? '+' : '-');
+	for (int i = 2; i < w->argc && status == COMMAND_DONE; i++)
+		status = read_word(w->argv[i], &rights) ? COMMAND_DONE : COMMAND_FAILED;
+	buffer_add_char(&rights, '\0');
+	if (status == COMMAND_DONE)
+		status = run_acl(c, w, who.at, verb[0] == 'd' ? NULL : rights.at);
+	buffer_free(&who);
+	buffer_free(&rights);
+	return status;
 }
 
 /* MAILBOX [WHO RIGHTS]; the rights "none" take WHO out of the list. */
 int
 mailbox_acl(struct client *c, struct mailbox_work *w)
 {
-	bool none = w->argc == 3 && strcmp(w->argv[2], "none") == 0;
-
-	buffer_add_string(client_begin(c), w->argc == 1 ? "GETACL "
-	                                   : none       ? "DELETEACL "
-	                                                : "SETACL ");
-	client_put_mailbox(c, w->argv[0]);
-	for (int i = 1; i < (none ? 2 : w->argc); i++) {
-		buffer_add_char(client_out(c), ' ');
-		client_put_string(c, bytes_of(w->argv[i]));
-	}
-	return mailbox_refused(c, w->argv[0], client_run(c, hear_acl, w));
+	if (w->rights_as_words != NULL)
+		return acl_by_words(c, w);
+	if (w->argc != 1 && w->argc != 3)
+		return MAILBOX_CALLED_WRONGLY;
+	return run_acl(c, w, w->argc > 1 ? w->argv[1] : NULL,
+	               w->argc > 1 && strcmp(w->argv[2], "none") != 0 ? w->argv[2] : NULL);
 }
 
 /* ---- metadata ---- */

@@ -7,6 +7,7 @@
 
 #include "command/folders.h"
 #include "command/keepers.h"
+#include "role/wire.h"
 
 static int run_mailbox(struct call *);
 
@@ -22,7 +23,8 @@ const struct command command_mailbox = {
 		 "mailbox acl ACCOUNT MAILBOX [WHO RIGHTS|none] [--json | -f FORM]\n"
 		 "mailbox metadata ACCOUNT MAILBOX [ENTRY [VALUE]] [--json | -f FORM]\n"
 		 "mailbox check ACCOUNT\n"
-		 "mailbox convert ACCOUNT --to LOCATION",
+		 "mailbox convert ACCOUNT --to LOCATION\n"
+		 "mailbox index ACCOUNT [--rebuild] [--json | -f FORM]",
 	.about = "Lists, counts, makes, removes and renames the mailboxes of an account.",
 	.more = "ACCOUNT is an address, or several: *@example.com, example.com, or * for everybody. The names of mailboxes "
 		"are UTF-8 with / between levels; in a PATTERN * stands for anything and % for anything but /.\n"
@@ -40,6 +42,9 @@ const struct command command_mailbox = {
 		"directory must be that of mail_location or in mail_location_directories. Uids, flags, keywords and dates stay; each letter "
 		"is read back and compared. The account is served meanwhile; its readers are asked to come again at the end. What was "
 		"interrupted goes on when it is said again. Set mail_location, too, for accounts to come.\n"
+		"\n"
+		"index shows how many letters are in the text index of the account, and its bytes; with --rebuild it is dropped and "
+		"made anew in the background.\n"
 		"\n"
 		"FORM is table, flow, tab, pager, json or values.",
 	.run = run_mailbox,
@@ -382,7 +387,7 @@ static const struct verb {
 	{ "rename",      2, 2, do_rename      },
 	{ "subscribe",   1, 0, do_subscribe   },
 	{ "unsubscribe", 1, 0, do_unsubscribe },
-	{ "acl", 1, 3, mailbox_acl },
+	{ "acl", 1, 20, mailbox_acl },
 	{ "metadata", 1, 3, mailbox_metadata },
 };
 /* clang-format on */
@@ -393,13 +398,16 @@ open_rows(const struct verb *v, struct mailbox_work *w)
 {
 	static const char *const list[] = { "user", "mailbox", "use", "subscribed" };
 	static const char *const acl[] = { "who", "rights" };
+	static const char *const words[] = { "ID", "Global", "Rights" };
 	static const char *const metadata[] = { "entry", "value" };
 
 	if (v->run == do_list)
 		w->out = output_open(w->form, w->many ? list : list + 1,
 		                     (w->names_only ? 1 : 3) + (size_t)w->many);
-	if (v->run == mailbox_acl)
+	if (v->run == mailbox_acl && w->rights_as_words == NULL)
 		w->out = output_open(w->form, acl, COUNT(acl));
+	if (v->run == mailbox_acl && w->rights_as_words != NULL && w->argc == 1)
+		w->out = output_open(w->form, words, COUNT(words));
 	if (v->run == mailbox_metadata)
 		w->out = output_open(w->form, metadata, COUNT(metadata));
 	if (v->run != do_status)
@@ -464,6 +472,46 @@ convert(struct call *c)
 }
 
 static int
+index_text(struct call *c)
+{
+	static const char *const columns[] = { "user", "letters", "bytes" };
+	bool                     rebuild = command_option(c, "--rebuild", NULL);
+	struct people            people = { 0 };
+	struct output           *o;
+	enum output_form         form;
+	int                      status, one;
+
+	if (!output_option(c, OUTPUT_TABLE, &form))
+		return COMMAND_WRONG;
+	if (c->argc != 3)
+		return command_wrong(c, "mailbox index wants an account");
+	status = client_people(c, c->argv[2], &people);
+	o = rebuild ? NULL : output_open(form, columns, COUNT(columns));
+	for (size_t i = 0; i < people.count; i++) {
+		struct buffer said = { 0 };
+		struct bytes  rest, word;
+		char          id[24], role[32];
+		const char   *ask[] = { "index", id, people.one[i].user, "drop" };
+
+		(void)snprintf(id, sizeof id, "%llu", (unsigned long long)people.one[i].id);
+		keeper_socket(people.one[i].keeper, role);
+		one = command_talk(c, role, &(struct word_ask){ ask, rebuild ? 4 : 3, { NULL, 0 } },
+		                   -1, &said);
+		status = one > status ? one : status;
+		rest = bytes_trim(buffer_bytes(&said));
+		if (one == COMMAND_DONE && !rebuild && bytes_split(&rest, ' ', &word)) {
+			output_value(o, bytes_of(people.one[i].user));
+			output_value(o, word);
+			output_value(o, rest);
+		}
+		buffer_free(&said);
+	}
+	output_close(&o);
+	people_close(&people);
+	return status;
+}
+
+static int
 run_mailbox(struct call *c)
 {
 	struct mailbox_work w = { .call = c };
@@ -479,6 +527,8 @@ run_mailbox(struct call *c)
 	}
 	if (strcmp(c->argv[1], "convert") == 0)
 		return convert(c);
+	if (strcmp(c->argv[1], "index") == 0)
+		return index_text(c);
 	if (!output_option(c, OUTPUT_TABLE, &w.form))
 		return COMMAND_WRONG;
 	w.subscribe = command_option(c, "--subscribed", NULL) ||

@@ -22,6 +22,7 @@ struct mailbox_work {
 	enum output_form form;
 	bool             names_only;   /* of list                          */
 	const char      *fields;       /* of status; NULL all              */
+	const char      *rights_as_words;    /* of acl: get, set, add, remove or delete, in doveadm's words; or NULL */
 	struct output   *out;
 	struct status_work *status;    /* the fields of status, read       */
 };

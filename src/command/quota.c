@@ -16,10 +16,13 @@ const struct command command_quota = {
 	.name = "quota",
 	.forms = "quota get ACCOUNT [--json | -f FORM]\n"
 		 "quota list [--json | -f FORM]\n"
+		 "quota set ACCOUNT | DOMAIN [--storage SIZE] [--messages N]\n"
 		 "quota recalculate ACCOUNT",
 	.about =
-		"Shows how many bytes and messages accounts hold and may hold, or counts them anew.",
+		"Shows how many bytes and messages accounts hold and may hold, or counts them anew; sets how much they may hold.",
 	.more = "ACCOUNT is an address, or several: *@example.com, example.com, or * for everybody. A limit of 0 is none. "
+		"set says how much an account may hold, or each account of a DOMAIN that has no limit of its own: 500M, 2G, none, or default "
+		"for what the domain, or main.cf, says. "
 		"recalculate says whether the count that was kept was right, and puts it right.",
 	.run = run_quota,
 };
@@ -28,7 +31,7 @@ bool
 quota_ask(struct call *c, const struct person *p, bool recount, struct quota_told *out)
 {
 	char          id[24], role[32];
-	const char   *ask[] = { "quota", id, "recount" };
+	const char   *ask[] = { "quota", id, p->user, "recount" };
 	struct buffer said = { 0 };
 	struct bytes  rest, word;
 	uint64_t     *into[] = { &out->bytes, &out->bytes_most, &out->messages, &out->messages_most,
@@ -37,7 +40,7 @@ quota_ask(struct call *c, const struct person *p, bool recount, struct quota_tol
 
 	(void)snprintf(id, sizeof id, "%" PRIu64, p->id);
 	keeper_socket(p->keeper, role);
-	status = command_talk(c, role, &(struct word_ask){ ask, recount ? 3 : 2, { NULL, 0 } }, -1,
+	status = command_talk(c, role, &(struct word_ask){ ask, recount ? 4 : 3, { NULL, 0 } }, -1,
 	                      &said);
 	rest = bytes_trim(buffer_bytes(&said));
 	for (size_t i = 0; i < COUNT(into); i++)
@@ -57,6 +60,41 @@ print_quota(struct output *o, const struct person *p, const struct quota_told *q
 	output_text(o, "%" PRIu64, q->messages_most);
 }
 
+/* A domain is a name without @; accounts may be many. */
+static int
+set_quota(struct call *c)
+{
+	const char   *storage = NULL, *messages = NULL;
+	const char   *ask[7] = { "domain", "set" };
+	struct people people;
+	int           status, one, n = 3;
+
+	(void)command_option(c, "--storage", &storage);
+	(void)command_option(c, "--messages", &messages);
+	if (c->argc != 3 || (storage == NULL && messages == NULL))
+		return command_wrong(c, "quota set wants to know whose, and how much");
+	if (storage != NULL) {
+		ask[n++] = "--quota-storage";
+		ask[n++] = storage;
+	}
+	if (messages != NULL) {
+		ask[n++] = "--quota-messages";
+		ask[n++] = messages;
+	}
+	ask[2] = c->argv[2];
+	if (strpbrk(c->argv[2], "@*?") == NULL && strchr(c->argv[2], '.') != NULL)
+		return command_ask(c, "clerk", n, ask, (struct bytes){ NULL, 0 });
+	ask[0] = "account";
+	status = client_people(c, c->argv[2], &people);
+	for (size_t i = 0; i < people.count; i++) {
+		ask[2] = people.one[i].user;
+		one = command_ask(c, "clerk", n, ask, (struct bytes){ NULL, 0 });
+		status = one > status ? one : status;
+	}
+	people_close(&people);
+	return status;
+}
+
 static int
 run_quota(struct call *c)
 {
@@ -68,12 +106,14 @@ run_quota(struct call *c)
 	bool                     list, recount;
 	int                      status;
 
+	if (c->argc > 1 && strcmp(c->argv[1], "set") == 0)
+		return set_quota(c);
 	if (!output_option(c, OUTPUT_TABLE, &form))
 		return COMMAND_WRONG;
 	list = c->argc == 2 && strcmp(c->argv[1], "list") == 0;
 	recount = c->argc == 3 && strcmp(c->argv[1], "recalculate") == 0;
 	if (!list && !recount && !(c->argc == 3 && strcmp(c->argv[1], "get") == 0))
-		return command_wrong(c, "quota wants get, list or recalculate, and whose");
+		return command_wrong(c, "quota wants get, list, set or recalculate, and whose");
 	status = client_people(c, list ? "*" : c->argv[2], &people);
 	o = recount ? NULL : output_open(form, columns, COUNT(columns));
 	for (size_t i = 0; i < people.count; i++) {

@@ -7,9 +7,11 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "base/map.h"
 #include "channel/peer.h"
 #include "command/keepers.h"
 #include "command/output.h"
+#include "command/who.h"
 #include "role/wire.h"
 
 static int run_who(struct call *);
@@ -34,7 +36,7 @@ const struct command command_kick = {
 	.run = run_kick,
 };
 
-enum { SESSION_FIELDS = 7 };
+enum { SESSION_FIELDS = 8 };
 enum {
 	FIELD_USER,
 	FIELD_PROTOCOL,
@@ -42,6 +44,7 @@ enum {
 	FIELD_TLS,
 	FIELD_SESSION,
 	FIELD_SINCE,
+	FIELD_PROCESS,
 	FIELD_STATE
 };
 
@@ -141,9 +144,107 @@ run_who(struct call *c)
 			continue;
 		since_text(field[FIELD_SINCE], since);
 		for (size_t i = 0; i < SESSION_FIELDS; i++)
-			output_value(o, i == FIELD_SINCE ? bytes_of(since) : field[i]);
+			if (i != FIELD_PROCESS)
+				output_value(o, i == FIELD_SINCE ? bytes_of(since) : field[i]);
 	}
 	output_close(&o);
+	buffer_free(&said);
+	return status;
+}
+
+/* ---- as doveadm tells it ---- */
+
+/* The sessions of one user by one protocol. */
+struct reader_row {
+	struct bytes  user, protocol;
+	size_t        sessions;
+	struct buffer processes, addresses;
+};
+
+/* Once each, between blanks. */
+static void
+add_word(struct buffer *words, struct bytes word)
+{
+	struct bytes rest = buffer_bytes(words), one;
+
+	while (bytes_split(&rest, ' ', &one))
+		if (bytes_equal(one, word))
+			return;
+	if (words->len > 0)
+		buffer_add_char(words, ' ');
+	buffer_add(words, word);
+}
+
+/* All that have been seen; `known` finds those of a user and protocol, which stand side by side in a line. */
+struct reader_rows {
+	struct reader_row *row;
+	size_t             count;
+	struct map        *known;
+};
+
+static struct reader_row *
+row_of(struct reader_rows *all, const struct bytes field[static SESSION_FIELDS])
+{
+	struct bytes       user = field[FIELD_USER], protocol = field[FIELD_PROTOCOL];
+	struct bytes       key = { user.at, (size_t)(protocol.at + protocol.len - user.at) };
+	struct reader_row *row = map_get(all->known, key);
+
+	if (row != NULL)
+		return row;
+	row = &all->row[all->count++];
+	*row = (struct reader_row){ .user = user, .protocol = protocol };
+	(void)map_put(all->known, key, row);
+	return row;
+}
+
+int
+who_readers(struct call *c, const char *what, bool apart, enum output_form form)
+{
+	static const char *const columns[] = { "username", "#", "proto", "(pids)", "(ips)" };
+	static const char *const single[] = { "username", "proto", "pid", "ip" };
+	static const char *const ask[] = { "who" };
+	struct buffer            said = { 0 };
+	struct bytes             rest, line, field[SESSION_FIELDS];
+	struct reader_rows       all = { .known = map_open() };
+	size_t                   lines = 1;
+	int                      status = keepers_ask(c, 1, ask, &said);
+	struct output           *o;
+
+	for (size_t i = 0; i < said.len; i++)
+		lines += said.at[i] == '\n';
+	all.row = memory_take(lines * sizeof *all.row);
+	o = apart ? output_open(form, single, COUNT(single))
+	          : output_open(form, columns, COUNT(columns));
+	rest = buffer_bytes(&said);
+	while (bytes_split(&rest, '\n', &line)) {
+		struct reader_row *r;
+		if (!split_row(line, field) || !row_fits(field, what))
+			continue;
+		if (apart) {
+			output_value(o, field[FIELD_USER]);
+			output_value(o, field[FIELD_PROTOCOL]);
+			output_value(o, field[FIELD_PROCESS]);
+			output_value(o, field[FIELD_ADDRESS]);
+			continue;
+		}
+		r = row_of(&all, field);
+		r->sessions++;
+		add_word(&r->processes, field[FIELD_PROCESS]);
+		add_word(&r->addresses, field[FIELD_ADDRESS]);
+	}
+	for (size_t i = 0; i < all.count; i++) {
+		struct reader_row *r = &all.row[i];
+		output_value(o, r->user);
+		output_text(o, "%zu", r->sessions);
+		output_value(o, r->protocol);
+		output_text(o, "(%.*s)", (int)r->processes.len, r->processes.at);
+		output_text(o, "(%.*s)", (int)r->addresses.len, r->addresses.at);
+		buffer_free(&r->processes);
+		buffer_free(&r->addresses);
+	}
+	output_close(&o);
+	memory_free(all.row);
+	map_close(&all.known);
 	buffer_free(&said);
 	return status;
 }

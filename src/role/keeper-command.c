@@ -4,9 +4,11 @@
  *     session ID USER       the descriptor that came with the question becomes an IMAP session of
  *                           this account, as after a login: `mansio mailbox` and `mansio message` speak it
  *     convert ID USER TO    its letters go to another mail_location (keeper-convert.c)
- *     who                   a line for each session: user, protocol, address, TLS, session, since, state
+ *     who                   a line for each session: user, protocol, address, TLS, session, since, process, state
+ *     index ID USER [drop]  letters in its text index and its bytes; or forgets it, to be made anew (keeper-text.c)
  *     kick session ID       ends it; says how many there were
- *     quota ID [recount]    bytes held and allowed, messages held and allowed, whether the count was right
+ *     quota ID USER [recount]
+ *                          bytes held and allowed, messages held and allowed, whether the count was right
  *     store check [ID]      the index of every account, or of this one, and its letters
  *
  * A check goes on in turns: a few letters in each, and none while the asker has much to hear.
@@ -84,8 +86,9 @@ tell_session(void *ctx, uint32_t ticket, const struct access_facts *f, const cha
 	const struct visit *v = visit_of(w->keeper, ticket);
 
 	if (v != NULL && !v->command)
-		caller_say(w->caller, "%s\t%s\t%s\t%s\t%s\t%" PRId64 "\t%s\n", f->user, w->protocol,
-		           f->peer.text, f->tls ? "TLS" : "-", f->session, v->since, state);
+		caller_say(w->caller, "%s\t%s\t%s\t%s\t%s\t%" PRId64 "\t%ld\t%s\n", f->user,
+		           w->protocol, f->peer.text, f->tls ? "TLS" : "-", f->session, v->since,
+		           (long)getpid(), state);
 }
 
 static void
@@ -150,10 +153,12 @@ run_quota(struct house *h, struct caller *caller, const struct word_ask *w)
 	bool            right = true;
 	int             why = ENOENT;
 
-	if (bytes_number(bytes_of(w->argv[1]), &id) && id % h->of == h->index)
+	if (bytes_number(bytes_of(w->argv[1]), &id) && house_keeper_of(h, id) == h->index) {
+		keeper_limit(keeper_of(h), id, bytes_of(w->argv[2]));
 		a = account_take(keeper_of(h)->store, id, &why);
+	}
 	if (a != NULL)
-		why = w->argc > 2 ? account_recount(a, &right) : 0;
+		why = w->argc > 3 ? account_recount(a, &right) : 0;
 	if (a != NULL && why == 0)
 		why = account_quota(a, &q);
 	account_drop(&a);
@@ -296,9 +301,10 @@ static const struct {
 } orders[] = {
 	{ "session", "",      3, run_session },
 	{ "convert", "",      4, keeper_convert },
+	{ "index",   "",      3, keeper_index },
 	{ "who",     "",      1, run_who     },
 	{ "kick",    "",      3, run_kick    },
-	{ "quota",   "",      2, run_quota   },
+	{ "quota",   "",      3, run_quota   },
 	{ "store",   "check", 2, run_check   },
 };
 /* clang-format on */
@@ -322,6 +328,7 @@ keeper_commands_end(struct house *h)
 	struct keeper *k = keeper_of(h);
 
 	keeper_conversions_end(h);
+	keeper_indexes_end(h);
 	while (k->inspections != NULL) {
 		caller_complain(k->inspections->caller, "mansio: the server stops\n");
 		inspection_end(k->inspections, 1);

@@ -191,7 +191,7 @@ keeper_convert(struct house *h, struct caller *caller, const struct word_ask *w)
 	uint64_t             id;
 	int                  why = 0;
 
-	if (!bytes_number(bytes_of(w->argv[1]), &id) || id % h->of != h->index) {
+	if (!bytes_number(bytes_of(w->argv[1]), &id) || house_keeper_of(h, id) != h->index) {
 		caller_done(caller, 0); /* another keeper's */
 		return;
 	}

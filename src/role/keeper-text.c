@@ -4,6 +4,8 @@
  */
 #include "role/keeper.h"
 #include "store/text.h"
+#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -144,4 +146,94 @@ keeper_text_stop(struct house *h)
 		text_done(keeper_of(h)->store, &x->batch, false);
 	}
 	text_rest(keeper_of(h)->store);
+}
+
+/* ---- `mansio mailbox index` ---- */
+
+/* The directory of an index is read in turns before anything is known of it. */
+struct leafing {
+	struct house   *house;
+	struct caller  *caller;
+	struct account *account;
+	struct timer   *turn;
+	bool            drop;
+	struct leafing *next;
+};
+
+enum { BLOCKS_AT_ONCE = 64 };
+
+static void
+leafing_end(struct leafing *l, int status)
+{
+	struct leafing **at = &keeper_of(l->house)->leafings;
+
+	while (*at != l)
+		at = &(*at)->next;
+	*at = l->next;
+	caller_done(l->caller, status);
+	timer_close(&l->turn);
+	account_drop(&l->account);
+	memory_free(l);
+}
+
+static void
+leafing_turn(void *ctx)
+{
+	struct leafing *l = ctx;
+	struct text    *t = text_of(l->account);
+
+	if (t == NULL) {
+		caller_complain(l->caller,
+		                "mansio: search_index is no: there are no text indexes\n");
+		leafing_end(l, 1);
+		return;
+	}
+	if (l->drop)
+		text_drop(t);
+	else if (!text_load(t, BLOCKS_AT_ONCE)) {
+		timer_set(l->turn, 1);
+		return;
+	}
+	caller_say(l->caller, "%" PRIu32 " %" PRIu64 "\n", l->drop ? 0 : text_count(t),
+	           l->drop ? 0 : text_size(t));
+	leafing_end(l, 0);
+}
+
+void
+keeper_index(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct keeper  *k = keeper_of(h);
+	struct account *a = NULL;
+	struct leafing *l;
+	uint64_t        id;
+	int             why = ENOENT;
+
+	if (bytes_number(bytes_of(w->argv[1]), &id) && house_keeper_of(h, id) == h->index &&
+	    (why = keeper_locate(k, id, bytes_of(w->argv[2]))) == 0)
+		a = account_take(k->store, id, &why);
+	if (a == NULL) {
+		caller_complain(caller, "mansio: account %s: %s\n", w->argv[1], strerror(why));
+		caller_done(caller, 1);
+		return;
+	}
+	l = memory_take(sizeof *l);
+	*l = (struct leafing){ .house = h,
+		               .caller = caller,
+		               .account = a,
+		               .drop = w->argc > 3 && strcmp(w->argv[3], "drop") == 0,
+		               .next = k->leafings };
+	k->leafings = l;
+	l->turn = timer_open(h->loop, leafing_turn, l);
+	timer_set(l->turn, 0);
+}
+
+void
+keeper_indexes_end(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	while (k->leafings != NULL) {
+		caller_complain(k->leafings->caller, "mansio: the server stops\n");
+		leafing_end(k->leafings, 1);
+	}
 }

@@ -68,6 +68,7 @@ struct keeper {
 	uint32_t             next_ticket;
 	struct moving_house *conversions;    /* under way (keeper-convert.c)     */
 	struct inspection   *inspections;    /* checks under way (keeper-command.c) */
+	struct leafing      *leafings;       /* indexes looked at (keeper-text.c) */
 	struct indexing     *indexing;       /* of texts, in the background      */
 	struct timer        *sweep;
 	struct timer        *gather;         /* deliveries that share a commit   */
@@ -89,6 +90,8 @@ void keeper_news_open(struct house *);
 /* keeper-convert.c */
 void keeper_convert(struct house *, struct caller *, const struct word_ask *);
 void keeper_conversions_end(struct house *);
+void keeper_index(struct house *, struct caller *, const struct word_ask *);     /* keeper-text.c */
+void keeper_indexes_end(struct house *);
 
 extern const struct imap_needs keeper_imap_needs;              /* keeper-append.c     */
 

@@ -4,6 +4,7 @@
     MANSIO=build/src/mansio python3 -m pytest test/whole/test_mailbox_commands.py
 """
 
+import ctypes
 import json
 import os
 import pathlib
@@ -287,6 +288,32 @@ def test_acl(jack):
         assert done.returncode == 1 and f"{words[0]}: " in done.stderr
 
 
+def test_acl_in_the_words_of_doveadm(jack):
+    jack.command("mailbox", "create", JACK, "Club")
+    assert doveadm(jack, "acl", "set", "-u", JACK, "Club", f"user={JILL}", "lookup", "read").returncode == 0
+    assert doveadm(jack, "acl", "add", "-u", JACK, "Club", f"user={JILL}", "write-seen").returncode == 0
+    told = doveadm(jack, "-f", "tab", "acl", "get", "-u", JACK, "Club").stdout.splitlines()
+    assert told[0] == "ID\tGlobal\tRights" and told[1].startswith("owner\t\tlookup read write ")
+    assert told[2] == f"user={JILL}\t\tlookup read write-seen"
+    assert {"who": JILL, "rights": "lrs"} in rows(jack, "mailbox", "acl", JACK, "Club")
+    with jack.imap("jill") as box:
+        assert box.select('"Other Users/jack/Club"', readonly=True)[0] == "OK"
+    assert doveadm(jack, "acl", "remove", "-u", JACK, "Club", f"user={JILL}", "read").returncode == 0
+    assert {"who": JILL, "rights": "ls"} in rows(jack, "mailbox", "acl", JACK, "Club")
+    assert doveadm(jack, "acl", "delete", "-u", JACK, "Club", f"user={JILL}").returncode == 0
+    assert len(rows(jack, "mailbox", "acl", JACK, "Club")) == 1
+    assert doveadm(jack, "acl", "set", "-u", JACK, "Club", f"user={JILL}", "fly").returncode == 65
+
+
+def test_rights_by_command(jack):
+    """The rights of every account can be set, whatever keeper has it."""
+    for owner, reader in [(JACK, JILL), (JILL, JACK)]:
+        jack.command("mailbox", "acl", owner, "Drafts", reader, "lr")
+        assert {"who": reader, "rights": "lr"} in rows(jack, "mailbox", "acl", owner, "Drafts")
+        jack.command("mailbox", "acl", owner, "Drafts", reader, "none")
+        assert len(rows(jack, "mailbox", "acl", owner, "Drafts")) == 1
+
+
 def test_metadata(jack):
     jack.command("mailbox", "metadata", JACK, "INBOX", "/private/comment", "Mine, 驿站")
     assert rows(jack, "mailbox", "metadata", JACK, "INBOX") == [{"entry": "/private/comment", "value": "Mine, 驿站"}]
@@ -312,3 +339,63 @@ def test_dates_of_saving_and_ids(jack):
     row, = rows(jack, "message", "fetch", JACK, "guid date.saved date.received", "savedsince", "2d")
     assert row["date.received"].startswith("2020-11-01") and not row["date.saved"].startswith("2020") and row["guid"]
     assert found(jack, "savedbefore", "30d") == [] and found(jack, "before", "30d") == [("INBOX", "1")]
+
+
+def test_quota_set(jack):
+    jack.command("quota", "set", JACK, "--storage", "5M", "--messages", "7")
+    mine, = rows(jack, "quota", "get", JACK)
+    assert (mine["bytes_limit"], mine["messages_limit"]) == (str(5 << 20), "7")
+    jack.command("quota", "set", "example.com", "--messages", "9")
+    jack.command("quota", "set", JACK, "--messages", "default")
+    with jack.imap("jack"), jack.imap("jill"):
+        assert {r["user"]: r["messages_limit"] for r in rows(jack, "quota", "list")} == {JACK: "9", JILL: "9"}
+    jack.command("quota", "set", "example.com", "--messages", "default")
+    jack.command("quota", "set", JACK, "--storage", "none")
+    assert jack.command("quota", "set", JACK, check=False).returncode == 2
+    assert jack.command("quota", "set", JACK, "--storage", "much", check=False).returncode == 2
+
+
+def test_the_text_index_is_told_and_made_anew(jack):
+    for n in range(3):
+        put(jack, "INBOX", f"letter {n}", body="驿站")
+    with jack.imap("jack"):
+        count = lambda: rows(jack, "mailbox", "index", JACK)[0]["letters"]
+        wait_for(lambda: count() == "3")
+        assert int(rows(jack, "mailbox", "index", JACK)[0]["bytes"]) > 0
+        jack.command("mailbox", "index", JACK, "--rebuild")
+        wait_for(lambda: count() == "3")
+
+
+# ---- as doveadm says it -----------------------------------------------------------------------
+
+def test_doveadm_who_is_by_user_and_protocol(jack):
+    with jack.imap("jack"), jack.imap("jack"), jack.imap("jill"):
+        told = doveadm(jack, "-f", "tab", "who").stdout.splitlines()
+        assert told[0] == "username\t#\tproto\t(pids)\t(ips)"
+        found = {line.split("\t")[0]: line.split("\t")[1:] for line in told[1:]}
+        assert found[JACK][:2] == ["2", "imap"] and found[JACK][3] == "(127.0.0.1)"
+        assert found[JILL][0] == "1" and found[JILL][2].strip("()").isdigit()
+        assert len(doveadm(jack, "-f", "tab", "who", "-1").stdout.splitlines()) == 4
+        assert len(doveadm(jack, "-f", "tab", "who", "jill*").stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("scheme", ["SHA512-CRYPT", "SHA256-CRYPT", "BLF-CRYPT", "CRYPT", "ARGON2ID", "SCRAM-SHA-256", "PLAIN"])
+def test_doveadm_pw(house, scheme):
+    made = doveadm(house, "pw", "-s", scheme, "-p", "geheim").stdout.strip()
+    assert made.startswith("{%s}" % scheme)
+    assert doveadm(house, "pw", "-t", made, "-p", "geheim").stdout.strip() == made + " (verified)"
+    assert doveadm(house, "pw", "-t", made, "-p", "other").returncode == 65
+    if scheme.endswith("-CRYPT"):
+        crypt = ctypes.CDLL("libcrypt.so.1").crypt
+        crypt.restype = ctypes.c_char_p
+        assert crypt(b"geheim", made.partition("}")[2].encode()) == made.partition("}")[2].encode()
+
+
+def test_doveadm_pw_knows_the_hashes_of_others(house):
+    """The vector of rfc7677:3, and one of the SHA-crypt specification."""
+    scram = "{SCRAM-SHA-256}4096,W22ZaJ0SNY7soEsUEjb6gQ==,WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=," \
+            "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+    assert doveadm(house, "pw", "-t", scram, "-p", "pencil").returncode == 0
+    crypt = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
+    assert doveadm(house, "pw", "-t", crypt, "-p", "Hello world!").returncode == 0
+    assert doveadm(house, "pw", "-s", "MD5", "-p", "x").returncode == 65
