@@ -90,7 +90,10 @@ content_crlf(struct store *s, int fd, bool plain, uint64_t *at, uint64_t *len)
 	uint64_t bare = 0, made;
 	int      out = -1, why = 0;
 
-	if (plain || (why = translate(fd, *at, *len, -1, &bare, &made)) != 0 || bare == 0)
+	if (*len > LETTER_MOST)
+		why = EFBIG;
+	if (why != 0 || plain || (why = translate(fd, *at, *len, -1, &bare, &made)) != 0 ||
+	    bare == 0)
 		goto out;
 	if ((out = nameless(s, *len)) < 0)
 		why = errno;

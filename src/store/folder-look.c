@@ -13,10 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A uid that somebody else gave leaves us as many as there are below. */
+enum { FOREIGN_UID_MOST = INT32_MAX };
 /* Letters of one folder that are with verifiers at a time. */
 enum { ASKED_MOST = 8 };
 /* A stamp as young as this may hide a change that came with it. */
 enum { STAMP_SURE_S = 2 };
+/* A file that cannot be read is tried again after so long, and told of once in that time. */
+enum { UNREADABLE_S = 10 };
 
 /* ---- files that are no messages yet ---- */
 
@@ -77,10 +81,20 @@ enter_one(struct folder *f, struct fresh *x)
 		return why;
 	if ((file->message = place_message(a)) == 0)
 		return EDQUOT;
-	if (x->uid >= m->uidnext && x->uid < UINT32_MAX)
+	if (x->uid >= m->uidnext && x->uid <= FOREIGN_UID_MOST)
 		m->uidnext = x->uid;
 	x->file = NULL;
 	return folder_enter(f, file, &v, buffer_bytes(&x->digest), &uid);
+}
+
+static void
+unreadable(struct folder *f, const struct file *file, int why)
+{
+	if (f->again > clock_wall())
+		return;
+	warn_("account %" PRIu64 ", mailbox %s: %s/%s cannot be read: %s", f->mailbox->account->id,
+	      f->mailbox->name, f->place->location.root, file->where, strerror(why));
+	f->again = clock_wall() + UNREADABLE_S;
 }
 
 static bool
@@ -97,12 +111,8 @@ enter_ready(struct folder *f)
 			return false; /* all was loaded anew: f is no more */
 		if (why == 0)
 			continue;
-		if (x->file != NULL && why != ENOENT) {
-			warn_("account %" PRIu64 ", mailbox %s: %s/%s cannot be read: %s",
-			      f->mailbox->account->id, f->mailbox->name, f->place->location.root,
-			      x->file->where, strerror(why));
-			f->stamped = 0;
-		}
+		if (x->file != NULL && why != ENOENT)
+			unreadable(f, x->file, why);
 	}
 	return true;
 }
@@ -191,7 +201,8 @@ settle(struct folder *f)
 
 struct looking {
 	struct folder *folder;
-	size_t         first; /* of what is fresh                        */
+	size_t         first;   /* of what is fresh                        */
+	struct map    *waiting; /* what was fresh before, by name          */
 	uint64_t       mask;
 };
 
@@ -206,13 +217,15 @@ set_where(struct file *f, const struct found *found)
 	f->where = memcpy(memory_take(found->where.len + 1), found->where.at, found->where.len);
 }
 
-static struct file *
-waiting(struct folder *f, struct bytes name)
+static struct map *
+waiting(const struct folder *f)
 {
+	struct map *names = map_open();
+
 	for (size_t i = f->entered; i < f->fresh_count; i++)
-		if (f->fresh[i].file != NULL && bytes_equal(bytes_of(f->fresh[i].file->name), name))
-			return f->fresh[i].file;
-	return NULL;
+		if (f->fresh[i].file != NULL)
+			(void)map_put(names, bytes_of(f->fresh[i].file->name), f->fresh[i].file);
+	return names;
 }
 
 static void
@@ -223,7 +236,7 @@ there(void *ctx, const struct found *found)
 	struct file    *file = map_get(f->by_name, found->name);
 
 	if (file == NULL && f->entered < l->first)
-		file = waiting(f, found->name);
+		file = map_get(l->waiting, found->name);
 	if (file == NULL) {
 		fresh_add(f, found);
 		return;
@@ -359,6 +372,8 @@ unchanged(struct folder *f, struct stamp *now)
 {
 	if (!f->place->driver->stamp(f, now))
 		return false;
+	if (f->again != 0 && clock_wall() >= f->again)
+		return false;
 	return f->stamped != 0 && (!f->stale || f->place->driver->sure) &&
 	       memcmp(now, &f->stamp, sizeof *now) == 0;
 }
@@ -378,8 +393,12 @@ folder_look(struct mailbox *m, bool force)
 		return 0;
 	f->scanning = true;
 	f->stale = false;
+	if (f->again <= began)
+		f->again = 0;
 	l.first = f->fresh_count;
+	l.waiting = waiting(f);
 	why = scan(f, &l);
+	map_close(&l.waiting);
 	f->scanning = false;
 	if (why != 0) {
 		warn_("account %" PRIu64 ", mailbox %s: %s cannot be read: %s", m->account->id,

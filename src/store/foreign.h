@@ -58,6 +58,7 @@ struct folder {
 	int             watch[2];        /* of inotify, -1 none                      */
 	bool            stale;           /* inotify said that something is new       */
 	bool            scanning;
+	int64_t         again;           /* when what could not be read is tried again */
 	struct fresh   *fresh;
 	size_t          fresh_count, fresh_room, asked, entered, open;
 	struct inquiry *inquiries;
@@ -104,6 +105,9 @@ int  file_say(struct account *, enum statement, uint64_t message, uint64_t value
 uint64_t flags_outer(const struct mailbox *, uint64_t flags);
 uint64_t flags_inner(struct mailbox *, uint64_t before, uint64_t outer);
 int  file_keep(struct account *, const struct mailbox *, const struct file *, uint64_t letter, struct bytes digest);
+
+/* What is larger is no letter: a file of holes is as long as somebody likes. */
+enum { LETTER_MOST = 256 << 20 };
 
 /* content.c: a message's content with CRLF, as a descriptor; a few are kept. */
 struct contents;

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -354,15 +355,35 @@ give(int fd, struct mbox_locked *lock)
 struct text {
 	const char *at;
 	size_t      len;
+	bool        torn; /* what was there is not there any more */
 };
+
+/* Who does not care for locks may cut it off meanwhile: what is gone is read as zeros, and `torn` says it. */
+static struct text *mapped;
+
+static void
+page_gone(int number, siginfo_t *what, void *ctx)
+{
+	uintptr_t page = (uintptr_t)what->si_addr & ~(uintptr_t)4095;
+	uintptr_t from = mapped != NULL ? (uintptr_t)mapped->at : 0;
+	(void)ctx;
+
+	if (mapped == NULL || page < from || page >= from + mapped->len ||
+	    mmap((void *)page, from + mapped->len - page, PROT_READ,
+	         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		(void)signal(number, SIG_DFL);
+	else
+		mapped->torn = true;
+}
 
 static int
 map_text(int fd, struct text *t)
 {
-	struct stat st;
-	void       *at;
+	struct sigaction act = { .sa_sigaction = page_gone, .sa_flags = SA_SIGINFO };
+	struct stat      st;
+	void            *at;
 
-	*t = (struct text){ "", 0 };
+	*t = (struct text){ .at = "" };
 	if (fstat(fd, &st) < 0)
 		return errno;
 	if (st.st_size == 0)
@@ -370,15 +391,20 @@ map_text(int fd, struct text *t)
 	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (at == MAP_FAILED)
 		return errno;
-	*t = (struct text){ at, (size_t)st.st_size };
+	*t = (struct text){ .at = at, .len = (size_t)st.st_size };
+	mapped = t;
+	(void)sigaction(SIGBUS, &act, NULL);
 	return 0;
 }
 
-static void
+/* 0, or EBADMSG: what was read means nothing. */
+static int
 unmap_text(struct text *t)
 {
+	mapped = NULL;
 	if (t->len > 0)
 		(void)munmap((void *)(uintptr_t)t->at, t->len);
+	return t->torn ? EBADMSG : 0;
 }
 
 /* A line with its end; false at the end of the text. */
@@ -485,33 +511,63 @@ keyword_bits(struct folder *f, struct bytes words)
 	return bits;
 }
 
-/* The n-th file we know of those that begin so. */
-static const struct file *
-known_as(const struct folder *f, const char *hash, uintptr_t n)
+/* Which of those with one hash is which: they lie in the order in which they came. */
+struct numbering {
+	const struct folder *folder;
+	struct map          *seen;  /* by hash: how many were met                    */
+	struct map          *known; /* by hash: the next we know, its place + 1      */
+	size_t              *next;  /* by place: the next of the same hash, its + 1  */
+};
+
+static struct bytes
+name_hash(const struct file *file)
 {
-	if (n == 1 && map_get(f->by_name, bytes_of(hash)) != NULL)
-		return map_get(f->by_name, bytes_of(hash));
-	for (size_t i = 0; i < f->count; i++)
-		if (strncmp(f->file[i]->name, hash, (size_t)NAME_BYTES * 2) == 0 && --n == 0)
-			return f->file[i];
-	return NULL;
+	return bytes_cut(bytes_of(file->name), 0, (size_t)NAME_BYTES * 2);
+}
+
+static void
+numbering_open(struct numbering *n, const struct folder *f)
+{
+	*n = (struct numbering){ f, map_open(), map_open(),
+		                 memory_take((f->count + 1) * sizeof(size_t)) };
+	for (size_t i = f->count; i-- > 0;) {
+		n->next[i] = (size_t)(uintptr_t)map_get(n->known, name_hash(f->file[i]));
+		(void)map_put(n->known, name_hash(f->file[i]), (void *)(uintptr_t)(i + 1));
+	}
+}
+
+static void
+numbering_close(struct numbering *n)
+{
+	map_close(&n->seen);
+	map_close(&n->known);
+	memory_free(n->next);
 }
 
 /* The second of two that are the same is NAME#2, and stays it when the first goes. */
 static void
-number_name(const struct folder *f, struct map *names, struct letter *l, struct buffer *out)
+number_name(struct numbering *x, const struct letter *l, struct buffer *out)
 {
-	uintptr_t          n = (uintptr_t)map_get(names, bytes_of(l->name)) + 1;
-	const struct file *known = known_as(f, l->name, n);
+	const struct folder *f = x->folder;
+	struct bytes         hash = bytes_of(l->name);
+	uintptr_t            n = (uintptr_t)map_get(x->seen, hash) + 1;
+	uintptr_t            known = (uintptr_t)map_get(x->known, hash);
 
-	(void)map_put(names, bytes_of(l->name), (void *)n);
-	do {
-		buffer_reset(out);
-		buffer_add_string(out, known != NULL ? known->name : l->name);
-		if (known == NULL && n > 1)
-			buffer_printf(out, "#%" PRIuPTR, n);
-		n++;
-	} while (known == NULL && map_get(f->by_name, buffer_bytes(out)) != NULL);
+	(void)map_put(x->seen, hash, (void *)n);
+	buffer_reset(out);
+	if (known != 0) {
+		(void)map_drop(x->known, hash);
+		if (x->next[known - 1] != 0)
+			(void)map_put(x->known, hash, (void *)(uintptr_t)x->next[known - 1]);
+		buffer_add_string(out, f->file[known - 1]->name);
+	} else
+		do {
+			buffer_reset(out);
+			buffer_add_string(out, l->name);
+			if (n > 1)
+				buffer_printf(out, "#%" PRIuPTR, n);
+			n++;
+		} while (map_get(f->by_name, buffer_bytes(out)) != NULL);
 	buffer_add_char(out, '\0');
 }
 
@@ -522,7 +578,7 @@ mbox_scan(struct folder *f, void (*each)(void *ctx, const struct found *), void 
 	struct mbox_locked lock;
 	struct letter      l = { 0 };
 	struct buffer      name = { 0 };
-	struct map        *names;
+	struct numbering   names;
 	struct text        t;
 	struct stat        st;
 	int                fd = take(f, false, &lock), why;
@@ -534,9 +590,9 @@ mbox_scan(struct folder *f, void (*each)(void *ctx, const struct found *), void 
 		give(fd, &lock);
 		return why != 0 ? why : EIO;
 	}
-	names = map_open();
+	numbering_open(&names, f);
 	while (next_letter(&t, l.end, &l)) {
-		number_name(f, names, &l, &name);
+		number_name(&names, &l, &name);
 		if (l.state.uidvalidity != 0 && l.from == 0)
 			d->uidvalidity = l.state.uidvalidity;
 		each(ctx,
@@ -548,12 +604,12 @@ mbox_scan(struct folder *f, void (*each)(void *ctx, const struct found *), void 
 		                      .date = l.state.date,
 		                      .uid = d->uidvalidity != 0 ? l.state.uid : 0 });
 	}
-	stamp_of(&st, &d->stamp);
-	map_close(&names);
+	numbering_close(&names);
 	buffer_free(&name);
-	unmap_text(&t);
+	if ((why = unmap_text(&t)) == 0)
+		stamp_of(&st, &d->stamp);
 	give(fd, &lock);
-	return 0;
+	return why;
 }
 
 static bool
@@ -571,7 +627,7 @@ mbox_former(struct folder *f, uint32_t *uidvalidity, uint32_t *uidnext)
 		found = next_letter(&t, 0, &l) && l.state.uidvalidity != 0;
 		*uidvalidity = found ? l.state.uidvalidity : 0;
 		*uidnext = 0;
-		unmap_text(&t);
+		found = unmap_text(&t) == 0 && found;
 	}
 	give(fd, &lock);
 	return found;
@@ -620,9 +676,12 @@ mbox_content(struct folder *f, const struct file *file, uint64_t *at, uint64_t *
 	if ((why = map_text(fd, &t)) == 0) {
 		if (file->at >= t.len || !next_letter(&t, file->at, &l) || l.from != file->at)
 			why = ENOENT;
+		else if (l.stop - l.header > LETTER_MOST)
+			why = EFBIG;
 		else
 			plain_letter(&t, &l, &out);
-		unmap_text(&t);
+		if (unmap_text(&t) != 0)
+			why = ENOENT;
 	}
 	give(fd, &lock);
 	out.len -= file->cut <= out.len ? file->cut : out.len;
@@ -756,7 +815,7 @@ static bool
 reads_back(const struct buffer *written, struct bytes given, const struct file *file,
            struct letter *l)
 {
-	struct text   t = { written->at, written->len };
+	struct text   t = { .at = written->at, .len = written->len };
 	struct buffer plain = { 0 };
 	bool          same = next_letter(&t, 0, l) && l->end == t.len;
 
@@ -926,13 +985,14 @@ keep_base(struct changing *c, const struct text *t, const struct letter *l)
 static void
 gather_edits(struct changing *c, const struct text *t)
 {
-	struct map   *names = map_open();
-	struct buffer name = { 0 };
-	struct letter l = { 0 };
+	struct numbering names;
+	struct buffer    name = { 0 };
+	struct letter    l = { 0 };
 
+	numbering_open(&names, c->folder);
 	while (next_letter(t, l.end, &l)) {
 		struct file *file;
-		number_name(c->folder, names, &l, &name);
+		number_name(&names, &l, &name);
 		file = map_get(c->wanted, bytes_of(name.at));
 		if (file != NULL && file->gone) {
 			keep_base(c, t, &l);
@@ -943,7 +1003,7 @@ gather_edits(struct changing *c, const struct text *t)
 			change_flags(c, t, &l,
 			             l.state.system | keyword_bits(c->folder, l.state.keywords));
 	}
-	map_close(&names);
+	numbering_close(&names);
 	buffer_free(&name);
 }
 
@@ -963,8 +1023,8 @@ mbox_apply(struct folder *f, struct file **file, size_t count)
 		(void)map_put(c.wanted, bytes_of(file[i]->name), file[i]);
 	if ((why = map_text(fd, &t)) == 0) {
 		gather_edits(&c, &t);
-		unmap_text(&t);
-		why = mbox_rewrite(f->place, fd, c.edit, c.count);
+		if ((why = unmap_text(&t)) == 0)
+			why = mbox_rewrite(f->place, fd, c.edit, c.count);
 	}
 	for (size_t i = 0; i < count && why == 0; i++)
 		file[i]->outside = file[i]->flags;
