@@ -528,6 +528,29 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 	return whole;
 }
 
+/* Somebody who could log in under this address, for a URL that says so. */
+static bool
+hear_who(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct clerk     *c = clerk_of(h);
+	struct link      *l = house_link(h, from, index);
+	struct arena     *scratch = arena_open(NULL);
+	struct credential got = { 0 };
+	struct buffer    *b;
+
+	if (directory_credential(c->directory, body, c->origin, scratch, &got) != DIRECTORY_OK ||
+	    !got.enabled)
+		got = (struct credential){ 0 };
+	if (l != NULL) {
+		b = link_begin(l, WORD_WHO_IS, ticket);
+		pack_u64(b, got.account);
+		pack_string(b, got.address);
+		link_end(l);
+	}
+	arena_close(&scratch);
+	return true;
+}
+
 /* ---- the card --------------------------------------------------------------------------- */
 
 /* Everybody who keeps answers of ours forgets them. */
@@ -631,6 +654,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_AUTH_STEP,  hear_auth_step  },
 		{ WORD_AUTH_DROP,  hear_auth_drop  },
 		{ WORD_FULL,       hear_full       },
+		{ WORD_WHO,        hear_who        },
 	};
 	/* clang-format on */
 

@@ -418,6 +418,8 @@ const struct imap_needs keeper_imap_needs = {
 	.seek_drop = seek_drop,
 	.decode = keeper_decode,
 	.decode_drop = keeper_decode_drop,
+	.who = keeper_who,
+	.who_drop = keeper_who_drop,
 	.give_back = keeper_session_back,
 	.over = keeper_session_over,
 };

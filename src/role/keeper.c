@@ -3,6 +3,7 @@
  */
 #include "role/keeper.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include "delivery/deliver.h"
 #include "store/columns.h"
 #include "store/mbox-lock.h"
@@ -475,6 +476,8 @@ keeper_start(struct house *h)
 	k->gone = map_open();
 	k->limits = map_open();
 	k->groups = map_open();
+	k->asked = map_open();
+	k->next_asked = (uint32_t)random_number();
 	k->full = map_open();
 	k->named = map_open();
 	questions_open(&k->questions, h);
@@ -536,6 +539,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_ACCOUNT_GONE: return hear_account_gone(h, body);
 	case WORD_LIMITS: return hear_limits(h, body);
 	case WORD_GROUP: return hear_group(h, body);
+	case WORD_WHO_IS: return hear_who_is(h, ticket, body);
 	case WORD_ACCOUNT_OUT: return hear_account_out(h, body);
 	case WORD_DIRECTORY_NEW: return true; /* a keeper keeps no answers of the clerk */
 	default: return false;
@@ -563,6 +567,8 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 		questions_lost(&k->questions, index);
 	if (role == QUEUE)
 		k->queues++;
+	if (role == CLERK)
+		keeper_who_lost(k);
 	if (role != LOGIN)
 		return;
 	/* TLS sessions ended with the login that carried them and end by themselves; plain ones live on. */

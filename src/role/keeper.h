@@ -5,6 +5,7 @@
  *     keeper-append.c   a literal becomes a letter: log, verifier, envelope
  *     keeper-decode.c   a part without its transfer encoding
  *     keeper-care.c     compaction and sweeping
+ *     keeper-who.c      whose an address is
  *     keeper-text.c     text indexes
  *     keeper-command.c  what the command line asks
  *
@@ -56,6 +57,8 @@ struct keeper {
 	struct map          *limits;         /* account or "@domain" -> what was said of it */
 	struct map          *full;           /* accounts that hold all they may  */
 	struct map          *named;          /* account -> address, of those with a limit */
+	struct map          *asked;          /* ticket -> struct imap_who        */
+	uint32_t             next_asked;
 	struct map          *groups;         /* account -> struct group          */
 	struct map          *gone;           /* ids of accounts that were deleted */
 	uint32_t             queues;         /* that were here before this one: their questions need no answer */
@@ -93,6 +96,11 @@ void keeper_conversions_end(struct house *);
 void keeper_index(struct house *, struct caller *, const struct word_ask *);     /* keeper-text.c */
 void keeper_indexes_end(struct house *);
 
+/* keeper-who.c */
+struct imap_who *keeper_who(void *house, const char *address, void (*found)(void *who, const struct access_facts *), void *who);
+void keeper_who_drop(struct imap_who *);
+bool hear_who_is(struct house *, uint32_t ticket, struct bytes body);
+void keeper_who_lost(struct keeper *);
 extern const struct imap_needs keeper_imap_needs;              /* keeper-append.c     */
 
 struct imap_decode *keeper_decode(void *house, const struct imap_coded *,      /* keeper-decode.c     */

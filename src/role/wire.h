@@ -80,6 +80,8 @@ extern const char *const role_names[ROLES];
 	X(LIMITS,         FROM(CLERK), FROM(KEEPER))           /* account id, or 0 and a domain; bytes, messages: how much may be held */ \
 	X(GROUP,          FROM(CLERK), FROM(KEEPER))           /* group's account id, address, whether its members begin, a member or "" */ \
 	X(FULL,           FROM(KEEPER), FROM(CLERK))           /* account id, whether it holds all it may     */ \
+	X(WHO,            FROM(KEEPER), FROM(CLERK))           /* an address: whose is it?                    */ \
+	X(WHO_IS,         FROM(CLERK), FROM(KEEPER))           /* account id, address; 0: nobody's who may log in */ \
 	X(ACCOUNT_OUT,    FROM(CLERK), FROM(KEEPER))           /* account id, words: end its sessions         */ \
 	/* the command line asks */ \
 	X(ASK,            FROM(COMMAND), FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)) /* argv, input */ \

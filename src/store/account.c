@@ -634,11 +634,12 @@ account_create(struct account *a, const char *given, enum mailbox_use use)
 	return make_one(a, name, use, NULL);
 }
 
-/* The rows that are the mailbox, and those that tell of it alone (rfc4314:4, rfc5464:4.1). */
+/* The rows that are the mailbox, and those that tell of it alone (rfc4314:4, rfc5464:4.1, rfc4467:2.2). */
 static int
 drop_belongings(struct account *a, uint64_t id)
 {
-	static const enum statement all[] = { MAILBOX_DELETE, METADATA_DROP, ACL_DROP, SEEN_DROP };
+	static const enum statement all[] = { MAILBOX_DELETE, METADATA_DROP, ACL_DROP, SEEN_DROP,
+		                              URLKEY_DROP };
 	int                         why = 0;
 
 	for (size_t i = 0; i < COUNT(all) && why == 0; i++) {

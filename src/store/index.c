@@ -57,6 +57,9 @@ static const char *const steps[INDEX_VERSION] = {
 	      " PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;"
 	      "CREATE TABLE converted(mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, message INTEGER NOT NULL,"
 	      " PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;"
+	      /* `account` 0: the mailbox is one of this account's own */
+	      "CREATE TABLE urlkey(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, key BLOB NOT NULL,"
+	      " PRIMARY KEY(account, mailbox)) WITHOUT ROWID;"
 	      "PRAGMA user_version=2;",
 };
 
@@ -107,6 +110,10 @@ static const char *const texts[STATEMENTS] = {
 	[SEEN_PUT]        = "INSERT OR REPLACE INTO seen VALUES(?,?,?,?)",
 	[SEEN_DROP]       = "DELETE FROM seen WHERE mailbox=?",
 	[SEEN_LAST]       = "SELECT max(modseq) FROM seen",
+	[URLKEY_GET]      = "SELECT key FROM urlkey WHERE account=? AND mailbox=?",
+	[URLKEY_PUT]      = "INSERT OR REPLACE INTO urlkey VALUES(?,?,?)",
+	[URLKEY_DROP]     = "DELETE FROM urlkey WHERE mailbox=? AND account=0",
+	[URLKEY_FORGET]   = "DELETE FROM urlkey",
 	[RETRIEVED_PUT]   = "INSERT OR IGNORE INTO retrieved VALUES(?,?,?)",
 	[RETRIEVED_COUNT] = "SELECT count(*) FROM retrieved WHERE mailbox=? AND at<=?",
 	[RETRIEVED_OLD]   = "SELECT uid FROM retrieved WHERE mailbox=? AND at<=? ORDER BY uid",

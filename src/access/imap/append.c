@@ -12,6 +12,7 @@
 #include "access/imap/reach.h"
 #include "access/imap/resource.h"
 #include "access/imap/session.h"
+#include "access/imap/urlauth.h"
 #include "base/clock.h"
 #include "message/date.h"
 #include "store/quota.h"
@@ -394,21 +395,49 @@ append_take(struct imap *s, struct append_work *w)
 	return STEP_AGAIN;
 }
 
+/* Where the URL names no mailbox the selected one is meant (rfc4469:2); what may be read is told by
+   the rights the reader has now. */
+static struct mailbox *
+mailbox_of_url(struct imap *s, const struct imap_url *url)
+{
+	struct mailbox *selected = s->view != NULL ? s->view->mailbox : NULL;
+	const char     *name;
+	int             why;
+
+	if (url->user.len > 0 && !bytes_is(bytes_of(s->facts.user),
+	                                   urlauth_address(s->scratch, url->user, s->facts.user)))
+		return NULL;
+	if (url->mailbox.len > 0) {
+		name = mailbox_name_of(url->mailbox, s->scratch, true);
+		return name != NULL ? reach_take(s, name, RIGHT_READ, &why) : NULL;
+	}
+	if (selected == NULL || !(reach_rights(s, selected) & RIGHT_READ))
+		return NULL;
+	return mailbox_take(mailbox_account(selected), mailbox_name(selected), &why);
+}
+
+static bool
+url_opens(struct imap *s, struct append_work *w)
+{
+	struct imap_url url;
+	struct mailbox *m;
+
+	if (!url_read(buffer_bytes(&w->url), w->pages, &url) ||
+	    (m = mailbox_of_url(s, &url)) == NULL)
+		return false;
+	return resource_open(&w->resource, m, &url, w->pages) == 0;
+}
+
 /* What the URL names, in turns. */
 static enum imap_step
 append_copy(struct imap *s, struct append_work *w)
 {
-	bool            own = s->view != NULL && mailbox_account(s->view->mailbox) == s->account;
-	const char     *selected = own ? mailbox_name(s->view->mailbox) : NULL;
-	int             why;
-	char            room[COPY_ROOM];
-	struct imap_url url;
-	ssize_t         n;
+	int     why;
+	char    room[COPY_ROOM];
+	ssize_t n;
 
 	if (w->resource.letter.arena == NULL) {
-		if (!url_read(buffer_bytes(&w->url), w->pages, &url) ||
-		    (url.user.len > 0 && !bytes_is(url.user, s->facts.user)) ||
-		    resource_open(&w->resource, s->account, selected, &url, w->pages) != 0)
+		if (!url_opens(s, w))
 			return append_bad_url(s, w);
 		if ((why = too_big(s, w, w->now->size + w->resource.len)) != 0)
 			return append_refuse(s, w, why);

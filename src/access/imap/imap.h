@@ -83,6 +83,7 @@ struct imap_decoded {
 	struct bytes part;             /* those wanted                            */
 };
 
+struct imap_who;                      /* the house's own: one open question      */
 struct imap_needs {
 	/* A letter of `size` bytes begins (0: known at its end).  NULL with errno when the house cannot
 	   take it now (ENOSPC, EFBIG, EAGAIN). */
@@ -105,6 +106,12 @@ struct imap_needs {
 	                              void (*decoded)(void *who, int why, const struct imap_decoded *), void *who);
 	void (*decode_drop)(struct imap_decode *);
 
+	/* Whose is this address?  `found` comes once: with user, account and groups as a session of its own would
+	   have them, or NULL: nobody's who may log in, or out of reach.  NULL: it cannot be asked now. */
+	struct imap_who *(*who)(void *ctx, const char *address,
+	                        void (*found)(void *who, const struct access_facts *), void *who);
+	void (*who_drop)(struct imap_who *);
+
 	/* Instead of `over`: the client has not logged in any more (UNAUTHENTICATE).  Owns `fd`;
 	   `unread` is what it sent beyond. */
 	void (*give_back)(void *ctx, uint32_t ticket, int fd, struct bytes unread);
@@ -121,6 +128,7 @@ struct imap_settings {                 /* rows imap_*                           
 	int64_t errors_most;           /* imap_error_limit                        */
 	int64_t progress_ms;           /* imap_progress_interval                  */
 	int64_t metadata_most;         /* imap_metadata_size_limit                */
+	const char *submit_user;       /* imap_urlauth_submit_user                */
 	const char *admin, *comment;   /* imap_admin_contact, imap_server_comment */
 	int64_t answers_most;          /* imap_answer_memory                      */
 	int64_t message_limit;         /* imap_message_limit                      */

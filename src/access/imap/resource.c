@@ -70,20 +70,15 @@ clip(struct resource *r, const struct imap_url *url)
 }
 
 int
-resource_open(struct resource *r, struct account *account, const char *selected,
-              const struct imap_url *url, struct arena *arena)
+resource_open(struct resource *r, struct mailbox *mailbox, const struct imap_url *url,
+              struct arena *arena)
 {
-	const char *name =
-		url->mailbox.len > 0 ? mailbox_name_of(url->mailbox, arena, true) : selected;
-	int why = 0;
+	int why;
 
-	*r = (struct resource){ 0 };
-	letter_read_open(&r->letter, account, arena);
-	if (name == NULL || url->uid == 0)
+	*r = (struct resource){ .mailbox = mailbox };
+	letter_read_open(&r->letter, mailbox_account(mailbox), arena);
+	if (url->uid == 0)
 		return EINVAL;
-	r->mailbox = mailbox_take(account, name, &why);
-	if (r->mailbox == NULL)
-		return why;
 	why = find_message(r, url);
 	if (why == 0)
 		why = find_section(r, url, arena);
@@ -117,8 +112,8 @@ resource_read(struct resource *r, char *to, size_t room)
 void
 resource_close(struct resource *r)
 {
-	mailbox_drop(&r->mailbox);
 	buffer_free(&r->fields);
 	if (r->letter.arena != NULL)
 		letter_close(&r->letter);
+	mailbox_drop(&r->mailbox);
 }

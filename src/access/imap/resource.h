@@ -1,12 +1,11 @@
 /*
  * resource -- the bytes an IMAP URL names, one piece after the other
  *
- * From:     imap/append (CATENATE), imap/urlauth (URLFETCH)
+ * From:     imap/append (CATENATE), imap/urlfetch
  * To:       store, through imap/letter
  *
- * resource_open()   finds mailbox, message and section; `selected` stands in where the URL names
- *                   no mailbox (NULL: it must).  0, or ENOENT, EINVAL (such a URL names nothing of
- *                   the kind), EBADMSG.  To be closed in any case.
+ * resource_open()   finds message and section in the mailbox, which is its own from here.  0, or ENOENT,
+ *                   EINVAL (such a URL names nothing of the kind), EBADMSG.  To be closed in any case.
  * resource_read()   the next bytes, at most `room`; 0 at the end; -1 with errno.
  */
 #ifndef ACCESS_IMAP_RESOURCE_H
@@ -27,8 +26,7 @@ struct resource {
 	bool            gathered;
 };
 
-int     resource_open(struct resource *, struct account *, const char *selected,
-                      const struct imap_url *, struct arena *);
+int     resource_open(struct resource *, struct mailbox *, const struct imap_url *, struct arena *);
 ssize_t resource_read(struct resource *, char *to, size_t room);
 void    resource_close(struct resource *);
 

@@ -153,6 +153,9 @@ tell_mailbox(struct imap *s)
 	              (unsigned long long)status.highest_modseq);
 	objectid_mailbox(out, account_id(mailbox_account(v->mailbox)), status.id);
 	buffer_add_string(out, ")] Its name for ever\r\n");
+	s->rekeyed = false;
+	if (s->facts.tls)
+		buffer_add_string(out, "* OK [" URLMECH "] Mechanisms for URLs\r\n");
 }
 
 /* Nothing is known of a mailbox whose uids were given out anew (rfc7162:3.2.5.1). */

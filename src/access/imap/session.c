@@ -440,6 +440,10 @@ tell_selected(struct imap *s, bool expunges)
 			"Mailbox lost");
 		return true;
 	}
+	if (s->rekeyed && s->facts.tls)
+		buffer_add_string(imap_out(s),
+		                  "* OK [" URLMECH "] Keys of URLs were made anew.\r\n");
+	s->rekeyed = false;
 	if (!notify_fetches(s))
 		return false;
 	if (!view_has_news(v, expunges))
@@ -847,29 +851,23 @@ imap_finish(struct imap *s)
 
 /* ---- the beginning ------------------------------------------------------------- */
 
-static void
-keep_groups(struct imap *s, const struct access_facts *facts)
+void
+imap_keep_facts(struct access_facts *to, const struct access_facts *facts, struct arena *arena)
 {
-	const char **group = arena_take_array(s->life, facts->groups + 1, sizeof *group);
-	uint64_t    *account = arena_take_array(s->life, facts->groups + 1, sizeof *account);
+	const char **group = arena_take_array(arena, facts->groups + 1, sizeof *group);
+	uint64_t    *account = arena_take_array(arena, facts->groups + 1, sizeof *account);
 
 	for (size_t i = 0; i < facts->groups; i++) {
-		group[i] = arena_copy(s->life, bytes_of(facts->group[i]));
+		group[i] = arena_copy(arena, bytes_of(facts->group[i]));
 		account[i] = facts->group_account[i];
 	}
-	s->facts.group = group;
-	s->facts.group_account = account;
-}
-
-static void
-keep_facts(struct imap *s, const struct access_facts *facts)
-{
-	s->facts = *facts;
-	s->facts.user = arena_copy(s->life, bytes_of(facts->user));
-	s->facts.session = arena_copy(s->life, bytes_of(facts->session));
-	s->facts.tag = NULL;
-	keep_groups(s, facts);
-	s->facts.unread = (struct bytes){ 0 };
+	*to = *facts;
+	to->group = group;
+	to->group_account = account;
+	to->user = arena_copy(arena, bytes_of(facts->user));
+	to->session = arena_copy(arena, bytes_of(facts->session != NULL ? facts->session : ""));
+	to->tag = NULL;
+	to->unread = (struct bytes){ 0 };
 }
 
 static void
@@ -892,7 +890,7 @@ imap_open(struct imap_service *v, int fd, const struct access_facts *facts, uint
 
 	s->life = life;
 	s->ticket = ticket;
-	keep_facts(s, facts);
+	imap_keep_facts(&s->facts, facts, life);
 	enter_service(s, v);
 	s->stream = stream_open(v->loop, fd, &imap_stream_events, s);
 	stream_most_unread(s->stream, (size_t)v->config.rows.line_most + 4096);

@@ -94,6 +94,7 @@ struct imap {
 	bool           utf8;                   /* rfc6855:3: ENABLE UTF8=ACCEPT */
 	bool           compress;               /* once this command is answered */
 	bool           leaves;                 /* for a login, when answered    */
+	bool           rekeyed;                /* URLs of the selected mailbox hold no more: to be told */
 	uint8_t        errors;
 	const char    *end;                    /* why the session ends, for the log */
 
@@ -146,6 +147,8 @@ void imap_write_mailbox(struct imap *, const char *name);
 bool imap_resolve(struct imap *, const struct sequence *, bool by_uid, struct uid_set *out);
 /* The same in another view. */
 bool imap_resolve_in(struct imap *, struct view *, const struct sequence *, bool by_uid, struct uid_set *out);
+/* resp-text-code =/ "URLMECH" SP "INTERNAL": said where nobody else listens (rfc4467:8). */
+#define URLMECH "URLMECH INTERNAL"
 #define BEYOND_LAST "A message number is beyond the last."
 #define NUMBERS_ARE_PAST "[UIDREQUIRED] After ENABLE UIDONLY messages have no numbers."
 /* Bits for the words; made if they are new.  0, or errno. */
@@ -160,6 +163,9 @@ void imap_tell_flags(struct imap *, uint32_t uid);
 enum imap_step imap_ok_expunged(struct imap *, const char *words);
 const struct imap_config *imap_config_of(const struct imap *);
 const struct imap_needs  *imap_needs_of(const struct imap *, void **ctx);
+
+/* Strings and groups into the arena. */
+void imap_keep_facts(struct access_facts *to, const struct access_facts *, struct arena *);
 
 /* ---- for imap/service and imap/input ------------------------------------------- */
 /* Everything that can be done now.  The session may be gone when it returns. */

@@ -85,15 +85,20 @@ take_partial(struct scan *r, struct bytes value, struct imap_url *out)
 
 /* iurlauth = ";URLAUTH=" access ":" mechanism ":" token; while one is made, up to access alone. */
 static void
-take_urlauth(struct scan *r, struct bytes text, struct bytes value, struct imap_url *out)
+take_urlauth(struct scan *r, struct bytes text, struct bytes value, struct arena *arena,
+             struct imap_url *out)
 {
 	struct bytes rest = value;
 
 	if (!bytes_split(&rest, ':', &out->access) || out->access.len == 0)
 		scan_fail(r, "an access identifier");
 	out->rump = bytes_cut(text, 0, (size_t)(value.at - text.at) + out->access.len);
+	out->access = decode(r, out->access, arena);
 	if (rest.len > 0 && bytes_split(&rest, ':', &out->mechanism))
 		out->token = rest;
+	/* What stood behind it would not be signed (rfc4467:3). */
+	if (r->rest.len > 0)
+		scan_fail(r, "URLAUTH at the end");
 }
 
 bool
@@ -126,7 +131,7 @@ url_read(struct bytes text, struct arena *arena, struct imap_url *out)
 		else if (bytes_is(key, "EXPIRE"))
 			out->expire = value;
 		else if (bytes_is(key, "URLAUTH"))
-			take_urlauth(&r, text, value, out);
+			take_urlauth(&r, text, value, arena, out);
 		else
 			scan_fail(&r, "a part of an IMAP URL");
 	}

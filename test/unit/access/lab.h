@@ -264,6 +264,23 @@ lab_over(void *ctx, uint32_t ticket, uint64_t account)
 	((struct lab *)ctx)->over++;
 }
 
+/* There is nobody else here. */
+static inline struct imap_who *
+lab_who(void *ctx, const char *address, void (*found)(void *who, const struct access_facts *), void *who)
+{
+	(void)ctx;
+	(void)address;
+	(void)found;
+	(void)who;
+	return NULL;
+}
+
+static inline void
+lab_who_drop(struct imap_who *w)
+{
+	(void)w;
+}
+
 static inline void
 lab_give_back(void *ctx, uint32_t ticket, int fd, struct bytes unread)
 {
@@ -328,7 +345,7 @@ lab_open(void)
 		abort();
 	settings_close(&none);
 	l->imap = imap_service_open(l->loop, l->store, &imap, &(struct imap_needs){ lab_append_begin, lab_append_add,
-	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_give_back, lab_over }, l);
+	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_who, lab_who_drop, lab_give_back, lab_over }, l);
 	l->pop3 = pop3_service_open(l->loop, l->store, &pop3, &(struct pop3_needs){ lab_over }, l);
 	loop_at_rest(l->loop, lab_rest_writer, l);
 	loop_at_rest(l->loop, lab_rest_store, l);

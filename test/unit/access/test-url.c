@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "access/imap/url.h"
+#include "access/imap/urlauth.h"
 #include "lab.h"
 
 struct url_case {
@@ -29,6 +30,9 @@ static const struct url_case urls[] = {
 	{ "a NUL, escaped", "/a%00b/;UID=1", false, NULL, NULL, NULL, 0, 0, NULL, 0, 0, NULL, NULL },
 	{ "rfc5092:11 nz-number", "/a/;UID=0", false, NULL, NULL, NULL, 0, 0, NULL, 0, 0, NULL, NULL },
 	{ "an unknown part", "/a/;UID=1/;COLOUR=red", false, NULL, NULL, NULL, 0, 0, NULL, 0, 0, NULL, NULL },
+	{ "rfc4467:3 nothing behind URLAUTH, for it is not signed", "imap://joe@example.com/INBOX/;uid=20;urlauth=anonymous:internal:01ff;uid=21", false, NULL, NULL, NULL, 0, 0, NULL, 0, 0, NULL, NULL },
+	{ "rfc4467:9 an encoded user", "imap://joe@example.com/INBOX/;uid=20;urlauth=user+fred%40example.com:internal:01ff", true,
+	  "example.com", "joe", "INBOX", 0, 20, "", 0, 0, "user+fred@example.com", "01ff" },
 	{ "no host", "imap:///a/;UID=1", false, NULL, NULL, NULL, 0, 0, NULL, 0, 0, NULL, NULL },
 };
 
@@ -54,6 +58,35 @@ test_urls(void **state)
 		}
 		arena_close(&arena);
 	}
+}
+
+/* What Python's hmac makes of it. */
+static void
+test_a_url_is_signed(void **state)
+{
+	static const char rump[] = "imap://joe@example.com/INBOX/;uid=20/;section=1.2;urlauth=submit+fred";
+	static const char token[] = "010cb7a969612e90de95f649a8f4a62f6e2132ccf63bd73ad1b9384eb28746df27";
+	struct arena *arena = arena_open(NULL);
+	struct buffer full = { 0 };
+	struct imap_url url;
+	unsigned char key[URLKEY_LEN];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof key; i++)
+		key[i] = (unsigned char)i;
+	HOLDS("the rump is read", url_read(bytes_of(rump), arena, &url));
+	buffer_add_string(&full, rump);
+	urlauth_sign(&full, &url, key);
+	HOLDS("what was signed is read", url_read(buffer_bytes(&full), arena, &url));
+	SAME("rfc4467:2.4.1", url.token, bytes_of(token));
+	HOLDS("its own key holds", urlauth_holds(&url, key));
+	key[31] ^= 1;
+	HOLDS("no other does", !urlauth_holds(&url, key));
+	key[31] ^= 1;
+	full.at[bytes_search(buffer_bytes(&full), BYTES("uid=20")) + 4] = '3';
+	HOLDS("another message", url_read(buffer_bytes(&full), arena, &url) && !urlauth_holds(&url, key));
+	buffer_free(&full);
+	arena_close(&arena);
 }
 
 static void
@@ -105,4 +138,4 @@ test_a_command_of_literals_comes_in_any_pieces(void **state)
 	lab_close(l);
 }
 
-UNIT(test_urls, test_a_url_is_bounded, test_a_command_of_literals_comes_in_any_pieces)
+UNIT(test_urls, test_a_url_is_signed, test_a_url_is_bounded, test_a_command_of_literals_comes_in_any_pieces)

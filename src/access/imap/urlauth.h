@@ -1,0 +1,28 @@
+/*
+ * urlauth -- URLs that carry leave to read what they name (rfc4467)
+ *
+ * From:     GENURLAUTH, which signs; imap/urlfetch, which believes
+ * To:       store/urlkeys
+ *
+ * A signed URL ends in ";URLAUTH=access:internal:token".  The token is "01", which names the way it is made, and in
+ * hexadecimal digits the HMAC-SHA256, by the mailbox's key, of all that stands before the ":" behind `access`.
+ *
+ * urlauth_address()  the whole address a userid of a URL means, in lower case; the domain may be left out when it is the
+ *                    one of `beside`.
+ * urlauth_sign()     appends ":internal:token".
+ * urlauth_holds()    is the token the one the key makes?  Takes the same time whatever is wrong.
+ * urlauth_admits()   may this reader use a URL that `owner` signed, now?  Looks at access and expiry alone.
+ */
+#ifndef ACCESS_IMAP_URLAUTH_H
+#define ACCESS_IMAP_URLAUTH_H
+
+#include "access/imap/session.h"
+#include "access/imap/url.h"
+#include "store/urlkeys.h"
+
+const char *urlauth_address(struct arena *, struct bytes userid, const char *beside);
+void urlauth_sign(struct buffer *, const struct imap_url *, const unsigned char key[static URLKEY_LEN]);
+bool urlauth_holds(const struct imap_url *, const unsigned char key[static URLKEY_LEN]);
+bool urlauth_admits(struct imap *, const struct imap_url *, const char *owner);
+
+#endif

@@ -1,0 +1,198 @@
+/* URLFETCH: what signed URLs name, whoever's it is (rfc4467:7) */
+#include <errno.h>
+#include <string.h>
+
+#include "access/imap/reach.h"
+#include "access/imap/resource.h"
+#include "access/imap/service.h"
+#include "access/imap/urlauth.h"
+#include "access/imap/write.h"
+#include "base/random.h"
+
+enum { URLS_MOST = 256, READ_ROOM = 16 << 10 };
+
+struct urlfetch_work {
+	struct bytes       *text;
+	size_t              count, at;
+	struct imap        *session;
+	struct imap_url     url;
+	const char         *owner;
+	struct imap_who    *asked;
+	bool                answered; /* and this is the answer, if there is an account: */
+	struct access_facts facts;
+	struct resource     resource;
+	bool                open;
+};
+
+/* urlfetch = "URLFETCH" 1*(SP url-full)   rfc4467:9 */
+static void
+urlfetch_parse(struct imap *s, struct scan *r)
+{
+	struct urlfetch_work *w = s->work = arena_take(s->scratch, sizeof *w);
+
+	w->session = s;
+	w->text = arena_take_array(s->scratch, URLS_MOST, sizeof *w->text);
+	do {
+		read_space(r);
+		if (w->count == URLS_MOST) {
+			scan_fail(r, "fewer URLs");
+			return;
+		}
+		w->text[w->count++] = read_astring(r, s->scratch);
+	} while (scan_ok(r) && scan_next_is(r, ' '));
+}
+
+/* ---- whose URL is it? ---- */
+
+static void
+owner_found(void *who, const struct access_facts *facts)
+{
+	struct urlfetch_work *w = who;
+
+	w->asked = NULL;
+	w->answered = true;
+	if (facts != NULL)
+		imap_keep_facts(&w->facts, facts, w->session->scratch);
+	imap_wake(w->session);
+}
+
+/* STEP_DONE: known, or (no account) not to be known. */
+static enum imap_step
+find_owner(struct imap *s, struct urlfetch_work *w)
+{
+	void                    *ctx;
+	const struct imap_needs *needs = imap_needs_of(s, &ctx);
+
+	if (w->answered)
+		return STEP_DONE;
+	if (w->asked != NULL)
+		return STEP_WAIT;
+	if (bytes_is(bytes_of(w->owner), s->facts.user)) {
+		w->facts = s->facts;
+		w->answered = true;
+		return STEP_DONE;
+	}
+	w->asked = needs->who(ctx, w->owner, owner_found, w);
+	w->answered = w->asked == NULL;
+	return w->answered ? STEP_DONE : STEP_WAIT;
+}
+
+/* ---- what it names ---- */
+
+/* The mailbox as its owner sees it, who must still be let to read it; NULL where the token is not
+   the one its key makes.  What is not there has a key, too, which signed nothing: every refusal takes the
+   same way (rfc4467:6). */
+static struct mailbox *
+signed_mailbox(struct imap *s, struct urlfetch_work *w)
+{
+	struct imap     owner = { .service = s->service, .scratch = s->scratch, .facts = w->facts };
+	const char     *name = mailbox_name_of(w->url.mailbox, s->scratch, true);
+	struct mailbox *m = NULL;
+	unsigned char   key[URLKEY_LEN];
+	int             why = ENOENT;
+
+	random_fill(key, sizeof key);
+	owner.account = w->facts.account == 0
+	                        ? NULL
+	                        : account_take(s->service->store, w->facts.account, &why);
+	if (owner.account != NULL && name != NULL)
+		m = reach_take(&owner, name, RIGHT_READ, &why);
+	if (m != NULL)
+		why = urlkey_read(owner.account, m, key);
+	if (!urlauth_holds(&w->url, key) || why != 0)
+		mailbox_drop(&m);
+	account_drop(&owner.account);
+	return m;
+}
+
+/* urlfetch-data = "*" SP "URLFETCH" 1*(SP url-full SP nstring): NIL for whatever reason (rfc4467:8) */
+static enum imap_step
+begin_url(struct imap *s, struct urlfetch_work *w)
+{
+	struct buffer  *out;
+	struct mailbox *m;
+	bool good = url_read(w->text[w->at], s->scratch, &w->url) && w->url.user.len > 0 &&
+	            w->url.uid != 0 && w->url.mailbox.len > 0 && w->url.server.len > 0 &&
+	            bytes_is(w->url.mechanism, "INTERNAL");
+
+	if (good) {
+		w->owner = urlauth_address(s->scratch, w->url.user, s->facts.user);
+		good = urlauth_admits(s, &w->url, w->owner);
+	}
+	if (good && find_owner(s, w) != STEP_DONE)
+		return STEP_WAIT;
+	m = good ? signed_mailbox(s, w) : NULL;
+	w->answered = false;
+	w->facts = (struct access_facts){ 0 };
+	out = imap_out(s);
+	buffer_add_string(out, "* URLFETCH ");
+	write_string(out, w->text[w->at]);
+	if (m == NULL || resource_open(&w->resource, m, &w->url, s->scratch) != 0) {
+		if (m != NULL)
+			resource_close(&w->resource);
+		buffer_add_string(out, " NIL\r\n");
+		w->at++;
+		return STEP_DONE;
+	}
+	buffer_printf(out, " {%llu}\r\n", (unsigned long long)w->resource.len);
+	w->open = true;
+	return STEP_DONE;
+}
+
+/* Half of a literal cannot be called back. */
+static void
+say_piece(struct imap *s, struct urlfetch_work *w)
+{
+	char    room[READ_ROOM];
+	ssize_t n = resource_read(&w->resource, room, sizeof room);
+
+	if (n > 0) {
+		buffer_add(imap_out(s), (struct bytes){ room, (size_t)n });
+		return;
+	}
+	resource_close(&w->resource);
+	w->open = false;
+	w->at++;
+	if (n < 0)
+		imap_end(s, "Message damaged");
+	else
+		buffer_add_string(imap_out(s), "\r\n");
+}
+
+static enum imap_step
+urlfetch_run(struct imap *s)
+{
+	struct urlfetch_work *w = s->work;
+
+	while (w->at < w->count && s->end == NULL) {
+		if (imap_full(s) || imap_turn_over(s))
+			return STEP_AGAIN;
+		if (w->open)
+			say_piece(s, w);
+		else if (begin_url(s, w) == STEP_WAIT)
+			return STEP_WAIT;
+	}
+	return imap_ok(s, "Urlfetch completed.");
+}
+
+static void
+urlfetch_drop(struct imap *s)
+{
+	struct urlfetch_work *w = s->work;
+	void                 *ctx;
+
+	if (w->asked != NULL)
+		imap_needs_of(s, &ctx)->who_drop(w->asked);
+	if (w->open)
+		resource_close(&w->resource);
+}
+
+const struct imap_command imap_urlfetch = {
+	.name = "URLFETCH",
+	.rfc = "rfc4467:7",
+	.in = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse = urlfetch_parse,
+	.run = urlfetch_run,
+	.drop = urlfetch_drop,
+};
