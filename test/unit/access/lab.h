@@ -46,6 +46,7 @@ struct lab {
 	struct imap_service *imap;
 	struct pop3_service *pop3;
 	struct timer   *stop;
+	struct settings *settings;     /* their words are the services'       */
 	unsigned        over;          /* sessions that ended                 */
 };
 
@@ -321,7 +322,6 @@ lab_open(void)
 	struct buffer errors = { 0 };
 	struct imap_config imap = { .message_size_limit = 50 << 20, .version = "0.1" };
 	struct pop3_config pop3 = { .version = "0.1" };
-	struct settings *none = settings_read((struct bytes){ 0 }, "none", &errors, &errors);
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	journal_open(JOURNAL_FILE, null, false, "lab");
@@ -340,10 +340,10 @@ lab_open(void)
 	l->letters = letters_open(l->letters_dir);
 	l->writer = writer_open(&(struct writer_needs){ .job = lab_job, .want = lab_want, .done = lab_done }, l);
 	l->store = store_open(l->accounts_dir, l->letters, 86400000, &(struct store_needs){ .job = lab_job }, l);
-	if (!settings_fill(none, &imap_setting_table, NULL, &imap.rows, &errors) ||
-	    !settings_fill(none, &pop3_setting_table, NULL, &pop3.rows, &errors))
+	l->settings = settings_read((struct bytes){ 0 }, "none", &errors, &errors);
+	if (!settings_fill(l->settings, &imap_setting_table, NULL, &imap.rows, &errors) ||
+	    !settings_fill(l->settings, &pop3_setting_table, NULL, &pop3.rows, &errors))
 		abort();
-	settings_close(&none);
 	l->imap = imap_service_open(l->loop, l->store, &imap, &(struct imap_needs){ lab_append_begin, lab_append_add,
 	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_who, lab_who_drop, lab_give_back, lab_over }, l);
 	l->pop3 = pop3_service_open(l->loop, l->store, &pop3, &(struct pop3_needs){ lab_over }, l);
@@ -369,6 +369,7 @@ lab_close(struct lab *l)
 {
 	imap_service_close(&l->imap);
 	pop3_service_close(&l->pop3);
+	settings_close(&l->settings);
 	lab_settle(l, 20);
 	store_close(&l->store);
 	writer_close(&l->writer);
