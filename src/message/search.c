@@ -22,6 +22,18 @@ struct search {
 };
 
 static void
+fold_one(uint32_t c, struct buffer *out)
+{
+	uint32_t folded[FOLD_MOST];
+	size_t   count = fold_character(c, folded), len = 0;
+	char    *room = buffer_room(out, count * 4);
+
+	for (size_t n = 0; n < count; n++)
+		len += utf8_put(folded[n], room + len);
+	buffer_took(out, len);
+}
+
+static void
 fold_to(struct bytes in, struct buffer *out)
 {
 	for (size_t i = 0; i < in.len;) {
@@ -32,12 +44,11 @@ fold_to(struct bytes in, struct buffer *out)
 			ascii++;
 		o = buffer_room(out, ascii - i);
 		for (size_t n = 0; n < ascii - i; n++)
-			o[n] = ascii_lower(in.at[i + n]);
+			o[n] = ascii_upper(in.at[i + n]);
 		buffer_took(out, ascii - i);
 		i = ascii;
 		if (i < in.len)
-			buffer_took(out, utf8_put(fold_character(utf8_take(in, &i)),
-			                          buffer_room(out, 4)));
+			fold_one(utf8_take(in, &i), out);
 	}
 }
 
@@ -62,6 +73,7 @@ search_text(struct search *s, struct bytes utf8)
 		s->full |= utf8.len > s->room || s->kept->len > s->room - utf8.len;
 		if (!s->full)
 			fold_to(utf8, s->kept);
+		s->full |= s->kept->len > s->room; /* one character may become many */
 		return s->full;
 	}
 	fold_to(utf8, &s->text);

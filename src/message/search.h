@@ -4,7 +4,7 @@
  * From:     role/verifier on behalf of a keeper; parses content, so runs there
  *
  * Text is decoded (transfer encoding, charset to UTF-8, encoded words) and
- * compared without regard to case (i;unicode-casemap for what simple folding covers).
+ * compared without regard to case and to how a letter is composed: i;unicode-casemap, rfc5051.
  */
 #ifndef MESSAGE_SEARCH_H
 #define MESSAGE_SEARCH_H
@@ -27,7 +27,7 @@ bool letter_text(struct bytes content, size_t most, struct arena *scratch,
 #define SEARCH_SEPARATOR '\xff'
 /* Does this field say it, of header lines of our own that were folded as a whole? */
 bool search_own_says(struct bytes folded_lines, struct bytes field, struct bytes folded);
-/* Unicode simple case folding, as used on both sides. */
+/* As used on both sides, and to sort (rfc5255:4.2). */
 struct bytes search_fold(struct arena *, struct bytes utf8);
 
 #endif

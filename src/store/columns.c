@@ -191,6 +191,21 @@ put_folded(struct columns *c, struct column_row *r, enum column which, struct by
 	put(c, r, which, search_fold(c->scratch, text));
 }
 
+/* To sort by.  What was in no charset we know comes after all that was (rfc5255:4.6). */
+static void
+put_sorted(struct columns *c, struct column_row *r, enum column which, struct bytes text)
+{
+	if (bytes_search(text, BYTES("\xef\xbf\xbd")) >= 0) {
+		struct buffer last = { 0 };
+
+		buffer_add(&last, BYTES("\xf4\x8f\xbf\xbf"));
+		buffer_add(&last, text);
+		text = arena_keep(c->scratch, buffer_bytes(&last));
+		buffer_free(&last);
+	}
+	put_folded(c, r, which, text);
+}
+
 static void
 add_reference(struct columns *c, struct bytes id)
 {
@@ -226,7 +241,7 @@ put_address(struct columns *c, struct column_row *r, const struct envelope_addre
 {
 	struct buffer shown = { 0 };
 
-	put_folded(c, r, mailbox, a->mailbox);
+	put_sorted(c, r, mailbox, a->mailbox);
 	if (name == COLUMNS)
 		return;
 	if (a->name.len > 0)
@@ -238,7 +253,7 @@ put_address(struct columns *c, struct column_row *r, const struct envelope_addre
 			buffer_add(&shown, a->host);
 		}
 	}
-	put_folded(c, r, name, buffer_bytes(&shown));
+	put_sorted(c, r, name, buffer_bytes(&shown));
 	buffer_free(&shown);
 }
 
@@ -261,7 +276,7 @@ put_digest(struct columns *c, struct column_row *r, const struct digest *d)
 	put_folded(c, r, COLUMN_TO, d->to);
 	put_folded(c, r, COLUMN_CC, d->cc);
 	put_folded(c, r, COLUMN_BCC, d->bcc);
-	put_folded(c, r, COLUMN_BASE, d->base_subject);
+	put_sorted(c, r, COLUMN_BASE, d->base_subject);
 	envelope_first_addresses(d->envelope, c->scratch, first);
 	put_address(c, r, &first[ENVELOPE_FROM], COLUMN_MAILBOX_FROM, COLUMN_NAME_FROM);
 	put_address(c, r, &first[ENVELOPE_TO], COLUMN_MAILBOX_TO, COLUMN_NAME_TO);

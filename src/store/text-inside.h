@@ -11,7 +11,7 @@
 #include "base/pack.h"
 #include "store/text.h"
 
-enum { TEXT_VERSION = 1, TEXT_TITLE = 64, TEXT_HEAD = 32, TEXT_ROW = 24 };
+enum { TEXT_VERSION = 2, TEXT_TITLE = 64, TEXT_HEAD = 32, TEXT_ROW = 24 };
 #define TEXT_TOO_LONG ((uint32_t)1 << 31)
 #define TEXT_ID_LONG  ((uint64_t)1 << 63)
 

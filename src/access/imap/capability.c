@@ -99,6 +99,7 @@ const struct capability imap_capabilities[] = {
 	{ "THREAD=REFERENCES", "rfc5256",  AFTER_LOGIN,  "THREAD threads.c",          "dialogue threads-by-subject-and-references", NULL, NULL },
 	{ "THREAD=REFS",      "draft-ietf-morg-inthread", AFTER_LOGIN, "THREAD threads.c", "dialogue threads-by-subject-and-references", NULL, NULL },
 	{ "WITHIN",           "rfc5032",   AFTER_LOGIN,  "SEARCH program.c",          "unit access/session",                     NULL, NULL },
+	{ "I18NLEVEL=1",      "rfc5255",   AFTER_LOGIN,  "SEARCH SORT THREAD message/fold.c", "dialogue letters-are-alike-however-they-are-composed", NULL, NULL },
 	{ "STATUS=SIZE",      "rfc8438",   AFTER_LOGIN,  "STATUS",                    "dialogue status-adds-up-sizes",           NULL, NULL },
 	{ "ACL",              "rfc4314",   AFTER_LOGIN,  "SETACL DELETEACL GETACL LISTRIGHTS MYRIGHTS reach.c", "dialogue another-users-mailbox-is-there-as-far-as-rights-go", NULL, NULL },
 	{ "RIGHTS=kxte",      "rfc4314",   AFTER_LOGIN,  "SETACL",                    "dialogue rights-are-given-and-taken",     NULL, NULL },

@@ -1,5 +1,7 @@
 #include "unit.h"
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "message/charset.h"
 #include "message/encoding.h"
@@ -229,20 +231,36 @@ test_always_utf8(void **state)
 	}
 }
 
+/* Expected as perl's lc and Unicode::Normalize have it: the simple titlecase, decomposed. */
 static void
 test_fold(void **state)
 {
-	static const struct { const char *why; uint32_t c, folded; } rows[] = {
-		{ "A", 'A', 'a' }, { "z", 'z', 'z' }, { "A umlaut", 0xc4, 0xe4 }, { "times", 0xd7, 0xd7 },
-		{ "sigma", 0x3a3, 0x3c3 }, { "final sigma", 0x3c2, 0x3c3 }, { "Cyrillic", 0x416, 0x436 },
-		{ "every other", 0x100, 0x101 }, { "its small one", 0x101, 0x101 },
-		{ "capital sharp s", 0x1e9e, 0xdf }, { "kelvin", 0x212a, 'k' }, { "Deseret", 0x10400, 0x10428 },
-		{ "Chinese", 0x4f60, 0x4f60 }, { "fullwidth A", 0xff21, 0xff41 }, { "the last", 0x10ffff, 0x10ffff },
+	static const struct { const char *why; uint32_t c, folded[FOLD_MOST]; } rows[] = {
+		{ "a", 'a', { 'A' } }, { "Z", 'Z', { 'Z' } }, { "[", '[', { '[' } },
+		{ "A umlaut", 0xc4, { 'A', 0x308 } }, { "a umlaut", 0xe4, { 'A', 0x308 } }, { "times", 0xd7, { 0xd7 } },
+		{ "sigma", 0x3c3, { 0x3a3 } }, { "final sigma", 0x3c2, { 0x3a3 } }, { "Cyrillic", 0x436, { 0x416 } },
+		{ "short i", 0x439, { 0x418, 0x306 } }, { "every other", 0x100, { 'A', 0x304 } },
+		{ "its small one", 0x101, { 'A', 0x304 } }, { "sharp s has no titlecase", 0xdf, { 0xdf } },
+		{ "dz caron becomes its titlecase", 0x1c4, { 'D', 'z', 0x30c } }, { "kelvin", 0x212a, { 'K' } },
+		{ "two marks", 0x1ed9, { 'O', 0x323, 0x302 } }, { "Deseret", 0x10428, { 0x10400 } },
+		{ "Chinese", 0x4f60, { 0x4f60 } }, { "a Chinese one twice encoded", 0xf900, { 0x8c48 } },
+		{ "beyond 16 bits", 0x2f800, { 0x4e3d } }, { "fullwidth a", 0xff41, { 'A' } },
+		{ "halfwidth ka", 0xff76, { 0x30ab } }, { "ga", 0x30ac, { 0x30ab, 0x3099 } },
+		{ "Hangul without a tail", 0xac00, { 0x1100, 0x1161 } },
+		{ "Hangul with one", 0xd55c, { 0x1112, 0x1161, 0x11ab } }, { "the last of Hangul", 0xd7a3, { 0x1112, 0x1175, 0x11c2 } },
+		{ "the longest", 0xfdfa, { 0x635, 0x644, 0x649, ' ', 0x627, 0x644, 0x644, 0x647, ' ', 0x639, 0x644, 0x64a,
+		                           0x647, ' ', 0x648, 0x633, 0x644, 0x645 } },
+		{ "the last", 0x10ffff, { 0x10ffff } },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++)
-		HOLDS(rows[i].why, fold_character(rows[i].c) == rows[i].folded);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		uint32_t out[FOLD_MOST] = { 0 };
+		size_t   n = fold_character(rows[i].c, out);
+
+		HOLDS(rows[i].why, n <= FOLD_MOST && (n == FOLD_MOST || rows[i].folded[n] == 0));
+		HOLDS(rows[i].why, memcmp(out, rows[i].folded, n * sizeof *out) == 0);
+	}
 }
 
 UNIT(test_qp, test_base64, test_words, test_utf7, test_utf8_valid, test_charsets, test_always_utf8,

@@ -86,7 +86,9 @@ test_says(void **state)
 		const char *why; enum search_where where; const char *field, *needle; bool found;
 	} rows[] = {
 		{ "subject in another case", SEARCH_HEADER, "subject", "\xc3\xa4rger", true },
-		{ "folds on both sides", SEARCH_HEADER, "Subject", "STRA\xe1\xba\x9e" "E", true },
+		{ "folds on both sides", SEARCH_HEADER, "Subject", "STRA\xc3\x9f" "E", true },
+		{ "the capital sharp s is another letter (rfc5051)", SEARCH_HEADER, "Subject", "STRA\xe1\xba\x9e" "E", false },
+		{ "decomposed", SEARCH_HEADER, "Subject", "a\xcc\x88rger", true },
 		{ "from, decoded", SEARCH_HEADER, "From", "\xe7\x8e\x8b\xe4\xbc\x9f", true },
 		{ "from, the address", SEARCH_HEADER, "From", "WANG@", true },
 		{ "not in that field", SEARCH_HEADER, "From", "and", false },
@@ -147,7 +149,7 @@ test_fold(void **state)
 
 	(void)state;
 	SAME("folded", search_fold(a, bytes_of("AbC \xc3\x84\xd0\x96\xce\xa3 \xe4\xbd\xa0")),
-	     bytes_of("abc \xc3\xa4\xd0\xb6\xcf\x83 \xe4\xbd\xa0"));
+	     bytes_of("ABC A\xcc\x88\xd0\x96\xce\xa3 \xe4\xbd\xa0"));
 	arena_close(&a);
 }
 
