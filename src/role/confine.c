@@ -34,7 +34,7 @@
 #endif
 
 #define MIB ((rlim_t)1 << 20)
-enum { PLACES_MOST = 3, OUTSIDE_MOST = 24, FEW = 1024, MANY = 65536, DNS_PORT = 53 };
+enum { PLACES_MOST = 3, OUTSIDE_MOST = 8, FEW = 1024, MANY = 65536, DNS_PORT = 53 };
 
 /* Each line is a role: its account, the calls it has, the memory and the
    descriptors it may take, and all it may touch under the mail directory. */
@@ -145,30 +145,22 @@ add_outside(struct outside *o, struct bytes path)
 }
 
 static void
-add_location(struct outside *o, const char *text, const char *home)
+find_outside(enum role role, const struct common_settings *common, struct outside *o)
 {
 	struct buffer path = { 0 };
 
-	for (unsigned i = 0; text != NULL && location_prefix(text, home, i, &path); i++) {
-		add_outside(o, buffer_bytes(&path));
-		buffer_reset(&path);
-	}
-	buffer_free(&path);
-}
-
-static void
-find_outside(enum role role, const struct common_settings *common, struct outside *o)
-{
 	o->count = 0;
 	if (role != KEEPER)
 		return;
-	add_location(o, common->mail_location, common->mail_home);
-	for (size_t i = 0; i < common->mail_location_of.count; i++) {
-		const char *equals = strchr(common->mail_location_of.item[i], '=');
-		add_location(o, equals != NULL ? equals + 1 : NULL, common->mail_home);
+	for (unsigned i = 0; common->mail_location != NULL &&
+	                     location_prefix(common->mail_location, common->mail_home, i, &path);
+	     i++) {
+		add_outside(o, buffer_bytes(&path));
+		buffer_reset(&path);
 	}
 	for (size_t i = 0; i < common->mail_location_directories.count; i++)
 		add_outside(o, bytes_of(common->mail_location_directories.item[i]));
+	buffer_free(&path);
 }
 
 /* A directory that is not there is made, and then it is the keeper's. */

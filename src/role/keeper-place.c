@@ -1,7 +1,7 @@
 /*
  * keeper-place -- accounts whose letters lie outside: where, who reads them, what is new
  *
- * A new account lies where mail_location_of or mail_location says, and stays there until it is converted.  A letter that somebody put there is read by a verifier, like any other.
+ * A new account lies where mail_location says, and stays there until it is converted.  A letter that somebody put there is read by a verifier, like any other.
  */
 #include "role/keeper.h"
 #include "store/location.h"
@@ -16,14 +16,11 @@
 int
 keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 {
-	const char     *text = location_choose(k->common.mail_location_of.item,
-	                                       k->common.mail_location_of.count, user);
+	const char     *text = k->common.mail_location;
 	struct buffer   whole = { 0 };
 	struct account *a;
 	int             why = 0;
 
-	if (text == NULL)
-		text = k->common.mail_location;
 	if (*text == '\0')
 		return 0;
 	if (!location_expand(text, k->common.mail_home, user, &whole)) {

@@ -50,8 +50,6 @@ static const struct setting rows[] = {
 	  "-login, -verify, -queue, -keeper, -clerk, -signer.", NULL, 0, 0, "0.1" },
 	{ "mail_location", SETTING_WORD, AT(mail_location), "",
 	  "Where mailboxes lie: nothing for the letter log, maildir:/var/vmail/%d/%n or mbox:~/mail:INBOX=/var/mail/%n; %u is the address, %n and %d its halves, ~ and %h the home.", NULL, 0, 0, "0.2" },
-	{ "mail_location_of", SETTING_LIST, AT(mail_location_of), "",
-	  "Where the mailboxes of one account or of one domain lie instead, as jill@example.com=mbox:/var/mail/%n example.org=maildir:/var/vmail/%d/%n; nothing behind the = means the letter log.", NULL, 0, 0, "0.2" },
 	{ "mail_home", SETTING_WORD, AT(mail_home), "",
 	  "The home ~ and %h stand for in mail_location, as /var/vmail/%d/%n.", NULL, 0, 0, "0.2" },
 	{ "mail_location_directories", SETTING_LIST, AT(mail_location_directories), "",
@@ -338,20 +336,6 @@ check_addresses(struct check *c, const struct common_settings *common)
 }
 
 static void
-check_location_of(struct check *c, const struct common_settings *common, const char *row,
-                  struct arena *scratch)
-{
-	const char *equals = strchr(row, '=');
-	const char *wrong = "write an account or a domain, = and a place for mail";
-
-	if (equals != NULL && equals != row)
-		wrong = location_complain(equals + 1, common->mail_home, scratch);
-	if (wrong != NULL)
-		complain(c, line_of(c->settings, "mail_location_of"), "mail_location_of = %s: %s",
-		         row, wrong);
-}
-
-static void
 check_location(struct check *c, const struct common_settings *common)
 {
 	struct arena *scratch = arena_open(NULL);
@@ -360,8 +344,6 @@ check_location(struct check *c, const struct common_settings *common)
 	if (wrong != NULL)
 		complain(c, line_of(c->settings, "mail_location"), "mail_location = %s: %s",
 		         common->mail_location, wrong);
-	for (size_t i = 0; i < common->mail_location_of.count; i++)
-		check_location_of(c, common, common->mail_location_of.item[i], scratch);
 	arena_close(&scratch);
 	for (size_t i = 0; i < common->mail_location_directories.count; i++)
 		if (common->mail_location_directories.item[i][0] != '/')

@@ -35,7 +35,6 @@ struct common_settings {
 	const char *mail_owner;
 	const char *mail_name;
 	const char *mail_location, *mail_home;
-	struct setting_list mail_location_of;       /* WHO=LOCATION, each has a '=' */
 	struct setting_list mail_location_directories;
 	int64_t     role_account_base; /* first uid where there are no accounts    */
 	const char *maillog_file;      /* "" syslog                                */

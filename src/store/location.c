@@ -12,27 +12,6 @@ static const struct {
 
 /* ---- one user's ---- */
 
-static const char *
-row_of(const char *const row[], size_t rows, struct bytes who)
-{
-	for (size_t i = 0; i < rows; i++) {
-		struct bytes rest = bytes_of(row[i]), name;
-		if (bytes_split(&rest, '=', &name) && bytes_equal_nocase(name, who))
-			return row[i] + name.len + 1;
-	}
-	return NULL;
-}
-
-const char *
-location_choose(const char *const row[], size_t rows, struct bytes user)
-{
-	ptrdiff_t   at = bytes_find_last(user, '@');
-	const char *own = row_of(row, rows, user);
-
-	return own != NULL || at < 0 ? own
-	                             : row_of(row, rows, bytes_cut(user, (size_t)at + 1, user.len));
-}
-
 /* A half of an address as a part of a path. */
 static bool
 is_safe(struct bytes part)

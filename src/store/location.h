@@ -12,7 +12,6 @@
  * (mail_home), %% a percent sign.  What a person may choose never makes a path of its own: an
  * address with a '/' or a leading dot in one of its halves has no such place (EINVAL).
  *
- * location_choose()    of rows WHO=LOCATION that which names this user's address, else that which names the domain; NULL: neither.
  * location_complain()  what is wrong with a location as an administrator wrote it, and what would be
  *                      right, as a sentence; NULL: nothing.  `home` is mail_home.
  * location_expand()    the location of one user.  False: the address cannot be put into it.
@@ -33,7 +32,6 @@ struct location {
 	const char        *inbox;      /* mbox: the INBOX file; NULL: root/inbox  */
 };
 
-const char *location_choose(const char *const row[], size_t rows, struct bytes user);
 const char *location_complain(const char *text, const char *home, struct arena *);
 bool location_expand(const char *text, const char *home, struct bytes user, struct buffer *out);
 bool location_read(const char *text, struct arena *, struct location *out);

@@ -264,24 +264,7 @@ def test_procmail_delivers(place):
     wait_for(lambda: (box.noop(), fetched(box))[1] and len(fetched(box)) == 1)
 
 
-def test_each_account_lies_where_its_row_says(tmp_path):
-    demo = demo_with(tmp_path, f"mail_location = maildir:{tmp_path}/all/%n",
-                     f"mail_location_of = jack@example.com=mbox:{tmp_path}/boxes/%n jill@example.com=")
-    try:
-        for who in ("jack", "jill", "ataylor"):
-            box = demo.imap(who)
-            assert box.append("INBOX", None, None, (BODY % who).encode())[0] == "OK"
-            box.logout()
-        assert (tmp_path / "boxes/jack/inbox").read_text().count("Subject: jack") == 1
-        assert len(os.listdir(tmp_path / "all/ataylor/cur") + os.listdir(tmp_path / "all/ataylor/new")) == 1
-        assert not (tmp_path / "all/jill").exists() and not (tmp_path / "all/jack").exists()
-    finally:
-        demo.stop()
-
-
 @pytest.mark.parametrize("line, right", [
-    ("mail_location_of = jack@example.com", "="),
-    ("mail_location_of = example.com=maildir:/var/vmail/%x", "%n"),
     ("mail_location = mailbox:/var/mail", "maildir:/var/vmail/%d/%n"),
     ("mail_location = maildir:~/Maildir", "mail_home"),
     ("mail_location = maildir:/var/vmail/%x", "%n"),

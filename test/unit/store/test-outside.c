@@ -65,29 +65,6 @@ test_prefixes(void **state)
 }
 
 static void
-test_rows_of_users(void **state)
-{
-	static const char *const row[] = { "x.org=maildir:/x/%n", "Eva@x.org=mbox:/m:INBOX=/i/%n",
-		                           "log@x.org=" };
-	static const struct {
-		const char *why, *user, *location;
-	} rows[] = {
-		{ "an account before its domain", "eva@x.org", "mbox:/m:INBOX=/i/%n" },
-		{ "a domain", "adam@x.org", "maildir:/x/%n" },
-		{ "the letter log", "log@x.org", "" },
-		{ "no domain below it", "eva@y.x.org", NULL },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
-		const char *l = location_choose(row, COUNT(row), bytes_of(rows[i].user));
-		HOLDS(rows[i].why, (l == NULL) == (rows[i].location == NULL));
-		if (l != NULL && rows[i].location != NULL)
-			SAME(rows[i].why, bytes_of(l), bytes_of(rows[i].location));
-	}
-}
-
-static void
 test_from_lines(void **state)
 {
 	static const struct {
@@ -186,5 +163,4 @@ test_uid_lists(void **state)
 	}
 }
 
-UNIT(test_locations, test_prefixes, test_rows_of_users, test_from_lines, test_states,
-     test_uid_lists)
+UNIT(test_locations, test_prefixes, test_from_lines, test_states, test_uid_lists)
