@@ -132,7 +132,7 @@ def test_two_write_into_one_mailbox(place):
     assert whole == (BODY % "one").replace("\n", "\r\n").encode()
     demo.send(letter("two", to="jack@example.com"), to="jack@example.com")
     wait_for(lambda: (box.noop(), len(fetched(box)))[1] == 2)
-    assert folders.count() == 2
+    wait_for(lambda: folders.count() == 2)          # the letter is told while its file is being made safe
     folders.reply(name)
     box.noop()
     assert rb"\Answered" in fetched(box)[0] and rb"\Seen" in fetched(box)[0]
