@@ -1,7 +1,8 @@
 /*
  * message-import -- letters of other programs come into mailboxes
  *
- * Each is an APPEND; what the mailbox has already is known by its size and a hash of the fields that stay with
+ * Small ones go many in one APPEND (rfc3502), which takes all of them or none: then each goes alone, so that one that is
+ * refused keeps no other out.  Large ones pass through alone.  What the mailbox has already is known by its size and a hash of the fields that stay with
  * a letter wherever it goes, so that an import that was broken off goes on where it ended.
  */
 
@@ -18,11 +19,23 @@
 #include "message/date.h"
 
 enum { SAY_EVERY = 100, FIELD_MOST = 16 << 10 };
+enum { BATCH_LETTERS = 500, BATCH_BYTES = 4 << 20, BATCHED_MOST = 256 << 10 };
 
 /* The mailbox letters go to; the one before is forgotten. */
 struct target {
 	char        name[1100];
 	struct map *known; /* of a hash of 16 bytes             */
+};
+/* Letters that wait to go: in `bytes` each as it stands in an APPEND, its flags, date and literal. */
+struct batched {
+	size_t   from, len;
+	uint64_t print[2], number; /* in an mbox                  */
+	char    *path;
+};
+struct batch {
+	struct buffer  bytes;
+	struct batched letter[BATCH_LETTERS];
+	size_t         count;
 };
 struct import {
 	struct client *client;
@@ -30,6 +43,7 @@ struct import {
 	const char    *flags;   /* for all of them, or NULL          */
 	bool           duplicates, quiet;
 	struct target  target;
+	struct batch  *batch;
 	uint64_t       in, left_out, refused;
 	int            status;
 };
@@ -125,7 +139,7 @@ enter_target(struct import *w, const char *name)
 	return o == CLIENT_OK ? COMMAND_DONE : refuse(w, name);
 }
 
-/* ---- one letter ---- */
+/* ---- a letter ---- */
 
 static void
 put_letter(void *ctx, struct bytes piece)
@@ -138,28 +152,121 @@ put_letter(void *ctx, struct bytes piece)
 }
 
 static void
-begin_letter(struct import *w, const struct letter_source *s)
+gather_letter(void *ctx, struct bytes piece)
 {
-	struct client *c = w->client;
-	char           date[32];
+	buffer_add(ctx, piece);
+}
 
-	buffer_add_string(client_begin(c), "APPEND ");
-	client_put_mailbox(c, w->target.name);
-	buffer_printf(client_out(c), " (%s%s%.*s)", w->flags != NULL ? w->flags : "",
+static void
+begin_append(struct import *w)
+{
+	buffer_add_string(client_begin(w->client), "APPEND ");
+	client_put_mailbox(w->client, w->target.name);
+}
+
+/* append-message = [SP flag-list] [SP date-time] SP literal   rfc3502:4 */
+static void
+begin_letter(const struct import *w, const struct letter_source *s, struct buffer *out)
+{
+	char date[32];
+
+	buffer_printf(out, " (%s%s%.*s)", w->flags != NULL ? w->flags : "",
 	              w->flags != NULL && s->flags.len > 0 ? " " : "", (int)s->flags.len,
 	              s->flags.at);
 	if (s->date > 0) {
 		imap_datetime_text(s->date, 0, date);
-		buffer_printf(client_out(c), " \"%s\"", date);
+		buffer_printf(out, " \"%s\"", date);
 	}
-	buffer_add_char(client_out(c), ' ');
-	client_put_literal(c, s->size);
+	buffer_printf(out, " {%" PRIu64 "+}\r\n", s->size);
+}
+
+/* What the server said of a letter; false when nothing more can be done. */
+static bool
+heard(struct import *w, enum client_outcome o, const uint64_t print[static 2], const char *path,
+      uint64_t number)
+{
+	if (o == CLIENT_OK) {
+		w->in++;
+		(void)map_put(w->target.known, as_key(print), &known_mark);
+		return true;
+	}
+	w->refused++;
+	w->status = COMMAND_FAILED;
+	(void)map_drop(w->target.known, as_key(print));
+	(void)fprintf(stderr, "mansio: %s", path);
+	if (number > 0)
+		(void)fprintf(stderr, ", message %" PRIu64, number);
+	(void)fprintf(stderr, ": %s\n", client_said(w->client));
+	return o == CLIENT_NO;
+}
+
+/* ---- many at once ---- */
+
+static void
+batch_forget(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		memory_free(b->letter[i].path);
+	b->count = 0;
+	buffer_reset(&b->bytes);
+}
+
+/* All that wait go; false when nothing more can be done. */
+static bool
+batch_send(struct import *w)
+{
+	struct batch       *b = w->batch;
+	enum client_outcome o;
+	bool                good;
+
+	if (b->count == 0)
+		return true;
+	begin_append(w);
+	put_letter(w->client, buffer_bytes(&b->bytes));
+	o = client_run(w->client, NULL, NULL);
+	good = o == CLIENT_OK || o == CLIENT_NO;
+	if (o == CLIENT_OK)
+		w->in += b->count;
+	for (size_t i = 0; i < b->count && good && o != CLIENT_OK; i++) {
+		struct batched *l = &b->letter[i];
+		begin_append(w);
+		put_letter(w->client, bytes_cut(buffer_bytes(&b->bytes), l->from, l->len));
+		good = heard(w, client_run(w->client, NULL, NULL), l->print, l->path, l->number);
+	}
+	if (!good && o != CLIENT_NO)
+		good = heard(w, o, b->letter[0].print, b->letter[0].path, b->letter[0].number);
+	batch_forget(b);
+	return good;
+}
+
+/* False: its file changes while it is read; the others are as they were. */
+static bool
+batch_add(struct import *w, struct letter_source *s, const uint64_t print[static 2])
+{
+	struct batch   *b = w->batch;
+	struct batched *l = &b->letter[b->count];
+	size_t          before = b->bytes.len, len = strlen(s->path);
+
+	begin_letter(w, s, &b->bytes);
+	if (!letter_pass(s, gather_letter, &b->bytes)) {
+		b->bytes.len = before;
+		return false;
+	}
+	*l = (struct batched){ .from = before,
+		               .len = b->bytes.len - before,
+		               .print = { print[0], print[1] },
+		               .number = s->mbox ? s->number : 0,
+		               .path = memory_take(len + 1) };
+	memcpy(l->path, s->path, len);
+	b->count++;
+	(void)map_put(w->target.known, as_key(print), &known_mark);
+	return true;
 }
 
 static void
 say_progress(const struct import *w, bool end)
 {
-	uint64_t all = w->in + w->left_out + w->refused;
+	uint64_t all = w->in + w->left_out + w->refused + (w->batch != NULL ? w->batch->count : 0);
 
 	if (w->quiet || !isatty(STDERR_FILENO) || (!end && all % SAY_EVERY != 0))
 		return;
@@ -178,33 +285,34 @@ is_internal(const struct letter_source *s)
 static bool
 import_letter(struct import *w, struct letter_source *s)
 {
-	uint64_t            print[2];
-	enum client_outcome o;
+	uint64_t print[2];
+	bool     good;
 
 	fingerprint(buffer_bytes(&s->known_by), s->size, print);
 	if (!w->duplicates && (is_internal(s) || map_get(w->target.known, as_key(print)) != NULL)) {
 		w->left_out++;
 		return true;
 	}
-	begin_letter(w, s);
-	if (!letter_pass(s, put_letter, w->client)) {
+	if (s->size <= BATCHED_MOST) {
+		good = batch_add(w, s, print);
+		if (good &&
+		    (w->batch->count == BATCH_LETTERS || w->batch->bytes.len >= BATCH_BYTES))
+			return batch_send(w);
+	} else if (!batch_send(w)) {
+		return false;
+	} else {
+		begin_append(w);
+		begin_letter(w, s, client_out(w->client));
+		good = letter_pass(s, put_letter, w->client);
+		if (good)
+			return heard(w, client_run(w->client, NULL, NULL), print, s->path,
+			             s->mbox ? s->number : 0);
+	}
+	if (!good) {
 		(void)fprintf(stderr, "mansio: %s changes while it is read\n", s->path);
 		w->status = COMMAND_FAILED;
-		return false;
 	}
-	o = client_run(w->client, NULL, NULL);
-	if (o == CLIENT_OK) {
-		w->in++;
-		(void)map_put(w->target.known, as_key(print), &known_mark);
-		return true;
-	}
-	w->refused++;
-	w->status = COMMAND_FAILED;
-	(void)fprintf(stderr, "mansio: %s", s->path);
-	if (s->mbox)
-		(void)fprintf(stderr, ", message %" PRIu64, s->number);
-	(void)fprintf(stderr, ": %s\n", client_said(w->client));
-	return o == CLIENT_NO;
+	return good;
 }
 
 static bool
@@ -219,6 +327,8 @@ import_one(void *ctx, struct letter_source *s)
 	else
 		(void)snprintf(name, sizeof name, "%s%s%s", w->mailbox,
 		               *s->folder != '\0' ? "/" : "", s->folder);
+	if (strcmp(w->target.name, name) != 0 && !batch_send(w))
+		return false;
 	if (enter_target(w, name) != COMMAND_DONE) {
 		w->status = COMMAND_FAILED;
 		return false;
@@ -236,6 +346,7 @@ import_paths(struct call *c, const char *who, struct import *w, int paths, char 
 	struct people people;
 	int           status = client_people(c, who, &people);
 
+	w->batch = memory_take(sizeof *w->batch);
 	if (status == COMMAND_DONE && people.count != 1) {
 		(void)fprintf(stderr, "mansio: \"%s\" means %zu accounts; letters go to one\n", who,
 		              people.count);
@@ -246,6 +357,12 @@ import_paths(struct call *c, const char *who, struct import *w, int paths, char 
 	for (int i = 0; status == COMMAND_DONE && i < paths; i++)
 		if (!source_each(path[i], import_one, w))
 			status = COMMAND_FAILED;
+	if (w->client != NULL)
+		(void)batch_send(w);
+	batch_forget(w->batch);
+	buffer_free(&w->batch->bytes);
+	memory_free(w->batch);
+	w->batch = NULL;
 	client_close(&w->client);
 	map_close(&w->target.known);
 	people_close(&people);

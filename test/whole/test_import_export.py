@@ -201,3 +201,23 @@ def test_there_and_back_nothing_changes(jack, tmp_path, form, where):
     assert before == after
     if form != "eml":
         assert found(jack, "keyword", "$Later", "seen") == [("INBOX", "1")]
+
+
+def test_many_letters_go_together_and_one_that_is_refused_keeps_no_other_out(jack, tmp_path):
+    """In batches; what does not fit is refused by itself."""
+    big = letter(3, "x" * 70 + "\n") + ("y" * 70 + "\n") * 6000
+    letters = [(letter(1 + n % 28, **{"Message-ID": f"<m{n}@x>"}), "") for n in range(1200)]
+    make_mbox(tmp_path / "mbox", letters[:700] + [(big, "")] + letters[700:])
+    jack.command("message", "import", JACK, tmp_path / "mbox", "--mailbox", "All")
+    with jack.imap() as box:
+        box.select("All", readonly=True)
+        _, data = box.fetch("1:*", "(RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")
+        ids = [d[1].decode().split("<")[1].split("@")[0] for d in data if isinstance(d, tuple)]
+    want = [f"m{n}" for n in range(1200)]
+    assert ids == want[:700] + ["3"] + want[700:]
+    jack.command("account", "set", JACK, "--quota-messages", "1300")
+    with jack.imap():
+        done = jack.command("message", "import", JACK, tmp_path / "mbox", "--mailbox", "More", check=False)
+    # 1201 in All, 98, and the letter that warns
+    assert done.returncode == 1 and said(done) == "98 taken in, 0 there already, 1103 refused"
+    assert "[OVERQUOTA]" in done.stderr
