@@ -2,11 +2,14 @@
 #include "base/journal.h"
 #include "channel/loop_inner.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <uv.h>
 
 /* How often the hooks may send one another round before the world is heard. */
 enum { ROUNDS_MOST = 8 };
+/* A brief job is done here and now while none took longer; after one that did, so many are thought long. */
+enum { BRIEF_US = 2000, LONG_MOST = 16 };
 
 struct hook {
 	void (*rest)(void *ctx);
@@ -28,6 +31,9 @@ struct loop {
 	size_t        hooks;
 	struct shelf  shelf[LOOP_SHELVES];
 	char         *in, *out;
+	struct job   *brief, **brief_last; /* run at the end of the turn       */
+	struct job   *ended;               /* ran here; `done` is still to come */
+	int           thought_long;
 	bool          again, stop, closing;
 };
 
@@ -55,7 +61,11 @@ struct job {
 	struct loop *loop;
 	void (*run)(void *ctx);
 	void (*done)(void *ctx);
-	void *ctx;
+	void         *ctx;
+	bool          brief;
+	uint64_t      took_us;
+	struct errand errand;
+	struct job   *next;
 };
 
 /* libuv fails here only when the machine or we are out of order. */
@@ -150,10 +160,15 @@ rest(struct loop *l)
 	stay_awake(l);
 }
 
+static void briefs_run(struct loop *);
+
 static void
 before_sleep(uv_prepare_t *uv)
 {
-	rest(uv->data);
+	struct loop *l = uv->data;
+
+	rest(l);
+	briefs_run(l);
 }
 
 void
@@ -183,6 +198,8 @@ loop_open(void)
 	l->uv.data = l->before_sleep.data = l->awake.data = l;
 	ring_init(&l->errands);
 	ring_init(&l->running);
+	l->brief_last = &l->brief;
+	l->thought_long = LONG_MOST / 4;
 	must(uv_prepare_start(&l->before_sleep, before_sleep), "prepare");
 	return l;
 }
@@ -255,6 +272,16 @@ close_left_over(uv_handle_t *uv, void *ctx)
 		uv_close(uv, ours ? NULL : free_handle);
 }
 
+static void
+jobs_free(struct job *j)
+{
+	while (j != NULL) {
+		struct job *next = j->next;
+		memory_free(j);
+		j = next;
+	}
+}
+
 void
 loop_close(struct loop **lp)
 {
@@ -271,6 +298,8 @@ loop_close(struct loop **lp)
 	while (uv_run(&l->uv, UV_RUN_DEFAULT) != 0)
 		continue;
 	must(uv_loop_close(&l->uv), "close");
+	jobs_free(l->brief);
+	jobs_free(l->ended);
 	memory_free(l->hook);
 	memory_free(l->in);
 	memory_free(l->out);
@@ -413,8 +442,19 @@ static void
 job_run(uv_work_t *uv)
 {
 	struct job *j = (struct job *)uv;
+	uint64_t    began = uv_hrtime();
 
 	j->run(j->ctx);
+	j->took_us = (uv_hrtime() - began) / 1000;
+}
+
+static void
+brief_judge(struct loop *l, const struct job *j)
+{
+	if (j->took_us > BRIEF_US)
+		l->thought_long = LONG_MOST;
+	else if (l->thought_long > 0)
+		l->thought_long--;
 }
 
 static void
@@ -423,18 +463,87 @@ job_done(uv_work_t *uv, int status)
 	struct job *j = (struct job *)uv;
 
 	(void)status;
+	if (j->brief)
+		brief_judge(j->loop, j);
 	if (!j->loop->closing)
 		j->done(j->ctx);
 	memory_free(j);
 }
 
-void
-loop_job(struct loop *l, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx)
+static struct job *
+job_make(struct loop *l, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx)
 {
 	struct job *j = memory_take(sizeof *j);
 
 	*j = (struct job){ .loop = l, .run = run, .done = done, .ctx = ctx };
-	must(uv_queue_work(&l->uv, &j->uv, job_run, job_done), "job");
+	return j;
+}
+
+static void
+job_queue(struct job *j)
+{
+	must(uv_queue_work(&j->loop->uv, &j->uv, job_run, job_done), "job");
+}
+
+void
+loop_job(struct loop *l, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx)
+{
+	job_queue(job_make(l, run, done, ctx));
+}
+
+void
+loop_job_brief(struct loop *l, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx)
+{
+	struct job *j = job_make(l, run, done, ctx);
+
+	j->brief = true;
+	*l->brief_last = j;
+	l->brief_last = &j->next;
+}
+
+static void
+brief_ended(void *ctx)
+{
+	struct job  *j = ctx;
+	struct job **p = &j->loop->ended;
+
+	while (*p != j)
+		p = &(*p)->next;
+	*p = j->next;
+	j->done(j->ctx);
+	memory_free(j);
+}
+
+/* Nobody who could be served meanwhile: nothing arrived, nothing is to be done. */
+static bool
+nobody_waits(struct loop *l)
+{
+	struct pollfd arrived = { .fd = uv_backend_fd(&l->uv), .events = POLLIN };
+
+	return l->errands.next == &l->errands && poll(&arrived, 1, 0) == 0;
+}
+
+/* Going to a thread and back are two wake-ups, together often longer than what is done there. */
+static void
+briefs_run(struct loop *l)
+{
+	struct job *j;
+
+	while ((j = l->brief) != NULL) {
+		if ((l->brief = j->next) == NULL)
+			l->brief_last = &l->brief;
+		j->next = NULL;
+		if (l->closing || l->thought_long > 0 || !nobody_waits(l)) {
+			job_queue(j);
+			continue;
+		}
+		job_run(&j->uv);
+		brief_judge(l, j);
+		j->next = l->ended;
+		l->ended = j;
+		j->errand = (struct errand){ .go = brief_ended, .ctx = j };
+		errand_set(l, &j->errand);
+	}
 }
 
 static void

@@ -21,6 +21,9 @@
  * watch           a descriptor; `ready` gets LOOP_READ / LOOP_WRITE bits.  Not closed by us.
  * job             `run` in the thread pool, then `done` in the loop.  For
  *                 fdatasync, argon2, anything slow.  `run` must touch only `ctx`.
+ * loop_job_brief() the same for what is mostly over before a thread is awake, the sync of a small file:
+ *                 done by the loop itself at the end of a turn in which nothing else waits, while the last
+ *                 ones took less than two milliseconds; else in the thread pool.
  * loop_signal     a signal as a callback.
  *
  * Open the loop after the fork; SIGPIPE is ignored from then on.  Close timers,
@@ -66,5 +69,6 @@ void watch_want(struct watch *, int bits);      /* 0: nothing for now        */
 void watch_close(struct watch **);
 
 void loop_job(struct loop *, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx);
+void loop_job_brief(struct loop *, void (*run)(void *ctx), void (*done)(void *ctx), void *ctx);
 
 #endif

@@ -429,7 +429,7 @@ const struct imap_needs keeper_imap_needs = {
 static void
 writer_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
 {
-	loop_job(((struct house *)house)->loop, run, done, job);
+	loop_job_brief(((struct house *)house)->loop, run, done, job);
 }
 
 /* Where there is no queue: it is wanted again when one comes; what is done needs no word, since the

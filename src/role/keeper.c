@@ -357,6 +357,12 @@ store_job(void *house, void (*run)(void *), void (*done)(void *), void *job)
 	loop_job(((struct house *)house)->loop, run, done, job);
 }
 
+static void
+store_job_brief(void *house, void (*run)(void *), void (*done)(void *), void *job)
+{
+	loop_job_brief(((struct house *)house)->loop, run, done, job);
+}
+
 static const struct pop3_needs pop3_needs = { keeper_session_over };
 
 static bool
@@ -367,9 +373,11 @@ is_ours(void *house, uint64_t account)
 	return house_keeper_of(h, account) == h->index;
 }
 
-static const struct store_needs store_needs = {
-	.job = store_job, .digest = keeper_digest, .ours = is_ours, .quota = keeper_quota
-};
+static const struct store_needs store_needs = { .job = store_job,
+	                                        .job_brief = store_job_brief,
+	                                        .digest = keeper_digest,
+	                                        .ours = is_ours,
+	                                        .quota = keeper_quota };
 
 static void
 gathered(void *house)

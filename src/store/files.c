@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,14 @@
 
 const char files_vfs[] = "mansio";
 
+/* A -wal file grows by as much as it has, within these. */
+enum { GROWS_LEAST = 16 << 10, GROWS_MOST = 256 << 10 };
+
 struct file {
 	sqlite3_file base;
 	int          fd;
+	bool         wal;
+	uint64_t     len; /* of a -wal file                */
 };
 
 static struct file *
@@ -64,11 +70,37 @@ file_read(sqlite3_file *f, void *out, int len, sqlite3_int64 at)
 	return SQLITE_IOERR_SHORT_READ;
 }
 
+/* A sync of what was written into room that was there waits for the disk alone; one at a growing end waits for
+   the file system's journal, too.  So there are zeros before there are frames, which SQLite takes for the end.
+   Where there is no room for them the file grows frame by frame. */
+static void
+wal_grow(struct file *f, uint64_t need)
+{
+	static const char zeros[GROWS_LEAST];
+	uint64_t          grows = f->len < GROWS_LEAST ? GROWS_LEAST : f->len;
+	uint64_t          end = f->len + (grows < GROWS_MOST ? grows : GROWS_MOST);
+
+	if (end < need)
+		end = need;
+	while (f->len < end) {
+		size_t n = end - f->len < sizeof zeros ? (size_t)(end - f->len) : sizeof zeros;
+		if (disk_write(f->fd, zeros, n, f->len) != 0)
+			return;
+		f->len += n;
+	}
+}
+
 static int
 file_write(sqlite3_file *f, const void *from, int len, sqlite3_int64 at)
 {
-	int why = disk_write(of(f)->fd, from, (size_t)len, (uint64_t)at);
+	uint64_t end = (uint64_t)at + (uint64_t)len;
+	int      why;
 
+	if (of(f)->wal && end > of(f)->len)
+		wal_grow(of(f), end);
+	why = disk_write(of(f)->fd, from, (size_t)len, (uint64_t)at);
+	if (why == 0 && end > of(f)->len)
+		of(f)->len = end;
 	if (why == ENOSPC || why == EDQUOT)
 		return SQLITE_FULL;
 	return why == 0 ? SQLITE_OK : SQLITE_IOERR_WRITE;
@@ -77,7 +109,10 @@ file_write(sqlite3_file *f, const void *from, int len, sqlite3_int64 at)
 static int
 file_truncate(sqlite3_file *f, sqlite3_int64 len)
 {
-	return disk_cut(of(f)->fd, (uint64_t)len) == 0 ? SQLITE_OK : SQLITE_IOERR_TRUNCATE;
+	if (disk_cut(of(f)->fd, (uint64_t)len) != 0)
+		return SQLITE_IOERR_TRUNCATE;
+	of(f)->len = (uint64_t)len;
+	return SQLITE_OK;
 }
 
 static int
@@ -152,6 +187,7 @@ static int
 files_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct stat  st;
 	int          dir, how = O_CLOEXEC | O_NOFOLLOW;
 	const char  *path;
 
@@ -170,6 +206,8 @@ files_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *
 		(void)close(of(f)->fd);
 		return SQLITE_BUSY;
 	}
+	of(f)->wal = flags & SQLITE_OPEN_WAL;
+	of(f)->len = of(f)->wal && fstat(of(f)->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
 	f->pMethods = &file_methods;
 	if (out != NULL)
 		*out = flags;

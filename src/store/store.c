@@ -483,7 +483,10 @@ store_at_rest(struct store *s)
 		batch_done(b);
 		return;
 	}
-	s->needs.job(s->ctx, batch_run, batch_done, b);
+	if (b->count == 1 && b->landing[0] == NULL && s->needs.job_brief != NULL)
+		s->needs.job_brief(s->ctx, batch_run, batch_done, b);
+	else
+		s->needs.job(s->ctx, batch_run, batch_done, b);
 }
 
 /* ---- writing back ---- */

@@ -37,6 +37,8 @@ struct mailbox;
 struct quota;
 struct store_needs {
 	void (*job)(void *ctx, void (*run)(void *), void (*done)(void *), void *job_ctx);
+	/* The same for the sync of one account (loop_job_brief); NULL: job. */
+	void (*job_brief)(void *ctx, void (*run)(void *), void (*done)(void *), void *job_ctx);
 	/* Before each commit that changes how much an account holds, or may; NULL: nobody asks (store/quota.h). */
 	void (*quota)(void *ctx, uint64_t account, const struct quota *before, const struct quota *after);
 	/* A verifier reads a letter that came from outside the house: `fd` is borrowed during the call.

@@ -196,6 +196,56 @@ test_closing_waits_for_jobs_and_tells_nobody(void **state)
 	SAME("nothing", bytes_of(heard), BYTES(""));
 }
 
+/* Quick ones prove themselves in the pool first; then the loop does them, after the hooks, `done` a turn later. */
+static pthread_t brief_where;
+static void brief_run(void *ctx) { (void)ctx; brief_where = pthread_self(); }
+static void brief_slow(void *ctx) { (void)ctx; usleep(10000); brief_where = pthread_self(); }
+static void brief_done(void *ctx) { *(int *)ctx += 1; kit_done(&kit); }
+
+static void
+brief(void (*run)(void *))
+{
+	int done = 0;
+
+	loop_job_brief(kit.loop, run, brief_done, &done);
+	HOLDS("never inside the call", done == 0);
+	assert_true(kit_run(&kit, 5000));
+	HOLDS("done once", done == 1);
+}
+
+static void
+test_a_brief_job_is_done_here_while_it_is_quick(void **state)
+{
+	bool here = false;
+
+	(void)state;
+	begin();
+	loop_warm(kit.loop);
+	brief(brief_run);
+	HOLDS("a stranger goes to the pool", !pthread_equal(brief_where, pthread_self()));
+	for (int i = 0; i < 1000 && !here; i++) {
+		brief(brief_run);
+		here = pthread_equal(brief_where, pthread_self());
+	}
+	HOLDS("one that is always quick does not", here);
+	brief(brief_slow);
+	brief(brief_slow);
+	HOLDS("after a slow one the pool takes them", !pthread_equal(brief_where, pthread_self()));
+	kit_close(&kit);
+}
+
+static void
+test_brief_jobs_left_over_are_freed(void **state)
+{
+	int done = 0;
+
+	(void)state;
+	begin();
+	loop_job_brief(kit.loop, brief_run, brief_done, &done);
+	kit_close(&kit);
+	HOLDS("nobody was told", done == 0);
+}
+
 static void
 on_signal(void *ctx, int number)
 {
@@ -345,6 +395,7 @@ UNIT(test_timers_ring_in_their_order, test_a_timer_counts_from_now_in_a_long_tur
      test_hooks_go_round_until_all_is_quiet, test_a_greedy_hook_does_not_starve_the_rest,
      test_errands_run_in_the_next_turn_and_can_be_cleared,
      test_a_job_runs_elsewhere_and_is_done_here, test_closing_waits_for_jobs_and_tells_nobody,
+     test_a_brief_job_is_done_here_while_it_is_quick, test_brief_jobs_left_over_are_freed,
      test_a_signal_is_a_callback, test_a_watch_tells_what_was_wanted,
      test_what_is_left_on_a_loop_is_freed_with_it,
      test_a_warm_loop_lives_in_a_cage,
