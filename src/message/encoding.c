@@ -94,6 +94,33 @@ static const uint8_t base64_value[256] = {
 #undef X8
 
 /* Padding ends a quantum, not the text: joined pieces are seen in the wild. */
+/* A line says nothing of the next one. */
+size_t
+qp_piece(struct bytes in, size_t least)
+{
+	const char *lf = least < in.len ? memchr(in.at + least, '\n', in.len - least) : NULL;
+
+	return lf != NULL ? (size_t)(lf - in.at) + 1 : in.len;
+}
+
+/* Four letters make three bytes, and padding begins anew. */
+size_t
+base64_piece(struct bytes in, size_t least)
+{
+	unsigned held = 0;
+
+	for (size_t i = 0; i < in.len; i++) {
+		uint8_t v = base64_value[(uint8_t)in.at[i]];
+		if (v == PAD)
+			held = 0;
+		else if (v != SKIP)
+			held = (held + 1) & 3;
+		if (held == 0 && i + 1 >= least)
+			return i + 1;
+	}
+	return in.len;
+}
+
 void
 base64_decode_mime(struct bytes in, struct buffer *out)
 {

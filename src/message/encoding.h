@@ -12,6 +12,9 @@
 
 void qp_decode(struct bytes, struct buffer *out);
 void base64_decode_mime(struct bytes, struct buffer *out);
+/* How long a first piece is that may be decoded by itself, and the rest by itself: at least so many bytes, or all. */
+size_t qp_piece(struct bytes, size_t least);
+size_t base64_piece(struct bytes, size_t least);
 /* charset "" or unknown: UTF-8 if valid, else latin1. At most `most` bytes out. */
 void charset_to_utf8(struct bytes charset, struct bytes text, size_t most, struct buffer *out);
 /* =?gb18030?B?...?= words decoded, blanks between words dropped; raw 8-bit guessed. */

@@ -26,8 +26,12 @@ static void
 decode_ask(struct question *q)
 {
 	struct imap_decode *d = (struct imap_decode *)q;
-	struct word_decode  w = { (uint8_t)d->coded.encoding, d->coded.at, d->coded.len,
-		                  d->coded.from, d->coded.most };
+	struct word_decode  w = { (uint8_t)d->coded.encoding,
+		                  d->coded.at,
+		                  d->coded.len,
+		                  d->coded.from,
+		                  d->coded.most,
+		                  d->coded.counts };
 	struct link        *l = house_link(d->house, VERIFIER, q->verifier);
 
 	word_pack_decode(link_begin(l, WORD_DECODE, q->ticket), &w);
@@ -41,10 +45,15 @@ decode_answered(struct question *q, const struct bytes *body)
 	struct arena       *scratch = arena_open(NULL);
 	struct word_decoded w = { 0 };
 	bool whole = body != NULL && word_unpack_decoded(*body, scratch, &w) && w.good &&
-	             w.total <= d->coded.len && w.part.len <= d->coded.most;
+	             w.total <= d->coded.len && w.part.len <= d->coded.most &&
+	             w.coded <= d->coded.len && w.plain <= w.coded;
 
 	d->decoded(d->who, whole ? 0 : EIO,
-	           &(struct imap_decoded){ .total = w.total, .nul = w.nul, .part = w.part });
+	           &(struct imap_decoded){ .total = w.total,
+	                                   .nul = w.nul,
+	                                   .coded = w.coded,
+	                                   .plain = w.plain,
+	                                   .part = w.part });
 	arena_close(&scratch);
 	decode_free(d);
 }

@@ -29,6 +29,7 @@ enum {
 	SEARCHES_MOST = 1024,
 	ANCHORS_MOST = 32,
 	DECODED_MOST = 8 << 20,
+	DECODE_PIECE = 64 << 10,
 	TEXTS_MOST = 8 << 20 /* in one answer                       */
 };
 
@@ -156,6 +157,37 @@ hear_seek(struct house *h, struct link *l, uint32_t ticket, struct bytes body, i
 	return true;
 }
 
+/* Piece after piece, for a part may be large; behind what is wanted only to count all of it. */
+static void
+decode_part(const struct word_decode *ask, struct bytes content, struct word_decoded *answer,
+            struct buffer *part)
+{
+	uint64_t      most = ask->most < DECODED_MOST ? ask->most : DECODED_MOST;
+	uint64_t      end = ask->from < UINT64_MAX - most ? ask->from + most : UINT64_MAX;
+	bool          qp = ask->encoding == ENCODED_QP;
+	struct buffer plain = { 0 };
+
+	for (size_t done = 0; done < content.len && (ask->counts || answer->total < end);) {
+		struct bytes rest = bytes_cut(content, done, SIZE_MAX);
+		size_t   n = qp ? qp_piece(rest, DECODE_PIECE) : base64_piece(rest, DECODE_PIECE);
+		uint64_t skip = ask->from > answer->total ? ask->from - answer->total : 0;
+		buffer_reset(&plain);
+		if (qp)
+			qp_decode(bytes_cut(rest, 0, n), &plain);
+		else
+			base64_decode_mime(bytes_cut(rest, 0, n), &plain);
+		if (answer->total <= end) {
+			answer->coded = done;
+			answer->plain = answer->total;
+		}
+		buffer_add(part, bytes_cut(buffer_bytes(&plain), skip, most - part->len));
+		answer->nul |= bytes_find(buffer_bytes(&plain), '\0') >= 0;
+		answer->total += plain.len;
+		done += n;
+	}
+	buffer_free(&plain);
+}
+
 /* Of a part's body without its transfer encoding, a piece. */
 static bool
 hear_decode(struct house *h, struct link *l, uint32_t ticket, struct bytes body, int fd)
@@ -163,27 +195,21 @@ hear_decode(struct house *h, struct link *l, uint32_t ticket, struct bytes body,
 	struct verifier    *v = h->mine;
 	struct word_decode  ask;
 	struct word_decoded answer = { 0 };
-	struct buffer       plain = { 0 };
+	struct buffer       part = { 0 };
 	struct mapped       m;
 	struct bytes        content;
 
 	if (!word_unpack_decode(body, v->scratch, &ask) || fd < 0)
 		return false;
 	answer.good = map_letter(fd, ask.at, ask.len, &m, &content);
-	if (answer.good && ask.encoding == ENCODED_QP)
-		qp_decode(content, &plain);
-	else if (answer.good && ask.encoding == ENCODED_BASE64)
-		base64_decode_mime(content, &plain);
-	else
-		answer.good = false;
-	answer.total = plain.len;
-	answer.nul = bytes_find(buffer_bytes(&plain), '\0') >= 0;
-	answer.part = bytes_cut(buffer_bytes(&plain), ask.from,
-	                        ask.most < DECODED_MOST ? ask.most : DECODED_MOST);
+	answer.good &= ask.encoding == ENCODED_QP || ask.encoding == ENCODED_BASE64;
+	if (answer.good)
+		decode_part(&ask, content, &answer, &part);
+	answer.part = buffer_bytes(&part);
 	word_pack_decoded(link_begin(l, WORD_DECODED, ticket), &answer);
 	link_end(l);
 	unmap_letter(&m);
-	buffer_free(&plain);
+	buffer_free(&part);
 	return true;
 }
 

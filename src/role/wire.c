@@ -609,6 +609,7 @@ word_pack_decode(struct buffer *b, const struct word_decode *w)
 	pack_u64(b, w->len);
 	pack_u64(b, w->from);
 	pack_u64(b, w->most);
+	pack_bool(b, w->counts);
 }
 
 bool
@@ -621,6 +622,7 @@ word_unpack_decode(struct bytes body, struct arena *life, struct word_decode *w)
 	w->len = unpack_u64(&r.fields);
 	w->from = unpack_u64(&r.fields);
 	w->most = unpack_u64(&r.fields);
+	w->counts = unpack_bool(&r.fields);
 	return reader_done(&r);
 }
 
@@ -630,6 +632,8 @@ word_pack_decoded(struct buffer *b, const struct word_decoded *w)
 	pack_bool(b, w->good);
 	pack_bool(b, w->nul);
 	pack_u64(b, w->total);
+	pack_u64(b, w->coded);
+	pack_u64(b, w->plain);
 	pack_bytes(b, w->part);
 }
 
@@ -641,6 +645,8 @@ word_unpack_decoded(struct bytes body, struct arena *life, struct word_decoded *
 	w->good = unpack_bool(&r.fields);
 	w->nul = unpack_bool(&r.fields);
 	w->total = unpack_u64(&r.fields);
+	w->coded = unpack_u64(&r.fields);
+	w->plain = unpack_u64(&r.fields);
 	w->part = unpack_bytes(&r.fields);
 	return reader_done(&r);
 }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """IMAP beyond single dialogues: what needs a client that can compress, go back to the login, or send much."""
 
+import base64
 import pathlib
+import quopri
 import random
 import re
 import socket
@@ -124,6 +126,27 @@ def test_letters_of_one_command_are_counted(demo):
     assert b"(MESSAGES 0)" in c.ask(b"STATUS %s (MESSAGES)" % box)[0]
     assert b"APPENDUID" in c.ask(b"APPEND " + box + b" {3+}\r\na:b" * 300)[-1]
     assert b"(MESSAGES 300)" in c.ask(b"STATUS %s (MESSAGES)" % box)[0]
+    assert b" OK" in c.ask(b"DELETE " + box)[-1]
+
+
+def test_large_parts_lose_their_encoding_piece_by_piece(demo):
+    c, box = Client(demo, "imaps"), word().encode()
+    plain = random.Random(5).randbytes(3_000_001)
+    noisy = re.sub(rb"((?:[^\n]*\n){501})", rb"\1 - \r\n", base64.encodebytes(plain).replace(b"\n", b"\r\n"))
+    words = b"\n".join(b"Gr\xc3\xbc\xc3\x9fe %d " % i * 9 for i in range(20_000))
+    text = quopri.encodestring(words).replace(b"\n", b"\r\n")
+    letter = b"\r\n".join([b"MIME-Version: 1.0", b"Content-Type: multipart/mixed; boundary=x", b"", b"--x",
+                           b"Content-Type: application/x", b"Content-Transfer-Encoding: base64", b"", noisy, b"--x",
+                           b"Content-Type: text/plain", b"Content-Transfer-Encoding: quoted-printable", b"", text, b"--x--", b""])
+    c.login(demo)
+    c.ask(b"CREATE " + box)
+    assert b"APPENDUID" in c.ask(b"APPEND %s {%d+}\r\n%s" % (box, len(letter), letter))[-1]
+    c.ask(b"SELECT " + box)
+    assert c.ask(b"FETCH 1 BINARY.SIZE[1]")[0] == b"* 1 FETCH (BINARY.SIZE[1] 3000001)"
+    assert c.ask(b"FETCH 1 BINARY.PEEK[1]")[1] == plain
+    assert c.ask(b"FETCH 1 BINARY.PEEK[1]<65536.1500000>")[1] == plain[65536:1565536]
+    assert c.ask(b"FETCH 1 BINARY.PEEK[2]")[1] == words.replace(b"\n", b"\r\n")
+    c.ask(b"CLOSE")
     assert b" OK" in c.ask(b"DELETE " + box)[-1]
 
 

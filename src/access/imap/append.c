@@ -441,7 +441,8 @@ append_copy(struct imap *s, struct append_work *w)
 			return append_bad_url(s, w);
 		if ((why = too_big(s, w, w->now->size + w->resource.len)) != 0)
 			return append_refuse(s, w, why);
-	}
+	} else if (resource_again(&w->resource) != 0)
+		return append_bad_url(s, w);
 	while (!w->crowded && !imap_turn_over(s)) {
 		n = resource_read(&w->resource, room, sizeof room);
 		if (n < 0)

@@ -6,7 +6,8 @@
  *
  * A zeroed struct is idle.  decoding_ask() asks for `most` bytes of the decoded part from `from` on;
  * while `state` is DECODING_ASKED the command returns STEP_WAIT and is woken.  Then `total`, `nul` and
- * `part` are there, or DECODING_FAILED.  decoding_drop() makes it idle, whatever it was.
+ * `part` are there, or DECODING_FAILED.  decoding_on() asks for what follows: nothing is decoded twice.
+ * decoding_drop() makes it idle, whatever it was.
  */
 #ifndef ACCESS_IMAP_DECODING_H
 #define ACCESS_IMAP_DECODING_H
@@ -22,14 +23,18 @@ struct decoding {
 	struct imap_decode  *open;
 	enum decoding_state  state;
 	bool                 nul;
+	bool                 counted;  /* `total` and `nul` are known             */
 	uint64_t             total;
+	uint64_t             coded, plain; /* from where on, of the coded and the decoded bytes */
 	struct buffer        part;
 };
 
 /* Is there something to take off?  ENCODED_OTHER: nobody knows how. */
 enum digest_encoding decoding_of(const struct letter *, const struct section *, const struct section_span *);
-void decoding_ask(struct decoding *, struct imap *, const struct letter *, const struct section_span *,
+void decoding_ask(struct decoding *, struct imap *, struct letter *, const struct section_span *,
                   enum digest_encoding, uint64_t from, uint64_t most);
+void decoding_on(struct decoding *, struct imap *, struct letter *, const struct section_span *,
+                 enum digest_encoding, uint64_t from, uint64_t most);
 void decoding_drop(struct decoding *);
 
 #endif

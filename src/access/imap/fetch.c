@@ -324,8 +324,7 @@ put_coded(struct imap *s, struct fetch_work *w, const struct fetch_item *item,
 		w->flushed = true;
 		w->coded_at += got;
 		w->coded_left -= got < w->coded_left ? got : w->coded_left;
-		decoding_drop(d);
-		decoding_ask(d, s, &w->letter, span, encoding, w->coded_at, w->coded_left);
+		decoding_on(d, s, &w->letter, span, encoding, w->coded_at, w->coded_left);
 		if (got == 0)
 			d->state = DECODING_FAILED;
 	}

@@ -76,10 +76,12 @@ struct imap_coded {
 	int      fd;                   /* borrowed during the call                */
 	uint64_t at, len;              /* the part's body in it                   */
 	uint64_t from, most;           /* which of the decoded bytes are wanted   */
+	bool     counts;               /* and how many there are                  */
 };
 struct imap_decoded {
-	uint64_t     total;            /* of all decoded bytes                    */
+	uint64_t     total;            /* of all decoded bytes, where it was asked */
 	bool         nul;              /* a NUL is among them                     */
+	uint64_t     coded, plain;     /* who goes on behind `coded` bytes is `plain` bytes further */
 	struct bytes part;             /* those wanted                            */
 };
 

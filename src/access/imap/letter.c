@@ -58,6 +58,19 @@ letter_digest(struct letter *l)
 	return l->why;
 }
 
+int
+letter_again(struct letter *l)
+{
+	struct arena  *scratch = arena_open(NULL);
+	struct message now;
+	int            why = message_read(l->account, l->id, scratch, &now);
+
+	if (why == 0)
+		l->message.place = now.place;
+	arena_close(&scratch);
+	return why;
+}
+
 struct bytes
 letter_own(const struct letter *l)
 {

@@ -8,6 +8,7 @@
  *                 is used again for the next.
  * letter_row()    the row: sizes and dates.        0 or errno (EBADMSG: damaged)
  * letter_digest() the digest and the prefix too.   0 or errno
+ * letter_again()  where it lies now: compaction may move it from one turn to the next.  0 or errno
  * letter_own()    head and prefix in one piece (after letter_digest(); after letter_row() where there is no prefix).
  * letter_read()   bytes at..at+len of the whole letter.
  * letter_take()   bytes at..at+len of the whole letter, in memory; NULL with errno.
@@ -33,6 +34,7 @@ void letter_read_open(struct letter *, struct account *, struct arena *outer);
 void letter_begin(struct letter *, uint64_t id);
 int  letter_row(struct letter *);
 int  letter_digest(struct letter *);
+int  letter_again(struct letter *);
 /* When it came into the mailbox, seconds (after letter_row()). */
 int64_t letter_saved(const struct letter *, const struct entry *);
 struct bytes letter_own(const struct letter *);

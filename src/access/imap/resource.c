@@ -87,6 +87,12 @@ resource_open(struct resource *r, struct mailbox *mailbox, const struct imap_url
 	return why;
 }
 
+int
+resource_again(struct resource *r)
+{
+	return letter_again(&r->letter);
+}
+
 ssize_t
 resource_read(struct resource *r, char *to, size_t room)
 {

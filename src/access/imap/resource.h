@@ -6,6 +6,7 @@
  *
  * resource_open()   finds message and section in the mailbox, which is its own from here.  0, or ENOENT,
  *                   EINVAL (such a URL names nothing of the kind), EBADMSG.  To be closed in any case.
+ * resource_again()  in each turn after the first, before it is read.
  * resource_read()   the next bytes, at most `room`; 0 at the end; -1 with errno.
  */
 #ifndef ACCESS_IMAP_RESOURCE_H
@@ -27,6 +28,7 @@ struct resource {
 };
 
 int     resource_open(struct resource *, struct mailbox *, const struct imap_url *, struct arena *);
+int     resource_again(struct resource *);
 ssize_t resource_read(struct resource *, char *to, size_t room);
 void    resource_close(struct resource *);
 

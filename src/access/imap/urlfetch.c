@@ -164,6 +164,8 @@ urlfetch_run(struct imap *s)
 {
 	struct urlfetch_work *w = s->work;
 
+	if (w->open && resource_again(&w->resource) != 0)
+		imap_end(s, "Message damaged");
 	while (w->at < w->count && s->end == NULL) {
 		if (imap_full(s) || imap_turn_over(s))
 			return STEP_AGAIN;

@@ -222,7 +222,7 @@ lab_decoded(void *ctx)
 	struct imap_decode *d = ctx;
 	struct bytes        all = buffer_bytes(&d->plain);
 
-	d->decoded(d->who, 0, &(struct imap_decoded){ .total = all.len, .nul = bytes_find(all, '\0') >= 0,
+	d->decoded(d->who, 0, &(struct imap_decoded){ .total = all.len, .nul = bytes_find(all, '\0') >= 0, .coded = 0, .plain = 0,
 	    .part = bytes_cut(all, d->from, d->most) });
 	timer_close(&d->timer);
 	buffer_free(&d->plain);

@@ -65,6 +65,38 @@ test_base64(void **state)
 	run(rows, COUNT(rows), base64_decode_mime);
 }
 
+/* However a text is cut, its pieces decode to what the whole decodes to. */
+static void
+test_pieces(void **state)
+{
+	static const struct { const char *why, *text; decode_fn *decode; size_t (*piece)(struct bytes, size_t); } rows[] = {
+		{ "lines of base64", "Zm9v\r\nYmFy\r\nZm9vYmE=\r\n", base64_decode_mime, base64_piece },
+		{ "base64 with noise, padding within and a lone letter", "Z m-9*vYg==Zm9vYg=Zm9vY", base64_decode_mime, base64_piece },
+		{ "base64 without lines", "AAECAwQFBgcICQoLDA0ODw", base64_decode_mime, base64_piece },
+		{ "quoted-printable", "Gr=C3=BC=C3=9Fe, so=\r\n ist es \t\r\n\r\na= \nb=", qp_decode, qp_piece },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct buffer whole = { 0 };
+		struct bytes text = bytes_of(rows[i].text);
+
+		rows[i].decode(text, &whole);
+		for (size_t least = 1; least < text.len + 2; least++) {
+			struct buffer joined = { 0 };
+			for (struct bytes rest = text; rest.len > 0;) {
+				size_t n = rows[i].piece(rest, least);
+				HOLDS(rows[i].why, n <= rest.len && (n >= least || n == rest.len) && n > 0);
+				rows[i].decode(bytes_cut(rest, 0, n), &joined);
+				rest = bytes_cut(rest, n, SIZE_MAX);
+			}
+			SAME(rows[i].why, buffer_bytes(&joined), buffer_bytes(&whole));
+			buffer_free(&joined);
+		}
+		buffer_free(&whole);
+	}
+}
+
 static void
 test_words(void **state)
 {
@@ -263,5 +295,5 @@ test_fold(void **state)
 	}
 }
 
-UNIT(test_qp, test_base64, test_words, test_utf7, test_utf8_valid, test_charsets, test_always_utf8,
+UNIT(test_qp, test_base64, test_pieces, test_words, test_utf7, test_utf8_valid, test_charsets, test_always_utf8,
      test_fold)
