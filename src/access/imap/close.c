@@ -43,7 +43,7 @@ close_safe(struct imap *s)
 
 const struct imap_command imap_close = {
 	.name = "CLOSE",
-	.rfc = "rfc3501:6.4.2",
+	.rfc = "rfc9051:6.4.1",
 	.in = IN_SELECTED,
 	.parse = close_parse,
 	.run = close_run,
@@ -59,7 +59,7 @@ unselect_run(struct imap *s)
 
 const struct imap_command imap_unselect_command = {
 	.name = "UNSELECT",
-	.rfc = "rfc3691:2",
+	.rfc = "rfc9051:6.4.2",
 	.in = IN_SELECTED,
 	.parse = close_parse,
 	.run = unselect_run,
@@ -139,7 +139,7 @@ expunge_safe(struct imap *s)
 
 const struct imap_command imap_expunge = {
 	.name = "EXPUNGE",
-	.rfc = "rfc3501:6.4.3",
+	.rfc = "rfc9051:6.4.3",
 	.in = IN_SELECTED,
 	.effect = MAY_EXPUNGE | HAS_UID_FORM | ONLY_UID_WITH_SET | WRITES_MAILBOX,
 	.parse = expunge_parse,

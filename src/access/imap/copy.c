@@ -273,7 +273,7 @@ copy_drop(struct imap *s)
 
 const struct imap_command imap_copy = {
 	.name = "COPY",
-	.rfc = "rfc3501:6.4.7",
+	.rfc = "rfc9051:6.4.7",
 	.in = IN_SELECTED,
 	.effect = MAY_EXPUNGE | HAS_UID_FORM,
 	.parse = copy_parse,

@@ -133,7 +133,7 @@ create_safe(struct imap *s)
 
 const struct imap_command imap_create = {
 	.name = "CREATE",
-	.rfc = "rfc3501:6.3.3",
+	.rfc = "rfc9051:6.3.4",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
 	.parse = create_parse,
@@ -181,7 +181,7 @@ delete_run(struct imap *s)
 
 const struct imap_command imap_delete = {
 	.name = "DELETE",
-	.rfc = "rfc3501:6.3.4",
+	.rfc = "rfc9051:6.3.5",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
 	.parse = delete_parse,
@@ -236,7 +236,7 @@ rename_run(struct imap *s)
 
 const struct imap_command imap_rename = {
 	.name = "RENAME",
-	.rfc = "rfc3501:6.3.5",
+	.rfc = "rfc9051:6.3.6",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
 	.parse = rename_parse,
@@ -263,7 +263,7 @@ unsubscribe_run(struct imap *s)
 
 const struct imap_command imap_subscribe = {
 	.name = "SUBSCRIBE",
-	.rfc = "rfc3501:6.3.6",
+	.rfc = "rfc9051:6.3.7",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
 	.parse = delete_parse,
@@ -273,7 +273,7 @@ const struct imap_command imap_subscribe = {
 
 const struct imap_command imap_unsubscribe = {
 	.name = "UNSUBSCRIBE",
-	.rfc = "rfc3501:6.3.7",
+	.rfc = "rfc9051:6.3.8",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
 	.parse = delete_parse,

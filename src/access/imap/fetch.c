@@ -638,7 +638,7 @@ fetch_list_say(struct imap *s, const struct fetch_list *list, uint32_t uid)
 
 const struct imap_command imap_fetch = {
 	.name = "FETCH",
-	.rfc = "rfc3501:6.4.5",
+	.rfc = "rfc9051:6.4.5",
 	.in = IN_SELECTED,
 	.effect = HAS_UID_FORM,
 	.parse = fetch_parse,

@@ -42,7 +42,7 @@ idle_run(struct imap *s)
 
 const struct imap_command imap_idle = {
 	.name = "IDLE",
-	.rfc = "rfc2177:3",
+	.rfc = "rfc9051:6.3.13",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE | TAKES_INPUT | PATIENT,
 	.parse = idle_parse,

@@ -328,7 +328,7 @@ list_run(struct imap *s)
 
 const struct imap_command imap_list = {
 	.name = "LIST",
-	.rfc = "rfc3501:6.3.8",
+	.rfc = "rfc9051:6.3.9",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
 	.parse = list_parse,

@@ -17,7 +17,7 @@ logout_run(struct imap *s)
 
 const struct imap_command imap_logout = {
 	.name = "LOGOUT",
-	.rfc = "rfc3501:6.1.3",
+	.rfc = "rfc9051:6.1.3",
 	.in = ANYWHERE,
 	.parse = logout_parse,
 	.run = logout_run,
@@ -25,9 +25,9 @@ const struct imap_command imap_logout = {
 
 /* In these states the client is who it is (rfc3501:6.2): answered BAD before any of it is read. */
 const struct imap_command imap_starttls = { .name = "STARTTLS",
-	                                    .rfc = "rfc3501:6.2.1",
+	                                    .rfc = "rfc9051:6.2.1",
 	                                    .in = NOWHERE };
 const struct imap_command imap_authenticate = { .name = "AUTHENTICATE",
-	                                        .rfc = "rfc3501:6.2.2",
+	                                        .rfc = "rfc9051:6.2.2",
 	                                        .in = NOWHERE };
-const struct imap_command imap_login = { .name = "LOGIN", .rfc = "rfc3501:6.2.3", .in = NOWHERE };
+const struct imap_command imap_login = { .name = "LOGIN", .rfc = "rfc9051:6.2.3", .in = NOWHERE };

@@ -18,7 +18,7 @@ noop_run(struct imap *s)
 
 const struct imap_command imap_noop = {
 	.name = "NOOP",
-	.rfc = "rfc3501:6.1.2",
+	.rfc = "rfc9051:6.1.2",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
 	.parse = noop_parse,

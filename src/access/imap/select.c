@@ -256,7 +256,7 @@ select_run(struct imap *s)
 
 const struct imap_command imap_select = {
 	.name = "SELECT",
-	.rfc = "rfc3501:6.3.1",
+	.rfc = "rfc9051:6.3.2",
 	.in = ANYWHERE,
 	.parse = select_parse,
 	.run = select_run,
@@ -264,7 +264,7 @@ const struct imap_command imap_select = {
 
 const struct imap_command imap_examine = {
 	.name = "EXAMINE",
-	.rfc = "rfc3501:6.3.2",
+	.rfc = "rfc9051:6.3.3",
 	.in = ANYWHERE,
 	.parse = examine_parse,
 	.run = select_run,

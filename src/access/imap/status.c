@@ -147,7 +147,7 @@ status_run(struct imap *s)
 
 const struct imap_command imap_status = {
 	.name = "STATUS",
-	.rfc = "rfc3501:6.3.10",
+	.rfc = "rfc9051:6.3.11",
 	.in = ANYWHERE,
 	.effect = MAY_EXPUNGE,
 	.parse = status_parse,

@@ -226,7 +226,7 @@ store_safe(struct imap *s)
 
 const struct imap_command imap_store = {
 	.name = "STORE",
-	.rfc = "rfc3501:6.4.6",
+	.rfc = "rfc9051:6.4.6",
 	.in = IN_SELECTED,
 	.effect = HAS_UID_FORM | WRITES_MAILBOX,
 	.parse = store_parse,
