@@ -15,7 +15,7 @@ const struct command command_group = {
 		"Adds, shows and removes groups: an address whose mailboxes belong to all of its members.",
 	.more = "Nobody logs in to a group. Its members find its mailboxes in IMAP under Shared/ADDRESS/, with all rights, each "
 		"with marks of their own for what they have read; mail for the address is in its INBOX there. Members are accounts "
-		"of the group's own domain, and mailbox_sharing is yes. A change is seen at the member's next login.",
+		"of the group's own domain, and mailbox_sharing is yes. A change is seen at once.",
 	.run = run_group,
 };
 

@@ -2,6 +2,7 @@
  * clerk-people -- limits and groups: `mansio account|domain set ... --quota-*`, `mansio group ...`,
  * and what keepers are told of them: all when they come, and each change
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -127,6 +128,58 @@ order_set_limits(struct order *e, const char *what)
 		buffer_free(&t.body);
 	}
 	return order_finish(e, o, what);
+}
+
+static void
+account_found(void *ctx, const struct limits_row *r)
+{
+	*(uint64_t *)ctx = r->account;
+}
+
+static int
+errno_of(enum directory_outcome o)
+{
+	switch (o) {
+	case DIRECTORY_OK: return 0;
+	case DIRECTORY_LATER: return EAGAIN;
+	default: return ENOENT;
+	}
+}
+
+/* SETQUOTA: the directory has it on disk, and every keeper has heard it, before the answer goes. */
+bool
+hear_limit_ask(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct directory      *d = ((struct clerk *)h->mine)->directory;
+	struct link           *l = house_link(h, from, index);
+	struct unpack          u = unpack_of(body);
+	struct bytes           address = unpack_bytes(&u);
+	bool                   set = unpack_bool(&u);
+	int64_t                bytes = unpack_i64(&u), messages = unpack_i64(&u);
+	uint64_t               account = 0;
+	enum directory_outcome o = DIRECTORY_NONE;
+
+	if (!unpack_done(&u) || (set && (bytes < 0 || messages < 0)))
+		return false;
+	if (bytes_find(address, '@') >= 0)
+		o = directory_limits_each(d, address, account_found, &account);
+	if (o == DIRECTORY_OK && set)
+		o = directory_limits_set(d, address, &bytes, &messages);
+	if (o == DIRECTORY_OK && set) {
+		struct telling_people t = { .house = h, .all = true };
+		(void)directory_limits_each(d, address, tell_limits, &t);
+		buffer_free(&t.body);
+	}
+	if (l != NULL) {
+		struct buffer *b = link_begin(l, WORD_LIMIT_DONE, ticket);
+		pack_u32(b, (uint32_t)errno_of(o));
+		pack_u64(b, account);
+		pack_bytes(b, address);
+		link_end(l);
+	}
+	if (o == DIRECTORY_OK && set)
+		clerk_changed(h);
+	return true;
 }
 
 /* ---- groups ---- */

@@ -655,6 +655,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_AUTH_DROP,  hear_auth_drop  },
 		{ WORD_FULL,       hear_full       },
 		{ WORD_WHO,        hear_who        },
+		{ WORD_LIMIT_ASK,  hear_limit_ask  },
 	};
 	/* clang-format on */
 

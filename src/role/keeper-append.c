@@ -420,6 +420,8 @@ const struct imap_needs keeper_imap_needs = {
 	.decode_drop = keeper_decode_drop,
 	.who = keeper_who,
 	.who_drop = keeper_who_drop,
+	.limits = keeper_limits_ask,
+	.limits_drop = keeper_limits_drop,
 	.give_back = keeper_session_back,
 	.over = keeper_session_over,
 };

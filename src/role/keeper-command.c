@@ -57,7 +57,7 @@ run_session(struct house *h, struct caller *caller, const struct word_ask *w)
 		.here = { .text = "local" },
 	};
 	(void)snprintf(name, sizeof name, "command-%" PRIu32, ticket);
-	keeper_limit(k, id, bytes_of(facts.user));
+	keeper_limit(h, id, bytes_of(facts.user));
 	keeper_groups(h, &facts, k->scratch);
 	imap_open(k->imap, fd, &facts, ticket);
 	caller_done(caller, 0);
@@ -154,7 +154,7 @@ run_quota(struct house *h, struct caller *caller, const struct word_ask *w)
 	int             why = ENOENT;
 
 	if (bytes_number(bytes_of(w->argv[1]), &id) && house_keeper_of(h, id) == h->index) {
-		keeper_limit(keeper_of(h), id, bytes_of(w->argv[2]));
+		keeper_limit(h, id, bytes_of(w->argv[2]));
 		a = account_take(keeper_of(h)->store, id, &why);
 	}
 	if (a != NULL)

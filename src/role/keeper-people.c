@@ -31,8 +31,9 @@ said(const struct limits *own, const struct limits *domain, size_t which, int64_
 }
 
 void
-keeper_limit(struct keeper *k, uint64_t id, struct bytes address)
+keeper_limit(struct house *h, uint64_t id, struct bytes address)
 {
+	struct keeper       *k = keeper_of(h);
 	ptrdiff_t            at = bytes_find_last(address, '@');
 	const struct limits *own = map_get(k->limits, map_number(&id));
 	const struct limits *domain =
@@ -53,6 +54,9 @@ keeper_limit(struct keeper *k, uint64_t id, struct bytes address)
 	a = account_take(k->store, id, &why);
 	if (a != NULL && (why = account_limits(a, &all)) != 0)
 		warn_("account %" PRIu64 ": its limits cannot be kept: %s", id, strerror(why));
+	if (a != NULL &&
+	    (all.bytes != 0 || all.messages != 0 || map_get(k->full, map_number(&id)) != NULL))
+		keeper_quota_look(h, a);
 	account_drop(&a);
 }
 
@@ -76,10 +80,41 @@ hear_limits(struct house *h, struct bytes body)
 		memcpy(key + 1, name.at, name.len);
 	memory_free(map_put(k->limits,
 	                    id != 0 ? map_number(&id) : (struct bytes){ key, name.len + 1 }, l));
-	/* One that is open hears at once; others when they are needed next. */
-	if (id != 0 && account_is_open(k->store, id))
-		keeper_limit(k, id, name);
+	/* One that is open, or full, hears at once; others when they are needed next. */
+	if (id != 0 && (account_is_open(k->store, id) || map_get(k->full, map_number(&id)) != NULL))
+		keeper_limit(h, id, name);
 	return true;
+}
+
+static void
+limit_again(void *house, uint32_t ticket, const struct access_facts *facts, const char *state)
+{
+	(void)ticket;
+	(void)state;
+	keeper_limit(house, facts->account, bytes_of(facts->user));
+}
+
+/* A domain's limits, or those of main.cf, are new: for the accounts somebody reads, and for the full ones,
+   for whom nothing comes in that would look. */
+void
+keeper_limits_again(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+	struct buffer  full = { 0 };
+
+	imap_service_each(k->imap, limit_again, h);
+	pop3_service_each(k->pop3, limit_again, h);
+	for (struct map_place p = { 0 }; map_next(k->full, &p);)
+		buffer_add(&full, p.key);
+	for (size_t at = 0; at < full.len; at += sizeof(uint64_t)) {
+		uint64_t    id;
+		const char *address;
+		memcpy(&id, full.at + at, sizeof id);
+		address = map_get(k->named, map_number(&id));
+		if (address != NULL)
+			keeper_limit(h, id, bytes_of(address));
+	}
+	buffer_free(&full);
 }
 
 /* ---- groups ---- */
@@ -141,6 +176,19 @@ keeper_groups(struct house *h, struct access_facts *facts, struct arena *arena)
 	facts->group_account = account;
 }
 
+static void
+groups_of(void *house, struct access_facts *facts, struct arena *arena)
+{
+	keeper_groups(house, facts, arena);
+}
+
+void
+keeper_people_new(struct house *h)
+{
+	keeper_limits_again(h);
+	imap_service_groups(keeper_of(h)->imap, groups_of, h);
+}
+
 void
 keeper_people_close(struct keeper *k)
 {
@@ -154,4 +202,5 @@ keeper_people_close(struct keeper *k)
 		memory_free(p.value);
 	map_close(&k->named);
 	map_close(&k->full);
+	map_close(&k->limits_asked);
 }

@@ -137,15 +137,41 @@ holds_more(const struct quota *q, uint64_t percent)
 	       over(q->messages, q->limit.messages, percent);
 }
 
+/* Told when it changes. */
+static void
+full_is(struct house *h, uint64_t account, const struct quota *q)
+{
+	struct keeper *k = keeper_of(h);
+	bool           was = map_get(k->full, map_number(&account)) != NULL;
+	bool           full = (q->limit.bytes != 0 && q->bytes >= q->limit.bytes) ||
+	            (q->limit.messages != 0 && q->messages >= q->limit.messages);
+
+	if (full == was)
+		return;
+	if (full)
+		(void)map_put(k->full, map_number(&account), k);
+	else
+		(void)map_drop(k->full, map_number(&account));
+	say_full(h, account, full);
+}
+
+/* One that is full since long, and one whose limit was raised while nobody had it open. */
+void
+keeper_quota_look(struct house *h, struct account *a)
+{
+	uint64_t     account = account_id(a);
+	struct quota q;
+
+	if (account_quota(a, &q) == 0)
+		full_is(h, account, &q);
+}
+
 void
 keeper_quota(void *house, uint64_t account, const struct quota *before, const struct quota *after)
 {
 	struct house  *h = house;
 	struct keeper *k = keeper_of(h);
-	bool           was = map_get(k->full, map_number(&account)) != NULL;
-	bool           full = (after->limit.bytes != 0 && after->bytes >= after->limit.bytes) ||
-	            (after->limit.messages != 0 && after->messages >= after->limit.messages);
-	uint64_t highest = 0;
+	uint64_t       highest = 0;
 
 	for (size_t i = 0; i < k->rows.quota_warning.count; i++) {
 		uint64_t percent;
@@ -156,11 +182,5 @@ keeper_quota(void *house, uint64_t account, const struct quota *before, const st
 	}
 	if (highest > 0)
 		warn_owner(h, account, (unsigned)highest);
-	if (full == was)
-		return;
-	if (full)
-		(void)map_put(k->full, map_number(&account), k);
-	else
-		(void)map_drop(k->full, map_number(&account));
-	say_full(h, account, full);
+	full_is(h, account, after);
 }

@@ -69,7 +69,7 @@ hear_who_is(struct house *h, uint32_t ticket, struct bytes body)
 	    keeper_locate(k, facts.account, address) != 0) {
 		w->found(w->who, NULL);
 	} else {
-		keeper_limit(k, facts.account, address);
+		keeper_limit(h, facts.account, address);
 		keeper_groups(h, &facts, k->scratch);
 		w->found(w->who, &facts);
 	}

@@ -29,6 +29,7 @@ static const struct setting rows[] = {
 	{ "quota_grace", SETTING_NUMBER, AT(quota_grace), "10", "By how many percent of the limit the last letter delivered may be over.", .least = 0, .most = 100, .since = "0.2" },
 	{ "quota_warning", SETTING_LIST, AT(quota_warning), "80 95", "Percents of a limit; an account that comes to hold more gets a letter that says so, once each time.", .since = "0.2" },
 	{ "quota_full_tempfail", SETTING_BOOL, AT(quota_tempfail), "no", "yes: letters for a full account wait and are tried again; no: they are returned to their senders.", .since = "0.2" },
+	{ "quota_admins", SETTING_LIST, AT(quota_admins), "", "Addresses of those who may say with SETQUOTA how much accounts may hold, and see it of all with GETQUOTA.", .since = "0.2" },
 	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
 	{ "mbox_read_locks", SETTING_LIST, AT(read_locks), "fcntl", "The locks an mbox is read under, in the order they are taken: dotlock, fcntl, flock.", .since = "0.2" },
 	{ "mbox_write_locks", SETTING_LIST, AT(write_locks), "dotlock fcntl", "The locks an mbox is written under, in the order they are taken.", .since = "0.2" },
@@ -97,7 +98,7 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 		return true;
 	}
 	(void)keeper_locate(k, w.account, w.address);
-	keeper_limit(k, w.account, w.address);
+	keeper_limit(h, w.account, w.address);
 	struct delivery d = { w.letter,
 		              w.envelope_segment,
 		              w.envelope_at,
@@ -248,7 +249,7 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	mine = keeper_visit(h, v);
 
 	(void)keeper_locate(k, w.account, bytes_of(w.user));
-	keeper_limit(k, w.account, bytes_of(w.user));
+	keeper_limit(h, w.account, bytes_of(w.user));
 	struct access_facts facts = {
 		.user = w.user,
 		.account = w.account,
@@ -435,6 +436,7 @@ keeper_reload(struct house *h)
 	settings_to_store(keeper_of(h));
 	imap_service_config(keeper_of(h)->imap, &imap);
 	pop3_service_config(keeper_of(h)->pop3, &pop3);
+	keeper_limits_again(h);
 }
 
 /* The directory of all accounts is the keepers' to make: whichever comes first. */
@@ -488,6 +490,7 @@ keeper_start(struct house *h)
 	k->next_asked = (uint32_t)random_number();
 	k->full = map_open();
 	k->named = map_open();
+	k->limits_asked = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
 	if (!accounts_make(h))
@@ -546,10 +549,11 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_SEGMENT_GONE: return hear_segment_gone(h, body);
 	case WORD_ACCOUNT_GONE: return hear_account_gone(h, body);
 	case WORD_LIMITS: return hear_limits(h, body);
+	case WORD_LIMIT_DONE: return hear_limit_done(h, ticket, body);
 	case WORD_GROUP: return hear_group(h, body);
 	case WORD_WHO_IS: return hear_who_is(h, ticket, body);
 	case WORD_ACCOUNT_OUT: return hear_account_out(h, body);
-	case WORD_DIRECTORY_NEW: return true; /* a keeper keeps no answers of the clerk */
+	case WORD_DIRECTORY_NEW: keeper_people_new(h); return true;
 	default: return false;
 	}
 }
@@ -577,6 +581,7 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 		k->queues++;
 	if (role == CLERK)
 		keeper_who_lost(k);
+	keeper_limits_lost(h);
 	if (role != LOGIN)
 		return;
 	/* TLS sessions ended with the login that carried them and end by themselves; plain ones live on. */

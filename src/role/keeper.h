@@ -8,6 +8,9 @@
  *     keeper-who.c      whose an address is
  *     keeper-text.c     text indexes
  *     keeper-command.c  what the command line asks
+ *     keeper-people.c   what the clerk says of limits and groups
+ *     keeper-limits.c   SETQUOTA
+ *     keeper-quota.c    what happens when an account becomes full
  *
  * A keeper owns the accounts that house_keeper_of() says are its own; no other process opens
  * those indexes.
@@ -29,7 +32,7 @@ struct keeper_settings {
 	int64_t history_ms, per_user_address, append_most, search_memory;
 	int64_t quota_storage, quota_messages, quota_grace;     /* grace in percent */
 	bool    quota_tempfail, search_index;
-	struct setting_list read_locks, write_locks, quota_warning;
+	struct setting_list read_locks, write_locks, quota_warning, quota_admins;
 };
 extern const struct setting_table keeper_setting_table;
 
@@ -55,6 +58,7 @@ struct keeper {
 	struct questions     questions;      /* to verifiers                     */
 	struct watch        *news;           /* of files outside                 */
 	struct map          *limits;         /* account or "@domain" -> what was said of it */
+	struct map          *limits_asked;   /* ticket -> struct imap_limits     */
 	struct map          *full;           /* accounts that hold all they may  */
 	struct map          *named;          /* account -> address, of those with a limit */
 	struct map          *asked;          /* ticket -> struct imap_who        */
@@ -117,13 +121,22 @@ void keeper_text_start(struct house *);
 void keeper_text_stop(struct house *);
 void keeper_remove_gone(struct house *);
 /* keeper-people.c */
-void keeper_limit(struct keeper *, uint64_t account, struct bytes address);      /* the store hears what holds */
+void keeper_limits_again(struct house *);
+void keeper_limit(struct house *, uint64_t account, struct bytes address);      /* the store hears what holds */
 bool hear_limits(struct house *, struct bytes body);
 bool hear_group(struct house *, struct bytes body);
 void keeper_groups(struct house *, struct access_facts *, struct arena *);
+void keeper_people_new(struct house *);                      /* sessions under way see what has changed */
 void keeper_people_close(struct keeper *);
 void keeper_tell_full(struct house *);                       /* to a clerk that came */
+/* keeper-limits.c */
+struct imap_limits *keeper_limits_ask(void *house, const struct access_facts *, const char *address, const struct quota_limits *,
+                                      void (*done)(void *who, int why, uint64_t account), void *who);
+void keeper_limits_drop(struct imap_limits *);
+bool hear_limit_done(struct house *, uint32_t ticket, struct bytes body);
+void keeper_limits_lost(struct house *);                     /* the clerk that was asked died */
 /* keeper-quota.c: what an account holds has changed */
+void keeper_quota_look(struct house *, struct account *);    /* is it full?  The clerk hears when that is new */
 void keeper_quota(void *house, uint64_t account, const struct quota *before, const struct quota *after);
 void keeper_commands_end(struct house *);
 void keeper_command(struct house *, struct caller *, const struct word_ask *);

@@ -79,6 +79,8 @@ extern const char *const role_names[ROLES];
 	X(ACCOUNT_GONE,   FROM(CLERK), FROM(KEEPER))           /* account id: remove its mailboxes            */ \
 	X(LIMITS,         FROM(CLERK), FROM(KEEPER))           /* account id, or 0 and a domain; bytes, messages: how much may be held */ \
 	X(GROUP,          FROM(CLERK), FROM(KEEPER))           /* group's account id, address, whether its members begin, a member or "" */ \
+	X(LIMIT_ASK,      FROM(KEEPER), FROM(CLERK))           /* address, whether to set what follows, bytes, messages */ \
+	X(LIMIT_DONE,     FROM(CLERK), FROM(KEEPER))           /* errno, account id, address; LIMITS has come before */ \
 	X(FULL,           FROM(KEEPER), FROM(CLERK))           /* account id, whether it holds all it may     */ \
 	X(WHO,            FROM(KEEPER), FROM(CLERK))           /* an address: whose is it?                    */ \
 	X(WHO_IS,         FROM(CLERK), FROM(KEEPER))           /* account id, address; 0: nobody's who may log in */ \

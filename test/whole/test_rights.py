@@ -23,7 +23,7 @@ LETTER = "From: eva@example.net\r\nTo: you@example.com\r\nSubject: {0}\r\n\r\n{0
 
 @pytest.fixture(scope="module")
 def house():
-    with Village("jack", "jill", "adam", "eve", keeper_processes="2") as village:
+    with Village("jack", "jill", "adam", "eve", keeper_processes="2", quota_admins="eve@example.com") as village:
         yield village
 
 
@@ -178,3 +178,75 @@ def test_what_does_not_fit_comes_back_or_waits(house):
     house.command("reload")
     send(house, "jill@example.com", "larger", size=40000)
     delivered(house, ["to=<jill@example.com>", "dsn=4.2.2", "status=deferred"])
+
+
+def test_setquota_is_for_those_named_in_main_cf(house):
+    """rfc9208:4.1.3: what is not named is not limited any more; it is in the directory before OK."""
+    eve, jack, adam = house.imap("eve"), house.imap("jack"), house.imap("adam")
+    root = '"User quota adam@example.com"'
+    assert b"QUOTASET" in jack.capability()[1][0].split()
+    for words in [root, '"User quota"']:
+        assert jack.setquota(words, "(STORAGE 512)")[0] == "NO"
+    assert b"[NOPERM]" in jack.setquota('"User quota"', "(STORAGE 512)")[1][0]
+    assert jack.getquota(root)[0] == "NO"
+    house.command("account", "set", "adam@example.com", "--quota-storage", "1G", "--quota-messages", "9")
+    assert eve.setquota(root, "(STORAGE 512 MESSAGE 1000)")[0] == "OK"
+    assert re.search(rb"\(STORAGE \d+ 512 MESSAGE \d+ 1000\)", adam.getquota('"User quota"')[1][0])
+    assert eve.setquota(root, "(STORAGE 20)")[0] == "OK"
+    told = eve.getquota(root)[1][0]
+    assert b"User quota adam@example.com" in told and re.search(rb"\(STORAGE \d+ 20\)", told)
+    assert b"[OVERQUOTA]" in adam.append("INBOX", None, None, b"Subject: x\r\n\r\n" + b"x" * 30000)[1][0]
+    house.kill("clerk")
+    house.kill("keeper")
+    adam = wait_for(lambda: again(house, "adam"))
+    assert re.search(rb"\(STORAGE \d+ 20\)", adam.getquota('"User quota"')[1][0])
+    eve = wait_for(lambda: again(house, "eve"))
+    for words in ["(STORAGE 0)", "(ANNOTATION-STORAGE 7)", "(MESSAGE 0)"]:
+        assert b"[CANNOT]" in eve.setquota(root, words)[1][0]
+    assert b"[NONEXISTENT]" in eve.setquota('"User quota nobody@example.com"', "(STORAGE 9)")[1][0]
+    assert eve.setquota("nothing", "(STORAGE 9)")[0] == "NO"
+    with pytest.raises(imaplib.IMAP4.error):
+        eve.setquota(root, "(STORAGE")
+    assert eve.setquota(root, "()")[0] == "OK"
+    assert b"()" in adam.getquota('"User quota"')[1][0]
+
+
+def again(house, who):
+    try:
+        return house.imap(who)
+    except (OSError, imaplib.IMAP4.error):
+        return None
+
+
+def test_running_sessions_see_new_limits_and_groups(house):
+    jack, jill = house.imap("jack"), house.imap("jill")
+    for who in ["jack", "jill"]:
+        house.command("account", "set", f"{who}@example.com", "--quota-storage", "default", "--quota-messages", "default")
+    house.command("domain", "set", "example.com", "--quota-storage", "3G")
+    wait_for(lambda: b" 3145728)" in jack.getquota('"User quota"')[1][0])
+    house.command("domain", "set", "example.com", "--quota-storage", "default")
+    wait_for(lambda: b"()" in jack.getquota('"User quota"')[1][0])
+    house.command("group", "add", "press@example.com", "--member", "jill@example.com")
+    wait_for(lambda: jill.select("Shared/press/INBOX")[0] == "OK")
+    assert jack.select("Shared/press/INBOX")[0] == "NO"
+    house.command("group", "leave", "press@example.com", "jill@example.com")
+    with pytest.raises(imaplib.IMAP4.abort):
+        wait_for(lambda: jill.search(None, "ALL")[0] != "OK")
+    jack.create("Loan")
+    jack.setacl("Loan", "adam", "lr")
+    adam = house.imap("adam")
+    assert adam.select('"Other Users/jack/Loan"', readonly=True)[0] == "OK"
+    jack.deleteacl("Loan", "adam")
+    with pytest.raises(imaplib.IMAP4.abort):
+        adam.search(None, "ALL")
+
+
+def test_a_full_account_nobody_reads_is_let_in_again(house):
+    house.command("account", "set", "adam@example.com", "--quota-messages", "1")
+    adam = house.imap("adam")
+    wait_for(lambda: refusal(house, "adam@example.com")[0] in (452, 552))
+    adam.logout()
+    house.kill("clerk")
+    wait_for(lambda: refusal(house, "adam@example.com")[0] in (452, 552))
+    house.command("account", "set", "adam@example.com", "--quota-messages", "none")
+    wait_for(lambda: refusal(house, "adam@example.com")[0] == 250)

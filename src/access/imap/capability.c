@@ -107,6 +107,7 @@ const struct capability imap_capabilities[] = {
 	{ "QUOTA",            "rfc9208",   AFTER_LOGIN,  "GETQUOTA GETQUOTAROOT",     "test/whole/test_rights.py",               NULL, NULL },
 	{ "QUOTA=RES-STORAGE", "rfc9208",  AFTER_LOGIN,  "GETQUOTA STATUS",           "test/whole/test_rights.py",               NULL, NULL },
 	{ "QUOTA=RES-MESSAGE", "rfc9208",  AFTER_LOGIN,  "GETQUOTA STATUS",           "test/whole/test_rights.py",               NULL, NULL },
+	{ "QUOTASET",         "rfc9208",   AFTER_LOGIN,  "SETQUOTA role/keeper-limits.c", "test/whole/test_rights.py",           NULL, NULL },
 	{ "METADATA",         "rfc5464",   AFTER_LOGIN,  "GETMETADATA SETMETADATA",   "dialogue metadata-examples-of-the-rfc",   NULL, NULL },
 	{ "METADATA-SERVER",  "rfc5464",   AFTER_LOGIN,  "GETMETADATA SETMETADATA",   "dialogue the-server-has-notes-too",       NULL, NULL },
 	{ "LIST-METADATA",    "rfc9590",   AFTER_LOGIN,  "LIST",                      "dialogue list-returns-metadata",          NULL, NULL },

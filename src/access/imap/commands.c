@@ -9,7 +9,7 @@
 	X(check) X(close) X(unselect_command) X(expunge) X(search) X(sort) X(thread) X(fetch) X(store) X(copy) X(move) \
 	X(uidbatches) X(notify) X(genurlauth) X(resetkey) X(urlfetch) \
 	X(setacl) X(deleteacl) X(getacl) X(listrights) X(myrights) \
-	X(getquota) X(getquotaroot) X(getmetadata) X(setmetadata)
+	X(getquota) X(getquotaroot) X(setquota) X(getmetadata) X(setmetadata)
 /* clang-format on */
 
 #define X(name) extern const struct imap_command imap_##name;

@@ -22,6 +22,7 @@
  * imap_service_end()    the same with the session of one ticket; false: there is none.
  * imap_service_each()   calls `each` for every session with what it is doing, in words:
  *                       "IDLE in INBOX".
+ * imap_service_groups() asks `groups` anew of each session which groups its reader belongs to.
  * imap_service_count()  sessions alive.
  *
  * A session takes turns with the others: a command does some milliseconds of
@@ -86,6 +87,10 @@ struct imap_decoded {
 };
 
 struct imap_who;                      /* the house's own: one open question      */
+/* ---- how much others may hold -------------------------------------------------- */
+struct imap_limits;                   /* the house's own: one open question      */
+struct quota_limits;
+
 struct imap_needs {
 	/* A letter of `size` bytes begins (0: known at its end).  NULL with errno when the house cannot
 	   take it now (ENOSPC, EFBIG, EAGAIN). */
@@ -113,6 +118,11 @@ struct imap_needs {
 	struct imap_who *(*who)(void *ctx, const char *address,
 	                        void (*found)(void *who, const struct access_facts *), void *who);
 	void (*who_drop)(struct imap_who *);
+	/* Whose account has this address, and, with `limits`, that it may hold so much from now on, durably.
+	   `done` comes once: why 0 and the account (0: one that is not here), or errno.  NULL with errno: EACCES when this reader may not ask. */
+	struct imap_limits *(*limits)(void *ctx, const struct access_facts *, const char *address, const struct quota_limits *limits,
+	                              void (*done)(void *who, int why, uint64_t account), void *who);
+	void (*limits_drop)(struct imap_limits *);
 
 	/* Instead of `over`: the client has not logged in any more (UNAUTHENTICATE).  Owns `fd`;
 	   `unread` is what it sent beyond. */
@@ -153,6 +163,7 @@ size_t imap_service_kick(struct imap_service *, uint64_t account, const char *wo
 bool   imap_service_end(struct imap_service *, uint32_t ticket, const char *words);
 void   imap_service_each(struct imap_service *,
                          void (*each)(void *ctx, uint32_t ticket, const struct access_facts *, const char *state), void *ctx);
+void   imap_service_groups(struct imap_service *, void (*groups)(void *ctx, struct access_facts *, struct arena *), void *ctx);
 size_t imap_service_count(const struct imap_service *);
 void   imap_open(struct imap_service *, int fd, const struct access_facts *, uint32_t ticket);
 

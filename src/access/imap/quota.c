@@ -12,8 +12,14 @@
 #define ROOT "User quota"
 
 struct quota_work {
-	const char  *name, *root;
-	struct reach at;
+	const char         *name, *root;
+	struct reach        at;
+	struct imap        *session;
+	struct imap_limits *asked; /* of the house, about somebody else */
+	bool                heard, set, cannot;
+	int                 why;
+	uint64_t            account;
+	struct quota_limits limits;
 };
 
 /* quota-root-name = astring */
@@ -69,18 +75,90 @@ root_take(struct imap *s, const char *root, int *why)
 }
 
 static enum imap_step
-getquota_run(struct imap *s)
+root_no(struct imap *s, int why)
+{
+	return why == ENOENT ? imap_no(s, "[NONEXISTENT] There is no such quota root.")
+	                     : imap_no_errno(s, why);
+}
+
+static enum imap_step
+root_tell(struct imap *s, struct account *a, int why)
 {
 	struct quota_work *w = s->work;
-	int                why;
-	struct account    *a = root_take(s, w->root, &why);
 
 	if (a == NULL)
-		return why == ENOENT ? imap_no(s, "[NONEXISTENT] There is no such quota root.")
-		                     : imap_no_errno(s, why);
+		return root_no(s, why);
 	why = quota_write(s, w->root, a);
 	account_drop(&a);
 	return why == 0 ? STEP_BARRIER : imap_no_errno(s, why);
+}
+
+/* The address whose root this is; NULL: it is not the name of a root. */
+static const char *
+root_address(struct imap *s, const char *root)
+{
+	if (strcmp(root, ROOT) == 0)
+		return s->facts.user;
+	return bytes_starts(bytes_of(root), BYTES(ROOT " ")) ? root + sizeof ROOT : NULL;
+}
+
+static void
+limits_done(void *who, int why, uint64_t account)
+{
+	struct quota_work *w = who;
+
+	w->asked = NULL;
+	w->heard = true;
+	w->why = why;
+	w->account = account;
+	imap_wake(w->session);
+}
+
+/* Whoever may change limits may see them, of all. */
+static int
+limits_ask(struct imap *s, const char *address)
+{
+	struct quota_work       *w = s->work;
+	void                    *ctx;
+	const struct imap_needs *needs = imap_needs_of(s, &ctx);
+
+	w->session = s;
+	w->asked =
+		needs->limits(ctx, &s->facts, address, w->set ? &w->limits : NULL, limits_done, w);
+	return w->asked != NULL ? 0 : errno;
+}
+
+static void
+limits_drop(struct imap *s)
+{
+	struct quota_work *w = s->work;
+	void              *ctx;
+
+	if (w->asked != NULL)
+		imap_needs_of(s, &ctx)->limits_drop(w->asked);
+	w->asked = NULL;
+}
+
+static enum imap_step
+getquota_run(struct imap *s)
+{
+	struct quota_work *w = s->work;
+	const char        *address = root_address(s, w->root);
+	struct account    *a = NULL;
+	int                why = ENOENT;
+
+	if (w->asked != NULL)
+		return STEP_WAIT;
+	if (w->heard && w->why != 0)
+		return root_no(s, w->why);
+	if (w->heard && w->account == 0)
+		return imap_no(s, "[CANNOT] What this account holds cannot be seen from here.");
+	if (w->heard)
+		a = account_take(s->service->store, w->account, &why);
+	else if ((a = root_take(s, w->root, &why)) == NULL && why == ENOENT && address != NULL &&
+	         limits_ask(s, address) == 0)
+		return STEP_WAIT;
+	return root_tell(s, a, why);
 }
 
 static void
@@ -97,6 +175,91 @@ const struct imap_command imap_getquota = {
 	.parse = root_parse,
 	.run = getquota_run,
 	.safe = quota_safe,
+	.drop = limits_drop,
+};
+
+/* ---- SETQUOTA ---- */
+
+/* setquota-resource = resource-name SP resource-limit.  What is not named is not limited any more; a limit
+   of nothing, and a resource that is not ours, cannot be set. */
+static void
+resource_parse(struct scan *r, struct quota_work *w)
+{
+	struct bytes name = read_atom(r);
+	bool         storage = bytes_is(name, "STORAGE");
+	uint64_t     limit;
+
+	read_space(r);
+	limit = scan_number(r, INT64_MAX);
+	w->cannot |= limit == 0 || (!storage && !bytes_is(name, "MESSAGE")) ||
+	             (storage && limit > INT64_MAX / 1024);
+	if (storage)
+		w->limits.bytes = limit * 1024;
+	else
+		w->limits.messages = limit;
+}
+
+/* setquota-list = "(" [setquota-resource *(SP setquota-resource)] ")" */
+static void
+setquota_parse(struct imap *s, struct scan *r)
+{
+	struct quota_work *w;
+
+	root_parse(s, r);
+	w = s->work;
+	w->set = true;
+	read_space(r);
+	scan_expect(r, "(");
+	if (scan_skip(r, ')'))
+		return;
+	resource_parse(r, w);
+	while (scan_ok(r) && scan_skip(r, ' '))
+		resource_parse(r, w);
+	scan_expect(r, ")");
+}
+
+/* rfc9208:4.1.3 */
+static enum imap_step
+setquota_run(struct imap *s)
+{
+	struct quota_work *w = s->work;
+	const char        *address = root_address(s, w->root);
+	struct account    *a;
+	int                why;
+
+	if (w->asked != NULL)
+		return STEP_WAIT;
+	if (!w->heard && address == NULL)
+		return root_no(s, ENOENT);
+	if (!w->heard && w->cannot)
+		return imap_no(
+			s,
+			"[CANNOT] Limits are of STORAGE and MESSAGE, and 1 is the least of them.");
+	if (!w->heard)
+		return (why = limits_ask(s, address)) == 0 ? STEP_WAIT : imap_no_errno(s, why);
+	if (w->why != 0)
+		return root_no(s, w->why);
+	if (w->account == 0) /* its limit is set, and what it holds cannot be seen from here */
+		return imap_ok(s, "Setquota completed.");
+	a = account_take(s->service->store, w->account, &why);
+	return root_tell(s, a, why);
+}
+
+static void
+setquota_safe(struct imap *s)
+{
+	(void)imap_ok(s, "Setquota completed.");
+}
+
+const struct imap_command imap_setquota = {
+	.name = "SETQUOTA",
+	.rfc = "rfc9208:4.1.3",
+	.in = ANYWHERE,
+	.effect = MAY_EXPUNGE,
+	.parse = setquota_parse,
+	.run = setquota_run,
+	.safe = setquota_safe,
+	.drop = limits_drop,
 };
 
 static void

@@ -211,6 +211,12 @@ reach_mark_seen(struct imap *s, struct mailbox *m, const struct uid_set *set)
 }
 
 bool
+reach_may_read(struct imap *s)
+{
+	return reach_rights(s, s->view->mailbox) & RIGHT_READ;
+}
+
+bool
 reach_may_expunge(struct imap *s)
 {
 	return reach_rights(s, s->view->mailbox) & RIGHT_EXPUNGE;

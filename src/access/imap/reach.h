@@ -51,6 +51,8 @@ struct reader reach_reader(const struct imap *);
 uint64_t reach_flags(unsigned rights);
 /* \Seen of this reader alone, in somebody else's mailbox. */
 int  reach_mark_seen(struct imap *, struct mailbox *, const struct uid_set *);
+/* "r" in the selected mailbox: who loses it while it is open sees no more of it. */
+bool reach_may_read(struct imap *);
 /* "e" in the selected mailbox. */
 bool reach_may_expunge(struct imap *);
 /* MYRIGHTS of a mailbox (imap/acl.c); false: nothing may be said. */

@@ -137,6 +137,34 @@ imap_service_end(struct imap_service *v, uint32_t ticket, const char *words)
 	return s != NULL;
 }
 
+static bool
+same_groups(const struct access_facts *a, const struct access_facts *b)
+{
+	for (size_t i = 0; i < a->groups && i < b->groups; i++)
+		if (a->group_account[i] != b->group_account[i])
+			return false;
+	return a->groups == b->groups;
+}
+
+/* What was known before stays in the session's memory until its end: commands may look at it. */
+void
+imap_service_groups(struct imap_service *v,
+                    void (*groups)(void *ctx, struct access_facts *, struct arena *), void *ctx)
+{
+	struct arena *scratch = arena_open(NULL);
+
+	for (struct imap *s = v->first; s != NULL; s = s->next) {
+		struct access_facts now = s->facts;
+
+		arena_clear(scratch);
+		now.groups = 0;
+		groups(ctx, &now, scratch);
+		if (!same_groups(&now, &s->facts))
+			imap_keep_facts(&s->facts, &now, s->life);
+	}
+	arena_close(&scratch);
+}
+
 void
 imap_service_each(struct imap_service *v,
                   void (*each)(void *ctx, uint32_t ticket, const struct access_facts *,

@@ -6,6 +6,7 @@
 #include "access/imap/capability.h"
 #include "access/imap/input.h"
 #include "access/imap/notify.h"
+#include "access/imap/reach.h"
 #include "access/imap/service.h"
 #include "access/imap/write.h"
 #include "base/clock.h"
@@ -428,18 +429,21 @@ wants_expunges(const struct imap *s)
 }
 
 static bool
+lost(struct imap *s)
+{
+	imap_bye(s, "[UNAVAILABLE] The selected mailbox is not what it was; please log in again.",
+	         "Mailbox lost");
+	return true;
+}
+
+static bool
 tell_selected(struct imap *s, bool expunges)
 {
 	struct view *v = s->view;
 
 	expunges = expunges && wants_expunges(s);
-	if (v->lost || mailbox_gone(v->mailbox)) {
-		imap_bye(
-			s,
-			"[UNAVAILABLE] The selected mailbox is not what it was; please log in again.",
-			"Mailbox lost");
-		return true;
-	}
+	if (v->lost || mailbox_gone(v->mailbox))
+		return lost(s);
 	if (s->rekeyed && s->facts.tls)
 		buffer_add_string(imap_out(s),
 		                  "* OK [" URLMECH "] Keys of URLs were made anew.\r\n");
@@ -448,6 +452,8 @@ tell_selected(struct imap *s, bool expunges)
 		return false;
 	if (!view_has_news(v, expunges))
 		return true;
+	if (!reach_may_read(s))
+		return lost(s);
 	if (expunges && !tell_expunges(s))
 		return false;
 	if (v->arrived && (notify_wants(s) & EVENT_NEW))
@@ -564,6 +570,12 @@ imap_begin(struct imap *s, struct bytes line)
 	command = command_of(name);
 	wrong = scan_ok(&r) ? misplaced(s, command, uid)
 	                    : "A command is a tag, a space and a word.";
+	/* Rights go at once (rfc4314:5.1.1), whatever is open. */
+	if (wrong == NULL && s->view != NULL && !(command->in & IN_AUTHENTICATED) &&
+	    !reach_may_read(s)) {
+		(void)lost(s);
+		return;
+	}
 	if (wrong == NULL) {
 		s->scratch = arena_open(NULL);
 		s->tag = tag;

@@ -257,6 +257,22 @@ lab_decode_drop(struct imap_decode *d)
 	memory_free(d);
 }
 
+/* Nobody here may say how much others may hold. */
+static struct imap_limits *
+lab_limits(void *ctx, const struct access_facts *facts, const char *address, const struct quota_limits *limits,
+           void (*done)(void *who, int why, uint64_t account), void *who)
+{
+	(void)ctx, (void)facts, (void)address, (void)limits, (void)done, (void)who;
+	errno = EACCES;
+	return NULL;
+}
+
+static void
+lab_limits_drop(struct imap_limits *l)
+{
+	(void)l;
+}
+
 static inline void
 lab_over(void *ctx, uint32_t ticket, uint64_t account)
 {
@@ -345,7 +361,8 @@ lab_open(void)
 	    !settings_fill(l->settings, &pop3_setting_table, NULL, &pop3.rows, &errors))
 		abort();
 	l->imap = imap_service_open(l->loop, l->store, &imap, &(struct imap_needs){ lab_append_begin, lab_append_add,
-	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_who, lab_who_drop, lab_give_back, lab_over }, l);
+	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_who, lab_who_drop,
+	    lab_limits, lab_limits_drop, lab_give_back, lab_over }, l);
 	l->pop3 = pop3_service_open(l->loop, l->store, &pop3, &(struct pop3_needs){ lab_over }, l);
 	loop_at_rest(l->loop, lab_rest_writer, l);
 	loop_at_rest(l->loop, lab_rest_store, l);
