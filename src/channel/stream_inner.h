@@ -1,5 +1,5 @@
 /*
- * stream_inner -- the inside of a stream, for stream.c and join.c
+ * stream_inner -- the inside of a stream, for stream.c, stream-write.c and join.c
  *
  * Unread bytes are `view`.  While `arrived` runs it may point into the scratch
  * of the loop (`borrowed`); afterwards what is left of it is in `kept`.
@@ -9,6 +9,12 @@
  * stream_pass()    writes at once what arrived elsewhere; gathers the rest.
  * stream_rewatch() asks the loop for what the stream now waits for.
  * stream_later()   goes on in the next turn.
+ * stream_dirty()   has something to say at the end of the turn.
+ * stream_break()   nothing more can be said or heard: why is in the socket.
+ *
+ * stream_may_write()  is there something that may go out at this stage?
+ * stream_write_some() one write of it, of *n bytes; only when it may.
+ * stream_drop_out()   nobody wants it any more.
  */
 #ifndef CHANNEL_STREAM_INNER_H
 #define CHANNEL_STREAM_INNER_H
@@ -21,6 +27,7 @@
 enum {
 	STREAM_READ_MOST = 64 << 10,   /* in one turn                       */
 	STREAM_HIGH      = 64 << 10,   /* of pending output, see `drained`  */
+	STREAM_WRITE_MOST = 512 << 10, /* in one turn                       */
 };
 
 /* A range of a file behind the bytes said before it. */
@@ -87,6 +94,11 @@ struct stream {
 
 enum socket_outcome stream_pull(struct stream *, char *to, size_t room, size_t *n);
 void stream_push(struct stream *);
+void stream_dirty(struct stream *);
+void stream_break(struct stream *);
+bool stream_may_write(const struct stream *);
+enum socket_outcome stream_write_some(struct stream *, size_t *n);
+void stream_drop_out(struct stream *);
 void stream_pass(struct stream *, struct bytes);
 void stream_rewatch(struct stream *);
 void stream_later(struct stream *);
