@@ -47,7 +47,10 @@ int
 message_complain(struct client *c, const char *mailbox)
 {
 	(void)fprintf(stderr, "mansio: %s: %s: %s\n", client_user(c), mailbox, client_said(c));
-	return strstr(client_said(c), "[TRYCREATE]") != NULL ? COMMAND_NOT_FOUND : COMMAND_FAILED;
+	return strstr(client_said(c), "[TRYCREATE]") != NULL ||
+	                       strstr(client_said(c), "[NONEXISTENT]") != NULL
+	               ? COMMAND_NOT_FOUND
+	               : COMMAND_FAILED;
 }
 
 /* What one verb works on. */

@@ -32,6 +32,8 @@ struct incoming { /* one letter                        */
 	int64_t              date;
 	int32_t              zone;
 	uint64_t             size;
+	bool                 behind_header, in_line; /* as far as it has come               */
+	bool                 eightbit;               /* a byte above 127 is in its header   */
 	struct imap_append  *append;
 	struct imap_appended appended;
 	int                  why;
@@ -58,6 +60,9 @@ struct append_work {
 	int              why;    /* one of them failed                */
 	struct arena    *pages;  /* memory of the line being read     */
 	struct scan      line;
+	const char      *line_at; /* where it begins                     */
+	uint64_t         line_len, literal_len;
+	uint64_t         before;  /* bytes of the command before it      */
 	bool             literal; /* it ends in a literal, of which ...   */
 	uint64_t         left;    /* so much is not read               */
 	bool             waits;   /* its sender waits to be asked      */
@@ -83,6 +88,9 @@ read_target(struct imap *s, struct scan *r, struct append_work *w)
 	w->line = scan_of(r->rest);
 	(void)scan_take(r, r->rest.len);
 	w->literal = input_letter(s->input, &w->left, &w->waits);
+	w->literal_len = w->left;
+	w->line_at = s->tag.at; /* with which a command begins */
+	w->line_len = (size_t)(w->line.rest.at - s->tag.at) + w->line.rest.len;
 }
 
 static void
@@ -127,17 +135,17 @@ append_over(struct imap *s, struct append_work *w, enum imap_step step)
 static enum imap_step
 append_refuse(struct imap *s, struct append_work *w, int why)
 {
-	if (why == ENOENT)
-		return append_over(s, w, imap_no(s, "[TRYCREATE] Mailbox doesn't exist."));
-	return append_over(s, w, imap_no_errno(s, why));
+	return append_over(s, w, reach_no_target(s, w->name, why));
 }
 
 static enum imap_step
 append_bad(struct imap *s, struct append_work *w)
 {
 	return append_over(s, w,
-	                   imap_bad(s, "Error in IMAP command %s: expected %s.", s->command->name,
-	                            w->line.fault));
+	                   imap_bad(s, "Error in IMAP command %s: expected %s at byte %llu.",
+	                            s->command->name, w->line.fault,
+	                            (unsigned long long)w->before +
+	                                    (size_t)(w->line.fault_at - w->line_at) + 1));
 }
 
 /* resp-text-code =/ "BADURL" SP url-resp-text   rfc4469:5 */
@@ -198,11 +206,27 @@ letter_opens(struct imap *s, struct append_work *w, uint64_t size)
 	return w->now->append == NULL ? errno : 0;
 }
 
+/* The header ends with an empty line. */
+static void
+header_watch(struct incoming *n, struct bytes more)
+{
+	for (size_t i = 0; i < more.len && !n->behind_header; i++) {
+		char c = more.at[i];
+		n->eightbit |= (c & 0x80) != 0;
+		if (c == '\n') {
+			n->behind_header = !n->in_line;
+			n->in_line = false;
+		} else if (c != '\r')
+			n->in_line = true;
+	}
+}
+
 static void
 letter_grows(struct imap *s, struct append_work *w, struct bytes more)
 {
 	void *ctx;
 
+	header_watch(w->now, more);
 	w->now->size += more.len;
 	w->crowded = !imap_needs_of(s, &ctx)->append_add(w->now->append, more);
 }
@@ -469,7 +493,11 @@ append_line(struct imap *s, struct append_work *w)
 		return STEP_WAIT;
 	arena_clear(w->pages);
 	w->line = scan_of(arena_keep(w->pages, line));
+	w->before += w->line_len + 2 + w->literal_len;
+	w->line_at = w->line.rest.at;
+	w->line_len = w->line.rest.len;
 	w->literal = literal_announced(w->line.rest, &w->left, &w->waits);
+	w->literal_len = w->literal ? w->left : 0;
 	input_eat(s->input, used);
 	w->phase = w->url.len > 0 ? COPY : BEHIND;
 	return STEP_AGAIN;
@@ -497,6 +525,8 @@ append_behind(struct imap *s, struct append_work *w)
 		return append_bad(s, w);
 	if (w->now->size == 0)
 		return append_refuse(s, w, EINVAL);
+	if (w->now->eightbit && !imap_speaks_utf8(s) && !imap_config_of(s)->rows.append_eightbit)
+		return append_refuse(s, w, EILSEQ);
 	letter_ends(s, w);
 	w->phase = r->rest.len > 0 ? HEAD : STORING;
 	return STEP_AGAIN;

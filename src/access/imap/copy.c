@@ -194,10 +194,8 @@ copy_run(struct imap *s)
 	if (w->copied)
 		return move_on(s, w);
 	if (w->to == NULL) {
-		if ((why = copy_begin(s, w)) == ENOENT)
-			return imap_no(s, "[TRYCREATE] Mailbox doesn't exist.");
-		if (why != 0)
-			return imap_no_errno(s, why);
+		if ((why = copy_begin(s, w)) != 0)
+			return reach_no_target(s, w->name, why);
 		if (!imap_resolve(s, &w->sequence, s->uid, &w->set))
 			return imap_bad(s, BEYOND_LAST);
 		/* A COPY is whole or not at all; a MOVE goes on below (rfc9738:3.1). */

@@ -140,6 +140,7 @@ struct imap_settings {                 /* rows imap_*                           
 	int64_t errors_most;           /* imap_error_limit                        */
 	int64_t progress_ms;           /* imap_progress_interval                  */
 	int64_t metadata_most;         /* imap_metadata_size_limit                */
+	bool    append_eightbit;       /* imap_append_eightbit                    */
 	const char *submit_user;       /* imap_urlauth_submit_user                */
 	const char *admin, *comment;   /* imap_admin_contact, imap_server_comment */
 	int64_t answers_most;          /* imap_answer_memory                      */

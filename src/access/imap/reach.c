@@ -176,6 +176,19 @@ reach_take(struct imap *s, const char *name, unsigned needs, int *why)
 	return m;
 }
 
+enum imap_step
+reach_no_target(struct imap *s, const char *name, int why)
+{
+	struct reach r = { 0 };
+	bool         makes;
+
+	if (why != ENOENT)
+		return imap_no_errno(s, why);
+	makes = reach_name(s, name, &r) == 0 && r.mailbox == 0 && (r.rights & RIGHT_CREATE);
+	reach_drop(&r);
+	return makes ? imap_no(s, "[TRYCREATE] Mailbox doesn't exist.") : imap_no_errno(s, why);
+}
+
 unsigned
 reach_rights(struct imap *s, struct mailbox *m)
 {

@@ -19,6 +19,8 @@
  * reach_reserved() is this the level above others' names itself?  It can be no mailbox.
  * reach_take()   the mailbox, if the reader has these rights: which command needs what is rfc4314:4, and stands with
  *                each call.  NULL with *why: EACCES when only the right is missing.
+ * reach_no_target() NO for a mailbox that letters were to come into: TRYCREATE only where the reader could make it
+ *                (rfc3501:6.3.11).
  * reach_rights() what the reader may do in a mailbox that is open.
  * reach_list()   every mailbox there is to see: own names and others', sorted.
  * reach_reader() who reads, as the rights know it.
@@ -44,6 +46,7 @@ int  reach_name(struct imap *, const char *name, struct reach *out);
 void reach_drop(struct reach *);
 bool reach_reserved(const struct imap *, const char *name);
 struct mailbox *reach_take(struct imap *, const char *name, unsigned needs, int *why);
+enum imap_step reach_no_target(struct imap *, const char *name, int why);
 unsigned reach_rights(struct imap *, struct mailbox *);
 size_t reach_list(struct imap *, struct mailbox_info **out);
 struct reader reach_reader(const struct imap *);

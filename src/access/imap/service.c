@@ -21,6 +21,8 @@ static const struct setting imap_rows[] = {
 	  "Commands answered BAD before the session is ended; 0: no limit.", NULL, 0, 250, "0.1" },
 	{ "imap_metadata_size_limit", SETTING_SIZE, AT(metadata_most), "16K",
 	  "Largest value of one METADATA entry.", NULL, 1024, 1 << 20, "0.1" },
+	{ "imap_append_eightbit", SETTING_BOOL, AT(append_eightbit), "yes",
+	  "Whether a client that did not enable UTF8=ACCEPT may append a letter with 8-bit bytes in its header. rfc6855 has it refused; old mail has such headers.", .since = "0.2" },
 	{ "imap_urlauth_submit_user", SETTING_TEXT, AT(submit_user), "",
 	  "Address of the account as which a submission server reads URLs that were signed for submit+ (rfc4467); empty: none.", .since = "0.2" },
 	{ "imap_admin_contact", SETTING_TEXT, AT(admin), "mailto:postmaster@$mydomain",

@@ -130,6 +130,11 @@ imap_no_errno(struct imap *s, int why)
 		{ EACCES, "[NOPERM] You do not have the right to do this." },
 		{ EXDEV, "[CANNOT] Mailboxes are shared within one domain only." },
 		{ EBADMSG, "[CORRUPTION] Some of the data is damaged." },
+		{ EPERM, "[NOPERM] You do not have the right to do this." },
+		{ EROFS, "[NOPERM] Nothing can be changed in this mailbox." },
+		{ EBUSY, "[INUSE] Another program has locked the mailbox; try again later." },
+		{ ENOTSUP, "[CANNOT] That is not possible with this kind of mailbox." },
+		{ EILSEQ, "[CANNOT] 8-bit bytes in a header need ENABLE UTF8=ACCEPT." },
 		{ EFBIG, "[TOOBIG] The message is too big." },
 	};
 
