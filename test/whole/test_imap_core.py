@@ -6,6 +6,7 @@ import pathlib
 import quopri
 import random
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -127,6 +128,25 @@ def test_letters_of_one_command_are_counted(demo):
     assert b"APPENDUID" in c.ask(b"APPEND " + box + b" {3+}\r\na:b" * 300)[-1]
     assert b"(MESSAGES 300)" in c.ask(b"STATUS %s (MESSAGES)" % box)[0]
     assert b" OK" in c.ask(b"DELETE " + box)[-1]
+
+
+def test_a_signed_url_outlives_a_crash_and_not_its_signer(own):
+    demo, box = own().start(), word().encode()
+    rump = b"imap://jack@example.com/%s/;uid=1/;section=TEXT;urlauth=anonymous" % box
+    c = Client(demo, "imaps")
+    c.login(demo)
+    c.ask(b"CREATE " + box)
+    c.ask(b"APPEND %s {9+}\r\na:b\r\n\r\nxy" % box)
+    url = c.ask(b'GENURLAUTH "%s" INTERNAL' % rump)[0].split(b'"')[1]
+    demo.stop(signal.SIGKILL)
+    demo.start()
+    c = Client(demo, "imaps")
+    c.ask(b'LOGIN "jill@example.com" "%s"' % demo.password.encode())
+    assert c.ask(b'URLFETCH "%s"' % url)[:2] == [b'* URLFETCH "%s" {2}' % url, b"xy"]
+    demo.command("account", "set", ME, "enabled", "no")
+    assert c.ask(b'URLFETCH "%s"' % url)[0] == b'* URLFETCH "%s" NIL' % url
+    demo.command("account", "set", ME, "enabled", "yes")
+    assert c.ask(b'URLFETCH "%s"' % url)[1] == b"xy"
 
 
 def test_large_parts_lose_their_encoding_piece_by_piece(demo):
