@@ -66,6 +66,8 @@ struct mime *mime_parse(struct bytes content, struct arena *);
 bool mime_value_parse(struct bytes value, bool slash, struct arena *, struct mime_value *out);
 /* The value of a parameter, or a view whose `at` is NULL. */
 struct bytes mime_parameter_of(const struct mime_value *, const char *name);
+/* mechanism = token, its comments left out; `at` is NULL when there is none. */
+struct bytes mime_token_of(struct bytes value);
 bool mime_type_is(const struct mime_part *, const char *type, const char *subtype);
 /* The body of a part with its transfer encoding taken off, appended to *out. */
 void mime_decode(struct bytes body, enum digest_encoding, struct buffer *out);
