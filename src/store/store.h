@@ -101,7 +101,7 @@ uint64_t account_find(struct account *, const char *name);      /* a mailbox's i
 /* News of the whole account: every change of its list and, by name alone, of what is in a mailbox.  No mailbox is
    read for it.  It comes at the moment of the change, before the barrier. */
 enum account_news { ACCOUNT_ARRIVED, ACCOUNT_EXPUNGED, ACCOUNT_FLAGS, ACCOUNT_MADE, ACCOUNT_DELETED, ACCOUNT_RENAMED,
-                    ACCOUNT_SUBSCRIBED, ACCOUNT_METADATA };
+                    ACCOUNT_SUBSCRIBED, ACCOUNT_METADATA, ACCOUNT_RIGHTS };
 struct account_event {
 	enum account_news what;
 	const char *name;              /* of the mailbox; METADATA of the account itself: "" */
@@ -112,6 +112,8 @@ struct account_event {
 struct account_watch;
 struct account_watch *account_watch(struct account *, void (*news)(void *ctx, const struct account_event *), void *ctx);
 void account_unwatch(struct account_watch **);
+/* Others may do something else with this mailbox now. */
+void account_tell_rights(struct account *, const char *name);
 bool account_subscribes(const struct account *, const char *name);
 
 /* ---- one mailbox -------------------------------------------------------- */

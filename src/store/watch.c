@@ -40,6 +40,12 @@ account_tell(struct account *a, const struct account_event *event)
 	}
 }
 
+void
+account_tell_rights(struct account *a, const char *name)
+{
+	account_tell(a, &(struct account_event){ .what = ACCOUNT_RIGHTS, .name = name });
+}
+
 bool
 account_subscribes(const struct account *a, const char *name)
 {

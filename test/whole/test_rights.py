@@ -80,6 +80,48 @@ def test_news_for_each_reader(house):
     assert b"HIGHESTMODSEQ" in b" ".join(jill.status('"Other Users/jack/Team"', "(UNSEEN HIGHESTMODSEQ)")[1])
 
 
+def told(box, *want):
+    """What the server says unasked, until every word of `want` has been in it."""
+    lines = b""
+    while not all(w in lines for w in want):
+        lines += box.readline()
+    return lines
+
+
+def test_notify_tells_of_mailboxes_of_others(house):
+    """rfc5465: messages, names and rights; of what was never in sight, nothing."""
+    jack, jill = house.imap("jack"), house.imap("jill")
+    jack.create("News")
+    jack.create("News/Hidden")
+    assert jack.setacl("News", "jill", "lrs")[0] == "OK"
+    imaplib.Commands["NOTIFY"] = ("AUTH", "SELECTED")
+    jill.sock.settimeout(20)
+    assert jill._simple_command("NOTIFY", 'SET (subtree "Other Users/jack@example.com" (MessageNew MessageExpunge '
+                                "FlagChange MailboxName)) (personal (MailboxName))")[0] == "OK"
+    jack.append("News", None, None, LETTER.format("fresh").encode())
+    assert b"(MESSAGES 1 " in told(jill, b'STATUS "Other Users/jack@example.com/News"')
+    jack.append("Drafts", None, None, LETTER.format("nobody's business").encode())
+    jack.create("Secret")
+    jack.select("News")
+    jack.store("1", "+FLAGS", "(\\Flagged)")
+    lines = told(jill, b"UNSEEN")
+    assert b"STATUS" in lines and b"Secret" not in lines and b"Drafts" not in lines
+    jack.create("News/Below")
+    assert b"NonExistent" not in told(jill, b"LIST", b"News/Below")
+    jack.rename("News/Below", "News/Under")
+    assert b"OLDNAME" in told(jill, b"News/Under")
+    jack.setacl("Secret", "jill", "lr")
+    assert b"NoAccess" not in told(jill, b"LIST", b"Secret")
+    jack.deleteacl("Secret", "jill")
+    assert b"NoAccess" in told(jill, b"LIST", b"Secret")
+    jack.append("Secret", None, None, LETTER.format("hidden").encode())
+    jack.delete("News/Under")
+    lines = told(jill, b"News/Under")
+    assert b"NonExistent" in lines and b"Secret" not in lines and b"Hidden" not in lines
+    jill.logout()
+    jack.append("News", None, None, LETTER.format("and more").encode())
+
+
 def test_marks_and_rights_outlive_a_restart(house):
     jill = house.imap("jill")
     assert found(jill, "Other Users/jack/Team", "SEEN") == [b"1"]

@@ -144,6 +144,8 @@ acl_change(struct imap *s, struct acl_work *w, const char *who)
 		                  w->at.whose.account != 0 ? &w->at.whose : &mine, who);
 	if (why == 0)
 		why = acl_set(w->at.account, w->at.mailbox, who, row.rights);
+	if (why == 0)
+		account_tell_rights(w->at.account, w->at.name);
 	if (why == ENOENT)
 		why = 0; /* it had none */
 	return why == 0 ? STEP_BARRIER : imap_no_errno(s, why);

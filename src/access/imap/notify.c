@@ -5,10 +5,13 @@
 
 #include "access/imap/fetch.h"
 #include "access/imap/list.h"
+#include "access/imap/reach.h"
+#include "access/imap/service.h"
 #include "access/imap/status.h"
 #include "access/imap/write.h"
+#include "base/map.h"
 
-enum { GROUPS_MOST = 64, NAMES_MOST = 1000, NOTICES_MOST = 500 };
+enum { GROUPS_MOST = 64, NAMES_MOST = 1000, NOTICES_MOST = 500, SHARES_MOST = 200 };
 enum scope { SELECTED, SELECTED_DELAYED, INBOXES, PERSONAL, SUBSCRIBED, SUBTREE, MAILBOXES };
 struct group {
 	enum scope   scope;
@@ -21,6 +24,13 @@ struct notice {
 	unsigned       event;
 	char          *name, *more; /* the name before, or the entry            */
 	struct notice *next;
+};
+/* An account that shows something to the reader. */
+struct notify_share {
+	struct notify        *notify;
+	struct account       *account; /* held                                    */
+	struct account_watch *watch;
+	const char           *root; /* "Other Users/jill@example.com/"          */
 };
 struct notify {
 	struct imap          *session;
@@ -35,6 +45,9 @@ struct notify {
 	struct notice        *first, **last;
 	size_t                count;
 	bool                  overflow;
+	struct notify_share  *share;
+	size_t                shares;
+	struct map           *shown; /* names of others' mailboxes the reader may see */
 };
 
 /* clang-format off */
@@ -87,7 +100,7 @@ group_holds(const struct notify *n, const struct group *g, const char *name)
 	case SELECTED:
 	case SELECTED_DELAYED: return false;
 	case INBOXES: /* filters may put letters anywhere (rfc5465:6.3) */
-	case PERSONAL: return true;
+	case PERSONAL: return !reach_is_others(n->session, name);
 	case SUBSCRIBED: return account_subscribes(n->session->account, name);
 	case SUBTREE:
 		for (size_t i = 0; i < g->names; i++)
@@ -197,6 +210,7 @@ event_of(const struct account_event *e)
 	case ACCOUNT_DELETED:
 	case ACCOUNT_RENAMED: return EVENT_NAME;
 	case ACCOUNT_SUBSCRIBED: return EVENT_SUBSCRIPTION;
+	case ACCOUNT_RIGHTS: return 0;
 	case ACCOUNT_METADATA: return e->name[0] == '\0' ? EVENT_SERVER : EVENT_METADATA;
 	}
 	return 0;
@@ -232,6 +246,133 @@ notify_news(void *ctx, const struct account_event *e)
 		imap_wake(s);
 }
 
+/* ---- what happens in mailboxes of others ----
+ *
+ * Of accounts that show something when NOTIFY comes; one that shows its first mailbox later is heard of after the
+ * next NOTIFY. */
+
+static char shown_mark;
+
+static unsigned
+rights_in(struct imap *s, const char *name)
+{
+	struct reach r;
+	unsigned     rights;
+
+	if (reach_name(s, name, &r) != 0)
+		return 0;
+	rights = r.mailbox != 0 ? r.rights : 0;
+	reach_drop(&r);
+	return rights;
+}
+
+/* A name that comes into sight, goes out of it, or is another now; no name is told that was never in sight. */
+static void
+share_named(struct notify *n, const char *name, const char *before, bool shown)
+{
+	bool was = map_drop(n->shown, bytes_of(name)) != NULL;
+	bool had = before != NULL && map_drop(n->shown, bytes_of(before)) != NULL;
+
+	if (shown)
+		(void)map_put(n->shown, bytes_of(name), &shown_mark);
+	if (had && !shown && (events_of(n, before) & EVENT_NAME))
+		notice_add(n, EVENT_NAME, before, (struct bytes){ 0 });
+	else if (shown && had && ((events_of(n, name) | events_of(n, before)) & EVENT_NAME))
+		notice_add(n, EVENT_NAME, name, bytes_of(before));
+	else if (shown != was && (events_of(n, name) & EVENT_NAME))
+		notice_add(n, EVENT_NAME, name, (struct bytes){ 0 });
+}
+
+static void
+share_heard(struct notify_share *h, const struct account_event *e)
+{
+	struct notify *n = h->notify;
+	struct imap   *s = n->session;
+	const char    *name = arena_printf(s->scratch, "%s%s", h->root, e->name);
+	const char    *before = e->what != ACCOUNT_RENAMED
+	                                ? NULL
+	                                : arena_printf(s->scratch, "%s%s", h->root, e->before);
+	unsigned       event = event_of(e), rights = rights_in(s, name);
+
+	if (event == EVENT_NAME || e->what == ACCOUNT_RIGHTS)
+		share_named(n, name, before, e->what != ACCOUNT_DELETED && (rights & RIGHT_LOOKUP));
+	else if ((rights & RIGHT_READ) && (events_of(n, name) & event))
+		notice_add(n, event, name, e->entry);
+}
+
+static void
+share_news(void *ctx, const struct account_event *e)
+{
+	struct notify_share *h = ctx;
+	struct notify       *n = h->notify;
+	struct imap         *s = n->session;
+	struct view         *v = s->view;
+	struct arena        *own = NULL;
+
+	if (s->acting || n->overflow || n->groups == 0 || e->name[0] == '\0' ||
+	    e->what == ACCOUNT_SUBSCRIBED)
+		return;
+	if (e->what == ACCOUNT_METADATA && e->reader != 0 && e->reader != s->facts.account)
+		return;
+	if ((event_of(e) & EVENT_MESSAGES) && v != NULL &&
+	    mailbox_account(v->mailbox) == h->account &&
+	    strcmp(mailbox_name(v->mailbox), e->name) == 0)
+		return;
+	if (s->scratch == NULL)
+		s->scratch = own = arena_open(NULL);
+	share_heard(h, e);
+	if (own != NULL) {
+		s->scratch = NULL;
+		arena_close(&own);
+	}
+	if (s->command == NULL)
+		imap_queue(s);
+	else if (s->command->effect & PATIENT)
+		imap_wake(s);
+}
+
+static void
+shares_watch(struct notify *n)
+{
+	struct imap         *s = n->session;
+	struct mailbox_info *info;
+	struct share        *share;
+	size_t               count = reach_shares(s, &share);
+	bool                 wanted = false;
+	int                  why;
+
+	for (size_t i = 0; i < n->groups; i++)
+		wanted |= n->group[i].scope == SUBSCRIBED || n->group[i].scope == SUBTREE ||
+		          n->group[i].scope == MAILBOXES;
+	n->shown = map_open();
+	n->share = arena_take_array(n->life, SHARES_MOST, sizeof *n->share);
+	for (size_t i = 0; wanted && i < count && n->shares < SHARES_MOST; i++) {
+		struct notify_share *h = &n->share[n->shares];
+		h->notify = n;
+		h->root = arena_printf(n->life, "%s%s/", share[i].group ? GROUPS : OTHERS,
+		                       share[i].address);
+		if ((h->account = account_take(s->service->store, share[i].account, &why)) == NULL)
+			continue;
+		h->watch = account_watch(h->account, share_news, h);
+		n->shares++;
+	}
+	count = n->shares > 0 ? reach_list(s, &info) : 0;
+	for (size_t i = 0; i < count; i++)
+		if (info[i].exists && reach_is_others(s, info[i].name))
+			(void)map_put(n->shown, bytes_of(info[i].name), &shown_mark);
+}
+
+static void
+shares_unwatch(struct notify *n)
+{
+	for (size_t i = 0; i < n->shares; i++) {
+		account_unwatch(&n->share[i].watch);
+		account_drop(&n->share[i].account);
+	}
+	n->shares = 0;
+	map_close(&n->shown);
+}
+
 /* ---- what is told -------------------------------------------------------------------- */
 
 static unsigned
@@ -261,9 +402,30 @@ tell_metadata(struct imap *s, const struct notice *one)
 	buffer_add_string(out, "\r\n");
 }
 
+/* "\NoAccess": the reader saw it, and may not any more (rfc5465:5.9). */
+static bool
+tell_no_access(struct imap *s, const char *name)
+{
+	struct reach r;
+	bool         hidden;
+
+	if (!reach_is_others(s, name) || reach_name(s, name, &r) != 0)
+		return false;
+	hidden = r.mailbox != 0 && !(r.rights & RIGHT_LOOKUP);
+	reach_drop(&r);
+	if (!hidden)
+		return false;
+	buffer_add_string(imap_out(s), "* LIST (\\NoAccess) \"/\" ");
+	imap_write_mailbox(s, name);
+	buffer_add_string(imap_out(s), "\r\n");
+	return true;
+}
+
 static void
 notice_tell(struct imap *s, const struct notice *one)
 {
+	if (one->event == EVENT_NAME && tell_no_access(s, one->name))
+		return;
 	if (one->event & EVENT_MESSAGES)
 		(void)status_write(s, one->name, status_for(s, one->event));
 	else if (one->event & (EVENT_METADATA | EVENT_SERVER))
@@ -362,6 +524,7 @@ notify_close(struct notify **np)
 	while (n->first != NULL)
 		notice_drop(n);
 	account_unwatch(&n->watch);
+	shares_unwatch(n);
 	life = n->life;
 	arena_close(&life);
 }
@@ -506,10 +669,11 @@ notify_begin(struct imap *s, struct notify_work *w)
 	s->notify = w->fresh;
 	w->fresh = NULL;
 	s->notify->watch = account_watch(s->account, notify_news, s->notify);
+	shares_watch(s->notify);
 	if (s->view != NULL)
 		s->view->deaf = !(s->notify->selected & EVENT_FLAGS);
 	if (status)
-		w->count = account_list(s->account, s->scratch, &w->info);
+		w->count = reach_list(s, &w->info);
 	w->begun = true;
 }
 

@@ -143,6 +143,15 @@ reach_name(struct imap *s, const char *name, struct reach *out)
 }
 
 bool
+reach_is_others(struct imap *s, const char *name)
+{
+	return s->facts.shares &&
+	       (bytes_starts(bytes_of(name), bytes_of(GROUPS)) ||
+	        bytes_starts(bytes_of(name), bytes_of(OTHERS))) &&
+	       account_find(s->account, name) == 0;
+}
+
+bool
 reach_reserved(const struct imap *s, const char *name)
 {
 	struct bytes others = BYTES(OTHERS), groups = BYTES(GROUPS);
@@ -337,8 +346,8 @@ find_children(struct mailbox_info *row, size_t count)
 }
 
 /* Every account that shows something to this reader, and its groups. */
-static size_t
-shares_of_reader(struct imap *s, struct share **out)
+size_t
+reach_shares(struct imap *s, struct share **out)
 {
 	struct reader r = reach_reader(s);
 	struct share *named, *all;
@@ -363,7 +372,7 @@ reach_shows(struct imap *s)
 {
 	struct share *share;
 
-	return shares_of_reader(s, &share) > 0;
+	return reach_shares(s, &share) > 0;
 }
 
 size_t
@@ -374,7 +383,7 @@ reach_list(struct imap *s, struct mailbox_info **out)
 	bool                     any[COUNT(roots)] = { false };
 	struct mailbox_info     *own;
 	struct share            *share;
-	size_t                   shares = shares_of_reader(s, &share), count, before;
+	size_t                   shares = reach_shares(s, &share), count, before;
 
 	count = account_list(s->account, s->scratch, &own);
 	if (shares == 0) {

@@ -60,6 +60,10 @@ bool reach_may_read(struct imap *);
 bool reach_may_expunge(struct imap *);
 /* MYRIGHTS of a mailbox (imap/acl.c); false: nothing may be said. */
 bool myrights_write(struct imap *, const char *name);
+/* Accounts that show something to this reader, and its groups; memory from the command's arena. */
+size_t reach_shares(struct imap *, struct share **out);
+/* Is this a name of the second or third kind? */
+bool reach_is_others(struct imap *, const char *name);
 /* Is there anything of others to be seen? */
 bool reach_shows(struct imap *);
 
