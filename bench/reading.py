@@ -361,8 +361,9 @@ ROWS = [
 	Row("sessions-tls-tuned", "the same TLS, Dovecot tuned", do_sessions(True), 1,
 	    unit="/s", tuned=True),
 	Row("news", "delivery to EXISTS in IDLE", do_news, 1),
-	Row("pop3", "POP3, letter by letter", do_pop3(False), 3, 6, same=("octets", "hash")),
-	Row("pop3-ahead", "POP3, pipelined", do_pop3(True), 1, same=("octets", "hash")),
+	# As fast clients do it: both servers say PIPELINING.
+	Row("pop3", "POP3, pipelined", do_pop3(True), 3, 6, same=("octets", "hash")),
+	Row("pop3-one", "POP3, letter by letter", do_pop3(False), 1, same=("octets", "hash")),
 	Row("memory", "IDLE sessions with TLS, memory of all processes", do_memory, 10,
 	    unit="MiB", runs=1),
 	Row("memory-tuned", "the same, Dovecot tuned", do_memory, 1, unit="MiB", runs=1,
@@ -592,6 +593,10 @@ def table(report):
 		    figure(v.get("Dovecot sdbox"), line["unit"]),
 		    "%.2f" % line["ratio"] if "ratio" in line else "–", line["must"] or "–",
 		    line["aim"] or "–", verdict(line), "; ".join(line["notes"])))
+	if "sync_ms" in report:
+		out += ["", "This disk keeps one letter of 12 KiB after the other, each written to a file that has room "
+		    "and synced alone, in %s; two such syncs, as APPEND has them, in twice that." %
+		    figure(report["sync_ms"], "ms")]
 	return "\n".join(out) + "\n"
 
 
@@ -609,6 +614,9 @@ def run_imap(bench):
 		reading.start()
 		report["versions"] = [Dovecot.version(), reading.mansio.version()]
 		reading.load()
+		if "append" in names:
+			report["sync_ms"] = 1000 / bench.tool("disklimit", "--json", "--seconds", 1,
+			    "--threads", 1, "--size", 12288, bench.work)["per_second"]["1"]
 		for row in ROWS:
 			if row.name not in names:
 				continue

@@ -16,6 +16,9 @@ enum { PROVED = 1024 };
 /* Contents up to this are proved before their first byte is given out, larger ones when
    more than this of them is wanted: who looks at the header alone reads no more. */
 enum { PROVED_AT_ONCE = 256 << 10 };
+/* Letters read in the order in which they lie, with gaps up to this, are brought from the disk ahead of
+   need: so much of their segment at a time, from the FOLLOWING-th on. */
+enum { GAP = 64 << 10, AHEAD = 1 << 20, FOLLOWING = 4 };
 /* An envelope holds at most 50 000 recipients, a prefix and a digest. */
 #define ENVELOPE_MOST ((uint64_t)256 << 20)
 
@@ -28,8 +31,15 @@ struct proved {
 	uint64_t at, len;
 	uint32_t segment; /* 0: none */
 };
+/* Where the reader is who goes through a segment. */
+struct course {
+	uint32_t segment;
+	unsigned steps; /* this many in a row, none further than GAP */
+	uint64_t at, brought;
+};
 struct letters {
 	int           dir;
+	struct course course[2]; /* of envelopes, of contents */
 	uint64_t      turn;
 	struct kept   kept[KEPT];
 	struct kept  *last; /* the one asked for last */
@@ -111,12 +121,31 @@ letters_fd(struct letters *l, uint32_t segment)
 	return fd;
 }
 
+/* The kernel sees single reads with gaps and would bring each only when it is asked for. */
+static void
+look_ahead(struct course *c, int fd, uint32_t segment, uint64_t at)
+{
+	bool follows = c->segment == segment && at >= c->at && at - c->at <= GAP;
+
+	if (!follows)
+		*c = (struct course){ .segment = segment };
+	c->at = at;
+	if (++c->steps < FOLLOWING || at + AHEAD / 2 < c->brought)
+		return;
+	if (c->brought < at)
+		c->brought = at;
+	(void)posix_fadvise(fd, (off_t)c->brought, AHEAD, POSIX_FADV_WILLNEED);
+	c->brought += AHEAD;
+}
+
 int
 letters_envelope(struct letters *l, uint32_t segment, uint64_t at, uint64_t letter,
                  struct arena *arena, struct bytes *packed)
 {
 	int fd = letters_fd(l, segment);
 
+	if (fd >= 0)
+		look_ahead(&l->course[0], fd, segment, at);
 	if (fd < 0 ||
 	    record_read(fd, at, RECORD_ENVELOPE, letter, arena, ENVELOPE_MOST, packed) == NULL)
 		return errno;
@@ -212,6 +241,8 @@ letters_read(struct letters *l, const struct letter_place *place, uint64_t at, v
 		return EINVAL;
 	if ((fd = letters_fd(l, place->content_segment)) < 0)
 		return errno;
+	if (at == 0)
+		look_ahead(&l->course[1], fd, place->content_segment, place->content_at);
 	if (at == 0 && len == place->content_len && len > 0)
 		return read_whole(l, place, fd, out);
 	if ((place->content_len <= PROVED_AT_ONCE || at + len > PROVED_AT_ONCE) &&
