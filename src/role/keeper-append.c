@@ -202,6 +202,7 @@ append_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t enve
 		},
 	};
 
+	keeper_of(a->house)->appended_ms = clock_patient_ms();
 	if (digest_view(buffer_bytes(&a->digest), &digest))
 		made.sent_date = digest.sent;
 	append_finish(a, why, &made);

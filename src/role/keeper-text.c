@@ -2,6 +2,7 @@
  * keeper-text -- text indexes are made in the background: letters that came go to a verifier,
  * some at a time, and what it reads in them goes to the index of their account
  */
+#include "base/clock.h"
 #include "role/keeper.h"
 #include "store/text.h"
 #include <errno.h>
@@ -11,6 +12,8 @@
 
 /* Between two questions others are served; while there is nothing to do, it is looked for so often. */
 enum { NEXT_MS = 5, IDLE_MS = 500, AGAIN_MS = 5000 };
+/* While letters are being appended their clients wait for the processor: it is theirs first, for so long. */
+enum { CALM_MS = 100, PUT_OFF_MS = 1000 };
 
 struct indexing {
 	struct question   question; /* first                                 */
@@ -18,6 +21,8 @@ struct indexing {
 	struct timer     *timer;
 	struct arena     *arena;
 	struct text_batch batch;
+	int64_t           since; /* it was put off; 0: not    */
+	bool              late;  /* no more, until there is nothing to do  */
 	uint32_t          alone; /* so many letters are asked about one by one: one of them kills */
 	int               fd;
 };
@@ -91,6 +96,20 @@ indexing_answered(struct question *q, const struct bytes *body)
 	timer_set(x->timer, NEXT_MS);
 }
 
+static bool
+puts_off(struct indexing *x)
+{
+	int64_t now = clock_patient_ms();
+
+	if (now - keeper_of(x->house)->appended_ms >= CALM_MS)
+		x->since = 0;
+	else if (x->since == 0)
+		x->since = now;
+	if (x->since != 0 && now - x->since >= PUT_OFF_MS)
+		x->late = true;
+	return x->since != 0 && !x->late;
+}
+
 static void
 indexing_due(void *ctx)
 {
@@ -99,10 +118,15 @@ indexing_due(void *ctx)
 	struct indexing *x = k->indexing;
 	bool             more;
 
+	if (puts_off(x)) {
+		timer_set(x->timer, CALM_MS);
+		return;
+	}
 	x->batch.most = x->alone > 0 ? 1 : TEXT_LETTERS;
 	more = text_next(k->store, x->arena, &x->batch);
 	if (x->batch.count == 0) {
 		arena_clear(x->arena);
+		x->late &= more;
 		timer_set(x->timer, more ? NEXT_MS : IDLE_MS);
 		return;
 	}

@@ -70,6 +70,7 @@ struct keeper {
 	struct buffer        own_wanted;     /* sizes of segments for large letters, in order (u64) */
 	struct imap_append  *waiting, **waiting_last;    /* small letters for whom the log has no room yet */
 	unsigned             waitings;
+	int64_t              appended_ms;    /* when the last one was safe, by the patient clock */
 	int                  refused;        /* by the queue, when last asked for a segment */
 	bool                 leaving;        /* all is on disk but what the writer has in hand */
 	uint32_t             next_ticket;
