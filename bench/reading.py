@@ -466,6 +466,21 @@ class Reading:
 			party.tokens["inbox"] = True
 			print("  %-15s loaded in %.1f s (%s)" % (party.name, time.monotonic() - begin,
 			    how), flush=True)
+		self.index_wait()
+
+	def index_wait(self):
+		"""Our text index is made behind; the rows that search begin with all of it."""
+		begin = time.monotonic()
+		while time.monotonic() < begin + 600:
+			said = self.mansio.command("mailbox", "index", self.parties[0].user, "-f",
+			    "values").stdout.split()
+			letters = next((int(n) for n in said if n.isdigit()), 0)
+			if letters >= self.bench.count:
+				print("  Mansio's text index took %.1f s more" % (time.monotonic() -
+				    begin), flush=True)
+				return
+			time.sleep(0.5)
+		print("  Mansio's text index is not finished", flush=True)
 
 	# -- rows
 
