@@ -77,6 +77,13 @@ line_in(const char *at, size_t len, bool *whole)
 static bool
 is_beyond(const char *at, size_t n)
 {
+	uint64_t word;
+
+	for (; n >= sizeof word; at += sizeof word, n -= sizeof word) {
+		memcpy(&word, at, sizeof word);
+		if ((word & UINT64_C(0x8080808080808080)) != 0)
+			return true;
+	}
 	for (size_t i = 0; i < n; i++)
 		if ((at[i] & 0x80) != 0)
 			return true;
@@ -103,23 +110,30 @@ say_ascii(struct buffer *out, struct bytes line)
 	}
 }
 
-/* Say the lines of one piece; true when TOP has had its lines. */
+/* Say the lines of one piece; true when TOP has had its lines.  From `kept` on they go as they are, together. */
 static bool
 say_piece(struct pop3_sending *g, struct buffer *out, const char *at, size_t len)
 {
-	bool whole;
+	const char *kept = at;
+	bool        whole, over = false;
 
 	for (size_t n; len > 0; at += n, len -= n) {
 		bool begins = g->where == LINE_BEGINS;
-		if (begins && g->body && g->lines == 0)
-			return true;
+		if (begins && g->body && g->lines == 0) {
+			over = true;
+			break;
+		}
 		n = line_in(at, len, &whole);
-		if (begins && at[0] == '.')
+		if (begins && at[0] == '.') {
+			buffer_add(out, (struct bytes){ kept, (size_t)(at - kept) });
 			buffer_add_char(out, '.');
-		if (g->ascii && !g->body && is_beyond(at, n))
+			kept = at;
+		}
+		if (g->ascii && !g->body && is_beyond(at, n)) {
+			buffer_add(out, (struct bytes){ kept, (size_t)(at - kept) });
 			say_ascii(out, (struct bytes){ at, n });
-		else
-			buffer_add(out, (struct bytes){ at, n });
+			kept = at + n;
+		}
 		g->where = whole ? LINE_BEGINS : LINE_GOES_ON;
 		g->ended_cr = at[n - 1] == '\r';
 		if (!whole)
@@ -129,7 +143,8 @@ say_piece(struct pop3_sending *g, struct buffer *out, const char *at, size_t len
 		else if (begins && (n == 1 || (n == 2 && at[0] == '\r')))
 			g->body = true;
 	}
-	return false;
+	buffer_add(out, (struct bytes){ kept, (size_t)(at - kept) });
+	return over;
 }
 
 /* The dot stands on a line of its own, even if the letter's last line has no end. */
