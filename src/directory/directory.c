@@ -48,7 +48,12 @@ static const char additions[] =
 	"CREATE TRIGGER IF NOT EXISTS plain_old AFTER UPDATE OF hash ON account"
 	" BEGIN DELETE FROM plain WHERE account=old.id; END;"
 	"CREATE TRIGGER IF NOT EXISTS plain_gone AFTER DELETE ON account"
-	" BEGIN DELETE FROM plain WHERE account=old.id; END;";
+	" BEGIN DELETE FROM plain WHERE account=old.id; END;"
+	/* Who comes later under the same address is somebody else. */
+	"CREATE TABLE IF NOT EXISTS gone_name(id INTEGER PRIMARY KEY, address TEXT NOT NULL);"
+	"CREATE TRIGGER IF NOT EXISTS name_gone AFTER DELETE ON account BEGIN"
+	" INSERT OR REPLACE INTO gone_name VALUES(old.id, old.local||'@'||old.domain);"
+	" DELETE FROM member WHERE address=old.local||'@'||old.domain; END;";
 
 /* Every question and change there is; inside.h names the rows. */
 /* clang-format off */
@@ -105,7 +110,7 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[ALIAS_EACH]       = "SELECT local||'@'||domain, target FROM alias"
 	                     " WHERE (?1='' OR (local=?1 AND domain=?2)) AND (?2='' OR domain=?2) ORDER BY domain, local, target",
 	[GONE_ADD]         = "INSERT OR IGNORE INTO gone(id, at) VALUES(?1, ?2)",
-	[GONE_EACH]        = "SELECT id FROM gone ORDER BY id",
+	[GONE_EACH]        = "SELECT id, coalesce((SELECT address FROM gone_name n WHERE n.id=gone.id), ''), at FROM gone ORDER BY id",
 	[SECRET_GET]       = "SELECT value FROM secret WHERE name=?1",
 	[SECRET_ADD]       = "INSERT OR IGNORE INTO secret(name, value) VALUES(?1, ?2)",
 };
@@ -592,13 +597,17 @@ directory_account_delete(struct directory *d, struct bytes address, uint64_t *id
 }
 
 enum directory_outcome
-directory_gone_each(struct directory *d, void (*each)(void *, uint64_t id), void *ctx)
+directory_gone_each(struct directory *d, void (*each)(void *, const struct gone_row *), void *ctx)
 {
 	sqlite3_stmt          *s = directory_query(d, GONE_EACH, BYTES(""), BYTES(""));
 	enum directory_outcome o;
 
-	while ((o = directory_row(d, s)) == DIRECTORY_OK)
-		each(ctx, (uint64_t)sqlite3_column_int64(s, 0));
+	while ((o = directory_row(d, s)) == DIRECTORY_OK) {
+		struct gone_row row = { (uint64_t)sqlite3_column_int64(s, 0),
+			                (const char *)sqlite3_column_text(s, 1),
+			                sqlite3_column_int64(s, 2) };
+		each(ctx, &row);
+	}
 	sqlite3_reset(s);
 	return o == DIRECTORY_NONE ? DIRECTORY_OK : o;
 }

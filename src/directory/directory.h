@@ -83,8 +83,10 @@ enum directory_outcome directory_domain_each(struct directory *, struct bytes on
 /* The domain is made too when it is not there and `with_domain`. */
 enum directory_outcome directory_account_add(struct directory *, struct bytes address, const struct credential *, bool with_domain, uint64_t *id);
 enum directory_outcome directory_account_delete(struct directory *, struct bytes address, uint64_t *id);
-/* Every account that was ever deleted: an id is never given twice. */
-enum directory_outcome directory_gone_each(struct directory *, void (*each)(void *, uint64_t id), void *);
+/* Every account that was ever deleted: an id is never given twice, an address may be.  `at` in seconds; address ""
+   where it was not written down. */
+struct gone_row { uint64_t id; const char *address; int64_t at; };
+enum directory_outcome directory_gone_each(struct directory *, void (*each)(void *, const struct gone_row *), void *);
 enum directory_outcome directory_account_set_credential(struct directory *, struct bytes address, const struct credential *);
 /* Beside the hash, for APOP, where an administrator asks for it; the next password forgets it. */
 enum directory_outcome directory_account_keep_plain(struct directory *, struct bytes address, struct bytes secret);

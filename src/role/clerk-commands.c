@@ -5,6 +5,8 @@
  * the thread pool; the caller waits.
  */
 #include "role/clerk.h"
+
+#include "base/clock.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -400,20 +402,32 @@ run_account_id(struct order *e)
 	return order_finish(e, o, "account");
 }
 
+/* Its keeper removes its mailboxes and what was granted to it; it is a member of no group any more. */
+static void
+account_gone_say(struct order *e, uint64_t id)
+{
+	struct arena   *a = arena_open(NULL);
+	struct link    *l = house_link(e->house, KEEPER, house_keeper_of(e->house, id));
+	struct gone_row row = { .id = id, .at = clock_wall() };
+
+	row.address = arena_copy(a, arena_lower(a, e->first));
+	if (l != NULL) {
+		clerk_say_gone(l, &row);
+		clerk_tell_people(e->house, house_keeper_of(e->house, id));
+	}
+	arena_close(&a);
+}
+
 static int
 run_account_delete(struct order *e)
 {
 	enum directory_outcome o;
 	uint64_t               id = 0;
 	uint32_t               keepers = house_peers(e->house, KEEPER);
-	struct link           *l;
 
 	o = directory_account_delete(e->clerk->directory, e->first, &id);
-	if (o == DIRECTORY_OK && keepers > 0 &&
-	    (l = house_link(e->house, KEEPER, house_keeper_of(e->house, id))) != NULL) {
-		pack_u64(link_begin(l, WORD_ACCOUNT_GONE, 0), id);
-		link_end(l);
-	}
+	if (o == DIRECTORY_OK && keepers > 0)
+		account_gone_say(e, id);
 	return order_finish(e, o, "account");
 }
 

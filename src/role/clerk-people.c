@@ -71,6 +71,17 @@ clerk_tell_people(struct house *h, uint32_t keeper)
 	buffer_free(&t.body);
 }
 
+void
+clerk_say_gone(struct link *l, const struct gone_row *r)
+{
+	struct buffer *b = link_begin(l, WORD_ACCOUNT_GONE, 0);
+
+	pack_u64(b, r->id);
+	pack_string(b, r->address);
+	pack_i64(b, r->at);
+	link_end(l);
+}
+
 /* ---- limits ---- */
 
 /* 1G, 500M, a number; none: no limit; default: as the domain, or main.cf, says. */

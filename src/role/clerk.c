@@ -674,14 +674,12 @@ struct telling {
 };
 
 static void
-gone_tell(void *ctx, uint64_t id)
+gone_tell(void *ctx, const struct gone_row *r)
 {
 	struct telling *t = ctx;
 
-	if (house_keeper_of(t->house, id) != t->index)
-		return;
-	pack_u64(link_begin(t->link, WORD_ACCOUNT_GONE, 0), id);
-	link_end(t->link);
+	if (house_keeper_of(t->house, r->id) == t->index)
+		clerk_say_gone(t->link, r);
 }
 
 /* A keeper that was away when accounts were deleted hears of it when it comes. */

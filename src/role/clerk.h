@@ -48,6 +48,8 @@ int run_group_join(struct order *);
 int run_group_leave(struct order *);
 int run_group_list(struct order *);
 bool hear_limit_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+/* To the keeper that has the account: accounts that show one another something have one keeper (role/house.h). */
+void clerk_say_gone(struct link *, const struct gone_row *);
 void clerk_tell_people(struct house *, uint32_t keeper);
 
 extern const struct setting_table clerk_setting_table;

@@ -7,6 +7,7 @@
 #include "delivery/deliver.h"
 #include "store/columns.h"
 #include "store/mbox-lock.h"
+#include "store/shares.h"
 #include "store/text.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -298,9 +299,14 @@ hear_account_gone(struct house *h, struct bytes body)
 	struct keeper *k = keeper_of(h);
 	struct unpack  u = unpack_of(body);
 	uint64_t       id = unpack_u64(&u);
+	struct bytes   address = unpack_bytes(&u);
+	int64_t        at = unpack_i64(&u);
 
 	if (!unpack_done(&u))
 		return false;
+	/* An address may be: whoever has it next inherits nothing. */
+	if (address.len > 0)
+		shares_revoke(k->store, address, at);
 	/* An id is never given again: what the queue still has for it is for nobody. */
 	(void)map_put(k->gone, map_number(&id), &account_leaving);
 	(void)imap_service_kick(k->imap, id, "[UNAVAILABLE] This account was deleted");

@@ -76,7 +76,7 @@ extern const char *const role_names[ROLES];
 	X(MOVED,          FROM(QUEUE), FROM(KEEPER))           /* list of letter and new place                */ \
 	X(MOVED_DONE,     FROM(KEEPER), FROM(QUEUE))           /* errno                                       */ \
 	X(SEGMENT_GONE,   FROM(QUEUE), FROM(KEEPER))           /* number: close its descriptor                */ \
-	X(ACCOUNT_GONE,   FROM(CLERK), FROM(KEEPER))           /* account id: remove its mailboxes            */ \
+	X(ACCOUNT_GONE,   FROM(CLERK), FROM(KEEPER))           /* account id, address, seconds: it was deleted, and what was granted to it till then is void */ \
 	X(LIMITS,         FROM(CLERK), FROM(KEEPER))           /* account id, or 0 and a domain; bytes, messages: how much may be held */ \
 	X(GROUP,          FROM(CLERK), FROM(KEEPER))           /* group's account id, address, whether its members begin, a member or "" */ \
 	X(LIMIT_ASK,      FROM(KEEPER), FROM(CLERK))           /* address, whether to set what follows, bytes, messages */ \

@@ -45,7 +45,7 @@ static const char *const steps[INDEX_VERSION] = {
 	      "CREATE TABLE metadata(mailbox INTEGER NOT NULL, reader INTEGER NOT NULL, entry TEXT NOT NULL,"
 	      " value BLOB NOT NULL, PRIMARY KEY(mailbox, reader, entry)) WITHOUT ROWID;"
 	      "CREATE TABLE acl(mailbox INTEGER NOT NULL, who TEXT NOT NULL, rights INTEGER NOT NULL,"
-	      " PRIMARY KEY(mailbox, who)) WITHOUT ROWID;"
+	      " granted INTEGER NOT NULL, PRIMARY KEY(mailbox, who)) WITHOUT ROWID;"
 	      "CREATE TABLE seen(mailbox INTEGER NOT NULL, reader INTEGER NOT NULL, modseq INTEGER NOT NULL,"
 	      " data BLOB NOT NULL, PRIMARY KEY(mailbox, reader)) WITHOUT ROWID;"
 	      /* messages whose letters lie outside: where, and what a verifier found in them */
@@ -101,11 +101,12 @@ static const char *const texts[STATEMENTS] = {
 	[METADATA_DROP]   = "DELETE FROM metadata WHERE mailbox=?",
 	[METADATA_COPY]   = "INSERT OR REPLACE INTO metadata SELECT ?2,reader,entry,value FROM metadata WHERE mailbox=?1",
 	[ACL_EACH]        = "SELECT who,rights FROM acl WHERE mailbox=? ORDER BY who",
-	[ACL_PUT]         = "INSERT OR REPLACE INTO acl VALUES(?,?,?)",
+	[ACL_PUT]         = "INSERT OR REPLACE INTO acl VALUES(?,?,?,?)",
 	[ACL_DELETE]      = "DELETE FROM acl WHERE mailbox=? AND who=?",
 	[ACL_DROP]        = "DELETE FROM acl WHERE mailbox=?",
+	[ACL_REVOKE]      = "DELETE FROM acl WHERE granted<=?2 AND who IN (?1,'-'||?1,'$'||?1,'-$'||?1)",
 	[ACL_ANY]         = "SELECT 1 FROM acl LIMIT 1",
-	[ACL_INHERIT]     = "INSERT OR REPLACE INTO acl SELECT ?2,who,rights FROM acl WHERE mailbox=?1",
+	[ACL_INHERIT]     = "INSERT OR REPLACE INTO acl SELECT ?2,who,rights,granted FROM acl WHERE mailbox=?1",
 	[SEEN_GET]        = "SELECT modseq,data FROM seen WHERE mailbox=? AND reader=?",
 	[SEEN_PUT]        = "INSERT OR REPLACE INTO seen VALUES(?,?,?,?)",
 	[SEEN_DROP]       = "DELETE FROM seen WHERE mailbox=?",

@@ -2,6 +2,8 @@
 
 #include "store/inside.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -157,7 +159,24 @@ acl_set(struct account *a, uint64_t mailbox, const char *who, unsigned rights)
 	(void)sqlite3_bind_int64(s, 1, (int64_t)mailbox);
 	(void)sqlite3_bind_text(s, 2, who, -1, SQLITE_STATIC);
 	if (rights != 0)
-		(void)sqlite3_bind_int64(s, 3, rights);
+		(void)sqlite3_bind_int64(s, 3, rights),
+			(void)sqlite3_bind_int64(s, 4, clock_wall());
+	a->acl_changes++;
+	return (why = index_do(a->index, s)) == 0 ? 0 : account_fail(a, why);
+}
+
+int
+acl_revoke(struct account *a, struct bytes address, int64_t until)
+{
+	sqlite3_stmt *s;
+	int           why = account_change(a);
+
+	if (why != 0)
+		return why;
+	if ((s = index_ready(a->index, ACL_REVOKE)) == NULL)
+		return account_fail(a, index_why(a->index));
+	(void)sqlite3_bind_text64(s, 1, address.at, address.len, SQLITE_STATIC, SQLITE_UTF8);
+	(void)sqlite3_bind_int64(s, 2, until);
 	a->acl_changes++;
 	return (why = index_do(a->index, s)) == 0 ? 0 : account_fail(a, why);
 }

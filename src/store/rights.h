@@ -9,6 +9,7 @@
  *
  * rights_of()      what this reader may do: rows that name it, less those that name it with "-".
  * acl_set()        replaces a row; no rights: takes it away.  ENOENT: there was none.  EDQUOT: too many.
+ * acl_revoke()     all rows of all mailboxes that name this address, or the group that has it, and were granted until then.
  * acl_each()       the rows of one mailbox, by name.
  * acl_any()        does anybody but the owner see anything here?
  * rights_read()    letters to bits; "c" and "d" of rfc2086 stand for "kx" and "te".  False: not a right.
@@ -42,6 +43,7 @@ struct reader { uint64_t account; const char *address; const char *const *group;
 unsigned rights_of(struct account *, uint64_t mailbox, const struct reader *);
 int  acl_each(struct account *, uint64_t mailbox, void (*each)(void *ctx, const char *who, unsigned rights), void *ctx);
 int  acl_set(struct account *, uint64_t mailbox, const char *who, unsigned rights);
+int  acl_revoke(struct account *, struct bytes address, int64_t until);
 bool acl_any(struct account *);
 bool rights_read(struct bytes letters, unsigned *out);
 void rights_write(unsigned rights, char out[static RIGHTS_WRITTEN]);

@@ -269,6 +269,38 @@ shares_each(struct store *s, const struct reader *r, struct arena *arena, struct
 	return n;
 }
 
+static bool
+names_address(const struct shown *w, struct bytes address)
+{
+	for (size_t i = 0; i < w->count; i++) {
+		struct bytes who = bytes_of(w->who[i]);
+		while (who.len > 0 && (who.at[0] == '-' || who.at[0] == '$'))
+			who = bytes_cut(who, 1, SIZE_MAX);
+		if (bytes_equal(who, address))
+			return true;
+	}
+	return false;
+}
+
+void
+shares_revoke(struct store *s, struct bytes address, int64_t until)
+{
+	for (struct map_place p = { 0 }; map_next(shares_of(s)->by_id, &p);) {
+		const struct shown *w = p.value;
+		int                 why = 0;
+		struct account     *a;
+
+		if (!names_address(w, address))
+			continue;
+		if ((a = account_take(s, w->share.account, &why)) != NULL)
+			why = acl_revoke(a, address, until);
+		if (why != 0)
+			warn_("account %" PRIu64 " still shows something to %.*s, who is gone: %s",
+			      w->share.account, (int)address.len, address.at, strerror(why));
+		account_drop(&a);
+	}
+}
+
 void
 shares_forget(struct store *s, uint64_t account)
 {

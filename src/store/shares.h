@@ -11,6 +11,7 @@
  * shares_note()   this account grants something to `who`.
  * shares_find()   the account with this address that shows something to anybody; 0: none, or none that says so.
  * shares_each()   each account that names the reader, one of its groups, or everybody; sorted by address.
+ * shares_revoke() whoever had this address is gone: what was granted to it until then (seconds) is void.
  * shares_forget() the account is no more.
  * All look at accounts of this keeper alone (store_needs.ours).
  */
@@ -24,6 +25,7 @@ struct share { uint64_t account; const char *address; bool group; };
 int shares_note(struct store *, const struct share *, const char *who);
 bool shares_find(struct store *, const char *address, bool group, struct share *out);
 size_t shares_each(struct store *, const struct reader *, struct arena *, struct share **out);
+void shares_revoke(struct store *, struct bytes address, int64_t until);
 void shares_forget(struct store *, uint64_t account);
 
 #endif

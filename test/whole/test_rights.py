@@ -8,12 +8,13 @@ import imaplib
 import pathlib
 import re
 import sys
+import time
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import wait_for
-from test_roles import Village
+from test_roles import PASSWORD, Village
 
 for name in ["GETMETADATA", "SETMETADATA"]:
     imaplib.Commands[name] = ("AUTH", "SELECTED")
@@ -281,6 +282,29 @@ def test_running_sessions_see_new_limits_and_groups(house):
     jack.deleteacl("Loan", "adam")
     with pytest.raises(imaplib.IMAP4.abort):
         adam.search(None, "ALL")
+
+
+def test_who_comes_under_the_same_address_inherits_nothing(house):
+    house.command("account", "add", "mole@example.com", input=PASSWORD + "\n")
+    house.command("group", "join", "sales@example.com", "mole@example.com")
+    jack = house.imap("jack")
+    jack.create("Secret")
+    for who in ["mole", "adam"]:
+        jack.setacl("Secret", who, "lr")
+    assert house.imap("mole").select('"Other Users/jack/Secret"', readonly=True)[0] == "OK"
+    assert house.imap("mole").select('"Shared/sales/INBOX"')[0] == "OK"
+    house.command("account", "delete", "mole@example.com")
+    house.command("account", "add", "mole@example.com", input=PASSWORD + "\n")
+    mole = house.imap("mole")
+    for words in ['"Other Users/jack/Secret"', '"Shared/sales/INBOX"']:
+        assert mole.select(words, readonly=True)[0] == "NO"
+    assert b"mole" not in jack.getacl("Secret")[1][0] and b"adam" in jack.getacl("Secret")[1][0]
+    time.sleep(1.1)  # rights are dated in seconds
+    jack.setacl("Secret", "mole", "lr")
+    jack.logout()
+    house.kill("keeper")
+    mole = wait_for(lambda: again(house, "mole"))
+    assert mole.select('"Other Users/jack/Secret"', readonly=True)[0] == "OK"
 
 
 def test_a_full_account_nobody_reads_is_let_in_again(house):

@@ -111,6 +111,15 @@ test_who_may_do_what(void **state)
 	HOLDS("kept", rights_of(a, made.id, &jill) == (RIGHT_LOOKUP | RIGHT_READ));
 	assert_int_equal(account_delete(a, "INBOX/work"), 0);
 	HOLDS("rfc4314:4 gone with the mailbox", rights_of(a, made.id, &jill) == 0);
+	assert_int_equal(acl_set(a, inbox.id, "-jill@example.com", RIGHT_INSERT), 0);
+	assert_int_equal(acl_revoke(a, BYTES("jill@example.com"), 1), 0);
+	HOLDS("granted later than that", rights_of(a, inbox.id, &jill) & RIGHT_READ);
+	assert_int_equal(acl_revoke(a, BYTES("jill@example.com"), INT64_MAX), 0);
+	HOLDS("an address that is gone", rights_of(a, inbox.id, &jill) == RIGHT_LOOKUP);
+	HOLDS("and what was taken from it", acl_set(a, inbox.id, "-jill@example.com", 0) == ENOENT);
+	HOLDS("others stay", rights_of(a, inbox.id, &adam) == RIGHT_LOOKUP);
+	assert_int_equal(acl_revoke(a, BYTES("sales@example.com"), INT64_MAX), 0);
+	HOLDS("a group that is gone", acl_set(a, inbox.id, "$sales@example.com", 0) == ENOENT);
 	account_drop(&a);
 	kit_close(&k);
 	kit_remove(&k);
