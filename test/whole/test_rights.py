@@ -5,8 +5,10 @@
 """
 
 import imaplib
+import os
 import pathlib
 import re
+import signal
 import sys
 import time
 
@@ -305,6 +307,35 @@ def test_who_comes_under_the_same_address_inherits_nothing(house):
     house.kill("keeper")
     mole = wait_for(lambda: again(house, "mole"))
     assert mole.select('"Other Users/jack/Secret"', readonly=True)[0] == "OK"
+
+
+def test_what_was_answered_ok_survives_a_kill(house):
+    """Rights, notes and limits: whatever dies right behind the OK, they are there."""
+    jill, done = None, 0
+
+    def all_die():
+        for p in house.status():
+            os.kill(p["pid"], signal.SIGKILL)
+        os.killpg(house.process.pid, signal.SIGKILL)
+        house.process.wait()
+        house.start()
+
+    for death in [lambda: house.kill("keeper"), all_die, lambda: house.kill("keeper"), all_die]:
+        jack = wait_for(lambda: again(house, "jack"))
+        box = f"Kept{done}"
+        assert jack.create(box)[0] == "OK"
+        assert jack.setacl(box, "jill", "lr")[0] == "OK"
+        assert jack.setacl(box, "jill", "+i")[0] == "OK"
+        assert jack._simple_command("SETMETADATA", box, f'(/shared/comment "note {done}" /private/comment "mine")')[0] == "OK"
+        death()
+        done += 1
+        jack, jill = wait_for(lambda: again(house, "jack")), wait_for(lambda: again(house, "jill"))
+        for n in range(done):
+            assert b"jill@example.com lri" in jack.getacl(f"Kept{n}")[1][0]
+            jack._simple_command("GETMETADATA", f"Kept{n}", "(/shared/comment /private/comment)")
+            told = repr(jack.response("METADATA")[1])
+            assert f"note {n}" in told and "mine" in told
+            assert jill.append(f'"Other Users/jack/Kept{n}"', None, None, LETTER.format("x").encode())[0] == "OK"
 
 
 def test_a_full_account_nobody_reads_is_let_in_again(house):
