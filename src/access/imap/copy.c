@@ -212,6 +212,9 @@ copy_run(struct imap *s)
 	if (w->across && (why = mailbox_bring(s->view->mailbox, &w->set, w->to, &w->brought,
 	                                      BRING_MOST)) == EAGAIN)
 		return STEP_AGAIN;
+	if (why == EXDEV) /* what lies in files has no place in another account's log */
+		return imap_no(s, "[CANNOT] These messages are kept in files, those of the other "
+		                  "account are not: fetch and append them.");
 	if (why == 0)
 		why = copy_all_of(s, w);
 	if (why != 0)
