@@ -347,3 +347,55 @@ def test_a_full_account_nobody_reads_is_let_in_again(house):
     wait_for(lambda: refusal(house, "adam@example.com")[0] in (452, 552))
     house.command("account", "set", "adam@example.com", "--quota-messages", "none")
     wait_for(lambda: refusal(house, "adam@example.com")[0] == 250)
+
+
+HOMES = ["log", "maildir", "mbox"]
+
+
+@pytest.fixture(scope="module")
+def three():
+    """One account in the log, one in a Maildir, one in mboxes; each shows the others its Box."""
+    with Village(*HOMES) as village:
+        root = village.directory / "outside"
+        root.mkdir()
+        root.chmod(0o1777)
+        village.write_settings(mail_location_directories=str(root))
+        village.stop()
+        village.start()
+        for name, to in [("maildir", f"maildir:{root}/maildir"), ("mbox", f"mbox:{root}/mbox")]:
+            village.imap(name).logout()
+            village.command("mailbox", "convert", f"{name}@example.com", "--to", to)
+        for name in HOMES:
+            box = village.imap(name)
+            box.create("Box")
+            for other in HOMES:
+                if other != name:
+                    assert box.setacl("Box", other, "lrswite")[0] == "OK"
+            for n in range(3):
+                box.append("INBOX", "(\\Flagged)" if n == 1 else None, None, LETTER.format(f"{name}{n}").encode())
+        yield village
+
+
+@pytest.mark.parametrize("to", HOMES)
+@pytest.mark.parametrize("whose", HOMES)
+def test_copies_between_accounts_whatever_they_lie_in(three, whose, to):
+    if whose == to:
+        return
+    mine, theirs = three.imap(whose), three.imap(to)
+    before = len(found(theirs, "Box"))
+    mine.select("INBOX")
+    said = mine.copy("1:3", f'"Other Users/{to}/Box"')
+    if to == "log":
+        assert b"[CANNOT]" in said[1][0]
+        assert len(found(theirs, "Box")) == before
+        assert len(found(mine, "INBOX")) == 3
+        return
+    assert said[0] == "OK", said
+    assert len(found(theirs, "Box")) == before + 3
+    for n in range(3):
+        at = found(theirs, "Box", "SUBJECT", f"{whose}{n}")
+        assert len(at) == 1
+        told = theirs.fetch(at[0].decode(), "(FLAGS BODY.PEEK[])")[1]
+        assert told[0][1] == LETTER.format(f"{whose}{n}").encode()
+        assert (b"\\Flagged" in told[0][0] + (told[1] or b"")) == (n == 1)
+    assert len(found(mine, "INBOX")) == 3
