@@ -1,5 +1,5 @@
 /*
- * clerk -- knows who is who: answers RESOLVE and AUTH, and the commands
+ * clerk -- knows who is who: answers RESOLVE, WHO and AUTH, and the commands
  * domain, account, alias.  The only process that sees a password hash.
  *
  * Passwords are checked in the thread pool, one for each processor at a time, at most
