@@ -119,14 +119,14 @@ def test_what_is_not_deflate_ends_the_session(demo):
             c.line()
 
 
-def test_letters_of_one_command_are_counted(demo):
+def test_many_letters_of_one_command_come_at_once(demo):
     c, box = Client(demo, "imaps"), word().encode()
     c.login(demo)
     c.ask(b"CREATE " + box)
-    assert b"NO [LIMIT]" in c.ask(b"APPEND " + box + b" {3+}\r\na:b" * 4097)[-1]
-    assert b"(MESSAGES 0)" in c.ask(b"STATUS %s (MESSAGES)" % box)[0]
-    assert b"APPENDUID" in c.ask(b"APPEND " + box + b" {3+}\r\na:b" * 300)[-1]
-    assert b"(MESSAGES 300)" in c.ask(b"STATUS %s (MESSAGES)" % box)[0]
+    assert b"APPENDUID" in c.ask(b"APPEND " + box + b" {3+}\r\na:b" * 4097)[-1]
+    assert b"(MESSAGES 4097)" in c.ask(b"STATUS %s (MESSAGES)" % box)[0]
+    assert b" NO " in c.ask(b"APPEND " + box + b" {3+}\r\na:b" * 300 + b" {0+}\r\n")[-1]
+    assert b"(MESSAGES 4097)" in c.ask(b"STATUS %s (MESSAGES)" % box)[0]
     assert b" OK" in c.ask(b"DELETE " + box)[-1]
 
 
