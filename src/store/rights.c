@@ -95,9 +95,9 @@ weigh(void *ctx, const char *who, unsigned rights)
 }
 
 unsigned
-rights_of(struct account *a, uint64_t mailbox, const struct reader *r)
+rights_of(struct account *a, uint64_t mailbox, const struct reader *r, unsigned base)
 {
-	struct weighing w = { .reader = r };
+	struct weighing w = { .reader = r, .yes = base };
 
 	if (r->account == a->id)
 		return RIGHTS_ALL;

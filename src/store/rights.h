@@ -7,7 +7,7 @@
  * The owner of an account has all rights, always; rows tell of others.  An identifier is an address in lower case,
  * "anyone", "authenticated", or "$name@domain" for the members of a group; with "-" before it the rights are taken away.
  *
- * rights_of()      what this reader may do: rows that name it, less those that name it with "-".
+ * rights_of()      what this reader may do: `base` and rows that name it, less those that name it with "-".
  * acl_set()        replaces a row; no rights: takes it away.  ENOENT: there was none.  EDQUOT: too many.
  * acl_revoke()     all rows of all mailboxes that name this address, or the group that has it, and were granted until then.
  * acl_each()       the rows of one mailbox, by name.
@@ -40,7 +40,7 @@ enum { ACL_MOST = 1000, IDENTIFIER_MOST = 400 };
 /* One who reads: an address, and the groups it belongs to ("sales@example.com"). */
 struct reader { uint64_t account; const char *address; const char *const *group; size_t groups; };
 
-unsigned rights_of(struct account *, uint64_t mailbox, const struct reader *);
+unsigned rights_of(struct account *, uint64_t mailbox, const struct reader *, unsigned base);
 int  acl_each(struct account *, uint64_t mailbox, void (*each)(void *ctx, const char *who, unsigned rights), void *ctx);
 int  acl_set(struct account *, uint64_t mailbox, const char *who, unsigned rights);
 int  acl_revoke(struct account *, struct bytes address, int64_t until);

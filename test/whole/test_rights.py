@@ -136,6 +136,37 @@ def test_marks_and_rights_outlive_a_restart(house):
     assert house.command("store", "check").returncode == 0
 
 
+def test_who_loses_the_right_to_read_reads_no_more(house):
+    jack, adam = house.imap("jack"), house.imap("adam")
+    jack.create("Open")
+    jack.append("Open", None, None, LETTER.format("before").encode())
+    jack.setacl("Open", "adam", "lr")
+    adam.select('"Other Users/jack@example.com/Open"', readonly=True)
+    assert adam.fetch("1", "(FLAGS)")[0] == "OK"
+    jack.deleteacl("Open", "adam")
+    with pytest.raises(imaplib.IMAP4.abort):
+        adam.fetch("1", "(BODY.PEEK[])")
+
+
+def test_names_that_may_not_be_seen_are_as_names_that_are_not_there(house):
+    jack, adam, eve = house.imap("jack"), house.imap("adam"), house.imap("eve")
+    for name in "Hidden", "Hidden/Below", "Shown":
+        jack.create(name)
+    jack.setacl("Shown", "adam", "lr")
+    jack.create("Shown/Hidden")
+    jack.deleteacl("Shown/Hidden", "adam")
+    for box, names in (adam, ("Shown/Hidden", "Shown/None")), (eve, ("Hidden", "None", "Shown")):
+        for command in "GETQUOTAROOT {}", "STATUS {} (MESSAGES)", "RENAME {} Taken", "RENAME None {}", "DELETE {}":
+            said = set()
+            for name in names:
+                whole = f'"Other Users/jack@example.com/{name}"'
+                try:
+                    said.add(box.xatom(*command.format(whole).split(" ", 1))[1][0])
+                except box.error as e:
+                    said.add(str(e))
+            assert len(said) == 1, (command, said)
+
+
 def test_a_group_reads_together(house):
     house.command("group", "add", "sales@example.com", "--member", "jack@example.com", "jill@example.com")
     send(house, "sales@example.com", "offer")
@@ -149,6 +180,9 @@ def test_a_group_reads_together(house):
     assert found(jill, "INBOX", "SUBJECT", "offer") != []
     with pytest.raises(imaplib.IMAP4.error):
         house.imap("sales")
+    jack.setacl('"Shared/sales@example.com/INBOX"', "-jill@example.com", "r")
+    assert "r" not in jill.myrights('"Shared/sales@example.com/INBOX"')[1][0].decode().split()[-1]
+    jack.deleteacl('"Shared/sales@example.com/INBOX"', "-jill@example.com")
     house.command("group", "leave", "sales@example.com", "jill@example.com")
     assert house.imap("jill").select("Shared/sales/INBOX")[0] == "NO"
 

@@ -213,10 +213,13 @@ rename_within(struct imap *s, const char *from, const char *to)
 
 	if (why == 0 && (why = reach_name(s, to, &b)) == EXDEV)
 		why = EINVAL;
+	/* Who shows nothing here is not told from who is not there. */
+	if (why == 0 &&
+	    ((a.whose.account != 0 && (a.rights == 0 || a.mailbox == 0)) ||
+	     (b.whose.account != 0 && !(b.rights & RIGHT_CREATE) && a.account != b.account)))
+		why = ENOENT;
 	if (why == 0 && (a.account != b.account || reach_reserved(s, to)))
 		why = EINVAL;
-	if (why == 0 && a.whose.account != 0 && a.rights == 0)
-		why = ENOENT;
 	if (why == 0 && a.whose.account != 0 &&
 	    (!(a.rights & RIGHT_REMOVE) || !(b.rights & RIGHT_CREATE)))
 		why = EACCES;

@@ -280,6 +280,8 @@ quotaroot_run(struct imap *s)
 	const char        *root = ROOT;
 	int                why = reach_name(s, w->name, &w->at);
 
+	if (why == 0 && w->at.whose.account != 0 && w->at.mailbox == 0)
+		why = ENOENT; /* as one that may not be seen */
 	if (why == 0 && !(w->at.rights & RIGHT_READ))
 		why = w->at.rights & RIGHT_LOOKUP ? EACCES : ENOENT;
 	if (why != 0)

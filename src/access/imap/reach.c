@@ -55,10 +55,11 @@ rights_at(struct imap *s, struct account *a, uint64_t mailbox)
 	struct reader      r = reach_reader(s);
 	struct members_row row = { 0 };
 
+	/* What is taken from one member, or from all, is taken all the same (rfc4314:2). */
 	if (is_member(s, account_id(a), &row.group) &&
 	    acl_each(a, mailbox, is_members_row, &row) == 0 && !row.there)
-		return RIGHTS_ALL;
-	return rights_of(a, mailbox, &r);
+		return rights_of(a, mailbox, &r, RIGHTS_ALL);
+	return rights_of(a, mailbox, &r, 0);
 }
 
 /* Rights in a mailbox that is not there yet: those of the nearest level above; at the top nobody

@@ -88,8 +88,8 @@ test_who_may_do_what(void **state)
 	kit_open(&k);
 	a = kit_take(&k, 7);
 	assert_int_equal(account_status(a, "INBOX", &inbox), 0);
-	HOLDS("the owner has all", rights_of(a, inbox.id, &owner) == RIGHTS_ALL);
-	HOLDS("a stranger has none", rights_of(a, inbox.id, &jill) == 0);
+	HOLDS("the owner has all", rights_of(a, inbox.id, &owner, 0) == RIGHTS_ALL);
+	HOLDS("a stranger has none", rights_of(a, inbox.id, &jill, 0) == 0);
 	HOLDS("nobody sees anything", !acl_any(a));
 	HOLDS("a row that is not there", acl_set(a, inbox.id, "jill@example.com", 0) == ENOENT);
 	assert_int_equal(acl_set(a, inbox.id, "jill@example.com", RIGHT_LOOKUP | RIGHT_READ), 0);
@@ -98,26 +98,29 @@ test_who_may_do_what(void **state)
 	assert_int_equal(acl_set(a, inbox.id, "anyone", RIGHT_LOOKUP), 0);
 	assert_int_equal(acl_set(a, inbox.id, "-adam@example.com", RIGHT_INSERT), 0);
 	HOLDS("rfc4314:2 rights add up",
-	      rights_of(a, inbox.id, &jill) == (RIGHT_LOOKUP | RIGHT_READ));
-	HOLDS("rfc4314:2 a negative row takes away", rights_of(a, inbox.id, &adam) == RIGHT_LOOKUP);
+	      rights_of(a, inbox.id, &jill, 0) == (RIGHT_LOOKUP | RIGHT_READ));
+	HOLDS("rfc4314:2 a negative row takes away",
+	      rights_of(a, inbox.id, &adam, 0) == RIGHT_LOOKUP);
+	HOLDS("from what a member has, too",
+	      rights_of(a, inbox.id, &adam, RIGHTS_ALL) == (RIGHTS_ALL & ~(unsigned)RIGHT_INSERT));
 	assert_int_equal(account_create(a, "INBOX/work", USE_NONE), 0);
 	assert_int_equal(account_status(a, "INBOX/work", &made), 0);
 	HOLDS("rfc4314:4 a new mailbox inherits",
-	      rights_of(a, made.id, &jill) == (RIGHT_LOOKUP | RIGHT_READ));
+	      rights_of(a, made.id, &jill, 0) == (RIGHT_LOOKUP | RIGHT_READ));
 	settle(&k);
 	account_drop(&a);
 	again(&k);
 	a = kit_take(&k, 7);
-	HOLDS("kept", rights_of(a, made.id, &jill) == (RIGHT_LOOKUP | RIGHT_READ));
+	HOLDS("kept", rights_of(a, made.id, &jill, 0) == (RIGHT_LOOKUP | RIGHT_READ));
 	assert_int_equal(account_delete(a, "INBOX/work"), 0);
-	HOLDS("rfc4314:4 gone with the mailbox", rights_of(a, made.id, &jill) == 0);
+	HOLDS("rfc4314:4 gone with the mailbox", rights_of(a, made.id, &jill, 0) == 0);
 	assert_int_equal(acl_set(a, inbox.id, "-jill@example.com", RIGHT_INSERT), 0);
 	assert_int_equal(acl_revoke(a, BYTES("jill@example.com"), 1), 0);
-	HOLDS("granted later than that", rights_of(a, inbox.id, &jill) & RIGHT_READ);
+	HOLDS("granted later than that", rights_of(a, inbox.id, &jill, 0) & RIGHT_READ);
 	assert_int_equal(acl_revoke(a, BYTES("jill@example.com"), INT64_MAX), 0);
-	HOLDS("an address that is gone", rights_of(a, inbox.id, &jill) == RIGHT_LOOKUP);
+	HOLDS("an address that is gone", rights_of(a, inbox.id, &jill, 0) == RIGHT_LOOKUP);
 	HOLDS("and what was taken from it", acl_set(a, inbox.id, "-jill@example.com", 0) == ENOENT);
-	HOLDS("others stay", rights_of(a, inbox.id, &adam) == RIGHT_LOOKUP);
+	HOLDS("others stay", rights_of(a, inbox.id, &adam, 0) == RIGHT_LOOKUP);
 	assert_int_equal(acl_revoke(a, BYTES("sales@example.com"), INT64_MAX), 0);
 	HOLDS("a group that is gone", acl_set(a, inbox.id, "$sales@example.com", 0) == ENOENT);
 	account_drop(&a);
