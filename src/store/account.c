@@ -878,6 +878,15 @@ account_use(struct account *a, uint64_t mailbox, enum mailbox_use use)
 	return 0;
 }
 
+enum mailbox_use
+account_use_of(struct account *a, const char *given)
+{
+	char                  name[NAME_MOST + 1];
+	const struct mailbox *m = name_right(given, name) == 0 ? account_mailbox(a, name) : NULL;
+
+	return m != NULL ? m->use : USE_NONE;
+}
+
 uint64_t
 account_find(struct account *a, const char *given)
 {

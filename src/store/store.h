@@ -97,6 +97,7 @@ struct mailbox_status { uint32_t messages, recent, uidnext, uidvalidity, unseen,
 int account_status(struct account *, const char *name, struct mailbox_status *out);
 int account_use(struct account *, uint64_t mailbox, enum mailbox_use);
 uint64_t account_find(struct account *, const char *name);      /* a mailbox's id; 0: there is none */
+enum mailbox_use account_use_of(struct account *, const char *name);
 
 /* News of the whole account: every change of its list and, by name alone, of what is in a mailbox.  No mailbox is
    read for it.  It comes at the moment of the change, before the barrier. */

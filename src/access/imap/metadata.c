@@ -260,8 +260,7 @@ static void
 write_computed(struct imap *s, const struct reach *at, struct notes_writing *w)
 {
 	const struct imap_settings *rows = &imap_config_of(s)->rows;
-	struct mailbox_info        *info;
-	size_t                      count;
+	enum mailbox_use            use;
 
 	if (at->mailbox == 0) {
 		if (rows->admin[0] != '\0')
@@ -274,11 +273,10 @@ write_computed(struct imap *s, const struct reach *at, struct notes_writing *w)
 	}
 	if (at->whose.account != 0)
 		return;
-	count = account_list(s->account, s->scratch, &info);
-	for (size_t i = 0; i < count; i++)
-		if (info[i].exists && info[i].id == at->mailbox && info[i].use != USE_NONE)
-			write_note(w, &(struct metadata){ BYTES("/private/specialuse"),
-			                                  bytes_of(use_word(info[i].use)) });
+	use = account_use_of(at->account, at->name);
+	if (use != USE_NONE)
+		write_note(w, &(struct metadata){ BYTES("/private/specialuse"),
+		                                  bytes_of(use_word(use)) });
 }
 
 int
