@@ -7,7 +7,7 @@
 	X(select) X(examine) X(create) X(delete) X(rename) X(subscribe) X(unsubscribe) \
 	X(list) X(lsub) X(status) X(append) X(replace) X(namespace) X(id) X(enable) X(compress) X(unauthenticate) X(idle) \
 	X(check) X(close) X(unselect_command) X(expunge) X(search) X(sort) X(thread) X(fetch) X(store) X(copy) X(move) \
-	X(uidbatches) X(notify) X(genurlauth) X(resetkey) X(urlfetch) \
+	X(esearch) X(cancelupdate) X(uidbatches) X(notify) X(genurlauth) X(resetkey) X(urlfetch) \
 	X(setacl) X(deleteacl) X(getacl) X(listrights) X(myrights) \
 	X(getquota) X(getquotaroot) X(setquota) X(getmetadata) X(setmetadata)
 /* clang-format on */

@@ -347,7 +347,8 @@ asks_marked(struct finder *f)
 	for (size_t i = 0; i < f->program->leaves; i++)
 		asking += f->ask[i].text != NULL;
 	/* Nothing else is asked, and most of the account is in this mailbox. */
-	if (asking == f->program->leaves && view_count(f->view) >= text_count(f->text) / 2) {
+	if (f->within == NULL && asking == f->program->leaves &&
+	    view_count(f->view) >= text_count(f->text) / 2) {
 		for (size_t i = 0; i < asking; i++)
 			text_want_all(&f->ask[i]);
 		return true;
@@ -355,6 +356,8 @@ asks_marked(struct finder *f)
 	for (uint32_t uid; (uid = view_next(f->view, f->mark + 1)) != 0; f->mark = uid) {
 		if (uid % 32 == 0 && imap_turn_over(f->session))
 			return false;
+		if (f->within != NULL && !ranges_hold(f->within, uid))
+			continue;
 		if (!view_find(f->view, uid, &f->message.entry))
 			continue;
 		f->message.recent = uid >= f->view->recent;
@@ -406,9 +409,10 @@ texts_whole(struct finder *f)
 /* ---- all of them ------------------------------------------------------------------ */
 
 void
-finder_open(struct finder *f, struct imap *s, struct view *view, struct program *p)
+finder_open(struct finder *f, struct imap *s, struct view *view, struct program *p,
+            struct arena *scratch)
 {
-	*f = (struct finder){ .session = s, .view = view, .program = p, .scratch = s->scratch };
+	*f = (struct finder){ .session = s, .view = view, .program = p, .scratch = scratch };
 	for (size_t i = 0; i < p->leaves; i++) {
 		struct leaf *l = &p->leaf[i];
 		if (l->keyword.len > 0) {
@@ -451,6 +455,17 @@ finder_limit(struct finder *f)
 	return lowest;
 }
 
+/* The first known uid at or above this one that is to be looked at; 0: none. */
+static uint32_t
+next_within(const struct finder *f, uint32_t uid)
+{
+	while (uid != 0 && !ranges_hold(f->within, uid)) {
+		uint32_t first = ranges_next(f->within, uid);
+		uid = first == 0 ? 0 : view_next(f->view, first);
+	}
+	return uid;
+}
+
 /* Look at the next message; false when there is none. */
 static bool
 look_next(struct finder *f)
@@ -459,6 +474,8 @@ look_next(struct finder *f)
 
 	do {
 		f->uid = f->uid == UINT32_MAX ? 0 : view_next(f->view, f->uid + 1);
+		if (f->within != NULL)
+			f->uid = next_within(f, f->uid);
 		if (f->uid == 0) {
 			f->uid = UINT32_MAX;
 			return false;

@@ -4,7 +4,7 @@
  * From:     SEARCH, SORT, THREAD, ESEARCH, which say what was found each in their way
  * To:       store (entries, columns, digests), and verifiers for what only the content can tell
  *
- * finder_open()   begins; the program's sequence sets and keywords are resolved in this view.
+ * finder_open()   begins; memory from the arena; the program's sequence sets and keywords are resolved in this view.
  * finder_go()     does some milliseconds of it: FINDER_MORE another turn is needed, FINDER_WAIT
  *                 imap_wake() will come, FINDER_OVER `found` is whole.
  * finder_limit()  before it goes: only the messages with the highest uids are looked at, as many as the
@@ -50,6 +50,7 @@ struct finder {
 	struct view    *view;
 	struct program *program;
 	struct arena   *scratch;
+	const struct ranges *within;   /* only these uids are looked at; NULL: all */
 	struct ranges   found;         /* uids                                    */
 	uint64_t        modseq;        /* highest of those found                  */
 	bool            damaged;       /* some could not be read                  */
@@ -76,7 +77,7 @@ struct finder {
 
 #define FINDER_LATER "[UNAVAILABLE] The messages cannot be searched now; try again later."
 
-void finder_open(struct finder *, struct imap *, struct view *, struct program *);
+void finder_open(struct finder *, struct imap *, struct view *, struct program *, struct arena *);
 uint32_t finder_limit(struct finder *);
 enum finder_step finder_go(struct finder *);
 void finder_close(struct finder *);

@@ -1,4 +1,5 @@
 /* IDLE: say at once what happens, until the client says DONE */
+#include "access/imap/contexts.h"
 #include "access/imap/input.h"
 #include "access/imap/session.h"
 
@@ -30,7 +31,7 @@ idle_run(struct imap *s)
 		stream_patience(s->stream, rows->idle_notify_ms);
 		w->begun = true;
 	}
-	if (!imap_tell(s, true))
+	if (!imap_tell(s, true) || contexts_go(s) == STEP_AGAIN)
 		return STEP_AGAIN;
 	if (s->end != NULL || !input_line(s->input, &line, &used))
 		return STEP_WAIT;

@@ -1,5 +1,7 @@
 #include "access/imap/program.h"
 
+#include <string.h>
+
 #include "access/imap/objectid.h"
 #include "access/imap/ranges.h"
 #include "access/imap/resync.h"
@@ -450,6 +452,43 @@ program_uids(const struct program *p, struct arena *arena)
 					: either_of(arena, &stack[top - 2], &stack[top - 1]);
 	}
 	return stack[0];
+}
+
+static void
+leaf_keep(const struct leaf *l, struct arena *a, struct leaf *out)
+{
+	bool              fixed = l->key->takes == TAKES_SEQUENCE || l->sequence.saved;
+	struct uid_range *set = arena_take_array(a, l->set.count + 1, sizeof *set);
+
+	*out = *l;
+	out->text = arena_keep(a, l->text);
+	out->folded = arena_keep(a, l->folded);
+	out->field = arena_keep(a, l->field);
+	out->keyword = arena_keep(a, l->keyword);
+	for (size_t i = 0; i < l->set.count; i++)
+		set[i] = l->set.range[i];
+	out->set.range = set;
+	if (fixed)
+		out->sequence = (struct sequence){ 0 };
+	else if (l->sequence.count > 0) {
+		struct sequence_range *range =
+			arena_take_array(a, l->sequence.count, sizeof *range);
+		memcpy(range, l->sequence.range, l->sequence.count * sizeof *range);
+		out->sequence.range = range;
+	}
+}
+
+void
+program_keep(const struct program *p, struct arena *a, struct program *out)
+{
+	*out = *p;
+	out->most = p->leaves;
+	out->leaf = arena_take_array(a, p->leaves + 1, sizeof *out->leaf);
+	out->step = arena_take_array(a, p->steps + 1, sizeof *out->step);
+	out->stack = arena_take_array(a, p->leaves + 1, sizeof *out->stack);
+	memcpy(out->step, p->step, p->steps * sizeof *out->step);
+	for (size_t i = 0; i < p->leaves; i++)
+		leaf_keep(&p->leaf[i], a, &out->leaf[i]);
 }
 
 /* ---- reading ---------------------------------------------------------------- */

@@ -75,6 +75,8 @@ struct program {
 void program_read(struct scan *, struct arena *, struct program *);
 /* Messages elsewhere cannot be meant, by the uids and numbers named; its leaves' sets are resolved. */
 struct uid_set program_uids(const struct program *, struct arena *);
+/* A copy that lives with the arena.  Message numbers and "$" are what they are now. */
+void program_keep(const struct program *, struct arena *, struct program *out);
 enum truth program_truth(const struct program *, const enum truth *value);
 enum column leaf_column(const struct leaf *);
 bool leaf_asks_digest(const struct leaf *);

@@ -98,6 +98,38 @@ ranges_drop_first(struct ranges *r)
 	memmove(r->at, r->at + 1, r->count * sizeof *r->at);
 }
 
+uint32_t
+ranges_next(const struct ranges *r, uint32_t n)
+{
+	size_t place = place_of(r->at, r->count, n);
+
+	if (place < r->count && r->at[place].first <= n)
+		place++;
+	return place < r->count ? r->at[place].first : 0;
+}
+
+void
+ranges_differ(const struct ranges *r, const struct ranges *other, struct ranges *out)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < r->count; i++) {
+		uint32_t first = r->at[i].first, last = r->at[i].last;
+
+		while (k < other->count && other->at[k].last < first)
+			k++;
+		for (size_t j = k; j < other->count && other->at[j].first <= last; j++) {
+			if (other->at[j].first > first)
+				ranges_add(out, first, other->at[j].first - 1);
+			first = other->at[j].last + 1;
+			if (first == 0)
+				break;
+		}
+		if (first != 0 && first <= last)
+			ranges_add(out, first, last);
+	}
+}
+
 void
 ranges_free(struct ranges *r)
 {

@@ -23,6 +23,10 @@ bool     ranges_hold(const struct ranges *, uint32_t n);
 uint64_t ranges_size(const struct ranges *);              /* how many numbers    */
 void     ranges_clip(struct ranges *, uint32_t first, uint32_t last);
 void     ranges_drop_first(struct ranges *);              /* the whole first range */
+/* The first number of the first range above n; 0: none. */
+uint32_t ranges_next(const struct ranges *, uint32_t n);
+/* To the end of `out`, the numbers of one that the other does not have. */
+void     ranges_differ(const struct ranges *, const struct ranges *other, struct ranges *out);
 void     ranges_free(struct ranges *);
 struct uid_set ranges_set(const struct ranges *);
 uint64_t uid_set_size(const struct uid_set *);

@@ -7,8 +7,9 @@ static const struct {
 	const char *word;
 	unsigned    bit;
 } options[] = {
-	{ "MIN", RETURN_MIN },     { "MAX", RETURN_MAX },   { "ALL", RETURN_ALL },
-	{ "COUNT", RETURN_COUNT }, { "SAVE", RETURN_SAVE }, { "PARTIAL", RETURN_PARTIAL },
+	{ "MIN", RETURN_MIN },       { "MAX", RETURN_MAX },         { "ALL", RETURN_ALL },
+	{ "COUNT", RETURN_COUNT },   { "SAVE", RETURN_SAVE },       { "PARTIAL", RETURN_PARTIAL },
+	{ "UPDATE", RETURN_UPDATE }, { "CONTEXT", RETURN_CONTEXT },
 };
 
 /* ---- reading -------------------------------------------------------------------- */
@@ -192,6 +193,11 @@ returns_say(struct imap *s, const struct returns *w, const struct result *r, str
 {
 	buffer_add_string(out, "* ESEARCH (TAG ");
 	write_string(out, s->tag);
+	if (w->mailbox != NULL) {
+		buffer_add_string(out, " MAILBOX ");
+		imap_write_mailbox(s, w->mailbox);
+		buffer_printf(out, " UIDVALIDITY %u", w->uidvalidity);
+	}
 	buffer_add_string(out, s->uid ? ") UID" : ")");
 	if (r->count > 0) {
 		if (w->give & RETURN_MIN)
@@ -217,6 +223,28 @@ returns_say(struct imap *s, const struct returns *w, const struct result *r, str
 		say_places(r, from, to, out);
 		buffer_add_char(out, ')');
 	}
+}
+
+static uint64_t
+modseq_of(struct imap *s, struct view *view, uint32_t n)
+{
+	struct entry e;
+
+	return view_find(view, s->uid ? n : view_uid(view, n), &e) ? e.modseq : 0;
+}
+
+/* Of MIN and MAX alone, the modseq of what they name. */
+void
+returns_say_modseq(struct imap *s, const struct returns *w, struct view *view,
+                   const struct result *r, uint64_t highest)
+{
+	uint64_t low = 0, high = highest;
+
+	if (!(w->give & (RETURN_ALL | RETURN_COUNT | RETURN_PARTIAL))) {
+		low = w->give & RETURN_MIN ? modseq_of(s, view, result_first(r)) : 0;
+		high = w->give & RETURN_MAX ? modseq_of(s, view, result_last(r)) : 0;
+	}
+	buffer_printf(imap_out(s), " MODSEQ %llu", (unsigned long long)(low > high ? low : high));
 }
 
 /* Places from..to of ascending ranges, in other words ranges again. */

@@ -17,7 +17,8 @@
 
 enum {
 	RETURN_MIN = 1, RETURN_MAX = 2, RETURN_ALL = 4, RETURN_COUNT = 8, RETURN_SAVE = 16,
-	RETURN_PARTIAL = 32,
+	RETURN_PARTIAL = 32, RETURN_UPDATE = 64, RETURN_CONTEXT = 128,
+	RETURN_HINTS = RETURN_UPDATE | RETURN_CONTEXT,   /* nothing is said for them */
 };
 struct partial {
 	bool     from_end;             /* -1:-10                                  */
@@ -27,6 +28,8 @@ struct returns {
 	bool     extended;             /* RETURN (...) was there, or rev2 is spoken */
 	unsigned give;
 	struct partial partial;
+	const char *mailbox;           /* of ESEARCH: which it is                 */
+	uint32_t uidvalidity;
 };
 struct result {
 	struct uid_set  set;           /* ascending; or                           */
@@ -42,6 +45,8 @@ struct uid_set partial_cut(struct imap *, const struct partial *, const struct u
 bool returns_charset(struct imap *, struct scan *, struct bytes *charset);
 enum imap_step returns_bad_charset(struct imap *);
 void returns_say(struct imap *, const struct returns *, const struct result *, struct buffer *out);
+/* "MODSEQ" of what was found; `highest` is that of all of it (rfc7162:3.1.5, 3.1.10). */
+void returns_say_modseq(struct imap *, const struct returns *, struct view *, const struct result *, uint64_t highest);
 /* The found uids, ascending, and in the order of the result. */
 void returns_save(struct imap *, const struct returns *, const struct uid_set *found, const uint32_t *order);
 /* The first and the last number of a result that is not empty. */

@@ -1,4 +1,5 @@
 /* SEARCH: which messages are like that (rfc3501:6.4.4, rfc4731, rfc5182, rfc9394) */
+#include "access/imap/contexts.h"
 #include "access/imap/finder.h"
 #include "access/imap/limit.h"
 #include "access/imap/returns.h"
@@ -45,34 +46,17 @@ search_parse(struct imap *s, struct scan *r)
 
 /* ---- the answer ---------------------------------------------------------------- */
 
-/* rfc7162:3.1.10: of MIN and MAX alone, the modseq of what they name. */
-static uint64_t
-modseq_of(struct imap *s, uint32_t n)
-{
-	struct entry e;
-
-	return view_find(s->view, s->uid ? n : view_uid(s->view, n), &e) ? e.modseq : 0;
-}
-
 static void
 say_extended(struct imap *s, struct search_work *w)
 {
 	struct buffer *out = imap_out(s);
 	struct result  r = { w->found, NULL, uid_set_size(&w->found) };
-	uint64_t       modseq = w->finder.modseq;
-	unsigned       give = w->returns.give;
 
-	if (give == RETURN_SAVE)
+	if ((w->returns.give & ~(unsigned)RETURN_HINTS) == RETURN_SAVE)
 		return; /* rfc5182:2.1: nothing else was asked */
 	returns_say(s, &w->returns, &r, out);
-	if (w->program.modseq && r.count > 0) {
-		if (!(give & (RETURN_ALL | RETURN_COUNT | RETURN_PARTIAL))) {
-			uint64_t low = give & RETURN_MIN ? modseq_of(s, result_first(&r)) : 0;
-			uint64_t high = give & RETURN_MAX ? modseq_of(s, result_last(&r)) : 0;
-			modseq = low > high ? low : high;
-		}
-		buffer_printf(out, " MODSEQ %llu", (unsigned long long)modseq);
-	}
+	if (w->program.modseq && r.count > 0)
+		returns_say_modseq(s, &w->returns, s->view, &r, w->finder.modseq);
 	buffer_add_string(out, "\r\n");
 }
 
@@ -117,7 +101,9 @@ search_run(struct imap *s)
 	if (w->bad_charset)
 		return search_failed(s, w, returns_bad_charset(s));
 	if (!w->begun) {
-		finder_open(&w->finder, s, s->view, &w->program);
+		if ((w->returns.give & RETURN_UPDATE) && contexts_named(s, s->tag))
+			return imap_bad(s, "Tag reuse.");
+		finder_open(&w->finder, s, s->view, &w->program, s->scratch);
 		w->lowest = finder_limit(&w->finder);
 		if (w->program.modseq)
 			imap_enable_condstore(s);
@@ -134,6 +120,8 @@ search_run(struct imap *s)
 		w->found = result_numbers(s, s->view, &uids);
 		if (w->returns.give & RETURN_SAVE)
 			returns_save(s, &w->returns, &uids, NULL);
+		if (w->returns.give & RETURN_UPDATE)
+			contexts_add(s, &w->program, w->lowest == 0 ? &uids : NULL, NULL);
 	}
 	if (w->returns.extended)
 		say_extended(s, w);

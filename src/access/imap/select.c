@@ -1,5 +1,6 @@
 /* SELECT and EXAMINE: go into a mailbox */
 #include <errno.h>
+#include <string.h>
 
 #include "access/imap/list.h"
 #include "access/imap/notify.h"
@@ -200,6 +201,20 @@ changes_something(struct imap *s, struct mailbox *m)
 	       (RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_DELETE | RIGHT_EXPUNGE);
 }
 
+/* How the names of somebody else's mailboxes begin; memory to be freed, or NULL. */
+static char *
+name_before(const struct imap *s, const char *name, struct mailbox *m)
+{
+	size_t all = strlen(name), own = strlen(mailbox_name(m));
+	char  *before;
+
+	if (mailbox_account(m) == s->account || own >= all)
+		return NULL;
+	before = memory_take(all - own + 1);
+	memcpy(before, name, all - own);
+	return before;
+}
+
 static int
 select_begin(struct imap *s, struct select_work *w)
 {
@@ -224,6 +239,7 @@ select_begin(struct imap *s, struct select_work *w)
 	s->view =
 		view_open(mailbox, w->examine || !changes_something(s, mailbox), selected_news, s);
 	s->view->deaf = !(notify_wants(s) & EVENT_FLAGS);
+	s->view->before = name_before(s, w->name, mailbox);
 	if (mailbox_account(mailbox) != s->account &&
 	    (why = view_look_as(s->view, s->facts.account)) != 0) {
 		imap_unselect(s);

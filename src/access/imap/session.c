@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "access/imap/capability.h"
+#include "access/imap/contexts.h"
 #include "access/imap/input.h"
 #include "access/imap/notify.h"
 #include "access/imap/reach.h"
@@ -188,6 +189,7 @@ void
 imap_unselect(struct imap *s)
 {
 	ranges_free(&s->saved);
+	contexts_close(s);
 	notify_left(s);
 	view_close(&s->view);
 }
@@ -251,7 +253,7 @@ imap_resolve_in(struct imap *s, struct view *v, const struct sequence *sequence,
 
 	for (size_t i = 0; i < sequence->count; i++)
 		good &= resolve_range(v, &sequence->range[i], by_uid, &all);
-	if (sequence->saved) {
+	if (sequence->saved && v == s->view) {
 		struct uid_set saved = ranges_set(&s->saved);
 		ranges_add_set(&all, &saved);
 	}
@@ -391,6 +393,7 @@ tell_expunges(struct imap *s)
 	uint32_t       number;
 	bool           vanish = s->qresync || s->uidonly;
 
+	contexts_expunge(s); /* rfc5267:4.3.4 */
 	while (vanish && view_vanish(s->view, &gone)) {
 		set = ranges_set(&gone);
 		buffer_add_string(imap_out(s), "* VANISHED ");
@@ -644,6 +647,19 @@ command_run(struct imap *s)
 	return step;
 }
 
+/* Results that are kept up to date follow the news. */
+static enum imap_step
+contexts_step(struct imap *s)
+{
+	enum imap_step step;
+
+	s->woken = false;
+	step = contexts_go(s);
+	if (step == STEP_WAIT && !s->woken)
+		s->waiting = true;
+	return step;
+}
+
 /* Run the command until it is answered; then its news, then its tagged line. */
 static enum imap_step
 command_step(struct imap *s)
@@ -673,6 +689,8 @@ command_step(struct imap *s)
 	}
 	if (s->answer != NULL && !imap_tell(s, (command->effect & MAY_EXPUNGE) || s->uid))
 		return STEP_AGAIN;
+	if (s->answer != NULL && (step = contexts_step(s)) != STEP_DONE)
+		return step;
 	if (s->answer != NULL) {
 		struct buffer *out = imap_out(s);
 		buffer_add(out, s->tag);
@@ -702,6 +720,11 @@ session_work(struct imap *s)
 		if (s->command == NULL) {
 			if (!tell_unasked(s) || s->end != NULL)
 				continue;
+			if (notify_at_once(s, false) && contexts_step(s) != STEP_DONE) {
+				if (!s->waiting)
+					imap_queue(s);
+				return;
+			}
 			if (!input_hear(s->input))
 				return;
 		} else if (command_step(s) == STEP_AGAIN && !imap_full(s)) {

@@ -71,6 +71,7 @@ struct imap_tally { uint64_t deleted, expunged, trashed, hdr_count, hdr_bytes, b
 struct imap_input;
 struct imap_promise;
 struct notify;
+struct contexts;
 struct imap_service;
 struct imap {
 	struct imap_service *service;
@@ -85,6 +86,7 @@ struct imap {
 	struct imap_input *input;
 	struct view   *view;                   /* the selected mailbox          */
 	struct ranges  saved;                  /* uids that "$" means (rfc5182) */
+	struct contexts *contexts;             /* results kept up to date; NULL: none */
 	bool           condstore;              /* rfc7162:3.1: enabled          */
 	bool           qresync;                /* rfc7162:3.2.3                 */
 	bool           uidonly;                /* rfc9586:3                     */

@@ -144,7 +144,7 @@ thread_run(struct imap *s)
 	if (w->bad_charset)
 		return returns_bad_charset(s);
 	if (!w->begun) {
-		finder_open(&w->finder, s, s->view, &w->program);
+		finder_open(&w->finder, s, s->view, &w->program, s->scratch);
 		/* Part of an order would be none (rfc9738:3.3). */
 		if (finder_limit(&w->finder) != 0)
 			return limit_no(s, limit_most(s), 0, "Too many messages; name fewer.");

@@ -96,12 +96,12 @@ view_holds(const struct view *v)
 }
 
 static void
-note_changed(struct view *v, const struct uid_set *set)
+note_changed(struct ranges *changed, const struct uid_set *set)
 {
-	ranges_add_set(&v->changed, set);
-	if (v->changed.count > RANGES_MOST) {
-		v->changed.at[0].last = v->changed.at[v->changed.count - 1].last;
-		v->changed.count = 1;
+	ranges_add_set(changed, set);
+	if (changed->count > RANGES_MOST) {
+		changed->at[0].last = changed->at[changed->count - 1].last;
+		changed->count = 1;
 	}
 }
 
@@ -119,7 +119,9 @@ view_relearn(struct view *v)
 		v->lost = true;
 		return;
 	}
-	note_changed(v, &(struct uid_set){ &all, 1 });
+	note_changed(&v->changed, &(struct uid_set){ &all, 1 });
+	if (v->tracks)
+		note_changed(&v->touched, &(struct uid_set){ &all, 1 });
 }
 
 static void
@@ -132,7 +134,9 @@ view_news(void *ctx, enum mailbox_news what, const struct uid_set *set,
 	case MAILBOX_ARRIVED: v->arrived = true; break;
 	case MAILBOX_FLAGS:
 		if (by == v->watch ? !v->hush : !v->deaf)
-			note_changed(v, set);
+			note_changed(&v->changed, set);
+		if (v->tracks)
+			note_changed(&v->touched, set);
 		break;
 	case MAILBOX_EXPUNGED:
 		gone_add(v, set);
@@ -178,6 +182,8 @@ view_close(struct view **vp)
 	gone_forget(v);
 	ranges_free(&v->changed);
 	ranges_free(&v->stamped);
+	ranges_free(&v->touched);
+	memory_free(v->before);
 	memory_free(v);
 }
 
@@ -342,6 +348,13 @@ view_vanish(struct view *v, struct ranges *out)
 	if (v->gone_head == v->gone_count)
 		gone_forget(v);
 	return out->count > 0;
+}
+
+void
+view_gone_set(const struct view *v, struct ranges *out)
+{
+	for (size_t i = v->gone_head; i < v->gone_count; i++)
+		ranges_add(out, v->gone[i].first, v->gone[i].last);
 }
 
 bool

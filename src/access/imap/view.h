@@ -47,7 +47,9 @@ struct view {
 	uint32_t  gone_told;       /* numbers taken off the front of `gone`           */
 	size_t    gone_count, gone_room, gone_head;
 	struct view_gone *gone;
-	struct ranges     changed, stamped;
+	bool      tracks;          /* `touched` is kept                               */
+	char     *before;          /* its name begins so, where it is not the reader's; or NULL */
+	struct ranges     changed, stamped, touched;   /* touched: flags changed, whoever did it and hushed or not */
 	void (*news)(void *ctx);
 	void  *ctx;
 };
@@ -73,6 +75,7 @@ bool     view_has_gone(const struct view *, const struct uid_set *);
 uint32_t view_expunge_next(struct view *);                /* 0: none             */
 /* Takes the lowest ranges of `gone` off, some at a time; false: none. */
 bool     view_vanish(struct view *, struct ranges *);
+void     view_gone_set(const struct view *, struct ranges *out);   /* `gone` as uids */
 bool     view_arrive(struct view *);
 bool     view_has_news(const struct view *, bool expunges);
 void     view_hush(struct view *, bool);
