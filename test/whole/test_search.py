@@ -10,6 +10,7 @@ import email.header
 import email.policy
 import imaplib
 import random
+import unicodedata
 
 import pytest
 from kit import wait_for
@@ -86,14 +87,19 @@ def field(seen, name):
     return [line.partition(": ")[2] for line in seen.splitlines() if line.lower().startswith(name.lower() + ": ")]
 
 
+def alike(text):
+    """i;unicode-casemap (rfc5051): the simple titlecase of each character, decomposed."""
+    return "".join(unicodedata.normalize("NFKD", c.title() if len(c.title()) == 1 else c) for c in text)
+
+
 def holds(letter, key, needle, name=""):
     _, seen, body = letter
-    needle = needle.lower()
+    needle = alike(needle)
     if key == "BODY":
-        return needle in body.lower()
+        return needle in alike(body)
     if key == "TEXT":
-        return needle in body.lower() or any(needle in line for line in seen.lower().splitlines())
-    return any(needle in value.lower() for value in field(seen, name or key))
+        return needle in alike(body) or any(needle in alike(line) for line in seen.splitlines())
+    return any(needle in alike(value) for value in field(seen, name or key))
 
 
 def asked(chance):

@@ -103,6 +103,7 @@ const struct capability imap_capabilities[] = {
 	{ "MULTISEARCH",      "rfc7377",   AFTER_LOGIN,  "ESEARCH sources.c",         "dialogue esearch-looks-into-many-mailboxes", NULL, NULL },
 	{ "CONTEXT=SEARCH",   "rfc5267",   AFTER_LOGIN,  "SEARCH CANCELUPDATE contexts.c", "dialogue a-search-is-kept-up-to-date", NULL, NULL },
 	{ "CONTEXT=SORT",     "rfc5267",   AFTER_LOGIN,  "SORT CANCELUPDATE contexts.c", "dialogue a-sorted-search-is-kept-up-to-date", NULL, NULL },
+	{ "SEARCH=FUZZY",     "rfc6203",   AFTER_LOGIN,  "SEARCH SORT program.c",     "dialogue fuzzy-finds-words-in-any-order", NULL, NULL },
 	{ "STATUS=SIZE",      "rfc8438",   AFTER_LOGIN,  "STATUS",                    "dialogue status-adds-up-sizes",           NULL, NULL },
 	{ "ACL",              "rfc4314",   AFTER_LOGIN,  "SETACL DELETEACL GETACL LISTRIGHTS MYRIGHTS reach.c", "dialogue another-users-mailbox-is-there-as-far-as-rights-go", NULL, NULL },
 	{ "RIGHTS=kxte",      "rfc4314",   AFTER_LOGIN,  "SETACL",                    "dialogue rights-are-given-and-taken",     NULL, NULL },

@@ -78,7 +78,7 @@ contexts_add(struct imap *s, const struct program *p, const struct uid_set *foun
 		buffer_add_string(imap_out(s), "* NO [NOUPDATE ");
 		write_string(imap_out(s), s->tag);
 		buffer_printf(imap_out(s), "] Too many %s.\r\n",
-		              found == NULL ? "messages" : "contexts");
+		              found == NULL ? "messages, or an order by relevancy" : "contexts");
 		return;
 	}
 	s->view->tracks = true;

@@ -45,6 +45,8 @@ esearch_parse(struct imap *s, struct scan *r)
 		read_space(r);
 	}
 	program_read(r, s->scratch, &w->program);
+	if ((w->returns.give & RETURN_RELEVANCY) && !w->program.fuzzy)
+		scan_fail(r, "RELEVANCY with a FUZZY key");
 	if (s->uidonly && w->program.numbers)
 		scan_fail(r, NUMBERS_ARE_PAST);
 }
@@ -97,7 +99,7 @@ static void
 say_found(struct imap *s, struct esearch_work *w)
 {
 	struct uid_set uids = ranges_set(&w->finder.found);
-	struct result  r = { uids, NULL, uid_set_size(&uids) };
+	struct result  r = { .set = uids, .count = uid_set_size(&uids) };
 
 	w->damaged |= w->finder.damaged;
 	if (w->returns.give & RETURN_SAVE)
@@ -108,6 +110,7 @@ say_found(struct imap *s, struct esearch_work *w)
 		return;
 	w->returns.mailbox = w->name[w->at];
 	w->returns.uidvalidity = w->view->uidvalidity;
+	r.score = finder_scores(&w->finder, w->scratch);
 	returns_say(s, &w->returns, &r, imap_out(s));
 	if (w->program.modseq)
 		returns_say_modseq(s, &w->returns, w->view, &r, w->finder.modseq);

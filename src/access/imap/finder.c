@@ -2,6 +2,7 @@
 #include "access/imap/limit.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,8 +29,15 @@ judge_all(struct finder *f)
 }
 
 static void
-found_one(struct finder *f, uint32_t uid, uint64_t modseq)
+found_one(struct finder *f, uint32_t uid, uint64_t modseq, const enum truth *value)
 {
+	if (f->program->fuzzy) {
+		if (f->scores == f->score_room) {
+			f->score_room = f->score_room == 0 ? 64 : f->score_room * 2;
+			f->score = memory_resize(f->score, f->score_room * sizeof *f->score);
+		}
+		f->score[f->scores++] = (struct scored){ uid, program_score(f->program, value) };
+	}
 	ranges_add(&f->found, uid, uid);
 	if (modseq > f->modseq)
 		f->modseq = modseq;
@@ -96,7 +104,7 @@ batch_settle(struct batch *b)
 		truth = program_truth(f->program, a->value);
 		a->settled = truth != UNKNOWN;
 		if (truth == TRUE)
-			found_one(f, a->uid, a->modseq);
+			found_one(f, a->uid, a->modseq, a->value);
 		open |= !a->settled;
 	}
 	if (open)
@@ -494,7 +502,7 @@ look_next(struct finder *f)
 	                             : -1;
 	truth = look(f);
 	if (truth == TRUE)
-		found_one(f, f->uid, f->message.entry.modseq);
+		found_one(f, f->uid, f->message.entry.modseq, f->value);
 	else if (truth == UNKNOWN)
 		ask_content(f);
 	return true;
@@ -522,6 +530,36 @@ finder_go(struct finder *f)
 	return asking == 0 || f->later ? FINDER_OVER : FINDER_WAIT;
 }
 
+static int
+by_uid(const void *a, const void *b)
+{
+	const struct scored *one = a, *other = b;
+
+	return one->uid < other->uid ? -1 : one->uid > other->uid;
+}
+
+const uint8_t *
+finder_scores(struct finder *f, struct arena *arena)
+{
+	uint8_t *all = arena_take_array(arena, f->scores + 1, sizeof *all);
+
+	if (f->scores > 1)
+		qsort(f->score, f->scores, sizeof *f->score, by_uid);
+	for (size_t i = 0; i < f->scores; i++)
+		all[i] = f->score[i].score;
+	return all;
+}
+
+uint8_t
+finder_score(const struct finder *f, uint32_t uid)
+{
+	struct scored        key = { .uid = uid };
+	const struct scored *one =
+		f->scores == 0 ? NULL : bsearch(&key, f->score, f->scores, sizeof key, by_uid);
+
+	return one != NULL ? one->score : 0;
+}
+
 void
 finder_close(struct finder *f)
 {
@@ -541,6 +579,9 @@ finder_close(struct finder *f)
 	}
 	columns_drop(&f->columns);
 	ranges_free(&f->found);
+	memory_free(f->score);
+	f->score = NULL;
+	f->scores = f->score_room = 0;
 	f->session = NULL;
 }
 

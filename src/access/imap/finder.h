@@ -26,6 +26,7 @@ enum { BATCHES = 4, BATCH_LETTERS = 64 };
 enum finder_step { FINDER_MORE, FINDER_WAIT, FINDER_OVER };
 
 struct finder;
+struct scored { uint32_t uid; uint8_t score; };
 struct asked {                         /* a message that waits for a verifier     */
 	uint32_t       uid;
 	uint64_t       modseq;
@@ -53,6 +54,8 @@ struct finder {
 	const struct ranges *within;   /* only these uids are looked at; NULL: all */
 	struct ranges   found;         /* uids                                    */
 	uint64_t        modseq;        /* highest of those found                  */
+	struct scored  *score;         /* of those found, when the program is fuzzy */
+	size_t          scores, score_room;
 	bool            damaged;       /* some could not be read                  */
 	bool            later;         /* a verifier could not be asked           */
 	/* its own */
@@ -80,6 +83,9 @@ struct finder {
 void finder_open(struct finder *, struct imap *, struct view *, struct program *, struct arena *);
 uint32_t finder_limit(struct finder *);
 enum finder_step finder_go(struct finder *);
+/* Of the found, in their order, when it is over; and of one.  Memory from the arena. */
+const uint8_t *finder_scores(struct finder *, struct arena *);
+uint8_t finder_score(const struct finder *, uint32_t uid);
 void finder_close(struct finder *);
 
 #endif

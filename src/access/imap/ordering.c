@@ -1,5 +1,7 @@
 #include "access/imap/ordering.h"
 
+#include "access/imap/finder.h"
+
 enum { AT_ONCE = 2048, ROWS_AT_ONCE = 32 };
 
 static const struct {
@@ -13,6 +15,7 @@ static const struct {
 	{ "DISPLAYFROM", BY_TEXT, COLUMN_NAME_FROM },
 	{ "DISPLAYTO", BY_TEXT, COLUMN_NAME_TO },
 	{ "FROM", BY_TEXT, COLUMN_MAILBOX_FROM },
+	{ "RELEVANCY", BY_RELEVANCY, COLUMNS }, /* rfc6203:6 */
 	{ "SIZE", BY_SIZE, COLUMNS },
 	{ "SUBJECT", BY_TEXT, COLUMN_BASE },
 	{ "TO", BY_TEXT, COLUMN_MAILBOX_TO },
@@ -48,6 +51,7 @@ ordering_read(struct scan *r, struct ordering *o)
 		}
 		c->by = words[i].by;
 		c->column = words[i].column;
+		o->relevancy |= c->by == BY_RELEVANCY;
 		o->criteria++;
 	} while (scan_ok(r) && scan_skip(r, ' '));
 	scan_expect(r, ")");
@@ -57,8 +61,10 @@ ordering_read(struct scan *r, struct ordering *o)
 
 /* rfc5256:2.2: without a date that can be read, when it arrived. */
 static uint64_t
-number_of(const struct column_row *r, enum by by)
+number_of(const struct ordering *o, const struct column_row *r, enum by by)
 {
+	if (by == BY_RELEVANCY) /* the highest first */
+		return 100u - finder_score(o->finder, r->uid);
 	return by == BY_SIZE ? r->size
 	                     : sort_key_of(by == BY_SENT && r->sent != 0 ? r->sent : r->arrived);
 }
@@ -67,7 +73,7 @@ static uint64_t
 key_of(const struct ordering *o, const struct column_row *r, const struct criterion *c)
 {
 	uint64_t key = c->by == BY_TEXT ? sort_key_of_text(column_of(o->columns, r, c->column))
-	                                : number_of(r, c->by);
+	                                : number_of(o, r, c->by);
 
 	return c->reverse ? ~key : key;
 }
@@ -88,7 +94,7 @@ differ(const void *ctx, const struct sort_item *a, const struct sort_item *b)
 			more = bytes_compare(column_of(o->columns, one, c->column),
 			                     column_of(o->columns, other, c->column));
 		else if (i > 0) {
-			uint64_t n = number_of(one, c->by), m = number_of(other, c->by);
+			uint64_t n = number_of(o, one, c->by), m = number_of(o, other, c->by);
 			more = n < m ? -1 : n > m;
 		}
 		if (more != 0)

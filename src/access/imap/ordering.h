@@ -17,7 +17,8 @@
 #include "store/columns.h"
 
 enum { CRITERIA_MOST = 15 };
-enum by { BY_ARRIVED, BY_SENT, BY_SIZE, BY_TEXT };
+enum by { BY_ARRIVED, BY_SENT, BY_SIZE, BY_TEXT, BY_RELEVANCY };
+struct finder;
 struct criterion {
 	enum by     by;
 	enum column column;
@@ -26,6 +27,8 @@ struct criterion {
 struct ordering {
 	struct criterion  criterion[CRITERIA_MOST];
 	size_t            criteria;
+	bool              relevancy;   /* is among them                           */
+	const struct finder *finder;   /* which knows it                          */
 	struct sort_item *item;        /* `number` is the uid                     */
 	size_t            count;
 	/* its own */

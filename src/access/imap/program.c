@@ -9,6 +9,8 @@
 #include "message/date.h"
 #include "message/encoding.h"
 
+enum { WORDS_MOST = 16 };
+
 /* ---- judging ---------------------------------------------------------------- */
 
 static enum truth
@@ -454,6 +456,26 @@ program_uids(const struct program *p, struct arena *arena)
 	return stack[0];
 }
 
+/* Of each fuzzy text: all of it counts 100, its words together half of that. */
+uint8_t
+program_score(const struct program *p, const enum truth *value)
+{
+	uint32_t sum = 0, texts = 0;
+
+	for (size_t i = 0; i < p->leaves; i++) {
+		const struct leaf *l = &p->leaf[i];
+		uint32_t           found = 0;
+
+		if (!l->fuzzy)
+			continue;
+		texts++;
+		for (uint32_t k = 1; k <= l->pieces; k++)
+			found += value[i + k] == TRUE;
+		sum += value[i] == TRUE ? 100 : l->pieces == 0 ? 0 : 50 * found / l->pieces;
+	}
+	return texts == 0 ? 100 : sum < texts ? 1 : (uint8_t)(sum / texts);
+}
+
 static void
 leaf_keep(const struct leaf *l, struct arena *a, struct leaf *out)
 {
@@ -588,9 +610,70 @@ add_step(struct program *p, enum join join, size_t n)
 	p->step[p->steps++] = (struct program_step){ join, (uint32_t)n };
 }
 
+/* A word of a fuzzy text: a leaf of its own. */
+static void
+add_piece(struct program *p, const struct leaf *whole, struct bytes word)
+{
+	struct leaf *l = &p->leaf[p->leaves];
+
+	*l = *whole;
+	l->fuzzy = false;
+	l->pieces = 0;
+	l->text = l->folded = word;
+	add_step(p, JOIN_LEAF, p->leaves++);
+}
+
+/* Without the accents that were decomposed from it (U+0300 to U+036F); the same bytes when there are none. */
+static struct bytes
+without_accents(struct arena *arena, struct bytes word)
+{
+	char  *plain = arena_take_array(arena, word.len + 1, 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < word.len; i++) {
+		unsigned char c = (unsigned char)word.at[i];
+		unsigned char next = i + 1 < word.len ? (unsigned char)word.at[i + 1] : 0;
+		if (c == 0xcc || (c == 0xcd && next < 0xb0))
+			i++;
+		else
+			plain[n++] = word.at[i];
+	}
+	return n == word.len || n == 0 ? word : (struct bytes){ plain, n };
+}
+
+/* "FUZZY" SP search-key of a text (rfc6203): all of it, or each word of it. */
+static void
+add_pieces(struct arena *arena, struct program *p, size_t at)
+{
+	struct bytes rest = p->leaf[at].folded, word;
+	uint32_t     words = 0;
+
+	p->leaf[at].fuzzy = true;
+	while (words < WORDS_MOST && bytes_split(&rest, ' ', &word)) {
+		struct bytes plain;
+
+		if (word.len == 0)
+			continue;
+		plain = without_accents(arena, word);
+		if (p->leaves + 2 > p->most)
+			break;
+		add_piece(p, &p->leaf[at], word);
+		if (plain.len != word.len) {
+			add_piece(p, &p->leaf[at], plain);
+			add_step(p, JOIN_EITHER, 2);
+		}
+		words++;
+	}
+	p->leaf[at].pieces = (uint32_t)(p->leaves - at - 1);
+	if (words == 0)
+		return;
+	add_step(p, JOIN_ALL, words);
+	add_step(p, JOIN_EITHER, 2);
+}
+
 /* One key that joins nothing. */
 static void
-read_leaf(struct scan *r, struct arena *arena, struct program *p)
+read_leaf(struct scan *r, struct arena *arena, struct program *p, bool fuzzy)
 {
 	bool digit = r->rest.len > 0 && ((r->rest.at[0] >= '0' && r->rest.at[0] <= '9') ||
 	                                 r->rest.at[0] == '*' || r->rest.at[0] == '$');
@@ -619,6 +702,8 @@ read_leaf(struct scan *r, struct arena *arena, struct program *p)
 		return;
 	read_argument(r, arena, l, p);
 	add_step(p, JOIN_LEAF, p->leaves++);
+	if (fuzzy && scan_ok(r) && l->folded.len > 0)
+		add_pieces(arena, p, p->leaves - 1);
 }
 
 /* What is open while we read: a list in parentheses, NOT with a key to come, OR with two. */
@@ -641,7 +726,8 @@ key_read(struct scan *r, struct program *p, struct frame *frame, size_t *depth)
 			return true;
 		}
 		/* This frame is complete. */
-		add_step(p, f->join, f->have);
+		add_step(p, f->join == JOIN_FUZZY ? JOIN_ALL : f->join, f->have);
+		p->open_fuzzy -= f->join == JOIN_FUZZY;
 		if (--*depth == 0)
 			return false;
 		if (f->join == JOIN_ALL)
@@ -650,7 +736,7 @@ key_read(struct scan *r, struct program *p, struct frame *frame, size_t *depth)
 	return false;
 }
 
-/* search-key = ... / "NOT" SP search-key / "OR" SP search-key SP search-key /
+/* search-key = ... / "FUZZY" SP search-key (rfc6203:7) / "NOT" SP search-key / "OR" SP search-key SP search-key /
                 "(" search-key *(SP search-key) ")"; without recursion */
 void
 program_read(struct scan *r, struct arena *arena, struct program *p)
@@ -663,21 +749,27 @@ program_read(struct scan *r, struct arena *arena, struct program *p)
 	/* Each key, NOT, OR and "(" is followed or preceded by a blank or is a parenthesis. */
 	for (size_t i = 0; i < r->rest.len; i++)
 		most += r->rest.at[i] == ' ' || r->rest.at[i] == '(';
+	/* A fuzzy text has its words as well, with accents and without. */
+	most *= 3;
 	p->most = most < LEAVES_MOST ? most : LEAVES_MOST;
 	p->leaf = arena_take_array(arena, p->most, sizeof *p->leaf);
 	p->step = arena_take_array(arena, most * 2 + 1, sizeof *p->step);
 	p->stack = arena_take_array(arena, p->most, sizeof *p->stack);
 	while (more && scan_ok(r)) {
-		enum join join = scan_skip(r, '(')           ? JOIN_ALL
-		                 : scan_skip_word(r, "NOT ") ? JOIN_NOT
-		                 : scan_skip_word(r, "OR ")  ? JOIN_EITHER
-		                                             : JOIN_LEAF;
+		enum join join = scan_skip(r, '(')             ? JOIN_ALL
+		                 : scan_skip_word(r, "NOT ")   ? JOIN_NOT
+		                 : scan_skip_word(r, "OR ")    ? JOIN_EITHER
+		                 : scan_skip_word(r, "FUZZY ") ? JOIN_FUZZY
+		                                               : JOIN_LEAF;
 		if (join == JOIN_LEAF) {
-			read_leaf(r, arena, p);
+			read_leaf(r, arena, p, p->open_fuzzy > 0);
 			more = key_read(r, p, frame, &depth);
 		} else if (depth == NESTING_MOST + 1) {
 			scan_fail(r, "less nesting");
-		} else
+		} else {
 			frame[depth++] = (struct frame){ join, 0 };
+			p->open_fuzzy += join == JOIN_FUZZY;
+			p->fuzzy |= join == JOIN_FUZZY;
+		}
 	}
 }

@@ -8,6 +8,9 @@
  * A leaf is judged with as much of the letter as is loaded, cheapest first, until
  * the whole is known; what only the content can tell is asked of a verifier.
  *
+ * Of FUZZY a text is found, too, when each of its words is, anywhere and in any order, with its accents or without.
+ * program_score()  how well it was found, 1 to 100: 100 is all of the text as it stands.
+ *
  * leaf_column()    the column that answers it (store/columns.h), COLUMNS: none.
  * leaf_asks_digest(), leaf_asks_content(): the flags and sizes of the mailbox do not answer it.
  */
@@ -54,12 +57,15 @@ struct leaf {
 	struct sequence sequence;
 	struct uid_set  set;           /* of the sequence, once resolved          */
 	struct bytes    keyword;
+	bool            fuzzy;         /* all of a text that may be found in pieces */
+	uint32_t        pieces;        /* so many leaves behind it are its words  */
 	const uint64_t *hits;          /* bits of the rows whose column says it   */
 	uint32_t        hits_rows;     /* so many rows were looked at             */
 	const uint64_t *texts;         /* bits of the entries whose text says it  */
 	uint32_t        texts_limit;   /* of so many                              */
 };
-enum join { JOIN_LEAF, JOIN_ALL, JOIN_EITHER, JOIN_NOT };
+/* JOIN_FUZZY stands for what is read, never for a step. */
+enum join { JOIN_LEAF, JOIN_ALL, JOIN_EITHER, JOIN_NOT, JOIN_FUZZY };
 struct program_step { enum join join; uint32_t n; };       /* the leaf, or how many are joined */
 struct program {
 	struct leaf         *leaf;
@@ -67,7 +73,9 @@ struct program {
 	struct program_step *step;
 	size_t               steps;
 	enum truth          *stack;
+	size_t               open_fuzzy; /* while it is read                      */
 	struct bytes         charset;  /* of the texts; empty: UTF-8              */
+	bool                 fuzzy;    /* a FUZZY key stands in it (rfc6203)      */
 	bool                 modseq;   /* a MODSEQ key stands in it               */
 	bool                 numbers;  /* message numbers do                      */
 };
@@ -77,6 +85,7 @@ void program_read(struct scan *, struct arena *, struct program *);
 struct uid_set program_uids(const struct program *, struct arena *);
 /* A copy that lives with the arena.  Message numbers and "$" are what they are now. */
 void program_keep(const struct program *, struct arena *, struct program *out);
+uint8_t program_score(const struct program *, const enum truth *value);
 enum truth program_truth(const struct program *, const enum truth *value);
 enum column leaf_column(const struct leaf *);
 bool leaf_asks_digest(const struct leaf *);

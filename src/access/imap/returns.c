@@ -7,9 +7,15 @@ static const struct {
 	const char *word;
 	unsigned    bit;
 } options[] = {
-	{ "MIN", RETURN_MIN },       { "MAX", RETURN_MAX },         { "ALL", RETURN_ALL },
-	{ "COUNT", RETURN_COUNT },   { "SAVE", RETURN_SAVE },       { "PARTIAL", RETURN_PARTIAL },
-	{ "UPDATE", RETURN_UPDATE }, { "CONTEXT", RETURN_CONTEXT },
+	{ "MIN", RETURN_MIN },
+	{ "MAX", RETURN_MAX },
+	{ "ALL", RETURN_ALL },
+	{ "COUNT", RETURN_COUNT },
+	{ "SAVE", RETURN_SAVE },
+	{ "PARTIAL", RETURN_PARTIAL },
+	{ "RELEVANCY", RETURN_RELEVANCY },
+	{ "UPDATE", RETURN_UPDATE },
+	{ "CONTEXT", RETURN_CONTEXT },
 };
 
 /* ---- reading -------------------------------------------------------------------- */
@@ -188,6 +194,23 @@ partial_places(const struct partial *w, uint64_t count, uint64_t *from, uint64_t
 	*to = w->from_end ? count - low + 1 : high;
 }
 
+/* score-list   rfc6203:7; of the places that are told */
+static void
+say_scores(const struct returns *w, const struct result *r, struct buffer *out)
+{
+	uint64_t from = 0, to = r->count;
+
+	if (w->give & RETURN_PARTIAL)
+		partial_places(&w->partial, r->count, &from, &to);
+	buffer_add_string(out, " RELEVANCY (");
+	for (uint64_t i = from; i < to; i++) {
+		if (i > from)
+			buffer_add_char(out, ' ');
+		buffer_add_number(out, r->score[i]);
+	}
+	buffer_add_char(out, ')');
+}
+
 void
 returns_say(struct imap *s, const struct returns *w, const struct result *r, struct buffer *out)
 {
@@ -223,6 +246,8 @@ returns_say(struct imap *s, const struct returns *w, const struct result *r, str
 		say_places(r, from, to, out);
 		buffer_add_char(out, ')');
 	}
+	if ((w->give & RETURN_RELEVANCY) && r->score != NULL && r->count > 0)
+		say_scores(w, r, out);
 }
 
 static uint64_t
@@ -310,7 +335,7 @@ void
 returns_save(struct imap *s, const struct returns *w, const struct uid_set *found,
              const uint32_t *order)
 {
-	const struct result r = { *found, order, uid_set_size(found) };
+	const struct result r = { .set = *found, .list = order, .count = uid_set_size(found) };
 	uint64_t            from = 0, to = 0;
 
 	ranges_free(&s->saved);

@@ -17,7 +17,7 @@
 
 enum {
 	RETURN_MIN = 1, RETURN_MAX = 2, RETURN_ALL = 4, RETURN_COUNT = 8, RETURN_SAVE = 16,
-	RETURN_PARTIAL = 32, RETURN_UPDATE = 64, RETURN_CONTEXT = 128,
+	RETURN_PARTIAL = 32, RETURN_UPDATE = 64, RETURN_CONTEXT = 128, RETURN_RELEVANCY = 256,
 	RETURN_HINTS = RETURN_UPDATE | RETURN_CONTEXT,   /* nothing is said for them */
 };
 struct partial {
@@ -35,6 +35,7 @@ struct result {
 	struct uid_set  set;           /* ascending; or                           */
 	const uint32_t *list;          /* in this order                           */
 	uint64_t        count;
+	const uint8_t  *score;         /* of each, for RELEVANCY                  */
 };
 
 void returns_read(struct scan *, struct returns *);

@@ -35,6 +35,8 @@ search_parse(struct imap *s, struct scan *r)
 		read_space(r);
 	}
 	program_read(r, s->scratch, &w->program);
+	if ((w->returns.give & RETURN_RELEVANCY) && !w->program.fuzzy)
+		scan_fail(r, "RELEVANCY with a FUZZY key");
 	if (s->uidonly && w->program.numbers)
 		scan_fail(r, NUMBERS_ARE_PAST);
 	/* rfc9051:6.4.4: rev2 knows no SEARCH response. */
@@ -50,10 +52,11 @@ static void
 say_extended(struct imap *s, struct search_work *w)
 {
 	struct buffer *out = imap_out(s);
-	struct result  r = { w->found, NULL, uid_set_size(&w->found) };
+	struct result  r = { .set = w->found, .count = uid_set_size(&w->found) };
 
 	if ((w->returns.give & ~(unsigned)RETURN_HINTS) == RETURN_SAVE)
 		return; /* rfc5182:2.1: nothing else was asked */
+	r.score = finder_scores(&w->finder, s->scratch);
 	returns_say(s, &w->returns, &r, out);
 	if (w->program.modseq && r.count > 0)
 		returns_say_modseq(s, &w->returns, s->view, &r, w->finder.modseq);

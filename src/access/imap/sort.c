@@ -31,6 +31,10 @@ sort_parse(struct imap *s, struct scan *r)
 	w->bad_charset = !returns_charset(s, r, &w->program.charset);
 	read_space(r);
 	program_read(r, s->scratch, &w->program);
+	if ((w->returns.give & RETURN_RELEVANCY) && !w->program.fuzzy)
+		scan_fail(r, "RELEVANCY with a FUZZY key");
+	if (w->order.relevancy && !w->program.fuzzy)
+		scan_fail(r, "RELEVANCY with a FUZZY key");
 	if (s->uidonly && w->program.numbers)
 		scan_fail(r, NUMBERS_ARE_PAST);
 }
@@ -51,16 +55,19 @@ say_extended(struct imap *s, struct sort_work *w)
 	size_t        count = w->order.count;
 	uint32_t     *list = arena_take_array(s->scratch, count + 1, sizeof *list);
 	uint32_t     *uids = arena_take_array(s->scratch, count + 1, sizeof *uids);
-	struct result r = { .list = list, .count = count };
+	uint8_t      *score = arena_take_array(s->scratch, count + 1, sizeof *score);
+	struct result r = { .list = list, .count = count, .score = score };
 
 	for (size_t i = 0; i < count; i++) {
 		list[i] = number_at(s, w, i);
 		uids[i] = w->order.item[i].number;
+		score[i] = finder_score(&w->finder, uids[i]);
 	}
 	if (w->returns.give & RETURN_SAVE)
 		returns_save(s, &w->returns, &w->uids, uids);
 	if (w->returns.give & RETURN_UPDATE)
-		contexts_add(s, &w->program, &w->uids, &w->order);
+		/* A score is not kept beyond the command. */
+		contexts_add(s, &w->program, w->order.relevancy ? NULL : &w->uids, &w->order);
 	if ((w->returns.give & ~(unsigned)RETURN_HINTS) == RETURN_SAVE)
 		return;
 	returns_say(s, &w->returns, &r, imap_out(s));
@@ -117,6 +124,8 @@ sort_run(struct imap *s)
 			return imap_no(s, FINDER_LATER);
 		w->found = true;
 		w->uids = ranges_set(&w->finder.found);
+		(void)finder_scores(&w->finder, s->scratch); /* sorts them */
+		w->order.finder = &w->finder;
 		ordering_begin(&w->order, s->view, &w->uids, s->scratch);
 	}
 	if (!w->sorted && !ordering_go(&w->order, s))
