@@ -33,22 +33,39 @@ fold_one(uint32_t c, struct buffer *out)
 	buffer_took(out, len);
 }
 
+/* How many bytes at the front are ASCII: they are put there in capitals. */
+static size_t
+fold_ascii(struct bytes in, char *o)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	size_t         i = 0;
+
+	for (; i + 8 <= in.len; i += 8) {
+		uint64_t eight, small;
+
+		memcpy(&eight, in.at + i, 8);
+		if (eight & high)
+			break;
+		/* The high bit of a byte: at or above 'a', and not above 'z'. */
+		small = ((eight + ones * (0x80 - 'a')) ^ (eight + ones * (0x7f - 'z'))) & high;
+		eight ^= small >> 2;
+		memcpy(o + i, &eight, 8);
+	}
+	for (; i < in.len && (unsigned char)in.at[i] < 0x80; i++)
+		o[i] = ascii_upper(in.at[i]);
+	return i;
+}
+
 static void
 fold_to(struct bytes in, struct buffer *out)
 {
-	for (size_t i = 0; i < in.len;) {
-		size_t ascii = i;
-		char  *o;
+	while (in.len > 0) {
+		size_t at = fold_ascii(in, buffer_room(out, in.len));
 
-		while (ascii < in.len && (unsigned char)in.at[ascii] < 0x80)
-			ascii++;
-		o = buffer_room(out, ascii - i);
-		for (size_t n = 0; n < ascii - i; n++)
-			o[n] = ascii_upper(in.at[i + n]);
-		buffer_took(out, ascii - i);
-		i = ascii;
-		if (i < in.len)
-			fold_one(utf8_take(in, &i), out);
+		buffer_took(out, at);
+		while (at < in.len && (unsigned char)in.at[at] >= 0x80)
+			fold_one(utf8_take(in, &at), out);
+		in = bytes_cut(in, at, in.len);
 	}
 }
 
