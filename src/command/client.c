@@ -171,7 +171,7 @@ next_quoted(struct client *c, struct client_value *v)
 			b = byte_at(c, at++);
 		buffer_add_char(&c->quoted, (char)b);
 	}
-	c->used = at;
+	c->used = b < 0 ? 0 : at;
 	*v = (struct client_value){ VALUE_STRING, buffer_bytes(&c->quoted), c->quoted.len };
 }
 
@@ -186,8 +186,10 @@ next_literal(struct client *c, struct client_value *v)
 		v->size = v->size * 10 + (uint64_t)(b - '0');
 		at++;
 	}
-	if (b != '}' || byte_at(c, at + 1) != '\r' || byte_at(c, at + 2) != '\n')
+	if (b != '}' || byte_at(c, at + 1) != '\r' || byte_at(c, at + 2) != '\n') {
 		be_lost(c);
+		return;
+	}
 	c->used = at + 3;
 	c->literal = v->size;
 }
