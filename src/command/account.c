@@ -1,8 +1,11 @@
 /* account -- the people who have a mailbox */
 
+#include <stdio.h>
 #include <string.h>
 
+#include "command/client.h"
 #include "command/command.h"
+#include "command/keepers.h"
 #include "command/prompt.h"
 
 static int run_account(struct call *);
@@ -16,6 +19,7 @@ const struct command command_account = {
 		"account set ADDRESS password [--password-file FILE] [--kick] [--keep-plain-secret]\n"
 		"account set ADDRESS enabled yes|no\n"
 		"account set ADDRESS --quota-storage SIZE|none|default --quota-messages N|none|default\n"
+		"account set ADDRESS --mail-location LOCATION|log|default\n"
 		"account test ADDRESS [--password-file FILE]\n"
 		"account delete ADDRESS",
 	.about = "Adds, shows, changes and removes accounts: an address, a password and a mailbox.",
@@ -27,7 +31,8 @@ const struct command command_account = {
 		"a new password sends them away too, so that they come back with it. test says whether a login with this password would succeed. delete removes the mailbox too.\n"
 		"\n"
 		"--quota-storage 1G and --quota-messages 10000 bound what the account may hold; none is no limit, default what the domain "
-		"or main.cf says.\n"
+		"or main.cf says. --mail-location says where its mailboxes lie, as maildir:/var/vmail/%d/%n or mbox:/var/vmail/%d/%n, in a "
+		"directory of mail_location or mail_location_directories; log is the letter log. An account that has mail stays where it is, and is told how to move.\n"
 		"\n"
 		"--keep-plain-secret keeps the password itself beside its hashes, for clients that know only POP3's APOP "
 		"(pop3_apop). Whoever reads the directory's file reads it then.",
@@ -35,7 +40,7 @@ const struct command command_account = {
 };
 
 /* account set ADDRESS and two options with their values; the options of a password are taken out before. */
-enum { ARGUMENTS_MOST = 7 };
+enum { ARGUMENTS_MOST = 9 };
 
 /* Those who write it on the command line have shown it to everybody already. */
 static bool
@@ -62,6 +67,27 @@ static bool
 has_too_much(const struct call *c)
 {
 	return wants_password(c) && c->argc > (strcmp(c->argv[1], "set") == 0 ? 4 : 3);
+}
+
+/* Where it lies from now on, or still. */
+static int
+locate(struct call *c, const char *location)
+{
+	struct people people = { 0 };
+	struct buffer said = { 0 };
+	int           status = client_people(c, c->argv[2], &people);
+
+	for (size_t i = 0; status == COMMAND_DONE && i < people.count; i++) {
+		char        id[24];
+		const char *ask[] = { "locate", id, people.one[i].user, location };
+		(void)snprintf(id, sizeof id, "%llu", (unsigned long long)people.one[i].id);
+		status = keepers_ask(c, COUNT(ask), ask, &said);
+		(void)fwrite(said.at, 1, said.len, stdout);
+		buffer_reset(&said);
+	}
+	buffer_free(&said);
+	people_close(&people);
+	return status;
 }
 
 static int
@@ -106,5 +132,8 @@ run_account(struct call *c)
 		argv[argc++] = "--keep-plain-secret";
 	status = command_ask(c, "clerk", argc, argv, buffer_bytes(&password));
 	prompt_forget(&password);
+	for (int i = 3; status == COMMAND_DONE && i + 1 < c->argc; i++)
+		if (strcmp(c->argv[i], "--mail-location") == 0)
+			status = locate(c, c->argv[i + 1]);
 	return status;
 }

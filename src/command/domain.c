@@ -12,12 +12,15 @@ const struct command command_domain = {
 		"domain show DOMAIN [--json]\n"
 		"domain set DOMAIN catch-all ADDRESS|none\n"
 		"domain set DOMAIN --quota-storage SIZE|none|default --quota-messages N|none|default\n"
+		"domain set DOMAIN --mail-location LOCATION|log|default\n"
 		"domain delete DOMAIN",
 	.about = "Adds, shows and removes the domains whose mail is delivered here.",
 	.more = "A catch-all gets what comes for names the domain does not have. A domain that still has accounts "
 		"or aliases is not deleted.\n"
 		"\n"
-		"--quota-storage and --quota-messages bound what each account of the domain may hold that says nothing of its own.",
+		"--quota-storage and --quota-messages bound what each account of the domain may hold that says nothing of its own. "
+		"--mail-location says where those of them lie that have no mail yet, as maildir:/var/vmail/%d/%n; log is the letter log, default "
+		"what main.cf says.",
 	.run = run_domain,
 };
 

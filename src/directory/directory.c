@@ -34,6 +34,8 @@ static const char version_two[] =
 	"ALTER TABLE domain ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT -1;"
 	"ALTER TABLE account ADD COLUMN quota_bytes INTEGER NOT NULL DEFAULT -1;"
 	"ALTER TABLE account ADD COLUMN quota_messages INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE domain ADD COLUMN mail_location TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE account ADD COLUMN mail_location TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE account ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
 	"CREATE TABLE member("
 	" account INTEGER NOT NULL REFERENCES account(id) ON DELETE CASCADE, address TEXT NOT NULL,"
@@ -78,14 +80,14 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	                     " coalesce((SELECT max(id) FROM account WHERE id BETWEEN number<<32 AND (number<<32)+4294967295), 0),"
 	                     " coalesce((SELECT max(id) FROM gone WHERE id BETWEEN number<<32 AND (number<<32)+4294967295), 0))"
 	                     " FROM domain WHERE name=?2), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-	[LIMITS_ACCOUNT]   = "UPDATE account SET quota_bytes=coalesce(?3, quota_bytes), quota_messages=coalesce(?4, quota_messages)"
-	                     " WHERE local=?1 AND domain=?2",
-	[LIMITS_DOMAIN]    = "UPDATE domain SET quota_bytes=coalesce(?3, quota_bytes), quota_messages=coalesce(?4, quota_messages)"
-	                     " WHERE name=?1",
-	[LIMITS_EACH]      = "SELECT 0, name, quota_bytes, quota_messages FROM domain"
-	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR ?1<>'') AND (?1='' OR name=?1)"
-	                     " UNION ALL SELECT id, local||'@'||domain, quota_bytes, quota_messages FROM account"
-	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR ?1<>'') AND (?1='' OR local||'@'||domain=?1)",
+	[LIMITS_ACCOUNT]   = "UPDATE account SET quota_bytes=coalesce(?3, quota_bytes), quota_messages=coalesce(?4, quota_messages),"
+	                     " mail_location=coalesce(?5, mail_location) WHERE local=?1 AND domain=?2",
+	[LIMITS_DOMAIN]    = "UPDATE domain SET quota_bytes=coalesce(?3, quota_bytes), quota_messages=coalesce(?4, quota_messages),"
+	                     " mail_location=coalesce(?5, mail_location) WHERE name=?1",
+	[LIMITS_EACH]      = "SELECT 0, name, quota_bytes, quota_messages, mail_location FROM domain"
+	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR mail_location<>'' OR ?1<>'') AND (?1='' OR name=?1)"
+	                     " UNION ALL SELECT id, local||'@'||domain, quota_bytes, quota_messages, mail_location FROM account"
+	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR mail_location<>'' OR ?1<>'') AND (?1='' OR local||'@'||domain=?1)",
 	[GROUP_MAKE]       = "UPDATE account SET kind=1, enabled=0 WHERE local=?1 AND domain=?2",
 	[GROUP_FIND]       = "SELECT id FROM account WHERE local=?1 AND domain=?2 AND kind=1",
 	[MEMBER_ADD]       = "INSERT OR IGNORE INTO member(account, address) VALUES(?1, ?2)",

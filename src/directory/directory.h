@@ -95,10 +95,11 @@ struct account_row { uint64_t id; const char *address; bool enabled; bool scram;
 enum directory_outcome directory_account_each(struct directory *, struct bytes only, struct bytes domain, void (*each)(void *, const struct account_row *), void *);
 
 /* ---- limits and groups (people.c) ------------------------------------------ */
-/* What an account may hold, or each account of a domain that says nothing of its own.  -1: nothing is said;
-   0: no limit. */
-struct limits_row { uint64_t account; const char *name; int64_t bytes, messages; };       /* account 0: name is a domain */
-enum directory_outcome directory_limits_set(struct directory *, struct bytes address_or_domain, const int64_t *bytes, const int64_t *messages);   /* NULL: as before */
+/* What an account may hold and where its letters lie (a mail_location, or "log"), or each account of a domain that
+   says nothing of its own.  -1, "": nothing is said; 0: no limit. */
+struct limits_row { uint64_t account; const char *name; int64_t bytes, messages; const char *location; };       /* account 0: name is a domain */
+enum directory_outcome directory_limits_set(struct directory *, struct bytes address_or_domain, const int64_t *bytes, const int64_t *messages,
+	const char *location);   /* NULL: as before */
 /* Those that say something; `only` "" all. */
 enum directory_outcome directory_limits_each(struct directory *, struct bytes only, void (*each)(void *, const struct limits_row *), void *);
 /* A group is an account nobody logs in to; its mailboxes are its members'. */

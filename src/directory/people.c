@@ -1,4 +1,4 @@
-/* people.c -- how much accounts may hold, and who belongs to which group (directory.h) */
+/* people.c -- how much accounts may hold and where, and who belongs to which group (directory.h) */
 #include "directory/inside.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@ bind_number(sqlite3_stmt *s, int at, const int64_t *n)
 
 enum directory_outcome
 directory_limits_set(struct directory *d, struct bytes name, const int64_t *bytes,
-                     const int64_t *messages)
+                     const int64_t *messages, const char *location)
 {
 	struct arena          *a = arena_open(NULL);
 	enum directory_outcome o = DIRECTORY_BAD;
@@ -28,6 +28,10 @@ directory_limits_set(struct directory *d, struct bytes name, const int64_t *byte
 	if (s != NULL) {
 		bind_number(s, 3, bytes);
 		bind_number(s, 4, messages);
+		if (location != NULL)
+			sqlite3_bind_text(s, 5, location, -1, SQLITE_STATIC);
+		else
+			sqlite3_bind_null(s, 5);
 		o = directory_change(d, s, DIRECTORY_NONE);
 	}
 	arena_close(&a);
@@ -45,7 +49,8 @@ directory_limits_each(struct directory *d, struct bytes                      onl
 	while ((o = directory_row(d, s)) == DIRECTORY_OK) {
 		struct limits_row row = { (uint64_t)sqlite3_column_int64(s, 0),
 			                  (const char *)sqlite3_column_text(s, 1),
-			                  sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3) };
+			                  sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3),
+			                  (const char *)sqlite3_column_text(s, 4) };
 		each(ctx, &row);
 		found = DIRECTORY_OK;
 	}

@@ -209,7 +209,7 @@ run_domain_set(struct order *e)
 {
 	struct bytes to = argument(e->ask, 4);
 
-	if (bytes_starts(e->second, BYTES("--quota-")))
+	if (bytes_starts(e->second, BYTES("--")))
 		return order_set_limits(e, "domain");
 	if (!bytes_is(e->second, "catch-all") || to.len == 0) {
 		caller_complain(e->caller,
@@ -439,7 +439,7 @@ run_account_set(struct order *e)
 
 	if (bytes_is(e->second, "password"))
 		return hash_then(e, false);
-	if (bytes_starts(e->second, BYTES("--quota-")))
+	if (bytes_starts(e->second, BYTES("--")))
 		return order_set_limits(e, "account");
 	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no"))) {
 		enum directory_outcome o = directory_account_enable(e->clerk->directory, e->first,

@@ -1,12 +1,13 @@
 /*
- * clerk-people -- limits and groups: `mansio account|domain set ... --quota-*`, `mansio group ...`,
- * and what keepers are told of them: all when they come, and each change
+ * clerk-people -- limits, places and groups: `mansio account|domain set ... --quota-* --mail-location`,
+ * `mansio group ...`, and what keepers are told of them: all when they come, and each change
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "role/clerk.h"
+#include "store/location.h"
 
 /* ---- telling keepers ---- */
 
@@ -41,6 +42,7 @@ tell_limits(void *ctx, const struct limits_row *r)
 	pack_string(&t->body, r->name);
 	pack_i64(&t->body, r->bytes);
 	pack_i64(&t->body, r->messages);
+	pack_string(&t->body, r->location);
 	tell(t, WORD_LIMITS);
 }
 
@@ -67,6 +69,7 @@ clerk_tell_people(struct house *h, uint32_t keeper)
 	struct bytes          none = { NULL, 0 };
 
 	(void)directory_limits_each(d, none, tell_limits, &t);
+	tell_limits(&t, &(struct limits_row){ .name = "", .location = "" });
 	(void)directory_group_each(d, none, tell_group, &t);
 	buffer_free(&t.body);
 }
@@ -107,36 +110,120 @@ limit_read(struct bytes text, int64_t *out)
 	return true;
 }
 
-/* --quota-storage SIZE and --quota-messages N, in any order, from argv[3] on. */
+/* Below a directory that this location of main.cf leads to. */
+static bool
+leads_to(const char *location, const char *home, struct bytes path)
+{
+	struct buffer own = { 0 };
+	bool          does = false;
+
+	for (unsigned i = 0; !does && location_prefix(location, home, i, &own); i++) {
+		does = path_is_within(path, buffer_bytes(&own));
+		buffer_reset(&own);
+	}
+	buffer_free(&own);
+	return does;
+}
+
+/* The keepers' cage has this directory, or one above it (confine.c). */
+static bool
+is_reachable(const struct common_settings *common, struct bytes path)
+{
+	bool is = leads_to(common->mail_location, common->mail_home, path);
+
+	for (size_t i = 0; !is && i < common->mail_location_directories.count; i++)
+		is = path_is_within(path, bytes_of(common->mail_location_directories.item[i]));
+	return is;
+}
+
+/* What is wrong with it, as a sentence; NULL: nothing, *out is what the directory keeps. */
+static const char *
+location_wrong(struct order *e, const char *text, struct arena *a, const char **out)
+{
+	struct common_settings common;
+	struct buffer          path = { 0 };
+	const char            *wrong;
+
+	*out = strcmp(text, "default") == 0 ? "" : text;
+	if (**out == '\0' || strcmp(text, "log") == 0)
+		return strcmp(text, "") == 0 ? "say log for the letter log, or default" : NULL;
+	if (!house_settings(e->house, &common_setting_table, NULL, &common))
+		return "main.cf cannot be read; the log says why";
+	wrong = location_complain(text, common.mail_home, a);
+	for (unsigned i = 0; wrong == NULL && location_prefix(text, common.mail_home, i, &path);
+	     i++) {
+		if (!is_reachable(&common, buffer_bytes(&path)))
+			wrong = arena_printf(
+				a,
+				"%.*s is in no directory of mail_location or mail_location_directories",
+				(int)path.len, path.at);
+		buffer_reset(&path);
+	}
+	buffer_free(&path);
+	return wrong;
+}
+
+/* What the words from argv[3] on say, in any order. */
+struct said_limits {
+	int64_t     bytes, messages;
+	const char *location; /* NULL: not said */
+	bool        any[2];
+};
+
+/* 0, or the exit status. */
+static int
+limits_read(struct order *e, struct arena *a, struct said_limits *s)
+{
+	for (uint32_t i = 3; i < e->ask->argc; i += 2) {
+		struct bytes name = bytes_of(e->ask->argv[i]);
+		const char  *value = i + 1 < e->ask->argc ? e->ask->argv[i + 1] : NULL, *wrong;
+		bool         storage = bytes_is(name, "--quota-storage");
+		if (value != NULL && bytes_is(name, "--mail-location")) {
+			if ((wrong = location_wrong(e, value, a, &s->location)) == NULL)
+				continue;
+			caller_complain(e->caller, "mansio: --mail-location %s: %s\n", value,
+			                wrong);
+			return 1;
+		}
+		if ((!storage && !bytes_is(name, "--quota-messages")) || value == NULL ||
+		    !limit_read(bytes_of(value), storage ? &s->bytes : &s->messages)) {
+			caller_complain(
+				e->caller,
+				"\"%.*s %s\" is no limit; write --quota-storage 20G, --quota-messages 10000, "
+				"and none or default instead of a number, or --mail-location LOCATION, log or default\n",
+				(int)name.len, name.at, value != NULL ? value : "");
+			return 2;
+		}
+		s->any[storage ? 0 : 1] = true;
+	}
+	return 0;
+}
+
 int
 order_set_limits(struct order *e, const char *what)
 {
-	struct directory *d = e->clerk->directory;
-	int64_t           bytes = 0, messages = 0;
-	bool              any[2] = { false, false };
+	struct directory      *d = e->clerk->directory;
+	struct arena          *a = arena_open(NULL);
+	struct said_limits     s = { .location = NULL };
+	int                    status = limits_read(e, a, &s);
+	enum directory_outcome o;
 
-	for (uint32_t i = 3; i < e->ask->argc; i += 2) {
-		struct bytes name = bytes_of(e->ask->argv[i]);
-		bool         storage = bytes_is(name, "--quota-storage");
-		struct bytes value = i + 1 < e->ask->argc ? bytes_of(e->ask->argv[i + 1])
-		                                          : (struct bytes){ NULL, 0 };
-		if ((!storage && !bytes_is(name, "--quota-messages")) ||
-		    !limit_read(value, storage ? &bytes : &messages)) {
-			caller_complain(
-				e->caller,
-				"\"%.*s %.*s\" is no limit; write --quota-storage 20G, --quota-messages 10000, "
-				"and none or default instead of a number\n",
-				(int)name.len, name.at, (int)value.len, value.at);
-			return 2;
-		}
-		any[storage ? 0 : 1] = true;
+	if (status != 0) {
+		arena_close(&a);
+		return status;
 	}
-	enum directory_outcome o = directory_limits_set(d, e->first, any[0] ? &bytes : NULL,
-	                                                any[1] ? &messages : NULL);
+	o = directory_limits_set(d, e->first, s.any[0] ? &s.bytes : NULL,
+	                         s.any[1] ? &s.messages : NULL, s.location);
+	arena_close(&a);
 	if (o == DIRECTORY_OK) {
 		struct telling_people t = { .house = e->house, .all = true };
 		(void)directory_limits_each(d, e->first, tell_limits, &t);
 		buffer_free(&t.body);
+		if (s.location != NULL && strcmp(what, "domain") == 0)
+			caller_say(
+				e->caller,
+				"accounts of %.*s that have mail stay where they are; mansio mailbox convert ACCOUNT --to LOCATION moves them\n",
+				(int)e->first.len, e->first.at);
 	}
 	return order_finish(e, o, what);
 }
@@ -175,7 +262,7 @@ hear_limit_ask(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 	if (bytes_find(address, '@') >= 0)
 		o = directory_limits_each(d, address, account_found, &account);
 	if (o == DIRECTORY_OK && set)
-		o = directory_limits_set(d, address, &bytes, &messages);
+		o = directory_limits_set(d, address, &bytes, &messages, NULL);
 	if (o == DIRECTORY_OK && set) {
 		struct telling_people t = { .house = h, .all = true };
 		(void)directory_limits_each(d, address, tell_limits, &t);

@@ -302,6 +302,7 @@ static const struct {
 	{ "session", "",      3, run_session },
 	{ "convert", "",      4, keeper_convert },
 	{ "index",   "",      3, keeper_index },
+	{ "locate",  "",      4, keeper_locate_new },
 	{ "who",     "",      1, run_who     },
 	{ "kick",    "",      3, run_kick    },
 	{ "quota",   "",      3, run_quota   },

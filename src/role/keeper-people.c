@@ -1,5 +1,5 @@
 /*
- * keeper-people -- what the clerk says about accounts: how much they may hold, who is in which group
+ * keeper-people -- what the clerk says about accounts: how much they may hold, where, and who is in which group
  */
 #include "role/keeper.h"
 
@@ -8,9 +8,10 @@
 
 #include "store/quota.h"
 
-/* What an account says of itself, or a domain of its accounts; -1: nothing. */
+/* What an account says of itself, or a domain of its accounts; -1, "": nothing. */
 struct limits {
 	int64_t bytes, messages;
+	char    location[];
 };
 struct group {
 	uint64_t    account;
@@ -30,17 +31,34 @@ said(const struct limits *own, const struct limits *domain, size_t which, int64_
 	return n < 0 ? otherwise : n;
 }
 
+static const struct limits *
+of_domain(const struct keeper *k, struct bytes address)
+{
+	ptrdiff_t at = bytes_find_last(address, '@');
+
+	return at < 0 ? NULL : map_get(k->limits, bytes_cut(address, (size_t)at, SIZE_MAX));
+}
+
+const char *
+keeper_location(const struct keeper *k, uint64_t id, struct bytes address)
+{
+	const struct limits *own = map_get(k->limits, map_number(&id));
+	const struct limits *domain = of_domain(k, address);
+
+	return own != NULL && *own->location != '\0'         ? own->location
+	       : domain != NULL && *domain->location != '\0' ? domain->location
+	                                                     : k->common.mail_location;
+}
+
 void
 keeper_limit(struct house *h, uint64_t id, struct bytes address)
 {
 	struct keeper       *k = keeper_of(h);
-	ptrdiff_t            at = bytes_find_last(address, '@');
 	const struct limits *own = map_get(k->limits, map_number(&id));
-	const struct limits *domain =
-		at < 0 ? NULL : map_get(k->limits, bytes_cut(address, (size_t)at, SIZE_MAX));
-	struct quota_limits all = {
-		(uint64_t)said(own, domain, 0, k->rows.quota_storage),
-		(uint64_t)said(own, domain, 1, k->rows.quota_messages),
+	const struct limits *domain = of_domain(k, address);
+	struct quota_limits  all = {
+		 (uint64_t)said(own, domain, 0, k->rows.quota_storage),
+		 (uint64_t)said(own, domain, 1, k->rows.quota_messages),
 	};
 	int             why;
 	struct account *a;
@@ -66,15 +84,21 @@ hear_limits(struct house *h, struct bytes body)
 	struct keeper *k = keeper_of(h);
 	struct unpack  u = unpack_of(body);
 	uint64_t       id = unpack_u64(&u);
-	struct bytes   name = unpack_bytes(&u);
-	struct limits *l, got = { .bytes = unpack_i64(&u) };
+	struct bytes   name = unpack_bytes(&u), location;
+	int64_t        bytes = unpack_i64(&u), messages = unpack_i64(&u);
+	struct limits *l;
 	char           key[300];
 
-	got.messages = unpack_i64(&u);
+	location = unpack_bytes(&u);
 	if (!unpack_done(&u) || name.len >= sizeof key - 1)
 		return false;
-	l = memory_take(sizeof *l);
-	*l = got;
+	if (id == 0 && name.len == 0) {
+		k->told = true;
+		return true;
+	}
+	l = memory_take(sizeof *l + location.len + 1);
+	*l = (struct limits){ .bytes = bytes, .messages = messages };
+	(void)bytes_string(location, l->location, location.len + 1);
 	key[0] = '@';
 	if (name.len > 0)
 		memcpy(key + 1, name.at, name.len);

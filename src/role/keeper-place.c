@@ -1,7 +1,8 @@
 /*
  * keeper-place -- accounts whose letters lie outside: where, who reads them, what is new
  *
- * A new account lies where mail_location says, and stays there until it is converted.  A letter that somebody put there is read by a verifier, like any other.
+ * A new account lies where its own mail_location says, its domain's or that of main.cf, and stays there until
+ * it is converted.  A letter that somebody put there is read by a verifier, like any other.
  */
 #include "role/keeper.h"
 #include "store/location.h"
@@ -16,12 +17,19 @@
 int
 keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 {
-	const char     *text = k->common.mail_location;
+	const char     *text = keeper_location(k, id, user);
 	struct buffer   whole = { 0 };
 	struct account *a;
 	int             why = 0;
 
-	if (*text == '\0')
+	if (!k->told) {
+		/* Its domain may say otherwise, and where the first letter lies all others will. */
+		a = account_take(k->store, id, &why);
+		why = a == NULL ? why : account_is_settled(a) ? 0 : EAGAIN;
+		account_drop(&a);
+		return why;
+	}
+	if (*text == '\0' || strcmp(text, "log") == 0)
 		return 0;
 	if (!location_expand(text, k->common.mail_home, user, &whole)) {
 		warn_("account %" PRIu64 ": %.*s cannot have a place in %s", id, (int)user.len,
@@ -35,6 +43,44 @@ keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 	account_drop(&a);
 	buffer_free(&whole);
 	return why;
+}
+
+/* locate ID USER: said by `mansio account set ... --mail-location` after it changed that. */
+void
+keeper_locate_new(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct keeper  *k = keeper_of(h);
+	struct bytes    user = bytes_of(w->argv[2]);
+	struct buffer   whole = { 0 };
+	struct account *a;
+	uint64_t        id;
+	int             why;
+
+	if (!bytes_number(bytes_of(w->argv[1]), &id) || house_keeper_of(h, id) != h->index) {
+		caller_done(caller, 0); /* another keeper's */
+		return;
+	}
+	why = keeper_locate(k, id, user);
+	if (why == 0 && (a = account_take(k->store, id, &why)) != NULL) {
+		const char *text = w->argv[3];
+		if (strcmp(text, "log") != 0 && strcmp(text, "default") != 0)
+			(void)location_expand(text, k->common.mail_home, user, &whole);
+		buffer_add_char(&whole, '\0');
+		if (strcmp(text, "default") != 0 && strcmp(whole.at, account_location(a)) != 0)
+			caller_say(
+				caller,
+				"%s has its mailboxes in %s, and they stay there; this moves them:\n"
+				"    mansio mailbox convert %s --to '%s'\n",
+				w->argv[2],
+				*account_location(a) ? account_location(a) : "the letter log",
+				w->argv[2], text);
+		buffer_free(&whole);
+		account_drop(&a);
+	}
+	if (why != 0)
+		caller_complain(caller, "mansio: %s: its place cannot be used: %s\n", w->argv[2],
+		                strerror(why));
+	caller_done(caller, why == 0 ? 0 : 1);
 }
 
 /* ---- who reads them ---- */

@@ -98,7 +98,14 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 		                                        false });
 		return true;
 	}
-	(void)keeper_locate(k, w.account, w.address);
+	if (keeper_locate(k, w.account, w.address) == EAGAIN) {
+		delivered_say(h, ticket,
+		              &(struct word_delivered){
+				      DELIVER_LATER, "4.3.0",
+				      "where the account's mailboxes lie is not known yet",
+				      false });
+		return true;
+	}
 	keeper_limit(h, w.account, w.address);
 	struct delivery d = { w.letter,
 		              w.envelope_segment,

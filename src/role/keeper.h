@@ -59,6 +59,7 @@ struct keeper {
 	struct watch        *news;           /* of files outside                 */
 	struct map          *limits;         /* account or "@domain" -> what was said of it */
 	struct map          *limits_asked;   /* ticket -> struct imap_limits     */
+	bool                 told;           /* all of them, once                */
 	struct map          *full;           /* accounts that hold all they may  */
 	struct map          *named;          /* account -> address, of those with a limit */
 	struct map          *asked;          /* ticket -> struct imap_who        */
@@ -91,7 +92,8 @@ keeper_of(struct house *h)
 }
 
 /* keeper-place.c */
-int  keeper_locate(struct keeper *, uint64_t account, struct bytes user);      /* 0 or errno */
+int  keeper_locate(struct keeper *, uint64_t account, struct bytes user);      /* 0 or errno; EAGAIN: not yet known where */
+void keeper_locate_new(struct house *, struct caller *, const struct word_ask *);
 void keeper_digest(void *house, int fd, uint64_t at, uint64_t len,
                    void (*answered)(void *who, int why, struct bytes digest), void *who);
 void keeper_news_open(struct house *);
@@ -124,6 +126,8 @@ void keeper_remove_gone(struct house *);
 /* keeper-people.c */
 void keeper_limits_again(struct house *);
 void keeper_limit(struct house *, uint64_t account, struct bytes address);      /* the store hears what holds */
+/* What is said of an account's mail_location, by itself, its domain or main.cf. */
+const char *keeper_location(const struct keeper *, uint64_t account, struct bytes address);
 bool hear_limits(struct house *, struct bytes body);
 bool hear_group(struct house *, struct bytes body);
 void keeper_groups(struct house *, struct access_facts *, struct arena *);

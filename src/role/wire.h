@@ -77,7 +77,7 @@ extern const char *const role_names[ROLES];
 	X(MOVED_DONE,     FROM(KEEPER), FROM(QUEUE))           /* errno                                       */ \
 	X(SEGMENT_GONE,   FROM(QUEUE), FROM(KEEPER))           /* number: close its descriptor                */ \
 	X(ACCOUNT_GONE,   FROM(CLERK), FROM(KEEPER))           /* account id, address, seconds: it was deleted, and what was granted to it till then is void */ \
-	X(LIMITS,         FROM(CLERK), FROM(KEEPER))           /* account id, or 0 and a domain; bytes, messages: how much may be held */ \
+	X(LIMITS,         FROM(CLERK), FROM(KEEPER))           /* account id, or 0 and a domain; bytes, messages: how much may be held; its mail_location.  0 and "": that was all */ \
 	X(GROUP,          FROM(CLERK), FROM(KEEPER))           /* group's account id, address, whether its members begin, a member or "" */ \
 	X(LIMIT_ASK,      FROM(KEEPER), FROM(CLERK))           /* address, whether to set what follows, bytes, messages */ \
 	X(LIMIT_DONE,     FROM(CLERK), FROM(KEEPER))           /* errno, account id, address; LIMITS has come before */ \

@@ -198,3 +198,12 @@ location_prefix(const char *text, const char *home, unsigned which, struct buffe
 	buffer_free(&path);
 	return true;
 }
+
+bool
+path_is_within(struct bytes path, struct bytes directory)
+{
+	while (directory.len > 1 && directory.at[directory.len - 1] == '/')
+		directory.len--;
+	return bytes_starts(path, directory) &&
+	       (path.len == directory.len || path.at[directory.len] == '/');
+}

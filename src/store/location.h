@@ -36,5 +36,7 @@ const char *location_complain(const char *text, const char *home, struct arena *
 bool location_expand(const char *text, const char *home, struct bytes user, struct buffer *out);
 bool location_read(const char *text, struct arena *, struct location *out);
 bool location_prefix(const char *text, const char *home, unsigned which, struct buffer *out);
+/* Is it this directory, or below it? */
+bool path_is_within(struct bytes path, struct bytes directory);
 
 #endif

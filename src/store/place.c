@@ -183,6 +183,12 @@ has_mail(struct account *a)
 	return false;
 }
 
+bool
+account_is_settled(struct account *a)
+{
+	return a->place != NULL || has_mail(a);
+}
+
 static int
 put_location(struct account *a, const char *location)
 {
@@ -206,7 +212,7 @@ account_locate(struct account *a, const char *location)
 
 	if (strcmp(account_location(a), location) == 0)
 		return 0;
-	if (a->place != NULL || has_mail(a)) {
+	if (account_is_settled(a)) {
 		if (!a->warned && a->place == NULL)
 			warn_("account %" PRIu64
 			      ": mail_location is \"%s\" now, but its mail lies in \"%s\" and stays there; "

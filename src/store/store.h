@@ -74,6 +74,7 @@ uint64_t account_modseq(const struct account *);
    is, whatever is said (a warning tells): `mansio mailbox convert` moves it. */
 int  account_locate(struct account *, const char *location);
 const char *account_location(const struct account *);
+bool account_is_settled(struct account *);               /* it has a place outside, or mail       */
 
 /* ---- the list of mailboxes --------------------------------------------- */
 /* Names are UTF-8 with '/' between levels; INBOX in any case is "INBOX".  At most 1000 bytes, depth 20. */

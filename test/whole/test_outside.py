@@ -5,7 +5,6 @@ import mailbox
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -250,18 +249,6 @@ def test_what_dovecot_called_them(tmp_path):
         demo.stop()
 
 
-@pytest.mark.skipif(not shutil.which("procmail"), reason="no procmail here")
-def test_procmail_delivers(place):
-    demo, folders, tmp_path = place
-    rules = tmp_path / "rc"
-    target = f"{folders.root}/" if isinstance(folders, Maildir) else str(folders.inbox)
-    rules.write_text(f"LOCKFILE=\n:0{'' if isinstance(folders, Maildir) else ':'}\n{target}\n")
-    owner = os.stat(folders.root)
-    subprocess.run(["procmail", str(rules)], input=(BODY % "by procmail").encode(), check=True,
-                   user=owner.st_uid if os.geteuid() == 0 else None)
-    box = demo.imap("jack")
-    box.select()
-    wait_for(lambda: (box.noop(), fetched(box))[1] and len(fetched(box)) == 1)
 
 
 @pytest.mark.parametrize("line, right", [
@@ -276,3 +263,37 @@ def test_a_bad_location_is_refused_with_what_would_be_right(tmp_path, line, righ
     (tmp_path / "main.cf").write_text(f"mail_directory = {tmp_path}/mail\n{line}\n")
     done = subprocess.run([BINARY, "-c", tmp_path / "main.cf", "config", "check"], capture_output=True, text=True)
     assert done.returncode != 0 and right in done.stderr + done.stdout
+
+
+def test_a_domain_and_an_account_say_where(tmp_path):
+    demo = demo_with(tmp_path, f"mail_location_directories = {tmp_path}/other")
+    other = tmp_path / "other"
+    try:
+        demo.imap("ataylor").append("INBOX", None, None, (BODY % "before").replace("\n", "\r\n").encode())
+        said = demo.command("domain", "set", "example.com", "--mail-location", f"maildir:{other}/%d/%n").stdout
+        assert "mailbox convert" in said
+        refused = demo.command("account", "set", "jsmith@example.com", "--mail-location", "maildir:/etc/%n", check=False)
+        assert refused.returncode == 1 and "mail_location_directories" in refused.stderr
+        refused = demo.command("account", "set", "jsmith@example.com", "--mail-location", f"maildir:{other}x/%n", check=False)
+        assert refused.returncode == 1
+        refused = demo.command("domain", "set", "example.com", "--mail-location", f"mailbox:{other}", check=False)
+        assert refused.returncode == 1 and "maildir:/var/vmail/%d/%n" in refused.stderr
+        assert demo.command("account", "set", "jsmith@example.com", "--quota-storage", "1G", "--quota-messages", "100",
+                            "--mail-location", f"mbox:{other}/mbox/%n").stdout == ""
+        for who in "jack", "jsmith", "ataylor":
+            demo.send(letter("placed", to=f"{who}@example.com"), to=f"{who}@example.com")
+            demo.find("placed", who)
+        assert (other / "example.com/jack/new").is_dir()
+        assert b"placed" in (other / "mbox/jsmith/inbox").read_bytes()
+        assert not (other / "example.com/ataylor").exists()
+        said = demo.command("account", "set", "ataylor@example.com", "--mail-location", f"maildir:{other}/%d/%n").stdout
+        assert f"mailbox convert ataylor@example.com --to 'maildir:{other}/%d/%n'" in said
+        demo.command("mailbox", "convert", "ataylor@example.com", "--to", f"maildir:{other}/%d/%n")
+        said = demo.command("account", "set", "ataylor@example.com", "--mail-location", f"maildir:{other}/%d/%n").stdout
+        assert said == "" and demo.count("before", "ataylor") == 1
+        demo.command("domain", "set", "example.com", "--mail-location", "default")
+        demo.stop()
+        demo.start()
+        assert demo.count("placed", "jsmith") == 1
+    finally:
+        demo.stop()
