@@ -168,6 +168,19 @@ ask_one(struct folder *f, size_t which)
 	(void)close(fd);
 }
 
+/* All that had uids have them: those given to what was expunged are not given again (rfc9051:2.3.1.1). */
+static void
+take_uidnext(struct folder *f)
+{
+	struct mailbox *m = f->mailbox;
+
+	if (f->former > m->uidnext && account_change(m->account) == 0 && mailbox_flush(m) == 0) {
+		m->uidnext = f->former;
+		(void)mailbox_snapshot(m);
+	}
+	f->former = 0;
+}
+
 /* Asks as long as there is something to ask; tells who waits when all are in. */
 static void
 settle(struct folder *f)
@@ -190,6 +203,7 @@ settle(struct folder *f)
 		buffer_free(&f->fresh[i].digest);
 	}
 	f->fresh_count = f->asked = f->entered = 0;
+	take_uidnext(f);
 	while ((s = f->settling) != NULL) {
 		f->settling = s->next;
 		s->fn(s->ctx);
@@ -416,6 +430,8 @@ folder_look(struct mailbox *m, bool force)
 		qsort(f->fresh + l.first, f->fresh_count - l.first, sizeof *f->fresh, by_age);
 	if (f->fresh_count > 0)
 		settle(f);
+	else
+		take_uidnext(f);
 	return 0;
 }
 

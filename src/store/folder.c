@@ -163,8 +163,7 @@ take_over(struct folder *f)
 		return 0;
 	if (uidvalidity != 0 && uidvalidity != m->uidvalidity)
 		why = mailbox_validity(m, uidvalidity);
-	if (uidnext > m->uidnext)
-		m->uidnext = uidnext;
+	f->former = uidnext;
 	return why;
 }
 

@@ -58,6 +58,7 @@ struct folder {
 	int             watch[2];        /* of inotify, -1 none                      */
 	bool            stale;           /* inotify said that something is new       */
 	bool            scanning;
+	uint32_t        former;          /* next uid of who had it before us, until its messages are in */
 	int64_t         again;           /* when what could not be read is tried again */
 	struct fresh   *fresh;
 	size_t          fresh_count, fresh_room, asked, entered, open;

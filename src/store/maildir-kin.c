@@ -124,8 +124,6 @@ maildir_former(struct folder *f, uint32_t *uidvalidity, uint32_t *uidnext)
 	buffer_free(&text);
 	if (!found)
 		map_close(&d->uids);
-	/* The next uid comes by itself, with the last message that had one. */
-	*uidnext = 0;
 	return found;
 }
 

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: ISC
+"""One Maildir, and other programs in it at the same time: Dovecot, procmail, maildrop, mbsync."""
+
+import imaplib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+
+from kit import letter, wait_for, word
+from test_outside import BODY, Maildir, Mbox, demo_with
+
+IMAP = "/usr/lib/dovecot/imap"
+MAILDROP = shutil.which("maildrop")
+
+
+def needs(program):
+    return pytest.mark.skipif(not shutil.which(program), reason=f"no {program} here")
+
+
+def open_to_all(path):
+    """The other program is another user: it may walk to here."""
+    for above in [path, *path.parents]:
+        if "pytest" in str(above) and above.stat().st_uid == os.getuid():
+            above.chmod(0o755)
+
+
+class Dovecot(imaplib.IMAP4_stream):
+    """Its imap process over a place, as the place's owner."""
+
+    def __init__(self, folder, location, owner):
+        folder.mkdir(exist_ok=True)
+        open_to_all(folder)
+        if os.getuid() == 0:
+            os.chown(folder, owner.st_uid, owner.st_gid)
+        config = folder / "dovecot.conf"
+        config.write_text(
+            f"protocols = imap\nssl = no\nbase_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = {folder}/log\n"
+            f"mail_location = {location}\nmail_uid = {owner.st_uid}\nmail_gid = {owner.st_gid}\n"
+            "mbox_read_locks = fcntl\nmbox_write_locks = dotlock fcntl\nmbox_lazy_writes = no\nmbox_min_index_size = 0\n"
+            f"first_valid_uid = 0\nfirst_valid_gid = 0\nmail_home = {folder}\n")
+        super().__init__(f"exec env USER=jack HOME={folder} {IMAP} -c {config} 2>>{folder}/errors")
+
+
+@pytest.fixture(params=[Maildir])
+def place(request, tmp_path):
+    open_to_all(tmp_path)
+    root = tmp_path / "outside"
+    demo = demo_with(tmp_path, "mail_location = " + request.param.location % root)
+    demo.imap("jack").logout()
+    yield demo, request.param(root), tmp_path
+    demo.stop()
+
+
+def dovecot(folders, tmp_path):
+    if not os.access(IMAP, os.X_OK):
+        pytest.skip("no Dovecot here")
+    location = f"maildir:{folders.root}" if isinstance(folders, Maildir) else f"mbox:{folders.root}:INBOX={folders.inbox}"
+    return Dovecot(tmp_path / "dovecot", location, os.stat(folders.root))
+
+
+def ask(box, what):
+    kind, data = what
+    assert kind == "OK", data
+    return data
+
+
+def text_of(subject):
+    return (BODY % subject).replace("\n", "\r\n").encode()
+
+
+def mails(box):
+    """{subject: its flags} of the mailbox that is selected, as it is now."""
+    ask(box, box.noop())
+    found = {}
+    if ask(box, box.search(None, "ALL"))[0]:
+        for head, body in (d for d in ask(box, box.fetch("1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])")) if isinstance(d, tuple)):
+            flags = re.search(rb"FLAGS \(([^)]*)\)", head).group(1).split()
+            subject = re.search(rb"Subject: (.*?)\r\n", body).group(1).decode()
+            assert subject not in found
+            found[subject] = {f.decode() for f in flags} - {r"\Recent"}
+    return found
+
+
+def uid_of(box, subject):
+    ask(box, box.noop())
+    return ask(box, box.uid("SEARCH", "SUBJECT", f'"{subject}"'))[0].split()[-1].decode()
+
+
+def both_see(ours, theirs, wanted):
+    for box in (ours, theirs):
+        wait_for(lambda: mails(box) == wanted or None)
+
+
+def test_dovecot_at_the_same_time(place):
+    demo, folders, tmp_path = place
+    ours, theirs = demo.imap("jack"), dovecot(folders, tmp_path)
+    ours.create("Work")
+    for box in (ours, theirs):
+        ask(box, box.select())
+    ask(ours, ours.append("INBOX", r"(\Flagged)", None, text_of("by us")))
+    wait_for(lambda: "by us" in mails(theirs))
+    ask(theirs, theirs.append("INBOX", r"(\Answered kw)", None, text_of("by them")))
+    both_see(ours, theirs, {"by us": {r"\Flagged"}, "by them": {r"\Answered", "kw"}})
+
+    ask(theirs, theirs.uid("STORE", uid_of(theirs, "by us"), "+FLAGS", r"(\Seen)"))
+    both_see(ours, theirs, {"by us": {r"\Flagged", r"\Seen"}, "by them": {r"\Answered", "kw"}})
+    ask(ours, ours.uid("STORE", uid_of(ours, "by them"), "+FLAGS", r"(\Draft)"))
+    ask(ours, ours.uid("STORE", uid_of(ours, "by us"), "-FLAGS", r"(\Flagged)"))
+    both_see(ours, theirs, {"by us": {r"\Seen"}, "by them": {r"\Answered", "kw", r"\Draft"}})
+
+    ask(theirs, theirs.uid("MOVE", uid_of(theirs, "by them"), "Work"))
+    both_see(ours, theirs, {"by us": {r"\Seen"}})
+    ask(ours, ours.select("Work"))
+    wait_for(lambda: "by them" in mails(ours))
+    ask(ours, ours.uid("MOVE", uid_of(ours, "by them"), "INBOX"))
+    ask(ours, ours.select("INBOX"))
+    wait_for(lambda: len(mails(theirs)) == 2)
+    both_see(ours, theirs, {"by us": {r"\Seen"}, "by them": {r"\Answered", "kw", r"\Draft"}})
+
+    ask(ours, ours.uid("STORE", uid_of(ours, "by them"), "+FLAGS", r"(\Deleted)"))
+    ask(ours, ours.expunge())
+    both_see(ours, theirs, {"by us": {r"\Seen"}})
+    ask(theirs, theirs.uid("STORE", uid_of(theirs, "by us"), "+FLAGS", r"(\Deleted)"))
+    ask(theirs, theirs.expunge())
+    both_see(ours, theirs, {})
+
+
+def test_dovecot_and_we_in_turn(place):
+    """Many letters, each program changing what the other left; at the end both have the same."""
+    demo, folders, tmp_path = place
+    ours, theirs = demo.imap("jack"), dovecot(folders, tmp_path)
+    wanted = {}
+    for box in (ours, theirs):
+        ask(box, box.select())
+    for n in range(12):
+        box, other = (ours, theirs) if n % 2 else (theirs, ours)
+        ask(box, box.append("INBOX", None, None, text_of(f"letter {n:02}")))
+        wanted[f"letter {n:02}"] = set()
+        wait_for(lambda: mails(other).keys() == wanted.keys())
+        if n % 3 == 2:
+            ask(other, other.uid("STORE", uid_of(other, f"letter {n - 1:02}"), "+FLAGS", r"(\Seen \Flagged)"))
+            wanted[f"letter {n - 1:02}"] = {r"\Seen", r"\Flagged"}
+            both_see(ours, theirs, wanted)
+        if n % 4 == 3:
+            ask(box, box.uid("STORE", uid_of(box, f"letter {n - 3:02}"), "+FLAGS", r"(\Deleted)"))
+            ask(box, box.expunge())
+            del wanted[f"letter {n - 3:02}"]
+            both_see(ours, theirs, wanted)
+    for box in (ours, theirs):
+        for subject in wanted:
+            [got] = [d[1] for d in ask(box, box.uid("FETCH", uid_of(box, subject), "(BODY.PEEK[TEXT])")) if isinstance(d, tuple)]
+            assert got.rstrip() == b"From here\r\nend"
+
+
+@pytest.mark.skipif(not os.access(IMAP, os.X_OK), reason="no Dovecot here")
+def test_what_dovecot_made_keeps_its_uids(tmp_path):
+    open_to_all(tmp_path)
+    root = tmp_path / "outside"
+    demo = demo_with(tmp_path, f"mail_location = maildir:{root}/%d/%n")
+    try:
+        keeper = next(p for p in demo.processes() if p["role"] == "keeper")
+        owner = os.stat(f"/proc/{keeper['pid']}")
+        home = root / "example.com/jack"
+        home.mkdir(parents=True)
+        if os.getuid() == 0:
+            for path in (home.parent, home):
+                os.chown(path, owner.st_uid, owner.st_gid)
+        theirs, known = Dovecot(tmp_path / "dovecot", f"maildir:{home}", owner), {}
+        ask(theirs, theirs.create("Work"))
+        for folder in ("INBOX", "Work"):
+            for n in range(8):
+                flags = [None, r"(\Seen $Label1)", r"(\Flagged other)"][n % 3]
+                ask(theirs, theirs.append(folder, flags, f'"{n + 1:02}-Feb-2020 01:02:03 +0000"', text_of(f"{folder} {n}")))
+            ask(theirs, theirs.select(folder))
+            ask(theirs, theirs.store("2,5,8", "+FLAGS", r"(\Deleted)"))
+            ask(theirs, theirs.expunge())
+        ask(theirs, theirs.subscribe("Work"))
+
+        def told(box):
+            out = {}
+            for folder in ("INBOX", "Work"):
+                ask(box, box.select(folder, readonly=True))
+                status = ask(box, box.status(folder, "(UIDNEXT UIDVALIDITY MESSAGES)"))[0]
+                out[folder] = sorted(re.findall(rb"(\w+) (\d+)", status.partition(b"(")[2])), [
+                    (re.search(rb"UID (\d+)", head).group(1), re.search(rb'INTERNALDATE "([^"]*)"', head).group(1),
+                     set(re.search(rb"FLAGS \(([^)]*)\)", head).group(1).split()) - {rb"\Recent"}, body)
+                    for head, body in (d for d in ask(box, box.fetch("1:*", "(UID FLAGS INTERNALDATE BODY.PEEK[])")) if isinstance(d, tuple))]
+            out[""] = sorted(re.findall(rb"(\S+)$", line)[0] for line in box.lsub()[1])
+            return out
+        known = told(theirs)
+        theirs.logout()
+        ours = told(demo.imap("jack"))
+        assert b"Work" in ours[""]
+        assert {k: v for k, v in ours.items() if k} == {k: v for k, v in known.items() if k}
+    finally:
+        demo.stop()
+
+
+def as_owner(folders, home, command):
+    """The command as the owner of the place, who has a name there: delivery programs and readers want one."""
+    st = os.stat(folders.root)
+    if os.geteuid() != 0:
+        return command
+    names = home / "passwd"
+    names.write_text(pathlib.Path("/etc/passwd").read_text() + f"jack:x:{st.st_uid}:{st.st_gid}::{home}:/bin/sh\n")
+    return ["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc/passwd && shift && exec setpriv "$@"', "sh", str(names),
+            f"--reuid={st.st_uid}", f"--regid={st.st_gid}", "--clear-groups", *command]
+
+
+def filters(folders, tmp_path):
+    """The programs that deliver, as commands."""
+    maildir = isinstance(folders, Maildir)
+    target = f"{folders.root}/" if maildir else str(folders.inbox)
+    out = {}
+    home = tmp_path / "home"
+    home.mkdir()
+    if shutil.which("procmail"):
+        rules = home / "rc"
+        rules.write_text(f":0{'' if maildir else ':'}\n{target}\n")
+        out["procmail"] = ["procmail", str(rules)]
+    if MAILDROP:
+        rules = home / "filter"
+        rules.write_text(f'to "{target}"\n')
+        rules.chmod(0o600)
+        out["maildrop"] = ["maildrop", str(rules)]
+    st = os.stat(folders.root)
+    if os.getuid() == 0:
+        for path in (home, *home.iterdir()):
+            os.chown(path, st.st_uid, st.st_gid)
+    return home, {name: as_owner(folders, home, command) for name, command in out.items()}
+
+
+def test_filters_deliver_while_we_read_and_deliver(place):
+    demo, folders, tmp_path = place
+    home, programs = filters(folders, tmp_path)
+    if not programs:
+        pytest.skip("neither procmail nor maildrop here")
+    box = demo.imap("jack")
+    ask(box, box.select())
+    failed = []
+
+    def deliver(name, command):
+        for n in range(10):
+            done = subprocess.run(command, input=(BODY % f"{name} {n}").encode(), capture_output=True,
+                                  env={**os.environ, "HOME": str(home)}, timeout=60)
+            if done.returncode != 0:
+                failed.append((name, n, done.stderr))
+
+    def send():
+        for n in range(10):
+            demo.send(letter(f"smtp {n}", "From here\nend\n", to="jack@example.com"), to="jack@example.com")
+
+    threads = [threading.Thread(target=deliver, args=one) for one in programs.items()] + [threading.Thread(target=send)]
+    for t in threads:
+        t.start()
+    wanted = {f"{name} {n}" for name in (*programs, "smtp") for n in range(10)}
+    while any(t.is_alive() for t in threads):
+        there = mails(box)
+        assert there.keys() <= wanted
+        for subject in [s for s, flags in there.items() if not flags][:2]:
+            ask(box, box.uid("STORE", uid_of(box, subject), "+FLAGS", r"(\Seen)"))
+    assert not failed
+    wait_for(lambda: mails(box).keys() == wanted)
+    for head, body in (d for d in ask(box, box.fetch("1:*", "(UID BODY.PEEK[TEXT])")) if isinstance(d, tuple)):
+        assert body.rstrip() == b"From here\r\nend", head
+    wait_for(lambda: folders.count() == len(wanted))
+
+
+@needs("mbsync")
+def test_mbsync_of_an_account_others_write_to(place):
+    from test_clients import mbsync
+    demo, folders, tmp_path = place
+    first = folders.add(word())
+    box = mbsync(demo, tmp_path, "jack@example.com")
+    [here] = [p for p in (box / "INBOX").glob("*/*") if p.is_file() and "From here" in p.read_text()]
+    here.rename(box / "INBOX/cur" / (here.name.split(":")[0] + ":2,FS"))
+    second = word()
+    (box / "INBOX/new" / f"1234567890.{second}.here").write_bytes(letter(second).as_bytes())
+    mbsync(demo, tmp_path, "jack@example.com")
+    wait_for(lambda: folders.count() == 2)
+    assert wait_for(lambda: any({"F", "S"} <= set(f) or {"F", "R"} <= set(f) for f in folders.flags()))
+    folders.remove(first)
+    mbsync(demo, tmp_path, "jack@example.com")
+    assert not any("From here" in p.read_text() for p in (box / "INBOX").glob("*/*") if p.is_file())
+    assert any(second in p.read_text() for p in (box / "INBOX").glob("*/*") if p.is_file())
