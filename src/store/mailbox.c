@@ -452,16 +452,16 @@ mailbox_status(struct mailbox *m, struct mailbox_status *out)
 		.account = m->account->id,
 		.recent = m->rows.count - rows_first_at_least(&m->rows, m->recent),
 	};
+	/* Without branches: SELECT waits for it. */
 	for (uint32_t i = 0; i < m->rows.count; i++) {
-		if (m->rows.flags[i] & FLAG_DELETED) {
-			out->deleted++;
-			out->deleted_size += m->rows.size[i];
-		}
-		if (m->rows.flags[i] & FLAG_SEEN)
-			continue;
-		if (out->unseen++ == 0)
-			out->first_unseen = i + 1;
+		bool deleted = (m->rows.flags[i] & FLAG_DELETED) != 0;
+		out->unseen += (m->rows.flags[i] & FLAG_SEEN) == 0;
+		out->deleted += deleted;
+		out->deleted_size += deleted ? m->rows.size[i] : 0;
 	}
+	for (uint32_t i = 0; out->unseen > 0 && out->first_unseen == 0; i++)
+		if ((m->rows.flags[i] & FLAG_SEEN) == 0)
+			out->first_unseen = i + 1;
 }
 
 uint32_t

@@ -137,7 +137,7 @@ the_second_answer_is_the_first(void **state)
 	HOLDS("the first is answered", begin != NULL && strstr(begin, "once and again") != NULL);
 	middle = strstr(begin, "2 OK");
 	HOLDS("to its end", middle != NULL);
-	end = strstr(middle + 4, "2 OK");
+	end = middle != NULL ? strstr(middle + 4, "2 OK") : NULL;
 	HOLDS("the second too", end != NULL);
 	first = (struct bytes){ begin, (size_t)(middle - begin) };
 	begin = strstr(middle, "* 1 FETCH");
