@@ -126,10 +126,11 @@ byte_at(struct client *c, size_t at)
 	return (unsigned char)c->in.at[at];
 }
 
+/* Of an answer that broke off less is here than was to be used. */
 static void
 forget_used(struct client *c)
 {
-	buffer_eat(&c->in, c->used);
+	buffer_eat(&c->in, c->used < c->in.len ? c->used : c->in.len);
 	c->used = 0;
 }
 

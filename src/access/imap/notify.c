@@ -656,6 +656,7 @@ notify_parse(struct imap *s, struct scan *r)
 			read_group(s, r, w);
 		while (scan_ok(r) && scan_skip(r, ' '));
 	}
+	scan_end(r);
 	if (!scan_ok(r))
 		notify_close(&w->fresh);
 }
