@@ -94,6 +94,7 @@ hear_limits(struct house *h, struct bytes body)
 		return false;
 	if (id == 0 && name.len == 0) {
 		k->told = true;
+		(void)keeper_deliver_early(h);
 		return true;
 	}
 	l = memory_take(sizeof *l + location.len + 1);

@@ -99,11 +99,9 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 		return true;
 	}
 	if (keeper_locate(k, w.account, w.address) == EAGAIN) {
-		delivered_say(h, ticket,
-		              &(struct word_delivered){
-				      DELIVER_LATER, "4.3.0",
-				      "where the account's mailboxes lie is not known yet",
-				      false });
+		uint32_t head[2] = { ticket, (uint32_t)body.len };
+		buffer_add(&k->early, (struct bytes){ (const char *)head, sizeof head });
+		buffer_add(&k->early, body);
 		return true;
 	}
 	keeper_limit(h, w.account, w.address);
@@ -129,6 +127,25 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 	p->answer.text = p->text;
 	store_barrier_later(k->store, parcel_safe, p);
 	return true;
+}
+
+/* The clerk has told where mailboxes lie: what waited for that is delivered. */
+bool
+keeper_deliver_early(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+	struct buffer  early = k->early;
+	uint32_t       head[2];
+	bool           good = true;
+
+	k->early = (struct buffer){ 0 };
+	for (size_t at = 0; good && at < early.len; at += sizeof head + head[1]) {
+		memcpy(head, early.at + at, sizeof head);
+		good = hear_deliver(h, head[0],
+		                    (struct bytes){ early.at + at + sizeof head, head[1] });
+	}
+	buffer_free(&early);
+	return good;
 }
 
 /* ---- sessions ---------------------------------------------------------------------- */
@@ -590,8 +607,10 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 
 	if (role == VERIFIER)
 		questions_lost(&k->questions, index);
-	if (role == QUEUE)
+	if (role == QUEUE) {
 		k->queues++;
+		buffer_reset(&k->early); /* its successor asks again */
+	}
 	if (role == CLERK)
 		keeper_who_lost(k);
 	keeper_limits_lost(h);

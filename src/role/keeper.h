@@ -66,6 +66,7 @@ struct keeper {
 	uint32_t             next_asked;
 	struct map          *groups;         /* account -> struct group          */
 	struct map          *gone;           /* ids of accounts that were deleted */
+	struct buffer        early;          /* DELIVER words (ticket, length, body) that came before the clerk told */
 	uint32_t             queues;         /* that were here before this one: their questions need no answer */
 	bool                 small_wanted;   /* a segment, asked for and not here */
 	struct buffer        own_wanted;     /* sizes of segments for large letters, in order (u64) */
@@ -147,5 +148,7 @@ void keeper_commands_end(struct house *);
 void keeper_command(struct house *, struct caller *, const struct word_ask *);
 void keeper_session_over(void *house, uint32_t ticket, uint64_t account);
 void keeper_session_back(void *house, uint32_t ticket, int fd, struct bytes unread);
+
+bool keeper_deliver_early(struct house *);
 
 #endif
