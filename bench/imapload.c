@@ -443,7 +443,7 @@ run_talk(void)
 			ok = talk_append(&v, &t, line + 8, begin);
 		} else {
 			char *whole = malloc((size_t)len + 8);
-			int n = sprintf(whole, "t %s\r\n", line);
+			int n = snprintf(whole, (size_t)len + 8, "t %s\r\n", line);
 			visit_say(&v, whole, (size_t)n);
 			free(whole);
 			ok = talk_hear(&v, &t, "t", begin);
