@@ -1,0 +1,76 @@
+/*
+ * table -- lookup tables: a key in, a value out, wherever they are kept
+ *
+ * From:     role/clerk and role/proxymap; the commands postmap, postalias and config check
+ * Touches:  nothing for local types but what a table_source hands out; remote types
+ *           connect to what their .cf names
+ *
+ * A table is named `type:name`; a name without a type is of `default_database_type`.
+ * Types are rows in table.c, each a file table-TYPE.c:
+ *     local     hash btree lmdb cdb dbm texthash   a text file of "key value" lines, indexed here
+ *               inline static regexp pcre cidr     and unionmap, pipemap of local ones
+ *     remote    sqlite pgsql mysql ldap socketmap tcp unix, and unionmap, pipemap with a remote part
+ * Local ones answer at once.  Remote ones may block for as long as their settings
+ * say: they are asked in a thread pool, and one table may be asked by several threads.
+ *
+ * table_open()   reads and builds all of it.  NULL with complaints in *errors, each
+ *                "FILE:12: what is wrong; what would be right" and a newline.
+ * table_find()   TABLE_FOUND with the value in *value (in the arena); TABLE_NONE; TABLE_LATER
+ *                when it cannot be told now (*value says why, for the log), which is never
+ *                to be taken for "not there".  The key is data, whatever bytes it has: a key
+ *                that the type cannot ask for (NUL, too long) is NONE.
+ * What a key is tried as (user+ext@domain, user@domain, @domain, ...) is lookup.h's.
+ *
+ * Text files: key, blanks, value; `#` comments; a line beginning with blank goes on.  With
+ *     TABLE_ALIASES the grammar of aliases(5): "name: value, value".  Keys are
+ *     compared without regard to ASCII case.  Of two lines with one key the first holds, and
+ *     the second is warned of.
+ *
+ * Bounded: a key of 64 KiB, a value of 1 MiB, nesting of 8, 64 parts of a union or pipe.
+ */
+#ifndef DIRECTORY_TABLE_H
+#define DIRECTORY_TABLE_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+
+enum table_outcome {
+	TABLE_FOUND,
+	TABLE_NONE,
+	TABLE_LATER,           /* the database failed or is away                     */
+	TABLE_WAIT,            /* asked of another process; ask again when it has answered (directory/lookup.h) */
+};
+enum table_grammar { TABLE_PLAIN, TABLE_ALIASES };
+
+/* Where the text of a file comes from: a command opens it by path, a role has it from the
+   postmaster as a descriptor.  The descriptor belongs to the caller of open(); -1 with errno. */
+struct table_source {
+	int  (*open)(void *ctx, const char *path);
+	void *ctx;
+	const char *default_type;       /* "hash" */
+};
+extern const struct table_source table_source_files;    /* by path */
+
+struct table;
+struct table *table_open(const char *name, enum table_grammar, const struct table_source *, struct buffer *errors, struct buffer *warnings);
+void table_close(struct table **);
+enum table_outcome table_find(struct table *, struct bytes key, struct arena *, struct bytes *value);
+const char *table_name(const struct table *);
+/* Whether it is to be asked of role proxymap; by its name alone, nothing is opened.  False also when the name is wrong. */
+bool table_is_remote(const char *name, const char *default_type);
+/* Every file that a table of this name reads, nested ones too: for the postmaster, who opens them. */
+void table_files(const char *name, const char *default_type, void (*each)(void *, const char *path, bool remote), void *);
+/* Every key and value in the order of the file (postmap -s); false for types that cannot be listed. */
+bool table_each(struct table *, void (*each)(void *, struct bytes key, struct bytes value), void *);
+
+/* ---- for the files of the types --------------------------------------------- */
+struct table_type {
+	const char *name;
+	bool  remote, lists;
+	void *(*open)(struct bytes name, enum table_grammar, const struct table_source *, struct buffer *errors, struct buffer *warnings);
+	enum table_outcome (*find)(void *own, struct bytes key, struct arena *, struct bytes *value);
+	void  (*each)(void *own, void (*each)(void *, struct bytes, struct bytes), void *);
+	void  (*close)(void *own);
+};
+
+#endif
