@@ -1,6 +1,6 @@
 /*
- * clerk -- what the two files of the clerk share: clerk.c (words) and
- * clerk-commands.c (domain, account, alias on the command line)
+ * clerk -- what the files of the clerk share: clerk.c (words), clerk-login.c (who logs in),
+ * clerk-people.c (limits, groups) and clerk-commands.c (domain, account, alias on the command line)
  */
 #ifndef ROLE_CLERK_H
 #define ROLE_CLERK_H
@@ -48,6 +48,11 @@ int run_group_join(struct order *);
 int run_group_leave(struct order *);
 int run_group_list(struct order *);
 bool hear_limit_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+/* clerk-login.c */
+bool hear_auth_start(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+bool hear_auth_step(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+bool hear_auth_drop(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+void clerk_lost(struct house *, enum role, uint32_t index);
 /* To the keeper that has the account: accounts that show one another something have one keeper (role/house.h). */
 void clerk_say_gone(struct link *, const struct gone_row *);
 void clerk_tell_people(struct house *, uint32_t keeper);

@@ -1,0 +1,476 @@
+/*
+ * clerk-login -- who is it?  The exchanges of fronts that a user logs in by: AUTH_START,
+ * AUTH_STEP, AUTH_DROP
+ *
+ * Passwords are checked in the thread pool, one for each processor at a time, at most
+ * 256 waiting; then the answer is "later", never "no".  Who has logged in from where
+ * they are before is checked ahead of strangers.
+ */
+#include "base/clock.h"
+#include "role/clerk.h"
+#include "sasl/sasl.h"
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <string.h>
+
+enum { CHECKS_WAITING_MOST = 256, EXCHANGES_MOST = 4096, PAUSES_MOST = EXCHANGES_MOST / 2 };
+
+/* One exchange of a front; found by role, index and ticket. */
+struct exchange {
+	struct house         *house;
+	enum role             role;
+	uint32_t              index, ticket;
+	struct arena         *life;
+	struct sasl          *sasl;
+	char                  network[48];
+	bool                  dropped; /* the front is gone; the check still runs   */
+	bool                  busy;    /* in the thread pool or waiting for it      */
+	struct timer         *pause;   /* a refusal that waits                      */
+	struct credential     who;
+	struct bytes          user, password;
+	struct bytes          counted; /* the name the guard counts by              */
+	bool                  right;
+	struct word_auth_done answer;
+	struct exchange      *next; /* in the queue of checks                    */
+};
+
+static struct clerk *
+clerk_of(struct house *h)
+{
+	return h->mine;
+}
+
+/* ---- exchanges ------------------------------------------------------------- */
+
+static struct bytes
+exchange_key(const enum role role, uint32_t index, uint32_t ticket, uint32_t out[static 3])
+{
+	out[0] = (uint32_t)role;
+	out[1] = index;
+	out[2] = ticket;
+	return (struct bytes){ (const char *)out, 3 * sizeof *out };
+}
+
+static void
+exchange_close(struct exchange *e)
+{
+	uint32_t key[3];
+
+	if (!e->dropped)
+		(void)map_drop(clerk_of(e->house)->exchanges,
+		               exchange_key(e->role, e->index, e->ticket, key));
+	e->dropped = true;
+	if (e->busy)
+		return; /* the pool still reads it */
+	if (e->pause != NULL)
+		clerk_of(e->house)->pauses--;
+	timer_close(&e->pause);
+	sasl_end(&e->sasl);
+	if (e->password.len > 0)
+		explicit_bzero((char *)(uintptr_t)e->password.at, e->password.len);
+	arena_close(&e->life);
+	memory_free(e);
+}
+
+static void
+exchange_answer(struct exchange *e)
+{
+	struct link *l = house_link(e->house, e->role, e->index);
+
+	if (l != NULL && !e->dropped) {
+		word_pack_auth_done(link_begin(l, WORD_AUTH_DONE, e->ticket), &e->answer);
+		link_end(l);
+	}
+	exchange_close(e);
+}
+
+static void
+pause_over(void *ctx)
+{
+	exchange_answer(ctx);
+}
+
+/* Answers after a pause; when very many wait so already, at once, so that those who know
+   their passwords are heard. */
+static void
+exchange_answer_in(struct exchange *e, int64_t ms)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	if (ms == 0 || c->pauses >= PAUSES_MOST) {
+		exchange_answer(e);
+		return;
+	}
+	c->pauses++;
+	e->pause = timer_open(e->house->loop, pause_over, e);
+	timer_set(e->pause, ms);
+}
+
+/* Says no, after the pause that this network has earned. */
+static void
+exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	e->answer = (struct word_auth_done){ .answer = (uint8_t)answer,
+		                             .user = arena_copy(e->life, e->user),
+		                             .text = why };
+	exchange_answer_in(e, guard_failed(c->guard, &c->limits, bytes_of(e->network), e->counted,
+	                                   clock_patient_ms()));
+}
+
+static void
+exchange_welcome(struct exchange *e, struct bytes last)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	if (!e->who.enabled) {
+		exchange_refuse(e, AUTH_DISABLED, "account is disabled");
+		return;
+	}
+	guard_passed(c->guard, bytes_of(e->network), e->counted, clock_patient_ms());
+	e->answer = (struct word_auth_done){
+		.answer = AUTH_OK, .user = e->who.address, .account = e->who.account, .last = last
+	};
+	exchange_answer(e);
+}
+
+static void
+exchange_later(struct exchange *e, const char *why)
+{
+	e->answer = (struct word_auth_done){ .answer = AUTH_LATER,
+		                             .user = arena_copy(e->life, e->user),
+		                             .text = why };
+	exchange_answer(e);
+}
+
+/* ---- checking passwords, in the pool ------------------------------------------ */
+
+static void checks_start(struct clerk *);
+
+static void
+check_run(void *ctx)
+{
+	struct exchange *e = ctx;
+	const char      *hash = e->who.account != 0 ? e->who.hash : password_nobody();
+
+	e->right = password_check(hash, e->password) && e->who.account != 0;
+}
+
+static void
+check_done(void *ctx)
+{
+	struct exchange *e = ctx;
+	struct clerk    *c = clerk_of(e->house);
+
+	e->busy = false;
+	c->checking--;
+	if (e->dropped)
+		exchange_close(e);
+	else if (e->right)
+		exchange_welcome(e, (struct bytes){ NULL, 0 });
+	else
+		exchange_refuse(e, AUTH_BAD,
+		                e->who.account == 0 ? "unknown user" : "password mismatch");
+	checks_start(c);
+}
+
+static struct exchange *
+check_next(struct clerk *c)
+{
+	for (size_t i = 0; i < COUNT(c->line); i++) {
+		struct exchange *e = c->line[i].first;
+
+		if (e == NULL)
+			continue;
+		c->line[i].first = e->next;
+		if (e->next == NULL)
+			c->line[i].last = &c->line[i].first;
+		c->waiting--;
+		return e;
+	}
+	return NULL;
+}
+
+static void
+checks_start(struct clerk *c)
+{
+	struct exchange *e;
+
+	while (c->checking < c->checkers && (e = check_next(c)) != NULL) {
+		if (e->dropped) {
+			e->busy = false;
+			exchange_close(e);
+			continue;
+		}
+		c->checking++;
+		loop_job(e->house->loop, check_run, check_done, e);
+	}
+}
+
+/* Who is it?  The guard counts by the directory's own name, however it was typed.
+   False: the directory cannot say now. */
+static bool
+exchange_name(struct exchange *e, struct bytes user)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	e->user = e->counted = arena_keep(e->life, user);
+	switch (directory_credential(c->directory, e->user, c->origin, e->life, &e->who)) {
+	case DIRECTORY_OK: e->counted = bytes_of(e->who.address); return true;
+	case DIRECTORY_LATER: return false;
+	default: e->who = (struct credential){ 0 }; return true;
+	}
+}
+
+/* True when it will be answered "later": too many have failed.  Not at once, or whoever guesses
+   would ask as fast as lines go. */
+static bool
+exchange_guarded(struct exchange *e)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms()) ==
+	    GUARD_GO)
+		return false;
+	e->answer = (struct word_auth_done){ .answer = AUTH_LATER,
+		                             .user = arena_copy(e->life, e->user),
+		                             .text = "too many failed logins, try again later" };
+	exchange_answer_in(e, c->limits.delay_ms);
+	return true;
+}
+
+static void
+checks_add(struct clerk *c, struct exchange *e)
+{
+	bool known = guard_knows(c->guard, bytes_of(e->network), e->counted, clock_patient_ms());
+	struct check_line *line = &c->line[known ? 0 : 1];
+
+	e->busy = true;
+	*line->last = e;
+	line->last = &e->next;
+	c->waiting++;
+}
+
+/* User and password are known: look the user up, then let the pool compare. */
+static void
+exchange_check(struct exchange *e, struct bytes user, struct bytes password)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	e->password = arena_keep(e->life, password);
+	if (!exchange_name(e, user))
+		exchange_later(e, "directory is not available");
+	else if (exchange_guarded(e))
+		return;
+	else if (c->waiting >= CHECKS_WAITING_MOST)
+		exchange_later(e, "too many logins at once");
+	else {
+		checks_add(c, e);
+		checks_start(c);
+	}
+}
+
+/* rfc1939:7  The digest of our stamp and the password, which was kept for this. */
+static void
+exchange_apop(struct exchange *e, struct bytes user, struct bytes stamp, struct bytes digest)
+{
+	struct clerk          *c = clerk_of(e->house);
+	struct bytes           secret = { NULL, 0 };
+	char                   right[33] = "";
+	enum directory_outcome o;
+
+	if (!exchange_name(e, user)) {
+		exchange_later(e, "directory is not available");
+		return;
+	}
+	if (exchange_guarded(e))
+		return;
+	o = directory_plain(c->directory, e->user, c->origin, e->life, &secret);
+	if (o == DIRECTORY_OK)
+		e->password = secret;
+	if (o == DIRECTORY_LATER)
+		exchange_later(e, "directory is not available");
+	else if (o == DIRECTORY_OK && password_apop(stamp, secret, right) &&
+	         bytes_equal_secret(bytes_of(right), digest))
+		exchange_welcome(e, (struct bytes){ NULL, 0 });
+	else
+		exchange_refuse(e, AUTH_BAD,
+		                e->who.account == 0 ? "unknown user"
+		                : o != DIRECTORY_OK ? "no plain secret is kept"
+		                                    : "password mismatch");
+}
+
+/* ---- SASL ------------------------------------------------------------------------ */
+
+/* 32 bytes that only we can make for this name, as text. */
+static const char *
+bytes_for(struct clerk *c, const char *what, struct bytes user, size_t len, struct arena *a)
+{
+	struct buffer b = { 0 };
+	unsigned char made[32];
+	unsigned int  n = sizeof made;
+	const char   *message = arena_printf(a, "%s %.*s", what, (int)user.len, user.at), *text;
+
+	if (HMAC(EVP_sha256(), c->secret, sizeof c->secret, (const unsigned char *)message,
+	         strlen(message), made, &n) == NULL)
+		panic("HMAC-SHA-256 is not to be had");
+	base64_encode(&b, (struct bytes){ (const char *)made, len });
+	text = arena_copy(a, buffer_bytes(&b));
+	buffer_free(&b);
+	return text;
+}
+
+/* For a name that does not exist, or has no verifier: a salt that is always the same for it, and
+   keys that belong to no password. */
+static void
+verifier_of_nobody(struct clerk *c, struct bytes user, struct arena *a, struct sasl_verifier *out)
+{
+	user = arena_lower(a, user);
+	*out = (struct sasl_verifier){
+		.iterations = arena_printf(a, "%d", SCRAM_ITERATIONS),
+		.salt = bytes_for(c, "salt", user, 16, a),
+		.stored = bytes_for(c, "stored", user, 32, a),
+		.server = bytes_for(c, "server", user, 32, a),
+	};
+}
+
+static bool
+verifier_asked(void *ctx, struct bytes user, struct arena *a, struct sasl_verifier *out)
+{
+	struct exchange *e = ctx;
+
+	if (!exchange_name(e, user))
+		return false;
+	if (e->who.account == 0 || e->who.scram_iterations == 0)
+		verifier_of_nobody(clerk_of(e->house), user, a, out);
+	else
+		*out = (struct sasl_verifier){
+			.iterations = arena_printf(a, "%" PRIu32, e->who.scram_iterations),
+			.salt = e->who.scram_salt,
+			.stored = e->who.scram_stored,
+			.server = e->who.scram_server,
+		};
+	return true;
+}
+
+static const struct sasl_needs sasl_needs = { verifier_asked };
+
+static void
+exchange_step(struct exchange *e, bool has_input, struct bytes input)
+{
+	struct buffer out = { 0 };
+	struct link  *l;
+
+	if (exchange_guarded(e))
+		return;
+	switch (sasl_step(e->sasl, has_input, input, &out)) {
+	case SASL_MORE:
+		l = house_link(e->house, e->role, e->index);
+		if (l != NULL)
+			link_say(l, WORD_AUTH_MORE, e->ticket, buffer_bytes(&out), -1);
+		break;
+	case SASL_CHECK: exchange_check(e, sasl_user(e->sasl), sasl_password(e->sasl)); break;
+	case SASL_PROVED: exchange_welcome(e, arena_keep(e->life, buffer_bytes(&out))); break;
+	case SASL_REFUSED:
+		if (e->user.len == 0)
+			e->user = sasl_user(e->sasl);
+		exchange_refuse(e, AUTH_BAD,
+		                e->counted.len == 0   ? "may not act for another"
+		                : e->who.account == 0 ? "unknown user"
+		                                      : "password mismatch");
+		break;
+	case SASL_SYNTAX:
+		if (e->user.len == 0)
+			e->user = sasl_user(e->sasl);
+		exchange_refuse(e, AUTH_SYNTAX, "broken SASL message");
+		break;
+	case SASL_LATER: exchange_later(e, "directory is not available"); break;
+	}
+	buffer_free(&out);
+}
+
+static struct exchange *
+exchange_open(struct house *h, enum role role, uint32_t index, uint32_t ticket)
+{
+	struct exchange *e = memory_take(sizeof *e), *before;
+	uint32_t         key[3];
+
+	*e = (struct exchange){
+		.house = h, .role = role, .index = index, .ticket = ticket, .life = arena_open(NULL)
+	};
+	before = map_put(clerk_of(h)->exchanges, exchange_key(role, index, ticket, key), e);
+	if (before != NULL) {
+		before->dropped = true; /* a ticket used again: the old question is void */
+		exchange_close(before);
+	}
+	return e;
+}
+
+bool
+hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct arena          *scratch = arena_open(NULL);
+	struct word_auth_start w;
+	struct exchange       *e;
+	bool                   whole = word_unpack_auth_start(body, scratch, &w);
+
+	if (whole) {
+		e = exchange_open(h, from, index, ticket);
+		peer_network(&w.peer, e->network);
+		if (map_count(clerk_of(h)->exchanges) > EXCHANGES_MOST)
+			exchange_later(e, "too many logins at once");
+		else if (w.mechanism.len == 0)
+			exchange_check(e, w.user, w.password);
+		else if (bytes_is(w.mechanism, "APOP") && strcmp(w.service, "pop3") == 0)
+			exchange_apop(e, w.user, w.initial, w.password);
+		else if ((e->sasl = sasl_begin(w.mechanism, &sasl_needs, e)) != NULL)
+			exchange_step(e, w.has_initial, w.initial);
+		else {
+			e->answer = (struct word_auth_done){ .answer = AUTH_NO_MECHANISM,
+				                             .user = "",
+				                             .text = "no such mechanism" };
+			exchange_answer(e);
+		}
+	}
+	arena_close(&scratch);
+	return whole;
+}
+
+bool
+hear_auth_step(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	uint32_t         key[3];
+	struct exchange *e =
+		map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
+
+	/* Nothing to say to an exchange that is over or being checked: answers crossed. */
+	if (e != NULL && e->sasl != NULL && !e->busy && e->pause == NULL)
+		exchange_step(e, true, body);
+	return true;
+}
+
+bool
+hear_auth_drop(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	uint32_t         key[3];
+	struct exchange *e =
+		map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
+	(void)body;
+
+	if (e != NULL)
+		exchange_close(e);
+	return true;
+}
+
+/* A front died: its questions die with it. */
+void
+clerk_lost(struct house *h, enum role role, uint32_t index)
+{
+	for (struct map_place p = { 0 }; map_next(clerk_of(h)->exchanges, &p);) {
+		struct exchange *e = p.value;
+		if (e->role == role && e->index == index)
+			exchange_close(e);
+	}
+}
