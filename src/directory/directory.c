@@ -37,6 +37,8 @@ static const char version_two[] =
 	"ALTER TABLE domain ADD COLUMN mail_location TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE account ADD COLUMN mail_location TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE account ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE account ADD COLUMN source TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE domain ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0;"
 	"CREATE TABLE member("
 	" account INTEGER NOT NULL REFERENCES account(id) ON DELETE CASCADE, address TEXT NOT NULL,"
 	" PRIMARY KEY(account, address)) WITHOUT ROWID;"
@@ -63,14 +65,17 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[BEGIN]            = "BEGIN IMMEDIATE",
 	[COMMIT]           = "COMMIT",
 	[ROLLBACK]         = "ROLLBACK",
-	[DOMAIN_HAS]       = "SELECT catch_all FROM domain WHERE name=?1",
-	[DOMAIN_ADD]       = "INSERT OR IGNORE INTO domain(name, made, number)"
-	                     " VALUES(?1, ?2, (SELECT coalesce(max(number)+1, 0) FROM domain))",
+	[DOMAIN_HAS]       = "SELECT catch_all FROM domain WHERE name=?1 AND shadow=0",
+	[DOMAIN_ADD]       = "INSERT INTO domain(name, made, number)"
+	                     " VALUES(?1, ?2, (SELECT coalesce(max(number)+1, 0) FROM domain))"
+	                     " ON CONFLICT(name) DO UPDATE SET shadow=0, made=excluded.made WHERE shadow=1",
+	[DOMAIN_SHADOW]    = "INSERT OR IGNORE INTO domain(name, made, number, shadow)"
+	                     " VALUES(?1, ?2, (SELECT coalesce(max(number)+1, 0) FROM domain), 1)",
 	[DOMAIN_DELETE]    = "DELETE FROM domain WHERE name=?1",
 	[DOMAIN_CATCH_ALL] = "UPDATE domain SET catch_all=?2 WHERE name=?1",
 	[DOMAIN_EACH]      = "SELECT name, catch_all, (SELECT count(*) FROM account a WHERE a.domain=d.name),"
 	                     " (SELECT count(DISTINCT local) FROM alias l WHERE l.domain=d.name), made"
-	                     " FROM domain d WHERE ?1='' OR name=?1 ORDER BY name",
+	                     " FROM domain d WHERE shadow=0 AND (?1='' OR name=?1) ORDER BY name",
 	[DOMAIN_USED]      = "SELECT EXISTS(SELECT 1 FROM account WHERE domain=?1) OR EXISTS(SELECT 1 FROM alias WHERE domain=?1)",
 	[ACCOUNT_FIND]     = "SELECT id FROM account WHERE domain=?2 AND local=?1",
 	[ACCOUNT_FIRST_OF] = "SELECT id, local||'@'||domain FROM account WHERE domain=?1 ORDER BY id LIMIT 1",
@@ -97,9 +102,10 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	                     " WHERE a.kind=1 AND (?1='' OR a.local||'@'||a.domain=?1) ORDER BY a.domain, a.local, m.address",
 	[ACCOUNT_DELETE]   = "DELETE FROM account WHERE local=?1 AND domain=?2",
 	[ACCOUNT_CREDENTIAL] = "SELECT id, local||'@'||domain, hash, enabled, scram_iterations, scram_salt, scram_stored,"
-	                     " scram_server FROM account WHERE local=?1 AND domain=?2",
-	[ACCOUNT_SET]      = "UPDATE account SET hash=?3, scram_iterations=?4, scram_salt=?5, scram_stored=?6, scram_server=?7"
+	                     " scram_server, source FROM account WHERE local=?1 AND domain=?2",
+	[ACCOUNT_SET]      = "UPDATE account SET hash=?3, scram_iterations=?4, scram_salt=?5, scram_stored=?6, scram_server=?7, source=''"
 	                     " WHERE local=?1 AND domain=?2",
+	[ACCOUNT_SOURCE]   = "UPDATE account SET source=?3 WHERE local=?1 AND domain=?2",
 	[ACCOUNT_ENABLE]   = "UPDATE account SET enabled=?3 WHERE local=?1 AND domain=?2",
 	[ACCOUNT_EACH]     = "SELECT id, local||'@'||domain, enabled, scram_iterations>0, made FROM account"
 	                     " WHERE (?1='' OR (local=?1 AND domain=?2)) AND (?2='' OR domain=?2) ORDER BY domain, local",
@@ -267,8 +273,8 @@ directory_change(struct directory *d, sqlite3_stmt *s, enum directory_outcome un
 	return sqlite3_changes(d->db) > 0 ? DIRECTORY_OK : unchanged;
 }
 
-static bool
-simply(struct directory *d, enum directory_query q)
+bool
+directory_simply(struct directory *d, enum directory_query q)
 {
 	sqlite3_stmt *s = d->ready[q];
 	int           did = sqlite3_step(s);
@@ -280,15 +286,13 @@ simply(struct directory *d, enum directory_query q)
 	return false;
 }
 
-/* Several changes are one: all of them when `o` is OK, else none.  The outcome is `o`, or LATER
-   when the database could not keep it. */
-static enum directory_outcome
-change_end(struct directory *d, enum directory_outcome o)
+enum directory_outcome
+directory_change_end(struct directory *d, enum directory_outcome o)
 {
-	if (o == DIRECTORY_OK && simply(d, COMMIT))
+	if (o == DIRECTORY_OK && directory_simply(d, COMMIT))
 		return DIRECTORY_OK;
 	if (!sqlite3_get_autocommit(d->db))
-		(void)simply(d, ROLLBACK);
+		(void)directory_simply(d, ROLLBACK);
 	return o == DIRECTORY_OK ? DIRECTORY_LATER : o;
 }
 
@@ -340,13 +344,13 @@ directory_key_of_stranger(struct bytes text, struct arena *a, struct directory_k
 	return true;
 }
 
-/* Accounts and aliases have names that need no quotes. */
-static bool
-key_to_keep(struct bytes text, struct arena *a, struct directory_key *out)
+bool
+directory_key_to_keep(struct bytes text, const char *origin, struct arena *a,
+                      struct directory_key *out)
 {
 	struct address address;
 
-	if (!directory_key(text, NULL, a, out))
+	if (!directory_key(text, origin, a, out))
 		return false;
 	address = (struct address){ out->local, out->domain };
 	return !bytes_starts(address_text(a, &address), BYTES("\""));
@@ -385,6 +389,7 @@ directory_credential(struct directory *d, struct bytes user, const char *origin,
 			.scram_salt = column_copy(a, s, 5),
 			.scram_stored = column_copy(a, s, 6),
 			.scram_server = column_copy(a, s, 7),
+			.source = column_copy(a, s, 8),
 		};
 	sqlite3_reset(s);
 	return o;
@@ -532,9 +537,9 @@ directory_account_add(struct directory *d, struct bytes address, const struct cr
 	sqlite3_stmt          *s;
 	struct directory_key   k;
 
-	if (!key_to_keep(address, a, &k))
+	if (!directory_key_to_keep(address, NULL, a, &k))
 		goto out;
-	if (!simply(d, BEGIN)) {
+	if (!directory_simply(d, BEGIN)) {
 		o = DIRECTORY_LATER;
 		goto out;
 	}
@@ -551,7 +556,7 @@ directory_account_add(struct directory *d, struct bytes address, const struct cr
 	}
 	if (o == DIRECTORY_OK)
 		*id = (uint64_t)sqlite3_last_insert_rowid(d->db);
-	o = change_end(d, o);
+	o = directory_change_end(d, o);
 out:
 	arena_close(&a);
 	return o;
@@ -591,8 +596,9 @@ directory_account_delete(struct directory *d, struct bytes address, uint64_t *id
 			*id = (uint64_t)sqlite3_column_int64(s, 0);
 		sqlite3_reset(s);
 		if (o == DIRECTORY_OK)
-			o = simply(d, BEGIN) ? change_end(d, account_gone(d, &k, *id))
-			                     : DIRECTORY_LATER;
+			o = directory_simply(d, BEGIN)
+			            ? directory_change_end(d, account_gone(d, &k, *id))
+			            : DIRECTORY_LATER;
 	}
 	arena_close(&a);
 	return o;
@@ -745,9 +751,11 @@ directory_alias_put(struct directory *d, struct bytes address, const struct byte
 	enum directory_outcome o = DIRECTORY_BAD;
 	struct directory_key   k;
 
-	if (count > 0 && key_to_keep(address, a, &k))
-		o = simply(d, BEGIN) ? change_end(d, alias_change(d, &k, target, count, replace, a))
-		                     : DIRECTORY_LATER;
+	if (count > 0 && directory_key_to_keep(address, NULL, a, &k))
+		o = directory_simply(d, BEGIN)
+		            ? directory_change_end(d,
+		                                   alias_change(d, &k, target, count, replace, a))
+		            : DIRECTORY_LATER;
 	arena_close(&a);
 	return o;
 }

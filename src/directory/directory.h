@@ -61,6 +61,7 @@ struct credential {
 	bool         enabled;
 	uint32_t     scram_iterations; /* 0: no verifier                         */
 	const char  *scram_salt, *scram_stored, *scram_server;      /* base64    */
+	const char  *source;           /* "" ours; else who knows the password: a shadow account's */
 };
 /* A user name without domain is looked up in `origin`. */
 enum directory_outcome directory_credential(struct directory *, struct bytes user, const char *origin,
@@ -71,6 +72,19 @@ enum directory_outcome directory_plain(struct directory *, struct bytes user, co
 /* Bytes nobody knows, made at the first call and the same ever after. */
 enum { DIRECTORY_SECRET = 32 };
 enum directory_outcome directory_secret(struct directory *, const char *name, unsigned char out[static DIRECTORY_SECRET]);
+
+/* ---- accounts of others (shadow.c) ---------------------------------------- */
+/* An operating-system user's account is this domain's number and the uid, and has no row. */
+enum { DIRECTORY_SYSTEM_DOMAIN = 0x7fff0000 };
+#define DIRECTORY_SYSTEM_ACCOUNT(uid) ((uint64_t)DIRECTORY_SYSTEM_DOMAIN << 32 | (uint32_t)(uid))
+/* The account of somebody whom another source knows (a back end of credentials, a table of mailboxes):
+   a row is made at the first call and found ever after, with no password of its own, so that the
+   store, limits and rights know one notion of account.  `source` ("passwd-file", "virtual_mailbox_maps") is written
+   down when it is made.  The domain of a shadow account is not thereby ours: directory_resolve() says FOREIGN of it,
+   and it is not listed, until it is added.  directory_account_set_credential() makes the account our own.
+   *out is filled as by directory_credential(). */
+enum directory_outcome directory_account_for(struct directory *, struct bytes name, const char *origin, const char *source,
+	struct arena *, struct credential *out);
 
 /* ---- changing and listing ------------------------------------------------- */
 enum directory_outcome directory_domain_add(struct directory *, struct bytes name);

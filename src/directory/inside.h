@@ -10,9 +10,9 @@
 /* Every question and change there is; directory.c has their text. */
 enum directory_query {
 	BEGIN, COMMIT, ROLLBACK,
-	DOMAIN_HAS, DOMAIN_ADD, DOMAIN_DELETE, DOMAIN_CATCH_ALL, DOMAIN_EACH, DOMAIN_USED,
+	DOMAIN_HAS, DOMAIN_ADD, DOMAIN_SHADOW, DOMAIN_DELETE, DOMAIN_CATCH_ALL, DOMAIN_EACH, DOMAIN_USED,
 	ACCOUNT_FIND, ACCOUNT_FIRST_OF, ACCOUNT_FIRST, ACCOUNT_ADD, ACCOUNT_DELETE, ACCOUNT_CREDENTIAL,
-	ACCOUNT_SET, ACCOUNT_ENABLE, ACCOUNT_EACH,
+	ACCOUNT_SET, ACCOUNT_SOURCE, ACCOUNT_ENABLE, ACCOUNT_EACH,
 	ALIAS_FIND, ALIAS_ADD, ALIAS_DELETE, ALIAS_DELETE_ALL, ALIAS_EACH,
 	LIMITS_ACCOUNT, LIMITS_DOMAIN, LIMITS_EACH, GROUP_MAKE, GROUP_FIND, MEMBER_ADD, MEMBER_DELETE, GROUP_EACH,
 	GONE_ADD, GONE_EACH, SECRET_GET, SECRET_ADD, PLAIN_GET, PLAIN_PUT,
@@ -38,6 +38,12 @@ sqlite3_stmt *directory_query(struct directory *, enum directory_query, struct b
 enum directory_outcome directory_row(struct directory *, sqlite3_stmt *);
 /* A change: `unchanged` is what it means when no row was touched. */
 enum directory_outcome directory_change(struct directory *, sqlite3_stmt *, enum directory_outcome unchanged);
+/* Several changes are one: BEGIN, then all of them when `o` is OK, else none.  The end's outcome is `o`, or LATER when
+   the database could not keep it. */
+bool directory_simply(struct directory *, enum directory_query);
+enum directory_outcome directory_change_end(struct directory *, enum directory_outcome o);
+/* Accounts and aliases have names that need no quotes. */
+bool directory_key_to_keep(struct bytes text, const char *origin, struct arena *, struct directory_key *out);
 struct bytes directory_column(sqlite3_stmt *, int at);
 
 #endif

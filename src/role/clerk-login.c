@@ -218,7 +218,12 @@ exchange_name(struct exchange *e, struct bytes user)
 
 	e->user = e->counted = arena_keep(e->life, user);
 	switch (directory_credential(c->directory, e->user, c->origin, e->life, &e->who)) {
-	case DIRECTORY_OK: e->counted = bytes_of(e->who.address); return true;
+	case DIRECTORY_OK:
+		e->counted = bytes_of(e->who.address);
+		/* Its password is not ours. */
+		if (*e->who.source != '\0')
+			e->who = (struct credential){ 0 };
+		return true;
 	case DIRECTORY_LATER: return false;
 	default: e->who = (struct credential){ 0 }; return true;
 	}

@@ -568,5 +568,53 @@ test_plain(void **state)
 	cleared();
 }
 
-UNIT(test_plain, test_resolve, test_a_name_with_a_nul_is_nobody, test_delimiters,
+/* Somebody another source knows has an account all the same, the same one ever after. */
+static void
+test_shadow(void **state)
+{
+	struct arena            *a = arena_open(NULL);
+	struct directory        *d;
+	struct directory_target *target;
+	struct credential        who, again;
+	uint64_t                 id;
+	size_t                   count;
+
+	(void)state;
+	fresh();
+	d = opened();
+	HOLDS("made", directory_account_for(d, BYTES("Jack"), "example.com", "passwd-file", a,
+	                                    &who) == DIRECTORY_OK);
+	SAME("its name", bytes_of(who.address), BYTES("jack@example.com"));
+	SAME("its source", bytes_of(who.source), BYTES("passwd-file"));
+	HOLDS("enabled, no password", who.enabled && strcmp(who.hash, "!") == 0);
+	directory_close(&d);
+	d = opened();
+	HOLDS("found", directory_account_for(d, BYTES("jack@example.com"), NULL, "sql", a,
+	                                     &again) == DIRECTORY_OK);
+	HOLDS("the same", again.account == who.account);
+	SAME("of its first source", bytes_of(again.source), BYTES("passwd-file"));
+	HOLDS("the domain is not ours by that",
+	      directory_resolve(d, BYTES("jack@example.com"), "", "", a, &target, &count) ==
+	              DIRECTORY_FOREIGN);
+	HOLDS("nobody is made there", directory_account_add(d, BYTES("eva@example.com"), &any,
+	                                                    false, &id) == DIRECTORY_FOREIGN);
+	HOLDS("until it is added",
+	      directory_account_add(d, BYTES("eva@example.com"), &any, true, &id) == DIRECTORY_OK);
+	HOLDS("the upper half is the domain's number", id >> 32 == who.account >> 32);
+	HOLDS("now it is", directory_resolve(d, BYTES("jack@example.com"), "", "", a, &target,
+	                                     &count) == DIRECTORY_OK);
+	HOLDS("added twice", directory_domain_add(d, BYTES("example.com")) == DIRECTORY_EXISTS);
+	HOLDS("a password of our own",
+	      directory_account_set_credential(d, BYTES("jack@example.com"), &any) == DIRECTORY_OK);
+	HOLDS("makes it ours",
+	      directory_credential(d, BYTES("jack@example.com"), NULL, a, &who) == DIRECTORY_OK &&
+	              *who.source == '\0' && who.account == again.account);
+	HOLDS("what is no name", directory_account_for(d, BYTES("a b@example.com"), NULL, "sql", a,
+	                                               &who) == DIRECTORY_BAD);
+	directory_close(&d);
+	arena_close(&a);
+	cleared();
+}
+
+UNIT(test_plain, test_shadow, test_resolve, test_a_name_with_a_nul_is_nobody, test_delimiters,
      test_too_deep_and_too_wide, test_changes, test_secret_stays, test_refused_in_words)
