@@ -49,6 +49,10 @@ static const char version_two[] =
    came, forgets the plain one that was kept beside the old. */
 static const char additions[] =
 	"CREATE TABLE IF NOT EXISTS plain(account INTEGER PRIMARY KEY, secret BLOB NOT NULL);"
+	/* Accounts that are operating-system users. */
+	"CREATE TABLE IF NOT EXISTS system_user(account INTEGER PRIMARY KEY, uid INTEGER NOT NULL);"
+	"CREATE TRIGGER IF NOT EXISTS system_user_gone AFTER DELETE ON account"
+	" BEGIN DELETE FROM system_user WHERE account=old.id; END;"
 	"CREATE TRIGGER IF NOT EXISTS plain_old AFTER UPDATE OF hash ON account"
 	" BEGIN DELETE FROM plain WHERE account=old.id; END;"
 	"CREATE TRIGGER IF NOT EXISTS plain_gone AFTER DELETE ON account"
@@ -58,6 +62,10 @@ static const char additions[] =
 	"CREATE TRIGGER IF NOT EXISTS name_gone AFTER DELETE ON account BEGIN"
 	" INSERT OR REPLACE INTO gone_name VALUES(old.id, old.local||'@'||old.domain);"
 	" DELETE FROM member WHERE address=old.local||'@'||old.domain; END;";
+
+/* Whose mail it is: an account that is bound to a user has that user's id (DIRECTORY_SYSTEM_DOMAIN << 32). */
+#define WHOSE \
+	"coalesce((SELECT 9223090561878065152|uid FROM system_user u WHERE u.account=account.id), id)"
 
 /* Every question and change there is; inside.h names the rows. */
 /* clang-format off */
@@ -78,8 +86,9 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	                     " FROM domain d WHERE shadow=0 AND (?1='' OR name=?1) ORDER BY name",
 	[DOMAIN_USED]      = "SELECT EXISTS(SELECT 1 FROM account WHERE domain=?1) OR EXISTS(SELECT 1 FROM alias WHERE domain=?1)",
 	[ACCOUNT_FIND]     = "SELECT id FROM account WHERE domain=?2 AND local=?1",
-	[ACCOUNT_FIRST_OF] = "SELECT id, local||'@'||domain FROM account WHERE domain=?1 ORDER BY id LIMIT 1",
-	[ACCOUNT_FIRST]    = "SELECT id, local||'@'||domain FROM account ORDER BY id LIMIT 1",
+	[ACCOUNT_WHOSE]    = "SELECT " WHOSE " FROM account WHERE domain=?2 AND local=?1",
+	[ACCOUNT_FIRST_OF] = "SELECT " WHOSE ", local||'@'||domain FROM account WHERE domain=?1 ORDER BY id LIMIT 1",
+	[ACCOUNT_FIRST]    = "SELECT " WHOSE ", local||'@'||domain FROM account ORDER BY id LIMIT 1",
 	[ACCOUNT_ADD]      = "INSERT OR IGNORE INTO account(id, local, domain, hash, scram_iterations, scram_salt, scram_stored,"
 	                     " scram_server, made) VALUES((SELECT 1+max(number<<32,"
 	                     " coalesce((SELECT max(id) FROM account WHERE id BETWEEN number<<32 AND (number<<32)+4294967295), 0),"
@@ -91,7 +100,7 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	                     " mail_location=coalesce(?5, mail_location) WHERE name=?1",
 	[LIMITS_EACH]      = "SELECT 0, name, quota_bytes, quota_messages, mail_location FROM domain"
 	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR mail_location<>'' OR ?1<>'') AND (?1='' OR name=?1)"
-	                     " UNION ALL SELECT id, local||'@'||domain, quota_bytes, quota_messages, mail_location FROM account"
+	                     " UNION ALL SELECT " WHOSE ", local||'@'||domain, quota_bytes, quota_messages, mail_location FROM account"
 	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR mail_location<>'' OR ?1<>'') AND (?1='' OR local||'@'||domain=?1)",
 	[GROUP_MAKE]       = "UPDATE account SET kind=1, enabled=0 WHERE local=?1 AND domain=?2",
 	[GROUP_FIND]       = "SELECT id FROM account WHERE local=?1 AND domain=?2 AND kind=1",
@@ -101,16 +110,18 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	                     " LEFT JOIN member m ON m.account=a.id"
 	                     " WHERE a.kind=1 AND (?1='' OR a.local||'@'||a.domain=?1) ORDER BY a.domain, a.local, m.address",
 	[ACCOUNT_DELETE]   = "DELETE FROM account WHERE local=?1 AND domain=?2",
-	[ACCOUNT_CREDENTIAL] = "SELECT id, local||'@'||domain, hash, enabled, scram_iterations, scram_salt, scram_stored,"
+	[ACCOUNT_CREDENTIAL] = "SELECT " WHOSE ", local||'@'||domain, hash, enabled, scram_iterations, scram_salt, scram_stored,"
 	                     " scram_server, source FROM account WHERE local=?1 AND domain=?2",
 	[ACCOUNT_SET]      = "UPDATE account SET hash=?3, scram_iterations=?4, scram_salt=?5, scram_stored=?6, scram_server=?7, source=''"
 	                     " WHERE local=?1 AND domain=?2",
 	[ACCOUNT_SOURCE]   = "UPDATE account SET source=?3 WHERE local=?1 AND domain=?2",
 	[ACCOUNT_ENABLE]   = "UPDATE account SET enabled=?3 WHERE local=?1 AND domain=?2",
-	[ACCOUNT_EACH]     = "SELECT id, local||'@'||domain, enabled, scram_iterations>0, made FROM account"
+	[ACCOUNT_EACH]     = "SELECT " WHOSE ", local||'@'||domain, enabled, scram_iterations>0, made FROM account"
 	                     " WHERE (?1='' OR (local=?1 AND domain=?2)) AND (?2='' OR domain=?2) ORDER BY domain, local",
 	[PLAIN_GET]        = "SELECT secret FROM plain WHERE account=(SELECT id FROM account WHERE local=?1 AND domain=?2)",
 	[PLAIN_PUT]        = "INSERT OR REPLACE INTO plain SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
+	[BIND_PUT]         = "INSERT OR REPLACE INTO system_user SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2 AND kind=0",
+	[BIND_DELETE]      = "DELETE FROM system_user WHERE account=(SELECT id FROM account WHERE local=?1 AND domain=?2)",
 	[ALIAS_FIND]       = "SELECT target FROM alias WHERE local=?1 AND domain=?2 ORDER BY target",
 	[ALIAS_ADD]        = "INSERT OR IGNORE INTO alias(local, domain, target) VALUES(?1, ?2, ?3)",
 	[ALIAS_DELETE]     = "DELETE FROM alias WHERE local=?1 AND domain=?2 AND target=?3",

@@ -53,6 +53,39 @@ enum directory_outcome directory_resolve(struct directory *, struct bytes addres
 	const char *delimiters, const char *origin, struct arena *,
 	struct directory_target **targets, size_t *count);
 
+/* ---- operating-system users ------------------------------------------------- */
+/* They need no row: their account's id is made of their uid, and of what is to be done under it. */
+#define DIRECTORY_SYSTEM_DOMAIN UINT64_C(0x7fff0000)
+enum system_kind {
+	SYSTEM_MAILBOX,        /* ~/.forward is asked first; readers have this one   */
+	SYSTEM_OWN_MAILBOX,    /* the mailbox itself: "\\user"                       */
+	SYSTEM_COMMAND,        /* a command: the target's detail                     */
+	SYSTEM_FILE,           /* a file letters are added to: the target's detail   */
+	SYSTEM_KINDS
+};
+static inline uint64_t
+system_account(enum system_kind kind, uint32_t uid)
+{
+	return (DIRECTORY_SYSTEM_DOMAIN + kind) << 32 | uid;
+}
+static inline bool
+is_system_account(uint64_t account)
+{
+	return account >> 32 >= DIRECTORY_SYSTEM_DOMAIN && account >> 32 < DIRECTORY_SYSTEM_DOMAIN + SYSTEM_KINDS;
+}
+static inline uint32_t
+system_uid(uint64_t account)
+{
+	return (uint32_t)account;
+}
+static inline enum system_kind
+system_kind_of(uint64_t account)
+{
+	return (enum system_kind)((account >> 32) - DIRECTORY_SYSTEM_DOMAIN);
+}
+/* The account's mail and logins are this user's (bound by an administrator); uid 0: its own again. */
+enum directory_outcome directory_account_bind(struct directory *, struct bytes address, uint32_t uid);
+
 /* ---- credentials -------------------------------------------------------- */
 struct credential {
 	uint64_t     account;

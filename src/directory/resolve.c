@@ -138,7 +138,7 @@ try_alias(struct finding *f, size_t at, const struct directory_key *k, struct by
 static enum directory_outcome
 try_account(struct finding *f, const struct directory_key *k, struct bytes detail)
 {
-	sqlite3_stmt          *s = directory_query(f->d, ACCOUNT_FIND, k->local, k->domain);
+	sqlite3_stmt          *s = directory_query(f->d, ACCOUNT_WHOSE, k->local, k->domain);
 	enum directory_outcome o = directory_row(f->d, s);
 	struct address         address = { k->local, k->domain };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -63,8 +64,10 @@ children_open(struct children *all, const struct common_settings *common)
 
 	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
 		n += children_of(common, role);
-	all->count = n;
-	all->child = memory_take(n * sizeof *all->child);
+	all->pool = n;
+	all->count = n + (size_t)common->user_keepers_most;
+	all->common = common;
+	all->child = memory_take(all->count * sizeof *all->child);
 	n = 0;
 	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
 		for (uint32_t i = 0; i < children_of(common, role); i++)
@@ -83,6 +86,7 @@ children_close(struct children *all)
 		timer_close(&all->child[i].again);
 		memory_free(all->child[i].cage);
 		memory_free(all->child[i].facts);
+		memory_free(all->child[i].met);
 	}
 	memory_free(all->child);
 	*all = (struct children){ .count = 0 };
@@ -102,6 +106,12 @@ text_copy(struct bytes b)
 	return copy;
 }
 
+static bool
+is_of_user(const struct child *c)
+{
+	return c->role == KEEPER && (c->index & KEEPER_OF_USER) != 0;
+}
+
 static struct child *
 child_find(struct children *all, enum role role, uint32_t index)
 {
@@ -111,6 +121,43 @@ child_find(struct children *all, enum role role, uint32_t index)
 	return NULL;
 }
 
+static void
+say_peer(struct child *to, const struct child *of, int fd)
+{
+	struct word_peer w = { of->role, of->index, of->of };
+
+	word_pack_peer(link_begin(to->link, WORD_PEER, 0), &w);
+	link_end_fd(to->link, fd);
+}
+
+/* A link between two children that may speak to one another. */
+static void
+introduce(struct child *a, struct child *b)
+{
+	int fd[2];
+
+	if (a == b || a->link == NULL || b->link == NULL || !word_pair(a->role, b->role))
+		return;
+	if (link_pair(fd) < 0) {
+		warn_("no link between %s %u and %s %u: %s", role_names[a->role], a->index,
+		      role_names[b->role], b->index, strerror(errno));
+		return;
+	}
+	say_peer(a, b, fd[0]);
+	say_peer(b, a, fd[1]);
+	a->introduced++;
+	b->introduced++;
+	if (a->met != NULL)
+		a->met[b - b->all->child] = b->introduced;
+	if (b->met != NULL)
+		b->met[a - a->all->child] = a->introduced;
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+}
+
+static bool hear_keeper_want(struct child *, uint32_t ticket, struct bytes body);
+static bool hear_keeper_rest(struct child *, uint32_t ticket, struct bytes body);
+
 static bool
 hear_ready(struct child *c, uint32_t ticket, struct bytes body)
 {
@@ -118,9 +165,12 @@ hear_ready(struct child *c, uint32_t ticket, struct bytes body)
 	if (c->state != CHILD_COMING)
 		return false;
 	c->state = CHILD_WORKING;
+	c->started_well = true;
 	memory_free(c->cage);
 	c->cage = text_copy(body);
 	c->all->events->ready(c->all->ctx, c);
+	for (size_t i = 0; i < c->all->pool && is_of_user(c); i++)
+		introduce(c, &c->all->child[i]);
 	return true;
 }
 
@@ -172,6 +222,8 @@ child_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct byt
 		{ WORD_READY, hear_ready },
 		{ WORD_STATUS_IS, hear_status },
 		{ WORD_WRONG_MOUTH, hear_wrong },
+		{ WORD_KEEPER_WANT, hear_keeper_want },
+		{ WORD_KEEPER_REST, hear_keeper_rest },
 	};
 	struct child *c = ctx;
 	bool          good = false;
@@ -212,6 +264,9 @@ say_resource(struct child *c, const struct holding *h, bool given)
 {
 	struct word_resource w = { h->name, h->text };
 
+	/* A user's keeper has the log and nothing else of the house. */
+	if (is_of_user(c) && strcmp(h->name, "log") != 0 && strcmp(h->name, "sharing") != 0)
+		return;
 	if (c->link == NULL || (h->roles & FROM(c->role)) == 0 ||
 	    (h->index != EVERY_INDEX && h->index != (int64_t)c->index))
 		return;
@@ -219,34 +274,6 @@ say_resource(struct child *c, const struct holding *h, bool given)
 		w.text = "";
 	word_pack_resource(link_begin(c->link, WORD_RESOURCE, 0), &w);
 	link_end_fd(c->link, given ? h->fd : -1);
-}
-
-static void
-say_peer(struct child *to, const struct child *of, int fd)
-{
-	struct word_peer w = { of->role, of->index, of->of };
-
-	word_pack_peer(link_begin(to->link, WORD_PEER, 0), &w);
-	link_end_fd(to->link, fd);
-}
-
-/* A link between two children that may speak to one another. */
-static void
-introduce(struct child *a, struct child *b)
-{
-	int fd[2];
-
-	if (a == b || a->link == NULL || b->link == NULL || !word_pair(a->role, b->role))
-		return;
-	if (link_pair(fd) < 0) {
-		warn_("no link between %s %u and %s %u: %s", role_names[a->role], a->index,
-		      role_names[b->role], b->index, strerror(errno));
-		return;
-	}
-	say_peer(a, b, fd[0]);
-	say_peer(b, a, fd[1]);
-	(void)close(fd[0]);
-	(void)close(fd[1]);
 }
 
 /* In the new process: the link becomes descriptor 3, all else is closed by exec. */
@@ -288,6 +315,7 @@ child_fork(struct child *c)
 		return false;
 	}
 	c->state = CHILD_COMING;
+	c->introduced = 0;
 	c->started_ms = clock_patient_ms();
 	c->link = link_open(c->all->loop, fd[0], &child_events, c);
 	for (const struct holding *h = c->all->estate->first; h != NULL; h = h->next)
@@ -315,32 +343,151 @@ start_later(struct child *c)
 }
 
 static void
-start_again(void *ctx)
+child_begin(struct child *c)
 {
-	struct child    *c = ctx;
 	struct children *all = c->all;
 
-	if (all->stopping)
-		return;
-	c->restarts++;
 	if (!child_fork(c)) {
-		warn_("cannot start %s %u: %s", role_names[c->role], c->index, strerror(errno));
+		warn_("cannot start %s %u: %s", role_names[c->role], child_number(c),
+		      strerror(errno));
 		start_later(c);
 		return;
 	}
-	for (size_t i = 0; i < all->count; i++)
+	/* A user's keeper may find that it cannot be one: it meets the others when it is ready. */
+	for (size_t i = 0; i < all->count && !is_of_user(c); i++)
 		introduce(c, &all->child[i]);
 	say_go(c);
+}
+
+static void
+start_again(void *ctx)
+{
+	struct child *c = ctx;
+
+	if (c->all->stopping)
+		return;
+	c->restarts++;
+	child_begin(c);
+}
+
+/* ---- keepers of operating-system users ---- */
+
+/* To all who may have asked: who did not, does not care. */
+static void
+say_not(struct children *all, uint32_t index, bool for_good, const char *why)
+{
+	for (size_t i = 0; i < all->pool; i++) {
+		struct child  *c = &all->child[i];
+		struct buffer *b;
+		if (c->link == NULL || !word_allowed(WORD_KEEPER_NOT, POSTMASTER, c->role))
+			continue;
+		b = link_begin(c->link, WORD_KEEPER_NOT, 0);
+		pack_u32(b, index);
+		pack_bool(b, for_good);
+		pack_string(b, why);
+		link_end(c->link);
+	}
+}
+
+static void
+place_vacate(struct child *c)
+{
+	timer_close(&c->again);
+	memory_free(c->cage);
+	memory_free(c->facts);
+	memory_free(c->met);
+	*c = (struct child){ .all = c->all, .role = POSTMASTER };
+}
+
+static struct child *
+place_take(struct children *all, uint32_t index)
+{
+	for (size_t i = all->pool; i < all->count; i++)
+		if (child_is_vacant(&all->child[i])) {
+			all->child[i] = (struct child){ .all = all,
+				                        .role = KEEPER,
+				                        .index = index,
+				                        .of = children_of(all->common, KEEPER),
+				                        .wait_ms = WAIT_LEAST_MS };
+			all->child[i].met = memory_take(all->pool * sizeof(uint32_t));
+			return &all->child[i];
+		}
+	return NULL;
+}
+
+/* It is there, comes, or will never: the asker hears of a link to it, or KEEPER_NOT. */
+static bool
+hear_keeper_want(struct child *asker, uint32_t ticket, struct bytes body)
+{
+	struct children *all = asker->all;
+	struct unpack    u = unpack_of(body);
+	uint32_t         index = unpack_u32(&u), heard = unpack_u32(&u);
+	struct child    *c;
+
+	(void)ticket;
+	if (!unpack_done(&u) || (index & KEEPER_OF_USER) == 0)
+		return false;
+	if (all->stopping)
+		return true;
+	if (index - KEEPER_OF_USER < (uint64_t)all->common->first_valid_uid) {
+		say_not(all, index, true, "mail of this user goes by an alias to somebody else");
+	} else if ((c = child_find(all, KEEPER, index)) != NULL) {
+		if (c->resting)
+			c->wanted = true;
+		else if (c->state == CHILD_WORKING && c->met[asker - all->child] <= heard)
+			introduce(c, asker); /* else it was, and has not heard of it yet */
+	} else if ((c = place_take(all, index)) == NULL) {
+		say_not(all, index, false,
+		        "too many operating-system users get mail at once (user_keepers_limit)");
+	} else {
+		child_begin(c);
+	}
+	return true;
+}
+
+/* Nobody has a link to it.  If somebody was just given one it will find that out. */
+static bool
+hear_keeper_rest(struct child *c, uint32_t ticket, struct bytes body)
+{
+	struct unpack u = unpack_of(body);
+	uint32_t      introduced = unpack_u32(&u);
+
+	(void)ticket;
+	if (!unpack_done(&u) || !is_of_user(c))
+		return false;
+	if (introduced != c->introduced || c->resting)
+		return true;
+	c->resting = true;
+	link_say(c->link, WORD_STOP, 0, (struct bytes){ NULL, 0 }, -1);
+	return true;
+}
+
+/* One that rests makes room; one that could not even begin is not begun again until it is wanted. */
+static void
+bury_of_user(struct child *c, int status)
+{
+	bool wanted = c->wanted,
+	     rested = c->resting && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	uint32_t index = c->index;
+
+	if (c->all->stopping || (!rested && c->started_well))
+		return;
+	if (!rested)
+		say_not(c->all, index, WIFEXITED(status) && WEXITSTATUS(status) == EX_NOUSER,
+		        "this user's keeper cannot be started; the log says why");
+	place_vacate(c);
+	if (wanted && (c = place_take(c->all, index)) != NULL)
+		child_begin(c);
 }
 
 void
 children_start(struct children *all)
 {
 	for (size_t i = 0; i < all->count; i++)
-		if (!child_fork(&all->child[i]))
+		if (!child_is_vacant(&all->child[i]) && !child_fork(&all->child[i]))
 			start_later(&all->child[i]);
-	for (size_t i = 0; i < all->count; i++)
-		for (size_t j = i + 1; j < all->count; j++)
+	for (size_t i = 0; i < all->pool; i++)
+		for (size_t j = i + 1; j < all->pool; j++)
 			introduce(&all->child[i], &all->child[j]);
 	for (size_t i = 0; i < all->count; i++)
 		say_go(&all->child[i]);
@@ -355,10 +502,13 @@ child_bury(struct child *c, int status)
 	c->state = CHILD_AWAY;
 	if (lived >= LIVED_MS)
 		c->wait_ms = WAIT_LEAST_MS;
-	if (!c->all->stopping)
+	/* A user's keeper that worked comes again as the others do; see bury_of_user(). */
+	if (!c->all->stopping && (!is_of_user(c) || (!c->resting && c->started_well)))
 		start_later(c);
 	c->all->events->died(c->all->ctx, c, status);
 	c->pid = 0;
+	if (is_of_user(c))
+		bury_of_user(c, status);
 }
 
 void
@@ -418,7 +568,7 @@ children_alive(const struct children *all, unsigned roles)
 bool
 children_ready(const struct children *all)
 {
-	for (size_t i = 0; i < all->count; i++)
+	for (size_t i = 0; i < all->pool; i++)
 		if (all->child[i].state != CHILD_WORKING)
 			return false;
 	return true;

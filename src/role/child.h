@@ -10,6 +10,10 @@
  * it may speak to and says GO.  children_start() does so for all at once, so that none
  * waits for another.
  *
+ * Beyond these there are places for the keepers of operating-system users, filled when one is wanted and given back
+ * when it has nothing to do: it says so with the number of peers it was introduced to, and when that is all of them it
+ * is told to stop; who wants it then waits for the next.
+ *
  * When a child dies it is started again after a while: 0.1 s, twice as long each time up to 5 s,
  * from the beginning when it had lived a minute.  The others hear of its successor.
  */
@@ -42,7 +46,24 @@ struct child {
 	char        *cage;             /* as READY said it, NULL before     */
 	uint32_t     connections;
 	char        *facts;            /* "memory=... key=value"            */
+	uint32_t     introduced;       /* to so many peers, this process    */
+	uint32_t    *met;              /* a user's keeper: `introduced` of each of the pool when they met last */
+	bool         started_well;     /* said READY once                   */
+	bool         wanted;           /* resting, and somebody wants it    */
+	bool         resting;          /* told to stop since it may rest    */
 };
+/* How it is called: a user's keeper by the uid. */
+static inline uint32_t
+child_number(const struct child *c)
+{
+	return c->role == KEEPER ? c->index & ~KEEPER_OF_USER : c->index;
+}
+/* A place in the house nobody has now: of a user's keeper that nobody wants. */
+static inline bool
+child_is_vacant(const struct child *c)
+{
+	return c->role == POSTMASTER;
+}
 struct child_events {
 	void (*ready)(void *ctx, struct child *);
 	void (*died)(void *ctx, struct child *, int status);      /* of waitpid(2) */
@@ -51,7 +72,8 @@ struct child_events {
 struct children {
 	struct loop  *loop;
 	struct child *child;
-	size_t        count;
+	size_t        count, pool;     /* the first of them are always there */
+	const struct common_settings *common;
 	struct bytes  text;            /* of main.cf                        */
 	const struct estate *estate;
 	bool          stopping;        /* nobody is started again           */

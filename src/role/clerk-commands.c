@@ -431,7 +431,25 @@ run_account_delete(struct order *e)
 	return order_finish(e, o, "account");
 }
 
-/* account set ADDRESS password | enabled yes|no */
+/* account set ADDRESS system-user UID: the command has looked the name up; 0: nobody's any more. */
+static int
+set_system_user(struct order *e, struct bytes to)
+{
+	enum directory_outcome o;
+	uint64_t               uid;
+
+	if (!bytes_number(to, &uid) || uid >= KEEPER_OF_USER) {
+		caller_complain(e->caller,
+		                "usage: mansio account set ADDRESS system-user NAME|none\n");
+		return 2;
+	}
+	o = directory_account_bind(e->clerk->directory, e->first, (uint32_t)uid);
+	if (o == DIRECTORY_OK)
+		sessions_end(e->house, e->first, "The mailboxes of this account are elsewhere now");
+	return order_finish(e, o, "account");
+}
+
+/* account set ADDRESS password | enabled yes|no | system-user UID */
 static int
 run_account_set(struct order *e)
 {
@@ -441,6 +459,8 @@ run_account_set(struct order *e)
 		return hash_then(e, false);
 	if (bytes_starts(e->second, BYTES("--")))
 		return order_set_limits(e, "account");
+	if (bytes_is(e->second, "system-user"))
+		return set_system_user(e, to);
 	if (bytes_is(e->second, "enabled") && (bytes_is(to, "yes") || bytes_is(to, "no"))) {
 		enum directory_outcome o = directory_account_enable(e->clerk->directory, e->first,
 		                                                    bytes_is(to, "yes"));
@@ -452,6 +472,8 @@ run_account_set(struct order *e)
 		e->caller,
 		"usage: mansio account set ADDRESS password [--password-file FILE] [--kick] [--keep-plain-secret]\n"
 		"       mansio account set ADDRESS enabled yes|no\n"
+		"       mansio account set ADDRESS enabled yes|no\n"
+		"       mansio account set ADDRESS system-user NAME|none\n"
 		"       mansio account set ADDRESS --quota-storage SIZE --quota-messages N\n");
 	return 2;
 }

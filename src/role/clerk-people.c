@@ -33,6 +33,17 @@ tell(struct telling_people *t, enum word word)
 	buffer_reset(&t->body);
 }
 
+/* An operating-system user's keeper hears of nobody else. */
+static void
+tell_user(struct telling_people *t, enum word word, uint32_t keeper)
+{
+	struct link *l = house_link(t->house, KEEPER, keeper);
+
+	if (l != NULL && (t->all || keeper == t->index))
+		link_say(l, word, 0, buffer_bytes(&t->body), -1);
+	buffer_reset(&t->body);
+}
+
 static void
 tell_limits(void *ctx, const struct limits_row *r)
 {
@@ -43,7 +54,12 @@ tell_limits(void *ctx, const struct limits_row *r)
 	pack_i64(&t->body, r->bytes);
 	pack_i64(&t->body, r->messages);
 	pack_string(&t->body, r->location);
-	tell(t, WORD_LIMITS);
+	if (is_system_account(r->account))
+		tell_user(t, WORD_LIMITS, house_keeper_of(t->house, r->account));
+	else if (r->account == 0 && *r->name == '\0' && !t->all)
+		tell_user(t, WORD_LIMITS, t->index);
+	else
+		tell(t, WORD_LIMITS);
 }
 
 /* Rows of one group follow each other: one word for each member; the first forgets who was there before. */

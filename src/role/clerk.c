@@ -187,6 +187,18 @@ clerk_work(struct house *h)
 		house_commands(h, fd, clerk_command);
 }
 
+/* A user's keeper has nothing to do, and we have nothing for it. */
+static bool
+hear_keeper_done(struct house *h, enum role from, uint32_t index, uint32_t ticket,
+                 struct bytes body)
+{
+	(void)from;
+	(void)ticket;
+	(void)body;
+	house_keeper_let_go(h, index);
+	return true;
+}
+
 static bool
 clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
            struct bytes body, int fd)
@@ -203,6 +215,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_FULL,       hear_full       },
 		{ WORD_WHO,        hear_who        },
 		{ WORD_LIMIT_ASK,  hear_limit_ask  },
+		{ WORD_KEEPER_REST, hear_keeper_done },
 	};
 	/* clang-format on */
 

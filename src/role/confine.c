@@ -144,6 +144,20 @@ add_outside(struct outside *o, struct bytes path)
 		o->count++;
 }
 
+/* A user's keeper: what is there of these; nothing is made. */
+static void
+find_outside_of_user(const struct system_user *user, const struct common_settings *common,
+                     struct outside *o)
+{
+	const char *paths[] = { user->home, common->mail_spool_directory };
+	struct stat st;
+
+	o->count = 0;
+	for (size_t i = 0; i < COUNT(paths); i++)
+		if (stat(paths[i], &st) == 0 && S_ISDIR(st.st_mode))
+			add_outside(o, bytes_of(paths[i]));
+}
+
 static void
 find_outside(enum role role, const struct common_settings *common, struct outside *o)
 {
@@ -326,13 +340,13 @@ drop_capabilities(void)
 }
 
 static bool
-become(struct role_account a, struct buffer *errors)
+become(struct role_account a, const gid_t *group, size_t groups, struct buffer *errors)
 {
 	uid_t u[3];
 	gid_t g[3];
 
 	drop_capabilities();
-	if (setgroups(0, NULL) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 ||
+	if (setgroups(groups, group) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 ||
 	    setresuid(a.uid, a.uid, a.uid) < 0) {
 		buffer_printf(errors, "cannot become uid %u, gid %u: %s", a.uid, a.gid,
 		              strerror(errno));
@@ -389,24 +403,116 @@ lock_places(const struct cage *c, const struct outside *o, uint16_t port, const 
 	return version >= 0;
 }
 
-bool
-confine_enter(enum role role, const struct common_settings *common, const char **root,
-              struct buffer *words, struct buffer *errors)
+/* The index of a user's mailboxes: users/UID, the user's own and nobody else's. */
+static bool
+make_users_place(const struct system_user *user, const struct common_settings *common,
+                 const char *under, struct buffer *errors)
 {
-	const struct cage *c = &cages[role];
-	bool               was_root = geteuid() == 0;
-	struct outside     outside;
+	char        path[4096];
+	struct stat st;
+	int         fd;
+	bool        good = false;
+
+	(void)snprintf(path, sizeof path, "%s/%s", common->mail_directory, under);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+		buffer_printf(errors, "%s: %s", path, strerror(errno));
+		return false;
+	}
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0 ||
+	    fstat(fd, &st) < 0)
+		buffer_printf(errors, "%s: %s", path, strerror(errno));
+	else if (st.st_uid != user->uid && st.st_uid != 0)
+		buffer_printf(errors, "%s belongs to uid %u and must belong to uid %u", path,
+		              st.st_uid, user->uid);
+	else if ((st.st_uid != user->uid && fchown(fd, user->uid, user->gid) < 0) ||
+	         fchmod(fd, 0700) < 0)
+		buffer_printf(errors, "%s: %s", path, strerror(errno));
+	else
+		good = true;
+	if (fd >= 0)
+		(void)close(fd);
+	return good;
+}
+
+/* The lists of groups are short; who is in thousands keeps the first of them. */
+enum { GROUPS_MOST = 1024 };
+
+static void
+take_groups(const char *privileged, struct arena *a, struct system_user *u)
+{
+	gid_t         all[GROUPS_MOST];
+	int           n = GROUPS_MOST;
+	struct group *mail = *privileged != '\0' ? getgrnam(privileged) : NULL;
+
+	if (getgrouplist(u->name, u->gid, all, &n) < 0)
+		n = GROUPS_MOST;
+	u->group = arena_take_array(a, (size_t)n + 1, sizeof *u->group);
+	memcpy(u->group, all, (size_t)n * sizeof *all);
+	u->groups = u->own_groups = (size_t)n;
+	if (mail != NULL)
+		u->group[u->groups++] = mail->gr_gid;
+}
+
+bool
+confine_user(uid_t uid, const struct common_settings *common, struct arena *a,
+             struct system_user *u, struct buffer *errors)
+{
+	struct passwd *entry;
+
+	errno = 0;
+	if ((entry = getpwuid(uid)) == NULL) {
+		buffer_printf(errors, "uid %u: %s", uid,
+		              errno != 0 ? strerror(errno) : "there is no such user");
+		return false;
+	}
+	if (geteuid() != 0 && geteuid() != uid) {
+		buffer_printf(
+			errors,
+			"mail of %s is kept under uid %u, and only a server started by root can do that",
+			entry->pw_name, uid);
+		return false;
+	}
+	*u = (struct system_user){ .uid = uid,
+		                   .gid = entry->pw_gid,
+		                   .name = arena_copy(a, bytes_of(entry->pw_name)),
+		                   .home = arena_copy(a, bytes_of(entry->pw_dir)),
+		                   .shell = arena_copy(a, bytes_of(entry->pw_shell)) };
+	take_groups(common->mail_privileged_group, a, u);
+	return true;
+}
+
+bool
+confine_enter(enum role role, const struct system_user *user, const struct common_settings *common,
+              const char **root, struct buffer *words, struct buffer *errors)
+{
+	struct cage         c = cages[role];
+	bool                was_root = geteuid() == 0;
+	struct role_account a = { geteuid(), getegid() };
+	struct outside      outside;
+	char                own[32];
 
 	*root = common->mail_directory;
-	limits(c);
-	find_outside(role, common, &outside);
-	make_outside(&outside, was_root ? role_account(role, common)
-	                                : (struct role_account){ geteuid(), getegid() });
+	limits(&c);
+	if (user != NULL) {
+		(void)snprintf(own, sizeof own, "users/%u", user->uid);
+		c.place[0] = (struct landlock_place){ own, true };
+		c.place[1].path = NULL;
+		c.secret = true;
+		if (!make_users_place(user, common, own, errors))
+			return false;
+		find_outside_of_user(user, common, &outside);
+		a = (struct role_account){ user->uid, user->gid };
+	} else {
+		if (was_root)
+			a = role_account(role, common);
+		find_outside(role, common, &outside);
+		make_outside(&outside, a);
+	}
 	if (was_root) {
-		struct role_account a = role_account(role, common);
-		view(c, &outside, confine_asks(role, common) != 0, common->mail_directory, root,
+		view(&c, &outside, confine_asks(role, common) != 0, common->mail_directory, root,
 		     words);
-		if (!become(a, errors))
+		if (!become(a, user != NULL ? user->group : NULL, user != NULL ? user->groups : 0,
+		            errors))
 			return false;
 		buffer_add_string(words, " no-capabilities");
 	}
@@ -416,10 +522,10 @@ confine_enter(enum role role, const struct common_settings *common, const char *
 		return false;
 	}
 	buffer_add_string(words, " no-new-privileges");
-	if (c->secret)
+	if (c.secret)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	return lock_places(c, &outside, confine_asks(role, common), *root, words, errors);
+	return lock_places(&c, &outside, confine_asks(role, common), *root, words, errors);
 }
 
 bool

@@ -18,6 +18,9 @@
  * make sockets for IP, and connect by TCP to that port, as far as this kernel tells ports apart.
  *
  * As an ordinary user there is no other account and no view; the rest holds.
+ * The keeper of an operating-system user has that user's uid, gid and groups, and sees no more than the home,
+ * mail_spool_directory, and users/UID of the mail directory, which is made here.
+ *
  * In a build with sanitizers, which need what a cage forbids, seccomp and the
  * limit of memory are left out, and the words say so.
  */
@@ -30,7 +33,18 @@
 #include "role/settings.h"
 #include "role/wire.h"
 
-bool confine_enter(enum role, const struct common_settings *, const char **root,
+/* An operating-system user whose keeper this process is to be. */
+struct system_user {
+	uid_t       uid;
+	gid_t       gid;
+	const char *name, *home, *shell;
+	gid_t      *group;             /* also that of mail_privileged_group       */
+	size_t      groups, own_groups;/* the first own_groups are the user's       */
+};
+/* Who has this uid, from the system's tables; strings in the arena.  False, in words: nobody, or one who gets no keeper. */
+bool confine_user(uid_t, const struct common_settings *, struct arena *, struct system_user *out, struct buffer *errors);
+/* `user` NULL: the role's own account. */
+bool confine_enter(enum role, const struct system_user *user, const struct common_settings *, const char **root,
                    struct buffer *words, struct buffer *errors);
 bool confine_close(enum role, const struct common_settings *, struct buffer *words, struct buffer *errors);
 /* The port of the resolver this role may ask itself; 0: it asks no names. */

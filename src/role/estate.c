@@ -46,6 +46,7 @@ static const struct plot {
 	{ "spool/letters",  QUEUE,      KEEPER,     02750 },
 	{ "store",          KEEPER,     KEEPER,     0700 },
 	{ "store/accounts", KEEPER,     KEEPER,     0700 },
+	{ "users",          POSTMASTER, POSTMASTER, 0711 },
 	{ "directory",      CLERK,      CLERK,      0700 },
 };
 /* clang-format on */

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "directory/directory.h"
 #include "message/charset.h"
 #include "role/confine.h"
 
@@ -25,6 +27,12 @@ struct neighbour {
 	uint32_t     index;
 	struct link *link; /* NULL while it is away                                */
 	int          fd;   /* a link for house_call(), or to be opened at work; -1 */
+};
+
+/* One of an operating-system user's keepers: there are as many places as were ever heard of. */
+struct user_keeper {
+	struct user_keeper *next;
+	struct neighbour    neighbour;
 };
 
 struct resource {
@@ -40,6 +48,10 @@ struct home {
 	struct link            *postmaster;
 	struct neighbour       *neighbour[ROLES];
 	uint32_t                neighbours[ROLES];
+	struct user_keeper     *user_keepers;
+	uint32_t                introduced; /* so many PEERs were heard              */
+	struct system_user      user;       /* of a user's keeper                    */
+	int                     refused;    /* the exit status when it cannot work   */
 	struct resource        *first;
 	struct arena           *life;
 	const char             *root;    /* before paths in the mail directory    */
@@ -149,6 +161,8 @@ meet_neighbours(struct home *m)
 	for (int role = 0; role < ROLES; role++)
 		for (uint32_t i = 0; i < m->neighbours[role]; i++)
 			neighbour_meet(&m->neighbour[role][i]);
+	for (struct user_keeper *u = m->user_keepers; u != NULL; u = u->next)
+		neighbour_meet(&u->neighbour);
 }
 
 static void
@@ -161,12 +175,110 @@ neighbours_make(struct home *m, enum role role, uint32_t of)
 			(struct neighbour){ .home = m, .role = role, .index = i, .fd = -1 };
 }
 
+static struct neighbour *
+neighbour_of(struct home *m, enum role role, uint32_t index)
+{
+	if (role == KEEPER && (index & KEEPER_OF_USER) != 0)
+		for (struct user_keeper *u = m->user_keepers; u != NULL; u = u->next)
+			if (u->neighbour.index == index)
+				return &u->neighbour;
+	return index < m->neighbours[role] ? &m->neighbour[role][index] : NULL;
+}
+
+static struct neighbour *
+user_keeper_make(struct home *m, uint32_t index)
+{
+	struct user_keeper *u = arena_take(m->life, sizeof *u);
+
+	*u = (struct user_keeper){ m->user_keepers,
+		                   { .home = m, .role = KEEPER, .index = index, .fd = -1 } };
+	m->user_keepers = u;
+	return &u->neighbour;
+}
+
 struct link *
 house_link(struct house *h, enum role role, uint32_t index)
 {
+	struct neighbour *n = neighbour_of(home_of(h), role, index);
+
+	return n != NULL ? n->link : NULL;
+}
+
+bool
+house_user_keeper_next(struct house *h, size_t *place, uint32_t *index)
+{
+	size_t at = 0;
+
+	for (struct user_keeper *u = home_of(h)->user_keepers; u != NULL; u = u->next) {
+		if (u->neighbour.link == NULL || at++ < *place)
+			continue;
+		*place = at;
+		*index = u->neighbour.index;
+		return true;
+	}
+	return false;
+}
+
+void
+house_keeper_want(struct house *h, uint32_t index)
+{
+	struct home   *m = home_of(h);
+	struct buffer *b = link_begin(m->postmaster, WORD_KEEPER_WANT, 0);
+
+	/* A link may be on its way to us already; the number tells. */
+	pack_u32(b, index);
+	pack_u32(b, m->introduced);
+	link_end(m->postmaster);
+}
+
+void
+house_keeper_let_go(struct house *h, uint32_t index)
+{
+	struct neighbour *n = neighbour_of(home_of(h), KEEPER, index);
+
+	if (n != NULL && (index & KEEPER_OF_USER) != 0)
+		neighbour_lose(n);
+}
+
+const struct system_user *
+house_user(struct house *h)
+{
+	return (h->index & KEEPER_OF_USER) != 0 && h->role == KEEPER ? &home_of(h)->user : NULL;
+}
+
+/* Those who could give it something to do. */
+static const enum role callers_of_keepers[] = { LOGIN, QUEUE, CLERK };
+
+void
+house_rest(struct house *h)
+{
 	struct home *m = home_of(h);
 
-	return index < m->neighbours[role] ? m->neighbour[role][index].link : NULL;
+	for (size_t r = 0; r < COUNT(callers_of_keepers); r++)
+		for (uint32_t i = 0; i < m->neighbours[callers_of_keepers[r]]; i++) {
+			struct link *l = m->neighbour[callers_of_keepers[r]][i].link;
+			if (l != NULL)
+				link_say(l, WORD_KEEPER_REST, 0, (struct bytes){ NULL, 0 }, -1);
+		}
+}
+
+bool
+house_is_alone(struct house *h)
+{
+	struct home *m = home_of(h);
+
+	for (size_t r = 0; r < COUNT(callers_of_keepers); r++)
+		for (uint32_t i = 0; i < m->neighbours[callers_of_keepers[r]]; i++)
+			if (m->neighbour[callers_of_keepers[r]][i].link != NULL)
+				return false;
+	return true;
+}
+
+void
+house_rest_for_good(struct house *h)
+{
+	pack_u32(link_begin(home_of(h)->postmaster, WORD_KEEPER_REST, 0), home_of(h)->introduced);
+	link_end(home_of(h)->postmaster);
 }
 
 uint32_t
@@ -189,6 +301,8 @@ house_keeper_of(struct house *h, uint64_t account)
 	uint32_t keepers = h->role == KEEPER ? h->of : house_peers(h, KEEPER);
 	uint64_t by = house_shares(h) ? account >> 32 : account;
 
+	if (is_system_account(account))
+		return KEEPER_OF_USER | system_uid(account);
 	return keepers > 0 ? (uint32_t)(by % keepers) : 0;
 }
 
@@ -442,11 +556,14 @@ hear_peer(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	(void)ticket;
 	if (!word_unpack_peer(body, m->life, &w) || fd < 0)
 		return false;
+	m->introduced++;
 	if (m->neighbours[w.role] == 0)
 		neighbours_make(m, w.role, w.of);
-	if (w.index >= m->neighbours[w.role])
+	n = neighbour_of(m, w.role, w.index);
+	if (n == NULL && w.role == KEEPER && (w.index & KEEPER_OF_USER) != 0)
+		n = user_keeper_make(m, w.index);
+	if (n == NULL)
 		return false;
-	n = &m->neighbour[w.role][w.index];
 	neighbour_lose(n);
 	n->fd = fd;
 	if (m->working)
@@ -459,7 +576,14 @@ hear_peer(struct home *m, uint32_t ticket, struct bytes body, int fd)
 static bool
 settle(struct home *m, struct buffer *cage, struct buffer *errors)
 {
-	if (!confine_enter(m->house.role, &m->house.common, &m->root, cage, errors))
+	const struct system_user *user = house_user(&m->house);
+
+	if (user != NULL && !confine_user(m->house.index & ~KEEPER_OF_USER, &m->house.common,
+	                                  m->life, &m->user, errors)) {
+		m->refused = EX_NOUSER;
+		return false;
+	}
+	if (!confine_enter(m->house.role, user, &m->house.common, &m->root, cage, errors))
 		return false;
 	loop_warm(m->house.loop);
 	return (m->card->start == NULL || m->card->start(&m->house)) &&
@@ -549,6 +673,15 @@ hear_stop(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	return true;
 }
 
+/* The keeper that was wanted will not come: the role's business. */
+static bool
+hear_keeper_not(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	(void)fd;
+	return !m->working || m->left ||
+	       m->card->hear(&m->house, POSTMASTER, 0, WORD_KEEPER_NOT, ticket, body, -1);
+}
+
 /* clang-format off */
 static const struct order {
 	enum word word;
@@ -561,6 +694,7 @@ static const struct order {
 	{ WORD_GO,         false, hear_go       },
 	{ WORD_STATUS_ASK, false, hear_status   },
 	{ WORD_STOP,       false, hear_stop     },
+	{ WORD_KEEPER_NOT, false, hear_keeper_not },
 };
 /* clang-format on */
 
@@ -645,6 +779,7 @@ house_live(const struct role_card *card, enum role role, uint32_t index, uint32_
 	m->house.loop = loop_open();
 	m->life = arena_open(NULL);
 	m->card = card;
+	m->refused = EXIT_FAILURE;
 	make_ready(m);
 	m->postmaster = link_open(m->house.loop, LINK_OF_POSTMASTER, &postmaster_events, m);
 	loop_at_rest(m->house.loop, flush_journal, NULL);
@@ -655,5 +790,5 @@ house_live(const struct role_card *card, enum role role, uint32_t index, uint32_
 			loop_run(m->house.loop);
 	}
 	journal_flush();
-	_exit(m->working || m->house.leaving ? EXIT_SUCCESS : EXIT_FAILURE);
+	_exit(m->working || m->house.leaving ? EXIT_SUCCESS : m->refused);
 }

@@ -68,9 +68,22 @@ struct house {
 	struct counter  *counter;         /* of house_commands()                               */
 };
 struct link *house_link(struct house *, enum role, uint32_t index);
-uint32_t house_peers(struct house *, enum role);      /* how many there are of that role (living or not) */
+uint32_t house_peers(struct house *, enum role);      /* how many there are of that role (living or not), of keepers those of the pool */
+/* The keepers of operating-system users that have a link now, by turns from *place 0; false at the end. */
+bool house_user_keeper_next(struct house *, size_t *place, uint32_t *index);
+/* Ask the postmaster for such a keeper: it comes through `peer`, or KEEPER_NOT is heard of the POSTMASTER. */
+void house_keeper_want(struct house *, uint32_t index);
+/* It said KEEPER_REST and nothing is asked of it: its link ends, and `lost` is called. */
+void house_keeper_let_go(struct house *, uint32_t index);
+/* Such a keeper's own: whose it is, NULL for one of the pool; that it has nothing to do; whether nobody holds a link to
+   it; and what the postmaster hears then, who says STOP unless somebody was just introduced. */
+const struct system_user *house_user(struct house *);
+void house_rest(struct house *);
+bool house_is_alone(struct house *);
+void house_rest_for_good(struct house *);
 /* Which keeper owns the mailboxes of this account.  When mailboxes are shared, accounts of one domain have one keeper:
-   the upper half of an account's id is its domain's number (directory/directory.h); else they are shared out one by one. */
+   the upper half of an account's id is its domain's number (directory/directory.h); else they are shared out one by one.
+   An operating-system user's is KEEPER_OF_USER and the uid. */
 uint32_t house_keeper_of(struct house *, uint64_t account);
 bool house_shares(struct house *);
 /* Ask the signer and wait; from here it has no link.  False: no answer in time. */

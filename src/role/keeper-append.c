@@ -457,6 +457,10 @@ writer_want(void *house, bool own, uint64_t size)
 		pack_u64(&k->own_wanted, size);
 	else
 		k->small_wanted = true;
+	if (k->user != NULL) {
+		keeper_user_want(house, own, size);
+		return;
+	}
 	segment_say(house, WORD_SEGMENT_WANT, &(struct word_segment){ .own = own, .size = size });
 }
 
@@ -466,6 +470,8 @@ keeper_queue_came(struct house *h)
 {
 	struct keeper *k = keeper_of(h);
 
+	if (k->user != NULL)
+		return;
 	for (struct unpack u = unpack_of(buffer_bytes(&k->own_wanted)); u.rest.len > 0;)
 		segment_say(h, WORD_SEGMENT_WANT,
 		            &(struct word_segment){ .own = true, .size = unpack_u64(&u) });
@@ -494,6 +500,10 @@ waiting_go_on(void *house)
 static void
 writer_done(void *house, uint32_t segment, uint64_t used, int why)
 {
+	if (keeper_of(house)->user != NULL) {
+		keeper_user_done(house, segment);
+		return;
+	}
 	segment_say(house, WORD_SEGMENT_DONE,
 	            &(struct word_segment){ .number = segment, .size = used, .why = why });
 }
@@ -529,6 +539,26 @@ keeper_writer_open(struct house *h)
 }
 
 bool
+keeper_segment_lent(struct house *h, const struct word_segment *w, int fd)
+{
+	struct keeper *k = keeper_of(h);
+
+	if (w->own)
+		buffer_eat(&k->own_wanted,
+		           k->own_wanted.len < sizeof(uint64_t) ? 0 : sizeof(uint64_t));
+	else
+		k->small_wanted = false;
+	k->refused = fd >= 0 ? 0 : w->why != 0 ? w->why : EIO;
+	if (fd >= 0)
+		writer_lend(k->writer, w->number, fd, w->size, w->own);
+	else
+		writer_refuse(k->writer, w->own, k->refused);
+	if (k->refused != 0 && !w->own)
+		waiting_go_on(h);
+	return true;
+}
+
+bool
 hear_segment(struct house *h, enum word word, struct bytes body, int fd)
 {
 	struct keeper      *k = keeper_of(h);
@@ -541,17 +571,5 @@ hear_segment(struct house *h, enum word word, struct bytes body, int fd)
 			close(fd);
 		return false;
 	}
-	if (w.own)
-		buffer_eat(&k->own_wanted,
-		           k->own_wanted.len < sizeof(uint64_t) ? 0 : sizeof(uint64_t));
-	else
-		k->small_wanted = false;
-	k->refused = word == WORD_SEGMENT_LENT ? 0 : w.why != 0 ? w.why : EIO;
-	if (word == WORD_SEGMENT_LENT)
-		writer_lend(k->writer, w.number, fd, w.size, w.own);
-	else
-		writer_refuse(k->writer, w.own, k->refused);
-	if (k->refused != 0 && !w.own)
-		waiting_go_on(h);
-	return true;
+	return keeper_segment_lent(h, &w, fd);
 }

@@ -25,6 +25,7 @@ enum { GATHER_MS = 100 };
 static const struct setting rows[] = {
 	{ "mail_history_time", SETTING_TIME, AT(history_ms), "1d", "How long the history of a mailbox (changes, expunged messages) is kept.", .since = "0.1" },
 	{ "mail_max_userip_connections", SETTING_NUMBER, AT(per_user_address), "20", "IMAP and POP3 sessions of one user from one address; 0 means no limit.", .since = "0.1" },
+	{ "user_keeper_idle_time", SETTING_TIME, AT(user_idle_ms), "60s", "How long the keeper of an operating-system user stays when it has nothing to do.", .since = "0.2" },
 	{ "quota_storage", SETTING_SIZE, AT(quota_storage), "0", "How much an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
 	{ "quota_messages", SETTING_NUMBER, AT(quota_messages), "0", "How many messages an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
 	{ "quota_grace", SETTING_NUMBER, AT(quota_grace), "10", "By how many percent of the limit the last letter delivered may be over.", .least = 0, .most = 100, .since = "0.2" },
@@ -67,6 +68,7 @@ parcel_safe(void *ctx, int why)
 {
 	struct parcel *p = ctx;
 
+	keeper_of(p->house)->parcels--;
 	if (why != 0)
 		p->answer = (struct word_delivered){ DELIVER_LATER, "4.3.0", strerror(why), false };
 	/* The ticket of a queue that died may mean another letter to its successor. */
@@ -75,8 +77,9 @@ parcel_safe(void *ctx, int why)
 	memory_free(p);
 }
 
+/* `fd`: the letter in a file of its own, -1: it lies in the log. */
 static bool
-hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
+hear_deliver(struct house *h, uint32_t ticket, struct bytes body, int fd)
 {
 	/* clang-format off */
 	static const uint8_t result[] = {
@@ -87,10 +90,14 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 	struct delivery_answer got;
 	struct word_deliver    w;
 	struct parcel         *p;
+	int                    why = 0;
 
 	arena_clear(k->scratch);
-	if (!word_unpack_deliver(body, k->scratch, &w))
+	if (!word_unpack_deliver(body, k->scratch, &w) || (fd >= 0) != (k->user != NULL)) {
+		if (fd >= 0)
+			close(fd);
 		return false;
+	}
 	if (map_get(k->gone, map_number(&w.account)) != NULL) {
 		delivered_say(h, ticket,
 		              &(struct word_delivered){ DELIVER_REFUSED, "5.1.1",
@@ -98,7 +105,20 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 		                                        false });
 		return true;
 	}
-	if (keeper_locate(k, w.account, w.address) == EAGAIN) {
+	if (k->user != NULL && (why = keeper_user_locate(h, w.account)) == 0)
+		why = letters_lend(k->letters, w.envelope_segment, fd);
+	else if (k->user != NULL)
+		close(fd);
+	if (why != 0) {
+		delivered_say(h, ticket,
+		              &(struct word_delivered){ DELIVER_LATER, "4.2.0",
+		                                        arena_printf(k->scratch,
+		                                                     "mailbox is not available: %s",
+		                                                     strerror(why)),
+		                                        false });
+		return true;
+	}
+	if (k->user == NULL && keeper_locate(k, w.account, w.address) == EAGAIN) {
 		uint32_t head[2] = { ticket, (uint32_t)body.len };
 		buffer_add(&k->early, (struct bytes){ (const char *)head, sizeof head });
 		buffer_add(&k->early, body);
@@ -116,6 +136,11 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 		              (unsigned)k->rows.quota_grace,
 		              k->rows.quota_tempfail };
 	got = deliver(k->store, k->letters, &d, k->scratch);
+	if (k->user != NULL) {
+		letters_forget(k->letters, w.envelope_segment);
+		if (got.result == DELIVERY_DONE)
+			got.text = keeper_user_text(h);
+	}
 	struct word_delivered answer = { result[got.result], got.status, got.text, got.again };
 	if (got.result != DELIVERY_DONE) {
 		delivered_say(h, ticket, &answer);
@@ -125,6 +150,7 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body)
 	*p = (struct parcel){ .house = h, .ticket = ticket, .queue = k->queues, .answer = answer };
 	(void)snprintf(p->text, sizeof p->text, "%s", got.text);
 	p->answer.text = p->text;
+	k->parcels++;
 	store_barrier_later(k->store, parcel_safe, p);
 	return true;
 }
@@ -142,7 +168,7 @@ keeper_deliver_early(struct house *h)
 	for (size_t at = 0; good && at < early.len; at += sizeof head + head[1]) {
 		memcpy(head, early.at + at, sizeof head);
 		good = hear_deliver(h, head[0],
-		                    (struct bytes){ early.at + at + sizeof head, head[1] });
+		                    (struct bytes){ early.at + at + sizeof head, head[1] }, -1);
 	}
 	buffer_free(&early);
 	return good;
@@ -209,27 +235,21 @@ keeper_session_back(void *house, uint32_t ticket, int fd, struct bytes unread)
 	keeper_session_over(house, ticket, 0);
 }
 
-/* Too many from one place: said in the protocol's own words, then the end. */
+/* Said in the protocol's own words, then the end. */
 static void
-session_refuse(const struct word_session *w, int fd)
+session_refuse(const struct word_session *w, int fd, const char *code, const char *words)
 {
 	char line[300];
 	int  n;
 
 	if (strcmp(w->protocol, "imap") == 0)
-		n = snprintf(
-			line, sizeof line,
-			"%.64s NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections)\r\n",
-			w->tag);
+		n = snprintf(line, sizeof line, "%.64s NO [%s] %s\r\n", w->tag, code, words);
 	else
-		n = snprintf(
-			line, sizeof line,
-			"-ERR [IN-USE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections)\r\n");
+		n = snprintf(line, sizeof line, "-ERR [%s] %s\r\n",
+		             strcmp(code, "LIMIT") == 0 ? "IN-USE" : "SYS/TEMP", words);
 	if (n > 0 && write(fd, line, (size_t)n) < 0)
 		detail("the refused client is gone already");
 	close(fd);
-	warn_("%s-login: %s from %s: mail_max_userip_connections reached", w->protocol, w->user,
-	      w->peer.text);
 }
 
 uint32_t
@@ -253,6 +273,7 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	struct word_session w;
 	struct visit       *v;
 	uint32_t            mine;
+	int                 why;
 
 	arena_clear(k->scratch);
 	if (fd < 0 || !word_unpack_session(body, k->scratch, &w)) {
@@ -265,7 +286,11 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	(void)snprintf(v->caller, sizeof v->caller, "%" PRIu64 " %s", w.account, w.peer.text);
 	if (k->rows.per_user_address > 0 &&
 	    caller_count(k, v->caller, 0) >= (uint64_t)k->rows.per_user_address) {
-		session_refuse(&w, fd);
+		session_refuse(
+			&w, fd, "LIMIT",
+			"Maximum number of connections from user+IP exceeded (mail_max_userip_connections)");
+		warn_("%s-login: %s from %s: mail_max_userip_connections reached", w.protocol,
+		      w.user, w.peer.text);
 		session_over_say(h, v);
 		memory_free(v);
 		return true;
@@ -273,7 +298,15 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 	(void)caller_count(k, v->caller, +1);
 	mine = keeper_visit(h, v);
 
-	(void)keeper_locate(k, w.account, bytes_of(w.user));
+	if (k->user != NULL && (why = keeper_user_locate(h, w.account)) != 0) {
+		warn_("%s: the mailboxes cannot be opened: %s", w.user, strerror(why));
+		session_refuse(&w, fd, "UNAVAILABLE",
+		               "The mailboxes cannot be opened now, try again later.");
+		keeper_session_over(h, mine, w.account);
+		return true;
+	}
+	if (k->user == NULL)
+		(void)keeper_locate(k, w.account, bytes_of(w.user));
 	keeper_limit(h, w.account, bytes_of(w.user));
 	struct access_facts facts = {
 		.user = w.user,
@@ -523,11 +556,12 @@ keeper_start(struct house *h)
 	k->limits_asked = map_open();
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
-	if (!accounts_make(h))
+	keeper_user_open(h);
+	if (k->user == NULL && !accounts_make(h))
 		return false;
-	accounts = directory_of(h, "store/accounts");
-	letters = directory_of(h, "spool/letters");
-	if (accounts < 0 || letters < 0)
+	accounts = k->user != NULL ? keeper_user_accounts(h) : directory_of(h, "store/accounts");
+	letters = k->user != NULL ? -1 : directory_of(h, "spool/letters");
+	if (accounts < 0 || (letters < 0 && k->user == NULL))
 		return false;
 	k->letters = letters_open(letters);
 	k->store = store_open(accounts, k->letters, k->rows.history_ms, &store_needs, h);
@@ -550,6 +584,7 @@ keeper_work(struct house *h)
 
 	keeper_care_start(h);
 	keeper_text_start(h);
+	keeper_user_work(h);
 	if (fd >= 0)
 		house_commands(h, fd, keeper_command);
 }
@@ -561,6 +596,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	(void)from;
 	switch (word) {
 	case WORD_SESSION: return hear_session(h, index, ticket, body, fd);
+	case WORD_DELIVER: return hear_deliver(h, ticket, body, fd);
 	case WORD_SEGMENT_LENT:
 	case WORD_SEGMENT_REFUSED: return hear_segment(h, word, body, fd);
 	default: break;
@@ -568,7 +604,6 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	if (fd >= 0)
 		close(fd);
 	switch (word) {
-	case WORD_DELIVER: return hear_deliver(h, ticket, body);
 	case WORD_SESSIONS_END: return hear_sessions_end(h, index);
 	case WORD_JUDGED:
 	case WORD_SOUGHT:

@@ -10,6 +10,7 @@
  *     keeper-command.c  what the command line asks
  *     keeper-people.c   what the clerk says of limits and groups
  *     keeper-limits.c   SETQUOTA
+ *     keeper-user.c     the keeper of an operating-system user
  *     keeper-quota.c    what happens when an account becomes full
  *
  * A keeper owns the accounts that house_keeper_of() says are its own; no other process opens
@@ -29,7 +30,7 @@
 #include "store/store.h"
 
 struct keeper_settings {
-	int64_t history_ms, per_user_address, append_most, search_memory;
+	int64_t history_ms, user_idle_ms, per_user_address, append_most, search_memory;
 	int64_t quota_storage, quota_messages, quota_grace;     /* grace in percent */
 	bool    quota_tempfail, search_index;
 	struct setting_list read_locks, write_locks, quota_warning, quota_admins;
@@ -66,6 +67,7 @@ struct keeper {
 	uint32_t             next_asked;
 	struct map          *groups;         /* account -> struct group          */
 	struct map          *gone;           /* ids of accounts that were deleted */
+	uint32_t             parcels;        /* deliveries that are not safe yet */
 	struct buffer        early;          /* DELIVER words (ticket, length, body) that came before the clerk told */
 	uint32_t             queues;         /* that were here before this one: their questions need no answer */
 	bool                 small_wanted;   /* a segment, asked for and not here */
@@ -81,6 +83,7 @@ struct keeper {
 	struct leafing      *leafings;       /* indexes looked at (keeper-text.c) */
 	struct indexing     *indexing;       /* of texts, in the background      */
 	struct timer        *sweep;
+	struct user_keeper  *user;           /* NULL: one of the pool            */
 	struct timer        *gather;         /* deliveries that share a commit   */
 	bool                 gathering;
 	struct arena        *scratch;
@@ -103,6 +106,16 @@ void keeper_convert(struct house *, struct caller *, const struct word_ask *);
 void keeper_conversions_end(struct house *);
 void keeper_index(struct house *, struct caller *, const struct word_ask *);     /* keeper-text.c */
 void keeper_indexes_end(struct house *);
+
+/* keeper-user.c */
+void keeper_user_open(struct house *);
+void keeper_user_work(struct house *);
+int  keeper_user_accounts(struct house *);                   /* the directory of its index, -1 */
+int  keeper_user_locate(struct house *, uint64_t account);   /* 0 or errno */
+const char *keeper_user_text(struct house *);                /* "delivered to maildir" */
+void keeper_user_want(struct house *, bool own, uint64_t size);
+void keeper_user_done(struct house *, uint32_t segment);
+bool keeper_segment_lent(struct house *, const struct word_segment *, int fd);     /* keeper-append.c; fd -1: refused */
 
 /* keeper-who.c */
 struct imap_who *keeper_who(void *house, const char *address, void (*found)(void *who, const struct access_facts *), void *who);

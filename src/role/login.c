@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "channel/listener.h"
+#include "directory/directory.h"
 #include "role/house.h"
 #include "role/settings.h"
 #include <errno.h>
@@ -49,18 +50,19 @@ struct carried {
 };
 
 struct login_role {
-	struct door  *doors;
-	struct map   *guests;   /* by address of the login              */
-	struct map   *asked;    /* ticket -> guest                      */
-	struct map   *networks; /* guests of each network, counted      */
-	struct map   *carried;  /* ticket -> struct carried             */
-	struct tls   *tls_imap, *tls_pop3;
-	uint32_t      next_ticket;
-	struct timer *orphans, *farewell;
-	int64_t       leave_by_ms;
+	struct door     *doors;
+	struct map      *guests;   /* by address of the login              */
+	struct map      *asked;    /* ticket -> guest                      */
+	struct map      *networks; /* guests of each network, counted      */
+	struct map      *carried;  /* ticket -> struct carried             */
+	struct tls      *tls_imap, *tls_pop3;
+	uint32_t         next_ticket;
+	struct expected *expected;
+	struct timer    *orphans, *farewell;
+	int64_t          leave_by_ms;
 };
 
-enum { REST_ROOM = 64 << 10, FAREWELL_LOOK_MS = 20, FAREWELL_MS = 1000 };
+enum { REST_ROOM = 64 << 10, FAREWELL_LOOK_MS = 20, FAREWELL_MS = 1000, EXPECTED_MS = 20000 };
 
 static struct login_role *
 role_of(struct house *h)
@@ -286,33 +288,39 @@ keepers_end(struct carried *c, struct stream **stream, struct buffer *unread)
 	return pair[1];
 }
 
-static void
-hand_over(void *ctx, struct login *login, struct stream *stream, const struct login_result *r)
-{
-	struct house *h = ctx;
-	uint32_t      keepers = house_peers(h, KEEPER);
-	struct link *l = keepers > 0 ? house_link(h, KEEPER, house_keeper_of(h, r->account)) : NULL;
-	struct carried *c;
-	struct buffer   unread = { 0 };
-	int             fd;
+/* A session for a user's keeper that is being started; the client waits. */
+struct expected {
+	struct house       *house;
+	struct stream      *stream;
+	struct carried     *carried;
+	uint32_t            keeper;
+	struct timer       *late;
+	struct arena       *life;
+	struct word_session word;
+	struct expected    *next;
+};
 
-	if (l == NULL) {
-		stream_say_string(
-			stream,
-			strcmp(login_protocol_name(login), "imap") == 0
-				? "* BYE [UNAVAILABLE] The mailboxes are not available now, try again later.\r\n"
-				: "-ERR [SYS/TEMP] The mailbox is not available now, try again later.\r\n");
-		stream_finish(&stream);
-		warn_("no keeper for %s", r->user);
-		return;
-	}
-	c = memory_take(sizeof *c);
-	*c = (struct carried){ .house = h,
-		               .door = ((struct guest *)login_tied(login))->door,
-		               .ticket = ticket_new(role_of(h)),
-		               .keeper = house_keeper_of(h, r->account),
-		               .tls = login_secure(login) };
-	(void)bytes_string(bytes_of(login_session(login)), c->session, sizeof c->session);
+/* Nobody serves these mailboxes now. */
+static void
+turn_away(struct stream **stream, const char *protocol, const char *user)
+{
+	stream_say_string(
+		*stream,
+		strcmp(protocol, "imap") == 0
+			? "* BYE [UNAVAILABLE] The mailboxes are not available now, try again later.\r\n"
+			: "-ERR [SYS/TEMP] The mailbox is not available now, try again later.\r\n");
+	stream_finish(stream);
+	warn_("no keeper for %s", user);
+}
+
+static void
+session_say(struct house *h, struct carried *c, struct stream *stream, struct word_session *w)
+{
+	struct link  *l = house_link(h, KEEPER, c->keeper);
+	struct buffer unread = { 0 };
+	int           fd;
+
+	c->ticket = ticket_new(role_of(h));
 	(void)map_put(role_of(h)->carried, ticket_key(&c->ticket), c);
 	fd = keepers_end(c, &stream, &unread);
 	if (fd < 0) {
@@ -320,24 +328,130 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 		stream_close(&stream);
 		carried_end(c);
 	} else {
-		word_pack_session(link_begin(l, WORD_SESSION, c->ticket),
-		                  &(struct word_session){
-					  .protocol = login_protocol_name(login),
-					  .user = r->user,
-					  .account = r->account,
-					  .method = r->method,
-					  .peer = *login_peer(login),
-					  .here = *login_here(login),
-					  .tls = c->tls,
-					  .tls_text = c->tls ? "TLS" : "",
-					  .session = login_session(login),
-					  .tag = r->tag,
-					  .unread = buffer_bytes(&unread),
-				  });
+		w->unread = buffer_bytes(&unread);
+		word_pack_session(link_begin(l, WORD_SESSION, c->ticket), w);
 		link_end_fd(l, fd);
 		close(fd);
 	}
 	buffer_free(&unread);
+}
+
+/* It came, will not come, or the client has gone. */
+static void
+expected_end(struct expected *e)
+{
+	struct expected **at = &role_of(e->house)->expected;
+
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
+	timer_close(&e->late);
+	arena_close(&e->life);
+	memory_free(e);
+}
+
+static void
+expected_refuse(void *ctx)
+{
+	struct expected *e = ctx;
+
+	turn_away(&e->stream, e->word.protocol, e->word.user);
+	memory_free(e->carried);
+	expected_end(e);
+}
+
+static void
+client_gone(void *ctx, const char *why)
+{
+	struct expected *e = ctx;
+
+	(void)why;
+	stream_close(&e->stream);
+	memory_free(e->carried);
+	expected_end(e);
+}
+
+/* The words are kept: what they point to is the login's. */
+static void
+expect(struct house *h, struct carried *c, struct stream *stream, const struct word_session *w)
+{
+	static const struct stream_events waiting = { .closed = client_gone };
+	struct expected                  *e = memory_take(sizeof *e);
+	struct arena                     *life = arena_open(NULL);
+
+	*e = (struct expected){ .house = h,
+		                .stream = stream,
+		                .carried = c,
+		                .keeper = c->keeper,
+		                .life = life,
+		                .word = *w };
+	e->word.protocol = arena_copy(life, bytes_of(w->protocol));
+	e->word.user = arena_copy(life, bytes_of(w->user));
+	e->word.method = arena_copy(life, bytes_of(w->method));
+	e->word.tls_text = arena_copy(life, bytes_of(w->tls_text));
+	e->word.session = arena_copy(life, bytes_of(w->session));
+	e->word.tag = arena_copy(life, bytes_of(w->tag));
+	e->next = role_of(h)->expected;
+	role_of(h)->expected = e;
+	stream_adopt(stream, &waiting, e);
+	e->late = timer_open(h->loop, expected_refuse, e);
+	timer_set(e->late, EXPECTED_MS);
+	house_keeper_want(h, c->keeper);
+}
+
+/* The keeper is there, or will not be. */
+static void
+expected_now(struct house *h, uint32_t keeper)
+{
+	struct expected *next;
+
+	for (struct expected *e = role_of(h)->expected; e != NULL; e = next) {
+		next = e->next;
+		if (e->keeper != keeper)
+			continue;
+		if (house_link(h, KEEPER, keeper) != NULL) {
+			session_say(h, e->carried, e->stream, &e->word);
+			expected_end(e);
+		} else {
+			expected_refuse(e);
+		}
+	}
+}
+
+static void
+hand_over(void *ctx, struct login *login, struct stream *stream, const struct login_result *r)
+{
+	struct house   *h = ctx;
+	uint32_t        keepers = house_peers(h, KEEPER), keeper = house_keeper_of(h, r->account);
+	struct link    *l = keepers > 0 ? house_link(h, KEEPER, keeper) : NULL;
+	struct carried *c;
+	struct word_session w = {
+		.protocol = login_protocol_name(login),
+		.user = r->user,
+		.account = r->account,
+		.method = r->method,
+		.peer = *login_peer(login),
+		.here = *login_here(login),
+		.tls = login_secure(login),
+		.tls_text = login_secure(login) ? "TLS" : "",
+		.session = login_session(login),
+		.tag = r->tag,
+	};
+
+	if (l == NULL && !is_system_account(r->account)) {
+		turn_away(&stream, w.protocol, r->user);
+		return;
+	}
+	c = memory_take(sizeof *c);
+	*c = (struct carried){ .house = h,
+		               .door = ((struct guest *)login_tied(login))->door,
+		               .keeper = keeper,
+		               .tls = w.tls };
+	(void)bytes_string(bytes_of(w.session), c->session, sizeof c->session);
+	if (l == NULL)
+		expect(h, c, stream, &w);
+	else
+		session_say(h, c, stream, &w);
 }
 
 /* ---- guests come and go --------------------------------------------------------------------- */
@@ -605,11 +719,32 @@ hear_session_over(struct house *h, uint32_t ticket)
 	return true;
 }
 
+/* It may go when it carries none of our sessions. */
+static bool
+hear_keeper_done(struct house *h, uint32_t index)
+{
+	for (struct map_place p = { 0 }; map_next(role_of(h)->carried, &p);)
+		if (((struct carried *)p.value)->keeper == index)
+			return true;
+	house_keeper_let_go(h, index);
+	return true;
+}
+
+static bool
+hear_keeper_away(struct house *h, struct bytes body)
+{
+	struct unpack u = unpack_of(body);
+	uint32_t      index = unpack_u32(&u);
+
+	expected_now(h, index);
+	return !u.broken;
+}
+
 static bool
 login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
            struct bytes body, int fd)
 {
-	(void)from, (void)index;
+	(void)from;
 	if (word == WORD_SESSION_BACK)
 		return hear_session_back(h, ticket, body, fd);
 	if (fd >= 0)
@@ -618,6 +753,8 @@ login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
 	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
 	case WORD_SESSION_OVER: return hear_session_over(h, ticket);
+	case WORD_KEEPER_NOT: return hear_keeper_away(h, body);
+	case WORD_KEEPER_REST: return hear_keeper_done(h, index);
 	case WORD_DIRECTORY_NEW: return true; /* a login keeps no answers of the clerk */
 	default: return false;
 	}
@@ -626,7 +763,8 @@ login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 static void
 login_peer_came(struct house *h, enum role role, uint32_t index)
 {
-	(void)h, (void)role, (void)index;
+	if (role == KEEPER)
+		expected_now(h, index);
 }
 
 static void
@@ -661,9 +799,19 @@ farewell(void *house)
 }
 
 static void
+say_sessions_end(struct house *h, uint32_t keeper)
+{
+	struct link *l = house_link(h, KEEPER, keeper);
+
+	if (l != NULL)
+		link_say(l, WORD_SESSIONS_END, 0, (struct bytes){ NULL, 0 }, -1);
+}
+
+static void
 login_stop(struct house *h)
 {
 	struct login_role *k = role_of(h);
+	uint32_t           index;
 
 	for (struct door *d = k->doors; d != NULL; d = d->next)
 		listener_close(&d->listener);
@@ -672,11 +820,12 @@ login_stop(struct house *h)
 		struct login *login = g->login;
 		login_close(&login, "Server is shutting down.");
 	}
-	for (uint32_t i = 0; i < house_peers(h, KEEPER); i++) {
-		struct link *l = house_link(h, KEEPER, i);
-		if (l != NULL)
-			link_say(l, WORD_SESSIONS_END, 0, (struct bytes){ NULL, 0 }, -1);
-	}
+	while (k->expected != NULL)
+		expected_refuse(k->expected);
+	for (uint32_t i = 0; i < house_peers(h, KEEPER); i++)
+		say_sessions_end(h, i);
+	for (size_t place = 0; house_user_keeper_next(h, &place, &index);)
+		say_sessions_end(h, index);
 	k->leave_by_ms = clock_patient_ms() + FAREWELL_MS;
 	k->farewell = timer_open(h->loop, farewell, h);
 	timer_set(k->farewell, 0);

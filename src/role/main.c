@@ -25,7 +25,8 @@ live(char **argv)
 		if (strcmp(argv[1], role_names[role]) != 0)
 			continue;
 		if (!bytes_number(bytes_of(argv[2]), &index) ||
-		    !bytes_number(bytes_of(argv[4]), &of) || index >= of)
+		    !bytes_number(bytes_of(argv[4]), &of) ||
+		    (index >= of && (role != KEEPER || (index & KEEPER_OF_USER) == 0)))
 			break;
 		(void)snprintf(name, sizeof name, "mansio/%s", argv[1]);
 		(void)prctl(PR_SET_NAME, name, 0, 0, 0);

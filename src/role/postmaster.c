@@ -208,12 +208,13 @@ warn_fixed(const struct postmaster *p, const struct common_settings *new, struct
 	for (enum role role = POSTMASTER + 1; role < COMMAND; role++)
 		counts = counts || children_of(old, role) != children_of(new, role);
 	if (counts || old->mailbox_sharing != new->mailbox_sharing ||
+	    old->user_keepers_most != new->user_keepers_most ||
 	    strcmp(old->mail_directory, new->mail_directory) != 0 ||
 	    strcmp(old->mail_owner, new->mail_owner) != 0 ||
 	    old->role_account_base != new->role_account_base)
 		buffer_printf(
 			warnings,
-			"%s: mail_directory, mail_owner, role_account_base, mailbox_sharing and the numbers of "
+			"%s: mail_directory, mail_owner, role_account_base, mailbox_sharing, user_keepers_limit and the numbers of "
 			"processes count from the next start on\n",
 			p->file);
 }
@@ -245,6 +246,7 @@ keep_fixed(struct common_settings *new, const struct common_settings *old)
 	new->verifier_processes = old->verifier_processes;
 	new->keeper_processes = old->keeper_processes;
 	new->mailbox_sharing = old->mailbox_sharing;
+	new->user_keepers_most = old->user_keepers_most;
 }
 
 /* Everybody has the new settings. */
@@ -471,13 +473,13 @@ child_ready(void *ctx, struct child *c)
 {
 	struct postmaster *p = ctx;
 
-	note("%s %u: ready pid=%d cage=%s", role_names[c->role], c->index, c->pid, c->cage);
+	note("%s %u: ready pid=%d cage=%s", role_names[c->role], child_number(c), c->pid, c->cage);
 	if (p->phase != OPENING || !children_ready(&p->children))
 		return;
 	p->phase = OPEN;
 	note("daemon started -- version %s, configuration %s, ready in %lld ms", MANSIO_VERSION,
 	     p->file, (long long)(clock_patient_ms() - p->began_ms));
-	notify_say("READY=1\nSTATUS=%zu processes at work", p->children.count);
+	notify_say("READY=1\nSTATUS=%zu processes at work", p->children.pool);
 }
 
 static void
@@ -487,12 +489,13 @@ child_died(void *ctx, struct child *c, int status)
 	const char        *name = role_names[c->role];
 
 	if (WIFSIGNALED(status))
-		warn_("%s %u (process %d) was killed by signal %d (%s)", name, c->index, c->pid,
-		      WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if (p->phase != CLOSING || WEXITSTATUS(status) != 0)
-		warn_("%s %u (process %d) ended with status %d", name, c->index, c->pid,
+		warn_("%s %u (process %d) was killed by signal %d (%s)", name, child_number(c),
+		      c->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if ((p->phase != CLOSING && !c->resting) || WEXITSTATUS(status) != 0)
+		warn_("%s %u (process %d) ended with status %d", name, child_number(c), c->pid,
 		      WEXITSTATUS(status));
-	if (p->phase == OPENING && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+	if (p->phase == OPENING && (c->index & KEEPER_OF_USER) == 0 && WIFEXITED(status) &&
+	    WEXITSTATUS(status) != 0) {
 		fault("%s %u cannot start; what stands above says why", name, c->index);
 		p->failed = true;
 		c->pid = 0;

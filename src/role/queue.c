@@ -37,7 +37,7 @@ char queue_services[SERVICES][64];
 static void
 services_name(const char *syslog_name)
 {
-	static const char *const names[SERVICES] = { "qmgr", "virtual", "smtp", "bounce" };
+	static const char *const names[SERVICES] = { "qmgr", "virtual", "local", "smtp", "bounce" };
 
 	for (size_t i = 0; i < SERVICES; i++)
 		(void)snprintf(queue_services[i], sizeof queue_services[i], "%s/%s", syslog_name,
@@ -52,21 +52,32 @@ seconds(int64_t from_us, int64_t to_us)
 	return to_us > from_us ? (double)(to_us - from_us) / 1e6 : 0.0;
 }
 
+static enum queue_service
+service_of(const struct recipient *r)
+{
+	return r->account == 0                 ? SERVICE_SMTP
+	       : is_system_account(r->account) ? SERVICE_LOCAL
+	                                       : SERVICE_VIRTUAL;
+}
+
 void
 queue_note(const struct recipient *r, const char *how)
 {
+	static const char *const relays[SERVICES] = {
+		[SERVICE_VIRTUAL] = "virtual", [SERVICE_LOCAL] = "local", [SERVICE_SMTP] = "none"
+	};
 	const struct letter *l = r->letter;
 	int64_t              now = clock_wall_us(), begun = r->begun_us != 0 ? r->begun_us : now;
 	bool                 aliased = strcmp(r->original, r->address) != 0;
 	char                 id[24];
 
 	letter_id_text(l->id, id);
-	note_as(queue_services[r->account != 0 ? SERVICE_VIRTUAL : SERVICE_SMTP],
+	note_as(queue_services[service_of(r)],
 	        "%s: to=<%s>, %s%s%srelay=%s, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
 	        id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "",
-	        aliased ? ">, " : "", r->account != 0 ? "virtual" : "none",
-	        seconds(l->arrived_us, now), seconds(l->arrived_us, l->heard_us),
-	        seconds(l->heard_us, begun), seconds(begun, now), r->status, how, r->text);
+	        aliased ? ">, " : "", relays[service_of(r)], seconds(l->arrived_us, now),
+	        seconds(l->arrived_us, l->heard_us), seconds(l->heard_us, begun),
+	        seconds(begun, now), r->status, how, r->text);
 }
 
 static void
@@ -98,8 +109,8 @@ asked_add(struct queue_role *k, struct map *open, struct recipient *r)
 	(void)map_put(open, ticket_key(&r->ticket), r);
 }
 
-static struct recipient *
-asked_drop(struct map *open, uint32_t ticket)
+struct recipient *
+queue_asked_drop(struct map *open, uint32_t ticket)
 {
 	struct recipient *r = map_drop(open, ticket_key(&ticket));
 
@@ -113,9 +124,9 @@ asked_drop(struct map *open, uint32_t ticket)
 static void try_recipient(struct house *, struct recipient *);
 
 /* An end or a delay of a recipient: the line of the log first, since the last recipient's event ends the letter. */
-static void
-conclude(struct house *h, struct recipient *r, enum recipient_event e, const char *how,
-         const char *status, const char *text)
+void
+queue_conclude(struct house *h, struct recipient *r, enum recipient_event e, const char *how,
+               const char *status, const char *text)
 {
 	const char *before[] = { r->status, r->text };
 
@@ -216,10 +227,14 @@ resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
 			queue_event(q, r, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
 		break;
 	case RESOLVE_UNKNOWN:
-		conclude(h, r, EVENT_REFUSED, "bounced", "5.1.1", "unknown user");
+		queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.1.1", "unknown user");
 		break;
-	case RESOLVE_LOOP: conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", "alias loop"); break;
-	default: conclude(h, r, EVENT_LATER, "deferred", "4.3.0", "directory is not available");
+	case RESOLVE_LOOP:
+		queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", "alias loop");
+		break;
+	default:
+		queue_conclude(h, r, EVENT_LATER, "deferred", "4.3.0",
+		               "directory is not available");
 	}
 }
 
@@ -262,7 +277,7 @@ static bool
 hear_resolved(struct house *h, uint32_t ticket, struct bytes body)
 {
 	struct queue_role *k = queue_of(h);
-	struct recipient  *r = asked_drop(k->resolving, ticket);
+	struct recipient  *r = queue_asked_drop(k->resolving, ticket);
 
 	/* "Later" is not worth keeping. */
 	if (r != NULL && body.len > 0 && (uint8_t)body.at[0] != RESOLVE_LATER)
@@ -291,23 +306,24 @@ resolve(struct house *h, struct recipient *r)
 
 /* ---- delivery -------------------------------------------------------------------------------- */
 
-static void
-say_deliver(struct house *h, const struct recipient *r)
+/* `segment`: where the letter lies, in the log, or in what goes along as `fd`. */
+void
+queue_say_deliver(struct house *h, const struct recipient *r, uint32_t segment, uint64_t at, int fd)
 {
 	struct link *l = house_link(h, KEEPER, house_keeper_of(h, r->account));
 
 	word_pack_deliver(link_begin(l, WORD_DELIVER, r->ticket),
 	                  &(struct word_deliver){
 				  .letter = r->letter->id,
-				  .envelope_segment = r->letter->envelope_segment,
-				  .envelope_at = r->letter->envelope_at,
+				  .envelope_segment = segment,
+				  .envelope_at = at,
 				  .account = r->account,
 				  .address = bytes_of(r->address),
 				  .original = bytes_of(r->original),
 				  .detail = bytes_of(r->detail),
 				  .sender = bytes_of(r->letter->sender),
 			  });
-	link_end(l);
+	link_end_fd(l, fd);
 }
 
 static void
@@ -316,14 +332,17 @@ try_recipient(struct house *h, struct recipient *r)
 	struct queue_role *k = queue_of(h);
 
 	if (r->account == 0)
-		conclude(
+		queue_conclude(
 			h, r, EVENT_LATER, "deferred", "4.4.1",
 			"mail transport unavailable: this version delivers to its own mailboxes only");
-	else if (house_link(h, KEEPER, house_keeper_of(h, r->account)) == NULL)
+	else if (is_system_account(r->account)) {
+		asked_add(k, k->delivering, r);
+		queue_deliver_to_user(h, r);
+	} else if (house_link(h, KEEPER, house_keeper_of(h, r->account)) == NULL)
 		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	else {
 		asked_add(k, k->delivering, r);
-		say_deliver(h, r);
+		queue_say_deliver(h, r, r->letter->envelope_segment, r->letter->envelope_at, -1);
 	}
 }
 
@@ -344,9 +363,9 @@ hear_delivered(struct house *h, uint32_t ticket, struct bytes body)
 	arena_clear(k->scratch);
 	if (!word_unpack_delivered(body, k->scratch, &w) || w.result >= COUNT(means))
 		return false;
-	r = asked_drop(k->delivering, ticket);
+	r = queue_asked_drop(k->delivering, ticket);
 	if (r != NULL)
-		conclude(h, r, means[w.result].event, means[w.result].how, w.status, w.text);
+		queue_conclude(h, r, means[w.result].event, means[w.result].how, w.status, w.text);
 	queue_pump(h);
 	return true;
 }
@@ -551,6 +570,8 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	case WORD_SEGMENT_DONE: return hear_segment_done(h, from, index, body);
 	case WORD_JUDGED: return question_heard(&queue_of(h)->questions, ticket, body);
 	case WORD_REFERRED: return hear_referred(h, index, ticket, body);
+	case WORD_KEEPER_NOT: return hear_keeper_not(h, body);
+	case WORD_KEEPER_REST: return hear_keeper_rest(h, index);
 	case WORD_MOVED_DONE: return hear_moved_done(h, index, ticket, body);
 	default: return false;
 	}
@@ -565,6 +586,8 @@ queue_peer(struct house *h, enum role role, uint32_t index)
 
 	if (role == VERIFIER)
 		questions_wait_over(&k->questions);
+	if (role == KEEPER)
+		queue_user_keeper_came(h, index);
 	if (role != CLERK)
 		return;
 	known_clear(k);
@@ -583,7 +606,7 @@ keeper_lost(struct house *h, uint32_t index)
 
 		if (house_keeper_of(h, r->account) != index)
 			continue;
-		(void)asked_drop(k->delivering, r->ticket);
+		(void)queue_asked_drop(k->delivering, r->ticket);
 		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	}
 	queue_pump(h);
@@ -594,11 +617,12 @@ queue_lost(struct house *h, enum role role, uint32_t index)
 {
 	if (role == VERIFIER)
 		questions_lost(&queue_of(h)->questions, index);
-	if (role == KEEPER) {
+	/* A user's keeper has nothing of the log. */
+	if (role == KEEPER && (index & KEEPER_OF_USER) == 0)
 		queue_compact_lost(h);
+	if (role == KEEPER)
 		keeper_lost(h, index);
-	}
-	if (role == KEEPER || role == RECEIVER)
+	if ((role == KEEPER && (index & KEEPER_OF_USER) == 0) || role == RECEIVER)
 		queue_spool_lost(h, role, index);
 }
 

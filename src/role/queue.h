@@ -5,12 +5,14 @@
  *     queue-spool.c      segments lent and taken back; recovery after a crash
  *     queue-notice.c     what cannot be delivered goes back to its sender
  *     queue-compact.c    space comes back
+ *     queue-user.c       deliveries to operating-system users, whose keepers see nothing of the log
  *     queue-command.c    the command line: queue list|flush, store compact
  */
 #ifndef ROLE_QUEUE_H
 #define ROLE_QUEUE_H
 
 #include "base/map.h"
+#include "directory/directory.h"
 #include "queue/ledger.h"
 #include "queue/queue.h"
 #include "role/house.h"
@@ -53,7 +55,7 @@ queue_of(struct house *h)
 	return h->mine;
 }
 
-enum queue_service { SERVICE_QMGR, SERVICE_VIRTUAL, SERVICE_SMTP, SERVICE_BOUNCE, SERVICES };
+enum queue_service { SERVICE_QMGR, SERVICE_VIRTUAL, SERVICE_LOCAL, SERVICE_SMTP, SERVICE_BOUNCE, SERVICES };
 extern char queue_services[SERVICES][64];               /* "mansio/qmgr" */
 int64_t queue_now_ms(void);
 void queue_pump(struct house *);
@@ -76,6 +78,18 @@ void queue_spool_own(struct house *, uint32_t segment, bool ours);
 /* A writer has let go of a segment. */
 void queue_spool_back(struct house *, uint32_t segment, uint64_t used, int why);
 void queue_prepare(struct house *);
+
+/* A question is over: whose it was, NULL nobody's. */
+struct recipient *queue_asked_drop(struct map *open, uint32_t ticket);
+/* An end or a delay of a recipient: the line of the log first, since the last recipient's event ends the letter. */
+void queue_conclude(struct house *, struct recipient *, enum recipient_event, const char *how, const char *status, const char *text);
+void queue_say_deliver(struct house *, const struct recipient *, uint32_t segment, uint64_t at, int fd);
+
+/* queue-user.c: recipients that are operating-system users; they wait in `delivering` until their keeper is there */
+void queue_deliver_to_user(struct house *, struct recipient *);
+void queue_user_keeper_came(struct house *, uint32_t index);
+bool hear_keeper_not(struct house *, struct bytes body);
+bool hear_keeper_rest(struct house *, uint32_t index);
 
 void queue_notice_open(struct house *);
 void queue_refused(void *house, struct recipient *);

@@ -54,6 +54,17 @@ static const struct setting rows[] = {
 	  "The home ~ and %h stand for in mail_location, as /var/vmail/%d/%n.", NULL, 0, 0, "0.2" },
 	{ "mail_location_directories", SETTING_LIST, AT(mail_location_directories), "",
 	  "Directories, besides those of mail_location, that accounts may be moved to by mansio mailbox convert.", NULL, 0, 0, "0.2" },
+	{ "home_mailbox", SETTING_WORD, AT(home_mailbox), "",
+	  "Where mail of operating-system users lies in their homes: Maildir/ (with the slash) is a Maildir, Mailbox a file; "
+	  "mail_spool_directory if empty.", NULL, 0, 0, "0.2" },
+	{ "mail_spool_directory", SETTING_WORD, AT(mail_spool_directory), "/var/mail",
+	  "The directory of operating-system users' mailboxes, a file for each, where home_mailbox says nothing.", NULL, 0, 0, "0.2" },
+	{ "mail_privileged_group", SETTING_WORD, AT(mail_privileged_group), "mail",
+	  "The group that may make files in mail_spool_directory; operating-system users' keepers have it besides the user's own.", NULL, 0, 0, "0.2" },
+	{ "first_valid_uid", SETTING_NUMBER, AT(first_valid_uid), "1000",
+	  "The smallest uid of operating-system users who have a mailbox; mail of those below goes to somebody by an alias.", NULL, 1, INT32_MAX, "0.2" },
+	{ "user_keepers_limit", SETTING_NUMBER, AT(user_keepers_most), "100",
+	  "How many operating-system users' keepers may run at once; mail of others waits.", NULL, 1, 10000, "0.2" },
 	{ "role_account_base", SETTING_NUMBER, AT(role_account_base), "61184",
 	  "The first of the numbers used as uid and gid of the roles where the system accounts of "
 	  "mail_owner do not exist.", NULL, 1000, 65000, "0.1" },

@@ -71,7 +71,7 @@ line_of_child(const struct child *c)
 		.state = state_names[c->state],
 		.cage = c->cage == NULL ? "" : c->cage,
 		.facts = facts,
-		.index = c->index,
+		.index = child_number(c),
 		.connections = c->connections,
 		.restarts = c->restarts,
 		.pid = c->pid,
@@ -110,19 +110,23 @@ status_table(const struct children *all, const char *file, int64_t began_ms, str
 	struct line l = line_of_postmaster(began_ms);
 	uint64_t    memory = l.memory_kib;
 	uint64_t    connections = 0;
+	size_t      processes = 1;
 
 	buffer_printf(out, "Mansio %s, %s, process %d\n", MANSIO_VERSION, file, getpid());
 	buffer_printf(out, "%-10s %3s %8s %6s %-8s %6s %7s %8s %4s  %s\n", "role", "no", "pid",
 	              "uid", "state", "conns", "memory", "up", "new", "cage");
 	table_line(out, &l);
 	for (size_t i = 0; i < all->count; i++) {
+		if (child_is_vacant(&all->child[i]))
+			continue;
+		processes++;
 		l = line_of_child(&all->child[i]);
 		memory += l.memory_kib;
 		connections += l.connections;
 		table_line(out, &l);
 	}
-	buffer_printf(out, "%zu processes, %" PRIu64 " connections, %.1fM of memory\n",
-	              all->count + 1, connections, (double)memory / 1024);
+	buffer_printf(out, "%zu processes, %" PRIu64 " connections, %.1fM of memory\n", processes,
+	              connections, (double)memory / 1024);
 }
 
 static void
@@ -192,6 +196,8 @@ status_json(const struct children *all, const char *file, int64_t began_ms, stru
 	buffer_add_string(out, ",\"processes\":[");
 	json_line(out, &l);
 	for (size_t i = 0; i < all->count; i++) {
+		if (child_is_vacant(&all->child[i]))
+			continue;
 		l = line_of_child(&all->child[i]);
 		buffer_add_char(out, ',');
 		json_line(out, &l);

@@ -176,7 +176,8 @@ word_unpack_peer(struct bytes body, struct arena *life, struct word_peer *w)
 	w->role = read_role(&r);
 	w->index = unpack_u32(&r.fields);
 	w->of = unpack_u32(&r.fields);
-	return reader_done(&r) && w->index < w->of;
+	return reader_done(&r) &&
+	       (w->index < w->of || (w->role == KEEPER && (w->index & KEEPER_OF_USER) != 0));
 }
 
 void

@@ -18,6 +18,9 @@
 #include "channel/peer.h"
 #include "channel/tls.h"
 
+/* The keeper of an operating-system user has an index beyond the pool: this bit and the uid. */
+#define KEEPER_OF_USER 0x80000000u
+
 enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, COMMAND, ROLES };
 extern const char *const role_names[ROLES];
 
@@ -35,6 +38,9 @@ extern const char *const role_names[ROLES];
 	X(STATUS_IS,      ANYONE, FROM(POSTMASTER))            /* connections, "key=value ..." text           */ \
 	X(WRONG_MOUTH,    ANYONE, FROM(POSTMASTER))            /* role, index, word                           */ \
 	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
+	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
+	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)) /* index, whether for good, why: it will not come */ \
+	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
 	/* a session opens */ \
 	X(SIGN,           FROM(RECEIVER)|FROM(LOGIN), FROM(SIGNER)) /* key id, kind, padding, input          */ \
 	X(SIGNED,         FROM(SIGNER), FROM(RECEIVER)|FROM(LOGIN)) /* ok, signature                         */ \

@@ -26,6 +26,7 @@ struct kept {
 	uint32_t segment;
 	int      fd;
 	uint64_t used;
+	bool     lent; /* is nowhere else: does not make room */
 };
 struct proved {
 	uint64_t at, len;
@@ -105,9 +106,12 @@ letters_fd(struct letters *l, uint32_t segment)
 			l->last = k;
 			return k->fd;
 		}
-		if (oldest->fd >= 0 && (k->fd < 0 || k->used < oldest->used))
+		if (!k->lent &&
+		    (oldest->lent || (oldest->fd >= 0 && (k->fd < 0 || k->used < oldest->used))))
 			oldest = k;
 	}
+	if (l->dir < 0 || oldest->lent)
+		return errno = ENOENT, -1;
 	(void)snprintf(name, sizeof name, "%08x.seg", segment);
 	if ((fd = openat(l->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
 		return -1;
@@ -119,6 +123,35 @@ letters_fd(struct letters *l, uint32_t segment)
 		(void)close(oldest->fd);
 	*oldest = (struct kept){ .segment = segment, .fd = fd, .used = ++l->turn };
 	return fd;
+}
+
+int
+letters_lend(struct letters *l, uint32_t segment, int fd)
+{
+	struct kept *room = NULL;
+
+	for (int i = 0; i < KEPT; i++) {
+		struct kept *k = &l->kept[i];
+		if (!k->lent &&
+		    (room == NULL || (room->fd >= 0 && (k->fd < 0 || k->used < room->used))))
+			room = k;
+	}
+	if (room == NULL) {
+		(void)close(fd);
+		return ENFILE;
+	}
+	if (room->fd >= 0)
+		letters_forget(l, room->segment);
+	*room = (struct kept){ segment, fd, ++l->turn, true };
+	return 0;
+}
+
+void
+letters_release(struct letters *l, uint32_t segment)
+{
+	for (int i = 0; i < KEPT; i++)
+		if (l->kept[i].segment == segment)
+			l->kept[i].lent = false;
 }
 
 /* The kernel sees single reads with gaps and would bring each only when it is asked for. */
@@ -257,7 +290,7 @@ letters_forget(struct letters *l, uint32_t segment)
 	for (int i = 0; i < KEPT; i++) {
 		if (l->kept[i].fd >= 0 && l->kept[i].segment == segment) {
 			(void)close(l->kept[i].fd);
-			l->kept[i].fd = -1;
+			l->kept[i] = (struct kept){ .fd = -1 };
 		}
 	}
 	for (int i = 0; i < PROVED; i++)

@@ -17,7 +17,7 @@ struct letter_place {
 	uint64_t content_len;
 	uint32_t envelope_segment; uint64_t envelope_at;   /* of the record header         */
 };
-struct letters *letters_open(int dir);                 /* directory of the segments    */
+struct letters *letters_open(int dir);                 /* directory of the segments; -1: none */
 void letters_close(struct letters **);
 /* A descriptor to read from, borrowed until the next call of letters_*.  -1 with errno
    (EBADMSG: no segment, or of an unknown version; said in the log). */
@@ -28,6 +28,10 @@ int  letters_envelope(struct letters *, uint32_t segment, uint64_t at, uint64_t 
 /* Raw bytes of content, `len` at `at` into out.  0 or errno (EBADMSG: damaged).  The checksum of the
    whole content is verified first, once; of a large one when more than its beginning is read. */
 int  letters_read(struct letters *, const struct letter_place *, uint64_t at, void *out, size_t len);
+/* Bytes of a segment that lie in no directory: `fd` is ours now, until letters_forget().  0 or errno (ENFILE). */
+int  letters_lend(struct letters *, uint32_t segment, int fd);
+/* It may be forgotten when room is needed for another. */
+void letters_release(struct letters *, uint32_t segment);
 /* A segment was removed or replaced: forget its descriptor. */
 void letters_forget(struct letters *, uint32_t segment);
 

@@ -616,5 +616,40 @@ test_shadow(void **state)
 	cleared();
 }
 
-UNIT(test_plain, test_shadow, test_resolve, test_a_name_with_a_nul_is_nobody, test_delimiters,
-     test_too_deep_and_too_wide, test_changes, test_secret_stays, test_refused_in_words)
+/* An account that is an operating-system user has that user's id, until it is nobody's again. */
+static void
+test_bound(void **state)
+{
+	struct arena            *a = arena_open(NULL);
+	struct directory        *d;
+	struct directory_target *target;
+	struct credential        who;
+	uint64_t                 id;
+	size_t                   count;
+
+	(void)state;
+	fresh();
+	d = opened();
+	HOLDS("an account",
+	      directory_account_add(d, BYTES("jack@example.com"), &any, true, &id) == DIRECTORY_OK);
+	HOLDS("nobody",
+	      directory_account_bind(d, BYTES("joe@example.com"), 1234) == DIRECTORY_NONE);
+	HOLDS("bound", directory_account_bind(d, BYTES("jack@example.com"), 1234) == DIRECTORY_OK);
+	HOLDS("mail", directory_resolve(d, BYTES("jack+x@example.com"), "+", NULL, a, &target,
+	                                &count) == DIRECTORY_OK);
+	HOLDS("is the user's", target[0].account == UINT64_C(0x7fff0000000004d2));
+	HOLDS("logins",
+	      directory_credential(d, BYTES("jack@example.com"), NULL, a, &who) == DIRECTORY_OK);
+	HOLDS("too", who.account == system_account(SYSTEM_MAILBOX, 1234));
+	HOLDS("free", directory_account_bind(d, BYTES("jack@example.com"), 0) == DIRECTORY_OK);
+	HOLDS("again",
+	      directory_credential(d, BYTES("jack@example.com"), NULL, a, &who) == DIRECTORY_OK &&
+	              who.account == id);
+	directory_close(&d);
+	arena_close(&a);
+	cleared();
+}
+
+UNIT(test_plain, test_bound, test_shadow, test_resolve, test_a_name_with_a_nul_is_nobody,
+     test_delimiters, test_too_deep_and_too_wide, test_changes, test_secret_stays,
+     test_refused_in_words)

@@ -280,7 +280,7 @@ be(enum role role, const struct deed *d)
 	const char   *root;
 	struct buffer words = { 0 }, errors = { 0 };
 
-	if (!confine_enter(role, &common, &root, &words, &errors) ||
+	if (!confine_enter(role, NULL, &common, &root, &words, &errors) ||
 	    !confine_close(role, &common, &words, &errors))
 		_exit(255);
 	_exit(d->try(root) & 0x7f);

@@ -1,0 +1,227 @@
+/*
+ * keeper-user -- the keeper of an operating-system user: runs under that user's uid, for that user's mail alone
+ *
+ * Letters come in files of their own and are durable in the user's Maildir or mbox before DELIVERED.  What a reader
+ * appends goes through a file without a name in place of a segment of the letter log.  When nobody has anything for it
+ * to do for a while it asks to be let go, and ends.
+ */
+#include "base/clock.h"
+#include "directory/directory.h"
+#include "role/confine.h"
+#include "role/keeper.h"
+#include "store/location.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOOK_MS = 1000, ROOM_SMALL = 4 << 20, ROOM_MORE = 1 << 20 };
+
+struct user_keeper {
+	const struct system_user *who;
+	struct timer             *look;
+	int64_t                   busy_ms; /* when it had something to do last */
+	uint32_t                  segment; /* the last one made                */
+	int                       accounts;
+};
+
+/* ---- where ---- */
+
+/* A percent sign of a home is none of location's. */
+static void
+add_plain(struct buffer *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '%')
+			buffer_add_char(out, '%');
+		buffer_add_char(out, *text);
+	}
+}
+
+static bool
+is_of_home(const char *location)
+{
+	return strchr(location, '~') != NULL || strstr(location, "%h") != NULL;
+}
+
+/* mail_location, where it speaks of homes; else as Postfix's local delivery finds the mailbox. */
+static void
+location_of(struct keeper *k, struct buffer *out)
+{
+	const struct common_settings *s = &k->common;
+	const struct system_user     *u = k->user->who;
+	size_t                        n = strlen(s->home_mailbox);
+	struct buffer                 home = { 0 };
+
+	add_plain(&home, u->home);
+	buffer_add_char(&home, '\0');
+	if (is_of_home(s->mail_location) &&
+	    location_expand(s->mail_location, home.at, bytes_of(u->name), out))
+		n = 0;
+	else if (n > 0 && s->home_mailbox[n - 1] == '/')
+		buffer_printf(out, "maildir:%s/%s", u->home, s->home_mailbox);
+	else if (n > 0)
+		buffer_printf(out, "mbox:%s/mail:INBOX=%s/%s", u->home, u->home, s->home_mailbox);
+	else
+		buffer_printf(out, "mbox:%s/mail:INBOX=%s/%s", u->home, s->mail_spool_directory,
+		              u->name);
+	buffer_free(&home);
+	buffer_add_char(out, '\0');
+}
+
+int
+keeper_user_locate(struct house *h, uint64_t id)
+{
+	struct keeper  *k = keeper_of(h);
+	struct buffer   where = { 0 };
+	struct account *a;
+	int             why = ENOENT;
+
+	if (house_keeper_of(h, id) != h->index)
+		return ENOENT;
+	location_of(k, &where);
+	if ((a = account_take(k->store, id, &why)) != NULL)
+		why = account_locate(a, where.at);
+	account_drop(&a);
+	buffer_free(&where);
+	return why;
+}
+
+/* The words of Postfix, which log watchers know. */
+const char *
+keeper_user_text(struct house *h)
+{
+	struct buffer where = { 0 };
+	bool          maildir;
+
+	location_of(keeper_of(h), &where);
+	maildir = strncmp(where.at, "maildir:", 8) == 0;
+	buffer_free(&where);
+	return maildir ? "delivered to maildir" : "delivered to mailbox";
+}
+
+int
+keeper_user_accounts(struct house *h)
+{
+	const char *path = arena_printf(keeper_of(h)->scratch, "users/%u", house_user(h)->uid);
+	int         fd = open(house_path(h, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		fault("%s: %s", house_path(h, path), strerror(errno));
+	keeper_of(h)->user->accounts = fd;
+	return fd;
+}
+
+/* ---- what stands for the letter log ---- */
+
+/* A number no other segment of ours ever had, since letters are known by it; those of the log are small. */
+static uint32_t
+segment_number(struct user_keeper *u)
+{
+	uint32_t now = KEEPER_OF_USER | ((uint32_t)clock_wall() & ~KEEPER_OF_USER);
+
+	u->segment = now > u->segment ? now : u->segment + 1;
+	return u->segment;
+}
+
+/* Said after this turn, as the queue's answer would be. */
+struct lending {
+	struct house       *house;
+	struct word_segment word;
+	int                 fd;
+};
+
+static void
+nothing(void *ctx)
+{
+	(void)ctx;
+}
+
+static void
+lend(void *ctx)
+{
+	struct lending *l = ctx;
+
+	(void)keeper_segment_lent(l->house, &l->word, l->fd);
+	memory_free(l);
+}
+
+void
+keeper_user_want(struct house *h, bool large, uint64_t size)
+{
+	struct keeper  *k = keeper_of(h);
+	struct lending *l = memory_take(sizeof *l);
+	uint64_t room = large && size + ROOM_MORE > ROOM_SMALL ? size + ROOM_MORE : ROOM_SMALL;
+	uint32_t number = segment_number(k->user);
+	int      read_fd;
+
+	l->house = h;
+	l->word = (struct word_segment){ .number = number, .size = room, .own = large };
+	l->fd = openat(k->user->accounts, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (l->fd >= 0 && (ftruncate(l->fd, (off_t)room) < 0 || (read_fd = dup(l->fd)) < 0 ||
+	                   (l->word.why = letters_lend(k->letters, number, read_fd)) != 0)) {
+		close(l->fd);
+		l->fd = -1;
+	}
+	if (l->fd < 0 && l->word.why == 0)
+		l->word.why = errno;
+	loop_job(h->loop, nothing, lend, l);
+}
+
+/* It is whole, but the letter in it comes into its mailbox when the command's last one is here. */
+void
+keeper_user_done(struct house *h, uint32_t segment)
+{
+	letters_release(keeper_of(h)->letters, segment);
+}
+
+/* ---- nothing to do ---- */
+
+static bool
+is_busy(struct keeper *k)
+{
+	return imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 || k->parcels > 0 ||
+	       store_dirty(k->store) || map_count(k->sessions) > 0;
+}
+
+static void
+look(void *house)
+{
+	struct house       *h = house;
+	struct keeper      *k = keeper_of(h);
+	struct user_keeper *u = k->user;
+	int64_t             now = clock_patient_ms();
+
+	timer_set(u->look, LOOK_MS);
+	if (is_busy(k))
+		u->busy_ms = now;
+	else if (now - u->busy_ms >= k->rows.user_idle_ms && house_is_alone(h))
+		house_rest_for_good(h);
+	else if (now - u->busy_ms >= k->rows.user_idle_ms)
+		house_rest(h);
+}
+
+void
+keeper_user_open(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	if (house_user(h) == NULL)
+		return;
+	k->user = memory_take(sizeof *k->user);
+	k->user->who = house_user(h);
+}
+
+void
+keeper_user_work(struct house *h)
+{
+	struct user_keeper *u = keeper_of(h)->user;
+
+	if (u == NULL)
+		return;
+	u->busy_ms = clock_patient_ms();
+	u->look = timer_open(h->loop, look, h);
+	timer_set(u->look, LOOK_MS);
+}

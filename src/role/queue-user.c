@@ -1,0 +1,214 @@
+/*
+ * queue-user -- letters for operating-system users: their keeper is asked for when it is away, and gets each letter
+ * in a file of its own, for it sees nothing of the letter log
+ */
+#include "role/queue.h"
+#include "spool/disk.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The number of the segment such a file stands for; no segment of the log ever has it. */
+enum { PIECE = 64 << 10 };
+#define SEGMENT_ALONE UINT32_MAX
+
+/* A letter on its way into a file, copied in the thread pool. */
+struct copying {
+	struct house *house;
+	uint32_t      ticket; /* of the recipient, if that still waits      */
+	int           content, envelope, out;
+	uint64_t      content_at, content_takes, envelope_at;
+	int           why;
+};
+
+/* ---- the copy ---- */
+
+static int
+copy_range(int from, uint64_t at, int to, uint64_t to_at, uint64_t len)
+{
+	char piece[PIECE] __attribute__((uninitialized));
+	int  why = 0;
+
+	while (len > 0 && why == 0) {
+		size_t n = len < sizeof piece ? (size_t)len : sizeof piece;
+		why = disk_read(from, piece, n, at);
+		if (why == 0 && pwrite(to, piece, n, (off_t)to_at) != (ssize_t)n)
+			why = errno != 0 ? errno : ENOSPC;
+		at += n;
+		to_at += n;
+		len -= n;
+	}
+	return why;
+}
+
+/* The content's record, then its envelope's, as compaction leaves them. */
+static void
+copy_run(void *ctx)
+{
+	struct copying *c = ctx;
+	char            head[RECORD_HEADER];
+	struct record   r;
+
+	c->why = copy_range(c->content, c->content_at, c->out, SEGMENT_HEADER, c->content_takes);
+	if (c->why == 0)
+		c->why = disk_read(c->envelope, head, sizeof head, c->envelope_at);
+	if (c->why == 0 && (!record_header_read(head, &r, NULL) || r.type != RECORD_ENVELOPE))
+		c->why = EBADMSG;
+	if (c->why == 0)
+		c->why = copy_range(c->envelope, c->envelope_at, c->out,
+		                    SEGMENT_HEADER + c->content_takes, record_takes(r.body_len));
+}
+
+static void
+copying_end(struct copying *c)
+{
+	const int fds[] = { c->content, c->envelope, c->out };
+
+	for (size_t i = 0; i < COUNT(fds); i++)
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+	memory_free(c);
+}
+
+static void
+cannot_copy(struct house *h, uint32_t ticket, int why)
+{
+	struct recipient *r = queue_asked_drop(queue_of(h)->delivering, ticket);
+
+	if (r != NULL)
+		queue_conclude(h, r, why == EBADMSG ? EVENT_REFUSED : EVENT_LATER,
+		               why == EBADMSG ? "bounced" : "deferred",
+		               why == EBADMSG ? "5.3.0" : "4.3.0",
+		               why == EBADMSG ? "the letter is damaged in the log" : strerror(why));
+}
+
+static void
+copy_done(void *ctx)
+{
+	struct copying   *c = ctx;
+	struct house     *h = c->house;
+	struct bytes      key = { (const char *)&c->ticket, sizeof c->ticket };
+	struct recipient *r = map_get(queue_of(h)->delivering, key);
+	uint32_t          keeper = r != NULL ? house_keeper_of(h, r->account) : 0;
+
+	if (r != NULL && c->why != 0)
+		cannot_copy(h, c->ticket, c->why);
+	else if (r != NULL && house_link(h, KEEPER, keeper) != NULL)
+		queue_say_deliver(h, r, SEGMENT_ALONE, SEGMENT_HEADER + c->content_takes, c->out);
+	copying_end(c);
+	queue_pump(h);
+}
+
+static int
+own(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void
+copy_begin(struct house *h, const struct recipient *r)
+{
+	struct letters      *letters = spool_letters(queue_of(h)->spool);
+	const struct letter *l = r->letter;
+	struct copying      *c = memory_take(sizeof *c);
+
+	*c = (struct copying){ .house = h,
+		               .ticket = r->ticket,
+		               .content_at = l->content_at - RECORD_HEADER,
+		               .content_takes = record_takes(l->content_len),
+		               .envelope_at = l->envelope_at };
+	c->content = own(letters_fd(letters, l->content_segment));
+	c->envelope = own(letters_fd(letters, l->envelope_segment));
+	c->out = memfd_create("letter", MFD_CLOEXEC);
+	if (c->content >= 0 && c->envelope >= 0 && c->out >= 0) {
+		loop_job(h->loop, copy_run, copy_done, c);
+		return;
+	}
+	cannot_copy(h, c->ticket, errno);
+	copying_end(c);
+}
+
+/* ---- keepers come and go ---- */
+
+void
+queue_deliver_to_user(struct house *h, struct recipient *r)
+{
+	uint32_t keeper = house_keeper_of(h, r->account);
+
+	if (house_link(h, KEEPER, keeper) != NULL)
+		copy_begin(h, r);
+	else
+		house_keeper_want(h, keeper);
+}
+
+/* The tickets of all that this keeper is to do. */
+static void
+tickets_of(struct house *h, uint32_t keeper, struct buffer *out)
+{
+	for (struct map_place p = { 0 }; map_next(queue_of(h)->delivering, &p);) {
+		struct recipient *r = p.value;
+		if (house_keeper_of(h, r->account) == keeper)
+			buffer_add(out, p.key);
+	}
+}
+
+void
+queue_user_keeper_came(struct house *h, uint32_t index)
+{
+	struct buffer tickets = { 0 };
+
+	if ((index & KEEPER_OF_USER) == 0)
+		return;
+	tickets_of(h, index, &tickets);
+	for (size_t at = 0; at < tickets.len; at += sizeof(uint32_t)) {
+		struct bytes      key = { tickets.at + at, sizeof(uint32_t) };
+		struct recipient *r = map_get(queue_of(h)->delivering, key);
+		if (r != NULL)
+			copy_begin(h, r);
+	}
+	buffer_free(&tickets);
+}
+
+/* It will not come: not now, or never. */
+bool
+hear_keeper_not(struct house *h, struct bytes body)
+{
+	struct unpack u = unpack_of(body);
+	uint32_t      index = unpack_u32(&u), ticket;
+	bool          for_good = unpack_bool(&u);
+	struct bytes  why = unpack_bytes(&u);
+	struct buffer tickets = { 0 };
+	char          text[200];
+
+	if (!unpack_done(&u) || !bytes_string(why, text, sizeof text))
+		return false;
+	if (house_link(h, KEEPER, index) == NULL)
+		tickets_of(h, index, &tickets);
+	for (size_t at = 0; at < tickets.len; at += sizeof ticket) {
+		struct recipient *r;
+		memcpy(&ticket, tickets.at + at, sizeof ticket);
+		r = queue_asked_drop(queue_of(h)->delivering, ticket);
+		if (r != NULL)
+			queue_conclude(h, r, for_good ? EVENT_REFUSED : EVENT_LATER,
+			               for_good ? "bounced" : "deferred",
+			               for_good ? "5.1.1" : "4.3.0", text);
+	}
+	buffer_free(&tickets);
+	queue_pump(h);
+	return true;
+}
+
+/* It may go when nothing is asked of it. */
+bool
+hear_keeper_rest(struct house *h, uint32_t index)
+{
+	struct buffer tickets = { 0 };
+
+	tickets_of(h, index, &tickets);
+	if (tickets.len == 0)
+		house_keeper_let_go(h, index);
+	buffer_free(&tickets);
+	return true;
+}

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: ISC
+"""Operating-system users are mail users: a keeper under their uid, their own Maildir or mbox, read by their own programs."""
+
+import mailbox
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from kit import Demo, letter, wait_for, word
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a process another uid")
+
+
+class User:
+    """Somebody with a home, made for one test and removed after it."""
+
+    def __init__(self):
+        self.name = "m" + word()[:8]
+        subprocess.run(["useradd", "-m", "-s", "/bin/sh", self.name], check=True, capture_output=True)
+        self.entry = pwd.getpwnam(self.name)
+        self.uid, self.home = self.entry.pw_uid, pathlib.Path(self.entry.pw_dir)
+        self.spool = pathlib.Path("/var/mail") / self.name
+
+    def remove(self):
+        subprocess.run(["userdel", "-r", self.name], capture_output=True)
+        self.spool.unlink(missing_ok=True)
+
+    def write(self, name, text, mode=0o600, owner=None):
+        path = self.home / name
+        path.write_text(text)
+        path.chmod(mode)
+        os.chown(path, self.uid if owner is None else owner, self.entry.pw_gid)
+        return path
+
+    def run(self, *words, **more):
+        """A command as this user."""
+        return subprocess.run(["runuser", "-u", self.name, "--", *words], capture_output=True, text=True, timeout=30,
+                              cwd=self.home, **more)
+
+    def maildir(self):
+        return mailbox.Maildir(self.home / "Maildir", create=False) if (self.home / "Maildir").exists() else []
+
+    def mbox(self):
+        return mailbox.mbox(self.spool, create=False) if self.spool.exists() else []
+
+
+@pytest.fixture
+def user():
+    u = User()
+    yield u
+    u.remove()
+
+
+def demo_with(tmp_path, user, **settings):
+    """Jill's mail is the operating-system user's."""
+    demo = Demo(tmp_path / "demo").start()
+    demo.stop()
+    with open(demo.config, "a") as f:
+        f.write("".join(f"{name} = {value}\n" for name, value in settings.items()))
+    demo.start()
+    demo.command("account", "set", "jill@example.com", "system-user", user.name)
+    return demo
+
+
+@pytest.fixture
+def served(tmp_path, user):
+    demos = []
+
+    def serve(**settings):
+        demos.append(demo_with(tmp_path, user, **settings))
+        return demos[-1]
+    yield serve
+    for demo in demos:
+        demo.stop()
+
+
+def keeper_of(demo, user):
+    """The process that keeps this user's mail, or None."""
+    for line in demo.command("status").stdout.splitlines():
+        fields = line.split()
+        if fields[:2] == ["keeper", str(user.uid)]:
+            return int(fields[2])
+    return None
+
+
+def status_of(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def lands_in(box, count=1):
+    return wait_for(lambda: len(list(box())) >= count and list(box()))
+
+
+def test_a_letter_lies_in_the_maildir_and_belongs_to_the_user(served, user):
+    demo = served(home_mailbox="Maildir/")
+    subject = word()
+    demo.send(letter(subject))
+    [found] = lands_in(user.maildir)
+    assert found["Subject"] == subject
+    assert found["Delivered-To"] == "jill@example.com" and found["Return-Path"] == "<jack@example.com>"
+    for path in [user.home / "Maildir", *(user.home / "Maildir").rglob("*")]:
+        st = path.lstat()
+        assert (st.st_uid, st.st_mode & 0o777) == (user.uid, 0o700 if path.is_dir() else 0o600), path
+    assert "relay=local" in demo.log() and "status=sent (delivered to maildir)" in demo.log()
+
+
+def test_the_keeper_has_the_uid_of_the_user_and_nothing_more(served, user):
+    demo = served(home_mailbox="Maildir/")
+    demo.send(letter(word()))
+    lands_in(user.maildir)
+    pid = keeper_of(demo, user)
+    status = status_of(pid)
+    assert status["Uid"].split() == [str(user.uid)] * 4
+    assert status["Gid"].split() == [str(user.entry.pw_gid)] * 4
+    assert {status[f"Cap{kind}"] for kind in ["Inh", "Prm", "Eff", "Bnd", "Amb"]} == {"0" * 16}
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    links = [os.readlink(p) for p in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    assert not [path for path in links if "/letters" in path or "/store" in path or "/directory" in path]
+    assert user.run("ls", f"/proc/{pid}/fd").returncode != 0
+
+
+def test_the_user_reads_it_by_imap_and_appends(served, user):
+    demo = served(home_mailbox="Maildir/")
+    subject = word()
+    with demo.imap() as box:
+        box.select()
+        demo.send(letter(subject))
+        wait_for(lambda: box.noop() and box.search(None, "SUBJECT", subject)[1] == [b"1"])
+        box.store("1", "+FLAGS", r"(\Flagged)")
+        assert box.append("Drafts", "", None, letter("small").as_bytes())[0] == "OK"
+        assert box.append("Drafts", "", None, b"Subject: large\r\n\r\n" + b"x" * 78 + b"\r\n" * 400000)[0] == "OK"
+    assert [p.name.rpartition(",")[2] for p in (user.home / "Maildir/cur").iterdir()] == ["F"]
+    drafts = mailbox.Maildir(user.home / "Maildir/.Drafts", create=False)
+    assert sorted(m["Subject"] for m in drafts) == ["large", "small"]
+
+
+def test_a_keeper_with_nothing_to_do_ends_and_comes_again(served, user):
+    demo = served(home_mailbox="Maildir/", user_keeper_idle_time="1s")
+    demo.send(letter(word()))
+    lands_in(user.maildir)
+    first = keeper_of(demo, user)
+    wait_for(lambda: keeper_of(demo, user) is None)
+    with demo.imap() as box:
+        assert box.select()[1] == [b"1"]
+        assert keeper_of(demo, user) != first
+    assert "was killed" not in demo.log() and "ended with status" not in demo.log()
+
+
+def test_a_killed_keeper_loses_nothing_and_delivers_nothing_twice(served, user):
+    demo = served(home_mailbox="Maildir/")
+    sent = [word() for _ in range(60)]
+    with demo.smtp() as s:
+        for n, subject in enumerate(sent):
+            s.sendmail("jack@example.com", ["jill@example.com"], letter(subject).as_bytes())
+            if n % 20 == 10 and (pid := keeper_of(demo, user)):
+                os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: "is empty" in demo.command("queue", "list").stdout or len(list(user.maildir())) >= len(sent), 60)
+    wait_for(lambda: len(list(user.maildir())) >= len(sent), 60)
+    assert sorted(m["Subject"] for m in user.maildir()) == sorted(sent)
+    with demo.imap() as box:
+        assert box.select()[1] == [str(len(sent)).encode()]
+
+
+def test_var_mail_is_an_mbox_that_mail_reads(served, user):
+    demo = served()
+    subject = word()
+    demo.send(letter(subject, body="From here\nto there\n"))
+    [found] = lands_in(user.mbox)
+    assert found["Subject"] == subject and found["X-Original-To"] == "jill@example.com"
+    assert user.spool.read_text().startswith("From jack@example.com ")
+    assert "\n>From here\n" in user.spool.read_text()
+    assert user.spool.stat().st_uid == user.uid and user.spool.stat().st_mode & 0o077 in (0, 0o060)
+    assert "status=sent (delivered to mailbox)" in demo.log()
+    shown = user.run("s-nail", "-H", "-f", str(user.spool))
+    assert subject in shown.stdout, shown
+    with demo.imap() as box:
+        assert box.select()[1] == [b"1"]
+
+
+def test_the_location_of_another_file_in_the_home(served, user):
+    demo = served(home_mailbox="Mailbox")
+    demo.send(letter(word()))
+    wait_for(lambda: (user.home / "Mailbox").exists() and (user.home / "Mailbox").stat().st_size > 0)
+    assert len(mailbox.mbox(user.home / "Mailbox")) == 1
+
+
+def test_root_and_those_below_first_valid_uid_get_no_keeper(served, user):
+    demo = served(home_mailbox="Maildir/", first_valid_uid=str(user.uid + 1))
+    assert demo.command("account", "set", "jill@example.com", "system-user", "root", check=False).returncode == 1
+    demo.send(letter(word()))
+    wait_for(lambda: "status=bounced (mail of this user goes by an alias to somebody else)" in demo.log())
+    assert not (user.home / "Maildir").exists()
+
+
+def test_without_root_the_log_says_what_is_needed(tmp_path, user):
+    where = pathlib.Path("/tmp") / f"mansio-{word()}"
+    where.mkdir(mode=0o755)
+    nobody = pwd.getpwnam("nobody")
+    os.chown(where, nobody.pw_uid, nobody.pw_gid)
+    base = ["runuser", "-u", "nobody", "--"]
+    demo = Demo(where / "demo")
+    import kit
+    binary, kit.BINARY = kit.BINARY, where / "run"
+    kit.BINARY.write_text(f"#!/bin/sh\nexec {' '.join(base)} {binary} \"$@\"\n")
+    kit.BINARY.chmod(0o755)
+    try:
+        demo.start()
+        demo.command("account", "set", "jill@example.com", "system-user", user.name)
+        demo.send(letter(word()))
+        wait_for(lambda: "only a server started by root can do that" in demo.log())
+        wait_for(lambda: "status=bounced" in demo.log() or "status=deferred" in demo.log())
+    finally:
+        os.system(f"kill {demo.pid}")
+        demo.process.wait(30)
+        kit.BINARY = binary
+        shutil.rmtree(where, ignore_errors=True)
