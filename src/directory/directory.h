@@ -55,7 +55,8 @@ enum directory_outcome directory_resolve(struct directory *, struct bytes addres
 
 /* ---- operating-system users ------------------------------------------------- */
 /* They need no row: their account's id is made of their uid, and of what is to be done under it. */
-#define DIRECTORY_SYSTEM_DOMAIN UINT64_C(0x7fff0000)
+enum { DIRECTORY_SYSTEM_DOMAIN = 0x7fff0000 };
+#define DIRECTORY_SYSTEM_ACCOUNT(uid) ((uint64_t)DIRECTORY_SYSTEM_DOMAIN << 32 | (uint32_t)(uid))
 enum system_kind {
 	SYSTEM_MAILBOX,        /* ~/.forward is asked first; readers have this one   */
 	SYSTEM_OWN_MAILBOX,    /* the mailbox itself: "\\user"                       */
@@ -66,12 +67,12 @@ enum system_kind {
 static inline uint64_t
 system_account(enum system_kind kind, uint32_t uid)
 {
-	return (DIRECTORY_SYSTEM_DOMAIN + kind) << 32 | uid;
+	return ((uint64_t)DIRECTORY_SYSTEM_DOMAIN + kind) << 32 | uid;
 }
 static inline bool
 is_system_account(uint64_t account)
 {
-	return account >> 32 >= DIRECTORY_SYSTEM_DOMAIN && account >> 32 < DIRECTORY_SYSTEM_DOMAIN + SYSTEM_KINDS;
+	return account >> 32 >= DIRECTORY_SYSTEM_DOMAIN && account >> 32 < (uint64_t)DIRECTORY_SYSTEM_DOMAIN + SYSTEM_KINDS;
 }
 static inline uint32_t
 system_uid(uint64_t account)
@@ -108,8 +109,6 @@ enum directory_outcome directory_secret(struct directory *, const char *name, un
 
 /* ---- accounts of others (shadow.c) ---------------------------------------- */
 /* An operating-system user's account is this domain's number and the uid, and has no row. */
-enum { DIRECTORY_SYSTEM_DOMAIN = 0x7fff0000 };
-#define DIRECTORY_SYSTEM_ACCOUNT(uid) ((uint64_t)DIRECTORY_SYSTEM_DOMAIN << 32 | (uint32_t)(uid))
 /* The account of somebody whom another source knows (a back end of credentials, a table of mailboxes):
    a row is made at the first call and found ever after, with no password of its own, so that the
    store, limits and rights know one notion of account.  `source` ("passwd-file", "virtual_mailbox_maps") is written
