@@ -11,7 +11,7 @@
 
 struct password_work {
 	bool        list, verify;      /* -l; -V                           */
-	const char *scheme, *plain, *rounds, *test;   /* -s -p -r -t, or NULL */
+	const char *scheme, *plain, *rounds, *test, *user;   /* -s -p -r -t -u, or NULL */
 };
 int password_print(const struct password_work *);
 

@@ -32,7 +32,7 @@ const struct command command_doveadm = {
 		"doveadm [-f FORM] search|fetch|expunge|flags|copy|move|save [-u USER | -A] ...\n"
 		"doveadm [-f FORM] quota get|recalc [-u USER | -A]\n"
 		"doveadm acl get|set|add|remove|delete [-u USER | -A] MAILBOX [ID [RIGHT ...]]\n"
-		"doveadm pw [-s SCHEME] [-p PASSWORD] [-r ROUNDS] [-V] | -l | -t HASH\n"
+		"doveadm pw [-s SCHEME] [-p PASSWORD] [-u USER] [-r ROUNDS] [-V] | -l | -t HASH\n"
 		"doveadm who [-1] [USER | ADDRESS]\n"
 		"doveadm kick USER | ADDRESS\n"
 		"doveadm auth test USER [PASSWORD]\n"
@@ -273,7 +273,8 @@ do_password(struct dove *d, const char *verb)
 	                                               .scheme = d->value['s'],
 	                                               .plain = d->value['p'],
 	                                               .rounds = d->value['r'],
-	                                               .test = d->value['t'] });
+	                                               .test = d->value['t'],
+	                                               .user = d->value['u'] });
 }
 
 static int

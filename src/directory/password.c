@@ -2,8 +2,8 @@
 #include "base/base64.h"
 #include "base/journal.h"
 #include "base/random.h"
+#include "directory/scheme.h"
 #include <argon2.h>
-#include <crypt.h>
 #include <gsasl.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -98,40 +98,23 @@ password_make(struct bytes password, struct password_record *out)
 	return true;
 }
 
-/* Other schemes than our own come from older servers; libxcrypt knows them. */
-static bool
-crypt_check(const char *hash, struct bytes password)
-{
-	struct crypt_data data = { 0 };
-	char              word[PASSWORD_MOST + 1];
-	const char       *made;
-	bool              same;
-
-	if (!bytes_string(password, word, sizeof word))
-		return false;
-	made = crypt_rn(word, hash, &data, sizeof data);
-	same = made != NULL && bytes_equal_secret(bytes_of(made), bytes_of(hash));
-	explicit_bzero(word, sizeof word);
-	explicit_bzero(&data, sizeof data);
-	return same;
-}
-
 bool
 password_check(const char *hash, struct bytes password)
 {
-	/* clang-format off */
-	static const struct { const char *prefix; int (*verify)(const char *, const void *, size_t); } argons[] = {
-		{ "$argon2id$", argon2id_verify }, { "$argon2i$", argon2i_verify }, { "$argon2d$", argon2d_verify },
-	};
-	/* clang-format on */
+	const char *why;
 
-	if (password.len > PASSWORD_MOST || bytes_find(password, '\0') >= 0)
-		return false;
-	for (size_t i = 0; i < COUNT(argons); i++)
-		if (strncmp(hash, argons[i].prefix, strlen(argons[i].prefix)) == 0)
-			return argons[i].verify(hash, password.at != NULL ? password.at : "",
-			                        password.len) == ARGON2_OK;
-	return crypt_check(hash, password);
+	return scheme_check(bytes_of(hash), "CRYPT", (struct bytes){ NULL, 0 }, password, &why) ==
+	       SCHEME_RIGHT;
+}
+
+bool
+password_is_ours(const char *hash)
+{
+	char prefix[64];
+
+	(void)snprintf(prefix, sizeof prefix, "$argon2id$v=19$m=%d,t=%d,p=1$", ARGON2_KIB,
+	               ARGON2_ROUNDS);
+	return bytes_starts(bytes_of(hash), bytes_of(prefix));
 }
 
 /* A hash that no password has: its work is as much as that of a real one. */

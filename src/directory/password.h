@@ -22,8 +22,10 @@ struct password_record {
 };
 /* False: too long, empty, or holds a NUL. */
 bool password_make(struct bytes password, struct password_record *out);
-/* argon2, and what crypt(5) knows: accounts come from other servers with their hashes. */
+/* Ours, and all that scheme.h knows: accounts come from other servers with their hashes. */
 bool password_check(const char *hash, struct bytes password);
+/* Whether it is what password_make() makes today; else a login is the time to make it anew. */
+bool password_is_ours(const char *hash);
 /* The SCRAM part of a record alone. */
 void scram_make(const char *password, struct bytes salt, uint32_t iterations, struct password_record *);
 const char *password_nobody(void);
