@@ -27,7 +27,12 @@
  * kinds:  BOOL yes|no; NUMBER; SIZE with K M G; TIME in seconds with ms s m h d w
  *         (stored as milliseconds in int64_t); WORD; TEXT; LIST (of words by
  *         comma and blank; {a, b} is one word); CHOICE: one of the words in
- *         `choices` ("may,encrypt"; ",may" lets it be empty).
+ *         `choices` ("may,encrypt"; ",may" lets it be empty);
+ *         TABLES: a list of lookup tables, "type:name" (directory/table.h); `choices`
+ *         "aliases" when their files have the grammar of aliases(5);
+ *         MATCHES: a list of patterns (what they are the reader of it says), each perhaps
+ *         with ! before it, of "/file" with more of them, and of tables.  The files of both
+ *         kinds are opened by the postmaster (role/tables.h).
  */
 #ifndef BASE_SETTING_H
 #define BASE_SETTING_H
@@ -44,6 +49,8 @@ enum setting_kind {
 	SETTING_TEXT,      /* const char *, as it stands               */
 	SETTING_LIST,      /* struct setting_list                      */
 	SETTING_CHOICE,    /* int, index into choices                  */
+	SETTING_TABLES,    /* struct setting_list                      */
+	SETTING_MATCHES,   /* struct setting_list                      */
 };
 
 struct setting_list { const char *const *item; size_t count; };

@@ -242,6 +242,8 @@ static const char *(*const put_kind[])(struct put *, struct bytes) = {
 	[SETTING_TEXT]   = put_text,
 	[SETTING_LIST]   = put_list,
 	[SETTING_CHOICE] = put_choice,
+	[SETTING_TABLES] = put_list,
+	[SETTING_MATCHES] = put_list,
 };
 /* clang-format on */
 

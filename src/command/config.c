@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "command/command.h"
+#include "role/tables.h"
 
 enum { PATH_ROOM = 4096 };
 
@@ -20,7 +21,8 @@ const struct command command_config = {
 		 "config show [-n | -d] [-x] [-h] [NAME ...]\n"
 		 "config set NAME=VALUE ...",
 	.about = "Checks the settings, shows them, or sets them in the file.",
-	.more = "check says what is wrong with main.cf, each complaint with its line and what would be right.\n"
+	.more = "check says what is wrong with main.cf and with the lookup tables it names, each complaint with its "
+		"file and line and what would be right.\n"
 		"\n"
 		"show prints settings as they count: with -n those that stand in the file, also those of one "
 		"listener (submission/NAME), with -d the standard ones. Values are shown as they are written; with "
@@ -53,6 +55,20 @@ check_text(struct bytes text, const char *file, struct settings **out)
 	return good;
 }
 
+/* The files of lookup tables too, line by line. */
+static bool
+check_tables(struct settings *s)
+{
+	struct buffer errors = { 0 }, warnings = { 0 };
+	bool          good = tables_check(s, &errors, &warnings);
+
+	command_print(buffer_bytes(&errors), stderr);
+	command_print(buffer_bytes(&warnings), stderr);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	return good;
+}
+
 static void
 config_close(struct config *c)
 {
@@ -65,7 +81,8 @@ run_check(struct call *c)
 {
 	struct config config = { .settings = NULL };
 	bool          good = command_read(c->config, &config.text) &&
-	            check_text(buffer_bytes(&config.text), c->config, &config.settings);
+	            check_text(buffer_bytes(&config.text), c->config, &config.settings) &&
+	            check_tables(config.settings);
 
 	if (good)
 		(void)printf("%s is as it should be\n", c->config);

@@ -226,9 +226,16 @@ manual_mansio(void)
  */
 
 static const char *const kinds[] = {
-	[SETTING_BOOL] = "yes or no", [SETTING_NUMBER] = "a number", [SETTING_SIZE] = "a size",
-	[SETTING_TIME] = "a time",    [SETTING_WORD] = "a word",     [SETTING_TEXT] = "a text",
-	[SETTING_LIST] = "a list",    [SETTING_CHOICE] = "one of",
+	[SETTING_BOOL] = "yes or no",
+	[SETTING_NUMBER] = "a number",
+	[SETTING_SIZE] = "a size",
+	[SETTING_TIME] = "a time",
+	[SETTING_WORD] = "a word",
+	[SETTING_TEXT] = "a text",
+	[SETTING_LIST] = "a list",
+	[SETTING_CHOICE] = "one of",
+	[SETTING_TABLES] = "a list of lookup tables",
+	[SETTING_MATCHES] = "a list of patterns, files and lookup tables",
 };
 
 static void
@@ -238,7 +245,7 @@ put_row(const struct setting *row)
 	put_sentences(row->about);
 	(void)puts(".Pp");
 	(void)printf("Type: %s", kinds[row->kind]);
-	if (row->choices != NULL) {
+	if (row->choices != NULL && row->kind == SETTING_CHOICE) {
 		(void)putchar(' ');
 		put_word(bytes_of(row->choices), false);
 	}

@@ -21,10 +21,12 @@
  *                that the type cannot ask for (NUL, too long) is NONE.
  * What a key is tried as (user+ext@domain, user@domain, @domain, ...) is lookup.h's.
  *
- * Text files: key, blanks, value; `#` comments; a line beginning with blank goes on.  With
- *     TABLE_ALIASES the grammar of aliases(5): "name: value, value".  Keys are
- *     compared without regard to ASCII case.  Of two lines with one key the first holds, and
- *     the second is warned of.
+ * Text files: key, blanks, value; a key in double quotes may hold blanks; `#` comments; a line
+ *     beginning with blank goes on.  With TABLE_ALIASES the grammar of aliases(5): "name: value, value".
+ *     Keys are compared without regard to ASCII case.  Of two lines with one key the first holds, and
+ *     the second is warned of.  They are read whole and kept packed, with an index of
+ *     16 bytes or so a key: a lookup costs the same in a table of any size.
+ * `proxy:TYPE:NAME` is TYPE:NAME.
  *
  * Bounded: a key of 64 KiB, a value of 1 MiB, nesting of 8, 64 parts of a union or pipe.
  */
@@ -48,12 +50,20 @@ struct table_source {
 	int  (*open)(void *ctx, const char *path);
 	void *ctx;
 	const char *default_type;       /* "hash" */
+	unsigned    how;                /* TABLE_KEEP_CASE and others: of a command */
+};
+enum {
+	TABLE_KEEP_CASE  = 1,  /* keys as they are written, and asked for so          */
+	TABLE_LAST_HOLDS = 2,  /* of two lines with one key, without a warning        */
+	TABLE_NO_WARNING = 4,
 };
 extern const struct table_source table_source_files;    /* by path */
 
 struct table;
 struct table *table_open(const char *name, enum table_grammar, const struct table_source *, struct buffer *errors, struct buffer *warnings);
 void table_close(struct table **);
+/* What stands for a table that cannot be opened: every answer is TABLE_LATER with `why`. */
+struct table *table_failing(const char *name, const char *why);
 enum table_outcome table_find(struct table *, struct bytes key, struct arena *, struct bytes *value);
 const char *table_name(const struct table *);
 /* Whether it is to be asked of role proxymap; by its name alone, nothing is opened.  False also when the name is wrong. */
@@ -63,14 +73,22 @@ void table_files(const char *name, const char *default_type, void (*each)(void *
 /* Every key and value in the order of the file (postmap -s); false for types that cannot be listed. */
 bool table_each(struct table *, void (*each)(void *, struct bytes key, struct bytes value), void *);
 
+/* Whether a word begins as the name of a table does: "hash:...", and no host, network or path. */
+bool table_is_name(const char *word);
+/* NULL, or what is wrong with the name itself: an unknown type, braces that do not fit.  Nothing is opened. */
+const char *table_name_fault(const char *name, const char *default_type, struct arena *);
+
 /* ---- for the files of the types --------------------------------------------- */
+/* `name` is what stands behind "type:"; with `file` it is the path of the only file.  A row of table.c and a
+   file table-TYPE.c each; what they share is in table_inner.h. */
 struct table_type {
 	const char *name;
-	bool  remote, lists;
+	bool  remote, file;
 	void *(*open)(struct bytes name, enum table_grammar, const struct table_source *, struct buffer *errors, struct buffer *warnings);
 	enum table_outcome (*find)(void *own, struct bytes key, struct arena *, struct bytes *value);
-	void  (*each)(void *own, void (*each)(void *, struct bytes, struct bytes), void *);
+	void  (*each)(void *own, void (*each)(void *, struct bytes, struct bytes), void *);   /* NULL: cannot be listed */
 	void  (*close)(void *own);
 };
+const struct table_type *table_type_at(size_t);         /* NULL at the end; in the order of postconf -m */
 
 #endif

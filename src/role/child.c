@@ -540,11 +540,24 @@ children_reload(struct children *all, unsigned roles, const struct estate *befor
 }
 
 void
-children_stop(struct children *all, unsigned roles)
+children_give(struct children *all, const struct holding *h)
+{
+	for (size_t i = 0; i < all->count; i++)
+		say_resource(&all->child[i], h, true);
+}
+
+void
+children_say(struct children *all, unsigned roles, uint16_t word)
 {
 	for (size_t i = 0; i < all->count; i++)
 		if ((roles & FROM(all->child[i].role)) != 0 && all->child[i].link != NULL)
-			link_say(all->child[i].link, WORD_STOP, 0, (struct bytes){ NULL, 0 }, -1);
+			link_say(all->child[i].link, word, 0, (struct bytes){ NULL, 0 }, -1);
+}
+
+void
+children_stop(struct children *all, unsigned roles)
+{
+	children_say(all, roles, WORD_STOP);
 }
 
 void

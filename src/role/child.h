@@ -88,6 +88,9 @@ void children_start(struct children *);
 void children_look(struct children *);
 /* Tell these roles what has changed since `before`, then the settings. */
 void children_reload(struct children *, unsigned roles, const struct estate *before);
+/* One holding that is new, to those who have a right to it; a word without a body to these roles. */
+void children_give(struct children *, const struct holding *);
+void children_say(struct children *, unsigned roles, uint16_t word);
 void children_stop(struct children *, unsigned roles);
 void children_kill(struct children *, unsigned roles);
 size_t children_alive(const struct children *, unsigned roles);

@@ -6,6 +6,7 @@
 #include "role/clerk.h"
 #include "role/keeper.h"
 #include "role/settings.h"
+#include "role/tables.h"
 #include <unistd.h>
 
 #define AT(f) offsetof(struct clerk_settings, f)
@@ -152,7 +153,22 @@ settings_new(struct house *h)
 	c->limits =
 		(struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
 	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);
+	if (c->tables != NULL)
+		tables_reload(c->tables);
 	clerk_changed(h);
+}
+
+static void
+tables_new(struct house *h)
+{
+	tables_reload(clerk_of(h)->tables);
+}
+
+/* What was answered out of the old ones is void. */
+static void
+tables_changed(void *ctx)
+{
+	clerk_changed(ctx);
 }
 
 static bool
@@ -173,6 +189,7 @@ clerk_start(struct house *h)
 	if (c->directory == NULL)
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
+	c->tables = tables_open(h, tables_changed, h);
 	settings_new(h);
 	return c->directory != NULL &&
 	       directory_secret(c->directory, "scram", c->secret) == DIRECTORY_OK;
@@ -277,6 +294,7 @@ const struct role_card clerk_card = {
 	.peer = clerk_peer,
 	.lost = clerk_lost,
 	.reload = settings_new,
+	.tables = tables_new,
 	.stop = clerk_stop,
 	.status = clerk_status,
 };

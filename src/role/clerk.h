@@ -28,6 +28,7 @@ struct clerk {
 	struct check_line { struct exchange *first, **last; } line[2];  /* passwords to be checked:
 	                                      of those known, who go first; of others  */
 	unsigned            checking, waiting, checkers, pauses;
+	struct tables      *tables;           /* the local ones that settings name: role/tables.h */
 };
 
 /* What one command works on. */

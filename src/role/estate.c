@@ -19,6 +19,7 @@
 #include "dns/resolver.h"
 #include "role/confine.h"
 #include "role/house.h"
+#include "role/tables.h"
 
 enum {
 	PATH_ROOM = 4096,
@@ -235,6 +236,7 @@ estate_unlock(const struct common_settings *common)
 struct opening {
 	struct estate                *estate;
 	const struct common_settings *common;
+	struct settings              *settings;
 	const struct estate          *before;
 	struct buffer                *errors;
 };
@@ -538,6 +540,136 @@ open_shared(struct opening *o)
 	return true;
 }
 
+/*
+ * Files of tables
+ */
+
+/* Which file it is and as of when. */
+static char *
+stamp_of(const struct stat *st)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof text, "%lx:%lx:%lld:%lld.%09ld", (unsigned long)st->st_dev,
+	               (unsigned long)st->st_ino, (long long)st->st_size,
+	               (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+	return string_copy(text);
+}
+
+/* -1 with errno; what is no file is none. */
+static int
+open_table(const char *path, char **stamp)
+{
+	struct stat st;
+	int         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	*stamp = NULL;
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		*stamp = stamp_of(&st);
+		return fd;
+	}
+	(void)close(fd);
+	errno = EINVAL;
+	return -1;
+}
+
+static const struct holding *
+held_table(const struct estate *e, const char *name)
+{
+	return e == NULL ? NULL : estate_find(e, name);
+}
+
+static void
+hold_table(void *ctx, const char *path, bool remote)
+{
+	struct opening       *o = ctx;
+	unsigned              roles = remote ? TABLE_ROLES_REMOTE : TABLE_ROLES;
+	char                  name[PATH_ROOM + 8], *stamp;
+	const struct holding *old;
+	struct holding       *known;
+	int                   fd;
+
+	(void)snprintf(name, sizeof name, "table/%s", path);
+	for (known = o->estate->first; known != NULL; known = known->next)
+		if (strcmp(known->name, name) == 0) {
+			known->roles |= roles;
+			return;
+		}
+	old = held_table(o->before, name);
+	fd = open_table(path, &stamp);
+	if (fd < 0)
+		warn_("table %s: %s%s", path, strerror(errno),
+		      old == NULL ? "" : "; it stays as it was");
+	if (old != NULL && (fd < 0 || strcmp(old->text, stamp) == 0)) {
+		if (fd >= 0)
+			(void)close(fd);
+		(void)take_over(o, name, old->text, roles);
+	} else if (fd >= 0) {
+		(void)hold(o, name, stamp, fd, roles);
+	}
+	memory_free(stamp);
+}
+
+/* A holding for a file that has come since. */
+static void
+hold_new_table(void *ctx, const char *path, bool remote)
+{
+	struct opening *o = ctx;
+	char            name[PATH_ROOM + 8];
+
+	(void)snprintf(name, sizeof name, "table/%s", path);
+	if (estate_find(o->estate, name) == NULL && access(path, F_OK) == 0)
+		hold_table(ctx, path, remote);
+}
+
+/* True: it is another now. */
+static bool
+renew_table(struct holding *h)
+{
+	const char *path = h->name + strlen("table/");
+	char       *stamp;
+	int         fd = open_table(path, &stamp);
+
+	if (fd < 0 && !h->gone)
+		warn_("table %s: %s; it stays as it was", path, strerror(errno));
+	h->gone = fd < 0;
+	if (fd < 0 || strcmp(stamp, h->text) == 0) {
+		if (fd >= 0)
+			(void)close(fd);
+		memory_free(stamp);
+		return false;
+	}
+	(void)close(h->fd);
+	memory_free(h->text);
+	h->fd = fd;
+	h->text = stamp;
+	return true;
+}
+
+size_t
+estate_renew_tables(struct estate *e, struct settings                  *settings,
+                    void (*tell)(void *, const struct holding *), void *ctx)
+{
+	struct opening  o = { .estate = e, .settings = settings };
+	struct holding *last = e->first;
+	size_t          count = 0;
+
+	while (last->next != NULL)
+		last = last->next;
+	tables_files(settings, hold_new_table, &o);
+	for (struct holding *h = last->next; h != NULL; h = h->next, count++)
+		tell(ctx, h);
+	for (struct holding *h = e->first; h != last->next; h = h->next) {
+		if (strncmp(h->name, "table/", 6) != 0 || !renew_table(h))
+			continue;
+		count++;
+		tell(ctx, h);
+	}
+	return count;
+}
+
 static void
 let_go(struct holding *h)
 {
@@ -567,10 +699,10 @@ estate_close(struct estate **ep)
 }
 
 struct estate *
-estate_open(const struct common_settings *common, int lock, uint32_t keepers,
-            const struct estate *before, struct buffer *errors)
+estate_open(const struct common_settings *common, struct settings *settings, int lock,
+            uint32_t keepers, const struct estate *before, struct buffer *errors)
 {
-	struct opening o = { memory_take(sizeof *o.estate), common, before, errors };
+	struct opening o = { memory_take(sizeof *o.estate), common, settings, before, errors };
 	bool           good = open_log(&o);
 
 	if (take_over(&o, "lock", "", ANYONE) == NULL)
@@ -581,6 +713,7 @@ estate_open(const struct common_settings *common, int lock, uint32_t keepers,
 	else {
 		open_resolver(&o);
 		hold_sharing(&o);
+		tables_files(settings, hold_table, &o);
 	}
 	return o.estate;
 }

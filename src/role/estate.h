@@ -12,6 +12,7 @@
  * estate_open()   opens all that these settings ask for.  What `before` has already
  *     (the same listening socket, the ticket key) is taken over.  NULL with words in
  *     *errors; `before` is untouched then.
+ *     A table's file that cannot be opened is warned of and left out.
  * estate_replace() closes what the old one has and the new one has not.
  */
 #ifndef ROLE_ESTATE_H
@@ -22,6 +23,9 @@
 #include "role/wire.h"
 
 enum { EVERY_INDEX = -1 };
+/* Who gets the files of lookup tables; and those that only tell how to reach a remote one. */
+#define TABLE_ROLES        (FROM(CLERK))
+#define TABLE_ROLES_REMOTE 0u
 
 /* A resource (see house.h) and who gets it. */
 struct holding {
@@ -32,14 +36,18 @@ struct holding {
 	int64_t         index;           /* one of the role alone, or EVERY_INDEX */
 	bool            borrowed;        /* of the estate before                 */
 	bool            keeps_path;      /* another has this socket's path now   */
+	bool            gone;            /* a table's file that is not there now */
 };
 struct estate { struct holding *first; };
 
 bool estate_make_directories(const struct common_settings *, struct buffer *errors);
 int  estate_lock(const struct common_settings *, const char *file, struct buffer *errors);
 void estate_unlock(const struct common_settings *);
-struct estate *estate_open(const struct common_settings *, int lock, uint32_t keepers,
+struct estate *estate_open(const struct common_settings *, struct settings *, int lock, uint32_t keepers,
                            const struct estate *before, struct buffer *errors);
+/* Files of tables that are others now than those held: opened, and given to `tell`.  One that is gone or cannot
+   be opened stays held as it was; the log says so once.  How many were new. */
+size_t estate_renew_tables(struct estate *, struct settings *, void (*tell)(void *, const struct holding *), void *);
 /* The same holding in another estate: same name, same text, same descriptor. NULL: not there. */
 const struct holding *estate_same(const struct estate *, const struct holding *);
 const struct holding *estate_find(const struct estate *, const char *name);

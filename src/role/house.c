@@ -621,6 +621,17 @@ hear_go(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	return true;
 }
 
+static bool
+hear_tables(struct home *m, uint32_t ticket, struct bytes body, int fd)
+{
+	(void)ticket;
+	(void)body;
+	(void)fd;
+	if (m->working && !m->house.leaving && m->card->tables != NULL)
+		m->card->tables(&m->house);
+	return true;
+}
+
 /* Our proportional share of memory in KiB, as the kernel counts it. */
 static unsigned long
 memory_used(const struct home *m)
@@ -692,6 +703,7 @@ static const struct order {
 	{ WORD_RESOURCE,   true,  hear_resource },
 	{ WORD_PEER,       true,  hear_peer     },
 	{ WORD_GO,         false, hear_go       },
+	{ WORD_TABLES_NEW, false, hear_tables   },
 	{ WORD_STATUS_ASK, false, hear_status   },
 	{ WORD_STOP,       false, hear_stop     },
 	{ WORD_KEEPER_NOT, false, hear_keeper_not },

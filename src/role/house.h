@@ -21,6 +21,8 @@
  *                        absent when no names are asked
  *     key                to the signer: a file, house_resource_read()
  *     sharing            to queue, logins, keepers, clerk: "yes" when accounts of one domain have one keeper
+ *     table/PATH         to roles that use lookup tables: the file at PATH; the text changes with it (role/tables.h).
+ *                        One that is gone or cannot be opened stays as it was
  *     log, lock          the house's own
  * The sockets of listener/ and control/ belong to the listener made of them (listener_close() closes
  * them); after a reload a listener whose name and descriptor are no longer given is to be closed.  All other
@@ -54,6 +56,7 @@ struct role_card {
 	void (*peer)(struct house *, enum role, uint32_t index);    /* a link came (also later)   */
 	void (*lost)(struct house *, enum role, uint32_t index);
 	void (*reload)(struct house *);                              /* settings are new           */
+	void (*tables)(struct house *);                              /* files of tables are new: role/tables.h */
 	void (*stop)(struct house *);                                /* finish; then house_leave() */
 	void (*status)(struct house *, uint32_t *connections, struct buffer *text);
 };

@@ -17,6 +17,7 @@
 #include "role/child.h"
 #include "role/estate.h"
 #include "role/notify.h"
+#include "role/tables.h"
 
 enum {
 	FILE_MOST = 4 << 20,
@@ -47,25 +48,26 @@ struct inquiry {
 };
 
 struct postmaster {
-	struct house       house; /* its loop, settings and common ones    */
-	const char        *file;
-	struct buffer      text;
-	struct generation *generations;
-	struct estate     *estate;
-	struct estate     *before; /* while a reload is under way, else NULL */
-	struct children    children;
-	enum phase         phase;
-	size_t             stage; /* of closing                            */
-	struct timer      *stage_timer, *watchdog, *syslog_look;
-	struct inquiry    *inquiries;
-	struct caller     *stopper;  /* waits until we are gone               */
-	struct caller     *reloader; /* waits until all are told              */
-	struct timer      *reload_timer;
-	uint32_t           tickets, reload_ticket;
-	size_t             reload_waiting; /* so many have not said they are done */
-	int64_t            began_ms, closing_ms;
-	bool               failed;
-	struct stat        syslog; /* /dev/log as we know it                */
+	struct house        house; /* its loop, settings and common ones    */
+	const char         *file;
+	struct buffer       text;
+	struct generation  *generations;
+	struct estate      *estate;
+	struct estate      *before; /* while a reload is under way, else NULL */
+	struct children     children;
+	enum phase          phase;
+	size_t              stage; /* of closing                            */
+	struct timer       *stage_timer, *watchdog, *syslog_look;
+	struct table_watch *tables;
+	struct inquiry     *inquiries;
+	struct caller      *stopper;  /* waits until we are gone               */
+	struct caller      *reloader; /* waits until all are told              */
+	struct timer       *reload_timer;
+	uint32_t            tickets, reload_ticket;
+	size_t              reload_waiting; /* so many have not said they are done */
+	int64_t             began_ms, closing_ms;
+	bool                failed;
+	struct stat         syslog; /* /dev/log as we know it                */
 };
 
 /* Who leaves after whom: first those who speak with the world.  Keepers give their segments back to
@@ -303,6 +305,7 @@ reload_begin(struct postmaster *p, struct estate *estate)
 	p->before = p->estate;
 	p->children.estate = p->estate = estate;
 	open_journal(p);
+	table_watch_files(p->tables, p->house.settings);
 	children_reload(&p->children, FROM(SIGNER), p->before);
 	reload_wait(p, FROM(SIGNER));
 }
@@ -329,8 +332,8 @@ reload(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 	if (s != NULL) {
 		warn_fixed(p, &common, warnings);
 		keep_fixed(&common, &p->house.common);
-		estate = estate_open(&common, -1, children_of(&p->house.common, KEEPER), p->estate,
-		                     errors);
+		estate = estate_open(&common, s, -1, children_of(&p->house.common, KEEPER),
+		                     p->estate, errors);
 	}
 	if (estate == NULL) {
 		settings_close(&s);
@@ -569,11 +572,35 @@ syslog_due(void *ctx)
 	    (now.st_ino == p->syslog.st_ino && now.st_dev == p->syslog.st_dev))
 		return;
 	reload_hurry(p);
-	estate = estate_open(&p->house.common, -1, children_of(&p->house.common, KEEPER), p->estate,
-	                     &errors);
+	estate = estate_open(&p->house.common, p->house.settings, -1,
+	                     children_of(&p->house.common, KEEPER), p->estate, &errors);
 	buffer_free(&errors);
 	if (estate != NULL)
 		reload_begin(p, estate);
+}
+
+static void
+give_table(void *ctx, const struct holding *h)
+{
+	struct postmaster *p = ctx;
+
+	note("%s is new", h->name);
+	children_give(&p->children, h);
+}
+
+/* Something happened where tables lie. */
+static void
+tables_changed(void *ctx)
+{
+	struct postmaster *p = ctx;
+
+	table_watch_files(p->tables, p->house.settings);
+	if (p->phase == CLOSING)
+		return;
+	if (p->before != NULL)
+		reload_hurry(p);
+	if (estate_renew_tables(p->estate, p->house.settings, give_table, p) > 0)
+		children_say(&p->children, TABLE_ROLES | TABLE_ROLES_REMOTE, WORD_TABLES_NEW);
 }
 
 /* Capabilities for what is still to be done: roles that die are started again,
@@ -623,6 +650,8 @@ listen_to_signals(struct postmaster *p)
 	if (notify_patience() > 0)
 		watchdog_due(p);
 	p->reload_timer = timer_open(p->house.loop, reload_next, p);
+	p->tables = table_watch_open(p->house.loop, tables_changed, p);
+	table_watch_files(p->tables, p->house.settings);
 	p->syslog_look = timer_open(p->house.loop, syslog_due, p);
 	timer_set(p->syslog_look, SYSLOG_LOOK_MS);
 }
@@ -642,7 +671,7 @@ open_house(struct postmaster *p, struct buffer *errors, struct buffer *warnings)
 		return false;
 	if ((lock = estate_lock(common, p->file, errors)) < 0)
 		return false;
-	p->estate = estate_open(common, lock, children_of(common, KEEPER), NULL, errors);
+	p->estate = estate_open(common, s, lock, children_of(common, KEEPER), NULL, errors);
 	if (p->estate == NULL)
 		estate_unlock(common);
 	return p->estate != NULL;
@@ -680,6 +709,7 @@ forget(struct postmaster *p)
 	timer_close(&p->reload_timer);
 	timer_close(&p->watchdog);
 	timer_close(&p->syslog_look);
+	table_watch_close(&p->tables);
 	loop_close(&p->house.loop);
 	while ((g = p->generations) != NULL) {
 		p->generations = g->earlier;

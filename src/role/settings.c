@@ -14,6 +14,7 @@
 #include "role/clerk.h"
 #include "role/keeper.h"
 #include "role/queue.h"
+#include "role/tables.h"
 #include "smtp/receiver/settings.h"
 #include "store/location.h"
 #include "store/mbox-lock.h"
@@ -132,6 +133,8 @@ static const struct setting rows[] = {
 	{ "dns_validation", SETTING_CHOICE, AT(dns_validation), "auto",
 	  "Whether answers are proved by DNSSEC: yes; no; auto: yes, but if the resolver passes on no signatures of "
 	  "the root, every answer is insecure instead of refused.", "auto,yes,no", 0, 0, "0.1" },
+	{ "default_database_type", SETTING_WORD, AT(default_database_type), "hash",
+	  "The type of a lookup table that is named without one, as /etc/aliases is.", NULL, 0, 0, "0.2" },
 };
 /* clang-format on */
 
@@ -406,6 +409,23 @@ check_limits(struct check *c)
 			         (long long)limit[i].value);
 }
 
+/* Of a table its name alone: what is in it is looked at by tables_check() and by who uses it. */
+static void
+check_table_name(void *ctx, const struct table_named *named)
+{
+	struct check *c = ctx;
+	struct arena *scratch = arena_open(NULL);
+	const char   *why =
+                named->is_file
+			  ? NULL
+			  : table_name_fault(named->name, tables_default_type(c->settings), scratch);
+
+	if (why != NULL)
+		complain(c, line_of(c->settings, named->setting), "%s = %s: %s", named->setting,
+		         named->name, why);
+	arena_close(&scratch);
+}
+
 static void
 check_common(struct check *c)
 {
@@ -433,6 +453,7 @@ check_common(struct check *c)
 	check_location(c, &common);
 	check_locks(c);
 	check_limits(c);
+	tables_named(c->settings, check_table_name, c);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
 			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s",

@@ -55,6 +55,7 @@ struct common_settings {
 	int64_t     dns_timeout;       /* ms                                       */
 	const char *dns_trust_anchor_file;
 	int         dns_validation;    /* enum dns_validation                      */
+	const char *default_database_type;
 };
 extern const struct setting_table common_setting_table;
 

@@ -33,6 +33,7 @@ extern const char *const role_names[ROLES];
 	X(RESOURCE,       FROM(POSTMASTER), ANYONE)            /* name, fd: log, listener/smtp, certificate ... */ \
 	X(PEER,           FROM(POSTMASTER), ANYONE)            /* role, index, fd of a link to it             */ \
 	X(GO,             FROM(POSTMASTER), ANYONE)            /* close the cage and work                     */ \
+	X(TABLES_NEW,     FROM(POSTMASTER), ANYONE)            /* resources table/... were given anew         */ \
 	X(READY,          ANYONE, FROM(POSTMASTER))            /* cage: words about what it is                */ \
 	X(STATUS_ASK,     FROM(POSTMASTER), ANYONE)            /* -                                           */ \
 	X(STATUS_IS,      ANYONE, FROM(POSTMASTER))            /* connections, "key=value ..." text           */ \

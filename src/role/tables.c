@@ -1,0 +1,186 @@
+#include "role/tables.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/map.h"
+
+const char *
+tables_default_type(struct settings *s)
+{
+	const char *type = settings_value(s, "default_database_type");
+
+	return type == NULL || *type == '\0' ? table_source_files.default_type : type;
+}
+
+/*
+ * Names
+ */
+
+/* Those found, in their order. */
+struct finding {
+	struct arena *arena;
+	struct map   *seen;
+	struct found {
+		struct found      *next;
+		struct table_named named;
+	} * first, **last;
+};
+
+static void
+find_name(struct finding *f, const struct setting *row, const char *item)
+{
+	bool          matches = row->kind == SETTING_MATCHES, is_file;
+	bool          aliases = row->choices != NULL && strcmp(row->choices, "aliases") == 0;
+	struct found *known;
+
+	while (matches && *item == '!')
+		item++;
+	is_file = matches && *item == '/';
+	if (matches && !is_file && !table_is_name(item))
+		return;
+	if ((known = map_get(f->seen, bytes_of(item))) == NULL) {
+		known = arena_take(f->arena, sizeof *known);
+		known->named = (struct table_named){ arena_copy(f->arena, bytes_of(item)),
+			                             row->name, is_file, TABLE_PLAIN };
+		*f->last = known;
+		f->last = &known->next;
+		(void)map_put(f->seen, bytes_of(item), known);
+	}
+	if (aliases)
+		known->named.grammar = TABLE_ALIASES;
+}
+
+/* Of one row, for all listeners and for each that has its own. */
+static void
+find_row(struct finding *f, struct settings *s, const struct setting *row)
+{
+	struct setting             one = *row;
+	const struct setting_table table = { "", &one, 1 };
+	struct setting_list        list;
+
+	if (row->kind != SETTING_TABLES && row->kind != SETTING_MATCHES)
+		return;
+	one.where = 0;
+	for (int i = -1; i < LISTEN_SERVICES; i++) {
+		const char *listener = i < 0 ? NULL : listener_names[i];
+		if (!settings_fill(s, &table, listener, &list, NULL))
+			continue;
+		for (size_t n = 0; n < list.count; n++)
+			find_name(f, row, list.item[n]);
+	}
+}
+
+void
+tables_named(struct settings *s, void (*each)(void *, const struct table_named *), void *ctx)
+{
+	struct finding              f = { .arena = arena_open(NULL), .seen = map_open() };
+	const struct setting_table *t;
+
+	f.last = &f.first;
+	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++)
+		for (size_t r = 0; r < t->count; r++)
+			find_row(&f, s, &t->row[r]);
+	for (struct found *one = f.first; one != NULL; one = one->next)
+		each(ctx, &one->named);
+	map_close(&f.seen);
+	arena_close(&f.arena);
+}
+
+struct files {
+	const char *default_type;
+	void (*each)(void *, const char *path, bool remote);
+	void *ctx;
+};
+
+static void
+files_of(void *ctx, const struct table_named *named)
+{
+	struct files *f = ctx;
+
+	if (named->is_file)
+		f->each(f->ctx, named->name, false);
+	else
+		table_files(named->name, f->default_type, f->each, f->ctx);
+}
+
+void
+tables_files(struct settings *s, void (*each)(void *, const char *path, bool remote), void *ctx)
+{
+	struct files f = { tables_default_type(s), each, ctx };
+
+	tables_named(s, files_of, &f);
+}
+
+/*
+ * Checking
+ */
+
+struct checking {
+	struct table_source source;
+	struct buffer      *errors, *warnings;
+	bool                good;
+};
+
+static void
+check_one(void *ctx, const struct table_named *named)
+{
+	struct checking *c = ctx;
+	struct table    *t;
+	bool             good;
+
+	if (named->is_file) {
+		int fd = c->source.open(c->source.ctx, named->name);
+		good = fd >= 0;
+		if (!good)
+			buffer_printf(c->errors, "%s: %s\n", named->name, strerror(errno));
+		else
+			(void)close(fd);
+	} else {
+		t = table_open(named->name, named->grammar, &c->source, c->errors, c->warnings);
+		good = t != NULL;
+		table_close(&t);
+	}
+	if (!good)
+		buffer_printf(c->errors, "%s = %s: this table cannot be used as it is\n",
+		              named->setting, named->name);
+	c->good = c->good && good;
+}
+
+bool
+tables_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
+{
+	struct checking c = { table_source_files, errors, warnings, true };
+
+	c.source.default_type = tables_default_type(s);
+	tables_named(s, check_one, &c);
+	return c.good;
+}
+
+/*
+ * Files of a role
+ */
+
+static int
+open_resource(void *ctx, const char *path)
+{
+	struct arena *scratch = arena_open(NULL);
+	int           fd = house_resource(ctx, arena_printf(scratch, "table/%s", path));
+
+	arena_close(&scratch);
+	if (fd < 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+struct table_source
+house_table_source(struct house *h)
+{
+	return (struct table_source){ .open = open_resource,
+		                      .ctx = h,
+		                      .default_type = tables_default_type(h->settings) };
+}

@@ -1,0 +1,56 @@
+/*
+ * tables -- the lookup tables that settings name, and the road of their files to the roles
+ *
+ * From:     postmaster, who opens the files and watches them; roles that use tables
+ * Touches:  files and directories (postmaster); RESOURCE "table/PATH" (roles)
+ *
+ * tables_named()  every table in settings of the kinds TABLES and MATCHES, each once, and every
+ *     "/file" of the latter.  One that any row reads as aliases is read so everywhere.
+ * tables_files()  every file these need; `remote`: only role proxymap is to have it.
+ * house_table_source()  opens what the postmaster gave to this role, by the same path; in the loop's
+ *     thread alone.
+ *
+ * struct tables: the local tables of a role, built and kept.
+ * tables_open()   builds all before it returns.  One that is not as it should be is said in the log,
+ *     file:line, and answers TABLE_LATER to everything until it is.
+ * tables_reload() call it when settings are new (card.reload) and when files are (card.tables): what changed
+ *     is built aside in the thread pool and takes its place when every line is good; else the last good one
+ *     stays.  `changed` is called after one or more have taken their place: answers kept are void.
+ * tables_local()  by its name as the setting has it; NULL when it is remote or no setting names it.
+ *
+ * struct table_watch: in the postmaster. `changed` is called some moment after something happened in a
+ *     directory where a table's file is, was, or is to come; and once a minute.
+ */
+#ifndef ROLE_TABLES_H
+#define ROLE_TABLES_H
+
+#include "channel/loop.h"
+#include "directory/table.h"
+#include "role/house.h"
+
+struct table_named {
+	const char *name;              /* "hash:/etc/postfix/virtual", "/etc/postfix/domains" */
+	const char *setting;           /* the first that names it                             */
+	bool        is_file;           /* a "/file" of a MATCHES                              */
+	enum table_grammar grammar;
+};
+void tables_named(struct settings *, void (*each)(void *, const struct table_named *), void *);
+void tables_files(struct settings *, void (*each)(void *, const char *path, bool remote), void *);
+const char *tables_default_type(struct settings *);
+
+/* Opens each by path and closes it again: false with every complaint, file:line. */
+bool tables_check(struct settings *, struct buffer *errors, struct buffer *warnings);
+
+struct table_source house_table_source(struct house *);
+
+struct tables;
+struct tables *tables_open(struct house *, void (*changed)(void *ctx), void *ctx);
+struct table  *tables_local(struct tables *, const char *name);
+void           tables_reload(struct tables *);
+
+struct table_watch;
+struct table_watch *table_watch_open(struct loop *, void (*changed)(void *ctx), void *ctx);
+void table_watch_files(struct table_watch *, struct settings *);
+void table_watch_close(struct table_watch **);
+
+#endif
