@@ -2,6 +2,7 @@
  * text-inside -- the text index as its files see it
  *
  *     text.c          the file: reading its directory, adding, syncing
+ *     text-words.c    which words the messages of a block have
  *     text-search.c   looking for a needle
  *     text-work.c     which messages are still to be put in
  */
@@ -11,11 +12,15 @@
 #include "base/pack.h"
 #include "store/text.h"
 
-enum { TEXT_VERSION = 2, TEXT_TITLE = 64, TEXT_HEAD = 32, TEXT_ROW = 24 };
+enum { TEXT_VERSION = 3, TEXT_TITLE = 64, TEXT_HEAD = 44, TEXT_ROW = 24 };
 #define TEXT_TOO_LONG ((uint32_t)1 << 31)
 #define TEXT_ID_LONG  ((uint64_t)1 << 63)
 
-struct text_head { uint32_t text_len, packed_len, entries, filter_log2, table_sum, text_sum; };
+struct text_head {
+	uint32_t text_len, packed_len, entries, filter_log2;
+	uint32_t words_len, places_len;            /* 0: it has none (text-words.h) */
+	uint32_t table_sum, words_sum, text_sum;
+};
 struct text_row {
 	uint64_t message;
 	uint32_t at, own_len, header_len, body_len;
@@ -43,7 +48,7 @@ struct text {
 	struct buffer      tail, tail_rows;    /* text and rows not yet a block      */
 	uint32_t           tail_first;
 	struct text_sync  *sync;
-	struct buffer      block_text; /* of the block being searched             */
+	struct buffer      block_text, block_words;    /* of the block being searched */
 };
 
 uint64_t text_block_size(const struct text_head *);

@@ -29,6 +29,43 @@ text_block_read(struct text *t, const struct text_block *b, struct buffer *out)
 	return right;
 }
 
+/* The words of a block, which begin `at`. */
+struct words_file {
+	const struct text *text;
+	uint64_t           at;
+};
+
+static bool
+places_read(void *ctx, uint32_t at, uint32_t len, struct buffer *out)
+{
+	const struct words_file *f = ctx;
+
+	if (disk_read(f->text->fd, buffer_room(out, len), len, f->at + at) != 0)
+		return false;
+	buffer_took(out, len);
+	return true;
+}
+
+/* Which entries have all words of the needle; false when the words are damaged. */
+static bool
+words_look(const struct text_ask *q, const struct text_block *b, unsigned pieces, uint64_t *bits)
+{
+	struct text            *t = q->text;
+	const struct text_head *h = &b->head;
+	uint64_t                at = b->at + text_block_size(h) - h->packed_len - h->places_len;
+	struct words_file       file = { t, at };
+	struct words_section    section = { .places = places_read, .ctx = &file };
+
+	buffer_reset(&t->block_words);
+	if (disk_read(t->fd, buffer_room(&t->block_words, h->words_len), h->words_len,
+	              at - h->words_len) != 0)
+		return false;
+	buffer_took(&t->block_words, h->words_len);
+	section.index = buffer_bytes(&t->block_words);
+	return checksum_of(section.index) == h->words_sum &&
+	       words_find(&section, &q->words, pieces, bits, h->entries);
+}
+
 /* ---- asking --------------------------------------------------------------------------------- */
 
 void
@@ -42,6 +79,7 @@ text_ask_open(struct text_ask *q, struct text *t, struct arena *arena)
 	q->blocks = t->blocks;
 	q->block = 0;
 	q->limit = 0;
+	words_ask(q->needle.len > 0 ? q->needle : q->field, &q->words);
 }
 
 /* The block an entry is in; the number of blocks: in the tail. */
@@ -161,47 +199,94 @@ entry_says(const struct text_ask *q, struct bytes text, const struct text_row *r
 	return false;
 }
 
-/* Entries that hold the needle somewhere are looked at; most texts do not hold it at all. */
 static void
-search_text(struct text_ask *q, struct bytes text, struct bytes rows, uint32_t first)
+says(struct text_ask *q, uint32_t entry)
+{
+	if (entry < q->room)
+		q->bits[entry / 64] |= (uint64_t)1 << (entry % 64);
+}
+
+/* Entries that hold the needle somewhere are looked at; most texts do not hold it at all.
+   `among` tells which may; NULL: any. */
+static void
+search_text(struct text_ask *q, struct bytes text, struct bytes rows, uint32_t first,
+            const uint64_t *among)
 {
 	struct bytes    needle = needle_of(q);
 	struct unpack   u = unpack_of(rows);
-	const char     *hit = memmem(text.at, text.len, needle.at, needle.len);
+	const char     *hit = NULL;
 	struct text_row r;
 
-	for (uint32_t entry = first; hit != NULL && u.rest.len > 0; entry++) {
-		size_t at = (size_t)(hit - text.at), end;
+	for (uint32_t entry = 0; u.rest.len > 0 && text_row_unpack(&u, (uint32_t)text.len, &r);
+	     entry++) {
+		size_t end = (size_t)r.at + r.own_len + r.header_len + r.body_len;
 
-		if (!text_row_unpack(&u, (uint32_t)text.len, &r))
-			return;
-		end = (size_t)r.at + r.own_len + r.header_len + r.body_len;
-		if (at >= end || r.too_long)
+		if (r.too_long || (among != NULL && !(among[entry / 64] >> (entry % 64) & 1)))
 			continue;
-		if (entry < q->room && entry_says(q, text, &r))
-			q->bits[entry / 64] |= (uint64_t)1 << (entry % 64);
-		hit = memmem(text.at + end, text.len - end, needle.at, needle.len);
+		if (hit == NULL || hit < text.at + r.at)
+			hit = memmem(text.at + r.at, text.len - r.at, needle.at, needle.len);
+		if (hit == NULL)
+			return;
+		if (hit < text.at + end && entry_says(q, text, &r))
+			says(q, first + entry);
 	}
+}
+
+/* What the words of the block tell: true when that is all there is to know.  Else the bits of the entries that
+   may say it are set in *among, NULL: of any. */
+static bool
+search_words(struct text_ask *q, const struct text_block *b, struct buffer *among_bits,
+             const uint64_t **among)
+{
+	unsigned  pieces = q->where == SEARCH_BODY     ? WORDS_BODY
+	                   : q->where == SEARCH_HEADER ? WORDS_HEADER
+	                                               : WORDS_HEADER | WORDS_BODY;
+	size_t    words = b->head.entries / 64 + (size_t)1;
+	uint64_t *bits, any = 0;
+
+	*among = NULL;
+	if (b->head.words_len == 0 || q->words.terms == 0)
+		return false;
+	bits = (uint64_t *)(void *)buffer_room(among_bits, words * sizeof *bits);
+	if (!words_look(q, b, pieces, bits)) {
+		text_damaged(q->text, "the words of a block cannot be read");
+		return true;
+	}
+	for (size_t i = 0; i < words; i++)
+		any |= bits[i];
+	*among = bits;
+	if (!q->words.tells || q->where == SEARCH_HEADER)
+		return any == 0;
+	for (uint32_t i = 0; any != 0 && i < b->head.entries; i++)
+		if (bits[i / 64] >> (i % 64) & 1)
+			says(q, b->first + i);
+	return true;
 }
 
 static void
 search_block(struct text_ask *q, const struct text_block *b)
 {
-	struct text  *t = q->text;
-	size_t        len = b->head.entries * (size_t)TEXT_ROW;
-	struct buffer rows = { 0 };
+	struct text    *t = q->text;
+	size_t          len = b->head.entries * (size_t)TEXT_ROW;
+	struct buffer   rows = { 0 }, bits = { 0 };
+	const uint64_t *among;
 
 	if (!filter_passes(q, b))
 		return;
+	if (search_words(q, b, &bits, &among)) {
+		buffer_free(&bits);
+		return;
+	}
 	buffer_reset(&t->block_text);
 	if (disk_read(t->fd, buffer_room(&rows, len), len, b->at + TEXT_HEAD) != 0 ||
 	    !text_block_read(t, b, &t->block_text)) {
 		text_damaged(t, "a block cannot be read");
 	} else {
 		buffer_took(&rows, len);
-		search_text(q, buffer_bytes(&t->block_text), buffer_bytes(&rows), b->first);
+		search_text(q, buffer_bytes(&t->block_text), buffer_bytes(&rows), b->first, among);
 	}
 	buffer_free(&rows);
+	buffer_free(&bits);
 }
 
 bool
@@ -225,8 +310,10 @@ text_ask_go(struct text_ask *q, uint32_t blocks)
 	if (q->block < t->blocks)
 		return false;
 	if (t->tail_first < q->room)
-		search_text(q, buffer_bytes(&t->tail), buffer_bytes(&t->tail_rows), t->tail_first);
+		search_text(q, buffer_bytes(&t->tail), buffer_bytes(&t->tail_rows), t->tail_first,
+		            NULL);
 	q->limit = q->room;
 	buffer_free(&t->block_text);
+	buffer_free(&t->block_words);
 	return true;
 }

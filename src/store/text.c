@@ -58,7 +58,10 @@ head_pack(const struct text_head *h, struct buffer *out)
 	pack_u32(out, h->packed_len);
 	pack_u32(out, h->entries);
 	pack_u32(out, h->filter_log2);
+	pack_u32(out, h->words_len);
+	pack_u32(out, h->places_len);
 	pack_u32(out, h->table_sum);
+	pack_u32(out, h->words_sum);
 	pack_u32(out, h->text_sum);
 	pack_u32(out, checksum_of(bytes_cut(buffer_bytes(out), from, TEXT_HEAD - 4)));
 }
@@ -72,11 +75,15 @@ head_unpack(struct bytes b, struct text_head *h)
 	h->packed_len = unpack_u32(&u);
 	h->entries = unpack_u32(&u);
 	h->filter_log2 = unpack_u32(&u);
+	h->words_len = unpack_u32(&u);
+	h->places_len = unpack_u32(&u);
 	h->table_sum = unpack_u32(&u);
+	h->words_sum = unpack_u32(&u);
 	h->text_sum = unpack_u32(&u);
 	return bytes_starts(b, BYTES("MtxB")) &&
 	       unpack_u32(&u) == checksum_of(bytes_cut(b, 0, TEXT_HEAD - 4)) &&
-	       h->text_len <= BLOCK_MOST && h->packed_len <= BLOCK_MOST && h->entries > 0 &&
+	       h->text_len <= BLOCK_MOST && h->packed_len <= BLOCK_MOST &&
+	       h->words_len <= BLOCK_MOST && h->places_len <= BLOCK_MOST && h->entries > 0 &&
 	       h->entries <= BLOCK_MOST / TEXT_ROW && h->filter_log2 >= 10 && h->filter_log2 <= 27;
 }
 
@@ -84,7 +91,7 @@ uint64_t
 text_block_size(const struct text_head *h)
 {
 	return TEXT_HEAD + (uint64_t)h->entries * TEXT_ROW + ((uint64_t)1 << h->filter_log2) / 8 +
-	       h->packed_len;
+	       h->words_len + h->places_len + h->packed_len;
 }
 
 static void
@@ -119,7 +126,8 @@ text_row_unpack(struct unpack *u, uint32_t text_len, struct text_row *r)
 static uint32_t *
 slot_of(const struct text *t, uint64_t message)
 {
-	uint32_t at = (uint32_t)((message * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (t->slots - 1);
+	uint64_t mixed = (message ^ message >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t at = (uint32_t)((mixed ^ mixed >> 32) >> 16) & (t->slots - 1);
 
 	while (t->slot[at] != 0 && (t->message[t->slot[at] - 1] & ~TEXT_ID_LONG) != message)
 		at = (at + 1) & (t->slots - 1);
@@ -232,11 +240,14 @@ static bool
 is_whole(struct text *t, uint64_t at, const struct text_head *h)
 {
 	size_t table = h->entries * (size_t)TEXT_ROW + ((size_t)1 << h->filter_log2) / 8;
-	char  *all = memory_take(table + h->packed_len);
-	bool   right = disk_read(t->fd, all, table + h->packed_len, at + TEXT_HEAD) == 0;
+	size_t words = h->words_len, text = table + words + h->places_len;
+	size_t len = text + h->packed_len;
+	char  *all = memory_take(len);
+	bool   right = disk_read(t->fd, all, len, at + TEXT_HEAD) == 0;
 
 	right = right && checksum_of((struct bytes){ all, table }) == h->table_sum &&
-	        checksum_of((struct bytes){ all + table, h->packed_len }) == h->text_sum;
+	        checksum_of((struct bytes){ all + table, words }) == h->words_sum &&
+	        checksum_of((struct bytes){ all + text, h->packed_len }) == h->text_sum;
 	memory_free(all);
 	return right;
 }
@@ -381,6 +392,7 @@ text_close(struct account *a)
 	buffer_free(&t->tail);
 	buffer_free(&t->tail_rows);
 	buffer_free(&t->block_text);
+	buffer_free(&t->block_words);
 	memory_free(t->message);
 	memory_free(t->slot);
 	memory_free(t->block);
@@ -441,6 +453,48 @@ make_filter(const struct text *t, uint32_t log2, char *filter)
 	}
 }
 
+/* The words of the tail; nothing when they are not worth it. */
+static void
+pack_words(const struct text *t, struct text_head *h, struct buffer *out)
+{
+	struct text_row *row = memory_take(h->entries * sizeof *row);
+	struct unpack    u = unpack_of(buffer_bytes(&t->tail_rows));
+	struct buffer    index = { 0 }, places = { 0 };
+
+	for (uint32_t i = 0; i < h->entries; i++)
+		(void)text_row_unpack(&u, h->text_len, &row[i]);
+	words_make(buffer_bytes(&t->tail), row, h->entries, &index, &places);
+	h->words_len = (uint32_t)index.len;
+	h->places_len = (uint32_t)places.len;
+	h->words_sum = checksum_of(buffer_bytes(&index));
+	buffer_add(out, buffer_bytes(&index));
+	buffer_add(out, buffer_bytes(&places));
+	buffer_free(&index);
+	buffer_free(&places);
+	memory_free(row);
+}
+
+/* All of a block behind its head. */
+static void
+pack_block(const struct text *t, struct text_head *h, struct buffer *out)
+{
+	size_t table = t->tail_rows.len + ((size_t)1 << h->filter_log2) / 8, room;
+	char  *at = buffer_room(out, table);
+
+	memset(at, 0, table);
+	memcpy(at, t->tail_rows.at, t->tail_rows.len);
+	make_filter(t, h->filter_log2, at + t->tail_rows.len);
+	h->table_sum = checksum_of((struct bytes){ at, table });
+	buffer_took(out, table);
+	pack_words(t, h, out);
+	room = (size_t)LZ4_compressBound((int)t->tail.len);
+	at = buffer_room(out, room);
+	h->packed_len = (uint32_t)LZ4_compress_default(t->tail.at != NULL ? t->tail.at : "", at,
+	                                               (int)t->tail.len, (int)room);
+	h->text_sum = checksum_of((struct bytes){ at, h->packed_len });
+	buffer_took(out, h->packed_len);
+}
+
 /* The tail becomes a block. */
 void
 text_flush(struct text *t)
@@ -448,29 +502,18 @@ text_flush(struct text *t)
 	struct text_head h = { .text_len = (uint32_t)t->tail.len,
 		               .entries = t->entries - t->tail_first,
 		               .filter_log2 = 10 };
-	struct buffer    block = { 0 };
-	size_t           table, room;
-	char            *at;
+	struct buffer    block = { 0 }, rest = { 0 };
 
 	if (h.entries == 0 || t->why != 0)
 		return;
 	while (((size_t)1 << h.filter_log2) < t->tail.len)
 		h.filter_log2++;
-	table = t->tail_rows.len + ((size_t)1 << h.filter_log2) / 8;
-	room = (size_t)LZ4_compressBound((int)t->tail.len);
-	at = buffer_room(&block, TEXT_HEAD + table + room);
-	memset(at, 0, TEXT_HEAD + table);
-	memcpy(at + TEXT_HEAD, t->tail_rows.at, t->tail_rows.len);
-	make_filter(t, h.filter_log2, at + TEXT_HEAD + t->tail_rows.len);
-	h.packed_len =
-		(uint32_t)LZ4_compress_default(t->tail.at != NULL ? t->tail.at : "",
-	                                       at + TEXT_HEAD + table, (int)t->tail.len, (int)room);
-	h.table_sum = checksum_of((struct bytes){ at + TEXT_HEAD, table });
-	h.text_sum = checksum_of((struct bytes){ at + TEXT_HEAD + table, h.packed_len });
+	pack_block(t, &h, &rest);
 	head_pack(&h, &block);
 	if (t->end < t->proved)
 		t->proved = t->end; /* what is written over is not synced any more */
-	buffer_took(&block, table + h.packed_len);
+	buffer_add(&block, buffer_bytes(&rest));
+	buffer_free(&rest);
 	t->why = disk_write(t->fd, block.at, block.len, t->end);
 	if (t->why == 0)
 		t->why = disk_cut(t->fd, t->end + block.len);

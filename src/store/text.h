@@ -6,7 +6,8 @@
  *
  * An append-only file of blocks.  Each message has one entry, whatever mailboxes hold it: our own fields,
  * its header, its body, as letter_text() (message/search.h) gives them.  Before the text of a block
- * stands which runs of three bytes it has, so that most blocks are never read.  What the index says of a message
+ * stands which runs of three bytes it has, so that most blocks are never read, and which words (text-words.h), so
+ * that most texts are not.  What the index says of a message
  * is what a verifier would say; of a message that is not in it, it says nothing.
  *
  * It promises nothing: a file that is not whole is cut where it stops being so, a damaged one
@@ -28,6 +29,7 @@
 
 #include "message/search.h"
 #include "store/store.h"
+#include "store/text-words.h"
 
 /* A longer text is not kept; its message is always read. */
 enum { TEXT_MOST = 4 << 20 };
@@ -49,6 +51,7 @@ struct text_ask {
 	uint32_t          limit;
 	/* its own */
 	uint64_t         *wanted;
+	struct words_ask  words;
 	uint32_t          block, blocks, room, made;
 };
 void text_ask_open(struct text_ask *, struct text *, struct arena *);
