@@ -13,8 +13,9 @@ struct table {
 
 /* In the order of postconf -m. */
 static const struct table_type *const types[] = {
-	&table_btree,  &table_cdb,  &table_dbm,    &table_hash,
-	&table_inline, &table_lmdb, &table_static, &table_texthash,
+	&table_btree,  &table_cdb,    &table_dbm,   &table_hash,     &table_inline,
+	&table_ldap,   &table_lmdb,   &table_mysql, &table_pgsql,    &table_socketmap,
+	&table_sqlite, &table_static, &table_tcp,   &table_texthash, &table_unix,
 };
 
 const struct table_type *
@@ -176,6 +177,13 @@ table_find(struct table *t, struct bytes key, struct arena *arena, struct bytes 
 	if (key.len == 0 || key.len > TABLE_KEY_MOST || memchr(key.at, '\0', key.len) != NULL)
 		return TABLE_NONE;
 	return t->type->find(t->own, key, arena, value);
+}
+
+void
+table_reach(const struct table *t, struct reach *r)
+{
+	if (t->type->reach != NULL)
+		t->type->reach(t->own, r);
 }
 
 const char *

@@ -60,8 +60,11 @@ enum {
 extern const struct table_source table_source_files;    /* by path */
 
 struct table;
+struct reach;
 struct table *table_open(const char *name, enum table_grammar, const struct table_source *, struct buffer *errors, struct buffer *warnings);
 void table_close(struct table **);
+/* Where it leads, added (directory/remote.h). */
+void table_reach(const struct table *, struct reach *);
 /* What stands for a table that cannot be opened: every answer is TABLE_LATER with `why`. */
 struct table *table_failing(const char *name, const char *why);
 enum table_outcome table_find(struct table *, struct bytes key, struct arena *, struct bytes *value);
@@ -88,6 +91,7 @@ struct table_type {
 	enum table_outcome (*find)(void *own, struct bytes key, struct arena *, struct bytes *value);
 	void  (*each)(void *own, void (*each)(void *, struct bytes, struct bytes), void *);   /* NULL: cannot be listed */
 	void  (*close)(void *own);
+	void  (*reach)(void *own, struct reach *);     /* where it leads (directory/remote.h); NULL: nowhere */
 };
 const struct table_type *table_type_at(size_t);         /* NULL at the end; in the order of postconf -m */
 

@@ -1,0 +1,30 @@
+/*
+ * remote-sql -- what the .cf files of SQL databases have in common
+ *
+ * From:     table-sqlite, table-pgsql, table-mysql
+ *
+ * A question is `query`, or made of the older table, select_field, where_field and
+ * additional_conditions (or select_function in PostgreSQL).
+ */
+#ifndef DIRECTORY_REMOTE_SQL_H
+#define DIRECTORY_REMOTE_SQL_H
+
+#include "directory/remote.h"
+
+struct remote_sql { const char *table, *select_field, *where_field, *additional_conditions; };
+#define REMOTE_SQL_ROWS(type, member) \
+	{ "result_filter", SETTING_TEXT, offsetof(type, common.result_filter), "", "The older name of result_format.", NULL, 0, 0, "0.1" }, \
+	{ "table", SETTING_TEXT, offsetof(type, member.table), "", "Older form: the table of the database.", NULL, 0, 0, "0.1" }, \
+	{ "select_field", SETTING_TEXT, offsetof(type, member.select_field), "", "Older form: the column told.", NULL, 0, 0, "0.1" }, \
+	{ "where_field", SETTING_TEXT, offsetof(type, member.where_field), "", "Older form: the column compared.", NULL, 0, 0, "0.1" }, \
+	{ "additional_conditions", SETTING_TEXT, offsetof(type, member.additional_conditions), "", "Older form: what follows.", NULL, 0, 0, "0.1" }
+
+bool remote_sql_rules(struct remote_rules *, struct settings *, const char *path, const struct remote_common *,
+                      const struct remote_sql *, const char *select_function, enum template_quotes, struct arena *,
+                      struct buffer *errors);
+
+/* "host", "host:port", "[::1]:port", "unix:/path", "inet:host:port" */
+struct remote_host { bool local; char *host; uint16_t port; };      /* port 0: none said */
+bool remote_host(const char *text, struct arena *, struct remote_host *);
+
+#endif

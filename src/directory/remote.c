@@ -1,0 +1,268 @@
+#include "directory/remote.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * The file
+ */
+
+static bool
+read_cf(struct bytes path, const struct table_source *source, struct buffer *out,
+        struct buffer *errors)
+{
+	char    name[4096];
+	int     fd = -1;
+	ssize_t n = -1;
+
+	errno = EINVAL;
+	if (bytes_string(path, name, sizeof name))
+		fd = source->open(source->ctx, name);
+	if (fd < 0) {
+		buffer_printf(errors, "%.*s: %s\n", (int)path.len, path.at, strerror(errno));
+		return false;
+	}
+	for (off_t at = 0;
+	     out->len < REMOTE_CF_MOST && (n = pread(fd, buffer_room(out, 4096), 4096, at)) > 0;
+	     at += n)
+		buffer_took(out, (size_t)n);
+	if (n != 0)
+		buffer_printf(errors, "%.*s: %s\n", (int)path.len, path.at,
+		              n > 0 ? "too long for a file of settings" : strerror(errno));
+	(void)close(fd);
+	return n == 0;
+}
+
+/* Here a dollar is a dollar, in passwords above all. */
+static void
+double_dollars(struct bytes text, struct buffer *out)
+{
+	struct bytes part;
+
+	for (ptrdiff_t n; (n = bytes_find(text, '$')) >= 0;
+	     text = bytes_cut(text, (size_t)n + 1, text.len)) {
+		part = bytes_cut(text, 0, (size_t)n + 1);
+		buffer_add(out, part);
+		buffer_add_char(out, '$');
+	}
+	buffer_add(out, text);
+}
+
+struct settings *
+remote_settings(struct bytes path, const struct setting_table *rows,
+                const struct table_source *source, void *into, struct buffer *errors,
+                struct buffer *warnings)
+{
+	struct settings *s = NULL;
+	struct buffer    text = { 0 }, doubled = { 0 };
+	char             file[4096];
+
+	if (path.len == 0 || path.at[0] != '/' || !bytes_string(path, file, sizeof file)) {
+		buffer_printf(errors,
+		              "%.*s: write the absolute path of a file, as /etc/mansio/users.cf\n",
+		              (int)path.len, path.at);
+		return NULL;
+	}
+	if (read_cf(path, source, &text, errors)) {
+		double_dollars(buffer_bytes(&text), &doubled);
+		s = settings_read(buffer_bytes(&doubled), file, errors, warnings);
+	}
+	if (text.len > 0)
+		explicit_bzero(text.at, text.len);
+	if (doubled.len > 0)
+		explicit_bzero(doubled.at, doubled.len);
+	buffer_free(&text);
+	buffer_free(&doubled);
+	if (s == NULL)
+		return NULL;
+	settings_tables(s, rows, 1);
+	if (!settings_fill(s, rows, NULL, into, errors) || settings_unknown(s, errors))
+		settings_close(&s);
+	return s;
+}
+
+void
+remote_complain(struct settings *s, const char *path, const char *name, struct buffer *errors,
+                const char *form, ...)
+{
+	struct setting_entry e;
+	int                  line = 0;
+	va_list              list;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0)
+			line = e.line;
+	if (line > 0)
+		buffer_printf(errors, "%s:%d: %s: ", path, line, name);
+	else
+		buffer_printf(errors, "%s: %s: ", path, name);
+	va_start(list, form);
+	buffer_vprintf(errors, form, list);
+	va_end(list);
+	buffer_add_char(errors, '\n');
+}
+
+/*
+ * What is asked and told
+ */
+
+bool
+remote_rules(struct remote_rules *r, struct settings *s, const char *path,
+             const struct remote_common *common, const char *question_name, const char *question,
+             enum template_quotes quotes, struct arena *life, struct buffer *errors)
+{
+	const char *result =
+		*common->result_filter != '\0' ? common->result_filter : common->result_format;
+	const char *wrong;
+	bool        good = true;
+
+	r->domain = common->domain;
+	r->limit = common->expansion_limit;
+	wrong = template_parse(&r->question, bytes_of(question), TEMPLATE_QUESTION, quotes, life);
+	if (wrong != NULL) {
+		remote_complain(s, path, question_name, errors, "%s", wrong);
+		good = false;
+	}
+	wrong = template_parse(&r->result, bytes_of(result), TEMPLATE_RESULT, QUOTES_PLAIN, life);
+	if (wrong != NULL) {
+		remote_complain(s, path, "result_format", errors, "%s", wrong);
+		good = false;
+	}
+	for (size_t i = 0; i < r->domain.count; i++)
+		if (strpbrk(r->domain.item[i], ":/") != NULL) {
+			remote_complain(s, path, "domain", errors,
+			                "%s: write the domains themselves, as example.com "
+			                "example.net; files and tables are not asked here",
+			                r->domain.item[i]);
+			good = false;
+		}
+	return good;
+}
+
+/* mysql_table(5): with `domain`, only full addresses with a local part. */
+bool
+remote_asks(const struct remote_rules *r, struct bytes key)
+{
+	ptrdiff_t    at = bytes_find_last(key, '@');
+	struct bytes domain = bytes_cut(key, (size_t)(at + 1), key.len);
+
+	if (key.len == 0 || key.len > REMOTE_KEY_MOST || memchr(key.at, '\0', key.len) != NULL)
+		return false;
+	if (r->domain.count == 0)
+		return true;
+	for (size_t i = 0; at > 0 && i < r->domain.count; i++)
+		if (bytes_is(domain, r->domain.item[i]))
+			return true;
+	return false;
+}
+
+struct bytes
+remote_key(const struct remote_rules *r, struct bytes key, struct arena *life)
+{
+	return r->keep_case ? key : arena_lower(life, key);
+}
+
+bool
+answers_add(struct answers *a, struct bytes value)
+{
+	size_t before = a->out.len;
+
+	if (before > 0)
+		buffer_add_char(&a->out, ',');
+	if (value.len == 0 ||
+	    !template_expand(&a->rules->result, value, &a->key, NULL, NULL, &a->out)) {
+		a->out.len = before;
+		return true;
+	}
+	a->over = (a->rules->limit > 0 && ++a->count > a->rules->limit) ||
+	          a->out.len > REMOTE_VALUE_MOST;
+	return !a->over;
+}
+
+void
+answers_reset(struct answers *a)
+{
+	a->out.len = 0;
+	a->count = 0;
+	a->over = a->failed = false;
+}
+
+enum table_outcome
+answers_end(struct answers *a, bool asked, const struct buffer *why, struct arena *life,
+            struct bytes *value)
+{
+	enum table_outcome is = !asked || a->over || a->failed ? TABLE_LATER
+	                        : a->out.len > 0               ? TABLE_FOUND
+	                                                       : TABLE_NONE;
+
+	*value = (struct bytes){ NULL, 0 };
+	if (is == TABLE_FOUND)
+		*value = arena_keep(life, buffer_bytes(&a->out));
+	else if (asked && a->over)
+		*value = bytes_of("there are more values than expansion_limit allows, or more "
+		                  "than 1 MiB of them");
+	else if (is == TABLE_LATER)
+		*value = arena_keep(life, bytes_trim(buffer_bytes(why)));
+	buffer_free(&a->out);
+	return is;
+}
+
+bool
+remote_is_utf8(struct bytes b)
+{
+	uint32_t rune;
+
+	for (size_t n; b.len > 0; b = bytes_cut(b, n, b.len))
+		if ((n = bytes_utf8(b, &rune)) == 0)
+			return false;
+	return true;
+}
+
+/*
+ * Where it leads
+ */
+
+struct bytes
+path_above(struct bytes path)
+{
+	ptrdiff_t slash = bytes_find_last(path, '/');
+
+	return bytes_cut(path, 0, slash > 0 ? (size_t)slash : 0);
+}
+
+void
+reach_path(struct reach *r, struct bytes path)
+{
+	struct bytes rest = buffer_bytes(&r->paths), one;
+
+	if (path.len < 2 || path.at[0] != '/')
+		return;
+	while (bytes_split(&rest, '\0', &one))
+		if (bytes_equal(one, path))
+			return;
+	buffer_add(&r->paths, path);
+	buffer_add_char(&r->paths, '\0');
+}
+
+void
+reach_port(struct reach *r, uint64_t port)
+{
+	if (port == 0 || port > UINT16_MAX)
+		return;
+	for (size_t i = 0; i < r->ports; i++)
+		if (r->port[i] == port)
+			return;
+	if (r->ports == COUNT(r->port))
+		r->any_port = true;
+	else
+		r->port[r->ports++] = (uint16_t)port;
+}
+
+void
+reach_free(struct reach *r)
+{
+	buffer_free(&r->paths);
+	*r = (struct reach){ .ports = 0 };
+}
