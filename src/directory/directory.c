@@ -2,6 +2,7 @@
 #include "base/journal.h"
 #include "base/random.h"
 #include "directory/inside.h"
+#include "directory/protection.h"
 #include "message/address.h"
 #include <sqlite3.h>
 #include <stdio.h>
@@ -184,7 +185,7 @@ format_right(sqlite3 *db, const char *path, struct buffer *errors)
 		              path, version, DIRECTORY_VERSION);
 		return false;
 	}
-	if (sqlite3_exec(db, additions, NULL, NULL, NULL) != SQLITE_OK ||
+	if (sqlite3_exec(db, additions, NULL, NULL, NULL) != SQLITE_OK || !protection_open(db) ||
 	    !pragma(db, "PRAGMA quick_check(1)", sound, sizeof sound)) {
 		complain(db, path, errors);
 		return false;
@@ -236,6 +237,7 @@ directory_close(struct directory **dp)
 		return;
 	for (int q = 0; q < DIRECTORY_QUERIES; q++)
 		sqlite3_finalize(d->ready[q]);
+	protection_close(d);
 	sqlite3_close(d->db);
 	memory_free(d);
 }

@@ -20,9 +20,11 @@ enum directory_query {
 	DIRECTORY_QUERIES
 };
 
+enum { PROTECTION_QUERIES = 32 };
 struct directory {
 	sqlite3      *db;
 	sqlite3_stmt *ready[DIRECTORY_QUERIES];
+	sqlite3_stmt *protection[PROTECTION_QUERIES];    /* of protection.c, each from its first use on */
 };
 
 /* An address as the tables keep it: lower case, the domain completed; and its local
