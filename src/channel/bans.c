@@ -1,6 +1,7 @@
 #include "channel/bans.h"
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/pack.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,7 +72,8 @@ bans_count(const struct bans *b)
 static bool
 is_one(const struct network *n)
 {
-	return n->bits == (n->family == AF_INET ? 32 : 64) || (n->family == AF_INET6 && n->bits == 128);
+	return n->bits == (n->family == AF_INET ? 32 : 64) ||
+	       (n->family == AF_INET6 && n->bits == 128);
 }
 
 bool
@@ -82,15 +84,16 @@ bans_network(struct bytes text, char out[static 64])
 	const char    *wrong;
 	char           address[INET6_ADDRSTRLEN];
 
-	char           bare[80];
-	struct bytes   inner = text;
-	ptrdiff_t      slash = bytes_find(text, '/');
+	char         bare[80];
+	struct bytes inner = text;
+	ptrdiff_t    slash = bytes_find(text, '/');
 
 	/* peer_network() writes 2001:db8::/64; brackets are what a network in settings has. */
 	if (bytes_find(text, ':') >= 0 && !bytes_starts(text, BYTES("["))) {
 		inner = slash >= 0 ? bytes_cut(text, 0, (size_t)slash) : text;
-		(void)snprintf(bare, sizeof bare, "[%.*s]%.*s", (int)(inner.len < 60 ? inner.len : 60),
-		               inner.at, slash >= 0 ? (int)(text.len - (size_t)slash) : 0,
+		(void)snprintf(bare, sizeof bare, "[%.*s]%.*s",
+		               (int)(inner.len < 60 ? inner.len : 60), inner.at,
+		               slash >= 0 ? (int)(text.len - (size_t)slash) : 0,
 		               slash >= 0 ? text.at + slash : "");
 		text = bytes_of(bare);
 	}
@@ -111,11 +114,11 @@ bans_network(struct bytes text, char out[static 64])
 static bool
 range_put(struct bans *b, const char *text, int64_t until)
 {
-	struct range  r = { .until_ms = until };
-	const char   *wrong;
-	char          whole[80];
-	const char   *slash = strchr(text, '/');
-	size_t        i;
+	struct range r = { .until_ms = until };
+	const char  *wrong;
+	char         whole[80];
+	const char  *slash = strchr(text, '/');
+	size_t       i;
 
 	(void)snprintf(whole, sizeof whole, strchr(text, ':') != NULL ? "[%.*s]%s" : "%.*s%s",
 	               (int)(slash - text), text, slash);
@@ -185,6 +188,26 @@ bans_hold(struct bans *b, const struct peer *p, int64_t now)
 		if (b->range[i].until_ms > now && network_holds(&b->range[i].network, p))
 			return true;
 	return false;
+}
+
+void
+bans_pack(struct buffer *out, const char *network, int64_t ms)
+{
+	pack_string(out, network);
+	pack_i64(out, ms);
+}
+
+bool
+bans_hear(struct bans *b, struct bytes packed, int64_t now)
+{
+	struct unpack u = unpack_of(packed);
+	struct bytes  network = unpack_bytes(&u);
+	int64_t       ms = unpack_i64(&u);
+
+	if (!unpack_done(&u) || ms < 0 || ms > INT64_MAX / 2)
+		return false;
+	(void)bans_put(b, network, ms == 0 ? 0 : now + ms, now);
+	return true;
 }
 
 void

@@ -12,6 +12,7 @@
 #ifndef CHANNEL_BANS_H
 #define CHANNEL_BANS_H
 
+#include "base/buffer.h"
 #include "channel/peer.h"
 
 enum { BANS_MOST = 65536, BAN_RANGES_MOST = 1000 };
@@ -25,6 +26,9 @@ size_t bans_count(const struct bans *);
 void bans_clear(struct bans *);
 /* As it is kept: what peer_network() says of one address or /64; false: it is no network. */
 bool bans_network(struct bytes text, char out[static 64]);
+/* A change on its way to those who hold bans: milliseconds from now, 0 lifts it. */
+void bans_pack(struct buffer *, const char *network, int64_t ms);
+bool bans_hear(struct bans *, struct bytes packed, int64_t now_ms);
 /* One line to the client and the end; nothing is waited for. */
 void bans_turn_away(int fd, const char *line);
 

@@ -24,7 +24,8 @@ struct record {
 
 struct guard {
 	struct map *networks, *accounts, *pairs;
-	struct map *owners;  /* networks from which somebody logged in: when last, as struct memory */
+	struct map
+		*owners; /* networks from which somebody logged in: when last, as struct memory */
 	struct map *records; /* network -> struct record */
 };
 

@@ -67,8 +67,8 @@ order_finish(struct order *e, enum directory_outcome o, const char *what)
 
 /* ---- rows as text or JSON ------------------------------------------------------- */
 
-static void
-json_text(struct buffer *out, const char *s)
+void
+order_json_text(struct buffer *out, const char *s)
 {
 	buffer_add_char(out, '"');
 	for (; *s != '\0'; s++) {
@@ -82,8 +82,8 @@ json_text(struct buffer *out, const char *s)
 	buffer_add_char(out, '"');
 }
 
-static void
-when_text(int64_t at, char out[static 24])
+void
+order_when(int64_t at, char out[static 24])
 {
 	time_t    t = (time_t)at;
 	struct tm tm;
@@ -92,21 +92,21 @@ when_text(int64_t at, char out[static 24])
 		out[0] = '\0';
 }
 
-static void
-row_open(struct order *e, struct buffer *b)
+void
+order_row_open(struct order *e, struct buffer *b)
 {
 	buffer_add_string(b, e->rows++ == 0 ? "[\n " : ",\n ");
 }
 
-static void
-row_say(struct order *e, struct buffer *b)
+void
+order_row_say(struct order *e, struct buffer *b)
 {
 	caller_say(e->caller, "%.*s", (int)b->len, b->at);
 	buffer_free(b);
 }
 
-static void
-list_end(struct order *e)
+void
+order_list_end(struct order *e)
 {
 	if (e->json)
 		caller_say(e->caller, e->rows == 0 ? "[]\n" : "\n]\n");
@@ -119,7 +119,7 @@ domain_say(void *ctx, const struct domain_row *r)
 	struct buffer b = { 0 };
 	char          when[24];
 
-	when_text(r->made, when);
+	order_when(r->made, when);
 	if (!e->json) {
 		caller_say(e->caller,
 		           "%-32s accounts=%" PRIu64 " aliases=%" PRIu64 " catch-all=%s made=%s\n",
@@ -127,14 +127,14 @@ domain_say(void *ctx, const struct domain_row *r)
 		           when);
 		return;
 	}
-	row_open(e, &b);
+	order_row_open(e, &b);
 	buffer_add_string(&b, "{\"domain\": ");
-	json_text(&b, r->name);
+	order_json_text(&b, r->name);
 	buffer_printf(&b, ", \"accounts\": %" PRIu64 ", \"aliases\": %" PRIu64 ", \"catch_all\": ",
 	              r->accounts, r->aliases);
-	json_text(&b, r->catch_all);
+	order_json_text(&b, r->catch_all);
 	buffer_printf(&b, ", \"made\": \"%s\"}", when);
-	row_say(e, &b);
+	order_row_say(e, &b);
 }
 
 static void
@@ -144,20 +144,23 @@ account_say(void *ctx, const struct account_row *r)
 	struct buffer b = { 0 };
 	char          when[24];
 
-	when_text(r->made, when);
+	order_when(r->made, when);
 	if (!e->json) {
-		caller_say(e->caller, "%-40s id=%" PRIu64 " enabled=%s scram=%s made=%s\n",
-		           r->address, r->id, r->enabled ? "yes" : "no", r->scram ? "yes" : "no",
-		           when);
+		buffer_printf(&b, "%-40s id=%" PRIu64 " enabled=%s scram=%s made=%s", r->address,
+		              r->id, r->enabled ? "yes" : "no", r->scram ? "yes" : "no", when);
+		order_protection_say(e, r->id, &b);
+		buffer_add_char(&b, '\n');
+		order_row_say(e, &b);
 		return;
 	}
-	row_open(e, &b);
+	order_row_open(e, &b);
 	buffer_add_string(&b, "{\"account\": ");
-	json_text(&b, r->address);
-	buffer_printf(&b,
-	              ", \"id\": %" PRIu64 ", \"enabled\": %s, \"scram\": %s, \"made\": \"%s\"}",
+	order_json_text(&b, r->address);
+	buffer_printf(&b, ", \"id\": %" PRIu64 ", \"enabled\": %s, \"scram\": %s, \"made\": \"%s\"",
 	              r->id, r->enabled ? "true" : "false", r->scram ? "true" : "false", when);
-	row_say(e, &b);
+	order_protection_say(e, r->id, &b);
+	buffer_add_char(&b, '}');
+	order_row_say(e, &b);
 }
 
 static void
@@ -170,13 +173,13 @@ alias_say(void *ctx, const struct alias_row *r)
 		caller_say(e->caller, "%-40s %s\n", r->address, r->target);
 		return;
 	}
-	row_open(e, &b);
+	order_row_open(e, &b);
 	buffer_add_string(&b, "{\"alias\": ");
-	json_text(&b, r->address);
+	order_json_text(&b, r->address);
 	buffer_add_string(&b, ", \"target\": ");
-	json_text(&b, r->target);
+	order_json_text(&b, r->target);
 	buffer_add_char(&b, '}');
-	row_say(e, &b);
+	order_row_say(e, &b);
 }
 
 /* ---- domains ------------------------------------------------------------------------ */
@@ -193,7 +196,7 @@ run_domain_list(struct order *e)
 	enum directory_outcome o =
 		directory_domain_each(e->clerk->directory, e->first, domain_say, e);
 
-	list_end(e);
+	order_list_end(e);
 	return o == DIRECTORY_NONE && e->first.len == 0 ? 0 : order_finish(e, o, "domain");
 }
 
@@ -233,8 +236,8 @@ account_id_of(void *ctx, const struct account_row *r)
 }
 
 /* Its sessions end; nothing happens where there are none. */
-static void
-sessions_end(struct house *h, struct bytes address, const char *words)
+void
+clerk_sessions_end(struct house *h, struct bytes address, const char *words)
 {
 	struct clerk *c = h->mine;
 	uint32_t      keepers = house_peers(h, KEEPER);
@@ -315,7 +318,8 @@ hashing_done(void *ctx)
 	if (status == 0)
 		clerk_changed(w->house);
 	if (status == 0 && w->kick)
-		sessions_end(w->house, w->address, "The password of this account was changed");
+		clerk_sessions_end(w->house, w->address,
+		                   "The password of this account was changed");
 	caller_done(w->caller, status);
 	explicit_bzero((char *)(uintptr_t)w->password.at, w->password.len);
 	arena_close(&w->life);
@@ -369,7 +373,7 @@ run_account_list(struct order *e)
 		directory_account_each(e->clerk->directory, one ? e->first : none,
 	                               one ? none : e->first, account_say, e);
 
-	list_end(e);
+	order_list_end(e);
 	return o == DIRECTORY_NONE && !one ? 0 : order_finish(e, o, "account");
 }
 
@@ -445,7 +449,8 @@ set_system_user(struct order *e, struct bytes to)
 	}
 	o = directory_account_bind(e->clerk->directory, e->first, (uint32_t)uid);
 	if (o == DIRECTORY_OK)
-		sessions_end(e->house, e->first, "The mailboxes of this account are elsewhere now");
+		clerk_sessions_end(e->house, e->first,
+		                   "The mailboxes of this account are elsewhere now");
 	return order_finish(e, o, "account");
 }
 
@@ -457,6 +462,8 @@ run_account_set(struct order *e)
 
 	if (bytes_is(e->second, "password"))
 		return hash_then(e, false);
+	if (bytes_is(e->second, "--networks") || bytes_is(e->second, "--protocols"))
+		return order_set_bounds(e);
 	if (bytes_starts(e->second, BYTES("--")))
 		return order_set_limits(e, "account");
 	if (bytes_is(e->second, "system-user"))
@@ -465,7 +472,7 @@ run_account_set(struct order *e)
 		enum directory_outcome o = directory_account_enable(e->clerk->directory, e->first,
 		                                                    bytes_is(to, "yes"));
 		if (o == DIRECTORY_OK && bytes_is(to, "no"))
-			sessions_end(e->house, e->first, "This account was disabled");
+			clerk_sessions_end(e->house, e->first, "This account was disabled");
 		return order_finish(e, o, "account");
 	}
 	caller_complain(
@@ -474,7 +481,8 @@ run_account_set(struct order *e)
 		"       mansio account set ADDRESS enabled yes|no\n"
 		"       mansio account set ADDRESS enabled yes|no\n"
 		"       mansio account set ADDRESS system-user NAME|none\n"
-		"       mansio account set ADDRESS --quota-storage SIZE --quota-messages N\n");
+		"       mansio account set ADDRESS --quota-storage SIZE --quota-messages N\n"
+		"       mansio account set ADDRESS --networks LIST|all --protocols LIST|all\n");
 	return 2;
 }
 
@@ -579,7 +587,7 @@ run_alias_list(struct order *e)
 	enum directory_outcome o = directory_alias_each(e->clerk->directory, one ? e->first : none,
 	                                                one ? none : e->first, alias_say, e);
 
-	list_end(e);
+	order_list_end(e);
 	return o == DIRECTORY_NONE && !one ? 0 : order_finish(e, o, "alias");
 }
 
@@ -613,6 +621,14 @@ static const struct order_row {
 	{ "account", "test",   1, false, run_account_test,   "ADDRESS [--password-file FILE]" },
 	{ "account", "delete", 1, true,  run_account_delete, "ADDRESS" },
 	{ "account", "set",    2, true,  run_account_set,    "ADDRESS password|enabled [yes|no]|--quota-storage SIZE|--quota-messages N" },
+	{ "account", "app-password", 2, false, run_account_app_password, "add|list|revoke ADDRESS [NAME] [--protocols LIST] [--expires WHEN]" },
+	{ "account", "totp",   2, false, run_account_totp,   "enable|confirm|test|disable ADDRESS" },
+	{ "account", "suspend", 1, true, run_account_suspend, "ADDRESS [--until WHEN] [--reason WORDS]" },
+	{ "account", "resume", 1, true,  run_account_resume, "ADDRESS" },
+	{ "auth",    "failures", 0, false, run_auth_failures, "[--account ADDRESS] [--network NETWORK] [--json]" },
+	{ "auth",    "bans",   0, false, run_auth_bans,      "[--json]" },
+	{ "auth",    "ban",    1, false, run_auth_ban,       "NETWORK [--for TIME] [--reason WORDS]" },
+	{ "auth",    "unban",  1, false, run_auth_unban,     "NETWORK" },
 	{ "group",   "add",    1, true,  run_group_add,      "ADDRESS [--member ADDRESS...]" },
 	{ "group",   "list",   0, false, run_group_list,     "[ADDRESS]" },
 	{ "group",   "join",   2, true,  run_group_join,     "ADDRESS MEMBER..." },

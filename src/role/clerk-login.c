@@ -7,11 +7,12 @@
  * they are before is checked ahead of strangers.
  */
 #include "base/clock.h"
-#include "role/clerk.h"
+#include "role/clerk-guard.h"
 #include "sasl/sasl.h"
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { CHECKS_WAITING_MOST = 256, EXCHANGES_MOST = 4096, PAUSES_MOST = EXCHANGES_MOST / 2 };
@@ -24,6 +25,9 @@ struct exchange {
 	struct arena         *life;
 	struct sasl          *sasl;
 	char                  network[48];
+	char                  service[16];
+	struct peer           peer;
+	struct app_password  *device;  /* that was right; NULL: another credential  */
 	bool                  dropped; /* the front is gone; the check still runs   */
 	bool                  busy;    /* in the thread pool or waiting for it      */
 	struct timer         *pause;   /* a refusal that waits                      */
@@ -107,12 +111,25 @@ exchange_answer_in(struct exchange *e, int64_t ms)
 	timer_set(e->pause, ms);
 }
 
+static struct admission
+admission_of(const struct exchange *e)
+{
+	return (struct admission){ .account = e->who.account,
+		                   .user = e->counted.len > 0 ? e->counted : e->user,
+		                   .network = e->network,
+		                   .peer = &e->peer,
+		                   .service = e->service,
+		                   .device = e->device };
+}
+
 /* Says no, after the pause that this network has earned. */
 static void
 exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 {
-	struct clerk *c = clerk_of(e->house);
+	struct clerk    *c = clerk_of(e->house);
+	struct admission a = admission_of(e);
 
+	clerk_failed(c, &a, why);
 	e->answer = (struct word_auth_done){ .answer = (uint8_t)answer,
 		                             .user = arena_copy(e->life, e->user),
 		                             .text = why };
@@ -120,16 +137,25 @@ exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 	                                   clock_patient_ms()));
 }
 
+static void exchange_later(struct exchange *, const char *why);
+
 static void
 exchange_welcome(struct exchange *e, struct bytes last)
 {
-	struct clerk *c = clerk_of(e->house);
+	struct clerk    *c = clerk_of(e->house);
+	struct admission a = admission_of(e);
+	const char      *why = "account is disabled";
+	enum auth_answer admitted =
+		e->who.enabled ? clerk_admits(c, &a, e->life, &why) : AUTH_DISABLED;
 
-	if (!e->who.enabled) {
-		exchange_refuse(e, AUTH_DISABLED, "account is disabled");
+	if (admitted != AUTH_OK) {
+		if (admitted == AUTH_LATER)
+			exchange_later(e, why);
+		else
+			exchange_refuse(e, admitted, why);
 		return;
 	}
-	guard_passed(c->guard, bytes_of(e->network), e->counted, clock_patient_ms());
+	clerk_passed(c, &a);
 	e->answer = (struct word_auth_done){
 		.answer = AUTH_OK, .user = e->who.address, .account = e->who.account, .last = last
 	};
@@ -236,8 +262,8 @@ exchange_guarded(struct exchange *e)
 {
 	struct clerk *c = clerk_of(e->house);
 
-	if (guard_ask(c->guard, &c->limits, bytes_of(e->network), e->counted, clock_patient_ms()) ==
-	    GUARD_GO)
+	if (!clerk_is_banned(c, &e->peer) && guard_ask(c->guard, &c->limits, bytes_of(e->network),
+	                                               e->counted, clock_patient_ms()) == GUARD_GO)
 		return false;
 	e->answer = (struct word_auth_done){ .answer = AUTH_LATER,
 		                             .user = arena_copy(e->life, e->user),
@@ -258,6 +284,23 @@ checks_add(struct clerk *c, struct exchange *e)
 	c->waiting++;
 }
 
+/* Whether it is an app password of theirs: a lookup, nothing slow. */
+static enum directory_outcome
+exchange_device(struct exchange *e)
+{
+	struct app_password    found;
+	enum directory_outcome o = DIRECTORY_NONE;
+
+	if (e->who.account != 0)
+		o = app_password_find(clerk_of(e->house)->directory, e->who.account, e->password,
+		                      e->life, &found);
+	if (o == DIRECTORY_OK) {
+		e->device = arena_take(e->life, sizeof *e->device);
+		*e->device = found;
+	}
+	return o;
+}
+
 /* User and password are known: look the user up, then let the pool compare. */
 static void
 exchange_check(struct exchange *e, struct bytes user, struct bytes password)
@@ -269,6 +312,8 @@ exchange_check(struct exchange *e, struct bytes user, struct bytes password)
 		exchange_later(e, "directory is not available");
 	else if (exchange_guarded(e))
 		return;
+	else if (exchange_device(e) == DIRECTORY_OK)
+		exchange_welcome(e, (struct bytes){ NULL, 0 });
 	else if (c->waiting >= CHECKS_WAITING_MOST)
 		exchange_later(e, "too many logins at once");
 	else {
@@ -424,6 +469,8 @@ hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket
 	if (whole) {
 		e = exchange_open(h, from, index, ticket);
 		peer_network(&w.peer, e->network);
+		e->peer = w.peer;
+		(void)snprintf(e->service, sizeof e->service, "%.15s", w.service);
 		if (map_count(clerk_of(h)->exchanges) > EXCHANGES_MOST)
 			exchange_later(e, "too many logins at once");
 		else if (w.mechanism.len == 0)

@@ -3,7 +3,7 @@
  * domain, account, alias.  The only process that sees a password hash.
  * Logging in is clerk-login.c.
  */
-#include "role/clerk.h"
+#include "role/clerk-guard.h"
 #include "role/keeper.h"
 #include "role/settings.h"
 #include "role/tables.h"
@@ -16,6 +16,11 @@ static const struct setting rows[] = {
 	{ "auth_failure_delay", SETTING_TIME, AT(delay_ms), "2s", "Wait before a failed login is answered; doubled with each failure in a row from one network, up to 15 seconds.", .since = "0.1" },
 	{ "auth_failure_network_limit", SETTING_NUMBER, AT(per_network), "30", "Failed logins a minute from one network before its attempts are put off; 0 means no limit.", .since = "0.1" },
 	{ "auth_failure_account_limit", SETTING_NUMBER, AT(per_account), "300", "Failed logins a minute for one account before attempts from networks unknown to it are put off; 0 means no limit.", .since = "0.1" },
+	{ "auth_ban_failures", SETTING_NUMBER, AT(ban_failures), "10", "Failed logins from one network (a /64 for IPv6) within auth_ban_find_time after which its connections are refused; 0: nobody is banned. A network from which somebody has logged in within 30 days never is.", .since = "0.2" },
+	{ "auth_ban_find_time", SETTING_TIME, AT(ban_within_ms), "10m", "The time in which auth_ban_failures are counted.", .since = "0.2" },
+	{ "auth_ban_time", SETTING_TIME, AT(ban_ms), "10m", "How long the first ban of a network is; each further one is twice as long.", .since = "0.2" },
+	{ "auth_ban_time_max", SETTING_TIME, AT(ban_longest_ms), "7d", "The longest a ban grows to; a network quiet for as long begins anew.", .since = "0.2" },
+	{ "auth_ban_exceptions", SETTING_LIST, AT(ban_exceptions), "$mynetworks 127.0.0.0/8 [::1]", "Networks that are never banned.", .since = "0.2" },
 };
 /* clang-format on */
 #undef AT
@@ -155,6 +160,7 @@ settings_new(struct house *h)
 	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);
 	if (c->tables != NULL)
 		tables_reload(c->tables);
+	clerk_guard_settings(c);
 	clerk_changed(h);
 }
 
@@ -190,6 +196,7 @@ clerk_start(struct house *h)
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
 	c->tables = tables_open(h, tables_changed, h);
+	clerk_guard_open(h);
 	settings_new(h);
 	return c->directory != NULL &&
 	       directory_secret(c->directory, "scram", c->secret) == DIRECTORY_OK;
@@ -265,6 +272,8 @@ clerk_peer(struct house *h, enum role role, uint32_t index)
 {
 	struct telling t = { h, house_link(h, role, index), index };
 
+	if (t.link != NULL && (role == RECEIVER || role == LOGIN))
+		clerk_guard_tell(clerk_of(h), t.link);
 	if (role != KEEPER)
 		return;
 	clerk_tell_people(h, index);
@@ -274,6 +283,7 @@ clerk_peer(struct house *h, enum role role, uint32_t index)
 static void
 clerk_stop(struct house *h)
 {
+	clerk_write_down(clerk_of(h));
 	house_leave(h);
 }
 

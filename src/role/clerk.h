@@ -12,12 +12,14 @@
 #include "directory/password.h"
 #include "role/house.h"
 
-struct clerk_settings { const char *delimiter; int64_t delay_ms, per_network, per_account; };
+struct clerk_settings { const char *delimiter; int64_t delay_ms, per_network, per_account;
+	int64_t ban_failures, ban_within_ms, ban_ms, ban_longest_ms; struct setting_list ban_exceptions; };
 
 struct exchange;
 struct clerk {
 	struct directory   *directory;
 	struct guard       *guard;
+	struct watch       *watch;            /* clerk-guard.c */
 	struct guard_limits limits;
 	struct map         *exchanges;
 	struct map         *full;             /* accounts that hold all they may */
@@ -42,6 +44,25 @@ struct order {
 	size_t                 rows;
 };
 int order_finish(struct order *, enum directory_outcome, const char *what);      /* the exit status */
+/* Rows of a list: an object of JSON is begun in *b and given away; the end of all. */
+void order_json_text(struct buffer *, const char *);
+void order_when(int64_t at, char out[static 24]);
+void order_row_open(struct order *, struct buffer *);
+void order_row_say(struct order *, struct buffer *);
+void order_list_end(struct order *);
+/* The sessions of an account end; nothing happens where there are none. */
+void clerk_sessions_end(struct house *, struct bytes address, const char *words);
+/* clerk-protection.c */
+int run_account_app_password(struct order *);
+int run_account_totp(struct order *);
+int run_account_suspend(struct order *);
+int run_account_resume(struct order *);
+int order_set_bounds(struct order *);
+void order_protection_say(struct order *, uint64_t account, struct buffer *);
+int run_auth_failures(struct order *);
+int run_auth_bans(struct order *);
+int run_auth_ban(struct order *);
+int run_auth_unban(struct order *);
 /* clerk-people.c */
 int order_set_limits(struct order *, const char *what);
 int run_group_add(struct order *);

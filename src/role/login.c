@@ -7,6 +7,7 @@
 #include "access/pop3/pop3.h"
 #include "base/clock.h"
 #include "base/map.h"
+#include "channel/bans.h"
 #include "channel/listener.h"
 #include "directory/directory.h"
 #include "role/house.h"
@@ -56,6 +57,7 @@ struct login_role {
 	struct map      *networks; /* guests of each network, counted      */
 	struct map      *carried;  /* ticket -> struct carried             */
 	struct tls      *tls_imap, *tls_pop3;
+	struct bans     *bans; /* that the clerk has told of */
 	uint32_t         next_ticket;
 	struct expected *expected;
 	struct timer    *orphans, *farewell;
@@ -490,6 +492,17 @@ guest_enters(struct door *d, const char *network, struct login *login)
 }
 
 static void
+turn_away_banned(struct door *d, int fd, const struct peer *peer)
+{
+	note("%s: connect from banned %s refused", d->name, peer->text);
+	bans_turn_away(fd,
+	               d->tls_first ? ""
+	               : d->protocol == &login_imap
+	                       ? "* BYE Too many failed logins from your address.\r\n"
+	                       : "-ERR [SYS/PERM] Too many failed logins from your address.\r\n");
+}
+
+static void
 came(void *ctx, int fd, const struct peer *peer)
 {
 	struct door       *d = ctx;
@@ -497,6 +510,10 @@ came(void *ctx, int fd, const struct peer *peer)
 	char               network[48];
 
 	peer_network(peer, network);
+	if (bans_hold(k->bans, peer, clock_patient_ms())) {
+		turn_away_banned(d, fd, peer);
+		return;
+	}
 	if (d->config.rows.per_address > 0 &&
 	    network_count(k, network, 0) >= (uintptr_t)d->config.rows.per_address) {
 		warn_("%s: too many connections that have not logged in from %s (login_client_connection_limit)",
@@ -693,6 +710,7 @@ login_start(struct house *h)
 	k->asked = map_open();
 	k->networks = map_open();
 	k->carried = map_open();
+	k->bans = bans_open();
 	k->orphans = timer_open(h->loop, orphans_due, h);
 	k->tls_imap = tls_of(h, "imap");
 	k->tls_pop3 = tls_of(h, "pop3");
@@ -755,6 +773,7 @@ login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	case WORD_SESSION_OVER: return hear_session_over(h, ticket);
 	case WORD_KEEPER_NOT: return hear_keeper_away(h, body);
 	case WORD_KEEPER_REST: return hear_keeper_done(h, index);
+	case WORD_BAN: return bans_hear(role_of(h)->bans, body, clock_patient_ms());
 	case WORD_DIRECTORY_NEW: return true; /* a login keeps no answers of the clerk */
 	default: return false;
 	}

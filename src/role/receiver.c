@@ -64,14 +64,32 @@ too_many(struct receiver *r, struct session *s, struct visit *v)
 	return NULL;
 }
 
+/* Where logins are guessed at; mail from there may still come where nobody logs in. */
+static void
+turn_away_banned(struct door *d, int fd, const struct peer *peer)
+{
+	char reply[400];
+
+	note_as(d->config->service, "connect from banned %s refused", peer->text);
+	snprintf(reply, sizeof reply, "554 5.7.1 %s Error: too many failed logins from %s\r\n",
+	         d->config->myhostname, peer->text);
+	bans_turn_away(fd, d->config->set.tls_wrappermode ? "" : reply);
+}
+
 static void
 came(void *ctx, int fd, const struct peer *peer)
 {
 	struct door     *d = ctx;
 	struct receiver *r = d->receiver;
-	struct visit    *v = visit_begin(r, d->config, peer);
+	struct visit    *v;
 	char             reply[400];
 	const char      *why;
+
+	if (d->config->set.auth_enable && bans_hold(r->bans, peer, clock_patient_ms())) {
+		turn_away_banned(d, fd, peer);
+		return;
+	}
+	v = visit_begin(r, d->config, peer);
 
 	v->session =
 		connection_open(r->house->loop, fd, d->config, peer, &from_the_house, r->house);
@@ -286,6 +304,7 @@ receiver_start(struct house *h)
 	h->mine = r;
 	r->house = h;
 	r->scratch = arena_open(NULL);
+	r->bans = bans_open();
 	ask_open(r);
 	questions_open(&r->questions, h);
 	letters_open_writer(h);
@@ -323,6 +342,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
 	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
 	case WORD_DIRECTORY_NEW: ask_forget(receiver_of(h)); return true;
+	case WORD_BAN: return bans_hear(receiver_of(h)->bans, body, clock_patient_ms());
 	case WORD_LOOKED: return hear_looked(h, ticket, body);
 	case WORD_JUDGED: return question_heard(&receiver_of(h)->questions, ticket, body);
 	case WORD_SEGMENT_REFUSED: return hear_segment_refused(h, body);

@@ -7,6 +7,7 @@
 #define ROLE_RECEIVER_H
 
 #include "base/map.h"
+#include "channel/bans.h"
 #include "channel/listener.h"
 #include "policy/tally.h"
 #include "role/question.h"
@@ -41,6 +42,7 @@ struct receiver {
 	struct door     *doors;
 	struct timer    *tick;
 	struct tally    *tally;
+	struct bans     *bans;         /* that the clerk has told of               */
 	struct map      *visits;       /* ticket -> visit with a question open     */
 	struct map      *resolved;     /* address -> what the clerk said           */
 	int64_t          resolved_at;  /* the oldest of them                       */

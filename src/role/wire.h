@@ -50,6 +50,9 @@ extern const char *const role_names[ROLES];
 	X(AUTH_DROP,      FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* the session is gone                   */ \
 	X(AUTH_MORE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* challenge (not yet base64)            */ \
 	X(AUTH_DONE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* struct word_auth_done                 */ \
+	X(BAN,            FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* network, milliseconds it is shut out; 0: no longer */ \
+	X(SENDER_ASK,     FROM(RECEIVER), FROM(CLERK))              /* user "" nobody, address: may they send as it? */ \
+	X(SENDER_SAID,    FROM(CLERK), FROM(RECEIVER))              /* u8 enum sender_answer                 */ \
 	X(LOOKUP,         FROM(RECEIVER), FROM(VERIFIER))           /* struct word_lookup                    */ \
 	X(LOOKED,         FROM(VERIFIER), FROM(RECEIVER))           /* struct word_looked                    */ \
 	/* a letter comes in */ \
@@ -147,6 +150,9 @@ struct word_auth_done {
 	struct bytes last;             /* server's last data with success (SCRAM), "" none              */
 };
 BODY(auth_done)
+
+/* Whose an address is that a letter says it comes from. */
+enum sender_answer { SENDER_OWN, SENDER_OF_ANOTHER, SENDER_OF_NOBODY, SENDER_LATER };
 
 struct word_lookup { struct peer peer; };               /* what is this client's name?  */
 BODY(lookup)
