@@ -8,6 +8,7 @@
 #include "command/command.h"
 #include "command/keepers.h"
 #include "command/prompt.h"
+#include "command/protection.h"
 
 static int run_account(struct call *);
 
@@ -22,6 +23,13 @@ const struct command command_account = {
 		"account set ADDRESS system-user NAME|none\n"
 		"account set ADDRESS --quota-storage SIZE|none|default --quota-messages N|none|default\n"
 		"account set ADDRESS --mail-location LOCATION|log|default\n"
+		"account set ADDRESS --networks LIST|all --protocols LIST|all\n"
+		"account suspend ADDRESS [--until WHEN] [--reason WORDS]\n"
+		"account resume ADDRESS\n"
+		"account app-password add ADDRESS NAME [--protocols LIST] [--expires WHEN]\n"
+		"account app-password list ADDRESS [--json]\n"
+		"account app-password revoke ADDRESS NAME|ID\n"
+		"account totp enable|confirm|test|disable ADDRESS\n"
 		"account test ADDRESS [--password-file FILE]\n"
 		"account delete ADDRESS",
 	.about = "Adds, shows, changes and removes accounts: an address, a password and a mailbox.",
@@ -38,6 +46,17 @@ const struct command command_account = {
 		"--quota-storage 1G and --quota-messages 10000 bound what the account may hold; none is no limit, default what the domain "
 		"or main.cf says. --mail-location says where its mailboxes lie, as maildir:/var/vmail/%d/%n or mbox:/var/vmail/%d/%n, in a "
 		"directory of mail_location or mail_location_directories; log is the letter log. An account that has mail stays where it is, and is told how to move.\n"
+		"\n"
+		"app-password add makes a password of its own for one device or program and shows it once. It is good for the protocols "
+		"that are said (imap, pop3, smtp, submission, sieve, other; all by default; smtp is for submission too), until --expires "
+		"(90d, 2026-12-31). list says when, from where and by what protocol each was used last; revoke ends the sessions of the account too.\n"
+		"\n"
+		"totp enable makes the secret of a second factor, and shows it as text, otpauth: address and picture; totp confirm, with a code of the "
+		"phone, turns it on and shows ten recovery codes. From then on mail programs must log in with app passwords: the password "
+		"itself is refused, by every mechanism. totp test says whether a code is right, and uses it up. Codes are read from the terminal or the standard input.\n"
+		"\n"
+		"suspend keeps mail coming while nobody logs in or sends, until WHEN or resume. --networks (192.0.2.0/24,2001:db8::/32) "
+		"and --protocols bound from where and for what the account's logins are good; to others the right password looks like a wrong one.\n"
 		"\n"
 		"--keep-plain-secret keeps the password itself beside its hashes, for clients that know only POP3's APOP "
 		"(pop3_apop). Whoever reads the directory's file reads it then.",
@@ -129,6 +148,8 @@ run_account(struct call *c)
 
 	if (c->argc < 2)
 		return command_wrong(c, "account wants a word behind it");
+	if (protection_words(c))
+		return protection_run(c);
 	if (has_bare_password(c))
 		return command_wrong(
 			c,
