@@ -6,7 +6,7 @@
  * and networks that earned a ban, which receivers and logins hear of.
  *
  * What is only good to know (when an app password was used, which networks an account comes from) is
- * written down together, some seconds later and at the end; a crash loses those seconds and nothing else.
+ * written down together, a second later and at the end; a crash loses that second and nothing else.
  */
 #include "role/clerk-guard.h"
 #include "base/clock.h"
@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FAILURES_KEPT = 4096, WRITTEN_AFTER_MS = 5000, USES_MOST = 4096, USED_AGAIN_S = 60 };
+enum { FAILURES_KEPT = 4096, WRITTEN_AFTER_MS = 1000, USES_MOST = 4096, USED_AGAIN_S = 60 };
 #define KNOWN_FOR_S (30LL * 24 * 3600)
 
 struct failure {

@@ -314,7 +314,7 @@ totp_test(struct order *e, uint64_t account, struct bytes code)
 		caller_say(e->caller, "right: a recovery code, %" PRIu32 " left\n", left);
 	else
 		caller_complain(e->caller, "mansio: %s\n", words[f]);
-	return f == FACTOR_RIGHT || f == FACTOR_RECOVERY ? 0 : f == FACTOR_LATER ? 1 : 77;
+	return f == FACTOR_RIGHT || f == FACTOR_RECOVERY ? 0 : 1;
 }
 
 /* account totp enable|confirm|test|disable ADDRESS; a code is the input. */

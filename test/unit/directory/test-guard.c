@@ -157,5 +157,54 @@ test_model(void **state)
 	guard_close(&g);
 }
 
+static void
+test_bans_grow(void **state)
+{
+	static const struct ban_limits ban = { 3, 60000, 10000, 35000 };
+	static const int64_t           lengths[] = { 10000, 20000, 35000, 35000 };
+	struct guard                  *g = guard_open();
+	uint32_t                       times;
+	int64_t                        now = 0;
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(lengths); i++) {
+		HOLDS("not yet", guard_banned(g, &ban, BYTES("a"), now++, &times) == 0);
+		HOLDS("not yet", guard_banned(g, &ban, BYTES("a"), now++, &times) == 0);
+		HOLDS("the third", guard_banned(g, &ban, BYTES("a"), now++, &times) == lengths[i]);
+		HOLDS("counted", times == i + 1);
+		now += lengths[i];
+	}
+	HOLDS("another is not", guard_banned(g, &ban, BYTES("b"), now, &times) == 0);
+	now += 36000;
+	(void)guard_banned(g, &ban, BYTES("a"), now, &times);
+	(void)guard_banned(g, &ban, BYTES("a"), now, &times);
+	HOLDS("quiet for long: anew", guard_banned(g, &ban, BYTES("a"), now, &times) == 10000);
+	guard_close(&g);
+}
+
+static void
+test_bans_and_owners(void **state)
+{
+	static const struct ban_limits ban = { 1, 60000, 10000, 35000 }, never = { 0, 1, 1, 1 };
+	struct guard                  *g = guard_open();
+	uint32_t                       times;
+	(void)state;
+
+	HOLDS("switched off", guard_banned(g, &never, BYTES("a"), 0, &times) == 0);
+	HOLDS("new: worth writing", guard_passed(g, BYTES("a"), BYTES("Eva"), 0));
+	HOLDS("soon again: not", !guard_passed(g, BYTES("a"), BYTES("eva"), 1000));
+	HOLDS("a day later: again", guard_passed(g, BYTES("a"), BYTES("eva"), 86400001));
+	HOLDS("who logged in from there", guard_banned(g, &ban, BYTES("a"), 1, &times) == 0);
+	guard_recall(g, BYTES("b"), BYTES("eva"), -1000, 0);
+	HOLDS("as was written down", guard_knows(g, BYTES("b"), BYTES("eva"), 0));
+	HOLDS("nor from there", guard_banned(g, &ban, BYTES("b"), 1, &times) == 0);
+	guard_recall(g, BYTES("c"), BYTES("eva"), -31LL * 86400000, 0);
+	HOLDS("too old", !guard_knows(g, BYTES("c"), BYTES("eva"), 0));
+	guard_sentenced(g, BYTES("d"), 2, 5000);
+	HOLDS("twice as written down: now the third",
+	      guard_banned(g, &ban, BYTES("d"), 6000, &times) == 35000 && times == 3);
+	guard_close(&g);
+}
+
 UNIT(test_delays_double, test_no_delays, test_network_limit, test_owner_is_never_kept_out,
-     test_bounded, test_model)
+     test_bounded, test_model, test_bans_grow, test_bans_and_owners)

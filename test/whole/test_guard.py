@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: ISC
+"""What stands between a right password and a mailbox, and what wrong ones lead to.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_guard.py
+"""
+
+import base64
+import imaplib
+import json
+import pathlib
+import poplib
+import re
+import smtplib
+import socket
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import PATIENCE, wait_for
+from test_roles import PASSWORD, Village, trusting
+
+
+def imap_login(house, password, user="jack@example.com", source="127.0.0.1"):
+    """True, or the words of the refusal."""
+    s = socket.create_connection(("127.0.0.1", house.ports["imaps"]), timeout=PATIENCE, source_address=(source, 0))
+    with trusting().wrap_socket(s) as tls:
+        f = tls.makefile("rb")
+        greeting = f.readline()
+        if not greeting.startswith(b"* OK"):
+            return greeting.decode()
+        tls.sendall(f'a login {user} "{password}"\r\n'.encode())
+        while not (line := f.readline()).startswith(b"a "):
+            if not line:
+                return "closed"
+        return True if line.startswith(b"a OK") else line.decode().strip()
+
+
+def submission_login(house, password, user="jack@example.com", source="127.0.0.1"):
+    try:
+        with smtplib.SMTP_SSL("127.0.0.1", house.ports["submissions"], timeout=PATIENCE, context=trusting(),
+                              source_address=(source, 0)) as s:
+            s.login(user, password)
+            return True
+    except smtplib.SMTPAuthenticationError as e:
+        return f"{e.smtp_code} {e.smtp_error.decode()}"
+
+
+def pop_login(house, password, user="jack@example.com"):
+    c = poplib.POP3_SSL("127.0.0.1", house.ports["pop3s"], context=trusting(), timeout=PATIENCE)
+    try:
+        c.user(user)
+        c.pass_(password)
+        return True
+    except poplib.error_proto as e:
+        return str(e)
+    finally:
+        c.close()
+
+
+def listed(house, user="jack@example.com"):
+    return json.loads(house.command("account", "app-password", "list", user, "--json").stdout)
+
+
+def code_of(secret, now=None):
+    words = ["oathtool", "--totp", "-b", secret] + (["-N", now] if now else [])
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def test_app_passwords_open_what_they_are_for():
+    with Village("jack", "jill") as house:
+        phone = house.command("account", "app-password", "add", "jack@example.com", "phone", "--protocols", "imap").stdout.strip()
+        printer = house.command("account", "app-password", "add", "jack@example.com", "printer", "--protocols", "submission").stdout.strip()
+        assert re.fullmatch(r"([a-z2-7]{4}-){6}[a-z2-7]{4}", phone)
+        assert imap_login(house, phone) is True
+        assert imap_login(house, phone.replace("-", "").upper()) is True
+        assert "AUTHENTICATIONFAILED" in imap_login(house, printer)
+        assert pop_login(house, phone) is not True
+        assert submission_login(house, printer) is True
+        assert submission_login(house, phone).startswith("535")
+        assert "AUTHENTICATIONFAILED" in imap_login(house, phone, user="jill@example.com")
+        assert imap_login(house, PASSWORD) is True
+        one = {r["name"]: r for r in listed(house)}
+        assert one["phone"]["used_from"] == "127.0.0.1" and one["phone"]["used_by"] == "imap"
+        assert one["printer"]["used_by"] == "submissions"
+        assert 'app password "phone" is not for submissions' in house.text()
+        assert phone not in house.text()
+        house.command("account", "app-password", "revoke", "jack@example.com", "phone")
+        assert imap_login(house, phone) is not True
+        again = house.command("account", "app-password", "revoke", "jack@example.com", "phone", check=False)
+        assert again.returncode == 1 and "no app password phone" in again.stderr
+        for wrong in (["--protocols", "gopher"], ["--expires", "yesterday"], ["--colour", "red"]):
+            assert house.command("account", "app-password", "add", "jack@example.com", "x", *wrong, check=False).returncode == 2
+
+
+def test_with_a_second_factor_only_app_passwords_open_mail():
+    with Village("jack") as house:
+        said = house.command("account", "totp", "enable", "jack@example.com").stdout
+        secret = re.search(r"^secret: (\S+)$", said, re.M).group(1)
+        assert f"otpauth://totp/mail.example.com:jack%40example.com?secret={secret}&issuer=mail.example.com" in said
+        assert imap_login(house, PASSWORD) is True
+        wrong = house.command("account", "totp", "confirm", "jack@example.com", input="000000\n", check=False)
+        assert wrong.returncode == 1 and "code is wrong" in wrong.stderr
+        codes = re.findall(r"^[a-z2-7]{5}-[a-z2-7]{5}$",
+                           house.command("account", "totp", "confirm", "jack@example.com", input=code_of(secret)).stdout, re.M)
+        assert len(codes) == 10
+        assert "AUTHENTICATIONFAILED" in imap_login(house, PASSWORD)
+        assert submission_login(house, PASSWORD).startswith("535")
+        assert "second factor is on: an app password is needed" in house.text()
+        # The proof of SCRAM is of the main password too.
+        login = subprocess.run(["gsasl", "--imap", "--connect", f"127.0.0.1:{house.ports['imap']}", "--no-cb",
+                                "-m", "SCRAM-SHA-256", "-a", "jack@example.com", "-p", PASSWORD, "--no-starttls"],
+                               capture_output=True, text=True, input="", timeout=PATIENCE)
+        assert "AUTHENTICATIONFAILED" in login.stdout
+        app = house.command("account", "app-password", "add", "jack@example.com", "phone").stdout.strip()
+        assert imap_login(house, app) is True
+        assert submission_login(house, app) is True
+        # A code is good once; a recovery code too.
+        assert house.command("account", "totp", "test", "jack@example.com", input=codes[0] + "\n").stdout == "right: a recovery code, 9 left\n"
+        assert house.command("account", "totp", "test", "jack@example.com", input=codes[0] + "\n", check=False).returncode == 1
+        assert house.command("account", "totp", "test", "jack@example.com", input="1\n", check=False).returncode == 1
+        row, = json.loads(house.command("account", "show", "jack@example.com", "--json").stdout)
+        assert row["totp"] is True and row["app_passwords"] == 1
+        house.command("account", "totp", "disable", "jack@example.com")
+        assert imap_login(house, PASSWORD) is True
+
+
+def test_a_suspended_account_gets_mail_and_lets_nobody_in():
+    with Village("jack", "jill") as house:
+        reader = house.imap()
+        house.command("account", "suspend", "jack@example.com", "--until", "2d", "--reason", "unpaid bill")
+        with pytest.raises((imaplib.IMAP4.abort, OSError)):
+            for _ in range(50):
+                reader.noop()
+        assert "AUTHORIZATIONFAILED" in imap_login(house, PASSWORD)
+        assert submission_login(house, PASSWORD).startswith("535 5.7.8")
+        assert re.search(r"account is suspended until \d{4}-\d\d-\d\dT[\d:]+Z: unpaid bill", house.text())
+        house.send("jack@example.com", "while-away", sender="jill@example.com")
+        wait_for(house.queue_is_empty)
+        row, = json.loads(house.command("account", "show", "jack@example.com", "--json").stdout)
+        assert row["suspended"] and row["suspended_reason"] == "unpaid bill" and row["enabled"]
+        house.command("account", "resume", "jack@example.com")
+        assert house.subjects() == ["while-away"]
+        assert house.command("account", "resume", "jack@example.com", check=False).returncode == 1
+
+
+def test_networks_and_protocols_bound_an_account():
+    with Village("jack") as house:
+        house.command("account", "set", "jack@example.com", "--networks", "127.0.0.2,192.0.2.0/24,2001:db8::/32",
+                      "--protocols", "imap")
+        assert "AUTHENTICATIONFAILED" in imap_login(house, PASSWORD)
+        assert imap_login(house, PASSWORD, source="127.0.0.2") is True
+        assert submission_login(house, PASSWORD, source="127.0.0.2").startswith("535 5.7.8")
+        assert "network is not allowed for this account" in house.text()
+        assert "submissions is not allowed for this account" in house.text()
+        row, = json.loads(house.command("account", "show", "jack@example.com", "--json").stdout)
+        assert row["networks"] == "127.0.0.2 192.0.2.0/24 [2001:db8::]/32" and row["protocols"] == "imap"
+        bad = house.command("account", "set", "jack@example.com", "--networks", "127.0.0.1/8", check=False)
+        assert bad.returncode == 2 and "host bits" in bad.stderr
+        house.command("account", "set", "jack@example.com", "--networks", "all", "--protocols", "all")
+        assert submission_login(house, PASSWORD) is True
+
+
+GUARDED = {"auth_ban_exceptions": "", "auth_ban_failures": "3", "auth_ban_time": "1h"}
+
+
+def test_a_network_that_guesses_is_banned_and_owners_are_not():
+    with Village("jack", **GUARDED) as house:
+        assert imap_login(house, PASSWORD, source="127.0.0.9") is True
+        for source in ("127.0.0.9", "127.0.0.66"):
+            for _ in range(3):
+                assert imap_login(house, "wrong", source=source) is not True
+        wait_for(lambda: house.count("127.0.0.66 is banned for 3600 seconds"))
+        wait_for(lambda: "BYE" in str(refusal(house, "imap", "127.0.0.66")))
+        assert refusal(house, "submission", "127.0.0.66").startswith("554 5.7.1")
+        assert refusal(house, "pop3", "127.0.0.66").startswith("-ERR")
+        # Mail from there still comes where nobody logs in.
+        assert refusal(house, "smtp", "127.0.0.66").startswith("220")
+        # Who has logged in from there before is not shut out.
+        assert imap_login(house, PASSWORD, source="127.0.0.9") is True
+        assert "127.0.0.66" in house.command("auth", "bans").stdout
+        ban, = json.loads(house.command("auth", "bans", "--json").stdout)
+        assert ban["network"] == "127.0.0.66" and ban["times"] == 1
+        rows = json.loads(house.command("auth", "failures", "--network", "127.0.0.66", "--json").stdout)
+        assert [r["reason"] for r in rows] == ["password mismatch"] * 3
+        assert len(json.loads(house.command("auth", "failures", "--account", "jack@example.com", "--json").stdout)) == 6
+        assert house.command("auth", "failures", "--account", "jill@example.com", "--json").stdout == "[]\n"
+        # It holds after a restart, of all and of the clerk alone.
+        house.stop()
+        house.start()
+        wait_for(lambda: "BYE" in refusal(house, "imap", "127.0.0.66"))
+        before = house.kill("clerk")
+        house.back("clerk", before)
+        wait_for(lambda: "BYE" in refusal(house, "imap", "127.0.0.66"))
+        for _ in range(4):
+            assert imap_login(house, "wrong", source="127.0.0.9") is not True
+        assert imap_login(house, PASSWORD, source="127.0.0.9") is True, "known networks are durable"
+        house.command("auth", "unban", "127.0.0.66")
+        wait_for(lambda: imap_login(house, PASSWORD, source="127.0.0.66") is True)
+        assert house.command("auth", "unban", "127.0.0.66", check=False).returncode == 1
+
+
+def refusal(house, service, source):
+    with socket.create_connection(("127.0.0.1", house.ports[service]), timeout=PATIENCE, source_address=(source, 0)) as s:
+        return s.recv(200).decode()
+
+
+def test_bans_by_hand():
+    with Village("jack") as house:
+        house.command("auth", "ban", "127.0.0.64/28", "--for", "1h", "--reason", "botnet")
+        wait_for(lambda: "BYE" in refusal(house, "imap", "127.0.0.70"))
+        assert imap_login(house, PASSWORD, source="127.0.0.80") is True
+        assert "botnet" in house.command("auth", "bans").stdout
+        house.command("auth", "unban", "127.0.0.64/28")
+        wait_for(lambda: imap_login(house, PASSWORD, source="127.0.0.70") is True)
+        for wrong in ("x", "127.0.0.1/8", ""):
+            assert house.command("auth", "ban", wrong, check=False).returncode == 2
