@@ -7,15 +7,14 @@
 #include <errno.h>
 #include <string.h>
 
-/* The lines that are true for this recipient alone (rfc5321:4.4 Return-Path). */
-static struct bytes
-head_of(const struct delivery *d, struct arena *a)
+struct bytes
+delivery_head(struct bytes sender, struct bytes original, struct bytes address, struct arena *a)
 {
 	return bytes_of(
 		arena_printf(a,
 	                     "Return-Path: <%.*s>\r\nX-Original-To: %.*s\r\nDelivered-To: %.*s\r\n",
-	                     (int)d->sender.len, d->sender.at, (int)d->original.len, d->original.at,
-	                     (int)d->address.len, d->address.at));
+	                     (int)sender.len, sender.at, (int)original.len, original.at,
+	                     (int)address.len, address.at));
 }
 
 static struct delivery_answer
@@ -84,7 +83,7 @@ arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, s
 		return EBADMSG;
 	*out = (struct arrival){
 		.letter = d->letter,
-		.head = head_of(d, a),
+		.head = delivery_head(d->sender, d->original, d->address, a),
 		.prefix_len = (uint32_t)envelope.prefix.len,
 		.internal_date = clock_wall(),
 		.sent_date = digest.sent,

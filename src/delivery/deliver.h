@@ -35,6 +35,8 @@ struct delivery {
 enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_REFUSED };
 struct delivery_answer { enum delivery_result result; bool again; const char *status, *text; };
 
+/* The fields that are true for one recipient alone (rfc5321:4.4 Return-Path). */
+struct bytes delivery_head(struct bytes sender, struct bytes original, struct bytes address, struct arena *);
 struct delivery_answer deliver(struct store *, struct letters *, const struct delivery *, struct arena *);
 
 #endif

@@ -482,6 +482,17 @@ confine_user(uid_t uid, const struct common_settings *common, struct arena *a,
 }
 
 bool
+confine_become(const struct system_user *u, struct buffer *errors)
+{
+	if (geteuid() == 0 &&
+	    !become((struct role_account){ u->uid, u->gid }, u->group, u->own_groups, errors))
+		return false;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0;
+}
+
+bool
 confine_enter(enum role role, const struct system_user *user, const struct common_settings *common,
               const char **root, struct buffer *words, struct buffer *errors)
 {

@@ -46,6 +46,8 @@ bool confine_user(uid_t, const struct common_settings *, struct arena *, struct 
 /* `user` NULL: the role's own account. */
 bool confine_enter(enum role, const struct system_user *user, const struct common_settings *, const char **root,
                    struct buffer *words, struct buffer *errors);
+/* This process becomes the user, with the user's own groups alone, and nothing more: for commands. */
+bool confine_become(const struct system_user *, struct buffer *errors);
 bool confine_close(enum role, const struct common_settings *, struct buffer *words, struct buffer *errors);
 /* The port of the resolver this role may ask itself; 0: it asks no names. */
 uint16_t confine_asks(enum role, const struct common_settings *);

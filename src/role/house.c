@@ -17,6 +17,7 @@
 #include "directory/directory.h"
 #include "message/charset.h"
 #include "role/confine.h"
+#include "role/runner.h"
 
 enum { LINK_OF_POSTMASTER = 3, SIGN_WAIT_MS = 5000 };
 
@@ -51,6 +52,7 @@ struct home {
 	struct user_keeper     *user_keepers;
 	uint32_t                introduced; /* so many PEERs were heard              */
 	struct system_user      user;       /* of a user's keeper                    */
+	int                     runner;     /* of a user's keeper, else -1           */
 	int                     refused;    /* the exit status when it cannot work   */
 	struct resource        *first;
 	struct arena           *life;
@@ -248,6 +250,12 @@ house_user(struct house *h)
 
 /* Those who could give it something to do. */
 static const enum role callers_of_keepers[] = { LOGIN, QUEUE, CLERK };
+
+int
+house_runner(struct house *h)
+{
+	return home_of(h)->runner;
+}
 
 void
 house_rest(struct house *h)
@@ -583,6 +591,11 @@ settle(struct home *m, struct buffer *cage, struct buffer *errors)
 		m->refused = EX_NOUSER;
 		return false;
 	}
+	/* What executes commands must stand outside the cage. */
+	if (user != NULL && (m->runner = runner_start(user)) < 0) {
+		buffer_printf(errors, "no process for commands: %s", strerror(errno));
+		return false;
+	}
 	if (!confine_enter(m->house.role, user, &m->house.common, &m->root, cage, errors))
 		return false;
 	loop_warm(m->house.loop);
@@ -792,6 +805,7 @@ house_live(const struct role_card *card, enum role role, uint32_t index, uint32_
 	m->life = arena_open(NULL);
 	m->card = card;
 	m->refused = EXIT_FAILURE;
+	m->runner = -1;
 	make_ready(m);
 	m->postmaster = link_open(m->house.loop, LINK_OF_POSTMASTER, &postmaster_events, m);
 	loop_at_rest(m->house.loop, flush_journal, NULL);

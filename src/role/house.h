@@ -81,6 +81,7 @@ void house_keeper_let_go(struct house *, uint32_t index);
 /* Such a keeper's own: whose it is, NULL for one of the pool; that it has nothing to do; whether nobody holds a link to
    it; and what the postmaster hears then, who says STOP unless somebody was just introduced. */
 const struct system_user *house_user(struct house *);
+int  house_runner(struct house *);                    /* its runner's socket (role/runner.h) */
 void house_rest(struct house *);
 bool house_is_alone(struct house *);
 void house_rest_for_good(struct house *);

@@ -9,6 +9,7 @@
 #include "directory/directory.h"
 #include "role/confine.h"
 #include "role/keeper.h"
+#include "role/runner.h"
 #include "store/location.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -112,6 +113,46 @@ keeper_user_accounts(struct house *h)
 		fault("%s: %s", house_path(h, path), strerror(errno));
 	keeper_of(h)->user->accounts = fd;
 	return fd;
+}
+
+/* Whether somebody else than the mailbox gets it. */
+static bool
+is_for_others(struct house *h, uint32_t ticket, const struct word_deliver *w)
+{
+	const char *command = keeper_of(h)->rows.mailbox_command;
+
+	switch (system_kind_of(w->account)) {
+	case SYSTEM_COMMAND: keeper_handoff(h, ticket, w, HANDOFF_COMMAND, w->detail); return true;
+	case SYSTEM_FILE: keeper_handoff(h, ticket, w, HANDOFF_FILE, w->detail); return true;
+	default: break;
+	}
+	if (*command == '\0')
+		return false;
+	keeper_handoff(h, ticket, w, HANDOFF_COMMAND, bytes_of(command));
+	return true;
+}
+
+bool
+keeper_user_receive(struct house *h, uint32_t ticket, struct word_deliver *w, int fd)
+{
+	struct keeper *k = keeper_of(h);
+	int            why = letters_lend(k->letters, w->envelope_segment, fd);
+
+	if (why == 0 && is_for_others(h, ticket, w)) {
+		letters_forget(k->letters, w->envelope_segment);
+		return false;
+	}
+	w->account = system_account(SYSTEM_MAILBOX, system_uid(w->account));
+	if (why == 0 && (why = keeper_user_locate(h, w->account)) == 0)
+		return true;
+	letters_forget(k->letters, w->envelope_segment);
+	keeper_delivered(h, ticket,
+	                 &(struct word_delivered){
+				 .result = DELIVER_LATER,
+				 .status = why == EDQUOT || why == ENOSPC ? "4.2.2" : "4.2.0",
+				 .text = arena_printf(k->scratch, "mailbox is not available: %s",
+	                                              strerror(why)) });
+	return false;
 }
 
 /* ---- what stands for the letter log ---- */

@@ -25,6 +25,9 @@ enum { GATHER_MS = 100 };
 static const struct setting rows[] = {
 	{ "mail_history_time", SETTING_TIME, AT(history_ms), "1d", "How long the history of a mailbox (changes, expunged messages) is kept.", .since = "0.1" },
 	{ "mail_max_userip_connections", SETTING_NUMBER, AT(per_user_address), "20", "IMAP and POP3 sessions of one user from one address; 0 means no limit.", .since = "0.1" },
+	{ "mailbox_command", SETTING_TEXT, AT(mailbox_command), "", "The command that gets the mail of operating-system users instead of home_mailbox, as procmail -a \"$EXTENSION\".", .since = "0.2" },
+	{ "command_time_limit", SETTING_TIME, AT(command_ms), "1000s", "How long a command may take for one letter.", .least = 1000, .most = 86400000, .since = "0.2" },
+	{ "local_command_shell", SETTING_TEXT, AT(shell), "", "The shell for commands, as /usr/bin/smrsh -c without the -c; if empty /bin/sh, and only where a shell is needed.", .since = "0.2" },
 	{ "user_keeper_idle_time", SETTING_TIME, AT(user_idle_ms), "60s", "How long the keeper of an operating-system user stays when it has nothing to do.", .since = "0.2" },
 	{ "quota_storage", SETTING_SIZE, AT(quota_storage), "0", "How much an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
 	{ "quota_messages", SETTING_NUMBER, AT(quota_messages), "0", "How many messages an account may hold, unless it or its domain says otherwise; 0 means no limit.", .since = "0.2" },
@@ -52,8 +55,8 @@ struct parcel {
 	char                  text[120];
 };
 
-static void
-delivered_say(struct house *h, uint32_t ticket, const struct word_delivered *w)
+void
+keeper_delivered(struct house *h, uint32_t ticket, const struct word_delivered *w)
 {
 	struct link *l = house_link(h, QUEUE, 0);
 
@@ -73,7 +76,7 @@ parcel_safe(void *ctx, int why)
 		p->answer = (struct word_delivered){ DELIVER_LATER, "4.3.0", strerror(why), false };
 	/* The ticket of a queue that died may mean another letter to its successor. */
 	if (p->queue == keeper_of(p->house)->queues)
-		delivered_say(p->house, p->ticket, &p->answer);
+		keeper_delivered(p->house, p->ticket, &p->answer);
 	memory_free(p);
 }
 
@@ -90,7 +93,6 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body, int fd)
 	struct delivery_answer got;
 	struct word_deliver    w;
 	struct parcel         *p;
-	int                    why = 0;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_deliver(body, k->scratch, &w) || (fd >= 0) != (k->user != NULL)) {
@@ -99,25 +101,15 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body, int fd)
 		return false;
 	}
 	if (map_get(k->gone, map_number(&w.account)) != NULL) {
-		delivered_say(h, ticket,
-		              &(struct word_delivered){ DELIVER_REFUSED, "5.1.1",
-		                                        "unknown user: the account was deleted",
-		                                        false });
+		keeper_delivered(h, ticket,
+		                 &(struct word_delivered){ DELIVER_REFUSED, "5.1.1",
+		                                           "unknown user: the account was deleted",
+		                                           false });
 		return true;
 	}
-	if (k->user != NULL && (why = keeper_user_locate(h, w.account)) == 0)
-		why = letters_lend(k->letters, w.envelope_segment, fd);
-	else if (k->user != NULL)
-		close(fd);
-	if (why != 0) {
-		delivered_say(h, ticket,
-		              &(struct word_delivered){ DELIVER_LATER, "4.2.0",
-		                                        arena_printf(k->scratch,
-		                                                     "mailbox is not available: %s",
-		                                                     strerror(why)),
-		                                        false });
+	/* A user's letter may be for somebody else, or for a command. */
+	if (k->user != NULL && !keeper_user_receive(h, ticket, &w, fd))
 		return true;
-	}
 	if (k->user == NULL && keeper_locate(k, w.account, w.address) == EAGAIN) {
 		uint32_t head[2] = { ticket, (uint32_t)body.len };
 		buffer_add(&k->early, (struct bytes){ (const char *)head, sizeof head });
@@ -143,7 +135,7 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body, int fd)
 	}
 	struct word_delivered answer = { result[got.result], got.status, got.text, got.again };
 	if (got.result != DELIVERY_DONE) {
-		delivered_say(h, ticket, &answer);
+		keeper_delivered(h, ticket, &answer);
 		return true;
 	}
 	p = memory_take(sizeof *p);
@@ -557,6 +549,7 @@ keeper_start(struct house *h)
 	questions_open(&k->questions, h);
 	configs(h, &imap, &pop3);
 	keeper_user_open(h);
+	keeper_handoffs_open(h);
 	if (k->user == NULL && !accounts_make(h))
 		return false;
 	accounts = k->user != NULL ? keeper_user_accounts(h) : directory_of(h, "store/accounts");

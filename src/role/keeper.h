@@ -11,6 +11,7 @@
  *     keeper-people.c   what the clerk says of limits and groups
  *     keeper-limits.c   SETQUOTA
  *     keeper-user.c     the keeper of an operating-system user
+ *     keeper-handoff.c   its letters for commands and files
  *     keeper-quota.c    what happens when an account becomes full
  *
  * A keeper owns the accounts that house_keeper_of() says are its own; no other process opens
@@ -30,8 +31,9 @@
 #include "store/store.h"
 
 struct keeper_settings {
-	int64_t history_ms, user_idle_ms, per_user_address, append_most, search_memory;
+	int64_t history_ms, user_idle_ms, command_ms, per_user_address, append_most, search_memory;
 	int64_t quota_storage, quota_messages, quota_grace;     /* grace in percent */
+	const char *mailbox_command, *shell;
 	bool    quota_tempfail, search_index;
 	struct setting_list read_locks, write_locks, quota_warning, quota_admins;
 };
@@ -84,6 +86,9 @@ struct keeper {
 	struct indexing     *indexing;       /* of texts, in the background      */
 	struct timer        *sweep;
 	struct user_keeper  *user;           /* NULL: one of the pool            */
+	struct map          *handoffs;        /* the runner's, under way          */
+	struct watch        *runner;
+	uint32_t             next_handoff;
 	struct timer        *gather;         /* deliveries that share a commit   */
 	bool                 gathering;
 	struct arena        *scratch;
@@ -111,11 +116,19 @@ void keeper_indexes_end(struct house *);
 void keeper_user_open(struct house *);
 void keeper_user_work(struct house *);
 int  keeper_user_accounts(struct house *);                   /* the directory of its index, -1 */
+/* Takes the letter's descriptor.  True: it is for the mailbox, which is ready.  False: it is for others, or cannot be had
+   now: the queue is answered. */
+bool keeper_user_receive(struct house *, uint32_t ticket, struct word_deliver *, int fd);
 int  keeper_user_locate(struct house *, uint64_t account);   /* 0 or errno */
 const char *keeper_user_text(struct house *);                /* "delivered to maildir" */
 void keeper_user_want(struct house *, bool own, uint64_t size);
 void keeper_user_done(struct house *, uint32_t segment);
 bool keeper_segment_lent(struct house *, const struct word_segment *, int fd);     /* keeper-append.c; fd -1: refused */
+
+/* keeper-handoff.c: `kind` of enum handoff_kind; the answer goes to the queue */
+void keeper_handoff(struct house *, uint32_t ticket, const struct word_deliver *, int kind, struct bytes what);
+void keeper_handoffs_open(struct house *);
+void keeper_delivered(struct house *, uint32_t ticket, const struct word_delivered *);      /* keeper.c */
 
 /* keeper-who.c */
 struct imap_who *keeper_who(void *house, const char *address, void (*found)(void *who, const struct access_facts *), void *who);

@@ -107,7 +107,8 @@ def test_a_letter_lies_in_the_maildir_and_belongs_to_the_user(served, user):
     for path in [user.home / "Maildir", *(user.home / "Maildir").rglob("*")]:
         st = path.lstat()
         assert (st.st_uid, st.st_mode & 0o777) == (user.uid, 0o700 if path.is_dir() else 0o600), path
-    assert "relay=local" in demo.log() and "status=sent (delivered to maildir)" in demo.log()
+    wait_for(lambda: "status=sent (delivered to maildir)" in demo.log())
+    assert "relay=local" in demo.log()
 
 
 def test_the_keeper_has_the_uid_of_the_user_and_nothing_more(served, user):
@@ -176,7 +177,7 @@ def test_var_mail_is_an_mbox_that_mail_reads(served, user):
     assert user.spool.read_text().startswith("From jack@example.com ")
     assert "\n>From here\n" in user.spool.read_text()
     assert user.spool.stat().st_uid == user.uid and user.spool.stat().st_mode & 0o077 in (0, 0o060)
-    assert "status=sent (delivered to mailbox)" in demo.log()
+    wait_for(lambda: "relay=local" in demo.log() and "status=sent (delivered to mailbox)" in demo.log())
     shown = user.run("s-nail", "-H", "-f", str(user.spool))
     assert subject in shown.stdout, shown
     with demo.imap() as box:
@@ -220,3 +221,71 @@ def test_without_root_the_log_says_what_is_needed(tmp_path, user):
         demo.process.wait(30)
         kit.BINARY = binary
         shutil.rmtree(where, ignore_errors=True)
+
+
+SAVE = """#!/bin/sh
+env > {home}/env.new
+id > {home}/id.new
+cat > {home}/said.new
+mv {home}/env.new {home}/env; mv {home}/id.new {home}/id; mv {home}/said.new {home}/said
+"""
+
+
+def test_a_mailbox_command_runs_as_the_user_with_its_environment(served, user):
+    script = user.write("save", SAVE.format(home=user.home), 0o700)
+    demo = served(mailbox_command=str(script))
+    demo.send(letter("commanded"), sender="strange`id`@example.com", to="jill+Lists@example.com")
+    wait_for((user.home / "said").exists)
+    variables = dict(line.split("=", 1) for line in (user.home / "env").read_text().splitlines() if "=" in line)
+    assert variables["USER"] == variables["LOGNAME"] == user.name and variables["HOME"] == str(user.home)
+    assert variables["SHELL"] == "/bin/sh" and variables["EXTENSION"] == "Lists"
+    assert variables["SENDER"] == "strange_id_@example.com"
+    assert variables["RECIPIENT"] == "jill@example.com" and variables["LOCAL"] == "jill" and variables["DOMAIN"] == "example.com"
+    assert variables["ORIGINAL_RECIPIENT"] == "jill+Lists@example.com"
+    assert variables["CLIENT_ADDRESS"] == "127.0.0.1" and variables["CLIENT_PROTOCOL"] == "ESMTP"
+    assert f"uid={user.uid}" in (user.home / "id").read_text() and "(mail)" not in (user.home / "id").read_text()
+    said = (user.home / "said").read_bytes()
+    assert said.startswith(b"From strange`id`@example.com ") and b"\r" not in said
+    assert b"\nDelivered-To: jill@example.com\n" in said and b"\nSubject: commanded\n" in said
+    wait_for(lambda: f"status=sent (delivered to command: {script})" in demo.log())
+
+
+@pytest.mark.parametrize("status, dsn, state, words", [
+    (67, "5.1.1", "bounced", "user unknown. Command output: who is that"),
+    (75, "4.3.0", "deferred", "temporary failure. Command output: who is that"),
+    (3, "5.3.0", "bounced", "Command died with status 3: "),
+])
+def test_what_a_command_says_becomes_of_the_letter(served, user, status, dsn, state, words):
+    script = user.write("fail", f"#!/bin/sh\ncat >/dev/null\necho who is that >&2\nexit {status}\n", 0o700)
+    demo = served(mailbox_command=f"{script} ; exit $$?")
+    demo.send(letter(word()))
+    wait_for(lambda: f"dsn={dsn}, status={state} ({words}" in demo.log())
+
+
+def test_a_command_that_takes_too_long_is_ended(served, user):
+    script = user.write("slow", "#!/bin/sh\necho $$ > $HOME/pid\nexec sleep 600\n", 0o700)
+    demo = served(mailbox_command=str(script), command_time_limit="2s")
+    demo.send(letter(word()))
+    wait_for(lambda: "status=bounced (Command time limit exceeded" in demo.log())
+    wait_for(lambda: not pathlib.Path("/proc", (user.home / "pid").read_text().strip()).exists())
+
+
+def test_procmail_sorts_into_the_maildir_that_imap_shows(served, user):
+    user.write(".procmailrc", "DEFAULT=$HOME/Maildir/\n:0\n* ^Subject:.*list\n$HOME/Maildir/.Lists/\n")
+    demo = served(mailbox_command='/usr/bin/procmail -a "$EXTENSION"', home_mailbox="Maildir/")
+    demo.send(letter("a list"))
+    demo.send(letter("a friend"))
+    lands_in(lambda: list((user.home / "Maildir/.Lists").glob("new/*")))
+    lands_in(lambda: list((user.home / "Maildir").glob("new/*")))
+    with demo.imap() as box:
+        assert box.select()[1] == [b"1"]
+        assert box.select("Lists")[1] == [b"1"]
+
+
+def test_maildrop_delivers_as_its_filter_says(served, user):
+    user.write(".mailfilter", 'DEFAULT="$HOME/Maildir"\nif (/^Subject:.*urgent/)\n{\n  to "$HOME/Maildir/.Urgent"\n}\n')
+    for name in ["Maildir", "Maildir/.Urgent"]:
+        assert user.run("maildirmake.maildrop", str(user.home / name)).returncode == 0 or (user.home / name).exists()
+    demo = served(mailbox_command='/usr/bin/maildrop', home_mailbox="Maildir/")
+    demo.send(letter("urgent matter"))
+    lands_in(lambda: list((user.home / "Maildir/.Urgent").glob("new/*")))

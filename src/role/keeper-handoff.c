@@ -1,0 +1,251 @@
+/*
+ * keeper-handoff -- letters for commands and files: the runner beside us does it, and says what became of it
+ */
+#include "base/clock.h"
+#include "directory/directory.h"
+#include "message/envelope.h"
+#include "role/keeper.h"
+#include "role/runner.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* An answer that is awaited. */
+struct awaited {
+	uint32_t ticket, queue; /* of the queue's word, of which queue */
+};
+
+static void
+say(struct house *h, uint32_t ticket, const struct delivery_answer *got)
+{
+	/* clang-format off */
+	static const uint8_t result[] = {
+		[DELIVERY_DONE] = DELIVER_DONE, [DELIVERY_LATER] = DELIVER_LATER, [DELIVERY_REFUSED] = DELIVER_REFUSED,
+	};
+	/* clang-format on */
+
+	keeper_delivered(h, ticket,
+	                 &(struct word_delivered){ .result = result[got->result],
+	                                           .status = got->status,
+	                                           .text = got->text });
+}
+
+/* ---- the handoff ---- */
+
+/* local@domain, the half that is asked for. */
+static struct bytes
+half(struct bytes address, bool domain)
+{
+	ptrdiff_t at = bytes_find_last(address, '@');
+
+	if (at < 0)
+		return domain ? (struct bytes){ NULL, 0 } : address;
+	return domain ? bytes_cut(address, (size_t)at + 1, SIZE_MAX)
+	              : bytes_cut(address, 0, (size_t)at);
+}
+
+/* "name[1.2.3.4]" */
+static void
+add_client(struct buffer *b, struct bytes client)
+{
+	ptrdiff_t bracket = bytes_find(client, '[');
+	size_t    n = bracket < 0 ? client.len : (size_t)bracket;
+
+	handoff_filter(b, "CLIENT_HOSTNAME", bytes_cut(client, 0, n));
+	handoff_filter(b, "CLIENT_ADDRESS",
+	               bracket < 0 || client.len < n + 2
+	                       ? (struct bytes){ NULL, 0 }
+	                       : bytes_cut(client, n + 1, client.len - n - 2));
+}
+
+/* See local(8), EXTERNAL COMMAND DELIVERY. */
+static void
+add_environment(struct buffer *b, const struct system_user *u, const struct word_deliver *w,
+                const struct envelope *e)
+{
+	handoff_variable(b, "USER", bytes_of(u->name));
+	handoff_variable(b, "LOGNAME", bytes_of(u->name));
+	handoff_variable(b, "HOME", bytes_of(u->home));
+	handoff_variable(b, "SHELL", bytes_of(u->shell));
+	handoff_filter(b, "SENDER", w->sender.len > 0 ? w->sender : BYTES("MAILER-DAEMON"));
+	handoff_filter(b, "RECIPIENT", w->address);
+	handoff_filter(b, "ORIGINAL_RECIPIENT", w->original);
+	handoff_filter(b, "LOCAL", half(w->address, false));
+	handoff_filter(b, "DOMAIN", half(w->address, true));
+	if (system_kind_of(w->account) <= SYSTEM_OWN_MAILBOX)
+		handoff_filter(b, "EXTENSION", w->detail);
+	add_client(b, e->client);
+	handoff_filter(b, "CLIENT_HELO", e->helo);
+	handoff_filter(b, "CLIENT_PROTOCOL", e->protocol);
+	handoff_filter(b, "SASL_USERNAME", e->user);
+}
+
+/* "From sender Sun Nov 22 08:00:00 2026", as an mbox begins a letter (rfc4155). */
+static const char *
+from_line(struct arena *a, struct bytes sender)
+{
+	time_t    now = (time_t)clock_wall();
+	struct tm tm;
+	char      when[40] = "";
+	char     *who = arena_take(a, sender.len + 1);
+
+	for (size_t i = 0; i < sender.len; i++)
+		who[i] = sender.at[i] <= ' ' ? '-' : sender.at[i];
+	if (gmtime_r(&now, &tm) != NULL)
+		(void)strftime(when, sizeof when, "%a %b %e %H:%M:%S %Y", &tm);
+	return arena_printf(a, "From %s  %s", *who != '\0' ? who : "MAILER-DAEMON", when);
+}
+
+static bool
+send_handoff(int to, struct bytes body, int letter)
+{
+	struct iovec    part = { (void *)(uintptr_t)body.at, body.len };
+	char            control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct msghdr   m = { .msg_iov = &part,
+		              .msg_iovlen = 1,
+		              .msg_control = control,
+		              .msg_controllen = sizeof control };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof letter);
+	memcpy(CMSG_DATA(c), &letter, sizeof letter);
+	return body.len <= RUNNER_PACKET && sendmsg(to, &m, MSG_NOSIGNAL) == (ssize_t)body.len;
+}
+
+/* The envelope of the letter that was lent; its content lies before it, and is proved here. */
+static int
+read_letter(struct keeper *k, const struct word_deliver *w, struct envelope *e, uint64_t *at)
+{
+	struct bytes packed;
+	char         last;
+	int why = letters_envelope(k->letters, w->envelope_segment, w->envelope_at, w->letter,
+	                           k->scratch, &packed);
+
+	if (why != 0)
+		return why;
+	if (!envelope_unpack(packed, k->scratch, e) ||
+	    record_takes(e->content_len) > w->envelope_at)
+		return EBADMSG;
+	*at = w->envelope_at - record_takes(e->content_len) + RECORD_HEADER;
+	return e->content_len == 0 ? 0
+	                           : letters_read(k->letters,
+	                                          &(struct letter_place){
+							  .content_segment = w->envelope_segment,
+							  .content_at = *at,
+							  .content_len = e->content_len },
+	                                          e->content_len - 1, &last, 1);
+}
+
+void
+keeper_handoff(struct house *h, uint32_t ticket, const struct word_deliver *w, int kind,
+               struct bytes what)
+{
+	struct keeper            *k = keeper_of(h);
+	const struct system_user *u = house_user(h);
+	struct awaited           *awaited;
+	struct buffer             environment = { 0 }, packed = { 0 }, head = { 0 };
+	struct envelope           e;
+	uint64_t                  number = ++k->next_handoff, at;
+	int                       why = read_letter(k, w, &e, &at);
+	bool                      sent = false;
+
+	if (why == 0) {
+		add_environment(&environment, u, w, &e);
+		buffer_add(&head, delivery_head(w->sender, w->original, w->address, k->scratch));
+		buffer_add(&head, e.prefix);
+		handoff_pack(&packed, &(struct handoff){
+					      .ticket = (uint32_t)number,
+					      .kind = (enum handoff_kind)kind,
+					      .what = what,
+					      .home = bytes_of(u->home),
+					      .shell = bytes_of(k->rows.shell),
+					      .limit_ms = k->rows.command_ms,
+					      .environment = buffer_bytes(&environment),
+					      .from = bytes_of(from_line(k->scratch, w->sender)),
+					      .head = buffer_bytes(&head),
+					      .at = at,
+					      .len = e.content_len,
+					      .arrived_us = e.arrived_us,
+					      .letter = w->letter,
+				      });
+		sent = send_handoff(house_runner(h), buffer_bytes(&packed),
+		                    letters_fd(k->letters, w->envelope_segment));
+	}
+	if (sent) {
+		number = (uint32_t)number;
+		awaited = memory_take(sizeof *awaited);
+		*awaited = (struct awaited){ ticket, k->queues };
+		(void)map_put(k->handoffs, map_number(&number), awaited);
+		k->parcels++;
+	} else {
+		say(h, ticket,
+		    &(struct delivery_answer){ why == EBADMSG ? DELIVERY_REFUSED : DELIVERY_LATER,
+		                               false, why == EBADMSG ? "5.3.0" : "4.3.0",
+		                               why == EBADMSG ? "the letter is damaged in the log"
+		                                              : "too many commands at once" });
+	}
+	buffer_free(&environment);
+	buffer_free(&packed);
+	buffer_free(&head);
+}
+
+/* ---- and its end ---- */
+
+/* Without it nothing can be done for this user; the next keeper has another. */
+static void
+runner_lost(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	fault("the process for commands has ended: so do we");
+	watch_close(&k->runner);
+	house_leave(h);
+}
+
+static void
+runner_said(void *house, int bits)
+{
+	struct house          *h = house;
+	struct keeper         *k = keeper_of(h);
+	static char            body[RUNNER_PACKET];
+	struct delivery_answer got;
+	struct awaited        *awaited;
+	uint32_t               ticket;
+	ssize_t                n;
+
+	(void)bits;
+	while ((n = recv(house_runner(h), body, sizeof body, 0)) > 0) {
+		arena_clear(k->scratch);
+		if (!runner_answer_unpack((struct bytes){ body, (size_t)n }, k->scratch, &ticket,
+		                          &got))
+			continue;
+		uint64_t number = ticket;
+		awaited = map_drop(k->handoffs, map_number(&number));
+		if (awaited == NULL)
+			continue;
+		k->parcels--;
+		if (awaited->queue == k->queues)
+			say(h, awaited->ticket, &got);
+		memory_free(awaited);
+	}
+	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		runner_lost(h);
+}
+
+void
+keeper_handoffs_open(struct house *h)
+{
+	struct keeper *k = keeper_of(h);
+
+	k->handoffs = map_open();
+	if (house_runner(h) < 0)
+		return;
+	k->runner = watch_open(h->loop, house_runner(h), runner_said, h);
+	watch_want(k->runner, LOOP_READ);
+}
