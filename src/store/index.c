@@ -79,6 +79,7 @@ static const char *const texts[STATEMENTS] = {
 	[MESSAGE_PUT]   = "INSERT OR IGNORE INTO message VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[MESSAGE_GET]   = "SELECT content_len,prefix_len,size,internal_date,zone,sent_date,saved,envelope_at,"
 	                  "envelope_segment,content_segment,content_at,head FROM message WHERE id=?",
+	[MESSAGE_LIVES] = "SELECT 1 FROM message WHERE id=?",
 	[MESSAGE_AFTER] = "SELECT id,saved FROM message WHERE id>? ORDER BY id",
 	[MESSAGE_DELETE] = "DELETE FROM message WHERE id=?",
 	[MESSAGE_REFERS] = "SELECT id FROM message WHERE id BETWEEN (?1<<32) AND ((?1<<32)|4294967295) UNION "

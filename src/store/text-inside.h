@@ -4,6 +4,7 @@
  *     text.c          the file: reading its directory, adding, syncing
  *     text-words.c    which words the messages of a block have
  *     text-search.c   looking for a needle
+ *     text-gather.c   a file without the texts of messages that are gone
  *     text-work.c     which messages are still to be put in
  */
 #ifndef STORE_TEXT_INSIDE_H
@@ -48,6 +49,9 @@ struct text {
 	struct buffer      tail, tail_rows;    /* text and rows not yet a block      */
 	uint32_t           tail_first;
 	struct text_sync  *sync;
+	struct text       *gather;     /* what will take its place: this one without what is gone */
+	uint32_t           gathered, gather_made;      /* blocks done; its generation */
+	int64_t            sampled_ms; /* not before is it looked whether that is worth it */
 	struct buffer      block_text, block_words;    /* of the block being searched */
 };
 
@@ -57,6 +61,11 @@ bool     text_row_unpack(struct unpack *, uint32_t text_len, struct text_row *);
 bool     text_block_read(struct text *, const struct text_block *, struct buffer *out);
 void     text_damaged(struct text *, const char *what);
 void     text_flush(struct text *);
+/* Some work on writing it anew; false: there is none to do. */
+bool     text_gather(struct text *);
+/* What the other has becomes this one's; the other is to be freed. */
+void     text_swap(struct text *, struct text *other);
+void     text_free(struct text **);
 bool     text_knows(const struct text *, uint64_t message);
 
 /* The bit of a run of three bytes. */

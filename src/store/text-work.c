@@ -136,8 +136,12 @@ text_next(struct store *s, struct arena *arena, struct text_batch *b)
 	for (struct account *a = s->all; a != NULL; a = a->next) {
 		struct text *t = a->refused == 0 ? text_of(a) : NULL;
 
-		if (t == NULL || !t->behind || t->why != 0)
+		if (t == NULL || t->why != 0)
 			continue;
+		if (!t->behind && !text_gather(t))
+			continue;
+		if (!t->behind)
+			return true;
 		if (!text_load(t, BLOCKS_AT_ONCE))
 			return true;
 		batch_fill(t, b);

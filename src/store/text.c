@@ -375,20 +375,18 @@ text_of(struct account *a)
 }
 
 void
-text_close(struct account *a)
+text_free(struct text **own)
 {
-	struct text *t = a->text;
+	struct text *t = *own;
 
-	a->text = NULL;
+	*own = NULL;
 	if (t == NULL)
 		return;
-	if (t->fd >= 0) {
-		if (t->loaded)
-			text_flush(t);
+	if (t->fd >= 0)
 		(void)close(t->fd);
-	}
 	if (t->sync != NULL)
 		t->sync->text = NULL;
+	text_free(&t->gather);
 	buffer_free(&t->tail);
 	buffer_free(&t->tail_rows);
 	buffer_free(&t->block_text);
@@ -397,6 +395,34 @@ text_close(struct account *a)
 	memory_free(t->slot);
 	memory_free(t->block);
 	memory_free(t);
+}
+
+void
+text_close(struct account *a)
+{
+	if (a->text != NULL && a->text->fd >= 0 && a->text->loaded)
+		text_flush(a->text);
+	text_free(&a->text);
+}
+
+void
+text_swap(struct text *t, struct text *other)
+{
+	struct text was = *t;
+
+	*t = *other;
+	*other = was;
+	t->generation = was.generation + 1;
+	t->sampled_ms = was.sampled_ms;
+	t->behind = was.behind;
+	t->gather = other;
+	other->gather = NULL;
+	if (t->sync != NULL)
+		t->sync->text = t;
+	if (other->sync != NULL)
+		other->sync->text = other;
+	if (t->sync != NULL)
+		t->sync->generation = t->generation;
 }
 
 /* ---- syncing -------------------------------------------------------------------------------- */

@@ -163,3 +163,45 @@ def test_two_characters_are_a_word(own):
     for needle, numbers in [("会议", [1, 2, 3]), ("北京", [1, 2, 3]), ("开", [1, 2, 3]), ("议会", [])]:
         assert found(reader, "BODY", needle, "") == numbers, needle
     reader.logout()
+
+
+def long_letter(chance):
+    """A letter of some 20 KiB, in several languages: a few of them fill a block of the index."""
+    words = [word for many in WORDS.values() for word in many]
+    text = "\n".join(" ".join(chance.choice(words) + chance.choice(["", "", str(chance.randrange(300)), "，", "!"])
+                               for _ in range(10)) for _ in range(150)) + "\n"
+    head = f"Subject: long {chance.randrange(100)}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    return head.encode() + text.replace("\n", "\r\n").encode(), unfolded(head.split("Content")[0]), text
+
+
+def phrases(letters, chance, many):
+    """What stands somewhere in a letter: words, halves of them, several with what is between them."""
+    for _ in range(many):
+        text = chance.choice(letters)[2].replace("\n", " ")
+        at = chance.randrange(len(text) - 40)
+        yield text[at:at + chance.randrange(1, 24)].strip() or "zz"
+
+
+def test_an_index_is_dropped_and_made_anew_while_it_is_asked(own):
+    demo = own().start()
+    chance = random.Random(4)
+    letters = [long_letter(chance) for _ in range(90)]
+    reader = demo.imap("ataylor")
+    reader.create("Search")
+    reader.select("Search")
+    put(reader, letters[:60])
+    reader.noop()
+    index = demo.dir / "mail/store/accounts"
+    wait_for(lambda: any(p.stat().st_size > 400000 for p in index.glob("*/*/text")), 60)
+    there = 60
+    for turn in range(12):
+        if turn % 3 == 1:
+            demo.command("mailbox", "index", "ataylor@example.com", "--rebuild")
+        if turn % 4 == 2 and there < len(letters):
+            put(reader, letters[there:there + 10])
+            reader.noop()
+            there += 10
+        for needle in phrases(letters[:there], chance, 8):
+            wanted = [i + 1 for i, letter in enumerate(letters[:there]) if holds(letter, "BODY", needle)]
+            assert found(reader, "BODY", needle, "") == wanted, (turn, needle)
+    reader.logout()

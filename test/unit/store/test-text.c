@@ -5,7 +5,8 @@
 
 #include "base/buffer.h"
 #include "kit.h"
-#include "store/text.h"
+#include "store/inside.h"
+#include "store/text-inside.h"
 
 enum { MESSAGES = 600 };
 static const char *const words[] = { "alpha", "beta", "\xe4\xbc\x9a\xe8\xae\xae", "gamma", "x", "delta \xe5\x8c\x97\xe4\xba\xac", "report", "zz" };
@@ -200,4 +201,62 @@ test_a_torn_or_damaged_file_lies_never(void **state)
 	free(all);
 }
 
-UNIT(test_says_what_is_there, test_a_torn_or_damaged_file_lies_never)
+static void
+message_row(struct account *a, uint64_t message)
+{
+	sqlite3_stmt *s = index_ready(a->index, MESSAGE_PUT);
+
+	(void)sqlite3_bind_int64(s, 1, (int64_t)message);
+	for (int i = 2; i <= sqlite3_bind_parameter_count(s); i++)
+		(void)sqlite3_bind_int(s, i, 0);
+	HOLDS("a row", index_do(a->index, s) == 0);
+}
+
+static void
+test_what_is_gone_leaves_the_file(void **state)
+{
+	struct kit k;
+	struct account *a;
+	struct text *t;
+	uint64_t size;
+	uint32_t made;
+
+	(void)state;
+	make_texts();
+	memset(&k, 0, sizeof k);
+	kit_folder(&k);
+	kit_open(&k);
+	t = open_text(&k, &a);
+	put_all(t, 0, MESSAGES);
+	for (int i = 0; i < MESSAGES; i++)
+		message_row(a, (uint64_t)i + 1);
+	HOLDS("while all live nothing is done", !text_gather(t));
+	for (int i = 0; i < MESSAGES; i++)
+		if (i % 5 != 0) {
+			sqlite3_stmt *s = index_ready(a->index, MESSAGE_DELETE);
+			(void)sqlite3_bind_int64(s, 1, i + 1);
+			HOLDS("gone", index_do(a->index, s) == 0);
+		}
+	HOLDS("not looked at again so soon", !text_gather(t));
+	t->sampled_ms = 0;
+	size = text_size(t);
+	made = text_generation(t);
+	HOLDS("some work", text_gather(t));
+	put_all(t, 0, MESSAGES);
+	while (text_gather(t))
+		;
+	HOLDS("those that live", text_count(t) == MESSAGES / 5);
+	HOLDS("places are others", text_generation(t) != made);
+	HOLDS("small", text_size(t) < size / 3);
+	HOLDS("they say the same", check_all("gathered", t) == MESSAGES / 5);
+	put_all(t, 0, MESSAGES);
+	HOLDS("it goes on", check_all("gone on", t) == MESSAGES - 6);
+	close_all(&k, &a);
+	kit_open(&k);
+	t = open_text(&k, &a);
+	HOLDS("and is opened", check_all("opened", t) == MESSAGES - 6);
+	close_all(&k, &a);
+	kit_remove(&k);
+}
+
+UNIT(test_what_is_gone_leaves_the_file, test_says_what_is_there, test_a_torn_or_damaged_file_lies_never)
