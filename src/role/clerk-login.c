@@ -6,9 +6,8 @@
  * 256 waiting; then the answer is "later", never "no".  Who has logged in from where
  * they are before is checked ahead of strangers.
  */
+#include "role/clerk-login.h"
 #include "base/clock.h"
-#include "role/clerk-guard.h"
-#include "sasl/sasl.h"
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -16,28 +15,6 @@
 #include <string.h>
 
 enum { CHECKS_WAITING_MOST = 256, EXCHANGES_MOST = 4096, PAUSES_MOST = EXCHANGES_MOST / 2 };
-
-/* One exchange of a front; found by role, index and ticket. */
-struct exchange {
-	struct house         *house;
-	enum role             role;
-	uint32_t              index, ticket;
-	struct arena         *life;
-	struct sasl          *sasl;
-	char                  network[48];
-	char                  service[16];
-	struct peer           peer;
-	struct app_password  *device;  /* that was right; NULL: another credential  */
-	bool                  dropped; /* the front is gone; the check still runs   */
-	bool                  busy;    /* in the thread pool or waiting for it      */
-	struct timer         *pause;   /* a refusal that waits                      */
-	struct credential     who;
-	struct bytes          user, password;
-	struct bytes          counted; /* the name the guard counts by              */
-	bool                  right;
-	struct word_auth_done answer;
-	struct exchange      *next; /* in the queue of checks                    */
-};
 
 static struct clerk *
 clerk_of(struct house *h)
@@ -56,7 +33,7 @@ exchange_key(const enum role role, uint32_t index, uint32_t ticket, uint32_t out
 	return (struct bytes){ (const char *)out, 3 * sizeof *out };
 }
 
-static void
+void
 exchange_close(struct exchange *e)
 {
 	uint32_t key[3];
@@ -65,6 +42,7 @@ exchange_close(struct exchange *e)
 		(void)map_drop(clerk_of(e->house)->exchanges,
 		               exchange_key(e->role, e->index, e->ticket, key));
 	e->dropped = true;
+	chain_end(e);
 	if (e->busy)
 		return; /* the pool still reads it */
 	if (e->pause != NULL)
@@ -123,7 +101,7 @@ admission_of(const struct exchange *e)
 }
 
 /* Says no, after the pause that this network has earned. */
-static void
+void
 exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 {
 	struct clerk    *c = clerk_of(e->house);
@@ -137,9 +115,7 @@ exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 	                                   clock_patient_ms()));
 }
 
-static void exchange_later(struct exchange *, const char *why);
-
-static void
+void
 exchange_welcome(struct exchange *e, struct bytes last)
 {
 	struct clerk    *c = clerk_of(e->house);
@@ -162,7 +138,7 @@ exchange_welcome(struct exchange *e, struct bytes last)
 	exchange_answer(e);
 }
 
-static void
+void
 exchange_later(struct exchange *e, const char *why)
 {
 	e->answer = (struct word_auth_done){ .answer = AUTH_LATER,
@@ -179,9 +155,12 @@ static void
 check_run(void *ctx)
 {
 	struct exchange *e = ctx;
-	const char      *hash = e->who.account != 0 ? e->who.hash : password_nobody();
+	struct bytes     nobody = bytes_of(password_nobody());
 
-	e->right = password_check(hash, e->password) && e->who.account != 0;
+	e->right = scheme_check(e->stored.len > 0 ? e->stored : nobody, e->fallback, e->user,
+	                        e->password, &e->why);
+	if (e->stored.len == 0)
+		e->right = SCHEME_WRONG;
 }
 
 static void
@@ -194,11 +173,8 @@ check_done(void *ctx)
 	c->checking--;
 	if (e->dropped)
 		exchange_close(e);
-	else if (e->right)
-		exchange_welcome(e, (struct bytes){ NULL, 0 });
 	else
-		exchange_refuse(e, AUTH_BAD,
-		                e->who.account == 0 ? "unknown user" : "password mismatch");
+		chain_compared(e);
 	checks_start(c);
 }
 
@@ -244,12 +220,7 @@ exchange_name(struct exchange *e, struct bytes user)
 
 	e->user = e->counted = arena_keep(e->life, user);
 	switch (directory_credential(c->directory, e->user, c->origin, e->life, &e->who)) {
-	case DIRECTORY_OK:
-		e->counted = bytes_of(e->who.address);
-		/* Its password is not ours. */
-		if (*e->who.source != '\0')
-			e->who = (struct credential){ 0 };
-		return true;
+	case DIRECTORY_OK: e->counted = bytes_of(e->who.address); return true;
 	case DIRECTORY_LATER: return false;
 	default: e->who = (struct credential){ 0 }; return true;
 	}
@@ -301,12 +272,26 @@ exchange_device(struct exchange *e)
 	return o;
 }
 
-/* User and password are known: look the user up, then let the pool compare. */
-static void
-exchange_check(struct exchange *e, struct bytes user, struct bytes password)
+void
+exchange_compare(struct exchange *e, struct bytes stored, const char *fallback)
 {
 	struct clerk *c = clerk_of(e->house);
 
+	e->stored = stored;
+	e->fallback = fallback;
+	e->hashed = true;
+	if (c->waiting >= CHECKS_WAITING_MOST) {
+		exchange_later(e, "too many logins at once");
+		return;
+	}
+	checks_add(c, e);
+	checks_start(c);
+}
+
+/* User and password are known: look the user up, then ask the back ends. */
+static void
+exchange_check(struct exchange *e, struct bytes user, struct bytes password)
+{
 	e->password = arena_keep(e->life, password);
 	if (!exchange_name(e, user))
 		exchange_later(e, "directory is not available");
@@ -314,12 +299,8 @@ exchange_check(struct exchange *e, struct bytes user, struct bytes password)
 		return;
 	else if (exchange_device(e) == DIRECTORY_OK)
 		exchange_welcome(e, (struct bytes){ NULL, 0 });
-	else if (c->waiting >= CHECKS_WAITING_MOST)
-		exchange_later(e, "too many logins at once");
-	else {
-		checks_add(c, e);
-		checks_start(c);
-	}
+	else
+		chain_begin(e);
 }
 
 /* rfc1939:7  The digest of our stamp and the password, which was kept for this. */
@@ -498,7 +479,7 @@ hear_auth_step(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 		map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
 
 	/* Nothing to say to an exchange that is over or being checked: answers crossed. */
-	if (e != NULL && e->sasl != NULL && !e->busy && e->pause == NULL)
+	if (e != NULL && e->sasl != NULL && !e->busy && e->pause == NULL && e->question == 0)
 		exchange_step(e, true, body);
 	return true;
 }
@@ -516,10 +497,11 @@ hear_auth_drop(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 	return true;
 }
 
-/* A front died: its questions die with it. */
+/* A front died: its questions die with it.  Who was asked died: nobody knows now. */
 void
 clerk_lost(struct house *h, enum role role, uint32_t index)
 {
+	chain_lost(h, role);
 	for (struct map_place p = { 0 }; map_next(clerk_of(h)->exchanges, &p);) {
 		struct exchange *e = p.value;
 		if (e->role == role && e->index == index)

@@ -161,6 +161,7 @@ settings_new(struct house *h)
 	if (c->tables != NULL)
 		tables_reload(c->tables);
 	clerk_guard_settings(c);
+	chain_settings(h, &common);
 	clerk_changed(h);
 }
 
@@ -186,6 +187,7 @@ clerk_start(struct house *h)
 
 	h->mine = c;
 	c->exchanges = map_open();
+	c->questions = map_open();
 	c->full = map_open();
 	c->guard = guard_open();
 	for (size_t i = 0; i < COUNT(c->line); i++)
@@ -236,6 +238,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_AUTH_START, hear_auth_start },
 		{ WORD_AUTH_STEP,  hear_auth_step  },
 		{ WORD_AUTH_DROP,  hear_auth_drop  },
+		{ WORD_CRED_SAID,  hear_cred_said  },
 		{ WORD_FULL,       hear_full       },
 		{ WORD_WHO,        hear_who        },
 		{ WORD_LIMIT_ASK,  hear_limit_ask  },

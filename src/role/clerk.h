@@ -1,5 +1,5 @@
 /*
- * clerk -- what the files of the clerk share: clerk.c (words), clerk-login.c (who logs in),
+ * clerk -- what the files of the clerk share: clerk.c (words), clerk-login.c (who logs in), clerk-chain.c (back ends),
  * clerk-people.c (limits, groups) and clerk-commands.c (domain, account, alias on the command line)
  */
 #ifndef ROLE_CLERK_H
@@ -29,6 +29,10 @@ struct clerk {
 	char                origin[256];
 	struct check_line { struct exchange *first, **last; } line[2];  /* passwords to be checked:
 	                                      of those known, who go first; of others  */
+	struct credential_backend *backend;    /* auth_backends, in their order  */
+	size_t              backends;
+	struct map         *questions;        /* to other processes, of exchanges */
+	uint32_t            last_question;
 	unsigned            checking, waiting, checkers, pauses;
 	struct tables      *tables;           /* the local ones that settings name: role/tables.h */
 };
@@ -75,6 +79,10 @@ bool hear_auth_start(struct house *, enum role from, uint32_t index, uint32_t ti
 bool hear_auth_step(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_auth_drop(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 void clerk_lost(struct house *, enum role, uint32_t index);
+/* clerk-chain.c */
+void chain_settings(struct house *, const struct common_settings *);
+bool hear_cred_said(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+void chain_lost(struct house *, enum role);
 /* To the keeper that has the account: accounts that show one another something have one keeper (role/house.h). */
 void clerk_say_gone(struct link *, const struct gone_row *);
 void clerk_tell_people(struct house *, uint32_t keeper);

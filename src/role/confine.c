@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
@@ -43,16 +44,18 @@ static const struct cage {
 	const char *account;
 	unsigned    calls;
 	bool        secret;           /* nobody may look inside                     */
+	bool        root;             /* stays who the postmaster is, for what it calls needs that: no view, no filter of calls */
 	rlim_t      memory, files;
 	struct landlock_place place[PLACES_MOST];
 } cages[ROLES] = {
-	[RECEIVER] = { "receiver", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_WRITE, false, 1024 * MIB, MANY, { { NULL, false } } },
-	[LOGIN]    = { "login",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_PAIR,  false, 1024 * MIB, MANY, { { NULL, false } } },
-	[VERIFIER] = { "verify",   SYSCALLS_LIVE | SYSCALLS_PATIENCE,                false,  512 * MIB, FEW,  { { NULL, false } } },
-	[QUEUE]    = { "queue",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, 2048 * MIB, MANY, { { "spool", true } } },
-	[KEEPER]   = { "keeper",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, 4096 * MIB, MANY, { { "store", true }, { "spool/letters", false } } },
-	[CLERK]    = { "clerk",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, 2048 * MIB, MANY, { { "directory", true } } },
-	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true,   256 * MIB, FEW,  { { NULL, false } } },
+	[RECEIVER] = { "receiver", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_WRITE, false, false, 1024 * MIB, MANY, { { NULL, false } } },
+	[LOGIN]    = { "login",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_PAIR,  false, false, 1024 * MIB, MANY, { { NULL, false } } },
+	[VERIFIER] = { "verify",   SYSCALLS_LIVE | SYSCALLS_PATIENCE,                false, false,  512 * MIB, FEW,  { { NULL, false } } },
+	[QUEUE]    = { "queue",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 2048 * MIB, MANY, { { "spool", true } } },
+	[KEEPER]   = { "keeper",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 4096 * MIB, MANY, { { "store", true }, { "spool/letters", false } } },
+	[CLERK]    = { "clerk",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 2048 * MIB, MANY, { { "directory", true } } },
+	[PAM]      = { "pam",      0,                                                true,  true,   512 * MIB, FEW,  { { NULL, false } } },
+	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true, false,   256 * MIB, FEW,  { { NULL, false } } },
 };
 /* clang-format on */
 
@@ -481,6 +484,28 @@ confine_user(uid_t uid, const struct common_settings *common, struct arena *a,
 	return true;
 }
 
+/* What modules of PAM are known to need, and no more.  No new privileges come by a program of theirs, either. */
+static void
+stay_root(struct buffer *words)
+{
+	static const int kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
+		                    CAP_KILL,  CAP_SETGID,       CAP_SETUID, CAP_SYS_RESOURCE };
+
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+		bool keep = false;
+		for (size_t i = 0; i < COUNT(kept); i++)
+			keep = keep || kept[i] == cap;
+		if (!keep)
+			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	}
+	(void)umask(0077);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	buffer_add_string(words, geteuid() == 0 ? " root(PAM needs it) no-new-privileges"
+	                                        : " not-root no-new-privileges");
+}
+
 bool
 confine_become(const struct system_user *u, struct buffer *errors)
 {
@@ -504,6 +529,10 @@ confine_enter(enum role role, const struct system_user *user, const struct commo
 
 	*root = common->mail_directory;
 	limits(&c);
+	if (c.root) {
+		stay_root(words);
+		return true;
+	}
 	if (user != NULL) {
 		(void)snprintf(own, sizeof own, "users/%u", user->uid);
 		c.place[0] = (struct landlock_place){ own, true };
@@ -545,6 +574,8 @@ confine_close(enum role role, const struct common_settings *common, struct buffe
 {
 	unsigned calls = cages[role].calls | (confine_asks(role, common) != 0 ? SYSCALLS_ASK : 0);
 
+	if (cages[role].root)
+		return true;
 	if (WATCHED) {
 		buffer_add_string(words, " no-seccomp(sanitizers)");
 		return true;

@@ -125,6 +125,6 @@ void house_commands(struct house *, int fd, void (*asked)(struct house *, struct
 /* Nobody is heard or answered any more. */
 void house_commands_end(struct house *);
 
-extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card;
+extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card;
 
 #endif

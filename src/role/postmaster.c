@@ -75,7 +75,7 @@ struct postmaster {
 static const unsigned stages[] = {
 	FROM(RECEIVER) | FROM(LOGIN),
 	FROM(QUEUE) | FROM(KEEPER),
-	FROM(CLERK) | FROM(VERIFIER),
+	FROM(CLERK) | FROM(VERIFIER) | FROM(PAM),
 	FROM(SIGNER),
 };
 

@@ -10,9 +10,11 @@
 #include "access/pop3/pop3.h"
 #include "channel/listener.h"
 #include "channel/peer.h"
+#include "directory/credential.h"
 #include "dns/resolver.h"
 #include "role/clerk.h"
 #include "role/keeper.h"
+#include "role/pam.h"
 #include "role/queue.h"
 #include "role/tables.h"
 #include "smtp/receiver/settings.h"
@@ -78,6 +80,9 @@ static const struct setting rows[] = {
 	{ "log_format", SETTING_CHOICE, AT(log_format), "text",
 	  "How a line of the log looks: text as Postfix and Dovecot write it, json one object a line.",
 	  "text,json", 0, 0, "0.1" },
+	{ "auth_backends", SETTING_LIST, AT(auth_backends), "directory",
+	  "Who is asked whether a password is right, in this order, until one knows the user: directory, passwd-file:/path, "
+	  "pam or pam:SERVICE, sql:/path.cf, ldap:/path.cf, saslauthd:/path/mux, dovecot:/path/auth-client.", NULL, 0, 0, "0.2" },
 	{ "protocols", SETTING_LIST, AT(protocols), "imap pop3 lmtp",
 	  "Which of imap, pop3 and lmtp are spoken, with and without TLS; none: mail comes in and nobody reads it here.", NULL, 0, 0, "0.2" },
 	{ "listen_smtp", SETTING_LIST, LISTEN(LISTEN_SMTP), "*:25",
@@ -141,8 +146,9 @@ static const struct setting rows[] = {
 const struct setting_table common_setting_table = { "The house", rows, COUNT(rows) };
 
 static const struct setting_table *const tables[] = {
-	&common_setting_table, &receiver_setting_table, &login_setting_table, &imap_setting_table,
-	&pop3_setting_table,   &clerk_setting_table,    &queue_setting_table, &keeper_setting_table,
+	&common_setting_table, &receiver_setting_table, &login_setting_table,
+	&imap_setting_table,   &pop3_setting_table,     &clerk_setting_table,
+	&queue_setting_table,  &keeper_setting_table,   &pam_setting_table,
 };
 
 const struct setting_table *
@@ -291,6 +297,30 @@ house_speaks(const struct common_settings *common, enum listener_service which)
 		if (bytes_is(bytes_of(common->protocols.item[i]), protocol_of[which]))
 			return true;
 	return false;
+}
+
+bool
+house_needs_pam(const struct common_settings *common)
+{
+	struct credential_backend b;
+
+	for (size_t i = 0; i < common->auth_backends.count; i++)
+		if (credential_backend_parse(common->auth_backends.item[i], &b) == NULL &&
+		    b.kind == CREDENTIAL_PAM)
+			return true;
+	return false;
+}
+
+static void
+check_backends(struct check *c, const struct common_settings *common)
+{
+	struct credential_backend b;
+	const char               *wrong;
+
+	for (size_t i = 0; i < common->auth_backends.count; i++)
+		if ((wrong = credential_backend_parse(common->auth_backends.item[i], &b)) != NULL)
+			complain(c, line_of(c->settings, "auth_backends"), "auth_backends = %s: %s",
+			         common->auth_backends.item[i], wrong);
 }
 
 static void
@@ -443,6 +473,7 @@ check_common(struct check *c)
 		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
 		         common.mail_directory);
 	check_protocols(c, &common);
+	check_backends(c, &common);
 	check_addresses(c, &common);
 	if (*common.dns_resolver != '\0' && strcmp(common.dns_resolver, "none") != 0 &&
 	    !server_parse(bytes_of(common.dns_resolver), &server))

@@ -42,6 +42,7 @@ struct common_settings {
 	const char *maillog_file;      /* "" syslog                                */
 	const char *syslog_name;
 	int         log_format;        /* enum log_format                          */
+	struct setting_list auth_backends;
 	struct setting_list protocols; /* of LMTP and the readers': or "none"      */
 	struct setting_list listen[LISTEN_SERVICES];
 	const char *smtpd_tls_cert_file, *smtpd_tls_key_file;
@@ -61,6 +62,9 @@ extern const struct setting_table common_setting_table;
 
 /* Whether a service is among the protocols that are spoken; SMTP and submission always are. */
 bool house_speaks(const struct common_settings *, enum listener_service);
+
+/* Whether a back end of credentials is PAM. */
+bool house_needs_pam(const struct common_settings *);
 
 /* Every table of every room: NULL at the end. */
 const struct setting_table *house_setting_table(size_t index);

@@ -10,7 +10,7 @@
 const char *const role_names[ROLES] = {
 	[POSTMASTER] = "postmaster", [RECEIVER] = "receiver", [LOGIN] = "login",
 	[VERIFIER] = "verifier",     [QUEUE] = "queue",       [KEEPER] = "keeper",
-	[CLERK] = "clerk",           [SIGNER] = "signer",     [COMMAND] = "command",
+	[CLERK] = "clerk",           [SIGNER] = "signer",     [PAM] = "pam", [COMMAND] = "command",
 };
 /* clang-format on */
 

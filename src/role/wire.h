@@ -17,15 +17,16 @@
 #include "base/pack.h"
 #include "channel/peer.h"
 #include "channel/tls.h"
+#include "directory/credential.h"
 
 /* The keeper of an operating-system user has an index beyond the pool: this bit and the uid. */
 #define KEEPER_OF_USER 0x80000000u
 
-enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, COMMAND, ROLES };
+enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, COMMAND, ROLES };
 extern const char *const role_names[ROLES];
 
 #define FROM(r) (1u << (r))
-#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER))
+#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM))
 
 #define WORDS(X) \
 	/* the postmaster opens the day */ \
@@ -53,6 +54,10 @@ extern const char *const role_names[ROLES];
 	X(BAN,            FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* network, milliseconds it is shut out; 0: no longer */ \
 	X(SENDER_ASK,     FROM(RECEIVER), FROM(CLERK))              /* user "" nobody, address: may they send as it? */ \
 	X(SENDER_SAID,    FROM(CLERK), FROM(RECEIVER))              /* u8 enum sender_answer                 */ \
+	X(CRED_ASK,       FROM(CLERK), FROM(PAM))              /* struct word_credential_ask              */ \
+	X(CRED_SAID,      FROM(PAM), FROM(CLERK))              /* struct word_credential_said             */ \
+	X(USER_ASK,       FROM(CLERK), FROM(PAM))              /* a name: who is that for the operating system? */ \
+	X(USER_IS,        FROM(PAM), FROM(CLERK))              /* struct word_credential_said: PASS, NOBODY or LATER, and fields */ \
 	X(LOOKUP,         FROM(RECEIVER), FROM(VERIFIER))           /* struct word_lookup                    */ \
 	X(LOOKED,         FROM(VERIFIER), FROM(RECEIVER))           /* struct word_looked                    */ \
 	/* a letter comes in */ \
@@ -153,6 +158,11 @@ BODY(auth_done)
 
 /* Whose an address is that a letter says it comes from. */
 enum sender_answer { SENDER_OWN, SENDER_OF_ANOTHER, SENDER_OF_NOBODY, SENDER_LATER };
+/* `backend`: to PAM the service, else the word of auth_backends; `service` "imap"; `remote` the client's address. */
+struct word_credential_ask { const char *backend, *service, *remote; struct bytes user, password; };
+BODY(credential_ask)
+struct word_credential_said { uint8_t outcome; const char *text; struct bytes fields; };   /* enum credential_outcome; words for the log; directory/credential.h */
+BODY(credential_said)
 
 struct word_lookup { struct peer peer; };               /* what is this client's name?  */
 BODY(lookup)

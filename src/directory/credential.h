@@ -1,0 +1,46 @@
+/*
+ * credential -- the back ends that know passwords, by name
+ *
+ * From:     role/clerk, role/pam, role/proxymap
+ *
+ * A back end is a word of auth_backends: `directory`, `pam`, `sql:/etc/x.cf`.  Each answers a user
+ * name and a password with one of the outcomes below.  They are asked in order: NOBODY goes on to the
+ * next, everything else is the answer.
+ *
+ * What a back end knows besides is told as fields, lines "name=value": those of Dovecot's userdb without the
+ * prefix userdb_ (home, mail, quota_rule, uid, gid), and `user`, the name as the back end has it.  Of an
+ * operating-system user `system_uid`.
+ */
+#ifndef DIRECTORY_CREDENTIAL_H
+#define DIRECTORY_CREDENTIAL_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+
+enum credential_outcome {
+	CREDENTIAL_PASS,
+	CREDENTIAL_FAIL,          /* it is theirs, and the password is wrong             */
+	CREDENTIAL_NOBODY,        /* not a user of this back end                         */
+	CREDENTIAL_LATER,         /* cannot be told now; never "no"                      */
+	CREDENTIAL_CLOSED,        /* the password is right, the account locked, expired or not for this */
+	CREDENTIAL_OUTCOMES,
+	CREDENTIAL_WAIT = CREDENTIAL_OUTCOMES,   /* of who asks another process: it will be said later */
+};
+enum credential_kind {
+	CREDENTIAL_DIRECTORY, CREDENTIAL_PASSWD_FILE, CREDENTIAL_PAM, CREDENTIAL_SQL, CREDENTIAL_LDAP,
+	CREDENTIAL_SASLAUTHD, CREDENTIAL_DOVECOT, CREDENTIAL_KINDS
+};
+/* "sql", "passwd-file" ... */
+extern const char *const credential_kind_names[CREDENTIAL_KINDS];
+
+/* `argument` is what stands behind the colon: a path, or the service of PAM ("mansio" when there is none). */
+struct credential_backend { enum credential_kind kind; const char *word, *argument; };
+/* NULL, or what is wrong with the word and what would be right.  The argument points into it. */
+const char *credential_backend_parse(const char *word, struct credential_backend *out);
+
+/* One of the lines; "" and false when it is not there. */
+bool credential_field(struct bytes fields, const char *name, struct bytes *value);
+/* A line more; what has a newline or a NUL in it is left out. */
+void credential_field_add(struct buffer *fields, const char *name, struct bytes value);
+
+#endif

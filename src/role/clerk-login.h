@@ -1,0 +1,58 @@
+/*
+ * clerk-login -- one exchange by which somebody logs in, as clerk-login.c (fronts, SASL, the pool) and
+ * clerk-chain.c (the back ends of credentials) have it
+ */
+#ifndef ROLE_CLERK_LOGIN_H
+#define ROLE_CLERK_LOGIN_H
+
+#include "directory/scheme.h"
+#include "role/clerk-guard.h"
+#include "sasl/sasl.h"
+
+/* One exchange of a front; found by role, index and ticket. */
+struct exchange {
+	struct house         *house;
+	enum role             role;
+	uint32_t              index, ticket;
+	struct arena         *life;
+	struct sasl          *sasl;
+	char                  network[48];
+	char                  service[16];
+	struct peer           peer;
+	struct app_password  *device;  /* that was right; NULL: another credential  */
+	bool                  dropped; /* the front is gone; the check still runs   */
+	bool                  busy;    /* in the thread pool or waiting for it      */
+	struct timer         *pause;   /* a refusal that waits                      */
+	struct credential     who;
+	struct bytes          user, password;
+	struct bytes          counted; /* the name the guard counts by              */
+	/* The back ends of credentials (clerk-chain.c). */
+	size_t                at;       /* the next to be asked                     */
+	const struct credential_backend *asked;
+	uint32_t              question; /* what another process was asked, 0 none   */
+	struct timer         *patience;
+	bool                  hashed;   /* a hash was compared: what nobody costs, too */
+	struct bytes          stored;   /* what the pool compares; nothing: nobody's */
+	const char           *fallback; /* its scheme where it names none           */
+	struct bytes          fields;   /* what the back end said with PASS         */
+	enum scheme_outcome   right;
+	const char           *why;
+	struct word_auth_done answer;
+	struct exchange      *next; /* in the queue of checks                    */
+};
+
+/* clerk-login.c: the ends of an exchange, and a comparison in the pool. */
+void exchange_refuse(struct exchange *, enum auth_answer, const char *why);
+void exchange_welcome(struct exchange *, struct bytes last);
+void exchange_later(struct exchange *, const char *why);
+/* `stored` "": what nobody has.  chain_compared() is told. */
+void exchange_compare(struct exchange *, struct bytes stored, const char *fallback);
+void exchange_close(struct exchange *);
+
+/* clerk-chain.c: user and password are known; the guard lets it go on. */
+void chain_begin(struct exchange *);
+void chain_compared(struct exchange *);
+/* The exchange is over: what was asked for it is void. */
+void chain_end(struct exchange *);
+
+#endif

@@ -1,0 +1,231 @@
+/* pam-check.c -- the conversation with PAM (role/pam.h); see pam(3), pam_conv(3) */
+#include <errno.h>
+#include <pwd.h>
+#ifdef MANSIO_PAM
+#include <security/pam_appl.h>
+#endif
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "role/pam.h"
+
+bool
+system_who(const char *name, struct buffer *fields, bool *later)
+{
+	struct passwd *entry;
+
+	errno = 0;
+	entry = getpwnam(name);
+	*later = entry == NULL && errno != 0 && errno != ENOENT && errno != ESRCH &&
+	         errno != EBADF && errno != EPERM;
+	if (entry == NULL)
+		return false;
+	buffer_printf(fields, "system_uid=%u\nsystem_gid=%u\n", entry->pw_uid, entry->pw_gid);
+	credential_field_add(fields, "user", bytes_of(entry->pw_name));
+	credential_field_add(fields, "home", bytes_of(entry->pw_dir));
+	credential_field_add(fields, "shell", bytes_of(entry->pw_shell));
+	credential_field_add(fields, "gecos", bytes_of(entry->pw_gecos));
+	return true;
+}
+
+#ifdef MANSIO_PAM
+struct talk {
+	const struct word_credential_ask *ask;
+	struct buffer                     said; /* what modules wanted the user to read */
+};
+
+/* The modules free what they get, with free(3). */
+static char *
+spoken(struct bytes word)
+{
+	return strndup(word.at != NULL ? word.at : "", word.len);
+}
+
+static int
+converse(int count, const struct pam_message **message, struct pam_response **out, void *ctx)
+{
+	struct talk         *t = ctx;
+	struct pam_response *answer;
+
+	if (count < 1 || count > PAM_MAX_NUM_MSG ||
+	    (answer = calloc((size_t)count, sizeof *answer)) == NULL)
+		return PAM_CONV_ERR;
+	for (int i = 0; i < count; i++) {
+		if (message[i]->msg_style == PAM_PROMPT_ECHO_OFF)
+			answer[i].resp = spoken(t->ask->password);
+		else if (message[i]->msg_style == PAM_PROMPT_ECHO_ON)
+			answer[i].resp = spoken(t->ask->user);
+		else if (t->said.len < 512)
+			buffer_printf(&t->said, "%s%s", t->said.len > 0 ? " " : "",
+			              message[i]->msg);
+	}
+	*out = answer;
+	return PAM_SUCCESS;
+}
+
+/* The clerk knows how long to let somebody wait. */
+static void
+no_delay(int result, unsigned usec, void *ctx)
+{
+	(void)result;
+	(void)usec;
+	(void)ctx;
+}
+
+/* shutdown(8) and administrators close a system to all but root for a while. */
+static bool
+is_closed(void)
+{
+	return access("/run/nologin", F_OK) == 0 || access("/etc/nologin", F_OK) == 0;
+}
+
+/* clang-format off */
+static const struct verdict {
+	int                     result;
+	enum credential_outcome authentication, account;
+	const char             *words;
+} verdicts[] = {
+	{ PAM_USER_UNKNOWN,         CREDENTIAL_NOBODY, CREDENTIAL_CLOSED, "unknown user" },
+	{ PAM_AUTH_ERR,             CREDENTIAL_FAIL,   CREDENTIAL_CLOSED, "password mismatch" },
+	{ PAM_PERM_DENIED,          CREDENTIAL_FAIL,   CREDENTIAL_CLOSED, "not permitted" },
+	{ PAM_MAXTRIES,             CREDENTIAL_FAIL,   CREDENTIAL_CLOSED, "too many tries" },
+	{ PAM_CRED_INSUFFICIENT,    CREDENTIAL_LATER,  CREDENTIAL_LATER,  "may not read passwords" },
+	{ PAM_ACCT_EXPIRED,         CREDENTIAL_CLOSED, CREDENTIAL_CLOSED, "account is expired" },
+	{ PAM_NEW_AUTHTOK_REQD,     CREDENTIAL_CLOSED, CREDENTIAL_CLOSED, "password is expired" },
+	{ PAM_AUTHTOK_EXPIRED,      CREDENTIAL_CLOSED, CREDENTIAL_CLOSED, "password is expired" },
+	{ PAM_CRED_EXPIRED,         CREDENTIAL_CLOSED, CREDENTIAL_CLOSED, "credentials are expired" },
+};
+/* clang-format on */
+
+static enum credential_outcome
+judged(int result, bool account, const char **words)
+{
+	for (size_t i = 0; i < COUNT(verdicts); i++)
+		if (verdicts[i].result == result) {
+			*words = account && (result == PAM_AUTH_ERR || result == PAM_PERM_DENIED ||
+			                     result == PAM_USER_UNKNOWN)
+			                 ? "account is not permitted"
+			                 : verdicts[i].words;
+			return account ? verdicts[i].account : verdicts[i].authentication;
+		}
+	*words = NULL;
+	return CREDENTIAL_LATER;
+}
+
+/* What happens after the password was right. */
+static int
+attend(pam_handle_t *h, const struct pam_settings *s)
+{
+	int result = PAM_SUCCESS;
+
+	if (s->setcred)
+		result = pam_setcred(h, PAM_ESTABLISH_CRED);
+	if (result == PAM_SUCCESS && s->session) {
+		result = pam_open_session(h, 0);
+		if (result == PAM_SUCCESS)
+			result = pam_close_session(h, 0);
+	}
+	if (s->setcred)
+		(void)pam_setcred(h, PAM_DELETE_CRED);
+	return result;
+}
+
+static int
+prepare(pam_handle_t *h, const struct word_credential_ask *ask)
+{
+	int result = pam_set_item(h, PAM_TTY, "mansio");
+
+	if (result == PAM_SUCCESS && *ask->remote != '\0')
+		result = pam_set_item(h, PAM_RHOST, ask->remote);
+	if (result == PAM_SUCCESS)
+		result = pam_set_item(h, PAM_FAIL_DELAY, (const void *)(uintptr_t)no_delay);
+	return result;
+}
+
+/* All phases; whether it came to the account's. */
+static int
+phases(pam_handle_t *h, const struct word_credential_ask *ask, const struct pam_settings *s,
+       bool *account)
+{
+	int result = prepare(h, ask);
+
+	if (result == PAM_SUCCESS)
+		result = pam_authenticate(h, 0);
+	if (result != PAM_SUCCESS)
+		return result;
+	*account = true;
+	result = pam_acct_mgmt(h, 0);
+	return result == PAM_SUCCESS ? attend(h, s) : result;
+}
+
+/* A name that is none of the operating system's is not PAM's to refuse: the next is asked. */
+static void
+conclude(struct word_credential_said *said, int result, bool account, pam_handle_t *h,
+         const char *name, struct arena *a)
+{
+	struct buffer fields = { 0 };
+	const void   *user = NULL;
+	const char   *words = "";
+	bool          later, known;
+
+	if (result == PAM_SUCCESS && pam_get_item(h, PAM_USER, &user) == PAM_SUCCESS &&
+	    user != NULL)
+		name = user;
+	known = system_who(name, &fields, &later);
+	said->outcome = result == PAM_SUCCESS ? CREDENTIAL_PASS : judged(result, account, &words);
+	if (said->outcome == CREDENTIAL_FAIL && !known && !later)
+		said->outcome = CREDENTIAL_NOBODY;
+	if (said->outcome == CREDENTIAL_PASS && later) {
+		said->outcome = CREDENTIAL_LATER;
+		words = "who that is cannot be told now";
+	}
+	if (said->outcome == CREDENTIAL_CLOSED && is_closed()) {
+		said->outcome = CREDENTIAL_LATER;
+		words = "the system is closed (nologin)";
+	}
+	if (said->outcome == CREDENTIAL_PASS && !known)
+		credential_field_add(&fields, "user", bytes_of(name));
+	said->text = words != NULL ? words : arena_copy(a, bytes_of(pam_strerror(h, result)));
+	said->fields = arena_keep(a, buffer_bytes(&fields));
+	buffer_free(&fields);
+}
+
+void
+pam_check(const struct word_credential_ask *ask, const struct pam_settings *s, struct arena *a,
+          struct word_credential_said *said)
+{
+	struct talk           t = { .ask = ask };
+	const struct pam_conv talk = { converse, &t };
+	const char           *name = arena_copy(a, ask->user);
+	pam_handle_t         *h = NULL;
+	bool                  account = false;
+	int                   result;
+
+	*said = (struct word_credential_said){ .outcome = CREDENTIAL_LATER,
+		                               .text = "PAM cannot start" };
+	if (bytes_find(ask->user, '\0') >= 0 || bytes_find(ask->password, '\0') >= 0) {
+		said->outcome = CREDENTIAL_NOBODY;
+		return;
+	}
+	if (pam_start(ask->backend, name, &talk, &h) != PAM_SUCCESS)
+		return;
+	result = phases(h, ask, s, &account);
+	conclude(said, result, account, h, name, a);
+	if (s->show && said->outcome != CREDENTIAL_PASS && t.said.len > 0)
+		said->text = arena_printf(a, "%s: %.*s", said->text, (int)t.said.len, t.said.at);
+	(void)pam_end(h, result);
+	buffer_free(&t.said);
+}
+#else
+void
+pam_check(const struct word_credential_ask *ask, const struct pam_settings *s, struct arena *a,
+          struct word_credential_said *said)
+{
+	(void)ask;
+	(void)s;
+	(void)a;
+	*said = (struct word_credential_said){ .outcome = CREDENTIAL_LATER,
+		                               .text = "this program was built without PAM" };
+}
+#endif
