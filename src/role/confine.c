@@ -491,12 +491,22 @@ stay_root(struct buffer *words)
 	static const int kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
 		                    CAP_KILL,  CAP_SETGID,       CAP_SETUID, CAP_SYS_RESOURCE };
 
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-		bool keep = false;
-		for (size_t i = 0; i < COUNT(kept); i++)
-			keep = keep || kept[i] == cap;
-		if (!keep)
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct   now[2] = { { 0 } };
+	uint32_t                        keep[2] = { 0 };
+
+	for (size_t i = 0; i < COUNT(kept); i++)
+		keep[kept[i] / 32] |= 1U << kept[i] % 32;
+	for (int cap = 0; cap < 64; cap++)
+		if ((keep[cap / 32] & 1U << cap % 32) == 0)
 			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	if (syscall(SYS_capget, &head, now) == 0) {
+		for (int i = 0; i < 2; i++) {
+			now[i].permitted &= keep[i];
+			now[i].effective = now[i].permitted;
+			now[i].inheritable = 0;
+		}
+		(void)syscall(SYS_capset, &head, now);
 	}
 	(void)umask(0077);
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -28,10 +28,13 @@
 		return good;                                                          \
 	}
 CODEC(resource)
-CODEC(peer) CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done)
-	CODEC(resolve) CODEC(resolved) CODEC(segment) CODEC(judge) CODEC(judged) CODEC(letter)
-		CODEC(deliver) CODEC(delivered) CODEC(session) CODEC(seek) CODEC(text) CODEC(texted) CODEC(decode) CODEC(decoded) CODEC(moved) CODEC(ask)
-			CODEC(say) CODEC(lookup) CODEC(looked)
+CODEC(peer)
+CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done)
+	CODEC(credential_ask) CODEC(credential_said) CODEC(resolve) CODEC(resolved) CODEC(segment)
+		CODEC(judge) CODEC(judged) CODEC(letter) CODEC(deliver) CODEC(delivered)
+			CODEC(session) CODEC(seek) CODEC(text) CODEC(texted) CODEC(decode)
+				CODEC(decoded) CODEC(moved) CODEC(ask) CODEC(say) CODEC(lookup)
+					CODEC(looked)
 #undef CODEC
 
 #define V4                                                 \
@@ -46,20 +49,20 @@ CODEC(peer) CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_star
 	{                                  \
 		AF_UNIX, 0, { 0 }, "local" \
 	}
-				static const struct resolve_target targets[] = {
-					{ 7, B("jill@example.com"), B("tag") },
-					{ 0, B("jack@example.org"), B("") },
-				};
+						static const struct resolve_target targets[] = {
+							{ 7, B("jill@example.com"), B("tag") },
+							{ 0, B("jack@example.org"), B("") },
+						};
 static const struct letter_recipient recipients[] = {
 	{ B("jill@example.com"), B("rfc822;jill@example.com"), 15 },
 	{ B("joe@example.com"), B(""), 0 },
 };
 static const struct letter_extent sought[] = { { 0, 99 }, { UINT64_C(1) << 40, 1 } };
-static const struct letter_texts texts[] = { { TEXT_WHOLE, B("subject: x\xff"), B("hi\xff") },
-	                                     { TEXT_LATER, B(""), B("") } };
-static const struct moved_letter moved[] = { { 1, 2, 3, 4, 5, 6 },
-	                                     { UINT64_MAX, UINT32_MAX, 0, 0, 0, 0 } };
-static const char *const         argv[] = { "account", "add", "jill@example.com" };
+static const struct letter_texts  texts[] = { { TEXT_WHOLE, B("subject: x\xff"), B("hi\xff") },
+	                                      { TEXT_LATER, B(""), B("") } };
+static const struct moved_letter  moved[] = { { 1, 2, 3, 4, 5, 6 },
+	                                      { UINT64_MAX, UINT32_MAX, 0, 0, 0, 0 } };
+static const char *const          argv[] = { "account", "add", "jill@example.com" };
 
 #define BODY(x, ...)                                  \
 	pack_##x, again_##x, &(const struct word_##x) \
@@ -86,6 +89,10 @@ static const struct body_case {
 	  BODY(auth_start, "imap", B(""), false, B(""), B("jack"), B("s e\0c"), V6, false, B("")) },
 	{ "auth done", BODY(auth_done, AUTH_OK, "jack@example.com", 9, "", B("v=")) },
 	{ "auth refused", BODY(auth_done, AUTH_DISABLED, "", 0, "unknown user", B("")) },
+	{ "credential",
+	  BODY(credential_ask, "mansio", "imap", "192.0.2.1", B("jack"), B("s e\0c")) },
+	{ "credential said",
+	  BODY(credential_said, CREDENTIAL_CLOSED, "account is expired", B("home=/home/jack\n")) },
 	{ "resolve", BODY(resolve, B("jill@example.com")) },
 	{ "resolved to two", BODY(resolved, RESOLVE_LOCAL, "alias", targets, 2) },
 	{ "resolved to nobody", BODY(resolved, RESOLVE_UNKNOWN, "", NULL, 0) },
@@ -153,7 +160,7 @@ static const struct broken_case {
 	bool         good;
 } broken[] = {
 	{ "a peer, by hand", again_peer, B("\4\1\0\0\0\2\0\0\0"), true },
-	{ "a role nobody has", again_peer, B("\11\1\0\0\0\2\0\0\0"), false },
+	{ "a role nobody has", again_peer, B("\177\1\0\0\0\2\0\0\0"), false },
 	{ "index beyond the last", again_peer, B("\4\2\0\0\0\2\0\0\0"), false },
 	{ "a bool of 2", again_signed, B("\2\0\0\0\0"), false },
 	{ "a name with NUL", again_resource, B("\3\0\0\0a\0b\0\0\0\0"), false },
@@ -170,8 +177,8 @@ static const struct broken_case {
 	{ "a place to search nobody knows", again_seek, B("\3\0\0\0\0\0\0\0\0\0\0\0\0"), false },
 	{ "a state of a text nobody knows", again_texted, B("\1\0\0\0\3\0\0\0\0\0\0\0\0"), false },
 	{ "more texts than bytes", again_texted, B("\xff\xff\xff\xff"), false },
-	{ "more letters to search than bytes", again_seek,
-	  B("\2\0\0\0\0\0\0\0\0\xff\xff\xff\xff"), false },
+	{ "more letters to search than bytes", again_seek, B("\2\0\0\0\0\0\0\0\0\xff\xff\xff\xff"),
+	  false },
 };
 
 static void
@@ -198,6 +205,9 @@ static const struct mouth_case {
 	{ "a question is no answer", WORD_SIGN, SIGNER, RECEIVER, false },
 	{ "the queue delivers", WORD_DELIVER, QUEUE, KEEPER, true },
 	{ "a receiver does not", WORD_DELIVER, RECEIVER, KEEPER, false },
+	{ "only the clerk asks for passwords", WORD_CRED_ASK, LOGIN, PAM, false },
+	{ "and is told", WORD_CRED_SAID, PAM, CLERK, true },
+	{ "PAM speaks with nobody else", WORD_CRED_SAID, PAM, KEEPER, false },
 	{ "only the clerk says who is who", WORD_AUTH_DONE, RECEIVER, LOGIN, false },
 	{ "a verifier opens no session", WORD_SESSION, VERIFIER, KEEPER, false },
 	{ "the command line speaks to four", WORD_ASK, COMMAND, CLERK, true },
