@@ -25,6 +25,9 @@ answer_of(int why, struct arena *a)
 	case EDQUOT:
 		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.1",
 			                         "mail system is full" };
+	case EBUSY:
+		return (struct delivery_answer){ DELIVERY_LOCKED, false, "4.2.0",
+			                         "another program has locked the mailbox" };
 	case EBADMSG:
 		return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.3.0",
 			                         "the letter is damaged in the log" };

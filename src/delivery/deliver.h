@@ -12,6 +12,7 @@
  *                   delivery and the queue's forgetting), nothing was changed.
  * DELIVERY_LATER    try again: the disk is full, the index cannot be opened now.
  *                   Or the account is full, when that is thought to pass.
+ * DELIVERY_LOCKED   the same, but soon: another program has the mailbox's file locked.
  * DELIVERY_REFUSED  it will never work: the letter is damaged beyond reading, or the account is full.
  * status and text are static or in the arena: "2.0.0", "delivered to INBOX".
  */
@@ -32,7 +33,7 @@ struct delivery {
 	unsigned     grace;            /* percent the last letter may be over the limit */
 	bool         full_later;       /* a full account is trouble that passes */
 };
-enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_REFUSED };
+enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_LOCKED, DELIVERY_REFUSED };
 struct delivery_answer { enum delivery_result result; bool again; const char *status, *text; };
 
 /* The fields that are true for one recipient alone (rfc5321:4.4 Return-Path). */

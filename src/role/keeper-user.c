@@ -224,7 +224,7 @@ static bool
 is_busy(struct keeper *k)
 {
 	return imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 || k->parcels > 0 ||
-	       store_dirty(k->store) || map_count(k->sessions) > 0;
+	       k->locked.len > 0 || store_dirty(k->store) || map_count(k->sessions) > 0;
 }
 
 static void

@@ -19,6 +19,8 @@
 
 /* Deliveries nobody watches wait so long for others to share their commit; the letter is safe in the log. */
 enum { GATHER_MS = 100 };
+/* What another program has locked is tried again so often; a letter so long, before it waits in the queue. */
+enum { LATER_MS = 20, LOCKED_MOST_MS = 20000 };
 
 #define AT(f) offsetof(struct keeper_settings, f)
 /* clang-format off */
@@ -80,40 +82,70 @@ parcel_safe(void *ctx, int why)
 	memory_free(p);
 }
 
+static void
+parcel_send(struct house *h, uint32_t ticket, const struct word_delivered *answer)
+{
+	struct keeper *k = keeper_of(h);
+	struct parcel *p = memory_take(sizeof *p);
+
+	*p = (struct parcel){ .house = h, .ticket = ticket, .queue = k->queues, .answer = *answer };
+	(void)snprintf(p->text, sizeof p->text, "%s", answer->text);
+	p->answer.text = p->text;
+	k->parcels++;
+	store_barrier_later(k->store, parcel_safe, p);
+}
+
+/* A DELIVER word that waits: since when, by the patient clock, and with it the letter, if it came in a file. */
+struct put_off {
+	uint32_t ticket, len;
+	int64_t  since_ms;
+	int      fd;
+};
+
+static void
+put_off(struct buffer *to, const struct put_off *head, struct bytes body)
+{
+	buffer_add(to, (struct bytes){ (const char *)head, sizeof *head });
+	buffer_add(to, body);
+}
+
 /* `fd`: the letter in a file of its own, -1: it lies in the log. */
 static bool
-hear_deliver(struct house *h, uint32_t ticket, struct bytes body, int fd)
+deliver_word(struct house *h, struct put_off head, struct bytes body)
 {
 	/* clang-format off */
 	static const uint8_t result[] = {
-		[DELIVERY_DONE] = DELIVER_DONE, [DELIVERY_LATER] = DELIVER_LATER, [DELIVERY_REFUSED] = DELIVER_REFUSED,
+		[DELIVERY_DONE] = DELIVER_DONE, [DELIVERY_LATER] = DELIVER_LATER, [DELIVERY_LOCKED] = DELIVER_LATER, [DELIVERY_REFUSED] = DELIVER_REFUSED,
 	};
 	/* clang-format on */
 	struct keeper         *k = keeper_of(h);
 	struct delivery_answer got;
 	struct word_deliver    w;
-	struct parcel         *p;
+	int                    kept = -1;
 
 	arena_clear(k->scratch);
-	if (!word_unpack_deliver(body, k->scratch, &w) || (fd >= 0) != (k->user != NULL)) {
-		if (fd >= 0)
-			close(fd);
+	if (!word_unpack_deliver(body, k->scratch, &w) || (head.fd >= 0) != (k->user != NULL)) {
+		if (head.fd >= 0)
+			close(head.fd);
 		return false;
 	}
 	if (map_get(k->gone, map_number(&w.account)) != NULL) {
-		keeper_delivered(h, ticket,
+		keeper_delivered(h, head.ticket,
 		                 &(struct word_delivered){ DELIVER_REFUSED, "5.1.1",
 		                                           "unknown user: the account was deleted",
 		                                           false });
 		return true;
 	}
+	if (k->user != NULL)
+		kept = fcntl(head.fd, F_DUPFD_CLOEXEC, 0);
 	/* A user's letter may be for somebody else, or for a command. */
-	if (k->user != NULL && !keeper_user_receive(h, ticket, &w, fd))
+	if (k->user != NULL && !keeper_user_receive(h, head.ticket, &w, head.fd)) {
+		if (kept >= 0)
+			close(kept);
 		return true;
+	}
 	if (k->user == NULL && keeper_locate(k, w.account, w.address) == EAGAIN) {
-		uint32_t head[2] = { ticket, (uint32_t)body.len };
-		buffer_add(&k->early, (struct bytes){ (const char *)head, sizeof head });
-		buffer_add(&k->early, body);
+		put_off(&k->early, &head, body);
 		return true;
 	}
 	keeper_limit(h, w.account, w.address);
@@ -133,37 +165,68 @@ hear_deliver(struct house *h, uint32_t ticket, struct bytes body, int fd)
 		if (got.result == DELIVERY_DONE)
 			got.text = keeper_user_text(h);
 	}
-	struct word_delivered answer = { result[got.result], got.status, got.text, got.again };
-	if (got.result != DELIVERY_DONE) {
-		keeper_delivered(h, ticket, &answer);
+	head.fd = kept;
+	if (got.result == DELIVERY_LOCKED && (k->user == NULL || kept >= 0) &&
+	    clock_patient_ms() - head.since_ms < LOCKED_MOST_MS) {
+		put_off(&k->locked, &head, body);
+		timer_set(k->later, LATER_MS);
 		return true;
 	}
-	p = memory_take(sizeof *p);
-	*p = (struct parcel){ .house = h, .ticket = ticket, .queue = k->queues, .answer = answer };
-	(void)snprintf(p->text, sizeof p->text, "%s", got.text);
-	p->answer.text = p->text;
-	k->parcels++;
-	store_barrier_later(k->store, parcel_safe, p);
+	if (kept >= 0)
+		close(kept);
+	struct word_delivered answer = { result[got.result], got.status, got.text, got.again };
+	if (got.result != DELIVERY_DONE) {
+		keeper_delivered(h, head.ticket, &answer);
+		return true;
+	}
+	parcel_send(h, head.ticket, &answer);
 	return true;
+}
+
+static bool
+hear_deliver(struct house *h, uint32_t ticket, struct bytes body, int fd)
+{
+	struct put_off head = { ticket, (uint32_t)body.len, clock_patient_ms(), fd };
+
+	return deliver_word(h, head, body);
+}
+
+static bool
+deliver_again(struct house *h, struct buffer *from)
+{
+	struct buffer  words = *from;
+	struct put_off head;
+	bool           good = true;
+
+	*from = (struct buffer){ 0 };
+	for (size_t at = 0; good && at < words.len; at += sizeof head + head.len) {
+		memcpy(&head, words.at + at, sizeof head);
+		good = deliver_word(h, head,
+		                    (struct bytes){ words.at + at + sizeof head, head.len });
+	}
+	buffer_free(&words);
+	return good;
+}
+
+/* Who asked is no more; its successor asks again. */
+static void
+deliver_never(struct buffer *words)
+{
+	struct put_off head;
+
+	for (size_t at = 0; at < words->len; at += sizeof head + head.len) {
+		memcpy(&head, words->at + at, sizeof head);
+		if (head.fd >= 0)
+			close(head.fd);
+	}
+	buffer_reset(words);
 }
 
 /* The clerk has told where mailboxes lie: what waited for that is delivered. */
 bool
 keeper_deliver_early(struct house *h)
 {
-	struct keeper *k = keeper_of(h);
-	struct buffer  early = k->early;
-	uint32_t       head[2];
-	bool           good = true;
-
-	k->early = (struct buffer){ 0 };
-	for (size_t at = 0; good && at < early.len; at += sizeof head + head[1]) {
-		memcpy(head, early.at + at, sizeof head);
-		good = hear_deliver(h, head[0],
-		                    (struct bytes){ early.at + at + sizeof head, head[1] }, -1);
-	}
-	buffer_free(&early);
-	return good;
+	return deliver_again(h, &keeper_of(h)->early);
 }
 
 /* ---- sessions ---------------------------------------------------------------------- */
@@ -429,9 +492,17 @@ is_ours(void *house, uint64_t account)
 	return house_keeper_of(h, account) == h->index;
 }
 
+/* Another program has a file locked. */
+static void
+store_wants_later(void *house)
+{
+	timer_set(keeper_of(house)->later, LATER_MS);
+}
+
 static const struct store_needs store_needs = { .job = store_job,
 	                                        .job_brief = store_job_brief,
 	                                        .digest = keeper_digest,
+	                                        .later = store_wants_later,
 	                                        .ours = is_ours,
 	                                        .quota = keeper_quota };
 
@@ -442,6 +513,13 @@ gathered(void *house)
 
 	k->gathering = false;
 	store_hurry(k->store);
+}
+
+static void
+try_later(void *house)
+{
+	(void)deliver_again(house, &keeper_of(house)->locked);
+	store_later(keeper_of(house)->store);
 }
 
 static void
@@ -564,6 +642,7 @@ keeper_start(struct house *h)
 	keeper_writer_open(h);
 	keeper_news_open(h);
 	k->gather = timer_open(h->loop, gathered, h);
+	k->later = timer_open(h->loop, try_later, h);
 	loop_at_rest(h->loop, store_rest, h);
 	k->imap = imap_service_open(h->loop, k->store, &imap, &keeper_imap_needs, h);
 	k->pop3 = pop3_service_open(h->loop, k->store, &pop3, &pop3_needs, h);
@@ -637,7 +716,8 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 		questions_lost(&k->questions, index);
 	if (role == QUEUE) {
 		k->queues++;
-		buffer_reset(&k->early); /* its successor asks again */
+		deliver_never(&k->early);
+		deliver_never(&k->locked);
 	}
 	if (role == CLERK)
 		keeper_who_lost(k);

@@ -71,6 +71,7 @@ struct keeper {
 	struct map          *gone;           /* ids of accounts that were deleted */
 	uint32_t             parcels;        /* deliveries that are not safe yet */
 	struct buffer        early;          /* DELIVER words (ticket, length, body) that came before the clerk told */
+	struct buffer        locked;         /* DELIVER words for mailboxes that another program has locked */
 	uint32_t             queues;         /* that were here before this one: their questions need no answer */
 	bool                 small_wanted;   /* a segment, asked for and not here */
 	struct buffer        own_wanted;     /* sizes of segments for large letters, in order (u64) */
@@ -91,6 +92,7 @@ struct keeper {
 	uint32_t             next_handoff;
 	struct timer        *gather;         /* deliveries that share a commit   */
 	bool                 gathering;
+	struct timer        *later;          /* what another program has locked is tried again */
 	struct arena        *scratch;
 };
 

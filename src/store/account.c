@@ -927,7 +927,11 @@ mailbox_take(struct account *a, const char *given, int *why)
 	}
 	if ((*why = mailbox_load(m)) != 0)
 		return NULL;
-	if (m->folder != NULL && (*why = folder_look(m, false)) != 0)
+	if (m->folder != NULL && (*why = folder_look(m, false)) == EBUSY) {
+		(void)folder_locked(m->folder); /* what we know of it is there; the rest comes */
+		*why = 0;
+	}
+	if (*why != 0)
 		return NULL;
 	m->users++;
 	a->users++;

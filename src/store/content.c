@@ -233,10 +233,14 @@ open_again(struct folder *f, struct file *file, uint64_t *at, uint64_t *len)
 	int fd = -1;
 
 	for (int tries = 0; tries < 3; tries++) {
+		int why;
 		if (file->where != NULL &&
 		    ((fd = f->place->driver->content(f, file, at, len)) >= 0 || errno != ENOENT))
 			return fd;
-		folder_refresh(f);
+		if ((why = folder_refresh(f)) == EBUSY) {
+			errno = why;
+			return -1;
+		}
 	}
 	errno = ENOENT;
 	return fd;
@@ -255,6 +259,10 @@ open_letter(struct account *a, uint64_t message, uint64_t size, uint64_t *at, ui
 		return -1;
 	}
 	fd = open_again(f, file, at, len);
+	if (fd >= 0)
+		f->locked = 0;
+	if (fd < 0 && errno == EBUSY)
+		return -1; /* for now */
 	if (fd >= 0)
 		fd = content_crlf(a->store, fd, file->plain, at, len);
 	if (fd >= 0 && *len != size) {

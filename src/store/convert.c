@@ -160,7 +160,8 @@ enter(struct conversion *c, struct mailbox *m)
 		return why;
 	c->folder = folder_make(m, c->target, &why);
 	if (c->folder != NULL)
-		folder_refresh(c->folder); /* so that what is added is found where it was put */
+		(void)folder_refresh(
+			c->folder); /* so that what is added is found where it was put */
 	return why;
 }
 

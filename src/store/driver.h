@@ -91,7 +91,7 @@ struct driver {
 	int  (*link)(struct folder *from, const struct file *, struct folder *to, struct file *, struct landing **);
 	int  (*apply)(struct folder *, struct file **, size_t count);
 	int  (*content)(struct folder *, const struct file *, uint64_t *at, uint64_t *len);
-	/* What a former owner called it: uidvalidity and next uid; false: nothing is known. */
+	/* What a former owner called it: uidvalidity and next uid; false: nothing is known, or not yet (EBUSY). */
 	bool (*former)(struct folder *, uint32_t *uidvalidity, uint32_t *uidnext);
 	uint64_t (*letters)(struct folder *);
 	unsigned (*paths)(struct folder *, char out[2][1200]);    /* what to watch for news */

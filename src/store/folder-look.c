@@ -21,6 +21,8 @@ enum { ASKED_MOST = 8 };
 enum { STAMP_SURE_S = 2 };
 /* A file that cannot be read is tried again after so long, and told of once in that time. */
 enum { UNREADABLE_S = 10 };
+/* Whoever waits for another program's lock waits no longer than this. */
+enum { LOCKED_MOST_MS = 10000 };
 
 /* ---- files that are no messages yet ---- */
 
@@ -185,7 +187,6 @@ take_uidnext(struct folder *f)
 static void
 settle(struct folder *f)
 {
-	struct settling    *s;
 	const struct store *store = f->mailbox->account->store;
 
 	do {
@@ -204,11 +205,7 @@ settle(struct folder *f)
 	}
 	f->fresh_count = f->asked = f->entered = 0;
 	take_uidnext(f);
-	while ((s = f->settling) != NULL) {
-		f->settling = s->next;
-		s->fn(s->ctx);
-		memory_free(s);
-	}
+	folder_settled(f);
 }
 
 /* ---- comparing ---- */
@@ -302,11 +299,32 @@ missing(const struct folder *f)
 	return n;
 }
 
+/* What the owner before us called it, so that clients need not fetch it all again. */
+static int
+take_over(struct folder *f)
+{
+	struct mailbox *m = f->mailbox;
+	uint32_t        uidvalidity, uidnext;
+	int             why = 0;
+
+	if (m->uidnext > 1 || m->rows.count > 0 || f->count > 0 || f->fresh_count > 0)
+		return 0;
+	errno = 0;
+	if (!f->place->driver->former(f, &uidvalidity, &uidnext))
+		return errno == EBUSY ? EBUSY : 0;
+	if (uidvalidity != 0 && uidvalidity != m->uidvalidity)
+		why = mailbox_validity(m, uidvalidity);
+	f->former = uidnext;
+	return why;
+}
+
 static int
 scan(struct folder *f, struct looking *l)
 {
 	int why;
 
+	if ((why = take_over(f)) != 0)
+		return why;
 	for (size_t i = 0; i < f->count; i++)
 		f->file[i]->seen = false;
 	if ((why = f->place->driver->scan(f, there, l)) != 0 || missing(f) == 0)
@@ -414,11 +432,14 @@ folder_look(struct mailbox *m, bool force)
 	why = scan(f, &l);
 	map_close(&l.waiting);
 	f->scanning = false;
+	if (why == EBUSY)
+		return why;
 	if (why != 0) {
 		warn_("account %" PRIu64 ", mailbox %s: %s cannot be read: %s", m->account->id,
 		      m->name, account_location(m->account), strerror(why));
 		return why;
 	}
+	f->locked = 0;
 	if ((why = compare(f, f->place->driver->letters(f))) != 0)
 		return why;
 	f->stamp = now;
@@ -445,27 +466,93 @@ only_where(void *ctx, const struct found *found)
 		set_where(file, found);
 }
 
-void
+int
 folder_refresh(struct folder *f)
 {
 	f->stamped = 0;
-	(void)f->place->driver->scan(f, only_where, f);
+	return f->place->driver->scan(f, only_where, f);
+}
+
+/* ---- what is waited for ---- */
+
+static void
+wait_for(struct folder *f, void (*fn)(void *ctx), void *ctx)
+{
+	struct settling *s = memory_take(sizeof *s);
+
+	*s = (struct settling){ fn, ctx, f->settling };
+	f->settling = s;
+}
+
+bool
+folder_locked(struct folder *f)
+{
+	struct store *s = f->mailbox->account->store;
+	int64_t       now = clock_patient_ms();
+
+	if (f->locked == 0)
+		f->locked = now;
+	if (s->needs.later == NULL)
+		return false;
+	f->retry = true;
+	s->needs.later(s->ctx);
+	return now - f->locked < LOCKED_MOST_MS;
+}
+
+bool
+mailbox_wait(struct mailbox *m, void (*fn)(void *ctx), void *ctx)
+{
+	if (m->folder == NULL || !folder_locked(m->folder))
+		return false;
+	wait_for(m->folder, fn, ctx);
+	return true;
 }
 
 bool
 mailbox_sync(struct mailbox *m, void (*fn)(void *ctx), void *ctx)
 {
-	struct settling *s;
+	int why = m->folder != NULL ? folder_look(m, false) : 0;
 
-	if (m->folder == NULL || folder_look(m, false) != 0 || m->folder == NULL ||
-	    m->folder->fresh_count == 0 || m->account->store->needs.digest == NULL)
+	if (m->folder == NULL || (why != 0 && why != EBUSY))
 		return true;
-	if (fn == NULL)
-		return false;
-	s = memory_take(sizeof *s);
-	*s = (struct settling){ fn, ctx, m->folder->settling };
-	m->folder->settling = s;
+	if (why == EBUSY ? !folder_locked(m->folder)
+	                 : m->folder->fresh_count == 0 || m->account->store->needs.digest == NULL)
+		return true;
+	if (fn != NULL)
+		wait_for(m->folder, fn, ctx);
 	return false;
+}
+
+/* True: what the account has was loaded anew. */
+static bool
+try_again(struct mailbox *m)
+{
+	struct account *a = m->account;
+	struct folder  *f = m->folder;
+	int             why;
+
+	f->retry = false;
+	store_hold(a);
+	why = folder_look(m, false);
+	if (m->folder == f && why == EBUSY && !folder_locked(f))
+		folder_settled(f);
+	else if (m->folder == f && why != EBUSY && f->fresh_count == 0)
+		folder_settled(f);
+	if (m->folder == f && !a->dirty && !a->syncing)
+		place_durable(a);
+	account_drop(&a);
+	return m->folder != f;
+}
+
+void
+store_later(struct store *s)
+{
+	for (struct account *a = s->all; a != NULL; a = a->next)
+		for (struct mailbox *m = a->mailboxes; a->place != NULL && m != NULL; m = m->next)
+			if (m->folder != NULL && m->folder->retry && try_again(m)) {
+				s->needs.later(s->ctx); /* the list is another now */
+				return;
+			}
 }
 
 void

@@ -150,23 +150,6 @@ read_files(struct folder *f, enum statement which)
 	return more < 0 ? index_why(x) : 0;
 }
 
-/* What the owner before us called it, so that clients need not fetch it all again. */
-static int
-take_over(struct folder *f)
-{
-	struct mailbox *m = f->mailbox;
-	uint32_t        uidvalidity, uidnext;
-	int             why = 0;
-
-	if (m->uidnext > 1 || m->rows.count > 0 || f->count > 0 ||
-	    !f->place->driver->former(f, &uidvalidity, &uidnext))
-		return 0;
-	if (uidvalidity != 0 && uidvalidity != m->uidvalidity)
-		why = mailbox_validity(m, uidvalidity);
-	f->former = uidnext;
-	return why;
-}
-
 struct folder *
 folder_make(struct mailbox *m, struct place *place, int *why)
 {
@@ -195,9 +178,7 @@ folder_open(struct mailbox *m)
 	if ((f = folder_make(m, m->account->place, &why)) == NULL)
 		return why;
 	m->folder = f;
-	if ((why = read_files(f, FILE_ALL)) == 0)
-		why = take_over(f);
-	if (why != 0)
+	if ((why = read_files(f, FILE_ALL)) != 0)
 		folder_close(m);
 	return why;
 }
@@ -215,8 +196,8 @@ fresh_free(struct folder *f)
 }
 
 /* Whoever waited for it waits no more. */
-static void
-settled(struct folder *f)
+void
+folder_settled(struct folder *f)
 {
 	struct settling *s;
 
@@ -240,7 +221,7 @@ folder_close(struct mailbox *m)
 void
 folder_free(struct folder *f)
 {
-	settled(f);
+	folder_settled(f);
 	for (struct inquiry *q = f->inquiries; q != NULL; q = q->next)
 		q->folder = NULL;
 	folder_unwatch(f);
@@ -377,7 +358,7 @@ folder_apply(struct folder *f)
 	if (all)
 		memory_free(many);
 	if (why != 0) {
-		if (why != EAGAIN)
+		if (why != EBUSY || !folder_locked(f))
 			warn_("account %" PRIu64
 			      ", mailbox %s: changes could not be written to %s: %s",
 			      f->mailbox->account->id, f->mailbox->name,

@@ -58,6 +58,8 @@ struct folder {
 	int             watch[2];        /* of inotify, -1 none                      */
 	bool            stale;           /* inotify said that something is new       */
 	bool            scanning;
+	int64_t         locked;          /* since when another program has it; 0: it has not */
+	bool            retry;           /* store_later() is awaited                 */
 	uint32_t        former;          /* next uid of who had it before us, until its messages are in */
 	int64_t         again;           /* when what could not be read is tried again */
 	struct fresh   *fresh;
@@ -88,7 +90,10 @@ void folder_add(struct folder *, struct file *);            /* takes it; its id 
 void folder_close(struct mailbox *);
 void folder_renamed(struct mailbox *);                      /* it lies elsewhere now           */
 int  folder_look(struct mailbox *, bool force);
-void folder_refresh(struct folder *);                       /* only where files lie now        */
+int  folder_refresh(struct folder *);                       /* only where files lie now        */
+void folder_settled(struct folder *);                       /* whoever waited for it waits no more */
+/* EBUSY came from the driver: true, store_later() will try again; false, that was waited for long enough. */
+bool folder_locked(struct folder *);
 void folder_changed(struct mailbox *, const struct uid_set *);
 int  folder_gone(struct mailbox *, const struct uid_set *);
 int  folder_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);

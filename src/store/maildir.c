@@ -673,7 +673,7 @@ maildir_link(struct folder *from, const struct file *old, struct folder *to, str
 		name = old->name;
 	}
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
-		folder_refresh(from);
+		(void)folder_refresh(from);
 		name = split_where(source, old->where, &dir);
 	}
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -728,7 +728,7 @@ maildir_apply(struct folder *f, struct file **file, size_t count)
 		int why = apply_one(f, file[i]);
 		if (why == ENOENT && !refreshed) {
 			refreshed = true;
-			folder_refresh(f);
+			(void)folder_refresh(f);
 			why = apply_one(f, file[i]);
 		}
 		/* A name of somebody else's may leave no room for flags: they are kept here alone. */

@@ -13,7 +13,6 @@
 
 /* A dotlock so old belongs to a program that died; others renew theirs. */
 enum { DOTLOCK_STALE_S = 120 };
-enum { TRIES = 4, BETWEEN_MS = 5 };
 
 static enum mbox_lock order[2][MBOX_LOCKS] = {
 	{ MBOX_FCNTL },
@@ -59,7 +58,7 @@ dotlock(struct mbox_locked *l)
 		            0600);
 	}
 	if (fd < 0)
-		return errno == EEXIST ? EAGAIN : errno;
+		return errno == EEXIST ? EBUSY : errno;
 	n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
 	if (write(fd, pid, (size_t)n) != n)
 		n = 0; /* it is there, and that is what counts */
@@ -76,29 +75,21 @@ lock_one(struct mbox_locked *l, enum mbox_lock how, bool write)
 	if (how == MBOX_DOTLOCK)
 		return dotlock(l);
 	if (how == MBOX_FCNTL && fcntl(l->fd, F_OFD_SETLK, &lock) < 0)
-		return errno == EACCES ? EAGAIN : errno;
+		return errno == EACCES || errno == EAGAIN ? EBUSY : errno;
 	if (how == MBOX_FLOCK && flock(l->fd, (write ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? EAGAIN : errno;
+		return errno == EWOULDBLOCK ? EBUSY : errno;
 	return 0;
 }
 
 int
 mbox_lock(int dir, const char *name, int fd, bool write, struct mbox_locked *l)
 {
-	struct timespec pause = { 0, BETWEEN_MS * 1000000L };
-	int             why = 0;
+	int why = 0;
 
 	*l = (struct mbox_locked){ .dir = dir, .fd = fd };
 	(void)snprintf(l->dot, sizeof l->dot, "%s.lock", name);
-	for (int tries = 0; tries < TRIES; tries++) {
-		why = 0;
-		for (size_t i = 0; i < MBOX_LOCKS && order[write][i] != 0 && why == 0; i++)
-			why = lock_one(l, order[write][i], write);
-		if (why != EAGAIN)
-			break;
-		mbox_unlock(l);
-		(void)nanosleep(&pause, NULL);
-	}
+	for (size_t i = 0; i < MBOX_LOCKS && order[write][i] != 0 && why == 0; i++)
+		why = lock_one(l, order[write][i], write);
 	if (why != 0)
 		mbox_unlock(l);
 	return why;

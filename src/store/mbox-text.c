@@ -11,6 +11,7 @@ static const char *const fields[MBOX_FIELDS] = {
 	[MBOX_X_IMAPBASE] = "X-IMAPbase:",
 	[MBOX_X_IMAP] = "X-IMAP:",
 	[MBOX_CONTENT_LENGTH] = "Content-Length:",
+	[MBOX_LINES] = "Lines:",
 };
 
 /* clang-format off */
@@ -145,6 +146,7 @@ mbox_field_read(enum mbox_field field, struct bytes line, struct mbox_state *s)
 	if (field == MBOX_X_UID)
 		s->uid = number_of(value);
 	if (field == MBOX_X_IMAPBASE || field == MBOX_X_IMAP) {
+		s->based |= field == MBOX_X_IMAP;
 		s->uidvalidity = number_of(next_word(&value));
 		s->last = number_of(next_word(&value));
 	}

@@ -227,6 +227,23 @@ write_journal(struct place *p, const char *path, int fd, const struct stat *st,
 	return -1;
 }
 
+/* Others tell a change by its second and the size: one that keeps both gets a second of its own. */
+static void
+show_change(int fd, const struct stat *before, const struct rewrite *w)
+{
+	enum { AHEAD_MOST_S = 60 };
+	struct timespec when[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = 0 } };
+	struct stat     now;
+
+	if (w->size != w->before || fstat(fd, &now) < 0 ||
+	    before->st_mtim.tv_sec < now.st_mtim.tv_sec ||
+	    before->st_mtim.tv_sec > now.st_mtim.tv_sec + AHEAD_MOST_S)
+		return;
+	when[1] = (struct timespec){ before->st_mtim.tv_sec + 1, now.st_mtim.tv_nsec };
+	if (futimens(fd, when) < 0)
+		detail("the time of an mbox cannot be set: %s", strerror(errno));
+}
+
 int
 mbox_rewrite(struct place *p, int fd, const struct mbox_edit *edit, size_t count)
 {
@@ -248,6 +265,7 @@ mbox_rewrite(struct place *p, int fd, const struct mbox_edit *edit, size_t count
 		return errno;
 	why = carry_all(journal, fd, &w);
 	(void)close(journal);
+	show_change(fd, &st, &w);
 	return why == 0 ? remove_journal(p, path) : why;
 }
 

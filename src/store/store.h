@@ -20,7 +20,7 @@
  * account_barrier() is the same for what was changed in one account: trouble with another
  * account's disk or file does not reach it.  store_barrier() hears of every account's trouble.
  *
- * errno-style returns: 0 or ENOENT, EEXIST, ENOSPC, EINVAL, EBADMSG (damaged), EDQUOT.
+ * errno-style returns: 0 or ENOENT, EEXIST, ENOSPC, EINVAL, EBADMSG (damaged), EDQUOT, EBUSY (locked by another program).
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -45,6 +45,8 @@ struct store_needs {
 	   `answered` comes once, later: why 0 and the packed digest.  NULL: there are none outside. */
 	void (*digest)(void *ctx, int fd, uint64_t at, uint64_t len,
 	               void (*answered)(void *who, int why, struct bytes digest), void *who);
+	/* Another program has a file locked: store_later() is wanted some milliseconds from now.  NULL: nobody waits. */
+	void (*later)(void *ctx);
 	/* Is this account ours?  No other is opened.  NULL: all are. */
 	bool (*ours)(void *ctx, uint64_t account);
 };
@@ -160,6 +162,10 @@ void mailbox_unwatch(struct mailbox_watch **);
    `settled` is called once, later, unless mailbox_sync_drop() comes first. */
 bool mailbox_sync(struct mailbox *, void (*settled)(void *ctx), void *ctx);
 void mailbox_sync_drop(struct mailbox *, void *ctx);
+/* After EBUSY, another program has it locked: true, `settled` comes when it may be tried again; false, it is not
+   waited for any longer. */
+bool mailbox_wait(struct mailbox *, void (*settled)(void *ctx), void *ctx);
+void store_later(struct store *);
 /* A descriptor that is readable when something changed in a watched folder: then call store_news().  -1: none. */
 int  store_news_fd(struct store *);
 void store_news(struct store *);

@@ -71,6 +71,7 @@ struct append_work {
 	struct buffer    url;
 	struct resource  resource;
 	struct ranges    made;
+	struct incoming *stores; /* the first that is not in the mailbox */
 	bool             replaces;
 	struct sequence  sequence;
 	uint32_t         replaced;
@@ -579,8 +580,12 @@ append_store(struct imap *s, struct append_work *w)
 		return STEP_WAIT;
 	if (why == 0 && mailbox_gone(w->mailbox))
 		why = ENOENT;
-	for (struct incoming *n = w->first; n != NULL && why == 0; n = n->next)
-		why = arrive(s, w, n);
+	if (w->stores == NULL)
+		w->stores = w->first;
+	while (why == 0 && w->stores != NULL && (why = arrive(s, w, w->stores)) == 0)
+		w->stores = w->stores->next;
+	if (why == EBUSY && imap_locked(s, w->mailbox))
+		return STEP_WAIT;
 	if (why == 0 && w->replaces)
 		why = mailbox_expunge(s->view->mailbox, &replaced, true, s->scratch, &gone,
 		                      s->view->watch);

@@ -5,6 +5,8 @@
 #include "access/imap/reach.h"
 #include "access/imap/service.h"
 
+#include <errno.h>
+
 /* Looking at the clock costs as much as the flags of a message. */
 enum { CLOCK_EVERY = 16 };
 
@@ -215,6 +217,17 @@ note_damage(struct fetch_work *w)
 	buffer_reset(&w->page);
 }
 
+/* Another program has the mailbox's file locked: the message is tried again, unless that takes too long. */
+static enum imap_step
+fetch_locked(struct imap *s, struct fetch_work *w)
+{
+	buffer_reset(&w->page);
+	w->writing = false;
+	w->again = imap_locked(s, s->view->mailbox);
+	w->locked |= !w->again;
+	return w->again ? STEP_WAIT : STEP_DONE;
+}
+
 static int
 load(struct fetch_work *w)
 {
@@ -337,6 +350,8 @@ put_coded(struct imap *s, struct fetch_work *w, const struct fetch_item *item,
 static enum imap_step
 fetch_damaged(struct imap *s, struct fetch_work *w)
 {
+	if (w->letter.why == EBUSY && !w->flushed && w->decoding.state == DECODING_IDLE)
+		return fetch_locked(s, w);
 	if (w->flushed)
 		imap_end(s, "Message damaged");
 	decoding_drop(&w->decoding);
@@ -454,6 +469,8 @@ fetch_one(struct imap *s, struct fetch_work *w)
 	w->flushed = false;
 	look_up(w);
 	if (load(w) != 0) {
+		if (w->letter.why == EBUSY)
+			return fetch_locked(s, w);
 		note_damage(w);
 		return STEP_DONE;
 	}
@@ -475,7 +492,7 @@ fetch_over(struct imap *s, struct fetch_work *w)
 
 	for (size_t i = 0; i < w->damages; i++)
 		ranges_add(&damaged, w->damaged[i], w->damaged[i]);
-	if (w->damages > 0 || w->unknown_cte || (w->some_gone && !s->uid))
+	if (w->damages > 0 || w->locked || w->unknown_cte || (w->some_gone && !s->uid))
 		limit_apart(s, w->lowest);
 	if (w->damages > 0) {
 		struct uid_set set = ranges_set(&damaged);
@@ -484,7 +501,9 @@ fetch_over(struct imap *s, struct fetch_work *w)
 		(void)imap_no(s,
 		              "[CORRUPTION] Some messages are damaged and were set aside: UID %s%s",
 		              uids.at, w->damages == DAMAGED_SAID_MOST ? " and more" : "");
-	} else if (w->unknown_cte)
+	} else if (w->locked)
+		(void)imap_no_errno(s, EBUSY);
+	else if (w->unknown_cte)
 		(void)imap_no(s, "[UNKNOWN-CTE] A transfer encoding is not known here.");
 	else if (w->some_gone && !s->uid)
 		(void)imap_no(s, "[EXPUNGEISSUED] Some of the messages are no longer there.");
@@ -558,8 +577,11 @@ fetch_run(struct imap *s)
 			return STEP_AGAIN;
 		if (w->writing && (step = fetch_items(s, w)) != STEP_DONE)
 			return step;
-		if ((uid = next_uid(s, w)) == 0)
-			return w->stored && w->damages == 0 ? STEP_BARRIER : fetch_over(s, w);
+		uid = w->again ? w->uid : next_uid(s, w);
+		w->again = false;
+		if (uid == 0)
+			return w->stored && w->damages == 0 && !w->locked ? STEP_BARRIER
+			                                                  : fetch_over(s, w);
 		if (!view_find(s->view, uid, &w->entry))
 			w->some_gone = true;
 		else if (!w->changed || w->entry.modseq > w->changed_since) {

@@ -62,6 +62,8 @@ struct fetch_work {
 	struct letter     letter;
 	struct buffer     page;    /* the answer for one message           */
 	bool              flushed; /* some of it is with the stream        */
+	bool              again;   /* w->entry is asked for once more      */
+	bool              locked;  /* another program did not let us read some */
 	uint32_t          damaged[DAMAGED_SAID_MOST];
 	size_t            damages;
 	bool              decodes, unknown_cte;

@@ -226,8 +226,8 @@ ask_content(struct finder *f)
 		b = batch_free(f);
 		b->fd = fd < 0 ? -1 : dup(fd);
 		if (b->fd < 0) {
-			f->damaged |= fd < 0;
-			f->later |= fd >= 0;
+			f->damaged |= fd < 0 && errno != EBUSY;
+			f->later |= fd >= 0 || errno == EBUSY;
 			return;
 		}
 		b->device = st.st_dev;

@@ -21,6 +21,14 @@ imap_settled(struct imap *s, struct mailbox *m)
 	return false;
 }
 
+bool
+imap_locked(struct imap *s, struct mailbox *m)
+{
+	if (s->settling == NULL && mailbox_wait(m, outside_settled, s))
+		s->settling = m;
+	return s->settling != NULL;
+}
+
 void
 imap_settling_end(struct imap *s)
 {

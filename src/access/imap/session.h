@@ -124,6 +124,9 @@ struct buffer *imap_out(struct imap *);
 bool imap_full(struct imap *);
 /* All that lies in the mailbox's files is in it; false: return STEP_WAIT, and ask again when woken. */
 bool imap_settled(struct imap *, struct mailbox *);
+/* After EBUSY: another program has its file locked.  True: return STEP_WAIT, and try again when woken.  False: that
+   was waited for long enough. */
+bool imap_locked(struct imap *, struct mailbox *);
 void imap_settling_end(struct imap *);
 bool imap_turn_over(struct imap *);
 /* A search that is at this uid goes on, or waits: STEP_WAIT or STEP_AGAIN.  When it has taken long

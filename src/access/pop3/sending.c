@@ -1,5 +1,6 @@
 #include "access/pop3/sending.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -17,6 +18,7 @@ struct pop3_sending {
 	struct bytes   first; /* the piece it begins with             */
 	uint64_t       at;
 	enum where     where;
+	int            why;      /* it cannot be read                   */
 	bool           body;     /* the empty line has gone             */
 	bool           ended_cr; /* the last byte of the piece before   */
 	bool           ascii;    /* the header has to be                */
@@ -186,13 +188,14 @@ letter_step(struct pop3 *s, struct pop3_sending *g)
 }
 
 /* The envelope is asked only for what it puts before the letter. */
-static bool
+static int
 prefix_ready(struct pop3 *s, struct pop3_sending *g)
 {
 	struct digest digest;
 
-	return g->message.prefix_len == 0 ||
-	       message_digest(s->account, &g->message, g->life, &digest, &g->prefix) == 0;
+	return g->message.prefix_len == 0
+	               ? 0
+	               : message_digest(s->account, &g->message, g->life, &digest, &g->prefix);
 }
 
 /* True when the first piece and the last byte can be read: what is damaged is refused before "+OK". */
@@ -202,14 +205,18 @@ letter_ready(struct pop3 *s, struct pop3_sending *g, uint64_t message)
 	size_t n;
 	char  *first, last;
 
-	if (message_read(s->account, message, g->life, &g->message) != 0 || !prefix_ready(s, g))
+	if ((g->why = message_read(s->account, message, g->life, &g->message)) != 0 ||
+	    (g->why = prefix_ready(s, g)) != 0)
 		return false;
 	n = g->message.size <= WHOLE_MOST ? (size_t)g->message.size : PIECE;
 	first = arena_take(g->life, n + 1);
 	g->first = (struct bytes){ first, n };
-	return (n == 0 || message_bytes(s->account, &g->message, g->prefix, 0, first, n) == 0) &&
-	       (g->message.size == n || message_bytes(s->account, &g->message, g->prefix,
-	                                              g->message.size - 1, &last, 1) == 0);
+	if (n > 0)
+		g->why = message_bytes(s->account, &g->message, g->prefix, 0, first, n);
+	if (g->why == 0 && g->message.size > n)
+		g->why = message_bytes(s->account, &g->message, g->prefix, g->message.size - 1,
+		                       &last, 1);
+	return g->why == 0;
 }
 
 void
@@ -224,8 +231,11 @@ sending_letter(struct pop3 *s, struct pop3_message *m, uint64_t lines)
 	}
 	g = sending_open(s, letter_step);
 	if (!letter_ready(s, g, m->message)) {
+		bool locked = g->why == EBUSY;
 		sending_drop(s);
-		pop3_say(s, "-ERR [SYS/PERM] Message is damaged and was set aside.");
+		pop3_say(s, "%s",
+		         locked ? "-ERR [SYS/TEMP] Another program has locked the mailbox."
+		                : "-ERR [SYS/PERM] Message is damaged and was set aside.");
 		return;
 	}
 	g->lines = lines;
