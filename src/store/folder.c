@@ -546,6 +546,9 @@ copy_file(struct mailbox *from, struct mailbox *to, struct fetched *letter, stru
 
 	*packed = message_packed_digest(from->account, &letter->message, scratch);
 	if (old != NULL && from->folder->place->driver == driver && driver->link != NULL) {
+		uint64_t at;
+		if (content_open(from->account, old->message, letter->message.size, &at) < 0)
+			return errno; /* what cannot be read is not copied */
 		file->plain = old->plain;
 		return driver->link(from->folder, old, to->folder, file, &to->account->landing);
 	}

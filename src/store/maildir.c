@@ -4,7 +4,7 @@
  *     ROOT/{tmp,new,cur}        INBOX
  *     ROOT/.Sent.2026/{...}     Sent/2026, in modified UTF-7
  *
- * A file is NAME:2,FLAGS in cur, NAME in new.  NAME never changes, so it is what a message is known by.
+ * A file is NAME:2,FLAGS in cur, NAME (or, by mutt, NAME:2,FLAGS) in new.  NAME never changes, so it is what a message is known by.
  * Flags are the letters D F P R S T in that order, then a to z as dovecot-keywords names them.
  */
 #include "store/maildir.h"
@@ -485,8 +485,8 @@ scan_part(struct folder *f, enum maildir_part part, void (*each)(void *ctx, cons
 		if (e->d_name[0] == '.' || (e->d_type != DT_REG && e->d_type != DT_UNKNOWN))
 			continue;
 		found.name = base_of(bytes_of(e->d_name), &flags);
-		if (part == MAILDIR_CUR)
-			found.flags = flags_of(f, flags);
+		found.flags =
+			flags_of(f, flags); /* in new, too: mutt marks what nobody has seen yet */
 		(void)snprintf(where, sizeof where, "%s/%s", parts[part], e->d_name);
 		found.where = bytes_of(where);
 		if (bytes_number(bytes_cut(found.name, 0,

@@ -232,19 +232,24 @@ def test_mutt_while_a_session_is_open(place):
     home = tmp_path / "home"
     home.mkdir()
     rc = home / "rc"
-    rc.write_text("set quit=yes delete=yes wait_key=no mark_old=no sleep_time=0 move=no record='' sort=mailbox-order "
+    rc.write_text(f"set quit=yes delete=yes wait_key=no mark_old=no sleep_time=0 move=no folder={home} record='' sort=mailbox-order "
                   "mbox_type=mbox dotlock_program=/usr/bin/mutt_dotlock\n")
     st = os.stat(folders.root)
     if os.getuid() == 0:
         os.chown(home, st.st_uid, st.st_gid)
     path = folders.root if isinstance(folders, Maildir) else folders.inbox
-    keys = ("<jump>2<enter><flag-message><jump>3<enter><delete-message><jump>4<enter><display-message><exit>"
+    # The first command of all only wakes it.
+    keys = ("<untag-pattern>~A<enter><tag-pattern>~m 2<enter><tag-prefix><flag-message><untag-pattern>~A<enter>"
+            "<tag-pattern>~m 4<enter><tag-prefix><clear-flag>N<untag-pattern>~A<enter><delete-pattern>~m 3<enter>"
             "<sync-mailbox><exit>")
     mutt = ["mutt", "-n", "-F", str(rc), "-f", str(path), "-e", f"push '{keys}'"]
     done = subprocess.run(["script", "-qec", shlex.join(as_owner(folders, home, mutt)), "/dev/null"], stdin=subprocess.DEVNULL,
                           capture_output=True, timeout=60, env={**os.environ, "HOME": str(home), "TERM": "xterm"})
     wanted = {"letter 0": set(), "letter 1": {r"\Flagged"}, "letter 3": {r"\Seen"}}
-    assert wait_for(lambda: mails(box) == wanted or None), done.stdout[-2000:]
+    try:
+        wait_for(lambda: mails(box) == wanted)
+    except TimeoutError:
+        raise AssertionError((mails(box), done.stdout[-2000:])) from None
     ask(box, box.append("INBOX", r"(\Seen)", None, text_of("letter 4")))
     assert mails(box).keys() == wanted.keys() | {"letter 4"}
 
@@ -325,3 +330,56 @@ def test_mbsync_of_an_account_others_write_to(place):
     mbsync(demo, tmp_path, "jack@example.com")
     assert not any("From here" in p.read_text() for p in (box / "INBOX").glob("*/*") if p.is_file())
     assert any(second in p.read_text() for p in (box / "INBOX").glob("*/*") if p.is_file())
+
+
+@needs("s-nail")
+def test_s_nail_while_a_session_is_open(place):
+    demo, folders, tmp_path = place
+    if isinstance(folders, Maildir):
+        pytest.skip("s-nail is for the mbox here")
+    box = demo.imap("jack")
+    ask(box, box.select())
+    for n in range(3):
+        ask(box, box.append("INBOX", None, None, text_of(f"letter {n}")))
+    wait_for(lambda: folders.count() == 3)
+    uids = {subject: uid_of(box, subject) for subject in ("letter 0", "letter 2")}
+    home = tmp_path / "home"
+    home.mkdir()
+    st = os.stat(folders.root)
+    if os.getuid() == 0:
+        os.chown(home, st.st_uid, st.st_gid)
+    nail = ["s-nail", "-n", "-N", "-Shold", "-Skeep", "-f", str(folders.inbox)]
+    done = subprocess.run(as_owner(folders, home, nail), input=b"delete 2\nflag 3\nquit\n", capture_output=True, timeout=60,
+                          env={**os.environ, "HOME": str(home), "MAILRC": "/dev/null"})
+    assert wait_for(lambda: mails(box) == {"letter 0": set(), "letter 2": {r"\Flagged"}} or None), done
+    assert {subject: uid_of(box, subject) for subject in uids} == uids
+    ask(box, box.uid("STORE", uids["letter 0"], "+FLAGS", r"(\Deleted)"))
+    ask(box, box.expunge())
+    wait_for(lambda: folders.count() == 1)
+
+
+def test_a_locked_mbox_is_waited_for(place):
+    """Another program holds the lock for a while: nobody hears of damage, other sessions go on, and then all is as it was."""
+    import fcntl
+    demo, folders, tmp_path = place
+    if isinstance(folders, Maildir):
+        pytest.skip("a Maildir has no locks")
+    box, other = demo.imap("jack"), demo.imap("jill")
+    ask(box, box.select())
+    ask(box, box.append("INBOX", None, None, text_of("first")))
+    wait_for(lambda: folders.count() == 1)
+    with open(folders.inbox, "r+b") as f:
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        f.seek(0, os.SEEK_END)
+        f.write(b"From eva@example.org Mon Jan  1 00:00:00 2024\n" + (BODY % "second").encode().replace(b"\nFrom here", b"\n>From here"))
+        f.flush()
+        tag = box._new_tag()
+        box.send(tag + b" UID FETCH 1:* (UID BODY.PEEK[])\r\n")
+        demo.send(letter("third", "From here\nend\n", to="jack@example.com"), to="jack@example.com")
+        for _ in range(20):
+            ask(other, other.select())                  # of the same keeper or not: it is not held up
+    while not (line := box.readline()).startswith(tag):
+        assert b"CORRUPTION" not in line
+    assert line.startswith(tag + b" OK"), line
+    wait_for(lambda: mails(box).keys() == {"first", "second", "third"})
+    wait_for(lambda: folders.count() == 3)

@@ -297,3 +297,24 @@ def test_a_domain_and_an_account_say_where(tmp_path):
         assert demo.count("placed", "jsmith") == 1
     finally:
         demo.stop()
+
+
+def test_what_was_cut_off_is_not_copied(place):
+    demo, folders, _ = place
+    if not isinstance(folders, Maildir):
+        pytest.skip("in an mbox that is another letter")
+    box = demo.imap("jack")
+    box.select()
+    whole, cut = folders.add("whole"), folders.add("cut")
+    box.noop()
+    assert len(fetched(box)) == 2
+    [path] = folders.root.glob(f"*/{cut}*")
+    os.truncate(path, 60)
+    [at] = box.search(None, "SUBJECT", "cut")[1][0].split()
+    [other] = box.search(None, "SUBJECT", "whole")[1][0].split()
+    for command in (box.copy, lambda which, where: box._simple_command("MOVE", which, where)):
+        kind, words = command(at.decode(), "Trash")
+        assert kind == "NO", words
+    assert box.copy(other.decode(), "Trash")[0] == "OK"
+    assert box.select("Trash")[1] == [b"1"]
+    assert cut in demo.log()
