@@ -13,7 +13,7 @@
 #include "role/house.h"
 
 struct clerk_settings { const char *delimiter; int64_t delay_ms, per_network, per_account;
-	int64_t ban_failures, ban_within_ms, ban_ms, ban_longest_ms; struct setting_list ban_exceptions; };
+	int64_t ban_failures, ban_within_ms, ban_ms, ban_longest_ms; struct setting_list ban_exceptions, sender_logins; };
 
 struct exchange;
 struct clerk {
@@ -74,6 +74,8 @@ int run_group_join(struct order *);
 int run_group_leave(struct order *);
 int run_group_list(struct order *);
 bool hear_limit_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+/* clerk-sender.c */
+bool hear_sender_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 /* clerk-login.c */
 bool hear_auth_start(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_auth_step(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);

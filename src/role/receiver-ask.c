@@ -16,6 +16,8 @@ struct known {
 };
 static struct known known_local = { RESOLVE_LOCAL }, known_foreign = { RESOLVE_FOREIGN };
 
+_Static_assert((int)SENDER_OWN == (int)OWNER_SELF && (int)SENDER_LATER == (int)OWNER_LATER,
+               "the clerk's words are the session's");
 _Static_assert((int)RESOLVE_LOCAL == (int)RESOLVED_LOCAL &&
                        (int)RESOLVE_LOOP == (int)RESOLVED_LOOP &&
                        (int)RESOLVE_FULL_NOW == (int)RESOLVED_FULL_NOW &&
@@ -71,7 +73,7 @@ visit_begin(struct receiver *r, const struct receiver_config *config, const stru
 void
 visit_end(struct receiver *r, struct visit *v)
 {
-	if (v->resolving || v->authenticating)
+	if (v->resolving || v->authenticating || v->owning)
 		(void)map_drop(r->visits, ticket_key(&v->ticket));
 	question_drop(&r->questions, &v->question);
 	timer_close(&v->name_by);
@@ -257,6 +259,55 @@ hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
 }
 
 /*
+ * SENDER_ASK
+ */
+
+void
+need_owner(void *house, struct session *s, struct bytes user, struct bytes address)
+{
+	struct receiver *r = receiver_of(house);
+	struct visit    *v = visit_of(s);
+	struct link     *l = house_link(house, CLERK, 0);
+	struct buffer   *b;
+
+	if (l == NULL) {
+		session_owner(s, OWNER_LATER);
+		return;
+	}
+	v->owning = true;
+	v->asked_at = clock_patient_ms();
+	(void)map_put(r->visits, ticket_key(&v->ticket), v);
+	b = link_begin(l, WORD_SENDER_ASK, v->ticket);
+	pack_bytes(b, user);
+	pack_bytes(b, address);
+	link_end(l);
+}
+
+static void
+owned(struct receiver *r, struct visit *v, enum owner o)
+{
+	(void)map_drop(r->visits, ticket_key(&v->ticket));
+	v->owning = false;
+	v->ticket = ++r->next_ticket; /* an answer that is still under way is for nobody */
+	session_owner(v->session, o);
+}
+
+bool
+hear_sender_said(struct house *h, uint32_t ticket, struct bytes body)
+{
+	struct receiver *r = receiver_of(h);
+	struct visit    *v = map_get(r->visits, ticket_key(&ticket));
+	struct unpack    u = unpack_of(body);
+	uint8_t          o = unpack_u8(&u);
+
+	if (!unpack_done(&u) || o > OWNER_LATER)
+		return false;
+	if (v != NULL && v->owning)
+		owned(r, v, (enum owner)o);
+	return true;
+}
+
+/*
  * AUTH
  */
 
@@ -386,7 +437,9 @@ ask_lost(struct receiver *r)
 
 	ask_forget(r);
 	for (size_t i = 0; i < n; i++)
-		if (list[i]->authenticating && list[i]->asked_at != 0)
+		if (list[i]->owning)
+			owned(r, list[i], OWNER_LATER);
+		else if (list[i]->authenticating && list[i]->asked_at != 0)
 			give_up_auth(r, list[i]);
 		else if (list[i]->authenticating)
 			auth_ended(r, list[i]);
@@ -418,7 +471,9 @@ ask_tick(struct receiver *r)
 
 		if (v->asked_at == 0 || v->asked_at > late)
 			continue;
-		if (v->resolving)
+		if (v->owning)
+			owned(r, v, OWNER_LATER);
+		else if (v->resolving)
 			resolved(r, v, RESOLVE_LATER, "");
 		else
 			give_up_auth(r, v);

@@ -19,6 +19,7 @@ enum { TICK_MS = 1000, TICKET_KEY = 80 };
 static const struct receiver_needs from_the_house = {
 	.name = need_name,
 	.resolve = need_resolve,
+	.owner = need_owner,
 	.auth_start = need_auth_start,
 	.auth_step = need_auth_step,
 	.auth_drop = need_auth_drop,
@@ -342,6 +343,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
 	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
 	case WORD_DIRECTORY_NEW: ask_forget(receiver_of(h)); return true;
+	case WORD_SENDER_SAID: return hear_sender_said(h, ticket, body);
 	case WORD_BAN: return bans_hear(receiver_of(h)->bans, body, clock_patient_ms());
 	case WORD_LOOKED: return hear_looked(h, ticket, body);
 	case WORD_JUDGED: return question_heard(&receiver_of(h)->questions, ticket, body);

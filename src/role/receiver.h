@@ -32,6 +32,7 @@ struct visit {
 	uint32_t ticket;               /* of RESOLVE and AUTH_*: one is open at most */
 	struct timer *name_by;         /* the name comes by then, or is unknown    */
 	bool     resolving, authenticating, counted;
+	bool     owning;               /* whose the sender is; what it is: in session  */
 	int64_t  asked_at;
 	struct bytes address;          /* that is being resolved                   */
 	char     network[64];          /* what the tally counts it under           */
@@ -77,6 +78,8 @@ void ask_again(struct receiver *);                 /* one came               */
 void ask_tick(struct receiver *);                  /* patience has an end    */
 bool need_name(void *, struct session *);
 void need_resolve(void *, struct session *, struct bytes);
+void need_owner(void *, struct session *, struct bytes user, struct bytes address);
+bool hear_sender_said(struct house *, uint32_t ticket, struct bytes body);
 void need_auth_start(void *, struct session *, struct bytes, bool, struct bytes);
 void need_auth_step(void *, struct session *, struct bytes);
 void need_auth_drop(void *, struct session *);

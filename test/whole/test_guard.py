@@ -216,3 +216,53 @@ def test_bans_by_hand():
         wait_for(lambda: imap_login(house, PASSWORD, source="127.0.0.70") is True)
         for wrong in ("x", "127.0.0.1/8", ""):
             assert house.command("auth", "ban", wrong, check=False).returncode == 2
+
+
+def send_as(house, sender, user="jack@example.com", to="jill@example.com"):
+    """True, or the refusal of the first recipient."""
+    with smtplib.SMTP_SSL("127.0.0.1", house.ports["submissions"], timeout=PATIENCE, context=trusting()) as s:
+        if user is not None:
+            s.login(user, PASSWORD)
+        assert s.mail(sender)[0] == 250
+        code, words = s.rcpt(to)
+        return True if code == 250 else f"{code} {words.decode()}"
+
+
+def test_users_send_as_their_own_addresses():
+    with Village("jack", "jill") as house:
+        house.command("alias", "add", "sales@example.com", "jack@example.com", "jill@example.com")
+        house.command("alias", "add", "chief@example.com", "sales@example.com")
+        house.command("alias", "add", "jills@example.com", "jill@example.com")
+        house.command("group", "add", "team@example.com", "--member", "jack@example.com")
+        refused = "553 5.7.1 <{}>: Sender address rejected: not owned by user jack@example.com"
+        for own in ("jack@example.com", "Jack+tag@Example.com", "sales@example.com", "chief@example.com", "team@example.com", ""):
+            assert send_as(house, own) is True, own
+        for other in ("jill@example.com", "jills@example.com", "nobody@example.com", "eva@elsewhere.example"):
+            assert send_as(house, other) == refused.format(other)
+        assert "NOQUEUE: reject: RCPT from" in house.text()
+        assert "from=<jill@example.com> to=<jill@example.com>" in house.text()
+        # A stranger's mail comes in under any name; the owner may be asked for by setting.
+        house.send("jill@example.com", "from-outside", sender="jack@example.com")
+        house.write_settings(**{"smtp/smtpd_sender_login_check": "unauthenticated", "submissions/smtpd_sender_login_check": "known"})
+        before = house.count("reload")
+        house.command("reload")
+        wait_for(lambda: house.count("reload") > before)
+        wait_for(lambda: send_as(house, "eva@elsewhere.example") is True)
+        assert send_as(house, "jill@example.com") == refused.format("jill@example.com")
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as why:
+            house.send("jill@example.com", "forged", sender="jack@example.com")
+        assert why.value.recipients["jill@example.com"] == (553, b"5.7.1 <jack@example.com>: Sender address rejected: not logged in")
+        house.send("jill@example.com", "not-forged", sender="eva@elsewhere.example")
+
+
+def test_sender_login_maps_come_first(tmp_path):
+    maps = tmp_path / "senders"
+    maps.write_text("jill@example.com jack@example.com, jill@example.com\n@elsewhere.example jack\nsales@example.com jill\n")
+    tmp_path.chmod(0o755)
+    with Village("jack", "jill", smtpd_sender_login_maps=f"hash:{maps}", myorigin="example.com") as house:
+        house.command("alias", "add", "sales@example.com", "jack@example.com")
+        assert send_as(house, "jill@example.com") is True
+        assert send_as(house, "any.body@elsewhere.example") is True
+        assert send_as(house, "jack@example.com") is True
+        assert send_as(house, "sales@example.com").startswith("553 5.7.1")
+        assert send_as(house, "sales@example.com", user="jill@example.com") is True

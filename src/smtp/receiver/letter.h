@@ -34,6 +34,8 @@ struct letter {
 	void           *house;
 	struct bytes    sender;        /* "" for <>                           */
 	bool            eight_bit, submission;
+	bool            sender_known;  /* whose the sender is was asked; `owner` says it */
+	uint8_t         owner;         /* enum owner                          */
 	uint64_t        declared;      /* SIZE=, 0 not said                   */
 	struct letter_rcpt *rcpt;
 	uint32_t        rcpts, rcpt_room;

@@ -40,6 +40,8 @@ enum verdict { VERDICT_ACCEPT, VERDICT_REFUSE, VERDICT_LATER };
 enum authenticated { AUTHENTICATED, NOT_AUTHENTICATED, AUTH_BAD_SYNTAX, AUTH_UNKNOWN_MECHANISM, AUTH_NOT_NOW, AUTH_ACCOUNT_DISABLED };
 enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_CONNECTION, COUNTED };
 
+/* Whose the sender's address is. */
+enum owner { OWNER_SELF, OWNER_OTHER, OWNER_NONE, OWNER_LATER };
 enum named { NAMED, NAMED_NOT, NAMED_FOREIGN, NAMED_NO_HOST, NAMED_LATER };
 
 /* All that a session wants from the house. */
@@ -48,6 +50,8 @@ struct receiver_needs {
 	   are asked here. */
 	bool (*name)(void *house, struct session *);
 	void (*resolve)(void *house, struct session *, struct bytes address);
+	/* Whether this user ("": nobody has logged in) owns the address: session_owner() will follow. */
+	void (*owner)(void *house, struct session *, struct bytes user, struct bytes address);
 	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);
 	void (*auth_step)(void *house, struct session *, struct bytes);
 	void (*auth_drop)(void *house, struct session *);
@@ -92,6 +96,7 @@ void session_turn_away(struct session *, const char *reply);
 /* Answers of the house. */
 void session_named(struct session *, enum named, struct bytes name, struct bytes reverse);
 void session_resolved(struct session *, enum resolved, const char *table);
+void session_owner(struct session *, enum owner);
 void session_auth_more(struct session *, struct bytes challenge);
 void session_auth_done(struct session *, enum authenticated, const char *user, const char *text, struct bytes last);
 void session_ask_room(struct session *);                  /* if it waits for room, ask again */

@@ -19,6 +19,11 @@ static const struct setting rows[] = {
 	  "Whether users may log in; submission and submissions: yes.", NULL, 0, 0, "0.1" },
 	{ "smtpd_sasl_auth_required", SETTING_BOOL, AT(auth_required), "no",
 	  "Whether mail is taken from users who have logged in only; submission and submissions: yes.", NULL, 0, 0, "0.1" },
+	{ "smtpd_sender_login_check", SETTING_CHOICE, AT(sender_login_check), "authenticated",
+	  "Who may send as which address (smtpd_sender_login_maps): authenticated: a user who has logged in as their own "
+	  "only (Postfix: reject_authenticated_sender_login_mismatch); unauthenticated: nobody who has not logged in as an address that has an owner; "
+	  "all: both; known: as all, but a user may send as addresses that nobody owns; none: not looked at.",
+	  "none,authenticated,unauthenticated,all,known", 0, 0, "0.2" },
 	{ "smtpd_sasl_mechanism_list", SETTING_LIST, AT(auth_mechanisms), "PLAIN LOGIN SCRAM-SHA-256",
 	  "The SASL mechanisms offered.", NULL, 0, 0, "0.1" },
 	{ "smtpd_banner", SETTING_TEXT, AT(banner), "$myhostname ESMTP $mail_name",

@@ -17,6 +17,8 @@
 
 enum tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT };
 enum bare_newline { BARE_NORMALIZE, BARE_REJECT };
+/* Whose mismatch of login and sender is refused. */
+enum sender_check { SENDER_UNCHECKED, SENDER_OF_USERS, SENDER_OF_STRANGERS, SENDER_OF_ALL, SENDER_KNOWN };
 enum receiver_kind { KIND_SMTP, KIND_SUBMISSION, KIND_SUBMISSIONS, KIND_LMTP, KINDS };
 
 struct receiver_settings {
@@ -25,6 +27,7 @@ struct receiver_settings {
 	bool    tls_wrappermode, tls_auth_only;
 	bool    auth_enable, auth_required;
 	struct setting_list auth_mechanisms;
+	int     sender_login_check;     /* enum sender_check                   */
 	/* manners */
 	const char *banner;
 	bool    peername_lookup;

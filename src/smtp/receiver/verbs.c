@@ -460,6 +460,69 @@ ask_about(struct session *s, struct bytes address, ask_fn *then)
 	s->needs->resolve(s->house, s, address);
 }
 
+/*
+ * Whose address is it that they send as?  Asked at the first RCPT, so that the log has both.
+ */
+
+static bool
+owner_matters(const struct session *s)
+{
+	enum sender_check check = (enum sender_check)s->config->set.sender_login_check;
+
+	if (check == SENDER_UNCHECKED || s->lmtp || s->letter->sender.len == 0)
+		return false;
+	if (s->user.len > 0)
+		return check != SENDER_OF_STRANGERS;
+	return check != SENDER_OF_USERS && !s->trusted;
+}
+
+static void
+refuse_sender(struct session *s, const char *code, const char *why, bool names_user)
+{
+	struct buffer line = { 0 };
+
+	buffer_printf(&line, "%s <", code);
+	reply_text(&line, s->letter->sender);
+	buffer_printf(&line, ">: %s", why);
+	if (names_user)
+		reply_text(&line, s->user);
+	buffer_add_char(&line, '\0');
+	log_reject(s, "RCPT", s->asked, line.at);
+	say(s, "%s", line.at);
+	buffer_free(&line);
+	s->refused++;
+	s->asked.len = 0;
+	answered(s);
+}
+
+static void
+owner_known(struct session *s)
+{
+	enum owner o = (enum owner)s->letter->owner;
+	bool       may = o == OWNER_SELF ||
+	           (o == OWNER_NONE &&
+	            (s->user.len == 0 || s->config->set.sender_login_check == SENDER_KNOWN));
+
+	if (may)
+		ask_about(s, s->asked, rcpt_resolved);
+	else if (o == OWNER_LATER)
+		refuse_sender(s, "451 4.3.0", "Temporary lookup failure", false);
+	else if (s->user.len == 0)
+		refuse_sender(s, "553 5.7.1", "Sender address rejected: not logged in", false);
+	else
+		refuse_sender(s, "553 5.7.1", "Sender address rejected: not owned by user ", true);
+}
+
+void
+session_owner(struct session *s, enum owner o)
+{
+	if (s->over || s->letter == NULL || s->asked.len == 0 || s->then != NULL)
+		return;
+	s->letter->owner = (uint8_t)o;
+	s->letter->sender_known = o != OWNER_LATER;
+	owner_known(s);
+}
+
 static void
 verb_rcpt(struct session *s, struct bytes argument)
 {
@@ -476,7 +539,16 @@ verb_rcpt(struct session *s, struct bytes argument)
 		answered(s);
 		return;
 	}
-	ask_about(s, whole_address(s, s->letter->life, &c.recipient, c.bare), rcpt_resolved);
+	s->asked = whole_address(s, s->letter->life, &c.recipient, c.bare);
+	if (!owner_matters(s))
+		ask_about(s, s->asked, rcpt_resolved);
+	else if (s->letter->sender_known)
+		owner_known(s);
+	else {
+		s->then = NULL;
+		hold(s);
+		s->needs->owner(s->house, s, s->user, s->letter->sender);
+	}
 }
 
 void

@@ -172,11 +172,27 @@ kit_keep(void *kit, struct letter *l, struct bytes prefix, struct bytes digest)
 
 static inline void kit_gone(void *k, struct session *s) { (void)k; (void)s; }
 
+static inline void
+kit_owner(void *kit, struct session *s, struct bytes user, struct bytes address)
+{
+	struct bytes local = bytes_cut(address, 0, (size_t)(bytes_find_last(address, '@') + 1));
+
+	(void)kit;
+	if (bytes_is(local, "later@"))
+		session_owner(s, OWNER_LATER);
+	else if (bytes_is(local, "nobodys@"))
+		session_owner(s, OWNER_NONE);
+	else if (bytes_is(local, "others@") || user.len == 0)
+		session_owner(s, OWNER_OTHER);
+	else
+		session_owner(s, OWNER_SELF);
+}
+
 static inline bool kit_name(void *k, struct session *s) { (void)s; return ((struct kit *)k)->names; }
 
 static const struct receiver_needs kit_needs = {
 	kit_name,
-	kit_resolve, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_room, kit_stream_open, kit_stream_add,
+	kit_resolve, kit_owner, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_gone,
 };
 static const struct session_mouth kit_mouth = { kit_out, kit_resume, kit_secure, kit_finish, kit_rest, kit_tls };
