@@ -13,9 +13,11 @@ struct table {
 
 /* In the order of postconf -m. */
 static const struct table_type *const types[] = {
-	&table_btree,  &table_cdb,    &table_dbm,   &table_hash,     &table_inline,
-	&table_ldap,   &table_lmdb,   &table_mysql, &table_pgsql,    &table_socketmap,
-	&table_sqlite, &table_static, &table_tcp,   &table_texthash, &table_unix,
+	&table_btree,  &table_cdb,    &table_cidr,    &table_dbm,      &table_fail,
+	&table_hash,   &table_inline, &table_ldap,    &table_lmdb,     &table_mysql,
+	&table_pcre,   &table_pgsql,  &table_pipemap, &table_regexp,   &table_socketmap,
+	&table_sqlite, &table_static, &table_tcp,     &table_texthash, &table_unionmap,
+	&table_unix,
 };
 
 const struct table_type *
@@ -103,28 +105,87 @@ table_name_fault(const char *name, const char *default_type, struct arena *arena
 	return NULL;
 }
 
+/* What is so of one part at least of a name, or of all. */
+static bool
+holds_for(struct bytes name, const char *default_type, bool (*is)(const struct table_type *),
+          bool all, int depth)
+{
+	struct bytes             rest, inner, part;
+	const struct table_type *type = table_type_of(name, default_type, &rest);
+	bool                     holds = all, some = false;
+
+	if (type == NULL || depth > TABLE_DEPTH_MOST)
+		return false;
+	if (!type->nested)
+		return is(type);
+	if (!table_unbrace(rest, &inner))
+		return false;
+	while (table_part(&inner, &part)) {
+		bool one = holds_for(part, default_type, is, all, depth + 1);
+		holds = all ? holds && one : holds || one;
+		some = true;
+	}
+	return some && holds;
+}
+
+static bool
+type_is_remote(const struct table_type *type)
+{
+	return type->remote;
+}
+
+static bool
+type_is_pattern(const struct table_type *type)
+{
+	return type->pattern;
+}
+
 bool
 table_is_remote(const char *name, const char *default_type)
 {
-	struct bytes             rest;
-	const struct table_type *type = table_type_of(bytes_of(name), default_type, &rest);
+	return holds_for(bytes_of(name), default_type, type_is_remote, false, 0);
+}
 
-	return type != NULL && type->remote;
+bool
+table_is_pattern(const char *name, const char *default_type)
+{
+	return holds_for(bytes_of(name), default_type, type_is_pattern, true, 0);
+}
+
+/* Who wants to hear of files. */
+struct hearer {
+	const char *default_type;
+	void (*each)(void *, const char *path, bool remote);
+	void *ctx;
+	bool  remote; /* a table around this one is */
+};
+
+static void
+files_of(const struct hearer *h, struct bytes name, int depth)
+{
+	struct bytes             rest, inner, part;
+	const struct table_type *type = table_type_of(name, h->default_type, &rest);
+	struct arena            *scratch;
+
+	if (type == NULL || depth > TABLE_DEPTH_MOST || rest.len == 0)
+		return;
+	if (type->nested && table_unbrace(rest, &inner))
+		while (table_part(&inner, &part))
+			files_of(h, part, depth + 1);
+	if (!type->file || rest.at[0] == '{')
+		return;
+	scratch = arena_open(NULL);
+	h->each(h->ctx, arena_copy(scratch, rest), type->remote || h->remote);
+	arena_close(&scratch);
 }
 
 void
 table_files(const char *name, const char                              *default_type,
             void (*each)(void *, const char *path, bool remote), void *ctx)
 {
-	struct bytes             rest;
-	const struct table_type *type = table_type_of(bytes_of(name), default_type, &rest);
-	struct arena            *scratch;
+	struct hearer h = { default_type, each, ctx, table_is_remote(name, default_type) };
 
-	if (type == NULL || !type->file || rest.len == 0)
-		return;
-	scratch = arena_open(NULL);
-	each(ctx, arena_copy(scratch, rest), type->remote);
-	arena_close(&scratch);
+	files_of(&h, bytes_of(name), 0);
 }
 
 /*
@@ -212,6 +273,28 @@ failing_find(void *own, struct bytes key, struct arena *arena, struct bytes *val
 	*value = arena_keep(arena, bytes_of(own));
 	return TABLE_LATER;
 }
+
+/* fail:why, a table that never can tell: for tests of what depends on one. */
+static void *
+fail_open(struct bytes name, enum table_grammar grammar, const struct table_source *source,
+          struct buffer *errors, struct buffer *warnings)
+{
+	char *why = memory_take(name.len + 1);
+
+	(void)grammar;
+	(void)source;
+	(void)errors;
+	(void)warnings;
+	memcpy(why, name.at, name.len);
+	return why;
+}
+
+const struct table_type table_fail = {
+	.name = "fail",
+	.open = fail_open,
+	.find = failing_find,
+	.close = memory_free,
+};
 
 static const struct table_type failing = { .name = "", .find = failing_find, .close = memory_free };
 

@@ -71,6 +71,8 @@ enum table_outcome table_find(struct table *, struct bytes key, struct arena *, 
 const char *table_name(const struct table *);
 /* Whether it is to be asked of role proxymap; by its name alone, nothing is opened.  False also when the name is wrong. */
 bool table_is_remote(const char *name, const char *default_type);
+/* Whether it has patterns, which are asked for whole names alone and not for parts of them; by its name alone. */
+bool table_is_pattern(const char *name, const char *default_type);
 /* Every file that a table of this name reads, nested ones too: for the postmaster, who opens them. */
 void table_files(const char *name, const char *default_type, void (*each)(void *, const char *path, bool remote), void *);
 /* Every key and value in the order of the file (postmap -s); false for types that cannot be listed. */
@@ -86,7 +88,7 @@ const char *table_name_fault(const char *name, const char *default_type, struct 
    file table-TYPE.c each; what they share is in table_inner.h. */
 struct table_type {
 	const char *name;
-	bool  remote, file;
+	bool  remote, file, pattern, nested;           /* nested: the name has tables in braces */
 	void *(*open)(struct bytes name, enum table_grammar, const struct table_source *, struct buffer *errors, struct buffer *warnings);
 	enum table_outcome (*find)(void *own, struct bytes key, struct arena *, struct bytes *value);
 	void  (*each)(void *own, void (*each)(void *, struct bytes, struct bytes), void *);   /* NULL: cannot be listed */

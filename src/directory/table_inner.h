@@ -21,7 +21,9 @@ enum {
 
 extern const struct table_type table_btree, table_cdb, table_dbm, table_hash, table_lmdb, table_texthash;
 extern const struct table_type table_ldap, table_mysql, table_pgsql, table_socketmap, table_sqlite, table_tcp, table_unix;
-extern const struct table_type table_inline, table_static;
+extern const struct table_type table_inline, table_static, table_fail;
+extern const struct table_type table_regexp, table_pcre, table_cidr;
+extern const struct table_type table_unionmap, table_pipemap;
 
 /* A name taken apart; NULL when there is no such type.  *rest is what stands behind "type:". */
 const struct table_type *table_type_of(struct bytes name, const char *default_type, struct bytes *rest);
@@ -60,5 +62,44 @@ void table_lines_end(struct table_lines *);
    then of the next part, without trimming off its own braces; false at the end. */
 bool table_unbrace(struct bytes text, struct bytes *inner);
 bool table_part(struct bytes *rest, struct bytes *part);
+
+/*
+ * Rules: a pattern and a result a line, perhaps with ! before it, and blocks of them from "if PATTERN" to "endif".
+ * The first that fits holds.  In a file, or in the name itself: {{rule}, {rule}}.
+ */
+enum table_rule_what { TABLE_RULE, TABLE_RULE_IF, TABLE_RULE_ENDIF };
+struct table_rule {
+	enum table_rule_what what;
+	bool         negated;
+	int          line;
+	size_t       end;              /* of an if: where its endif stands        */
+	void        *pattern;
+	struct bytes result;
+};
+enum table_fit { TABLE_FITS, TABLE_FITS_NOT, TABLE_FITS_LATER };    /* LATER: it took too long */
+struct table_rules_kind {
+	const char *type;
+	/* Takes a pattern off the front: NULL with it in *pattern, or what is wrong (in the arena). */
+	const char *(*take)(struct bytes *line, struct arena *, void **pattern);
+	/* What is wrong with a result, or NULL. */
+	const char *(*result)(const struct table_rule *, struct arena *);
+	enum table_fit (*fits)(const struct table_rule *, struct bytes key, void *how);
+	void (*drop)(void *pattern);
+};
+struct table_rules {
+	const struct table_rules_kind *kind;
+	struct arena      *life;
+	const char        *file;
+	struct table_rule *rule;
+	size_t             count, room;
+};
+struct table_rules *table_rules_open(const struct table_rules_kind *, struct bytes name, const struct table_source *, struct buffer *errors);
+/* The rule that holds; NULL with NONE, or with LATER and *why. */
+const struct table_rule *table_rules_find(struct table_rules *, struct bytes key, void *how, enum table_outcome *, struct arena *, struct bytes *why);
+void table_rules_close(struct table_rules *);
+
+/* A regular expression of regex(7) in the words of PCRE, appended; NULL, or what is wrong with it.  `basic`: the
+   obsolete form; `lines`: a newline ends what . and [^x] match. */
+const char *table_posix(struct bytes pattern, bool basic, bool lines, struct buffer *out);
 
 #endif

@@ -90,6 +90,45 @@ static const struct row rows[] = {
 	{ "inline",                            "inline:{a=b, { c = d e }, A=5}", "", TABLE_PLAIN, "c", "d e" },
 	{ "inline: the last holds, folded",    "inline:{a=b, { c = d e }, A=5}", "", TABLE_PLAIN, "a", "5" },
 	{ "static",                            "static:a b", "", TABLE_PLAIN, "anything", "a b" },
+	{ "pcre: groups, also those that took no part", "pcre:/x", "/^a(b)?(c)?$/ x$1-${2}-$(1)-$$\n", TABLE_PLAIN, "ac", "x-c--$" },
+	{ "pcre: case is folded", "pcre:/x", "/^x/ y\n", TABLE_PLAIN, "X", "y" },
+	{ "pcre: i turns that off", "pcre:/x", "/A/i UP\n", TABLE_PLAIN, "a", NULL },
+	{ "pcre: another delimiter", "pcre:/x", "|^a/b|i UP\n", TABLE_PLAIN, "a/b", "UP" },
+	{ "pcre: not", "pcre:/x", "!/^a/ no\n", TABLE_PLAIN, "b", "no" },
+	{ "pcre: not not", "pcre:/x", "!/^a/ no\n", TABLE_PLAIN, "a", NULL },
+	{ "pcre: inside if", "pcre:/x", "if /^a/\n/b/ B\nendif\n/c/ C\n", TABLE_PLAIN, "ab", "B" },
+	{ "pcre: not inside if", "pcre:/x", "if /^a/\n/b/ B\nendif\n/c/ C\n", TABLE_PLAIN, "b", NULL },
+	{ "pcre: behind if", "pcre:/x", "if /^a/\n/b/ B\nendif\n/c/ C\n", TABLE_PLAIN, "c", "C" },
+	{ "pcre: if in if, not", "pcre:/x", "if !/z/\nif /q/\n/r/ R\nendif\n/s/ S\nendif\n", TABLE_PLAIN, "qr", "R" },
+	{ "pcre: if in if, the outer not", "pcre:/x", "if !/z/\nif /q/\n/r/ R\nendif\n/s/ S\nendif\n", TABLE_PLAIN, "sz", NULL },
+	{ "pcre: behind the inner if", "pcre:/x", "if !/z/\nif /q/\n/r/ R\nendif\n/s/ S\nendif\n", TABLE_PLAIN, "s", "S" },
+	{ "pcre: a dot is a newline too", "pcre:/x", "/a.c/ N\n", TABLE_PLAIN, "a\nc", "N" },
+	{ "pcre: s turns that off", "pcre:/x", "/a.c/s N\n", TABLE_PLAIN, "a\nc", NULL },
+	{ "regexp: a dot is a newline too", "regexp:/x", "/a.c/ N\n", TABLE_PLAIN, "a\nc", "N" },
+	{ "regexp: m turns that off", "regexp:/x", "/a.c/m N\n", TABLE_PLAIN, "a\nc", NULL },
+	{ "regexp: a backslash in brackets is one", "regexp:/x", "/[\\.]/ dot\n", TABLE_PLAIN, "\\", "dot" },
+	{ "regexp: \\w", "regexp:/x", "/a\\wb/ W\n", TABLE_PLAIN, "axb", "W" },
+	{ "regexp: no Perl: \\d is d", "regexp:/x", "/^\\d$/ d\n", TABLE_PLAIN, "d", "d" },
+	{ "regexp: without x, parentheses are themselves", "regexp:/x", "/^(a)$/x basic\n", TABLE_PLAIN, "(a)", "basic" },
+	{ "regexp: a group", "regexp:/x", "/^(.*)@(.*)$/ $2=${1}$$\n", TABLE_PLAIN, "a@b", "b=a$" },
+	{ "regexp: the first of two", "regexp:/x", "/a/ 1\n/b/ 2\n", TABLE_PLAIN, "ba", "1" },
+	{ "cidr: a network", "cidr:/x", "10.0.0.0/8 ten\n192.168.1.1 one\n", TABLE_PLAIN, "10.1.2.3", "ten" },
+	{ "cidr: one address", "cidr:/x", "10.0.0.0/8 ten\n192.168.1.1 one\n", TABLE_PLAIN, "192.168.1.1", "one" },
+	{ "cidr: not", "cidr:/x", "!172.16.0.0/12 not\n", TABLE_PLAIN, "192.168.1.2", "not" },
+	{ "cidr: not, of the other family", "cidr:/x", "!172.16.0.0/12 not\n", TABLE_PLAIN, "fe80::1", NULL },
+	{ "cidr: IPv6, whatever its case", "cidr:/x", "2001:db8::/32 a\n", TABLE_PLAIN, "2001:DB8::5", "a" },
+	{ "cidr: in brackets", "cidr:/x", "[::1] br\n", TABLE_PLAIN, "::1", "br" },
+	{ "cidr: a key in brackets is none", "cidr:/x", "[::1] br\n", TABLE_PLAIN, "[::1]", NULL },
+	{ "cidr: if", "cidr:/x", "if 10.0.0.0/8\n10.1.0.0/16 A\nendif\nif !10.0.0.0/8\n0.0.0.0/0 B\nendif\n", TABLE_PLAIN, "10.1.1.1", "A" },
+	{ "cidr: if not", "cidr:/x", "if 10.0.0.0/8\n10.1.0.0/16 A\nendif\nif !10.0.0.0/8\n0.0.0.0/0 B\nendif\n", TABLE_PLAIN, "11.1.1.1", "B" },
+	{ "cidr: inside if and nothing fits", "cidr:/x", "if 10.0.0.0/8\n10.1.0.0/16 A\nendif\nif !10.0.0.0/8\n0.0.0.0/0 B\nendif\n", TABLE_PLAIN, "10.2.2.2", NULL },
+	{ "cidr: mapped addresses are IPv6", "cidr:/x", "::/0 all6\n0.0.0.0/0 all4\n", TABLE_PLAIN, "::ffff:1.2.3.4", "all6" },
+	{ "cidr: a name is no address", "cidr:/x", "0.0.0.0/0 all4\n", TABLE_PLAIN, "10.0.0", NULL },
+	{ "unionmap: both", "unionmap:{static:one, inline:{a=two}}", "", TABLE_PLAIN, "a", "one,two" },
+	{ "unionmap: one", "unionmap:{inline:{b=1}, inline:{a=2}}", "", TABLE_PLAIN, "a", "2" },
+	{ "pipemap: one after the other", "pipemap:{inline:{a=b}, inline:{b=c}}", "", TABLE_PLAIN, "a", "c" },
+	{ "pipemap: the second has it not", "pipemap:{inline:{a=b}, inline:{x=c}}", "", TABLE_PLAIN, "a", NULL },
+	{ "rules in the name", "pcre:{{/a/ x}, {/b/ $$}}", "", TABLE_PLAIN, "b", "$" },
 	{ "static in braces",                  "static:{ a b }", "", TABLE_PLAIN, "x", "a b" },
 };
 /* clang-format on */
@@ -140,6 +179,38 @@ static const struct fault faults[] = {
 	{ "no name", "hash:", "", TABLE_PLAIN, "hash:: a name must stand behind \"hash:\"\n" },
 	{ "inline without braces", "inline:a=b", "", TABLE_PLAIN,
 	  "inline:a=b: there are no parts in braces; write inline:{key=value, {key = two words}}\n" },
+	{ "pcre: no such group", "pcre:/x", "/^a(b)/ $2\n", TABLE_PLAIN,
+	  "/x:1: there is no group 2; the pattern has 1\n" },
+	{ "pcre: a name for a group", "pcre:/x", "/^a(b)/ $foo\n", TABLE_PLAIN,
+	  "/x:1: a \"$\" has no number behind it; write $1, ${1}, or $$ for the sign itself\n" },
+	{ "pcre: a group of what does not match", "pcre:/x", "!/^(a)/ no$1\n", TABLE_PLAIN,
+	  "/x:1: a pattern with ! before it matches nothing that $1 could stand for\n" },
+	{ "pcre: no endif", "pcre:/x", "/b/ x\nif /a/\n", TABLE_PLAIN,
+	  "/x:2: there is no endif to this if; write it behind the last of its rules\n" },
+	{ "pcre: no if", "pcre:/x", "/a/ x\nendif\n/b/ y\n", TABLE_PLAIN,
+	  "/x:2: there is no if to this endif; remove it\n" },
+	{ "pcre: a delimiter in the pattern", "pcre:/x", "/a/b/ z\n", TABLE_PLAIN,
+	  "/x:1: \"b\" is no flag; write a blank behind the pattern's second delimiter, and \\ before a delimiter in the pattern\n" },
+	{ "pcre: no second delimiter", "pcre:/x", "/a x\n", TABLE_PLAIN,
+	  "/x:1: \"/a x\" is no pattern between delimiters; write /pattern/ result\n" },
+	{ "pcre: a pattern that is none", "pcre:/x", "/(/ x\n", TABLE_PLAIN,
+	  "/x:1: the pattern is wrong at its byte 1: missing closing parenthesis\n" },
+	{ "pcre: no result", "pcre:/x", "/^x/\n", TABLE_PLAIN,
+	  "/x:1: there is no result; write it behind the pattern\n" },
+	{ "regexp: words without delimiters", "regexp:/x", "foo bar\n", TABLE_PLAIN,
+	  "/x:1: \"foo bar\" is no pattern between delimiters; write /pattern/ result\n" },
+	{ "regexp: Perl's words", "regexp:/x", "/(?i)a/ x\n", TABLE_PLAIN,
+	  "/x:1: nothing stands before a *, + or ? that it could repeat\n" },
+	{ "cidr: bits behind", "cidr:/x", "1.2.3.4/8 host\n", TABLE_PLAIN,
+	  "/x:1: \"1.2.3.4/8\" has bits behind the first 8; the network has none\n" },
+	{ "cidr: too many bits", "cidr:/x", "10.0.0.0/33 x\n", TABLE_PLAIN,
+	  "/x:1: \"10.0.0.0/33\" is no network; write it as 192.0.2.0/24 or 2001:db8::/32\n" },
+	{ "cidr: something behind endif", "cidr:/x", "if 10.0.0.0/8\n10.0.0.1 x\nendif junk\nendif\n", TABLE_PLAIN,
+	  "/x:3: something stands behind endif; let it stand alone\n" },
+	{ "unionmap: nothing in it", "unionmap:{}", "", TABLE_PLAIN,
+	  "{}: write the tables in braces: {type:name, type:name}\n" },
+	{ "unionmap: no such type in it", "unionmap:{{inline:{a=b}}}", "", TABLE_PLAIN,
+	  "{inline:{a=b}}: there is no type of table \"{inline\"; mansio postconf -m lists those there are\n" },
 	{ "inline without =", "inline:{a}", "", TABLE_PLAIN,
 	  "inline:{a}: a part has no \"=\"; write inline:{key=value, {key = two words}}\n" },
 };
@@ -217,4 +288,91 @@ test_many(void **state)
 	buffer_free(&text);
 }
 
-UNIT(test_answers, test_faults, test_listing, test_many)
+/* A pattern that would run for years over one key gives up, and that is no "not there". */
+static void
+test_patience(void **state)
+{
+	struct buffer            errors = { 0 }, warnings = { 0 };
+	struct arena            *arena = arena_open(NULL);
+	struct table            *t;
+	struct bytes             value;
+	char                     key[64];
+	static const char *const types[] = { "pcre:{{/^(a+)+$/ x}}", "regexp:{{/^(a+)+$/ x}}" };
+
+	(void)state;
+	memset(key, 'a', sizeof key);
+	key[sizeof key - 1] = 'b';
+	for (size_t i = 0; i < COUNT(types); i++) {
+		t = open_table(types[i], TABLE_PLAIN, "", &errors, &warnings);
+		assert_non_null(t);
+		assert_int_equal(table_find(t, (struct bytes){ key, sizeof key }, arena, &value),
+		                 TABLE_LATER);
+		assert_int_equal(table_find(t, BYTES("aaa"), arena, &value), TABLE_FOUND);
+		table_close(&t);
+	}
+	arena_close(&arena);
+}
+
+/* Keys are data, whatever they hold. */
+static void
+test_hostile_keys(void **state)
+{
+	static const char *const  tables[] = { "hash:/x",           "pcre:/y",
+		                               "cidr:/z",           "inline:{a=b}",
+		                               "regexp:{{/^x/ y}}", "unionmap:{inline:{a=b}}" };
+	const struct bytes keys[] = {
+		BYTES("a\0b"),          BYTES("\0"), BYTES("*"),    BYTES("%"),
+		BYTES("'; drop table"), BYTES("\\"), BYTES("\"\""), BYTES("\xff\xfe"),
+		BYTES("a)(uid=*"),      BYTES("$1"), BYTES("\n"),
+	};
+	static char huge[(64 << 10) + 1];
+
+	(void)state;
+	memset(huge, 'k', sizeof huge);
+	for (size_t i = 0; i < COUNT(tables); i++) {
+		struct buffer errors = { 0 }, warnings = { 0 };
+		struct arena *arena = arena_open(NULL);
+		const char *text = i == 1 ? "/^nobody$/ x\n" : i == 2 ? "10.0.0.0/8 x\n" : "a b\n";
+		struct table *t = open_table(tables[i], TABLE_PLAIN, text, &errors, &warnings);
+		struct bytes  value;
+		assert_non_null(t);
+		for (size_t k = 0; k < COUNT(keys); k++)
+			assert_int_equal(table_find(t, keys[k], arena, &value), TABLE_NONE);
+		assert_int_equal(table_find(t, (struct bytes){ huge, sizeof huge }, arena, &value),
+		                 TABLE_NONE);
+		assert_int_equal(table_find(t, (struct bytes){ huge, sizeof huge - 1 }, arena,
+		                            &value),
+		                 TABLE_NONE);
+		table_close(&t);
+		arena_close(&arena);
+	}
+}
+
+static void
+note_file(void *ctx, const char *path, bool remote)
+{
+	buffer_printf(ctx, "%s%s ", path, remote ? "!" : "");
+}
+
+static void
+test_names(void **state)
+{
+	struct buffer files = { 0 };
+
+	(void)state;
+	table_files("unionmap:{hash:/a, pipemap:{cidr:/b, inline:{x=y}}, pcre:{{/a/ b}}}", "hash",
+	            note_file, &files);
+	SAME("files of nested tables", buffer_bytes(&files), BYTES("/a /b "));
+	buffer_free(&files);
+	assert_true(table_is_pattern("pcre:/x", "hash"));
+	assert_true(table_is_pattern("unionmap:{pcre:/x, cidr:/y}", "hash"));
+	assert_false(table_is_pattern("unionmap:{pcre:/x, hash:/y}", "hash"));
+	assert_false(table_is_remote("unionmap:{pcre:/x, hash:/y}", "hash"));
+	assert_true(table_is_name("hash:/x"));
+	assert_false(table_is_name("[::1]:25"));
+	assert_false(table_is_name("fe80::1"));
+	assert_false(table_is_name("/etc/x:y"));
+}
+
+UNIT(test_patience, test_hostile_keys, test_names, test_answers, test_faults, test_listing,
+     test_many)
