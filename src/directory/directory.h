@@ -29,6 +29,9 @@ enum directory_outcome {
 	DIRECTORY_LOOP,        /* aliases run in a circle, or too deep or too wide   */
 	DIRECTORY_BAD,         /* not an address or a domain name                    */
 	DIRECTORY_LATER,       /* the database failed; the log says how              */
+	DIRECTORY_WAIT,        /* a table has been asked; ask again when it has answered (resolve.h) */
+	DIRECTORY_REFUSED,     /* a table says no, in words of its own               */
+	DIRECTORY_DISCARDED,   /* it is taken and thrown away                        */
 };
 
 struct directory;
@@ -41,6 +44,10 @@ struct directory_target {
 	uint64_t     account;        /* 0: a remote address                      */
 	struct bytes address;        /* the account's address, or the remote one */
 	struct bytes detail;         /* what stood behind the delimiter, "" none */
+	/* of tables alone (resolve.h): */
+	struct bytes sender;         /* who sends what goes this way, "" as it was */
+	bool         shadow;         /* the account is directory_account_for(address)'s */
+	struct bytes place;          /* where such a mailbox lies, "" not said   */
 };
 /* `delimiters` e.g. "+"; "" none.  `origin` completes an address without domain.
    Order: alias of the whole address, account; the same without the detail; the domain's

@@ -1,32 +1,8 @@
-/* directory/resolve.c -- who gets the mail for an address */
+/* directory/resolve.c -- who gets the mail for an address: the walk from alias to alias */
 #include "base/journal.h"
-#include "directory/inside.h"
+#include "directory/walk.h"
 #include "message/address.h"
 #include <string.h>
-
-enum { RESOLVE_DEPTH = 20, RESOLVE_TARGETS = 5000 };
-
-/* One address to be looked at.  `open` is the alias it turned out to be (its own name, or
-   that without the detail); `parent` the step whose alias led here, NOBODY for the first. */
-struct step {
-	struct directory_key key, open;
-	struct bytes         detail;
-	size_t               depth, parent;
-};
-
-/* What one resolution has found so far. */
-struct finding {
-	struct directory        *d;
-	struct arena            *a;
-	const char              *delimiters, *origin;
-	struct directory_target *target;
-	size_t                   count, room;
-	struct step             *todo;
-	size_t                   todos, todo_room;
-	bool                     loop; /* an alias leads back to itself, and nobody has that name */
-};
-
-#define NOBODY SIZE_MAX
 
 /* Room for one more of `each` bytes; most resolutions need only the first few. */
 static void *
@@ -43,6 +19,22 @@ grown(struct arena *a, void *array, size_t count, size_t *room, size_t each)
 	return larger;
 }
 
+void
+resolve_tell(const struct resolving *r, const char *form, ...)
+{
+	struct buffer b = { 0 };
+	va_list       list;
+
+	if (r->tell == NULL)
+		return;
+	va_start(list, form);
+	buffer_vprintf(&b, form, list);
+	va_end(list);
+	buffer_add_char(&b, '\0');
+	r->tell(r->ctx, b.at);
+	buffer_free(&b);
+}
+
 static bool
 key_equal(const struct directory_key *x, const struct directory_key *y)
 {
@@ -50,156 +42,97 @@ key_equal(const struct directory_key *x, const struct directory_key *y)
 }
 
 /* An alias met inside itself stands for the account of that name. */
-static bool
-inside_itself(const struct finding *f, size_t at, const struct directory_key *k)
+bool
+walk_inside(const struct walk *w, size_t at, const struct directory_key *k)
 {
-	for (at = f->todo[at].parent; at != NOBODY; at = f->todo[at].parent)
-		if (key_equal(&f->todo[at].open, k))
+	for (at = w->todo[at].parent; at != NOBODY; at = w->todo[at].parent)
+		if (key_equal(&w->todo[at].open, k))
 			return true;
 	return false;
 }
 
 /* Another road led to this alias already: its targets are on the list. */
-static bool
-opened_before(const struct finding *f, const struct directory_key *k)
+bool
+walk_opened(const struct walk *w, const struct directory_key *k)
 {
-	for (size_t i = 0; i < f->todos; i++)
-		if (key_equal(&f->todo[i].open, k))
+	for (size_t i = 0; i < w->todos; i++)
+		if (key_equal(&w->todo[i].open, k))
 			return true;
 	return false;
 }
 
+static bool
+same_target(const struct directory_target *x, const struct directory_target *y)
+{
+	if (x->account != y->account || x->shadow != y->shadow)
+		return false;
+	if (x->account == 0)
+		return bytes_equal(x->address, y->address);
+	/* One user may run several commands. */
+	return !is_system_account(x->account) ||
+	       system_kind_of(x->account) <= SYSTEM_OWN_MAILBOX || bytes_equal(x->detail, y->detail);
+}
+
 /* One copy for each account and each remote address, however many roads lead there. */
-static enum directory_outcome
-target_add(struct finding *f, uint64_t account, struct bytes address, struct bytes detail)
+enum directory_outcome
+walk_target(struct walk *w, const struct directory_target *t)
 {
-	for (size_t i = 0; i < f->count; i++)
-		if (account != 0 ? f->target[i].account == account
-		                 : f->target[i].account == 0 &&
-		                           bytes_equal(f->target[i].address, address))
+	for (size_t i = 0; i < w->count; i++)
+		if (same_target(&w->target[i], t))
 			return DIRECTORY_OK;
-	if (f->count == RESOLVE_TARGETS)
+	if (w->count == (size_t)w->rules->targets_most)
 		return DIRECTORY_LOOP;
-	f->target = grown(f->a, f->target, f->count, &f->room, sizeof *f->target);
-	f->target[f->count++] =
-		(struct directory_target){ account, arena_keep(f->a, address), detail };
+	w->target = grown(w->a, w->target, w->count, &w->room, sizeof *w->target);
+	w->target[w->count] = *t;
+	w->target[w->count++].address = arena_keep(w->a, t->address);
 	return DIRECTORY_OK;
 }
 
-static enum directory_outcome
-todo_add(struct finding *f, const struct directory_key *k, struct bytes detail, size_t parent)
+enum directory_outcome
+walk_step(struct walk *w, size_t from, const struct directory_key *k, struct bytes detail)
 {
-	size_t depth = parent == NOBODY ? 0 : f->todo[parent].depth + 1;
+	struct step s = { .key = *k, .detail = detail, .parent = from };
 
-	if (depth > RESOLVE_DEPTH || f->todos == RESOLVE_TARGETS)
+	if (from != NOBODY) {
+		s.depth = w->todo[from].depth + 1;
+		s.local = w->todo[from].opens_local;
+		s.owner = w->todo[from].owner;
+	}
+	if (s.depth > (size_t)w->rules->depth_most || w->todos == (size_t)w->rules->targets_most)
 		return DIRECTORY_LOOP;
-	f->todo = grown(f->a, f->todo, f->todos, &f->todo_room, sizeof *f->todo);
-	f->todo[f->todos++] =
-		(struct step){ .key = *k, .detail = detail, .depth = depth, .parent = parent };
+	w->todo = grown(w->a, w->todo, w->todos, &w->todo_room, sizeof *w->todo);
+	w->todo[w->todos++] = s;
 	return DIRECTORY_OK;
 }
 
-static enum directory_outcome
-lead_to(struct finding *f, struct bytes target, struct bytes detail, size_t parent)
+enum directory_outcome
+walk_lead(struct walk *w, size_t from, struct bytes target, struct bytes detail)
 {
 	struct directory_key k;
 
-	if (directory_key(target, f->origin, f->a, &k))
-		return todo_add(f, &k, detail, parent);
+	resolve_tell(w->r, "    leads to %.*s", (int)target.len, target.at);
+	if (directory_key(target, w->rules->myorigin, w->a, &k))
+		return walk_step(w, from, &k, detail);
 	warn_("directory: alias target \"%.*s\" is not an address", (int)target.len, target.at);
 	return DIRECTORY_OK;
 }
 
-/* The alias of this very name: its targets go on the list. */
-static enum directory_outcome
-try_alias(struct finding *f, size_t at, const struct directory_key *k, struct bytes detail)
-{
-	enum directory_outcome o, found = DIRECTORY_NONE;
-	sqlite3_stmt          *s;
-
-	if (inside_itself(f, at, k))
-		return DIRECTORY_NONE;
-	if (opened_before(f, k))
-		return DIRECTORY_OK;
-	s = directory_query(f->d, ALIAS_FIND, k->local, k->domain);
-	while ((o = directory_row(f->d, s)) == DIRECTORY_OK) {
-		found = lead_to(f, arena_keep(f->a, directory_column(s, 0)), detail, at);
-		if (found != DIRECTORY_OK)
-			break;
-	}
-	sqlite3_reset(s);
-	if (o == DIRECTORY_LATER)
-		return o;
-	if (found == DIRECTORY_OK)
-		f->todo[at].open = *k;
-	return found;
-}
-
-static enum directory_outcome
-try_account(struct finding *f, const struct directory_key *k, struct bytes detail)
-{
-	sqlite3_stmt          *s = directory_query(f->d, ACCOUNT_WHOSE, k->local, k->domain);
-	enum directory_outcome o = directory_row(f->d, s);
-	struct address         address = { k->local, k->domain };
-
-	if (o == DIRECTORY_OK)
-		o = target_add(f, (uint64_t)sqlite3_column_int64(s, 0),
-		               address_text(f->a, &address), detail);
-	sqlite3_reset(s);
-	return o;
-}
-
-static enum directory_outcome
-try_both(struct finding *f, size_t at, const struct directory_key *k, struct bytes detail)
-{
-	enum directory_outcome o = try_alias(f, at, k, detail);
-
-	return o == DIRECTORY_NONE ? try_account(f, k, detail) : o;
-}
-
-/* rfc5321:4.5.1: mail for postmaster is always taken. */
-static enum directory_outcome
-try_postmaster(struct finding *f, const struct directory_key *k)
-{
-	static const enum directory_query firsts[] = { ACCOUNT_FIRST_OF, ACCOUNT_FIRST };
-
-	if (!bytes_is(k->local, "postmaster"))
-		return DIRECTORY_NONE;
-	for (size_t i = 0; i < COUNT(firsts); i++) {
-		sqlite3_stmt          *s = directory_query(f->d, firsts[i], k->domain, BYTES(""));
-		enum directory_outcome o = directory_row(f->d, s);
-
-		if (o == DIRECTORY_OK)
-			o = target_add(f, (uint64_t)sqlite3_column_int64(s, 0),
-			               directory_column(s, 1), BYTES(""));
-		sqlite3_reset(s);
-		if (o != DIRECTORY_NONE)
-			return o;
-	}
-	return DIRECTORY_LATER; /* a house without people yet */
-}
-
-/* The catch-all of the domain, NONE when the domain is not ours. */
-static enum directory_outcome
-domain_of(struct finding *f, struct bytes domain, struct bytes *catch_all)
-{
-	sqlite3_stmt          *s = directory_query(f->d, DOMAIN_HAS, domain, BYTES(""));
-	enum directory_outcome o = directory_row(f->d, s);
-
-	*catch_all = (struct bytes){ NULL, 0 };
-	if (o == DIRECTORY_OK)
-		*catch_all = arena_keep(f->a, directory_column(s, 0));
-	sqlite3_reset(s);
-	return o;
-}
-
-/* The name without its detail; false: there is none to take off. */
 static bool
-bare_of(const struct finding *f, const struct directory_key *k, struct directory_key *bare,
-        struct bytes *detail)
+stays_whole(struct bytes local)
+{
+	return bytes_starts_nocase(local, BYTES("owner-")) ||
+	       bytes_ends_nocase(local, BYTES("-request")) || bytes_is(local, "mailer-daemon") ||
+	       bytes_is(local, "double-bounce");
+}
+
+bool
+key_bare(const char *delimiters, const struct directory_key *k, struct directory_key *bare,
+         struct bytes *detail)
 {
 	for (size_t cut = 1; cut < k->local.len; cut++)
-		if (strchr(f->delimiters, k->local.at[cut]) != NULL) {
+		if (strchr(delimiters, k->local.at[cut]) != NULL) {
+			if (k->local.at[cut] == '-' && stays_whole(k->local))
+				break;
 			*bare = (struct directory_key){ bytes_cut(k->local, 0, cut), k->domain,
 				                        bytes_cut(k->typed, 0, cut) };
 			*detail = bytes_cut(k->typed, cut + 1, SIZE_MAX);
@@ -209,75 +142,298 @@ bare_of(const struct finding *f, const struct directory_key *k, struct directory
 	return false;
 }
 
-/* One address of the list, in the order the header names. */
-static enum directory_outcome
-resolve_step(struct finding *f, size_t at)
-{
-	struct directory_key   key = f->todo[at].key, bare;
-	struct bytes           catch_all, detail = f->todo[at].detail;
-	enum directory_outcome o = domain_of(f, key.domain, &catch_all);
+/* ---- the directory's own ------------------------------------------------------ */
 
-	if (o != DIRECTORY_OK)
-		return o == DIRECTORY_NONE ? DIRECTORY_FOREIGN : o;
-	o = try_both(f, at, &key, detail);
-	if (o == DIRECTORY_NONE && bare_of(f, &key, &bare, &detail))
-		o = try_both(f, at, &bare, detail);
-	if (o == DIRECTORY_NONE)
-		o = try_postmaster(f, &bare);
-	if (o != DIRECTORY_NONE)
-		return o;
-	if (inside_itself(f, at, &key)) {
-		f->loop = true;
-		return o;
+/* The alias of this very name: its targets go on the list. */
+static enum directory_outcome
+try_alias(struct walk *w, size_t at, const struct directory_key *k, struct bytes detail)
+{
+	enum directory_outcome o, found = DIRECTORY_NONE;
+	sqlite3_stmt          *s;
+
+	if (walk_inside(w, at, k))
+		return DIRECTORY_NONE;
+	if (walk_opened(w, k))
+		return DIRECTORY_OK;
+	s = directory_query(w->d, ALIAS_FIND, k->local, k->domain);
+	while ((o = directory_row(w->d, s)) == DIRECTORY_OK) {
+		if (found == DIRECTORY_NONE)
+			resolve_tell(w->r, "alias %.*s@%.*s of the directory", (int)k->local.len,
+			             k->local.at, (int)k->domain.len, k->domain.at);
+		found = walk_lead(w, at, arena_keep(w->a, directory_column(s, 0)), detail);
+		if (found != DIRECTORY_OK)
+			break;
 	}
-	return catch_all.len > 0 ? lead_to(f, catch_all, detail, at) : o;
+	sqlite3_reset(s);
+	if (o == DIRECTORY_LATER)
+		return o;
+	if (found == DIRECTORY_OK)
+		w->todo[at].open = *k;
+	return found;
+}
+
+static enum directory_outcome
+find_account(struct walk *w, const struct directory_key *k, uint64_t *id)
+{
+	sqlite3_stmt          *s = directory_query(w->d, ACCOUNT_WHOSE, k->local, k->domain);
+	enum directory_outcome o = directory_row(w->d, s);
+
+	if (o == DIRECTORY_OK)
+		*id = (uint64_t)sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return o;
+}
+
+static enum directory_outcome
+target_account(struct walk *w, size_t at, uint64_t id, const struct directory_key *k,
+               struct bytes detail)
+{
+	struct address address = { k->local, k->domain };
+
+	return walk_target(w, &(struct directory_target){ .account = id,
+	                                                  .address = address_text(w->a, &address),
+	                                                  .detail = detail,
+	                                                  .sender = w->todo[at].owner });
+}
+
+enum directory_outcome
+walk_postmaster(struct walk *w, const struct directory_key *k)
+{
+	static const enum directory_query firsts[] = { ACCOUNT_FIRST_OF, ACCOUNT_FIRST };
+
+	if (!bytes_is(k->local, "postmaster") || w->d == NULL)
+		return DIRECTORY_NONE;
+	for (size_t i = 0; i < COUNT(firsts); i++) {
+		sqlite3_stmt          *s = directory_query(w->d, firsts[i], k->domain, BYTES(""));
+		enum directory_outcome o = directory_row(w->d, s);
+
+		if (o == DIRECTORY_OK)
+			o = walk_target(w, &(struct directory_target){
+						   .account = (uint64_t)sqlite3_column_int64(s, 0),
+						   .address = directory_column(s, 1),
+					   });
+		sqlite3_reset(s);
+		if (o != DIRECTORY_NONE)
+			return o;
+	}
+	return DIRECTORY_NONE;
+}
+
+/* The catch-all of the domain, NONE when the domain is not ours. */
+static enum directory_outcome
+domain_of(struct walk *w, struct bytes domain, struct bytes *catch_all)
+{
+	sqlite3_stmt          *s;
+	enum directory_outcome o;
+
+	*catch_all = (struct bytes){ NULL, 0 };
+	if (w->d == NULL)
+		return DIRECTORY_NONE;
+	s = directory_query(w->d, DOMAIN_HAS, domain, BYTES(""));
+	o = directory_row(w->d, s);
+	if (o == DIRECTORY_OK)
+		*catch_all = arena_keep(w->a, directory_column(s, 0));
+	sqlite3_reset(s);
+	return o;
+}
+
+/* An address of a domain of the directory: alias of the whole name, account; the same without the detail.  Tables
+   of virtual aliases are asked between aliases and accounts. */
+static enum directory_outcome
+step_directory(struct walk *w, size_t at, struct bytes catch_all)
+{
+	struct directory_key   key = w->todo[at].key, bare;
+	struct bytes           detail = w->todo[at].detail, whole = detail;
+	bool                   parted = key_bare(w->rules->delimiter, &key, &bare, &detail);
+	uint64_t               id = 0;
+	enum directory_outcome o = try_alias(w, at, &key, whole), account = DIRECTORY_NONE;
+
+	w->table = "virtual mailbox table";
+	if (o == DIRECTORY_NONE)
+		account = find_account(w, &key, &id);
+	if (account == DIRECTORY_LATER)
+		return account;
+	if (o == DIRECTORY_NONE && account == DIRECTORY_NONE && parted)
+		o = try_alias(w, at, &bare, detail);
+	if (o == DIRECTORY_NONE)
+		o = alias_virtual(w, at, CLASS_DIRECTORY);
+	if (o == DIRECTORY_NONE && account == DIRECTORY_OK)
+		return target_account(w, at, id, &key, whole);
+	if (o == DIRECTORY_NONE && parted) {
+		o = find_account(w, &bare, &id);
+		if (o == DIRECTORY_OK)
+			return target_account(w, at, id, &bare, detail);
+	}
+	if (o == DIRECTORY_NONE)
+		o = class_relocated(w, at, CLASS_DIRECTORY);
+	if (o == DIRECTORY_NONE && bytes_is(bare.local, "postmaster")) {
+		o = walk_postmaster(w, &bare);
+		return o == DIRECTORY_NONE ? DIRECTORY_LATER : o; /* a house without people yet */
+	}
+	if (o != DIRECTORY_NONE || catch_all.len == 0 || walk_inside(w, at, &key))
+		return o;
+	resolve_tell(w->r, "catch-all of %.*s", (int)key.domain.len, key.domain.at);
+	return walk_lead(w, at, catch_all, detail);
+}
+
+/* ---- all others ------------------------------------------------------------------ */
+
+/* user%there@here, there!user@here. */
+static bool
+rewrite_route(struct walk *w, size_t at)
+{
+	const struct directory_key *k = &w->todo[at].key;
+	ptrdiff_t                   cut;
+	const char                 *text;
+	struct directory_key        to;
+
+	if (w->rules->percent_hack && (cut = bytes_find_last(k->typed, '%')) > 0)
+		text = arena_printf(w->a, "%.*s@%.*s", (int)cut, k->typed.at,
+		                    (int)(k->typed.len - (size_t)cut - 1), k->typed.at + cut + 1);
+	else if (w->rules->bangpath && (cut = bytes_find(k->typed, '!')) > 0)
+		text = arena_printf(w->a, "%.*s@%.*s", (int)(k->typed.len - (size_t)cut - 1),
+		                    k->typed.at + cut + 1, (int)cut, k->typed.at);
+	else
+		return false;
+	if (!directory_key(bytes_of(text), NULL, w->a, &to))
+		return false;
+	resolve_tell(w->r, "means %s", text);
+	w->todo[at].key = to;
+	return true;
+}
+
+static enum directory_outcome
+step_tables(struct walk *w, size_t at)
+{
+	enum mail_class        class;
+	struct bytes           value;
+	enum directory_outcome o = class_of_domain(w->r, w->todo[at].key.domain, &class, &value);
+
+	if (o == DIRECTORY_OK && class == CLASS_LOCAL && rewrite_route(w, at))
+		o = class_of_domain(w->r, w->todo[at].key.domain, &class, &value);
+	if (o != DIRECTORY_OK)
+		return o;
+	o = DIRECTORY_NONE;
+	if (!(w->todo[at].local && class == CLASS_LOCAL))
+		o = alias_virtual(w, at, class);
+	/* What leads away from a domain of others does not make it ours. */
+	if (o == DIRECTORY_OK && class == CLASS_OTHER && at == 0)
+		return DIRECTORY_FOREIGN;
+	if (o == DIRECTORY_NONE)
+		o = class_relocated(w, at, class);
+	if (o == DIRECTORY_NONE)
+		o = class_deliver(w, at, class, value);
+	return o;
+}
+
+static enum directory_outcome
+resolve_step(struct walk *w, size_t at)
+{
+	struct bytes           catch_all;
+	enum directory_outcome o = domain_of(w, w->todo[at].key.domain, &catch_all);
+
+	w->table = "virtual mailbox table";
+	if (o == DIRECTORY_OK)
+		o = step_directory(w, at, catch_all);
+	else if (o == DIRECTORY_NONE)
+		o = step_tables(w, at);
+	if (o == DIRECTORY_NONE && walk_inside(w, at, &w->todo[at].key))
+		w->loop = true;
+	return o;
 }
 
 /* A target that an alias led to, and what came of it. */
 static enum directory_outcome
-led_to(struct finding *f, const struct step *step, struct bytes from, enum directory_outcome o)
+led_to(struct walk *w, size_t at, struct bytes from, enum directory_outcome o)
 {
-	struct address there = { step->key.typed, step->key.domain };
+	struct step    step = w->todo[at];
+	struct address there = { step.key.typed, step.key.domain };
 
 	if (o == DIRECTORY_FOREIGN)
-		return target_add(f, 0, address_text(f->a, &there), BYTES(""));
-	if (o == DIRECTORY_NONE)
+		return walk_target(w, &(struct directory_target){
+					      .address = address_text(w->a, &there),
+					      .sender = step.owner });
+	if (o == DIRECTORY_NONE || o == DIRECTORY_REFUSED)
 		warn_("directory: %.*s leads to %.*s@%.*s, %s", (int)from.len, from.at,
 		      (int)there.local.len, there.local.at, (int)there.domain.len, there.domain.at,
-		      f->loop ? "and back again" : "who does not exist");
+		      w->loop                  ? "and back again"
+		      : o == DIRECTORY_REFUSED ? w->reply
+		                               : "who does not exist");
 	return o;
 }
 
+/* All steps; what the first came to is what it is, unless one of the others goes wrong. */
+static enum directory_outcome
+walk_all(struct walk *w, struct bytes address, const char **table, const char **reply)
+{
+	enum directory_outcome o, first = DIRECTORY_BAD;
+
+	for (size_t i = 0; i < w->todos; i++) {
+		o = resolve_step(w, i);
+		if (i == 0) {
+			first = o;
+			*table = w->table;
+			*reply = w->reply;
+		} else
+			o = led_to(w, i, address, o);
+		if (o == DIRECTORY_WAIT)
+			w->waits = true;
+		if (o == DIRECTORY_LATER || o == DIRECTORY_LOOP)
+			return o;
+	}
+	if (w->waits)
+		return DIRECTORY_WAIT;
+	if (first == DIRECTORY_OK && w->count == 0 && w->todos > 1)
+		return w->loop ? DIRECTORY_LOOP : DIRECTORY_NONE;
+	return first;
+}
+
+enum directory_outcome
+resolve_address(struct resolving *r, struct bytes address, struct resolve_answer *answer)
+{
+	struct walk            w = { .r = r, .d = r->directory, .rules = r->rules, .a = r->arena };
+	enum directory_outcome o;
+	struct directory_key   k;
+	struct bytes           rewritten;
+
+	*answer = (struct resolve_answer){ .table = "virtual mailbox table", .reply = "" };
+	if (address.len == 0)
+		address = bytes_of(r->rules->empty_recipient);
+	if (resolve_rewrites(r->rules, ENVELOPE_RECIPIENT)) {
+		o = resolve_rewrite(r, ENVELOPE_RECIPIENT, address, &rewritten);
+		if (o != DIRECTORY_OK)
+			return o;
+		address = rewritten;
+	}
+	if (!directory_key(address, r->rules->myorigin, r->arena, &k) &&
+	    !directory_key_of_stranger(address, r->arena, &k))
+		return DIRECTORY_BAD;
+	(void)walk_step(&w, NOBODY, &k, BYTES(""));
+	o = walk_all(&w, address, &answer->table, &answer->reply);
+	answer->target = w.target;
+	answer->count = w.count;
+	return o;
+}
+
+/* With the directory alone. */
 enum directory_outcome
 directory_resolve(struct directory *d, struct bytes address, const char *delimiters,
                   const char *origin, struct arena *a, struct directory_target **targets,
                   size_t *count)
 {
-	struct finding         f = { .d = d, .a = a, .delimiters = delimiters, .origin = origin };
-	enum directory_outcome o, first = DIRECTORY_BAD;
-	struct directory_key   k;
+	const struct resolve_rules rules = { .delimiter = delimiters,
+		                             .myorigin = origin,
+		                             .luser_relay = "",
+		                             .always_bcc = "",
+		                             .depth_most = 20,
+		                             .targets_most = 5000 };
+	struct resolving           r = { .directory = d, .rules = &rules, .arena = a };
+	struct resolve_answer      answer;
+	enum directory_outcome     o = DIRECTORY_BAD;
 
-	*count = 0;
-	*targets = NULL;
-	if (!directory_key(address, origin, a, &k) && !directory_key_of_stranger(address, a, &k))
-		return DIRECTORY_BAD;
-	(void)todo_add(&f, &k, BYTES(""), NOBODY);
-	for (size_t i = 0; i < f.todos; i++) {
-		o = resolve_step(&f, i);
-		if (i == 0)
-			first = o;
-		else {
-			struct step step = f.todo[i];
-			o = led_to(&f, &step, address, o);
-		}
-		if (o == DIRECTORY_LATER || o == DIRECTORY_LOOP) {
-			first = o;
-			break;
-		}
-	}
-	if (first == DIRECTORY_OK && f.count == 0)
-		first = f.loop ? DIRECTORY_LOOP : DIRECTORY_NONE;
-	*targets = f.target;
-	*count = f.count;
-	return first;
+	if (address.len > 0)
+		o = resolve_address(&r, address, &answer);
+	*targets = address.len > 0 ? answer.target : NULL;
+	*count = address.len > 0 ? answer.count : 0;
+	return o;
 }

@@ -1,0 +1,348 @@
+/* class.c -- whose an address is that no virtual alias leads away from, and who has it there */
+#include "base/journal.h"
+#include "directory/walk.h"
+#include "message/address.h"
+#include <string.h>
+
+static const char *const class_names[] = {
+	[CLASS_LOCAL] = "local",
+	[CLASS_VIRTUAL_ALIAS] = "virtual alias",
+	[CLASS_VIRTUAL_MAILBOX] = "virtual mailbox",
+	[CLASS_RELAY] = "relay",
+	[CLASS_OTHER] = "not ours",
+	[CLASS_DIRECTORY] = "the directory's",
+};
+
+/* user@[192.0.2.1] */
+static bool
+is_our_literal(const struct resolve_rules *rules, struct bytes domain)
+{
+	const struct setting_list *lists[] = { &rules->addresses, &rules->proxy_interfaces };
+	struct bytes               inside;
+
+	if (domain.len < 3 || domain.at[0] != '[' || domain.at[domain.len - 1] != ']')
+		return false;
+	inside = bytes_cut(domain, 1, domain.len - 2);
+	if (bytes_starts_nocase(inside, BYTES("IPv6:")))
+		inside = bytes_cut(inside, 5, SIZE_MAX);
+	for (size_t l = 0; l < COUNT(lists); l++)
+		for (size_t i = 0; i < lists[l]->count; i++)
+			if (bytes_is(inside, lists[l]->item[i]))
+				return true;
+	return false;
+}
+
+enum directory_outcome
+class_of_domain(struct resolving *r, struct bytes domain, enum mail_class *out, struct bytes *value)
+{
+	const struct resolve_rules *rules = r->rules;
+	const struct {
+		enum mail_class            class;
+		const char                *setting;
+		const struct setting_list *list;
+	} classes[] = {
+		{ CLASS_LOCAL, "mydestination", &rules->mydestination },
+		{ CLASS_VIRTUAL_ALIAS, "virtual_alias_domains", &rules->virtual_alias_domains },
+		{ CLASS_VIRTUAL_MAILBOX, "virtual_mailbox_domains", &rules->virtual_mailbox_domains },
+		{ CLASS_RELAY, "relay_domains", &rules->relay_domains },
+	};
+
+	*value = BYTES("");
+	*out = CLASS_LOCAL;
+	if (is_our_literal(rules, domain))
+		return DIRECTORY_OK;
+	for (size_t i = 0; i < COUNT(classes); i++) {
+		enum table_outcome o =
+			rules_domain(r, classes[i].setting, classes[i].list, domain, value);
+		if (o == TABLE_NONE)
+			continue;
+		*out = classes[i].class;
+		if (o == TABLE_FOUND)
+			resolve_tell(r, "%.*s: %s domain (%s)", (int)domain.len, domain.at,
+			             class_names[classes[i].class], classes[i].setting);
+		return outcome_of(o);
+	}
+	*out = CLASS_OTHER;
+	resolve_tell(r, "%.*s: in none of mydestination, virtual_alias_domains, "
+	                "virtual_mailbox_domains, relay_domains and the directory",
+	             (int)domain.len, domain.at);
+	return DIRECTORY_OK;
+}
+
+/* ---- action words ---------------------------------------------------------- */
+
+/* The value of a mailbox or of its domain may be a word that says what becomes of the mail.  NONE: it is none. */
+static enum directory_outcome
+act(struct walk *w, struct bytes value, struct bytes *copy)
+{
+	struct bytes rest = value, word = { NULL, 0 };
+	const char  *text;
+
+	*copy = BYTES("");
+	if (!bytes_split(&rest, ' ', &word))
+		return DIRECTORY_NONE;
+	rest = bytes_trim(rest);
+	if (bytes_equal(word, BYTES("REJECT"))) {
+		text = rest.len > 0 ? arena_copy(w->a, rest) : "Access denied";
+		w->reply = arena_printf(w->a, "5.7.1 %s", text);
+		return DIRECTORY_REFUSED;
+	}
+	if (bytes_equal(word, BYTES("DISCARD")))
+		return DIRECTORY_DISCARDED;
+	if (bytes_equal(word, BYTES("FILTER"))) {
+		warn_("directory: FILTER %.*s: there are no content filters in this version; the mail waits",
+		      (int)rest.len, rest.at);
+		return DIRECTORY_LATER;
+	}
+	if (bytes_equal(word, BYTES("BCC")) && rest.len > 0) {
+		*copy = rest;
+		return DIRECTORY_OK;
+	}
+	return bytes_equal(word, BYTES("OK")) ? DIRECTORY_OK : DIRECTORY_NONE;
+}
+
+/* ---- local ------------------------------------------------------------------- */
+
+/* $user and its like in luser_relay. */
+static void
+relay_word(const struct walk *w, size_t at, struct bytes name, struct buffer *out)
+{
+	const struct directory_key *k = &w->todo[at].key;
+	struct directory_key        bare;
+	struct bytes                extension = { NULL, 0 };
+
+	(void)key_bare(w->rules->delimiter, k, &bare, &extension);
+	if (bytes_is(name, "user"))
+		buffer_add(out, bare.local);
+	else if (bytes_is(name, "local"))
+		buffer_add(out, k->local);
+	else if (bytes_is(name, "extension"))
+		buffer_add(out, extension);
+	else if (bytes_is(name, "domain"))
+		buffer_add(out, k->domain);
+	else if (bytes_is(name, "recipient")) {
+		buffer_add(out, k->local);
+		buffer_add_char(out, '@');
+		buffer_add(out, k->domain);
+	}
+}
+
+static bool
+is_word_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static enum directory_outcome
+relay_luser(struct walk *w, size_t at)
+{
+	struct bytes           form = bytes_of(w->rules->luser_relay), name;
+	struct buffer          b = { 0 };
+	enum directory_outcome o;
+
+	for (size_t i = 0; i < form.len;) {
+		bool   brace;
+		size_t n;
+
+		if (form.at[i] != '$' || i + 1 == form.len) {
+			buffer_add_char(&b, form.at[i++]);
+			continue;
+		}
+		brace = form.at[i + 1] == '{';
+		i += 1 + brace;
+		for (n = 0; i + n < form.len && is_word_char(form.at[i + n]); n++)
+			continue;
+		name = bytes_cut(form, i, n);
+		relay_word(w, at, name, &b);
+		i += n + (brace && i + n < form.len);
+	}
+	resolve_tell(w->r, "luser_relay: %.*s", (int)b.len, b.at);
+	w->todo[at].open = w->todo[at].key;
+	o = walk_lead(w, at, rules_complete(w->r, buffer_bytes(&b), BYTES(""), BYTES("")),
+	              w->todo[at].detail);
+	buffer_free(&b);
+	return o;
+}
+
+/* Whether local_recipient_maps let it in; where they are empty everybody is. */
+static enum directory_outcome
+local_listed(struct walk *w, const struct directory_key *k)
+{
+	struct bytes          value, extension;
+	struct lookup_key     key = rules_key(w->r, k, CLASS_LOCAL, LOOKUP_FULL | LOOKUP_LOCAL | LOOKUP_DOMAIN);
+	const char          **item = arena_take_array(w->a, w->rules->local_recipient_maps.count, sizeof *item);
+	struct setting_list   others = { item, 0 };
+	struct lookup_key     name = key;
+	enum table_outcome    o;
+
+	/* Users have bare names alone. */
+	name.forms = LOOKUP_LOCAL;
+	for (size_t i = 0; i < w->rules->local_recipient_maps.count; i++) {
+		const char         *table = w->rules->local_recipient_maps.item[i];
+		struct setting_list one = { &table, 1 };
+
+		if (strstr(table, "unix:passwd.byname") == NULL) {
+			item[others.count++] = table;
+			continue;
+		}
+		o = lookup_address(w->r->lookups, &one, &name, &value, &extension);
+		if (o != TABLE_NONE)
+			return outcome_of(o);
+	}
+	return outcome_of(lookup_address(w->r->lookups, &others, &key, &value, &extension));
+}
+
+static enum directory_outcome
+deliver_local(struct walk *w, size_t at)
+{
+	const struct resolve_rules *rules = w->rules;
+	struct directory_key        key = w->todo[at].key, bare;
+	struct bytes                detail = w->todo[at].detail;
+	bool                        parted = key_bare(rules->delimiter, &key, &bare, &detail);
+	enum directory_outcome      o;
+
+	w->table = "local recipient table";
+	o = alias_open(w, at, &key, BYTES(""));
+	if (o == DIRECTORY_NONE && parted)
+		o = alias_open(w, at, &bare, detail);
+	if (o == DIRECTORY_NONE)
+		o = alias_user(w, at, bare.local, false, detail);
+	if (o == DIRECTORY_NONE && bytes_is(bare.local, "postmaster"))
+		o = walk_postmaster(w, &bare);
+	if (at == 0 && w->r->asked_at_rcpt && (o == DIRECTORY_NONE || o == DIRECTORY_OK) &&
+	    rules->local_recipient_maps.count > 0)
+		return o == DIRECTORY_OK ? o : local_listed(w, &key);
+	if (o == DIRECTORY_NONE && rules->luser_relay[0] != '\0' && !walk_inside(w, at, &key))
+		return relay_luser(w, at);
+	if (o == DIRECTORY_NONE && at == 0 && w->r->asked_at_rcpt)
+		return DIRECTORY_OK; /* nobody says who there is */
+	return o;
+}
+
+/* ---- virtual mailboxes --------------------------------------------------------- */
+
+/* One account for all that an "@domain" in the table catches: the last name of the path it has. */
+static struct bytes
+caught(struct walk *w, struct bytes value, struct bytes domain)
+{
+	struct bytes   part, last = { NULL, 0 };
+	struct address a;
+
+	while (bytes_split(&value, '/', &part))
+		if (part.len > 0)
+			last = part;
+	a = (struct address){ arena_lower(w->a, last), domain };
+	if (last.len == 0 || bytes_find(last, '@') >= 0 ||
+	    bytes_starts(address_text(w->a, &a), BYTES("\"")))
+		a.local = BYTES("catch-all");
+	return address_text(w->a, &a);
+}
+
+static enum directory_outcome
+mailbox_found(struct walk *w, size_t at, bool caught_all, struct bytes value, struct bytes extension)
+{
+	struct step           *s = &w->todo[at];
+	struct directory_key   bare = s->key;
+	struct bytes           detail = s->detail, copy;
+	enum directory_outcome o = act(w, value, &copy);
+	struct address         address;
+
+	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
+		return o;
+	if (extension.len > 0)
+		(void)key_bare(w->rules->delimiter, &s->key, &bare, &detail);
+	address = (struct address){ bare.local, bare.domain };
+	if (copy.len > 0 &&
+	    walk_lead(w, at, rules_complete(w->r, copy, BYTES(""), BYTES("")), BYTES("")) == DIRECTORY_LOOP)
+		return DIRECTORY_LOOP;
+	return walk_target(w, &(struct directory_target){
+				      .address = caught_all && o == DIRECTORY_NONE
+		                                         ? caught(w, value, bare.domain)
+		                                         : address_text(w->a, &address),
+				      .detail = detail,
+				      .sender = s->owner,
+				      .shadow = true,
+				      .place = o == DIRECTORY_NONE ? value : BYTES(""),
+			      });
+}
+
+static enum directory_outcome
+deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
+{
+	struct bytes           value, extension = { NULL, 0 }, copy;
+	struct lookup_key      key = rules_key(w->r, &w->todo[at].key, CLASS_VIRTUAL_MAILBOX, LOOKUP_FULL);
+	bool                   all = false;
+	enum table_outcome     got;
+	enum directory_outcome o = act(w, domain_value, &copy);
+
+	w->table = "virtual mailbox table";
+	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
+		return o;
+	got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value, &extension);
+	if (got == TABLE_NONE) {
+		key.forms = LOOKUP_DOMAIN;
+		all = true;
+		got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value, &extension);
+	}
+	if (got != TABLE_FOUND && !(got == TABLE_NONE && bytes_is(w->todo[at].key.local, "postmaster")))
+		return outcome_of(got);
+	return got == TABLE_FOUND ? mailbox_found(w, at, all, value, extension)
+	                          : walk_postmaster(w, &w->todo[at].key);
+}
+
+/* ---- relay, and the choice ---------------------------------------------------------- */
+
+static enum directory_outcome
+deliver_relay(struct walk *w, size_t at)
+{
+	const struct step *s = &w->todo[at];
+	struct address     there = { s->key.typed, s->key.domain };
+	struct bytes       value, extension;
+	struct lookup_key  key = rules_key(w->r, &s->key, CLASS_RELAY, LOOKUP_FULL | LOOKUP_DOMAIN);
+	enum table_outcome o;
+
+	w->table = "relay recipient table";
+	if (w->rules->relay_recipient_maps.count > 0) {
+		o = lookup_address(w->r->lookups, &w->rules->relay_recipient_maps, &key, &value,
+		                   &extension);
+		if (o != TABLE_FOUND)
+			return outcome_of(o);
+	}
+	return walk_target(w, &(struct directory_target){ .address = address_text(w->a, &there),
+	                                                  .sender = s->owner });
+}
+
+enum directory_outcome
+class_relocated(struct walk *w, size_t at, enum mail_class class)
+{
+	struct bytes      value, extension;
+	struct lookup_key key;
+	enum table_outcome o;
+
+	if (w->rules->relocated_maps.count == 0)
+		return DIRECTORY_NONE;
+	key = rules_key(w->r, &w->todo[at].key, class, LOOKUP_FULL | LOOKUP_LOCAL | LOOKUP_DOMAIN);
+	o = lookup_address(w->r->lookups, &w->rules->relocated_maps, &key, &value, &extension);
+	if (o != TABLE_FOUND)
+		return outcome_of(o);
+	w->reply = arena_printf(w->a, "5.1.6 User has moved to %.*s", (int)value.len, value.at);
+	return DIRECTORY_REFUSED;
+}
+
+enum directory_outcome
+class_deliver(struct walk *w, size_t at, enum mail_class class, struct bytes domain_value)
+{
+	switch (class) {
+	case CLASS_LOCAL: return deliver_local(w, at);
+	case CLASS_VIRTUAL_MAILBOX: return deliver_mailbox(w, at, domain_value);
+	case CLASS_RELAY: return deliver_relay(w, at);
+	case CLASS_VIRTUAL_ALIAS:
+		w->table = "virtual alias table";
+		if (bytes_is(w->todo[at].key.local, "postmaster"))
+			return walk_postmaster(w, &w->todo[at].key);
+		return DIRECTORY_NONE;
+	case CLASS_OTHER:
+	case CLASS_DIRECTORY: break;
+	}
+	return DIRECTORY_FOREIGN;
+}

@@ -1,0 +1,89 @@
+/*
+ * resolve -- who gets the mail for an address
+ *
+ * From:     role/clerk; the command `mansio address test` through it
+ * Touches:  directory.db (struct directory) and tables (struct lookups), which it only asks
+ *
+ * resolve_address()  a recipient.  A pure function of the directory, the rules and the answers of tables: when an
+ *     answer is not here yet the outcome is DIRECTORY_WAIT, and the call is made again from its beginning when
+ *     it is (directory/lookup.h).  Files:
+ *         resolve.c   the walk: an address is looked at, its aliases' targets go on a list, and so on
+ *         class.c     whose an address is that no virtual alias leads away from, and who has it there
+ *         alias.c     what stands in the value of an alias: addresses, commands, files, :include:
+ *         rewrite.c   canonical and masquerade; resolve_sender(), resolve_field(), resolve_copies()
+ *         rules.c     the settings, and lists of domains
+ *
+ * Order for a recipient, as Postfix has it: recipient_canonical_maps, canonical_maps, masquerade (each if its classes
+ *     say so); then for it and everything it leads to: the directory's aliases, virtual_alias_maps; then by
+ *     class of the domain
+ *         the directory's   accounts, catch-all
+ *         local             mydestination and our own addresses: alias_maps, users, luser_relay
+ *         virtual alias     virtual_alias_domains: nobody is left, unknown
+ *         virtual mailbox   virtual_mailbox_domains: virtual_mailbox_maps
+ *         relay             relay_domains: relay_recipient_maps; goes elsewhere
+ *         any other         FOREIGN; has targets when a virtual alias led away from it
+ *     relocated_maps stand before the class.  A target of an alias that does not exist is warned of and left out.
+ *
+ * Bounded: rules->depth_most steps one inside another, rules->targets_most targets; LOOKUPS_MOST questions.
+ */
+#ifndef DIRECTORY_RESOLVE_H
+#define DIRECTORY_RESOLVE_H
+
+#include "base/setting.h"
+#include "directory/directory.h"
+#include "directory/lookup.h"
+
+/* A list of domains: names, "/file" (put in its place by the role), type:table. */
+struct resolve_rules {
+	/* rows */
+	struct setting_list mydestination, proxy_interfaces;
+	struct setting_list virtual_alias_domains, virtual_mailbox_domains, relay_domains;
+	struct setting_list alias_maps, local_recipient_maps, virtual_alias_maps, virtual_mailbox_maps;
+	struct setting_list relay_recipient_maps, relocated_maps;
+	struct setting_list canonical_maps, sender_canonical_maps, recipient_canonical_maps;
+	struct setting_list canonical_classes, sender_canonical_classes, recipient_canonical_classes;
+	struct setting_list masquerade_domains, masquerade_classes, masquerade_exceptions;
+	struct setting_list sender_bcc_maps, recipient_bcc_maps;
+	struct setting_list propagate, parent_matches;
+	struct setting_list commands_from, files_from;
+	const char *always_bcc, *luser_relay, *default_privs, *virtual_mailbox_base, *double_bounce_sender, *empty_recipient;
+	bool append_at_myorigin, append_dot_mydomain, percent_hack, bangpath;
+	bool owner_special, expand_owner;
+	int64_t depth_most, targets_most;
+	/* said by the house */
+	const char *delimiter, *myorigin, *mydomain;
+	struct setting_list addresses;          /* of our own interfaces, without brackets */
+};
+extern const struct setting_table resolve_setting_table;
+
+struct resolving {
+	struct directory *directory;
+	const struct resolve_rules *rules;
+	struct lookups   *lookups;
+	struct arena     *arena;                /* everything that is found lives here */
+	bool              asked_at_rcpt;        /* may it be accepted, not yet: where does it go */
+	/* The text of an :include: file. */
+	enum table_outcome (*include)(void *ctx, const char *path, struct arena *, struct bytes *text);
+	/* Each step in words; NULL: nobody wants to know. */
+	void (*tell)(void *ctx, const char *line);
+	void *ctx;
+};
+struct resolve_answer {
+	struct directory_target *target;
+	size_t      count;
+	const char *table;               /* DIRECTORY_NONE: "local recipient table"   */
+	const char *reply;               /* DIRECTORY_REFUSED: "5.1.6 User has moved to ..." */
+};
+enum directory_outcome resolve_address(struct resolving *, struct bytes address, struct resolve_answer *);
+
+/* ---- rewrite.c ---------------------------------------------------------- */
+enum rewrite_class { ENVELOPE_SENDER, ENVELOPE_RECIPIENT, HEADER_SENDER, HEADER_RECIPIENT };
+/* Whether anything is rewritten at all in such a place. */
+bool resolve_rewrites(const struct resolve_rules *, enum rewrite_class);
+/* canonical and masquerade: "" stays "".  OK with the address in *out (the same if nothing is to be done), LATER, WAIT. */
+enum directory_outcome resolve_rewrite(struct resolving *, enum rewrite_class, struct bytes address, struct bytes *out);
+/* Who gets a copy besides: always_bcc and sender_bcc_maps of a sender, recipient_bcc_maps of a recipient. */
+enum directory_outcome resolve_bcc_sender(struct resolving *, struct bytes sender, struct bytes *out, size_t *count);   /* room for 2 */
+enum directory_outcome resolve_bcc_recipient(struct resolving *, struct bytes recipient, struct bytes *out);           /* "" none */
+
+#endif

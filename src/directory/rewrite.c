@@ -1,0 +1,177 @@
+/* rewrite.c -- what is written instead of an address: canonical_maps, masquerade_domains; and who gets a copy besides */
+#include "base/journal.h"
+#include "directory/walk.h"
+#include "message/address.h"
+
+enum { CANONICAL_DEEP = 10 };
+
+static const char *const class_words[] = {
+	[ENVELOPE_SENDER] = "envelope_sender",
+	[ENVELOPE_RECIPIENT] = "envelope_recipient",
+	[HEADER_SENDER] = "header_sender",
+	[HEADER_RECIPIENT] = "header_recipient",
+};
+
+/* The tables of a place, in the order they are asked. */
+struct canonical { const struct setting_list *tables, *classes; };
+static void
+canonicals(const struct resolve_rules *rules, enum rewrite_class class, struct canonical out[static 2])
+{
+	bool sender = class == ENVELOPE_SENDER || class == HEADER_SENDER;
+
+	out[0] = sender ? (struct canonical){ &rules->sender_canonical_maps,
+		                              &rules->sender_canonical_classes }
+	                : (struct canonical){ &rules->recipient_canonical_maps,
+		                              &rules->recipient_canonical_classes };
+	out[1] = (struct canonical){ &rules->canonical_maps, &rules->canonical_classes };
+}
+
+bool
+resolve_rewrites(const struct resolve_rules *rules, enum rewrite_class class)
+{
+	struct canonical c[2];
+
+	canonicals(rules, class, c);
+	for (size_t i = 0; i < COUNT(c); i++)
+		if (c[i].tables->count > 0 && rules_has(c[i].classes, class_words[class]))
+			return true;
+	return rules->masquerade_domains.count > 0 &&
+	       rules_has(&rules->masquerade_classes, class_words[class]);
+}
+
+/* Whether a bare name of this domain is looked for too. */
+static enum directory_outcome
+class_for(struct resolving *r, struct bytes domain, enum mail_class *out)
+{
+	struct bytes value;
+
+	return class_of_domain(r, domain, out, &value);
+}
+
+/* Again and again until nothing is found or it stands for itself. */
+static enum directory_outcome
+canonical(struct resolving *r, const struct setting_list *tables, struct bytes *address)
+{
+	bool on = rules_has(&r->rules->propagate, "canonical");
+
+	for (int i = 0; i < CANONICAL_DEEP; i++) {
+		struct directory_key   k;
+		struct bytes           value, extension = { NULL, 0 }, was = *address;
+		struct lookup_key      key;
+		enum mail_class        class;
+		enum directory_outcome o;
+
+		if (!directory_key(*address, r->rules->myorigin, r->arena, &k) &&
+		    !directory_key_of_stranger(*address, r->arena, &k))
+			return DIRECTORY_OK;
+		o = class_for(r, k.domain, &class);
+		if (o != DIRECTORY_OK)
+			return o;
+		key = rules_key(r, &k, class, LOOKUP_FULL | LOOKUP_LOCAL | LOOKUP_DOMAIN);
+		o = outcome_of(lookup_address(r->lookups, tables, &key, &value, &extension));
+		if (o != DIRECTORY_OK)
+			return o == DIRECTORY_NONE ? DIRECTORY_OK : o;
+		*address = rules_complete(r, bytes_trim(value), k.typed, on ? extension : BYTES(""));
+		resolve_tell(r, "canonical: %.*s is %.*s", (int)was.len, was.at, (int)address->len,
+		             address->at);
+		if (bytes_equal_nocase(was, *address))
+			return DIRECTORY_OK;
+	}
+	warn_("directory: canonical maps lead %.*s on and on", (int)address->len, address->at);
+	return DIRECTORY_LATER;
+}
+
+static void
+masquerade(struct resolving *r, struct bytes *address)
+{
+	const struct setting_list *list = &r->rules->masquerade_domains;
+	ptrdiff_t                  at = bytes_find_last(*address, '@');
+	struct bytes               domain = bytes_cut(*address, (size_t)(at + 1), SIZE_MAX);
+
+	if (at < 0 || rules_has(&r->rules->masquerade_exceptions,
+	                        arena_copy(r->arena, bytes_cut(*address, 0, (size_t)at))))
+		return;
+	for (size_t i = 0; i < list->count; i++) {
+		bool         no = list->item[i][0] == '!';
+		struct bytes name = bytes_of(list->item[i] + no);
+
+		if (bytes_equal_nocase(domain, name))
+			return;
+		if (domain.len <= name.len || !bytes_ends_nocase(domain, name) ||
+		    domain.at[domain.len - name.len - 1] != '.')
+			continue;
+		if (!no)
+			*address = bytes_of(arena_printf(r->arena, "%.*s@%.*s", (int)at, address->at,
+			                                 (int)name.len, name.at));
+		return;
+	}
+}
+
+enum directory_outcome
+resolve_rewrite(struct resolving *r, enum rewrite_class class, struct bytes address, struct bytes *out)
+{
+	struct canonical c[2];
+
+	*out = address;
+	if (address.len == 0)
+		return DIRECTORY_OK;
+	canonicals(r->rules, class, c);
+	for (size_t i = 0; i < COUNT(c); i++) {
+		enum directory_outcome o = DIRECTORY_OK;
+
+		if (c[i].tables->count > 0 && rules_has(c[i].classes, class_words[class]))
+			o = canonical(r, c[i].tables, out);
+		if (o != DIRECTORY_OK)
+			return o;
+	}
+	if (r->rules->masquerade_domains.count > 0 &&
+	    rules_has(&r->rules->masquerade_classes, class_words[class]))
+		masquerade(r, out);
+	return DIRECTORY_OK;
+}
+
+/* ---- copies ----------------------------------------------------------------- */
+
+static enum directory_outcome
+copy_for(struct resolving *r, const struct setting_list *tables, struct bytes address, struct bytes *out)
+{
+	struct directory_key   k;
+	struct bytes           value, extension;
+	struct lookup_key      key;
+	enum mail_class        class;
+	enum directory_outcome o;
+
+	*out = BYTES("");
+	if (tables->count == 0 ||
+	    (!directory_key(address, r->rules->myorigin, r->arena, &k) &&
+	     !directory_key_of_stranger(address, r->arena, &k)))
+		return DIRECTORY_OK;
+	o = class_for(r, k.domain, &class);
+	if (o != DIRECTORY_OK)
+		return o;
+	key = rules_key(r, &k, class, LOOKUP_FULL | LOOKUP_LOCAL | LOOKUP_DOMAIN);
+	o = outcome_of(lookup_address(r->lookups, tables, &key, &value, &extension));
+	if (o == DIRECTORY_OK && bytes_trim(value).len > 0)
+		*out = rules_complete(r, bytes_trim(value), BYTES(""), BYTES(""));
+	return o == DIRECTORY_NONE ? DIRECTORY_OK : o;
+}
+
+enum directory_outcome
+resolve_bcc_sender(struct resolving *r, struct bytes sender, struct bytes *out, size_t *count)
+{
+	struct bytes           one;
+	enum directory_outcome o = copy_for(r, &r->rules->sender_bcc_maps, sender, &one);
+
+	*count = 0;
+	if (one.len > 0)
+		out[(*count)++] = one;
+	if (r->rules->always_bcc[0] != '\0')
+		out[(*count)++] = rules_complete(r, bytes_of(r->rules->always_bcc), BYTES(""), BYTES(""));
+	return o;
+}
+
+enum directory_outcome
+resolve_bcc_recipient(struct resolving *r, struct bytes recipient, struct bytes *out)
+{
+	return copy_for(r, &r->rules->recipient_bcc_maps, recipient, out);
+}

@@ -1,0 +1,165 @@
+/* rules.c -- the settings of who gets the mail, and what lists of domains and of words mean */
+#include "directory/walk.h"
+#include "message/address.h"
+#include <string.h>
+
+#define AT(f) offsetof(struct resolve_rules, f)
+#define TABLES SETTING_LIST
+/* clang-format off */
+static const struct setting rows[] = {
+	{ "mydestination", SETTING_LIST, AT(mydestination), "$myhostname, localhost.$mydomain, localhost", "Domains whose mail is for operating-system users and alias_maps: names, /files with names, tables, !name for all but it.", .since = "0.2" },
+	{ "proxy_interfaces", SETTING_LIST, AT(proxy_interfaces), "", "Addresses under which others reach this machine through a translation: user@[address] is local mail.", .since = "0.2" },
+	{ "virtual_alias_domains", SETTING_LIST, AT(virtual_alias_domains), "$virtual_alias_maps", "Domains all of whose addresses are in virtual_alias_maps.", .since = "0.2" },
+	{ "virtual_alias_maps", TABLES, AT(virtual_alias_maps), "", "Tables of addresses, of any domain, and where their mail goes instead.", .since = "0.2" },
+	{ "virtual_mailbox_domains", SETTING_LIST, AT(virtual_mailbox_domains), "$virtual_mailbox_maps", "Domains all of whose mailboxes are in virtual_mailbox_maps; those of the directory need not be named.", .since = "0.2" },
+	{ "virtual_mailbox_maps", TABLES, AT(virtual_mailbox_maps), "", "Tables of the addresses that have a mailbox in virtual_mailbox_domains.", .since = "0.2" },
+	{ "virtual_mailbox_base", SETTING_WORD, AT(virtual_mailbox_base), "", "The directory that paths in virtual_mailbox_maps begin in.", .since = "0.2" },
+	{ "relay_domains", SETTING_LIST, AT(relay_domains), "", "Domains, and those below them, whose mail is taken from anybody and passed on.", .since = "0.2" },
+	{ "relay_recipient_maps", TABLES, AT(relay_recipient_maps), "", "Tables of the addresses there are in relay_domains; all, if empty.", .since = "0.2" },
+	{ "alias_maps", TABLES, AT(alias_maps), "", "Tables as aliases(5): names of local mail and where it goes instead.", .since = "0.2" },
+	{ "local_recipient_maps", TABLES, AT(local_recipient_maps), "proxy:unix:passwd.byname $alias_maps", "Tables of the names there are in local domains; a recipient in none of them is refused. Empty: none is.", .since = "0.2" },
+	{ "luser_relay", SETTING_TEXT, AT(luser_relay), "", "Where mail for local names that do not exist goes: an address, with $user, $extension, $local, $domain and $recipient.", .since = "0.2" },
+	{ "default_privs", SETTING_WORD, AT(default_privs), "nobody", "The user as whom commands and files of alias_maps get their mail.", .since = "0.2" },
+	{ "allow_mail_to_commands", SETTING_LIST, AT(commands_from), "alias, forward", "Where |command may be a target: alias, forward, include.", .since = "0.2" },
+	{ "allow_mail_to_files", SETTING_LIST, AT(files_from), "alias, forward", "Where /file may be a target: alias, forward, include.", .since = "0.2" },
+	{ "owner_request_special", SETTING_BOOL, AT(owner_special), "yes", "Whether owner-NAME and NAME-request are whole names, whatever recipient_delimiter says.", .since = "0.2" },
+	{ "expand_owner_alias", SETTING_BOOL, AT(expand_owner), "no", "Whether what goes through an alias NAME is sent by what owner-NAME stands for, instead of owner-NAME.", .since = "0.2" },
+	{ "relocated_maps", TABLES, AT(relocated_maps), "", "Tables of addresses that have moved, and where to; senders are told.", .since = "0.2" },
+	{ "canonical_maps", TABLES, AT(canonical_maps), "", "Tables of addresses and what is written instead of them.", .since = "0.2" },
+	{ "sender_canonical_maps", TABLES, AT(sender_canonical_maps), "", "The same for senders, asked before canonical_maps.", .since = "0.2" },
+	{ "recipient_canonical_maps", TABLES, AT(recipient_canonical_maps), "", "The same for recipients, asked before canonical_maps.", .since = "0.2" },
+	{ "canonical_classes", SETTING_LIST, AT(canonical_classes), "envelope_sender, envelope_recipient, header_sender, header_recipient", "Which addresses canonical_maps are for.", .since = "0.2" },
+	{ "sender_canonical_classes", SETTING_LIST, AT(sender_canonical_classes), "envelope_sender, header_sender", "Which addresses sender_canonical_maps are for.", .since = "0.2" },
+	{ "recipient_canonical_classes", SETTING_LIST, AT(recipient_canonical_classes), "envelope_recipient, header_recipient", "Which addresses recipient_canonical_maps are for.", .since = "0.2" },
+	{ "masquerade_domains", SETTING_LIST, AT(masquerade_domains), "", "Domains that stand for all below them in addresses; !name stays as it is.", .since = "0.2" },
+	{ "masquerade_classes", SETTING_LIST, AT(masquerade_classes), "envelope_sender, header_sender, header_recipient", "Which addresses masquerade_domains are for.", .since = "0.2" },
+	{ "masquerade_exceptions", SETTING_LIST, AT(masquerade_exceptions), "", "Users whose addresses are not masqueraded.", .since = "0.2" },
+	{ "propagate_unmatched_extensions", SETTING_LIST, AT(propagate), "canonical, virtual", "After which rewriting what stood behind recipient_delimiter is put on again: canonical, virtual, alias.", .since = "0.2" },
+	{ "parent_domain_matches_subdomains", SETTING_LIST, AT(parent_matches), "relay_domains", "Lists in which a name means also all below it; in others .name does.", .since = "0.2" },
+	{ "always_bcc", SETTING_WORD, AT(always_bcc), "", "An address that gets a copy of every letter.", .since = "0.2" },
+	{ "sender_bcc_maps", TABLES, AT(sender_bcc_maps), "", "Tables of senders and who gets a copy of their letters.", .since = "0.2" },
+	{ "recipient_bcc_maps", TABLES, AT(recipient_bcc_maps), "", "Tables of recipients and who gets a copy of letters to them.", .since = "0.2" },
+	{ "append_at_myorigin", SETTING_BOOL, AT(append_at_myorigin), "yes", "Whether a bare name is one of myorigin.", .since = "0.2" },
+	{ "append_dot_mydomain", SETTING_BOOL, AT(append_dot_mydomain), "no", "Whether a domain without a dot lies in mydomain.", .since = "0.2" },
+	{ "allow_percent_hack", SETTING_BOOL, AT(percent_hack), "no", "Whether user%domain at a local domain means user@domain.", .since = "0.2" },
+	{ "swap_bangpath", SETTING_BOOL, AT(bangpath), "no", "Whether site!user at a local domain means user@site.", .since = "0.2" },
+	{ "double_bounce_sender", SETTING_WORD, AT(double_bounce_sender), "double-bounce", "The sender of what must not be answered; mail to it is thrown away.", .since = "0.2" },
+	{ "empty_address_recipient", SETTING_WORD, AT(empty_recipient), "MAILER-DAEMON", "Whom mail for the empty address is for.", .since = "0.2" },
+	{ "virtual_alias_recursion_limit", SETTING_NUMBER, AT(depth_most), "100", "How deep aliases may lie one in another.", NULL, 1, 1000, "0.2" },
+	{ "virtual_alias_expansion_limit", SETTING_NUMBER, AT(targets_most), "5000", "How many addresses one recipient may become.", NULL, 1, 50000, "0.2" },
+};
+/* clang-format on */
+#undef AT
+const struct setting_table resolve_setting_table = { "Who gets the mail", rows, COUNT(rows) };
+
+enum directory_outcome
+outcome_of(enum table_outcome o)
+{
+	switch (o) {
+	case TABLE_FOUND: return DIRECTORY_OK;
+	case TABLE_NONE: return DIRECTORY_NONE;
+	case TABLE_WAIT: return DIRECTORY_WAIT;
+	case TABLE_LATER: break;
+	}
+	return DIRECTORY_LATER;
+}
+
+bool
+rules_has(const struct setting_list *list, const char *word)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (bytes_is(bytes_of(list->item[i]), word))
+			return true;
+	return false;
+}
+
+/* "hash:/etc/x" and its like; "[2001:db8::1]" is a name. */
+static bool
+is_table(const char *item)
+{
+	return item[0] != '[' && strchr(item, ':') != NULL;
+}
+
+static bool
+name_matches(struct bytes name, struct bytes domain, bool parents)
+{
+	size_t cut;
+
+	if (bytes_equal_nocase(name, domain))
+		return true;
+	if (name.len == 0 || domain.len <= name.len || !bytes_ends_nocase(domain, name))
+		return false;
+	cut = domain.len - name.len;
+	return parents ? domain.at[cut - 1] == '.' && name.at[0] != '.' : name.at[0] == '.';
+}
+
+/* The first item that matches tells, "!" in front says no. */
+enum table_outcome
+rules_domain(struct resolving *r, const char *setting, const struct setting_list *list,
+             struct bytes domain, struct bytes *value)
+{
+	bool parents = rules_has(&r->rules->parent_matches, setting);
+
+	*value = BYTES("");
+	for (size_t i = 0; i < list->count; i++) {
+		const char         *item = list->item[i];
+		bool                no = item[0] == '!';
+		struct setting_list one = { &item, 1 };
+		enum table_outcome  o;
+
+		item += no;
+		if (is_table(item))
+			o = lookup_domain(r->lookups, &one, domain, parents, value);
+		else
+			o = name_matches(bytes_of(item), domain, parents) ? TABLE_FOUND
+			                                                  : TABLE_NONE;
+		if (o != TABLE_NONE)
+			return o == TABLE_FOUND && no ? TABLE_NONE : o;
+	}
+	return TABLE_NONE;
+}
+
+static bool
+is_ours_to_complete(const struct resolving *r, struct bytes domain, enum mail_class class)
+{
+	return class == CLASS_LOCAL || bytes_equal_nocase(domain, bytes_of(r->rules->myorigin));
+}
+
+struct lookup_key
+rules_key(struct resolving *r, const struct directory_key *k, enum mail_class class, unsigned forms)
+{
+	if (!is_ours_to_complete(r, k->domain, class))
+		forms &= ~(unsigned)LOOKUP_LOCAL;
+	return (struct lookup_key){ k->local, k->domain, bytes_of(r->rules->delimiter), forms };
+}
+
+struct bytes
+rules_complete(struct resolving *r, struct bytes address, struct bytes local,
+               struct bytes extension)
+{
+	ptrdiff_t     at = bytes_find_last(address, '@');
+	struct bytes  name = at < 0 ? address : bytes_cut(address, 0, (size_t)at);
+	struct bytes  domain = at < 0 ? bytes_of(r->rules->myorigin)
+	                              : bytes_cut(address, (size_t)at + 1, SIZE_MAX);
+	struct buffer b = { 0 };
+
+	if (at == 0)
+		name = local; /* "@elsewhere": the same user there */
+	buffer_add(&b, name);
+	if (extension.len > 0 && at != 0) {
+		buffer_add_char(&b, r->rules->delimiter[0]);
+		buffer_add(&b, extension);
+	}
+	if (at >= 0 || r->rules->append_at_myorigin) {
+		buffer_add_char(&b, '@');
+		buffer_add(&b, domain);
+		if (r->rules->append_dot_mydomain && domain.len > 0 &&
+		    bytes_find(domain, '.') < 0 && domain.at[0] != '[') {
+			buffer_add_char(&b, '.');
+			buffer_add_string(&b, r->rules->mydomain);
+		}
+	}
+	name = arena_keep(r->arena, buffer_bytes(&b));
+	buffer_free(&b);
+	return name;
+}

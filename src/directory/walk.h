@@ -1,0 +1,81 @@
+/*
+ * walk -- what the files of resolve.h share
+ *
+ * A walk is one resolution: a list of steps that grows while it is gone through.  Each step is an
+ * address; what it turns out to be either puts steps on the list (walk_lead) or is a target (walk_target).
+ */
+#ifndef DIRECTORY_WALK_H
+#define DIRECTORY_WALK_H
+
+#include "directory/inside.h"
+#include "directory/resolve.h"
+
+#define NOBODY SIZE_MAX
+
+/* One address to be looked at.  `open` is the alias it turned out to be (its own name, or
+   that without the detail); `parent` the step whose alias led here, NOBODY for the first. */
+struct step {
+	struct directory_key key, open;
+	struct bytes         detail;
+	size_t               depth, parent;
+	bool                 opens_local, local;   /* it is a local alias; one led here  */
+	struct bytes         owner;      /* the sender of what goes this way, "" as it was */
+};
+
+struct walk {
+	struct resolving           *r;
+	struct directory           *d;
+	const struct resolve_rules *rules;
+	struct arena               *a;
+	struct directory_target    *target;
+	size_t                      count, room;
+	struct step                *todo;
+	size_t                      todos, todo_room;
+	bool                        loop;     /* an alias leads back to itself, and nobody has that name */
+	bool                        waits;    /* for a table's answer                                    */
+	const char                 *table, *reply;   /* of the step at hand                              */
+};
+
+/* One more target, unless it is there already. */
+enum directory_outcome walk_target(struct walk *, const struct directory_target *);
+/* One more step. */
+enum directory_outcome walk_step(struct walk *, size_t from, const struct directory_key *, struct bytes detail);
+/* The same for an address as somebody wrote it; one that is none is warned of. */
+enum directory_outcome walk_lead(struct walk *, size_t from, struct bytes address, struct bytes detail);
+/* Whether the step `at` came out of this alias; whether any other did. */
+bool walk_inside(const struct walk *, size_t at, const struct directory_key *);
+bool walk_opened(const struct walk *, const struct directory_key *);
+/* The name without its detail; false: there is none to take off. */
+bool key_bare(const char *delimiters, const struct directory_key *, struct directory_key *bare, struct bytes *detail);
+/* In words, where somebody listens. */
+void resolve_tell(const struct resolving *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+
+/* class.c: who has it where no virtual alias leads away. */
+enum mail_class { CLASS_LOCAL, CLASS_VIRTUAL_ALIAS, CLASS_VIRTUAL_MAILBOX, CLASS_RELAY, CLASS_OTHER, CLASS_DIRECTORY };
+enum directory_outcome class_of_domain(struct resolving *, struct bytes domain, enum mail_class *, struct bytes *value);
+enum directory_outcome class_deliver(struct walk *, size_t at, enum mail_class, struct bytes domain_value);
+enum directory_outcome class_relocated(struct walk *, size_t at, enum mail_class);
+/* rfc5321:4.5.1 */
+enum directory_outcome walk_postmaster(struct walk *, const struct directory_key *);
+
+/* alias.c */
+enum target_kind { TARGET_ADDRESS, TARGET_USER /* \user */, TARGET_COMMAND, TARGET_FILE, TARGET_INCLUDE };
+struct alias_part { enum target_kind kind; struct bytes text; };
+/* The next part of a value; false at its end.  `plain`: addresses alone are meant (virtual aliases). */
+bool alias_next(struct bytes *rest, bool plain, struct arena *, struct alias_part *);
+/* The operating-system user of that name; `own`: the mailbox itself. */
+enum directory_outcome alias_user(struct walk *, size_t at, struct bytes user, bool own, struct bytes detail);
+enum directory_outcome alias_open(struct walk *, size_t at, const struct directory_key *, struct bytes detail);
+/* Steps for every address of the value of a virtual alias. */
+enum directory_outcome alias_virtual(struct walk *, size_t at, enum mail_class);
+
+/* rules.c */
+enum table_outcome rules_domain(struct resolving *, const char *setting, const struct setting_list *, struct bytes domain, struct bytes *value);
+bool rules_has(const struct setting_list *, const char *word);
+/* Bytes of an address that a table gave: completed with the user, the origin, and what stood behind the delimiter. */
+struct bytes rules_complete(struct resolving *, struct bytes address, struct bytes local, struct bytes extension);
+/* How an address is looked for in tables. */
+struct lookup_key rules_key(struct resolving *, const struct directory_key *, enum mail_class, unsigned forms);
+enum directory_outcome outcome_of(enum table_outcome);
+
+#endif
