@@ -18,6 +18,9 @@ static const char schema[] =
 	"PRAGMA user_version = 1;"
 	"COMMIT;";
 
+/* What came to the format later and harms nobody who does not know it; it fails where it is there. */
+static const char addition[] = "ALTER TABLE recipient ADD COLUMN sender TEXT NOT NULL DEFAULT ''";
+
 enum query {
 	BEGIN,
 	COMMIT,
@@ -43,11 +46,11 @@ static const char *const query_text[QUERIES] = {
 	               " arrived_us, flags, sender) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[LETTER_DROP] = "DELETE FROM letter WHERE id=?1",
 	[RECIPIENT_PUT] = "INSERT INTO recipient(letter, state, account, original, address, detail, orcpt, notify, tries, due_ms,"
-	                  " status, text, known) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+	                  " status, text, known, sender) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
 	[RECIPIENT_DROP] = "DELETE FROM recipient WHERE letter=?1",
 	[LETTERS] = "SELECT id, envelope_segment, envelope_at, content_segment, content_at, content_len, arrived_us, flags, sender"
 	            " FROM letter ORDER BY arrived_us",
-	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known"
+	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known, sender"
 	               " FROM recipient WHERE letter=?1",
 };
 /* clang-format on */
@@ -100,6 +103,7 @@ prepare(struct ledger *g, const char *path, struct buffer *errors)
 		              path, version, LEDGER_VERSION);
 		return false;
 	}
+	(void)sqlite3_exec(g->db, addition, NULL, NULL, NULL);
 	if (pragma(g->db, "PRAGMA quick_check(1)") != 1) {
 		buffer_printf(
 			errors,
@@ -203,6 +207,7 @@ load_recipients(struct ledger *g, struct letter *l)
 		r->status = text_of(l->life, s, 9);
 		r->text = text_of(l->life, s, 10);
 		r->known = sqlite3_column_int(s, 11) != 0;
+		r->sender = text_of(l->life, s, 12);
 	}
 	sqlite3_reset(s);
 	return did == SQLITE_DONE;
@@ -335,6 +340,7 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	sqlite3_bind_text(s, 11, r->status, -1, SQLITE_STATIC);
 	sqlite3_bind_text(s, 12, r->text, -1, SQLITE_STATIC);
 	sqlite3_bind_int(s, 13, r->known);
+	sqlite3_bind_text(s, 14, r->sender, -1, SQLITE_STATIC);
 	return run(g, s);
 }
 

@@ -176,6 +176,7 @@ letter_recipient(struct letter *l, const char *original)
 		                 .original = original,
 		                 .address = original,
 		                 .detail = "",
+		                 .sender = "",
 		                 .orcpt = "",
 		                 .status = "",
 		                 .text = "",

@@ -50,6 +50,7 @@ struct recipient {
 	const char *original;          /* as accepted at RCPT                  */
 	const char *address;           /* as resolved                          */
 	const char *detail;
+	const char *sender;            /* instead of the letter's; "" its own  */
 	const char *orcpt;
 	uint8_t     notify;
 	uint32_t    tries;

@@ -57,6 +57,9 @@ order_finish(struct order *e, enum directory_outcome o, const char *what)
 		                what,
 		                strcmp(what, "domain") == 0 ? "example.com" : "user@example.com");
 		break;
+	case DIRECTORY_WAIT:
+	case DIRECTORY_REFUSED:
+	case DIRECTORY_DISCARDED:
 	case DIRECTORY_LATER:
 		caller_complain(e->caller,
 		                "mansio: the directory cannot be used now; the log says why\n");

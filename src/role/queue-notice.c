@@ -56,6 +56,13 @@ queue_refused(void *house, struct recipient *r)
 	k->returning[k->returnings++] = r->letter;
 }
 
+/* What goes through a list with an owner comes back to the owner. */
+static const char *
+sender_of(const struct recipient *r)
+{
+	return *r->sender != '\0' ? r->sender : r->letter->sender;
+}
+
 /* rfc5321:4.5.5 and 6.1: nothing is ever said to the null sender; rfc3461:4.1 NOTIFY=NEVER. */
 static bool
 sender_wants(const struct letter *l, const struct recipient *r)
@@ -111,7 +118,7 @@ notice_make(struct returning *n, const struct letter *l)
 	struct notice            notice = {
 			   .kind = NOTICE_FAILED,
 			   .host = k->common.myhostname,
-			   .sender = bytes_of(l->sender),
+			   .sender = bytes_of(n->to),
 			   .arrived = l->arrived_us / 1000000,
 			   .now = clock_wall(),
 			   .recipient = to,
@@ -269,12 +276,14 @@ returning_try(struct returning *n)
 	question_ask(&queue_of(n->house)->questions, &n->question);
 }
 
-/* One notice for all recipients of a letter that were refused in this turn. */
-static void
+/* One notice for all recipients of a letter that were refused in this turn and have one sender; true:
+   there are more. */
+static bool
 letter_return(struct house *h, struct letter *l)
 {
 	struct returning *n = memory_take(sizeof *n);
 	struct buffer     silent = { 0 };
+	bool              more = false;
 
 	*n = (struct returning){ .house = h, .of = l->id };
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
@@ -282,6 +291,12 @@ letter_return(struct house *h, struct letter *l)
 
 		if (r->state != RECIPIENT_DONE || !r->refused || r->told || r->returning)
 			continue;
+		if (wants && n->refused.len > 0 && strcmp(sender_of(r), n->to) != 0) {
+			more = true;
+			continue;
+		}
+		if (wants && n->refused.len == 0)
+			(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);
 		r->returning = true;
 		buffer_add(wants ? &n->refused : &silent,
 		           (struct bytes){ (const char *)&r, sizeof r });
@@ -290,12 +305,12 @@ letter_return(struct house *h, struct letter *l)
 		returning_free(n);
 	else {
 		n->again = timer_open(h->loop, returning_due, n);
-		(void)bytes_string(bytes_of(l->sender), n->to, sizeof n->to);
 		notice_make(n, l);
 		returning_try(n);
 	}
 	tell_all(h, &silent);
 	buffer_free(&silent);
+	return more;
 }
 
 void
@@ -303,8 +318,12 @@ queue_notices(void *house)
 {
 	struct queue_role *k = queue_of(house);
 
-	while (k->returnings > 0)
-		letter_return(house, k->returning[--k->returnings]);
+	while (k->returnings > 0) {
+		struct letter *l = k->returning[--k->returnings];
+
+		while (letter_return(house, l))
+			continue;
+	}
 }
 
 /* ---- the writer: segments of our own spool ----------------------------------------------------- */

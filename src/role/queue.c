@@ -163,6 +163,8 @@ recipient_is(struct recipient *r, const struct resolve_target *t)
 	r->account = t->account;
 	r->address = arena_copy(r->letter->life, t->address);
 	r->detail = arena_copy(r->letter->life, t->detail);
+	if (t->sender.len > 0)
+		r->sender = arena_copy(r->letter->life, t->sender);
 }
 
 static bool
@@ -170,6 +172,9 @@ is_target(const struct recipient *r, const struct resolve_target *t)
 {
 	if (!r->known || r->account != t->account)
 		return false;
+	/* One user may run several commands. */
+	if (is_system_account(t->account) && system_kind_of(t->account) > SYSTEM_OWN_MAILBOX)
+		return bytes_equal(bytes_of(r->detail), t->detail);
 	return t->account != 0 || bytes_equal(bytes_of(r->address), t->address);
 }
 
@@ -207,6 +212,35 @@ becomes(struct house *h, struct recipient *r, const struct word_resolved *w)
 		recipient_is(r, own);
 }
 
+/* In the words of the delivery agent that would have had it. */
+static void
+unknown(struct house *h, struct recipient *r, const char *table)
+{
+	struct arena *a = arena_open(NULL);
+	struct bytes  name = bytes_of(name_of(r));
+	ptrdiff_t     at = bytes_find_last(name, '@');
+
+	if (strcmp(table, "local recipient table") == 0 && at > 0)
+		name = bytes_cut(name, 0, (size_t)at);
+	queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.1.1",
+	               strcmp(table, "virtual alias table") == 0 || strcmp(table, "relay recipient table") == 0
+	                       ? arena_printf(a, "User unknown in %s", table)
+	                       : arena_printf(a, "unknown user: \"%.*s\"", (int)name.len, name.at));
+	arena_close(&a);
+}
+
+/* "5.1.6 User has moved to ..." */
+static void
+refused_by_table(struct house *h, struct recipient *r, const char *reply)
+{
+	struct bytes text = bytes_of(reply), status = { NULL, 0 };
+	char         code[16];
+
+	if (!bytes_split(&text, ' ', &status) || !bytes_string(status, code, sizeof code))
+		(void)bytes_string(BYTES("5.7.1"), code, sizeof code);
+	queue_conclude(h, r, EVENT_REFUSED, "bounced", code, reply + (text.at - reply));
+}
+
 /* The clerk's word about a recipient: it becomes its targets, or somebody else's business.  One that
    is being tried (again) is known now to be there still. */
 static void
@@ -217,7 +251,7 @@ resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
 	switch (w->class) {
 	case RESOLVE_LOCAL:
 	case RESOLVE_FOREIGN:
-		if (w->class == RESOLVE_FOREIGN)
+		if (w->targets == 0)
 			r->account = 0;
 		else
 			becomes(h, r, w);
@@ -226,8 +260,10 @@ resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
 		else
 			queue_event(q, r, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
 		break;
-	case RESOLVE_UNKNOWN:
-		queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.1.1", "unknown user");
+	case RESOLVE_UNKNOWN: unknown(h, r, w->table); break;
+	case RESOLVE_REFUSED: refused_by_table(h, r, w->table); break;
+	case RESOLVE_DISCARDED:
+		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0", "discarded: a table says so");
 		break;
 	case RESOLVE_LOOP:
 		queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", "alias loop");
@@ -321,7 +357,7 @@ queue_say_deliver(struct house *h, const struct recipient *r, uint32_t segment, 
 				  .address = bytes_of(r->address),
 				  .original = bytes_of(r->original),
 				  .detail = bytes_of(r->detail),
-				  .sender = bytes_of(r->letter->sender),
+				  .sender = bytes_of(*r->sender != '\0' ? r->sender : r->letter->sender),
 			  });
 	link_end_fd(l, fd);
 }

@@ -22,6 +22,8 @@ _Static_assert((int)RESOLVE_LOCAL == (int)RESOLVED_LOCAL &&
                        (int)RESOLVE_LOOP == (int)RESOLVED_LOOP &&
                        (int)RESOLVE_FULL_NOW == (int)RESOLVED_FULL_NOW &&
                        (int)RESOLVE_FULL == (int)RESOLVED_FULL &&
+                       (int)RESOLVE_REFUSED == (int)RESOLVED_REFUSED &&
+                       (int)RESOLVE_DISCARDED == (int)RESOLVED_DISCARDED &&
                        (int)RESOLVE_UNKNOWN == (int)RESOLVED_UNKNOWN &&
                        (int)RESOLVE_LATER == (int)RESOLVED_LATER,
                "the wire and the session mean the same");
@@ -248,7 +250,7 @@ hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
 	struct word_resolved w;
 
 	arena_clear(r->scratch);
-	if (!word_unpack_resolved(body, r->scratch, &w) || w.class > RESOLVE_FULL)
+	if (!word_unpack_resolved(body, r->scratch, &w) || w.class > RESOLVE_DISCARDED)
 		return false;
 	if (v == NULL)
 		return true;

@@ -333,17 +333,18 @@ word_pack_resolved(struct buffer *b, const struct word_resolved *w)
 		pack_u64(b, w->target[i].account);
 		pack_bytes(b, w->target[i].address);
 		pack_bytes(b, w->target[i].detail);
+		pack_bytes(b, w->target[i].sender);
 	}
 }
 
 bool
 word_unpack_resolved(struct bytes body, struct arena *life, struct word_resolved *w)
 {
-	enum { EACH = 8 + 4 + 4 };
+	enum { EACH = 8 + 4 + 4 + 4 };
 	struct reader          r = reader_of(body, life);
 	struct resolve_target *target;
 
-	w->class = read_choice(&r, RESOLVE_FULL);
+	w->class = read_choice(&r, RESOLVE_DISCARDED);
 	w->table = read_string(&r);
 	w->targets = read_count(&r, EACH, ENVELOPE_RECIPIENTS_MOST);
 	target = arena_take_array(life, w->targets, sizeof *target);
@@ -351,6 +352,7 @@ word_unpack_resolved(struct bytes body, struct arena *life, struct word_resolved
 		target[i].account = unpack_u64(&r.fields);
 		target[i].address = unpack_bytes(&r.fields);
 		target[i].detail = unpack_bytes(&r.fields);
+		target[i].sender = unpack_bytes(&r.fields);
 	}
 	w->target = target;
 	return reader_done(&r);

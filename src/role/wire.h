@@ -172,13 +172,16 @@ BODY(looked)
 enum resolve_class {
 	RESOLVE_LOCAL,                 /* targets are set                         */
 	RESOLVE_UNKNOWN,               /* our domain, no such user: 550 5.1.1     */
-	RESOLVE_FOREIGN,               /* not our domain                          */
+	RESOLVE_FOREIGN,               /* not our domain; targets are set when a virtual alias leads away */
 	RESOLVE_LATER,                 /* cannot tell now: 451 4.3.0              */
 	RESOLVE_LOOP,                  /* aliases run in a circle: 554 5.4.6      */
 	RESOLVE_FULL_NOW,              /* to receivers: one account of ours, and it is full: 452 4.2.2 */
 	RESOLVE_FULL,                  /* the same, where that is final: 552 5.2.2 */
+	RESOLVE_REFUSED,               /* a table says no: `table` is "5.1.6 User has moved to ..." */
+	RESOLVE_DISCARDED,             /* taken, and thrown away                  */
 };
-struct resolve_target { uint64_t account; struct bytes address; struct bytes detail; };  /* account 0: a remote address; detail: "tag" of user+tag */
+/* account 0: a remote address; detail: "tag" of user+tag; sender: of what goes through a list with an owner, "" as it was */
+struct resolve_target { uint64_t account; struct bytes address, detail, sender; };
 struct word_resolve { struct bytes address; };          /* "local@domain"; "postmaster" alone too */
 BODY(resolve)
 struct word_resolved { uint8_t class; const char *table; const struct resolve_target *target; uint32_t targets; };

@@ -29,7 +29,9 @@
 #include "smtp/receiver/letter.h"
 
 enum resolved { RESOLVED_LOCAL, RESOLVED_UNKNOWN, RESOLVED_FOREIGN, RESOLVED_LATER, RESOLVED_LOOP,
-                RESOLVED_FULL_NOW, RESOLVED_FULL };
+                RESOLVED_FULL_NOW, RESOLVED_FULL,
+                RESOLVED_REFUSED,         /* `table` is why: "5.1.6 User has moved to ..." */
+                RESOLVED_DISCARDED };
 enum room_answer {
 	ROOM_YES,                      /* the letter may come                    */
 	ROOM_WAIT,                     /* session_ask_room() will be called      */

@@ -383,12 +383,28 @@ refuse_rcpt(struct session *s, const char *code, const char *why, const char *ta
 		s->refused++;
 }
 
+/* "5.1.6 User has moved to ..." */
+static void
+refuse_in_words(struct session *s, const char *reply)
+{
+	struct bytes text = bytes_of(reply), status = { NULL, 0 };
+	char         code[24] = "550 ", why[512];
+	bool         good = bytes_split(&text, ' ', &status) && status.len < 16;
+
+	if (!good || !bytes_string(status, code + 4, sizeof code - 4))
+		memcpy(code, "550 5.7.1", sizeof "550 5.7.1");
+	if (!bytes_string(bytes_cut(text, 0, sizeof why - 1), why, sizeof why))
+		why[0] = '\0';
+	refuse_rcpt(s, code, "Recipient address rejected: ", why);
+}
+
 /* Whether an address is one we take mail for from this client; if not, that is said. */
 static bool
 acceptable(struct session *s, enum resolved r, const char *table)
 {
 	switch (r) {
-	case RESOLVED_LOCAL: return true;
+	case RESOLVED_LOCAL:
+	case RESOLVED_DISCARDED: return true;
 	case RESOLVED_UNKNOWN:
 		if (may_relay(s) && !s->config->set.reject_unlisted)
 			return true;
@@ -399,6 +415,7 @@ acceptable(struct session *s, enum resolved r, const char *table)
 			return true;
 		refuse_rcpt(s, "554 5.7.1", "Relay access denied", "");
 		return false;
+	case RESOLVED_REFUSED: refuse_in_words(s, table); return false;
 	case RESOLVED_LATER:
 		refuse_rcpt(s, "451 4.3.0", "Temporary lookup failure", "");
 		return false;
