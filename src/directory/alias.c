@@ -128,7 +128,9 @@ alias_virtual(struct walk *w, size_t at, enum mail_class class)
 	if (!rules_has(&w->rules->propagate, "virtual"))
 		extension = BYTES("");
 	while (led == DIRECTORY_OK && alias_next(&value, true, w->a, &part))
-		led = walk_lead(w, at, rules_complete(w->r, part.text, key.typed, extension),
+		led = walk_lead(w, at,
+		                rules_complete(w->r, part.text, key.typed,
+		                               rules_typed(&key, extension)),
 		                detail);
 	return led;
 }
@@ -137,15 +139,14 @@ alias_virtual(struct walk *w, size_t at, enum mail_class class)
 
 /* What the parts of one alias have in common. */
 struct opening {
-	struct walk  *w;
-	size_t        at;
-	struct bytes  name, extension;
-	unsigned      deep;           /* files within files */
-	bool          included;
+	struct walk *w;
+	size_t       at;
+	struct bytes name, extension;
+	unsigned     deep; /* files within files */
+	bool         included;
 };
 
-static enum directory_outcome
-open_parts(struct opening *, struct bytes value);
+static enum directory_outcome open_parts(struct opening *, struct bytes value);
 
 /* The number of an operating-system user. */
 static enum directory_outcome
@@ -176,13 +177,14 @@ alias_user(struct walk *w, size_t at, struct bytes user, bool own, struct bytes 
 	if (o != DIRECTORY_OK)
 		return o;
 	return walk_target(
-		w, &(struct directory_target){
-			   .account = system_account(own ? SYSTEM_OWN_MAILBOX : SYSTEM_MAILBOX, uid),
-			   .address = bytes_of(arena_printf(w->a, "%.*s@%.*s", (int)user.len, user.at,
-		                                            (int)s->key.domain.len, s->key.domain.at)),
-			   .detail = detail,
-			   .sender = s->owner,
-		   });
+		w,
+		&(struct directory_target){
+			.account = system_account(own ? SYSTEM_OWN_MAILBOX : SYSTEM_MAILBOX, uid),
+			.address = bytes_of(arena_printf(w->a, "%.*s@%.*s", (int)user.len, user.at,
+	                                                 (int)s->key.domain.len, s->key.domain.at)),
+			.detail = detail,
+			.sender = s->owner,
+		});
 }
 
 /* A command or a file: under default_privs, and only from where it may stand. */
@@ -192,9 +194,10 @@ open_errand(struct opening *o, const struct alias_part *p)
 	struct walk               *w = o->w;
 	const struct step         *s = &w->todo[o->at];
 	bool                       command = p->kind == TARGET_COMMAND;
-	const struct setting_list *from = command ? &w->rules->commands_from : &w->rules->files_from;
-	uint32_t                   uid;
-	enum directory_outcome     got;
+	const struct setting_list *from =
+		command ? &w->rules->commands_from : &w->rules->files_from;
+	uint32_t               uid;
+	enum directory_outcome got;
 
 	if (!rules_has(from, o->included ? "include" : "alias") || p->text.len == 0) {
 		warn_("directory: %.*s leads to \"%.*s\", which %s do not allow", (int)o->name.len,
@@ -205,15 +208,15 @@ open_errand(struct opening *o, const struct alias_part *p)
 	got = user_number(w, bytes_of(w->rules->default_privs), &uid);
 	if (got != DIRECTORY_OK)
 		return got == DIRECTORY_NONE ? DIRECTORY_LATER : got;
-	return walk_target(w, &(struct directory_target){
-				      .account = system_account(
-					      command ? SYSTEM_COMMAND : SYSTEM_FILE, uid),
-				      .address = bytes_of(arena_printf(
-					      w->a, "%.*s@%.*s", (int)o->name.len, o->name.at,
-					      (int)s->key.domain.len, s->key.domain.at)),
-				      .detail = p->text,
-				      .sender = s->owner,
-			      });
+	return walk_target(
+		w, &(struct directory_target){
+			   .account = system_account(command ? SYSTEM_COMMAND : SYSTEM_FILE, uid),
+			   .address = bytes_of(arena_printf(w->a, "%.*s@%.*s", (int)o->name.len,
+	                                                    o->name.at, (int)s->key.domain.len,
+	                                                    s->key.domain.at)),
+			   .detail = p->text,
+			   .sender = s->owner,
+		   });
 }
 
 static enum directory_outcome
@@ -257,10 +260,9 @@ open_part(struct opening *o, const struct alias_part *p)
 	}
 	case TARGET_ADDRESS: break;
 	}
-	return walk_lead(
-		o->w, o->at,
-		rules_complete(o->w->r, p->text, o->name, on ? o->extension : BYTES("")),
-		s->detail);
+	return walk_lead(o->w, o->at,
+	                 rules_complete(o->w->r, p->text, o->name, on ? o->extension : BYTES("")),
+	                 s->detail);
 }
 
 /* An included file: a line with "#" in front says nothing. */
@@ -302,10 +304,11 @@ open_parts(struct opening *o, struct bytes value)
 static enum directory_outcome
 find_owner(struct walk *w, const struct directory_key *k, struct bytes *owner)
 {
-	struct bytes      name = bytes_of(arena_printf(w->a, "owner-%.*s", (int)k->local.len, k->local.at));
-	struct lookup_key key = { name, k->domain, BYTES(""), LOOKUP_LOCAL };
-	struct bytes      value, extension;
-	struct alias_part part;
+	struct bytes name =
+		bytes_of(arena_printf(w->a, "owner-%.*s", (int)k->local.len, k->local.at));
+	struct lookup_key  key = { name, k->domain, BYTES(""), LOOKUP_LOCAL };
+	struct bytes       value, extension;
+	struct alias_part  part;
 	enum table_outcome o;
 
 	o = lookup_address(w->r->lookups, &w->rules->alias_maps, &key, &value, &extension);
@@ -319,18 +322,20 @@ find_owner(struct walk *w, const struct directory_key *k, struct bytes *owner)
 }
 
 enum directory_outcome
-alias_open(struct walk *w, size_t at, const struct directory_key *k, struct bytes detail)
+alias_open(struct walk *w, size_t at, const struct directory_key *k)
 {
 	struct lookup_key      key = { k->local, k->domain, BYTES(""), LOOKUP_LOCAL };
-	struct opening         o = { w, at, k->local, detail, 0, false };
+	struct opening         o = { w, at, k->local, w->todo[at].key.typed, 0, false };
 	struct bytes           value, extension, owner = { NULL, 0 };
 	enum directory_outcome got;
 
+	o.extension = bytes_cut(o.extension, k->local.len, SIZE_MAX);
 	if (w->rules->alias_maps.count == 0 || walk_inside(w, at, k))
 		return DIRECTORY_NONE;
 	if (walk_opened(w, k))
 		return DIRECTORY_OK;
-	got = outcome_of(lookup_address(w->r->lookups, &w->rules->alias_maps, &key, &value, &extension));
+	got = outcome_of(
+		lookup_address(w->r->lookups, &w->rules->alias_maps, &key, &value, &extension));
 	if (got != DIRECTORY_OK)
 		return got;
 	got = find_owner(w, k, &owner);

@@ -33,17 +33,30 @@ is_our_literal(const struct resolve_rules *rules, struct bytes domain)
 }
 
 enum directory_outcome
+class_is_local(struct resolving *r, struct bytes domain, enum mail_class *out)
+{
+	struct bytes       value;
+	enum table_outcome o = TABLE_FOUND;
+
+	if (!is_our_literal(r->rules, domain) && !bytes_is(domain, r->rules->myorigin))
+		o = rules_domain(r, "mydestination", &r->rules->mydestination, domain, &value);
+	*out = o == TABLE_FOUND ? CLASS_LOCAL : CLASS_OTHER;
+	return o == TABLE_NONE ? DIRECTORY_OK : outcome_of(o);
+}
+
+enum directory_outcome
 class_of_domain(struct resolving *r, struct bytes domain, enum mail_class *out, struct bytes *value)
 {
 	const struct resolve_rules *rules = r->rules;
 	const struct {
-		enum mail_class            class;
+		enum mail_class class;
 		const char                *setting;
 		const struct setting_list *list;
 	} classes[] = {
 		{ CLASS_LOCAL, "mydestination", &rules->mydestination },
 		{ CLASS_VIRTUAL_ALIAS, "virtual_alias_domains", &rules->virtual_alias_domains },
-		{ CLASS_VIRTUAL_MAILBOX, "virtual_mailbox_domains", &rules->virtual_mailbox_domains },
+		{ CLASS_VIRTUAL_MAILBOX, "virtual_mailbox_domains",
+		  &rules->virtual_mailbox_domains },
 		{ CLASS_RELAY, "relay_domains", &rules->relay_domains },
 	};
 
@@ -63,8 +76,9 @@ class_of_domain(struct resolving *r, struct bytes domain, enum mail_class *out, 
 		return outcome_of(o);
 	}
 	*out = CLASS_OTHER;
-	resolve_tell(r, "%.*s: in none of mydestination, virtual_alias_domains, "
-	                "virtual_mailbox_domains, relay_domains and the directory",
+	resolve_tell(r,
+	             "%.*s: in none of mydestination, virtual_alias_domains, "
+	             "virtual_mailbox_domains, relay_domains and the directory",
 	             (int)domain.len, domain.at);
 	return DIRECTORY_OK;
 }
@@ -168,12 +182,14 @@ relay_luser(struct walk *w, size_t at)
 static enum directory_outcome
 local_listed(struct walk *w, const struct directory_key *k)
 {
-	struct bytes          value, extension;
-	struct lookup_key     key = rules_key(w->r, k, CLASS_LOCAL, LOOKUP_FULL | LOOKUP_LOCAL | LOOKUP_DOMAIN);
-	const char          **item = arena_take_array(w->a, w->rules->local_recipient_maps.count, sizeof *item);
-	struct setting_list   others = { item, 0 };
-	struct lookup_key     name = key;
-	enum table_outcome    o;
+	struct bytes      value, extension;
+	struct lookup_key key =
+		rules_key(w->r, k, CLASS_LOCAL, LOOKUP_FULL | LOOKUP_LOCAL | LOOKUP_DOMAIN);
+	const char **item =
+		arena_take_array(w->a, w->rules->local_recipient_maps.count, sizeof *item);
+	struct setting_list others = { item, 0 };
+	struct lookup_key   name = key;
+	enum table_outcome  o;
 
 	/* Users have bare names alone. */
 	name.forms = LOOKUP_LOCAL;
@@ -202,9 +218,9 @@ deliver_local(struct walk *w, size_t at)
 	enum directory_outcome      o;
 
 	w->table = "local recipient table";
-	o = alias_open(w, at, &key, BYTES(""));
+	o = alias_open(w, at, &key);
 	if (o == DIRECTORY_NONE && parted)
-		o = alias_open(w, at, &bare, detail);
+		o = alias_open(w, at, &bare);
 	if (o == DIRECTORY_NONE)
 		o = alias_user(w, at, bare.local, false, detail);
 	if (o == DIRECTORY_NONE && bytes_is(bare.local, "postmaster"))
@@ -239,7 +255,8 @@ caught(struct walk *w, struct bytes value, struct bytes domain)
 }
 
 static enum directory_outcome
-mailbox_found(struct walk *w, size_t at, bool caught_all, struct bytes value, struct bytes extension)
+mailbox_found(struct walk *w, size_t at, bool caught_all, struct bytes value,
+              struct bytes extension)
 {
 	struct step           *s = &w->todo[at];
 	struct directory_key   bare = s->key;
@@ -252,13 +269,13 @@ mailbox_found(struct walk *w, size_t at, bool caught_all, struct bytes value, st
 	if (extension.len > 0)
 		(void)key_bare(w->rules->delimiter, &s->key, &bare, &detail);
 	address = (struct address){ bare.local, bare.domain };
-	if (copy.len > 0 &&
-	    walk_lead(w, at, rules_complete(w->r, copy, BYTES(""), BYTES("")), BYTES("")) == DIRECTORY_LOOP)
+	if (copy.len > 0 && walk_lead(w, at, rules_complete(w->r, copy, BYTES(""), BYTES("")),
+	                              BYTES("")) == DIRECTORY_LOOP)
 		return DIRECTORY_LOOP;
 	return walk_target(w, &(struct directory_target){
 				      .address = caught_all && o == DIRECTORY_NONE
-		                                         ? caught(w, value, bare.domain)
-		                                         : address_text(w->a, &address),
+	                                                 ? caught(w, value, bare.domain)
+	                                                 : address_text(w->a, &address),
 				      .detail = detail,
 				      .sender = s->owner,
 				      .shadow = true,
@@ -269,25 +286,27 @@ mailbox_found(struct walk *w, size_t at, bool caught_all, struct bytes value, st
 static enum directory_outcome
 deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
 {
-	struct bytes           value, extension = { NULL, 0 }, copy;
-	struct lookup_key      key = rules_key(w->r, &w->todo[at].key, CLASS_VIRTUAL_MAILBOX, LOOKUP_FULL);
-	bool                   all = false;
+	struct bytes           value, extension = { NULL, 0 }, copy, unused;
+	struct lookup_key      key = rules_key(w->r, &w->todo[at].key, CLASS_VIRTUAL_MAILBOX,
+	                                       LOOKUP_FULL | LOOKUP_DOMAIN);
+	bool                   all;
 	enum table_outcome     got;
 	enum directory_outcome o = act(w, domain_value, &copy);
 
 	w->table = "virtual mailbox table";
 	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
 		return o;
-	got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value, &extension);
-	if (got == TABLE_NONE) {
-		key.forms = LOOKUP_DOMAIN;
-		all = true;
-		got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value, &extension);
-	}
-	if (got != TABLE_FOUND && !(got == TABLE_NONE && bytes_is(w->todo[at].key.local, "postmaster")))
+	got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value,
+	                     &extension);
+	if (got == TABLE_NONE && bytes_is(w->todo[at].key.local, "postmaster"))
+		return walk_postmaster(w, &w->todo[at].key);
+	if (got != TABLE_FOUND)
 		return outcome_of(got);
-	return got == TABLE_FOUND ? mailbox_found(w, at, all, value, extension)
-	                          : walk_postmaster(w, &w->todo[at].key);
+	/* Was it the address, or its domain alone? */
+	key.forms = LOOKUP_FULL;
+	all = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &unused,
+	                     &unused) == TABLE_NONE;
+	return mailbox_found(w, at, all, value, extension);
 }
 
 /* ---- relay, and the choice ---------------------------------------------------------- */
@@ -315,8 +334,8 @@ deliver_relay(struct walk *w, size_t at)
 enum directory_outcome
 class_relocated(struct walk *w, size_t at, enum mail_class class)
 {
-	struct bytes      value, extension;
-	struct lookup_key key;
+	struct bytes       value, extension;
+	struct lookup_key  key;
 	enum table_outcome o;
 
 	if (w->rules->relocated_maps.count == 0)

@@ -64,8 +64,8 @@ ask(struct lookups *l, const char *table, struct bytes key)
 	return a;
 }
 
-enum table_outcome
-lookup_find(struct lookups *l, const char *table, struct bytes key, struct bytes *value)
+static enum table_outcome
+find(struct lookups *l, const char *table, struct bytes key, struct bytes *value)
 {
 	struct table *local = l->needs->local(l->ctx, table);
 	struct asked *a;
@@ -82,6 +82,16 @@ lookup_find(struct lookups *l, const char *table, struct bytes key, struct bytes
 		a = ask(l, table, key);
 	*value = a->question.value;
 	return a->question.outcome;
+}
+
+enum table_outcome
+lookup_find(struct lookups *l, const char *table, struct bytes key, struct bytes *value)
+{
+	enum table_outcome o = find(l, table, key, value);
+
+	if (l->needs->told != NULL)
+		l->needs->told(l->ctx, table, key, o, *value);
+	return o;
 }
 
 size_t

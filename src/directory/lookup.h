@@ -42,6 +42,8 @@ enum { LOOKUPS_MOST = 1000 };
 struct lookup_needs {
 	/* The local table of that name, NULL when it is remote. */
 	struct table *(*local)(void *ctx, const char *name);
+	/* Hears of every question and its answer; NULL: nobody does. */
+	void (*told)(void *ctx, const char *name, struct bytes key, enum table_outcome, struct bytes value);
 	/* An answer kept from before; TABLE_WAIT when there is none. */
 	enum table_outcome (*kept)(void *ctx, const char *name, struct bytes key, struct arena *, struct bytes *value);
 	/* The patterns in a "/file"; NULL: it is not there, which is TABLE_LATER.  May be NULL where no list has one. */

@@ -69,8 +69,8 @@ same_target(const struct directory_target *x, const struct directory_target *y)
 	if (x->account == 0)
 		return bytes_equal(x->address, y->address);
 	/* One user may run several commands. */
-	return !is_system_account(x->account) ||
-	       system_kind_of(x->account) <= SYSTEM_OWN_MAILBOX || bytes_equal(x->detail, y->detail);
+	return !is_system_account(x->account) || system_kind_of(x->account) <= SYSTEM_OWN_MAILBOX ||
+	       bytes_equal(x->detail, y->detail);
 }
 
 /* One copy for each account and each remote address, however many roads lead there. */
@@ -305,7 +305,7 @@ rewrite_route(struct walk *w, size_t at)
 static enum directory_outcome
 step_tables(struct walk *w, size_t at)
 {
-	enum mail_class        class;
+	enum mail_class class;
 	struct bytes           value;
 	enum directory_outcome o = class_of_domain(w->r, w->todo[at].key.domain, &class, &value);
 
@@ -383,7 +383,7 @@ walk_all(struct walk *w, struct bytes address, const char **table, const char **
 	}
 	if (w->waits)
 		return DIRECTORY_WAIT;
-	if (first == DIRECTORY_OK && w->count == 0 && w->todos > 1)
+	if (first == DIRECTORY_OK && w->count == 0 && (w->todos > 1 || !w->r->asked_at_rcpt))
 		return w->loop ? DIRECTORY_LOOP : DIRECTORY_NONE;
 	return first;
 }
@@ -410,6 +410,8 @@ resolve_address(struct resolving *r, struct bytes address, struct resolve_answer
 		return DIRECTORY_BAD;
 	(void)walk_step(&w, NOBODY, &k, BYTES(""));
 	o = walk_all(&w, address, &answer->table, &answer->reply);
+	if (o == DIRECTORY_NONE && bytes_is(k.local, "postmaster"))
+		o = walk_postmaster(&w, &k); /* rfc5321:4.5.1: always */
 	answer->target = w.target;
 	answer->count = w.count;
 	return o;

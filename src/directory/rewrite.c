@@ -13,9 +13,12 @@ static const char *const class_words[] = {
 };
 
 /* The tables of a place, in the order they are asked. */
-struct canonical { const struct setting_list *tables, *classes; };
+struct canonical {
+	const struct setting_list *tables, *classes;
+};
 static void
-canonicals(const struct resolve_rules *rules, enum rewrite_class class, struct canonical out[static 2])
+canonicals(const struct resolve_rules *rules, enum rewrite_class class,
+           struct canonical            out[static 2])
 {
 	bool sender = class == ENVELOPE_SENDER || class == HEADER_SENDER;
 
@@ -39,15 +42,6 @@ resolve_rewrites(const struct resolve_rules *rules, enum rewrite_class class)
 	       rules_has(&rules->masquerade_classes, class_words[class]);
 }
 
-/* Whether a bare name of this domain is looked for too. */
-static enum directory_outcome
-class_for(struct resolving *r, struct bytes domain, enum mail_class *out)
-{
-	struct bytes value;
-
-	return class_of_domain(r, domain, out, &value);
-}
-
 /* Again and again until nothing is found or it stands for itself. */
 static enum directory_outcome
 canonical(struct resolving *r, const struct setting_list *tables, struct bytes *address)
@@ -55,23 +49,24 @@ canonical(struct resolving *r, const struct setting_list *tables, struct bytes *
 	bool on = rules_has(&r->rules->propagate, "canonical");
 
 	for (int i = 0; i < CANONICAL_DEEP; i++) {
-		struct directory_key   k;
-		struct bytes           value, extension = { NULL, 0 }, was = *address;
-		struct lookup_key      key;
-		enum mail_class        class;
+		struct directory_key k;
+		struct bytes         value, extension = { NULL, 0 }, was = *address;
+		struct lookup_key    key;
+		enum mail_class class;
 		enum directory_outcome o;
 
 		if (!directory_key(*address, r->rules->myorigin, r->arena, &k) &&
 		    !directory_key_of_stranger(*address, r->arena, &k))
 			return DIRECTORY_OK;
-		o = class_for(r, k.domain, &class);
+		o = class_is_local(r, k.domain, &class);
 		if (o != DIRECTORY_OK)
 			return o;
 		key = rules_key(r, &k, class, LOOKUP_FULL | LOOKUP_LOCAL | LOOKUP_DOMAIN);
 		o = outcome_of(lookup_address(r->lookups, tables, &key, &value, &extension));
 		if (o != DIRECTORY_OK)
 			return o == DIRECTORY_NONE ? DIRECTORY_OK : o;
-		*address = rules_complete(r, bytes_trim(value), k.typed, on ? extension : BYTES(""));
+		*address = rules_complete(r, bytes_trim(value), k.typed,
+		                          on ? rules_typed(&k, extension) : BYTES(""));
 		resolve_tell(r, "canonical: %.*s is %.*s", (int)was.len, was.at, (int)address->len,
 		             address->at);
 		if (bytes_equal_nocase(was, *address))
@@ -101,14 +96,15 @@ masquerade(struct resolving *r, struct bytes *address)
 		    domain.at[domain.len - name.len - 1] != '.')
 			continue;
 		if (!no)
-			*address = bytes_of(arena_printf(r->arena, "%.*s@%.*s", (int)at, address->at,
-			                                 (int)name.len, name.at));
+			*address = bytes_of(arena_printf(r->arena, "%.*s@%.*s", (int)at,
+			                                 address->at, (int)name.len, name.at));
 		return;
 	}
 }
 
 enum directory_outcome
-resolve_rewrite(struct resolving *r, enum rewrite_class class, struct bytes address, struct bytes *out)
+resolve_rewrite(struct resolving *r, enum rewrite_class class, struct bytes address,
+                struct bytes *out)
 {
 	struct canonical c[2];
 
@@ -133,20 +129,20 @@ resolve_rewrite(struct resolving *r, enum rewrite_class class, struct bytes addr
 /* ---- copies ----------------------------------------------------------------- */
 
 static enum directory_outcome
-copy_for(struct resolving *r, const struct setting_list *tables, struct bytes address, struct bytes *out)
+copy_for(struct resolving *r, const struct setting_list *tables, struct bytes address,
+         struct bytes *out)
 {
-	struct directory_key   k;
-	struct bytes           value, extension;
-	struct lookup_key      key;
-	enum mail_class        class;
+	struct directory_key k;
+	struct bytes         value, extension;
+	struct lookup_key    key;
+	enum mail_class class;
 	enum directory_outcome o;
 
 	*out = BYTES("");
-	if (tables->count == 0 ||
-	    (!directory_key(address, r->rules->myorigin, r->arena, &k) &&
-	     !directory_key_of_stranger(address, r->arena, &k)))
+	if (tables->count == 0 || (!directory_key(address, r->rules->myorigin, r->arena, &k) &&
+	                           !directory_key_of_stranger(address, r->arena, &k)))
 		return DIRECTORY_OK;
-	o = class_for(r, k.domain, &class);
+	o = class_is_local(r, k.domain, &class);
 	if (o != DIRECTORY_OK)
 		return o;
 	key = rules_key(r, &k, class, LOOKUP_FULL | LOOKUP_LOCAL | LOOKUP_DOMAIN);
@@ -166,7 +162,8 @@ resolve_bcc_sender(struct resolving *r, struct bytes sender, struct bytes *out, 
 	if (one.len > 0)
 		out[(*count)++] = one;
 	if (r->rules->always_bcc[0] != '\0')
-		out[(*count)++] = rules_complete(r, bytes_of(r->rules->always_bcc), BYTES(""), BYTES(""));
+		out[(*count)++] =
+			rules_complete(r, bytes_of(r->rules->always_bcc), BYTES(""), BYTES(""));
 	return o;
 }
 

@@ -4,30 +4,29 @@
 #include <string.h>
 
 #define AT(f) offsetof(struct resolve_rules, f)
-#define TABLES SETTING_LIST
 /* clang-format off */
 static const struct setting rows[] = {
-	{ "mydestination", SETTING_LIST, AT(mydestination), "$myhostname, localhost.$mydomain, localhost", "Domains whose mail is for operating-system users and alias_maps: names, /files with names, tables, !name for all but it.", .since = "0.2" },
+	{ "mydestination", SETTING_MATCHES, AT(mydestination), "$myhostname, localhost.$mydomain, localhost", "Domains whose mail is for operating-system users and alias_maps: names, /files with names, tables, !name for all but it.", .since = "0.2" },
 	{ "proxy_interfaces", SETTING_LIST, AT(proxy_interfaces), "", "Addresses under which others reach this machine through a translation: user@[address] is local mail.", .since = "0.2" },
-	{ "virtual_alias_domains", SETTING_LIST, AT(virtual_alias_domains), "$virtual_alias_maps", "Domains all of whose addresses are in virtual_alias_maps.", .since = "0.2" },
-	{ "virtual_alias_maps", TABLES, AT(virtual_alias_maps), "", "Tables of addresses, of any domain, and where their mail goes instead.", .since = "0.2" },
-	{ "virtual_mailbox_domains", SETTING_LIST, AT(virtual_mailbox_domains), "$virtual_mailbox_maps", "Domains all of whose mailboxes are in virtual_mailbox_maps; those of the directory need not be named.", .since = "0.2" },
-	{ "virtual_mailbox_maps", TABLES, AT(virtual_mailbox_maps), "", "Tables of the addresses that have a mailbox in virtual_mailbox_domains.", .since = "0.2" },
+	{ "virtual_alias_domains", SETTING_MATCHES, AT(virtual_alias_domains), "$virtual_alias_maps", "Domains all of whose addresses are in virtual_alias_maps.", .since = "0.2" },
+	{ "virtual_alias_maps", SETTING_TABLES, AT(virtual_alias_maps), "", "Tables of addresses, of any domain, and where their mail goes instead.", .since = "0.2" },
+	{ "virtual_mailbox_domains", SETTING_MATCHES, AT(virtual_mailbox_domains), "$virtual_mailbox_maps", "Domains all of whose mailboxes are in virtual_mailbox_maps; those of the directory need not be named.", .since = "0.2" },
+	{ "virtual_mailbox_maps", SETTING_TABLES, AT(virtual_mailbox_maps), "", "Tables of the addresses that have a mailbox in virtual_mailbox_domains.", .since = "0.2" },
 	{ "virtual_mailbox_base", SETTING_WORD, AT(virtual_mailbox_base), "", "The directory that paths in virtual_mailbox_maps begin in.", .since = "0.2" },
-	{ "relay_domains", SETTING_LIST, AT(relay_domains), "", "Domains, and those below them, whose mail is taken from anybody and passed on.", .since = "0.2" },
-	{ "relay_recipient_maps", TABLES, AT(relay_recipient_maps), "", "Tables of the addresses there are in relay_domains; all, if empty.", .since = "0.2" },
-	{ "alias_maps", TABLES, AT(alias_maps), "", "Tables as aliases(5): names of local mail and where it goes instead.", .since = "0.2" },
-	{ "local_recipient_maps", TABLES, AT(local_recipient_maps), "proxy:unix:passwd.byname $alias_maps", "Tables of the names there are in local domains; a recipient in none of them is refused. Empty: none is.", .since = "0.2" },
+	{ "relay_domains", SETTING_MATCHES, AT(relay_domains), "", "Domains, and those below them, whose mail is taken from anybody and passed on.", .since = "0.2" },
+	{ "relay_recipient_maps", SETTING_TABLES, AT(relay_recipient_maps), "", "Tables of the addresses there are in relay_domains; all, if empty.", .since = "0.2" },
+	{ "alias_maps", SETTING_TABLES, AT(alias_maps), "hash:/etc/aliases", "Tables as aliases(5): names of local mail and where it goes instead.", .choices = "aliases", .since = "0.2" },
+	{ "local_recipient_maps", SETTING_TABLES, AT(local_recipient_maps), "$alias_maps", "Tables of the names there are in local domains; a recipient in none of them is refused. Empty: none is.", .choices = "aliases", .since = "0.2" },
 	{ "luser_relay", SETTING_TEXT, AT(luser_relay), "", "Where mail for local names that do not exist goes: an address, with $user, $extension, $local, $domain and $recipient.", .since = "0.2" },
 	{ "default_privs", SETTING_WORD, AT(default_privs), "nobody", "The user as whom commands and files of alias_maps get their mail.", .since = "0.2" },
 	{ "allow_mail_to_commands", SETTING_LIST, AT(commands_from), "alias, forward", "Where |command may be a target: alias, forward, include.", .since = "0.2" },
 	{ "allow_mail_to_files", SETTING_LIST, AT(files_from), "alias, forward", "Where /file may be a target: alias, forward, include.", .since = "0.2" },
 	{ "owner_request_special", SETTING_BOOL, AT(owner_special), "yes", "Whether owner-NAME and NAME-request are whole names, whatever recipient_delimiter says.", .since = "0.2" },
 	{ "expand_owner_alias", SETTING_BOOL, AT(expand_owner), "no", "Whether what goes through an alias NAME is sent by what owner-NAME stands for, instead of owner-NAME.", .since = "0.2" },
-	{ "relocated_maps", TABLES, AT(relocated_maps), "", "Tables of addresses that have moved, and where to; senders are told.", .since = "0.2" },
-	{ "canonical_maps", TABLES, AT(canonical_maps), "", "Tables of addresses and what is written instead of them.", .since = "0.2" },
-	{ "sender_canonical_maps", TABLES, AT(sender_canonical_maps), "", "The same for senders, asked before canonical_maps.", .since = "0.2" },
-	{ "recipient_canonical_maps", TABLES, AT(recipient_canonical_maps), "", "The same for recipients, asked before canonical_maps.", .since = "0.2" },
+	{ "relocated_maps", SETTING_TABLES, AT(relocated_maps), "", "Tables of addresses that have moved, and where to; senders are told.", .since = "0.2" },
+	{ "canonical_maps", SETTING_TABLES, AT(canonical_maps), "", "Tables of addresses and what is written instead of them.", .since = "0.2" },
+	{ "sender_canonical_maps", SETTING_TABLES, AT(sender_canonical_maps), "", "The same for senders, asked before canonical_maps.", .since = "0.2" },
+	{ "recipient_canonical_maps", SETTING_TABLES, AT(recipient_canonical_maps), "", "The same for recipients, asked before canonical_maps.", .since = "0.2" },
 	{ "canonical_classes", SETTING_LIST, AT(canonical_classes), "envelope_sender, envelope_recipient, header_sender, header_recipient", "Which addresses canonical_maps are for.", .since = "0.2" },
 	{ "sender_canonical_classes", SETTING_LIST, AT(sender_canonical_classes), "envelope_sender, header_sender", "Which addresses sender_canonical_maps are for.", .since = "0.2" },
 	{ "recipient_canonical_classes", SETTING_LIST, AT(recipient_canonical_classes), "envelope_recipient, header_recipient", "Which addresses recipient_canonical_maps are for.", .since = "0.2" },
@@ -37,8 +36,8 @@ static const struct setting rows[] = {
 	{ "propagate_unmatched_extensions", SETTING_LIST, AT(propagate), "canonical, virtual", "After which rewriting what stood behind recipient_delimiter is put on again: canonical, virtual, alias.", .since = "0.2" },
 	{ "parent_domain_matches_subdomains", SETTING_LIST, AT(parent_matches), "relay_domains", "Lists in which a name means also all below it; in others .name does.", .since = "0.2" },
 	{ "always_bcc", SETTING_WORD, AT(always_bcc), "", "An address that gets a copy of every letter.", .since = "0.2" },
-	{ "sender_bcc_maps", TABLES, AT(sender_bcc_maps), "", "Tables of senders and who gets a copy of their letters.", .since = "0.2" },
-	{ "recipient_bcc_maps", TABLES, AT(recipient_bcc_maps), "", "Tables of recipients and who gets a copy of letters to them.", .since = "0.2" },
+	{ "sender_bcc_maps", SETTING_TABLES, AT(sender_bcc_maps), "", "Tables of senders and who gets a copy of their letters.", .since = "0.2" },
+	{ "recipient_bcc_maps", SETTING_TABLES, AT(recipient_bcc_maps), "", "Tables of recipients and who gets a copy of letters to them.", .since = "0.2" },
 	{ "append_at_myorigin", SETTING_BOOL, AT(append_at_myorigin), "yes", "Whether a bare name is one of myorigin.", .since = "0.2" },
 	{ "append_dot_mydomain", SETTING_BOOL, AT(append_dot_mydomain), "no", "Whether a domain without a dot lies in mydomain.", .since = "0.2" },
 	{ "allow_percent_hack", SETTING_BOOL, AT(percent_hack), "no", "Whether user%domain at a local domain means user@domain.", .since = "0.2" },
@@ -134,6 +133,12 @@ rules_key(struct resolving *r, const struct directory_key *k, enum mail_class cl
 }
 
 struct bytes
+rules_typed(const struct directory_key *k, struct bytes extension)
+{
+	return bytes_cut(k->typed, k->typed.len - extension.len, extension.len);
+}
+
+struct bytes
 rules_complete(struct resolving *r, struct bytes address, struct bytes local,
                struct bytes extension)
 {
@@ -146,10 +151,8 @@ rules_complete(struct resolving *r, struct bytes address, struct bytes local,
 	if (at == 0)
 		name = local; /* "@elsewhere": the same user there */
 	buffer_add(&b, name);
-	if (extension.len > 0 && at != 0) {
-		buffer_add_char(&b, r->rules->delimiter[0]);
+	if (at != 0)
 		buffer_add(&b, extension);
-	}
 	if (at >= 0 || r->rules->append_at_myorigin) {
 		buffer_add_char(&b, '@');
 		buffer_add(&b, domain);

@@ -53,6 +53,8 @@ void resolve_tell(const struct resolving *, const char *form, ...) __attribute__
 /* class.c: who has it where no virtual alias leads away. */
 enum mail_class { CLASS_LOCAL, CLASS_VIRTUAL_ALIAS, CLASS_VIRTUAL_MAILBOX, CLASS_RELAY, CLASS_OTHER, CLASS_DIRECTORY };
 enum directory_outcome class_of_domain(struct resolving *, struct bytes domain, enum mail_class *, struct bytes *value);
+/* Is it, as far as bare names are looked for?  CLASS_LOCAL or CLASS_OTHER. */
+enum directory_outcome class_is_local(struct resolving *, struct bytes domain, enum mail_class *);
 enum directory_outcome class_deliver(struct walk *, size_t at, enum mail_class, struct bytes domain_value);
 enum directory_outcome class_relocated(struct walk *, size_t at, enum mail_class);
 /* rfc5321:4.5.1 */
@@ -65,7 +67,8 @@ struct alias_part { enum target_kind kind; struct bytes text; };
 bool alias_next(struct bytes *rest, bool plain, struct arena *, struct alias_part *);
 /* The operating-system user of that name; `own`: the mailbox itself. */
 enum directory_outcome alias_user(struct walk *, size_t at, struct bytes user, bool own, struct bytes detail);
-enum directory_outcome alias_open(struct walk *, size_t at, const struct directory_key *, struct bytes detail);
+/* The local alias of that name, which is the step's or that without its detail. */
+enum directory_outcome alias_open(struct walk *, size_t at, const struct directory_key *);
 /* Steps for every address of the value of a virtual alias. */
 enum directory_outcome alias_virtual(struct walk *, size_t at, enum mail_class);
 
@@ -74,6 +77,8 @@ enum table_outcome rules_domain(struct resolving *, const char *setting, const s
 bool rules_has(const struct setting_list *, const char *word);
 /* Bytes of an address that a table gave: completed with the user, the origin, and what stood behind the delimiter. */
 struct bytes rules_complete(struct resolving *, struct bytes address, struct bytes local, struct bytes extension);
+/* What stood behind the delimiter, in the letters it was typed in. */
+struct bytes rules_typed(const struct directory_key *, struct bytes extension);
 /* How an address is looked for in tables. */
 struct lookup_key rules_key(struct resolving *, const struct directory_key *, enum mail_class, unsigned forms);
 enum directory_outcome outcome_of(enum table_outcome);

@@ -638,6 +638,7 @@ static const struct order_row {
 	{ "group",   "leave",  2, true,  run_group_leave,    "ADDRESS MEMBER..." },
 	{ "group",   "delete", 1, true,  run_account_delete, "ADDRESS" },
 	{ "keeper",  "count",  0, false, run_keeper_count,   "" },
+	{ "address", "test",   1, false, run_address_test,   "ADDRESS" },
 	{ "alias",   "add",    2, true,  run_alias_add,      "ADDRESS TARGET..." },
 	{ "alias",   "list",   0, false, run_alias_list,     "[DOMAIN] [--json]" },
 	{ "alias",   "show",   1, false, run_alias_list,     "ADDRESS [--json]" },

@@ -3,28 +3,31 @@
  * `address test`.  Each is a pass over rules (directory/resolve.h); when a table that lives elsewhere must be
  * asked first, the pass is made again when it has answered.
  */
+#include "base/journal.h"
 #include "role/clerk.h"
 #include "role/keeper.h"
 #include "role/tables.h"
 #include <ifaddrs.h>
 #include <netdb.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
-enum { PASSES_MOST = 50, WAITING_MOST = 4096 };
+enum { PASSES_MOST = 50 };
 
 /* One question to us, until it is answered. */
 struct work {
-	struct house    *house;
-	struct arena    *life;
-	struct lookups  *lookups;
-	enum role        from;
-	uint32_t         index, ticket;
-	struct caller   *caller; /* of `address test`; else NULL */
-	struct bytes     address;
-	struct buffer    said;
-	size_t           open;   /* questions on their way       */
-	unsigned         passes;
+	struct house       *house;
+	struct arena       *life;
+	struct lookups     *lookups;
+	enum role           from;
+	uint32_t            index, ticket;
+	struct caller      *caller; /* of `address test`; else NULL     */
+	struct bytes        address;
+	struct word_rewrite letter; /* of REWRITE                       */
+	struct buffer       said;   /* what address test tells          */
+	unsigned            passes;
+	/* A pass: WAIT when a table must be asked first. */
+	enum directory_outcome (*pass)(struct work *);
 };
 
 static struct clerk *
@@ -44,6 +47,38 @@ local_table(void *ctx, const char *name)
 }
 
 static enum table_outcome
+kept_answer(void *ctx, const char *name, struct bytes key, struct arena *a, struct bytes *value)
+{
+	(void)ctx;
+	(void)key;
+	(void)a;
+	(void)value;
+	return strcmp(name, "unix:passwd.byname") == 0 ? TABLE_NONE : TABLE_LATER;
+}
+
+static void
+told(void *ctx, const char *name, struct bytes key, enum table_outcome o, struct bytes value)
+{
+	static const char *const words[] = { [TABLE_NONE] = "no such key",
+		                             [TABLE_LATER] = "cannot be told now",
+		                             [TABLE_WAIT] = "is asked" };
+	struct work             *w = ctx;
+
+	if (w->caller == NULL)
+		return;
+	buffer_printf(&w->said, "  %s: %.*s: ", name, (int)key.len, key.len > 0 ? key.at : "");
+	if (o == TABLE_FOUND)
+		buffer_add(&w->said, value);
+	else
+		buffer_add_string(&w->said, words[o]);
+	buffer_add_char(&w->said, '\n');
+}
+
+static const struct lookup_needs lookup_needs = { .local = local_table,
+	                                          .told = told,
+	                                          .kept = kept_answer };
+
+static enum table_outcome
 included(void *ctx, const char *path, struct arena *a, struct bytes *text)
 {
 	struct work  *w = ctx;
@@ -53,6 +88,15 @@ included(void *ctx, const char *path, struct arena *a, struct bytes *text)
 	*text = arena_keep(a, buffer_bytes(&b));
 	buffer_free(&b);
 	return why == 0 ? TABLE_FOUND : TABLE_LATER;
+}
+
+static void
+tell(void *ctx, const char *line)
+{
+	struct work *w = ctx;
+
+	buffer_add_string(&w->said, line);
+	buffer_add_char(&w->said, '\n');
 }
 
 /* ---- RESOLVE ------------------------------------------------------------------- */
@@ -72,10 +116,400 @@ class_of(enum directory_outcome o)
 	}
 }
 
-/* Where a mailbox of a table lies: a path in virtual_mailbox_base. */
-static void
-place(struct work *w, const struct directory_target *t)
+static struct resolving
+resolving_of(struct work *w)
 {
-	(void)w;
-	(void)t;
+	struct clerk *c = clerk_of(w->house);
+
+	return (struct resolving){ .directory = c->directory,
+		                   .rules = &c->rules,
+		                   .lookups = w->lookups,
+		                   .arena = w->life,
+		                   .asked_at_rcpt = w->from == RECEIVER,
+		                   .include = included,
+		                   .tell = w->caller != NULL ? tell : NULL,
+		                   .ctx = w };
+}
+
+/* The people of tables have accounts like others.  False: not now. */
+static bool
+make_accounts(struct work *w, struct resolve_answer *found)
+{
+	struct clerk *c = clerk_of(w->house);
+
+	for (size_t i = 0; i < found->count; i++) {
+		struct directory_target *t = &found->target[i];
+		struct credential        who;
+
+		if (!t->shadow)
+			continue;
+		if (directory_account_for(c->directory, t->address, c->origin,
+		                          "virtual_mailbox_maps", w->life, &who) != DIRECTORY_OK)
+			return false;
+		t->account = who.account;
+	}
+	return true;
+}
+
+static void
+answer_resolve(struct work *w, enum resolve_class class, const struct resolve_answer *found)
+{
+	struct clerk          *c = clerk_of(w->house);
+	struct link           *l = house_link(w->house, w->from, w->index);
+	struct resolve_target *target = arena_take_array(w->life, found->count + 1, sizeof *target);
+	struct word_resolved   answer = {
+		  .class = (uint8_t) class,
+		  .table = class == RESOLVE_REFUSED ? found->reply : found->table,
+		  .target = target,
+		  .targets = (uint32_t)found->count,
+	};
+
+	for (size_t i = 0; i < found->count; i++) {
+		const struct directory_target *t = &found->target[i];
+		target[i] = (struct resolve_target){ t->account, t->address, t->detail, t->sender };
+	}
+	if (w->from == RECEIVER && found->count == 1 && target[0].account != 0 &&
+	    map_get(c->full, map_number(&target[0].account)) != NULL)
+		answer.class = c->full_later ? RESOLVE_FULL_NOW : RESOLVE_FULL;
+	if (l == NULL)
+		return;
+	word_pack_resolved(link_begin(l, WORD_RESOLVED, w->ticket), &answer);
+	link_end(l);
+}
+
+static enum directory_outcome
+pass_resolve(struct work *w)
+{
+	struct resolving       r = resolving_of(w);
+	struct resolve_answer  found;
+	enum directory_outcome o = resolve_address(&r, w->address, &found);
+
+	if (o == DIRECTORY_WAIT)
+		return o;
+	if ((o == DIRECTORY_OK || o == DIRECTORY_FOREIGN) && !make_accounts(w, &found))
+		o = DIRECTORY_LATER;
+	answer_resolve(w, class_of(o), &found);
+	return o;
+}
+
+/* ---- REWRITE --------------------------------------------------------------------- */
+
+/* Copies for one recipient or for the sender, unless the letter goes there already. */
+static void
+copy_add(struct word_rewrite *out, struct bytes *list, const struct word_rewrite *asked,
+         struct bytes copy)
+{
+	if (copy.len == 0)
+		return;
+	for (uint32_t i = 0; i < asked->copies; i++)
+		if (bytes_equal_nocase(asked->copy[i], copy))
+			return;
+	for (uint32_t i = 0; i < out->copies; i++)
+		if (bytes_equal_nocase(list[i], copy))
+			return;
+	list[out->copies++] = copy;
+}
+
+static enum directory_outcome
+worse(enum directory_outcome x, enum directory_outcome y)
+{
+	if (x == DIRECTORY_LATER || y == DIRECTORY_LATER)
+		return DIRECTORY_LATER;
+	return x == DIRECTORY_WAIT ? x : y;
+}
+
+static enum directory_outcome
+pass_rewrite(struct work *w)
+{
+	const struct word_rewrite *in = &w->letter;
+	struct resolving           r = resolving_of(w);
+	struct link               *l = house_link(w->house, w->from, w->index);
+	struct word_rewrite        out = { .sender = in->sender, .headers = in->headers };
+	struct rewrite_address    *header = arena_take_array(w->life, in->headers, sizeof *header);
+	struct bytes              *copy = arena_take_array(w->life, in->copies + 2, sizeof *copy);
+	struct bytes               of_sender[2], one;
+	size_t                     count = 0;
+	enum directory_outcome o = resolve_rewrite(&r, ENVELOPE_SENDER, in->sender, &out.sender);
+
+	o = worse(o, resolve_bcc_sender(&r, out.sender, of_sender, &count));
+	for (size_t i = 0; i < count; i++)
+		copy_add(&out, copy, in, of_sender[i]);
+	for (uint32_t i = 0; i < in->copies; i++) {
+		struct bytes rcpt;
+
+		o = worse(o, resolve_rewrite(&r, ENVELOPE_RECIPIENT, in->copy[i], &rcpt));
+		one = BYTES("");
+		o = worse(o, resolve_bcc_recipient(&r, rcpt, &one));
+		copy_add(&out, copy, in, one);
+	}
+	for (uint32_t i = 0; i < in->headers; i++) {
+		header[i] = in->header[i];
+		o = worse(o,
+		          resolve_rewrite(&r, header[i].sender ? HEADER_SENDER : HEADER_RECIPIENT,
+		                          in->header[i].address, &header[i].address));
+	}
+	if (o == DIRECTORY_WAIT)
+		return o;
+	out.later = o == DIRECTORY_LATER;
+	out.copy = copy;
+	out.header = header;
+	if (l != NULL) {
+		word_pack_rewrite(link_begin(l, WORD_REWRITTEN, w->ticket), &out);
+		link_end(l);
+	}
+	return o;
+}
+
+/* ---- address test ------------------------------------------------------------------ */
+
+static void
+say_target(struct work *w, const struct directory_target *t)
+{
+	static const char *const kinds[SYSTEM_KINDS] = {
+		[SYSTEM_MAILBOX] = "user",
+		[SYSTEM_OWN_MAILBOX] = "user, past .forward",
+		[SYSTEM_COMMAND] = "command",
+		[SYSTEM_FILE] = "file",
+	};
+	enum system_kind kind =
+		is_system_account(t->account) ? system_kind_of(t->account) : SYSTEM_KINDS;
+
+	caller_say(w->caller, "goes to: %.*s", (int)t->address.len, t->address.at);
+	if (kind < SYSTEM_KINDS)
+		caller_say(w->caller, " (%s, uid %lu)", kinds[kind],
+		           (unsigned long)system_uid(t->account));
+	else
+		caller_say(w->caller, t->account != 0 || t->shadow ? " (mailbox)" : " (elsewhere)");
+	if (t->detail.len > 0)
+		caller_say(w->caller,
+		           kind == SYSTEM_COMMAND || kind == SYSTEM_FILE ? ": %.*s"
+		                                                         : ", detail %.*s",
+		           (int)t->detail.len, t->detail.at);
+	if (t->sender.len > 0)
+		caller_say(w->caller, ", from <%.*s>", (int)t->sender.len, t->sender.at);
+	caller_say(w->caller, "\n");
+}
+
+static enum directory_outcome
+pass_test(struct work *w)
+{
+	/* clang-format off */
+	static const struct { enum directory_outcome o; const char *words; } ends[] = {
+		{ DIRECTORY_NONE,      "refused: 550 5.1.1 User unknown in " },
+		{ DIRECTORY_BAD,       "refused: it is not an address" },
+		{ DIRECTORY_LOOP,      "refused: 554 5.4.6 aliases run in a circle, or too deep or wide" },
+		{ DIRECTORY_REFUSED,   "refused: 550 " },
+		{ DIRECTORY_DISCARDED, "taken, and thrown away" },
+		{ DIRECTORY_LATER,     "put off: 451 4.3.0 Temporary lookup failure" },
+		{ DIRECTORY_FOREIGN,   "not ours: 554 5.7.1 for strangers; from those who may relay it" },
+	};
+	/* clang-format on */
+	struct resolving       r = resolving_of(w);
+	struct resolve_answer  found;
+	enum directory_outcome o;
+
+	buffer_reset(&w->said);
+	o = resolve_address(&r, w->address, &found);
+	if (o == DIRECTORY_WAIT)
+		return o;
+	caller_say(w->caller, "%.*s", (int)w->said.len, w->said.len > 0 ? w->said.at : "");
+	for (size_t i = 0; i < COUNT(ends); i++)
+		if (ends[i].o == o)
+			caller_say(w->caller, "%s%s\n", ends[i].words,
+			           o == DIRECTORY_NONE      ? found.table
+			           : o == DIRECTORY_REFUSED ? found.reply
+			                                    : "");
+	if (o == DIRECTORY_FOREIGN && found.count == 0)
+		caller_say(w->caller, "goes to: %.*s (elsewhere)\n", (int)w->address.len,
+		           w->address.at);
+	for (size_t i = 0; i < found.count && (o == DIRECTORY_OK || o == DIRECTORY_FOREIGN); i++)
+		say_target(w, &found.target[i]);
+	caller_done(w->caller,
+	            o == DIRECTORY_OK || o == DIRECTORY_FOREIGN || o == DIRECTORY_DISCARDED ? 0
+	                                                                                    : 1);
+	return o;
+}
+
+/* ---- the road of a work ---------------------------------------------------------------- */
+
+static struct work *
+work_open(struct house *h, enum role from, uint32_t index, uint32_t ticket)
+{
+	struct arena *life = arena_open(NULL);
+	struct work  *w = arena_take(life, sizeof *w);
+
+	*w = (struct work){
+		.house = h, .life = life, .from = from, .index = index, .ticket = ticket
+	};
+	w->lookups = lookups_open(&lookup_needs, w, life);
+	return w;
+}
+
+static void
+work_close(struct work **wp)
+{
+	struct work  *w = *wp;
+	struct arena *life = w->life;
+
+	*wp = NULL;
+	buffer_free(&w->said);
+	arena_close(&life);
+}
+
+/* Passes until none has to wait. */
+static void
+work_on(struct work *w)
+{
+	if (w->pass(w) != DIRECTORY_WAIT)
+		work_close(&w);
+}
+
+bool
+hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct work        *w = work_open(h, from, index, ticket);
+	struct word_resolve asked;
+
+	if (!word_unpack_resolve(body, w->life, &asked)) {
+		work_close(&w);
+		return false;
+	}
+	w->address = arena_keep(w->life, asked.address);
+	w->pass = pass_resolve;
+	work_on(w);
+	return true;
+}
+
+bool
+hear_rewrite(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct work *w = work_open(h, from, index, ticket);
+
+	if (!word_unpack_rewrite(arena_keep(w->life, body), w->life, &w->letter)) {
+		work_close(&w);
+		return false;
+	}
+	w->pass = pass_rewrite;
+	work_on(w);
+	return true;
+}
+
+/* address test ADDRESS */
+int
+run_address_test(struct order *e)
+{
+	struct work *w = work_open(e->house, COMMAND, 0, 0);
+
+	w->caller = e->caller;
+	w->address = arena_keep(w->life, e->first);
+	w->pass = pass_test;
+	work_on(w);
+	return -1;
+}
+
+/* ---- settings ----------------------------------------------------------------------------- */
+
+/* "/file" among the patterns: the words in it stand in its place. */
+static void
+put_file(struct house *h, struct arena *a, const char *path, bool no, struct buffer *out)
+{
+	struct buffer b = { 0 };
+	struct bytes  text, line, word;
+	const char   *item;
+
+	if (house_resource_read(h, arena_printf(a, "table/%s", path), &b) != 0)
+		warn_("%s: cannot be read, the domains in it are not known", path);
+	text = buffer_bytes(&b);
+	while (bytes_split(&text, '\n', &line)) {
+		if (bytes_starts(bytes_trim(line), BYTES("#")))
+			continue;
+		for (size_t i = 0; i < line.len;) {
+			size_t n = 0;
+
+			while (i + n < line.len && strchr(" \t,\r", line.at[i + n]) == NULL)
+				n++;
+			word = bytes_cut(line, i, n);
+			i += n + 1;
+			if (n == 0)
+				continue;
+			item = arena_printf(a, "%s%.*s", no ? "!" : "", (int)word.len, word.at);
+			buffer_add(out, (struct bytes){ (const char *)&item, sizeof item });
+		}
+	}
+	buffer_free(&b);
+}
+
+static void
+put_files(struct house *h, struct arena *a, struct setting_list *list)
+{
+	struct buffer b = { 0 };
+
+	for (size_t i = 0; i < list->count; i++) {
+		const char *item = list->item[i];
+		bool        no = item[0] == '!';
+
+		if (item[no] == '/')
+			put_file(h, a, item + no, no, &b);
+		else
+			buffer_add(&b, (struct bytes){ (const char *)&item, sizeof item });
+	}
+	list->count = b.len / sizeof(const char *);
+	list->item = (const char *const *)arena_keep(a, buffer_bytes(&b)).at;
+	buffer_free(&b);
+}
+
+/* The addresses of this machine, while the cage is open. */
+void
+clerk_find_addresses(struct clerk *c)
+{
+	struct ifaddrs *all = NULL;
+	struct buffer   b = { 0 };
+
+	c->life = arena_open(NULL);
+	if (getifaddrs(&all) != 0)
+		return;
+	for (struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
+		char        text[NI_MAXHOST];
+		const char *kept;
+		socklen_t   len = 0;
+
+		if (i->ifa_addr == NULL)
+			continue;
+		if (i->ifa_addr->sa_family == AF_INET)
+			len = sizeof(struct sockaddr_in);
+		else if (i->ifa_addr->sa_family == AF_INET6)
+			len = sizeof(struct sockaddr_in6);
+		if (len == 0 ||
+		    getnameinfo(i->ifa_addr, len, text, sizeof text, NULL, 0, NI_NUMERICHOST) != 0)
+			continue;
+		kept = arena_copy(c->life, bytes_of(text));
+		buffer_add(&b, (struct bytes){ (const char *)&kept, sizeof kept });
+	}
+	freeifaddrs(all);
+	c->addresses.count = b.len / sizeof(const char *);
+	c->addresses.item = (const char *const *)arena_keep(c->life, buffer_bytes(&b)).at;
+	buffer_free(&b);
+}
+
+void
+clerk_rules(struct house *h, const struct common_settings *common)
+{
+	struct clerk        *c = clerk_of(h);
+	struct resolve_rules rules;
+	struct arena        *life;
+
+	if (!house_settings(h, &resolve_setting_table, NULL, &rules))
+		return;
+	life = arena_open(NULL);
+	rules.delimiter = arena_copy(life, bytes_of(c->rows.delimiter));
+	rules.myorigin = arena_copy(life, bytes_of(common->myorigin));
+	rules.mydomain = arena_copy(life, bytes_of(common->mydomain));
+	rules.addresses = c->addresses;
+	struct setting_list *lists[] = { &rules.mydestination, &rules.virtual_alias_domains,
+		                         &rules.virtual_mailbox_domains, &rules.relay_domains };
+	for (size_t i = 0; i < COUNT(lists); i++)
+		put_files(h, life, lists[i]);
+	arena_close(&c->rules_life);
+	c->rules_life = life;
+	c->rules = rules;
 }

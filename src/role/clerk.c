@@ -33,55 +33,6 @@ clerk_of(struct house *h)
 	return h->mine;
 }
 
-/* ---- resolving ------------------------------------------------------------------------ */
-
-static enum resolve_class
-class_of(enum directory_outcome o)
-{
-	switch (o) {
-	case DIRECTORY_OK: return RESOLVE_LOCAL;
-	case DIRECTORY_NONE:
-	case DIRECTORY_BAD: return RESOLVE_UNKNOWN;
-	case DIRECTORY_FOREIGN: return RESOLVE_FOREIGN;
-	case DIRECTORY_LOOP: return RESOLVE_LOOP;
-	default: return RESOLVE_LATER;
-	}
-}
-
-static bool
-hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
-{
-	struct clerk            *c = clerk_of(h);
-	struct arena            *scratch = arena_open(NULL);
-	struct directory_target *found = NULL;
-	struct resolve_target   *target;
-	struct link             *l = house_link(h, from, index);
-	struct word_resolve      w;
-	size_t                   count = 0;
-	bool                     whole = word_unpack_resolve(body, scratch, &w);
-
-	if (whole && l != NULL) {
-		struct word_resolved answer = { .table = "virtual mailbox table" };
-
-		answer.class = (uint8_t)class_of(directory_resolve(c->directory, w.address,
-		                                                   c->rows.delimiter, c->origin,
-		                                                   scratch, &found, &count));
-		target = arena_take_array(scratch, count + 1, sizeof *target);
-		for (size_t i = 0; i < count; i++)
-			target[i] = (struct resolve_target){ found[i].account, found[i].address,
-				                             found[i].detail };
-		if (from == RECEIVER && count == 1 && target[0].account != 0 &&
-		    map_get(c->full, map_number(&target[0].account)) != NULL)
-			answer.class = c->full_later ? RESOLVE_FULL_NOW : RESOLVE_FULL;
-		answer.target = target;
-		answer.targets = (uint32_t)count;
-		word_pack_resolved(link_begin(l, WORD_RESOLVED, ticket), &answer);
-		link_end(l);
-	}
-	arena_close(&scratch);
-	return whole;
-}
-
 /* Somebody who could log in under this address, for a URL that says so. */
 static bool
 hear_who(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
@@ -159,6 +110,7 @@ settings_new(struct house *h)
 	c->limits =
 		(struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
 	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);
+	clerk_rules(h, &common);
 	if (c->tables != NULL)
 		tables_reload(c->tables);
 	clerk_guard_settings(c);
@@ -166,10 +118,11 @@ settings_new(struct house *h)
 	clerk_changed(h);
 }
 
+/* Lists in files are part of the rules. */
 static void
 tables_new(struct house *h)
 {
-	tables_reload(clerk_of(h)->tables);
+	settings_new(h);
 }
 
 /* What was answered out of the old ones is void. */
@@ -200,6 +153,7 @@ clerk_start(struct house *h)
 	buffer_free(&errors);
 	c->tables = tables_open(h, tables_changed, h);
 	clerk_guard_open(h);
+	clerk_find_addresses(c);
 	settings_new(h);
 	return c->directory != NULL &&
 	       directory_secret(c->directory, "scram", c->secret) == DIRECTORY_OK;
@@ -236,6 +190,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		bool (*hear)(struct house *, enum role, uint32_t, uint32_t, struct bytes);
 	} heard[] = {
 		{ WORD_RESOLVE,    hear_resolve    },
+		{ WORD_REWRITE,    hear_rewrite    },
 		{ WORD_AUTH_START, hear_auth_start },
 		{ WORD_AUTH_STEP,  hear_auth_step  },
 		{ WORD_AUTH_DROP,  hear_auth_drop  },

@@ -1,5 +1,6 @@
 /*
  * clerk -- what the files of the clerk share: clerk.c (words), clerk-login.c (who logs in), clerk-chain.c (back ends),
+ * clerk-resolve.c (who gets the mail),
  * clerk-people.c (limits, groups) and clerk-commands.c (domain, account, alias on the command line)
  */
 #ifndef ROLE_CLERK_H
@@ -10,6 +11,7 @@
 #include "directory/directory.h"
 #include "directory/guard.h"
 #include "directory/password.h"
+#include "directory/resolve.h"
 #include "role/house.h"
 
 struct clerk_settings { const char *delimiter; int64_t delay_ms, per_network, per_account;
@@ -34,6 +36,10 @@ struct clerk {
 	struct map         *questions;        /* to other processes, of exchanges */
 	uint32_t            last_question;
 	unsigned            checking, waiting, checkers, pauses;
+	struct resolve_rules rules;           /* who gets the mail               */
+	struct arena       *rules_life;
+	struct arena       *life;
+	struct setting_list addresses;        /* of this machine                 */
 	struct tables      *tables;           /* the local ones that settings name: role/tables.h */
 };
 
@@ -76,6 +82,12 @@ int run_group_list(struct order *);
 bool hear_limit_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 /* clerk-sender.c */
 bool hear_sender_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+/* clerk-resolve.c */
+bool hear_resolve(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+bool hear_rewrite(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+int run_address_test(struct order *);
+void clerk_find_addresses(struct clerk *);
+void clerk_rules(struct house *, const struct common_settings *);
 /* clerk-login.c */
 bool hear_auth_start(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_auth_step(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);

@@ -223,7 +223,8 @@ unknown(struct house *h, struct recipient *r, const char *table)
 	if (strcmp(table, "local recipient table") == 0 && at > 0)
 		name = bytes_cut(name, 0, (size_t)at);
 	queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.1.1",
-	               strcmp(table, "virtual alias table") == 0 || strcmp(table, "relay recipient table") == 0
+	               strcmp(table, "virtual alias table") == 0 ||
+	                               strcmp(table, "relay recipient table") == 0
 	                       ? arena_printf(a, "User unknown in %s", table)
 	                       : arena_printf(a, "unknown user: \"%.*s\"", (int)name.len, name.at));
 	arena_close(&a);
@@ -263,7 +264,8 @@ resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
 	case RESOLVE_UNKNOWN: unknown(h, r, w->table); break;
 	case RESOLVE_REFUSED: refused_by_table(h, r, w->table); break;
 	case RESOLVE_DISCARDED:
-		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0", "discarded: a table says so");
+		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0",
+		               "discarded: a table says so");
 		break;
 	case RESOLVE_LOOP:
 		queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", "alias loop");
@@ -357,7 +359,8 @@ queue_say_deliver(struct house *h, const struct recipient *r, uint32_t segment, 
 				  .address = bytes_of(r->address),
 				  .original = bytes_of(r->original),
 				  .detail = bytes_of(r->detail),
-				  .sender = bytes_of(*r->sender != '\0' ? r->sender : r->letter->sender),
+				  .sender = bytes_of(*r->sender != '\0' ? r->sender
+	                                                                : r->letter->sender),
 			  });
 	link_end_fd(l, fd);
 }

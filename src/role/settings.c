@@ -11,6 +11,7 @@
 #include "channel/listener.h"
 #include "channel/peer.h"
 #include "directory/credential.h"
+#include "directory/resolve.h"
 #include "dns/resolver.h"
 #include "role/clerk.h"
 #include "role/keeper.h"
@@ -146,9 +147,9 @@ static const struct setting rows[] = {
 const struct setting_table common_setting_table = { "The house", rows, COUNT(rows) };
 
 static const struct setting_table *const tables[] = {
-	&common_setting_table, &receiver_setting_table, &login_setting_table,
-	&imap_setting_table,   &pop3_setting_table,     &clerk_setting_table,
-	&queue_setting_table,  &keeper_setting_table,   &pam_setting_table,
+	&common_setting_table, &receiver_setting_table, &login_setting_table, &imap_setting_table,
+	&pop3_setting_table,   &clerk_setting_table,    &queue_setting_table, &keeper_setting_table,
+	&pam_setting_table,    &resolve_setting_table,
 };
 
 const struct setting_table *

@@ -359,6 +359,43 @@ word_unpack_resolved(struct bytes body, struct arena *life, struct word_resolved
 }
 
 void
+word_pack_rewrite(struct buffer *b, const struct word_rewrite *w)
+{
+	pack_bool(b, w->later);
+	pack_bytes(b, w->sender);
+	pack_u32(b, w->copies);
+	for (uint32_t i = 0; i < w->copies; i++)
+		pack_bytes(b, w->copy[i]);
+	pack_u32(b, w->headers);
+	for (uint32_t i = 0; i < w->headers; i++) {
+		pack_bool(b, w->header[i].sender);
+		pack_bytes(b, w->header[i].address);
+	}
+}
+
+bool
+word_unpack_rewrite(struct bytes body, struct arena *life, struct word_rewrite *w)
+{
+	struct reader           r = reader_of(body, life);
+	struct bytes           *copy;
+	struct rewrite_address *header;
+
+	w->later = unpack_bool(&r.fields);
+	w->sender = unpack_bytes(&r.fields);
+	w->copies = read_count(&r, 4, 2 * ENVELOPE_RECIPIENTS_MOST);
+	w->copy = copy = arena_take_array(life, w->copies, sizeof *copy);
+	for (uint32_t i = 0; i < w->copies; i++)
+		copy[i] = unpack_bytes(&r.fields);
+	w->headers = read_count(&r, 1 + 4, ENVELOPE_RECIPIENTS_MOST);
+	w->header = header = arena_take_array(life, w->headers, sizeof *header);
+	for (uint32_t i = 0; i < w->headers; i++) {
+		header[i].sender = unpack_bool(&r.fields);
+		header[i].address = unpack_bytes(&r.fields);
+	}
+	return reader_done(&r);
+}
+
+void
 word_pack_segment(struct buffer *b, const struct word_segment *w)
 {
 	pack_u32(b, w->number);

@@ -63,6 +63,8 @@ extern const char *const role_names[ROLES];
 	/* a letter comes in */ \
 	X(RESOLVE,        FROM(RECEIVER)|FROM(QUEUE), FROM(CLERK))  /* struct word_resolve                   */ \
 	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE))  /* struct word_resolved                  */ \
+	X(REWRITE,        FROM(RECEIVER), FROM(CLERK))              /* struct word_rewrite                   */ \
+	X(REWRITTEN,      FROM(CLERK), FROM(RECEIVER))              /* struct word_rewrite: what is to stand there instead */ \
 	X(DIRECTORY_NEW,  FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(KEEPER)|FROM(LOGIN)) /* forget cached answers */ \
 	X(SEGMENT_WANT,   FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* own, size                             */ \
 	X(SEGMENT_LENT,   FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* number, room, own, fd                 */ \
@@ -186,6 +188,16 @@ struct word_resolve { struct bytes address; };          /* "local@domain"; "post
 BODY(resolve)
 struct word_resolved { uint8_t class; const char *table; const struct resolve_target *target; uint32_t targets; };
 BODY(resolved)
+
+/* A letter's addresses.  The answer has as many in `header`; in `copies` who gets one besides. */
+struct rewrite_address { bool sender; struct bytes address; };         /* of a field like From, not like To */
+struct word_rewrite {
+	bool later;                    /* of the answer: cannot tell now           */
+	struct bytes sender;
+	const struct bytes *copy; uint32_t copies;      /* asked: recipients       */
+	const struct rewrite_address *header; uint32_t headers;
+};
+BODY(rewrite)
 
 struct word_segment { uint32_t number; uint64_t size; bool own; int32_t why; };  /* WANT LENT REFUSED DONE */
 BODY(segment)

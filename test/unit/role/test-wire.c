@@ -34,7 +34,7 @@ CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(aut
 		CODEC(judge) CODEC(judged) CODEC(letter) CODEC(deliver) CODEC(delivered)
 			CODEC(session) CODEC(seek) CODEC(text) CODEC(texted) CODEC(decode)
 				CODEC(decoded) CODEC(moved) CODEC(ask) CODEC(say) CODEC(lookup)
-					CODEC(looked)
+					CODEC(looked) CODEC(rewrite)
 #undef CODEC
 
 #define V4                                                 \
@@ -49,10 +49,14 @@ CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(aut
 	{                                  \
 		AF_UNIX, 0, { 0 }, "local" \
 	}
-						static const struct resolve_target targets[] = {
-							{ 7, B("jill@example.com"), B("tag") },
-							{ 0, B("jack@example.org"), B("") },
-						};
+					static const
+	struct resolve_target targets[] = {
+		{ 7, B("jill@example.com"), B("tag"), B("owner-list@example.com") },
+		{ 0, B("jack@example.org"), B(""), B("") },
+	};
+static const struct bytes            copies[] = { B("jill@example.com"), B("joe@example.com") };
+static const struct rewrite_address  headers[] = { { true, B("jack@example.com") },
+	                                           { false, B("jill") } };
 static const struct letter_recipient recipients[] = {
 	{ B("jill@example.com"), B("rfc822;jill@example.com"), 15 },
 	{ B("joe@example.com"), B(""), 0 },
@@ -96,6 +100,8 @@ static const struct body_case {
 	{ "resolve", BODY(resolve, B("jill@example.com")) },
 	{ "resolved to two", BODY(resolved, RESOLVE_LOCAL, "alias", targets, 2) },
 	{ "resolved to nobody", BODY(resolved, RESOLVE_UNKNOWN, "", NULL, 0) },
+	{ "rewrite", BODY(rewrite, false, B("jack@example.com"), copies, 2, headers, 2) },
+	{ "rewrite not now", BODY(rewrite, true, B(""), NULL, 0, NULL, 0) },
 	{ "a segment", BODY(segment, 7, UINT64_C(1) << 40, true, -28) },
 	{ "judge inside", BODY(judge, true, B("Subject: x\r\n\r\n"), 0, 0, false, B("c"), B("h"),
 	                       B("s"), B("u"), V4) },
