@@ -171,7 +171,7 @@ static const struct broken_case {
 	{ "a bool of 2", again_signed, B("\2\0\0\0\0"), false },
 	{ "a name with NUL", again_resource, B("\3\0\0\0a\0b\0\0\0\0"), false },
 	{ "longer than there is", again_resolve, B("\xff\xff\xff\xff"), false },
-	{ "a class nobody knows", again_resolved, B("\7\0\0\0\0\0\0\0\0"), false },
+	{ "a class nobody knows", again_resolved, B("\11\0\0\0\0\0\0\0\0"), false },
 	{ "more targets than bytes", again_resolved, B("\0\0\0\0\0\xff\xff\xff\xff"), false },
 	{ "more letters than bytes", again_moved, B("\0\0\0\0\xff\xff\xff\xff"), false },
 	{ "more words than bytes", again_ask, B("\xff\xff\0\0\0\0\0\0"), false },
