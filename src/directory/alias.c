@@ -306,7 +306,7 @@ find_owner(struct walk *w, const struct directory_key *k, struct bytes *owner)
 {
 	struct bytes name =
 		bytes_of(arena_printf(w->a, "owner-%.*s", (int)k->local.len, k->local.at));
-	struct lookup_key  key = { name, k->domain, BYTES(""), LOOKUP_LOCAL };
+	struct lookup_key  key = { .local = name, .domain = k->domain, .forms = LOOKUP_LOCAL };
 	struct bytes       value, extension;
 	struct alias_part  part;
 	enum table_outcome o;
@@ -324,9 +324,9 @@ find_owner(struct walk *w, const struct directory_key *k, struct bytes *owner)
 enum directory_outcome
 alias_open(struct walk *w, size_t at, const struct directory_key *k)
 {
-	struct lookup_key      key = { k->local, k->domain, BYTES(""), LOOKUP_LOCAL };
-	struct opening         o = { w, at, k->local, w->todo[at].key.typed, 0, false };
-	struct bytes           value, extension, owner = { NULL, 0 };
+	struct lookup_key key = { .local = k->local, .domain = k->domain, .forms = LOOKUP_LOCAL };
+	struct opening    o = { w, at, k->local, w->todo[at].key.typed, 0, false };
+	struct bytes      value, extension, owner = { NULL, 0 };
 	enum directory_outcome got;
 
 	o.extension = bytes_cut(o.extension, k->local.len, SIZE_MAX);

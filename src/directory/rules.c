@@ -129,7 +129,10 @@ rules_key(struct resolving *r, const struct directory_key *k, enum mail_class cl
 {
 	if (!is_ours_to_complete(r, k->domain, class))
 		forms &= ~(unsigned)LOOKUP_LOCAL;
-	return (struct lookup_key){ k->local, k->domain, bytes_of(r->rules->delimiter), forms };
+	return (struct lookup_key){ .local = k->local,
+		                    .domain = k->domain,
+		                    .delimiters = bytes_of(r->rules->delimiter),
+		                    .forms = forms };
 }
 
 struct bytes
