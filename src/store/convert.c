@@ -274,6 +274,9 @@ arrival_of(const struct conversion *c, uint64_t id)
 		.internal_date = c->message.internal_date,
 		.zone = c->message.zone,
 		.sent_date = c->message.sent_date,
+		.saved = c->message.saved,
+		.email = c->message.email,
+		.mark = c->message.mark,
 	};
 }
 

@@ -592,6 +592,7 @@ copy_one(struct mailbox *from, uint32_t row, struct mailbox *to, const struct co
 		.internal_date = letter.message.internal_date,
 		.zone = letter.message.zone,
 		.sent_date = letter.message.sent_date,
+		.mark = letter.message.mark,
 		.flags = flags,
 	};
 	return add_message(to->folder, file, &v, 0, digest, uid);

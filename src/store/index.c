@@ -42,6 +42,9 @@ static const char schema[] =
 static const char *const steps[INDEX_VERSION] = {
 	[1] = /* `copied`: it came with a copy from another account; a delivery of the letter is still to come */
 	      "ALTER TABLE message ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;"
+	      /* `email` and `mark`: what copies of it have in common, where that is not its id and the checksum of its head */
+	      "ALTER TABLE message ADD COLUMN email INTEGER;"
+	      "ALTER TABLE message ADD COLUMN mark INTEGER;"
 	      "CREATE TABLE metadata(mailbox INTEGER NOT NULL, reader INTEGER NOT NULL, entry TEXT NOT NULL,"
 	      " value BLOB NOT NULL, PRIMARY KEY(mailbox, reader, entry)) WITHOUT ROWID;"
 	      "CREATE TABLE acl(mailbox INTEGER NOT NULL, who TEXT NOT NULL, rights INTEGER NOT NULL,"
@@ -76,9 +79,9 @@ static const char *const texts[STATEMENTS] = {
 	[SUBSCRIPTION_ALL]    = "SELECT name FROM subscription",
 	[SUBSCRIPTION_PUT]    = "INSERT OR IGNORE INTO subscription VALUES(?)",
 	[SUBSCRIPTION_DELETE] = "DELETE FROM subscription WHERE name=?",
-	[MESSAGE_PUT]   = "INSERT OR IGNORE INTO message VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	[MESSAGE_PUT]   = "INSERT OR IGNORE INTO message VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[MESSAGE_GET]   = "SELECT content_len,prefix_len,size,internal_date,zone,sent_date,saved,envelope_at,"
-	                  "envelope_segment,content_segment,content_at,head FROM message WHERE id=?",
+	                  "envelope_segment,content_segment,content_at,head,email,mark FROM message WHERE id=?",
 	[MESSAGE_LIVES] = "SELECT 1 FROM message WHERE id=?",
 	[MESSAGE_AFTER] = "SELECT id,saved FROM message WHERE id>? ORDER BY id",
 	[MESSAGE_DELETE] = "DELETE FROM message WHERE id=?",

@@ -1,6 +1,7 @@
 /* message.c -- reading messages: the row, and the pieces in the letter log (store.h) */
 #include "store/foreign.h"
 
+#include "base/checksum.h"
 #include "base/clock.h"
 #include "base/journal.h"
 #include "message/envelope.h"
@@ -66,6 +67,12 @@ message_read(struct account *a, uint64_t id, struct arena *arena, struct message
 		.head = arena_keep(arena, index_blob(s, 11)),
 	};
 	read_place(s, id, &out->place);
+	if (sqlite3_column_type(s, 12) != SQLITE_NULL)
+		out->email = (uint64_t)sqlite3_column_int64(s, 12);
+	if (sqlite3_column_type(s, 13) != SQLITE_NULL)
+		out->mark = (uint32_t)sqlite3_column_int64(s, 13);
+	else if (out->head.len > 0)
+		out->mark = checksum_of(out->head);
 	(void)sqlite3_reset(s);
 	if (is_foreign(id) && (why = read_email(a, out)) != 0)
 		return why;
@@ -224,7 +231,7 @@ message_put(struct index *x, const struct arrival *v, bool copied)
 	(void)sqlite3_bind_int64(s, 5, v->internal_date);
 	(void)sqlite3_bind_int(s, 6, v->zone);
 	(void)sqlite3_bind_int64(s, 7, v->sent_date);
-	(void)sqlite3_bind_int64(s, 8, clock_wall());
+	(void)sqlite3_bind_int64(s, 8, v->saved != 0 ? v->saved : clock_wall());
 	(void)sqlite3_bind_int64(s, 9, (int64_t)p->envelope_at);
 	if (p->envelope_segment != letter_segment(v->letter))
 		(void)sqlite3_bind_int64(s, 10, p->envelope_segment);
@@ -236,5 +243,9 @@ message_put(struct index *x, const struct arrival *v, bool copied)
 	if (v->head.len > 0)
 		(void)sqlite3_bind_blob64(s, 13, v->head.at, v->head.len, SQLITE_STATIC);
 	(void)sqlite3_bind_int(s, 14, copied);
+	if (v->email != 0 && v->email != v->letter)
+		(void)sqlite3_bind_int64(s, 15, (int64_t)v->email);
+	if (v->mark != 0 && v->head.len == 0)
+		(void)sqlite3_bind_int64(s, 16, v->mark);
 	return index_do(x, s);
 }

@@ -213,6 +213,9 @@ struct arrival {
 	int32_t  zone;                 /* minutes east                           */
 	int64_t  sent_date;            /* digest's, for SORT and SENT* searches  */
 	uint64_t flags;
+	int64_t  saved;                /* into its mailbox, seconds; 0: now      */
+	uint64_t email;                /* what copies of it have in common; 0: its own */
+	uint32_t mark;                 /* and what those for one recipient have; 0: of its head */
 	int64_t  arrived_us;           /* for the name of a file: the same each time it is tried; 0: now */
 };
 int mailbox_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);
@@ -221,6 +224,7 @@ int mailbox_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);
 struct message {                       /* a row                                  */
 	uint64_t id;
 	uint64_t email;                /* the same for all copies of it          */
+	uint32_t mark;                 /* the same for all for this recipient; 0: there is no head */
 	struct letter_place place;
 	struct bytes head;             /* arena                                  */
 	uint32_t prefix_len;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "access/imap/far.h"
 #include "access/imap/limit.h"
 #include "access/imap/reach.h"
 #include "access/imap/session.h"
@@ -21,6 +22,7 @@ struct copy_work {
 	bool                 across; /* to another account */
 	bool                 copied;
 	uint32_t             brought;
+	struct far          *far;    /* out of files, into the log of another account */
 	unsigned             rights; /* in the target      */
 	struct uid_set       set, source;
 	struct uid_range     made;
@@ -132,8 +134,10 @@ copy_all_of(struct imap *s, struct copy_work *w)
 		seen_copies(s, w, &seen, &count);
 	if (apart)
 		as.keep &= ~(uint64_t)FLAG_SEEN;
-	why = mailbox_copy_as(s->view->mailbox, &w->set, w->to, w->move && !w->across, &as,
-	                      s->scratch, &w->source, &w->made, s->view->watch);
+	why = w->far != NULL
+	              ? far_enter(w->far, &as, &w->source, &w->made)
+	              : mailbox_copy_as(s->view->mailbox, &w->set, w->to, w->move && !w->across,
+	                                &as, s->scratch, &w->source, &w->made, s->view->watch);
 	for (size_t i = 0; i < seen.count; i++) {
 		seen.at[i].first += w->made.first - 1;
 		seen.at[i].last += w->made.first - 1;
@@ -183,12 +187,30 @@ move_on(struct imap *s, struct copy_work *w)
 	return why == 0 ? STEP_BARRIER : imap_no_errno(s, why);
 }
 
+/* To another account: its rows, some at a time, or what lies in files, letter by letter.  STEP_DONE: all is there. */
+static enum imap_step
+copy_bring(struct imap *s, struct copy_work *w, int *why)
+{
+	if (!w->across)
+		return STEP_DONE;
+	if (w->far == NULL) {
+		*why = mailbox_bring(s->view->mailbox, &w->set, w->to, &w->brought, BRING_MOST);
+		if (*why == EAGAIN)
+			return STEP_AGAIN;
+		if (*why != EXDEV)
+			return STEP_DONE;
+		w->far = far_open(s, s->view->mailbox, &w->set, w->to);
+	}
+	return far_step(w->far, why);
+}
+
 static enum imap_step
 copy_run(struct imap *s)
 {
 	struct copy_work *w = s->work;
 	uint64_t          count;
 	uint32_t          lowest;
+	enum imap_step    step;
 	int               why = 0;
 
 	if (w->copied)
@@ -209,14 +231,12 @@ copy_run(struct imap *s)
 		if ((why = copy_fits(s, w)) != 0)
 			return imap_no_errno(s, why);
 	}
-	if (w->across && (why = mailbox_bring(s->view->mailbox, &w->set, w->to, &w->brought,
-	                                      BRING_MOST)) == EAGAIN)
-		return STEP_AGAIN;
-	if (why == EXDEV) /* what lies in files has no place in another account's log */
-		return imap_no(s, "[CANNOT] These messages are kept in files, those of the other "
-		                  "account are not: fetch and append them.");
+	if ((step = copy_bring(s, w, &why)) != STEP_DONE)
+		return step;
 	if (why == 0)
 		why = copy_all_of(s, w);
+	if (why == EBUSY && w->made.first == 0 && imap_locked(s, w->to))
+		return STEP_WAIT;
 	if (why != 0)
 		return imap_no_errno(s, why);
 	count = uid_set_size(&w->source);
@@ -269,6 +289,7 @@ copy_drop(struct imap *s)
 
 	if (w->promise != NULL)
 		w->promise->session = NULL;
+	far_close(&w->far);
 	mailbox_drop(&w->to);
 }
 

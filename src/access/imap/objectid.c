@@ -1,6 +1,5 @@
 #include "access/imap/objectid.h"
 
-#include "base/checksum.h"
 #include "base/map.h"
 
 void
@@ -13,8 +12,8 @@ void
 objectid_email(struct buffer *out, const struct message *m)
 {
 	buffer_printf(out, "M%010llX", (unsigned long long)m->email);
-	if (m->head.len > 0)
-		buffer_printf(out, "-%08X", checksum_of(m->head));
+	if (m->mark != 0)
+		buffer_printf(out, "-%08X", m->mark);
 }
 
 static struct bytes
