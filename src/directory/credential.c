@@ -72,3 +72,109 @@ credential_field_add(struct buffer *fields, const char *name, struct bytes value
 	buffer_add(fields, value);
 	buffer_add_char(fields, '\n');
 }
+
+/* ---- names ---- */
+
+/* What stands behind a percent sign: perhaps L or U, then u, n or d.  0: none of them. */
+static size_t
+expansion(const char *at, char *change, char *what)
+{
+	size_t n = 1;
+
+	*change = '\0';
+	if (at[n] == 'L' || at[n] == 'U')
+		*change = at[n++];
+	*what = at[n];
+	return *what == 'u' || *what == 'n' || *what == 'd' ? n + 1 : 0;
+}
+
+const char *
+credential_format_wrong(const char *format)
+{
+	char change, what;
+	bool any = *format == '\0';
+
+	for (const char *c = format; *c != '\0'; c++) {
+		if (*c != '%')
+			continue;
+		if (expansion(c, &change, &what) == 0)
+			return "there are %u the name, %n what stands before its @, %d the domain, and %Lu, %Uu "
+			       "and the like for lower and upper case";
+		any = true;
+	}
+	return any ? NULL : "the name itself must be in it: %u, or %n";
+}
+
+static struct bytes
+part_of(struct bytes user, char what)
+{
+	ptrdiff_t at = bytes_find_last(user, '@');
+
+	if (what == 'u' || (what == 'n' && at < 0))
+		return user;
+	if (what == 'n')
+		return bytes_cut(user, 0, (size_t)at);
+	return at < 0 ? BYTES("") : bytes_cut(user, (size_t)at + 1, SIZE_MAX);
+}
+
+static struct bytes
+formatted(const char *format, struct bytes user, struct arena *a)
+{
+	struct buffer out = { 0 };
+	struct bytes  all;
+	char          change, what;
+
+	for (const char *c = format; *c != '\0'; c++) {
+		size_t       n = *c == '%' ? expansion(c, &change, &what) : 0;
+		struct bytes part;
+		if (n == 0) {
+			buffer_add_char(&out, *c);
+			continue;
+		}
+		part = part_of(user, what);
+		for (size_t i = 0; i < part.len; i++)
+			buffer_add_char(&out, change == 'L'   ? ascii_lower(part.at[i])
+			                      : change == 'U' ? ascii_upper(part.at[i])
+			                                      : part.at[i]);
+		c += n - 1;
+	}
+	/* "%u@%d" of a name without a domain */
+	if (out.len > 1 && out.at[out.len - 1] == '@')
+		out.len--;
+	all = arena_keep(a, buffer_bytes(&out));
+	buffer_free(&out);
+	return all;
+}
+
+/* Pairs: the first becomes the second, as in Dovecot's setting of that name. */
+static char
+translated(const char *pairs, char c)
+{
+	for (; pairs[0] != '\0' && pairs[1] != '\0'; pairs += 2)
+		if (pairs[0] == c)
+			return pairs[1];
+	return c;
+}
+
+bool
+credential_name(const struct credential_names *names, struct bytes user, struct arena *a,
+                struct bytes *out)
+{
+	struct buffer b = { 0 };
+	struct bytes  name;
+
+	for (size_t i = 0; i < user.len; i++) {
+		char c = translated(names->translation, user.at[i]);
+		if (c == '\0' || (*names->chars != '\0' && strchr(names->chars, c) == NULL)) {
+			buffer_free(&b);
+			return false;
+		}
+		buffer_add_char(&b, c);
+	}
+	if (*names->realm != '\0' && user.len > 0 && bytes_find(buffer_bytes(&b), '@') < 0)
+		buffer_printf(&b, "@%s", names->realm);
+	name = buffer_bytes(&b);
+	*out = *names->format == '\0' ? arena_keep(a, name) : formatted(names->format, name, a);
+	buffer_free(&b);
+	return true;
+}

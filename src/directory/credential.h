@@ -38,6 +38,13 @@ struct credential_backend { enum credential_kind kind; const char *word, *argume
 /* NULL, or what is wrong with the word and what would be right.  The argument points into it. */
 const char *credential_backend_parse(const char *word, struct credential_backend *out);
 
+/* A user name as back ends are asked for it: auth_username_translation, _chars, auth_default_realm and _format. */
+struct credential_names { const char *format, *chars, *translation, *realm; };
+/* NULL, or what is wrong with the format. */
+const char *credential_format_wrong(const char *format);
+/* False: a character that is not allowed. */
+bool credential_name(const struct credential_names *, struct bytes user, struct arena *, struct bytes *out);
+
 /* One of the lines; "" and false when it is not there. */
 bool credential_field(struct bytes fields, const char *name, struct bytes *value);
 /* A line more; what has a newline or a NUL in it is left out. */

@@ -4,13 +4,32 @@
  * asked in processes of their own, for their modules and libraries may block.  Nobody reached: later, never "no".
  */
 #include "base/journal.h"
+#include "directory/passwdfile.h"
 #include "role/clerk-login.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 enum { PATIENCE_MS = 40000, QUESTIONS_MOST = 1024 };
 
+/* A passwd-file of auth_backends; the last good one stays. */
+struct backend_file {
+	struct backend_file *next;
+	char                *path, *stamp;
+	struct passwdfile   *users; /* NULL: it was never good */
+};
+
 static void chain_next(struct exchange *);
+
+static struct backend_file *
+file_of(struct clerk *c, const char *path)
+{
+	struct backend_file *f = c->backend_file;
+
+	while (f != NULL && strcmp(f->path, path) != 0)
+		f = f->next;
+	return f;
+}
 
 /* ---- asking another process ---- */
 
@@ -77,6 +96,67 @@ ask_directory(struct exchange *e, const struct credential_backend *b)
 	return CREDENTIAL_WAIT;
 }
 
+/* "192.0.2.0/24,::1,local" of the line, or of nothing: from anywhere */
+static bool
+net_allowed(struct bytes nets, const struct peer *peer)
+{
+	struct network network;
+	struct bytes   word;
+	const char    *wrong;
+
+	if (nets.len == 0)
+		return true;
+	while (bytes_split(&nets, ',', &word))
+		if (bytes_is(word, "local") ? peer->family == AF_UNIX
+		                            : network_parse(word, &network, &wrong) &&
+		                                      network_holds(&network, peer))
+			return true;
+	return false;
+}
+
+/* By the whole name; a name of the origin's domain also without it. */
+static bool
+find_line(const struct passwdfile *p, struct exchange *e, struct bytes *hash)
+{
+	struct clerk *c = e->house->mine;
+	ptrdiff_t     at = bytes_find_last(e->user, '@');
+
+	if (passwdfile_find(p, e->user, e->life, hash, &e->fields))
+		return true;
+	if (at < 0)
+		return passwdfile_find(p,
+		                       bytes_of(arena_printf(e->life, "%.*s@%s", (int)e->user.len,
+		                                             e->user.at, c->origin)),
+		                       e->life, hash, &e->fields);
+	return bytes_is(bytes_cut(e->user, (size_t)at + 1, SIZE_MAX), c->origin) &&
+	       passwdfile_find(p, bytes_cut(e->user, 0, (size_t)at), e->life, hash, &e->fields);
+}
+
+static enum credential_outcome
+ask_passwd_file(struct exchange *e, const struct credential_backend *b)
+{
+	const struct backend_file *f = file_of(e->house->mine, b->argument);
+	struct bytes               hash, value;
+
+	if (f == NULL || f->users == NULL)
+		return CREDENTIAL_LATER;
+	if (!find_line(f->users, e, &hash))
+		return CREDENTIAL_NOBODY;
+	if (credential_field(e->fields, "nologin", &value)) {
+		e->why_closed = "nologin is set";
+		return CREDENTIAL_CLOSED;
+	}
+	(void)credential_field(e->fields, "allow_nets", &value);
+	if (!net_allowed(value, &e->peer)) {
+		e->why_closed = "not from this network (allow_nets)";
+		return CREDENTIAL_CLOSED;
+	}
+	if (hash.len == 0 && credential_field(e->fields, "nopassword", &value))
+		return CREDENTIAL_PASS;
+	exchange_compare(e, hash, "CRYPT");
+	return CREDENTIAL_WAIT;
+}
+
 static enum credential_outcome
 ask_pam(struct exchange *e, const struct credential_backend *b)
 {
@@ -88,6 +168,7 @@ static const struct {
 	enum credential_outcome (*ask)(struct exchange *, const struct credential_backend *);
 } rows[CREDENTIAL_KINDS] = {
 	[CREDENTIAL_DIRECTORY] = { ask_directory },
+	[CREDENTIAL_PASSWD_FILE] = { ask_passwd_file },
 	[CREDENTIAL_PAM]       = { ask_pam       },
 };
 /* clang-format on */
@@ -136,6 +217,7 @@ chain_passed(struct exchange *e)
 		name = e->user;
 	switch (account_of(e, name)) {
 	case DIRECTORY_OK:
+		clerk_apply_fields(e->house, e->who.address, e->fields);
 		e->counted = bytes_of(e->who.address);
 		exchange_welcome(e, (struct bytes){ NULL, 0 });
 		break;
@@ -164,11 +246,16 @@ chain_said(struct exchange *e, enum credential_outcome o, const char *text)
 static void
 chain_next(struct exchange *e)
 {
-	struct clerk *c = e->house->mine;
+	struct clerk           *c = e->house->mine;
+	enum credential_outcome said;
 
-	if (e->at < c->backends) {
+	if (e->at < c->backends && !e->nobody) {
 		e->asked = &c->backend[e->at++];
-		chain_said(e, rows[e->asked->kind].ask(e, e->asked), "back end is not available");
+		e->why_closed = "back end is not available";
+		said = rows[e->asked->kind].ask != NULL ? rows[e->asked->kind].ask(e, e->asked)
+		                                        : CREDENTIAL_LATER;
+		if (said != CREDENTIAL_WAIT)
+			chain_said(e, said, e->why_closed);
 		return;
 	}
 	e->asked = NULL;
@@ -182,6 +269,7 @@ void
 chain_begin(struct exchange *e)
 {
 	e->at = 0;
+	e->fields = (struct bytes){ NULL, 0 };
 	e->hashed = false;
 	chain_next(e);
 }
@@ -239,17 +327,102 @@ chain_lost(struct house *h, enum role role)
 	}
 }
 
+static char *
+text_kept(const char *s)
+{
+	char *copy = memory_take(strlen(s) + 1);
+
+	memcpy(copy, s, strlen(s));
+	return copy;
+}
+
+static void
+say_lines(struct bytes lines)
+{
+	struct bytes line;
+
+	while (bytes_split(&lines, '\n', &line))
+		if (line.len > 0)
+			warn_("%.*s", (int)line.len, line.at);
+}
+
+static void
+file_read(struct house *h, struct backend_file *f, const char *name)
+{
+	struct buffer      text = { 0 }, errors = { 0 }, warnings = { 0 };
+	struct passwdfile *users = NULL;
+
+	if (house_resource_read(h, name, &text) == 0)
+		users = passwdfile_open(buffer_bytes(&text), f->path, &errors, &warnings);
+	say_lines(buffer_bytes(&errors));
+	say_lines(buffer_bytes(&warnings));
+	if (users != NULL) {
+		passwdfile_close(&f->users);
+		f->users = users;
+	} else
+		warn_("passwd-file %s: %s", f->path,
+		      f->users != NULL ? "not taken over: the last good one stays"
+		                       : "cannot be used: logins by it are put off");
+	if (text.len > 0)
+		explicit_bzero(text.at, text.len);
+	buffer_free(&text);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+}
+
+/* Those that are named, read when they are new; a file nobody names any more is kept, it may come again. */
+void
+chain_files(struct house *h)
+{
+	struct clerk *c = h->mine;
+	struct arena *scratch = arena_open(NULL);
+
+	for (size_t i = 0; i < c->backends; i++) {
+		const char          *path = c->backend[i].argument;
+		const char          *name = arena_printf(scratch, "table/%s", path), *stamp;
+		struct backend_file *f = file_of(c, path);
+		if (c->backend[i].kind != CREDENTIAL_PASSWD_FILE)
+			continue;
+		if (f == NULL) {
+			f = memory_take(sizeof *f);
+			*f = (struct backend_file){ .next = c->backend_file,
+				                    .path = text_kept(path) };
+			c->backend_file = f;
+		}
+		stamp = house_resource_text(h, name);
+		if (stamp == NULL || (f->stamp != NULL && strcmp(f->stamp, stamp) == 0))
+			continue;
+		memory_free(f->stamp);
+		f->stamp = text_kept(stamp);
+		file_read(h, f, name);
+	}
+	arena_close(&scratch);
+}
+
+static bool
+is_as_before(const struct clerk *c, const struct setting_list *words)
+{
+	size_t i = 0;
+
+	while (i < c->backends && i < words->count &&
+	       strcmp(c->backend[i].word, words->item[i]) == 0)
+		i++;
+	return c->backend != NULL && i == c->backends && i == words->count;
+}
+
 /* Exchanges under way keep the list they began with: it is not given back. */
 void
 chain_settings(struct house *h, const struct common_settings *common)
 {
 	struct clerk *c = h->mine;
 
-	c->backends = 0;
-	c->backend = memory_take((common->auth_backends.count + 1) * sizeof *c->backend);
-	for (size_t i = 0; i < common->auth_backends.count; i++)
-		if (credential_backend_parse(common->auth_backends.item[i],
-		                             &c->backend[c->backends]) == NULL &&
-		    rows[c->backend[c->backends].kind].ask != NULL)
-			c->backends++;
+	if (!is_as_before(c, &common->auth_backends)) {
+		c->backends = 0;
+		c->backend = memory_take((common->auth_backends.count + 1) * sizeof *c->backend);
+		for (size_t i = 0; i < common->auth_backends.count; i++)
+			if (credential_backend_parse(common->auth_backends.item[i],
+			                             &c->backend[c->backends]) == NULL)
+				c->backends++;
+	}
+	chain_files(h);
 }

@@ -218,7 +218,21 @@ exchange_name(struct exchange *e, struct bytes user)
 {
 	struct clerk *c = clerk_of(e->house);
 
+	const struct credential_names names = {
+		c->rows.username_format,
+		c->rows.username_chars,
+		c->rows.username_translation,
+		c->rows.default_realm,
+	};
+
 	e->user = e->counted = arena_keep(e->life, user);
+	/* A name that cannot be is nobody's. */
+	if (!credential_name(&names, user, e->life, &e->user)) {
+		e->user = arena_keep(e->life, user);
+		e->nobody = true;
+		return true;
+	}
+	e->counted = e->user;
 	switch (directory_credential(c->directory, e->user, c->origin, e->life, &e->who)) {
 	case DIRECTORY_OK: e->counted = bytes_of(e->who.address); return true;
 	case DIRECTORY_LATER: return false;

@@ -27,12 +27,14 @@ struct exchange {
 	struct bytes          user, password;
 	struct bytes          counted; /* the name the guard counts by              */
 	/* The back ends of credentials (clerk-chain.c). */
+	bool                  nobody;   /* no back end is asked for such a name     */
 	size_t                at;       /* the next to be asked                     */
 	const struct credential_backend *asked;
 	uint32_t              question; /* what another process was asked, 0 none   */
 	struct timer         *patience;
 	bool                  hashed;   /* a hash was compared: what nobody costs, too */
 	struct bytes          stored;   /* what the pool compares; nothing: nobody's */
+	const char           *why_closed; /* of CLOSED, LATER: words for the log      */
 	const char           *fallback; /* its scheme where it names none           */
 	struct bytes          fields;   /* what the back end said with PASS         */
 	enum scheme_outcome   right;

@@ -154,7 +154,7 @@ is_reachable(const struct common_settings *common, struct bytes path)
 
 /* What is wrong with it, as a sentence; NULL: nothing, *out is what the directory keeps. */
 static const char *
-location_wrong(struct order *e, const char *text, struct arena *a, const char **out)
+location_wrong(struct house *h, const char *text, struct arena *a, const char **out)
 {
 	struct common_settings common;
 	struct buffer          path = { 0 };
@@ -163,7 +163,7 @@ location_wrong(struct order *e, const char *text, struct arena *a, const char **
 	*out = strcmp(text, "default") == 0 ? "" : text;
 	if (**out == '\0' || strcmp(text, "log") == 0)
 		return strcmp(text, "") == 0 ? "say log for the letter log, or default" : NULL;
-	if (!house_settings(e->house, &common_setting_table, NULL, &common))
+	if (!house_settings(h, &common_setting_table, NULL, &common))
 		return "main.cf cannot be read; the log says why";
 	wrong = location_complain(text, common.mail_home, a);
 	for (unsigned i = 0; wrong == NULL && location_prefix(text, common.mail_home, i, &path);
@@ -195,7 +195,7 @@ limits_read(struct order *e, struct arena *a, struct said_limits *s)
 		const char  *value = i + 1 < e->ask->argc ? e->ask->argv[i + 1] : NULL, *wrong;
 		bool         storage = bytes_is(name, "--quota-storage");
 		if (value != NULL && bytes_is(name, "--mail-location")) {
-			if ((wrong = location_wrong(e, value, a, &s->location)) == NULL)
+			if ((wrong = location_wrong(e->house, value, a, &s->location)) == NULL)
 				continue;
 			caller_complain(e->caller, "mansio: --mail-location %s: %s\n", value,
 			                wrong);
@@ -242,6 +242,111 @@ order_set_limits(struct order *e, const char *what)
 				(int)e->first.len, e->first.at);
 	}
 	return order_finish(e, o, what);
+}
+
+/* ---- what a back end of credentials says of an account ---- */
+
+struct people_known {
+	struct limits_row row;
+	struct arena     *a;
+};
+
+static void
+known_limits(void *ctx, const struct limits_row *r)
+{
+	struct people_known *k = ctx;
+
+	k->row = *r;
+	k->row.location = arena_copy(k->a, bytes_of(r->location));
+}
+
+/* Dovecot's "*:storage=1G:messages=1000", or "*:bytes=1000"; a bare number of quota_storage counts KiB. */
+static void
+rule_read(struct bytes rule, int64_t *bytes, int64_t *messages)
+{
+	struct bytes word, number;
+	int64_t      n;
+
+	if (!bytes_split(&rule, ':', &word))
+		return;
+	while (bytes_split(&rule, ':', &word)) {
+		ptrdiff_t is = bytes_find(word, '=');
+		if (is < 0)
+			continue;
+		number = bytes_cut(word, (size_t)is + 1, SIZE_MAX);
+		if (!limit_read(number, &n))
+			continue;
+		word = bytes_cut(word, 0, (size_t)is);
+		if (bytes_is(word, "messages"))
+			*messages = n;
+		else if (bytes_is(word, "bytes"))
+			*bytes = n;
+		else if (bytes_is(word, "storage") && number.len > 0)
+			*bytes = number.at[number.len - 1] <= '9' ? n * 1024 : n;
+	}
+}
+
+/* The place it means: `mail`, or what main.cf says, with the home that is told here. */
+static const char *
+place_meant(struct bytes mail, struct bytes home, const char *common, struct arena *a)
+{
+	struct buffer out = { 0 };
+	struct bytes  from = mail.len > 0 ? mail : bytes_of(common);
+	const char   *text;
+
+	if (home.len == 0)
+		return mail.len > 0 ? arena_copy(a, mail) : NULL;
+	for (size_t i = 0; i < from.len; i++)
+		if (from.at[i] == '~' && i > 0 && from.at[i - 1] == ':')
+			buffer_add(&out, home);
+		else if (from.at[i] == '%' && i + 1 < from.len && from.at[i + 1] == 'h') {
+			buffer_add(&out, home);
+			i++;
+		} else
+			buffer_add_char(&out, from.at[i]);
+	text = arena_copy(a, buffer_bytes(&out));
+	buffer_free(&out);
+	return mail.len > 0 || strcmp(text, common) != 0 ? text : NULL;
+}
+
+void
+clerk_apply_fields(struct house *h, const char *address, struct bytes fields)
+{
+	struct directory     *d = ((struct clerk *)h->mine)->directory;
+	struct arena         *a = arena_open(NULL);
+	struct people_known   known = { .a = a };
+	struct telling_people t = { .house = h, .all = true };
+	struct bytes          rule, mail, home;
+	int64_t               bytes, messages;
+	const char           *place, *kept, *wrong;
+
+	(void)credential_field(fields, "home", &home);
+	if (!credential_field(fields, "mail", &mail))
+		(void)credential_field(fields, "mail_location", &mail);
+	if (directory_limits_each(d, bytes_of(address), known_limits, &known) != DIRECTORY_OK)
+		goto out;
+	bytes = known.row.bytes;
+	messages = known.row.messages;
+	if (credential_field(fields, "quota_rule", &rule))
+		rule_read(rule, &bytes, &messages);
+	if (credential_field(fields, "quota_storage", &rule) && limit_read(rule, &bytes) &&
+	    rule.at[rule.len - 1] <= '9')
+		bytes *= 1024;
+	place = place_meant(mail, home, h->common.mail_location, a);
+	if (place != NULL && (wrong = location_wrong(h, place, a, &kept)) != NULL) {
+		warn_("auth: the place of %s, %s, is not used: %s", address, place, wrong);
+		place = NULL;
+	}
+	if (place != NULL)
+		place = kept;
+	if (bytes == known.row.bytes && messages == known.row.messages &&
+	    (place == NULL || strcmp(place, known.row.location) == 0))
+		goto out;
+	if (directory_limits_set(d, bytes_of(address), &bytes, &messages, place) == DIRECTORY_OK)
+		(void)directory_limits_each(d, bytes_of(address), tell_limits, &t);
+	buffer_free(&t.body);
+out:
+	arena_close(&a);
 }
 
 static void

@@ -14,7 +14,8 @@
 #include "directory/resolve.h"
 #include "role/house.h"
 
-struct clerk_settings { const char *delimiter; int64_t delay_ms, per_network, per_account;
+struct clerk_settings { const char *username_format, *username_chars, *username_translation, *default_realm;
+	const char *delimiter; int64_t delay_ms, per_network, per_account;
 	int64_t ban_failures, ban_within_ms, ban_ms, ban_longest_ms; struct setting_list ban_exceptions, sender_logins; };
 
 struct exchange;
@@ -31,6 +32,7 @@ struct clerk {
 	char                origin[256];
 	struct check_line { struct exchange *first, **last; } line[2];  /* passwords to be checked:
 	                                      of those known, who go first; of others  */
+	struct backend_file *backend_file;     /* passwd-files, as they were last read */
 	struct credential_backend *backend;    /* auth_backends, in their order  */
 	size_t              backends;
 	struct map         *questions;        /* to other processes, of exchanges */
@@ -95,8 +97,11 @@ bool hear_auth_drop(struct house *, enum role from, uint32_t index, uint32_t tic
 void clerk_lost(struct house *, enum role, uint32_t index);
 /* clerk-chain.c */
 void chain_settings(struct house *, const struct common_settings *);
+void chain_files(struct house *);
 bool hear_cred_said(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 void chain_lost(struct house *, enum role);
+/* What a back end says of an account: home, mail, quota_rule and their kin, when that is new. */
+void clerk_apply_fields(struct house *, const char *address, struct bytes fields);
 /* To the keeper that has the account: accounts that show one another something have one keeper (role/house.h). */
 void clerk_say_gone(struct link *, const struct gone_row *);
 void clerk_tell_people(struct house *, uint32_t keeper);

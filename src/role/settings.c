@@ -313,6 +313,21 @@ house_needs_pam(const struct common_settings *common)
 }
 
 static void
+check_names(struct check *c)
+{
+	struct clerk_settings clerk;
+	const char           *wrong = NULL;
+
+	if (settings_fill(c->settings, &clerk_setting_table, NULL, &clerk, c->errors))
+		wrong = credential_format_wrong(clerk.username_format);
+	else
+		c->good = false;
+	if (wrong != NULL)
+		complain(c, line_of(c->settings, "auth_username_format"),
+		         "auth_username_format = %s: %s", clerk.username_format, wrong);
+}
+
+static void
 check_backends(struct check *c, const struct common_settings *common)
 {
 	struct credential_backend b;
@@ -473,6 +488,7 @@ check_common(struct check *c)
 		complain(c, line_of(c->settings, "mail_directory"),
 		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
 		         common.mail_directory);
+	check_names(c);
 	check_protocols(c, &common);
 	check_backends(c, &common);
 	check_addresses(c, &common);

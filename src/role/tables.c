@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "directory/credential.h"
 
 const char *
 tables_default_type(struct settings *s)
@@ -106,12 +107,29 @@ files_of(void *ctx, const struct table_named *named)
 		table_files(named->name, f->default_type, f->each, f->ctx);
 }
 
+/* Back ends of credentials have files, too. */
+static void
+files_of_backends(struct settings *s, struct files *f)
+{
+	struct common_settings    common;
+	struct credential_backend b;
+
+	if (!settings_fill(s, &common_setting_table, NULL, &common, NULL))
+		return;
+	for (size_t i = 0; i < common.auth_backends.count; i++)
+		if (credential_backend_parse(common.auth_backends.item[i], &b) == NULL &&
+		    (b.kind == CREDENTIAL_PASSWD_FILE || b.kind == CREDENTIAL_SQL ||
+		     b.kind == CREDENTIAL_LDAP))
+			f->each(f->ctx, b.argument, b.kind != CREDENTIAL_PASSWD_FILE);
+}
+
 void
 tables_files(struct settings *s, void (*each)(void *, const char *path, bool remote), void *ctx)
 {
 	struct files f = { tables_default_type(s), each, ctx };
 
 	tables_named(s, files_of, &f);
+	files_of_backends(s, &f);
 }
 
 /*

@@ -1,0 +1,149 @@
+#include "directory/passwdfile.h"
+#include "base/map.h"
+#include "directory/credential.h"
+#include <string.h>
+
+enum { LINE_MOST = 64 << 10, TEXT_MOST = 256 << 20, COMPLAINTS_MOST = 20 };
+
+struct passwdfile {
+	struct map *users; /* name -> where its line begins      */
+	char       *text;
+	size_t      len;
+};
+struct reading {
+	struct passwdfile *p;
+	const char        *file;
+	struct buffer     *errors, *warnings;
+	int                line, complaints;
+	struct arena      *scratch;
+};
+
+static void
+complain(struct reading *r, const char *what)
+{
+	if (++r->complaints <= COMPLAINTS_MOST)
+		buffer_printf(r->errors, "%s:%d: %s\n", r->file, r->line, what);
+}
+
+static void
+read_line(struct reading *r, struct bytes line)
+{
+	struct bytes rest = line, name;
+
+	if (line.len > 0 && line.at[line.len - 1] == '\r')
+		line.len--;
+	if (bytes_trim(line).len == 0 || line.at[0] == '#')
+		return;
+	if (line.len > LINE_MOST)
+		complain(
+			r,
+			"a line this long is no user; write one line of user:hash:uid:gid:gecos:home:shell:fields for each");
+	else if (bytes_find(line, '\0') >= 0)
+		complain(r, "there is a NUL in this line");
+	else if (bytes_find(line, ':') <= 0)
+		complain(r, "write user:{SCHEME}hash, and what else is known behind more colons");
+	else if (bytes_split(&rest, ':', &name) &&
+	         map_get(r->p->users, arena_lower(r->scratch, name)) != NULL)
+		buffer_printf(r->warnings,
+		              "%s:%d: %.*s stands above already; the first line holds\n", r->file,
+		              r->line, (int)name.len, name.at);
+	else
+		(void)map_put(r->p->users, arena_lower(r->scratch, name),
+		              r->p->text + (line.at - r->p->text));
+}
+
+struct passwdfile *
+passwdfile_open(struct bytes text, const char *file, struct buffer *errors, struct buffer *warnings)
+{
+	struct passwdfile *p;
+	struct reading     r = { .file = file, .errors = errors, .warnings = warnings };
+	struct bytes       rest, line;
+
+	if (text.len > TEXT_MOST) {
+		buffer_printf(errors, "%s: too long for a passwd-file\n", file);
+		return NULL;
+	}
+	p = r.p = memory_take(sizeof *p);
+	p->users = map_open();
+	p->len = text.len;
+	p->text = memory_take(text.len + 1);
+	if (text.len > 0)
+		memcpy(p->text, text.at, text.len);
+	r.scratch = arena_open(NULL);
+	for (rest = (struct bytes){ p->text, p->len }; bytes_split(&rest, '\n', &line);) {
+		r.line++;
+		read_line(&r, line);
+	}
+	arena_close(&r.scratch);
+	if (r.complaints > 0)
+		passwdfile_close(&p);
+	return p;
+}
+
+void
+passwdfile_close(struct passwdfile **pp)
+{
+	struct passwdfile *p = *pp;
+
+	*pp = NULL;
+	if (p == NULL)
+		return;
+	map_close(&p->users);
+	explicit_bzero(p->text, p->len);
+	memory_free(p->text);
+	memory_free(p);
+}
+
+size_t
+passwdfile_count(const struct passwdfile *p)
+{
+	return map_count(p->users);
+}
+
+/* "userdb_quota_rule=*:storage=1G nopassword", parted by blanks, and what may stand behind the last colon */
+static void
+add_extra(struct bytes extra, struct buffer *out)
+{
+	struct bytes word;
+
+	while (bytes_split(&extra, ' ', &word)) {
+		ptrdiff_t    is = bytes_find(word, '=');
+		struct bytes name = is < 0 ? word : bytes_cut(word, 0, (size_t)is);
+		struct bytes value =
+			is < 0 ? BYTES("yes") : bytes_cut(word, (size_t)is + 1, SIZE_MAX);
+		char text[128];
+
+		if (bytes_starts(name, BYTES("userdb_")))
+			name = bytes_cut(name, 7, SIZE_MAX);
+		if (name.len > 0 && bytes_string(name, text, sizeof text))
+			credential_field_add(out, text, value);
+	}
+}
+
+bool
+passwdfile_find(const struct passwdfile *p, struct bytes user, struct arena *a, struct bytes *hash,
+                struct bytes *fields)
+{
+	static const char *const names[] = { NULL, NULL, "uid", "gid", "gecos", "home", "shell" };
+	struct buffer            out = { 0 };
+	const char              *at = map_get(p->users, arena_lower(a, user));
+	struct bytes             rest, line, part;
+
+	if (at == NULL)
+		return false;
+	rest = (struct bytes){ at, p->len - (size_t)(at - p->text) };
+	(void)bytes_split(&rest, '\n', &line);
+	if (line.len > 0 && line.at[line.len - 1] == '\r')
+		line.len--;
+	*hash = (struct bytes){ NULL, 0 };
+	for (size_t i = 0; i < COUNT(names) && bytes_split(&line, ':', &part); i++)
+		if (i == 1)
+			*hash = arena_keep(a, part);
+		else if (names[i] != NULL && part.len > 0)
+			credential_field_add(&out, names[i], part);
+	/* What begins here has colons of its own. */
+	add_extra(line, &out);
+	*fields = arena_keep(a, buffer_bytes(&out));
+	buffer_free(&out);
+	return true;
+}

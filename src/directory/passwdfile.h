@@ -1,0 +1,29 @@
+/*
+ * passwdfile -- a passwd-file of Dovecot: users, their hashes and what else is known of them
+ *
+ * From:     role/clerk (back end of credentials), config check
+ * Touches:  its text alone
+ *
+ *     user:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields
+ *
+ * All but user may be missing.  An extra field is name=value, or a name alone; those of the userdb begin with
+ * userdb_.  `#` comments.  Names are compared without regard to ASCII case; of two lines the first holds.
+ *
+ * passwdfile_open()  NULL with complaints in *errors, "FILE:12: ..." and a newline each, when a line is not so.
+ * passwdfile_find()  the user's line: the hash, and everything else as fields (directory/credential.h) in the arena.
+ *                    False: not there.
+ * Bounded: lines of 64 KiB, text of 256 MiB.
+ */
+#ifndef DIRECTORY_PASSWDFILE_H
+#define DIRECTORY_PASSWDFILE_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+
+struct passwdfile;
+struct passwdfile *passwdfile_open(struct bytes text, const char *file, struct buffer *errors, struct buffer *warnings);
+void passwdfile_close(struct passwdfile **);
+bool passwdfile_find(const struct passwdfile *, struct bytes user, struct arena *, struct bytes *hash, struct bytes *fields);
+size_t passwdfile_count(const struct passwdfile *);
+
+#endif
