@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: ISC
+"""Who is asked whether a password is right: the directory, passwd-files, PAM.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_credentials.py
+"""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import wait_for
+from kit import word
+from test_guard import imap_login, pop_login, submission_login
+from test_roles import PASSWORD, Village
+
+LATER = "[UNAVAILABLE]"
+NO = "[AUTHENTICATIONFAILED]"
+root = pytest.mark.skipif(os.geteuid() != 0, reason="PAM's modules and users of the operating system need root")
+
+
+def pw(scheme, password="geheim"):
+    """As Dovecot makes it."""
+    return subprocess.run(["doveadm", "pw", "-s", scheme, "-p", password], capture_output=True, text=True,
+                          check=True).stdout.strip()
+
+
+@pytest.fixture
+def users(tmp_path):
+    """A passwd-file that a server without privileges of its own cannot open: the postmaster does."""
+    path = tmp_path / "users"
+    path.write_text("# people\n"
+                    f"eva@elsewhere.example:{pw('SSHA512')}:::::: userdb_quota_rule=*:storage=20M:messages=7\n"
+                    f"adam@elsewhere.example:{pw('ARGON2ID')}::::::\n"
+                    f"bare:{pw('SHA512-CRYPT')}::::::\n"
+                    f"home@elsewhere.example:{pw('BLF-CRYPT')}::::::allow_nets=192.0.2.0/24\n"
+                    f"shut@elsewhere.example:{pw('PBKDF2')}::::::nologin\n"
+                    "dear@elsewhere.example:{CRYPT}$2y$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW::::::\n")
+    path.chmod(0o600)
+    return path
+
+
+def village(**settings):
+    return Village(**{"auth_failure_delay": "0", "auth_failure_network_limit": "0", "auth_failure_account_limit": "0", **settings})
+
+
+def test_a_passwd_file_behind_the_directory(users):
+    with village(auth_backends=f"directory passwd-file:{users}") as house:
+        assert imap_login(house, PASSWORD) is True, "the directory is asked first"
+        assert NO in imap_login(house, "wrong")
+        assert imap_login(house, "geheim", "eva@elsewhere.example") is True
+        assert imap_login(house, "geheim", "Adam@Elsewhere.Example") is True, "names have no case"
+        assert imap_login(house, "geheim", "bare@mail.example.com") is True, "the origin's domain may be left out in the file"
+        assert imap_login(house, "geheim", "bare") is True
+        assert submission_login(house, "geheim", "eva@elsewhere.example") is True
+        assert pop_login(house, "geheim", "eva@elsewhere.example") is True
+        assert NO in imap_login(house, "Geheim", "eva@elsewhere.example")
+        assert NO in imap_login(house, "geheim", "nobody@elsewhere.example")
+        assert "535 5.7.8" in submission_login(house, "geheim", "nobody@elsewhere.example")
+        assert imap_login(house, "geheim", "home@elsewhere.example") is not True, "allow_nets"
+        assert imap_login(house, "geheim", "shut@elsewhere.example") is not True, "nologin"
+        assert NO in imap_login(house, "geheim", "dear@elsewhere.example"), "a hash nobody can afford lets nobody in"
+        assert house.count("its cost is more than may be spent on one login") == 1
+        quota = house.command("quota", "get", "eva@elsewhere.example").stdout
+        assert "20" in quota and "7" in quota, quota
+
+
+def test_a_passwd_file_is_read_anew_and_a_broken_one_is_not(users):
+    with village(auth_backends=f"directory passwd-file:{users}") as house:
+        good = users.read_text()
+        new = users.with_suffix(".new")
+        new.write_text(good + f"late@elsewhere.example:{pw('SHA256')}\n")
+        new.replace(users)
+        wait_for(lambda: imap_login(house, "geheim", "late@elsewhere.example") is True)
+        users.write_text("a line that is none\n")
+        wait_for(lambda: house.count("the last good one stays") > 0)
+        assert house.count(f"{users}:1: write user:") > 0
+        assert imap_login(house, "geheim", "eva@elsewhere.example") is True
+        users.write_text(good)
+        wait_for(lambda: imap_login(house, "geheim", "late@elsewhere.example") is not True)
+
+
+def test_a_file_that_is_not_there_is_no_no(tmp_path):
+    with village(auth_backends=f"directory passwd-file:{tmp_path}/missing") as house:
+        assert imap_login(house, PASSWORD) is True
+        assert LATER in imap_login(house, "x", "eva@elsewhere.example")
+        assert "454 4.7.0" in submission_login(house, "x", "eva@elsewhere.example")
+
+
+def test_names_as_they_are_meant(users):
+    with village(auth_backends=f"directory passwd-file:{users}", auth_username_format="%Ln",
+                 auth_username_translation="#@", auth_username_chars="abcdefghijklmnopqrstuvwxyz@.ABCDE") as house:
+        assert imap_login(house, "geheim", "BARE@anywhere.example".replace("R", "r")) is True
+        assert imap_login(house, "geheim", "bare#anywhere") is True
+        assert NO in imap_login(house, "geheim", "b1re")
+
+
+def test_wrong_words_are_refused_in_words(tmp_path):
+    with village() as house:
+        for words in ("auth_backends = shadow", "auth_backends = sql:relative.cf", "auth_username_format = %x", "auth_username_format = x"):
+            bad = tmp_path / "main.cf"
+            bad.write_text(house.config.read_text() + words + "\n")
+            said = subprocess.run([os.environ["MANSIO"], "-c", bad, "config", "check"], capture_output=True, text=True)
+            assert said.returncode == 1 and words.split()[0] in said.stdout + said.stderr, words
+
+
+class Unix:
+    """A user of the operating system and a service of PAM, made for one test."""
+
+    def __init__(self):
+        self.name, self.service = "m" + word()[:8].lower(), "mansio" + word()[:8].lower()
+        self.file = pathlib.Path("/etc/pam.d") / self.service
+        subprocess.run(["useradd", "-m", "-s", "/bin/sh", self.name], check=True, capture_output=True)
+        subprocess.run(["chpasswd"], input=f"{self.name}:geheim\n", text=True, check=True, capture_output=True)
+        self.write("auth required pam_unix.so nodelay", "account required pam_nologin.so", "account required pam_unix.so",
+                   "session required pam_permit.so")
+
+    def write(self, *lines):
+        self.file.write_text("\n".join(lines) + "\n")
+
+    def remove(self):
+        self.file.unlink(missing_ok=True)
+        subprocess.run(["userdel", "-r", self.name], capture_output=True)
+
+
+@pytest.fixture
+def unix():
+    u = Unix()
+    yield u
+    u.remove()
+
+
+@root
+def test_users_of_the_operating_system(unix):
+    """R260, R261: PAM, and the account phase."""
+    with village(auth_backends=f"directory pam:{unix.service}") as house:
+        assert imap_login(house, "geheim", unix.name) is True
+        assert submission_login(house, "geheim", unix.name) is True
+        assert imap_login(house, PASSWORD) is True
+        assert NO in imap_login(house, "wrong", unix.name)
+        assert NO in imap_login(house, "geheim", "m" + word()), "no such user"
+        subprocess.run(["usermod", "-L", unix.name], check=True)
+        assert imap_login(house, "geheim", unix.name) is not True, "locked"
+        subprocess.run(["usermod", "-U", unix.name], check=True)
+        assert imap_login(house, "geheim", unix.name) is True
+        subprocess.run(["chage", "-E", "2001-01-01", unix.name], check=True)
+        assert imap_login(house, "geheim", unix.name) is not True, "expired"
+        assert house.count("account is expired") > 0
+        subprocess.run(["chage", "-E", "-1", unix.name], check=True)
+        assert imap_login(house, "geheim", unix.name) is True
+
+
+@root
+def test_pam_that_fails_is_never_a_no(unix):
+    """The module is missing, the check hangs, the role is killed."""
+    with village(auth_backends=f"directory pam:{unix.service}", auth_pam_timeout="500ms") as house:
+        unix.write("auth required pam_there_is_no_such.so", "account required pam_permit.so")
+        said = imap_login(house, "geheim", unix.name)
+        assert LATER in said, said
+        unix.write("auth required pam_exec.so quiet /bin/sleep 60", "account required pam_permit.so")
+        assert LATER in imap_login(house, "geheim", unix.name)
+        assert house.count("takes longer than auth_pam_timeout") == 1
+        unix.write("auth required pam_unix.so nodelay", "account required pam_unix.so")
+        assert imap_login(house, "geheim", unix.name) is True
+        said = []
+        threads = [threading.Thread(target=lambda: said.append(imap_login(house, "geheim", unix.name))) for _ in range(6)]
+        pid = next(p["pid"] for p in house.status() if p["role"] == "pam")
+        for t in threads:
+            t.start()
+        os.kill(pid, signal.SIGKILL)
+        for t in threads:
+            t.join()
+        assert all(one is True or LATER in one for one in said), said
+        wait_for(lambda: imap_login(house, "geheim", unix.name) is True)
