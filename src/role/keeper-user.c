@@ -122,6 +122,10 @@ is_for_others(struct house *h, uint32_t ticket, const struct word_deliver *w)
 	const char *command = keeper_of(h)->rows.mailbox_command;
 
 	switch (system_kind_of(w->account)) {
+	case SYSTEM_MAILBOX:
+		if (keeper_forward(h, ticket, w))
+			return true;
+		break;
 	case SYSTEM_COMMAND: keeper_handoff(h, ticket, w, HANDOFF_COMMAND, w->detail); return true;
 	case SYSTEM_FILE: keeper_handoff(h, ticket, w, HANDOFF_FILE, w->detail); return true;
 	default: break;
@@ -224,7 +228,8 @@ static bool
 is_busy(struct keeper *k)
 {
 	return imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 || k->parcels > 0 ||
-	       k->locked.len > 0 || store_dirty(k->store) || map_count(k->sessions) > 0;
+	       k->locked.len > 0 || store_dirty(k->store) || map_count(k->sessions) > 0 ||
+	       k->locked.len > 0;
 }
 
 static void

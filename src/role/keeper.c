@@ -27,6 +27,7 @@ enum { LATER_MS = 20, LOCKED_MOST_MS = 20000 };
 static const struct setting rows[] = {
 	{ "mail_history_time", SETTING_TIME, AT(history_ms), "1d", "How long the history of a mailbox (changes, expunged messages) is kept.", .since = "0.1" },
 	{ "mail_max_userip_connections", SETTING_NUMBER, AT(per_user_address), "20", "IMAP and POP3 sessions of one user from one address; 0 means no limit.", .since = "0.1" },
+	{ "forward_path", SETTING_LIST, AT(forward_path), "$home/.forward${recipient_delimiter}${extension}, $home/.forward", "Files in which operating-system users say where their mail goes; the first that is there counts.", .since = "0.2" },
 	{ "mailbox_command", SETTING_TEXT, AT(mailbox_command), "", "The command that gets the mail of operating-system users instead of home_mailbox, as procmail -a \"$EXTENSION\".", .since = "0.2" },
 	{ "command_time_limit", SETTING_TIME, AT(command_ms), "1000s", "How long a command may take for one letter.", .least = 1000, .most = 86400000, .since = "0.2" },
 	{ "local_command_shell", SETTING_TEXT, AT(shell), "", "The shell for commands, as /usr/bin/smrsh -c without the -c; if empty /bin/sh, and only where a shell is needed.", .since = "0.2" },
@@ -75,7 +76,9 @@ parcel_safe(void *ctx, int why)
 
 	keeper_of(p->house)->parcels--;
 	if (why != 0)
-		p->answer = (struct word_delivered){ DELIVER_LATER, "4.3.0", strerror(why), false };
+		p->answer = (struct word_delivered){ .result = DELIVER_LATER,
+			                             .status = "4.3.0",
+			                             .text = strerror(why) };
 	/* The ticket of a queue that died may mean another letter to its successor. */
 	if (p->queue == keeper_of(p->house)->queues)
 		keeper_delivered(p->house, p->ticket, &p->answer);
@@ -131,9 +134,10 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	}
 	if (map_get(k->gone, map_number(&w.account)) != NULL) {
 		keeper_delivered(h, head.ticket,
-		                 &(struct word_delivered){ DELIVER_REFUSED, "5.1.1",
-		                                           "unknown user: the account was deleted",
-		                                           false });
+		                 &(struct word_delivered){
+					 .result = DELIVER_REFUSED,
+					 .status = "5.1.1",
+					 .text = "unknown user: the account was deleted" });
 		return true;
 	}
 	if (k->user != NULL)
@@ -174,7 +178,10 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 	}
 	if (kept >= 0)
 		close(kept);
-	struct word_delivered answer = { result[got.result], got.status, got.text, got.again };
+	struct word_delivered answer = { .result = result[got.result],
+		                         .status = got.status,
+		                         .text = got.text,
+		                         .again = got.again };
 	if (got.result != DELIVERY_DONE) {
 		keeper_delivered(h, head.ticket, &answer);
 		return true;

@@ -11,6 +11,7 @@
  *     keeper-people.c   what the clerk says of limits and groups
  *     keeper-limits.c   SETQUOTA
  *     keeper-user.c     the keeper of an operating-system user
+ *     keeper-forward.c  ~/.forward
  *     keeper-handoff.c   its letters for commands and files
  *     keeper-quota.c    what happens when an account becomes full
  *
@@ -35,6 +36,7 @@ struct keeper_settings {
 	int64_t quota_storage, quota_messages, quota_grace;     /* grace in percent */
 	const char *mailbox_command, *shell;
 	bool    quota_tempfail, search_index;
+	struct setting_list forward_path;
 	struct setting_list read_locks, write_locks, quota_warning, quota_admins;
 };
 extern const struct setting_table keeper_setting_table;
@@ -127,6 +129,8 @@ void keeper_user_want(struct house *, bool own, uint64_t size);
 void keeper_user_done(struct house *, uint32_t segment);
 bool keeper_segment_lent(struct house *, const struct word_segment *, int fd);     /* keeper-append.c; fd -1: refused */
 
+/* keeper-forward.c: true: it goes elsewhere, and the queue is answered */
+bool keeper_forward(struct house *, uint32_t ticket, const struct word_deliver *);
 /* keeper-handoff.c: `kind` of enum handoff_kind; the answer goes to the queue */
 void keeper_handoff(struct house *, uint32_t ticket, const struct word_deliver *, int kind, struct bytes what);
 void keeper_handoffs_open(struct house *);

@@ -212,3 +212,48 @@ hear_keeper_rest(struct house *h, uint32_t index)
 	buffer_free(&tickets);
 	return true;
 }
+
+/* ---- forwarding ---- */
+
+void
+queue_forward(struct house *h, struct recipient *r, const struct word_delivered *w)
+{
+	struct queue *q = queue_of(h)->queue;
+
+	for (uint32_t i = 0; i < w->targets; i++) {
+		const struct resolve_target *t = &w->target[i];
+		struct recipient            *twin;
+		if (queue_has_target(r->letter, t))
+			continue;
+		twin = queue_fork(q, r);
+		queue_recipient_is(twin, t);
+		twin->known = true; /* an address is looked up under its own name */
+		if (t->account != 0)
+			queue_event(q, twin, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
+		else
+			queue_event(q, twin, EVENT_RELEASE, NULL, NULL, queue_now_ms());
+	}
+}
+
+/* Whether this user has forwarded the letter. */
+static bool
+has_forwarded(const struct letter *l, uint64_t account)
+{
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		if (r->account == account && r->state == RECIPIENT_DONE && r->text != NULL &&
+		    strcmp(r->text, "forwarded") == 0)
+			return true;
+	return false;
+}
+
+void
+queue_forwarders(struct house *h, const struct letter *l, const struct word_resolved *w)
+{
+	(void)h;
+	for (uint32_t i = 0; i < w->targets; i++) {
+		struct resolve_target *t = (struct resolve_target *)(uintptr_t)&w->target[i];
+		if (is_system_account(t->account) && system_kind_of(t->account) == SYSTEM_MAILBOX &&
+		    has_forwarded(l, t->account))
+			t->account = system_account(SYSTEM_OWN_MAILBOX, system_uid(t->account));
+	}
+}

@@ -157,8 +157,8 @@ say_resolve(struct house *h, const struct recipient *r)
 	link_end(l);
 }
 
-static void
-recipient_is(struct recipient *r, const struct resolve_target *t)
+void
+queue_recipient_is(struct recipient *r, const struct resolve_target *t)
 {
 	r->account = t->account;
 	r->address = arena_copy(r->letter->life, t->address);
@@ -179,8 +179,8 @@ is_target(const struct recipient *r, const struct resolve_target *t)
 }
 
 /* The letter goes there already: it had been resolved before, or two names lead to one. */
-static bool
-has_target(const struct letter *l, const struct resolve_target *t)
+bool
+queue_has_target(const struct letter *l, const struct resolve_target *t)
 {
 	for (const struct recipient *r = l->first; r != NULL; r = r->next)
 		if (is_target(r, t))
@@ -196,20 +196,21 @@ becomes(struct house *h, struct recipient *r, const struct word_resolved *w)
 	struct queue                *q = queue_of(h)->queue;
 	const struct resolve_target *own = w->targets > 0 ? &w->target[0] : NULL;
 
+	queue_forwarders(h, r->letter, w);
 	for (uint32_t i = 0; i < w->targets; i++)
 		if (is_target(r, &w->target[i]))
 			own = &w->target[i];
 	for (uint32_t i = 0; i < w->targets; i++) {
 		struct recipient *twin;
 
-		if (&w->target[i] == own || has_target(r->letter, &w->target[i]))
+		if (&w->target[i] == own || queue_has_target(r->letter, &w->target[i]))
 			continue;
 		twin = queue_fork(q, r);
-		recipient_is(twin, &w->target[i]);
+		queue_recipient_is(twin, &w->target[i]);
 		queue_event(q, twin, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
 	}
 	if (own != NULL && !is_target(r, own))
-		recipient_is(r, own);
+		queue_recipient_is(r, own);
 }
 
 /* In the words of the delivery agent that would have had it. */
@@ -393,6 +394,7 @@ hear_delivered(struct house *h, uint32_t ticket, struct bytes body)
 		[DELIVER_DONE] = { EVENT_DELIVERED, "sent" },
 		[DELIVER_LATER] = { EVENT_LATER, "deferred" },
 		[DELIVER_REFUSED] = { EVENT_REFUSED, "bounced" },
+		[DELIVER_FORWARDED] = { EVENT_DELIVERED, "sent" },
 	};
 	/* clang-format on */
 	struct queue_role    *k = queue_of(h);
@@ -403,6 +405,8 @@ hear_delivered(struct house *h, uint32_t ticket, struct bytes body)
 	if (!word_unpack_delivered(body, k->scratch, &w) || w.result >= COUNT(means))
 		return false;
 	r = queue_asked_drop(k->delivering, ticket);
+	if (r != NULL && w.result == DELIVER_FORWARDED)
+		queue_forward(h, r, &w);
 	if (r != NULL)
 		queue_conclude(h, r, means[w.result].event, means[w.result].how, w.status, w.text);
 	queue_pump(h);
@@ -414,6 +418,13 @@ hands_full(const struct queue_role *k)
 {
 	return map_count(k->resolving) >= RESOLVING_MOST ||
 	       map_count(k->delivering) >= DELIVERING_MOST;
+}
+
+/* What a user, or an alias, has said is to be done with it: nobody is asked again. */
+static bool
+is_handed(const struct recipient *r)
+{
+	return is_system_account(r->account) && system_kind_of(r->account) != SYSTEM_MAILBOX;
 }
 
 /* Everything whose time has come is begun; then the timer is set for the next.  Before it is tried
@@ -429,7 +440,7 @@ queue_pump(struct house *h)
 		return;
 	k->pumping = true;
 	while (!hands_full(k) && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
-		if (r->state == RECIPIENT_NEW || r->tries > 1)
+		if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
 			resolve(h, r);
 		else
 			try_recipient(h, r);

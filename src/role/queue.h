@@ -85,6 +85,14 @@ struct recipient *queue_asked_drop(struct map *open, uint32_t ticket);
 void queue_conclude(struct house *, struct recipient *, enum recipient_event, const char *how, const char *status, const char *text);
 void queue_say_deliver(struct house *, const struct recipient *, uint32_t segment, uint64_t at, int fd);
 
+void queue_recipient_is(struct recipient *, const struct resolve_target *);
+/* The letter goes there already: it had been resolved before, or two names lead to one. */
+bool queue_has_target(const struct letter *, const struct resolve_target *);
+/* The targets a user's .forward named become recipients, all in one checkpoint with the end of the one that named them. */
+void queue_forward(struct house *, struct recipient *, const struct word_delivered *);
+/* A letter that comes back to somebody who has forwarded it lies in the mailbox: the answer is changed so. */
+void queue_forwarders(struct house *, const struct letter *, const struct word_resolved *);
+
 /* queue-user.c: recipients that are operating-system users; they wait in `delivering` until their keeper is there */
 void queue_deliver_to_user(struct house *, struct recipient *);
 void queue_user_keeper_came(struct house *, uint32_t index);

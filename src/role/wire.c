@@ -590,17 +590,33 @@ word_pack_delivered(struct buffer *b, const struct word_delivered *w)
 	pack_string(b, w->status);
 	pack_string(b, w->text);
 	pack_bool(b, w->again);
+	pack_u32(b, w->targets);
+	for (uint32_t i = 0; i < w->targets; i++) {
+		pack_u64(b, w->target[i].account);
+		pack_bytes(b, w->target[i].address);
+		pack_bytes(b, w->target[i].detail);
+	}
 }
 
 bool
 word_unpack_delivered(struct bytes body, struct arena *life, struct word_delivered *w)
 {
-	struct reader r = reader_of(body, life);
+	enum { EACH = 8 + 4 + 4 };
+	struct reader          r = reader_of(body, life);
+	struct resolve_target *target;
 
-	w->result = read_choice(&r, DELIVER_REFUSED);
+	w->result = read_choice(&r, DELIVER_FORWARDED);
 	w->status = read_string(&r);
 	w->text = read_string(&r);
 	w->again = unpack_bool(&r.fields);
+	w->targets = read_count(&r, EACH, ENVELOPE_RECIPIENTS_MOST);
+	target = arena_take_array(life, w->targets, sizeof *target);
+	for (uint32_t i = 0; i < w->targets; i++) {
+		target[i].account = unpack_u64(&r.fields);
+		target[i].address = unpack_bytes(&r.fields);
+		target[i].detail = unpack_bytes(&r.fields);
+	}
+	w->target = target;
 	return reader_done(&r);
 }
 

@@ -233,8 +233,8 @@ struct word_deliver {
 	struct bytes sender;           /* Return-Path                             */
 };
 BODY(deliver)
-enum deliver_result { DELIVER_DONE, DELIVER_LATER, DELIVER_REFUSED };
-struct word_delivered { uint8_t result; const char *status; const char *text; bool again; };  /* status "2.0.0"; again: had come before */
+enum deliver_result { DELIVER_DONE, DELIVER_LATER, DELIVER_REFUSED, DELIVER_FORWARDED };   /* FORWARDED: the targets get it instead */
+struct word_delivered { uint8_t result; const char *status; const char *text; bool again; const struct resolve_target *target; uint32_t targets; };  /* status "2.0.0"; again: had come before */
 BODY(delivered)
 
 struct word_session {

@@ -289,3 +289,142 @@ def test_maildrop_delivers_as_its_filter_says(served, user):
     demo = served(mailbox_command='/usr/bin/maildrop', home_mailbox="Maildir/")
     demo.send(letter("urgent matter"))
     lands_in(lambda: list((user.home / "Maildir/.Urgent").glob("new/*")))
+
+
+def test_forward_gives_it_to_others_and_to_the_mailbox(served, user):
+    user.write(".forward", f"\\{user.name}, jack@example.com, \"|cat > $HOME/piped\", {user.home}/kept\n", 0o644)
+    demo = served(home_mailbox="Maildir/")
+    demo.send(letter("onward"), to="jill@example.com")
+    [own] = lands_in(user.maildir)
+    assert own["Subject"] == "onward"
+    wait_for((user.home / "piped").exists)
+    wait_for(lambda: (user.home / "kept").exists() and len(mailbox.mbox(user.home / "kept")) == 1)
+    assert (user.home / "kept").stat().st_uid == user.uid
+    with demo.imap("jack") as box:
+        wait_for(lambda: box.select() and box.search(None, "SUBJECT", "onward")[1] == [b"2"] or
+                 box.search(None, "SUBJECT", "onward")[1] == [b"1"])
+    wait_for(lambda: "status=sent (forwarded)" in demo.log() and "is empty" in demo.command("queue", "list").stdout)
+    assert len(user.maildir()) == 1 and len(mailbox.mbox(user.home / "kept")) == 1
+
+
+def test_forward_to_oneself_ends_in_the_mailbox(served, user):
+    user.write(".forward", "jill@example.com\n", 0o644)
+    demo = served(home_mailbox="Maildir/")
+    demo.send(letter(word()))
+    assert len(lands_in(user.maildir)) == 1
+
+
+def test_forward_in_a_circle_ends_in_a_mailbox(served, user):
+    other = User()
+    try:
+        user.write(".forward", "jack@example.com\n", 0o644)
+        other.write(".forward", "jill@example.com\n", 0o644)
+        demo = served(home_mailbox="Maildir/")
+        demo.command("account", "set", "jack@example.com", "system-user", other.name)
+        demo.send(letter(word()), sender="x@example.net")
+        lands_in(user.maildir)
+        wait_for(lambda: "is empty" in demo.command("queue", "list").stdout)
+        assert len(user.maildir()) == 1 and len(other.maildir()) == 0
+    finally:
+        other.remove()
+
+
+def test_a_letter_that_was_here_before_is_not_forwarded_again(served, user):
+    user.write(".forward", "jack@example.com\n", 0o644)
+    demo = served(home_mailbox="Maildir/")
+    m = letter(word())
+    m["Delivered-To"] = "jill@example.com"
+    demo.send(m, sender="x@example.net")
+    wait_for(lambda: "dsn=5.4.6, status=bounced (mail forwarding loop for jill@example.com)" in demo.log())
+
+
+@pytest.mark.parametrize("how", ["writable", "foreign", "directory", "fifo", "huge", "broken"])
+def test_a_forward_others_could_have_written_does_not_count(served, user, how):
+    other = 4321 if how == "foreign" else None
+    if how == "directory":
+        (user.home / ".forward").mkdir()
+    elif how == "fifo":
+        os.mkfifo(user.home / ".forward")
+        os.chown(user.home / ".forward", user.uid, -1)
+    elif how == "huge":
+        user.write(".forward", "jack@example.com\n" * 10000)
+    elif how == "broken":
+        user.write(".forward", "\"|never closed\n,,\n:include:nowhere\n")
+    else:
+        user.write(".forward", "jack@example.com\n", 0o666 if how == "writable" else 0o644, other)
+    demo = served(home_mailbox="Maildir/")
+    demo.send(letter(word()), sender="x@example.net")
+    assert len(lands_in(user.maildir)) == 1
+    assert ".forward" in demo.log()
+
+
+def test_a_hostile_forward_reaches_nobody_else(served, user):
+    other = User()
+    try:
+        secret = other.write("secret", "nobody reads this\n")
+        user.write(".forward", f"{other.home}/inbox, \"|cat {secret} > $HOME/stolen; id -u > $HOME/me\", "
+                               f":include:{secret}, {user.home}/link, \"|kill -9 $PPID\"\n", 0o644)
+        (user.home / "link").symlink_to(other.home / "linked")
+        demo = served(home_mailbox="Maildir/")
+        demo.send(letter(word()), sender="x@example.net")
+        lands_in(user.maildir)                       # an :include: that cannot be read: nothing is lost
+        wait_for(lambda: (user.home / "me").exists() and (user.home / "me").read_text())
+        assert (user.home / "me").read_text().strip() == str(user.uid)
+        assert (user.home / "stolen").read_text() == ""
+        wait_for(lambda: "/link is a link" in demo.log())
+        assert not (other.home / "inbox").exists() and not (other.home / "linked").exists()
+        demo.send(letter(word()), sender="x@example.net")
+        lands_in(user.maildir, 2)
+    finally:
+        other.remove()
+
+
+def test_commands_can_be_forbidden(served, user):
+    user.write(".forward", "\"|cat > $HOME/piped\"\n", 0o644)
+    demo = served(home_mailbox="Maildir/", allow_mail_to_commands="alias")
+    demo.send(letter(word()), sender="x@example.net")
+    lands_in(user.maildir)
+    assert not (user.home / "piped").exists() and "allow_mail_to_commands" in demo.log()
+
+
+@pytest.mark.parametrize("how", ["link", "foreign", "directory"])
+def test_a_mailbox_that_is_not_the_users_gets_nothing(served, user, how):
+    target = user.home / "elsewhere"
+    if how == "link":
+        target.write_text("")
+        os.chown(target, user.uid, -1)
+        user.spool.symlink_to(target)
+    elif how == "foreign":
+        user.spool.write_text("")
+        os.chown(user.spool, 4321, 4321)
+        user.spool.chmod(0o600)
+    else:
+        user.spool.unlink(missing_ok=True)
+        user.spool.mkdir()
+        os.chown(user.spool, user.uid, -1)
+    demo = served()
+    try:
+        demo.send(letter(word()), sender="x@example.net")
+        wait_for(lambda: "status=deferred" in demo.log() or "status=bounced" in demo.log())
+        assert how != "link" or target.read_text() == ""
+    finally:
+        if how == "directory":
+            user.spool.rmdir()
+
+
+def test_a_full_disk_defers_and_leaves_no_half_letter(served, user):
+    size = 3 << 20
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},uid={user.uid},mode=700", "none", user.home], check=True)
+    try:
+        demo = served(home_mailbox="Maildir/", minimal_backoff_time="2s", maximal_backoff_time="2s")
+        filler = user.write("filler", "x" * (2 << 20))
+        subject = word()
+        demo.send(letter(subject, body="x" * 70 * 1000 + ("y" * 70 + "\n") * 20000), sender="x@example.net")
+        wait_for(lambda: "status=deferred" in demo.log())
+        assert not [p for p in (user.home / "Maildir").rglob("*") if p.is_file() and p.parent.name == "new"]
+        filler.unlink()
+        [found] = lands_in(user.maildir)
+        assert found["Subject"] == subject
+    finally:
+        demo.stop()
+        subprocess.run(["umount", "-l", user.home], check=True)
