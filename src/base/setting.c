@@ -289,10 +289,12 @@ settings_close(struct settings **sp)
 void
 setting_know_rows(struct settings *s, const struct setting_table *table)
 {
-	/* A map keeps plain pointers; a row comes out of it const again. */
+	/* A map keeps plain pointers; a row comes out of it const again.  Who fills one row of a table by a
+	   copy of it takes that away again: the first that was known stays. */
 	for (size_t i = 0; i < table->count; i++)
-		(void)map_put(s->row_of, bytes_of(table->row[i].name),
-		              (void *)(uintptr_t)&table->row[i]);
+		if (setting_row_find(s, bytes_of(table->row[i].name)) == NULL)
+			(void)map_put(s->row_of, bytes_of(table->row[i].name),
+			              (void *)(uintptr_t)&table->row[i]);
 }
 
 const struct setting *
