@@ -3,6 +3,7 @@
 #define KIT_H
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,14 +95,20 @@ kit_folder(struct kit *k)
 	k->history_ms = 3600 * 1000;
 }
 
+static int
+kit_unlink(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+	(void)st;
+	(void)kind;
+	(void)at;
+	return remove(path);
+}
+
 static void
 kit_remove(struct kit *k)
 {
-	char command[128];
-
-	(void)snprintf(command, sizeof command, "rm -rf '%s'", k->path);
 	(void)close(k->dir);
-	if (system(command) != 0)
+	if (nftw(k->path, kit_unlink, 16, FTW_DEPTH | FTW_PHYS) != 0)
 		abort();
 }
 
