@@ -1,0 +1,250 @@
+#include "../unit.h"
+
+#include <pthread.h>
+
+#include "kit.h"
+#include "store/inside.h"
+
+static int told, told_why;
+
+static void
+barrier(void *ctx, int why)
+{
+	(void)ctx;
+	told++;
+	if (why != 0)
+		told_why = why;
+}
+
+static void
+settle(struct kit *k)
+{
+	told = told_why = 0;
+	store_barrier(k->store, barrier, NULL);
+	kit_turns(k);
+	assert_int_equal(told, 1);
+	assert_int_equal(told_why, 0);
+}
+
+static void
+again(struct kit *k)
+{
+	kit_close(k);
+	kit_open(k);
+}
+
+static void
+arrive(struct kit *k, struct mailbox *m, uint64_t letter)
+{
+	struct arrival v = kit_arrival(k, letter);
+	uint32_t       uid;
+
+	assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
+}
+
+/* ---- news ---- */
+
+struct heard {
+	int              count[5];
+	struct uid_range last;
+};
+
+static void
+hear(void *ctx, enum mailbox_news what, const struct uid_set *set, const struct mailbox_watch *by)
+{
+	struct heard *h = ctx;
+
+	(void)by;
+	h->count[what]++;
+	if (set->count > 0)
+		h->last = set->range[set->count - 1];
+}
+
+/* ---- barriers ---- */
+
+static int    order[16];
+static size_t ordered;
+
+static void
+in_order(void *ctx, int why)
+{
+	assert_int_equal(why, 0);
+	order[ordered++ % COUNT(order)] = (int)(intptr_t)ctx;
+}
+
+static void
+as_told(void *ctx, int why)
+{
+	*(int *)ctx = why + 1;
+}
+
+static void
+test_barriers(void **state)
+{
+	struct kit            k = { 0 };
+	struct account       *a, *b;
+	struct mailbox       *m, *n;
+	struct heard          h = { 0 };
+	struct mailbox_watch *w;
+	int                   one = 0, other = 0, all = 0, fd;
+	char                  path[128];
+
+	(void)state;
+	ordered = 0;
+	kit_folder(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	b = kit_take(&k, 2);
+	m = kit_mailbox(a, "INBOX");
+	n = kit_mailbox(b, "INBOX");
+	arrive(&k, m, 0);
+	store_barrier(k.store, in_order, (void *)(intptr_t)1);
+	assert_true(store_dirty(k.store));
+	store_at_rest(k.store);
+	HOLDS("not before the sync ends", ordered == 0 && k.jobs == 1);
+	arrive(&k, m, 0);
+	account_barrier(a, in_order, (void *)(intptr_t)2);
+	store_at_rest(k.store);
+	HOLDS("one sync at a time", k.jobs == 1);
+	kit_jobs(&k);
+	HOLDS("the second waits for its own", ordered == 1 && order[0] == 1);
+	kit_turns(&k);
+	HOLDS("then it is told", ordered == 2 && order[1] == 2);
+	store_barrier(k.store, in_order, (void *)(intptr_t)3);
+	store_at_rest(k.store);
+	HOLDS("nothing to sync", ordered == 3 && k.jobs == 0 && !store_dirty(k.store));
+
+	/* A sync that fails: that account hears and is read again from the disk; its neighbour does not. */
+	w = mailbox_watch(m, hear, &h);
+	arrive(&k, m, 0);
+	account_barrier(a, as_told, &one);
+	arrive(&k, n, 0);
+	account_barrier(b, as_told, &other);
+	store_barrier(k.store, as_told, &all);
+	(void)snprintf(path, sizeof path, "%s/01/1/index.db-wal", k.path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	kit_turns(&k);
+	assert_int_equal(one, 1);
+	assert_int_equal(other, 1);
+	assert_int_equal(all, 1);
+	mailbox_unwatch(&w);
+	mailbox_drop(&m);
+	mailbox_drop(&n);
+	account_drop(&a);
+	account_drop(&b);
+	kit_close(&k);
+	kit_remove(&k);
+}
+
+static void
+test_deliveries_wait_for_company(void **state)
+{
+	struct kit            k = { 0 };
+	struct account       *a;
+	struct mailbox       *m;
+	struct heard          h = { 0 };
+	struct mailbox_watch *w;
+	int                   n = 0;
+
+	(void)state;
+	ordered = 0;
+	kit_folder(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	HOLDS("nothing waits", !store_patient(k.store));
+	arrive(&k, m, 0);
+	store_barrier_later(k.store, in_order, (void *)(intptr_t)1);
+	HOLDS("a delivery can wait", store_patient(k.store));
+	account_barrier(a, in_order, (void *)(intptr_t)2);
+	HOLDS("a session cannot", !store_patient(k.store));
+	kit_turns(&k);
+	HOLDS("both were told", ordered == 2 && order[0] == 1 && !store_patient(k.store));
+
+	do {
+		arrive(&k, m, 0);
+		store_barrier_later(k.store, in_order, (void *)(intptr_t)3);
+	} while (store_patient(k.store) && ++n < 10000);
+	HOLDS("many are worth a commit", n > 50 && n < 1000);
+	kit_turns(&k);
+
+	arrive(&k, m, 0);
+	store_barrier_later(k.store, in_order, (void *)(intptr_t)4);
+	HOLDS("the next can wait again", store_patient(k.store));
+	w = mailbox_watch(m, hear, &h);
+	HOLDS("who looks keeps what was seen", !store_patient(k.store));
+	kit_turns(&k);
+	arrive(&k, m, 0);
+	HOLDS("what is watched is made to last", !store_patient(k.store));
+	kit_turns(&k);
+	mailbox_unwatch(&w);
+	mailbox_drop(&m);
+	account_drop(&a);
+	kit_close(&k);
+	kit_remove(&k);
+}
+
+/* ---- checkpoints beside the loop ---- */
+
+static void *
+checkpoint_thread(void *job)
+{
+	index_checkpoint_run(job);
+	return NULL;
+}
+
+static void
+test_checkpoints_run_beside_the_loop(void **state)
+{
+	struct kit        k = { 0 };
+	struct account   *a;
+	struct mailbox   *m;
+	struct index_job *job;
+	uint64_t          letters = 0;
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	for (int round = 0; round < 60; round++) {
+		pthread_t thread;
+		for (int i = 0; i < 20; i++, letters++)
+			arrive(&k, m, 0);
+		HOLDS("not while changes are gathered", index_checkpoint_ask(a->index) == NULL);
+		settle(&k);
+		job = index_checkpoint_ask(a->index);
+		HOLDS("asked once", job != NULL && index_checkpoint_ask(a->index) == NULL);
+		if (round % 3 == 0) {
+			/* Taken back before it began. */
+			arrive(&k, m, 0);
+			letters++;
+			index_checkpoint_run(job);
+			assert_true(index_wal_pages(a->index) > 0);
+		} else {
+			assert_int_equal(pthread_create(&thread, NULL, checkpoint_thread, job), 0);
+			/* Before it, while it runs, or after it. */
+			arrive(&k, m, 0);
+			letters++;
+			assert_int_equal(pthread_join(thread, NULL), 0);
+		}
+		index_checkpoint_done(job);
+	}
+	settle(&k);
+	assert_int_equal(index_checkpoint_now(a->index), 0);
+	assert_int_equal(index_wal_pages(a->index), 0);
+	mailbox_drop(&m);
+	account_drop(&a);
+	again(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	assert_int_equal(mailbox_count(m), letters);
+	mailbox_drop(&m);
+	account_drop(&a);
+	kit_close(&k);
+	kit_remove(&k);
+}
+
+UNIT(test_barriers, test_deliveries_wait_for_company, test_checkpoints_run_beside_the_loop)
