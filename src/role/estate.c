@@ -361,6 +361,32 @@ open_listeners(struct opening *o)
 	return true;
 }
 
+/* The sockets of Dovecot's auth protocol: for whom they are is in their rights. */
+static bool
+open_auth_sockets(struct opening *o)
+{
+	uint32_t mode, owner, group;
+	char     address[PATH_ROOM];
+	int      fd;
+
+	if (o->common->auth_socket.count > 0 &&
+	    !auth_socket_rights(o->common, &mode, &owner, &group))
+		return refuse(o->errors, "auth_socket", "mode, owner or group are wrong");
+	for (size_t i = 0; i < o->common->auth_socket.count; i++) {
+		const char *path = o->common->auth_socket.item[i];
+		(void)snprintf(address, sizeof address, "unix:%s", path);
+		if (take_over(o, "listener/auth", address, FROM(LOGIN)) == NULL) {
+			/* Nobody may connect before it is theirs. */
+			if ((fd = listener_bind(address, 0600, o->errors)) < 0)
+				return false;
+			(void)hold(o, "listener/auth", address, fd, FROM(LOGIN));
+		}
+		if (lchown(path, owner, group) < 0 || chmod(path, (mode_t)mode) < 0)
+			return refuse(o->errors, path, strerror(errno));
+	}
+	return true;
+}
+
 static bool
 open_control(struct opening *o, enum role role, uint32_t index)
 {
@@ -707,8 +733,8 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 
 	if (take_over(&o, "lock", "", ANYONE) == NULL)
 		(void)hold(&o, "lock", "", lock, ANYONE);
-	if (!good || !open_listeners(&o) || !open_controls(&o, keepers) || !open_certificate(&o) ||
-	    !open_shared(&o))
+	if (!good || !open_listeners(&o) || !open_auth_sockets(&o) || !open_controls(&o, keepers) ||
+	    !open_certificate(&o) || !open_shared(&o))
 		estate_close(&o.estate);
 	else {
 		open_resolver(&o);

@@ -11,6 +11,7 @@
 #include "channel/listener.h"
 #include "directory/directory.h"
 #include "role/house.h"
+#include "role/login-auth.h"
 #include "role/settings.h"
 #include <errno.h>
 #include <string.h>
@@ -51,17 +52,18 @@ struct carried {
 };
 
 struct login_role {
-	struct door     *doors;
-	struct map      *guests;   /* by address of the login              */
-	struct map      *asked;    /* ticket -> guest                      */
-	struct map      *networks; /* guests of each network, counted      */
-	struct map      *carried;  /* ticket -> struct carried             */
-	struct tls      *tls_imap, *tls_pop3;
-	struct bans     *bans; /* that the clerk has told of */
-	uint32_t         next_ticket;
-	struct expected *expected;
-	struct timer    *orphans, *farewell;
-	int64_t          leave_by_ms;
+	struct door       *doors;
+	struct map        *guests;   /* by address of the login              */
+	struct map        *asked;    /* ticket -> guest                      */
+	struct map        *networks; /* guests of each network, counted      */
+	struct map        *carried;  /* ticket -> struct carried             */
+	struct tls        *tls_imap, *tls_pop3;
+	struct auth_doors *auth;
+	struct bans       *bans; /* that the clerk has told of */
+	uint32_t           next_ticket;
+	struct expected   *expected;
+	struct timer      *orphans, *farewell;
+	int64_t            leave_by_ms;
 };
 
 enum { REST_ROOM = 64 << 10, FAREWELL_LOOK_MS = 20, FAREWELL_MS = 1000, EXPECTED_MS = 20000 };
@@ -84,9 +86,16 @@ ticket_new(struct login_role *k)
 	uint32_t t;
 
 	while (t = ++k->next_ticket, t == 0 || map_get(k->asked, ticket_key(&t)) != NULL ||
-	                                     map_get(k->carried, ticket_key(&t)) != NULL)
+	                                     map_get(k->carried, ticket_key(&t)) != NULL ||
+	                                     auth_ticket_used(k->auth, t))
 		continue;
 	return t;
+}
+
+static uint32_t
+ticket_new_of(struct house *h)
+{
+	return ticket_new(role_of(h));
 }
 
 /* ---- guests ------------------------------------------------------------------------- */
@@ -216,6 +225,8 @@ hear_auth_more(struct house *h, uint32_t ticket, struct bytes body)
 {
 	struct guest *g = map_get(role_of(h)->asked, ticket_key(&ticket));
 
+	if (g == NULL && auth_guest_more(role_of(h)->auth, ticket, body))
+		return true;
 	if (g != NULL) {
 		g->answering = true;
 		login_challenge(g->login, body);
@@ -237,6 +248,8 @@ hear_auth_done(struct house *h, uint32_t ticket, struct bytes body)
 	struct word_auth_done w;
 	bool whole = word_unpack_auth_done(body, scratch, &w) && w.answer < COUNT(refusals);
 
+	if (whole && g == NULL)
+		(void)auth_guest_done(role_of(h)->auth, ticket, &w);
 	if (whole && g != NULL) {
 		question_over(g);
 		if (w.answer == AUTH_OK)
@@ -693,6 +706,7 @@ login_reload(struct house *h)
 	k->tls_imap = tls_of(h, "imap");
 	k->tls_pop3 = tls_of(h, "pop3");
 	doors_set(h);
+	auth_doors_set(k->auth, !h->leaving);
 	for (struct door *d = k->doors; d != NULL; d = d->next)
 		if (d->seen && d->listener == NULL && !h->leaving)
 			d->listener = listener_open(h->loop, d->fd, came, d);
@@ -711,6 +725,7 @@ login_start(struct house *h)
 	k->networks = map_open();
 	k->carried = map_open();
 	k->bans = bans_open();
+	k->auth = auth_doors_open(h, ticket_new_of);
 	k->orphans = timer_open(h->loop, orphans_due, h);
 	k->tls_imap = tls_of(h, "imap");
 	k->tls_pop3 = tls_of(h, "pop3");
@@ -721,6 +736,7 @@ login_start(struct house *h)
 static void
 login_work(struct house *h)
 {
+	auth_doors_set(role_of(h)->auth, true);
 	for (struct door *d = role_of(h)->doors; d != NULL; d = d->next)
 		if (d->seen && d->listener == NULL)
 			d->listener = listener_open(h->loop, d->fd, came, d);
@@ -791,8 +807,10 @@ login_peer_lost(struct house *h, enum role role, uint32_t index)
 {
 	struct login_role *k = role_of(h);
 
-	if (role == CLERK)
+	if (role == CLERK) {
+		auth_clerk_lost(k->auth);
 		orphans_refuse(h, true);
+	}
 	if (role != KEEPER)
 		return;
 	/* A dead keeper's plain sessions ended with it, and it cannot say so; TLS ones end by their bytes. */
@@ -832,6 +850,7 @@ login_stop(struct house *h)
 	struct login_role *k = role_of(h);
 	uint32_t           index;
 
+	auth_doors_close(k->auth);
 	for (struct door *d = k->doors; d != NULL; d = d->next)
 		listener_close(&d->listener);
 	for (struct map_place p = { 0 }; map_next(k->guests, &p); p = (struct map_place){ 0 }) {

@@ -1,7 +1,10 @@
 #include "role/settings.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -103,6 +106,15 @@ static const struct setting rows[] = {
 	  "Where POP3 is spoken, with STLS.", NULL, 0, 0, "0.1" },
 	{ "listen_pop3s", SETTING_LIST, LISTEN(LISTEN_POP3S), "*:995",
 	  "Where POP3 is spoken, with TLS from the first byte.", NULL, 0, 0, "0.1" },
+	{ "auth_socket", SETTING_LIST, AT(auth_socket), "",
+	  "Sockets at which programs beside us (Postfix, Exim, ejabberd) ask by Dovecot's auth protocol whether a login is right, as "
+	  "/var/spool/postfix/private/auth.", NULL, 0, 0, "0.2" },
+	{ "auth_socket_mode", SETTING_WORD, AT(auth_socket_mode), "0660",
+	  "Who may ask there: the mode of the sockets, in octal.", NULL, 0, 0, "0.2" },
+	{ "auth_socket_owner", SETTING_WORD, AT(auth_socket_owner), "",
+	  "Whose the sockets are, as postfix; root if empty.", NULL, 0, 0, "0.2" },
+	{ "auth_socket_group", SETTING_WORD, AT(auth_socket_group), "",
+	  "The group of the sockets; that of auth_socket_owner if empty.", NULL, 0, 0, "0.2" },
 	{ "smtpd_tls_cert_file", SETTING_WORD, AT(smtpd_tls_cert_file), "",
 	  "The certificate and its chain in PEM, shown by every service; no TLS if empty.", NULL, 0, 0, "0.1" },
 	{ "smtpd_tls_key_file", SETTING_WORD, AT(smtpd_tls_key_file), "$smtpd_tls_cert_file",
@@ -356,6 +368,33 @@ check_protocols(struct check *c, const struct common_settings *common)
 	}
 }
 
+bool
+auth_socket_rights(const struct common_settings *common, uint32_t *mode, uint32_t *owner,
+                   uint32_t *group)
+{
+	char          *end;
+	unsigned long  bits = strtoul(common->auth_socket_mode, &end, 8);
+	struct passwd *user = NULL;
+	struct group  *its = NULL;
+
+	*owner = *group = UINT32_MAX;
+	if (*common->auth_socket_mode == '\0' || *end != '\0' || bits > 0777 || bits == 0)
+		return false;
+	*mode = (uint32_t)bits;
+	if (common->auth_socket_owner[0] != '\0') {
+		if ((user = getpwnam(common->auth_socket_owner)) == NULL)
+			return false;
+		*owner = user->pw_uid;
+		*group = user->pw_gid;
+	}
+	if (common->auth_socket_group[0] != '\0') {
+		if ((its = getgrnam(common->auth_socket_group)) == NULL)
+			return false;
+		*group = its->gr_gid;
+	}
+	return true;
+}
+
 /* submission/NAME is for a listener we have. */
 static void
 check_listeners(struct check *c)
@@ -473,6 +512,25 @@ check_table_name(void *ctx, const struct table_named *named)
 }
 
 static void
+check_auth_socket(struct check *c, const struct common_settings *common)
+{
+	uint32_t mode, owner, group;
+
+	for (size_t i = 0; i < common->auth_socket.count; i++)
+		if (common->auth_socket.item[i][0] != '/')
+			complain(c, line_of(c->settings, "auth_socket"),
+			         "auth_socket = %s: write an absolute path",
+			         common->auth_socket.item[i]);
+	if (!auth_socket_rights(common, &mode, &owner, &group))
+		complain(
+			c, line_of(c->settings, "auth_socket_mode"),
+			"auth_socket_mode = %s, auth_socket_owner = %s, auth_socket_group = %s: write a mode as "
+			"0660, and a user and a group that are there",
+			common->auth_socket_mode, common->auth_socket_owner,
+			common->auth_socket_group);
+}
+
+static void
 check_common(struct check *c)
 {
 	struct common_settings common;
@@ -499,6 +557,7 @@ check_common(struct check *c)
 		         "127.0.0.1:53 or [::1]:53, or none",
 		         common.dns_resolver);
 	check_location(c, &common);
+	check_auth_socket(c, &common);
 	check_locks(c);
 	check_limits(c);
 	tables_named(c->settings, check_table_name, c);

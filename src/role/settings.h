@@ -45,6 +45,8 @@ struct common_settings {
 	struct setting_list auth_backends;
 	struct setting_list protocols; /* of LMTP and the readers': or "none"      */
 	struct setting_list listen[LISTEN_SERVICES];
+	struct setting_list auth_socket;
+	const char *auth_socket_mode, *auth_socket_owner, *auth_socket_group;
 	const char *smtpd_tls_cert_file, *smtpd_tls_key_file;
 	const char *smtpd_tls_protocols, *tls_high_cipherlist;
 	int64_t     receiver_processes, login_processes;    /* 0: by cores         */
@@ -59,6 +61,9 @@ struct common_settings {
 	const char *default_database_type;
 };
 extern const struct setting_table common_setting_table;
+
+/* Of auth_socket; UINT32_MAX: as it is.  False: one of the rows is wrong. */
+bool auth_socket_rights(const struct common_settings *, uint32_t *mode, uint32_t *owner, uint32_t *group);
 
 /* Whether a service is among the protocols that are spoken; SMTP and submission always are. */
 bool house_speaks(const struct common_settings *, enum listener_service);

@@ -7,18 +7,22 @@
 import base64
 import imaplib
 import json
+import os
 import pathlib
 import poplib
+import pwd
 import re
+import shutil
 import smtplib
 import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from house import PATIENCE, wait_for
+from house import PATIENCE, free_ports, wait_for
 from test_roles import PASSWORD, Village, trusting
 
 
@@ -266,3 +270,159 @@ def test_sender_login_maps_come_first(tmp_path):
         assert send_as(house, "jack@example.com") is True
         assert send_as(house, "sales@example.com").startswith("553 5.7.1")
         assert send_as(house, "sales@example.com", user="jill@example.com") is True
+
+
+class Talk:
+    """A program at the auth socket, by hand."""
+
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(PATIENCE)
+        self.s.connect(str(path))
+        self.f = self.s.makefile("rb")
+        self.greeting = []
+        while (line := self.line()) != "DONE":
+            self.greeting.append(line)
+
+    def line(self):
+        return self.f.readline().decode().rstrip("\n")
+
+    def say(self, *lines):
+        self.s.sendall("".join(x + "\n" for x in lines).encode())
+
+    def ask(self, line):
+        self.say(line)
+        return self.line()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.f.close()
+        self.s.close()
+
+
+def plain(user, password):
+    return base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+
+
+def test_dovecots_auth_protocol(tmp_path):
+    tmp_path.chmod(0o755)
+    path = tmp_path / "auth"
+    with Village("jack", auth_socket=str(path), auth_socket_mode="0666") as house:
+        wait_for(path.exists)
+        assert path.stat().st_mode & 0o777 == 0o666
+        with Talk(path) as t:
+            assert t.greeting[0].startswith("VERSION\t1\t")
+            assert "MECH\tPLAIN\tplaintext" in t.greeting and "MECH\tSCRAM-SHA-256\tmutual-auth" in t.greeting
+            assert not any("-PLUS" in g or "EXTERNAL" in g for g in t.greeting)
+            assert {g.split("\t")[0] for g in t.greeting} == {"VERSION", "MECH", "SPID", "CUID", "COOKIE"}
+            t.say("VERSION\t1\t1", "CPID\t4711")
+            good = "service=smtp\trip=192.0.2.7\tsecured\tresp="
+            assert t.ask(f"AUTH\t1\tPLAIN\t{good}" + plain("jack@example.com", PASSWORD)) == "OK\t1\tuser=jack@example.com"
+            assert t.ask(f"AUTH\t2\tPLAIN\t{good}" + plain("jack@example.com", "wrong")) == "FAIL\t2\tuser=jack@example.com"
+            assert t.ask(f"AUTH\t3\tPLAIN\t{good}" + plain("who\t@example.com", "x")) == "FAIL\t3\tuser=who\x01t@example.com"
+            assert t.ask("AUTH\t4\tPLAIN\tservice=smtp\tsecured") == "CONT\t4\t"
+            assert t.ask("CONT\t4\t" + plain("jack@example.com", PASSWORD)) == "OK\t4\tuser=jack@example.com"
+            assert t.ask("AUTH\t5\tLOGIN\tservice=imap") == "CONT\t5\t" + base64.b64encode(b"Username:").decode()
+            assert t.ask("CONT\t5\t" + base64.b64encode(b"jack@example.com").decode()).startswith("CONT\t5\t")
+            assert t.ask("CONT\t5\t" + base64.b64encode(PASSWORD.encode()).decode()) == "OK\t5\tuser=jack@example.com"
+            assert t.ask("AUTH\t6\tGOPHER\tservice=smtp").startswith("FAIL\t6\t")
+            assert t.ask("AUTH\t7\tPLAIN\tservice=smtp\tresp=!!").startswith("FAIL\t7\treason=Invalid base64")
+            assert t.ask("AUTH\t8\tPLAIN\tservice=smtp") == "CONT\t8\t"
+            t.say("CANCEL\t8")
+            assert t.ask(f"AUTH\t8\tPLAIN\t{good}" + plain("jack@example.com", PASSWORD)) == "OK\t8\tuser=jack@example.com"
+            house.command("account", "suspend", "jack@example.com")
+            assert "user_disabled" in t.ask(f"AUTH\t9\tPLAIN\t{good}" + plain("jack@example.com", PASSWORD))
+            house.command("account", "resume", "jack@example.com")
+        rows = json.loads(house.command("auth", "failures", "--network", "192.0.2.7", "--json").stdout)
+        assert [r["service"] for r in rows] == ["submission"] * 3
+        # What breaks the protocol is hung up on, and nobody else notices.
+        for wrong in (b"AUTH\t1\tPLAIN\n", b"VERSION\t2\t0\n", b"VERSION\t1\t0\nAUTH\tx\tPLAIN\n", b"VERSION\t1\t0\nCONT\t\n",
+                      b"x" * 70000, b"VERSION\t1\t0\nAUTH\t1\tPLAIN\nAUTH\t1\tPLAIN\n", b"VERSION\t1\t0\nAUTH\t99999999999\tPLAIN\n"):
+            with Talk(path) as t:
+                try:
+                    t.s.sendall(wrong)
+                    while t.f.readline():
+                        pass
+                except (ConnectionResetError, BrokenPipeError):
+                    pass
+        with Talk(path) as t:
+            t.say("VERSION\t1\t1")
+            before = house.kill("clerk")
+            house.back("clerk", before)
+            wait_for(lambda: t.ask("AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain("jack@example.com", PASSWORD)).startswith("OK") or t.say("CANCEL\t1"))
+
+
+POSTFIX = """\
+compatibility_level = 3.6
+queue_directory = {d}/queue
+data_directory = {d}/data
+maillog_file = {d}/log
+maillog_file_prefixes = {d}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = postfix.example.com
+mydestination =
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = private/auth
+smtpd_sasl_security_options = noanonymous
+smtpd_tls_security_level = none
+smtpd_recipient_restrictions = permit_sasl_authenticated, reject
+alias_maps =
+"""
+
+
+@pytest.fixture
+def open_path():
+    """A directory that every user can reach."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="mansio-postfix-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def test_postfix_asks_us(open_path):
+    """Debian's own smtpd, by smtpd_sasl_type = dovecot."""
+    tmp_path = open_path
+    if os.geteuid() != 0 or shutil.which("swaks") is None or not pathlib.Path("/usr/lib/postfix/sbin/master").exists():
+        pytest.skip("needs root, Postfix and swaks")
+    user = pwd.getpwnam("postfix")
+    etc, queue, data = (tmp_path / n for n in ("etc", "queue", "data"))
+    for d in (etc, queue, data):
+        d.mkdir()
+    for name in ("active bounce corrupt defer deferred flush hold incoming private saved trace".split()):
+        (queue / name).mkdir(mode=0o700)
+        os.chown(queue / name, user.pw_uid, user.pw_gid)
+    os.chown(data, user.pw_uid, user.pw_gid)
+    for name in ("maildrop", "public", "pid"):
+        (queue / name).mkdir(mode=0o755)
+        os.chown(queue / name, 0 if name == "pid" else user.pw_uid, user.pw_gid)
+    port, = free_ports(1)
+    (etc / "main.cf").write_text(POSTFIX.format(d=tmp_path))
+    (etc / "master.cf").write_text(f"127.0.0.1:{port} inet n - n - - smtpd\n"
+                                   "rewrite unix - - n - - trivial-rewrite\nproxymap unix - - n - - proxymap\n"
+                                   "anvil unix - - n - 1 anvil\ncleanup unix n - n - 0 cleanup\n"
+                                   "postlog unix-dgram n - n - 1 postlogd\n")
+    with Village("jack", auth_socket=str(queue / "private/auth"), auth_socket_mode="0660", auth_socket_owner="postfix") as house:
+        wait_for((queue / "private/auth").exists)
+        env = {**os.environ, "MAIL_CONFIG": str(etc)}
+        master = subprocess.Popen(["/usr/lib/postfix/sbin/master", "-c", etc, "-d"], env=env, stdin=subprocess.DEVNULL)
+        try:
+            def swaks(mechanism, password):
+                return subprocess.run(["swaks", "--server", f"127.0.0.1:{port}", "--auth", mechanism, "--auth-user", "jack@example.com",
+                                       "--auth-password", password, "--from", "jack@example.com", "--to", "jack@example.com",
+                                       "--quit-after", "RCPT"], capture_output=True, text=True, timeout=60)
+            wait_for(lambda: master.poll() is not None or socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+            for mechanism in ("PLAIN", "LOGIN"):
+                done = swaks(mechanism, PASSWORD)
+                assert "235 2.7.0 Authentication successful" in done.stdout, done.stdout + (tmp_path / "log").read_text()
+                assert done.returncode == 0
+                done = swaks(mechanism, "wrong")
+                assert "535 5.7.8" in done.stdout and done.returncode != 0
+            house.command("account", "set", "jack@example.com", "--protocols", "imap")
+            assert "535 5.7.8" in swaks("PLAIN", PASSWORD).stdout
+        finally:
+            master.terminate()
+            master.wait(20)
