@@ -365,10 +365,28 @@ start_again(void *ctx)
 {
 	struct child *c = ctx;
 
-	if (c->all->stopping)
+	if (c->all->stopping || child_is_idle(c))
 		return;
 	c->restarts++;
 	child_begin(c);
+}
+
+bool
+child_is_idle(const struct child *c)
+{
+	return c->role == PROXYMAP && !c->all->proxymap;
+}
+
+void
+children_want_proxymap(struct children *all, bool wanted)
+{
+	struct child *c = child_find(all, PROXYMAP, 0);
+
+	all->proxymap = wanted;
+	if (wanted && c->pid == 0 && !all->stopping)
+		child_begin(c);
+	else if (!wanted && c->link != NULL)
+		link_say(c->link, WORD_STOP, 0, (struct bytes){ NULL, 0 }, -1);
 }
 
 /* ---- keepers of operating-system users ---- */
@@ -485,7 +503,8 @@ void
 children_start(struct children *all)
 {
 	for (size_t i = 0; i < all->count; i++)
-		if (!child_is_vacant(&all->child[i]) && !child_fork(&all->child[i]))
+		if (!child_is_vacant(&all->child[i]) && !child_is_idle(&all->child[i]) &&
+		    !child_fork(&all->child[i]))
 			start_later(&all->child[i]);
 	for (size_t i = 0; i < all->pool; i++)
 		for (size_t j = i + 1; j < all->pool; j++)
@@ -504,7 +523,8 @@ child_bury(struct child *c, int status)
 	if (lived >= LIVED_MS)
 		c->wait_ms = WAIT_LEAST_MS;
 	/* A user's keeper that worked comes again as the others do; see bury_of_user(). */
-	if (!c->all->stopping && (!is_of_user(c) || (!c->resting && c->started_well)))
+	if (!c->all->stopping && !child_is_idle(c) &&
+	    (!is_of_user(c) || (!c->resting && c->started_well)))
 		start_later(c);
 	c->all->events->died(c->all->ctx, c, status);
 	c->pid = 0;
@@ -583,7 +603,7 @@ bool
 children_ready(const struct children *all)
 {
 	for (size_t i = 0; i < all->pool; i++)
-		if (all->child[i].state != CHILD_WORKING)
+		if (all->child[i].state != CHILD_WORKING && !child_is_idle(&all->child[i]))
 			return false;
 	return true;
 }

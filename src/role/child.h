@@ -64,6 +64,8 @@ child_is_vacant(const struct child *c)
 {
 	return c->role == POSTMASTER;
 }
+/* A role that has nothing to do with these settings is not started. */
+bool child_is_idle(const struct child *);
 struct child_events {
 	void (*ready)(void *ctx, struct child *);
 	void (*died)(void *ctx, struct child *, int status);      /* of waitpid(2) */
@@ -77,6 +79,7 @@ struct children {
 	struct bytes  text;            /* of main.cf                        */
 	const struct estate *estate;
 	bool          stopping;        /* nobody is started again           */
+	bool          proxymap;        /* there is something for it to do   */
 	const struct child_events *events;
 	void         *ctx;
 };
@@ -84,6 +87,8 @@ struct children {
 void children_open(struct children *, const struct common_settings *);
 void children_close(struct children *);
 void children_start(struct children *);
+/* Whether there is something for role proxymap to do: then it is started, else it is stopped. */
+void children_want_proxymap(struct children *, bool);
 /* After waitpid() may have news. */
 void children_look(struct children *);
 /* Tell these roles what has changed since `before`, then the settings. */

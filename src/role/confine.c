@@ -35,7 +35,7 @@
 #endif
 
 #define MIB ((rlim_t)1 << 20)
-enum { PLACES_MOST = 3, OUTSIDE_MOST = 8, FEW = 1024, MANY = 65536, DNS_PORT = 53 };
+enum { PLACES_MOST = 3, OUTSIDE_MOST = 64, FEW = 1024, MANY = 65536, DNS_PORT = 53 };
 
 /* Each line is a role: its account, the calls it has, the memory and the
    descriptors it may take, and all it may touch under the mail directory. */
@@ -55,15 +55,27 @@ static const struct cage {
 	[KEEPER]   = { "keeper",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 4096 * MIB, MANY, { { "store", true }, { "spool/letters", false } } },
 	[CLERK]    = { "clerk",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 2048 * MIB, MANY, { { "directory", true } } },
 	[PAM]      = { "pam",      0,                                                true,  true,   512 * MIB, FEW,  { { NULL, false } } },
+	[PROXYMAP] = { "proxymap", SYSCALLS_LIVE | SYSCALLS_LOOK | SYSCALLS_ASK | SYSCALLS_CLIENT, false, false, 1024 * MIB, FEW,  { { NULL, false } } },
 	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true, false,   256 * MIB, FEW,  { { NULL, false } } },
 };
 /* clang-format on */
 
-/* What a keeper has of the disk besides: where mail_location may lead. */
+/* What a role has of the disk besides: a keeper where mail_location may lead, to write; role proxymap
+   what its libraries and the .cf files of its tables name, to read. */
 struct outside {
 	char   path[OUTSIDE_MOST][1024];
 	size_t count;
+	bool   to_read;
 };
+
+/* Where role proxymap goes besides. */
+static const struct reach *leads;
+
+void
+confine_lead(const struct reach *r)
+{
+	leads = r;
+}
 
 /* SQLite asks it for chance when it makes its first file. */
 static const char *const chance = "/dev/urandom";
@@ -161,12 +173,68 @@ find_outside_of_user(const struct system_user *user, const struct common_setting
 			add_outside(o, bytes_of(paths[i]));
 }
 
+/* Settings, certificates and plug-ins of the libraries, the sockets of servers on this machine: their
+   directories come and go, so it is what these are in that is seen. */
+static const char *const libraries_read[] = {
+	"/etc",
+	"/lib",
+	"/lib64",
+	"/usr/lib",
+	"/usr/share/ca-certificates",
+	"/usr/local/share/ca-certificates",
+	"/run",
+	"/var/run",
+	"/var/lib/sss",
+};
+
+static bool
+is_covered(const struct outside *o, struct bytes path)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		struct bytes p = bytes_of(o->path[i]);
+		if (bytes_starts(path, p) && (path.len == p.len || path.at[p.len] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* The directory of a file; what is not there yet comes in something that is. */
+static void
+add_read(struct outside *o, struct bytes path)
+{
+	char        name[1024];
+	struct stat st;
+
+	while (path.len > 1 && bytes_string(path, name, sizeof name) &&
+	       (stat(name, &st) < 0 || !S_ISDIR(st.st_mode)))
+		path = bytes_cut(path, 0, (size_t)bytes_find_last(path, '/'));
+	if (path.len > 1 && !is_covered(o, path))
+		add_outside(o, path);
+}
+
+static void
+find_read(struct outside *o)
+{
+	struct bytes rest, one;
+
+	for (size_t i = 0; i < COUNT(libraries_read); i++)
+		if (access(libraries_read[i], F_OK) == 0)
+			add_outside(o, bytes_of(libraries_read[i]));
+	if (leads == NULL)
+		return;
+	for (rest = buffer_bytes(&leads->paths); bytes_split(&rest, '\0', &one);)
+		add_read(o, one);
+}
+
 static void
 find_outside(enum role role, const struct common_settings *common, struct outside *o)
 {
 	struct buffer path = { 0 };
 
 	o->count = 0;
+	o->to_read = role == PROXYMAP;
+	if (role == PROXYMAP)
+		find_read(o);
 	if (role != KEEPER)
 		return;
 	for (unsigned i = 0; common->mail_location != NULL &&
@@ -211,7 +279,7 @@ bind_place(const char *from, const char *to, unsigned long flags)
 {
 	if (mount(from, to, NULL, MS_BIND, NULL) < 0)
 		return -1;
-	return mount(NULL, to, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NOEXEC | flags, NULL);
+	return mount(NULL, to, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID | flags, NULL);
 }
 
 /* Under the same name as outside, so that links and settings mean the same. */
@@ -221,7 +289,8 @@ furnish_outside(const struct outside *o)
 	for (size_t i = 0; i < o->count; i++) {
 		const char *path = o->path[i] + 1;
 		if (make_parents(path) < 0 || (mkdir(path, 0755) < 0 && errno != EEXIST) ||
-		    bind_place(o->path[i], path, MS_NODEV) < 0)
+		    bind_place(o->path[i], path,
+		               o->to_read ? MS_NODEV | MS_RDONLY : MS_NODEV | MS_NOEXEC) < 0)
 			return -1;
 	}
 	return 0;
@@ -239,18 +308,19 @@ furnish(const struct cage *c, const struct outside *o, const char *directory)
 		if ((size_t)snprintf(from, sizeof from, "%s/%s", directory, path) >= sizeof from)
 			return errno = ENAMETOOLONG, -1;
 		if (make_parents(path) < 0 || mkdir(path, 0755) < 0 ||
-		    bind_place(from, path, MS_NODEV | (c->place[i].write ? 0 : MS_RDONLY)) < 0)
+		    bind_place(from, path,
+		               MS_NODEV | MS_NOEXEC | (c->place[i].write ? 0 : MS_RDONLY)) < 0)
 			return -1;
 	}
 	if (furnish_outside(o) < 0)
 		return -1;
-	if (c->place[0].path == NULL)
+	if (c->place[0].path == NULL && !o->to_read)
 		return 0;
 	if (mkdir("dev", 0755) < 0 ||
 	    (fd = open("dev/urandom", O_CREAT | O_WRONLY | O_CLOEXEC, 0644)) < 0)
 		return -1;
 	(void)close(fd);
-	return bind_place(chance, "dev/urandom", MS_RDONLY);
+	return bind_place(chance, "dev/urandom", MS_RDONLY | MS_NOEXEC);
 }
 
 static int
@@ -324,7 +394,7 @@ view(const struct cage *c, const struct outside *o, bool asks, const char *direc
 		return;
 	}
 	buffer_printf(words, " no-view(%s)", strerror(errno));
-	if (c->place[0].path == NULL && empty_root(directory) == 0) {
+	if (c->place[0].path == NULL && !o->to_read && empty_root(directory) == 0) {
 		*root = "";
 		buffer_add_string(words, " chroot");
 	}
@@ -365,8 +435,8 @@ become(struct role_account a, const gid_t *group, size_t groups, struct buffer *
 }
 
 static bool
-lock_places(const struct cage *c, const struct outside *o, uint16_t port, const char *root,
-            struct buffer *words, struct buffer *errors)
+lock_places(const struct cage *c, const struct outside *o, const struct landlock_ports *ports,
+            const char *root, struct buffer *words, struct buffer *errors)
 {
 	struct landlock_place place[PLACES_MOST + OUTSIDE_MOST + 1];
 	char                  path[PLACES_MOST][4096];
@@ -385,6 +455,11 @@ lock_places(const struct cage *c, const struct outside *o, uint16_t port, const 
 		place[n] = (struct landlock_place){ path[n], c->place[n].write };
 	}
 	for (size_t i = 0; i < o->count; i++) {
+		if (o->to_read) {
+			if (access(o->path[i], X_OK) == 0)
+				place[n++] = (struct landlock_place){ o->path[i], false };
+			continue;
+		}
 		if (access(o->path[i], R_OK | X_OK) < 0) {
 			buffer_printf(
 				errors,
@@ -396,7 +471,7 @@ lock_places(const struct cage *c, const struct outside *o, uint16_t port, const 
 	}
 	if (n > 0 && access(chance, R_OK) == 0)
 		place[n++] = (struct landlock_place){ chance, false };
-	version = landlock_close(place, n, port);
+	version = landlock_close(place, n, ports);
 	if (version > 0)
 		buffer_printf(words, " landlock:%d", version);
 	else if (version == 0)
@@ -516,6 +591,19 @@ stay_root(struct buffer *words)
 	                                        : " not-root no-new-privileges");
 }
 
+static void
+find_ports(enum role role, const struct common_settings *common, struct landlock_ports *p)
+{
+	uint16_t one = confine_asks(role, common);
+
+	*p = (struct landlock_ports){ .count = one != 0, .port = { one } };
+	if (role != PROXYMAP || leads == NULL)
+		return;
+	p->any = leads->any_port;
+	for (p->count = 0; p->count < leads->ports; p->count++)
+		p->port[p->count] = leads->port[p->count];
+}
+
 bool
 confine_become(const struct system_user *u, struct buffer *errors)
 {
@@ -531,11 +619,12 @@ bool
 confine_enter(enum role role, const struct system_user *user, const struct common_settings *common,
               const char **root, struct buffer *words, struct buffer *errors)
 {
-	struct cage         c = cages[role];
-	bool                was_root = geteuid() == 0;
-	struct role_account a = { geteuid(), getegid() };
-	struct outside      outside;
-	char                own[32];
+	struct cage           c = cages[role];
+	bool                  was_root = geteuid() == 0;
+	struct role_account   a = { geteuid(), getegid() };
+	struct outside        outside = { .count = 0 };
+	struct landlock_ports ports;
+	char                  own[32];
 
 	*root = common->mail_directory;
 	limits(&c);
@@ -556,11 +645,12 @@ confine_enter(enum role role, const struct system_user *user, const struct commo
 		if (was_root)
 			a = role_account(role, common);
 		find_outside(role, common, &outside);
-		make_outside(&outside, a);
+		if (!outside.to_read)
+			make_outside(&outside, a);
 	}
 	if (was_root) {
-		view(&c, &outside, confine_asks(role, common) != 0, common->mail_directory, root,
-		     words);
+		view(&c, &outside, role == PROXYMAP || confine_asks(role, common) != 0,
+		     common->mail_directory, root, words);
 		if (!become(a, user != NULL ? user->group : NULL, user != NULL ? user->groups : 0,
 		            errors))
 			return false;
@@ -575,7 +665,8 @@ confine_enter(enum role role, const struct system_user *user, const struct commo
 	if (c.secret)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	return lock_places(&c, &outside, confine_asks(role, common), *root, words, errors);
+	find_ports(role, common, &ports);
+	return lock_places(&c, &outside, &ports, *root, words, errors);
 }
 
 bool
@@ -590,7 +681,9 @@ confine_close(enum role role, const struct common_settings *common, struct buffe
 		buffer_add_string(words, " no-seccomp(sanitizers)");
 		return true;
 	}
-	limit(RLIMIT_NPROC, 0);
+	/* Threads count too. */
+	if ((calls & SYSCALLS_CLIENT) == 0)
+		limit(RLIMIT_NPROC, 0);
 	if (syscalls_close(calls) < 0) {
 		buffer_printf(errors, "seccomp: %s", strerror(errno));
 		return false;

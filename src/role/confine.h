@@ -21,6 +21,10 @@
  * The keeper of an operating-system user has that user's uid, gid and groups, and sees no more than the home,
  * mail_spool_directory, and users/UID of the mail directory, which is made here.
  *
+ * Role proxymap is in the network of the host too, and connects by TCP to the ports its tables name, and to any
+ * socket under /run.  It reads /etc and what its libraries load, makes threads, and what it may not do is refused
+ * rather than fatal, since these libraries try much.
+ *
  * In a build with sanitizers, which need what a cage forbids, seccomp and the
  * limit of memory are left out, and the words say so.
  */
@@ -30,6 +34,7 @@
 #include <sys/types.h>
 
 #include "base/buffer.h"
+#include "directory/remote.h"
 #include "role/settings.h"
 #include "role/wire.h"
 
@@ -49,6 +54,8 @@ bool confine_enter(enum role, const struct system_user *user, const struct commo
 /* This process becomes the user, with the user's own groups alone, and nothing more: for commands. */
 bool confine_become(const struct system_user *, struct buffer *errors);
 bool confine_close(enum role, const struct common_settings *, struct buffer *words, struct buffer *errors);
+/* Where role proxymap must be able to go, before confine_enter(); it lives as long. */
+void confine_lead(const struct reach *);
 /* The port of the resolver this role may ask itself; 0: it asks no names. */
 uint16_t confine_asks(enum role, const struct common_settings *);
 

@@ -596,6 +596,8 @@ settle(struct home *m, struct buffer *cage, struct buffer *errors)
 		buffer_printf(errors, "no process for commands: %s", strerror(errno));
 		return false;
 	}
+	if (m->card->prepare != NULL)
+		m->card->prepare(&m->house);
 	if (!confine_enter(m->house.role, user, &m->house.common, &m->root, cage, errors))
 		return false;
 	loop_warm(m->house.loop);

@@ -46,6 +46,8 @@ enum { TALLY_SIZE = 1 << 20 };
 struct house;
 struct role_card {
 	const char *name;
+	/* Before the cage, with what may open it anywhere: find out what it is to be built around, and nothing else. */
+	void (*prepare)(struct house *);
 	/* Settings, resources and first peers are here; the cage is still open: open
 	   files and databases now.  False: cannot work (said in the log). */
 	bool (*start)(struct house *);
@@ -125,6 +127,6 @@ void house_commands(struct house *, int fd, void (*asked)(struct house *, struct
 /* Nobody is heard or answered any more. */
 void house_commands_end(struct house *);
 
-extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card;
+extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card, proxymap_card;
 
 #endif

@@ -42,6 +42,7 @@ static const uint64_t of_files = MAY(READ_FILE) | MAY(WRITE_FILE) | MAY(TRUNCATE
 enum {
 	NET_SINCE = 4,
 	NET_BIND_AND_CONNECT = 3,
+	NET_BIND = 1,
 	NET_CONNECT = 2,
 	SCOPE_SINCE = 6,
 	SCOPE_SOCKETS_AND_SIGNALS = 3,
@@ -86,11 +87,11 @@ ruleset_size(int version)
 }
 
 int
-landlock_close(const struct landlock_place *place, size_t count, uint16_t port)
+landlock_close(const struct landlock_place *place, size_t count, const struct landlock_ports *ports)
 {
 	int            version, ruleset, why;
-	struct ruleset rules = { .net = NET_BIND_AND_CONNECT, .scoped = SCOPE_SOCKETS_AND_SIGNALS };
-	const struct connecting server = { NET_CONNECT, port };
+	struct ruleset rules = { .net = ports->any ? NET_BIND : NET_BIND_AND_CONNECT,
+		                 .scoped = SCOPE_SOCKETS_AND_SIGNALS };
 
 	version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
 	/* EPERM: the filter of a container around us forbids it to everybody inside. */
@@ -103,9 +104,11 @@ landlock_close(const struct landlock_place *place, size_t count, uint16_t port)
 	for (size_t i = 0; i < count; i++)
 		if (allow(ruleset, &place[i], rules.files) < 0)
 			goto err1;
-	if (port != 0 && version >= NET_SINCE &&
-	    syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &server, 0) < 0)
-		goto err1;
+	for (size_t i = 0; i < ports->count && version >= NET_SINCE && !ports->any; i++) {
+		const struct connecting server = { NET_CONNECT, ports->port[i] };
+		if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &server, 0) < 0)
+			goto err1;
+	}
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		goto err1;
 	(void)close(ruleset);

@@ -2,7 +2,7 @@
  * landlock -- what a process may still open, kept by the kernel (landlock(7))
  *
  * landlock_close()  from now on, for this thread and all it starts: nothing can
- *     be opened but what lies under these places; no TCP port bound or connected to (but to `port`, unless 0),
+ *     be opened but what lies under these places; no TCP port bound or connected to (but to those of `ports`, or to any),
  *     no signal sent outside, no abstract socket reached, as far as this kernel knows
  *     how.  Returns the version of Landlock, 0 where there is none, -1 with errno.
  */
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct landlock_place { const char *path; bool write; };
-int landlock_close(const struct landlock_place *, size_t count, uint16_t port);
+struct landlock_ports { uint16_t port[64]; size_t count; bool any; };
+int landlock_close(const struct landlock_place *, size_t count, const struct landlock_ports *);
 
 #endif

@@ -17,6 +17,7 @@
 #include "role/child.h"
 #include "role/estate.h"
 #include "role/notify.h"
+#include "role/proxymap.h"
 #include "role/tables.h"
 
 enum {
@@ -75,7 +76,7 @@ struct postmaster {
 static const unsigned stages[] = {
 	FROM(RECEIVER) | FROM(LOGIN),
 	FROM(QUEUE) | FROM(KEEPER),
-	FROM(CLERK) | FROM(VERIFIER) | FROM(PAM),
+	FROM(CLERK) | FROM(VERIFIER) | FROM(PAM) | FROM(PROXYMAP),
 	FROM(SIGNER),
 };
 
@@ -279,8 +280,10 @@ reload_others(struct postmaster *p)
 {
 	static const unsigned others = ANYONE & ~FROM(SIGNER);
 
-	if (p->phase != CLOSING)
+	if (p->phase != CLOSING) {
 		children_reload(&p->children, others, p->before);
+		children_want_proxymap(&p->children, proxymap_is_wanted(p->house.settings));
+	}
 	estate_replace(&p->before, p->estate);
 	p->before = NULL;
 	reload_wait(p, others);
@@ -691,6 +694,7 @@ begin(struct postmaster *p)
 		                         .estate = p->estate,
 		                         .events = &child_events,
 		                         .ctx = p };
+	p->children.proxymap = proxymap_is_wanted(p->house.settings);
 	children_open(&p->children, &p->house.common);
 	children_start(&p->children);
 	house_commands(&p->house,

@@ -19,6 +19,7 @@
 #include "role/clerk.h"
 #include "role/keeper.h"
 #include "role/pam.h"
+#include "role/proxymap.h"
 #include "role/queue.h"
 #include "role/tables.h"
 #include "smtp/receiver/settings.h"
@@ -159,9 +160,10 @@ static const struct setting rows[] = {
 const struct setting_table common_setting_table = { "The house", rows, COUNT(rows) };
 
 static const struct setting_table *const tables[] = {
-	&common_setting_table, &receiver_setting_table, &login_setting_table, &imap_setting_table,
-	&pop3_setting_table,   &clerk_setting_table,    &queue_setting_table, &keeper_setting_table,
-	&pam_setting_table,    &resolve_setting_table,
+	&common_setting_table,  &receiver_setting_table, &login_setting_table,
+	&imap_setting_table,    &pop3_setting_table,     &clerk_setting_table,
+	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
+	&resolve_setting_table, &proxymap_setting_table,
 };
 
 const struct setting_table *

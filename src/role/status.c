@@ -117,7 +117,8 @@ status_table(const struct children *all, const char *file, int64_t began_ms, str
 	              "uid", "state", "conns", "memory", "up", "new", "cage");
 	table_line(out, &l);
 	for (size_t i = 0; i < all->count; i++) {
-		if (child_is_vacant(&all->child[i]))
+		if (child_is_vacant(&all->child[i]) ||
+		    (child_is_idle(&all->child[i]) && all->child[i].pid == 0))
 			continue;
 		processes++;
 		l = line_of_child(&all->child[i]);
@@ -196,7 +197,8 @@ status_json(const struct children *all, const char *file, int64_t began_ms, stru
 	buffer_add_string(out, ",\"processes\":[");
 	json_line(out, &l);
 	for (size_t i = 0; i < all->count; i++) {
-		if (child_is_vacant(&all->child[i]))
+		if (child_is_vacant(&all->child[i]) ||
+		    (child_is_idle(&all->child[i]) && all->child[i].pid == 0))
 			continue;
 		l = line_of_child(&all->child[i]);
 		buffer_add_char(out, ',');

@@ -2,7 +2,7 @@
  * syscalls -- what a process may still ask of the kernel (seccomp(2))
  *
  * syscalls_close()  from now on, for every thread: only the calls of these groups; any
- *     other ends the process.  0, or -1 with errno.  Needs PR_SET_NO_NEW_PRIVS.
+ *     other ends the process (with SYSCALLS_CLIENT: is refused).  0, or -1 with errno.  Needs PR_SET_NO_NEW_PRIVS.
  *
  * No group has listen, execve, fork, ptrace, mount, setuid, or
  * memory that is executable; socket, bind and connect for IP alone are in SYSCALLS_ASK.  Without
@@ -21,6 +21,8 @@ enum syscall_group {
 	SYSCALLS_SECRETS = 1 << 5,    /* memory that is never swapped                       */
 	SYSCALLS_PATIENCE = 1 << 6,   /* a bound on our own time                            */
 	SYSCALLS_ASK     = 1 << 7,    /* sockets of our own for IP, to ask a server         */
+	SYSCALLS_LOOK    = 1 << 8,    /* open files to read, see what there is              */
+	SYSCALLS_CLIENT  = 1 << 9,    /* what libraries of clients want: threads, plug-ins, local sockets */
 };
 int syscalls_close(unsigned groups);
 

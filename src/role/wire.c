@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include "directory/table.h"
 #include "message/digest.h"
 #include "message/envelope.h"
 #include "message/search.h"
@@ -10,7 +11,8 @@
 const char *const role_names[ROLES] = {
 	[POSTMASTER] = "postmaster", [RECEIVER] = "receiver", [LOGIN] = "login",
 	[VERIFIER] = "verifier",     [QUEUE] = "queue",       [KEEPER] = "keeper",
-	[CLERK] = "clerk",           [SIGNER] = "signer",     [PAM] = "pam", [COMMAND] = "command",
+	[CLERK] = "clerk",           [SIGNER] = "signer",     [PAM] = "pam",
+	[PROXYMAP] = "proxymap",     [COMMAND] = "command",
 };
 /* clang-format on */
 
@@ -320,6 +322,40 @@ word_unpack_resolve(struct bytes body, struct arena *life, struct word_resolve *
 	struct reader r = reader_of(body, life);
 
 	w->address = unpack_bytes(&r.fields);
+	return reader_done(&r);
+}
+
+void
+word_pack_table_ask(struct buffer *b, const struct word_table_ask *w)
+{
+	pack_string(b, w->table);
+	pack_bytes(b, w->key);
+}
+
+bool
+word_unpack_table_ask(struct bytes body, struct arena *life, struct word_table_ask *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->table = read_string(&r);
+	w->key = unpack_bytes(&r.fields);
+	return reader_done(&r);
+}
+
+void
+word_pack_table_said(struct buffer *b, const struct word_table_said *w)
+{
+	pack_u8(b, w->outcome);
+	pack_bytes(b, w->value);
+}
+
+bool
+word_unpack_table_said(struct bytes body, struct arena *life, struct word_table_said *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->outcome = read_choice(&r, TABLE_LATER);
+	w->value = unpack_bytes(&r.fields);
 	return reader_done(&r);
 }
 

@@ -22,11 +22,11 @@
 /* The keeper of an operating-system user has an index beyond the pool: this bit and the uid. */
 #define KEEPER_OF_USER 0x80000000u
 
-enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, COMMAND, ROLES };
+enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, COMMAND, ROLES };
 extern const char *const role_names[ROLES];
 
 #define FROM(r) (1u << (r))
-#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM))
+#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM)|FROM(PROXYMAP))
 
 #define WORDS(X) \
 	/* the postmaster opens the day */ \
@@ -65,6 +65,8 @@ extern const char *const role_names[ROLES];
 	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE))  /* struct word_resolved                  */ \
 	X(REWRITE,        FROM(RECEIVER), FROM(CLERK))              /* struct word_rewrite                   */ \
 	X(REWRITTEN,      FROM(CLERK), FROM(RECEIVER))              /* struct word_rewrite: what is to stand there instead */ \
+	X(TABLE_ASK,      FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE), FROM(PROXYMAP)) /* struct word_table_ask */ \
+	X(TABLE_SAID,     FROM(PROXYMAP), FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)) /* struct word_table_said */ \
 	X(DIRECTORY_NEW,  FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(KEEPER)|FROM(LOGIN)) /* forget cached answers */ \
 	X(SEGMENT_WANT,   FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* own, size                             */ \
 	X(SEGMENT_LENT,   FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* number, room, own, fd                 */ \
@@ -198,6 +200,10 @@ struct word_rewrite {
 	const struct rewrite_address *header; uint32_t headers;
 };
 BODY(rewrite)
+struct word_table_ask { const char *table; struct bytes key; };        /* "pgsql:/etc/x.cf", as the setting has it */
+BODY(table_ask)
+struct word_table_said { uint8_t outcome; struct bytes value; };        /* enum table_outcome; of LATER: why, for the log */
+BODY(table_said)
 
 struct word_segment { uint32_t number; uint64_t size; bool own; int32_t why; };  /* WANT LENT REFUSED DONE */
 BODY(segment)

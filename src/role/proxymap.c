@@ -1,0 +1,461 @@
+#include "role/proxymap.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/map.h"
+#include "directory/remote.h"
+#include "role/confine.h"
+#include "role/house.h"
+#include "role/lanes.h"
+#include "role/tables.h"
+
+enum { WAITING_MOST = 1000, LEAVE_MS = 1000, DNS = 53, KERBEROS = 88 };
+
+#define AT(f) offsetof(struct proxymap_settings, f)
+/* clang-format off */
+static const struct setting rows[] = {
+	{ "table_connections", SETTING_NUMBER, AT(connections), "4",
+	  "How many questions a table that another server keeps is asked at once, each on a connection of its own.", NULL, 1, 64, "0.1" },
+	{ "table_cache_time", SETTING_TIME, AT(cache_ms), "10s",
+	  "How long an answer of such a table, or that there is none, is believed without asking again; 0: never.", NULL, 0, 86400000, "0.1" },
+	{ "table_cache_limit", SETTING_NUMBER, AT(cache_most), "20000",
+	  "How many such answers are kept.", NULL, 2, 10000000, "0.1" },
+};
+/* clang-format on */
+#undef AT
+const struct setting_table proxymap_setting_table = { "Tables kept elsewhere", rows, COUNT(rows) };
+
+/* A table that settings name; `old` ones go when their last question is answered. */
+struct asked_table {
+	struct asked_table *next;
+	char               *name;
+	struct table       *table; /* NULL: it never was as it should be        */
+	struct lane        *lane;
+	struct buffer       stamp;
+	unsigned            open; /* questions in its lane                     */
+	bool                named, old, failing;
+};
+
+struct proxymap {
+	struct house            *house;
+	struct lanes            *lanes;
+	struct proxymap_settings rows;
+	struct asked_table      *first;
+	struct reach             reach; /* what the cage was built around */
+	struct timer            *leave;
+	unsigned                 open;
+	uint64_t                 asked, put_off;
+};
+
+struct request {
+	struct lane_job     job;
+	struct proxymap    *proxymap;
+	struct asked_table *table;
+	enum role           from;
+	uint32_t            index, ticket;
+	struct arena       *life;
+	struct bytes        key, value;
+	enum table_outcome  outcome;
+};
+
+/*
+ * Tables
+ */
+
+struct wanting {
+	const char *default_type;
+	bool        any;
+};
+
+static void
+want_remote(void *ctx, const struct table_named *named)
+{
+	struct wanting *w = ctx;
+
+	w->any = w->any || (!named->is_file && table_is_remote(named->name, w->default_type));
+}
+
+bool
+proxymap_is_wanted(struct settings *s)
+{
+	struct wanting w = { tables_default_type(s), false };
+
+	tables_named(s, want_remote, &w);
+	return w.any;
+}
+
+static void
+warn_lines(struct bytes lines)
+{
+	struct bytes line;
+
+	while (bytes_split(&lines, '\n', &line))
+		if (line.len > 0)
+			warn_("%.*s", (int)line.len, line.at);
+}
+
+static struct asked_table *
+table_of(struct proxymap *p, const char *name)
+{
+	for (struct asked_table *t = p->first; t != NULL; t = t->next)
+		if (!t->old && strcmp(t->name, name) == 0)
+			return t;
+	return NULL;
+}
+
+struct stamping {
+	struct house  *house;
+	struct buffer *out;
+};
+
+/* Which file it was made of, as the postmaster names it. */
+static void
+add_stamp(void *ctx, const char *path, bool remote)
+{
+	struct stamping *s = ctx;
+	struct arena    *scratch = arena_open(NULL);
+	const char *text = house_resource_text(s->house, arena_printf(scratch, "table/%s", path));
+
+	(void)remote;
+	buffer_printf(s->out, "%s %s\n", path, text == NULL ? "" : text);
+	arena_close(&scratch);
+}
+
+static void
+table_end(struct asked_table *t)
+{
+	lane_close(&t->lane);
+	table_close(&t->table);
+	buffer_free(&t->stamp);
+	memory_free(t->name);
+	memory_free(t);
+}
+
+/* Those that are old and have nothing open, and those no setting names. */
+static void
+sweep(struct proxymap *p)
+{
+	struct asked_table **at = &p->first, *t;
+
+	while ((t = *at) != NULL) {
+		t->old = t->old || !t->named;
+		if (!t->old || t->open > 0) {
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
+		table_end(t);
+	}
+}
+
+/* Built anew when its file is another; one that is not good leaves the good one where it is. */
+static void
+visit(void *ctx, const struct table_named *named)
+{
+	struct proxymap    *p = ctx;
+	struct table_source source = house_table_source(p->house);
+	struct asked_table *t = table_of(p, named->name), *new;
+	struct buffer       stamp = { 0 }, errors = { 0 }, warnings = { 0 };
+	struct stamping     s = { p->house, &stamp };
+	struct table       *table;
+
+	if (named->is_file || !table_is_remote(named->name, source.default_type))
+		return;
+	if (t != NULL)
+		t->named = true;
+	table_files(named->name, source.default_type, add_stamp, &s);
+	if (t != NULL && bytes_equal(buffer_bytes(&t->stamp), buffer_bytes(&stamp))) {
+		buffer_free(&stamp);
+		return;
+	}
+	table = table_open(named->name, named->grammar, &source, &errors, &warnings);
+	warn_lines(buffer_bytes(&errors));
+	warn_lines(buffer_bytes(&warnings));
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	if (table == NULL)
+		warn_("table %s: %s", named->name,
+		      t != NULL && t->table != NULL
+		              ? "not taken over: the last good one stays"
+		              : "cannot be used: what depends on it is put off");
+	if (table == NULL && t != NULL) {
+		buffer_free(&t->stamp);
+		t->stamp = stamp;
+		return;
+	}
+	if (t != NULL) {
+		t->old = true;
+		note("table %s: loaded anew", t->name);
+	}
+	new = memory_take(sizeof *new);
+	*new = (struct asked_table){ .next = p->first,
+		                     .name = memory_take(strlen(named->name) + 1),
+		                     .table = table,
+		                     .stamp = stamp,
+		                     .named = true };
+	memcpy(new->name, named->name, strlen(named->name) + 1);
+	p->first = new;
+}
+
+static void
+look_at_tables(struct proxymap *p)
+{
+	for (struct asked_table *t = p->first; t != NULL; t = t->next)
+		t->named = t->old;
+	tables_named(p->house->settings, visit, p);
+	sweep(p);
+}
+
+/* Names are looked up, tickets fetched. */
+static void
+find_reach(struct proxymap *p, struct reach *r)
+{
+	reach_port(r, DNS);
+	reach_port(r, KERBEROS);
+	for (struct asked_table *t = p->first; t != NULL; t = t->next)
+		if (!t->old && t->table != NULL)
+			table_reach(t->table, r);
+}
+
+/* Whether all that one leads to was known to the other. */
+static bool
+is_within(const struct reach *new, const struct reach *old)
+{
+	struct reach both = { .ports = 0 };
+	struct bytes rest = buffer_bytes(&old->paths), one;
+	size_t       ports, paths;
+	bool         within;
+
+	for (size_t i = 0; i < old->ports; i++)
+		reach_port(&both, old->port[i]);
+	while (bytes_split(&rest, '\0', &one))
+		reach_path(&both, one);
+	ports = both.ports;
+	paths = both.paths.len;
+	for (size_t i = 0; i < new->ports; i++)
+		reach_port(&both, new->port[i]);
+	for (rest = buffer_bytes(&new->paths); bytes_split(&rest, '\0', &one);)
+		reach_path(&both, one);
+	within = both.ports == ports && both.paths.len == paths &&
+	         (old->any_port || (!new->any_port && !both.any_port));
+	reach_free(&both);
+	return within;
+}
+
+/*
+ * Questions
+ */
+
+static void
+answer(struct proxymap *p, const struct request *r)
+{
+	struct word_table_said w = { (uint8_t)r->outcome, r->value };
+	struct link           *l = house_link(p->house, r->from, r->index);
+
+	if (l == NULL)
+		return;
+	word_pack_table_said(link_begin(l, WORD_TABLE_SAID, r->ticket), &w);
+	link_end(l);
+}
+
+/* Once when it begins and once when it is over. */
+static void
+tell_how_it_goes(struct request *r)
+{
+	struct asked_table *t = r->table;
+	bool                failing = r->outcome == TABLE_LATER;
+
+	if (failing && !t->failing)
+		warn_("table %s: %.*s", t->name, (int)r->value.len,
+		      r->value.len > 0 ? r->value.at : "");
+	if (!failing && t->failing)
+		note("table %s: answers again", t->name);
+	t->failing = failing;
+	r->proxymap->put_off += failing;
+}
+
+static void
+request_end(struct request *r)
+{
+	struct arena *life = r->life;
+
+	arena_close(&life);
+}
+
+static void
+ask_table(struct lane_job *job)
+{
+	struct request *r = (struct request *)job;
+
+	r->outcome = table_find(r->table->table, r->key, r->life, &r->value);
+}
+
+static void
+leave_now(void *ctx)
+{
+	struct proxymap *p = ctx;
+
+	if (p->open == 0) {
+		house_leave(p->house);
+		return;
+	}
+	/* Threads wait for servers that do not answer: nothing is to be put in order here. */
+	journal_flush();
+	_exit(EXIT_SUCCESS);
+}
+
+static void
+table_asked(struct lane_job *job)
+{
+	struct request  *r = (struct request *)job;
+	struct proxymap *p = r->proxymap;
+
+	r->table->open--;
+	p->open--;
+	tell_how_it_goes(r);
+	answer(p, r);
+	request_end(r);
+	sweep(p);
+	if (p->house->leaving && p->open == 0)
+		timer_set(p->leave, 0);
+}
+
+static void
+put_off(struct request *r, const char *why)
+{
+	r->outcome = TABLE_LATER;
+	r->value = bytes_of(why);
+	answer(r->proxymap, r);
+	request_end(r);
+}
+
+static bool
+hear_ask(struct proxymap *p, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct arena         *life = arena_open(NULL);
+	struct request       *r = arena_take(life, sizeof *r);
+	struct word_table_ask w;
+	struct asked_table   *t;
+
+	if (!word_unpack_table_ask(body, life, &w)) {
+		arena_close(&life);
+		return false;
+	}
+	*r = (struct request){ .job = { .run = ask_table, .done = table_asked },
+		               .proxymap = p,
+		               .from = from,
+		               .index = index,
+		               .ticket = ticket,
+		               .life = life,
+		               .key = arena_keep(life, w.key) };
+	p->asked++;
+	t = r->table = table_of(p, w.table);
+	if (t == NULL || t->table == NULL) {
+		put_off(r, t == NULL ? "no setting names this table"
+		                     : "the table is not as it should be; the log says why");
+		return true;
+	}
+	if (t->lane == NULL)
+		t->lane = lane_open(p->lanes, (unsigned)p->rows.connections, WAITING_MOST);
+	if (!lane_put(t->lane, &r->job)) {
+		put_off(r, "too many questions wait for this table");
+		return true;
+	}
+	t->open++;
+	p->open++;
+	return true;
+}
+
+static bool
+proxymap_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
+              struct bytes body, int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+	return word == WORD_TABLE_ASK && hear_ask(h->mine, from, index, ticket, body);
+}
+
+/*
+ * The day
+ */
+
+/* What the cage must be built around is known before it is. */
+static void
+proxymap_prepare(struct house *h)
+{
+	struct proxymap *p = memory_take(sizeof *p);
+
+	h->mine = p;
+	p->house = h;
+	look_at_tables(p);
+	find_reach(p, &p->reach);
+	confine_lead(&p->reach);
+}
+
+static bool
+proxymap_start(struct house *h)
+{
+	struct proxymap *p = h->mine;
+
+	p->lanes = lanes_open(h->loop);
+	p->leave = timer_open(h->loop, leave_now, p);
+	return p->lanes != NULL && house_settings(h, &proxymap_setting_table, NULL, &p->rows);
+}
+
+static void
+proxymap_tables(struct house *h)
+{
+	struct proxymap *p = h->mine;
+	struct reach     now = { .ports = 0 };
+
+	look_at_tables(p);
+	find_reach(p, &now);
+	if (!is_within(&now, &p->reach)) {
+		note("the tables lead elsewhere now: starting anew");
+		h->leaving = true;
+		timer_set(p->leave, p->open == 0 ? 0 : LEAVE_MS);
+	}
+	reach_free(&now);
+}
+
+static void
+proxymap_reload(struct house *h)
+{
+	struct proxymap *p = h->mine;
+
+	(void)house_settings(h, &proxymap_setting_table, NULL, &p->rows);
+	proxymap_tables(h);
+}
+
+static void
+proxymap_stop(struct house *h)
+{
+	struct proxymap *p = h->mine;
+
+	timer_set(p->leave, p->open == 0 ? 0 : LEAVE_MS);
+}
+
+static void
+proxymap_status(struct house *h, uint32_t *connections, struct buffer *text)
+{
+	struct proxymap *p = h->mine;
+
+	*connections = 0;
+	buffer_printf(text, "asked=%" PRIu64 " put_off=%" PRIu64 " open=%u", p->asked, p->put_off,
+	              p->open);
+}
+
+const struct role_card proxymap_card = {
+	.name = "proxymap",
+	.prepare = proxymap_prepare,
+	.start = proxymap_start,
+	.hear = proxymap_hear,
+	.reload = proxymap_reload,
+	.tables = proxymap_tables,
+	.stop = proxymap_stop,
+	.status = proxymap_status,
+};
