@@ -181,6 +181,8 @@ static const struct {
 	{ "keeper", "owns the mailboxes: delivers into them and serves their readers." },
 	{ "clerk", "knows domains, accounts, aliases and passwords." },
 	{ "signer", "has the private keys and gives signatures." },
+	{ "proxymap",
+	  "asks databases and programs that keep tables, and has their passwords; it is there only when the settings name one." },
 };
 
 static int

@@ -29,12 +29,13 @@
 	}
 CODEC(resource)
 CODEC(peer)
-CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done)
-	CODEC(credential_ask) CODEC(credential_said) CODEC(resolve) CODEC(resolved) CODEC(segment)
-		CODEC(judge) CODEC(judged) CODEC(letter) CODEC(deliver) CODEC(delivered)
-			CODEC(session) CODEC(seek) CODEC(text) CODEC(texted) CODEC(decode)
-				CODEC(decoded) CODEC(moved) CODEC(ask) CODEC(say) CODEC(lookup)
-					CODEC(looked) CODEC(rewrite)
+CODEC(status)
+CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done) CODEC(credential_ask)
+	CODEC(credential_said) CODEC(resolve) CODEC(resolved) CODEC(table_ask) CODEC(table_said)
+		CODEC(segment) CODEC(judge) CODEC(judged) CODEC(letter) CODEC(deliver)
+			CODEC(delivered) CODEC(session) CODEC(seek) CODEC(text) CODEC(texted)
+				CODEC(decode) CODEC(decoded) CODEC(moved) CODEC(ask) CODEC(say)
+					CODEC(lookup) CODEC(looked) CODEC(rewrite)
 #undef CODEC
 
 #define V4                                                 \
@@ -49,7 +50,7 @@ CODEC(status) CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(aut
 	{                                  \
 		AF_UNIX, 0, { 0 }, "local" \
 	}
-					static const
+						static const
 	struct resolve_target targets[] = {
 		{ 7, B("jill@example.com"), B("tag"), B("owner-list@example.com") },
 		{ 0, B("jack@example.org"), B(""), B("") },
@@ -98,6 +99,8 @@ static const struct body_case {
 	{ "credential said",
 	  BODY(credential_said, CREDENTIAL_CLOSED, "account is expired", B("home=/home/jack\n")) },
 	{ "resolve", BODY(resolve, B("jill@example.com")) },
+	{ "a key for a table", BODY(table_ask, "pgsql:/etc/x.cf", B("o'brien@example.com")) },
+	{ "what a table has", BODY(table_said, 0, B("a@example.com")) },
 	{ "resolved to two", BODY(resolved, RESOLVE_LOCAL, "alias", targets, 2) },
 	{ "resolved to nobody", BODY(resolved, RESOLVE_UNKNOWN, "", NULL, 0) },
 	{ "rewrite", BODY(rewrite, false, B("jack@example.com"), copies, 2, headers, 2) },
@@ -168,7 +171,7 @@ static const struct broken_case {
 	bool         good;
 } broken[] = {
 	{ "a peer, by hand", again_peer, B("\4\1\0\0\0\2\0\0\0"), true },
-	{ "a role nobody has", again_peer, B("\177\1\0\0\0\2\0\0\0"), false },
+	{ "a role nobody has", again_peer, B("\x20\1\0\0\0\2\0\0\0"), false },
 	{ "index beyond the last", again_peer, B("\4\2\0\0\0\2\0\0\0"), false },
 	{ "a bool of 2", again_signed, B("\2\0\0\0\0"), false },
 	{ "a name with NUL", again_resource, B("\3\0\0\0a\0b\0\0\0\0"), false },
@@ -225,6 +228,8 @@ static const struct mouth_case {
 	{ "every role is ready", WORD_READY, SIGNER, POSTMASTER, true },
 	{ "no word", WORD_NONE, POSTMASTER, QUEUE, false },
 	{ "beyond the last", WORD_COUNT, POSTMASTER, QUEUE, false },
+	{ "the clerk asks databases", WORD_TABLE_ASK, CLERK, PROXYMAP, true },
+	{ "a login does not", WORD_TABLE_ASK, LOGIN, PROXYMAP, false },
 	{ "far beyond", UINT16_MAX, POSTMASTER, QUEUE, false },
 };
 
