@@ -12,8 +12,8 @@
 
 /* Between two questions others are served; while there is nothing to do, it is looked for so often. */
 enum { NEXT_MS = 5, IDLE_MS = 500, AGAIN_MS = 5000 };
-/* While letters are being appended their clients wait for the processor: it is theirs first, for so long. */
-enum { CALM_MS = 100, PUT_OFF_MS = 1000 };
+/* While letters are appended and commands answered, clients wait for processor and disk: these are theirs first, for so long. */
+enum { CALM_MS = 100, PUT_OFF_MS = 3000 };
 
 struct indexing {
 	struct question   question; /* first                                 */
@@ -99,9 +99,12 @@ indexing_answered(struct question *q, const struct bytes *body)
 static bool
 puts_off(struct indexing *x)
 {
-	int64_t now = clock_patient_ms();
+	struct keeper *k = keeper_of(x->house);
+	int64_t        now = clock_patient_ms(), served = imap_service_served(k->imap);
 
-	if (now - keeper_of(x->house)->appended_ms >= CALM_MS)
+	if (k->appended_ms > served)
+		served = k->appended_ms;
+	if (now - served >= CALM_MS)
 		x->since = 0;
 	else if (x->since == 0)
 		x->since = now;

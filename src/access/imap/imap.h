@@ -24,6 +24,7 @@
  *                       "IDLE in INBOX".
  * imap_service_groups() asks `groups` anew of each session which groups its reader belongs to.
  * imap_service_count()  sessions alive.
+ * imap_service_served() when a session last had a turn, by the patient clock.
  *
  * A session takes turns with the others: a command does some milliseconds of
  * work, then waits for the next turn of the loop; output beyond 256 KiB
@@ -166,6 +167,7 @@ void   imap_service_each(struct imap_service *,
                          void (*each)(void *ctx, uint32_t ticket, const struct access_facts *, const char *state), void *ctx);
 void   imap_service_groups(struct imap_service *, void (*groups)(void *ctx, struct access_facts *, struct arena *), void *ctx);
 size_t imap_service_count(const struct imap_service *);
+int64_t imap_service_served(const struct imap_service *);
 void   imap_open(struct imap_service *, int fd, const struct access_facts *, uint32_t ticket);
 
 #endif

@@ -62,6 +62,7 @@ service_turn(void *ctx)
 		s->queued = false;
 		imap_go(s);
 	}
+	v->served_ms = clock_patient_ms();
 }
 
 struct imap_service *
@@ -191,6 +192,12 @@ size_t
 imap_service_count(const struct imap_service *v)
 {
 	return v->count;
+}
+
+int64_t
+imap_service_served(const struct imap_service *v)
+{
+	return v->served_ms;
 }
 
 void

@@ -20,7 +20,7 @@ struct imap_service {
 	size_t              count;
 	struct timer       *turn;
 	struct imap        *queue, **queue_end;
-	int64_t             turn_ends_ms;
+	int64_t             turn_ends_ms, served_ms;
 	struct answers     *answers;
 };
 
