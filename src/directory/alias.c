@@ -77,30 +77,46 @@ part_kind(struct alias_part *p)
 		}
 }
 
-/* "<jill@example.com>" */
-static struct bytes
-without_angles(struct bytes t)
+/* "Jill <jill@example.com>": what stands in the angles, up to the next comma. */
+static bool
+in_angles(struct bytes *rest, struct bytes *out)
 {
-	if (t.len >= 2 && t.at[0] == '<' && t.at[t.len - 1] == '>')
-		return bytes_cut(t, 1, t.len - 2);
-	return t;
+	bool   quoted = false;
+	size_t open = SIZE_MAX, close = SIZE_MAX, n = 0;
+
+	for (; n < rest->len && (quoted || !parts_end(rest->at[n], true)); n++) {
+		if (rest->at[n] == '\\' && quoted)
+			n++;
+		else if (rest->at[n] == '"')
+			quoted = !quoted;
+		else if (rest->at[n] == '<' && !quoted)
+			open = n;
+		else if (rest->at[n] == '>' && !quoted)
+			close = n;
+	}
+	if (open == SIZE_MAX || close == SIZE_MAX || close < open)
+		return false;
+	*out = bytes_trim(bytes_cut(*rest, open + 1, close - open - 1));
+	*rest = bytes_cut(*rest, n, SIZE_MAX);
+	return true;
 }
 
 bool
 alias_next(struct bytes *rest, bool plain, struct arena *a, struct alias_part *out)
 {
+	out->kind = TARGET_ADDRESS;
 	do {
 		while (rest->len > 0 && parts_end(rest->at[0], false))
 			*rest = bytes_cut(*rest, 1, SIZE_MAX);
 		if (rest->len == 0)
 			return false;
+		if (strchr("|/:", rest->at[0]) == NULL && !is_quoted_errand(*rest) &&
+		    in_angles(rest, &out->text))
+			return true;
 		out->text = part_text(rest, plain, a);
 	} while (out->text.len == 0);
-	out->kind = TARGET_ADDRESS;
 	if (!plain)
 		part_kind(out);
-	if (out->kind == TARGET_ADDRESS)
-		out->text = without_angles(out->text);
 	return true;
 }
 

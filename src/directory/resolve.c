@@ -366,7 +366,7 @@ led_to(struct walk *w, size_t at, struct bytes from, enum directory_outcome o)
 static enum directory_outcome
 walk_all(struct walk *w, struct bytes address, const char **table, const char **reply)
 {
-	enum directory_outcome o, first = DIRECTORY_BAD;
+	enum directory_outcome o, first = DIRECTORY_BAD, last = DIRECTORY_NONE;
 
 	for (size_t i = 0; i < w->todos; i++) {
 		o = resolve_step(w, i);
@@ -374,8 +374,16 @@ walk_all(struct walk *w, struct bytes address, const char **table, const char **
 			first = o;
 			*table = w->table;
 			*reply = w->reply;
-		} else
+		} else {
+			/* What is said when nobody is left is what was wrong with the last. */
+			if (o == DIRECTORY_NONE)
+				*table = w->table;
+			if (o == DIRECTORY_REFUSED || o == DIRECTORY_DISCARDED) {
+				last = o;
+				*reply = w->reply;
+			}
 			o = led_to(w, i, address, o);
+		}
 		if (o == DIRECTORY_WAIT)
 			w->waits = true;
 		if (o == DIRECTORY_LATER || o == DIRECTORY_LOOP)
@@ -384,7 +392,7 @@ walk_all(struct walk *w, struct bytes address, const char **table, const char **
 	if (w->waits)
 		return DIRECTORY_WAIT;
 	if (first == DIRECTORY_OK && w->count == 0 && (w->todos > 1 || !w->r->asked_at_rcpt))
-		return w->loop ? DIRECTORY_LOOP : DIRECTORY_NONE;
+		return w->loop ? DIRECTORY_LOOP : last;
 	return first;
 }
 

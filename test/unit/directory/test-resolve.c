@@ -1,0 +1,476 @@
+/* Who gets the mail, by tables; what Postfix does with the same tables is in test/whole/test_beside_postfix.py. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/journal.h"
+#include "directory/resolve.h"
+
+/* ---- tables of this test ------------------------------------------------------ */
+
+static const struct {
+	const char *name, *text;
+} texts[] = {
+	{ "hash:virtual", "virt.example any\n"
+	                  "one@virt.example u@vm.example\n"
+	                  "two@virt.example u@vm.example, out@else.example\n"
+	                  "blank@virt.example u@vm.example out@else.example\n"
+	                  "self@vm.example self@vm.example, u@vm.example\n"
+	                  "round@virt.example about@virt.example\n"
+	                  "about@virt.example round@virt.example\n"
+	                  "dead@virt.example nobody@vm.example\n"
+	                  "tag+a@virt.example out@else.example\n"
+	                  "moved@virt.example old@vm.example\n"
+	                  "local@virt.example root\n"
+	                  "@wild.example u@vm.example\n"
+	                  "@swap.example @vm.example\n"
+	                  "jack jack@else.example\n"
+	                  "away@else.example u@vm.example\n"
+	                  "\"odd one\"@virt.example u@vm.example\n" },
+	{ "hash:mailbox", "u@vm.example vm/u/\n"
+	                  "self@vm.example vm/self/\n"
+	                  "no@vm.example REJECT not here\n"
+	                  "gone@vm.example DISCARD\n"
+	                  "ok@vm.example OK\n"
+	                  "copy@vm.example BCC u@vm.example\n"
+	                  "filter@vm.example FILTER smtp:[127.0.0.1]\n"
+	                  "@caught.example caught/all/\n" },
+	{ "hash:domains", "act.example REJECT closed\nvm.example OK\n" },
+	{ "hash:relocated", "old@vm.example new@else.example\n@moved.example else.example\n" },
+	{ "hash:relay", "known@relay.example x\n" },
+	{ "hash:canonical",
+	  "old.name@here.example user\n@legacy.example @vm.example\nping@here.example pong@here.example\n"
+	  "pong@here.example ping@here.example\n" },
+	{ "hash:bcc", "user@here.example archive@vm.example\n" },
+	{ "hash:aliases", "root: user\n"
+	                  "postmaster: root\n"
+	                  "staff: user, other, \\user\n"
+	                  "list: user, out@else.example\n"
+	                  "owner-list: user\n"
+	                  "prog: \"|/bin/cat a, b\", |/bin/true\n"
+	                  "file: /var/spool/x\n"
+	                  "inc: :include:/inc\n"
+	                  "incprog: :include:/incprog\n"
+	                  "incgone: :include:/gone\n"
+	                  "user: user, out@else.example\n"
+	                  "ring: rung\n"
+	                  "rung: ring\n"
+	                  "deep: :include:/self\n" },
+};
+static const struct {
+	const char *path, *text;
+} includes[] = {
+	{ "/inc", "# who\nout@else.example\nuser, other\n" },
+	{ "/incprog", "|/bin/true\n" },
+	{ "/self", ":include:/self\n" },
+};
+
+static int
+open_text(void *ctx, const char *path)
+{
+	FILE       *f = tmpfile();
+	const char *text = NULL;
+	int         fd;
+	(void)ctx;
+
+	for (size_t i = 0; i < COUNT(texts); i++)
+		if (strcmp(strchr(texts[i].name, ':') + 1, path) == 0)
+			text = texts[i].text;
+	assert_non_null(f);
+	assert_non_null(text);
+	assert_true(fwrite(text, 1, strlen(text), f) == strlen(text) && fflush(f) == 0);
+	fd = dup(fileno(f));
+	(void)fclose(f);
+	return fd;
+}
+
+static struct table *opened[COUNT(texts)];
+
+static struct table *
+local_table(void *ctx, const char *name)
+{
+	const struct table_source source = { .open = open_text, .default_type = "hash" };
+	struct buffer             said = { 0 };
+	(void)ctx;
+
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		if (strcmp(texts[i].name, name) != 0)
+			continue;
+		if (opened[i] == NULL)
+			opened[i] = table_open(name,
+			                       strcmp(name, "hash:aliases") == 0 ? TABLE_ALIASES
+			                                                         : TABLE_PLAIN,
+			                       &source, &said, &said);
+		assert_non_null(opened[i]);
+		buffer_free(&said);
+		return opened[i];
+	}
+	return NULL;
+}
+
+/* Those elsewhere: the users are there; "later:" is away; all others must be waited for. */
+static enum table_outcome
+kept(void *ctx, const char *name, struct bytes key, struct arena *a, struct bytes *value)
+{
+	(void)ctx;
+	(void)a;
+	if (strcmp(name, "later:x") == 0)
+		return TABLE_LATER;
+	if (strstr(name, "unix:passwd.byname") == NULL)
+		return TABLE_WAIT;
+	*value = bytes_is(key, "user")     ? BYTES("user:x:1000:1000:,,,:/home/user:/bin/sh")
+	         : bytes_is(key, "other")  ? BYTES("other:x:1001:1001::/home/other:/bin/sh")
+	         : bytes_is(key, "nobody") ? BYTES("nobody:x:65534:65534::/:/bin/false")
+	                                   : BYTES("");
+	return value->len > 0 ? TABLE_FOUND : TABLE_NONE;
+}
+static const struct lookup_needs needs = { .local = local_table, .kept = kept };
+
+static enum table_outcome
+include(void *ctx, const char *path, struct arena *a, struct bytes *text)
+{
+	(void)ctx;
+	(void)a;
+	for (size_t i = 0; i < COUNT(includes); i++)
+		if (strcmp(includes[i].path, path) == 0) {
+			*text = bytes_of(includes[i].text);
+			return TABLE_FOUND;
+		}
+	return TABLE_LATER;
+}
+
+/* ---- the rules ----------------------------------------------------------------- */
+
+static const char standard[] =
+	"myhostname = mail.here.example\n"
+	"mydomain = here.example\n"
+	"mydestination = $myhostname, here.example, !not.sub.example, .sub.example\n"
+	"virtual_alias_domains = hash:virtual wild.example swap.example\n"
+	"virtual_alias_maps = hash:virtual\n"
+	"virtual_mailbox_domains = hash:domains caught.example moved.example\n"
+	"virtual_mailbox_maps = hash:mailbox\n"
+	"relay_domains = relay.example\n"
+	"relay_recipient_maps = hash:relay\n"
+	"relocated_maps = hash:relocated\n"
+	"alias_maps = hash:aliases\n";
+
+static const char *const addresses[] = { "192.0.2.1", "2001:db8::1" };
+
+static struct settings *
+rules_fill(const char *more, struct resolve_rules *out)
+{
+	struct buffer    text = { 0 }, said = { 0 }, warned = { 0 };
+	struct settings *s;
+
+	journal_open(JOURNAL_FILE, -1, false, "host");
+	buffer_add_string(&text, standard);
+	buffer_add_string(&text, more);
+	s = settings_read(buffer_bytes(&text), "main.cf", &said, &warned);
+	assert_non_null(s);
+	settings_tables(s, &resolve_setting_table, 1);
+	assert_true(settings_fill(s, &resolve_setting_table, NULL, out, &said));
+	out->delimiter = "+";
+	out->myorigin = "here.example";
+	out->mydomain = "here.example";
+	out->addresses = (struct setting_list){ addresses, COUNT(addresses) };
+	buffer_free(&text);
+	buffer_free(&said);
+	buffer_free(&warned);
+	return s;
+}
+
+/* "ok: jill|tag >away !1000:command <owner", or how it is refused. */
+static void
+shown(enum directory_outcome o, const struct resolve_answer *got, struct buffer *out)
+{
+	static const char *const names[] = {
+		[DIRECTORY_OK] = "ok",
+		[DIRECTORY_NONE] = "unknown",
+		[DIRECTORY_FOREIGN] = "foreign",
+		[DIRECTORY_LOOP] = "loop",
+		[DIRECTORY_BAD] = "bad",
+		[DIRECTORY_LATER] = "later",
+		[DIRECTORY_WAIT] = "wait",
+		[DIRECTORY_REFUSED] = "refused",
+		[DIRECTORY_DISCARDED] = "discarded",
+	};
+
+	buffer_printf(out, "%s", names[o]);
+	if (o == DIRECTORY_NONE)
+		buffer_printf(out, ": %s", got->table);
+	if (o == DIRECTORY_REFUSED)
+		buffer_printf(out, ": %s", got->reply);
+	for (size_t i = 0; i < got->count && (o == DIRECTORY_OK || o == DIRECTORY_FOREIGN); i++) {
+		const struct directory_target *t = &got->target[i];
+
+		buffer_printf(out, "%s %s", i == 0 ? ":" : "",
+		              t->account == 0 && !t->shadow ? ">" : "");
+		if (is_system_account(t->account))
+			buffer_printf(out, "%c%u ", "u\\|/"[system_kind_of(t->account)],
+			              (unsigned)system_uid(t->account));
+		buffer_printf(out, "%.*s%s%.*s%s%.*s", (int)t->address.len, t->address.at,
+		              t->detail.len > 0 ? "|" : "", (int)t->detail.len, t->detail.at,
+		              t->sender.len > 0 ? " <" : "", (int)t->sender.len, t->sender.at);
+	}
+}
+
+struct row {
+	const char *why, *more, *address, *wanted;
+};
+
+static void
+row_holds(const struct row *row, bool rcpt)
+{
+	struct resolve_rules rules = { 0 };
+	struct settings     *s = rules_fill(row->more, &rules);
+	struct arena        *a = arena_open(NULL);
+	struct resolving     r = {
+		    .rules = &rules, .arena = a, .asked_at_rcpt = rcpt, .include = include
+	};
+	struct resolve_answer answer;
+	struct buffer         got = { 0 };
+
+	r.lookups = lookups_open(&needs, NULL, a);
+	shown(resolve_address(&r, bytes_of(row->address), &answer), &answer, &got);
+	SAME(row->why, buffer_bytes(&got), bytes_of(row->wanted));
+	buffer_free(&got);
+	arena_close(&a);
+	settings_close(&s);
+}
+
+static void
+tables_close(void)
+{
+	for (size_t i = 0; i < COUNT(texts); i++)
+		table_close(&opened[i]);
+}
+
+/* ---- rows ------------------------------------------------------------------------ */
+
+static void
+test_classes(void **state)
+{
+	/* clang-format off */
+	static const struct row rows[] = {
+		{ "nobody's domain", "", "x@else.example", "foreign" },
+		{ "a virtual alias of a domain that is not ours does not make it so", "", "away@else.example", "foreign: u@vm.example" },
+		{ "a virtual alias", "", "one@virt.example", "ok: u@vm.example" },
+		{ "several targets", "", "two@virt.example", "ok: u@vm.example >out@else.example" },
+		{ "blanks part targets too", "", "blank@virt.example", "ok: u@vm.example >out@else.example" },
+		{ "virtual(5): what stood behind the delimiter goes on", "", "one+x@virt.example", "ok: u@vm.example|x" },
+		{ "in the letters it was typed in", "", "one+Xy@VIRT.example", "ok: u@vm.example|Xy" },
+		{ "unless it shall not", "propagate_unmatched_extensions = canonical\n", "one+x@virt.example", "ok: u@vm.example" },
+		{ "the whole address comes first", "", "tag+a@virt.example", "ok: >out@else.example" },
+		{ "nobody in an alias domain", "", "nobody@virt.example", "unknown: virtual alias table" },
+		{ "a whole domain", "", "any@wild.example", "ok: u@vm.example" },
+		{ "@domain to @domain keeps the user", "", "u@swap.example", "ok: u@vm.example" },
+		{ "who is not there either", "", "nobody@swap.example", "unknown: virtual mailbox table" },
+		{ "an alias among its own targets", "", "self@vm.example", "ok: self@vm.example u@vm.example" },
+		{ "a circle", "", "round@virt.example", "loop" },
+		{ "an alias that leads nowhere", "", "dead@virt.example", "unknown: virtual mailbox table" },
+		{ "a bare name in the table is of a local domain", "", "jack@here.example", "ok: >jack@else.example" },
+		{ "and not of another", "", "jack@vm.example", "unknown: virtual mailbox table" },
+		{ "a quoted local part", "", "\"odd one\"@virt.example", "unknown: virtual alias table" },
+		{ "a mailbox", "", "u@vm.example", "ok: u@vm.example" },
+		{ "with a detail", "", "u+t@vm.example", "ok: u@vm.example|t" },
+		{ "no mailbox", "", "nobody@vm.example", "unknown: virtual mailbox table" },
+		{ "R209 REJECT", "", "no@vm.example", "refused: 5.7.1 not here" },
+		{ "R209 OK", "", "ok@vm.example", "ok: ok@vm.example" },
+		{ "R208 DISCARD", "", "gone@vm.example", "discarded" },
+		{ "R209 BCC: a copy besides", "", "copy@vm.example", "ok: copy@vm.example u@vm.example" },
+		{ "a filter that is not there: the mail waits", "", "filter@vm.example", "later" },
+		{ "R208 the domain says so", "", "x@act.example", "refused: 5.7.1 closed" },
+		{ "a catch-all mailbox", "", "x@caught.example", "ok: all@caught.example" },
+		{ "moved", "", "old@vm.example", "refused: 5.1.6 User has moved to new@else.example" },
+		{ "moved with a detail", "", "old+x@vm.example", "refused: 5.1.6 User has moved to new@else.example" },
+		{ "all of a domain have moved", "", "x@moved.example", "refused: 5.1.6 User has moved to else.example" },
+		{ "an alias to one that moved", "", "moved@virt.example", "refused: 5.1.6 User has moved to new@else.example" },
+		{ "relayed", "", "known@relay.example", "ok: >known@relay.example" },
+		{ "nobody there", "", "nobody@relay.example", "unknown: relay recipient table" },
+		{ "a name below a relay domain", "relay_recipient_maps =\n", "x@a.relay.example", "ok: >x@a.relay.example" },
+		{ "only where parents match", "relay_recipient_maps =\nparent_domain_matches_subdomains =\n", "x@a.relay.example", "foreign" },
+		{ ".domain in other lists", "", "other@a.sub.example", "ok: u1001 other@a.sub.example" },
+		{ "! says no", "", "user@not.sub.example", "foreign" },
+		{ "our own address", "", "other@[192.0.2.1]", "ok: u1001 other@[192.0.2.1]" },
+		{ "our own, of version 6", "", "other@[IPv6:2001:db8::1]", "ok: u1001 other@[ipv6:2001:db8::1]" },
+		{ "somebody else's", "", "user@[192.0.2.2]", "foreign" },
+		{ "under which others know us", "proxy_interfaces = 192.0.2.2\n", "other@[192.0.2.2]", "ok: u1001 other@[192.0.2.2]" },
+		{ "a table that cannot answer", "virtual_alias_maps = later:x\n", "one@virt.example", "later" },
+		{ "a table of domains that cannot answer", "mydestination = later:x\n", "one@else.example", "later" },
+		{ "a table that is asked elsewhere", "virtual_alias_maps = slow:x\n", "one@vm.example", "wait" },
+		{ "not an address", "", "@", "bad" },
+		{ "percent hack is off", "", "x%else.example@here.example", "unknown: local recipient table" },
+		{ "and on", "allow_percent_hack = yes\n", "x%else.example@here.example", "foreign" },
+		{ "bang path", "swap_bangpath = yes\n", "vm.example!u@here.example", "ok: u@vm.example" },
+	};
+	/* clang-format on */
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		row_holds(&rows[i], false);
+	tables_close();
+}
+
+static void
+test_local(void **state)
+{
+	/* clang-format off */
+	static const struct row rows[] = {
+		{ "a user", "", "other@here.example", "ok: u1001 other@here.example" },
+		{ "with a detail", "", "other+x@here.example", "ok: u1001 other@here.example|x" },
+		{ "an alias of its own name", "", "user@here.example", "ok: u1000 user@here.example >out@else.example" },
+		{ "R196 a chain", "", "postmaster@here.example", "ok: u1000 user@here.example >out@else.example" },
+		{ "a bare name", "", "root", "ok: u1000 user@here.example >out@else.example" },
+		{ "R195 aliases(5) know no backslash", "", "staff@here.example", "ok: u1001 other@here.example u1000 user@here.example >out@else.example" },
+		{ "owner-list sends the copies", "", "list@here.example",
+		  "ok: >out@else.example <owner-list@here.example u1000 user@here.example <owner-list@here.example" },
+		{ "expand_owner_alias", "expand_owner_alias = yes\nvirtual_alias_maps =\n", "list@here.example",
+		  "ok: >out@else.example <user@here.example u1000 user@here.example <user@here.example" },
+		{ "commands", "", "prog@here.example", "ok: |65534 prog@here.example|/bin/cat a, b |65534 prog@here.example|/bin/true" },
+		{ "commands are not allowed", "allow_mail_to_commands = forward\n", "prog@here.example", "unknown: local recipient table" },
+		{ "a file", "", "file@here.example", "ok: /65534 file@here.example|/var/spool/x" },
+		{ "default_privs", "default_privs = other\n", "file@here.example", "ok: /1001 file@here.example|/var/spool/x" },
+		{ "default_privs is nobody", "default_privs = notthere\n", "file@here.example", "later" },
+		{ "an included file", "", "inc@here.example", "ok: >out@else.example u1001 other@here.example u1000 user@here.example" },
+		{ "commands in it are not allowed", "", "incprog@here.example", "unknown: local recipient table" },
+		{ "unless they are", "allow_mail_to_commands = include\n", "incprog@here.example", "ok: |65534 incprog@here.example|/bin/true" },
+		{ "a file that is not there", "", "incgone@here.example", "later" },
+		{ "a file that includes itself", "", "deep@here.example", "loop" },
+		{ "a circle", "", "ring@here.example", "loop" },
+		{ "nobody", "", "nobody1@here.example", "unknown: local recipient table" },
+		{ "luser_relay", "luser_relay = other+$local\n", "nobody1@here.example", "ok: u1001 other@here.example|nobody1" },
+		{ "luser_relay elsewhere", "luser_relay = $user@else.example\n", "nobody1+x@here.example", "ok: >nobody1@else.example" },
+		{ "luser_relay in a circle", "luser_relay = nobody2@here.example\n", "nobody1@here.example", "loop" },
+		{ "a virtual alias to a local name", "", "local@virt.example", "ok: u1000 user@here.example >out@else.example" },
+		{ "users that cannot be asked", "alias_maps = later:x\n", "other@here.example", "later" },
+	};
+	static const struct row at_rcpt[] = {
+		{ "a user", "", "other@here.example", "ok: u1001 other@here.example" },
+		{ "nobody", "", "nobody1@here.example", "unknown: local recipient table" },
+		{ "nobody says who there is", "local_recipient_maps =\n", "nobody1@here.example", "ok" },
+		{ "a list of names of its own", "local_recipient_maps = hash:bcc\n", "nobody1@here.example", "unknown: local recipient table" },
+	};
+	/* clang-format on */
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		row_holds(&rows[i], false);
+	for (size_t i = 0; i < COUNT(at_rcpt); i++)
+		row_holds(&at_rcpt[i], true);
+	tables_close();
+}
+
+static void
+test_rewriting(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *why, *more;
+		enum rewrite_class class;
+		const char *address, *wanted;
+		enum directory_outcome outcome;
+	} rows[] = {
+		{ "nothing is set", "", ENVELOPE_SENDER, "old.name@here.example", "old.name@here.example", DIRECTORY_OK },
+		{ "canonical", "canonical_maps = hash:canonical\n", ENVELOPE_SENDER, "old.name@here.example", "user@here.example", DIRECTORY_OK },
+		{ "with a detail", "canonical_maps = hash:canonical\n", HEADER_RECIPIENT, "old.name+X@here.example", "user+X@here.example", DIRECTORY_OK },
+		{ "@domain", "canonical_maps = hash:canonical\n", HEADER_SENDER, "Any.Body@legacy.example", "Any.Body@vm.example", DIRECTORY_OK },
+		{ "for senders alone", "sender_canonical_maps = hash:canonical\n", ENVELOPE_RECIPIENT, "old.name@here.example", "old.name@here.example", DIRECTORY_OK },
+		{ "not for headers", "canonical_maps = hash:canonical\ncanonical_classes = envelope_sender\n", HEADER_SENDER, "old.name@here.example", "old.name@here.example", DIRECTORY_OK },
+		{ "the empty sender stays", "canonical_maps = hash:canonical\n", ENVELOPE_SENDER, "", "", DIRECTORY_OK },
+		{ "on and on", "canonical_maps = hash:canonical\n", ENVELOPE_SENDER, "ping@here.example", "", DIRECTORY_LATER },
+		{ "away", "canonical_maps = later:x\n", ENVELOPE_SENDER, "a@here.example", "", DIRECTORY_LATER },
+		{ "asked elsewhere", "canonical_maps = slow:x\n", ENVELOPE_SENDER, "a@here.example", "", DIRECTORY_WAIT },
+		{ "masquerade", "masquerade_domains = here.example\n", HEADER_SENDER, "a@x.y.here.example", "a@here.example", DIRECTORY_OK },
+		{ "not the recipient of the envelope", "masquerade_domains = here.example\n", ENVELOPE_RECIPIENT, "a@x.here.example", "a@x.here.example", DIRECTORY_OK },
+		{ "the first that fits, and ! stays", "masquerade_domains = !y.here.example here.example\n", HEADER_SENDER, "a@x.y.here.example", "a@x.y.here.example", DIRECTORY_OK },
+		{ "an exception", "masquerade_domains = here.example\nmasquerade_exceptions = root\n", HEADER_SENDER, "root@x.here.example", "root@x.here.example", DIRECTORY_OK },
+		{ "a name that only ends so", "masquerade_domains = here.example\n", HEADER_SENDER, "a@nothere.example", "a@nothere.example", DIRECTORY_OK },
+	};
+	/* clang-format on */
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct resolve_rules   rules = { 0 };
+		struct settings       *s = rules_fill(rows[i].more, &rules);
+		struct arena          *a = arena_open(NULL);
+		struct resolving       r = { .rules = &rules, .arena = a };
+		struct bytes           got;
+		enum directory_outcome o;
+
+		r.lookups = lookups_open(&needs, NULL, a);
+		o = resolve_rewrite(&r, rows[i].class, bytes_of(rows[i].address), &got);
+		HOLDS(rows[i].why, o == rows[i].outcome);
+		if (o == DIRECTORY_OK)
+			SAME(rows[i].why, got, bytes_of(rows[i].wanted));
+		arena_close(&a);
+		settings_close(&s);
+	}
+	tables_close();
+}
+
+/* Asked elsewhere: the pass is made again when it has answered, and comes to the same as if the table were here. */
+static void
+test_replay(void **state)
+{
+	struct resolve_rules          rules = { 0 };
+	struct settings              *s = rules_fill("virtual_alias_maps = slow:x\n", &rules);
+	struct arena                 *a = arena_open(NULL);
+	struct resolving              r = { .rules = &rules, .arena = a };
+	const struct lookup_question *q;
+	struct resolve_answer         answer;
+	struct buffer                 got = { 0 };
+	int                           passes = 0;
+	(void)state;
+
+	r.lookups = lookups_open(&needs, NULL, a);
+	while (resolve_address(&r, BYTES("team@wild.example"), &answer) == DIRECTORY_WAIT) {
+		size_t place = 0;
+
+		HOLDS("it ends", ++passes < 20);
+		while ((q = lookups_next(r.lookups, &place)) != NULL) {
+			bool team = bytes_is(q->key, "team@wild.example");
+			lookup_answer(r.lookups, q->table, q->key, team ? TABLE_FOUND : TABLE_NONE,
+			              team ? BYTES("u@vm.example, out@else.example") : BYTES(""));
+		}
+	}
+	shown(DIRECTORY_OK, &answer, &got);
+	SAME("both", buffer_bytes(&got), BYTES("ok: u@vm.example >out@else.example"));
+	HOLDS("all that can be asked at once is", passes <= 4);
+	buffer_free(&got);
+	arena_close(&a);
+	settings_close(&s);
+	tables_close();
+}
+
+static void
+test_copies(void **state)
+{
+	struct resolve_rules rules = { 0 };
+	struct settings     *s = rules_fill(
+		    "always_bcc = all@vm.example\nsender_bcc_maps = hash:bcc\nrecipient_bcc_maps = hash:bcc\n",
+		    &rules);
+	struct arena    *a = arena_open(NULL);
+	struct resolving r = { .rules = &rules, .arena = a };
+	struct bytes     copy[2];
+	size_t           count;
+	(void)state;
+
+	r.lookups = lookups_open(&needs, NULL, a);
+	HOLDS("of a sender",
+	      resolve_bcc_sender(&r, BYTES("User@here.example"), copy, &count) == DIRECTORY_OK &&
+	              count == 2);
+	SAME("by the table", copy[0], BYTES("archive@vm.example"));
+	SAME("always", copy[1], BYTES("all@vm.example"));
+	HOLDS("of another",
+	      resolve_bcc_sender(&r, BYTES(""), copy, &count) == DIRECTORY_OK && count == 1);
+	HOLDS("of a recipient",
+	      resolve_bcc_recipient(&r, BYTES("user+x@here.example"), copy) == DIRECTORY_OK);
+	SAME("by the table", copy[0], BYTES("archive@vm.example"));
+	arena_close(&a);
+	settings_close(&s);
+	tables_close();
+}
+
+UNIT(test_classes, test_local, test_rewriting, test_replay, test_copies)
