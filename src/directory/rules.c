@@ -16,7 +16,7 @@ static const struct setting rows[] = {
 	{ "relay_domains", SETTING_MATCHES, AT(relay_domains), "", "Domains, and those below them, whose mail is taken from anybody and passed on.", .since = "0.2" },
 	{ "relay_recipient_maps", SETTING_TABLES, AT(relay_recipient_maps), "", "Tables of the addresses there are in relay_domains; all, if empty.", .since = "0.2" },
 	{ "alias_maps", SETTING_TABLES, AT(alias_maps), "hash:/etc/aliases", "Tables as aliases(5): names of local mail and where it goes instead.", .choices = "aliases", .since = "0.2" },
-	{ "local_recipient_maps", SETTING_TABLES, AT(local_recipient_maps), "proxy:unix:passwd.byname $alias_maps", "Tables of the names there are in local domains; a recipient in none of them is refused. Empty: none is.", .choices = "aliases", .since = "0.2" },
+	{ "local_recipient_maps", SETTING_TABLES, AT(local_recipient_maps), "$alias_maps", "Tables of the names there are in local domains; a recipient in none of them is refused. Empty: none is.", .choices = "aliases", .since = "0.2" },
 	{ "luser_relay", SETTING_TEXT, AT(luser_relay), "", "Where mail for local names that do not exist goes: an address, with $user, $extension, $local, $domain and $recipient.", .since = "0.2" },
 	{ "default_privs", SETTING_WORD, AT(default_privs), "nobody", "The user as whom commands and files of alias_maps get their mail.", .since = "0.2" },
 	{ "allow_mail_to_commands", SETTING_LIST, AT(commands_from), "alias, forward", "Where |command may be a target: alias, forward, include.", .since = "0.2" },

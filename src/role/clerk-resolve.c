@@ -7,10 +7,7 @@
 #include "role/clerk.h"
 #include "role/keeper.h"
 #include "role/tables.h"
-#include <ifaddrs.h>
-#include <netdb.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum { PASSES_MOST = 50 };
 
@@ -458,37 +455,24 @@ put_files(struct house *h, struct arena *a, struct setting_list *list)
 	buffer_free(&b);
 }
 
-/* The addresses of this machine, while the cage is open. */
-void
-clerk_find_addresses(struct clerk *c)
+/* The addresses of this machine: a word each. */
+static struct setting_list
+our_addresses(struct house *h, struct arena *a)
 {
-	struct ifaddrs *all = NULL;
-	struct buffer   b = { 0 };
+	const char         *text = house_resource_text(h, "addresses");
+	struct bytes        rest = bytes_of(text), word;
+	struct buffer       b = { 0 };
+	struct setting_list list;
 
-	c->life = arena_open(NULL);
-	if (getifaddrs(&all) != 0)
-		return;
-	for (struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
-		char        text[NI_MAXHOST];
-		const char *kept;
-		socklen_t   len = 0;
-
-		if (i->ifa_addr == NULL)
-			continue;
-		if (i->ifa_addr->sa_family == AF_INET)
-			len = sizeof(struct sockaddr_in);
-		else if (i->ifa_addr->sa_family == AF_INET6)
-			len = sizeof(struct sockaddr_in6);
-		if (len == 0 ||
-		    getnameinfo(i->ifa_addr, len, text, sizeof text, NULL, 0, NI_NUMERICHOST) != 0)
-			continue;
-		kept = arena_copy(c->life, bytes_of(text));
-		buffer_add(&b, (struct bytes){ (const char *)&kept, sizeof kept });
-	}
-	freeifaddrs(all);
-	c->addresses.count = b.len / sizeof(const char *);
-	c->addresses.item = (const char *const *)arena_keep(c->life, buffer_bytes(&b)).at;
+	while (bytes_split(&rest, ' ', &word))
+		if (word.len > 0) {
+			const char *item = arena_copy(a, word);
+			buffer_add(&b, (struct bytes){ (const char *)&item, sizeof item });
+		}
+	list.count = b.len / sizeof(const char *);
+	list.item = (const char *const *)arena_keep(a, buffer_bytes(&b)).at;
 	buffer_free(&b);
+	return list;
 }
 
 void
@@ -504,7 +488,7 @@ clerk_rules(struct house *h, const struct common_settings *common)
 	rules.delimiter = arena_copy(life, bytes_of(c->rows.delimiter));
 	rules.myorigin = arena_copy(life, bytes_of(common->myorigin));
 	rules.mydomain = arena_copy(life, bytes_of(common->mydomain));
-	rules.addresses = c->addresses;
+	rules.addresses = our_addresses(h, life);
 	struct setting_list *lists[] = { &rules.mydestination, &rules.virtual_alias_domains,
 		                         &rules.virtual_mailbox_domains, &rules.relay_domains };
 	for (size_t i = 0; i < COUNT(lists); i++)

@@ -157,7 +157,6 @@ clerk_start(struct house *h)
 	buffer_free(&errors);
 	c->tables = tables_open(h, tables_changed, h);
 	clerk_guard_open(h);
-	clerk_find_addresses(c);
 	settings_new(h);
 	return c->directory != NULL &&
 	       directory_secret(c->directory, "scram", c->secret) == DIRECTORY_OK;

@@ -40,8 +40,6 @@ struct clerk {
 	unsigned            checking, waiting, checkers, pauses;
 	struct resolve_rules rules;           /* who gets the mail               */
 	struct arena       *rules_life;
-	struct arena       *life;
-	struct setting_list addresses;        /* of this machine                 */
 	struct tables      *tables;           /* the local ones that settings name: role/tables.h */
 };
 
@@ -88,7 +86,6 @@ bool hear_sender_ask(struct house *, enum role from, uint32_t index, uint32_t ti
 bool hear_resolve(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_rewrite(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 int run_address_test(struct order *);
-void clerk_find_addresses(struct clerk *);
 void clerk_rules(struct house *, const struct common_settings *);
 /* clerk-login.c */
 bool hear_auth_start(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -538,6 +540,31 @@ open_resolver(struct opening *o)
 	buffer_free(&text);
 }
 
+/* Under which addresses others reach this machine: user@[192.0.2.1] is local mail. */
+static void
+hold_addresses(struct opening *o)
+{
+	struct ifaddrs *all = NULL;
+	struct buffer   text = { 0 };
+	char            name[NI_MAXHOST];
+
+	if (getifaddrs(&all) != 0)
+		return;
+	for (struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
+		int       family = i->ifa_addr == NULL ? AF_UNSPEC : i->ifa_addr->sa_family;
+		socklen_t len = family == AF_INET ? sizeof(struct sockaddr_in)
+		                                  : sizeof(struct sockaddr_in6);
+
+		if ((family == AF_INET || family == AF_INET6) &&
+		    getnameinfo(i->ifa_addr, len, name, sizeof name, NULL, 0, NI_NUMERICHOST) == 0)
+			buffer_printf(&text, "%s ", name);
+	}
+	freeifaddrs(all);
+	buffer_add_char(&text, '\0');
+	(void)hold(o, "addresses", text.at, -1, FROM(CLERK));
+	buffer_free(&text);
+}
+
 /* Secrets of this life of the house, the same for all fronts. */
 static bool
 open_shared(struct opening *o)
@@ -738,6 +765,7 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 		estate_close(&o.estate);
 	else {
 		open_resolver(&o);
+		hold_addresses(&o);
 		hold_sharing(&o);
 		tables_files(settings, hold_table, &o);
 	}

@@ -19,6 +19,7 @@
  *     tally              to receivers and logins: a memfd of TALLY_SIZE zeroed bytes, to be mapped shared
  *     resolver           to verifiers and receivers: lines of text, "server [127.0.0.1]:53", "anchor . IN DS ...";
  *                        absent when no names are asked
+ *     addresses          to the clerk: those of this machine, by blanks
  *     key                to the signer: a file, house_resource_read()
  *     sharing            to queue, logins, keepers, clerk: "yes" when accounts of one domain have one keeper
  *     table/PATH         to roles that use lookup tables: the file at PATH; the text changes with it (role/tables.h).

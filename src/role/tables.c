@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/map.h"
 #include "directory/credential.h"
+
+enum { INCLUDES_DEEP = 10, INCLUDED_FILES_MOST = 1000, INCLUDED_MOST = 16 << 20 };
 
 const char *
 tables_default_type(struct settings *s)
@@ -93,8 +96,64 @@ tables_named(struct settings *s, void (*each)(void *, const struct table_named *
 struct files {
 	const char *default_type;
 	void (*each)(void *, const char *path, bool remote);
-	void *ctx;
+	void  *ctx;
+	size_t included;
 };
+
+static void
+read_included(int fd, struct buffer *out)
+{
+	ssize_t n = 1;
+
+	while (n > 0 && out->len < INCLUDED_MOST) {
+		n = read(fd, buffer_room(out, 16 << 10), 16 << 10);
+		if (n > 0)
+			buffer_took(out, (size_t)n);
+	}
+}
+
+/* Aliases may name more files: ":include:/path". */
+static void
+files_included(struct files *f, const char *path, int deep)
+{
+	int fd = deep < INCLUDES_DEEP ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	struct buffer text = { 0 };
+	struct bytes  rest;
+	ptrdiff_t     at;
+	char          name[PATH_MAX];
+
+	if (fd < 0)
+		return;
+	read_included(fd, &text);
+	(void)close(fd);
+	rest = buffer_bytes(&text);
+	while ((at = bytes_search_nocase(rest, BYTES(":include:"))) >= 0 &&
+	       f->included < INCLUDED_FILES_MOST) {
+		size_t n = 0;
+
+		rest = bytes_cut(rest, (size_t)at + strlen(":include:"), rest.len);
+		while (rest.len > 0 && (rest.at[0] == ' ' || rest.at[0] == '\t'))
+			rest = bytes_cut(rest, 1, rest.len);
+		while (n < rest.len && strchr(" \t\r\n,\"", rest.at[n]) == NULL)
+			n++;
+		if (!bytes_string(bytes_cut(rest, 0, n), name, sizeof name) || name[0] != '/')
+			continue;
+		f->included++;
+		f->each(f->ctx, name, false);
+		files_included(f, name, deep + 1);
+	}
+	buffer_free(&text);
+}
+
+static void
+aliases_file(void *ctx, const char *path, bool remote)
+{
+	struct files *f = ctx;
+
+	f->each(f->ctx, path, remote);
+	if (!remote)
+		files_included(f, path, 0);
+}
 
 static void
 files_of(void *ctx, const struct table_named *named)
@@ -103,6 +162,8 @@ files_of(void *ctx, const struct table_named *named)
 
 	if (named->is_file)
 		f->each(f->ctx, named->name, false);
+	else if (named->grammar == TABLE_ALIASES)
+		table_files(named->name, f->default_type, aliases_file, f);
 	else
 		table_files(named->name, f->default_type, f->each, f->ctx);
 }
@@ -126,7 +187,7 @@ files_of_backends(struct settings *s, struct files *f)
 void
 tables_files(struct settings *s, void (*each)(void *, const char *path, bool remote), void *ctx)
 {
-	struct files f = { tables_default_type(s), each, ctx };
+	struct files f = { tables_default_type(s), each, ctx, 0 };
 
 	tables_named(s, files_of, &f);
 	files_of_backends(s, &f);

@@ -16,10 +16,10 @@ static const char *const events[RECIPIENT_EVENTS] = {
 /* clang-format off */
 static const struct { const char *state; const char *after[RECIPIENT_EVENTS]; } life[RECIPIENT_STATES] = {
 	/*              due   resolved delivered later refused lost  hold release */
-	{ "new",      { "N",  "W*",    ".",     "N*", "D!",   "N*", "H", "N*" } },
+	{ "new",      { "N",  "W*",    "D",     "N*", "D!",   "N*", "H", "N*" } },
 	{ "waiting",  { "T",  "W*",    ".",     ".",  ".",    "W*", "H", "W*" } },
 	{ "trying",   { ".",  ".",     "D",     "W*", "D!",   "W*", "T", "T"  } },
-	{ "held",     { ".",  "H",     ".",     "H",  "H",    "H",  "H", "W*" } },
+	{ "held",     { ".",  "H",     "H",     "H",  "H",    "H",  "H", "W*" } },
 	{ "done",     { ".",  "D",     "D",     "D",  "D",    "D",  "D", "D"  } },
 };
 /* clang-format on */
