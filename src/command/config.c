@@ -1,17 +1,13 @@
 /* config -- the settings: checked, shown, set */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "command/command.h"
+#include "command/lookup.h"
 #include "role/tables.h"
-
-enum { PATH_ROOM = 4096 };
 
 static int run_config(struct call *);
 
@@ -224,29 +220,6 @@ run_show(struct call *c)
  * Setting
  */
 
-/* Beside the old one, then in its place: a reader sees the one or the other. */
-static bool
-replace_file(const char *path, struct bytes text)
-{
-	char        beside[PATH_ROOM];
-	struct stat st;
-	int         fd;
-
-	if ((size_t)snprintf(beside, sizeof beside, "%s.new", path) >= sizeof beside) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	if (stat(path, &st) < 0 ||
-	    (fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-	               st.st_mode & 0777)) < 0)
-		return false;
-	if (fchmod(fd, st.st_mode & 07777) < 0 ||
-	    (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0) ||
-	    write(fd, text.at, text.len) != (ssize_t)text.len || fsync(fd) < 0 || close(fd) < 0)
-		return false;
-	return rename(beside, path) == 0;
-}
-
 /* One NAME=VALUE into the text. */
 static bool
 edit(struct buffer *text, const char *assignment)
@@ -286,7 +259,7 @@ run_set(struct call *c)
 		}
 	if (!check_text(buffer_bytes(&config.text), c->config, &config.settings))
 		(void)fprintf(stderr, "mansio: %s stays as it was\n", c->config);
-	else if (!replace_file(c->config, buffer_bytes(&config.text)))
+	else if (!command_replace(c->config, buffer_bytes(&config.text)))
 		(void)fprintf(stderr, "mansio: %s: %s\n", c->config, strerror(errno));
 	else
 		status = COMMAND_DONE;

@@ -298,15 +298,43 @@ const struct table_type table_fail = {
 
 static const struct table_type failing = { .name = "", .find = failing_find, .close = memory_free };
 
-struct table *
-table_failing(const char *name, const char *why)
+static enum table_outcome
+empty_find(void *own, struct bytes key, struct arena *arena, struct bytes *value)
+{
+	(void)own;
+	(void)key;
+	(void)arena;
+	(void)value;
+	return TABLE_NONE;
+}
+
+static const struct table_type empty = { .name = "", .find = empty_find, .close = memory_free };
+
+static char *
+string_copy(const char *s)
+{
+	size_t n = strlen(s) + 1;
+
+	return memcpy(memory_take(n), s, n);
+}
+
+static struct table *
+stand_in(const struct table_type *type, const char *name, const char *own)
 {
 	struct table *t = memory_take(sizeof *t);
 
-	t->type = &failing;
-	t->own = memory_take(strlen(why) + 1);
-	memcpy(t->own, why, strlen(why) + 1);
-	t->name = memory_take(strlen(name) + 1);
-	memcpy(t->name, name, strlen(name) + 1);
+	*t = (struct table){ type, string_copy(own), string_copy(name) };
 	return t;
+}
+
+struct table *
+table_failing(const char *name, const char *why)
+{
+	return stand_in(&failing, name, why);
+}
+
+struct table *
+table_empty(const char *name)
+{
+	return stand_in(&empty, name, "");
 }

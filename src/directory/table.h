@@ -65,8 +65,10 @@ struct table *table_open(const char *name, enum table_grammar, const struct tabl
 void table_close(struct table **);
 /* Where it leads, added (directory/remote.h). */
 void table_reach(const struct table *, struct reach *);
-/* What stands for a table that cannot be opened: every answer is TABLE_LATER with `why`. */
+/* What stands for a table that cannot be opened: every answer is TABLE_LATER with `why`; and for one that nobody
+   asked for and that is not there: TABLE_NONE. */
 struct table *table_failing(const char *name, const char *why);
+struct table *table_empty(const char *name);
 enum table_outcome table_find(struct table *, struct bytes key, struct arena *, struct bytes *value);
 const char *table_name(const struct table *);
 /* Whether it is to be asked of role proxymap; by its name alone, nothing is opened.  False also when the name is wrong. */

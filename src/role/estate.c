@@ -652,7 +652,7 @@ hold_table(void *ctx, const char *path, bool remote)
 		}
 	old = held_table(o->before, name);
 	fd = open_table(path, &stamp);
-	if (fd < 0)
+	if (fd < 0 && !tables_spares(o->settings, path))
 		warn_("table %s: %s%s", path, strerror(errno),
 		      old == NULL ? "" : "; it stays as it was");
 	if (old != NULL && (fd < 0 || strcmp(old->text, stamp) == 0)) {

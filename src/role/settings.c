@@ -154,6 +154,8 @@ static const struct setting rows[] = {
 	  "the root, every answer is insecure instead of refused.", "auto,yes,no", 0, 0, "0.1" },
 	{ "default_database_type", SETTING_WORD, AT(default_database_type), "hash",
 	  "The type of a lookup table that is named without one, as /etc/aliases is.", NULL, 0, 0, "0.2" },
+	{ "alias_database", SETTING_LIST, AT(alias_database), "hash:/etc/aliases",
+	  "The tables whose files newaliases looks at.", NULL, 0, 0, "0.2" },
 };
 /* clang-format on */
 

@@ -59,6 +59,7 @@ struct common_settings {
 	const char *dns_trust_anchor_file;
 	int         dns_validation;    /* enum dns_validation                      */
 	const char *default_database_type;
+	struct setting_list alias_database;
 };
 extern const struct setting_table common_setting_table;
 

@@ -16,7 +16,7 @@ struct local {
 	enum table_grammar grammar;
 	struct table      *table;
 	struct buffer      stamp; /* of the files it is, or is being, made of */
-	bool               named, building, good;
+	bool               named, building, good, standard;
 };
 
 struct tables {
@@ -99,7 +99,11 @@ build(void *ctx)
 		                       .ctx = b,
 		                       .default_type = b->default_type };
 
-	b->table = table_open(b->local->name, b->local->grammar, &source, &b->errors, &b->warnings);
+	if (b->local->standard && b->file != NULL && b->file->fd < 0)
+		b->table = table_empty(b->local->name);
+	else
+		b->table = table_open(b->local->name, b->local->grammar, &source, &b->errors,
+		                      &b->warnings);
 }
 
 static void
@@ -243,6 +247,7 @@ visit_named(void *ctx, const struct table_named *named)
 	if (l->building || !is_stale(l, named->grammar))
 		return;
 	l->grammar = named->grammar;
+	l->standard = named->standard;
 	b = building_open(l);
 	if (v->at_once) {
 		build(b);

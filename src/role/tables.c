@@ -34,7 +34,7 @@ struct finding {
 };
 
 static void
-find_name(struct finding *f, const struct setting *row, const char *item)
+find_name(struct finding *f, const struct setting *row, const char *item, bool standard)
 {
 	bool          matches = row->kind == SETTING_MATCHES, is_file;
 	bool          aliases = row->choices != NULL && strcmp(row->choices, "aliases") == 0;
@@ -48,13 +48,28 @@ find_name(struct finding *f, const struct setting *row, const char *item)
 	if ((known = map_get(f->seen, bytes_of(item))) == NULL) {
 		known = arena_take(f->arena, sizeof *known);
 		known->named = (struct table_named){ arena_copy(f->arena, bytes_of(item)),
-			                             row->name, is_file, TABLE_PLAIN };
+			                             row->name, is_file, true, TABLE_PLAIN };
 		*f->last = known;
 		f->last = &known->next;
 		(void)map_put(f->seen, bytes_of(item), known);
 	}
 	if (aliases)
 		known->named.grammar = TABLE_ALIASES;
+	known->named.standard = known->named.standard && standard;
+}
+
+/* Whether the file says something of it, for all or for one listener. */
+static bool
+is_set(const struct settings *s, const char *name)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++) {
+		const char *slash = strchr(e.name, '/');
+		if (strcmp(slash == NULL ? e.name : slash + 1, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Of one row, for all listeners and for each that has its own. */
@@ -73,7 +88,7 @@ find_row(struct finding *f, struct settings *s, const struct setting *row)
 		if (!settings_fill(s, &table, listener, &list, NULL))
 			continue;
 		for (size_t n = 0; n < list.count; n++)
-			find_name(f, row, list.item[n]);
+			find_name(f, row, list.item[n], !is_set(s, row->name));
 	}
 }
 
@@ -193,6 +208,45 @@ tables_files(struct settings *s, void (*each)(void *, const char *path, bool rem
 	files_of_backends(s, &f);
 }
 
+struct sparing {
+	const char *path, *default_type;
+	bool        spared, wanted;
+	bool        standard;
+};
+
+static void
+spare_file(void *ctx, const char *path, bool remote)
+{
+	struct sparing *s = ctx;
+
+	(void)remote;
+	if (strcmp(path, s->path) != 0)
+		return;
+	s->spared = s->spared || s->standard;
+	s->wanted = s->wanted || !s->standard;
+}
+
+static void
+spare(void *ctx, const struct table_named *named)
+{
+	struct sparing *s = ctx;
+
+	s->standard = named->standard;
+	if (named->is_file)
+		spare_file(s, named->name, false);
+	else
+		table_files(named->name, s->default_type, spare_file, s);
+}
+
+bool
+tables_spares(struct settings *settings, const char *path)
+{
+	struct sparing s = { .path = path, .default_type = tables_default_type(settings) };
+
+	tables_named(settings, spare, &s);
+	return s.spared && !s.wanted;
+}
+
 /*
  * Checking
  */
@@ -200,8 +254,25 @@ tables_files(struct settings *s, void (*each)(void *, const char *path, bool rem
 struct checking {
 	struct table_source source;
 	struct buffer      *errors, *warnings;
-	bool                good;
+	bool                good, missing;
 };
+
+static void
+look_for(void *ctx, const char *path, bool remote)
+{
+	struct checking *c = ctx;
+
+	(void)remote;
+	c->missing = c->missing || access(path, F_OK) < 0;
+}
+
+static bool
+files_missing(struct checking *c, const char *name)
+{
+	c->missing = false;
+	table_files(name, c->source.default_type, look_for, c);
+	return c->missing;
+}
 
 static void
 check_one(void *ctx, const struct table_named *named)
@@ -210,6 +281,8 @@ check_one(void *ctx, const struct table_named *named)
 	struct table    *t;
 	bool             good;
 
+	if (named->standard && files_missing(c, named->name))
+		return;
 	if (named->is_file) {
 		int fd = c->source.open(c->source.ctx, named->name);
 		good = fd >= 0;
@@ -231,7 +304,7 @@ check_one(void *ctx, const struct table_named *named)
 bool
 tables_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
 {
-	struct checking c = { table_source_files, errors, warnings, true };
+	struct checking c = { table_source_files, errors, warnings, true, false };
 
 	c.source.default_type = tables_default_type(s);
 	tables_named(s, check_one, &c);

@@ -6,6 +6,7 @@
  *
  * tables_named()  every table in settings of the kinds TABLES and MATCHES, each once, and every
  *     "/file" of the latter.  One that any row reads as aliases is read so everywhere.
+ *     One that only the standard of a setting names, as hash:/etc/aliases, need not be there: it is empty then.
  * tables_files()  every file these need; `remote`: only role proxymap is to have it.
  * house_table_source()  opens what the postmaster gave to this role, by the same path; in the loop's
  *     thread alone.
@@ -32,10 +33,13 @@ struct table_named {
 	const char *name;              /* "hash:/etc/postfix/virtual", "/etc/postfix/domains" */
 	const char *setting;           /* the first that names it                             */
 	bool        is_file;           /* a "/file" of a MATCHES                              */
+	bool        standard;          /* nobody but the standard of a row names it           */
 	enum table_grammar grammar;
 };
 void tables_named(struct settings *, void (*each)(void *, const struct table_named *), void *);
 void tables_files(struct settings *, void (*each)(void *, const char *path, bool remote), void *);
+/* Whether only tables that need not be there want it. */
+bool tables_spares(struct settings *, const char *path);
 const char *tables_default_type(struct settings *);
 
 /* Opens each by path and closes it again: false with every complaint, file:line. */

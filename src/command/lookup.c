@@ -1,0 +1,90 @@
+#include "command/lookup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+
+enum { PATH_ROOM = 4096 };
+
+static void
+complain(const struct call *c, const char *how, const char *form, va_list list)
+{
+	(void)fflush(stdout);
+	(void)fprintf(stderr, "%s: %s: ", c->command->name, how);
+	(void)vfprintf(stderr, form, list);
+	(void)fputc('\n', stderr);
+}
+
+void
+lookup_warn(const struct call *c, const char *form, ...)
+{
+	va_list list;
+
+	va_start(list, form);
+	complain(c, "warning", form, list);
+	va_end(list);
+}
+
+int
+lookup_fatal(const struct call *c, const char *form, ...)
+{
+	va_list list;
+
+	va_start(list, form);
+	complain(c, "fatal", form, list);
+	va_end(list);
+	return COMMAND_FAILED;
+}
+
+const char *
+lookup_config(const char *of_option, struct arena *arena)
+{
+	struct stat st;
+
+	if (stat(of_option, &st) == 0 && !S_ISDIR(st.st_mode))
+		return of_option;
+	return arena_printf(arena, "%s/main.cf", of_option);
+}
+
+struct settings *
+lookup_settings(const struct call *c)
+{
+	struct buffer    text = { 0 }, errors = { 0 }, warnings = { 0 };
+	struct settings *s = NULL;
+
+	if (access(c->config, F_OK) < 0 || command_read(c->config, &text))
+		s = house_settings_read(buffer_bytes(&text), c->config, &errors, &warnings);
+	command_print(buffer_bytes(&errors), stderr);
+	buffer_free(&text);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	return s;
+}
+
+/* Beside the old one, then in its place: a reader sees the one or the other. */
+bool
+command_replace(const char *path, struct bytes text)
+{
+	char        beside[PATH_ROOM];
+	struct stat st;
+	int         fd;
+
+	if ((size_t)snprintf(beside, sizeof beside, "%s.new", path) >= sizeof beside) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	if (stat(path, &st) < 0 ||
+	    (fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+	               st.st_mode & 0777)) < 0)
+		return false;
+	if (fchmod(fd, st.st_mode & 07777) < 0 ||
+	    (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0) ||
+	    write(fd, text.at, text.len) != (ssize_t)text.len || fsync(fd) < 0 || close(fd) < 0)
+		return false;
+	return rename(beside, path) == 0;
+}

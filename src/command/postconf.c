@@ -1,0 +1,458 @@
+/* postconf -- the settings as Postfix's command shows and edits them */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cf.h"
+#include "command/lookup.h"
+#include "role/tables.h"
+
+enum { FOLD_AT = 80, WORDS_MOST = 2048 };
+
+static int run_postconf(struct call *);
+
+const struct command command_postconf = {
+	.name = "postconf",
+	.forms = "postconf [-dfhHnopx] [-c CONFIG_DIR] [-C CLASS] [-o NAME=VALUE] [NAME ...]\n"
+		 "postconf [-e] [-c CONFIG_DIR] NAME=VALUE ...\n"
+		 "postconf -X | -# [-c CONFIG_DIR] NAME ...\n"
+		 "postconf -M | -P [-e] [-fhHx] [-c CONFIG_DIR] [SERVICE[/TYPE[/NAME]] ...]\n"
+		 "postconf -a | -A | -l | -m",
+	.about = "Shows and edits the settings as Postfix's command of that name does.",
+	.more = "Without names all settings are shown, with -n those that stand in the file, with -d the standard "
+		"ones. -x expands every $name, -h leaves out the names, -H the values, -f folds long lines. -C user "
+		"shows names that are set for use as $name alone; builtin those that are settings.\n"
+		"\n"
+		"-e, or NAME=VALUE alone, sets in the file; -X takes a name out of it and -# makes its lines remarks. The "
+		"running server takes it up at: mansio reload.\n"
+		"\n"
+		"-M shows the listeners in the form of master.cf, -P the settings that hold for one of them; there is "
+		"no file master.cf. -P -e SERVICE/TYPE/NAME=VALUE sets SERVICE/NAME in main.cf.\n"
+		"\n"
+		"-m shows the types of lookup tables, -l the locks of mailboxes, -a and -A who verifies logins.",
+	.run = run_postconf,
+};
+
+/* Letters of options that were given. */
+struct wish {
+	struct call     *call;
+	struct settings *settings;
+	int              lines; /* of the file itself */
+	bool             given[128];
+	const char *class;
+	struct buffer text; /* of the file, and of -o behind it */
+};
+
+static bool
+is(const struct wish *w, char option)
+{
+	return w->given[(unsigned char)option];
+}
+
+static const struct setting *
+row_named(const char *name)
+{
+	const struct setting_table *t;
+
+	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++)
+		for (size_t r = 0; r < t->count; r++)
+			if (strcmp(t->row[r].name, name) == 0)
+				return &t->row[r];
+	return NULL;
+}
+
+/*
+ * Showing
+ */
+
+static void
+put_folded(const char *name, const char *value)
+{
+	struct bytes rest = bytes_of(value), word;
+	size_t       at = strlen(name) + 2;
+
+	(void)printf("%s =", name);
+	while (bytes_split(&rest, ' ', &word)) {
+		if (word.len == 0)
+			continue;
+		if (at + 1 + word.len > FOLD_AT && at > 4) {
+			(void)printf("\n   ");
+			at = 3;
+		}
+		(void)printf(" %.*s", (int)word.len, word.at);
+		at += 1 + word.len;
+	}
+	(void)putchar('\n');
+}
+
+static void
+put(const struct wish *w, const char *name, const char *value)
+{
+	if (is(w, 'H'))
+		(void)printf("%s\n", name);
+	else if (is(w, 'h'))
+		(void)printf("%s\n", value);
+	else if (is(w, 'f'))
+		put_folded(name, value);
+	else
+		(void)printf("%s =%s%s\n", name, *value == '\0' ? "" : " ", value);
+}
+
+/* The value in the file, or NULL. */
+static const char *
+value_set(const struct wish *w, const char *name)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(w->settings, i, &e); i++)
+		if (strcmp(e.name, name) == 0)
+			return e.value;
+	return NULL;
+}
+
+/* False: no setting, and not set either. */
+static bool
+show_name(const struct wish *w, const char *name)
+{
+	const struct setting *row = row_named(name);
+	const char           *value = is(w, 'd') ? NULL : value_set(w, name);
+
+	if (value == NULL && row == NULL)
+		return false;
+	if (value == NULL)
+		value = row->standard;
+	if (is(w, 'x'))
+		value = settings_value(w->settings, name);
+	put(w, name, value == NULL ? "" : value);
+	return true;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Whether the class of -C has it. */
+static bool
+in_class(const struct wish *w, const char *name)
+{
+	bool builtin = row_named(name) != NULL;
+
+	if (w->class == NULL || strcmp(w->class, "all") == 0)
+		return true;
+	return strcmp(w->class, builtin ? "builtin" : "user") == 0;
+}
+
+static void
+show_all(const struct wish *w)
+{
+	const struct setting_table *t;
+	struct setting_entry        e;
+	const char                 *name[WORDS_MOST];
+	size_t                      count = 0;
+
+	for (size_t i = 0; !is(w, 'n') && (t = house_setting_table(i)) != NULL; i++)
+		for (size_t r = 0; r < t->count && count < WORDS_MOST; r++)
+			if (in_class(w, t->row[r].name))
+				name[count++] = t->row[r].name;
+	for (size_t i = 0; !is(w, 'd') && settings_entry(w->settings, i, &e); i++)
+		if (e.line <= w->lines && strchr(e.name, '/') == NULL && count < WORDS_MOST &&
+		    in_class(w, e.name) && (is(w, 'n') || row_named(e.name) == NULL))
+			name[count++] = e.name;
+	qsort(name, count, sizeof *name, by_name);
+	for (size_t i = 0; i < count; i++)
+		(void)show_name(w, name[i]);
+}
+
+static int
+show(struct wish *w, int argc, char **argv)
+{
+	if (argc == 0)
+		show_all(w);
+	for (int i = 0; i < argc; i++)
+		if (!show_name(w, argv[i]))
+			lookup_warn(w->call, "%s: unknown parameter", argv[i]);
+	return COMMAND_DONE;
+}
+
+/*
+ * Editing
+ */
+
+/* The lines of a name made remarks. */
+static void
+comment_out(struct bytes text, const char *name, struct buffer *out)
+{
+	struct cf_line line = { .number = 0 };
+	struct bytes   value;
+	bool           inside = false;
+
+	while (cf_next(&text, &line)) {
+		if (line.kind == CF_BEGIN)
+			inside = bytes_equal(cf_name(line.text, &value), bytes_of(name)) &&
+			         value.at != NULL;
+		if (inside && line.kind != CF_REMARK)
+			buffer_add_char(out, '#');
+		buffer_add(out, line.whole);
+	}
+}
+
+/* "submission/inet/name" is submission/name in main.cf; NULL: it is not of that form. */
+static const char *
+listener_name(const char *name, struct arena *arena)
+{
+	const char *type = strchr(name, '/'), *end = type == NULL ? NULL : strchr(type + 1, '/');
+
+	if (end == NULL)
+		return NULL;
+	return arena_printf(arena, "%.*s%s", (int)(type - name), name, end);
+}
+
+/* NULL, or what is wrong with one argument. */
+static const char *
+edit_one(struct wish *w, const char *argument, struct buffer *out, struct arena *arena)
+{
+	const char *equals = strchr(argument, '='), *name = argument;
+	bool        sets = !is(w, 'X') && !is(w, '#');
+
+	if (strchr(argument, '\n') != NULL)
+		return "-e, -X, or -# accepts no multi-line input";
+	if (sets && equals == NULL)
+		return arena_printf(arena, "missing '=' after attribute name: \"%s\"", argument);
+	if (!sets && equals != NULL)
+		return "-X or -# requires names without value";
+	if (sets)
+		name = arena_copy(arena, bytes_trim((struct bytes){ argument,
+		                                                    (size_t)(equals - argument) }));
+	if (is(w, 'P') && (name = listener_name(name, arena)) == NULL)
+		return arena_printf(arena, "\"%s\" is not SERVICE/TYPE/NAME", argument);
+	if (*name == '\0')
+		return "no name before the '='";
+	if (is(w, '#'))
+		comment_out(buffer_bytes(&w->text), name, out);
+	else
+		settings_edit(buffer_bytes(&w->text), name,
+		              sets ? arena_copy(arena, bytes_trim(bytes_of(equals + 1))) : NULL,
+		              out);
+	return NULL;
+}
+
+static int
+edit(struct wish *w, int argc, char **argv)
+{
+	struct arena *arena = arena_open(NULL);
+	const char   *why = NULL;
+	int           status = COMMAND_DONE;
+
+	for (int i = 0; i < argc && why == NULL; i++) {
+		struct buffer out = { 0 };
+		why = edit_one(w, argv[i], &out, arena);
+		buffer_free(&w->text);
+		w->text = out;
+	}
+	if (why != NULL)
+		status = lookup_fatal(w->call, "%s", why);
+	else if (!command_replace(w->call->config, buffer_bytes(&w->text)))
+		status = lookup_fatal(w->call, "open %s: %s", w->call->config, strerror(errno));
+	arena_close(&arena);
+	return status;
+}
+
+/*
+ * Listeners
+ */
+
+/* What stands in the last column of master.cf. */
+static const char *
+program_of(enum listener_service s)
+{
+	return s == LISTEN_LMTP   ? "lmtpd"
+	       : s >= LISTEN_POP3 ? "pop3"
+	       : s >= LISTEN_IMAP ? "imap"
+	                          : "smtpd";
+}
+
+/* Whether a request of -M or -P, "submission/inet", names this one; a "*" names all. */
+static bool
+is_asked(const char *request, const char *service, const char *type, const char *name)
+{
+	const char  *is[] = { service, type, name };
+	struct bytes rest = bytes_of(request), part;
+
+	for (size_t i = 0; bytes_split(&rest, '/', &part); i++)
+		if (i >= COUNT(is) || is[i] == NULL ||
+		    (!bytes_is(part, "*") && !bytes_equal(part, bytes_of(is[i]))))
+			return false;
+	return true;
+}
+
+static bool
+is_wanted(int argc, char **argv, bool *heard, const char *service, const char *type,
+          const char *name)
+{
+	bool wanted = argc == 0;
+
+	for (int i = 0; i < argc; i++)
+		if (is_asked(argv[i], service, type, name))
+			wanted = heard[i] = true;
+	return wanted;
+}
+
+/* Every override of one listener, for -P as a line and for -M behind its own. */
+static void
+show_own(const struct wish *w, const char *service, const char *type, int argc, char **argv,
+         bool *heard)
+{
+	struct setting_entry e;
+	size_t               n = strlen(service);
+
+	for (size_t i = 0; settings_entry(w->settings, i, &e); i++) {
+		if (strncmp(e.name, service, n) != 0 || e.name[n] != '/')
+			continue;
+		if (is(w, 'M')) {
+			(void)printf("    -o %s=%s\n", e.name + n + 1, e.value);
+		} else if (is_wanted(argc, argv, heard, service, type, e.name + n + 1)) {
+			struct arena *scratch = arena_open(NULL);
+			put(w, arena_printf(scratch, "%s/%s/%s", service, type, e.name + n + 1),
+			    e.value);
+			arena_close(&scratch);
+		}
+	}
+}
+
+static int
+show_listeners(struct wish *w, int argc, char **argv)
+{
+	struct common_settings common;
+	bool                  *heard = memory_take((size_t)argc + 1);
+
+	if (!settings_fill(w->settings, &common_setting_table, NULL, &common, NULL)) {
+		memory_free(heard);
+		return lookup_fatal(w->call, "%s is not as it should be", w->call->config);
+	}
+	for (int l = 0; l < LISTEN_SERVICES; l++) {
+		const struct setting_list *list = &common.listen[l];
+		const char                *name = listener_names[l], *type = "inet";
+		if (list->count == 0 || !house_speaks(&common, (enum listener_service)l))
+			continue;
+		if (strncmp(list->item[0], "unix:", 5) == 0)
+			type = "unix";
+		if (is(w, 'M') && is_wanted(argc, argv, heard, name, type, NULL))
+			(void)printf("%-10s %-5s n       -       y       -       -       %s\n",
+			             name, type, program_of((enum listener_service)l));
+		else if (is(w, 'M'))
+			continue;
+		show_own(w, name, type, argc, argv, heard);
+	}
+	for (int i = 0; i < argc; i++)
+		if (!heard[i])
+			lookup_warn(w->call, "unmatched request: \"%s\"", argv[i]);
+	memory_free(heard);
+	return COMMAND_DONE;
+}
+
+/*
+ * What there is
+ */
+
+static int
+show_types(void)
+{
+	const struct table_type *t;
+
+	for (size_t i = 0; (t = table_type_at(i)) != NULL; i++)
+		(void)puts(t->name);
+	return COMMAND_DONE;
+}
+
+static int
+count_lines(struct bytes text)
+{
+	struct bytes line;
+	int          n = 0;
+
+	while (bytes_split(&text, '\n', &line))
+		n++;
+	return n;
+}
+
+/* The file, and -o behind it. */
+static bool
+read_settings(struct wish *w, const struct buffer *more)
+{
+	struct buffer errors = { 0 }, warnings = { 0 }, whole = { 0 };
+
+	if (!command_read(w->call->config, &w->text))
+		return false;
+	buffer_add(&whole, buffer_bytes(&w->text));
+	buffer_add_char(&whole, '\n');
+	buffer_add(&whole, buffer_bytes(more));
+	w->lines = count_lines(buffer_bytes(&whole));
+	w->settings =
+		house_settings_read(buffer_bytes(&whole), w->call->config, &errors, &warnings);
+	command_print(buffer_bytes(&errors), stderr);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	buffer_free(&whole);
+	return w->settings != NULL;
+}
+
+static int
+run_wish(struct wish *w, int argc, char **argv)
+{
+	bool edits = is(w, 'e') || is(w, 'X') || is(w, '#');
+
+	for (int i = 0; i < argc; i++)
+		edits = edits || (strchr(argv[i], '=') != NULL && !is(w, 'M'));
+	if (is(w, 'd') && is(w, 'n'))
+		return lookup_fatal(w->call, "specify one of -d -n");
+	if (edits && is(w, 'M'))
+		return lookup_fatal(
+			w->call, "there is no master.cf; listeners are listen_SERVICE in main.cf");
+	if (edits)
+		return edit(w, argc, argv);
+	return is(w, 'M') || is(w, 'P') ? show_listeners(w, argc, argv) : show(w, argc, argv);
+}
+
+static int
+run_postconf(struct call *c)
+{
+	struct wish   w = { .call = c };
+	struct arena *arena = arena_open(NULL);
+	struct buffer more = { 0 };
+	const char   *directory = getenv("MAIL_CONFIG");
+	int           option, status = 0;
+
+	if (directory != NULL)
+		c->config = lookup_config(directory, arena);
+	optind = 0;
+	while ((option = getopt(c->argc, c->argv, "+aAc:C:defhHlmMno:pPvxX#")) != -1) {
+		w.given[option & 127] = true;
+		if (option == 'c')
+			c->config = lookup_config(optarg, arena);
+		else if (option == 'C')
+			w.class = optarg;
+		else if (option == 'o')
+			buffer_printf(&more, "%s\n", optarg);
+	}
+	if (is(&w, '?'))
+		status = lookup_fatal(c, "usage: postconf [-aAdefhHlmMnpPxX#] [-c config_dir] "
+		                         "[-C class] [-o name=value] [name...]");
+	else if (is(&w, 'm'))
+		status = show_types();
+	else if (is(&w, 'l'))
+		(void)puts("flock\nfcntl\ndotlock");
+	else if (is(&w, 'a') || is(&w, 'A'))
+		(void)puts("mansio");
+	else if (!read_settings(&w, &more))
+		status = COMMAND_FAILED;
+	else
+		status = run_wish(&w, c->argc - optind, c->argv + optind);
+	settings_close(&w.settings);
+	buffer_free(&w.text);
+	buffer_free(&more);
+	arena_close(&arena);
+	return status;
+}

@@ -1,0 +1,321 @@
+/* postmap, postalias, newaliases -- lookup tables asked, listed and looked at */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/lookup.h"
+#include "role/tables.h"
+
+enum { OPTIONS_USED_UP = -1 };
+
+static int run_postmap(struct call *);
+static int run_newaliases(struct call *);
+
+#define NOTHING_BUILT                                                                                                  \
+	"The server reads the text files themselves and takes up changes by itself: there is no indexed file to be "   \
+	"made. Called with a table alone, its file is looked at, and a line that is not as it should be is said with " \
+	"its number; the server keeps the last good table meanwhile.\n"
+
+const struct command command_postmap = {
+	.name = "postmap",
+	.forms = "postmap [-fnNopruUvw] [-c CONFIG_DIR] [-s | -q KEY] [TYPE:]FILE ...",
+	.about = "Asks a lookup table, lists it, or looks whether its file is as it should be.",
+	.more = NOTHING_BUILT
+	"\n"
+	"-q asks for one key and prints what the first table that has it says; for the keys on standard input "
+	"with -q -, one a line. The status is 0 when one was found. -s lists a table. -f keeps the case "
+	"of letters, -r has the last of two lines with one key hold and not the first, -w says nothing of them. "
+	"The others are taken and mean nothing here. The options -d and -i, which change an indexed file "
+	"and not its text, are refused.",
+	.run = run_postmap,
+};
+const struct command command_postalias = {
+	.name = "postalias",
+	.forms = "postalias [-fnNopruUvw] [-c CONFIG_DIR] [-s | -q KEY] [TYPE:]FILE ...",
+	.about = "The same as postmap for files of aliases.",
+	.more = NOTHING_BUILT,
+	.run = run_postmap,
+};
+const struct command command_newaliases = {
+	.name = "newaliases",
+	.forms = "newaliases",
+	.about = "Looks at the files of alias_database as postalias does.",
+	.more = NOTHING_BUILT,
+	.run = run_newaliases,
+};
+
+/* What was asked for. */
+struct wish {
+	struct call        *call;
+	enum table_grammar  grammar;
+	struct table_source source;
+	const char         *key; /* -q; NULL */
+	bool                list;
+};
+
+/* "FILE:12: words" as Postfix says it: "FILE, line 12: words". */
+static void
+warn_line(const struct call *c, struct bytes line)
+{
+	for (size_t i = 0; i + 1 < line.len; i++) {
+		size_t n = i + 1;
+		while (line.at[i] == ':' && n < line.len && line.at[n] >= '0' && line.at[n] <= '9')
+			n++;
+		if (line.at[i] != ':' || n == i + 1 || n >= line.len || line.at[n] != ':')
+			continue;
+		lookup_warn(c, "%.*s, line %.*s", (int)i, line.at, (int)(line.len - i - 1),
+		            line.at + i + 1);
+		return;
+	}
+	lookup_warn(c, "%.*s", (int)line.len, line.at);
+}
+
+static void
+warn_lines(const struct call *c, const struct buffer *b)
+{
+	struct bytes rest = buffer_bytes(b), line;
+
+	while (bytes_split(&rest, '\n', &line))
+		if (line.len > 0)
+			warn_line(c, line);
+}
+
+/* NULL after complaining. */
+static struct table *
+open_table(struct wish *w, const char *name)
+{
+	struct buffer errors = { 0 }, warnings = { 0 };
+	struct table *t = table_open(name, w->grammar, &w->source, &errors, &warnings);
+
+	warn_lines(w->call, &errors);
+	if (w->key == NULL && !w->list)
+		warn_lines(w->call, &warnings);
+	if (t == NULL)
+		(void)lookup_fatal(w->call, "table %s cannot be used as it is", name);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	return t;
+}
+
+/* "key value", by a tab; of aliases there is a colon behind the key. */
+static void
+print_pair(void *ctx, struct bytes key, struct bytes value)
+{
+	const struct wish *w = ctx;
+
+	(void)printf("%.*s%s\t%.*s\n", (int)key.len, key.at, w->grammar == TABLE_ALIASES ? ":" : "",
+	             (int)value.len, value.at);
+}
+
+/* The first table that has it; false when it cannot be told, after complaining. */
+static bool
+ask(struct wish *w, struct table **table, int count, struct bytes key, struct arena *arena,
+    bool *found, struct bytes *value)
+{
+	*found = false;
+	for (int i = 0; i < count; i++)
+		switch (table_find(table[i], key, arena, value)) {
+		case TABLE_FOUND: *found = true; return true;
+		case TABLE_NONE: break;
+		case TABLE_WAIT:
+		case TABLE_LATER:
+			(void)lookup_fatal(w->call, "table %s: query error: %.*s",
+			                   table_name(table[i]), (int)value->len,
+			                   value->at == NULL ? "" : value->at);
+			return false;
+		}
+	return true;
+}
+
+static int
+ask_lines(struct wish *w, struct table **table, int count)
+{
+	struct arena *arena = arena_open(NULL);
+	struct bytes  key, value;
+	char         *line = NULL;
+	size_t        room = 0;
+	ssize_t       n;
+	bool          any = false, found, told = true;
+
+	while (told && (n = getline(&line, &room, stdin)) >= 0) {
+		key = (struct bytes){ line, (size_t)n };
+		if (n > 0 && line[n - 1] == '\n')
+			key.len--;
+		told = ask(w, table, count, key, arena, &found, &value);
+		if (told && found)
+			print_pair(w, key, value);
+		any = any || found;
+		arena_clear(arena);
+	}
+	free(line);
+	arena_close(&arena);
+	return told && any ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+static int
+ask_key(struct wish *w, struct table **table, int count)
+{
+	struct arena *arena = arena_open(NULL);
+	struct bytes  value;
+	bool          found = false;
+	bool          told = ask(w, table, count, bytes_of(w->key), arena, &found, &value);
+
+	if (told && found)
+		(void)printf("%.*s\n", (int)value.len, value.at);
+	arena_close(&arena);
+	return told && found ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+static int
+list(struct wish *w, struct table **table, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (!table_each(table[i], print_pair, w))
+			return lookup_fatal(w->call,
+			                    "table %s: sequence operation is not supported",
+			                    table_name(table[i]));
+	return COMMAND_DONE;
+}
+
+static int
+query(struct wish *w, char **names, int count)
+{
+	struct table **table = memory_take((size_t)(count + 1) * sizeof(struct table *));
+	int            opened = 0, status = COMMAND_FAILED;
+
+	while (opened < count && (table[opened] = open_table(w, names[opened])) != NULL)
+		opened++;
+	if (opened == count)
+		status = w->list                    ? list(w, table, count)
+		         : strcmp(w->key, "-") == 0 ? ask_lines(w, table, count)
+		                                    : ask_key(w, table, count);
+	while (opened > 0)
+		table_close(&table[--opened]);
+	memory_free(table);
+	return status;
+}
+
+/* Only what is a text file of keys and values is ever built. */
+static bool
+is_built(const char *name, const char *default_type)
+{
+	static const char *const types[] = { "btree", "cdb", "dbm", "hash", "lmdb" };
+	struct bytes             word = bytes_of(name);
+	ptrdiff_t                colon = bytes_find(word, ':');
+
+	word = colon < 0 || *name == '/' ? bytes_of(default_type)
+	                                 : bytes_cut(word, 0, (size_t)colon);
+	for (size_t i = 0; i < COUNT(types); i++)
+		if (bytes_is(word, types[i]))
+			return true;
+	return false;
+}
+
+static int
+look_at(struct wish *w, char **names, int count)
+{
+	for (int i = 0; i < count; i++) {
+		const char   *colon = strchr(names[i], ':');
+		struct table *t;
+		if (!is_built(names[i], w->source.default_type))
+			return lookup_fatal(
+				w->call,
+				"unsupported dictionary type: %.*s does not support bulk-mode creation.",
+				(int)(colon == NULL ? 0 : colon - names[i]), names[i]);
+		if ((t = open_table(w, names[i])) == NULL)
+			return COMMAND_FAILED;
+		table_close(&t);
+	}
+	return COMMAND_DONE;
+}
+
+static int
+usage(struct wish *w)
+{
+	return lookup_fatal(w->call,
+	                    "usage: %s [-fnNopruUvw] [-c config_dir] [-s | -q key] [type:]file ...",
+	                    w->call->command->name);
+}
+
+/* An option; 0, or the status to end with. */
+static int
+take_option(struct wish *w, int option, struct arena *arena)
+{
+	switch (option) {
+	case 'c': w->call->config = lookup_config(optarg, arena); break;
+	case 'f': w->source.how |= TABLE_KEEP_CASE; break;
+	case 'r': w->source.how |= TABLE_LAST_HOLDS; break;
+	case 'w': w->source.how |= TABLE_NO_WARNING; break;
+	case 'q': w->key = optarg; break;
+	case 's': w->list = true; break;
+	case 'd':
+	case 'i':
+		return lookup_fatal(w->call, "-%c: tables are their text files here; edit the file",
+		                    option);
+	case '?': return usage(w);
+	default: break; /* -n and others, of files that are not made here */
+	}
+	return 0;
+}
+
+static int
+run_wish(struct wish *w, int argc, char **argv)
+{
+	struct settings *s = lookup_settings(w->call);
+	int              status;
+
+	if (s == NULL)
+		return COMMAND_FAILED;
+	w->source.default_type = tables_default_type(s);
+	if (w->list || w->key != NULL)
+		status = query(w, argv, argc);
+	else
+		status = look_at(w, argv, argc);
+	settings_close(&s);
+	return status;
+}
+
+static int
+run_postmap(struct call *c)
+{
+	struct wish   w = { .call = c, .source = table_source_files };
+	struct arena *arena = arena_open(NULL);
+	const char   *directory = getenv("MAIL_CONFIG");
+	int           option, status = 0;
+
+	w.grammar = c->command == &command_postalias ? TABLE_ALIASES : TABLE_PLAIN;
+	if (directory != NULL)
+		c->config = lookup_config(directory, arena);
+	optind = 0;
+	while (status == 0 &&
+	       (option = getopt(c->argc, c->argv, "+c:d:fhinNopq:rsuUvw")) != OPTIONS_USED_UP)
+		status = take_option(&w, option, arena);
+	if (status == 0 && optind >= c->argc)
+		status = usage(&w);
+	if (status == 0)
+		status = run_wish(&w, c->argc - optind, c->argv + optind);
+	arena_close(&arena);
+	return status;
+}
+
+static int
+run_newaliases(struct call *c)
+{
+	struct wish w = { .call = c, .grammar = TABLE_ALIASES, .source = table_source_files };
+	struct common_settings common;
+	struct settings       *s = lookup_settings(c);
+	struct arena          *arena = arena_open(NULL);
+	int                    status = COMMAND_FAILED;
+
+	if (s != NULL && settings_fill(s, &common_setting_table, NULL, &common, NULL)) {
+		w.source.default_type = tables_default_type(s);
+		status = COMMAND_DONE;
+		for (size_t i = 0; i < common.alias_database.count && status == COMMAND_DONE; i++) {
+			char *name = arena_copy(arena, bytes_of(common.alias_database.item[i]));
+			status = look_at(&w, &name, 1);
+		}
+	}
+	arena_close(&arena);
+	settings_close(&s);
+	return status;
+}
