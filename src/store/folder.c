@@ -498,6 +498,9 @@ folder_arrive(struct mailbox *m, const struct arrival *given, uint32_t *uid)
 
 /* ---- copies ---- */
 
+/* So many letters are written before others have their turn. */
+enum { SOME_MOST = 32 };
+
 /* What goes along; keywords by name, for each mailbox has numbers of its own. */
 static uint64_t
 same_flags(struct mailbox *from, struct mailbox *to, const struct copy_as *as, uint32_t row)
@@ -606,15 +609,16 @@ folder_copy(struct mailbox *from, const struct uid_set *set, struct mailbox *to,
 	struct uid_list list = { 0 };
 	struct arena   *scratch = arena_open(NULL);
 	uint32_t        last = from->rows.count > 0 ? from->rows.uid[from->rows.count - 1] : 0, uid;
+	size_t          left = as->some ? SOME_MOST : SIZE_MAX;
 	int             why = store_room(from->account->store);
 
 	if (why == 0)
 		why = account_change(to->account);
-	for (size_t k = 0; k < set->count && why == 0; k++)
+	for (size_t k = 0; k < set->count && why == 0 && left > 0; k++)
 		for (uint32_t i = rows_first_at_least(&from->rows, set->range[k].first);
-		     why == 0 && i < from->rows.count && from->rows.uid[i] <= set->range[k].last &&
-		     from->rows.uid[i] <= last;
-		     i++) {
+		     why == 0 && left > 0 && i < from->rows.count &&
+		     from->rows.uid[i] <= set->range[k].last && from->rows.uid[i] <= last;
+		     i++, left--) {
 			arena_clear(scratch);
 			why = copy_one(from, i, to, as, scratch, &uid);
 			if (why != 0)
@@ -625,6 +629,8 @@ folder_copy(struct mailbox *from, const struct uid_set *set, struct mailbox *to,
 			uid_list_add(&list, from->rows.uid[i], false);
 		}
 	arena_close(&scratch);
+	if (why != 0 && as->some && made->first != 0 && to->account->failed == 0)
+		why = 0; /* whoever asks for the rest hears of it */
 	if (why != 0 && made->first != 0 && to->account->failed == 0)
 		why = account_fail(to->account, why); /* all of them, or none */
 	*source = uid_list_keep(&list, arena);

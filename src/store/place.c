@@ -184,6 +184,12 @@ has_mail(struct account *a)
 }
 
 bool
+mailbox_is_outside(const struct mailbox *m)
+{
+	return m->folder != NULL;
+}
+
+bool
 account_is_settled(struct account *a)
 {
 	return a->place != NULL || has_mail(a);

@@ -125,6 +125,7 @@ struct mailbox *mailbox_take(struct account *, const char *name, int *why);
 void mailbox_drop(struct mailbox **);
 const char *mailbox_name(const struct mailbox *);
 uint64_t mailbox_id(const struct mailbox *);
+bool mailbox_is_outside(const struct mailbox *);           /* its letters are files         */
 struct account *mailbox_account(const struct mailbox *);
 void mailbox_status(struct mailbox *, struct mailbox_status *out);
 bool mailbox_gone(const struct mailbox *);                 /* deleted meanwhile            */
@@ -193,9 +194,11 @@ int mailbox_copy(struct mailbox *from, const struct uid_set *, struct mailbox *t
 /* The same, for somebody who may not do all: `keep`, which flags go along (bits below KEYWORD_FIRST); keywords or none;
    with whose eyes \Seen is seen (NULL: the owner's).  `to` may be of another account of this keeper, unless it is a move:
    then the rows of the messages come along, and were better brought before, some at a time: mailbox_bring() is called until
-   it is not EAGAIN; *after begins with 0. */
+   it is not EAGAIN; *after begins with 0.
+   Into files each is written: with `some` that is done to a few at a time, and `source` tells to which; ask again for the
+   rest until it is empty. */
 struct seen;
-struct copy_as { uint64_t keep; bool keywords; const struct seen *eyes; };
+struct copy_as { uint64_t keep; bool keywords; const struct seen *eyes; bool some; };
 extern const struct copy_as copy_all;
 int mailbox_copy_as(struct mailbox *from, const struct uid_set *, struct mailbox *to, bool move, const struct copy_as *,
                     struct arena *, struct uid_set *source, struct uid_range *made, const struct mailbox_watch *by);

@@ -5,6 +5,7 @@ import mailbox
 import os
 import pathlib
 import re
+import ssl
 import subprocess
 
 import pytest
@@ -322,3 +323,42 @@ def test_what_was_cut_off_is_not_copied(place):
     assert box.copy(other.decode(), "Trash")[0] == "OK"
     assert box.select("Trash")[1] == [b"1"]
     assert cut in demo.log()
+
+
+def test_a_wide_copy_lets_others_have_their_turns(place):
+    """Counted, not timed: another session of the same keeper is answered again and again while the copy goes on."""
+    demo, folders, _ = place
+    box, other = demo.imap("jack"), demo.imap("jack")
+    box.select()
+    other.select("Sent")
+    for half in range(8):
+        kind, words = box.append("INBOX", r"(\Seen)" if half % 2 else None, None, (BODY % f"letter {half}").encode()) if half == 0 else \
+            box.copy("1:*", "INBOX")
+        assert kind == "OK", words
+        box.noop()
+    assert len(box.search(None, "ALL")[1][0].split()) == 128
+    box.create("Kept")
+    tag = box._new_tag()
+    box.send(tag + b" COPY 1:* Kept\r\n")
+    answered = 0
+    box.sock.setblocking(False)
+    said = b""
+    while tag not in said:
+        assert other.noop()[0] == "OK"
+        answered += 1
+        try:
+            said += box.sock.recv(65536)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+    assert answered >= 3
+    box.sock.setblocking(True)
+    assert b" OK [COPYUID " in said and b" 1:128 1:128]" in said, said
+    assert other.select("Kept")[1] == [b"128"]
+    assert len(other.search(None, "UID", "1:128")[1][0].split()) == 128
+    kind, words = box._simple_command("MOVE", "1:*", "Trash")
+    assert kind == "OK", words
+    assert box.select("INBOX")[1] == [b"0"] and box.select("Trash")[1] == [b"128"]
+    demo.stop()
+    demo.start()
+    box = demo.imap("jack")
+    assert [box.select(name)[1] for name in ("INBOX", "Trash", "Kept")] == [[b"0"], [b"128"], [b"128"]]

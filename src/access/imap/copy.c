@@ -4,6 +4,7 @@
 
 #include "access/imap/far.h"
 #include "access/imap/limit.h"
+#include "access/imap/ranges.h"
 #include "access/imap/reach.h"
 #include "access/imap/session.h"
 #include "store/quota.h"
@@ -21,6 +22,9 @@ struct copy_work {
 	bool                 move, some_gone;
 	bool                 across; /* to another account */
 	bool                 copied;
+	bool                 all;   /* all that there were */
+	uint32_t             limit; /* nothing above it was asked for */
+	struct ranges        sources, targets;
 	uint32_t             brought;
 	struct far          *far;    /* out of files, into the log of another account */
 	unsigned             rights; /* in the target      */
@@ -103,50 +107,79 @@ copy_begin(struct imap *s, struct copy_work *w)
 
 /* Which of the copies the reader has seen: in somebody else's mailbox that is marked apart. */
 static void
-seen_copies(struct imap *s, const struct copy_work *w, struct ranges *seen, uint32_t *count)
+seen_copies(struct imap *s, const struct uid_set *set, struct ranges *seen)
 {
 	struct mailbox *from = s->view->mailbox;
+	uint32_t        count = 0;
 
-	for (size_t k = 0; k < w->set.count; k++)
-		for (uint32_t i = mailbox_first_at_least(from, w->set.range[k].first);
+	for (size_t k = 0; k < set->count; k++)
+		for (uint32_t i = mailbox_first_at_least(from, set->range[k].first);
 		     i < mailbox_count(from); i++) {
 			struct entry e = view_entry(s->view, i);
-			if (e.uid > w->set.range[k].last)
+			if (e.uid > set->range[k].last)
 				break;
+			count++;
 			if (e.flags & FLAG_SEEN)
-				ranges_add(seen, *count + 1, *count + 1);
-			++*count;
+				ranges_add(seen, count, count);
 		}
 }
 
 static int
-copy_all_of(struct imap *s, struct copy_work *w)
+copy_these(struct imap *s, struct copy_work *w, const struct uid_set *set)
 {
 	bool           apart = mailbox_account(w->to) != s->account;
 	struct ranges  seen = { 0 };
-	uint32_t       count = 0;
 	struct copy_as as = { .keep = reach_flags(w->rights),
 		              .keywords = w->rights & RIGHT_WRITE,
-		              .eyes = s->view->seen };
+		              .eyes = s->view->seen,
+		              .some = true };
 	int            why;
 
 	if (apart && (as.keep & FLAG_SEEN))
-		seen_copies(s, w, &seen, &count);
+		seen_copies(s, set, &seen);
 	if (apart)
 		as.keep &= ~(uint64_t)FLAG_SEEN;
 	why = w->far != NULL
 	              ? far_enter(w->far, &as, &w->source, &w->made)
-	              : mailbox_copy_as(s->view->mailbox, &w->set, w->to, w->move && !w->across,
-	                                &as, s->scratch, &w->source, &w->made, s->view->watch);
+	              : mailbox_copy_as(s->view->mailbox, set, w->to, w->move && !w->across, &as,
+	                                s->scratch, &w->source, &w->made, s->view->watch);
+	ranges_clip(&seen, 1, w->made.last - w->made.first + 1);
 	for (size_t i = 0; i < seen.count; i++) {
 		seen.at[i].first += w->made.first - 1;
 		seen.at[i].last += w->made.first - 1;
 	}
 	if (why == 0 && seen.count > 0 && w->made.first > 0) {
-		struct uid_set set = ranges_set(&seen);
-		why = reach_mark_seen(s, w->to, &set);
+		struct uid_set marked = ranges_set(&seen);
+		why = reach_mark_seen(s, w->to, &marked);
 	}
 	ranges_free(&seen);
+	return why;
+}
+
+/* Into files some go at a time; of those that went all go back if one cannot, but where they were moved. */
+static int
+copy_some(struct imap *s, struct copy_work *w)
+{
+	struct ranges  rest = { 0 };
+	struct uid_set set, gone;
+	uint32_t       after = w->sources.count > 0 ? w->sources.at[w->sources.count - 1].last : 0;
+	int            why;
+
+	ranges_add_set(&rest, &w->set);
+	ranges_clip(&rest, after + 1, w->limit);
+	set = ranges_set(&rest);
+	why = copy_these(s, w, &set);
+	ranges_free(&rest);
+	if (why == 0 && w->made.first > 0) {
+		ranges_add_set(&w->sources, &w->source);
+		ranges_add(&w->targets, w->made.first, w->made.last);
+	}
+	w->all = w->source.count == 0 || w->far != NULL || !mailbox_is_outside(w->to);
+	w->source = ranges_set(&w->sources);
+	set = ranges_set(&w->targets);
+	if (why != 0 && why != EBUSY && set.count > 0 && (!w->move || w->across) &&
+	    !mailbox_gone(w->to))
+		(void)mailbox_expunge(w->to, &set, true, s->scratch, &gone, NULL);
 	return why;
 }
 
@@ -227,6 +260,11 @@ copy_run(struct imap *s)
 			return limit_no(s, limit_saves(s), lowest,
 			                "Too many messages to copy; try fewer of them.");
 		/* rfc2180:4.4: some of what the client counts may be gone. */
+		w->limit = mailbox_count(s->view->mailbox) > 0
+		                   ? mailbox_entry(s->view->mailbox,
+		                                   mailbox_count(s->view->mailbox) - 1)
+		                             .uid
+		                   : 0;
 		w->some_gone = !s->uid && view_has_gone(s->view, &w->set);
 		if ((why = copy_fits(s, w)) != 0)
 			return imap_no_errno(s, why);
@@ -234,11 +272,13 @@ copy_run(struct imap *s)
 	if ((step = copy_bring(s, w, &why)) != STEP_DONE)
 		return step;
 	if (why == 0)
-		why = copy_all_of(s, w);
-	if (why == EBUSY && w->made.first == 0 && imap_locked(s, w->to))
+		why = copy_some(s, w);
+	if (why == EBUSY && imap_locked(s, w->to))
 		return STEP_WAIT;
 	if (why != 0)
 		return imap_no_errno(s, why);
+	if (!w->all)
+		return STEP_AGAIN;
 	count = uid_set_size(&w->source);
 	if (w->move)
 		s->tally.expunged += count;
@@ -259,7 +299,7 @@ copy_safe(struct imap *s)
 	struct copy_work     *w = s->work;
 	struct mailbox_status status;
 	struct buffer         code = { 0 };
-	struct uid_set        made = { &w->made, 1 };
+	struct uid_set        made = ranges_set(&w->targets);
 
 	mailbox_status(w->to, &status);
 	buffer_printf(&code, "[COPYUID %u ", status.uidvalidity);
@@ -290,6 +330,8 @@ copy_drop(struct imap *s)
 	if (w->promise != NULL)
 		w->promise->session = NULL;
 	far_close(&w->far);
+	ranges_free(&w->sources);
+	ranges_free(&w->targets);
 	mailbox_drop(&w->to);
 }
 
