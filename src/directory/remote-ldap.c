@@ -18,7 +18,7 @@ static const struct setting rows[] = {
 	{ "server_host", SETTING_LIST, AT(server_host), "localhost", "Servers: host, host:port, ldap://..., ldaps://..., ldapi://...", NULL, 0, 0, "0.1" },
 	{ "server_port", SETTING_NUMBER, AT(server_port), "389", "The port of a host without one.", NULL, 1, 65535, "0.1" },
 	{ "search_base", SETTING_TEXT, AT(search_base), "", "Where the search begins.", NULL, 0, 0, "0.1" },
-	{ "scope", SETTING_CHOICE, AT(scope), "sub", "How deep it goes.", "sub,base,one", 0, 0, "0.1" },
+	{ "scope", SETTING_CHOICE, AT(scope), "sub", "How deep it goes.", "sub,base,one,subtree,onelevel", 0, 0, "0.1" },
 	{ "result_attribute", SETTING_LIST, AT(result), "maildrop", "Attributes that are told.", NULL, 0, 0, "0.1" },
 	{ "special_result_attribute", SETTING_LIST, AT(special), "", "Attributes with DNs or URLs that are followed.", NULL, 0, 0, "0.1" },
 	{ "leaf_result_attribute", SETTING_LIST, AT(leaf), "", "Told of entries without special ones.", NULL, 0, 0, "0.1" },
@@ -46,6 +46,20 @@ static const struct setting rows[] = {
 	{ "debuglevel", SETTING_NUMBER, AT(debuglevel), "0", "Known and not used.", NULL, 0, 0, "0.1" },
 	{ "cache", SETTING_BOOL, AT(cache), "no", "Known and not used.", NULL, 0, 0, "0.1" },
 	{ "cache_expiry", SETTING_NUMBER, AT(cache_expiry), "30", "Known and not used.", NULL, 0, 0, "0.1" },
+	{ "pass_filter", SETTING_TEXT, AT(pass_filter), "", "Of passwords: the filter; %u, %n and %d as in Dovecot.", NULL, 0, 0, "0.2" },
+	{ "pass_attrs", SETTING_LIST, AT(pass_attrs), "userPassword=password", "Of passwords: attribute=field.", NULL, 0, 0, "0.2" },
+	{ "auth_bind", SETTING_BOOL, AT(auth_bind), "no", "Of passwords: the server compares, by a bind.", NULL, 0, 0, "0.2" },
+	{ "auth_bind_userdn", SETTING_TEXT, AT(auth_bind_userdn), "", "Of passwords: the DN of a user without a search.", NULL, 0, 0, "0.2" },
+	{ "default_pass_scheme", SETTING_WORD, AT(default_pass_scheme), "CRYPT", "Of passwords that name no scheme: theirs.", NULL, 0, 0, "0.2" },
+	{ "hosts", SETTING_LIST, AT(hosts), "", "Dovecot's name of server_host.", NULL, 0, 0, "0.2" },
+	{ "uris", SETTING_LIST, AT(uris), "", "The same, as URLs.", NULL, 0, 0, "0.2" },
+	{ "dn", SETTING_TEXT, AT(dn), "", "Dovecot's name of bind_dn.", NULL, 0, 0, "0.2" },
+	{ "dnpass", SETTING_TEXT, AT(dnpass), "", "Dovecot's name of bind_pw.", NULL, 0, 0, "0.2" },
+	{ "base", SETTING_TEXT, AT(base), "", "Dovecot's name of search_base.", NULL, 0, 0, "0.2" },
+	{ "tls", SETTING_BOOL, AT(tls), "no", "Dovecot's name of start_tls.", NULL, 0, 0, "0.2" },
+	{ "ldap_version", SETTING_NUMBER, AT(ldap_version), "3", "Dovecot's name of version; 3.", NULL, 3, 3, "0.2" },
+	{ "user_filter", SETTING_TEXT, AT(user_filter), "", "Known and not used: pass_attrs tells userdb fields too.", NULL, 0, 0, "0.2" },
+	{ "user_attrs", SETTING_TEXT, AT(user_attrs), "", "Known and not used.", NULL, 0, 0, "0.2" },
 	{ "cache_size", SETTING_NUMBER, AT(cache_size), "32768", "Known and not used.", NULL, 0, 0, "0.1" },
 };
 #undef AT
@@ -106,8 +120,8 @@ berval_of(const char *text)
 	return (struct berval){ .bv_val = (char *)(uintptr_t)text, .bv_len = strlen(text) };
 }
 
-static int
-bind_to(LDAP *ld, const struct ldap_settings *is)
+int
+remote_ldap_bind(LDAP *ld, const struct ldap_settings *is)
 {
 	struct berval secret = berval_of(is->bind == BIND_SASL ? is->sasl_authz_id : is->bind_pw);
 
@@ -141,7 +155,7 @@ ld_connect(void *ctx, const char *server, int timeout_ms, struct buffer *why)
 	}
 	if (n == LDAP_SUCCESS) {
 		doing = "bind";
-		n = bind_to(ld, &t->is);
+		n = remote_ldap_bind(ld, &t->is);
 	}
 	if (n == LDAP_SUCCESS)
 		return ld;
@@ -209,15 +223,72 @@ find_attributes(struct ldap *t)
 			t->attributes[n++] = list[i]->item[k];
 }
 
+/* Names of Dovecot, and what is asked for a password. */
+static bool
+read_passwords(struct ldap *t, const char *path, const char **filter, struct buffer *errors)
+{
+	struct ldap_settings *is = &t->is;
+	const char           *asked = template_of_dovecot(is->pass_filter, t->life);
+	const char           *dn = template_of_dovecot(is->auth_bind_userdn, t->life);
+
+	if (is->uris.count > 0 || is->hosts.count > 0)
+		is->server_host = is->uris.count > 0 ? is->uris : is->hosts;
+	is->bind_dn = *is->dn != '\0' ? is->dn : is->bind_dn;
+	is->bind_pw = *is->dnpass != '\0' ? is->dnpass : is->bind_pw;
+	is->search_base = *is->base != '\0' ? is->base : is->search_base;
+	is->start_tls = is->start_tls || is->tls;
+	if (dn != NULL && *dn != '\0' &&
+	    (!is->auth_bind || template_parse(&t->userdn, bytes_of(dn), TEMPLATE_QUESTION,
+	                                      QUOTES_PLAIN, t->life) != NULL))
+		dn = NULL;
+	if (dn == NULL) {
+		remote_complain(
+			t->settings, path, "auth_bind_userdn", errors,
+			"write for example uid=%%n,ou=people,dc=example,dc=com, and auth_bind = yes");
+		return false;
+	}
+	if (*dn != '\0') {
+		is->search_base = *is->search_base != '\0' ? is->search_base : "dc=unused";
+		return true;
+	}
+	if (asked == NULL || *asked == '\0') {
+		remote_complain(
+			t->settings, path, "pass_filter", errors,
+			"write for example pass_filter = (&(objectClass=posixAccount)(uid=%%u)); "
+			"there are %%u, %%n and %%d");
+		return false;
+	}
+	*filter = asked;
+	return true;
+}
+
+/* What stands before the "=" of pass_attrs, at the end of the attributes. */
+static void
+add_pass_attributes(struct ldap *t)
+{
+	size_t n = 0;
+
+	t->attributes =
+		arena_take_array(t->life, t->is.pass_attrs.count + 1, sizeof *t->attributes);
+	for (size_t i = 0; i < t->is.pass_attrs.count; i++) {
+		struct bytes name, rest = bytes_of(t->is.pass_attrs.item[i]);
+		if (bytes_split(&rest, '=', &name) && name.len > 0)
+			t->attributes[n++] = arena_copy(t->life, name);
+	}
+}
+
 static bool
 read_all(struct ldap *t, const char *path, struct buffer *errors)
 {
-	static const int scopes[] = { LDAP_SCOPE_SUBTREE, LDAP_SCOPE_BASE, LDAP_SCOPE_ONELEVEL };
+	static const int scopes[] = { LDAP_SCOPE_SUBTREE, LDAP_SCOPE_BASE, LDAP_SCOPE_ONELEVEL,
+		                      LDAP_SCOPE_SUBTREE, LDAP_SCOPE_ONELEVEL };
 	const char      *filter =
                 *t->is.common.query != '\0' ? t->is.common.query : "(mailacceptinggeneralid=%s)";
 	const char *wrong;
 
 	t->scope = scopes[t->is.scope];
+	if (t->rules.columns && !read_passwords(t, path, &filter, errors))
+		return false;
 	if (!remote_rules(&t->rules, t->settings, path, &t->is.common, "query_filter", filter,
 	                  QUOTES_PLAIN, t->life, errors))
 		return false;
@@ -241,7 +312,10 @@ read_all(struct ldap *t, const char *path, struct buffer *errors)
 		                "ldapi://%%2Fpath");
 		return false;
 	}
-	find_attributes(t);
+	if (t->rules.columns)
+		add_pass_attributes(t);
+	else
+		find_attributes(t);
 	return true;
 }
 
@@ -253,6 +327,7 @@ remote_ldap_open(struct bytes name, enum table_grammar grammar, const struct tab
 
 	(void)grammar;
 	t->life = arena_open(NULL);
+	t->rules.columns = (source->how & TABLE_COLUMNS) != 0;
 	t->settings = remote_settings(name, &ldap_rows, source, &t->is, errors, warnings);
 	if (t->settings == NULL || !read_all(t, arena_copy(t->life, name), errors)) {
 		remote_ldap_close(t);

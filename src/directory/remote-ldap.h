@@ -22,13 +22,18 @@ struct ldap_settings {
 	int64_t              cache_expiry, cache_size;
 	int                  scope, bind;
 	bool                 start_tls, tls_require_cert, cache;
+	/* of passwords (credential-ldap.c), and names that Dovecot has for the others */
+	const char          *pass_filter, *auth_bind_userdn, *default_pass_scheme, *dn, *dnpass, *base, *user_filter, *user_attrs;
+	int64_t              ldap_version;
+	struct setting_list  pass_attrs, hosts, uris;
+	bool                 auth_bind, tls;
 };
 struct ldap {
 	struct ldap_settings is;
 	struct settings     *settings;
 	struct arena        *life;
 	struct remote_rules  rules;
-	struct template      base;
+	struct template      base, userdn;
 	int                  scope;          /* LDAP_SCOPE_...                    */
 	struct setting_list  servers;        /* as URLs                           */
 	const char         **attributes;     /* all that may be told, NULL at the end */
@@ -36,6 +41,11 @@ struct ldap {
 };
 void *remote_ldap_open(struct bytes name, enum table_grammar, const struct table_source *, struct buffer *errors, struct buffer *warnings);
 void remote_ldap_close(void *own);
+/* As the file says; LDAP_... */
+int remote_ldap_bind(LDAP *, const struct ldap_settings *);
+bool remote_ldap_lost(int error);          /* of the connection, not of the question */
+bool remote_ldap_quote_filter(void *ctx, char quote, struct bytes, struct buffer *out);
+bool remote_ldap_quote_dn(void *ctx, char quote, struct bytes, struct buffer *out);
 void remote_ldap_reach(void *own, struct reach *);
 
 #endif

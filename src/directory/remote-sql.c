@@ -8,8 +8,18 @@ remote_sql_rules(struct remote_rules *r, struct settings *s, const char *path,
                  const char *function, enum template_quotes quotes, struct arena *life,
                  struct buffer *errors)
 {
-	const char *query = common->query;
+	const char *query = common->query, *asked;
 
+	if (r->columns) {
+		asked = template_of_dovecot(sql->password_query, life);
+		if (asked != NULL && *asked != '\0')
+			return remote_rules(r, s, path, common, "password_query", asked, quotes,
+			                    life, errors);
+		remote_complain(s, path, "password_query", errors,
+		                "write for example password_query = SELECT password FROM users "
+		                "WHERE name = '%%u'; there are %%u, %%n and %%d");
+		return false;
+	}
 	if (*query == '\0' && function != NULL && *function != '\0')
 		query = arena_printf(life, "SELECT %s('%%s')", function);
 	else if (*query == '\0' && *sql->table != '\0' && *sql->select_field != '\0' &&

@@ -1,4 +1,5 @@
 #include "directory/remote.h"
+#include "directory/credential-remote.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -178,6 +179,16 @@ answers_add(struct answers *a, struct bytes value)
 	}
 	a->over = (a->rules->limit > 0 && ++a->count > a->rules->limit) ||
 	          a->out.len > REMOTE_VALUE_MOST;
+	return !a->over;
+}
+
+bool
+answers_add_column(struct answers *a, const char *name, struct bytes value)
+{
+	if (!a->rules->columns)
+		return answers_add(a, value);
+	credential_column(&a->out, bytes_of(name), value);
+	a->over = a->out.len > REMOTE_VALUE_MOST;
 	return !a->over;
 }
 

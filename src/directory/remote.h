@@ -62,6 +62,8 @@ struct template {
 	unsigned labels;                  /* of the domain of the key (or value in a question) */
 };
 enum { TEMPLATE_USER = 1, TEMPLATE_DOMAIN = 2 };
+/* Dovecot's %u %n %d (and %Lu and the like) in a question, as ours: NULL when there is another in it. */
+const char *template_of_dovecot(const char *text, struct arena *);
 /* NULL, or what is wrong and what would be right. */
 const char *template_parse(struct template *, struct bytes text, enum template_of, enum template_quotes, struct arena *);
 typedef bool template_quote(void *ctx, char quote, struct bytes, struct buffer *out);
@@ -72,7 +74,7 @@ struct remote_rules {
 	struct template     question, result;
 	struct setting_list domain;
 	int64_t             limit;
-	bool                keep_case;
+	bool                keep_case, columns;
 };
 /* Parses both; complaints with file and line. */
 bool remote_rules(struct remote_rules *, struct settings *, const char *path, const struct remote_common *, const char *question_name,
@@ -93,6 +95,8 @@ struct answers {
 	bool          failed;             /* this question, not the server        */
 };
 bool answers_add(struct answers *, struct bytes value);          /* false: over */
+/* The same of a column; with rules->columns it becomes a line "name=value". */
+bool answers_add_column(struct answers *, const char *name, struct bytes value);
 void answers_reset(struct answers *);                            /* it is asked again */
 /* FOUND with the value in the arena, NONE, or LATER with why: nobody was asked, it failed, over.  Frees what was gathered. */
 enum table_outcome answers_end(struct answers *, bool asked, const struct buffer *why, struct arena *, struct bytes *value);

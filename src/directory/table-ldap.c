@@ -32,8 +32,8 @@ add_hex(struct buffer *out, char c)
 }
 
 /* rfc4515:3 */
-static bool
-quote_filter(void *ctx, char q, struct bytes in, struct buffer *out)
+bool
+remote_ldap_quote_filter(void *ctx, char q, struct bytes in, struct buffer *out)
 {
 	(void)ctx;
 	(void)q;
@@ -46,8 +46,8 @@ quote_filter(void *ctx, char q, struct bytes in, struct buffer *out)
 }
 
 /* rfc4514:2.4 */
-static bool
-quote_dn(void *ctx, char q, struct bytes in, struct buffer *out)
+bool
+remote_ldap_quote_dn(void *ctx, char q, struct bytes in, struct buffer *out)
 {
 	(void)ctx;
 	(void)q;
@@ -212,8 +212,8 @@ search(struct asking *a, LDAP *ld, const char *base, int scope, const char *filt
  * Questions
  */
 
-static bool
-is_of_connection(int n)
+bool
+remote_ldap_lost(int n)
 {
 	static const int lost[] = { LDAP_SERVER_DOWN,
 		                    LDAP_TIMEOUT,
@@ -244,8 +244,9 @@ ask(void *asker, void *connection, int timeout_ms, struct buffer *why)
 
 	a->until = clock_patient_ms() + timeout_ms;
 	a->searches = a->depth = 0;
-	if (template_expand(&t->base, a->key, NULL, quote_dn, NULL, &base) &&
-	    template_expand(&t->rules.question, a->key, NULL, quote_filter, NULL, &filter)) {
+	if (template_expand(&t->base, a->key, NULL, remote_ldap_quote_dn, NULL, &base) &&
+	    template_expand(&t->rules.question, a->key, NULL, remote_ldap_quote_filter, NULL,
+	                    &filter)) {
 		buffer_add_char(&base, '\0');
 		buffer_add_char(&filter, '\0');
 		n = search(a, ld, base.at, t->scope, filter.at, NULL);
@@ -260,7 +261,7 @@ ask(void *asker, void *connection, int timeout_ms, struct buffer *why)
 	answers_reset(&a->answers);
 	buffer_reset(why);
 	buffer_printf(why, "search: %s", ldap_err2string(n));
-	a->answers.failed = !is_of_connection(n);
+	a->answers.failed = !remote_ldap_lost(n);
 	return a->answers.failed ? POOL_DONE : POOL_LOST;
 }
 

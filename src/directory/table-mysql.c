@@ -159,12 +159,14 @@ static void
 add_rows(MYSQL_RES *r, struct answers *a)
 {
 	unsigned int columns = mysql_num_fields(r);
+	MYSQL_FIELD *field = mysql_fetch_fields(r);
 	MYSQL_ROW    row;
 
 	while ((row = mysql_fetch_row(r)) != NULL) {
 		const unsigned long *len = mysql_fetch_lengths(r);
 		for (unsigned int i = 0; i < columns; i++)
-			if (row[i] != NULL && !answers_add(a, (struct bytes){ row[i], len[i] }))
+			if (row[i] != NULL &&
+			    !answers_add_column(a, field[i].name, (struct bytes){ row[i], len[i] }))
 				return;
 	}
 }
@@ -292,6 +294,7 @@ my_open(struct bytes name, enum table_grammar grammar, const struct table_source
 	(void)grammar;
 	t->life = arena_open(NULL);
 	path = arena_copy(t->life, name);
+	t->rules.columns = (source->how & TABLE_COLUMNS) != 0;
 	t->settings = remote_settings(name, &mysql_rows, source, &t->is, errors, warnings);
 	if (t->settings == NULL || !check_hosts(t, path, errors) ||
 	    !remote_sql_rules(&t->rules, t->settings, path, &t->is.common, &t->is.sql, NULL,

@@ -208,8 +208,9 @@ add_rows(const PGresult *r, struct answers *a)
 	for (int row = 0; row < PQntuples(r); row++)
 		for (int i = 0; i < PQnfields(r); i++)
 			if (!PQgetisnull(r, row, i) &&
-			    !answers_add(a, (struct bytes){ PQgetvalue(r, row, i),
-			                                    (size_t)PQgetlength(r, row, i) }))
+			    !answers_add_column(a, PQfname(r, i),
+			                        (struct bytes){ PQgetvalue(r, row, i),
+			                                        (size_t)PQgetlength(r, row, i) }))
 				return;
 }
 
@@ -337,6 +338,7 @@ pgsql_open(struct bytes name, enum table_grammar grammar, const struct table_sou
 	(void)grammar;
 	t->life = arena_open(NULL);
 	path = arena_copy(t->life, name);
+	t->rules.columns = (source->how & TABLE_COLUMNS) != 0;
 	t->settings = remote_settings(name, &pgsql_rows, source, &t->is, errors, warnings);
 	if (t->settings == NULL || !check_hosts(t, path, errors) ||
 	    !remote_sql_rules(&t->rules, t->settings, path, &t->is.common, &t->is.sql,

@@ -96,8 +96,10 @@ add_row(sqlite3_stmt *s, struct answers *a)
 	for (int i = 0; i < sqlite3_column_count(s) && !a->over; i++) {
 		const unsigned char *text = sqlite3_column_text(s, i);
 		if (text != NULL)
-			(void)answers_add(a, (struct bytes){ (const char *)text,
-			                                     (size_t)sqlite3_column_bytes(s, i) });
+			(void)answers_add_column(a, sqlite3_column_name(s, i),
+			                         (struct bytes){
+							 (const char *)text,
+							 (size_t)sqlite3_column_bytes(s, i) });
 	}
 }
 
@@ -177,6 +179,7 @@ sqlite_open(struct bytes name, enum table_grammar grammar, const struct table_so
 	(void)grammar;
 	t->life = arena_open(NULL);
 	path = arena_copy(t->life, name);
+	t->rules.columns = (source->how & TABLE_COLUMNS) != 0;
 	t->settings = remote_settings(name, &sqlite_rows, source, &t->is, errors, warnings);
 	if (t->settings == NULL || !remote_sql_rules(&t->rules, t->settings, path, &t->is.common,
 	                                             &t->is.sql, NULL, QUOTES_SQL, t->life, errors))

@@ -111,6 +111,28 @@ template_parse(struct template *t, struct bytes text, enum template_of of,
 	return wrong;
 }
 
+const char *
+template_of_dovecot(const char *text, struct arena *life)
+{
+	struct buffer out = { 0 };
+	const char   *made = NULL;
+	bool          good = true;
+
+	for (const char *c = text; *c != '\0' && good; c++) {
+		buffer_add_char(&out, *c);
+		if (*c != '%')
+			continue;
+		c += c[1] == 'L' ? 2 : 1;
+		good = *c != '\0' && strchr("und%", *c) != NULL;
+		if (good)
+			buffer_add_char(&out, (char)(*c == 'u' ? 's' : *c == 'n' ? 'u' : *c));
+	}
+	if (good)
+		made = arena_copy(life, buffer_bytes(&out));
+	buffer_free(&out);
+	return made;
+}
+
 /*
  * Expanding
  */

@@ -142,15 +142,6 @@ ask_passwd_file(struct exchange *e, const struct credential_backend *b)
 		return CREDENTIAL_LATER;
 	if (!find_line(f->users, e, &hash))
 		return CREDENTIAL_NOBODY;
-	if (credential_field(e->fields, "nologin", &value)) {
-		e->why_closed = "nologin is set";
-		return CREDENTIAL_CLOSED;
-	}
-	(void)credential_field(e->fields, "allow_nets", &value);
-	if (!net_allowed(value, &e->peer)) {
-		e->why_closed = "not from this network (allow_nets)";
-		return CREDENTIAL_CLOSED;
-	}
 	if (hash.len == 0 && credential_field(e->fields, "nopassword", &value))
 		return CREDENTIAL_PASS;
 	exchange_compare(e, hash, "CRYPT");
@@ -163,6 +154,13 @@ ask_pam(struct exchange *e, const struct credential_backend *b)
 	return ask_role(e, PAM, b->argument);
 }
 
+/* Another server keeps it: role proxymap asks there. */
+static enum credential_outcome
+ask_elsewhere(struct exchange *e, const struct credential_backend *b)
+{
+	return ask_role(e, PROXYMAP, b->word);
+}
+
 /* clang-format off */
 static const struct {
 	enum credential_outcome (*ask)(struct exchange *, const struct credential_backend *);
@@ -170,6 +168,10 @@ static const struct {
 	[CREDENTIAL_DIRECTORY] = { ask_directory },
 	[CREDENTIAL_PASSWD_FILE] = { ask_passwd_file },
 	[CREDENTIAL_PAM]       = { ask_pam       },
+	[CREDENTIAL_SQL]       = { ask_elsewhere },
+	[CREDENTIAL_LDAP]      = { ask_elsewhere },
+	[CREDENTIAL_SASLAUTHD] = { ask_elsewhere },
+	[CREDENTIAL_DOVECOT]   = { ask_elsewhere },
 };
 /* clang-format on */
 
@@ -211,6 +213,15 @@ chain_passed(struct exchange *e)
 
 	if (e->asked->kind == CREDENTIAL_DIRECTORY) {
 		exchange_welcome(e, (struct bytes){ NULL, 0 });
+		return;
+	}
+	if (credential_field(e->fields, "nologin", &name)) {
+		exchange_refuse(e, AUTH_DISABLED, "nologin is set");
+		return;
+	}
+	(void)credential_field(e->fields, "allow_nets", &name);
+	if (!net_allowed(name, &e->peer)) {
+		exchange_refuse(e, AUTH_DISABLED, "not from this network (allow_nets)");
 		return;
 	}
 	if (!credential_field(e->fields, "user", &name))
@@ -316,11 +327,11 @@ chain_lost(struct house *h, enum role role)
 {
 	struct clerk *c = h->mine;
 
-	if (role != PAM)
+	if (role != PAM && role != PROXYMAP)
 		return;
 	for (struct map_place p = { 0 }; map_next(c->questions, &p);) {
 		struct exchange *e = p.value;
-		if (e->asked->kind != CREDENTIAL_PAM)
+		if ((e->asked->kind == CREDENTIAL_PAM) != (role == PAM))
 			continue;
 		chain_end(e);
 		exchange_later(e, "back end went away");

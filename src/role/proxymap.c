@@ -11,6 +11,7 @@
 #include "role/confine.h"
 #include "role/house.h"
 #include "role/lanes.h"
+#include "role/proxymap-credential.h"
 #include "role/tables.h"
 
 enum { WAITING_MOST = 1000, LEAVE_MS = 1000, DNS = 53, KERBEROS = 88 };
@@ -45,6 +46,7 @@ struct proxymap {
 	struct lanes            *lanes;
 	struct proxymap_settings rows;
 	struct asked_table      *first;
+	struct remote_backends  *backends;
 	struct reach             reach; /* what the cage was built around */
 	struct timer            *leave;
 	unsigned                 open;
@@ -85,7 +87,7 @@ proxymap_is_wanted(struct settings *s)
 	struct wanting w = { tables_default_type(s), false };
 
 	tables_named(s, want_remote, &w);
-	return w.any;
+	return w.any || remote_backends_wanted(s);
 }
 
 static void
@@ -208,6 +210,7 @@ look_at_tables(struct proxymap *p)
 		t->named = t->old;
 	tables_named(p->house->settings, visit, p);
 	sweep(p);
+	remote_backends_look(p->backends);
 }
 
 /* Names are looked up, tickets fetched. */
@@ -219,6 +222,7 @@ find_reach(struct proxymap *p, struct reach *r)
 	for (struct asked_table *t = p->first; t != NULL; t = t->next)
 		if (!t->old && t->table != NULL)
 			table_reach(t->table, r);
+	remote_backends_reach(p->backends, r);
 }
 
 /* Whether all that one leads to was known to the other. */
@@ -299,7 +303,7 @@ leave_now(void *ctx)
 {
 	struct proxymap *p = ctx;
 
-	if (p->open == 0) {
+	if (p->open + remote_backends_busy(p->backends) == 0) {
 		house_leave(p->house);
 		return;
 	}
@@ -376,6 +380,10 @@ proxymap_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 {
 	if (fd >= 0)
 		(void)close(fd);
+	if (word == WORD_CRED_ASK)
+		return remote_backends_hear(
+			((struct proxymap *)h->mine)->backends, ((struct proxymap *)h->mine)->lanes,
+			(unsigned)((struct proxymap *)h->mine)->rows.connections, ticket, body);
 	return word == WORD_TABLE_ASK && hear_ask(h->mine, from, index, ticket, body);
 }
 
@@ -391,6 +399,7 @@ proxymap_prepare(struct house *h)
 
 	h->mine = p;
 	p->house = h;
+	p->backends = remote_backends_open(h);
 	look_at_tables(p);
 	find_reach(p, &p->reach);
 	confine_lead(&p->reach);

@@ -54,8 +54,8 @@ extern const char *const role_names[ROLES];
 	X(BAN,            FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* network, milliseconds it is shut out; 0: no longer */ \
 	X(SENDER_ASK,     FROM(RECEIVER), FROM(CLERK))              /* user "" nobody, address: may they send as it? */ \
 	X(SENDER_SAID,    FROM(CLERK), FROM(RECEIVER))              /* u8 enum sender_answer                 */ \
-	X(CRED_ASK,       FROM(CLERK), FROM(PAM))              /* struct word_credential_ask              */ \
-	X(CRED_SAID,      FROM(PAM), FROM(CLERK))              /* struct word_credential_said             */ \
+	X(CRED_ASK,       FROM(CLERK), FROM(PAM)|FROM(PROXYMAP))              /* struct word_credential_ask              */ \
+	X(CRED_SAID,      FROM(PAM)|FROM(PROXYMAP), FROM(CLERK))              /* struct word_credential_said             */ \
 	X(USER_ASK,       FROM(CLERK), FROM(PAM))              /* a name: who is that for the operating system? */ \
 	X(USER_IS,        FROM(PAM), FROM(CLERK))              /* struct word_credential_said: PASS, NOBODY or LATER, and fields */ \
 	X(LOOKUP,         FROM(RECEIVER), FROM(VERIFIER))           /* struct word_lookup                    */ \

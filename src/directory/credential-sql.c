@@ -1,0 +1,115 @@
+/* credential-sql.c -- sql:/path.cf: a table of the driver the file names, asked for columns */
+#include "directory/credential-remote.h"
+#include <string.h>
+#include <unistd.h>
+
+struct sql {
+	struct table *table;
+	struct arena *life;
+	const char   *scheme;
+};
+
+static void
+sql_close(void *own)
+{
+	struct sql *s = own;
+
+	table_close(&s->table);
+	arena_close(&s->life);
+	memory_free(s);
+}
+
+/* What the table does not need to know. */
+static const char *
+word_of(struct settings *s, const char *name, const char *standard)
+{
+	struct setting_entry e;
+	const char          *value = standard;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0)
+			value = e.value;
+	return value;
+}
+
+static bool
+read_file(const char *path, const struct table_source *source, struct buffer *out)
+{
+	int     fd = source->open(source->ctx, path);
+	ssize_t n = -1;
+
+	if (fd < 0)
+		return false;
+	for (off_t at = 0;
+	     out->len < REMOTE_CF_MOST && (n = pread(fd, buffer_room(out, 4096), 4096, at)) > 0;
+	     at += n)
+		buffer_took(out, (size_t)n);
+	(void)close(fd);
+	return n == 0;
+}
+
+static void *
+sql_open(const char *path, const struct table_source *source, struct buffer *errors,
+         struct buffer *warnings)
+{
+	struct sql         *s = memory_take(sizeof *s);
+	struct table_source columns = *source;
+	struct buffer       text = { 0 }, unheard = { 0 };
+	struct settings    *cf = NULL;
+	const char         *driver = "";
+
+	s->life = arena_open(NULL);
+	if (read_file(path, source, &text))
+		cf = settings_read(buffer_bytes(&text), path, errors, &unheard);
+	if (cf != NULL) {
+		driver = arena_copy(s->life, bytes_of(word_of(cf, "driver", "")));
+		s->scheme =
+			arena_copy(s->life, bytes_of(word_of(cf, "default_pass_scheme", "CRYPT")));
+	}
+	columns.how |= TABLE_COLUMNS | TABLE_KEEP_CASE;
+	if (cf == NULL)
+		buffer_printf(errors, "%s: cannot be read\n", path);
+	else if (strcmp(driver, "pgsql") != 0 && strcmp(driver, "mysql") != 0 &&
+	         strcmp(driver, "sqlite") != 0)
+		buffer_printf(errors, "%s: driver: write pgsql, mysql or sqlite\n", path);
+	else
+		s->table = table_open(arena_printf(s->life, "%s:%s", driver, path), TABLE_PLAIN,
+		                      &columns, errors, warnings);
+	settings_close(&cf);
+	if (text.len > 0)
+		explicit_bzero(text.at, text.len);
+	buffer_free(&text);
+	buffer_free(&unheard);
+	if (s->table == NULL) {
+		sql_close(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void
+sql_ask(void *own, const struct credential_question *q, struct arena *a,
+        struct credential_answer *out)
+{
+	struct sql  *s = own;
+	struct bytes value;
+
+	switch (table_find(s->table, q->user, a, &value)) {
+	case TABLE_FOUND: credential_compare(q, s->scheme, value, a, out); break;
+	case TABLE_NONE: out->outcome = CREDENTIAL_NOBODY; break;
+	default:
+		out->outcome = CREDENTIAL_LATER;
+		out->why = arena_copy(a, value);
+		break;
+	}
+}
+
+static void
+sql_reach(void *own, struct reach *r)
+{
+	struct sql *s = own;
+
+	table_reach(s->table, r);
+}
+
+const struct credential_ways credential_sql = { sql_open, sql_ask, sql_reach, sql_close };

@@ -1,0 +1,285 @@
+#include "role/proxymap-credential.h"
+
+#include <string.h>
+
+#include "directory/credential-remote.h"
+#include "role/tables.h"
+
+enum { WAITING_MOST = 256 };
+
+/* One of auth_backends; an old one goes when its last question is answered. */
+struct remote_backend {
+	struct remote_backend    *next;
+	char                     *word;
+	struct credential_remote *own; /* NULL: it never was as it should be */
+	struct lane              *lane;
+	char                     *stamp;
+	unsigned                  open;
+	bool                      named, old, failing;
+};
+struct remote_backends {
+	struct house          *house;
+	struct remote_backend *first;
+	unsigned               open;
+};
+struct asking_remote {
+	struct lane_job            job;
+	struct remote_backends    *all;
+	struct remote_backend     *backend;
+	uint32_t                   ticket;
+	struct arena              *life;
+	struct bytes               body;
+	struct credential_question question;
+	struct credential_answer   answer;
+};
+
+static bool
+is_remote(const char *word, struct credential_backend *b)
+{
+	return credential_backend_parse(word, b) == NULL &&
+	       (b->kind == CREDENTIAL_SQL || b->kind == CREDENTIAL_LDAP ||
+	        b->kind == CREDENTIAL_SASLAUTHD || b->kind == CREDENTIAL_DOVECOT);
+}
+
+static bool
+has_remote(const struct common_settings *common)
+{
+	struct credential_backend b;
+
+	for (size_t i = 0; i < common->auth_backends.count; i++)
+		if (is_remote(common->auth_backends.item[i], &b))
+			return true;
+	return false;
+}
+
+bool
+remote_backends_wanted(struct settings *s)
+{
+	struct common_settings common;
+
+	return settings_fill(s, &common_setting_table, NULL, &common, NULL) && has_remote(&common);
+}
+
+struct remote_backends *
+remote_backends_open(struct house *h)
+{
+	struct remote_backends *all = memory_take(sizeof *all);
+
+	all->house = h;
+	return all;
+}
+
+static char *
+text_copy(const char *s)
+{
+	char *copy = memory_take(strlen(s) + 1);
+
+	memcpy(copy, s, strlen(s));
+	return copy;
+}
+
+static void
+backend_end(struct remote_backend *b)
+{
+	lane_close(&b->lane);
+	credential_remote_close(&b->own);
+	memory_free(b->word);
+	memory_free(b->stamp);
+	memory_free(b);
+}
+
+static void
+backends_sweep(struct remote_backends *all)
+{
+	struct remote_backend **at = &all->first, *b;
+
+	while ((b = *at) != NULL) {
+		if (!(b->old || !b->named) || b->open > 0) {
+			at = &b->next;
+			continue;
+		}
+		*at = b->next;
+		backend_end(b);
+	}
+}
+
+static struct remote_backend *
+backend_of(struct remote_backends *all, const char *word)
+{
+	struct remote_backend *b = all->first;
+
+	while (b != NULL && (b->old || strcmp(b->word, word) != 0))
+		b = b->next;
+	return b;
+}
+
+static void
+warn_of(struct buffer *lines)
+{
+	struct bytes rest = buffer_bytes(lines), line;
+
+	while (bytes_split(&rest, '\n', &line))
+		if (line.len > 0)
+			warn_("%.*s", (int)line.len, line.at);
+	buffer_free(lines);
+}
+
+static void
+backend_look(struct remote_backends *all, const struct credential_backend *which)
+{
+	struct table_source    source = house_table_source(all->house);
+	struct remote_backend *b = backend_of(all, which->word), *new;
+	struct arena          *scratch = arena_open(NULL);
+	struct buffer          errors = { 0 }, warnings = { 0 };
+	const char            *stamp =
+		house_resource_text(all->house, arena_printf(scratch, "table/%s", which->argument));
+	struct credential_remote *own;
+
+	stamp = stamp != NULL ? stamp : "";
+	if (b != NULL) {
+		b->named = true;
+		if (strcmp(b->stamp, stamp) == 0)
+			goto out;
+	}
+	own = credential_remote_open(which, &source, &errors, &warnings);
+	warn_of(&errors);
+	warn_of(&warnings);
+	if (own == NULL)
+		warn_("%s: %s", which->word,
+		      b != NULL && b->own != NULL ? "not taken over: the last good one stays"
+		                                  : "cannot be used: logins by it are put off");
+	if (b != NULL && own == NULL) {
+		memory_free(b->stamp);
+		b->stamp = text_copy(stamp);
+		goto out;
+	}
+	if (b != NULL)
+		b->old = true;
+	new = memory_take(sizeof *new);
+	*new = (struct remote_backend){ .next = all->first,
+		                        .word = text_copy(which->word),
+		                        .own = own,
+		                        .stamp = text_copy(stamp),
+		                        .named = true };
+	all->first = new;
+out:
+	arena_close(&scratch);
+}
+
+void
+remote_backends_look(struct remote_backends *all)
+{
+	const struct setting_list *words = &all->house->common.auth_backends;
+	struct credential_backend  b;
+
+	for (struct remote_backend *one = all->first; one != NULL; one = one->next)
+		one->named = false;
+	for (size_t i = 0; i < words->count; i++)
+		if (is_remote(words->item[i], &b))
+			backend_look(all, &b);
+	backends_sweep(all);
+}
+
+void
+remote_backends_reach(struct remote_backends *all, struct reach *r)
+{
+	for (struct remote_backend *b = all->first; b != NULL; b = b->next)
+		if (!b->old && b->own != NULL)
+			credential_remote_reach(b->own, r);
+}
+
+unsigned
+remote_backends_busy(const struct remote_backends *all)
+{
+	return all->open;
+}
+
+static void
+asking_end(struct asking_remote *q)
+{
+	struct arena *life = q->life;
+
+	if (q->body.len > 0)
+		explicit_bzero((char *)(uintptr_t)q->body.at, q->body.len);
+	arena_close(&life);
+}
+
+static void
+asking_answer(struct asking_remote *q)
+{
+	struct word_credential_said said = { (uint8_t)q->answer.outcome, q->answer.why,
+		                             q->answer.fields };
+	struct link                *l = house_link(q->all->house, CLERK, 0);
+
+	if (l != NULL) {
+		word_pack_credential_said(link_begin(l, WORD_CRED_SAID, q->ticket), &said);
+		link_end(l);
+	}
+}
+
+static void
+asking_run(struct lane_job *job)
+{
+	struct asking_remote *q = (struct asking_remote *)job;
+
+	credential_remote_ask(q->backend->own, &q->question, q->life, &q->answer);
+}
+
+/* Said once when it begins and once when it is over. */
+static void
+asking_done(struct lane_job *job)
+{
+	struct asking_remote   *q = (struct asking_remote *)job;
+	struct remote_backend  *b = q->backend;
+	struct remote_backends *all = q->all;
+	bool                    failing = q->answer.outcome == CREDENTIAL_LATER;
+
+	b->open--;
+	all->open--;
+	if (failing && !b->failing)
+		warn_("%s: %s", b->word, q->answer.why);
+	if (!failing && b->failing)
+		note("%s: answers again", b->word);
+	b->failing = failing;
+	asking_answer(q);
+	asking_end(q);
+	backends_sweep(all);
+}
+
+bool
+remote_backends_hear(struct remote_backends *all, struct lanes *lanes, unsigned threads,
+                     uint32_t ticket, struct bytes body)
+{
+	struct arena              *life = arena_open(NULL);
+	struct asking_remote      *q = arena_take(life, sizeof *q);
+	struct word_credential_ask w;
+	struct remote_backend     *b;
+
+	*q = (struct asking_remote){
+		.job = { .run = asking_run, .done = asking_done },
+		.all = all,
+		.ticket = ticket,
+		.life = life,
+		.body = arena_keep(life, body),
+		.answer = { CREDENTIAL_LATER, "back end is not as it should be", { NULL, 0 } }
+	};
+	if (!word_unpack_credential_ask(q->body, life, &w)) {
+		asking_end(q);
+		return false;
+	}
+	q->question = (struct credential_question){ w.service, w.remote, w.user, w.password };
+	b = q->backend = backend_of(all, w.backend);
+	if (b != NULL && b->own != NULL) {
+		if (b->lane == NULL)
+			b->lane = lane_open(lanes, threads, WAITING_MOST);
+		q->answer.why = "too many logins wait for this back end";
+		if (lane_put(b->lane, &q->job)) {
+			b->open++;
+			all->open++;
+			return true;
+		}
+	}
+	asking_answer(q);
+	asking_end(q);
+	return true;
+}
