@@ -14,7 +14,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 
 import pytest
 
@@ -56,10 +55,13 @@ class Server:
         return self
 
     def group(self, number):
-        try:
-            os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            pass
+        """PostgreSQL's processes have groups of their own: children are found by their parent."""
+        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True).stdout.split()
+        for pid in [self.process.pid, *map(int, children)]:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
 
     def stop(self):
         if self.process is not None:
