@@ -170,8 +170,10 @@ user_number(struct walk *w, struct bytes user, uint32_t *uid)
 {
 	struct bytes       line, part = { NULL, 0 };
 	uint64_t           number;
-	enum table_outcome o = lookup_find(w->r->lookups, "unix:passwd.byname", user, &line);
+	enum table_outcome o = TABLE_NONE;
 
+	for (size_t i = 0; i < w->rules->user_maps.count && o == TABLE_NONE; i++)
+		o = lookup_find(w->r->lookups, w->rules->user_maps.item[i], user, &line);
 	if (o != TABLE_FOUND)
 		return outcome_of(o);
 	for (int i = 0; i < 3; i++)

@@ -38,7 +38,7 @@ struct resolve_rules {
 	/* rows */
 	struct setting_list mydestination, proxy_interfaces;
 	struct setting_list virtual_alias_domains, virtual_mailbox_domains, relay_domains;
-	struct setting_list alias_maps, local_recipient_maps, virtual_alias_maps, virtual_mailbox_maps;
+	struct setting_list user_maps, alias_maps, local_recipient_maps, virtual_alias_maps, virtual_mailbox_maps;
 	struct setting_list relay_recipient_maps, relocated_maps;
 	struct setting_list canonical_maps, sender_canonical_maps, recipient_canonical_maps;
 	struct setting_list canonical_classes, sender_canonical_classes, recipient_canonical_classes;

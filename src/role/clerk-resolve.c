@@ -13,16 +13,18 @@ enum { PASSES_MOST = 50 };
 
 /* One question to us, until it is answered. */
 struct work {
-	struct house       *house;
-	struct arena       *life;
-	struct lookups     *lookups;
-	enum role           from;
-	uint32_t            index, ticket;
-	struct caller      *caller; /* of `address test`; else NULL     */
-	struct bytes        address;
-	struct word_rewrite letter; /* of REWRITE                       */
-	struct buffer       said;   /* what address test tells          */
-	unsigned            passes;
+	struct house        *house;
+	struct arena        *life;
+	struct lookups      *lookups;
+	enum role            from;
+	uint32_t             index, ticket;
+	struct caller       *caller; /* of `address test`; else NULL     */
+	struct bytes         address;
+	struct word_rewrite  letter; /* of REWRITE                       */
+	struct buffer        said;   /* what address test tells          */
+	unsigned             passes;
+	bool                 for_good; /* no pass comes after this one */
+	struct enquiry_round round;    /* questions to tables that are elsewhere */
 	/* A pass: WAIT when a table must be asked first. */
 	enum directory_outcome (*pass)(struct work *);
 };
@@ -46,11 +48,9 @@ local_table(void *ctx, const char *name)
 static enum table_outcome
 kept_answer(void *ctx, const char *name, struct bytes key, struct arena *a, struct bytes *value)
 {
-	(void)ctx;
-	(void)key;
-	(void)a;
-	(void)value;
-	return strcmp(name, "unix:passwd.byname") == 0 ? TABLE_NONE : TABLE_LATER;
+	struct work *w = ctx;
+
+	return enquiry_kept(clerk_of(w->house)->enquiries, name, key, a, value);
 }
 
 static void
@@ -64,7 +64,7 @@ told(void *ctx, const char *name, struct bytes key, enum table_outcome o, struct
 	if (w->caller == NULL)
 		return;
 	buffer_printf(&w->said, "  %s: %.*s: ", name, (int)key.len, key.len > 0 ? key.at : "");
-	if (o == TABLE_FOUND)
+	if (o == TABLE_FOUND || (o == TABLE_LATER && value.len > 0))
 		buffer_add(&w->said, value);
 	else
 		buffer_add_string(&w->said, words[o]);
@@ -181,7 +181,7 @@ pass_resolve(struct work *w)
 	struct resolve_answer  found;
 	enum directory_outcome o = resolve_address(&r, w->address, &found);
 
-	if (o == DIRECTORY_WAIT)
+	if (o == DIRECTORY_WAIT && !w->for_good)
 		return o;
 	if ((o == DIRECTORY_OK || o == DIRECTORY_FOREIGN) && !make_accounts(w, &found))
 		o = DIRECTORY_LATER;
@@ -245,9 +245,9 @@ pass_rewrite(struct work *w)
 		          resolve_rewrite(&r, header[i].sender ? HEADER_SENDER : HEADER_RECIPIENT,
 		                          in->header[i].address, &header[i].address));
 	}
-	if (o == DIRECTORY_WAIT)
+	if (o == DIRECTORY_WAIT && !w->for_good)
 		return o;
-	out.later = o == DIRECTORY_LATER;
+	out.later = o == DIRECTORY_LATER || o == DIRECTORY_WAIT;
 	out.copy = copy;
 	out.header = header;
 	if (l != NULL) {
@@ -307,8 +307,10 @@ pass_test(struct work *w)
 
 	buffer_reset(&w->said);
 	o = resolve_address(&r, w->address, &found);
-	if (o == DIRECTORY_WAIT)
+	if (o == DIRECTORY_WAIT && !w->for_good)
 		return o;
+	if (o == DIRECTORY_WAIT)
+		o = DIRECTORY_LATER;
 	caller_say(w->caller, "%.*s", (int)w->said.len, w->said.len > 0 ? w->said.at : "");
 	for (size_t i = 0; i < COUNT(ends); i++)
 		if (ends[i].o == o)
@@ -353,12 +355,25 @@ work_close(struct work **wp)
 	arena_close(&life);
 }
 
+static void work_on(struct work *);
+
+static void
+work_answered(struct enquiry_round *r)
+{
+	work_on((struct work *)((char *)r - offsetof(struct work, round)));
+}
+
 /* Passes until none has to wait. */
 static void
 work_on(struct work *w)
 {
-	if (w->pass(w) != DIRECTORY_WAIT)
+	w->for_good = ++w->passes == PASSES_MOST;
+	if (w->pass(w) != DIRECTORY_WAIT || w->for_good) {
 		work_close(&w);
+		return;
+	}
+	w->round.done = work_answered;
+	enquiry_lookups(clerk_of(w->house)->enquiries, &w->round, w->lookups);
 }
 
 bool
@@ -496,4 +511,12 @@ clerk_rules(struct house *h, const struct common_settings *common)
 	arena_close(&c->rules_life);
 	c->rules_life = life;
 	c->rules = rules;
+}
+
+bool
+hear_table_said(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	(void)from;
+	(void)index;
+	return enquiries_heard(clerk_of(h)->enquiries, ticket, body);
 }

@@ -102,11 +102,13 @@ hear_full(struct house *h, enum role from, uint32_t index, uint32_t ticket, stru
 static void
 settings_new(struct house *h)
 {
-	struct clerk          *c = clerk_of(h);
-	struct common_settings common;
-	struct keeper_settings keeper;
+	struct clerk            *c = clerk_of(h);
+	struct common_settings   common;
+	struct keeper_settings   keeper;
+	struct proxymap_settings proxymap;
 
 	if (!house_settings(h, &clerk_setting_table, NULL, &c->rows) ||
+	    !house_settings(h, &proxymap_setting_table, NULL, &proxymap) ||
 	    !house_settings(h, &keeper_setting_table, NULL, &keeper) ||
 	    !house_settings(h, &common_setting_table, NULL, &common))
 		return; /* the postmaster checks before it tells; said there */
@@ -115,6 +117,9 @@ settings_new(struct house *h)
 		(struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
 	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);
 	clerk_rules(h, &common);
+	if (c->enquiries == NULL)
+		c->enquiries = enquiries_open(h, &proxymap);
+	enquiries_forget(c->enquiries, &proxymap);
 	if (c->tables != NULL)
 		tables_reload(c->tables);
 	clerk_guard_settings(c);
@@ -194,6 +199,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	} heard[] = {
 		{ WORD_RESOLVE,    hear_resolve    },
 		{ WORD_REWRITE,    hear_rewrite    },
+		{ WORD_TABLE_SAID, hear_table_said },
 		{ WORD_AUTH_START, hear_auth_start },
 		{ WORD_AUTH_STEP,  hear_auth_step  },
 		{ WORD_AUTH_DROP,  hear_auth_drop  },
@@ -237,6 +243,8 @@ clerk_peer(struct house *h, enum role role, uint32_t index)
 
 	if (t.link != NULL && (role == RECEIVER || role == LOGIN))
 		clerk_guard_tell(clerk_of(h), t.link);
+	if (role == PROXYMAP)
+		enquiries_met(clerk_of(h)->enquiries);
 	if (role != KEEPER)
 		return;
 	clerk_tell_people(h, index);

@@ -12,6 +12,7 @@
 #include "directory/guard.h"
 #include "directory/password.h"
 #include "directory/resolve.h"
+#include "role/enquiry.h"
 #include "role/house.h"
 
 struct clerk_settings { const char *username_format, *username_chars, *username_translation, *default_realm;
@@ -38,6 +39,7 @@ struct clerk {
 	struct map         *questions;        /* to other processes, of exchanges */
 	uint32_t            last_question;
 	unsigned            checking, waiting, checkers, pauses;
+	struct enquiries   *enquiries;        /* to tables that are elsewhere    */
 	struct resolve_rules rules;           /* who gets the mail               */
 	struct arena       *rules_life;
 	struct tables      *tables;           /* the local ones that settings name: role/tables.h */
@@ -85,6 +87,7 @@ bool hear_sender_ask(struct house *, enum role from, uint32_t index, uint32_t ti
 /* clerk-resolve.c */
 bool hear_resolve(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_rewrite(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+bool hear_table_said(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 int run_address_test(struct order *);
 void clerk_rules(struct house *, const struct common_settings *);
 /* clerk-login.c */
