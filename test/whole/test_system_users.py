@@ -28,6 +28,8 @@ class User:
 
     def remove(self):
         subprocess.run(["userdel", "-r", self.name], capture_output=True)
+        if self.spool.is_dir() and not self.spool.is_symlink():
+            shutil.rmtree(self.spool)
         self.spool.unlink(missing_ok=True)
 
     def write(self, name, text, mode=0o600, owner=None):
@@ -43,7 +45,7 @@ class User:
                               cwd=self.home, **more)
 
     def maildir(self):
-        return mailbox.Maildir(self.home / "Maildir", create=False) if (self.home / "Maildir").exists() else []
+        return mailbox.Maildir(self.home / "Maildir", create=False) if (self.home / "Maildir/tmp").exists() and (self.home / "Maildir/cur").exists() else []
 
     def mbox(self):
         return mailbox.mbox(self.spool, create=False) if self.spool.exists() else []
@@ -273,10 +275,10 @@ def test_a_command_that_takes_too_long_is_ended(served, user):
 def test_procmail_sorts_into_the_maildir_that_imap_shows(served, user):
     user.write(".procmailrc", "DEFAULT=$HOME/Maildir/\n:0\n* ^Subject:.*list\n$HOME/Maildir/.Lists/\n")
     demo = served(mailbox_command='/usr/bin/procmail -a "$EXTENSION"', home_mailbox="Maildir/")
-    demo.send(letter("a list"))
     demo.send(letter("a friend"))
-    lands_in(lambda: list((user.home / "Maildir/.Lists").glob("new/*")))
     lands_in(lambda: list((user.home / "Maildir").glob("new/*")))
+    demo.send(letter("a list"))
+    lands_in(lambda: list((user.home / "Maildir/.Lists").glob("new/*")))
     with demo.imap() as box:
         assert box.select()[1] == [b"1"]
         assert box.select("Lists")[1] == [b"1"]
