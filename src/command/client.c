@@ -62,6 +62,15 @@ client_people(struct call *c, const char *who, struct people *p)
 	while (status == 0 && bytes_split(&rest, '\n', &line))
 		add_person(p, line, mask ? who : NULL);
 	buffer_free(&said);
+	for (size_t i = 0; i < p->count; i++)
+		if ((p->one[i].keeper & KEEPER_OF_USER) != 0) {
+			(void)fprintf(
+				stderr,
+				"mansio: %s is the operating-system user with uid %u, whose keeper takes no "
+				"commands: read that mail by IMAP, or with the user's own programs\n",
+				p->one[i].user, p->one[i].keeper & ~KEEPER_OF_USER);
+			status = COMMAND_NO_USER;
+		}
 	if (status == 0 && p->count == 0) {
 		(void)fprintf(stderr, "mansio: no account is like \"%s\"\n", who);
 		status = COMMAND_NO_USER;

@@ -115,7 +115,6 @@ enum { DIRECTORY_SECRET = 32 };
 enum directory_outcome directory_secret(struct directory *, const char *name, unsigned char out[static DIRECTORY_SECRET]);
 
 /* ---- accounts of others (shadow.c) ---------------------------------------- */
-/* An operating-system user's account is this domain's number and the uid, and has no row. */
 /* The account of somebody whom another source knows (a back end of credentials, a table of mailboxes):
    a row is made at the first call and found ever after, with no password of its own, so that the
    store, limits and rights know one notion of account.  `source` ("passwd-file", "virtual_mailbox_maps") is written

@@ -455,6 +455,23 @@ check_location(struct check *c, const struct common_settings *common)
 			         common->mail_location_directories.item[i]);
 }
 
+/* Where operating-system users' mail lies. */
+static void
+check_users(struct check *c, const struct common_settings *common)
+{
+	if (common->mail_spool_directory[0] != '/')
+		complain(c, line_of(c->settings, "mail_spool_directory"),
+		         "mail_spool_directory = %s: write an absolute path, as /var/mail",
+		         common->mail_spool_directory);
+	if (common->home_mailbox[0] == '/' || strstr(common->home_mailbox, "..") != NULL ||
+	    strpbrk(common->home_mailbox, ":~%") != NULL)
+		complain(
+			c, line_of(c->settings, "home_mailbox"),
+			"home_mailbox = %s: write a name in the home, as Maildir/ (with the slash, a "
+			"Maildir) or Mailbox (a file)",
+			common->home_mailbox);
+}
+
 /* The rows of a keeper that name locks. */
 static void
 check_locks(struct check *c)
@@ -561,6 +578,7 @@ check_common(struct check *c)
 		         "127.0.0.1:53 or [::1]:53, or none",
 		         common.dns_resolver);
 	check_location(c, &common);
+	check_users(c, &common);
 	check_auth_socket(c, &common);
 	check_locks(c);
 	check_limits(c);

@@ -37,6 +37,8 @@ def test_the_file_of_the_demo_is_in_order(copy):
     ("listen_smtp = nowhere\n", "listen_smtp"),
     ("mynetworks = 300.1.2.3/8\n", "mynetworks"),
     ("message_size_limit = -5\n", "message_size_limit"),
+    ("home_mailbox = /home/Maildir/\n", "a name in the home"),
+    ("mail_spool_directory = mail\n", "an absolute path"),
     ("no equals sign here\n", ""),
     ("telex/smtpd_timeout = 5s\n", "there is no such listener"),
 ])

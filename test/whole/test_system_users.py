@@ -126,6 +126,8 @@ def test_the_keeper_has_the_uid_of_the_user_and_nothing_more(served, user):
     links = [os.readlink(p) for p in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
     assert not [path for path in links if "/letters" in path or "/store" in path or "/directory" in path]
     assert user.run("ls", f"/proc/{pid}/fd").returncode != 0
+    refused = demo.command("mailbox", "list", "jill@example.com", check=False)
+    assert refused.returncode != 0 and f"operating-system user with uid {user.uid}" in refused.stderr
 
 
 def test_the_user_reads_it_by_imap_and_appends(served, user):
