@@ -713,6 +713,15 @@ apply_one(struct folder *f, struct file *file)
 	return 0;
 }
 
+/* Its row was written, its file still lies under its own name in tmp. */
+static bool
+maildir_stranded(struct folder *f, const struct file *file)
+{
+	struct maildir *d = f->mine;
+
+	return disk_unlink(d->part[MAILDIR_TMP], file->name, 0) == 0;
+}
+
 /* What somebody renamed meanwhile is looked for once more; what is not there any more is not our work. */
 static int
 maildir_apply(struct folder *f, struct file **file, size_t count)
@@ -777,6 +786,7 @@ const struct driver maildir_driver = {
 	.scan = maildir_scan,
 	.put = maildir_put,
 	.link = maildir_link,
+	.stranded = maildir_stranded,
 	.apply = maildir_apply,
 	.content = maildir_content,
 	.former = maildir_former,

@@ -163,7 +163,7 @@ def test_a_killed_keeper_loses_nothing_and_delivers_nothing_twice(served, user):
     with demo.smtp() as s:
         for n, subject in enumerate(sent):
             s.sendmail("jack@example.com", ["jill@example.com"], letter(subject).as_bytes())
-            if n % 20 == 10 and (pid := keeper_of(demo, user)):
+            if n % 12 == 6 and (pid := keeper_of(demo, user)):
                 os.kill(pid, signal.SIGKILL)
     wait_for(lambda: "is empty" in demo.command("queue", "list").stdout or len(list(user.maildir())) >= len(sent), 60)
     wait_for(lambda: len(list(user.maildir())) >= len(sent), 60)
