@@ -661,6 +661,13 @@ stream_tls_binding(const struct stream *s, const char *type, struct buffer *out)
 	       tls_binding(s->socket.ssl, type, out);
 }
 
+void
+stream_tls_channel(const struct stream *s, struct buffer *out)
+{
+	if (s->socket.ssl != NULL && s->stage == STAGE_SECURE && !s->broken)
+		tls_channel(s->socket.ssl, out);
+}
+
 /* ---- DEFLATE ---- */
 
 void

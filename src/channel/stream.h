@@ -83,6 +83,8 @@ bool stream_tls_facts(const struct stream *, struct tls_facts *out);   /* false:
 /* Channel binding for SCRAM-PLUS, appended: "tls-exporter" (rfc9266), "tls-server-end-point",
    "tls-unique" (rfc5929; TLS 1.2 only).  False where there is none. */
 bool stream_tls_binding(const struct stream *, const char *type, struct buffer *out);
+/* All of these that there are, and the client's certificate, for tls_channel_read(); nothing when plain. */
+void stream_tls_channel(const struct stream *, struct buffer *out);
 int  stream_fd(const struct stream *);
 int  stream_detach(struct stream **, struct buffer *unread);
 void stream_counts(const struct stream *, uint64_t *in, uint64_t *out);

@@ -155,6 +155,9 @@ make_ctx(struct tls *t, struct buffer *errors)
 	what = "cannot set up TLS sessions";
 	if (SSL_CTX_set1_groups_list(ctx, groups) != 1 || !set_session(ctx, t))
 		goto err1;
+	what = "cannot read the authorities for certificates of clients";
+	if (c->ask_certificate && !tls_ask_for(ctx, c))
+		goto err1;
 	set_callbacks(ctx, t);
 	return ctx;
 
@@ -212,6 +215,8 @@ tls_open(const struct tls_settings *c, const struct tls_signer *signer, struct b
 		.ciphers = keep(life, c->ciphers),
 		.session_id = keep(life, c->session_id),
 		.alpn = keep(life, c->alpn),
+		.ask_certificate = c->ask_certificate,
+		.authorities = arena_keep(life, c->authorities),
 	};
 	memcpy(t->ticket_key, ticket_key.at, TICKET_KEY);
 	t->by_name = map_open();
@@ -439,6 +444,7 @@ tls_describe(const SSL *ssl, struct tls_facts *out)
 	copy(out->sni, sizeof out->sni, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
 	out->bits = SSL_get_cipher_bits(ssl, &out->algorithm_bits);
 	out->resumed = SSL_session_reused(ssl);
+	out->certificate = SSL_get0_peer_certificate(ssl) != NULL;
 }
 
 /* rfc9266: 32 bytes of the exporter. */

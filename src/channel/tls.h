@@ -29,6 +29,8 @@ struct tls_settings {
 	const char *ciphers;       /* OpenSSL list for 1.2; "" for the default */
 	const char *session_id;    /* "smtp", "imap": sessions do not mix    */
 	const char *alpn;          /* "" or e.g. "imap": offered others refused (ALPACA) */
+	bool ask_certificate;      /* of clients; whatever they show, or none, the handshake goes on */
+	struct bytes authorities;  /* PEM: whose certificates of clients are trusted; "" nobody's */
 };
 struct tls;
 struct tls *tls_open(const struct tls_settings *, const struct tls_signer *,
@@ -46,7 +48,20 @@ struct tls_facts {
 	int  bits, algorithm_bits;
 	char sni[256];
 	bool resumed;
+	bool certificate;          /* the client has shown one */
 };
+
+/* What a login may lean on: bytes that belong to this TLS session alone, and the client's certificate.
+   tls_channel_read() takes apart what stream_tls_channel() packed; views into it.  False: broken. */
+enum { TLS_BINDINGS = 3 };
+struct tls_channel {
+	struct { const char *type; struct bytes data; } binding[TLS_BINDINGS];   /* type NULL: no more */
+	struct bytes fingerprint;  /* SHA-256 of the certificate, capital hex with colons; "" none was shown */
+	struct bytes subject;      /* as rfc2253 writes it */
+	struct bytes mail;         /* the first rfc822Name of subjectAltName, "" none */
+	bool trusted;              /* its chain ends at an authority of ours */
+};
+bool tls_channel_read(struct bytes, struct tls_channel *out);
 
 /* The signer's side: private keys, locked in memory. */
 struct tls_keys;

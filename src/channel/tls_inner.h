@@ -5,6 +5,8 @@
  * tls_begin()     a server's session on a connected socket, for SSL_free().
  * tls_describe()  what was agreed.
  * tls_binding()   channel binding, see stream.h.
+ * tls_channel()   all of it and the client's certificate, packed for tls_channel_read().
+ * tls_ask_for()   has a context ask clients for certificates.
  * tls_complain()  adds "WHAT: why\n" from OpenSSL's queue, and empties it.
  * tls_remote_key() the private half of a public key, whose work is done by the
  *                 signer.  `remote` must live as long as the key.
@@ -21,6 +23,8 @@ void tls_drop(struct tls *);
 SSL *tls_begin(struct tls *, int fd);
 void tls_describe(const SSL *, struct tls_facts *out);
 bool tls_binding(SSL *, const char *type, struct buffer *out);
+void tls_channel(SSL *, struct buffer *out);
+bool tls_ask_for(SSL_CTX *, const struct tls_settings *);
 void tls_complain(struct buffer *errors, const char *what);
 
 struct tls_remote {

@@ -29,6 +29,8 @@ const struct command command_account = {
 		"account app-password add ADDRESS NAME [--protocols LIST] [--expires WHEN]\n"
 		"account app-password list ADDRESS [--json]\n"
 		"account app-password revoke ADDRESS NAME|ID\n"
+		"account one-time set ADDRESS md5|sha1 SEED COUNT\n"
+		"account one-time delete ADDRESS\n"
 		"account totp enable|confirm|test|disable ADDRESS\n"
 		"account test ADDRESS [--password-file FILE]\n"
 		"account delete ADDRESS",
@@ -58,8 +60,11 @@ const struct command command_account = {
 		"suspend keeps mail coming while nobody logs in or sends, until WHEN or resume. --networks (192.0.2.0/24,2001:db8::/32) "
 		"and --protocols bound from where and for what the account's logins are good; to others the right password looks like a wrong one.\n"
 		"\n"
+		"one-time set begins a chain of one-time passwords (rfc2289) for the mechanism OTP: COUNT of them, from a pass phrase that is asked for "
+		"and not kept; the user makes each with otp-md5 or otp-sha1.\n"
+		"\n"
 		"--keep-plain-secret keeps the password itself beside its hashes, for clients that know only POP3's APOP "
-		"(pop3_apop). Whoever reads the directory's file reads it then.",
+		"(pop3_apop), CRAM-MD5, DIGEST-MD5 or NTLM. Whoever reads the directory's file reads it then.",
 	.run = run_account,
 };
 

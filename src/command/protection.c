@@ -10,7 +10,8 @@
 bool
 protection_words(const struct call *c)
 {
-	static const char *const words[] = { "app-password", "totp", "suspend", "resume" };
+	static const char *const words[] = { "app-password", "totp", "suspend", "resume",
+		                             "one-time" };
 
 	for (size_t i = 0; c->argc > 1 && i < COUNT(words); i++)
 		if (strcmp(c->argv[1], words[i]) == 0)
@@ -73,6 +74,20 @@ totp_code(struct call *c)
 	return status;
 }
 
+/* The pass phrase of a chain of one-time passwords: secret, and no argument. */
+static int
+one_time_phrase(struct call *c)
+{
+	struct buffer phrase = { 0 };
+	int           status = COMMAND_FAILED;
+
+	if (prompt_password(NULL, "Pass phrase", &phrase))
+		status = command_ask(c, "clerk", c->argc, (const char *const *)c->argv,
+		                     buffer_bytes(&phrase));
+	prompt_forget(&phrase);
+	return status;
+}
+
 int
 protection_run(struct call *c)
 {
@@ -84,6 +99,8 @@ protection_run(struct call *c)
 		return totp_enable(c);
 	if (totp && (strcmp(c->argv[2], "confirm") == 0 || strcmp(c->argv[2], "test") == 0))
 		return totp_code(c);
+	if (strcmp(c->argv[1], "one-time") == 0 && c->argc == 7)
+		return one_time_phrase(c);
 	return command_ask(c, "clerk", c->argc, (const char *const *)c->argv,
 	                   (struct bytes){ NULL, 0 });
 }

@@ -58,6 +58,15 @@ static const char additions[] =
 	" BEGIN DELETE FROM plain WHERE account=old.id; END;"
 	"CREATE TRIGGER IF NOT EXISTS plain_gone AFTER DELETE ON account"
 	" BEGIN DELETE FROM plain WHERE account=old.id; END;"
+	"CREATE TABLE IF NOT EXISTS scram_sha1(account INTEGER PRIMARY KEY, verifier TEXT NOT NULL);"
+	"CREATE TRIGGER IF NOT EXISTS scram_sha1_old AFTER UPDATE OF hash ON account"
+	" BEGIN DELETE FROM scram_sha1 WHERE account=old.id; END;"
+	"CREATE TRIGGER IF NOT EXISTS scram_sha1_gone AFTER DELETE ON account"
+	" BEGIN DELETE FROM scram_sha1 WHERE account=old.id; END;"
+	"CREATE TABLE IF NOT EXISTS one_time(account INTEGER PRIMARY KEY, algorithm TEXT NOT NULL,"
+	" seed TEXT NOT NULL, sequence INTEGER NOT NULL, last BLOB NOT NULL);"
+	"CREATE TRIGGER IF NOT EXISTS one_time_gone AFTER DELETE ON account"
+	" BEGIN DELETE FROM one_time WHERE account=old.id; END;"
 	/* Who comes later under the same address is somebody else. */
 	"CREATE TABLE IF NOT EXISTS gone_name(id INTEGER PRIMARY KEY, address TEXT NOT NULL);"
 	"CREATE TRIGGER IF NOT EXISTS name_gone AFTER DELETE ON account BEGIN"
@@ -67,6 +76,9 @@ static const char additions[] =
 /* Whose mail it is: an account that is bound to a user has that user's id (DIRECTORY_SYSTEM_DOMAIN << 32). */
 #define WHOSE \
 	"coalesce((SELECT 9223090561878065152|uid FROM system_user u WHERE u.account=account.id), id)"
+
+/* Of an account by its name, its own id. */
+#define OWN "(SELECT id FROM account WHERE local=?1 AND domain=?2)"
 
 /* Every question and change there is; inside.h names the rows. */
 /* clang-format off */
@@ -123,6 +135,13 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	[PLAIN_PUT]        = "INSERT OR REPLACE INTO plain SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
 	[BIND_PUT]         = "INSERT OR REPLACE INTO system_user SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2 AND kind=0",
 	[BIND_DELETE]      = "DELETE FROM system_user WHERE account=(SELECT id FROM account WHERE local=?1 AND domain=?2)",
+	[SHA1_GET]         = "SELECT verifier FROM scram_sha1 WHERE account=" OWN,
+	[SHA1_PUT]         = "INSERT OR REPLACE INTO scram_sha1 SELECT id, ?3 FROM account WHERE local=?1 AND domain=?2",
+	[ONE_TIME_GET]     = "SELECT algorithm, seed, sequence, last FROM one_time WHERE account=" OWN,
+	[ONE_TIME_PUT]     = "INSERT OR REPLACE INTO one_time SELECT id, ?3, ?4, ?5, ?6 FROM account WHERE local=?1 AND domain=?2",
+	[ONE_TIME_DELETE]  = "DELETE FROM one_time WHERE account=" OWN,
+	[ONE_TIME_USE]     = "UPDATE one_time SET algorithm=?3, seed=?4, sequence=?5, last=?6"
+	                     " WHERE account=" OWN " AND sequence=?7 AND last=?8",
 	[ALIAS_FIND]       = "SELECT target FROM alias WHERE local=?1 AND domain=?2 ORDER BY target",
 	[ALIAS_ADD]        = "INSERT OR IGNORE INTO alias(local, domain, target) VALUES(?1, ?2, ?3)",
 	[ALIAS_DELETE]     = "DELETE FROM alias WHERE local=?1 AND domain=?2 AND target=?3",

@@ -110,6 +110,15 @@ enum directory_outcome directory_credential(struct directory *, struct bytes use
 /* The password itself: NONE unless it was kept with directory_account_keep_plain(). */
 enum directory_outcome directory_plain(struct directory *, struct bytes user, const char *origin,
 	struct arena *, struct bytes *out);
+/* SCRAM-SHA-1's verifier, "rounds,salt,stored,server": the next password forgets it. */
+enum directory_outcome directory_scram_sha1_set(struct directory *, struct bytes address, const char *verifier);
+enum directory_outcome directory_scram_sha1(struct directory *, struct bytes user, const char *origin, struct arena *, const char **verifier);
+/* One-time passwords (rfc2289): the last one used, and its number.  _set() with NULL: none any more.  _use() puts `next` in
+   the place of `was`, durably; NONE: somebody was faster. */
+struct one_time { const char *algorithm, *seed; uint32_t sequence; unsigned char last[8]; };
+enum directory_outcome directory_one_time_set(struct directory *, struct bytes address, const struct one_time *);
+enum directory_outcome directory_one_time(struct directory *, struct bytes user, const char *origin, struct arena *, struct one_time *out);
+enum directory_outcome directory_one_time_use(struct directory *, struct bytes user, const char *origin, const struct one_time *was, const struct one_time *next);
 /* Bytes nobody knows, made at the first call and the same ever after. */
 enum { DIRECTORY_SECRET = 32 };
 enum directory_outcome directory_secret(struct directory *, const char *name, unsigned char out[static DIRECTORY_SECRET]);

@@ -79,6 +79,34 @@ scram_make(const char *password, struct bytes salt, uint32_t iterations, struct 
 	explicit_bzero(client, sizeof client);
 }
 
+/* The same with SHA-1, all of it as one text. */
+static void
+scram_sha1_make(const char *password, struct bytes salt, struct password_record *r)
+{
+	unsigned char salted[20], client[20], stored[20], server[20];
+	unsigned int  len = 20;
+	char          text[3][32];
+	char         *prepared = normalized(password);
+	const char   *word = prepared != NULL ? prepared : password;
+
+	if (PKCS5_PBKDF2_HMAC(word, (int)strlen(word), (const unsigned char *)salt.at,
+	                      (int)salt.len, SCRAM_ITERATIONS, EVP_sha1(), 20, salted) != 1 ||
+	    HMAC(EVP_sha1(), salted, 20, (const unsigned char *)"Client Key", 10, client, &len) ==
+	            NULL ||
+	    HMAC(EVP_sha1(), salted, 20, (const unsigned char *)"Server Key", 10, server, &len) ==
+	            NULL ||
+	    EVP_Digest(client, 20, stored, NULL, EVP_sha1(), NULL) != 1)
+		panic("SHA-1 is not to be had");
+	forget(prepared);
+	base64_text(salt, text[0], sizeof text[0]);
+	base64_text((struct bytes){ (const char *)stored, 20 }, text[1], sizeof text[1]);
+	base64_text((struct bytes){ (const char *)server, 20 }, text[2], sizeof text[2]);
+	(void)snprintf(r->scram_sha1, sizeof r->scram_sha1, "%d,%s,%s,%s", SCRAM_ITERATIONS,
+	               text[0], text[1], text[2]);
+	explicit_bzero(salted, sizeof salted);
+	explicit_bzero(client, sizeof client);
+}
+
 bool
 password_make(struct bytes password, struct password_record *out)
 {
@@ -94,6 +122,8 @@ password_make(struct bytes password, struct password_record *out)
 		panic("argon2id cannot hash");
 	random_fill(salt, sizeof salt);
 	scram_make(word, (struct bytes){ (const char *)salt, SALT }, SCRAM_ITERATIONS, out);
+	random_fill(salt, sizeof salt);
+	scram_sha1_make(word, (struct bytes){ (const char *)salt, SALT }, out);
 	explicit_bzero(word, sizeof word);
 	return true;
 }

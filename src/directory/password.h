@@ -1,8 +1,8 @@
 /*
  * password -- making and checking what is stored instead of a password
  *
- * New passwords: argon2id (19 MiB, t=2, p=1) and, beside it, a SCRAM-SHA-256
- * verifier (rfc5802:3, rfc7677) of 4096 rounds.  Both are slow on purpose: call
+ * New passwords: argon2id (19 MiB, t=2, p=1) and, beside it, SCRAM
+ * verifiers (rfc5802:3, rfc7677) of 4096 rounds, with SHA-256 and SHA-1.  Both are slow on purpose: call
  * them in the thread pool; they touch only their arguments.
  *
  * password_check() costs the same for a user who does not exist: give it the
@@ -19,6 +19,7 @@ struct password_record {
 	char hash[160];                  /* "$argon2id$v=19$..."          */
 	uint32_t scram_iterations;
 	char scram_salt[32], scram_stored[64], scram_server[64];  /* base64 */
+	char scram_sha1[160];            /* "4096,salt,stored,server"    */
 };
 /* False: too long, empty, or holds a NUL. */
 bool password_make(struct bytes password, struct password_record *out);

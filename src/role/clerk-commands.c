@@ -297,6 +297,8 @@ hashing_store(struct hashing *w)
 		o = directory_account_add(c->directory, w->address, &credential, false, &id);
 	else
 		o = directory_account_set_credential(c->directory, w->address, &credential);
+	if (o == DIRECTORY_OK)
+		o = directory_scram_sha1_set(c->directory, w->address, w->record.scram_sha1);
 	if (o == DIRECTORY_OK && w->plain)
 		o = directory_account_keep_plain(c->directory, w->address, w->password);
 	return o;
@@ -626,6 +628,7 @@ static const struct order_row {
 	{ "account", "set",    2, true,  run_account_set,    "ADDRESS password|enabled [yes|no]|--quota-storage SIZE|--quota-messages N" },
 	{ "account", "app-password", 2, false, run_account_app_password, "add|list|revoke ADDRESS [NAME] [--protocols LIST] [--expires WHEN]" },
 	{ "account", "totp",   2, false, run_account_totp,   "enable|confirm|test|disable ADDRESS" },
+	{ "account", "one-time", 2, false, run_account_one_time, "set ADDRESS md5|sha1 SEED COUNT|delete ADDRESS" },
 	{ "account", "suspend", 1, true, run_account_suspend, "ADDRESS [--until WHEN] [--reason WORDS]" },
 	{ "account", "resume", 1, true,  run_account_resume, "ADDRESS" },
 	{ "auth",    "failures", 0, false, run_auth_failures, "[--account ADDRESS] [--network NETWORK] [--json]" },

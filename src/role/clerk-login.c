@@ -8,9 +8,6 @@
  */
 #include "role/clerk-login.h"
 #include "base/clock.h"
-#include <inttypes.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,7 +45,7 @@ exchange_close(struct exchange *e)
 	if (e->pause != NULL)
 		clerk_of(e->house)->pauses--;
 	timer_close(&e->pause);
-	sasl_end(&e->sasl);
+	exchange_forget(e);
 	if (e->password.len > 0)
 		explicit_bzero((char *)(uintptr_t)e->password.at, e->password.len);
 	arena_close(&e->life);
@@ -211,9 +208,7 @@ checks_start(struct clerk *c)
 	}
 }
 
-/* Who is it?  The guard counts by the directory's own name, however it was typed.
-   False: the directory cannot say now. */
-static bool
+bool
 exchange_name(struct exchange *e, struct bytes user)
 {
 	struct clerk *c = clerk_of(e->house);
@@ -242,7 +237,7 @@ exchange_name(struct exchange *e, struct bytes user)
 
 /* True when it will be answered "later": too many have failed.  Not at once, or whoever guesses
    would ask as fast as lines go. */
-static bool
+bool
 exchange_guarded(struct exchange *e)
 {
 	struct clerk *c = clerk_of(e->house);
@@ -303,7 +298,7 @@ exchange_compare(struct exchange *e, struct bytes stored, const char *fallback)
 }
 
 /* User and password are known: look the user up, then ask the back ends. */
-static void
+void
 exchange_check(struct exchange *e, struct bytes user, struct bytes password)
 {
 	e->password = arena_keep(e->life, password);
@@ -347,94 +342,7 @@ exchange_apop(struct exchange *e, struct bytes user, struct bytes stamp, struct 
 		                                    : "password mismatch");
 }
 
-/* ---- SASL ------------------------------------------------------------------------ */
-
-/* 32 bytes that only we can make for this name, as text. */
-static const char *
-bytes_for(struct clerk *c, const char *what, struct bytes user, size_t len, struct arena *a)
-{
-	struct buffer b = { 0 };
-	unsigned char made[32];
-	unsigned int  n = sizeof made;
-	const char   *message = arena_printf(a, "%s %.*s", what, (int)user.len, user.at), *text;
-
-	if (HMAC(EVP_sha256(), c->secret, sizeof c->secret, (const unsigned char *)message,
-	         strlen(message), made, &n) == NULL)
-		panic("HMAC-SHA-256 is not to be had");
-	base64_encode(&b, (struct bytes){ (const char *)made, len });
-	text = arena_copy(a, buffer_bytes(&b));
-	buffer_free(&b);
-	return text;
-}
-
-/* For a name that does not exist, or has no verifier: a salt that is always the same for it, and
-   keys that belong to no password. */
-static void
-verifier_of_nobody(struct clerk *c, struct bytes user, struct arena *a, struct sasl_verifier *out)
-{
-	user = arena_lower(a, user);
-	*out = (struct sasl_verifier){
-		.iterations = arena_printf(a, "%d", SCRAM_ITERATIONS),
-		.salt = bytes_for(c, "salt", user, 16, a),
-		.stored = bytes_for(c, "stored", user, 32, a),
-		.server = bytes_for(c, "server", user, 32, a),
-	};
-}
-
-static bool
-verifier_asked(void *ctx, struct bytes user, struct arena *a, struct sasl_verifier *out)
-{
-	struct exchange *e = ctx;
-
-	if (!exchange_name(e, user))
-		return false;
-	if (e->who.account == 0 || e->who.scram_iterations == 0)
-		verifier_of_nobody(clerk_of(e->house), user, a, out);
-	else
-		*out = (struct sasl_verifier){
-			.iterations = arena_printf(a, "%" PRIu32, e->who.scram_iterations),
-			.salt = e->who.scram_salt,
-			.stored = e->who.scram_stored,
-			.server = e->who.scram_server,
-		};
-	return true;
-}
-
-static const struct sasl_needs sasl_needs = { verifier_asked };
-
-static void
-exchange_step(struct exchange *e, bool has_input, struct bytes input)
-{
-	struct buffer out = { 0 };
-	struct link  *l;
-
-	if (exchange_guarded(e))
-		return;
-	switch (sasl_step(e->sasl, has_input, input, &out)) {
-	case SASL_MORE:
-		l = house_link(e->house, e->role, e->index);
-		if (l != NULL)
-			link_say(l, WORD_AUTH_MORE, e->ticket, buffer_bytes(&out), -1);
-		break;
-	case SASL_CHECK: exchange_check(e, sasl_user(e->sasl), sasl_password(e->sasl)); break;
-	case SASL_PROVED: exchange_welcome(e, arena_keep(e->life, buffer_bytes(&out))); break;
-	case SASL_REFUSED:
-		if (e->user.len == 0)
-			e->user = sasl_user(e->sasl);
-		exchange_refuse(e, AUTH_BAD,
-		                e->counted.len == 0   ? "may not act for another"
-		                : e->who.account == 0 ? "unknown user"
-		                                      : "password mismatch");
-		break;
-	case SASL_SYNTAX:
-		if (e->user.len == 0)
-			e->user = sasl_user(e->sasl);
-		exchange_refuse(e, AUTH_SYNTAX, "broken SASL message");
-		break;
-	case SASL_LATER: exchange_later(e, "directory is not available"); break;
-	}
-	buffer_free(&out);
-}
+/* ---- words of fronts ---------------------------------------------------------------- */
 
 static struct exchange *
 exchange_open(struct house *h, enum role role, uint32_t index, uint32_t ticket)
@@ -472,9 +380,7 @@ hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket
 			exchange_check(e, w.user, w.password);
 		else if (bytes_is(w.mechanism, "APOP") && strcmp(w.service, "pop3") == 0)
 			exchange_apop(e, w.user, w.initial, w.password);
-		else if ((e->sasl = sasl_begin(w.mechanism, &sasl_needs, e)) != NULL)
-			exchange_step(e, w.has_initial, w.initial);
-		else {
+		else if (!exchange_sasl(e, &w)) {
 			e->answer = (struct word_auth_done){ .answer = AUTH_NO_MECHANISM,
 				                             .user = "",
 				                             .text = "no such mechanism" };

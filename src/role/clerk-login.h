@@ -39,6 +39,12 @@ struct exchange {
 	struct bytes          fields;   /* what the back end said with PASS         */
 	enum scheme_outcome   right;
 	const char           *why;
+	/* A mechanism (clerk-sasl.c). */
+	struct buffer         said;     /* what a slow step answers                 */
+	struct bytes          heard;    /* and what it answers to                   */
+	bool                  has_heard;
+	enum sasl_outcome     outcome;
+	bool                  one_time; /* has the user's chain of one-time passwords */
 	struct word_auth_done answer;
 	struct exchange      *next; /* in the queue of checks                    */
 };
@@ -50,6 +56,18 @@ void exchange_later(struct exchange *, const char *why);
 /* `stored` "": what nobody has.  chain_compared() is told. */
 void exchange_compare(struct exchange *, struct bytes stored, const char *fallback);
 void exchange_close(struct exchange *);
+
+/* Who is it?  The guard counts by the directory's own name, however it was typed.  False: the directory cannot say now. */
+bool exchange_name(struct exchange *, struct bytes user);
+/* True when it will be answered "later": too many have failed. */
+bool exchange_guarded(struct exchange *);
+/* User and password are known: the back ends are asked. */
+void exchange_check(struct exchange *, struct bytes user, struct bytes password);
+
+/* clerk-sasl.c: false, there is no such mechanism here. */
+bool exchange_sasl(struct exchange *, const struct word_auth_start *);
+void exchange_step(struct exchange *, bool has_input, struct bytes input);
+void exchange_forget(struct exchange *);               /* what a mechanism holds of it */
 
 /* clerk-chain.c: user and password are known; the guard lets it go on. */
 void chain_begin(struct exchange *);

@@ -125,6 +125,7 @@ settings_new(struct house *h)
 	clerk_guard_settings(c);
 	chain_settings(h, &common);
 	clerk_changed(h);
+	clerk_sasl_settings(c, h);
 }
 
 /* Lists in files are part of the rules. */

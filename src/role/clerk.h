@@ -14,6 +14,7 @@
 #include "directory/resolve.h"
 #include "role/enquiry.h"
 #include "role/house.h"
+#include "role/sasl-settings.h"
 
 struct clerk_settings { const char *username_format, *username_chars, *username_translation, *default_realm;
 	const char *delimiter; int64_t delay_ms, per_network, per_account;
@@ -31,6 +32,9 @@ struct clerk {
 	unsigned char       secret[DIRECTORY_SECRET];    /* SCRAM for names that do not exist */
 	struct clerk_settings rows;
 	char                origin[256];
+	struct sasl_settings sasl;
+	bool                keys_read;        /* of Kerberos: once */
+	struct token_keys  *tokens;           /* what OAuth tokens are signed with; NULL none */
 	struct check_line { struct exchange *first, **last; } line[2];  /* passwords to be checked:
 	                                      of those known, who go first; of others  */
 	struct backend_file *backend_file;     /* passwd-files, as they were last read */
@@ -90,6 +94,10 @@ bool hear_rewrite(struct house *, enum role from, uint32_t index, uint32_t ticke
 bool hear_table_said(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 int run_address_test(struct order *);
 void clerk_rules(struct house *, const struct common_settings *);
+/* clerk-onetime.c */
+int run_account_one_time(struct order *);
+/* clerk-sasl.c: what mechanisms need, at the start (before the cage closes) and when settings or files are new */
+void clerk_sasl_settings(struct clerk *, struct house *);
 /* clerk-login.c */
 bool hear_auth_start(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_auth_step(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);

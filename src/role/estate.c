@@ -1,4 +1,5 @@
 #include "role/estate.h"
+#include "role/sasl-settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -449,6 +450,46 @@ hold_sharing(struct opening *o)
 	           FROM(QUEUE) | FROM(LOGIN) | FROM(KEEPER) | FROM(CLERK));
 }
 
+/* A file that is given as text. */
+static bool
+hold_text(struct opening *o, const char *setting, const char *path, const char *name,
+          unsigned roles)
+{
+	struct buffer text = { 0 };
+	bool          good = *path == '\0' || read_whole(path, &text);
+
+	if (!good)
+		buffer_printf(o->errors, "%s = %s: %s\n", setting, path, strerror(errno));
+	buffer_add_char(&text, '\0');
+	if (good && *path != '\0')
+		(void)hold(o, name, text.at, -1, roles);
+	buffer_free(&text);
+	return good;
+}
+
+/* What ways to log in need. */
+static bool
+open_login_files(struct opening *o)
+{
+	struct sasl_settings set;
+	int                  fd;
+
+	if (!settings_fill(o->settings, &sasl_setting_table, NULL, &set, o->errors) ||
+	    (set.ask_certificate && !hold_text(o, "smtpd_tls_CAfile", set.authorities,
+	                                       "authorities", FROM(RECEIVER) | FROM(LOGIN))) ||
+	    !hold_text(o, "oauth_jwks_file", set.jwks_file, "oauth-jwks", FROM(CLERK)))
+		return false;
+	if (*set.keytab == '\0')
+		return true;
+	if ((fd = open(set.keytab, O_RDONLY | O_CLOEXEC)) < 0) {
+		buffer_printf(o->errors, "auth_krb5_keytab = %s: %s\n", set.keytab,
+		              strerror(errno));
+		return false;
+	}
+	(void)hold(o, "krb5-keytab", set.keytab, fd, FROM(CLERK));
+	return true;
+}
+
 /* The chain is for everybody to show; the key is opened here and read by the
    signer alone. */
 static bool
@@ -761,7 +802,7 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 	if (take_over(&o, "lock", "", ANYONE) == NULL)
 		(void)hold(&o, "lock", "", lock, ANYONE);
 	if (!good || !open_listeners(&o) || !open_auth_sockets(&o) || !open_controls(&o, keepers) ||
-	    !open_certificate(&o) || !open_shared(&o))
+	    !open_certificate(&o) || !open_login_files(&o) || !open_shared(&o))
 		estate_close(&o.estate);
 	else {
 		open_resolver(&o);

@@ -15,6 +15,9 @@
  *                        several may have one name: use house_resource_next().
  *     control/NAME       to clerk, queue, keepers: for house_commands()
  *     certificate        to receivers and logins: the text is the chain in PEM; absent without TLS
+ *     authorities        to receivers and logins: the text is certificates in PEM that those of clients are trusted from
+ *     krb5-keytab        to the clerk: a file, house_resource_read()
+ *     oauth-jwks         to the clerk: the text is a JWKS
  *     ticket-key         to receivers and logins: 80 bytes to be read with house_resource_read()
  *     tally              to receivers and logins: a memfd of TALLY_SIZE zeroed bytes, to be mapped shared
  *     resolver           to verifiers and receivers: lines of text, "server [127.0.0.1]:53", "anchor . IN DS ...";

@@ -12,6 +12,7 @@
 #include "directory/directory.h"
 #include "role/house.h"
 #include "role/login-auth.h"
+#include "role/sasl-settings.h"
 #include "role/settings.h"
 #include <errno.h>
 #include <string.h>
@@ -136,6 +137,7 @@ ask(void *ctx, struct login *login, const struct login_attempt *a)
 	struct guest      *g = login_tied(login);
 	struct login_role *k = role_of(g->house);
 	struct link       *l = house_link(g->house, CLERK, 0);
+	struct buffer      channel = { 0 };
 	(void)ctx;
 
 	g->ticket = ticket_new(k);
@@ -144,6 +146,7 @@ ask(void *ctx, struct login *login, const struct login_attempt *a)
 		unasked(g);
 		return;
 	}
+	login_channel(login, &channel);
 	word_pack_auth_start(link_begin(l, WORD_AUTH_START, g->ticket),
 	                     &(struct word_auth_start){
 				     .service = login_protocol_name(login),
@@ -154,8 +157,11 @@ ask(void *ctx, struct login *login, const struct login_attempt *a)
 				     .password = a->password,
 				     .peer = *login_peer(login),
 				     .tls = login_secure(login),
+				     .binding = buffer_bytes(&channel),
+				     .plus = login_offers_binding(login),
 			     });
 	link_end(l);
+	buffer_free(&channel);
 }
 
 static void
@@ -605,19 +611,24 @@ hear_session_back(struct house *h, uint32_t ticket, struct bytes body, int fd)
 static struct tls *
 tls_of(struct house *h, const char *what)
 {
-	const char       *chain = house_resource_text(h, "certificate");
-	struct tls_signer signer = house_signer(h);
-	struct buffer     key = { 0 }, errors = { 0 };
-	struct tls       *t = NULL;
+	const char          *chain = house_resource_text(h, "certificate");
+	struct tls_signer    signer = house_signer(h);
+	struct buffer        key = { 0 }, errors = { 0 };
+	struct tls          *t = NULL;
+	struct sasl_settings set;
 
-	if (chain == NULL || chain[0] == '\0')
+	if (chain == NULL || chain[0] == '\0' ||
+	    !house_settings(h, &sasl_setting_table, NULL, &set))
 		return NULL;
 	if (house_resource_read(h, "ticket-key", &key) != 0)
 		buffer_reset(&key);
 	t = tls_open(&(struct tls_settings){ .protocols = h->common.smtpd_tls_protocols,
 	                                     .ciphers = h->common.tls_high_cipherlist,
 	                                     .session_id = what,
-	                                     .alpn = what },
+	                                     .alpn = what,
+	                                     .ask_certificate = set.ask_certificate,
+	                                     .authorities = bytes_of(
+						     house_resource_text(h, "authorities")) },
 	             &signer, buffer_bytes(&key), &errors);
 	if (t != NULL && !tls_add_certificate(t, bytes_of(chain), &errors))
 		tls_close(&t);

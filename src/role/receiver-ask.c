@@ -327,7 +327,9 @@ need_auth_start(void *house, struct session *s, struct bytes mechanism, bool has
 		.initial = initial,
 		.peer = *session_peer(s),
 		.tls = session_is_secure(s),
+		.plus = session_offers_binding(s),
 	};
+	struct buffer channel = { 0 };
 
 	if (l == NULL) {
 		session_auth_done(s, AUTH_NOT_NOW, "", "the clerk is away", BYTES(""));
@@ -336,8 +338,11 @@ need_auth_start(void *house, struct session *s, struct bytes mechanism, bool has
 	v->authenticating = true;
 	v->asked_at = clock_patient_ms();
 	(void)map_put(r->visits, ticket_key(&v->ticket), v);
+	session_channel(s, &channel);
+	w.binding = buffer_bytes(&channel);
 	word_pack_auth_start(link_begin(l, WORD_AUTH_START, v->ticket), &w);
 	link_end(l);
+	buffer_free(&channel);
 }
 
 void

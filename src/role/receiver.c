@@ -6,6 +6,7 @@
  * Touches:  the sockets it accepts, the segments lent to it
  */
 #include "role/receiver.h"
+#include "role/sasl-settings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -125,15 +126,22 @@ tick(void *ctx)
 static struct tls *
 open_tls(struct house *h)
 {
-	const char         *chain = house_resource_text(h, "certificate");
-	struct tls_settings set = { h->common.smtpd_tls_protocols, h->common.tls_high_cipherlist,
-		                    "smtp", "" };
-	struct tls_signer   signer = house_signer(h);
-	struct buffer       errors = { 0 }, key = { 0 };
-	struct tls         *t = NULL;
+	const char          *chain = house_resource_text(h, "certificate");
+	struct tls_settings  set = { h->common.smtpd_tls_protocols,
+		                     h->common.tls_high_cipherlist,
+		                     "smtp",
+		                     "",
+		                     false,
+		                     { NULL, 0 } };
+	struct sasl_settings sasl;
+	struct tls_signer    signer = house_signer(h);
+	struct buffer        errors = { 0 }, key = { 0 };
+	struct tls          *t = NULL;
 
-	if (chain == NULL)
+	if (chain == NULL || !house_settings(h, &sasl_setting_table, NULL, &sasl))
 		return NULL;
+	set.ask_certificate = sasl.ask_certificate;
+	set.authorities = bytes_of(house_resource_text(h, "authorities"));
 	if (house_resource_read(h, "ticket-key", &key) == 0 && key.len >= TICKET_KEY)
 		t = tls_open(&set, &signer, bytes_cut(buffer_bytes(&key), 0, TICKET_KEY), &errors);
 	if (t != NULL && !tls_add_certificate(t, bytes_of(chain), &errors))

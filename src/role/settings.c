@@ -21,6 +21,7 @@
 #include "role/pam.h"
 #include "role/proxymap.h"
 #include "role/queue.h"
+#include "role/sasl-settings.h"
 #include "role/tables.h"
 #include "smtp/receiver/settings.h"
 #include "store/location.h"
@@ -165,7 +166,7 @@ static const struct setting_table *const tables[] = {
 	&common_setting_table,  &receiver_setting_table, &login_setting_table,
 	&imap_setting_table,    &pop3_setting_table,     &clerk_setting_table,
 	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
-	&resolve_setting_table, &proxymap_setting_table,
+	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
 };
 
 const struct setting_table *
@@ -552,6 +553,17 @@ check_auth_socket(struct check *c, const struct common_settings *common)
 }
 
 static void
+check_mechanisms(struct check *c)
+{
+	struct arena *scratch = arena_open(NULL);
+	const char   *setting = "", *wrong = sasl_settings_wrong(c->settings, scratch, &setting);
+
+	if (wrong != NULL)
+		complain(c, line_of(c->settings, setting), "%s: %s", setting, wrong);
+	arena_close(&scratch);
+}
+
+static void
 check_common(struct check *c)
 {
 	struct common_settings common;
@@ -582,6 +594,7 @@ check_common(struct check *c)
 	check_auth_socket(c, &common);
 	check_locks(c);
 	check_limits(c);
+	check_mechanisms(c);
 	tables_named(c->settings, check_table_name, c);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))

@@ -147,7 +147,8 @@ struct word_auth_start {
 	struct bytes user, password;   /* IMAP LOGIN, POP3 USER/PASS             */
 	struct peer peer;
 	bool tls;
-	struct bytes binding;          /* channel binding data, "" none          */
+	struct bytes binding;          /* for tls_channel_read(), "" none        */
+	bool plus;                     /* a mechanism that binds was offered     */
 };
 BODY(auth_start)
 enum auth_answer { AUTH_OK, AUTH_BAD, AUTH_SYNTAX, AUTH_NO_MECHANISM, AUTH_LATER, AUTH_DISABLED };

@@ -1,24 +1,14 @@
 /* sasl/login.c -- LOGIN: "Username:", then "Password:" (draft-murchison-sasl-login-00) */
 #include "sasl/sasl.h"
 
-static bool              login_begin(struct sasl *);
 static enum sasl_outcome login_step(struct sasl *, bool, struct bytes, struct buffer *);
-static void              login_end(struct sasl *);
 
 const struct sasl_mechanism sasl_login = {
 	.name = "LOGIN",
-	.plaintext = true,
-	.begin = login_begin,
+	.traits = SASL_PLAINTEXT | SASL_ACTIVE | SASL_ONE_SIDED | SASL_NO_SECRECY,
+	.source = SASL_BY_PASSWORD,
 	.step = login_step,
-	.end = login_end,
 };
-
-static bool
-login_begin(struct sasl *s)
-{
-	(void)s;
-	return true;
-}
 
 static enum sasl_outcome
 login_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *out)
@@ -38,10 +28,4 @@ login_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *ou
 	}
 	s->password = arena_keep(s->life, input);
 	return SASL_CHECK;
-}
-
-static void
-login_end(struct sasl *s)
-{
-	(void)s;
 }

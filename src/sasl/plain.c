@@ -1,24 +1,14 @@
 /* sasl/plain.c -- PLAIN: message = [authzid] NUL authcid NUL passwd (rfc4616:2) */
 #include "sasl/sasl.h"
 
-static bool              plain_begin(struct sasl *);
 static enum sasl_outcome plain_step(struct sasl *, bool, struct bytes, struct buffer *);
-static void              plain_end(struct sasl *);
 
 const struct sasl_mechanism sasl_plain = {
 	.name = "PLAIN",
-	.plaintext = true,
-	.begin = plain_begin,
+	.traits = SASL_PLAINTEXT | SASL_ACTIVE | SASL_ONE_SIDED | SASL_NO_SECRECY,
+	.source = SASL_BY_PASSWORD,
 	.step = plain_step,
-	.end = plain_end,
 };
-
-static bool
-plain_begin(struct sasl *s)
-{
-	(void)s;
-	return true;
-}
 
 static enum sasl_outcome
 plain_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *out)
@@ -35,13 +25,7 @@ plain_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *ou
 	s->user = arena_keep(s->life, authcid);
 	s->password = arena_keep(s->life, input);
 	/* Nobody acts for another (rfc4616:2 leaves it to policy). */
-	if (authzid.len > 0 && !bytes_equal_nocase(authzid, authcid))
+	if (!sasl_acts_for_self(authzid, authcid))
 		return SASL_REFUSED;
 	return SASL_CHECK;
-}
-
-static void
-plain_end(struct sasl *s)
-{
-	(void)s;
 }

@@ -4,6 +4,7 @@
 #include "base/journal.h"
 #include "base/random.h"
 #include "channel/line.h"
+#include "sasl/sasl.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@ static const struct setting rows[] = {
 	{ "login_greeting", SETTING_TEXT, AT(greeting), "$mail_name ready.", "What IMAP and POP3 say first.", .since = "0.1" },
 	{ "login_client_connection_limit", SETTING_NUMBER, AT(per_address), "50", "Connections of one network that have not logged in yet; 0 means no limit.", .since = "0.1" },
 	{ "pop3_apop", SETTING_BOOL, AT(apop), "no", "Offer POP3's APOP, for accounts whose plain secret is kept (account add --keep-plain-secret).", .since = "0.1" },
-	{ "auth_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256", "SASL mechanisms offered to IMAP and POP3.", .since = "0.1" },
+	{ "auth_mechanisms", SETTING_LIST, AT(mechanisms), "$sasl_mechanisms", "SASL mechanisms offered to IMAP and POP3.", .since = "0.1" },
 };
 /* clang-format on */
 #undef AT
@@ -148,38 +149,54 @@ login_plain_allowed(const struct login *l)
 	                     l->config->rows.ssl != LOGIN_SSL_REQUIRED);
 }
 
-static bool
-mechanism_plain(const char *name)
+/* What may be named to this client now. */
+static struct sasl_offer
+offer_of(const struct login *l)
 {
-	return strcasecmp(name, "PLAIN") == 0 || strcasecmp(name, "LOGIN") == 0;
+	struct tls_facts t = { .certificate = false };
+
+	if (l->secure)
+		(void)stream_tls_facts(l->stream, &t);
+	return (struct sasl_offer){ .list = &l->config->rows.mechanisms,
+		                    .tls = l->secure,
+		                    .plain_in_clear = login_plain_allowed(l),
+		                    .certificate = t.certificate,
+		                    .service = l->protocol->name };
 }
 
 bool
 login_mechanism_allowed(const struct login *l, struct bytes mechanism, bool *insecure)
 {
-	const struct setting_list *list = &l->config->rows.mechanisms;
+	struct sasl_offer offer = offer_of(l);
+	enum sasl_bar     bar = sasl_offers(&offer, mechanism);
 
-	for (size_t i = 0; i < list->count; i++)
-		if (bytes_is(mechanism, list->item[i])) {
-			*insecure = (mechanism_plain(list->item[i]) ||
-			             l->config->rows.ssl == LOGIN_SSL_REQUIRED) &&
-			            !login_plain_allowed(l);
-			return !*insecure;
-		}
-	*insecure = false;
-	return false;
+	if (bar == SASL_OFFERED && l->config->rows.ssl == LOGIN_SSL_REQUIRED && !l->secure)
+		bar = SASL_NEEDS_TLS;
+	*insecure = bar == SASL_NEEDS_TLS;
+	return bar == SASL_OFFERED;
 }
 
 void
 login_mechanisms(const struct login *l, const char *before, struct buffer *out)
 {
-	const struct setting_list *list = &l->config->rows.mechanisms;
+	struct sasl_offer offer = offer_of(l);
 
-	bool insecure;
+	if (l->config->rows.ssl != LOGIN_SSL_REQUIRED || l->secure)
+		(void)sasl_list(&offer, before, out);
+}
 
-	for (size_t i = 0; i < list->count; i++)
-		if (login_mechanism_allowed(l, bytes_of(list->item[i]), &insecure))
-			buffer_printf(out, "%s%s", before, list->item[i]);
+bool
+login_offers_binding(const struct login *l)
+{
+	struct sasl_offer offer = offer_of(l);
+
+	return sasl_binds(&offer);
+}
+
+void
+login_channel(const struct login *l, struct buffer *out)
+{
+	stream_tls_channel(l->stream, out);
 }
 
 void

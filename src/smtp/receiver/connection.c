@@ -122,6 +122,14 @@ mouth_tls(void *mouth, struct tls_facts *facts)
 	return stream_tls_facts(c->stream, facts);
 }
 
+static void
+mouth_channel(void *mouth, struct buffer *out)
+{
+	struct connection *c = mouth;
+
+	stream_tls_channel(c->stream, out);
+}
+
 /* clang-format off */
 static const struct session_mouth mouth = {
 	.out    = mouth_out,
@@ -130,6 +138,7 @@ static const struct session_mouth mouth = {
 	.finish = mouth_finish,
 	.rest   = mouth_rest,
 	.tls    = mouth_tls,
+	.channel = mouth_channel,
 };
 /* clang-format on */
 

@@ -80,6 +80,7 @@ struct session_mouth {
 	void (*finish)(void *mouth);             /* close when all is said              */
 	void (*rest)(void *mouth, int64_t ms);   /* session_rested() will follow        */
 	bool (*tls)(void *mouth, struct tls_facts *);
+	void (*channel)(void *mouth, struct buffer *);   /* as stream_tls_channel() */
 };
 
 struct session *session_open(struct receiver_config *, const struct peer *, const struct receiver_needs *, void *house,
@@ -111,6 +112,8 @@ const struct peer *session_peer(const struct session *);
 struct receiver_config *session_config(const struct session *);
 const char *session_client(struct session *);             /* "name[address]"; the log hears of it first */
 bool session_is_secure(const struct session *);
+void session_channel(const struct session *, struct buffer *);
+bool session_offers_binding(const struct session *);      /* a mechanism that binds the channel */
 bool session_waits(const struct session *);               /* for the house   */
 void **session_held(struct session *);                    /* a place for the house */
 

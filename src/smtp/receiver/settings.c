@@ -1,4 +1,5 @@
 #include "smtp/receiver/settings.h"
+#include "sasl/sasl.h"
 
 #include <string.h>
 
@@ -24,8 +25,14 @@ static const struct setting rows[] = {
 	  "only (Postfix: reject_authenticated_sender_login_mismatch); unauthenticated: nobody who has not logged in as an address that has an owner; "
 	  "all: both; known: as all, but a user may send as addresses that nobody owns; none: not looked at.",
 	  "none,authenticated,unauthenticated,all,known", 0, 0, "0.2" },
-	{ "smtpd_sasl_mechanism_list", SETTING_LIST, AT(auth_mechanisms), "PLAIN LOGIN SCRAM-SHA-256",
-	  "The SASL mechanisms offered.", NULL, 0, 0, "0.1" },
+	{ "smtpd_sasl_mechanism_list", SETTING_LIST, AT(auth_mechanisms), "$sasl_mechanisms",
+	  "The SASL mechanisms offered to SMTP.", NULL, 0, 0, "0.1" },
+	{ "smtpd_sasl_security_options", SETTING_LIST, AT(sasl_options), "noanonymous",
+	  "Mechanisms not offered outside TLS: noplaintext, noactive, nodictionary, noanonymous, mutual_auth, forward_secrecy.", NULL, 0, 0, "0.2" },
+	{ "smtpd_sasl_tls_security_options", SETTING_LIST, AT(sasl_tls_options), "$smtpd_sasl_security_options",
+	  "The same inside TLS.", NULL, 0, 0, "0.2" },
+	{ "broken_sasl_auth_clients", SETTING_BOOL, AT(auth_equals), "no",
+	  "Announce AUTH= also, for clients that knew it before rfc2554.", NULL, 0, 0, "0.2" },
 	{ "smtpd_banner", SETTING_TEXT, AT(banner), "$myhostname ESMTP $mail_name",
 	  "What follows 220 in the greeting; it should begin with the host name (rfc5321:4.2).", NULL, 0, 0, "0.1" },
 	{ "smtpd_peername_lookup", SETTING_BOOL, AT(peername_lookup), "yes",
@@ -178,6 +185,21 @@ read_networks(struct arena *a, const struct setting_list *list, const char *name
 	return true;
 }
 
+static bool
+read_options(const struct setting_list *list, const char *name, unsigned *banned,
+             struct buffer *errors)
+{
+	const char *wrong = "";
+
+	if (sasl_options(list, banned, &wrong))
+		return true;
+	buffer_printf(errors,
+	              "main.cf: %s: %s: write noplaintext, noactive, nodictionary, noanonymous, "
+	              "mutual_auth or forward_secrecy\n",
+	              name, wrong);
+	return false;
+}
+
 static struct setting_list
 copy_list(struct arena *a, const struct setting_list *list)
 {
@@ -210,7 +232,10 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->myhostname = arena_copy(a, bytes_of(myhostname));
 	c->myorigin = arena_copy(a, bytes_of(myorigin));
 	c->mail_name = arena_copy(a, bytes_of(mail_name));
-	if (read_networks(a, mynetworks, "mynetworks", &c->mynetworks, errors) &&
+	if (read_options(&set->sasl_options, "smtpd_sasl_security_options", &c->banned, errors) &&
+	    read_options(&set->sasl_tls_options, "smtpd_sasl_tls_security_options", &c->banned_tls,
+	                 errors) &&
+	    read_networks(a, mynetworks, "mynetworks", &c->mynetworks, errors) &&
 	    read_networks(a, &set->limit_exceptions, "smtpd_client_event_limit_exceptions",
 	                  &c->exceptions, errors) &&
 	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",

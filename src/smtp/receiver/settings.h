@@ -26,8 +26,9 @@ struct receiver_settings {
 	int     tls_level;              /* enum tls_level                      */
 	bool    tls_wrappermode, tls_auth_only;
 	bool    auth_enable, auth_required;
-	struct setting_list auth_mechanisms;
 	int     sender_login_check;     /* enum sender_check                   */
+	struct setting_list auth_mechanisms, sasl_options, sasl_tls_options;
+	bool    auth_equals;            /* broken_sasl_auth_clients            */
 	/* manners */
 	const char *banner;
 	bool    peername_lookup;
@@ -60,6 +61,7 @@ struct receiver_config {
 	const char *service;            /* "mansio/smtpd": as the log names it */
 	const char *myhostname, *myorigin, *mail_name;
 	struct networks mynetworks, exceptions, bare_excluded;
+	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */
 	unsigned users;                 /* sessions, and the role              */
 };

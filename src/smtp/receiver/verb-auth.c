@@ -6,48 +6,57 @@
 #include "base/base64.h"
 #include "base/journal.h"
 #include "channel/line.h"
+#include "sasl/sasl.h"
 
 enum { AUTH_LINE_MOST = 12288 }; /* rfc4954:4 */
 
 static room_fn room_auth, room_auth_last;
 
-/* Those that show the password to whoever listens. */
-static bool
-is_plain(struct bytes mechanism)
+/* What may be named to this client now. */
+static struct sasl_offer
+offer_of(const struct session *s)
 {
-	return bytes_is(mechanism, "PLAIN") || bytes_is(mechanism, "LOGIN");
-}
+	const struct receiver_config *c = s->config;
+	struct tls_facts              t = { .certificate = false };
 
-static bool
-offered(const struct session *s, struct bytes mechanism)
-{
-	const struct setting_list *list = &s->config->set.auth_mechanisms;
-
-	if (is_plain(mechanism) && !s->secure && s->config->set.tls_auth_only)
-		return false;
-	for (size_t i = 0; i < list->count; i++)
-		if (bytes_is(mechanism, list->item[i]))
-			return true;
-	return false;
+	if (s->secure)
+		(void)s->mouth->tls(s->mouth_of, &t);
+	return (struct sasl_offer){
+		.list = &c->set.auth_mechanisms,
+		.banned = s->secure ? c->banned_tls : c->banned,
+		.tls = s->secure,
+		.plain_in_clear = !c->set.tls_auth_only,
+		.certificate = t.certificate,
+		.service = "smtp",
+	};
 }
 
 void
 offer_auth(struct session *s, struct buffer *out)
 {
-	const struct setting_list *list = &s->config->set.auth_mechanisms;
-	bool                       any = false;
+	struct sasl_offer offer = offer_of(s);
+	struct buffer     names = { 0 };
 
-	if (!s->config->set.auth_enable)
-		return;
-	for (size_t i = 0; i < list->count; i++) {
-		if (!offered(s, bytes_of(list->item[i])))
-			continue;
-		buffer_add_string(out, any ? " " : "250-AUTH ");
-		buffer_add_string(out, list->item[i]);
-		any = true;
+	if (s->config->set.auth_enable && sasl_list(&offer, " ", &names)) {
+		buffer_printf(out, "250-AUTH%.*s\r\n", (int)names.len, names.at);
+		if (s->config->set.auth_equals)
+			buffer_printf(out, "250-AUTH=%.*s\r\n", (int)names.len - 1, names.at + 1);
 	}
-	if (any)
-		buffer_add(out, BYTES("\r\n"));
+	buffer_free(&names);
+}
+
+bool
+session_offers_binding(const struct session *s)
+{
+	struct sasl_offer offer = offer_of(s);
+
+	return s->config->set.auth_enable && sasl_binds(&offer);
+}
+
+void
+session_channel(const struct session *s, struct buffer *out)
+{
+	s->mouth->channel(s->mouth_of, out);
 }
 
 void
@@ -83,17 +92,23 @@ decode(struct bytes text, bool initial, struct buffer *out)
 static const char *
 auth_barred(struct session *s, struct bytes mechanism)
 {
+	/* clang-format off */
+	static const char *const replies[] = {
+		[SASL_UNKNOWN]    = "504 5.5.4 Unrecognized authentication type",
+		[SASL_NEEDS_TLS]  = "538 5.7.11 Encryption required for requested authentication mechanism",
+		[SASL_TOO_WEAK]   = "534 5.7.9 Authentication mechanism is too weak",
+		[SASL_NO_CHANNEL] = "504 5.5.4 Unrecognized authentication type",
+	};
+	/* clang-format on */
+	struct sasl_offer offer = offer_of(s);
+
 	if (!s->config->set.auth_enable)
 		return "503 5.5.1 Error: authentication not enabled";
 	if (s->user.len > 0)
 		return "503 5.5.1 Error: already authenticated";
 	if (mechanism.len == 0)
 		return "501 5.5.4 Syntax: AUTH mechanism";
-	if (is_plain(mechanism) && !s->secure && s->config->set.tls_auth_only)
-		return "538 5.7.11 Encryption required for requested authentication mechanism";
-	if (!offered(s, mechanism))
-		return "504 5.5.4 Unrecognized authentication type";
-	return NULL;
+	return replies[sasl_offers(&offer, mechanism)];
 }
 
 /* auth-command = "AUTH" SP sasl-mech [SP initial-response] */

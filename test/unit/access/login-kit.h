@@ -45,10 +45,10 @@ kit_owe(struct kit *k, int owed)
 }
 
 static bool
-kit_verifier(void *ctx, struct bytes user, struct arena *a, struct sasl_verifier *out)
+kit_verifier(void *ctx, struct bytes user, const char *hash, struct arena *a, struct sasl_verifier *out)
 {
 	struct kit *k = ctx;
-	(void)a;
+	(void)a, (void)hash;
 
 	buffer_reset(&k->user);
 	buffer_add(&k->user, user);
@@ -83,7 +83,8 @@ kit_step(struct kit *k, bool has_input, struct bytes input)
 static void
 kit_authenticate(void *ctx, struct login *l, const struct login_attempt *a)
 {
-	static const struct sasl_needs needs = { kit_verifier };
+	static const struct sasl_needs needs = { .verifier = kit_verifier };
+	static const struct sasl_facts facts = { .service = "imap", .host = "mail.example.com" };
 	struct kit *k = ctx;
 	(void)l;
 
@@ -93,7 +94,7 @@ kit_authenticate(void *ctx, struct login *l, const struct login_attempt *a)
 		return;
 	}
 	sasl_end(&k->sasl);
-	k->sasl = sasl_begin(a->mechanism, &needs, k);
+	k->sasl = sasl_begin(a->mechanism, &facts, &needs, k);
 	if (k->sasl == NULL)
 		panic("a mechanism that is not offered was let through");
 	kit_step(k, a->has_initial, a->initial);

@@ -1155,8 +1155,8 @@ test_keys_that_cannot_be_used_are_complained_of(void **state)
 struct open_case { const char *why; struct tls_settings settings; const char *complaint; };
 static const struct open_case opens[] = {
 	{ "as usual", STANDARD, NULL },
-	{ "no such version", { ">=TLSv1.1", "", "smtp", "" }, "TLS protocols \">=TLSv1.1\": expected >=TLSv1.2 or >=TLSv1.3\n" },
-	{ "no such cipher", { ">=TLSv1.2", "ROT13", "smtp", "" }, "the ciphers of TLSv1.2 are not as OpenSSL names them: no cipher match\n" },
+	{ "no such version", { ">=TLSv1.1", "", "smtp", "", false, { NULL, 0 } }, "TLS protocols \">=TLSv1.1\": expected >=TLSv1.2 or >=TLSv1.3\n" },
+	{ "no such cipher", { ">=TLSv1.2", "ROT13", "smtp", "", false, { NULL, 0 } }, "the ciphers of TLSv1.2 are not as OpenSSL names them: no cipher match\n" },
 };
 
 static void

@@ -195,7 +195,9 @@ static const struct receiver_needs kit_needs = {
 	kit_resolve, kit_owner, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_gone,
 };
-static const struct session_mouth kit_mouth = { kit_out, kit_resume, kit_secure, kit_finish, kit_rest, kit_tls };
+static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
+
+static const struct session_mouth kit_mouth = { kit_out, kit_resume, kit_secure, kit_finish, kit_rest, kit_tls, kit_channel };
 
 static inline struct receiver_config *
 kit_config(enum receiver_kind kind, const char *cf)
@@ -207,6 +209,7 @@ kit_config(enum receiver_kind kind, const char *cf)
 	struct receiver_config *c = NULL;
 
 	buffer_add_string(&text, "smtpd_banner = mail.example.com ESMTP Mansio\n"
+		"smtpd_sasl_mechanism_list = PLAIN LOGIN SCRAM-SHA-256\n"
 		"smtpd_client_event_limit_exceptions =\nsmtpd_forbid_bare_newline_exclusions =\n");
 	buffer_add_string(&text, cf);
 	s = settings_read(buffer_bytes(&text), "main.cf", &errors, &errors);

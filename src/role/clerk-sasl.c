@@ -1,0 +1,516 @@
+/*
+ * clerk-sasl -- logging in by a mechanism (sasl/): what the mechanisms want to know of a user, and what
+ * becomes of their outcomes
+ */
+#include "base/clock.h"
+#include "role/clerk-login.h"
+#include "role/house.h"
+#include "role/tables.h"
+#include "sasl/gssapi.h"
+#include "sasl/token.h"
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct clerk *
+clerk_of(struct house *h)
+{
+	return h->mine;
+}
+
+/* ---- SCRAM ---- */
+
+/* 32 bytes that only we can make for this name, as text. */
+static const char *
+bytes_for(struct clerk *c, const char *what, struct bytes user, size_t len, struct arena *a)
+{
+	struct buffer b = { 0 };
+	unsigned char made[32];
+	unsigned int  n = sizeof made;
+	const char   *message = arena_printf(a, "%s %.*s", what, (int)user.len, user.at), *text;
+
+	if (HMAC(EVP_sha256(), c->secret, sizeof c->secret, (const unsigned char *)message,
+	         strlen(message), made, &n) == NULL)
+		panic("HMAC-SHA-256 is not to be had");
+	base64_encode(&b, (struct bytes){ (const char *)made, len });
+	text = arena_copy(a, buffer_bytes(&b));
+	buffer_free(&b);
+	return text;
+}
+
+/* For a name that does not exist, or has no verifier: a salt that is always the same for it, and
+   keys that belong to no password. */
+static void
+verifier_of_nobody(struct clerk *c, struct bytes user, bool sha1, struct arena *a,
+                   struct sasl_verifier *out)
+{
+	size_t len = sha1 ? 20 : 32;
+
+	user = arena_lower(a, user);
+	*out = (struct sasl_verifier){
+		.iterations = arena_printf(a, "%d", SCRAM_ITERATIONS),
+		.salt = bytes_for(c, sha1 ? "salt1" : "salt", user, 16, a),
+		.stored = bytes_for(c, "stored", user, len, a),
+		.server = bytes_for(c, "server", user, len, a),
+	};
+}
+
+/* "rounds,salt,stored,server" */
+static bool
+sha1_asked(struct exchange *e, struct arena *a, struct sasl_verifier *out, bool *found)
+{
+	struct clerk *c = clerk_of(e->house);
+	const char   *text = "";
+	struct bytes  rest, part[4];
+
+	*found = false;
+	if (e->who.account == 0)
+		return true;
+	switch (directory_scram_sha1(c->directory, e->user, c->origin, a, &text)) {
+	case DIRECTORY_LATER: return false;
+	case DIRECTORY_OK: break;
+	default: return true;
+	}
+	rest = bytes_of(text);
+	for (int i = 0; i < 4; i++)
+		if (!bytes_split(&rest, ',', &part[i]))
+			return true;
+	*found = true;
+	*out = (struct sasl_verifier){ arena_copy(a, part[0]), arena_copy(a, part[1]),
+		                       arena_copy(a, part[2]), arena_copy(a, part[3]) };
+	return true;
+}
+
+static bool
+verifier_asked(void *ctx, struct bytes user, const char *hash, struct arena *a,
+               struct sasl_verifier *out)
+{
+	struct exchange *e = ctx;
+	bool             sha1 = strcmp(hash, "SHA-1") == 0, found;
+
+	if (!exchange_name(e, user) || (sha1 && !sha1_asked(e, a, out, &found)))
+		return false;
+	if (!sha1 && (found = e->who.account != 0 && e->who.scram_iterations != 0))
+		*out = (struct sasl_verifier){
+			.iterations = arena_printf(a, "%" PRIu32, e->who.scram_iterations),
+			.salt = e->who.scram_salt,
+			.stored = e->who.scram_stored,
+			.server = e->who.scram_server,
+		};
+	if (!found)
+		verifier_of_nobody(clerk_of(e->house), user, sha1, a, out);
+	return true;
+}
+
+/* ---- the secret itself ---- */
+
+static enum sasl_outcome
+secret_asked(void *ctx, struct bytes user, struct arena *a, struct bytes *out)
+{
+	struct exchange *e = ctx;
+	struct clerk    *c = clerk_of(e->house);
+
+	if (!exchange_name(e, user))
+		return SASL_LATER;
+	if (e->who.account == 0)
+		return SASL_REFUSED;
+	switch (directory_plain(c->directory, e->user, c->origin, a, out)) {
+	case DIRECTORY_OK: return SASL_PROVED;
+	case DIRECTORY_LATER: return SASL_LATER;
+	default: return SASL_REFUSED;
+	}
+}
+
+/* ---- one-time passwords ---- */
+
+/* One exchange for a user at a time (rfc2289:9): else who listens to the first words of an answer races for the last. */
+static bool
+one_time_taken(struct exchange *mine)
+{
+	for (struct map_place p = { 0 }; map_next(clerk_of(mine->house)->exchanges, &p);) {
+		const struct exchange *e = p.value;
+		if (e != mine && e->one_time && bytes_equal(e->counted, mine->counted))
+			return true;
+	}
+	return false;
+}
+
+static enum sasl_outcome
+one_time_asked(void *ctx, struct bytes user, struct arena *a, struct sasl_one_time *out)
+{
+	struct exchange *e = ctx;
+	struct clerk    *c = clerk_of(e->house);
+	struct one_time  t;
+
+	if (!exchange_name(e, user))
+		return SASL_LATER;
+	if (e->who.account == 0)
+		return SASL_REFUSED;
+	switch (directory_one_time(c->directory, e->user, c->origin, a, &t)) {
+	case DIRECTORY_OK: break;
+	case DIRECTORY_LATER: return SASL_LATER;
+	default: return SASL_REFUSED;
+	}
+	if (one_time_taken(e))
+		return SASL_LATER;
+	e->one_time = true;
+	*out = (struct sasl_one_time){ .algorithm = t.algorithm,
+		                       .seed = t.seed,
+		                       .sequence = t.sequence };
+	memcpy(out->last, t.last, sizeof out->last);
+	return SASL_PROVED;
+}
+
+static enum sasl_outcome
+one_time_used(void *ctx, struct bytes user, const struct sasl_one_time *was,
+              const struct sasl_one_time *next)
+{
+	struct exchange *e = ctx;
+	struct clerk    *c = clerk_of(e->house);
+	struct one_time  from = { was->algorithm, was->seed, was->sequence, { 0 } };
+	struct one_time  to = { next->algorithm, next->seed, next->sequence, { 0 } };
+
+	memcpy(from.last, was->last, sizeof from.last);
+	memcpy(to.last, next->last, sizeof to.last);
+	switch (directory_one_time_use(c->directory, user, c->origin, &from, &to)) {
+	case DIRECTORY_OK: return SASL_PROVED;
+	case DIRECTORY_LATER: return SASL_LATER;
+	default: return SASL_REFUSED;
+	}
+}
+
+/* ---- certificates ---- */
+
+static enum sasl_outcome
+certificate_find(struct clerk *c, struct bytes key, struct arena *a, struct bytes *user)
+{
+	for (size_t i = 0; i < c->sasl.certificates.count && key.len > 0; i++) {
+		struct table *t = tables_local(c->tables, c->sasl.certificates.item[i]);
+
+		switch (t != NULL ? table_find(t, key, a, user) : TABLE_LATER) {
+		case TABLE_FOUND: return SASL_PROVED;
+		case TABLE_NONE: break;
+		default: return SASL_LATER;
+		}
+	}
+	return SASL_REFUSED;
+}
+
+/* By fingerprint, by subject, or by the address that an authority of ours put into it. */
+static enum sasl_outcome
+certificate_of(struct clerk *c, const struct sasl_certificate *shown, struct arena *a,
+               struct bytes *user)
+{
+	enum sasl_outcome o = certificate_find(c, shown->fingerprint, a, user);
+
+	if (o == SASL_REFUSED && shown->trusted)
+		o = certificate_find(c, shown->subject, a, user);
+	if (o == SASL_REFUSED && shown->trusted && shown->mail.len > 0) {
+		*user = shown->mail;
+		o = SASL_PROVED;
+	}
+	return o;
+}
+
+static enum sasl_outcome
+certificate_asked(void *ctx, const struct sasl_certificate *shown, struct bytes acting,
+                  struct arena *a, struct bytes *user)
+{
+	struct exchange  *e = ctx;
+	enum sasl_outcome o = certificate_of(clerk_of(e->house), shown, a, user);
+
+	if (o != SASL_PROVED)
+		return o;
+	if (!exchange_name(e, *user))
+		return SASL_LATER;
+	if (e->who.account == 0)
+		return SASL_REFUSED;
+	return sasl_acts_for_self(acting, *user) ||
+	                       sasl_acts_for_self(acting, bytes_of(e->who.address))
+	               ? SASL_PROVED
+	               : SASL_REFUSED;
+}
+
+/* ---- nobody, and tokens ---- */
+
+static const char *
+anonymous_asked(void *ctx)
+{
+	struct exchange *e = ctx;
+
+	return clerk_of(e->house)->sasl.anonymous;
+}
+
+static void
+hint_asked(void *ctx, const char **scope, const char **configuration)
+{
+	struct exchange            *e = ctx;
+	const struct sasl_settings *set = &clerk_of(e->house)->sasl;
+	struct buffer               all = { 0 };
+
+	for (size_t i = 0; i < set->scopes.count; i++)
+		buffer_printf(&all, "%s%s", i > 0 ? " " : "", set->scopes.item[i]);
+	*scope = arena_copy(e->life, buffer_bytes(&all));
+	*configuration = set->configuration;
+	buffer_free(&all);
+}
+
+static const struct sasl_needs sasl_needs = {
+	.verifier = verifier_asked,
+	.secret = secret_asked,
+	.one_time = one_time_asked,
+	.one_time_used = one_time_used,
+	.certificate = certificate_asked,
+	.anonymous = anonymous_asked,
+	.token_hint = hint_asked,
+};
+
+/* ---- tokens ---- */
+
+#ifdef MANSIO_OAUTH
+/* Whose token it is; REFUSED when the client says that it is somebody else's. */
+static enum sasl_outcome
+token_whose(struct exchange *e, struct bytes *user)
+{
+	struct clerk            *c = clerk_of(e->house);
+	const struct token_rules rules = { .issuer = c->sasl.issuer,
+		                           .audiences = c->sasl.audiences,
+		                           .scopes = c->sasl.scopes,
+		                           .claim = c->sasl.claim,
+		                           .now = clock_wall() };
+	struct bytes             said = sasl_user(e->sasl);
+	const char              *why = "no keys of an issuer are known";
+	bool                     unknown;
+	enum sasl_outcome        o = c->tokens != NULL
+	                                     ? token_check(c->tokens, &rules, sasl_password(e->sasl),
+	                                                   e->life, user, &why, &unknown)
+	                                     : SASL_LATER;
+
+	if (o == SASL_PROVED && !sasl_acts_for_self(said, *user)) {
+		o = SASL_REFUSED;
+		why = "the token is of another user";
+	}
+	if (o != SASL_PROVED)
+		note("token of <%.*s> from %s: %s", (int)said.len, said.at, e->network, why);
+	return o;
+}
+#endif
+
+static void exchange_stepped(struct exchange *, enum sasl_outcome, struct bytes said);
+
+static void
+exchange_token(struct exchange *e)
+{
+	struct buffer     out = { 0 };
+	struct bytes      user = { NULL, 0 };
+	enum sasl_outcome o = SASL_LATER;
+
+#ifdef MANSIO_OAUTH
+	o = token_whose(e, &user);
+#endif
+	o = sasl_token_said(e->sasl, o, user, &out);
+	exchange_stepped(e, o, buffer_bytes(&out));
+	buffer_free(&out);
+}
+
+/* ---- what is read once, or anew ---- */
+
+#ifdef MANSIO_GSSAPI
+/* The file is root's: its bytes are ours, and the library wants a name for them, for this moment. */
+static bool
+keytab_take(const char *path, struct bytes keys, struct buffer *errors)
+{
+	int  fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	bool good = fd >= 0 && write(fd, keys.at, keys.len) == (ssize_t)keys.len &&
+	            gssapi_open(path, errors);
+
+	if (fd >= 0)
+		(void)close(fd);
+	(void)unlink(path);
+	return good;
+}
+
+static void
+keytab_open(struct house *h)
+{
+	struct buffer keys = { 0 }, errors = { 0 };
+
+	if (house_resource(h, "krb5-keytab") < 0 ||
+	    house_resource_read(h, "krb5-keytab", &keys) != 0)
+		return;
+	if (!keytab_take(house_path(h, "directory/keytab"), buffer_bytes(&keys), &errors))
+		fault("auth_krb5_keytab: no logins by GSSAPI: %.*s", (int)errors.len, errors.at);
+	explicit_bzero(keys.at, keys.len);
+	buffer_free(&keys);
+	buffer_free(&errors);
+}
+#endif
+
+void
+clerk_sasl_settings(struct clerk *c, struct house *h)
+{
+	if (!house_settings(h, &sasl_setting_table, NULL, &c->sasl))
+		return; /* the postmaster checks before it tells; said there */
+#ifdef MANSIO_GSSAPI
+	if (!c->keys_read)
+		keytab_open(h);
+#endif
+	c->keys_read = true;
+#ifdef MANSIO_OAUTH
+	const char *text = house_resource_text(h, "oauth-jwks");
+
+	token_keys_close(&c->tokens);
+	if (text != NULL && *text != '\0' && (c->tokens = token_keys_open(bytes_of(text))) == NULL)
+		fault("oauth_jwks_file: there is no key in it that tokens could be checked with");
+#endif
+}
+
+/* ---- steps ---- */
+
+/* Who a Kerberos principal is, and whether he acts as himself.  False: nobody here. */
+static bool
+principal_named(struct exchange *e, struct bytes *user)
+{
+	struct bytes acting = sasl_acting(e->sasl);
+
+#ifdef MANSIO_GSSAPI
+	struct bytes realm = bytes_of(gssapi_realm());
+#else
+	struct bytes realm = { NULL, 0 };
+#endif
+
+	return gssapi_user(sasl_user(e->sasl), realm, &clerk_of(e->house)->sasl.realms, e->life,
+	                   user) &&
+	       sasl_acts_for_self(acting, *user);
+}
+
+/* The mechanism is content: now the account must be there, and not barred. */
+static void
+exchange_proved(struct exchange *e, struct bytes last)
+{
+	struct bytes user = sasl_user(e->sasl);
+	bool         known = true;
+
+	last = arena_keep(e->life, last);
+	if (sasl_slow(e->sasl) && !(known = principal_named(e, &user)))
+		user = arena_keep(e->life, sasl_user(e->sasl));
+	if (!exchange_name(e, user))
+		exchange_later(e, "directory is not available");
+	else if (known && e->who.account == 0)
+		exchange_refuse(e, AUTH_BAD, "unknown user");
+	else if (!known)
+		exchange_refuse(e, AUTH_BAD, "a principal who is nobody here");
+	else if (!exchange_guarded(e))
+		exchange_welcome(e, last);
+}
+
+static void
+exchange_stepped(struct exchange *e, enum sasl_outcome o, struct bytes said)
+{
+	struct link *l;
+
+	if (o != SASL_MORE && *sasl_note(e->sasl) != '\0')
+		note("login by SASL from %s: %s", e->network, sasl_note(e->sasl));
+	switch (o) {
+	case SASL_MORE:
+		l = house_link(e->house, e->role, e->index);
+		if (l != NULL)
+			link_say(l, WORD_AUTH_MORE, e->ticket, said, -1);
+		break;
+	case SASL_CHECK: exchange_check(e, sasl_user(e->sasl), sasl_password(e->sasl)); break;
+	case SASL_TOKEN: exchange_token(e); break;
+	case SASL_PROVED: exchange_proved(e, said); break;
+	case SASL_REFUSED:
+		if (e->user.len == 0)
+			e->user = sasl_user(e->sasl);
+		exchange_refuse(e, AUTH_BAD,
+		                e->counted.len == 0   ? "may not act for another"
+		                : e->who.account == 0 ? "unknown user"
+		                                      : "password mismatch");
+		break;
+	case SASL_SYNTAX:
+		if (e->user.len == 0)
+			e->user = sasl_user(e->sasl);
+		exchange_refuse(e, AUTH_SYNTAX, "broken SASL message");
+		break;
+	case SASL_LATER: exchange_later(e, "directory is not available"); break;
+	}
+}
+
+static void
+slow_run(void *ctx)
+{
+	struct exchange *e = ctx;
+
+	e->outcome = sasl_step(e->sasl, e->has_heard, e->heard, &e->said);
+}
+
+static void
+slow_done(void *ctx)
+{
+	struct exchange *e = ctx;
+
+	e->busy = false;
+	if (e->dropped)
+		exchange_close(e);
+	else
+		exchange_stepped(e, e->outcome, buffer_bytes(&e->said));
+}
+
+void
+exchange_step(struct exchange *e, bool has_input, struct bytes input)
+{
+	struct buffer     out = { 0 };
+	enum sasl_outcome o;
+
+	if (exchange_guarded(e))
+		return;
+	if (sasl_slow(e->sasl)) {
+		buffer_reset(&e->said);
+		e->heard = arena_keep(e->life, input);
+		e->has_heard = has_input;
+		e->busy = true;
+		loop_job(e->house->loop, slow_run, slow_done, e);
+		return;
+	}
+	o = sasl_step(e->sasl, has_input, input, &out);
+	exchange_stepped(e, o, buffer_bytes(&out));
+	buffer_free(&out);
+}
+
+bool
+exchange_sasl(struct exchange *e, const struct word_auth_start *w)
+{
+	struct sasl_binding binding[TLS_BINDINGS];
+	struct tls_channel  channel;
+	struct sasl_facts   f = { .service = w->service,
+		                  .host = e->house->common.myhostname,
+		                  .tls = w->tls,
+		                  .plus = w->plus,
+		                  .binding = binding };
+
+	if (!tls_channel_read(w->binding, &channel))
+		return false;
+	for (int i = 0; i < TLS_BINDINGS && channel.binding[i].type != NULL; i++)
+		binding[f.bindings++] =
+			(struct sasl_binding){ channel.binding[i].type, channel.binding[i].data };
+	f.certificate = (struct sasl_certificate){ channel.trusted, channel.fingerprint,
+		                                   channel.subject, channel.mail };
+	e->sasl = sasl_begin(w->mechanism, &f, &sasl_needs, e);
+	if (e->sasl == NULL)
+		return false;
+	exchange_step(e, w->has_initial, w->initial);
+	return true;
+}
+
+void
+exchange_forget(struct exchange *e)
+{
+	sasl_end(&e->sasl);
+	if (e->said.len > 0)
+		explicit_bzero(e->said.at, e->said.len);
+	buffer_free(&e->said);
+}

@@ -1,0 +1,203 @@
+#include "role/sasl-settings.h"
+#include "base/buffer.h"
+#include "directory/table.h"
+#include "sasl/sasl.h"
+#include <string.h>
+
+#define AT(f) offsetof(struct sasl_settings, f)
+/* clang-format off */
+static const struct setting rows[] = {
+	{ "sasl_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS SCRAM-SHA-1 SCRAM-SHA-1-PLUS",
+	  "SASL mechanisms offered, by SMTP, IMAP and POP3 alike: PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1 and both with -PLUS, EXTERNAL, "
+	  "GSSAPI, OAUTHBEARER, XOAUTH2; and CRAM-MD5, DIGEST-MD5, NTLM, OTP, ANONYMOUS, which are legacy.", NULL, 0, 0, "0.2" },
+	{ "anonymous_login_user", SETTING_WORD, AT(anonymous), "",
+	  "The account of those who log in by ANONYMOUS to IMAP or POP3; nobody does if empty, and mail is never sent so.", NULL, 0, 0, "0.2" },
+	{ "auth_krb5_keytab", SETTING_WORD, AT(keytab), "",
+	  "The keytab with the keys of smtp/HOST, imap/HOST and pop/HOST, for GSSAPI; read when the server starts.", NULL, 0, 0, "0.2" },
+	{ "auth_krb5_realms", SETTING_LIST, AT(realms), "",
+	  "Kerberos realms whose principals may log in, each with the domain of its users: EXAMPLE.COM=example.com.  If empty, the "
+	  "keytab's own realm, its users in the domain of the same name.", NULL, 0, 0, "0.2" },
+	{ "smtpd_tls_ask_ccert", SETTING_BOOL, AT(ask_certificate), "no",
+	  "Ask clients of SMTP, IMAP and POP3 for a certificate, for EXTERNAL.", NULL, 0, 0, "0.2" },
+	{ "smtpd_tls_CAfile", SETTING_WORD, AT(authorities), "",
+	  "A file of certificates in PEM: the authorities that certificates of clients are trusted from.", NULL, 0, 0, "0.2" },
+	{ "external_login_maps", SETTING_TABLES, AT(certificates), "",
+	  "Tables of whose a client's certificate is: its SHA-256 fingerprint (AB:CD:...) or, if trusted, its subject (CN=jack,O=Example) "
+	  "is looked up, the value is the user.  What is not there is, if trusted, the user whose address the certificate holds.", NULL, 0, 0, "0.2" },
+	{ "oauth_issuer", SETTING_TEXT, AT(issuer), "",
+	  "Who must have issued a token, as its iss says it.", NULL, 0, 0, "0.2" },
+	{ "oauth_jwks_file", SETTING_WORD, AT(jwks_file), "",
+	  "A file with the issuer's public keys (JWKS) that tokens are checked with; read again at a reload.", NULL, 0, 0, "0.2" },
+	{ "oauth_audience", SETTING_LIST, AT(audiences), "",
+	  "A token must be for one of these, as its aud says; any if empty.", NULL, 0, 0, "0.2" },
+	{ "oauth_scope", SETTING_LIST, AT(scopes), "",
+	  "What a token's scope must hold, all of it.", NULL, 0, 0, "0.2" },
+	{ "oauth_user_claim", SETTING_WORD, AT(claim), "email",
+	  "The member of a token that says whose it is: email, preferred_username, sub, ...", NULL, 0, 0, "0.2" },
+	{ "oauth_configuration_url", SETTING_TEXT, AT(configuration), "",
+	  "Where clients find the issuer's configuration; said to those whose token is refused.", NULL, 0, 0, "0.2" },
+};
+/* clang-format on */
+#undef AT
+const struct setting_table sasl_setting_table = { "Ways to log in", rows, COUNT(rows) };
+
+/* What each source of proof wants of the settings; NULL: it is there. */
+static const char *
+source_missing(struct settings *s, const struct sasl_settings *set, enum sasl_source source)
+{
+	const char *backends = settings_value(s, "auth_backends");
+	bool        directory =
+		backends == NULL || *backends == '\0' || strstr(backends, "directory") != NULL;
+
+	switch (source) {
+	case SASL_BY_PASSWORD: return NULL;
+	case SASL_BY_VERIFIER:
+		return directory
+		               ? NULL
+		               : "only the directory keeps its verifiers: add directory to auth_backends, or take it out";
+	case SASL_BY_SECRET:
+		return directory
+		               ? NULL
+		               : "it needs the password itself, which only the directory keeps "
+		                 "(account set --keep-plain-secret): add directory to auth_backends, or take it out";
+	case SASL_BY_ONE_TIME:
+		return directory
+		               ? NULL
+		               : "one-time passwords are kept in the directory: add directory to auth_backends, or take it out";
+	case SASL_BY_KEYTAB:
+		return *set->keytab != '\0' ? NULL : "it needs Kerberos keys: set auth_krb5_keytab";
+	case SASL_BY_CERTIFICATE:
+		if (!set->ask_certificate)
+			return "it needs a certificate of the client: set smtpd_tls_ask_ccert = yes";
+		return *set->authorities != '\0' || set->certificates.count > 0
+		               ? NULL
+		               : "nobody's certificate is known: set smtpd_tls_CAfile or external_login_maps";
+	case SASL_BY_ISSUER:
+		return *set->jwks_file != '\0'
+		               ? NULL
+		               : "it needs the keys of an issuer of tokens: set oauth_jwks_file";
+	case SASL_BY_NOBODY:
+		return *set->anonymous != '\0' ? NULL
+		                               : "it needs an account: set anonymous_login_user";
+	}
+	return NULL;
+}
+
+static const char *
+option_wrong(const char *list, struct arena *a)
+{
+	struct bytes rest = bytes_of(list), word;
+	unsigned     banned;
+	const char  *wrong;
+
+	while (bytes_split(&rest, ' ', &word)) {
+		const char *one;
+
+		word = bytes_trim(word);
+		if (word.len > 0 && word.at[word.len - 1] == ',')
+			word.len--;
+		one = arena_copy(a, word);
+		if (word.len > 0 && word.at[0] != '$' &&
+		    !sasl_options(&(struct setting_list){ &one, 1 }, &banned, &wrong))
+			return arena_printf(a,
+			                    "%s: write noplaintext, noactive, nodictionary, "
+			                    "noanonymous, mutual_auth or forward_secrecy",
+			                    one);
+	}
+	return NULL;
+}
+
+static const char *
+list_wrong(struct settings *s, const struct sasl_settings *set, const char *list, struct arena *a)
+{
+	struct bytes     rest = bytes_of(list), word;
+	enum sasl_source source;
+	unsigned         traits;
+
+	while (bytes_split(&rest, ' ', &word)) {
+		const char *missing;
+
+		word = bytes_trim(word);
+		if (word.len > 0 && word.at[word.len - 1] == ',')
+			word.len--;
+		if (word.len == 0 || word.at[0] == '$')
+			continue;
+		if (!sasl_known(word, &source, &traits))
+			return arena_printf(a, "%.*s is not a mechanism of this server",
+			                    (int)word.len, word.at);
+		if ((missing = source_missing(s, set, source)) != NULL)
+			return arena_printf(a, "nobody could log in by %.*s: %s", (int)word.len,
+			                    word.at, missing);
+	}
+	return NULL;
+}
+
+static const char *
+bare_name(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash != NULL ? slash + 1 : name;
+}
+
+static bool
+names_options(const char *name)
+{
+	name = bare_name(name);
+	return strcmp(name, "smtpd_sasl_security_options") == 0 ||
+	       strcmp(name, "smtpd_sasl_tls_security_options") == 0;
+}
+
+static bool
+names_mechanisms(const char *name)
+{
+	name = bare_name(name);
+	return strcmp(name, "sasl_mechanisms") == 0 || strcmp(name, "auth_mechanisms") == 0 ||
+	       strcmp(name, "smtpd_sasl_mechanism_list") == 0;
+}
+
+static const char *
+realms_wrong(const struct sasl_settings *set, struct arena *a)
+{
+	for (size_t i = 0; i < set->realms.count; i++) {
+		struct bytes domain = bytes_of(set->realms.item[i]), realm;
+
+		if (!bytes_split(&domain, '=', &realm) || realm.len == 0 || domain.len == 0)
+			return arena_printf(
+				a, "%s: write a realm and a domain, as EXAMPLE.COM=example.com",
+				set->realms.item[i]);
+	}
+	return NULL;
+}
+
+const char *
+sasl_settings_wrong(struct settings *s, struct arena *a, const char **setting)
+{
+	struct buffer        errors = { 0 };
+	struct sasl_settings set;
+	struct setting_entry e;
+	const char          *wrong = NULL;
+	bool                 good = settings_fill(s, &sasl_setting_table, NULL, &set, &errors);
+
+	buffer_free(&errors);
+	if (!good) /* said where each row is filled */
+		return NULL;
+	for (size_t i = 0; settings_entry(s, i, &e); i++) {
+		if (names_mechanisms(e.name))
+			wrong = list_wrong(s, &set, e.value, a);
+		else if (names_options(e.name))
+			wrong = option_wrong(e.value, a);
+		if (wrong != NULL) {
+			*setting = e.name;
+			return wrong;
+		}
+	}
+	*setting = "auth_krb5_realms";
+	if ((wrong = realms_wrong(&set, a)) != NULL)
+		return wrong;
+	*setting = "external_login_maps";
+	for (size_t i = 0; i < set.certificates.count; i++)
+		if (table_is_remote(set.certificates.item[i], "hash"))
+			return "a table for this must be local: hash, inline, regexp ...";
+	return NULL;
+}

@@ -1,0 +1,28 @@
+/*
+ * sasl-settings -- what an administrator may say about mechanisms (sasl/), and what is wrong with it
+ *
+ * sasl_settings_wrong()  says in words what cannot work, and in *setting where: a mechanism that is not known, or
+ *     that nothing here can verify.  NULL: all is well.
+ */
+#ifndef ROLE_SASL_SETTINGS_H
+#define ROLE_SASL_SETTINGS_H
+
+#include "base/arena.h"
+#include "base/setting.h"
+
+struct sasl_settings {
+	struct setting_list mechanisms;
+	const char *anonymous;                         /* "" nobody */
+	const char *keytab;
+	struct setting_list realms;                    /* EXAMPLE.COM=example.com */
+	bool        ask_certificate;
+	const char *authorities;                       /* a file of PEM */
+	struct setting_list certificates;              /* external_login_maps */
+	const char *issuer, *jwks_file, *claim, *configuration;
+	struct setting_list audiences, scopes;
+};
+extern const struct setting_table sasl_setting_table;
+
+const char *sasl_settings_wrong(struct settings *, struct arena *, const char **setting);
+
+#endif
