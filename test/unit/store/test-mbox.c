@@ -194,4 +194,83 @@ test_old_journal(void **state)
 	house_close(&h);
 }
 
-UNIT(test_stops, test_old_journal)
+/* Dovecot and mutt look at the size and the second alone. */
+static void
+test_changes_show(void **state)
+{
+	struct house h;
+	struct stat  before, after;
+	(void)state;
+
+	house_open(&h);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(fstat(h.fd, &before), 0);
+		assert_int_equal(rewrite(&h, changes[2].insert, changes[2].at, changes[2].remove,
+		                         100),
+		                 0);
+		assert_int_equal(fstat(h.fd, &after), 0);
+		assert_int_equal(after.st_size, before.st_size);
+		HOLDS("another second", after.st_mtim.tv_sec > before.st_mtim.tv_sec);
+	}
+	house_close(&h);
+}
+
+/* What keeps the folder's data for other servers is no letter, wherever it comes to stand; what only looks like it is. */
+static void
+test_letters_of_servers(void **state)
+{
+	static const struct {
+		const char *why, *text;
+		bool        internal;
+	} rows[] = {
+		{ "Dovecot's",
+		  "From MAILER_DAEMON  Sun Nov 22 08:30:39 2026\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n"
+		  "X-IMAP: 1795336245 0000000003\nStatus: RO\n\nThis text is part\n\n",
+		  true },
+		{ "c-client's",
+		  "From MAILER-DAEMON Sun Nov 22 08:30:39 2026\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n"
+		  "X-IMAP: 1795336245 0000000003\n\nThis text is part\n\n",
+		  true },
+		{ "a bounce",
+		  "From MAILER-DAEMON Sun Nov 22 08:30:39 2026\nSubject: returned\nX-IMAP: 1 2\n\nx\n\n",
+		  false },
+		{ "somebody's",
+		  "From eva@example.org Sun Nov 22 08:30:39 2026\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n"
+		  "X-IMAP: 1 2\n\nx\n\n",
+		  false },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct mbox_text   t = { .at = rows[i].text, .len = strlen(rows[i].text) };
+		struct mbox_letter l;
+		HOLDS(rows[i].why, mbox_letter_next(&t, 0, &l) && l.internal == rows[i].internal);
+	}
+}
+
+/* What mutt writes into a header that it rewrites changes neither name nor content. */
+static void
+test_names_outlive_other_programs(void **state)
+{
+	static const char one[] =
+		"From eva@example.org Sat Jan  3 01:05:34 1996\nSubject: x\n\ntext\n\n";
+	static const char other[] =
+		"From eva@example.org Sat Jan  3 01:05:34 1996\nSubject: x\nStatus: RO\n"
+		"Content-Length: 5\nLines: 1\n\ntext\n\n";
+	struct mbox_text a = { .at = one, .len = sizeof one - 1 },
+			 b = { .at = other, .len = sizeof other - 1 };
+	struct mbox_letter l, m;
+	struct buffer      plain = { 0 }, again = { 0 };
+	(void)state;
+
+	assert_true(mbox_letter_next(&a, 0, &l) && mbox_letter_next(&b, 0, &m));
+	assert_string_equal(l.name, m.name);
+	mbox_letter_plain(&a, &l, &plain);
+	mbox_letter_plain(&b, &m, &again);
+	SAME("as it was", buffer_bytes(&again), buffer_bytes(&plain));
+	buffer_free(&plain);
+	buffer_free(&again);
+}
+
+UNIT(test_stops, test_old_journal, test_changes_show, test_letters_of_servers,
+     test_names_outlive_other_programs)
