@@ -247,7 +247,7 @@ do_user(struct dove *d, const char *verb)
 static int
 do_auth(struct dove *d, const char *verb)
 {
-	const char   *argv[] = { "account", "test", d->argv[0] };
+	const char   *argv[] = { "auth", "test", d->argv[0] };
 	struct buffer password = { 0 };
 	int           status;
 

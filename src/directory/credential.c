@@ -24,8 +24,17 @@ service_valid(const char *name)
 const char *
 credential_backend_parse(const char *word, struct credential_backend *out)
 {
-	const char *colon = strchr(word, ':');
-	size_t      n = colon != NULL ? (size_t)(colon - word) : strlen(word), kind = 0;
+	const char  *colon = strchr(word, ':'), *all = word, *is = strchr(word, '=');
+	struct bytes domain = { NULL, 0 };
+	size_t       n, kind = 0;
+
+	if (is != NULL && (colon == NULL || is < colon)) {
+		domain = (struct bytes){ word, (size_t)(is - word) };
+		word = is + 1;
+		if (domain.len == 0)
+			return "write a domain before the equals sign";
+	}
+	n = colon != NULL ? (size_t)(colon - word) : strlen(word);
 
 	while (kind < CREDENTIAL_KINDS &&
 	       !bytes_equal((struct bytes){ word, n }, bytes_of(credential_kind_names[kind])))
@@ -33,8 +42,8 @@ credential_backend_parse(const char *word, struct credential_backend *out)
 	if (kind == CREDENTIAL_KINDS)
 		return "write directory, passwd-file:/path, pam, pam:SERVICE, sql:/path.cf, "
 		       "ldap:/path.cf, saslauthd:/path/mux or dovecot:/path/auth-client";
-	*out = (struct credential_backend){ (enum credential_kind)kind, word,
-		                            colon != NULL ? colon + 1 : "" };
+	*out = (struct credential_backend){ (enum credential_kind)kind, all,
+		                            colon != NULL ? colon + 1 : "", domain };
 	if (kind == CREDENTIAL_DIRECTORY)
 		return colon == NULL ? NULL : "write directory alone";
 	if (kind == CREDENTIAL_PAM) {
@@ -45,6 +54,16 @@ credential_backend_parse(const char *word, struct credential_backend *out)
 		               : "write the name of a file in /etc/pam.d behind pam:";
 	}
 	return out->argument[0] == '/' ? NULL : "write an absolute path behind the colon";
+}
+
+bool
+credential_backend_asks(const struct credential_backend *b, struct bytes user, const char *origin)
+{
+	ptrdiff_t at = bytes_find_last(user, '@');
+
+	return b->domain.len == 0 ||
+	       bytes_equal_nocase(b->domain, at < 0 ? bytes_of(origin)
+	                                            : bytes_cut(user, (size_t)at + 1, SIZE_MAX));
 }
 
 bool

@@ -34,7 +34,10 @@ enum credential_kind {
 extern const char *const credential_kind_names[CREDENTIAL_KINDS];
 
 /* `argument` is what stands behind the colon: a path, or the service of PAM ("mansio" when there is none). */
-struct credential_backend { enum credential_kind kind; const char *word, *argument; };
+/* `example.com=ldap:/x.cf` is asked for users of that domain alone; domain "": for all. */
+struct credential_backend { enum credential_kind kind; const char *word, *argument; struct bytes domain; };
+/* Whether it is asked for this user; a name without a domain is of `origin`. */
+bool credential_backend_asks(const struct credential_backend *, struct bytes user, const char *origin);
 /* NULL, or what is wrong with the word and what would be right.  The argument points into it. */
 const char *credential_backend_parse(const char *word, struct credential_backend *out);
 

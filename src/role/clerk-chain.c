@@ -7,10 +7,12 @@
 #include "directory/passwdfile.h"
 #include "role/clerk-login.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <string.h>
 #include <sys/socket.h>
 
-enum { PATIENCE_MS = 40000, QUESTIONS_MOST = 1024 };
+enum { PATIENCE_MS = 40000, QUESTIONS_MOST = 1024, PASSED_MOST = 4096 };
 
 /* A passwd-file of auth_backends; the last good one stays. */
 struct backend_file {
@@ -62,6 +64,85 @@ patience_over(void *ctx)
 	exchange_later(e, "no answer from the back end");
 }
 
+/* ---- what was right a moment ago (auth_cache_time) ---- */
+
+/* Of the password nothing is kept but a digest under a key of this process's own. */
+struct right {
+	int64_t until_ms;
+	char   *fields;
+	size_t  len;
+};
+
+static struct bytes
+right_key(const struct exchange *e, unsigned char out[static EVP_MAX_MD_SIZE])
+{
+	struct clerk *c = e->house->mine;
+	struct buffer text = { 0 };
+	unsigned int  len = 0;
+
+	pack_string(&text, e->asked->word);
+	pack_bytes(&text, e->user);
+	pack_bytes(&text, e->password);
+	pack_string(&text, e->service);
+	if (HMAC(EVP_sha256(), c->secret, sizeof c->secret, (const unsigned char *)text.at,
+	         text.len, out, &len) == NULL)
+		panic("HMAC-SHA-256 is not to be had");
+	explicit_bzero(text.at, text.len);
+	buffer_free(&text);
+	return (struct bytes){ (const char *)out, len };
+}
+
+static void
+right_free(struct right *r)
+{
+	if (r == NULL)
+		return;
+	memory_free(r->fields);
+	memory_free(r);
+}
+
+static bool
+was_right(struct exchange *e)
+{
+	struct clerk *c = e->house->mine;
+	unsigned char key[EVP_MAX_MD_SIZE];
+	struct right *r;
+
+	if (c->rows.cache_ms == 0 || e->caller != NULL)
+		return false;
+	r = map_get(c->passed, right_key(e, key));
+	if (r == NULL || r->until_ms < loop_now_ms(e->house->loop))
+		return false;
+	e->fields = arena_keep(e->life, (struct bytes){ r->fields, r->len });
+	return true;
+}
+
+static void
+rights_forget(struct clerk *c)
+{
+	for (struct map_place p = { 0 }; map_next(c->passed, &p);)
+		right_free(map_drop(c->passed, p.key));
+}
+
+static void
+is_right(struct exchange *e)
+{
+	struct clerk *c = e->house->mine;
+	unsigned char key[EVP_MAX_MD_SIZE];
+	struct right *r;
+
+	if (c->rows.cache_ms == 0)
+		return;
+	if (map_count(c->passed) >= PASSED_MOST)
+		rights_forget(c);
+	r = memory_take(sizeof *r);
+	*r = (struct right){ loop_now_ms(e->house->loop) + c->rows.cache_ms,
+		             memory_take(e->fields.len + 1), e->fields.len };
+	if (r->len > 0)
+		memcpy(r->fields, e->fields.at, r->len);
+	right_free(map_put(c->passed, right_key(e, key), r));
+}
+
 static enum credential_outcome
 ask_role(struct exchange *e, enum role role, const char *backend)
 {
@@ -71,6 +152,8 @@ ask_role(struct exchange *e, enum role role, const char *backend)
 		                           e->password };
 	uint64_t                   key;
 
+	if (was_right(e))
+		return CREDENTIAL_PASS;
 	if (l == NULL || map_count(c->questions) >= QUESTIONS_MOST)
 		return CREDENTIAL_LATER;
 	if (++c->last_question == 0)
@@ -92,6 +175,7 @@ ask_directory(struct exchange *e, const struct credential_backend *b)
 	(void)b;
 	if (e->who.account == 0 || *e->who.source != '\0')
 		return CREDENTIAL_NOBODY;
+	e->old_hash = !password_is_ours(e->who.hash);
 	exchange_compare(e, bytes_of(e->who.hash), "CRYPT");
 	return CREDENTIAL_WAIT;
 }
@@ -206,12 +290,36 @@ account_of(struct exchange *e, struct bytes name)
 	return DIRECTORY_OK;
 }
 
+/* The password is here now, and its hash is of an older kind: it is kept as a new one would be. */
+static void
+hash_renew(struct exchange *e)
+{
+	struct clerk     *c = e->house->mine;
+	struct bytes      plain, address = bytes_of(e->who.address);
+	struct credential fresh = {
+		.hash = e->fresh.hash,
+		.scram_iterations = e->fresh.scram_iterations,
+		.scram_salt = e->fresh.scram_salt,
+		.scram_stored = e->fresh.scram_stored,
+		.scram_server = e->fresh.scram_server,
+	};
+	bool kept = directory_plain(c->directory, address, NULL, e->life, &plain) == DIRECTORY_OK;
+
+	if (directory_account_set_credential(c->directory, address, &fresh) != DIRECTORY_OK)
+		return;
+	if (kept)
+		(void)directory_account_keep_plain(c->directory, address, plain);
+	note("auth: the hash of %s was of an older kind and is new now", e->who.address);
+}
+
 static void
 chain_passed(struct exchange *e)
 {
 	struct bytes name;
 
 	if (e->asked->kind == CREDENTIAL_DIRECTORY) {
+		if (e->old_hash && e->fresh.hash[0] != '\0' && e->caller == NULL)
+			hash_renew(e);
 		exchange_welcome(e, (struct bytes){ NULL, 0 });
 		return;
 	}
@@ -260,6 +368,9 @@ chain_next(struct exchange *e)
 	struct clerk           *c = e->house->mine;
 	enum credential_outcome said;
 
+	while (e->at < c->backends && !e->nobody &&
+	       !credential_backend_asks(&c->backend[e->at], e->user, c->origin))
+		e->at++;
 	if (e->at < c->backends && !e->nobody) {
 		e->asked = &c->backend[e->at++];
 		e->why_closed = "back end is not available";
@@ -315,6 +426,8 @@ hear_cred_said(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 	if (whole && e != NULL) {
 		chain_end(e);
 		e->fields = arena_keep(e->life, said.fields);
+		if (said.outcome == CREDENTIAL_PASS)
+			is_right(e);
 		chain_said(e, (enum credential_outcome)said.outcome,
 		           arena_copy(e->life, bytes_of(said.text)));
 	}
@@ -435,5 +548,6 @@ chain_settings(struct house *h, const struct common_settings *common)
 			                             &c->backend[c->backends]) == NULL)
 				c->backends++;
 	}
+	rights_forget(c);
 	chain_files(h);
 }

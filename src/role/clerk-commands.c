@@ -13,7 +13,6 @@
 #include <time.h>
 
 /* The status of a login that would fail: EX_NOPERM of sysexits(3), as doveadm's. */
-enum { COMPARED_WRONG = 77 };
 
 static struct bytes
 argument(const struct word_ask *w, uint32_t at)
@@ -499,58 +498,16 @@ run_keeper_count(struct order *e)
 	return 0;
 }
 
-/* A password to be compared in the thread pool. */
-struct comparing {
-	struct caller    *caller;
-	struct arena     *life;
-	struct bytes      password;
-	struct credential who;
-	bool              right;
-};
-
-static void
-comparing_run(void *ctx)
-{
-	struct comparing *w = ctx;
-	const char       *hash = w->who.account != 0 ? w->who.hash : password_nobody();
-
-	w->right = password_check(hash, w->password) && w->who.account != 0;
-}
-
-static void
-comparing_done(void *ctx)
-{
-	struct comparing *w = ctx;
-
-	if (w->right && w->who.enabled)
-		caller_say(w->caller, "%s\n", w->who.address);
-	else
-		caller_complain(w->caller, "mansio: %s\n",
-		                w->who.account == 0 ? "there is no such account"
-		                : !w->right         ? "the password is wrong"
-		                                    : "the account is disabled");
-	caller_done(w->caller, w->right && w->who.enabled ? 0 : COMPARED_WRONG);
-	explicit_bzero((char *)(uintptr_t)w->password.at, w->password.len);
-	arena_close(&w->life);
-	memory_free(w);
-}
-
-/* `account test ADDRESS`: whether a login with this password would succeed. */
+/* `account test ADDRESS`, `auth test USER`: whether a login with this password would succeed. */
 static int
 run_account_test(struct order *e)
 {
-	struct comparing *w = memory_take(sizeof *w);
-	struct bytes      password = e->ask->input;
+	struct bytes password = e->ask->input;
 
 	while (password.len > 0 &&
 	       (password.at[password.len - 1] == '\n' || password.at[password.len - 1] == '\r'))
 		password.len--;
-	*w = (struct comparing){ .caller = e->caller, .life = arena_open(NULL) };
-	w->password = arena_keep(w->life, password);
-	if (directory_credential(e->clerk->directory, e->first, e->clerk->origin, w->life,
-	                         &w->who) != DIRECTORY_OK)
-		w->who = (struct credential){ 0 };
-	loop_job(e->house->loop, comparing_run, comparing_done, w);
+	login_test(e->house, e->caller, e->first, password);
 	return -1;
 }
 
@@ -631,6 +588,7 @@ static const struct order_row {
 	{ "account", "one-time", 2, false, run_account_one_time, "set ADDRESS md5|sha1 SEED COUNT|delete ADDRESS" },
 	{ "account", "suspend", 1, true, run_account_suspend, "ADDRESS [--until WHEN] [--reason WORDS]" },
 	{ "account", "resume", 1, true,  run_account_resume, "ADDRESS" },
+	{ "auth",    "test",   1, false, run_account_test,   "USER [--password-file FILE]" },
 	{ "auth",    "failures", 0, false, run_auth_failures, "[--account ADDRESS] [--network NETWORK] [--json]" },
 	{ "auth",    "bans",   0, false, run_auth_bans,      "[--json]" },
 	{ "auth",    "ban",    1, false, run_auth_ban,       "NETWORK [--for TIME] [--reason WORDS]" },

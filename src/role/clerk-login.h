@@ -36,6 +36,9 @@ struct exchange {
 	struct bytes          stored;   /* what the pool compares; nothing: nobody's */
 	const char           *why_closed; /* of CLOSED, LATER: words for the log      */
 	const char           *fallback; /* its scheme where it names none           */
+	struct caller        *caller;   /* a command that tries it: no front        */
+	bool                  old_hash; /* of the directory, to be made anew        */
+	struct password_record fresh;   /* what it is made into                     */
 	struct bytes          fields;   /* what the back end said with PASS         */
 	enum scheme_outcome   right;
 	const char           *why;
@@ -74,5 +77,7 @@ void chain_begin(struct exchange *);
 void chain_compared(struct exchange *);
 /* The exchange is over: what was asked for it is void. */
 void chain_end(struct exchange *);
+/* What a command is told of the outcome. */
+void exchange_tell_caller(struct exchange *);
 
 #endif

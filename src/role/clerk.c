@@ -13,6 +13,7 @@
 /* clang-format off */
 static const struct setting rows[] = {
 	{ "recipient_delimiter", SETTING_WORD, AT(delimiter), "+", "Characters that part user from detail in user+detail@domain.", .since = "0.1" },
+	{ "auth_cache_time", SETTING_TIME, AT(cache_ms), "0", "How long a password that PAM or another server found right is believed without asking again; 0: never.", NULL, 0, 3600000, "0.2" },
 	{ "auth_username_format", SETTING_WORD, AT(username_format), "%Lu", "What a user name becomes before anybody is asked for it: %u as it is, %n before the @, %d the domain; %Lu in lower case.", .since = "0.2" },
 	{ "auth_username_chars", SETTING_WORD, AT(username_chars), "", "The only characters user names may have; empty: any.", .since = "0.2" },
 	{ "auth_username_translation", SETTING_WORD, AT(username_translation), "", "Pairs of characters: where a user name has the first, the second is meant, as in #@/@.", .since = "0.2" },
@@ -152,6 +153,7 @@ clerk_start(struct house *h)
 	h->mine = c;
 	c->exchanges = map_open();
 	c->questions = map_open();
+	c->passed = map_open();
 	c->full = map_open();
 	c->guard = guard_open();
 	for (size_t i = 0; i < COUNT(c->line); i++)

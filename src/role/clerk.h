@@ -16,7 +16,7 @@
 #include "role/house.h"
 #include "role/sasl-settings.h"
 
-struct clerk_settings { const char *username_format, *username_chars, *username_translation, *default_realm;
+struct clerk_settings { int64_t cache_ms; const char *username_format, *username_chars, *username_translation, *default_realm;
 	const char *delimiter; int64_t delay_ms, per_network, per_account;
 	int64_t ban_failures, ban_within_ms, ban_ms, ban_longest_ms; struct setting_list ban_exceptions, sender_logins; };
 
@@ -38,6 +38,8 @@ struct clerk {
 	struct check_line { struct exchange *first, **last; } line[2];  /* passwords to be checked:
 	                                      of those known, who go first; of others  */
 	struct backend_file *backend_file;     /* passwd-files, as they were last read */
+	struct map         *passed;           /* logins that were right a moment ago (clerk-chain.c) */
+	uint32_t            tests;            /* logins that commands tried        */
 	struct credential_backend *backend;    /* auth_backends, in their order  */
 	size_t              backends;
 	struct map         *questions;        /* to other processes, of exchanges */
@@ -103,6 +105,8 @@ bool hear_auth_start(struct house *, enum role from, uint32_t index, uint32_t ti
 bool hear_auth_step(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_auth_drop(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 void clerk_lost(struct house *, enum role, uint32_t index);
+void login_test(struct house *, struct caller *, struct bytes user, struct bytes password);
+enum { COMPARED_WRONG = 77 };             /* the exit status of a wrong password */
 /* clerk-chain.c */
 void chain_settings(struct house *, const struct common_settings *);
 void chain_files(struct house *);

@@ -88,7 +88,8 @@ static const struct setting rows[] = {
 	  "text,json", 0, 0, "0.1" },
 	{ "auth_backends", SETTING_LIST, AT(auth_backends), "directory",
 	  "Who is asked whether a password is right, in this order, until one knows the user: directory, passwd-file:/path, "
-	  "pam or pam:SERVICE, sql:/path.cf, ldap:/path.cf, saslauthd:/path/mux, dovecot:/path/auth-client.", NULL, 0, 0, "0.2" },
+	  "pam or pam:SERVICE, sql:/path.cf, ldap:/path.cf, saslauthd:/path/mux, dovecot:/path/auth-client; with DOMAIN= before it "
+	  "for users of that domain alone.", NULL, 0, 0, "0.2" },
 	{ "protocols", SETTING_LIST, AT(protocols), "imap pop3 lmtp",
 	  "Which of imap, pop3 and lmtp are spoken, with and without TLS; none: mail comes in and nobody reads it here.", NULL, 0, 0, "0.2" },
 	{ "listen_smtp", SETTING_LIST, LISTEN(LISTEN_SMTP), "*:25",
@@ -349,11 +350,22 @@ check_backends(struct check *c, const struct common_settings *common)
 {
 	struct credential_backend b;
 	const char               *wrong;
+	char                      path[256];
 
 	for (size_t i = 0; i < common->auth_backends.count; i++)
 		if ((wrong = credential_backend_parse(common->auth_backends.item[i], &b)) != NULL)
 			complain(c, line_of(c->settings, "auth_backends"), "auth_backends = %s: %s",
 			         common->auth_backends.item[i], wrong);
+		else if (b.kind == CREDENTIAL_PAM) {
+			/* Where there is none, PAM refuses everybody. */
+			(void)snprintf(path, sizeof path, "/etc/pam.d/%s", b.argument);
+			if (access(path, F_OK) < 0 && access("/etc/pam.conf", F_OK) < 0)
+				complain(
+					c, line_of(c->settings, "auth_backends"),
+					"auth_backends = %s: there is no %s; write what PAM is to do there, "
+					"or name another service",
+					common->auth_backends.item[i], path);
+		}
 }
 
 static void

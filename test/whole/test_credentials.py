@@ -7,6 +7,7 @@
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -177,3 +178,61 @@ def test_pam_that_fails_is_never_a_no(unix):
             t.join()
         assert all(one is True or LATER in one for one in said), said
         wait_for(lambda: imap_login(house, "geheim", unix.name) is True)
+
+
+def test_an_old_hash_is_made_anew_by_the_next_login():
+    with village() as house:
+        house.command("account", "add", "old@example.com", "--password-file", "-", input="other\n")
+        house.stop()
+        db = sqlite3.connect(house.directory / "mail/directory/directory.db")
+        db.execute("UPDATE account SET hash=?, scram_iterations=0 WHERE local='old'", [pw("SHA512-CRYPT")])
+        db.commit()
+        db.close()
+        house.start()
+        assert NO in imap_login(house, "falsch", "old@example.com")
+        assert house.count("is new now") == 0
+        assert imap_login(house, "geheim", "old@example.com") is True
+        assert house.count("the hash of old@example.com was of an older kind and is new now") == 1
+        assert imap_login(house, "geheim", "old@example.com") is True
+        assert house.count("is new now") == 1
+        assert not scram(house, "old@example.com", "falsch")
+        assert scram(house, "old@example.com", "geheim"), "what SCRAM wants is kept with it"
+
+
+def scram(house, user, password):
+    done = subprocess.run(["gsasl", "--imap", "--mechanism", "SCRAM-SHA-256", "--no-cb", "-a", user, "-p", password,
+                           "--x509-ca-file=", "--no-starttls", "127.0.0.1", str(house.ports["imap"])],
+                          input="", capture_output=True, text=True, timeout=60)
+    return done.returncode == 0
+
+
+def test_a_command_tries_a_login(users):
+    with village(auth_backends=f"directory passwd-file:{users}", auth_failure_delay="2s") as house:
+        def tried(user, password):
+            return house.command("auth", "test", user, "--password-file", "-", input=password + "\n", check=False)
+        assert tried("jack@example.com", PASSWORD).stdout == "jack@example.com\n"
+        assert tried("EVA@elsewhere.example", "geheim").stdout == "eva@elsewhere.example\n"
+        assert tried("eva@elsewhere.example", "falsch").returncode == 1
+        assert tried("nobody@elsewhere.example", "x").returncode == 1
+        assert "nologin" in tried("shut@elsewhere.example", "geheim").stderr
+        said = house.command("doveadm", "auth", "test", "eva@elsewhere.example", "geheim").stdout
+        assert "passdb: eva@elsewhere.example auth succeeded" in said
+        assert not house.command("auth", "failures").stdout.count("elsewhere"), "nobody is counted by it"
+
+
+def test_a_back_end_of_one_domain(users):
+    with village(auth_backends=f"directory elsewhere.example=passwd-file:{users} mail.example.com=passwd-file:{users}.none") as house:
+        assert imap_login(house, "geheim", "eva@elsewhere.example") is True
+        assert LATER in imap_login(house, "geheim", "bare@mail.example.com"), "its own file is not there"
+        assert NO in imap_login(house, "geheim", "bare@other.example"), "nobody is asked for that domain"
+
+
+@root
+def test_what_was_right_is_believed_for_a_while(unix):
+    with village(auth_backends=f"directory pam:{unix.service}", auth_cache_time="1h") as house:
+        assert imap_login(house, "geheim", unix.name) is True
+        unix.write("auth required pam_deny.so", "account required pam_permit.so")
+        assert imap_login(house, "geheim", unix.name) is True, "PAM is not asked again"
+        assert imap_login(house, "falsch", unix.name) is not True
+        house.command("reload")
+        assert imap_login(house, "geheim", unix.name) is not True, "new settings forget it"

@@ -83,6 +83,10 @@ test_backends(void **state)
 		{ "pam:dovecot", CREDENTIAL_PAM, "dovecot" },
 		{ "passwd-file:/etc/users", CREDENTIAL_PASSWD_FILE, "/etc/users" },
 		{ "saslauthd:/run/saslauthd/mux", CREDENTIAL_SASLAUTHD, "/run/saslauthd/mux" },
+		{ "example.com=pam:dovecot", CREDENTIAL_PAM, "dovecot" },
+		{ "example.com=directory", CREDENTIAL_DIRECTORY, "" },
+		{ "sql:/etc/a=b.cf", CREDENTIAL_SQL, "/etc/a=b.cf" },
+		{ "=pam", CREDENTIAL_KINDS, NULL },
 		{ "pam:", CREDENTIAL_KINDS, NULL },
 		{ "pam:../passwd", CREDENTIAL_KINDS, NULL },
 		{ "directory:/x", CREDENTIAL_KINDS, NULL },
@@ -103,6 +107,11 @@ test_backends(void **state)
 		HOLDS(rows[i].word, b.kind == rows[i].kind);
 		SAME(rows[i].word, bytes_of(b.argument), bytes_of(rows[i].argument));
 	}
+	HOLDS("of a domain", credential_backend_parse("Example.com=pam", &b) == NULL);
+	HOLDS("its users", credential_backend_asks(&b, BYTES("jack@example.COM"), "x.example"));
+	HOLDS("no others", !credential_backend_asks(&b, BYTES("jack@example.net"), "example.com"));
+	HOLDS("the origin's", credential_backend_asks(&b, BYTES("jack"), "example.com") &&
+	                              !credential_backend_asks(&b, BYTES("jack"), "x.example"));
 	HOLDS("a field", credential_field(BYTES("home=/x\nmail=y\n"), "mail", &value));
 	SAME("its value", value, BYTES("y"));
 	HOLDS("no half of a name", !credential_field(BYTES("email=y\nmailx=z\n"), "mail", &value));
