@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "base/map.h"
-#include "directory/credential.h"
+#include "directory/credential-remote.h"
+#include "directory/passwdfile.h"
 
 enum { INCLUDES_DEEP = 10, INCLUDED_FILES_MOST = 1000, INCLUDED_MOST = 16 << 20 };
 
@@ -301,6 +302,63 @@ check_one(void *ctx, const struct table_named *named)
 	c->good = c->good && good;
 }
 
+static void
+check_passwd_file(struct checking *c, const char *path)
+{
+	struct passwdfile *users = NULL;
+	struct buffer      text = { 0 };
+	ssize_t            n = -1;
+	int                fd = c->source.open(c->source.ctx, path);
+
+	if (fd >= 0)
+		while ((n = read(fd, buffer_room(&text, 65536), 65536)) > 0)
+			buffer_took(&text, (size_t)n);
+	if (n < 0)
+		buffer_printf(c->errors, "%s: %s\n", path, strerror(errno));
+	else
+		users = passwdfile_open(buffer_bytes(&text), path, c->errors, c->warnings);
+	if (fd >= 0)
+		(void)close(fd);
+	if (text.len > 0)
+		explicit_bzero(text.at, text.len);
+	buffer_free(&text);
+	passwdfile_close(&users);
+}
+
+/* Nobody is connected to: it is about what the files say. */
+static void
+check_backend(struct checking *c, const struct credential_backend *b)
+{
+	struct credential_remote *r;
+	size_t                    before = c->errors->len;
+
+	if (b->kind == CREDENTIAL_PASSWD_FILE)
+		check_passwd_file(c, b->argument);
+	else if (b->kind != CREDENTIAL_DIRECTORY && b->kind != CREDENTIAL_PAM) {
+		r = credential_remote_open(b, &c->source, c->errors, c->warnings);
+		credential_remote_close(&r);
+	}
+	if (c->errors->len > before) {
+		buffer_printf(c->errors,
+		              "auth_backends = %s: this back end cannot be used as it is\n",
+		              b->word);
+		c->good = false;
+	}
+}
+
+static void
+check_backends(struct checking *c, struct settings *s)
+{
+	struct common_settings    common;
+	struct credential_backend b;
+
+	if (!settings_fill(s, &common_setting_table, NULL, &common, NULL))
+		return;
+	for (size_t i = 0; i < common.auth_backends.count; i++)
+		if (credential_backend_parse(common.auth_backends.item[i], &b) == NULL)
+			check_backend(c, &b);
+}
+
 bool
 tables_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
 {
@@ -308,6 +366,7 @@ tables_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
 
 	c.source.default_type = tables_default_type(s);
 	tables_named(s, check_one, &c);
+	check_backends(&c, s);
 	return c.good;
 }
 

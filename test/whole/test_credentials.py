@@ -110,6 +110,22 @@ def test_wrong_words_are_refused_in_words(tmp_path):
             assert said.returncode == 1 and words.split()[0] in said.stdout + said.stderr, words
 
 
+def test_files_are_checked_with_the_settings(tmp_path, users):
+    sql, broken = tmp_path / "sql.cf", tmp_path / "broken"
+    sql.write_text("driver = sqlite\ndbpath = /x\npassword_query = SELECT hash FROM people WHERE name = %u\n")
+    broken.write_text("eva:x\nno line\n")
+    with village() as house:
+        for word, said in ((f"sql:{sql}", f"{sql}:3: password_query: an expansion stands outside of quotes"),
+                           (f"passwd-file:{broken}", f"{broken}:2: write user:"),
+                           (f"ldap:{sql}", "is not a setting"), (f"passwd-file:{users}", None),
+                           (f"passwd-file:{tmp_path}/missing", "No such file")):
+            bad = tmp_path / "main.cf"
+            bad.write_text(house.config.read_text() + f"auth_backends = {word}\n")
+            done = subprocess.run([os.environ["MANSIO"], "-c", bad, "config", "check"], capture_output=True, text=True)
+            assert (done.returncode == 0) == (said is None), done.stderr + done.stdout
+            assert said is None or said in done.stdout + done.stderr, done.stdout + done.stderr
+
+
 class Unix:
     """A user of the operating system and a service of PAM, made for one test."""
 
