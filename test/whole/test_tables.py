@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: ISC
+"""Lookup tables: the same answers as Postfix's, and taken up while the server runs."""
+
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+from house import BINARY, House, wait_for
+
+POSTMAP, POSTALIAS, POSTCONF = "/usr/sbin/postmap", "/usr/sbin/postalias", "/usr/sbin/postconf"
+needs_postfix = pytest.mark.skipif(not os.path.exists(POSTMAP), reason="Postfix is the oracle")
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A directory with a main.cf both can read."""
+    (tmp_path / "main.cf").write_text(
+        f"compatibility_level = 3.6\nqueue_directory = {tmp_path}\ndata_directory = {tmp_path}\n")
+    if os.path.exists("/etc/postfix/dynamicmaps.cf"):
+        for name in ("dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files"):
+            source = pathlib.Path("/etc/postfix") / name
+            if source.is_dir():
+                shutil.copytree(source, tmp_path / name)
+            elif source.exists():
+                shutil.copy(source, tmp_path / name)
+    return tmp_path
+
+
+def run(place, program, *words, ask=""):
+    return subprocess.run([*program, "-c", ".", *words], input=ask.encode(), cwd=place, capture_output=True, timeout=60)
+
+
+def theirs(place, *words, ask="", program=POSTMAP):
+    return run(place, [program], *words, ask=ask)
+
+
+def ours(place, *words, ask="", program="postmap"):
+    return run(place, [BINARY, program], *words, ask=ask)
+
+
+def same(place, table, keys):
+    """Asked for all of these keys, both say the same."""
+    ask = "".join(key + "\n" for key in keys)
+    wanted, got = theirs(place, "-q", "-", table, ask=ask), ours(place, "-q", "-", table, ask=ask)
+    assert got.stdout == wanted.stdout, table
+    assert got.returncode == wanted.returncode, table
+
+
+WORDS = ["a", "b", "ab", "user", "root", "list-owner", "example.com", "x.example.com", "user@example.com",
+         "@example.com", ".example.com", "User+Tag@Example.COM", "10.0.0.1", "192.168.1.77", "2001:db8::1", "a b", "%s", "'", "*"]
+
+
+@needs_postfix
+def test_random_text_files_say_what_postfix_says(place):
+    chance = random.Random(1)
+    for _ in range(10):
+        lines = []
+        for key in chance.sample(WORDS, 8):
+            shown = f'"{key}"' if " " in key else key
+            lines.append(f"{shown}{chance.choice([' ', chr(9), '   '])}{chance.choice(WORDS)}")
+            if chance.random() < 0.3:
+                lines.append(chance.choice(["# a remark", "", "   more of it", "  # inside"]))
+        (place / "t").write_text("\n".join(lines) + "\n")
+        same(place, "texthash:./t", WORDS + ['"a b"'])
+
+
+@needs_postfix
+def test_random_rules_say_what_postfix_says(place):
+    chance = random.Random(2)
+    patterns = ["/^a/", "/b$/", "!/^user/", "/(.*)@(.*)/", "/^(.)(.)?/", "/example\\.com/i", "/[[:digit:]]+/", "/^[^@]*$/", "|a|b|"[:3]]
+    results = ["OK", "REJECT no", "$$5", "x y z"]
+    for kind in ("pcre", "regexp"):
+        for _ in range(10):
+            lines, depth = [], 0
+            for _ in range(8):
+                pattern = chance.choice(patterns)
+                if chance.random() < 0.25:
+                    lines.append("if " + pattern)
+                    depth += 1
+                elif depth and chance.random() < 0.3:
+                    lines.append("endif")
+                    depth -= 1
+                else:
+                    lines.append(f"{pattern} {chance.choice(results + (['$1-${2}'] if '(.*)@' in pattern else []))}")
+            (place / "t").write_text("\n".join(lines + ["endif"] * depth) + "\n")
+            same(place, f"{kind}:./t", WORDS)
+
+
+@needs_postfix
+def test_random_networks_say_what_postfix_says(place):
+    chance = random.Random(3)
+    for _ in range(10):
+        lines, depth = [], 0
+        for _ in range(8):
+            network = chance.choice(["10.0.0.0/8", "192.168.0.0/16", "192.168.1.77", "0.0.0.0/0", "2001:db8::/32", "::/0", "!10.0.0.0/8",
+                                     "!2001:db8::1", "172.16.0.0/12"])
+            if chance.random() < 0.25:
+                lines.append("if " + network)
+                depth += 1
+            elif depth and chance.random() < 0.3:
+                lines.append("endif")
+                depth -= 1
+            else:
+                lines.append(f"{network} {chance.choice(WORDS)}")
+        (place / "t").write_text("\n".join(lines + ["endif"] * depth) + "\n")
+        same(place, "cidr:./t", WORDS + ["10.1.2.3", "11.0.0.1", "::ffff:10.0.0.1", "2001:DB8::1"])
+
+
+@needs_postfix
+@pytest.mark.parametrize("table", [
+    "inline:{a=b, {user = c d}, AB=5}", "static:x y", "static:{ x }",
+    "unionmap:{static:one, inline:{a=two}}", "unionmap:{inline:{b=1}, inline:{a=2}}",
+    "pipemap:{inline:{a=b, b=q}, inline:{b=c}}", "pipemap:{static:a, inline:{a=x}}",
+])
+def test_tables_in_their_names_say_what_postfix_says(place, table):
+    same(place, table, WORDS)
+
+
+@needs_postfix
+def test_aliases_say_what_postfix_says(place):
+    (place / "t").write_text(
+        "postmaster: root\nroot: a, b,c\nlist: \"|/usr/bin/prog -x 'y z'\", /var/mail/list,:include:/etc/list\n"
+        "\"two words\": x@example.com\nMixed: Case@Example.COM\nlong: a,\n  b,\n# between\n  c\n")
+    theirs(place, "hash:./t", program=POSTALIAS)
+    for key in ("postmaster", "ROOT", "list", "two words", "mixed", "long", "nobody"):
+        wanted = theirs(place, "-q", key, "hash:./t", program=POSTALIAS)
+        got = ours(place, "-q", key, "hash:./t", program="postalias")
+        assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode), key
+
+
+@needs_postfix
+def test_R205_postmap_warns_of_a_key_that_is_there_twice(place):
+    (place / "t").write_text("a b\nc d\na e\n")
+    wanted, got = theirs(place, "-q", "a", "texthash:./t"), ours(place, "hash:./t")
+    assert b'./t, line 3: duplicate entry: "a"' in wanted.stderr
+    assert b'./t, line 3: duplicate entry: "a"' in got.stderr and got.returncode == 0
+    assert not (place / "t.db").exists()
+
+
+@needs_postfix
+@pytest.mark.parametrize("words", [
+    ("-n",), ("-h", "relayhost", "x_y"), ("-H", "relayhost"), ("-h", "nobody_knows"), ("-d", "-n"),
+    ("-e", "relayhost = [mx]:25", "x_y=z"), ("new=1",), ("-X", "queue_directory"), ("-#", "data_directory"), ("-e", "no-equals"),
+])
+def test_postconf_does_what_postfixs_does(place, words):
+    texts = []
+    for program in ([POSTCONF], [BINARY, "postconf"]):
+        (place / "main.cf").write_text(f"compatibility_level = 3.6\n# a remark\nqueue_directory = {place}\ndata_directory = {place}\n"
+                                       "x_y = q\nrelayhost = $x_y\n")
+        done = run(place, program, *words)
+        shown = [line for line in done.stdout.decode().splitlines() if not line.startswith("config_directory")]
+        texts.append((done.returncode, shown, (place / "main.cf").read_text()))
+    assert texts[0] == texts[1]
+
+
+def test_postconf_m_lists_the_types(place):
+    types = ours(place, "-m", program="postconf").stdout.decode().split()
+    assert {"hash", "btree", "lmdb", "cdb", "texthash", "inline", "static", "regexp", "pcre", "cidr", "unionmap",
+            "pipemap", "sqlite", "pgsql", "mysql", "ldap", "socketmap", "tcp", "unix"} <= set(types)
+
+
+def rcpt(house, address):
+    with house.smtp() as smtp:
+        smtp.ehlo("client.example")
+        smtp.mail("a@client.example")
+        return smtp.rcpt(address)[0]
+
+
+@pytest.fixture
+def house():
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-tables-"))
+    (directory / "virtual").write_text("one@virtual.example jack@example.com\nvirtual.example anything\n")
+    with House(virtual_alias_maps=f"hash:{directory}/virtual") as house:
+        house.command("domain", "add", "example.com")
+        house.command("account", "add", "jack@example.com", input="secret\n")
+        house.tables = directory
+        yield house
+    shutil.rmtree(directory)
+
+
+def log_has(house, words):
+    return lambda: words in house.log.read_text()
+
+
+def test_R200_a_changed_table_is_taken_up_without_a_restart(house):
+    assert rcpt(house, "one@virtual.example") == 250
+    assert rcpt(house, "two@virtual.example") == 550
+    with house.smtp() as session:
+        session.ehlo("client.example")
+        (house.tables / "virtual").write_text("two@virtual.example jack@example.com\nvirtual.example anything\n")
+        wait_for(lambda: rcpt(house, "two@virtual.example") == 250)
+        assert rcpt(house, "one@virtual.example") == 550
+        beside = house.tables / "virtual.new"
+        beside.write_text("three@virtual.example jack@example.com\nvirtual.example anything\n")
+        beside.rename(house.tables / "virtual")
+        wait_for(lambda: rcpt(house, "three@virtual.example") == 250)
+        assert session.noop()[0] == 250
+
+
+def test_R205_a_wrong_line_leaves_the_last_good_table(house):
+    (house.tables / "virtual").write_text("two@virtual.example jack@example.com\nnothing-behind-it\n")
+    wait_for(log_has(house, "virtual:2: \"nothing-behind-it\" has no value; write: key, blanks, value"))
+    wait_for(log_has(house, "the last good one stays"))
+    assert rcpt(house, "one@virtual.example") == 250
+    check = house.command("config", "check", check=False)
+    assert check.returncode == 1 and "virtual:2:" in check.stderr
+
+
+def test_a_table_that_vanished_stays_as_it_was(house):
+    (house.tables / "virtual").unlink()
+    wait_for(log_has(house, "it stays as it was"))
+    assert rcpt(house, "one@virtual.example") == 250
+    (house.tables / "virtual").write_text("four@virtual.example jack@example.com\nvirtual.example anything\n")
+    wait_for(lambda: rcpt(house, "four@virtual.example") == 250)
