@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: ISC
+"""bench/run directory: what a lookup costs in tables of 1, 1 000 and 1 000 000 addresses, beside Postfix's
+lmdb map, and what a recipient costs in a session with that many aliases in a file and in the directory."""
+
+import os
+import shutil
+import socket
+import sqlite3
+import statistics
+import subprocess
+import time
+
+from servers import DOMAIN, ServerError, process_pss
+
+FOREIGN = "many.example"
+ASKED = 200000
+RECIPIENTS = 20000
+BURST = 100
+A_SESSION = 5000
+
+
+def key_of(number):
+	return "user%d@%s" % (number, FOREIGN)
+
+
+def write_table(path, count):
+	with open(path, "w") as f:
+		f.writelines("%s jack@%s\n" % (key_of(i), DOMAIN) for i in range(count))
+
+
+def write_keys(path, count, asked):
+	with open(path, "w") as f:
+		f.writelines(key_of(i * 7919 % count) + "\n" for i in range(asked))
+
+
+def query_seconds(command, keys):
+	begin = time.monotonic()
+	with open(keys) as f:
+		done = subprocess.run(command, stdin=f, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+	if done.returncode:
+		raise ServerError(done.stderr.decode())
+	return time.monotonic() - begin
+
+
+def per_second(command, keys, one):
+	"""Lookups, without what it takes to start and to open the table."""
+	whole = [query_seconds(command, keys) for _ in range(3)]
+	start = [query_seconds(command, one) for _ in range(3)]
+	return ASKED / max(1e-6, statistics.median(whole) - statistics.median(start)), statistics.median(start)
+
+
+def resting_pss(command):
+	"""Of a process that has the table open and waits for a key."""
+	process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+	try:
+		before, still = None, 0
+		while still < 5:
+			time.sleep(0.05)
+			with open("/proc/%d/stat" % process.pid) as f:
+				now = f.read().rsplit(")", 1)[1].split()[11:13]
+			still = still + 1 if now == before else 0
+			before = now
+		return process_pss([process.pid])
+	finally:
+		process.stdin.close()
+		process.wait()
+
+
+def postfix_place(work):
+	place = os.path.join(work, "postmap")
+	os.makedirs(place, exist_ok=True)
+	with open(os.path.join(place, "main.cf"), "w") as f:
+		f.write("compatibility_level = 3.6\nqueue_directory = %s\ndata_directory = %s\nlmdb_map_size = 1073741824\n" % (place, place))
+	for name in ("dynamicmaps.cf", "dynamicmaps.cf.d"):
+		source = os.path.join("/etc/postfix", name)
+		if os.path.isdir(source):
+			shutil.copytree(source, os.path.join(place, name), dirs_exist_ok=True)
+		elif os.path.exists(source):
+			shutil.copy(source, place)
+	return place
+
+
+def text_rows(bench, binary, sizes):
+	place, rows, empty = postfix_place(bench.work), [], None
+	keys, one = os.path.join(bench.work, "keys"), os.path.join(bench.work, "key")
+	for count in sizes:
+		table = os.path.join(bench.work, "table%d" % count)
+		write_table(table, count)
+		write_keys(keys, count, ASKED)
+		write_keys(one, count, 1)
+		if subprocess.run(["/usr/sbin/postmap", "-c", place, "lmdb:" + table]).returncode:
+			raise ServerError("postmap cannot build an lmdb map: is postfix-lmdb installed?")
+		theirs, _ = per_second(["/usr/sbin/postmap", "-c", place, "-q", "-", "lmdb:" + table], keys, one)
+		command = [binary, "postmap", "-c", place, "-q", "-", "lmdb:" + table]
+		ours, opening = per_second(command, keys, one)
+		pss = resting_pss(command)
+		if empty is None:
+			empty = pss
+		each = (pss - empty - os.path.getsize(table)) / count if count > 1 else 0
+		rows.append({"addresses": count, "ours": ours, "postfix": theirs, "ratio": ours / theirs,
+		    "opening_seconds": opening, "bytes_beyond_the_file": each})
+		print(rows[-1], flush=True)
+	return rows
+
+
+def rcpt_session(port, addresses):
+	"""Seconds for these recipients in one session, sent in bursts; every one must be taken."""
+	with socket.create_connection(("127.0.0.1", port)) as s, s.makefile("rwb") as f:
+		def say(line, replies):
+			f.write(line)
+			f.flush()
+			while replies > 0:
+				reply = f.readline()
+				if reply[:1] != b"2":
+					raise ServerError("%r: %r" % (line[:60], reply))
+				replies -= reply[3:4] != b"-"
+		say(b"", 1)
+		say(b"EHLO bench.example\r\n", 1)
+		begin = time.monotonic()
+		for first in range(0, len(addresses), BURST):
+			lines = [b"RSET\r\nMAIL FROM:<a@bench.example>\r\n"]
+			lines += [b"RCPT TO:<%s>\r\n" % one.encode() for one in addresses[first:first + BURST]]
+			say(b"".join(lines), len(lines) + 1)
+		return time.monotonic() - begin
+
+
+def rcpt_per_second(port, address):
+	"""Over several sessions: one with many RSETs is taken for a nuisance."""
+	addresses = [address(i) for i in range(RECIPIENTS)]
+	return RECIPIENTS / sum(rcpt_session(port, addresses[i:i + A_SESSION]) for i in range(0, RECIPIENTS, A_SESSION))
+
+
+def into_directory(server, count):
+	"""Aliases of the directory, put in while the server is down."""
+	server.halt()
+	path = os.path.join(server.dir, "mail", "directory", "directory.db")
+	db = sqlite3.connect(path)
+	db.execute("INSERT OR IGNORE INTO domain (name, made, number) SELECT ?, 0, max(number) + 1 FROM domain", (FOREIGN,))
+	db.executemany("INSERT OR IGNORE INTO alias (domain, local, target) VALUES (?, ?, ?)",
+	    ((FOREIGN, "user%d" % i, "jack@" + DOMAIN) for i in range(count)))
+	db.commit()
+	db.close()
+	server.start()
+
+
+def rcpt_rows(bench, sizes):
+	rows = []
+	for count in [0] + sizes:
+		table = os.path.join(bench.work, "virtual")
+		write_table(table, count)
+		for kind in ("text", "directory"):
+			settings = ["virtual_alias_maps=hash:" + table] if kind == "text" else []
+			if kind == "text" and count > 0:
+				settings.append("virtual_alias_domains=" + FOREIGN)
+			server = bench.mansio(bench.options.base_port, settings=settings)
+			server.start()
+			try:
+				if kind == "directory" and count > 0:
+					into_directory(server, count)
+				port = server.smtp_port
+				plain = statistics.median(rcpt_per_second(port, lambda i: "jack+%d.%d@%s" % (count, i, DOMAIN)) for _ in range(3))
+				alias = 0 if count == 0 else statistics.median(
+				    rcpt_per_second(port, lambda i: key_of(i * 7919 % count)) for _ in range(3))
+			finally:
+				server.stop()
+			rows.append({"kind": kind, "aliases": count, "accounts_per_second": plain, "aliases_per_second": alias})
+			print(rows[-1], flush=True)
+	return rows
+
+
+def verdicts(text, rcpt):
+	"""What must be: (words, whether it is so)."""
+	big = text[-1]
+	for row in text:
+		yield "%d addresses: a lookup costs no more than Postfix's lmdb: %.2f times its rate" % (row["addresses"], row["ratio"]), row["ratio"] >= 1
+	yield "memory beyond the file: %.1f bytes an address, at most 100" % big["bytes_beyond_the_file"], big["bytes_beyond_the_file"] <= 100
+	for kind in ("text", "directory"):
+		rates = {r["aliases"]: r["accounts_per_second"] for r in rcpt if r["kind"] == kind}
+		yield "%s: RCPTs with %d aliases at %.0f %% of the rate with none" % (kind, max(rates), 100 * rates[max(rates)] / rates[0]), \
+		    rates[max(rates)] >= 0.8 * rates[0]
+
+
+def run_directory(bench):
+	sizes = [1, 1000, 20000 if bench.options.quick else 1000000]
+	probe = bench.mansio(bench.options.base_port)
+	probe.start()
+	binary = probe.env["MANSIO_BIN"]
+	probe.stop()
+	text, rcpt = text_rows(bench, binary, sizes), rcpt_rows(bench, sizes)
+	said = list(verdicts(text, rcpt))
+	markdown = ("# Directory\n\n| addresses | lookups/s in a text table | postmap -q on lmdb | ratio | opened in | bytes an address beyond the file |\n"
+	    "|--|--|--|--|--|--|\n" + "".join("| %d | %.0f | %.0f | %.2f | %.2f s | %.1f |\n" % (r["addresses"], r["ours"], r["postfix"], r["ratio"],
+	    r["opening_seconds"], r["bytes_beyond_the_file"]) for r in text) +
+	    "\n| aliases | kept in | RCPTs/s of an account | RCPTs/s of aliases |\n|--|--|--|--|\n" +
+	    "".join("| %d | %s | %.0f | %.0f |\n" % (r["aliases"], r["kind"], r["accounts_per_second"], r["aliases_per_second"]) for r in rcpt) +
+	    "\n" + "".join("* %s: %s\n" % ("met" if good else "MISSED", words) for words, good in said))
+	bench.save("directory", {"machine": bench.machine(), "text": text, "rcpt": rcpt}, markdown)
+	return 0 if all(good for _, good in said) else 1
