@@ -303,10 +303,14 @@ run_newaliases(struct call *c)
 {
 	struct wish w = { .call = c, .grammar = TABLE_ALIASES, .source = table_source_files };
 	struct common_settings common;
-	struct settings       *s = lookup_settings(c);
 	struct arena          *arena = arena_open(NULL);
+	const char            *directory = getenv("MAIL_CONFIG");
+	struct settings       *s;
 	int                    status = COMMAND_FAILED;
 
+	if (directory != NULL)
+		c->config = lookup_config(directory, arena);
+	s = lookup_settings(c);
 	if (s != NULL && settings_fill(s, &common_setting_table, NULL, &common, NULL)) {
 		w.source.default_type = tables_default_type(s);
 		status = COMMAND_DONE;

@@ -121,7 +121,7 @@ def test_tables_in_their_names_say_what_postfix_says(place, table):
 
 
 @needs_postfix
-def test_aliases_say_what_postfix_says(place):
+def test_R199_postalias_says_what_postfixs_says(place):
     (place / "t").write_text(
         "postmaster: root\nroot: a, b,c\nlist: \"|/usr/bin/prog -x 'y z'\", /var/mail/list,:include:/etc/list\n"
         "\"two words\": x@example.com\nMixed: Case@Example.COM\nlong: a,\n  b,\n# between\n  c\n")
@@ -133,7 +133,7 @@ def test_aliases_say_what_postfix_says(place):
 
 
 @needs_postfix
-def test_R205_postmap_warns_of_a_key_that_is_there_twice(place):
+def test_R201_postmap_builds_nothing_and_warns_of_a_key_that_is_there_twice(place):
     (place / "t").write_text("a b\nc d\na e\n")
     wanted, got = theirs(place, "-q", "a", "texthash:./t"), ours(place, "hash:./t")
     assert b'./t, line 3: duplicate entry: "a"' in wanted.stderr
@@ -157,10 +157,23 @@ def test_postconf_does_what_postfixs_does(place, words):
     assert texts[0] == texts[1]
 
 
-def test_postconf_m_lists_the_types(place):
+def test_R203_postconf_m_lists_the_types(place):
     types = ours(place, "-m", program="postconf").stdout.decode().split()
     assert {"hash", "btree", "lmdb", "cdb", "texthash", "inline", "static", "regexp", "pcre", "cidr", "unionmap",
             "pipemap", "sqlite", "pgsql", "mysql", "ldap", "socketmap", "tcp", "unix"} <= set(types)
+
+
+def test_R199_R200_newaliases_looks_at_alias_database_also_by_its_own_name(place):
+    (place / "aliases").write_text("root: jack\n")
+    (place / "main.cf").write_text(f"alias_database = hash:{place}/aliases\n")
+    (place / "newaliases").symlink_to(BINARY)
+    environment = {**os.environ, "MAIL_CONFIG": str(place)}
+    done = subprocess.run([place / "newaliases"], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    (place / "aliases").write_text("root: jack\nnobody\n")
+    done = subprocess.run([place / "newaliases"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"newaliases: warning: {place}/aliases, line 2: " in done.stderr
 
 
 def rcpt(house, address):
@@ -186,7 +199,7 @@ def log_has(house, words):
     return lambda: words in house.log.read_text()
 
 
-def test_R200_a_changed_table_is_taken_up_without_a_restart(house):
+def test_R215_a_changed_table_is_taken_up_without_a_restart(house):
     assert rcpt(house, "one@virtual.example") == 250
     assert rcpt(house, "two@virtual.example") == 550
     with house.smtp() as session:
@@ -201,7 +214,14 @@ def test_R200_a_changed_table_is_taken_up_without_a_restart(house):
         assert session.noop()[0] == 250
 
 
-def test_R205_a_wrong_line_leaves_the_last_good_table(house):
+def test_R212_the_tutorials_virtual_file_works_as_it_stands(house):
+    (house.tables / "virtual").write_text("# three of them\nann@virtual.example\tjack\nbob@virtual.example jack@example.com\n"
+                                          "@virtual.example\n   jack@example.com\nvirtual.example DOMAIN\n")
+    wait_for(lambda: rcpt(house, "bob@virtual.example") == 250)
+    assert rcpt(house, "anybody@virtual.example") == 250
+
+
+def test_a_wrong_line_leaves_the_last_good_table(house):
     (house.tables / "virtual").write_text("two@virtual.example jack@example.com\nnothing-behind-it\n")
     wait_for(log_has(house, "virtual:2: \"nothing-behind-it\" has no value; write: key, blanks, value"))
     wait_for(log_has(house, "the last good one stays"))
