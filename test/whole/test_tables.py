@@ -236,3 +236,27 @@ def test_a_table_that_vanished_stays_as_it_was(house):
     assert rcpt(house, "one@virtual.example") == 250
     (house.tables / "virtual").write_text("four@virtual.example jack@example.com\nvirtual.example anything\n")
     wait_for(lambda: rcpt(house, "four@virtual.example") == 250)
+
+
+def test_a_table_that_is_not_there_puts_mail_off_until_it_comes():
+    """Also where its directory is not there yet, and by a link."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-tables-"))
+    try:
+        with House(virtual_alias_maps=f"hash:{directory}/later/virtual") as house:
+            house.command("domain", "add", "example.com")
+            house.command("account", "add", "jack@example.com", input="secret\n")
+            assert rcpt(house, "one@virtual.example") == 451
+            (directory / "later").mkdir()
+            (directory / "real").write_text("one@virtual.example jack@example.com\nvirtual.example anything\n")
+            (directory / "later/virtual").symlink_to(directory / "real")
+            wait_for(lambda: rcpt(house, "one@virtual.example") == 250)
+            (directory / "real").write_text("two@virtual.example jack@example.com\nvirtual.example anything\n")
+            wait_for(lambda: rcpt(house, "two@virtual.example") == 250)
+    finally:
+        shutil.rmtree(directory)
+
+
+def test_a_clerk_that_died_has_its_tables_again(house):
+    clerk = next(p for p in house.at_work() if p["role"] == "clerk")
+    os.kill(clerk["pid"], 9)
+    wait_for(lambda: rcpt(house, "one@virtual.example") == 250)
