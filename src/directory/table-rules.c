@@ -149,8 +149,8 @@ inline_text(struct bytes name, struct buffer *text, struct buffer *errors)
 	bool         good = table_unbrace(name, &inner);
 
 	while (good && table_part(&inner, &part)) {
-		good = table_unbrace(part, &line);
-		buffer_add(text, line);
+		if ((good = table_unbrace(part, &line)))
+			buffer_add(text, line);
 		buffer_add_char(text, '\n');
 	}
 	if (!good)

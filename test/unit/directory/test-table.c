@@ -207,6 +207,8 @@ static const struct fault faults[] = {
 	  "/x:1: \"10.0.0.0/33\" is no network; write it as 192.0.2.0/24 or 2001:db8::/32\n" },
 	{ "cidr: something behind endif", "cidr:/x", "if 10.0.0.0/8\n10.0.0.1 x\nendif junk\nendif\n", TABLE_PLAIN,
 	  "/x:3: something stands behind endif; let it stand alone\n" },
+	{ "rules in the name: one not in braces", "pcre:{/a/ x}", "", TABLE_PLAIN,
+	  "{/a/ x}: write each rule in braces: {{rule}, {rule}}\n" },
 	{ "unionmap: nothing in it", "unionmap:{}", "", TABLE_PLAIN,
 	  "{}: write the tables in braces: {type:name, type:name}\n" },
 	{ "unionmap: no such type in it", "unionmap:{{inline:{a=b}}}", "", TABLE_PLAIN,
