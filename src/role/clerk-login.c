@@ -446,7 +446,8 @@ hear_auth_step(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 		map_get(clerk_of(h)->exchanges, exchange_key(from, index, ticket, key));
 
 	/* Nothing to say to an exchange that is over or being checked: answers crossed. */
-	if (e != NULL && e->sasl != NULL && !e->busy && e->pause == NULL && e->question == 0)
+	if (e != NULL && e->sasl != NULL && !e->busy && e->pause == NULL && e->question == 0 &&
+	    !e->enquiring)
 		exchange_step(e, true, body);
 	return true;
 }

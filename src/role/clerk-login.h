@@ -7,6 +7,7 @@
 
 #include "directory/scheme.h"
 #include "role/clerk-guard.h"
+#include "role/enquiry.h"
 #include "sasl/sasl.h"
 
 /* One exchange of a front; found by role, index and ticket. */
@@ -47,6 +48,9 @@ struct exchange {
 	struct bytes          heard;    /* and what it answers to                   */
 	bool                  has_heard;
 	enum sasl_outcome     outcome;
+	struct enquiry        token;    /* to a table that another role asks        */
+	size_t                token_at; /* which of oauth_token_maps; counted on    */
+	bool                  enquiring;
 	bool                  one_time; /* has the user's chain of one-time passwords */
 	struct word_auth_done answer;
 	struct exchange      *next; /* in the queue of checks                    */

@@ -270,50 +270,85 @@ static const struct sasl_needs sasl_needs = {
 
 /* ---- tokens ---- */
 
-#ifdef MANSIO_OAUTH
-/* Whose token it is; REFUSED when the client says that it is somebody else's. */
-static enum sasl_outcome
-token_whose(struct exchange *e, struct bytes *user)
+static void exchange_stepped(struct exchange *, enum sasl_outcome, struct bytes said);
+
+/* It is known whose it is, or not; the client may have said that it is somebody's. */
+static void
+token_said(struct exchange *e, enum sasl_outcome o, struct bytes user, const char *why)
 {
+	struct buffer out = { 0 };
+	struct bytes  said = sasl_user(e->sasl);
+
+	if (o == SASL_PROVED && !sasl_acts_for_self(said, user)) {
+		o = SASL_REFUSED;
+		why = "the token is of another user";
+	}
+	if (o != SASL_PROVED)
+		note("token of <%.*s> from %s: %s", (int)said.len, said.at, e->network, why);
+	o = sasl_token_said(e->sasl, o, user, &out);
+	exchange_stepped(e, o, buffer_bytes(&out));
+	buffer_free(&out);
+}
+
+static void token_ask(struct exchange *);
+
+static void
+token_answered(struct enquiry *q, enum table_outcome o, struct bytes value)
+{
+	struct exchange *e = (struct exchange *)((char *)q - offsetof(struct exchange, token));
+
+	e->enquiring = false;
+	if (o == TABLE_FOUND)
+		token_said(e, SASL_PROVED, arena_keep(e->life, value), "");
+	else if (o == TABLE_NONE) {
+		e->token_at++;
+		token_ask(e);
+	} else
+		token_said(e, SASL_LATER, (struct bytes){ NULL, 0 },
+		           value.len > 0 ? arena_copy(e->life, value) : "no answer");
+}
+
+/* The next of the tables; nobody knows it when there is none. */
+static void
+token_ask(struct exchange *e)
+{
+	struct clerk *c = clerk_of(e->house);
+
+	if (e->token_at >= c->sasl.tokens.count) {
+		token_said(e, SASL_REFUSED, (struct bytes){ NULL, 0 }, "it is good nowhere");
+		return;
+	}
+	e->enquiring = true;
+	e->token.answered = token_answered;
+	enquiry_ask(c->enquiries, &e->token, c->sasl.tokens.item[e->token_at],
+	            sasl_password(e->sasl));
+}
+
+static void
+exchange_token(struct exchange *e)
+{
+#ifdef MANSIO_OAUTH
 	struct clerk            *c = clerk_of(e->house);
 	const struct token_rules rules = { .issuer = c->sasl.issuer,
 		                           .audiences = c->sasl.audiences,
 		                           .scopes = c->sasl.scopes,
 		                           .claim = c->sasl.claim,
 		                           .now = clock_wall() };
-	struct bytes             said = sasl_user(e->sasl);
-	const char              *why = "no keys of an issuer are known";
+	struct bytes             user = { NULL, 0 };
+	const char              *why = "";
 	bool                     unknown;
-	enum sasl_outcome        o = c->tokens != NULL
-	                                     ? token_check(c->tokens, &rules, sasl_password(e->sasl),
-	                                                   e->life, user, &why, &unknown)
-	                                     : SASL_LATER;
 
-	if (o == SASL_PROVED && !sasl_acts_for_self(said, *user)) {
-		o = SASL_REFUSED;
-		why = "the token is of another user";
+	if (c->tokens != NULL) {
+		enum sasl_outcome o = token_check(c->tokens, &rules, sasl_password(e->sasl),
+		                                  e->life, &user, &why, &unknown);
+		if (o == SASL_PROVED || c->sasl.tokens.count == 0) {
+			token_said(e, o, user, why);
+			return;
+		}
 	}
-	if (o != SASL_PROVED)
-		note("token of <%.*s> from %s: %s", (int)said.len, said.at, e->network, why);
-	return o;
-}
 #endif
-
-static void exchange_stepped(struct exchange *, enum sasl_outcome, struct bytes said);
-
-static void
-exchange_token(struct exchange *e)
-{
-	struct buffer     out = { 0 };
-	struct bytes      user = { NULL, 0 };
-	enum sasl_outcome o = SASL_LATER;
-
-#ifdef MANSIO_OAUTH
-	o = token_whose(e, &user);
-#endif
-	o = sasl_token_said(e->sasl, o, user, &out);
-	exchange_stepped(e, o, buffer_bytes(&out));
-	buffer_free(&out);
+	e->token_at = 0;
+	token_ask(e);
 }
 
 /* ---- what is read once, or anew ---- */
@@ -509,6 +544,9 @@ exchange_sasl(struct exchange *e, const struct word_auth_start *w)
 void
 exchange_forget(struct exchange *e)
 {
+	if (e->enquiring)
+		enquiry_drop(clerk_of(e->house)->enquiries, &e->token);
+	e->enquiring = false;
 	sasl_end(&e->sasl);
 	if (e->said.len > 0)
 		explicit_bzero(e->said.at, e->said.len);

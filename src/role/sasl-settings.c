@@ -28,6 +28,9 @@ static const struct setting rows[] = {
 	  "Who must have issued a token, as its iss says it.", NULL, 0, 0, "0.2" },
 	{ "oauth_jwks_file", SETTING_WORD, AT(jwks_file), "",
 	  "A file with the issuer's public keys (JWKS) that tokens are checked with; read again at a reload.", NULL, 0, 0, "0.2" },
+	{ "oauth_token_maps", SETTING_TABLES, AT(tokens), "",
+	  "Where else a token is looked up, the value is its user: oauth:/etc/mansio/issuer.cf fetches the keys of an issuer, or asks it "
+	  "about each token (introspection); settings of its own stand in that file.", NULL, 0, 0, "0.2" },
 	{ "oauth_audience", SETTING_LIST, AT(audiences), "",
 	  "A token must be for one of these, as its aud says; any if empty.", NULL, 0, 0, "0.2" },
 	{ "oauth_scope", SETTING_LIST, AT(scopes), "",
@@ -73,9 +76,9 @@ source_missing(struct settings *s, const struct sasl_settings *set, enum sasl_so
 		               ? NULL
 		               : "nobody's certificate is known: set smtpd_tls_CAfile or external_login_maps";
 	case SASL_BY_ISSUER:
-		return *set->jwks_file != '\0'
+		return *set->jwks_file != '\0' || set->tokens.count > 0
 		               ? NULL
-		               : "it needs the keys of an issuer of tokens: set oauth_jwks_file";
+		               : "it needs an issuer of tokens: set oauth_token_maps or oauth_jwks_file";
 	case SASL_BY_NOBODY:
 		return *set->anonymous != '\0' ? NULL
 		                               : "it needs an account: set anonymous_login_user";

@@ -20,6 +20,7 @@ struct sasl_settings {
 	struct setting_list certificates;              /* external_login_maps */
 	const char *issuer, *jwks_file, *claim, *configuration;
 	struct setting_list audiences, scopes;
+	struct setting_list tokens;                    /* oauth_token_maps */
 };
 extern const struct setting_table sasl_setting_table;
 

@@ -407,6 +407,21 @@ token_check(const struct token_keys *k, const struct token_rules *r, struct byte
 	return *why == NULL ? SASL_PROVED : SASL_REFUSED;
 }
 
+const char *
+token_configuration(struct bytes text, const char *issuer, struct arena *a)
+{
+	json_t     *json = text.len <= TOKEN_KEYS_TEXT_MOST
+	                           ? json_loadb(text.at != NULL ? text.at : "", text.len,
+                                            JSON_REJECT_DUPLICATES, NULL)
+	                           : NULL;
+	const char *url = "";
+
+	if (json_is_object(json) && strcmp(text_of(json, "issuer"), issuer) == 0)
+		url = arena_copy(a, bytes_of(text_of(json, "jwks_uri")));
+	json_decref(json);
+	return url;
+}
+
 enum sasl_outcome
 token_introspected(const struct token_rules *r, struct bytes text, struct arena *a,
                    struct bytes *user, const char **why)

@@ -8,6 +8,8 @@
  *                    know is passed over.  NULL: not a JWKS, or none of ours in it.
  * token_check()      a signed token (JWT): SASL_PROVED with the user, SASL_REFUSED with *why for the log.
  *                    *unknown_key: none of the keys has its name, so the issuer may have a new one.
+ * token_configuration()  where an issuer's configuration (OpenID Connect Discovery:4.2) says its keys are, if it is of this
+ *                    issuer; "" it does not.
  * token_introspected()  the answer of an introspection endpoint, by the same rules.
  *
  * A token must be of the issuer, for one of the audiences (where some are said), have every scope asked for,
@@ -36,6 +38,7 @@ struct token_keys *token_keys_open(struct bytes json);
 void token_keys_close(struct token_keys **);
 enum sasl_outcome token_check(const struct token_keys *, const struct token_rules *, struct bytes token, struct arena *,
                               struct bytes *user, const char **why, bool *unknown_key);
+const char *token_configuration(struct bytes json, const char *issuer, struct arena *);
 enum sasl_outcome token_introspected(const struct token_rules *, struct bytes json, struct arena *, struct bytes *user, const char **why);
 
 #endif

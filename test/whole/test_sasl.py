@@ -7,6 +7,7 @@
 import base64
 import hashlib
 import hmac
+import http.server
 import json
 import os
 import pathlib
@@ -17,7 +18,9 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
+import urllib.parse
 
 import pytest
 
@@ -463,6 +466,98 @@ def test_tokens_of_an_issuer(tmp_path):
             assert t.good(t.auth("OAUTHBEARER", bearer(other.token()))[0])
         with Talk(v, "imap") as t:
             assert t.wrong(t.auth("OAUTHBEARER", bearer(good), b"\1")[0])
+
+
+class Provider(Issuer):
+    """An OpenID provider on loopback: its configuration, its keys, and introspection."""
+
+    def __init__(self, at):
+        super().__init__(at)
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                "-addext", "subjectAltName=DNS:localhost", "-keyout", at / "https.key", "-out", at / "https.pem")
+        self.port = free_ports(1)[0]
+        self.url = f"https://localhost:{self.port}"
+        self.keys, self.asked, self.active = [self.jwk], [], {}
+        self.server = None
+        self.start()
+
+    def start(self):
+        provider = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def give(self, said):
+                text = json.dumps(said).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def do_GET(self):
+                provider.asked.append(self.path)
+                self.give({"issuer": provider.url, "jwks_uri": provider.url + "/keys"} if "well-known" in self.path else {"keys": provider.keys})
+
+            def do_POST(self):
+                form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                provider.asked.append((self.path, self.headers["Authorization"]))
+                self.give(provider.active.get(form["token"][0], {"active": False}))
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.at / "https.pem", self.at / "https.key")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_an_issuer_on_the_network(tmp_path):
+    provider = Provider(tmp_path)
+    tmp_path.chmod(0o755)
+    cf = tmp_path / "issuer.cf"
+    cf.write_text(f"issuer = {provider.url}\naudience = mansio\nscope = mail\ntls_ca_cert_file = {tmp_path}/https.pem\ntimeout = 2s\n")
+    try:
+        with Village("jack", sasl_mechanisms="PLAIN OAUTHBEARER", oauth_token_maps=f"oauth:{cf}", table_cache_time="0",
+                     login_failure_limit="0", auth_failure_network_limit="0", auth_ban_failures="0") as v:
+            def login(token):
+                with Talk(v, "imap") as t:
+                    line, _ = t.auth("OAUTHBEARER", bearer(token), b"\1")
+                    return "good" if t.good(line) else "wrong" if t.wrong(line) else "later" if t.later(line) else line
+            good = provider.token(iss=provider.url)
+            assert login(good) == "good", v.text()
+            assert login(provider.token()) == "wrong", "another issuer's"
+            assert login(provider.token(iss=provider.url, exp=1)) == "wrong"
+            assert provider.asked.count("/keys") == 1, "the keys are kept"
+            provider.stop()
+            assert login(good) == "good", "and known while the issuer is away"
+            clerk = v.kill("proxymap")
+            v.back("proxymap", clerk)
+            assert wait_for(lambda: login(good) == "later"), "who has no keys does not say no"
+            provider.start()
+            assert wait_for(lambda: login(good) == "good")
+    finally:
+        provider.stop()
+
+
+def test_opaque_tokens_are_asked_about(tmp_path):
+    provider = Provider(tmp_path)
+    tmp_path.chmod(0o755)
+    cf = tmp_path / "issuer.cf"
+    cf.write_text(f"introspection_url = {provider.url}/introspect\nclient_id = mansio\nclient_secret = s3cret\nuser_claim = username\n"
+                  f"tls_ca_cert_file = {tmp_path}/https.pem\n")
+    provider.active["opaque-1"] = {"active": True, "username": "jack@example.com"}
+    try:
+        with Village("jack", sasl_mechanisms="PLAIN OAUTHBEARER XOAUTH2", oauth_token_maps=f"oauth:{cf}", login_failure_limit="0") as v:
+            for service in SERVICES:
+                with Talk(v, service) as t:
+                    assert t.wrong(t.auth("OAUTHBEARER", bearer("opaque-2"), b"\1")[0])
+                    assert t.good(t.auth("XOAUTH2", xoauth2("opaque-1"))[0])
+        assert ("/introspect", "Basic " + b64("mansio:s3cret")) in provider.asked
+    finally:
+        provider.stop()
 
 
 # ---- Kerberos --------------------------------------------------------------------------------------
