@@ -77,7 +77,7 @@ is_message(struct bytes m, uint32_t type)
 
 /* ---- the two messages of the client ---- */
 
-/* CHALLENGE_MESSAGE: our name, eight random bytes, and target information with our name again. */
+/* CHALLENGE_MESSAGE, in UTF-16 whatever the client said it speaks, for all do: our name, eight random bytes, and target information with our name again. */
 static enum sasl_outcome
 negotiate(struct sasl *s, struct bytes input, struct buffer *out)
 {
@@ -86,8 +86,8 @@ negotiate(struct sasl *s, struct bytes input, struct buffer *out)
 	uint32_t     flags = FLAG_UNICODE | FLAG_REQUEST_TARGET | FLAG_NTLM | FLAG_TARGET_SERVER |
 	                 FLAG_EXTENDED | FLAG_TARGET_INFO;
 
-	if (!is_message(input, 1) || !(number_at(input, 12, 4) & FLAG_UNICODE) ||
-	    !ntlm_utf16(bytes_of(s->facts.host), false, s->life, &name) || name.len > 1024)
+	if (!is_message(input, 1) || !ntlm_utf16(bytes_of(s->facts.host), false, s->life, &name) ||
+	    name.len > 1024)
 		return SASL_SYNTAX;
 	m = arena_take(s->life, sizeof *m);
 	if (s->facts.random != NULL)

@@ -281,6 +281,14 @@ def test_ntlm(house, service):
         assert t.good(t.auth("NTLM", ntlm("jack@example.com", PASSWORD), initial=offer)[0])
 
 
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM"])
+def test_curl_logs_in(house, mechanism):
+    for service in ["imaps", "pop3s"]:
+        done = subprocess.run(["curl", "-sk", "--url", f"{service}://127.0.0.1:{house.ports[service]}/", "--user", f"jack@example.com:{PASSWORD}",
+                               "--login-options", f"AUTH={mechanism}"], capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr + house.text()
+
+
 def test_anonymous_reads_and_sends_nothing(house):
     for service in ["imap", "pop3"]:
         with Talk(house, service) as t:
