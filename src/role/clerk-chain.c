@@ -338,7 +338,7 @@ chain_passed(struct exchange *e)
 	case DIRECTORY_OK:
 		clerk_apply_fields(e->house, e->who.address, e->fields);
 		e->counted = bytes_of(e->who.address);
-		exchange_welcome(e, (struct bytes){ NULL, 0 });
+		exchange_welcome(e, e->last);
 		break;
 	case DIRECTORY_LATER: exchange_later(e, "directory is not available"); break;
 	case DIRECTORY_FOREIGN:
@@ -385,6 +385,37 @@ chain_next(struct exchange *e)
 		exchange_refuse(e, AUTH_BAD, "unknown user");
 	else
 		exchange_compare(e, (struct bytes){ NULL, 0 }, "CRYPT");
+}
+
+bool
+chain_stored(struct exchange *e, struct bytes *stored)
+{
+	struct clerk *c = e->house->mine;
+
+	e->asked = NULL;
+	if (e->nobody || (e->who.account != 0 && *e->who.source == '\0'))
+		return false;
+	for (size_t i = 0; i < c->backends; i++) {
+		const struct credential_backend *b = &c->backend[i];
+		const struct backend_file       *f = file_of(c, b->argument);
+		if (b->kind != CREDENTIAL_PASSWD_FILE || f == NULL || f->users == NULL ||
+		    !credential_backend_asks(b, e->user, c->origin) ||
+		    !find_line(f->users, e, stored))
+			continue;
+		e->asked = b;
+		return stored->len > 0;
+	}
+	return false;
+}
+
+void
+chain_proved(struct exchange *e, struct bytes last)
+{
+	e->last = last;
+	if (e->asked != NULL)
+		chain_passed(e);
+	else
+		exchange_welcome(e, last);
 }
 
 void

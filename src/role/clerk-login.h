@@ -38,6 +38,7 @@ struct exchange {
 	const char           *why_closed; /* of CLOSED, LATER: words for the log      */
 	const char           *fallback; /* its scheme where it names none           */
 	struct caller        *caller;   /* a command that tries it: no front        */
+	struct bytes          last;     /* what goes along with success             */
 	bool                  old_hash; /* of the directory, to be made anew        */
 	struct password_record fresh;   /* what it is made into                     */
 	struct bytes          fields;   /* what the back end said with PASS         */
@@ -79,6 +80,10 @@ void exchange_forget(struct exchange *);               /* what a mechanism holds
 /* clerk-chain.c: user and password are known; the guard lets it go on. */
 void chain_begin(struct exchange *);
 void chain_compared(struct exchange *);
+/* What is stored for the user where we can read it: a passwd-file's line, unless the directory has the account.  For the
+   mechanisms that compare by themselves; chain_proved() is the end then, and of every exchange that was proved. */
+bool chain_stored(struct exchange *, struct bytes *stored);
+void chain_proved(struct exchange *, struct bytes last);
 /* The exchange is over: what was asked for it is void. */
 void chain_end(struct exchange *);
 /* What a command is told of the outcome. */

@@ -88,8 +88,10 @@ static bool
 verifier_asked(void *ctx, struct bytes user, const char *hash, struct arena *a,
                struct sasl_verifier *out)
 {
-	struct exchange *e = ctx;
-	bool             sha1 = strcmp(hash, "SHA-1") == 0, found;
+	struct exchange    *e = ctx;
+	struct scheme_scram kept;
+	struct bytes        stored;
+	bool                sha1 = strcmp(hash, "SHA-1") == 0, found;
 
 	if (!exchange_name(e, user) || (sha1 && !sha1_asked(e, a, out, &found)))
 		return false;
@@ -100,6 +102,12 @@ verifier_asked(void *ctx, struct bytes user, const char *hash, struct arena *a,
 			.stored = e->who.scram_stored,
 			.server = e->who.scram_server,
 		};
+	if (!found && chain_stored(e, &stored) &&
+	    scheme_scram(stored, "CRYPT", sha1 ? "SCRAM-SHA-1" : "SCRAM-SHA-256", a, &kept)) {
+		*out = (struct sasl_verifier){ arena_printf(a, "%" PRIu32, kept.iterations),
+			                       kept.salt, kept.stored, kept.server };
+		found = true;
+	}
 	if (!found)
 		verifier_of_nobody(clerk_of(e->house), user, sha1, a, out);
 	return true;
@@ -112,9 +120,12 @@ secret_asked(void *ctx, struct bytes user, struct arena *a, struct bytes *out)
 {
 	struct exchange *e = ctx;
 	struct clerk    *c = clerk_of(e->house);
+	struct bytes     stored;
 
 	if (!exchange_name(e, user))
 		return SASL_LATER;
+	if (chain_stored(e, &stored))
+		return scheme_plain(stored, "CRYPT", a, out) ? SASL_PROVED : SASL_REFUSED;
 	if (e->who.account == 0)
 		return SASL_REFUSED;
 	switch (directory_plain(c->directory, e->user, c->origin, a, out)) {
@@ -434,12 +445,12 @@ exchange_proved(struct exchange *e, struct bytes last)
 		user = arena_keep(e->life, sasl_user(e->sasl));
 	if (!exchange_name(e, user))
 		exchange_later(e, "directory is not available");
-	else if (known && e->who.account == 0)
+	else if (known && e->who.account == 0 && e->asked == NULL)
 		exchange_refuse(e, AUTH_BAD, "unknown user");
 	else if (!known)
 		exchange_refuse(e, AUTH_BAD, "a principal who is nobody here");
 	else if (!exchange_guarded(e))
-		exchange_welcome(e, last);
+		chain_proved(e, last);
 }
 
 static void

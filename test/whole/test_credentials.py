@@ -42,6 +42,8 @@ def users(tmp_path):
                     f"home@elsewhere.example:{pw('BLF-CRYPT')}::::::allow_nets=192.0.2.0/24\n"
                     f"shut@elsewhere.example:{pw('PBKDF2')}::::::nologin\n"
                     "dear@elsewhere.example:{CRYPT}$2y$31$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW::::::\n")
+    with open(path, "a") as f:
+        f.write(f"scram@elsewhere.example:{pw('SCRAM-SHA-256')}::::::\nplain@elsewhere.example:{{PLAIN}}geheim::::::\n")
     path.chmod(0o600)
     return path
 
@@ -215,8 +217,8 @@ def test_an_old_hash_is_made_anew_by_the_next_login():
         assert scram(house, "old@example.com", "geheim"), "what SCRAM wants is kept with it"
 
 
-def scram(house, user, password):
-    done = subprocess.run(["gsasl", "--imap", "--mechanism", "SCRAM-SHA-256", "--no-cb", "-a", user, "-p", password,
+def scram(house, user, password, mechanism="SCRAM-SHA-256"):
+    done = subprocess.run(["gsasl", "--imap", "--mechanism", mechanism, "--no-cb", "-a", user, "-p", password,
                            "--x509-ca-file=", "--no-starttls", "127.0.0.1", str(house.ports["imap"])],
                           input="", capture_output=True, text=True, timeout=60)
     return done.returncode == 0
@@ -252,3 +254,16 @@ def test_what_was_right_is_believed_for_a_while(unix):
         assert imap_login(house, "falsch", unix.name) is not True
         house.command("reload")
         assert imap_login(house, "geheim", unix.name) is not True, "new settings forget it"
+
+
+def test_scram_and_cram_by_a_passwd_file(users):
+    with village(auth_backends=f"directory passwd-file:{users}",
+                 sasl_mechanisms="PLAIN LOGIN SCRAM-SHA-256 CRAM-MD5") as house:
+        assert scram(house, "scram@elsewhere.example", "geheim")
+        assert not scram(house, "scram@elsewhere.example", "falsch")
+        assert not scram(house, "eva@elsewhere.example", "geheim"), "a hash of another kind is no verifier"
+        assert not scram(house, "nobody@elsewhere.example", "geheim")
+        assert imap_login(house, "geheim", "scram@elsewhere.example") is True, "the same line, by a password"
+        assert scram(house, "plain@elsewhere.example", "geheim", "CRAM-MD5")
+        assert not scram(house, "plain@elsewhere.example", "falsch", "CRAM-MD5")
+        assert not scram(house, "scram@elsewhere.example", "geheim", "CRAM-MD5")
