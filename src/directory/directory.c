@@ -83,9 +83,9 @@ static const char additions[] =
 /* Every question and change there is; inside.h names the rows. */
 /* clang-format off */
 static const char *const query_text[DIRECTORY_QUERIES] = {
-	[BEGIN]            = "BEGIN IMMEDIATE",
-	[COMMIT]           = "COMMIT",
-	[ROLLBACK]         = "ROLLBACK",
+	[BEGIN]            = "SAVEPOINT change",
+	[COMMIT]           = "RELEASE change",
+	[ROLLBACK]         = "ROLLBACK TO change",
 	[DOMAIN_HAS]       = "SELECT catch_all FROM domain WHERE name=?1 AND shadow=0",
 	[DOMAIN_ADD]       = "INSERT INTO domain(name, made, number)"
 	                     " VALUES(?1, ?2, (SELECT coalesce(max(number)+1, 0) FROM domain))"
@@ -323,8 +323,11 @@ directory_change_end(struct directory *d, enum directory_outcome o)
 {
 	if (o == DIRECTORY_OK && directory_simply(d, COMMIT))
 		return DIRECTORY_OK;
-	if (!sqlite3_get_autocommit(d->db))
+	/* A change may be one of several (directory_changes_begin()): the others stay. */
+	if (!sqlite3_get_autocommit(d->db)) {
 		(void)directory_simply(d, ROLLBACK);
+		(void)directory_simply(d, COMMIT);
+	}
 	return o == DIRECTORY_OK ? DIRECTORY_LATER : o;
 }
 

@@ -589,6 +589,7 @@ static const struct order_row {
 	{ "account", "suspend", 1, true, run_account_suspend, "ADDRESS [--until WHEN] [--reason WORDS]" },
 	{ "account", "resume", 1, true,  run_account_resume, "ADDRESS" },
 	{ "auth",    "test",   1, false, run_account_test,   "USER [--password-file FILE]" },
+	{ "import",  "rows",   1, true,  run_import,         "FILE" },
 	{ "auth",    "failures", 0, false, run_auth_failures, "[--account ADDRESS] [--network NETWORK] [--json]" },
 	{ "auth",    "bans",   0, false, run_auth_bans,      "[--json]" },
 	{ "auth",    "ban",    1, false, run_auth_ban,       "NETWORK [--for TIME] [--reason WORDS]" },

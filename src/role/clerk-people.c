@@ -104,8 +104,8 @@ clerk_say_gone(struct link *l, const struct gone_row *r)
 /* ---- limits ---- */
 
 /* 1G, 500M, a number; none: no limit; default: as the domain, or main.cf, says. */
-static bool
-limit_read(struct bytes text, int64_t *out)
+bool
+clerk_limit_read(struct bytes text, int64_t *out)
 {
 	static const char units[] = "KMGT";
 	uint64_t          n, times = 1;
@@ -202,7 +202,7 @@ limits_read(struct order *e, struct arena *a, struct said_limits *s)
 			return 1;
 		}
 		if ((!storage && !bytes_is(name, "--quota-messages")) || value == NULL ||
-		    !limit_read(bytes_of(value), storage ? &s->bytes : &s->messages)) {
+		    !clerk_limit_read(bytes_of(value), storage ? &s->bytes : &s->messages)) {
 			caller_complain(
 				e->caller,
 				"\"%.*s %s\" is no limit; write --quota-storage 20G, --quota-messages 10000, "
@@ -274,7 +274,7 @@ rule_read(struct bytes rule, int64_t *bytes, int64_t *messages)
 		if (is < 0)
 			continue;
 		number = bytes_cut(word, (size_t)is + 1, SIZE_MAX);
-		if (!limit_read(number, &n))
+		if (!clerk_limit_read(number, &n))
 			continue;
 		word = bytes_cut(word, 0, (size_t)is);
 		if (bytes_is(word, "messages"))
@@ -329,7 +329,7 @@ clerk_apply_fields(struct house *h, const char *address, struct bytes fields)
 	messages = known.row.messages;
 	if (credential_field(fields, "quota_rule", &rule))
 		rule_read(rule, &bytes, &messages);
-	if (credential_field(fields, "quota_storage", &rule) && limit_read(rule, &bytes) &&
+	if (credential_field(fields, "quota_storage", &rule) && clerk_limit_read(rule, &bytes) &&
 	    rule.at[rule.len - 1] <= '9')
 		bytes *= 1024;
 	place = place_meant(mail, home, h->common.mail_location, a);

@@ -70,6 +70,8 @@ void order_row_say(struct order *, struct buffer *);
 void order_list_end(struct order *);
 /* The sessions of an account end; nothing happens where there are none. */
 void clerk_sessions_end(struct house *, struct bytes address, const char *words);
+/* clerk-import.c */
+int run_import(struct order *);
 /* clerk-protection.c */
 int run_account_app_password(struct order *);
 int run_account_totp(struct order *);
@@ -83,6 +85,8 @@ int run_auth_ban(struct order *);
 int run_auth_unban(struct order *);
 /* clerk-people.c */
 int order_set_limits(struct order *, const char *what);
+/* "1G", "none" (0), "default" (-1). */
+bool clerk_limit_read(struct bytes, int64_t *out);
 int run_group_add(struct order *);
 int run_group_join(struct order *);
 int run_group_leave(struct order *);

@@ -426,3 +426,64 @@ def test_postfix_asks_us(open_path):
         finally:
             master.terminate()
             master.wait(20)
+
+
+def test_users_from_csv(tmp_path):
+    sheet = tmp_path / "users.csv"
+    sheet.write_bytes("\ufeffaddress;name;password;quota;aliases\r\n"
+                      'ann@new.example;"Ann; ""A""";pass"w"ord;1G;info@new.example sales@new.example\r\n'
+                      'bob@new.example;鲍勃;"s;ecret ""x""";;\r\n\r\n'.encode())
+    with Village("jack") as house:
+        refused = house.command("import-users", sheet, check=False)
+        assert refused.returncode == 1 and f"{sheet}:2: ann@new.example is of a domain that is not ours" in refused.stderr
+        assert house.command("account", "list", "new.example").stdout == ""
+        dry = house.command("import-users", sheet, "--with-domains", "--dry-run")
+        assert dry.stdout == "would be imported: 2 accounts, 2 aliases\n" and "the column name is not kept" in dry.stderr
+        assert house.command("domain", "show", "new.example", check=False).returncode == 1
+        assert house.command("import-users", sheet, "--with-domains").stdout == "imported: 2 accounts, 2 aliases\n"
+        assert imap_login(house, 'pass\\"w\\"ord', user="ann@new.example") is True
+        assert imap_login(house, 's;ecret \\"x\\"', user="bob@new.example") is True
+        assert "sales@new.example" in house.command("alias", "list", "new.example").stdout
+        # All or nothing, or what is right.
+        sheet.write_bytes("用户,address,password\n鲍,carl@new.example,x1\n鲍,ann@new.example,x2\n鲍,not an address,x3\n".encode("gb18030"))
+        again = house.command("import-users", sheet, check=False)
+        assert again.returncode == 1
+        assert f"{sheet}:3: ann@new.example is there already" in again.stderr and f"{sheet}:4: " in again.stderr
+        assert "用户" in again.stderr
+        assert "carl" not in house.command("account", "list").stdout
+        house.command("import-users", sheet, "--skip")
+        assert imap_login(house, "x1", user="carl@new.example") is True
+        assert imap_login(house, "x2", user="ann@new.example") is not True
+        for junk in (b"", b"a,b,c\n1,2,3\n", b"address,password\n\"open,x\n", bytes(range(256)) * 40):
+            sheet.write_bytes(junk)
+            assert house.command("import-users", sheet, check=False).returncode in (0, 1)
+
+
+def test_users_from_a_passwd_file_keep_their_hashes(tmp_path):
+    crypt = subprocess.run(["openssl", "passwd", "-6", "blue"], capture_output=True, text=True, check=True).stdout.strip()
+    sheet = tmp_path / "users"
+    sheet.write_text(f"# Dovecot's\neva:{{SHA512-CRYPT}}{crypt}:1000:1000::/home/eva::userdb_quota_rule=*:storage=2G\n"
+                     f"max@example.com:{crypt}\nmia:{{PLAIN}}green\nlost:*\n")
+    with Village("jack") as house:
+        bad = house.command("import-users", sheet, "--domain", "example.com", check=False)
+        assert bad.returncode == 1 and f"{sheet}:5: nobody could log in" in bad.stderr
+        house.command("import-users", sheet, "--domain", "example.com", "--skip")
+        for user, password in (("eva", "blue"), ("max", "blue"), ("mia", "green")):
+            assert imap_login(house, password, user=f"{user}@example.com") is True, user
+
+
+def test_aliases_from_files(tmp_path):
+    file = tmp_path / "aliases"
+    file.write_text('# /etc/aliases\nroot: jack\npostmaster:\troot,\n\t jill@elsewhere.example\nsales@example.com jack@example.com\n')
+    with Village("jack") as house:
+        assert "say --domain" in house.command("import-aliases", file, check=False).stderr
+        assert house.command("import-aliases", file, "--domain", "example.com").stdout == "imported: 0 accounts, 3 aliases\n"
+        rows = {tuple(line.split()) for line in house.command("alias", "list").stdout.splitlines()}
+        assert rows == {("root@example.com", "jack@example.com"), ("postmaster@example.com", "root@example.com"),
+                        ("postmaster@example.com", "jill@elsewhere.example"), ("sales@example.com", "jack@example.com")}
+        file.write_text('prog: "|/bin/true"\nlist: :include:/etc/list\n@example.com jack\nnowhere:\nx: jack\n')
+        bad = house.command("import-aliases", file, "--domain", "example.com", check=False)
+        assert bad.returncode == 1
+        for line, words in ((1, "a command"), (2, "a command"), (3, "catch-all"), (4, "leads nowhere")):
+            assert re.search(rf"^{re.escape(str(file))}:{line}: .*{words}", bad.stderr, re.M), bad.stderr
+        assert "x@example.com" not in house.command("alias", "list").stdout
