@@ -308,8 +308,9 @@ clerk_failed(struct clerk *c, const struct admission *a, const char *why)
 	cut_text(f->service, sizeof f->service, bytes_of(a->service));
 	cut_text(f->why, sizeof f->why, bytes_of(why));
 	cut_text(f->user, sizeof f->user, a->user);
-	if (excepted(w, a->peer) || (ms = guard_banned(c->guard, &w->limits, bytes_of(a->network),
-	                                               clock_patient_ms(), &times)) == 0)
+	if (a->proved || excepted(w, a->peer) ||
+	    (ms = guard_banned(c->guard, &w->limits, bytes_of(a->network), clock_patient_ms(),
+	                       &times)) == 0)
 		return;
 	(void)snprintf(reason, sizeof reason, "%" PRId64 " failed logins, last as %.40s",
 	               w->limits.failures, f->user[0] != '\0' ? f->user : "nobody");

@@ -96,7 +96,8 @@ admission_of(const struct exchange *e)
 		                   .network = e->network,
 		                   .peer = &e->peer,
 		                   .service = e->service,
-		                   .device = e->device };
+		                   .device = e->device,
+		                   .proved = e->proved };
 }
 
 /* Says no, after the pause that this network has earned. */
@@ -129,6 +130,7 @@ exchange_welcome(struct exchange *e, struct bytes last)
 	                            : e->caller != NULL ? AUTH_OK
 	                                                : clerk_admits(c, &a, e->life, &why);
 
+	e->proved = true;
 	if (admitted != AUTH_OK) {
 		if (admitted == AUTH_LATER)
 			exchange_later(e, why);

@@ -53,6 +53,7 @@ struct exchange {
 	size_t                token_at; /* which of oauth_token_maps; counted on    */
 	bool                  enquiring;
 	bool                  one_time; /* has the user's chain of one-time passwords */
+	bool                  proved;  /* the password was right, whatever follows    */
 	struct word_auth_done answer;
 	struct exchange      *next; /* in the queue of checks                    */
 };

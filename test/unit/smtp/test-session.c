@@ -191,6 +191,8 @@ test_starttls_forgets_all(void **state)
 }
 
 /* clang-format off */
+#define LOGGED_IN "AUTH PLAIN AGphY2tAZXhhbXBsZS5jb20Ac2VjcmV0\r\n"
+#define WELCOME   "235 2.7.0 Authentication successful\r\n"
 static const struct { const char *why, *in, *out; } auths[] = {
 	{ "rfc4954:4 initial response", "AUTH PLAIN AGphY2tAZXhhbXBsZS5jb20Ac2VjcmV0\r\n", "235 2.7.0 Authentication successful\r\n" },
 	{ "in two steps, lower case", "auth plain\r\nAGphY2tAZXhhbXBsZS5jb20Ac2VjcmV0\r\n", "334 \r\n235 2.7.0 Authentication successful\r\n" },
@@ -209,6 +211,15 @@ static const struct { const char *why, *in, *out; } auths[] = {
 	  "235 2.7.0 Authentication successful\r\n" MAIL_OK RCPT_OK
 	  "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n"
 	  "503 5.5.1 Error: MAIL transaction in progress\r\n" },
+	{ "R266 a user sends as their own addresses", LOGGED_IN "MAIL FROM:<others@example.com>\r\nRCPT TO:<x@y.org>\r\nRCPT TO:<y@y.org>\r\nDATA\r\n",
+	  WELCOME MAIL_OK "553 5.7.1 <others@example.com>: Sender address rejected: not owned by user jack@example.com\r\n"
+	  "553 5.7.1 <others@example.com>: Sender address rejected: not owned by user jack@example.com\r\n"
+	  "554 5.5.1 Error: no valid recipients\r\n" },
+	{ "an address of nobody's", LOGGED_IN "MAIL FROM:<nobodys@example.com>\r\nRCPT TO:<x@y.org>\r\n",
+	  WELCOME MAIL_OK "553 5.7.1 <nobodys@example.com>: Sender address rejected: not owned by user jack@example.com\r\n" },
+	{ "when it cannot be told", LOGGED_IN "MAIL FROM:<later@example.com>\r\nRCPT TO:<x@y.org>\r\n",
+	  WELCOME MAIL_OK "451 4.3.0 <later@example.com>: Temporary lookup failure\r\n" },
+	{ "no sender is everybody's", LOGGED_IN "MAIL FROM:<>\r\nRCPT TO:<x@y.org>\r\n", WELCOME MAIL_OK RCPT_OK },
 };
 /* clang-format on */
 
