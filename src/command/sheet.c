@@ -180,6 +180,10 @@ passwd_line(struct reading *r, struct bytes line)
 		row->hash = bytes_of(arena_printf(r->sheet->life, "{CRYPT}%.*s", (int)field[1].len,
 		                                  field[1].at));
 	row->quota = extra_of(line, "userdb_quota_rule=*:storage=");
+	if (row->password.len + row->hash.len == 0) {
+		wrong(r, "no password: ", address);
+		r->sheet->count--;
+	}
 }
 
 /* ---- CSV, rfc4180 ------------------------------------------------------------------------- */
