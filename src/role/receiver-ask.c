@@ -54,6 +54,7 @@ ask_open(struct receiver *r)
 {
 	r->visits = map_open();
 	r->resolved = map_open();
+	r->rewriting = map_open();
 }
 
 struct visit *

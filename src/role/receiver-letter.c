@@ -76,12 +76,24 @@ stream_opened(void *ctx, int why)
 	letter_streamed(p->letter, why);
 }
 
+static void
+addresses_known(struct house *h, struct letter *l, bool good)
+{
+	if (good)
+		need_stream_open(h, l);
+	else
+		letter_streamed(l, EAGAIN);
+}
+
 void
 need_stream_open(void *house, struct letter *l)
 {
 	struct receiver *r = receiver_of(house);
 	struct passage  *p = passage_of(house, l);
 
+	/* The fields are still all in memory. */
+	if (rewrite_ask(house, l, addresses_known))
+		return;
 	p->stream = writer_stream_open(r->writer, l->declared, stream_opened, p);
 }
 
@@ -103,7 +115,9 @@ need_stream_drop(void *house, struct letter *l)
 	struct passage *p = passage_of(house, l);
 
 	question_drop(&receiver_of(house)->questions, &p->question);
-	writer_stream_drop(&p->stream);
+	rewrite_drop(receiver_of(house), l);
+	if (p->stream != NULL)
+		writer_stream_drop(&p->stream);
 }
 
 /*
@@ -162,11 +176,27 @@ verifier_answered(struct question *q, const struct bytes *body)
 	              w.reply, w.prefix, w.digest);
 }
 
+static void
+judge_rewritten(struct house *h, struct letter *l, bool good)
+{
+	receiver_of(h)->passing--;
+	if (good)
+		need_judge(h, l);
+	else
+		letter_judged(l, VERDICT_LATER, "451 4.3.0 Temporary lookup failure", BYTES(""),
+		              BYTES(""));
+}
+
 void
 need_judge(void *house, struct letter *l)
 {
 	struct receiver *r = receiver_of(house);
 	struct passage  *p = passage_of(house, l);
+
+	if (rewrite_ask(house, l, judge_rewritten)) {
+		r->passing++;
+		return;
+	}
 
 	p->question.ask = ask_verifier;
 	p->question.answered = verifier_answered;
@@ -201,9 +231,11 @@ tell_queue(struct receiver *r, const struct letter *l, uint64_t id, uint32_t seg
 	struct buffer            body = { 0 };
 
 	arena_clear(r->scratch);
-	list = arena_take_array(r->scratch, l->rcpts, sizeof *list);
+	list = arena_take_array(r->scratch, l->rcpts + l->copies, sizeof *list);
 	for (uint32_t i = 0; i < l->rcpts; i++)
 		list[i].address = l->rcpt[i].address;
+	for (uint32_t i = 0; i < l->copies; i++)
+		list[l->rcpts + i].address = l->copy[i];
 	word_pack_letter(&body, &(struct word_letter){
 					.letter = id,
 					.envelope_segment = segment,
@@ -215,7 +247,7 @@ tell_queue(struct receiver *r, const struct letter *l, uint64_t id, uint32_t seg
 					.message_id = bytes_of(l->reader.fields.message_id),
 					.client = l->client,
 					.recipient = list,
-					.recipients = l->rcpts,
+					.recipients = l->rcpts + l->copies,
 				});
 	say_letter(r, buffer_bytes(&body));
 	buffer_free(&body);
@@ -244,14 +276,17 @@ put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes ve
 {
 	struct letter             *l = p->letter;
 	struct buffer              prefix = { 0 }, packed = { 0 };
-	struct envelope_recipient *list = arena_take_array(l->life, l->rcpts, sizeof *list);
-	char                       text[24];
+	struct envelope_recipient *list =
+		arena_take_array(l->life, l->rcpts + l->copies, sizeof *list);
+	char text[24];
 
 	letter_id_text(id, text);
 	buffer_add(&prefix, verdict);
 	letter_trace(l, text, &prefix);
 	for (uint32_t i = 0; i < l->rcpts; i++)
 		list[i].address = l->rcpt[i].address;
+	for (uint32_t i = 0; i < l->copies; i++)
+		list[l->rcpts + i].address = l->copy[i];
 	envelope_pack(
 		&(struct envelope){
 			.letter = id,
@@ -267,7 +302,7 @@ put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes ve
 			.prefix = buffer_bytes(&prefix),
 			.digest = digest,
 			.recipient = list,
-			.recipients = l->rcpts,
+			.recipients = l->rcpts + l->copies,
 		},
 		&packed);
 	writer_envelope(r->writer, id, buffer_bytes(&packed), safe, p);

@@ -318,6 +318,7 @@ receiver_start(struct house *h)
 	questions_open(&r->questions, h);
 	letters_open_writer(h);
 	r->names = house_resource_text(h, "resolver") != NULL;
+	rewrite_settings(r);
 	r->tick = timer_open(h->loop, tick, r);
 	if (fd < 0 || tally_size() > TALLY_SIZE ||
 	    (r->tally = tally_open(fd, h->index % TALLY_COLUMNS)) == NULL)
@@ -348,6 +349,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 		(void)close(fd);
 	switch (word) {
 	case WORD_RESOLVED: return hear_resolved_address(h, ticket, body);
+	case WORD_REWRITTEN: return hear_rewritten(h, ticket, body);
 	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
 	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
 	case WORD_DIRECTORY_NEW: ask_forget(receiver_of(h)); return true;
@@ -370,6 +372,7 @@ receiver_peer(struct house *h, enum role role, uint32_t index)
 		questions_wait_over(&r->questions);
 	if (role == CLERK)
 		ask_again(r);
+	rewrite_again(r);
 	if (role == QUEUE)
 		letters_queue_came(r);
 }
@@ -394,6 +397,7 @@ receiver_reload(struct house *h)
 	struct receiver *r = receiver_of(h);
 
 	r->names = house_resource_text(h, "resolver") != NULL;
+	rewrite_settings(r);
 	for (struct door *d = r->doors; d != NULL; d = d->next)
 		d->wanted = false;
 	if (!open_doors(h)) {

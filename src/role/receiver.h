@@ -54,6 +54,8 @@ struct receiver {
 	struct buffer    own_wanted;      /* sizes of segments for large letters, not yet lent (u64) */
 	bool             small_wanted;    /* a segment for small ones, not yet lent                  */
 	struct passage  *parked;       /* judged, waiting for a segment            */
+	struct map      *rewriting;    /* ticket -> letter whose addresses the clerk looks at */
+	bool             rewrites, rewrites_fields;
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */
 	bool             room_wanted;  /* sessions wait for it                     */
@@ -85,6 +87,14 @@ void need_auth_step(void *, struct session *, struct bytes);
 void need_auth_drop(void *, struct session *);
 bool need_count(void *, struct session *, enum counted, int64_t, uint32_t *);
 void need_gone(void *, struct session *);
+
+/* receiver-rewrite.c */
+void rewrite_settings(struct receiver *);
+/* True: `then` will be called, once; false: there is nothing to ask. */
+bool rewrite_ask(struct house *, struct letter *, void (*then)(struct house *, struct letter *, bool good));
+bool hear_rewritten(struct house *, uint32_t ticket, struct bytes body);
+void rewrite_drop(struct receiver *, const struct letter *);
+void rewrite_again(struct receiver *);             /* a clerk came           */
 
 /* receiver-letter.c */
 void letters_open_writer(struct house *);

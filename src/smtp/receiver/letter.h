@@ -39,6 +39,9 @@ struct letter {
 	uint64_t        declared;      /* SIZE=, 0 not said                   */
 	struct letter_rcpt *rcpt;
 	uint32_t        rcpts, rcpt_room;
+	struct bytes   *copy;          /* who gets one besides: the client does not hear of them */
+	uint32_t        copies;
+	bool            rewritten;     /* the house was asked about its addresses */
 	struct content  reader;
 	struct buffer   content;       /* what is not in the stream (yet)     */
 	uint64_t        len;           /* of the whole content                */
