@@ -55,6 +55,8 @@ struct resolve_rules {
 	struct setting_list addresses;          /* of our own interfaces, without brackets */
 };
 extern const struct setting_table resolve_setting_table;
+/* Whether a name stands in a list of domains by itself; one with "!" in front says nothing. */
+bool resolve_lists(const struct setting_list *, const char *name);
 
 struct resolving {
 	struct directory *directory;

@@ -52,6 +52,19 @@ static const struct setting rows[] = {
 #undef AT
 const struct setting_table resolve_setting_table = { "Who gets the mail", rows, COUNT(rows) };
 
+/* "hash:/etc/x" and its like; "[2001:db8::1]" is a name. */
+static bool
+is_table(const char *item)
+{
+	return item[0] != '[' && strchr(item, ':') != NULL;
+}
+
+bool
+resolve_lists(const struct setting_list *list, const char *name)
+{
+	return name[0] != '!' && name[0] != '/' && !is_table(name) && rules_has(list, name);
+}
+
 enum directory_outcome
 outcome_of(enum table_outcome o)
 {
@@ -71,13 +84,6 @@ rules_has(const struct setting_list *list, const char *word)
 		if (bytes_is(bytes_of(list->item[i]), word))
 			return true;
 	return false;
-}
-
-/* "hash:/etc/x" and its like; "[2001:db8::1]" is a name. */
-static bool
-is_table(const char *item)
-{
-	return item[0] != '[' && strchr(item, ':') != NULL;
 }
 
 static bool

@@ -490,6 +490,24 @@ our_addresses(struct house *h, struct arena *a)
 	return list;
 }
 
+/* What is in the directory is a virtual mailbox domain already, and asked first. */
+static void
+warn_of_class(void *ctx, const struct domain_row *row)
+{
+	const struct resolve_rules *rules = ctx;
+	const struct {
+		const char                *name;
+		const struct setting_list *list;
+	} classes[] = { { "mydestination", &rules->mydestination },
+		        { "virtual_alias_domains", &rules->virtual_alias_domains },
+		        { "relay_domains", &rules->relay_domains } };
+
+	for (size_t i = 0; i < COUNT(classes); i++)
+		if (resolve_lists(classes[i].list, row->name))
+			warn_("%s is a domain of the directory and in %s too: the directory's people get its mail",
+			      row->name, classes[i].name);
+}
+
 void
 clerk_rules(struct house *h, const struct common_settings *common)
 {
@@ -511,6 +529,8 @@ clerk_rules(struct house *h, const struct common_settings *common)
 	arena_close(&c->rules_life);
 	c->rules_life = life;
 	c->rules = rules;
+	if (c->directory != NULL)
+		(void)directory_domain_each(c->directory, BYTES(""), warn_of_class, &c->rules);
 }
 
 bool

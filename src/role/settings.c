@@ -564,6 +564,46 @@ check_auth_socket(struct check *c, const struct common_settings *common)
 			common->auth_socket_group);
 }
 
+/* A domain is of one class: where its people are would not be known else (mydestination says nothing beside a
+   default of its own). */
+static void
+check_classes(struct check *c)
+{
+	struct resolve_rules rules;
+
+	if (!settings_fill(c->settings, &resolve_setting_table, NULL, &rules, c->errors)) {
+		c->good = false;
+		return;
+	}
+	const struct {
+		const char                *name;
+		const struct setting_list *list;
+	} classes[] = { { "mydestination", &rules.mydestination },
+		        { "virtual_alias_domains", &rules.virtual_alias_domains },
+		        { "virtual_mailbox_domains", &rules.virtual_mailbox_domains },
+		        { "relay_domains", &rules.relay_domains } };
+	for (size_t i = 0; i < COUNT(classes); i++)
+		for (size_t n = 0; n < classes[i].list->count; n++)
+			for (size_t k = i + 1; k < COUNT(classes); k++) {
+				const char *item = classes[i].list->item[n];
+				int         line = line_of(c->settings, classes[i].name);
+				/* relay_domains = $mydestination is common and harms nobody. */
+				if ((i == 0 && k == 3) || !resolve_lists(classes[k].list, item))
+					continue;
+				if (line > 0)
+					complain(
+						c, line_of(c->settings, classes[k].name),
+						"%s is both in %s (line %d) and in %s: it can be in one of them",
+						item, classes[i].name, line, classes[k].name);
+				else
+					complain(
+						c, line_of(c->settings, classes[k].name),
+						"%s is in %s and, if nothing is said, in %s: set %s without it",
+						item, classes[k].name, classes[i].name,
+						classes[i].name);
+			}
+}
+
 static void
 check_mechanisms(struct check *c)
 {
@@ -607,6 +647,7 @@ check_common(struct check *c)
 	check_locks(c);
 	check_limits(c);
 	check_mechanisms(c);
+	check_classes(c);
 	tables_named(c->settings, check_table_name, c);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
