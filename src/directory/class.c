@@ -218,6 +218,8 @@ deliver_local(struct walk *w, size_t at)
 	enum directory_outcome      o;
 
 	w->table = "local recipient table";
+	if (bytes_is(key.local, rules->double_bounce_sender))
+		return DIRECTORY_DISCARDED; /* an answer to what must not be answered */
 	o = alias_open(w, at, &key);
 	if (o == DIRECTORY_NONE && parted)
 		o = alias_open(w, at, &bare);

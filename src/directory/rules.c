@@ -12,7 +12,7 @@ static const struct setting rows[] = {
 	{ "virtual_alias_maps", SETTING_TABLES, AT(virtual_alias_maps), "", "Tables of addresses, of any domain, and where their mail goes instead.", .since = "0.2" },
 	{ "virtual_mailbox_domains", SETTING_MATCHES, AT(virtual_mailbox_domains), "$virtual_mailbox_maps", "Domains all of whose mailboxes are in virtual_mailbox_maps; those of the directory need not be named.", .since = "0.2" },
 	{ "virtual_mailbox_maps", SETTING_TABLES, AT(virtual_mailbox_maps), "", "Tables of the addresses that have a mailbox in virtual_mailbox_domains.", .since = "0.2" },
-	{ "virtual_mailbox_base", SETTING_WORD, AT(virtual_mailbox_base), "", "The directory that paths in virtual_mailbox_maps begin in.", .since = "0.2" },
+	{ "virtual_mailbox_base", SETTING_WORD, AT(virtual_mailbox_base), "", "The directory that paths in virtual_mailbox_maps would begin in; mailboxes lie where mail_location says, and such a path only names the mailbox of an @domain.", .since = "0.2" },
 	{ "relay_domains", SETTING_MATCHES, AT(relay_domains), "", "Domains, and those below them, whose mail is taken from anybody and passed on.", .since = "0.2" },
 	{ "relay_recipient_maps", SETTING_TABLES, AT(relay_recipient_maps), "", "Tables of the addresses there are in relay_domains; all, if empty.", .since = "0.2" },
 	{ "alias_maps", SETTING_TABLES, AT(alias_maps), "hash:/etc/aliases", "Tables as aliases(5): names of local mail and where it goes instead.", .choices = "aliases", .since = "0.2" },

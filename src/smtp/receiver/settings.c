@@ -46,6 +46,10 @@ static const struct setting rows[] = {
 	  "Take addresses in MAIL and RCPT only with brackets and exactly as rfc5321 writes them.", NULL, 0, 0, "0.1" },
 	{ "smtpd_reject_unlisted_recipient", SETTING_BOOL, AT(reject_unlisted), "yes",
 	  "Refuse unknown local recipients at RCPT also when the sender may relay.", NULL, 0, 0, "0.1" },
+	{ "unknown_local_recipient_reject_code", SETTING_NUMBER, AT(unknown_code[UNKNOWN_LOCAL]), "550", "The code a recipient is refused with who is not in the tables of local names; 450 lets the client come again.", NULL, 400, 599, "0.2" },
+	{ "unknown_virtual_alias_reject_code", SETTING_NUMBER, AT(unknown_code[UNKNOWN_ALIAS]), "550", "The code a recipient is refused with who is not in the virtual alias table; 450 lets the client come again.", NULL, 400, 599, "0.2" },
+	{ "unknown_virtual_mailbox_reject_code", SETTING_NUMBER, AT(unknown_code[UNKNOWN_MAILBOX]), "550", "The code a recipient is refused with who is not in the directory or the virtual mailbox table; 450 lets the client come again.", NULL, 400, 599, "0.2" },
+	{ "unknown_relay_recipient_reject_code", SETTING_NUMBER, AT(unknown_code[UNKNOWN_RELAY]), "550", "The code a recipient is refused with who is not in the relay recipient table; 450 lets the client come again.", NULL, 400, 599, "0.2" },
 	{ "smtpd_forbid_bare_newline", SETTING_CHOICE, AT(bare_newline), "normalize",
 	  "Lines of a letter that end with LF alone: taken as lines (normalize) or the letter refused (reject); "
 	  "the end of a letter is CR LF . CR LF in any case.", "normalize,reject", 0, 0, "0.1" },

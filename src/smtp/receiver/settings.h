@@ -21,6 +21,9 @@ enum bare_newline { BARE_NORMALIZE, BARE_REJECT };
 enum sender_check { SENDER_UNCHECKED, SENDER_OF_USERS, SENDER_OF_STRANGERS, SENDER_OF_ALL, SENDER_KNOWN };
 enum receiver_kind { KIND_SMTP, KIND_SUBMISSION, KIND_SUBMISSIONS, KIND_LMTP, KINDS };
 
+/* In whose table somebody is not known. */
+enum unknown_table { UNKNOWN_LOCAL, UNKNOWN_ALIAS, UNKNOWN_MAILBOX, UNKNOWN_RELAY, UNKNOWN_TABLES };
+
 struct receiver_settings {
 	/* TLS and logins */
 	int     tls_level;              /* enum tls_level                      */
@@ -38,6 +41,7 @@ struct receiver_settings {
 	struct setting_list forbidden_commands;
 	/* sizes */
 	int64_t message_size, line_length, header_size, header_total;
+	int64_t unknown_code[UNKNOWN_TABLES];
 	int64_t recipients, recipients_stranger, hopcount, letters_memory;
 	/* patience */
 	int64_t timeout, starttls_timeout, min_data_rate;

@@ -383,6 +383,29 @@ refuse_rcpt(struct session *s, const char *code, const char *why, const char *ta
 		s->refused++;
 }
 
+/* The code is the administrator's; its first digit is that of the status, too. */
+static void
+refuse_unknown(struct session *s, const char *table)
+{
+	static const char *const names[UNKNOWN_TABLES] = {
+		[UNKNOWN_LOCAL] = "local recipient table",
+		[UNKNOWN_ALIAS] = "virtual alias table",
+		[UNKNOWN_MAILBOX] = "virtual mailbox table",
+		[UNKNOWN_RELAY] = "relay recipient table",
+	};
+	struct arena *scratch = arena_open(NULL);
+	int           code = 550;
+
+	for (size_t i = 0; i < UNKNOWN_TABLES; i++)
+		if (strcmp(table, names[i]) == 0)
+			code = (int)s->config->set.unknown_code[i];
+	if (code < 400 || code > 599)
+		code = 550;
+	refuse_rcpt(s, arena_printf(scratch, "%d %d.1.1", code, code / 100),
+	            "Recipient address rejected: User unknown in ", table);
+	arena_close(&scratch);
+}
+
 /* "5.1.6 User has moved to ..." */
 static void
 refuse_in_words(struct session *s, const char *reply)
@@ -408,7 +431,7 @@ acceptable(struct session *s, enum resolved r, const char *table)
 	case RESOLVED_UNKNOWN:
 		if (may_relay(s) && !s->config->set.reject_unlisted)
 			return true;
-		refuse_rcpt(s, "550 5.1.1", "Recipient address rejected: User unknown in ", table);
+		refuse_unknown(s, table);
 		return false;
 	case RESOLVED_FOREIGN:
 		if (may_relay(s))
