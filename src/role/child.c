@@ -19,7 +19,8 @@ enum {
 	WAIT_LEAST_MS = 100,
 	WAIT_MOST_MS = 5000,
 	LIVED_MS = 60000,
-	CHILDREN_MOST = 4
+	CHILDREN_MOST = 4,
+	TRIES_MOST = 5
 };
 
 /*
@@ -481,15 +482,22 @@ hear_keeper_rest(struct child *c, uint32_t ticket, struct bytes body)
 	return true;
 }
 
+/* As the others do: one that worked, or that somebody killed before it could; but not for ever. */
+static bool
+comes_again(const struct child *c, int status)
+{
+	return !c->resting &&
+	       (c->started_well || (WIFSIGNALED(status) && c->restarts < TRIES_MOST));
+}
+
 /* One that rests makes room; one that could not even begin is not begun again until it is wanted. */
 static void
 bury_of_user(struct child *c, int status)
 {
-	bool wanted = c->wanted,
-	     rested = c->resting && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	bool     wanted = c->wanted, rested = c->resting;
 	uint32_t index = c->index;
 
-	if (c->all->stopping || (!rested && c->started_well))
+	if (c->all->stopping || comes_again(c, status))
 		return;
 	if (!rested)
 		say_not(c->all, index, WIFEXITED(status) && WEXITSTATUS(status) == EX_NOUSER,
@@ -523,8 +531,7 @@ child_bury(struct child *c, int status)
 	if (lived >= LIVED_MS)
 		c->wait_ms = WAIT_LEAST_MS;
 	/* A user's keeper that worked comes again as the others do; see bury_of_user(). */
-	if (!c->all->stopping && !child_is_idle(c) &&
-	    (!is_of_user(c) || (!c->resting && c->started_well)))
+	if (!c->all->stopping && !child_is_idle(c) && (!is_of_user(c) || comes_again(c, status)))
 		start_later(c);
 	c->all->events->died(c->all->ctx, c, status);
 	c->pid = 0;

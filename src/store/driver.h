@@ -17,8 +17,8 @@
  * put()       writes a message; *f->where is set.  When it returns 0 the file is whole but perhaps not
  *             durable or not yet under its name: `landing` says what the sync has to do.
  * link()      the same for a message that lies in another folder of the same driver and place.
- * stranded()  whether a message that is missing never came to its place, since we died before the sync that was to
- *             bring it there: nobody was told that it is here.  What is left of it is removed.  NULL: cannot be.
+ * stranded()  tells the names of messages that may never have come to their place, since we died before the sync that was
+ *             to bring them there.  NULL: there are none.
  * apply()     flags and removals for many messages, after the facts are durable.
  * content()   a descriptor of one message as it lies there, to be closed by the caller, and its range.
  * letters()   which flags can be written outside at all: a mask of this mailbox's bits.
@@ -91,7 +91,7 @@ struct driver {
 	int  (*scan)(struct folder *, void (*each)(void *ctx, const struct found *), void *ctx);
 	int  (*put)(struct folder *, struct file *, const struct source *, int64_t date, struct landing **);
 	int  (*link)(struct folder *from, const struct file *, struct folder *to, struct file *, struct landing **);
-	bool (*stranded)(struct folder *, const struct file *);
+	void (*stranded)(struct folder *, void (*each)(void *ctx, const char *name), void *ctx);
 	int  (*apply)(struct folder *, struct file **, size_t count);
 	int  (*content)(struct folder *, const struct file *, uint64_t *at, uint64_t *len);
 	/* What a former owner called it: uidvalidity and next uid; false: nothing is known, or not yet (EBUSY). */

@@ -333,16 +333,6 @@ scan(struct folder *f, struct looking *l)
 	return f->place->driver->scan(f, there, l);
 }
 
-/* Only what an earlier process left can be: what is ours is on its way. */
-static bool
-is_stranded(struct folder *f, const struct file *file)
-{
-	const struct account *a = f->mailbox->account;
-
-	return f->place->driver->stranded != NULL && a->landing == NULL && !a->syncing &&
-	       f->place->driver->stranded(f, file);
-}
-
 /* What is not there is gone from the mailbox too; nobody needs to remove it. */
 static int
 vanish(struct folder *f)
@@ -366,10 +356,7 @@ vanish(struct folder *f)
 				f->file[kept++] = file;
 				continue;
 			}
-			/* The letter is known no more: who brings it again, brings it for the first time. */
-			if ((s = index_ready(m->account->index,
-			                     is_stranded(f, file) ? FILE_DELETE : FILE_OVER)) !=
-			    NULL) {
+			if ((s = index_ready(m->account->index, FILE_OVER)) != NULL) {
 				(void)sqlite3_bind_int64(s, 1, (int64_t)file->message);
 				(void)index_do(m->account->index, s);
 			}

@@ -169,6 +169,41 @@ folder_make(struct mailbox *m, struct place *place, int *why)
 	return NULL;
 }
 
+/* A row whose file an earlier process did not bring to its place: nobody was told of it.  Both are forgotten, so that
+   whoever brings the letter again brings it for the first time; the mailbox loses it at the next look.  The file stays:
+   it says so again if we die before this is written. */
+static void
+strand(void *ctx, const char *name)
+{
+	struct folder *f = ctx;
+	struct file   *file = map_get(f->by_name, bytes_of(name));
+	sqlite3_stmt  *s;
+
+	if (file == NULL || account_change(f->mailbox->account) != 0 ||
+	    (s = index_ready(f->mailbox->account->index, FILE_DELETE)) == NULL)
+		return;
+	(void)sqlite3_bind_int64(s, 1, (int64_t)file->message);
+	if (index_do(f->mailbox->account->index, s) != 0)
+		return;
+	(void)map_drop(f->by_name, bytes_of(name));
+	for (size_t i = 0; i < f->count; i++)
+		if (f->file[i] == file) {
+			memmove(&f->file[i], &f->file[i + 1], (--f->count - i) * sizeof *f->file);
+			break;
+		}
+	file_free(file);
+}
+
+/* What is ours is on its way. */
+static void
+look_for_stranded(struct folder *f)
+{
+	const struct account *a = f->mailbox->account;
+
+	if (f->place->driver->stranded != NULL && a->landing == NULL && !a->syncing)
+		f->place->driver->stranded(f, strand, f);
+}
+
 int
 folder_open(struct mailbox *m)
 {
@@ -180,6 +215,8 @@ folder_open(struct mailbox *m)
 	m->folder = f;
 	if ((why = read_files(f, FILE_ALL)) != 0)
 		folder_close(m);
+	else
+		look_for_stranded(f);
 	return why;
 }
 

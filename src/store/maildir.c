@@ -713,13 +713,18 @@ apply_one(struct folder *f, struct file *file)
 	return 0;
 }
 
-/* Its row was written, its file still lies under its own name in tmp. */
-static bool
-maildir_stranded(struct folder *f, const struct file *file)
+/* What is on its way lies under its own name in tmp. */
+static void
+maildir_stranded(struct folder *f, void (*each)(void *, const char *), void *ctx)
 {
-	struct maildir *d = f->mine;
+	struct maildir *m = f->mine;
+	DIR            *d = read_directory(m->part[MAILDIR_TMP], ".");
+	struct dirent  *e;
 
-	return disk_unlink(d->part[MAILDIR_TMP], file->name, 0) == 0;
+	while (d != NULL && (e = readdir(d)) != NULL)
+		each(ctx, e->d_name);
+	if (d != NULL)
+		(void)closedir(d);
 }
 
 /* What somebody renamed meanwhile is looked for once more; what is not there any more is not our work. */
