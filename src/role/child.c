@@ -157,6 +157,7 @@ introduce(struct child *a, struct child *b)
 	(void)close(fd[1]);
 }
 
+static bool hear_proxymap_want(struct child *, uint32_t ticket, struct bytes body);
 static bool hear_keeper_want(struct child *, uint32_t ticket, struct bytes body);
 static bool hear_keeper_rest(struct child *, uint32_t ticket, struct bytes body);
 
@@ -225,6 +226,7 @@ child_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct byt
 		{ WORD_STATUS_IS, hear_status },
 		{ WORD_WRONG_MOUTH, hear_wrong },
 		{ WORD_KEEPER_WANT, hear_keeper_want },
+		{ WORD_PROXYMAP_WANT, hear_proxymap_want },
 		{ WORD_KEEPER_REST, hear_keeper_rest },
 	};
 	struct child *c = ctx;
@@ -388,6 +390,16 @@ children_want_proxymap(struct children *all, bool wanted)
 		child_begin(c);
 	else if (!wanted && c->link != NULL)
 		link_say(c->link, WORD_STOP, 0, (struct bytes){ NULL, 0 }, -1);
+}
+
+/* Whoever asks about an operating-system user needs it, whatever the settings say. */
+static bool
+hear_proxymap_want(struct child *asker, uint32_t ticket, struct bytes body)
+{
+	(void)ticket;
+	if (!asker->all->proxymap)
+		children_want_proxymap(asker->all, true);
+	return body.len == 0;
 }
 
 /* ---- keepers of operating-system users ---- */

@@ -23,8 +23,9 @@ struct work {
 	struct word_rewrite  letter; /* of REWRITE                       */
 	struct buffer        said;   /* what address test tells          */
 	unsigned             passes;
-	bool                 for_good; /* no pass comes after this one */
-	struct enquiry_round round;    /* questions to tables that are elsewhere */
+	bool                 for_good;  /* no pass comes after this one */
+	struct enquiry_round round;     /* questions to tables that are elsewhere */
+	bool                 elsewhere; /* one was looked at */
 	/* A pass: WAIT when a table must be asked first. */
 	enum directory_outcome (*pass)(struct work *);
 };
@@ -50,6 +51,7 @@ kept_answer(void *ctx, const char *name, struct bytes key, struct arena *a, stru
 {
 	struct work *w = ctx;
 
+	w->elsewhere = true;
 	return enquiry_kept(clerk_of(w->house)->enquiries, name, key, a, value);
 }
 
@@ -159,6 +161,7 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
 		  .table = class == RESOLVE_REFUSED ? found->reply : found->table,
 		  .target = target,
 		  .targets = (uint32_t)found->count,
+		  .passing = w->elsewhere,
 	};
 
 	for (size_t i = 0; i < found->count; i++) {

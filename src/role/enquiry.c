@@ -142,8 +142,10 @@ say(struct enquiries *e, struct question_open *q)
 	struct word_table_ask w = { q->name,
 		                    { q->name + q->table_len + 1, q->len - q->table_len - 1 } };
 
-	if (l == NULL)
+	if (l == NULL) {
+		house_proxymap_want(e->house);
 		return;
+	}
 	q->asked = true;
 	word_pack_table_ask(link_begin(l, WORD_TABLE_ASK, q->ticket), &w);
 	link_end(l);

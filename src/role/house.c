@@ -222,6 +222,12 @@ house_user_keeper_next(struct house *h, size_t *place, uint32_t *index)
 }
 
 void
+house_proxymap_want(struct house *h)
+{
+	link_say(home_of(h)->postmaster, WORD_PROXYMAP_WANT, 0, (struct bytes){ NULL, 0 }, -1);
+}
+
+void
 house_keeper_want(struct house *h, uint32_t index)
 {
 	struct home   *m = home_of(h);

@@ -81,6 +81,8 @@ uint32_t house_peers(struct house *, enum role);      /* how many there are of t
 /* The keepers of operating-system users that have a link now, by turns from *place 0; false at the end. */
 bool house_user_keeper_next(struct house *, size_t *place, uint32_t *index);
 /* Ask the postmaster for such a keeper: it comes through `peer`, or KEEPER_NOT is heard of the POSTMASTER. */
+/* Role proxymap is wanted, and comes by `peer`. */
+void house_proxymap_want(struct house *);
 void house_keeper_want(struct house *, uint32_t index);
 /* It said KEEPER_REST and nothing is asked of it: its link ends, and `lost` is called. */
 void house_keeper_let_go(struct house *, uint32_t index);

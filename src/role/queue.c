@@ -318,8 +318,8 @@ hear_resolved(struct house *h, uint32_t ticket, struct bytes body)
 	struct queue_role *k = queue_of(h);
 	struct recipient  *r = queue_asked_drop(k->resolving, ticket);
 
-	/* "Later" is not worth keeping. */
-	if (r != NULL && body.len > 0 && (uint8_t)body.at[0] != RESOLVE_LATER)
+	/* "Later" is not worth keeping, nor what passes: the class, and whether it does, stand in front. */
+	if (r != NULL && body.len > 1 && (uint8_t)body.at[0] != RESOLVE_LATER && body.at[1] == 0)
 		known_put(k, name_of(r), body);
 	bool whole = resolved_body(h, r, body);
 	queue_pump(h);

@@ -365,6 +365,7 @@ void
 word_pack_resolved(struct buffer *b, const struct word_resolved *w)
 {
 	pack_u8(b, w->class);
+	pack_bool(b, w->passing);
 	pack_string(b, w->table);
 	pack_u32(b, w->targets);
 	for (uint32_t i = 0; i < w->targets; i++) {
@@ -383,6 +384,7 @@ word_unpack_resolved(struct bytes body, struct arena *life, struct word_resolved
 	struct resolve_target *target;
 
 	w->class = read_choice(&r, RESOLVE_DISCARDED);
+	w->passing = unpack_bool(&r.fields);
 	w->table = read_string(&r);
 	w->targets = read_count(&r, EACH, ENVELOPE_RECIPIENTS_MOST);
 	target = arena_take_array(life, w->targets, sizeof *target);

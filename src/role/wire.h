@@ -40,6 +40,7 @@ extern const char *const role_names[ROLES];
 	X(STATUS_IS,      ANYONE, FROM(POSTMASTER))            /* connections, "key=value ..." text           */ \
 	X(WRONG_MOUTH,    ANYONE, FROM(POSTMASTER))            /* role, index, word                           */ \
 	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
+	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE), FROM(POSTMASTER)) /* -: it will come by PEER */ \
 	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
 	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)) /* index, whether for good, why: it will not come */ \
 	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
@@ -189,7 +190,8 @@ enum resolve_class {
 struct resolve_target { uint64_t account; struct bytes address, detail, sender; };
 struct word_resolve { struct bytes address; };          /* "local@domain"; "postmaster" alone too */
 BODY(resolve)
-struct word_resolved { uint8_t class; const char *table; const struct resolve_target *target; uint32_t targets; };
+struct word_resolved { uint8_t class; const char *table; const struct resolve_target *target; uint32_t targets;
+                       bool passing; };  /* another server said so, just now: it is not to be kept */
 BODY(resolved)
 
 /* A letter's addresses.  The answer has as many in `header`; in `copies` who gets one besides. */

@@ -30,7 +30,8 @@
 CODEC(resource)
 CODEC(peer)
 CODEC(status)
-CODEC(wrong) CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done) CODEC(credential_ask)
+CODEC(wrong)
+CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done) CODEC(credential_ask)
 	CODEC(credential_said) CODEC(resolve) CODEC(resolved) CODEC(table_ask) CODEC(table_said)
 		CODEC(segment) CODEC(judge) CODEC(judged) CODEC(letter) CODEC(deliver)
 			CODEC(delivered) CODEC(session) CODEC(seek) CODEC(text) CODEC(texted)
@@ -101,8 +102,8 @@ static const struct body_case {
 	{ "resolve", BODY(resolve, B("jill@example.com")) },
 	{ "a key for a table", BODY(table_ask, "pgsql:/etc/x.cf", B("o'brien@example.com")) },
 	{ "what a table has", BODY(table_said, 0, B("a@example.com")) },
-	{ "resolved to two", BODY(resolved, RESOLVE_LOCAL, "alias", targets, 2) },
-	{ "resolved to nobody", BODY(resolved, RESOLVE_UNKNOWN, "", NULL, 0) },
+	{ "resolved to two", BODY(resolved, RESOLVE_LOCAL, "alias", targets, 2, true) },
+	{ "resolved to nobody", BODY(resolved, RESOLVE_UNKNOWN, "", NULL, 0, false) },
 	{ "rewrite", BODY(rewrite, false, B("jack@example.com"), copies, 2, headers, 2) },
 	{ "rewrite not now", BODY(rewrite, true, B(""), NULL, 0, NULL, 0) },
 	{ "a segment", BODY(segment, 7, UINT64_C(1) << 40, true, -28) },
@@ -176,8 +177,8 @@ static const struct broken_case {
 	{ "a bool of 2", again_signed, B("\2\0\0\0\0"), false },
 	{ "a name with NUL", again_resource, B("\3\0\0\0a\0b\0\0\0\0"), false },
 	{ "longer than there is", again_resolve, B("\xff\xff\xff\xff"), false },
-	{ "a class nobody knows", again_resolved, B("\11\0\0\0\0\0\0\0\0"), false },
-	{ "more targets than bytes", again_resolved, B("\0\0\0\0\0\xff\xff\xff\xff"), false },
+	{ "a class nobody knows", again_resolved, B("\x20\0\0\0\0\0\0\0\0\0"), false },
+	{ "more targets than bytes", again_resolved, B("\0\0\0\0\0\0\xff\xff\xff\xff"), false },
 	{ "more letters than bytes", again_moved, B("\0\0\0\0\xff\xff\xff\xff"), false },
 	{ "more words than bytes", again_ask, B("\xff\xff\0\0\0\0\0\0"), false },
 	{ "a stream that is none", again_say, B("\0\0\0\0\0"), false },

@@ -1,0 +1,237 @@
+/* What is put into questions, what comes back, and which server is asked. */
+
+#include "unit.h"
+
+#include <string.h>
+
+#include "directory/remote.h"
+#include "directory/socketmap.h"
+
+#define B(literal)                              \
+	{                                       \
+		"" literal, sizeof(literal) - 1 \
+	}
+
+static const struct template_case {
+	const char      *why;
+	enum template_of of;
+	const char      *text;
+	struct bytes     value, key;
+	const char      *wanted; /* NULL: not asked */
+} templates[] = {
+	{ "mysql_table(5): %s is the key", TEMPLATE_QUESTION, "x='%s'", B("a@b.c"), B(""),
+	  "x='a@b.c'" },
+	{ "%u the local part, %d the domain", TEMPLATE_QUESTION, "%u at %d", B("a@b.c"), B(""),
+	  "a at b.c" },
+	{ "%u of a bare key is the key", TEMPLATE_QUESTION, "%u", B("a"), B(""), "a" },
+	{ "%d of a bare key: not asked", TEMPLATE_QUESTION, "%d", B("a"), B(""), NULL },
+	{ "%u of @domain: not asked", TEMPLATE_QUESTION, "%u", B("@b.c"), B(""), NULL },
+	{ "%d of user@: not asked", TEMPLATE_QUESTION, "%d", B("a@"), B(""), NULL },
+	{ "the last @ counts", TEMPLATE_QUESTION, "%u|%d", B("a@x@b.c"), B(""), "a@x|b.c" },
+	{ "%1 is the last label", TEMPLATE_QUESTION, "%1-%2", B("a@b.c"), B(""), "c-b" },
+	{ "too few labels: not asked", TEMPLATE_QUESTION, "%3", B("a@b.c"), B(""), NULL },
+	{ "%% is one", TEMPLATE_QUESTION, "100%%", B("a"), B(""), "100%" },
+	{ "in a question %S is %s", TEMPLATE_QUESTION, "%S", B("a@b.c"), B(""), "a@b.c" },
+	{ "in a result %s is the value, %U of the key", TEMPLATE_RESULT, "%s/%U", B("v@w.x"),
+	  B("a@b.c"), "v@w.x/a" },
+	{ "%d of a value without one: not told", TEMPLATE_RESULT, "%d", B("v"), B("a@b.c"), NULL },
+	{ "%D needs a key with one", TEMPLATE_RESULT, "%s@%D", B("v"), B("a"), NULL },
+	{ "%u of a bare value", TEMPLATE_RESULT, "%u@%D", B("v"), B("a@b.c"), "v@b.c" },
+};
+
+static void
+test_templates(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(templates); i++) {
+		const struct template_case *c = &templates[i];
+		struct arena               *a = arena_open(NULL);
+		struct buffer               out = { 0 };
+		struct template t;
+		HOLDS(c->why,
+		      template_parse(&t, bytes_of(c->text), c->of, QUOTES_PLAIN, a) == NULL);
+		bool asked =
+			template_expand(&t, c->value, c->of == TEMPLATE_RESULT ? &c->key : NULL,
+		                        NULL, NULL, &out);
+		HOLDS(c->why, asked == (c->wanted != NULL));
+		if (asked)
+			SAME(c->why, buffer_bytes(&out), bytes_of(c->wanted));
+		buffer_free(&out);
+		arena_close(&a);
+	}
+}
+
+static const struct quotes_case {
+	const char          *why, *text;
+	enum template_quotes quotes;
+	bool                 good;
+} quotes[] = {
+	{ "in quotes it is data", "SELECT v FROM a WHERE k = '%s'", QUOTES_SQL, true },
+	{ "without them a program", "SELECT v FROM a WHERE k = %s", QUOTES_SQL, false },
+	{ "after the quotes", "SELECT 'x' FROM a WHERE k = %s", QUOTES_MYSQL, false },
+	{ "a doubled quote is one inside", "SELECT 'it''s %s'", QUOTES_PGSQL, true },
+	{ "double quotes are names in PostgreSQL", "SELECT \"%s\"", QUOTES_PGSQL, false },
+	{ "and strings in MySQL", "SELECT \"%s\"", QUOTES_MYSQL, true },
+	{ "E'...' has backslashes", "SELECT E'%s'", QUOTES_PGSQL, false },
+	{ "a backslash hides a quote in MySQL", "SELECT 'a\\'b', '%s'", QUOTES_MYSQL, true },
+	{ "%z is nothing", "SELECT '%z'", QUOTES_SQL, false },
+	{ "nor a % at the end", "SELECT '%", QUOTES_SQL, false },
+	{ "nothing is no question", "", QUOTES_PLAIN, false },
+};
+
+static void
+test_quotes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(quotes); i++) {
+		struct arena *a = arena_open(NULL);
+		struct template t;
+		HOLDS(quotes[i].why,
+		      (template_parse(&t, bytes_of(quotes[i].text), TEMPLATE_QUESTION,
+		                      quotes[i].quotes, a) == NULL) == quotes[i].good);
+		arena_close(&a);
+	}
+}
+
+static const struct reply_case {
+	const char          *why;
+	bool                 tcp;
+	struct bytes         in;
+	enum socketmap_reply is;
+	struct bytes         value;
+} replies[] = {
+	{ "socketmap_table(5)", false, B("11:OK a@b.test,"), SOCKETMAP_OK, B("a@b.test") },
+	{ "nothing found", false, B("9:NOTFOUND ,"), SOCKETMAP_NONE, B("") },
+	{ "not now", false, B("8:TEMP why,"), SOCKETMAP_LATER, B("why") },
+	{ "too slow", false, B("8:TIMEOUT ,"), SOCKETMAP_LATER, B("") },
+	{ "never, which is not: nobody", false, B("8:PERM why,"), SOCKETMAP_LATER, B("why") },
+	{ "half a netstring", false, B("11:OK a@"), SOCKETMAP_SHORT, B("") },
+	{ "no length yet", false, B("1"), SOCKETMAP_SHORT, B("") },
+	{ "no length at all", false, B("OK a@b.test"), SOCKETMAP_NONSENSE, B("") },
+	{ "a length beyond all bounds", false, B("9999999:"), SOCKETMAP_NONSENSE, B("") },
+	{ "a length that overflows", false, B("18446744073709551615:"), SOCKETMAP_NONSENSE, B("") },
+	{ "no comma", false, B("4:OK a;"), SOCKETMAP_NONSENSE, B("") },
+	{ "more than one reply", false, B("4:OK a,4:OK b,"), SOCKETMAP_NONSENSE, B("") },
+	{ "a word nobody knows", false, B("3:YES,"), SOCKETMAP_NONSENSE, B("") },
+	{ "a value of nothing", false, B("3:OK ,"), SOCKETMAP_NONSENSE, B("") },
+	{ "tcp_table(5)", true, B("200 a%20b\n"), SOCKETMAP_OK, B("a b") },
+	{ "not there", true, B("500 no\n"), SOCKETMAP_NONE, B("no") },
+	{ "not now", true, B("400 later\n"), SOCKETMAP_LATER, B("later") },
+	{ "no line yet", true, B("200 a"), SOCKETMAP_SHORT, B("") },
+	{ "half a code", true, B("200 a%2\n"), SOCKETMAP_NONSENSE, B("") },
+	{ "another number", true, B("250 ok\n"), SOCKETMAP_NONSENSE, B("") },
+	{ "two lines", true, B("200 a\n200 b\n"), SOCKETMAP_NONSENSE, B("") },
+};
+
+static void
+test_replies(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(replies); i++) {
+		struct buffer        value = { 0 };
+		enum socketmap_reply is = replies[i].tcp
+		                                  ? tcp_reply_read(replies[i].in, &value)
+		                                  : socketmap_reply_read(replies[i].in, &value);
+		HOLDS(replies[i].why, is == replies[i].is);
+		if (is == SOCKETMAP_OK || is == SOCKETMAP_LATER)
+			SAME(replies[i].why, buffer_bytes(&value), replies[i].value);
+		buffer_free(&value);
+	}
+}
+
+static void
+test_questions(void **state)
+{
+	struct buffer out = { 0 };
+
+	(void)state;
+	socketmap_question(BYTES("virtual"), BYTES("a,b:c@d"), &out);
+	SAME("socketmap_table(5): a netstring", buffer_bytes(&out), BYTES("15:virtual a,b:c@d,"));
+	buffer_reset(&out);
+	tcp_question(BYTES("a b\n%@d"), &out);
+	SAME("tcp_table(5): one line whatever the key", buffer_bytes(&out),
+	     BYTES("get a%20b%0A%25@d\n"));
+	buffer_free(&out);
+}
+
+/* Servers of a test: those that are away, and how often each was connected to. */
+static struct {
+	bool away[3], lose;
+	int  connected[3], asked;
+} world;
+
+static void *
+fake_connect(void *ctx, const char *server, int timeout_ms, struct buffer *why)
+{
+	int n = server[0] - 'a';
+
+	(void)ctx;
+	(void)timeout_ms;
+	world.connected[n]++;
+	if (!world.away[n])
+		return &world.away[n];
+	buffer_reset(why);
+	buffer_printf(why, "%s is away", server);
+	return NULL;
+}
+
+static void
+fake_disconnect(void *ctx, void *own)
+{
+	(void)ctx;
+	(void)own;
+}
+
+static enum pool_asked
+fake_ask(void *asker, void *connection, int timeout_ms, struct buffer *why)
+{
+	(void)timeout_ms;
+	(void)why;
+	world.asked++;
+	*(ptrdiff_t *)asker = (bool *)connection - world.away;
+	if (!world.lose)
+		return POOL_DONE;
+	world.lose = false;
+	return POOL_LOST;
+}
+
+static bool
+asks(struct pool *p, ptrdiff_t *who)
+{
+	struct buffer why = { 0 };
+	bool          good = pool_ask(p, fake_ask, who, &why);
+
+	HOLDS("a failure has words", good || why.len > 0);
+	buffer_free(&why);
+	return good;
+}
+
+static void
+test_pool(void **state)
+{
+	static const struct pool_ways    ways = { fake_connect, fake_disconnect };
+	static const char *const         names[] = { "a", "b", "c" };
+	static const struct setting_list servers = { names, 3 };
+	ptrdiff_t                        who = -1;
+	struct pool                     *p = pool_open(&servers, false, 1000, &ways, NULL);
+
+	(void)state;
+	HOLDS("in their order", asks(p, &who) && who == 0 && world.connected[0] == 1);
+	HOLDS("a connection is used again", asks(p, &who) && world.connected[0] == 1);
+	world.lose = true;
+	HOLDS("one that lay about and was lost is made anew",
+	      asks(p, &who) && who == 0 && world.connected[0] == 2);
+	world.lose = world.away[0] = true;
+	HOLDS("a server that is away: the next", asks(p, &who) && who == 1);
+	world.connected[0] = 0;
+	HOLDS("and is left alone", asks(p, &who) && who == 1 && world.connected[0] == 0);
+	world.lose = world.away[1] = world.away[2] = true;
+	HOLDS("all away", !asks(p, &who));
+	world.connected[0] = world.connected[1] = world.connected[2] = 0;
+	HOLDS("nobody is tried for a while: an answer at once",
+	      !asks(p, &who) && world.connected[0] + world.connected[1] + world.connected[2] == 0);
+	pool_close(&p);
+	pool_close(&p);
+}
+
+UNIT(test_templates, test_quotes, test_replies, test_questions, test_pool)
