@@ -77,10 +77,13 @@ static void
 want_remote(void *ctx, const struct table_named *named)
 {
 	struct wanting *w = ctx;
+	struct bytes    name = bytes_of(named->name);
 
+	if (bytes_starts(name, BYTES("proxy:")))
+		name = bytes_cut(name, 6, name.len);
 	/* Of the operating system's own something is asked rarely: then it is started. */
 	w->any = w->any || (!named->is_file && table_is_remote(named->name, w->default_type) &&
-	                    strstr(named->name, "unix:") != named->name);
+	                    !bytes_starts(name, BYTES("unix:")));
 }
 
 bool
@@ -211,8 +214,6 @@ look_at_tables(struct proxymap *p)
 	for (struct asked_table *t = p->first; t != NULL; t = t->next)
 		t->named = t->old;
 	tables_named(p->house->settings, visit, p);
-	/* Who local mail is for is asked though nobody names it. */
-	visit(p, &(struct table_named){ .name = "unix:passwd.byname" });
 	sweep(p);
 	remote_backends_look(p->backends);
 }
