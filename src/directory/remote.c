@@ -51,13 +51,37 @@ double_dollars(struct bytes text, struct buffer *out)
 	buffer_add(out, text);
 }
 
+/* What the reader says of main.cf, said of this file.  A line it does not understand may be a password. */
+static void
+retell(struct bytes said, const char *type, struct buffer *out)
+{
+	struct bytes line;
+	ptrdiff_t    n;
+
+	while (bytes_split(&said, '\n', &line)) {
+		if (line.len == 0)
+			continue;
+		if (bytes_search(line, BYTES("has no \"=\"")) >= 0 &&
+		    (n = bytes_find(line, '"')) > 0) {
+			buffer_add(out, bytes_cut(line, 0, (size_t)n));
+			buffer_add_string(out, "a line without \"=\"; write: name = value");
+		} else if ((n = bytes_search(line, BYTES("main.cf(5)"))) >= 0) {
+			buffer_add(out, bytes_cut(line, 0, (size_t)n));
+			buffer_printf(out, "%s_table(5) of Postfix", type);
+		} else {
+			buffer_add(out, line);
+		}
+		buffer_add_char(out, '\n');
+	}
+}
+
 struct settings *
 remote_settings(struct bytes path, const struct setting_table *rows,
                 const struct table_source *source, void *into, struct buffer *errors,
                 struct buffer *warnings)
 {
 	struct settings *s = NULL;
-	struct buffer    text = { 0 }, doubled = { 0 };
+	struct buffer    text = { 0 }, doubled = { 0 }, said = { 0 };
 	char             file[4096];
 
 	if (path.len == 0 || path.at[0] != '/' || !bytes_string(path, file, sizeof file)) {
@@ -68,7 +92,7 @@ remote_settings(struct bytes path, const struct setting_table *rows,
 	}
 	if (read_cf(path, source, &text, errors)) {
 		double_dollars(buffer_bytes(&text), &doubled);
-		s = settings_read(buffer_bytes(&doubled), file, errors, warnings);
+		s = settings_read(buffer_bytes(&doubled), file, &said, warnings);
 	}
 	if (text.len > 0)
 		explicit_bzero(text.at, text.len);
@@ -76,11 +100,13 @@ remote_settings(struct bytes path, const struct setting_table *rows,
 		explicit_bzero(doubled.at, doubled.len);
 	buffer_free(&text);
 	buffer_free(&doubled);
-	if (s == NULL)
-		return NULL;
-	settings_tables(s, rows, 1);
-	if (!settings_fill(s, rows, NULL, into, errors) || settings_unknown(s, errors))
-		settings_close(&s);
+	if (s != NULL) {
+		settings_tables(s, rows, 1);
+		if (!settings_fill(s, rows, NULL, into, &said) || settings_unknown(s, &said))
+			settings_close(&s);
+	}
+	retell(buffer_bytes(&said), rows->about, errors);
+	buffer_free(&said);
 	return s;
 }
 

@@ -213,6 +213,7 @@ WRONG = {
     "no query": ("dbpath = /x\n", "query", "SELECT"),
     "an expansion nobody knows": ("dbpath = /x\nquery = SELECT '%z'\n", ":2:", "%s"),
     "a key outside of quotes": ("dbpath = /x\nquery = SELECT v FROM a WHERE k = %s\n", ":2:", "'%s'"),
+    "a line that is no setting": ("dbpath = /x\npassword hush\nquery = SELECT '%s'\n", ":2:", "name = value"),
     "a number that is none": ("dbpath = /x\nquery = SELECT '%s'\nexpansion_limit = many\n", ":3:", "number"),
 }
 
@@ -226,6 +227,7 @@ def test_the_settings_check_names_the_line_and_what_would_be_right(place, what):
     said = done.stdout + done.stderr
     assert done.returncode != 0
     assert str(path) in said and where in said and right in said
+    assert "hush" not in said
 
 
 @needs_root
