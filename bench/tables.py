@@ -42,11 +42,11 @@ def query_seconds(command, keys):
 	return time.monotonic() - begin
 
 
-def per_second(command, keys, one):
+def per_second(command, keys, one, asked):
 	"""Lookups, without what it takes to start and to open the table."""
-	whole = [query_seconds(command, keys) for _ in range(3)]
-	start = [query_seconds(command, one) for _ in range(3)]
-	return ASKED / max(1e-6, statistics.median(whole) - statistics.median(start)), statistics.median(start)
+	whole = min(query_seconds(command, keys) for _ in range(3))
+	start = min(query_seconds(command, one) for _ in range(3))
+	return asked / max(1e-6, whole - start), start
 
 
 def resting_pss(command):
@@ -82,17 +82,18 @@ def postfix_place(work):
 
 def text_rows(bench, binary, sizes):
 	place, rows, empty = postfix_place(bench.work), [], None
-	keys, one = os.path.join(bench.work, "keys"), os.path.join(bench.work, "key")
+	keys, one, many = (os.path.join(bench.work, name) for name in ("keys", "key", "many-keys"))
 	for count in sizes:
 		table = os.path.join(bench.work, "table%d" % count)
 		write_table(table, count)
 		write_keys(keys, count, ASKED)
 		write_keys(one, count, 1)
+		write_keys(many, count, 10 * ASKED)
 		if subprocess.run(["/usr/sbin/postmap", "-c", place, "lmdb:" + table]).returncode:
 			raise ServerError("postmap cannot build an lmdb map: is postfix-lmdb installed?")
-		theirs, _ = per_second(["/usr/sbin/postmap", "-c", place, "-q", "-", "lmdb:" + table], keys, one)
+		theirs, _ = per_second(["/usr/sbin/postmap", "-c", place, "-q", "-", "lmdb:" + table], keys, one, ASKED)
 		command = [binary, "postmap", "-c", place, "-q", "-", "lmdb:" + table]
-		ours, opening = per_second(command, keys, one)
+		ours, opening = per_second(command, many, one, 10 * ASKED)
 		pss = resting_pss(command)
 		if empty is None:
 			empty = pss
