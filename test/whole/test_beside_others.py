@@ -5,6 +5,7 @@ mbsync."""
 import imaplib
 import os
 import pathlib
+import poplib
 import re
 import shlex
 import shutil
@@ -383,3 +384,44 @@ def test_a_locked_mbox_is_waited_for(place):
     assert line.startswith(tag + b" OK"), line
     wait_for(lambda: mails(box).keys() == {"first", "second", "third"})
     wait_for(lambda: folders.count() == 3)
+
+
+def test_all_that_reads_waits_for_a_locked_mbox(place):
+    """SEARCH of a text, RETR and STATUS are answered when another program gives its lock back, and rightly; IDLE hears of the news."""
+    import fcntl
+    demo, folders, tmp_path = place
+    if isinstance(folders, Maildir):
+        pytest.skip("a Maildir has no locks")
+    box, second, watcher, other = (demo.imap("jack") for _ in range(4))
+    ask(box, box.append("INBOX", None, None, text_of("first")))
+    wait_for(lambda: folders.count() == 1)
+    ask(box, box.select())
+    ask(watcher, watcher.select())
+    pop = poplib.POP3("127.0.0.1", demo.port("pop3"), timeout=20)
+    pop.stls(demo.local())
+    pop.user("jack")
+    pop.pass_("way-station")
+    watcher.send(b"w1 IDLE\r\n")
+    assert watcher.readline().startswith(b"+")
+    with open(folders.inbox, "r+b") as f:
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        f.seek(0, os.SEEK_END)
+        f.write(b"From eva@example.org Mon Jan  1 00:00:00 2024\n" + (BODY % "second").encode().replace(b"\nFrom here", b"\n>From here"))
+        f.flush()
+        box.send(b's1 SEARCH BODY "e\\"" NOT BODY "m here"\r\ns2 SEARCH BODY "m he"\r\n')
+        second.send(b"t1 STATUS INBOX (MESSAGES)\r\n")
+        pop._putcmd("RETR 1")
+        for _ in range(20):
+            ask(other, other.noop())                    # answered all the while
+    assert watcher.readline() == b"* 2 EXISTS\r\n"
+    assert second.readline() == b"* STATUS INBOX (MESSAGES 2)\r\n"
+    said = b""
+    while b"s2 " not in said:
+        said += box.readline()
+    assert b"s1 OK" in said and b"s2 OK" in said, said
+    assert re.findall(rb"^\* SEARCH.*\r\n", said, re.M) == [b"* SEARCH\r\n", b"* SEARCH 1\r\n"], said
+    first = pop._getlongresp()[1]
+    assert b"Subject: first" in first and first[-2:] == [b"From here", b"end"], first
+    watcher.send(b"DONE\r\n")
+    pop.quit()
+    assert folders.count() == 2

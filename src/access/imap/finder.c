@@ -202,7 +202,8 @@ batch_free(struct finder *f)
 	return NULL;
 }
 
-/* The message waits for a verifier, with others of the same file.  There is a batch free. */
+/* The message waits for a verifier, with others of the same file.  There is a batch free.  While another program has
+   that file locked it is waited for. */
 static void
 ask_content(struct finder *f)
 {
@@ -214,6 +215,9 @@ ask_content(struct finder *f)
 	off_t                      at;
 	int fd = message_content_fd(mailbox_account(f->view->mailbox), &f->letter.message, &at);
 
+	f->locked = fd < 0 && errno == EBUSY && imap_locked(f->session, f->view->mailbox);
+	if (f->locked)
+		return;
 	if (fd >= 0 && fstat(fd, &st) < 0)
 		fd = -1;
 	if (b != NULL &&
@@ -505,6 +509,8 @@ look_next(struct finder *f)
 		found_one(f, f->uid, f->message.entry.modseq, f->value);
 	else if (truth == UNKNOWN)
 		ask_content(f);
+	if (f->locked)
+		f->uid--; /* it is looked at again */
 	return true;
 }
 
@@ -513,6 +519,7 @@ finder_go(struct finder *f)
 {
 	size_t asking = hear_batches(f);
 
+	f->locked = false;
 	while (!f->walked && !f->later) {
 		if (!columns_whole(f) || !texts_whole(f) || imap_turn_over(f->session))
 			return FINDER_MORE;
@@ -520,6 +527,8 @@ finder_go(struct finder *f)
 		if (batch_free(f) == NULL)
 			return FINDER_WAIT;
 		f->walked = !look_next(f);
+		if (f->locked)
+			return FINDER_WAIT;
 		if (!f->walked && wants_columns(f))
 			f->columns = columns_take(f->view->mailbox);
 	}

@@ -58,6 +58,7 @@ struct finder {
 	size_t          scores, score_room;
 	bool            damaged;       /* some could not be read                  */
 	bool            later;         /* a verifier could not be asked           */
+	bool            locked;        /* another program has the file; woken when it may be tried again */
 	/* its own */
 	uint32_t        uid;           /* the last that was looked at             */
 	bool            walked;

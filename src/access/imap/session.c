@@ -498,9 +498,9 @@ tell_unasked(struct imap *s)
 static void
 command_over(struct imap *s)
 {
+	imap_settling_end(s);
 	if (s->command != NULL && s->command->drop != NULL)
 		s->command->drop(s);
-	imap_settling_end(s);
 	s->command = NULL;
 	s->work = NULL;
 	s->answer = NULL;

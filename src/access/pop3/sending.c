@@ -13,18 +13,19 @@ struct pop3_sending {
 	bool (*step)(struct pop3 *, struct pop3_sending *);
 	struct arena *life;
 	/* a letter */
-	struct message message;
-	struct bytes   prefix;
-	struct bytes   first; /* the piece it begins with             */
-	uint64_t       at;
-	enum where     where;
-	int            why;      /* it cannot be read                   */
-	bool           body;     /* the empty line has gone             */
-	bool           ended_cr; /* the last byte of the piece before   */
-	bool           ascii;    /* the header has to be                */
-	uint32_t       uid;      /* of a letter that is fetched whole   */
-	uint64_t       lines;    /* of the body that are still to go    */
-	uint64_t      *tally;
+	struct pop3_message *asked;
+	struct message       message;
+	struct bytes         prefix;
+	struct bytes         first; /* the piece it begins with             */
+	uint64_t             at;
+	enum where           where;
+	int                  why;      /* it cannot be read                   */
+	bool                 body;     /* the empty line has gone             */
+	bool                 ended_cr; /* the last byte of the piece before   */
+	bool                 ascii;    /* the header has to be                */
+	uint32_t             uid;      /* of a letter that is fetched whole   */
+	uint64_t             lines;    /* of the body that are still to go    */
+	uint64_t            *tally;
 	/* a list */
 	uint32_t index;
 	void (*line)(struct pop3 *, uint32_t index);
@@ -219,26 +220,31 @@ letter_ready(struct pop3 *s, struct pop3_sending *g, uint64_t message)
 	return g->why == 0;
 }
 
-void
-sending_letter(struct pop3 *s, struct pop3_message *m, uint64_t lines)
+/* "+OK" or not; another program that has the mailbox locked is waited for. */
+static bool
+letter_begin(struct pop3 *s, struct pop3_sending *g)
 {
-	struct pop3_sending *g;
-	bool                 top = lines != UINT64_MAX;
+	struct pop3_message *m = g->asked;
+	bool                 top = g->lines != UINT64_MAX;
 
 	if (mailbox_find(s->mailbox, m->uid) < 0) {
 		pop3_say(s, "-ERR Message is no longer there.");
-		return;
+		return true;
 	}
-	g = sending_open(s, letter_step);
 	if (!letter_ready(s, g, m->message)) {
 		bool locked = g->why == EBUSY;
-		sending_drop(s);
+		if (locked && pop3_locked(s)) {
+			uint64_t lines = g->lines;
+			sending_drop(s);
+			sending_letter(s, m, lines);
+			return false;
+		}
 		pop3_say(s, "%s",
 		         locked ? "-ERR [SYS/TEMP] Another program has locked the mailbox."
 		                : "-ERR [SYS/PERM] Message is damaged and was set aside.");
-		return;
+		return true;
 	}
-	g->lines = lines;
+	g->step = letter_step;
 	g->ascii = !s->utf8;
 	g->uid = top ? 0 : m->uid;
 	m->touched = true;
@@ -251,6 +257,16 @@ sending_letter(struct pop3 *s, struct pop3_message *m, uint64_t lines)
 		m->seen = true;
 		pop3_say(s, "+OK %llu octets", (unsigned long long)m->size);
 	}
+	return false;
+}
+
+void
+sending_letter(struct pop3 *s, struct pop3_message *m, uint64_t lines)
+{
+	struct pop3_sending *g = sending_open(s, letter_begin);
+
+	g->asked = m;
+	g->lines = lines;
 }
 
 /* ---- lists --------------------------------------------------------------------- */

@@ -480,6 +480,14 @@ settled(void *ctx)
 	pop3_queue(s);
 }
 
+bool
+pop3_locked(struct pop3 *s)
+{
+	if (mailbox_wait(s->mailbox, settled, s))
+		s->settling = s->waiting = true;
+	return s->settling;
+}
+
 static void
 open_mailbox(struct pop3 *s)
 {

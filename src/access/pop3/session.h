@@ -81,6 +81,8 @@ void pop3_quit(struct pop3 *);                              /* the UPDATE state 
 void pop3_end(struct pop3 *, const char *why);
 bool pop3_turn_over(struct pop3 *);
 bool pop3_full(struct pop3 *);
+/* Another program has the mailbox locked.  True: it is waited for, and what waits is tried again; false: no longer. */
+bool pop3_locked(struct pop3 *);
 void pop3_go(struct pop3 *);
 void pop3_finish(struct pop3 *);
 void pop3_queue(struct pop3 *);
