@@ -19,6 +19,8 @@ enum { FOREIGN_UID_MOST = INT32_MAX };
 enum { ASKED_MOST = 8 };
 /* A stamp as young as this may hide a change that came with it. */
 enum { STAMP_SURE_S = 2 };
+/* What took a thread to look at is not looked at again for so long while its stamp is the same, however young that is. */
+enum { LONG_LOOK_MS = 1000 };
 /* A file that cannot be read is tried again after so long, and told of once in that time. */
 enum { UNREADABLE_S = 10 };
 /* Whoever waits for another program's lock waits no longer than this. */
@@ -327,7 +329,8 @@ scan(struct folder *f, struct looking *l)
 		return why;
 	for (size_t i = 0; i < f->count; i++)
 		f->file[i]->seen = false;
-	if ((why = f->place->driver->scan(f, there, l)) != 0 || missing(f) == 0)
+	if ((why = f->place->driver->scan(f, there, l)) != 0 || f->place->driver->sure ||
+	    missing(f) == 0)
 		return why;
 	/* A file that is renamed while the directory is read may be seen under neither name: once more. */
 	return f->place->driver->scan(f, there, l);
@@ -406,8 +409,12 @@ unchanged(struct folder *f, struct stamp *now)
 		return false;
 	if (f->again != 0 && clock_wall() >= f->again)
 		return false;
-	return f->stamped != 0 && (!f->stale || f->place->driver->sure) &&
-	       memcmp(now, &f->stamp, sizeof *now) == 0;
+	if (memcmp(now, &f->stamp, sizeof *now) != 0)
+		return false;
+	/* Whoever waited for a long look does not begin the next. */
+	if (clock_patient_ms() - f->looked < LONG_LOOK_MS)
+		return true;
+	return f->stamped != 0 && (!f->stale || f->place->driver->sure);
 }
 
 int
@@ -523,9 +530,8 @@ mailbox_sync(struct mailbox *m, void (*fn)(void *ctx), void *ctx)
 	return false;
 }
 
-/* True: what the account has was loaded anew. */
-static bool
-try_again(struct mailbox *m)
+bool
+folder_retry(struct mailbox *m)
 {
 	struct account *a = m->account;
 	struct folder  *f = m->folder;
@@ -549,7 +555,7 @@ store_later(struct store *s)
 {
 	for (struct account *a = s->all; a != NULL; a = a->next)
 		for (struct mailbox *m = a->mailboxes; a->place != NULL && m != NULL; m = m->next)
-			if (m->folder != NULL && m->folder->retry && try_again(m)) {
+			if (m->folder != NULL && m->folder->retry && folder_retry(m)) {
 				s->needs.later(s->ctx); /* the list is another now */
 				return;
 			}

@@ -325,59 +325,72 @@ folder_gone(struct mailbox *m, const struct uid_set *set)
 	return why == 0 ? 0 : account_fail(m->account, why);
 }
 
+/* Those that are over leave the list. */
 static void
-drop_file(struct folder *f, size_t at)
+drop_over(struct folder *f)
 {
-	struct file *file = f->file[at];
+	size_t kept = 0;
 
-	if (map_get(f->by_name, bytes_of(file->name)) == file)
-		(void)map_drop(f->by_name, bytes_of(file->name));
-	contents_forget(f->mailbox->account->store, f->mailbox->account->id, file->message);
-	memmove(f->file + at, f->file + at + 1, (f->count - at - 1) * sizeof(struct file *));
-	f->count--;
-	file_free(file);
-}
-
-/* After apply(): the index remembers what lies outside now.  What failed is tried again at the next scan. */
-static int
-applied(struct folder *f, struct file **done, size_t n)
-{
-	struct account *a = f->mailbox->account;
-	int             why = account_change(a);
-
-	for (size_t i = 0; i < n && why == 0; i++) {
-		struct file *file = done[i];
-		file->changed = false;
-		if (!file->gone) {
-			why = file_say(a, FILE_OUTSIDE, file->message, file->outside);
+	for (size_t i = 0; i < f->count; i++) {
+		struct file *file = f->file[i];
+		if (!file->over) {
+			f->file[kept++] = file;
 			continue;
 		}
-		why = file_say(a, FILE_OVER, file->message, 0);
-		drop_file(f, file_place(f, file->message));
+		if (map_get(f->by_name, bytes_of(file->name)) == file)
+			(void)map_drop(f->by_name, bytes_of(file->name));
+		contents_forget(f->mailbox->account->store, f->mailbox->account->id, file->message);
+		file_free(file);
 	}
-	return why == 0 || a->failed != 0 ? why : account_fail(a, why);
+	f->count = kept;
 }
 
-bool
-folder_apply(struct folder *f)
+/* It is tried again at the next look. */
+static void
+not_applied(struct folder *f, int why)
 {
-	enum { AT_ONCE = 256 };
-	struct file  *some[AT_ONCE];
-	uint64_t      letters;
-	size_t        n = 0;
-	bool          all = f->place->driver->together;
-	struct file **many = some;
-	int           why;
+	if (why != EBUSY || !folder_locked(f))
+		warn_("account %" PRIu64 ", mailbox %s: changes could not be written to %s: %s",
+		      f->mailbox->account->id, f->mailbox->name,
+		      account_location(f->mailbox->account), strerror(why));
+	f->stamped = 0;
+}
 
-	if (f->mailbox->account->landing == NULL)
-		for (size_t i = 0; i < f->count; i++)
-			f->file[i]->landing = false;
-	if (f->scanning)
-		return false;
-	letters = f->place->driver->letters(f);
-	if (all)
-		many = memory_take((f->count + 1) * sizeof(struct file *));
-	for (size_t i = 0; i < f->count && (all || n < AT_ONCE); i++) {
+/* What was changed here once more since then stays to be written. */
+void
+folder_applied(struct folder *f, const struct applied *done, size_t count, int why)
+{
+	struct account *a = f->mailbox->account;
+
+	if (why != 0) {
+		not_applied(f, why);
+		return;
+	}
+	why = account_change(a);
+	for (size_t i = 0; i < count && why == 0; i++) {
+		struct file *file = folder_file(f, done[i].message);
+		if (file == NULL)
+			continue;
+		file->outside = done[i].outside;
+		file->over = done[i].gone;
+		file->changed = file->changed && file->flags != file->outside;
+		why = file_say(a, file->over ? FILE_OVER : FILE_OUTSIDE, file->message,
+		               file->outside);
+	}
+	if (why == 0)
+		drop_over(f);
+	else if (a->failed == 0)
+		(void)account_fail(a, why);
+}
+
+/* What is to be written outside.  How many of them. */
+static size_t
+gather_changes(struct folder *f, struct file **out, size_t most)
+{
+	uint64_t letters = f->place->driver->letters(f);
+	size_t   n = 0;
+
+	for (size_t i = 0; i < f->count && n < most; i++) {
 		struct file *file = f->file[i];
 		if (!file->gone && !file->changed)
 			continue;
@@ -385,23 +398,43 @@ folder_apply(struct folder *f)
 			file->changed = false;
 			continue;
 		}
-		if (file->landing)
-			continue;
-		many[n++] = file;
+		if (!file->landing)
+			out[n++] = file;
 	}
-	why = n > 0 ? f->place->driver->apply(f, many, n) : 0;
-	if (why == 0 && n > 0)
-		(void)applied(f, many, n);
-	if (all)
-		memory_free(many);
-	if (why != 0) {
-		if (why != EBUSY || !folder_locked(f))
-			warn_("account %" PRIu64
-			      ", mailbox %s: changes could not be written to %s: %s",
-			      f->mailbox->account->id, f->mailbox->name,
-			      account_location(f->mailbox->account), strerror(why));
-		f->stamped = 0; /* the next look tries again */
+	return n;
+}
+
+bool
+folder_apply(struct folder *f)
+{
+	enum { AT_ONCE = 256 };
+	bool            all = f->place->driver->together;
+	size_t          most = all ? f->count : AT_ONCE, n;
+	struct file   **some;
+	struct applied *done;
+	int             why;
+
+	if (f->scanning)
+		return false;
+	if (f->mailbox->account->landing == NULL)
+		for (size_t i = 0; i < f->count; i++)
+			f->file[i]->landing = false;
+	some = memory_take((most + 1) * sizeof(struct file *));
+	n = gather_changes(f, some, most);
+	why = n > 0 ? f->place->driver->apply(f, some, n) : 0;
+	if (why == 0 && n > 0) {
+		done = memory_take(n * sizeof *done);
+		for (size_t i = 0; i < n; i++) {
+			some[i]->changed = false;
+			done[i] = (struct applied){ some[i]->message, some[i]->outside,
+				                    some[i]->gone };
+		}
+		folder_applied(f, done, n, 0);
+		memory_free(done);
 	}
+	memory_free(some);
+	if (why != 0 && why != EINPROGRESS)
+		not_applied(f, why);
 	return why == 0 && !all && n == AT_ONCE;
 }
 
@@ -465,7 +498,8 @@ add_message(struct folder *f, struct file *file, struct arrival *v, uint64_t let
 	why = mailbox_arrive(m, v, uid);
 	if (why != 0 && a->failed == 0) {
 		(void)file_say(a, FILE_DELETE, file->message, 0);
-		drop_file(f, f->count - 1);
+		file->over = true;
+		drop_over(f);
 	}
 	return why;
 }

@@ -55,6 +55,7 @@ struct folder {
 	size_t          count, room;
 	struct stamp    stamp;
 	int64_t         stamped;         /* wall clock; 0: never looked              */
+	int64_t         looked;          /* when a thread had looked; 0: none has    */
 	int             watch[2];        /* of inotify, -1 none                      */
 	bool            stale;           /* inotify said that something is new       */
 	bool            scanning;
@@ -94,6 +95,7 @@ int  folder_refresh(struct folder *);                       /* only where files 
 void folder_settled(struct folder *);                       /* whoever waited for it waits no more */
 /* EBUSY came from the driver: true, store_later() will try again; false, that was waited for long enough. */
 bool folder_locked(struct folder *);
+bool folder_retry(struct mailbox *);                        /* true: what the account has was loaded anew */
 void folder_changed(struct mailbox *, const struct uid_set *);
 int  folder_gone(struct mailbox *, const struct uid_set *);
 int  folder_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);
@@ -104,6 +106,8 @@ void folder_watch(struct mailbox *);
 void folder_unwatch(struct folder *);
 struct file *folder_file(const struct folder *, uint64_t message);
 bool folder_apply(struct folder *);                         /* true: more to do                */
+/* The index remembers what lies outside now; after `why` it is tried again. */
+void folder_applied(struct folder *, const struct applied *, size_t count, int why);
 void file_free(struct file *);
 int  file_say(struct account *, enum statement, uint64_t message, uint64_t value);
 /* Flags as a driver has them: bits 0 to 7, and bit KEYWORD_FIRST + n for the n-th keyword of the mailbox, of as many as

@@ -1,10 +1,14 @@
-/* mbox-change.c -- flags and removals of many letters of an mbox at once (mbox.h, driver.h) */
+/* mbox-change.c -- flags and removals of many letters of an mbox at once, in the thread (mbox.h, driver.h) */
 #include "store/mbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { STATE_LEAST = 40 };
+/* What was done is written down for so many letters at a time. */
+enum { TOLD_AT_ONCE = 512 };
 
 void
 mbox_keyword_words(const struct mailbox *m, uint64_t flags, struct buffer *out)
@@ -15,32 +19,47 @@ mbox_keyword_words(const struct mailbox *m, uint64_t flags, struct buffer *out)
 			              m->keyword[bit - KEYWORD_FIRST]);
 }
 
-struct changing {
-	struct folder    *folder;
-	struct map       *wanted; /* by name                                  */
-	struct mbox_edit *edit;
-	size_t            count, room;
-	struct buffer     base; /* the X-IMAPbase line of a first letter that goes */
+/* What a letter is to become. */
+struct wanted {
+	bool         gone;
+	uint64_t     flags;
+	struct bytes words;
+};
+
+/* The thread touches nothing of the folder: all it needs is here. */
+struct mbox_changing {
+	struct folder     *folder; /* NULL: closed meanwhile                   */
+	struct arena      *life;
+	struct mbox_home   home;
+	struct mbox_names  names;
+	struct mbox_locked lock;
+	int                fd;     /* -1: given back                           */
+	struct map        *wanted; /* by name                                  */
+	struct applied    *what;
+	size_t             count, told;
+	struct mbox_edit  *edit;
+	size_t             edits, room;
+	struct buffer      base; /* the X-IMAPbase line of a first letter that goes */
+	int                why;
 };
 
 static struct buffer *
-edit_add(struct changing *c, uint64_t at, uint64_t remove)
+edit_add(struct mbox_changing *c, uint64_t at, uint64_t remove)
 {
-	if (c->count == c->room) {
+	if (c->edits == c->room) {
 		c->room = c->room ? c->room * 2 : 16;
 		c->edit = memory_resize(c->edit, c->room * sizeof *c->edit);
 	}
-	c->edit[c->count] = (struct mbox_edit){ .at = at, .remove = remove };
-	return &c->edit[c->count++].insert;
+	c->edit[c->edits] = (struct mbox_edit){ .at = at, .remove = remove };
+	return &c->edit[c->edits++].insert;
 }
 
 /* The status fields go, wherever they stand in the header, and come back at its end; what we do not change of
    them (X-UID, X-IMAPbase) stays where it is. */
 static void
-change_flags(struct changing *c, const struct mbox_text *t, const struct mbox_letter *l,
-             uint64_t flags)
+change_flags(struct mbox_changing *c, const struct mbox_text *t, const struct mbox_letter *l,
+             uint64_t flags, struct bytes words)
 {
-	struct buffer  words = { 0 };
 	struct bytes   line;
 	size_t         room = 0, at = l->header, empty = l->body;
 	struct buffer *to;
@@ -54,18 +73,16 @@ change_flags(struct changing *c, const struct mbox_text *t, const struct mbox_le
 			room += line.len;
 		}
 	}
-	mbox_keyword_words(c->folder->mailbox, flags, &words);
 	to = edit_add(c, empty, 0);
 	if (c->base.len > 0)
 		buffer_add(to, buffer_bytes(&c->base));
 	buffer_reset(&c->base);
-	mbox_state_write(flags & SYSTEM_FLAGS, true, buffer_bytes(&words),
+	mbox_state_write(flags & SYSTEM_FLAGS, true, words,
 	                 room > STATE_LEAST ? room : MBOX_STATE_ROOM, to);
-	buffer_free(&words);
 }
 
 static void
-keep_base(struct changing *c, const struct mbox_text *t, const struct mbox_letter *l)
+keep_base(struct mbox_changing *c, const struct mbox_text *t, const struct mbox_letter *l)
 {
 	struct bytes line;
 
@@ -75,60 +92,155 @@ keep_base(struct changing *c, const struct mbox_text *t, const struct mbox_lette
 }
 
 static void
-gather_edits(struct changing *c, const struct mbox_text *t)
+gather_edits(struct mbox_changing *c, const struct mbox_text *t)
 {
-	struct mbox_numbering names;
+	struct mbox_numbering numbers;
 	struct buffer         name = { 0 };
 	struct mbox_letter    l = { 0 };
 
-	mbox_numbering_open(&names, c->folder);
+	mbox_numbering_open(&numbers, &c->names);
 	while (mbox_letter_next(t, l.end, &l)) {
-		struct file *file;
+		const struct wanted *w;
 		if (l.internal)
 			continue;
-		mbox_number_name(&names, &l, &name);
-		file = map_get(c->wanted, bytes_of(name.at));
-		if (file != NULL && file->gone) {
+		mbox_number_name(&numbers, l.name, &name);
+		w = map_get(c->wanted, bytes_of(name.at));
+		if (w != NULL && w->gone) {
 			keep_base(c, t, &l);
 			(void)edit_add(c, l.from, l.end - l.from);
-		} else if (file != NULL)
-			change_flags(c, t, &l, file->flags);
+		} else if (w != NULL)
+			change_flags(c, t, &l, w->flags, w->words);
 		else if (c->base.len > 0)
-			change_flags(c, t, &l,
-			             l.state.system |
-			                     mbox_keyword_bits(c->folder, l.state.keywords));
+			change_flags(c, t, &l, l.state.system, l.state.keywords);
 	}
-	mbox_numbering_close(&names);
+	mbox_numbering_close(&numbers);
 	buffer_free(&name);
+}
+
+static void
+change_run(void *job)
+{
+	struct mbox_changing *c = job;
+	struct mbox_text      t;
+
+	if ((c->why = mbox_text_open(c->fd, &t)) != 0)
+		return;
+	gather_edits(c, &t);
+	if ((c->why = mbox_text_close(&t)) == 0)
+		c->why = mbox_rewrite(&c->home, c->fd, c->edit, c->edits);
+}
+
+static void
+changing_free(struct mbox_changing *c)
+{
+	for (size_t i = 0; i < c->edits; i++)
+		buffer_free(&c->edit[i].insert);
+	memory_free(c->edit);
+	buffer_free(&c->base);
+	map_close(&c->wanted);
+	mbox_names_close(&c->names);
+	arena_close(&c->life);
+	memory_free(c);
+}
+
+static void
+give_back(struct mbox_changing *c)
+{
+	if (c->fd < 0)
+		return;
+	mbox_give(c->fd, &c->lock);
+	(void)close(c->lock.dir);
+	c->fd = -1;
+}
+
+static void
+nothing(void *job)
+{
+	(void)job;
+}
+
+/* What was done is written down, some of it at a time. */
+static void
+change_done(void *job)
+{
+	struct mbox_changing *c = job;
+	struct account       *a = c->folder != NULL ? c->folder->mailbox->account : NULL;
+	size_t                n = c->count - c->told;
+
+	give_back(c);
+	if (a == NULL) {
+		changing_free(c);
+		return;
+	}
+	store_hold(a);
+	if (n > TOLD_AT_ONCE && c->why == 0)
+		n = TOLD_AT_ONCE;
+	folder_applied(c->folder, c->what + c->told, n, c->why);
+	c->told += n;
+	if (c->folder != NULL && c->told < c->count) {
+		a->store->needs.job(a->store->ctx, nothing, change_done, c);
+	} else {
+		if (c->folder != NULL) {
+			struct mbox *d = c->folder->mine;
+			d->changing = NULL;
+			d->stamp = (struct stamp){ { 0 } };
+		}
+		changing_free(c);
+	}
+	account_drop(&a);
+}
+
+void
+mbox_changing_leave(struct mbox_changing *c)
+{
+	if (c != NULL)
+		c->folder = NULL;
+}
+
+static void
+want(struct mbox_changing *c, struct file **file)
+{
+	struct wanted *all = arena_take_array(c->life, c->count, sizeof *all);
+	struct buffer  words = { 0 };
+
+	c->what = arena_take_array(c->life, c->count, sizeof *c->what);
+	c->wanted = map_open();
+	for (size_t i = 0; i < c->count; i++) {
+		buffer_reset(&words);
+		mbox_keyword_words(c->folder->mailbox, file[i]->flags, &words);
+		all[i] = (struct wanted){ file[i]->gone, file[i]->flags,
+			                  arena_keep(c->life, buffer_bytes(&words)) };
+		c->what[i] = (struct applied){ file[i]->message, file[i]->flags, file[i]->gone };
+		(void)map_put(c->wanted, bytes_of(file[i]->name), &all[i]);
+	}
+	buffer_free(&words);
 }
 
 int
 mbox_apply(struct folder *f, struct file **file, size_t count)
 {
-	struct mbox       *d = f->mine;
-	struct changing    c = { .folder = f };
-	struct mbox_locked lock;
-	struct mbox_text   t;
-	int                why, fd = mbox_take(f, true, &lock);
+	struct mbox          *d = f->mine;
+	struct store         *s = f->mailbox->account->store;
+	struct mbox_changing *c;
+	struct mbox_locked    lock;
+	int                   fd;
 
-	if (fd < 0)
+	if (d->changing != NULL)
+		return EINPROGRESS;
+	if ((fd = mbox_take(f, true, &lock)) < 0)
 		return errno == ENOENT ? 0 : errno;
-	c.wanted = map_open();
-	for (size_t i = 0; i < count; i++)
-		(void)map_put(c.wanted, bytes_of(file[i]->name), file[i]);
-	if ((why = mbox_text_open(fd, &t)) == 0) {
-		gather_edits(&c, &t);
-		if ((why = mbox_text_close(&t)) == 0)
-			why = mbox_rewrite(f->place, fd, c.edit, c.count);
-	}
-	for (size_t i = 0; i < count && why == 0; i++)
-		file[i]->outside = file[i]->flags;
-	for (size_t i = 0; i < c.count; i++)
-		buffer_free(&c.edit[i].insert);
-	memory_free(c.edit);
-	buffer_free(&c.base);
-	map_close(&c.wanted);
-	mbox_give(fd, &lock);
-	d->stamp = (struct stamp){ { 0 } };
-	return why;
+	c = memory_take(sizeof *c);
+	*c = (struct mbox_changing){ .folder = f,
+		                     .life = arena_open(NULL),
+		                     .home = mbox_home_of(f),
+		                     .lock = lock,
+		                     .fd = fd,
+		                     .count = count };
+	/* The folder may be closed before the lock is given back. */
+	c->lock.dir = fcntl(d->dir, F_DUPFD_CLOEXEC, 0);
+	mbox_names_open(&c->names, f, c->life);
+	want(c, file);
+	d->changing = c;
+	s->needs.job(s->ctx, change_run, change_done, c);
+	return EINPROGRESS;
 }

@@ -14,7 +14,7 @@
 enum { HEADER_MOST = 1 << 20 };
 
 /* Who does not care for locks may cut it off meanwhile: what is gone is read as zeros, and `torn` says it. */
-static struct mbox_text *mapped;
+static _Thread_local struct mbox_text *mapped;
 
 static void
 page_gone(int number, siginfo_t *what, void *ctx)

@@ -31,14 +31,13 @@ enum { PIECE = 65536, HEAD = 68 };
 
 /* A name in the account's directory is as durable as the bytes. */
 static int
-sync_names(const struct place *p)
+sync_names(const struct mbox_home *p)
 {
 	char folder[64];
 	int  fd, why;
 
-	index_path(p->account->id, "", folder);
-	fd = openat(p->account->store->accounts, folder,
-	            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	index_path(p->account, "", folder);
+	fd = openat(p->accounts, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno;
 	why = disk_sync_name(fd);
@@ -48,20 +47,20 @@ sync_names(const struct place *p)
 
 /* An old journal that came back after a power cut would undo what others wrote since. */
 static int
-remove_journal(const struct place *p, const char *path)
+remove_journal(const struct mbox_home *p, const char *path)
 {
-	int why = disk_unlink(p->account->store->accounts, path, 0);
+	int why = disk_unlink(p->accounts, path, 0);
 
 	return why == 0 ? sync_names(p) : why;
 }
 
 /* One for each file, so that a folder opened first does not take another's. */
 static void
-journal_path(const struct place *p, const struct stat *st, char out[static 160])
+journal_path(const struct mbox_home *p, const struct stat *st, char out[static 160])
 {
 	char folder[64];
 
-	index_path(p->account->id, "", folder);
+	index_path(p->account, "", folder);
 	(void)snprintf(out, 160, "%s/mbox-%" PRIx64 "-%" PRIx64 ".journal", folder,
 	               (uint64_t)st->st_dev, (uint64_t)st->st_ino);
 }
@@ -196,15 +195,14 @@ old_len(const struct rewrite *w)
 
 /* The journal, whole and durable; its descriptor, or -1 with errno. */
 static int
-write_journal(struct place *p, const char *path, int fd, const struct stat *st,
+write_journal(const struct mbox_home *p, const char *path, int fd, const struct stat *st,
               const struct mbox_edit *edit, size_t count, struct rewrite *w)
 {
 	struct making m = { .at = HEAD };
 	struct buffer head = { 0 };
 	int           why;
 
-	m.to = openat(p->account->store->accounts, path,
-	              O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	m.to = openat(p->accounts, path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (m.to < 0)
 		return -1;
 	if ((why = put_edits(&m, fd, edit, count, w->before)) == 0) {
@@ -240,12 +238,11 @@ show_change(int fd, const struct stat *before, const struct rewrite *w)
 	    before->st_mtim.tv_sec > now.st_mtim.tv_sec + AHEAD_MOST_S)
 		return;
 	when[1] = (struct timespec){ before->st_mtim.tv_sec + 1, now.st_mtim.tv_nsec };
-	if (futimens(fd, when) < 0)
-		detail("the time of an mbox cannot be set: %s", strerror(errno));
+	(void)futimens(fd, when); /* who may not set it leaves it as it is */
 }
 
 int
-mbox_rewrite(struct place *p, int fd, const struct mbox_edit *edit, size_t count)
+mbox_rewrite(const struct mbox_home *p, int fd, const struct mbox_edit *edit, size_t count)
 {
 	struct rewrite w = { 0 };
 	struct stat    st;
@@ -342,14 +339,14 @@ pad(int fd, uint64_t at, uint64_t end)
 }
 
 static int
-finish(struct place *p, int journal, int fd, const struct rewrite *w, uint64_t now)
+finish(const struct mbox_home *p, int journal, int fd, const struct rewrite *w, uint64_t now)
 {
 	uint64_t longest = w->size > w->before ? w->size : w->before;
 	int      why;
 
 	if (is_untouched(fd, w, now) || (now != w->before && is_carried(journal, fd, w)))
 		return 0;
-	note("account %" PRIu64 ": a rewrite that was interrupted is finished", p->account->id);
+	note("account %" PRIu64 ": a rewrite that was interrupted is finished", p->account);
 	if (now <= longest)
 		return carry_all(journal, fd, w);
 	if ((why = carry(journal, fd, w)) == 0)
@@ -358,9 +355,9 @@ finish(struct place *p, int journal, int fd, const struct rewrite *w, uint64_t n
 }
 
 int
-mbox_recover(struct place *p, int fd)
+mbox_recover(const struct mbox_home *p, int fd)
 {
-	int            accounts = p->account->store->accounts, journal, why = 0;
+	int            accounts = p->accounts, journal, why = 0;
 	char           path[160];
 	struct rewrite w;
 	struct stat    st;

@@ -275,6 +275,8 @@ mbox_leave(struct folder *f)
 	f->mine = NULL;
 	if (d == NULL)
 		return;
+	mbox_changing_leave(d->changing);
+	mbox_survey_leave(d->survey);
 	(void)close(d->dir);
 	memory_free(d);
 }
@@ -300,14 +302,26 @@ mbox_stamp(struct folder *f, struct stamp *out)
 	return true;
 }
 
+struct mbox_home
+mbox_home_of(const struct folder *f)
+{
+	const struct account *a = f->mailbox->account;
+
+	return (struct mbox_home){ a->store->accounts, a->id };
+}
+
 /* The file, with its lock; -1 with errno, ENOENT: there is none. */
 int
 mbox_take(struct folder *f, bool write, struct mbox_locked *lock)
 {
-	struct mbox *d = f->mine;
-	struct stat  st;
-	int          fd, why;
+	struct mbox     *d = f->mine;
+	struct mbox_home home = mbox_home_of(f);
+	struct stat      st;
+	int              fd, why;
 
+	errno = EBUSY; /* by our own thread */
+	if (d->changing != NULL || (write && d->survey != NULL))
+		return -1;
 	fd = openat(d->dir, d->name,
 	            (write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
@@ -317,7 +331,7 @@ mbox_take(struct folder *f, bool write, struct mbox_locked *lock)
 	else if (!S_ISREG(st.st_mode) || st.st_nlink > 1)
 		why = EPERM;
 	else if ((why = mbox_lock(d->dir, d->name, fd, write, lock)) == 0) {
-		if (!write || (why = mbox_recover(f->place, fd)) == 0)
+		if (!write || (why = mbox_recover(&home, fd)) == 0)
 			return fd;
 		mbox_unlock(lock);
 	}

@@ -70,16 +70,24 @@ struct mbox_letter {
 bool mbox_letter_next(const struct mbox_text *, size_t at, struct mbox_letter *);
 /* As readers see it: without the status fields and the '>' of quoting. */
 void mbox_letter_plain(const struct mbox_text *, const struct mbox_letter *, struct buffer *out);
+/* The names of the letters we know, in the order in which they came. */
+struct mbox_names {
+	const char **name;
+	size_t       count;
+	struct map  *by_name;
+};
+void mbox_names_open(struct mbox_names *, const struct folder *, struct arena *);
+void mbox_names_close(struct mbox_names *);
 /* Which of those with one hash is which: they lie in the order in which they came. */
 struct mbox_numbering {
-	const struct folder *folder;
+	const struct mbox_names *names;
 	struct map          *seen;     /* by hash: how many were met                    */
 	struct map          *known;    /* by hash: the next we know, its place + 1      */
 	size_t              *next;     /* by place: the next of the same hash, its + 1  */
 };
-void mbox_numbering_open(struct mbox_numbering *, const struct folder *);
+void mbox_numbering_open(struct mbox_numbering *, const struct mbox_names *);
 void mbox_numbering_close(struct mbox_numbering *);
-void mbox_number_name(struct mbox_numbering *, const struct mbox_letter *, struct buffer *out);
+void mbox_number_name(struct mbox_numbering *, const char *letter, struct buffer *out);     /* the name it would have */
 
 /* ---- locks ---- */
 enum mbox_lock { MBOX_DOTLOCK = 1, MBOX_FCNTL, MBOX_FLOCK, MBOX_LOCKS };
@@ -90,10 +98,13 @@ void mbox_unlock(struct mbox_locked *);
 
 /* ---- rewriting ---- */
 struct mbox_edit { uint64_t at, remove; struct buffer insert; };
-/* Under the write lock.  Edits in order of place. */
-int  mbox_rewrite(struct place *, int fd, const struct mbox_edit *, size_t count);
+/* Where the journal lies: in the account's directory. */
+struct mbox_home { int accounts; uint64_t account; };
+struct mbox_home mbox_home_of(const struct folder *);
+/* Under the write lock.  Edits in order of place.  For the thread, too. */
+int  mbox_rewrite(const struct mbox_home *, int fd, const struct mbox_edit *, size_t count);
 /* Finishes what a stop interrupted.  Under the write lock. */
-int  mbox_recover(struct place *, int fd);
+int  mbox_recover(const struct mbox_home *, int fd);
 
 /* ---- a folder ---- */
 struct mbox {
@@ -101,7 +112,12 @@ struct mbox {
 	char         name[256];
 	struct stamp stamp;            /* of the file the places are of                 */
 	uint32_t     uidvalidity;
+	struct mbox_changing *changing;        /* being rewritten: nothing is read meanwhile */
+	struct mbox_survey   *survey;          /* being read                            */
 };
+/* The folder is closed, the thread goes on.  NULL: there was none. */
+void mbox_changing_leave(struct mbox_changing *);
+void mbox_survey_leave(struct mbox_survey *);
 /* The file, with its lock; -1 with errno.  ENOENT: there is none; EBUSY: another program has it locked. */
 int  mbox_take(struct folder *, bool write, struct mbox_locked *);
 void mbox_give(int fd, struct mbox_locked *);

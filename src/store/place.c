@@ -339,7 +339,9 @@ apply_turn(void *ctx)
 	struct account *a = ctx;
 
 	a->applying = false;
-	place_durable(a);
+	if (!a->dirty &&
+	    !a->syncing) /* else after the batch: what is landing is not to be missed before */
+		place_durable(a);
 	account_drop(&a);
 }
 

@@ -419,9 +419,10 @@ def test_all_that_reads_waits_for_a_locked_mbox(place):
     while b"s2 " not in said:
         said += box.readline()
     assert b"s1 OK" in said and b"s2 OK" in said, said
-    assert re.findall(rb"^\* SEARCH.*\r\n", said, re.M) == [b"* SEARCH\r\n", b"* SEARCH 1\r\n"], said
-    first = pop._getlongresp()[1]
-    assert b"Subject: first" in first and first[-2:] == [b"From here", b"end"], first
+    first, then = re.findall(rb"^\* SEARCH(.*)\r\n", said, re.M)
+    assert first == b"" and then in (b" 1", b" 1 2"), said      # the new one may be known by then
+    lines = pop._getlongresp()[1]
+    assert b"Subject: first" in lines and lines[-2:] == [b"From here", b"end"], lines
     watcher.send(b"DONE\r\n")
     pop.quit()
     assert folders.count() == 2

@@ -65,7 +65,7 @@ kit_ours(void *ctx, uint64_t id)
 	return !((struct kit *)ctx)->others;
 }
 
-static void
+static inline void
 kit_open(struct kit *k)
 {
 	static const struct store_needs needs = { .job = kit_job_take, .ours = kit_ours };

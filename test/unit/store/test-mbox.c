@@ -23,9 +23,7 @@
 struct house {
 	char           path[64];
 	int            dir, fd;
-	struct store   store;
-	struct account account;
-	struct place   place;
+	struct mbox_home home;
 };
 
 static void
@@ -38,10 +36,7 @@ house_open(struct house *h)
 	assert_int_equal(mkdirat(h->dir, "01", 0700), 0);
 	assert_int_equal(mkdirat(h->dir, "01/1", 0700), 0);
 	h->fd = openat(h->dir, "box", O_RDWR | O_CREAT, 0600);
-	h->store.accounts = h->dir;
-	h->account.id = 1;
-	h->account.store = &h->store;
-	h->place.account = &h->account;
+	h->home = (struct mbox_home){ h->dir, 1 };
 	assert_int_equal(disk_write(h->fd, A B C, strlen(A B C), 0), 0);
 }
 
@@ -106,7 +101,7 @@ rewrite(struct house *h, const char *insert, uint64_t at, uint64_t remove, int s
 	buffer_add_string(&e.insert, insert);
 	steps_left = steps;
 	disk_step = die;
-	why = mbox_rewrite(&h->place, h->fd, &e, 1);
+	why = mbox_rewrite(&h->home, h->fd, &e, 1);
 	disk_step = NULL;
 	buffer_free(&e.insert);
 	return why;
@@ -147,7 +142,7 @@ test_stops(void **state)
 					                            (uint64_t)st.st_size),
 					                 0);
 				}
-				assert_int_equal(mbox_recover(&h.place, h.fd), 0);
+				assert_int_equal(mbox_recover(&h.home, h.fd), 0);
 				read_box(&h, &box);
 				HOLDS(changes[i].why, journals(&h, false) == 0);
 				HOLDS(changes[i].why, holds(box.at, A));
@@ -187,7 +182,7 @@ test_old_journal(void **state)
 	}
 	assert_int_equal(disk_write(h.fd, LATE, strlen(LATE), strlen(A C)), 0);
 	assert_int_equal(renameat(h.dir, "kept", h.dir, name), 0);
-	assert_int_equal(mbox_recover(&h.place, h.fd), 0);
+	assert_int_equal(mbox_recover(&h.home, h.fd), 0);
 	read_box(&h, &box);
 	SAME("nothing is undone", bytes_of(box.at), BYTES(A C LATE));
 	buffer_free(&box);
