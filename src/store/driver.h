@@ -17,16 +17,10 @@
  * put()       writes a message; *f->where is set.  When it returns 0 the file is whole but perhaps not
  *             durable or not yet under its name: `landing` says what the sync has to do.
  * link()      the same for a message that lies in another folder of the same driver and place.
-<<<<<<< HEAD
  * stranded()  tells the names of messages that may never have come to their place, since we died before the sync that was
  *             to bring them there.  NULL: there are none.
- * apply()     flags and removals for many messages, after the facts are durable.
-=======
- * stranded()  whether a message that is missing never came to its place, since we died before the sync that was to
- *             bring it there: nobody was told that it is here.  What is left of it is removed.  NULL: cannot be.
  * apply()     flags and removals for many messages, after the facts are durable.  EINPROGRESS: folder_applied() says when
  *             it is done; until then nothing else is applied.
->>>>>>> 661030f (store: a long mbox is read, and every mbox rewritten, by the thread)
  * content()   a descriptor of one message as it lies there, to be closed by the caller, and its range.
  * letters()   which flags can be written outside at all: a mask of this mailbox's bits.
  */
