@@ -38,13 +38,22 @@ static const char version_two[] =
 	"ALTER TABLE domain ADD COLUMN mail_location TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE account ADD COLUMN mail_location TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE account ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE account ADD COLUMN source TEXT NOT NULL DEFAULT '';"
-	"ALTER TABLE domain ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0;"
 	"CREATE TABLE member("
 	" account INTEGER NOT NULL REFERENCES account(id) ON DELETE CASCADE, address TEXT NOT NULL,"
 	" PRIMARY KEY(account, address)) WITHOUT ROWID;"
 	"PRAGMA user_version = 2;"
 	"COMMIT;";
+
+/* From version 2: accounts of people whom another source knows. */
+static const char version_three[] =
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE account ADD COLUMN source TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE domain ADD COLUMN shadow INTEGER NOT NULL DEFAULT 0;"
+	"PRAGMA user_version = 3;"
+	"COMMIT;";
+
+/* steps[n] leads from version n to n + 1. */
+static const char *const steps[DIRECTORY_VERSION] = { [1] = version_two, [2] = version_three };
 
 /* What came to the format later and harms nobody who does not know it.  A new password, however it
    came, forgets the plain one that was kept beside the old. */
@@ -185,6 +194,7 @@ static bool
 format_right(sqlite3 *db, const char *path, struct buffer *errors)
 {
 	char version[24], sound[200];
+	long found;
 
 	if (!pragma(db, "PRAGMA user_version", version, sizeof version)) {
 		complain(db, path, errors);
@@ -194,12 +204,13 @@ format_right(sqlite3 *db, const char *path, struct buffer *errors)
 		complain(db, path, errors);
 		return false;
 	}
-	if (strtol(version, NULL, 10) < DIRECTORY_VERSION &&
-	    sqlite3_exec(db, version_two, NULL, NULL, NULL) != SQLITE_OK) {
-		complain(db, path, errors);
-		return false;
-	}
-	if (strtol(version, NULL, 10) > DIRECTORY_VERSION) {
+	found = strtol(version, NULL, 10);
+	for (long from = found == 0 ? 1 : found; from < DIRECTORY_VERSION; from++)
+		if (sqlite3_exec(db, steps[from], NULL, NULL, NULL) != SQLITE_OK) {
+			complain(db, path, errors);
+			return false;
+		}
+	if (found > DIRECTORY_VERSION) {
 		buffer_printf(errors, "%s has format version %s; this program knows version %d\n",
 		              path, version, DIRECTORY_VERSION);
 		return false;

@@ -18,7 +18,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 
-enum { DIRECTORY_VERSION = 2 };
+enum { DIRECTORY_VERSION = 3 };
 
 enum directory_outcome {
 	DIRECTORY_OK,          /* done, or found                                     */

@@ -42,9 +42,6 @@ static const char schema[] =
 static const char *const steps[INDEX_VERSION] = {
 	[1] = /* `copied`: it came with a copy from another account; a delivery of the letter is still to come */
 	      "ALTER TABLE message ADD COLUMN copied INTEGER NOT NULL DEFAULT 0;"
-	      /* `email` and `mark`: what copies of it have in common, where that is not its id and the checksum of its head */
-	      "ALTER TABLE message ADD COLUMN email INTEGER;"
-	      "ALTER TABLE message ADD COLUMN mark INTEGER;"
 	      "CREATE TABLE metadata(mailbox INTEGER NOT NULL, reader INTEGER NOT NULL, entry TEXT NOT NULL,"
 	      " value BLOB NOT NULL, PRIMARY KEY(mailbox, reader, entry)) WITHOUT ROWID;"
 	      "CREATE TABLE acl(mailbox INTEGER NOT NULL, who TEXT NOT NULL, rights INTEGER NOT NULL,"
@@ -64,6 +61,10 @@ static const char *const steps[INDEX_VERSION] = {
 	      "CREATE TABLE urlkey(account INTEGER NOT NULL, mailbox INTEGER NOT NULL, key BLOB NOT NULL,"
 	      " PRIMARY KEY(account, mailbox)) WITHOUT ROWID;"
 	      "PRAGMA user_version=2;",
+	[2] = /* `email` and `mark`: what copies of it have in common, where that is not its id and the checksum of its head */
+	      "ALTER TABLE message ADD COLUMN email INTEGER;"
+	      "ALTER TABLE message ADD COLUMN mark INTEGER;"
+	      "PRAGMA user_version=3;",
 };
 
 static const char *const texts[STATEMENTS] = {

@@ -491,6 +491,36 @@ spoil(off_t at, const char *with, size_t len)
 	close(fd);
 }
 
+/* A directory as the version before this one left it. */
+static void
+test_an_older_one_is_brought_up(void **state)
+{
+	struct directory *d;
+	sqlite3          *db = NULL;
+	struct credential who;
+	struct arena     *a = arena_open(NULL);
+	uint64_t          id;
+	(void)state;
+
+	fresh();
+	d = opened();
+	HOLDS("somebody", directory_account_add(d, BYTES("old@example.com"), &any, true, &id) == DIRECTORY_OK);
+	directory_close(&d);
+	HOLDS("as it was", sqlite3_open(path, &db) == SQLITE_OK &&
+	                           sqlite3_exec(db, "ALTER TABLE account DROP COLUMN source; ALTER TABLE domain DROP COLUMN shadow;"
+	                                            "PRAGMA user_version=2", NULL, NULL, NULL) == SQLITE_OK);
+	sqlite3_close(db);
+	d = opened();
+	HOLDS("who was there is", directory_credential(d, BYTES("old@example.com"), "", a, &who) == DIRECTORY_OK && who.account == id);
+	HOLDS("others come", directory_account_add(d, BYTES("new@example.org"), &any, true, &id) == DIRECTORY_OK);
+	directory_close(&d);
+	d = opened();
+	HOLDS("and stay", directory_credential(d, BYTES("new@example.org"), "", a, &who) == DIRECTORY_OK);
+	directory_close(&d);
+	cleared();
+	arena_close(&a);
+}
+
 static void
 test_refused_in_words(void **state)
 {
@@ -508,7 +538,7 @@ test_refused_in_words(void **state)
 	      sqlite3_open(path, &db) == SQLITE_OK &&
 	              sqlite3_exec(db, "PRAGMA user_version=7", NULL, NULL, NULL) == SQLITE_OK);
 	sqlite3_close(db);
-	refused("another version", "format version 7; this program knows version 2");
+	refused("another version", "format version 7; this program knows version 3");
 	cleared();
 
 	fresh();
@@ -652,4 +682,4 @@ test_bound(void **state)
 
 UNIT(test_plain, test_bound, test_shadow, test_resolve, test_a_name_with_a_nul_is_nobody,
      test_delimiters, test_too_deep_and_too_wide, test_changes, test_secret_stays,
-     test_refused_in_words)
+     test_an_older_one_is_brought_up, test_refused_in_words)

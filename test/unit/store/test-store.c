@@ -549,12 +549,21 @@ test_damage_is_set_aside(void **state)
 	mailbox_drop(&m);
 	account_drop(&a);
 	kit_close(&k);
+	/* One as the version before this one left it. */
+	sql(&k, "ALTER TABLE message DROP COLUMN mark; ALTER TABLE message DROP COLUMN email; PRAGMA user_version=2");
+	kit_open(&k);
+	a = kit_take(&k, 5);
+	m = kit_mailbox(a, "INBOX");
+	HOLDS("is brought up", arrive(&k, m, 0) > 60000);
+	mailbox_drop(&m);
+	account_drop(&a);
+	kit_close(&k);
 	/* A version from the future. */
 	sql(&k, "PRAGMA user_version=1000");
 	kit_open(&k);
 	HOLDS("refused", account_take(k.store, 5, &why) == NULL && why == EBADMSG);
 	kit_close(&k);
-	sql(&k, "PRAGMA user_version=2");
+	sql(&k, "PRAGMA user_version=3");
 	/* The file itself. */
 	(void)snprintf(path, sizeof path, "%s/05/5/index.db", k.path);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
