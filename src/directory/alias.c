@@ -159,7 +159,7 @@ struct opening {
 	size_t       at;
 	struct bytes name, extension;
 	unsigned     deep; /* files within files */
-	bool         included;
+	bool         included, leads_nowhere;
 };
 
 static enum directory_outcome open_parts(struct opening *, struct bytes value);
@@ -179,8 +179,8 @@ user_number(struct walk *w, struct bytes user, uint32_t *uid)
 	for (int i = 0; i < 3; i++)
 		if (!bytes_split(&line, ':', &part))
 			return DIRECTORY_NONE;
-	if (!bytes_number(part, &number) || number > UINT32_MAX)
-		return DIRECTORY_NONE;
+	if (!bytes_number(part, &number) || number > INT32_MAX)
+		return DIRECTORY_NONE; /* keepers have no more */
 	*uid = (uint32_t)number;
 	return DIRECTORY_OK;
 }
@@ -243,13 +243,20 @@ open_include(struct opening *o, struct bytes path)
 	struct opening     inner = *o;
 	struct bytes       text;
 	enum table_outcome got = TABLE_LATER;
+	bool               leads_on = false;
 
 	inner.deep++;
 	inner.included = true;
 	if (inner.deep > INCLUDES_DEEP)
 		return DIRECTORY_LOOP;
-	if (o->w->r->include != NULL)
-		got = o->w->r->include(o->w->r->ctx, arena_copy(o->w->a, path), o->w->a, &text);
+	/* Else whoever may write a list could read what only root may, in the bounces of its mail. */
+	if (o->leads_nowhere)
+		warn_("directory: %.*s: a file that does not belong to root includes %.*s: that is not read",
+		      (int)o->name.len, o->name.at, (int)path.len, path.at);
+	else if (o->w->r->include != NULL)
+		got = o->w->r->include(o->w->r->ctx, arena_copy(o->w->a, path), o->w->a, &text,
+		                       &leads_on);
+	inner.leads_nowhere = !leads_on;
 	resolve_tell(o->w->r, ":include: %.*s: %s", (int)path.len, path.at,
 	             got == TABLE_FOUND ? "read" : "cannot be read");
 	if (got != TABLE_FOUND)
@@ -343,7 +350,7 @@ enum directory_outcome
 alias_open(struct walk *w, size_t at, const struct directory_key *k)
 {
 	struct lookup_key key = { .local = k->local, .domain = k->domain, .forms = LOOKUP_LOCAL };
-	struct opening    o = { w, at, k->local, w->todo[at].key.typed, 0, false };
+	struct opening    o = { w, at, k->local, w->todo[at].key.typed, 0, false, false };
 	struct bytes      value, extension, owner = { NULL, 0 };
 	enum directory_outcome got;
 

@@ -57,6 +57,18 @@ credential_backend_parse(const char *word, struct credential_backend *out)
 }
 
 bool
+credential_names_service(const struct setting_list *backends, const char *service)
+{
+	struct credential_backend b;
+
+	for (size_t i = 0; i < backends->count; i++)
+		if (credential_backend_parse(backends->item[i], &b) == NULL &&
+		    b.kind == CREDENTIAL_PAM && strcmp(b.argument, service) == 0)
+			return true;
+	return false;
+}
+
+bool
 credential_backend_asks(const struct credential_backend *b, struct bytes user, const char *origin)
 {
 	ptrdiff_t at = bytes_find_last(user, '@');
@@ -184,7 +196,8 @@ credential_name(const struct credential_names *names, struct bytes user, struct 
 
 	for (size_t i = 0; i < user.len; i++) {
 		char c = translated(names->translation, user.at[i]);
-		if (c == '\0' || (*names->chars != '\0' && strchr(names->chars, c) == NULL)) {
+		if ((unsigned char)c < ' ' || c == 0x7f ||
+		    (*names->chars != '\0' && strchr(names->chars, c) == NULL)) {
 			buffer_free(&b);
 			return false;
 		}

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/setting.h"
 
 enum credential_outcome {
 	CREDENTIAL_PASS,
@@ -46,6 +47,8 @@ struct credential_names { const char *format, *chars, *translation, *realm; };
 /* NULL, or what is wrong with the format. */
 const char *credential_format_wrong(const char *format);
 /* False: a character that is not allowed. */
+/* Whether one of auth_backends is PAM by this service: no other in /etc/pam.d, or outside of it, is anybody's to ask. */
+bool credential_names_service(const struct setting_list *backends, const char *service);
 bool credential_name(const struct credential_names *, struct bytes user, struct arena *, struct bytes *out);
 
 /* One of the lines; "" and false when it is not there. */

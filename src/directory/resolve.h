@@ -64,8 +64,8 @@ struct resolving {
 	struct lookups   *lookups;
 	struct arena     *arena;                /* everything that is found lives here */
 	bool              asked_at_rcpt;        /* may it be accepted, not yet: where does it go */
-	/* The text of an :include: file. */
-	enum table_outcome (*include)(void *ctx, const char *path, struct arena *, struct bytes *text);
+	/* The text of an :include: file, and whether files that it includes are read. */
+	enum table_outcome (*include)(void *ctx, const char *path, struct arena *, struct bytes *text, bool *leads_on);
 	/* Each step in words; NULL: nobody wants to know. */
 	void (*tell)(void *ctx, const char *line);
 	void *ctx;

@@ -269,11 +269,12 @@ account_of(struct exchange *e, struct bytes name)
 	struct bytes  uid;
 	uint64_t      number;
 
-	if (!credential_field(e->fields, "system_uid", &uid))
+	/* Nobody else's word makes somebody a user of the operating system. */
+	if (e->asked->kind != CREDENTIAL_PAM || !credential_field(e->fields, "system_uid", &uid))
 		return directory_account_for(c->directory, name, c->origin,
 		                             credential_kind_names[e->asked->kind], e->life,
 		                             &e->who);
-	if (!bytes_number(uid, &number) || number > UINT32_MAX)
+	if (!bytes_number(uid, &number) || number >= KEEPER_OF_USER)
 		return DIRECTORY_BAD;
 	if ((int64_t)number < e->house->common.first_valid_uid)
 		return DIRECTORY_FOREIGN;
@@ -441,6 +442,12 @@ chain_compared(struct exchange *e)
 	           "password mismatch");
 }
 
+static enum role
+role_asked(const struct exchange *e)
+{
+	return e->asked->kind == CREDENTIAL_PAM ? PAM : PROXYMAP;
+}
+
 bool
 hear_cred_said(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
 {
@@ -450,9 +457,10 @@ hear_cred_said(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 	bool                        whole = word_unpack_credential_said(body, scratch, &said);
 	uint64_t                    key;
 	struct exchange            *e = map_get(c->questions, question_key(ticket, &key));
-	(void)from;
 	(void)index;
 
+	if (e != NULL && role_asked(e) != from)
+		whole = false; /* what another was asked */
 	/* Nothing to do when nobody waits for it any more. */
 	if (whole && e != NULL) {
 		chain_end(e);
@@ -475,7 +483,7 @@ chain_lost(struct house *h, enum role role)
 		return;
 	for (struct map_place p = { 0 }; map_next(c->questions, &p);) {
 		struct exchange *e = p.value;
-		if ((e->asked->kind == CREDENTIAL_PAM) != (role == PAM))
+		if (role_asked(e) != role)
 			continue;
 		chain_end(e);
 		exchange_later(e, "back end went away");

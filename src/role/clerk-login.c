@@ -72,13 +72,16 @@ pause_over(void *ctx)
 	exchange_answer(ctx);
 }
 
-/* Answers after a pause; when very many wait so already, at once, so that those who know
+/* Answers so long after the question: what it took to find the answer, and so who knew the user, is not to be
+   seen from outside.  When very many wait so already, at once, so that those who know
    their passwords are heard. */
 static void
 exchange_answer_in(struct exchange *e, int64_t ms)
 {
 	struct clerk *c = clerk_of(e->house);
+	int64_t       took = clock_patient_ms() - e->heard_ms;
 
+	ms = ms > took ? ms - took : 0;
 	if (ms == 0 || c->pauses >= PAUSES_MOST) {
 		exchange_answer(e);
 		return;
@@ -268,9 +271,8 @@ exchange_guarded(struct exchange *e)
 }
 
 static void
-checks_add(struct clerk *c, struct exchange *e)
+checks_add(struct clerk *c, struct exchange *e, bool known)
 {
-	bool known = guard_knows(c->guard, bytes_of(e->network), e->counted, clock_patient_ms());
 	struct check_line *line = &c->line[known ? 0 : 1];
 
 	e->busy = true;
@@ -300,15 +302,17 @@ void
 exchange_compare(struct exchange *e, struct bytes stored, const char *fallback)
 {
 	struct clerk *c = clerk_of(e->house);
+	bool known = guard_knows(c->guard, bytes_of(e->network), e->counted, clock_patient_ms());
 
 	e->stored = stored;
 	e->fallback = fallback;
 	e->hashed = true;
-	if (c->waiting >= CHECKS_WAITING_MOST) {
+	/* However many strangers wait, there is room for those who were here before. */
+	if (c->waiting >= (known ? 2 * CHECKS_WAITING_MOST : CHECKS_WAITING_MOST)) {
 		exchange_later(e, "too many logins at once");
 		return;
 	}
-	checks_add(c, e);
+	checks_add(c, e, known);
 	checks_start(c);
 }
 
@@ -366,7 +370,12 @@ exchange_open(struct house *h, enum role role, uint32_t index, uint32_t ticket)
 	uint32_t         key[3];
 
 	*e = (struct exchange){
-		.house = h, .role = role, .index = index, .ticket = ticket, .life = arena_open(NULL)
+		.house = h,
+		.role = role,
+		.index = index,
+		.ticket = ticket,
+		.life = arena_open(NULL),
+		.heard_ms = clock_patient_ms(),
 	};
 	before = map_put(clerk_of(h)->exchanges, exchange_key(role, index, ticket, key), e);
 	if (before != NULL) {
@@ -449,8 +458,10 @@ hear_auth_step(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 
 	/* Nothing to say to an exchange that is over or being checked: answers crossed. */
 	if (e != NULL && e->sasl != NULL && !e->busy && e->pause == NULL && e->question == 0 &&
-	    !e->enquiring)
+	    !e->enquiring) {
+		e->heard_ms = clock_patient_ms();
 		exchange_step(e, true, body);
+	}
 	return true;
 }
 

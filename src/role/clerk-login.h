@@ -24,6 +24,7 @@ struct exchange {
 	bool                  dropped; /* the front is gone; the check still runs   */
 	bool                  busy;    /* in the thread pool or waiting for it      */
 	struct timer         *pause;   /* a refusal that waits                      */
+	int64_t               heard_ms; /* when the front said something last       */
 	struct credential     who;
 	struct bytes          user, password;
 	struct bytes          counted; /* the name the guard counts by              */

@@ -380,6 +380,9 @@ hear_limit_ask(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 
 	if (!unpack_done(&u) || (set && (bytes < 0 || messages < 0)))
 		return false;
+	/* An operating-system user has no limits to give. */
+	if (set && (index & KEEPER_OF_USER) != 0)
+		return false;
 	if (bytes_find(address, '@') >= 0)
 		o = directory_limits_each(d, address, account_found, &account);
 	if (o == DIRECTORY_OK && set)

@@ -78,11 +78,14 @@ static const struct lookup_needs lookup_needs = { .local = local_table,
 	                                          .kept = kept_answer };
 
 static enum table_outcome
-included(void *ctx, const char *path, struct arena *a, struct bytes *text)
+included(void *ctx, const char *path, struct arena *a, struct bytes *text, bool *leads_on)
 {
 	struct work  *w = ctx;
+	const char   *name = arena_printf(a, "table/:%s", path);
 	struct buffer b = { 0 };
-	int           why = house_resource_read(w->house, arena_printf(a, "table/%s", path), &b);
+	int           why = house_resource_read(w->house, name, &b);
+
+	*leads_on = why == 0 && tables_may_include(house_resource(w->house, name));
 
 	*text = arena_keep(a, buffer_bytes(&b));
 	buffer_free(&b);

@@ -86,10 +86,9 @@ hear_full(struct house *h, enum role from, uint32_t index, uint32_t ticket, stru
 	uint64_t      id = unpack_u64(&u);
 	bool          full = unpack_bool(&u), was = map_get(c->full, map_number(&id)) != NULL;
 	(void)from;
-	(void)index;
 	(void)ticket;
 
-	if (!unpack_done(&u) || id == 0)
+	if (!unpack_done(&u) || id == 0 || house_keeper_of(h, id) != index)
 		return false;
 	if (full)
 		(void)map_put(c->full, map_number(&id), c);

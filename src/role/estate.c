@@ -655,7 +655,8 @@ static int
 open_table(const char *path, char **stamp)
 {
 	struct stat st;
-	int         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int         fd = *path == ':' ? tables_open_included(path + 1)
+	                              : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	*stamp = NULL;
 	if (fd < 0)
@@ -714,7 +715,7 @@ hold_new_table(void *ctx, const char *path, bool remote)
 	char            name[PATH_ROOM + 8];
 
 	(void)snprintf(name, sizeof name, "table/%s", path);
-	if (estate_find(o->estate, name) == NULL && access(path, F_OK) == 0)
+	if (estate_find(o->estate, name) == NULL && access(path + (*path == ':'), F_OK) == 0)
 		hold_table(ctx, path, remote);
 }
 

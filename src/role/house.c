@@ -124,7 +124,8 @@ neighbour_said(void *ctx, struct link *l, uint16_t word, uint32_t ticket, struct
 	if (m->left) {
 		if (fd >= 0)
 			(void)close(fd);
-	} else if (!word_allowed(word, n->role, m->house.role)) {
+	} else if (!word_allowed(word, n->role, m->house.role) ||
+	           !word_allowed_of(word, n->role, n->index)) {
 		if (fd >= 0)
 			(void)close(fd);
 		neighbour_denounce(n, word);

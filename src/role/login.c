@@ -582,13 +582,18 @@ guest_again(struct door *d, struct stream *stream, bool tls, struct bytes unread
 }
 
 static bool
-hear_session_back(struct house *h, uint32_t ticket, struct bytes body, int fd)
+hear_session_back(struct house *h, uint32_t index, uint32_t ticket, struct bytes body, int fd)
 {
 	static const struct stream_events none = { 0 };
 	struct carried                   *c = map_get(role_of(h)->carried, ticket_key(&ticket));
 	struct buffer                     unread = { 0 };
 	struct stream                    *stream = NULL;
 
+	if (c != NULL && c->keeper != index) {
+		if (fd >= 0)
+			close(fd);
+		return false; /* another keeper has it */
+	}
 	buffer_add(&unread, body);
 	if (c != NULL && c->tls && fd >= 0 && !h->leaving) {
 		read_rest(fd, &unread);
@@ -754,10 +759,12 @@ login_work(struct house *h)
 }
 
 static bool
-hear_session_over(struct house *h, uint32_t ticket)
+hear_session_over(struct house *h, uint32_t index, uint32_t ticket)
 {
 	struct carried *c = map_get(role_of(h)->carried, ticket_key(&ticket));
 
+	if (c != NULL && c->keeper != index)
+		return false; /* another keeper has it */
 	/* A TLS session ends when its bytes have gone. */
 	if (c != NULL && !c->tls)
 		carried_end(c);
@@ -791,13 +798,13 @@ login_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 {
 	(void)from;
 	if (word == WORD_SESSION_BACK)
-		return hear_session_back(h, ticket, body, fd);
+		return hear_session_back(h, index, ticket, body, fd);
 	if (fd >= 0)
 		close(fd);
 	switch (word) {
 	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
 	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
-	case WORD_SESSION_OVER: return hear_session_over(h, ticket);
+	case WORD_SESSION_OVER: return hear_session_over(h, index, ticket);
 	case WORD_KEEPER_NOT: return hear_keeper_away(h, body);
 	case WORD_KEEPER_REST: return hear_keeper_done(h, index);
 	case WORD_BAN: return bans_hear(role_of(h)->bans, body, clock_patient_ms());

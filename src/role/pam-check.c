@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/journal.h"
 #include "role/pam.h"
 
 bool
@@ -21,6 +22,11 @@ system_who(const char *name, struct buffer *fields, bool *later)
 	         errno != EBADF && errno != EPERM;
 	if (entry == NULL)
 		return false;
+	if (entry->pw_uid >= KEEPER_OF_USER) {
+		warn_("uid %u of %s is too large: no keeper of mail can have it", entry->pw_uid,
+		      entry->pw_name);
+		return false;
+	}
 	buffer_printf(fields, "system_uid=%u\nsystem_gid=%u\n", entry->pw_uid, entry->pw_gid);
 	credential_field_add(fields, "user", bytes_of(entry->pw_name));
 	credential_field_add(fields, "home", bytes_of(entry->pw_dir));
@@ -30,6 +36,8 @@ system_who(const char *name, struct buffer *fields, bool *later)
 }
 
 #ifdef MANSIO_PAM
+enum { NAME_MOST = 256 };
+
 struct talk {
 	const struct word_credential_ask *ask;
 	struct buffer                     said; /* what modules wanted the user to read */
@@ -191,6 +199,18 @@ conclude(struct word_credential_said *said, int result, bool account, pam_handle
 	buffer_free(&fields);
 }
 
+/* Modules make paths, lines of logs and words of commands of it. */
+static bool
+is_name(struct bytes user)
+{
+	for (size_t i = 0; i < user.len; i++)
+		if ((unsigned char)user.at[i] <= ' ' || user.at[i] == 0x7f || user.at[i] == '/' ||
+		    user.at[i] == ':')
+			return false;
+	return user.len > 0 && user.len < NAME_MOST && user.at[0] != '-' && !bytes_is(user, ".") &&
+	       !bytes_is(user, "..");
+}
+
 void
 pam_check(const struct word_credential_ask *ask, const struct pam_settings *s, struct arena *a,
           struct word_credential_said *said)
@@ -204,7 +224,7 @@ pam_check(const struct word_credential_ask *ask, const struct pam_settings *s, s
 
 	*said = (struct word_credential_said){ .outcome = CREDENTIAL_LATER,
 		                               .text = "PAM cannot start" };
-	if (bytes_find(ask->user, '\0') >= 0 || bytes_find(ask->password, '\0') >= 0) {
+	if (!is_name(ask->user) || bytes_find(ask->password, '\0') >= 0) {
 		said->outcome = CREDENTIAL_NOBODY;
 		return;
 	}

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -17,7 +19,7 @@
 
 #include "role/house.h"
 
-enum { ANSWER_FD = 3, WAITING_MOST = 256, ANSWER_MOST = 16384 };
+enum { ANSWER_FD = 3, WAITING_MOST = 256, ANSWER_MOST = 16384, GENERATIONS_MOST = 64 };
 
 #define AT(f) offsetof(struct pam_settings, f)
 /* clang-format off */
@@ -55,8 +57,48 @@ struct asking {
 
 static void checks_go(struct asking *);
 
+static bool
+is_check(const struct asking *all, pid_t pid)
+{
+	const struct check *c = all->first;
+
+	while (c != NULL && c->pid != pid)
+		c = c->next;
+	return c != NULL;
+}
+
+/* What modules started and left behind is ours now (PR_SET_CHILD_SUBREAPER): how many of them there were. */
+static int
+orphans_look(const struct asking *all, bool end)
+{
+	FILE *list = fopen("/proc/thread-self/children", "re");
+	int   pid, count = 0;
+
+	while (list != NULL && fscanf(list, "%d", &pid) == 1) {
+		if (is_check(all, pid))
+			continue;
+		if (end)
+			(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, end ? 0 : WNOHANG);
+		count++;
+	}
+	if (list != NULL)
+		(void)fclose(list);
+	return count;
+}
+
+/* What a check that had to be ended was waiting for ends, too, in whatever session or group it may be; and then
+   what that had started. */
 static void
-check_close(struct check *c)
+orphans_end(const struct asking *all, bool end)
+{
+	for (int i = 0; i < GENERATIONS_MOST && orphans_look(all, end) > 0 && end; i++)
+		continue;
+}
+
+/* `ended`: it was not at its end. */
+static void
+check_close(struct check *c, bool ended)
 {
 	struct check **at = &c->all->first;
 
@@ -71,6 +113,7 @@ check_close(struct check *c)
 	if (c->pid > 0) {
 		(void)kill(c->pid, SIGKILL);
 		(void)waitpid(c->pid, NULL, 0);
+		orphans_end(c->all, ended);
 	}
 	explicit_bzero((char *)(uintptr_t)c->body.at, c->body.len);
 	memory_free((char *)(uintptr_t)c->body.at);
@@ -116,7 +159,7 @@ check_over(struct check *c)
 		check_later(c, "PAM gave no answer");
 	}
 	arena_close(&scratch);
-	check_close(c);
+	check_close(c, false);
 	checks_go(all);
 }
 
@@ -141,13 +184,33 @@ check_late(void *ctx)
 
 	warn_("pam: a check takes longer than auth_pam_timeout: ending it");
 	check_later(c, "PAM takes too long");
-	check_close(c);
+	check_close(c, true);
 	checks_go(all);
 }
 
-/* In the process of its own: nothing of the house is open but where the answer goes. */
+/* In the process of its own: nothing of the house is open but where the answer goes, and programs of the modules
+   have not even that.  It ends with us, and so do they. */
+static bool
+alone(int fd, pid_t role)
+{
+	int nothing;
+
+	if ((fd != ANSWER_FD && dup2(fd, ANSWER_FD) < 0) || close_range(ANSWER_FD + 1, ~0U, 0) < 0)
+		return false;
+	if (fcntl(ANSWER_FD, F_SETFD, FD_CLOEXEC) < 0 ||
+	    (nothing = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0 || dup2(nothing, 0) < 0 ||
+	    dup2(nothing, 1) < 0 || dup2(nothing, 2) < 0)
+		return false;
+	if (nothing > ANSWER_FD)
+		(void)close(nothing);
+	(void)signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGCHLD, SIG_DFL);
+	return clearenv() == 0 && setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1) == 0 &&
+	       prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == role;
+}
+
 static _Noreturn void
-check_run(const struct check *c, int fd)
+check_run(const struct check *c, int fd, pid_t role)
 {
 	struct arena               *a = arena_open(NULL);
 	struct buffer               body = { 0 };
@@ -155,12 +218,8 @@ check_run(const struct check *c, int fd)
 	struct word_credential_said said = { .outcome = CREDENTIAL_LATER,
 		                             .text = "broken question" };
 
-	if ((fd != ANSWER_FD && dup2(fd, ANSWER_FD) < 0) || close_range(ANSWER_FD + 1, ~0U, 0) < 0)
+	if (!alone(fd, role))
 		_exit(1);
-	/* It does not outlive the role that waits for it. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	(void)signal(SIGPIPE, SIG_DFL);
-	(void)signal(SIGCHLD, SIG_DFL);
 	if (word_unpack_credential_ask(c->body, a, &ask))
 		pam_check(&ask, &c->all->rows, a, &said);
 	word_pack_credential_said(&body, &said);
@@ -176,12 +235,13 @@ check_run(const struct check *c, int fd)
 static bool
 check_start(struct check *c)
 {
-	int fd[2];
+	pid_t role = getpid();
+	int   fd[2];
 
 	if (pipe2(fd, O_CLOEXEC) < 0)
 		return false;
 	if ((c->pid = fork()) == 0)
-		check_run(c, fd[1]);
+		check_run(c, fd[1], role);
 	(void)close(fd[1]);
 	if (c->pid < 0) {
 		c->pid = 0;
@@ -211,7 +271,7 @@ checks_go(struct asking *all)
 			continue;
 		warn_("pam: a check cannot be started: %s", strerror(errno));
 		check_later(c, "PAM cannot be asked now");
-		check_close(c);
+		check_close(c, true);
 	}
 }
 
@@ -232,7 +292,7 @@ check_add(struct asking *all, uint32_t ticket, struct bytes body)
 		return;
 	}
 	check_later(c, "too many logins at once");
-	check_close(c);
+	check_close(c, true);
 }
 
 /* ---- the card ---- */
@@ -252,6 +312,7 @@ pam_start_work(struct house *h)
 
 	h->mine = all;
 	all->house = h;
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	if (geteuid() != 0)
 		warn_("pam: this server was not started by root: most modules of PAM will refuse every "
 		      "password but that of uid %u",
@@ -281,6 +342,20 @@ hear_user(struct house *h, uint32_t ticket, struct bytes name)
 	return true;
 }
 
+/* At a reload the clerk may know of it before us. */
+static void
+refuse_service(struct house *h, uint32_t ticket)
+{
+	struct word_credential_said said = { .outcome = CREDENTIAL_LATER,
+		                             .text = "auth_backends names no such service" };
+	struct link                *l = house_link(h, CLERK, 0);
+
+	if (l == NULL)
+		return;
+	word_pack_credential_said(link_begin(l, WORD_CRED_SAID, ticket), &said);
+	link_end(l);
+}
+
 static bool
 pam_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
          struct bytes body, int fd)
@@ -295,8 +370,11 @@ pam_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32
 		(void)close(fd);
 	whole = word == WORD_USER_ASK ? hear_user(h, ticket, body)
 	                              : word_unpack_credential_ask(body, scratch, &ask);
-	if (whole && word == WORD_CRED_ASK)
+	if (whole && word == WORD_CRED_ASK &&
+	    credential_names_service(&h->common.auth_backends, ask.backend))
 		check_add(h->mine, ticket, body);
+	else if (whole && word == WORD_CRED_ASK)
+		refuse_service(h, ticket);
 	arena_close(&scratch);
 	return whole;
 }
@@ -309,7 +387,7 @@ pam_lost(struct house *h, enum role role, uint32_t index)
 	(void)index;
 
 	while (all->first != NULL)
-		check_close(all->first);
+		check_close(all->first, true);
 }
 
 static void

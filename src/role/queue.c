@@ -387,7 +387,7 @@ try_recipient(struct house *h, struct recipient *r)
 }
 
 static bool
-hear_delivered(struct house *h, uint32_t ticket, struct bytes body)
+hear_delivered(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 {
 	/* clang-format off */
 	static const struct { enum recipient_event event; const char *how; } means[] = {
@@ -402,9 +402,13 @@ hear_delivered(struct house *h, uint32_t ticket, struct bytes body)
 	struct recipient     *r;
 
 	arena_clear(k->scratch);
-	if (!word_unpack_delivered(body, k->scratch, &w) || w.result >= COUNT(means))
+	if (!word_unpack_delivered(body, k->scratch, &w) || w.result >= COUNT(means) ||
+	    !word_delivered_fits(&w, index))
 		return false;
-	r = queue_asked_drop(k->delivering, ticket);
+	r = map_get(k->delivering, (struct bytes){ (const char *)&ticket, sizeof ticket });
+	if (r != NULL && house_keeper_of(h, r->account) != index)
+		return false; /* another keeper was asked */
+	(void)queue_asked_drop(k->delivering, ticket);
 	if (r != NULL && w.result == DELIVER_FORWARDED)
 		queue_forward(h, r, &w);
 	if (r != NULL)
@@ -613,7 +617,7 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		close(fd);
 	switch (word) {
 	case WORD_LETTER: return hear_letter(h, from, index, body);
-	case WORD_DELIVERED: return hear_delivered(h, ticket, body);
+	case WORD_DELIVERED: return hear_delivered(h, index, ticket, body);
 	case WORD_RESOLVED: return hear_resolved(h, ticket, body);
 	case WORD_DIRECTORY_NEW: known_clear(queue_of(h)); return true;
 	case WORD_SEGMENT_WANT: return hear_segment_want(h, from, index, body);

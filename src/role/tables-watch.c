@@ -98,6 +98,7 @@ watch_file(void *ctx, const char *path, bool remote)
 	char real[PATH_MAX];
 
 	(void)remote;
+	path += *path == ':';
 	watch_above(ctx, path);
 	if (realpath(path, real) != NULL && strcmp(real, path) != 0)
 		watch_above(ctx, real);

@@ -132,15 +132,18 @@ read_included(int fd, struct buffer *out)
 static void
 files_included(struct files *f, const char *path, int deep)
 {
-	int fd = deep < INCLUDES_DEEP ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	int           fd = deep >= INCLUDES_DEEP ? -1
+	                   : deep == 0           ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+	                                         : tables_open_included(path);
 	struct buffer text = { 0 };
 	struct bytes  rest;
 	ptrdiff_t     at;
-	char          name[PATH_MAX];
+	char          name[PATH_MAX + 1] = ":";
 
 	if (fd < 0)
 		return;
-	read_included(fd, &text);
+	if (deep == 0 || tables_may_include(fd))
+		read_included(fd, &text);
 	(void)close(fd);
 	rest = buffer_bytes(&text);
 	while ((at = bytes_search_nocase(rest, BYTES(":include:"))) >= 0 &&
@@ -152,11 +155,12 @@ files_included(struct files *f, const char *path, int deep)
 			rest = bytes_cut(rest, 1, rest.len);
 		while (n < rest.len && strchr(" \t\r\n,\"", rest.at[n]) == NULL)
 			n++;
-		if (!bytes_string(bytes_cut(rest, 0, n), name, sizeof name) || name[0] != '/')
+		if (!bytes_string(bytes_cut(rest, 0, n), name + 1, sizeof name - 1) ||
+		    name[1] != '/')
 			continue;
 		f->included++;
 		f->each(f->ctx, name, false);
-		files_included(f, name, deep + 1);
+		files_included(f, name + 1, deep + 1);
 	}
 	buffer_free(&text);
 }

@@ -7,7 +7,10 @@
  * tables_named()  every table in settings of the kinds TABLES and MATCHES, each once, and every
  *     "/file" of the latter.  One that any row reads as aliases is read so everywhere.
  *     One that only the standard of a setting names, as hash:/etc/aliases, need not be there: it is empty then.
- * tables_files()  every file these need; `remote`: only role proxymap is to have it.
+ * tables_files()  every file these need; `remote`: only role proxymap is to have it.  A file that aliases include has
+ *     a colon before its path, so that it is no table's (nor a table's file one to be included).
+ * tables_open_included()  opens such a file, without the colon, with the rights of who could have put it there.
+ * tables_may_include()  whether what it includes in turn is read: only root's lists do.
  * house_table_source()  opens what the postmaster gave to this role, by the same path; in the loop's
  *     thread alone.
  *
@@ -38,6 +41,8 @@ struct table_named {
 };
 void tables_named(struct settings *, void (*each)(void *, const struct table_named *), void *);
 void tables_files(struct settings *, void (*each)(void *, const char *path, bool remote), void *);
+int  tables_open_included(const char *path);
+bool tables_may_include(int fd);
 /* Whether only tables that need not be there want it. */
 bool tables_spares(struct settings *, const char *path);
 const char *tables_default_type(struct settings *);

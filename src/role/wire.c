@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include "directory/directory.h"
 #include "directory/table.h"
 #include "message/digest.h"
 #include "message/envelope.h"
@@ -36,6 +37,18 @@ word_allowed(uint16_t word, enum role from, enum role to)
 {
 	return word < WORD_COUNT && (words[word].from & FROM(from)) != 0 &&
 	       (words[word].to & FROM(to)) != 0;
+}
+
+bool
+word_allowed_of(uint16_t word, enum role from, uint32_t index)
+{
+	static const enum word of_the_log[] = { WORD_SEGMENT_WANT, WORD_SEGMENT_DONE, WORD_LETTER,
+		                                WORD_REFERRED, WORD_MOVED_DONE };
+
+	for (size_t i = 0; i < COUNT(of_the_log); i++)
+		if (word == of_the_log[i])
+			return from != KEEPER || (index & KEEPER_OF_USER) == 0;
+	return true;
 }
 
 bool
@@ -658,6 +671,19 @@ word_unpack_delivered(struct bytes body, struct arena *life, struct word_deliver
 	}
 	w->target = target;
 	return reader_done(&r);
+}
+
+bool
+word_delivered_fits(const struct word_delivered *w, uint32_t keeper)
+{
+	if (w->result != DELIVER_FORWARDED)
+		return w->targets == 0;
+	for (uint32_t i = 0; i < w->targets; i++)
+		if (w->target[i].account != 0 &&
+		    (!is_system_account(w->target[i].account) ||
+		     (KEEPER_OF_USER | system_uid(w->target[i].account)) != keeper))
+			return false;
+	return (keeper & KEEPER_OF_USER) != 0;
 }
 
 void

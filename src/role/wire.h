@@ -119,6 +119,8 @@ enum word {
 };
 const char *word_name(uint16_t word);
 bool word_allowed(uint16_t word, enum role from, enum role to);
+/* Of what keepers may say, whether the one with this index may: an operating-system user's has nothing of the letter log. */
+bool word_allowed_of(uint16_t word, enum role from, uint32_t index);
 /* Whether these two have anything to say to one another: then they get a link. */
 bool word_pair(enum role, enum role);
 
@@ -245,6 +247,9 @@ BODY(deliver)
 enum deliver_result { DELIVER_DONE, DELIVER_LATER, DELIVER_REFUSED, DELIVER_FORWARDED };   /* FORWARDED: the targets get it instead */
 struct word_delivered { uint8_t result; const char *status; const char *text; bool again; const struct resolve_target *target; uint32_t targets; };  /* status "2.0.0"; again: had come before */
 BODY(delivered)
+
+/* Whether this keeper may say that: only a user's forwards, and to nobody but that user and addresses. */
+bool word_delivered_fits(const struct word_delivered *, uint32_t keeper);
 
 struct word_session {
 	const char *protocol;          /* "imap" "pop3"                           */

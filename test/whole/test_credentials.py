@@ -198,6 +198,35 @@ def test_pam_that_fails_is_never_a_no(unix):
         wait_for(lambda: imap_login(house, "geheim", unix.name) is True)
 
 
+@root
+def test_a_check_that_takes_too_long_leaves_nothing_behind(unix, tmp_path):
+    """pam_exec gives its program a session of its own."""
+    note, script = tmp_path / "pid", tmp_path / "module"
+    script.write_text(f"#!/bin/sh\nsleep 600 &\necho $$ $! > {note}.new; mv {note}.new {note}\nwait\n")
+    script.chmod(0o755)
+    unix.write(f"auth required pam_exec.so quiet {script}", "account required pam_permit.so")
+    with village(auth_backends=f"directory pam:{unix.service}", auth_pam_timeout="1s") as house:
+        assert LATER in imap_login(house, "geheim", unix.name)
+        pids = wait_for(lambda: note.exists() and note.read_text().split())
+        wait_for(lambda: not any(pathlib.Path("/proc", pid).exists() for pid in pids))
+        assert imap_login(house, PASSWORD) is True
+
+
+@root
+@pytest.mark.parametrize("name", ["../root", "-o", "a:b", "ro ot", "ro\tot", ".."])
+def test_names_that_modules_would_make_paths_and_words_of_never_reach_them(unix, tmp_path, name):
+    asked = tmp_path / "asked"
+    script = tmp_path / "module"
+    script.write_text(f"#!/bin/sh\necho \"$PAM_USER\" >> {asked}\n")
+    script.chmod(0o755)
+    unix.write(f"auth required pam_exec.so quiet {script}", "auth required pam_deny.so", "account required pam_permit.so")
+    with village(auth_backends=f"directory pam:{unix.service}") as house:
+        assert submission_login(house, "geheim", name).startswith("535 5.7.8")
+        assert not asked.exists()
+        assert submission_login(house, "geheim", unix.name).startswith("535 5.7.8")
+        assert set(asked.read_text().split()) == {unix.name}
+
+
 def test_an_old_hash_is_made_anew_by_the_next_login():
     with village() as house:
         house.command("account", "add", "old@example.com", "--password-file", "-", input="other\n")

@@ -201,6 +201,7 @@ def test_a_network_that_guesses_is_banned_and_owners_are_not():
             assert imap_login(house, "wrong", source="127.0.0.9") is not True
         assert imap_login(house, PASSWORD, source="127.0.0.9") is True, "known networks are durable"
         house.command("auth", "unban", "127.0.0.66")
+        wait_for(lambda: "BYE" not in refusal(house, "imap", "127.0.0.66"))
         wait_for(lambda: imap_login(house, PASSWORD, source="127.0.0.66") is True)
         assert house.command("auth", "unban", "127.0.0.66", check=False).returncode == 1
 

@@ -57,7 +57,8 @@ static const struct {
 	                  "user: user, out@else.example\n"
 	                  "ring: rung\n"
 	                  "rung: ring\n"
-	                  "deep: :include:/self\n" },
+	                  "deep: :include:/self\n"
+	                  "users: :include:/home/list\n" },
 };
 static const struct {
 	const char *path, *text;
@@ -65,6 +66,7 @@ static const struct {
 	{ "/inc", "# who\nout@else.example\nuser, other\n" },
 	{ "/incprog", "|/bin/true\n" },
 	{ "/self", ":include:/self\n" },
+	{ "/home/list", "user, :include:/inc\n" },
 };
 
 static int
@@ -129,13 +131,14 @@ kept(void *ctx, const char *name, struct bytes key, struct arena *a, struct byte
 static const struct lookup_needs needs = { .local = local_table, .kept = kept };
 
 static enum table_outcome
-include(void *ctx, const char *path, struct arena *a, struct bytes *text)
+include(void *ctx, const char *path, struct arena *a, struct bytes *text, bool *leads_on)
 {
 	(void)ctx;
 	(void)a;
 	for (size_t i = 0; i < COUNT(includes); i++)
 		if (strcmp(includes[i].path, path) == 0) {
 			*text = bytes_of(includes[i].text);
+			*leads_on = strncmp(path, "/home/", 6) != 0;
 			return TABLE_FOUND;
 		}
 	return TABLE_LATER;
@@ -338,6 +341,7 @@ test_local(void **state)
 		{ "unless they are", "allow_mail_to_commands = include\n", "incprog@here.example", "ok: |65534 incprog@here.example|/bin/true" },
 		{ "a file that is not there", "", "incgone@here.example", "later" },
 		{ "a file that includes itself", "", "deep@here.example", "loop" },
+		{ "a user's list that includes another file", "", "users@here.example", "later" },
 		{ "a circle", "", "ring@here.example", "loop" },
 		{ "nobody", "", "nobody1@here.example", "unknown: local recipient table" },
 		{ "luser_relay", "luser_relay = other+$local\n", "nobody1@here.example", "ok: u1001 other@here.example|nobody1" },

@@ -91,8 +91,8 @@ static const struct body_case {
 	{ "not signed", BODY(signed, false, B("")) },
 	{ "auth start, SASL", BODY(auth_start, "smtp", B("PLAIN"), true, B("\0jack\0secret"), B(""),
 	                           B(""), V4, true, B("b"), true) },
-	{ "auth start, password",
-	  BODY(auth_start, "imap", B(""), false, B(""), B("jack"), B("s e\0c"), V6, false, B(""), false) },
+	{ "auth start, password", BODY(auth_start, "imap", B(""), false, B(""), B("jack"),
+	                               B("s e\0c"), V6, false, B(""), false) },
 	{ "auth done", BODY(auth_done, AUTH_OK, "jack@example.com", 9, "", B("v=")) },
 	{ "auth refused", BODY(auth_done, AUTH_DISABLED, "", 0, "unknown user", B("")) },
 	{ "credential",
@@ -245,6 +245,74 @@ test_mouths(void **state)
 	HOLDS("beyond it is one too", word_name(UINT16_MAX) != NULL);
 }
 
+static const struct index_case {
+	const char *why;
+	uint16_t    word;
+	enum role   from;
+	uint32_t    index;
+	bool        allowed;
+} indices[] = {
+	{ "a keeper of the pool writes to the log", WORD_SEGMENT_WANT, KEEPER, 1, true },
+	{ "a user's is not given its segments", WORD_SEGMENT_WANT, KEEPER, KEEPER_OF_USER | 1000,
+	  false },
+	{ "nor ends those of others", WORD_SEGMENT_DONE, KEEPER, KEEPER_OF_USER | 1000, false },
+	{ "nor says what was found there", WORD_LETTER, KEEPER, KEEPER_OF_USER | 1000, false },
+	{ "nor that nobody refers to one", WORD_REFERRED, KEEPER, KEEPER_OF_USER | 1000, false },
+	{ "nor that it moved", WORD_MOVED_DONE, KEEPER, KEEPER_OF_USER | 1000, false },
+	{ "it delivers", WORD_DELIVERED, KEEPER, KEEPER_OF_USER | 1000, true },
+	{ "receivers write to the log", WORD_LETTER, RECEIVER, 0, true },
+};
+
+static const struct resolve_target outside = { 0, B("jack@example.org"), B(""), B("") },
+				   own_command = { (uint64_t)0x7fff0002 << 32 | 1000, B("jack"),
+	                                           B("|procmail"), B("") },
+				   own_mailbox = { (uint64_t)0x7fff0001 << 32 | 1000, B("jack"),
+	                                           B(""), B("") },
+				   other_command = { (uint64_t)0x7fff0002 << 32 | 1001, B("jill"),
+	                                             B("|id"), B("") },
+				   other_account = { 7, B("jill@example.com"), B(""), B("") };
+
+static const struct delivered_case {
+	const char                  *why;
+	enum deliver_result          result;
+	const struct resolve_target *target;
+	uint32_t                     keeper;
+	bool                         fits;
+} delivereds[] = {
+	{ "it is in the mailbox", DELIVER_DONE, NULL, 0, true },
+	{ "a user's mail goes elsewhere", DELIVER_FORWARDED, &outside, KEEPER_OF_USER | 1000,
+	  true },
+	{ "through a program of the user's", DELIVER_FORWARDED, &own_command, KEEPER_OF_USER | 1000,
+	  true },
+	{ "into the mailbox, too", DELIVER_FORWARDED, &own_mailbox, KEEPER_OF_USER | 1000, true },
+	{ "not through one run as somebody else", DELIVER_FORWARDED, &other_command,
+	  KEEPER_OF_USER | 1000, false },
+	{ "not past the addresses of an account", DELIVER_FORWARDED, &other_account,
+	  KEEPER_OF_USER | 1000, false },
+	{ "who is nobody's keeper forwards nothing", DELIVER_FORWARDED, &outside, 0, false },
+	{ "nor has a program run", DELIVER_FORWARDED, &own_command, 1000, false },
+	{ "targets are of what is forwarded", DELIVER_DONE, &own_command, KEEPER_OF_USER | 1000,
+	  false },
+};
+
+static void
+test_keepers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(indices); i++)
+		HOLDS(indices[i].why, word_allowed_of(indices[i].word, indices[i].from,
+		                                      indices[i].index) == indices[i].allowed);
+	for (size_t i = 0; i < COUNT(delivereds); i++) {
+		const struct delivered_case *c = &delivereds[i];
+		struct word_delivered        w = { .result = (uint8_t)c->result,
+			                           .status = "2.0.0",
+			                           .text = "",
+			                           .target = c->target,
+			                           .targets = c->target != NULL };
+		HOLDS(c->why, word_delivered_fits(&w, c->keeper) == c->fits);
+	}
+}
+
 static const struct pair_case {
 	const char *why;
 	enum role   a, b;
@@ -267,4 +335,4 @@ test_pairs(void **state)
 		HOLDS(pairs[i].why, word_pair(pairs[i].a, pairs[i].b) == pairs[i].speak);
 }
 
-UNIT(test_bodies, test_broken, test_mouths, test_pairs)
+UNIT(test_bodies, test_broken, test_mouths, test_keepers, test_pairs)
