@@ -260,3 +260,43 @@ def test_a_clerk_that_died_has_its_tables_again(house):
     clerk = next(p for p in house.at_work() if p["role"] == "clerk")
     os.kill(clerk["pid"], 9)
     wait_for(lambda: rcpt(house, "one@virtual.example") == 250)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="what only root may read")
+@pytest.mark.parametrize("how", ["link", "way", "nested", "a table's file", "unreadable"])
+def test_a_users_list_shows_nobody_what_only_root_may_read(how):
+    """Each line of a list that is no address comes back to a sender, or into the log."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-lists-"))
+    directory.chmod(0o755)
+    home, secrets = directory / "home", directory / "secrets"
+    secrets.mkdir(mode=0o700)
+    (secrets / "list").write_text("sesame@example.com\n")
+    home.mkdir()
+    listed = home / "list"
+    if how == "link":
+        listed.symlink_to(secrets / "list")
+    elif how == "way":
+        (home / "way").symlink_to(secrets)
+        listed = home / "way/list"
+    elif how == "unreadable":
+        (secrets / "list").rename(listed)
+        listed.chmod(0o600)
+    else:
+        listed.write_text(f":include:{secrets}/list\n")
+    for path in (home, *home.iterdir()):
+        if how != "unreadable" or path == home:
+            os.chown(path, 4321, 4321, follow_symlinks=False)
+    (directory / "aliases").write_text(f"list: :include:{listed}\ngood: :include:{home}/good\n")
+    (home / "good").write_text("jack@example.com\n")
+    os.chown(home / "good", 4321, 4321)
+    (home / "good").chmod(0o600)
+    more = {"relay_domains": f"{secrets}/list"} if how == "a table's file" else {}
+    try:
+        with House(alias_maps=f"hash:{directory}/aliases", mydestination="here.example", **more) as house:
+            house.command("domain", "add", "example.com")
+            house.command("account", "add", "jack@example.com", input="secret\n")
+            assert rcpt(house, "good@here.example") == 250
+            assert rcpt(house, "list@here.example") == 451
+            assert "sesame" not in house.log.read_text()
+    finally:
+        shutil.rmtree(directory)
