@@ -124,6 +124,8 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR mail_location<>'' OR ?1<>'') AND (?1='' OR name=?1)"
 	                     " UNION ALL SELECT " WHOSE ", local||'@'||domain, quota_bytes, quota_messages, mail_location FROM account"
 	                     " WHERE (quota_bytes>=0 OR quota_messages>=0 OR mail_location<>'' OR ?1<>'') AND (?1='' OR local||'@'||domain=?1)",
+	[LIMITS_ONE]       = "SELECT " WHOSE ", local||'@'||domain, quota_bytes, quota_messages, mail_location FROM account"
+	                     " WHERE local=?1 AND domain=?2",
 	[GROUP_MAKE]       = "UPDATE account SET kind=1, enabled=0 WHERE local=?1 AND domain=?2",
 	[GROUP_FIND]       = "SELECT id FROM account WHERE local=?1 AND domain=?2 AND kind=1",
 	[MEMBER_ADD]       = "INSERT OR IGNORE INTO member(account, address) VALUES(?1, ?2)",

@@ -43,9 +43,15 @@ directory_limits_each(struct directory *d, struct bytes                      onl
                       void (*each)(void *, const struct limits_row *), void *ctx)
 {
 	struct arena          *a = arena_open(NULL);
-	sqlite3_stmt          *s = directory_query(d, LIMITS_EACH, arena_lower(a, only), BYTES(""));
 	enum directory_outcome o, found = DIRECTORY_NONE;
+	struct directory_key   k;
+	sqlite3_stmt          *s;
 
+	/* One account of very many is found by its name. */
+	if (bytes_find(only, '@') >= 0 && directory_key(only, NULL, a, &k))
+		s = directory_query(d, LIMITS_ONE, k.local, k.domain);
+	else
+		s = directory_query(d, LIMITS_EACH, arena_lower(a, only), BYTES(""));
 	while ((o = directory_row(d, s)) == DIRECTORY_OK) {
 		struct limits_row row = { (uint64_t)sqlite3_column_int64(s, 0),
 			                  (const char *)sqlite3_column_text(s, 1),

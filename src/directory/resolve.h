@@ -46,10 +46,11 @@ struct resolve_rules {
 	struct setting_list sender_bcc_maps, recipient_bcc_maps;
 	struct setting_list propagate, parent_matches;
 	struct setting_list commands_from, files_from;
-	const char *always_bcc, *luser_relay, *default_privs, *virtual_mailbox_base, *double_bounce_sender, *empty_recipient;
+	struct setting_list virtual_uid_maps, virtual_gid_maps;
+	const char *always_bcc, *luser_relay, *default_privs, *double_bounce_sender, *empty_recipient;
 	bool append_at_myorigin, append_dot_mydomain, percent_hack, bangpath;
 	bool owner_special, expand_owner;
-	int64_t depth_most, targets_most;
+	int64_t depth_most, targets_most, virtual_minimum_uid;
 	/* said by the house */
 	const char *delimiter, *myorigin, *mydomain;
 	struct setting_list addresses;          /* of our own interfaces, without brackets */

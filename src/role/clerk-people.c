@@ -145,7 +145,9 @@ leads_to(const char *location, const char *home, struct bytes path)
 static bool
 is_reachable(const struct common_settings *common, struct bytes path)
 {
-	bool is = leads_to(common->mail_location, common->mail_home, path);
+	bool is = leads_to(common->mail_location, common->mail_home, path) ||
+	          (*common->virtual_mailbox_base != '\0' &&
+	           path_is_within(path, bytes_of(common->virtual_mailbox_base)));
 
 	for (size_t i = 0; !is && i < common->mail_location_directories.count; i++)
 		is = path_is_within(path, bytes_of(common->mail_location_directories.item[i]));
@@ -171,7 +173,7 @@ location_wrong(struct house *h, const char *text, struct arena *a, const char **
 		if (!is_reachable(&common, buffer_bytes(&path)))
 			wrong = arena_printf(
 				a,
-				"%.*s is in no directory of mail_location or mail_location_directories",
+				"%.*s is in no directory of mail_location, mail_location_directories or virtual_mailbox_base",
 				(int)path.len, path.at);
 		buffer_reset(&path);
 	}
@@ -347,6 +349,75 @@ clerk_apply_fields(struct house *h, const char *address, struct bytes fields)
 	buffer_free(&t.body);
 out:
 	arena_close(&a);
+}
+
+/* ---- what virtual_mailbox_maps say of it ---- */
+
+/* "example.com/jack/" or "example.com/jack" under virtual_mailbox_base, in the words of mail_location; NULL with what
+   is wrong.  A file is the inbox; other mailboxes are files in a directory beside it. */
+static const char *
+place_of_path(struct house *h, struct bytes path, struct arena *a, const char **wrong)
+{
+	struct buffer whole = { 0 }, out = { 0 };
+	const char   *base = h->common.virtual_mailbox_base, *text, *kept;
+	struct bytes  file;
+
+	*wrong = NULL;
+	buffer_add_string(&whole, base);
+	buffer_add_char(&whole, '/');
+	for (size_t i = 0; i < path.len; i++) {
+		if (strchr(":~\r\n", path.at[i]) != NULL)
+			*wrong = "a path with :, ~ or a NUL in it";
+		buffer_add_char(&whole, path.at[i]);
+		if (path.at[i] == '%')
+			buffer_add_char(&whole, '%');
+	}
+	file = buffer_bytes(&whole);
+	if (bytes_ends_nocase(file, BYTES("/")))
+		buffer_printf(&out, "maildir:%.*s", (int)file.len, file.at);
+	else
+		buffer_printf(&out, "mbox:%.*s.mailboxes:INBOX=%.*s", (int)file.len, file.at,
+		              (int)file.len, file.at);
+	text = arena_copy(a, buffer_bytes(&out));
+	if (*wrong == NULL)
+		*wrong = location_wrong(h, text, a, &kept);
+	buffer_free(&whole);
+	buffer_free(&out);
+	return *wrong == NULL ? text : NULL;
+}
+
+bool
+clerk_place(struct house *h, struct bytes address, struct bytes path)
+{
+	struct directory     *d = ((struct clerk *)h->mine)->directory;
+	struct arena         *a = arena_open(NULL);
+	struct people_known   own = { .a = a }, domain = { .a = a };
+	struct telling_people t = { .house = h, .all = true };
+	struct bytes          name =
+		bytes_cut(address, (size_t)(bytes_find_last(address, '@') + 1), SIZE_MAX);
+	const char *place, *wrong;
+	bool        good = true;
+
+	if (*h->common.mail_location != '\0' || *h->common.virtual_mailbox_base == '\0')
+		goto out;
+	good = directory_limits_each(d, address, known_limits, &own) == DIRECTORY_OK;
+	(void)directory_limits_each(d, name, known_limits, &domain);
+	if (!good || (own.row.location != NULL && *own.row.location != '\0') ||
+	    (domain.row.location != NULL && *domain.row.location != '\0'))
+		goto out;
+	if ((place = place_of_path(h, path, a, &wrong)) == NULL) {
+		warn_("directory: %.*s: virtual_mailbox_maps put it into \"%.*s\", and that cannot be: %s",
+		      (int)address.len, address.at, (int)path.len, path.at, wrong);
+		good = false;
+	} else {
+		good = directory_limits_set(d, address, NULL, NULL, place) == DIRECTORY_OK;
+	}
+	if (good)
+		(void)directory_limits_each(d, address, tell_limits, &t);
+	buffer_free(&t.body);
+out:
+	arena_close(&a);
+	return good;
 }
 
 static void

@@ -149,6 +149,8 @@ make_accounts(struct work *w, struct resolve_answer *found)
 		                          "virtual_mailbox_maps", w->life, &who) != DIRECTORY_OK)
 			return false;
 		t->account = who.account;
+		if (t->place.len > 0 && !clerk_place(w->house, bytes_of(who.address), t->place))
+			return false;
 	}
 	return true;
 }

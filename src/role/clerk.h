@@ -118,6 +118,9 @@ bool hear_cred_said(struct house *, enum role from, uint32_t index, uint32_t tic
 void chain_lost(struct house *, enum role);
 /* What a back end says of an account: home, mail, quota_rule and their kin, when that is new. */
 void clerk_apply_fields(struct house *, const char *address, struct bytes fields);
+/* Its mailbox lies in this path under virtual_mailbox_base, if nothing is said of where it lies.  False: not now; said in
+   the log. */
+bool clerk_place(struct house *, struct bytes address, struct bytes path);
 /* To the keeper that has the account: accounts that show one another something have one keeper (role/house.h). */
 void clerk_say_gone(struct link *, const struct gone_row *);
 void clerk_tell_people(struct house *, uint32_t keeper);

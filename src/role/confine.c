@@ -245,6 +245,8 @@ find_outside(enum role role, const struct common_settings *common, struct outsid
 	}
 	for (size_t i = 0; i < common->mail_location_directories.count; i++)
 		add_outside(o, bytes_of(common->mail_location_directories.item[i]));
+	if (common->virtual_mailbox_base != NULL && *common->virtual_mailbox_base != '\0')
+		add_outside(o, bytes_of(common->virtual_mailbox_base));
 	buffer_free(&path);
 }
 

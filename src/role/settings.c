@@ -63,6 +63,9 @@ static const struct setting rows[] = {
 	  "The home ~ and %h stand for in mail_location, as /var/vmail/%d/%n.", NULL, 0, 0, "0.2" },
 	{ "mail_location_directories", SETTING_LIST, AT(mail_location_directories), "",
 	  "Directories, besides those of mail_location, that accounts may be moved to by mansio mailbox convert.", NULL, 0, 0, "0.2" },
+	{ "virtual_mailbox_base", SETTING_WORD, AT(virtual_mailbox_base), "",
+	  "The directory that paths in virtual_mailbox_maps begin in; such a mailbox lies there (with a slash behind it a Maildir, else a file) "
+	  "unless mail_location, or the domain's, says where.", NULL, 0, 0, "0.2" },
 	{ "home_mailbox", SETTING_WORD, AT(home_mailbox), "",
 	  "Where mail of operating-system users lies in their homes: Maildir/ (with the slash) is a Maildir, Mailbox a file; "
 	  "mail_spool_directory if empty.", NULL, 0, 0, "0.2" },
@@ -273,7 +276,7 @@ has_own(const struct settings *s, const char *listener)
 struct check {
 	struct settings *settings;
 	const char      *file;
-	struct buffer   *errors;
+	struct buffer   *errors, *warnings;
 	bool             good;
 };
 
@@ -299,6 +302,20 @@ line_of(const struct settings *s, const char *name)
 		if (strcmp(e.name, name) == 0)
 			return e.line;
 	return 0;
+}
+
+/* What is as it may be, and hardly what was meant. */
+static __attribute__((format(printf, 3, 4))) void
+advise(struct check *c, const char *setting, const char *form, ...)
+{
+	int     line = line_of(c->settings, setting);
+	va_list list;
+
+	buffer_printf(c->warnings, line > 0 ? "%s:%d: " : "%s: ", c->file, line);
+	va_start(list, form);
+	buffer_vprintf(c->warnings, form, list);
+	va_end(list);
+	buffer_add_char(c->warnings, '\n');
 }
 
 /* What stands in `protocols` for a service; NULL: it is always spoken. */
@@ -466,6 +483,33 @@ check_location(struct check *c, const struct common_settings *common)
 			complain(c, line_of(c->settings, "mail_location_directories"),
 			         "mail_location_directories = %s: write an absolute path",
 			         common->mail_location_directories.item[i]);
+}
+
+/* Where virtual users' mail lies, and whose it is. */
+static void
+check_virtual(struct check *c, const struct common_settings *common)
+{
+	static const char *const owners[] = { "virtual_uid_maps", "virtual_gid_maps",
+		                              "virtual_minimum_uid" };
+	struct bytes             base = bytes_of(common->virtual_mailbox_base);
+
+	if (base.len > 0 && (base.at[0] != '/' || base.len == 1 || strstr(base.at, "..") != NULL ||
+	                     strpbrk(base.at, ":~%") != NULL))
+		complain(c, line_of(c->settings, "virtual_mailbox_base"),
+		         "virtual_mailbox_base = %s: write an absolute path, as /var/mail/vhosts",
+		         common->virtual_mailbox_base);
+	if (base.len > 0 && *common->mail_location != '\0')
+		advise(c, "virtual_mailbox_base",
+		       "virtual_mailbox_base = %s: mail_location = %s says where mailboxes lie, and holds",
+		       common->virtual_mailbox_base, common->mail_location);
+	for (size_t i = 0; i < COUNT(owners); i++)
+		if (is_set(c->settings, owners[i]))
+			advise(c, owners[i],
+			       "%s is read and cannot be obeyed: mailboxes of virtual users belong to "
+			       "the account of the keepers, %s-keeper; what is there already is to be "
+			       "given to it: chown -R %s-keeper %s",
+			       owners[i], common->mail_owner, common->mail_owner,
+			       base.len > 0 ? base.at : "DIRECTORY");
 }
 
 /* Where operating-system users' mail lies. */
@@ -643,6 +687,7 @@ check_common(struct check *c)
 		         common.dns_resolver);
 	check_location(c, &common);
 	check_users(c, &common);
+	check_virtual(c, &common);
 	check_auth_socket(c, &common);
 	check_locks(c);
 	check_limits(c);
@@ -659,7 +704,7 @@ bool
 house_settings_check(struct settings *s, const char *file, struct buffer *errors,
                      struct buffer *warnings)
 {
-	struct check c = { s, file, errors, true };
+	struct check c = { s, file, errors, warnings, true };
 
 	for (size_t i = 0; i < COUNT(tables); i++) {
 		if (!check_table(s, tables[i], NULL, errors))

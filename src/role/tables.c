@@ -259,7 +259,8 @@ tables_spares(struct settings *settings, const char *path)
 struct checking {
 	struct table_source source;
 	struct buffer      *errors, *warnings;
-	bool                good, missing;
+	const char         *name; /* of the table being looked at */
+	bool                good, missing, filters;
 };
 
 static void
@@ -277,6 +278,33 @@ files_missing(struct checking *c, const char *name)
 	c->missing = false;
 	table_files(name, c->source.default_type, look_for, c);
 	return c->missing;
+}
+
+/* What cannot be obeyed is said before mail waits for it. */
+static void
+check_action(void *ctx, struct bytes key, struct bytes value)
+{
+	struct checking *c = ctx;
+	struct bytes     word;
+
+	if (!bytes_split(&value, ' ', &word) || !bytes_equal(word, BYTES("FILTER")))
+		return;
+	buffer_printf(c->errors,
+	              "%s: %.*s: FILTER: this version has no content filters; write OK, REJECT "
+	              "and a text, DISCARD, or BCC and an address\n",
+	              c->name, (int)key.len, key.at);
+	c->filters = true;
+}
+
+static bool
+has_actions(const struct table_named *named)
+{
+	static const char *const settings[] = { "virtual_mailbox_domains", "virtual_mailbox_maps" };
+
+	for (size_t i = 0; i < COUNT(settings); i++)
+		if (strcmp(named->setting, settings[i]) == 0)
+			return true;
+	return false;
 }
 
 static void
@@ -297,7 +325,11 @@ check_one(void *ctx, const struct table_named *named)
 			(void)close(fd);
 	} else {
 		t = table_open(named->name, named->grammar, &c->source, c->errors, c->warnings);
-		good = t != NULL;
+		c->name = named->name;
+		c->filters = false;
+		if (t != NULL && has_actions(named))
+			(void)table_each(t, check_action, c);
+		good = t != NULL && !c->filters;
 		table_close(&t);
 	}
 	if (!good)
@@ -366,7 +398,9 @@ check_backends(struct checking *c, struct settings *s)
 bool
 tables_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
 {
-	struct checking c = { table_source_files, errors, warnings, true, false };
+	struct checking c = {
+		.source = table_source_files, .errors = errors, .warnings = warnings, .good = true
+	};
 
 	c.source.default_type = tables_default_type(s);
 	tables_named(s, check_one, &c);
