@@ -108,6 +108,24 @@ command_runs(const struct common_settings *common)
 	return fd >= 0;
 }
 
+/* Its keeper has no socket of its own: the clerk brings it, and hands our end over.  -1: said, or with errno. */
+static int
+call_user_keeper(struct call *c, const char *uid, int *status)
+{
+	const char *argv[] = { "keeper", "call", uid };
+	int         pair[2];
+
+	if (link_pair(pair) < 0)
+		return -1;
+	*status =
+		command_talk(c, "clerk", &(struct word_ask){ argv, 3, { NULL, 0 } }, pair[1], NULL);
+	(void)close(pair[1]);
+	if (*status == COMMAND_DONE)
+		return pair[0];
+	(void)close(pair[0]);
+	return -1;
+}
+
 static void
 say_why_not(struct answer *a, const struct call *c, const struct common_settings *common)
 {
@@ -139,14 +157,18 @@ talk(struct call *c, const char *role, const struct word_ask *ask, int given, st
 	struct settings       *s = command_settings(c, &common);
 	struct answer          a = { .status = COMMAND_FAILED, .said = said, .loud = loud };
 	struct link           *l;
-	int                    fd;
+	int                    fd, status = COMMAND_DONE;
 
 	if (s == NULL)
 		return COMMAND_FAILED;
-	if ((fd = call_role(&common, role)) < 0) {
-		say_why_not(&a, c, &common);
+	fd = strncmp(role, KEEPER_FOR_USER, strlen(KEEPER_FOR_USER)) == 0
+	             ? call_user_keeper(c, role + strlen(KEEPER_FOR_USER), &status)
+	             : call_role(&common, role);
+	if (fd < 0) {
+		if (status == COMMAND_DONE)
+			say_why_not(&a, c, &common);
 		settings_close(&s);
-		return COMMAND_WRONG;
+		return status == COMMAND_DONE ? COMMAND_WRONG : status;
 	}
 	a.loop = loop_open();
 	l = link_open(a.loop, fd, &answer_events, &a);

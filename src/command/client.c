@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "access/imap/write.h"
 #include "base/arena.h"
 #include "command/keepers.h"
+#include "directory/directory.h"
 #include "role/wire.h"
 
 enum { LINE_MOST = 16 << 20, READ_AT_ONCE = 64 << 10, SAID_ROOM = 4096 };
@@ -43,34 +45,51 @@ add_person(struct people *p, struct bytes line, const char *mask)
 		p->count++;
 }
 
+static void
+add_people(struct people *p, struct bytes said, const char *mask)
+{
+	size_t       lines = 1;
+	struct bytes line;
+
+	for (size_t i = 0; i < said.len; i++)
+		lines += said.at[i] == '\n';
+	p->one = arena_take_array(p->life, lines, sizeof *p->one);
+	while (bytes_split(&said, '\n', &line))
+		add_person(p, line, mask);
+}
+
+/* A name that is no account's may be an operating-system user's. */
+static bool
+add_system_user(struct people *p, const char *who)
+{
+	const struct passwd *user = strchr(who, '@') == NULL ? getpwnam(who) : NULL;
+
+	if (user == NULL || user->pw_uid == 0)
+		return false;
+	p->one = arena_take_array(p->life, 1, sizeof *p->one);
+	p->one[p->count++] = (struct person){ system_account(SYSTEM_MAILBOX, user->pw_uid),
+		                              KEEPER_OF_USER | user->pw_uid,
+		                              arena_copy(p->life, bytes_of(user->pw_name)) };
+	return true;
+}
+
 int
 client_people(struct call *c, const char *who, struct people *p)
 {
 	bool          mask = strpbrk(who, "*?") != NULL && strlen(who) < 256;
 	const char   *argv[] = { "account", "id", mask ? "" : who };
 	struct buffer said = { 0 };
-	size_t        lines = 1;
 	int           status;
-	struct bytes  rest, line;
 
 	*p = (struct people){ .life = arena_open(NULL) };
-	status = command_talk(c, "clerk", &(struct word_ask){ argv, 3, { NULL, 0 } }, -1, &said);
-	for (size_t i = 0; i < said.len; i++)
-		lines += said.at[i] == '\n';
-	p->one = arena_take_array(p->life, lines, sizeof *p->one);
-	rest = buffer_bytes(&said);
-	while (status == 0 && bytes_split(&rest, '\n', &line))
-		add_person(p, line, mask ? who : NULL);
+	status = command_hear(c, "clerk", &(struct word_ask){ argv, 3, { NULL, 0 } }, &said);
+	if (status != 0 && add_system_user(p, who))
+		status = 0;
+	else if (status != 0)
+		(void)fwrite(said.at, 1, said.len, stderr);
+	else
+		add_people(p, buffer_bytes(&said), mask ? who : NULL);
 	buffer_free(&said);
-	for (size_t i = 0; i < p->count; i++)
-		if ((p->one[i].keeper & KEEPER_OF_USER) != 0) {
-			(void)fprintf(
-				stderr,
-				"mansio: %s is the operating-system user with uid %u, whose keeper takes no "
-				"commands: read that mail by IMAP, or with the user's own programs\n",
-				p->one[i].user, p->one[i].keeper & ~KEEPER_OF_USER);
-			status = COMMAND_NO_USER;
-		}
 	if (status == 0 && p->count == 0) {
 		(void)fprintf(stderr, "mansio: no account is like \"%s\"\n", who);
 		status = COMMAND_NO_USER;

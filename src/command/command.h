@@ -51,6 +51,8 @@ int command_main(int argc, char **argv);
 
 int command_ask(struct call *, const char *role, int argc, const char *const *argv, struct bytes input);
 struct word_ask;
+/* A role whose name begins so is the keeper of the operating-system user whose uid follows. */
+#define KEEPER_FOR_USER "keeper-of-"
 int command_hear(struct call *, const char *role, const struct word_ask *, struct buffer *said);
 int command_talk(struct call *, const char *role, const struct word_ask *, int fd, struct buffer *said);
 struct settings *command_settings(struct call *, struct common_settings *);

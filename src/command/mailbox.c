@@ -460,10 +460,12 @@ convert(struct call *c)
 	status = client_people(c, c->argv[2], &people);
 	for (size_t i = 0; status == COMMAND_DONE && i < people.count; i++) {
 		struct buffer said = { 0 };
-		char          id[24];
+		char          id[24], role[32];
 		const char   *ask[] = { "convert", id, people.one[i].user, to };
 		(void)snprintf(id, sizeof id, "%llu", (unsigned long long)people.one[i].id);
-		status = keepers_ask(c, COUNT(ask), ask, &said);
+		keeper_socket(people.one[i].keeper, role);
+		status = command_talk(c, role, &(struct word_ask){ ask, COUNT(ask), { NULL, 0 } },
+		                      -1, &said);
 		(void)fwrite(said.at, 1, said.len, stdout);
 		buffer_free(&said);
 	}

@@ -104,7 +104,8 @@ check_all(struct call *c, const struct common_settings *common)
 		return COMMAND_FAILED;
 	wrong = spool_check(segments, &out);
 	if (command_runs(common))
-		status = keepers_ask(c, 2, ask, &said);
+		status =
+			keepers_ask_all(c, 2, ask, open_under(common, "users", O_DIRECTORY), &said);
 	else
 		wrong += check_files(common, segments, &out);
 	command_print(buffer_bytes(&out), stdout);

@@ -99,8 +99,24 @@ house_commands(struct house *h, int fd,
 
 	INSIDE(h->counter == NULL);
 	*counter = (struct counter){ .house = h, .asked = asked };
-	counter->listener = listener_open(h->loop, fd, caller_came, counter);
+	if (fd >= 0)
+		counter->listener = listener_open(h->loop, fd, caller_came, counter);
 	h->counter = counter;
+}
+
+void
+house_caller(struct house *h, int fd)
+{
+	if (h->counter != NULL)
+		caller_came(h->counter, fd, NULL);
+	else
+		(void)close(fd);
+}
+
+bool
+house_is_asked(struct house *h)
+{
+	return h->counter != NULL && h->counter->first != NULL;
 }
 
 void

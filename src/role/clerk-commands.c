@@ -494,7 +494,12 @@ run_account_set(struct order *e)
 static int
 run_keeper_count(struct order *e)
 {
+	size_t   place = 0;
+	uint32_t index;
+
 	caller_say(e->caller, "%" PRIu32 "\n", house_peers(e->house, KEEPER));
+	while (house_user_keeper_next(e->house, &place, &index))
+		caller_say(e->caller, "%" PRIu32 "\n", index & ~KEEPER_OF_USER);
 	return 0;
 }
 
@@ -600,6 +605,7 @@ static const struct order_row {
 	{ "group",   "leave",  2, true,  run_group_leave,    "ADDRESS MEMBER..." },
 	{ "group",   "delete", 1, true,  run_account_delete, "ADDRESS" },
 	{ "keeper",  "count",  0, false, run_keeper_count,   "" },
+	{ "keeper",  "call",   1, false, run_keeper_call,    "UID" },
 	{ "address", "test",   1, false, run_address_test,   "ADDRESS" },
 	{ "alias",   "add",    2, true,  run_alias_add,      "ADDRESS TARGET..." },
 	{ "alias",   "list",   0, false, run_alias_list,     "[DOMAIN] [--json]" },

@@ -211,6 +211,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_WHO,        hear_who        },
 		{ WORD_LIMIT_ASK,  hear_limit_ask  },
 		{ WORD_KEEPER_REST, hear_keeper_done },
+		{ WORD_KEEPER_NOT, hear_keeper_absent },
 	};
 	/* clang-format on */
 
@@ -251,12 +252,14 @@ clerk_peer(struct house *h, enum role role, uint32_t index)
 		return;
 	clerk_tell_people(h, index);
 	(void)directory_gone_each(clerk_of(h)->directory, gone_tell, &t);
+	clerk_keeper_came(h, index);
 }
 
 static void
 clerk_stop(struct house *h)
 {
 	clerk_write_down(clerk_of(h));
+	clerk_keepers_end(clerk_of(h));
 	house_leave(h);
 }
 

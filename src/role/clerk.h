@@ -44,6 +44,7 @@ struct clerk {
 	size_t              backends;
 	struct map         *questions;        /* to other processes, of exchanges */
 	uint32_t            last_question;
+	struct wanting     *wanting;          /* commands that wait for a user's keeper */
 	unsigned            checking, waiting, checkers, pauses;
 	struct enquiries   *enquiries;        /* to tables that are elsewhere    */
 	struct resolve_rules rules;           /* who gets the mail               */
@@ -70,6 +71,11 @@ void order_row_say(struct order *, struct buffer *);
 void order_list_end(struct order *);
 /* The sessions of an account end; nothing happens where there are none. */
 void clerk_sessions_end(struct house *, struct bytes address, const char *words);
+/* clerk-keeper.c: commands for operating-system users' keepers */
+int run_keeper_call(struct order *);
+void clerk_keeper_came(struct house *, uint32_t index);
+bool hear_keeper_absent(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+void clerk_keepers_end(struct clerk *);
 /* clerk-import.c */
 int run_import(struct order *);
 /* clerk-protection.c */

@@ -130,6 +130,9 @@ int  caller_fd(struct caller *);                       /* what came with the que
 void caller_done(struct caller *, int status);         /* the caller is gone then */
 /* `ask` is valid during the call of `asked`; the caller until caller_done(). */
 void house_commands(struct house *, int fd, void (*asked)(struct house *, struct caller *, const struct word_ask *));
+/* With fd -1 nobody comes by himself, but is brought; and whether somebody is there. */
+void house_caller(struct house *, int fd);
+bool house_is_asked(struct house *);
 /* Nobody is heard or answered any more. */
 void house_commands_end(struct house *);
 

@@ -33,7 +33,7 @@ run_session(struct house *h, struct caller *caller, const struct word_ask *w)
 	struct visit  *v;
 	uint64_t       id;
 	char           name[32];
-	int            fd = caller_fd(caller);
+	int            fd = caller_fd(caller), why;
 
 	if (fd < 0 || !bytes_number(bytes_of(w->argv[1]), &id) ||
 	    house_keeper_of(h, id) != h->index || map_get(k->gone, map_number(&id)) != NULL) {
@@ -44,7 +44,13 @@ run_session(struct house *h, struct caller *caller, const struct word_ask *w)
 		caller_done(caller, 1);
 		return;
 	}
-	(void)keeper_locate(k, id, bytes_of(w->argv[2]));
+	if ((why = keeper_locate(k, id, bytes_of(w->argv[2]))) != 0 && k->user != NULL) {
+		close(fd);
+		caller_complain(caller, "mansio: %s: the mailboxes cannot be opened: %s\n",
+		                w->argv[2], strerror(why));
+		caller_done(caller, 1);
+		return;
+	}
 	v = memory_take(sizeof *v);
 	*v = (struct visit){ .command = true };
 	uint32_t            ticket = keeper_visit(h, v);
@@ -154,8 +160,9 @@ run_quota(struct house *h, struct caller *caller, const struct word_ask *w)
 	int             why = ENOENT;
 
 	if (bytes_number(bytes_of(w->argv[1]), &id) && house_keeper_of(h, id) == h->index) {
+		why = keeper_of(h)->user != NULL ? keeper_user_locate(h, id) : 0;
 		keeper_limit(h, id, bytes_of(w->argv[2]));
-		a = account_take(keeper_of(h)->store, id, &why);
+		a = why == 0 ? account_take(keeper_of(h)->store, id, &why) : NULL;
 	}
 	if (a != NULL)
 		why = w->argc > 3 ? account_recount(a, &right) : 0;
@@ -278,9 +285,11 @@ run_check(struct house *h, struct caller *caller, const struct word_ask *w)
 	*i = (struct inspection){ .house = h, .caller = caller, .next = k->inspections };
 	k->inspections = i;
 	i->turn = timer_open(h->loop, inspection_turn, i);
-	if (w->argc > 2 && bytes_number(bytes_of(w->argv[2]), &id))
+	if (k->user != NULL)
+		why = keeper_user_ready(h);
+	if (why == 0 && w->argc > 2 && bytes_number(bytes_of(w->argv[2]), &id))
 		why = house_keeper_of(h, id) == h->index ? inspection_add(i, id) : ENOENT;
-	else
+	else if (why == 0)
 		why = store_each_account(k->store, inspection_add, i);
 	if (why != 0) {
 		caller_complain(caller, "mansio: the accounts cannot be listed: %s\n",

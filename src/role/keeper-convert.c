@@ -57,6 +57,7 @@ convert_end(struct moving_house *m, int why)
 				? "this is not a location for it; as maildir:/var/vmail/%d/%n, mbox:/var/mail/%d/%n or log"
 			: why == EISDIR || why == ENOTDIR
 				? "a mailbox with others below it cannot be an mbox file; rename one of them"
+			: why == ENOTSUP ? "an operating-system user has no place in the letter log"
 			: why == ECANCELED ? "interrupted; ask again and it goes on"
 					   : strerror(why));
 	caller_done(m->caller, why == 0 ? 0 : 1);
@@ -188,6 +189,7 @@ keeper_convert(struct house *h, struct caller *caller, const struct word_ask *w)
 	struct keeper       *k = keeper_of(h);
 	struct moving_house *m;
 	struct buffer        location = { 0 };
+	const char          *home;
 	uint64_t             id;
 	int                  why = 0;
 
@@ -202,8 +204,10 @@ keeper_convert(struct house *h, struct caller *caller, const struct word_ask *w)
 	k->conversions = m;
 	(void)bytes_string(bytes_of(w->argv[2]), m->user, sizeof m->user);
 	m->turn = timer_open(h->loop, convert_turn, m);
-	if (strcmp(w->argv[3], "log") != 0 &&
-	    !location_expand(w->argv[3], k->common.mail_home, bytes_of(m->user), &location))
+	home = k->user != NULL ? keeper_user_home(k) : k->common.mail_home;
+	if (strcmp(w->argv[3], "log") == 0)
+		why = k->user != NULL ? ENOTSUP : 0;
+	else if (!location_expand(w->argv[3], home, bytes_of(m->user), &location))
 		why = EINVAL;
 	buffer_add_char(&location, '\0');
 	for (struct moving_house *other = m->next; other != NULL; other = other->next)

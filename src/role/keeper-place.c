@@ -22,6 +22,10 @@ keeper_locate(struct keeper *k, uint64_t id, struct bytes user)
 	struct account *a;
 	int             why = 0;
 
+	if (k->user != NULL) {
+		buffer_free(&whole);
+		return keeper_user_settle(k, id);
+	}
 	if (!k->told) {
 		/* Its domain may say otherwise, and where the first letter lies all others will. */
 		a = account_take(k->store, id, &why);

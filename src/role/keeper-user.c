@@ -26,6 +26,7 @@ struct user_keeper {
 	int64_t                   busy_ms; /* when it had something to do last */
 	uint32_t                  segment; /* the last one made                */
 	int                       accounts;
+	bool                      looked; /* where it lies, and where it should */
 };
 
 /* ---- where ---- */
@@ -72,22 +73,52 @@ location_of(struct keeper *k, struct buffer *out)
 	buffer_add_char(out, '\0');
 }
 
-int
-keeper_user_locate(struct house *h, uint64_t id)
+/* Mail stays where it lies until somebody moves it; whoever changed the setting is told how, once. */
+static void
+look_where(struct user_keeper *u, const struct account *a, const char *where)
 {
-	struct keeper  *k = keeper_of(h);
+	if (u->looked || strcmp(account_location(a), where) == 0)
+		return;
+	warn_("%s has mail in %s, and it stays there; the settings say %s: mansio mailbox convert %s --to '%s' moves it",
+	      u->who->name, account_location(a), where, u->who->name, where);
+	u->looked = true;
+}
+
+int
+keeper_user_settle(struct keeper *k, uint64_t id)
+{
 	struct buffer   where = { 0 };
 	struct account *a;
 	int             why = ENOENT;
 
-	if (house_keeper_of(h, id) != h->index)
+	if (id != system_account(SYSTEM_MAILBOX, k->user->who->uid))
 		return ENOENT;
 	location_of(k, &where);
 	if ((a = account_take(k->store, id, &why)) != NULL)
 		why = account_locate(a, where.at);
+	if (why == 0)
+		look_where(k->user, a, where.at);
 	account_drop(&a);
 	buffer_free(&where);
 	return why;
+}
+
+int
+keeper_user_locate(struct house *h, uint64_t id)
+{
+	return keeper_user_settle(keeper_of(h), id);
+}
+
+int
+keeper_user_ready(struct house *h)
+{
+	return keeper_user_locate(h, system_account(SYSTEM_MAILBOX, house_user(h)->uid));
+}
+
+const char *
+keeper_user_home(const struct keeper *k)
+{
+	return k->user->who->home;
 }
 
 /* The words of Postfix, which log watchers know. */
@@ -225,11 +256,13 @@ keeper_user_done(struct house *h, uint32_t segment)
 /* ---- nothing to do ---- */
 
 static bool
-is_busy(struct keeper *k)
+is_busy(struct house *h)
 {
-	return imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 || k->parcels > 0 ||
-	       k->locked.len > 0 || store_dirty(k->store) || map_count(k->sessions) > 0 ||
-	       k->locked.len > 0;
+	struct keeper *k = keeper_of(h);
+
+	return house_is_asked(h) || imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 ||
+	       k->parcels > 0 || k->locked.len > 0 || store_dirty(k->store) ||
+	       map_count(k->sessions) > 0 || k->locked.len > 0;
 }
 
 static void
@@ -241,7 +274,7 @@ look(void *house)
 	int64_t             now = clock_patient_ms();
 
 	timer_set(u->look, LOOK_MS);
-	if (is_busy(k))
+	if (is_busy(h))
 		u->busy_ms = now;
 	else if (now - u->busy_ms >= k->rows.user_idle_ms && house_is_alone(h))
 		house_rest_for_good(h);

@@ -664,7 +664,7 @@ keeper_work(struct house *h)
 	keeper_care_start(h);
 	keeper_text_start(h);
 	keeper_user_work(h);
-	if (fd >= 0)
+	if (fd >= 0 || house_user(h) != NULL)
 		house_commands(h, fd, keeper_command);
 }
 
@@ -678,6 +678,10 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_DELIVER: return hear_deliver(h, ticket, body, fd);
 	case WORD_SEGMENT_LENT:
 	case WORD_SEGMENT_REFUSED: return hear_segment(h, word, body, fd);
+	case WORD_CALLER:
+		if (fd >= 0)
+			house_caller(h, fd);
+		return fd >= 0;
 	default: break;
 	}
 	if (fd >= 0)

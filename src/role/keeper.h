@@ -124,6 +124,9 @@ int  keeper_user_accounts(struct house *);                   /* the directory of
    now: the queue is answered. */
 bool keeper_user_receive(struct house *, uint32_t ticket, struct word_deliver *, int fd);
 int  keeper_user_locate(struct house *, uint64_t account);   /* 0 or errno */
+int  keeper_user_ready(struct house *);                       /* its one account */
+int  keeper_user_settle(struct keeper *, uint64_t account);  /* the same */
+const char *keeper_user_home(const struct keeper *);
 const char *keeper_user_text(struct house *);                /* "delivered to maildir" */
 void keeper_user_want(struct house *, bool own, uint64_t size);
 void keeper_user_done(struct house *, uint32_t segment);

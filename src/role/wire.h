@@ -41,8 +41,8 @@ extern const char *const role_names[ROLES];
 	X(WRONG_MOUTH,    ANYONE, FROM(POSTMASTER))            /* role, index, word                           */ \
 	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
 	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE), FROM(POSTMASTER)) /* -: it will come by PEER */ \
-	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
-	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)) /* index, whether for good, why: it will not come */ \
+	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
+	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* index, whether for good, why: it will not come */ \
 	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
 	/* a session opens */ \
 	X(SIGN,           FROM(RECEIVER)|FROM(LOGIN), FROM(SIGNER)) /* key id, kind, padding, input          */ \
@@ -106,6 +106,7 @@ extern const char *const role_names[ROLES];
 	X(WHO_IS,         FROM(CLERK), FROM(KEEPER))           /* account id, address; 0: nobody's who may log in */ \
 	X(ACCOUNT_OUT,    FROM(CLERK), FROM(KEEPER))           /* account id, words: end its sessions         */ \
 	/* the command line asks */ \
+	X(CALLER,         FROM(CLERK), FROM(KEEPER))           /* fd: a command that will ASK it, an operating-system user's */ \
 	X(ASK,            FROM(COMMAND), FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)) /* argv, input */ \
 	X(SAY,            FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER), FROM(COMMAND)) /* 1 out 2 err, text */ \
 	X(SAID,           FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER), FROM(COMMAND)) /* exit status */

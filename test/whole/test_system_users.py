@@ -126,8 +126,6 @@ def test_the_keeper_has_the_uid_of_the_user_and_nothing_more(served, user):
     links = [os.readlink(p) for p in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
     assert not [path for path in links if "/letters" in path or "/store" in path or "/directory" in path]
     assert user.run("ls", f"/proc/{pid}/fd").returncode != 0
-    refused = demo.command("mailbox", "list", "jill@example.com", check=False)
-    assert refused.returncode != 0 and f"operating-system user with uid {user.uid}" in refused.stderr
 
 
 def test_the_user_reads_it_by_imap_and_appends(served, user):
@@ -143,6 +141,52 @@ def test_the_user_reads_it_by_imap_and_appends(served, user):
     assert [p.name.rpartition(",")[2] for p in (user.home / "Maildir/cur").iterdir()] == ["F"]
     drafts = mailbox.Maildir(user.home / "Maildir/.Drafts", create=False)
     assert sorted(m["Subject"] for m in drafts) == ["large", "small"]
+
+
+def test_the_commands_of_the_administrator_reach_the_users_keeper(served, user):
+    demo = served(home_mailbox="Maildir/", user_keeper_idle_time="1s")
+    subject = word()
+    demo.send(letter(subject))
+    lands_in(user.maildir)
+    wait_for(lambda: keeper_of(demo, user) is None)
+    assert "INBOX" in demo.command("mailbox", "list", "jill@example.com").stdout          # the keeper was away
+    assert subject in demo.command("doveadm", "fetch", "-u", "jill@example.com", "hdr.subject", "ALL").stdout
+    demo.command("mailbox", "create", user.name, "Made")                                # by the user's own name
+    assert (user.home / "Maildir/.Made/cur").is_dir() and (user.home / "Maildir/.Made").stat().st_uid == user.uid
+    assert "Made" in demo.command("doveadm", "mailbox", "list", "-u", user.name).stdout
+    assert "jill@example.com" in demo.command("quota", "get", "jill@example.com").stdout
+    assert "STORAGE" in demo.command("doveadm", "quota", "get", "-u", "jill@example.com").stdout
+    assert "all is well" in demo.command("store", "check", "jill@example.com").stdout
+    wait_for(lambda: keeper_of(demo, user) is None)
+    assert "all is well" in demo.command("store", "check").stdout and keeper_of(demo, user)
+    with demo.imap() as box:
+        assert "jill@example.com" in demo.command("who").stdout
+        assert "1 session ended" in demo.command("kick", "jill@example.com").stdout
+        with pytest.raises(Exception):
+            box.noop() and box.noop()
+    wait_for(lambda: keeper_of(demo, user) is None)
+    assert "ended with status" not in demo.log() and "was killed" not in demo.log()
+    assert demo.command("mailbox", "list", "root", check=False).returncode != 0
+    assert "goes by an alias" in demo.command("mailbox", "list", "mail", check=False).stderr
+
+
+def test_a_home_mailbox_that_is_new_for_one_who_has_mail_is_warned_of_and_converted(served, user):
+    demo = served(home_mailbox="Maildir/")
+    demo.send(letter("before"))
+    lands_in(user.maildir)
+    with open(demo.config, "a") as f:
+        f.write("home_mailbox = Other/\n")
+    demo.command("reload")
+    demo.send(letter("after"))
+    lands_in(user.maildir, 2)
+    where = f"maildir:{user.home}/Other/"
+    wait_for(lambda: f"mansio mailbox convert {user.name} --to '{where}'" in demo.log())
+    assert "2 messages converted" in demo.command("mailbox", "convert", user.name, "--to", where).stdout
+    demo.send(letter("moved"))
+    wait_for(lambda: len([p for p in (user.home / "Other").glob("*/*:2,*")] + list((user.home / "Other/new").iterdir())) >= 3)
+    with demo.imap() as box:
+        assert box.select()[1] == [b"3"]
+    assert "letter log" in demo.command("mailbox", "convert", user.name, "--to", "log", check=False).stderr
 
 
 def test_a_keeper_with_nothing_to_do_ends_and_comes_again(served, user):
