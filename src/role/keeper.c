@@ -133,6 +133,8 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 		return false;
 	}
 	if (map_get(k->gone, map_number(&w.account)) != NULL) {
+		if (head.fd >= 0)
+			close(head.fd);
 		keeper_delivered(h, head.ticket,
 		                 &(struct word_delivered){
 					 .result = DELIVER_REFUSED,

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: ISC
 """Mailboxes that other programs read and write: Maildir++ and mbox, and the way from one to another."""
 
+import imaplib
 import mailbox
 import os
 import pathlib
 import re
+import signal
 import ssl
 import subprocess
 
@@ -362,3 +364,81 @@ def test_a_wide_copy_lets_others_have_their_turns(place):
     demo.start()
     box = demo.imap("jack")
     assert [box.select(name)[1] for name in ("INBOX", "Trash", "Kept")] == [[b"0"], [b"128"], [b"128"]]
+
+
+def far_club(demo):
+    """Jill's mailbox lies in the letter log, and jack may do there what he likes."""
+    demo.command("account", "set", "jill@example.com", "--mail-location", "log")
+    jill = demo.imap("jill")
+    assert jill.create("Club")[0] == "OK"
+    assert jill.setacl("Club", "jack@example.com", "lrswipkxte")[0] == "OK"
+    return jill
+
+
+def subjects(box, mailbox):
+    """{subject: its flags}"""
+    kind, [count] = box.select(mailbox, readonly=True)
+    assert kind == "OK", count
+    found = {}
+    if count != b"0":
+        for head, body in (d for d in box.fetch("1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1] if isinstance(d, tuple)):
+            found[re.search(rb"Subject: (.*?)\r\n", body).group(1).decode()] = re.search(rb"FLAGS \(([^)]*)\)", head).group(1).decode()
+    return found
+
+
+def bodies(box, which):
+    return [d[1] for d in box.fetch(which, "(BODY.PEEK[])")[1] if isinstance(d, tuple)]
+
+
+def test_files_move_into_the_log_of_another_account(place):
+    demo, folders, _ = place
+    jill = far_club(demo)
+    box = demo.imap("jack")
+    box.select()
+    for n in range(12):
+        assert box.append("INBOX", r"(\Flagged)" if n % 2 else None, None, (BODY % f"letter {n}").replace("\n", "\r\n").encode())[0] == "OK"
+    box.noop()
+    before = bodies(box, "1:10")
+    kind, words = box._simple_command("MOVE", "1:10", '"Other Users/jill/Club"')
+    assert kind == "OK", words
+    there = {f"letter {n}": r"\Flagged" if n % 2 else "" for n in range(12)}
+    here = {subject: there.pop(subject) for subject in ("letter 10", "letter 11")}
+    for _ in range(2):
+        assert {s: f.replace(r" \Recent", "").replace(r"\Recent", "") for s, f in subjects(jill, "Club").items()} == there
+        assert bodies(jill, "1:*") == before
+        assert {s: f.replace(r" \Recent", "").replace(r"\Recent", "") for s, f in subjects(box, "INBOX").items()} == here
+        wait_for(lambda: folders.count() == 2)
+        demo.stop()
+        demo.start()
+        box, jill = demo.imap("jack"), demo.imap("jill")
+
+
+def test_a_move_into_the_log_that_is_killed_loses_nothing(place):
+    """Wherever the keepers died: each letter is in the one mailbox or in the other, or in both when nobody said OK."""
+    demo, folders, _ = place
+    far_club(demo)
+    box = demo.imap("jack")
+    box.select()
+    all_of_them = {f"letter {n}" for n in range(40)}
+    for subject in all_of_them:
+        assert box.append("INBOX", None, None, (BODY % subject).replace("\n", "\r\n").encode())[0] == "OK"
+    for n in range(3):
+        box = demo.imap("jack")
+        box.select()
+        tag = box._new_tag()
+        box.send(tag + b' UID MOVE 1:* "Other Users/jill/Club"\r\n')
+        if n > 0:                                       # at once, and when it has begun to say something
+            box.readline()
+        for process in demo.processes():
+            if process["role"] == "keeper":
+                os.kill(process["pid"], signal.SIGKILL)
+        wait_for(lambda: can_select(demo, "jack") and can_select(demo, "jill"))
+        here, there = subjects(demo.imap("jack"), "INBOX"), subjects(demo.imap("jill"), "Club")
+        assert here.keys() | there.keys() == all_of_them
+
+
+def can_select(demo, user):
+    try:
+        return demo.imap(user).select()[0] == "OK"
+    except (imaplib.IMAP4.error, OSError):
+        return False

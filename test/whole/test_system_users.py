@@ -232,6 +232,29 @@ def test_var_mail_is_an_mbox_that_mail_reads(served, user):
         assert box.select()[1] == [b"1"]
 
 
+def test_a_letter_waits_for_a_locked_mbox(served, user):
+    """Another program has it locked for a while: the letter waits in the keeper, is not deferred, and comes once."""
+    import fcntl
+    demo = served()
+    sent = [word() for _ in range(3)]
+    demo.send(letter(sent[0]))
+    lands_in(user.mbox)
+    with demo.imap() as box, open(user.spool, "r+b") as f:
+        assert box.select()[1] == [b"1"]
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        size = user.spool.stat().st_size
+        for subject in sent[1:]:
+            demo.send(letter(subject))
+        for _ in range(40):
+            assert box.noop()[0] == "OK"                 # its keeper goes on meanwhile
+        assert user.spool.stat().st_size == size
+        fcntl.lockf(f, fcntl.LOCK_UN)
+    assert [m["Subject"] for m in lands_in(user.mbox, 3)] == sent
+    wait_for(lambda: "is empty" in demo.command("queue", "list").stdout)
+    assert "status=deferred" not in demo.log()
+    assert len(user.mbox()) == 3
+
+
 def test_the_location_of_another_file_in_the_home(served, user):
     demo = served(home_mailbox="Mailbox")
     demo.send(letter(word()))
