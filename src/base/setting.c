@@ -314,6 +314,22 @@ settings_tables(struct settings *s, const struct setting_table *table, size_t co
  * Unknown names
  */
 
+void
+settings_elsewhere(struct settings *s, const struct setting_elsewhere *names, size_t count)
+{
+	s->elsewhere = names;
+	s->elsewheres = count;
+}
+
+static const char *
+instead_of(const struct settings *s, struct bytes name)
+{
+	for (size_t i = 0; i < s->elsewheres; i++)
+		if (bytes_is(name, s->elsewhere[i].name))
+			return s->elsewhere[i].instead;
+	return NULL;
+}
+
 /* How many letters must be changed, put in, taken out or swapped with their
    neighbour to make one name of the other. */
 static size_t
@@ -400,8 +416,12 @@ complain_unknown(const struct settings *s, struct buffer *warnings, const struct
                  const char *sign, struct bytes name)
 {
 	struct bytes near = nearest_name(s, name);
+	const char  *instead = instead_of(s, name);
 
-	if (near.len > 0)
+	if (instead != NULL)
+		setting_complain(s, warnings, e->line, "%s%.*s means nothing here: %s", sign,
+		                 (int)name.len, name.at, instead);
+	else if (near.len > 0)
 		setting_complain(s, warnings, e->line,
 		                 "%s%.*s is not a setting; did you mean %s%.*s?", sign,
 		                 (int)name.len, name.at, sign, (int)near.len, near.at);

@@ -19,7 +19,8 @@
  *      Bad values are complained of with file:line and the right form; false then.
  *      What is filled in lives as long as the settings.
  * settings_unknown() complains of every name, set or asked for by $name, that no
- *      row of any of the tables knows, with the nearest known name as advice;
+ *      row of any of the tables knows, with what settings_elsewhere() knows of it or
+ *      the nearest known name as advice;
  *      true when there was one.  A name set for use as $name is no complaint.
  * settings_value() raw (expanded) value, or the row's standard, NULL if unknown.
  *
@@ -67,12 +68,17 @@ struct setting {
 };
 struct setting_table { const char *about; const struct setting *row; size_t count; };
 
+/* A name other servers have and this one has not, and what there is in its place: "listen_smtp says it". */
+struct setting_elsewhere { const char *name, *instead; };
+
 struct settings;
 struct settings *settings_read(struct bytes text, const char *file,
                                struct buffer *errors, struct buffer *warnings);
 void settings_close(struct settings **);
 /* Every table of the house, for $name of a default and for unknown names. */
 void settings_tables(struct settings *, const struct setting_table *, size_t count);
+/* What settings_unknown() says of names of other servers. */
+void settings_elsewhere(struct settings *, const struct setting_elsewhere *, size_t count);
 bool settings_fill(struct settings *, const struct setting_table *,
                    const char *listener, void *into, struct buffer *errors);
 bool settings_unknown(struct settings *, struct buffer *warnings);

@@ -31,6 +31,8 @@ struct settings {
 	struct map    *entry_of; /* name -> struct entry that counts */
 	struct map    *row_of;   /* name -> const struct setting */
 	struct map    *expanded; /* name -> what settings_value() gave */
+	const struct setting_elsewhere *elsewhere;
+	size_t                          elsewheres;
 };
 
 void setting_complain(const struct settings *, struct buffer *to, int line, const char *form, ...)

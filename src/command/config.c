@@ -35,15 +35,16 @@ struct config {
 	struct settings *settings;
 };
 
-/* False after complaining: text is not as it should be. */
+/* False after complaining: text is not as it should be.  *warned: it was complained of, and holds. */
 static bool
-check_text(struct bytes text, const char *file, struct settings **out)
+check_text(struct bytes text, const char *file, struct settings **out, bool *warned)
 {
 	struct buffer errors = { 0 }, warnings = { 0 };
 	bool          good;
 
 	*out = house_settings_read(text, file, &errors, &warnings);
 	good = *out != NULL && house_settings_check(*out, file, &errors, &warnings);
+	*warned = warnings.len > 0;
 	command_print(buffer_bytes(&errors), stderr);
 	command_print(buffer_bytes(&warnings), stderr);
 	buffer_free(&errors);
@@ -76,12 +77,15 @@ static int
 run_check(struct call *c)
 {
 	struct config config = { .settings = NULL };
+	bool          warned = false;
 	bool          good = command_read(c->config, &config.text) &&
-	            check_text(buffer_bytes(&config.text), c->config, &config.settings) &&
+	            check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) &&
 	            check_tables(config.settings);
 
 	if (good)
-		(void)printf("%s is as it should be\n", c->config);
+		(void)printf(warned ? "%s can be used; what it warns of is above\n"
+		                    : "%s is as it should be\n",
+		             c->config);
 	config_close(&config);
 	return good ? COMMAND_DONE : COMMAND_FAILED;
 }
@@ -247,6 +251,7 @@ run_set(struct call *c)
 {
 	struct config config = { .settings = NULL };
 	int           status = COMMAND_FAILED;
+	bool          warned = false;
 
 	if (c->argc < 3)
 		return command_wrong(c, "nothing to set");
@@ -257,7 +262,7 @@ run_set(struct call *c)
 			config_close(&config);
 			return command_wrong(c, "\"%s\" is not NAME=VALUE", c->argv[i]);
 		}
-	if (!check_text(buffer_bytes(&config.text), c->config, &config.settings))
+	if (!check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned))
 		(void)fprintf(stderr, "mansio: %s stays as it was\n", c->config);
 	else if (!command_replace(c->config, buffer_bytes(&config.text)))
 		(void)fprintf(stderr, "mansio: %s: %s\n", c->config, strerror(errno));

@@ -378,13 +378,13 @@ count_lines(struct bytes text)
 	return n;
 }
 
-/* The file, and -o behind it. */
+/* The file, and -o behind it.  Standard values need no file. */
 static bool
 read_settings(struct wish *w, const struct buffer *more)
 {
 	struct buffer errors = { 0 }, warnings = { 0 }, whole = { 0 };
 
-	if (!command_read(w->call->config, &w->text))
+	if (!is(w, 'd') && !command_read(w->call->config, &w->text))
 		return false;
 	buffer_add(&whole, buffer_bytes(&w->text));
 	buffer_add_char(&whole, '\n');

@@ -237,6 +237,21 @@ domain_of(struct walk *w, struct bytes domain, struct bytes *catch_all)
 	return o;
 }
 
+/* A domain of the directory that mydestination names too: who is not in the directory may be in alias_maps, or a
+   user of the operating system. */
+static enum directory_outcome
+try_local(struct walk *w, size_t at)
+{
+	struct bytes      *domain = &w->todo[at].key.domain, unused;
+	enum table_outcome listed =
+		rules_domain(w->r, "mydestination", &w->rules->mydestination, *domain, &unused);
+
+	if (listed != TABLE_FOUND)
+		return listed == TABLE_NONE ? DIRECTORY_NONE : outcome_of(listed);
+	resolve_tell(w->r, "%.*s: local domain too (mydestination)", (int)domain->len, domain->at);
+	return class_deliver(w, at, CLASS_LOCAL, BYTES(""));
+}
+
 /* An address of a domain of the directory: alias of the whole name, account; the same without the detail.  Tables
    of virtual aliases are asked between aliases and accounts. */
 static enum directory_outcome
@@ -266,6 +281,8 @@ step_directory(struct walk *w, size_t at, struct bytes catch_all)
 	}
 	if (o == DIRECTORY_NONE)
 		o = class_relocated(w, at, CLASS_DIRECTORY);
+	if (o == DIRECTORY_NONE)
+		o = try_local(w, at);
 	if (o == DIRECTORY_NONE && bytes_is(bare.local, "postmaster")) {
 		o = walk_postmaster(w, &bare);
 		return o == DIRECTORY_NONE ? DIRECTORY_LATER : o; /* a house without people yet */

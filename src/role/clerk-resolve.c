@@ -498,7 +498,7 @@ our_addresses(struct house *h, struct arena *a)
 	return list;
 }
 
-/* What is in the directory is a virtual mailbox domain already, and asked first. */
+/* What is in the directory is a virtual mailbox domain already, and asked first; mydestination is asked behind it. */
 static void
 warn_of_class(void *ctx, const struct domain_row *row)
 {
@@ -506,8 +506,7 @@ warn_of_class(void *ctx, const struct domain_row *row)
 	const struct {
 		const char                *name;
 		const struct setting_list *list;
-	} classes[] = { { "mydestination", &rules->mydestination },
-		        { "virtual_alias_domains", &rules->virtual_alias_domains },
+	} classes[] = { { "virtual_alias_domains", &rules->virtual_alias_domains },
 		        { "relay_domains", &rules->relay_domains } };
 
 	for (size_t i = 0; i < COUNT(classes); i++)

@@ -108,10 +108,20 @@ read_settings(const char *file, struct buffer *text, struct common_settings *com
               struct buffer *errors, struct buffer *warnings)
 {
 	struct settings *s;
+	size_t           whole;
+	struct buffer    unheard = { 0 };
 
 	if (!read_file(file, text, errors))
 		return NULL;
 	s = house_settings_read(buffer_bytes(text), file, errors, warnings);
+	whole = text->len;
+	if (s != NULL)
+		house_settings_origin(s, text);
+	if (text->len > whole) {
+		settings_close(&s);
+		s = house_settings_read(buffer_bytes(text), file, errors, &unheard);
+	}
+	buffer_free(&unheard);
 	if (s != NULL && (!house_settings_check(s, file, errors, warnings) ||
 	                  !settings_fill(s, &common_setting_table, NULL, common, errors)))
 		settings_close(&s);

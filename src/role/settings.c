@@ -1,5 +1,7 @@
 #include "role/settings.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdarg.h>
@@ -17,6 +19,7 @@
 #include "directory/resolve.h"
 #include "dns/resolver.h"
 #include "role/clerk.h"
+#include "role/elsewhere.h"
 #include "role/keeper.h"
 #include "role/pam.h"
 #include "role/proxymap.h"
@@ -49,7 +52,7 @@ static const struct setting rows[] = {
 	{ "mydomain", SETTING_WORD, AT(mydomain), "",
 	  "The domain this host is in; myhostname without its first label if empty.", NULL, 0, 0, "0.1" },
 	{ "myorigin", SETTING_WORD, AT(myorigin), "$myhostname",
-	  "The domain put behind addresses that have none.", NULL, 0, 0, "0.1" },
+	  "The domain put behind addresses that have none, or a file that begins with it, as /etc/mailname.", NULL, 0, 0, "0.1" },
 	{ "mynetworks", SETTING_LIST, AT(mynetworks), "127.0.0.0/8 [::1]/128",
 	  "Networks whose clients may send mail to anybody without logging in.", NULL, 0, 0, "0.1" },
 	{ "mail_directory", SETTING_WORD, AT(mail_directory), "/var/lib/mansio",
@@ -195,6 +198,7 @@ know_tables(struct settings *s)
 {
 	for (size_t i = 0; i < COUNT(tables); i++)
 		settings_tables(s, tables[i], 1);
+	settings_elsewhere(s, elsewhere_names, elsewhere_count);
 }
 
 /* Lines behind the file's own, so that its line numbers stay what they are. */
@@ -235,6 +239,41 @@ house_settings_read(struct bytes text, const char *file, struct buffer *errors,
 	buffer_free(&whole);
 	buffer_free(&unheard);
 	return s;
+}
+
+/* The first word of the file; false with errno, 0 when there is none. */
+static bool
+origin_read(const char *path, struct buffer *out)
+{
+	char    text[512];
+	int     fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = -1;
+	size_t  begin = 0, end;
+
+	if (fd >= 0) {
+		n = read(fd, text, sizeof text);
+		(void)close(fd);
+	}
+	if (n < 0)
+		return false;
+	errno = 0;
+	while (begin < (size_t)n && strchr(" \t\r\n", text[begin]) != NULL)
+		begin++;
+	for (end = begin; end < (size_t)n && text[end] > ' ' && text[end] != '$'; end++)
+		continue;
+	buffer_add(out, (struct bytes){ text + begin, end - begin });
+	return end > begin;
+}
+
+void
+house_settings_origin(struct settings *s, struct buffer *text)
+{
+	const char   *origin = settings_value(s, "myorigin");
+	struct buffer name = { 0 };
+
+	if (origin[0] == '/' && origin_read(origin, &name))
+		buffer_printf(text, "\nmyorigin = %.*s\n", (int)name.len, name.at);
+	buffer_free(&name);
 }
 
 /* Room for the struct of any table. */
@@ -649,6 +688,19 @@ check_classes(struct check *c)
 }
 
 static void
+check_origin(struct check *c, const char *origin)
+{
+	struct buffer name = { 0 };
+
+	errno = 0;
+	if (origin[0] == '/' && !origin_read(origin, &name))
+		complain(c, line_of(c->settings, "myorigin"), "myorigin = %s: %s", origin,
+		         errno != 0 ? strerror(errno)
+		                    : "the file is to begin with the name of a domain");
+	buffer_free(&name);
+}
+
+static void
 check_mechanisms(struct check *c)
 {
 	struct arena *scratch = arena_open(NULL);
@@ -675,6 +727,7 @@ check_common(struct check *c)
 		complain(c, line_of(c->settings, "mail_directory"),
 		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
 		         common.mail_directory);
+	check_origin(c, common.myorigin);
 	check_names(c);
 	check_protocols(c, &common);
 	check_backends(c, &common);

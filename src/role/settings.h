@@ -10,6 +10,10 @@
  *     settings of its own, and looks at what rows cannot know (files, owners,
  *     listeners that nobody has).  False with complaints in *errors.
  *
+ * house_settings_origin() the first word of the file myorigin names (/etc/mailname, as Debian
+ *     has it), as a line of settings behind *text; nothing when it names a domain.  The postmaster
+ *     does so, for roles see no files.  house_settings_check() complains of what cannot be read.
+ *
  * Fails:    in words, "main.cf:12: ...", one line each.
  */
 #ifndef ROLE_SETTINGS_H
@@ -77,6 +81,7 @@ const struct setting_table *house_setting_table(size_t index);
 
 struct settings *house_settings_read(struct bytes text, const char *file,
                                      struct buffer *errors, struct buffer *warnings);
+void house_settings_origin(struct settings *, struct buffer *text);
 bool house_settings_check(struct settings *, const char *file, struct buffer *errors, struct buffer *warnings);
 
 #endif

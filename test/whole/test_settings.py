@@ -40,6 +40,7 @@ def test_the_file_of_the_demo_is_in_order(copy):
     ("home_mailbox = /home/Maildir/\n", "a name in the home"),
     ("mail_spool_directory = mail\n", "an absolute path"),
     ("no equals sign here\n", ""),
+    ("myorigin = /nowhere/mailname\n", "No such file"),
     ("telex/smtpd_timeout = 5s\n", "there is no such listener"),
 ])
 def test_a_bad_line_is_refused_with_its_number(copy, demo, text, why):
@@ -53,6 +54,27 @@ def test_a_bad_line_is_refused_with_its_number(copy, demo, text, why):
 def test_an_unknown_name_is_told(copy):
     done = copy("config", "check", text="smtpd_banana = 1\n")
     assert "smtpd_banana" in done.stderr
+
+
+def test_settings_of_postfix_that_mean_nothing_here_are_told_with_what_does(copy):
+    done = copy("config", "check", text="inet_interfaces = all\nmailbox_size_limit = 0\nsmtpd_sasl_path = private/auth\n")
+    assert done.returncode == 0
+    for there, here in (("inet_interfaces", "listen_smtp"), ("mailbox_size_limit", "quota_storage"), ("smtpd_sasl_path", "auth_backends")):
+        assert re.search(f"{there} means nothing here: .*{here}", done.stderr), done.stderr
+    assert "as it should be" not in done.stdout
+
+
+def test_the_origin_may_stand_in_a_file_as_debian_has_it(demo, tmp_path):
+    name = tmp_path / "mailname"
+    name.write_text("example.com\n")
+    before = pathlib.Path(demo.config).read_text()
+    try:
+        pathlib.Path(demo.config).write_text(before + f"myorigin = {name}\nvirtual_alias_maps = inline:{{ sales@example.com=jill }}\n")
+        assert "in force" in demo.command("reload").stdout
+        assert "goes to: jill@example.com" in demo.command("address", "test", "sales@example.com").stdout
+    finally:
+        pathlib.Path(demo.config).write_text(before)
+        demo.command("reload")
 
 
 def test_the_last_of_two_lines_wins_and_both_are_named(copy):

@@ -336,6 +336,8 @@ static const struct error_case unknowns[] = {
 	  "main.cf:1: smtpd_timout is not a setting; did you mean smtpd_timeout?\n" },
 	{ "like nothing", "biff = no\n",
 	  "main.cf:1: biff is not a setting; those there are stand in main.cf(5)\n" },
+	{ "another server's", "inet_interfaces = all\n",
+	  "main.cf:1: inet_interfaces means nothing here: listen_smtp says it\n" },
 	{ "set to be asked for", "me = you\nsmtpd_banner = $me\n", "" },
 	{ "set to be asked for, far inside", "me = you\nsmtpd_banner = ${myhostname?{}:{$me}}\n",
 	  "" },
@@ -348,9 +350,12 @@ static const struct error_case unknowns[] = {
 static void
 test_unknown_names(void **state)
 {
+	static const struct setting_elsewhere others[] = { { "inet_interfaces", "listen_smtp says it" } };
+
 	(void)state;
 	for (size_t i = 0; i < COUNT(unknowns); i++) {
 		struct settings *s = read_text(unknowns[i].text);
+		settings_elsewhere(s, others, COUNT(others));
 		HOLDS(unknowns[i].why,
 		      settings_unknown(s, &warnings) == (unknowns[i].errors[0] != '\0'));
 		SAME(unknowns[i].why, buffer_bytes(&warnings), bytes_of(unknowns[i].errors));
