@@ -11,6 +11,9 @@
 
 enum { PATH_ROOM = 4096 };
 
+static void complain(const struct call *c, const char *how, const char *form, va_list list)
+	__attribute__((format(printf, 3, 0)));
+
 static void
 complain(const struct call *c, const char *how, const char *form, va_list list)
 {

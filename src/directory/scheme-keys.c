@@ -91,8 +91,9 @@ scheme_pbkdf2_make(struct scheme_work *w, struct buffer *out)
 	random_word(salt, sizeof salt);
 	if (!pbkdf2_derive(digest, w->password, bytes_of(salt), rounds, made, size))
 		return false;
-	buffer_printf(out, dovecot ? "$1$%s$%lu$" : "", salt, rounds);
-	if (!dovecot) {
+	if (dovecot) {
+		buffer_printf(out, "$1$%s$%lu$", salt, rounds);
+	} else {
 		buffer_printf(out, "%lu$", rounds);
 		write_adapted(bytes_of(salt), out);
 		buffer_add_char(out, '$');

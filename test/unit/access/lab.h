@@ -48,6 +48,14 @@ struct lab {
 	struct timer   *stop;
 	struct settings *settings;     /* their words are the services'       */
 	unsigned        over;          /* sessions that ended                 */
+	unsigned        working;       /* jobs that a thread has or had, and whose end was not told yet */
+};
+
+struct lab_work {
+	struct lab *lab;
+	void      (*run)(void *);
+	void      (*done)(void *);
+	void       *job;
 };
 
 struct imap_append {
@@ -73,9 +81,33 @@ struct imap_seek {
 };
 
 static inline void
+lab_work_run(void *ctx)
+{
+	struct lab_work *w = ctx;
+
+	w->run(w->job);
+}
+
+static inline void
+lab_work_done(void *ctx)
+{
+	struct lab_work *w = ctx;
+
+	w->lab->working--;
+	w->done(w->job);
+	memory_free(w);
+}
+
+/* Counted: nothing is at rest while a thread is still to get its turn, however long that takes. */
+static inline void
 lab_job(void *ctx, void (*run)(void *), void (*done)(void *), void *job)
 {
-	loop_job(((struct lab *)ctx)->loop, run, done, job);
+	struct lab      *l = ctx;
+	struct lab_work *w = memory_take(sizeof *w);
+
+	*w = (struct lab_work){ l, run, done, job };
+	l->working++;
+	loop_job(l->loop, lab_work_run, lab_work_done, w);
 }
 
 static inline void
@@ -366,7 +398,7 @@ lab_open(void)
 	l->pop3 = pop3_service_open(l->loop, l->store, &pop3, &(struct pop3_needs){ lab_over }, l);
 	loop_at_rest(l->loop, lab_rest_writer, l);
 	loop_at_rest(l->loop, lab_rest_store, l);
-	for (int i = 0; i < 100 && !writer_ready(l->writer, 1000); i++)
+	for (int i = 0; (i < 100 || l->working > 0) && !writer_ready(l->writer, 1000); i++)
 		lab_settle(l, 1);
 	buffer_free(&errors);
 	return l;
@@ -387,7 +419,9 @@ lab_close(struct lab *l)
 	imap_service_close(&l->imap);
 	pop3_service_close(&l->pop3);
 	settings_close(&l->settings);
-	lab_settle(l, 20);
+	do
+		lab_settle(l, 20);
+	while (l->working > 0);
 	store_close(&l->store);
 	writer_close(&l->writer);
 	letters_close(&l->letters);
@@ -465,7 +499,7 @@ lab_hear(struct lab *l, int fd, struct buffer *out)
 			return false;
 		if (n > 0)
 			buffer_add(out, (struct bytes){ some, (size_t)n });
-		quiet = n > 0 ? 0 : quiet + 1;
+		quiet = n > 0 || l->working > 0 ? 0 : quiet + 1;
 	}
 	return true;
 }
@@ -492,7 +526,9 @@ lab_talk(struct lab *l, bool pop3, struct bytes said, size_t step, struct buffer
 	if (open)
 		(void)lab_hear(l, fd, out);
 	close(fd);
-	lab_settle(l, 1);
+	do
+		lab_settle(l, 1);
+	while (l->working > 0);
 }
 
 #endif
