@@ -22,15 +22,21 @@ struct connection {
 	bool               fresh;
 };
 struct pool {
+	struct pool            *next; /* of all that are open                */
 	pthread_mutex_t         lock;
 	struct server          *server;
 	size_t                  servers, local; /* those on this machine come first */
 	size_t                  turn;
-	int64_t                 timeout_ms;
-	struct connection      *idle; /* the one used last first             */
+	int64_t                 timeout_ms, idle_ms;
+	int64_t                 retry_ms; /* -1: longer each time                */
+	struct connection      *idle;     /* the one used last first             */
 	const struct pool_ways *ways;
 	void                   *ctx;
 };
+
+/* Of this process; its lock is taken before that of a pool. */
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct pool    *pools;
 
 static bool
 is_local(const char *server)
@@ -54,10 +60,23 @@ pool_open(const struct setting_list *servers, bool shuffle, int64_t timeout_ms,
 	}
 	p->turn = (size_t)random_below(p->servers + 1);
 	p->timeout_ms = timeout_ms;
+	p->idle_ms = IDLE_MS;
+	p->retry_ms = -1;
 	p->ways = ways;
 	p->ctx = ctx;
 	(void)pthread_mutex_init(&p->lock, NULL);
+	(void)pthread_mutex_lock(&pools_lock);
+	p->next = pools;
+	pools = p;
+	(void)pthread_mutex_unlock(&pools_lock);
 	return p;
+}
+
+void
+pool_intervals(struct pool *p, int64_t idle_ms, int64_t retry_ms)
+{
+	p->idle_ms = idle_ms;
+	p->retry_ms = retry_ms;
 }
 
 static void
@@ -94,14 +113,38 @@ close_all(struct pool *p, struct connection *c)
 	}
 }
 
+/* No pool is closed meanwhile. */
+bool
+pools_tidy(void)
+{
+	bool any = false;
+
+	(void)pthread_mutex_lock(&pools_lock);
+	for (struct pool *p = pools; p != NULL; p = p->next) {
+		struct connection *old;
+		(void)pthread_mutex_lock(&p->lock);
+		old = take_out(p, SIZE_MAX, clock_patient_ms() - p->idle_ms);
+		any = any || p->idle != NULL;
+		(void)pthread_mutex_unlock(&p->lock);
+		close_all(p, old);
+	}
+	(void)pthread_mutex_unlock(&pools_lock);
+	return any;
+}
+
 void
 pool_close(struct pool **pp)
 {
-	struct pool *p = *pp;
+	struct pool *p = *pp, **at = &pools;
 
 	*pp = NULL;
 	if (p == NULL)
 		return;
+	(void)pthread_mutex_lock(&pools_lock);
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	(void)pthread_mutex_unlock(&pools_lock);
 	close_all(p, take_out(p, SIZE_MAX, INT64_MAX));
 	(void)pthread_mutex_destroy(&p->lock);
 	memory_free(p->server);
@@ -151,7 +194,8 @@ server_is_away(struct pool *p, size_t server, bool leave_alone)
 	(void)pthread_mutex_lock(&p->lock);
 	lost = take_out(p, server, 0);
 	if (leave_alone) {
-		s->wait_ms = s->wait_ms == 0                 ? AWAY_LEAST_MS
+		s->wait_ms = p->retry_ms >= 0                ? p->retry_ms
+		             : s->wait_ms == 0               ? AWAY_LEAST_MS
 		             : s->wait_ms * 2 > AWAY_MOST_MS ? AWAY_MOST_MS
 		                                             : s->wait_ms * 2;
 		s->again_ms = clock_patient_ms() + s->wait_ms;
@@ -185,7 +229,7 @@ connection_take(struct pool *p, bool *tried, int timeout_ms, struct buffer *why)
 	bool               chosen;
 
 	(void)pthread_mutex_lock(&p->lock);
-	old = take_out(p, SIZE_MAX, now - IDLE_MS);
+	old = take_out(p, SIZE_MAX, now - p->idle_ms);
 	if ((c = p->idle) != NULL)
 		p->idle = c->next;
 	chosen = c == NULL && choose_server(p, now, tried, &server);

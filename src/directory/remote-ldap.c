@@ -178,6 +178,7 @@ remote_ldap_close(void *own)
 	struct ldap *t = own;
 
 	pool_close(&t->pool);
+	remote_rules_end(&t->rules);
 	settings_close(&t->settings);
 	arena_close(&t->life);
 	memory_free(t);
@@ -361,6 +362,7 @@ remote_ldap_reach(void *own, struct reach *r)
 	}
 	for (size_t i = 0; i < COUNT(file); i++)
 		reach_path(r, bytes_of(file[i]));
+	domains_reach(t->rules.domains, r);
 }
 
 #endif

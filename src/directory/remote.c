@@ -131,6 +131,17 @@ remote_complain(struct settings *s, const char *path, const char *name, struct b
 	buffer_add_char(errors, '\n');
 }
 
+bool
+remote_is_set(struct settings *s, const char *name)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0)
+			return true;
+	return false;
+}
+
 /*
  * What is asked and told
  */
@@ -142,10 +153,10 @@ remote_rules(struct remote_rules *r, struct settings *s, const char *path,
 {
 	const char *result =
 		*common->result_filter != '\0' ? common->result_filter : common->result_format;
-	const char *wrong;
-	bool        good = true;
+	struct buffer why = { 0 };
+	const char   *wrong;
+	bool          good = true;
 
-	r->domain = common->domain;
 	r->limit = common->expansion_limit;
 	wrong = template_parse(&r->question, bytes_of(question), TEMPLATE_QUESTION, quotes, life);
 	if (wrong != NULL) {
@@ -157,15 +168,21 @@ remote_rules(struct remote_rules *r, struct settings *s, const char *path,
 		remote_complain(s, path, "result_format", errors, "%s", wrong);
 		good = false;
 	}
-	for (size_t i = 0; i < r->domain.count; i++)
-		if (strpbrk(r->domain.item[i], ":/") != NULL) {
-			remote_complain(s, path, "domain", errors,
-			                "%s: write the domains themselves, as example.com "
-			                "example.net; files and tables are not asked here",
-			                r->domain.item[i]);
-			good = false;
-		}
-	return good;
+	if (common->domain.count == 0)
+		return good;
+	r->domains = domains_open(&common->domain, life, &why);
+	if (r->domains == NULL)
+		remote_complain(s, path, "domain", errors, "%.*s",
+		                (int)bytes_trim(buffer_bytes(&why)).len,
+		                bytes_trim(buffer_bytes(&why)).at);
+	buffer_free(&why);
+	return good && r->domains != NULL;
+}
+
+void
+remote_rules_end(struct remote_rules *r)
+{
+	domains_close(&r->domains);
 }
 
 /* mysql_table(5): with `domain`, only full addresses with a local part. */
@@ -177,12 +194,7 @@ remote_asks(const struct remote_rules *r, struct bytes key)
 
 	if (key.len == 0 || key.len > REMOTE_KEY_MOST || memchr(key.at, '\0', key.len) != NULL)
 		return false;
-	if (r->domain.count == 0)
-		return true;
-	for (size_t i = 0; at > 0 && i < r->domain.count; i++)
-		if (bytes_is(domain, r->domain.item[i]))
-			return true;
-	return false;
+	return r->domains == NULL || (at > 0 && domains_have(r->domains, domain));
 }
 
 struct bytes

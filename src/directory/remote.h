@@ -19,7 +19,9 @@
  *     had been lying about; a server that cannot be reached is left alone for 0.5 s, then twice as
  *     long each time up to 15 s, while others are asked; meanwhile the answer is TABLE_LATER at once.
  *     One question tries it then.  Never more than `timeout_ms` for all of it, as far as the library below keeps to
- *     its own.  Connections that nobody used for a minute are closed by the next question.
+ *     its own.  Connections that nobody used for a minute are closed by the next question, or by pools_tidy()
+ *     when there is none.  pool_intervals() says other times: how long a connection lies about, and how long
+ *     a server is left alone each time (-1: as above).
  *
  * struct reach is where a table leads (table_reach()): paths (files, sockets, directories of certificates) and
  *     ports, so that a cage can be built around it.
@@ -38,6 +40,8 @@ struct settings *remote_settings(struct bytes path, const struct setting_table *
 /* "FILE:12: name = ...: " and the complaint. */
 void remote_complain(struct settings *, const char *path, const char *name, struct buffer *errors, const char *form, ...)
 	__attribute__((format(printf, 5, 6)));
+/* Whether the file has a line of this name. */
+bool remote_is_set(struct settings *, const char *name);
 /* Rows that every .cf has. */
 struct remote_common {
 	const char *result_format, *result_filter, *query;
@@ -47,7 +51,7 @@ struct remote_common {
 #define REMOTE_ROWS(type, member, asks) \
 	{ asks, SETTING_TEXT, offsetof(type, member.query), "", "What is asked for a key.", NULL, 0, 0, "0.1" }, \
 	{ "result_format", SETTING_TEXT, offsetof(type, member.result_format), "%s", "What is told for each value.", NULL, 0, 0, "0.1" }, \
-	{ "domain", SETTING_LIST, offsetof(type, member.domain), "", "Only keys user@one of these are asked.", NULL, 0, 0, "0.1" }, \
+	{ "domain", SETTING_LIST, offsetof(type, member.domain), "", "Only keys user@one of these are asked: domains, /files of them, or tables of them.", NULL, 0, 0, "0.1" }, \
 	{ "expansion_limit", SETTING_NUMBER, offsetof(type, member.expansion_limit), "0", "More values than this are an error; 0: any number.", NULL, 0, INT32_MAX, "0.1" }, \
 	{ "timeout", SETTING_TIME, offsetof(type, member.timeout_ms), "10s", "How long a question may take.", NULL, 100, 600000, "0.1" }
 
@@ -70,15 +74,23 @@ typedef bool template_quote(void *ctx, char quote, struct bytes, struct buffer *
 bool template_expand(const struct template *, struct bytes value, const struct bytes *key, template_quote *, void *ctx, struct buffer *out);
 
 /* ---- what is asked and told --------------------------------------------------- */
+/* The list `domain`: domains, /files of domains, tables in files whose keys they are; ! before one: not that.  What
+   a file holds is read anew when it changed.  NULL with words. */
+struct domains;
+struct domains *domains_open(const struct setting_list *, struct arena *, struct buffer *why);
+void domains_close(struct domains **);
+bool domains_have(struct domains *, struct bytes domain);
+
 struct remote_rules {
 	struct template     question, result;
-	struct setting_list domain;
+	struct domains     *domains;        /* NULL: all                          */
 	int64_t             limit;
 	bool                keep_case, columns;
 };
 /* Parses both; complaints with file and line. */
 bool remote_rules(struct remote_rules *, struct settings *, const char *path, const struct remote_common *, const char *question_name,
                   const char *question, enum template_quotes, struct arena *, struct buffer *errors);
+void remote_rules_end(struct remote_rules *);
 /* Whether this key may be asked at all. */
 bool remote_asks(const struct remote_rules *, struct bytes key);
 bool remote_is_utf8(struct bytes);
@@ -113,7 +125,10 @@ struct pool_ways {
 struct pool;
 /* `shuffle`: those that are not on this machine are tried in turn, not in order. */
 struct pool *pool_open(const struct setting_list *servers, bool shuffle, int64_t timeout_ms, const struct pool_ways *, void *ctx);
+void pool_intervals(struct pool *, int64_t idle_ms, int64_t retry_ms);
 void pool_close(struct pool **);
+/* Closes what lay about for too long, in every pool of this process; whether others still do.  It may block. */
+bool pools_tidy(void);
 /* False: nobody could be asked; why is in *why. */
 bool pool_ask(struct pool *, enum pool_asked (*ask)(void *asker, void *connection, int timeout_ms, struct buffer *why), void *asker,
               struct buffer *why);
@@ -139,4 +154,5 @@ struct reach {
 void reach_path(struct reach *, struct bytes path);
 void reach_port(struct reach *, uint64_t port);
 void reach_free(struct reach *);
+void domains_reach(const struct domains *, struct reach *);
 #endif

@@ -38,8 +38,8 @@ static const struct setting rows[] = {
 	{ "tls_ciphers", SETTING_TEXT, offsetof(struct mysql_settings, tls_ciphers), "", "Ciphers.", NULL, 0, 0, "0.1" },
 	{ "tls_verify_cert", SETTING_BOOL, offsetof(struct mysql_settings, tls_verify_cert), "no", "Whether the server's certificate must be good.", NULL, 0, 0, "0.1" },
 	{ "require_result_set", SETTING_BOOL, offsetof(struct mysql_settings, require_result_set), "yes", "Whether a query without rows of any kind is an error.", NULL, 0, 0, "0.1" },
-	{ "idle_interval", SETTING_TIME, offsetof(struct mysql_settings, idle), "60", "Known, and always a minute.", NULL, 0, 0, "0.1" },
-	{ "retry_interval", SETTING_TIME, offsetof(struct mysql_settings, retry), "60", "Known; a server that is away is tried sooner.", NULL, 0, 0, "0.1" },
+	{ "idle_interval", SETTING_TIME, offsetof(struct mysql_settings, idle), "60", "How long a connection that nobody uses is kept.", NULL, 0, 0, "0.1" },
+	{ "retry_interval", SETTING_TIME, offsetof(struct mysql_settings, retry), "15", "How long a server that failed is left alone; unless it is set 0.5 s, then twice as long each time up to this.", NULL, 0, 0, "0.1" },
 };
 /* clang-format on */
 static const struct setting_table mysql_rows = { "mysql", rows, COUNT(rows) };
@@ -262,6 +262,7 @@ my_close(void *own)
 	struct mysql *t = own;
 
 	pool_close(&t->pool);
+	remote_rules_end(&t->rules);
 	settings_close(&t->settings);
 	arena_close(&t->life);
 	memory_free(t);
@@ -304,6 +305,8 @@ my_open(struct bytes name, enum table_grammar grammar, const struct table_source
 	}
 	t->rules.keep_case = (source->how & TABLE_KEEP_CASE) != 0;
 	t->pool = pool_open(&t->is.hosts, true, t->is.common.timeout_ms, &ways, t);
+	pool_intervals(t->pool, t->is.idle,
+	               remote_is_set(t->settings, "retry_interval") ? t->is.retry : -1);
 	(void)mysql_library_init(0, NULL, NULL);
 	return t;
 }
@@ -327,6 +330,7 @@ my_reach(void *own, struct reach *r)
 	}
 	for (size_t i = 0; i < COUNT(file); i++)
 		reach_path(r, bytes_of(file[i]));
+	domains_reach(t->rules.domains, r);
 }
 
 const struct table_type table_mysql = {

@@ -31,8 +31,8 @@ static const struct setting rows[] = {
 	{ "dbname", SETTING_TEXT, offsetof(struct pgsql_settings, dbname), "", "The database.", NULL, 0, 0, "0.1" },
 	{ "select_function", SETTING_TEXT, offsetof(struct pgsql_settings, select_function), "", "Older form: a function that answers.", NULL, 0, 0, "0.1" },
 	{ "encoding", SETTING_WORD, offsetof(struct pgsql_settings, encoding), "UTF8", "The encoding of keys and values.", NULL, 0, 0, "0.1" },
-	{ "idle_interval", SETTING_TIME, offsetof(struct pgsql_settings, idle), "60", "Known, and always a minute.", NULL, 0, 0, "0.1" },
-	{ "retry_interval", SETTING_TIME, offsetof(struct pgsql_settings, retry), "60", "Known; a server that is away is tried sooner.", NULL, 0, 0, "0.1" },
+	{ "idle_interval", SETTING_TIME, offsetof(struct pgsql_settings, idle), "60", "How long a connection that nobody uses is kept.", NULL, 0, 0, "0.1" },
+	{ "retry_interval", SETTING_TIME, offsetof(struct pgsql_settings, retry), "15", "How long a server that failed is left alone; unless it is set 0.5 s, then twice as long each time up to this.", NULL, 0, 0, "0.1" },
 };
 /* clang-format on */
 static const struct setting_table pgsql_rows = { "pgsql", rows, COUNT(rows) };
@@ -304,6 +304,7 @@ pgsql_close(void *own)
 	struct pgsql *t = own;
 
 	pool_close(&t->pool);
+	remote_rules_end(&t->rules);
 	settings_close(&t->settings);
 	arena_close(&t->life);
 	memory_free(t);
@@ -348,6 +349,8 @@ pgsql_open(struct bytes name, enum table_grammar grammar, const struct table_sou
 	}
 	t->rules.keep_case = (source->how & TABLE_KEEP_CASE) != 0;
 	t->pool = pool_open(&t->is.hosts, true, t->is.common.timeout_ms, &ways, t);
+	pool_intervals(t->pool, t->is.idle,
+	               remote_is_set(t->settings, "retry_interval") ? t->is.retry : -1);
 	return t;
 }
 
@@ -367,6 +370,7 @@ pgsql_reach(void *own, struct reach *r)
 		else
 			reach_port(r, h.port != 0 ? h.port : PGSQL_PORT);
 	}
+	domains_reach(t->rules.domains, r);
 }
 
 const struct table_type table_pgsql = {

@@ -17,11 +17,13 @@ enum {
 	STEPS_MOST = 1000000, /* some ten milliseconds */
 	HEAP_MOST_KIB = 20480,
 	GROUPS_MOST = 99,
+	LONGEST_ROOM = 4096, /* words for the search of the longest match */
 };
 
 struct expression {
 	pcre2_code *code;
 	uint32_t    groups;
+	bool        longest; /* of several ways to match from one place */
 };
 
 struct flag {
@@ -127,10 +129,11 @@ take_pcre(struct bytes *line, struct arena *arena, void **pattern)
 static const char *
 take_regexp(struct bytes *line, struct arena *arena, void **pattern)
 {
-	uint32_t      how = POSIX_FOLD | POSIX_EXTENDED, options;
-	struct buffer said = { 0 };
-	struct bytes  text;
-	const char   *why = take_delimited(line, arena, posix_flags, &how, &text);
+	uint32_t           how = POSIX_FOLD | POSIX_EXTENDED, options;
+	struct buffer      said = { 0 };
+	struct bytes       text;
+	struct expression *e;
+	const char        *why = take_delimited(line, arena, posix_flags, &how, &text);
 
 	if (why == NULL)
 		why = table_posix(text, (how & POSIX_EXTENDED) == 0, (how & POSIX_LINES) != 0,
@@ -140,6 +143,10 @@ take_regexp(struct bytes *line, struct arena *arena, void **pattern)
 		options |= PCRE2_CASELESS;
 	if (why == NULL)
 		why = compile(buffer_bytes(&said), options, arena, pattern);
+	if (why == NULL) {
+		e = *pattern;
+		e->longest = e->groups > 0;
+	}
 	buffer_free(&said);
 	return why;
 }
@@ -215,6 +222,33 @@ fits(const struct table_rule *rule, struct bytes key, void *how)
 	if (n < 0 && n != PCRE2_ERROR_NOMATCH)
 		return TABLE_FITS_LATER;
 	return (n >= 0) != rule->negated ? TABLE_FITS : TABLE_FITS_NOT;
+}
+
+/*
+ * regex(7): of the matches that begin first the longest holds, and PCRE gave the first it met.  How far
+ * it goes the other way of matching finds, which knows of no groups; they are of a match up to there.
+ * Where that way is barred (\1, too much to keep in mind) the first match holds.
+ */
+static void
+lengthen(const struct expression *e, struct bytes key, struct matching *m)
+{
+	int               space[LONGEST_ROOM];
+	PCRE2_SIZE        from = pcre2_get_ovector_pointer(m->data)[0];
+	PCRE2_SIZE        to = pcre2_get_ovector_pointer(m->data)[1], far;
+	pcre2_match_data *other = pcre2_match_data_create(GROUPS_MOST + 1, NULL), *first = m->data;
+
+	if (other == NULL)
+		panic("out of memory for a regular expression");
+	if (pcre2_dfa_match(e->code, (PCRE2_SPTR)key.at, key.len, from, PCRE2_ANCHORED, other,
+	                    m->limits, space, LONGEST_ROOM) >= 0 &&
+	    (far = pcre2_get_ovector_pointer(other)[1]) > to &&
+	    pcre2_match(e->code, (PCRE2_SPTR)key.at, far, from,
+	                PCRE2_ANCHORED | PCRE2_ENDANCHORED | (far < key.len ? PCRE2_NOTEOL : 0),
+	                other, m->limits) >= 0) {
+		m->data = other;
+		other = first;
+	}
+	pcre2_match_data_free(other);
 }
 
 /* A group that took no part is empty. */
@@ -306,6 +340,9 @@ find(void *own, struct bytes key, struct arena *arena, struct bytes *value)
 	(void)pcre2_set_depth_limit(m.limits, STEPS_MOST);
 	(void)pcre2_set_heap_limit(m.limits, HEAP_MOST_KIB);
 	rule = table_rules_find(own, key, &m, &outcome, arena, value);
+	if (rule != NULL && !rule->negated && bytes_find(rule->result, '$') >= 0 &&
+	    ((const struct expression *)rule->pattern)->longest)
+		lengthen(rule->pattern, key, &m);
 	if (rule != NULL)
 		*value = filled_in(rule, &m, key, arena);
 	pcre2_match_data_free(m.data);

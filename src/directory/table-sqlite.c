@@ -161,6 +161,7 @@ sqlite_close(void *own)
 	struct sqlite *t = own;
 
 	pool_close(&t->pool);
+	remote_rules_end(&t->rules);
 	settings_close(&t->settings);
 	arena_close(&t->life);
 	memory_free(t);
@@ -206,6 +207,7 @@ sqlite_reach(void *own, struct reach *r)
 
 	/* Its journal lies beside it. */
 	reach_path(r, path_above(bytes_of(t->is.dbpath)));
+	domains_reach(t->rules.domains, r);
 }
 
 const struct table_type table_sqlite = {

@@ -14,7 +14,7 @@
 #include "role/proxymap-credential.h"
 #include "role/tables.h"
 
-enum { WAITING_MOST = 1000, LEAVE_MS = 1000, DNS = 53, KERBEROS = 88 };
+enum { WAITING_MOST = 1000, LEAVE_MS = 1000, TIDY_MS = 5000, DNS = 53, KERBEROS = 88 };
 
 #define AT(f) offsetof(struct proxymap_settings, f)
 /* clang-format off */
@@ -48,7 +48,12 @@ struct proxymap {
 	struct asked_table      *first;
 	struct remote_backends  *backends;
 	struct reach             reach; /* what the cage was built around */
-	struct timer            *leave;
+	struct timer            *leave, *tidy;
+	struct lane             *tidying;
+	struct lane_job          tidy_job;
+	bool                     tidies; /* the timer is set, or the job runs   */
+	bool                     lying;  /* for the job: connections that nobody uses */
+	bool                     used;   /* something was asked since it began  */
 	unsigned                 open;
 	uint64_t                 asked, put_off;
 };
@@ -383,13 +388,56 @@ static bool
 proxymap_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
               struct bytes body, int fd)
 {
+	struct proxymap *p = h->mine;
+
 	if (fd >= 0)
 		(void)close(fd);
+	p->used = true;
+	if (!p->tidies)
+		timer_set(p->tidy, TIDY_MS);
+	p->tidies = true;
 	if (word == WORD_CRED_ASK)
-		return remote_backends_hear(
-			((struct proxymap *)h->mine)->backends, ((struct proxymap *)h->mine)->lanes,
-			(unsigned)((struct proxymap *)h->mine)->rows.connections, ticket, body);
-	return word == WORD_TABLE_ASK && hear_ask(h->mine, from, index, ticket, body);
+		return remote_backends_hear(p->backends, p->lanes, (unsigned)p->rows.connections,
+		                            ticket, body);
+	return word == WORD_TABLE_ASK && hear_ask(p, from, index, ticket, body);
+}
+
+/*
+ * Connections that nobody uses
+ */
+
+static void
+tidy(struct lane_job *job)
+{
+	struct proxymap *p =
+		(struct proxymap *)(void *)((char *)job - offsetof(struct proxymap, tidy_job));
+
+	p->lying = pools_tidy();
+}
+
+static void
+tidied(struct lane_job *job)
+{
+	struct proxymap *p =
+		(struct proxymap *)(void *)((char *)job - offsetof(struct proxymap, tidy_job));
+
+	p->tidies = p->lying || p->used || p->open + remote_backends_busy(p->backends) > 0;
+	if (p->tidies)
+		timer_set(p->tidy, TIDY_MS);
+}
+
+/* To say farewell to a server may block too. */
+static void
+tidy_now(void *ctx)
+{
+	struct proxymap *p = ctx;
+
+	if (p->tidying == NULL)
+		p->tidying = lane_open(p->lanes, 1, 1);
+	p->tidy_job = (struct lane_job){ .run = tidy, .done = tidied };
+	p->used = false;
+	if (!lane_put(p->tidying, &p->tidy_job))
+		tidied(&p->tidy_job);
 }
 
 /*
@@ -417,6 +465,7 @@ proxymap_start(struct house *h)
 
 	p->lanes = lanes_open(h->loop);
 	p->leave = timer_open(h->loop, leave_now, p);
+	p->tidy = timer_open(h->loop, tidy_now, p);
 	return p->lanes != NULL && house_settings(h, &proxymap_setting_table, NULL, &p->rows);
 }
 

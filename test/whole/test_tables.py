@@ -91,6 +91,23 @@ def test_random_rules_say_what_postfix_says(place):
 
 
 @needs_postfix
+def test_the_longest_match_is_what_a_regexp_means(place):
+    (place / "t").write_text("/^(a|ab)(c|bcd)?(d*)/ 1=$1 2=$2 3=$3\n/x(a|ab|abc)y*/ 1=$1\n"
+                             "/(one|onetwo)(twothree|three)?/ $1|$2\n/^-(a*)(ab)*(b*)/ $1,$2,$3\n/=(b|bb)+$/ $1\n"
+                             "/<(.)(.|..)\\1>/ $1 $2\n")
+    same(place, "regexp:./t", ["abcd", "abx", "xabcyy", "xabq", "onetwothree", "onetwo", "-aabab", "-aabb", "=bbbbb", "<xyyx>", "zz"])
+
+
+@needs_postfix
+@pytest.mark.parametrize("pattern", ["(?i)x", "(?:x)", "x(?=y)", "a**", "a+?"])
+def test_what_only_perl_knows_is_refused_where_postfix_refuses_it(place, pattern):
+    (place / "t").write_text(f"/{pattern}/ found\n")
+    wanted, got = theirs(place, "-q", "xxy", "regexp:./t"), ours(place, "-q", "xxy", "regexp:./t")
+    assert (b"warning" in wanted.stderr) == (b"warning" in got.stderr)
+    assert got.stdout == wanted.stdout
+
+
+@needs_postfix
 def test_random_networks_say_what_postfix_says(place):
     chance = random.Random(3)
     for _ in range(10):

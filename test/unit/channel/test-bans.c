@@ -67,8 +67,8 @@ test_what_is_no_network(void **state)
 		                             "[]",
 		                             "/64",
 		                             "2001:db8::/64/64",
-		                             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		                             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:" };
+		                             ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		                              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:") };
 	char                     out[64];
 	(void)state;
 

@@ -2,7 +2,10 @@
 
 #include "unit.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "directory/remote.h"
 #include "directory/socketmap.h"
@@ -157,7 +160,7 @@ test_questions(void **state)
 /* Servers of a test: those that are away, and how often each was connected to. */
 static struct {
 	bool away[3], lose;
-	int  connected[3], asked;
+	int  connected[3], closed, asked;
 } world;
 
 static void *
@@ -180,6 +183,7 @@ fake_disconnect(void *ctx, void *own)
 {
 	(void)ctx;
 	(void)own;
+	world.closed++;
 }
 
 static enum pool_asked
@@ -234,4 +238,79 @@ test_pool(void **state)
 	pool_close(&p);
 }
 
-UNIT(test_templates, test_quotes, test_replies, test_questions, test_pool)
+/* mysql_table(5): idle_interval and retry_interval. */
+static void
+test_intervals(void **state)
+{
+	static const struct pool_ways    ways = { fake_connect, fake_disconnect };
+	static const char *const         names[] = { "a" };
+	static const struct setting_list servers = { names, 1 };
+	ptrdiff_t                        who = -1;
+	struct pool                     *p = pool_open(&servers, false, 1000, &ways, NULL);
+
+	(void)state;
+	memset(&world, 0, sizeof world);
+	HOLDS("it answers", asks(p, &who) && world.connected[0] == 1);
+	HOLDS("what was used a moment ago stays", pools_tidy() && world.closed == 0);
+	pool_intervals(p, -1, 0);
+	HOLDS("what lay about for longer is closed without a question", !pools_tidy() && world.closed == 1);
+	world.away[0] = true;
+	HOLDS("it is away", !asks(p, &who) && world.connected[0] == 2);
+	world.away[0] = false;
+	HOLDS("with 0 it is tried by the next question", asks(p, &who) && world.connected[0] == 3);
+	pool_intervals(p, 1000, 3600000);
+	world.away[0] = world.lose = true;
+	HOLDS("it is away again", !asks(p, &who));
+	world.away[0] = false;
+	HOLDS("and left alone for the hour that was said", !asks(p, &who));
+	pool_close(&p);
+}
+
+static void
+write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* mysql_table(5), domain: names, files, tables; and what changed meanwhile. */
+static void
+test_domains(void **state)
+{
+	char              list[] = "/tmp/domains-XXXXXX", text[64], table[128];
+	struct arena     *life = arena_open(NULL);
+	struct buffer     why = { 0 };
+	struct domains   *d;
+	const char *const items[] = { "!not.example", "example.com", list, table };
+	const char *const remote[] = { "tcp:127.0.0.1:1" }, *const gone[] = { "/nowhere/at/all" };
+
+	(void)state;
+	assert_true(mkstemp(list) >= 0);
+	(void)snprintf(text, sizeof text, "%s.text", list);
+	(void)snprintf(table, sizeof table, "texthash:%s", text);
+	write_file(list, "# some\none.example, two.example\n");
+	write_file(text, "three.example x\nnot.example x\n");
+	d = domains_open(&(struct setting_list){ items, 4 }, life, &why);
+	assert_non_null(d);
+	HOLDS("itself", domains_have(d, BYTES("Example.COM")));
+	HOLDS("of a file", domains_have(d, BYTES("two.example")));
+	HOLDS("of a table", domains_have(d, BYTES("three.example")));
+	HOLDS("none of them", !domains_have(d, BYTES("some")));
+	HOLDS("! stands before what follows", !domains_have(d, BYTES("not.example")));
+	write_file(list, "four.example\n");
+	write_file(text, "nothing that is a table's line, but for one\nfive.example x\n");
+	HOLDS("the file changed", domains_have(d, BYTES("four.example")) && !domains_have(d, BYTES("two.example")));
+	HOLDS("the table changed", domains_have(d, BYTES("five.example")));
+	domains_close(&d);
+	HOLDS("a table of another server", domains_open(&(struct setting_list){ remote, 1 }, life, &why) == NULL && why.len > 0);
+	HOLDS("a file that is not there", domains_open(&(struct setting_list){ gone, 1 }, life, &why) == NULL);
+	(void)unlink(list);
+	(void)unlink(text);
+	buffer_free(&why);
+	arena_close(&life);
+}
+
+UNIT(test_templates, test_quotes, test_replies, test_questions, test_pool, test_intervals, test_domains)
