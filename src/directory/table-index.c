@@ -1,11 +1,12 @@
 #include "directory/table_inner.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/journal.h"
 #include "base/map.h"
 
-enum { SLOTS_LEAST = 16, LENGTH_SHORT = 255 };
+enum { SLOTS_LEAST = 16, LENGTH_SHORT = 255, PAGE = 4096, LARGE = 4 << 20 };
 
 /*
  * Entries lie one behind the other: length of the key, key, length of the value, value; a length
@@ -70,6 +71,18 @@ slot_of(const struct table_index *t, struct bytes key, uint32_t tag)
 	}
 }
 
+/* Most of what a lookup in a large table costs is to find out where its pages are: large pages are fewer. */
+static void
+in_large_pages(void *at, size_t size)
+{
+	uintptr_t from = ((uintptr_t)at + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+	uintptr_t to = ((uintptr_t)at + size) & ~(uintptr_t)(PAGE - 1);
+
+	/* A kernel that has none goes on without. */
+	if (size >= LARGE)
+		(void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
 static void
 make_slots(struct table_index *t, size_t slots)
 {
@@ -77,6 +90,7 @@ make_slots(struct table_index *t, size_t slots)
 	size_t    had = t->slots, mask = slots - 1;
 
 	t->slot = memory_take(slots * sizeof *t->slot);
+	in_large_pages(t->slot, slots * sizeof *t->slot);
 	t->slots = slots;
 	for (size_t i = 0; i < had; i++) {
 		size_t at = old[i] >> 32 & mask;
@@ -95,7 +109,7 @@ table_index_open(unsigned how, size_t room)
 	struct table_index *t = memory_take(sizeof *t);
 
 	t->how = how;
-	(void)buffer_room(&t->entries, room);
+	in_large_pages(buffer_room(&t->entries, room), room);
 	make_slots(t, SLOTS_LEAST);
 	return t;
 }

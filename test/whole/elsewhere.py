@@ -37,8 +37,30 @@ def wait_until(what, seconds=30):
         time.sleep(0.05)
 
 
+def certificates(at):
+    """An authority of the test, ca.pem; and a certificate for localhost and 127.0.0.1 of its, server.pem, server.key."""
+    at = pathlib.Path(at)
+    at.mkdir(parents=True, exist_ok=True)
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
+    def openssl(*words):
+        subprocess.run(["openssl", *[str(w) for w in words]], check=True, capture_output=True, timeout=60)
+
+    for name in ("ca", "other"):
+        openssl("req", "-x509", *key, "-days", "2", "-subj", f"/CN=Authority {name}", "-keyout", at / f"{name}.key", "-out", at / f"{name}.pem")
+    (at / "more").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    openssl("req", *key, "-subj", "/CN=localhost", "-keyout", at / "server.key", "-out", at / "ask")
+    openssl("x509", "-req", "-in", at / "ask", "-CA", at / "ca.pem", "-CAkey", at / "ca.key", "-CAcreateserial", "-days", "2",
+            "-extfile", at / "more", "-out", at / "server.pem")
+    for path in at.iterdir():
+        path.chmod(0o644)
+    at.chmod(0o755)
+    return at
+
+
 class Server:
     user = "nobody"
+    tls = None
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -163,7 +185,9 @@ class Maria(Server):
         return self.run(["mariadbd", "--no-defaults", f"--datadir={self.directory}/data", f"--port={self.port}",
                          "--bind-address=127.0.0.1", f"--socket={self.directory}/sock",
                          f"--pid-file={self.directory}/pid", "--innodb-buffer-pool-size=8M",
-                         "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--skip-name-resolve"])
+                         "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--skip-name-resolve",
+                         *([f"--ssl-ca={self.tls}/ca.pem", f"--ssl-cert={self.tls}/server.pem", f"--ssl-key={self.tls}/server.key"]
+                           if self.tls else [])])
 
     def sql(self, text, database=""):
         return subprocess.run(["mariadb", "--no-defaults", f"--socket={self.directory}/sock", "-u", "root",
@@ -184,7 +208,9 @@ class Slapd(Server):
             "include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\n"
             "include /etc/ldap/schema/inetorgperson.schema\n"
             "modulepath /usr/lib/ldap\nmoduleload back_mdb\n"
-            f"pidfile {self.directory}/pid\n"
+            f"pidfile {self.directory}/pid\n" +
+            (f"TLSCACertificateFile {self.tls}/ca.pem\nTLSCertificateFile {self.tls}/server.pem\n"
+             f"TLSCertificateKeyFile {self.tls}/server.key\n" if self.tls else "") +
             "attributetype (1.3.6.1.4.1.4203.666.100.1 NAME 'maildrop' SUP mail)\n"
             "attributetype (1.3.6.1.4.1.4203.666.100.2 NAME 'memberurl' SUP labeledURI)\n"
             "attributetype (1.3.6.1.4.1.4203.666.100.3 NAME 'terminaldrop' SUP mail)\n"
@@ -199,7 +225,9 @@ class Slapd(Server):
                 os.chown(path, entry.pw_uid, entry.pw_gid)
 
     def begin(self):
+        self.ldaps = getattr(self, "ldaps", None) or free_port()
         return self.run(["slapd", "-f", self.directory / "slapd.conf", "-h",
+                         (f"ldaps://127.0.0.1:{self.ldaps} " if self.tls else "") +
                          f"ldap://127.0.0.1:{self.port} ldapi://{str(self.directory / 'ldapi').replace('/', '%2F')}",
                          "-d", "0"])
 

@@ -14,7 +14,7 @@ import threading
 import time
 
 import pytest
-from elsewhere import Maria, Postgres, Program, Slapd
+from elsewhere import Maria, Postgres, Program, Slapd, certificates, free_port
 from house import BINARY, House, wait_for
 
 POSTMAP = "/usr/sbin/postmap"
@@ -50,6 +50,11 @@ def quoted(text):
 
 
 @pytest.fixture(scope="module")
+def tls(place):
+    return certificates(place / "tls")
+
+
+@pytest.fixture(scope="module")
 def postgres(place):
     with Postgres(place / "pg") as server:
         server.sql("CREATE TABLE a(k text, v text);" +
@@ -58,8 +63,10 @@ def postgres(place):
 
 
 @pytest.fixture(scope="module")
-def maria(place):
-    with Maria(place / "my") as server:
+def maria(place, tls):
+    server = Maria(place / "my")
+    server.tls = tls
+    with server:
         server.sql("CREATE DATABASE m CHARACTER SET utf8mb4; CREATE USER mail@'%' IDENTIFIED BY 'se$cret';"
                    "GRANT ALL ON m.* TO mail@'%'; USE m;"
                    "CREATE TABLE a(k varchar(200) COLLATE utf8mb4_bin, v varchar(200));"
@@ -76,8 +83,10 @@ def person(dn, mail, drops, more=""):
 
 
 @pytest.fixture(scope="module")
-def slapd(place):
-    with Slapd(place / "ldap") as server:
+def slapd(place, tls):
+    server = Slapd(place / "ldap")
+    server.tls = tls
+    with server:
         by_key = {}
         for k, v in ROWS:
             by_key.setdefault(k, []).append(v)
@@ -206,6 +215,62 @@ def test_programs_answer_as_they_do_to_postmap(place):
 def test_the_operating_system_answers_as_to_postmap(place):
     compare(place, "unix:passwd.byname", [b"root", b"ROOT", b"nobody", b"no-such-user", b"../x", b"root:"])
     compare(place, "unix:group.byname", [b"root", b"daemon", b"no-such-group"])
+
+
+@needs_root
+@pytest.mark.parametrize("how", ["ldaps", "start_tls"])
+def test_ldap_is_asked_inside_of_tls_of_a_certificate_that_holds(place, slapd, tls, how):
+    where = f"ldaps://127.0.0.1:{slapd.ldaps}" if how == "ldaps" else f"ldap://127.0.0.1:{slapd.port}"
+    head = (f"server_host = {where}\nversion = 3\nsearch_base = {slapd.suffix}\nbind = no\nquery_filter = (mail=%s)\n"
+            f"timeout = 3\nstart_tls = {'yes' if how == 'start_tls' else 'no'}\n")
+    for ca, demanded in (("ca", "yes"), ("other", "yes"), ("other", "no")):
+        table = f"ldap:{cf(place, 'tls.cf', head + f'tls_require_cert = {demanded}' + chr(10) + f'tls_ca_cert_file = {tls}/{ca}.pem' + chr(10))}"
+        wanted = ask([POSTMAP, "-c", str(place / "postfix")], table, "a@example.com")
+        assert ask([BINARY, "postmap"], table, "a@example.com") == wanted
+        assert wanted == ("LATER" if (ca, demanded) == ("other", "yes") else ("FOUND", b"b@example.org"))
+
+
+@needs_root
+def test_mariadb_is_asked_inside_of_tls_of_a_certificate_that_holds(place, maria, tls):
+    maria.sql("CREATE USER IF NOT EXISTS tls@'%' IDENTIFIED BY 'x' REQUIRE SSL; GRANT ALL ON m.* TO tls@'%'")
+    head = (f"hosts = inet:127.0.0.1:{maria.port}\nuser = tls\npassword = x\ndbname = m\ntimeout = 3s\n"
+            + SQL["query"])
+    for ca, wanted in (("ca", ("FOUND", b"b@example.org")), ("other", "LATER")):
+        table = f"mysql:{cf(place, 'mytls.cf', head + f'tls_CAfile = {tls}/{ca}.pem' + chr(10) + 'tls_verify_cert = yes' + chr(10))}"
+        assert ask([BINARY, "postmap"], table, "a@example.com") == wanted, ca
+        assert ask([POSTMAP, "-c", str(place / "postfix")], table, "a@example.com") == wanted, ca
+    # Without a word of TLS the account that demands it is refused: not "unknown".
+    assert ask([BINARY, "postmap"], f"mysql:{cf(place, 'myplain.cf', head)}", "a@example.com") in ("LATER", wanted)
+
+
+@needs_root
+def test_the_second_host_is_asked_when_the_first_is_dead(place, postgres, maria, slapd):
+    dead = free_port()
+    for name, text in (
+            ("pgsql", f"hosts = 127.0.0.1:{dead} 127.0.0.1:{postgres.port}\nuser = mail\npassword = secret\ndbname = postgres\n" + SQL["query"]),
+            ("mysql", f"hosts = inet:127.0.0.1:{dead} inet:127.0.0.1:{maria.port}\nuser = mail\npassword = se$cret\ndbname = m\n" + SQL["query"]),
+            ("ldap", f"server_host = ldap://127.0.0.1:{dead} ldap://127.0.0.1:{slapd.port}\nsearch_base = {slapd.suffix}\nbind = no\n"
+             + LDAP["plain"])):
+        compare(place, f"{name}:{cf(place, f'two-{name}.cf', text + 'timeout = 5' + chr(10))}", [b"a@example.com", b"nobody@example.com"])
+
+
+def test_domain_may_name_files_and_tables(place, sqlite):
+    (place / "list").write_text("example.net, x.example\nexample.com\n")
+    (place / "domains").write_text("example.com anything\n")
+    for what in (f"{place}/list", f"texthash:{place}/domains", f"!sub.example.net {place}/list", f"!example.com {place}/list",
+                 "inline:{example.com=x}"):
+        compare(place, f"sqlite:{cf(place, 'dom.cf', f'dbpath = {sqlite}' + chr(10) + SQL['query'] + f'domain = {what}' + chr(10))}")
+
+
+def test_a_nul_in_a_key_is_no_end_of_it(place, sqlite):
+    """postmap -q - reads lines of any bytes; Postfix's keys end at the NUL there, ours are not to be found at all."""
+    table = f"sqlite:{cf(place, 'nul.cf', f'dbpath = {sqlite}' + chr(10) + SQL['query'])}"
+    for name in (table, f"texthash:{cf(place, 'nul', 'a@example.com b@example.org' + chr(10))}"):
+        done = subprocess.run([BINARY, "postmap", "-q", "-", name], input=b"a@example.com\0x\na@example.com\n", capture_output=True, timeout=60)
+        assert done.stdout == b"a@example.com\tb@example.org\n"
+        theirs = subprocess.run([POSTMAP, "-c", str(place / "postfix"), "-q", "-", name], input=b"a@example.com\0x\na@example.com\n",
+                                capture_output=True, timeout=60)
+        assert theirs.stdout.endswith(b"a@example.com\tb@example.org\n")
 
 
 WRONG = {
@@ -341,6 +406,52 @@ def test_a_dead_server_holds_up_no_other_table(place, postgres, maria, slapd):
             assert rcpt(other, "a@example.com") in (250, 554)
         finally:
             postgres.resume()
+
+
+@needs_root
+def test_a_dead_table_puts_off_its_own_addresses_and_nothing_else(place, postgres, maria):
+    """Inside of one server and one session: 451 for those it is asked for; other tables and addresses go on."""
+    pg = f"hosts = 127.0.0.1:{postgres.port}\nuser = mail\npassword = secret\ndbname = postgres\ntimeout = 2s\ndomain = example.com\n"
+    my = f"hosts = inet:127.0.0.1:{maria.port}\nuser = mail\npassword = se$cret\ndbname = m\n"
+    tables = f"pgsql:{cf(place, 'one-p.cf', pg + SQL['query'])} mysql:{cf(place, 'one-m.cf', my + SQL['query'])}"
+    maria.sql("INSERT INTO a VALUES('y@other.example','jack@here.example')", "m")
+    with House(virtual_alias_domains="example.com other.example", virtual_alias_maps=tables, table_cache_time="0") as house:
+        house.command("domain", "add", "here.example")
+        house.command("account", "add", "jack@here.example", input="secret\n")
+        assert wait_for(lambda: rcpt(house, "y@other.example") == 250)
+        assert wait_for(lambda: rcpt(house, "a@example.com") in (250, 554))
+        postgres.pause()
+        try:
+            with house.smtp() as slow, house.smtp() as other:
+                for s in (slow, other):
+                    s.ehlo("client.example.net")
+                    s.mail("x@example.net")
+                # It waits for the dead one; its answer comes within the time-out, those of the others meanwhile.
+                slow.putcmd("RCPT TO:<a@example.com>")
+                for _ in range(3):
+                    assert other.rcpt("y@other.example")[0] == 250
+                    assert other.rcpt("jack@here.example")[0] == 250
+                slow.sock.settimeout(20)
+                assert slow.getreply()[0] == 451
+                assert slow.rcpt("jack@here.example")[0] == 250
+                assert slow.rcpt("y@other.example")[0] == 250
+                assert slow.rcpt("a@example.com")[0] == 451
+                assert slow.data(b"Subject: one\r\n\r\nx\r\n")[0] == 250
+        finally:
+            postgres.resume()
+
+
+@needs_root
+def test_a_connection_nobody_uses_is_closed_in_time(place, maria):
+    my = f"hosts = inet:127.0.0.1:{maria.port}\nuser = mail\npassword = se$cret\ndbname = m\nidle_interval = 1s\n"
+
+    def count():
+        return int(maria.sql("SELECT count(*) FROM information_schema.processlist WHERE user = 'mail'"))
+
+    with house_with(f"mysql:{cf(place, 'idle.cf', my + SQL['query'])}") as house:
+        assert wait_for(lambda: rcpt(house, "nobody@example.com") == 550)
+        assert wait_for(lambda: count() == 0, 30)
+        assert rcpt(house, "nobody@example.com") == 550
 
 
 def test_the_role_is_there_only_when_it_is_needed(place, sqlite):
