@@ -160,6 +160,7 @@ struct opening {
 	struct bytes name, extension;
 	unsigned     deep; /* files within files */
 	bool         included, leads_nowhere;
+	uint32_t     owner; /* of the file it stands in, 0 root        */
 };
 
 static enum directory_outcome open_parts(struct opening *, struct bytes value);
@@ -205,7 +206,7 @@ alias_user(struct walk *w, size_t at, struct bytes user, bool own, struct bytes 
 		});
 }
 
-/* A command or a file: under default_privs, and only from where it may stand. */
+/* A command or a file: as the owner of the file it stands in, unless that is root's; and only from where it may stand. */
 static enum directory_outcome
 open_errand(struct opening *o, const struct alias_part *p)
 {
@@ -223,18 +224,26 @@ open_errand(struct opening *o, const struct alias_part *p)
 		      command ? "allow_mail_to_commands" : "allow_mail_to_files");
 		return DIRECTORY_OK;
 	}
-	got = user_number(w, bytes_of(w->rules->default_privs), &uid);
+	uid = o->owner;
+	got = uid != 0 ? DIRECTORY_OK : user_number(w, bytes_of(w->rules->default_privs), &uid);
 	if (got != DIRECTORY_OK)
 		return got == DIRECTORY_NONE ? DIRECTORY_LATER : got;
 	return walk_target(
 		w, &(struct directory_target){
 			   .account = system_account(command ? SYSTEM_COMMAND : SYSTEM_FILE, uid),
-			   .address = bytes_of(arena_printf(w->a, "%.*s@%.*s", (int)o->name.len,
-	                                                    o->name.at, (int)s->key.domain.len,
+			   .address = bytes_of(arena_printf(w->a, "%.*s%.*s@%.*s", (int)o->name.len,
+	                                                    o->name.at, (int)o->extension.len,
+	                                                    o->extension.at, (int)s->key.domain.len,
 	                                                    s->key.domain.at)),
 			   .detail = p->text,
 			   .sender = s->owner,
 		   });
+}
+
+static uint32_t
+owner_of(const struct walk *w, const char *name)
+{
+	return w->r->owner != NULL ? w->r->owner(w->r->ctx, name) : 0;
 }
 
 static enum directory_outcome
@@ -257,6 +266,7 @@ open_include(struct opening *o, struct bytes path)
 		got = o->w->r->include(o->w->r->ctx, arena_copy(o->w->a, path), o->w->a, &text,
 		                       &leads_on);
 	inner.leads_nowhere = !leads_on;
+	inner.owner = owner_of(o->w, arena_printf(o->w->a, ":%.*s", (int)path.len, path.at));
 	resolve_tell(o->w->r, ":include: %.*s: %s", (int)path.len, path.at,
 	             got == TABLE_FOUND ? "read" : "cannot be read");
 	if (got != TABLE_FOUND)
@@ -350,7 +360,7 @@ enum directory_outcome
 alias_open(struct walk *w, size_t at, const struct directory_key *k)
 {
 	struct lookup_key key = { .local = k->local, .domain = k->domain, .forms = LOOKUP_LOCAL };
-	struct opening    o = { w, at, k->local, w->todo[at].key.typed, 0, false, false };
+	struct opening    o = { w, at, k->local, w->todo[at].key.typed, 0, false, false, 0 };
 	struct bytes      value, extension, owner = { NULL, 0 };
 	enum directory_outcome got;
 
@@ -359,8 +369,13 @@ alias_open(struct walk *w, size_t at, const struct directory_key *k)
 		return DIRECTORY_NONE;
 	if (walk_opened(w, k))
 		return DIRECTORY_OK;
-	got = outcome_of(
-		lookup_address(w->r->lookups, &w->rules->alias_maps, &key, &value, &extension));
+	got = DIRECTORY_NONE;
+	for (size_t i = 0; got == DIRECTORY_NONE && i < w->rules->alias_maps.count; i++) {
+		struct setting_list one = { &w->rules->alias_maps.item[i], 1 };
+
+		got = outcome_of(lookup_address(w->r->lookups, &one, &key, &value, &extension));
+		o.owner = got == DIRECTORY_OK ? owner_of(w, one.item[0]) : 0;
+	}
 	if (got != DIRECTORY_OK)
 		return got;
 	got = find_owner(w, k, &owner);

@@ -230,6 +230,8 @@ deliver_local(struct walk *w, size_t at)
 	if (at == 0 && w->r->asked_at_rcpt && (o == DIRECTORY_NONE || o == DIRECTORY_OK) &&
 	    rules->local_recipient_maps.count > 0)
 		return o == DIRECTORY_OK ? o : local_listed(w, &key);
+	if (o == DIRECTORY_NONE)
+		o = transport_unknown(w, at, bare.local);
 	if (o == DIRECTORY_NONE && rules->luser_relay[0] != '\0' && !walk_inside(w, at, &key))
 		return relay_luser(w, at);
 	if (o == DIRECTORY_NONE && at == 0 && w->r->asked_at_rcpt)

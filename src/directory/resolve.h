@@ -11,6 +11,7 @@
  *         class.c     whose an address is that no virtual alias leads away from, and who has it there
  *         alias.c     what stands in the value of an alias: addresses, commands, files, :include:
  *         rewrite.c   canonical and masquerade; resolve_sender(), resolve_field(), resolve_copies()
+ *         transport.c  mailbox_transport, mailbox_command_maps, fallback_transport
  *         rules.c     the settings, and lists of domains
  *
  * Order for a recipient, as Postfix has it: recipient_canonical_maps, canonical_maps, masquerade (each if its classes
@@ -44,10 +45,12 @@ struct resolve_rules {
 	struct setting_list canonical_classes, sender_canonical_classes, recipient_canonical_classes;
 	struct setting_list masquerade_domains, masquerade_classes, masquerade_exceptions;
 	struct setting_list sender_bcc_maps, recipient_bcc_maps;
+	struct setting_list mailbox_transport_maps, mailbox_command_maps, fallback_transport_maps;
 	struct setting_list propagate, parent_matches;
 	struct setting_list commands_from, files_from;
 	struct setting_list virtual_uid_maps, virtual_gid_maps;
 	const char *always_bcc, *luser_relay, *default_privs, *double_bounce_sender, *empty_recipient;
+	const char *mailbox_transport, *fallback_transport;
 	bool append_at_myorigin, append_dot_mydomain, percent_hack, bangpath;
 	bool owner_special, expand_owner;
 	int64_t depth_most, targets_most, virtual_minimum_uid;
@@ -67,6 +70,8 @@ struct resolving {
 	bool              asked_at_rcpt;        /* may it be accepted, not yet: where does it go */
 	/* The text of an :include: file, and whether files that it includes are read. */
 	enum table_outcome (*include)(void *ctx, const char *path, struct arena *, struct bytes *text, bool *leads_on);
+	/* Whose the file of an alias table is, or with a colon in front an :include: file; 0 root's, or no file.  May be NULL. */
+	uint32_t (*owner)(void *ctx, const char *name);
 	/* Each step in words; NULL: nobody wants to know. */
 	void (*tell)(void *ctx, const char *line);
 	void *ctx;
@@ -78,6 +83,15 @@ struct resolve_answer {
 	const char *reply;               /* DIRECTORY_REFUSED: "5.1.6 User has moved to ..." */
 };
 enum directory_outcome resolve_address(struct resolving *, struct bytes address, struct resolve_answer *);
+
+/* ---- transport.c -------------------------------------------------------- */
+/* What becomes of an operating-system user's mail that no .forward led away. */
+enum mailbox_way { MAILBOX_OWN, MAILBOX_COMMAND, MAILBOX_REFUSED, MAILBOX_DISCARDED, MAILBOX_LATER, MAILBOX_WAYS };
+/* mailbox_transport_maps, mailbox_transport, mailbox_command_maps; the text is the command, or the reply with its
+   status.  OK or WAIT. */
+enum directory_outcome resolve_mailbox(struct resolving *, struct bytes user, enum mailbox_way *, struct bytes *text);
+/* What is wrong with it as a value of fallback_transport, or of mailbox_transport; NULL nothing. */
+const char *transport_fault(const char *value, bool fallback);
 
 /* ---- rewrite.c ---------------------------------------------------------- */
 enum rewrite_class { ENVELOPE_SENDER, ENVELOPE_RECIPIENT, HEADER_SENDER, HEADER_RECIPIENT };

@@ -72,6 +72,9 @@ enum directory_outcome alias_open(struct walk *, size_t at, const struct directo
 /* Steps for every address of the value of a virtual alias. */
 enum directory_outcome alias_virtual(struct walk *, size_t at, enum mail_class);
 
+/* transport.c: mailbox_transport and fallback_transport of a name that nobody has; NONE: they say nothing of it */
+enum directory_outcome transport_unknown(struct walk *, size_t at, struct bytes user);
+
 /* rules.c */
 enum table_outcome rules_domain(struct resolving *, const char *setting, const struct setting_list *, struct bytes domain, struct bytes *value);
 bool rules_has(const struct setting_list *, const char *word);

@@ -8,6 +8,7 @@
 #include "role/keeper.h"
 #include "role/tables.h"
 #include <string.h>
+#include <sys/stat.h>
 
 enum { PASSES_MOST = 50 };
 
@@ -92,6 +93,21 @@ included(void *ctx, const char *path, struct arena *a, struct bytes *text, bool 
 	return why == 0 ? TABLE_FOUND : TABLE_LATER;
 }
 
+/* "hash:/etc/aliases", ":/etc/list" */
+static uint32_t
+file_owner(void *ctx, const char *name)
+{
+	struct work *w = ctx;
+	const char  *path = name[0] == ':' ? name : strchr(name, '/');
+	struct stat  st;
+	int          fd;
+
+	if (path == NULL)
+		return 0;
+	fd = house_resource(w->house, arena_printf(w->life, "table/%s", path));
+	return fd >= 0 && fstat(fd, &st) == 0 ? st.st_uid : 0;
+}
+
 static void
 tell(void *ctx, const char *line)
 {
@@ -129,6 +145,7 @@ resolving_of(struct work *w)
 		                   .arena = w->life,
 		                   .asked_at_rcpt = w->from == RECEIVER,
 		                   .include = included,
+		                   .owner = file_owner,
 		                   .tell = w->caller != NULL ? tell : NULL,
 		                   .ctx = w };
 }
@@ -194,6 +211,29 @@ pass_resolve(struct work *w)
 	if ((o == DIRECTORY_OK || o == DIRECTORY_FOREIGN) && !make_accounts(w, &found))
 		o = DIRECTORY_LATER;
 	answer_resolve(w, class_of(o), &found);
+	return o;
+}
+
+/* ---- MAILBOX_ASK ----------------------------------------------------------------- */
+
+/* What becomes of a user's mail that no .forward led away. */
+static enum directory_outcome
+pass_mailbox(struct work *w)
+{
+	struct resolving       r = resolving_of(w);
+	struct link           *l = house_link(w->house, w->from, w->index);
+	enum mailbox_way       way;
+	struct bytes           text;
+	enum directory_outcome o = resolve_mailbox(&r, w->address, &way, &text);
+
+	if (o == DIRECTORY_WAIT && !w->for_good)
+		return o;
+	if (l != NULL) {
+		struct buffer *b = link_begin(l, WORD_MAILBOX_IS, w->ticket);
+		pack_u8(b, (uint8_t)way);
+		pack_bytes(b, text);
+		link_end(l);
+	}
 	return o;
 }
 
@@ -396,6 +436,18 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 	}
 	w->address = arena_keep(w->life, asked.address);
 	w->pass = pass_resolve;
+	work_on(w);
+	return true;
+}
+
+bool
+hear_mailbox_ask(struct house *h, enum role from, uint32_t index, uint32_t ticket,
+                 struct bytes body)
+{
+	struct work *w = work_open(h, from, index, ticket);
+
+	w->address = arena_keep(w->life, body);
+	w->pass = pass_mailbox;
 	work_on(w);
 	return true;
 }

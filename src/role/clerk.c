@@ -68,7 +68,12 @@ void
 clerk_changed(struct house *h)
 {
 	static const enum role hearers[] = { RECEIVER, LOGIN, QUEUE, KEEPER };
+	size_t                 place = 0;
+	uint32_t               user;
 
+	while (house_user_keeper_next(h, &place, &user))
+		link_say(house_link(h, KEEPER, user), WORD_DIRECTORY_NEW, 0,
+		         (struct bytes){ NULL, 0 }, -1);
 	for (size_t r = 0; r < COUNT(hearers); r++)
 		for (uint32_t i = 0; i < house_peers(h, hearers[r]); i++) {
 			struct link *l = house_link(h, hearers[r], i);
@@ -202,6 +207,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		{ WORD_RESOLVE,    hear_resolve    },
 		{ WORD_REWRITE,    hear_rewrite    },
 		{ WORD_TABLE_SAID, hear_table_said },
+		{ WORD_MAILBOX_ASK, hear_mailbox_ask },
 		{ WORD_AUTH_START, hear_auth_start },
 		{ WORD_AUTH_STEP,  hear_auth_step  },
 		{ WORD_AUTH_DROP,  hear_auth_drop  },

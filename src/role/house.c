@@ -269,11 +269,14 @@ house_rest(struct house *h)
 {
 	struct home *m = home_of(h);
 
-	for (size_t r = 0; r < COUNT(callers_of_keepers); r++)
+	/* The clerk, whom the work of the others may need, is the last. */
+	for (size_t r = 0, told = 0; r < COUNT(callers_of_keepers); r++)
 		for (uint32_t i = 0; i < m->neighbours[callers_of_keepers[r]]; i++) {
 			struct link *l = m->neighbour[callers_of_keepers[r]][i].link;
-			if (l != NULL)
-				link_say(l, WORD_KEEPER_REST, 0, (struct bytes){ NULL, 0 }, -1);
+			if (l == NULL || (callers_of_keepers[r] == CLERK && told > 0))
+				continue;
+			link_say(l, WORD_KEEPER_REST, 0, (struct bytes){ NULL, 0 }, -1);
+			told++;
 		}
 }
 

@@ -130,16 +130,31 @@ add_include(struct forwarding *f, struct bytes path, unsigned deep)
 	buffer_free(&text);
 }
 
+struct bytes
+keeper_extended(struct arena *a, struct bytes address, char delimiter, struct bytes detail)
+{
+	ptrdiff_t at = bytes_find_last(address, '@');
+	int       n = at < 0 ? (int)address.len : (int)at;
+
+	return bytes_of(arena_printf(a, "%.*s%c%.*s%.*s", n, address.at, delimiter, (int)detail.len,
+	                             detail.at, (int)address.len - n, address.at + n));
+}
+
 /* What may not be done is not done; then the mailbox has it. */
 static void
 add_handoff(struct forwarding *f, const char *path, const struct forward_target *t, unsigned deep)
 {
 	bool        command = t->kind == FORWARD_COMMAND;
+	const char *delimiter = settings_value(f->house->settings, "recipient_delimiter");
 	const char *setting = command ? "allow_mail_to_commands" : "allow_mail_to_files";
 
 	if (is_allowed(f->house, setting, deep == 0 ? "forward" : "include")) {
 		add(f, system_account(command ? SYSTEM_COMMAND : SYSTEM_FILE, f->user->uid),
-		    f->word->address, arena_keep(f->arena, t->text));
+		    f->word->detail.len == 0 || delimiter == NULL
+		            ? f->word->address
+		            : keeper_extended(f->arena, f->word->address, *delimiter,
+		                              f->word->detail),
+		    arena_keep(f->arena, t->text));
 		return;
 	}
 	warn_("%s: \"%.*s\" is not allowed here (%s)", path, (int)t->text.len, t->text.at, setting);

@@ -3,6 +3,7 @@
  */
 #include "base/clock.h"
 #include "directory/directory.h"
+#include "directory/lookup.h"
 #include "message/envelope.h"
 #include "role/keeper.h"
 #include "role/runner.h"
@@ -48,6 +49,31 @@ half(struct bytes address, bool domain)
 	              : bytes_cut(address, 0, (size_t)at);
 }
 
+/* user+detail@domain, as it was before the detail was taken off. */
+static struct bytes
+whole_address(struct house *h, const struct word_deliver *w)
+{
+	const char *delimiter = settings_value(h->settings, "recipient_delimiter");
+
+	if (system_kind_of(w->account) > SYSTEM_OWN_MAILBOX || w->detail.len == 0 ||
+	    delimiter == NULL)
+		return w->address;
+	return keeper_extended(keeper_of(h)->scratch, w->address, *delimiter, w->detail);
+}
+
+/* What stands behind the delimiter of an address. */
+static struct bytes
+extension_of(struct house *h, struct bytes address)
+{
+	const char  *delimiter = settings_value(h->settings, "recipient_delimiter");
+	struct bytes name, extension = { NULL, 0 };
+
+	if (delimiter == NULL ||
+	    !lookup_split(half(address, false), bytes_of(delimiter), &name, &extension))
+		return (struct bytes){ NULL, 0 };
+	return bytes_cut(extension, 1, SIZE_MAX);
+}
+
 /* "name[1.2.3.4]" */
 static void
 add_client(struct buffer *b, struct bytes client)
@@ -64,20 +90,22 @@ add_client(struct buffer *b, struct bytes client)
 
 /* See local(8), EXTERNAL COMMAND DELIVERY. */
 static void
-add_environment(struct buffer *b, const struct system_user *u, const struct word_deliver *w,
+add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
                 const struct envelope *e)
 {
+	const struct system_user *u = house_user(h);
+	struct bytes              address = whole_address(h, w);
+
 	handoff_variable(b, "USER", bytes_of(u->name));
 	handoff_variable(b, "LOGNAME", bytes_of(u->name));
 	handoff_variable(b, "HOME", bytes_of(u->home));
 	handoff_variable(b, "SHELL", bytes_of(u->shell));
 	handoff_filter(b, "SENDER", w->sender.len > 0 ? w->sender : BYTES("MAILER-DAEMON"));
-	handoff_filter(b, "RECIPIENT", w->address);
+	handoff_filter(b, "RECIPIENT", address);
 	handoff_filter(b, "ORIGINAL_RECIPIENT", w->original);
-	handoff_filter(b, "LOCAL", half(w->address, false));
-	handoff_filter(b, "DOMAIN", half(w->address, true));
-	if (system_kind_of(w->account) <= SYSTEM_OWN_MAILBOX)
-		handoff_filter(b, "EXTENSION", w->detail);
+	handoff_filter(b, "LOCAL", half(address, false));
+	handoff_filter(b, "DOMAIN", half(address, true));
+	handoff_filter(b, "EXTENSION", extension_of(h, address));
 	add_client(b, e->client);
 	handoff_filter(b, "CLIENT_HELO", e->helo);
 	handoff_filter(b, "CLIENT_PROTOCOL", e->protocol);
@@ -156,7 +184,7 @@ keeper_handoff(struct house *h, uint32_t ticket, const struct word_deliver *w, i
 	bool                      sent = false;
 
 	if (why == 0) {
-		add_environment(&environment, u, w, &e);
+		add_environment(h, &environment, w, &e);
 		buffer_add(&head, delivery_head(w->sender, w->original, w->address, k->scratch));
 		buffer_add(&head, e.prefix);
 		handoff_pack(&packed, &(struct handoff){

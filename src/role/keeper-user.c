@@ -6,7 +6,7 @@
  * to do for a while it asks to be let go, and ends.
  */
 #include "base/clock.h"
-#include "directory/directory.h"
+#include "directory/resolve.h"
 #include "role/confine.h"
 #include "role/keeper.h"
 #include "role/runner.h"
@@ -18,15 +18,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 1000, ROOM_SMALL = 4 << 20, ROOM_MORE = 1 << 20 };
+enum {
+	LOOK_MS = 1000,
+	MOMENT_MS = 1000,
+	UNHEARD_LOOKS = 5,
+	ROOM_SMALL = 4 << 20,
+	ROOM_MORE = 1 << 20
+};
 
 struct user_keeper {
 	const struct system_user *who;
 	struct timer             *look;
 	int64_t                   busy_ms; /* when it had something to do last */
 	uint32_t                  segment; /* the last one made                */
-	int                       accounts;
-	bool                      looked; /* where it lies, and where it should */
+	struct timer             *moment;  /* that what the clerk said is believed   */
+	bool                      asked, known;
+	unsigned unheard; /* looks at which somebody waited and there was no clerk */
+	uint8_t  way;     /* enum mailbox_way, and its text         */
+	char    *text;
+	int      accounts;
+	bool     looked; /* where it lies, and where it should */
 };
 
 /* ---- where ---- */
@@ -146,6 +157,118 @@ keeper_user_accounts(struct house *h)
 	return fd;
 }
 
+/* ---- whether it is a mailbox ---- */
+
+static bool
+is_said(struct house *h, const char *setting)
+{
+	const char *value = settings_value(h->settings, setting);
+
+	return value != NULL && *value != '\0';
+}
+
+static void
+set_way(struct user_keeper *u, enum mailbox_way way, struct bytes text)
+{
+	memory_free(u->text);
+	u->text = memory_take(text.len + 1);
+	if (text.len > 0)
+		memcpy(u->text, text.at, text.len);
+	u->way = (uint8_t)way;
+	u->known = true;
+	u->asked = false;
+}
+
+static void
+moment_over(void *house)
+{
+	keeper_of(house)->user->known = false;
+}
+
+void
+keeper_user_forget(struct house *h)
+{
+	if (keeper_of(h)->user != NULL)
+		keeper_of(h)->user->known = false;
+}
+
+bool
+keeper_user_knows(struct house *h)
+{
+	struct user_keeper *u = keeper_of(h)->user;
+	struct link        *l = house_link(h, CLERK, 0);
+
+	if (!is_said(h, "mailbox_command_maps") && !is_said(h, "mailbox_transport_maps") &&
+	    !is_said(h, "mailbox_transport"))
+		set_way(u, MAILBOX_OWN, (struct bytes){ NULL, 0 });
+	if (u->known || u->asked || l == NULL)
+		return u->known;
+	link_say(l, WORD_MAILBOX_ASK, 0, bytes_of(u->who->name), -1);
+	u->asked = true;
+	return false;
+}
+
+bool
+hear_mailbox_is(struct house *h, struct bytes body)
+{
+	struct user_keeper *u = keeper_of(h)->user;
+	struct unpack       p = unpack_of(body);
+	uint8_t             way = unpack_u8(&p);
+	struct bytes        text = unpack_bytes(&p);
+
+	if (!unpack_done(&p) || u == NULL || way >= MAILBOX_WAYS)
+		return false;
+	set_way(u, way, text);
+	timer_set(u->moment, MOMENT_MS);
+	return keeper_deliver_early(h);
+}
+
+/* Its successor is asked. */
+void
+keeper_user_clerk(struct house *h, bool here)
+{
+	struct keeper *k = keeper_of(h);
+
+	if (k->user == NULL)
+		return;
+	k->user->asked = false;
+	if (here && k->early.len > 0 && keeper_user_knows(h))
+		(void)keeper_deliver_early(h);
+}
+
+/* The clerk's tables have a say.  True: it is not for the mailbox, and the queue is answered. */
+static bool
+goes_another_way(struct house *h, uint32_t ticket, const struct word_deliver *w)
+{
+	const struct user_keeper *u = keeper_of(h)->user;
+	struct word_delivered     said = { .result = DELIVER_DONE,
+		                           .status = "2.0.0",
+		                           .text = "discarded by mailbox_transport" };
+	const char               *blank;
+
+	switch ((enum mailbox_way)u->way) {
+	case MAILBOX_COMMAND:
+		keeper_handoff(h, ticket, w, HANDOFF_COMMAND, bytes_of(u->text));
+		return true;
+	case MAILBOX_DISCARDED: break;
+	case MAILBOX_REFUSED:
+		blank = strchr(u->text, ' ');
+		said.result = *u->text == '4' ? DELIVER_LATER : DELIVER_REFUSED;
+		said.status = arena_copy(keeper_of(h)->scratch,
+		                         (struct bytes){ u->text, (size_t)(blank - u->text) });
+		said.text = blank + 1;
+		break;
+	case MAILBOX_LATER:
+		said = (struct word_delivered){ .result = DELIVER_LATER,
+			                        .status = "4.3.0",
+			                        .text = "mailbox lookup failure" };
+		break;
+	default: return false;
+	}
+	keeper_delivered(h, ticket, &said);
+	return true;
+}
+
 /* Whether somebody else than the mailbox gets it. */
 static bool
 is_for_others(struct house *h, uint32_t ticket, const struct word_deliver *w)
@@ -161,6 +284,8 @@ is_for_others(struct house *h, uint32_t ticket, const struct word_deliver *w)
 	case SYSTEM_FILE: keeper_handoff(h, ticket, w, HANDOFF_FILE, w->detail); return true;
 	default: break;
 	}
+	if (goes_another_way(h, ticket, w))
+		return true;
 	if (*command == '\0')
 		return false;
 	keeper_handoff(h, ticket, w, HANDOFF_COMMAND, bytes_of(command));
@@ -261,8 +386,23 @@ is_busy(struct house *h)
 	struct keeper *k = keeper_of(h);
 
 	return house_is_asked(h) || imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 ||
-	       k->parcels > 0 || k->locked.len > 0 || store_dirty(k->store) ||
+	       k->parcels > 0 || k->early.len > 0 || store_dirty(k->store) ||
 	       map_count(k->sessions) > 0 || k->locked.len > 0;
+}
+
+/* A clerk that died has a successor soon; one that let go of us has not. */
+static void
+give_up_asking(struct house *h)
+{
+	struct keeper      *k = keeper_of(h);
+	struct user_keeper *u = k->user;
+
+	u->unheard = k->early.len > 0 && house_link(h, CLERK, 0) == NULL ? u->unheard + 1 : 0;
+	if (u->unheard < UNHEARD_LOOKS)
+		return;
+	set_way(u, MAILBOX_LATER, (struct bytes){ NULL, 0 });
+	(void)keeper_deliver_early(h);
+	u->known = false;
 }
 
 static void
@@ -274,6 +414,7 @@ look(void *house)
 	int64_t             now = clock_patient_ms();
 
 	timer_set(u->look, LOOK_MS);
+	give_up_asking(h);
 	if (is_busy(h))
 		u->busy_ms = now;
 	else if (now - u->busy_ms >= k->rows.user_idle_ms && house_is_alone(h))
@@ -291,6 +432,7 @@ keeper_user_open(struct house *h)
 		return;
 	k->user = memory_take(sizeof *k->user);
 	k->user->who = house_user(h);
+	k->user->moment = timer_open(h->loop, moment_over, h);
 }
 
 void

@@ -142,6 +142,10 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 					 .text = "unknown user: the account was deleted" });
 		return true;
 	}
+	if (k->user != NULL && !keeper_user_knows(h)) {
+		put_off(&k->early, &head, body);
+		return true;
+	}
 	if (k->user != NULL)
 		kept = fcntl(head.fd, F_DUPFD_CLOEXEC, 0);
 	/* A user's letter may be for somebody else, or for a command. */
@@ -579,6 +583,7 @@ keeper_reload(struct house *h)
 	imap_service_config(keeper_of(h)->imap, &imap);
 	pop3_service_config(keeper_of(h)->pop3, &pop3);
 	keeper_limits_again(h);
+	keeper_user_forget(h);
 }
 
 /* The directory of all accounts is the keepers' to make: whichever comes first. */
@@ -703,7 +708,11 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_GROUP: return hear_group(h, body);
 	case WORD_WHO_IS: return hear_who_is(h, ticket, body);
 	case WORD_ACCOUNT_OUT: return hear_account_out(h, body);
-	case WORD_DIRECTORY_NEW: keeper_people_new(h); return true;
+	case WORD_MAILBOX_IS: return hear_mailbox_is(h, body);
+	case WORD_DIRECTORY_NEW:
+		keeper_people_new(h);
+		keeper_user_forget(h);
+		return true;
 	default: return false;
 	}
 }
@@ -716,8 +725,10 @@ keeper_peer(struct house *h, enum role role, uint32_t index)
 		questions_wait_over(&keeper_of(h)->questions);
 	if (role == QUEUE)
 		keeper_queue_came(h);
-	if (role == CLERK)
+	if (role == CLERK) {
 		keeper_tell_full(h);
+		keeper_user_clerk(h, true);
+	}
 }
 
 static void
@@ -732,8 +743,10 @@ keeper_lost(struct house *h, enum role role, uint32_t index)
 		deliver_never(&k->early);
 		deliver_never(&k->locked);
 	}
-	if (role == CLERK)
+	if (role == CLERK) {
 		keeper_who_lost(k);
+		keeper_user_clerk(h, false);
+	}
 	keeper_limits_lost(h);
 	if (role != LOGIN)
 		return;

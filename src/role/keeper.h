@@ -127,6 +127,11 @@ int  keeper_user_locate(struct house *, uint64_t account);   /* 0 or errno */
 int  keeper_user_ready(struct house *);                       /* its one account */
 int  keeper_user_settle(struct keeper *, uint64_t account);  /* the same */
 const char *keeper_user_home(const struct keeper *);
+/* What the clerk's tables say of this user's mail is known.  False: it is asked, and what came early is delivered then. */
+bool keeper_user_knows(struct house *);
+void keeper_user_forget(struct house *);
+bool hear_mailbox_is(struct house *, struct bytes body);
+void keeper_user_clerk(struct house *, bool here);           /* one came, or is lost */
 const char *keeper_user_text(struct house *);                /* "delivered to maildir" */
 void keeper_user_want(struct house *, bool own, uint64_t size);
 void keeper_user_done(struct house *, uint32_t segment);
@@ -134,6 +139,8 @@ bool keeper_segment_lent(struct house *, const struct word_segment *, int fd);  
 
 /* keeper-forward.c: true: it goes elsewhere, and the queue is answered */
 bool keeper_forward(struct house *, uint32_t ticket, const struct word_deliver *);
+/* user+detail@domain */
+struct bytes keeper_extended(struct arena *, struct bytes address, char delimiter, struct bytes detail);
 /* keeper-handoff.c: `kind` of enum handoff_kind; the answer goes to the queue */
 void keeper_handoff(struct house *, uint32_t ticket, const struct word_deliver *, int kind, struct bytes what);
 void keeper_handoffs_open(struct house *);

@@ -687,6 +687,21 @@ check_classes(struct check *c)
 			}
 }
 
+/* Where the mail of local names may go instead of a mailbox. */
+static void
+check_transports(struct check *c)
+{
+	static const char *const names[] = { "mailbox_transport", "fallback_transport" };
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		const char *value = settings_value(c->settings, names[i]);
+		const char *wrong = value != NULL ? transport_fault(value, i == 1) : NULL;
+		if (wrong != NULL)
+			complain(c, line_of(c->settings, names[i]), "%s = %s: %s", names[i], value,
+			         wrong);
+	}
+}
+
 static void
 check_origin(struct check *c, const char *origin)
 {
@@ -746,6 +761,7 @@ check_common(struct check *c)
 	check_limits(c);
 	check_mechanisms(c);
 	check_classes(c);
+	check_transports(c);
 	tables_named(c->settings, check_table_name, c);
 	for (size_t i = 0; i < common.mynetworks.count; i++)
 		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))

@@ -79,6 +79,8 @@ extern const char *const role_names[ROLES];
 	/* a letter finds its mailbox */ \
 	X(DELIVER,        FROM(QUEUE), FROM(KEEPER))           /* struct word_deliver                         */ \
 	X(DELIVERED,      FROM(KEEPER), FROM(QUEUE))           /* struct word_delivered                       */ \
+	X(MAILBOX_ASK,    FROM(KEEPER), FROM(CLERK))           /* a user's name: does the mailbox get their mail? */ \
+	X(MAILBOX_IS,     FROM(CLERK), FROM(KEEPER))           /* u8 enum mailbox_way, text                   */ \
 	/* a reader reads */ \
 	X(SESSION,        FROM(LOGIN), FROM(KEEPER))           /* struct word_session, fd                     */ \
 	X(SESSION_OVER,   FROM(KEEPER), FROM(LOGIN))           /* ticket of SESSION                           */ \

@@ -7,6 +7,7 @@ import pathlib
 import pwd
 import shutil
 import signal
+import smtplib
 import subprocess
 
 import pytest
@@ -311,7 +312,7 @@ def test_a_mailbox_command_runs_as_the_user_with_its_environment(served, user):
     assert variables["USER"] == variables["LOGNAME"] == user.name and variables["HOME"] == str(user.home)
     assert variables["SHELL"] == "/bin/sh" and variables["EXTENSION"] == "Lists"
     assert variables["SENDER"] == "strange_id_@example.com"
-    assert variables["RECIPIENT"] == "jill@example.com" and variables["LOCAL"] == "jill" and variables["DOMAIN"] == "example.com"
+    assert variables["RECIPIENT"] == "jill+Lists@example.com" and variables["LOCAL"] == "jill+Lists" and variables["DOMAIN"] == "example.com"
     assert variables["ORIGINAL_RECIPIENT"] == "jill+Lists@example.com"
     assert variables["CLIENT_ADDRESS"] == "127.0.0.1" and variables["CLIENT_PROTOCOL"] == "ESMTP"
     assert f"uid={user.uid}" in (user.home / "id").read_text() and "(mail)" not in (user.home / "id").read_text()
@@ -319,6 +320,131 @@ def test_a_mailbox_command_runs_as_the_user_with_its_environment(served, user):
     assert said.startswith(b"From strange`id`@example.com ") and b"\r" not in said
     assert b"\nDelivered-To: jill@example.com\n" in said and b"\nSubject: commanded\n" in said
     wait_for(lambda: f"status=sent (delivered to command: {script})" in demo.log())
+
+
+def environment_of(user):
+    wait_for((user.home / "said").exists)
+    return dict(line.split("=", 1) for line in (user.home / "env").read_text().splitlines() if "=" in line)
+
+
+def test_mailbox_command_maps_are_asked_before_mailbox_command(served, user, tmp_path):
+    script = user.write("save", SAVE.format(home=user.home), 0o700)
+    maps = tmp_path / "commands"
+    maps.write_text(f"{user.name} {script}\nsomebody /bin/false\n")
+    demo = served(mailbox_command="/bin/false", mailbox_command_maps=f"hash:{maps}")
+    demo.send(letter(word()), to="jill+Lists@example.com")
+    assert environment_of(user)["EXTENSION"] == "Lists"
+    wait_for(lambda: f"status=sent (delivered to command: {script})" in demo.log())
+    maps.write_text("somebody /bin/true\n")
+    wait_for(lambda: demo.send(letter(word()), sender="x@example.net") or "Command died with status 1: \"/bin/false\"" in demo.log())
+
+
+def test_a_command_of_forward_hears_the_extension(served, user):
+    script = user.write("save", SAVE.format(home=user.home), 0o700)
+    user.write(".forward", f"|{script}\n", 0o644)
+    demo = served(home_mailbox="Maildir/")
+    demo.send(letter(word()), to="jill+Deep@example.com")
+    variables = environment_of(user)
+    assert variables["EXTENSION"] == "Deep" and variables["LOCAL"] == "jill+Deep" and variables["USER"] == user.name
+
+
+def test_mailbox_transport_after_forward(served, user):
+    demo = served(home_mailbox="Maildir/", mailbox_transport="error:5.2.1 this mailbox is closed")
+    demo.send(letter(word()), sender="x@example.net")
+    wait_for(lambda: "dsn=5.2.1, status=bounced (this mailbox is closed)" in demo.log())
+    user.write(".forward", f"\"|cat > {user.home}/piped\"\n", 0o644)
+    demo.send(letter("kept"), sender="x@example.net")
+    wait_for((user.home / "piped").exists)
+    (user.home / ".forward").unlink()
+    main = pathlib.Path(demo.config)
+    main.write_text(main.read_text().replace("error:5.2.1 this mailbox is closed", "discard:"))
+    demo.command("reload")
+    demo.send(letter("gone"), sender="x@example.net")
+    wait_for(lambda: "status=sent (discarded by mailbox_transport)" in demo.log())
+    assert len(user.maildir()) == 0
+
+
+@pytest.mark.parametrize("setting, value, words", [
+    ("mailbox_transport", "lmtp:unix:private/dovecot-lmtp", "this version has the transports error:TEXT, discard: and local: here"),
+    ("mailbox_transport", "virtual:", "virtual_mailbox_maps"),
+    ("fallback_transport", "relay:[127.0.0.1]", "this version has the transports error:TEXT, discard: and virtual: here"),
+])
+def test_a_transport_that_is_not_there_is_refused_with_the_settings(tmp_path, setting, value, words):
+    main = tmp_path / "main.cf"
+    main.write_text(f"mail_directory = {tmp_path}/mail\n{setting} = {value}\n")
+    import kit
+    said = subprocess.run([kit.BINARY, "-c", main, "config", "check"], capture_output=True, text=True)
+    assert said.returncode != 0 and f"{main}:2: {setting} = {value}: " in said.stderr + said.stdout and words in said.stderr + said.stdout
+
+
+LOCAL = dict(mydestination="localhost", local_recipient_maps="", myorigin="localhost")
+
+
+@pytest.fixture
+def local(tmp_path):
+    """A server whose local users have a domain of their own."""
+    demos = []
+
+    def serve(**settings):
+        demo = Demo(tmp_path / "demo").start()
+        demo.stop()
+        with open(demo.config, "a") as f:
+            f.write("".join(f"{name} = {value}\n" for name, value in {**LOCAL, **settings}.items()))
+        demos.append(demo.start())
+        return demo
+    yield serve
+    for demo in demos:
+        demo.stop()
+
+
+def test_mail_for_a_user_at_localhost(local, user):
+    demo = local(home_mailbox="Maildir/", alias_maps="")
+    demo.send(letter("to localhost"), to=f"{user.name}@localhost", sender="x@example.net")
+    [found] = lands_in(user.maildir)
+    assert found["Delivered-To"] == f"{user.name}@localhost"
+    wait_for(lambda: f"to=<{user.name}@localhost>" in demo.log() and "status=sent (delivered to maildir)" in demo.log())
+    assert "INBOX" in demo.command("mailbox", "list", user.name).stdout
+
+
+def test_a_command_of_an_alias_runs_as_nobody_or_as_who_owns_the_file(local, user, tmp_path):
+    place = pathlib.Path("/tmp") / f"mansio-{word()}"
+    place.mkdir()
+    place.chmod(0o1777)
+    aliases, theirs = tmp_path / "aliases", tmp_path / "theirs"
+    aliases.write_text(f'rooted: "|(id -un; echo $EXTENSION) > {place}/rooted"\n')
+    theirs.write_text(f'owned: "|id -un > {place}/owned"\nfiled: {place}/filed\n')
+    os.chown(theirs, user.uid, -1)
+    try:
+        demo = local(alias_maps=f"hash:{aliases}, hash:{theirs}")
+        for name in ["rooted+More", "owned", "filed"]:
+            demo.send(letter(name), to=f"{name}@localhost", sender="x@example.net")
+        for name in ["rooted", "owned", "filed"]:
+            wait_for(lambda: (place / name).exists() and (place / name).stat().st_size > 0)
+        wait_for(lambda: (place / "rooted").read_text() == "nobody\nMore\n")
+        assert (place / "owned").read_text() == f"{user.name}\n" and (place / "filed").stat().st_uid == user.uid
+    finally:
+        shutil.rmtree(place)
+
+
+def test_fallback_transport_for_names_that_nobody_has(local, user, tmp_path):
+    maps = tmp_path / "fallback"
+    maps.write_text("thrown discard:\nmoved virtual:\n")
+    boxes = tmp_path / "boxes"
+    boxes.write_text("moved@localhost moved/\n")
+    demo = local(home_mailbox="Maildir/", alias_maps="", fallback_transport_maps=f"hash:{maps}", virtual_mailbox_maps=f"hash:{boxes}",
+                 virtual_mailbox_domains="", fallback_transport="error:5.1.1 ask the postmaster", luser_relay="jill@example.com")
+
+    def refused(to):
+        try:
+            demo.send(letter(word()), to=to, sender="x@example.net")
+        except smtplib.SMTPRecipientsRefused as e:
+            return e.recipients[to]
+    demo.send(letter("kept"), to=f"{user.name}@localhost", sender="x@example.net")
+    lands_in(user.maildir)
+    assert refused("thrown@localhost") is None and refused("moved@localhost") is None
+    code, text = refused("stranger@localhost")
+    assert code == 550 and b"5.1.1 " in text and b"ask the postmaster" in text
+    wait_for(lambda: "to=<moved@localhost>" in demo.log() and "delivered to" in demo.log().split("to=<moved@localhost>")[-1])
 
 
 @pytest.mark.parametrize("status, dsn, state, words", [
