@@ -173,13 +173,15 @@ try_alias(struct walk *w, size_t at, const struct directory_key *k, struct bytes
 }
 
 static enum directory_outcome
-find_account(struct walk *w, const struct directory_key *k, uint64_t *id)
+find_account(struct walk *w, const struct directory_key *k, uint64_t *id, bool *shadow)
 {
 	sqlite3_stmt          *s = directory_query(w->d, ACCOUNT_WHOSE, k->local, k->domain);
 	enum directory_outcome o = directory_row(w->d, s);
 
-	if (o == DIRECTORY_OK)
+	if (o == DIRECTORY_OK) {
 		*id = (uint64_t)sqlite3_column_int64(s, 0);
+		*shadow = sqlite3_column_int(s, 1) != 0;
+	}
 	sqlite3_reset(s);
 	return o;
 }
@@ -237,19 +239,40 @@ domain_of(struct walk *w, struct bytes domain, struct bytes *catch_all)
 	return o;
 }
 
+static enum directory_outcome
+also_local(struct walk *w, size_t at)
+{
+	struct bytes unused;
+
+	return outcome_of(rules_domain(w->r, "mydestination", &w->rules->mydestination,
+	                               w->todo[at].key.domain, &unused));
+}
+
 /* A domain of the directory that mydestination names too: who is not in the directory may be in alias_maps, or a
    user of the operating system. */
 static enum directory_outcome
 try_local(struct walk *w, size_t at)
 {
-	struct bytes      *domain = &w->todo[at].key.domain, unused;
-	enum table_outcome listed =
-		rules_domain(w->r, "mydestination", &w->rules->mydestination, *domain, &unused);
+	struct bytes           domain = w->todo[at].key.domain;
+	enum directory_outcome o = also_local(w, at);
 
-	if (listed != TABLE_FOUND)
-		return listed == TABLE_NONE ? DIRECTORY_NONE : outcome_of(listed);
-	resolve_tell(w->r, "%.*s: local domain too (mydestination)", (int)domain->len, domain->at);
+	if (o != DIRECTORY_OK)
+		return o;
+	resolve_tell(w->r, "%.*s: local domain too (mydestination)", (int)domain.len, domain.at);
 	return class_deliver(w, at, CLASS_LOCAL, BYTES(""));
+}
+
+/* Who logged in by another back end has a row in the directory; the mail of an operating-system user of that name
+   stays where it was before. */
+static enum directory_outcome
+found_account(struct walk *w, size_t at, uint64_t id, bool shadow, const struct directory_key *k,
+              struct bytes detail)
+{
+	enum directory_outcome o = shadow ? also_local(w, at) : DIRECTORY_NONE;
+
+	if (o == DIRECTORY_OK)
+		o = alias_user(w, at, k->local, false, detail);
+	return o == DIRECTORY_NONE ? target_account(w, at, id, k, detail) : o;
 }
 
 /* An address of a domain of the directory: alias of the whole name, account; the same without the detail.  Tables
@@ -261,11 +284,12 @@ step_directory(struct walk *w, size_t at, struct bytes catch_all)
 	struct bytes           detail = w->todo[at].detail, whole = detail;
 	bool                   parted = key_bare(w->rules->delimiter, &key, &bare, &detail);
 	uint64_t               id = 0;
+	bool                   shadow = false;
 	enum directory_outcome o = try_alias(w, at, &key, whole), account = DIRECTORY_NONE;
 
 	w->table = "virtual mailbox table";
 	if (o == DIRECTORY_NONE)
-		account = find_account(w, &key, &id);
+		account = find_account(w, &key, &id, &shadow);
 	if (account == DIRECTORY_LATER)
 		return account;
 	if (o == DIRECTORY_NONE && account == DIRECTORY_NONE && parted)
@@ -273,11 +297,11 @@ step_directory(struct walk *w, size_t at, struct bytes catch_all)
 	if (o == DIRECTORY_NONE)
 		o = alias_virtual(w, at, CLASS_DIRECTORY);
 	if (o == DIRECTORY_NONE && account == DIRECTORY_OK)
-		return target_account(w, at, id, &key, whole);
+		return found_account(w, at, id, shadow, &key, whole);
 	if (o == DIRECTORY_NONE && parted) {
-		o = find_account(w, &bare, &id);
+		o = find_account(w, &bare, &id, &shadow);
 		if (o == DIRECTORY_OK)
-			return target_account(w, at, id, &bare, detail);
+			return found_account(w, at, id, shadow, &bare, detail);
 	}
 	if (o == DIRECTORY_NONE)
 		o = class_relocated(w, at, CLASS_DIRECTORY);

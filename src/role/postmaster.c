@@ -507,7 +507,8 @@ child_died(void *ctx, struct child *c, int status)
 	if (WIFSIGNALED(status))
 		warn_("%s %u (process %d) was killed by signal %d (%s)", name, child_number(c),
 		      c->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if ((p->phase != CLOSING && !c->resting) || WEXITSTATUS(status) != 0)
+	else if ((p->phase != CLOSING && !c->resting && !child_is_idle(c)) ||
+	         WEXITSTATUS(status) != 0)
 		warn_("%s %u (process %d) ended with status %d", name, child_number(c), c->pid,
 		      WEXITSTATUS(status));
 	if (p->phase == OPENING && (c->index & KEEPER_OF_USER) == 0 && WIFEXITED(status) &&

@@ -625,3 +625,19 @@ def test_a_full_disk_defers_and_leaves_no_half_letter(served, user):
     finally:
         demo.stop()
         subprocess.run(["umount", "-l", user.home], check=True)
+
+
+def test_a_login_by_another_back_end_takes_no_mail_from_a_system_user(tmp_path, user):
+    """The domain is the directory's and in mydestination: the row a login made in the directory stands behind the user."""
+    users = tmp_path / "users"
+    users.write_text(f"{user.name}:{{PLAIN}}geheim::::::\nnobody-else:{{PLAIN}}geheim::::::\n")
+    demo = Demo(tmp_path / "demo").start()
+    try:
+        with open(demo.config, "a") as f:
+            f.write(f"mydestination = example.com\nauth_backends = directory passwd-file:{users}\nauth_default_realm = example.com\n")
+        demo.command("reload")
+        for name, goes in ((user.name, f"(user, uid {user.uid})"), ("nobody-else", "(mailbox)")):
+            demo.command("auth", "test", name, input="geheim\n")
+            assert f"goes to: {name}@example.com {goes}" in demo.command("address", "test", f"{name}@example.com").stdout
+    finally:
+        demo.stop()
