@@ -1,6 +1,7 @@
 /* reload -- the settings anew, without a session lost */
 
 #include "command/command.h"
+#include "role/tables.h"
 
 static int run_reload(struct call *);
 
@@ -9,16 +10,36 @@ const struct command command_reload = {
 	.forms = "reload",
 	.about = "Makes the running server read its settings and certificates again.",
 	.more = "Nothing changes when the file is not as it should be: what is wrong is said with its line, and the "
-		"settings from before stay. No session is dropped.",
+		"settings from before stay. A lookup table that is not as it should be is said too: what depends on it waits. "
+		"No session is dropped.",
 	.run = run_reload,
 };
+
+/* The roles say so in the log alone. */
+static void
+complain_of_tables(struct call *c)
+{
+	struct common_settings common;
+	struct settings       *s = command_settings(c, &common);
+	struct buffer          errors = { 0 }, warnings = { 0 };
+
+	if (s != NULL && !tables_check(s, &errors, &warnings))
+		command_print(buffer_bytes(&errors), stderr);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	settings_close(&s);
+}
 
 static int
 run_reload(struct call *c)
 {
 	static const char *const ask[] = { "reload" };
+	int                      status;
 
 	if (c->argc > 1)
 		return command_wrong(c, "reload takes no arguments");
-	return command_ask(c, "postmaster", 1, ask, (struct bytes){ NULL, 0 });
+	status = command_ask(c, "postmaster", 1, ask, (struct bytes){ NULL, 0 });
+	if (status == COMMAND_DONE)
+		complain_of_tables(c);
+	return status;
 }

@@ -156,6 +156,17 @@ def test_a_bad_file_changes_nothing(demo):
     box.logout()
 
 
+def test_a_table_that_is_not_there_is_said_at_the_reload(demo):
+    path = pathlib.Path(demo.config)
+    good = path.read_text()
+    try:
+        path.write_text(good + "virtual_alias_maps = hash:/nowhere/virtual\n")
+        assert "/nowhere/virtual" in demo.command("reload").stderr
+    finally:
+        path.write_text(good)
+        assert demo.command("reload").stderr == ""
+
+
 def test_a_listener_may_differ(demo):
     try:
         demo.command("config", "set", "lmtp/smtpd_banner=Stables")
