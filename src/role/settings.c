@@ -769,6 +769,27 @@ check_common(struct check *c)
 			         common.mynetworks.item[i], wrong);
 }
 
+/* What is allowed and hardly meant. */
+static void
+warn_of_risks(struct settings *s, const char *file, struct buffer *warnings)
+{
+	const char *banner = settings_value(s, "smtpd_banner");
+	const char *myhostname = settings_value(s, "myhostname");
+	const char *networks = settings_value(s, "mynetworks");
+
+	/* rfc5321:4.3.1 */
+	if (!bytes_starts_nocase(bytes_of(banner), bytes_of(myhostname)))
+		buffer_printf(warnings,
+		              "%s:%d: smtpd_banner = %s: it is to begin with $myhostname\n", file,
+		              line_of(s, "smtpd_banner"), banner);
+	if (strstr(networks, "0.0.0.0/0") != NULL || strstr(networks, "::]/0") != NULL ||
+	    strstr(networks, "::/0") != NULL)
+		buffer_printf(
+			warnings,
+			"%s:%d: mynetworks = %s: everybody may send to anybody, which makes an open relay\n",
+			file, line_of(s, "mynetworks"), networks);
+}
+
 bool
 house_settings_check(struct settings *s, const char *file, struct buffer *errors,
                      struct buffer *warnings)
@@ -786,6 +807,8 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 	check_listeners(&c);
 	if (c.good)
 		check_common(&c);
+	if (c.good)
+		warn_of_risks(s, file, warnings);
 	(void)settings_unknown(s, warnings);
 	return c.good;
 }

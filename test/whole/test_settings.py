@@ -64,6 +64,16 @@ def test_settings_of_postfix_that_mean_nothing_here_are_told_with_what_does(copy
     assert "as it should be" not in done.stdout
 
 
+@pytest.mark.parametrize("line,why", [
+    ("mynetworks = 127.0.0.0/8 0.0.0.0/0", "open relay"),
+    ("mynetworks = [::]/0", "open relay"),
+    ("smtpd_banner = Hello there", "begin with $myhostname"),
+])
+def test_what_is_allowed_and_hardly_meant_is_told(copy, line, why):
+    done = copy("config", "check", text=line + "\n")
+    assert done.returncode == 0 and why in done.stderr
+
+
 def test_the_origin_may_stand_in_a_file_as_debian_has_it(demo, tmp_path):
     name = tmp_path / "mailname"
     name.write_text("example.com\n")
