@@ -373,6 +373,11 @@ is_ready(struct conversion *c)
 			return EBUSY;
 		if ((why = mailbox_load(m)) != 0)
 			return why;
+		/* What others put there until now comes along. */
+		if ((why = folder_look(m, false)) == EBUSY && m->folder != NULL)
+			(void)folder_locked(m->folder);
+		if (why != 0)
+			return why == EBUSY ? EAGAIN : why;
 		if (m->folder != NULL && m->folder->fresh_count > 0)
 			return EAGAIN;
 		for (uint32_t i = 0; i < m->rows.count; i++)

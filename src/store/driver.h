@@ -14,6 +14,7 @@
  * enter()     opens a folder that is to be read; leave() closes it.
  * stamp()     cheap: what would change if anybody changed the folder.  False: it cannot be read.
  * scan()      tells of every message; a uid a former owner gave, too.
+ * scan_some() the same, some of it at a time: EAGAIN until all were told.  NULL: there is only scan().
  * put()       writes a message; *f->where is set.  When it returns 0 the file is whole but perhaps not
  *             durable or not yet under its name: `landing` says what the sync has to do.
  * link()      the same for a message that lies in another folder of the same driver and place.
@@ -49,6 +50,7 @@ struct file {
 	bool     changed;              /* waits for apply()                       */
 	bool     seen;                 /* by the scan that runs                   */
 	bool     over;                 /* gone from outside, too                  */
+	uint64_t found;                /* flags outside, by the scan that runs    */
 	uint64_t flags;                /* apply(): what is to be written          */
 };
 /* What was done to a message outside. */
@@ -93,6 +95,7 @@ struct driver {
 	void (*leave)(struct folder *);
 	bool (*stamp)(struct folder *, struct stamp *);
 	int  (*scan)(struct folder *, void (*each)(void *ctx, const struct found *), void *ctx);
+	int  (*scan_some)(struct folder *, void (*each)(void *ctx, const struct found *), void *ctx);
 	int  (*put)(struct folder *, struct file *, const struct source *, int64_t date, struct landing **);
 	int  (*link)(struct folder *from, const struct file *, struct folder *to, struct file *, struct landing **);
 	void (*stranded)(struct folder *, void (*each)(void *ctx, const char *name), void *ctx);

@@ -42,7 +42,7 @@ by_age(const void *one, const void *other)
 	return strcmp(a->file->name, b->file->name);
 }
 
-static void
+static struct file *
 fresh_add(struct folder *f, const struct found *found)
 {
 	struct file *file = memory_take(sizeof *file);
@@ -60,6 +60,7 @@ fresh_add(struct folder *f, const struct found *found)
 	f->fresh[f->fresh_count++] = (struct fresh){
 		.file = file, .date = found->date, .zone = found->zone, .uid = found->uid
 	};
+	return file;
 }
 
 static void settle(struct folder *);
@@ -139,7 +140,8 @@ digested(void *who, int why, struct bytes digest)
 		if (why == 0)
 			buffer_add(&x->digest, digest);
 		store_hold(a);
-		settle(f);
+		if (!f->scanning) /* else when all is known */
+			settle(f);
 		account_drop(&a);
 	}
 	memory_free(q);
@@ -215,8 +217,11 @@ settle(struct folder *f)
 struct looking {
 	struct folder *folder;
 	size_t         first;   /* of what is fresh                        */
-	struct map    *waiting; /* what was fresh before, by name          */
-	uint64_t       mask;
+	struct map    *waiting; /* what is fresh, by name                  */
+	struct stamp   stamp;   /* of the folder when it was begun         */
+	int64_t        began;
+	bool           again; /* for the second time                     */
+	bool           now;   /* we are in it                            */
 };
 
 static void
@@ -248,17 +253,18 @@ there(void *ctx, const struct found *found)
 	struct folder  *f = l->folder;
 	struct file    *file = map_get(f->by_name, found->name);
 
-	if (file == NULL && f->entered < l->first)
+	if (file == NULL)
 		file = map_get(l->waiting, found->name);
 	if (file == NULL) {
-		fresh_add(f, found);
+		/* Met again when the list is read once more, it is no other. */
+		(void)map_put(l->waiting, found->name, fresh_add(f, found));
 		return;
 	}
 	if (file->seen && file->message != 0)
 		return; /* it was moved while we read the list */
 	set_where(file, found);
 	file->seen = true;
-	file->flags = found->flags;
+	file->found = found->flags;
 }
 
 /* Flags of both sides: whoever changed one last time it was looked at is right. */
@@ -266,7 +272,7 @@ static void
 merge(struct folder *f, struct file *file, uint32_t row, uint64_t mask)
 {
 	struct mailbox  *m = f->mailbox;
-	uint64_t         ours = flags_outer(m, m->rows.flags[row]), now = file->flags & mask;
+	uint64_t         ours = flags_outer(m, m->rows.flags[row]), now = file->found & mask;
 	uint64_t         delta = (now ^ file->outside) & mask;
 	struct uid_range one = { m->rows.uid[row], m->rows.uid[row] };
 	struct uid_set   set = { &one, 1 };
@@ -320,20 +326,27 @@ take_over(struct folder *f)
 	return why;
 }
 
+/* EAGAIN: some of it was read, and there is more. */
+static int
+scan_some(struct folder *f, struct looking *l)
+{
+	const struct driver *d = f->place->driver;
+
+	if (d->scan_some == NULL || f->mailbox->account->store->needs.later == NULL)
+		return d->scan(f, there, l);
+	return d->scan_some(f, there, l);
+}
+
+/* A file that is renamed while the directory is read may be seen under neither name: once more. */
 static int
 scan(struct folder *f, struct looking *l)
 {
 	int why;
 
-	if ((why = take_over(f)) != 0)
+	if ((why = scan_some(f, l)) != 0 || f->place->driver->sure || l->again || missing(f) == 0)
 		return why;
-	for (size_t i = 0; i < f->count; i++)
-		f->file[i]->seen = false;
-	if ((why = f->place->driver->scan(f, there, l)) != 0 || f->place->driver->sure ||
-	    missing(f) == 0)
-		return why;
-	/* A file that is renamed while the directory is read may be seen under neither name: once more. */
-	return f->place->driver->scan(f, there, l);
+	l->again = true;
+	return scan_some(f, l);
 }
 
 /* What is not there is gone from the mailbox too; nobody needs to remove it. */
@@ -387,7 +400,7 @@ compare(struct folder *f, uint64_t mask)
 		struct file *file = folder_file(f, m->rows.message[i]);
 		if (file == NULL || !file->seen || file->gone || file->landing)
 			continue;
-		if (((file->flags ^ file->outside) & mask) != 0 ||
+		if (((file->found ^ file->outside) & mask) != 0 ||
 		    ((flags_outer(m, m->rows.flags[i]) ^ file->outside) & mask) != 0)
 			merge(f, file, i, mask);
 		if (m->account->failed != 0)
@@ -417,50 +430,92 @@ unchanged(struct folder *f, struct stamp *now)
 	return f->stamped != 0 && (!f->stale || f->place->driver->sure);
 }
 
-int
-folder_look(struct mailbox *m, bool force)
+static int
+look_begin(struct folder *f, const struct stamp *now)
 {
-	struct folder *f = m->folder;
-	struct looking l = { .folder = f };
-	struct stamp   now = { { 0 } };
-	int64_t        began = clock_wall();
-	int            why;
+	struct looking *l = memory_take(sizeof *l);
 
-	if (f == NULL || f->scanning || m->gone)
-		return 0;
-	if (unchanged(f, &now) && !force)
-		return 0;
+	*l = (struct looking){ .folder = f,
+		               .first = f->fresh_count,
+		               .waiting = waiting(f),
+		               .stamp = *now,
+		               .began = clock_wall() };
+	f->looking = l;
 	f->scanning = true;
 	f->stale = false;
-	if (f->again <= began)
+	if (f->again <= l->began)
 		f->again = 0;
-	l.first = f->fresh_count;
-	l.waiting = waiting(f);
-	why = scan(f, &l);
-	map_close(&l.waiting);
+	for (size_t i = 0; i < f->count; i++)
+		f->file[i]->seen = false;
+	return take_over(f);
+}
+
+void
+folder_look_end(struct folder *f)
+{
+	struct looking *l = f->looking;
+
+	f->looking = NULL;
 	f->scanning = false;
-	if (why == EBUSY)
-		return why;
-	if (why != 0) {
-		warn_("account %" PRIu64 ", mailbox %s: %s cannot be read: %s", m->account->id,
-		      m->name, account_location(m->account), strerror(why));
-		return why;
-	}
+	if (l == NULL)
+		return;
+	map_close(&l->waiting);
+	memory_free(l);
+}
+
+/* All was seen: what is different becomes facts. */
+static int
+look_over(struct folder *f, const struct looking *l)
+{
+	const struct stamp *now = &l->stamp;
+	int                 why;
+
 	f->locked = 0;
 	if ((why = compare(f, f->place->driver->letters(f))) != 0)
 		return why;
-	f->stamp = now;
-	f->stamped = began;
-	for (size_t i = 0; i < COUNT(now.at); i += 2)
-		if (now.at[i] != 0 && began - now.at[i] < STAMP_SURE_S)
+	f->stamp = *now;
+	f->stamped = l->began;
+	for (size_t i = 0; i < COUNT(now->at); i += 2)
+		if (now->at[i] != 0 && l->began - now->at[i] < STAMP_SURE_S)
 			f->stamped = 0;
-	if (f->fresh_count > l.first)
-		qsort(f->fresh + l.first, f->fresh_count - l.first, sizeof *f->fresh, by_age);
+	if (f->fresh_count > l->first)
+		qsort(f->fresh + l->first, f->fresh_count - l->first, sizeof *f->fresh, by_age);
 	if (f->fresh_count > 0)
 		settle(f);
 	else
 		take_uidnext(f);
 	return 0;
+}
+
+int
+folder_look(struct mailbox *m, bool force)
+{
+	struct folder *f = m->folder;
+	struct looking l;
+	struct stamp   now = { { 0 } };
+	int            why = 0;
+
+	if (f == NULL || m->gone || (f->looking != NULL && f->looking->now))
+		return 0;
+	if (f->looking == NULL) {
+		if (unchanged(f, &now) && !force)
+			return 0;
+		why = look_begin(f, &now);
+	}
+	f->looking->now = true;
+	if (why == 0)
+		why = scan(f, f->looking);
+	f->looking->now = false;
+	if (why == EAGAIN)
+		return EBUSY; /* with its list being read */
+	l = *f->looking;
+	folder_look_end(f);
+	if (why != 0 && why != EBUSY)
+		warn_("account %" PRIu64 ", mailbox %s: %s cannot be read: %s", m->account->id,
+		      m->name, account_location(m->account), strerror(why));
+	if (why != 0 && f->fresh_count > 0 && why != EBUSY)
+		settle(f);
+	return why != 0 ? why : look_over(f, &l);
 }
 
 static void
@@ -653,6 +708,7 @@ store_news(struct store *s)
 		}
 	for (struct account *a = s->all; a != NULL; a = a->next)
 		for (struct mailbox *m = a->mailboxes; a->place != NULL && m != NULL; m = m->next)
-			if (m->folder != NULL && m->folder->stale && m->watches != NULL)
-				(void)folder_look(m, false);
+			if (m->folder != NULL && m->folder->stale && m->watches != NULL &&
+			    folder_look(m, false) == EBUSY)
+				(void)folder_locked(m->folder);
 }

@@ -39,6 +39,8 @@ folder_add(struct folder *f, struct file *file)
 		f->room = f->room ? f->room * 2 : 16;
 		f->file = memory_resize(f->file, f->room * sizeof(struct file *));
 	}
+	file->seen = true; /* a look that has begun need not find it */
+	file->found = file->outside;
 	f->file[f->count++] = file;
 	(void)map_put(f->by_name, bytes_of(file->name), file);
 }
@@ -262,6 +264,7 @@ folder_free(struct folder *f)
 	for (struct inquiry *q = f->inquiries; q != NULL; q = q->next)
 		q->folder = NULL;
 	folder_unwatch(f);
+	folder_look_end(f);
 	fresh_free(f);
 	f->place->driver->leave(f);
 	for (size_t i = 0; i < f->count; i++)
@@ -277,6 +280,7 @@ folder_renamed(struct mailbox *m)
 	struct folder *f = m->folder;
 
 	folder_unwatch(f);
+	folder_look_end(f);
 	f->place->driver->leave(f);
 	f->stamped = 0;
 	if (f->place->driver->enter(f) != 0)

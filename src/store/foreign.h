@@ -58,7 +58,8 @@ struct folder {
 	int64_t         looked;          /* when a thread had looked; 0: none has    */
 	int             watch[2];        /* of inotify, -1 none                      */
 	bool            stale;           /* inotify said that something is new       */
-	bool            scanning;
+	bool            scanning;        /* a look has begun                         */
+	struct looking *looking;
 	int64_t         locked;          /* since when another program has it; 0: it has not */
 	bool            retry;           /* store_later() is awaited                 */
 	uint32_t        former;          /* next uid of who had it before us, until its messages are in */
@@ -91,6 +92,7 @@ void folder_add(struct folder *, struct file *);            /* takes it; its id 
 void folder_close(struct mailbox *);
 void folder_renamed(struct mailbox *);                      /* it lies elsewhere now           */
 int  folder_look(struct mailbox *, bool force);
+void folder_look_end(struct folder *);                      /* what was begun is forgotten     */
 int  folder_refresh(struct folder *);                       /* only where files lie now        */
 void folder_settled(struct folder *);                       /* whoever waited for it waits no more */
 /* EBUSY came from the driver: true, store_later() will try again; false, that was waited for long enough. */

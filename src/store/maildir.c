@@ -308,6 +308,14 @@ open_parts(struct maildir *d, int base)
 }
 
 static void
+stop_reading(struct maildir *d)
+{
+	if (d->reading != NULL)
+		(void)closedir(d->reading);
+	d->reading = NULL;
+}
+
+static void
 maildir_leave(struct folder *f)
 {
 	struct maildir *d = f->mine;
@@ -318,6 +326,7 @@ maildir_leave(struct folder *f)
 	for (size_t i = 0; i < MAILDIR_PARTS; i++)
 		if (d->part[i] >= 0)
 			(void)close(d->part[i]);
+	stop_reading(d);
 	if (d->base >= 0)
 		(void)close(d->base);
 	map_close(&d->uids);
@@ -466,53 +475,88 @@ maildir_letters(struct folder *f)
 
 /* ---- reading ---- */
 
-static int
-scan_part(struct folder *f, enum maildir_part part, void (*each)(void *ctx, const struct found *),
-          void *ctx)
+/* So many files are told of before others have their turn. */
+enum { SOME_MOST = 2048 };
+
+static void
+tell_file(struct folder *f, enum maildir_part part, const struct dirent *e,
+          void (*each)(void *ctx, const struct found *), void *ctx)
 {
 	struct maildir *d = f->mine;
-	DIR            *dir = read_directory(d->part[part], ".");
-	struct dirent  *e;
+	struct found    found = { 0 };
+	struct bytes    flags;
+	ptrdiff_t       dot;
+	uint64_t        date;
 	char            where[300];
 
-	if (dir == NULL)
-		return errno;
-	errno = 0;
-	while ((e = readdir(dir)) != NULL) {
-		struct found found = { 0 };
-		struct bytes flags;
-		uint64_t     date;
-		if (e->d_name[0] == '.' || (e->d_type != DT_REG && e->d_type != DT_UNKNOWN))
-			continue;
-		found.name = base_of(bytes_of(e->d_name), &flags);
-		found.flags =
-			flags_of(f, flags); /* in new, too: mutt marks what nobody has seen yet */
-		(void)snprintf(where, sizeof where, "%s/%s", parts[part], e->d_name);
-		found.where = bytes_of(where);
-		if (bytes_number(bytes_cut(found.name, 0,
-		                           (size_t)(bytes_find(found.name, '.') < 0
-		                                            ? 0
-		                                            : bytes_find(found.name, '.'))),
-		                 &date) &&
-		    date < INT64_C(1) << 40)
-			found.date = (int64_t)date;
-		found.uid = (uint32_t)(uintptr_t)(d->uids != NULL ? map_get(d->uids, found.name)
-		                                                  : NULL);
-		each(ctx, &found);
+	if (e->d_name[0] == '.' || (e->d_type != DT_REG && e->d_type != DT_UNKNOWN))
+		return;
+	found.name = base_of(bytes_of(e->d_name), &flags);
+	found.flags = flags_of(f, flags); /* in new, too: mutt marks what nobody has seen yet */
+	(void)snprintf(where, sizeof where, "%s/%s", parts[part], e->d_name);
+	found.where = bytes_of(where);
+	dot = bytes_find(found.name, '.');
+	if (bytes_number(bytes_cut(found.name, 0, dot < 0 ? 0 : (size_t)dot), &date) &&
+	    date < INT64_C(1) << 40)
+		found.date = (int64_t)date;
+	found.uid = (uint32_t)(uintptr_t)(d->uids != NULL ? map_get(d->uids, found.name) : NULL);
+	each(ctx, &found);
+}
+
+/* EAGAIN: so many were told of, and there may be more. */
+static int
+scan_part(struct folder *f, enum maildir_part part, DIR *dir, size_t most,
+          void (*each)(void *ctx, const struct found *), void *ctx)
+{
+	struct dirent *e;
+
+	for (size_t n = 0; n < most; n++) {
+		errno = 0;
+		if ((e = readdir(dir)) == NULL)
+			return errno;
+		tell_file(f, part, e, each, ctx);
 	}
-	(void)closedir(dir);
-	return errno;
+	return EAGAIN;
+}
+
+static int
+maildir_scan_some(struct folder *f, void (*each)(void *ctx, const struct found *), void *ctx)
+{
+	struct maildir *d = f->mine;
+	int             why;
+
+	if (d->reading == NULL) {
+		maildir_keywords_read(f);
+		d->reads = MAILDIR_NEW;
+	}
+	for (; d->reads < MAILDIR_PARTS; d->reads++) {
+		if (d->reading == NULL &&
+		    (d->reading = read_directory(d->part[d->reads], ".")) == NULL)
+			return errno;
+		if ((why = scan_part(f, d->reads, d->reading, SOME_MOST, each, ctx)) == EAGAIN)
+			return why;
+		stop_reading(d);
+		if (why != 0)
+			return why;
+	}
+	return 0;
 }
 
 static int
 maildir_scan(struct folder *f, void (*each)(void *ctx, const struct found *), void *ctx)
 {
-	int why;
+	struct maildir *d = f->mine;
+	int             why = 0;
 
 	maildir_keywords_read(f);
-	if ((why = scan_part(f, MAILDIR_NEW, each, ctx)) != 0)
-		return why;
-	return scan_part(f, MAILDIR_CUR, each, ctx);
+	for (enum maildir_part part = MAILDIR_NEW; part < MAILDIR_PARTS && why == 0; part++) {
+		DIR *dir = read_directory(d->part[part], ".");
+		if (dir == NULL)
+			return errno;
+		why = scan_part(f, part, dir, SIZE_MAX, each, ctx);
+		(void)closedir(dir);
+	}
+	return why;
 }
 
 /* "cur/NAME" as directory and name. */
@@ -789,6 +833,7 @@ const struct driver maildir_driver = {
 	.leave = maildir_leave,
 	.stamp = maildir_stamp,
 	.scan = maildir_scan,
+	.scan_some = maildir_scan_some,
 	.put = maildir_put,
 	.link = maildir_link,
 	.stranded = maildir_stranded,

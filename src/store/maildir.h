@@ -18,6 +18,8 @@ struct maildir {
 	struct buffer dir;                       /* ".Sent", NUL-ended       */
 	char         *keyword[KEYWORD_LETTERS];  /* of a to z                */
 	int64_t       keywords_at[2];            /* when that file was changed */
+	void         *reading;                   /* new or cur, some of it at a time */
+	enum maildir_part reads;
 	struct map   *uids;                      /* NAME -> uid, of a former owner */
 };
 

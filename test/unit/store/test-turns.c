@@ -1,4 +1,4 @@
-/* test-mbox-turns -- an mbox is read and rewritten by the thread, while others have their turns */
+/* test-turns -- what takes long with files is done by the thread or some at a time, while others have their turns */
 #include "../unit.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@ struct ground {
 	struct kit      kit;
 	struct account *account;
 	struct mailbox *inbox;
+	const char     *driver;
 	char            place[128];
 	size_t          settled, later;
 };
@@ -97,14 +98,14 @@ enter(struct ground *g)
 	g->kit.letters = letters_open(g->kit.dir);
 	g->kit.store = store_open(g->kit.dir, g->kit.letters, g->kit.history_ms, &needs, g);
 	g->account = kit_take(&g->kit, ACCOUNT);
-	(void)snprintf(location, sizeof location, "mbox:%s", g->place);
+	(void)snprintf(location, sizeof location, "%s:%s", g->driver, g->place);
 	assert_int_equal(account_locate(g->account, location), 0);
 }
 
 static void
 ground_open(struct ground *g, unsigned letters, unsigned lines)
 {
-	*g = (struct ground){ .account = NULL };
+	*g = (struct ground){ .driver = "mbox" };
 	kit_folder(&g->kit);
 	(void)snprintf(g->place, sizeof g->place, "%s/outside", g->kit.path);
 	assert_int_equal(mkdir(g->place, 0700), 0);
@@ -269,6 +270,128 @@ test_expunged_while_it_is_written(void **state)
 	ground_close(&g);
 }
 
+/* ---- a Maildir ---- */
+
+enum { FILES = 5000 };
+
+static void
+name_of(const struct ground *g, unsigned n, const char *flags, char out[static 160])
+{
+	(void)snprintf(out, 160, "%s/cur/17%08u.x.y:2,%s", g->place, n, flags);
+}
+
+static void
+maildir_open(struct ground *g)
+{
+	static const char *const parts[] = { "", "/cur", "/new", "/tmp" };
+	char                     path[160];
+
+	*g = (struct ground){ .driver = "maildir" };
+	kit_folder(&g->kit);
+	(void)snprintf(g->place, sizeof g->place, "%s/outside", g->kit.path);
+	for (size_t i = 0; i < COUNT(parts); i++) {
+		(void)snprintf(path, sizeof path, "%s%s", g->place, parts[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	for (unsigned i = 0; i < FILES; i++) {
+		int fd;
+		name_of(g, i, "", path);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		assert_int_equal(write(fd, "Subject: x\n\n", 12), 12);
+		assert_int_equal(close(fd), 0);
+	}
+	enter(g);
+}
+
+/* How many turns of store_later() it takes until all is known. */
+static unsigned
+look_through(struct ground *g)
+{
+	unsigned turns = 0;
+
+	g->settled = 0;
+	if (mailbox_sync(g->inbox, settled, g))
+		return 0;
+	for (; g->settled == 0 && turns < 100000; turns++) {
+		store_later(g->kit.store);
+		store_at_rest(g->kit.store);
+		(void)kit_jobs(&g->kit);
+	}
+	kit_turns(&g->kit);
+	return turns;
+}
+
+static bool
+lies_there(const struct ground *g, unsigned n, const char *flags)
+{
+	char path[160];
+
+	name_of(g, n, flags, path);
+	return access(path, F_OK) == 0;
+}
+
+static void
+touch(const struct ground *g, const char *name)
+{
+	char path[160];
+	int  fd;
+
+	(void)snprintf(path, sizeof path, "%s/cur/%s", g->place, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "Subject: x\n\n", 12), 12);
+	assert_int_equal(close(fd), 0);
+}
+
+static void
+test_a_list_of_files_is_read_some_at_a_time(void **state)
+{
+	struct ground g;
+	char          from[160], to[160];
+	(void)state;
+
+	maildir_open(&g);
+	g.inbox = kit_mailbox(g.account, "INBOX");
+	assert_int_equal(mailbox_count(g.inbox), 0);
+	HOLDS("not in one turn", look_through(&g) > 2);
+	assert_int_equal(mailbox_count(g.inbox), FILES);
+	/* Another look: while it goes on, others and we change flags, and a letter goes. */
+	touch(&g, "1800000000.x.y:2,S");
+	assert_false(mailbox_sync(g.inbox, settled, &g));
+	flag(&g, 1, FLAGS_ADD, FLAG_FLAGGED);
+	flag(&g, FILES, FLAGS_ADD, FLAG_FLAGGED);
+	name_of(&g, 9, "", from);
+	name_of(&g, 9, "R", to);
+	assert_int_equal(rename(from, to), 0);
+	name_of(&g, 20, "", from);
+	assert_int_equal(unlink(from), 0);
+	HOLDS("the look goes on", look_through(&g) > 1);
+	HOLDS("and the next", look_through(&g) < 100000);
+	assert_int_equal(mailbox_count(g.inbox), FILES);
+	HOLDS("ours are written", lies_there(&g, 0, "F") && lies_there(&g, FILES - 1, "F"));
+	HOLDS("theirs are known",
+	      mailbox_entry(g.inbox, 9).flags == FLAG_ANSWERED && lies_there(&g, 9, "R"));
+	HOLDS("ours stay", mailbox_entry(g.inbox, 0).flags == FLAG_FLAGGED);
+	HOLDS("one went, one came",
+	      mailbox_find(g.inbox, 21) < 0 && mailbox_find(g.inbox, FILES + 1) >= 0);
+	ground_close(&g);
+}
+
+static void
+test_a_folder_is_closed_while_its_list_is_read(void **state)
+{
+	struct ground g;
+	(void)state;
+
+	maildir_open(&g);
+	g.inbox = kit_mailbox(g.account, "INBOX");
+	assert_false(mailbox_sync(g.inbox, settled, &g));
+	store_later(g.kit.store);
+	mailbox_sync_drop(g.inbox, &g);
+	ground_close(&g);
+	assert_int_equal(g.settled, 0);
+}
+
 UNIT(test_a_long_one_is_read_by_the_thread, test_what_is_added_meanwhile_comes_too,
      test_nobody_waits_for_it_any_more, test_changes_are_written_by_the_thread,
-     test_expunged_while_it_is_written)
+     test_expunged_while_it_is_written, test_a_list_of_files_is_read_some_at_a_time,
+     test_a_folder_is_closed_while_its_list_is_read)
