@@ -283,17 +283,25 @@ wants_columns(const struct finder *f)
 	return false;
 }
 
+bool
+finder_fill(struct imap *s, struct columns *c, bool *filled)
+{
+	while (!*filled) {
+		if (imap_turn_over(s))
+			return false;
+		*filled = columns_fill(c, ROWS_AT_ONCE);
+	}
+	return true;
+}
+
 /* True when the columns are whole and each leaf they can answer has its bits. */
 static bool
 columns_whole(struct finder *f)
 {
 	if (f->columns == NULL || f->leaf == f->program->leaves)
 		return true;
-	while (!f->filled) {
-		if (imap_turn_over(f->session))
-			return false;
-		f->filled = columns_fill(f->columns, ROWS_AT_ONCE);
-	}
+	if (!finder_fill(f->session, f->columns, &f->filled))
+		return false;
 	for (; f->leaf < f->program->leaves; f->leaf++) {
 		struct leaf *l = &f->program->leaf[f->leaf];
 		enum column  column = leaf_column(l);

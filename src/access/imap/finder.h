@@ -88,5 +88,7 @@ enum finder_step finder_go(struct finder *);
 const uint8_t *finder_scores(struct finder *, struct arena *);
 uint8_t finder_score(const struct finder *, uint32_t uid);
 void finder_close(struct finder *);
+/* As many rows of the columns as the turn has time for; true when they are whole. */
+bool finder_fill(struct imap *, struct columns *, bool *filled);
 
 #endif

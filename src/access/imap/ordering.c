@@ -2,7 +2,7 @@
 
 #include "access/imap/finder.h"
 
-enum { AT_ONCE = 2048, ROWS_AT_ONCE = 32 };
+enum { AT_ONCE = 2048 };
 
 static const struct {
 	const char *word;
@@ -147,11 +147,8 @@ ordering_begin(struct ordering *o, struct view *view, const struct uid_set *uids
 bool
 ordering_go(struct ordering *o, struct imap *s)
 {
-	while (!o->filled) {
-		if (imap_turn_over(s))
-			return false;
-		o->filled = columns_fill(o->columns, ROWS_AT_ONCE);
-	}
+	if (!finder_fill(s, o->columns, &o->filled))
+		return false;
 	if (!o->gathered) {
 		if (!gather(o, s))
 			return false;

@@ -44,25 +44,10 @@ const struct setting_table imap_setting_table = {
 	COUNT(imap_rows),
 };
 
-/* Each that was queued when the turn began gets its milliseconds. */
 static void
-service_turn(void *ctx)
+service_turn(void *session)
 {
-	struct imap_service *v = ctx;
-	struct imap         *s, *last = NULL;
-
-	for (s = v->queue; s != NULL; s = s->queue_next)
-		last = s;
-	while (last != NULL && (s = v->queue) != NULL) {
-		if (s == last)
-			last = NULL;
-		v->queue = s->queue_next;
-		if (v->queue == NULL)
-			v->queue_end = &v->queue;
-		s->queued = false;
-		imap_go(s);
-	}
-	v->served_ms = clock_patient_ms();
+	imap_go(session);
 }
 
 struct imap_service *
@@ -76,8 +61,7 @@ imap_service_open(struct loop *loop, struct store *store, const struct imap_conf
 	v->config = *config;
 	v->needs = *needs;
 	v->ctx = ctx;
-	v->turn = timer_open(loop, service_turn, v);
-	v->queue_end = &v->queue;
+	turns_open(&v->turns, loop, service_turn);
 	v->answers = answers_open(loop, (size_t)config->rows.answers_most);
 	return v;
 }
@@ -99,7 +83,7 @@ imap_service_close(struct imap_service **vp)
 		return;
 	(void)imap_service_kick(v, 0, "Server shutting down.");
 	answers_close(&v->answers);
-	timer_close(&v->turn);
+	turns_close(&v->turns);
 	memory_free(v);
 }
 
@@ -197,25 +181,17 @@ imap_service_count(const struct imap_service *v)
 int64_t
 imap_service_served(const struct imap_service *v)
 {
-	return v->served_ms;
+	return v->turns.served_ms;
 }
 
 void
 imap_queue(struct imap *s)
 {
-	struct imap_service *v = s->service;
-
-	if (s->queued)
-		return;
-	s->queued = true;
-	s->queue_next = NULL;
-	*v->queue_end = s;
-	v->queue_end = &s->queue_next;
-	timer_set(v->turn, 0);
+	turn_queue(&s->service->turns, &s->turn, s);
 }
 
 bool
 imap_turn_over(struct imap *s)
 {
-	return clock_patient_ms() >= s->service->turn_ends_ms;
+	return turns_over(&s->service->turns);
 }

@@ -18,9 +18,7 @@ struct imap_service {
 	void               *ctx;
 	struct imap        *first;
 	size_t              count;
-	struct timer       *turn;
-	struct imap        *queue, **queue_end;
-	int64_t             turn_ends_ms, served_ms;
+	struct turns        turns;
 	struct answers     *answers;
 };
 

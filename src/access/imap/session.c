@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/journal.h"
 
-enum { TURN_MS = 5, OUTPUT_MOST = 256 << 10 };
+enum { OUTPUT_MOST = 256 << 10 };
 
 /* A barrier cannot be called back, so it holds a promise instead of the session. */
 struct imap_promise {
@@ -304,195 +304,6 @@ imap_searching(struct imap *s, bool wait, uint32_t uid)
 	return wait ? STEP_WAIT : STEP_AGAIN;
 }
 
-/* ---- news ---------------------------------------------------------------- */
-
-/* message-data = nz-number SP "FETCH" / uidfetch-resp = uniqueid SP "UIDFETCH"   rfc9586:4 */
-void
-imap_fetch_begin(struct imap *s, struct buffer *out, uint32_t uid)
-{
-	buffer_add(out, BYTES("* "));
-	buffer_add_number(out, s->uidonly ? uid : view_number(s->view, uid));
-	buffer_add(out, s->uidonly ? BYTES(" UIDFETCH (") : BYTES(" FETCH ("));
-}
-
-/* message-data = nz-number SP "FETCH" SP msg-att: flags somebody changed. */
-static void
-tell_message(struct imap *s, uint32_t uid, bool flags)
-{
-	struct buffer *out = imap_out(s);
-	struct entry   e;
-
-	if (!view_find(s->view, uid, &e))
-		return;
-	imap_fetch_begin(s, out, uid);
-	/* rfc7162:3.2.4, rfc9051:7.5.2, rfc5465:5.1 */
-	if ((s->uid || s->qresync || s->rev2 || s->notify != NULL) && !s->uidonly)
-		buffer_printf(out, "UID %u ", uid);
-	if (s->condstore)
-		buffer_printf(out, "MODSEQ (%llu)%s", (unsigned long long)e.modseq,
-		              flags ? " " : "");
-	if (flags) {
-		buffer_add_string(out, "FLAGS ");
-		write_flags(out, s->view->mailbox, e.flags, uid >= s->view->recent);
-	}
-	buffer_add_string(out, ")\r\n");
-}
-
-void
-imap_tell_flags(struct imap *s, uint32_t uid)
-{
-	tell_message(s, uid, true);
-}
-
-/* Tell the set from its front, forgetting what is told. */
-static bool
-tell_set(struct imap *s, struct ranges *set, bool flags)
-{
-	while (set->count > 0) {
-		struct uid_range *front = &set->at[0];
-		uint32_t          uid = view_next(s->view, front->first);
-
-		if (uid == 0 || uid > front->last) {
-			ranges_drop_first(set);
-			continue;
-		}
-		tell_message(s, uid, flags);
-		if (uid == front->last)
-			ranges_drop_first(set);
-		else
-			front->first = uid + 1;
-		if (imap_full(s))
-			return false;
-	}
-	ranges_free(set);
-	return true;
-}
-
-static void
-tell_keywords(struct imap *s)
-{
-	struct buffer *out = imap_out(s);
-	uint8_t        known = keywords_known(s->view->mailbox);
-
-	if (known == s->view->keywords)
-		return;
-	s->view->keywords = known;
-	buffer_add_string(out, "* FLAGS ");
-	write_flags_known(out, s->view->mailbox, false);
-	buffer_add_string(out, "\r\n* OK [PERMANENTFLAGS ");
-	write_flags_known(out, s->view->mailbox, true);
-	buffer_add_string(out, "] Flags permitted.\r\n");
-}
-
-/* EXPUNGE for each, or VANISHED for all where the client enabled that (rfc7162:3.2.10, rfc9586:3). */
-static bool
-tell_expunges(struct imap *s)
-{
-	struct ranges  gone = { 0 };
-	struct uid_set set;
-	uint32_t       number;
-	bool           vanish = s->qresync || s->uidonly;
-
-	contexts_expunge(s); /* rfc5267:4.3.4 */
-	while (vanish && view_vanish(s->view, &gone)) {
-		set = ranges_set(&gone);
-		buffer_add_string(imap_out(s), "* VANISHED ");
-		uid_set_text(&set, imap_out(s));
-		buffer_add_string(imap_out(s), "\r\n");
-		ranges_free(&gone);
-		if (imap_full(s))
-			return false;
-	}
-	while (!vanish && (number = view_expunge_next(s->view)) != 0) {
-		buffer_printf(imap_out(s), "* %u EXPUNGE\r\n", number);
-		if (imap_full(s))
-			return false;
-	}
-	return true;
-}
-
-/* EXISTS, and what NOTIFY wants to know of the new ones (rfc5465:5.2). */
-static void
-tell_arrived(struct imap *s)
-{
-	struct view *v = s->view;
-	uint32_t     from = v->limit;
-
-	if (!view_arrive(v))
-		return;
-	buffer_printf(imap_out(s), "* %u EXISTS\r\n", v->count);
-	if (!s->rev2)
-		buffer_printf(imap_out(s), "* %u RECENT\r\n", view_recent_count(v));
-	notify_arrived(s, from);
-}
-
-/* Is an expunge to be told, where one may be?  NOTIFY can ask for none, but not to hear of one's own. */
-static bool
-wants_expunges(const struct imap *s)
-{
-	const unsigned own = MAY_EXPUNGE | WRITES_MAILBOX;
-
-	return (notify_wants(s) & EVENT_EXPUNGE) ||
-	       (s->command != NULL && (s->command->effect & own) == own);
-}
-
-static bool
-lost(struct imap *s)
-{
-	imap_bye(s, "[UNAVAILABLE] The selected mailbox is not what it was; please log in again.",
-	         "Mailbox lost");
-	return true;
-}
-
-static bool
-tell_selected(struct imap *s, bool expunges)
-{
-	struct view *v = s->view;
-
-	expunges = expunges && wants_expunges(s);
-	if (v->lost || mailbox_gone(v->mailbox))
-		return lost(s);
-	if (s->rekeyed && s->facts.tls)
-		buffer_add_string(imap_out(s),
-		                  "* OK [" URLMECH "] Keys of URLs were made anew.\r\n");
-	s->rekeyed = false;
-	if (!notify_fetches(s))
-		return false;
-	if (!view_has_news(v, expunges))
-		return true;
-	if (!reach_may_read(s))
-		return lost(s);
-	if (expunges && !tell_expunges(s))
-		return false;
-	if (v->arrived && (notify_wants(s) & EVENT_NEW))
-		tell_arrived(s);
-	if (!notify_fetches(s))
-		return false;
-	if (!v->read_only)
-		tell_keywords(s);
-	return tell_set(s, &v->changed, true) && tell_set(s, &v->stamped, false);
-}
-
-bool
-imap_tell(struct imap *s, bool expunges)
-{
-	if (s->end != NULL)
-		return true;
-	return (s->view == NULL || tell_selected(s, expunges)) &&
-	       (s->end != NULL || notify_tell(s));
-}
-
-/* NOTIFY tells while nothing runs, too; expunges only to who does without numbers (rfc5465:6.1). */
-static bool
-tell_unasked(struct imap *s)
-{
-	if (s->notify == NULL)
-		return true;
-	if (!notify_at_once(s, false))
-		return notify_tell(s);
-	return imap_tell(s, notify_at_once(s, true));
-}
-
 /* ---- a command -------------------------------------------------------------- */
 
 static void
@@ -581,7 +392,7 @@ imap_begin(struct imap *s, struct bytes line)
 	/* Rights go at once (rfc4314:5.1.1), whatever is open. */
 	if (wrong == NULL && s->view != NULL && !(command->in & IN_AUTHENTICATED) &&
 	    !reach_may_read(s)) {
-		(void)lost(s);
+		(void)imap_lost(s);
 		return;
 	}
 	if (wrong == NULL) {
@@ -718,7 +529,7 @@ session_work(struct imap *s)
 			return;
 		}
 		if (s->command == NULL) {
-			if (!tell_unasked(s) || s->end != NULL)
+			if (!imap_tell_unasked(s) || s->end != NULL)
 				continue;
 			if (notify_at_once(s, false) && contexts_step(s) != STEP_DONE) {
 				if (!s->waiting)
@@ -737,7 +548,7 @@ session_work(struct imap *s)
 void
 imap_go(struct imap *s)
 {
-	s->service->turn_ends_ms = clock_patient_ms() + TURN_MS;
+	turns_begin(&s->service->turns);
 	session_work(s);
 	if (s->end != NULL)
 		imap_finish(s);
@@ -818,26 +629,9 @@ session_log(struct imap *s)
 }
 
 static void
-leave_queue(struct imap *s)
-{
-	struct imap_service *v = s->service;
-
-	if (!s->queued)
-		return;
-	for (struct imap **p = &v->queue; *p != NULL; p = &(*p)->queue_next)
-		if (*p == s) {
-			*p = s->queue_next;
-			break;
-		}
-	v->queue_end = &v->queue;
-	while (*v->queue_end != NULL)
-		v->queue_end = &(*v->queue_end)->queue_next;
-}
-
-static void
 leave_service(struct imap *s)
 {
-	leave_queue(s);
+	turn_leave(&s->service->turns, &s->turn);
 	if (s->before != NULL)
 		s->before->next = s->next;
 	else

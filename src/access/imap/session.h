@@ -27,6 +27,7 @@
 #ifndef ACCESS_IMAP_SESSION_H
 #define ACCESS_IMAP_SESSION_H
 
+#include "access/turns.h"
 #include "access/imap/grammar.h"
 #include "access/imap/imap.h"
 #include "access/imap/view.h"
@@ -76,8 +77,7 @@ struct imap_service;
 struct imap {
 	struct imap_service *service;
 	struct imap   *before, *next;          /* all sessions of the service   */
-	struct imap   *queue_next;
-	bool           queued;
+	struct turn    turn;
 	uint32_t       ticket;
 	struct account *account;
 	struct arena  *life;
@@ -162,6 +162,8 @@ int  imap_flag_bits(struct mailbox *, const struct flag_words *, bool create, ui
 void imap_fetch_begin(struct imap *, struct buffer *, uint32_t uid);
 /* What happened meanwhile; false when the client must read first. */
 bool imap_tell(struct imap *, bool expunges);
+bool imap_tell_unasked(struct imap *);                     /* while nothing runs: NOTIFY       */
+bool imap_lost(struct imap *);                             /* BYE: the mailbox is not what it was */
 /* FETCH of a known message with its flags, uid and modseq as the client wants them. */
 void imap_tell_flags(struct imap *, uint32_t uid);
 /* EXPUNGE or its like is done: OK with the state the client has then (rfc7162:3.2.7). */

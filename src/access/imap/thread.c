@@ -6,7 +6,7 @@
 #include "access/imap/threads.h"
 #include "base/map.h"
 
-enum { AT_ONCE = 1024, ROWS_AT_ONCE = 32, OUTPUT_AT_ONCE = 128 << 10 };
+enum { AT_ONCE = 1024, OUTPUT_AT_ONCE = 128 << 10 };
 
 struct thread_work {
 	struct program         program;
@@ -117,11 +117,8 @@ thread_go(struct imap *s, struct thread_work *w)
 		w->columns = columns_take(s->view->mailbox);
 		w->uids = ranges_set(&w->finder.found);
 	}
-	while (!w->filled) {
-		if (imap_turn_over(s))
-			return false;
-		w->filled = columns_fill(w->columns, ROWS_AT_ONCE);
-	}
+	if (!finder_fill(s, w->columns, &w->filled))
+		return false;
 	if (!w->gathered) {
 		if (!gather(s, w))
 			return false;

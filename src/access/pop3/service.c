@@ -35,24 +35,10 @@ const struct setting_table pop3_setting_table = {
 	COUNT(pop3_rows),
 };
 
-/* Each that was queued when the turn began gets its milliseconds. */
 static void
-service_turn(void *ctx)
+service_turn(void *session)
 {
-	struct pop3_service *v = ctx;
-	struct pop3         *s, *last = NULL;
-
-	for (s = v->queue; s != NULL; s = s->queue_next)
-		last = s;
-	while (last != NULL && (s = v->queue) != NULL) {
-		if (s == last)
-			last = NULL;
-		v->queue = s->queue_next;
-		if (v->queue == NULL)
-			v->queue_end = &v->queue;
-		s->queued = false;
-		pop3_go(s);
-	}
+	pop3_go(session);
 }
 
 struct pop3_service *
@@ -66,8 +52,7 @@ pop3_service_open(struct loop *loop, struct store *store, const struct pop3_conf
 	v->config = *config;
 	v->needs = *needs;
 	v->ctx = ctx;
-	v->turn = timer_open(loop, service_turn, v);
-	v->queue_end = &v->queue;
+	turns_open(&v->turns, loop, service_turn);
 	v->logins = map_open();
 	return v;
 }
@@ -91,7 +76,7 @@ pop3_service_close(struct pop3_service **vp)
 	if (v == NULL)
 		return;
 	(void)pop3_service_kick(v, 0, "Server shutting down.");
-	timer_close(&v->turn);
+	turns_close(&v->turns);
 	map_close(&v->logins);
 	memory_free(v);
 }
@@ -183,19 +168,11 @@ pop3_service_count(const struct pop3_service *v)
 void
 pop3_queue(struct pop3 *s)
 {
-	struct pop3_service *v = s->service;
-
-	if (s->queued)
-		return;
-	s->queued = true;
-	s->queue_next = NULL;
-	*v->queue_end = s;
-	v->queue_end = &s->queue_next;
-	timer_set(v->turn, 0);
+	turn_queue(&s->service->turns, &s->turn, s);
 }
 
 bool
 pop3_turn_over(struct pop3 *s)
 {
-	return clock_patient_ms() >= s->service->turn_ends_ms;
+	return turns_over(&s->service->turns);
 }

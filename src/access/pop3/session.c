@@ -11,8 +11,8 @@
 #include "channel/line.h"
 #include "store/retrieved.h"
 
-enum { TURN_MS = 5, LINE_MOST = 512, ARGUMENTS_MOST = 2 }; /* rfc2449:4: 255 octets */
-#define SIZE_UNTOLD UINT32_MAX                             /* of an entry: look at its row */
+enum { LINE_MOST = 512, ARGUMENTS_MOST = 2 }; /* rfc2449:4: 255 octets */
+#define SIZE_UNTOLD UINT32_MAX                /* of an entry: look at its row */
 
 /* A barrier cannot be called back, so it holds a promise instead of the session. */
 struct pop3_promise {
@@ -332,7 +332,7 @@ session_work(struct pop3 *s)
 void
 pop3_go(struct pop3 *s)
 {
-	s->service->turn_ends_ms = clock_patient_ms() + TURN_MS;
+	turns_begin(&s->service->turns);
 	session_work(s);
 	if (s->end != NULL)
 		pop3_finish(s);
@@ -392,26 +392,9 @@ session_log(struct pop3 *s)
 }
 
 static void
-leave_queue(struct pop3 *s)
-{
-	struct pop3_service *v = s->service;
-
-	if (!s->queued)
-		return;
-	for (struct pop3 **p = &v->queue; *p != NULL; p = &(*p)->queue_next)
-		if (*p == s) {
-			*p = s->queue_next;
-			break;
-		}
-	v->queue_end = &v->queue;
-	while (*v->queue_end != NULL)
-		v->queue_end = &(*v->queue_end)->queue_next;
-}
-
-static void
 leave_service(struct pop3 *s)
 {
-	leave_queue(s);
+	turn_leave(&s->service->turns, &s->turn);
 	if (s->before != NULL)
 		s->before->next = s->next;
 	else

@@ -7,6 +7,7 @@
 #ifndef ACCESS_POP3_SESSION_H
 #define ACCESS_POP3_SESSION_H
 
+#include "access/turns.h"
 #include "access/pop3/pop3.h"
 #include "base/arena.h"
 #include "base/buffer.h"
@@ -22,9 +23,7 @@ struct pop3_service {
 	void               *ctx;
 	struct pop3        *first;
 	size_t              count;
-	struct timer       *turn;
-	struct pop3        *queue, **queue_end;
-	int64_t             turn_ends_ms;
+	struct turns        turns;
 	struct map         *logins;            /* account -> when; see pop3_unwelcome() */
 };
 
@@ -34,8 +33,8 @@ struct pop3_promise;
 struct pop3_sending;
 struct pop3 {
 	struct pop3_service *service;
-	struct pop3    *before, *next, *queue_next;
-	bool            queued;
+	struct pop3    *before, *next;
+	struct turn     turn;
 	uint32_t        ticket;
 	struct arena   *life;
 	struct access_facts facts;
