@@ -17,7 +17,9 @@ const struct command command_postconf = {
 	.forms = "postconf [-dfhHnopx] [-c CONFIG_DIR] [-C CLASS] [-o NAME=VALUE] [NAME ...]\n"
 		 "postconf [-e] [-c CONFIG_DIR] NAME=VALUE ...\n"
 		 "postconf -X | -# [-c CONFIG_DIR] NAME ...\n"
+		 "postconf -M [-e | -X | -#] [-c CONFIG_DIR] SERVICE/TYPE[=ENTRY] ...\n"
 		 "postconf -M | -P [-e] [-fhHx] [-c CONFIG_DIR] [SERVICE[/TYPE[/NAME]] ...]\n"
+		 "postconf -F [-hH] [-c CONFIG_DIR] [SERVICE[/TYPE[/FIELD]] ...]\n"
 		 "postconf -a | -A | -l | -m",
 	.about = "Shows and edits the settings as Postfix's command of that name does.",
 	.more = "Without names all settings are shown, with -n those that stand in the file, with -d the standard "
@@ -28,7 +30,8 @@ const struct command command_postconf = {
 		"running server takes it up at: mansio reload.\n"
 		"\n"
 		"-M shows the listeners in the form of master.cf, -P the settings that hold for one of them; there is "
-		"no file master.cf. -P -e SERVICE/TYPE/NAME=VALUE sets SERVICE/NAME in main.cf.\n"
+		"no file master.cf. -F shows the fields of -M one by one. -M -e SERVICE/TYPE=ENTRY, with an entry of master.cf, sets "
+		"listen_SERVICE to what it is by itself and takes over its -o NAME=VALUE; -M -X and -M -# leave nothing to listen at. -P -e SERVICE/TYPE/NAME=VALUE sets SERVICE/NAME in main.cf.\n"
 		"\n"
 		"-m shows the types of lookup tables, -l the locks of mailboxes, -a and -A who verifies logins.",
 	.run = run_postconf,
@@ -239,6 +242,66 @@ edit_one(struct wish *w, const char *argument, struct buffer *out, struct arena 
 	return NULL;
 }
 
+/* listen_NAME of "NAME/inet"; NULL: nobody listens so here. */
+static const struct setting *
+listener_row(struct bytes service, struct arena *arena)
+{
+	struct bytes name;
+
+	(void)bytes_split(&service, '/', &name);
+	if (bytes_is(name, "smtps"))
+		name = BYTES("submissions");
+	return row_named(arena_printf(arena, "listen_%.*s", (int)name.len, name.at));
+}
+
+/* -o NAME=VALUE of an entry is NAME of this listener. */
+static void
+edit_own(struct bytes entry, const char *listener, struct buffer *text, struct arena *arena)
+{
+	struct bytes word, name;
+	bool         own = false;
+
+	while (bytes_split(&entry, ' ', &word)) {
+		struct buffer out = { 0 };
+		if (own && bytes_find(word, '=') > 0) {
+			(void)bytes_split(&word, '=', &name);
+			settings_edit(buffer_bytes(text),
+			              arena_printf(arena, "%s/%.*s", listener, (int)name.len,
+			                           name.at),
+			              arena_copy(arena, word), &out);
+			buffer_free(text);
+			*text = out;
+		}
+		own = bytes_is(word, "-o");
+	}
+}
+
+/* An entry of master.cf; NULL, or what is wrong. */
+static const char *
+edit_listener(struct wish *w, const char *argument, struct buffer *out, struct arena *arena)
+{
+	struct bytes          rest = bytes_of(argument), service;
+	const struct setting *row;
+	bool                  sets = !is(w, 'X') && !is(w, '#');
+
+	if (sets != (strchr(argument, '=') != NULL))
+		return sets ? arena_printf(arena, "missing '=' after service/type: \"%s\"",
+		                           argument)
+		            : "-X or -# requires names without value";
+	(void)bytes_split(&rest, '=', &service);
+	row = listener_row(bytes_trim(service), arena);
+	if (row == NULL)
+		return arena_printf(
+			arena,
+			"there is no master.cf, and no service \"%.*s\"; mansio postconf -M "
+			"shows those there are",
+			(int)service.len, service.at);
+	settings_edit(buffer_bytes(&w->text), row->name, sets ? row->standard : "", out);
+	if (sets)
+		edit_own(rest, row->name + strlen("listen_"), out, arena);
+	return NULL;
+}
+
 static int
 edit(struct wish *w, int argc, char **argv)
 {
@@ -248,7 +311,8 @@ edit(struct wish *w, int argc, char **argv)
 
 	for (int i = 0; i < argc && why == NULL; i++) {
 		struct buffer out = { 0 };
-		why = edit_one(w, argv[i], &out, arena);
+		why = is(w, 'M') ? edit_listener(w, argv[i], &out, arena)
+		                 : edit_one(w, argv[i], &out, arena);
 		buffer_free(&w->text);
 		w->text = out;
 	}
@@ -322,6 +386,26 @@ show_own(const struct wish *w, const char *service, const char *type, int argc, 
 	}
 }
 
+/* -F: "service/type/field = value". */
+static void
+show_fields(const struct wish *w, int argc, char **argv, bool *heard, const char *const service[2],
+            const char *program)
+{
+	const char *const field[][2] = {
+		{ "service", service[0] }, { "type", service[1] }, { "private", "n" },
+		{ "unprivileged", "-" },   { "chroot", "y" },      { "wakeup", "-" },
+		{ "process_limit", "-" },  { "command", program },
+	};
+	struct arena *scratch = arena_open(NULL);
+
+	for (size_t i = 0; i < COUNT(field); i++)
+		if (is_wanted(argc, argv, heard, service[0], service[1], field[i][0]))
+			put(w,
+			    arena_printf(scratch, "%s/%s/%s", service[0], service[1], field[i][0]),
+			    field[i][1]);
+	arena_close(&scratch);
+}
+
 static int
 show_listeners(struct wish *w, int argc, char **argv)
 {
@@ -339,10 +423,15 @@ show_listeners(struct wish *w, int argc, char **argv)
 			continue;
 		if (strncmp(list->item[0], "unix:", 5) == 0)
 			type = "unix";
-		if (is(w, 'M') && is_wanted(argc, argv, heard, name, type, NULL))
+		if (is(w, 'F'))
+			show_fields(w, argc, argv, heard, (const char *[]){ name, type },
+			            program_of((enum listener_service)l));
+		else if (is(w, 'M') && is_wanted(argc, argv, heard, name, type, NULL))
 			(void)printf("%-10s %-5s n       -       y       -       -       %s\n",
 			             name, type, program_of((enum listener_service)l));
 		else if (is(w, 'M'))
+			continue;
+		if (is(w, 'F'))
 			continue;
 		show_own(w, name, type, argc, argv, heard);
 	}
@@ -405,15 +494,21 @@ run_wish(struct wish *w, int argc, char **argv)
 	bool edits = is(w, 'e') || is(w, 'X') || is(w, '#');
 
 	for (int i = 0; i < argc; i++)
-		edits = edits || (strchr(argv[i], '=') != NULL && !is(w, 'M'));
+		edits = edits || strchr(argv[i], '=') != NULL;
 	if (is(w, 'd') && is(w, 'n'))
 		return lookup_fatal(w->call, "specify one of -d -n");
-	if (edits && is(w, 'M'))
+	if (is(w, 't') || is(w, 'b'))
 		return lookup_fatal(
-			w->call, "there is no master.cf; listeners are listen_SERVICE in main.cf");
+			w->call,
+			"there is no file of bounce templates; the words of notices are the server's own");
+	if (edits && is(w, 'F'))
+		return lookup_fatal(
+			w->call,
+			"fields of listeners are not set one by one; write listen_SERVICE in main.cf");
 	if (edits)
 		return edit(w, argc, argv);
-	return is(w, 'M') || is(w, 'P') ? show_listeners(w, argc, argv) : show(w, argc, argv);
+	return is(w, 'M') || is(w, 'P') || is(w, 'F') ? show_listeners(w, argc, argv)
+	                                              : show(w, argc, argv);
 }
 
 static int
@@ -428,7 +523,7 @@ run_postconf(struct call *c)
 	if (directory != NULL)
 		c->config = lookup_config(directory, arena);
 	optind = 0;
-	while ((option = getopt(c->argc, c->argv, "+aAc:C:defhHlmMno:pPvxX#")) != -1) {
+	while ((option = getopt(c->argc, c->argv, "+aAbc:C:defFhHlmMno:pPtvxX#")) != -1) {
 		w.given[option & 127] = true;
 		if (option == 'c')
 			c->config = lookup_config(optarg, arena);
@@ -438,7 +533,7 @@ run_postconf(struct call *c)
 			buffer_printf(&more, "%s\n", optarg);
 	}
 	if (is(&w, '?'))
-		status = lookup_fatal(c, "usage: postconf [-aAdefhHlmMnpPxX#] [-c config_dir] "
+		status = lookup_fatal(c, "usage: postconf [-aAbdefFhHlmMnpPtxX#] [-c config_dir] "
 		                         "[-C class] [-o name=value] [name...]");
 	else if (is(&w, 'm'))
 		status = show_types();

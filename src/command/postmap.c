@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/letter-lines.h"
 #include "command/lookup.h"
 #include "role/tables.h"
 
-enum { OPTIONS_USED_UP = -1 };
+enum { OPTIONS_USED_UP = -1, LETTER_MOST = 1 << 28 };
 
 static int run_postmap(struct call *);
 static int run_newaliases(struct call *);
@@ -18,14 +19,16 @@ static int run_newaliases(struct call *);
 
 const struct command command_postmap = {
 	.name = "postmap",
-	.forms = "postmap [-fnNopruUvw] [-c CONFIG_DIR] [-s | -q KEY] [TYPE:]FILE ...",
+	.forms = "postmap [-bfFhmnNopruUvw] [-c CONFIG_DIR] [-s | -q KEY] [TYPE:]FILE ...",
 	.about = "Asks a lookup table, lists it, or looks whether its file is as it should be.",
 	.more = NOTHING_BUILT
 	"\n"
 	"-q asks for one key and prints what the first table that has it says; for the keys on standard input "
 	"with -q -, one a line. The status is 0 when one was found. -s lists a table. -f keeps the case "
 	"of letters, -r has the last of two lines with one key hold and not the first, -w says nothing of them. "
-	"The others are taken and mean nothing here. The options -d and -i, which change an indexed file "
+	"With -q -, -h takes standard input for a letter and asks for each field of its header, -b for each line of its "
+	"body; -m knows its parts, whose headers are headers then. With -F a value is a list of files, and what is in them is "
+	"told. The others are taken and mean nothing here. The options -d and -i, which change an indexed file "
 	"and not its text, are refused.",
 	.run = run_postmap,
 };
@@ -49,8 +52,10 @@ struct wish {
 	struct call        *call;
 	enum table_grammar  grammar;
 	struct table_source source;
-	const char         *key; /* -q; NULL */
-	bool                list;
+	const char         *key;         /* -q; NULL */
+	bool                list, files; /* -s, -F */
+	bool                missing;     /* a file that a value names */
+	unsigned            letter;      /* -h -b -m: LETTER_... */
 };
 
 /* "FILE:12: words" as Postfix says it: "FILE, line 12: words". */
@@ -97,14 +102,40 @@ open_table(struct wish *w, const char *name)
 	return t;
 }
 
+/* -F: what is in the files that a value names, by an empty line; false after complaining. */
+static bool
+read_files(const struct wish *w, struct bytes *value, struct buffer *out)
+{
+	struct arena *scratch = arena_open(NULL);
+	bool          good = true;
+
+	for (struct bytes rest = *value; good && w->files && rest.len > 0;) {
+		size_t n = 0;
+		while (n < rest.len && strchr(", \t\r\n", rest.at[n]) == NULL)
+			n++;
+		if (n > 0 && out->len > 0)
+			buffer_add_char(out, '\n');
+		good = n == 0 || command_read(arena_copy(scratch, bytes_cut(rest, 0, n)), out);
+		rest = bytes_cut(rest, n + 1, rest.len);
+	}
+	if (good && w->files)
+		*value = buffer_bytes(out);
+	arena_close(&scratch);
+	return good;
+}
+
 /* "key value", by a tab; of aliases there is a colon behind the key. */
 static void
 print_pair(void *ctx, struct bytes key, struct bytes value)
 {
 	const struct wish *w = ctx;
+	struct buffer      content = { 0 };
 
+	if (!read_files(w, &value, &content))
+		value.len = 0;
 	(void)printf("%.*s%s\t%.*s\n", (int)key.len, key.at, w->grammar == TABLE_ALIASES ? ":" : "",
-	             (int)value.len, value.at);
+	             (int)value.len, value.len > 0 ? value.at : "");
+	buffer_free(&content);
 }
 
 /* The first table that has it; false when it cannot be told, after complaining. */
@@ -152,16 +183,60 @@ ask_lines(struct wish *w, struct table **table, int count)
 	return told && any ? COMMAND_DONE : COMMAND_FAILED;
 }
 
+struct letter_asking {
+	struct wish   *wish;
+	struct table **table;
+	int            count;
+	bool           any;
+};
+
+static bool
+ask_line(void *ctx, struct bytes line)
+{
+	struct letter_asking *l = ctx;
+	struct arena         *arena = arena_open(NULL);
+	struct bytes          value;
+	bool found, told = ask(l->wish, l->table, l->count, line, arena, &found, &value);
+
+	if (told && found)
+		print_pair(l->wish, line, value);
+	l->any = l->any || found;
+	arena_close(&arena);
+	return told;
+}
+
+static int
+ask_letter(struct wish *w, struct table **table, int count)
+{
+	struct letter_asking l = { .wish = w, .table = table, .count = count };
+	struct buffer        content = { 0 };
+	bool                 told;
+	size_t               n;
+
+	while (content.len < LETTER_MOST &&
+	       (n = fread(buffer_room(&content, 65536), 1, 65536, stdin)) > 0)
+		buffer_took(&content, n);
+	told = content.len < LETTER_MOST &&
+	       letter_lines(buffer_bytes(&content), w->letter, ask_line, &l);
+	if (content.len >= LETTER_MOST)
+		(void)lookup_fatal(w->call, "the letter is too long");
+	buffer_free(&content);
+	return told && l.any ? COMMAND_DONE : COMMAND_FAILED;
+}
+
 static int
 ask_key(struct wish *w, struct table **table, int count)
 {
 	struct arena *arena = arena_open(NULL);
+	struct buffer content = { 0 };
 	struct bytes  value;
 	bool          found = false;
-	bool          told = ask(w, table, count, bytes_of(w->key), arena, &found, &value);
+	bool          told = ask(w, table, count, bytes_of(w->key), arena, &found, &value) &&
+	            (!found || read_files(w, &value, &content));
 
 	if (told && found)
-		(void)printf("%.*s\n", (int)value.len, value.at);
+		(void)printf("%.*s\n", (int)value.len, value.len > 0 ? value.at : "");
+	buffer_free(&content);
 	arena_close(&arena);
 	return told && found ? COMMAND_DONE : COMMAND_FAILED;
 }
@@ -187,6 +262,7 @@ query(struct wish *w, char **names, int count)
 		opened++;
 	if (opened == count)
 		status = w->list                    ? list(w, table, count)
+		         : w->letter != 0           ? ask_letter(w, table, count)
 		         : strcmp(w->key, "-") == 0 ? ask_lines(w, table, count)
 		                                    : ask_key(w, table, count);
 	while (opened > 0)
@@ -211,6 +287,18 @@ is_built(const char *name, const char *default_type)
 	return false;
 }
 
+/* -F: whether the files that a value names are there. */
+static void
+look_at_files(void *ctx, struct bytes key, struct bytes value)
+{
+	struct wish  *w = ctx;
+	struct buffer content = { 0 };
+
+	(void)key;
+	w->missing = !read_files(w, &value, &content) || w->missing;
+	buffer_free(&content);
+}
+
 static int
 look_at(struct wish *w, char **names, int count)
 {
@@ -224,17 +312,20 @@ look_at(struct wish *w, char **names, int count)
 				(int)(colon == NULL ? 0 : colon - names[i]), names[i]);
 		if ((t = open_table(w, names[i])) == NULL)
 			return COMMAND_FAILED;
+		if (w->files)
+			(void)table_each(t, look_at_files, w);
 		table_close(&t);
 	}
-	return COMMAND_DONE;
+	return w->missing ? COMMAND_FAILED : COMMAND_DONE;
 }
 
 static int
 usage(struct wish *w)
 {
-	return lookup_fatal(w->call,
-	                    "usage: %s [-fnNopruUvw] [-c config_dir] [-s | -q key] [type:]file ...",
-	                    w->call->command->name);
+	return lookup_fatal(
+		w->call,
+		"usage: %s [-bfFhmnNopruUvw] [-c config_dir] [-s | -q key] [type:]file ...",
+		w->call->command->name);
 }
 
 /* An option; 0, or the status to end with. */
@@ -248,6 +339,10 @@ take_option(struct wish *w, int option, struct arena *arena)
 	case 'w': w->source.how |= TABLE_NO_WARNING; break;
 	case 'q': w->key = optarg; break;
 	case 's': w->list = true; break;
+	case 'F': w->files = true; break;
+	case 'h': w->letter |= LETTER_HEADERS; break;
+	case 'b': w->letter |= LETTER_BODY; break;
+	case 'm': w->letter |= LETTER_PARTS; break;
 	case 'd':
 	case 'i':
 		return lookup_fatal(w->call, "-%c: tables are their text files here; edit the file",
@@ -267,6 +362,14 @@ run_wish(struct wish *w, int argc, char **argv)
 	if (s == NULL)
 		return COMMAND_FAILED;
 	w->source.default_type = tables_default_type(s);
+	if (w->letter == LETTER_PARTS) {
+		lookup_warn(w->call, "ignoring -m option without -b or -h");
+		w->letter = 0;
+	}
+	if (w->letter != 0 && (w->list || w->key == NULL || strcmp(w->key, "-") != 0)) {
+		settings_close(&s);
+		return lookup_fatal(w->call, "specify -b -h or -m only with \"-q -\"");
+	}
 	if (w->list || w->key != NULL)
 		status = query(w, argv, argc);
 	else
@@ -288,7 +391,7 @@ run_postmap(struct call *c)
 		c->config = lookup_config(directory, arena);
 	optind = 0;
 	while (status == 0 &&
-	       (option = getopt(c->argc, c->argv, "+c:d:fhinNopq:rsuUvw")) != OPTIONS_USED_UP)
+	       (option = getopt(c->argc, c->argv, "+bc:d:fFhimnNopq:rsuUvw")) != OPTIONS_USED_UP)
 		status = take_option(&w, option, arena);
 	if (status == 0 && optind >= c->argc)
 		status = usage(&w);

@@ -1,11 +1,11 @@
-#ifdef MANSIO_LDAP
+#include "directory/table_inner.h"
 
-#include "directory/remote-ldap.h"
+#ifdef MANSIO_LDAP
 
 #include <string.h>
 #include <sys/time.h>
 
-#include "directory/table_inner.h"
+#include "directory/remote-ldap.h"
 
 enum { BIND_NO, BIND_NONE, BIND_YES, BIND_SIMPLE, BIND_SASL };
 enum { LDAP_TCP = 389, LDAPS_TCP = 636 };

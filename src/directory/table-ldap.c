@@ -1,5 +1,6 @@
 /* table-ldap -- ldap:/path.cf, as in ldap_table(5) */
 
+#include "directory/remote.h"
 #include "directory/table_inner.h"
 
 #ifdef MANSIO_LDAP

@@ -1,5 +1,6 @@
 /* table-mysql -- mysql:/path.cf, as in mysql_table(5) */
 
+#include "directory/remote.h"
 #include "directory/table_inner.h"
 
 #ifdef MANSIO_MYSQL

@@ -1,5 +1,6 @@
 /* table-pgsql -- pgsql:/path.cf, as in pgsql_table(5) */
 
+#include "directory/remote.h"
 #include "directory/table_inner.h"
 
 #ifdef MANSIO_PGSQL

@@ -4,9 +4,10 @@
  *
  * No replay cache is kept: the last step proves knowledge of the session's key, which a recorded ticket does not give.
  */
-#ifdef MANSIO_GSSAPI
 #include "sasl/gssapi.h"
 #include "sasl/sasl.h"
+
+#ifdef MANSIO_GSSAPI
 #include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
 #include <krb5.h>

@@ -1,6 +1,7 @@
 /* sasl/token.c -- JSON Web Tokens and their keys (token.h) */
-#ifdef MANSIO_OAUTH
 #include "sasl/token.h"
+
+#ifdef MANSIO_OAUTH
 #include "base/base64.h"
 #include <jansson.h>
 #include <openssl/core_names.h>

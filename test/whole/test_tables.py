@@ -158,6 +158,74 @@ def test_R201_postmap_builds_nothing_and_warns_of_a_key_that_is_there_twice(plac
     assert not (place / "t.db").exists()
 
 
+LETTER = """Subject: hello
+X-Fold: a
+  b
+Content-Type: multipart/mixed; boundary=x
+
+before
+--x
+Content-Type: text/plain
+Subject: inner
+
+one
+--x
+Content-Type: message/rfc822
+
+Subject: nested
+
+two
+--x--
+behind
+"""
+
+
+@needs_postfix
+@pytest.mark.parametrize("how", ["-h", "-b", "-hb", "-hm", "-bm", "-hbm", "-m"])
+def test_a_letter_asks_header_and_body_tables_as_postfix_does(place, how):
+    (place / "t").write_text("/^(.)/ $1\n")
+    wanted, got = (f(place, how, "-q", "-", "pcre:./t", ask=LETTER) for f in (theirs, ours))
+    if how == "-m":
+        assert b"ignoring -m" in wanted.stderr and b"ignoring -m" in got.stderr
+        return
+    assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode)
+    assert ours(place, how, "-q", "key", "pcre:./t").stderr.split(b": ", 1)[1] == theirs(place, how, "-q", "key", "pcre:./t").stderr.split(b": ", 1)[1]
+
+
+@needs_postfix
+def test_a_value_may_name_files_whose_content_is_told(place):
+    (place / "a").write_text("one\n")
+    (place / "b").write_text("two\n")
+    (place / "t").write_text(f"k {place}/a\nm {place}/a, {place}/b\n")
+    for words in (("-q", "k"), ("-q", "m"), ("-s",), ("-q", "no")):
+        wanted, got = theirs(place, "-F", *words, "texthash:./t"), ours(place, "-F", *words, "texthash:./t")
+        if words == ("-s",):
+            assert got.stdout == f"k\tone\n\nm\tone\n\ntwo\n\n".encode()
+        else:
+            assert (got.stdout, got.returncode) == (wanted.stdout, wanted.returncode), words
+    (place / "t").write_text(f"k {place}/nowhere\n")
+    assert ours(place, "-F", "hash:./t").returncode == 1
+    for words in (("-d", "k"), ("-i",)):
+        done = ours(place, *words, "hash:./t")
+        assert done.returncode == 1 and b"edit the file" in done.stderr
+
+
+def test_postconf_shows_and_edits_listeners_as_entries_of_master_cf(place):
+    def conf(*words):
+        return ours(place, *words, program="postconf")
+
+    assert conf("-F", "smtp/inet/command").stdout == b"smtp/inet/command = smtpd\n"
+    assert conf("-M", "submission/inet=submission inet n - y - - smtpd -o syslog_name=postfix/submission").returncode == 0
+    assert conf("-h", "listen_submission").stdout == b"*:587\n"
+    assert conf("-P", "submission/inet/syslog_name").stdout == b"submission/inet/syslog_name = postfix/submission\n"
+    assert conf("-M#", "submission/inet").returncode == 0
+    assert b"submission" not in conf("-M").stdout.split(b"smtps")[0].replace(b"submissions", b"")
+    done = conf("-M", "maildrop/unix=maildrop unix - n n - - pipe")
+    assert done.returncode == 1 and b"no service" in done.stderr
+    assert b"bounce templates" in conf("-t").stderr and b"bounce templates" in conf("-b").stderr
+    assert conf("-F", "-e", "smtp/inet/chroot=n").returncode == 1
+
+
 @needs_postfix
 @pytest.mark.parametrize("words", [
     ("-n",), ("-h", "relayhost", "x_y"), ("-H", "relayhost"), ("-h", "nobody_knows"), ("-d", "-n"),
