@@ -103,4 +103,7 @@ enum directory_outcome resolve_rewrite(struct resolving *, enum rewrite_class, s
 enum directory_outcome resolve_bcc_sender(struct resolving *, struct bytes sender, struct bytes *out, size_t *count);   /* room for 2 */
 enum directory_outcome resolve_bcc_recipient(struct resolving *, struct bytes recipient, struct bytes *out);           /* "" none */
 
+/* The value that tables (smtpd_sender_login_maps) have for an address, asked for as canonical(5) tells; NONE: they have none. */
+enum directory_outcome resolve_find(struct resolving *, const struct setting_list *tables, struct bytes address, struct bytes *value);
+
 #endif

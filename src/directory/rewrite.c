@@ -128,25 +128,35 @@ resolve_rewrite(struct resolving *r, enum rewrite_class class, struct bytes addr
 
 /* ---- copies ----------------------------------------------------------------- */
 
-static enum directory_outcome
-copy_for(struct resolving *r, const struct setting_list *tables, struct bytes address,
-         struct bytes *out)
+enum directory_outcome
+resolve_find(struct resolving *r, const struct setting_list *tables, struct bytes address,
+             struct bytes *value)
 {
 	struct directory_key k;
-	struct bytes         value, extension;
+	struct bytes         extension;
 	struct lookup_key    key;
 	enum mail_class class;
 	enum directory_outcome o;
 
-	*out = BYTES("");
+	*value = BYTES("");
 	if (tables->count == 0 || (!directory_key(address, r->rules->myorigin, r->arena, &k) &&
 	                           !directory_key_of_stranger(address, r->arena, &k)))
-		return DIRECTORY_OK;
+		return DIRECTORY_NONE;
 	o = class_is_local(r, k.domain, &class);
 	if (o != DIRECTORY_OK)
 		return o;
 	key = rules_key(r, &k, class, LOOKUP_FULL | LOOKUP_LOCAL | LOOKUP_DOMAIN);
-	o = outcome_of(lookup_address(r->lookups, tables, &key, &value, &extension));
+	return outcome_of(lookup_address(r->lookups, tables, &key, value, &extension));
+}
+
+static enum directory_outcome
+copy_for(struct resolving *r, const struct setting_list *tables, struct bytes address,
+         struct bytes *out)
+{
+	struct bytes           value;
+	enum directory_outcome o = resolve_find(r, tables, address, &value);
+
+	*out = BYTES("");
 	if (o == DIRECTORY_OK && bytes_trim(value).len > 0)
 		*out = rules_complete(r, bytes_trim(value), BYTES(""), BYTES(""));
 	return o == DIRECTORY_NONE ? DIRECTORY_OK : o;

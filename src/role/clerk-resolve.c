@@ -3,33 +3,14 @@
  * `address test`.  Each is a pass over rules (directory/resolve.h); when a table that lives elsewhere must be
  * asked first, the pass is made again when it has answered.
  */
+#include "role/clerk-resolve.h"
 #include "base/journal.h"
-#include "role/clerk.h"
 #include "role/keeper.h"
 #include "role/tables.h"
 #include <string.h>
 #include <sys/stat.h>
 
 enum { PASSES_MOST = 50 };
-
-/* One question to us, until it is answered. */
-struct work {
-	struct house        *house;
-	struct arena        *life;
-	struct lookups      *lookups;
-	enum role            from;
-	uint32_t             index, ticket;
-	struct caller       *caller; /* of `address test`; else NULL     */
-	struct bytes         address;
-	struct word_rewrite  letter; /* of REWRITE                       */
-	struct buffer        said;   /* what address test tells          */
-	unsigned             passes;
-	bool                 for_good;  /* no pass comes after this one */
-	struct enquiry_round round;     /* questions to tables that are elsewhere */
-	bool                 elsewhere; /* one was looked at */
-	/* A pass: WAIT when a table must be asked first. */
-	enum directory_outcome (*pass)(struct work *);
-};
 
 static struct clerk *
 clerk_of(struct house *h)
@@ -134,7 +115,7 @@ class_of(enum directory_outcome o)
 	}
 }
 
-static struct resolving
+struct resolving
 resolving_of(struct work *w)
 {
 	struct clerk *c = clerk_of(w->house);
@@ -379,7 +360,7 @@ pass_test(struct work *w)
 
 /* ---- the road of a work ---------------------------------------------------------------- */
 
-static struct work *
+struct work *
 work_open(struct house *h, enum role from, uint32_t index, uint32_t ticket)
 {
 	struct arena *life = arena_open(NULL);
@@ -392,7 +373,7 @@ work_open(struct house *h, enum role from, uint32_t index, uint32_t ticket)
 	return w;
 }
 
-static void
+void
 work_close(struct work **wp)
 {
 	struct work  *w = *wp;
@@ -403,16 +384,13 @@ work_close(struct work **wp)
 	arena_close(&life);
 }
 
-static void work_on(struct work *);
-
 static void
 work_answered(struct enquiry_round *r)
 {
 	work_on((struct work *)((char *)r - offsetof(struct work, round)));
 }
 
-/* Passes until none has to wait. */
-static void
+void
 work_on(struct work *w)
 {
 	w->for_good = ++w->passes == PASSES_MOST;

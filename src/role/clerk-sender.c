@@ -3,61 +3,16 @@
  *
  * smtpd_sender_login_maps is asked first, as Postfix does: the address, the same without its
  * extension, the bare name where the domain is our own, @domain; the value is a list of login names.
- * An address that is in none of them belongs to those the directory delivers it to: the account itself, with
- * any extension, aliases that lead to it, and the members of a group.
+ * An address that is in none of them belongs to those whom its mail reaches (directory/resolve.h): the account itself,
+ * with any extension, whom aliases of the directory and of tables lead to, and the members of a group.
  */
-#include "role/clerk.h"
-#include "role/tables.h"
+#include "role/clerk-resolve.h"
 #include <string.h>
 
 static struct clerk *
 clerk_of(struct house *h)
 {
 	return h->mine;
-}
-
-/* One key in every table, in their order. */
-static enum table_outcome
-find_key(struct clerk *c, struct bytes key, struct arena *a, struct bytes *value)
-{
-	for (size_t i = 0; i < c->rows.sender_logins.count; i++) {
-		struct table      *t = tables_local(c->tables, c->rows.sender_logins.item[i]);
-		enum table_outcome o = t != NULL ? table_find(t, key, a, value) : TABLE_LATER;
-		if (o != TABLE_NONE)
-			return o;
-	}
-	return TABLE_NONE;
-}
-
-static enum table_outcome
-find_owners(struct clerk *c, struct bytes address, struct arena *a, struct bytes *value)
-{
-	ptrdiff_t    at = bytes_find_last(address, '@'), plus = -1;
-	struct bytes local = bytes_cut(address, 0, at < 0 ? address.len : (size_t)at);
-	struct bytes domain =
-		at < 0 ? bytes_of(c->origin) : bytes_cut(address, (size_t)at + 1, SIZE_MAX);
-	struct bytes key[6];
-	size_t       keys = 0;
-
-	for (size_t i = 1; i < local.len && plus < 0; i++)
-		if (strchr(c->rows.delimiter, local.at[i]) != NULL && local.at[i] != '\0')
-			plus = (ptrdiff_t)i;
-	key[keys++] = address;
-	if (plus > 0)
-		key[keys++] = bytes_of(arena_printf(a, "%.*s@%.*s", (int)plus, local.at,
-		                                    (int)domain.len, domain.at));
-	if (bytes_equal_nocase(domain, bytes_of(c->origin))) {
-		key[keys++] = local;
-		if (plus > 0)
-			key[keys++] = bytes_cut(local, 0, (size_t)plus);
-	}
-	key[keys++] = bytes_of(arena_printf(a, "@%.*s", (int)domain.len, domain.at));
-	for (size_t i = 0; i < keys; i++) {
-		enum table_outcome o = find_key(c, key[i], a, value);
-		if (o != TABLE_NONE)
-			return o;
-	}
-	return TABLE_NONE;
 }
 
 /* "jack" is jack of our own domain. */
@@ -99,42 +54,68 @@ member_look(void *ctx, const struct group_row *r)
 	m->is = m->is || bytes_is(m->user, r->member);
 }
 
-/* Of those the directory delivers to. */
-static enum sender_answer
-owned_here(struct clerk *c, struct bytes user, struct bytes address, struct arena *a)
+/* An operating-system user logs in by the bare name, or with a domain that is ours. */
+static bool
+is_system_user(const struct clerk *c, const struct directory_target *t, struct bytes user)
 {
-	struct directory_target *to = NULL;
-	size_t                   n = 0;
+	ptrdiff_t at = bytes_find_last(t->address, '@');
 
-	switch (directory_resolve(c->directory, address, c->rows.delimiter, c->origin, a, &to,
-	                          &n)) {
-	case DIRECTORY_OK: break;
-	case DIRECTORY_LATER: return SENDER_LATER;
-	default: return SENDER_OF_NOBODY;
-	}
-	for (size_t i = 0; i < n && user.len > 0; i++) {
-		struct membership m = { user, bytes_equal_nocase(to[i].address, user) };
-		if (!m.is && to[i].account != 0 &&
-		    directory_group_each(c->directory, to[i].address, member_look, &m) ==
-		            DIRECTORY_LATER)
-			return SENDER_LATER;
-		if (m.is)
-			return SENDER_OWN;
-	}
-	return SENDER_OF_ANOTHER;
+	return is_system_account(t->account) && system_kind_of(t->account) <= SYSTEM_OWN_MAILBOX &&
+	       at > 0 && is_user(c, bytes_cut(t->address, 0, (size_t)at), user);
 }
 
+/* One of those whom mail to the address reaches: the account, or a member of the group. */
 static enum sender_answer
-owner_of(struct clerk *c, struct bytes user, struct bytes address, struct arena *a)
+owned_by(struct clerk *c, const struct directory_target *t, struct bytes user)
 {
-	struct bytes owners;
+	struct membership m = { user, is_user(c, t->address, user) || is_system_user(c, t, user) };
 
-	switch (find_owners(c, address, a, &owners)) {
-	case TABLE_FOUND:
-		return user.len > 0 && lists(c, owners, user) ? SENDER_OWN : SENDER_OF_ANOTHER;
-	case TABLE_NONE: return owned_here(c, user, address, a);
-	default: return SENDER_LATER;
+	if (!m.is && t->account != 0 && !is_system_account(t->account) &&
+	    directory_group_each(c->directory, t->address, member_look, &m) == DIRECTORY_LATER)
+		return SENDER_LATER;
+	return m.is ? SENDER_OWN : SENDER_OF_ANOTHER;
+}
+
+/* Without a table that knows better it is theirs whom its mail reaches, by whatever aliases. */
+static enum directory_outcome
+owned_here(struct work *w, struct resolving *r, enum sender_answer *out)
+{
+	struct resolve_answer  found;
+	enum directory_outcome o = resolve_address(r, w->address, &found);
+
+	*out = SENDER_OF_NOBODY;
+	if ((o != DIRECTORY_OK && o != DIRECTORY_FOREIGN) || found.count == 0)
+		return o;
+	*out = SENDER_OF_ANOTHER;
+	for (size_t i = 0; i < found.count && w->user.len > 0 && *out == SENDER_OF_ANOTHER; i++)
+		*out = owned_by(clerk_of(w->house), &found.target[i], w->user);
+	return o;
+}
+
+static enum directory_outcome
+pass_sender(struct work *w)
+{
+	struct clerk          *c = clerk_of(w->house);
+	struct resolving       r = resolving_of(w);
+	struct link           *l = house_link(w->house, w->from, w->index);
+	enum sender_answer     said = SENDER_LATER;
+	struct bytes           owners;
+	enum directory_outcome o = resolve_find(&r, &c->rows.sender_logins, w->address, &owners);
+
+	if (o == DIRECTORY_OK)
+		said = w->user.len > 0 && lists(c, owners, w->user) ? SENDER_OWN
+		                                                    : SENDER_OF_ANOTHER;
+	else if (o == DIRECTORY_NONE)
+		o = owned_here(w, &r, &said);
+	if (o == DIRECTORY_WAIT && !w->for_good)
+		return o;
+	if (o == DIRECTORY_WAIT || o == DIRECTORY_LATER)
+		said = SENDER_LATER;
+	if (l != NULL) {
+		pack_u8(link_begin(l, WORD_SENDER_SAID, w->ticket), (uint8_t)said);
+		link_end(l);
 	}
+	return o;
 }
 
 bool
@@ -142,17 +123,14 @@ hear_sender_ask(struct house *h, enum role from, uint32_t index, uint32_t ticket
 {
 	struct unpack u = unpack_of(body);
 	struct bytes  user = unpack_bytes(&u), address = unpack_bytes(&u);
-	struct link  *l = house_link(h, from, index);
-	struct arena *a;
+	struct work  *w;
 
 	if (!unpack_done(&u))
 		return false;
-	a = arena_open(NULL);
-	if (l != NULL) {
-		enum sender_answer o = owner_of(clerk_of(h), user, address, a);
-		pack_u8(link_begin(l, WORD_SENDER_SAID, ticket), (uint8_t)o);
-		link_end(l);
-	}
-	arena_close(&a);
+	w = work_open(h, from, index, ticket);
+	w->user = arena_keep(w->life, user);
+	w->address = arena_keep(w->life, address);
+	w->pass = pass_sender;
+	work_on(w);
 	return true;
 }

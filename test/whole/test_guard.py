@@ -15,6 +15,7 @@ import re
 import shutil
 import smtplib
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -271,6 +272,45 @@ def test_sender_login_maps_come_first(tmp_path):
         assert send_as(house, "jack@example.com") is True
         assert send_as(house, "sales@example.com").startswith("553 5.7.1")
         assert send_as(house, "sales@example.com", user="jill@example.com") is True
+
+
+def sqlite_table(place, name, rows):
+    """A table that role proxymap asks: sqlite:FILE."""
+    place.chmod(0o755)
+    with sqlite3.connect(place / f"{name}.db") as db:
+        db.execute("CREATE TABLE a(k text, v text)")
+        db.executemany("INSERT INTO a VALUES(?, ?)", rows)
+    (place / f"{name}.db").chmod(0o644)
+    (place / f"{name}.cf").write_text(f"dbpath = {place}/{name}.db\nquery = SELECT v FROM a WHERE k='%s'\n")
+    return f"sqlite:{place}/{name}.cf"
+
+
+def test_owners_may_be_in_a_database():
+    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-owners-"))
+    maps = sqlite_table(place, "senders", [("jill@example.com", "jack@example.com,jill@example.com"), ("@elsewhere.example", "jack")])
+    try:
+        with Village("jack", "jill", smtpd_sender_login_maps=maps, myorigin="example.com") as house:
+            for own in ("jill@example.com", "any.body@elsewhere.example", "jack@example.com"):
+                assert send_as(house, own) is True, own
+            assert send_as(house, "jack@example.com", user="jill@example.com").startswith("553 5.7.1")
+    finally:
+        shutil.rmtree(place)
+
+
+def test_aliases_of_tables_count_as_own_addresses():
+    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-owners-"))
+    far = sqlite_table(place, "virtual", [("far@virt.example", "chain@virt.example"), ("jills@virt.example", "jill@example.com")])
+    (place / "virtual").write_text("near@virt.example jack@example.com, out@else.example\nchain@virt.example near@virt.example\n")
+    try:
+        with Village("jack", "jill", virtual_alias_domains="virt.example",
+                     virtual_alias_maps=f"hash:{place}/virtual, {far}") as house:
+            for own in ("near@virt.example", "chain@virt.example", "far@virt.example", "near+x@virt.example"):
+                assert send_as(house, own) is True, own
+            for other in ("jills@virt.example", "nobody@virt.example"):
+                assert send_as(house, other).startswith("553 5.7.1"), other
+            assert send_as(house, "jills@virt.example", user="jill@example.com") is True
+    finally:
+        shutil.rmtree(place)
 
 
 class Talk:

@@ -1,0 +1,41 @@
+/*
+ * clerk-resolve -- one question to the clerk that is answered by a pass over rules
+ *
+ * From:     clerk-resolve.c (RESOLVE, REWRITE, address test), clerk-sender.c (SENDER_ASK)
+ *
+ * A pass reads the directory, the settings and the answers of tables; it says DIRECTORY_WAIT when one of these has not
+ * answered yet, and is made again from its beginning when it has.  In the last pass (`for_good`) what has not answered
+ * is to be taken for DIRECTORY_LATER.
+ *
+ * work_open()  `life` is the work's; what was asked is put into it by the caller.
+ * work_on()    passes until none has to wait; the work is gone then.
+ */
+#ifndef ROLE_CLERK_RESOLVE_H
+#define ROLE_CLERK_RESOLVE_H
+
+#include "role/clerk.h"
+
+struct work {
+	struct house        *house;
+	struct arena        *life;
+	struct lookups      *lookups;
+	enum role            from;
+	uint32_t             index, ticket;
+	struct caller       *caller;     /* of `address test`; else NULL            */
+	struct bytes         address;
+	struct bytes         user;       /* of SENDER_ASK: who has logged in, "" nobody */
+	struct word_rewrite  letter;     /* of REWRITE                              */
+	struct buffer        said;       /* what address test tells                 */
+	unsigned             passes;
+	bool                 for_good;   /* no pass comes after this one            */
+	struct enquiry_round round;      /* questions to tables that are elsewhere  */
+	bool                 elsewhere;  /* one was looked at                       */
+	/* A pass: WAIT when a table must be asked first. */
+	enum directory_outcome (*pass)(struct work *);
+};
+struct work *work_open(struct house *, enum role from, uint32_t index, uint32_t ticket);
+void work_close(struct work **);        /* one that is not begun */
+void work_on(struct work *);
+struct resolving resolving_of(struct work *);
+
+#endif
