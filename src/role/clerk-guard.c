@@ -11,6 +11,8 @@
 #include "role/clerk-guard.h"
 #include "base/clock.h"
 #include "channel/bans.h"
+#include "role/tables.h"
+#include "smtp/receiver/settings.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,8 +35,8 @@ struct use {
 struct watch {
 	struct house     *house;
 	struct ban_limits limits;
-	struct network   *exception;
-	size_t            exceptions;
+	struct networks   exceptions;
+	struct arena     *exceptions_life;
 	struct bans      *bans;
 	struct failure   *failure; /* a ring */
 	uint64_t          failures;
@@ -267,13 +269,30 @@ clerk_unban(struct clerk *c, const char *network)
 	return o;
 }
 
+/* Tables among them are the clerk's own. */
+struct exception_tables {
+	struct network_tables all; /* first */
+	struct clerk         *clerk;
+};
+
+static enum network_answer
+exception_find(struct network_tables *all, const char *name, const char *address)
+{
+	struct clerk      *c = ((struct exception_tables *)all)->clerk;
+	struct table      *t = c->tables == NULL ? NULL : tables_local(c->tables, name);
+	struct arena      *scratch = arena_open(NULL);
+	struct bytes       value;
+	enum table_outcome o =
+		t == NULL ? TABLE_LATER : table_find(t, bytes_of(address), scratch, &value);
+
+	arena_close(&scratch);
+	return o == TABLE_FOUND ? NETWORK_HAS : o == TABLE_NONE ? NETWORK_NOT : NETWORK_LATER;
+}
+
 static bool
 excepted(const struct watch *w, const struct peer *peer)
 {
-	for (size_t i = 0; i < w->exceptions; i++)
-		if (network_holds(&w->exception[i], peer))
-			return true;
-	return peer->family == AF_UNIX;
+	return peer->family == AF_UNIX || networks_hold(&w->exceptions, peer);
 }
 
 bool
@@ -385,19 +404,27 @@ clerk_guard_tell(struct clerk *c, struct link *l)
 void
 clerk_guard_settings(struct clerk *c)
 {
-	struct watch        *w = watch_of(c);
-	struct setting_list *list = &c->rows.ban_exceptions;
-	const char          *wrong;
+	struct watch            *w = watch_of(c);
+	struct setting_list      list = c->rows.ban_exceptions;
+	struct network_item     *item;
+	struct exception_tables *tables;
+	const char              *wrong;
 
 	w->limits = (struct ban_limits){ c->rows.ban_failures, c->rows.ban_within_ms,
 		                         c->rows.ban_ms, c->rows.ban_longest_ms };
-	w->exception = memory_resize(w->exception, (list->count + 1) * sizeof *w->exception);
-	w->exceptions = 0;
-	for (size_t i = 0; i < list->count; i++)
-		if (network_parse(bytes_of(list->item[i]), &w->exception[w->exceptions], &wrong))
-			w->exceptions++;
+	arena_close(&w->exceptions_life);
+	w->exceptions_life = arena_open(NULL);
+	tables_patterns(w->house, w->exceptions_life, &list);
+	tables = arena_take(w->exceptions_life, sizeof *tables);
+	*tables = (struct exception_tables){ { 1, exception_find, NULL }, c };
+	item = arena_take_array(w->exceptions_life, list.count + 1, sizeof *item);
+	w->exceptions = (struct networks){ item, 0, &tables->all };
+	for (size_t i = 0; i < list.count; i++)
+		if (network_item_parse(arena_copy(w->exceptions_life, bytes_of(list.item[i])),
+		                       &item[w->exceptions.count], &wrong))
+			w->exceptions.count++;
 		else
-			warn_("auth_ban_exceptions: %s: %s", list->item[i], wrong);
+			warn_("auth_ban_exceptions: %s: %s", list.item[i], wrong);
 }
 
 void
@@ -413,7 +440,7 @@ clerk_guard_open(struct house *h)
 	w->uses = map_open();
 	w->known = map_open();
 	w->writing = timer_open(h->loop, writing_due, c);
-	w->exception = memory_take(sizeof *w->exception);
+	w->exceptions_life = arena_open(NULL);
 	if (c->directory == NULL)
 		return;
 	(void)known_network_each(c->directory, clock_wall() - KNOWN_FOR_S, known_recall, c);

@@ -459,55 +459,6 @@ run_address_test(struct order *e)
 
 /* ---- settings ----------------------------------------------------------------------------- */
 
-/* "/file" among the patterns: the words in it stand in its place. */
-static void
-put_file(struct house *h, struct arena *a, const char *path, bool no, struct buffer *out)
-{
-	struct buffer b = { 0 };
-	struct bytes  text, line, word;
-	const char   *item;
-
-	if (house_resource_read(h, arena_printf(a, "table/%s", path), &b) != 0)
-		warn_("%s: cannot be read, the domains in it are not known", path);
-	text = buffer_bytes(&b);
-	while (bytes_split(&text, '\n', &line)) {
-		if (bytes_starts(bytes_trim(line), BYTES("#")))
-			continue;
-		for (size_t i = 0; i < line.len;) {
-			size_t n = 0;
-
-			while (i + n < line.len && strchr(" \t,\r", line.at[i + n]) == NULL)
-				n++;
-			word = bytes_cut(line, i, n);
-			i += n + 1;
-			if (n == 0)
-				continue;
-			item = arena_printf(a, "%s%.*s", no ? "!" : "", (int)word.len, word.at);
-			buffer_add(out, (struct bytes){ (const char *)&item, sizeof item });
-		}
-	}
-	buffer_free(&b);
-}
-
-static void
-put_files(struct house *h, struct arena *a, struct setting_list *list)
-{
-	struct buffer b = { 0 };
-
-	for (size_t i = 0; i < list->count; i++) {
-		const char *item = list->item[i];
-		bool        no = item[0] == '!';
-
-		if (item[no] == '/')
-			put_file(h, a, item + no, no, &b);
-		else
-			buffer_add(&b, (struct bytes){ (const char *)&item, sizeof item });
-	}
-	list->count = b.len / sizeof(const char *);
-	list->item = (const char *const *)arena_keep(a, buffer_bytes(&b)).at;
-	buffer_free(&b);
-}
-
 /* The addresses of this machine: a word each. */
 static struct setting_list
 our_addresses(struct house *h, struct arena *a)
@@ -562,7 +513,7 @@ clerk_rules(struct house *h, const struct common_settings *common)
 	struct setting_list *lists[] = { &rules.mydestination, &rules.virtual_alias_domains,
 		                         &rules.virtual_mailbox_domains, &rules.relay_domains };
 	for (size_t i = 0; i < COUNT(lists); i++)
-		put_files(h, life, lists[i]);
+		tables_patterns(h, life, lists[i]);
 	arena_close(&c->rules_life);
 	c->rules_life = life;
 	c->rules = rules;

@@ -26,7 +26,7 @@ static const struct setting rows[] = {
 	{ "auth_ban_find_time", SETTING_TIME, AT(ban_within_ms), "10m", "The time in which auth_ban_failures are counted.", .since = "0.2" },
 	{ "auth_ban_time", SETTING_TIME, AT(ban_ms), "10m", "How long the first ban of a network is; each further one is twice as long.", .since = "0.2" },
 	{ "auth_ban_time_max", SETTING_TIME, AT(ban_longest_ms), "7d", "The longest a ban grows to; a network quiet for as long begins anew.", .since = "0.2" },
-	{ "auth_ban_exceptions", SETTING_LIST, AT(ban_exceptions), "$mynetworks 127.0.0.0/8 [::1]", "Networks that are never banned.", .since = "0.2" },
+	{ "auth_ban_exceptions", SETTING_MATCHES, AT(ban_exceptions), "$mynetworks 127.0.0.0/8 [::1]", "Networks that are never banned.", .since = "0.2" },
 };
 /* clang-format on */
 #undef AT

@@ -679,9 +679,10 @@ held_table(const struct estate *e, const char *name)
 static void
 hold_table(void *ctx, const char *path, bool remote)
 {
-	struct opening       *o = ctx;
-	unsigned              roles = remote ? TABLE_ROLES_REMOTE : TABLE_ROLES;
-	char                  name[PATH_ROOM + 8], *stamp;
+	struct opening *o = ctx;
+	unsigned clients = !remote && tables_for_clients(o->settings, path) ? FROM(RECEIVER) : 0;
+	unsigned roles = (remote ? TABLE_ROLES_REMOTE : TABLE_ROLES) | clients;
+	char     name[PATH_ROOM + 8], *stamp;
 	const struct holding *old;
 	struct holding       *known;
 	int                   fd;

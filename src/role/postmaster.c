@@ -614,7 +614,8 @@ tables_changed(void *ctx)
 	if (p->before != NULL)
 		reload_hurry(p);
 	if (estate_renew_tables(p->estate, p->house.settings, give_table, p) > 0)
-		children_say(&p->children, TABLE_ROLES | TABLE_ROLES_REMOTE, WORD_TABLES_NEW);
+		children_say(&p->children, TABLE_ROLES | TABLE_ROLES_REMOTE | FROM(RECEIVER),
+		             WORD_TABLES_NEW);
 }
 
 /* Capabilities for what is still to be done: roles that die are started again,

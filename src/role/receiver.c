@@ -172,23 +172,31 @@ service_name(struct house *h, enum receiver_kind kind, const char *listener, cha
 }
 
 static struct receiver_config *
-open_config(struct house *h, enum receiver_kind kind, const char *listener)
+open_config(struct house *h, enum receiver_kind kind, const char *listener,
+            struct network_tables *tables)
 {
+	struct arena            *life = arena_open(NULL);
+	struct setting_list      mynetworks = h->common.mynetworks;
 	struct receiver_settings set;
 	struct receiver_config  *c = NULL;
 	struct buffer            errors = { 0 };
 	char                     service[128];
 
 	service_name(h, kind, listener, service, sizeof service);
-	if (receiver_settings_fill(h->settings, kind, &set, &errors))
+	if (receiver_settings_fill(h->settings, kind, &set, &errors)) {
+		client_patterns(h, life, &mynetworks);
+		client_patterns(h, life, &set.limit_exceptions);
+		client_patterns(h, life, &set.bare_newline_exclusions);
 		c = receiver_config_open(&set, kind, service, h->common.myhostname,
-		                         h->common.myorigin, h->common.mail_name,
-		                         &h->common.mynetworks, &errors);
+		                         h->common.myorigin, h->common.mail_name, &mynetworks,
+		                         tables, &errors);
+	}
 	if (c != NULL)
 		c->tls = open_tls(h);
 	else
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
+	arena_close(&life);
 	return c;
 }
 
@@ -207,7 +215,7 @@ kind_of(const char *listener, enum receiver_kind *kind)
 
 /* A door for this socket: the one there is, with new settings, or a new one. */
 static bool
-open_door(struct house *h, const char *listener, int fd)
+open_door(struct house *h, const char *listener, int fd, struct network_tables *tables)
 {
 	struct receiver        *r = receiver_of(h);
 	enum receiver_kind      kind;
@@ -216,7 +224,7 @@ open_door(struct house *h, const char *listener, int fd)
 
 	if (!kind_of(listener, &kind))
 		return true;
-	if ((config = open_config(h, kind, listener)) == NULL)
+	if ((config = open_config(h, kind, listener, tables)) == NULL)
 		return false;
 	while (d != NULL && d->fd != fd)
 		d = d->next;
@@ -236,14 +244,17 @@ open_door(struct house *h, const char *listener, int fd)
 static bool
 open_doors(struct house *h)
 {
-	const char *name;
-	size_t      place = 0;
-	bool        good = true;
-	int         fd;
+	const char            *name;
+	size_t                 place = 0;
+	bool                   good = true;
+	int                    fd;
+	struct network_tables *tables = client_tables_open(h);
 
 	while (house_resource_next(h, "listener/", &place, &name, &fd))
 		if (fd >= 0)
-			good = open_door(h, name + strlen("listener/"), fd) && good;
+			good = open_door(h, name + strlen("listener/"), fd, tables) && good;
+	if (--tables->users == 0)
+		tables->close(tables);
 	return good;
 }
 
@@ -390,6 +401,13 @@ receiver_lost(struct house *h, enum role role, uint32_t index)
 		letters_queue_lost(r);
 }
 
+/* Lists of clients may be in files; sessions go on with what they began with. */
+static void
+receiver_tables(struct house *h)
+{
+	(void)open_doors(h);
+}
+
 /* Sessions go on with the settings they began with. */
 static void
 receiver_reload(struct house *h)
@@ -435,6 +453,7 @@ const struct role_card receiver_card = {
 	.hear = receiver_hear,
 	.peer = receiver_peer,
 	.lost = receiver_lost,
+	.tables = receiver_tables,
 	.reload = receiver_reload,
 	.stop = receiver_stop,
 	.status = receiver_status,

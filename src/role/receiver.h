@@ -112,4 +112,8 @@ void need_stream_drop(void *, struct letter *);
 void need_judge(void *, struct letter *);
 void need_keep(void *, struct letter *, struct bytes prefix, struct bytes digest);
 
+/* receiver-networks.c: the tables of mynetworks and its like, with one user; lists of them without "/files". */
+struct network_tables *client_tables_open(struct house *);
+void client_patterns(struct house *, struct arena *, struct setting_list *);
+
 #endif

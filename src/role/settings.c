@@ -53,8 +53,8 @@ static const struct setting rows[] = {
 	  "The domain this host is in; myhostname without its first label if empty.", NULL, 0, 0, "0.1" },
 	{ "myorigin", SETTING_WORD, AT(myorigin), "$myhostname",
 	  "The domain put behind addresses that have none, or a file that begins with it, as /etc/mailname.", NULL, 0, 0, "0.1" },
-	{ "mynetworks", SETTING_LIST, AT(mynetworks), "127.0.0.0/8 [::1]/128",
-	  "Networks whose clients may send mail to anybody without logging in.", NULL, 0, 0, "0.1" },
+	{ "mynetworks", SETTING_MATCHES, AT(mynetworks), "127.0.0.0/8 [::1]/128",
+	  "Networks, tables of addresses as hash:/etc/postfix/network_table, and /files with more of them, each with ! before it if it is not one: those whose clients may send mail to anybody without logging in.", NULL, 0, 0, "0.1" },
 	{ "mail_directory", SETTING_WORD, AT(mail_directory), "/var/lib/mansio",
 	  "Where letters, mailboxes, the directory of accounts and the control sockets are.", NULL, 0, 0, "0.1" },
 	{ "mail_owner", SETTING_WORD, AT(mail_owner), "mansio",
@@ -726,13 +726,40 @@ check_mechanisms(struct check *c)
 	arena_close(&scratch);
 }
 
+/* Whom we trust. */
+static void
+check_networks(struct check *c, const struct common_settings *common)
+{
+	const char *type = tables_default_type(c->settings), *wrong = "";
+
+	for (size_t i = 0; i < common->mynetworks.count; i++) {
+		const char         *item = common->mynetworks.item[i];
+		struct network_item n;
+
+		if (item[item[0] == '!'] == '/')
+			continue;
+		if (!network_item_parse(item, &n, &wrong))
+			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s", item,
+			         wrong);
+		else if (n.table != NULL && table_is_remote(n.table, type))
+			complain(
+				c, line_of(c->settings, "mynetworks"),
+				"mynetworks = %s: a client's address is looked for in tables of files alone: "
+				"write hash:, cidr: or one of their kind",
+				item);
+		else if (n.table == NULL && n.net.bits == 0 && !n.no)
+			advise(c, "mynetworks",
+			       "mynetworks = %s is everybody: anybody may send mail to anybody through "
+			       "this machine, and it will; write the networks of your own clients",
+			       item);
+	}
+}
+
 static void
 check_common(struct check *c)
 {
 	struct common_settings common;
-	struct network         network;
 	struct server          server;
-	const char            *wrong;
 
 	if (!settings_fill(c->settings, &common_setting_table, NULL, &common, c->errors)) {
 		c->good = false;
@@ -763,10 +790,7 @@ check_common(struct check *c)
 	check_classes(c);
 	check_transports(c);
 	tables_named(c->settings, check_table_name, c);
-	for (size_t i = 0; i < common.mynetworks.count; i++)
-		if (!network_parse(bytes_of(common.mynetworks.item[i]), &network, &wrong))
-			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s",
-			         common.mynetworks.item[i], wrong);
+	check_networks(c, &common);
 }
 
 /* What is allowed and hardly meant. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/journal.h"
 #include "base/map.h"
 #include "directory/credential-remote.h"
 #include "directory/passwdfile.h"
@@ -252,6 +253,34 @@ tables_spares(struct settings *settings, const char *path)
 	return s.spared && !s.wanted;
 }
 
+bool
+table_is_of_clients(const struct table_named *named)
+{
+	static const char *const lists[] = { "mynetworks", "smtpd_client_event_limit_exceptions",
+		                             "smtpd_forbid_bare_newline_exclusions" };
+
+	for (size_t i = 0; i < COUNT(lists); i++)
+		if (strcmp(named->setting, lists[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+spare_of_clients(void *ctx, const struct table_named *named)
+{
+	if (table_is_of_clients(named))
+		spare(ctx, named);
+}
+
+bool
+tables_for_clients(struct settings *settings, const char *path)
+{
+	struct sparing s = { .path = path, .default_type = tables_default_type(settings) };
+
+	tables_named(settings, spare_of_clients, &s);
+	return s.spared || s.wanted;
+}
+
 /*
  * Checking
  */
@@ -432,4 +461,53 @@ house_table_source(struct house *h)
 	return (struct table_source){ .open = open_resource,
 		                      .ctx = h,
 		                      .default_type = tables_default_type(h->settings) };
+}
+
+/* "/file" among the patterns: the words in it stand in its place. */
+static void
+put_file(struct house *h, struct arena *a, const char *path, bool no, struct buffer *out)
+{
+	struct buffer b = { 0 };
+	struct bytes  text, line, word;
+	const char   *item;
+
+	if (house_resource_read(h, arena_printf(a, "table/%s", path), &b) != 0)
+		warn_("%s: cannot be read; nothing that is in it is known", path);
+	text = buffer_bytes(&b);
+	while (bytes_split(&text, '\n', &line)) {
+		if (bytes_starts(bytes_trim(line), BYTES("#")))
+			continue;
+		for (size_t i = 0; i < line.len;) {
+			size_t n = 0;
+
+			while (i + n < line.len && strchr(" \t,\r", line.at[i + n]) == NULL)
+				n++;
+			word = bytes_cut(line, i, n);
+			i += n + 1;
+			if (n == 0)
+				continue;
+			item = arena_printf(a, "%s%.*s", no ? "!" : "", (int)word.len, word.at);
+			buffer_add(out, (struct bytes){ (const char *)&item, sizeof item });
+		}
+	}
+	buffer_free(&b);
+}
+
+void
+tables_patterns(struct house *h, struct arena *a, struct setting_list *list)
+{
+	struct buffer b = { 0 };
+
+	for (size_t i = 0; i < list->count; i++) {
+		const char *item = list->item[i];
+		bool        no = item[0] == '!';
+
+		if (item[no] == '/')
+			put_file(h, a, item + no, no, &b);
+		else
+			buffer_add(&b, (struct bytes){ (const char *)&item, sizeof item });
+	}
+	list->count = b.len / sizeof(const char *);
+	list->item = (const char *const *)arena_keep(a, buffer_bytes(&b)).at;
+	buffer_free(&b);
 }

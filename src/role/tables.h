@@ -11,6 +11,8 @@
  *     a colon before its path, so that it is no table's (nor a table's file one to be included).
  * tables_open_included()  opens such a file, without the colon, with the rights of who could have put it there.
  * tables_may_include()  whether what it includes in turn is read: only root's lists do.
+ * tables_for_clients()  whether a list of clients' networks (mynetworks) needs the file: receivers have it, too.
+ * tables_patterns() puts the words of every "/file" among patterns in its place; all in the arena.
  * house_table_source()  opens what the postmaster gave to this role, by the same path; in the loop's
  *     thread alone.
  *
@@ -46,6 +48,9 @@ bool tables_may_include(int fd);
 /* Whether only tables that need not be there want it. */
 bool tables_spares(struct settings *, const char *path);
 const char *tables_default_type(struct settings *);
+bool tables_for_clients(struct settings *, const char *path);
+bool table_is_of_clients(const struct table_named *);
+void tables_patterns(struct house *, struct arena *, struct setting_list *);
 
 /* Opens each by path and closes it again: false with every complaint, file:line. */
 bool tables_check(struct settings *, struct buffer *errors, struct buffer *warnings);

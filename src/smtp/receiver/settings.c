@@ -53,7 +53,7 @@ static const struct setting rows[] = {
 	{ "smtpd_forbid_bare_newline", SETTING_CHOICE, AT(bare_newline), "normalize",
 	  "Lines of a letter that end with LF alone: taken as lines (normalize) or the letter refused (reject); "
 	  "the end of a letter is CR LF . CR LF in any case.", "normalize,reject", 0, 0, "0.1" },
-	{ "smtpd_forbid_bare_newline_exclusions", SETTING_LIST, AT(bare_newline_exclusions), "$mynetworks",
+	{ "smtpd_forbid_bare_newline_exclusions", SETTING_MATCHES, AT(bare_newline_exclusions), "$mynetworks",
 	  "Networks whose clients may end a letter with LF . LF.", NULL, 0, 0, "0.1" },
 	{ "smtpd_forbidden_commands", SETTING_LIST, AT(forbidden_commands), "CONNECT GET POST PUT HEAD OPTIONS Host: User-Agent:",
 	  "Words no SMTP client says; whoever does is sent away at once.", NULL, 0, 0, "0.1" },
@@ -102,7 +102,7 @@ static const struct setting rows[] = {
 	  "AUTH commands from one address per anvil_rate_time_unit; 0: no limit (failures are slowed by the clerk).", NULL, 0, 0, "0.1" },
 	{ "smtpd_client_new_tls_session_rate_limit", SETTING_NUMBER, AT(tls_rate), "0",
 	  "TLS handshakes from one address per anvil_rate_time_unit; 0: no limit.", NULL, 0, 0, "0.1" },
-	{ "smtpd_client_event_limit_exceptions", SETTING_LIST, AT(limit_exceptions), "$mynetworks",
+	{ "smtpd_client_event_limit_exceptions", SETTING_MATCHES, AT(limit_exceptions), "$mynetworks",
 	  "Networks the smtpd_client_*_limit do not count.", NULL, 0, 0, "0.1" },
 };
 /* clang-format on */
@@ -166,10 +166,40 @@ receiver_settings_fill(struct settings *s, enum receiver_kind kind, struct recei
 bool
 networks_hold(const struct networks *n, const struct peer *p)
 {
-	for (size_t i = 0; i < n->count; i++)
-		if (network_holds(&n->net[i], p))
-			return true;
+	for (size_t i = 0; i < n->count; i++) {
+		const struct network_item *item = &n->item[i];
+		enum network_answer        a;
+
+		if (item->table != NULL)
+			a = n->tables == NULL ? NETWORK_LATER
+			                      : n->tables->find(n->tables, item->table, p->text);
+		else
+			a = network_holds(&item->net, p) ? NETWORK_HAS : NETWORK_NOT;
+		if (a == NETWORK_LATER)
+			return false; /* nobody is trusted on a guess */
+		if (a == NETWORK_HAS)
+			return !item->no;
+	}
 	return false;
+}
+
+bool
+network_item_parse(const char *text, struct network_item *out, const char **wrong)
+{
+	const char *colon;
+
+	*out = (struct network_item){ 0 };
+	for (; *text == '!'; text++)
+		out->no = !out->no;
+	colon = strchr(text, ':');
+	/* "hash:/x" and no "[2001:db8::]/32", nor one without its brackets. */
+	if (colon != NULL && text[0] != '[' &&
+	    ((colon[1] >= 'a' && colon[1] <= 'z') || colon[1] == '/' || colon[1] == '{') &&
+	    !network_parse(bytes_of(text), &out->net, wrong)) {
+		out->table = text;
+		return true;
+	}
+	return network_parse(bytes_of(text), &out->net, wrong);
 }
 
 static bool
@@ -178,14 +208,14 @@ read_networks(struct arena *a, const struct setting_list *list, const char *name
 {
 	const char *wrong = "";
 
-	out->net = arena_take_array(a, list->count + 1, sizeof *out->net);
-	for (out->count = 0; out->count < list->count; out->count++)
-		if (!network_parse(bytes_of(list->item[out->count]), &out->net[out->count],
-		                   &wrong)) {
-			buffer_printf(errors, "main.cf: %s: %s: %s\n", name, list->item[out->count],
-			              wrong);
+	out->item = arena_take_array(a, list->count + 1, sizeof *out->item);
+	for (out->count = 0; out->count < list->count; out->count++) {
+		const char *text = arena_copy(a, bytes_of(list->item[out->count]));
+		if (!network_item_parse(text, &out->item[out->count], &wrong)) {
+			buffer_printf(errors, "main.cf: %s: %s: %s\n", name, text, wrong);
 			return false;
 		}
+	}
 	return true;
 }
 
@@ -218,7 +248,7 @@ struct receiver_config *
 receiver_config_open(const struct receiver_settings *set, enum receiver_kind kind,
                      const char *service, const char *myhostname, const char *myorigin,
                      const char *mail_name, const struct setting_list *mynetworks,
-                     struct buffer *errors)
+                     struct network_tables *tables, struct buffer *errors)
 {
 	struct arena           *a = arena_open(NULL);
 	struct receiver_config *c = arena_take(a, sizeof *c);
@@ -243,8 +273,13 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	    read_networks(a, &set->limit_exceptions, "smtpd_client_event_limit_exceptions",
 	                  &c->exceptions, errors) &&
 	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
-	                  &c->bare_excluded, errors))
+	                  &c->bare_excluded, errors)) {
+		c->mynetworks.tables = c->exceptions.tables = c->bare_excluded.tables = tables;
+		c->tables = tables;
+		if (tables != NULL)
+			tables->users++;
 		return c;
+	}
 	arena_close(&a);
 	return NULL;
 }
@@ -267,6 +302,8 @@ receiver_config_drop(struct receiver_config **cp)
 		return;
 	if (c->tls != NULL)
 		tls_close(&c->tls);
+	if (c->tables != NULL && --c->tables->users == 0)
+		c->tables->close(c->tables);
 	life = c->life;
 	arena_close(&life);
 }

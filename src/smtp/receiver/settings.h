@@ -54,8 +54,20 @@ struct receiver_settings {
 extern const struct setting_table receiver_setting_table;
 bool receiver_settings_fill(struct settings *, enum receiver_kind, struct receiver_settings *, struct buffer *errors);
 
-struct networks { struct network *net; size_t count; };
+/* Tables of addresses (mynetworks = hash:...), which this room knows by their names alone.  Counted: each config has
+   them until it is gone. */
+enum network_answer { NETWORK_NOT, NETWORK_HAS, NETWORK_LATER };
+struct network_tables {
+	unsigned users;
+	enum network_answer (*find)(struct network_tables *, const char *table, const char *address);
+	void (*close)(struct network_tables *);
+};
+/* A list: networks and tables, perhaps with ! before them; the first that has the address decides. */
+struct network_item { struct network net; const char *table; bool no; };
+struct networks { struct network_item *item; size_t count; struct network_tables *tables; };
 bool networks_hold(const struct networks *, const struct peer *);
+/* "!10.0.0.0/8", "hash:/etc/postfix/access"; *wrong otherwise.  The table's name is in `text`. */
+bool network_item_parse(const char *text, struct network_item *, const char **wrong);
 
 struct receiver_config {
 	struct receiver_settings set;   /* its strings live in `life`          */
@@ -67,12 +79,13 @@ struct receiver_config {
 	struct networks mynetworks, exceptions, bare_excluded;
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */
+	struct network_tables *tables;  /* NULL: there are none                */
 	unsigned users;                 /* sessions, and the role              */
 };
 /* Takes over nothing: strings are copied.  NULL with words in *errors. */
 struct receiver_config *receiver_config_open(const struct receiver_settings *, enum receiver_kind,
 	const char *service, const char *myhostname, const char *myorigin, const char *mail_name,
-	const struct setting_list *mynetworks, struct buffer *errors);
+	const struct setting_list *mynetworks, struct network_tables *, struct buffer *errors);
 struct receiver_config *receiver_config_take(struct receiver_config *);
 void receiver_config_drop(struct receiver_config **);
 

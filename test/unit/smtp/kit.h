@@ -214,7 +214,7 @@ kit_config(enum receiver_kind kind, const char *cf)
 	buffer_add_string(&text, cf);
 	s = settings_read(buffer_bytes(&text), "main.cf", &errors, &errors);
 	if (s != NULL && receiver_settings_fill(s, kind, &set, &errors))
-		c = receiver_config_open(&set, kind, "mansio/smtpd", "mail.example.com", "example.com", "Mansio", &none, &errors);
+		c = receiver_config_open(&set, kind, "mansio/smtpd", "mail.example.com", "example.com", "Mansio", &none, NULL, &errors);
 	settings_close(&s);
 	buffer_free(&text);
 	buffer_free(&errors);
