@@ -140,14 +140,16 @@ alias_virtual(struct walk *w, size_t at, enum mail_class class)
 	o = lookup_address(w->r->lookups, &w->rules->virtual_alias_maps, &k, &value, &extension);
 	if (o != TABLE_FOUND)
 		return outcome_of(o);
-	w->todo[at].open = key;
+	walk_open(w, at, &key);
 	if (!rules_has(&w->rules->propagate, "virtual"))
 		extension = BYTES("");
 	while (led == DIRECTORY_OK && alias_next(&value, true, w->a, &part))
-		led = walk_lead(w, at,
-		                rules_complete(w->r, part.text, key.typed,
-		                               rules_typed(&key, extension)),
-		                detail);
+		led = ++w->virtuals > (size_t)w->rules->virtuals_most
+		              ? DIRECTORY_LOOP
+		              : walk_lead(w, at,
+		                          rules_complete(w->r, part.text, key.typed,
+		                                         rules_typed(&key, extension)),
+		                          detail);
 	return led;
 }
 
@@ -381,7 +383,7 @@ alias_open(struct walk *w, size_t at, const struct directory_key *k)
 	got = find_owner(w, k, &owner);
 	if (got != DIRECTORY_OK && got != DIRECTORY_NONE)
 		return got;
-	w->todo[at].open = *k;
+	walk_open(w, at, k);
 	w->todo[at].opens_local = true;
 	if (owner.len > 0)
 		w->todo[at].owner = owner;

@@ -171,7 +171,7 @@ relay_luser(struct walk *w, size_t at)
 		i += n + (brace && i + n < form.len);
 	}
 	resolve_tell(w->r, "luser_relay: %.*s", (int)b.len, b.at);
-	w->todo[at].open = w->todo[at].key;
+	walk_open(w, at, &w->todo[at].key);
 	o = walk_lead(w, at, rules_complete(w->r, buffer_bytes(&b), BYTES(""), BYTES("")),
 	              w->todo[at].detail);
 	buffer_free(&b);

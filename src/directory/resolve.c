@@ -1,8 +1,13 @@
 /* directory/resolve.c -- who gets the mail for an address: the walk from alias to alias */
 #include "base/journal.h"
+#include "base/map.h"
 #include "directory/walk.h"
 #include "message/address.h"
+#include "message/envelope.h"
 #include <string.h>
+
+/* MANY: from there on they are found by name. */
+enum { TARGETS_MOST = ENVELOPE_RECIPIENTS_MOST, MANY = 32 };
 
 /* Room for one more of `each` bytes; most resolutions need only the first few. */
 static void *
@@ -51,14 +56,37 @@ walk_inside(const struct walk *w, size_t at, const struct directory_key *k)
 	return false;
 }
 
+static struct bytes
+key_name(struct arena *a, const struct directory_key *k)
+{
+	return bytes_of(arena_printf(a, "%.*s@%.*s", (int)k->local.len, k->local.at,
+	                             (int)k->domain.len, k->domain.at));
+}
+
 /* Another road led to this alias already: its targets are on the list. */
 bool
 walk_opened(const struct walk *w, const struct directory_key *k)
 {
+	if (w->opened != NULL)
+		return map_get(w->opened, key_name(w->a, k)) != NULL;
 	for (size_t i = 0; i < w->todos; i++)
 		if (key_equal(&w->todo[i].open, k))
 			return true;
 	return false;
+}
+
+void
+walk_open(struct walk *w, size_t at, const struct directory_key *k)
+{
+	w->todo[at].open = *k;
+	if (w->opened == NULL && w->todos > MANY) {
+		w->opened = map_open();
+		for (size_t i = 0; i < w->todos; i++)
+			if (w->todo[i].open.domain.len > 0)
+				(void)map_put(w->opened, key_name(w->a, &w->todo[i].open), w);
+	}
+	if (w->opened != NULL)
+		(void)map_put(w->opened, key_name(w->a, k), w);
 }
 
 static bool
@@ -73,14 +101,43 @@ same_target(const struct directory_target *x, const struct directory_target *y)
 	       bytes_equal(x->detail, y->detail);
 }
 
+/* What same_target() compares, in one name. */
+static struct bytes
+target_name(struct arena *a, const struct directory_target *t)
+{
+	bool errand =
+		is_system_account(t->account) && system_kind_of(t->account) > SYSTEM_OWN_MAILBOX;
+
+	return bytes_of(arena_printf(a, "%llx %d %.*s", (unsigned long long)t->account, t->shadow,
+	                             t->account == 0 ? (int)t->address.len
+	                             : errand        ? (int)t->detail.len
+	                                             : 0,
+	                             t->account == 0 ? t->address.at : t->detail.at));
+}
+
+static bool
+target_is_there(struct walk *w, const struct directory_target *t)
+{
+	if (w->targets == NULL && w->count > MANY) {
+		w->targets = map_open();
+		for (size_t i = 0; i < w->count; i++)
+			(void)map_put(w->targets, target_name(w->a, &w->target[i]), w);
+	}
+	if (w->targets != NULL)
+		return map_put(w->targets, target_name(w->a, t), w) != NULL;
+	for (size_t i = 0; i < w->count; i++)
+		if (same_target(&w->target[i], t))
+			return true;
+	return false;
+}
+
 /* One copy for each account and each remote address, however many roads lead there. */
 enum directory_outcome
 walk_target(struct walk *w, const struct directory_target *t)
 {
-	for (size_t i = 0; i < w->count; i++)
-		if (same_target(&w->target[i], t))
-			return DIRECTORY_OK;
-	if (w->count == (size_t)w->rules->targets_most)
+	if (target_is_there(w, t))
+		return DIRECTORY_OK;
+	if (w->count == TARGETS_MOST)
 		return DIRECTORY_LOOP;
 	w->target = grown(w->a, w->target, w->count, &w->room, sizeof *w->target);
 	w->target[w->count] = *t;
@@ -98,7 +155,7 @@ walk_step(struct walk *w, size_t from, const struct directory_key *k, struct byt
 		s.local = w->todo[from].opens_local;
 		s.owner = w->todo[from].owner;
 	}
-	if (s.depth > (size_t)w->rules->depth_most || w->todos == (size_t)w->rules->targets_most)
+	if (s.depth > (size_t)w->rules->depth_most || w->todos == TARGETS_MOST)
 		return DIRECTORY_LOOP;
 	w->todo = grown(w->a, w->todo, w->todos, &w->todo_room, sizeof *w->todo);
 	w->todo[w->todos++] = s;
@@ -168,7 +225,7 @@ try_alias(struct walk *w, size_t at, const struct directory_key *k, struct bytes
 	if (o == DIRECTORY_LATER)
 		return o;
 	if (found == DIRECTORY_OK)
-		w->todo[at].open = *k;
+		walk_open(w, at, k);
 	return found;
 }
 
@@ -461,6 +518,8 @@ resolve_address(struct resolving *r, struct bytes address, struct resolve_answer
 	o = walk_all(&w, address, &answer->table, &answer->reply);
 	if (o == DIRECTORY_NONE && bytes_is(k.local, "postmaster"))
 		o = walk_postmaster(&w, &k); /* rfc5321:4.5.1: always */
+	map_close(&w.targets);
+	map_close(&w.opened);
 	answer->target = w.target;
 	answer->count = w.count;
 	return o;
@@ -477,7 +536,7 @@ directory_resolve(struct directory *d, struct bytes address, const char *delimit
 		                             .luser_relay = "",
 		                             .always_bcc = "",
 		                             .depth_most = 20,
-		                             .targets_most = 5000 };
+		                             .virtuals_most = 1000 };
 	struct resolving           r = { .directory = d, .rules = &rules, .arena = a };
 	struct resolve_answer      answer;
 	enum directory_outcome     o = DIRECTORY_BAD;

@@ -25,7 +25,8 @@
  *         any other         FOREIGN; has targets when a virtual alias led away from it
  *     relocated_maps stand before the class.  A target of an alias that does not exist is warned of and left out.
  *
- * Bounded: rules->depth_most steps one inside another, rules->targets_most targets; LOOKUPS_MOST questions.
+ * Bounded: rules->depth_most steps one inside another, rules->virtuals_most addresses by virtual aliases, as many
+ *     targets as an envelope holds, LOOKUPS_MOST questions.
  */
 #ifndef DIRECTORY_RESOLVE_H
 #define DIRECTORY_RESOLVE_H
@@ -53,7 +54,7 @@ struct resolve_rules {
 	const char *mailbox_transport, *fallback_transport;
 	bool append_at_myorigin, append_dot_mydomain, percent_hack, bangpath;
 	bool owner_special, expand_owner;
-	int64_t depth_most, targets_most, virtual_minimum_uid;
+	int64_t depth_most, virtuals_most, duplicates, virtual_minimum_uid;
 	/* said by the house */
 	const char *delimiter, *myorigin, *mydomain;
 	struct setting_list addresses;          /* of our own interfaces, without brackets */

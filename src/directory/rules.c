@@ -52,8 +52,9 @@ static const struct setting rows[] = {
 	{ "swap_bangpath", SETTING_BOOL, AT(bangpath), "no", "Whether site!user at a local domain means user@site.", .since = "0.2" },
 	{ "double_bounce_sender", SETTING_WORD, AT(double_bounce_sender), "double-bounce", "The sender of what must not be answered; mail to it is thrown away.", .since = "0.2" },
 	{ "empty_address_recipient", SETTING_WORD, AT(empty_recipient), "MAILER-DAEMON", "Whom mail for the empty address is for.", .since = "0.2" },
-	{ "virtual_alias_recursion_limit", SETTING_NUMBER, AT(depth_most), "100", "How deep aliases may lie one in another.", NULL, 1, 1000, "0.2" },
-	{ "virtual_alias_expansion_limit", SETTING_NUMBER, AT(targets_most), "5000", "How many addresses one recipient may become.", NULL, 1, 50000, "0.2" },
+	{ "virtual_alias_recursion_limit", SETTING_NUMBER, AT(depth_most), "1000", "How deep aliases may lie one in another.", NULL, 1, 1000, "0.2" },
+	{ "virtual_alias_expansion_limit", SETTING_NUMBER, AT(virtuals_most), "1000", "How many addresses virtual_alias_maps may make of one recipient; alias_maps and :include: have no such limit.", NULL, 1, 50000, "0.2" },
+	{ "duplicate_filter_limit", SETTING_NUMBER, AT(duplicates), "1000", "Read, and not needed: nobody gets two copies by two aliases, however many there are.", NULL, 0, 0, "0.2" },
 };
 /* clang-format on */
 #undef AT

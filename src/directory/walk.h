@@ -31,6 +31,9 @@ struct walk {
 	size_t                      count, room;
 	struct step                *todo;
 	size_t                      todos, todo_room;
+	size_t                      virtuals; /* addresses that virtual aliases led to                   */
+	struct map                 *targets;  /* both by their names, once there are many; else NULL     */
+	struct map                 *opened;
 	bool                        loop;     /* an alias leads back to itself, and nobody has that name */
 	bool                        waits;    /* for a table's answer                                    */
 	const char                 *table, *reply;   /* of the step at hand                              */
@@ -45,6 +48,8 @@ enum directory_outcome walk_lead(struct walk *, size_t from, struct bytes addres
 /* Whether the step `at` came out of this alias; whether any other did. */
 bool walk_inside(const struct walk *, size_t at, const struct directory_key *);
 bool walk_opened(const struct walk *, const struct directory_key *);
+/* The step turned out to be this alias. */
+void walk_open(struct walk *, size_t at, const struct directory_key *);
 /* The name without its detail; false: there is none to take off. */
 bool key_bare(const char *delimiters, const struct directory_key *, struct directory_key *bare, struct bytes *detail);
 /* In words, where somebody listens. */

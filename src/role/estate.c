@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -22,6 +23,7 @@
 #include "dns/resolver.h"
 #include "role/confine.h"
 #include "role/house.h"
+#include "role/interfaces.h"
 #include "role/tables.h"
 
 enum {
@@ -341,6 +343,60 @@ role_of_listener(enum listener_service which)
 	return which >= LISTEN_IMAP ? FROM(LOGIN) : FROM(RECEIVER);
 }
 
+/* A socket for an address.  Where IPv6 is not to be had the other addresses do. */
+static bool
+open_listener(struct opening *o, const char *name, const char *address, unsigned roles,
+              bool may_fail)
+{
+	struct buffer why = { 0 };
+	int           fd;
+
+	if (take_over(o, name, address, roles) != NULL ||
+	    take_address(o, name, address, roles) != NULL)
+		return true;
+	if ((fd = listener_bind(address, 0, may_fail ? &why : o->errors)) >= 0)
+		(void)hold(o, name, address, fd, roles);
+	else if (may_fail)
+		warn_("%.*s: nobody is listened to there", (int)bytes_trim(buffer_bytes(&why)).len,
+		      why.at);
+	buffer_free(&why);
+	return fd >= 0 || may_fail;
+}
+
+/* inet_interfaces say where, for services whose own setting does not. */
+static bool
+open_interfaces(struct opening *o, const char *name, enum listener_service which)
+{
+	const char   *standard = o->common->listen[which].item[0];
+	unsigned      port = (unsigned)strtoul(strrchr(standard, ':') + 1, NULL, 10);
+	struct buffer places = { 0 };
+	struct bytes  rest, place;
+	char          address[128];
+	bool          good = interfaces_places(o->common, port, &places, o->errors), some = false;
+
+	rest = buffer_bytes(&places);
+	while (good && bytes_split(&rest, ' ', &place)) {
+		if (place.len == 0 || !bytes_string(place, address, sizeof address))
+			continue;
+		good = open_listener(o, name, address, role_of_listener(which),
+		                     address[0] == '[' && some);
+		some = true;
+	}
+	buffer_free(&places);
+	return good;
+}
+
+/* Mail comes in where inet_interfaces are; people read it where listen_imap and its kin say. */
+static bool
+follows_interfaces(const struct opening *o, enum listener_service which)
+{
+	char setting[32];
+
+	(void)snprintf(setting, sizeof setting, "listen_%s", listener_names[which]);
+	return which <= LISTEN_SUBMISSIONS && o->common->listen[which].count == 1 &&
+	       !house_is_set(o->settings, setting);
+}
+
 static bool
 open_listeners(struct opening *o)
 {
@@ -350,16 +406,14 @@ open_listeners(struct opening *o)
 		char     name[32];
 		unsigned roles = role_of_listener((enum listener_service)i);
 		(void)snprintf(name, sizeof name, "listener/%s", listener_names[i]);
-		for (size_t a = 0; a < o->common->listen[i].count; a++) {
-			const char *address = o->common->listen[i].item[a];
-			int         fd;
-			if (take_over(o, name, address, roles) != NULL ||
-			    take_address(o, name, address, roles) != NULL)
-				continue;
-			if ((fd = listener_bind(address, 0, o->errors)) < 0)
+		if (follows_interfaces(o, (enum listener_service)i)) {
+			if (!open_interfaces(o, name, (enum listener_service)i))
 				return false;
-			(void)hold(o, name, address, fd, roles);
+			continue;
 		}
+		for (size_t a = 0; a < o->common->listen[i].count; a++)
+			if (!open_listener(o, name, o->common->listen[i].item[a], roles, false))
+				return false;
 	}
 	return true;
 }

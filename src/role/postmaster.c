@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "role/child.h"
 #include "role/estate.h"
+#include "role/interfaces.h"
 #include "role/notify.h"
 #include "role/proxymap.h"
 #include "role/tables.h"
@@ -102,6 +103,36 @@ read_file(const char *path, struct buffer *out, struct buffer *errors)
 	return n == 0;
 }
 
+static bool
+names(const struct settings *s, const char *name)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0)
+			return true;
+	return false;
+}
+
+/* What mynetworks is by mynetworks_style, behind the file's own lines: only we can still look. */
+static struct settings *
+add_networks(struct settings *s, const char *file, struct buffer *text, struct buffer *errors)
+{
+	struct common_settings common;
+	struct buffer          unheard = { 0 };
+
+	if (!house_is_set(s, "mynetworks_style") || names(s, "mynetworks") ||
+	    !settings_fill(s, &common_setting_table, NULL, &common, errors))
+		return s;
+	buffer_add_string(text, "\nmynetworks = ");
+	interfaces_networks(&common, text);
+	buffer_add_char(text, '\n');
+	settings_close(&s);
+	s = house_settings_read(buffer_bytes(text), file, errors, &unheard);
+	buffer_free(&unheard);
+	return s;
+}
+
 /* Text, settings and the common ones, all checked; NULL with words. */
 static struct settings *
 read_settings(const char *file, struct buffer *text, struct common_settings *common,
@@ -122,6 +153,8 @@ read_settings(const char *file, struct buffer *text, struct common_settings *com
 		s = house_settings_read(buffer_bytes(text), file, errors, &unheard);
 	}
 	buffer_free(&unheard);
+	if (s != NULL)
+		s = add_networks(s, file, text, errors);
 	if (s != NULL && (!house_settings_check(s, file, errors, warnings) ||
 	                  !settings_fill(s, &common_setting_table, NULL, common, errors)))
 		settings_close(&s);

@@ -55,6 +55,14 @@ static const struct setting rows[] = {
 	  "The domain put behind addresses that have none, or a file that begins with it, as /etc/mailname.", NULL, 0, 0, "0.1" },
 	{ "mynetworks", SETTING_MATCHES, AT(mynetworks), "127.0.0.0/8 [::1]/128",
 	  "Networks, tables of addresses as hash:/etc/postfix/network_table, and /files with more of them, each with ! before it if it is not one: those whose clients may send mail to anybody without logging in.", NULL, 0, 0, "0.1" },
+	{ "mynetworks_style", SETTING_CHOICE, AT(mynetworks_style), "host",
+	  "What mynetworks is where it is not set and this is: loopback and this machine (host), its networks (subnet), "
+	  "or the networks of class A, B or C it is in (class).", "host,subnet,class", 0, 0, "0.2" },
+	{ "inet_interfaces", SETTING_LIST, AT(inet_interfaces), "all",
+	  "Where listen_smtp, listen_submission and listen_submissions listen when they are not set themselves: all, "
+	  "loopback-only, names of interfaces as enp0s3, addresses, names of hosts.", NULL, 0, 0, "0.2" },
+	{ "inet_protocols", SETTING_LIST, AT(inet_protocols), "all",
+	  "Which of ipv4 and ipv6 inet_interfaces mean, or all; where there is no IPv6 the rest is listened on.", NULL, 0, 0, "0.2" },
 	{ "mail_directory", SETTING_WORD, AT(mail_directory), "/var/lib/mansio",
 	  "Where letters, mailboxes, the directory of accounts and the control sockets are.", NULL, 0, 0, "0.1" },
 	{ "mail_owner", SETTING_WORD, AT(mail_owner), "mansio",
@@ -182,8 +190,8 @@ house_setting_table(size_t index)
 	return index < COUNT(tables) ? tables[index] : NULL;
 }
 
-static bool
-is_set(const struct settings *s, const char *name)
+bool
+house_is_set(const struct settings *s, const char *name)
 {
 	struct setting_entry e;
 
@@ -208,14 +216,14 @@ append_found_out(struct settings *s, struct buffer *text)
 	char        host[256] = "localhost";
 	const char *myhostname = host, *dot;
 
-	if (is_set(s, "myhostname")) {
+	if (house_is_set(s, "myhostname")) {
 		myhostname = settings_value(s, "myhostname");
 	} else {
 		(void)gethostname(host, sizeof host - 1);
 		buffer_printf(text, "\nmyhostname = %s", host);
 	}
 	dot = strchr(myhostname, '.');
-	if (!is_set(s, "mydomain"))
+	if (!house_is_set(s, "mydomain"))
 		buffer_printf(text, "\nmydomain = %s", dot == NULL ? "localdomain" : dot + 1);
 	buffer_add_char(text, '\n');
 }
@@ -488,6 +496,29 @@ check_listeners(struct check *c)
 	}
 }
 
+static void
+check_protocol_words(struct check *c, const struct common_settings *common)
+{
+	static const char *const words[] = { "all", "ipv4", "ipv6" };
+
+	for (size_t i = 0; i < common->inet_protocols.count; i++) {
+		bool known = false;
+		for (size_t n = 0; n < COUNT(words); n++)
+			known = known ||
+			        bytes_is(bytes_of(common->inet_protocols.item[i]), words[n]);
+		if (!known)
+			complain(c, line_of(c->settings, "inet_protocols"),
+			         "inet_protocols = %s: write all, ipv4, ipv6, or the last two",
+			         common->inet_protocols.item[i]);
+	}
+	if (common->inet_protocols.count == 0 || common->inet_interfaces.count == 0)
+		complain(c,
+		         line_of(c->settings, common->inet_protocols.count == 0
+		                                      ? "inet_protocols"
+		                                      : "inet_interfaces"),
+		         "inet_interfaces and inet_protocols cannot be empty: write all");
+}
+
 /* Where a service listens. */
 static void
 check_addresses(struct check *c, const struct common_settings *common)
@@ -542,7 +573,7 @@ check_virtual(struct check *c, const struct common_settings *common)
 		       "virtual_mailbox_base = %s: mail_location = %s says where mailboxes lie, and holds",
 		       common->virtual_mailbox_base, common->mail_location);
 	for (size_t i = 0; i < COUNT(owners); i++)
-		if (is_set(c->settings, owners[i]))
+		if (house_is_set(c->settings, owners[i]))
 			advise(c, owners[i],
 			       "%s is read and cannot be obeyed: mailboxes of virtual users belong to "
 			       "the account of the keepers, %s-keeper; what is there already is to be "
@@ -774,6 +805,7 @@ check_common(struct check *c)
 	check_protocols(c, &common);
 	check_backends(c, &common);
 	check_addresses(c, &common);
+	check_protocol_words(c, &common);
 	if (*common.dns_resolver != '\0' && strcmp(common.dns_resolver, "none") != 0 &&
 	    !server_parse(bytes_of(common.dns_resolver), &server))
 		complain(c, line_of(c->settings, "dns_resolver"),

@@ -29,12 +29,15 @@ enum listener_service {
    smtp/NAME = VALUE holds for it alone. */
 extern const char *const listener_names[LISTEN_SERVICES];
 
+enum networks_style { NETWORKS_HOST, NETWORKS_SUBNET, NETWORKS_CLASS };
 enum log_format { LOG_TEXT, LOG_JSON };
 enum dns_validation { VALIDATE_AUTO, VALIDATE_YES, VALIDATE_NO };
 
 struct common_settings {
 	const char *myhostname, *mydomain, *myorigin;
 	struct setting_list mynetworks;
+	struct setting_list inet_interfaces, inet_protocols;
+	int         mynetworks_style;  /* enum networks_style                      */
 	const char *mail_directory;    /* absolute, no slash at the end            */
 	const char *mail_owner;
 	const char *mail_name;
@@ -79,6 +82,8 @@ bool house_needs_pam(const struct common_settings *);
 /* Every table of every room: NULL at the end. */
 const struct setting_table *house_setting_table(size_t index);
 
+/* Whether the file gives it a value that is not empty. */
+bool house_is_set(const struct settings *, const char *name);
 struct settings *house_settings_read(struct bytes text, const char *file,
                                      struct buffer *errors, struct buffer *warnings);
 void house_settings_origin(struct settings *, struct buffer *text);

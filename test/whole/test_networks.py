@@ -74,3 +74,60 @@ def test_what_is_no_network_is_refused():
     assert check({"mynetworks": "300.1.2.3"})[0] != 0
     status, said = check({"mynetworks": "pgsql:/etc/postfix/clients.cf"})
     assert status != 0 and "is looked for in tables of files alone" in said
+
+
+def listening(house):
+    """The addresses somebody listens on in the network of its own that the server has."""
+    done = subprocess.run(["nsenter", "-t", str(house.process.pid), "-n", "ss", "-Hltn"], capture_output=True, text=True, check=True)
+    return {line.split()[3] for line in done.stdout.splitlines()}
+
+
+APART = ["unshare", "-n", "sh", "-c",
+         "ip link set lo up; ip link add nic0 type bridge; ip addr add 192.0.2.7/24 dev nic0; "
+         "ip -6 addr add 2001:db8::7/64 dev nic0 nodad; ip link set nic0 up; exec \"$@\"", "sh"]
+
+
+def can_be_apart():
+    return os.geteuid() == 0 and shutil.which("nsenter") and shutil.which("ss") and \
+        subprocess.run([*APART, "ip", "addr", "show", "dev", "nic0"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_be_apart(), reason="needs a network of its own with an interface in it")
+@pytest.mark.parametrize("interfaces, protocols, smtp", [                # R149, R150
+    ("all", "all", {"*:25"}),
+    ("all", "ipv4", {"0.0.0.0:25"}),
+    ("all", "ipv6", {"[::]:25"}),
+    ("loopback-only", "all", {"127.0.0.1:25", "[::1]:25"}),
+    ("loopback-only", "ipv4", {"127.0.0.1:25"}),
+    ("nic0", "all", {"192.0.2.7:25", "[2001:db8::7]:25"}),
+    ("nic0, 127.0.0.1", "ipv4", {"192.0.2.7:25", "127.0.0.1:25"}),
+    ("192.0.2.7, [2001:db8::7]", "ipv4, ipv6", {"192.0.2.7:25", "[2001:db8::7]:25"}),
+    # An address of IPv6 that is not here stops nothing.
+    ("127.0.0.1, 2001:db8::99", "all", {"127.0.0.1:25"}),
+])
+def test_interfaces_say_where_mail_comes_in(interfaces, protocols, smtp):
+    with House(wrapper=APART, listen_smtp=None, listen_submission="127.0.0.1:5587", inet_interfaces=interfaces,
+               inet_protocols=protocols) as house:
+        there = listening(house)
+    assert {a for a in there if a.endswith(":25")} == smtp
+    assert "127.0.0.1:5587" in there            # what is set for the service itself holds
+
+
+@pytest.mark.skipif(not can_be_apart(), reason="needs a network of its own with an interface in it")
+@pytest.mark.parametrize("style, client, server, may", [
+    ("host", "192.0.2.7", "192.0.2.7", True), ("subnet", "192.0.2.7", "192.0.2.7", True),
+])
+def test_mynetworks_style_is_of_this_machine(style, client, server, may):
+    with House(wrapper=APART, listen_smtp="192.0.2.7:25", mynetworks=None, mynetworks_style=style) as house:
+        house.at_work()
+        talk = subprocess.run(
+            ["nsenter", "-t", str(house.process.pid), "-n", "/usr/bin/python3", "-c",
+             f"import smtplib\ns = smtplib.SMTP('{server}', 25, source_address=('{client}', 0))\ns.ehlo('x')\n"
+             "s.mail('eva@example.org')\nprint(s.rcpt('a@elsewhere.example')[0])"], capture_output=True, text=True, timeout=30)
+        assert (talk.stdout.strip() == "250") == may, talk.stderr
+
+
+def test_interfaces_that_cannot_be_are_refused():
+    assert check({"inet_protocols": "ipv5"})[0] != 0
+    assert check({"inet_interfaces": ""})[0] != 0
+    assert check({"mynetworks_style": "world"})[0] != 0

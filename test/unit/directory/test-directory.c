@@ -320,8 +320,9 @@ test_too_deep_and_too_wide(void **state)
 		wide[i] = bytes_of(arena_printf(a, "x%zu@remote.example", i));
 	HOLDS("more", directory_alias_put(d, BYTES("wide2@example.com"), wide, COUNT(wide),
 	                                  false) == DIRECTORY_OK);
-	HOLDS("are too many", directory_resolve(d, BYTES("wide2@example.com"), "", "", a, &t,
-	                                        &count) == DIRECTORY_LOOP);
+	HOLDS("are delivered too", directory_resolve(d, BYTES("wide2@example.com"), "", "", a, &t,
+	                                             &count) == DIRECTORY_OK &&
+	                                   count == 2 * COUNT(wide));
 	HOLDS("and not for long", clock() - begun < 2 * CLOCKS_PER_SEC);
 	arena_close(&a);
 	directory_close(&d);
