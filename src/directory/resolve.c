@@ -1,6 +1,5 @@
 /* directory/resolve.c -- who gets the mail for an address: the walk from alias to alias */
 #include "base/journal.h"
-#include "base/map.h"
 #include "directory/walk.h"
 #include "message/address.h"
 #include "message/envelope.h"

@@ -7,6 +7,7 @@
 #ifndef DIRECTORY_WALK_H
 #define DIRECTORY_WALK_H
 
+#include "base/map.h"
 #include "directory/inside.h"
 #include "directory/resolve.h"
 
