@@ -81,8 +81,10 @@ static enum directory_outcome
 owned_here(struct work *w, struct resolving *r, enum sender_answer *out)
 {
 	struct resolve_answer  found;
-	enum directory_outcome o = resolve_address(r, w->address, &found);
+	enum directory_outcome o;
 
+	r->as_written = true; /* before it is rewritten it is asked whose it is */
+	o = resolve_address(r, w->address, &found);
 	*out = SENDER_OF_NOBODY;
 	if ((o != DIRECTORY_OK && o != DIRECTORY_FOREIGN) || found.count == 0)
 		return o;
