@@ -311,6 +311,13 @@ say_target(struct work *w, const struct directory_target *t)
 		           kind == SYSTEM_COMMAND || kind == SYSTEM_FILE ? ": %.*s"
 		                                                         : ", detail %.*s",
 		           (int)t->detail.len, t->detail.at);
+	if (kind <= SYSTEM_OWN_MAILBOX &&
+	    system_uid(t->account) < (uint64_t)w->house->common.first_valid_uid)
+		caller_say(w->caller, ", returned: the uid is below first_valid_uid");
+	if (t->place.len > 0 && *w->house->common.virtual_mailbox_base != '\0' &&
+	    *w->house->common.mail_location == '\0')
+		caller_say(w->caller, ", in %s/%.*s", w->house->common.virtual_mailbox_base,
+		           (int)t->place.len, t->place.at);
 	if (t->sender.len > 0)
 		caller_say(w->caller, ", from <%.*s>", (int)t->sender.len, t->sender.at);
 	caller_say(w->caller, "\n");

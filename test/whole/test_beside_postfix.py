@@ -44,6 +44,8 @@ self@vm.example self@vm.example, u@vm.example
 named@virt.example Somebody <u@vm.example>
 blank@virt.example u@vm.example out@else.example
 local@virt.example daemon
+vlist@virt.example u@vm.example, out@else.example
+owner-vlist@virt.example daemon
 @wild.example u@vm.example
 @swap.example @vm.example
 games games@else.example
@@ -238,3 +240,12 @@ def test_what_leads_nowhere_is_refused_at_once(both):
 def test_a_circle_is_refused_at_once(both):
     _, house = both
     assert rcpt(house.smtp(), "ring@here.example")[0] == 554
+
+
+def test_lists_of_alias_maps_alone_have_owners(both):
+    postfix, house = both
+    for address, owner in [("list@here.example", "owner-list@"), ("vlist@virt.example", "owner-vlist@")]:
+        ends_of_postfix(postfix, address)
+        has_one = f"from=<{owner}" in postfix.log()
+        assert (f", from <{owner}" in house.command("address", "test", address).stdout) == has_one, address
+        assert has_one == (address == "list@here.example")

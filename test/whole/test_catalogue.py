@@ -58,7 +58,7 @@ def house():
     users = ", ".join(f"{{{name} = {name}:x:{5000 + n}:{5000 + n}::/home/{name}:/bin/sh}}" for n, name in enumerate(PEOPLE))
     with House(mydomain=None, myorigin="$mydomain", mydestination="$myhostname, localhost.$mydomain, localhost, $mydomain",
                alias_maps=f"hash:{place}/aliases", alias_database=f"hash:{place}/aliases",
-               system_user_maps=f"inline:{{{users}}}",
+               system_user_maps=f"inline:{{{users}, {{lowly = lowly:x:7:7::/:/bin/sh}}}}",
                virtual_alias_domains="example.net", virtual_alias_maps=f"hash:{place}/virtual") as house:
         house.at_work()
         yield house
@@ -95,6 +95,11 @@ def test_virtual_aliases_become_a_thousand_addresses_and_no_more(house):
     assert len(ends(house, "thousand@example.net")) == 1000
     said = house.command("address", "test", "more@example.net", check=False)
     assert said.returncode != 0 and "554 5.4.6" in said.stdout
+
+
+def test_what_would_become_of_mail_is_told(house):
+    assert "goes to: user2@example.com (user, uid 5003)\n" in house.command("address", "test", "user1@example.com").stdout
+    assert "(user, uid 7), returned: the uid is below first_valid_uid" in house.command("address", "test", "lowly@example.com").stdout
 
 
 def test_the_virtual_file_of_two_domains(house):

@@ -65,6 +65,11 @@ def test_a_path_with_a_slash_is_a_maildir(house, place):                # R208, 
     assert letter["Subject"] == "hello" and letter["Delivered-To"] == "info@example.com"
 
 
+def test_the_place_is_told(house, place):
+    said = house.command("address", "test", "sales@example.com").stdout
+    assert f"goes to: sales@example.com (mailbox), in {place}/vhosts/example.com/sales/" in said
+
+
 def test_a_path_without_one_is_a_file(house, place):
     send(house, "info@example.net")
     there = f"{place}/vhosts/example.net/info"
