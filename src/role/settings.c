@@ -778,11 +778,6 @@ check_networks(struct check *c, const struct common_settings *common)
 				"mynetworks = %s: a client's address is looked for in tables of files alone: "
 				"write hash:, cidr: or one of their kind",
 				item);
-		else if (n.table == NULL && n.net.bits == 0 && !n.no)
-			advise(c, "mynetworks",
-			       "mynetworks = %s is everybody: anybody may send mail to anybody through "
-			       "this machine, and it will; write the networks of your own clients",
-			       item);
 	}
 }
 
