@@ -25,10 +25,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "this version does not search letters" },
 	{ "html_directory",
 	  "there is one program and nothing of it lies elsewhere" },
-	{ "inet_interfaces",
-	  "listen_smtp and the other listen_ settings name addresses, as listen_smtp = 127.0.0.1:25" },
-	{ "inet_protocols",
-	  "listen_smtp and the other listen_ settings name addresses; 0.0.0.0:25 is IPv4 alone, [::]:25 IPv6" },
 	{ "local_transport",
 	  "this version has no transports: local domains, mailboxes and virtual mailboxes are delivered to, all else waits in the queue" },
 	{ "mailbox_size_limit",
@@ -175,16 +171,10 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "smtpd_tls_security_level = may offers TLS" },
 	{ "transport_maps",
 	  "this version has no transports: local domains, mailboxes and virtual mailboxes are delivered to, all else waits in the queue" },
-	{ "virtual_gid_maps",
-	  "virtual mailboxes belong to the keepers; mail_location says where they lie" },
 	{ "virtual_mailbox_limit",
 	  "quota_storage says how much an account may hold" },
-	{ "virtual_minimum_uid",
-	  "virtual mailboxes belong to the keepers; mail_location says where they lie" },
 	{ "virtual_transport",
 	  "this version has no transports: local domains, mailboxes and virtual mailboxes are delivered to, all else waits in the queue" },
-	{ "virtual_uid_maps",
-	  "virtual mailboxes belong to the keepers; mail_location says where they lie" },
 };
 /* clang-format on */
 
