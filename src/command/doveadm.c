@@ -21,6 +21,7 @@
 #include "command/prompt.h"
 #include "command/quota.h"
 #include "command/who.h"
+#include "directory/directory.h"
 #include "role/wire.h"
 
 static int run_doveadm(struct call *);
@@ -226,6 +227,19 @@ do_log(struct dove *d, const char *verb)
 
 /* ---- the directory ---- */
 
+/* Whose the mail is and where, where that is an operating-system user; all others' is the keepers'. */
+static void
+show_user(const char *name, uint64_t id)
+{
+	const struct passwd *user = is_system_account(id) ? getpwuid(system_uid(id)) : NULL;
+
+	(void)printf("field\tvalue\nuser\t%s\n", name);
+	if (user != NULL)
+		(void)printf("uid\t%u\ngid\t%u\nhome\t%s\n", (unsigned)user->pw_uid,
+		             (unsigned)user->pw_gid, user->pw_dir);
+	(void)printf("id\t%llu\n", (unsigned long long)id);
+}
+
 static int
 do_user(struct dove *d, const char *verb)
 {
@@ -237,8 +251,7 @@ do_user(struct dove *d, const char *verb)
 		if (many(d->argv[0]))
 			(void)printf("%s\n", people.one[i].user);
 		else
-			(void)printf("field\tvalue\nuser\t%s\nid\t%llu\n", people.one[i].user,
-			             (unsigned long long)people.one[i].id);
+			show_user(people.one[i].user, people.one[i].id);
 	people_close(&people);
 	return status;
 }

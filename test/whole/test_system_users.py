@@ -155,6 +155,7 @@ def test_the_commands_of_the_administrator_reach_the_users_keeper(served, user):
     demo.command("mailbox", "create", user.name, "Made")                                # by the user's own name
     assert (user.home / "Maildir/.Made/cur").is_dir() and (user.home / "Maildir/.Made").stat().st_uid == user.uid
     assert "Made" in demo.command("doveadm", "mailbox", "list", "-u", user.name).stdout
+    assert f"uid\t{user.uid}\ngid\t{user.entry.pw_gid}\nhome\t{user.home}\n" in demo.command("doveadm", "user", user.name).stdout
     assert "jill@example.com" in demo.command("quota", "get", "jill@example.com").stdout
     assert "STORAGE" in demo.command("doveadm", "quota", "get", "-u", "jill@example.com").stdout
     assert "all is well" in demo.command("store", "check", "jill@example.com").stdout
