@@ -191,7 +191,7 @@ become_command(const struct handoff *e, int in, int out, struct arena *a)
 	/* execvp() changes none of them, whatever its type says. */
 	(void)execvp(word[0], (char *const *)(uintptr_t)word);
 	(void)fprintf(stderr, "%s: %s\n", word[0], strerror(errno));
-	_exit(errno == ENOENT || errno == EACCES ? EX_UNAVAILABLE : EX_OSERR);
+	_exit(EX_TEMPFAIL); /* the administrator's mistake, as Postfix has it */
 }
 
 /* ---- beside it ---- */

@@ -95,6 +95,7 @@ add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
 {
 	const struct system_user *u = house_user(h);
 	struct bytes              address = whole_address(h, w);
+	struct bytes              lower = arena_lower(keeper_of(h)->scratch, address);
 
 	handoff_variable(b, "USER", bytes_of(u->name));
 	handoff_variable(b, "LOGNAME", bytes_of(u->name));
@@ -103,9 +104,9 @@ add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
 	handoff_filter(b, "SENDER", w->sender.len > 0 ? w->sender : BYTES("MAILER-DAEMON"));
 	handoff_filter(b, "RECIPIENT", address);
 	handoff_filter(b, "ORIGINAL_RECIPIENT", w->original);
-	handoff_filter(b, "LOCAL", half(address, false));
-	handoff_filter(b, "DOMAIN", half(address, true));
-	handoff_filter(b, "EXTENSION", extension_of(h, address));
+	handoff_filter(b, "LOCAL", half(lower, false));
+	handoff_filter(b, "DOMAIN", half(lower, true));
+	handoff_filter(b, "EXTENSION", extension_of(h, lower));
 	add_client(b, e->client);
 	handoff_filter(b, "CLIENT_HELO", e->helo);
 	handoff_filter(b, "CLIENT_PROTOCOL", e->protocol);

@@ -311,9 +311,9 @@ def test_a_mailbox_command_runs_as_the_user_with_its_environment(served, user):
     wait_for((user.home / "said").exists)
     variables = dict(line.split("=", 1) for line in (user.home / "env").read_text().splitlines() if "=" in line)
     assert variables["USER"] == variables["LOGNAME"] == user.name and variables["HOME"] == str(user.home)
-    assert variables["SHELL"] == "/bin/sh" and variables["EXTENSION"] == "Lists"
+    assert variables["SHELL"] == "/bin/sh" and variables["EXTENSION"] == "lists"
     assert variables["SENDER"] == "strange_id_@example.com"
-    assert variables["RECIPIENT"] == "jill+Lists@example.com" and variables["LOCAL"] == "jill+Lists" and variables["DOMAIN"] == "example.com"
+    assert variables["RECIPIENT"] == "jill+Lists@example.com" and variables["LOCAL"] == "jill+lists" and variables["DOMAIN"] == "example.com"
     assert variables["ORIGINAL_RECIPIENT"] == "jill+Lists@example.com"
     assert variables["CLIENT_ADDRESS"] == "127.0.0.1" and variables["CLIENT_PROTOCOL"] == "ESMTP"
     assert f"uid={user.uid}" in (user.home / "id").read_text() and "(mail)" not in (user.home / "id").read_text()
@@ -334,7 +334,7 @@ def test_mailbox_command_maps_are_asked_before_mailbox_command(served, user, tmp
     maps.write_text(f"{user.name} {script}\nsomebody /bin/false\n")
     demo = served(mailbox_command="/bin/false", mailbox_command_maps=f"hash:{maps}")
     demo.send(letter(word()), to="jill+Lists@example.com")
-    assert environment_of(user)["EXTENSION"] == "Lists"
+    assert environment_of(user)["EXTENSION"] == "lists"
     wait_for(lambda: f"status=sent (delivered to command: {script})" in demo.log())
     maps.write_text("somebody /bin/true\n")
     wait_for(lambda: demo.send(letter(word()), sender="x@example.net") or "Command died with status 1: \"/bin/false\"" in demo.log())
@@ -346,7 +346,7 @@ def test_a_command_of_forward_hears_the_extension(served, user):
     demo = served(home_mailbox="Maildir/")
     demo.send(letter(word()), to="jill+Deep@example.com")
     variables = environment_of(user)
-    assert variables["EXTENSION"] == "Deep" and variables["LOCAL"] == "jill+Deep" and variables["USER"] == user.name
+    assert variables["EXTENSION"] == "deep" and variables["LOCAL"] == "jill+deep" and variables["USER"] == user.name
 
 
 def test_mailbox_transport_after_forward(served, user):
@@ -421,7 +421,7 @@ def test_a_command_of_an_alias_runs_as_nobody_or_as_who_owns_the_file(local, use
             demo.send(letter(name), to=f"{name}@localhost", sender="x@example.net")
         for name in ["rooted", "owned", "filed"]:
             wait_for(lambda: (place / name).exists() and (place / name).stat().st_size > 0)
-        wait_for(lambda: (place / "rooted").read_text() == "nobody\nMore\n")
+        wait_for(lambda: (place / "rooted").read_text() == "nobody\nmore\n")
         assert (place / "owned").read_text() == f"{user.name}\n" and (place / "filed").stat().st_uid == user.uid
     finally:
         shutil.rmtree(place)

@@ -1,6 +1,7 @@
 /* test-drivers -- what store.h promises, of every kind of mailbox: one table of cases, run on all drivers */
 #include "../unit.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -570,4 +571,66 @@ test_mbox(void **state)
 	run_all("mbox");
 }
 
-UNIT(test_the_log, test_maildir, test_mbox)
+/* Out of new into tmp again, where it was when its row was written. */
+static void
+take_back(struct ground *g)
+{
+	char           from[200], to[200];
+	struct dirent *e;
+	DIR           *d;
+	unsigned       moved = 0;
+
+	(void)snprintf(from, sizeof from, "%s/outside/new", g->kit.path);
+	d = opendir(from);
+	assert_non_null(d);
+	while ((e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		(void)snprintf(from, sizeof from, "%.60s/outside/new/%.120s", g->kit.path,
+		               e->d_name);
+		(void)snprintf(to, sizeof to, "%.60s/outside/tmp/%.120s", g->kit.path, e->d_name);
+		assert_int_equal(rename(from, to), 0);
+		moved++;
+	}
+	(void)closedir(d);
+	assert_int_equal(moved, 1);
+}
+
+/* A keeper died between the row of a letter and the letter's way out of tmp: the queue, which was told nothing, brings
+   it again. */
+static void
+test_stranded_in_tmp(void **state)
+{
+	struct ground   g = { .driver = "maildir" };
+	struct mailbox *m;
+	struct arrival  v;
+	uint32_t        uid;
+
+	(void)state;
+	g.arena = arena_open(NULL);
+	kit_folder(&g.kit);
+	enter(&g);
+	m = kit_mailbox(g.account, "INBOX");
+	v = letter_make(&g);
+	assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
+	assert_int_equal(uid, 1);
+	mailbox_drop(&m);
+	leave(&g);
+	take_back(&g);
+	enter(&g);
+	m = kit_mailbox(g.account, "INBOX");
+	HOLDS("it is new to us", mailbox_arrive(m, &v, &uid) == 0 && uid == 2);
+	HOLDS("and known then", mailbox_arrive(m, &v, &uid) == EEXIST);
+	mailbox_drop(&m);
+	settle(&g);
+	expect(&g, "once, and readable", "INBOX", "2:1");
+	leave(&g);
+	enter(&g);
+	expect(&g, "by whoever comes next, too", "INBOX", "2:1");
+	leave(&g);
+	buffer_free(&g.content[0]);
+	arena_close(&g.arena);
+	kit_remove(&g.kit);
+}
+
+UNIT(test_the_log, test_maildir, test_mbox, test_stranded_in_tmp)
