@@ -215,6 +215,7 @@ deliver_local(struct walk *w, size_t at)
 	struct directory_key        key = w->todo[at].key, bare;
 	struct bytes                detail = w->todo[at].detail;
 	bool                        parted = key_bare(rules->delimiter, &key, &bare, &detail);
+	bool                        unsaid;
 	enum directory_outcome      o;
 
 	w->table = "local recipient table";
@@ -225,6 +226,9 @@ deliver_local(struct walk *w, size_t at)
 		o = alias_open(w, at, &bare);
 	if (o == DIRECTORY_NONE)
 		o = alias_user(w, at, bare.local, false, detail);
+	/* Who logs in without a domain is of the origin. */
+	if (o == DIRECTORY_NONE)
+		o = walk_person(w, at, &bare, bytes_of(rules->myorigin), detail, &unsaid);
 	if (o == DIRECTORY_NONE && bytes_is(bare.local, "postmaster"))
 		o = walk_postmaster(w, &bare);
 	if (at == 0 && w->r->asked_at_rcpt && (o == DIRECTORY_NONE || o == DIRECTORY_OK) &&
@@ -287,6 +291,21 @@ mailbox_found(struct walk *w, size_t at, bool caught_all, struct bytes value,
 			      });
 }
 
+/* In no table, and perhaps a user of a back end all the same. */
+static enum directory_outcome
+mailbox_person(struct walk *w, size_t at)
+{
+	struct directory_key   key = w->todo[at].key, bare;
+	struct bytes           detail = w->todo[at].detail, whole = detail;
+	bool                   unsaid;
+	bool                   parted = key_bare(w->rules->delimiter, &key, &bare, &detail);
+	enum directory_outcome o = walk_person(w, at, &key, key.domain, whole, &unsaid);
+
+	return o == DIRECTORY_NONE && parted
+	               ? walk_person(w, at, &bare, bare.domain, detail, &unsaid)
+	               : o;
+}
+
 static enum directory_outcome
 deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
 {
@@ -302,6 +321,8 @@ deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
 		return o;
 	got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value,
 	                     &extension);
+	if (got == TABLE_NONE && (o = mailbox_person(w, at)) != DIRECTORY_NONE)
+		return o;
 	if (got == TABLE_NONE && bytes_is(w->todo[at].key.local, "postmaster"))
 		return walk_postmaster(w, &w->todo[at].key);
 	if (got != TABLE_FOUND)

@@ -8,6 +8,11 @@
 
 #include "directory/remote-ldap.h"
 
+/* The file twice: asked for passwords, and for users where it has user_filter. */
+struct ldap_users {
+	struct ldap *passwords, *users;
+};
+
 /* One question on its way. */
 struct searching {
 	struct ldap                      *t;
@@ -46,6 +51,32 @@ bind_as(struct searching *s, LDAP *ld, const char *dn)
 	return LDAP_SUCCESS;
 }
 
+static bool
+as_it_is(void *ctx, char quote, struct bytes in, struct buffer *out)
+{
+	(void)ctx;
+	(void)quote;
+	buffer_add(out, in);
+	return true;
+}
+
+/* "=home=/srv/mail/%d/%n" */
+static void
+add_text(struct searching *s, struct bytes field, struct buffer *fields)
+{
+	struct template t = { .count = 0 };
+	struct buffer b = { 0 };
+	struct bytes  name;
+	const char   *text;
+
+	if (bytes_split(&field, '=', &name) &&
+	    (text = template_of_dovecot(arena_copy(s->a, field), s->a)) != NULL &&
+	    template_parse(&t, bytes_of(text), TEMPLATE_QUESTION, QUOTES_PLAIN, s->a) == NULL &&
+	    template_expand(&t, s->q->user, NULL, as_it_is, NULL, &b))
+		credential_column(fields, name, buffer_bytes(&b));
+	buffer_free(&b);
+}
+
 /* "uid=user": the values of an attribute under the name of a field */
 static void
 add_attribute(struct searching *s, LDAP *ld, LDAPMessage *entry, const char *pair,
@@ -56,6 +87,10 @@ add_attribute(struct searching *s, LDAP *ld, LDAPMessage *entry, const char *pai
 
 	if (!bytes_split(&field, '=', &name) || field.len == 0)
 		return;
+	if (name.len == 0) {
+		add_text(s, field, fields);
+		return;
+	}
 	value = ldap_get_values_len(ld, entry, arena_copy(s->a, name));
 	for (size_t i = 0; value != NULL && value[i] != NULL; i++)
 		credential_column(fields, field,
@@ -86,11 +121,13 @@ take_entry(struct searching *s, LDAP *ld, LDAPMessage *found)
 			add_attribute(s, ld, entry, s->t->is.pass_attrs.item[i], &fields);
 	s->out->fields = arena_keep(s->a, buffer_bytes(&fields));
 	buffer_free(&fields);
-	if (!s->t->is.auth_bind) {
-		credential_compare(s->q, s->t->is.default_pass_scheme, s->out->fields, s->a,
-		                   s->out);
+	if (s->q->mode == CREDENTIAL_SECRET && s->t->is.auth_bind)
+		tell(s, CREDENTIAL_CLOSED, "the server compares, and tells no passwords");
+	else if (s->q->mode != CREDENTIAL_CHECK || !s->t->is.auth_bind)
+		credential_conclude(s->q, s->t->is.default_pass_scheme, s->out->fields, s->a,
+		                    s->out);
+	if (s->q->mode != CREDENTIAL_CHECK || !s->t->is.auth_bind)
 		return n;
-	}
 	dn = ldap_get_dn(ld, entry);
 	n = dn != NULL ? bind_as(s, ld, dn) : LDAP_NO_MEMORY;
 	ldap_memfree(dn);
@@ -157,15 +194,53 @@ ask_server(void *asker, void *connection, int timeout_ms, struct buffer *why)
 }
 
 static void
+ask_pool(struct ldap *t, const struct credential_question *q, struct arena *a,
+         struct credential_answer *out)
+{
+	struct searching s = { t, q, a, out };
+	struct buffer    why = { 0 };
+
+	if (remote_is_utf8(q->user) && !pool_ask(t->pool, ask_server, &s, &why))
+		tell(&s, CREDENTIAL_LATER, arena_copy(a, buffer_bytes(&why)));
+	buffer_free(&why);
+}
+
+static void
 ldap_ask(void *own, const struct credential_question *q, struct arena *a,
          struct credential_answer *out)
 {
-	struct searching s = { own, q, a, out };
-	struct buffer    why = { 0 };
+	struct ldap_users         *u = own;
+	struct credential_question user = *q;
+	struct credential_answer   more = { CREDENTIAL_NOBODY, "", { NULL, 0 } };
 
-	if (remote_is_utf8(q->user) && !pool_ask(s.t->pool, ask_server, &s, &why))
-		tell(&s, CREDENTIAL_LATER, arena_copy(a, buffer_bytes(&why)));
-	buffer_free(&why);
+	user.mode = CREDENTIAL_USER;
+	if (q->mode == CREDENTIAL_USER && u->users != NULL)
+		ask_pool(u->users, q, a, out);
+	else if (q->mode != CREDENTIAL_CHECK && u->passwords->userdn.count > 0)
+		*out = (struct credential_answer){ CREDENTIAL_CLOSED,
+			                           "without user_filter nobody is looked for",
+			                           { NULL, 0 } };
+	else
+		ask_pool(u->passwords, q, a, out);
+	if (q->mode != CREDENTIAL_CHECK || out->outcome != CREDENTIAL_PASS || u->users == NULL)
+		return;
+	ask_pool(u->users, &user, a, &more);
+	credential_join(more.outcome == CREDENTIAL_PASS     ? TABLE_FOUND
+	                : more.outcome == CREDENTIAL_NOBODY ? TABLE_NONE
+	                                                    : TABLE_LATER,
+	                more.outcome == CREDENTIAL_PASS ? more.fields : bytes_of(more.why), a, out);
+}
+
+static void
+ldap_close(void *own)
+{
+	struct ldap_users *u = own;
+
+	if (u->users != NULL)
+		remote_ldap_close(u->users);
+	if (u->passwords != NULL)
+		remote_ldap_close(u->passwords);
+	memory_free(u);
 }
 
 static void *
@@ -173,13 +248,33 @@ ldap_open_file(const char *path, const struct table_source *source, struct buffe
                struct buffer *warnings)
 {
 	struct table_source columns = *source;
+	struct ldap_users  *u = memory_take(sizeof *u);
+	bool                users;
 
 	columns.how |= TABLE_COLUMNS | TABLE_KEEP_CASE;
-	return remote_ldap_open(bytes_of(path), TABLE_PLAIN, &columns, errors, warnings);
+	u->passwords = remote_ldap_open(bytes_of(path), TABLE_PLAIN, &columns, errors, warnings);
+	users = u->passwords != NULL && *u->passwords->is.user_filter != '\0';
+	columns.how |= TABLE_USERS;
+	if (users)
+		u->users =
+			remote_ldap_open(bytes_of(path), TABLE_PLAIN, &columns, errors, warnings);
+	if (u->passwords == NULL || (users && u->users == NULL)) {
+		ldap_close(u);
+		return NULL;
+	}
+	return u;
 }
 
-const struct credential_ways credential_ldap = { ldap_open_file, ldap_ask, remote_ldap_reach,
-	                                         remote_ldap_close };
+static void
+ldap_reach(void *own, struct reach *r)
+{
+	struct ldap_users *u = own;
+
+	remote_ldap_reach(u->passwords, r);
+}
+
+const struct credential_ways credential_ldap = { true, ldap_open_file, ldap_ask, ldap_reach,
+	                                         ldap_close };
 
 #else
 

@@ -49,7 +49,13 @@ credential_remote_ask(struct credential_remote *r, const struct credential_quest
 	/* What no protocol here can carry; and an empty password is none (rfc4513:5.1.2). */
 	if (q->user.len == 0 || bytes_find(q->user, '\0') >= 0)
 		return;
-	if (q->password.len == 0 || bytes_find(q->password, '\0') >= 0) {
+	if (q->mode != CREDENTIAL_CHECK && !r->ways->tells) {
+		out->outcome = CREDENTIAL_CLOSED;
+		out->why = "it knows passwords alone";
+		return;
+	}
+	if (q->mode == CREDENTIAL_CHECK &&
+	    (q->password.len == 0 || bytes_find(q->password, '\0') >= 0)) {
 		out->outcome = CREDENTIAL_FAIL;
 		out->why = "password mismatch";
 		return;
@@ -77,13 +83,60 @@ credential_column(struct buffer *fields, struct bytes name, struct bytes value)
 	credential_field_add(fields, text, value);
 }
 
-void
-credential_compare(const struct credential_question *q, const char *scheme, struct bytes fields,
-                   struct arena *a, struct credential_answer *out)
+/* All but the password, or all with a password that names its scheme. */
+static struct bytes
+fields_told(struct bytes all, const char *scheme, bool secret, struct arena *a)
 {
 	struct buffer rest = { 0 };
-	struct bytes  hash, line, all = fields, no;
+	struct bytes  line, told;
 
+	while (bytes_split(&all, '\n', &line)) {
+		if (line.len == 0 || (!secret && bytes_starts(line, BYTES("password="))))
+			continue;
+		if (bytes_starts(line, BYTES("password=")) &&
+		    !bytes_starts(line, BYTES("password={")))
+			buffer_printf(&rest, "password={%s}%.*s\n", scheme, (int)line.len - 9,
+			              line.at + 9);
+		else {
+			buffer_add(&rest, line);
+			buffer_add_char(&rest, '\n');
+		}
+	}
+	told = arena_keep(a, buffer_bytes(&rest));
+	if (rest.len > 0)
+		explicit_bzero(rest.at, rest.len);
+	buffer_free(&rest);
+	return told;
+}
+
+void
+credential_join(enum table_outcome o, struct bytes fields, struct arena *a,
+                struct credential_answer *out)
+{
+	struct buffer all = { 0 };
+
+	if (o != TABLE_FOUND) {
+		out->outcome = CREDENTIAL_LATER;
+		out->why = o == TABLE_NONE ? "the password is right, and there is no such user"
+		                           : arena_copy(a, fields);
+		return;
+	}
+	buffer_add(&all, fields_told(fields, "", false, a));
+	buffer_add(&all, out->fields);
+	out->fields = arena_keep(a, buffer_bytes(&all));
+	buffer_free(&all);
+}
+
+void
+credential_conclude(const struct credential_question *q, const char *scheme, struct bytes fields,
+                    struct arena *a, struct credential_answer *out)
+{
+	struct bytes hash, no;
+
+	out->fields = fields_told(fields, scheme, q->mode == CREDENTIAL_SECRET, a);
+	out->outcome = CREDENTIAL_PASS;
+	if (q->mode != CREDENTIAL_CHECK)
+		return;
 	if (!credential_field(fields, "password", &hash) || hash.len == 0) {
 		out->outcome = credential_field(fields, "nopassword", &no) ? CREDENTIAL_PASS
 		                                                           : CREDENTIAL_FAIL;
@@ -98,11 +151,4 @@ credential_compare(const struct credential_question *q, const char *scheme, stru
 		case SCHEME_BROKEN: out->outcome = CREDENTIAL_FAIL; break;
 		}
 	}
-	while (bytes_split(&all, '\n', &line))
-		if (line.len > 0 && !bytes_starts(line, BYTES("password="))) {
-			buffer_add(&rest, line);
-			buffer_add_char(&rest, '\n');
-		}
-	out->fields = arena_keep(a, buffer_bytes(&rest));
-	buffer_free(&rest);
 }

@@ -7,14 +7,14 @@
  * credential_remote_open()  reads the file of settings where there is one.  NULL with complaints in *errors,
  *                           "FILE:12: ..." and a newline each.
  * credential_remote_ask()   may be called by several threads at once.  What it gives lies in the arena; hashes
- *                           are compared here and never given.
+ *                           are compared here, and given to CREDENTIAL_SECRET alone.
  * credential_remote_reach() where it leads (directory/remote.h).
  *
  *     sql:/path.cf        `driver` (pgsql, mysql, sqlite), password_query and default_pass_scheme beside what a table of that
- *                         driver has; in the query %u is the whole name, %n what stands before its @, %d the domain.  The columns
+ *                         driver has, and user_query for CREDENTIAL_USER, else the first does for it; in the query %u is the whole name, %n what stands before its @, %d the domain.  The columns
  *                         are fields: password, nopassword, user, userdb_home ...
  *     ldap:/path.cf       names of Dovecot's dovecot-ldap.conf: uris, dn, dnpass, base, scope, pass_filter, pass_attrs,
- *                         auth_bind, auth_bind_userdn, default_pass_scheme, tls, tls_ca_cert_file
+ *                         auth_bind, auth_bind_userdn, default_pass_scheme, user_filter, user_attrs, tls, tls_ca_cert_file
  *     saslauthd:/mux      the socket of Cyrus' saslauthd
  *     dovecot:/auth-client  the socket for clients of Dovecot's auth process
  */
@@ -24,7 +24,7 @@
 #include "directory/credential.h"
 #include "directory/remote.h"
 
-struct credential_question { const char *service, *remote; struct bytes user, password; };
+struct credential_question { enum credential_mode mode; const char *service, *remote; struct bytes user, password; };
 struct credential_answer { enum credential_outcome outcome; const char *why; struct bytes fields; };
 
 struct credential_remote;
@@ -35,14 +35,17 @@ void credential_remote_reach(struct credential_remote *, struct reach *);
 
 /* ---- for the files of the kinds ---------------------------------------------- */
 struct credential_ways {
+	bool    tells;          /* of users without their passwords, too */
 	void *(*open)(const char *argument, const struct table_source *, struct buffer *errors, struct buffer *warnings);
 	void  (*ask)(void *own, const struct credential_question *, struct arena *, struct credential_answer *);
 	void  (*reach)(void *own, struct reach *);
 	void  (*close)(void *own);
 };
 extern const struct credential_ways credential_sql, credential_ldap, credential_saslauthd, credential_dovecot;
-/* Compares what the fields have as `password`, and takes it out of them. */
-void credential_compare(const struct credential_question *, const char *scheme, struct bytes fields, struct arena *, struct credential_answer *);
+/* By the fields: compares what they have as `password` and takes it out of them, or tells what is asked for. */
+void credential_conclude(const struct credential_question *, const char *scheme, struct bytes fields, struct arena *, struct credential_answer *);
+/* After PASS: what another question says of the user stands before what the password's said; nothing: not now. */
+void credential_join(enum table_outcome, struct bytes fields, struct arena *, struct credential_answer *);
 /* Every name of a column or attribute as a field: without userdb_, in lower case. */
 void credential_column(struct buffer *fields, struct bytes name, struct bytes value);
 

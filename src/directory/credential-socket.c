@@ -169,8 +169,8 @@ saslauthd_ask(void *own, const struct credential_question *q, struct arena *a,
 	buffer_free(&text);
 }
 
-const struct credential_ways credential_saslauthd = { service_open, saslauthd_ask, service_reach,
-	                                              service_close };
+const struct credential_ways credential_saslauthd = { false, service_open, saslauthd_ask,
+	                                              service_reach, service_close };
 
 /* ---- Dovecot ---- */
 
@@ -294,5 +294,5 @@ dovecot_ask(void *own, const struct credential_question *q, struct arena *a,
 	buffer_free(&text);
 }
 
-const struct credential_ways credential_dovecot = { service_open, dovecot_ask, service_reach,
+const struct credential_ways credential_dovecot = { false, service_open, dovecot_ask, service_reach,
 	                                            service_close };

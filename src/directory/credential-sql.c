@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 struct sql {
-	struct table *table;
+	struct table *table, *users; /* users: NULL, the first does for it */
 	struct arena *life;
 	const char   *scheme;
 };
@@ -15,6 +15,7 @@ sql_close(void *own)
 	struct sql *s = own;
 
 	table_close(&s->table);
+	table_close(&s->users);
 	arena_close(&s->life);
 	memory_free(s);
 }
@@ -57,12 +58,14 @@ sql_open(const char *path, const struct table_source *source, struct buffer *err
 	struct buffer       text = { 0 }, unheard = { 0 };
 	struct settings    *cf = NULL;
 	const char         *driver = "";
+	bool                users = false;
 
 	s->life = arena_open(NULL);
 	if (read_file(path, source, &text))
 		cf = settings_read(buffer_bytes(&text), path, errors, &unheard);
 	if (cf != NULL) {
 		driver = arena_copy(s->life, bytes_of(word_of(cf, "driver", "")));
+		users = *word_of(cf, "user_query", "") != '\0';
 		s->scheme =
 			arena_copy(s->life, bytes_of(word_of(cf, "default_pass_scheme", "CRYPT")));
 	}
@@ -75,6 +78,11 @@ sql_open(const char *path, const struct table_source *source, struct buffer *err
 	else
 		s->table = table_open(arena_printf(s->life, "%s:%s", driver, path), TABLE_PLAIN,
 		                      &columns, errors, warnings);
+	columns.how |= TABLE_USERS;
+	if (s->table != NULL && users &&
+	    (s->users = table_open(arena_printf(s->life, "%s:%s", driver, path), TABLE_PLAIN,
+	                           &columns, errors, warnings)) == NULL)
+		table_close(&s->table);
 	settings_close(&cf);
 	if (text.len > 0)
 		explicit_bzero(text.at, text.len);
@@ -92,10 +100,16 @@ sql_ask(void *own, const struct credential_question *q, struct arena *a,
         struct credential_answer *out)
 {
 	struct sql  *s = own;
-	struct bytes value;
+	bool         users = q->mode == CREDENTIAL_USER && s->users != NULL;
+	struct bytes value, more;
 
-	switch (table_find(s->table, q->user, a, &value)) {
-	case TABLE_FOUND: credential_compare(q, s->scheme, value, a, out); break;
+	switch (table_find(users ? s->users : s->table, q->user, a, &value)) {
+	case TABLE_FOUND:
+		credential_conclude(q, s->scheme, value, a, out);
+		if (q->mode == CREDENTIAL_CHECK && out->outcome == CREDENTIAL_PASS &&
+		    s->users != NULL)
+			credential_join(table_find(s->users, q->user, a, &more), more, a, out);
+		break;
 	case TABLE_NONE: out->outcome = CREDENTIAL_NOBODY; break;
 	default:
 		out->outcome = CREDENTIAL_LATER;
@@ -112,4 +126,4 @@ sql_reach(void *own, struct reach *r)
 	table_reach(s->table, r);
 }
 
-const struct credential_ways credential_sql = { sql_open, sql_ask, sql_reach, sql_close };
+const struct credential_ways credential_sql = { true, sql_open, sql_ask, sql_reach, sql_close };

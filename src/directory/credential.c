@@ -11,6 +11,15 @@ const char *const credential_kind_names[CREDENTIAL_KINDS] = {
 	[CREDENTIAL_DOVECOT] = "dovecot",
 };
 
+bool
+credential_is_source(struct bytes source)
+{
+	for (size_t i = CREDENTIAL_DIRECTORY + 1; i < CREDENTIAL_KINDS; i++)
+		if (bytes_is(source, credential_kind_names[i]))
+			return true;
+	return false;
+}
+
 static bool
 service_valid(const char *name)
 {

@@ -7,6 +7,10 @@
  * name and a password with one of the outcomes below.  They are asked in order: NOBODY goes on to the
  * next, everything else is the answer.
  *
+ * They are asked one of three things.  CREDENTIAL_CHECK: is this the password?  CREDENTIAL_USER, with no password: is there such a user
+ * (mail comes for him, or he has shown who he is otherwise); PASS is yes.  CREDENTIAL_SECRET, with none: what is stored, for the mechanisms
+ * that never show a password; PASS has the field `password`.  CLOSED to the latter two: such a back end cannot say.
+ *
  * What a back end knows besides is told as fields, lines "name=value": those of Dovecot's userdb without the
  * prefix userdb_ (home, mail, quota_rule, uid, gid), and `user`, the name as the back end has it.  Of an
  * operating-system user `system_uid`.
@@ -27,6 +31,7 @@ enum credential_outcome {
 	CREDENTIAL_OUTCOMES,
 	CREDENTIAL_WAIT = CREDENTIAL_OUTCOMES,   /* of who asks another process: it will be said later */
 };
+enum credential_mode { CREDENTIAL_CHECK, CREDENTIAL_USER, CREDENTIAL_SECRET, CREDENTIAL_MODES };
 enum credential_kind {
 	CREDENTIAL_DIRECTORY, CREDENTIAL_PASSWD_FILE, CREDENTIAL_PAM, CREDENTIAL_SQL, CREDENTIAL_LDAP,
 	CREDENTIAL_SASLAUTHD, CREDENTIAL_DOVECOT, CREDENTIAL_KINDS
@@ -34,6 +39,8 @@ enum credential_kind {
 /* "sql", "passwd-file" ... */
 extern const char *const credential_kind_names[CREDENTIAL_KINDS];
 
+/* Whether it is the name of one: who made a shadow account. */
+bool credential_is_source(struct bytes source);
 /* `argument` is what stands behind the colon: a path, or the service of PAM ("mansio" when there is none). */
 /* `example.com=ldap:/x.cf` is asked for users of that domain alone; domain "": for all. */
 struct credential_backend { enum credential_kind kind; const char *word, *argument; struct bytes domain; };

@@ -108,7 +108,7 @@ static const char *const query_text[DIRECTORY_QUERIES] = {
 	                     " FROM domain d WHERE shadow=0 AND (?1='' OR name=?1) ORDER BY name",
 	[DOMAIN_USED]      = "SELECT EXISTS(SELECT 1 FROM account WHERE domain=?1) OR EXISTS(SELECT 1 FROM alias WHERE domain=?1)",
 	[ACCOUNT_FIND]     = "SELECT id FROM account WHERE domain=?2 AND local=?1",
-	[ACCOUNT_WHOSE]    = "SELECT " WHOSE ", source<>'' FROM account WHERE domain=?2 AND local=?1",
+	[ACCOUNT_WHOSE]    = "SELECT " WHOSE ", source FROM account WHERE domain=?2 AND local=?1",
 	[ACCOUNT_FIRST_OF] = "SELECT " WHOSE ", local||'@'||domain FROM account WHERE domain=?1 ORDER BY id LIMIT 1",
 	[ACCOUNT_FIRST]    = "SELECT " WHOSE ", local||'@'||domain FROM account ORDER BY id LIMIT 1",
 	[ACCOUNT_ADD]      = "INSERT OR IGNORE INTO account(id, local, domain, hash, scram_iterations, scram_salt, scram_stored,"

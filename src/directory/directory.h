@@ -48,6 +48,8 @@ struct directory_target {
 	struct bytes sender;         /* who sends what goes this way, "" as it was */
 	bool         shadow;         /* the account is directory_account_for(address)'s */
 	struct bytes place;          /* where such a mailbox lies, "" not said   */
+	const char  *source;         /* who says there is this account; NULL: virtual_mailbox_maps */
+	struct bytes fields;         /* and what else he says of it (credential.h) */
 };
 /* `delimiters` e.g. "+"; "" none.  `origin` completes an address without domain.
    Order: alias of the whole address, account; the same without the detail; the domain's

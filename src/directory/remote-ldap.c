@@ -58,8 +58,8 @@ static const struct setting rows[] = {
 	{ "base", SETTING_TEXT, AT(base), "", "Dovecot's name of search_base.", NULL, 0, 0, "0.2" },
 	{ "tls", SETTING_BOOL, AT(tls), "no", "Dovecot's name of start_tls.", NULL, 0, 0, "0.2" },
 	{ "ldap_version", SETTING_NUMBER, AT(ldap_version), "3", "Dovecot's name of version; 3.", NULL, 3, 3, "0.2" },
-	{ "user_filter", SETTING_TEXT, AT(user_filter), "", "Known and not used: pass_attrs tells userdb fields too.", NULL, 0, 0, "0.2" },
-	{ "user_attrs", SETTING_TEXT, AT(user_attrs), "", "Known and not used.", NULL, 0, 0, "0.2" },
+	{ "user_filter", SETTING_TEXT, AT(user_filter), "", "Of users: the filter for one whose password is not asked; pass_filter does for it when it is empty.", NULL, 0, 0, "0.2" },
+	{ "user_attrs", SETTING_LIST, AT(user_attrs), "homeDirectory=home", "Of users: attribute=field, or =field=text with %u, %n and %d in it.", NULL, 0, 0, "0.2" },
 	{ "cache_size", SETTING_NUMBER, AT(cache_size), "32768", "Known and not used.", NULL, 0, 0, "0.1" },
 };
 #undef AT
@@ -229,9 +229,13 @@ static bool
 read_passwords(struct ldap *t, const char *path, const char **filter, struct buffer *errors)
 {
 	struct ldap_settings *is = &t->is;
-	const char           *asked = template_of_dovecot(is->pass_filter, t->life);
-	const char           *dn = template_of_dovecot(is->auth_bind_userdn, t->life);
+	const char           *name = t->rules.users ? "user_filter" : "pass_filter";
+	const char           *asked =
+		template_of_dovecot(t->rules.users ? is->user_filter : is->pass_filter, t->life);
+	const char *dn = t->rules.users ? "" : template_of_dovecot(is->auth_bind_userdn, t->life);
 
+	if (t->rules.users)
+		is->pass_attrs = is->user_attrs;
 	if (is->uris.count > 0 || is->hosts.count > 0)
 		is->server_host = is->uris.count > 0 ? is->uris : is->hosts;
 	is->bind_dn = *is->dn != '\0' ? is->dn : is->bind_dn;
@@ -253,10 +257,10 @@ read_passwords(struct ldap *t, const char *path, const char **filter, struct buf
 		return true;
 	}
 	if (asked == NULL || *asked == '\0') {
-		remote_complain(
-			t->settings, path, "pass_filter", errors,
-			"write for example pass_filter = (&(objectClass=posixAccount)(uid=%%u)); "
-			"there are %%u, %%n and %%d");
+		remote_complain(t->settings, path, name, errors,
+		                "write for example %s = (&(objectClass=posixAccount)(uid=%%u)); "
+		                "there are %%u, %%n and %%d",
+		                name);
 		return false;
 	}
 	*filter = asked;
@@ -329,6 +333,7 @@ remote_ldap_open(struct bytes name, enum table_grammar grammar, const struct tab
 	(void)grammar;
 	t->life = arena_open(NULL);
 	t->rules.columns = (source->how & TABLE_COLUMNS) != 0;
+	t->rules.users = (source->how & TABLE_USERS) != 0;
 	t->settings = remote_settings(name, &ldap_rows, source, &t->is, errors, warnings);
 	if (t->settings == NULL || !read_all(t, arena_copy(t->life, name), errors)) {
 		remote_ldap_close(t);

@@ -23,9 +23,9 @@ struct ldap_settings {
 	int                  scope, bind;
 	bool                 start_tls, tls_require_cert, cache;
 	/* of passwords (credential-ldap.c), and names that Dovecot has for the others */
-	const char          *pass_filter, *auth_bind_userdn, *default_pass_scheme, *dn, *dnpass, *base, *user_filter, *user_attrs;
+	const char          *pass_filter, *auth_bind_userdn, *default_pass_scheme, *dn, *dnpass, *base, *user_filter;
 	int64_t              ldap_version;
-	struct setting_list  pass_attrs, hosts, uris;
+	struct setting_list  pass_attrs, user_attrs, hosts, uris;
 	bool                 auth_bind, tls;
 };
 struct ldap {

@@ -11,13 +11,14 @@ remote_sql_rules(struct remote_rules *r, struct settings *s, const char *path,
 	const char *query = common->query, *asked;
 
 	if (r->columns) {
-		asked = template_of_dovecot(sql->password_query, life);
+		const char *name = r->users ? "user_query" : "password_query";
+		asked = template_of_dovecot(r->users ? sql->user_query : sql->password_query, life);
 		if (asked != NULL && *asked != '\0')
-			return remote_rules(r, s, path, common, "password_query", asked, quotes,
-			                    life, errors);
-		remote_complain(s, path, "password_query", errors,
-		                "write for example password_query = SELECT password FROM users "
-		                "WHERE name = '%%u'; there are %%u, %%n and %%d");
+			return remote_rules(r, s, path, common, name, asked, quotes, life, errors);
+		remote_complain(s, path, name, errors,
+		                "write for example %s = SELECT %s FROM users "
+		                "WHERE name = '%%u'; there are %%u, %%n and %%d",
+		                name, r->users ? "home" : "password");
 		return false;
 	}
 	if (*query == '\0' && function != NULL && *function != '\0')

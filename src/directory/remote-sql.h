@@ -11,10 +11,11 @@
 
 #include "directory/remote.h"
 
-struct remote_sql { const char *driver, *password_query, *default_pass_scheme; const char *table, *select_field, *where_field, *additional_conditions; };
+struct remote_sql { const char *driver, *password_query, *user_query, *default_pass_scheme; const char *table, *select_field, *where_field, *additional_conditions; };
 #define REMOTE_SQL_ROWS(type, member) \
 	{ "driver", SETTING_WORD, offsetof(type, member.driver), "", "Of passwords: pgsql, mysql or sqlite.", NULL, 0, 0, "0.2" }, \
 	{ "password_query", SETTING_TEXT, offsetof(type, member.password_query), "", "Of passwords: what is asked for a user; %u, %n and %d as in Dovecot.", NULL, 0, 0, "0.2" }, \
+	{ "user_query", SETTING_TEXT, offsetof(type, member.user_query), "", "Of users: what is asked whether there is one, without a password, and for their home, mail, quota_rule; password_query does for it when it is empty.", NULL, 0, 0, "0.2" }, \
 	{ "default_pass_scheme", SETTING_WORD, offsetof(type, member.default_pass_scheme), "", "Of passwords that name no scheme: theirs; CRYPT.", NULL, 0, 0, "0.2" }, \
 	{ "result_filter", SETTING_TEXT, offsetof(type, common.result_filter), "", "The older name of result_format.", NULL, 0, 0, "0.1" }, \
 	{ "table", SETTING_TEXT, offsetof(type, member.table), "", "Older form: the table of the database.", NULL, 0, 0, "0.1" }, \

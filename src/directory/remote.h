@@ -85,7 +85,7 @@ struct remote_rules {
 	struct template     question, result;
 	struct domains     *domains;        /* NULL: all                          */
 	int64_t             limit;
-	bool                keep_case, columns;
+	bool                keep_case, columns, users;   /* columns of users, not of passwords */
 };
 /* Parses both; complaints with file and line. */
 bool remote_rules(struct remote_rules *, struct settings *, const char *path, const struct remote_common *, const char *question_name,

@@ -1,5 +1,6 @@
 /* directory/resolve.c -- who gets the mail for an address: the walk from alias to alias */
 #include "base/journal.h"
+#include "directory/credential.h"
 #include "directory/walk.h"
 #include "message/address.h"
 #include "message/envelope.h"
@@ -228,15 +229,38 @@ try_alias(struct walk *w, size_t at, const struct directory_key *k, struct bytes
 	return found;
 }
 
+enum directory_outcome
+walk_person(struct walk *w, size_t at, const struct directory_key *k, struct bytes domain,
+            struct bytes detail, bool *unsaid)
+{
+	struct address          address = { k->local, domain };
+	struct directory_target t = { .detail = detail, .sender = w->todo[at].owner };
+	enum table_outcome      o;
+
+	*unsaid = true;
+	if (w->r->person == NULL)
+		return DIRECTORY_NONE;
+	*unsaid = false;
+	o = w->r->person(w->r->ctx, address_text(w->a, &address), &t, unsaid);
+	t.shadow = true;
+	if (o == TABLE_FOUND)
+		resolve_tell(w->r, "%.*s is a user of %s", (int)t.address.len, t.address.at,
+		             t.source);
+	return o == TABLE_FOUND ? walk_target(w, &t) : outcome_of(o);
+}
+
+/* An account of ours; `*others`: of somebody whom a back end knew. */
 static enum directory_outcome
-find_account(struct walk *w, const struct directory_key *k, uint64_t *id, bool *shadow)
+find_account(struct walk *w, const struct directory_key *k, uint64_t *id, bool *shadow,
+             bool *others)
 {
 	sqlite3_stmt          *s = directory_query(w->d, ACCOUNT_WHOSE, k->local, k->domain);
 	enum directory_outcome o = directory_row(w->d, s);
 
 	if (o == DIRECTORY_OK) {
 		*id = (uint64_t)sqlite3_column_int64(s, 0);
-		*shadow = sqlite3_column_int(s, 1) != 0;
+		*shadow = directory_column(s, 1).len > 0;
+		*others = credential_is_source(directory_column(s, 1));
 	}
 	sqlite3_reset(s);
 	return o;
@@ -318,17 +342,53 @@ try_local(struct walk *w, size_t at)
 	return class_deliver(w, at, CLASS_LOCAL, BYTES(""));
 }
 
-/* Who logged in by another back end has a row in the directory; the mail of an operating-system user of that name
-   stays where it was before. */
+/* A name as it may be an account's: of the directory itself, or of somebody whom a back end knows or knew. */
+struct holder {
+	struct directory_key   key;
+	struct bytes           detail;
+	enum directory_outcome account;
+	uint64_t               id;
+	bool                   shadow, others;
+};
+
+/* Of others as long as they know him.  The mail of an operating-system user of that name stays where it was before he
+   logged in by another back end. */
 static enum directory_outcome
-found_account(struct walk *w, size_t at, uint64_t id, bool shadow, const struct directory_key *k,
-              struct bytes detail)
+deliver_person(struct walk *w, size_t at, const struct holder *h)
 {
-	enum directory_outcome o = shadow ? also_local(w, at) : DIRECTORY_NONE;
+	bool                   unsaid;
+	enum directory_outcome o = also_local(w, at);
 
 	if (o == DIRECTORY_OK)
-		o = alias_user(w, at, k->local, false, detail);
-	return o == DIRECTORY_NONE ? target_account(w, at, id, k, detail) : o;
+		o = alias_user(w, at, h->key.local, false, h->detail);
+	if (o != DIRECTORY_NONE)
+		return o;
+	if (h->account == DIRECTORY_OK && !h->others)
+		return target_account(w, at, h->id, &h->key, h->detail);
+	o = walk_person(w, at, &h->key, h->key.domain, h->detail, &unsaid);
+	return o == DIRECTORY_NONE && h->account == DIRECTORY_OK && unsaid
+	               ? target_account(w, at, h->id, &h->key, h->detail)
+	               : o;
+}
+
+/* The whole name, then what is left of it without the detail: our own accounts before anybody is asked. */
+static enum directory_outcome
+deliver_account(struct walk *w, size_t at, struct holder *holder, size_t count)
+{
+	enum directory_outcome o = DIRECTORY_NONE;
+
+	for (size_t i = 0; i < count; i++) {
+		struct holder *h = &holder[i];
+
+		h->account = find_account(w, &h->key, &h->id, &h->shadow, &h->others);
+		if (h->account == DIRECTORY_OK && !h->shadow)
+			return target_account(w, at, h->id, &h->key, h->detail);
+		if (h->account != DIRECTORY_OK && h->account != DIRECTORY_NONE)
+			return h->account;
+	}
+	for (size_t i = 0; i < count && o == DIRECTORY_NONE; i++)
+		o = deliver_person(w, at, &holder[i]);
+	return o;
 }
 
 /* An address of a domain of the directory: alias of the whole name, account; the same without the detail.  Tables
@@ -339,26 +399,24 @@ step_directory(struct walk *w, size_t at, struct bytes catch_all)
 	struct directory_key   key = w->todo[at].key, bare;
 	struct bytes           detail = w->todo[at].detail, whole = detail;
 	bool                   parted = key_bare(w->rules->delimiter, &key, &bare, &detail);
-	uint64_t               id = 0;
-	bool                   shadow = false;
+	struct holder          holder[] = { { .key = key, .detail = whole },
+		                            { .key = bare, .detail = detail } };
+	uint64_t               id;
+	bool                   shadow, others;
 	enum directory_outcome o = try_alias(w, at, &key, whole), account = DIRECTORY_NONE;
 
 	w->table = "virtual mailbox table";
-	if (o == DIRECTORY_NONE)
-		account = find_account(w, &key, &id, &shadow);
+	/* An account of the whole name goes before an alias of what is left without the detail. */
+	if (o == DIRECTORY_NONE && parted)
+		account = find_account(w, &key, &id, &shadow, &others);
 	if (account == DIRECTORY_LATER)
 		return account;
 	if (o == DIRECTORY_NONE && account == DIRECTORY_NONE && parted)
 		o = try_alias(w, at, &bare, detail);
 	if (o == DIRECTORY_NONE)
 		o = alias_virtual(w, at, CLASS_DIRECTORY);
-	if (o == DIRECTORY_NONE && account == DIRECTORY_OK)
-		return found_account(w, at, id, shadow, &key, whole);
-	if (o == DIRECTORY_NONE && parted) {
-		o = find_account(w, &bare, &id, &shadow);
-		if (o == DIRECTORY_OK)
-			return found_account(w, at, id, shadow, &bare, detail);
-	}
+	if (o == DIRECTORY_NONE)
+		o = deliver_account(w, at, holder, parted ? 2 : 1);
 	if (o == DIRECTORY_NONE)
 		o = class_relocated(w, at, CLASS_DIRECTORY);
 	if (o == DIRECTORY_NONE)

@@ -23,6 +23,8 @@
  *         virtual mailbox   virtual_mailbox_domains: virtual_mailbox_maps
  *         relay             relay_domains: relay_recipient_maps; goes elsewhere
  *         any other         FOREIGN; has targets when a virtual alias led away from it
+ *     A user of the directory's domains, the local ones and virtual_mailbox_domains may be known to a back end of
+ *     credentials alone: it is asked behind all others.  Whom it knew once and has forgotten is unknown.
  *     relocated_maps stand before the class.  A target of an alias that does not exist is warned of and left out.
  *
  * Bounded: rules->depth_most steps one inside another, rules->virtuals_most addresses by virtual aliases, as many
@@ -74,6 +76,9 @@ struct resolving {
 	enum table_outcome (*include)(void *ctx, const char *path, struct arena *, struct bytes *text, bool *leads_on);
 	/* Whose the file of an alias table is, or with a colon in front an :include: file; 0 root's, or no file.  May be NULL. */
 	uint32_t (*owner)(void *ctx, const char *name);
+	/* A user whom a back end of credentials knows: FOUND with the account's `address`, `source` and `fields` in *out; NONE with
+	   *unsaid when one of them cannot tell without a password.  NULL: none is asked. */
+	enum table_outcome (*person)(void *ctx, struct bytes address, struct directory_target *out, bool *unsaid);
 	/* Each step in words; NULL: nobody wants to know. */
 	void (*tell)(void *ctx, const char *line);
 	void *ctx;

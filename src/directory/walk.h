@@ -63,6 +63,8 @@ enum directory_outcome class_of_domain(struct resolving *, struct bytes domain, 
 enum directory_outcome class_is_local(struct resolving *, struct bytes domain, enum mail_class *);
 enum directory_outcome class_deliver(struct walk *, size_t at, enum mail_class, struct bytes domain_value);
 enum directory_outcome class_relocated(struct walk *, size_t at, enum mail_class);
+/* Somebody whom a back end of credentials knows. */
+enum directory_outcome walk_person(struct walk *, size_t at, const struct directory_key *, struct bytes domain, struct bytes detail, bool *unsaid);
 /* rfc5321:4.5.1 */
 enum directory_outcome walk_postmaster(struct walk *, const struct directory_key *);
 

@@ -6,6 +6,7 @@
 #include "base/journal.h"
 #include "directory/passwdfile.h"
 #include "role/clerk-login.h"
+#include "role/proxymap-credential.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -22,6 +23,7 @@ struct backend_file {
 };
 
 static void chain_next(struct exchange *);
+static void secret_said(struct exchange *, enum credential_outcome, const char *text);
 
 static struct backend_file *
 file_of(struct clerk *c, const char *path)
@@ -148,11 +150,13 @@ ask_role(struct exchange *e, enum role role, const char *backend)
 {
 	struct clerk              *c = e->house->mine;
 	struct link               *l = house_link(e->house, role, 0);
-	struct word_credential_ask ask = { backend, e->service, e->peer.text, e->user,
-		                           e->password };
-	uint64_t                   key;
+	struct word_credential_ask ask = {
+		(uint8_t)e->mode, backend, e->service,
+		e->peer.text,     e->user, e->mode == CREDENTIAL_CHECK ? e->password : BYTES("")
+	};
+	uint64_t key;
 
-	if (was_right(e))
+	if (e->mode == CREDENTIAL_CHECK && was_right(e))
 		return CREDENTIAL_PASS;
 	if (l == NULL || map_count(c->questions) >= QUESTIONS_MOST)
 		return CREDENTIAL_LATER;
@@ -200,32 +204,35 @@ net_allowed(struct bytes nets, const struct peer *peer)
 
 /* By the whole name; a name of the origin's domain also without it. */
 static bool
-find_line(const struct passwdfile *p, struct exchange *e, struct bytes *hash)
+find_line(const struct passwdfile *p, struct bytes user, const char *origin, struct arena *a,
+          struct bytes *hash, struct bytes *fields)
 {
-	struct clerk *c = e->house->mine;
-	ptrdiff_t     at = bytes_find_last(e->user, '@');
+	ptrdiff_t at = bytes_find_last(user, '@');
 
-	if (passwdfile_find(p, e->user, e->life, hash, &e->fields))
+	if (passwdfile_find(p, user, a, hash, fields))
 		return true;
 	if (at < 0)
 		return passwdfile_find(p,
-		                       bytes_of(arena_printf(e->life, "%.*s@%s", (int)e->user.len,
-		                                             e->user.at, c->origin)),
-		                       e->life, hash, &e->fields);
-	return bytes_is(bytes_cut(e->user, (size_t)at + 1, SIZE_MAX), c->origin) &&
-	       passwdfile_find(p, bytes_cut(e->user, 0, (size_t)at), e->life, hash, &e->fields);
+		                       bytes_of(arena_printf(a, "%.*s@%s", (int)user.len, user.at,
+		                                             origin)),
+		                       a, hash, fields);
+	return bytes_is(bytes_cut(user, (size_t)at + 1, SIZE_MAX), origin) &&
+	       passwdfile_find(p, bytes_cut(user, 0, (size_t)at), a, hash, fields);
 }
 
 static enum credential_outcome
 ask_passwd_file(struct exchange *e, const struct credential_backend *b)
 {
-	const struct backend_file *f = file_of(e->house->mine, b->argument);
+	struct clerk              *c = e->house->mine;
+	const struct backend_file *f = file_of(c, b->argument);
 	struct bytes               hash, value;
 
 	if (f == NULL || f->users == NULL)
 		return CREDENTIAL_LATER;
-	if (!find_line(f->users, e, &hash))
+	if (!find_line(f->users, e->user, c->origin, e->life, &hash, &e->fields))
 		return CREDENTIAL_NOBODY;
+	if (e->mode == CREDENTIAL_USER)
+		return CREDENTIAL_PASS;
 	if (hash.len == 0 && credential_field(e->fields, "nopassword", &value))
 		return CREDENTIAL_PASS;
 	exchange_compare(e, hash, "CRYPT");
@@ -349,9 +356,26 @@ chain_passed(struct exchange *e)
 	}
 }
 
+/* Whom no back end knows: nobody, unless one cannot tell without a password, or others than these have made the account. */
+static void
+chain_unknown(struct exchange *e)
+{
+	if (e->who.account != 0 && (e->unsaid || !credential_is_source(bytes_of(e->who.source))))
+		exchange_welcome(e, e->last);
+	else
+		exchange_refuse(e, AUTH_BAD, "unknown user");
+}
+
 static void
 chain_said(struct exchange *e, enum credential_outcome o, const char *text)
 {
+	/* Of who is asked for users: PAM knows the operating system's, others cannot say at all. */
+	if (e->mode == CREDENTIAL_USER && e->asked->kind == CREDENTIAL_PAM)
+		e->unsaid = e->unsaid || o == CREDENTIAL_NOBODY;
+	else if (e->mode == CREDENTIAL_USER && o == CREDENTIAL_CLOSED) {
+		e->unsaid = true;
+		o = CREDENTIAL_NOBODY;
+	}
 	switch (o) {
 	case CREDENTIAL_PASS: chain_passed(e); break;
 	case CREDENTIAL_FAIL: exchange_refuse(e, AUTH_BAD, text); break;
@@ -382,31 +406,83 @@ chain_next(struct exchange *e)
 		return;
 	}
 	e->asked = NULL;
-	if (e->hashed)
+	if (e->mode == CREDENTIAL_USER)
+		chain_unknown(e);
+	else if (e->hashed)
 		exchange_refuse(e, AUTH_BAD, "unknown user");
 	else
 		exchange_compare(e, (struct bytes){ NULL, 0 }, "CRYPT");
 }
 
-bool
+/* ---- what is stored, and who there is ---- */
+
+/* One of the back ends, in its turn; WAIT when the next is to be asked. */
+static enum stored
+stored_of(struct exchange *e, const struct credential_backend *b, struct bytes *stored)
+{
+	struct clerk              *c = e->house->mine;
+	const struct backend_file *f;
+	bool                       remote = b->kind == CREDENTIAL_SQL || b->kind == CREDENTIAL_LDAP;
+
+	if (b->kind == CREDENTIAL_PASSWD_FILE && (f = file_of(c, b->argument)) != NULL &&
+	    f->users != NULL &&
+	    find_line(f->users, e->user, c->origin, e->life, stored, &e->fields))
+		return stored->len > 0 ? STORED_FOUND : STORED_NONE;
+	if (!remote)
+		return STORED_WAIT;
+	if (e->secret == CREDENTIAL_PASS)
+		return credential_field(e->fields, "password", stored) && stored->len > 0
+		               ? STORED_FOUND
+		               : STORED_NONE;
+	if (e->secret == CREDENTIAL_FAIL)
+		return STORED_NONE;
+	return e->secret == CREDENTIAL_WAIT ? STORED_ASKED : STORED_WAIT;
+}
+
+enum stored
 chain_stored(struct exchange *e, struct bytes *stored)
 {
 	struct clerk *c = e->house->mine;
+	enum stored   is;
 
 	e->asked = NULL;
 	if (e->nobody || (e->who.account != 0 && *e->who.source == '\0'))
-		return false;
-	for (size_t i = 0; i < c->backends; i++) {
-		const struct credential_backend *b = &c->backend[i];
-		const struct backend_file       *f = file_of(c, b->argument);
-		if (b->kind != CREDENTIAL_PASSWD_FILE || f == NULL || f->users == NULL ||
-		    !credential_backend_asks(b, e->user, c->origin) ||
-		    !find_line(f->users, e, stored))
+		return STORED_NONE;
+	/* What was told was told of one name. */
+	if (!bytes_equal(e->secret_user, e->user) || e->mode != CREDENTIAL_SECRET) {
+		e->mode = CREDENTIAL_SECRET;
+		e->secret_user = arena_keep(e->life, e->user);
+		e->secret = CREDENTIAL_WAIT;
+		e->at = 0;
+	}
+	for (; e->at < c->backends; e->at++, e->secret = CREDENTIAL_WAIT) {
+		const struct credential_backend *b = &c->backend[e->at];
+
+		if (!credential_backend_asks(b, e->user, c->origin) ||
+		    (is = stored_of(e, b, stored)) == STORED_WAIT)
 			continue;
 		e->asked = b;
-		return stored->len > 0;
+		if (is == STORED_ASKED && ask_role(e, PROXYMAP, b->word) == CREDENTIAL_WAIT)
+			return STORED_WAIT;
+		if (is == STORED_ASKED)
+			return STORED_LATER;
+		if (is == STORED_NONE)
+			e->asked = NULL;
+		return is;
 	}
-	return false;
+	return STORED_NONE;
+}
+
+/* The mechanism makes its step again. */
+static void
+secret_said(struct exchange *e, enum credential_outcome o, const char *text)
+{
+	if (o == CREDENTIAL_LATER) {
+		exchange_later(e, text);
+		return;
+	}
+	e->secret = o;
+	exchange_again(e);
 }
 
 void
@@ -415,14 +491,78 @@ chain_proved(struct exchange *e, struct bytes last)
 	e->last = last;
 	if (e->asked != NULL)
 		chain_passed(e);
-	else
+	else if (e->who.account != 0 && *e->who.source == '\0')
 		exchange_welcome(e, last);
+	else {
+		e->at = 0;
+		e->mode = CREDENTIAL_USER;
+		chain_next(e);
+	}
+}
+
+/* The user of one back end; NONE with *unsaid: it cannot tell. */
+static enum table_outcome
+person_of(struct clerk *c, const struct credential_backend *b, struct lookups *l, struct bytes user,
+          struct arena *a, struct bytes *fields, bool *unsaid)
+{
+	const struct backend_file *f;
+	struct bytes               hash;
+	enum table_outcome         o;
+
+	switch (b->kind) {
+	case CREDENTIAL_DIRECTORY: return TABLE_NONE;
+	case CREDENTIAL_PAM: *unsaid = true; return TABLE_NONE;
+	case CREDENTIAL_PASSWD_FILE:
+		f = file_of(c, b->argument);
+		if (f == NULL || f->users == NULL)
+			return TABLE_LATER;
+		return find_line(f->users, user, c->origin, a, &hash, fields) ? TABLE_FOUND
+		                                                              : TABLE_NONE;
+	default: break;
+	}
+	o = lookup_find(l, arena_printf(a, REMOTE_USERS "%s", b->word), user, fields);
+	if (o == TABLE_NONE && bytes_is(*fields, REMOTE_USERS_UNTOLD))
+		*unsaid = true;
+	return o;
+}
+
+enum table_outcome
+chain_person(struct house *h, struct lookups *l, struct bytes address, struct arena *a,
+             struct directory_target *out, bool *unsaid)
+{
+	struct clerk                 *c = h->mine;
+	const struct credential_names names = {
+		c->rows.username_format,
+		c->rows.username_chars,
+		c->rows.username_translation,
+		c->rows.default_realm,
+	};
+	struct bytes       user, name;
+	enum table_outcome o = TABLE_NONE;
+
+	if (!credential_name(&names, address, a, &user))
+		return TABLE_NONE;
+	for (size_t i = 0; i < c->backends && o == TABLE_NONE; i++) {
+		const struct credential_backend *b = &c->backend[i];
+
+		if (!credential_backend_asks(b, user, c->origin))
+			continue;
+		o = person_of(c, b, l, user, a, &out->fields, unsaid);
+		out->source = credential_kind_names[b->kind];
+	}
+	if (o == TABLE_FOUND)
+		out->address = credential_field(out->fields, "user", &name) ? name : user;
+	if (o == TABLE_FOUND && bytes_find(out->address, '@') < 0)
+		out->address = bytes_of(arena_printf(a, "%.*s@%s", (int)out->address.len,
+		                                     out->address.at, c->origin));
+	return o;
 }
 
 void
 chain_begin(struct exchange *e)
 {
 	e->at = 0;
+	e->mode = CREDENTIAL_CHECK;
 	e->fields = (struct bytes){ NULL, 0 };
 	e->hashed = false;
 	chain_next(e);
@@ -465,10 +605,14 @@ hear_cred_said(struct house *h, enum role from, uint32_t index, uint32_t ticket,
 	if (whole && e != NULL) {
 		chain_end(e);
 		e->fields = arena_keep(e->life, said.fields);
-		if (said.outcome == CREDENTIAL_PASS)
+		if (said.outcome == CREDENTIAL_PASS && e->mode == CREDENTIAL_CHECK)
 			is_right(e);
-		chain_said(e, (enum credential_outcome)said.outcome,
-		           arena_copy(e->life, bytes_of(said.text)));
+		if (e->mode == CREDENTIAL_SECRET)
+			secret_said(e, (enum credential_outcome)said.outcome,
+			            arena_copy(e->life, bytes_of(said.text)));
+		else
+			chain_said(e, (enum credential_outcome)said.outcome,
+			           arena_copy(e->life, bytes_of(said.text)));
 	}
 	arena_close(&scratch);
 	return whole;

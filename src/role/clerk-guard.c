@@ -2,7 +2,8 @@
  * clerk-guard -- what stands between a right password and a mailbox, and what wrong ones lead to
  *
  * Admission: enabled, not suspended, a protocol and a network the account is for, and an app
- * password where a second factor is on.  Failures: the last ones in memory for `mansio auth failures`,
+ * password where a second factor is on and the proof was made of a password: a certificate, a Kerberos ticket and a
+ * token of an issuer are no passwords, and whoever gives them out sees to further factors.  Failures: the last ones in memory for `mansio auth failures`,
  * and networks that earned a ban, which receivers and logins hear of.
  *
  * What is only good to know (when an app password was used, which networks an account comes from) is
@@ -102,7 +103,7 @@ clerk_admits(struct clerk *c, const struct admission *a, struct arena *life, con
 		*why = arena_printf(life, "%s is not allowed for this account", a->service);
 	else if (!from_allowed(p.networks, a->peer))
 		*why = "network is not allowed for this account";
-	else if (a->device == NULL && p.second_factor)
+	else if (a->device == NULL && !a->no_password && p.second_factor)
 		*why = "second factor is on: an app password is needed";
 	else if (a->device != NULL && a->device->expires != 0 && a->device->expires <= now)
 		*why = arena_printf(life, "app password \"%s\" has expired", a->device->name);

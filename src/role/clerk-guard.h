@@ -23,6 +23,7 @@ struct admission {
 	const char        *service;       /* "imap", "submission" ...                  */
 	const struct app_password *device;/* NULL: it was the main password            */
 	bool               proved;        /* the password was right: no step towards a ban */
+	bool               no_password;   /* but a certificate, a ticket, a token      */
 };
 enum auth_answer clerk_admits(struct clerk *, const struct admission *, struct arena *, const char **why);
 void clerk_passed(struct clerk *, const struct admission *);

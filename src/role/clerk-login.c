@@ -100,7 +100,9 @@ admission_of(const struct exchange *e)
 		                   .peer = &e->peer,
 		                   .service = e->service,
 		                   .device = e->device,
-		                   .proved = e->proved };
+		                   .proved = e->proved,
+		                   .no_password =
+		                           e->sasl != NULL && sasl_proves_otherwise(e->sasl) };
 }
 
 /* Says no, after the pause that this network has earned. */
@@ -333,32 +335,50 @@ exchange_check(struct exchange *e, struct bytes user, struct bytes password)
 
 /* rfc1939:7  The digest of our stamp and the password, which was kept for this. */
 static void
-exchange_apop(struct exchange *e, struct bytes user, struct bytes stamp, struct bytes digest)
+exchange_apop(struct exchange *e)
 {
-	struct clerk          *c = clerk_of(e->house);
-	struct bytes           secret = { NULL, 0 };
-	char                   right[33] = "";
-	enum directory_outcome o;
+	struct bytes      secret = { NULL, 0 };
+	char              right[33] = "";
+	enum sasl_outcome o = SASL_LATER;
 
-	if (!exchange_name(e, user)) {
-		exchange_later(e, "directory is not available");
-		return;
+	if (exchange_name(e, e->heard)) {
+		if (exchange_guarded(e))
+			return;
+		o = exchange_secret(e, e->heard, e->life, &secret);
 	}
-	if (exchange_guarded(e))
+	if (o == SASL_LATER && e->question != 0)
 		return;
-	o = directory_plain(c->directory, e->user, c->origin, e->life, &secret);
-	if (o == DIRECTORY_OK)
-		e->password = secret;
-	if (o == DIRECTORY_LATER)
+	if (o == SASL_LATER)
 		exchange_later(e, "directory is not available");
-	else if (o == DIRECTORY_OK && password_apop(stamp, secret, right) &&
-	         bytes_equal_secret(bytes_of(right), digest))
-		exchange_welcome(e, (struct bytes){ NULL, 0 });
-	else
+	else if (o == SASL_PROVED) {
+		e->password = secret;
+		if (password_apop(e->stamp, secret, right) &&
+		    bytes_equal_secret(bytes_of(right), e->digest))
+			chain_proved(e, BYTES(""));
+		else
+			exchange_refuse(e, AUTH_BAD, "password mismatch");
+	} else
 		exchange_refuse(e, AUTH_BAD,
-		                e->who.account == 0 ? "unknown user"
-		                : o != DIRECTORY_OK ? "no plain secret is kept"
-		                                    : "password mismatch");
+		                e->who.account == 0 ? "unknown user" : "no plain secret is kept");
+}
+
+static void
+apop_begin(struct exchange *e, const struct word_auth_start *w)
+{
+	e->apop = true;
+	e->heard = arena_keep(e->life, w->user);
+	e->stamp = arena_keep(e->life, w->initial);
+	e->digest = arena_keep(e->life, w->password);
+	exchange_apop(e);
+}
+
+void
+exchange_again(struct exchange *e)
+{
+	if (e->apop)
+		exchange_apop(e);
+	else
+		exchange_step(e, e->has_heard, e->heard);
 }
 
 /* ---- words of fronts ---------------------------------------------------------------- */
@@ -437,7 +457,7 @@ hear_auth_start(struct house *h, enum role from, uint32_t index, uint32_t ticket
 		else if (w.mechanism.len == 0)
 			exchange_check(e, w.user, w.password);
 		else if (bytes_is(w.mechanism, "APOP") && strcmp(w.service, "pop3") == 0)
-			exchange_apop(e, w.user, w.initial, w.password);
+			apop_begin(e, &w);
 		else if (!exchange_sasl(e, &w)) {
 			e->answer = (struct word_auth_done){ .answer = AUTH_NO_MECHANISM,
 				                             .user = "",

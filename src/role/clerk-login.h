@@ -42,6 +42,10 @@ struct exchange {
 	struct bytes          last;     /* what goes along with success             */
 	bool                  old_hash; /* of the directory, to be made anew        */
 	struct password_record fresh;   /* what it is made into                     */
+	enum credential_mode  mode;     /* what the back ends are asked           */
+	bool                  unsaid;   /* one of them cannot tell who there is   */
+	struct bytes          secret_user; /* whose secret was asked for            */
+	enum credential_outcome secret; /* and what came of it; WAIT: not asked   */
 	struct bytes          fields;   /* what the back end said with PASS         */
 	enum scheme_outcome   right;
 	const char           *why;
@@ -53,6 +57,8 @@ struct exchange {
 	struct enquiry        token;    /* to a table that another role asks        */
 	size_t                token_at; /* which of oauth_token_maps; counted on    */
 	bool                  enquiring;
+	bool                  apop;     /* POP3's, not a mechanism: stamp and digest */
+	struct bytes          stamp, digest;
 	bool                  one_time; /* has the user's chain of one-time passwords */
 	bool                  proved;  /* the password was right, whatever follows    */
 	struct word_auth_done answer;
@@ -74,6 +80,10 @@ bool exchange_guarded(struct exchange *);
 /* User and password are known: the back ends are asked. */
 void exchange_check(struct exchange *, struct bytes user, struct bytes password);
 
+/* The step that had to wait for what is stored. */
+void exchange_again(struct exchange *);
+/* clerk-sasl.c: the user's password itself.  LATER while a question is open: exchange_again() comes. */
+enum sasl_outcome exchange_secret(struct exchange *, struct bytes user, struct arena *, struct bytes *out);
 /* clerk-sasl.c: false, there is no such mechanism here. */
 bool exchange_sasl(struct exchange *, const struct word_auth_start *);
 void exchange_step(struct exchange *, bool has_input, struct bytes input);
@@ -82,9 +92,14 @@ void exchange_forget(struct exchange *);               /* what a mechanism holds
 /* clerk-chain.c: user and password are known; the guard lets it go on. */
 void chain_begin(struct exchange *);
 void chain_compared(struct exchange *);
-/* What is stored for the user where we can read it: a passwd-file's line, unless the directory has the account.  For the
+enum stored {
+	STORED_NONE, STORED_FOUND, STORED_LATER,
+	STORED_WAIT,                   /* another process was asked: exchange_again() comes, and it is the time to ask once more */
+	STORED_ASKED                   /* clerk-chain.c's own                    */
+};
+/* What is stored for the user where we can read it: a passwd-file's line, a row of SQL or an entry of LDAP, unless the directory has the account.  For the
    mechanisms that compare by themselves; chain_proved() is the end then, and of every exchange that was proved. */
-bool chain_stored(struct exchange *, struct bytes *stored);
+enum stored chain_stored(struct exchange *, struct bytes *stored);
 void chain_proved(struct exchange *, struct bytes last);
 /* The exchange is over: what was asked for it is void. */
 void chain_end(struct exchange *);

@@ -89,6 +89,15 @@ file_owner(void *ctx, const char *name)
 	return fd >= 0 && fstat(fd, &st) == 0 ? st.st_uid : 0;
 }
 
+/* A user of a back end, as he would log in. */
+static enum table_outcome
+person(void *ctx, struct bytes address, struct directory_target *out, bool *unsaid)
+{
+	struct work *w = ctx;
+
+	return chain_person(w->house, w->lookups, address, w->life, out, unsaid);
+}
+
 static void
 tell(void *ctx, const char *line)
 {
@@ -127,11 +136,12 @@ resolving_of(struct work *w)
 		                   .asked_at_rcpt = w->from == RECEIVER,
 		                   .include = included,
 		                   .owner = file_owner,
+		                   .person = c->rows.userdb ? person : NULL,
 		                   .tell = w->caller != NULL ? tell : NULL,
 		                   .ctx = w };
 }
 
-/* The people of tables have accounts like others.  False: not now. */
+/* The people of tables and back ends have accounts like others.  False: not now. */
 static bool
 make_accounts(struct work *w, struct resolve_answer *found)
 {
@@ -144,9 +154,13 @@ make_accounts(struct work *w, struct resolve_answer *found)
 		if (!t->shadow)
 			continue;
 		if (directory_account_for(c->directory, t->address, c->origin,
-		                          "virtual_mailbox_maps", w->life, &who) != DIRECTORY_OK)
+		                          t->source != NULL ? t->source : "virtual_mailbox_maps",
+		                          w->life, &who) != DIRECTORY_OK)
 			return false;
 		t->account = who.account;
+		t->address = bytes_of(who.address);
+		if (t->source != NULL)
+			clerk_apply_fields(w->house, who.address, t->fields);
 		if (t->place.len > 0 && !clerk_place(w->house, bytes_of(who.address), t->place))
 			return false;
 	}

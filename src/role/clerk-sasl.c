@@ -92,6 +92,7 @@ verifier_asked(void *ctx, struct bytes user, const char *hash, struct arena *a,
 	struct scheme_scram kept;
 	struct bytes        stored;
 	bool                sha1 = strcmp(hash, "SHA-1") == 0, found;
+	enum stored         is;
 
 	if (!exchange_name(e, user) || (sha1 && !sha1_asked(e, a, out, &found)))
 		return false;
@@ -102,7 +103,10 @@ verifier_asked(void *ctx, struct bytes user, const char *hash, struct arena *a,
 			.stored = e->who.scram_stored,
 			.server = e->who.scram_server,
 		};
-	if (!found && chain_stored(e, &stored) &&
+	is = found ? STORED_NONE : chain_stored(e, &stored);
+	if (is == STORED_WAIT || is == STORED_LATER)
+		return false;
+	if (is == STORED_FOUND &&
 	    scheme_scram(stored, "CRYPT", sha1 ? "SCRAM-SHA-1" : "SCRAM-SHA-256", a, &kept)) {
 		*out = (struct sasl_verifier){ arena_printf(a, "%" PRIu32, kept.iterations),
 			                       kept.salt, kept.stored, kept.server };
@@ -115,17 +119,21 @@ verifier_asked(void *ctx, struct bytes user, const char *hash, struct arena *a,
 
 /* ---- the secret itself ---- */
 
-static enum sasl_outcome
-secret_asked(void *ctx, struct bytes user, struct arena *a, struct bytes *out)
+enum sasl_outcome
+exchange_secret(struct exchange *e, struct bytes user, struct arena *a, struct bytes *out)
 {
-	struct exchange *e = ctx;
-	struct clerk    *c = clerk_of(e->house);
-	struct bytes     stored;
+	struct clerk *c = clerk_of(e->house);
+	struct bytes  stored;
 
 	if (!exchange_name(e, user))
 		return SASL_LATER;
-	if (chain_stored(e, &stored))
+	switch (chain_stored(e, &stored)) {
+	case STORED_FOUND:
 		return scheme_plain(stored, "CRYPT", a, out) ? SASL_PROVED : SASL_REFUSED;
+	case STORED_WAIT:
+	case STORED_LATER: return SASL_LATER;
+	default: break;
+	}
 	if (e->who.account == 0)
 		return SASL_REFUSED;
 	switch (directory_plain(c->directory, e->user, c->origin, a, out)) {
@@ -133,6 +141,12 @@ secret_asked(void *ctx, struct bytes user, struct arena *a, struct bytes *out)
 	case DIRECTORY_LATER: return SASL_LATER;
 	default: return SASL_REFUSED;
 	}
+}
+
+static enum sasl_outcome
+secret_asked(void *ctx, struct bytes user, struct arena *a, struct bytes *out)
+{
+	return exchange_secret(ctx, user, a, out);
 }
 
 /* ---- one-time passwords ---- */
@@ -237,10 +251,10 @@ certificate_asked(void *ctx, const struct sasl_certificate *shown, struct bytes 
 		return o;
 	if (!exchange_name(e, *user))
 		return SASL_LATER;
-	if (e->who.account == 0)
-		return SASL_REFUSED;
+	/* Whether there is such a user is asked when the mechanism is content. */
 	return sasl_acts_for_self(acting, *user) ||
-	                       sasl_acts_for_self(acting, bytes_of(e->who.address))
+	                       (e->who.account != 0 &&
+	                        sasl_acts_for_self(acting, bytes_of(e->who.address)))
 	               ? SASL_PROVED
 	               : SASL_REFUSED;
 }
@@ -445,8 +459,6 @@ exchange_proved(struct exchange *e, struct bytes last)
 		user = arena_keep(e->life, sasl_user(e->sasl));
 	if (!exchange_name(e, user))
 		exchange_later(e, "directory is not available");
-	else if (known && e->who.account == 0 && e->asked == NULL)
-		exchange_refuse(e, AUTH_BAD, "unknown user");
 	else if (!known)
 		exchange_refuse(e, AUTH_BAD, "a principal who is nobody here");
 	else if (!exchange_guarded(e))
@@ -523,7 +535,11 @@ exchange_step(struct exchange *e, bool has_input, struct bytes input)
 		return;
 	}
 	o = sasl_step(e->sasl, has_input, input, &out);
-	exchange_stepped(e, o, buffer_bytes(&out));
+	if (o == SASL_LATER && e->question != 0) {
+		e->heard = arena_keep(e->life, input);
+		e->has_heard = has_input;
+	} else
+		exchange_stepped(e, o, buffer_bytes(&out));
 	buffer_free(&out);
 }
 

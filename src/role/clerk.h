@@ -16,7 +16,7 @@
 #include "role/house.h"
 #include "role/sasl-settings.h"
 
-struct clerk_settings { int64_t cache_ms; const char *username_format, *username_chars, *username_translation, *default_realm;
+struct clerk_settings { bool userdb; int64_t cache_ms; const char *username_format, *username_chars, *username_translation, *default_realm;
 	const char *delimiter; int64_t delay_ms, per_network, per_account;
 	int64_t ban_failures, ban_within_ms, ban_ms, ban_longest_ms; struct setting_list ban_exceptions, sender_logins; };
 
@@ -123,6 +123,8 @@ void chain_settings(struct house *, const struct common_settings *);
 void chain_files(struct house *);
 bool hear_cred_said(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 void chain_lost(struct house *, enum role);
+/* Whom the back ends know, without a password (directory/resolve.h: `person`). */
+enum table_outcome chain_person(struct house *, struct lookups *, struct bytes address, struct arena *, struct directory_target *out, bool *unsaid);
 /* What a back end says of an account: home, mail, quota_rule and their kin, when that is new. */
 void clerk_apply_fields(struct house *, const char *address, struct bytes fields);
 /* Its mailbox lies in this path under virtual_mailbox_base, if nothing is said of where it lies.  False: not now; said in

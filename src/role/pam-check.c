@@ -158,19 +158,19 @@ phases(pam_handle_t *h, const struct word_credential_ask *ask, const struct pam_
 {
 	int result = prepare(h, ask);
 
-	if (result == PAM_SUCCESS)
+	if (result == PAM_SUCCESS && ask->mode == CREDENTIAL_CHECK)
 		result = pam_authenticate(h, 0);
 	if (result != PAM_SUCCESS)
 		return result;
 	*account = true;
 	result = pam_acct_mgmt(h, 0);
-	return result == PAM_SUCCESS ? attend(h, s) : result;
+	return result == PAM_SUCCESS && ask->mode == CREDENTIAL_CHECK ? attend(h, s) : result;
 }
 
 /* A name that is none of the operating system's is not PAM's to refuse: the next is asked. */
 static void
-conclude(struct word_credential_said *said, int result, bool account, pam_handle_t *h,
-         const char *name, struct arena *a)
+conclude(struct word_credential_said *said, enum credential_mode mode, int result, bool account,
+         pam_handle_t *h, const char *name, struct arena *a)
 {
 	struct buffer fields = { 0 };
 	const void   *user = NULL;
@@ -183,6 +183,9 @@ conclude(struct word_credential_said *said, int result, bool account, pam_handle
 	known = system_who(name, &fields, &later);
 	said->outcome = result == PAM_SUCCESS ? CREDENTIAL_PASS : judged(result, account, &words);
 	if (said->outcome == CREDENTIAL_FAIL && !known && !later)
+		said->outcome = CREDENTIAL_NOBODY;
+	/* Who shows no password is one of the operating system's, or nobody PAM could answer for. */
+	if (mode != CREDENTIAL_CHECK && !known && !later)
 		said->outcome = CREDENTIAL_NOBODY;
 	if (said->outcome == CREDENTIAL_PASS && later) {
 		said->outcome = CREDENTIAL_LATER;
@@ -231,7 +234,7 @@ pam_check(const struct word_credential_ask *ask, const struct pam_settings *s, s
 	if (pam_start(ask->backend, name, &talk, &h) != PAM_SUCCESS)
 		return;
 	result = phases(h, ask, s, &account);
-	conclude(said, result, account, h, name, a);
+	conclude(said, ask->mode, result, account, h, name, a);
 	if (s->show && said->outcome != CREDENTIAL_PASS && t.said.len > 0)
 		said->text = arena_printf(a, "%s: %.*s", said->text, (int)t.said.len, t.said.at);
 	(void)pam_end(h, result);

@@ -27,6 +27,7 @@ struct asking_remote {
 	struct remote_backends    *all;
 	struct remote_backend     *backend;
 	uint32_t                   ticket;
+	bool                       as_table; /* it came as TABLE_ASK */
 	struct arena              *life;
 	struct bytes               body;
 	struct credential_question question;
@@ -204,6 +205,20 @@ asking_end(struct asking_remote *q)
 	arena_close(&life);
 }
 
+/* Is there such a user?  What cannot be told at all is no failure of the table. */
+static struct word_table_said
+credential_as_table(const struct credential_answer *a)
+{
+	switch (a->outcome) {
+	case CREDENTIAL_PASS: return (struct word_table_said){ TABLE_FOUND, a->fields };
+	case CREDENTIAL_NOBODY: return (struct word_table_said){ TABLE_NONE, BYTES("") };
+	case CREDENTIAL_CLOSED:
+	case CREDENTIAL_FAIL:
+		return (struct word_table_said){ TABLE_NONE, BYTES(REMOTE_USERS_UNTOLD) };
+	default: return (struct word_table_said){ TABLE_LATER, bytes_of(a->why) };
+	}
+}
+
 static void
 asking_answer(struct asking_remote *q)
 {
@@ -211,7 +226,11 @@ asking_answer(struct asking_remote *q)
 		                             q->answer.fields };
 	struct link                *l = house_link(q->all->house, CLERK, 0);
 
-	if (l != NULL) {
+	if (l != NULL && q->as_table) {
+		struct word_table_said table = credential_as_table(&q->answer);
+		word_pack_table_said(link_begin(l, WORD_TABLE_SAID, q->ticket), &table);
+		link_end(l);
+	} else if (l != NULL) {
 		word_pack_credential_said(link_begin(l, WORD_CRED_SAID, q->ticket), &said);
 		link_end(l);
 	}
@@ -246,14 +265,11 @@ asking_done(struct lane_job *job)
 	backends_sweep(all);
 }
 
-bool
-remote_backends_hear(struct remote_backends *all, struct lanes *lanes, unsigned threads,
-                     uint32_t ticket, struct bytes body)
+static struct asking_remote *
+asking_begin(struct remote_backends *all, uint32_t ticket, struct bytes body)
 {
-	struct arena              *life = arena_open(NULL);
-	struct asking_remote      *q = arena_take(life, sizeof *q);
-	struct word_credential_ask w;
-	struct remote_backend     *b;
+	struct arena         *life = arena_open(NULL);
+	struct asking_remote *q = arena_take(life, sizeof *q);
 
 	*q = (struct asking_remote){
 		.job = { .run = asking_run, .done = asking_done },
@@ -263,23 +279,52 @@ remote_backends_hear(struct remote_backends *all, struct lanes *lanes, unsigned 
 		.body = arena_keep(life, body),
 		.answer = { CREDENTIAL_LATER, "back end is not as it should be", { NULL, 0 } }
 	};
-	if (!word_unpack_credential_ask(q->body, life, &w)) {
-		asking_end(q);
-		return false;
-	}
-	q->question = (struct credential_question){ w.service, w.remote, w.user, w.password };
-	b = q->backend = backend_of(all, w.backend);
+	return q;
+}
+
+static void
+asking_put(struct asking_remote *q, const char *backend, struct lanes *lanes, unsigned threads)
+{
+	struct remote_backend *b = q->backend = backend_of(q->all, backend);
+
 	if (b != NULL && b->own != NULL) {
 		if (b->lane == NULL)
 			b->lane = lane_open(lanes, threads, WAITING_MOST);
 		q->answer.why = "too many logins wait for this back end";
 		if (lane_put(b->lane, &q->job)) {
 			b->open++;
-			all->open++;
-			return true;
+			q->all->open++;
+			return;
 		}
 	}
 	asking_answer(q);
 	asking_end(q);
+}
+
+bool
+remote_backends_hear(struct remote_backends *all, struct lanes *lanes, unsigned threads,
+                     uint32_t ticket, struct bytes body)
+{
+	struct asking_remote      *q = asking_begin(all, ticket, body);
+	struct word_credential_ask w;
+
+	if (!word_unpack_credential_ask(q->body, q->life, &w)) {
+		asking_end(q);
+		return false;
+	}
+	q->question =
+		(struct credential_question){ w.mode, w.service, w.remote, w.user, w.password };
+	asking_put(q, w.backend, lanes, threads);
 	return true;
+}
+
+void
+remote_backends_user(struct remote_backends *all, struct lanes *lanes, unsigned threads,
+                     uint32_t ticket, const char *backend, struct bytes user)
+{
+	struct asking_remote *q = asking_begin(all, ticket, user);
+
+	q->as_table = true;
+	q->question = (struct credential_question){ CREDENTIAL_USER, "", "", q->body, BYTES("") };
+	asking_put(q, backend, lanes, threads);
 }

@@ -367,6 +367,12 @@ hear_ask(struct proxymap *p, enum role from, uint32_t index, uint32_t ticket, st
 		               .life = life,
 		               .key = arena_keep(life, w.key) };
 	p->asked++;
+	if (strncmp(w.table, REMOTE_USERS, strlen(REMOTE_USERS)) == 0) {
+		remote_backends_user(p->backends, p->lanes, (unsigned)p->rows.connections, ticket,
+		                     w.table + strlen(REMOTE_USERS), r->key);
+		request_end(r);
+		return true;
+	}
 	t = r->table = table_of(p, w.table);
 	if (t == NULL || t->table == NULL) {
 		put_off(r, t == NULL ? "no setting names this table"

@@ -1,5 +1,6 @@
 #include "role/sasl-settings.h"
 #include "base/buffer.h"
+#include "directory/credential.h"
 #include "directory/table.h"
 #include "sasl/sasl.h"
 #include <string.h>
@@ -44,27 +45,52 @@ static const struct setting rows[] = {
 #undef AT
 const struct setting_table sasl_setting_table = { "Ways to log in", rows, COUNT(rows) };
 
+/* Whether one of the back ends is of these kinds.  What cannot be read is complained of elsewhere. */
+static bool
+has_backend(struct settings *s, unsigned kinds)
+{
+	const char   *text = settings_value(s, "auth_backends");
+	struct bytes  rest = bytes_of(text != NULL && *text != '\0' ? text : "directory"), word;
+	struct arena *a = arena_open(NULL);
+	bool          has = false;
+
+	while (bytes_split(&rest, ' ', &word)) {
+		struct credential_backend b;
+
+		word = bytes_trim(word);
+		while (word.len > 0 && word.at[word.len - 1] == ',')
+			word.len--;
+		if (word.len > 0 && (word.at[0] == '$' ||
+		                     (credential_backend_parse(arena_copy(a, word), &b) == NULL &&
+		                      (kinds & 1U << b.kind) != 0)))
+			has = true;
+	}
+	arena_close(&a);
+	return has;
+}
+
 /* What each source of proof wants of the settings; NULL: it is there. */
 static const char *
 source_missing(struct settings *s, const struct sasl_settings *set, enum sasl_source source)
 {
-	const char *backends = settings_value(s, "auth_backends");
-	bool        directory =
-		backends == NULL || *backends == '\0' || strstr(backends, "directory") != NULL;
+	const unsigned directory = 1U << CREDENTIAL_DIRECTORY,
+		       told = directory | 1U << CREDENTIAL_PASSWD_FILE | 1U << CREDENTIAL_SQL |
+	                      1U << CREDENTIAL_LDAP;
 
 	switch (source) {
 	case SASL_BY_PASSWORD: return NULL;
 	case SASL_BY_VERIFIER:
-		return directory
+		return has_backend(s, told)
 		               ? NULL
-		               : "only the directory keeps its verifiers: add directory to auth_backends, or take it out";
+		               : "it needs a verifier that is stored where it can be read: add directory, passwd-file, sql or "
+		                 "ldap to auth_backends, or take it out";
 	case SASL_BY_SECRET:
-		return directory
+		return has_backend(s, told)
 		               ? NULL
-		               : "it needs the password itself, which only the directory keeps "
-		                 "(account set --keep-plain-secret): add directory to auth_backends, or take it out";
+		               : "it needs the password itself, stored where it can be read: add directory (account set "
+		                 "--keep-plain-secret), passwd-file, sql or ldap to auth_backends, or take it out";
 	case SASL_BY_ONE_TIME:
-		return directory
+		return has_backend(s, directory)
 		               ? NULL
 		               : "one-time passwords are kept in the directory: add directory to auth_backends, or take it out";
 	case SASL_BY_KEYTAB:

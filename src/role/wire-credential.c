@@ -14,6 +14,7 @@ word_of(struct unpack *u, struct arena *a)
 void
 word_pack_credential_ask(struct buffer *b, const struct word_credential_ask *w)
 {
+	pack_u8(b, w->mode);
 	pack_string(b, w->backend);
 	pack_string(b, w->service);
 	pack_string(b, w->remote);
@@ -26,12 +27,13 @@ word_unpack_credential_ask(struct bytes body, struct arena *a, struct word_crede
 {
 	struct unpack u = unpack_of(body);
 
+	w->mode = unpack_u8(&u);
 	w->backend = word_of(&u, a);
 	w->service = word_of(&u, a);
 	w->remote = word_of(&u, a);
 	w->user = unpack_bytes(&u);
 	w->password = unpack_bytes(&u);
-	return unpack_done(&u);
+	return unpack_done(&u) && w->mode < CREDENTIAL_MODES;
 }
 
 void

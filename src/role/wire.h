@@ -169,8 +169,8 @@ BODY(auth_done)
 
 /* Whose an address is that a letter says it comes from. */
 enum sender_answer { SENDER_OWN, SENDER_OF_ANOTHER, SENDER_OF_NOBODY, SENDER_LATER };
-/* `backend`: to PAM the service, else the word of auth_backends; `service` "imap"; `remote` the client's address. */
-struct word_credential_ask { const char *backend, *service, *remote; struct bytes user, password; };
+/* `backend`: to PAM the service, else the word of auth_backends; `service` "imap"; `remote` the client's address; `mode` enum credential_mode. */
+struct word_credential_ask { uint8_t mode; const char *backend, *service, *remote; struct bytes user, password; };
 BODY(credential_ask)
 struct word_credential_said { uint8_t outcome; const char *text; struct bytes fields; };   /* enum credential_outcome; words for the log; directory/credential.h */
 BODY(credential_said)

@@ -51,6 +51,30 @@ secret_asked(struct sasl *s, Gsasl_session *session)
 	return did;
 }
 
+/* Whose secret is needed is looked for before libgsasl does, which cannot wait for it.  What it then makes of the
+   message decides. */
+static bool
+secret_is_here(struct sasl *s, struct bytes input)
+{
+	static const char mark[] = "username=\"";
+	struct buffer     name = { 0 };
+	struct bytes      secret;
+	size_t            at = 0;
+	bool              here = true;
+
+	while (at < input.len && !bytes_starts(bytes_cut(input, at, SIZE_MAX), bytes_of(mark)))
+		at++;
+	for (at += sizeof mark - 1; at < input.len && input.at[at] != '"'; at++) {
+		at += input.at[at] == '\\' && at + 1 < input.len;
+		buffer_add_char(&name, input.at[at]);
+	}
+	if (at < input.len && name.len > 0 && name.len <= SASL_NAME_MOST)
+		here = s->needs->secret(s->needs_ctx, buffer_bytes(&name), s->life, &secret) !=
+		       SASL_LATER;
+	buffer_free(&name);
+	return here;
+}
+
 static int
 digest_asked(Gsasl *g, Gsasl_session *session, Gsasl_property asked)
 {
@@ -104,6 +128,8 @@ digest_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *o
 	if (s->steps == 1 ? has_input && input.len > 0
 	                  : !has_input || input.len > 4096 || bytes_find(input, '\0') >= 0)
 		return SASL_SYNTAX;
+	if (s->steps == 2 && !secret_is_here(s, input))
+		return SASL_LATER;
 	did = gsasl_step(s->own, input.len > 0 ? input.at : "", s->steps == 1 ? 0 : input.len,
 	                 &answer, &len);
 	if (s->trouble != SASL_MORE) {

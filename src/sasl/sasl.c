@@ -184,10 +184,17 @@ sasl_end(struct sasl **sp)
 enum sasl_outcome
 sasl_step(struct sasl *s, bool has_input, struct bytes input, struct buffer *out)
 {
+	enum sasl_outcome o;
+
 	/* No mechanism of ours needs more turns than this. */
 	if (++s->steps > 8 || input.len > SASL_MESSAGE_MOST)
 		return SASL_SYNTAX;
-	return s->mechanism->step(s, has_input, input, out);
+	o = s->mechanism->step(s, has_input, input, out);
+	if (o == SASL_LATER) {
+		s->steps--;
+		s->trouble = SASL_MORE;
+	}
+	return o;
 }
 
 enum sasl_outcome
@@ -214,6 +221,14 @@ struct bytes
 sasl_acting(const struct sasl *s)
 {
 	return s->acting;
+}
+
+bool
+sasl_proves_otherwise(const struct sasl *s)
+{
+	enum sasl_source by = s->mechanism->source;
+
+	return by == SASL_BY_CERTIFICATE || by == SASL_BY_KEYTAB || by == SASL_BY_ISSUER;
 }
 
 bool

@@ -14,7 +14,7 @@
  *     SASL_PROVED   the client proved to be sasl_user(); `out` goes along with success.
  *     SASL_REFUSED  the proof was wrong.
  *     SASL_SYNTAX   the client's message breaks the mechanism's grammar.
- *     SASL_LATER    what it is compared with cannot be had now.
+ *     SASL_LATER    what it is compared with cannot be had now.  The same step may be made again.
  * sasl_slow()   its steps may take long and ask no sasl_needs: make them in the thread pool.
  *
  * sasl_offers() says whether a mechanism is to be named to a client now, and if not, why.
@@ -86,6 +86,7 @@ struct bytes sasl_user(const struct sasl *);            /* who they say they are
 struct bytes sasl_password(const struct sasl *);
 struct bytes sasl_acting(const struct sasl *);          /* GSSAPI: whom the principal wants to act as, "" itself */
 bool sasl_slow(const struct sasl *);
+bool sasl_proves_otherwise(const struct sasl *);        /* than by a password or what was made of one */
 const char *sasl_note(const struct sasl *);             /* what the mechanism wants in the log, "" nothing */
 
 /* ---- what is offered ---------------------------------------------------------- */

@@ -96,7 +96,7 @@ static const struct body_case {
 	{ "auth done", BODY(auth_done, AUTH_OK, "jack@example.com", 9, "", B("v=")) },
 	{ "auth refused", BODY(auth_done, AUTH_DISABLED, "", 0, "unknown user", B("")) },
 	{ "credential",
-	  BODY(credential_ask, "mansio", "imap", "192.0.2.1", B("jack"), B("s e\0c")) },
+	  BODY(credential_ask, 1, "mansio", "imap", "192.0.2.1", B("jack"), B("s e\0c")) },
 	{ "credential said",
 	  BODY(credential_said, CREDENTIAL_CLOSED, "account is expired", B("home=/home/jack\n")) },
 	{ "resolve", BODY(resolve, B("jill@example.com")) },

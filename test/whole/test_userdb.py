@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: ISC
+"""Users whom a back end of credentials alone knows: mail comes for them as long as it does, they log in by every
+mechanism, and while it is away nobody is told that they do not exist.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_userdb.py
+"""
+
+import imaplib
+import json
+import os
+import pathlib
+import poplib
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import PATIENCE, wait_for
+from test_credential_servers import file_for, place, slapd  # noqa: F401 (fixtures)
+from test_credentials import LATER, NO, pw, scram, village
+from test_guard import code_of, imap_login
+from test_roles import PASSWORD, Village, trusting
+from test_sasl import Issuer, Kdc, Talk, bearer, make_authority, make_client
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the servers run under accounts of their own")
+
+
+def rcpt(house, address):
+    """The answer to RCPT, as code and words; each time of another address, for receivers keep what they have heard."""
+    rcpt.count += 1
+    if "+" not in address:
+        address = address.replace("@", f"+{rcpt.count}@")
+    with house.smtp() as s:
+        s.ehlo("client.example")
+        s.mail("x@far.example")
+        code, words = s.rcpt(address)
+        return code, words.decode()
+
+
+rcpt.count = 0
+
+
+def reader(house, user, password):
+    c = imaplib.IMAP4_SSL("127.0.0.1", house.ports["imaps"], ssl_context=trusting(), timeout=PATIENCE)
+    c.login(user, password)
+    return c
+
+
+def apop(house, user, password):
+    p = poplib.POP3("127.0.0.1", house.ports["pop3"], timeout=PATIENCE)
+    try:
+        p.apop(user, password)
+        p.quit()
+        return True
+    except poplib.error_proto:
+        return False
+
+
+def arrives(house, to, name):
+    house.send(to, name)
+    wait_for(house.queue_is_empty)
+
+
+def database(place, *people, scheme="SSHA512", **fields):
+    """A database of users: columns of the password and of the user apart."""
+    path = place / "people.db"
+    path.unlink(missing_ok=True)
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE people(name TEXT PRIMARY KEY, hash TEXT, quota TEXT)")
+        for name in people:
+            db.execute("INSERT INTO people VALUES(?, ?, ?)", [name, fields.get("hash") or pw(scheme), "*:storage=20M:messages=7"])
+    path.chmod(0o644)
+    place.chmod(0o777)
+    return path
+
+
+SQL = ("password_query = SELECT name AS user, hash AS password FROM people WHERE name = '%Lu'\n"
+       "user_query = SELECT quota AS quota_rule FROM people WHERE name = '%Lu'\n")
+
+
+def rename(path, old, new):
+    """Without its table the database answers nothing any more."""
+    with sqlite3.connect(path) as db:
+        db.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+def forget(path, name):
+    with sqlite3.connect(path) as db:
+        db.execute("DELETE FROM people WHERE name=?", [name])
+
+
+def test_mail_for_a_user_of_a_passwd_file_who_has_never_logged_in(tmp_path):
+    users = tmp_path / "users"
+    line = f"eva@example.com:{pw('SSHA512')}:::::: userdb_quota_rule=*:storage=20M:messages=7\n"
+    users.write_text(line + f"bare:{pw('SSHA')}::::::\n")
+    with village(auth_backends=f"directory passwd-file:{users}", mydestination="mail.example.com") as house:
+        assert rcpt(house, "eva@example.com")[0] == 250
+        assert rcpt(house, "Eva+lists@Example.com")[0] == 250
+        code, words = rcpt(house, "nobody@example.com")
+        assert code == 550 and "5.1.1" in words
+        assert rcpt(house, "eva@elsewhere.example")[0] == 554, "the domain is not ours"
+        assert rcpt(house, "bare@mail.example.com")[0] == 250
+        arrives(house, ["eva@example.com", "bare@mail.example.com"], "first")
+        assert "7" in house.command("quota", "get", "eva@example.com").stdout, "what the line says holds before any login"
+        assert imap_login(house, "geheim", "eva@example.com") is True
+        with reader(house, "eva@example.com", "geheim") as c:
+            assert c.select("INBOX")[1] == [b"1"]
+        assert "eva@example.com is a user of passwd-file" in house.command("address", "test", "eva@example.com").stdout
+        # The file forgets her: no mail comes any more, and what she has stays.
+        users.write_text(f"bare:{pw('SSHA')}::::::\n")
+        wait_for(lambda: rcpt(house, "eva@example.com")[0] == 550)
+        assert NO in imap_login(house, "geheim", "eva@example.com")
+        users.write_text(line)
+        wait_for(lambda: rcpt(house, "eva@example.com")[0] == 250)
+        with reader(house, "eva@example.com", "geheim") as c:
+            assert c.select("INBOX")[1] == [b"1"]
+
+
+def test_mail_for_a_user_of_a_database(place):  # noqa: F811
+    path = database(place, "eva@example.com")
+    cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{SQL}")
+    with village(auth_backends=f"directory sql:{cf}", table_cache_time="0") as house:
+        assert rcpt(house, "eva@example.com")[0] == 250
+        assert rcpt(house, "nobody@example.com")[0] == 550
+        assert rcpt(house, "jack@example.com")[0] == 250
+        arrives(house, ["eva@example.com"], "first")
+        assert "7" in house.command("quota", "get", "eva@example.com").stdout
+        assert imap_login(house, "geheim", "eva@example.com") is True
+        rename(path, "people", "away")
+        wait_for(lambda: rcpt(house, "nobody@example.com")[0] == 451)
+        assert rcpt(house, "eva@example.com")[0] == 451, "later, never no"
+        assert rcpt(house, "jack@example.com")[0] == 250, "who is in the directory is not asked about"
+        rename(path, "away", "people")
+        wait_for(lambda: rcpt(house, "eva@example.com")[0] == 250)
+        forget(path, "eva@example.com")
+        wait_for(lambda: rcpt(house, "eva@example.com")[0] == 550)
+    with village(auth_backends=f"directory sql:{cf}", auth_userdb="no") as house:
+        database(place, "eva@example.com")
+        assert rcpt(house, "eva@example.com")[0] == 550, "nobody is asked"
+
+
+def test_mail_for_a_user_of_a_virtual_mailbox_domain(place):  # noqa: F811
+    path = database(place, "eva@virtual.example")
+    cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{SQL}")
+    with village(auth_backends=f"directory sql:{cf}", virtual_mailbox_domains="virtual.example") as house:
+        assert rcpt(house, "eva@virtual.example")[0] == 250
+        assert rcpt(house, "adam@virtual.example")[0] == 550
+        arrives(house, ["eva@virtual.example"], "first")
+        with reader(house, "eva@virtual.example", "geheim") as c:
+            assert c.select("INBOX")[1] == [b"1"]
+
+
+@pytest.mark.parametrize("how", ["dnpass = pa$$\ndn = cn=admin,dc=example\npass_filter = (mail=%u)",
+                                 "auth_bind = yes\npass_filter = (mail=%u)",
+                                 "auth_bind = yes\nauth_bind_userdn = uid=%n,dc=example\n"
+                                 "user_filter = (mail=%u)\nuser_attrs = mail=user, =quota_rule=*:messages=7"],
+                         ids=["compare", "bind", "user_filter"])
+def test_mail_for_a_user_of_ldap(place, slapd, how):  # noqa: F811
+    cf = file_for(place, "ldap.cf", f"uris = {slapd.uri}\nbase = dc=example\nscope = subtree\ntimeout = 1s\n"
+                                    f"pass_attrs = mail=user, userPassword=password\n{how}\n")
+    with village(auth_backends=f"directory ldap:{cf}", virtual_mailbox_domains="elsewhere.example", table_cache_time="0") as house:
+        assert rcpt(house, "eva@elsewhere.example")[0] == 250
+        assert rcpt(house, "nobody@elsewhere.example")[0] == 550
+        assert rcpt(house, "*@elsewhere.example")[0] == 550, "a name is no pattern"
+        arrives(house, ["eva@elsewhere.example"], "first")
+        with reader(house, "eva@elsewhere.example", "geheim") as c:
+            assert c.select("INBOX")[1] == [b"1"]
+        if "user_filter" in how:
+            assert "7" in house.command("quota", "get", "eva@elsewhere.example").stdout
+        slapd.stop()
+        assert rcpt(house, "eva@elsewhere.example")[0] == 451
+        assert rcpt(house, "nobody@elsewhere.example")[0] == 451
+        slapd.start()
+        wait_for(lambda: rcpt(house, "eva@elsewhere.example")[0] == 250)
+        assert rcpt(house, "nobody@elsewhere.example")[0] == 550
+
+
+def test_mechanisms_that_show_no_password_by_what_a_database_stores(place):  # noqa: F811
+    path = database(place, "eva@example.com", hash="{PLAIN}geheim")
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO people VALUES('scram@example.com', ?, '')", [pw("SCRAM-SHA-256")])
+    cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{SQL}")
+    with village(auth_backends=f"directory sql:{cf}", table_cache_time="0", pop3_apop="yes",
+                 sasl_mechanisms="PLAIN SCRAM-SHA-256 SCRAM-SHA-1 CRAM-MD5 DIGEST-MD5 NTLM") as house:
+        assert scram(house, "scram@example.com", "geheim")
+        assert not scram(house, "scram@example.com", "falsch")
+        assert not scram(house, "scram@example.com", "geheim", "CRAM-MD5")
+        assert not scram(house, "nobody@example.com", "geheim")
+        for mechanism in ("CRAM-MD5", "DIGEST-MD5"):
+            assert scram(house, "eva@example.com", "geheim", mechanism), mechanism
+            assert not scram(house, "eva@example.com", "falsch", mechanism), mechanism
+            assert not scram(house, "nobody@example.com", "geheim", mechanism), mechanism
+        assert apop(house, "eva@example.com", "geheim") and not apop(house, "eva@example.com", "falsch")
+        rename(path, "people", "away")
+        wait_for(lambda: LATER in imap_login(house, "geheim", "eva@example.com"))
+        rename(path, "away", "people")
+        wait_for(lambda: scram(house, "scram@example.com", "geheim"))
+
+
+QUIET = {"auth_failure_network_limit": "0", "auth_failure_account_limit": "0", "auth_ban_failures": "0", "login_failure_limit": "0"}
+
+
+def test_certificates_and_tokens_of_users_whom_a_back_end_alone_knows(place):  # noqa: F811
+    """And a second factor is about passwords: it bars neither."""
+    path = database(place, "eva@example.com")
+    cf = file_for(place, "users.cf", f"driver = sqlite\ndbpath = {path}\n{SQL}")
+    keys = place / "keys"
+    keys.mkdir()
+    make_authority(keys)
+    certificate = {name: make_client(keys, name, f"{name}@example.com") for name in ("eva", "adam", "jack")}
+    issuer = Issuer(keys)
+    (keys / "jwks.json").write_text(json.dumps({"keys": [issuer.jwk]}))
+    with Village("jack", auth_backends=f"directory sql:{cf}", table_cache_time="0", sasl_mechanisms="PLAIN EXTERNAL OAUTHBEARER",
+                 smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile=keys / "ca.pem", oauth_jwks_file=keys / "jwks.json", **QUIET) as house:
+        def shown(name):
+            with Talk(house, "imap", certificate[name]) as t:
+                return t.auth("EXTERNAL", b"")[0], t
+
+        def borne(name):
+            with Talk(house, "imap") as t:
+                line, _ = t.auth("OAUTHBEARER", bearer(issuer.token(email=f"{name}@example.com"), f"{name}@example.com"), b"\1")
+                return line, t
+        for way in (shown, borne):
+            line, t = way("eva")
+            assert t.good(line), (way, line)
+            line, t = way("adam")
+            assert t.wrong(line), (way, line)
+            rename(path, "people", "away")
+            line, t = way("eva")
+            assert t.later(line), (way, line)
+            line, t = way("jack")
+            assert t.good(line), "the directory is enough"
+            rename(path, "away", "people")
+        assert "7" in house.command("quota", "get", "eva@example.com").stdout
+        forget(path, "eva@example.com")
+        for way in (shown, borne):
+            line, t = way("eva")
+            assert t.wrong(line), "whom the back end has forgotten"
+        secret = re.search(r"secret=(\w+)", house.command("account", "totp", "enable", "jack@example.com").stdout)[1]
+        house.command("account", "totp", "confirm", "jack@example.com", input=code_of(secret))
+        assert NO in imap_login(house, PASSWORD), "a password alone is not enough"
+        for way in (shown, borne):
+            line, t = way("jack")
+            assert t.good(line), (way, line)
+
+
+@pytest.mark.skipif(not shutil.which("krb5kdc", path="/usr/sbin:" + os.environ.get("PATH", "")), reason="no krb5kdc")
+def test_kerberos_for_a_user_whom_a_passwd_file_alone_knows(tmp_path):
+    users = tmp_path / "users"
+    users.write_text("stranger@example.com:*\n")
+    kdc = Kdc(tmp_path)
+    try:
+        with Village("jack", auth_backends=f"directory passwd-file:{users}", sasl_mechanisms="PLAIN GSSAPI",
+                     auth_krb5_keytab=tmp_path / "keytab", **QUIET) as house:
+            def login():
+                return subprocess.run(["gsasl", "--imap", "--starttls", "--x509-ca-file=", "--connect", f"127.0.0.1:{house.ports['imap']}",
+                                       "--hostname", "mail.example.com", "-m", "GSSAPI", "-a", "stranger@example.com", "-z", ""],
+                                      env=kdc.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE).returncode == 0
+            assert kdc.login("stranger")
+            assert login(), house.text()
+            users.write_text("other@example.com:*\n")
+            wait_for(lambda: not login())
+    finally:
+        kdc.close()
+
+
+def test_restarts_of_a_database_while_many_log_in(place, slapd):  # noqa: F811
+    """Eight clients, and the server dies under them: right passwords are right or later, never wrong; wrong ones never right."""
+    cf = file_for(place, "ldap.cf", f"uris = {slapd.uri}\nbase = dc=example\nscope = subtree\ntimeout = 1s\n"
+                                    "pass_attrs = mail=user, userPassword=password\nauth_bind = yes\npass_filter = (mail=%u)\n")
+    with village(auth_backends=f"directory ldap:{cf}", auth_ban_failures="0", login_failure_limit="0") as house:
+        said, over = [], threading.Event()
+
+        def client(number):
+            while not over.is_set():
+                password = "geheim" if number % 4 else "falsch"
+                said.append((password, imap_login(house, password, "eva@elsewhere.example")))
+        clients = [threading.Thread(target=client, args=(n,)) for n in range(8)]
+        for c in clients:
+            c.start()
+        for _ in range(3):
+            before = len(said)
+            wait_for(lambda: len(said) > before + 12)
+            slapd.stop()
+            before = len(said)
+            wait_for(lambda: len(said) > before + 12)
+            slapd.start()
+        over.set()
+        for c in clients:
+            c.join()
+        right = [one for password, one in said if password == "geheim"]
+        wrong = [one for password, one in said if password == "falsch"]
+        assert all(one is True or LATER in one for one in right), [one for one in right if one is not True and LATER not in one]
+        assert all(one is not True for one in wrong)
+        assert sum(one is True for one in right) > 5 and any(one is not True for one in right), (len(right), len(wrong))
