@@ -39,7 +39,10 @@ const struct command command_setup = {
 		"The certificate is signed with its own key, to begin with; --certificate FILE and --key FILE name a "
 		"better one. --mail-directory DIR is where the mail lies, /var/lib/mansio if not said. As root an account "
 		"of the system is made for each role, mansio-receiver and its sisters, but with --without-system-accounts. "
-		"Nothing is started.",
+		"Nothing is started.\n"
+		"\n"
+		"--system-users gives the people of the operating system mailboxes, as useradd and passwd make them: SOMEBODY@HOST, "
+		"in ~/Maildir/, with the password of passwd, asked by PAM; /etc/pam.d/mansio is written unless it is there.",
 	.run = run_setup,
 };
 
@@ -97,7 +100,7 @@ struct setup {
 	char                mail[PATH_ROOM], parent[PATH_ROOM];
 	char                certificate[PATH_ROOM], key[PATH_ROOM];
 	struct buffer       password;
-	bool                asking, system_accounts, replace;
+	bool                asking, system_accounts, system_users, replace;
 };
 
 static bool
@@ -332,6 +335,11 @@ write_settings(const struct setup *s, bool closed, struct buffer *text)
 		buffer_printf(text, "maillog_file = %s.setup.log\n", s->call->config);
 	buffer_printf(text, "\nsmtpd_tls_cert_file = %s\nsmtpd_tls_key_file = %s\n", s->certificate,
 	              s->key);
+	if (s->system_users)
+		buffer_add_string(text,
+		                  "\n# The people of the operating system.\n"
+		                  "mydestination = $myhostname, localhost.$mydomain, localhost\n"
+		                  "home_mailbox = Maildir/\nauth_backends = directory pam\n");
 	if (closed || !s->model->world)
 		buffer_add_string(text, closed ? "\n" : "\n# This machine alone.\n");
 	for (size_t i = 0; i < COUNT(services) && (closed || !s->model->world); i++) {
@@ -353,6 +361,45 @@ write_file(const char *path, struct bytes text)
 		return refuse(path);
 	good = write(fd, text.at, text.len) == (ssize_t)text.len && fsync(fd) == 0;
 	return (close(fd) == 0 && good) || refuse(path);
+}
+
+/* What PAM is to do for us, by the lists of this system's distribution.  An administrator's file stays. */
+static bool
+make_pam_service(void)
+{
+	static const char path[] = "/etc/pam.d/mansio";
+	static const struct {
+		const char *sign, *text;
+	} kinds[] = {
+		{ "/etc/pam.d/common-auth",
+		  "auth     requisite pam_nologin.so\n@include common-auth\n"
+		  "account  required  pam_nologin.so\n@include common-account\n" },
+		{ "/etc/pam.d/password-auth",
+		  "auth     requisite pam_nologin.so\nauth     include   password-auth\n"
+		  "account  required  pam_nologin.so\naccount  include   password-auth\n" },
+		{ "/etc/pam.d",
+		  "auth     requisite pam_nologin.so\nauth     required  pam_unix.so\n"
+		  "account  required  pam_nologin.so\naccount  required  pam_unix.so\n" },
+	};
+	struct buffer text = { 0 };
+	size_t        k = 0;
+	bool          good;
+
+	if (access(path, F_OK) == 0) {
+		(void)printf("%s is there already and stays as it is\n", path);
+		return true;
+	}
+	while (k + 1 < COUNT(kinds) && access(kinds[k].sign, F_OK) < 0)
+		k++;
+	buffer_printf(&text,
+	              "# What mansio asks when auth_backends names pam.\n%s"
+	              "session  required  pam_permit.so\n",
+	              kinds[k].text);
+	good = write_file(path, buffer_bytes(&text));
+	buffer_free(&text);
+	if (good)
+		(void)printf("wrote %s\n", path);
+	return good;
 }
 
 static bool
@@ -540,11 +587,17 @@ run_setup(struct call *c)
 		(void)command_option(c, options[o], &s.given[o]);
 	s.replace = command_option(c, "--replace", NULL);
 	s.system_accounts = !command_option(c, "--without-system-accounts", NULL) && geteuid() == 0;
+	s.system_users = command_option(c, "--system-users", NULL);
+	if (s.system_users && geteuid() != 0)
+		return command_wrong(c,
+		                     "--system-users is for root: a keeper has the uid of whom it "
+		                     "serves, and PAM's modules want to be root");
 	if (c->argc > 1)
 		return command_wrong(c, "setup does not know \"%s\"", c->argv[1]);
 	setlinebuf(stdout);
 	good = want_all(&s) && make_directory(s.parent, 0755) &&
-	       (!s.system_accounts || make_system_accounts()) && make_certificate(&s) &&
+	       (!s.system_accounts || make_system_accounts()) &&
+	       (!s.system_users || make_pam_service()) && make_certificate(&s) &&
 	       open_for_a_moment(&s) && make_config(&s);
 	prompt_forget(&s.password);
 	if (good)

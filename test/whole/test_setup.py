@@ -136,3 +136,35 @@ def test_a_person_is_asked(place):
         pass
     assert child.wait(30) == 0, said
     assert b"eva@post.example has an account" in said and b"a secret" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a service of PAM is written by root")
+def test_people_of_the_operating_system_and_their_service_of_pam(place, secret):
+    service, kept = "/etc/pam.d/mansio", None
+    if os.path.exists(service):
+        with open(service) as f:
+            kept = f.read()
+        os.unlink(service)
+    try:
+        words = ["--model", "local", "--hostname", "mail.post.example", "--domain", "post.example", "--mail-directory", f"{place}/mail",
+                 "--system-users", "--replace"]
+        done = setup(f"{place}/etc/main.cf", *words)
+        assert done.returncode == 0 and f"wrote {service}" in done.stdout, done.stdout + done.stderr
+        with open(service) as f:
+            text = f.read()
+        assert "account  required  pam_nologin.so" in text and "session  required  pam_permit.so" in text
+        with open(f"{place}/etc/main.cf") as f:
+            settings = f.read()
+        assert "auth_backends = directory pam\n" in settings and "home_mailbox = Maildir/\n" in settings
+        assert subprocess.run([BINARY, "-c", f"{place}/etc/main.cf", "config", "check"], capture_output=True).returncode == 0
+        with open(service, "w") as f:
+            f.write("# an administrator's\nauth required pam_deny.so\n")
+        done = setup(f"{place}/etc/main.cf", *words)
+        assert done.returncode == 0 and f"{service} is there already and stays as it is" in done.stdout
+        with open(service) as f:
+            assert f.read() == "# an administrator's\nauth required pam_deny.so\n"
+    finally:
+        os.unlink(service)
+        if kept is not None:
+            with open(service, "w") as f:
+                f.write(kept)
