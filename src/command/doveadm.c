@@ -16,12 +16,12 @@
 
 #include "base/arena.h"
 #include "command/doveadm-password.h"
+#include "command/doveadm-user.h"
 #include "command/mailbox.h"
 #include "command/message.h"
 #include "command/prompt.h"
 #include "command/quota.h"
 #include "command/who.h"
-#include "directory/directory.h"
 #include "role/wire.h"
 
 static int run_doveadm(struct call *);
@@ -37,7 +37,8 @@ const struct command command_doveadm = {
 		"doveadm who [-1] [USER | ADDRESS]\n"
 		"doveadm kick USER | ADDRESS\n"
 		"doveadm auth test USER [PASSWORD]\n"
-		"doveadm user USER\n"
+		"doveadm auth lookup [-f FIELD] USER...\n"
+		"doveadm user [-u] [-f FIELD] USER... | MASK\n"
 		"doveadm force-resync -u USER MAILBOX\n"
 		"doveadm reload | stop\n"
 		"doveadm log find",
@@ -227,33 +228,14 @@ do_log(struct dove *d, const char *verb)
 
 /* ---- the directory ---- */
 
-/* Whose the mail is and where, where that is an operating-system user; all others' is the keepers'. */
-static void
-show_user(const char *name, uint64_t id)
-{
-	const struct passwd *user = is_system_account(id) ? getpwuid(system_uid(id)) : NULL;
-
-	(void)printf("field\tvalue\nuser\t%s\n", name);
-	if (user != NULL)
-		(void)printf("uid\t%u\ngid\t%u\nhome\t%s\n", (unsigned)user->pw_uid,
-		             (unsigned)user->pw_gid, user->pw_dir);
-	(void)printf("id\t%llu\n", (unsigned long long)id);
-}
-
 static int
 do_user(struct dove *d, const char *verb)
 {
-	struct people people;
-	int           status = client_people(d->call, d->argv[0], &people);
+	enum user_form form = strcmp(verb, "lookup") == 0 ? USER_PASSDB
+	                      : d->on['u']                ? USER_FIELDS
+	                                                  : USER_TABLE;
 
-	(void)verb;
-	for (size_t i = 0; i < people.count; i++)
-		if (many(d->argv[0]))
-			(void)printf("%s\n", people.one[i].user);
-		else
-			show_user(people.one[i].user, people.one[i].id);
-	people_close(&people);
-	return status;
+	return user_print(d->call, form, d->value['f'], d->argc, d->argv);
 }
 
 /* The password is an argument there, and in every tutorial. */
@@ -380,7 +362,8 @@ static const struct name {
 	{ "kick",    "",            "a:f",           false, 1, 1, do_kick     },
 	{ "auth",    "test",        "A:M:a:x:",      false, 1, 2, do_auth     },
 	{ "pw",      "",            "lp:r:s:t:u:V",  false, 0, 0, do_password },
-	{ "user",    "",            "a:e:f:ux:",     false, 1, 1, do_user     },
+	{ "auth",    "lookup",      "a:f:x:",        false, 1, 0, do_user     },
+	{ "user",    "",            "a:e:f:ux:",     false, 1, 0, do_user     },
 	{ "force-resync", "",       "AF:S:fu:",      true,  0, 1, do_resync   },
 	{ "reload",  "",            "",              false, 0, 0, do_reload   },
 	{ "stop",    "",            "",              false, 0, 0, do_stop     },

@@ -592,6 +592,7 @@ static const struct order_row {
 	{ "account", "one-time", 2, false, run_account_one_time, "set ADDRESS md5|sha1 SEED COUNT|delete ADDRESS" },
 	{ "account", "suspend", 1, true, run_account_suspend, "ADDRESS [--until WHEN] [--reason WORDS]" },
 	{ "account", "resume", 1, true,  run_account_resume, "ADDRESS" },
+	{ "auth",    "user",   1, false, run_auth_user,      "USER" },
 	{ "auth",    "test",   1, false, run_account_test,   "USER [--password-file FILE]" },
 	{ "import",  "rows",   1, true,  run_import,         "FILE" },
 	{ "auth",    "failures", 0, false, run_auth_failures, "[--account ADDRESS] [--network NETWORK] [--json]" },

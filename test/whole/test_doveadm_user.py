@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: ISC
+"""What doveadm says of users: ours beside Dovecot's own, of the same passwd-file.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_doveadm_user.py
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from test_credential_servers import Server, place  # noqa: F401 (fixtures)
+from test_credentials import village
+
+USERS = ("eva@elsewhere.example:{PLAIN}geheim:1000:1000::/srv/eva::userdb_quota_rule=*:storage=20M userdb_mail=maildir:/srv/eva/M\n"
+         "adam@elsewhere.example:{PLAIN}geheim:1001:1002::/srv/adam::\n")
+
+
+@pytest.mark.skipif(not shutil.which("dovecot"), reason="no dovecot")
+def test_as_dovecot_prints_it(place):  # noqa: F811
+    users, conf = place / "users", place / "dovecot.conf"
+    users.write_text(USERS)
+    users.chmod(0o644)
+    conf.write_text(f"base_dir = {place}/run\nlog_path = {place}/log\nprotocols =\nssl = no\nauth_username_chars =\n"
+                    f"passdb {{\n  driver = passwd-file\n  args = {users}\n}}\nuserdb {{\n  driver = passwd-file\n  args = {users}\n}}\n")
+    dovecot = Server("dovecot", "-F", "-c", conf, ready=lambda: (place / "run" / "auth-userdb").exists())
+    try:
+        dovecot.start()
+        with village(auth_backends=f"directory passwd-file:{users}") as house:
+            for words in (["user", "eva@elsewhere.example"], ["user", "adam@elsewhere.example"], ["user", "ADAM@elsewhere.example"],
+                          ["user", "-f", "home", "eva@elsewhere.example"], ["user", "-f", "nothing", "eva@elsewhere.example"],
+                          ["user", "nobody@elsewhere.example"], ["user", "-f", "home", "nobody@elsewhere.example"],
+                          ["auth", "lookup", "adam@elsewhere.example"], ["auth", "lookup", "nobody@elsewhere.example"],
+                          ["auth", "lookup", "-f", "user", "adam@elsewhere.example"]):
+                theirs = subprocess.run(["doveadm", "-c", conf, *words], capture_output=True, text=True, timeout=30)
+                ours = house.command("doveadm", *words, check=False)
+                assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout), words
+            assert house.command("doveadm", "user", "jack@example.com").stdout == "field\tvalue\nmail\t\n"
+            assert house.command("doveadm", "user", "*@example.com").stdout == "jack@example.com\njill@example.com\n"
+            assert house.command("doveadm", "user", "zz*").stdout == ""
+            users.unlink()
+    finally:
+        subprocess.run(["dovecot", "-c", conf, "stop"], capture_output=True)
+        dovecot.stop()
