@@ -298,3 +298,37 @@ def test_restarts_of_a_database_while_many_log_in(place, slapd):  # noqa: F811
         assert all(one is True or LATER in one for one in right), [one for one in right if one is not True and LATER not in one]
         assert all(one is not True for one in wrong)
         assert sum(one is True for one in right) > 5 and any(one is not True for one in right), (len(right), len(wrong))
+
+
+def test_ldap_by_starttls_with_an_authority_of_ours(place, slapd):  # noqa: F811
+    """Who shows no certificate of this authority is not asked: later, and no password goes over the wire."""
+    slapd.stop()
+    make_authority(place)
+    subprocess.run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", place / "s.key", "-out", place / "s.csr", "-subj", "/CN=localhost"],
+                   check=True, capture_output=True)
+    (place / "san").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    subprocess.run(["openssl", "x509", "-req", "-in", place / "s.csr", "-CA", place / "ca.pem", "-CAkey", next(place.glob("ca*key*")), "-CAcreateserial",
+                    "-out", place / "s.pem", "-days", "30", "-extfile", place / "san"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", place / "other.key", "-out", place / "other.pem",
+                    "-subj", "/CN=other", "-days", "30"], check=True, capture_output=True)
+    (place / "other.pem").chmod(0o644)
+    (place / "ca.pem").chmod(0o644)
+    conf = place / "slapd.conf"
+    conf.write_text(f"TLSCACertificateFile {place}/ca.pem\nTLSCertificateFile {place}/s.pem\nTLSCertificateKeyFile {place}/s.key\n"
+                    + conf.read_text().replace("database mdb\n", "database mdb\nsecurity tls=1\n"))
+    # The database answers over TLS alone; whether it runs is seen of its root entry.
+    slapd.ready = lambda: subprocess.run(["ldapsearch", "-x", "-H", slapd.uri, "-b", "", "-s", "base"], capture_output=True).returncode == 0
+    slapd.start()
+    text = (f"uris = {slapd.uri}\nbase = dc=example\nscope = subtree\ntimeout = 2s\ntls = yes\ntls_require_cert = yes\n"
+            "pass_attrs = mail=user, userPassword=password\nauth_bind = yes\npass_filter = (mail=%u)\n")
+    cf = file_for(place, "ldap.cf", text + f"tls_ca_cert_file = {place}/ca.pem\n")
+    with village(auth_backends=f"directory ldap:{cf}", virtual_mailbox_domains="elsewhere.example") as house:
+        assert imap_login(house, "geheim", "eva@elsewhere.example") is True, house.text()
+        assert NO in imap_login(house, "falsch", "eva@elsewhere.example")
+        assert rcpt(house, "eva@elsewhere.example")[0] == 250
+    cf = file_for(place, "ldap2.cf", text + f"tls_ca_cert_file = {place}/other.pem\n")
+    with village(auth_backends=f"directory ldap:{cf}") as house:
+        assert LATER in imap_login(house, "geheim", "eva@elsewhere.example")
+    cf = file_for(place, "ldap3.cf", text.replace("tls = yes", "tls = no"))
+    with village(auth_backends=f"directory ldap:{cf}") as house:
+        assert imap_login(house, "geheim", "eva@elsewhere.example") is not True, "this server wants TLS"
