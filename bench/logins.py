@@ -63,7 +63,8 @@ def wait(number):
     raise SystemExit("nobody listens")
 
 
-def main(binary):
+def measure(binary):
+    """A row for each scheme: logins a second of ours and of Dovecot's."""
     here = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
     here.chmod(0o755)
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
@@ -120,15 +121,22 @@ userdb {{
         running.append(subprocess.Popen(["dovecot", "-F", "-c", here / "dovecot.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         wait(ours), wait(theirs)
         time.sleep(1)
-        print(f"{'scheme':16} {'ours/s':>8} {'Dovecot/s':>10} {'ratio':>6}")
+        rows = []
         for i, scheme in enumerate(schemes):
             a, b = rate(ours, f"u{i}@example.com"), rate(theirs, f"u{i}@example.com")
-            print(f"{scheme:16} {a:8.0f} {b:10.0f} {a / b:6.2f}")
+            rows.append({"scheme": scheme, "ours": a, "dovecot": b, "ratio": a / b})
+        return rows
     finally:
         for p in running:
             p.terminate()
             p.wait()
         shutil.rmtree(here, ignore_errors=True)
+
+
+def main(binary):
+    print(f"{'scheme':16} {'ours/s':>8} {'Dovecot/s':>10} {'ratio':>6}")
+    for row in measure(binary):
+        print(f"{row['scheme']:16} {row['ours']:8.0f} {row['dovecot']:10.0f} {row['ratio']:6.2f}")
 
 
 if __name__ == "__main__":

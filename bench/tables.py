@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import time
 
+import logins
 from servers import DOMAIN, ServerError, process_pss
 
 FOREIGN = "many.example"
@@ -189,12 +190,16 @@ def run_directory(bench):
 	binary = probe.env["MANSIO_BIN"]
 	probe.stop()
 	text, rcpt = text_rows(bench, binary, sizes), rcpt_rows(bench, sizes)
-	said = list(verdicts(text, rcpt))
+	entries = logins.measure(os.path.abspath(binary))
+	said = list(verdicts(text, rcpt)) + [(r["ratio"] >= 1,
+	    "logins by %s: %.2f of Dovecot's, at least 1" % (r["scheme"], r["ratio"])) for r in entries]
 	markdown = ("# Directory\n\n| addresses | lookups/s in a text table | postmap -q on lmdb | ratio | opened in | bytes an address beyond the file |\n"
 	    "|--|--|--|--|--|--|\n" + "".join("| %d | %.0f | %.0f | %.2f | %.2f s | %.1f |\n" % (r["addresses"], r["ours"], r["postfix"], r["ratio"],
 	    r["opening_seconds"], r["bytes_beyond_the_file"]) for r in text) +
 	    "\n| aliases | kept in | RCPTs/s of an account | RCPTs/s of aliases |\n|--|--|--|--|\n" +
 	    "".join("| %d | %s | %.0f | %.0f |\n" % (r["aliases"], r["kind"], r["accounts_per_second"], r["aliases_per_second"]) for r in rcpt) +
+	    "\n| passwords by | logins/s over TLS | Dovecot | ratio |\n|--|--|--|--|\n" +
+	    "".join("| %s | %.0f | %.0f | %.2f |\n" % (r["scheme"], r["ours"], r["dovecot"], r["ratio"]) for r in entries) +
 	    "\n" + "".join("* %s: %s\n" % ("met" if good else "MISSED", words) for words, good in said))
-	bench.save("directory", {"machine": bench.machine(), "text": text, "rcpt": rcpt}, markdown)
+	bench.save("directory", {"machine": bench.machine(), "text": text, "rcpt": rcpt, "logins": entries}, markdown)
 	return 0 if all(good for _, good in said) else 1
