@@ -393,14 +393,32 @@ keytab_take(const char *path, struct bytes keys, struct buffer *errors)
 	return good;
 }
 
+static bool
+keytab_is_new(struct clerk *c, struct bytes keys)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int  len = 0;
+
+	if (EVP_Digest(keys.at, keys.len, digest, &len, EVP_sha256(), NULL) != 1 ||
+	    memcmp(digest, c->keys_seen, sizeof c->keys_seen) == 0)
+		return false;
+	memcpy(c->keys_seen, digest, sizeof c->keys_seen);
+	return true;
+}
+
 static void
 keytab_open(struct house *h)
 {
 	struct buffer keys = { 0 }, errors = { 0 };
 
 	if (house_resource(h, "krb5-keytab") < 0 ||
-	    house_resource_read(h, "krb5-keytab", &keys) != 0)
+	    house_resource_read(h, "krb5-keytab", &keys) != 0 ||
+	    !keytab_is_new(h->mine, buffer_bytes(&keys))) {
+		if (keys.len > 0)
+			explicit_bzero(keys.at, keys.len);
+		buffer_free(&keys);
 		return;
+	}
 	if (!keytab_take(house_path(h, "directory/keytab"), buffer_bytes(&keys), &errors))
 		fault("auth_krb5_keytab: no logins by GSSAPI: %.*s", (int)errors.len, errors.at);
 	explicit_bzero(keys.at, keys.len);
@@ -415,10 +433,8 @@ clerk_sasl_settings(struct clerk *c, struct house *h)
 	if (!house_settings(h, &sasl_setting_table, NULL, &c->sasl))
 		return; /* the postmaster checks before it tells; said there */
 #ifdef MANSIO_GSSAPI
-	if (!c->keys_read)
-		keytab_open(h);
+	keytab_open(h);
 #endif
-	c->keys_read = true;
 #ifdef MANSIO_OAUTH
 	const char *text = house_resource_text(h, "oauth-jwks");
 

@@ -33,7 +33,7 @@ struct clerk {
 	struct clerk_settings rows;
 	char                origin[256];
 	struct sasl_settings sasl;
-	bool                keys_read;        /* of Kerberos: once */
+	unsigned char       keys_seen[32];    /* digest of the Kerberos keys we have */
 	struct token_keys  *tokens;           /* what OAuth tokens are signed with; NULL none */
 	struct check_line { struct exchange *first, **last; } line[2];  /* passwords to be checked:
 	                                      of those known, who go first; of others  */

@@ -67,8 +67,10 @@ keys_copy(krb5_context c, krb5_keytab from, krb5_keytab to)
 
 		if (krb5_kt_add_entry(c, to, &e) == 0)
 			count++;
-		(void)bytes_string((struct bytes){ realm->data, realm->length }, our_realm,
-		                   sizeof our_realm);
+		/* Steps in the pool read it: it is written once. */
+		if (our_realm[0] == '\0')
+			(void)bytes_string((struct bytes){ realm->data, realm->length }, our_realm,
+			                   sizeof our_realm);
 		krb5_free_keytab_entry_contents(c, &e);
 	}
 	krb5_kt_end_seq_get(c, from, &place);
@@ -78,16 +80,17 @@ keys_copy(krb5_context c, krb5_keytab from, krb5_keytab to)
 static bool
 keys_take(const char *path)
 {
-	static krb5_keytab kept; /* keeps them for the life of the process */
-	krb5_context       c;
-	krb5_keytab        file = NULL;
-	char               name[300];
-	int                count = 0;
+	static krb5_keytab  kept; /* keeps them for the life of the process */
+	static krb5_context c;
+	krb5_keytab         file = NULL;
+	char                name[300];
+	int                 count = 0;
 
-	if (krb5_init_context(&c) != 0)
+	if (c == NULL && krb5_init_context(&c) != 0)
 		return false;
 	(void)snprintf(name, sizeof name, "FILE:%s", path);
-	if (krb5_kt_resolve(c, name, &file) == 0 && krb5_kt_resolve(c, "MEMORY:mansio", &kept) == 0)
+	if (krb5_kt_resolve(c, name, &file) == 0 &&
+	    (kept != NULL || krb5_kt_resolve(c, "MEMORY:mansio", &kept) == 0))
 		count = keys_copy(c, file, kept);
 	if (file != NULL)
 		krb5_kt_close(c, file);
@@ -103,12 +106,13 @@ gssapi_open(const char *path, struct buffer *errors)
 	gss_OID_set_desc           krb5 = { 1, (gss_OID)(uintptr_t)gss_mech_krb5 };
 	OM_uint32                  minor;
 
-	if (gssapi_ready())
-		return true;
 	if (!keys_take(path)) {
 		buffer_printf(errors, "%s: there are no Kerberos keys in it\n", path);
 		return false;
 	}
+	/* Later keys stand beside the first ones, whose tickets are good until they expire. */
+	if (gssapi_ready())
+		return true;
 	if (gss_acquire_cred_from(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &krb5, GSS_C_ACCEPT,
 	                          &store, &ours, NULL, NULL) == GSS_S_COMPLETE)
 		return true;

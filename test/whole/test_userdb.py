@@ -332,3 +332,24 @@ def test_ldap_by_starttls_with_an_authority_of_ours(place, slapd):  # noqa: F811
     cf = file_for(place, "ldap3.cf", text.replace("tls = yes", "tls = no"))
     with village(auth_backends=f"directory ldap:{cf}") as house:
         assert imap_login(house, "geheim", "eva@elsewhere.example") is not True, "this server wants TLS"
+
+
+@pytest.mark.skipif(not shutil.which("krb5kdc", path="/usr/sbin:" + os.environ.get("PATH", "")), reason="no krb5kdc")
+def test_new_kerberos_keys_are_taken_up_by_a_reload(tmp_path):
+    kdc = Kdc(tmp_path)
+    try:
+        with Village("jack", sasl_mechanisms="PLAIN GSSAPI", auth_krb5_keytab=tmp_path / "keytab", **QUIET) as house:
+            def login():
+                return subprocess.run(["gsasl", "--imap", "--starttls", "--x509-ca-file=", "--connect", f"127.0.0.1:{house.ports['imap']}",
+                                       "--hostname", "mail.example.com", "-m", "GSSAPI", "-a", "jack@example.com", "-z", ""],
+                                      env=kdc.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE).returncode == 0
+            assert login()
+            kdc.run("kadmin.local", "-q", f"ktadd -k {tmp_path}/keytab imap/mail.example.com")
+            assert login(), "the ticket from before is good"
+            assert kdc.login("jack")
+            assert not login(), "a ticket of the new key"
+            house.command("reload")
+            wait_for(login)
+            assert login()
+    finally:
+        kdc.close()
