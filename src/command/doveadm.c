@@ -36,7 +36,7 @@ const struct command command_doveadm = {
 		"doveadm pw [-s SCHEME] [-p PASSWORD] [-u USER] [-r ROUNDS] [-V] | -l | -t HASH\n"
 		"doveadm who [-1] [USER | ADDRESS]\n"
 		"doveadm kick USER | ADDRESS\n"
-		"doveadm auth test USER [PASSWORD]\n"
+		"doveadm auth test [-x service=NAME] [-x rip=ADDRESS] USER [PASSWORD]\n"
 		"doveadm auth lookup [-f FIELD] USER...\n"
 		"doveadm user [-u] [-f FIELD] USER... | MASK\n"
 		"doveadm force-resync -u USER MAILBOX\n"
@@ -50,15 +50,17 @@ const struct command command_doveadm = {
 	.run = run_doveadm,
 };
 
-enum { EXIT_USAGE = 64, EXIT_FAILED = 65, EXIT_LATER = 75 };
+enum { FACTS_MOST = 8, EXIT_USAGE = 64, EXIT_FAILED = 65, EXIT_LATER = 75 };
 
 /* One call, its options taken off. */
 struct dove {
 	struct call     *call;
 	enum output_form form;
-	bool             formed;     /* -f was said                     */
-	bool             on[128];    /* switches                        */
-	const char      *value[128]; /* options with a value            */
+	bool             formed;           /* -f was said                     */
+	bool             on[128];          /* switches                        */
+	const char      *value[128];       /* options with a value            */
+	const char      *fact[FACTS_MOST]; /* each -x                   */
+	int              facts;
 	const char      *who;
 	int              argc;
 	char           **argv;
@@ -242,7 +244,7 @@ do_user(struct dove *d, const char *verb)
 static int
 do_auth(struct dove *d, const char *verb)
 {
-	const char   *argv[] = { "auth", "test", d->argv[0] };
+	const char   *argv[3 + FACTS_MOST] = { "auth", "test", d->argv[0] };
 	struct buffer password = { 0 };
 	int           status;
 
@@ -251,7 +253,9 @@ do_auth(struct dove *d, const char *verb)
 		buffer_add_string(&password, d->argv[1]);
 	else if (!prompt_password(isatty(STDIN_FILENO) ? NULL : "-", "Password", &password))
 		return COMMAND_FAILED;
-	status = command_ask(d->call, "clerk", 3, argv, buffer_bytes(&password));
+	for (int i = 0; i < d->facts; i++)
+		argv[3 + i] = d->fact[i];
+	status = command_ask(d->call, "clerk", 3 + d->facts, argv, buffer_bytes(&password));
 	prompt_forget(&password);
 	if (status != COMMAND_WRONG)
 		(void)printf("passdb: %s auth %s\n", d->argv[0],
@@ -400,6 +404,10 @@ take_options(struct dove *d, const char *options)
 			if (o[1] == '\0' && d->argc == 0)
 				return usage("a value is missing behind ", word);
 			d->value[(unsigned char)*o & 127] = o[1] != '\0' ? o + 1 : d->argv[0];
+			if (*o == 'x' && d->facts == FACTS_MOST)
+				return usage("too many of ", word);
+			if (*o == 'x')
+				d->fact[d->facts++] = d->value['x'];
 			d->argc -= o[1] == '\0';
 			d->argv += o[1] == '\0';
 			break;

@@ -511,7 +511,7 @@ run_account_test(struct order *e)
 	while (password.len > 0 &&
 	       (password.at[password.len - 1] == '\n' || password.at[password.len - 1] == '\r'))
 		password.len--;
-	login_test(e->house, e->caller, e->first, password);
+	login_test(e->house, e->caller, e->ask, password);
 	return -1;
 }
 

@@ -8,6 +8,7 @@
  */
 #include "role/clerk-login.h"
 #include "base/clock.h"
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -405,14 +406,37 @@ exchange_open(struct house *h, enum role role, uint32_t index, uint32_t ticket)
 	return e;
 }
 
+/* "rip=192.0.2.1", "service=imap"; what else Dovecot knows changes nothing here. */
+static void
+suppose(struct exchange *e, const char *fact)
+{
+	struct sockaddr_storage from = { .ss_family = AF_UNSPEC };
+	struct sockaddr_in     *v4 = (struct sockaddr_in *)&from;
+	struct sockaddr_in6    *v6 = (struct sockaddr_in6 *)&from;
+
+	if (strncmp(fact, "service=", 8) == 0)
+		(void)snprintf(e->service, sizeof e->service, "%.15s", fact + 8);
+	if (strncmp(fact, "rip=", 4) != 0)
+		return;
+	if (inet_pton(AF_INET, fact + 4, &v4->sin_addr) == 1)
+		from.ss_family = AF_INET;
+	else if (inet_pton(AF_INET6, fact + 4, &v6->sin6_addr) == 1)
+		from.ss_family = AF_INET6;
+	if (from.ss_family != AF_UNSPEC && peer_from(&from, &e->peer))
+		peer_network(&e->peer, e->network);
+}
+
 /* What a login would come to, for a command: nobody is counted or put off, no rule of networks asked. */
 void
-login_test(struct house *h, struct caller *caller, struct bytes user, struct bytes password)
+login_test(struct house *h, struct caller *caller, const struct word_ask *ask,
+           struct bytes password)
 {
 	struct exchange *e = exchange_open(h, COMMAND, 0, ++clerk_of(h)->tests);
 
 	e->caller = caller;
-	exchange_check(e, user, password);
+	for (uint32_t i = 3; i < ask->argc; i++)
+		suppose(e, ask->argv[i]);
+	exchange_check(e, bytes_of(ask->argv[2]), password);
 }
 
 void

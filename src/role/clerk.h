@@ -117,7 +117,8 @@ bool hear_auth_start(struct house *, enum role from, uint32_t index, uint32_t ti
 bool hear_auth_step(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_auth_drop(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 void clerk_lost(struct house *, enum role, uint32_t index);
-void login_test(struct house *, struct caller *, struct bytes user, struct bytes password);
+/* argv[2] is the user; behind it what is supposed: service=imap rip=192.0.2.1 */
+void login_test(struct house *, struct caller *, const struct word_ask *, struct bytes password);
 enum { COMPARED_WRONG = 77 };             /* the exit status of a wrong password */
 /* clerk-chain.c */
 void chain_settings(struct house *, const struct common_settings *);

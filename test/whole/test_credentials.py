@@ -264,6 +264,9 @@ def test_a_command_tries_a_login(users):
         assert "nologin" in tried("shut@elsewhere.example", "geheim").stderr
         said = house.command("doveadm", "auth", "test", "eva@elsewhere.example", "geheim").stdout
         assert "passdb: eva@elsewhere.example auth succeeded" in said
+        for rip, status in (("192.0.2.7", 0), ("198.51.100.7", 77), ("2001:db8::1", 77)):
+            said = house.command("doveadm", "auth", "test", "-x", "service=imap", "-x", f"rip={rip}", "home@elsewhere.example", "geheim", check=False)
+            assert said.returncode == status, (rip, said.stdout + said.stderr)
         assert not house.command("auth", "failures").stdout.count("elsewhere"), "nobody is counted by it"
 
 
