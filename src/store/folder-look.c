@@ -222,6 +222,7 @@ struct looking {
 	int64_t        began;
 	bool           again; /* for the second time                     */
 	bool           now;   /* we are in it                            */
+	bool           wide;  /* it took more than one turn              */
 };
 
 static void
@@ -471,6 +472,8 @@ look_over(struct folder *f, const struct looking *l)
 	int                 why;
 
 	f->locked = 0;
+	if (l->wide)
+		f->looked = clock_patient_ms();
 	if ((why = compare(f, f->place->driver->letters(f))) != 0)
 		return why;
 	f->stamp = *now;
@@ -506,8 +509,10 @@ folder_look(struct mailbox *m, bool force)
 	if (why == 0)
 		why = scan(f, f->looking);
 	f->looking->now = false;
-	if (why == EAGAIN)
+	if (why == EAGAIN) {
+		f->looking->wide = true;
 		return EBUSY; /* with its list being read */
+	}
 	l = *f->looking;
 	folder_look_end(f);
 	if (why != 0 && why != EBUSY)
@@ -570,11 +575,22 @@ mailbox_wait(struct mailbox *m, void (*fn)(void *ctx), void *ctx)
 	return true;
 }
 
+/* However fast others change it, who waited for a long look is answered; what came since is known by the next. */
+static bool
+was_just_looked_at(const struct folder *f)
+{
+	return f->looked != 0 && f->fresh_count == 0 &&
+	       clock_patient_ms() - f->looked < LONG_LOOK_MS;
+}
+
 bool
 mailbox_sync(struct mailbox *m, void (*fn)(void *ctx), void *ctx)
 {
-	int why = m->folder != NULL ? folder_look(m, false) : 0;
+	int why;
 
+	if (m->folder != NULL && was_just_looked_at(m->folder))
+		return true;
+	why = m->folder != NULL ? folder_look(m, false) : 0;
 	if (m->folder == NULL || (why != 0 && why != EBUSY))
 		return true;
 	if (why == EBUSY ? !folder_locked(m->folder)

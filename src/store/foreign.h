@@ -55,7 +55,7 @@ struct folder {
 	size_t          count, room;
 	struct stamp    stamp;
 	int64_t         stamped;         /* wall clock; 0: never looked              */
-	int64_t         looked;          /* when a thread had looked; 0: none has    */
+	int64_t         looked;          /* when a look of many turns was over; 0: none */
 	int             watch[2];        /* of inotify, -1 none                      */
 	bool            stale;           /* inotify said that something is new       */
 	bool            scanning;        /* a look has begun                         */

@@ -6,6 +6,7 @@
 
 #include "kit.h"
 #include "spool/disk.h"
+#include "store/foreign.h"
 
 enum { ACCOUNT = 7, LETTERS = 30, LINES = 250, LINE = 60 };
 
@@ -321,6 +322,13 @@ look_through(struct ground *g)
 	return turns;
 }
 
+static void
+look_again(struct ground *g)
+{
+	g->inbox->folder->looked = 0;
+	HOLDS("it ends", look_through(g) < 100000);
+}
+
 static bool
 lies_there(const struct ground *g, unsigned n, const char *flags)
 {
@@ -354,6 +362,8 @@ test_a_list_of_files_is_read_some_at_a_time(void **state)
 	assert_int_equal(mailbox_count(g.inbox), 0);
 	HOLDS("not in one turn", look_through(&g) > 2);
 	assert_int_equal(mailbox_count(g.inbox), FILES);
+	HOLDS("who waited for it is answered", mailbox_sync(g.inbox, settled, &g));
+	g.inbox->folder->looked = 0; /* a second later */
 	/* Another look: while it goes on, others and we change flags, and a letter goes. */
 	touch(&g, "1800000000.x.y:2,S");
 	assert_false(mailbox_sync(g.inbox, settled, &g));
@@ -365,7 +375,7 @@ test_a_list_of_files_is_read_some_at_a_time(void **state)
 	name_of(&g, 20, "", from);
 	assert_int_equal(unlink(from), 0);
 	HOLDS("the look goes on", look_through(&g) > 1);
-	HOLDS("and the next", look_through(&g) < 100000);
+	look_again(&g);
 	assert_int_equal(mailbox_count(g.inbox), FILES);
 	HOLDS("ours are written", lies_there(&g, 0, "F") && lies_there(&g, FILES - 1, "F"));
 	HOLDS("theirs are known",
