@@ -18,8 +18,8 @@ const struct command command_postconf = {
 		 "postconf [-e] [-c CONFIG_DIR] NAME=VALUE ...\n"
 		 "postconf -X | -# [-c CONFIG_DIR] NAME ...\n"
 		 "postconf -M [-e | -X | -#] [-c CONFIG_DIR] SERVICE/TYPE[=ENTRY] ...\n"
-		 "postconf -M | -P [-e] [-fhHx] [-c CONFIG_DIR] [SERVICE[/TYPE[/NAME]] ...]\n"
-		 "postconf -F [-hH] [-c CONFIG_DIR] [SERVICE[/TYPE[/FIELD]] ...]\n"
+		 "postconf -M | -P [-e] [-fhHx] [-c CONFIG_DIR] [SERVICE ...]\n"
+		 "postconf -F [-hH] [-c CONFIG_DIR] [SERVICE ...]\n"
 		 "postconf -a | -A | -l | -m",
 	.about = "Shows and edits the settings as Postfix's command of that name does.",
 	.more = "Without names all settings are shown, with -n those that stand in the file, with -d the standard "

@@ -15,11 +15,11 @@ static int run_newaliases(struct call *);
 #define NOTHING_BUILT                                                                                                  \
 	"The server reads the text files themselves and takes up changes by itself: there is no indexed file to be "   \
 	"made. Called with a table alone, its file is looked at, and a line that is not as it should be is said with " \
-	"its number; the server keeps the last good table meanwhile.\n"
+	"its number; the server keeps the last good table meanwhile."
 
 const struct command command_postmap = {
 	.name = "postmap",
-	.forms = "postmap [-bfFhmnNopruUvw] [-c CONFIG_DIR] [-s | -q KEY] [TYPE:]FILE ...",
+	.forms = "postmap [-bfFhmnNopruUvw] [-c CONFIG_DIR] [-s | -q KEY] TABLE ...",
 	.about = "Asks a lookup table, lists it, or looks whether its file is as it should be.",
 	.more = NOTHING_BUILT
 	"\n"
@@ -34,7 +34,7 @@ const struct command command_postmap = {
 };
 const struct command command_postalias = {
 	.name = "postalias",
-	.forms = "postalias [-fnNopruUvw] [-c CONFIG_DIR] [-s | -q KEY] [TYPE:]FILE ...",
+	.forms = "postalias [-fnNopruUvw] [-c CONFIG_DIR] [-s | -q KEY] TABLE ...",
 	.about = "The same as postmap for files of aliases.",
 	.more = NOTHING_BUILT,
 	.run = run_postmap,

@@ -32,7 +32,7 @@ static const struct setting rows[] = {
 };
 /* clang-format on */
 #undef AT
-const struct setting_table pam_setting_table = { "PAM", rows, COUNT(rows) };
+const struct setting_table pam_setting_table = { "Operating-system users", rows, COUNT(rows) };
 
 struct asking;
 /* One check that is under way or waits for its turn. */

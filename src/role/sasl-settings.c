@@ -8,9 +8,10 @@
 #define AT(f) offsetof(struct sasl_settings, f)
 /* clang-format off */
 static const struct setting rows[] = {
-	{ "sasl_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS SCRAM-SHA-1 SCRAM-SHA-1-PLUS",
+	{ "sasl_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1",
 	  "SASL mechanisms offered, by SMTP, IMAP and POP3 alike: PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1 and both with -PLUS, EXTERNAL, "
-	  "GSSAPI, OAUTHBEARER, XOAUTH2; and CRAM-MD5, DIGEST-MD5, NTLM, OTP, ANONYMOUS, which are legacy.", NULL, 0, 0, "0.2" },
+	  "GSSAPI, OAUTHBEARER, XOAUTH2; and CRAM-MD5, DIGEST-MD5, NTLM, OTP, ANONYMOUS, which are legacy. Some clients, mutt among them, "
+	  "choose -PLUS where it is offered although they cannot bind a channel, and then fail.", NULL, 0, 0, "0.2" },
 	{ "anonymous_login_user", SETTING_WORD, AT(anonymous), "",
 	  "The account of those who log in by ANONYMOUS to IMAP or POP3; nobody does if empty, and mail is never sent so.", NULL, 0, 0, "0.2" },
 	{ "auth_krb5_keytab", SETTING_WORD, AT(keytab), "",

@@ -26,10 +26,16 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import BINARY, PATIENCE, free_ports, wait_for
-from test_roles import PASSWORD, Village, trusting
+import test_roles
+from test_roles import PASSWORD, trusting
 
 ALL = "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS SCRAM-SHA-1 SCRAM-SHA-1-PLUS"
 SERVICES = ["smtp", "imap", "pop3"]
+
+
+def Village(*people, **settings):
+    """One that offers -PLUS too, where a test does not say what it offers."""
+    return test_roles.Village(*people, **{"sasl_mechanisms": ALL, **settings})
 
 
 def b64(raw):
@@ -679,3 +685,11 @@ def test_security_options_bar_mechanisms_and_say_so():
             assert t.auth("PLAIN", initial=b"\0a\0b")[0].startswith("534 5.7.9")
         with Talk(v, "imap") as t:
             assert t.mechanisms() == ALL.split()
+
+
+def test_clients_that_bind_no_channel_are_not_led_to_plus_by_default():
+    """Debian's mutt takes the strongest that is offered, and gives up when it has nothing to bind."""
+    with test_roles.Village("jack") as v:
+        for service in SERVICES:
+            with Talk(v, service) as t:
+                assert t.mechanisms() == ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1"]
