@@ -17,7 +17,7 @@ const struct command command_postconf = {
 	.forms = "postconf [-dfhHnopx] [-c CONFIG_DIR] [-C CLASS] [-o NAME=VALUE] [NAME ...]\n"
 		 "postconf [-e] [-c CONFIG_DIR] NAME=VALUE ...\n"
 		 "postconf -X | -# [-c CONFIG_DIR] NAME ...\n"
-		 "postconf -M [-e | -X | -#] [-c CONFIG_DIR] SERVICE/TYPE[=ENTRY] ...\n"
+		 "postconf -M [-e | -X | -#] [-c CONFIG_DIR] SERVICE/TYPE ...\n"
 		 "postconf -M | -P [-e] [-fhHx] [-c CONFIG_DIR] [SERVICE ...]\n"
 		 "postconf -F [-hH] [-c CONFIG_DIR] [SERVICE ...]\n"
 		 "postconf -a | -A | -l | -m",
@@ -31,7 +31,7 @@ const struct command command_postconf = {
 		"\n"
 		"-M shows the listeners in the form of master.cf, -P the settings that hold for one of them; there is "
 		"no file master.cf. -F shows the fields of -M one by one. -M -e SERVICE/TYPE=ENTRY, with an entry of master.cf, sets "
-		"listen_SERVICE to what it is by itself and takes over its -o NAME=VALUE; -M -X and -M -# leave nothing to listen at. -P -e SERVICE/TYPE/NAME=VALUE sets SERVICE/NAME in main.cf.\n"
+		"listen_SERVICE to its default and takes over its -o NAME=VALUE; -M -X and -M -# leave nothing to listen at. -P -e SERVICE/TYPE/NAME=VALUE sets SERVICE/NAME in main.cf.\n"
 		"\n"
 		"-m shows the types of lookup tables, -l the locks of mailboxes, -a and -A who verifies logins.",
 	.run = run_postconf,
