@@ -17,7 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { SAID_MOST = 4096, WORDS_MOST = 200, VARIABLES_MOST = 40 };
+enum { SAID_MOST = 4096, HEARD_MOST = 1 << 20, WORDS_MOST = 200, VARIABLES_MOST = 40 };
 
 /* ---- what it means ---- */
 
@@ -203,7 +203,9 @@ listen_to(int from, struct buffer *said, bool wait)
 	ssize_t n;
 
 	(void)fcntl(from, F_SETFL, wait ? 0 : O_NONBLOCK);
-	while ((n = read(from, piece, sizeof piece)) > 0) {
+	/* What it left behind may write for ever. */
+	for (size_t heard = 0; heard < HEARD_MOST && (n = read(from, piece, sizeof piece)) > 0;
+	     heard += (size_t)n) {
 		size_t room = SAID_MOST - said->len;
 		buffer_add(said, (struct bytes){ piece, (size_t)n < room ? (size_t)n : room });
 		if (wait)

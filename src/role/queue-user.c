@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* The number of the segment such a file stands for; no segment of the log ever has it. */
-enum { PIECE = 64 << 10 };
+enum { PIECE = 64 << 10, UNDER_WAY_MOST = 32, BYTES_MOST = 64 << 20 };
 #define SEGMENT_ALONE UINT32_MAX
 
 /* A letter on its way into a file, copied in the thread pool. */
@@ -22,6 +22,17 @@ struct copying {
 	uint64_t      content_at, content_takes, envelope_at;
 	int           why;
 };
+
+/* What waits for a user's keeper, oldest first, and what it has in hand: so many letters, and so much of them, for each
+   is held in memory. */
+struct user_line {
+	struct buffer tickets;
+	uint32_t      under_way;
+	uint64_t      bytes;
+	bool          going;
+};
+
+static void line_go(struct house *, uint32_t keeper);
 
 /* ---- the copy ---- */
 
@@ -75,8 +86,10 @@ copying_end(struct copying *c)
 static void
 cannot_copy(struct house *h, uint32_t ticket, int why)
 {
-	struct recipient *r = queue_asked_drop(queue_of(h)->delivering, ticket);
+	struct recipient *r = queue_asked_drop(queue_of(h)->for_users, ticket);
 
+	if (r != NULL)
+		queue_user_had(h, r);
 	if (r != NULL)
 		queue_conclude(h, r, why == EBADMSG ? EVENT_REFUSED : EVENT_LATER,
 		               why == EBADMSG ? "bounced" : "deferred",
@@ -90,7 +103,7 @@ copy_done(void *ctx)
 	struct copying   *c = ctx;
 	struct house     *h = c->house;
 	struct bytes      key = { (const char *)&c->ticket, sizeof c->ticket };
-	struct recipient *r = map_get(queue_of(h)->delivering, key);
+	struct recipient *r = map_get(queue_of(h)->for_users, key);
 	uint32_t          keeper = r != NULL ? house_keeper_of(h, r->account) : 0;
 
 	if (r != NULL && c->why != 0)
@@ -132,13 +145,82 @@ copy_begin(struct house *h, const struct recipient *r)
 
 /* ---- keepers come and go ---- */
 
+static struct bytes
+line_key(const uint32_t *keeper)
+{
+	return (struct bytes){ (const char *)keeper, sizeof *keeper };
+}
+
+static bool
+line_next(struct user_line *l, uint32_t *ticket)
+{
+	if (l->tickets.len == 0 || l->under_way >= UNDER_WAY_MOST || l->bytes >= BYTES_MOST)
+		return false;
+	memcpy(ticket, l->tickets.at, sizeof *ticket);
+	buffer_eat(&l->tickets, sizeof *ticket);
+	return true;
+}
+
+static void
+line_go(struct house *h, uint32_t keeper)
+{
+	struct queue_role *k = queue_of(h);
+	struct user_line  *l = map_get(k->lines, line_key(&keeper));
+	struct recipient  *r;
+	uint32_t           ticket;
+
+	if (l == NULL || l->going)
+		return;
+	l->going = true; /* a copy that fails at once comes here again */
+	while (line_next(l, &ticket)) {
+		if ((r = map_get(k->for_users, line_key(&ticket))) == NULL)
+			continue;
+		l->under_way++;
+		l->bytes += r->letter->content_len;
+		copy_begin(h, r);
+	}
+	l->going = false;
+}
+
+/* It has one less; the next may come. */
+void
+queue_user_had(struct house *h, const struct recipient *r)
+{
+	uint32_t          keeper = house_keeper_of(h, r->account);
+	struct user_line *l = map_get(queue_of(h)->lines, line_key(&keeper));
+	uint64_t          len = r->letter->content_len;
+
+	if (l == NULL)
+		return;
+	l->under_way -= l->under_way > 0;
+	l->bytes -= len < l->bytes ? len : l->bytes;
+	line_go(h, keeper);
+}
+
+void
+queue_user_line_end(struct house *h, uint32_t keeper)
+{
+	struct user_line *l = map_drop(queue_of(h)->lines, line_key(&keeper));
+
+	if (l != NULL)
+		buffer_free(&l->tickets);
+	memory_free(l);
+}
+
 void
 queue_deliver_to_user(struct house *h, struct recipient *r)
 {
-	uint32_t keeper = house_keeper_of(h, r->account);
+	struct queue_role *k = queue_of(h);
+	uint32_t           keeper = house_keeper_of(h, r->account);
+	struct user_line  *l = map_get(k->lines, line_key(&keeper));
 
+	if (l == NULL) {
+		l = memory_take(sizeof *l);
+		(void)map_put(k->lines, line_key(&keeper), l);
+	}
+	buffer_add(&l->tickets, line_key(&r->ticket));
 	if (house_link(h, KEEPER, keeper) != NULL)
-		copy_begin(h, r);
+		line_go(h, keeper);
 	else
 		house_keeper_want(h, keeper);
 }
@@ -147,7 +229,7 @@ queue_deliver_to_user(struct house *h, struct recipient *r)
 static void
 tickets_of(struct house *h, uint32_t keeper, struct buffer *out)
 {
-	for (struct map_place p = { 0 }; map_next(queue_of(h)->delivering, &p);) {
+	for (struct map_place p = { 0 }; map_next(queue_of(h)->for_users, &p);) {
 		struct recipient *r = p.value;
 		if (house_keeper_of(h, r->account) == keeper)
 			buffer_add(out, p.key);
@@ -157,18 +239,8 @@ tickets_of(struct house *h, uint32_t keeper, struct buffer *out)
 void
 queue_user_keeper_came(struct house *h, uint32_t index)
 {
-	struct buffer tickets = { 0 };
-
-	if ((index & KEEPER_OF_USER) == 0)
-		return;
-	tickets_of(h, index, &tickets);
-	for (size_t at = 0; at < tickets.len; at += sizeof(uint32_t)) {
-		struct bytes      key = { tickets.at + at, sizeof(uint32_t) };
-		struct recipient *r = map_get(queue_of(h)->delivering, key);
-		if (r != NULL)
-			copy_begin(h, r);
-	}
-	buffer_free(&tickets);
+	if ((index & KEEPER_OF_USER) != 0)
+		line_go(h, index);
 }
 
 /* It will not come: not now, or never. */
@@ -184,12 +256,14 @@ hear_keeper_not(struct house *h, struct bytes body)
 
 	if (!unpack_done(&u) || !bytes_string(why, text, sizeof text))
 		return false;
-	if (house_link(h, KEEPER, index) == NULL)
+	if (house_link(h, KEEPER, index) == NULL) {
+		queue_user_line_end(h, index);
 		tickets_of(h, index, &tickets);
+	}
 	for (size_t at = 0; at < tickets.len; at += sizeof ticket) {
 		struct recipient *r;
 		memcpy(&ticket, tickets.at + at, sizeof ticket);
-		r = queue_asked_drop(queue_of(h)->delivering, ticket);
+		r = queue_asked_drop(queue_of(h)->for_users, ticket);
 		if (r != NULL)
 			queue_conclude(h, r, for_good ? EVENT_REFUSED : EVENT_LATER,
 			               for_good ? "bounced" : "deferred",

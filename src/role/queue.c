@@ -376,7 +376,7 @@ try_recipient(struct house *h, struct recipient *r)
 			h, r, EVENT_LATER, "deferred", "4.4.1",
 			"mail transport unavailable: this version delivers to its own mailboxes only");
 	else if (is_system_account(r->account)) {
-		asked_add(k, k->delivering, r);
+		asked_add(k, k->for_users, r);
 		queue_deliver_to_user(h, r);
 	} else if (house_link(h, KEEPER, house_keeper_of(h, r->account)) == NULL)
 		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
@@ -400,15 +400,19 @@ hear_delivered(struct house *h, uint32_t index, uint32_t ticket, struct bytes bo
 	struct queue_role    *k = queue_of(h);
 	struct word_delivered w;
 	struct recipient     *r;
+	struct map           *at;
 
 	arena_clear(k->scratch);
 	if (!word_unpack_delivered(body, k->scratch, &w) || w.result >= COUNT(means) ||
 	    !word_delivered_fits(&w, index))
 		return false;
-	r = map_get(k->delivering, (struct bytes){ (const char *)&ticket, sizeof ticket });
+	at = (index & KEEPER_OF_USER) != 0 ? k->for_users : k->delivering;
+	r = map_get(at, ticket_key(&ticket));
 	if (r != NULL && house_keeper_of(h, r->account) != index)
 		return false; /* another keeper was asked */
-	(void)queue_asked_drop(k->delivering, ticket);
+	(void)queue_asked_drop(at, ticket);
+	if (r != NULL && at == k->for_users)
+		queue_user_had(h, r);
 	if (r != NULL && w.result == DELIVER_FORWARDED)
 		queue_forward(h, r, &w);
 	if (r != NULL)
@@ -571,6 +575,8 @@ queue_start(struct house *h)
 	k->scratch = arena_open(NULL);
 	k->resolving = map_open();
 	k->delivering = map_open();
+	k->for_users = map_open();
+	k->lines = map_open();
 	k->next_ticket =
 		(uint32_t)random_number(); /* an answer to a queue before us is none to us */
 	k->known = map_open();
@@ -655,12 +661,16 @@ keeper_lost(struct house *h, uint32_t index)
 {
 	struct queue_role *k = queue_of(h);
 
-	for (struct map_place p = { 0 }; map_next(k->delivering, &p);) {
+	struct map *at = (index & KEEPER_OF_USER) != 0 ? k->for_users : k->delivering;
+
+	if (at == k->for_users)
+		queue_user_line_end(h, index);
+	for (struct map_place p = { 0 }; map_next(at, &p);) {
 		struct recipient *r = p.value;
 
 		if (house_keeper_of(h, r->account) != index)
 			continue;
-		(void)queue_asked_drop(k->delivering, r->ticket);
+		(void)queue_asked_drop(at, r->ticket);
 		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	}
 	queue_pump(h);
@@ -697,7 +707,7 @@ queue_status(struct house *h, uint32_t *connections, struct buffer *text)
 
 	*connections = 0;
 	buffer_printf(text, "letters=%zu delivering=%zu", queue_count(k->queue),
-	              map_count(k->delivering));
+	              map_count(k->delivering) + map_count(k->for_users));
 }
 
 const struct role_card queue_card = {

@@ -33,6 +33,9 @@ struct queue_role {
 	struct spool    *spool;
 	struct map      *resolving;        /* ticket -> recipient: questions open at the clerk       */
 	struct map      *delivering;       /* ticket -> recipient: those at the keepers              */
+	struct map      *for_users;        /* the same, for keepers of operating-system users: however slow what
+	                                      they do with it is, it keeps nobody else from theirs     */
+	struct map      *lines;            /* such a keeper's index -> struct user_line              */
 	struct map      *known;            /* address -> packed RESOLVED, until DIRECTORY_NEW        */
 	uint32_t         next_ticket;
 	struct timer    *due, *checkpoint, *compact;
@@ -95,6 +98,9 @@ void queue_forwarders(struct house *, const struct letter *, const struct word_r
 
 /* queue-user.c: recipients that are operating-system users; they wait in `delivering` until their keeper is there */
 void queue_deliver_to_user(struct house *, struct recipient *);
+/* The keeper of this user is done with it, or was lost. */
+void queue_user_had(struct house *, const struct recipient *);
+void queue_user_line_end(struct house *, uint32_t keeper);
 void queue_user_keeper_came(struct house *, uint32_t index);
 bool hear_keeper_not(struct house *, struct bytes body);
 bool hear_keeper_rest(struct house *, uint32_t index);

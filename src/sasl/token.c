@@ -356,8 +356,10 @@ claims_wrong(const struct token_rules *r, const json_t *claims, bool from_issuer
 	for (size_t i = 0; i < r->scopes.count; i++)
 		if (!scope_has(claims, r->scopes.item[i]))
 			return "the token's scope does not reach";
+	/* Some issuers write it as a text. */
 	if (strcmp(r->claim, "email") == 0 &&
-	    json_is_false(json_object_get(claims, "email_verified")))
+	    (json_is_false(json_object_get(claims, "email_verified")) ||
+	     strcmp(text_of(claims, "email_verified"), "false") == 0))
 		return "the address in the token is not verified";
 	if (*who == '\0' || strlen(who) > SASL_NAME_MOST)
 		return "the token does not say who it is for";

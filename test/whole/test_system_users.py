@@ -469,6 +469,31 @@ def test_a_command_that_takes_too_long_is_ended(served, user):
     wait_for(lambda: not pathlib.Path("/proc", (user.home / "pid").read_text().strip()).exists())
 
 
+def test_a_slow_command_holds_up_neither_others_nor_memory(served, user):
+    """What waits for one user waits on disk."""
+    script = user.write("slow", "#!/bin/sh\ncat >/dev/null\nuntil [ -e $HOME/go ]; do sleep 0.1; done\n"
+                                "mktemp $HOME/had.XXXXXX\nmkdir $HOME/one && (yes &)\nexit 0\n", 0o700)
+    demo = served(mailbox_command=str(script), minimal_backoff_time="1s", maximal_backoff_time="1s")
+    count = 60
+    with demo.smtp() as s:
+        for _ in range(count):
+            s.sendmail("jack@example.com", ["jill@example.com"], letter(word()).as_bytes())
+        s.sendmail("jack@example.com", ["jack@example.com"], letter("in between").as_bytes())
+    with demo.imap("jack") as box:
+        wait_for(lambda: box.select() and box.search(None, "SUBJECT", "between")[1] != [b""])
+
+    def held():
+        pids = [line.split()[2] for line in demo.command("status").stdout.splitlines() if line.split()[:1] in (["queue"], ["keeper"])]
+        return sum("memfd:letter" in os.readlink(p) for pid in pids for p in pathlib.Path("/proc", pid, "fd").iterdir() if p.is_symlink())
+    assert held() <= 2 * 32, "in the queue and the keeper"
+    (user.home / "go").write_text("")
+    try:
+        wait_for(lambda: len(list(user.home.glob("had.*"))) >= count)
+        wait_for(lambda: "is empty" in demo.command("queue", "list").stdout)
+    finally:
+        subprocess.run(["pkill", "-9", "-u", str(user.uid), "-x", "yes"])
+
+
 def test_procmail_sorts_into_the_maildir_that_imap_shows(served, user):
     user.write(".procmailrc", "DEFAULT=$HOME/Maildir/\n:0\n* ^Subject:.*list\n$HOME/Maildir/.Lists/\n")
     demo = served(mailbox_command='/usr/bin/procmail -a "$EXTENSION"', home_mailbox="Maildir/")

@@ -106,6 +106,7 @@ test_introspected(void **state)
 		{ "over", "{\"active\":true,\"email\":\"jack@example.com\",\"scope\":\"mail\",\"aud\":\"mansio\",\"exp\":900}", SASL_REFUSED },
 		{ "to come", "{\"active\":true,\"email\":\"jack@example.com\",\"scope\":\"mail\",\"aud\":\"mansio\",\"nbf\":1100}", SASL_REFUSED },
 		{ "not verified", "{\"active\":true,\"email\":\"jack@example.com\",\"email_verified\":false,\"scope\":\"mail\",\"aud\":\"mansio\"}", SASL_REFUSED },
+		{ "not verified, said as a text", "{\"active\":true,\"email\":\"jack@example.com\",\"email_verified\":\"false\",\"scope\":\"mail\",\"aud\":\"mansio\"}", SASL_REFUSED },
 		{ "another issuer", "{\"active\":true,\"iss\":\"x\",\"email\":\"jack@example.com\",\"scope\":\"mail\",\"aud\":\"mansio\"}", SASL_REFUSED },
 		{ "nobody", "{\"active\":true,\"scope\":\"mail\",\"aud\":\"mansio\"}", SASL_REFUSED },
 		{ "active as a text", "{\"active\":\"true\"}", SASL_LATER },
