@@ -74,6 +74,7 @@ static void
 prepare(MYSQL *m, const struct mysql_settings *is, int timeout_ms)
 {
 	unsigned int seconds = (unsigned int)(timeout_ms + 999) / 1000;
+	unsigned int none = 0;
 	my_bool      verify = is->tls_verify_cert, yes = 1;
 
 	(void)mysql_options(m, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
@@ -83,6 +84,8 @@ prepare(MYSQL *m, const struct mysql_settings *is, int timeout_ms)
 		(void)mysql_options(m, MYSQL_READ_DEFAULT_FILE, is->option_file);
 	if (*is->option_file != '\0' && *is->option_group != '\0')
 		(void)mysql_options(m, MYSQL_READ_DEFAULT_GROUP, is->option_group);
+	/* Else a server may answer any question by asking for a file of ours. */
+	(void)mysql_options(m, MYSQL_OPT_LOCAL_INFILE, &none);
 	/* The library quotes by what it was told here. */
 	(void)mysql_options(m, MYSQL_SET_CHARSET_NAME, is->charset);
 	if (!wants_tls(is))

@@ -157,7 +157,9 @@ one_time_taken(struct exchange *mine)
 {
 	for (struct map_place p = { 0 }; map_next(clerk_of(mine->house)->exchanges, &p);) {
 		const struct exchange *e = p.value;
-		if (e != mine && e->one_time && bytes_equal(e->counted, mine->counted))
+		/* One that is refused already waits for its answer and is over. */
+		if (e != mine && e->one_time && e->pause == NULL &&
+		    bytes_equal(e->counted, mine->counted))
 			return true;
 	}
 	return false;

@@ -385,3 +385,24 @@ def test_a_users_list_shows_nobody_what_only_root_may_read(how):
             assert "sesame" not in house.log.read_text()
     finally:
         shutil.rmtree(directory)
+
+
+def test_a_server_of_mysql_is_offered_no_files_of_ours(tmp_path):
+    """CLIENT_LOCAL_FILES: it could answer any question by asking for one."""
+    import socket
+    import struct
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        (tmp_path / "x.cf").write_text(f"hosts = inet:127.0.0.1:{server.getsockname()[1]}\nuser = u\npassword = p\ndbname = d\n"
+                                       "query = SELECT a FROM b WHERE c = '%s'\n")
+        asking = subprocess.Popen([os.environ["MANSIO"], "postmap", "-q", "a@example.com", f"mysql:{tmp_path}/x.cf"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        connection, _ = server.accept()
+        with connection:
+            body = (b"\x0a5.7.0\0" + struct.pack("<I", 1) + b"abcdefgh\0" + struct.pack("<HBHH", 0xffff, 0x21, 2, 0x000a) +
+                    bytes([21]) + b"\0" * 10 + b"ijklmnopqrst\0mysql_native_password\0")
+            connection.sendall(struct.pack("<I", len(body)) + body)
+            connection.settimeout(20)
+            said = connection.recv(4096)
+        asking.wait(30)
+    assert len(said) > 8 and struct.unpack("<I", said[4:8])[0] & 128 == 0
