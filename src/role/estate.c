@@ -438,7 +438,9 @@ open_auth_sockets(struct opening *o)
 				return false;
 			(void)hold(o, "listener/auth", address, fd, FROM(LOGIN));
 		}
-		if (lchown(path, owner, group) < 0 || chmod(path, (mode_t)mode) < 0)
+		/* The directory may be another's, who may have put a link there meanwhile. */
+		if (lchown(path, owner, group) < 0 ||
+		    fchmodat(AT_FDCWD, path, (mode_t)mode, AT_SYMLINK_NOFOLLOW) < 0)
 			return refuse(o->errors, path, strerror(errno));
 	}
 	return true;
