@@ -28,7 +28,7 @@ class User:
         self.spool = pathlib.Path("/var/mail") / self.name
 
     def remove(self):
-        subprocess.run(["userdel", "-r", self.name], capture_output=True)
+        subprocess.run(["userdel", "-r", "-f", self.name], capture_output=True)
         if self.spool.is_dir() and not self.spool.is_symlink():
             shutil.rmtree(self.spool)
         self.spool.unlink(missing_ok=True)
