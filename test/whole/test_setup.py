@@ -14,7 +14,7 @@ import pytest
 from kit import BINARY, free_base, letter, wait_for, word
 
 
-def setup(config, *words, **more):
+def setting_up(config, *words, **more):
     more.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.run([BINARY, "-c", str(config), "setup", "--without-system-accounts", *[str(w) for w in words]],
                           capture_output=True, text=True, timeout=60, **more)
@@ -43,7 +43,7 @@ def run(config, place):
 
 def test_a_server_of_the_internet(place, secret):
     config = f"{place}/etc/main.cf"
-    done = setup(config, "--model", "internet", "--hostname", "mail.post.example", "--domain", "post.example",
+    done = setting_up(config, "--model", "internet", "--hostname", "mail.post.example", "--domain", "post.example",
                  "--account", "eva", "--password-file", secret, "--mail-directory", f"{place}/mail")
     assert done.returncode == 0, done.stdout + done.stderr
     for line in ["eva@post.example", "MX   10 mail.post.example.", "v=spf1 mx -all", "mansio -c"]:
@@ -74,7 +74,7 @@ def test_a_server_of_the_internet(place, secret):
 ])
 def test_each_model_has_its_doors(place, secret, model, doors):
     config = f"{place}/main.cf"
-    done = setup(config, "--model", model, "--hostname", "mail.post.example", "--domain", "post.example",
+    done = setting_up(config, "--model", model, "--hostname", "mail.post.example", "--domain", "post.example",
                  "--account", "eva", "--password-file", secret, "--mail-directory", f"{place}/mail")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -90,10 +90,10 @@ def test_settings_that_are_there_stay_unless_said_otherwise(place, secret):
     config = pathlib.Path(place, "main.cf")
     config.write_text("# mine\n")
     words = ["--hostname", "mail.post.example", "--domain", "post.example", "--mail-directory", f"{place}/mail"]
-    done = setup(config, *words)
+    done = setting_up(config, *words)
     assert done.returncode == 1 and "--replace" in done.stderr
     assert config.read_text() == "# mine\n"
-    done = setup(config, *words, "--replace")
+    done = setting_up(config, *words, "--replace")
     assert done.returncode == 0, done.stderr
     assert "main.cf.old" in done.stdout and pathlib.Path(place, "main.cf.old").read_text() == "# mine\n"
     assert "mail.post.example" in config.read_text()
@@ -109,7 +109,7 @@ def test_settings_that_are_there_stay_unless_said_otherwise(place, secret):
     (["--hostname", "mail.post.example", "--certificate", "/nowhere"], "--key FILE together"),
 ])
 def test_a_wrong_answer_is_refused_before_anything_is_made(place, words, why):
-    done = setup(f"{place}/etc/main.cf", *words)
+    done = setting_up(f"{place}/etc/main.cf", *words)
     assert done.returncode in (1, 2) and why in done.stderr, done.stderr
     assert os.listdir(place) == []
 
@@ -148,7 +148,7 @@ def test_people_of_the_operating_system_and_their_service_of_pam(place, secret):
     try:
         words = ["--model", "local", "--hostname", "mail.post.example", "--domain", "post.example", "--mail-directory", f"{place}/mail",
                  "--system-users", "--replace"]
-        done = setup(f"{place}/etc/main.cf", *words)
+        done = setting_up(f"{place}/etc/main.cf", *words)
         assert done.returncode == 0 and f"wrote {service}" in done.stdout, done.stdout + done.stderr
         with open(service) as f:
             text = f.read()
@@ -159,7 +159,7 @@ def test_people_of_the_operating_system_and_their_service_of_pam(place, secret):
         assert subprocess.run([BINARY, "-c", f"{place}/etc/main.cf", "config", "check"], capture_output=True).returncode == 0
         with open(service, "w") as f:
             f.write("# an administrator's\nauth required pam_deny.so\n")
-        done = setup(f"{place}/etc/main.cf", *words)
+        done = setting_up(f"{place}/etc/main.cf", *words)
         assert done.returncode == 0 and f"{service} is there already and stays as it is" in done.stdout
         with open(service) as f:
             assert f.read() == "# an administrator's\nauth required pam_deny.so\n"
