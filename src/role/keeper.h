@@ -33,7 +33,7 @@
 
 struct keeper_settings {
 	int64_t history_ms, user_idle_ms, command_ms, per_user_address, append_most, search_memory;
-	int64_t quota_storage, quota_messages, quota_grace;     /* grace in percent */
+	int64_t mailbox_most, quota_storage, quota_messages, quota_grace;     /* grace in percent */
 	const char *mailbox_command, *shell;
 	bool    quota_tempfail, search_index;
 	struct setting_list forward_path;

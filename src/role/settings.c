@@ -642,6 +642,29 @@ check_limits(struct check *c)
 			         (long long)limit[i].value);
 }
 
+/* An account must have room for the largest letter. */
+static void
+check_sizes(struct check *c)
+{
+	struct keeper_settings   keeper;
+	struct receiver_settings receiver;
+	const char              *name = "quota_storage";
+
+	if (!settings_fill(c->settings, &keeper_setting_table, NULL, &keeper, c->errors) ||
+	    !settings_fill(c->settings, &receiver_setting_table, NULL, &receiver, c->errors)) {
+		c->good = false;
+		return;
+	}
+	if (line_of(c->settings, name) == 0)
+		name = "mailbox_size_limit";
+	if (keeper.quota_storage > 0 && receiver.message_size > keeper.quota_storage)
+		complain(
+			c, line_of(c->settings, name),
+			"%s = %lld is less than message_size_limit, %lld: no account would hold the largest "
+			"letter that is taken",
+			name, (long long)keeper.quota_storage, (long long)receiver.message_size);
+}
+
 /* Of a table its name alone: what is in it is looked at by tables_check() and by who uses it. */
 static void
 check_table_name(void *ctx, const struct table_named *named)
@@ -813,6 +836,7 @@ check_common(struct check *c)
 	check_auth_socket(c, &common);
 	check_locks(c);
 	check_limits(c);
+	check_sizes(c);
 	check_mechanisms(c);
 	check_classes(c);
 	check_transports(c);

@@ -57,11 +57,25 @@ def test_an_unknown_name_is_told(copy):
 
 
 def test_settings_of_postfix_that_mean_nothing_here_are_told_with_what_does(copy):
-    done = copy("config", "check", text="mailbox_size_limit = 0\nsmtpd_sasl_path = private/auth\n")
+    done = copy("config", "check", text="virtual_mailbox_limit = 0\nsmtpd_sasl_path = private/auth\n")
     assert done.returncode == 0
-    for there, here in (("mailbox_size_limit", "quota_storage"), ("smtpd_sasl_path", "auth_backends")):
+    for there, here in (("virtual_mailbox_limit", "quota_storage"), ("smtpd_sasl_path", "auth_backends")):
         assert re.search(f"{there} means nothing here: .*{here}", done.stderr), done.stderr
     assert "as it should be" not in done.stdout
+
+
+@pytest.mark.parametrize("text", ["mailbox_size_limit = 1M\n", "mailbox_size_limit = 1G\nquota_storage = 20M\n",
+                                  "message_size_limit = 2G\nmailbox_size_limit = 1073741824\n"])
+def test_R156_an_account_has_room_for_the_largest_letter(copy, text):
+    done = copy("config", "check", text=text)
+    assert done.returncode == 1 and "is less than message_size_limit" in done.stderr
+    assert re.search(r"main\.cf:\d+: (mailbox_size_limit|quota_storage) = ", done.stderr)
+
+
+def test_R156_the_limit_of_the_tutorials_is_what_an_account_may_hold(own):
+    demo = own("--set", "mailbox_size_limit=1073741824").start()
+    told = demo.command("quota", "get", "jill@example.com").stdout
+    assert "1073741824" in told or "1048576" in told, told
 
 
 @pytest.mark.parametrize("line,why", [
