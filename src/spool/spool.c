@@ -5,12 +5,12 @@
 #include "base/journal.h"
 #include "message/envelope.h"
 #include "spool/disk.h"
+#include "spool/inside.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,28 +28,10 @@
  *   numbers                           every number below it may have been used
  */
 
-enum { NUMBERS_AT_ONCE = 16, COPY_CHUNK = 256 * 1024, OWN_MORE = 64 * 1024 };
+enum { NUMBERS_AT_ONCE = 16, OWN_MORE = 64 * 1024 };
 #define TORN_KEPT_S ((int64_t)30 * 24 * 3600)
 #define ENVELOPE_MOST ((uint64_t)256 << 20)
 #define NUMBERS_MOST 0x7fffffffu /* ids stay positive as 64-bit integers of SQLite */
-
-struct spool {
-	int                   dir;
-	uint64_t              size, reserve;
-	int                   mode, gid;
-	struct letters       *letters;
-	pthread_mutex_t       lock; /* guards what follows: spool_prepare() runs beside the loop */
-	struct spool_segment *segment; /* in order of number                         */
-	size_t                count, room;
-	uint32_t next, numbered; /* next < numbered: numbers below numbered are durably ours */
-	int      spare_fd;
-	uint32_t spare;
-	struct {
-		int      fd;
-		uint32_t number;
-		uint64_t used;
-	} copy; /* the segment compaction copies into; fd -1: none */
-};
 
 static void
 segment_name(uint32_t number, char out[static 24])
@@ -68,8 +50,8 @@ row_of(struct spool *sp, uint32_t number)
 	return NULL;
 }
 
-static void
-row_add(struct spool *sp, struct spool_segment row)
+void
+spool_row_add(struct spool *sp, struct spool_segment row)
 {
 	size_t i = sp->count;
 
@@ -246,9 +228,9 @@ undo:
 }
 
 /* The whole of it: number, file, name on disk.  *number is set also on success only. */
-static int
-make_new(struct spool *sp, enum segment_purpose purpose, uint64_t size, bool zeros,
-         uint32_t *number)
+int
+spool_make_new(struct spool *sp, enum segment_purpose purpose, uint64_t size, bool zeros,
+               uint32_t *number)
 {
 	int why, fd;
 
@@ -278,7 +260,7 @@ spool_prepare(struct spool *sp)
 	pthread_mutex_unlock(&sp->lock);
 	if (ready || room_left(sp, sp->size) != 0)
 		return;
-	if ((fd = make_new(sp, SEGMENT_SMALL, sp->size, true, &number)) < 0) {
+	if ((fd = spool_make_new(sp, SEGMENT_SMALL, sp->size, true, &number)) < 0) {
 		why = errno;
 		warn_("spool: cannot prepare a segment: %s", strerror(why));
 		return;
@@ -305,17 +287,17 @@ spool_lend(struct spool *sp, bool own, uint64_t size, uint32_t *number, uint64_t
 	if (fd < 0) {
 		if ((why = room_left(sp, *room)) != 0)
 			return errno = why, -1;
-		fd = make_new(sp, own ? SEGMENT_OWN : SEGMENT_SMALL, *room, false, number);
+		fd = spool_make_new(sp, own ? SEGMENT_OWN : SEGMENT_SMALL, *room, false, number);
 		if (fd < 0)
 			return -1;
 	}
 	pthread_mutex_lock(&sp->lock);
-	row_add(sp, (struct spool_segment){ .number = *number,
-	                                    .state = SEGMENT_OPEN,
-	                                    .used = SEGMENT_HEADER,
-	                                    .size = *room,
-	                                    .made = clock_wall(),
-	                                    .own = own });
+	spool_row_add(sp, (struct spool_segment){ .number = *number,
+	                                          .state = SEGMENT_OPEN,
+	                                          .used = SEGMENT_HEADER,
+	                                          .size = *room,
+	                                          .made = clock_wall(),
+	                                          .own = own });
 	pthread_mutex_unlock(&sp->lock);
 	return fd;
 }
@@ -327,12 +309,12 @@ static int
 set_aside(const struct spool *sp, uint32_t number, int fd, uint64_t from, uint64_t size)
 {
 	char  name[24];
-	char *chunk = memory_take(COPY_CHUNK);
+	char *chunk = memory_take(SPOOL_CHUNK);
 	int   out = -1, why = 0;
 
 	(void)snprintf(name, sizeof name, "%08x.torn", number);
 	for (uint64_t at = from; at < size && why == 0;) {
-		size_t n = size - at < COPY_CHUNK ? (size_t)(size - at) : COPY_CHUNK;
+		size_t n = size - at < SPOOL_CHUNK ? (size_t)(size - at) : SPOOL_CHUNK;
 		bool   empty = true;
 		if ((why = disk_read(fd, chunk, n, at)) != 0)
 			break;
@@ -355,8 +337,8 @@ set_aside(const struct spool *sp, uint32_t number, int fd, uint64_t from, uint64
 	return why;
 }
 
-static int
-seal(int fd, uint64_t used)
+int
+spool_seal(int fd, uint64_t used)
 {
 	char end[RECORD_HEADER];
 	int  why;
@@ -369,8 +351,8 @@ seal(int fd, uint64_t used)
 	return disk_sync(fd);
 }
 
-static void
-row_sealed(struct spool *sp, uint32_t number, uint64_t used)
+void
+spool_row_sealed(struct spool *sp, uint32_t number, uint64_t used)
 {
 	struct spool_segment *row;
 
@@ -413,10 +395,10 @@ recover(struct spool *sp, uint32_t number, int fd)
 			return why;
 		if (good == SEGMENT_HEADER)
 			return spool_remove(sp, number);
-		why = seal(fd, good);
+		why = spool_seal(fd, good);
 	}
 	if (why == 0)
-		row_sealed(sp, number, good);
+		spool_row_sealed(sp, number, good);
 	return why;
 }
 
@@ -457,8 +439,8 @@ spool_done(struct spool *sp, uint32_t number, uint64_t used)
 	if ((fd = open_segment(sp, number)) < 0)
 		return errno;
 	(void)segment_scan(fd, 0, false, see_boundary, NULL, &b, &good);
-	if (b.reached && (why = seal(fd, used)) == 0)
-		row_sealed(sp, number, used);
+	if (b.reached && (why = spool_seal(fd, used)) == 0)
+		spool_row_sealed(sp, number, used);
 	else if (!b.reached)
 		why = recover(sp, number, fd);
 	(void)close(fd);
@@ -647,11 +629,11 @@ number_in(const char *name, const char *ending, uint32_t *number)
 static bool
 only_zeros(int fd, uint64_t size)
 {
-	char *chunk = memory_take(COPY_CHUNK);
+	char *chunk = memory_take(SPOOL_CHUNK);
 	bool  zeros = true;
 
-	for (uint64_t at = 0; at < size && zeros; at += COPY_CHUNK) {
-		size_t n = size - at < COPY_CHUNK ? (size_t)(size - at) : COPY_CHUNK;
+	for (uint64_t at = 0; at < size && zeros; at += SPOOL_CHUNK) {
+		size_t n = size - at < SPOOL_CHUNK ? (size_t)(size - at) : SPOOL_CHUNK;
 		zeros = disk_read(fd, chunk, n, at) == 0;
 		for (size_t i = 0; i < n && zeros; i++)
 			zeros = chunk[i] == 0;
@@ -695,10 +677,10 @@ enter(struct spool *sp, uint32_t number, struct buffer *errors)
 	row.own = title.purpose == SEGMENT_OWN;
 	if (segment_sealed(fd, row.size)) {
 		row.used = row.size - RECORD_HEADER;
-		row_add(sp, row);
+		spool_row_add(sp, row);
 	} else {
 		row.state = SEGMENT_OPEN;
-		row_add(sp, row);
+		spool_row_add(sp, row);
 		if (lock(fd) == 0)
 			why = recover(sp, number, fd);
 		if (why != 0)
@@ -794,127 +776,6 @@ spool_close(struct spool **spp)
 	(void)pthread_mutex_destroy(&sp->lock);
 	memory_free(sp->segment);
 	memory_free(sp);
-}
-
-/* ---- compaction ---- */
-
-static int
-copy_begin(struct spool *sp)
-{
-	uint32_t number;
-	int      fd, why;
-
-	if (sp->copy.fd >= 0)
-		return 0;
-	/* Compaction makes room: it may use the reserve. */
-	if ((fd = make_new(sp, SEGMENT_COMPACTION, SEGMENT_HEADER, false, &number)) < 0) {
-		why = errno;
-		return why;
-	}
-	sp->copy.fd = fd;
-	sp->copy.number = number;
-	sp->copy.used = SEGMENT_HEADER;
-	pthread_mutex_lock(&sp->lock);
-	row_add(sp, (struct spool_segment){ .number = number,
-	                                    .state = SEGMENT_OPEN,
-	                                    .used = SEGMENT_HEADER,
-	                                    .size = SEGMENT_HEADER,
-	                                    .made = clock_wall() });
-	pthread_mutex_unlock(&sp->lock);
-	return 0;
-}
-
-/* One record, checksum verified, to the end of the compaction segment; *at is where its header lies then. */
-static int
-copy_record(struct spool *sp, uint32_t segment, uint64_t from, enum record_type type,
-            uint64_t letter, uint64_t *at)
-{
-	char              header[RECORD_HEADER];
-	static const char zeros[8];
-	char             *chunk;
-	struct record     r;
-	uint32_t          sum, found = 0;
-	uint64_t          to = sp->copy.used;
-	int               fd = letters_fd(sp->letters, segment), why;
-
-	if (fd < 0)
-		return errno;
-	if ((why = disk_read(fd, header, sizeof header, from)) != 0)
-		return why;
-	if (!record_header_read(header, &r, &sum) || r.type != type || r.letter != letter)
-		return EBADMSG;
-	chunk = memory_take(COPY_CHUNK);
-	why = disk_write(sp->copy.fd, header, sizeof header, to);
-	for (uint64_t done = 0; done < r.body_len && why == 0;) {
-		size_t n =
-			r.body_len - done < COPY_CHUNK ? (size_t)(r.body_len - done) : COPY_CHUNK;
-		if ((why = disk_read(fd, chunk, n, from + RECORD_HEADER + done)) != 0)
-			break;
-		found = checksum_more(found, (struct bytes){ chunk, n });
-		why = disk_write(sp->copy.fd, chunk, n, to + RECORD_HEADER + done);
-		done += n;
-	}
-	memory_free(chunk);
-	if (why == 0 && record_padded(r.body_len) > r.body_len)
-		why = disk_write(sp->copy.fd, zeros,
-		                 (size_t)(record_padded(r.body_len) - r.body_len),
-		                 to + RECORD_HEADER + r.body_len);
-	if (why == 0 && found != sum)
-		why = EBADMSG;
-	if (why != 0)
-		return why;
-	*at = to;
-	sp->copy.used = to + record_takes(r.body_len);
-	return 0;
-}
-
-int
-spool_copy(struct spool *sp, uint64_t letter, const struct letter_place *from,
-           struct letter_place *to)
-{
-	uint64_t before, content_at, envelope_at;
-	int      why;
-
-	if (sp->copy.fd >= 0 && sp->copy.used + record_takes(from->content_len) > UINT32_MAX)
-		if ((why = spool_copy_end(sp)) != 0)
-			return why;
-	if ((why = copy_begin(sp)) != 0)
-		return why;
-	before = sp->copy.used;
-	why = copy_record(sp, from->content_segment, from->content_at - RECORD_HEADER,
-	                  RECORD_CONTENT, letter, &content_at);
-	if (why == 0)
-		why = copy_record(sp, from->envelope_segment, from->envelope_at, RECORD_ENVELOPE,
-		                  letter, &envelope_at);
-	if (why != 0) {
-		sp->copy.used = before; /* what was written of it is overwritten or cut */
-		return why;
-	}
-	*to = (struct letter_place){
-		.content_segment = sp->copy.number,
-		.content_at = content_at + RECORD_HEADER,
-		.content_len = from->content_len,
-		.envelope_segment = sp->copy.number,
-		.envelope_at = envelope_at,
-	};
-	return 0;
-}
-
-int
-spool_copy_end(struct spool *sp)
-{
-	uint32_t number = sp->copy.number;
-	uint64_t used = sp->copy.used;
-	int      why;
-
-	if (sp->copy.fd < 0)
-		return 0;
-	why = used == SEGMENT_HEADER ? spool_remove(sp, number) : seal(sp->copy.fd, used);
-	(void)close(sp->copy.fd);
-	sp->copy.fd = -1;
-	if (why == 0)
-		row_sealed(sp, number, used);
-	return why;
 }
 
 #undef TORN_KEPT_S
