@@ -10,11 +10,13 @@
 struct bytes
 delivery_head(struct bytes sender, struct bytes original, struct bytes address, struct arena *a)
 {
-	return bytes_of(
-		arena_printf(a,
-	                     "Return-Path: <%.*s>\r\nX-Original-To: %.*s\r\nDelivered-To: %.*s\r\n",
-	                     (int)sender.len, sender.at, (int)original.len, original.at,
-	                     (int)address.len, address.at));
+	const char *first = original.len == 0 ? ""
+	                                      : arena_printf(a, "X-Original-To: %.*s\r\n",
+	                                                     (int)original.len, original.at);
+
+	return bytes_of(arena_printf(a, "Return-Path: <%.*s>\r\n%sDelivered-To: %.*s\r\n",
+	                             (int)sender.len, sender.at, first, (int)address.len,
+	                             address.at));
 }
 
 static struct delivery_answer

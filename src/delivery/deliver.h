@@ -36,7 +36,7 @@ struct delivery {
 enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_LOCKED, DELIVERY_REFUSED };
 struct delivery_answer { enum delivery_result result; bool again; const char *status, *text; };
 
-/* The fields that are true for one recipient alone (rfc5321:4.4 Return-Path). */
+/* The fields that are true for one recipient alone (rfc5321:4.4 Return-Path); without X-Original-To when `original` is empty. */
 struct bytes delivery_head(struct bytes sender, struct bytes original, struct bytes address, struct arena *);
 struct delivery_answer deliver(struct store *, struct letters *, const struct delivery *, struct arena *);
 

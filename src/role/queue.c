@@ -18,6 +18,7 @@ static const struct setting rows[] = {
 	{ "minimal_backoff_time", SETTING_TIME, AT(least_ms), "300s", "The shortest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_backoff_time", SETTING_TIME, AT(most_ms), "4000s", "The longest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_queue_lifetime", SETTING_TIME, AT(lifetime_ms), "5d", "How long a letter is tried before it is returned to its sender.", .since = "0.1" },
+	{ "enable_original_recipient", SETTING_BOOL, AT(original), "yes", "Whether a delivered letter says in X-Original-To for which address it was accepted.", .since = "0.2" },
 	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
 };
 /* clang-format on */
@@ -350,6 +351,7 @@ void
 queue_say_deliver(struct house *h, const struct recipient *r, uint32_t segment, uint64_t at, int fd)
 {
 	struct link *l = house_link(h, KEEPER, house_keeper_of(h, r->account));
+	struct bytes original = bytes_of(queue_of(h)->rows.original ? r->original : "");
 
 	word_pack_deliver(link_begin(l, WORD_DELIVER, r->ticket),
 	                  &(struct word_deliver){
@@ -358,7 +360,7 @@ queue_say_deliver(struct house *h, const struct recipient *r, uint32_t segment, 
 				  .envelope_at = at,
 				  .account = r->account,
 				  .address = bytes_of(r->address),
-				  .original = bytes_of(r->original),
+				  .original = original,
 				  .detail = bytes_of(r->detail),
 				  .sender = bytes_of(*r->sender != '\0' ? r->sender
 	                                                                : r->letter->sender),

@@ -21,7 +21,7 @@
 #include "spool/spool.h"
 #include "spool/writer.h"
 
-struct queue_settings { int64_t least_ms, most_ms, lifetime_ms, compaction_ms; };
+struct queue_settings { int64_t least_ms, most_ms, lifetime_ms, compaction_ms; bool original; };
 extern const struct setting_table queue_setting_table;
 
 struct compaction;

@@ -226,3 +226,13 @@ def test_commands_without_a_server_say_so(demo, tmp_path):
         assert done.returncode == 2 and "no server is running" in done.stderr
     done = subprocess.run([BINARY, "-c", str(tmp_path / "none"), "status"], capture_output=True, text=True)
     assert done.returncode == 1 and "No such file" in done.stderr
+
+
+@pytest.mark.parametrize("said,there", [("yes", True), ("no", False)])
+def test_whom_a_letter_was_meant_for_stands_in_it_unless_said_otherwise(own, said, there):
+    demo = own("--set", f"enable_original_recipient={said}").start()
+    subject = word()
+    demo.send(letter(subject, "Hello.\n"))
+    found = demo.find(subject)
+    assert (b"X-Original-To: jill@example.com" in found) == there
+    assert b"Delivered-To: jill@example.com" in found and b"Return-Path: <" in found
