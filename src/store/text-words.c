@@ -145,7 +145,7 @@ struct making {
 };
 
 static uint32_t
-hash_of(struct bytes b)
+word_hash(struct bytes b)
 {
 	uint64_t h = b.len * UINT64_C(0x9e3779b97f4a7c15);
 
@@ -171,7 +171,7 @@ slots_make(struct making *m, uint32_t slots)
 static struct word *
 word_of(struct making *m, struct bytes text)
 {
-	uint32_t hash = hash_of(text), at = hash & (m->slots - 1);
+	uint32_t hash = word_hash(text), at = hash & (m->slots - 1);
 
 	for (; m->slot[at] != 0; at = (at + 1) & (m->slots - 1)) {
 		struct word *w = &m->word[m->slot[at] - 1];
