@@ -517,6 +517,20 @@ run_account_test(struct order *e)
 
 /* ---- aliases ------------------------------------------------------------------------ */
 
+/* It is kept all the same: whom it leads to may come later. */
+static void
+target_unknown(struct order *e, struct bytes target, struct arena *a)
+{
+	const struct clerk      *c = e->clerk;
+	struct directory_target *led;
+	size_t                   count;
+
+	if (directory_resolve(c->directory, target, c->rows.delimiter, c->origin, a, &led,
+	                      &count) == DIRECTORY_NONE)
+		caller_complain(e->caller, "mansio: note: there is no %.*s in the directory yet\n",
+		                (int)target.len, target.at);
+}
+
 /* alias add|set ADDRESS TARGET...: all of the targets or none */
 static int
 alias_put(struct order *e, bool replace)
@@ -529,6 +543,8 @@ alias_put(struct order *e, bool replace)
 	for (size_t i = 0; i < n; i++)
 		target[i] = bytes_of(e->ask->argv[3 + i]);
 	o = directory_alias_put(e->clerk->directory, e->first, target, n, replace);
+	for (size_t i = 0; o == DIRECTORY_OK && i < n; i++)
+		target_unknown(e, target[i], a);
 	arena_close(&a);
 	return order_finish(e, o, "alias");
 }

@@ -281,3 +281,10 @@ def test_guesses_are_slowed_and_the_owner_is_not_locked_out(own):
     began = time.monotonic()
     demo.imap("jsmith").logout()
     assert time.monotonic() - began < 1.5
+
+
+def test_an_alias_that_leads_to_nobody_yet_is_kept_and_told(demo):
+    name = f"{word()}@example.com"
+    done = demo.command("alias", "add", name, "nobody.yet@example.com", "jill@example.com")
+    assert done.returncode == 0 and "there is no nobody.yet@example.com" in done.stderr and "jill" not in done.stderr
+    assert "nobody.yet@example.com" in demo.command("alias", "show", name).stdout
