@@ -382,8 +382,10 @@ md5_check(struct scheme_work *w)
 
 	if (bytes_starts(w->stored, BYTES("$1$")))
 		return scheme_crypt_check(w);
-	if (!read_in(&bare, WRITTEN_BASE64, w->stored, &raw))
+	if (!read_in(&bare, WRITTEN_BASE64, w->stored, &raw)) {
+		buffer_free(&raw);
 		return scheme_broken(w, "this is neither a digest nor one of crypt(5)");
+	}
 	w->scheme = &bare;
 	w->stored = buffer_bytes(&raw);
 	o = digest_check(w);
