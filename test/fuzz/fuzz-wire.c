@@ -24,6 +24,7 @@ AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_star
 	AGAIN(resolve) AGAIN(resolved) AGAIN(segment) AGAIN(judge) AGAIN(judged) AGAIN(letter)
 		AGAIN(deliver) AGAIN(delivered) AGAIN(session) AGAIN(seek) AGAIN(text) AGAIN(texted) AGAIN(decode) AGAIN(decoded) AGAIN(moved) AGAIN(ask)
 			AGAIN(say) AGAIN(lookup) AGAIN(looked)
+AGAIN(credential_ask) AGAIN(credential_said) AGAIN(rewrite) AGAIN(table_ask) AGAIN(table_said)
 #undef AGAIN
 
 				static again_fn *const bodies[] = {
@@ -35,6 +36,7 @@ AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_star
 					again_delivered,  again_session,   again_seek, again_text, again_texted, again_decode, again_decoded,
 					again_moved,      again_ask,       again_say,
 					again_lookup,     again_looked,
+					again_credential_ask, again_credential_said, again_rewrite, again_table_ask, again_table_said,
 				};
 
 int

@@ -930,7 +930,7 @@ test_long_lines_come_through(void **state)
 	assert_true(client_shake(&c));
 	client_line(&c);
 	memset(line, 'x', LONG);
-	strcpy(line + LONG, "\r\n");
+	memcpy(line + LONG, "\r\n", 3);
 	for (int i = 0; i < 3; i++) {
 		client_say(&c, line);
 		read_all(&c, got, LONG + 6);
@@ -1022,8 +1022,8 @@ static void
 hex(const unsigned char *at, size_t n, char *out)
 {
 	for (size_t i = 0; i < n; i++)
-		sprintf(out + 2 * i, "%02x", at[i]);
-	strcpy(out + 2 * n, "\r\n");
+		snprintf(out + 2 * i, 3, "%02x", at[i]);
+	memcpy(out + 2 * n, "\r\n", 3);
 }
 
 static void
@@ -1057,7 +1057,7 @@ test_both_ends_have_the_same_binding(void **state)
 		if (versions[i] == TLS1_2_VERSION)
 			hex(ours, SSL_get_finished(c.ssl, ours, sizeof ours), wanted);
 		else
-			strcpy(wanted, "none\r\n");
+			memcpy(wanted, "none\r\n", sizeof "none\r\n");
 		SAME("rfc5929:3", bytes_of(client_line(&c)), bytes_of(wanted));
 		client_close(&c);
 	}
