@@ -7,6 +7,57 @@
    more than the bytes can hold is broken before any memory is asked for. */
 enum { RECIPIENT_LEAST = 4 + 4 + 1 };
 
+enum { PRIORITY_MOST = 9 };
+
+void
+handling_pack(const struct handling *h, struct buffer *out)
+{
+	pack_i64(out, h->not_before_us);
+	pack_i64(out, h->by_us);
+	pack_u8(out, h->by_mode);
+	pack_bool(out, h->by_trace);
+	pack_u8(out, (uint8_t)(h->priority + PRIORITY_MOST));
+	pack_bytes(out, h->hold);
+	pack_bytes(out, h->filter);
+	pack_bytes(out, h->redirect);
+	pack_bytes(out, h->verp);
+}
+
+bool
+handling_unpack(struct unpack *u, struct handling *out)
+{
+	struct handling h = { 0 };
+	uint8_t         priority;
+
+	h.not_before_us = unpack_i64(u);
+	h.by_us = unpack_i64(u);
+	h.by_mode = unpack_u8(u);
+	h.by_trace = unpack_bool(u);
+	priority = unpack_u8(u);
+	h.hold = unpack_bytes(u);
+	h.filter = unpack_bytes(u);
+	h.redirect = unpack_bytes(u);
+	h.verp = unpack_bytes(u);
+	if (u->broken || priority > 2 * PRIORITY_MOST ||
+	    (h.by_mode != 0 && h.by_mode != 'R' && h.by_mode != 'N'))
+		return false;
+	h.priority = (int8_t)((int)priority - PRIORITY_MOST);
+	*out = h;
+	return true;
+}
+
+struct handling
+handling_keep(struct arena *a, const struct handling *h)
+{
+	struct handling kept = *h;
+
+	kept.hold = arena_keep(a, h->hold);
+	kept.filter = arena_keep(a, h->filter);
+	kept.redirect = arena_keep(a, h->redirect);
+	kept.verp = arena_keep(a, h->verp);
+	return kept;
+}
+
 void
 envelope_pack(const struct envelope *e, struct buffer *out)
 {
@@ -25,6 +76,7 @@ envelope_pack(const struct envelope *e, struct buffer *out)
 	pack_u64(out, e->content_len);
 	pack_bytes(out, e->prefix);
 	pack_bytes(out, e->digest);
+	handling_pack(&e->handling, out);
 	pack_u32(out, e->recipients);
 	for (uint32_t i = 0; i < e->recipients; i++) {
 		pack_bytes(out, e->recipient[i].address);
@@ -57,9 +109,10 @@ envelope_unpack(struct bytes packed, struct arena *arena, struct envelope *out)
 {
 	struct unpack   u = unpack_of(packed);
 	struct envelope e = { 0 };
+	uint16_t        version = unpack_u16(&u);
 
 	*out = e;
-	if (unpack_u16(&u) != ENVELOPE_VERSION || u.broken)
+	if (u.broken || version == 0 || version > ENVELOPE_VERSION)
 		return false;
 	e.letter = unpack_u64(&u);
 	e.arrived_us = unpack_i64(&u);
@@ -75,6 +128,9 @@ envelope_unpack(struct bytes packed, struct arena *arena, struct envelope *out)
 	e.content_len = unpack_u64(&u);
 	e.prefix = unpack_bytes(&u);
 	e.digest = unpack_bytes(&u);
+	/* Version 1 ended its list of strings here. */
+	if (version > 1 && !handling_unpack(&u, &e.handling))
+		return false;
 	if (!unpack_recipients(&u, arena, &e) || !unpack_done(&u))
 		return false;
 	if (e.body > BODY_BINARYMIME || (e.ret != 0 && e.ret != 'F' && e.ret != 'H'))

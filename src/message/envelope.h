@@ -17,7 +17,7 @@
 #include "base/arena.h"
 #include "base/pack.h"
 
-enum { ENVELOPE_VERSION = 1, ENVELOPE_RECIPIENTS_MOST = 50000 };
+enum { ENVELOPE_VERSION = 2, ENVELOPE_RECIPIENTS_MOST = 50000 };
 
 enum envelope_body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
 enum envelope_flag {
@@ -25,10 +25,24 @@ enum envelope_flag {
 	ENVELOPE_SUBMITTED  = 1 << 1,   /* by an authenticated user            */
 	ENVELOPE_APPENDED   = 1 << 2,   /* by IMAP: has no recipients, never queued */
 	ENVELOPE_NOTICE     = 1 << 3,   /* made by us                          */
-	ENVELOPE_REQUIRETLS = 1 << 4,
+	ENVELOPE_REQUIRETLS = 1 << 4,   /* rfc8689: only by TLS with a proven peer   */
+	ENVELOPE_TLS_OPTIONAL = 1 << 5, /* rfc8689:5 TLS-Required: No, and not the other */
 };
 enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };  /* 0: not said (rfc3461:4.1) */
 
+/* How a letter is to be handled on its way: what its client asked for, and what rules and checks said.
+   All zero: nothing was. */
+struct handling {
+	int64_t      not_before_us; /* FUTURERELEASE (rfc4865): wall clock, 0 at once   */
+	int64_t      by_us;         /* DELIVERBY (rfc2852): wall clock                  */
+	uint8_t      by_mode;       /* 'R' return it then, 'N' tell the sender, 0 not said */
+	bool         by_trace;      /* tell the sender of each relay                    */
+	int8_t       priority;      /* MT-PRIORITY (rfc6710): -9 to 9                   */
+	struct bytes hold;          /* why it waits for an administrator, "" it does not */
+	struct bytes filter;        /* "transport:nexthop" of FILTER and content_filter */
+	struct bytes redirect;      /* who gets it instead of its recipients            */
+	struct bytes verp;          /* XVERP: the two delimiters, "" none               */
+};
 struct envelope_recipient {
 	struct bytes address;       /* as accepted at RCPT, "local@domain"       */
 	struct bytes orcpt;         /* "rfc822;..." or ""                         */
@@ -48,6 +62,7 @@ struct envelope {
 	uint64_t     content_len;
 	struct bytes prefix;        /* header lines put before the content        */
 	struct bytes digest;        /* message/digest.h, of the content           */
+	struct handling handling;
 	const struct envelope_recipient *recipient;
 	uint32_t     recipients;
 };
@@ -55,6 +70,10 @@ struct envelope {
 void envelope_pack(const struct envelope *, struct buffer *out);
 /* False when broken or of an unknown version.  Recipients in the arena, the rest views. */
 bool envelope_unpack(struct bytes packed, struct arena *, struct envelope *out) __attribute__((warn_unused_result));
+/* The same for the handling alone, which words between roles carry too; false when it cannot be. */
+void handling_pack(const struct handling *, struct buffer *out);
+bool handling_unpack(struct unpack *, struct handling *out) __attribute__((warn_unused_result));
+struct handling handling_keep(struct arena *, const struct handling *);   /* a copy */
 /* The id as people and logs see it: upper-case hex, "1A0000F3C0", at least 10 digits.
    Room 24.  letter_id_parse() takes it back. */
 void letter_id_text(uint64_t letter, char out[static 24]);

@@ -18,6 +18,14 @@ static const char schema[] =
 	"PRAGMA user_version = 1;"
 	"COMMIT;";
 
+/* Version 2: how a letter is to be handled, as an envelope says it; whether the sender knows that it takes long. */
+static const char version_2[] =
+	"BEGIN IMMEDIATE;"
+	"ALTER TABLE letter ADD COLUMN handling BLOB NOT NULL DEFAULT x'';"
+	"ALTER TABLE recipient ADD COLUMN warned INTEGER NOT NULL DEFAULT 0;"
+	"PRAGMA user_version = 2;"
+	"COMMIT;";
+
 /* What came to the format later and harms nobody who does not know it; it fails where it is there. */
 static const char addition[] = "ALTER TABLE recipient ADD COLUMN sender TEXT NOT NULL DEFAULT ''";
 
@@ -43,15 +51,15 @@ static const char *const query_text[QUERIES] = {
 	[MARK_SET] = "INSERT OR REPLACE INTO mark(segment, at) VALUES(?1, ?2)",
 	[MARK_DROP] = "DELETE FROM mark WHERE segment=?1",
 	[LETTER_PUT] = "INSERT OR REPLACE INTO letter(id, envelope_segment, envelope_at, content_segment, content_at, content_len,"
-	               " arrived_us, flags, sender) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+	               " arrived_us, flags, sender, handling) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	[LETTER_DROP] = "DELETE FROM letter WHERE id=?1",
 	[RECIPIENT_PUT] = "INSERT INTO recipient(letter, state, account, original, address, detail, orcpt, notify, tries, due_ms,"
-	                  " status, text, known, sender) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+	                  " status, text, known, sender, warned) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
 	[RECIPIENT_DROP] = "DELETE FROM recipient WHERE letter=?1",
-	[LETTERS] = "SELECT id, envelope_segment, envelope_at, content_segment, content_at, content_len, arrived_us, flags, sender"
-	            " FROM letter ORDER BY arrived_us",
-	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known, sender"
-	               " FROM recipient WHERE letter=?1",
+	[LETTERS] = "SELECT id, envelope_segment, envelope_at, content_segment, content_at, content_len, arrived_us, flags, sender,"
+	            " handling FROM letter ORDER BY arrived_us",
+	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known, sender,"
+	               " warned FROM recipient WHERE letter=?1",
 };
 /* clang-format on */
 
@@ -98,12 +106,17 @@ prepare(struct ledger *g, const char *path, struct buffer *errors)
 		              g->db != NULL ? sqlite3_errmsg(g->db) : "out of memory");
 		return false;
 	}
-	if (version != 0 && version != LEDGER_VERSION) {
+	if (version > LEDGER_VERSION) {
 		buffer_printf(errors, "%s has format version %d; this program knows version %d\n",
 		              path, version, LEDGER_VERSION);
 		return false;
 	}
 	(void)sqlite3_exec(g->db, addition, NULL, NULL, NULL);
+	if (version < 2 && sqlite3_exec(g->db, version_2, NULL, NULL, NULL) != SQLITE_OK) {
+		buffer_printf(errors, "%s: cannot be brought to format version %d: %s\n", path,
+		              LEDGER_VERSION, sqlite3_errmsg(g->db));
+		return false;
+	}
 	if (pragma(g->db, "PRAGMA quick_check(1)") != 1) {
 		buffer_printf(
 			errors,
@@ -186,6 +199,18 @@ state_of(int stored)
 	                                                           : RECIPIENT_WAITING;
 }
 
+/* Of a letter from before there was any, and of one that is broken, nothing is said. */
+static void
+load_handling(sqlite3_stmt *s, struct letter *l)
+{
+	struct bytes    packed = { sqlite3_column_blob(s, 9), (size_t)sqlite3_column_bytes(s, 9) };
+	struct unpack   u = unpack_of(packed);
+	struct handling h;
+
+	if (packed.len > 0 && handling_unpack(&u, &h) && unpack_done(&u))
+		l->handling = handling_keep(l->life, &h);
+}
+
 static bool
 load_recipients(struct ledger *g, struct letter *l)
 {
@@ -208,6 +233,7 @@ load_recipients(struct ledger *g, struct letter *l)
 		r->text = text_of(l->life, s, 10);
 		r->known = sqlite3_column_int(s, 11) != 0;
 		r->sender = text_of(l->life, s, 12);
+		r->warned = sqlite3_column_int(s, 13) != 0;
 	}
 	sqlite3_reset(s);
 	return did == SQLITE_DONE;
@@ -233,6 +259,7 @@ ledger_load(struct ledger *g, struct queue *q)
 		l->arrived_us = sqlite3_column_int64(s, 6);
 		l->flags = (uint32_t)sqlite3_column_int64(s, 7);
 		l->sender = text_of(l->life, s, 8);
+		load_handling(s, l);
 		l->stored = true;
 		if (!load_recipients(g, l))
 			break;
@@ -327,7 +354,7 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	sqlite3_stmt *s = query(g, RECIPIENT_PUT);
 
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)r->letter->id);
-	/* Refused, and the sender not told yet: after a crash it is tried again, and refused again. */
+	/* The sender is not told of its end yet: after a crash it is tried again, and ends again as it did. */
 	sqlite3_bind_int(s, 2, (int)(r->state == RECIPIENT_DONE ? RECIPIENT_WAITING : r->state));
 	sqlite3_bind_int64(s, 3, (sqlite3_int64)r->account);
 	sqlite3_bind_text(s, 4, r->original, -1, SQLITE_STATIC);
@@ -341,6 +368,7 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	sqlite3_bind_text(s, 12, r->text, -1, SQLITE_STATIC);
 	sqlite3_bind_int(s, 13, r->known);
 	sqlite3_bind_text(s, 14, r->sender, -1, SQLITE_STATIC);
+	sqlite3_bind_int(s, 15, r->warned);
 	return run(g, s);
 }
 
@@ -348,6 +376,8 @@ static bool
 put_letter(struct ledger *g, const struct letter *l)
 {
 	sqlite3_stmt *s = query(g, RECIPIENT_DROP);
+	struct buffer packed = { 0 };
+	bool          good;
 
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)l->id);
 	if (!run(g, s))
@@ -362,10 +392,14 @@ put_letter(struct ledger *g, const struct letter *l)
 	sqlite3_bind_int64(s, 7, l->arrived_us);
 	sqlite3_bind_int64(s, 8, l->flags);
 	sqlite3_bind_text(s, 9, l->sender, -1, SQLITE_STATIC);
-	if (!run(g, s))
+	handling_pack(&l->handling, &packed);
+	sqlite3_bind_blob(s, 10, packed.at, (int)packed.len, SQLITE_STATIC);
+	good = run(g, s);
+	buffer_free(&packed);
+	if (!good)
 		return false;
 	for (const struct recipient *r = l->first; r != NULL; r = r->next)
-		if ((r->state != RECIPIENT_DONE || (r->refused && !r->told)) &&
+		if ((r->state != RECIPIENT_DONE || ((r->refused || r->reported) && !r->told)) &&
 		    !put_recipient(g, r))
 			return false;
 	return true;

@@ -19,7 +19,7 @@
 #include "base/buffer.h"
 #include "queue/queue.h"
 
-enum { LEDGER_VERSION = 1 };
+enum { LEDGER_VERSION = 2 };
 
 struct ledger;
 /* NULL with words in *errors: cannot be opened, damaged, or of another version. */

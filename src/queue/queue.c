@@ -10,22 +10,33 @@
 /* However the settings and the clock stand: no try follows another at once. */
 enum { BACKOFF_LEAST_MS = 1000, SOON_MS = 500 };
 
+struct heap {
+	struct recipient **at;
+	size_t             len, room;
+	bool (*before)(const struct recipient *, const struct recipient *);
+};
 struct queue {
 	const struct queue_needs *needs;
 	void                     *ctx;
 	struct queue_patience     patience;
 	struct map               *letters; /* by id                               */
 	struct letter            *oldest, *newest;
-	struct recipient        **heap; /* by due_ms, then by letter           */
-	size_t                    heap_len, heap_room;
+	struct heap               waiting, ready;
 };
+
+static bool due_sooner(const struct recipient *, const struct recipient *);
+static bool goes_first(const struct recipient *, const struct recipient *);
 
 struct queue *
 queue_open(const struct queue_needs *needs, void *ctx)
 {
 	struct queue *q = memory_take(sizeof *q);
 
-	*q = (struct queue){ .needs = needs, .ctx = ctx, .letters = map_open() };
+	*q = (struct queue){ .needs = needs,
+		             .ctx = ctx,
+		             .letters = map_open(),
+		             .waiting.before = due_sooner,
+		             .ready.before = goes_first };
 	return q;
 }
 
@@ -44,7 +55,8 @@ queue_close(struct queue **qp)
 		arena_close(&life);
 	}
 	map_close(&q->letters);
-	memory_free(q->heap);
+	memory_free(q->waiting.at);
+	memory_free(q->ready.at);
 	memory_free(q);
 }
 
@@ -54,69 +66,83 @@ queue_patience(struct queue *q, const struct queue_patience *p)
 	q->patience = *p;
 }
 
-/* ---- the schedule: a heap -------------------------------------------------------- */
+/* ---- the schedule: two heaps ---------------------------------------------------------
+   Who waits stands in order of time; whose time has come, in order of priority. */
 
 static bool
-sooner(const struct recipient *a, const struct recipient *b)
+due_sooner(const struct recipient *a, const struct recipient *b)
 {
 	if (a->due_ms != b->due_ms)
 		return a->due_ms < b->due_ms;
 	return a->letter->heard_us < b->letter->heard_us;
 }
 
-static void
-heap_set(struct queue *q, size_t at, struct recipient *r)
+static bool
+goes_first(const struct recipient *a, const struct recipient *b)
 {
-	q->heap[at] = r;
+	int8_t x = a->letter->handling.priority, y = b->letter->handling.priority;
+
+	return x != y ? x > y : due_sooner(a, b); /* rfc6710:4.1 */
+}
+
+static void
+heap_set(struct heap *h, size_t at, struct recipient *r)
+{
+	h->at[at] = r;
 	r->place = at;
 }
 
 static void
-heap_up(struct queue *q, size_t at)
+heap_up(struct heap *h, size_t at)
 {
-	struct recipient *r = q->heap[at];
+	struct recipient *r = h->at[at];
 
-	while (at > 0 && sooner(r, q->heap[(at - 1) / 2])) {
-		heap_set(q, at, q->heap[(at - 1) / 2]);
+	while (at > 0 && h->before(r, h->at[(at - 1) / 2])) {
+		heap_set(h, at, h->at[(at - 1) / 2]);
 		at = (at - 1) / 2;
 	}
-	heap_set(q, at, r);
+	heap_set(h, at, r);
 }
 
 static void
-heap_down(struct queue *q, size_t at)
+heap_down(struct heap *h, size_t at)
 {
-	struct recipient *r = q->heap[at];
+	struct recipient *r = h->at[at];
 
 	for (;;) {
 		size_t child = 2 * at + 1;
 
-		if (child >= q->heap_len)
+		if (child >= h->len)
 			break;
-		if (child + 1 < q->heap_len && sooner(q->heap[child + 1], q->heap[child]))
+		if (child + 1 < h->len && h->before(h->at[child + 1], h->at[child]))
 			child++;
-		if (!sooner(q->heap[child], r))
+		if (!h->before(h->at[child], r))
 			break;
-		heap_set(q, at, q->heap[child]);
+		heap_set(h, at, h->at[child]);
 		at = child;
 	}
-	heap_set(q, at, r);
+	heap_set(h, at, r);
 }
 
 static void
-schedule(struct queue *q, struct recipient *r)
+heap_add(struct heap *h, struct recipient *r)
 {
-	if (r->place != NOWHERE) {
-		heap_up(q, r->place);
-		heap_down(q, r->place);
+	if (h->len == h->room) {
+		h->room = h->room == 0 ? 256 : h->room * 2;
+		h->at = memory_resize(h->at, h->room * sizeof(struct recipient *));
+	}
+	heap_set(h, h->len++, r);
+	heap_up(h, r->place);
+}
+
+static void
+heap_drop(struct heap *h, size_t at)
+{
+	if (at == --h->len)
 		return;
-	}
-	if (q->heap_len == q->heap_room) {
-		q->heap_room = q->heap_room == 0 ? 256 : q->heap_room * 2;
-		q->heap = memory_resize(q->heap, q->heap_room * sizeof *q->heap);
-	}
-	heap_set(q, q->heap_len++, r);
-	heap_up(q, r->place);
+	heap_set(h, at, h->at[h->len]);
+	heap_up(h, at);
+	heap_down(h, h->at[at]->place);
 }
 
 static void
@@ -127,11 +153,15 @@ unschedule(struct queue *q, struct recipient *r)
 	if (at == NOWHERE)
 		return;
 	r->place = NOWHERE;
-	if (at == --q->heap_len)
-		return;
-	heap_set(q, at, q->heap[q->heap_len]);
-	heap_up(q, at);
-	heap_down(q, q->heap[at]->place);
+	heap_drop(r->ready ? &q->ready : &q->waiting, at);
+	r->ready = false;
+}
+
+static void
+schedule(struct queue *q, struct recipient *r)
+{
+	unschedule(q, r);
+	heap_add(&q->waiting, r);
 }
 
 /* ---- letters -------------------------------------------------------------------------- */
@@ -216,12 +246,23 @@ letter_look(struct queue *q, struct letter *l)
 	letter_forget(q, l);
 }
 
+/* Not before its client wants it (rfc4865). */
+static int64_t
+not_before(const struct letter *l, int64_t ms)
+{
+	int64_t least = l->handling.not_before_us / 1000;
+
+	return ms < least ? least : ms;
+}
+
 void
 queue_enter(struct queue *q, struct letter *l)
 {
-	for (struct recipient *r = l->first; r != NULL; r = r->next)
+	for (struct recipient *r = l->first; r != NULL; r = r->next) {
+		r->due_ms = not_before(l, r->due_ms);
 		if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
 			schedule(q, r);
+	}
 	letter_look(q, l);
 }
 
@@ -265,6 +306,14 @@ finish(struct queue *q, struct recipient *r, int64_t now_ms)
 	return RECIPIENT_DONE;
 }
 
+/* rfc3461:4.1 NOTIFY=SUCCESS; an aliased or forwarded recipient counts for its targets. */
+static enum recipient_state
+deliver(struct queue *q, struct recipient *r, int64_t now_ms)
+{
+	r->reported = (r->notify & NOTIFY_SUCCESS) != 0;
+	return finish(q, r, now_ms);
+}
+
 static enum recipient_state
 give_up(struct queue *q, struct recipient *r, int64_t now_ms)
 {
@@ -272,12 +321,21 @@ give_up(struct queue *q, struct recipient *r, int64_t now_ms)
 	return finish(q, r, now_ms);
 }
 
+/* rfc2852:4.1.5: what is to be returned or told of at a time is looked at then. */
+static int64_t
+in_time(const struct letter *l, int64_t due_ms, int64_t now_ms)
+{
+	int64_t by_ms = l->handling.by_us / 1000;
+
+	return l->handling.by_mode != 0 && by_ms > now_ms && by_ms < due_ms ? by_ms : due_ms;
+}
+
 static enum recipient_state
 again(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	if (now_ms - r->letter->arrived_us / 1000 >= q->patience.lifetime_ms)
 		return give_up(q, r, now_ms);
-	r->due_ms = now_ms + backoff(q, r, now_ms);
+	r->due_ms = in_time(r->letter, now_ms + backoff(q, r, now_ms), now_ms);
 	schedule(q, r);
 	return RECIPIENT_WAITING;
 }
@@ -292,7 +350,7 @@ again_new(struct queue *q, struct recipient *r, int64_t now_ms)
 static enum recipient_state
 at_once(struct queue *q, struct recipient *r, int64_t now_ms)
 {
-	r->due_ms = now_ms;
+	r->due_ms = not_before(r->letter, now_ms);
 	schedule(q, r);
 	return r->state == RECIPIENT_NEW ? RECIPIENT_NEW : RECIPIENT_WAITING;
 }
@@ -310,7 +368,7 @@ static enum recipient_state
 named(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->known = true;
-	r->due_ms = now_ms;
+	r->due_ms = not_before(r->letter, now_ms);
 	schedule(q, r);
 	return RECIPIENT_WAITING;
 }
@@ -353,7 +411,7 @@ hold(struct queue *q, struct recipient *r, int64_t now_ms)
 static enum recipient_state
 release(struct queue *q, struct recipient *r, int64_t now_ms)
 {
-	r->due_ms = now_ms;
+	r->due_ms = not_before(r->letter, now_ms);
 	schedule(q, r);
 	return r->known ? RECIPIENT_WAITING : RECIPIENT_NEW;
 }
@@ -375,9 +433,9 @@ wrong(struct queue *q, struct recipient *r, int64_t now_ms)
 /* clang-format off */
 static act_fn *const life[RECIPIENT_STATES][RECIPIENT_EVENTS] = {
 /*                      DUE      RESOLVED    DELIVERED LATER      REFUSED   LOST     HOLD   RELEASE  */
-[RECIPIENT_NEW]     = { ask_who, named,      finish,   again_new, give_up,  at_once, hold,  at_once },
+[RECIPIENT_NEW]     = { ask_who, named,      deliver,  again_new, give_up,  at_once, hold,  at_once },
 [RECIPIENT_WAITING] = { try_it,  stay,       wrong,    wrong,     wrong,    stay,    hold,  at_once },
-[RECIPIENT_TRYING]  = { wrong,   wrong,      finish,   again,     give_up,  soon,    stay,  stay    },
+[RECIPIENT_TRYING]  = { wrong,   wrong,      deliver,  again,     give_up,  soon,    stay,  stay    },
 [RECIPIENT_HELD]    = { wrong,   named_held, stay,     stay,      stay,     stay,    stay,  release },
 [RECIPIENT_DONE]    = { wrong,   stay,       stay,     stay,      stay,     stay,    stay,  stay    },
 };
@@ -406,8 +464,8 @@ queue_event(struct queue *q, struct recipient *r, enum recipient_event e, const 
 	l->dirty = true;
 	if (before == RECIPIENT_DONE || r->state != RECIPIENT_DONE)
 		return;
-	if (r->refused) {
-		q->needs->refused(q->ctx, r);
+	if (r->refused || r->reported) {
+		q->needs->ended(q->ctx, r);
 		return;
 	}
 	l->open--;
@@ -419,11 +477,27 @@ queue_told(struct queue *q, struct recipient *r)
 {
 	struct letter *l = r->letter;
 
-	INSIDE(r->state == RECIPIENT_DONE && r->refused && !r->told && l->open > 0);
+	INSIDE(r->state == RECIPIENT_DONE && (r->refused || r->reported) && !r->told &&
+	       l->open > 0);
 	r->told = true;
 	l->dirty = true;
 	l->open--;
 	letter_look(q, l);
+}
+
+/* Those whose time has come, in front of all others; where the clock was set back it has not. */
+static void
+make_ready(struct queue *q, int64_t now_ms)
+{
+	while (q->ready.len > 0 && q->ready.at[0]->due_ms > now_ms)
+		schedule(q, q->ready.at[0]);
+	while (q->waiting.len > 0 && q->waiting.at[0]->due_ms <= now_ms) {
+		struct recipient *r = q->waiting.at[0];
+
+		unschedule(q, r);
+		r->ready = true;
+		heap_add(&q->ready, r);
+	}
 }
 
 struct recipient *
@@ -431,17 +505,22 @@ queue_next(struct queue *q, int64_t now_ms, int64_t *wait_ms)
 {
 	struct recipient *r;
 
-	if (q->heap_len == 0) {
-		*wait_ms = -1;
+	make_ready(q, now_ms);
+	if (q->ready.len == 0) {
+		*wait_ms = q->waiting.len > 0 ? q->waiting.at[0]->due_ms - now_ms : -1;
 		return NULL;
 	}
-	r = q->heap[0];
-	if (r->due_ms > now_ms) {
-		*wait_ms = r->due_ms - now_ms;
-		return NULL;
-	}
+	r = q->ready.at[0];
 	r->state = life[r->state][EVENT_DUE](q, r, now_ms);
 	return r;
+}
+
+bool
+queue_past_its_time(const struct recipient *r, int64_t now_ms)
+{
+	const struct handling *h = &r->letter->handling;
+
+	return h->by_mode != 0 && now_ms >= h->by_us / 1000;
 }
 
 struct recipient *

@@ -7,6 +7,10 @@
  * Letters live in memory.  A recipient's life is the table in queue.c: states by
  * events.  What is due is found by queue_next(), in order of time, then of arrival.
  *
+ * Of those that are due at one time the one with the highest priority is first.  Nothing is due before
+ * the time its client wants (struct handling); what is to be there by a time is looked at again then
+ * (queue_past_its_time()).
+ *
  * The queue is working memory, not the proof of acceptance: that is the letter log.  A letter that
  * is gone again before the next checkpoint never touches queue.db.
  *
@@ -19,6 +23,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "message/envelope.h"
 
 enum recipient_state {
 	RECIPIENT_NEW,         /* its address is not resolved yet                    */
@@ -59,9 +64,12 @@ struct recipient {
 	const char *status, *text;     /* of the last try                      */
 	bool        known;             /* was resolved: account and address say who */
 	bool        refused;           /* done by returning, not by delivering */
+	bool        reported;          /* delivered, which its sender wants to hear */
+	bool        warned;            /* its sender knows that it takes long  */
 	bool        told;              /* and the sender knows                 */
 	bool        returning;         /* the role's: its notice is on the way */
 	size_t      place;             /* in the schedule                      */
+	bool        ready;             /* in the part of those that are due    */
 	uint32_t    ticket;            /* the role's, while a question is open */
 };
 struct letter {
@@ -72,6 +80,7 @@ struct letter {
 	uint64_t    content_at;
 	int64_t     arrived_us, heard_us;
 	uint32_t    flags;             /* enum envelope_flag                   */
+	struct handling handling;      /* its strings in `life`                */
 	const char *sender;
 	struct recipient *first;
 	uint32_t    recipients, open;  /* open: not DONE                       */
@@ -83,9 +92,9 @@ struct letter {
 
 struct queue_needs {
 	void (*finished)(void *ctx, struct letter *);
-	/* The life of this recipient ended without delivery; the sender is to be told (the letter
-	   is not finished before queue_told()). */
-	void (*refused)(void *ctx, struct recipient *);
+	/* The life of this recipient ended without delivery, or with one its sender wants to hear of
+	   (recipient .refused, .reported); the letter is not finished before queue_told(). */
+	void (*ended)(void *ctx, struct recipient *);
 };
 struct queue_patience { int64_t least_ms, most_ms, lifetime_ms; };  /* minimal_, maximal_backoff_time, maximal_queue_lifetime */
 
@@ -107,9 +116,11 @@ struct letter *queue_oldest(const struct queue *);               /* then letter-
 struct recipient *queue_next(struct queue *, int64_t now_ms, int64_t *wait_ms);
 /* `status` and `text` are copied (may be NULL). `now_ms` wall clock. */
 void queue_event(struct queue *, struct recipient *, enum recipient_event, const char *status, const char *text, int64_t now_ms);
+/* DELIVERBY (rfc2852): the time its client gave is over. */
+bool queue_past_its_time(const struct recipient *, int64_t now_ms);
 /* A resolved recipient stands for several: one more, sharing original, orcpt, notify. */
 struct recipient *queue_fork(struct queue *, struct recipient *);
-/* The sender of a refused recipient has been told (or is nobody). */
+/* The sender of a recipient that ended has been told (or is nobody). */
 void queue_told(struct queue *, struct recipient *);
 
 #endif

@@ -34,13 +34,13 @@ static void returning_try(struct returning *);
 /* ---- whom it concerns -------------------------------------------------------------- */
 
 void
-queue_refused(void *house, struct recipient *r)
+queue_ended(void *house, struct recipient *r)
 {
 	struct queue_role *k = queue_of(house);
 	char               id[24];
 
 	/* It ended with "later": its time is over. */
-	if (r->status[0] == '4') {
+	if (r->refused && r->status[0] == '4') {
 		letter_id_text(r->letter->id, id);
 		note_as(queue_services[SERVICE_QMGR],
 		        "%s: from=<%s>, status=expired, returned to sender", id, r->letter->sender);

@@ -52,6 +52,7 @@ letter_found(void *house, const struct spool_found *f)
 					    .flags = e.flags,
 					    .sender = e.sender,
 					    .client = e.client,
+					    .handling = e.handling,
 					    .recipient = to,
 					    .recipients = e.recipients,
 				    });

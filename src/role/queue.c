@@ -12,6 +12,9 @@
 
 enum { RESOLVING_MOST = 4096, DELIVERING_MOST = 4096, KNOWN_MOST = 20000, CHECKPOINT_MS = 1000 };
 
+/* rfc2852:4.1.5.1, rfc3463:3.5 X.4.7 */
+#define OVERDUE "the time its sender gave for the delivery is over"
+
 #define AT(f) offsetof(struct queue_settings, f)
 /* clang-format off */
 static const struct setting rows[] = {
@@ -91,7 +94,7 @@ letter_finished(void *house, struct letter *l)
 	ledger_finished(queue_of(house)->ledger, l);
 }
 
-static const struct queue_needs queue_needs = { letter_finished, queue_refused };
+static const struct queue_needs queue_needs = { letter_finished, queue_ended };
 
 /* ---- questions that are open ---------------------------------------------------------- */
 
@@ -415,8 +418,11 @@ hear_delivered(struct house *h, uint32_t index, uint32_t ticket, struct bytes bo
 	(void)queue_asked_drop(at, ticket);
 	if (r != NULL && at == k->for_users)
 		queue_user_had(h, r);
-	if (r != NULL && w.result == DELIVER_FORWARDED)
+	if (r != NULL && w.result == DELIVER_FORWARDED) {
 		queue_forward(h, r, &w);
+		r->notify &=
+			(uint8_t)~NOTIFY_SUCCESS; /* it is not delivered before its targets are */
+	}
 	if (r != NULL)
 		queue_conclude(h, r, means[w.result].event, means[w.result].how, w.status, w.text);
 	queue_pump(h);
@@ -450,7 +456,9 @@ queue_pump(struct house *h)
 		return;
 	k->pumping = true;
 	while (!hands_full(k) && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
-		if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
+		if (r->letter->handling.by_mode == 'R' && queue_past_its_time(r, queue_now_ms()))
+			queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.4.7", OVERDUE);
+		else if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
 			resolve(h, r);
 		else
 			try_recipient(h, r);
@@ -467,6 +475,29 @@ due(void *house)
 }
 
 /* ---- letters come ---------------------------------------------------------------------------------- */
+
+/* One that a rule or a check holds begins its life so (an administrator says when it goes on); of one that is
+   led elsewhere nobody else gets it. */
+static void
+add_recipients(struct letter *l, const struct word_letter *w)
+{
+	const struct letter_recipient  instead = { .address = w->handling.redirect };
+	const struct letter_recipient *list = instead.address.len > 0 ? &instead : w->recipient;
+	uint32_t                       count = instead.address.len > 0 ? 1 : w->recipients;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct recipient *r = letter_recipient(l, arena_copy(l->life, list[i].address));
+
+		if (list[i].orcpt.len > 0)
+			r->orcpt = arena_copy(l->life, list[i].orcpt);
+		r->notify = list[i].notify;
+		if (w->handling.hold.len == 0)
+			continue;
+		r->state = RECIPIENT_HELD;
+		r->status = "4.7.0";
+		r->text = arena_copy(l->life, w->handling.hold);
+	}
+}
 
 bool
 queue_letter_enter(struct house *h, const struct word_letter *w)
@@ -485,13 +516,8 @@ queue_letter_enter(struct house *h, const struct word_letter *w)
 	l->arrived_us = w->arrived_us;
 	l->flags = w->flags;
 	l->sender = arena_copy(l->life, w->sender);
-	for (uint32_t i = 0; i < w->recipients; i++) {
-		struct recipient *r =
-			letter_recipient(l, arena_copy(l->life, w->recipient[i].address));
-		if (w->recipient[i].orcpt.len > 0)
-			r->orcpt = arena_copy(l->life, w->recipient[i].orcpt);
-		r->notify = w->recipient[i].notify;
-	}
+	l->handling = handling_keep(l->life, &w->handling);
+	add_recipients(l, w);
 	letter_id_text(l->id, id);
 	note_as(queue_services[SERVICE_QMGR],
 	        "%s: from=<%s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id, l->sender,

@@ -106,7 +106,7 @@ bool hear_keeper_not(struct house *, struct bytes body);
 bool hear_keeper_rest(struct house *, uint32_t index);
 
 void queue_notice_open(struct house *);
-void queue_refused(void *house, struct recipient *);
+void queue_ended(void *house, struct recipient *);
 void queue_notices(void *house);                                 /* at rest */
 
 void queue_compact_command(struct house *, struct caller *);

@@ -224,6 +224,12 @@ say_letter(struct receiver *r, struct bytes body)
 	link_say(l, WORD_LETTER, 0, body, -1);
 }
 
+static uint32_t
+envelope_flags(const struct letter *l)
+{
+	return l->flags | (l->submission ? ENVELOPE_SUBMITTED : 0);
+}
+
 static void
 tell_queue(struct receiver *r, const struct letter *l, uint64_t id, uint32_t segment, uint64_t at)
 {
@@ -233,16 +239,19 @@ tell_queue(struct receiver *r, const struct letter *l, uint64_t id, uint32_t seg
 	arena_clear(r->scratch);
 	list = arena_take_array(r->scratch, l->rcpts + l->copies, sizeof *list);
 	for (uint32_t i = 0; i < l->rcpts; i++)
-		list[i].address = l->rcpt[i].address;
+		list[i] = (struct letter_recipient){ l->rcpt[i].address, l->rcpt[i].orcpt,
+			                             l->rcpt[i].notify };
 	for (uint32_t i = 0; i < l->copies; i++)
-		list[l->rcpts + i].address = l->copy[i];
+		list[l->rcpts + i] =
+			(struct letter_recipient){ l->copy[i], BYTES(""), NOTIFY_NEVER };
 	word_pack_letter(&body, &(struct word_letter){
 					.letter = id,
 					.envelope_segment = segment,
 					.envelope_at = at,
 					.content_len = l->len,
 					.arrived_us = l->arrived_us,
-					.flags = l->submission ? ENVELOPE_SUBMITTED : 0,
+					.flags = envelope_flags(l),
+					.handling = l->handling,
 					.sender = l->sender,
 					.message_id = bytes_of(l->reader.fields.message_id),
 					.client = l->client,
@@ -284,15 +293,19 @@ put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes ve
 	buffer_add(&prefix, verdict);
 	letter_trace(l, text, &prefix);
 	for (uint32_t i = 0; i < l->rcpts; i++)
-		list[i].address = l->rcpt[i].address;
+		list[i] = (struct envelope_recipient){ l->rcpt[i].address, l->rcpt[i].orcpt,
+			                               l->rcpt[i].notify };
 	for (uint32_t i = 0; i < l->copies; i++)
-		list[l->rcpts + i].address = l->copy[i];
+		list[l->rcpts + i] =
+			(struct envelope_recipient){ l->copy[i], BYTES(""), NOTIFY_NEVER };
 	envelope_pack(
 		&(struct envelope){
 			.letter = id,
 			.arrived_us = l->arrived_us,
-			.flags = l->submission ? ENVELOPE_SUBMITTED : 0,
-			.body = l->eight_bit ? BODY_8BITMIME : BODY_7BIT,
+			.flags = envelope_flags(l),
+			.body = l->body,
+			.ret = l->ret,
+			.envid = l->envid,
 			.sender = l->sender,
 			.user = l->user,
 			.client = l->client,
@@ -301,6 +314,7 @@ put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes ve
 			.content_len = l->len,
 			.prefix = buffer_bytes(&prefix),
 			.digest = digest,
+			.handling = l->handling,
 			.recipient = list,
 			.recipients = l->rcpts + l->copies,
 		},

@@ -128,6 +128,7 @@ word_pack_letter(struct buffer *b, const struct word_letter *w)
 	pack_bytes(b, w->sender);
 	pack_bytes(b, w->message_id);
 	pack_bytes(b, w->client);
+	handling_pack(&w->handling, b);
 	pack_u32(b, w->recipients);
 	for (uint32_t i = 0; i < w->recipients; i++) {
 		pack_bytes(b, w->recipient[i].address);
@@ -155,6 +156,8 @@ word_unpack_letter(struct bytes body, struct arena *life, struct word_letter *w)
 	w->sender = unpack_bytes(&r.fields);
 	w->message_id = unpack_bytes(&r.fields);
 	w->client = unpack_bytes(&r.fields);
+	if (!handling_unpack(&r.fields, &w->handling))
+		return false;
 	w->recipients = read_count(&r, EACH, ENVELOPE_RECIPIENTS_MOST);
 	recipient = arena_take_array(life, w->recipients, sizeof *recipient);
 	for (uint32_t i = 0; i < w->recipients; i++) {

@@ -18,6 +18,7 @@
 #include "channel/peer.h"
 #include "channel/tls.h"
 #include "directory/credential.h"
+#include "message/envelope.h"
 
 /* The keeper of an operating-system user has an index beyond the pool: this bit and the uid. */
 #define KEEPER_OF_USER 0x80000000u
@@ -234,6 +235,7 @@ struct word_letter {
 	uint64_t letter; uint32_t envelope_segment; uint64_t envelope_at; uint64_t content_len;
 	int64_t  arrived_us; uint32_t flags;
 	struct bytes sender, message_id, client;
+	struct handling handling;
 	const struct letter_recipient *recipient; uint32_t recipients;
 };
 BODY(letter)

@@ -45,7 +45,7 @@ letter_open(struct session *s, struct bytes sender)
 	return l;
 }
 
-void
+struct letter_rcpt *
 letter_add(struct letter *l, struct bytes address)
 {
 	if (l->rcpts == l->rcpt_room) {
@@ -57,7 +57,8 @@ letter_add(struct letter *l, struct bytes address)
 		l->rcpt = more;
 		l->rcpt_room = room;
 	}
-	l->rcpt[l->rcpts++].address = arena_keep(l->life, address);
+	l->rcpt[l->rcpts] = (struct letter_rcpt){ .address = arena_keep(l->life, address) };
+	return &l->rcpt[l->rcpts++];
 }
 
 void

@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "channel/peer.h"
+#include "message/envelope.h"
 #include "smtp/receiver/content.h"
 #include "smtp/receiver/settings.h"
 
@@ -26,6 +27,8 @@ struct session;
 struct receiver_needs;
 struct letter_rcpt {
 	struct bytes address;          /* "local@domain"                      */
+	struct bytes orcpt;            /* "rfc822;..." as it was said, "" not */
+	uint8_t      notify;           /* rfc3461:4.1, 0 not said             */
 };
 struct letter {
 	struct arena   *life;
@@ -33,7 +36,12 @@ struct letter {
 	const struct receiver_needs *needs;
 	void           *house;
 	struct bytes    sender;        /* "" for <>                           */
-	bool            eight_bit, submission;
+	bool            submission;
+	uint8_t         body;          /* enum envelope_body                  */
+	uint8_t         ret;           /* 0, 'F' or 'H'                       */
+	uint32_t        flags;         /* enum envelope_flag, beside what the letter itself says */
+	struct bytes    envid;         /* in xtext, "" not said               */
+	struct handling handling;
 	bool            sender_known;  /* whose the sender is was asked; `owner` says it */
 	uint8_t         owner;         /* enum owner                          */
 	uint64_t        declared;      /* SIZE=, 0 not said                   */
@@ -62,7 +70,7 @@ struct letter {
 	uint64_t        _charged;
 };
 struct letter *letter_open(struct session *, struct bytes sender);
-void letter_add(struct letter *, struct bytes address);
+struct letter_rcpt *letter_add(struct letter *, struct bytes address);
 void letter_drop(struct letter **);
 void letter_trace(struct letter *, const char *id, struct buffer *out);
 void letter_charge(struct letter *, uint64_t bytes);   /* what it counts in letters_in_hand() */

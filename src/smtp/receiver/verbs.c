@@ -354,7 +354,7 @@ verb_mail(struct session *s, struct bytes argument)
 		s->letter->needs = s->needs;
 		s->letter->house = s->house;
 		s->letter->declared = m.size;
-		s->letter->eight_bit = m.eight_bit;
+		s->letter->body = m.eight_bit ? BODY_8BITMIME : BODY_7BIT;
 		s->letter->submission = s->user.len > 0;
 		say_fixed(s, BYTES("250 2.1.0 Ok\r\n"));
 	}
@@ -460,7 +460,7 @@ static void
 rcpt_resolved(struct session *s, enum resolved r, const char *table)
 {
 	if (acceptable(s, r, table)) {
-		letter_add(s->letter, s->asked);
+		(void)letter_add(s->letter, s->asked);
 		say_fixed(s, BYTES("250 2.1.5 Ok\r\n"));
 	}
 	s->asked.len = 0;

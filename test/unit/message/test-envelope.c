@@ -16,7 +16,10 @@ test_there_and_back(void **state)
 		.body = BODY_8BITMIME, .ret = 'H', .sender = BYTES("s@t.u"), .envid = BYTES("x"),
 		.user = BYTES("eva"), .client = BYTES("h[192.0.2.1]"), .helo = BYTES("h"),
 		.protocol = BYTES("ESMTPS"), .content_len = 77, .prefix = BYTES("Received: x\r\n"),
-		.digest = BYTES("\0\1"), .recipient = to, .recipients = COUNT(to),
+		.digest = BYTES("\0\1"),
+		.handling = { 1795311320000000, 1795311319000002, 'N', true, -9, BYTES("a check says so"),
+		              BYTES("smtp:[127.0.0.1]:10025"), BYTES("g@h.i"), BYTES("+=") },
+		.recipient = to, .recipients = COUNT(to),
 	}, got;
 	struct buffer b = { 0 }, again = { 0 };
 	struct arena *a = arena_open(NULL);
@@ -28,6 +31,13 @@ test_there_and_back(void **state)
 	      got.body == BODY_8BITMIME && got.flags == e.flags && got.content_len == 77);
 	HOLDS("recipients", got.recipients == 2 && got.recipient[0].notify == to[0].notify);
 	SAME("orcpt", got.recipient[0].orcpt, to[0].orcpt);
+	HOLDS("handling", got.handling.not_before_us == e.handling.not_before_us &&
+	      got.handling.by_us == e.handling.by_us && got.handling.by_mode == 'N' && got.handling.by_trace &&
+	      got.handling.priority == -9);
+	SAME("hold", got.handling.hold, e.handling.hold);
+	SAME("filter", got.handling.filter, e.handling.filter);
+	SAME("redirect", got.handling.redirect, e.handling.redirect);
+	SAME("verp", got.handling.verp, e.handling.verp);
 	envelope_pack(&got, &again);
 	SAME("packed again", buffer_bytes(&again), buffer_bytes(&b));
 	for (size_t n = 0; n < b.len; n++)
@@ -36,6 +46,28 @@ test_there_and_back(void **state)
 	HOLDS("a length that lies", !envelope_unpack(buffer_bytes(&b), a, &got));
 	buffer_free(&b);
 	buffer_free(&again);
+	arena_close(&a);
+}
+
+/* docs/format.md, version 1, byte by byte: what the letter logs of 0.2 hold. */
+static void
+test_version_1(void **state)
+{
+	static const char old[] =
+		"\1\0" "\x90\x78\x56\x34\x12\0\0\0" "\1\0\0\0\0\0\0\0" "\2\0\0\0" "\1" "H"
+		"\5\0\0\0s@t.u" "\1\0\0\0x" "\3\0\0\0eva" "\1\0\0\0c" "\1\0\0\0h" "\5\0\0\0ESMTP"
+		"\x4d\0\0\0\0\0\0\0" "\0\0\0\0" "\0\0\0\0" "\1\0\0\0" "\5\0\0\0a@b.c" "\0\0\0\0" "\4";
+	struct arena   *a = arena_open(NULL);
+	struct envelope e;
+
+	(void)state;
+	HOLDS("read", envelope_unpack((struct bytes){ old, sizeof old - 1 }, a, &e));
+	HOLDS("numbers", e.letter == 0x1234567890 && e.arrived_us == 1 && e.flags == ENVELOPE_SUBMITTED &&
+	      e.body == BODY_8BITMIME && e.ret == 'H' && e.content_len == 77 && e.recipients == 1);
+	HOLDS("nothing is asked of its handling", e.handling.not_before_us == 0 && e.handling.by_mode == 0 &&
+	      e.handling.priority == 0 && e.handling.hold.len == 0 && e.handling.filter.len == 0);
+	SAME("recipient", e.recipient[0].address, BYTES("a@b.c"));
+	HOLDS("notify", e.recipient[0].notify == NOTIFY_FAILURE);
 	arena_close(&a);
 }
 
@@ -66,4 +98,4 @@ test_ids(void **state)
 	}
 }
 
-UNIT(test_there_and_back, test_ids)
+UNIT(test_there_and_back, test_version_1, test_ids)

@@ -13,7 +13,7 @@ enum { NOW = 1800000000 };                     /* seconds */
 
 struct kit {
 	struct queue *queue;
-	int           finished, refused;
+	int           finished, refused, reported;
 	uint64_t      last_finished;
 	struct recipient *last_refused;
 };
@@ -28,15 +28,16 @@ kit_finished(void *ctx, struct letter *l)
 }
 
 static void
-kit_refused(void *ctx, struct recipient *r)
+kit_ended(void *ctx, struct recipient *r)
 {
 	struct kit *k = ctx;
 
-	k->refused++;
+	k->refused += r->refused;
+	k->reported += r->reported;
 	k->last_refused = r;
 }
 
-static const struct queue_needs kit_needs = { kit_finished, kit_refused };
+static const struct queue_needs kit_needs = { kit_finished, kit_ended };
 
 static inline void
 kit_open(struct kit *k)

@@ -74,7 +74,9 @@ test_round_trip(void **state)
 	g = opened();
 	l = with(&k, UINT64_C(0x7000000012345678), 2);
 	l->first->orcpt = "rfc822;Jill@Example.com";
-	l->first->notify = 6;
+	l->first->notify = 4;
+	l->first->warned = true;
+	l->handling = (struct handling){ 0, (int64_t)NOW * 2000000, 'R', true, 7, BYTES("x"), BYTES("smtp:[h]"), BYTES("r@s"), BYTES("+=") };
 	queue_enter(k.queue, l);
 	struct recipient *r = queue_next(k.queue, NOW_MS, &wait);
 	r->account = 77;
@@ -103,6 +105,10 @@ test_round_trip(void **state)
 		continue;
 	HOLDS("the one that waits", r != NULL && r->state == RECIPIENT_WAITING && r->known &&
 	                                    r->tries == 1 && r->due_ms == due);
+	HOLDS("handling", l->handling.by_us == (int64_t)NOW * 2000000 && l->handling.by_mode == 'R' &&
+	                          l->handling.by_trace && l->handling.priority == 7);
+	SAME("filter", l->handling.filter, BYTES("smtp:[h]"));
+	HOLDS("who was warned is not again", r->warned != (r->next != NULL ? r->next->warned : l->first->warned));
 	SAME("address", bytes_of(r->address), BYTES("else@example.com"));
 	SAME("original", bytes_of(r->original), bytes_of(original));
 	SAME("detail", bytes_of(r->detail), BYTES("todo"));
@@ -285,7 +291,7 @@ test_refused_in_words(void **state)
 	HOLDS("another version",
 	      ledger_open(path, &errors) == NULL &&
 	              bytes_search(buffer_bytes(&errors),
-	                           BYTES("format version 9; this program knows version 1")) > 0);
+	                           BYTES("format version 9; this program knows version 2")) > 0);
 	buffer_reset(&errors);
 	fd = open(path, O_RDWR);
 	HOLDS("spoil", fd >= 0 && pwrite(fd, "no database no database", 23, 0) == 23);
@@ -332,5 +338,44 @@ test_strange_rows(void **state)
 	cleared();
 }
 
-UNIT(test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
+/* A queue.db as 0.1 and 0.2 made it. */
+static void
+test_version_1(void **state)
+{
+	static const char old[] =
+		"CREATE TABLE mark(segment INTEGER PRIMARY KEY, at INTEGER NOT NULL);"
+		"CREATE TABLE letter(id INTEGER PRIMARY KEY, envelope_segment INTEGER NOT NULL, envelope_at INTEGER NOT NULL,"
+		" content_segment INTEGER NOT NULL, content_at INTEGER NOT NULL, content_len INTEGER NOT NULL,"
+		" arrived_us INTEGER NOT NULL, flags INTEGER NOT NULL, sender TEXT NOT NULL);"
+		"CREATE TABLE recipient(letter INTEGER NOT NULL REFERENCES letter(id) ON DELETE CASCADE, state INTEGER NOT NULL,"
+		" account INTEGER NOT NULL, original TEXT NOT NULL, address TEXT NOT NULL, detail TEXT NOT NULL, orcpt TEXT NOT NULL,"
+		" notify INTEGER NOT NULL, tries INTEGER NOT NULL, due_ms INTEGER NOT NULL, status TEXT NOT NULL, text TEXT NOT NULL,"
+		" known INTEGER NOT NULL);"
+		"CREATE INDEX recipient_letter ON recipient(letter);"
+		"INSERT INTO letter VALUES(5, 1, 2, 3, 4, 5, 6, 2, 'jack@example.com');"
+		"INSERT INTO recipient VALUES(5, 1, 7, 'jill@example.com', 'jill@example.com', '', '', 0, 1, 9, '4.2.2', 'full', 1);"
+		"PRAGMA user_version = 1;";
+	struct kit     k;
+	struct ledger *g;
+	sqlite3       *db = NULL;
+	(void)state;
+
+	fresh();
+	HOLDS("made", sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, old, NULL, NULL, NULL) == SQLITE_OK);
+	sqlite3_close(db);
+	for (int time = 0; time < 2; time++) {
+		kit_open(&k);
+		g = opened();
+		HOLDS("its letter", ledger_load(g, k.queue) == 1 && queue_find(k.queue, 5) != NULL);
+		HOLDS("nothing is asked of its handling", queue_find(k.queue, 5)->handling.by_mode == 0 &&
+		                                                  !queue_find(k.queue, 5)->first->warned);
+		queue_find(k.queue, 5)->dirty = true;
+		HOLDS("written", ledger_checkpoint(g, k.queue) == 0);
+		ledger_close(&g);
+		queue_close(&k.queue);
+	}
+	cleared();
+}
+
+UNIT(test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
      test_killed_between_two_writes, test_refused_in_words, test_strange_rows)

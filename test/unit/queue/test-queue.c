@@ -291,6 +291,78 @@ test_order_against_a_model(void **state)
 	queue_close(&k.queue);
 }
 
+static void
+test_priority(void **state)
+{
+	/* rfc6710:4.1: among those that are due the higher goes first; nobody goes before their time. */
+	static const int8_t priority[] = { 0, -4, 9, 4, 9 };
+	static const uint64_t first[] = { 3, 4, 1, 2 };
+	struct kit k;
+	int64_t    wait;
+	(void)state;
+
+	kit_open(&k);
+	for (uint64_t i = 0; i < COUNT(priority); i++) {
+		struct letter *l = kit_letter(&k, i + 1, 1);
+		l->heard_us = (int64_t)i;
+		l->handling.priority = priority[i];
+		l->handling.not_before_us = i == 4 ? (NOW_MS + 5000) * 1000 : 0;
+		queue_enter(k.queue, l);
+	}
+	for (size_t i = 0; i < COUNT(first); i++)
+		HOLDS("in order", queue_next(k.queue, NOW_MS, &wait)->letter->id == first[i]);
+	HOLDS("its client said later (rfc4865)", queue_next(k.queue, NOW_MS, &wait) == NULL && wait == 5000);
+	queue_event(k.queue, queue_find(k.queue, 5)->first, EVENT_RELEASE, NULL, NULL, NOW_MS);
+	HOLDS("and a flush changes nothing of it", queue_next(k.queue, NOW_MS, &wait) == NULL && wait == 5000);
+	HOLDS("then it goes", queue_next(k.queue, NOW_MS + 5000, &wait)->letter->id == 5);
+	queue_close(&k.queue);
+}
+
+static void
+test_deliver_by(void **state)
+{
+	struct kit     k;
+	struct letter *l;
+	struct recipient *r;
+	int64_t        wait;
+	(void)state;
+
+	kit_open(&k);
+	l = kit_letter(&k, 1, 1);
+	l->handling.by_mode = 'R';
+	l->handling.by_us = (NOW_MS + 60000) * 1000;
+	queue_enter(k.queue, l);
+	r = queue_next(k.queue, NOW_MS, &wait);
+	queue_event(k.queue, r, EVENT_RESOLVED, NULL, NULL, NOW_MS);
+	r = queue_next(k.queue, NOW_MS, &wait);
+	HOLDS("there is time", !queue_past_its_time(r, NOW_MS));
+	queue_event(k.queue, r, EVENT_LATER, "4.2.0", "no", NOW_MS);
+	HOLDS("looked at when the time is over, not after the usual wait",
+	      queue_next(k.queue, NOW_MS, &wait) == NULL && wait == 60000);
+	HOLDS("and then it is over", queue_past_its_time(r, NOW_MS + 60000));
+	queue_close(&k.queue);
+}
+
+static void
+test_success_is_reported(void **state)
+{
+	struct kit     k;
+	struct letter *l;
+	int64_t        wait;
+	(void)state;
+
+	kit_open(&k);
+	l = kit_letter(&k, 1, 1);
+	l->first->notify = NOTIFY_SUCCESS | NOTIFY_FAILURE;
+	queue_enter(k.queue, l);
+	queue_event(k.queue, queue_next(k.queue, NOW_MS, &wait), EVENT_RESOLVED, NULL, NULL, NOW_MS);
+	queue_event(k.queue, queue_next(k.queue, NOW_MS, &wait), EVENT_DELIVERED, "2.0.0", "ok", NOW_MS);
+	HOLDS("its sender is to hear of it", k.reported == 1 && k.refused == 0 && k.finished == 0);
+	queue_told(k.queue, k.last_refused);
+	HOLDS("and then it ends", k.finished == 1);
+	queue_close(&k.queue);
+}
+
 /* minimal_ and maximal_backoff_time, give or take an eighth; growing with the letter's age. */
 static void
 test_backoff(void **state)
@@ -365,6 +437,6 @@ test_expiry(void **state)
 	}
 }
 
-UNIT(test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done,
+UNIT(test_priority, test_deliver_by, test_success_is_reported, test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done,
      test_without_recipients, test_fork, test_list, test_order_against_a_model, test_backoff,
      test_no_patience_still_breathes, test_expiry)

@@ -63,6 +63,10 @@ static const struct letter_recipient recipients[] = {
 	{ B("jill@example.com"), B("rfc822;jill@example.com"), 15 },
 	{ B("joe@example.com"), B(""), 0 },
 };
+#define HANDLED                                                                                  \
+	{                                                                                        \
+		1, -2, 'R', true, -9, B("held"), B("smtp:[h]:10025"), B("a@b.c"), B("+=")       \
+	}
 static const struct letter_extent sought[] = { { 0, 99 }, { UINT64_C(1) << 40, 1 } };
 static const struct letter_texts  texts[] = { { TEXT_WHOLE, B("subject: x\xff"), B("hi\xff") },
 	                                      { TEXT_LATER, B(""), B("") } };
@@ -113,8 +117,8 @@ static const struct body_case {
 	  BODY(judge, false, B(""), 64, 1 << 20, true, B(""), B(""), B(""), B(""), LOCAL) },
 	{ "judged", BODY(judged, JUDGE_REFUSE, "5.7.1 no", B("A: b\r\n"), B("digest")) },
 	{ "a letter to two", BODY(letter, 1, 2, 3, 4, -5, 6, B("jack@example.com"), B("<1@x>"),
-	                          B("c"), recipients, 2) },
-	{ "a letter to nobody", BODY(letter, 1, 2, 3, 4, 5, 6, B(""), B(""), B(""), NULL, 0) },
+	                          B("c"), HANDLED, recipients, 2) },
+	{ "a letter to nobody", BODY(letter, 1, 2, 3, 4, 5, 6, B(""), B(""), B(""), { 0 }, NULL, 0) },
 	{ "deliver", BODY(deliver, 1, 2, 3, 4, B("a"), B("b"), B("c"), B("")) },
 	{ "delivered", BODY(delivered, DELIVER_LATER, "4.2.2", "full", true, NULL, 0) },
 	{ "forwarded to two",
