@@ -12,17 +12,6 @@
 
 enum { TYPICAL = 16 << 10 }; /* of a letter whose SIZE was not said */
 
-/* A letter on its way, in the letter's own arena. */
-struct passage {
-	struct question       question; /* first: the verifier's              */
-	struct house         *house;
-	struct letter        *letter;
-	struct writer_stream *stream; /* NULL: small                        */
-	bool                  opened;
-	struct passage       *next; /* of those that wait for a segment  */
-	struct bytes          prefix, digest;
-};
-
 static struct passage *
 passage_of(struct house *h, struct letter *l)
 {
@@ -114,6 +103,7 @@ need_stream_drop(void *house, struct letter *l)
 {
 	struct passage *p = passage_of(house, l);
 
+	letter_edit_drop(p);
 	question_drop(&receiver_of(house)->questions, &p->question);
 	rewrite_drop(receiver_of(house), l);
 	if (p->stream != NULL)
@@ -131,6 +121,7 @@ ask_verifier(struct question *q)
 	struct letter    *l = p->letter;
 	struct link      *link = house_link(p->house, VERIFIER, q->verifier);
 	struct word_judge w = {
+		.append = p->edited, /* what it says is known, and only its digest is asked */
 		.client = l->client,
 		.helo = l->helo,
 		.sender = l->sender,
@@ -153,6 +144,56 @@ ask_verifier(struct question *q)
 		link_end(link);
 }
 
+static void
+not_judged(struct passage *p, enum verdict verdict, const char *reply)
+{
+	receiver_of(p->house)->passing--;
+	letter_judged(p->letter, verdict, reply, BYTES(""), BYTES(""));
+}
+
+static void verifier_answered(struct question *, const struct bytes *body);
+
+static void
+ask_judge(struct passage *p)
+{
+	p->question.ask = ask_verifier;
+	p->question.answered = verifier_answered;
+	p->question.weight = p->stream != NULL ? QUESTION_HEAVY : 0;
+	question_ask(&receiver_of(p->house)->questions, &p->question);
+}
+
+/* What is kept is what the digest is of. */
+static void
+content_edited(struct passage *p, int why)
+{
+	if (why == 0)
+		ask_judge(p);
+	else
+		not_judged(p, VERDICT_LATER,
+		           why == ENOSPC || why == EDQUOT
+		                   ? "452 4.3.1 Insufficient system storage"
+		                   : "451 4.3.0 Error: queue file write error");
+}
+
+/* Where it says that something is to stand there instead, the letter is judged again, for its digest. */
+static bool
+edit_asked(struct passage *p, const struct word_judged *w)
+{
+	struct arena *life = p->letter->life;
+	struct edits *edits;
+
+	if (w->edits.len == 0 || p->edited)
+		return false;
+	edits = arena_take(life, sizeof *edits);
+	p->edited = true;
+	p->prefix = arena_keep(life, w->prefix);
+	if (edits_unpack(arena_keep(life, w->edits), life, edits))
+		letter_edit(p, edits, -1, 0, content_edited);
+	else
+		content_edited(p, EINVAL);
+	return true;
+}
+
 /* Two verifiers that died of it are enough: 451, and the client may try again. */
 static void
 verifier_answered(struct question *q, const struct bytes *body)
@@ -162,18 +203,13 @@ verifier_answered(struct question *q, const struct bytes *body)
 	struct word_judged w;
 
 	arena_clear(r->scratch);
-	if (body == NULL || !word_unpack_judged(*body, r->scratch, &w) || w.verdict > JUDGE_LATER) {
-		r->passing--;
-		letter_judged(p->letter, VERDICT_LATER, NULL, BYTES(""), BYTES(""));
-		return;
-	}
-	if (w.verdict != JUDGE_ACCEPT)
-		r->passing--;
-	letter_judged(p->letter,
-	              w.verdict == JUDGE_ACCEPT   ? VERDICT_ACCEPT
-	              : w.verdict == JUDGE_REFUSE ? VERDICT_REFUSE
-	                                          : VERDICT_LATER,
-	              w.reply, w.prefix, w.digest);
+	if (body == NULL || !word_unpack_judged(*body, r->scratch, &w))
+		not_judged(p, VERDICT_LATER, NULL);
+	else if (w.verdict != JUDGE_ACCEPT)
+		not_judged(p, w.verdict == JUDGE_REFUSE ? VERDICT_REFUSE : VERDICT_LATER, w.reply);
+	else if (!edit_asked(p, &w))
+		letter_judged(p->letter, VERDICT_ACCEPT, w.reply, p->edited ? p->prefix : w.prefix,
+		              w.digest);
 }
 
 static void
@@ -197,12 +233,8 @@ need_judge(void *house, struct letter *l)
 		r->passing++;
 		return;
 	}
-
-	p->question.ask = ask_verifier;
-	p->question.answered = verifier_answered;
-	p->question.weight = p->stream != NULL ? QUESTION_HEAVY : 0;
 	r->passing++;
-	question_ask(&r->questions, &p->question);
+	ask_judge(p);
 }
 
 /*

@@ -9,12 +9,24 @@
 #include "base/map.h"
 #include "channel/bans.h"
 #include "channel/listener.h"
+#include "message/edits.h"
 #include "policy/tally.h"
 #include "role/question.h"
 #include "smtp/receiver/connection.h"
 #include "spool/writer.h"
 
-struct passage;
+/* A letter on its way, in the letter's own arena. */
+struct passage {
+	struct question       question;      /* first: the verifier's              */
+	struct house         *house;
+	struct letter        *letter;
+	struct writer_stream *stream;        /* NULL: small                        */
+	bool                  opened;
+	bool                  edited;        /* it is judged again, for its digest alone */
+	struct editing       *editing;       /* NULL: its content is not being made anew */
+	struct passage       *next;          /* of those that wait for a segment   */
+	struct bytes          prefix, digest;
+};
 struct door {                          /* a listening socket                       */
 	struct door *next;
 	struct receiver *receiver;
@@ -111,6 +123,11 @@ uint64_t need_stream_waiting(void *, struct letter *);
 void need_stream_drop(void *, struct letter *);
 void need_judge(void *, struct letter *);
 void need_keep(void *, struct letter *, struct bytes prefix, struct bytes digest);
+
+/* receiver-edit.c: the content with these edits, which fit a file of this size, in the place of what it was.  Both live
+   until `then` is called, once, perhaps at once; with an errno nothing has changed. */
+void letter_edit(struct passage *, const struct edits *, int file, uint64_t file_len, void (*then)(struct passage *, int why));
+void letter_edit_drop(struct passage *);
 
 /* receiver-networks.c: the tables of mynetworks and its like, with one user; lists of them without "/files". */
 struct network_tables *client_tables_open(struct house *);

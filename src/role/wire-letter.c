@@ -102,6 +102,7 @@ word_pack_judged(struct buffer *b, const struct word_judged *w)
 	pack_string(b, w->reply);
 	pack_bytes(b, w->prefix);
 	pack_bytes(b, w->digest);
+	pack_bytes(b, w->edits);
 }
 
 bool
@@ -113,6 +114,7 @@ word_unpack_judged(struct bytes body, struct arena *life, struct word_judged *w)
 	w->reply = read_string(&r);
 	w->prefix = unpack_bytes(&r.fields);
 	w->digest = unpack_bytes(&r.fields);
+	w->edits = unpack_bytes(&r.fields);
 	return reader_done(&r);
 }
 

@@ -227,7 +227,8 @@ struct word_judge {
 };
 BODY(judge)
 enum judge_verdict { JUDGE_ACCEPT, JUDGE_REFUSE, JUDGE_LATER };
-struct word_judged { uint8_t verdict; const char *reply; struct bytes prefix; struct bytes digest; };
+struct word_judged { uint8_t verdict; const char *reply; struct bytes prefix; struct bytes digest;
+                     struct bytes edits; };     /* message/edits.h, "" none: then there is no digest yet */
 BODY(judged)
 
 struct letter_recipient { struct bytes address, orcpt; uint8_t notify; };

@@ -115,7 +115,7 @@ static const struct body_case {
 	                       B("s"), B("u"), V4) },
 	{ "judge in a file",
 	  BODY(judge, false, B(""), 64, 1 << 20, true, B(""), B(""), B(""), B(""), LOCAL) },
-	{ "judged", BODY(judged, JUDGE_REFUSE, "5.7.1 no", B("A: b\r\n"), B("digest")) },
+	{ "judged", BODY(judged, JUDGE_REFUSE, "5.7.1 no", B("A: b\r\n"), B("digest"), B("edits")) },
 	{ "a letter to two", BODY(letter, 1, 2, 3, 4, -5, 6, B("jack@example.com"), B("<1@x>"),
 	                          B("c"), HANDLED, recipients, 2) },
 	{ "a letter to nobody", BODY(letter, 1, 2, 3, 4, 5, 6, B(""), B(""), B(""), { 0 }, NULL, 0) },
