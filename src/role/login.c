@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "channel/bans.h"
 #include "channel/listener.h"
+#include "channel/proxyline.h"
 #include "directory/directory.h"
 #include "role/house.h"
 #include "role/login-auth.h"
@@ -49,6 +50,7 @@ struct carried {
 	struct door  *door;
 	uint32_t      ticket, keeper;
 	bool          tls;
+	struct peer   peer;
 	char          session[24];
 };
 
@@ -60,7 +62,8 @@ struct login_role {
 	struct map        *carried;  /* ticket -> struct carried             */
 	struct tls        *tls_imap, *tls_pop3;
 	struct auth_doors *auth;
-	struct bans       *bans; /* that the clerk has told of */
+	struct bans       *bans;       /* that the clerk has told of */
+	struct proxylines *proxylines; /* sockets whose proxy is to say who it is */
 	uint32_t           next_ticket;
 	struct expected   *expected;
 	struct timer      *orphans, *farewell;
@@ -467,7 +470,8 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 	*c = (struct carried){ .house = h,
 		               .door = ((struct guest *)login_tied(login))->door,
 		               .keeper = keeper,
-		               .tls = w.tls };
+		               .tls = w.tls,
+		               .peer = w.peer };
 	(void)bytes_string(bytes_of(w.session), c->session, sizeof c->session);
 	if (l == NULL)
 		expect(h, c, stream, &w);
@@ -522,7 +526,7 @@ turn_away_banned(struct door *d, int fd, const struct peer *peer)
 }
 
 static void
-came(void *ctx, int fd, const struct peer *peer)
+enter(void *ctx, int fd, const struct peer *peer)
 {
 	struct door       *d = ctx;
 	struct login_role *k = role_of(d->house);
@@ -551,6 +555,30 @@ came(void *ctx, int fd, const struct peer *peer)
 	                        &login_needs, d->house));
 }
 
+static void
+proxy_said(void *ctx, int fd, const struct peer *peer, const char *why)
+{
+	struct door *d = ctx;
+
+	if (fd >= 0)
+		enter(d, fd, peer);
+	else
+		warn_("%s: proxy %s: %s (login_upstream_proxy_protocol)", d->name, peer->text, why);
+}
+
+static void
+came(void *ctx, int fd, const struct peer *peer)
+{
+	struct door                 *d = ctx;
+	const struct login_settings *set = &d->config.rows;
+
+	if (set->proxy == 0)
+		enter(d, fd, peer);
+	else
+		proxylines_wait(role_of(d->house)->proxylines, fd, peer, set->proxy_timeout,
+		                proxy_said, d);
+}
+
 /* ---- and come back ---------------------------------------------------------------------------- */
 
 /* What the keeper's end of a pair had not read yet. */
@@ -565,19 +593,15 @@ read_rest(int fd, struct buffer *unread)
 
 /* A client whose session is over and whose connection is not (UNAUTHENTICATE). */
 static void
-guest_again(struct door *d, struct stream *stream, bool tls, struct bytes unread)
+guest_again(const struct carried *c, struct stream *stream, struct bytes unread)
 {
-	struct peer peer;
-	char        network[48];
+	struct door *d = c->door;
+	char         network[48];
 
-	if (!peer_of(stream_fd(stream), &peer)) {
-		stream_close(&stream);
-		return;
-	}
-	peer_network(&peer, network);
+	peer_network(&c->peer, network);
 	stream_unread(stream, unread);
 	guest_enters(d, network,
-	             login_again(d->house->loop, stream, d->protocol, tls, &d->config, &peer,
+	             login_again(d->house->loop, stream, d->protocol, c->tls, &d->config, &c->peer,
 	                         &login_needs, d->house));
 }
 
@@ -604,7 +628,7 @@ hear_session_back(struct house *h, uint32_t index, uint32_t ticket, struct bytes
 	if (fd >= 0 && (stream == NULL || c->tls))
 		close(fd);
 	if (stream != NULL)
-		guest_again(c->door, stream, c->tls, buffer_bytes(&unread));
+		guest_again(c, stream, buffer_bytes(&unread));
 	if (c != NULL && (stream != NULL || !c->tls))
 		carried_end(c);
 	buffer_free(&unread);
@@ -706,9 +730,11 @@ doors_set(struct house *h)
 		}
 	}
 	for (struct door *d = k->doors; d != NULL; d = d->next)
-		if (!d->seen)
-			listener_close(
-				&d->listener); /* the door's settings may still be in use inside */
+		if (!d->seen) {
+			/* the door's settings may still be in use inside */
+			listener_close(&d->listener);
+			proxylines_forget(k->proxylines, d);
+		}
 }
 
 /* ---- the card -------------------------------------------------------------------------------------- */
@@ -741,6 +767,7 @@ login_start(struct house *h)
 	k->networks = map_open();
 	k->carried = map_open();
 	k->bans = bans_open();
+	k->proxylines = proxylines_open(h->loop);
 	k->auth = auth_doors_open(h, ticket_new_of);
 	k->orphans = timer_open(h->loop, orphans_due, h);
 	k->tls_imap = tls_of(h, "imap");
@@ -871,6 +898,7 @@ login_stop(struct house *h)
 	auth_doors_close(k->auth);
 	for (struct door *d = k->doors; d != NULL; d = d->next)
 		listener_close(&d->listener);
+	proxylines_forget(k->proxylines, NULL);
 	for (struct map_place p = { 0 }; map_next(k->guests, &p); p = (struct map_place){ 0 }) {
 		struct guest *g = p.value;
 		struct login *login = g->login;

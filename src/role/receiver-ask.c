@@ -57,17 +57,24 @@ ask_open(struct receiver *r)
 	r->rewriting = map_open();
 }
 
-struct visit *
-visit_begin(struct receiver *r, const struct receiver_config *config, const struct peer *peer)
+static void
+name_network(struct visit *v, const struct receiver_config *config, const struct peer *peer)
 {
-	struct visit *v = memory_take(sizeof *v);
-	char          network[48];
-	size_t        n = strlen(config->listener);
+	char   network[48];
+	size_t n = strlen(config->listener);
 
 	peer_network(peer, network);
 	memcpy(v->network, config->listener, n);
 	v->network[n] = ' ';
 	memcpy(v->network + n + 1, network, strlen(network) + 1);
+}
+
+struct visit *
+visit_begin(struct receiver *r, const struct receiver_config *config, const struct peer *peer)
+{
+	struct visit *v = memory_take(sizeof *v);
+
+	name_network(v, config, peer);
 	v->ticket = ++r->next_ticket;
 	v->receiver = r;
 	return v;
@@ -83,6 +90,18 @@ visit_end(struct receiver *r, struct visit *v)
 	if (v->counted)
 		tally_go(r->tally, v->network);
 	memory_free(v);
+}
+
+/* Events are counted for whom they are said of; connections for whom they are with. */
+void
+need_changed(void *house, struct session *s)
+{
+	struct visit *v = visit_of(s);
+
+	if (v->counted)
+		tally_go(receiver_of(house)->tally, v->network);
+	v->counted = false;
+	name_network(v, session_config(s), session_peer(s));
 }
 
 void

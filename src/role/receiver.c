@@ -32,6 +32,7 @@ static const struct receiver_needs from_the_house = {
 	.stream_drop = need_stream_drop,
 	.judge = need_judge,
 	.keep = need_keep,
+	.changed = need_changed,
 	.gone = need_gone,
 };
 
@@ -79,7 +80,7 @@ turn_away_banned(struct door *d, int fd, const struct peer *peer)
 }
 
 static void
-came(void *ctx, int fd, const struct peer *peer)
+enter(void *ctx, int fd, const struct peer *peer)
 {
 	struct door     *d = ctx;
 	struct receiver *r = d->receiver;
@@ -105,6 +106,31 @@ came(void *ctx, int fd, const struct peer *peer)
 	snprintf(reply, sizeof reply, "421 4.7.0 %s Error: %s from %s", d->config->myhostname, why,
 	         peer->text);
 	session_turn_away(v->session, reply);
+}
+
+static void
+proxy_said(void *ctx, int fd, const struct peer *peer, const char *why)
+{
+	struct door *d = ctx;
+
+	if (fd >= 0)
+		enter(d, fd, peer);
+	else
+		warn_as(d->config->service, "proxy %s: %s (smtpd_upstream_proxy_protocol)",
+		        peer->text, why);
+}
+
+static void
+came(void *ctx, int fd, const struct peer *peer)
+{
+	struct door                    *d = ctx;
+	const struct receiver_settings *set = &d->config->set;
+
+	if (set->proxy == 0)
+		enter(d, fd, peer);
+	else
+		proxylines_wait(d->receiver->proxylines, fd, peer, set->proxy_timeout, proxy_said,
+		                d);
 }
 
 static void
@@ -187,6 +213,8 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		client_patterns(h, life, &mynetworks);
 		client_patterns(h, life, &set.limit_exceptions);
 		client_patterns(h, life, &set.bare_newline_exclusions);
+		client_patterns(h, life, &set.xclient_hosts);
+		client_patterns(h, life, &set.xforward_hosts);
 		c = receiver_config_open(&set, kind, service, h->common.myhostname,
 		                         h->common.myorigin, h->common.mail_name, &mynetworks,
 		                         tables, &errors);
@@ -268,6 +296,7 @@ close_doors(struct receiver *r, bool all)
 		}
 		*at = d->next;
 		listener_close(&d->listener);
+		proxylines_forget(r->proxylines, d);
 		receiver_config_drop(&d->config);
 		memory_free(d);
 	}
@@ -325,6 +354,7 @@ receiver_start(struct house *h)
 	r->house = h;
 	r->scratch = arena_open(NULL);
 	r->bans = bans_open();
+	r->proxylines = proxylines_open(h->loop);
 	ask_open(r);
 	questions_open(&r->questions, h);
 	letters_open_writer(h);

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "channel/bans.h"
 #include "channel/listener.h"
+#include "channel/proxyline.h"
 #include "message/edits.h"
 #include "policy/tally.h"
 #include "role/question.h"
@@ -56,6 +57,7 @@ struct receiver {
 	struct timer    *tick;
 	struct tally    *tally;
 	struct bans     *bans;         /* that the clerk has told of               */
+	struct proxylines *proxylines; /* sockets whose proxy is to say who it is  */
 	struct map      *visits;       /* ticket -> visit with a question open     */
 	struct map      *resolved;     /* address -> what the clerk said           */
 	int64_t          resolved_at;  /* the oldest of them                       */
@@ -98,6 +100,7 @@ void need_auth_start(void *, struct session *, struct bytes, bool, struct bytes)
 void need_auth_step(void *, struct session *, struct bytes);
 void need_auth_drop(void *, struct session *);
 bool need_count(void *, struct session *, enum counted, int64_t, uint32_t *);
+void need_changed(void *, struct session *);
 void need_gone(void *, struct session *);
 
 /* receiver-rewrite.c */

@@ -19,6 +19,8 @@ static const struct setting rows[] = {
 	{ "login_failure_limit", SETTING_NUMBER, AT(failures_most), "3", "Failed logins in one connection before it is closed; 0 means no limit.", .since = "0.1" },
 	{ "login_greeting", SETTING_TEXT, AT(greeting), "$mail_name ready.", "What IMAP and POP3 say first.", .since = "0.1" },
 	{ "login_client_connection_limit", SETTING_NUMBER, AT(per_address), "50", "Connections of one network that have not logged in yet; 0 means no limit.", .since = "0.1" },
+	{ "login_upstream_proxy_protocol", SETTING_CHOICE, AT(proxy), "", "What a proxy before IMAP and POP3 says first of its client: haproxy, the PROXY protocol, versions 1 and 2; empty: there is no proxy.  Set it for a listener that clients themselves cannot reach (imap/login_upstream_proxy_protocol = haproxy).", ",haproxy", .since = "0.3" },
+	{ "login_upstream_proxy_timeout", SETTING_TIME, AT(proxy_timeout), "5s", "How long the proxy may take for that.", NULL, 1, 0, .since = "0.3" },
 	{ "pop3_apop", SETTING_BOOL, AT(apop), "no", "Offer POP3's APOP, for accounts whose plain secret is kept (account add --keep-plain-secret).", .since = "0.1" },
 	{ "auth_mechanisms", SETTING_LIST, AT(mechanisms), "$sasl_mechanisms", "SASL mechanisms offered to IMAP and POP3.", .since = "0.1" },
 };

@@ -36,6 +36,8 @@ struct login_settings {                /* rows */
 	const char *greeting;
 	bool        apop;              /* POP3 offers APOP                                */
 	int64_t     per_address;       /* unauthenticated connections from one address    */
+	int         proxy;             /* not 0: a header of the PROXY protocol comes first */
+	int64_t     proxy_timeout;
 	struct setting_list mechanisms;
 };
 extern const struct setting_table login_setting_table;

@@ -64,6 +64,7 @@ struct letter {
 	struct bytes    reverse;       /* as its reverse zone says, not confirmed */
 	struct bytes    client;        /* "name[address]"                     */
 	struct bytes    helo, user, method;
+	struct bytes    origin;        /* for the log: what XFORWARD said     */
 	const char     *protocol;      /* "ESMTPS"                            */
 	const struct tls_facts *tls;   /* NULL: plain                         */
 	struct receiver_config *config;

@@ -108,7 +108,7 @@ text_copy(struct bytes b)
 	return copy;
 }
 
-static void
+void
 call_client(struct session *s, struct bytes name, struct bytes reverse)
 {
 	size_t room = name.len + sizeof s->peer.text + 3;
@@ -200,7 +200,7 @@ session_named(struct session *s, enum named how, struct bytes name, struct bytes
  * The course of a session
  */
 
-static void
+void
 greet(struct session *s)
 {
 	s->since = s->heard = clock_patient_ms();
@@ -234,6 +234,8 @@ session_open(struct receiver_config *config, const struct peer *peer,
 	s->lmtp = config->kind == KIND_LMTP;
 	s->trusted = networks_hold(&config->mynetworks, peer);
 	s->excepted = networks_hold(&config->exceptions, peer);
+	s->may_xclient = networks_hold(&config->xclient_hosts, peer);
+	s->may_xforward = networks_hold(&config->xforward_hosts, peer);
 	s->since = s->heard = clock_patient_ms();
 	s->verb = (uint8_t)verb_unknown();
 	call_client(s, is_ourselves(peer) ? BYTES("localhost") : BYTES("unknown"),
@@ -305,6 +307,7 @@ mail_end(struct session *s)
 
 	s->letter = NULL;
 	s->refused = 0;
+	origin_drop(s);
 	if (l == NULL)
 		return;
 	if (l->streamed)

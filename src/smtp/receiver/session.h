@@ -69,6 +69,8 @@ struct receiver_needs {
 	void (*judge)(void *house, struct letter *);
 	/* Make it durable, with `prefix` and our trace before it.  letter_safe() will follow. */
 	void (*keep)(void *house, struct letter *, struct bytes prefix, struct bytes digest);
+	/* It is another client now (XCLIENT). */
+	void (*changed)(void *house, struct session *);
 	/* The session ends: no answer is wanted any more. */
 	void (*gone)(void *house, struct session *);
 };

@@ -6,7 +6,7 @@
 
 #include "smtp/receiver/session.h"
 
-enum { VERBS_MOST = 16 };
+enum { VERBS_MOST = 32 };
 enum hello { HELLO_NONE, HELLO_HELO, HELLO_EHLO };
 typedef size_t room_fn(struct session *, struct bytes arrived);
 typedef void ask_fn(struct session *, enum resolved, const char *table);
@@ -49,6 +49,8 @@ struct session {
 	char *name;                    /* as far as it is known                      */
 	char *reverse;                 /* what its reverse zone says; unknown        */
 	char *client;                  /* "name[address]"                            */
+	bool may_xclient, may_xforward; /* the peer of the socket itself             */
+	struct origin *origin;         /* what XFORWARD said of this transaction     */
 };
 
 /* session.c */
@@ -59,6 +61,8 @@ void say_fixed(struct session *, struct bytes whole);     /* with its CRLF */
 void hold(struct session *);                              /* until answered() */
 void answered(struct session *);
 void hang_up(struct session *);                           /* the last word was said */
+void call_client(struct session *, struct bytes name, struct bytes reverse);
+void greet(struct session *);
 void mail_end(struct session *);                          /* RSET, HELO, end of DATA, QUIT: all here */
 /* For the log, which hears of the connection first. */
 const char *client_of(struct session *);
@@ -76,6 +80,13 @@ bool may_relay(const struct session *);
 void verb_auth(struct session *, struct bytes argument);
 void auth_end(struct session *);
 void offer_auth(struct session *, struct buffer *out);
+
+/* verb-client.c */
+void verb_xclient(struct session *, struct bytes argument);
+void verb_xforward(struct session *, struct bytes argument);
+void offer_client_verbs(const struct session *, struct buffer *out);
+void origin_drop(struct session *);
+struct bytes origin_text(const struct session *, struct arena *);
 
 /* verb-data.c */
 void verb_data(struct session *, struct bytes argument);

@@ -38,6 +38,15 @@ static const struct setting rows[] = {
 	{ "smtpd_peername_lookup", SETTING_BOOL, AT(peername_lookup), "yes",
 	  "Whether the name of a client is looked up; unknown if not, and if its own address is not among "
 	  "those of the name.", NULL, 0, 0, "0.1" },
+	{ "smtpd_upstream_proxy_protocol", SETTING_CHOICE, AT(proxy), "",
+	  "What a proxy before this server says first of its client: haproxy, the PROXY protocol, versions 1 and 2; empty: there is no proxy.  "
+	  "Set it for a listener that clients themselves cannot reach.", ",haproxy", 0, 0, "0.3" },
+	{ "smtpd_upstream_proxy_timeout", SETTING_TIME, AT(proxy_timeout), "5s",
+	  "How long the proxy may take for that.", NULL, 1, 0, "0.3" },
+	{ "smtpd_authorized_xclient_hosts", SETTING_MATCHES, AT(xclient_hosts), "",
+	  "Networks whose clients may say XCLIENT: who their own client is, for the rules and the log; write no network that others can come from.", NULL, 0, 0, "0.3" },
+	{ "smtpd_authorized_xforward_hosts", SETTING_MATCHES, AT(xforward_hosts), "",
+	  "Networks whose clients may say XFORWARD: where the letter came from, for the log.", NULL, 0, 0, "0.3" },
 	{ "smtpd_helo_required", SETTING_BOOL, AT(helo_required), "no",
 	  "Whether a client must say HELO or EHLO before MAIL.", NULL, 0, 0, "0.1" },
 	{ "disable_vrfy_command", SETTING_BOOL, AT(vrfy_disabled), "no",
@@ -261,6 +270,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->set.auth_mechanisms = copy_list(a, &set->auth_mechanisms);
 	c->set.forbidden_commands = copy_list(a, &set->forbidden_commands);
 	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };
+	c->set.xclient_hosts = c->set.xforward_hosts = (struct setting_list){ NULL, 0 };
 	c->listener = kind_names[kind];
 	c->service = arena_copy(a, bytes_of(service));
 	c->myhostname = arena_copy(a, bytes_of(myhostname));
@@ -273,8 +283,13 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	    read_networks(a, &set->limit_exceptions, "smtpd_client_event_limit_exceptions",
 	                  &c->exceptions, errors) &&
 	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
-	                  &c->bare_excluded, errors)) {
+	                  &c->bare_excluded, errors) &&
+	    read_networks(a, &set->xclient_hosts, "smtpd_authorized_xclient_hosts",
+	                  &c->xclient_hosts, errors) &&
+	    read_networks(a, &set->xforward_hosts, "smtpd_authorized_xforward_hosts",
+	                  &c->xforward_hosts, errors)) {
 		c->mynetworks.tables = c->exceptions.tables = c->bare_excluded.tables = tables;
+		c->xclient_hosts.tables = c->xforward_hosts.tables = tables;
 		c->tables = tables;
 		if (tables != NULL)
 			tables->users++;

@@ -35,6 +35,9 @@ struct receiver_settings {
 	/* manners */
 	const char *banner;
 	bool    peername_lookup;
+	int     proxy;                  /* not 0: a header of the PROXY protocol comes first */
+	int64_t proxy_timeout;
+	struct setting_list xclient_hosts, xforward_hosts;
 	bool    helo_required, vrfy_disabled, strict_envelopes, reject_unlisted;
 	int     bare_newline;           /* enum bare_newline                   */
 	struct setting_list bare_newline_exclusions;
@@ -76,7 +79,7 @@ struct receiver_config {
 	const char *listener;           /* "smtp": as settings and limits name it */
 	const char *service;            /* "mansio/smtpd": as the log names it */
 	const char *myhostname, *myorigin, *mail_name;
-	struct networks mynetworks, exceptions, bare_excluded;
+	struct networks mynetworks, exceptions, bare_excluded, xclient_hosts, xforward_hosts;
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */
 	struct network_tables *tables;  /* NULL: there are none                */

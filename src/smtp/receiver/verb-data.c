@@ -53,6 +53,7 @@ outcome(struct letter *l, const char *reply)
 		say_outcome(s, l, reply);
 		s->letter = NULL;
 		s->refused = 0;
+		origin_drop(s);
 		s->room = s->over ? s->room : room_command;
 	}
 	letter_drop(&l);
@@ -243,6 +244,7 @@ note_facts(struct session *s, struct letter *l)
 	l->reverse = arena_keep(l->life, bytes_of(s->reverse));
 	l->helo = s->helo.len > 0 ? arena_keep(l->life, s->helo) : l->name;
 	l->user = arena_keep(l->life, s->user);
+	l->origin = origin_text(s, l->life);
 	l->method = arena_keep(l->life, s->method);
 	l->protocol = protocol_of(s);
 	l->config = receiver_config_take(s->config);
@@ -339,11 +341,12 @@ log_letter(const struct letter *l, const char *id)
 	const char *service = l->config->service;
 
 	if (l->user.len > 0)
-		note_as(service, "%s: client=%.*s, sasl_method=%.*s, sasl_username=%.*s", id,
+		note_as(service, "%s: client=%.*s, sasl_method=%.*s, sasl_username=%.*s%.*s", id,
 		        (int)l->client.len, l->client.at, (int)l->method.len, l->method.at,
-		        (int)l->user.len, l->user.at);
+		        (int)l->user.len, l->user.at, (int)l->origin.len, l->origin.at);
 	else
-		note_as(service, "%s: client=%.*s", id, (int)l->client.len, l->client.at);
+		note_as(service, "%s: client=%.*s%.*s", id, (int)l->client.len, l->client.at,
+		        (int)l->origin.len, l->origin.at);
 	note_as(service, "%s: message-id=%s", id, l->reader.fields.message_id);
 }
 

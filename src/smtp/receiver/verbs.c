@@ -49,6 +49,8 @@ static const struct verb {
 	{ "NOOP",     "noop",     verb_noop,     BOTH | EARLY | JUNK },
 	{ "VRFY",     "vrfy",     verb_vrfy,     BOTH | JUNK | VRFY_ON },
 	{ "HELP",     "help",     verb_help,     BOTH | EARLY | JUNK },
+	{ "XCLIENT",  "xclient",  verb_xclient,  BOTH | EARLY | NO_MAIL },
+	{ "XFORWARD", "xforward", verb_xforward, BOTH | EARLY | NO_MAIL },
 	{ "QUIT",     "quit",     verb_quit,     BOTH | EARLY },
 	{ "unknown",  "unknown",  NULL,          0 },
 };
@@ -273,6 +275,7 @@ verb_ehlo(struct session *s, struct bytes name)
 		buffer_add(out, BYTES("250-STARTTLS\r\n"));
 	if (!demands_tls(s))
 		offer_auth(s, out);
+	offer_client_verbs(s, out);
 	buffer_add(out, BYTES("250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"));
 	answered(s);
 }

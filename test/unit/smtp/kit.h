@@ -170,6 +170,7 @@ kit_keep(void *kit, struct letter *l, struct bytes prefix, struct bytes digest)
 	letter_safe(l, k->safe_why, "1A2B");
 }
 
+static inline void kit_changed(void *k, struct session *s) { (void)k; (void)s; }
 static inline void kit_gone(void *k, struct session *s) { (void)k; (void)s; }
 
 static inline void
@@ -193,7 +194,7 @@ static inline bool kit_name(void *k, struct session *s) { (void)s; return ((stru
 static const struct receiver_needs kit_needs = {
 	kit_name,
 	kit_resolve, kit_owner, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_room, kit_stream_open, kit_stream_add,
-	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_gone,
+	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_changed, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
 
