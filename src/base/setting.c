@@ -14,13 +14,18 @@
    read: they stay in a value as they are written. */
 /* clang-format off */
 static const char *const later_names[] = {
-	"client_address", "client_hostname", "client_port",
-	"domain",         "extension",       "home",
+	"client",         "client_address",  "client_hostname",
+	"client_name",    "client_port",     "domain",
+	"extension",      "helo_name",       "home",
 	"local",          "mailbox",         "nexthop",
 	"queue_id",       "original_recipient",
-	"recipient",      "sasl_sender",     "sasl_username",
-	"sender",         "shell",           "size",
-	"user",
+	"rbl_class",      "rbl_code",        "rbl_domain",
+	"rbl_reason",     "rbl_txt",         "rbl_what",
+	"recipient",      "recipient_domain", "recipient_name",
+	"reverse_client_name",
+	"sasl_sender",    "sasl_username",   "sender",
+	"sender_domain",  "sender_name",     "shell",
+	"size",           "user",
 };
 /* clang-format on */
 

@@ -83,6 +83,9 @@ bool settings_fill(struct settings *, const struct setting_table *,
                    const char *listener, void *into, struct buffer *errors);
 bool settings_unknown(struct settings *, struct buffer *warnings);
 const char *settings_value(struct settings *, const char *name);
+/* A text whose names are settled only now ($client_address, ${rbl_reason?; $rbl_reason}), appended with what `know` says of
+   each; a name it does not know is empty, and what is broken stays as it is written.  Bounded. */
+void settings_expand_later(struct bytes text, bool (*know)(void *ctx, struct bytes name, struct bytes *value), void *ctx, struct buffer *out);
 /* Names set in the file, in its order, for `config show -n`: false at the end. */
 struct setting_entry { const char *name, *value; int line; };
 bool settings_entry(const struct settings *, size_t index, struct setting_entry *);

@@ -236,6 +236,57 @@ setting_expand(struct settings *s, const char *listener, const char *name, const
 	return x.fault;
 }
 
+struct later {
+	bool (*know)(void *ctx, struct bytes name, struct bytes *value);
+	void          *ctx;
+	struct buffer *out;
+	int            steps, depth;
+};
+
+static void
+expand_later(struct later *x, struct bytes text)
+{
+	if (++x->depth > SETTING_DEPTH_MOST)
+		text.len = 0;
+	while (text.len > 0 && ++x->steps <= STEPS_MOST && x->out->len <= VALUE_MOST) {
+		ptrdiff_t    n = bytes_find(text, '$');
+		struct macro m;
+		struct bytes value = { "", 0 };
+		buffer_add(x->out, bytes_cut(text, 0, n < 0 ? text.len : (size_t)n));
+		if (n < 0)
+			break;
+		text = bytes_cut(text, (size_t)n, text.len);
+		if (bytes_starts(text, BYTES("$$"))) {
+			buffer_add_char(x->out, '$');
+			text = bytes_cut(text, 2, text.len);
+			continue;
+		}
+		m = macro_of(text);
+		text = bytes_cut(text, m.whole.len, text.len);
+		if (m.fault != NULL) {
+			buffer_add(x->out, m.whole);
+			continue;
+		}
+		if (!x->know(x->ctx, m.name, &value))
+			value.len = 0;
+		if (m.asks)
+			expand_later(x, value.len > 0 ? m.then : m.otherwise);
+		else
+			buffer_add(x->out, value);
+	}
+	x->depth--;
+}
+
+void
+settings_expand_later(struct bytes text,
+                      bool (*know)(void *ctx, struct bytes name, struct bytes *value), void *ctx,
+                      struct buffer *out)
+{
+	struct later x = { .know = know, .ctx = ctx, .out = out };
+
+	expand_later(&x, text);
+}
+
 const char *
 settings_value(struct settings *s, const char *name)
 {

@@ -422,5 +422,39 @@ test_editing(void **state)
 	buffer_free(&warnings);
 }
 
-UNIT(test_values, test_grammar_errors, test_filling, test_fill_errors, test_values_that_explode,
+static bool
+know_reply(void *ctx, struct bytes name, struct bytes *value)
+{
+	*value = bytes_is(name, "rbl_code") ? BYTES("554") : bytes_is(name, "rbl_reason") ? bytes_of(ctx) : BYTES("");
+	return true;
+}
+
+/* What postconf(5) says of default_rbl_reply. */
+static void
+test_names_settled_later(void **state)
+{
+	static const struct { const char *why, *text; const char *reason, *expanded; } cases[] = {
+		{ "a name", "$rbl_code x", "", "554 x" },
+		{ "in braces", "${rbl_code}x$(rbl_code)", "", "554x554" },
+		{ "asked for, and there", "a${rbl_reason?; $rbl_reason}", "spam", "a; spam" },
+		{ "asked for, and not there", "a${rbl_reason?; $rbl_reason}", "", "a" },
+		{ "the other way round", "a${rbl_reason:none}", "", "anone" },
+		{ "both", "a${rbl_reason?{yes}:{no}}", "", "ano" },
+		{ "a name nobody knows", "a$nothing b", "", "a b" },
+		{ "a dollar", "a$$b", "", "a$b" },
+		{ "a value is data", "$rbl_reason", "$rbl_code", "$rbl_code" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buffer out = { 0 };
+		char          reason[32];
+		(void)bytes_string(bytes_of(cases[i].reason), reason, sizeof reason);
+		settings_expand_later(bytes_of(cases[i].text), know_reply, reason, &out);
+		SAME(cases[i].why, buffer_bytes(&out), bytes_of(cases[i].expanded));
+		buffer_free(&out);
+	}
+}
+
+UNIT(test_names_settled_later, test_values, test_grammar_errors, test_filling, test_fill_errors, test_values_that_explode,
      test_unknown_names, test_entries_in_their_order, test_editing)
