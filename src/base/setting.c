@@ -320,6 +320,12 @@ settings_tables(struct settings *s, const struct setting_table *table, size_t co
  */
 
 void
+settings_stress(struct settings *s, bool stress)
+{
+	s->stress = stress;
+}
+
+void
 settings_elsewhere(struct settings *s, const struct setting_elsewhere *names, size_t count)
 {
 	s->elsewhere = names;

@@ -77,6 +77,8 @@ struct settings *settings_read(struct bytes text, const char *file,
 void settings_close(struct settings **);
 /* Every table of the house, for $name of a default and for unknown names. */
 void settings_tables(struct settings *, const struct setting_table *, size_t count);
+/* While so, $stress is "yes" wherever the file does not set it. */
+void settings_stress(struct settings *, bool);
 /* What settings_unknown() says of names of other servers. */
 void settings_elsewhere(struct settings *, const struct setting_elsewhere *, size_t count);
 bool settings_fill(struct settings *, const struct setting_table *,

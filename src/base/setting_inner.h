@@ -33,6 +33,7 @@ struct settings {
 	struct map    *expanded; /* name -> what settings_value() gave */
 	const struct setting_elsewhere *elsewhere;
 	size_t                          elsewheres;
+	bool                            stress;
 };
 
 void setting_complain(const struct settings *, struct buffer *to, int line, const char *form, ...)

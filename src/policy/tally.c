@@ -20,6 +20,7 @@ struct slot {
 		_Atomic int64_t  window;
 		_Atomic uint32_t count;
 	} rate[TALLY_KINDS];
+	_Atomic int64_t  passed; /* a test, until then                 */
 	_Atomic uint16_t here[TALLY_COLUMNS];
 };
 struct memory {
@@ -102,6 +103,7 @@ wipe(struct slot *s)
 {
 	for (size_t i = 0; i < TALLY_KINDS; i++)
 		atomic_store(&s->rate[i].count, 0);
+	atomic_store(&s->passed, 0);
 }
 
 /* The slot of a network: its own, else a free one, else the one that has rested
@@ -172,4 +174,18 @@ tally_event(struct tally *t, const char *network, enum tally_kind kind, int64_t 
 	if (was != window && atomic_compare_exchange_strong(&s->rate[kind].window, &was, window))
 		atomic_store(&s->rate[kind].count, 0);
 	return atomic_fetch_add(&s->rate[kind].count, 1) + 1;
+}
+
+bool
+tally_passed(struct tally *t, const char *network, int64_t now_ms, int64_t ms)
+{
+	struct slot *s = find(t, network, ms > 0, now_ms);
+
+	if (s == NULL)
+		return false;
+	if (ms > 0) {
+		atomic_store(&s->used, now_ms);
+		atomic_store(&s->passed, now_ms + ms);
+	}
+	return atomic_load(&s->passed) > now_ms;
 }

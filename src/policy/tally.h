@@ -13,6 +13,7 @@
  *                NULL with errno.
  * tally_come()   a connection more; the count of all processes with it.
  * tally_go()     one less.
+ * tally_passed() whether the network has passed a test that holds till now; with `ms` it has, for so long.
  * tally_event()  one event more of a kind in this window; the count with it.
  *
  * A network is what peer_network() says, as text; names are hashed with a key of
@@ -26,7 +27,7 @@
 
 #include "base/bytes.h"
 
-enum { TALLY_COLUMNS = 64, TALLY_SLOTS = 4096 };
+enum { TALLY_COLUMNS = 64, TALLY_SLOTS = 8192 };
 enum tally_kind { TALLY_CONNECTIONS, TALLY_MESSAGES, TALLY_RECIPIENTS, TALLY_AUTHS, TALLY_TLS, TALLY_KINDS };
 
 struct tally;
@@ -36,5 +37,7 @@ void     tally_close(struct tally **);
 uint32_t tally_come(struct tally *, const char *network);
 void     tally_go(struct tally *, const char *network);
 uint32_t tally_event(struct tally *, const char *network, enum tally_kind, int64_t now_ms, int64_t unit_ms);
+
+bool     tally_passed(struct tally *, const char *network, int64_t now_ms, int64_t ms);
 
 #endif

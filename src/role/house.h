@@ -45,7 +45,7 @@
 #include "role/settings.h"
 #include "role/wire.h"
 
-enum { TALLY_SIZE = 1 << 20 };
+enum { TALLY_SIZE = 1 << 21 };
 
 struct house;
 struct role_card {

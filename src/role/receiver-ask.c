@@ -519,14 +519,35 @@ need_count(void *house, struct session *s, enum counted kind, int64_t limit, uin
 	static const enum tally_kind kinds[COUNTED] = {
 		[COUNT_MESSAGE] = TALLY_MESSAGES, [COUNT_RECIPIENT] = TALLY_RECIPIENTS, [COUNT_AUTH] = TALLY_AUTHS,
 		[COUNT_TLS] = TALLY_TLS, [COUNT_CONNECTION] = TALLY_CONNECTIONS,
+		[COUNT_ACCOUNT_MESSAGE] = TALLY_MESSAGES, [COUNT_ACCOUNT_RECIPIENT] = TALLY_RECIPIENTS,
 	};
 	/* clang-format on */
 	struct receiver *r = receiver_of(house);
 	struct visit    *v = visit_of(s);
 
+	struct arena *scratch;
+	const char   *who;
+
 	if (r->tally == NULL || v == NULL)
 		return true;
-	*now = tally_event(r->tally, v->network, kinds[kind], clock_patient_ms(),
+	scratch = arena_open(NULL);
+	who = kind >= COUNT_ACCOUNT_MESSAGE
+	              ? arena_printf(scratch, "account %.*s", (int)session_user(s).len,
+	                             session_user(s).at)
+	              : v->network;
+	*now = tally_event(r->tally, who, kinds[kind], clock_patient_ms(),
 	                   session_config(s)->set.rate_unit);
+	arena_close(&scratch);
 	return *now <= limit;
+}
+
+/* The greeting can wait: has this client shown so? */
+bool
+need_pass(void *house, struct session *s, int64_t ms)
+{
+	struct receiver *r = receiver_of(house);
+	struct visit    *v = visit_of(s);
+
+	return r->tally != NULL && v != NULL &&
+	       tally_passed(r->tally, v->network, clock_patient_ms(), ms);
 }

@@ -25,6 +25,7 @@ static const struct receiver_needs from_the_house = {
 	.auth_step = need_auth_step,
 	.auth_drop = need_auth_drop,
 	.count = need_count,
+	.pass = need_pass,
 	.room = need_room,
 	.stream_open = need_stream_open,
 	.stream_add = need_stream_add,
@@ -79,6 +80,33 @@ turn_away_banned(struct door *d, int fd, const struct peer *peer)
 	bans_turn_away(fd, d->config->set.tls_wrappermode ? "" : reply);
 }
 
+/* How much is borne depends on how many there are. */
+static void
+look_at_crowd(const struct receiver_config *c)
+{
+	size_t  now = connections_count();
+	int64_t most = c->set.connections;
+
+	receiver_mood(most > 0 && now >= (size_t)(most / 5 * 4) ? STRESS : CALM);
+}
+
+static bool
+full(struct door *d, int fd, const struct peer *peer)
+{
+	const struct receiver_config *c = d->config;
+	char                          reply[400];
+
+	look_at_crowd(c);
+	if (c->set.connections <= 0 || connections_count() < (size_t)c->set.connections)
+		return false;
+	warn_as(c->service, "too many connections, refused: %s (smtpd_connection_limit)",
+	        peer->text);
+	snprintf(reply, sizeof reply, "421 4.3.2 %s Error: too many connections\r\n",
+	         c->myhostname);
+	bans_turn_away(fd, c->set.tls_wrappermode ? "" : reply);
+	return true;
+}
+
 static void
 enter(void *ctx, int fd, const struct peer *peer)
 {
@@ -88,6 +116,8 @@ enter(void *ctx, int fd, const struct peer *peer)
 	char             reply[400];
 	const char      *why;
 
+	if (full(d, fd, peer))
+		return;
 	if (d->config->set.auth_enable && bans_hold(r->bans, peer, clock_patient_ms())) {
 		turn_away_banned(d, fd, peer);
 		return;
@@ -138,6 +168,8 @@ tick(void *ctx)
 {
 	struct receiver *r = ctx;
 
+	if (r->doors != NULL)
+		look_at_crowd(r->doors->config);
 	connections_tick();
 	ask_tick(r);
 	if (connections_count() > 0 || r->passing > 0)
@@ -213,12 +245,17 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		client_patterns(h, life, &mynetworks);
 		client_patterns(h, life, &set.limit_exceptions);
 		client_patterns(h, life, &set.bare_newline_exclusions);
+		client_patterns(h, life, &set.screen_allow);
 		client_patterns(h, life, &set.xclient_hosts);
 		client_patterns(h, life, &set.xforward_hosts);
 		c = receiver_config_open(&set, kind, service, h->common.myhostname,
 		                         h->common.myorigin, h->common.mail_name, &mynetworks,
 		                         tables, &errors);
 	}
+	settings_stress(h->settings, true);
+	if (c != NULL && receiver_settings_fill(h->settings, kind, &set, &errors))
+		receiver_config_stress(c, &set);
+	settings_stress(h->settings, false);
 	if (c != NULL)
 		c->tls = open_tls(h);
 	else

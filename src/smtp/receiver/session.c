@@ -9,6 +9,8 @@
 #include "channel/line.h"
 #include "smtp/reply.h"
 
+enum { TARPIT_MOST = 30 };
+
 /*
  * Saying things
  */
@@ -148,6 +150,8 @@ client_of(struct session *s)
 void
 session_meet(struct session *s)
 {
+	if (s->room == room_early)
+		screen_begin(s);
 	if (s->over || s->told)
 		return;
 	s->naming = true;
@@ -244,8 +248,9 @@ session_open(struct receiver_config *config, const struct peer *peer,
 		begin_tls(s);
 		return s;
 	}
-	s->room = room_command;
-	greet(s);
+	s->room = screen_wanted(s) ? room_early : room_command; /* session_meet() */
+	if (s->room == room_command)
+		greet(s);
 	return s;
 }
 
@@ -325,12 +330,12 @@ hold(struct session *s)
 static void
 command_done(struct session *s)
 {
-	const struct receiver_settings *set = &s->config->set;
+	const struct patience *patience = receiver_patience(s->config);
 
 	s->since = clock_patient_ms();
 	if (s->over)
 		return;
-	if (set->hard_errors > 0 && s->errors >= set->hard_errors) {
+	if (patience->hard_errors > 0 && s->errors >= patience->hard_errors) {
 		note_as(s->config->service, "too many errors after %s from %s", s->where,
 		        client_of(s));
 		say(s, "421 4.7.0 %s Error: too many errors", s->config->myhostname);
@@ -340,6 +345,15 @@ command_done(struct session *s)
 		say(s, "421 4.3.2 %s Service shutting down", s->config->myhostname);
 		hang_up(s);
 	}
+}
+
+/* Each further error costs more. */
+static int64_t
+tarpit(const struct session *s)
+{
+	int64_t times = s->errors - s->config->set.soft_errors;
+
+	return s->config->set.error_sleep * (times < TARPIT_MOST ? times : TARPIT_MOST);
 }
 
 /* The command being done has had its answer: say_*() was called. */
@@ -359,7 +373,7 @@ answered(struct session *s)
 	if (failed && set->soft_errors > 0 && s->errors > set->soft_errors &&
 	    set->error_sleep > 0) {
 		s->held = s->resting = true;
-		s->mouth->rest(s->mouth_of, set->error_sleep);
+		s->mouth->rest(s->mouth_of, tarpit(s));
 		return;
 	}
 	if (!s->taking)
@@ -374,6 +388,8 @@ session_rested(struct session *s)
 	s->resting = false;
 	s->held = false;
 	s->since = s->heard = clock_patient_ms();
+	if (s->room == room_early)
+		screen_over(s);
 	s->mouth->resume(s->mouth_of);
 }
 
@@ -410,6 +426,7 @@ room_command(struct session *s, struct bytes arrived)
 		hang_up(s);
 		return used;
 	}
+	s->behind = arrived.len > used;
 	verb_run(s, line);
 	return used;
 }
@@ -481,16 +498,18 @@ void
 session_tick(struct session *s, int64_t now)
 {
 	const struct receiver_settings *set = &s->config->set;
+	const struct patience          *patience = receiver_patience(s->config);
 	bool                            in_letter = s->letter != NULL && s->room != room_command;
-	int64_t                         least = s->since + set->timeout;
+	int64_t least = (patience->deadline ? s->since : s->heard) + patience->timeout;
 
 	if (s->securing && now - s->since > set->starttls_timeout)
 		time_out(s);
-	if (s->over || s->held || set->timeout <= 0)
+	if (s->over || s->held || patience->timeout <= 0)
 		return;
 	if (in_letter && set->min_data_rate > 0)
 		least += (int64_t)(s->letter->reader.raw * 1000 / (uint64_t)set->min_data_rate);
-	if (in_letter ? now - s->heard > set->timeout || (set->min_data_rate > 0 && now > least)
+	if (in_letter ? now - s->heard > patience->timeout ||
+	                        (patience->deadline && set->min_data_rate > 0 && now > least)
 	              : now > least)
 		time_out(s);
 }
@@ -583,6 +602,11 @@ const char *
 session_client(struct session *s)
 {
 	return client_of(s);
+}
+struct bytes
+session_user(const struct session *s)
+{
+	return s->user;
 }
 bool
 session_is_secure(const struct session *s)

@@ -40,7 +40,8 @@ enum room_answer {
 };
 enum verdict { VERDICT_ACCEPT, VERDICT_REFUSE, VERDICT_LATER };
 enum authenticated { AUTHENTICATED, NOT_AUTHENTICATED, AUTH_BAD_SYNTAX, AUTH_UNKNOWN_MECHANISM, AUTH_NOT_NOW, AUTH_ACCOUNT_DISABLED };
-enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_CONNECTION, COUNTED };
+enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_CONNECTION,
+               COUNT_ACCOUNT_MESSAGE, COUNT_ACCOUNT_RECIPIENT, COUNTED };    /* of the user, wherever they are */
 
 /* Whose the sender's address is. */
 enum owner { OWNER_SELF, OWNER_OTHER, OWNER_NONE, OWNER_LATER };
@@ -59,6 +60,8 @@ struct receiver_needs {
 	void (*auth_drop)(void *house, struct session *);
 	/* Count one more for this client; false when that is past `limit`. *now is the count. */
 	bool (*count)(void *house, struct session *, enum counted, int64_t limit, uint32_t *now);
+	/* Has this client shown that it can wait?  With a time: it has, and need not show it again for so long. */
+	bool (*pass)(void *house, struct session *, int64_t ms);
 	enum room_answer (*room)(void *house, struct session *, uint64_t size);
 	/* A letter that is too large for memory: letter_streamed() tells when it may flow. */
 	void (*stream_open)(void *house, struct letter *);
@@ -114,6 +117,9 @@ const struct peer *session_peer(const struct session *);
 struct receiver_config *session_config(const struct session *);
 const char *session_client(struct session *);             /* "name[address]"; the log hears of it first */
 bool session_is_secure(const struct session *);
+struct bytes session_user(const struct session *);        /* who logged in; "" nobody */
+/* It said more than it may before it has heard the answer to the command being done (rfc2920:3.1). */
+bool session_out_of_turn(const struct session *);
 void session_channel(const struct session *, struct buffer *);
 bool session_offers_binding(const struct session *);      /* a mechanism that binds the channel */
 bool session_waits(const struct session *);               /* for the house   */

@@ -49,6 +49,10 @@ struct session {
 	char *name;                    /* as far as it is known                      */
 	char *reverse;                 /* what its reverse zone says; unknown        */
 	char *client;                  /* "name[address]"                            */
+	bool screened;                 /* it is tested whether it can wait           */
+	bool unwelcome;                /* it could not: nothing is taken             */
+	bool behind;                   /* more came with the command being done      */
+	uint32_t mails;                /* transactions of this connection            */
 	bool may_xclient, may_xforward; /* the peer of the socket itself             */
 	struct origin *origin;         /* what XFORWARD said of this transaction     */
 };
@@ -80,6 +84,13 @@ bool may_relay(const struct session *);
 void verb_auth(struct session *, struct bytes argument);
 void auth_end(struct session *);
 void offer_auth(struct session *, struct buffer *out);
+
+/* screen.c */
+room_fn room_early;
+bool screen_wanted(const struct session *);
+void screen_begin(struct session *);
+void screen_over(struct session *);
+bool screen_hello(struct session *, struct bytes line);
 
 /* verb-client.c */
 void verb_xclient(struct session *, struct bytes argument);

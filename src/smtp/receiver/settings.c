@@ -83,20 +83,53 @@ static const struct setting rows[] = {
 	  "Received fields of a letter past which it is thought to go in circles (rfc5321:6.3); 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "smtpd_letters_memory_limit", SETTING_SIZE, AT(letters_memory), "64M",
 	  "Memory of one receiver for letters that are coming in; past it DATA waits; 0: no limit.", NULL, 0, 0, "0.1" },
-	{ "smtpd_timeout", SETTING_TIME, AT(timeout), "300s",
+	{ "stress", SETTING_WORD, AT(stress), "",
+	  "Nothing, or yes while four fifths of smtpd_connection_limit are in use: for ${stress?{...}:{...}} in smtpd_timeout, "
+	  "smtpd_hard_error_limit, smtpd_junk_command_limit, smtpd_per_request_deadline and postscreen_greet_wait.", NULL, 0, 0, "0.3" },
+	{ "smtpd_timeout", SETTING_TIME, AT(timeout), "${stress?{10}:{300}}s",
 	  "How long a client may take for one command, or be silent in a letter (rfc5321:4.5.3.2.7).", NULL, 0, 0, "0.1" },
+	{ "smtpd_per_request_deadline", SETTING_BOOL, AT(deadline), "yes",
+	  "Whether smtpd_timeout is for a whole command, and for a whole letter with smtpd_min_data_rate besides; no: for each piece of them that comes.", NULL, 0, 0, "0.3" },
+	{ "smtpd_forbid_unauth_pipelining", SETTING_BOOL, AT(forbid_pipelining), "no",
+	  "Whether a client is sent away that says more before it has heard the answer to EHLO, STARTTLS, AUTH, DATA and the like (rfc2920:3.1).", NULL, 0, 0, "0.3" },
 	{ "smtpd_starttls_timeout", SETTING_TIME, AT(starttls_timeout), "10s",
 	  "How long a TLS handshake may take.", NULL, 0, 0, "0.1" },
 	{ "smtpd_min_data_rate", SETTING_NUMBER, AT(min_data_rate), "500",
 	  "Bytes per second a letter must come in with, once smtpd_timeout has passed; 0: any.", NULL, 0, 0, "0.1" },
-	{ "smtpd_hard_error_limit", SETTING_NUMBER, AT(hard_errors), "20",
+	{ "smtpd_hard_error_limit", SETTING_NUMBER, AT(hard_errors), "${stress?{1}:{20}}",
 	  "Refused commands after which the connection is closed with 421; 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "smtpd_soft_error_limit", SETTING_NUMBER, AT(soft_errors), "10",
 	  "Refused commands after which each further one is slowed by smtpd_error_sleep_time; 0: never.", NULL, 0, 0, "0.1" },
 	{ "smtpd_error_sleep_time", SETTING_TIME, AT(error_sleep), "1s",
-	  "The pause after an error past smtpd_soft_error_limit.", NULL, 0, 0, "0.1" },
-	{ "smtpd_junk_command_limit", SETTING_NUMBER, AT(junk_commands), "100",
+	  "The pause after the first error past smtpd_soft_error_limit; twice that after the second, and so on up to thirty times.", NULL, 0, 0, "0.1" },
+	{ "smtpd_junk_command_limit", SETTING_NUMBER, AT(junk_commands), "${stress?{1}:{100}}",
 	  "NOOP, RSET, VRFY, HELP and the like between two letters; each further one is an error; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "postscreen_enable", SETTING_BOOL, AT(screen), "no",
+	  "Whether strangers on the listener smtp are tested before they are greeted: who speaks first is no mail server.  Clients of postscreen_allow_list, and those that passed "
+	  "less than postscreen_greet_ttl ago, do not wait.", NULL, 0, 0, "0.3" },
+	{ "postscreen_allow_list", SETTING_MATCHES, AT(screen_allow), "$mynetworks",
+	  "Networks whose clients are not tested.", NULL, 0, 0, "0.3" },
+	{ "postscreen_greet_action", SETTING_CHOICE, AT(greet_action), "ignore",
+	  "What becomes of a client that speaks before it is greeted: ignore, it is told of in the log; enforce, its recipients are refused with 550; drop, it is sent away with 521.",
+	  "ignore,enforce,drop", 0, 0, "0.3" },
+	{ "postscreen_greet_wait", SETTING_TIME, AT(greet_wait), "${stress?{2}:{6}}s",
+	  "How long a client that is tested waits for the greeting.", NULL, 0, 60000, "0.3" },
+	{ "postscreen_greet_banner", SETTING_TEXT, AT(greet_banner), "$smtpd_banner",
+	  "What is said at once as the first of several lines of the greeting, so that who does not read to the end speaks too early; empty: nothing.", NULL, 0, 0, "0.3" },
+	{ "postscreen_greet_ttl", SETTING_TIME, AT(greet_ttl), "1d",
+	  "How long a client that has passed is not tested again.", NULL, 1000, 0, "0.3" },
+	{ "postscreen_pipelining_enable", SETTING_BOOL, AT(screen_pipelining), "no",
+	  "Whether those that are tested must wait for the answer to HELO and EHLO, too.", NULL, 0, 0, "0.3" },
+	{ "postscreen_pipelining_action", SETTING_CHOICE, AT(pipelining_action), "enforce",
+	  "What becomes of those that do not, as postscreen_greet_action says it.", "ignore,enforce,drop", 0, 0, "0.3" },
+	{ "smtpd_connection_limit", SETTING_NUMBER, AT(connections), "4000",
+	  "Connections of one receiver process at once; more are sent away with 421, and past four fifths of them $stress is yes; 0: no limit.", NULL, 0, 0, "0.3" },
+	{ "smtpd_session_message_limit", SETTING_NUMBER, AT(session_messages), "100",
+	  "Letters of a stranger in one connection, then it is closed with 421 and may come again; 0: no limit.", NULL, 0, 0, "0.3" },
+	{ "smtpd_account_message_rate_limit", SETTING_NUMBER, AT(account_messages), "0",
+	  "MAIL commands of one account per anvil_rate_time_unit, from wherever it comes; 0: no limit.", NULL, 0, 0, "0.3" },
+	{ "smtpd_account_recipient_rate_limit", SETTING_NUMBER, AT(account_recipients), "0",
+	  "RCPT commands of one account per anvil_rate_time_unit, from wherever it comes; 0: no limit.", NULL, 0, 0, "0.3" },
 	{ "anvil_rate_time_unit", SETTING_TIME, AT(rate_unit), "60s",
 	  "The time over which the smtpd_client_*_rate_limit count.", NULL, 1000, 86400000, "0.1" },
 	{ "smtpd_client_connection_count_limit", SETTING_NUMBER, AT(connection_count), "50",
@@ -253,6 +286,32 @@ copy_list(struct arena *a, const struct setting_list *list)
 	return (struct setting_list){ item, list->count };
 }
 
+static int mood_now = CALM;
+
+void
+receiver_mood(int mood)
+{
+	mood_now = mood;
+}
+
+const struct patience *
+receiver_patience(const struct receiver_config *c)
+{
+	return &c->patience[mood_now];
+}
+
+void
+receiver_config_stress(struct receiver_config *c, const struct receiver_settings *set)
+{
+	c->patience[STRESS] = (struct patience){
+		.timeout = set->timeout,
+		.greet_wait = set->greet_wait,
+		.hard_errors = set->hard_errors,
+		.junk_commands = set->junk_commands,
+		.deadline = set->deadline,
+	};
+}
+
 struct receiver_config *
 receiver_config_open(const struct receiver_settings *set, enum receiver_kind kind,
                      const char *service, const char *myhostname, const char *myorigin,
@@ -267,10 +326,15 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->kind = kind;
 	c->set = *set;
 	c->set.banner = arena_copy(a, bytes_of(set->banner));
+	c->set.greet_banner = arena_copy(a, bytes_of(set->greet_banner));
+	c->set.stress = "";
+	receiver_config_stress(c, set);
+	c->patience[CALM] = c->patience[STRESS];
 	c->set.auth_mechanisms = copy_list(a, &set->auth_mechanisms);
 	c->set.forbidden_commands = copy_list(a, &set->forbidden_commands);
 	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };
-	c->set.xclient_hosts = c->set.xforward_hosts = (struct setting_list){ NULL, 0 };
+	c->set.screen_allow = c->set.xclient_hosts = c->set.xforward_hosts =
+		(struct setting_list){ NULL, 0 };
 	c->listener = kind_names[kind];
 	c->service = arena_copy(a, bytes_of(service));
 	c->myhostname = arena_copy(a, bytes_of(myhostname));
@@ -284,12 +348,15 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	                  &c->exceptions, errors) &&
 	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
 	                  &c->bare_excluded, errors) &&
+	    read_networks(a, &set->screen_allow, "postscreen_allow_list", &c->screen_allow,
+	                  errors) &&
 	    read_networks(a, &set->xclient_hosts, "smtpd_authorized_xclient_hosts",
 	                  &c->xclient_hosts, errors) &&
 	    read_networks(a, &set->xforward_hosts, "smtpd_authorized_xforward_hosts",
 	                  &c->xforward_hosts, errors)) {
 		c->mynetworks.tables = c->exceptions.tables = c->bare_excluded.tables = tables;
-		c->xclient_hosts.tables = c->xforward_hosts.tables = tables;
+		c->screen_allow.tables = c->xclient_hosts.tables = c->xforward_hosts.tables =
+			tables;
 		c->tables = tables;
 		if (tables != NULL)
 			tables->users++;

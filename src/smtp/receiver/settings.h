@@ -19,6 +19,8 @@ enum tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT };
 enum bare_newline { BARE_NORMALIZE, BARE_REJECT };
 /* Whose mismatch of login and sender is refused. */
 enum sender_check { SENDER_UNCHECKED, SENDER_OF_USERS, SENDER_OF_STRANGERS, SENDER_OF_ALL, SENDER_KNOWN };
+/* What becomes of a client that speaks before its turn: it is told of in the log, every recipient is refused, or it is sent away. */
+enum screen_action { SCREEN_IGNORE, SCREEN_ENFORCE, SCREEN_DROP };
 enum receiver_kind { KIND_SMTP, KIND_SUBMISSION, KIND_SUBMISSIONS, KIND_LMTP, KINDS };
 
 /* In whose table somebody is not known. */
@@ -49,8 +51,16 @@ struct receiver_settings {
 	/* patience */
 	int64_t timeout, starttls_timeout, min_data_rate;
 	int64_t hard_errors, soft_errors, error_sleep, junk_commands;
+	bool    deadline, forbid_pipelining;
+	/* before the greeting */
+	bool    screen, screen_pipelining;
+	int     greet_action, pipelining_action;   /* enum screen_action       */
+	int64_t greet_wait, greet_ttl;
+	const char *greet_banner, *stress;
+	struct setting_list screen_allow;
 	/* rates */
 	int64_t rate_unit;
+	int64_t connections, session_messages, account_messages, account_recipients;
 	int64_t connection_count, connection_rate, message_rate, recipient_rate, auth_rate, tls_rate;
 	struct setting_list limit_exceptions;
 };
@@ -72,14 +82,20 @@ bool networks_hold(const struct networks *, const struct peer *);
 /* "!10.0.0.0/8", "hash:/etc/postfix/access"; *wrong otherwise.  The table's name is in `text`. */
 bool network_item_parse(const char *text, struct network_item *, const char **wrong);
 
+/* How long we wait and how much we bear, which is less when there are too many (Postfix's STRESS_README). */
+struct patience { int64_t timeout, greet_wait, hard_errors, junk_commands; bool deadline; };
+enum { CALM, STRESS, MOODS };
+void receiver_mood(int mood);                /* of this process */
+
 struct receiver_config {
+	struct patience patience[MOODS];
 	struct receiver_settings set;   /* its strings live in `life`          */
 	enum receiver_kind kind;
 	struct arena *life;
 	const char *listener;           /* "smtp": as settings and limits name it */
 	const char *service;            /* "mansio/smtpd": as the log names it */
 	const char *myhostname, *myorigin, *mail_name;
-	struct networks mynetworks, exceptions, bare_excluded, xclient_hosts, xforward_hosts;
+	struct networks mynetworks, exceptions, bare_excluded, screen_allow, xclient_hosts, xforward_hosts;
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */
 	struct network_tables *tables;  /* NULL: there are none                */
@@ -89,6 +105,9 @@ struct receiver_config {
 struct receiver_config *receiver_config_open(const struct receiver_settings *, enum receiver_kind,
 	const char *service, const char *myhostname, const char *myorigin, const char *mail_name,
 	const struct setting_list *mynetworks, struct network_tables *, struct buffer *errors);
+/* What holds under stress; without it the same as else. */
+void receiver_config_stress(struct receiver_config *, const struct receiver_settings *);
+const struct patience *receiver_patience(const struct receiver_config *);
 struct receiver_config *receiver_config_take(struct receiver_config *);
 void receiver_config_drop(struct receiver_config **);
 

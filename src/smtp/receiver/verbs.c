@@ -28,6 +28,7 @@ enum {
 	ALONE       = 1 << 11,       /* takes no argument                       */
 	JUNK        = 1 << 12,       /* does no work: counted                   */
 	VRFY_ON     = 1 << 13,       /* not switched off                        */
+	LAST        = 1 << 14,       /* nothing may come behind it before it is answered */
 	BOTH        = IN_SMTP | IN_LMTP,
 	EARLY       = BEFORE_TLS | BEFORE_AUTH,
 };
@@ -37,20 +38,20 @@ static const struct verb {
 	verb_fn    *run;
 	unsigned    when;
 } verbs[] = {
-	{ "HELO",     "helo",     verb_helo,     IN_SMTP | EARLY | JUNK },
-	{ "EHLO",     "ehlo",     verb_ehlo,     IN_SMTP | EARLY | JUNK },
-	{ "LHLO",     "lhlo",     verb_ehlo,     IN_LMTP | EARLY | JUNK },
-	{ "STARTTLS", "starttls", verb_starttls, BOTH | EARLY | TLS_THERE | CLEAR | NO_MAIL | ALONE },
-	{ "AUTH",     "auth",     verb_auth,     BOTH | BEFORE_AUTH | HELLO | NO_MAIL },
+	{ "HELO",     "helo",     verb_helo,     IN_SMTP | EARLY | JUNK | LAST },
+	{ "EHLO",     "ehlo",     verb_ehlo,     IN_SMTP | EARLY | JUNK | LAST },
+	{ "LHLO",     "lhlo",     verb_ehlo,     IN_LMTP | EARLY | JUNK | LAST },
+	{ "STARTTLS", "starttls", verb_starttls, BOTH | EARLY | TLS_THERE | CLEAR | NO_MAIL | ALONE | LAST },
+	{ "AUTH",     "auth",     verb_auth,     BOTH | BEFORE_AUTH | HELLO | NO_MAIL | LAST },
 	{ "MAIL",     "mail",     verb_mail,     BOTH | HELLO_ASKED | NO_MAIL },
 	{ "RCPT",     "rcpt",     verb_rcpt,     BOTH | HELLO_ASKED | MAIL_BEGUN },
-	{ "DATA",     "data",     verb_data,     BOTH | HELLO_ASKED | MAIL_BEGUN | RCPT_TAKEN | ALONE },
+	{ "DATA",     "data",     verb_data,     BOTH | HELLO_ASKED | MAIL_BEGUN | RCPT_TAKEN | ALONE | LAST },
 	{ "RSET",     "rset",     verb_rset,     BOTH | EARLY | ALONE | JUNK },
-	{ "NOOP",     "noop",     verb_noop,     BOTH | EARLY | JUNK },
-	{ "VRFY",     "vrfy",     verb_vrfy,     BOTH | JUNK | VRFY_ON },
+	{ "NOOP",     "noop",     verb_noop,     BOTH | EARLY | JUNK | LAST },
+	{ "VRFY",     "vrfy",     verb_vrfy,     BOTH | JUNK | VRFY_ON | LAST },
 	{ "HELP",     "help",     verb_help,     BOTH | EARLY | JUNK },
-	{ "XCLIENT",  "xclient",  verb_xclient,  BOTH | EARLY | NO_MAIL },
-	{ "XFORWARD", "xforward", verb_xforward, BOTH | EARLY | NO_MAIL },
+	{ "XCLIENT",  "xclient",  verb_xclient,  BOTH | EARLY | NO_MAIL | LAST },
+	{ "XFORWARD", "xforward", verb_xforward, BOTH | EARLY | NO_MAIL | LAST },
 	{ "QUIT",     "quit",     verb_quit,     BOTH | EARLY },
 	{ "unknown",  "unknown",  NULL,          0 },
 };
@@ -204,6 +205,28 @@ not_a_verb(struct session *s, struct bytes word)
 	answered(s);
 }
 
+bool
+session_out_of_turn(const struct session *s)
+{
+	return s->behind && (s->hello != HELLO_EHLO || verbs[s->verb].when & LAST);
+}
+
+/* A client that does not wait for what it must hear. */
+static bool
+sent_away(struct session *s, const struct verb *v, struct bytes line)
+{
+	if (v->run == verb_helo || v->run == verb_ehlo)
+		if (screen_hello(s, line))
+			return true;
+	if (!s->config->set.forbid_pipelining || !s->behind || !(v->when & LAST) || s->excepted)
+		return false;
+	note_as(s->config->service, "improper command pipelining after %s from %s", s->where,
+	        client_of(s));
+	say(s, "554 5.5.0 Error: SMTP protocol synchronization");
+	hang_up(s);
+	return true;
+}
+
 void
 verb_run(struct session *s, struct bytes line)
 {
@@ -214,9 +237,11 @@ verb_run(struct session *s, struct bytes line)
 	s->verb = (uint8_t)(v - verbs);
 	s->tried[s->verb]++;
 	s->where = v->run != NULL ? v->name : "UNKNOWN";
-	if (v->when & JUNK && s->config->set.junk_commands > 0 &&
-	    s->junk++ >= s->config->set.junk_commands)
+	if (v->when & JUNK && receiver_patience(s->config)->junk_commands > 0 &&
+	    s->junk++ >= receiver_patience(s->config)->junk_commands)
 		s->errors++;
+	if (sent_away(s, v, line))
+		return;
 	if (v->run == NULL) {
 		not_a_verb(s, word);
 	} else if ((no = barred(s, v, argument)) != NULL) {
@@ -322,6 +347,28 @@ whole_address(struct session *s, struct arena *a, const struct address *path, bo
 	return address_text(a, &whole);
 }
 
+/* The same for one who has logged in, wherever they come from. */
+static bool
+user_within(struct session *s, enum counted kind, int64_t limit, const char *what)
+{
+	uint32_t now = 0;
+
+	if (limit <= 0 || s->user.len == 0 || s->needs->count(s->house, s, kind, limit, &now))
+		return true;
+	warn_as(s->config->service, "%s limit exceeded: %u from account %.*s", what, now,
+	        (int)s->user.len, s->user.at);
+	return false;
+}
+
+static bool
+mails_enough(const struct session *s)
+{
+	int64_t most = s->config->set.session_messages;
+
+	return most > 0 && s->mails >= most && !s->lmtp && !s->trusted && !s->excepted &&
+	       s->user.len == 0;
+}
+
 static bool
 mail_check(struct session *s, const struct mail_command *m)
 {
@@ -336,6 +383,17 @@ mail_check(struct session *s, const struct mail_command *m)
 		log_reject(s, "MAIL", BYTES(""), no);
 	else if (!within(s, COUNT_MESSAGE, set->message_rate, "Message delivery request rate")) {
 		say(s, "450 4.7.1 Error: too much mail from %s", s->peer.text);
+		return false;
+	} else if (!user_within(s, COUNT_ACCOUNT_MESSAGE, set->account_messages,
+	                        "Message delivery request rate")) {
+		say(s, "450 4.7.1 Error: too much mail from this account");
+		return false;
+	} else if (mails_enough(s)) {
+		warn_as(s->config->service, "too many messages in one connection from %s",
+		        client_of(s));
+		say(s, "421 4.7.0 %s Error: too many messages in one connection",
+		    s->config->myhostname);
+		hang_up(s);
 		return false;
 	}
 	if (no != NULL)
@@ -354,6 +412,7 @@ verb_mail(struct session *s, struct bytes argument)
 		say(s, "%s", no);
 	else if (mail_check(s, &m)) {
 		s->letter = letter_open(s, whole_address(s, scratch, &m.sender, m.bare));
+		s->mails++;
 		s->letter->needs = s->needs;
 		s->letter->house = s->house;
 		s->letter->declared = m.size;
@@ -488,6 +547,17 @@ rcpt_check(struct session *s)
 	}
 	if (!within(s, COUNT_RECIPIENT, set->recipient_rate, "Recipient address rate")) {
 		say(s, "450 4.7.1 Error: too many recipients from %s", s->peer.text);
+		return false;
+	}
+	if (!user_within(s, COUNT_ACCOUNT_RECIPIENT, set->account_recipients,
+	                 "Recipient address rate")) {
+		say(s, "450 4.7.1 Error: too many recipients from this account");
+		return false;
+	}
+	if (s->unwelcome) {
+		log_reject(s, "RCPT", BYTES(""), "550 5.5.1 Protocol error");
+		s->refused++;
+		say(s, "550 5.5.1 Protocol error");
 		return false;
 	}
 	return true;

@@ -15,8 +15,8 @@ memory(void)
 	int fd = memfd_create("tally", MFD_CLOEXEC);
 
 	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, 1 << 20), 0);
-	assert_true(tally_size() <= 1 << 20);
+	assert_int_equal(ftruncate(fd, 1 << 21), 0);
+	assert_true(tally_size() <= 1 << 21);
 	return fd;
 }
 

@@ -25,6 +25,9 @@ struct kit {
 	enum room_answer room;
 	char   recipients[256];
 	int64_t count_most;
+	bool   passed;
+	int    passes;
+	int64_t rest_ms;                             /* the last rest that was asked for    */
 };
 
 static inline struct buffer *kit_out(void *k) { return &((struct kit *)k)->out; }
@@ -44,7 +47,7 @@ kit_feed(struct kit *k)
 static inline void kit_resume(void *k) { kit_feed(k); }
 static inline void kit_secure(void *k) { ((struct kit *)k)->secure = true; }
 static inline void kit_finish(void *k) { ((struct kit *)k)->over = true; }
-static inline void kit_rest(void *k, int64_t ms) { (void)ms; ((struct kit *)k)->rests = true; }
+static inline void kit_rest(void *k, int64_t ms) { ((struct kit *)k)->rest_ms = ms; ((struct kit *)k)->rests = true; }
 
 static inline bool
 kit_tls(void *kit, struct tls_facts *t)
@@ -117,6 +120,14 @@ kit_count(void *kit, struct session *s, enum counted kind, int64_t limit, uint32
 	(void)kind;
 	*now = 2;
 	return limit >= 2;
+}
+
+static inline bool
+kit_pass(void *k, struct session *s, int64_t ms)
+{
+	(void)s;
+	((struct kit *)k)->passes += ms > 0;
+	return ((struct kit *)k)->passed;
 }
 
 static inline enum room_answer
@@ -193,7 +204,7 @@ static inline bool kit_name(void *k, struct session *s) { (void)s; return ((stru
 
 static const struct receiver_needs kit_needs = {
 	kit_name,
-	kit_resolve, kit_owner, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_room, kit_stream_open, kit_stream_add,
+	kit_resolve, kit_owner, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_changed, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
@@ -204,21 +215,26 @@ static inline struct receiver_config *
 kit_config(enum receiver_kind kind, const char *cf)
 {
 	static const struct setting_list none = { NULL, 0 };
-	struct buffer text = { 0 }, errors = { 0 };
+	struct buffer text = { 0 }, errors = { 0 }, warnings = { 0 };
 	struct settings *s;
 	struct receiver_settings set;
 	struct receiver_config *c = NULL;
 
 	buffer_add_string(&text, "smtpd_banner = mail.example.com ESMTP Mansio\n"
 		"smtpd_sasl_mechanism_list = PLAIN LOGIN SCRAM-SHA-256\n"
-		"smtpd_client_event_limit_exceptions =\nsmtpd_forbid_bare_newline_exclusions =\n");
+		"smtpd_client_event_limit_exceptions =\nsmtpd_forbid_bare_newline_exclusions =\npostscreen_allow_list =\n");
 	buffer_add_string(&text, cf);
-	s = settings_read(buffer_bytes(&text), "main.cf", &errors, &errors);
+	s = settings_read(buffer_bytes(&text), "main.cf", &errors, &warnings);
 	if (s != NULL && receiver_settings_fill(s, kind, &set, &errors))
 		c = receiver_config_open(&set, kind, "mansio/smtpd", "mail.example.com", "example.com", "Mansio", &none, NULL, &errors);
+	if (s != NULL)
+		settings_stress(s, true);
+	if (c != NULL && receiver_settings_fill(s, kind, &set, &errors))
+		receiver_config_stress(c, &set);
 	settings_close(&s);
 	buffer_free(&text);
 	buffer_free(&errors);
+	buffer_free(&warnings);
 	return c;
 }
 
