@@ -1,6 +1,9 @@
 #include "base/bytes.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/arena.h"
 
@@ -83,6 +86,31 @@ bytes_find_last(struct bytes b, char c)
 	return found == NULL ? -1 : found - b.at;
 }
 
+/* Where a short needle of two bytes or more is (a long one would cost its length at each place): places at which its first and its last byte stand so far apart, 16 at once. */
+static const char *
+find_needle(const char *at, size_t len, const char *needle, size_t n)
+{
+#ifdef __SSE2__
+	const __m128i first = _mm_set1_epi8(needle[0]), last = _mm_set1_epi8(needle[n - 1]);
+
+	for (; len >= n + 15; at += 16, len -= 16) {
+		__m128i a =
+			_mm_cmpeq_epi8(first, _mm_loadu_si128((const __m128i *)(const void *)at));
+		__m128i b =
+			_mm_cmpeq_epi8(last, _mm_loadu_si128(
+						     (const __m128i *)(const void *)(at + n - 1)));
+		unsigned both = (unsigned)_mm_movemask_epi8(_mm_and_si128(a, b));
+
+		for (; both != 0; both &= both - 1) {
+			const char *found = at + __builtin_ctz(both);
+			if (memcmp(found, needle, n) == 0)
+				return found;
+		}
+	}
+#endif
+	return len < n ? NULL : memmem(at, len, needle, n);
+}
+
 ptrdiff_t
 bytes_search(struct bytes b, struct bytes needle)
 {
@@ -92,7 +120,10 @@ bytes_search(struct bytes b, struct bytes needle)
 		return 0;
 	if (needle.len > b.len)
 		return -1;
-	found = memmem(b.at, b.len, needle.at, needle.len);
+	if (needle.len > 1 && needle.len <= SHORT_NEEDLE)
+		found = find_needle(b.at, b.len, needle.at, needle.len);
+	else
+		found = memmem(b.at, b.len, needle.at, needle.len);
 	return found == NULL ? -1 : found - b.at;
 }
 

@@ -10,6 +10,8 @@
 enum { TEXT_WORTH = 1 << 20 };
 /* Words between two marks; a mark says where words and places of the next ones begin, and the places' checksum. */
 enum { MARK_EACH = 32, MARK_SIZE = 12 };
+/* So many reads of places in a section, then it is read whole: a part of a word can stand in many words. */
+enum { READS_ALONE = 4 };
 #define NOWHERE UINT32_MAX
 
 /* ---- taking text apart ---------------------------------------------------------------- */
@@ -297,12 +299,15 @@ words_make(struct bytes text, const struct text_row *row, uint32_t rows, struct 
 
 /* ---- finding -------------------------------------------------------------------------------- */
 
-/* Marks and words, and the mark whose places were read last. */
+/* Marks and words, and the places of the mark that was asked for last: read alone, or all together when many were. */
 struct section {
 	const struct words_section *from;
 	struct bytes                marks, words;
 	uint32_t                    places_len;
 	size_t                      mark;
+	unsigned                    reads;
+	bool                        together;
+	struct bytes                here;
 	struct buffer               places;
 };
 
@@ -350,6 +355,26 @@ unpack_short(struct bytes *b, uint32_t *n)
 }
 
 static bool
+bring_places(struct section *s, uint32_t from, uint32_t end)
+{
+	if (!s->together && ++s->reads > READS_ALONE) {
+		s->together = true;
+		buffer_reset(&s->places);
+		if (!s->from->places(s->from->ctx, 0, s->places_len, &s->places))
+			return false;
+	}
+	if (s->together) {
+		s->here = bytes_cut(buffer_bytes(&s->places), from, end - from);
+		return s->here.len == end - from;
+	}
+	buffer_reset(&s->places);
+	if (!s->from->places(s->from->ctx, from, end - from, &s->places))
+		return false;
+	s->here = buffer_bytes(&s->places);
+	return true;
+}
+
+static bool
 read_places(struct section *s, size_t mark)
 {
 	struct mark m = mark_at(s, mark);
@@ -359,10 +384,8 @@ read_places(struct section *s, size_t mark)
 	if (s->mark == mark)
 		return true;
 	s->mark = SIZE_MAX;
-	buffer_reset(&s->places);
-	if (end < m.place || end > s->places_len ||
-	    !s->from->places(s->from->ctx, m.place, end - m.place, &s->places) ||
-	    checksum_of(buffer_bytes(&s->places)) != m.sum)
+	if (end < m.place || end > s->places_len || !bring_places(s, m.place, end) ||
+	    checksum_of(s->here) != m.sum)
 		return false;
 	s->mark = mark;
 	return true;
@@ -386,7 +409,7 @@ places_of(struct section *s, size_t at, struct bytes *places)
 		return false;
 	for (size_t i = mark_at(s, low).word; i < at; i++)
 		skip += s->words.at[i] == '\0';
-	*places = buffer_bytes(&s->places);
+	*places = s->here;
 	while (skip-- > 0) {
 		if (!unpack_short(places, &count))
 			return false;

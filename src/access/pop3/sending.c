@@ -113,6 +113,25 @@ say_ascii(struct buffer *out, struct bytes line)
 	}
 }
 
+/* The body of a letter that goes out whole: only dots that begin a line matter. */
+static void
+say_body(struct pop3_sending *g, struct buffer *out, const char *at, size_t len)
+{
+	const char *kept = at, *end = at + len, *dot = at;
+
+	while ((dot = memchr(dot, '.', (size_t)(end - dot))) != NULL) {
+		if (dot == at ? g->where == LINE_BEGINS : dot[-1] == '\n') {
+			buffer_add(out, (struct bytes){ kept, (size_t)(dot - kept) });
+			buffer_add_char(out, '.');
+			kept = dot;
+		}
+		dot++;
+	}
+	buffer_add(out, (struct bytes){ kept, (size_t)(end - kept) });
+	g->where = end[-1] == '\n' ? LINE_BEGINS : LINE_GOES_ON;
+	g->ended_cr = end[-1] == '\r';
+}
+
 /* Say the lines of one piece; true when TOP has had its lines.  From `kept` on they go as they are, together. */
 static bool
 say_piece(struct pop3_sending *g, struct buffer *out, const char *at, size_t len)
@@ -122,6 +141,11 @@ say_piece(struct pop3_sending *g, struct buffer *out, const char *at, size_t len
 
 	for (size_t n; len > 0; at += n, len -= n) {
 		bool begins = g->where == LINE_BEGINS;
+		if (g->body && g->lines == UINT64_MAX) {
+			buffer_add(out, (struct bytes){ kept, (size_t)(at - kept) });
+			say_body(g, out, at, len);
+			return false;
+		}
 		if (begins && g->body && g->lines == 0) {
 			over = true;
 			break;

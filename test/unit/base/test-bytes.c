@@ -129,7 +129,7 @@ test_search(void **state)
 static void
 test_search_agrees_with_looking_everywhere(void **state)
 {
-	char     hay[24], needle[6];
+	char     hay[60], needle[6]; /* longer than what is looked at at once */
 	unsigned dice = 1;
 
 	(void)state;
@@ -145,6 +145,11 @@ test_search_agrees_with_looking_everywhere(void **state)
 			if (bytes_equal_nocase(bytes_cut(h, i, n.len), n))
 				wanted = (ptrdiff_t)i;
 		assert_int_equal(bytes_search_nocase(h, n), wanted);
+		wanted = -1;
+		for (size_t i = 0; wanted < 0 && i + n.len <= h.len; i++)
+			if (bytes_equal(bytes_cut(h, i, n.len), n))
+				wanted = (ptrdiff_t)i;
+		assert_int_equal(bytes_search(h, n), wanted);
 	}
 }
 
