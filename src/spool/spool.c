@@ -29,6 +29,8 @@
  */
 
 enum { NUMBERS_AT_ONCE = 16, OWN_MORE = 64 * 1024 };
+/* Room of a segment that is made while its writer waits: little enough to be filled with zeros in a moment. */
+enum { ROOM_AT_ONCE = 4 << 20 };
 #define TORN_KEPT_S ((int64_t)30 * 24 * 3600)
 #define ENVELOPE_MOST ((uint64_t)256 << 20)
 #define NUMBERS_MOST 0x7fffffffu /* ids stay positive as 64-bit integers of SQLite */
@@ -285,9 +287,11 @@ spool_lend(struct spool *sp, bool own, uint64_t size, uint32_t *number, uint64_t
 		pthread_mutex_unlock(&sp->lock);
 	}
 	if (fd < 0) {
+		if (!own && *room > ROOM_AT_ONCE)
+			*room = ROOM_AT_ONCE;
 		if ((why = room_left(sp, *room)) != 0)
 			return errno = why, -1;
-		fd = spool_make_new(sp, own ? SEGMENT_OWN : SEGMENT_SMALL, *room, false, number);
+		fd = spool_make_new(sp, own ? SEGMENT_OWN : SEGMENT_SMALL, *room, !own, number);
 		if (fd < 0)
 			return -1;
 	}

@@ -12,6 +12,7 @@
  *                  given to writer_lend() or sent to another role and closed here.  A spare is kept ready
  *                  by spool_prepare() (call it in a job, from one thread at a time), so lending is quick
  *                  and the writer's syncs are, too: a spare is full of written zeros (docs/format.md).
+ *                  Without a spare it is a short one, which has its zeros in a moment.
  *                  -1 with errno: ENOSPC when less than `reserve` would stay free.
  * spool_done()     a writer gave a segment back whole: cut at `used`, END record, sync, SEALED; one with
  *                  nothing in it is removed.  What the writer says is checked first; what does not

@@ -1,6 +1,7 @@
 #include "access/pop3/sending.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -183,6 +184,14 @@ say_end(struct pop3_sending *g, struct buffer *out)
 	buffer_add_string(out, ".\r\n");
 }
 
+/* From now on it may become too old (pop3_expire). */
+static void
+letter_fetched(struct pop3 *s, uint32_t uid)
+{
+	if (s->service->config.rows.expire_ms > 0)
+		(void)retrieved_note(s->mailbox, uid, clock_wall());
+}
+
 static bool
 letter_step(struct pop3 *s, struct pop3_sending *g)
 {
@@ -207,8 +216,8 @@ letter_step(struct pop3 *s, struct pop3_sending *g)
 			break;
 	}
 	say_end(g, stream_out(s->stream));
-	if (g->uid != 0 && s->service->config.rows.expire_ms > 0)
-		(void)retrieved_note(s->mailbox, g->uid, clock_wall());
+	if (g->uid != 0)
+		letter_fetched(s, g->uid);
 	return true;
 }
 
@@ -225,14 +234,11 @@ prefix_ready(struct pop3 *s, struct pop3_sending *g)
 
 /* True when the first piece and the last byte can be read: what is damaged is refused before "+OK". */
 static bool
-letter_ready(struct pop3 *s, struct pop3_sending *g, uint64_t message)
+letter_ready(struct pop3 *s, struct pop3_sending *g)
 {
 	size_t n;
 	char  *first, last;
 
-	if ((g->why = message_read(s->account, message, g->life, &g->message)) != 0 ||
-	    (g->why = prefix_ready(s, g)) != 0)
-		return false;
 	n = g->message.size <= WHOLE_MOST ? (size_t)g->message.size : PIECE;
 	first = arena_take(g->life, n + 1);
 	g->first = (struct bytes){ first, n };
@@ -242,6 +248,55 @@ letter_ready(struct pop3 *s, struct pop3_sending *g, uint64_t message)
 		g->why = message_bytes(s->account, &g->message, g->prefix, g->message.size - 1,
 		                       &last, 1);
 	return g->why == 0;
+}
+
+/* Whether a letter can go out as it lies: no line begins with a dot, and the header is ASCII where it has to be. */
+static bool
+is_plain(const struct pop3_sending *g, struct bytes letter)
+{
+	const char *end = letter.at + letter.len, *dot = letter.at, *line = letter.at;
+	bool        whole = true;
+
+	while ((dot = memchr(dot, '.', (size_t)(end - dot))) != NULL) {
+		if (dot == letter.at || dot[-1] == '\n')
+			return false;
+		dot++;
+	}
+	while (g->ascii && whole && line < end && *line != '\n' && *line != '\r') {
+		size_t n = line_in(line, (size_t)(end - line), &whole);
+		if (is_beyond(line, n))
+			return false;
+		line += n;
+	}
+	return true;
+}
+
+/* The usual letter is read to where it goes out from.  False: it is not one, and nothing was said. */
+static bool
+said_at_once(struct pop3 *s, struct pop3_sending *g)
+{
+	struct buffer *out = stream_out(s->stream);
+	size_t         n = (size_t)g->message.size;
+	char           ok[48], *room;
+	int            len;
+
+	if (n == 0 || g->message.size > WHOLE_MOST || g->lines != UINT64_MAX)
+		return false;
+	len = snprintf(ok, sizeof ok, "+OK %zu octets\r\n", n);
+	room = buffer_room(out, (size_t)len + n);
+	if (message_bytes(s->account, &g->message, g->prefix, 0, room + len, n) != 0 ||
+	    !is_plain(g, (struct bytes){ room + len, n }))
+		return false;
+	memcpy(room, ok, (size_t)len);
+	buffer_took(out, (size_t)len + n);
+	g->where = room[len + (int)n - 1] == '\n' ? LINE_BEGINS : LINE_GOES_ON;
+	g->ended_cr = room[len + (int)n - 1] == '\r';
+	say_end(g, out);
+	g->asked->touched = g->asked->seen = true;
+	s->retrs++;
+	s->retr_bytes += n;
+	letter_fetched(s, g->asked->uid);
+	return true;
 }
 
 /* "+OK" or not; another program that has the mailbox locked is waited for. */
@@ -255,7 +310,13 @@ letter_begin(struct pop3 *s, struct pop3_sending *g)
 		pop3_say(s, "-ERR Message is no longer there.");
 		return true;
 	}
-	if (!letter_ready(s, g, m->message)) {
+	g->ascii = !s->utf8;
+	g->why = message_read(s->account, m->message, g->life, &g->message);
+	if (g->why == 0)
+		g->why = prefix_ready(s, g);
+	if (g->why == 0 && said_at_once(s, g))
+		return true;
+	if (g->why != 0 || !letter_ready(s, g)) {
 		bool locked = g->why == EBUSY;
 		if (locked && pop3_locked(s)) {
 			uint64_t lines = g->lines;
@@ -269,7 +330,6 @@ letter_begin(struct pop3 *s, struct pop3_sending *g)
 		return true;
 	}
 	g->step = letter_step;
-	g->ascii = !s->utf8;
 	g->uid = top ? 0 : m->uid;
 	m->touched = true;
 	g->tally = top ? &s->top_bytes : &s->retr_bytes;
