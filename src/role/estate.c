@@ -736,9 +736,9 @@ static void
 hold_table(void *ctx, const char *path, bool remote)
 {
 	struct opening *o = ctx;
-	unsigned clients = !remote && tables_for_clients(o->settings, path) ? FROM(RECEIVER) : 0;
-	unsigned roles = (remote ? TABLE_ROLES_REMOTE : TABLE_ROLES) | clients;
-	char     name[PATH_ROOM + 8], *stamp;
+	unsigned        roles =
+		(remote ? TABLE_ROLES_REMOTE : TABLE_ROLES) | tables_roles(o->settings, path);
+	char                  name[PATH_ROOM + 8], *stamp;
 	const struct holding *old;
 	struct holding       *known;
 	int                   fd;

@@ -647,7 +647,8 @@ tables_changed(void *ctx)
 	if (p->before != NULL)
 		reload_hurry(p);
 	if (estate_renew_tables(p->estate, p->house.settings, give_table, p) > 0)
-		children_say(&p->children, TABLE_ROLES | TABLE_ROLES_REMOTE | FROM(RECEIVER),
+		children_say(&p->children,
+		             TABLE_ROLES | TABLE_ROLES_REMOTE | FROM(RECEIVER) | FROM(VERIFIER),
 		             WORD_TABLES_NEW);
 }
 

@@ -1,6 +1,6 @@
 /*
- * receiver-letter -- from the final dot to the disk: judged, given its trace, written
- * with its envelope, synced in a group, and then told to the queue
+ * receiver-letter -- letters on their way to the disk: given their trace, written with their
+ * envelope, synced in a group, and then told to the queue
  */
 #include "role/receiver.h"
 
@@ -12,7 +12,7 @@
 
 enum { TYPICAL = 16 << 10 }; /* of a letter whose SIZE was not said */
 
-static struct passage *
+struct passage *
 passage_of(struct house *h, struct letter *l)
 {
 	struct passage *p = l->held;
@@ -111,133 +111,6 @@ need_stream_drop(void *house, struct letter *l)
 }
 
 /*
- * The verdict
- */
-
-static void
-ask_verifier(struct question *q)
-{
-	struct passage   *p = (struct passage *)q;
-	struct letter    *l = p->letter;
-	struct link      *link = house_link(p->house, VERIFIER, q->verifier);
-	struct word_judge w = {
-		.append = p->edited, /* what it says is known, and only its digest is asked */
-		.client = l->client,
-		.helo = l->helo,
-		.sender = l->sender,
-		.user = l->user,
-		.peer = l->peer,
-	};
-	int fd = -1;
-
-	if (p->stream != NULL)
-		fd = writer_stream_fd(p->stream, &w.at, &w.len);
-	else {
-		w.inside = true;
-		w.content = buffer_bytes(&l->content);
-		w.len = l->content.len;
-	}
-	word_pack_judge(link_begin(link, WORD_JUDGE, q->ticket), &w);
-	if (fd >= 0)
-		link_end_fd(link, fd);
-	else
-		link_end(link);
-}
-
-static void
-not_judged(struct passage *p, enum verdict verdict, const char *reply)
-{
-	receiver_of(p->house)->passing--;
-	letter_judged(p->letter, verdict, reply, BYTES(""), BYTES(""));
-}
-
-static void verifier_answered(struct question *, const struct bytes *body);
-
-static void
-ask_judge(struct passage *p)
-{
-	p->question.ask = ask_verifier;
-	p->question.answered = verifier_answered;
-	p->question.weight = p->stream != NULL ? QUESTION_HEAVY : 0;
-	question_ask(&receiver_of(p->house)->questions, &p->question);
-}
-
-/* What is kept is what the digest is of. */
-static void
-content_edited(struct passage *p, int why)
-{
-	if (why == 0)
-		ask_judge(p);
-	else
-		not_judged(p, VERDICT_LATER,
-		           why == ENOSPC || why == EDQUOT
-		                   ? "452 4.3.1 Insufficient system storage"
-		                   : "451 4.3.0 Error: queue file write error");
-}
-
-/* Where it says that something is to stand there instead, the letter is judged again, for its digest. */
-static bool
-edit_asked(struct passage *p, const struct word_judged *w)
-{
-	struct arena *life = p->letter->life;
-	struct edits *edits;
-
-	if (w->edits.len == 0 || p->edited)
-		return false;
-	edits = arena_take(life, sizeof *edits);
-	p->edited = true;
-	p->prefix = arena_keep(life, w->prefix);
-	if (edits_unpack(arena_keep(life, w->edits), life, edits))
-		letter_edit(p, edits, -1, 0, content_edited);
-	else
-		content_edited(p, EINVAL);
-	return true;
-}
-
-/* Two verifiers that died of it are enough: 451, and the client may try again. */
-static void
-verifier_answered(struct question *q, const struct bytes *body)
-{
-	struct passage    *p = (struct passage *)q;
-	struct receiver   *r = receiver_of(p->house);
-	struct word_judged w;
-
-	arena_clear(r->scratch);
-	if (body == NULL || !word_unpack_judged(*body, r->scratch, &w))
-		not_judged(p, VERDICT_LATER, NULL);
-	else if (w.verdict != JUDGE_ACCEPT)
-		not_judged(p, w.verdict == JUDGE_REFUSE ? VERDICT_REFUSE : VERDICT_LATER, w.reply);
-	else if (!edit_asked(p, &w))
-		letter_judged(p->letter, VERDICT_ACCEPT, w.reply, p->edited ? p->prefix : w.prefix,
-		              w.digest);
-}
-
-static void
-judge_rewritten(struct house *h, struct letter *l, bool good)
-{
-	receiver_of(h)->passing--;
-	if (good)
-		need_judge(h, l);
-	else
-		letter_judged(l, VERDICT_LATER, "451 4.3.0 Temporary lookup failure", BYTES(""),
-		              BYTES(""));
-}
-
-void
-need_judge(void *house, struct letter *l)
-{
-	struct receiver *r = receiver_of(house);
-	struct passage  *p = passage_of(house, l);
-
-	if (rewrite_ask(house, l, judge_rewritten)) {
-		r->passing++;
-		return;
-	}
-	r->passing++;
-	ask_judge(p);
-}
-
-/*
  * The disk
  */
 
@@ -303,9 +176,10 @@ safe(void *ctx, int why, uint64_t id, uint32_t segment, uint64_t at)
 
 	r->passing--;
 	letter_id_text(id, text);
-	if (why == 0)
+	if (why == 0) {
+		checks_tell(p, text);
 		tell_queue(r, p->letter, id, segment, at);
-	else
+	} else
 		fault("%s: a letter from %.*s could not be written: %s", text,
 		      (int)p->letter->client.len, p->letter->client.at, strerror(why));
 	letter_safe(p->letter, why, text);
@@ -323,7 +197,7 @@ put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes ve
 
 	letter_id_text(id, text);
 	buffer_add(&prefix, verdict);
-	letter_trace(l, text, &prefix);
+	checks_trace(p, text, &prefix);
 	for (uint32_t i = 0; i < l->rcpts; i++)
 		list[i] = (struct envelope_recipient){ l->rcpt[i].address, l->rcpt[i].orcpt,
 			                               l->rcpt[i].notify };

@@ -397,6 +397,7 @@ receiver_start(struct house *h)
 	letters_open_writer(h);
 	r->names = house_resource_text(h, "resolver") != NULL;
 	rewrite_settings(r);
+	checks_settings(r);
 	r->tick = timer_open(h->loop, tick, r);
 	if (fd < 0 || tally_size() > TALLY_SIZE ||
 	    (r->tally = tally_open(fd, h->index % TALLY_COLUMNS)) == NULL)
@@ -483,6 +484,7 @@ receiver_reload(struct house *h)
 
 	r->names = house_resource_text(h, "resolver") != NULL;
 	rewrite_settings(r);
+	checks_settings(r);
 	for (struct door *d = r->doors; d != NULL; d = d->next)
 		d->wanted = false;
 	if (!open_doors(h)) {

@@ -11,6 +11,7 @@
 #include "channel/listener.h"
 #include "channel/proxyline.h"
 #include "message/edits.h"
+#include "policy/checks.h"
 #include "policy/tally.h"
 #include "role/question.h"
 #include "smtp/receiver/connection.h"
@@ -23,7 +24,10 @@ struct passage {
 	struct letter        *letter;
 	struct writer_stream *stream;        /* NULL: small                        */
 	bool                  opened;
-	bool                  edited;        /* it is judged again, for its digest alone */
+	enum { PASSAGE_CHECKS, PASSAGE_DIGEST } step;    /* what the verifier is asked for */
+	bool                  edited;        /* the content is not what the client sent */
+	struct checks_said   *said;          /* NULL: checks had nothing to say    */
+	char                  no_id[24];     /* stands for the id, which is not known when they look */
 	struct editing       *editing;       /* NULL: its content is not being made anew */
 	struct passage       *next;          /* of those that wait for a segment   */
 	struct bytes          prefix, digest;
@@ -70,6 +74,7 @@ struct receiver {
 	struct passage  *parked;       /* judged, waiting for a segment            */
 	struct map      *rewriting;    /* ticket -> letter whose addresses the clerk looks at */
 	bool             rewrites, rewrites_fields;
+	bool             checks[KINDS]; /* whether letters are looked at with header or body checks */
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */
 	bool             room_wanted;  /* sessions wait for it                     */
@@ -125,8 +130,20 @@ void need_stream_open(void *, struct letter *);
 int  need_stream_add(void *, struct letter *, struct bytes);
 uint64_t need_stream_waiting(void *, struct letter *);
 void need_stream_drop(void *, struct letter *);
-void need_judge(void *, struct letter *);
 void need_keep(void *, struct letter *, struct bytes prefix, struct bytes digest);
+
+struct passage *passage_of(struct house *, struct letter *);
+
+/* receiver-judge.c */
+void need_judge(void *, struct letter *);
+void passage_refuse(struct passage *, enum verdict, const char *reply);
+
+/* receiver-checks.c */
+void checks_settings(struct receiver *);
+bool checks_hold(struct passage *);
+bool checks_obey(struct passage *, struct bytes packed);
+void checks_tell(struct passage *, const char *id);
+void checks_trace(struct passage *, const char *id, struct buffer *out);
 
 /* receiver-edit.c: the content with these edits, which fit a file of this size, in the place of what it was.  Both live
    until `then` is called, once, perhaps at once; with an errno nothing has changed. */

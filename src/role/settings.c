@@ -18,6 +18,7 @@
 #include "directory/credential.h"
 #include "directory/resolve.h"
 #include "dns/resolver.h"
+#include "policy/checks.h"
 #include "role/clerk.h"
 #include "role/elsewhere.h"
 #include "role/keeper.h"
@@ -182,6 +183,7 @@ static const struct setting_table *const tables[] = {
 	&imap_setting_table,    &pop3_setting_table,     &clerk_setting_table,
 	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
+	&checks_setting_table,
 };
 
 const struct setting_table *
@@ -804,6 +806,34 @@ check_networks(struct check *c, const struct common_settings *common)
 	}
 }
 
+/* A letter is looked at where nobody is connected to. */
+static void
+check_checks(struct check *c)
+{
+	const char *type = tables_default_type(c->settings);
+
+	for (int l = -1; l < LISTEN_SERVICES; l++) {
+		struct checks_settings set;
+
+		if (!settings_fill(c->settings, &checks_setting_table,
+		                   l < 0 ? NULL : listener_names[l], &set, NULL))
+			continue;
+		for (size_t i = 0; i < CHECK_LISTS; i++)
+			for (size_t n = 0; n < set.list[i].count; n++)
+				if (table_is_remote(set.list[i].item[n], type)) {
+					complain(
+						c,
+						line_of(c->settings,
+					                checks_setting_table.row[i].name),
+						"%s = %s: a letter is looked at with tables of files "
+						"alone: write regexp:, pcre: or one of their kind",
+						checks_setting_table.row[i].name,
+						set.list[i].item[n]);
+					return;
+				}
+	}
+}
+
 static void
 check_common(struct check *c)
 {
@@ -842,6 +872,7 @@ check_common(struct check *c)
 	check_transports(c);
 	tables_named(c->settings, check_table_name, c);
 	check_networks(c, &common);
+	check_checks(c);
 }
 
 /* What is allowed and hardly meant. */

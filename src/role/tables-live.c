@@ -237,7 +237,8 @@ visit_named(void *ctx, const struct table_named *named)
 	struct local    *l;
 	struct building *b;
 
-	if (named->is_file || table_is_remote(named->name, tables_default_type(t->house->settings)))
+	if ((named->roles & FROM(t->house->role)) == 0 || named->is_file ||
+	    table_is_remote(named->name, tables_default_type(t->house->settings)))
 		return;
 	if ((l = local_of(t, named->name)) == NULL)
 		l = local_make(t, named->name);

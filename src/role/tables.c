@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "directory/credential-remote.h"
 #include "directory/passwdfile.h"
+#include "policy/checks.h"
 
 enum { INCLUDES_DEEP = 10, INCLUDED_FILES_MOST = 1000, INCLUDED_MOST = 16 << 20 };
 
@@ -35,6 +36,28 @@ struct finding {
 	} * first, **last;
 };
 
+static bool
+is_of_clients(const char *setting)
+{
+	static const char *const lists[] = { "mynetworks", "smtpd_client_event_limit_exceptions",
+		                             "smtpd_forbid_bare_newline_exclusions" };
+
+	for (size_t i = 0; i < COUNT(lists); i++)
+		if (strcmp(setting, lists[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Who looks in the local tables of a setting. */
+static unsigned
+roles_of(const struct setting *row)
+{
+	for (size_t i = 0; i < checks_setting_table.count; i++)
+		if (strcmp(checks_setting_table.row[i].name, row->name) == 0)
+			return FROM(VERIFIER);
+	return FROM(CLERK) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);
+}
+
 static void
 find_name(struct finding *f, const struct setting *row, const char *item, bool standard)
 {
@@ -50,7 +73,11 @@ find_name(struct finding *f, const struct setting *row, const char *item, bool s
 	if ((known = map_get(f->seen, bytes_of(item))) == NULL) {
 		known = arena_take(f->arena, sizeof *known);
 		known->named = (struct table_named){ arena_copy(f->arena, bytes_of(item)),
-			                             row->name, is_file, true, TABLE_PLAIN };
+			                             row->name,
+			                             is_file,
+			                             true,
+			                             TABLE_PLAIN,
+			                             0 };
 		*f->last = known;
 		f->last = &known->next;
 		(void)map_put(f->seen, bytes_of(item), known);
@@ -58,6 +85,7 @@ find_name(struct finding *f, const struct setting *row, const char *item, bool s
 	if (aliases)
 		known->named.grammar = TABLE_ALIASES;
 	known->named.standard = known->named.standard && standard;
+	known->named.roles |= roles_of(row);
 }
 
 /* Whether the file says something of it, for all or for one listener. */
@@ -256,29 +284,42 @@ tables_spares(struct settings *settings, const char *path)
 bool
 table_is_of_clients(const struct table_named *named)
 {
-	static const char *const lists[] = { "mynetworks", "smtpd_client_event_limit_exceptions",
-		                             "smtpd_forbid_bare_newline_exclusions" };
+	return (named->roles & FROM(RECEIVER)) != 0;
+}
 
-	for (size_t i = 0; i < COUNT(lists); i++)
-		if (strcmp(named->setting, lists[i]) == 0)
-			return true;
-	return false;
+struct sharing {
+	const char *path, *default_type;
+	unsigned    found, roles;
+};
+
+static void
+share_file(void *ctx, const char *path, bool remote)
+{
+	struct sharing *s = ctx;
+
+	if (strcmp(path, s->path) == 0)
+		s->roles |= remote ? FROM(PROXYMAP) : s->found;
 }
 
 static void
-spare_of_clients(void *ctx, const struct table_named *named)
+share(void *ctx, const struct table_named *named)
 {
-	if (table_is_of_clients(named))
-		spare(ctx, named);
+	struct sharing *s = ctx;
+
+	s->found = named->roles;
+	if (named->is_file)
+		share_file(s, named->name, false);
+	else
+		table_files(named->name, s->default_type, share_file, s);
 }
 
-bool
-tables_for_clients(struct settings *settings, const char *path)
+unsigned
+tables_roles(struct settings *settings, const char *path)
 {
-	struct sparing s = { .path = path, .default_type = tables_default_type(settings) };
+	struct sharing s = { .path = path, .default_type = tables_default_type(settings) };
 
-	tables_named(settings, spare_of_clients, &s);
-	return s.spared || s.wanted;
+	tables_named(settings, share, &s);
+	return s.roles;
 }
 
 /*

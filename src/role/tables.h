@@ -11,12 +11,13 @@
  *     a colon before its path, so that it is no table's (nor a table's file one to be included).
  * tables_open_included()  opens such a file, without the colon, with the rights of who could have put it there.
  * tables_may_include()  whether what it includes in turn is read: only root's lists do.
- * tables_for_clients()  whether a list of clients' networks (mynetworks) needs the file: receivers have it, too.
+ * tables_roles()  who gets this file, FROM() bits: most tables are the clerk's, a list of clients' networks (mynetworks)
+ *     receivers' too, header and body checks the verifiers'; those of remote tables proxymap's.
  * tables_patterns() puts the words of every "/file" among patterns in its place; all in the arena.
  * house_table_source()  opens what the postmaster gave to this role, by the same path; in the loop's
  *     thread alone.
  *
- * struct tables: the local tables of a role, built and kept.
+ * struct tables: the local tables that are a role's, built and kept.
  * tables_open()   builds all before it returns.  One that is not as it should be is said in the log,
  *     file:line, and answers TABLE_LATER to everything until it is.
  * tables_reload() call it when settings are new (card.reload) and when files are (card.tables): what changed
@@ -40,6 +41,7 @@ struct table_named {
 	bool        is_file;           /* a "/file" of a MATCHES                              */
 	bool        standard;          /* nobody but the standard of a row names it           */
 	enum table_grammar grammar;
+	unsigned    roles;             /* FROM() bits: who looks in it, when it is local          */
 };
 void tables_named(struct settings *, void (*each)(void *, const struct table_named *), void *);
 void tables_files(struct settings *, void (*each)(void *, const char *path, bool remote), void *);
@@ -48,7 +50,7 @@ bool tables_may_include(int fd);
 /* Whether only tables that need not be there want it. */
 bool tables_spares(struct settings *, const char *path);
 const char *tables_default_type(struct settings *);
-bool tables_for_clients(struct settings *, const char *path);
+unsigned tables_roles(struct settings *, const char *path);
 bool table_is_of_clients(const struct table_named *);
 void tables_patterns(struct house *, struct arena *, struct setting_list *);
 

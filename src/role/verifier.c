@@ -9,9 +9,11 @@
  */
 
 #include <inttypes.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -19,12 +21,15 @@
 #include "message/digest.h"
 #include "message/encoding.h"
 #include "message/search.h"
+#include "policy/checks.h"
 #include "role/confine.h"
 #include "role/house.h"
+#include "role/tables.h"
 #include "store/text.h"
 
 enum {
 	LETTER_SECONDS = 10, /* of CPU                              */
+	CHECKS_SECONDS = 2,
 	SERVERS_MOST = 8,
 	SEARCHES_MOST = 1024,
 	ANCHORS_MOST = 32,
@@ -35,8 +40,13 @@ enum {
 
 struct verifier {
 	struct arena *scratch;
-	struct buffer digest;
-	uint64_t      judged, sought, looked;
+	struct buffer digest, said;
+	/* checks */
+	struct tables         *tables;
+	struct checks_settings checks[LISTEN_SERVICES]; /* of each listener          */
+	struct arena          *lookup;
+	struct timespec        began;
+	uint64_t               judged, sought, looked;
 	/* names */
 	struct resolver *resolver; /* NULL: none is asked                  */
 	struct search   *search;   /* all that are under way               */
@@ -95,16 +105,98 @@ be_patient(int seconds)
 	(void)setitimer(ITIMER_PROF, &most, NULL);
 }
 
-/* The rules of the house about letters come here; for now every letter that can be
-   read may come in. */
-static void
-judge(struct verifier *v, struct bytes content, struct word_judged *out)
+/*
+ * Checks
+ */
+
+/* What one letter may cost in patterns: short of what would end this process. */
+static bool
+took_too_long(const struct verifier *v)
 {
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec - v->began.tv_sec > CHECKS_SECONDS;
+}
+
+static enum check_answer
+find_in_table(void *ctx, const char *name, struct bytes key, struct arena *life,
+              struct bytes *value)
+{
+	struct verifier   *v = ctx;
+	struct table      *t = tables_local(v->tables, name);
+	enum table_outcome found;
+
+	if (t == NULL || took_too_long(v)) {
+		warn_("%s: %s", name,
+		      t == NULL ? "no such table" : "the checks of a letter took too long");
+		return CHECK_LATER;
+	}
+	arena_clear(v->lookup);
+	found = table_find(t, key, v->lookup, value);
+	if (found == TABLE_FOUND)
+		*value = arena_keep(life, *value);
+	else if (found == TABLE_LATER)
+		warn_("%s: %.*s", name, (int)value->len, value->at);
+	return found == TABLE_FOUND  ? CHECK_SAYS
+	       : found == TABLE_NONE ? CHECK_NOTHING
+	                             : CHECK_LATER;
+}
+
+static const struct checks_settings *
+checks_of(const struct verifier *v, const char *listener)
+{
+	for (size_t i = 0; i < LISTEN_SERVICES; i++)
+		if (strcmp(listener_names[i], listener) == 0 && checks_wanted(&v->checks[i]))
+			return &v->checks[i];
+	return NULL;
+}
+
+/* False: with what they say the content is not, or not yet, to be kept as it is. */
+static bool
+check(struct verifier *v, const struct word_judge *ask, struct bytes content,
+      struct word_judged *out)
+{
+	const struct checks_settings *set = ask->append ? NULL : checks_of(v, ask->listener);
+	const struct checks_needs     needs = { find_in_table, v };
+	struct checks_said            said;
+
+	if (set == NULL)
+		return true;
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &v->began);
+	checks_run(set, &needs, ask->trace, content, v->scratch, &said);
+	buffer_reset(&v->said);
+	checks_pack(&said, &v->said);
+	out->said = buffer_bytes(&v->said);
+	if (said.verdict != CHECKS_PASS) {
+		out->verdict = said.verdict == CHECKS_REFUSE && said.reply.at[0] == '5'
+		                       ? JUDGE_REFUSE
+		                       : JUDGE_LATER;
+		out->reply = arena_copy(v->scratch, said.reply);
+	}
+	return said.verdict == CHECKS_PASS && said.edits.count == 0;
+}
+
+static void
+checks_fill(struct house *h)
+{
+	struct verifier *v = h->mine;
+
+	for (size_t i = 0; i < LISTEN_SERVICES; i++)
+		if (!house_settings(h, &checks_setting_table, listener_names[i], &v->checks[i]))
+			v->checks[i] = (struct checks_settings){ 0 };
+}
+
+static void
+judge(struct verifier *v, const struct word_judge *ask, struct bytes content,
+      struct word_judged *out)
+{
+	*out = (struct word_judged){ .verdict = JUDGE_ACCEPT, .reply = "" };
+	if (!check(v, ask, content, out))
+		return;
 	buffer_reset(&v->digest);
 	digest_make(content, v->scratch, &v->digest);
-	*out = (struct word_judged){ .verdict = JUDGE_ACCEPT,
-		                     .reply = "",
-		                     .digest = buffer_bytes(&v->digest) };
+	out->digest = buffer_bytes(&v->digest);
 }
 
 static bool
@@ -121,7 +213,7 @@ hear_judge(struct house *h, struct link *l, uint32_t ticket, struct bytes body, 
 		return false;
 	content = ask.content;
 	if (ask.inside || map_letter(fd, ask.at, ask.len, &m, &content))
-		judge(v, content, &answer);
+		judge(v, &ask, content, &answer);
 	unmap_letter(&m);
 	v->judged++;
 	word_pack_judged(link_begin(l, WORD_JUDGED, ticket), &answer);
@@ -332,6 +424,8 @@ verifier_reload(struct house *h)
 {
 	struct verifier *v = h->mine;
 
+	checks_fill(h);
+	tables_reload(v->tables);
 	searches_end(v, NULL);
 	resolver_close(&v->resolver);
 	if (confine_asks(VERIFIER, &h->common) != v->port) {
@@ -423,9 +517,18 @@ verifier_start(struct house *h)
 
 	h->mine = v;
 	v->scratch = arena_open(NULL);
+	v->lookup = arena_open(NULL);
+	checks_fill(h);
+	v->tables = tables_open(h, NULL, NULL);
 	v->port = confine_asks(VERIFIER, &h->common);
 	open_resolver(h);
 	return true;
+}
+
+static void
+verifier_tables(struct house *h)
+{
+	tables_reload(((struct verifier *)h->mine)->tables);
 }
 
 static void
@@ -450,6 +553,7 @@ const struct role_card verifier_card = {
 	.hear = verifier_hear,
 	.lost = verifier_lost,
 	.reload = verifier_reload,
+	.tables = verifier_tables,
 	.stop = verifier_stop,
 	.status = verifier_status,
 };

@@ -70,6 +70,8 @@ word_pack_judge(struct buffer *b, const struct word_judge *w)
 	pack_u64(b, w->at);
 	pack_u64(b, w->len);
 	pack_bool(b, w->append);
+	pack_string(b, w->listener);
+	pack_bytes(b, w->trace);
 	pack_bytes(b, w->client);
 	pack_bytes(b, w->helo);
 	pack_bytes(b, w->sender);
@@ -87,6 +89,8 @@ word_unpack_judge(struct bytes body, struct arena *life, struct word_judge *w)
 	w->at = unpack_u64(&r.fields);
 	w->len = unpack_u64(&r.fields);
 	w->append = unpack_bool(&r.fields);
+	w->listener = read_string(&r);
+	w->trace = unpack_bytes(&r.fields);
 	w->client = unpack_bytes(&r.fields);
 	w->helo = unpack_bytes(&r.fields);
 	w->sender = unpack_bytes(&r.fields);
@@ -102,7 +106,7 @@ word_pack_judged(struct buffer *b, const struct word_judged *w)
 	pack_string(b, w->reply);
 	pack_bytes(b, w->prefix);
 	pack_bytes(b, w->digest);
-	pack_bytes(b, w->edits);
+	pack_bytes(b, w->said);
 }
 
 bool
@@ -114,7 +118,7 @@ word_unpack_judged(struct bytes body, struct arena *life, struct word_judged *w)
 	w->reply = read_string(&r);
 	w->prefix = unpack_bytes(&r.fields);
 	w->digest = unpack_bytes(&r.fields);
-	w->edits = unpack_bytes(&r.fields);
+	w->said = unpack_bytes(&r.fields);
 	return reader_done(&r);
 }
 

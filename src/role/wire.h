@@ -222,13 +222,15 @@ struct word_judge {
 	struct bytes content;
 	uint64_t at, len;
 	bool     append;               /* IMAP APPEND: only the digest is asked      */
+	const char *listener;          /* whose checks hold, "submission"            */
+	struct bytes trace;            /* our Received field, as it will be but for the id */
 	struct bytes client, helo, sender, user;   /* facts for the rules to come    */
 	struct peer peer;
 };
 BODY(judge)
 enum judge_verdict { JUDGE_ACCEPT, JUDGE_REFUSE, JUDGE_LATER };
 struct word_judged { uint8_t verdict; const char *reply; struct bytes prefix; struct bytes digest;
-                     struct bytes edits; };     /* message/edits.h, "" none: then there is no digest yet */
+                     struct bytes said; };      /* policy/checks.h, "" nothing; with edits of the content in it there is no digest yet */
 BODY(judged)
 
 struct letter_recipient { struct bytes address, orcpt; uint8_t notify; };

@@ -90,27 +90,10 @@ letter_drop(struct letter **lp)
 	arena_close(&life);
 }
 
-/* rfc6409:8.2, 8.3: what a user's program may leave to us. */
-static void
-add_missing(struct letter *l, const char *id, const char *date, struct buffer *out)
-{
-	struct fields *f = &l->reader.fields;
-
-	if (!(f->seen & SEEN_FROM) && l->sender.len > 0)
-		buffer_printf(out, "From: <%.*s>\r\n", (int)l->sender.len, l->sender.at);
-	if (!(f->seen & SEEN_DATE))
-		buffer_printf(out, "Date: %s\r\n", date);
-	if (!(f->seen & SEEN_MESSAGE_ID)) {
-		snprintf(f->message_id, sizeof f->message_id, "<%lld.%s@%s>",
-		         (long long)l->arrived_us / 1000000, id, l->config->myhostname);
-		buffer_printf(out, "Message-ID: %s\r\n", f->message_id);
-	}
-}
-
 /* Time-stamp-line = "Received:" FWS From-domain FWS By-domain FWS Opt-info ";" FWS date-time
    rfc5321:4.4, with the TLS facts as a comment. */
 void
-letter_trace(struct letter *l, const char *id, struct buffer *out)
+letter_received(struct letter *l, const char *id, struct buffer *out)
 {
 	char date[64];
 
@@ -131,6 +114,25 @@ letter_trace(struct letter *l, const char *id, struct buffer *out)
 		buffer_printf(out, "\r\n\tfor <%.*s>", (int)l->rcpt[0].address.len,
 		              l->rcpt[0].address.at);
 	buffer_printf(out, "; %s\r\n", date);
-	if (l->submission)
-		add_missing(l, id, date, out);
+}
+
+/* rfc6409:8.2, 8.3: what a user's program may leave to us. */
+void
+letter_missing(struct letter *l, const char *id, struct buffer *out)
+{
+	struct fields *f = &l->reader.fields;
+	char           date[64];
+
+	if (!l->submission)
+		return;
+	clock_rfc5322(l->arrived_us / 1000000, date, sizeof date);
+	if (!(f->seen & SEEN_FROM) && l->sender.len > 0)
+		buffer_printf(out, "From: <%.*s>\r\n", (int)l->sender.len, l->sender.at);
+	if (!(f->seen & SEEN_DATE))
+		buffer_printf(out, "Date: %s\r\n", date);
+	if (!(f->seen & SEEN_MESSAGE_ID)) {
+		snprintf(f->message_id, sizeof f->message_id, "<%lld.%s@%s>",
+		         (long long)l->arrived_us / 1000000, id, l->config->myhostname);
+		buffer_printf(out, "Message-ID: %s\r\n", f->message_id);
+	}
 }

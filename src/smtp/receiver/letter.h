@@ -6,8 +6,9 @@
  *
  * letter_open()   begins one.  letter_drop() ends it, and all it holds.
  * letter_add()    one recipient more.
- * letter_trace()  appends our Received field and, for a submission, the fields that are missing
- *                 (rfc5321:4.4, rfc6409:8); the message id made so is kept in message_id.
+ * letter_received() appends our Received field (rfc5321:4.4).
+ * letter_missing()  appends, for a submission, the fields that are missing (rfc6409:8); the message id made
+ *                 so is kept in message_id.
  * letters_in_hand() the bytes of content that all letters of this process hold.
  *
  * When the client goes away before its letter is whole, the letter goes with it.  When the
@@ -73,7 +74,8 @@ struct letter {
 struct letter *letter_open(struct session *, struct bytes sender);
 struct letter_rcpt *letter_add(struct letter *, struct bytes address);
 void letter_drop(struct letter **);
-void letter_trace(struct letter *, const char *id, struct buffer *out);
+void letter_received(struct letter *, const char *id, struct buffer *out);
+void letter_missing(struct letter *, const char *id, struct buffer *out);
 void letter_charge(struct letter *, uint64_t bytes);   /* what it counts in letters_in_hand() */
 uint64_t letters_in_hand(void);
 

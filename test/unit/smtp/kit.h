@@ -168,7 +168,8 @@ kit_keep(void *kit, struct letter *l, struct bytes prefix, struct bytes digest)
 	buffer_reset(&k->stored);
 	buffer_reset(&k->prefix);
 	buffer_add(&k->stored, l->streamed ? buffer_bytes(&k->stream) : buffer_bytes(&l->content));
-	letter_trace(l, "1A2B", &k->prefix);
+	letter_received(l, "1A2B", &k->prefix);
+	letter_missing(l, "1A2B", &k->prefix);
 	for (uint32_t i = 0; i < l->rcpts && n + l->rcpt[i].address.len + 2 < sizeof k->recipients; i++) {
 		memcpy(k->recipients + n, l->rcpt[i].address.at, l->rcpt[i].address.len);
 		n += l->rcpt[i].address.len;

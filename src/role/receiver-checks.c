@@ -1,0 +1,122 @@
+/*
+ * receiver-checks -- what header and body checks said about a letter (policy/checks.h) is done and told
+ */
+#include "role/receiver.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "message/envelope.h"
+#include "policy/checks.h"
+
+void
+checks_settings(struct receiver *r)
+{
+	static const char *const names[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
+	struct checks_settings   set;
+
+	for (size_t i = 0; i < KINDS; i++)
+		r->checks[i] = house_settings(r->house, &checks_setting_table, names[i], &set) &&
+		               checks_wanted(&set);
+}
+
+/* Whether there is anything to be asked of this letter; then what stands for its id until it has one is chosen. */
+bool
+checks_hold(struct passage *p)
+{
+	if (!receiver_of(p->house)->checks[p->letter->config->kind])
+		return false;
+	if (p->no_id[0] == '\0')
+		(void)snprintf(p->no_id, sizeof p->no_id, "%016" PRIX64, random_number());
+	return true;
+}
+
+static void
+add_copies(struct letter *l, const struct checks_said *s)
+{
+	struct bytes *copy = arena_take_array(l->life, l->copies + (size_t)s->copies, sizeof *copy);
+
+	if (l->copies > 0)
+		memcpy(copy, l->copy, l->copies * sizeof *copy);
+	l->copy = copy;
+	for (uint32_t i = 0; i < s->copies; i++)
+		if (l->rcpts + l->copies < ENVELOPE_RECIPIENTS_MOST)
+			l->copy[l->copies++] = s->copy[i];
+}
+
+/* False: not what it should be.  `packed` lives as long as the letter. */
+bool
+checks_obey(struct passage *p, struct bytes packed)
+{
+	struct letter      *l = p->letter;
+	struct checks_said *s = arena_take(l->life, sizeof *s);
+
+	if (!checks_unpack(packed, l->life, s))
+		return false;
+	p->said = s;
+	if (s->verdict != CHECKS_PASS)
+		return true;
+	if (s->hold.len > 0)
+		l->handling.hold = s->hold;
+	if (s->filter.len > 0)
+		l->handling.filter = s->filter;
+	if (s->redirect.len > 0)
+		l->handling.redirect = s->redirect;
+	if (s->copies > 0)
+		add_copies(l, s);
+	return true;
+}
+
+/* "mansio/submission/cleanup", for who looks in the log for what Postfix's cleanup(8) would say. */
+static const char *
+service_of(const struct letter *l)
+{
+	const char *slash = strrchr(l->config->service, '/');
+	int         len = slash == NULL ? 0 : (int)(slash + 1 - l->config->service);
+
+	return arena_printf(l->life, "%.*scleanup", len, l->config->service);
+}
+
+void
+checks_tell(struct passage *p, const char *id)
+{
+	struct letter            *l = p->letter;
+	const struct checks_said *s = p->said;
+	struct bytes              from = l->origin.len > 0 ? l->origin : l->client;
+	struct bytes              to = l->rcpts > 0 ? l->rcpt[0].address : BYTES("");
+	const char               *service;
+
+	if (s == NULL || s->notes == 0)
+		return;
+	service = service_of(l);
+	for (uint32_t i = 0; i < s->notes; i++)
+		note_as(service,
+		        "%s: %.*s from %.*s; from=<%.*s> to=<%.*s> proto=%s helo=<%.*s>%s%.*s", id,
+		        (int)s->note[i].what.len, s->note[i].what.at, (int)from.len, from.at,
+		        (int)l->sender.len, l->sender.at, (int)to.len, to.at, l->protocol,
+		        (int)l->helo.len, l->helo.at, s->note[i].text.len > 0 ? ": " : "",
+		        (int)s->note[i].text.len, s->note[i].text.at);
+}
+
+/* Our trace: the Received field, as checks have left it, with the letter's id in it; and what is missing. */
+void
+checks_trace(struct passage *p, const char *id, struct buffer *out)
+{
+	struct bytes rest, no_id = bytes_of(p->no_id);
+	ptrdiff_t    at;
+
+	if (p->said == NULL || !p->said->traced) {
+		letter_received(p->letter, id, out);
+	} else {
+		rest = p->said->trace;
+		while ((at = bytes_search(rest, no_id)) >= 0) {
+			buffer_add(out, bytes_cut(rest, 0, (size_t)at));
+			buffer_add_string(out, id);
+			rest = bytes_cut(rest, (size_t)at + no_id.len, rest.len);
+		}
+		buffer_add(out, rest);
+	}
+	letter_missing(p->letter, id, out);
+}

@@ -1,0 +1,194 @@
+/*
+ * receiver-judge -- from the final dot to the verdict: a verifier looks at the letter; what its checks say is done; when
+ * that changes the content, it is judged again for its digest
+ */
+#include "role/receiver.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "message/digest.h"
+#include "message/envelope.h"
+
+static void
+ask_verifier(struct question *q)
+{
+	struct passage   *p = (struct passage *)q;
+	struct letter    *l = p->letter;
+	struct link      *link = house_link(p->house, VERIFIER, q->verifier);
+	struct buffer     trace = { 0 };
+	struct word_judge w = {
+		.append = p->step == PASSAGE_DIGEST,
+		.listener = "",
+		.client = l->client,
+		.helo = l->helo,
+		.sender = l->sender,
+		.user = l->user,
+		.peer = l->peer,
+	};
+	int fd = -1;
+
+	if (p->step == PASSAGE_CHECKS && checks_hold(p)) {
+		w.listener = l->config->listener;
+		letter_received(l, p->no_id, &trace);
+		w.trace = buffer_bytes(&trace);
+	}
+	if (p->stream != NULL)
+		fd = writer_stream_fd(p->stream, &w.at, &w.len);
+	else {
+		w.inside = true;
+		w.content = buffer_bytes(&l->content);
+		w.len = l->content.len;
+	}
+	word_pack_judge(link_begin(link, WORD_JUDGE, q->ticket), &w);
+	if (fd >= 0)
+		link_end_fd(link, fd);
+	else
+		link_end(link);
+	buffer_free(&trace);
+}
+
+void
+passage_refuse(struct passage *p, enum verdict verdict, const char *reply)
+{
+	receiver_of(p->house)->passing--;
+	checks_tell(p, "NOQUEUE");
+	letter_judged(p->letter, verdict, reply, BYTES(""), BYTES(""));
+}
+
+/* Taken, and thrown away: who sent it hears of an id that no letter has. */
+static void
+discard(struct passage *p)
+{
+	struct letter *l = p->letter;
+	char           id[24];
+
+	(void)snprintf(id, sizeof id, "%010" PRIX64, random_below(UINT64_C(1) << 40));
+	checks_tell(p, id);
+	need_stream_drop(p->house, l);
+	l->streamed = false;
+	receiver_of(p->house)->passing--;
+	letter_safe(l, 0, id);
+}
+
+static void verifier_answered(struct question *, const struct bytes *body);
+
+static void
+ask_judge(struct passage *p)
+{
+	p->question.ask = ask_verifier;
+	p->question.answered = verifier_answered;
+	p->question.weight = p->stream != NULL ? QUESTION_HEAVY : 0;
+	question_ask(&receiver_of(p->house)->questions, &p->question);
+}
+
+/* What the letter says of itself now. */
+static void
+seen_now(struct letter *l, struct bytes packed)
+{
+	struct fields *f = &l->reader.fields;
+	struct digest  d;
+
+	if (!digest_view(packed, &d))
+		return;
+	f->seen &= ~(unsigned)(SEEN_DATE | SEEN_MESSAGE_ID | SEEN_FROM);
+	f->seen |= (d.flags & DIGEST_HAS_DATE) != 0 ? SEEN_DATE : 0;
+	f->seen |= (d.flags & DIGEST_HAS_MESSAGE_ID) != 0 ? SEEN_MESSAGE_ID : 0;
+	f->seen |= (d.flags & DIGEST_HAS_FROM) != 0 ? SEEN_FROM : 0;
+	(void)bytes_string(d.message_id, f->message_id, sizeof f->message_id);
+}
+
+/* The content is what it will be: what is kept is what the digest is of. */
+static void
+last_step(struct passage *p)
+{
+	if (p->step == PASSAGE_CHECKS && p->edited) {
+		p->step = PASSAGE_DIGEST;
+		ask_judge(p);
+	} else
+		letter_judged(p->letter, VERDICT_ACCEPT, "", p->prefix, p->digest);
+}
+
+static void
+content_edited(struct passage *p, int why)
+{
+	p->edited = true;
+	if (why == 0)
+		last_step(p);
+	else
+		passage_refuse(p, VERDICT_LATER,
+		               why == ENOSPC || why == EDQUOT
+		                       ? "452 4.3.1 Insufficient system storage"
+		                       : "451 4.3.0 Error: queue file write error");
+}
+
+static void
+checked(struct passage *p, const struct word_judged *w)
+{
+	struct arena *life = p->letter->life;
+
+	if (w->said.len > 0 && !checks_obey(p, arena_keep(life, w->said))) {
+		passage_refuse(p, VERDICT_LATER, NULL);
+		return;
+	}
+	if (w->verdict != JUDGE_ACCEPT) {
+		passage_refuse(p, w->verdict == JUDGE_REFUSE ? VERDICT_REFUSE : VERDICT_LATER,
+		               w->reply);
+		return;
+	}
+	p->prefix = w->prefix;
+	p->digest = w->digest;
+	if (p->said != NULL && p->said->discard)
+		discard(p);
+	else if (p->said != NULL && p->said->edits.count > 0) {
+		p->prefix = arena_keep(life, w->prefix);
+		letter_edit(p, &p->said->edits, -1, 0, content_edited);
+	} else
+		last_step(p);
+}
+
+/* Two verifiers that died of it are enough: 451, and the client may try again. */
+static void
+verifier_answered(struct question *q, const struct bytes *body)
+{
+	struct passage    *p = (struct passage *)q;
+	struct receiver   *r = receiver_of(p->house);
+	struct word_judged w;
+
+	arena_clear(r->scratch);
+	if (body == NULL || !word_unpack_judged(*body, r->scratch, &w))
+		passage_refuse(p, VERDICT_LATER, NULL);
+	else if (p->step == PASSAGE_CHECKS)
+		checked(p, &w);
+	else if (w.verdict != JUDGE_ACCEPT)
+		passage_refuse(p, VERDICT_LATER, NULL);
+	else {
+		seen_now(p->letter, w.digest);
+		letter_judged(p->letter, VERDICT_ACCEPT, "", p->prefix, w.digest);
+	}
+}
+
+static void
+judge_rewritten(struct house *h, struct letter *l, bool good)
+{
+	receiver_of(h)->passing--;
+	if (good)
+		need_judge(h, l);
+	else
+		letter_judged(l, VERDICT_LATER, "451 4.3.0 Temporary lookup failure", BYTES(""),
+		              BYTES(""));
+}
+
+void
+need_judge(void *house, struct letter *l)
+{
+	struct receiver *r = receiver_of(house);
+	struct passage  *p = passage_of(house, l);
+
+	r->passing++;
+	if (!rewrite_ask(house, l, judge_rewritten))
+		ask_judge(p);
+}
