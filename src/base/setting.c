@@ -302,6 +302,15 @@ setting_know_rows(struct settings *s, const struct setting_table *table)
 			              (void *)(uintptr_t)&table->row[i]);
 }
 
+void
+settings_know(struct settings *s, const char *name)
+{
+	static const struct setting any = { .name = "", .kind = SETTING_RULES, .standard = "" };
+
+	if (setting_row_find(s, bytes_of(name)) == NULL)
+		(void)map_put(s->row_of, bytes_of(name), (void *)(uintptr_t)&any);
+}
+
 const struct setting *
 setting_row_find(const struct settings *s, struct bytes name)
 {

@@ -33,7 +33,8 @@
  *         "aliases" when their files have the grammar of aliases(5);
  *         MATCHES: a list of patterns (what they are the reader of it says), each perhaps
  *         with ! before it, of "/file" with more of them, and of tables.  The files of both
- *         kinds are opened by the postmaster (role/tables.h).
+ *         kinds are opened by the postmaster (role/tables.h);
+ *         RULES: a list of names of rules (policy/rules.h) and what they take, tables among it.
  */
 #ifndef BASE_SETTING_H
 #define BASE_SETTING_H
@@ -52,6 +53,7 @@ enum setting_kind {
 	SETTING_CHOICE,    /* int, index into choices                  */
 	SETTING_TABLES,    /* struct setting_list                      */
 	SETTING_MATCHES,   /* struct setting_list                      */
+	SETTING_RULES,     /* struct setting_list                      */
 };
 
 struct setting_list { const char *const *item; size_t count; };
@@ -88,6 +90,8 @@ const char *settings_value(struct settings *, const char *name);
 /* A text whose names are settled only now ($client_address, ${rbl_reason?; $rbl_reason}), appended with what `know` says of
    each; a name it does not know is empty, and what is broken stays as it is written.  Bounded. */
 void settings_expand_later(struct bytes text, bool (*know)(void *ctx, struct bytes name, struct bytes *value), void *ctx, struct buffer *out);
+/* A name that a setting of the file makes known, as a class of rules is: neither complained of nor in any table. */
+void settings_know(struct settings *, const char *name);
 /* Names set in the file, in its order, for `config show -n`: false at the end. */
 struct setting_entry { const char *name, *value; int line; };
 bool settings_entry(const struct settings *, size_t index, struct setting_entry *);

@@ -244,6 +244,7 @@ static const char *(*const put_kind[])(struct put *, struct bytes) = {
 	[SETTING_CHOICE] = put_choice,
 	[SETTING_TABLES] = put_list,
 	[SETTING_MATCHES] = put_list,
+	[SETTING_RULES] = put_list,
 };
 /* clang-format on */
 

@@ -181,6 +181,8 @@ static const struct {
 	{ "keeper", "owns the mailboxes: delivers into them and serves their readers." },
 	{ "clerk", "knows domains, accounts, aliases and passwords." },
 	{ "signer", "has the private keys and gives signatures." },
+	{ "policy",
+	  "decides with restriction lists what strangers may do, and asks others what it must know for that." },
 	{ "proxymap",
 	  "asks databases and programs that keep tables, and has their passwords; it is there only when the settings name one." },
 };
@@ -238,6 +240,7 @@ static const char *const kinds[] = {
 	[SETTING_CHOICE] = "one of",
 	[SETTING_TABLES] = "a list of lookup tables",
 	[SETTING_MATCHES] = "a list of patterns, files and lookup tables",
+	[SETTING_RULES] = "a list of rules",
 };
 
 static void

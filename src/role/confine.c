@@ -56,6 +56,7 @@ static const struct cage {
 	[CLERK]    = { "clerk",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 2048 * MIB, MANY, { { "directory", true } } },
 	[PAM]      = { "pam",      0,                                                true,  true,   512 * MIB, FEW,  { { NULL, false } } },
 	[PROXYMAP] = { "proxymap", SYSCALLS_LIVE | SYSCALLS_LOOK | SYSCALLS_ASK | SYSCALLS_CLIENT, false, false, 1024 * MIB, FEW,  { { NULL, false } } },
+	[POLICY]   = { "policy",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 1024 * MIB, MANY, { { "policy", true } } },
 	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true, false,   256 * MIB, FEW,  { { NULL, false } } },
 };
 /* clang-format on */

@@ -54,6 +54,7 @@ static const struct plot {
 	{ "store/accounts", KEEPER,     KEEPER,     0700 },
 	{ "users",          POSTMASTER, POSTMASTER, 0711 },
 	{ "directory",      CLERK,      CLERK,      0700 },
+	{ "policy",         POLICY,     POLICY,     0700 },
 };
 /* clang-format on */
 
@@ -473,7 +474,7 @@ static bool
 open_controls(struct opening *o, uint32_t keepers)
 {
 	if (!open_control(o, POSTMASTER, 0) || !open_control(o, CLERK, 0) ||
-	    !open_control(o, QUEUE, 0))
+	    !open_control(o, QUEUE, 0) || !open_control(o, POLICY, 0))
 		return false;
 	for (uint32_t i = 0; i < keepers; i++)
 		if (!open_control(o, KEEPER, i))

@@ -24,7 +24,7 @@
 
 enum { EVERY_INDEX = -1 };
 /* Who gets the files of lookup tables; and those that only tell how to reach a remote one. */
-#define TABLE_ROLES        (FROM(CLERK))
+#define TABLE_ROLES        (FROM(CLERK)|FROM(POLICY))
 #define TABLE_ROLES_REMOTE FROM(PROXYMAP)
 
 /* A resource (see house.h) and who gets it. */

@@ -13,7 +13,7 @@
  *     listener/NAME      to receivers smtp, submission, submissions, lmtp; to logins imap, imaps, pop3,
  *                        pop3s: a listening socket; the text is its address.  One for each address, so
  *                        several may have one name: use house_resource_next().
- *     control/NAME       to clerk, queue, keepers: for house_commands()
+ *     control/NAME       to clerk, queue, keepers, policy: for house_commands()
  *     certificate        to receivers and logins: the text is the chain in PEM; absent without TLS
  *     authorities        to receivers and logins: the text is certificates in PEM that those of clients are trusted from
  *     krb5-keytab        to the clerk: a file, house_resource_read()
@@ -136,6 +136,6 @@ bool house_is_asked(struct house *);
 /* Nobody is heard or answered any more. */
 void house_commands_end(struct house *);
 
-extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card, proxymap_card;
+extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card, proxymap_card, policy_card;
 
 #endif

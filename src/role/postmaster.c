@@ -77,7 +77,7 @@ struct postmaster {
 static const unsigned stages[] = {
 	FROM(RECEIVER) | FROM(LOGIN),
 	FROM(QUEUE) | FROM(KEEPER),
-	FROM(CLERK) | FROM(VERIFIER) | FROM(PAM) | FROM(PROXYMAP),
+	FROM(CLERK) | FROM(VERIFIER) | FROM(PAM) | FROM(PROXYMAP) | FROM(POLICY),
 	FROM(SIGNER),
 };
 

@@ -23,6 +23,7 @@
 #include "role/elsewhere.h"
 #include "role/keeper.h"
 #include "role/pam.h"
+#include "policy/settings.h"
 #include "role/proxymap.h"
 #include "role/queue.h"
 #include "role/sasl-settings.h"
@@ -184,6 +185,7 @@ static const struct setting_table *const tables[] = {
 	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
 	&checks_setting_table,
+	&policy_setting_table,
 };
 
 const struct setting_table *
@@ -203,11 +205,27 @@ house_is_set(const struct settings *s, const char *name)
 	return false;
 }
 
+/* Names of classes of rules are settings, too. */
+static void
+know_classes(struct settings *s)
+{
+	struct policy_settings set;
+
+	for (int i = -1; i < LISTEN_SERVICES; i++) {
+		if (!settings_fill(s, &policy_setting_table, i < 0 ? NULL : listener_names[i], &set,
+		                   NULL))
+			continue;
+		for (size_t n = 0; n < set.classes.count; n++)
+			settings_know(s, set.classes.item[n]);
+	}
+}
+
 static void
 know_tables(struct settings *s)
 {
 	for (size_t i = 0; i < COUNT(tables); i++)
 		settings_tables(s, tables[i], 1);
+	know_classes(s);
 	settings_elsewhere(s, elsewhere_names, elsewhere_count);
 }
 

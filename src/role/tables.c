@@ -11,6 +11,7 @@
 #include "directory/credential-remote.h"
 #include "directory/passwdfile.h"
 #include "policy/checks.h"
+#include "policy/settings.h"
 
 enum { INCLUDES_DEEP = 10, INCLUDED_FILES_MOST = 1000, INCLUDED_MOST = 16 << 20 };
 
@@ -68,7 +69,7 @@ find_name(struct finding *f, const struct setting *row, const char *item, bool s
 	while (matches && *item == '!')
 		item++;
 	is_file = matches && *item == '/';
-	if (matches && !is_file && !table_is_name(item))
+	if ((matches || row->kind == SETTING_RULES) && !is_file && !table_is_name(item))
 		return;
 	if ((known = map_get(f->seen, bytes_of(item))) == NULL) {
 		known = arena_take(f->arena, sizeof *known);
@@ -102,6 +103,14 @@ is_set(const struct settings *s, const char *name)
 	return false;
 }
 
+/* "unix:private/policy" behind this rule is no table. */
+static bool
+is_service(const struct setting *row, const struct setting_list *list, size_t n)
+{
+	return row->kind == SETTING_RULES && n > 0 &&
+	       strcmp(list->item[n - 1], "check_policy_service") == 0;
+}
+
 /* Of one row, for all listeners and for each that has its own. */
 static void
 find_row(struct finding *f, struct settings *s, const struct setting *row)
@@ -110,7 +119,7 @@ find_row(struct finding *f, struct settings *s, const struct setting *row)
 	const struct setting_table table = { "", &one, 1 };
 	struct setting_list        list;
 
-	if (row->kind != SETTING_TABLES && row->kind != SETTING_MATCHES)
+	if (row->kind != SETTING_TABLES && row->kind != SETTING_MATCHES && row->kind != SETTING_RULES)
 		return;
 	one.where = 0;
 	for (int i = -1; i < LISTEN_SERVICES; i++) {
@@ -118,7 +127,26 @@ find_row(struct finding *f, struct settings *s, const struct setting *row)
 		if (!settings_fill(s, &table, listener, &list, NULL))
 			continue;
 		for (size_t n = 0; n < list.count; n++)
-			find_name(f, row, list.item[n], !is_set(s, row->name));
+			if (!is_service(row, &list, n))
+				find_name(f, row, list.item[n], !is_set(s, row->name));
+	}
+}
+
+/* Classes of rules name tables as lists do. */
+static void
+find_classes(struct finding *f, struct settings *s)
+{
+	struct policy_settings set;
+
+	for (int i = -1; i < LISTEN_SERVICES; i++) {
+		if (!settings_fill(s, &policy_setting_table, i < 0 ? NULL : listener_names[i], &set,
+		                   NULL))
+			continue;
+		for (size_t n = 0; n < set.classes.count; n++)
+			find_row(f, s,
+			         &(struct setting){ .name = set.classes.item[n],
+			                            .kind = SETTING_RULES,
+			                            .standard = "" });
 	}
 }
 
@@ -132,6 +160,7 @@ tables_named(struct settings *s, void (*each)(void *, const struct table_named *
 	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++)
 		for (size_t r = 0; r < t->count; r++)
 			find_row(&f, s, &t->row[r]);
+	find_classes(&f, s);
 	for (struct found *one = f.first; one != NULL; one = one->next)
 		each(ctx, &one->named);
 	map_close(&f.seen);

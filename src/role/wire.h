@@ -18,16 +18,17 @@
 #include "channel/peer.h"
 #include "channel/tls.h"
 #include "directory/credential.h"
+#include "policy/rules.h"
 #include "message/envelope.h"
 
 /* The keeper of an operating-system user has an index beyond the pool: this bit and the uid. */
 #define KEEPER_OF_USER 0x80000000u
 
-enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, COMMAND, ROLES };
+enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, POLICY, COMMAND, ROLES };
 extern const char *const role_names[ROLES];
 
 #define FROM(r) (1u << (r))
-#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM)|FROM(PROXYMAP))
+#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM)|FROM(PROXYMAP)|FROM(POLICY))
 
 #define WORDS(X) \
 	/* the postmaster opens the day */ \
@@ -41,7 +42,7 @@ extern const char *const role_names[ROLES];
 	X(STATUS_IS,      ANYONE, FROM(POSTMASTER))            /* connections, "key=value ..." text           */ \
 	X(WRONG_MOUTH,    ANYONE, FROM(POSTMASTER))            /* role, index, word                           */ \
 	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
-	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE), FROM(POSTMASTER)) /* -: it will come by PEER */ \
+	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY), FROM(POSTMASTER)) /* -: it will come by PEER */ \
 	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
 	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* index, whether for good, why: it will not come */ \
 	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
@@ -54,8 +55,8 @@ extern const char *const role_names[ROLES];
 	X(AUTH_MORE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* challenge (not yet base64)            */ \
 	X(AUTH_DONE,      FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* struct word_auth_done                 */ \
 	X(BAN,            FROM(CLERK), FROM(RECEIVER)|FROM(LOGIN))  /* network, milliseconds it is shut out; 0: no longer */ \
-	X(SENDER_ASK,     FROM(RECEIVER), FROM(CLERK))              /* user "" nobody, address: may they send as it? */ \
-	X(SENDER_SAID,    FROM(CLERK), FROM(RECEIVER))              /* u8 enum sender_answer                 */ \
+	X(SENDER_ASK,     FROM(RECEIVER)|FROM(POLICY), FROM(CLERK))              /* user "" nobody, address: may they send as it? */ \
+	X(SENDER_SAID,    FROM(CLERK), FROM(RECEIVER)|FROM(POLICY))              /* u8 enum sender_answer                 */ \
 	X(CRED_ASK,       FROM(CLERK), FROM(PAM)|FROM(PROXYMAP))              /* struct word_credential_ask              */ \
 	X(CRED_SAID,      FROM(PAM)|FROM(PROXYMAP), FROM(CLERK))              /* struct word_credential_said             */ \
 	X(USER_ASK,       FROM(CLERK), FROM(PAM))              /* a name: who is that for the operating system? */ \
@@ -63,13 +64,16 @@ extern const char *const role_names[ROLES];
 	X(LOOKUP,         FROM(RECEIVER), FROM(VERIFIER))           /* struct word_lookup                    */ \
 	X(LOOKED,         FROM(VERIFIER), FROM(RECEIVER))           /* struct word_looked                    */ \
 	/* a letter comes in */ \
-	X(RESOLVE,        FROM(RECEIVER)|FROM(QUEUE), FROM(CLERK))  /* struct word_resolve                   */ \
-	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE))  /* struct word_resolved                  */ \
+	X(RESOLVE,        FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY), FROM(CLERK))  /* struct word_resolve                   */ \
+	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY))  /* struct word_resolved                  */ \
 	X(REWRITE,        FROM(RECEIVER), FROM(CLERK))              /* struct word_rewrite                   */ \
 	X(REWRITTEN,      FROM(CLERK), FROM(RECEIVER))              /* struct word_rewrite: what is to stand there instead */ \
-	X(TABLE_ASK,      FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE), FROM(PROXYMAP)) /* struct word_table_ask */ \
-	X(TABLE_SAID,     FROM(PROXYMAP), FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)) /* struct word_table_said */ \
+	X(TABLE_ASK,      FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY), FROM(PROXYMAP)) /* struct word_table_ask */ \
+	X(TABLE_SAID,     FROM(PROXYMAP), FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)) /* struct word_table_said */ \
 	X(DIRECTORY_NEW,  FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(KEEPER)|FROM(LOGIN)) /* forget cached answers */ \
+	X(POLICY_ASK,     FROM(RECEIVER), FROM(POLICY))             /* struct word_policy_ask                */ \
+	X(POLICY_SAID,    FROM(POLICY), FROM(RECEIVER))             /* struct word_policy_said               */ \
+	X(POLICY_TOLD,    FROM(RECEIVER), FROM(POLICY))             /* struct word_policy_told: refused without asking */ \
 	X(SEGMENT_WANT,   FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* own, size                             */ \
 	X(SEGMENT_LENT,   FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* number, room, own, fd                 */ \
 	X(SEGMENT_REFUSED,FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* own, errno                            */ \
@@ -110,9 +114,9 @@ extern const char *const role_names[ROLES];
 	X(ACCOUNT_OUT,    FROM(CLERK), FROM(KEEPER))           /* account id, words: end its sessions         */ \
 	/* the command line asks */ \
 	X(CALLER,         FROM(CLERK), FROM(KEEPER))           /* fd: a command that will ASK it, an operating-system user's */ \
-	X(ASK,            FROM(COMMAND), FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)) /* argv, input */ \
-	X(SAY,            FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER), FROM(COMMAND)) /* 1 out 2 err, text */ \
-	X(SAID,           FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER), FROM(COMMAND)) /* exit status */
+	X(ASK,            FROM(COMMAND), FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)|FROM(POLICY)) /* argv, input */ \
+	X(SAY,            FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)|FROM(POLICY), FROM(COMMAND)) /* 1 out 2 err, text */ \
+	X(SAID,           FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)|FROM(POLICY), FROM(COMMAND)) /* exit status */
 
 enum word {
 	WORD_NONE,
@@ -213,6 +217,14 @@ struct word_table_ask { const char *table; struct bytes key; };        /* "pgsql
 BODY(table_ask)
 struct word_table_said { uint8_t outcome; struct bytes value; };        /* enum table_outcome; of LATER: why, for the log */
 BODY(table_said)
+
+/* Restriction lists (policy/rules.h).  `id`: under which `mansio policy why` knows the refusal, "" none. */
+struct word_policy_ask { struct rule_facts facts; };
+BODY(policy_ask)
+struct word_policy_said { struct rule_verdict verdict; struct bytes id; };
+BODY(policy_said)
+struct word_policy_told { struct bytes id, text; };
+BODY(policy_told)
 
 struct word_segment { uint32_t number; uint64_t size; bool own; int32_t why; };  /* WANT LENT REFUSED DONE */
 BODY(segment)

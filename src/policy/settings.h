@@ -1,0 +1,28 @@
+/*
+ * settings -- what an administrator may say about restriction lists: the rows, for one listener
+ */
+#ifndef POLICY_SETTINGS_H
+#define POLICY_SETTINGS_H
+
+#include "base/setting.h"
+
+enum { POLICY_LISTS = 8 };
+/* In whose table somebody is not known. */
+enum policy_unknown { POLICY_UNKNOWN_LOCAL, POLICY_UNKNOWN_ALIAS, POLICY_UNKNOWN_MAILBOX, POLICY_UNKNOWN_RELAY, POLICY_UNKNOWN_TABLES };
+/* Whose mismatch of login and sender is refused without a rule that says so. */
+enum policy_sender_check { SENDER_UNCHECKED, SENDER_OF_USERS, SENDER_OF_STRANGERS, SENDER_OF_ALL, SENDER_KNOWN };
+
+struct policy_settings {
+	struct setting_list list[POLICY_LISTS];         /* by enum rule_stage (policy/rules.h) */
+	struct setting_list classes;
+	bool    delay, unlisted_recipient, unlisted_sender;
+	int     sender_check;                           /* enum policy_sender_check */
+	int64_t unknown_code[POLICY_UNKNOWN_TABLES];
+	int64_t reject, defer, map_reject, map_defer, invalid_name, non_fqdn, relay, bounce, plaintext;
+	const char *null_key;                           /* "<>"                  */
+	struct setting_list client_certs, permit_log;
+};
+/* A row's strings live with the settings; the rest is numbers. */
+extern const struct setting_table policy_setting_table;
+
+#endif
