@@ -16,7 +16,7 @@
 static const struct command *const commands[] = {
 	&command_run,      &command_status,  &command_reload,       &command_stop,
 	&command_config,   &command_domain,  &command_account,      &command_alias,
-	&command_address,  &command_group,   &command_queue,        &command_store,
+	&command_address,  &command_group,   &command_queue, &command_policy,        &command_store,
 	&command_who,      &command_auth,    &command_import_users, &command_import_aliases,
 	&command_sasl,     &command_kick,    &command_mailbox,      &command_message,
 	&command_quota,    &command_doveadm, &command_doveconf,     &command_maildirmake,

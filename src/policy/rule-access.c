@@ -13,14 +13,13 @@ struct action {
 	struct rule_work *work;
 	const char       *table;
 	struct bytes      key, text, name; /* text: behind the word              */
-	const char       *class;
+	const char *class;
 };
 typedef enum rule_result action_fn(const struct action *);
 
 /* "4.7.9 words": the status, else this one; *text is what is left. */
 static const char *
-split_status(const struct action *a, const char *standard, const char **text,
-             const char *otherwise)
+split_status(const struct action *a, const char *standard, const char **text, const char *otherwise)
 {
 	struct bytes rest = a->text, status;
 	size_t       dots = 0, digits = 0;
@@ -31,8 +30,8 @@ split_status(const struct action *a, const char *standard, const char **text,
 		dots += status.at[i] == '.';
 		digits += status.at[i] >= '0' && status.at[i] <= '9';
 	}
-	if (!good || dots != 2 || dots + digits != status.len || strchr("245", status.at[0]) == NULL ||
-	    status.at[1] != '.')
+	if (!good || dots != 2 || dots + digits != status.len ||
+	    strchr("245", status.at[0]) == NULL || status.at[1] != '.')
 		return standard;
 	rest = bytes_trim(rest);
 	*text = rest.len > 0 ? rule_shown(a->work, rest) : otherwise;
@@ -83,9 +82,8 @@ act_defer_if_permit(const struct action *a)
 	const char *text, *status = split_status(a, "4.7.1", &text, "Service unavailable");
 
 	return rule_defer_if_permit(a->work, (int)a->work->set->map_defer,
-	                            rule_status(a->work, status, a->class),
-	                            "<%s>: %s rejected: %s", rule_shown(a->work, a->name),
-	                            a->class, text);
+	                            rule_status(a->work, status, a->class), "<%s>: %s rejected: %s",
+	                            rule_shown(a->work, a->name), a->class, text);
 }
 
 static enum rule_result
@@ -94,9 +92,8 @@ act_defer_if_reject(const struct action *a)
 	const char *text, *status = split_status(a, "4.7.1", &text, "Service unavailable");
 
 	return rule_defer_if_reject(a->work, (int)a->work->set->map_defer,
-	                            rule_status(a->work, status, a->class),
-	                            "<%s>: %s rejected: %s", rule_shown(a->work, a->name),
-	                            a->class, text);
+	                            rule_status(a->work, status, a->class), "<%s>: %s rejected: %s",
+	                            rule_shown(a->work, a->name), a->class, text);
 }
 
 static void
@@ -277,14 +274,13 @@ static enum rule_result
 act_rules(const struct action *a, struct bytes value)
 {
 	const char             *wrong = "";
-	const struct rule_list *l =
-		rule_list_read(a->work->rules, value, a->work->life, &wrong);
+	const struct rule_list *l = rule_list_read(a->work->rules, value, a->work->life, &wrong);
 
 	if (l == NULL)
-		return rule_misconfigured(a->work, arena_printf(a->work->life,
-		                                                "access table %s entry \"%s\": %s",
-		                                                a->table,
-		                                                rule_shown(a->work, a->key), wrong));
+		return rule_misconfigured(a->work,
+		                          arena_printf(a->work->life,
+		                                       "access table %s entry \"%s\": %s", a->table,
+		                                       rule_shown(a->work, a->key), wrong));
 	return rule_list_ask(a->work, l);
 }
 
@@ -326,14 +322,14 @@ rule_access_key(struct rule_work *w, const struct rule_step *s, struct bytes key
 	if (!whole && s->pattern)
 		return RULE_DUNNO;
 	switch (rule_ask(w, ASK_TABLE, s->argument, arena_lower(w->life, key), &value)) {
-	case ANSWER_WAIT: return RULE_WAITS;
-	case ANSWER_NONE: return RULE_DUNNO;
-	case ANSWER_LATER:
+	case RULE_ANSWER_WAIT: return RULE_WAITS;
+	case RULE_ANSWER_NONE: return RULE_DUNNO;
+	case RULE_ANSWER_LATER:
 		*found = true;
 		rule_note(w, "warn", "%s: table lookup problem", s->argument);
 		return rule_reject(w, 451, "4.3.0", "<%s>: Temporary lookup failure",
 		                   rule_shown(w, name));
-	case ANSWER_FOUND: break;
+	case RULE_ANSWER_FOUND: break;
 	}
 	*found = true;
 	return rule_take_action(w, s->argument, value, key, name, class);
@@ -380,8 +376,8 @@ rule_access_network(struct rule_work *w, const struct rule_step *s, struct bytes
 }
 
 static enum rule_result
-look_at_client(struct rule_work *w, const struct rule_step *s, struct bytes host,
-               struct bytes name, const char *class)
+look_at_client(struct rule_work *w, const struct rule_step *s, struct bytes host, struct bytes name,
+               const char *class)
 {
 	bool             found;
 	enum rule_result r = rule_access_host(w, s, host, true, name, class, &found);
@@ -404,8 +400,8 @@ check_client(struct rule_work *w, const struct rule_step *s)
 static enum rule_result
 check_reverse(struct rule_work *w, const struct rule_step *s)
 {
-	enum rule_result r = look_at_client(w, s, w->facts->reverse, w->facts->reverse,
-	                                    rule_class_reverse);
+	enum rule_result r =
+		look_at_client(w, s, w->facts->reverse, w->facts->reverse, rule_class_reverse);
 
 	if (r != RULE_OK)
 		return r;
@@ -457,8 +453,8 @@ check_certificate(struct rule_work *w, const struct rule_step *s)
 
 	for (size_t i = 0; i < COUNT(prints) && r == RULE_DUNNO && !found; i++)
 		if (w->facts->tls && prints[i].len > 0)
-			r = rule_access_key(w, s, prints[i], true, prints[i], rule_class_certificate,
-			                    &found);
+			r = rule_access_key(w, s, prints[i], true, prints[i],
+			                    rule_class_certificate, &found);
 	return r;
 }
 
@@ -485,9 +481,9 @@ look_at_address(struct rule_work *w, const struct rule_step *s, struct bytes who
 	if ((r = rule_access_key(w, s, whole, true, name, class, &found)) != RULE_DUNNO || found)
 		return r;
 	if (user.len < local.len &&
-	    ((r = rule_access_key(w, s,
-	                          ASK("%.*s@%.*s", (int)user.len, user.at, (int)domain.len, domain.at),
-	                          false, name, class, &found)) != RULE_DUNNO ||
+	    ((r = rule_access_key(
+		      w, s, ASK("%.*s@%.*s", (int)user.len, user.at, (int)domain.len, domain.at),
+		      false, name, class, &found)) != RULE_DUNNO ||
 	     found))
 		return r;
 	if ((r = rule_access_host(w, s, domain, false, name, class, &found)) != RULE_DUNNO || found)

@@ -154,10 +154,12 @@ rule_recipient_refused(struct rule_work *w)
 		return rule_reject_of(w, 554, "5.4.6", f->recipient, rule_class_recipient,
 		                      "aliases run in a circle");
 	case RECIPIENT_FULL_NOW: /* rfc3463:3.3: X.2.2 mailbox full */
-		return rule_reject(w, 452, "4.2.2", "<%s>: Quota exceeded (mailbox for user is full)",
+		return rule_reject(w, 452, "4.2.2",
+		                   "<%s>: Quota exceeded (mailbox for user is full)",
 		                   rule_shown(w, f->recipient));
 	case RECIPIENT_FULL:
-		return rule_reject(w, 552, "5.2.2", "<%s>: Quota exceeded (mailbox for user is full)",
+		return rule_reject(w, 552, "5.2.2",
+		                   "<%s>: Quota exceeded (mailbox for user is full)",
 		                   rule_shown(w, f->recipient));
 	default: return RULE_DUNNO;
 	}
@@ -185,8 +187,8 @@ rule_sender_unlisted(struct rule_work *w)
 	if (f->sender_whole.len == 0)
 		return RULE_DUNNO;
 	switch (rule_ask(w, ASK_RESOLVE, "", f->sender_whole, &value)) {
-	case ANSWER_WAIT: return RULE_WAITS;
-	case ANSWER_LATER: return rule_unsure(w, f->sender);
+	case RULE_ANSWER_WAIT: return RULE_WAITS;
+	case RULE_ANSWER_LATER: return rule_unsure(w, f->sender);
 	default: break;
 	}
 	u = unpack_of(value);

@@ -20,9 +20,10 @@ find_owner(struct rule_work *w, enum rule_owner *out)
 	if (f->owner != OWNED_UNASKED)
 		return *out == OWNED_LATER ? rule_unsure(w, f->sender) : RULE_DUNNO;
 	a = rule_ask(w, ASK_OWNER, arena_copy(w->life, f->user), f->sender_whole, &value);
-	if (a == ANSWER_WAIT)
+	if (a == RULE_ANSWER_WAIT)
 		return RULE_WAITS;
-	*out = a == ANSWER_FOUND && value.len == 1 && (unsigned char)value.at[0] < OWNED_CLASSES
+	*out = a == RULE_ANSWER_FOUND && value.len == 1 &&
+	                       (unsigned char)value.at[0] < OWNED_CLASSES
 	               ? (enum rule_owner)value.at[0]
 	               : OWNED_LATER;
 	return *out == OWNED_LATER || *out == OWNED_UNASKED ? rule_unsure(w, f->sender)
@@ -86,11 +87,11 @@ enum rule_result
 rule_sender_checked(struct rule_work *w)
 {
 	static const unsigned whose[] = {
-		[SENDER_UNCHECKED] = 0,
-		[SENDER_OF_USERS] = OF_USERS,
-		[SENDER_OF_STRANGERS] = OF_STRANGERS,
-		[SENDER_OF_ALL] = OF_USERS | OF_STRANGERS,
-		[SENDER_KNOWN] = OF_USERS | OF_STRANGERS | ONLY_KNOWN,
+		[LOGIN_UNCHECKED] = 0,
+		[LOGIN_OF_USERS] = OF_USERS,
+		[LOGIN_OF_STRANGERS] = OF_STRANGERS,
+		[LOGIN_OF_ALL] = OF_USERS | OF_STRANGERS,
+		[LOGIN_KNOWN] = OF_USERS | OF_STRANGERS | ONLY_KNOWN,
 	};
 	unsigned of = whose[w->set->sender_check];
 

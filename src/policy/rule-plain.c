@@ -72,7 +72,7 @@ permit_authenticated(struct rule_work *w, const struct rule_step *s)
 static enum rule_result
 permit_certificate(struct rule_work *w, const struct rule_step *s)
 {
-	const struct bytes prints[] = { w->facts->fingerprint, w->facts->key_fingerprint };
+	const struct bytes         prints[] = { w->facts->fingerprint, w->facts->key_fingerprint };
 	const struct setting_list *tables = &w->set->client_certs;
 	struct bytes               value;
 
@@ -83,10 +83,10 @@ permit_certificate(struct rule_work *w, const struct rule_step *s)
 	for (size_t i = 0; i < COUNT(prints); i++)
 		for (size_t t = 0; t < tables->count && prints[i].len > 0; t++)
 			switch (rule_ask(w, ASK_TABLE, tables->item[t], prints[i], &value)) {
-			case ANSWER_FOUND: return rule_permit(w, "its certificate is listed");
-			case ANSWER_LATER: return rule_unsure(w, w->name);
-			case ANSWER_WAIT: return RULE_WAITS;
-			case ANSWER_NONE: break;
+			case RULE_ANSWER_FOUND: return rule_permit(w, "its certificate is listed");
+			case RULE_ANSWER_LATER: return rule_unsure(w, w->name);
+			case RULE_ANSWER_WAIT: return RULE_WAITS;
+			case RULE_ANSWER_NONE: break;
 			}
 	rule_tell(w, "%s: its certificate is not listed", s->name);
 	return RULE_DUNNO;

@@ -11,7 +11,7 @@
  * rule_unsure()      451 4.3.0 Temporary lookup failure for what a table or the directory could not tell now.
  * rule_note()        for the log: "warn", "info", "hold" ...
  * rule_act()         what rides along: HOLD, FILTER ...
- * rule_ask()         asks and traces.  On ANSWER_WAIT return RULE_WAITS at once.
+ * rule_ask()         asks and traces.  On RULE_ANSWER_WAIT return RULE_WAITS at once.
  */
 #ifndef POLICY_RULE_H
 #define POLICY_RULE_H
@@ -41,6 +41,18 @@ struct rule {
 struct rule_rows { const struct rule *row; size_t count; };
 extern const struct rule_rows rule_rows_plain, rule_rows_helo, rule_rows_address, rule_rows_login, rule_rows_access;
 
+struct rule_list;
+struct rule_step {
+	const struct rule *rule;       /* NULL: a class                                 */
+	const char        *name;       /* as main.cf has it                             */
+	const char        *argument;   /* "" none                                       */
+	uint64_t           number;
+	bool               pattern;    /* the table is one of patterns                  */
+	const struct rule_list *class;
+	bool               warn;       /* warn_if_reject stands before it               */
+};
+struct rule_list { const char *name; struct rule_step *step; size_t count; };
+
 /* Compiled: who may see inside are rules.c and rules-compile.c. */
 struct rules {
 	unsigned               users;
@@ -57,18 +69,6 @@ struct rules {
 	const char *delimiters;        /* recipient_delimiter                           */
 	const char *null_key;          /* what the null sender is in access tables      */
 };
-
-struct rule_list;
-struct rule_step {
-	const struct rule *rule;       /* NULL: a class                                 */
-	const char        *name;       /* as main.cf has it                             */
-	const char        *argument;   /* "" none                                       */
-	uint64_t           number;
-	bool               pattern;    /* the table is one of patterns                  */
-	const struct rule_list *class;
-	bool               warn;       /* warn_if_reject stands before it               */
-};
-struct rule_list { const char *name; struct rule_step *step; size_t count; };
 
 /* A reason to defer, if anything else is permitted or refused. */
 struct rule_deferral { bool active; uint16_t code; const char *status, *text; };

@@ -52,8 +52,8 @@ take_table(struct reading *r, const char *table, struct rule_step *s)
 	const char *fault;
 
 	if (r->world == NULL)
-		return wrong(r, arena_printf(r->life, "%s: a table's answer names no tables",
-		                             table));
+		return wrong(r,
+		             arena_printf(r->life, "%s: a table's answer names no tables", table));
 	fault = r->world->table_fault(r->world->ctx, table, r->life);
 	if (fault != NULL)
 		return wrong(r, arena_printf(r->life, "%s: %s", table, fault));
@@ -114,9 +114,11 @@ take_step(struct reading *r, const char *const **word, const char *const *end, s
 	bool        bare = is_table(name);
 
 	if (bare && r->standard == NULL)
-		return wrong(r, arena_printf(r->life,
-		                             "%s: say what is asked for in it, as check_recipient_access %s",
-		                             name, name));
+		return wrong(
+			r, arena_printf(
+				   r->life,
+				   "%s: say what is asked for in it, as check_recipient_access %s",
+				   name, name));
 	if (bare) {
 		name = r->standard;
 		(*word)--;
@@ -210,8 +212,7 @@ class_named(struct reading *r, const char *name)
 }
 
 const struct rule_list *
-rule_list_read(const struct rules *rules, struct bytes text, struct arena *life,
-               const char **why)
+rule_list_read(const struct rules *rules, struct bytes text, struct arena *life, const char **why)
 {
 	struct reading      r = { .life = life, .list = "" };
 	struct setting_list words = { NULL, 0 };
@@ -380,9 +381,10 @@ rules_want_owner(const struct rules *rules, const struct rule_facts *f)
 
 	if (f->sender_whole.len == 0 || rules->lmtp)
 		return false;
-	if (rules->wants_owner || (f->user.len > 0 && check != SENDER_UNCHECKED && check != SENDER_OF_STRANGERS))
+	if (rules->wants_owner ||
+	    (f->user.len > 0 && check != LOGIN_UNCHECKED && check != LOGIN_OF_STRANGERS))
 		return true;
-	return f->user.len == 0 && check > SENDER_OF_USERS && !f->trusted;
+	return f->user.len == 0 && check > LOGIN_OF_USERS && !f->trusted;
 }
 
 bool
@@ -394,8 +396,9 @@ rules_have(const struct rules *rules, enum rule_moment moment)
 	case AT_CONNECT: return !set->delay && rules->list[RULE_CLIENT]->count > 0;
 	case AT_HELO: return !set->delay && rules->list[RULE_HELO]->count > 0;
 	case AT_MAIL:
-		return !set->delay && (rules->list[RULE_SENDER]->count > 0 || set->unlisted_sender ||
-		                       set->sender_check != SENDER_UNCHECKED);
+		return !set->delay &&
+		       (rules->list[RULE_SENDER]->count > 0 || set->unlisted_sender ||
+		        set->sender_check != LOGIN_UNCHECKED);
 	case AT_DATA: return rules->list[RULE_DATA]->count > 0;
 	case AT_END: return rules->list[RULE_END_OF_DATA]->count > 0;
 	default: return true;

@@ -18,10 +18,10 @@ const char *const rule_list_names[RULE_STAGES] = {
 };
 
 const char rule_class_client[] = "Client host", rule_class_reverse[] = "Unverified Client host",
-           rule_class_certificate[] = "Client certificate", rule_class_login[] = "SASL login name",
-           rule_class_helo[] = "Helo command", rule_class_sender[] = "Sender address",
-           rule_class_recipient[] = "Recipient address", rule_class_etrn[] = "Etrn command",
-           rule_class_data[] = "Data command", rule_class_end[] = "End-of-data";
+	   rule_class_certificate[] = "Client certificate", rule_class_login[] = "SASL login name",
+	   rule_class_helo[] = "Helo command", rule_class_sender[] = "Sender address",
+	   rule_class_recipient[] = "Recipient address", rule_class_etrn[] = "Etrn command",
+	   rule_class_data[] = "Data command", rule_class_end[] = "End-of-data";
 
 static enum rule_answer
 ask_nothing(void *ctx, enum rule_question_kind kind, const char *name, struct bytes key,
@@ -33,7 +33,7 @@ ask_nothing(void *ctx, enum rule_question_kind kind, const char *name, struct by
 	(void)key;
 	(void)life;
 	*value = (struct bytes){ NULL, 0 };
-	return ANSWER_WAIT;
+	return RULE_ANSWER_WAIT;
 }
 const struct rule_needs rule_needs_nothing = { ask_nothing };
 
@@ -276,14 +276,14 @@ rule_ask(struct rule_work *w, enum rule_question_kind kind, const char *name, st
 		[ASK_DNS] = "dns",     [ASK_SERVICE] = "service",   [ASK_GREY] = "greylist",
 		[ASK_PROBE] = "probe",
 	};
-	static const char *const said[] = { "says ", "has nothing", "cannot tell now: ",
-		                            "is asked" };
-	enum rule_answer a = w->needs->ask(w->ctx, kind, name, key, w->life, value);
-	bool             plain = kind != ASK_RESOLVE && kind != ASK_OWNER;
+	static const char *const said[] = { "says ", "has nothing",
+		                            "cannot tell now: ", "is asked" };
+	enum rule_answer         a = w->needs->ask(w->ctx, kind, name, key, w->life, value);
+	bool                     plain = kind != ASK_RESOLVE && kind != ASK_OWNER;
 
-	if (a == ANSWER_NONE || a == ANSWER_WAIT || !plain)
+	if (a == RULE_ANSWER_NONE || a == RULE_ANSWER_WAIT || !plain)
 		rule_tell(w, "  %s %s \"%s\" %s", kinds[kind], name, rule_shown(w, key),
-		          plain || a != ANSWER_FOUND ? said[a] : "knows");
+		          plain || a != RULE_ANSWER_FOUND ? said[a] : "knows");
 	else
 		rule_tell(w, "  %s %s \"%s\" %s%s", kinds[kind], name, rule_shown(w, key), said[a],
 		          rule_shown(w, *value));
@@ -343,7 +343,7 @@ name_stage(struct rule_work *w, enum rule_stage stage)
 	const struct rule_facts *f = w->facts;
 	const struct {
 		struct bytes name;
-		const char  *class;
+		const char *class;
 	} of[RULE_STAGES] = {
 		[RULE_CLIENT] = { f->name, rule_class_client },
 		[RULE_HELO] = { f->helo, rule_class_helo },
@@ -453,8 +453,7 @@ ask_recipient(struct rule_work *w)
 	if (bytes_is(w->facts->recipient, "postmaster"))
 		return w->facts->recipient_is == RECIPIENT_LOCAL ? RULE_DUNNO
 		                                                 : rule_recipient_refused(w);
-	if (is_over(r = ask_delayed(w)) ||
-	    (w->set->delay && is_over(r = ask_sender(w))))
+	if (is_over(r = ask_delayed(w)) || (w->set->delay && is_over(r = ask_sender(w))))
 		return r;
 	reset(w);
 	if (is_over(r = ask_stage(w, RULE_RELAY)) || is_over(r = ask_stage(w, RULE_RECIPIENT)) ||
@@ -501,9 +500,9 @@ take_deferred(struct rule_work *w)
 
 	if (bytes_split(&rest, ' ', &code) && bytes_number(code, &n) && n >= 400 && n <= 599 &&
 	    bytes_split(&rest, ' ', &status) && status.len >= 5)
-		w->if_permit = (struct rule_deferral){ true, (uint16_t)n,
-			                               arena_copy(w->life, status),
-			                               arena_copy(w->life, rest) };
+		w->if_permit =
+			(struct rule_deferral){ true, (uint16_t)n, arena_copy(w->life, status),
+			                        arena_copy(w->life, rest) };
 }
 
 struct rule_verdict
@@ -531,8 +530,7 @@ rules_judge(const struct rules *rules, const struct rule_facts *facts,
 	                    : r == RULE_WAITS ? RULE_WAIT
 	                                      : RULE_PASSES;
 	if (w.if_permit.active && r != RULE_REJECT)
-		w.verdict.deferred =
-			bytes_of(arena_printf(life, "%d %s %s", w.if_permit.code,
-		                              w.if_permit.status, w.if_permit.text));
+		w.verdict.deferred = bytes_of(arena_printf(life, "%d %s %s", w.if_permit.code,
+		                                           w.if_permit.status, w.if_permit.text));
 	return w.verdict;
 }

@@ -13,7 +13,7 @@
  *     rules_take(), rules_drop().
  * rules_judge()    all lists that belong to the moment, in Postfix's order; the verdict lives in the arena.
  *     It is a pure function of the facts and of what needs->ask says.  When an answer is not there yet
- *     (ANSWER_WAIT) the verdict is RULE_WAIT, and when the answer has come all of it is judged again from the beginning: the
+ *     (RULE_ANSWER_WAIT) the verdict is RULE_WAIT, and when the answer has come all of it is judged again from the beginning: the
  *     same questions are asked in the same order, up to the one that is new.
  *
  * A rule says RULE_DUNNO (the next one is asked), RULE_OK (this list is over), RULE_REJECT (made by
@@ -88,13 +88,15 @@ enum rule_question_kind {
 	ASK_PROBE,                     /* name: "sender" or "recipient"; key: the address             */
 	RULE_QUESTION_KINDS
 };
-enum rule_answer { ANSWER_FOUND, ANSWER_NONE, ANSWER_LATER, ANSWER_WAIT };
+enum rule_answer { RULE_ANSWER_FOUND, RULE_ANSWER_NONE, RULE_ANSWER_LATER, RULE_ANSWER_WAIT };
 struct rule_needs {
 	/* The value in the arena.  Of LATER it is why, for the log. */
 	enum rule_answer (*ask)(void *ctx, enum rule_question_kind, const char *name, struct bytes key, struct arena *, struct bytes *value);
 };
 /* What somebody says who knows nothing: WAIT to everything. */
 extern const struct rule_needs rule_needs_nothing;
+
+struct rules;
 
 /* ---- the verdict ---------------------------------------------------------- */
 
@@ -117,7 +119,6 @@ struct rule_verdict rules_judge(const struct rules *, const struct rule_facts *,
 
 /* ---- lists ------------------------------------------------------------------ */
 
-struct rules;
 struct rule_world {
 	/* Whether a table has patterns, which are asked for whole names alone. */
 	bool (*is_pattern)(void *ctx, const char *table);

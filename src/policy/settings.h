@@ -10,7 +10,7 @@ enum { POLICY_LISTS = 8 };
 /* In whose table somebody is not known. */
 enum policy_unknown { POLICY_UNKNOWN_LOCAL, POLICY_UNKNOWN_ALIAS, POLICY_UNKNOWN_MAILBOX, POLICY_UNKNOWN_RELAY, POLICY_UNKNOWN_TABLES };
 /* Whose mismatch of login and sender is refused without a rule that says so. */
-enum policy_sender_check { SENDER_UNCHECKED, SENDER_OF_USERS, SENDER_OF_STRANGERS, SENDER_OF_ALL, SENDER_KNOWN };
+enum policy_sender_check { LOGIN_UNCHECKED, LOGIN_OF_USERS, LOGIN_OF_STRANGERS, LOGIN_OF_ALL, LOGIN_KNOWN };
 
 struct policy_settings {
 	struct setting_list list[POLICY_LISTS];         /* by enum rule_stage (policy/rules.h) */

@@ -634,7 +634,7 @@ open_resolver(struct opening *o)
 	if (o->common->dns_validation != VALIDATE_NO)
 		add_anchors(o->common->dns_trust_anchor_file, &text);
 	buffer_add_char(&text, '\0');
-	(void)hold(o, "resolver", text.at, -1, FROM(RECEIVER) | FROM(VERIFIER));
+	(void)hold(o, "resolver", text.at, -1, FROM(RECEIVER) | FROM(VERIFIER) | FROM(POLICY));
 	buffer_free(&text);
 }
 

@@ -1,0 +1,173 @@
+/* policy-clerk.c -- what rules want to know of the directory and of tables elsewhere */
+#include "role/policy.h"
+
+#include "base/journal.h"
+
+static struct bytes
+ticket_key(const uint32_t *ticket)
+{
+	return (struct bytes){ (const char *)ticket, sizeof *ticket };
+}
+
+/* The classes of RESOLVED and what they are to a rule. */
+enum rule_recipient
+policy_recipient(uint8_t class)
+{
+	static const enum rule_recipient of[] = {
+		[RESOLVE_LOCAL] = RECIPIENT_LOCAL,         [RESOLVE_UNKNOWN] = RECIPIENT_UNKNOWN,
+		[RESOLVE_FOREIGN] = RECIPIENT_FOREIGN,     [RESOLVE_LATER] = RECIPIENT_LATER,
+		[RESOLVE_LOOP] = RECIPIENT_LOOP,           [RESOLVE_FULL_NOW] = RECIPIENT_FULL_NOW,
+		[RESOLVE_FULL] = RECIPIENT_FULL,           [RESOLVE_REFUSED] = RECIPIENT_REFUSED,
+		[RESOLVE_DISCARDED] = RECIPIENT_DISCARDED,
+	};
+
+	return class < COUNT(of) ? of[class] : RECIPIENT_LATER;
+}
+
+/* A question to the clerk under a ticket of its own; NULL: there is none now. */
+static struct link *
+clerk_for(struct policy_work *w)
+{
+	struct policy *p = policy_of(w->house);
+	struct link   *l = house_link(w->house, CLERK, 0);
+
+	if (l == NULL) {
+		policy_answered(w, RULE_ANSWER_LATER, BYTES("the clerk is away"));
+		return NULL;
+	}
+	w->ticket = ++p->next_ticket;
+	(void)map_put(p->tickets, ticket_key(&w->ticket), w);
+	return l;
+}
+
+static void
+drop_ticket(struct policy_work *w)
+{
+	(void)map_drop(policy_of(w->house)->tickets, ticket_key(&w->ticket));
+}
+
+static void
+ask_resolve(struct policy_work *w)
+{
+	struct link        *l = clerk_for(w);
+	struct word_resolve ask = { w->wanted->key };
+
+	if (l == NULL)
+		return;
+	word_pack_resolve(link_begin(l, WORD_RESOLVE, w->ticket), &ask);
+	link_end(l);
+}
+const struct policy_asker policy_asks_resolve = { ask_resolve, drop_ticket };
+
+static void
+ask_owner(struct policy_work *w)
+{
+	struct link   *l = clerk_for(w);
+	struct buffer *b;
+
+	if (l == NULL)
+		return;
+	b = link_begin(l, WORD_SENDER_ASK, w->ticket);
+	pack_string(b, w->wanted->name);
+	pack_bytes(b, w->wanted->key);
+	link_end(l);
+}
+const struct policy_asker policy_asks_owner = { ask_owner, drop_ticket };
+
+static bool
+answer_resolved(struct policy_work *w, struct arena *life, struct bytes body)
+{
+	struct word_resolved said;
+	struct buffer        value = { 0 };
+
+	if (!word_unpack_resolved(body, life, &said) || said.class > RESOLVE_DISCARDED)
+		return false;
+	if (w == NULL)
+		return true;
+	pack_u8(&value, (uint8_t)policy_recipient(said.class));
+	pack_string(&value, said.table[0] != '\0' ? said.table : "virtual mailbox table");
+	policy_answered(w, RULE_ANSWER_FOUND, buffer_bytes(&value));
+	buffer_free(&value);
+	return true;
+}
+
+static bool
+answer_owner(struct policy_work *w, struct bytes body)
+{
+	static const enum rule_owner of[] = {
+		[SENDER_OWN] = OWNED_BY_SELF,
+		[SENDER_OF_ANOTHER] = OWNED_BY_OTHER,
+		[SENDER_OF_NOBODY] = OWNED_BY_NONE,
+		[SENDER_LATER] = OWNED_LATER,
+	};
+	struct unpack u = unpack_of(body);
+	uint8_t       said = unpack_u8(&u);
+	char          value;
+
+	if (!unpack_done(&u) || said >= COUNT(of))
+		return false;
+	value = (char)of[said];
+	if (w != NULL)
+		policy_answered(w, RULE_ANSWER_FOUND, (struct bytes){ &value, 1 });
+	return true;
+}
+
+bool
+policy_hear_clerk(struct house *h, enum word word, uint32_t ticket, struct bytes body)
+{
+	struct policy      *p = policy_of(h);
+	struct policy_work *w = map_drop(p->tickets, ticket_key(&ticket));
+	struct arena       *life = arena_open(NULL);
+	bool                good;
+
+	if (w != NULL && (w->wanted == NULL ||
+	                  w->wanted->kind != (word == WORD_RESOLVED ? ASK_RESOLVE : ASK_OWNER)))
+		w = NULL;
+	good = word == WORD_RESOLVED ? answer_resolved(w, life, body) : answer_owner(w, body);
+	arena_close(&life);
+	return good;
+}
+
+void
+policy_clerk_lost(struct house *h)
+{
+	struct policy *p = policy_of(h);
+
+	for (struct map_place at = { 0 }; map_next(p->tickets, &at);) {
+		struct policy_work *w = at.value;
+		if (w->wanted != NULL)
+			policy_answered(w, RULE_ANSWER_LATER, BYTES("the clerk died"));
+	}
+	map_close(&p->tickets);
+	p->tickets = map_open();
+}
+
+/*
+ * Tables elsewhere
+ */
+
+static void
+table_answered(struct enquiry *e, enum table_outcome outcome, struct bytes value)
+{
+	struct policy_work *w = (struct policy_work *)e;
+
+	policy_answered(w,
+	                outcome == TABLE_FOUND  ? RULE_ANSWER_FOUND
+	                : outcome == TABLE_NONE ? RULE_ANSWER_NONE
+	                                        : RULE_ANSWER_LATER,
+	                value);
+}
+
+static void
+ask_table(struct policy_work *w)
+{
+	w->enquiry.answered = table_answered;
+	enquiry_ask(policy_of(w->house)->enquiries, &w->enquiry, w->wanted->name, w->wanted->key);
+}
+
+static void
+drop_table(struct policy_work *w)
+{
+	enquiry_drop(policy_of(w->house)->enquiries, &w->enquiry);
+}
+const struct policy_asker policy_asks_table = { ask_table, drop_table };

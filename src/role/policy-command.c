@@ -1,0 +1,33 @@
+/* policy-command.c -- mansio policy why ID, mansio policy explain ... */
+#include "role/policy.h"
+
+#include <string.h>
+
+#include "smtp/receiver/settings.h"
+
+static void
+why(struct house *h, struct caller *c, const char *id)
+{
+	struct buffer text = { 0 };
+	bool          known = refusals_find(policy_of(h)->refusals, bytes_of(id), &text);
+
+	if (known)
+		caller_say(c, "%.*s", (int)text.len, text.at);
+	else
+		caller_complain(
+			c, "mansio: no refusal %s is remembered; they are kept for some days\n",
+			id);
+	buffer_free(&text);
+	caller_done(c, known ? 0 : 1);
+}
+
+void
+policy_command(struct house *h, struct caller *c, const struct word_ask *w)
+{
+	if (w->argc == 3 && strcmp(w->argv[1], "why") == 0) {
+		why(h, c, w->argv[2]);
+		return;
+	}
+	caller_complain(c, "mansio: policy wants: why ID\n");
+	caller_done(c, 2);
+}

@@ -1,0 +1,103 @@
+/* policy-compile.c -- the restriction lists of a listener out of the settings: for whoever judges, and for the check */
+#include "role/policy.h"
+#include "role/settings.h"
+
+#include <string.h>
+
+struct compiling {
+	struct settings *settings;
+	const char      *listener;
+};
+
+static bool
+is_pattern(void *ctx, const char *table)
+{
+	struct compiling *c = ctx;
+
+	return table_is_pattern(table, tables_default_type(c->settings));
+}
+
+static const char *
+table_fault(void *ctx, const char *table, struct arena *life)
+{
+	struct compiling *c = ctx;
+
+	return table_name_fault(table, tables_default_type(c->settings), life);
+}
+
+static bool
+class_of(void *ctx, const char *name, struct setting_list *out)
+{
+	struct compiling          *c = ctx;
+	const struct setting       row = { .name = name, .kind = SETTING_RULES, .standard = "" };
+	const struct setting_table table = { "", &row, 1 };
+	struct setting_entry       e;
+	bool                       set = false;
+
+	for (size_t i = 0; settings_entry(c->settings, i, &e); i++) {
+		const char *slash = strchr(e.name, '/');
+		set = set || strcmp(slash == NULL ? e.name : slash + 1, name) == 0;
+	}
+	settings_know(c->settings, name);
+	return set && settings_fill(c->settings, &table, c->listener, out, NULL);
+}
+
+static bool
+lists(const char *words, const char *word)
+{
+	struct bytes rest = bytes_of(words);
+
+	return bytes_search(rest, bytes_of(word)) >= 0;
+}
+
+/* Whether main.cf has it of this listener alone. */
+static bool
+is_own(const struct settings *s, const char *listener, const char *name)
+{
+	struct setting_entry e;
+	size_t               n = strlen(listener);
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strncmp(e.name, listener, n) == 0 && e.name[n] == '/' &&
+		    strcmp(e.name + n + 1, name) == 0)
+			return true;
+	return false;
+}
+
+/* Nobody relays by LMTP, and what is said of all listeners is said of SMTP. */
+static void
+settle_lmtp(struct settings *s, struct policy_settings *set)
+{
+	static const char *const relay[] = { "reject_unauth_destination" };
+
+	for (enum rule_stage i = 0; i < RULE_STAGES; i++)
+		if (!is_own(s, "lmtp", rule_list_names[i]))
+			set->list[i] = i == RULE_RELAY ? (struct setting_list){ relay, 1 }
+			                               : (struct setting_list){ NULL, 0 };
+	set->sender_check = LOGIN_UNCHECKED;
+}
+
+struct rules *
+policy_compile(struct settings *s, const char *listener, struct buffer *errors,
+               struct buffer *warnings)
+{
+	struct compiling c = { s, listener };
+	const char      *delimiters = settings_value(s, "recipient_delimiter"),
+		   *parents = settings_value(s, "parent_domain_matches_subdomains");
+	struct rule_world world = {
+		.is_pattern = is_pattern,
+		.table_fault = table_fault,
+		.class_of = class_of,
+		.ctx = &c,
+		.lmtp = strcmp(listener, "lmtp") == 0,
+		.delimiters = delimiters == NULL ? "" : delimiters,
+		.bare_parents = parents != NULL && lists(parents, "smtpd_access_maps"),
+	};
+	struct policy_settings set;
+
+	if (!settings_fill(s, &policy_setting_table, listener, &set, errors))
+		return NULL;
+	if (world.lmtp)
+		settle_lmtp(s, &set);
+	return rules_compile(&set, &world, errors, warnings);
+}

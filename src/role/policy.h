@@ -1,0 +1,102 @@
+/*
+ * policy -- what the files of role policy share
+ *
+ * A work is one judgement: facts in, verdict out, to a receiver or to a command. Its rules are
+ * judged with the answers there are (policy/rules.h); the one question that is missing is asked by the row of `askers` for
+ * its kind (policy.c), and when it is answered, policy_answered(), all is judged again.
+ *
+ * An asker asks with work->wanted and calls policy_answered() once, at once or later.  When the work ends before
+ * that, its `drop` is called.  What it needs meanwhile stands in work->asker.
+ */
+#ifndef ROLE_POLICY_H
+#define ROLE_POLICY_H
+
+#include "base/map.h"
+#include "policy/rules.h"
+#include "role/enquiry.h"
+#include "role/tables.h"
+
+enum { POLICY_KINDS = 4, POLICY_WORKS_MOST = 20000 };
+
+struct policy_work;
+struct policy_asker {
+	void (*ask)(struct policy_work *);
+	void (*drop)(struct policy_work *);
+};
+
+struct policy_question {
+	struct policy_question *next;
+	enum rule_question_kind kind;
+	const char             *name;
+	struct bytes            key, value;
+	enum rule_answer        answer;
+};
+struct policy_work {
+	struct enquiry          enquiry;   /* first: of a table elsewhere       */
+	struct policy_work     *next, **at;
+	struct house           *house;
+	struct arena           *life;
+	struct rules           *rules;
+	struct rule_facts       facts;
+	struct policy_question *known;     /* answered                          */
+	size_t                  questions;
+	struct policy_question *wanted;    /* being asked, NULL none            */
+	struct policy_question *missing;   /* of the judgement under way        */
+	struct errand           again;     /* judge anew in the next turn       */
+	uint32_t                ticket;    /* of words to the clerk, our own    */
+	int64_t                 until_ms;
+	void                   *asker;     /* the asker's own                   */
+	void                  (*done)(struct policy_work *, const struct rule_verdict *);
+	bool                    traces;
+	struct buffer           trace;
+	/* of a receiver's */
+	uint32_t                receiver, asked;
+	/* of a command's */
+	struct caller          *caller;
+};
+
+struct policy {
+	struct house        *house;
+	struct tables       *tables;
+	struct enquiries    *enquiries;
+	struct rules        *rules[POLICY_KINDS];   /* by enum receiver_kind         */
+	struct policy_work  *works;
+	size_t               count;
+	struct map          *tickets;               /* of words to the clerk -> work */
+	uint32_t             next_ticket;
+	struct timer        *tick;
+	struct refusals     *refusals;
+	uint64_t             judged, refused, asked;
+};
+static inline struct policy *policy_of(const struct house *h) { return h->mine; }
+
+struct policy_work *policy_work_open(struct house *, const struct rule_facts *);
+void policy_work_go(struct policy_work *);
+void policy_work_drop(struct policy_work *);
+void policy_answered(struct policy_work *, enum rule_answer, struct bytes value);
+
+/* policy-clerk.c: what the clerk is asked */
+extern const struct policy_asker policy_asks_resolve, policy_asks_owner, policy_asks_table;
+bool policy_hear_clerk(struct house *, enum word, uint32_t ticket, struct bytes body);
+void policy_clerk_lost(struct house *);
+enum rule_recipient policy_recipient(uint8_t resolve_class);
+
+/* policy-command.c: mansio policy ... */
+void policy_command(struct house *, struct caller *, const struct word_ask *);
+
+/* Rules of one kind of listener, for roles that judge: NULL with words. */
+struct rules *policy_compile(struct settings *, const char *listener, struct buffer *errors, struct buffer *warnings);
+
+/* policy-refusals.c: refusals that `mansio policy why` tells of, for some days, in two files of bounded size. */
+struct refusals;
+struct refusals *refusals_open(const char *directory);
+void refusals_close(struct refusals **);
+void refusals_add(struct refusals *, struct bytes id, struct bytes text);
+/* Appended to *out; false: not known. */
+bool refusals_find(struct refusals *, struct bytes id, struct buffer *out);
+enum { REFUSAL_ID_ROOM = 16 };
+void refusal_id(char out[static REFUSAL_ID_ROOM]);
+/* What is kept of a refusal besides its trace. */
+void refusal_describe(const struct rule_facts *, const struct rule_verdict *, struct bytes trace, struct buffer *out);
+
+#endif
