@@ -369,8 +369,7 @@ confine_asks(enum role role, const struct common_settings *common)
 {
 	struct server s = { .port = DNS_PORT };
 
-	if ((role != VERIFIER && role != POLICY) ||
-	    strcmp(common->dns_resolver, "none") == 0)
+	if ((role != VERIFIER && role != POLICY) || strcmp(common->dns_resolver, "none") == 0)
 		return 0;
 	(void)server_parse(bytes_of(common->dns_resolver), &s);
 	return s.port;

@@ -19,11 +19,11 @@
 #include "directory/resolve.h"
 #include "dns/resolver.h"
 #include "policy/checks.h"
+#include "policy/settings.h"
 #include "role/clerk.h"
 #include "role/elsewhere.h"
 #include "role/keeper.h"
 #include "role/pam.h"
-#include "policy/settings.h"
 #include "role/proxymap.h"
 #include "role/queue.h"
 #include "role/sasl-settings.h"
@@ -184,8 +184,7 @@ static const struct setting_table *const tables[] = {
 	&imap_setting_table,    &pop3_setting_table,     &clerk_setting_table,
 	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
-	&checks_setting_table,
-	&policy_setting_table,
+	&checks_setting_table,  &policy_setting_table,
 };
 
 const struct setting_table *

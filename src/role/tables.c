@@ -119,7 +119,8 @@ find_row(struct finding *f, struct settings *s, const struct setting *row)
 	const struct setting_table table = { "", &one, 1 };
 	struct setting_list        list;
 
-	if (row->kind != SETTING_TABLES && row->kind != SETTING_MATCHES && row->kind != SETTING_RULES)
+	if (row->kind != SETTING_TABLES && row->kind != SETTING_MATCHES &&
+	    row->kind != SETTING_RULES)
 		return;
 	one.where = 0;
 	for (int i = -1; i < LISTEN_SERVICES; i++) {
