@@ -13,8 +13,7 @@ enum {
 	PRESS_TURN = 128 << 10, /* and in one turn: some milliseconds        */
 	MOVE_MOST = 4 << 10,    /* unread bytes that are moved before new ones */
 	RECORD = 16 << 10,      /* of TLS                                   */
-	HANDSHAKE_MS = 10000,
-	SENDING_MS = 30000, /* a stream that leaves may stand still so long */
+	SENDING_MS = 30000,     /* a stream that leaves may stand still so long */
 	LINGER_MS = 2000,
 };
 
@@ -250,7 +249,7 @@ static int64_t
 limit(const struct stream *s)
 {
 	if (s->stage == STAGE_ANSWERING || s->stage == STAGE_SHAKING)
-		return HANDSHAKE_MS;
+		return tls_patience(s->socket.tls);
 	if (s->leaving)
 		return s->lingering ? LINGER_MS : SENDING_MS;
 	return s->join != NULL || s->broken ? 0 : s->patience;

@@ -1,17 +1,23 @@
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/journal.h"
 #include "base/map.h"
+#include "channel/tickets.h"
 #include "channel/tls_inner.h"
+#include "channel/tls_rules.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
 /* rfc9325:4.2, with what a mail server meets: ECDHE and AEAD. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define CURVES "X25519:P-256:P-384"
 
-enum { KEY_KINDS = 2, TICKET_KEY = 80, TICKET_LIFE = 7200 };
+enum { KEY_KINDS = 2, TICKET_LIFE_S = 3600, HANDSHAKE_MS = 10000, ALPN_MOST = 255 };
 
 /* The certificates of one set of names: an ECDSA one, an RSA one. */
 struct site {
@@ -26,8 +32,10 @@ struct tls {
 	struct tls_signer   signer;
 	struct tls_settings settings;
 	struct arena       *life;
-	char                ticket_key[TICKET_KEY];
-	struct site        *sites; /* the first is for those who name nobody */
+	struct tickets     *tickets;
+	struct tls_versions versions;
+	struct site        *sites;
+	struct site        *plain; /* of those who name nobody */
 	struct map         *by_name;
 	unsigned char      *alpn; /* as on the wire; NULL when any will do */
 	unsigned            alpn_len;
@@ -45,14 +53,15 @@ tls_complain(struct buffer *errors, const char *what)
 
 /* ---- names ---- */
 
-/* The site of a name, or of the domain it stands in: "*.example.org". */
+/* The site of a name, of the domain it stands in ("*.example.org"), or of one above (".org", which only settings
+   say). */
 static struct site *
 site_of(const struct tls *t, const char *name)
 {
 	char         lower[256];
 	size_t       n = strlen(name);
 	struct site *s;
-	const char  *dot;
+	char        *dot;
 
 	if (n >= sizeof lower)
 		return NULL;
@@ -62,8 +71,12 @@ site_of(const struct tls *t, const char *name)
 		return s;
 	if ((dot = strchr(lower, '.')) == NULL || dot == lower)
 		return NULL;
-	lower[dot - lower - 1] = '*';
-	return map_get(t->by_name, bytes_of(dot - 1));
+	dot[-1] = '*';
+	if ((s = map_get(t->by_name, bytes_of(dot - 1))) != NULL)
+		return s;
+	for (; dot != NULL && s == NULL; dot = strchr(dot + 1, '.'))
+		s = map_get(t->by_name, bytes_of(dot));
+	return s;
 }
 
 /* rfc6066:3: a name we do not know is no reason to refuse. */
@@ -98,14 +111,34 @@ protocol_asked(SSL *ssl, const unsigned char **out, unsigned char *len, const un
 
 /* ---- the context ---- */
 
+/* A ticket is made with the key of this period and read with that of the one before, too: then it is renewed. */
 static int
-least_version(const char *protocols)
+ticket_work(SSL *ssl, unsigned char name[TICKET_NAME], unsigned char *iv, EVP_CIPHER_CTX *cipher,
+            EVP_MAC_CTX *mac, int making)
 {
-	if (bytes_is(bytes_of(protocols), ">=TLSv1.3"))
-		return TLS1_3_VERSION;
-	if (*protocols == '\0' || bytes_is(bytes_of(protocols), ">=TLSv1.2"))
-		return TLS1_2_VERSION;
-	return -1;
+	struct tls              *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	const struct ticket_key *k;
+	bool                     old = false;
+	OSSL_PARAM               params[3];
+	char                     sha256[] = "SHA256";
+
+	k = making ? tickets_now(t->tickets, clock_wall())
+	           : tickets_named(t->tickets, clock_wall(), name, &old);
+	if (k == NULL)
+		return 0;
+	if (making) {
+		memcpy(name, k->name, TICKET_NAME);
+		if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(EVP_aes_256_cbc())) != 1)
+			return -1;
+	}
+	params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)k->mac,
+	                                              TICKET_SECRET);
+	params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, sha256, 0);
+	params[2] = OSSL_PARAM_construct_end();
+	if (EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, k->cipher, iv, making) != 1 ||
+	    EVP_MAC_CTX_set_params(mac, params) != 1)
+		return -1;
+	return old ? 2 : 1;
 }
 
 static bool
@@ -114,12 +147,22 @@ set_session(SSL_CTX *ctx, const struct tls *t)
 	struct bytes id = bytes_of(t->settings.session_id);
 
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_timeout(ctx, TICKET_LIFE);
+	SSL_CTX_set_timeout(ctx, (long)t->settings.ticket_s);
 	return SSL_CTX_set_num_tickets(ctx, 1) == 1 &&
-	       SSL_CTX_set_tlsext_ticket_keys(ctx, (void *)(uintptr_t)t->ticket_key, TICKET_KEY) ==
-	               1 &&
+	       SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_work) == 1 &&
 	       SSL_CTX_set_session_id_context(ctx, (const unsigned char *)id.at,
 	                                      (unsigned)id.len) == 1;
+}
+
+static void
+step_done(const SSL *ssl, int where, int result)
+{
+	struct tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	(void)result;
+	if ((where & (SSL_CB_LOOP | SSL_CB_ALERT)) != 0)
+		t->settings.trace((where & SSL_CB_ALERT) != 0 ? SSL_alert_desc_string_long(result)
+		                                              : SSL_state_string_long(ssl));
 }
 
 static void
@@ -129,6 +172,9 @@ set_callbacks(SSL_CTX *ctx, struct tls *t)
 	SSL_CTX_set_tlsext_servername_arg(ctx, t);
 	if (t->alpn != NULL)
 		SSL_CTX_set_alpn_select_cb(ctx, protocol_asked, t);
+	SSL_CTX_set_app_data(ctx, t);
+	if (t->settings.trace != NULL)
+		SSL_CTX_set_info_callback(ctx, step_done);
 }
 
 static SSL_CTX *
@@ -137,23 +183,30 @@ make_ctx(struct tls *t, struct buffer *errors)
 	const struct tls_settings *c = &t->settings;
 	SSL_CTX                   *ctx = SSL_CTX_new(TLS_server_method());
 	const char                *what = "cannot make a TLS context";
-	char                       groups[] = "X25519:P-256:P-384";
 
 	if (ctx == NULL)
 		goto err0;
-	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
-	                                 SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-	                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+	                                 SSL_OP_IGNORE_UNEXPECTED_EOF | c->options |
+	                                 (c->client_order ? 0
+	                                                  : SSL_OP_CIPHER_SERVER_PREFERENCE |
+	                                                            SSL_OP_PRIORITIZE_CHACHA));
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 	                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_read_ahead(ctx, 1);
-	if (SSL_CTX_set_min_proto_version(ctx, least_version(c->protocols)) != 1)
+	if (SSL_CTX_set_min_proto_version(ctx, t->versions.v12 ? TLS1_2_VERSION : TLS1_3_VERSION) !=
+	            1 ||
+	    SSL_CTX_set_max_proto_version(ctx, t->versions.v13 ? TLS1_3_VERSION : TLS1_2_VERSION) !=
+	            1)
 		goto err1;
 	what = "the ciphers of TLSv1.2 are not as OpenSSL names them";
 	if (SSL_CTX_set_cipher_list(ctx, *c->ciphers != '\0' ? c->ciphers : CIPHERS) != 1)
 		goto err1;
+	what = "the groups of tls_eecdh_auto_curves are not as OpenSSL names them";
+	if (SSL_CTX_set1_groups_list(ctx, *c->curves != '\0' ? c->curves : CURVES) != 1)
+		goto err1;
 	what = "cannot set up TLS sessions";
-	if (SSL_CTX_set1_groups_list(ctx, groups) != 1 || !set_session(ctx, t))
+	if (!set_session(ctx, t))
 		goto err1;
 	what = "cannot read the authorities for certificates of clients";
 	if (c->ask_certificate && !tls_ask_for(ctx, c))
@@ -190,44 +243,83 @@ keep(struct arena *a, const char *text)
 	return arena_copy(a, bytes_of(text));
 }
 
+/* rfc7301:3.1: each name behind its length. */
+static void
+set_alpn(struct tls *t, const char *names)
+{
+	struct bytes rest = bytes_of(names), name;
+
+	if (*names == '\0')
+		return;
+	t->alpn = arena_take(t->life, rest.len + 2);
+	while (bytes_split(&rest, ' ', &name)) {
+		INSIDE(name.len > 0 && name.len < ALPN_MOST);
+		t->alpn[t->alpn_len] = (unsigned char)name.len;
+		memcpy(t->alpn + t->alpn_len + 1, name.at, name.len);
+		t->alpn_len += (unsigned)name.len + 1;
+	}
+}
+
+static const char *
+text_or(struct arena *a, const char *text, const char *standard)
+{
+	return keep(a, text != NULL && *text != '\0' ? text : standard);
+}
+
+static void
+keep_settings(struct tls *t, const struct tls_settings *c)
+{
+	t->settings = *c;
+	t->settings.protocols = text_or(t->life, c->protocols, "");
+	t->settings.ciphers = text_or(t->life, c->ciphers, "");
+	t->settings.curves = text_or(t->life, c->curves, "");
+	t->settings.session_id = keep(t->life, c->session_id);
+	t->settings.digest = text_or(t->life, c->digest, "sha256");
+	t->settings.authorities = arena_keep(t->life, c->authorities);
+	if (c->ticket_s <= 0)
+		t->settings.ticket_s = TICKET_LIFE_S;
+	if (c->handshake_ms <= 0)
+		t->settings.handshake_ms = HANDSHAKE_MS;
+}
+
 struct tls *
-tls_open(const struct tls_settings *c, const struct tls_signer *signer, struct bytes ticket_key,
+tls_open(const struct tls_settings *c, const struct tls_signer *signer, struct bytes seed,
          struct buffer *errors)
 {
-	struct arena *life;
-	struct tls   *t;
-	size_t        alpn = c->alpn != NULL ? strlen(c->alpn) : 0;
+	struct bytes        wrong, text = bytes_of(c->protocols != NULL ? c->protocols : "");
+	struct tls_versions versions;
+	struct arena       *life;
+	struct tls         *t;
 
 	ERR_clear_error();
-	if (least_version(c->protocols != NULL ? c->protocols : "") < 0) {
-		buffer_printf(errors, "TLS protocols \"%s\": expected >=TLSv1.2 or >=TLSv1.3\n",
-		              c->protocols);
+	if (!tls_protocols(text, &versions, &wrong)) {
+		buffer_printf(errors,
+		              "TLS protocols \"%.*s\": %s%.*s; expected >=TLSv1.2 or >=TLSv1.3\n",
+		              (int)text.len, text.at,
+		              wrong.len > 0 ? "not known: " : "neither TLSv1.2 nor TLSv1.3 is left",
+		              (int)wrong.len, wrong.at);
 		return NULL;
 	}
-	INSIDE(ticket_key.len == TICKET_KEY && alpn < 256);
+	INSIDE(seed.len == TICKET_SEED);
 	life = arena_open(NULL);
 	t = arena_take(life, sizeof *t);
 	t->users = 1;
 	t->life = life;
 	t->signer = *signer;
-	t->settings = (struct tls_settings){
-		.protocols = keep(life, c->protocols),
-		.ciphers = keep(life, c->ciphers),
-		.session_id = keep(life, c->session_id),
-		.alpn = keep(life, c->alpn),
-		.ask_certificate = c->ask_certificate,
-		.authorities = arena_keep(life, c->authorities),
-	};
-	memcpy(t->ticket_key, ticket_key.at, TICKET_KEY);
+	t->versions = versions;
+	keep_settings(t, c);
+	t->tickets = tickets_open(seed.at);
 	t->by_name = map_open();
-	if (alpn > 0) {
-		t->alpn = arena_take(life, alpn + 1);
-		t->alpn[0] = (unsigned char)alpn;
-		memcpy(t->alpn + 1, c->alpn, alpn);
-		t->alpn_len = (unsigned)alpn + 1;
-	}
-	if (site_add(t, errors) == NULL)
+	set_alpn(t, c->alpn != NULL ? c->alpn : "");
+	if ((t->plain = site_add(t, errors)) == NULL)
 		tls_close(&t);
+	return t;
+}
+
+struct tls *
+tls_share(struct tls *t)
+{
+	t->users++;
 	return t;
 }
 
@@ -247,7 +339,7 @@ tls_drop(struct tls *t)
 	for (struct site *s = t->sites; s != NULL; s = s->next)
 		SSL_CTX_free(s->ctx);
 	map_close(&t->by_name);
-	OPENSSL_cleanse(t->ticket_key, sizeof t->ticket_key);
+	tickets_close(&t->tickets);
 	arena_close(&life);
 }
 
@@ -343,6 +435,24 @@ names_of(struct arena *a, X509 *leaf)
 	return names;
 }
 
+/* rfc6125:6.4.4: only where there are no others. */
+static const char **
+common_name_of(struct arena *a, X509 *leaf, const char **names)
+{
+	X509_NAME   *subject = X509_get_subject_name(leaf);
+	int          at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	ASN1_STRING *text =
+		at < 0 ? NULL : X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+	const char **one = arena_take_array(a, 2, sizeof *one);
+
+	if (*names != NULL || text == NULL || ASN1_STRING_length(text) > 255)
+		return names;
+	one[0] = arena_lower(a, (struct bytes){ (const char *)ASN1_STRING_get0_data(text),
+	                                        (size_t)ASN1_STRING_length(text) })
+	                 .at;
+	return one;
+}
+
 static const char *
 joined(struct arena *a, const char **names)
 {
@@ -353,14 +463,14 @@ joined(struct arena *a, const char **names)
 	return all;
 }
 
-/* The site that has these names; the first one, while it is empty, takes any. */
+/* The site that has these names; the first one, while it is empty, takes any that are for everybody. */
 static struct site *
-site_for(struct tls *t, const char *names, struct buffer *errors)
+site_for(struct tls *t, const char *names, bool for_all, struct buffer *errors)
 {
 	struct site *s;
 
 	for (s = t->sites; s != NULL; s = s->next)
-		if (s->names == NULL || strcmp(s->names, names) == 0)
+		if (s->names == NULL ? for_all : strcmp(s->names, names) == 0)
 			break;
 	if (s == NULL)
 		s = site_add(t, errors);
@@ -374,8 +484,8 @@ site_for(struct tls *t, const char *names, struct buffer *errors)
 static bool
 place_chain(struct tls *t, const struct chain *c, EVP_PKEY *key, struct buffer *errors)
 {
-	const char **names = names_of(t->life, c->leaf);
-	struct site *s = site_for(t, joined(t->life, names), errors);
+	const char **names = common_name_of(t->life, c->leaf, names_of(t->life, c->leaf));
+	struct site *s = site_for(t, joined(t->life, names), true, errors);
 
 	if (s == NULL)
 		return false;
@@ -383,7 +493,7 @@ place_chain(struct tls *t, const struct chain *c, EVP_PKEY *key, struct buffer *
 		buffer_add_string(errors, "two certificates of one kind are for the same names\n");
 		return false;
 	}
-	if (!site_take(s, c, key) || (!t->sites->has[c->kind] && !site_take(t->sites, c, key))) {
+	if (!site_take(s, c, key) || (!t->plain->has[c->kind] && !site_take(t->plain, c, key))) {
 		tls_complain(errors, "cannot use the certificate");
 		return false;
 	}
@@ -393,8 +503,34 @@ place_chain(struct tls *t, const struct chain *c, EVP_PKEY *key, struct buffer *
 	return true;
 }
 
-bool
-tls_add_certificate(struct tls *t, struct bytes chain_pem, struct buffer *errors)
+/* For one name, or for those of its names that nobody has yet. */
+static bool
+place_for(struct tls *t, const struct chain *c, EVP_PKEY *key, const char *name,
+          struct buffer *errors)
+{
+	const char  *one[] = { arena_lower(t->life, bytes_of(name)).at, NULL };
+	const char **names =
+		*name != '\0' ? one : common_name_of(t->life, c->leaf, names_of(t->life, c->leaf));
+	const char *sign =
+		arena_printf(t->life, "%s%s", *name != '\0' ? "=" : "+", joined(t->life, names));
+	struct site *s = site_for(t, sign, false, errors);
+
+	if (s == NULL)
+		return false;
+	if (s->has[c->kind])
+		return true; /* the first holds */
+	if (!site_take(s, c, key)) {
+		tls_complain(errors, "cannot use the certificate");
+		return false;
+	}
+	for (; *names != NULL; names++)
+		if (*name != '\0' || map_get(t->by_name, bytes_of(*names)) == NULL)
+			(void)map_put(t->by_name, bytes_of(*names), s);
+	return true;
+}
+
+static bool
+add_certificate(struct tls *t, struct bytes chain_pem, const char *name, struct buffer *errors)
 {
 	struct tls_remote *remote = arena_take(t->life, sizeof *remote);
 	EVP_PKEY          *key = NULL;
@@ -409,9 +545,72 @@ tls_add_certificate(struct tls *t, struct bytes chain_pem, struct buffer *errors
 		tls_complain(errors, "cannot use the key of the certificate");
 		ok = false;
 	}
-	ok = ok && place_chain(t, &c, key, errors);
+	ok = ok &&
+	     (name == NULL ? place_chain(t, &c, key, errors) : place_for(t, &c, key, name, errors));
 	EVP_PKEY_free(key);
 	chain_free(&c);
+	return ok;
+}
+
+bool
+tls_add_certificate(struct tls *t, struct bytes chain_pem, struct buffer *errors)
+{
+	return add_certificate(t, chain_pem, NULL, errors);
+}
+
+bool
+tls_add_certificate_for(struct tls *t, struct bytes chain_pem, const char *name,
+                        struct buffer *errors)
+{
+	return add_certificate(t, chain_pem, name, errors);
+}
+
+static bool
+has_any(const struct site *s)
+{
+	return s->has[0] || s->has[1];
+}
+
+bool
+tls_settle(struct tls *t, const char *name)
+{
+	struct site *named = site_of(t, name);
+
+	if (!has_any(t->plain) && named != NULL)
+		t->plain = named;
+	for (struct site *s = t->sites; s != NULL && !has_any(t->plain); s = s->next)
+		if (has_any(s))
+			t->plain = s;
+	return has_any(t->plain);
+}
+
+bool
+tls_key_answers(struct bytes chain_pem, const struct tls_signer *signer)
+{
+	static const unsigned char probe[] = "is the key of this certificate there?";
+	struct tls_remote          remote = { *signer, "" };
+	struct buffer              unheard = { 0 };
+	struct chain               c;
+	EVP_PKEY                  *key = NULL;
+	EVP_MD_CTX                *work = EVP_MD_CTX_new();
+	unsigned char              made[1024];
+	size_t                     n = sizeof made;
+	bool                       ok;
+
+	ok = chain_read(chain_pem, &c, &unheard) && tls_spki_id(c.pkey, remote.key_id) &&
+	     (key = tls_remote_key(c.pkey, &remote)) != NULL && work != NULL &&
+	     EVP_DigestSignInit(work, NULL, EVP_sha256(), NULL, key) == 1 &&
+	     EVP_DigestSign(work, made, &n, probe, sizeof probe) == 1;
+	EVP_MD_CTX_free(work);
+	work = EVP_MD_CTX_new();
+	ok = ok && work != NULL &&
+	     EVP_DigestVerifyInit(work, NULL, EVP_sha256(), NULL, c.pkey) == 1 &&
+	     EVP_DigestVerify(work, made, n, probe, sizeof probe) == 1;
+	EVP_MD_CTX_free(work);
+	EVP_PKEY_free(key);
+	chain_free(&c);
+	buffer_free(&unheard);
+	ERR_clear_error();
 	return ok;
 }
 
@@ -420,7 +619,7 @@ tls_add_certificate(struct tls *t, struct bytes chain_pem, struct buffer *errors
 SSL *
 tls_begin(struct tls *t, int fd)
 {
-	SSL *ssl = SSL_new(t->sites->ctx);
+	SSL *ssl = SSL_new(t->plain->ctx);
 
 	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
 		panic("out of memory: a TLS session");
@@ -428,23 +627,18 @@ tls_begin(struct tls *t, int fd)
 	return ssl;
 }
 
-static void
-copy(char *out, size_t room, const char *text)
+int64_t
+tls_patience(const struct tls *t)
 {
-	if (text == NULL || !bytes_string(bytes_of(text), out, room))
-		*out = '\0';
+	return t->settings.handshake_ms;
 }
 
-void
-tls_describe(const SSL *ssl, struct tls_facts *out)
+const char *
+tls_digest(const SSL *ssl)
 {
-	memset(out, 0, sizeof *out);
-	copy(out->version, sizeof out->version, SSL_get_version(ssl));
-	copy(out->cipher, sizeof out->cipher, SSL_get_cipher_name(ssl));
-	copy(out->sni, sizeof out->sni, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
-	out->bits = SSL_get_cipher_bits(ssl, &out->algorithm_bits);
-	out->resumed = SSL_session_reused(ssl);
-	out->certificate = SSL_get0_peer_certificate(ssl) != NULL;
+	const struct tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	return t == NULL ? "sha256" : t->settings.digest;
 }
 
 /* rfc9266: 32 bytes of the exporter. */

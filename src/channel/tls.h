@@ -7,8 +7,8 @@
  *
  * tls_open() NULL with words in *errors on a bad certificate or setting.
  * Several certificates (ECDSA first, RSA for old peers) may be added.
- * Sessions resume across processes: `ticket_key` (80 random bytes, made anew at
- * each start by the postmaster) is shared by all fronts.
+ * Sessions resume across processes: what `tickets` holds (TICKET_SEED bytes, channel/tickets.h)
+ * is the same for all fronts.
  */
 #ifndef CHANNEL_TLS_H
 #define CHANNEL_TLS_H
@@ -24,32 +24,69 @@ struct tls_signer {
 	             struct bytes in, struct buffer *out);
 	void *ctx;
 };
+#define TLS_UNTOLD "# these are not told\n"
 struct tls_settings {
-	const char *protocols;     /* ">=TLSv1.2" or ">=TLSv1.3"            */
+	const char *protocols;     /* as Postfix writes them: ">=TLSv1.2", "!SSLv2 !SSLv3"; "" for 1.2 and 1.3 */
 	const char *ciphers;       /* OpenSSL list for 1.2; "" for the default */
+	const char *curves;        /* groups by colon, the best first; "" for the default */
+	uint64_t    options;       /* of tls_option(), besides our own     */
+	bool        client_order;  /* the client's order of ciphers counts */
 	const char *session_id;    /* "smtp", "imap": sessions do not mix    */
-	const char *alpn;          /* "" or e.g. "imap": offered others refused (ALPACA) */
+	const char *alpn;          /* "" or e.g. "imap", by blanks: offered others refused (ALPACA) */
 	bool ask_certificate;      /* of clients; whatever they show, or none, the handshake goes on */
-	struct bytes authorities;  /* PEM: whose certificates of clients are trusted; "" nobody's */
+	bool require_certificate;  /* without any it ends                  */
+	struct bytes authorities;  /* PEM: whose certificates of clients are trusted; "" nobody's.  Clients are not told of
+	                              those behind TLS_UNTOLD */
+	int  verify_depth;         /* of their chains; 0: 9                */
+	const char *digest;        /* of fingerprints; "" sha256           */
+	int64_t ticket_s;          /* for so long a session may be resumed; 0: 3600 */
+	int64_t handshake_ms;      /* it must be over by then; 0: 10 s     */
+	void (*trace)(const char *step);   /* told of each step of a handshake; NULL nobody */
 };
 struct tls;
 struct tls *tls_open(const struct tls_settings *, const struct tls_signer *,
-                     struct bytes ticket_key, struct buffer *errors);
+                     struct bytes tickets, struct buffer *errors);
 /* key_id is SHA-256 of the public key (DER SubjectPublicKeyInfo), hex. */
 bool tls_add_certificate(struct tls *, struct bytes chain_pem, struct buffer *errors);
+/* One more, for those who ask for `name` (".example.org": for all below it) or, if that is "", for a name the
+   certificate has and no other before it.  Who names nobody is not shown it, unless there is no other. */
+bool tls_add_certificate_for(struct tls *, struct bytes chain_pem, const char *name, struct buffer *errors);
+/* When none was added but by the call above: what those who name nobody are shown is the certificate for `name`, or
+   the first.  False: there is none at all. */
+bool tls_settle(struct tls *, const char *name);
+struct tls *tls_share(struct tls *);           /* one owner more              */
 void tls_close(struct tls **);                 /* sessions that use it go on  */
+/* Whether the private key of a certificate signs: one signature is asked for and proved. */
+bool tls_key_answers(struct bytes chain_pem, const struct tls_signer *);
+/* What may be shown of a file of keys and certificates: its certificates, and for every key the line "# key". */
+void tls_public_part(struct bytes pem, struct buffer *out);
+/* The next chain of certificates, up to such a line; false: no more. */
+bool tls_next_chain(struct bytes *rest, struct bytes *chain);
 /* The key_id of a certificate or private key in PEM, for the signer. */
 bool tls_key_id(struct bytes pem, char out[static 65]);
 
-/* What was agreed, for Received, logs and SCRAM-PLUS. */
+/* What was agreed, for Received, logs, rules and SCRAM-PLUS. */
+enum { TLS_NAME_ROOM = 160, TLS_FINGERPRINT_ROOM = 3 * 64 };
+struct tls_signature { char name[24], curve[24], digest[16]; int bits; };
 struct tls_facts {
 	char version[16];          /* "TLSv1.3"                */
 	char cipher[64];           /* "TLS_AES_256_GCM_SHA384" */
 	int  bits, algorithm_bits;
 	char sni[256];
 	bool resumed;
+	char exchange[24], exchange_curve[24];     /* of TLS 1.3: "X25519", "" */
+	struct tls_signature ours, theirs;         /* name "": none           */
+	bool asked, required;      /* a certificate, of the client */
 	bool certificate;          /* the client has shown one */
+	bool trusted;              /* by an authority of ours  */
+	char subject[TLS_NAME_ROOM], issuer[TLS_NAME_ROOM];        /* their CN, without what could break a line */
+	char fingerprint[TLS_FINGERPRINT_ROOM];    /* of the certificate, AA:BB:...: as the settings say */
+	char key_fingerprint[TLS_FINGERPRINT_ROOM];        /* of its public key    */
+	char doubt[80];            /* why it is not trusted    */
 };
+/* " key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256", and the client's: what TLS 1.3 says
+   besides the cipher; "" for 1.2.  Each begins with `before`, as "\r\n\t ". */
+void tls_facts_more(const struct tls_facts *, const char *before, const char *before_client, struct buffer *out);
 
 /* What a login may lean on: bytes that belong to this TLS session alone, and the client's certificate.
    tls_channel_read() takes apart what stream_tls_channel() packed; views into it.  False: broken. */
@@ -66,7 +103,9 @@ bool tls_channel_read(struct bytes, struct tls_channel *out);
 /* The signer's side: private keys, locked in memory. */
 struct tls_keys;
 struct tls_keys *tls_keys_open(void);
+/* Every key of a file; false when there is none, or one that cannot be used. */
 bool tls_keys_add(struct tls_keys *, struct bytes key_pem, struct buffer *errors);
+bool tls_keys_hold(const struct tls_keys *, const struct tls_keys *others);    /* all that they have */
 bool tls_keys_sign(struct tls_keys *, struct bytes key_id, enum tls_sign_kind, int padding,
                    struct bytes in, struct buffer *out);
 void tls_keys_close(struct tls_keys **);

@@ -7,6 +7,8 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
+enum { DEPTH = 9 };
+
 /* ---- asking ---- */
 
 /* A certificate that nobody vouches for may still be known by its fingerprint: the login decides. */
@@ -25,7 +27,7 @@ store_fill(X509_STORE *store, STACK_OF(X509_NAME) * names, struct bytes pem)
 	int   count = 0;
 
 	while (bio != NULL && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-		X509_NAME *name = X509_NAME_dup(X509_get_subject_name(x));
+		X509_NAME *name = names == NULL ? NULL : X509_NAME_dup(X509_get_subject_name(x));
 
 		if (X509_STORE_add_cert(store, x) == 1)
 			count++;
@@ -42,14 +44,22 @@ bool
 tls_ask_for(SSL_CTX *ctx, const struct tls_settings *c)
 {
 	STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	ptrdiff_t   mark = bytes_search(c->authorities, BYTES(TLS_UNTOLD));
+	size_t      told = mark < 0 ? c->authorities.len : (size_t)mark;
+	bool        some = store_fill(store, names, bytes_cut(c->authorities, 0, told));
 
-	if (c->authorities.len > 0 &&
-	    !store_fill(SSL_CTX_get_cert_store(ctx), names, c->authorities)) {
+	some = store_fill(store, NULL, bytes_cut(c->authorities, told, c->authorities.len)) || some;
+	if (c->authorities.len > 0 && !some) {
 		sk_X509_NAME_pop_free(names, X509_NAME_free);
 		return false;
 	}
 	SSL_CTX_set_client_CA_list(ctx, names);
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, let_pass);
+	SSL_CTX_set_verify(ctx,
+	                   SSL_VERIFY_PEER |
+	                           (c->require_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+	                   let_pass);
+	SSL_CTX_set_verify_depth(ctx, c->verify_depth > 0 ? c->verify_depth : DEPTH);
 	return true;
 }
 
@@ -101,6 +111,56 @@ pack_mail(struct buffer *out, X509 *x)
 	}
 	pack_bytes(out, mail);
 	GENERAL_NAMES_free(all);
+}
+
+/* A CN as it can stand in a line of the log or a field: one line, no quotes. */
+static void
+put_name(X509_NAME *of, char out[static TLS_NAME_ROOM])
+{
+	int            at = X509_NAME_get_index_by_NID(of, NID_commonName, -1), n = -1;
+	unsigned char *text = NULL;
+	size_t         used = 0;
+
+	if (at >= 0)
+		n = ASN1_STRING_to_UTF8(&text,
+		                        X509_NAME_ENTRY_get_data(X509_NAME_get_entry(of, at)));
+	for (int i = 0; i < n && used + 1 < TLS_NAME_ROOM; i++)
+		out[used++] = text[i] < ' ' || strchr("\"\\()\177", text[i]) != NULL
+		                      ? '?'
+		                      : (char)text[i];
+	out[used] = '\0';
+	OPENSSL_free(text);
+}
+
+static void
+put_fingerprint(const unsigned char *raw, unsigned n, char out[static TLS_FINGERPRINT_ROOM])
+{
+	out[0] = '\0';
+	for (unsigned i = 0; i < n && 3 * (i + 1) < TLS_FINGERPRINT_ROOM + 1; i++)
+		(void)snprintf(out + 3 * (size_t)i, 4, i + 1 < n ? "%02X:" : "%02X", raw[i]);
+}
+
+void
+tls_describe_client(const SSL *ssl, const char *digest, struct tls_facts *out)
+{
+	X509         *x = SSL_get0_peer_certificate(ssl);
+	const EVP_MD *md = EVP_get_digestbyname(digest);
+	long          why = SSL_get_verify_result(ssl);
+	unsigned char raw[EVP_MAX_MD_SIZE], *key = NULL;
+	unsigned      n = 0;
+	int           len = i2d_PUBKEY(X509_get0_pubkey(x), &key);
+
+	put_name(X509_get_subject_name(x), out->subject);
+	put_name(X509_get_issuer_name(x), out->issuer);
+	if (md != NULL && X509_digest(x, md, raw, &n) == 1)
+		put_fingerprint(raw, n, out->fingerprint);
+	if (md != NULL && len > 0 && EVP_Digest(key, (size_t)len, raw, &n, md, NULL) == 1)
+		put_fingerprint(raw, n, out->key_fingerprint);
+	OPENSSL_free(key);
+	out->trusted = why == X509_V_OK;
+	if (!out->trusted)
+		(void)snprintf(out->doubt, sizeof out->doubt, "%s",
+		               X509_verify_cert_error_string(why));
 }
 
 void

@@ -3,7 +3,9 @@
  *
  * tls_take()      one user more; tls_drop() one less, the last ends it.
  * tls_begin()     a server's session on a connected socket, for SSL_free().
- * tls_describe()  what was agreed.
+ * tls_describe()  what was agreed; tls_describe_client(), of the client's certificate.
+ * tls_patience()  how long a handshake may take, in milliseconds.
+ * tls_digest()    the digest that fingerprints are made with.
  * tls_binding()   channel binding, see stream.h.
  * tls_channel()   all of it and the client's certificate, packed for tls_channel_read().
  * tls_ask_for()   has a context ask clients for certificates.
@@ -21,7 +23,10 @@
 void tls_take(struct tls *);
 void tls_drop(struct tls *);
 SSL *tls_begin(struct tls *, int fd);
+const char *tls_digest(const SSL *);
 void tls_describe(const SSL *, struct tls_facts *out);
+void tls_describe_client(const SSL *, const char *digest, struct tls_facts *out);
+int64_t tls_patience(const struct tls *);
 bool tls_binding(SSL *, const char *type, struct buffer *out);
 void tls_channel(SSL *, struct buffer *out);
 bool tls_ask_for(SSL_CTX *, const struct tls_settings *);

@@ -8,7 +8,7 @@
 #include <openssl/rsa.h>
 
 enum {
-	LOCKED_ROOM = 256 << 10, /* some two hundred keys                  */
+	LOCKED_ROOM = 2 << 20, /* some two thousand keys                 */
 	LOCKED_PIECE = 32,
 };
 
@@ -120,19 +120,14 @@ tls_key_id(struct bytes pem, char out[static 65])
 	return ok;
 }
 
-bool
-tls_keys_add(struct tls_keys *k, struct bytes pem, struct buffer *errors)
+static bool
+take_key(struct tls_keys *k, EVP_PKEY *pkey, struct buffer *errors)
 {
 	struct key *key = memory_take(sizeof *key), *old;
+	int         kind = EVP_PKEY_get_base_id(pkey);
 	char        id[65];
-	int         kind;
 
-	ERR_clear_error();
-	if ((key->pkey = private_key_of(pem)) == NULL) {
-		tls_complain(errors, "cannot read the private key");
-		goto err1;
-	}
-	kind = EVP_PKEY_get_base_id(key->pkey);
+	key->pkey = pkey;
 	if (kind != EVP_PKEY_RSA && kind != EVP_PKEY_EC) {
 		buffer_add_string(errors, "a private key must be RSA or ECDSA\n");
 		goto err1;
@@ -151,6 +146,57 @@ tls_keys_add(struct tls_keys *k, struct bytes pem, struct buffer *errors)
 err1:
 	key_free(key);
 	return false;
+}
+
+/* From where the next private key begins; false: there is none. */
+static bool
+next_key(struct bytes *rest)
+{
+	struct bytes line, left = *rest;
+
+	for (;;) {
+		struct bytes here = left;
+
+		if (!bytes_split(&left, '\n', &line))
+			return false;
+		if (bytes_starts(line, BYTES("-----BEGIN ")) &&
+		    bytes_search(line, BYTES("PRIVATE KEY-----")) > 0) {
+			*rest = here;
+			return true;
+		}
+	}
+}
+
+/* A file may hold several, between certificates. */
+bool
+tls_keys_add(struct tls_keys *k, struct bytes pem, struct buffer *errors)
+{
+	int count = 0;
+
+	ERR_clear_error();
+	for (; next_key(&pem); count++) {
+		EVP_PKEY *pkey = private_key_of(pem);
+
+		if (pkey == NULL) {
+			tls_complain(errors, "cannot read the private key");
+			return false;
+		}
+		if (!take_key(k, pkey, errors))
+			return false;
+		pem = bytes_cut(pem, 11, pem.len);
+	}
+	if (count == 0)
+		buffer_add_string(errors, "cannot read the private key: there is none\n");
+	return count > 0;
+}
+
+bool
+tls_keys_hold(const struct tls_keys *k, const struct tls_keys *others)
+{
+	for (struct map_place p = { 0 }; map_next(others->by_id, &p);)
+		if (map_get(k->by_id, p.key) == NULL)
+			return false;
+	return true;
 }
 
 /* What a TLS handshake needs of the key and no more: the two paddings of

@@ -1,4 +1,4 @@
-#include "role/estate.h"
+#include "role/estate_inner.h"
 #include "role/sasl-settings.h"
 
 #include <errno.h>
@@ -26,13 +26,7 @@
 #include "role/interfaces.h"
 #include "role/tables.h"
 
-enum {
-	PATH_ROOM = 4096,
-	TICKET_KEY = 80,
-	CERTIFICATE_MOST = 1 << 20,
-	LOCK_WAIT_MS = 10000,
-	SERVERS_MOST = 3
-};
+enum { PATH_ROOM = 4096, FILE_MOST = 4 << 20, LOCK_WAIT_MS = 10000, SERVERS_MOST = 3 };
 
 /*
  * Directories
@@ -239,14 +233,6 @@ estate_unlock(const struct common_settings *common)
  * Holdings
  */
 
-struct opening {
-	struct estate                *estate;
-	const struct common_settings *common;
-	struct settings              *settings;
-	const struct estate          *before;
-	struct buffer                *errors;
-};
-
 static char *
 string_copy(const char *s)
 {
@@ -257,8 +243,8 @@ string_copy(const char *s)
 	return copy;
 }
 
-static struct holding *
-hold(struct opening *o, const char *name, const char *text, int fd, unsigned roles)
+struct holding *
+estate_hold(struct opening *o, const char *name, const char *text, int fd, unsigned roles)
 {
 	struct holding **at = &o->estate->first, *h = memory_take(sizeof *h);
 
@@ -285,15 +271,15 @@ find(const struct estate *e, const char *name, const char *text)
 }
 
 /* What is open already stays open. */
-static struct holding *
-take_over(struct opening *o, const char *name, const char *text, unsigned roles)
+struct holding *
+estate_take_over(struct opening *o, const char *name, const char *text, unsigned roles)
 {
 	const struct holding *old = find(o->before, name, text);
 	struct holding       *h;
 
 	if (old == NULL)
 		return NULL;
-	h = hold(o, name, text, old->fd, roles);
+	h = estate_hold(o, name, text, old->fd, roles);
 	h->borrowed = true;
 	return h;
 }
@@ -309,7 +295,7 @@ take_address(struct opening *o, const char *name, const char *address, unsigned 
 	for (const struct holding *h = o->before->first; h != NULL; h = h->next)
 		if (strncmp(h->name, "listener/", 9) == 0 && strcmp(h->text, address) == 0 &&
 		    (fd = fcntl(h->fd, F_DUPFD_CLOEXEC, 0)) >= 0)
-			return hold(o, name, address, fd, roles);
+			return estate_hold(o, name, address, fd, roles);
 	return NULL;
 }
 
@@ -320,21 +306,22 @@ open_log(struct opening *o)
 	int         fd;
 
 	if (*file == '\0' && (fd = journal_syslog_socket()) >= 0) {
-		(void)hold(o, "log", "syslog", fd, ANYONE);
+		(void)estate_hold(o, "log", "syslog", fd, ANYONE);
 		return true;
 	}
 	if (*file == '\0' || strcmp(file, "stderr") == 0 || strcmp(file, "/dev/stderr") == 0) {
 		if (*file == '\0')
 			warn_("there is no syslog (%s): the log goes to the standard error",
 			      strerror(errno));
-		(void)hold(o, "log", "stderr", fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), ANYONE);
+		(void)estate_hold(o, "log", "stderr", fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0),
+		                  ANYONE);
 		return true;
 	}
 	if ((fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640)) < 0) {
 		buffer_printf(o->errors, "maillog_file = %s: %s\n", file, strerror(errno));
 		return false;
 	}
-	(void)hold(o, "log", "file", fd, ANYONE);
+	(void)estate_hold(o, "log", "file", fd, ANYONE);
 	return true;
 }
 
@@ -352,11 +339,11 @@ open_listener(struct opening *o, const char *name, const char *address, unsigned
 	struct buffer why = { 0 };
 	int           fd;
 
-	if (take_over(o, name, address, roles) != NULL ||
+	if (estate_take_over(o, name, address, roles) != NULL ||
 	    take_address(o, name, address, roles) != NULL)
 		return true;
 	if ((fd = listener_bind(address, 0, may_fail ? &why : o->errors)) >= 0)
-		(void)hold(o, name, address, fd, roles);
+		(void)estate_hold(o, name, address, fd, roles);
 	else if (may_fail)
 		warn_("%.*s: nobody is listened to there", (int)bytes_trim(buffer_bytes(&why)).len,
 		      why.at);
@@ -433,11 +420,11 @@ open_auth_sockets(struct opening *o)
 	for (size_t i = 0; i < o->common->auth_socket.count; i++) {
 		const char *path = o->common->auth_socket.item[i];
 		(void)snprintf(address, sizeof address, "unix:%s", path);
-		if (take_over(o, "listener/auth", address, FROM(LOGIN)) == NULL) {
+		if (estate_take_over(o, "listener/auth", address, FROM(LOGIN)) == NULL) {
 			/* Nobody may connect before it is theirs. */
 			if ((fd = listener_bind(address, 0600, o->errors)) < 0)
 				return false;
-			(void)hold(o, "listener/auth", address, fd, FROM(LOGIN));
+			(void)estate_hold(o, "listener/auth", address, fd, FROM(LOGIN));
 		}
 		/* The directory may be another's, who may have put a link there meanwhile. */
 		if (lchown(path, owner, group) < 0 ||
@@ -461,10 +448,10 @@ open_control(struct opening *o, enum role role, uint32_t index)
 	else
 		(void)snprintf(address, sizeof address, "unix:%s/run/%s-%u.sock",
 		               o->common->mail_directory, role_names[role], index);
-	if ((h = take_over(o, name, address, FROM(role))) == NULL) {
+	if ((h = estate_take_over(o, name, address, FROM(role))) == NULL) {
 		if ((fd = listener_bind(address, 0600, o->errors)) < 0)
 			return false;
-		h = hold(o, name, address, fd, FROM(role));
+		h = estate_hold(o, name, address, fd, FROM(role));
 	}
 	h->index = index;
 	return true;
@@ -482,8 +469,8 @@ open_controls(struct opening *o, uint32_t keepers)
 	return true;
 }
 
-static bool
-read_whole(const char *path, struct buffer *out)
+bool
+estate_read(const char *path, struct buffer *out)
 {
 	int     fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = -1;
@@ -491,7 +478,7 @@ read_whole(const char *path, struct buffer *out)
 
 	if (fd < 0)
 		return false;
-	while (out->len < CERTIFICATE_MOST && (n = read(fd, buffer_room(out, 4096), 4096)) > 0)
+	while (out->len < FILE_MOST && (n = read(fd, buffer_room(out, 4096), 4096)) > 0)
 		buffer_took(out, (size_t)n);
 	why = errno;
 	(void)close(fd);
@@ -503,8 +490,8 @@ read_whole(const char *path, struct buffer *out)
 static void
 hold_sharing(struct opening *o)
 {
-	(void)hold(o, "sharing", o->common->mailbox_sharing ? "yes" : "no", -1,
-	           FROM(QUEUE) | FROM(LOGIN) | FROM(KEEPER) | FROM(CLERK));
+	(void)estate_hold(o, "sharing", o->common->mailbox_sharing ? "yes" : "no", -1,
+	                  FROM(QUEUE) | FROM(LOGIN) | FROM(KEEPER) | FROM(CLERK));
 }
 
 /* A file that is given as text. */
@@ -513,13 +500,13 @@ hold_text(struct opening *o, const char *setting, const char *path, const char *
           unsigned roles)
 {
 	struct buffer text = { 0 };
-	bool          good = *path == '\0' || read_whole(path, &text);
+	bool          good = *path == '\0' || estate_read(path, &text);
 
 	if (!good)
 		buffer_printf(o->errors, "%s = %s: %s\n", setting, path, strerror(errno));
 	buffer_add_char(&text, '\0');
 	if (good && *path != '\0')
-		(void)hold(o, name, text.at, -1, roles);
+		(void)estate_hold(o, name, text.at, -1, roles);
 	buffer_free(&text);
 	return good;
 }
@@ -532,8 +519,6 @@ open_login_files(struct opening *o)
 	int                  fd;
 
 	if (!settings_fill(o->settings, &sasl_setting_table, NULL, &set, o->errors) ||
-	    (set.ask_certificate && !hold_text(o, "smtpd_tls_CAfile", set.authorities,
-	                                       "authorities", FROM(RECEIVER) | FROM(LOGIN))) ||
 	    !hold_text(o, "oauth_jwks_file", set.jwks_file, "oauth-jwks", FROM(CLERK)))
 		return false;
 	if (*set.keytab == '\0')
@@ -543,34 +528,7 @@ open_login_files(struct opening *o)
 		              strerror(errno));
 		return false;
 	}
-	(void)hold(o, "krb5-keytab", set.keytab, fd, FROM(CLERK));
-	return true;
-}
-
-/* The chain is for everybody to show; the key is opened here and read by the
-   signer alone. */
-static bool
-open_certificate(struct opening *o)
-{
-	const char   *cert = o->common->smtpd_tls_cert_file, *key = o->common->smtpd_tls_key_file;
-	struct buffer chain = { 0 };
-	int           fd;
-
-	if (*cert == '\0')
-		return true;
-	if (!read_whole(cert, &chain)) {
-		buffer_printf(o->errors, "smtpd_tls_cert_file = %s: %s\n", cert, strerror(errno));
-		buffer_free(&chain);
-		return false;
-	}
-	buffer_add_char(&chain, '\0');
-	(void)hold(o, "certificate", chain.at, -1, FROM(RECEIVER) | FROM(LOGIN));
-	buffer_free(&chain);
-	if ((fd = open(key, O_RDONLY | O_CLOEXEC)) < 0) {
-		buffer_printf(o->errors, "smtpd_tls_key_file = %s: %s\n", key, strerror(errno));
-		return false;
-	}
-	(void)hold(o, "key", key, fd, FROM(SIGNER));
+	(void)estate_hold(o, "krb5-keytab", set.keytab, fd, FROM(CLERK));
 	return true;
 }
 
@@ -583,7 +541,7 @@ add_system_servers(struct buffer *text)
 	size_t        before = text->len;
 	struct server s;
 
-	(void)read_whole("/etc/resolv.conf", &file);
+	(void)estate_read("/etc/resolv.conf", &file);
 	rest = buffer_bytes(&file);
 	for (int n = 0; n < SERVERS_MOST && bytes_split(&rest, '\n', &line);) {
 		struct bytes address = bytes_trim(bytes_cut(line, 10, line.len));
@@ -604,7 +562,7 @@ add_anchors(const char *path, struct buffer *text)
 	struct buffer file = { 0 };
 	struct bytes  rest, line;
 
-	if (!read_whole(path, &file))
+	if (!estate_read(path, &file))
 		warn_("dns_trust_anchor_file = %s: %s: no answer of the resolver is secure", path,
 		      strerror(errno));
 	rest = buffer_bytes(&file);
@@ -634,7 +592,8 @@ open_resolver(struct opening *o)
 	if (o->common->dns_validation != VALIDATE_NO)
 		add_anchors(o->common->dns_trust_anchor_file, &text);
 	buffer_add_char(&text, '\0');
-	(void)hold(o, "resolver", text.at, -1, FROM(RECEIVER) | FROM(VERIFIER) | FROM(POLICY));
+	(void)estate_hold(o, "resolver", text.at, -1,
+	                  FROM(RECEIVER) | FROM(VERIFIER) | FROM(POLICY));
 	buffer_free(&text);
 }
 
@@ -659,34 +618,23 @@ hold_addresses(struct opening *o)
 	}
 	freeifaddrs(all);
 	buffer_add_char(&text, '\0');
-	(void)hold(o, "addresses", text.at, -1, FROM(CLERK));
+	(void)estate_hold(o, "addresses", text.at, -1, FROM(CLERK));
 	buffer_free(&text);
 }
 
-/* Secrets of this life of the house, the same for all fronts. */
+/* What the fronts count in together. */
 static bool
 open_shared(struct opening *o)
 {
 	static const unsigned fronts = FROM(RECEIVER) | FROM(LOGIN);
-	char                  key[TICKET_KEY];
 	int                   fd;
 
-	if (take_over(o, "ticket-key", "", fronts) == NULL) {
-		random_fill(key, sizeof key);
-		if ((fd = memfd_create("ticket-key", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0 ||
-		    write(fd, key, sizeof key) != (ssize_t)sizeof key ||
-		    fcntl(fd, F_ADD_SEALS,
-		          F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-			return refuse(o->errors, "ticket-key", strerror(errno));
-		(void)hold(o, "ticket-key", "", fd, fronts);
-		explicit_bzero(key, sizeof key);
-	}
-	if (take_over(o, "tally", "", fronts) == NULL) {
+	if (estate_take_over(o, "tally", "", fronts) == NULL) {
 		if ((fd = memfd_create("tally", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0 ||
 		    ftruncate(fd, TALLY_SIZE) < 0 ||
 		    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
 			return refuse(o->errors, "tally", strerror(errno));
-		(void)hold(o, "tally", "", fd, fronts);
+		(void)estate_hold(o, "tally", "", fd, fronts);
 	}
 	return true;
 }
@@ -696,8 +644,8 @@ open_shared(struct opening *o)
  */
 
 /* Which file it is and as of when. */
-static char *
-stamp_of(const struct stat *st)
+char *
+estate_stamp(const struct stat *st)
 {
 	char text[128];
 
@@ -719,7 +667,7 @@ open_table(const char *path, char **stamp)
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-		*stamp = stamp_of(&st);
+		*stamp = estate_stamp(&st);
 		return fd;
 	}
 	(void)close(fd);
@@ -758,9 +706,9 @@ hold_table(void *ctx, const char *path, bool remote)
 	if (old != NULL && (fd < 0 || strcmp(old->text, stamp) == 0)) {
 		if (fd >= 0)
 			(void)close(fd);
-		(void)take_over(o, name, old->text, roles);
+		(void)estate_take_over(o, name, old->text, roles);
 	} else if (fd >= 0) {
-		(void)hold(o, name, stamp, fd, roles);
+		(void)estate_hold(o, name, stamp, fd, roles);
 	}
 	memory_free(stamp);
 }
@@ -858,10 +806,10 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 	struct opening o = { memory_take(sizeof *o.estate), common, settings, before, errors };
 	bool           good = open_log(&o);
 
-	if (take_over(&o, "lock", "", ANYONE) == NULL)
-		(void)hold(&o, "lock", "", lock, ANYONE);
+	if (estate_take_over(&o, "lock", "", ANYONE) == NULL)
+		(void)estate_hold(&o, "lock", "", lock, ANYONE);
 	if (!good || !open_listeners(&o) || !open_auth_sockets(&o) || !open_controls(&o, keepers) ||
-	    !open_certificate(&o) || !open_login_files(&o) || !open_shared(&o))
+	    !estate_open_tls(&o) || !open_login_files(&o) || !open_shared(&o))
 		estate_close(&o.estate);
 	else {
 		open_resolver(&o);

@@ -48,6 +48,12 @@ struct estate *estate_open(const struct common_settings *, struct settings *, in
 /* Files of tables that are others now than those held: opened, and given to `tell`.  One that is gone or cannot
    be opened stays held as it was; the log says so once.  How many were new. */
 size_t estate_renew_tables(struct estate *, struct settings *, void (*tell)(void *, const struct holding *), void *);
+/* Whether a file of certificates or keys is another now.  What cannot be opened is not; that is warned of once. */
+bool estate_tls_changed(const struct estate *, const struct common_settings *, struct settings *);
+/* Every file they are in, and is to come in, for a watch. */
+void estate_tls_files(struct settings *, void (*each)(void *ctx, const char *path), void *ctx);
+/* The keys of tickets as they are now: held, kept for the next start, and to be given. NULL: they stay. */
+const struct holding *estate_renew_tickets(struct estate *, const struct common_settings *);
 /* The same holding in another estate: same name, same text, same descriptor. NULL: not there. */
 const struct holding *estate_same(const struct estate *, const struct holding *);
 const struct holding *estate_find(const struct estate *, const char *name);

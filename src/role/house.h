@@ -14,16 +14,14 @@
  *                        pop3s: a listening socket; the text is its address.  One for each address, so
  *                        several may have one name: use house_resource_next().
  *     control/NAME       to clerk, queue, keepers, policy: for house_commands()
- *     certificate        to receivers and logins: the text is the chain in PEM; absent without TLS
- *     authorities        to receivers and logins: the text is certificates in PEM that those of clients are trusted from
+ *     certificates/LISTENER, certificate/PATH, authorities/PATH, key/PATH, ticket-key
+ *                        TLS: role/estate-tls.c says what they are, role/tls.h and the signer read them
  *     krb5-keytab        to the clerk: a file, house_resource_read()
  *     oauth-jwks         to the clerk: the text is a JWKS
- *     ticket-key         to receivers and logins: 80 bytes to be read with house_resource_read()
  *     tally              to receivers and logins: a memfd of TALLY_SIZE zeroed bytes, to be mapped shared
  *     resolver           to verifiers and receivers: lines of text, "server [127.0.0.1]:53", "anchor . IN DS ...";
  *                        absent when no names are asked
  *     addresses          to the clerk: those of this machine, by blanks
- *     key                to the signer: a file, house_resource_read()
  *     sharing            to queue, logins, keepers, clerk: "yes" when accounts of one domain have one keeper
  *     table/PATH         to roles that use lookup tables: the file at PATH; the text changes with it (role/tables.h).
  *                        One that is gone or cannot be opened stays as it was

@@ -15,6 +15,7 @@
 #include "role/login-auth.h"
 #include "role/sasl-settings.h"
 #include "role/settings.h"
+#include "role/tls.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -60,7 +61,6 @@ struct login_role {
 	struct map        *asked;    /* ticket -> guest                      */
 	struct map        *networks; /* guests of each network, counted      */
 	struct map        *carried;  /* ticket -> struct carried             */
-	struct tls        *tls_imap, *tls_pop3;
 	struct auth_doors *auth;
 	struct bans       *bans;       /* that the clerk has told of */
 	struct proxylines *proxylines; /* sockets whose proxy is to say who it is */
@@ -637,37 +637,6 @@ hear_session_back(struct house *h, uint32_t index, uint32_t ticket, struct bytes
 
 /* ---- doors, from settings and resources -------------------------------------------------------- */
 
-static struct tls *
-tls_of(struct house *h, const char *what)
-{
-	const char          *chain = house_resource_text(h, "certificate");
-	struct tls_signer    signer = house_signer(h);
-	struct buffer        key = { 0 }, errors = { 0 };
-	struct tls          *t = NULL;
-	struct sasl_settings set;
-
-	if (chain == NULL || chain[0] == '\0' ||
-	    !house_settings(h, &sasl_setting_table, NULL, &set))
-		return NULL;
-	if (house_resource_read(h, "ticket-key", &key) != 0)
-		buffer_reset(&key);
-	t = tls_open(&(struct tls_settings){ .protocols = h->common.smtpd_tls_protocols,
-	                                     .ciphers = h->common.tls_high_cipherlist,
-	                                     .session_id = what,
-	                                     .alpn = what,
-	                                     .ask_certificate = set.ask_certificate,
-	                                     .authorities = bytes_of(
-						     house_resource_text(h, "authorities")) },
-	             &signer, buffer_bytes(&key), &errors);
-	if (t != NULL && !tls_add_certificate(t, bytes_of(chain), &errors))
-		tls_close(&t);
-	if (t == NULL)
-		fault("TLS for %s: %.*s", what, (int)errors.len, errors.at);
-	buffer_free(&key);
-	buffer_free(&errors);
-	return t;
-}
-
 /* clang-format off */
 static const struct {
 	const char *name;
@@ -701,6 +670,25 @@ door_of(struct house *h, const char *name, int fd, size_t kind)
 	return d;
 }
 
+/* When no certificate works any more, what was in force stays. */
+static void
+set_tls(struct door *d, const char *what)
+{
+	const struct tls_wish wish = {
+		.listener = d->name,
+		.mandatory = d->tls_first || d->config.rows.ssl == LOGIN_SSL_REQUIRED,
+		.session_id = what,
+		.alpn = what,
+		.handshake_ms = d->config.rows.timeout_ms,
+	};
+	struct tls *new = house_tls(d->house, &wish);
+
+	if (new == NULL && d->config.tls != NULL &&house_tls_is_set(d->house, d->name))
+		return;
+	tls_close(&d->config.tls);
+	d->config.tls = new;
+}
+
 /* Doors as settings and resources say now; sessions inside stay. */
 static void
 doors_set(struct house *h)
@@ -726,7 +714,7 @@ doors_set(struct house *h)
 			(void)house_settings(h, &pop3_setting_table, service, &d->pop3);
 			d->config.pop3 = &d->pop3;
 			d->config.syslog_name = h->common.syslog_name;
-			d->config.tls = kinds[i].imap ? k->tls_imap : k->tls_pop3;
+			set_tls(d, kinds[i].imap ? "imap" : "pop3");
 		}
 	}
 	for (struct door *d = k->doors; d != NULL; d = d->next)
@@ -743,17 +731,12 @@ static void
 login_reload(struct house *h)
 {
 	struct login_role *k = role_of(h);
-	struct tls        *old_imap = k->tls_imap, *old_pop3 = k->tls_pop3;
 
-	k->tls_imap = tls_of(h, "imap");
-	k->tls_pop3 = tls_of(h, "pop3");
 	doors_set(h);
 	auth_doors_set(k->auth, !h->leaving);
 	for (struct door *d = k->doors; d != NULL; d = d->next)
 		if (d->seen && d->listener == NULL && !h->leaving)
 			d->listener = listener_open(h->loop, d->fd, came, d);
-	tls_close(&old_imap);
-	tls_close(&old_pop3);
 }
 
 static bool
@@ -770,8 +753,6 @@ login_start(struct house *h)
 	k->proxylines = proxylines_open(h->loop);
 	k->auth = auth_doors_open(h, ticket_new_of);
 	k->orphans = timer_open(h->loop, orphans_due, h);
-	k->tls_imap = tls_of(h, "imap");
-	k->tls_pop3 = tls_of(h, "pop3");
 	doors_set(h);
 	return true;
 }

@@ -604,6 +604,23 @@ watchdog_due(void *ctx)
 	timer_set(p->watchdog, notify_patience());
 }
 
+/* The same settings, and what they name as it is now. */
+static void
+renew_estate(struct postmaster *p)
+{
+	struct buffer  errors = { 0 };
+	struct estate *estate;
+
+	reload_hurry(p);
+	estate = estate_open(&p->house.common, p->house.settings, -1,
+	                     children_of(&p->house.common, KEEPER), p->estate, &errors);
+	if (estate != NULL)
+		reload_begin(p, estate);
+	else
+		warn_lines(buffer_bytes(&errors));
+	buffer_free(&errors);
+}
+
 /* The roles cannot connect to a syslogd that was started anew; we can, and hand
    them the socket. */
 static void
@@ -611,19 +628,12 @@ syslog_due(void *ctx)
 {
 	struct postmaster *p = ctx;
 	struct stat        now;
-	struct buffer      errors = { 0 };
-	struct estate     *estate;
 
 	timer_set(p->syslog_look, SYSLOG_LOOK_MS);
 	if (*p->house.common.maillog_file != '\0' || stat("/dev/log", &now) < 0 ||
 	    (now.st_ino == p->syslog.st_ino && now.st_dev == p->syslog.st_dev))
 		return;
-	reload_hurry(p);
-	estate = estate_open(&p->house.common, p->house.settings, -1,
-	                     children_of(&p->house.common, KEEPER), p->estate, &errors);
-	buffer_free(&errors);
-	if (estate != NULL)
-		reload_begin(p, estate);
+	renew_estate(p);
 }
 
 static void
@@ -639,7 +649,8 @@ give_table(void *ctx, const struct holding *h)
 static void
 tables_changed(void *ctx)
 {
-	struct postmaster *p = ctx;
+	struct postmaster    *p = ctx;
+	const struct holding *tickets;
 
 	table_watch_files(p->tables, p->house.settings);
 	if (p->phase == CLOSING)
@@ -650,6 +661,12 @@ tables_changed(void *ctx)
 		children_say(&p->children,
 		             TABLE_ROLES | TABLE_ROLES_REMOTE | FROM(RECEIVER) | FROM(VERIFIER),
 		             WORD_TABLES_NEW);
+	if ((tickets = estate_renew_tickets(p->estate, &p->house.common)) != NULL)
+		children_give(&p->children, tickets);
+	if (estate_tls_changed(p->estate, &p->house.common, p->house.settings)) {
+		note("certificates are new");
+		renew_estate(p);
+	}
 }
 
 /* Capabilities for what is still to be done: roles that die are started again,

@@ -6,7 +6,7 @@
  * Touches:  the sockets it accepts, the segments lent to it
  */
 #include "role/receiver.h"
-#include "role/sasl-settings.h"
+#include "role/tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 
-enum { TICK_MS = 1000, TICKET_KEY = 80 };
+enum { TICK_MS = 1000 };
 
 static const struct receiver_needs from_the_house = {
 	.name = need_name,
@@ -180,36 +180,28 @@ tick(void *ctx)
  * Doors
  */
 
-/* The TLS of one listener; NULL without a certificate, or when that is bad (said). */
-static struct tls *
-open_tls(struct house *h)
+static void
+trace_tls(const char *step)
 {
-	const char          *chain = house_resource_text(h, "certificate");
-	struct tls_settings  set = { h->common.smtpd_tls_protocols,
-		                     h->common.tls_high_cipherlist,
-		                     "smtp",
-		                     "",
-		                     false,
-		                     { NULL, 0 } };
-	struct sasl_settings sasl;
-	struct tls_signer    signer = house_signer(h);
-	struct buffer        errors = { 0 }, key = { 0 };
-	struct tls          *t = NULL;
+	note("TLS: %s", step);
+}
 
-	if (chain == NULL || !house_settings(h, &sasl_setting_table, NULL, &sasl))
-		return NULL;
-	set.ask_certificate = sasl.ask_certificate;
-	set.authorities = bytes_of(house_resource_text(h, "authorities"));
-	if (house_resource_read(h, "ticket-key", &key) == 0 && key.len >= TICKET_KEY)
-		t = tls_open(&set, &signer, bytes_cut(buffer_bytes(&key), 0, TICKET_KEY), &errors);
-	if (t != NULL && !tls_add_certificate(t, bytes_of(chain), &errors))
-		tls_close(&t);
-	if (t == NULL)
-		fault("no TLS for mail: %.*s", (int)errors.len, errors.at);
-	if (key.len > 0)
-		explicit_bzero(key.at, key.len);
-	buffer_free(&key);
-	buffer_free(&errors);
+/* When no certificate works any more, what was in force stays. */
+static struct tls *
+open_tls(struct house *h, const struct receiver_config *c, struct tls *before)
+{
+	const struct tls_wish wish = {
+		.listener = c->listener,
+		.mandatory = c->set.tls_wrappermode || c->set.tls_level == TLS_ENCRYPT,
+		.session_id = "smtp",
+		.alpn = c->kind == KIND_LMTP ? "lmtp" : "smtp esmtp",
+		.handshake_ms = c->set.starttls_timeout,
+		.trace = c->set.tls_loglevel >= 2 ? trace_tls : NULL,
+	};
+	struct tls *t = house_tls(h, &wish);
+
+	if (t == NULL && before != NULL && house_tls_is_set(h, c->listener))
+		t = tls_share(before);
 	return t;
 }
 
@@ -231,7 +223,7 @@ service_name(struct house *h, enum receiver_kind kind, const char *listener, cha
 
 static struct receiver_config *
 open_config(struct house *h, enum receiver_kind kind, const char *listener,
-            struct network_tables *tables)
+            struct network_tables *tables, struct tls *before)
 {
 	struct arena            *life = arena_open(NULL);
 	struct setting_list      mynetworks = h->common.mynetworks;
@@ -257,7 +249,7 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		receiver_config_stress(c, &set);
 	settings_stress(h->settings, false);
 	if (c != NULL)
-		c->tls = open_tls(h);
+		c->tls = open_tls(h, c, before);
 	else
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
@@ -289,10 +281,12 @@ open_door(struct house *h, const char *listener, int fd, struct network_tables *
 
 	if (!kind_of(listener, &kind))
 		return true;
-	if ((config = open_config(h, kind, listener, tables)) == NULL)
-		return false;
 	while (d != NULL && d->fd != fd)
 		d = d->next;
+	config = open_config(h, kind, listener, tables,
+	                     d == NULL || d->config == NULL ? NULL : d->config->tls);
+	if (config == NULL)
+		return false;
 	if (d == NULL) {
 		d = memory_take(sizeof *d);
 		d->receiver = r;

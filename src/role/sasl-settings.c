@@ -19,10 +19,6 @@ static const struct setting rows[] = {
 	{ "auth_krb5_realms", SETTING_LIST, AT(realms), "",
 	  "Kerberos realms whose principals may log in, each with the domain of its users: EXAMPLE.COM=example.com.  If empty, the "
 	  "keytab's own realm, its users in the domain of the same name.", NULL, 0, 0, "0.2" },
-	{ "smtpd_tls_ask_ccert", SETTING_BOOL, AT(ask_certificate), "no",
-	  "Ask clients of SMTP, IMAP and POP3 for a certificate, for EXTERNAL.", NULL, 0, 0, "0.2" },
-	{ "smtpd_tls_CAfile", SETTING_WORD, AT(authorities), "",
-	  "A file of certificates in PEM: the authorities that certificates of clients are trusted from.", NULL, 0, 0, "0.2" },
 	{ "external_login_maps", SETTING_TABLES, AT(certificates), "",
 	  "Tables of whose a client's certificate is: its SHA-256 fingerprint (AB:CD:...) or, if trusted, its subject (CN=jack,O=Example) "
 	  "is looked up, the value is the user.  What is not there is, if trusted, the user whose address the certificate holds.", NULL, 0, 0, "0.2" },
@@ -45,6 +41,14 @@ static const struct setting rows[] = {
 /* clang-format on */
 #undef AT
 const struct setting_table sasl_setting_table = { "Ways to log in", rows, COUNT(rows) };
+
+static bool
+settings_is_yes(struct settings *s, const char *name)
+{
+	const char *value = settings_value(s, name);
+
+	return value != NULL && bytes_is(bytes_of(value), "yes");
+}
 
 /* Whether one of the back ends is of these kinds.  What cannot be read is complained of elsewhere. */
 static bool
@@ -97,9 +101,12 @@ source_missing(struct settings *s, const struct sasl_settings *set, enum sasl_so
 	case SASL_BY_KEYTAB:
 		return *set->keytab != '\0' ? NULL : "it needs Kerberos keys: set auth_krb5_keytab";
 	case SASL_BY_CERTIFICATE:
-		if (!set->ask_certificate)
+		if (!settings_is_yes(s, "smtpd_tls_ask_ccert") &&
+		    !settings_is_yes(s, "smtpd_tls_req_ccert"))
 			return "it needs a certificate of the client: set smtpd_tls_ask_ccert = yes";
-		return *set->authorities != '\0' || set->certificates.count > 0
+		return *settings_value(s, "smtpd_tls_CAfile") != '\0' ||
+		                       *settings_value(s, "smtpd_tls_CApath") != '\0' ||
+		                       set->certificates.count > 0
 		               ? NULL
 		               : "nobody's certificate is known: set smtpd_tls_CAfile or external_login_maps";
 	case SASL_BY_ISSUER:

@@ -15,8 +15,6 @@ struct sasl_settings {
 	const char *anonymous;                         /* "" nobody */
 	const char *keytab;
 	struct setting_list realms;                    /* EXAMPLE.COM=example.com */
-	bool        ask_certificate;
-	const char *authorities;                       /* a file of PEM */
 	struct setting_list certificates;              /* external_login_maps */
 	const char *issuer, *jwks_file, *claim, *configuration;
 	struct setting_list audiences, scopes;

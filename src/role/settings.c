@@ -28,6 +28,7 @@
 #include "role/queue.h"
 #include "role/sasl-settings.h"
 #include "role/tables.h"
+#include "role/tls-settings.h"
 #include "smtp/receiver/settings.h"
 #include "store/location.h"
 #include "store/mbox-lock.h"
@@ -134,14 +135,6 @@ static const struct setting rows[] = {
 	  "Whose the sockets are, as postfix; root if empty.", NULL, 0, 0, "0.2" },
 	{ "auth_socket_group", SETTING_WORD, AT(auth_socket_group), "",
 	  "The group of the sockets; that of auth_socket_owner if empty.", NULL, 0, 0, "0.2" },
-	{ "smtpd_tls_cert_file", SETTING_WORD, AT(smtpd_tls_cert_file), "",
-	  "The certificate and its chain in PEM, shown by every service; no TLS if empty.", NULL, 0, 0, "0.1" },
-	{ "smtpd_tls_key_file", SETTING_WORD, AT(smtpd_tls_key_file), "$smtpd_tls_cert_file",
-	  "The private key of the certificate in PEM; read by the signer alone.", NULL, 0, 0, "0.1" },
-	{ "smtpd_tls_protocols", SETTING_WORD, AT(smtpd_tls_protocols), ">=TLSv1.2",
-	  "The versions of TLS spoken: >=TLSv1.2 or >=TLSv1.3.", NULL, 0, 0, "0.1" },
-	{ "tls_high_cipherlist", SETTING_WORD, AT(tls_high_cipherlist), "",
-	  "The ciphers of TLS 1.2 in OpenSSL's notation; a good choice if empty.", NULL, 0, 0, "0.1" },
 	{ "receiver_processes", SETTING_NUMBER, AT(receiver_processes), "0",
 	  "How many receivers share the SMTP and LMTP connections; 0: one for every two cores, at most 4.",
 	  NULL, 0, 64, "0.1" },
@@ -184,7 +177,7 @@ static const struct setting_table *const tables[] = {
 	&imap_setting_table,    &pop3_setting_table,     &clerk_setting_table,
 	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
-	&checks_setting_table,  &policy_setting_table,
+	&checks_setting_table,  &policy_setting_table,   &tls_setting_table,
 };
 
 const struct setting_table *
@@ -928,6 +921,7 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 				c.good = false;
 	}
 	check_listeners(&c);
+	c.good = tls_settings_check(s, errors, warnings) && c.good;
 	if (c.good)
 		check_common(&c);
 	if (c.good)

@@ -54,8 +54,6 @@ struct common_settings {
 	struct setting_list listen[LISTEN_SERVICES];
 	struct setting_list auth_socket;
 	const char *auth_socket_mode, *auth_socket_owner, *auth_socket_group;
-	const char *smtpd_tls_cert_file, *smtpd_tls_key_file;
-	const char *smtpd_tls_protocols, *tls_high_cipherlist;
 	int64_t     receiver_processes, login_processes;    /* 0: by cores         */
 	int64_t     verifier_processes, keeper_processes;
 	bool        mailbox_sharing;

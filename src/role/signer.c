@@ -14,37 +14,49 @@
 #include "role/house.h"
 
 /* More than a front can shake hands in a second, with the dearest of keys. */
-enum { MOST_PER_SECOND = 5000, FRONTS_MOST = 64 };
+enum { MOST_PER_SECOND = 5000, FRONTS_MOST = 64, KEPT = 8 };
 
 struct rate {
 	int64_t  since_ms;
 	uint32_t count;
 };
 struct signer {
-	struct tls_keys *keys;
-	struct tls_keys *before; /* fronts still show that certificate for a while */
-	struct rate      rate[ROLES][FRONTS_MOST];
-	uint64_t         given, refused;
+	struct tls_keys *keys
+		[KEPT]; /* the newest first: fronts show a certificate until its successor works */
+	struct rate rate[ROLES][FRONTS_MOST];
+	uint64_t    given, refused;
 };
 
-/* NULL when there is a key and it cannot be used; said in the log. */
-static struct tls_keys *
-keys_read(struct house *h)
+/* The keys of one file; what cannot be used is said in the log. */
+static bool
+key_read(struct house *h, const char *name, struct tls_keys *keys)
 {
-	struct tls_keys *keys = tls_keys_open();
-	struct buffer    pem = { 0 }, errors = { 0 };
-	int              why = 0;
+	struct buffer pem = { 0 }, errors = { 0 };
+	int           why = house_resource_read(h, name, &pem);
+	bool          good = why == 0 && tls_keys_add(keys, buffer_bytes(&pem), &errors);
 
-	if (house_resource(h, "key") >= 0 && ((why = house_resource_read(h, "key", &pem)) != 0 ||
-	                                      !tls_keys_add(keys, buffer_bytes(&pem), &errors))) {
-		fault("smtpd_tls_key_file: %.*s%s", (int)errors.len, errors.at,
+	if (!good)
+		fault("private key %s: %.*s%s", name + sizeof "key/" - 1,
+		      errors.len > 0 ? (int)errors.len - 1 : 0, errors.len > 0 ? errors.at : "",
 		      why != 0 ? strerror(why) : "");
-		tls_keys_close(&keys);
-	}
 	if (pem.len > 0)
 		explicit_bzero(pem.at, pem.len);
 	buffer_free(&pem);
 	buffer_free(&errors);
+	return good;
+}
+
+static struct tls_keys *
+keys_read(struct house *h)
+{
+	struct tls_keys *keys = tls_keys_open();
+	const char      *name;
+	size_t           place = 0;
+	int              fd;
+
+	while (house_resource_next(h, "key/", &place, &name, &fd))
+		if (fd >= 0)
+			(void)key_read(h, name, keys);
 	return keys;
 }
 
@@ -54,23 +66,25 @@ signer_start(struct house *h)
 	struct signer *s = memory_take(sizeof *s);
 
 	h->mine = s;
-	s->keys = keys_read(h);
-	return s->keys != NULL;
+	s->keys[0] = keys_read(h);
+	return true;
 }
 
-/* A key that cannot be used leaves the one from before in force.  One that can is in
-   force before the fronts show its certificate: the postmaster sees to that. */
+/* New keys are in force before the fronts show their certificates: the postmaster sees to that.  Those from
+   before stay, for a file may be broken now, or a certificate not yet there. */
 static void
 signer_reload(struct house *h)
 {
 	struct signer   *s = h->mine;
 	struct tls_keys *keys = keys_read(h);
 
-	if (keys == NULL)
+	if (tls_keys_hold(s->keys[0], keys)) {
+		tls_keys_close(&keys);
 		return;
-	tls_keys_close(&s->before);
-	s->before = s->keys;
-	s->keys = keys;
+	}
+	tls_keys_close(&s->keys[KEPT - 1]);
+	memmove(s->keys + 1, s->keys, (KEPT - 1) * sizeof *s->keys);
+	s->keys[0] = keys;
 }
 
 static bool
@@ -88,9 +102,10 @@ sign(struct signer *s, const struct word_sign *w, struct buffer *out)
 {
 	enum tls_sign_kind kind = (enum tls_sign_kind)w->kind;
 
-	return tls_keys_sign(s->keys, w->key_id, kind, w->padding, w->input, out) ||
-	       (s->before != NULL &&
-	        tls_keys_sign(s->before, w->key_id, kind, w->padding, w->input, out));
+	for (int i = 0; i < KEPT && s->keys[i] != NULL; i++)
+		if (tls_keys_sign(s->keys[i], w->key_id, kind, w->padding, w->input, out))
+			return true;
+	return false;
 }
 
 static bool
@@ -126,8 +141,8 @@ signer_stop(struct house *h)
 {
 	struct signer *s = h->mine;
 
-	tls_keys_close(&s->keys);
-	tls_keys_close(&s->before);
+	for (int i = 0; i < KEPT; i++)
+		tls_keys_close(&s->keys[i]);
 	house_leave(h);
 }
 

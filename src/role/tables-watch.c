@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/journal.h"
+#include "role/estate.h"
 #include "role/tables.h"
 
 enum { SETTLE_MS = 100, LOOK_MS = 60000 };
@@ -104,11 +105,19 @@ watch_file(void *ctx, const char *path, bool remote)
 		watch_above(ctx, real);
 }
 
+static void
+watch_tls_file(void *ctx, const char *path)
+{
+	watch_file(ctx, path, false);
+}
+
 void
 table_watch_files(struct table_watch *w, struct settings *s)
 {
-	if (w->fd >= 0)
-		tables_files(s, watch_file, w);
+	if (w->fd < 0)
+		return;
+	tables_files(s, watch_file, w);
+	estate_tls_files(s, watch_tls_file, w);
 }
 
 void

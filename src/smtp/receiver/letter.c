@@ -1,4 +1,5 @@
 #include "smtp/receiver/letter.h"
+#include "smtp/receiver/tls-words.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -101,9 +102,8 @@ letter_received(struct letter *l, const char *id, struct buffer *out)
 	buffer_printf(out, "Received: from %.*s (%.*s [%s%s])\r\n", (int)l->helo.len, l->helo.at,
 	              (int)l->name.len, l->name.at, l->peer.family == AF_INET6 ? "IPv6:" : "",
 	              l->peer.text);
-	if (l->tls != NULL)
-		buffer_printf(out, "\t(using %s with cipher %s (%d/%d bits))\r\n", l->tls->version,
-		              l->tls->cipher, l->tls->bits, l->tls->algorithm_bits);
+	if (l->tls != NULL && l->config->set.tls_received_header)
+		tls_trace(l->tls, out);
 	if (l->user.len > 0)
 		buffer_printf(out, "\t(Authenticated sender: %.*s)\r\n", (int)l->user.len,
 		              l->user.at);

@@ -1,4 +1,5 @@
 #include "smtp/receiver/session_inner.h"
+#include "smtp/receiver/tls-words.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -130,9 +131,7 @@ tell_tls(struct session *s)
 	struct tls_facts t;
 
 	if (s->tls_untold && s->mouth->tls(s->mouth_of, &t))
-		note_as(s->config->service,
-		        "Anonymous TLS connection established from %s: %s with cipher %s (%d/%d bits)",
-		        s->client, t.version, t.cipher, t.bits, t.algorithm_bits);
+		tls_tell(&t, s->config, s->client);
 	s->tls_untold = false;
 }
 
@@ -264,6 +263,24 @@ session_turn_away(struct session *s, const char *reply)
 	hang_up(s);
 }
 
+/* Whoever must show a certificate that is trusted and has not is not talked to (smtpd_tls_req_ccert). */
+static bool
+lacks_certificate(struct session *s)
+{
+	struct tls_facts t;
+
+	if (!s->mouth->tls(s->mouth_of, &t) || !t.required || t.trusted)
+		return false;
+	s->tls_untold = true;
+	tell_tls(s);
+	note_as(s->config->service, "NOQUEUE: abort: TLS from %s: %s", client_of(s),
+	        t.certificate ? "Client certificate not trusted"
+	                      : "No client certificate presented");
+	session_lost(s, "no certificate that is trusted");
+	s->mouth->finish(s->mouth_of);
+	return true;
+}
+
 /* STARTTLS leaves nothing of what was said before (rfc3207:4.2). */
 void
 session_secured(struct session *s, bool ok, const char *why)
@@ -278,6 +295,8 @@ session_secured(struct session *s, bool ok, const char *why)
 		s->mouth->finish(s->mouth_of);
 		return;
 	}
+	if (lacks_certificate(s))
+		return;
 	mail_end(s);
 	auth_end(s);
 	s->hello = HELLO_NONE;

@@ -14,6 +14,14 @@ static const struct setting rows[] = {
 	  "none,may,encrypt", 0, 0, "0.1" },
 	{ "smtpd_tls_wrappermode", SETTING_BOOL, AT(tls_wrappermode), "no",
 	  "TLS from the first byte, without STARTTLS (rfc8314:3); submissions: yes.", NULL, 0, 0, "0.1" },
+	{ "smtpd_use_tls", SETTING_BOOL, AT(use_tls), "yes",
+	  "The old way to say smtpd_tls_security_level = may, or none; it counts where that is not set.", NULL, 0, 0, "0.3" },
+	{ "smtpd_enforce_tls", SETTING_BOOL, AT(enforce_tls), "no",
+	  "The old way to say smtpd_tls_security_level = encrypt; it counts where that is not set.", NULL, 0, 0, "0.3" },
+	{ "smtpd_tls_loglevel", SETTING_NUMBER, AT(tls_loglevel), "1",
+	  "What the log tells of TLS: 0 nothing, 1 a line when it is established, 2 and more the client's certificate and the steps of the handshake, too. What is said within is never told.", NULL, 0, 4, "0.3" },
+	{ "smtpd_tls_received_header", SETTING_BOOL, AT(tls_received_header), "yes",
+	  "Whether Received fields tell of TLS and of the client's certificate.", NULL, 0, 0, "0.3" },
 	{ "smtpd_tls_auth_only", SETTING_BOOL, AT(tls_auth_only), "yes",
 	  "Passwords are taken only inside TLS.", NULL, 0, 0, "0.1" },
 	{ "smtpd_sasl_auth_enable", SETTING_BOOL, AT(auth_enable), "no",
@@ -186,12 +194,26 @@ said_of_kind(const struct settings *s, const char *kind, const char *name)
 	return false;
 }
 
+/* Or of all. */
+static bool
+is_said(const struct settings *s, const char *kind, const char *name)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0 && *e.value != '\0')
+			return true;
+	return said_of_kind(s, kind, name);
+}
+
 bool
 receiver_settings_fill(struct settings *s, enum receiver_kind kind, struct receiver_settings *out,
                        struct buffer *errors)
 {
 	bool good = settings_fill(s, &receiver_setting_table, kind_names[kind], out, errors);
 
+	if (!is_said(s, kind_names[kind], "smtpd_tls_security_level"))
+		out->tls_level = out->enforce_tls ? TLS_ENCRYPT : out->use_tls ? TLS_MAY : TLS_NONE;
 	for (size_t i = 0; i < COUNT(meant); i++) {
 		void *at = (char *)out + meant[i].where;
 

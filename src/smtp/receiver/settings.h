@@ -30,6 +30,9 @@ struct receiver_settings {
 	/* TLS and logins */
 	int     tls_level;              /* enum tls_level                      */
 	bool    tls_wrappermode, tls_auth_only;
+	bool    use_tls, enforce_tls;   /* the old way to say tls_level        */
+	bool    tls_received_header;
+	int64_t tls_loglevel;
 	bool    auth_enable, auth_required;
 	int     sender_login_check;     /* enum sender_check                   */
 	struct setting_list auth_mechanisms, sasl_options, sasl_tls_options;

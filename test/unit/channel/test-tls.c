@@ -16,6 +16,7 @@
 #include "channel/link.h"
 #include "channel/listener.h"
 #include "channel/stream.h"
+#include "channel/tickets.h"
 #include "base/arena.h"
 
 #include <arpa/inet.h>
@@ -34,12 +35,13 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SIGN = 1, SIGNED, NOT_SIGNED, FILE_SIZE = 200000 };
 
 static struct cert ec, rsa, other;
-static char ticket_key[80];
+static char ticket_key[TICKET_SEED];
 
 /* ---- the signer: tls_keys behind a link ---- */
 
@@ -339,7 +341,7 @@ static struct tls *
 house_tls(const struct setup *c, struct buffer *errors)
 {
 	struct tls_signer signer = { .sign = ask_signer };
-	struct tls *t = tls_open(&c->settings, &signer, (struct bytes){ ticket_key, 80 }, errors);
+	struct tls *t = tls_open(&c->settings, &signer, (struct bytes){ ticket_key, TICKET_SEED }, errors);
 
 	assert_non_null(t);
 	for (size_t i = 0; i < COUNT(c->cert) && c->cert[i] != NULL; i++)
@@ -1155,8 +1157,10 @@ test_keys_that_cannot_be_used_are_complained_of(void **state)
 struct open_case { const char *why; struct tls_settings settings; const char *complaint; };
 static const struct open_case opens[] = {
 	{ "as usual", STANDARD, NULL },
-	{ "no such version", { ">=TLSv1.1", "", "smtp", "", false, { NULL, 0 } }, "TLS protocols \">=TLSv1.1\": expected >=TLSv1.2 or >=TLSv1.3\n" },
-	{ "no such cipher", { ">=TLSv1.2", "ROT13", "smtp", "", false, { NULL, 0 } }, "the ciphers of TLSv1.2 are not as OpenSSL names them: no cipher match\n" },
+	{ "no such version", { .protocols = ">=TLSv1.9", .session_id = "smtp" }, "TLS protocols \">=TLSv1.9\": not known: >=TLSv1.9; expected >=TLSv1.2 or >=TLSv1.3\n" },
+	{ "nothing left", { .protocols = "!TLSv1.2, !TLSv1.3", .session_id = "smtp" }, "TLS protocols \"!TLSv1.2, !TLSv1.3\": neither TLSv1.2 nor TLSv1.3 is left; expected >=TLSv1.2 or >=TLSv1.3\n" },
+	{ "no such cipher", { .protocols = ">=TLSv1.2", .ciphers = "ROT13", .session_id = "smtp" }, "the ciphers of TLSv1.2 are not as OpenSSL names them: no cipher match\n" },
+	{ "no such group", { .protocols = ">=TLSv1.2", .curves = "P-1", .session_id = "smtp" }, "the groups of tls_eecdh_auto_curves are not as OpenSSL names them: passed invalid argument\n" },
 };
 
 static void
@@ -1171,11 +1175,11 @@ test_bad_settings_and_certificates_are_complained_of(void **state)
 	for (size_t i = 0; i < COUNT(opens); i++) {
 		buffer_reset(&errors);
 		tls_close(&t);
-		t = tls_open(&opens[i].settings, &nobody, (struct bytes){ ticket_key, 80 }, &errors);
+		t = tls_open(&opens[i].settings, &nobody, (struct bytes){ ticket_key, TICKET_SEED }, &errors);
 		HOLDS(opens[i].why, (t != NULL) == (opens[i].complaint == NULL));
 		SAME(opens[i].why, buffer_bytes(&errors), bytes_of(opens[i].complaint));
 	}
-	t = tls_open(&opens[0].settings, &nobody, (struct bytes){ ticket_key, 80 }, &errors);
+	t = tls_open(&opens[0].settings, &nobody, (struct bytes){ ticket_key, TICKET_SEED }, &errors);
 	buffer_reset(&errors);
 	HOLDS("nonsense", !tls_add_certificate(t, BYTES("nonsense"), &errors) && errors.len > 0);
 	HOLDS("a key is no certificate", !tls_add_certificate(t, buffer_bytes(&ec.key), &errors));
@@ -1278,8 +1282,7 @@ test_make_certificates(void **state)
 	ec = cert_make("EC", "a.example,mail.a.example");
 	rsa = cert_make("RSA", "a.example,mail.a.example");
 	other = cert_make("EC", "b.example,*.c.example");
-	for (size_t i = 0; i < sizeof ticket_key; i++)
-		ticket_key[i] = (char)(i * 5 + 1);
+	tickets_seed(ticket_key, time(NULL), 3600);
 }
 
 static void

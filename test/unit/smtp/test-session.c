@@ -293,7 +293,7 @@ test_trace_and_missing_fields(void **state)
 	SAME("Bcc is gone", buffer_bytes(&k.stored), BYTES("Subject: s\r\n\r\nbody\r\n"));
 	SAME("all is added", buffer_bytes(&k.prefix),
 	     BYTES("Received: from c.org (unknown [192.0.2.7])\r\n"
-	           "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits))\r\n\t(Authenticated sender: jack@example.com)\r\n"
+	           "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits))\r\n\t(No client certificate requested)\r\n\t(Authenticated sender: jack@example.com)\r\n"
 	           "\tby mail.example.com (Mansio) with ESMTPSA id 1A2B\r\n\tfor <jill@example.com>; Sun, 22 Nov 2026 01:35:19 +0000 (UTC)\r\n"
 	           "From: <jack@example.com>\r\nDate: Sun, 22 Nov 2026 01:35:19 +0000 (UTC)\r\nMessage-ID: <1795311319.1A2B@mail.example.com>\r\n"));
 	kit_close(&k);

@@ -1,0 +1,443 @@
+/*
+ * estate-tls.c -- certificates and keys for the roles, and the seed of their session tickets (estate.h)
+ *
+ *     certificates/LISTENER  to receivers and logins: which chains it shows, a line each: USE TAB NAME TAB
+ *                            file TAB file ..., the files by their paths
+ *     certificate/PATH       to receivers and logins: the public part of that file
+ *     authorities/PATH       the same of smtpd_tls_CAfile, of all files in smtpd_tls_CApath
+ *     key/PATH               to the signer: the file
+ *     ticket-key             to receivers and logins: TICKET_SEED bytes (channel/tickets.h)
+ */
+#include "role/estate_inner.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/map.h"
+#include "channel/tickets.h"
+#include "role/tables.h"
+#include "role/tls-settings.h"
+
+enum { PATH_ROOM = 4096, AUTHORITIES_MOST = 4 << 20 };
+#define FRONTS (FROM(RECEIVER) | FROM(LOGIN))
+
+static bool
+is_held(const struct estate *e, const char *kind, const char *path)
+{
+	char name[PATH_ROOM + 16];
+
+	(void)snprintf(name, sizeof name, "%s/%s", kind, path);
+	return estate_find(e, name) != NULL;
+}
+
+static void
+hold_as(struct opening *o, const char *kind, const char *path, const char *text, int fd,
+        unsigned roles)
+{
+	char            name[PATH_ROOM + 16];
+	struct holding *h;
+
+	(void)snprintf(name, sizeof name, "%s/%s", kind, path);
+	h = fd < 0 || estate_take_over(o, name, text, roles) == NULL
+	            ? estate_hold(o, name, text, fd, roles)
+	            : NULL;
+	if (h == NULL)
+		(void)close(fd);
+}
+
+static bool
+cannot(struct opening *o, const char *what, const char *path)
+{
+	buffer_printf(o->errors, "%s %s: %s\n", what, path, strerror(errno));
+	return false;
+}
+
+/* What may be shown of a file. */
+static bool
+hold_public(struct opening *o, const char *path)
+{
+	struct buffer whole = { 0 }, shown = { 0 };
+	bool          good;
+
+	if (is_held(o->estate, "certificate", path))
+		return true;
+	good = estate_read(path, &whole);
+	if (good) {
+		tls_public_part(buffer_bytes(&whole), &shown);
+		buffer_add_char(&shown, '\0');
+		hold_as(o, "certificate", path, shown.at, -1, FRONTS);
+	} else
+		(void)cannot(o, "certificate", path);
+	if (whole.len > 0)
+		explicit_bzero(whole.at, whole.len);
+	buffer_free(&whole);
+	buffer_free(&shown);
+	return good;
+}
+
+/* A key is opened here and read by the signer alone. */
+static bool
+hold_key(struct opening *o, const char *path)
+{
+	struct stat st;
+	char       *stamp;
+	int         fd;
+
+	if (is_held(o->estate, "key", path))
+		return true;
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) < 0 || fstat(fd, &st) < 0)
+		return cannot(o, "private key", path);
+	stamp = estate_stamp(&st);
+	hold_as(o, "key", path, stamp, fd, FROM(SIGNER));
+	memory_free(stamp);
+	return true;
+}
+
+/* Calls hold_one for each of the paths between TABs. */
+static bool
+for_each_path(struct opening *o, const char *paths,
+              bool (*hold_one)(struct opening *, const char *))
+{
+	struct bytes rest = bytes_of(paths), one;
+	char         path[PATH_ROOM];
+
+	while (bytes_split(&rest, '\t', &one)) {
+		if (!bytes_string(one, path, sizeof path)) {
+			errno = ENAMETOOLONG;
+			return cannot(o, "file", paths);
+		}
+		if (!hold_one(o, path))
+			return false;
+	}
+	return true;
+}
+
+/* All certificates of a directory, whatever their files are called. */
+static bool
+read_directory(struct opening *o, const char *path, struct buffer *out)
+{
+	DIR                 *d = opendir(path);
+	const struct dirent *e;
+	char                 file[PATH_ROOM + 260];
+
+	if (d == NULL)
+		return cannot(o, "smtpd_tls_CApath", path);
+	while ((e = readdir(d)) != NULL && out->len < AUTHORITIES_MOST) {
+		struct stat   st;
+		struct buffer whole = { 0 };
+
+		(void)snprintf(file, sizeof file, "%s/%s", path, e->d_name);
+		if (stat(file, &st) == 0 && S_ISREG(st.st_mode) && estate_read(file, &whole))
+			tls_public_part(buffer_bytes(&whole), out);
+		buffer_free(&whole);
+	}
+	(void)closedir(d);
+	return true;
+}
+
+static bool
+hold_authorities(struct opening *o, const struct tls_rows *r)
+{
+	struct buffer text = { 0 };
+	bool          good = true;
+
+	if (!r->ask && !r->require)
+		return true;
+	if (*r->authorities != '\0' && !is_held(o->estate, "authorities", r->authorities)) {
+		good = estate_read(r->authorities, &text) ||
+		       cannot(o, "smtpd_tls_CAfile", r->authorities);
+		buffer_add_char(&text, '\0');
+		if (good)
+			hold_as(o, "authorities", r->authorities, text.at, -1, FRONTS);
+	}
+	buffer_reset(&text);
+	if (good && *r->authorities_path != '\0' &&
+	    !is_held(o->estate, "authorities", r->authorities_path)) {
+		good = read_directory(o, r->authorities_path, &text);
+		buffer_add_char(&text, '\0');
+		if (good)
+			hold_as(o, "authorities", r->authorities_path, text.at, -1, FRONTS);
+	}
+	buffer_free(&text);
+	return good;
+}
+
+static bool
+open_listener_tls(struct opening *o, const char *listener, struct arena *a)
+{
+	static const char *const uses[] = {
+		[CHAIN_ALL] = "all", [CHAIN_NAME] = "name", [CHAIN_MORE] = "more"
+	};
+	struct tls_chains chains;
+	struct tls_rows   r;
+	struct buffer     list = { 0 };
+	bool good = settings_fill(o->settings, &tls_setting_table, listener, &r, o->errors) &&
+	            tls_chains_of(&r, tables_default_type(o->settings), a, &chains, o->errors);
+
+	for (size_t i = 0; good && i < chains.count; i++) {
+		const struct tls_chain *c = &chains.chain[i];
+
+		good = for_each_path(o, c->files, hold_public) &&
+		       for_each_path(o, c->keys, hold_key);
+		buffer_printf(&list, "%s\t%s\t%s\n", uses[c->use], c->name, c->files);
+	}
+	good = good && hold_authorities(o, &r);
+	buffer_add_char(&list, '\0');
+	if (good && list.len > 1)
+		hold_as(o, "certificates", listener, list.at, -1, FRONTS);
+	buffer_free(&list);
+	return good;
+}
+
+static bool
+open_certificates(struct opening *o)
+{
+	struct arena *a = arena_open(NULL);
+	bool          good = true;
+
+	for (size_t l = 0; good && l < LISTEN_SERVICES; l++)
+		good = open_listener_tls(o, listener_names[l], a);
+	arena_close(&a);
+	return good;
+}
+
+/*
+ * Tickets.  The seed is kept for the next start, so that clients go on with their sessions; it lets nobody read
+ * what was before the period it is of.
+ */
+
+static void
+seed_path(const struct common_settings *common, char path[static PATH_ROOM])
+{
+	(void)snprintf(path, PATH_ROOM, "%s/run/tickets", common->mail_directory);
+}
+
+/* Only what nobody else could have written or read. */
+static bool
+read_seed(const struct common_settings *common, char seed[static TICKET_SEED])
+{
+	char        path[PATH_ROOM];
+	struct stat st;
+	int         fd;
+	bool        good;
+
+	seed_path(common, path);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+		return false;
+	good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+	       (st.st_mode & 077) == 0 && st.st_size == TICKET_SEED &&
+	       read(fd, seed, TICKET_SEED) == TICKET_SEED;
+	(void)close(fd);
+	return good;
+}
+
+/* Not having it costs a handshake each, no more. */
+static void
+keep_seed(const struct common_settings *common, const char seed[static TICKET_SEED])
+{
+	char path[PATH_ROOM], draft[PATH_ROOM + 8];
+	int  fd;
+
+	seed_path(common, path);
+	(void)snprintf(draft, sizeof draft, "%s.new", path);
+	(void)unlink(draft);
+	if ((fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
+		return;
+	if (write(fd, seed, TICKET_SEED) != TICKET_SEED || rename(draft, path) < 0)
+		(void)unlink(draft);
+	(void)close(fd);
+}
+
+static int
+seed_descriptor(const char seed[static TICKET_SEED])
+{
+	int fd = memfd_create("ticket-key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || write(fd, seed, TICKET_SEED) != TICKET_SEED ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
+		return -1;
+	return fd;
+}
+
+static int64_t
+ticket_period(struct settings *s)
+{
+	struct tls_rows r;
+	struct buffer   unheard = { 0 };
+	bool            good = settings_fill(s, &tls_setting_table, NULL, &r, &unheard);
+
+	buffer_free(&unheard);
+	return good ? r.ticket_ms / 1000 : 3600;
+}
+
+/* It is of the period before, so that who begins with it can read what was given out then. */
+static bool
+open_tickets(struct opening *o)
+{
+	char    seed[TICKET_SEED];
+	int64_t period = ticket_period(o->settings), then = clock_wall() - period;
+	int     fd;
+
+	for (const struct holding *h = o->before == NULL ? NULL : o->before->first; h != NULL;
+	     h = h->next)
+		if (strcmp(h->name, "ticket-key") == 0) {
+			(void)estate_take_over(o, h->name, h->text, FRONTS);
+			return true;
+		}
+	if (!read_seed(o->common, seed) || tickets_period(seed) != period ||
+	    !tickets_advance(seed, then))
+		tickets_seed(seed, then, period);
+	keep_seed(o->common, seed);
+	fd = seed_descriptor(seed);
+	explicit_bzero(seed, sizeof seed);
+	if (fd < 0)
+		return cannot(o, "memfd", "ticket-key");
+	(void)estate_hold(o, "ticket-key", "", fd, FRONTS);
+	return true;
+}
+
+const struct holding *
+estate_renew_tickets(struct estate *e, const struct common_settings *common)
+{
+	char seed[TICKET_SEED], before[TICKET_SEED];
+	int  fd = -1;
+
+	for (struct holding *h = e->first; h != NULL; h = h->next) {
+		if (strcmp(h->name, "ticket-key") != 0)
+			continue;
+		if (pread(h->fd, seed, sizeof seed, 0) == TICKET_SEED) {
+			memcpy(before, seed, sizeof seed);
+			if (tickets_advance(seed, clock_wall() - tickets_period(seed)) &&
+			    memcmp(before, seed, sizeof seed) != 0)
+				fd = seed_descriptor(seed);
+			explicit_bzero(before, sizeof before);
+		}
+		if (fd >= 0) {
+			keep_seed(common, seed);
+			(void)close(h->fd);
+			h->fd = fd;
+		}
+		explicit_bzero(seed, sizeof seed);
+		return fd >= 0 ? h : NULL;
+	}
+	return NULL;
+}
+
+bool
+estate_open_tls(struct opening *o)
+{
+	return open_certificates(o) && open_tickets(o);
+}
+
+/*
+ * What changes while the house lives
+ */
+
+static bool
+is_of_tls(const struct holding *h)
+{
+	return strncmp(h->name, "certificate", 11) == 0 || strncmp(h->name, "key/", 4) == 0 ||
+	       strncmp(h->name, "authorities/", 12) == 0;
+}
+
+static bool
+has_text(const struct estate *e, const struct holding *h)
+{
+	const struct holding *other = estate_find(e, h->name);
+
+	return other != NULL && strcmp(other->text, h->text) == 0;
+}
+
+static bool
+all_in(const struct estate *these, const struct estate *those)
+{
+	for (const struct holding *h = these->first; h != NULL; h = h->next)
+		if (is_of_tls(h) && !has_text(those, h))
+			return false;
+	return true;
+}
+
+/* The same words again and again help nobody. */
+static void
+warn_once(const struct buffer *errors)
+{
+	static uint64_t said;
+	uint64_t        now = errors->len == 0 ? 0 : hash_of(buffer_bytes(errors));
+
+	if (now != said && errors->len > 0)
+		warn_("certificates stay as they were: %.*s", (int)errors->len - 1, errors->at);
+	said = now;
+}
+
+bool
+estate_tls_changed(const struct estate *e, const struct common_settings *common,
+                   struct settings *settings)
+{
+	struct buffer  errors = { 0 };
+	struct opening o = { memory_take(sizeof *o.estate), common, settings, NULL, &errors };
+	bool changed = open_certificates(&o) && !(all_in(o.estate, e) && all_in(e, o.estate));
+
+	warn_once(&errors);
+	estate_close(&o.estate);
+	buffer_free(&errors);
+	return changed;
+}
+
+static void
+tell_paths(const char *paths, void (*each)(void *ctx, const char *path), void *ctx)
+{
+	struct bytes rest = bytes_of(paths), one;
+	char         path[PATH_ROOM];
+
+	while (bytes_split(&rest, '\t', &one))
+		if (bytes_string(one, path, sizeof path))
+			each(ctx, path);
+}
+
+/* A directory is watched as that of a file in it. */
+static void
+tell_directories(const struct tls_rows *r, void (*each)(void *ctx, const char *path), void *ctx)
+{
+	char path[PATH_ROOM];
+
+	for (size_t i = 0; i < r->directories.count; i++)
+		if (snprintf(path, sizeof path, "%s/fullchain.pem", r->directories.item[i]) <
+		    (int)sizeof path)
+			each(ctx, path);
+	if (*r->authorities != '\0')
+		each(ctx, r->authorities);
+	for (size_t i = 0; i < r->sni_maps.count; i++)
+		if (strchr(r->sni_maps.item[i], '/') != NULL)
+			each(ctx, strchr(r->sni_maps.item[i], '/'));
+}
+
+void
+estate_tls_files(struct settings *s, void (*each)(void *ctx, const char *path), void *ctx)
+{
+	struct arena     *a = arena_open(NULL);
+	struct buffer     unheard = { 0 };
+	struct tls_chains chains;
+	struct tls_rows   r;
+
+	for (size_t l = 0; l < LISTEN_SERVICES; l++) {
+		if (!settings_fill(s, &tls_setting_table, listener_names[l], &r, &unheard))
+			continue;
+		tell_directories(&r, each, ctx);
+		if (!tls_chains_of(&r, tables_default_type(s), a, &chains, &unheard))
+			continue;
+		for (size_t i = 0; i < chains.count; i++) {
+			tell_paths(chains.chain[i].files, each, ctx);
+			tell_paths(chains.chain[i].keys, each, ctx);
+		}
+	}
+	buffer_free(&unheard);
+	arena_close(&a);
+}

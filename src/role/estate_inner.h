@@ -1,0 +1,28 @@
+/*
+ * estate_inner -- what the files of the estate share: estate.c (directories, sockets, tables), estate-tls.c
+ * (certificates, keys, tickets)
+ */
+#ifndef ROLE_ESTATE_INNER_H
+#define ROLE_ESTATE_INNER_H
+
+#include <sys/stat.h>
+
+#include "role/estate.h"
+
+struct opening {
+	struct estate                *estate;
+	const struct common_settings *common;
+	struct settings              *settings;
+	const struct estate          *before;
+	struct buffer                *errors;
+};
+struct holding *estate_hold(struct opening *, const char *name, const char *text, int fd, unsigned roles);
+/* What the estate before has under this name and text; NULL: it has not. */
+struct holding *estate_take_over(struct opening *, const char *name, const char *text, unsigned roles);
+bool estate_read(const char *path, struct buffer *out);        /* false with errno */
+char *estate_stamp(const struct stat *);                       /* which file it is and as of when */
+
+/* estate-tls.c */
+bool estate_open_tls(struct opening *);
+
+#endif

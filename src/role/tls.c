@@ -1,0 +1,176 @@
+#include "role/tls.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "channel/tickets.h"
+#include "role/tls-settings.h"
+
+/* The chains that worked last, by their files: of this process, for all its listeners. */
+static struct map *good_chains;
+
+struct making {
+	struct house     *house;
+	struct tls       *tls;
+	const char       *listener;
+	struct tls_signer signer;
+	struct buffer     errors;
+	unsigned          shown;
+};
+
+/* The public parts of the files, one behind the other. */
+static bool
+gather(struct making *m, struct bytes files, struct buffer *out)
+{
+	struct bytes file;
+	char         name[4200];
+
+	while (bytes_split(&files, '\t', &file)) {
+		const char *text;
+
+		(void)snprintf(name, sizeof name, "certificate/%.*s", (int)file.len, file.at);
+		if ((text = house_resource_text(m->house, name)) == NULL)
+			return false;
+		buffer_add_string(out, text);
+	}
+	return true;
+}
+
+static bool
+works(struct making *m, struct bytes text)
+{
+	struct bytes rest = text, chain;
+	int          count = 0;
+
+	for (; tls_next_chain(&rest, &chain); count++)
+		if (!tls_key_answers(chain, &m->signer))
+			return false;
+	return count > 0;
+}
+
+/* What is shown for these files: as they are now if that works, else as they were. */
+static const char *
+chain_of(struct making *m, struct bytes files)
+{
+	struct buffer now = { 0 };
+	char         *old = good_chains == NULL ? NULL : map_get(good_chains, files), *kept;
+	bool          good = gather(m, files, &now) && now.len > 0;
+
+	buffer_add_char(&now, '\0');
+	if (good && old != NULL && strcmp(old, now.at) == 0) {
+		buffer_free(&now);
+		return old;
+	}
+	if (!good || !works(m, bytes_of(now.at))) {
+		fault("%.*s: no certificate whose private key is there%s", (int)files.len, files.at,
+		      old != NULL ? "; the one from before stays" : "");
+		buffer_free(&now);
+		return old;
+	}
+	kept = memory_take(now.len);
+	memcpy(kept, now.at, now.len);
+	if (good_chains == NULL)
+		good_chains = map_open();
+	memory_free(map_put(good_chains, files, kept));
+	buffer_free(&now);
+	return kept;
+}
+
+/* "name TAB mail.example.org TAB file TAB file" */
+static void
+add_line(struct making *m, struct bytes line)
+{
+	struct bytes use, name, rest, chain;
+	const char  *text;
+	char         asked[256];
+
+	if (!bytes_split(&line, '\t', &use) || !bytes_split(&line, '\t', &name) ||
+	    !bytes_string(name, asked, sizeof asked) || (text = chain_of(m, line)) == NULL)
+		return;
+	for (rest = bytes_of(text); tls_next_chain(&rest, &chain);)
+		if (bytes_is(use, "all")
+		            ? tls_add_certificate(m->tls, chain, &m->errors)
+		            : tls_add_certificate_for(m->tls, chain, asked, &m->errors))
+			m->shown++;
+}
+
+/* Whose certificates of clients are trusted: those behind the mark are not told to them. */
+static void
+authorities_of(struct house *h, const struct tls_rows *r, struct buffer *out)
+{
+	char        name[4200];
+	const char *text;
+
+	(void)snprintf(name, sizeof name, "authorities/%s", r->authorities);
+	if (*r->authorities != '\0' && (text = house_resource_text(h, name)) != NULL)
+		buffer_add_string(out, text);
+	(void)snprintf(name, sizeof name, "authorities/%s", r->authorities_path);
+	if (*r->authorities_path != '\0' && (text = house_resource_text(h, name)) != NULL)
+		buffer_printf(out, "%s%s", TLS_UNTOLD, text);
+}
+
+static struct tls *
+open_empty(struct making *m, const struct tls_wish *w, struct arena *a)
+{
+	struct house       *h = m->house;
+	struct tls_rows     r;
+	struct tls_settings set;
+	struct buffer       seed = { 0 }, authorities = { 0 };
+	struct tls         *t = NULL;
+
+	if (house_settings(h, &tls_setting_table, w->listener, &r) &&
+	    tls_settings_of(&r, w->mandatory, a, &set, &m->errors) &&
+	    house_resource_read(h, "ticket-key", &seed) == 0 && seed.len == TICKET_SEED) {
+		authorities_of(h, &r, &authorities);
+		set.authorities = buffer_bytes(&authorities);
+		set.session_id = w->session_id;
+		set.alpn = w->alpn;
+		set.handshake_ms = w->handshake_ms;
+		set.trace = w->trace;
+		t = tls_open(&set, &m->signer, buffer_bytes(&seed), &m->errors);
+	}
+	if (seed.len > 0)
+		explicit_bzero(seed.at, seed.len);
+	buffer_free(&seed);
+	buffer_free(&authorities);
+	return t;
+}
+
+static const char *
+list_of(struct house *h, const char *listener)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof name, "certificates/%s", listener);
+	return house_resource_text(h, name);
+}
+
+bool
+house_tls_is_set(struct house *h, const char *listener)
+{
+	return list_of(h, listener) != NULL;
+}
+
+struct tls *
+house_tls(struct house *h, const struct tls_wish *w)
+{
+	struct making m = { h, NULL, w->listener, house_signer(h), { 0 }, 0 };
+	struct arena *a = arena_open(NULL);
+	const char   *list = list_of(h, w->listener);
+	struct bytes  rest, line;
+
+	if (list != NULL && (m.tls = open_empty(&m, w, a)) != NULL)
+		for (rest = bytes_of(list); bytes_split(&rest, '\n', &line);)
+			add_line(&m, line);
+	if (m.tls != NULL && (m.shown == 0 || !tls_settle(m.tls, h->common.myhostname)))
+		tls_close(&m.tls);
+	if (m.errors.len > 0)
+		fault("TLS of %s: %.*s", w->listener, (int)m.errors.len - 1, m.errors.at);
+	if (list != NULL && m.tls == NULL)
+		fault("there is no TLS at %s", w->listener);
+	buffer_free(&m.errors);
+	arena_close(&a);
+	return m.tls;
+}

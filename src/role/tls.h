@@ -1,0 +1,26 @@
+/*
+ * tls -- the TLS of one listener, as settings and the postmaster's files say it
+ *
+ * From:     receiver, login
+ * Touches:  the signer, who is asked whether it has the keys
+ *
+ * house_tls()  a new one, or NULL: no certificate is set, or none works (said in the log).  A file of certificates
+ *     that is broken, or whose key the signer has not, counts as it was when it last was good.
+ */
+#ifndef ROLE_TLS_H
+#define ROLE_TLS_H
+
+#include "channel/tls.h"
+#include "role/house.h"
+
+struct tls_wish {
+	const char *listener;      /* "imaps"                                  */
+	bool        mandatory;     /* nothing goes on without TLS there        */
+	const char *session_id, *alpn;
+	int64_t     handshake_ms;
+	void      (*trace)(const char *step);
+};
+struct tls *house_tls(struct house *, const struct tls_wish *);
+bool house_tls_is_set(struct house *, const char *listener);   /* whether a certificate is meant to be shown there */
+
+#endif

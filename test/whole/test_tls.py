@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: ISC
+"""TLS of what comes in: levels, versions and ciphers, certificates by name and their renewal, certificates of
+clients, tickets; with openssl s_client, Python's ssl and Debian's Postfix beside us."""
+
+import os
+import pathlib
+import re
+import shutil
+import smtplib
+import socket
+import ssl
+import subprocess
+import tempfile
+
+import pytest
+
+from house import House, make_certificate, wait_for
+
+
+def make_authority(directory, name="ca"):
+    """A private CA: NAME.pem and NAME.key."""
+    cert, key = directory / f"{name}.pem", directory / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "9", "-subj", f"/CN=Test {name}", "-keyout", key, "-out", cert], check=True,
+                   capture_output=True)
+    return cert, key
+
+
+def make_leaf(directory, authority, name, *names, subject=None, rsa=False, days="5"):
+    """A certificate of the authority for these DNS names: chain and key."""
+    ca, ca_key = authority
+    cert, key, req = (directory / f"{name}.{x}" for x in ["crt", "key", "csr"])
+    kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    subprocess.run(["openssl", "req", "-new", "-newkey", *kind, "-nodes", "-keyout", key, "-out", req,
+                    "-subj", subject or f"/CN={names[0] if names else name}"], check=True, capture_output=True)
+    more = directory / f"{name}.ext"
+    more.write_text("subjectAltName=" + ",".join(f"DNS:{n}" for n in names) + "\n" if names else "\n")
+    subprocess.run(["openssl", "x509", "-req", "-in", req, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial",
+                    "-days", days, "-extfile", more, "-out", cert], check=True, capture_output=True)
+    cert.write_text(cert.read_text() + ca.read_text())
+    key.chmod(0o600)
+    return cert, key
+
+
+def context(**more):
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    for name, value in more.items():
+        setattr(c, name, value)
+    return c
+
+
+def s_client(port, *more, starttls=None, say="QUIT\r\n"):
+    words = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-brief", *more]
+    if starttls:
+        words += ["-starttls", starttls]
+    done = subprocess.run(words, input=say, capture_output=True, text=True, timeout=20)
+    return done.stdout + done.stderr
+
+
+def shown(port, name=None, starttls=None):
+    """The CN of the certificate that is shown to who asks for this name, or for none."""
+    words = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *(["-servername", name] if name else ["-noservername"])]
+    if starttls:
+        words += ["-starttls", starttls]
+    done = subprocess.run(words, input="Q\n", capture_output=True, text=True, timeout=20)
+    found = re.search(r"^subject=.*?CN ?= ?([^\n,/]+)", done.stdout, re.M)
+    return found and found.group(1)
+
+
+@pytest.fixture(scope="module")
+def directory():
+    d = pathlib.Path(tempfile.mkdtemp(prefix="mansio-tls-"))
+    yield d
+    shutil.rmtree(d)
+
+
+@pytest.fixture(scope="module")
+def authority(directory):
+    return make_authority(directory)
+
+
+# ---- certificates by name ----------------------------------------------------------------------
+
+
+def live(root, name, cert, key, number=1):
+    """As certbot lays it out: links in live/, files in archive/."""
+    archive, links = root / "archive" / name, root / "live" / name
+    archive.mkdir(parents=True, exist_ok=True)
+    links.mkdir(parents=True, exist_ok=True)
+    for what, source in [("fullchain", cert), ("privkey", key)]:
+        target = archive / f"{what}{number}.pem"
+        shutil.copy(source, target)
+        new = links / f"{what}.new"
+        new.symlink_to(os.path.relpath(target, links))
+        new.rename(links / f"{what}.pem")
+
+
+def test_each_domain_has_its_certificate_and_certbot_renews_it(directory, authority):
+    root = directory / "letsencrypt"
+    for name in ["a.example", "b.example"]:
+        live(root, name, *make_leaf(directory, authority, name, f"mail.{name}", f"*.{name}", subject=f"/CN=first {name}"))
+    with House(tls_certificate_directories=str(root / "live")) as h:
+        for service, starttls in [("smtp", "smtp"), ("submissions", None), ("imap", "imap"), ("imaps", None),
+                                  ("pop3", "pop3"), ("lmtp", "lmtp")]:
+            port = h.ports[service]
+            assert shown(port, "mail.a.example", starttls) == "first a.example", service
+            assert shown(port, "imap.b.example", starttls) == "first b.example", service
+            assert shown(port, None, starttls) == "mail.example.com", service
+            assert shown(port, "nobody.example.net", starttls) == "mail.example.com", service
+        # a session that began before goes on
+        old = smtplib.SMTP("127.0.0.1", h.ports["smtp"], timeout=20)
+        old.starttls(context=context())
+        live(root, "a.example", *make_leaf(directory, authority, "a2", "mail.a.example", subject="/CN=second a.example"),
+             number=2)
+        wait_for(lambda: shown(h.ports["imaps"], "mail.a.example") == "second a.example")
+        wait_for(lambda: shown(h.ports["smtp"], "mail.a.example", "smtp") == "second a.example")
+        assert shown(h.ports["imaps"], "mail.b.example") == "first b.example"
+        assert old.noop()[0] == 250
+        old.quit()
+        # a domain that comes while we run
+        live(root, "c.example", *make_leaf(directory, authority, "c", "mail.c.example", subject="/CN=c.example"))
+        wait_for(lambda: shown(h.ports["imaps"], "mail.c.example") == "c.example")
+
+
+def test_a_broken_certificate_leaves_the_old_one_in_force(directory, authority):
+    with House() as h:
+        cert, key = (pathlib.Path(h.settings[f"smtpd_tls_{x}_file"]) for x in ["cert", "key"])
+        smtp = h.ports["smtp"]
+
+        def replace(path, text):
+            new = path.with_suffix(".new")
+            new.write_text(text)
+            new.rename(path)
+
+        good_cert, good_key = cert.read_text(), key.read_text()
+        replace(cert, "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+        wait_for(lambda: "the one from before stays" in h.text())
+        assert shown(smtp, starttls="smtp") == "mail.example.com"
+        # a certificate whose key has not come yet
+        second = make_leaf(directory, authority, "second", "mail.example.com", subject="/CN=the second")
+        replace(cert, second[0].read_text())
+        wait_for(lambda: h.text().count("certificates are new") >= 2)
+        wait_for(lambda: h.text().count("the one from before stays") >= 2)
+        assert shown(smtp, starttls="smtp") == "mail.example.com"
+        replace(key, second[1].read_text())
+        wait_for(lambda: shown(smtp, starttls="smtp") == "the second")
+        # a key that cannot be read: what was there signs on
+        replace(key, "no key\n")
+        wait_for(lambda: "cannot read the private key" in h.text())
+        assert shown(smtp, starttls="smtp") == "the second"
+        cert.unlink()
+        wait_for(lambda: "certificates stay as they were" in h.text())
+        assert shown(smtp, starttls="smtp") == "the second"
+        replace(key, good_key)
+        replace(cert, good_cert)
+        wait_for(lambda: shown(smtp, starttls="smtp") == "mail.example.com")
+
+
+def test_sni_maps_and_chain_files_as_postfix_has_them(directory, authority):
+    ec = make_leaf(directory, authority, "chain-ec", "mail.example.com", subject="/CN=chain ec")
+    rsa = make_leaf(directory, authority, "chain-rsa", "mail.example.com", subject="/CN=chain rsa", rsa=True)
+    sub = make_leaf(directory, authority, "sub", "whatever.example", subject="/CN=below example.org")
+    one = make_leaf(directory, authority, "one", "whatever.example", subject="/CN=one host")
+    chain = directory / "both.pem"
+    chain.write_text(ec[1].read_text() + ec[0].read_text() + rsa[1].read_text() + rsa[0].read_text())
+    sni = directory / "sni"
+    sni.write_text(f".example.org {sub[1]}, {sub[0]}\nwww.example.org {one[1]} {one[0]}\n")
+    with House(smtpd_tls_cert_file=None, smtpd_tls_key_file=None, smtpd_tls_chain_files=str(chain),
+               tls_server_sni_maps=f"hash:{sni}") as h:
+        port = h.ports["imaps"]
+        assert shown(port) == "chain ec"
+        assert "chain rsa" in s_client(port, "-sigalgs", "rsa_pss_rsae_sha256", say="a logout\r\n")
+        assert shown(port, "www.example.org") == "one host"
+        assert shown(port, "mail.example.org") == "below example.org"
+        assert shown(port, "a.b.example.org") == "below example.org"
+        assert shown(port, "mail.example.com") == "chain ec"
+        # the private key of a file of both is the signer's alone
+        for p in h.status():
+            if p["role"] in ("receiver", "login"):
+                continue
+        secret = "".join(ec[1].read_text().splitlines()[1:3])[:40].encode()
+        for p in h.status():
+            if p["role"] in ("receiver", "login") and os.geteuid() == 0:
+                assert secret not in memory_of(p["pid"]), p["role"]
+
+
+def memory_of(pid):
+    found = b""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            place, rights = line.split()[:2]
+            begin, end = (int(x, 16) for x in place.split("-"))
+            if "rw" in rights and end - begin < 64 << 20:
+                try:
+                    mem.seek(begin)
+                    found += mem.read(end - begin)
+                except OSError:
+                    pass
+    return found
+
+
+def test_listeners_may_have_certificates_of_their_own(directory, authority):
+    pop = make_leaf(directory, authority, "pop", "pop.example.com", subject="/CN=pop")
+    with House(**{"pop3s/smtpd_tls_cert_file": str(pop[0]), "pop3s/smtpd_tls_key_file": str(pop[1]),
+                  "imap/smtpd_tls_chain_files": ""}) as h:
+        assert shown(h.ports["pop3s"]) == "pop"
+        assert shown(h.ports["pop3"], starttls="pop3") == "mail.example.com"
+
+
+# ---- versions, ciphers, ALPN -----------------------------------------------------------------
+
+
+def negotiates(port, starttls=None, ok="Protocol version", *more):
+    return ok in s_client(port, *more, starttls=starttls)
+
+
+def test_versions_and_ciphers_can_be_said_in_postfix_words():
+    with House(smtpd_tls_protocols="!SSLv2, !SSLv3", smtpd_tls_mandatory_protocols=">=TLSv1.3",
+               smtpd_tls_mandatory_exclude_ciphers="aNULL, MD5", tls_preempt_cipherlist="no",
+               smtpd_tls_exclude_ciphers="CHACHA20") as h:
+        say = {"smtp": "smtp", "submission": "smtp", "submissions": None, "imaps": None, "imap": "imap"}
+        for service, may_12 in [("smtp", True), ("submission", False), ("submissions", False), ("imaps", False),
+                                ("imap", True)]:
+            port = h.ports[service]
+            assert ("TLSv1.3" in s_client(port, "-tls1_3", starttls=say[service])), service
+            assert ("Protocol version: TLSv1.2" in s_client(port, "-tls1_2", starttls=say[service])) == may_12, service
+            assert "Protocol version" not in s_client(port, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0",
+                                                      starttls=say[service]), service
+        smtp = h.ports["smtp"]
+        assert "Ciphersuite: ECDHE-ECDSA-AES256-GCM-SHA384" in s_client(
+            smtp, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384", starttls="smtp")
+        assert "Protocol version" not in s_client(smtp, "-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305",
+                                                  starttls="smtp")
+        # of grade medium, for old peers of port 25 alone
+        assert "Ciphersuite: ECDHE-ECDSA-AES128-SHA" in s_client(smtp, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA",
+                                                                  starttls="smtp")
+        # the client's order counts
+        for first in ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"]:
+            other = {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"} - {first}
+            assert f"Ciphersuite: {first}" in s_client(smtp, "-tls1_2", "-cipher", f"{first}:{other.pop()}", starttls="smtp")
+        # RSA key exchange, anonymous, null: never
+        for weak in ["AES128-SHA", "aNULL", "eNULL"]:
+            assert "Protocol version" not in s_client(smtp, "-tls1_2", "-cipher", f"{weak}:@SECLEVEL=0", starttls="smtp")
+
+
+def test_settings_of_tls_that_are_wrong_are_told_before_they_hold():
+    with House() as h:
+        for name, value, words in [("smtpd_tls_protocols", "TLSv9", "not known: TLSv9"),
+                                   ("smtpd_tls_protocols", "!TLSv1.2 !TLSv1.3", "is left"),
+                                   ("tls_high_cipherlist", "NONSENSE", "not as OpenSSL names them"),
+                                   ("smtpd_tls_exclude_ciphers", "+ALL", "write names of ciphers"),
+                                   ("tls_eecdh_auto_curves", "P-1", "tls_eecdh_auto_curves"),
+                                   ("tls_ssl_options", "NO_SUCH", "write NO_TICKET"),
+                                   ("smtpd_tls_fingerprint_digest", "md0", "write sha256")]:
+            h.write_settings(**{name: value})
+            done = h.command("config", "check", check=False)
+            assert done.returncode != 0 and words in done.stdout + done.stderr, (name, done)
+            h.settings.pop(name)
+        # the line of a tutorial of 2015 (only TLSv1) works, and is warned of
+        h.write_settings(smtpd_tls_mandatory_protocols="TLSv1")
+        done = h.command("config", "check")
+        assert "TLS before 1.2 is not spoken any more" in done.stdout + done.stderr
+
+
+def test_old_ways_to_say_the_level():
+    def offers(h):
+        with h.smtp() as s:
+            s.ehlo("x")
+            return s.has_extn("starttls"), s.mail("a@example.org")[0]
+    for settings, want in [({}, (True, 250)), ({"smtpd_use_tls": "no"}, (False, 250)),
+                           ({"smtpd_use_tls": "yes"}, (True, 250)), ({"smtpd_enforce_tls": "yes"}, (True, 530)),
+                           ({"smtpd_enforce_tls": "yes", "smtpd_tls_security_level": "may"}, (True, 250)),
+                           ({"smtpd_tls_security_level": "none"}, (False, 250))]:
+        with House(**settings) as h:
+            assert offers(h) == want, settings
+
+
+def test_a_client_that_wants_another_protocol_is_refused():
+    with House() as h:
+        for service, good, starttls in [("imaps", "imap", None), ("pop3s", "pop3", None), ("submissions", "smtp", None),
+                                        ("smtp", "smtp", "smtp"), ("imap", "imap", "imap")]:
+            port = h.ports[service]
+            assert "ALPN protocol: " + good in s_client(port, "-alpn", good, starttls=starttls) or \
+                "Protocol version" in s_client(port, "-alpn", good, starttls=starttls), service
+            assert "Protocol version" in s_client(port, starttls=starttls)
+            assert "Protocol version" not in s_client(port, "-alpn", "http/1.1,h2", starttls=starttls), service
+            other = "imap" if good != "imap" else "pop3"
+            assert "Protocol version" not in s_client(port, "-alpn", other, starttls=starttls), service
+
+
+# ---- tickets ---------------------------------------------------------------------------------
+
+
+def resumed(port, name, session=None, version="-tls1_3"):
+    words = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", version, "-ign_eof"]
+    words += ["-sess_in", session] if session else []
+    words += ["-sess_out", name]
+    done = subprocess.run(words, input="a logout\r\n", capture_output=True, text=True, timeout=20)
+    return "Reused, " in done.stdout
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_a_session_is_resumed_by_every_process_and_after_a_restart(directory, version):
+    ticket = directory / f"ticket{version}"
+    with House(login_processes="2") as h:
+        port = h.ports["imaps"]
+        assert not resumed(port, ticket, None, version)
+        assert all(resumed(port, directory / "unused", ticket, version) for _ in range(8))
+        seed = pathlib.Path(h.settings["mail_directory"]) / "run/tickets"
+        assert seed.stat().st_mode & 0o777 == 0o600
+        h.stop()
+        h.start()
+        assert resumed(port, directory / "unused", ticket, version)
+        # who has no seed begins anew
+        h.stop()
+        seed.unlink()
+        h.start()
+        assert not resumed(port, directory / "unused", ticket, version)
+        # and what others could have written is not believed
+        h.stop()
+        keep = seed.read_bytes()
+        seed.chmod(0o644)
+        h.start()
+        assert seed.read_bytes() != keep and seed.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_ticket_is_given_when_so_set(directory):
+    with House(tls_ssl_options="NO_TICKET") as h:
+        assert not resumed(h.ports["imaps"], directory / "t", None, "-tls1_2")
+        if (directory / "t").exists():
+            assert not resumed(h.ports["imaps"], directory / "u", directory / "t", "-tls1_2")
+
+
+# ---- certificates of clients, the log and Received --------------------------------------------
+
+
+def client_context(cert=None, key=None, version=None):
+    c = context()
+    if cert:
+        c.load_cert_chain(cert, key)
+    if version:
+        c.maximum_version = c.minimum_version = version
+    return c
+
+
+def send(port, c, service_log):
+    s = smtplib.SMTP("127.0.0.1", port, timeout=20)
+    s.starttls(context=c)
+    s.ehlo("client.example")
+    s.sendmail("a@example.org", ["jill@example.com"], "Subject: x\r\n\r\nx\r\n")
+    s.quit()
