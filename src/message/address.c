@@ -253,7 +253,7 @@ read_mailbox(struct scan *r, unsigned style, struct arena *a, struct address *ou
 
 /* Path = "<" [ A-d-l ":" ] Mailbox ">" / "<>" */
 bool
-path_parse(struct scan *r, enum path_style style, struct arena *a, struct address *out)
+path_parse(struct scan *r, unsigned style, struct arena *a, struct address *out)
 {
 	struct address got = { BYTES(""), BYTES("") };
 	const char    *start;

@@ -22,10 +22,11 @@ struct address {
 	struct bytes local;      /* unquoted; may hold blanks and '@' when it was quoted */
 	struct bytes domain;     /* lower case; "" for <> and <postmaster>               */
 };
+/* `style` is made of these. */
 enum path_style { PATH_STRICT = 0, PATH_LENIENT = 1, PATH_UTF8 = 2 };
 
 /* False with a reason in r->fault.  Memory from the arena. */
-bool path_parse(struct scan *r, enum path_style, struct arena *, struct address *out);
+bool path_parse(struct scan *r, unsigned style, struct arena *, struct address *out);
 /* A bare "local@domain" as administrators type it. */
 bool address_parse(struct bytes, struct arena *, struct address *out);
 /* "local@domain", the local part quoted again if it must be. */

@@ -530,6 +530,7 @@ queue_fork(struct queue *q, struct recipient *r)
 	(void)q;
 
 	twin->orcpt = r->orcpt;
-	twin->notify = r->notify;
+	/* rfc3461:5.2.7.3 (b): one of them tells of its success. */
+	twin->notify = r->notify & (uint8_t)~NOTIFY_SUCCESS;
 	return twin;
 }

@@ -118,7 +118,7 @@ struct recipient *queue_next(struct queue *, int64_t now_ms, int64_t *wait_ms);
 void queue_event(struct queue *, struct recipient *, enum recipient_event, const char *status, const char *text, int64_t now_ms);
 /* DELIVERBY (rfc2852): the time its client gave is over. */
 bool queue_past_its_time(const struct recipient *, int64_t now_ms);
-/* A resolved recipient stands for several: one more, sharing original, orcpt, notify. */
+/* A resolved recipient stands for several: one more, sharing original, orcpt, notify (but for SUCCESS). */
 struct recipient *queue_fork(struct queue *, struct recipient *);
 /* The sender of a recipient that ended has been told (or is nobody). */
 void queue_told(struct queue *, struct recipient *);

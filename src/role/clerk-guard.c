@@ -417,7 +417,7 @@ clerk_guard_settings(struct clerk *c)
 	w->exceptions_life = arena_open(NULL);
 	tables_patterns(w->house, w->exceptions_life, &list);
 	tables = arena_take(w->exceptions_life, sizeof *tables);
-	*tables = (struct exception_tables){ { 1, exception_find, NULL }, c };
+	*tables = (struct exception_tables){ { 1, exception_find, NULL, NULL }, c };
 	item = arena_take_array(w->exceptions_life, list.count + 1, sizeof *item);
 	w->exceptions = (struct networks){ item, 0, &tables->all };
 	for (size_t i = 0; i < list.count; i++)

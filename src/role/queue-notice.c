@@ -19,14 +19,15 @@ enum {
 
 /* A notice on its way: asked about at a verifier, written, synced. */
 struct returning {
-	struct question question; /* first */
-	struct house   *house;
-	uint64_t        of; /* the letter that comes back         */
-	struct buffer   content, digest;
-	struct buffer   refused; /* of struct recipient *: those told  */
-	struct timer   *again;
-	int64_t         wait_ms; /* before it is tried again           */
-	char            to[800];
+	struct question  question; /* first */
+	struct house    *house;
+	uint64_t         of; /* the letter that comes back         */
+	enum notice_kind kind;
+	struct buffer    content, digest;
+	struct buffer    told; /* of struct recipient *: those it tells of */
+	struct timer    *again;
+	int64_t          wait_ms; /* before it is tried again           */
+	char             to[800];
 };
 
 static void returning_try(struct returning *);
@@ -63,29 +64,48 @@ sender_of(const struct recipient *r)
 	return *r->sender != '\0' ? r->sender : r->letter->sender;
 }
 
-/* rfc5321:4.5.5 and 6.1: nothing is ever said to the null sender; rfc3461:4.1 NOTIFY=NEVER. */
+/* rfc5321:4.5.5 and 6.1: nothing is ever said to the null sender; rfc3461:4.1: what NOTIFY names, else that it
+   failed. */
 static bool
-sender_wants(const struct letter *l, const struct recipient *r)
+sender_wants(const struct letter *l, const struct recipient *r, enum notice_kind kind)
 {
-	return l->sender[0] != '\0' && (r->notify == 0 || (r->notify & NOTIFY_FAILURE) != 0);
+	/* clang-format off */
+	static const uint8_t bits[] = {
+		[NOTICE_FAILED] = NOTIFY_FAILURE, [NOTICE_DELAYED] = NOTIFY_DELAY,
+		[NOTICE_DELIVERED] = NOTIFY_SUCCESS, [NOTICE_RELAYED] = NOTIFY_SUCCESS,
+	};
+	/* clang-format on */
+
+	if (l->sender[0] == '\0')
+		return false;
+	return (r->notify & bits[kind]) != 0 ||
+	       (r->notify == 0 && (kind == NOTICE_FAILED || kind == NOTICE_DELAYED));
+}
+
+static enum notice_kind
+kind_of(const struct recipient *r)
+{
+	return r->refused ? NOTICE_FAILED : r->account == 0 ? NOTICE_RELAYED : NOTICE_DELIVERED;
 }
 
 static void
-tell_all(struct house *h, const struct buffer *refused)
+tell_all(struct house *h, const struct buffer *told)
 {
-	for (size_t at = 0; at < refused->len; at += sizeof(struct recipient *)) {
+	for (size_t at = 0; at < told->len; at += sizeof(struct recipient *)) {
 		struct recipient *r;
 
-		memcpy(&r, refused->at + at, sizeof r);
+		memcpy(&r, told->at + at, sizeof r);
 		queue_told(queue_of(h)->queue, r);
 	}
 }
 
 /* ---- the notice's content -------------------------------------------------------------- */
 
-/* The header of the letter that comes back, as its digest bounds it. */
+/* What is sent along of the letter: all of it where it failed, its sender wants that (rfc3461:4.3) and it is not too
+   long; else its header, as its digest bounds it. */
 static struct bytes
-header_of(struct queue_role *k, const struct letter *l, struct arena *a, struct envelope *e)
+returned_of(struct queue_role *k, const struct letter *l, struct arena *a, struct envelope *e,
+            enum notice_kind kind, bool *whole)
 {
 	struct letter_place place = { l->content_segment, l->content_at, l->content_len,
 		                      l->envelope_segment, l->envelope_at };
@@ -101,6 +121,10 @@ header_of(struct queue_role *k, const struct letter *l, struct arena *a, struct 
 	len = digest_part_at(&digest, 0).header_len;
 	if (len > HEADER_RETURNED_MOST)
 		len = HEADER_RETURNED_MOST;
+	*whole = kind == NOTICE_FAILED && e->ret == 'F' &&
+	         e->content_len <= (uint64_t)k->rows.bounce_size && e->body != BODY_BINARYMIME;
+	if (*whole)
+		len = e->content_len;
 	text = arena_take(a, len + 1);
 	if (letters_read(spool_letters(k->spool), &place, 0, text, len) != 0)
 		return none;
@@ -112,11 +136,11 @@ notice_make(struct returning *n, const struct letter *l)
 {
 	struct queue_role       *k = queue_of(n->house);
 	struct arena            *a = arena_open(NULL);
-	size_t                   count = n->refused.len / sizeof(struct recipient *);
+	size_t                   count = n->told.len / sizeof(struct recipient *);
 	struct notice_recipient *to = arena_take_array(a, count, sizeof *to);
 	struct envelope          e = { 0 };
 	struct notice            notice = {
-			   .kind = NOTICE_FAILED,
+			   .kind = n->kind,
 			   .host = k->common.myhostname,
 			   .sender = bytes_of(n->to),
 			   .arrived = l->arrived_us / 1000000,
@@ -132,16 +156,16 @@ notice_make(struct returning *n, const struct letter *l)
 	for (size_t i = 0; i < count; i++) {
 		struct recipient *r;
 
-		memcpy(&r, n->refused.at + i * sizeof r, sizeof r);
+		memcpy(&r, n->told.at + i * sizeof r, sizeof r);
 		to[i] = (struct notice_recipient){
 			.original = bytes_of(r->orcpt),
 			.final = bytes_of(r->address),
 			.status = bytes_of(r->status),
 			.diagnostic = bytes_of(r->text),
-			.what = NOTICE_FAILED,
+			.what = n->kind,
 		};
 	}
-	notice.original = header_of(k, l, a, &e);
+	notice.original = returned_of(k, l, a, &e, n->kind, &notice.whole);
 	notice.envid = e.envid;
 	notice_write(&notice, &n->content);
 	arena_close(&a);
@@ -155,7 +179,7 @@ returning_free(struct returning *n)
 	timer_close(&n->again);
 	buffer_free(&n->content);
 	buffer_free(&n->digest);
-	buffer_free(&n->refused);
+	buffer_free(&n->told);
 	memory_free(n);
 }
 
@@ -193,7 +217,11 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	}
 	letter_id_text(letter, id);
 	letter_id_text(n->of, of);
-	note_as(queue_services[SERVICE_BOUNCE], "%s: sender non-delivery notification: %s", of, id);
+	note_as(queue_services[SERVICE_BOUNCE], "%s: sender %s notification: %s", of,
+	        n->kind == NOTICE_FAILED    ? "non-delivery"
+	        : n->kind == NOTICE_DELAYED ? "delay"
+	                                    : "delivery status",
+	        id);
 	(void)queue_letter_enter(h, &(struct word_letter){
 					    .letter = letter,
 					    .envelope_segment = segment,
@@ -205,7 +233,7 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 					    .recipients = 1,
 				    });
 	ledger_mark_set(queue_of(h)->ledger, segment, envelope_at);
-	tell_all(h, &n->refused);
+	tell_all(h, &n->told);
 	returning_free(n);
 	queue_pump(h);
 }
@@ -276,8 +304,16 @@ returning_try(struct returning *n)
 	question_ask(&queue_of(n->house)->questions, &n->question);
 }
 
-/* One notice for all recipients of a letter that were refused in this turn and have one sender; true:
-   there are more. */
+static void
+returning_begin(struct house *h, struct returning *n, const struct letter *l)
+{
+	n->again = timer_open(h->loop, returning_due, n);
+	notice_make(n, l);
+	returning_try(n);
+}
+
+/* One notice for all recipients of a letter that ended alike in this turn and have one sender; true: there are
+   more. */
 static bool
 letter_return(struct house *h, struct letter *l)
 {
@@ -287,30 +323,49 @@ letter_return(struct house *h, struct letter *l)
 
 	*n = (struct returning){ .house = h, .of = l->id };
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
-		bool wants = sender_wants(l, r);
+		bool wants = sender_wants(l, r, kind_of(r));
 
-		if (r->state != RECIPIENT_DONE || !r->refused || r->told || r->returning)
+		if (r->state != RECIPIENT_DONE || !(r->refused || r->reported) || r->told ||
+		    r->returning)
 			continue;
-		if (wants && n->refused.len > 0 && strcmp(sender_of(r), n->to) != 0) {
+		if (wants && n->told.len > 0 &&
+		    (strcmp(sender_of(r), n->to) != 0 || kind_of(r) != n->kind)) {
 			more = true;
 			continue;
 		}
-		if (wants && n->refused.len == 0)
+		if (wants && n->told.len == 0) {
 			(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);
+			n->kind = kind_of(r);
+		}
 		r->returning = true;
-		buffer_add(wants ? &n->refused : &silent,
+		buffer_add(wants ? &n->told : &silent,
 		           (struct bytes){ (const char *)&r, sizeof r });
 	}
-	if (n->refused.len == 0)
+	if (n->told.len == 0)
 		returning_free(n);
-	else {
-		n->again = timer_open(h->loop, returning_due, n);
-		notice_make(n, l);
-		returning_try(n);
-	}
+	else
+		returning_begin(h, n, l);
 	tell_all(h, &silent);
 	buffer_free(&silent);
 	return more;
+}
+
+/* rfc2852:4.1.5: once, and the letter goes on. */
+void
+queue_delayed(struct house *h, struct recipient *r)
+{
+	struct returning *n;
+
+	r->warned = true;
+	r->letter->dirty = true;
+	if (!sender_wants(r->letter, r, NOTICE_DELAYED))
+		return;
+	n = memory_take(sizeof *n);
+	*n = (struct returning){ .house = h, .of = r->letter->id, .kind = NOTICE_DELAYED };
+	(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);
+	buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
+	returning_begin(h, n, r->letter);
+	buffer_reset(&n->told); /* its life goes on without it */
 }
 
 void

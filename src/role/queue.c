@@ -21,6 +21,7 @@ static const struct setting rows[] = {
 	{ "minimal_backoff_time", SETTING_TIME, AT(least_ms), "300s", "The shortest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_backoff_time", SETTING_TIME, AT(most_ms), "4000s", "The longest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_queue_lifetime", SETTING_TIME, AT(lifetime_ms), "5d", "How long a letter is tried before it is returned to its sender.", .since = "0.1" },
+	{ "bounce_size_limit", SETTING_SIZE, AT(bounce_size), "50000", "The longest letter that is returned whole where its sender wishes so (RET=FULL); of a longer one, and else, its header.", .since = "0.3" },
 	{ "enable_original_recipient", SETTING_BOOL, AT(original), "yes", "Whether a delivered letter says in X-Original-To for which address it was accepted.", .since = "0.2" },
 	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
 };
@@ -443,6 +444,20 @@ is_handed(const struct recipient *r)
 	return is_system_account(r->account) && system_kind_of(r->account) != SYSTEM_MAILBOX;
 }
 
+/* The time its sender gave is over: true if that is the end. */
+static bool
+overdue(struct house *h, struct recipient *r)
+{
+	if (r->letter->handling.by_mode == 'R') {
+		queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.4.7", OVERDUE);
+		return true;
+	}
+	/* Before the first try nobody can say that it takes long. */
+	if (!r->warned && r->tries > 1)
+		queue_delayed(h, r);
+	return false;
+}
+
 /* Everything whose time has come is begun; then the timer is set for the next.  Before it is tried
    again a recipient is looked up again: it may have gone meanwhile. */
 void
@@ -456,9 +471,9 @@ queue_pump(struct house *h)
 		return;
 	k->pumping = true;
 	while (!hands_full(k) && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
-		if (r->letter->handling.by_mode == 'R' && queue_past_its_time(r, queue_now_ms()))
-			queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.4.7", OVERDUE);
-		else if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
+		if (queue_past_its_time(r, queue_now_ms()) && overdue(h, r))
+			continue;
+		if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
 			resolve(h, r);
 		else
 			try_recipient(h, r);

@@ -21,7 +21,7 @@
 #include "spool/spool.h"
 #include "spool/writer.h"
 
-struct queue_settings { int64_t least_ms, most_ms, lifetime_ms, compaction_ms; bool original; };
+struct queue_settings { int64_t least_ms, most_ms, lifetime_ms, compaction_ms, bounce_size; bool original; };
 extern const struct setting_table queue_setting_table;
 
 struct compaction;
@@ -107,6 +107,8 @@ bool hear_keeper_rest(struct house *, uint32_t index);
 
 void queue_notice_open(struct house *);
 void queue_ended(void *house, struct recipient *);
+/* The sender hears that it takes longer than they wished. */
+void queue_delayed(struct house *, struct recipient *);
 void queue_notices(void *house);                                 /* at rest */
 
 void queue_compact_command(struct house *, struct caller *);

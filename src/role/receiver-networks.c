@@ -16,19 +16,35 @@ struct client_tables {
 	struct house *house;
 };
 
-static enum network_answer
-client_find(struct network_tables *all, const char *name, const char *address)
+static enum table_outcome
+look_into(struct network_tables *all, const char *name, const char *address, struct arena *a,
+          struct bytes *value)
 {
 	struct client_tables *t = (struct client_tables *)all;
-	struct arena         *scratch = arena_open(NULL);
 	enum table_outcome    o = TABLE_LATER;
-	struct bytes          value;
 
 	for (struct client_table *one = t->first; one != NULL; one = one->next)
 		if (strcmp(one->name, name) == 0)
-			o = table_find(one->table, bytes_of(address), scratch, &value);
+			o = table_find(one->table, bytes_of(address), a, value);
+	return o;
+}
+
+static enum network_answer
+client_find(struct network_tables *all, const char *name, const char *address)
+{
+	struct arena      *scratch = arena_open(NULL);
+	struct bytes       value;
+	enum table_outcome o = look_into(all, name, address, scratch, &value);
+
 	arena_close(&scratch);
 	return o == TABLE_FOUND ? NETWORK_HAS : o == TABLE_NONE ? NETWORK_NOT : NETWORK_LATER;
+}
+
+static bool
+client_value(struct network_tables *all, const char *name, const char *address, struct arena *a,
+             struct bytes *value)
+{
+	return look_into(all, name, address, a, value) == TABLE_FOUND;
 }
 
 static void
@@ -72,7 +88,7 @@ client_tables_open(struct house *h)
 	struct arena         *life = arena_open(NULL);
 	struct client_tables *t = arena_take(life, sizeof *t);
 
-	*t = (struct client_tables){ .all = { 1, client_find, client_close },
+	*t = (struct client_tables){ .all = { 1, client_find, client_value, client_close },
 		                     .life = life,
 		                     .house = h };
 	tables_named(h->settings, open_one, t);

@@ -41,7 +41,8 @@ static bool
 is_of_clients(const char *setting)
 {
 	static const char *const lists[] = { "mynetworks", "smtpd_client_event_limit_exceptions",
-		                             "smtpd_forbid_bare_newline_exclusions" };
+		                             "smtpd_forbid_bare_newline_exclusions",
+		                             "smtpd_discard_ehlo_keyword_address_maps" };
 
 	for (size_t i = 0; i < COUNT(lists); i++)
 		if (strcmp(setting, lists[i]) == 0)

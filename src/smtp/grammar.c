@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "message/encoding.h"
+#include "smtp/extension.h"
+
 static bool
 is_blank(char c)
 {
@@ -20,6 +23,12 @@ is_local_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       (c != '\0' && strchr(".!#$%&'*+-/=?^_`{|}~", c) != NULL);
+}
+
+static bool
+is_local_char_utf8(char c)
+{
+	return is_local_char(c) || (unsigned char)c >= 0x80;
 }
 
 struct bytes
@@ -49,7 +58,7 @@ helo_valid(struct bytes name)
 /* A name alone, with or without brackets: "<jill>" or "jill".  It is not in the
    grammar of rfc5321:4.1.2, but people type it, and it means a user of ours. */
 static bool
-bare_name(struct scan *r, struct arena *a, struct address *out)
+bare_name(struct scan *r, bool utf8, struct arena *a, struct address *out)
 {
 	struct scan  try = *r;
 	bool         brackets;
@@ -57,8 +66,8 @@ bare_name(struct scan *r, struct arena *a, struct address *out)
 
 	(void)scan_while(&try, is_blank);
 	brackets = scan_skip(&try, '<');
-	name = scan_while(&try, is_local_char);
-	if (name.len == 0 || name.len > 64 || bytes_is(name, "postmaster"))
+	name = scan_while(&try, utf8 ? is_local_char_utf8 : is_local_char);
+	if (name.len == 0 || !utf8_valid(name) || name.len > 64 || bytes_is(name, "postmaster"))
 		return false;
 	if (brackets && !scan_skip(&try, '>'))
 		return false;
@@ -71,113 +80,106 @@ bare_name(struct scan *r, struct arena *a, struct address *out)
 }
 
 static bool
-read_path(struct scan *r, bool strict, struct arena *a, struct address *out, bool *bare)
+read_path(struct scan *r, const struct grammar *g, struct arena *a, struct address *out, bool *bare)
 {
-	*bare = !strict && bare_name(r, a, out);
-	return *bare || path_parse(r, strict ? PATH_STRICT : PATH_LENIENT, a, out);
+	bool     utf8 = g->extensions & EXTENSION_SMTPUTF8;
+	unsigned style = (g->strict ? PATH_STRICT : PATH_LENIENT) | (utf8 ? PATH_UTF8 : 0);
+
+	*bare = !g->strict && bare_name(r, utf8, a, out);
+	return *bare || path_parse(r, style, a, out);
 }
 
-/*
- * Parameters: esmtp-param = esmtp-keyword ["=" esmtp-value]
- */
-struct parameter {
-	const char *name;
-	const char *(*take)(struct mail_command *, struct bytes value); /* NULL, or the reply */
-};
+/* rfc6531:3.2: an address beyond US-ASCII is taken where SMTPUTF8 was said. */
+static const char undeclared[] = "553 5.6.7 Must declare SMTPUTF8 to send unicode address";
 
-static const char *
-take_size(struct mail_command *m, struct bytes value)
+static bool
+is_beyond_ascii(struct bytes path)
 {
-	/* rfc1870:6 size-value ::= 1*20DIGIT */
-	if (value.len > 20 || !bytes_number(value, &m->size))
-		return "501 5.5.4 Bad message size syntax";
-	m->has_size = true;
-	return NULL;
-}
-
-static const char *
-take_body(struct mail_command *m, struct bytes value)
-{
-	if (!bytes_is(value, "7BIT") && !bytes_is(value, "8BITMIME"))
-		return "501 5.5.4 Syntax: BODY=7BIT or BODY=8BITMIME";
-	m->eight_bit = bytes_is(value, "8BITMIME");
-	return NULL;
-}
-
-/* rfc4954:5: an identity a trusted client tells.  It is heard and not believed. */
-static const char *
-take_auth(struct mail_command *m, struct bytes value)
-{
-	(void)m;
-	return value.len == 0 || value.len > 500 ? "501 5.5.4 Bad AUTH parameter syntax" : NULL;
-}
-
-/* clang-format off */
-static const struct parameter mail_parameters[] = {
-	{ "SIZE", take_size },
-	{ "BODY", take_body },
-	{ "AUTH", take_auth },
-};
-/* clang-format on */
-
-static const char *
-read_parameters(struct scan *r, struct mail_command *m)
-{
-	while (scan_while(r, is_blank).len > 0 || r->rest.len > 0) {
-		struct bytes            word = scan_while(r, is_solid), name;
-		const struct parameter *p = NULL;
-		const char             *wrong;
-
-		if (word.len == 0)
-			break;
-		if (!bytes_split(&word, '=', &name))
-			return "501 5.5.4 Syntax error in parameters";
-		for (size_t i = 0; m != NULL && i < COUNT(mail_parameters); i++)
-			if (bytes_is(name, mail_parameters[i].name))
-				p = &mail_parameters[i];
-		if (p == NULL)
-			return "555 5.5.4 Unsupported option"; /* rfc5321:4.1.1.11 */
-		if ((wrong = p->take(m, word)) != NULL)
-			return wrong;
-	}
-	return NULL;
+	for (size_t i = 0; i < path.len; i++)
+		if ((unsigned char)path.at[i] >= 0x80)
+			return true;
+	return false;
 }
 
 /* mail = "MAIL FROM:" Reverse-path [SP Mail-parameters]      rfc5321:4.1.1.2 */
 bool
-mail_parse(struct bytes line, bool strict, struct arena *a, struct mail_command *m,
+mail_parse(struct bytes line, const struct grammar *g, struct arena *a, struct mail_command *m,
            const char **reply)
 {
-	struct scan r = scan_of(line);
+	struct scan  r = scan_of(line);
+	struct bytes from;
 
 	memset(m, 0, sizeof *m);
 	if (!scan_skip_word(&r, "FROM:")) {
 		*reply = "501 5.5.4 Syntax: MAIL FROM:<address>";
 		return false;
 	}
-	if (!read_path(&r, strict, a, &m->sender, &m->bare)) {
+	from = r.rest;
+	if (!read_path(&r, g, a, &m->sender, &m->bare)) {
 		*reply = "501 5.1.7 Bad sender address syntax";
 		return false;
 	}
-	return (*reply = read_parameters(&r, m)) == NULL;
+	from.len -= r.rest.len;
+	*reply = mail_parameters(&r, g->extensions, &m->with);
+	if (*reply == NULL && g->ascii && !m->with.utf8 && is_beyond_ascii(from))
+		*reply = undeclared;
+	return *reply == NULL;
 }
 
 /* rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path )
           [SP Rcpt-parameters]                                rfc5321:4.1.1.3 */
 bool
-rcpt_parse(struct bytes line, bool strict, struct arena *a, struct rcpt_command *c,
+rcpt_parse(struct bytes line, const struct grammar *g, struct arena *a, struct rcpt_command *c,
            const char **reply)
 {
-	struct scan r = scan_of(line);
+	struct scan  r = scan_of(line);
+	struct bytes to;
 
 	memset(c, 0, sizeof *c);
 	if (!scan_skip_word(&r, "TO:")) {
 		*reply = "501 5.5.4 Syntax: RCPT TO:<address>";
 		return false;
 	}
-	if (!read_path(&r, strict, a, &c->recipient, &c->bare) || c->recipient.local.len == 0) {
+	to = r.rest;
+	if (!read_path(&r, g, a, &c->recipient, &c->bare) || c->recipient.local.len == 0) {
 		*reply = "501 5.1.3 Bad recipient address syntax";
 		return false;
 	}
-	return (*reply = read_parameters(&r, NULL)) == NULL;
+	to.len -= r.rest.len;
+	*reply = rcpt_parameters(&r, g->extensions, g->utf8, &c->with);
+	if (*reply == NULL && g->ascii && !g->utf8 && is_beyond_ascii(to))
+		*reply = undeclared;
+	return *reply == NULL;
+}
+
+/* String [ SP "SMTPUTF8" ]                                     rfc6531:3.7.4.2 */
+bool
+vrfy_parse(struct bytes line, const struct grammar *g, struct arena *a, struct rcpt_command *c,
+           const char **reply)
+{
+	struct grammar lenient = *g;
+	struct scan    r = scan_of(line);
+	struct bytes   from = line;
+	bool           utf8;
+
+	memset(c, 0, sizeof *c);
+	lenient.strict = false;
+	if (line.len == 0 || !read_path(&r, &lenient, a, &c->recipient, &c->bare) ||
+	    c->recipient.local.len == 0) {
+		*reply = line.len == 0 ? g->extensions & EXTENSION_SMTPUTF8
+		                                 ? "501 5.5.4 Syntax: VRFY address [SMTPUTF8]"
+		                                 : "501 5.5.4 Syntax: VRFY address"
+		                       : "501 5.1.3 Bad recipient address syntax";
+		return false;
+	}
+	from.len -= r.rest.len;
+	(void)scan_while(&r, is_blank);
+	utf8 = g->extensions & EXTENSION_SMTPUTF8 && scan_skip_word(&r, "SMTPUTF8");
+	*reply = NULL;
+	if (!scan_done(&r))
+		*reply = "555 5.5.4 Unsupported option";
+	else if (g->ascii && !utf8 && is_beyond_ascii(from))
+		*reply = undeclared;
+	c->utf8 = utf8;
+	return *reply == NULL;
 }

@@ -3,7 +3,7 @@
  *
  * command_verb() takes the verb off the front of a line; the rest, blanks
  *                trimmed, stays in *line.
- * mail_parse()   what stands behind MAIL, rcpt_parse() behind RCPT.  False with
+ * mail_parse()   what stands behind MAIL, rcpt_parse() behind RCPT, vrfy_parse() behind VRFY.  False with
  *                the reply to give, whole but for its line end.
  * helo_valid()   the argument of HELO, EHLO, LHLO: something without blanks
  *                that can stand in a Received field and in a log line.
@@ -14,21 +14,30 @@
 #define SMTP_GRAMMAR_H
 
 #include "message/address.h"
+#include "smtp/parameter.h"
 
+/* What a session takes. */
+struct grammar {
+	bool     strict;           /* strict_rfc821_envelopes                  */
+	bool     ascii;            /* strict_smtputf8                          */
+	bool     utf8;             /* the transaction is one with SMTPUTF8     */
+	unsigned extensions;       /* those that are offered                   */
+};
 struct mail_command {
 	struct address sender;
 	bool     bare;             /* a name without a domain, to be completed */
-	bool     has_size;
-	uint64_t size;             /* rfc1870:6                                */
-	bool     eight_bit;        /* BODY=8BITMIME, rfc6152:3                 */
+	struct mail_parameters with;
 };
 struct rcpt_command {
 	struct address recipient;
 	bool     bare;
+	bool     utf8;             /* VRFY alone                               */
+	struct rcpt_parameters with;
 };
 struct bytes command_verb(struct bytes *line);
-bool mail_parse(struct bytes, bool strict, struct arena *, struct mail_command *, const char **reply);
-bool rcpt_parse(struct bytes, bool strict, struct arena *, struct rcpt_command *, const char **reply);
+bool mail_parse(struct bytes, const struct grammar *, struct arena *, struct mail_command *, const char **reply);
+bool rcpt_parse(struct bytes, const struct grammar *, struct arena *, struct rcpt_command *, const char **reply);
+bool vrfy_parse(struct bytes, const struct grammar *, struct arena *, struct rcpt_command *, const char **reply);
 bool helo_valid(struct bytes);
 
 #endif

@@ -11,6 +11,28 @@ reply_text(struct buffer *out, struct bytes text)
 	buffer_took(out, n);
 }
 
+void
+reply_text_as(struct buffer *out, struct bytes text, bool utf8)
+{
+	size_t from = 0;
+
+	if (!utf8 || text.len > REPLY_TEXT_MOST) {
+		reply_text(out, text);
+		return;
+	}
+	while (from < text.len) {
+		uint32_t rune;
+		size_t   n = bytes_utf8(bytes_cut(text, from, text.len), &rune);
+
+		/* Controls above 127 are controls, too. */
+		if (n > 1 && rune >= 0xa0)
+			buffer_add(out, bytes_cut(text, from, n));
+		else
+			reply_text(out, bytes_cut(text, from, n > 1 ? n : 1));
+		from += n > 1 ? n : 1;
+	}
+}
+
 bool
 reply_error(struct bytes reply)
 {

@@ -13,6 +13,8 @@
 enum { REPLY_TEXT_MOST = 400 };      /* rfc5321:4.5.3.1.5: a reply line has 512 octets */
 
 void reply_text(struct buffer *out, struct bytes);
+/* The same where the client understands UTF-8 (rfc6531:3.7.4). */
+void reply_text_as(struct buffer *out, struct bytes, bool utf8);
 bool reply_error(struct bytes reply);
 
 #endif

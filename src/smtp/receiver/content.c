@@ -148,6 +148,38 @@ inside(struct piece *p)
 		p->at = p->end;
 }
 
+/* The rest as it is, and what was held back before it. */
+static void
+raw(struct piece *p)
+{
+	put_run(p, p->at);
+	if (p->c->_state == LINE_CR)
+		put(p, "\r", 1);
+	p->c->_state = LINE_INSIDE;
+	p->from = p->at;
+	p->at = p->end;
+}
+
+/* A text ends with the end of a line. */
+void
+content_finish(struct content *c, struct buffer *out)
+{
+	struct piece p = { .c = c, .out = out };
+
+	if (c->binary && c->_body)
+		return;
+	if (c->_state == LINE_CR) {
+		put(&p, " ", 1);
+		c->bare_cr = true;
+	}
+	if (c->_state != LINE_START) {
+		put(&p, "\r\n", 2);
+		line_ended(&p, false);
+	}
+	if (!c->_body && !c->dropping)
+		fields_end(&c->fields, out);
+}
+
 enum content_outcome
 content_read(struct content *c, struct bytes arrived, struct buffer *out, size_t *used)
 {
@@ -155,9 +187,13 @@ content_read(struct content *c, struct bytes arrived, struct buffer *out, size_t
 	bool         ended = false;
 
 	while (p.at < p.end && !ended) {
+		if (c->binary && c->_body) {
+			raw(&p);
+			break;
+		}
 		switch ((enum content_state)c->_state) {
 		case LINE_START:
-			if (*p.at == '.') {
+			if (*p.at == '.' && !c->counted) {
 				put_run(&p, p.at++);
 				c->_state = LINE_DOT;
 			} else

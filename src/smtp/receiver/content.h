@@ -20,6 +20,8 @@
  *
  * While the header section lasts `out` must keep all of it: fields looks back.  After
  * that (content_in_body()) the caller may take bytes out of the buffer.
+ * What is `counted` (BDAT) has no dots: the end is where content_finish() is called. A body that is `binary`
+ * too is kept as it comes, byte for byte.
  * When `dropping` is set nothing is appended any more; the end is still found.
  */
 #ifndef SMTP_RECEIVER_CONTENT_H
@@ -32,6 +34,7 @@ enum content_state { LINE_START, LINE_DOT, LINE_DOT_CR, LINE_INSIDE, LINE_CR };
 struct content {
 	struct fields fields;
 	bool     lenient, dropping;
+	bool     counted, binary;
 	bool     bare_lf, bare_cr;     /* whether there was one            */
 	uint64_t raw;                  /* bytes the client has sent        */
 	uint8_t  _state;               /* enum content_state               */
@@ -42,6 +45,7 @@ struct content {
 void content_begin(struct content *);
 enum content_outcome content_read(struct content *, struct bytes arrived, struct buffer *out, size_t *used)
 	__attribute__((warn_unused_result));
+void content_finish(struct content *, struct buffer *out);
 static inline bool content_in_body(const struct content *c) { return c->_body; }
 
 #endif

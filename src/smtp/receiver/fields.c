@@ -3,7 +3,7 @@
 #include <string.h>
 
 enum { NAME_MOST = 200 }; /* a longer name is no name: the body has begun */
-enum kind { PLAIN, RECEIVED, DATE, MESSAGE_ID, ADDRESSES, HIDDEN };
+enum kind { PLAIN, RECEIVED, DATE, MESSAGE_ID, ADDRESSES, HIDDEN, TLS_REQUIRED, SOLICITATION };
 
 /* clang-format off */
 static const struct known {
@@ -22,6 +22,8 @@ static const struct known {
 	{ "Bcc",         HIDDEN,     0 },
 	{ "Resent-Bcc",  HIDDEN,     0 },
 	{ "Return-Path", HIDDEN,     0 },
+	{ "TLS-Required", TLS_REQUIRED, 0 },
+	{ "Solicitation", SOLICITATION, 0 },
 };
 /* clang-format on */
 
@@ -59,13 +61,18 @@ begin_field(struct fields *f, struct bytes name)
 	f->_dropping = f->submission && f->_now == HIDDEN;
 }
 
+static struct bytes
+value_of(struct bytes field)
+{
+	return bytes_trim(bytes_cut(field, (size_t)bytes_find(field, ':') + 1, field.len));
+}
+
 /* What stands between "<" and ">" or, failing that, the first word: for the log. */
 static void
 note_message_id(struct fields *f, struct bytes field)
 {
-	struct bytes value =
-		bytes_trim(bytes_cut(field, (size_t)bytes_find(field, ':') + 1, field.len));
-	ptrdiff_t open = bytes_find(value, '<'), end;
+	struct bytes value = value_of(field);
+	ptrdiff_t    open = bytes_find(value, '<'), end;
 
 	if (open >= 0)
 		value = bytes_cut(value, (size_t)open, value.len);
@@ -189,6 +196,11 @@ end_field(struct fields *f, struct buffer *out, size_t line_at)
 
 	if (!f->_begun || f->_dropping)
 		return;
+	if (f->_now == TLS_REQUIRED)
+		f->tls_optional = bytes_is(value_of(field), "No");
+	if (f->_now == SOLICITATION)
+		(void)bytes_string(bytes_cut(value_of(field), 0, sizeof f->solicitation - 1),
+		                   f->solicitation, sizeof f->solicitation);
 	if (f->_now == MESSAGE_ID && f->message_id[0] == '\0')
 		note_message_id(f, field);
 	if (f->_now == ADDRESSES && f->submission && f->origin != NULL && !f->too_long)

@@ -39,6 +39,8 @@ struct fields {
 	uint32_t    count;
 	bool        too_long;          /* a limit was met                 */
 	char        message_id[256];   /* "" none                         */
+	bool        tls_optional;      /* TLS-Required: No (rfc8689:4.1)  */
+	char        solicitation[256]; /* rfc3865:2.5, "" none            */
 	/* its own */
 	size_t      _field_at;         /* where the field being read begins */
 	unsigned    _now;              /* enum of fields.c: its kind      */

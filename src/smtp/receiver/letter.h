@@ -30,6 +30,7 @@ struct letter_rcpt {
 	struct bytes address;          /* "local@domain"                      */
 	struct bytes orcpt;            /* "rfc822;..." as it was said, "" not */
 	uint8_t      notify;           /* rfc3461:4.1, 0 not said             */
+	const char  *no;               /* LMTP: it is not taken for this one, NULL it is */
 };
 struct letter {
 	struct arena   *life;
@@ -38,6 +39,8 @@ struct letter {
 	void           *house;
 	struct bytes    sender;        /* "" for <>                           */
 	bool            submission;
+	bool            chunked;       /* by BDAT                             */
+	bool            lowered;       /* not with the priority that was asked for */
 	uint8_t         body;          /* enum envelope_body                  */
 	uint8_t         ret;           /* 0, 'F' or 'H'                       */
 	uint32_t        flags;         /* enum envelope_flag, beside what the letter itself says */

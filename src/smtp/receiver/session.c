@@ -7,7 +7,9 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "base/scan.h"
 #include "channel/line.h"
+#include "smtp/extension.h"
 #include "smtp/reply.h"
 
 enum { TARPIT_MOST = 30 };
@@ -71,20 +73,23 @@ within(struct session *s, enum counted kind, int64_t limit, const char *what)
 	return false;
 }
 
-/* rfc3848:2  the names for the Received field */
+/* rfc3848:2, rfc6531:4.3  the names for the Received field */
 const char *
 protocol_of(const struct session *s)
 {
 	/* clang-format off */
-	static const char *const names[2][2][2] = {
-		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
-		{ { "LMTP",  "LMTPA"  }, { "LMTPS",  "LMTPSA"  } },
+	static const char *const names[2][2][2][2] = {
+		{ { { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
+		  { { "LMTP",  "LMTPA"  }, { "LMTPS",  "LMTPSA"  } } },
+		{ { { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } },
+		  { { "UTF8LMTP", "UTF8LMTPA" }, { "UTF8LMTPS", "UTF8LMTPSA" } } },
 	};
 	/* clang-format on */
+	bool utf8 = s->letter != NULL && s->letter->flags & ENVELOPE_SMTPUTF8;
 
-	if (!s->lmtp && s->hello == HELLO_HELO)
+	if (!s->lmtp && s->hello == HELLO_HELO && !utf8)
 		return "SMTP";
-	return names[s->lmtp][s->secure][s->user.len > 0];
+	return names[utf8][s->lmtp][s->secure][s->user.len > 0];
 }
 
 static void command_done(struct session *);
@@ -220,6 +225,43 @@ begin_tls(struct session *s)
 	s->mouth->secure(s->mouth_of);
 }
 
+static bool
+is_between(char c)
+{
+	return c == ',' || c == ' ' || c == '\t';
+}
+
+static bool
+is_in_word(char c)
+{
+	return !is_between(c);
+}
+
+/* smtpd_discard_ehlo_keyword_address_maps: the first table that has the address, else what holds for all. */
+static void
+look_up_discarded(struct session *s)
+{
+	const struct setting_list *of = &s->config->set.discarded_of;
+	struct network_tables     *tables = s->config->tables;
+	struct arena              *a;
+	struct bytes               words = BYTES("");
+	bool                       found = false;
+
+	s->discarded = s->config->discarded;
+	if (of->count == 0 || tables == NULL)
+		return;
+	a = arena_open(NULL);
+	for (size_t i = 0; i < of->count && !found; i++)
+		found = tables->value(tables, of->item[i], s->peer.text, a, &words);
+	if (found)
+		s->discarded = 0;
+	for (struct scan r = scan_of(found ? words : BYTES("")); r.rest.len > 0;) {
+		(void)scan_while(&r, is_between);
+		s->discarded |= extension_find(scan_while(&r, is_in_word));
+	}
+	arena_close(&a);
+}
+
 struct session *
 session_open(struct receiver_config *config, const struct peer *peer,
              const struct receiver_needs *needs, void *house, const struct session_mouth *mouth,
@@ -241,6 +283,7 @@ session_open(struct receiver_config *config, const struct peer *peer,
 	s->may_xforward = networks_hold(&config->xforward_hosts, peer);
 	s->since = s->heard = clock_patient_ms();
 	s->verb = (uint8_t)verb_unknown();
+	look_up_discarded(s);
 	call_client(s, is_ourselves(peer) ? BYTES("localhost") : BYTES("unknown"),
 	            is_ourselves(peer) ? BYTES("localhost") : BYTES("unknown"));
 	if (config->set.tls_wrappermode) {
@@ -409,6 +452,7 @@ session_rested(struct session *s)
 	s->since = s->heard = clock_patient_ms();
 	if (s->room == room_early)
 		screen_over(s);
+	chunk_look(s);
 	s->mouth->resume(s->mouth_of);
 }
 
@@ -511,6 +555,13 @@ time_out(struct session *s)
 	hang_up(s);
 }
 
+/* In a chunk that nobody wants, too. */
+static bool
+is_in_letter(const struct session *s)
+{
+	return s->room != room_command && (s->letter != NULL || s->chunk_left > 0);
+}
+
 /* smtpd_timeout for each command however slowly it is typed, and for silence in a
    letter; a letter that goes on for longer must come with a least rate. */
 void
@@ -518,7 +569,7 @@ session_tick(struct session *s, int64_t now)
 {
 	const struct receiver_settings *set = &s->config->set;
 	const struct patience          *patience = receiver_patience(s->config);
-	bool                            in_letter = s->letter != NULL && s->room != room_command;
+	bool                            in_letter = is_in_letter(s);
 	int64_t least = (patience->deadline ? s->since : s->heard) + patience->timeout;
 
 	if (s->securing && now - s->since > set->starttls_timeout)
@@ -526,7 +577,7 @@ session_tick(struct session *s, int64_t now)
 	if (s->over || s->held || patience->timeout <= 0)
 		return;
 	if (in_letter && set->min_data_rate > 0)
-		least += (int64_t)(s->letter->reader.raw * 1000 / (uint64_t)set->min_data_rate);
+		least += (int64_t)(s->taken * 1000 / (uint64_t)set->min_data_rate);
 	if (in_letter ? now - s->heard > patience->timeout ||
 	                        (patience->deadline && set->min_data_rate > 0 && now > least)
 	              : now > least)
@@ -539,9 +590,9 @@ session_lost(struct session *s, const char *why)
 	(void)why;
 	if (s->over)
 		return;
-	if (s->letter != NULL && s->room != room_command)
-		note_as(s->config->service, "lost connection after DATA (%llu bytes) from %s",
-		        (unsigned long long)s->letter->reader.raw, client_of(s));
+	if (is_in_letter(s))
+		note_as(s->config->service, "lost connection after %s (%llu bytes) from %s",
+		        s->where, (unsigned long long)s->taken, client_of(s));
 	else
 		note_as(s->config->service, "lost connection after %s from %s", s->where,
 		        client_of(s));

@@ -4,9 +4,15 @@
 #ifndef SMTP_RECEIVER_SESSION_INNER_H
 #define SMTP_RECEIVER_SESSION_INNER_H
 
+#include "smtp/grammar.h"
 #include "smtp/receiver/session.h"
 
-enum { VERBS_MOST = 32 };
+enum {
+	VERBS_MOST = 32,
+	PATIENCE_MORE = 16 << 20,      /* past twice the limit and this a client is cut off */
+};
+/* A domain that was sent to in this session (rfc9422 RCPTDOMAINMAX). */
+struct domain_met { struct domain_met *next; struct bytes name; };
 enum hello { HELLO_NONE, HELLO_HELO, HELLO_EHLO };
 typedef size_t room_fn(struct session *, struct bytes arrived);
 typedef void ask_fn(struct session *, enum resolved, const char *table);
@@ -25,12 +31,21 @@ struct session {
 	struct bytes   helo, user, method;
 	struct bytes   mechanism;      /* of the exchange                           */
 	struct bytes   asked;          /* the address RCPT or VRFY asks about       */
+	struct rcpt_parameters asked_with; /* RCPT's                                */
+	bool           verified_utf8;  /* VRFY ... SMTPUTF8                         */
 	ask_fn        *then;           /* what to do with the answer                */
 	const char    *where;          /* last command, for the log                 */
 	const char    *too_long;       /* the reply to a line that is                */
 	int64_t        since, heard;   /* this command began; the last byte came    */
 	uint32_t       errors, errors_before, junk;
 	uint32_t       refused;        /* recipients of this transaction            */
+	uint64_t       taken;          /* bytes of a letter since this command      */
+	uint64_t       chunk_size, chunk_left;  /* of BDAT: announced, still to come */
+	const char    *chunk_reply;    /* it is not wanted: what to say when it has come */
+	bool           chunk_last;
+	unsigned       discarded;      /* enum extension: not told to this client   */
+	uint32_t       domains;        /* that transactions went to                 */
+	struct domain_met *met;
 	uint16_t       tried[VERBS_MOST], done[VERBS_MOST];
 	uint8_t        hello;          /* enum hello                                */
 	uint8_t        verb;           /* index of the verb being done              */
@@ -79,6 +94,7 @@ void verb_run(struct session *, struct bytes line);
 const char *verb_name(size_t index);                      /* lower case; NULL at the end */
 size_t verb_unknown(void);
 bool may_relay(const struct session *);
+int64_t recipients_most(const struct session *), mails_most(const struct session *);
 
 /* verb-auth.c */
 void verb_auth(struct session *, struct bytes argument);
@@ -95,11 +111,35 @@ bool screen_hello(struct session *, struct bytes line);
 /* verb-client.c */
 void verb_xclient(struct session *, struct bytes argument);
 void verb_xforward(struct session *, struct bytes argument);
-void offer_client_verbs(const struct session *, struct buffer *out);
+void offer_xclient(struct session *, struct buffer *out);
+void offer_xforward(struct session *, struct buffer *out);
 void origin_drop(struct session *);
 struct bytes origin_text(const struct session *, struct arena *);
 
 /* verb-data.c */
 void verb_data(struct session *, struct bytes argument);
+/* A letter begins when there is room: content_asks_room() waits for it. */
+void content_asks_room(struct session *);
+/* More of it is in letter->content. */
+void content_gathered(struct session *, bool more);
+void content_ended(struct session *);
+/* What the letter itself has done wrong; NULL if nothing. */
+const char *content_fault(const struct session *, const struct letter *);
+
+/* verb-bdat.c */
+void verb_bdat(struct session *, struct bytes argument);
+/* BDAT that may not be: its chunk is heard and forgotten, then this is said. */
+void bdat_refused(struct session *, struct bytes argument, const char *reply);
+void chunk_begins(struct session *);
+void chunk_look(struct session *);                        /* it may be over: nothing is waited for any more */
+
+/* offer.c */
+unsigned extensions_of(const struct session *);           /* enum extension: those offered now */
+void tell_extensions(struct session *, struct buffer *out);
+
+/* wishes.c */
+/* NULL, or the reply that refuses. */
+const char *wishes_take(struct session *, const struct mail_parameters *, struct letter *);
+const char *solicitation_refused(const struct session *, struct bytes classes);
 
 #endif

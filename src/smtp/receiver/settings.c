@@ -1,5 +1,6 @@
 #include "smtp/receiver/settings.h"
 #include "sasl/sasl.h"
+#include "smtp/extension.h"
 
 #include <string.h>
 
@@ -57,6 +58,25 @@ static const struct setting rows[] = {
 	  "Networks whose clients may say XFORWARD: where the letter came from, for the log.", NULL, 0, 0, "0.3" },
 	{ "smtpd_helo_required", SETTING_BOOL, AT(helo_required), "no",
 	  "Whether a client must say HELO or EHLO before MAIL.", NULL, 0, 0, "0.1" },
+	{ "smtputf8_enable", SETTING_BOOL, AT(utf8), "yes",
+	  "Whether addresses beyond US-ASCII are taken (rfc6531).", NULL, 0, 0, "0.3" },
+	{ "strict_smtputf8", SETTING_BOOL, AT(strict_utf8), "yes",
+	  "Take such addresses only in a transaction that was begun with SMTPUTF8 (rfc6531:3.2); Postfix: no.", NULL, 0, 0, "0.3" },
+	{ "smtpd_discard_ehlo_keywords", SETTING_LIST, AT(discarded), "",
+	  "Extensions that are not told of in EHLO and LHLO, and not there.", NULL, 0, 0, "0.3" },
+	{ "smtpd_discard_ehlo_keyword_address_maps", SETTING_TABLES, AT(discarded_of), "",
+	  "The same for clients whose address one of these tables has; smtpd_discard_ehlo_keywords does not hold for them then.", NULL, 0, 0, "0.3" },
+	{ "smtpd_future_release_limit", SETTING_TIME, AT(future_release), "14d",
+	  "How long a letter that is submitted may be held by its sender's wish (rfc4865); 0: not offered.", NULL, 0, 999999999000, "0.3" },
+	{ "smtpd_deliver_by_minimum", SETTING_TIME, AT(deliver_by_least), "60s",
+	  "The shortest time for a delivery that is to be returned else (rfc2852).", NULL, 0, 999999999000, "0.3" },
+	{ "smtpd_priority_permitted", SETTING_CHOICE, AT(priority_permitted), "authenticated",
+	  "Whose letters may have another priority (rfc6710): of users who have logged in, of clients in mynetworks also (trusted), of all; none: not offered.",
+	  "none,authenticated,trusted,all", 0, 0, "0.3" },
+	{ "smtpd_no_soliciting", SETTING_LIST, AT(no_soliciting), "",
+	  "Classes of solicitations, as net.example:ADV, that are refused (rfc3865); empty: not offered.", NULL, 0, 0, "0.3" },
+	{ "smtpd_session_domain_limit", SETTING_NUMBER, AT(session_domains), "0",
+	  "Domains the recipients of one session may be of (rfc9422 RCPTDOMAINMAX); 0: no limit.", NULL, 0, 0, "0.3" },
 	{ "disable_vrfy_command", SETTING_BOOL, AT(vrfy_disabled), "no",
 	  "Refuse VRFY with 502.", NULL, 0, 0, "0.1" },
 	{ "strict_rfc821_envelopes", SETTING_BOOL, AT(strict_envelopes), "no",
@@ -298,6 +318,20 @@ read_options(const struct setting_list *list, const char *name, unsigned *banned
 	return false;
 }
 
+static bool
+read_discarded(const struct setting_list *list, unsigned *bits, struct buffer *errors)
+{
+	const char *wrong = "";
+
+	if (extensions_read(list->item, list->count, bits, &wrong))
+		return true;
+	buffer_printf(
+		errors,
+		"main.cf: smtpd_discard_ehlo_keywords: %s: write words of EHLO, as chunking\n",
+		wrong);
+	return false;
+}
+
 static struct setting_list
 copy_list(struct arena *a, const struct setting_list *list)
 {
@@ -354,6 +388,8 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->patience[CALM] = c->patience[STRESS];
 	c->set.auth_mechanisms = copy_list(a, &set->auth_mechanisms);
 	c->set.forbidden_commands = copy_list(a, &set->forbidden_commands);
+	c->set.no_soliciting = copy_list(a, &set->no_soliciting);
+	c->set.discarded_of = copy_list(a, &set->discarded_of);
 	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };
 	c->set.screen_allow = c->set.xclient_hosts = c->set.xforward_hosts =
 		(struct setting_list){ NULL, 0 };
@@ -362,7 +398,8 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->myhostname = arena_copy(a, bytes_of(myhostname));
 	c->myorigin = arena_copy(a, bytes_of(myorigin));
 	c->mail_name = arena_copy(a, bytes_of(mail_name));
-	if (read_options(&set->sasl_options, "smtpd_sasl_security_options", &c->banned, errors) &&
+	if (read_discarded(&set->discarded, &c->discarded, errors) &&
+	    read_options(&set->sasl_options, "smtpd_sasl_security_options", &c->banned, errors) &&
 	    read_options(&set->sasl_tls_options, "smtpd_sasl_tls_security_options", &c->banned_tls,
 	                 errors) &&
 	    read_networks(a, mynetworks, "mynetworks", &c->mynetworks, errors) &&

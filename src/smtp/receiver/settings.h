@@ -21,6 +21,8 @@ enum bare_newline { BARE_NORMALIZE, BARE_REJECT };
 enum sender_check { SENDER_UNCHECKED, SENDER_OF_USERS, SENDER_OF_STRANGERS, SENDER_OF_ALL, SENDER_KNOWN };
 /* What becomes of a client that speaks before its turn: it is told of in the log, every recipient is refused, or it is sent away. */
 enum screen_action { SCREEN_IGNORE, SCREEN_ENFORCE, SCREEN_DROP };
+/* Whose MT-PRIORITY is believed; nobody's: it is not offered. */
+enum priority_permitted { PRIORITY_NOBODY, PRIORITY_USERS, PRIORITY_TRUSTED, PRIORITY_ALL };
 enum receiver_kind { KIND_SMTP, KIND_SUBMISSION, KIND_SUBMISSIONS, KIND_LMTP, KINDS };
 
 /* In whose table somebody is not known. */
@@ -44,6 +46,13 @@ struct receiver_settings {
 	int64_t proxy_timeout;
 	struct setting_list xclient_hosts, xforward_hosts;
 	bool    helo_required, vrfy_disabled, strict_envelopes, reject_unlisted;
+	bool    utf8, strict_utf8;      /* rfc6531                             */
+	struct setting_list discarded;  /* words of EHLO                       */
+	struct setting_list discarded_of; /* the same by address, tables       */
+	int64_t future_release, deliver_by_least;
+	int     priority_permitted;     /* enum priority_permitted             */
+	struct setting_list no_soliciting;
+	int64_t session_domains;
 	int     bare_newline;           /* enum bare_newline                   */
 	struct setting_list bare_newline_exclusions;
 	struct setting_list forbidden_commands;
@@ -76,6 +85,8 @@ enum network_answer { NETWORK_NOT, NETWORK_HAS, NETWORK_LATER };
 struct network_tables {
 	unsigned users;
 	enum network_answer (*find)(struct network_tables *, const char *table, const char *address);
+	/* What it has for the address, in `a`; false: nothing, or it cannot be asked now. */
+	bool (*value)(struct network_tables *, const char *table, const char *address, struct arena *a, struct bytes *out);
 	void (*close)(struct network_tables *);
 };
 /* A list: networks and tables, perhaps with ! before them; the first that has the address decides. */
@@ -99,6 +110,7 @@ struct receiver_config {
 	const char *service;            /* "mansio/smtpd": as the log names it */
 	const char *myhostname, *myorigin, *mail_name;
 	struct networks mynetworks, exceptions, bare_excluded, screen_allow, xclient_hosts, xforward_hosts;
+	unsigned discarded;             /* enum extension: not told to anybody */
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */
 	struct network_tables *tables;  /* NULL: there are none                */

@@ -23,11 +23,16 @@ origin_drop(struct session *s)
 }
 
 void
-offer_client_verbs(const struct session *s, struct buffer *out)
+offer_xclient(struct session *s, struct buffer *out)
 {
 	if (s->may_xclient)
 		buffer_add(out, BYTES("250-XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN "
 		                      "DESTADDR DESTPORT\r\n"));
+}
+
+void
+offer_xforward(struct session *s, struct buffer *out)
+{
 	if (s->may_xforward)
 		buffer_add(out, BYTES("250-XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT\r\n"));
 }

@@ -2,6 +2,7 @@
 #include "smtp/receiver/session_inner.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,7 +12,6 @@
 enum {
 	LETTER_SMALL = 256 << 10, /* gathered in memory up to this           */
 	STREAM_WAITING = 1 << 20, /* more than this on its way to the disk: wait */
-	PATIENCE_MORE = 16 << 20, /* past twice the limit the client is cut off  */
 	UNDECLARED = 64 << 10,    /* what a letter counts before it is there  */
 };
 
@@ -87,10 +87,30 @@ data_begins(struct session *s)
 	f->field_most = (uint64_t)set->header_size;
 	f->section_most = (uint64_t)set->header_total;
 	l->reader.lenient = networks_hold(&s->config->bare_excluded, &s->peer);
+	l->reader.counted = l->chunked;
+	l->reader.binary = l->chunked && l->body == BODY_BINARYMIME;
 	letter_charge(l, l->declared > 0 && l->declared < UNDECLARED ? l->declared : UNDECLARED);
-	s->room = room_content;
 	s->since = s->heard = clock_patient_ms();
+	if (l->chunked) {
+		chunk_begins(s);
+		return;
+	}
+	s->room = room_content;
 	say_fixed(s, BYTES("354 End data with <CR><LF>.<CR><LF>\r\n"));
+}
+
+/* What BDAT has announced comes in any case. */
+static void
+no_room(struct session *s, const char *reply)
+{
+	if (s->letter->chunked) {
+		mail_end(s);
+		s->chunk_reply = reply;
+		chunk_begins(s);
+		return;
+	}
+	say(s, "%s", reply);
+	answered(s);
 }
 
 static void
@@ -102,12 +122,9 @@ take_room(struct session *s, enum room_answer answer)
 		return;
 	if (answer == ROOM_YES)
 		data_begins(s);
-	else {
-		say(s, "%s",
-		    answer == ROOM_FULL ? "452 4.3.1 Insufficient system storage"
-		                        : "451 4.3.0 Error: queue file write error");
-		answered(s);
-	}
+	else
+		no_room(s, answer == ROOM_FULL ? "452 4.3.1 Insufficient system storage"
+		                               : "451 4.3.0 Error: queue file write error");
 }
 
 void
@@ -115,16 +132,30 @@ session_ask_room(struct session *s)
 {
 	if (s->over || !s->waits_for_room)
 		return;
-	take_room(s, s->needs->room(s->house, s, s->letter->declared));
+	content_asks_room(s);
 	if (!s->held && !s->taking)
 		s->mouth->resume(s->mouth_of);
+}
+
+void
+content_asks_room(struct session *s)
+{
+	struct letter *l = s->letter;
+
+	take_room(s, s->needs->room(s->house, s,
+	                            l->declared > 0 || !l->chunked ? l->declared : s->chunk_size));
 }
 
 void
 verb_data(struct session *s, struct bytes none)
 {
 	(void)none;
-	take_room(s, s->needs->room(s->house, s, s->letter->declared));
+	if (s->letter->body != BODY_BINARYMIME) {
+		content_asks_room(s);
+		return;
+	}
+	say(s, "503 5.5.1 Error: BINARYMIME needs BDAT"); /* rfc3030:3 */
+	answered(s);
 }
 
 /*
@@ -175,8 +206,10 @@ letter_streamed(struct letter *l, int why)
 	else
 		pour(s, l);
 	s->held = false;
-	if (!s->taking)
-		s->mouth->resume(s->mouth_of);
+	if (s->taking)
+		return;
+	chunk_look(s);
+	s->mouth->resume(s->mouth_of);
 }
 
 /* A letter that has outgrown memory flows to the disk as it comes. */
@@ -211,11 +244,11 @@ make_room(struct session *s, struct letter *l)
 	}
 }
 
-/* What the letter itself has done wrong; NULL if nothing. */
-static const char *
-fault_of(const struct session *s, const struct letter *l)
+const char *
+content_fault(const struct session *s, const struct letter *l)
 {
 	const struct receiver_settings *set = &s->config->set;
+	const char                     *no;
 
 	if (l->reader.fields.too_long)
 		return "552 5.3.4 Error: message header size exceeds fixed limit";
@@ -227,6 +260,8 @@ fault_of(const struct session *s, const struct letter *l)
 		return "451 4.3.0 Error: queue file write error";
 	if (l->reader.bare_lf && set->bare_newline == BARE_REJECT && !l->reader.lenient)
 		return "550 5.5.2 Error: bare <LF> received";
+	if ((no = solicitation_refused(s, bytes_of(l->reader.fields.solicitation))) != NULL)
+		return no;
 	if (set->hopcount > 0 && l->reader.fields.received > set->hopcount)
 		return "554 5.4.6 Error: too many hops"; /* rfc5321:6.3 */
 	return NULL;
@@ -256,9 +291,9 @@ note_facts(struct session *s, struct letter *l)
 	}
 }
 
-/* The final dot. */
-static void
-data_ended(struct session *s)
+/* The final dot, or the last chunk. */
+void
+content_ended(struct session *s)
 {
 	struct letter *l = s->letter;
 	const char    *no;
@@ -269,11 +304,15 @@ data_ended(struct session *s)
 		pour(s, l);
 	else
 		l->len = l->content.len;
-	if ((no = fault_of(s, l)) != NULL) {
+	if (!l->reader.dropping && too_large(s, l))
+		l->why = EFBIG;
+	if ((no = content_fault(s, l)) != NULL) {
 		refuse(l, no);
 		return;
 	}
 	note_facts(s, l);
+	if (l->reader.fields.tls_optional && !(l->flags & ENVELOPE_REQUIRETLS))
+		l->flags |= ENVELOPE_TLS_OPTIONAL; /* rfc8689:4.1 */
 	l->ended = true;
 	s->needs->judge(s->house, l);
 }
@@ -287,11 +326,26 @@ bear_with(struct session *s, struct letter *l)
 	if (s->config->set.message_size <= 0 ||
 	    l->reader.raw < 2 * (uint64_t)s->config->set.message_size + PATIENCE_MORE)
 		return;
-	no = fault_of(s, l);
+	no = content_fault(s, l);
 	log_reject(s, "DATA", BYTES(""), no);
 	say(s, "%s", no);
 	mail_end(s);
 	hang_up(s);
+}
+
+void
+content_gathered(struct session *s, bool more)
+{
+	struct letter *l = s->letter;
+
+	if (l->reader.fields.too_long && !l->reader.dropping)
+		stop_keeping(s, l);
+	if (!l->reader.dropping && more)
+		make_room(s, l);
+	else if (!l->reader.dropping && too_large(s, l)) {
+		l->why = EFBIG;
+		stop_keeping(s, l);
+	}
 }
 
 static size_t
@@ -301,16 +355,10 @@ room_content(struct session *s, struct bytes arrived)
 	size_t               used;
 	enum content_outcome got = content_read(&l->reader, arrived, &l->content, &used);
 
-	if (l->reader.fields.too_long && !l->reader.dropping)
-		stop_keeping(s, l);
-	if (!l->reader.dropping && got == CONTENT_MORE)
-		make_room(s, l);
-	else if (!l->reader.dropping && too_large(s, l)) {
-		l->why = EFBIG;
-		stop_keeping(s, l);
-	}
+	s->taken += used;
+	content_gathered(s, got == CONTENT_MORE);
 	if (got == CONTENT_ENDED)
-		data_ended(s);
+		content_ended(s);
 	else if (l->reader.dropping)
 		bear_with(s, l);
 	return used;
@@ -354,8 +402,8 @@ log_letter(const struct letter *l, const char *id)
 void
 letter_safe(struct letter *l, int why, const char *id)
 {
-	char   reply[80] = "250 2.0.0 Ok: queued as ";
-	size_t n = strlen(reply);
+	char   reply[80];
+	size_t n;
 
 	if (why != 0) {
 		outcome(l, why == ENOSPC || why == EDQUOT
@@ -364,9 +412,11 @@ letter_safe(struct letter *l, int why, const char *id)
 		return;
 	}
 	log_letter(l, id);
-	for (; *id != '\0' && n + 1 < sizeof reply; id++)
-		reply[n++] = *id;
-	reply[n] = '\0';
+	/* rfc6710:9 X.3.6 tells the priority it has. */
+	n = (size_t)snprintf(reply, sizeof reply,
+	                     l->lowered ? "250 2.3.6 %d is its priority; " : "250 2.0.0 ",
+	                     l->handling.priority);
+	(void)snprintf(reply + n, sizeof reply - n, "Ok: queued as %s", id);
 	if (l->session != NULL)
 		l->session->junk = 0;
 	outcome(l, reply);

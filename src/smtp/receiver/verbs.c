@@ -29,6 +29,7 @@ enum {
 	JUNK        = 1 << 12,       /* does no work: counted                   */
 	VRFY_ON     = 1 << 13,       /* not switched off                        */
 	LAST        = 1 << 14,       /* nothing may come behind it before it is answered */
+	NO_CHUNKS   = 1 << 15,       /* not behind BDAT                         */
 	BOTH        = IN_SMTP | IN_LMTP,
 	EARLY       = BEFORE_TLS | BEFORE_AUTH,
 };
@@ -44,8 +45,9 @@ static const struct verb {
 	{ "STARTTLS", "starttls", verb_starttls, BOTH | EARLY | TLS_THERE | CLEAR | NO_MAIL | ALONE | LAST },
 	{ "AUTH",     "auth",     verb_auth,     BOTH | BEFORE_AUTH | HELLO | NO_MAIL | LAST },
 	{ "MAIL",     "mail",     verb_mail,     BOTH | HELLO_ASKED | NO_MAIL },
-	{ "RCPT",     "rcpt",     verb_rcpt,     BOTH | HELLO_ASKED | MAIL_BEGUN },
-	{ "DATA",     "data",     verb_data,     BOTH | HELLO_ASKED | MAIL_BEGUN | RCPT_TAKEN | ALONE | LAST },
+	{ "RCPT",     "rcpt",     verb_rcpt,     BOTH | HELLO_ASKED | MAIL_BEGUN | NO_CHUNKS },
+	{ "DATA",     "data",     verb_data,     BOTH | HELLO_ASKED | MAIL_BEGUN | NO_CHUNKS | RCPT_TAKEN | ALONE | LAST },
+	{ "BDAT",     "bdat",     verb_bdat,     BOTH | HELLO_ASKED | MAIL_BEGUN | RCPT_TAKEN },
 	{ "RSET",     "rset",     verb_rset,     BOTH | EARLY | ALONE | JUNK },
 	{ "NOOP",     "noop",     verb_noop,     BOTH | EARLY | JUNK | LAST },
 	{ "VRFY",     "vrfy",     verb_vrfy,     BOTH | JUNK | VRFY_ON | LAST },
@@ -115,6 +117,11 @@ no_mail(const struct session *s)
 	return s->letter == NULL;
 }
 static bool
+in_chunks(const struct session *s)
+{
+	return s->letter->chunked;
+}
+static bool
 no_rcpt(const struct session *s)
 {
 	return s->letter->rcpts == 0 && (s->lmtp || s->refused == 0); /* rfc2033:4.2 */
@@ -146,6 +153,7 @@ static const struct condition {
 	{ HELLO_ASKED, true,  hello_missing, "503 5.5.1 Error: send HELO/EHLO first" },
 	{ BEFORE_AUTH, false, demands_auth,  "530 5.7.0 Authentication required" },
 	{ MAIL_BEGUN,  true,  no_mail,       "503 5.5.1 Error: need MAIL command" },
+	{ NO_CHUNKS,   true,  in_chunks,     NULL }, /* by the verb */
 	{ RCPT_TAKEN,  true,  no_rcpt,       "503 5.5.1 Error: need RCPT command" },
 	{ RCPT_TAKEN,  true,  all_refused,   "554 5.5.1 Error: no valid recipients" },
 };
@@ -157,8 +165,12 @@ barred(const struct session *s, const struct verb *v, struct bytes argument)
 	for (size_t i = 0; i < COUNT(conditions); i++) {
 		const struct condition *c = &conditions[i];
 
-		if (((v->when & c->bit) != 0) == c->set && c->bars(s))
+		if (((v->when & c->bit) != 0) != c->set || !c->bars(s))
+			continue;
+		if (c->reply != NULL)
 			return c->reply;
+		return v->run == verb_data ? "503 5.5.1 Error: DATA after BDAT" /* rfc3030:2 */
+		                           : "503 5.5.1 Error: RCPT after BDAT";
 	}
 	if (v->when & NO_MAIL && in_mail(s))
 		return v->run == verb_mail ? "503 5.5.1 Error: nested MAIL command"
@@ -235,6 +247,7 @@ verb_run(struct session *s, struct bytes line)
 	const char        *no;
 
 	s->verb = (uint8_t)(v - verbs);
+	s->taken = 0;
 	s->tried[s->verb]++;
 	s->where = v->run != NULL ? v->name : "UNKNOWN";
 	if (v->when & JUNK && receiver_patience(s->config)->junk_commands > 0 &&
@@ -244,7 +257,9 @@ verb_run(struct session *s, struct bytes line)
 		return;
 	if (v->run == NULL) {
 		not_a_verb(s, word);
-	} else if ((no = barred(s, v, argument)) != NULL) {
+	} else if ((no = barred(s, v, argument)) != NULL && v->run == verb_bdat) {
+		bdat_refused(s, argument, no);
+	} else if (no != NULL) {
 		say(s, "%s", no);
 		answered(s);
 	} else
@@ -285,23 +300,9 @@ verb_helo(struct session *s, struct bytes name)
 static void
 verb_ehlo(struct session *s, struct bytes name)
 {
-	const struct receiver_settings *set = &s->config->set;
-	struct buffer                  *out;
-
 	if (!take_hello(s, name, HELLO_EHLO, s->lmtp ? "LHLO" : "EHLO"))
 		return;
-	out = s->mouth->out(s->mouth_of);
-	buffer_printf(out, "250-%s\r\n250-PIPELINING\r\n", s->config->myhostname);
-	if (set->message_size > 0)
-		buffer_printf(out, "250-SIZE %lld\r\n", (long long)set->message_size);
-	else
-		buffer_add(out, BYTES("250-SIZE\r\n"));
-	if (!s->secure && !no_tls(s))
-		buffer_add(out, BYTES("250-STARTTLS\r\n"));
-	if (!demands_tls(s))
-		offer_auth(s, out);
-	offer_client_verbs(s, out);
-	buffer_add(out, BYTES("250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"));
+	tell_extensions(s, s->mouth->out(s->mouth_of));
 	answered(s);
 }
 
@@ -360,13 +361,28 @@ user_within(struct session *s, enum counted kind, int64_t limit, const char *wha
 	return false;
 }
 
+/* rfc9422:4.1 MAILMAX; 0: as many as they like */
+int64_t
+mails_most(const struct session *s)
+{
+	bool bears = s->lmtp || s->trusted || s->excepted || s->user.len > 0;
+
+	return bears ? 0 : s->config->set.session_messages;
+}
+
 static bool
 mails_enough(const struct session *s)
 {
-	int64_t most = s->config->set.session_messages;
+	return mails_most(s) > 0 && s->mails >= mails_most(s);
+}
 
-	return most > 0 && s->mails >= most && !s->lmtp && !s->trusted && !s->excepted &&
-	       s->user.len == 0;
+static struct grammar
+grammar_of(const struct session *s)
+{
+	return (struct grammar){ .strict = s->config->set.strict_envelopes,
+		                 .ascii = s->config->set.strict_utf8,
+		                 .utf8 = s->letter != NULL && s->letter->flags & ENVELOPE_SMTPUTF8,
+		                 .extensions = extensions_of(s) };
 }
 
 static bool
@@ -375,9 +391,9 @@ mail_check(struct session *s, const struct mail_command *m)
 	const struct receiver_settings *set = &s->config->set;
 	const char                     *no = NULL;
 
-	if (m->has_size && set->message_size > 0 && m->size > (uint64_t)set->message_size)
+	if (m->with.has_size && set->message_size > 0 && m->with.size > (uint64_t)set->message_size)
 		no = "552 5.3.4 Message size exceeds fixed limit"; /* rfc1870:6.1 */
-	else if (s->needs->room(s->house, s, m->size) == ROOM_FULL)
+	else if (s->needs->room(s->house, s, m->with.size) == ROOM_FULL)
 		no = "452 4.3.1 Insufficient system storage";
 	if (no != NULL)
 		log_reject(s, "MAIL", BYTES(""), no);
@@ -405,23 +421,34 @@ static void
 verb_mail(struct session *s, struct bytes argument)
 {
 	struct arena       *scratch = arena_open(NULL);
+	struct grammar      g = grammar_of(s);
 	struct mail_command m;
 	const char         *no;
 
-	if (!mail_parse(argument, s->config->set.strict_envelopes, scratch, &m, &no))
+	if (!mail_parse(argument, &g, scratch, &m, &no))
 		say(s, "%s", no);
 	else if (mail_check(s, &m)) {
 		s->letter = letter_open(s, whole_address(s, scratch, &m.sender, m.bare));
 		s->mails++;
 		s->letter->needs = s->needs;
 		s->letter->house = s->house;
-		s->letter->declared = m.size;
-		s->letter->body = m.eight_bit ? BODY_8BITMIME : BODY_7BIT;
-		s->letter->submission = s->user.len > 0;
-		say_fixed(s, BYTES("250 2.1.0 Ok\r\n"));
+		no = wishes_take(s, &m.with, s->letter);
+		if (no != NULL) {
+			log_reject(s, "MAIL", BYTES(""), no);
+			mail_end(s);
+			say(s, "%s", no);
+		} else
+			say_fixed(s, BYTES("250 2.1.0 Ok\r\n"));
 	}
 	arena_close(&scratch);
 	answered(s);
+}
+
+/* rfc6531:3.7.4.1 */
+static bool
+replies_in_utf8(const struct session *s)
+{
+	return s->letter != NULL ? (s->letter->flags & ENVELOPE_SMTPUTF8) != 0 : s->verified_utf8;
 }
 
 /* Reply to a recipient, and keep it or not. */
@@ -432,7 +459,7 @@ refuse_rcpt(struct session *s, const char *code, const char *why, const char *ta
 	struct buffer  line = { 0 };
 
 	buffer_printf(&line, "%s <", code);
-	reply_text(&line, s->asked);
+	reply_text_as(&line, s->asked, replies_in_utf8(s));
 	buffer_printf(&line, ">: %s%s", why, table);
 	buffer_add_char(&line, '\0');
 	log_reject(s, verbs[s->verb].name, s->asked, line.at);
@@ -522,21 +549,55 @@ static void
 rcpt_resolved(struct session *s, enum resolved r, const char *table)
 {
 	if (acceptable(s, r, table)) {
-		(void)letter_add(s->letter, s->asked);
+		struct letter_rcpt *to = letter_add(s->letter, s->asked);
+
+		to->orcpt = s->asked_with.orcpt;
+		to->notify = s->asked_with.notify;
 		say_fixed(s, BYTES("250 2.1.5 Ok\r\n"));
 	}
 	s->asked.len = 0;
 	answered(s);
 }
 
+int64_t
+recipients_most(const struct session *s)
+{
+	const struct receiver_settings *set = &s->config->set;
+	bool                            known = may_relay(s) || s->lmtp || set->auth_required;
+	int64_t                         most = known ? set->recipients : set->recipients_stranger;
+
+	return most <= 0 || most > ENVELOPE_RECIPIENTS_MOST ? ENVELOPE_RECIPIENTS_MOST : most;
+}
+
+/* rfc9422:4.3: one domain more, or one there was. */
+static bool
+meet_domain(struct session *s, struct bytes address)
+{
+	ptrdiff_t    at = bytes_find_last(address, '@');
+	struct bytes name = bytes_cut(address, (size_t)(at + 1), address.len);
+
+	if (s->config->set.session_domains <= 0)
+		return true;
+	for (struct domain_met *d = s->met; d != NULL; d = d->next)
+		if (bytes_equal(d->name, name))
+			return true;
+	if (s->domains >= s->config->set.session_domains)
+		return false;
+	if (s->life == NULL)
+		s->life = arena_open(NULL);
+	struct domain_met *d = arena_take(s->life, sizeof *d);
+	*d = (struct domain_met){ s->met, arena_keep(s->life, name) };
+	s->met = d;
+	s->domains++;
+	return true;
+}
+
 static bool
 rcpt_check(struct session *s)
 {
 	const struct receiver_settings *set = &s->config->set;
-	int64_t most = may_relay(s) || s->lmtp ? set->recipients : set->recipients_stranger;
+	int64_t                         most = recipients_most(s);
 
-	if (most <= 0 || most > 50000)
-		most = 50000;
 	if (s->letter->rcpts + s->refused >= most) {
 		if (s->letter->rcpts + s->refused == most)
 			warn_as(s->config->service, "too many recipients from %s: more than %lld",
@@ -595,7 +656,7 @@ refuse_sender(struct session *s, const char *code, const char *why, bool names_u
 	struct buffer line = { 0 };
 
 	buffer_printf(&line, "%s <", code);
-	reply_text(&line, s->letter->sender);
+	reply_text_as(&line, s->letter->sender, replies_in_utf8(s));
 	buffer_printf(&line, ">: %s", why);
 	if (names_user)
 		reply_text(&line, s->user);
@@ -639,6 +700,7 @@ session_owner(struct session *s, enum owner o)
 static void
 verb_rcpt(struct session *s, struct bytes argument)
 {
+	struct grammar      g = grammar_of(s);
 	struct rcpt_command c;
 	const char         *no;
 
@@ -646,13 +708,22 @@ verb_rcpt(struct session *s, struct bytes argument)
 		answered(s);
 		return;
 	}
-	if (!rcpt_parse(argument, s->config->set.strict_envelopes, s->letter->life, &c, &no)) {
+	if (!rcpt_parse(argument, &g, s->letter->life, &c, &no)) {
 		s->refused++;
 		say(s, "%s", no);
 		answered(s);
 		return;
 	}
 	s->asked = whole_address(s, s->letter->life, &c.recipient, c.bare);
+	s->asked_with = c.with;
+	s->asked_with.orcpt = arena_keep(s->letter->life, c.with.orcpt);
+	if (!meet_domain(s, s->asked)) {
+		s->refused++;
+		s->asked.len = 0;
+		say(s, "452 4.5.3 Error: too many domains in one session");
+		answered(s);
+		return;
+	}
 	if (!owner_matters(s))
 		ask_about(s, s->asked, rcpt_resolved);
 	else if (s->letter->sender_known)
@@ -699,7 +770,7 @@ static void
 verb_help(struct session *s, struct bytes any)
 {
 	(void)any;
-	say(s, "214 2.0.0 Commands: %s MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS AUTH",
+	say(s, "214 2.0.0 Commands: %s MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH",
 	    s->lmtp ? "LHLO" : "HELO EHLO");
 	answered(s);
 }
@@ -712,7 +783,7 @@ vrfy_resolved(struct session *s, enum resolved r, const char *table)
 		struct buffer *out = s->mouth->out(s->mouth_of);
 
 		buffer_add(out, BYTES("252 2.0.0 <"));
-		reply_text(out, s->asked);
+		reply_text_as(out, s->asked, s->verified_utf8);
 		buffer_add(out, BYTES(">\r\n"));
 	}
 	s->asked.len = 0;
@@ -723,24 +794,20 @@ static void
 verb_vrfy(struct session *s, struct bytes argument)
 {
 	struct arena       *scratch = arena_open(NULL);
-	struct buffer       line = { 0 };
+	struct grammar      g = grammar_of(s);
 	struct rcpt_command c;
 	const char         *no;
-	bool                good;
 
-	buffer_add(&line, BYTES("TO:"));
-	buffer_add(&line, argument);
-	good = rcpt_parse(buffer_bytes(&line), false, scratch, &c, &no);
 	if (s->life == NULL)
 		s->life = arena_open(NULL);
-	if (good)
+	if (vrfy_parse(argument, &g, scratch, &c, &no)) {
+		s->verified_utf8 = c.utf8;
 		ask_about(s, arena_keep(s->life, whole_address(s, scratch, &c.recipient, c.bare)),
 		          vrfy_resolved);
-	else {
-		say(s, "%s", argument.len == 0 ? "501 5.5.4 Syntax: VRFY address" : no);
+	} else {
+		say(s, "%s", no);
 		answered(s);
 	}
-	buffer_free(&line);
 	arena_close(&scratch);
 }
 

@@ -4,9 +4,13 @@
 #include "kit.h"
 
 #define HI "220 mail.example.com ESMTP Mansio\r\n"
+#define EHLO_HEAD "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-VRFY\r\n"
+#define EHLO_TAIL_OF(limits) "250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n" \
+	"250-BINARYMIME\r\n250-DELIVERBY 60\r\n250-MT-PRIORITY\r\n250 LIMITS " limits "\r\n"
+#define EHLO_TAIL EHLO_TAIL_OF("MAILMAX=100 RCPTMAX=100")
+#define LHLO EHLO_HEAD "250-STARTTLS\r\n" EHLO_TAIL_OF("RCPTMAX=1000")
 #define EHLO                                                                              \
-	"250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-STARTTLS\r\n" \
-	"250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
+	EHLO_HEAD "250-STARTTLS\r\n" EHLO_TAIL
 #define OK "250 2.0.0 Ok\r\n"
 #define MAIL "MAIL FROM:<a@b.org>\r\n"
 #define RCPT "RCPT TO:<jill@example.com>\r\n"
@@ -57,7 +61,7 @@ static const struct session_case {
 	  HI "552 5.3.4 Message size exceeds fixed limit\r\n" },
 	{ "SIZE that fits, BODY, AUTH", KIND_SMTP, "", "MAIL FROM:<> SIZE=1000 BODY=8BITMIME AUTH=<>\r\n", HI MAIL_OK },
 	{ "rfc1870:6 SIZE is a number", KIND_SMTP, "", "MAIL FROM:<> SIZE=1x\r\n", HI "501 5.5.4 Bad message size syntax\r\n" },
-	{ "rfc5321:4.1.1.11 unknown parameters", KIND_SMTP, "", "MAIL FROM:<> FOO=1\r\n" MAIL "RCPT TO:<jill@example.com> NOTIFY=NEVER\r\n",
+	{ "rfc5321:4.1.1.11 unknown parameters", KIND_SMTP, "", "MAIL FROM:<> FOO=1\r\n" MAIL "RCPT TO:<jill@example.com> FOO=NEVER\r\n",
 	  HI "555 5.5.4 Unsupported option\r\n" MAIL_OK "555 5.5.4 Unsupported option\r\n" },
 	{ "a letter that is too large is heard to its end", KIND_SMTP, "message_size_limit = 10\n",
 	  MAIL RCPT "DATA\r\n\r\n0123456789\r\n.\r\nNOOP\r\n", HI MAIL_OK RCPT_OK GO "552 5.3.4 Error: message file too big\r\n" OK },
@@ -95,31 +99,95 @@ static const struct session_case {
 	  HI MAIL_OK "450 4.7.1 Error: too many recipients from 192.0.2.7\r\n" },
 	{ "VRFY", KIND_SMTP, "", "VRFY jill\r\nVRFY <joe@example.com>\r\nVRFY x@y.org\r\nVRFY\r\n",
 	  HI "252 2.0.0 <jill@example.com>\r\n550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n"
-	  "554 5.7.1 <x@y.org>: Relay access denied\r\n501 5.5.4 Syntax: VRFY address\r\n" },
+	  "554 5.7.1 <x@y.org>: Relay access denied\r\n501 5.5.4 Syntax: VRFY address [SMTPUTF8]\r\n" },
 	{ "R166 VRFY disabled", KIND_SMTP, "disable_vrfy_command = yes\n", "VRFY jill\r\n", HI "502 5.5.1 VRFY command is disabled\r\n" },
 	{ "AUTH where nobody may", KIND_SMTP, "", "EHLO c\r\nAUTH PLAIN\r\n", HI EHLO "503 5.5.1 Error: authentication not enabled\r\n" },
 	{ "plain mechanisms need TLS, SCRAM does not", KIND_SMTP, "smtpd_sasl_auth_enable = yes\n", "EHLO c\r\nAUTH PLAIN\r\n",
-	  HI "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-STARTTLS\r\n250-AUTH SCRAM-SHA-256\r\n"
-	  "250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n538 5.7.11 Encryption required for requested authentication mechanism\r\n" },
+	  HI "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-VRFY\r\n250-STARTTLS\r\n250-AUTH SCRAM-SHA-256\r\n"
+	  EHLO_TAIL "538 5.7.11 Encryption required for requested authentication mechanism\r\n" },
 	{ "no TLS there", KIND_SMTP, "smtpd_tls_security_level = none\n", "STARTTLS\r\n", HI "502 5.5.1 Error: command not implemented\r\n" },
 	{ "STARTTLS takes nothing", KIND_SMTP, "", "STARTTLS now\r\n", HI "501 5.5.4 Error: no parameters allowed\r\n" },
-	{ "submission: TLS first", KIND_SUBMISSION, "", "EHLO c\r\n" MAIL "AUTH PLAIN\r\nNOOP\r\n",
-	  HI EHLO "530 5.7.0 Must issue a STARTTLS command first\r\n530 5.7.0 Must issue a STARTTLS command first\r\n" OK },
+	{ "submission: TLS first", KIND_SUBMISSION, "smtpd_future_release_limit = 0\n", "EHLO c\r\n" MAIL "AUTH PLAIN\r\nNOOP\r\n",
+	  HI LHLO "530 5.7.0 Must issue a STARTTLS command first\r\n530 5.7.0 Must issue a STARTTLS command first\r\n" OK },
 	{ "submission: what kind means goes before what is said of all", KIND_SUBMISSION, "smtpd_tls_security_level = may\n",
 	  MAIL, HI "530 5.7.0 Must issue a STARTTLS command first\r\n" },
 	{ "submission: said of it alone", KIND_SUBMISSION, "submission/smtpd_tls_security_level = may\nsubmission/smtpd_sasl_auth_required = no\n",
 	  MAIL, HI MAIL_OK },
 	{ "LMTP speaks LHLO", KIND_LMTP, "", "EHLO c\r\nHELO c\r\n" MAIL "LHLO c\r\n" MAIL,
 	  HI "502 5.5.2 Error: command not recognized\r\n502 5.5.2 Error: command not recognized\r\n503 5.5.1 Error: send HELO/EHLO first\r\n"
-	  EHLO MAIL_OK },
+	  LHLO MAIL_OK },
 	{ "rfc2033:4.2 LMTP answers for each recipient", KIND_LMTP, "",
 	  "LHLO c\r\n" MAIL RCPT "RCPT TO:<joe@example.com>\r\nRCPT TO:<jack@example.com>\r\nDATA\r\n.\r\nQUIT\r\n",
-	  HI EHLO MAIL_OK RCPT_OK "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n" RCPT_OK GO
+	  HI LHLO MAIL_OK RCPT_OK "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n" RCPT_OK GO
 	  "250 2.0.0 <jill@example.com> Ok: queued as 1A2B\r\n250 2.0.0 <jack@example.com> Ok: queued as 1A2B\r\n" BYE },
 	{ "rfc2033:4.2 LMTP DATA without recipients", KIND_LMTP, "", "LHLO c\r\n" MAIL "RCPT TO:<joe@example.com>\r\nDATA\r\n",
-	  HI EHLO MAIL_OK "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n"
+	  HI LHLO MAIL_OK "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n"
 	  "503 5.5.1 Error: need RCPT command\r\n" },
 	{ "LHLO is not SMTP", KIND_SMTP, "", "LHLO c\r\n", HI "502 5.5.2 Error: command not recognized\r\n" },
+	{ "rfc3030:4.1 a letter in one chunk", KIND_SMTP, "", MAIL RCPT "BDAT 8 LAST\r\nA: b\r\n\r\nQUIT\r\n", HI MAIL_OK RCPT_OK QUEUED BYE },
+	{ "rfc3030:4.2 in several, the last one empty", KIND_SMTP, "", MAIL RCPT "BDAT 4\r\nA: bBDAT 4\r\n\r\n\r\nbdat 0 last\r\nNOOP\r\n",
+	  HI MAIL_OK RCPT_OK "250 2.0.0 Ok: 4 bytes\r\n" "250 2.0.0 Ok: 4 bytes\r\n" QUEUED OK },
+	{ "rfc3030:2 what looks like commands within a chunk is none", KIND_SMTP, "", MAIL RCPT "BDAT 24 LAST\r\n\r\n.\r\nRSET\r\nBDAT 9 LAST\r\nNOOP\r\n",
+	  HI MAIL_OK RCPT_OK QUEUED OK },
+	{ "rfc3030:2 not mixed with DATA", KIND_SMTP, "", MAIL RCPT "BDAT 3\r\nA: DATA\r\nRCPT TO:<jack@example.com>\r\n" MAIL "BDAT 0 LAST\r\n",
+	  HI MAIL_OK RCPT_OK "250 2.0.0 Ok: 3 bytes\r\n503 5.5.1 Error: DATA after BDAT\r\n503 5.5.1 Error: RCPT after BDAT\r\n"
+	  "503 5.5.1 Error: nested MAIL command\r\n" QUEUED },
+	{ "rfc3030:2 RSET in the middle", KIND_SMTP, "", MAIL RCPT "BDAT 3\r\nA: RSET\r\nBDAT 5 LAST\r\nNOOP\n" MAIL RCPT "DATA\r\n.\r\n",
+	  HI MAIL_OK RCPT_OK "250 2.0.0 Ok: 3 bytes\r\n" OK "503 5.5.1 Error: need MAIL command\r\n" MAIL_OK RCPT_OK GO QUEUED },
+	{ "rfc3030:2 the chunk of a refused BDAT is heard and forgotten", KIND_SMTP, "",
+	  "BDAT 6 LAST\r\nNOOP\r\nNOOP\r\n" MAIL "RCPT TO:<joe@example.com>\r\nBDAT 6\r\nNOOP\r\nBDAT 0 LAST\r\nNOOP\r\n",
+	  HI "503 5.5.1 Error: need MAIL command\r\n" OK MAIL_OK
+	  "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n"
+	  "554 5.5.1 Error: no valid recipients\r\n554 5.5.1 Error: no valid recipients\r\n" OK },
+	{ "a count that is none ends the session", KIND_SMTP, "", MAIL RCPT "BDAT x\r\nNOOP\r\n", HI MAIL_OK RCPT_OK "521 5.5.4 Syntax: BDAT count [LAST]\r\n" },
+	{ "a count below nothing, too", KIND_SMTP, "", "BDAT -1\r\nNOOP\r\n", HI "521 5.5.4 Syntax: BDAT count [LAST]\r\n" },
+	{ "and one past all numbers", KIND_SMTP, "", MAIL RCPT "BDAT 18446744073709551616 LAST\r\nNOOP\r\n", HI MAIL_OK RCPT_OK "521 5.5.4 Syntax: BDAT count [LAST]\r\n" },
+	{ "and more than is ever taken", KIND_SMTP, "message_size_limit = 10\n", MAIL RCPT "BDAT 99999999999 LAST\r\nNOOP\r\n", HI MAIL_OK RCPT_OK "552 5.3.4 Chunk exceeds message size limit\r\n" },
+	{ "another word than LAST", KIND_SMTP, "", MAIL RCPT "BDAT 6 NEXT\r\nNOOP\r\n", HI MAIL_OK RCPT_OK "521 5.5.4 Syntax: BDAT count [LAST]\r\n" },
+	{ "chunks that are too large together", KIND_SMTP, "message_size_limit = 10\n", MAIL RCPT "BDAT 7\r\n\r\n12345BDAT 6\r\nNOOP\r\nBDAT 5 LAST\r\nNOOP\nNOOP\r\n",
+	  HI MAIL_OK RCPT_OK "250 2.0.0 Ok: 7 bytes\r\n552 5.3.4 Error: message file too big\r\n503 5.5.1 Error: need MAIL command\r\n" OK },
+	{ "rfc3030:3 BINARYMIME needs BDAT", KIND_SMTP, "", "MAIL FROM:<a@b.org> BODY=BINARYMIME\r\n" RCPT "DATA\r\nBDAT 2 LAST\r\n\r\n",
+	  HI MAIL_OK RCPT_OK "503 5.5.1 Error: BINARYMIME needs BDAT\r\n" QUEUED },
+	{ "not offered, not there", KIND_SMTP, "smtpd_discard_ehlo_keywords = chunking, silent-discard\n", "MAIL FROM:<> BODY=BINARYMIME\r\n" MAIL RCPT "BDAT 0 LAST\r\n",
+	  HI "501 5.5.4 Syntax: BODY=7BIT or BODY=8BITMIME\r\n" MAIL_OK RCPT_OK "521 5.5.1 Error: command not implemented\r\n" },
+	{ "rfc2033:4.3 LMTP answers for each recipient behind the last chunk alone", KIND_LMTP, "",
+	  "LHLO c\r\n" MAIL RCPT "RCPT TO:<jack@example.com>\r\nBDAT 3\r\nA: BDAT 0 LAST\r\n",
+	  HI LHLO MAIL_OK RCPT_OK RCPT_OK "250 2.0.0 Ok: 3 bytes\r\n"
+	  "250 2.0.0 <jill@example.com> Ok: queued as 1A2B\r\n250 2.0.0 <jack@example.com> Ok: queued as 1A2B\r\n" },
+	{ "hops are counted in chunks, too", KIND_SMTP, "hopcount_limit = 1\n", MAIL RCPT "BDAT 28 LAST\r\nReceived: a\r\nReceived: b\r\n\r\nNOOP\r\n",
+	  HI MAIL_OK RCPT_OK "554 5.4.6 Error: too many hops\r\n" OK },
+	{ "rfc6531 an address beyond US-ASCII is asked for, and said again", KIND_SMTP, "",
+	  "MAIL FROM:<\xc3\xbc@b.org> SMTPUTF8\r\nRCPT TO:<\xe5\xbc\xa0@example.com>\r\nRSET\r\n" MAIL "RCPT TO:<\xe5\xbc\xa0@example.com>\r\n",
+	  HI MAIL_OK "550 5.1.1 <\xe5\xbc\xa0@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n" OK
+	  MAIL_OK "553 5.6.7 Must declare SMTPUTF8 to send unicode address\r\n" },
+	{ "rfc6531:3.7.4.2 VRFY", KIND_SMTP, "", "VRFY \xe5\xbc\xa0@example.com\r\nVRFY \xe5\xbc\xa0@example.com SMTPUTF8\r\nVRFY\r\n",
+	  HI "553 5.6.7 Must declare SMTPUTF8 to send unicode address\r\n550 5.1.1 <\xe5\xbc\xa0@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n"
+	  "501 5.5.4 Syntax: VRFY address [SMTPUTF8]\r\n" },
+	{ "switched off", KIND_SMTP, "smtputf8_enable = no\n", "MAIL FROM:<> SMTPUTF8\r\nMAIL FROM:<\xc3\xbc@b.org>\r\n",
+	  HI "555 5.5.4 Unsupported option\r\n501 5.1.7 Bad sender address syntax\r\n" },
+	{ "rfc3461 of its parameters", KIND_SMTP, "", "MAIL FROM:<a@b.org> RET=HDRS ENVID=QQ314159\r\nRCPT TO:<jill@example.com> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Jill@Example.com\r\n",
+	  HI MAIL_OK RCPT_OK },
+	{ "DSN is discarded", KIND_SMTP, "smtpd_discard_ehlo_keywords = dsn\n", "MAIL FROM:<> RET=FULL\r\n" MAIL "RCPT TO:<jill@example.com> NOTIFY=NEVER\r\n",
+	  HI "555 5.5.4 Unsupported option\r\n" MAIL_OK "555 5.5.4 Unsupported option\r\n" },
+	{ "rfc8689:2 REQUIRETLS where there is none", KIND_SMTP, "", "MAIL FROM:<> REQUIRETLS\r\n", HI "555 5.5.4 Unsupported option\r\n" },
+	{ "rfc4865 is for submission", KIND_SMTP, "", "MAIL FROM:<> HOLDFOR=60\r\n", HI "555 5.5.4 Unsupported option\r\n" },
+	{ "rfc4865:4.2 for so long and no longer", KIND_SUBMISSION, "submission/smtpd_tls_security_level = may\nsubmission/smtpd_sasl_auth_required = no\nsmtpd_future_release_limit = 1h\n",
+	  "MAIL FROM:<> HOLDFOR=3601\r\nMAIL FROM:<> HOLDFOR=3600\r\n", HI "501 5.5.4 Error: a letter is not held for so long\r\n" MAIL_OK },
+	{ "rfc2852:4.1.5 too soon to be returned, not to be told of", KIND_SMTP, "smtpd_deliver_by_minimum = 2m\n", "MAIL FROM:<> BY=119;R\r\nMAIL FROM:<> BY=119;N\r\n",
+	  HI "554 5.4.7 Error: the time for the delivery is too short\r\n" MAIL_OK },
+	{ "rfc6710 a stranger has no priority, and is told so", KIND_SMTP, "", "MAIL FROM:<a@b.org> MT-PRIORITY=4\r\n" RCPT "DATA\r\n.\r\n",
+	  HI MAIL_OK RCPT_OK GO "250 2.3.6 0 is its priority; Ok: queued as 1A2B\r\n" },
+	{ "rfc6710 where all may", KIND_SMTP, "smtpd_priority_permitted = all\n", "MAIL FROM:<a@b.org> MT-PRIORITY=4\r\n" RCPT "DATA\r\n.\r\n", HI MAIL_OK RCPT_OK GO QUEUED },
+	{ "rfc3865:2.3", KIND_SMTP, "smtpd_no_soliciting = org.example:ADV\n", "MAIL FROM:<> SOLICIT=net.example:ADV,org.example:ADV:ADLT\r\nMAIL FROM:<> SOLICIT=org.example:ADVICE\r\n",
+	  HI "550 5.7.1 Error: no soliciting here\r\n" MAIL_OK },
+	{ "rfc3865:2.5 the field, too", KIND_SMTP, "smtpd_no_soliciting = org.example:ADV\n", MAIL RCPT "DATA\r\nSolicitation: org.example:ADV\r\n\r\n.\r\n",
+	  HI MAIL_OK RCPT_OK GO "550 5.7.1 Error: no soliciting here\r\n" },
+	{ "rfc9422:4 LIMITS are kept", KIND_SMTP, "smtpd_session_message_limit = 1\nsmtpd_session_domain_limit = 1\nsmtpd_recipient_limit_stranger = 7\nsmtpd_discard_ehlo_keywords = pipelining size vrfy starttls enhancedstatuscodes 8bitmime dsn smtputf8 chunking deliverby mt-priority\n",
+	  "EHLO c\r\n" MAIL RCPT "RCPT TO:<jack@example.org>\r\nRSET\r\n" MAIL,
+	  HI "250-mail.example.com\r\n250 LIMITS MAILMAX=1 RCPTMAX=7 RCPTDOMAINMAX=1\r\n" MAIL_OK RCPT_OK "452 4.5.3 Error: too many domains in one session\r\n" OK
+	  "421 4.7.0 mail.example.com Error: too many messages in one connection\r\n" },
+	{ "nothing at all is offered", KIND_SMTP, "smtpd_discard_ehlo_keywords = pipelining size vrfy starttls enhancedstatuscodes 8bitmime dsn smtputf8 chunking deliverby mt-priority limits\n",
+	  "EHLO c\r\n", HI "250 mail.example.com\r\n" },
 	{ "what is after QUIT is not heard", KIND_SMTP, "", "QUIT\r\nNOOP\r\n", HI BYE },
 };
 /* clang-format on */
@@ -180,7 +248,8 @@ test_starttls_forgets_all(void **state)
 	kit_say(&k, BYTES(RCPT "AUTH PLAIN\r\nEHLO c.org\r\nSTARTTLS\r\n"), 0);
 	SAME("a new session", buffer_bytes(&k.out),
 	     BYTES("503 5.5.1 Error: need MAIL command\r\n503 5.5.1 Error: send HELO/EHLO first\r\n"
-	           "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
+	           EHLO_HEAD "250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n"
+	           "250-REQUIRETLS\r\n250-DELIVERBY 60\r\n250-MT-PRIORITY\r\n250 LIMITS MAILMAX=100 RCPTMAX=100\r\n"
 	           "554 5.5.1 Error: TLS already active\r\n"));
 	kit_close(&k);
 	kit_open(&k, KIND_SMTP, "");
@@ -231,14 +300,15 @@ test_auth(void **state)
 		for (size_t piece = 0; piece < 4; piece++) {
 			struct kit k;
 
-			kit_open(&k, KIND_SUBMISSIONS, "");
+			kit_open(&k, KIND_SUBMISSIONS,
+			         "smtpd_discard_ehlo_keywords = DSN, futurerelease, deliverby, mt-priority limits binarymime smtputf8\n");
 			assert_true(k.secure);
 			kit_secured(&k);
 			kit_say(&k, BYTES("EHLO c\r\n"), piece);
 			SAME(auths[i].why, buffer_bytes(&k.out),
 			     BYTES(HI
-			           "250-mail.example.com\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n"
-			           "250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"));
+			           EHLO_HEAD "250-AUTH PLAIN LOGIN SCRAM-SHA-256\r\n250-ENHANCEDSTATUSCODES\r\n"
+			           "250-8BITMIME\r\n250-CHUNKING\r\n250 REQUIRETLS\r\n"));
 			buffer_reset(&k.out);
 			kit_say(&k, bytes_of(auths[i].in), piece);
 			SAME(auths[i].why, buffer_bytes(&k.out), bytes_of(auths[i].out));
@@ -451,6 +521,85 @@ test_the_server_stops(void **state)
 	kit_close(&k);
 }
 
+/* The bytes of chunks: text is made clean as DATA's is, but for dots; a binary body is as it came. */
+static void
+test_chunks(void **state)
+{
+	/* clang-format off */
+	const struct { const char *why, *body; struct bytes sent, kept; } rows[] = {
+		{ "dots are no dots", "", BYTES("BDAT 13\r\nA: b\r\n\r\n.\r\n..BDAT 0 LAST\r\n"), BYTES("A: b\r\n\r\n.\r\n..\r\n") },
+		{ "a line end between two chunks", "", BYTES("BDAT 7\r\nA: b\r\n\rBDAT 3 LAST\r\n\nx\r"), BYTES("A: b\r\n\r\nx \r\n") },
+		{ "a bare LF is a line end", "", BYTES("BDAT 6 LAST\r\n\r\na\nb\r"), BYTES("\r\na\r\nb \r\n") },
+		{ "BINARYMIME: nothing is changed", " BODY=BINARYMIME", BYTES("BDAT 8\r\nA: b\r\n\r\nBDAT 9\r\na\nb\rc\0\xff\r\nBDAT 2 LAST\r\n.\r"), BYTES("A: b\r\n\r\na\nb\rc\0\xff\r\n.\r") },
+		{ "but for the lines of its header", " BODY=BINARYMIME", BYTES("BDAT 8 LAST\r\nA: b\n\n\n\r"), BYTES("A: b\r\n\r\n\n\r") },
+		{ "nothing at all", "", BYTES("BDAT 0 LAST\r\n"), BYTES("") },
+	};
+	/* clang-format on */
+	static const size_t pieces[] = { 0, 1, 2, 3, 5, 7 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		for (size_t p = 0; p < COUNT(pieces); p++) {
+			struct buffer said = { 0 };
+			struct kit    k;
+
+			kit_open(&k, KIND_SMTP, "");
+			buffer_printf(&said, "MAIL FROM:<a@b.org>%s\r\n" RCPT, rows[i].body);
+			buffer_add(&said, rows[i].sent);
+			buffer_add_string(&said, "NOOP\r\n");
+			kit_say(&k, buffer_bytes(&said), pieces[p]);
+			HOLDS(rows[i].why, k.letters == 1);
+			SAME(rows[i].why, buffer_bytes(&k.stored), rows[i].kept);
+			HOLDS(rows[i].why, bytes_ends_nocase(buffer_bytes(&k.out), BYTES(QUEUED OK)));
+			buffer_free(&said);
+			kit_close(&k);
+		}
+}
+
+/* Large letters flow to the disk, whatever the size of their chunks, and a disk that is full is told of. */
+static void
+test_large_chunks(void **state)
+{
+	static const size_t sizes[] = { 1000, 4096, 70000, 900000 };
+
+	(void)state;
+	for (int full = 0; full < 2; full++)
+		for (size_t i = 0; i < COUNT(sizes); i++) {
+			struct buffer said = { 0 }, want = { 0 };
+			struct kit    k;
+
+			kit_open(&k, KIND_SMTP, "smtpd_min_data_rate = 0\n");
+			k.stream_why = full ? ENOSPC : 0;
+			buffer_add_string(&said, MAIL RCPT "BDAT 8\r\nA: b\r\n\r\n");
+			buffer_add_string(&want, "A: b\r\n\r\n");
+			for (size_t n = 0; n < 900000 / sizes[i]; n++) {
+				buffer_printf(&said, "BDAT %zu\r\n", sizes[i]);
+				for (size_t c = 0; c < sizes[i] / 10; c++)
+					buffer_add_string(&said, "12345678\r\n");
+				for (size_t c = 0; c < sizes[i] / 10 * 10; c++)
+					buffer_add_char(&want, "12345678\r\n"[c % 10]);
+				for (size_t c = 0; c < sizes[i] % 10; c++) {
+					buffer_add_char(&said, 'x');
+					buffer_add_char(&want, 'x');
+				}
+			}
+			buffer_add_string(&said, "BDAT 2 LAST\r\n\r\nNOOP\r\n");
+			buffer_add_string(&want, "\r\n");
+			kit_say(&k, buffer_bytes(&said), 0);
+			if (full) {
+				HOLDS("told", k.letters == 0 && bytes_search(buffer_bytes(&k.out), BYTES("452 4.3.1")) > 0);
+				HOLDS("its chunks are forgotten", bytes_ends_nocase(buffer_bytes(&k.out), BYTES("503 5.5.1 Error: need MAIL command\r\n" OK)) ||
+				                                          bytes_ends_nocase(buffer_bytes(&k.out), BYTES("421 4.7.0 mail.example.com Error: too many errors\r\n")));
+			} else {
+				HOLDS("one letter", k.letters == 1);
+				HOLDS("whole", bytes_equal(buffer_bytes(&k.stored), buffer_bytes(&want)));
+			}
+			buffer_free(&said);
+			buffer_free(&want);
+			kit_close(&k);
+		}
+}
+
 /* The name is awaited after the greeting and the first command, and stands in the trace. */
 static void
 test_names(void **state)
@@ -483,7 +632,7 @@ test_names(void **state)
 	}
 }
 
-UNIT(test_names, test_dialogues_for_every_split, test_pipelined_commands_wait_for_answers,
+UNIT(test_chunks, test_large_chunks, test_names, test_dialogues_for_every_split, test_pipelined_commands_wait_for_answers,
      test_starttls_forgets_all, test_auth, test_auth_line_length, test_trace_and_missing_fields,
      test_house_says_no, test_room_is_waited_for, test_large_letters_stream, test_patience,
      test_the_server_stops)
