@@ -440,7 +440,7 @@ mailbox_find(const struct mailbox *m, uint32_t uid)
 }
 
 void
-mailbox_status(struct mailbox *m, struct mailbox_status *out)
+mailbox_facts(struct mailbox *m, struct mailbox_status *out)
 {
 	*out = (struct mailbox_status){
 		.messages = m->rows.count,
@@ -452,6 +452,12 @@ mailbox_status(struct mailbox *m, struct mailbox_status *out)
 		.account = m->account->id,
 		.recent = m->rows.count - rows_first_at_least(&m->rows, m->recent),
 	};
+}
+
+void
+mailbox_status(struct mailbox *m, struct mailbox_status *out)
+{
+	mailbox_facts(m, out);
 	/* Without branches: SELECT waits for it. */
 	for (uint32_t i = 0; i < m->rows.count; i++) {
 		bool deleted = (m->rows.flags[i] & FLAG_DELETED) != 0;

@@ -128,6 +128,7 @@ uint64_t mailbox_id(const struct mailbox *);
 bool mailbox_is_outside(const struct mailbox *);           /* its letters are files         */
 struct account *mailbox_account(const struct mailbox *);
 void mailbox_status(struct mailbox *, struct mailbox_status *out);
+void mailbox_facts(struct mailbox *, struct mailbox_status *out);      /* the same without what has to be counted: unseen, deleted */
 bool mailbox_gone(const struct mailbox *);                 /* deleted meanwhile            */
 
 /* A word of flags: system flags are its bits; above them is the name of a set of keywords, which only this mailbox

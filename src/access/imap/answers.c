@@ -162,7 +162,7 @@ answers_take(struct answers *all, struct mailbox *mailbox, struct bytes item, bo
 
 	if (all->most == 0)
 		return NULL;
-	mailbox_status(mailbox, &status);
+	mailbox_facts(mailbox, &status);
 	name[0] = account_id(mailbox_account(mailbox));
 	name[1] = status.id;
 	name[2] = status.uidvalidity;

@@ -652,7 +652,7 @@ append_safe(struct imap *s)
 	struct uid_set        made = ranges_set(&w->made);
 	struct buffer         text = { 0 };
 
-	mailbox_status(w->mailbox, &status);
+	mailbox_facts(w->mailbox, &status);
 	uid_set_text(&made, &text);
 	buffer_add_char(&text, '\0');
 	if (w->replaces) {

@@ -301,7 +301,7 @@ copy_safe(struct imap *s)
 	struct buffer         code = { 0 };
 	struct uid_set        made = ranges_set(&w->targets);
 
-	mailbox_status(w->to, &status);
+	mailbox_facts(w->to, &status);
 	buffer_printf(&code, "[COPYUID %u ", status.uidvalidity);
 	uid_set_text(&w->source, &code);
 	buffer_add_char(&code, ' ');

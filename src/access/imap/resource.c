@@ -11,7 +11,7 @@ find_message(struct resource *r, const struct imap_url *url)
 	struct mailbox_status status;
 	int64_t               index = mailbox_find(r->mailbox, url->uid);
 
-	mailbox_status(r->mailbox, &status);
+	mailbox_facts(r->mailbox, &status);
 	if (index < 0 || (url->uidvalidity != 0 && url->uidvalidity != status.uidvalidity))
 		return ENOENT;
 	letter_begin(&r->letter, mailbox_entry(r->mailbox, (uint32_t)index).message);

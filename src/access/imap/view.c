@@ -114,7 +114,7 @@ view_relearn(struct view *v)
 	struct mailbox_status now;
 
 	gone_forget(v);
-	mailbox_status(v->mailbox, &now);
+	mailbox_facts(v->mailbox, &now);
 	if (mailbox_gone(v->mailbox) || now.uidvalidity != v->uidvalidity || !view_holds(v)) {
 		v->lost = true;
 		return;
@@ -155,7 +155,7 @@ view_open(struct mailbox *mailbox, bool read_only, void (*news)(void *ctx), void
 	struct view          *v = memory_take(sizeof *v);
 	struct mailbox_status status;
 
-	mailbox_status(mailbox, &status);
+	mailbox_facts(mailbox, &status);
 	v->mailbox = mailbox;
 	v->read_only = read_only;
 	v->uidvalidity = status.uidvalidity;
@@ -364,7 +364,7 @@ view_arrive(struct view *v)
 	uint32_t              count, recent = mailbox_recent(v->mailbox, !v->read_only);
 
 	v->arrived = false;
-	mailbox_status(v->mailbox, &status);
+	mailbox_facts(v->mailbox, &status);
 	/* Where another session came between, we may call its message recent too:
 	   rfc3501:2.3.2 prefers that to the opposite. */
 	if (v->recent >= v->limit)

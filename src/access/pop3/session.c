@@ -268,7 +268,7 @@ number_messages(struct pop3 *s)
 	struct mailbox_status status;
 	uint32_t              all;
 
-	mailbox_status(s->mailbox, &status);
+	mailbox_facts(s->mailbox, &status);
 	keyword = hidden[0] == '\0' ? -1 : mailbox_keyword(s->mailbox, bytes_of(hidden), false);
 	s->uidvalidity = status.uidvalidity;
 	all = mailbox_count(s->mailbox);
