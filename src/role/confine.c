@@ -69,8 +69,14 @@ struct outside {
 	bool   to_read;
 };
 
-/* Where role proxymap goes besides. */
+/* Where role proxymap or policy goes besides. */
 static const struct reach *leads;
+
+static bool
+leads_out(enum role role)
+{
+	return role == PROXYMAP || (leads != NULL && (leads->ports > 0 || leads->paths.len > 0));
+}
 
 void
 confine_lead(const struct reach *r)
@@ -214,11 +220,11 @@ add_read(struct outside *o, struct bytes path)
 }
 
 static void
-find_read(struct outside *o)
+find_read(enum role role, struct outside *o)
 {
 	struct bytes rest, one;
 
-	for (size_t i = 0; i < COUNT(libraries_read); i++)
+	for (size_t i = 0; role == PROXYMAP && i < COUNT(libraries_read); i++)
 		if (access(libraries_read[i], F_OK) == 0)
 			add_outside(o, bytes_of(libraries_read[i]));
 	if (leads == NULL)
@@ -233,9 +239,9 @@ find_outside(enum role role, const struct common_settings *common, struct outsid
 	struct buffer path = { 0 };
 
 	o->count = 0;
-	o->to_read = role == PROXYMAP;
-	if (role == PROXYMAP)
-		find_read(o);
+	o->to_read = role == PROXYMAP || (leads != NULL && leads->paths.len > 0);
+	if (o->to_read)
+		find_read(role, o);
 	if (role != KEEPER)
 		return;
 	for (unsigned i = 0; common->mail_location != NULL &&
@@ -600,11 +606,11 @@ find_ports(enum role role, const struct common_settings *common, struct landlock
 	uint16_t one = confine_asks(role, common);
 
 	*p = (struct landlock_ports){ .count = one != 0, .port = { one } };
-	if (role != PROXYMAP || leads == NULL)
+	if (leads == NULL)
 		return;
 	p->any = leads->any_port;
-	for (p->count = 0; p->count < leads->ports; p->count++)
-		p->port[p->count] = leads->port[p->count];
+	for (size_t i = 0; i < leads->ports && p->count < COUNT(p->port); i++)
+		p->port[p->count++] = leads->port[i];
 }
 
 bool
@@ -652,7 +658,7 @@ confine_enter(enum role role, const struct system_user *user, const struct commo
 			make_outside(&outside, a);
 	}
 	if (was_root) {
-		view(&c, &outside, role == PROXYMAP || confine_asks(role, common) != 0,
+		view(&c, &outside, leads_out(role) || confine_asks(role, common) != 0,
 		     common->mail_directory, root, words);
 		if (!become(a, user != NULL ? user->group : NULL, user != NULL ? user->groups : 0,
 		            errors))
@@ -677,6 +683,9 @@ confine_close(enum role role, const struct common_settings *common, struct buffe
               struct buffer *errors)
 {
 	unsigned calls = cages[role].calls | (confine_asks(role, common) != 0 ? SYSCALLS_ASK : 0);
+
+	if (role != PROXYMAP && leads_out(role))
+		calls |= SYSCALLS_ASK | SYSCALLS_LOCAL;
 
 	if (cages[role].root)
 		return true;

@@ -54,7 +54,7 @@ bool confine_enter(enum role, const struct system_user *user, const struct commo
 /* This process becomes the user, with the user's own groups alone, and nothing more: for commands. */
 bool confine_become(const struct system_user *, struct buffer *errors);
 bool confine_close(enum role, const struct common_settings *, struct buffer *words, struct buffer *errors);
-/* Where role proxymap must be able to go, before confine_enter(); it lives as long. */
+/* Where role proxymap or policy must be able to go, before confine_enter(); it lives as long. */
 void confine_lead(const struct reach *);
 /* The port of the resolver this role may ask itself; 0: it asks no names. */
 uint16_t confine_asks(enum role, const struct common_settings *);

@@ -396,14 +396,26 @@ policy_status(struct house *h, uint32_t *connections, struct buffer *text)
 	              p->asked, p->refused);
 }
 
+static void
+policy_reload(struct house *h)
+{
+	if (!policy_reaches(h)) {
+		note("the settings lead elsewhere now: starting anew");
+		policy_stop(h);
+		return;
+	}
+	settings_new(h);
+}
+
 const struct role_card policy_card = {
 	.name = "policy",
+	.prepare = policy_prepare,
 	.start = policy_start,
 	.work = policy_begin,
 	.hear = policy_hear,
 	.peer = policy_peer,
 	.lost = policy_lost,
-	.reload = settings_new,
+	.reload = policy_reload,
 	.tables = settings_new,
 	.stop = policy_stop,
 	.status = policy_status,

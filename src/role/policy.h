@@ -81,6 +81,10 @@ bool policy_hear_clerk(struct house *, enum word, uint32_t ticket, struct bytes 
 void policy_clerk_lost(struct house *);
 enum rule_recipient policy_recipient(uint8_t resolve_class);
 
+/* policy-reach.c: what the cage is built around; whether it still is what settings say. */
+void policy_prepare(struct house *);
+bool policy_reaches(struct house *);
+
 /* policy-command.c: mansio policy ... */
 void policy_command(struct house *, struct caller *, const struct word_ask *);
 

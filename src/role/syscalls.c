@@ -154,6 +154,9 @@ allow_some(scmp_filter_ctx c, unsigned groups)
 	if (n == 0 && (groups & SYSCALLS_PAIR) != 0)
 		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
 		                     SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+	if (n == 0 && (groups & SYSCALLS_LOCAL) != 0)
+		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+		                     SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
 	if (n == 0 && (groups & SYSCALLS_ASK) != 0)
 		n = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 		                     SCMP_A0_32(SCMP_CMP_EQ, AF_INET));

@@ -22,6 +22,7 @@ enum syscall_group {
 	SYSCALLS_PATIENCE = 1 << 6,   /* a bound on our own time                            */
 	SYSCALLS_ASK     = 1 << 7,    /* sockets of our own for IP, to ask a server         */
 	SYSCALLS_LOOK    = 1 << 8,    /* open files to read, see what there is              */
+	SYSCALLS_LOCAL   = 1 << 10,   /* with ASK: local sockets, too                       */
 	SYSCALLS_CLIENT  = 1 << 9,    /* what libraries of clients want: threads, plug-ins, local sockets */
 };
 int syscalls_close(unsigned groups);
