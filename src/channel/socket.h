@@ -23,6 +23,7 @@ struct socket {
 	int             fd;
 	struct tls     *tls;
 	struct ssl_st  *ssl;       /* NULL: plain */
+	const char     *name;      /* of the host, for an outgoing handshake; the owner's until that is over */
 	const char     *why;
 	bool            tls_why;
 };

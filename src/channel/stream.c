@@ -606,6 +606,13 @@ stream_secure(struct stream *s, struct tls *tls)
 	stream_dirty(s);
 }
 
+void
+stream_secure_to(struct stream *s, struct tls *tls, const char *host)
+{
+	s->socket.name = host;
+	stream_secure(s, tls);
+}
+
 static void
 not_secured(struct stream *s)
 {

@@ -29,6 +29,7 @@ struct site {
 
 struct tls {
 	unsigned            users; /* the owner, and each session */
+	bool                outgoing;
 	struct tls_signer   signer;
 	struct tls_settings settings;
 	struct arena       *life;
@@ -313,6 +314,54 @@ tls_open(const struct tls_settings *c, const struct tls_signer *signer, struct b
 	set_alpn(t, c->alpn != NULL ? c->alpn : "");
 	if ((t->plain = site_add(t, errors)) == NULL)
 		tls_close(&t);
+	return t;
+}
+
+/* rfc7435: better than nothing is what is asked for here, so whoever answers will do. */
+static SSL_CTX *
+make_outgoing_ctx(struct buffer *errors)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (ctx != NULL)
+		SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+		                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
+	if (ctx != NULL)
+		SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+		                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+		                              SSL_MODE_NO_AUTO_CHAIN);
+	if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+	    SSL_CTX_set1_groups_list(ctx, CURVES) != 1) {
+		tls_complain(errors, "cannot make a TLS context for sending");
+		SSL_CTX_free(ctx);
+		return NULL;
+	}
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	return ctx;
+}
+
+struct tls *
+tls_open_outgoing(struct buffer *errors)
+{
+	struct arena *life;
+	struct tls   *t;
+	SSL_CTX      *ctx;
+
+	ERR_clear_error();
+	if ((ctx = make_outgoing_ctx(errors)) == NULL)
+		return NULL;
+	life = arena_open(NULL);
+	t = arena_take(life, sizeof *t);
+	t->users = 1;
+	t->life = life;
+	t->outgoing = true;
+	t->settings.handshake_ms = HANDSHAKE_MS;
+	t->settings.digest = "sha256";
+	t->by_name = map_open();
+	t->sites = arena_take(life, sizeof *t->sites);
+	t->sites->ctx = ctx;
+	t->plain = t->sites;
 	return t;
 }
 
@@ -617,13 +666,20 @@ tls_key_answers(struct bytes chain_pem, const struct tls_signer *signer)
 /* ---- sessions ---- */
 
 SSL *
-tls_begin(struct tls *t, int fd)
+tls_begin(struct tls *t, int fd, const char *name)
 {
 	SSL *ssl = SSL_new(t->plain->ctx);
 
 	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1)
 		panic("out of memory: a TLS session");
-	SSL_set_accept_state(ssl);
+	if (t->outgoing)
+		SSL_set_connect_state(ssl);
+	else
+		SSL_set_accept_state(ssl);
+	/* rfc6066:3: no address is a name. */
+	if (t->outgoing && name != NULL && *name != '\0' &&
+	    SSL_set_tlsext_host_name(ssl, name) != 1)
+		ERR_clear_error();
 	return ssl;
 }
 

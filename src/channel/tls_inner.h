@@ -2,7 +2,8 @@
  * tls_inner -- what channel/ needs of TLS that the house does not see
  *
  * tls_take()      one user more; tls_drop() one less, the last ends it.
- * tls_begin()     a server's session on a connected socket, for SSL_free().
+ * tls_begin()     a session on a connected socket, for SSL_free(): a server's, or of tls_open_outgoing() a
+ *                 client's that asks for the host by `name` (NULL: it does not).
  * tls_describe()  what was agreed; tls_describe_client(), of the client's certificate.
  * tls_patience()  how long a handshake may take, in milliseconds.
  * tls_digest()    the digest that fingerprints are made with.
@@ -22,7 +23,7 @@
 
 void tls_take(struct tls *);
 void tls_drop(struct tls *);
-SSL *tls_begin(struct tls *, int fd);
+SSL *tls_begin(struct tls *, int fd, const char *name);
 const char *tls_digest(const SSL *);
 void tls_describe(const SSL *, struct tls_facts *out);
 void tls_describe_client(const SSL *, const char *digest, struct tls_facts *out);

@@ -180,6 +180,8 @@ static const struct {
 	{ "queue", "owns every accepted letter until it is delivered or returned." },
 	{ "keeper", "owns the mailboxes: delivers into them and serves their readers." },
 	{ "clerk", "knows domains, accounts, aliases and passwords." },
+	{ "sender",
+	  "takes letters to other hosts by SMTP and LMTP; it alone has the passwords for that." },
 	{ "signer", "has the private keys and gives signatures." },
 	{ "policy",
 	  "decides with restriction lists what strangers may do, and asks others what it must know for that." },

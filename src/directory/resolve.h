@@ -12,6 +12,7 @@
  *         alias.c     what stands in the value of an alias: addresses, commands, files, :include:
  *         rewrite.c   canonical and masquerade; resolve_sender(), resolve_field(), resolve_copies()
  *         transport.c  mailbox_transport, mailbox_command_maps, fallback_transport
+ *         nexthop.c   by which transport mail goes elsewhere, and to which destination
  *         rules.c     the settings, and lists of domains
  *
  * Order for a recipient, as Postfix has it: recipient_canonical_maps, canonical_maps, masquerade (each if its classes
@@ -49,11 +50,12 @@ struct resolve_rules {
 	struct setting_list masquerade_domains, masquerade_classes, masquerade_exceptions;
 	struct setting_list sender_bcc_maps, recipient_bcc_maps;
 	struct setting_list mailbox_transport_maps, mailbox_command_maps, fallback_transport_maps;
+	struct setting_list transport_maps, sender_relayhosts, sender_transports;
 	struct setting_list propagate, parent_matches;
 	struct setting_list commands_from, files_from;
 	struct setting_list virtual_uid_maps, virtual_gid_maps;
 	const char *always_bcc, *luser_relay, *default_privs, *double_bounce_sender, *empty_recipient;
-	const char *mailbox_transport, *fallback_transport;
+	const char *mailbox_transport, *fallback_transport, *default_transport, *relay_transport, *relayhost;
 	bool append_at_myorigin, append_dot_mydomain, percent_hack, bangpath;
 	bool owner_special, expand_owner;
 	int64_t depth_most, virtuals_most, duplicates, virtual_minimum_uid;
@@ -99,6 +101,12 @@ enum mailbox_way { MAILBOX_OWN, MAILBOX_COMMAND, MAILBOX_REFUSED, MAILBOX_DISCAR
 enum directory_outcome resolve_mailbox(struct resolving *, struct bytes user, enum mailbox_way *, struct bytes *text);
 /* What is wrong with it as a value of fallback_transport, or of mailbox_transport; NULL nothing. */
 const char *transport_fault(const char *value, bool fallback);
+
+/* ---- nexthop.c ---------------------------------------------------------- */
+/* Of a recipient that is not delivered here, and the sender: "smtp", "example.com".  `domain_alone`: the answer is the same for all
+   of the recipient's domain.  OK, LATER, WAIT. */
+struct nexthop { const char *transport, *destination; bool domain_alone; };
+enum directory_outcome resolve_nexthop(struct resolving *, struct bytes address, struct bytes sender, struct nexthop *);
 
 /* ---- rewrite.c ---------------------------------------------------------- */
 enum rewrite_class { ENVELOPE_SENDER, ENVELOPE_RECIPIENT, HEADER_SENDER, HEADER_RECIPIENT };

@@ -71,6 +71,8 @@ struct recipient {
 	size_t      place;             /* in the schedule                      */
 	bool        ready;             /* in the part of those that are due    */
 	uint32_t    ticket;            /* the role's, while a question is open */
+	void       *line;              /* the role's: the destination it waits for, in this order */
+	struct recipient *line_next, *line_before;
 };
 struct letter {
 	uint64_t    id;

@@ -54,6 +54,9 @@ children_of(const struct common_settings *common, enum role role)
 	case KEEPER:
 		return (uint32_t)(common->keeper_processes > 0 ? common->keeper_processes
 		                                               : by_cores(2));
+	case SENDER:
+		return (uint32_t)(common->sender_processes > 0 ? common->sender_processes
+		                                               : by_cores(2));
 	case PAM: return house_needs_pam(common) ? 1 : 0;
 	default: return 1;
 	}

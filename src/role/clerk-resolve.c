@@ -232,6 +232,31 @@ pass_mailbox(struct work *w)
 	return o;
 }
 
+/* ---- ROUTE ----------------------------------------------------------------------- */
+
+static enum directory_outcome
+pass_route(struct work *w)
+{
+	struct resolving       r = resolving_of(w);
+	struct link           *l = house_link(w->house, w->from, w->index);
+	struct nexthop         n;
+	enum directory_outcome o = resolve_nexthop(&r, w->address, w->user, &n);
+
+	if (o == DIRECTORY_WAIT && !w->for_good)
+		return o;
+	if (l != NULL) {
+		word_pack_routed(link_begin(l, WORD_ROUTED, w->ticket),
+		                 &(struct word_routed){ .scope = o != DIRECTORY_OK ? ROUTED_LATER
+		                                                 : n.domain_alone  ? ROUTED_DOMAIN
+		                                                                   : ROUTED_ADDRESS,
+		                                        .passing = w->elsewhere,
+		                                        .transport = n.transport,
+		                                        .nexthop = n.destination });
+		link_end(l);
+	}
+	return o;
+}
+
 /* ---- REWRITE --------------------------------------------------------------------- */
 
 /* Copies for one recipient or for the sender, unless the letter goes there already. */
@@ -539,6 +564,23 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 	}
 	w->address = arena_keep(w->life, asked.address);
 	w->pass = pass_resolve;
+	work_on(w);
+	return true;
+}
+
+bool
+hear_route(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct work      *w = work_open(h, from, index, ticket);
+	struct word_route asked;
+
+	if (!word_unpack_route(arena_keep(w->life, body), w->life, &asked)) {
+		work_close(&w);
+		return false;
+	}
+	w->address = asked.address;
+	w->user = asked.sender;
+	w->pass = pass_route;
 	work_on(w);
 	return true;
 }

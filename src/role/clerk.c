@@ -207,6 +207,7 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	} heard[] = {
 		{ WORD_RESOLVE,    hear_resolve    },
 		{ WORD_REWRITE,    hear_rewrite    },
+		{ WORD_ROUTE,      hear_route      },
 		{ WORD_TABLE_SAID, hear_table_said },
 		{ WORD_MAILBOX_ASK, hear_mailbox_ask },
 		{ WORD_AUTH_START, hear_auth_start },

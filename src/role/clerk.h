@@ -102,6 +102,7 @@ bool hear_limit_ask(struct house *, enum role from, uint32_t index, uint32_t tic
 bool hear_sender_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 /* clerk-resolve.c */
 bool hear_resolve(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
+bool hear_route(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_mailbox_ask(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_rewrite(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_table_said(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);

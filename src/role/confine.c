@@ -57,6 +57,7 @@ static const struct cage {
 	[PAM]      = { "pam",      0,                                                true,  true,   512 * MIB, FEW,  { { NULL, false } } },
 	[PROXYMAP] = { "proxymap", SYSCALLS_LIVE | SYSCALLS_LOOK | SYSCALLS_ASK | SYSCALLS_CLIENT, false, false, 1024 * MIB, FEW,  { { NULL, false } } },
 	[POLICY]   = { "policy",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 1024 * MIB, MANY, { { "policy", true } } },
+	[SENDER]   = { "sender",   SYSCALLS_LIVE | SYSCALLS_ASK | SYSCALLS_LOCAL,    true, false,  1024 * MIB, MANY, { { NULL, false } } },
 	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true, false,   256 * MIB, FEW,  { { NULL, false } } },
 };
 /* clang-format on */
@@ -75,7 +76,8 @@ static const struct reach *leads;
 static bool
 leads_out(enum role role)
 {
-	return role == PROXYMAP || (leads != NULL && (leads->ports > 0 || leads->paths.len > 0));
+	return role == PROXYMAP || role == SENDER ||
+	       (leads != NULL && (leads->ports > 0 || leads->paths.len > 0));
 }
 
 void
@@ -239,9 +241,12 @@ find_outside(enum role role, const struct common_settings *common, struct outsid
 	struct buffer path = { 0 };
 
 	o->count = 0;
-	o->to_read = role == PROXYMAP || (leads != NULL && leads->paths.len > 0);
+	o->to_read = role == PROXYMAP || role == SENDER || (leads != NULL && leads->paths.len > 0);
 	if (o->to_read)
 		find_read(role, o);
+	for (size_t i = 0; role == SENDER && i < common->socket_directories.count; i++)
+		if (access(common->socket_directories.item[i], F_OK) == 0)
+			add_outside(o, bytes_of(common->socket_directories.item[i]));
 	if (role != KEEPER)
 		return;
 	for (unsigned i = 0; common->mail_location != NULL &&
@@ -606,6 +611,7 @@ find_ports(enum role role, const struct common_settings *common, struct landlock
 	uint16_t one = confine_asks(role, common);
 
 	*p = (struct landlock_ports){ .count = one != 0, .port = { one } };
+	p->any = role == SENDER;
 	if (leads == NULL)
 		return;
 	p->any = leads->any_port;

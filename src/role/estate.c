@@ -593,7 +593,7 @@ open_resolver(struct opening *o)
 		add_anchors(o->common->dns_trust_anchor_file, &text);
 	buffer_add_char(&text, '\0');
 	(void)estate_hold(o, "resolver", text.at, -1,
-	                  FROM(RECEIVER) | FROM(VERIFIER) | FROM(POLICY));
+	                  FROM(RECEIVER) | FROM(VERIFIER) | FROM(POLICY) | FROM(SENDER));
 	buffer_free(&text);
 }
 
@@ -618,7 +618,19 @@ hold_addresses(struct opening *o)
 	}
 	freeifaddrs(all);
 	buffer_add_char(&text, '\0');
-	(void)estate_hold(o, "addresses", text.at, -1, FROM(CLERK));
+	(void)estate_hold(o, "addresses", text.at, -1, FROM(CLERK) | FROM(SENDER));
+	buffer_free(&text);
+}
+
+/* The names this machine knows by itself; without the file none. */
+static void
+hold_hosts(struct opening *o)
+{
+	struct buffer text = { 0 };
+
+	(void)estate_read("/etc/hosts", &text);
+	buffer_add_char(&text, '\0');
+	(void)estate_hold(o, "hosts", text.at, -1, FROM(SENDER));
 	buffer_free(&text);
 }
 
@@ -814,6 +826,7 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 	else {
 		open_resolver(&o);
 		hold_addresses(&o);
+		hold_hosts(&o);
 		hold_sharing(&o);
 		tables_files(settings, hold_table, &o);
 	}

@@ -19,9 +19,10 @@
  *     krb5-keytab        to the clerk: a file, house_resource_read()
  *     oauth-jwks         to the clerk: the text is a JWKS
  *     tally              to receivers and logins: a memfd of TALLY_SIZE zeroed bytes, to be mapped shared
- *     resolver           to verifiers and receivers: lines of text, "server [127.0.0.1]:53", "anchor . IN DS ...";
+ *     hosts              to senders: the text of hosts(5)
+ *     resolver           to verifiers, receivers and senders: lines of text, "server [127.0.0.1]:53", "anchor . IN DS ...";
  *                        absent when no names are asked
- *     addresses          to the clerk: those of this machine, by blanks
+ *     addresses          to the clerk and senders: those of this machine, by blanks
  *     sharing            to queue, logins, keepers, clerk: "yes" when accounts of one domain have one keeper
  *     table/PATH         to roles that use lookup tables: the file at PATH; the text changes with it (role/tables.h).
  *                        One that is gone or cannot be opened stays as it was
@@ -134,6 +135,6 @@ bool house_is_asked(struct house *);
 /* Nobody is heard or answered any more. */
 void house_commands_end(struct house *);
 
-extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card, proxymap_card, policy_card;
+extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card, proxymap_card, policy_card, sender_card;
 
 #endif

@@ -75,7 +75,7 @@ struct postmaster {
 /* Who leaves after whom: first those who speak with the world.  Keepers give their segments back to
    the queue, which goes last of these. */
 static const unsigned stages[] = {
-	FROM(RECEIVER) | FROM(LOGIN),
+	FROM(RECEIVER) | FROM(LOGIN) | FROM(SENDER),
 	FROM(QUEUE) | FROM(KEEPER),
 	FROM(CLERK) | FROM(VERIFIER) | FROM(PAM) | FROM(PROXYMAP) | FROM(POLICY),
 	FROM(SIGNER),
@@ -291,6 +291,7 @@ keep_fixed(struct common_settings *new, const struct common_settings *old)
 	new->login_processes = old->login_processes;
 	new->verifier_processes = old->verifier_processes;
 	new->keeper_processes = old->keeper_processes;
+	new->sender_processes = old->sender_processes;
 	new->mailbox_sharing = old->mailbox_sharing;
 	new->user_keepers_most = old->user_keepers_most;
 }

@@ -71,6 +71,7 @@ run_flush(struct house *h, struct caller *caller)
 			if (r->state == RECIPIENT_WAITING)
 				queue_event(k->queue, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
 	}
+	queue_destinations_free(h);
 	queue_pump(h);
 	caller_done(caller, 0);
 }

@@ -23,6 +23,16 @@ static const struct setting rows[] = {
 	{ "maximal_queue_lifetime", SETTING_TIME, AT(lifetime_ms), "5d", "How long a letter is tried before it is returned to its sender.", .since = "0.1" },
 	{ "bounce_size_limit", SETTING_SIZE, AT(bounce_size), "50000", "The longest letter that is returned whole where its sender wishes so (RET=FULL); of a longer one, and else, its header.", .since = "0.3" },
 	{ "enable_original_recipient", SETTING_BOOL, AT(original), "yes", "Whether a delivered letter says in X-Original-To for which address it was accepted.", .since = "0.2" },
+	{ "default_process_limit", SETTING_NUMBER, AT(processes), "100", "How many deliveries to other hosts are under way at once for each sender.", NULL, 1, 10000, "0.2" },
+	{ "initial_destination_concurrency", SETTING_NUMBER, AT(first_concurrency), "5", "How many deliveries to a destination begin at once when nothing is known of it; more when they succeed, fewer when they fail.", NULL, 1, 10000, "0.2" },
+	{ "default_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency), "20", "How many deliveries to one destination may be under way at once.", NULL, 1, 10000, "0.2" },
+	{ "smtp_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency_of[TRANSPORT_SMTP]), "$default_destination_concurrency_limit", "The same for the transport smtp.", NULL, 1, 10000, "0.2" },
+	{ "relay_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency_of[TRANSPORT_RELAY]), "$default_destination_concurrency_limit", "The same for the transport relay.", NULL, 1, 10000, "0.2" },
+	{ "lmtp_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency_of[TRANSPORT_LMTP]), "$default_destination_concurrency_limit", "The same for the transport lmtp.", NULL, 1, 10000, "0.2" },
+	{ "default_destination_recipient_limit", SETTING_NUMBER, AT(recipients), "50", "How many recipients of a letter go to a destination in one transaction.", NULL, 1, 10000, "0.2" },
+	{ "smtp_destination_recipient_limit", SETTING_NUMBER, AT(recipients_of[TRANSPORT_SMTP]), "$default_destination_recipient_limit", "The same for the transport smtp.", NULL, 1, 10000, "0.2" },
+	{ "relay_destination_recipient_limit", SETTING_NUMBER, AT(recipients_of[TRANSPORT_RELAY]), "$default_destination_recipient_limit", "The same for the transport relay.", NULL, 1, 10000, "0.2" },
+	{ "lmtp_destination_recipient_limit", SETTING_NUMBER, AT(recipients_of[TRANSPORT_LMTP]), "$default_destination_recipient_limit", "The same for the transport lmtp.", NULL, 1, 10000, "0.2" },
 	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
 };
 /* clang-format on */
@@ -66,23 +76,27 @@ service_of(const struct recipient *r)
 }
 
 void
-queue_note(const struct recipient *r, const char *how)
+queue_note(const struct recipient *r, const char *how, const struct queue_attempt *by)
 {
 	static const char *const relays[SERVICES] = {
 		[SERVICE_VIRTUAL] = "virtual", [SERVICE_LOCAL] = "local", [SERVICE_SMTP] = "none"
 	};
 	const struct letter *l = r->letter;
 	int64_t              now = clock_wall_us(), begun = r->begun_us != 0 ? r->begun_us : now;
+	int64_t              heard = r->tries > 1 ? begun : l->heard_us;
+	int64_t              said = by != NULL && by->said_us != 0 ? by->said_us : begun;
 	bool                 aliased = strcmp(r->original, r->address) != 0;
 	char                 id[24];
 
 	letter_id_text(l->id, id);
-	note_as(queue_services[service_of(r)],
-	        "%s: to=<%s>, %s%s%srelay=%s, delay=%.2g, delays=%.2g/%.2g/0/%.2g, dsn=%s, status=%s (%s)",
+	note_as(by != NULL ? by->service : queue_services[service_of(r)],
+	        "%s: to=<%s>, %s%s%srelay=%s, delay=%.2g, delays=%.2g/%.2g/%.2g/%.2g, dsn=%s, status=%s (%s)",
 	        id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "",
-	        aliased ? ">, " : "", relays[service_of(r)], seconds(l->arrived_us, now),
-	        seconds(l->arrived_us, l->heard_us), seconds(l->heard_us, begun),
-	        seconds(begun, now), r->status, how, r->text);
+	        aliased ? ">, " : "", by != NULL ? by->relay : relays[service_of(r)],
+	        seconds(l->arrived_us, now), seconds(l->arrived_us, heard), seconds(heard, said),
+	        by != NULL ? (double)by->connect_us / 1e6 : 0.0,
+	        by != NULL ? (double)by->transfer_us / 1e6 : seconds(begun, now), r->status, how,
+	        r->text);
 }
 
 static void
@@ -133,11 +147,18 @@ void
 queue_conclude(struct house *h, struct recipient *r, enum recipient_event e, const char *how,
                const char *status, const char *text)
 {
+	queue_conclude_by(h, r, e, how, status, text, NULL);
+}
+
+void
+queue_conclude_by(struct house *h, struct recipient *r, enum recipient_event e, const char *how,
+                  const char *status, const char *text, const struct queue_attempt *by)
+{
 	const char *before[] = { r->status, r->text };
 
 	r->status = status;
 	r->text = text;
-	queue_note(r, how);
+	queue_note(r, how, by);
 	r->status = before[0];
 	r->text = before[1];
 	queue_event(queue_of(h)->queue, r, e, status, text, queue_now_ms());
@@ -378,9 +399,7 @@ try_recipient(struct house *h, struct recipient *r)
 	struct queue_role *k = queue_of(h);
 
 	if (r->account == 0)
-		queue_conclude(
-			h, r, EVENT_LATER, "deferred", "4.4.1",
-			"mail transport unavailable: this version delivers to its own mailboxes only");
+		queue_send(h, r);
 	else if (is_system_account(r->account)) {
 		asked_add(k, k->for_users, r);
 		queue_deliver_to_user(h, r);
@@ -458,6 +477,16 @@ overdue(struct house *h, struct recipient *r)
 	return false;
 }
 
+/* A content filter gets it as it was accepted, and brings it back. */
+static void
+filtered(struct house *h, struct recipient *r)
+{
+	if (r->state == RECIPIENT_NEW)
+		queue_event(queue_of(h)->queue, r, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
+	else
+		queue_send(h, r);
+}
+
 /* Everything whose time has come is begun; then the timer is set for the next.  Before it is tried
    again a recipient is looked up again: it may have gone meanwhile. */
 void
@@ -473,7 +502,9 @@ queue_pump(struct house *h)
 	while (!hands_full(k) && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
 		if (queue_past_its_time(r, queue_now_ms()) && overdue(h, r))
 			continue;
-		if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
+		if (queue_is_filtered(r))
+			filtered(h, r);
+		else if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
 			resolve(h, r);
 		else
 			try_recipient(h, r);
@@ -627,6 +658,7 @@ queue_start(struct house *h)
 	k->sealed = map_open();
 	k->queue = queue_open(&queue_needs, h);
 	questions_open(&k->questions, h);
+	queue_send_open(h);
 	queue_reload(h);
 	k->ledger = ledger_open(house_path(h, "spool/queue.db"), &errors);
 	if (k->ledger == NULL)
@@ -668,7 +700,12 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	case WORD_LETTER: return hear_letter(h, from, index, body);
 	case WORD_DELIVERED: return hear_delivered(h, index, ticket, body);
 	case WORD_RESOLVED: return hear_resolved(h, ticket, body);
-	case WORD_DIRECTORY_NEW: known_clear(queue_of(h)); return true;
+	case WORD_DIRECTORY_NEW:
+		known_clear(queue_of(h));
+		queue_routes_forget(h);
+		return true;
+	case WORD_ROUTED: return hear_routed(h, ticket, body);
+	case WORD_SENT: return hear_sent(h, index, ticket, body);
 	case WORD_SEGMENT_WANT: return hear_segment_want(h, from, index, body);
 	case WORD_SEGMENT_DONE: return hear_segment_done(h, from, index, body);
 	case WORD_JUDGED: return question_heard(&queue_of(h)->questions, ticket, body);
@@ -691,11 +728,15 @@ queue_peer(struct house *h, enum role role, uint32_t index)
 		questions_wait_over(&k->questions);
 	if (role == KEEPER)
 		queue_user_keeper_came(h, index);
+	if (role == SENDER)
+		errand_set(h->loop, &k->send);
 	if (role != CLERK)
 		return;
 	known_clear(k);
+	queue_routes_forget(h);
 	for (struct map_place p = { 0 }; map_next(k->resolving, &p);)
 		say_resolve(h, p.value);
+	queue_routes_ask(h);
 }
 
 /* What that keeper had in hand is tried again soon; exactly once is the index's work. */
@@ -724,6 +765,8 @@ queue_lost(struct house *h, enum role role, uint32_t index)
 {
 	if (role == VERIFIER)
 		questions_lost(&queue_of(h)->questions, index);
+	if (role == SENDER)
+		queue_sender_lost(h, index);
 	/* A user's keeper has nothing of the log. */
 	if (role == KEEPER && (index & KEEPER_OF_USER) == 0)
 		queue_compact_lost(h);
@@ -751,6 +794,7 @@ queue_status(struct house *h, uint32_t *connections, struct buffer *text)
 	*connections = 0;
 	buffer_printf(text, "letters=%zu delivering=%zu", queue_count(k->queue),
 	              map_count(k->delivering) + map_count(k->for_users));
+	queue_send_status(h, text);
 }
 
 const struct role_card queue_card = {

@@ -6,6 +6,7 @@
  *     queue-notice.c     what cannot be delivered goes back to its sender
  *     queue-compact.c    space comes back
  *     queue-user.c       deliveries to operating-system users, whose keepers see nothing of the log
+ *     queue-send.c       what goes elsewhere: destinations and their lines, senders and what they are at
  *     queue-command.c    the command line: queue list|flush, store compact
  */
 #ifndef ROLE_QUEUE_H
@@ -21,7 +22,15 @@
 #include "spool/spool.h"
 #include "spool/writer.h"
 
-struct queue_settings { int64_t least_ms, most_ms, lifetime_ms, compaction_ms, bounce_size; bool original; };
+/* How a transport sends. */
+enum queue_transport { TRANSPORT_SMTP, TRANSPORT_RELAY, TRANSPORT_LMTP, TRANSPORT_SENDERS };
+struct queue_settings {
+	int64_t least_ms, most_ms, lifetime_ms, compaction_ms, bounce_size;
+	bool    original;
+	int64_t processes, first_concurrency, concurrency, recipients;
+	int64_t concurrency_of[TRANSPORT_SENDERS], recipients_of[TRANSPORT_SENDERS];
+};
+enum { SENDERS_MOST = 64 };
 extern const struct setting_table queue_setting_table;
 
 struct compaction;
@@ -49,6 +58,14 @@ struct queue_role {
 	struct letter  **returning;        /* letters with refused recipients, this turn             */
 	size_t           returnings, returning_room;
 	struct compaction *compaction;
+	struct map      *destinations;     /* "smtp:example.com" -> struct destination               */
+	struct map      *routes;           /* domain, or sender and address, -> packed ROUTED        */
+	struct map      *routing;          /* ticket -> struct routing: asked of the clerk           */
+	bool             routes_by_domain; /* the last answer held for a domain                      */
+	struct map      *sending;          /* ticket -> struct sending: at a sender                  */
+	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */
+	uint32_t         at_sender[SENDERS_MOST];
+	struct errand    send;
 	struct arena    *scratch;
 };
 
@@ -64,8 +81,10 @@ int64_t queue_now_ms(void);
 void queue_pump(struct house *);
 /* A letter of the log enters the queue; false: it is known. */
 bool queue_letter_enter(struct house *, const struct word_letter *);
+/* Who had a recipient in hand, and how long it took; NULL: nobody but us. */
+struct queue_attempt { const char *service, *relay; int64_t said_us; uint64_t connect_us, transfer_us; };
 /* The line of the log that says what became of a recipient. */
-void queue_note(const struct recipient *, const char *how);
+void queue_note(const struct recipient *, const char *how, const struct queue_attempt *);
 
 /* Where a wholly heard segment stands in the ledger. */
 #define SEGMENT_WHOLE ((uint64_t)INT64_MAX)
@@ -86,6 +105,7 @@ void queue_prepare(struct house *);
 struct recipient *queue_asked_drop(struct map *open, uint32_t ticket);
 /* An end or a delay of a recipient: the line of the log first, since the last recipient's event ends the letter. */
 void queue_conclude(struct house *, struct recipient *, enum recipient_event, const char *how, const char *status, const char *text);
+void queue_conclude_by(struct house *, struct recipient *, enum recipient_event, const char *how, const char *status, const char *text, const struct queue_attempt *);
 void queue_say_deliver(struct house *, const struct recipient *, uint32_t segment, uint64_t at, int fd);
 
 void queue_recipient_is(struct recipient *, const struct resolve_target *);
@@ -104,6 +124,18 @@ void queue_user_line_end(struct house *, uint32_t keeper);
 void queue_user_keeper_came(struct house *, uint32_t index);
 bool hear_keeper_not(struct house *, struct bytes body);
 bool hear_keeper_rest(struct house *, uint32_t index);
+
+/* queue-send.c */
+void queue_send_open(struct house *);
+void queue_send(struct house *, struct recipient *);             /* it is not ours: by which transport, to where? */
+bool queue_is_filtered(const struct recipient *);                /* a content filter gets it before anybody */
+bool hear_routed(struct house *, uint32_t ticket, struct bytes body);
+bool hear_sent(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
+void queue_routes_forget(struct house *);
+void queue_routes_ask(struct house *);                           /* another clerk came         */
+void queue_sender_lost(struct house *, uint32_t index);
+void queue_send_status(struct house *, struct buffer *);
+void queue_destinations_free(struct house *);                    /* a flush: none waits for its time */
 
 void queue_notice_open(struct house *);
 void queue_ended(void *house, struct recipient *);

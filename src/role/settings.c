@@ -30,6 +30,7 @@
 #include "role/tables.h"
 #include "role/tls-settings.h"
 #include "smtp/receiver/settings.h"
+#include "smtp/sender/settings.h"
 #include "store/location.h"
 #include "store/mbox-lock.h"
 
@@ -70,7 +71,7 @@ static const struct setting rows[] = {
 	  "Where letters, mailboxes, the directory of accounts and the control sockets are.", NULL, 0, 0, "0.1" },
 	{ "mail_owner", SETTING_WORD, AT(mail_owner), "mansio",
 	  "The first part of the names of the system accounts the roles run under: mail_owner-receiver, "
-	  "-login, -verify, -queue, -keeper, -clerk, -signer.", NULL, 0, 0, "0.1" },
+	  "-login, -verify, -queue, -keeper, -clerk, -signer, -sender.", NULL, 0, 0, "0.1" },
 	{ "mail_location", SETTING_WORD, AT(mail_location), "",
 	  "Where mailboxes lie: nothing for the letter log, maildir:/var/vmail/%d/%n or mbox:~/mail:INBOX=/var/mail/%n; %u is the address, %n and %d its halves, ~ and %h the home.", NULL, 0, 0, "0.2" },
 	{ "mail_home", SETTING_WORD, AT(mail_home), "",
@@ -145,6 +146,10 @@ static const struct setting rows[] = {
 	  "How many verifiers read letters; 0: one for each core, at most 4.", NULL, 0, 64, "0.1" },
 	{ "keeper_processes", SETTING_NUMBER, AT(keeper_processes), "0",
 	  "How many keepers share the mailboxes; 0: one for every two cores, at most 4.", NULL, 0, 64, "0.1" },
+	{ "sender_processes", SETTING_NUMBER, AT(sender_processes), "0",
+	  "How many senders share the connections to other hosts; 0: one for every two cores, at most 4.", NULL, 0, 64, "0.2" },
+	{ "lmtp_socket_directories", SETTING_LIST, AT(socket_directories), "/run /var/run /var/spool/postfix/private",
+	  "Directories in which a transport as lmtp:unix:/run/dovecot/lmtp may find its socket; a path without a slash in front is looked for in each.", NULL, 0, 0, "0.2" },
 	{ "mailbox_sharing", SETTING_BOOL, AT(mailbox_sharing), "yes",
 	  "yes: accounts of one domain, and its groups, may share mailboxes; they have one keeper together. no: every account's "
 	  "mailboxes are its own, and accounts are shared out over the keepers one by one.", NULL, 0, 0, "0.2" },
@@ -178,6 +183,7 @@ static const struct setting_table *const tables[] = {
 	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
 	&checks_setting_table,  &policy_setting_table,   &tls_setting_table,
+	&sender_setting_table,
 };
 
 const struct setting_table *

@@ -55,7 +55,8 @@ struct common_settings {
 	struct setting_list auth_socket;
 	const char *auth_socket_mode, *auth_socket_owner, *auth_socket_group;
 	int64_t     receiver_processes, login_processes;    /* 0: by cores         */
-	int64_t     verifier_processes, keeper_processes;
+	int64_t     verifier_processes, keeper_processes, sender_processes;
+	struct setting_list socket_directories;    /* where senders find unix sockets */
 	bool        mailbox_sharing;
 	int64_t     spool_segment_size;
 	int64_t     queue_minfree;     /* bytes that stay free                     */

@@ -24,15 +24,14 @@
 #include "policy/checks.h"
 #include "role/confine.h"
 #include "role/house.h"
+#include "role/names.h"
 #include "role/tables.h"
 #include "store/text.h"
 
 enum {
 	LETTER_SECONDS = 10, /* of CPU                              */
 	CHECKS_SECONDS = 2,
-	SERVERS_MOST = 8,
 	SEARCHES_MOST = 1024,
-	ANCHORS_MOST = 32,
 	DECODED_MOST = 8 << 20,
 	DECODE_PIECE = 64 << 10,
 	TEXTS_MOST = 8 << 20 /* in one answer                       */
@@ -390,33 +389,6 @@ searches_end(struct verifier *v, const uint32_t *receiver)
 	}
 }
 
-/* The lines of the resource, each a word and its value. */
-static void
-open_resolver(struct house *h)
-{
-	struct verifier         *v = h->mine;
-	struct bytes             rest = bytes_of(house_resource_text(h, "resolver")), line;
-	struct bytes             server[SERVERS_MOST], anchor[ANCHORS_MOST];
-	struct buffer            errors = { 0 };
-	struct resolver_settings set = { .server = server,
-		                         .anchor = anchor,
-		                         .strict = h->common.dns_validation == VALIDATE_YES,
-		                         .timeout = h->common.dns_timeout };
-
-	while (bytes_split(&rest, '\n', &line)) {
-		if (bytes_starts(line, BYTES("server ")) && set.servers < SERVERS_MOST)
-			server[set.servers++] = bytes_cut(line, 7, line.len);
-		if (bytes_starts(line, BYTES("anchor ")) && set.anchors < ANCHORS_MOST)
-			anchor[set.anchors++] = bytes_cut(line, 7, line.len);
-	}
-	if (set.servers == 0)
-		return;
-	v->resolver = resolver_open(h->loop, &set, &errors);
-	if (v->resolver == NULL)
-		warn_("no name is looked up: %.*s", (int)errors.len, errors.at);
-	buffer_free(&errors);
-}
-
 /* The cage was closed for the resolver there was: another port, or the first resolver at
    all, needs another cage, so another process. */
 static void
@@ -433,7 +405,7 @@ verifier_reload(struct house *h)
 		house_leave(h);
 		return;
 	}
-	open_resolver(h);
+	v->resolver = house_resolver(h);
 }
 
 static void
@@ -521,7 +493,7 @@ verifier_start(struct house *h)
 	checks_fill(h);
 	v->tables = tables_open(h, NULL, NULL);
 	v->port = confine_asks(VERIFIER, &h->common);
-	open_resolver(h);
+	v->resolver = house_resolver(h);
 	return true;
 }
 

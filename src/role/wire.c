@@ -11,7 +11,8 @@ const char *const role_names[ROLES] = {
 	[POSTMASTER] = "postmaster", [RECEIVER] = "receiver", [LOGIN] = "login",
 	[VERIFIER] = "verifier",     [QUEUE] = "queue",       [KEEPER] = "keeper",
 	[CLERK] = "clerk",           [SIGNER] = "signer",     [PAM] = "pam",
-	[PROXYMAP] = "proxymap",     [POLICY] = "policy",     [COMMAND] = "command",
+	[PROXYMAP] = "proxymap",     [POLICY] = "policy",     [SENDER] = "sender",
+	[COMMAND] = "command",
 };
 /* clang-format on */
 

@@ -24,11 +24,11 @@
 /* The keeper of an operating-system user has an index beyond the pool: this bit and the uid. */
 #define KEEPER_OF_USER 0x80000000u
 
-enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, POLICY, COMMAND, ROLES };
+enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, POLICY, SENDER, COMMAND, ROLES };
 extern const char *const role_names[ROLES];
 
 #define FROM(r) (1u << (r))
-#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM)|FROM(PROXYMAP)|FROM(POLICY))
+#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM)|FROM(PROXYMAP)|FROM(POLICY)|FROM(SENDER))
 
 #define WORDS(X) \
 	/* the postmaster opens the day */ \
@@ -86,6 +86,11 @@ extern const char *const role_names[ROLES];
 	X(DELIVERED,      FROM(KEEPER), FROM(QUEUE))           /* struct word_delivered                       */ \
 	X(MAILBOX_ASK,    FROM(KEEPER), FROM(CLERK))           /* a user's name: does the mailbox get their mail? */ \
 	X(MAILBOX_IS,     FROM(CLERK), FROM(KEEPER))           /* u8 enum mailbox_way, text                   */ \
+	/* a letter goes elsewhere */ \
+	X(ROUTE,          FROM(QUEUE), FROM(CLERK))            /* struct word_route: by which transport, to where? */ \
+	X(ROUTED,         FROM(CLERK), FROM(QUEUE))            /* struct word_routed                          */ \
+	X(SEND,           FROM(QUEUE), FROM(SENDER))           /* struct word_send, fd of the segment         */ \
+	X(SENT,           FROM(SENDER), FROM(QUEUE))           /* struct word_sent                            */ \
 	/* a reader reads */ \
 	X(SESSION,        FROM(LOGIN), FROM(KEEPER))           /* struct word_session, fd                     */ \
 	X(SESSION_OVER,   FROM(KEEPER), FROM(LOGIN))           /* ticket of SESSION                           */ \
@@ -309,6 +314,37 @@ struct word_ask { const char *const *argv; uint32_t argc; struct bytes input; };
 BODY(ask)
 struct word_say { uint8_t stream; struct bytes text; };
 BODY(say)
+
+/* Where a recipient's mail goes: the name of a transport ("smtp", "error") and what stands behind its colon. */
+struct word_route { struct bytes address, sender; };
+BODY(route)
+enum routed_scope { ROUTED_ADDRESS, ROUTED_DOMAIN, ROUTED_LATER };   /* for whom the answer holds */
+struct word_routed { uint8_t scope; bool passing; const char *transport, *nexthop; };
+BODY(routed)
+
+/* A transaction.  The letter is `prefix` and then len bytes at `at` of what goes along. */
+struct send_recipient { struct bytes address, orcpt; uint8_t notify; };
+struct word_send {
+	uint64_t letter;
+	const char *transport, *nexthop;
+	bool     lmtp, more;           /* more: others wait for the same destination */
+	uint64_t at, len;
+	struct bytes prefix, sender, envid;
+	uint8_t  ret, body;            /* enum envelope_body                      */
+	bool     eight_bit;            /* it has bytes above 127                  */
+	uint32_t flags;                /* enum envelope_flag                      */
+	const struct send_recipient *recipient; uint32_t recipients;
+};
+BODY(send)
+enum sent_result { SENT_DELIVERED, SENT_LATER, SENT_REFUSED };
+struct sent_recipient { uint8_t result; const char *status, *text, *relay; };    /* relay: "mx.example.com[192.0.2.1]:25", or "none" */
+struct word_sent {
+	bool     unreachable;          /* with no host of the destination was there a session */
+	uint64_t connect_us, transfer_us;
+	const char *tls;               /* "TLSv1.3 TLS_AES_256_GCM_SHA384", "" none */
+	const struct sent_recipient *recipient; uint32_t recipients;    /* as in SEND */
+};
+BODY(sent)
 
 #undef BODY
 #endif

@@ -239,6 +239,8 @@ enum { DIES = -1, FAILS = -2, DONE = 0 };
 /* Role proxymap has libraries that try much: it is refused, and does not die. */
 #define CLIENTS (FROM(PROXYMAP))
 #define EVERYBODY (ANYONE & ~FROM(PAM) & ~CLIENTS)
+/* Senders connect to anybody. */
+#define OUTGOING (FROM(SENDER))
 #define OPENERS (FROM(QUEUE) | FROM(KEEPER) | FROM(CLERK) | FROM(POLICY))
 
 static const struct deed {
@@ -252,8 +254,8 @@ static const struct deed {
 	  DIES },
 	{ "an opener sees nothing but its own", try_open, OPENERS, FAILS },
 	{ "nor makes anything elsewhere", try_create, OPENERS, FAILS },
-	{ "threats: no socket", try_socket, EVERYBODY, DIES },
-	{ "nor a local one", try_unix, EVERYBODY, DIES },
+	{ "threats: no socket", try_socket, EVERYBODY & ~OUTGOING, DIES },
+	{ "nor a local one", try_unix, EVERYBODY & ~OUTGOING, DIES },
 	{ "threats: no execve", try_execute, EVERYBODY, DIES },
 	{ "no process of its own", try_fork, EVERYBODY, DIES },
 	{ "no look into another", try_trace, EVERYBODY, DIES },
@@ -262,7 +264,11 @@ static const struct deed {
 	{ "no mount", try_mount, EVERYBODY, DIES },
 	{ "no namespace with new rights", try_namespace, EVERYBODY, DIES },
 	{ "no code that was not there", try_code, EVERYBODY, DIES },
-	{ "connect is refused, not fatal: the journal tries it", try_connect, EVERYBODY, EACCES },
+	{ "connect is refused, not fatal: the journal tries it", try_connect, EVERYBODY & ~OUTGOING, EACCES },
+	{ "a sender makes sockets to connect", try_socket, OUTGOING, DONE },
+	{ "and local ones", try_unix, OUTGOING, DONE },
+	{ "but listens on none", try_listen, OUTGOING, DIES },
+	{ "no letters but those it is given", try_letters, OUTGOING, DIES },
 	{ "the queue has the spool", try_spool, FROM(QUEUE), DONE },
 	{ "and the letters in it", try_letters, FROM(QUEUE), DONE },
 	{ "but no mailbox", try_store, FROM(QUEUE), FAILS },

@@ -1,0 +1,114 @@
+/* nexthop.c -- by which transport mail goes elsewhere, and to which destination (transport(5)) */
+#include "directory/walk.h"
+#include <string.h>
+
+/* "TRANSPORT:DESTINATION" over what was there: an empty transport leaves that, an empty destination is the recipient's domain. */
+static void
+apply(struct arena *a, struct bytes value, struct bytes domain, struct nexthop *n)
+{
+	ptrdiff_t    colon;
+	struct bytes rest;
+
+	value = bytes_trim(value);
+	if (value.len == 0 || bytes_equal(value, BYTES(":")))
+		return;
+	colon = bytes_find(value, ':');
+	rest = colon < 0 ? BYTES("") : bytes_trim(bytes_cut(value, (size_t)colon + 1, SIZE_MAX));
+	if (colon != 0)
+		n->transport =
+			arena_copy(a, bytes_trim(bytes_cut(value, 0,
+		                                           colon < 0 ? value.len : (size_t)colon)));
+	if (rest.len > 0)
+		n->destination = arena_copy(a, rest);
+	else if (colon > 0)
+		n->destination = arena_copy(a, domain);
+}
+
+/* What a table of senders has; "" nothing, which DUNNO says too. */
+static enum directory_outcome
+of_sender(struct resolving *r, const struct setting_list *tables, struct bytes sender,
+          struct bytes *value)
+{
+	struct bytes           who = sender.len > 0 ? sender : BYTES("<>");
+	enum directory_outcome o;
+
+	*value = BYTES("");
+	if (tables->count == 0)
+		return DIRECTORY_OK;
+	o = resolve_find(r, tables, who, value);
+	if (o == DIRECTORY_NONE || (o == DIRECTORY_OK && bytes_is(bytes_trim(*value), "DUNNO"))) {
+		*value = BYTES("");
+		return DIRECTORY_OK;
+	}
+	return o;
+}
+
+/* default_transport or relay_transport; where these name no destination, relayhost, and then the domain. */
+static enum directory_outcome
+by_class(struct resolving *r, struct bytes domain, struct bytes sender, struct nexthop *n)
+{
+	const struct resolve_rules *rules = r->rules;
+	enum mail_class class;
+	struct bytes           value, rest;
+	enum directory_outcome o = class_of_domain(r, domain, &class, &value), p;
+
+	if (o != DIRECTORY_OK)
+		return o;
+	*n = (struct nexthop){ .transport = "smtp", .destination = "" };
+	value = BYTES("");
+	if (class != CLASS_RELAY)
+		o = of_sender(r, &rules->sender_transports, sender, &value);
+	apply(r->arena,
+	      bytes_of(class == CLASS_RELAY ? rules->relay_transport : rules->default_transport),
+	      BYTES(""), n);
+	apply(r->arena, value, BYTES(""), n);
+	if (n->destination[0] != '\0')
+		return o;
+	p = of_sender(r, &rules->sender_relayhosts, sender, &rest);
+	if (rest.len == 0)
+		rest = bytes_trim(bytes_of(rules->relayhost));
+	n->destination = arena_copy(r->arena, rest.len > 0 ? bytes_trim(rest) : domain);
+	return o == DIRECTORY_OK ? p : o;
+}
+
+static enum directory_outcome
+by_table(struct resolving *r, const struct directory_key *k, struct nexthop *n)
+{
+	const struct setting_list *tables = &r->rules->transport_maps;
+	struct lookup_key          key = { .local = k->local,
+		                           .domain = k->domain,
+		                           .delimiters = bytes_of(r->rules->delimiter),
+		                           .forms = LOOKUP_FULL | LOOKUP_BARE,
+		                           .bare_parents =
+		                                   rules_has(&r->rules->parent_matches, "transport_maps") };
+	struct bytes               value, extension;
+	enum table_outcome         o = TABLE_NONE;
+
+	if (tables->count > 0)
+		o = lookup_address(r->lookups, tables, &key, &value, &extension);
+	for (size_t i = 0; i < tables->count && o == TABLE_NONE; i++)
+		o = lookup_find(r->lookups, tables->item[i], BYTES("*"), &value);
+	if (o == TABLE_FOUND)
+		apply(r->arena, value, k->domain, n);
+	return o == TABLE_NONE ? DIRECTORY_OK : outcome_of(o);
+}
+
+enum directory_outcome
+resolve_nexthop(struct resolving *r, struct bytes address, struct bytes sender, struct nexthop *n)
+{
+	const struct resolve_rules *rules = r->rules;
+	struct directory_key        k;
+	enum directory_outcome      o, p;
+
+	*n = (struct nexthop){ .transport = "error",
+		               .destination = "5.1.3 bad address syntax",
+		               .domain_alone = false };
+	if (!directory_key(address, rules->myorigin, r->arena, &k) &&
+	    !directory_key_of_stranger(address, r->arena, &k))
+		return DIRECTORY_OK;
+	o = by_class(r, k.domain, sender, n);
+	p = o == DIRECTORY_OK || o == DIRECTORY_WAIT ? by_table(r, &k, n) : o;
+	n->domain_alone = rules->transport_maps.count == 0 && rules->sender_relayhosts.count == 0 &&
+	                  rules->sender_transports.count == 0;
+	return o == DIRECTORY_OK ? p : o;
+}

@@ -1,0 +1,651 @@
+/*
+ * sender-session -- connections to other hosts: how they come about, what goes through them (smtp/sender/outgoing.h), and
+ * which are kept for a moment because more waits for the same destination
+ */
+#include "base/clock.h"
+#include "role/sender.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct contact {
+	struct contact        *next, **at;
+	struct house          *house;
+	struct delivery       *delivery; /* NULL: it waits for one               */
+	struct arena          *life;
+	int                    fd; /* while it comes about                 */
+	struct watch          *watch;
+	struct stream         *stream;
+	struct outgoing       *session;
+	struct timer          *timer;
+	struct errand          end;
+	struct outgoing_config config;
+	const char *name, *key, *relay; /* of the host; what makes two alike; for the log  */
+	int64_t     made_ms;
+	int64_t     taken; /* letters                              */
+	bool        idle, keep, closing, leave;
+	char        tls[128];
+};
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+static void
+contact_close(void *ctx)
+{
+	struct contact *c = ctx;
+	struct arena   *life = c->life;
+
+	errand_clear(&c->end);
+	timer_close(&c->timer);
+	watch_close(&c->watch);
+	if (c->fd >= 0)
+		(void)close(c->fd);
+	if (c->stream != NULL)
+		stream_finish(&c->stream);
+	outgoing_close(&c->session);
+	*c->at = c->next;
+	if (c->next != NULL)
+		c->next->at = c->at;
+	sender_of(c->house)->sessions--;
+	loop_again(c->house->loop);
+	arena_close(&life);
+}
+
+/* Not from within itself: at the beginning of the next turn. */
+static void
+contact_end(struct contact *c)
+{
+	c->closing = true;
+	c->idle = false;
+	errand_set(c->house->loop, &c->end);
+}
+
+void
+contact_part(struct delivery *d)
+{
+	struct contact *c = d->contact;
+
+	d->contact = NULL;
+	if (c == NULL)
+		return;
+	c->delivery = NULL;
+	contact_end(c);
+}
+
+/* ---- what the session wants ------------------------------------------------------------------------ */
+
+static struct buffer *
+mouth_out(void *ctx)
+{
+	return stream_out(((struct contact *)ctx)->stream);
+}
+
+static size_t
+mouth_pending(void *ctx)
+{
+	return stream_pending(((struct contact *)ctx)->stream);
+}
+
+/* The letter as it goes: our trace fields, then the bytes in the log. */
+static size_t
+mouth_content(void *ctx, uint64_t at, char *to, size_t room)
+{
+	struct contact         *c = ctx;
+	const struct word_send *w = &c->delivery->w;
+	ssize_t                 n;
+
+	if (at < w->prefix.len) {
+		struct bytes piece = bytes_cut(w->prefix, (size_t)at, room);
+
+		memcpy(to, piece.at, piece.len);
+		return piece.len;
+	}
+	at -= w->prefix.len;
+	if (at >= w->len)
+		return 0;
+	if (room > w->len - at)
+		room = (size_t)(w->len - at);
+	do
+		n = pread(c->delivery->fd, to, room, (off_t)(w->at + at));
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void
+mouth_secure(void *ctx)
+{
+	struct contact *c = ctx;
+
+	stream_secure_to(c->stream, sender_of(c->house)->tls, c->name);
+}
+
+static void
+mouth_wait(void *ctx, enum outgoing_wait what)
+{
+	struct contact               *c = ctx;
+	const struct sender_settings *r = &sender_of(c->house)->rows;
+	const int64_t                 ms[WAITS] = {
+				[WAIT_GREETING] = r->helo_ms,       [WAIT_HELLO] = r->helo_ms,
+				[WAIT_STARTTLS] = r->starttls_ms,   [WAIT_AUTH] = r->mail_ms,
+				[WAIT_MAIL] = r->mail_ms,           [WAIT_RCPT] = r->rcpt_ms,
+				[WAIT_DATA_INIT] = r->data_init_ms, [WAIT_DATA_DONE] = r->data_done_ms,
+				[WAIT_RSET] = r->rset_ms,           [WAIT_QUIT] = r->quit_ms,
+	};
+
+	if (c->stream != NULL)
+		stream_patience(c->stream, what == WAIT_DATA_CONTENT ? r->data_xfer_ms : 0);
+	if (ms[what] > 0)
+		timer_set(c->timer, ms[what]);
+	else
+		timer_clear(c->timer);
+}
+
+static void
+tell_tls(struct contact *c)
+{
+	struct tls_facts facts;
+
+	if (c->delivery == NULL || !stream_tls_facts(c->stream, &facts))
+		return;
+	(void)snprintf(c->tls, sizeof c->tls, "%s with cipher %s (%d/%d bits)", facts.version,
+	               facts.cipher, facts.bits, facts.algorithm_bits);
+	c->delivery->tls = arena_copy(c->delivery->life, bytes_of(c->tls));
+}
+
+static void
+contact_send(struct contact *c)
+{
+	struct delivery *d = c->delivery;
+
+	tell_tls(c);
+	d->talked = true;
+	d->ready_us = clock_wall_us();
+	c->taken++;
+	outgoing_send(c->session, &d->t);
+}
+
+/* Another letter may follow, for a moment. */
+static void
+mouth_ready(void *ctx)
+{
+	struct contact           *c = ctx;
+	const struct sender_role *s = sender_of(c->house);
+
+	if (c->delivery != NULL) {
+		contact_send(c);
+		return;
+	}
+	if (!c->keep || c->leave || s->rows.cache_ms == 0 ||
+	    clock_patient_ms() - c->made_ms >= s->rows.reuse_ms ||
+	    (s->rows.reuse_most > 0 && c->taken >= s->rows.reuse_most)) {
+		outgoing_quit(c->session);
+		return;
+	}
+	c->idle = true;
+	timer_set(c->timer, s->rows.cache_ms);
+}
+
+static void
+mouth_failed(void *ctx, enum outgoing_fate f, const char *status, const char *words)
+{
+	struct contact  *c = ctx;
+	struct delivery *d = c->delivery;
+
+	contact_end(c);
+	if (d == NULL)
+		return;
+	c->delivery = NULL;
+	d->clear = outgoing_handshake_failed(c->session) && c->config.tls == OUTGOING_MAY;
+	delivery_failed(d, f, status, words);
+}
+
+static void
+mouth_fate(void *ctx, uint32_t rcpt, enum outgoing_fate f, const char *status, const char *words)
+{
+	struct contact *c = ctx;
+
+	if (c->delivery != NULL)
+		delivery_fate(c->delivery, rcpt, f, status, words);
+}
+
+static bool
+always_kept(const struct sender_role *s, const char *nexthop)
+{
+	for (size_t i = 0; i < s->rows.cache_destinations.count; i++)
+		if (strcmp(s->rows.cache_destinations.item[i], nexthop) == 0)
+			return true;
+	return false;
+}
+
+static void
+mouth_done(void *ctx, bool good)
+{
+	struct contact     *c = ctx;
+	struct delivery    *d = c->delivery;
+	struct sender_role *s = sender_of(c->house);
+
+	if (d == NULL)
+		return;
+	c->keep = good && ((d->w.more && s->rows.cache_on_demand) || always_kept(s, d->w.nexthop));
+	c->delivery = NULL;
+	delivery_done(d);
+}
+
+static void
+mouth_over(void *ctx)
+{
+	contact_end(ctx);
+}
+
+static const struct outgoing_needs needs = {
+	.out = mouth_out,
+	.pending = mouth_pending,
+	.content = mouth_content,
+	.secure = mouth_secure,
+	.wait = mouth_wait,
+	.ready = mouth_ready,
+	.failed = mouth_failed,
+	.fate = mouth_fate,
+	.done = mouth_done,
+	.over = mouth_over,
+};
+
+/* ---- what the stream tells -------------------------------------------------------------------------- */
+
+static void
+arrived(void *ctx)
+{
+	struct contact *c = ctx;
+
+	if (c->session != NULL && !c->closing)
+		stream_eat(c->stream, outgoing_take(c->session, stream_peek(c->stream)));
+}
+
+static void
+drained(void *ctx)
+{
+	struct contact *c = ctx;
+
+	if (c->session != NULL && !c->closing)
+		outgoing_drained(c->session);
+}
+
+static void
+secured(void *ctx, bool ok, const char *why)
+{
+	struct contact *c = ctx;
+
+	if (c->closing)
+		return;
+	if (c->session != NULL) {
+		outgoing_secured(c->session, ok, why);
+		return;
+	}
+	/* TLS came first; a failure is told by `closed`. */
+	if (ok)
+		c->session = outgoing_open(&c->config, &needs, c);
+}
+
+static void
+gone(struct contact *c, const char *why, bool patience)
+{
+	struct delivery *d = c->delivery;
+
+	if (c->closing)
+		return;
+	if (c->session != NULL) {
+		outgoing_lost(c->session, why, patience);
+		if (!c->closing)
+			contact_end(c);
+		return;
+	}
+	c->delivery = NULL;
+	contact_end(c);
+	if (d != NULL)
+		delivery_failed(d, FATE_ELSEWHERE, "4.4.1",
+		                arena_printf(d->life, "connect to %s: %s", c->relay, why));
+}
+
+static void
+silent(void *ctx)
+{
+	gone(ctx, "", true);
+}
+
+static void
+closed(void *ctx, const char *why)
+{
+	gone(ctx, why, false);
+}
+
+static const struct stream_events stream_events = { .arrived = arrived,
+	                                            .drained = drained,
+	                                            .secured = secured,
+	                                            .silent = silent,
+	                                            .closed = closed };
+
+static void
+time_over(void *ctx)
+{
+	struct contact *c = ctx;
+
+	if (c->idle) {
+		c->idle = false;
+		outgoing_quit(c->session);
+	} else {
+		gone(c, "Connection timed out", true);
+	}
+}
+
+/* ---- coming about ------------------------------------------------------------------------------------- */
+
+static void
+connected(struct contact *c)
+{
+	struct sender_role *s = sender_of(c->house);
+	int                 fd = c->fd, on = 1;
+
+	watch_close(&c->watch);
+	timer_clear(c->timer);
+	c->fd = -1;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (c->delivery != NULL)
+		c->delivery->sessions++;
+	c->stream = stream_open(c->house->loop, fd, &stream_events, c);
+	if (!c->config.secured) {
+		c->session = outgoing_open(&c->config, &needs, c);
+		return;
+	}
+	timer_set(c->timer, s->rows.starttls_ms);
+	stream_secure_to(c->stream, s->tls, c->name);
+}
+
+static void
+writable(void *ctx, int bits)
+{
+	struct contact *c = ctx;
+	int             why = 0;
+	socklen_t       len = sizeof why;
+
+	(void)bits;
+	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &why, &len) < 0)
+		why = errno;
+	if (why != 0)
+		gone(c, strerror(why), false);
+	else
+		connected(c);
+}
+
+static bool
+address_of(const struct peer *p, struct sockaddr_storage *out, socklen_t *len)
+{
+	struct sockaddr_in  *v4 = (void *)out;
+	struct sockaddr_in6 *v6 = (void *)out;
+
+	*out = (struct sockaddr_storage){ .ss_family = (sa_family_t)p->family };
+	if (p->family == AF_INET) {
+		memcpy(&v4->sin_addr, p->raw, sizeof v4->sin_addr);
+		v4->sin_port = htons(p->port);
+		*len = sizeof *v4;
+	} else {
+		memcpy(&v6->sin6_addr, p->raw, sizeof v6->sin6_addr);
+		v6->sin6_port = htons(p->port);
+		*len = sizeof *v6;
+	}
+	return true;
+}
+
+/* smtp_bind_address and its kin.  False with errno: not an address of ours. */
+static bool
+bind_own(int fd, const struct peer *to, const struct sender_settings *rows)
+{
+	const char *said = to->family == AF_INET ? rows->bind_address : rows->bind_address6;
+	struct sockaddr_storage at;
+	socklen_t               len;
+	struct network          own;
+	const char             *wrong;
+	struct peer             p = { .family = to->family };
+	char                    text[64];
+
+	if (*said == '\0')
+		return true;
+	(void)snprintf(text, sizeof text, to->family == AF_INET6 && *said != '[' ? "[%s]" : "%s",
+	               said);
+	if (!network_parse(bytes_of(text), &own, &wrong) || own.family != to->family)
+		return errno = EINVAL, false;
+	memcpy(p.raw, own.raw, sizeof p.raw);
+	return address_of(&p, &at, &len) && bind(fd, (struct sockaddr *)&at, len) == 0;
+}
+
+/* 0 and *fd; EINPROGRESS and *fd; or another errno. */
+static int
+connect_to(const struct peer *p, const struct sender_settings *rows, int *fd)
+{
+	struct sockaddr_storage at;
+	socklen_t               len;
+	int                     why = 0;
+
+	(void)address_of(p, &at, &len);
+	if ((*fd = socket(p->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
+		return errno;
+	if (bind_own(*fd, p, rows) && connect(*fd, (struct sockaddr *)&at, len) == 0)
+		return 0;
+	why = errno;
+	if (why != EINPROGRESS) {
+		(void)close(*fd);
+		*fd = -1;
+	}
+	return why;
+}
+
+/* A name without a slash in front is looked for in each of the directories. */
+static int
+connect_path(const char *said, const struct setting_list *in, int *fd)
+{
+	const char        *name = strrchr(said, '/');
+	size_t             many = *said == '/' ? 1 : in->count;
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int                why = ENOENT;
+
+	for (size_t i = 0; i < many; i++) {
+		int n = *said == '/' ? snprintf(at.sun_path, sizeof at.sun_path, "%s", said)
+		                     : snprintf(at.sun_path, sizeof at.sun_path, "%s/%s",
+		                                in->item[i], name != NULL ? name + 1 : said);
+		if (n < 0 || (size_t)n >= sizeof at.sun_path)
+			return ENAMETOOLONG;
+		if ((*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
+			return errno;
+		if (connect(*fd, (struct sockaddr *)&at, sizeof at) == 0)
+			return 0;
+		why = errno;
+		(void)close(*fd);
+		*fd = -1;
+	}
+	return why;
+}
+
+/* ---- how it is to be spoken to -------------------------------------------------------------------------- */
+
+/* USER:PASSWORD of the first key that a table has: the sender, the host, the destination. */
+static bool
+password_find(struct contact *c, struct delivery *d)
+{
+	struct sender_role *s = sender_of(c->house);
+	const struct bytes  keys[] = { s->rows.auth_by_sender ? d->w.sender : BYTES(""),
+		                      bytes_of(c->name), bytes_of(d->w.nexthop) };
+	struct bytes value;
+
+	for (size_t k = 0; k < COUNT(keys); k++)
+		for (size_t i = 0; keys[k].len > 0 && i < s->rows.passwords.count; i++) {
+			struct table      *t = tables_local(s->tables, s->rows.passwords.item[i]);
+			enum table_outcome o =
+				t == NULL ? TABLE_LATER : table_find(t, keys[k], c->life, &value);
+
+			if (o == TABLE_LATER)
+				return false;
+			if (o != TABLE_FOUND)
+				continue;
+			ptrdiff_t colon = bytes_find(value, ':');
+			c->config.user = arena_copy(c->life, bytes_cut(value, 0,
+			                                               colon < 0 ? value.len
+			                                                         : (size_t)colon));
+			c->config.password =
+				arena_copy(c->life, colon < 0 ? BYTES("")
+			                                      : bytes_cut(value, (size_t)colon + 1,
+			                                                  SIZE_MAX));
+			return true;
+		}
+	return true;
+}
+
+static bool
+lists(const struct setting_list *list, const char *word)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (bytes_is(bytes_of(list->item[i]), word))
+			return true;
+	return false;
+}
+
+static bool
+config_make(struct contact *c, struct delivery *d, const char *host)
+{
+	static const int              levels[] = { OUTGOING_CLEAR, OUTGOING_CLEAR, OUTGOING_MAY,
+		                                   OUTGOING_ENCRYPT };
+	const struct sender_role     *s = sender_of(c->house);
+	const struct sender_settings *r = &s->rows;
+	int                           level = levels[d->w.lmtp ? r->lmtp_tls_level : r->tls_level];
+	const char                   *mechanisms = "";
+
+	if (level == OUTGOING_CLEAR && r->use_tls && !d->w.lmtp)
+		level = OUTGOING_MAY;
+	for (size_t i = 0; i < r->mechanisms.count; i++)
+		mechanisms = arena_printf(c->life, "%s%s ", mechanisms, r->mechanisms.item[i]);
+	c->config = (struct outgoing_config){
+		.host = host,
+		.hello = arena_copy(c->life, bytes_of(d->w.lmtp ? r->lhlo_name : r->helo_name)),
+		.lmtp = d->w.lmtp,
+		.never_ehlo = r->never_ehlo,
+		.secured = r->tls_wrapper && !d->w.lmtp,
+		.tls = d->clear || s->tls == NULL ? OUTGOING_CLEAR : level,
+		.line_most = r->line_most,
+		.skip_5xx_greeting = r->skip_5xx,
+		.skip_quit = r->skip_quit,
+		.auth = r->auth && !d->w.lmtp,
+		.no_plaintext = lists(&r->sasl_options, "noplaintext"),
+		.no_plaintext_tls = lists(&r->sasl_tls_options, "noplaintext"),
+		.mechanisms = mechanisms,
+		.auth_soft = r->auth_soft,
+	};
+	for (size_t i = 0; i < r->discard.count; i++)
+		c->config.discard |= outgoing_offer_named(bytes_of(r->discard.item[i]));
+	d->clear = false;
+	return !c->config.auth || password_find(c, d);
+}
+
+/* What makes two connections the same: where to, and how it is spoken to. */
+static const char *
+key_of(struct contact *c, const char *where, const char *nexthop)
+{
+	return arena_printf(c->life, "%s %s %s %d %d %s", where, c->name, nexthop, c->config.lmtp,
+	                    c->config.tls, c->config.user != NULL ? c->config.user : "");
+}
+
+/* One that is there and has nothing to do. */
+static struct contact *
+idle_find(struct sender_role *s, const char *key)
+{
+	for (struct contact *c = s->contacts; c != NULL; c = c->next)
+		if (c->idle && strcmp(c->key, key) == 0)
+			return c;
+	return NULL;
+}
+
+static struct contact *
+contact_open(struct delivery *d)
+{
+	struct sender_role *s = sender_of(d->house);
+	struct arena       *life = arena_open(NULL);
+	struct contact     *c = arena_take(life, sizeof *c);
+
+	*c = (struct contact){ .next = s->contacts,
+		               .at = &s->contacts,
+		               .house = d->house,
+		               .life = life,
+		               .fd = -1,
+		               .made_ms = clock_patient_ms() };
+	c->end = (struct errand){ .go = contact_close, .ctx = c };
+	c->timer = timer_open(d->house->loop, time_over, c);
+	if (s->contacts != NULL)
+		s->contacts->at = &c->next;
+	s->contacts = c;
+	s->sessions++;
+	return c;
+}
+
+void
+contact_begin(struct delivery *d, const struct route_host *h, const char *path)
+{
+	struct sender_role *s = sender_of(d->house);
+	struct contact     *c = contact_open(d), *idle;
+	const char         *where = h != NULL ? h->peer.text : path;
+	int                 why;
+
+	c->name = arena_copy(c->life, bytes_of(h != NULL ? h->name : s->common.myhostname));
+	c->relay = h != NULL ? arena_printf(c->life, "%s[%s]:%u", c->name, where, h->peer.port)
+	                     : arena_printf(c->life, "%s[%s]", c->name, where);
+	d->relay = arena_copy(d->life, bytes_of(c->relay));
+	d->contact = c;
+	c->delivery = d;
+	if (!config_make(c, d, arena_printf(c->life, "%s[%s]", c->name, where))) {
+		c->delivery = NULL;
+		contact_end(c);
+		delivery_failed(d, FATE_ELSEWHERE, "4.3.0",
+		                "smtp_sasl_password_maps cannot be asked");
+		return;
+	}
+	c->key = key_of(c, c->relay, d->w.nexthop);
+	if ((idle = idle_find(s, c->key)) != NULL) {
+		c->delivery = NULL;
+		contact_end(c);
+		idle->idle = false;
+		idle->delivery = d;
+		d->contact = idle;
+		contact_send(idle);
+		return;
+	}
+	why = h != NULL ? connect_to(&h->peer, &s->rows, &c->fd)
+	                : connect_path(path, &s->common.socket_directories, &c->fd);
+	if (why == 0) {
+		connected(c);
+	} else if (why == EINPROGRESS) {
+		c->watch = watch_open(d->house->loop, c->fd, writable, c);
+		watch_want(c->watch, LOOP_WRITE);
+		timer_set(c->timer, s->rows.connect_ms);
+	} else {
+		gone(c, strerror(why), false);
+	}
+}
+
+/* ---- leaving -------------------------------------------------------------------------------------------- */
+
+void
+contacts_leave(struct house *h)
+{
+	for (struct contact *c = sender_of(h)->contacts; c != NULL; c = c->next) {
+		c->leave = true;
+		if (c->idle)
+			time_over(c);
+	}
+}
+
+bool
+contacts_busy(const struct house *h)
+{
+	return ((struct sender_role *)h->mine)->contacts != NULL;
+}

@@ -1,0 +1,480 @@
+/*
+ * sender -- takes letters to other hosts
+ *
+ * The queue says SEND: a letter, recipients of one destination.  Which hosts those are is found out here
+ * (smtp/sender/route.h) by the sender's own resolver; they are tried one after another until every recipient has a
+ * result, and SENT says it, as soon as the last is known and before the connection does anything else.
+ * It reads letters from the descriptor that comes with SEND, opens no file, and has alone the passwords for other hosts.
+ */
+#include "role/sender.h"
+#include "base/clock.h"
+#include "message/envelope.h"
+#include "role/confine.h"
+#include "role/names.h"
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LEAVE_MS = 5000 };
+
+/* ---- results ------------------------------------------------------------------------------ */
+
+static void
+delivery_close(struct delivery *d)
+{
+	struct sender_role *s = sender_of(d->house);
+	struct arena       *life = d->life;
+
+	for (struct asked *a = d->asked; a != NULL; a = a->next)
+		lookup_clear(&a->lookup);
+	contact_part(d);
+	*d->at = d->next;
+	if (d->next != NULL)
+		d->next->at = d->at;
+	s->deliveries--;
+	(void)close(d->fd);
+	arena_close(&life);
+}
+
+static void
+say_sent(struct delivery *d)
+{
+	struct link *l = house_link(d->house, QUEUE, 0);
+	int64_t      now = clock_wall_us(), ready = d->ready_us != 0 ? d->ready_us : now;
+
+	if (l == NULL)
+		return; /* the next queue has it tried again */
+	word_pack_sent(link_begin(l, WORD_SENT, d->ticket),
+	               &(struct word_sent){
+			       .unreachable = !d->talked,
+			       .connect_us =
+				       ready > d->begun_us ? (uint64_t)(ready - d->begun_us) : 0,
+			       .transfer_us = now > ready ? (uint64_t)(now - ready) : 0,
+			       .tls = d->tls,
+			       .recipient = d->result,
+			       .recipients = d->w.recipients });
+	link_end(l);
+	link_flush(l);
+}
+
+static void
+result_set(struct delivery *d, uint32_t i, enum sent_result result, const char *status,
+           const char *text)
+{
+	d->known[i] = true;
+	d->result[i] =
+		(struct sent_recipient){ (uint8_t)result, arena_copy(d->life, bytes_of(status)),
+		                         arena_copy(d->life, bytes_of(text)), d->relay };
+}
+
+/* Everybody else gets this, and it is over. */
+static void
+delivery_end(struct delivery *d, enum sent_result result, const char *status, const char *text)
+{
+	for (uint32_t i = 0; i < d->w.recipients; i++)
+		if (!d->known[i])
+			result_set(d, i, result, status, text);
+	sender_of(d->house)->sent++;
+	say_sent(d);
+	delivery_close(d);
+}
+
+/* ---- hosts, one after another ----------------------------------------------------------------- */
+
+static void
+transaction_make(struct delivery *d)
+{
+	struct outgoing_transaction *t = &d->t;
+
+	*t = (struct outgoing_transaction){
+		.sender = d->w.sender,
+		.envid = d->w.envid,
+		.ret = d->w.ret,
+		.binary = d->w.body == BODY_BINARYMIME,
+		.eight_bit = d->w.eight_bit,
+		.utf8 = (d->w.flags & ENVELOPE_SMTPUTF8) != 0,
+		.require_tls = (d->w.flags & ENVELOPE_REQUIRETLS) != 0,
+		.size = d->w.prefix.len + d->w.len,
+		.rcpt = arena_take_array(d->life, d->w.recipients, sizeof *t->rcpt),
+	};
+	d->which = arena_take_array(d->life, d->w.recipients, sizeof *d->which);
+	for (uint32_t i = 0; i < d->w.recipients; i++) {
+		const struct send_recipient *r = &d->w.recipient[i];
+
+		if (d->known[i])
+			continue;
+		d->which[t->rcpts] = i;
+		t->rcpt[t->rcpts++] = (struct outgoing_recipient){ .address = r->address,
+			                                           .orcpt = r->orcpt,
+			                                           .notify = r->notify };
+	}
+}
+
+static bool
+is_over(const struct delivery *d)
+{
+	for (uint32_t i = 0; i < d->w.recipients; i++)
+		if (!d->known[i])
+			return false;
+	return true;
+}
+
+/* The next host, or the end.  With how many we may begin to talk is bounded, too. */
+static void
+delivery_go_on(struct delivery *d)
+{
+	struct sender_role *s = sender_of(d->house);
+	bool   tired = s->rows.session_most > 0 && d->sessions >= (size_t)s->rows.session_most;
+	size_t host;
+
+	if (is_over(d) || d->host >= d->route.hosts || tired) {
+		delivery_end(d, SENT_LATER, d->status, d->text);
+		return;
+	}
+	transaction_make(d);
+	host = d->host++;
+	contact_begin(d, &d->route.host[host], NULL);
+}
+
+void
+delivery_fate(struct delivery *d, uint32_t rcpt, enum outgoing_fate f, const char *status,
+              const char *words)
+{
+	static const enum sent_result results[] = { [FATE_DELIVERED] = SENT_DELIVERED,
+		                                    [FATE_REFUSED] = SENT_REFUSED,
+		                                    [FATE_LATER] = SENT_LATER };
+	uint32_t                      i = d->which[rcpt];
+
+	if (f == FATE_ELSEWHERE) {
+		result_set(d, i, SENT_LATER, status, words);
+		d->known[i] = false;
+		d->status = d->result[i].status;
+		d->text = d->result[i].text;
+		return;
+	}
+	result_set(d, i, results[f], status, words);
+}
+
+/* Those whom no other host is left for keep what was said of each. */
+void
+delivery_done(struct delivery *d)
+{
+	struct sender_role *s = sender_of(d->house);
+	bool tired = s->rows.session_most > 0 && d->sessions >= (size_t)s->rows.session_most;
+
+	d->contact = NULL;
+	for (uint32_t i = 0; (d->host >= d->route.hosts || tired) && i < d->w.recipients; i++)
+		if (d->result[i].status != NULL)
+			d->known[i] = true;
+	delivery_go_on(d);
+}
+
+/* Without a session nothing was told of single recipients. */
+void
+delivery_failed(struct delivery *d, enum outgoing_fate f, const char *status, const char *words)
+{
+	d->contact = NULL;
+	d->status = arena_copy(d->life, bytes_of(status));
+	d->text = arena_copy(d->life, bytes_of(words));
+	if (f == FATE_REFUSED) {
+		delivery_end(d, SENT_REFUSED, d->status, d->text);
+		return;
+	}
+	if (d->clear && d->host > 0)
+		d->host--; /* the same once more, without TLS */
+	delivery_go_on(d);
+}
+
+/* ---- where to ------------------------------------------------------------------------------------ */
+
+static void delivery_find(struct delivery *);
+
+static struct answer
+answer_keep(struct arena *a, const struct answer *from)
+{
+	struct answer         to = *from;
+	struct answer_record *record = arena_take_array(a, from->records, sizeof *record);
+
+	for (size_t i = 0; i < from->records; i++) {
+		record[i] = from->record[i];
+		record[i].data = arena_keep(a, from->record[i].data);
+		record[i].name = arena_keep(a, from->record[i].name);
+	}
+	to.record = record;
+	to.name = arena_keep(a, from->name);
+	to.why = from->why != NULL ? arena_copy(a, bytes_of(from->why)) : "";
+	return to;
+}
+
+static void
+answered(void *ctx, const struct answer *x)
+{
+	struct asked    *a = ctx;
+	struct delivery *d = a->delivery;
+
+	a->answer = answer_keep(d->life, x);
+	a->done = true;
+	if (--d->asking == 0)
+		delivery_find(d);
+}
+
+static const struct answer *
+ask(void *ctx, struct bytes name, uint16_t type)
+{
+	static const struct answer nobody = { .status = ANSWER_LATER, .why = "no resolver is set" };
+	struct delivery           *d = ctx;
+	struct sender_role        *s = sender_of(d->house);
+	struct asked              *a;
+
+	for (a = d->asked; a != NULL; a = a->next)
+		if (a->type == type && bytes_equal_nocase(a->name, name))
+			return a->done ? &a->answer : NULL;
+	if (s->resolver == NULL)
+		return &nobody;
+	a = arena_take(d->life, sizeof *a);
+	*a = (struct asked){ .next = d->asked,
+		             .delivery = d,
+		             .lookup = { .answered = answered },
+		             .name = arena_keep(d->life, name),
+		             .type = type };
+	a->lookup.ctx = a;
+	d->asked = a;
+	d->asking++;
+	resolver_ask(s->resolver, &a->lookup, a->name, type);
+	return NULL;
+}
+
+static bool
+has_word(const struct setting_list *list, const char *word)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (bytes_is(bytes_of(list->item[i]), word))
+			return true;
+	return false;
+}
+
+static void
+delivery_find(struct delivery *d)
+{
+	struct sender_role  *s = sender_of(d->house);
+	struct setting_list *families = &s->common.inet_protocols;
+	const char          *own = house_resource_text(d->house, "addresses");
+	const char          *hosts = house_resource_text(d->house, "hosts");
+	bool                 all = has_word(families, "all") || families->count == 0;
+	struct route_request q = {
+		.nexthop = d->w.nexthop,
+		.port = (uint16_t)(d->w.lmtp ? s->rows.lmtp_port : s->rows.tcp_port),
+		.smtp_port = (uint16_t)(d->w.lmtp ? 0 : s->rows.tcp_port),
+		.lmtp = d->w.lmtp,
+		.dns = has_word(&s->rows.host_lookup, "dns"),
+		.native = has_word(&s->rows.host_lookup, "native"),
+		.v4 = all || has_word(families, "ipv4"),
+		.v6 = all || has_word(families, "ipv6"),
+		.preference = s->rows.address_preference,
+		.address_most = (size_t)s->rows.address_most,
+		.hosts = bytes_of(hosts != NULL ? hosts : ""),
+		.myhostname = s->common.myhostname,
+		.own = bytes_of(own != NULL ? own : ""),
+		.fallback = s->rows.fallback,
+		.ask = ask,
+		.ctx = d,
+	};
+
+	switch (route_find(&q, d->life, &d->route)) {
+	case ROUTE_WAIT: return;
+	case ROUTE_FOUND: delivery_go_on(d); return;
+	case ROUTE_NEVER:
+		d->talked = true; /* nothing is wrong with any host */
+		delivery_end(d, SENT_REFUSED, d->route.status, d->route.why);
+		return;
+	default: delivery_end(d, SENT_LATER, d->route.status, d->route.why);
+	}
+}
+
+static void
+delivery_begin(struct delivery *d)
+{
+	if (!d->w.lmtp || strncmp(d->w.nexthop, "unix:", 5) != 0) {
+		delivery_find(d);
+		return;
+	}
+	transaction_make(d);
+	contact_begin(d, NULL, d->w.nexthop + 5);
+}
+
+static bool
+hear_send(struct house *h, uint32_t ticket, struct bytes body, int fd)
+{
+	struct sender_role *s = sender_of(h);
+	struct arena       *life = arena_open(NULL);
+	struct delivery    *d = arena_take(life, sizeof *d);
+
+	*d = (struct delivery){ .next = s->first,
+		                .at = &s->first,
+		                .house = h,
+		                .life = life,
+		                .ticket = ticket,
+		                .fd = fd,
+		                .begun_us = clock_wall_us(),
+		                .status = "4.4.1",
+		                .text = "no host could be reached",
+		                .relay = "none",
+		                .tls = "" };
+	if (fd < 0 || !word_unpack_send(arena_keep(life, body), life, &d->w)) {
+		if (fd >= 0)
+			(void)close(fd);
+		arena_close(&life);
+		return false;
+	}
+	if (s->first != NULL)
+		s->first->at = &d->next;
+	s->first = d;
+	s->deliveries++;
+	d->result = arena_take_array(life, d->w.recipients, sizeof *d->result);
+	d->known = arena_take_array(life, d->w.recipients, sizeof *d->known);
+	delivery_begin(d);
+	return true;
+}
+
+/* ---- the card -------------------------------------------------------------------------------------- */
+
+static void
+settings_new(struct house *h)
+{
+	struct sender_role *s = sender_of(h);
+	struct buffer       errors = { 0 };
+
+	(void)house_settings(h, &sender_setting_table, NULL, &s->rows);
+	(void)house_settings(h, &common_setting_table, NULL, &s->common);
+	tls_close(&s->tls);
+	s->tls = tls_open_outgoing(&errors);
+	if (s->tls == NULL)
+		fault("TLS to other hosts is not to be had: %.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+}
+
+static void
+sender_reload(struct house *h)
+{
+	struct sender_role *s = sender_of(h);
+
+	for (struct delivery *d = s->first; d != NULL; d = d->next)
+		for (struct asked *a = d->asked; a != NULL; a = a->next)
+			if (!a->done)
+				lookup_clear(&a->lookup);
+	settings_new(h);
+	tables_reload(s->tables);
+	resolver_close(&s->resolver);
+	s->resolver = house_resolver(h);
+	for (struct delivery *d = s->first, *next; d != NULL; d = next) {
+		next = d->next;
+		if (d->asking == 0)
+			continue;
+		d->asked = NULL;
+		d->asking = 0;
+		delivery_find(d);
+	}
+}
+
+static void
+sender_tables(struct house *h)
+{
+	tables_reload(sender_of(h)->tables);
+}
+
+/* Nobody waits for what is begun any more; but what has gone to its last dot is gone, and is waited for. */
+static void
+deliveries_end(struct house *h)
+{
+	struct sender_role *s = sender_of(h);
+
+	while (s->first != NULL)
+		delivery_close(s->first);
+}
+
+static void
+leave_now(void *ctx)
+{
+	struct house       *h = ctx;
+	struct sender_role *s = sender_of(h);
+
+	if (s->left)
+		return;
+	s->left = true;
+	deliveries_end(h);
+	house_leave(h);
+}
+
+static void
+leave_when_free(void *ctx)
+{
+	struct house       *h = ctx;
+	struct sender_role *s = sender_of(h);
+
+	if (h->leaving && !s->left && s->first == NULL && !contacts_busy(h))
+		leave_now(h);
+}
+
+static bool
+sender_start(struct house *h)
+{
+	struct sender_role *s = memory_take(sizeof *s);
+
+	h->mine = s;
+	settings_new(h);
+	s->tables = tables_open(h, NULL, NULL);
+	s->resolver = house_resolver(h);
+	s->leaving = timer_open(h->loop, leave_now, h);
+	loop_at_rest(h->loop, leave_when_free, h);
+	return true;
+}
+
+static bool
+sender_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
+            struct bytes body, int fd)
+{
+	(void)from, (void)index;
+	if (word == WORD_SEND)
+		return hear_send(h, ticket, body, fd);
+	if (fd >= 0)
+		(void)close(fd);
+	return false;
+}
+
+/* Another queue will have it all tried again. */
+static void
+sender_lost(struct house *h, enum role role, uint32_t index)
+{
+	(void)index;
+	if (role == QUEUE)
+		deliveries_end(h);
+}
+
+/* What is begun is brought to its end, for a while. */
+static void
+sender_stop(struct house *h)
+{
+	contacts_leave(h);
+	timer_set(sender_of(h)->leaving, LEAVE_MS);
+	loop_again(h->loop);
+}
+
+static void
+sender_status(struct house *h, uint32_t *connections, struct buffer *text)
+{
+	struct sender_role *s = sender_of(h);
+
+	*connections = s->sessions;
+	buffer_printf(text, "sending=%" PRIu32 " sent=%" PRIu64, s->deliveries, s->sent);
+}
+
+const struct role_card sender_card = {
+	.name = "sender",
+	.start = sender_start,
+	.hear = sender_hear,
+	.lost = sender_lost,
+	.reload = sender_reload,
+	.tables = sender_tables,
+	.stop = sender_stop,
+	.status = sender_status,
+};

@@ -1,0 +1,86 @@
+/*
+ * sender -- what the files of the sender role share
+ *
+ *     sender.c           the card; SEND is taken, hosts are found and tried one after another, SENT is said
+ *     sender-session.c   connections: how they come about, what goes through them, which are kept for a moment
+ */
+#ifndef ROLE_SENDER_H
+#define ROLE_SENDER_H
+
+#include "channel/stream.h"
+#include "dns/resolver.h"
+#include "role/house.h"
+#include "role/tables.h"
+#include "smtp/sender/outgoing.h"
+#include "smtp/sender/route.h"
+#include "smtp/sender/settings.h"
+
+struct contact;
+struct sender_role {
+	struct sender_settings rows;
+	struct common_settings common;
+	struct resolver *resolver;
+	struct tls      *tls;
+	struct tables   *tables;
+	struct delivery *first;
+	struct contact  *contacts;
+	uint32_t         deliveries, sessions;
+	uint64_t         sent;
+	struct timer    *leaving;
+	bool             left;
+};
+static inline struct sender_role *
+sender_of(struct house *h)
+{
+	return h->mine;
+}
+
+/* A question about a name and its answer. */
+struct asked {
+	struct asked    *next;
+	struct delivery *delivery;
+	struct lookup    lookup;
+	struct bytes     name;
+	uint16_t         type;
+	bool             done;
+	struct answer    answer;
+};
+
+/* A SEND on its road. */
+struct delivery {
+	struct delivery *next, **at;
+	struct house    *house;
+	struct arena    *life;
+	uint32_t         ticket;
+	struct word_send w;
+	int              fd;
+	struct outgoing_transaction t;      /* those that have no result yet       */
+	uint32_t        *which;             /* of t.rcpt in w.recipient            */
+	struct sent_recipient *result;
+	bool            *known;
+	struct asked    *asked;
+	uint32_t         asking;
+	struct route     route;
+	size_t           host, sessions;
+	struct contact  *contact;
+	bool             talked;            /* a host let us begin                 */
+	bool             clear;             /* this host once more, without TLS    */
+	int64_t          begun_us, ready_us;
+	const char      *status, *text, *relay;      /* of the last failure        */
+	const char      *tls;
+};
+
+/* sender-session.c */
+/* Connects to the next host of its route, or takes a connection that is there; a path where the route has no host. */
+void contact_begin(struct delivery *, const struct route_host *, const char *path);
+/* The delivery is over before its time. */
+void contact_part(struct delivery *);
+void contacts_leave(struct house *);
+bool contacts_busy(const struct house *);
+
+/* sender.c: what a contact tells.  The relay is "mx.example.com[192.0.2.1]:25". */
+void delivery_fate(struct delivery *, uint32_t rcpt, enum outgoing_fate, const char *status, const char *words);
+void delivery_done(struct delivery *);
+void delivery_failed(struct delivery *, enum outgoing_fate, const char *status, const char *words);
+
+#endif

@@ -1,0 +1,136 @@
+/* wire-send.c -- the bodies of words about letters that go elsewhere */
+#include "role/wire_inner.h"
+
+enum { EACH_SEND = 4 + 4 + 1, EACH_SENT = 1 + 4 + 4 + 4 };
+
+void
+word_pack_route(struct buffer *b, const struct word_route *w)
+{
+	pack_bytes(b, w->address);
+	pack_bytes(b, w->sender);
+}
+
+bool
+word_unpack_route(struct bytes body, struct arena *life, struct word_route *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->address = unpack_bytes(&r.fields);
+	w->sender = unpack_bytes(&r.fields);
+	return reader_done(&r);
+}
+
+void
+word_pack_routed(struct buffer *b, const struct word_routed *w)
+{
+	pack_u8(b, w->scope);
+	pack_bool(b, w->passing);
+	pack_string(b, w->transport);
+	pack_string(b, w->nexthop);
+}
+
+bool
+word_unpack_routed(struct bytes body, struct arena *life, struct word_routed *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->scope = read_choice(&r, ROUTED_LATER);
+	w->passing = unpack_bool(&r.fields);
+	w->transport = read_string(&r);
+	w->nexthop = read_string(&r);
+	return reader_done(&r);
+}
+
+void
+word_pack_send(struct buffer *b, const struct word_send *w)
+{
+	pack_u64(b, w->letter);
+	pack_string(b, w->transport);
+	pack_string(b, w->nexthop);
+	pack_bool(b, w->lmtp);
+	pack_bool(b, w->more);
+	pack_u64(b, w->at);
+	pack_u64(b, w->len);
+	pack_bytes(b, w->prefix);
+	pack_bytes(b, w->sender);
+	pack_bytes(b, w->envid);
+	pack_u8(b, w->ret);
+	pack_u8(b, w->body);
+	pack_bool(b, w->eight_bit);
+	pack_u32(b, w->flags);
+	pack_u32(b, w->recipients);
+	for (uint32_t i = 0; i < w->recipients; i++) {
+		pack_bytes(b, w->recipient[i].address);
+		pack_bytes(b, w->recipient[i].orcpt);
+		pack_u8(b, w->recipient[i].notify);
+	}
+}
+
+bool
+word_unpack_send(struct bytes body, struct arena *life, struct word_send *w)
+{
+	struct reader          r = reader_of(body, life);
+	struct send_recipient *to;
+
+	w->letter = unpack_u64(&r.fields);
+	w->transport = read_string(&r);
+	w->nexthop = read_string(&r);
+	w->lmtp = unpack_bool(&r.fields);
+	w->more = unpack_bool(&r.fields);
+	w->at = unpack_u64(&r.fields);
+	w->len = unpack_u64(&r.fields);
+	w->prefix = unpack_bytes(&r.fields);
+	w->sender = unpack_bytes(&r.fields);
+	w->envid = unpack_bytes(&r.fields);
+	w->ret = unpack_u8(&r.fields);
+	w->body = read_choice(&r, BODY_BINARYMIME);
+	w->eight_bit = unpack_bool(&r.fields);
+	w->flags = unpack_u32(&r.fields);
+	w->recipients = read_count(&r, EACH_SEND, ENVELOPE_RECIPIENTS_MOST);
+	to = arena_take_array(life, w->recipients, sizeof *to);
+	for (uint32_t i = 0; i < w->recipients; i++) {
+		to[i].address = unpack_bytes(&r.fields);
+		to[i].orcpt = unpack_bytes(&r.fields);
+		to[i].notify = unpack_u8(&r.fields);
+	}
+	w->recipient = to;
+	return reader_done(&r);
+}
+
+void
+word_pack_sent(struct buffer *b, const struct word_sent *w)
+{
+	pack_bool(b, w->unreachable);
+	pack_u64(b, w->connect_us);
+	pack_u64(b, w->transfer_us);
+	pack_string(b, w->tls);
+	pack_u32(b, w->recipients);
+	for (uint32_t i = 0; i < w->recipients; i++) {
+		pack_u8(b, w->recipient[i].result);
+		pack_string(b, w->recipient[i].status);
+		pack_string(b, w->recipient[i].text);
+		pack_string(b, w->recipient[i].relay);
+	}
+}
+
+bool
+word_unpack_sent(struct bytes body, struct arena *life, struct word_sent *w)
+{
+	struct reader          r = reader_of(body, life);
+	struct sent_recipient *to;
+
+	w->unreachable = unpack_bool(&r.fields);
+	w->connect_us = unpack_u64(&r.fields);
+	w->transfer_us = unpack_u64(&r.fields);
+	w->tls = read_string(&r);
+	w->recipients = read_count(&r, EACH_SENT, ENVELOPE_RECIPIENTS_MOST);
+	to = arena_take_array(life, w->recipients, sizeof *to);
+	for (uint32_t i = 0; i < w->recipients; i++) {
+		to[i].result = read_choice(&r, SENT_REFUSED);
+		to[i].status = read_string(&r);
+		to[i].text = read_string(&r);
+		to[i].relay = read_string(&r);
+	}
+	w->recipient = to;
+	return reader_done(&r);
+}

@@ -1,0 +1,558 @@
+#include "base/arena.h"
+#include "base/base64.h"
+#include "base/journal.h"
+#include "sasl/mac.h"
+#include "smtp/sender/outgoing_inner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- what is said ---- */
+
+void
+outgoing_say(struct outgoing *o, const char *form, ...)
+{
+	struct buffer *out = o->needs->out(o->mouth);
+	va_list        list;
+
+	va_start(list, form);
+	buffer_vprintf(out, form, list);
+	va_end(list);
+	buffer_add_string(out, "\r\n");
+}
+
+void
+outgoing_wait_for(struct outgoing *o, enum outgoing_wait what)
+{
+	o->needs->wait(o->mouth, what);
+}
+
+void
+outgoing_end(struct outgoing *o)
+{
+	if (o->phase == PHASE_OVER)
+		return;
+	o->phase = PHASE_OVER;
+	outgoing_wait_for(o, WAIT_NOTHING);
+	o->needs->over(o->mouth);
+}
+
+const char *
+outgoing_said(struct outgoing *o, const char *command)
+{
+	buffer_reset(&o->words);
+	buffer_printf(&o->words, "host %s said: ", o->config.host);
+	response_words(&o->heard, &o->words);
+	if (command != NULL)
+		buffer_printf(&o->words, " (in reply to %s)", command);
+	buffer_add_char(&o->words, '\0');
+	return o->words.at;
+}
+
+/* rfc5321:4.2.1: the first digit.  A server that answers what nobody has asked is not to be believed now. */
+enum outgoing_fate
+outgoing_fate_of(const struct response *r, char status[static 12])
+{
+	response_status(r, status);
+	if (r->code / 100 == 5)
+		return FATE_REFUSED;
+	if (r->code / 100 != 4)
+		(void)snprintf(status, 12, "4.5.0");
+	return FATE_ELSEWHERE;
+}
+
+/* Nothing will come of this session. */
+static void
+fail(struct outgoing *o, enum outgoing_fate f, const char *status, const char *words)
+{
+	o->phase = PHASE_OVER;
+	outgoing_wait_for(o, WAIT_NOTHING);
+	o->needs->failed(o->mouth, f, status, words);
+}
+
+static void
+fail_politely(struct outgoing *o, enum outgoing_fate f, const char *status, const char *words)
+{
+	outgoing_say(o, "QUIT");
+	fail(o, f, status, words);
+}
+
+static void
+refused_to_talk(struct outgoing *o, enum outgoing_fate f, const char *status)
+{
+	buffer_reset(&o->words);
+	buffer_printf(&o->words, "host %s refused to talk to me: ", o->config.host);
+	response_words(&o->heard, &o->words);
+	buffer_add_char(&o->words, '\0');
+	fail_politely(o, f, status, o->words.at);
+}
+
+/* ---- EHLO and what it offers ---- */
+
+unsigned
+outgoing_offer_named(struct bytes keyword)
+{
+	/* clang-format off */
+	static const struct { const char *name; unsigned bit; } offers[] = {
+		{ "PIPELINING", OFFERS_PIPELINING }, { "SIZE", OFFERS_SIZE },         { "8BITMIME", OFFERS_8BITMIME },
+		{ "STARTTLS", OFFERS_STARTTLS },     { "AUTH", OFFERS_AUTH },         { "CHUNKING", OFFERS_CHUNKING },
+		{ "DSN", OFFERS_DSN },               { "SMTPUTF8", OFFERS_SMTPUTF8 }, { "REQUIRETLS", OFFERS_REQUIRETLS },
+		{ "BINARYMIME", OFFERS_BINARYMIME }, { "ENHANCEDSTATUSCODES", OFFERS_ENHANCED },
+	};
+	/* clang-format on */
+	for (size_t i = 0; i < COUNT(offers); i++)
+		if (bytes_is(keyword, offers[i].name))
+			return offers[i].bit;
+	return 0;
+}
+
+static void
+say_hello(struct outgoing *o)
+{
+	o->phase = PHASE_EHLO;
+	if (o->config.never_ehlo && !o->config.lmtp) {
+		o->phase = PHASE_HELO;
+		outgoing_say(o, "HELO %s", o->config.hello);
+	} else {
+		outgoing_say(o, "%s %s", o->config.lmtp ? "LHLO" : "EHLO", o->config.hello);
+	}
+	outgoing_wait_for(o, WAIT_HELLO);
+}
+
+/* One keyword and what stands behind it.  Servers before rfc2554 said AUTH=PLAIN. */
+static void
+read_offer(struct outgoing *o, struct bytes line)
+{
+	struct bytes keyword = { NULL, 0 };
+	unsigned     bit;
+
+	if (bytes_starts_nocase(line, BYTES("AUTH=")))
+		line = bytes_cut(line, 0, line.len), keyword = bytes_cut(line, 0, 4),
+		line = bytes_cut(line, 5, SIZE_MAX);
+	else if (!bytes_split(&line, ' ', &keyword))
+		return;
+	bit = outgoing_offer_named(keyword) & ~o->config.discard;
+	o->offers |= bit;
+	line = bytes_trim(line);
+	if (bit == OFFERS_SIZE && !bytes_number(line, &o->size_most))
+		o->size_most = 0;
+	if (bit == OFFERS_AUTH && o->mechanisms[0] == '\0')
+		(void)bytes_string(line, o->mechanisms, sizeof o->mechanisms);
+}
+
+static void
+read_offers(struct outgoing *o)
+{
+	struct bytes rest = buffer_bytes(&o->heard.text), line;
+
+	o->offers = 0;
+	o->size_most = 0;
+	o->mechanisms[0] = '\0';
+	(void)response_line(&rest, &line); /* its name, and a greeting */
+	while (response_line(&rest, &line))
+		read_offer(o, line);
+}
+
+static void log_in(struct outgoing *);
+
+static void
+greeted(struct outgoing *o)
+{
+	if (o->config.tls != OUTGOING_CLEAR && !o->secure && (o->offers & OFFERS_STARTTLS) != 0) {
+		o->phase = PHASE_STARTTLS;
+		outgoing_say(o, "STARTTLS");
+		outgoing_wait_for(o, WAIT_STARTTLS);
+		return;
+	}
+	if (o->config.tls == OUTGOING_ENCRYPT && !o->secure) {
+		buffer_reset(&o->words);
+		buffer_printf(&o->words, "TLS is required, but was not offered by host %s",
+		              o->config.host);
+		buffer_add_char(&o->words, '\0');
+		fail_politely(o, FATE_ELSEWHERE, "4.7.4", o->words.at);
+		return;
+	}
+	log_in(o);
+}
+
+static void
+hear_greeting(struct outgoing *o)
+{
+	char               status[12];
+	enum outgoing_fate f;
+
+	if (o->heard.code / 100 == 2) {
+		say_hello(o);
+		return;
+	}
+	f = outgoing_fate_of(&o->heard, status);
+	if (o->config.skip_5xx_greeting && f == FATE_REFUSED) {
+		f = FATE_ELSEWHERE;
+		status[0] = '4';
+	}
+	refused_to_talk(o, f, status);
+}
+
+/* rfc5321:3.2: who does not know EHLO gets HELO. */
+static void
+hear_ehlo(struct outgoing *o)
+{
+	char status[12];
+
+	if (o->heard.code / 100 == 2) {
+		read_offers(o);
+		greeted(o);
+	} else if (o->heard.code == 421 || o->config.lmtp) {
+		refused_to_talk(o, outgoing_fate_of(&o->heard, status), status);
+	} else {
+		o->phase = PHASE_HELO;
+		outgoing_say(o, "HELO %s", o->config.hello);
+		outgoing_wait_for(o, WAIT_HELLO);
+	}
+}
+
+static void
+hear_helo(struct outgoing *o)
+{
+	char status[12];
+
+	o->offers = 0;
+	if (o->heard.code / 100 == 2)
+		greeted(o);
+	else
+		refused_to_talk(o, outgoing_fate_of(&o->heard, status), status);
+}
+
+/* ---- STARTTLS (rfc3207) ---- */
+
+static void
+hear_starttls(struct outgoing *o)
+{
+	if (o->heard.code == 220) {
+		o->phase = PHASE_SHAKING;
+		outgoing_wait_for(o, WAIT_STARTTLS);
+		o->needs->secure(o->mouth);
+		return;
+	}
+	if (o->config.tls != OUTGOING_ENCRYPT) {
+		log_in(o);
+		return;
+	}
+	buffer_reset(&o->words);
+	buffer_printf(&o->words,
+	              "TLS is required, but host %s refused to start TLS: ", o->config.host);
+	response_words(&o->heard, &o->words);
+	buffer_add_char(&o->words, '\0');
+	fail_politely(o, FATE_ELSEWHERE, "4.7.4", o->words.at);
+}
+
+/* What was said before the handshake is forgotten (rfc3207:4.2). */
+void
+outgoing_secured(struct outgoing *o, bool ok, const char *why)
+{
+	if (o->phase != PHASE_SHAKING)
+		return;
+	if (!ok) {
+		o->handshake_failed = true;
+		buffer_reset(&o->words);
+		buffer_printf(&o->words, "Cannot start TLS: handshake failure with %s: %s",
+		              o->config.host, why);
+		buffer_add_char(&o->words, '\0');
+		fail(o, FATE_ELSEWHERE, "4.7.5", o->words.at);
+		return;
+	}
+	o->secure = true;
+	o->offers = 0;
+	say_hello(o);
+}
+
+bool
+outgoing_handshake_failed(const struct outgoing *o)
+{
+	return o->handshake_failed;
+}
+
+/* ---- AUTH (rfc4954) ---- */
+
+enum mechanism { MECHANISM_CRAM_MD5, MECHANISM_PLAIN, MECHANISM_LOGIN, MECHANISMS };
+static const char *const mechanism_names[MECHANISMS] = { "CRAM-MD5", "PLAIN", "LOGIN" };
+
+static bool
+has_word(const char *list, const char *word)
+{
+	struct bytes rest = bytes_of(list), one;
+
+	while (bytes_split(&rest, ' ', &one))
+		if (bytes_is(one, word))
+			return true;
+	return false;
+}
+
+/* The first that both know and our settings allow. */
+static enum mechanism
+choose(const struct outgoing *o)
+{
+	bool hides = o->secure ? o->config.no_plaintext_tls : o->config.no_plaintext;
+
+	for (int m = 0; m < MECHANISMS; m++) {
+		if (!has_word(o->mechanisms, mechanism_names[m]) ||
+		    (hides && m != MECHANISM_CRAM_MD5) ||
+		    (m == MECHANISM_CRAM_MD5 && !mac_has("MD5")))
+			continue;
+		if (*o->config.mechanisms == '\0' ||
+		    has_word(o->config.mechanisms, mechanism_names[m]))
+			return (enum mechanism)m;
+	}
+	return MECHANISMS;
+}
+
+static void
+say_secret(struct outgoing *o, const char *before, struct bytes secret)
+{
+	struct buffer *out = o->needs->out(o->mouth);
+
+	buffer_add_string(out, before);
+	base64_encode(out, secret);
+	buffer_add_string(out, "\r\n");
+}
+
+static void
+log_in(struct outgoing *o)
+{
+	struct buffer plain = { 0 };
+
+	if (!o->config.auth || o->config.user == NULL || (o->offers & OFFERS_AUTH) == 0 ||
+	    o->authenticated) {
+		outgoing_ready(o);
+		return;
+	}
+	o->mechanism = choose(o);
+	o->auth_step = 0;
+	if (o->mechanism == MECHANISMS) {
+		buffer_reset(&o->words);
+		buffer_printf(&o->words,
+		              "SASL authentication failed; cannot authenticate to server %s: "
+		              "no mechanism available",
+		              o->config.host);
+		buffer_add_char(&o->words, '\0');
+		fail_politely(o, FATE_ELSEWHERE, "4.7.0", o->words.at);
+		return;
+	}
+	o->phase = PHASE_AUTH;
+	outgoing_wait_for(o, WAIT_AUTH);
+	if (o->mechanism != MECHANISM_PLAIN) {
+		outgoing_say(o, "AUTH %s", mechanism_names[o->mechanism]);
+		return;
+	}
+	buffer_add_char(&plain, '\0');
+	buffer_add_string(&plain, o->config.user);
+	buffer_add_char(&plain, '\0');
+	buffer_add_string(&plain, o->config.password);
+	say_secret(o, "AUTH PLAIN ", buffer_bytes(&plain));
+	explicit_bzero(plain.at, plain.len);
+	buffer_free(&plain);
+}
+
+/* rfc2195: the HMAC of the challenge by the password. */
+static bool
+answer_cram(struct outgoing *o, struct bytes challenge)
+{
+	unsigned char made[MAC_MOST];
+	char          hex[2 * MAC_MOST + 1];
+	struct buffer plain = { 0 };
+	size_t        n = mac_make("MD5", bytes_of(o->config.password), challenge, made);
+
+	mac_hex(made, n, hex);
+	buffer_printf(&plain, "%s %s", o->config.user, hex);
+	say_secret(o, "", buffer_bytes(&plain));
+	buffer_free(&plain);
+	return true;
+}
+
+/* A challenge: false when there is nothing to answer to it. */
+static bool
+answer(struct outgoing *o)
+{
+	struct bytes  rest = buffer_bytes(&o->heard.text), line;
+	struct buffer challenge = { 0 };
+	bool          good = response_line(&rest, &line);
+	int           step = o->auth_step++;
+
+	if (good && o->mechanism == MECHANISM_CRAM_MD5)
+		good = step == 0 && base64_decode(&challenge, bytes_trim(line)) &&
+		       answer_cram(o, buffer_bytes(&challenge));
+	else if (good && o->mechanism == MECHANISM_LOGIN && step < 2)
+		say_secret(o, "", bytes_of(step == 0 ? o->config.user : o->config.password));
+	else
+		good = false;
+	buffer_free(&challenge);
+	return good;
+}
+
+static void
+hear_auth(struct outgoing *o)
+{
+	char               status[12];
+	enum outgoing_fate f;
+
+	if (o->heard.code == 334) {
+		outgoing_wait_for(o, WAIT_AUTH);
+		if (!answer(o))
+			outgoing_say(o, "*");
+		return;
+	}
+	if (o->heard.code / 100 == 2) {
+		o->authenticated = true;
+		outgoing_ready(o);
+		return;
+	}
+	f = outgoing_fate_of(&o->heard, status);
+	if (o->config.auth_soft && f == FATE_REFUSED) {
+		f = FATE_ELSEWHERE;
+		status[0] = '4';
+	}
+	buffer_reset(&o->words);
+	buffer_printf(&o->words, "SASL authentication failed; server %s said: ", o->config.host);
+	response_words(&o->heard, &o->words);
+	buffer_add_char(&o->words, '\0');
+	fail_politely(o, f, status, o->words.at);
+}
+
+/* ---- its life ---- */
+
+void
+outgoing_ready(struct outgoing *o)
+{
+	o->phase = PHASE_READY;
+	o->t = NULL;
+	outgoing_wait_for(o, WAIT_NOTHING);
+	o->needs->ready(o->mouth);
+}
+
+struct outgoing *
+outgoing_open(const struct outgoing_config *config, const struct outgoing_needs *needs, void *mouth)
+{
+	struct outgoing *o = memory_take(sizeof *o);
+
+	o->config = *config;
+	o->needs = needs;
+	o->mouth = mouth;
+	o->secure = config->secured;
+	o->phase = PHASE_GREETING;
+	response_begin(&o->heard);
+	outgoing_wait_for(o, WAIT_GREETING);
+	return o;
+}
+
+void
+outgoing_close(struct outgoing **op)
+{
+	struct outgoing *o = *op;
+
+	*op = NULL;
+	if (o == NULL)
+		return;
+	response_free(&o->heard);
+	buffer_free(&o->words);
+	memory_free(o);
+}
+
+unsigned
+outgoing_offers(const struct outgoing *o)
+{
+	return o->offers;
+}
+
+static void
+hear_quit(struct outgoing *o)
+{
+	outgoing_end(o);
+}
+
+void
+outgoing_quit(struct outgoing *o)
+{
+	if (o->phase == PHASE_OVER)
+		return;
+	outgoing_say(o, "QUIT");
+	o->phase = PHASE_QUIT;
+	outgoing_wait_for(o, WAIT_QUIT);
+	if (o->config.skip_quit)
+		outgoing_end(o);
+}
+
+static const char *const busy_with[PHASES] = {
+	[PHASE_GREETING] = "receiving the initial server greeting",
+	[PHASE_EHLO] = "performing the EHLO handshake",
+	[PHASE_HELO] = "performing the HELO handshake",
+	[PHASE_STARTTLS] = "performing the STARTTLS handshake",
+	[PHASE_SHAKING] = "performing the TLS handshake",
+	[PHASE_AUTH] = "logging in",
+	[PHASE_READY] = "waiting for work",
+	[PHASE_ENVELOPE] = "sending MAIL FROM, RCPT TO or DATA command",
+	[PHASE_CONTENT] = "sending message body",
+	[PHASE_END] = "sending end of data -- message may be sent more than once",
+	[PHASE_RSET] = "sending RSET command",
+};
+
+/* In doubt after the final dot no other host is asked at once: that would be a second copy by our own doing. */
+void
+outgoing_lost(struct outgoing *o, const char *why, bool patience)
+{
+	enum outgoing_phase p = o->phase;
+	const char         *status = "4.4.2";
+
+	if (p == PHASE_OVER)
+		return;
+	buffer_reset(&o->words);
+	if (patience)
+		buffer_printf(&o->words, "conversation with %s timed out while %s", o->config.host,
+		              busy_with[p] != NULL ? busy_with[p] : "leaving");
+	else
+		buffer_printf(&o->words, "lost connection with %s while %s%s%s", o->config.host,
+		              busy_with[p] != NULL ? busy_with[p] : "leaving",
+		              *why != '\0' ? ": " : "", why);
+	buffer_add_char(&o->words, '\0');
+	if (o->t != NULL)
+		outgoing_transaction_lost(o, p == PHASE_END ? FATE_LATER : FATE_ELSEWHERE, status,
+		                          o->words.at);
+	else if (p < PHASE_READY)
+		fail(o, FATE_ELSEWHERE, status, o->words.at);
+	else
+		outgoing_end(o);
+}
+
+/* clang-format off */
+static void (*const hears[PHASES])(struct outgoing *) = {
+	[PHASE_GREETING] = hear_greeting,          [PHASE_EHLO] = hear_ehlo,
+	[PHASE_HELO] = hear_helo,                  [PHASE_STARTTLS] = hear_starttls,
+	[PHASE_AUTH] = hear_auth,                  [PHASE_ENVELOPE] = outgoing_hear_envelope,
+	[PHASE_CONTENT] = outgoing_hear_content,   [PHASE_END] = outgoing_hear_end,
+	[PHASE_RSET] = outgoing_hear_rset,         [PHASE_QUIT] = hear_quit,
+};
+/* clang-format on */
+
+/* A response in a phase that waits for none ("421 idle too long") ends the session. */
+size_t
+outgoing_take(struct outgoing *o, struct bytes arrived)
+{
+	size_t total = 0, used;
+
+	while (o->phase != PHASE_OVER && o->phase != PHASE_SHAKING && total < arrived.len) {
+		enum response_outcome r =
+			response_take(&o->heard, bytes_cut(arrived, total, SIZE_MAX), &used);
+
+		total += used;
+		if (r == RESPONSE_SHORT)
+			break;
+		if (r == RESPONSE_NONSENSE)
+			outgoing_lost(o, "its answer is none that SMTP knows", false);
+		else if (hears[o->phase] == NULL)
+			outgoing_end(o);
+		else
+			hears[o->phase](o);
+		if (r == RESPONSE_WHOLE)
+			response_begin(&o->heard);
+	}
+	return total;
+}

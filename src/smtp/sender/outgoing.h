@@ -1,0 +1,106 @@
+/*
+ * outgoing -- one SMTP or LMTP session with another host's server, seen from the client (rfc5321, rfc2033)
+ *
+ * From:     role/sender, which connects and brings bytes; a test or a fuzzer does as well
+ * To:       the house, through struct outgoing_needs
+ * Touches:  no descriptor and no clock; it never waits
+ *
+ * outgoing_open()    after connecting: the greeting is waited for.
+ * outgoing_take()    understands what has arrived and returns how much of it is used up.  Bytes that nobody has
+ *     asked for end the session.
+ * outgoing_send()    a transaction; only when `ready` was said.  Every recipient's fate is told by `fate`, once, and as soon
+ *     as it is known; then `done`.  The transaction must live until then.
+ * outgoing_quit()    the session is not wanted any more.
+ * outgoing_drained() there is room for more content.
+ * outgoing_secured() the handshake is over.
+ * outgoing_lost()    the connection is gone, or patience is over: recipients without a fate get one.
+ *
+ * A session that cannot be used says `failed` instead of `ready`.  Within needs->fate, done, failed and ready the session
+ * must not be closed; in the turn after it may.
+ *
+ * What a fate means:
+ *     FATE_DELIVERED  the server has taken it
+ *     FATE_REFUSED    it will never work (5yz)
+ *     FATE_ELSEWHERE  not here and now; another host of the same destination may be asked at once
+ *     FATE_LATER      not now.  After a final dot whose answer never came this is the fate, so that whether there are two copies depends
+ *                     on that server alone: a window no client can close (rfc1047)
+ */
+#ifndef SMTP_SENDER_OUTGOING_H
+#define SMTP_SENDER_OUTGOING_H
+
+#include "base/buffer.h"
+#include "channel/tls.h"
+#include "smtp/sender/response.h"
+
+enum outgoing_fate { FATE_NONE, FATE_DELIVERED, FATE_REFUSED, FATE_ELSEWHERE, FATE_LATER };
+/* What is waited for; each has its time in the settings. */
+enum outgoing_wait { WAIT_GREETING, WAIT_HELLO, WAIT_STARTTLS, WAIT_AUTH, WAIT_MAIL, WAIT_RCPT, WAIT_DATA_INIT,
+                     WAIT_DATA_CONTENT, WAIT_DATA_DONE, WAIT_RSET, WAIT_QUIT, WAIT_NOTHING, WAITS };
+/* What an answer to EHLO offers. */
+enum outgoing_offer { OFFERS_PIPELINING = 1, OFFERS_SIZE = 2, OFFERS_8BITMIME = 4, OFFERS_STARTTLS = 8, OFFERS_AUTH = 16,
+                      OFFERS_CHUNKING = 32, OFFERS_DSN = 64, OFFERS_SMTPUTF8 = 128, OFFERS_REQUIRETLS = 256, OFFERS_BINARYMIME = 512,
+                      OFFERS_ENHANCED = 1024 };
+unsigned outgoing_offer_named(struct bytes keyword);     /* 0: none of these */
+
+enum outgoing_tls { OUTGOING_CLEAR, OUTGOING_MAY, OUTGOING_ENCRYPT };
+struct outgoing_config {
+	const char *host;              /* "mx.example.com[192.0.2.1]", for words   */
+	const char *hello;             /* what we call ourselves                   */
+	bool        lmtp, never_ehlo;
+	bool        secured;           /* TLS came first                           */
+	int         tls;               /* enum outgoing_tls                        */
+	unsigned    discard;           /* enum outgoing_offer that are not believed */
+	int64_t     line_most;         /* longer lines of a letter are folded; 0: as they are */
+	bool        skip_5xx_greeting, skip_quit;
+	bool        auth;              /* log in; without user and password: where they are not set it is left out */
+	const char *user, *password;   /* NULL: none for this host                 */
+	bool        no_plaintext, no_plaintext_tls;
+	const char *mechanisms;        /* those that may be used, by blanks; "" all */
+	bool        auth_soft;         /* a refused login is no reason to return mail */
+};
+
+struct outgoing_recipient {
+	struct bytes address, orcpt;
+	uint8_t      notify;           /* message/envelope.h                       */
+	uint8_t      fate;             /* enum outgoing_fate                       */
+	bool         taken;            /* RCPT was answered with 2yz               */
+};
+struct outgoing_transaction {
+	struct bytes sender, envid;
+	uint8_t      ret;              /* 'F', 'H', 0                              */
+	bool         eight_bit, binary, utf8, require_tls;
+	bool         probe;            /* ends before DATA: may they be sent to?   */
+	uint64_t     size;
+	struct outgoing_recipient *rcpt;
+	uint32_t     rcpts;
+};
+
+struct outgoing_needs {
+	struct buffer *(*out)(void *mouth);
+	size_t (*pending)(void *mouth);            /* bytes said that have not gone      */
+	/* The letter from `at`: how many bytes there are in `to`; 0: it cannot be read. */
+	size_t (*content)(void *mouth, uint64_t at, char *to, size_t room);
+	void (*secure)(void *mouth);               /* outgoing_secured() will follow     */
+	void (*wait)(void *mouth, enum outgoing_wait);
+	void (*ready)(void *mouth);
+	void (*failed)(void *mouth, enum outgoing_fate, const char *status, const char *words);
+	void (*fate)(void *mouth, uint32_t rcpt, enum outgoing_fate, const char *status, const char *words);
+	/* Every recipient has a fate; `good`: after `ready` there may be another transaction. */
+	void (*done)(void *mouth, bool good);
+	void (*over)(void *mouth);                 /* the connection is to be closed     */
+};
+
+struct outgoing;
+struct outgoing *outgoing_open(const struct outgoing_config *, const struct outgoing_needs *, void *mouth);
+size_t   outgoing_take(struct outgoing *, struct bytes arrived);
+void     outgoing_send(struct outgoing *, struct outgoing_transaction *);
+void     outgoing_drained(struct outgoing *);
+void     outgoing_secured(struct outgoing *, bool ok, const char *why);
+void     outgoing_lost(struct outgoing *, const char *why, bool patience);
+void     outgoing_quit(struct outgoing *);
+unsigned outgoing_offers(const struct outgoing *);
+/* Whether STARTTLS was agreed and the handshake failed: without TLS the host may be tried once more. */
+bool     outgoing_handshake_failed(const struct outgoing *);
+void     outgoing_close(struct outgoing **);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * outgoing_inner -- what the files of one outgoing session share: outgoing (from the greeting to the login), transaction
+ */
+#ifndef SMTP_SENDER_OUTGOING_INNER_H
+#define SMTP_SENDER_OUTGOING_INNER_H
+
+#include "smtp/sender/outgoing.h"
+
+enum outgoing_phase {
+	PHASE_GREETING, PHASE_EHLO, PHASE_HELO, PHASE_STARTTLS, PHASE_SHAKING, PHASE_AUTH,
+	PHASE_READY,
+	PHASE_ENVELOPE,                /* MAIL, RCPT and perhaps DATA are answered */
+	PHASE_CONTENT,                 /* the letter goes                          */
+	PHASE_END,                     /* its end was said                         */
+	PHASE_RSET, PHASE_QUIT, PHASE_OVER,
+	PHASES
+};
+struct outgoing {
+	struct outgoing_config       config;
+	const struct outgoing_needs *needs;
+	void           *mouth;
+	enum outgoing_phase phase;
+	struct response heard;
+	struct buffer   words;         /* scratch of what is told                  */
+	unsigned        offers;
+	uint64_t        size_most;     /* 0: not said                              */
+	char            mechanisms[256];
+	bool            secure, handshake_failed, authenticated;
+	/* of a login */
+	int             mechanism, auth_step;
+	/* of a transaction */
+	struct outgoing_transaction *t;
+	bool            said_mail, said_data, heard_mail, heard_data, good_mail, chunk;
+	uint32_t        said_rcpts, heard_rcpts, taken, answered;
+	uint64_t        content_at;
+	bool            line_start, held_cr;
+	int64_t         column;
+};
+
+void outgoing_hear_envelope(struct outgoing *);
+void outgoing_hear_content(struct outgoing *);
+void outgoing_hear_end(struct outgoing *);
+void outgoing_hear_rset(struct outgoing *);
+/* All that has no fate yet gets this one, and the session ends. */
+void outgoing_transaction_lost(struct outgoing *, enum outgoing_fate, const char *status, const char *words);
+
+void outgoing_say(struct outgoing *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+void outgoing_wait_for(struct outgoing *, enum outgoing_wait);
+void outgoing_ready(struct outgoing *);
+void outgoing_end(struct outgoing *);
+/* "host X said: 550 ... (in reply to MAIL FROM command)", good until the next. */
+const char *outgoing_said(struct outgoing *, const char *command);
+/* What an answer means that is not the one hoped for, and its status. */
+enum outgoing_fate outgoing_fate_of(const struct response *, char status[static 12]);
+
+#endif

@@ -1,0 +1,463 @@
+#include "smtp/sender/route.h"
+#include "base/random.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EACH_DESTINATION = 1 << 20 /* what is named first is tried first */ };
+
+/* One search. */
+struct finding {
+	const struct route_request *q;
+	struct arena               *a;
+	struct route               *out;
+	struct route_host           host[ROUTE_HOSTS_MOST];
+	size_t                      hosts, room;
+	bool                        waits, later;
+	uint32_t                    base; /* added to every preference            */
+	uint32_t                    own;  /* the best preference we have ourselves */
+	size_t                      names;
+};
+
+/* ---- addresses ---- */
+
+static bool
+is_word_of(struct bytes list, const char *word)
+{
+	struct bytes one;
+
+	while (bytes_split(&list, ' ', &one))
+		if (bytes_is(one, word))
+			return true;
+	return false;
+}
+
+static bool
+is_own(const struct finding *f, const struct peer *p)
+{
+	if (p->port != f->q->smtp_port)
+		return false;
+	if (is_word_of(f->q->own, p->text))
+		return true;
+	for (size_t i = 0; i < f->q->own_more.count; i++)
+		if (bytes_is(bytes_of(p->text), f->q->own_more.item[i]))
+			return true;
+	return false;
+}
+
+static void
+add_host(struct finding *f, const char *name, const struct peer *p, uint32_t preference)
+{
+	struct route_host *h = &f->host[f->hosts];
+
+	if (f->hosts == ROUTE_HOSTS_MOST || (p->family == AF_INET ? !f->q->v4 : !f->q->v6))
+		return;
+	for (size_t i = 0; i < f->hosts; i++)
+		if (strcmp(f->host[i].peer.text, p->text) == 0 && f->host[i].peer.port == p->port)
+			return;
+	*h = (struct route_host){ name, *p, f->base + preference, random_number() };
+	f->hosts++;
+}
+
+static bool
+parse_address(struct bytes text, uint16_t port, struct peer *out)
+{
+	struct sockaddr_storage ss = { 0 };
+	struct sockaddr_in     *v4 = (void *)&ss;
+	struct sockaddr_in6    *v6 = (void *)&ss;
+	char                    copy[64];
+
+	if (bytes_starts_nocase(text, BYTES("IPv6:")))
+		text = bytes_cut(text, 5, SIZE_MAX);
+	if (!bytes_string(text, copy, sizeof copy))
+		return false;
+	if (inet_pton(AF_INET, copy, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+	} else if (inet_pton(AF_INET6, copy, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(port);
+	} else {
+		return false;
+	}
+	return peer_from(&ss, out);
+}
+
+static bool
+add_record(struct finding *f, const char *name, const struct answer_record *r, uint16_t type,
+           uint16_t port, uint32_t preference)
+{
+	struct sockaddr_storage ss = { 0 };
+	struct sockaddr_in     *v4 = (void *)&ss;
+	struct sockaddr_in6    *v6 = (void *)&ss;
+	struct peer             p;
+
+	if (r->data.len != (type == DNS_A ? 4 : 16))
+		return false;
+	if (type == DNS_A) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		memcpy(&v4->sin_addr, r->data.at, 4);
+	} else {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(port);
+		memcpy(&v6->sin6_addr, r->data.at, 16);
+	}
+	if (!peer_from(&ss, &p))
+		return false;
+	if (is_own(f, &p) && f->base + preference < f->own)
+		f->own = f->base + preference;
+	add_host(f, name, &p, preference);
+	return true;
+}
+
+/* hosts(5): an address and its names. */
+static bool
+add_native(struct finding *f, struct bytes name, uint16_t port, uint32_t preference)
+{
+	static const char *const loopback[] = { "127.0.0.1", "::1" };
+	struct bytes             rest = f->q->hosts, line, word, address;
+	const char              *copy = arena_copy(f->a, name);
+	struct peer              p;
+	bool                     some = false;
+
+	/* rfc6761:6.3 */
+	for (size_t i = 0; bytes_is(name, "localhost") && i < COUNT(loopback); i++)
+		if (parse_address(bytes_of(loopback[i]), port, &p)) {
+			add_host(f, copy, &p, preference);
+			some = true;
+		}
+	while (!some && f->q->native && bytes_split(&rest, '\n', &line)) {
+		line = bytes_cut(line, 0, (size_t)bytes_find(line, '#'));
+		address.len = 0;
+		for (size_t i = 0, from = 0; i <= line.len; i++) {
+			if (i < line.len && line.at[i] != ' ' && line.at[i] != '\t')
+				continue;
+			word = bytes_cut(line, from, i - from);
+			from = i + 1;
+			if (word.len == 0)
+				continue;
+			if (address.len == 0)
+				address = word;
+			else if (bytes_equal_nocase(word, name) &&
+			         parse_address(address, port, &p)) {
+				add_host(f, copy, &p, preference);
+				some = true;
+			}
+		}
+	}
+	return some;
+}
+
+static enum route_outcome
+no_answer(struct finding *f, struct bytes name, const char *type, enum answer_status s)
+{
+	bool later = s == ANSWER_LATER;
+
+	f->out->status = later ? "4.4.3" : "5.4.4";
+	f->out->why = arena_printf(
+		f->a, "Host or domain name not found. Name service error for name=%.*s type=%s: %s",
+		(int)name.len, name.at, type,
+		later ? "Host not found, try again" : "Host not found");
+	return later ? ROUTE_LATER : ROUTE_NEVER;
+}
+
+/* What a name has for addresses. */
+static enum route_outcome
+add_addresses(struct finding *f, struct bytes name, uint16_t port, uint32_t preference)
+{
+	static const uint16_t types[] = { DNS_AAAA, DNS_A };
+	const char           *copy = arena_copy(f->a, name);
+	enum answer_status    worst = ANSWER_NO_RECORD;
+	size_t                some = 0;
+
+	if (f->names++ >= ROUTE_NAMES_MOST || add_native(f, name, port, preference))
+		return ROUTE_FOUND;
+	for (size_t t = 0; t < COUNT(types) && f->q->dns; t++) {
+		const struct answer *x;
+
+		if (types[t] == DNS_A ? !f->q->v4 : !f->q->v6)
+			continue;
+		if ((x = f->q->ask(f->q->ctx, name, types[t])) == NULL) {
+			f->waits = true;
+			continue;
+		}
+		if (x->status == ANSWER_LATER ||
+		    (x->status == ANSWER_NO_NAME && worst != ANSWER_LATER))
+			worst = x->status;
+		for (size_t i = 0; x->status == ANSWER_FOUND && i < x->records; i++)
+			some += add_record(f, copy, &x->record[i], types[t], port, preference);
+	}
+	if (f->waits)
+		return ROUTE_WAIT;
+	return some > 0 ? ROUTE_FOUND : no_answer(f, name, f->q->v4 ? "A" : "AAAA", worst);
+}
+
+/* ---- MX ---- */
+
+static bool
+is_null_mx(const struct answer *x)
+{
+	return x->records == 1 && (x->record[0].name.len == 0 || bytes_is(x->record[0].name, "."));
+}
+
+/* All MX hosts: those whose address cannot be found are left out while others have one. */
+static enum route_outcome
+add_exchangers(struct finding *f, struct bytes name, const struct answer *x, uint16_t port)
+{
+	enum route_outcome worst = ROUTE_NEVER, one;
+	size_t             found = 0;
+
+	for (size_t i = 0; i < x->records; i++) {
+		const struct answer_record *r = &x->record[i];
+
+		if (bytes_is(r->name, f->q->myhostname) && port == f->q->smtp_port &&
+		    f->base + r->preference < f->own)
+			f->own = f->base + r->preference;
+		one = add_addresses(f, arena_keep(f->a, r->name), port, r->preference);
+		found += one == ROUTE_FOUND;
+		if (one == ROUTE_LATER)
+			worst = ROUTE_LATER;
+	}
+	if (f->waits)
+		return ROUTE_WAIT;
+	if (found > 0)
+		return ROUTE_FOUND;
+	f->out->status = worst == ROUTE_LATER ? "4.4.3" : "5.4.4";
+	f->out->why = arena_printf(f->a, "unable to look up the mail exchangers of %.*s",
+	                           (int)name.len, name.at);
+	return worst;
+}
+
+static enum route_outcome
+add_domain(struct finding *f, struct bytes name, uint16_t port)
+{
+	const struct answer *x;
+
+	if (f->q->lmtp || !f->q->dns)
+		return add_addresses(f, name, port, 0);
+	if ((x = f->q->ask(f->q->ctx, name, DNS_MX)) == NULL) {
+		f->waits = true;
+		return ROUTE_WAIT;
+	}
+	switch (x->status) {
+	case ANSWER_FOUND: break;
+	case ANSWER_NO_RECORD: return add_addresses(f, name, port, 0); /* rfc5321:5.1 */
+	default:
+		if (add_native(f, name, port, 0))
+			return ROUTE_FOUND;
+		return no_answer(f, name, "MX", x->status);
+	}
+	if (is_null_mx(x)) {
+		f->out->status = "5.1.10";
+		f->out->why = arena_printf(f->a, "Domain %.*s does not accept mail (nullMX)",
+		                           (int)name.len, name.at);
+		return ROUTE_NEVER;
+	}
+	return add_exchangers(f, name, x, port);
+}
+
+/* ---- a destination ---- */
+
+/* ":2525" or ":smtp" */
+static bool
+parse_port(struct bytes text, uint16_t *port)
+{
+	static const struct {
+		const char *name;
+		uint16_t    port;
+	} names[] = { { "smtp", 25 },
+		      { "submission", 587 },
+		      { "smtps", 465 },
+		      { "submissions", 465 },
+		      { "lmtp", 24 } };
+	uint64_t n;
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (bytes_is(text, names[i].name)) {
+			*port = names[i].port;
+			return true;
+		}
+	if (!bytes_number(text, &n) || n == 0 || n > UINT16_MAX)
+		return false;
+	*port = (uint16_t)n;
+	return true;
+}
+
+static enum route_outcome
+misconfigured(struct finding *f, struct bytes text)
+{
+	f->out->status = "4.3.5";
+	f->out->why = arena_printf(f->a,
+	                           "\"%.*s\" is no destination: expected host, [host] or "
+	                           "[host]:port",
+	                           (int)text.len, text.at);
+	return ROUTE_LATER;
+}
+
+static enum route_outcome
+add_destination(struct finding *f, struct bytes text)
+{
+	struct bytes       whole = text, name = text, behind = { NULL, 0 };
+	uint16_t           port = f->q->port;
+	enum route_outcome o = ROUTE_FOUND;
+	bool               brackets = text.at[0] == '[';
+	ptrdiff_t          end = bytes_find(text, brackets ? ']' : ':');
+	struct peer        p;
+
+	if (brackets && end < 0)
+		return misconfigured(f, whole);
+	if (brackets) {
+		name = bytes_cut(text, 1, (size_t)end - 1);
+		behind = bytes_cut(text, (size_t)end + 1, SIZE_MAX);
+		if (behind.len > 0 && behind.at[0] != ':')
+			return misconfigured(f, whole);
+		behind = bytes_cut(behind, 1, SIZE_MAX);
+	} else if (end >= 0) {
+		name = bytes_cut(text, 0, (size_t)end);
+		behind = bytes_cut(text, (size_t)end + 1, SIZE_MAX);
+	}
+	if (name.len == 0 || (behind.len > 0 && !parse_port(behind, &port)))
+		return misconfigured(f, whole);
+	if (parse_address(name, port, &p)) {
+		if (is_own(f, &p) && f->base < f->own)
+			f->own = f->base;
+		add_host(f, arena_copy(f->a, bytes_of(p.text)), &p, 0);
+	} else if (brackets) {
+		o = add_addresses(f, name, port, 0);
+	} else {
+		o = add_domain(f, name, port);
+	}
+	f->base += EACH_DESTINATION;
+	return o;
+}
+
+/* The hosts of a list, one destination behind another; the best outcome of all. */
+static enum route_outcome
+add_list(struct finding *f, struct bytes text)
+{
+	enum route_outcome best = ROUTE_NEVER, one;
+	bool               some = false;
+
+	for (size_t i = 0, from = 0; i <= text.len; i++) {
+		if (i < text.len && strchr(", \t", text.at[i]) == NULL)
+			continue;
+		if (i > from) {
+			one = add_destination(f, bytes_cut(text, from, i - from));
+			if (!some || one == ROUTE_FOUND ||
+			    (one == ROUTE_LATER && best == ROUTE_NEVER))
+				best = one;
+			some = true;
+		}
+		from = i + 1;
+	}
+	return some ? best : misconfigured(f, text);
+}
+
+/* ---- the order ---- */
+
+static int
+family_rank(const struct route_host *h, int preference)
+{
+	return preference == PREFER_ANY
+	               ? 0
+	               : (h->peer.family == AF_INET) == (preference == PREFER_IPV6);
+}
+
+static int
+by_preference(const void *a, const void *b, void *request)
+{
+	const struct route_host    *x = a, *y = b;
+	const struct route_request *q = request;
+
+	if (x->preference != y->preference)
+		return x->preference < y->preference ? -1 : 1;
+	if (family_rank(x, q->preference) != family_rank(y, q->preference))
+		return family_rank(x, q->preference) - family_rank(y, q->preference);
+	return x->chance < y->chance ? -1 : x->chance > y->chance;
+}
+
+/* We, and who is no better than we, do not get it from us. */
+static void
+leave_out_own(struct finding *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->hosts; i++)
+		if (f->host[i].preference < f->own ||
+		    f->host[i].preference / EACH_DESTINATION != f->own / EACH_DESTINATION)
+			f->host[n++] = f->host[i];
+	f->hosts = n;
+}
+
+/* The first, both families among them: half of the places are each one's if the other needs the rest. */
+static void
+take_first(struct finding *f)
+{
+	size_t most = f->q->address_most, part = (most + 1) / 2, n = 0, of[2] = { 0 },
+	       all[2] = { 0 };
+
+	if (most == 0 || f->hosts <= most)
+		return;
+	for (size_t i = 0; i < f->hosts; i++)
+		all[f->host[i].peer.family == AF_INET]++;
+	for (size_t i = 0; i < f->hosts && n < most; i++) {
+		int    me = f->host[i].peer.family == AF_INET;
+		size_t theirs = all[!me] < part ? all[!me] : part;
+
+		if (of[me] + theirs >= most && of[me] >= part)
+			continue;
+		of[me]++;
+		f->host[n++] = f->host[i];
+	}
+	f->hosts = n;
+}
+
+static enum route_outcome
+finish(struct finding *f, enum route_outcome o)
+{
+	if (f->waits)
+		return ROUTE_WAIT;
+	if (f->hosts > 0 && f->own != UINT32_MAX) {
+		leave_out_own(f);
+		if (f->hosts == 0) {
+			f->out->status = "5.4.6";
+			f->out->why = arena_printf(f->a, "mail for %s loops back to myself",
+			                           f->q->nexthop);
+			return ROUTE_NEVER;
+		}
+	}
+	if (f->hosts == 0 && o == ROUTE_FOUND) {
+		f->out->status = "4.4.3";
+		f->out->why =
+			arena_printf(f->a,
+		                     "no address of %s is of a family that inet_protocols allows",
+		                     f->q->nexthop);
+		return ROUTE_LATER;
+	}
+	if (f->hosts == 0)
+		return o;
+	qsort_r(f->host, f->hosts, sizeof *f->host, by_preference, (void *)(uintptr_t)f->q);
+	take_first(f);
+	f->out->host = arena_take_array(f->a, f->hosts, sizeof *f->host);
+	memcpy(f->out->host, f->host, f->hosts * sizeof *f->host);
+	f->out->hosts = f->hosts;
+	return ROUTE_FOUND;
+}
+
+enum route_outcome
+route_find(const struct route_request *q, struct arena *a, struct route *out)
+{
+	struct finding     f = { .q = q, .a = a, .out = out, .own = UINT32_MAX };
+	struct bytes       text = bytes_of(q->nexthop);
+	enum route_outcome o;
+
+	*out = (struct route){ .status = "", .why = "" };
+	if (q->lmtp && bytes_starts_nocase(text, BYTES("inet:")))
+		text = bytes_cut(text, 5, SIZE_MAX);
+	o = add_list(&f, text);
+	for (size_t i = 0; i < q->fallback.count; i++)
+		(void)add_destination(&f, bytes_of(q->fallback.item[i]));
+	return finish(&f, o);
+}

@@ -1,0 +1,61 @@
+/*
+ * route -- which hosts take the mail for a destination, in which order they are tried (rfc5321:5.1)
+ *
+ * From:     role/sender
+ * Touches:  nothing; answers of the name service come through `ask`
+ *
+ * A destination is what transport_maps, relayhost and the domain of a recipient say:
+ *     example.com         its MX hosts; itself where it has none
+ *     example.com:2525    the same, another port
+ *     [mail.example.com]  that host, without MX; [192.0.2.1], [2001:db8::1], [IPv6:2001:db8::1] an address; :PORT behind it
+ *     several of these, by commas or blanks: one after another
+ *     inet:HOST:PORT      of LMTP, which knows no MX
+ *
+ * route_find() is a pure function of the request and of the answers so far: ROUTE_WAIT when `ask` had none yet for some
+ *     question (all that are known to be needed have been asked then); it is called again when there is one more.
+ *     ROUTE_FOUND with at least one host; ROUTE_LATER and ROUTE_NEVER with status and words.
+ *
+ * Order: by preference, by chance inside one (rfc5321:5.1), IPv6 and IPv4 as `preference` says; of more addresses than
+ * `address_most` the first, both families among them. Hosts that are ourselves, and those no better than these, are
+ * left out (rfc5321:5.1); when none remains the mail would come back to us.
+ * A null MX (rfc7505) takes no mail.
+ */
+#ifndef SMTP_SENDER_ROUTE_H
+#define SMTP_SENDER_ROUTE_H
+
+#include "base/setting.h"
+#include "channel/peer.h"
+#include "dns/answer.h"
+
+enum { ROUTE_HOSTS_MOST = 100, ROUTE_NAMES_MOST = 50 };
+enum route_preference { PREFER_ANY, PREFER_IPV6, PREFER_IPV4 };
+struct route_request {
+	const char  *nexthop;
+	uint16_t     port, smtp_port;          /* where it says none; where being ourselves means a loop */
+	bool         lmtp, dns, native, v4, v6;
+	int          preference;               /* enum route_preference              */
+	size_t       address_most;             /* 0: all                             */
+	struct bytes hosts;                    /* the text of hosts(5)               */
+	const char  *myhostname;
+	struct bytes own;                      /* our addresses, by blanks           */
+	struct setting_list own_more, fallback; /* proxy_interfaces; smtp_fallback_relay */
+	bool         is_last;                  /* we may be the best host for a name: it is no error */
+	/* The answer, NULL while there is none.  Good until route_find() returns. */
+	const struct answer *(*ask)(void *ctx, struct bytes name, uint16_t type);
+	void *ctx;
+};
+struct route_host {
+	const char  *name;                     /* "mx.example.com", or the address   */
+	struct peer  peer;                     /* its port too                       */
+	uint32_t     preference;
+	uint64_t     chance;
+};
+enum route_outcome { ROUTE_FOUND, ROUTE_WAIT, ROUTE_LATER, ROUTE_NEVER };
+struct route {
+	struct route_host *host;
+	size_t      hosts;
+	const char *status, *why;
+};
+enum route_outcome route_find(const struct route_request *, struct arena *, struct route *);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * settings -- how letters are taken to other hosts
+ */
+#ifndef SMTP_SENDER_SETTINGS_H
+#define SMTP_SENDER_SETTINGS_H
+
+#include "base/setting.h"
+
+struct sender_settings {
+	const char *helo_name, *lhlo_name, *bind_address, *bind_address6;
+	struct setting_list host_lookup;
+	int64_t     tcp_port, lmtp_port;
+	int         address_preference;        /* enum route_preference            */
+	int64_t     address_most, session_most;
+	struct setting_list fallback, discard;
+	bool        skip_5xx, skip_quit, never_ehlo;
+	int64_t     line_most;
+	int64_t     connect_ms, helo_ms, starttls_ms, mail_ms, rcpt_ms, data_init_ms, data_xfer_ms, data_done_ms, rset_ms, quit_ms;
+	int         tls_level;                 /* "", none, may, encrypt           */
+	bool        use_tls, tls_wrapper;
+	int         lmtp_tls_level;
+	bool        auth, auth_soft, auth_by_sender;
+	struct setting_list passwords, sasl_options, sasl_tls_options, mechanisms;
+	bool        cache_on_demand;
+	struct setting_list cache_destinations;
+	int64_t     cache_ms, reuse_ms, reuse_most;
+};
+extern const struct setting_table sender_setting_table;
+
+#endif
