@@ -36,10 +36,12 @@ struct rule {
 	/* NULL, or what is wrong with the argument: TAKES_WORD.  May be NULL. */
 	const char   *(*wrong)(const char *argument, struct arena *);
 	bool owner;                    /* it asks whose the sender is                   */
+	bool ahead;                    /* asks the DNS alone: its questions are asked before its turn, with others */
 	bool final;                    /* with it a recipient list refuses strangers (R180) */
 };
 struct rule_rows { const struct rule *row; size_t count; };
-extern const struct rule_rows rule_rows_plain, rule_rows_helo, rule_rows_address, rule_rows_login, rule_rows_access;
+extern const struct rule_rows rule_rows_plain, rule_rows_helo, rule_rows_address, rule_rows_login, rule_rows_access,
+	rule_rows_names, rule_rows_servers, rule_rows_lists, rule_rows_others;
 
 struct rule_list;
 struct rule_step {

@@ -6,7 +6,9 @@
 enum { LIST_MOST = 1000, CLASSES_MOST = 1000, CLASSES_DEEP = 100 };
 
 static const struct rule_rows *const kinds[] = {
-	&rule_rows_plain, &rule_rows_helo, &rule_rows_address, &rule_rows_login, &rule_rows_access,
+	&rule_rows_plain,   &rule_rows_helo,   &rule_rows_address,
+	&rule_rows_login,   &rule_rows_access, &rule_rows_names,
+	&rule_rows_servers, &rule_rows_lists,  &rule_rows_others,
 };
 
 static const struct rule *
@@ -293,6 +295,26 @@ copy_list(struct arena *a, const struct setting_list *list)
 	return (struct setting_list){ item, list->count };
 }
 
+/* What lies behind the pointers may go with the settings. */
+static void
+keep_witness(struct arena *a, struct witness_settings *w)
+{
+	const char **const texts[] = {
+		&w->sender_reason, &w->recipient_reason,       &w->rbl_reply,
+		&w->grey_text,     &w->service.default_action, &w->service.policy_context,
+		&w->verify_map,    &w->verify_sender,          &w->myhostname,
+	};
+	struct setting_list *const lists[] = {
+		&w->rbl_reply_maps, &w->backup_networks, &w->proxy_interfaces,
+		&w->grey_clients,   &w->grey_recipients,
+	};
+
+	for (size_t i = 0; i < COUNT(texts); i++)
+		*texts[i] = arena_copy(a, bytes_of(*texts[i]));
+	for (size_t i = 0; i < COUNT(lists); i++)
+		*lists[i] = copy_list(a, lists[i]);
+}
+
 static bool
 read_stage(struct rules *rules, const struct rule_world *world, enum rule_stage stage,
            struct buffer *errors, struct buffer *warnings)
@@ -334,6 +356,7 @@ rules_compile(const struct policy_settings *set, const struct rule_world *world,
 	rules->set.classes = copy_list(life, &set->classes);
 	rules->set.client_certs = copy_list(life, &set->client_certs);
 	rules->set.permit_log = copy_list(life, &set->permit_log);
+	keep_witness(life, &rules->set.witness);
 	for (enum rule_stage i = 0; i < RULE_STAGES; i++)
 		good = read_stage(rules, world, i, errors, warnings) && good;
 	/* Access tables may name classes that no list does. */
@@ -372,6 +395,12 @@ rules_drop(struct rules **rp)
 		return;
 	life = rules->life;
 	arena_close(&life);
+}
+
+const struct policy_settings *
+rules_settings(const struct rules *rules)
+{
+	return &rules->set;
 }
 
 bool

@@ -41,36 +41,18 @@ const struct rule_needs rule_needs_nothing = { ask_nothing };
  * Words
  */
 
-/* The bytes of one character that may be shown, 0 none. */
-static size_t
-shows(const struct rule_work *w, struct bytes rest)
-{
-	unsigned char c = (unsigned char)rest.at[0];
-	uint32_t      rune;
-
-	if (c >= ' ' && c < 127)
-		return 1;
-	return c >= 0xC2 && w->facts->utf8 ? bytes_utf8(rest, &rune) : 0;
-}
-
 const char *
 rule_shown(struct rule_work *w, struct bytes b)
 {
-	struct bytes rest = bytes_cut(b, 0, SHOWN_MOST);
-	char        *out = arena_take(w->life, rest.len + 4), *end = out;
+	size_t n = b.len < SHOWN_MOST ? b.len : SHOWN_MOST;
+	char  *out = arena_take(w->life, n + 4);
 
-	while (rest.len > 0) {
-		size_t n = shows(w, rest);
-
-		if (n > 0)
-			memcpy(end, rest.at, n);
-		else
-			*end = '?';
-		end += n > 0 ? n : 1;
-		rest = bytes_cut(rest, n > 0 ? n : 1, SIZE_MAX);
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)b.at[i];
+		out[i] = c >= ' ' && c < 127 ? (char)c : '?';
 	}
-	if (b.len > SHOWN_MOST)
-		memcpy(end, "...", 3);
+	if (n < b.len)
+		memcpy(out + n, "...", 3);
 	return out;
 }
 
@@ -330,6 +312,27 @@ ask_step(struct rule_work *w, const struct rule_step *s)
 	return r;
 }
 
+/* While one waits, the questions of those behind it that ask the DNS alone are asked, too: all is judged again anyhow, and
+   only in its order.  The first that permits, refuses, or asks somebody else ends that. */
+static void
+ask_ahead(struct rule_work *w, const struct rule_list *l, size_t from)
+{
+	unsigned warn = w->warn;
+
+	for (size_t i = from; i < l->count; i++) {
+		const struct rule_step *s = &l->step[i];
+		enum rule_result        r;
+
+		if (s->rule == NULL || !s->rule->ahead)
+			break;
+		w->warn = s->warn ? w->depth : 0;
+		r = ask_step(w, s);
+		if (r == RULE_OK || r == RULE_REJECT)
+			break;
+	}
+	w->warn = warn;
+}
+
 /* warn_if_reject holds for the rule behind it and, if that is a class, for all in it. */
 enum rule_result
 rule_list_ask(struct rule_work *w, const struct rule_list *l)
@@ -345,6 +348,8 @@ rule_list_ask(struct rule_work *w, const struct rule_list *l)
 		r = ask_step(w, &l->step[i]);
 		if (w->warn >= w->depth)
 			w->warn = 0;
+		if (r == RULE_WAITS)
+			ask_ahead(w, l, i + 1);
 		if (r != RULE_DUNNO)
 			break;
 		if (w->if_reject.active && w->if_permit.active)

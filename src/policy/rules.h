@@ -54,7 +54,6 @@ struct rule_facts {
 	bool trusted;                  /* in mynetworks                             */
 	bool lmtp, esmtp, tls, pipelined;
 	bool helo_said, has_sender, has_recipient;
-	bool utf8;                     /* replies may have UTF-8 (rfc6531:3.7.4.1)  */
 	bool tls_trusted;              /* the client's certificate leads to an authority of ours */
 	uint32_t recipients;           /* taken before this one                     */
 	uint64_t size;                 /* declared; at the end what came            */
@@ -135,6 +134,8 @@ struct rule_world {
 struct rules *rules_compile(const struct policy_settings *, const struct rule_world *, struct buffer *errors, struct buffer *warnings);
 struct rules *rules_take(struct rules *);
 void rules_drop(struct rules **);
+/* What they were made of. */
+const struct policy_settings *rules_settings(const struct rules *);
 /* Whether a list asks whose the sender's address is: then it is asked for before. */
 bool rules_want_owner(const struct rules *, const struct rule_facts *);
 /* Whether there is anything to judge at this moment. */

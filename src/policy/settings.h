@@ -5,6 +5,7 @@
 #define POLICY_SETTINGS_H
 
 #include "base/setting.h"
+#include "policy/witness-settings.h"
 
 enum { POLICY_LISTS = 8 };
 /* In whose table somebody is not known. */
@@ -21,6 +22,7 @@ struct policy_settings {
 	int64_t reject, defer, map_reject, map_defer, invalid_name, non_fqdn, relay, bounce, plaintext;
 	const char *null_key;                           /* "<>"                  */
 	struct setting_list client_certs, permit_log;
+	struct witness_settings witness;                /* of another table      */
 };
 /* A row's strings live with the settings; the rest is numbers. */
 extern const struct setting_table policy_setting_table;

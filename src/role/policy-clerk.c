@@ -3,6 +3,8 @@
 
 #include "base/journal.h"
 
+enum { PATIENCE_MS = 30000 };
+
 static struct bytes
 ticket_key(const uint32_t *ticket)
 {
@@ -26,73 +28,73 @@ policy_recipient(uint8_t class)
 
 /* A question to the clerk under a ticket of its own; NULL: there is none now. */
 static struct link *
-clerk_for(struct policy_work *w)
+clerk_for(struct policy_question *q)
 {
-	struct policy *p = policy_of(w->house);
-	struct link   *l = house_link(w->house, CLERK, 0);
+	struct policy *p = policy_of(q->work->house);
+	struct link   *l = house_link(q->work->house, CLERK, 0);
 
 	if (l == NULL) {
-		policy_answered(w, RULE_ANSWER_LATER, BYTES("the clerk is away"));
+		policy_answered(q, RULE_ANSWER_LATER, BYTES("the clerk is away"));
 		return NULL;
 	}
-	w->ticket = ++p->next_ticket;
-	(void)map_put(p->tickets, ticket_key(&w->ticket), w);
+	q->ticket = ++p->next_ticket;
+	(void)map_put(p->tickets, ticket_key(&q->ticket), q);
 	return l;
 }
 
 static void
-drop_ticket(struct policy_work *w)
+drop_ticket(struct policy_question *q)
 {
-	(void)map_drop(policy_of(w->house)->tickets, ticket_key(&w->ticket));
+	(void)map_drop(policy_of(q->work->house)->tickets, ticket_key(&q->ticket));
 }
 
 static void
-ask_resolve(struct policy_work *w)
+ask_resolve(struct policy_question *q)
 {
-	struct link        *l = clerk_for(w);
-	struct word_resolve ask = { w->wanted->key };
+	struct link        *l = clerk_for(q);
+	struct word_resolve ask = { q->key };
 
 	if (l == NULL)
 		return;
-	word_pack_resolve(link_begin(l, WORD_RESOLVE, w->ticket), &ask);
+	word_pack_resolve(link_begin(l, WORD_RESOLVE, q->ticket), &ask);
 	link_end(l);
 }
-const struct policy_asker policy_asks_resolve = { ask_resolve, drop_ticket };
+const struct policy_asker policy_asks_resolve = { ask_resolve, drop_ticket, PATIENCE_MS };
 
 static void
-ask_owner(struct policy_work *w)
+ask_owner(struct policy_question *q)
 {
-	struct link   *l = clerk_for(w);
+	struct link   *l = clerk_for(q);
 	struct buffer *b;
 
 	if (l == NULL)
 		return;
-	b = link_begin(l, WORD_SENDER_ASK, w->ticket);
-	pack_string(b, w->wanted->name);
-	pack_bytes(b, w->wanted->key);
+	b = link_begin(l, WORD_SENDER_ASK, q->ticket);
+	pack_string(b, q->name);
+	pack_bytes(b, q->key);
 	link_end(l);
 }
-const struct policy_asker policy_asks_owner = { ask_owner, drop_ticket };
+const struct policy_asker policy_asks_owner = { ask_owner, drop_ticket, PATIENCE_MS };
 
 static bool
-answer_resolved(struct policy_work *w, struct arena *life, struct bytes body)
+answer_resolved(struct policy_question *q, struct arena *life, struct bytes body)
 {
 	struct word_resolved said;
 	struct buffer        value = { 0 };
 
 	if (!word_unpack_resolved(body, life, &said) || said.class > RESOLVE_DISCARDED)
 		return false;
-	if (w == NULL)
+	if (q == NULL)
 		return true;
 	pack_u8(&value, (uint8_t)policy_recipient(said.class));
 	pack_string(&value, said.table[0] != '\0' ? said.table : "virtual mailbox table");
-	policy_answered(w, RULE_ANSWER_FOUND, buffer_bytes(&value));
+	policy_answered(q, RULE_ANSWER_FOUND, buffer_bytes(&value));
 	buffer_free(&value);
 	return true;
 }
 
 static bool
-answer_owner(struct policy_work *w, struct bytes body)
+answer_owner(struct policy_question *q, struct bytes body)
 {
 	static const enum rule_owner of[] = {
 		[SENDER_OWN] = OWNED_BY_SELF,
@@ -107,23 +109,22 @@ answer_owner(struct policy_work *w, struct bytes body)
 	if (!unpack_done(&u) || said >= COUNT(of))
 		return false;
 	value = (char)of[said];
-	if (w != NULL)
-		policy_answered(w, RULE_ANSWER_FOUND, (struct bytes){ &value, 1 });
+	if (q != NULL)
+		policy_answered(q, RULE_ANSWER_FOUND, (struct bytes){ &value, 1 });
 	return true;
 }
 
 bool
 policy_hear_clerk(struct house *h, enum word word, uint32_t ticket, struct bytes body)
 {
-	struct policy      *p = policy_of(h);
-	struct policy_work *w = map_drop(p->tickets, ticket_key(&ticket));
-	struct arena       *life = arena_open(NULL);
-	bool                good;
+	struct policy          *p = policy_of(h);
+	struct policy_question *q = map_drop(p->tickets, ticket_key(&ticket));
+	struct arena           *life = arena_open(NULL);
+	bool                    good;
 
-	if (w != NULL && (w->wanted == NULL ||
-	                  w->wanted->kind != (word == WORD_RESOLVED ? ASK_RESOLVE : ASK_OWNER)))
-		w = NULL;
-	good = word == WORD_RESOLVED ? answer_resolved(w, life, body) : answer_owner(w, body);
+	if (q != NULL && q->kind != (word == WORD_RESOLVED ? ASK_RESOLVE : ASK_OWNER))
+		q = NULL;
+	good = word == WORD_RESOLVED ? answer_resolved(q, life, body) : answer_owner(q, body);
 	arena_close(&life);
 	return good;
 }
@@ -134,9 +135,7 @@ policy_clerk_lost(struct house *h)
 	struct policy *p = policy_of(h);
 
 	for (struct map_place at = { 0 }; map_next(p->tickets, &at);) {
-		struct policy_work *w = at.value;
-		if (w->wanted != NULL)
-			policy_answered(w, RULE_ANSWER_LATER, BYTES("the clerk died"));
+		policy_answered(at.value, RULE_ANSWER_LATER, BYTES("the clerk died"));
 	}
 	map_close(&p->tickets);
 	p->tickets = map_open();
@@ -149,9 +148,9 @@ policy_clerk_lost(struct house *h)
 static void
 table_answered(struct enquiry *e, enum table_outcome outcome, struct bytes value)
 {
-	struct policy_work *w = (struct policy_work *)e;
+	struct policy_question *q = (struct policy_question *)e;
 
-	policy_answered(w,
+	policy_answered(q,
 	                outcome == TABLE_FOUND  ? RULE_ANSWER_FOUND
 	                : outcome == TABLE_NONE ? RULE_ANSWER_NONE
 	                                        : RULE_ANSWER_LATER,
@@ -159,15 +158,15 @@ table_answered(struct enquiry *e, enum table_outcome outcome, struct bytes value
 }
 
 static void
-ask_table(struct policy_work *w)
+ask_table(struct policy_question *q)
 {
-	w->enquiry.answered = table_answered;
-	enquiry_ask(policy_of(w->house)->enquiries, &w->enquiry, w->wanted->name, w->wanted->key);
+	q->enquiry.answered = table_answered;
+	enquiry_ask(policy_of(q->work->house)->enquiries, &q->enquiry, q->name, q->key);
 }
 
 static void
-drop_table(struct policy_work *w)
+drop_table(struct policy_question *q)
 {
-	enquiry_drop(policy_of(w->house)->enquiries, &w->enquiry);
+	enquiry_drop(policy_of(q->work->house)->enquiries, &q->enquiry);
 }
-const struct policy_asker policy_asks_table = { ask_table, drop_table };
+const struct policy_asker policy_asks_table = { ask_table, drop_table, PATIENCE_MS };

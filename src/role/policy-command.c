@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "role/policy-witness.h"
 #include "smtp/receiver/settings.h"
 
 static void
@@ -28,6 +29,8 @@ policy_command(struct house *h, struct caller *c, const struct word_ask *w)
 		why(h, c, w->argv[2]);
 		return;
 	}
+	if (witnesses_command(h, c, w))
+		return;
 	caller_complain(c, "mansio: policy wants: why ID\n");
 	caller_done(c, 2);
 }

@@ -95,8 +95,10 @@ policy_compile(struct settings *s, const char *listener, struct buffer *errors,
 	};
 	struct policy_settings set;
 
-	if (!settings_fill(s, &policy_setting_table, listener, &set, errors))
+	if (!settings_fill(s, &policy_setting_table, listener, &set, errors) ||
+	    !settings_fill(s, &witness_setting_table, listener, &set.witness, errors))
 		return NULL;
+	set.witness.myhostname = settings_value(s, "myhostname");
 	if (world.lmtp)
 		settle_lmtp(s, &set);
 	return rules_compile(&set, &world, errors, warnings);

@@ -11,14 +11,27 @@
 
 static struct reach known;
 
+/* Where a path without a slash in front is looked for. */
 static void
-add_word(struct reach *r, struct bytes word)
+add_directories(struct settings *s, struct reach *r)
+{
+	struct bytes rest = bytes_of(settings_value(s, "lmtp_socket_directories")), one;
+
+	while (bytes_split(&rest, ' ', &one))
+		if (one.len > 1 && one.at[0] == '/')
+			reach_path(r, one);
+}
+
+static void
+add_word(struct settings *s, struct reach *r, struct bytes word)
 {
 	ptrdiff_t colon;
 	uint64_t  port;
 
-	if (bytes_starts(word, BYTES("unix:")) || bytes_starts(word, BYTES("local:")))
+	if (bytes_starts(word, BYTES("unix:/")) || bytes_starts(word, BYTES("local:/")))
 		reach_path(r, bytes_cut(word, (size_t)bytes_find(word, ':') + 1, word.len));
+	else if (bytes_starts(word, BYTES("unix:")))
+		add_directories(s, r);
 	if (!bytes_starts(word, BYTES("inet:")) && !bytes_starts(word, BYTES("inet6:")))
 		return;
 	/* "inet:host:port" of Postfix, "inet:port@host" of milters */
@@ -41,7 +54,7 @@ find(struct settings *s, struct reach *r)
 		for (at = at == NULL ? e.value : at; *at != '\0';) {
 			size_t n = strcspn(at, " \t\n,{}");
 
-			add_word(r, (struct bytes){ at, n });
+			add_word(s, r, (struct bytes){ at, n });
 			at += n + (at[n] != '\0');
 		}
 	}

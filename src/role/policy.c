@@ -15,14 +15,16 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "role/policy-witness.h"
 
-enum { PATIENCE_MS = 30000, TICK_MS = 1000 };
+enum { TICK_MS = 1000 };
 
-/* Who asks what; a kind that nobody asks is put off. */
+/* Who asks what. */
 static const struct policy_asker *const askers[RULE_QUESTION_KINDS] = {
-	[ASK_TABLE] = &policy_asks_table,
-	[ASK_RESOLVE] = &policy_asks_resolve,
-	[ASK_OWNER] = &policy_asks_owner,
+	[ASK_TABLE] = &policy_asks_table,     [ASK_RESOLVE] = &policy_asks_resolve,
+	[ASK_OWNER] = &policy_asks_owner,     [ASK_DNS] = &policy_asks_dns,
+	[ASK_SERVICE] = &policy_asks_service, [ASK_GREY] = &policy_asks_grey,
+	[ASK_PROBE] = &policy_asks_probe,
 };
 
 /*
@@ -62,8 +64,8 @@ policy_work_drop(struct policy_work *w)
 {
 	struct policy *p = policy_of(w->house);
 
-	if (w->wanted != NULL && askers[w->wanted->kind] != NULL)
-		askers[w->wanted->kind]->drop(w);
+	for (struct policy_question *q = w->wanted; q != NULL; q = q->next)
+		askers[q->kind]->drop(q);
 	errand_clear(&w->again);
 	*w->at = w->next;
 	if (w->next != NULL)
@@ -91,29 +93,66 @@ answer_table(struct policy_work *w, const char *name, struct bytes key, struct a
 	return of[enquiry_kept(p->enquiries, name, key, life, value)];
 }
 
+static struct policy_question *
+find_question(struct policy_question *q, enum rule_question_kind kind, const char *name,
+              struct bytes key)
+{
+	while (q != NULL &&
+	       !(q->kind == kind && bytes_equal(q->key, key) && strcmp(q->name, name) == 0))
+		q = q->next;
+	return q;
+}
+
 /* What is known; what is not is what the work waits for. */
 static enum rule_answer
 ask(void *ctx, enum rule_question_kind kind, const char *name, struct bytes key, struct arena *life,
     struct bytes *value)
 {
-	struct policy_work *w = ctx;
-	enum rule_answer    a;
+	struct policy_work     *w = ctx;
+	struct policy_question *q;
+	enum rule_answer        a;
 
 	*value = (struct bytes){ NULL, 0 };
-	for (struct policy_question *q = w->known; q != NULL; q = q->next)
-		if (q->kind == kind && bytes_equal(q->key, key) && strcmp(q->name, name) == 0) {
-			*value = q->value;
-			return q->answer;
-		}
+	if ((q = find_question(w->known, kind, name, key)) != NULL) {
+		*value = q->value;
+		return q->answer;
+	}
+	if (find_question(w->wanted, kind, name, key) != NULL ||
+	    find_question(w->missing, kind, name, key) != NULL)
+		return RULE_ANSWER_WAIT;
 	if (kind == ASK_TABLE && (a = answer_table(w, name, key, life, value)) != RULE_ANSWER_WAIT)
 		return a;
 	if (w->questions >= RULE_QUESTIONS_MOST)
 		return RULE_ANSWER_LATER;
-	w->missing = arena_take(w->life, sizeof *w->missing);
-	*w->missing = (struct policy_question){ .kind = kind,
-		                                .name = arena_copy(w->life, bytes_of(name)),
-		                                .key = arena_keep(w->life, key) };
+	w->questions++;
+	q = arena_take(w->life, sizeof *q);
+	*q = (struct policy_question){ .next = w->missing,
+		                       .work = w,
+		                       .kind = kind,
+		                       .name = arena_copy(w->life, bytes_of(name)),
+		                       .key = arena_keep(w->life, key) };
+	w->missing = q;
 	return RULE_ANSWER_WAIT;
+}
+
+/* All that the judgement found missing; some are answered at once. */
+static void
+ask_missing(struct policy_work *w)
+{
+	struct policy *p = policy_of(w->house);
+
+	while (w->missing != NULL) {
+		struct policy_question    *q = w->missing;
+		const struct policy_asker *asker = askers[q->kind];
+
+		w->missing = q->next;
+		q->next = w->wanted;
+		w->wanted = q;
+		q->until_ms = asker->patience_ms == 0 ? INT64_MAX
+		                                      : clock_patient_ms() + asker->patience_ms;
+		p->asked++;
+		asker->ask(q);
+	}
 }
 
 static void
@@ -134,22 +173,18 @@ judge(struct policy_work *w)
 		return;
 	}
 	arena_close(&scratch);
-	w->wanted = w->missing;
-	w->questions++;
-	p->asked++;
-	w->until_ms = clock_patient_ms() + PATIENCE_MS;
-	if (askers[w->wanted->kind] != NULL)
-		askers[w->wanted->kind]->ask(w);
-	else
-		policy_answered(w, RULE_ANSWER_LATER, BYTES("nobody here asks this"));
+	ask_missing(w);
 }
 
 void
-policy_answered(struct policy_work *w, enum rule_answer answer, struct bytes value)
+policy_answered(struct policy_question *q, enum rule_answer answer, struct bytes value)
 {
-	struct policy_question *q = w->wanted;
+	struct policy_work      *w = q->work;
+	struct policy_question **at = &w->wanted;
 
-	w->wanted = NULL;
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
 	q->answer = answer == RULE_ANSWER_WAIT ? RULE_ANSWER_LATER : answer;
 	q->value = arena_keep(w->life, value);
 	q->next = w->known;
@@ -166,18 +201,18 @@ policy_work_go(struct policy_work *w)
 static void
 tick(void *ctx)
 {
-	struct policy      *p = ctx;
-	int64_t             now = clock_patient_ms();
-	struct policy_work *next;
+	struct policy          *p = ctx;
+	int64_t                 now = clock_patient_ms();
+	struct policy_question *next;
 
-	for (struct policy_work *w = p->works; w != NULL; w = next) {
-		next = w->next;
-		if (w->wanted == NULL || w->until_ms > now)
-			continue;
-		if (askers[w->wanted->kind] != NULL)
-			askers[w->wanted->kind]->drop(w);
-		policy_answered(w, RULE_ANSWER_LATER, BYTES("no answer in time"));
-	}
+	for (struct policy_work *w = p->works; w != NULL; w = w->next)
+		for (struct policy_question *q = w->wanted; q != NULL; q = next) {
+			next = q->next;
+			if (q->until_ms > now)
+				continue;
+			askers[q->kind]->drop(q);
+			policy_answered(q, RULE_ANSWER_LATER, BYTES("no answer in time"));
+		}
 	if (p->count > 0)
 		timer_set(p->tick, TICK_MS);
 }
@@ -342,6 +377,7 @@ policy_start(struct house *h)
 	p->refusals = refusals_open(house_path(h, "policy"));
 	settings_new(h);
 	p->tables = tables_open(h, tables_changed, h);
+	p->witnesses = witnesses_open(h);
 	return p->enquiries != NULL;
 }
 
@@ -383,6 +419,7 @@ static void
 policy_stop(struct house *h)
 {
 	refusals_close(&policy_of(h)->refusals);
+	witnesses_stop(policy_of(h)->witnesses);
 	house_leave(h);
 }
 
@@ -394,6 +431,7 @@ policy_status(struct house *h, uint32_t *connections, struct buffer *text)
 	*connections = (uint32_t)p->count;
 	buffer_printf(text, "judged=%" PRIu64 " asked=%" PRIu64 " refused=%" PRIu64, p->judged,
 	              p->asked, p->refused);
+	witnesses_status(p->witnesses, text);
 }
 
 static void
@@ -405,6 +443,7 @@ policy_reload(struct house *h)
 		return;
 	}
 	settings_new(h);
+	witnesses_reload(policy_of(h)->witnesses);
 }
 
 const struct role_card policy_card = {

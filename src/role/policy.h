@@ -2,11 +2,11 @@
  * policy -- what the files of role policy share
  *
  * A work is one judgement: facts in, verdict out, to a receiver or to a command. Its rules are
- * judged with the answers there are (policy/rules.h); the one question that is missing is asked by the row of `askers` for
- * its kind (policy.c), and when it is answered, policy_answered(), all is judged again.
+ * judged with the answers there are (policy/rules.h); each question that is missing is asked by the row of `askers` for
+ * its kind (policy.c), and when one is answered, policy_answered(), all is judged again.
  *
- * An asker asks with work->wanted and calls policy_answered() once, at once or later.  When the work ends before
- * that, its `drop` is called.  What it needs meanwhile stands in work->asker.
+ * An asker calls policy_answered() once, at once or later.  When the work ends before that, or `patience_ms` are
+ * over (0: the asker sees to that itself), its `drop` is called.  What it needs meanwhile stands in question->asker.
  */
 #ifndef ROLE_POLICY_H
 #define ROLE_POLICY_H
@@ -19,20 +19,26 @@
 enum { POLICY_KINDS = 4, POLICY_WORKS_MOST = 20000 };
 
 struct policy_work;
+struct policy_question;
 struct policy_asker {
-	void (*ask)(struct policy_work *);
-	void (*drop)(struct policy_work *);
+	void (*ask)(struct policy_question *);
+	void (*drop)(struct policy_question *);
+	int64_t patience_ms;
 };
 
 struct policy_question {
+	struct enquiry          enquiry;   /* first: of a table elsewhere       */
 	struct policy_question *next;
+	struct policy_work     *work;
+	uint32_t                ticket;    /* of words to the clerk, our own    */
+	int64_t                 until_ms;
+	void                   *asker;     /* the asker's own                   */
 	enum rule_question_kind kind;
 	const char             *name;
 	struct bytes            key, value;
 	enum rule_answer        answer;
 };
 struct policy_work {
-	struct enquiry          enquiry;   /* first: of a table elsewhere       */
 	struct policy_work     *next, **at;
 	struct house           *house;
 	struct arena           *life;
@@ -40,12 +46,9 @@ struct policy_work {
 	struct rule_facts       facts;
 	struct policy_question *known;     /* answered                          */
 	size_t                  questions;
-	struct policy_question *wanted;    /* being asked, NULL none            */
+	struct policy_question *wanted;    /* being asked                       */
 	struct policy_question *missing;   /* of the judgement under way        */
 	struct errand           again;     /* judge anew in the next turn       */
-	uint32_t                ticket;    /* of words to the clerk, our own    */
-	int64_t                 until_ms;
-	void                   *asker;     /* the asker's own                   */
 	void                  (*done)(struct policy_work *, const struct rule_verdict *);
 	bool                    traces;
 	struct buffer           trace;
@@ -62,10 +65,11 @@ struct policy {
 	struct rules        *rules[POLICY_KINDS];   /* by enum receiver_kind         */
 	struct policy_work  *works;
 	size_t               count;
-	struct map          *tickets;               /* of words to the clerk -> work */
+	struct map          *tickets;               /* of words to the clerk -> question */
 	uint32_t             next_ticket;
 	struct timer        *tick;
 	struct refusals     *refusals;
+	struct witnesses    *witnesses;             /* policy-witness.h             */
 	uint64_t             judged, refused, asked;
 };
 static inline struct policy *policy_of(const struct house *h) { return h->mine; }
@@ -73,10 +77,12 @@ static inline struct policy *policy_of(const struct house *h) { return h->mine; 
 struct policy_work *policy_work_open(struct house *, const struct rule_facts *);
 void policy_work_go(struct policy_work *);
 void policy_work_drop(struct policy_work *);
-void policy_answered(struct policy_work *, enum rule_answer, struct bytes value);
+void policy_answered(struct policy_question *, enum rule_answer, struct bytes value);
 
 /* policy-clerk.c: what the clerk is asked */
 extern const struct policy_asker policy_asks_resolve, policy_asks_owner, policy_asks_table;
+/* policy-witness.c, policy-probe.c: and others */
+extern const struct policy_asker policy_asks_dns, policy_asks_service, policy_asks_grey, policy_asks_probe;
 bool policy_hear_clerk(struct house *, enum word, uint32_t ticket, struct bytes body);
 void policy_clerk_lost(struct house *);
 enum rule_recipient policy_recipient(uint8_t resolve_class);

@@ -183,7 +183,7 @@ static const struct setting_table *const tables[] = {
 	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
 	&checks_setting_table,  &policy_setting_table,   &tls_setting_table,
-	&sender_setting_table,
+	&sender_setting_table,  &witness_setting_table,
 };
 
 const struct setting_table *

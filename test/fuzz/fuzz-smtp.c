@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 
-#include "policy/rules.h"
 #include "../unit/smtp/kit.h"
 #include "base/journal.h"
 #include "smtp/receiver/session.h"
