@@ -40,6 +40,8 @@ static const struct command *const commands[] = {
 	&command_doveconf,
 	&command_maildirmake,
 	&command_setup,
+	&command_tls,
+	&command_test,
 	&command_postmap,
 	&command_postalias,
 	&command_newaliases,
@@ -268,7 +270,7 @@ run_command(struct call *c)
 	if (c->argc == 2 && strcmp(c->argv[1], "--help") == 0)
 		return print_about(c->command);
 	status = c->command->run(c);
-	if (status > COMMAND_WRONG && c->command != &command_doveadm)
+	if (status > COMMAND_WRONG && c->command != &command_doveadm && c->command != &command_test)
 		status = COMMAND_FAILED;
 	return fflush(stdout) == 0 ? status : COMMAND_FAILED;
 }

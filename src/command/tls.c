@@ -1,0 +1,403 @@
+/* tls -- what TLS a server speaks, and what is wrong with it */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "base/arena.h"
+#include "channel/tls.h"
+#include "command/command.h"
+#include "command/dane.h"
+#include "command/talk.h"
+#include "command/tls-report.h"
+#include "role/tables.h"
+#include "role/tls-settings.h"
+
+enum { PATIENCE_MS = 15000 };
+
+static int run_tls(struct call *);
+
+const struct command command_tls = {
+	.name = "tls",
+	.forms =
+		"tls check HOST[:PORT] [--starttls smtp|lmtp|imap|pop3|none] [--name NAME] [--ca FILE]\n"
+		"tls check",
+	.about =
+		"Tells what TLS a server speaks: protocol, cipher, certificate, DANE, and what is wrong.",
+	.more = "The port is 25 if not said. On 465, 993 and 995 TLS is spoken from the first byte, elsewhere after STARTTLS "
+		"in the words of the port's protocol, unless --starttls says which (none: TLS from the first byte). --name is asked for "
+		"and must be in the certificate, HOST if not said; --ca names a file of authorities to trust besides the system's.\n"
+		"\n"
+		"Without HOST the certificates of main.cf are looked at: whether their keys belong to them and are nobody else's to read, "
+		"whether they are for myhostname and how long; and, while the server runs, every listener is asked.\n"
+		"\n"
+		"Exit status: 0 nothing is wrong; 1 something is, as the lines WRONG say; 2 there was no TLS to look at.",
+	.run = run_tls,
+};
+
+struct check {
+	struct call  *call;
+	const char   *host, *name, *authorities, *protocol; /* protocol: "" TLS comes first */
+	int           port;
+	struct report report;
+};
+
+/*
+ * One server
+ */
+
+static const char *
+protocol_of_port(int port)
+{
+	static const struct {
+		int         port;
+		const char *protocol;
+	} ports[] = { { 465, "" },     { 993, "" },     { 995, "" },
+		      { 143, "imap" }, { 110, "pop3" }, { 24, "lmtp" } };
+
+	for (size_t i = 0; i < COUNT(ports); i++)
+		if (ports[i].port == port)
+			return ports[i].protocol;
+	return "smtp";
+}
+
+static SSL_CTX *
+context_open(const struct check *k)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (ctx == NULL)
+		return NULL;
+	(void)SSL_CTX_set_default_verify_paths(ctx);
+	if (k->authorities != NULL && SSL_CTX_load_verify_locations(ctx, k->authorities, NULL) != 1)
+		(void)fprintf(stderr, "mansio: %s: no certificates are there\n", k->authorities);
+	(void)SSL_CTX_dane_enable(ctx);
+	ERR_clear_error();
+	return ctx;
+}
+
+/* A connection as far as TLS; NULL after saying why. */
+static struct talk *
+connect_with(struct check *k, SSL_CTX *ctx, bool quiet)
+{
+	struct talk  *t = talk_open(k->host, k->port, PATIENCE_MS);
+	struct buffer why = { 0 };
+	SSL          *ssl = SSL_new(ctx);
+	bool          good = !talk_over(t) &&
+	            (*k->protocol == '\0' || talk_starttls(t, k->protocol, "check.invalid", &why));
+
+	if (ssl != NULL && k->name != NULL)
+		(void)SSL_set_tlsext_host_name(ssl, k->name);
+	good = good && ssl != NULL;
+	if (good)
+		good = talk_secure(t, ssl);
+	else
+		SSL_free(ssl);
+	if (!good && !quiet)
+		(void)printf("%s:%d: %.*s%s\n", k->host, k->port, (int)why.len,
+		             why.len > 0 ? why.at : "", why.len > 0 ? "" : talk_why(t));
+	buffer_free(&why);
+	if (!good)
+		talk_close(&t);
+	return t;
+}
+
+static void
+tell_session(const struct check *k, const struct talk *t)
+{
+	SSL      *ssl = talk_ssl(t);
+	EVP_PKEY *key = NULL;
+	char      group[64] = "";
+	int       bits, of;
+	size_t    n;
+
+	bits = SSL_get_cipher_bits(ssl, &of);
+	if (SSL_get_peer_tmp_key(ssl, &key) == 1 && key != NULL &&
+	    EVP_PKEY_get_group_name(key, group, sizeof group, &n) != 1)
+		(void)snprintf(group, sizeof group, "%s", OBJ_nid2sn(EVP_PKEY_get_base_id(key)));
+	EVP_PKEY_free(key);
+	(void)printf("%s:%d [%s]%s%s\n", k->host, k->port, talk_address(t),
+	             *k->protocol != '\0' ? ", STARTTLS of " : ", TLS from the first byte",
+	             k->protocol);
+	report_line("protocol", "%s, cipher %s (%d/%d bits)%s%s", SSL_get_version(ssl),
+	            SSL_get_cipher_name(ssl), bits, of, *group != '\0' ? ", key exchange " : "",
+	            group);
+}
+
+/* Versions that are no more (rfc8996), tried for themselves. */
+static void
+try_old(struct check *k, SSL_CTX *ctx)
+{
+	struct talk *t;
+
+	(void)SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
+	(void)SSL_CTX_set_max_proto_version(ctx, TLS1_1_VERSION);
+	(void)SSL_CTX_set_cipher_list(ctx, "ALL:@SECLEVEL=0");
+	if ((t = connect_with(k, ctx, true)) == NULL) {
+		report_line("older", "TLS before 1.2 is refused");
+		return;
+	}
+	report_wrong(&k->report, "%s is spoken, which is no more (rfc8996)",
+	             SSL_get_version(talk_ssl(t)));
+	talk_close(&t);
+}
+
+struct dane {
+	SSL     *ssl;
+	unsigned count, usable;
+};
+
+/* rfc6698:2.1: usage, selector, matching type, data */
+static void
+take_record(void *ctx, struct bytes r)
+{
+	struct dane *d = ctx;
+
+	d->count++;
+	if (r.len > 3 &&
+	    SSL_dane_tlsa_add(d->ssl, (uint8_t)r.at[0], (uint8_t)r.at[1], (uint8_t)r.at[2],
+	                      (const unsigned char *)r.at + 3, r.len - 3) > 0)
+		d->usable++;
+	ERR_clear_error();
+}
+
+/* The certificate is judged in a handshake of its own, by the records alone. */
+static void
+check_dane(struct check *k, SSL_CTX *ctx)
+{
+	struct dane     d = { SSL_new(ctx), 0, 0 };
+	enum dane_found found = DANE_UNKNOWN;
+	struct talk    *t = NULL;
+	struct buffer   why = { 0 };
+
+	if (d.ssl != NULL && SSL_dane_enable(d.ssl, k->name != NULL ? k->name : k->host) > 0)
+		found = dane_find(k->call, k->host, k->port, take_record, &d);
+	if (found != DANE_SECURE || d.usable == 0) {
+		report_line("DANE", "%s",
+		            found == DANE_NONE ? "no TLSA record"
+		            : found == DANE_UNPROVED
+		                    ? "there are TLSA records, and DNSSEC does not vouch for them"
+		            : found == DANE_SECURE ? "no TLSA record that can be used"
+		                                   : "not known: the resolver does not answer");
+		SSL_free(d.ssl);
+		return;
+	}
+	SSL_set_verify(d.ssl, SSL_VERIFY_PEER, NULL);
+	t = talk_open(k->host, k->port, PATIENCE_MS);
+	if ((*k->protocol == '\0' || talk_starttls(t, k->protocol, "check.invalid", &why)) &&
+	    talk_secure(t, d.ssl))
+		report_line("DANE", "%u TLSA records, secure: they match", d.count);
+	else {
+		if (talk_ssl(t) == NULL)
+			SSL_free(d.ssl);
+		report_wrong(&k->report, "DANE: the TLSA records do not match: %s", talk_why(t));
+	}
+	talk_close(&t);
+	buffer_free(&why);
+}
+
+static int
+check_server(struct check *k, bool whole)
+{
+	SSL_CTX     *ctx = context_open(k);
+	struct talk *t = ctx == NULL ? NULL : connect_with(k, ctx, false);
+	STACK_OF(X509) * chain;
+	long verified;
+
+	if (t == NULL) {
+		SSL_CTX_free(ctx);
+		return COMMAND_WRONG;
+	}
+	tell_session(k, t);
+	if ((chain = SSL_get_peer_cert_chain(talk_ssl(t))) != NULL && sk_X509_num(chain) > 0)
+		report_chain(&k->report, chain, k->name);
+	verified = SSL_get_verify_result(talk_ssl(t));
+	report_line("trusted", "%s",
+	            verified == X509_V_OK ? "yes" : X509_verify_cert_error_string(verified));
+	if (verified != X509_V_OK && whole)
+		report_wrong(&k->report, "the chain is not trusted: %s",
+		             X509_verify_cert_error_string(verified));
+	talk_close(&t);
+	if (whole) {
+		check_dane(k, ctx);
+		try_old(k, ctx);
+	}
+	SSL_CTX_free(ctx);
+	return report_end(&k->report) ? COMMAND_FAILED : COMMAND_DONE;
+}
+
+/*
+ * Our own
+ */
+
+static STACK_OF(X509) * chain_read(const char *path)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	BIO  *bio = BIO_new_file(path, "r");
+	X509 *x;
+
+	while (bio != NULL && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
+		(void)sk_X509_push(chain, x);
+	BIO_free(bio);
+	ERR_clear_error();
+	return chain;
+}
+
+/* The key of a file, if it is one of an unencrypted PEM. */
+static void
+check_key(struct report *r, const char *path, X509 *leaf)
+{
+	struct buffer    pem = { 0 }, errors = { 0 }, unheard = { 0 };
+	struct tls_keys *keys = tls_keys_open();
+	struct stat      st;
+	char             id[65];
+	EVP_PKEY *public = X509_get0_pubkey(leaf);
+	BIO  *bio = BIO_new(BIO_s_mem());
+	char *text = NULL;
+	long  n;
+
+	report_line("key file", "%s", path);
+	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
+		report_wrong(r, "%s: others than its owner may read or write it: chmod 600", path);
+	if (command_read(path, &pem) && !tls_keys_add(keys, buffer_bytes(&pem), &errors))
+		report_wrong(r, "%s: %.*s", path, (int)errors.len - 1, errors.at);
+	(void)PEM_write_bio_X509(bio, leaf);
+	n = BIO_get_mem_data(bio, &text);
+	if (public != NULL && tls_key_id((struct bytes){ text, (size_t)n }, id) &&
+	    !tls_keys_sign(keys, bytes_of(id),
+	                   EVP_PKEY_get_base_id(public) == EVP_PKEY_EC ? TLS_SIGN_ECDSA
+	                                                               : TLS_SIGN_RSA,
+	                   EVP_PKEY_get_base_id(public) == EVP_PKEY_EC ? 0 : 1,
+	                   BYTES("0123456789abcdef0123456789abcdef"), &unheard))
+		report_wrong(r, "%s: this is not the key of the certificate", path);
+	if (pem.len > 0)
+		explicit_bzero(pem.at, pem.len);
+	BIO_free(bio);
+	tls_keys_close(&keys);
+	buffer_free(&pem);
+	buffer_free(&errors);
+	buffer_free(&unheard);
+}
+
+static bool
+check_chain(const struct tls_chain *c, const char *myhostname)
+{
+	struct bytes  rest = bytes_of(c->files), file;
+	struct report r = { { 0 }, { 0 } };
+	bool          wrong = false;
+	char          path[4096], key[4096];
+	STACK_OF(X509) * chain;
+
+	while (bytes_split(&rest, '\t', &file)) {
+		if (!bytes_string(file, path, sizeof path))
+			continue;
+		chain = chain_read(path);
+		if (sk_X509_num(chain) > 0) {
+			(void)printf("%s\n", path);
+			report_chain(&r, chain,
+			             c->use == CHAIN_ALL  ? myhostname
+			             : c->name[0] == '\0' ? NULL
+			             : c->name[0] == '.'  ? NULL
+			                                  : c->name);
+			(void)bytes_string(bytes_of(c->keys), key, sizeof key);
+			key[strcspn(key, "\t")] = '\0';
+			check_key(&r, strcmp(c->keys, c->files) == 0 ? path : key,
+			          sk_X509_value(chain, 0));
+			wrong = report_end(&r) || wrong;
+		} else if (strcmp(c->keys, c->files) != 0) {
+			(void)printf("%s\n", path);
+			report_wrong(&r, "no certificate can be read there");
+			wrong = report_end(&r) || wrong;
+		}
+		sk_X509_pop_free(chain, X509_free);
+	}
+	return wrong;
+}
+
+static bool
+check_listener(struct call *call, const struct common_settings *common, size_t which,
+               const char *address)
+{
+	static const char *const protocol[LISTEN_SERVICES] = {
+		[LISTEN_SMTP] = "smtp", [LISTEN_SUBMISSION] = "smtp", [LISTEN_SUBMISSIONS] = "",
+		[LISTEN_LMTP] = "lmtp", [LISTEN_IMAP] = "imap",       [LISTEN_IMAPS] = "",
+		[LISTEN_POP3] = "pop3", [LISTEN_POP3S] = "",
+	};
+	char         host[256];
+	struct check k = { .call = call, .name = common->myhostname, .protocol = protocol[which] };
+
+	if (strncmp(address, "unix:", 5) == 0 || !talk_target(address, host, &k.port))
+		return false;
+	k.host = strcmp(host, "*") == 0 || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0
+	                 ? "localhost"
+	                 : host;
+	(void)printf("\n%s: ", listener_names[which]);
+	(void)fflush(stdout);
+	return check_server(&k, false) != COMMAND_DONE;
+}
+
+static int
+check_own(struct call *c)
+{
+	struct common_settings common;
+	struct settings       *s = command_settings(c, &common);
+	struct arena          *a = arena_open(NULL);
+	struct tls_chains      chains = { NULL, 0 };
+	struct tls_rows        rows;
+	struct buffer          errors = { 0 };
+	bool                   wrong = false;
+
+	if (s == NULL || !settings_fill(s, &tls_setting_table, NULL, &rows, &errors) ||
+	    !tls_chains_of(&rows, tables_default_type(s), a, &chains, &errors)) {
+		command_print(buffer_bytes(&errors), stderr);
+		wrong = true;
+	}
+	for (size_t i = 0; i < chains.count; i++)
+		wrong = check_chain(&chains.chain[i], common.myhostname) || wrong;
+	if (!wrong && chains.count == 0)
+		(void)printf("no certificate is set: smtpd_tls_cert_file is empty\n");
+	if (s != NULL && chains.count > 0 && command_runs(&common))
+		for (size_t l = 0; l < LISTEN_SERVICES; l++)
+			for (size_t i = 0; house_speaks(&common, (enum listener_service)l) &&
+			                   i < common.listen[l].count;
+			     i++)
+				wrong = check_listener(c, &common, l, common.listen[l].item[i]) ||
+				        wrong;
+	buffer_free(&errors);
+	settings_close(&s);
+	arena_close(&a);
+	return wrong ? COMMAND_FAILED : chains.count == 0 ? COMMAND_WRONG : COMMAND_DONE;
+}
+
+static int
+run_tls(struct call *c)
+{
+	struct check k = { .call = c, .port = 25 };
+	char         host[256];
+
+	(void)command_option(c, "--starttls", &k.protocol);
+	(void)command_option(c, "--name", &k.name);
+	(void)command_option(c, "--ca", &k.authorities);
+	if (c->argc < 2 || c->argc > 3 || strcmp(c->argv[1], "check") != 0)
+		return command_wrong(c, "tls wants check, and perhaps a host");
+	if (c->argc == 2)
+		return check_own(c);
+	if (!talk_target(c->argv[2], host, &k.port))
+		return command_wrong(c, "%s is no host and port", c->argv[2]);
+	k.host = host;
+	if (k.name == NULL)
+		k.name = host;
+	if (k.protocol == NULL)
+		k.protocol = protocol_of_port(k.port);
+	else if (strcmp(k.protocol, "none") == 0)
+		k.protocol = "";
+	else if (strcmp(k.protocol, "smtp") != 0 && strcmp(k.protocol, "lmtp") != 0 &&
+	         strcmp(k.protocol, "imap") != 0 && strcmp(k.protocol, "pop3") != 0)
+		return command_wrong(c, "--starttls knows smtp, lmtp, imap, pop3 and none");
+	return check_server(&k, true);
+}
