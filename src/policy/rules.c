@@ -41,18 +41,36 @@ const struct rule_needs rule_needs_nothing = { ask_nothing };
  * Words
  */
 
+/* The bytes of one character that may be shown, 0 none. */
+static size_t
+shows(const struct rule_work *w, struct bytes rest)
+{
+	unsigned char c = (unsigned char)rest.at[0];
+	uint32_t      rune;
+
+	if (c >= ' ' && c < 127)
+		return 1;
+	return c >= 0xC2 && w->facts->utf8 ? bytes_utf8(rest, &rune) : 0;
+}
+
 const char *
 rule_shown(struct rule_work *w, struct bytes b)
 {
-	size_t n = b.len < SHOWN_MOST ? b.len : SHOWN_MOST;
-	char  *out = arena_take(w->life, n + 4);
+	struct bytes rest = bytes_cut(b, 0, SHOWN_MOST);
+	char        *out = arena_take(w->life, rest.len + 4), *end = out;
 
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)b.at[i];
-		out[i] = c >= ' ' && c < 127 ? (char)c : '?';
+	while (rest.len > 0) {
+		size_t n = shows(w, rest);
+
+		if (n > 0)
+			memcpy(end, rest.at, n);
+		else
+			*end = '?';
+		end += n > 0 ? n : 1;
+		rest = bytes_cut(rest, n > 0 ? n : 1, SIZE_MAX);
 	}
-	if (n < b.len)
-		memcpy(out + n, "...", 3);
+	if (b.len > SHOWN_MOST)
+		memcpy(end, "...", 3);
 	return out;
 }
 

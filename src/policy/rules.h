@@ -54,6 +54,7 @@ struct rule_facts {
 	bool trusted;                  /* in mynetworks                             */
 	bool lmtp, esmtp, tls, pipelined;
 	bool helo_said, has_sender, has_recipient;
+	bool utf8;                     /* replies may have UTF-8 (rfc6531:3.7.4.1)  */
 	bool tls_trusted;              /* the client's certificate leads to an authority of ours */
 	uint32_t recipients;           /* taken before this one                     */
 	uint64_t size;                 /* declared; at the end what came            */

@@ -8,7 +8,13 @@
 #include "base/clock.h"
 #include "dns/peername.h"
 
-enum { CACHE_MS = 60000, CACHE_MOST = 4096, CLERK_PATIENCE_MS = 30000, NAME_MS = 500 };
+enum {
+	CACHE_MS = 60000,
+	CACHE_MOST = 4096,
+	CLERK_PATIENCE_MS = 30000,
+	POLICY_PATIENCE_MS = 240000,
+	NAME_MS = 500
+};
 
 /* What the clerk said of an address; only what is good is kept. */
 struct known {
@@ -76,6 +82,7 @@ visit_begin(struct receiver *r, const struct receiver_config *config, const stru
 
 	name_network(v, config, peer);
 	v->ticket = ++r->next_ticket;
+	v->number = v->ticket;
 	v->receiver = r;
 	return v;
 }
@@ -83,7 +90,7 @@ visit_begin(struct receiver *r, const struct receiver_config *config, const stru
 void
 visit_end(struct receiver *r, struct visit *v)
 {
-	if (v->resolving || v->authenticating || v->owning)
+	if (v->resolving || v->authenticating || v->owning || v->judging)
 		(void)map_drop(r->visits, ticket_key(&v->ticket));
 	question_drop(&r->questions, &v->question);
 	timer_close(&v->name_by);
@@ -465,7 +472,9 @@ ask_lost(struct receiver *r)
 
 	ask_forget(r);
 	for (size_t i = 0; i < n; i++)
-		if (list[i]->owning)
+		if (list[i]->judging)
+			continue;
+		else if (list[i]->owning)
 			owned(r, list[i], OWNER_LATER);
 		else if (list[i]->authenticating && list[i]->asked_at != 0)
 			give_up_auth(r, list[i]);
@@ -485,9 +494,20 @@ ask_again(struct receiver *r)
 }
 
 void
+ask_judges(struct receiver *r)
+{
+	size_t         n;
+	struct visit **list = waiting(r, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i]->judging)
+			policy_again(r, list[i]);
+}
+
+void
 ask_tick(struct receiver *r)
 {
-	int64_t        late = clock_patient_ms() - CLERK_PATIENCE_MS;
+	int64_t        now = clock_patient_ms(), late = now - CLERK_PATIENCE_MS;
 	size_t         n;
 	struct visit **list;
 
@@ -497,6 +517,11 @@ ask_tick(struct receiver *r)
 	for (size_t i = 0; i < n; i++) {
 		struct visit *v = list[i];
 
+		if (v->judging) {
+			if (v->asked_at < now - POLICY_PATIENCE_MS)
+				policy_late(r, v);
+			continue;
+		}
 		if (v->asked_at == 0 || v->asked_at > late)
 			continue;
 		if (v->owning)

@@ -197,6 +197,7 @@ put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes ve
 
 	letter_id_text(id, text);
 	buffer_add(&prefix, verdict);
+	buffer_add(&prefix, l->prepend);
 	checks_trace(p, text, &prefix);
 	for (uint32_t i = 0; i < l->rcpts; i++)
 		list[i] = (struct envelope_recipient){ l->rcpt[i].address, l->rcpt[i].orcpt,

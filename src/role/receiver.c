@@ -21,6 +21,8 @@ static const struct receiver_needs from_the_house = {
 	.name = need_name,
 	.resolve = need_resolve,
 	.owner = need_owner,
+	.wants_owner = need_wants_owner,
+	.policy = need_policy,
 	.auth_start = need_auth_start,
 	.auth_step = need_auth_step,
 	.auth_drop = need_auth_drop,
@@ -248,6 +250,8 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 	if (c != NULL && receiver_settings_fill(h->settings, kind, &set, &errors))
 		receiver_config_stress(c, &set);
 	settings_stress(h->settings, false);
+	if (c != NULL && !policy_lists(h, c, &errors))
+		receiver_config_drop(&c);
 	if (c != NULL)
 		c->tls = open_tls(h, c, before);
 	else
@@ -426,6 +430,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_AUTH_MORE: return hear_auth_more(h, ticket, body);
 	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
 	case WORD_DIRECTORY_NEW: ask_forget(receiver_of(h)); return true;
+	case WORD_POLICY_SAID: return hear_policy_said(h, ticket, body);
 	case WORD_SENDER_SAID: return hear_sender_said(h, ticket, body);
 	case WORD_BAN: return bans_hear(receiver_of(h)->bans, body, clock_patient_ms());
 	case WORD_LOOKED: return hear_looked(h, ticket, body);
@@ -445,6 +450,8 @@ receiver_peer(struct house *h, enum role role, uint32_t index)
 		questions_wait_over(&r->questions);
 	if (role == CLERK)
 		ask_again(r);
+	if (role == POLICY)
+		ask_judges(r);
 	rewrite_again(r);
 	if (role == QUEUE)
 		letters_queue_came(r);

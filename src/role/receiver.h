@@ -46,9 +46,12 @@ struct visit {
 	struct question question;      /* what is its name                         */
 	struct receiver *receiver;
 	struct session *session;
-	uint32_t ticket;               /* of RESOLVE and AUTH_*: one is open at most */
+	uint32_t ticket;               /* of RESOLVE, POLICY_ASK and AUTH_*: one is open at most */
+	unsigned number;               /* of those of this process             */
 	struct timer *name_by;         /* the name comes by then, or is unknown    */
 	bool     resolving, authenticating, counted;
+	bool     judging;              /* what restriction lists say                */
+	uint8_t  moment;               /* of that: enum session_moment              */
 	bool     owning;               /* whose the sender is; what it is: in session  */
 	int64_t  asked_at;
 	struct bytes address;          /* that is being resolved                   */
@@ -96,6 +99,7 @@ bool hear_auth_done(struct house *, uint32_t ticket, struct bytes body);
 void ask_forget(struct receiver *);                /* DIRECTORY_NEW          */
 void ask_lost(struct receiver *);                  /* the clerk died         */
 void ask_again(struct receiver *);                 /* one came               */
+void ask_judges(struct receiver *);                /* role policy came       */
 void ask_tick(struct receiver *);                  /* patience has an end    */
 bool need_name(void *, struct session *);
 void need_resolve(void *, struct session *, struct bytes);
@@ -107,6 +111,14 @@ void need_auth_drop(void *, struct session *);
 bool need_count(void *, struct session *, enum counted, int64_t, uint32_t *);
 void need_changed(void *, struct session *);
 void need_gone(void *, struct session *);
+
+/* receiver-policy.c: restriction lists */
+bool policy_lists(struct house *, struct receiver_config *, struct buffer *errors);   /* of a listener */
+bool need_policy(void *, struct session *, enum session_moment);
+bool need_wants_owner(void *, struct session *);
+bool hear_policy_said(struct house *, uint32_t ticket, struct bytes body);
+void policy_again(struct receiver *, struct visit *);   /* who judges has come */
+void policy_late(struct receiver *, struct visit *);    /* it has not, for too long */
 
 /* receiver-rewrite.c */
 void rewrite_settings(struct receiver *);

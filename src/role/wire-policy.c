@@ -34,7 +34,7 @@ static const size_t bytes_at[] = {
 };
 static const size_t bools_at[] = {
 	AT(trusted),   AT(lmtp),       AT(esmtp),         AT(tls),         AT(pipelined),
-	AT(helo_said), AT(has_sender), AT(has_recipient), AT(tls_trusted),
+	AT(helo_said), AT(has_sender), AT(has_recipient), AT(tls_trusted), AT(utf8),
 };
 #undef AT
 

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "policy/rules.h"
 #include "../unit/smtp/kit.h"
 #include "base/journal.h"
 #include "smtp/receiver/session.h"

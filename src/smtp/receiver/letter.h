@@ -41,6 +41,11 @@ struct letter {
 	bool            submission;
 	bool            chunked;       /* by BDAT                             */
 	bool            lowered;       /* not with the priority that was asked for */
+	bool            bare;          /* the sender was written without a domain */
+	bool            told;          /* the log has heard why it is refused */
+	bool            discard;       /* taken, and thrown away              */
+	uint64_t        number;        /* of the session's transactions       */
+	struct bytes    prepend;       /* fields that rules put before it, lines with CRLF */
 	uint8_t         body;          /* enum envelope_body                  */
 	uint8_t         ret;           /* 0, 'F' or 'H'                       */
 	uint32_t        flags;         /* enum envelope_flag, beside what the letter itself says */

@@ -46,18 +46,28 @@ say(struct session *s, const char *form, ...)
 	buffer_add(out, BYTES("\r\n"));
 }
 
+/* Postfix's line, so that what reads its log reads ours; behind it who said so. */
 void
-log_reject(struct session *s, const char *verb, struct bytes rcpt, const char *reply)
+log_reject_by(struct session *s, const char *verb, struct bytes rcpt, const char *reply,
+              struct bytes rule, struct bytes id)
 {
 	struct letter *l = s->letter;
 
 	note_as(s->config->service,
-	        "NOQUEUE: reject: %s from %s: %s; from=<%.*s>%s%.*s%s proto=%s%s%.*s%s", verb,
-	        client_of(s), reply, l != NULL ? (int)l->sender.len : 0,
+	        "NOQUEUE: reject: %s from %s: %s; from=<%.*s>%s%.*s%s proto=%s%s%.*s%s%s%.*s%s%.*s",
+	        verb, client_of(s), reply, l != NULL ? (int)l->sender.len : 0,
 	        l != NULL ? l->sender.at : "", rcpt.len > 0 ? " to=<" : "", (int)rcpt.len,
 	        rcpt.len > 0 ? rcpt.at : "", rcpt.len > 0 ? ">" : "", protocol_of(s),
 	        s->helo.len > 0 ? " helo=<" : "", (int)s->helo.len,
-	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "");
+	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "",
+	        rule.len > 0 ? " rule=" : "", (int)rule.len, rule.len > 0 ? rule.at : "",
+	        id.len > 0 ? " id=" : "", (int)id.len, id.len > 0 ? id.at : "");
+}
+
+void
+log_reject(struct session *s, const char *verb, struct bytes rcpt, const char *reply)
+{
+	log_reject_by(s, verb, rcpt, reply, BYTES(""), BYTES(""));
 }
 
 /* One event more of a kind that is limited for each client; 0 is no limit. */
@@ -151,6 +161,31 @@ client_of(struct session *s)
 	return s->client;
 }
 
+/* The lists for clients have been asked before anything was said. */
+static void
+client_judged(struct session *s, const struct session_verdict *v)
+{
+	s->greets_late = false;
+	s->denied = v->refused;
+	s->held = false;
+	if (s->room == room_nothing && !s->securing)
+		s->room = room_command;
+	if (v->refused)
+		say_refused(s, "CONNECT", BYTES(""), v);
+	else
+		greet(s);
+	if (!s->over)
+		s->mouth->resume(s->mouth_of);
+}
+
+/* Its name is known, or will not be: where the lists are not delayed they are asked before the greeting. */
+static void
+met(struct session *s)
+{
+	if (s->greets_late && !s->securing && !s->naming)
+		judge(s, MOMENT_CONNECT, client_judged);
+}
+
 void
 session_meet(struct session *s)
 {
@@ -163,7 +198,10 @@ session_meet(struct session *s)
 	    s->needs->name(s->house, s))
 		return;
 	s->naming = false;
+	if (is_ourselves(&s->peer))
+		s->named = NAMED;
 	(void)client_of(s);
+	met(s);
 }
 
 /* What had to wait goes on. */
@@ -194,6 +232,7 @@ session_named(struct session *s, enum named how, struct bytes name, struct bytes
 	s->naming = false;
 	if (s->over)
 		return;
+	s->named = (uint8_t)how;
 	if (!s->told)
 		call_client(s, how == NAMED ? name : BYTES("unknown"),
 		            reverse.len > 0 ? reverse : BYTES("unknown"));
@@ -201,6 +240,7 @@ session_named(struct session *s, enum named how, struct bytes name, struct bytes
 		warn_as(s->config->service, "hostname %s does not resolve to address %s%s",
 		        s->reverse, s->peer.text, doubts[how]);
 	(void)client_of(s);
+	met(s);
 	go_on(s);
 }
 
@@ -286,8 +326,15 @@ session_open(struct receiver_config *config, const struct peer *peer,
 	look_up_discarded(s);
 	call_client(s, is_ourselves(peer) ? BYTES("localhost") : BYTES("unknown"),
 	            is_ourselves(peer) ? BYTES("localhost") : BYTES("unknown"));
+	s->named = NAMED_LATER;
+	s->greets_late = config->judges_clients;
 	if (config->set.tls_wrappermode) {
 		begin_tls(s);
+		return s;
+	}
+	if (s->greets_late && !screen_wanted(s)) {
+		s->room = room_nothing; /* met() */
+		hold(s);
 		return s;
 	}
 	s->room = screen_wanted(s) ? room_early : room_command; /* session_meet() */
@@ -349,9 +396,13 @@ session_secured(struct session *s, bool ok, const char *why)
 	if (s->told)
 		tell_tls(s);
 	s->room = room_command;
+	s->since = s->heard = clock_patient_ms();
+	if (first && s->greets_late) {
+		met(s);
+		return;
+	}
 	if (first)
 		greet(s);
-	s->since = s->heard = clock_patient_ms();
 	s->held = false;
 	s->mouth->resume(s->mouth_of);
 }
@@ -450,6 +501,8 @@ session_rested(struct session *s)
 	s->resting = false;
 	s->held = false;
 	s->since = s->heard = clock_patient_ms();
+	if (judged_after_sleep(s))
+		return;
 	if (s->room == room_early)
 		screen_over(s);
 	chunk_look(s);
@@ -468,7 +521,7 @@ room_command(struct session *s, struct bytes arrived)
 	size_t       used;
 	bool         bare;
 
-	if (s->naming && s->hello != HELLO_NONE) {
+	if (s->naming && (s->hello != HELLO_NONE || s->config->judges_clients)) {
 		s->waits_for_name = true;
 		hold(s);
 		return 0;
@@ -639,6 +692,7 @@ session_close(struct session **sp)
 		return;
 	log_counts(s);
 	s->over = s->held = true;
+	judge_end(s);
 	auth_end(s);
 	s->needs->gone(s->house, s);
 	if (s->letter != NULL && s->letter->ended) {

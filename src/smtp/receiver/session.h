@@ -47,6 +47,32 @@ enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_CONN
 enum owner { OWNER_SELF, OWNER_OTHER, OWNER_NONE, OWNER_LATER };
 enum named { NAMED, NAMED_NOT, NAMED_FOREIGN, NAMED_NO_HOST, NAMED_LATER };
 
+/* When restriction lists are asked; what they may know then, and what they decide.  What each means: policy/rules.h. */
+enum session_moment { MOMENT_CONNECT, MOMENT_HELO, MOMENT_MAIL, MOMENT_RCPT, MOMENT_VRFY, MOMENT_DATA, MOMENT_END, MOMENT_ETRN };
+struct session_facts {
+	const struct peer *peer;
+	const char *name, *reverse;
+	uint8_t named;                 /* enum named, NAMED_LATER while it is not known */
+	bool trusted, lmtp, extended, secure, pipelined, helo_said, has_sender, has_recipient, owner_known, recipient_known, utf8;
+	struct bytes helo, user, method, etrn;
+	struct bytes sender, sender_whole, recipient, recipient_whole, recipient_why;
+	enum resolved recipient_is;
+	enum owner owner;
+	uint32_t recipients;
+	uint64_t size, number;         /* number: of the transaction               */
+	struct bytes deferred;
+};
+enum session_deed_kind { DO_HOLD, DO_DISCARD, DO_FILTER, DO_REDIRECT, DO_BCC, DO_PREPEND };
+struct session_deed { enum session_deed_kind deed; struct bytes text; };
+struct session_verdict {
+	bool refused;
+	struct bytes reply, rule, id;  /* id: for `mansio policy why`, "" none     */
+	struct bytes deferred;         /* a fact of later moments                  */
+	uint32_t sleep_s;
+	const struct session_deed *deed;
+	size_t deeds;
+};
+
 /* All that a session wants from the house. */
 struct receiver_needs {
 	/* The client's name, and that of its reverse zone: session_named() will follow.  False: no names
@@ -55,6 +81,10 @@ struct receiver_needs {
 	void (*resolve)(void *house, struct session *, struct bytes address);
 	/* Whether this user ("": nobody has logged in) owns the address: session_owner() will follow. */
 	void (*owner)(void *house, struct session *, struct bytes user, struct bytes address);
+	/* Whether that is to be known before the recipient is judged. */
+	bool (*wants_owner)(void *house, struct session *);
+	/* What restriction lists say: session_policy() will follow, perhaps at once.  False: there is nothing to judge. */
+	bool (*policy)(void *house, struct session *, enum session_moment);
 	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);
 	void (*auth_step)(void *house, struct session *, struct bytes);
 	void (*auth_drop)(void *house, struct session *);
@@ -105,6 +135,8 @@ void session_turn_away(struct session *, const char *reply);
 void session_named(struct session *, enum named, struct bytes name, struct bytes reverse);
 void session_resolved(struct session *, enum resolved, const char *table);
 void session_owner(struct session *, enum owner);
+void session_policy(struct session *, const struct session_verdict *);
+void session_note(struct session *, struct bytes what, struct bytes text);   /* for the log, before that */
 void session_auth_more(struct session *, struct bytes challenge);
 void session_auth_done(struct session *, enum authenticated, const char *user, const char *text, struct bytes last);
 void session_ask_room(struct session *);                  /* if it waits for room, ask again */
@@ -113,6 +145,7 @@ void letter_judged(struct letter *, enum verdict, const char *reply, struct byte
 void letter_safe(struct letter *, int why, const char *id);
 
 /* What the house may know about it. */
+void session_facts(struct session *, struct session_facts *);
 const struct peer *session_peer(const struct session *);
 struct receiver_config *session_config(const struct session *);
 const char *session_client(struct session *);             /* "name[address]"; the log hears of it first */

@@ -15,6 +15,8 @@ enum {
 struct domain_met { struct domain_met *next; struct bytes name; };
 enum hello { HELLO_NONE, HELLO_HELO, HELLO_EHLO };
 typedef size_t room_fn(struct session *, struct bytes arrived);
+struct slept;
+typedef void judged_fn(struct session *, const struct session_verdict *);
 typedef void ask_fn(struct session *, enum resolved, const char *table);
 
 struct session {
@@ -34,6 +36,20 @@ struct session {
 	struct rcpt_parameters asked_with; /* RCPT's                                */
 	bool           verified_utf8;  /* VRFY ... SMTPUTF8                         */
 	ask_fn        *then;           /* what to do with the answer                */
+	bool           asked_bare;     /* it was written without a domain           */
+	bool           asked_known;    /* the directory has said what it is         */
+	uint8_t        asked_is;       /* enum resolved                             */
+	struct bytes   asked_why;
+	judged_fn     *judged;         /* what to do with what restriction lists say */
+	struct slept  *slept;          /* it is said, and waits                     */
+	char          *deferred[3];    /* by CONNECT, HELO, MAIL                    */
+	struct bytes   etrn;
+	uint8_t        moment;         /* enum session_moment                       */
+	uint8_t        named;          /* enum named                                */
+	bool           pipelined;      /* it has spoken out of turn once            */
+	bool           denied;         /* the lists for clients refuse it           */
+	bool           greets_late;    /* the greeting waits for them               */
+	uint64_t       letters;        /* transactions begun                        */
 	const char    *where;          /* last command, for the log                 */
 	const char    *too_long;       /* the reply to a line that is                */
 	int64_t        since, heard;   /* this command began; the last byte came    */
@@ -88,6 +104,18 @@ const char *client_of(struct session *);
 const char *protocol_of(const struct session *);
 void log_reject(struct session *, const char *verb, struct bytes rcpt, const char *reply);
 bool within(struct session *, enum counted, int64_t limit, const char *what);
+
+/* As log_reject(), with the rule and the id of the refusal. */
+void log_reject_by(struct session *, const char *verb, struct bytes rcpt, const char *reply, struct bytes rule, struct bytes id);
+
+/* restrict.c */
+/* Ask the restriction lists: `then` is called, perhaps at once; the session is held. */
+void judge(struct session *, enum session_moment, judged_fn *then);
+bool judged_after_sleep(struct session *);
+void judge_end(struct session *);
+/* For later: the log has heard; the text lives as long as the letter. */
+const char *refusal_logged(struct session *, const char *verb, const struct session_verdict *);
+void say_refused(struct session *, const char *verb, struct bytes rcpt, const struct session_verdict *);
 
 /* verbs.c */
 void verb_run(struct session *, struct bytes line);

@@ -29,11 +29,6 @@ static const struct setting rows[] = {
 	  "Whether users may log in; submission and submissions: yes.", NULL, 0, 0, "0.1" },
 	{ "smtpd_sasl_auth_required", SETTING_BOOL, AT(auth_required), "no",
 	  "Whether mail is taken from users who have logged in only; submission and submissions: yes.", NULL, 0, 0, "0.1" },
-	{ "smtpd_sender_login_check", SETTING_CHOICE, AT(sender_login_check), "authenticated",
-	  "Who may send as which address (smtpd_sender_login_maps): authenticated: a user who has logged in as their own "
-	  "only (Postfix: reject_authenticated_sender_login_mismatch); unauthenticated: nobody who has not logged in as an address that has an owner; "
-	  "all: both; known: as all, but a user may send as addresses that nobody owns; none: not looked at.",
-	  "none,authenticated,unauthenticated,all,known", 0, 0, "0.2" },
 	{ "smtpd_sasl_mechanism_list", SETTING_LIST, AT(auth_mechanisms), "$sasl_mechanisms",
 	  "The SASL mechanisms offered to SMTP.", NULL, 0, 0, "0.1" },
 	{ "smtpd_sasl_security_options", SETTING_LIST, AT(sasl_options), "noanonymous",
@@ -81,12 +76,6 @@ static const struct setting rows[] = {
 	  "Refuse VRFY with 502.", NULL, 0, 0, "0.1" },
 	{ "strict_rfc821_envelopes", SETTING_BOOL, AT(strict_envelopes), "no",
 	  "Take addresses in MAIL and RCPT only with brackets and exactly as rfc5321 writes them.", NULL, 0, 0, "0.1" },
-	{ "smtpd_reject_unlisted_recipient", SETTING_BOOL, AT(reject_unlisted), "yes",
-	  "Refuse unknown local recipients at RCPT also when the sender may relay.", NULL, 0, 0, "0.1" },
-	{ "unknown_local_recipient_reject_code", SETTING_NUMBER, AT(unknown_code[UNKNOWN_LOCAL]), "550", "The code a recipient is refused with who is not in the tables of local names; 450 lets the client come again.", NULL, 400, 599, "0.2" },
-	{ "unknown_virtual_alias_reject_code", SETTING_NUMBER, AT(unknown_code[UNKNOWN_ALIAS]), "550", "The code a recipient is refused with who is not in the virtual alias table; 450 lets the client come again.", NULL, 400, 599, "0.2" },
-	{ "unknown_virtual_mailbox_reject_code", SETTING_NUMBER, AT(unknown_code[UNKNOWN_MAILBOX]), "550", "The code a recipient is refused with who is not in the directory or the virtual mailbox table; 450 lets the client come again.", NULL, 400, 599, "0.2" },
-	{ "unknown_relay_recipient_reject_code", SETTING_NUMBER, AT(unknown_code[UNKNOWN_RELAY]), "550", "The code a recipient is refused with who is not in the relay recipient table; 450 lets the client come again.", NULL, 400, 599, "0.2" },
 	{ "smtpd_forbid_bare_newline", SETTING_CHOICE, AT(bare_newline), "normalize",
 	  "Lines of a letter that end with LF alone: taken as lines (normalize) or the letter refused (reject); "
 	  "the end of a letter is CR LF . CR LF in any case.", "normalize,reject", 0, 0, "0.1" },
@@ -445,6 +434,8 @@ receiver_config_drop(struct receiver_config **cp)
 		tls_close(&c->tls);
 	if (c->tables != NULL && --c->tables->users == 0)
 		c->tables->close(c->tables);
+	if (c->lists_drop != NULL)
+		c->lists_drop(c->lists);
 	life = c->life;
 	arena_close(&life);
 }

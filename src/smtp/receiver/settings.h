@@ -17,16 +17,11 @@
 
 enum tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT };
 enum bare_newline { BARE_NORMALIZE, BARE_REJECT };
-/* Whose mismatch of login and sender is refused. */
-enum sender_check { SENDER_UNCHECKED, SENDER_OF_USERS, SENDER_OF_STRANGERS, SENDER_OF_ALL, SENDER_KNOWN };
 /* What becomes of a client that speaks before its turn: it is told of in the log, every recipient is refused, or it is sent away. */
 enum screen_action { SCREEN_IGNORE, SCREEN_ENFORCE, SCREEN_DROP };
 /* Whose MT-PRIORITY is believed; nobody's: it is not offered. */
 enum priority_permitted { PRIORITY_NOBODY, PRIORITY_USERS, PRIORITY_TRUSTED, PRIORITY_ALL };
 enum receiver_kind { KIND_SMTP, KIND_SUBMISSION, KIND_SUBMISSIONS, KIND_LMTP, KINDS };
-
-/* In whose table somebody is not known. */
-enum unknown_table { UNKNOWN_LOCAL, UNKNOWN_ALIAS, UNKNOWN_MAILBOX, UNKNOWN_RELAY, UNKNOWN_TABLES };
 
 struct receiver_settings {
 	/* TLS and logins */
@@ -36,7 +31,6 @@ struct receiver_settings {
 	bool    tls_received_header;
 	int64_t tls_loglevel;
 	bool    auth_enable, auth_required;
-	int     sender_login_check;     /* enum sender_check                   */
 	struct setting_list auth_mechanisms, sasl_options, sasl_tls_options;
 	bool    auth_equals;            /* broken_sasl_auth_clients            */
 	/* manners */
@@ -45,7 +39,7 @@ struct receiver_settings {
 	int     proxy;                  /* not 0: a header of the PROXY protocol comes first */
 	int64_t proxy_timeout;
 	struct setting_list xclient_hosts, xforward_hosts;
-	bool    helo_required, vrfy_disabled, strict_envelopes, reject_unlisted;
+	bool    helo_required, vrfy_disabled, strict_envelopes;
 	bool    utf8, strict_utf8;      /* rfc6531                             */
 	struct setting_list discarded;  /* words of EHLO                       */
 	struct setting_list discarded_of; /* the same by address, tables       */
@@ -58,7 +52,6 @@ struct receiver_settings {
 	struct setting_list forbidden_commands;
 	/* sizes */
 	int64_t message_size, line_length, header_size, header_total;
-	int64_t unknown_code[UNKNOWN_TABLES];
 	int64_t recipients, recipients_stranger, hopcount, letters_memory;
 	/* patience */
 	int64_t timeout, starttls_timeout, min_data_rate;
@@ -114,6 +107,9 @@ struct receiver_config {
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */
 	struct network_tables *tables;  /* NULL: there are none                */
+	bool judges_clients;            /* restriction lists are asked before the greeting */
+	void *lists;                    /* the house's own, and what it does with them in the end */
+	void (*lists_drop)(void *);
 	unsigned users;                 /* sessions, and the role              */
 };
 /* Takes over nothing: strings are copied.  NULL with words in *errors. */

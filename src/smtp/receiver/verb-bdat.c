@@ -114,6 +114,23 @@ is_beyond_bearing(const struct session *s, uint64_t size)
 	return most > 0 && size > 2 * most + PATIENCE_MORE;
 }
 
+static void
+bdat_judged(struct session *s, const struct session_verdict *v)
+{
+	struct letter *l = s->letter;
+
+	s->held = false;
+	if (v->refused) {
+		s->chunk_reply = refusal_logged(s, "BDAT", v);
+		chunk_begins(s);
+	} else {
+		l->chunked = true;
+		content_asks_room(s);
+	}
+	if (!s->held && !s->taking && !s->over)
+		s->mouth->resume(s->mouth_of);
+}
+
 void
 verb_bdat(struct session *s, struct bytes argument)
 {
@@ -139,6 +156,5 @@ verb_bdat(struct session *s, struct bytes argument)
 		chunk_begins(s);
 		return;
 	}
-	l->chunked = true;
-	content_asks_room(s);
+	judge(s, MOMENT_DATA, bdat_judged);
 }

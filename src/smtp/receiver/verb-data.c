@@ -2,11 +2,13 @@
 #include "smtp/receiver/session_inner.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "base/random.h"
 #include "smtp/reply.h"
 
 enum {
@@ -48,7 +50,7 @@ outcome(struct letter *l, const char *reply)
 	struct session *s = l->session;
 
 	if (s != NULL) {
-		if (reply_error(bytes_of(reply)))
+		if (reply_error(bytes_of(reply)) && !l->told)
 			log_reject(s, "END-OF-MESSAGE", BYTES(""), reply);
 		say_outcome(s, l, reply);
 		s->letter = NULL;
@@ -146,12 +148,26 @@ content_asks_room(struct session *s)
 	                            l->declared > 0 || !l->chunked ? l->declared : s->chunk_size));
 }
 
+static void
+data_judged(struct session *s, const struct session_verdict *v)
+{
+	if (v->refused) {
+		say_refused(s, "DATA", BYTES(""), v);
+		answered(s);
+		return;
+	}
+	s->held = false;
+	content_asks_room(s);
+	if (!s->held && !s->taking && !s->over)
+		s->mouth->resume(s->mouth_of);
+}
+
 void
 verb_data(struct session *s, struct bytes none)
 {
 	(void)none;
 	if (s->letter->body != BODY_BINARYMIME) {
-		content_asks_room(s);
+		judge(s, MOMENT_DATA, data_judged);
 		return;
 	}
 	say(s, "503 5.5.1 Error: BINARYMIME needs BDAT"); /* rfc3030:3 */
@@ -291,6 +307,40 @@ note_facts(struct session *s, struct letter *l)
 	}
 }
 
+/* Taken, and thrown away: who sent it hears of an id that no letter has. */
+static void
+throw_away(struct letter *l)
+{
+	char reply[64];
+
+	(void)snprintf(reply, sizeof reply, "250 2.0.0 Ok: queued as %010" PRIX64,
+	               random_below(UINT64_C(1) << 40));
+	refuse(l, reply);
+}
+
+static void
+end_judged(struct session *s, const struct session_verdict *v)
+{
+	struct letter *l = s->letter;
+
+	if (v->refused) {
+		const char *reply = refusal_logged(s, "END-OF-MESSAGE", v);
+
+		l->told = true;
+		refuse(l, reply);
+		return;
+	}
+	if (l->discard) {
+		throw_away(l);
+		return;
+	}
+	note_facts(s, l);
+	if (l->reader.fields.tls_optional && !(l->flags & ENVELOPE_REQUIRETLS))
+		l->flags |= ENVELOPE_TLS_OPTIONAL; /* rfc8689:4.1 */
+	l->ended = true;
+	s->needs->judge(s->house, l);
+}
+
 /* The final dot, or the last chunk. */
 void
 content_ended(struct session *s)
@@ -310,11 +360,7 @@ content_ended(struct session *s)
 		refuse(l, no);
 		return;
 	}
-	note_facts(s, l);
-	if (l->reader.fields.tls_optional && !(l->flags & ENVELOPE_REQUIRETLS))
-		l->flags |= ENVELOPE_TLS_OPTIONAL; /* rfc8689:4.1 */
-	l->ended = true;
-	s->needs->judge(s->house, l);
+	judge(s, MOMENT_END, end_judged);
 }
 
 /* A letter that will be refused is heard to its end, but not for ever. */

@@ -253,9 +253,13 @@ verb_run(struct session *s, struct bytes line)
 	if (v->when & JUNK && receiver_patience(s->config)->junk_commands > 0 &&
 	    s->junk++ >= receiver_patience(s->config)->junk_commands)
 		s->errors++;
+	s->pipelined = s->pipelined || session_out_of_turn(s);
 	if (sent_away(s, v, line))
 		return;
-	if (v->run == NULL) {
+	if (s->denied && v->run != verb_quit) {
+		say(s, "503 5.7.0 Error: access denied for %s", client_of(s));
+		answered(s);
+	} else if (v->run == NULL) {
 		not_a_verb(s, word);
 	} else if ((no = barred(s, v, argument)) != NULL && v->run == verb_bdat) {
 		bdat_refused(s, argument, no);
@@ -287,23 +291,50 @@ take_hello(struct session *s, struct bytes name, enum hello hello, const char *s
 	return true;
 }
 
-static void
-verb_helo(struct session *s, struct bytes name)
+/* Nothing was said, as far as the session is concerned. */
+static bool
+hello_refused(struct session *s, const struct session_verdict *v)
 {
-	if (!take_hello(s, name, HELLO_HELO, "HELO"))
+	if (!v->refused)
+		return false;
+	say_refused(s, verbs[s->verb].name, BYTES(""), v);
+	s->hello = HELLO_NONE;
+	s->helo = (struct bytes){ NULL, 0 };
+	answered(s);
+	return true;
+}
+
+static void
+helo_judged(struct session *s, const struct session_verdict *v)
+{
+	if (hello_refused(s, v))
 		return;
 	say(s, "250 %s", s->config->myhostname);
 	answered(s);
 }
 
+static void
+verb_helo(struct session *s, struct bytes name)
+{
+	if (take_hello(s, name, HELLO_HELO, "HELO"))
+		judge(s, MOMENT_HELO, helo_judged);
+}
+
 /* rfc5321:4.1.1.1, rfc2033:4.1 */
 static void
-verb_ehlo(struct session *s, struct bytes name)
+ehlo_judged(struct session *s, const struct session_verdict *v)
 {
-	if (!take_hello(s, name, HELLO_EHLO, s->lmtp ? "LHLO" : "EHLO"))
+	if (hello_refused(s, v))
 		return;
 	tell_extensions(s, s->mouth->out(s->mouth_of));
 	answered(s);
+}
+
+static void
+verb_ehlo(struct session *s, struct bytes name)
+{
+	if (take_hello(s, name, HELLO_EHLO, s->lmtp ? "LHLO" : "EHLO"))
+		judge(s, MOMENT_HELO, ehlo_judged);
 }
 
 /* rfc3207:4 */
@@ -418,6 +449,17 @@ mail_check(struct session *s, const struct mail_command *m)
 }
 
 static void
+mail_judged(struct session *s, const struct session_verdict *v)
+{
+	if (v->refused) {
+		say_refused(s, "MAIL", BYTES(""), v);
+		mail_end(s);
+	} else
+		say_fixed(s, BYTES("250 2.1.0 Ok\r\n"));
+	answered(s);
+}
+
+static void
 verb_mail(struct session *s, struct bytes argument)
 {
 	struct arena       *scratch = arena_open(NULL);
@@ -432,131 +474,60 @@ verb_mail(struct session *s, struct bytes argument)
 		s->mails++;
 		s->letter->needs = s->needs;
 		s->letter->house = s->house;
+		s->letter->bare = m.bare;
+		s->letter->number = ++s->letters;
 		no = wishes_take(s, &m.with, s->letter);
-		if (no != NULL) {
-			log_reject(s, "MAIL", BYTES(""), no);
-			mail_end(s);
-			say(s, "%s", no);
-		} else
-			say_fixed(s, BYTES("250 2.1.0 Ok\r\n"));
+		arena_close(&scratch);
+		if (no == NULL) {
+			judge(s, MOMENT_MAIL, mail_judged);
+			return;
+		}
+		log_reject(s, "MAIL", BYTES(""), no);
+		mail_end(s);
+		say(s, "%s", no);
 	}
 	arena_close(&scratch);
 	answered(s);
 }
 
-/* rfc6531:3.7.4.1 */
-static bool
-replies_in_utf8(const struct session *s)
+static void
+asked_end(struct session *s)
 {
-	return s->letter != NULL ? (s->letter->flags & ENVELOPE_SMTPUTF8) != 0 : s->verified_utf8;
+	s->asked.len = s->asked_why.len = 0;
+	s->asked_known = false;
+	answered(s);
 }
 
-/* Reply to a recipient, and keep it or not. */
 static void
-refuse_rcpt(struct session *s, const char *code, const char *why, const char *table)
+rcpt_judged(struct session *s, const struct session_verdict *v)
 {
-	struct buffer *out = s->mouth->out(s->mouth_of);
-	struct buffer  line = { 0 };
-
-	buffer_printf(&line, "%s <", code);
-	reply_text_as(&line, s->asked, replies_in_utf8(s));
-	buffer_printf(&line, ">: %s%s", why, table);
-	buffer_add_char(&line, '\0');
-	log_reject(s, verbs[s->verb].name, s->asked, line.at);
-	line.len--;
-	buffer_add(out, buffer_bytes(&line));
-	buffer_add(out, BYTES("\r\n"));
-	buffer_free(&line);
-	s->errors++;
-	if (s->letter != NULL)
+	if (v->refused) {
+		say_refused(s, "RCPT", s->asked, v);
 		s->refused++;
-}
-
-/* The code is the administrator's; its first digit is that of the status, too. */
-static void
-refuse_unknown(struct session *s, const char *table)
-{
-	static const char *const names[UNKNOWN_TABLES] = {
-		[UNKNOWN_LOCAL] = "local recipient table",
-		[UNKNOWN_ALIAS] = "virtual alias table",
-		[UNKNOWN_MAILBOX] = "virtual mailbox table",
-		[UNKNOWN_RELAY] = "relay recipient table",
-	};
-	struct arena *scratch = arena_open(NULL);
-	int           code = 550;
-
-	for (size_t i = 0; i < UNKNOWN_TABLES; i++)
-		if (strcmp(table, names[i]) == 0)
-			code = (int)s->config->set.unknown_code[i];
-	if (code < 400 || code > 599)
-		code = 550;
-	refuse_rcpt(s, arena_printf(scratch, "%d %d.1.1", code, code / 100),
-	            "Recipient address rejected: User unknown in ", table);
-	arena_close(&scratch);
-}
-
-/* "5.1.6 User has moved to ..." */
-static void
-refuse_in_words(struct session *s, const char *reply)
-{
-	struct bytes text = bytes_of(reply), status = { NULL, 0 };
-	char         code[24] = "550 ", why[512];
-	bool         good = bytes_split(&text, ' ', &status) && status.len < 16;
-
-	if (!good || !bytes_string(status, code + 4, sizeof code - 4))
-		memcpy(code, "550 5.7.1", sizeof "550 5.7.1");
-	if (!bytes_string(bytes_cut(text, 0, sizeof why - 1), why, sizeof why))
-		why[0] = '\0';
-	refuse_rcpt(s, code, "Recipient address rejected: ", why);
-}
-
-/* Whether an address is one we take mail for from this client; if not, that is said. */
-static bool
-acceptable(struct session *s, enum resolved r, const char *table)
-{
-	switch (r) {
-	case RESOLVED_LOCAL:
-	case RESOLVED_DISCARDED: return true;
-	case RESOLVED_UNKNOWN:
-		if (may_relay(s) && !s->config->set.reject_unlisted)
-			return true;
-		refuse_unknown(s, table);
-		return false;
-	case RESOLVED_FOREIGN:
-		if (may_relay(s))
-			return true;
-		refuse_rcpt(s, "554 5.7.1", "Relay access denied", "");
-		return false;
-	case RESOLVED_REFUSED: refuse_in_words(s, table); return false;
-	case RESOLVED_LATER:
-		refuse_rcpt(s, "451 4.3.0", "Temporary lookup failure", "");
-		return false;
-	case RESOLVED_LOOP:
-		refuse_rcpt(s, "554 5.4.6", "Recipient address rejected: aliases run in a circle",
-		            "");
-		return false;
-	case RESOLVED_FULL_NOW: /* rfc3463:3.3: X.2.2 mailbox full */
-		refuse_rcpt(s, "452 4.2.2", "Quota exceeded (mailbox for user is full)", "");
-		return false;
-	case RESOLVED_FULL:
-		refuse_rcpt(s, "552 5.2.2", "Quota exceeded (mailbox for user is full)", "");
-		return false;
-	}
-	return false;
-}
-
-static void
-rcpt_resolved(struct session *s, enum resolved r, const char *table)
-{
-	if (acceptable(s, r, table)) {
+	} else {
 		struct letter_rcpt *to = letter_add(s->letter, s->asked);
 
 		to->orcpt = s->asked_with.orcpt;
 		to->notify = s->asked_with.notify;
 		say_fixed(s, BYTES("250 2.1.5 Ok\r\n"));
 	}
-	s->asked.len = 0;
-	answered(s);
+	asked_end(s);
+}
+
+/* What the directory said is one of the things that the lists look at. */
+static void
+know_asked(struct session *s, enum resolved r, const char *why)
+{
+	s->asked_known = true;
+	s->asked_is = (uint8_t)r;
+	s->asked_why = arena_keep(s->letter != NULL ? s->letter->life : s->life, bytes_of(why));
+}
+
+static void
+rcpt_resolved(struct session *s, enum resolved r, const char *table)
+{
+	know_asked(s, r, table);
+	judge(s, MOMENT_RCPT, rcpt_judged);
 }
 
 int64_t
@@ -638,63 +609,14 @@ ask_about(struct session *s, struct bytes address, ask_fn *then)
  * Whose address is it that they send as?  Asked at the first RCPT, so that the log has both.
  */
 
-static bool
-owner_matters(const struct session *s)
-{
-	enum sender_check check = (enum sender_check)s->config->set.sender_login_check;
-
-	if (check == SENDER_UNCHECKED || s->lmtp || s->letter->sender.len == 0)
-		return false;
-	if (s->user.len > 0)
-		return check != SENDER_OF_STRANGERS;
-	return check != SENDER_OF_USERS && !s->trusted;
-}
-
-static void
-refuse_sender(struct session *s, const char *code, const char *why, bool names_user)
-{
-	struct buffer line = { 0 };
-
-	buffer_printf(&line, "%s <", code);
-	reply_text_as(&line, s->letter->sender, replies_in_utf8(s));
-	buffer_printf(&line, ">: %s", why);
-	if (names_user)
-		reply_text(&line, s->user);
-	buffer_add_char(&line, '\0');
-	log_reject(s, "RCPT", s->asked, line.at);
-	say(s, "%s", line.at);
-	buffer_free(&line);
-	s->refused++;
-	s->asked.len = 0;
-	answered(s);
-}
-
-static void
-owner_known(struct session *s)
-{
-	enum owner o = (enum owner)s->letter->owner;
-	bool       may = o == OWNER_SELF ||
-	           (o == OWNER_NONE &&
-	            (s->user.len == 0 || s->config->set.sender_login_check == SENDER_KNOWN));
-
-	if (may)
-		ask_about(s, s->asked, rcpt_resolved);
-	else if (o == OWNER_LATER)
-		refuse_sender(s, "451 4.3.0", "Temporary lookup failure", false);
-	else if (s->user.len == 0)
-		refuse_sender(s, "553 5.7.1", "Sender address rejected: not logged in", false);
-	else
-		refuse_sender(s, "553 5.7.1", "Sender address rejected: not owned by user ", true);
-}
-
 void
 session_owner(struct session *s, enum owner o)
 {
 	if (s->over || s->letter == NULL || s->asked.len == 0 || s->then != NULL)
 		return;
 	s->letter->owner = (uint8_t)o;
-	s->letter->sender_known = o != OWNER_LATER;
-	owner_known(s);
+	s->letter->sender_known = true;
+	ask_about(s, s->asked, rcpt_resolved);
 }
 
 static void
@@ -715,6 +637,7 @@ verb_rcpt(struct session *s, struct bytes argument)
 		return;
 	}
 	s->asked = whole_address(s, s->letter->life, &c.recipient, c.bare);
+	s->asked_bare = c.bare;
 	s->asked_with = c.with;
 	s->asked_with.orcpt = arena_keep(s->letter->life, c.with.orcpt);
 	if (!meet_domain(s, s->asked)) {
@@ -724,10 +647,9 @@ verb_rcpt(struct session *s, struct bytes argument)
 		answered(s);
 		return;
 	}
-	if (!owner_matters(s))
+	if ((s->letter->sender_known && s->letter->owner != OWNER_LATER) ||
+	    !s->needs->wants_owner(s->house, s))
 		ask_about(s, s->asked, rcpt_resolved);
-	else if (s->letter->sender_known)
-		owner_known(s);
 	else {
 		s->then = NULL;
 		hold(s);
@@ -777,17 +699,25 @@ verb_help(struct session *s, struct bytes any)
 
 /* rfc5321:3.5.3: 252 says that the address would be taken, not that it will be reached. */
 static void
-vrfy_resolved(struct session *s, enum resolved r, const char *table)
+vrfy_judged(struct session *s, const struct session_verdict *v)
 {
-	if (acceptable(s, r, table)) {
+	if (v->refused)
+		say_refused(s, "VRFY", s->asked, v);
+	else {
 		struct buffer *out = s->mouth->out(s->mouth_of);
 
 		buffer_add(out, BYTES("252 2.0.0 <"));
 		reply_text_as(out, s->asked, s->verified_utf8);
 		buffer_add(out, BYTES(">\r\n"));
 	}
-	s->asked.len = 0;
-	answered(s);
+	asked_end(s);
+}
+
+static void
+vrfy_resolved(struct session *s, enum resolved r, const char *table)
+{
+	know_asked(s, r, table);
+	judge(s, MOMENT_VRFY, vrfy_judged);
 }
 
 static void
@@ -802,6 +732,7 @@ verb_vrfy(struct session *s, struct bytes argument)
 		s->life = arena_open(NULL);
 	if (vrfy_parse(argument, &g, scratch, &c, &no)) {
 		s->verified_utf8 = c.utf8;
+		s->asked_bare = c.bare;
 		ask_about(s, arena_keep(s->life, whole_address(s, scratch, &c.recipient, c.bare)),
 		          vrfy_resolved);
 	} else {

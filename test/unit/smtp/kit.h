@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "policy/rules.h"
 #include "smtp/receiver/session.h"
 
 struct kit {
@@ -201,16 +202,94 @@ kit_owner(void *kit, struct session *s, struct bytes user, struct bytes address)
 		session_owner(s, OWNER_SELF);
 }
 
+/* The house judges by itself, and what would have to be asked is put off. */
+static inline bool
+kit_policy(void *k, struct session *s, enum session_moment moment)
+{
+	static const enum rule_recipient classes[] = { RECIPIENT_LOCAL, RECIPIENT_UNKNOWN, RECIPIENT_FOREIGN, RECIPIENT_LATER, RECIPIENT_LOOP,
+		RECIPIENT_FULL_NOW, RECIPIENT_FULL, RECIPIENT_REFUSED, RECIPIENT_DISCARDED };
+	static const enum rule_owner owners[] = { OWNED_BY_SELF, OWNED_BY_OTHER, OWNED_BY_NONE, OWNED_LATER };
+	const struct rules *rules = session_config(s)->lists;
+	struct arena *a;
+	struct session_facts is;
+	struct rule_verdict v;
+	struct session_deed deed[8];
+	struct session_verdict out = { .deed = deed };
+
+	(void)k;
+	if (rules == NULL || !rules_have(rules, (enum rule_moment)moment))
+		return false;
+	a = arena_open(NULL);
+	session_facts(s, &is);
+	v = rules_judge(rules, &(struct rule_facts){
+		.moment = (uint8_t)moment, .named = is.named,
+		.recipient_is = is.recipient_known ? (uint8_t)classes[is.recipient_is] : RECIPIENT_UNASKED,
+		.owner = is.owner_known ? (uint8_t)owners[is.owner] : OWNED_UNASKED,
+		.trusted = is.trusted, .lmtp = is.lmtp, .esmtp = is.extended, .tls = is.secure, .pipelined = is.pipelined,
+		.helo_said = is.helo_said, .has_sender = is.has_sender, .has_recipient = is.has_recipient, .utf8 = is.utf8,
+		.recipients = is.recipients, .size = is.size, .address = bytes_of(is.peer->text), .name = bytes_of(is.name),
+		.reverse = bytes_of(is.reverse), .helo = is.helo, .sender = is.sender, .recipient = is.recipient,
+		.sender_whole = is.sender_whole, .recipient_whole = is.recipient_whole, .recipient_why = is.recipient_why,
+		.user = is.user, .method = is.method, .deferred = is.deferred,
+	}, &rule_needs_nothing, NULL, a, NULL);
+	out.refused = v.outcome != RULE_PASSES;
+	out.reply = v.outcome == RULE_WAIT ? BYTES("451 4.3.0 Error: nobody can be asked") : v.reply;
+	out.rule = v.rule;
+	out.deferred = v.deferred;
+	out.sleep_s = v.sleep_s;
+	for (const struct rule_action *d = v.action; d != NULL && out.deeds < 8; d = d->next)
+		deed[out.deeds++] = (struct session_deed){ (enum session_deed_kind)d->deed, d->text };
+	session_policy(s, &out);
+	arena_close(&a);
+	return true;
+}
+
+static inline bool
+kit_wants_owner(void *k, struct session *s)
+{
+	struct session_facts is;
+
+	(void)k;
+	session_facts(s, &is);
+	return rules_want_owner(session_config(s)->lists, &(struct rule_facts){ .sender_whole = is.sender_whole, .user = is.user, .trusted = is.trusted });
+}
+
 static inline bool kit_name(void *k, struct session *s) { (void)s; return ((struct kit *)k)->names; }
 
 static const struct receiver_needs kit_needs = {
 	kit_name,
-	kit_resolve, kit_owner, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_room, kit_stream_open, kit_stream_add,
+	kit_resolve, kit_owner, kit_wants_owner, kit_policy, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_changed, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
 
 static const struct session_mouth kit_mouth = { kit_out, kit_resume, kit_secure, kit_finish, kit_rest, kit_tls, kit_channel };
+
+static inline bool kit_pattern(void *k, const char *table) { (void)k; (void)table; return false; }
+static inline const char *kit_table(void *k, const char *table, struct arena *a) { (void)k; (void)table; (void)a; return NULL; }
+static inline bool kit_class(void *k, const char *name, struct setting_list *l) { (void)k; (void)name; (void)l; return false; }
+static inline void kit_lists_drop(void *lists) { struct rules *r = lists; rules_drop(&r); }
+
+static inline void
+kit_lists(struct settings *s, enum receiver_kind kind, struct receiver_config *c)
+{
+	static const char *const relay[] = { "reject_unauth_destination" };
+	struct rule_world world = { kit_pattern, kit_table, kit_class, NULL, kind == KIND_LMTP, "+", true };
+	struct buffer errors = { 0 }, warnings = { 0 };
+	struct policy_settings set;
+
+	if (!settings_fill(s, &policy_setting_table, c->listener, &set, &errors))
+		return;
+	if (world.lmtp) {
+		set.list[RULE_RELAY] = (struct setting_list){ relay, 1 };
+		set.sender_check = LOGIN_UNCHECKED;
+	}
+	c->lists = rules_compile(&set, &world, &errors, &warnings);
+	c->lists_drop = c->lists == NULL ? NULL : kit_lists_drop;
+	c->judges_clients = c->lists != NULL && (rules_have(c->lists, AT_CONNECT) || rules_have(c->lists, AT_HELO));
+	buffer_free(&errors);
+	buffer_free(&warnings);
+}
 
 static inline struct receiver_config *
 kit_config(enum receiver_kind kind, const char *cf)
@@ -228,6 +307,8 @@ kit_config(enum receiver_kind kind, const char *cf)
 	s = settings_read(buffer_bytes(&text), "main.cf", &errors, &warnings);
 	if (s != NULL && receiver_settings_fill(s, kind, &set, &errors))
 		c = receiver_config_open(&set, kind, "mansio/smtpd", "mail.example.com", "example.com", "Mansio", &none, NULL, &errors);
+	if (c != NULL)
+		kit_lists(s, kind, c);
 	if (s != NULL)
 		settings_stress(s, true);
 	if (c != NULL && receiver_settings_fill(s, kind, &set, &errors))

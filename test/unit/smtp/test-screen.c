@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "base/clock.h"
+#include "policy/rules.h"
 #include "kit.h"
 
 #define SCREEN "postscreen_enable = yes\n"

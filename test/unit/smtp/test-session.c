@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "base/clock.h"
+#include "policy/rules.h"
 #include "kit.h"
 
 #define HI "220 mail.example.com ESMTP Mansio\r\n"

@@ -1,0 +1,298 @@
+/* What restriction lists say to a command: they are the house's (policy/rules.h), the session tells what it knows and obeys */
+#include "smtp/receiver/session_inner.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/journal.h"
+#include "smtp/reply.h"
+
+enum { COPIES_MOST = 1000 };
+
+/* A verdict that sleeps. */
+struct slept {
+	struct arena          *life;
+	judged_fn             *then;
+	struct session_verdict verdict;
+};
+
+static struct bytes
+written(const struct session *s, struct bytes whole, bool bare)
+{
+	size_t origin = strlen(s->config->myorigin) + 1;
+
+	return bare && whole.len > origin ? bytes_cut(whole, 0, whole.len - origin) : whole;
+}
+
+void
+session_facts(struct session *s, struct session_facts *f)
+{
+	const struct letter *l = s->letter;
+
+	*f = (struct session_facts){
+		.peer = &s->peer,
+		.name = s->name,
+		.reverse = s->reverse,
+		.named = s->named,
+		.trusted = s->trusted,
+		.lmtp = s->lmtp,
+		.extended = s->hello == HELLO_EHLO,
+		.secure = s->secure,
+		.pipelined = s->pipelined,
+		.helo_said = s->hello != HELLO_NONE || s->helo.len > 0,
+		.helo = s->helo,
+		.user = s->user,
+		.method = s->method,
+		.etrn = s->etrn,
+		.has_recipient = s->asked.len > 0,
+		.utf8 = l != NULL ? (l->flags & ENVELOPE_SMTPUTF8) != 0 : s->verified_utf8,
+		.recipient = written(s, s->asked, s->asked_bare),
+		.recipient_whole = s->asked,
+		.recipient_known = s->asked_known,
+		.recipient_is = (enum resolved)s->asked_is,
+		.recipient_why = s->asked_why,
+	};
+	for (size_t i = 0; i < COUNT(s->deferred); i++)
+		if (s->deferred[i] != NULL)
+			f->deferred = bytes_of(s->deferred[i]);
+	if (l == NULL)
+		return;
+	f->has_sender = true;
+	f->sender = written(s, l->sender, l->bare);
+	f->sender_whole = l->sender;
+	f->owner_known = l->sender_known;
+	f->owner = (enum owner)l->owner;
+	f->recipients = l->rcpts;
+	f->number = l->number;
+	f->size = s->moment == MOMENT_END ? l->len : l->declared;
+	/* Of several, a rule for the letter would name one as if it were all. */
+	if (!f->has_recipient && l->rcpts == 1) {
+		f->has_recipient = true;
+		f->recipient = f->recipient_whole = l->rcpt[0].address;
+	}
+}
+
+/*
+ * Obeying
+ */
+
+static void
+add_copy(struct letter *l, struct bytes address)
+{
+	struct bytes *more;
+
+	if (l->copies >= COPIES_MOST)
+		return;
+	for (uint32_t i = 0; i < l->copies; i++)
+		if (bytes_equal(l->copy[i], address))
+			return;
+	more = arena_take_array(l->life, l->copies + (size_t)1, sizeof *more);
+	if (l->copies > 0)
+		memcpy(more, l->copy, l->copies * sizeof *more);
+	more[l->copies++] = address;
+	l->copy = more;
+}
+
+/* The field before those there are; one that was said for a recipient before is not said again. */
+static void
+add_field(struct letter *l, struct bytes field)
+{
+	struct buffer all = { 0 };
+
+	if (bytes_search(l->prepend, field) >= 0)
+		return;
+	buffer_add(&all, l->prepend);
+	buffer_add(&all, field);
+	buffer_add(&all, BYTES("\r\n"));
+	l->prepend = arena_keep(l->life, buffer_bytes(&all));
+	buffer_free(&all);
+}
+
+static void
+obey(struct letter *l, const struct session_deed *d)
+{
+	struct bytes text = arena_keep(l->life, d->text);
+
+	switch (d->deed) {
+	case DO_HOLD:
+		l->handling.hold = text.len > 0 ? text : BYTES("a restriction list says so");
+		break;
+	case DO_DISCARD: l->discard = true; break;
+	case DO_FILTER: l->handling.filter = text; break;
+	case DO_REDIRECT: l->handling.redirect = text; break;
+	case DO_BCC: add_copy(l, text); break;
+	case DO_PREPEND: add_field(l, text); break;
+	}
+}
+
+static void
+obey_all(struct session *s, const struct session_verdict *v)
+{
+	for (size_t i = 0; s->letter != NULL && i < v->deeds; i++)
+		obey(s->letter, &v->deed[i]);
+}
+
+/*
+ * Asking
+ */
+
+/* What is put off to the end of the transaction, by the moment that found it. */
+static void
+keep_deferred(struct session *s, const struct session_verdict *v)
+{
+	size_t i = (size_t)s->moment;
+
+	if (i >= COUNT(s->deferred))
+		return;
+	memory_free(s->deferred[i]);
+	s->deferred[i] = NULL;
+	if (v->deferred.len > 0) {
+		s->deferred[i] = memory_take(v->deferred.len + 1);
+		memcpy(s->deferred[i], v->deferred.at, v->deferred.len);
+	}
+}
+
+void
+judge(struct session *s, enum session_moment moment, judged_fn *then)
+{
+	static const struct session_verdict passes = { 0 };
+
+	for (size_t i = (size_t)moment; i < COUNT(s->deferred); i++) {
+		memory_free(s->deferred[i]);
+		s->deferred[i] = NULL;
+	}
+	if (s->letter != NULL && s->letter->discard) {
+		then(s, &passes);
+		return;
+	}
+	s->judged = then;
+	s->moment = (uint8_t)moment;
+	hold(s);
+	if (!s->needs->policy(s->house, s, moment))
+		session_policy(s, &passes);
+}
+
+static void
+sleep_over(struct session *s, const struct session_verdict *v)
+{
+	struct arena *life = arena_open(NULL);
+	struct slept *z = arena_take(life, sizeof *z);
+
+	*z = (struct slept){ life, s->judged, *v };
+	z->verdict.reply = arena_keep(life, v->reply);
+	z->verdict.rule = arena_keep(life, v->rule);
+	z->verdict.id = arena_keep(life, v->id);
+	z->verdict.deeds = 0;
+	s->slept = z;
+	s->resting = true;
+	s->mouth->rest(s->mouth_of, (int64_t)v->sleep_s * 1000);
+}
+
+void
+session_policy(struct session *s, const struct session_verdict *v)
+{
+	judged_fn *then = s->judged;
+
+	if (then == NULL || s->over)
+		return;
+	keep_deferred(s, v);
+	if (!v->refused)
+		obey_all(s, v);
+	if (v->sleep_s > 0) {
+		sleep_over(s, v);
+		return;
+	}
+	s->judged = NULL;
+	then(s, v);
+}
+
+/* It has slept: what was said before holds now. */
+bool
+judged_after_sleep(struct session *s)
+{
+	struct slept *z = s->slept;
+	struct arena *life;
+
+	if (z == NULL)
+		return false;
+	s->slept = NULL;
+	s->judged = NULL;
+	z->then(s, &z->verdict);
+	life = z->life;
+	arena_close(&life);
+	return true;
+}
+
+void
+judge_end(struct session *s)
+{
+	struct arena *life = s->slept != NULL ? s->slept->life : NULL;
+
+	s->slept = NULL;
+	s->judged = NULL;
+	arena_close(&life);
+	for (size_t i = 0; i < COUNT(s->deferred); i++) {
+		memory_free(s->deferred[i]);
+		s->deferred[i] = NULL;
+	}
+}
+
+/* The log hears of the rule and the id. */
+static void
+log_refused(struct session *s, const char *verb, struct bytes rcpt, const struct session_verdict *v)
+{
+	struct buffer line = { 0 };
+
+	buffer_add(&line, v->reply);
+	buffer_add_char(&line, '\0');
+	log_reject_by(s, verb, rcpt, line.at, v->rule, v->id);
+	buffer_free(&line);
+}
+
+/* "554 5.7.1 <x@y>: Relay access denied (PABCDEFGHJK)" */
+static void
+add_refusal(struct buffer *out, const struct session_verdict *v)
+{
+	buffer_add(out, v->reply);
+	if (v->id.len > 0)
+		buffer_printf(out, " (%.*s)", (int)v->id.len, v->id.at);
+}
+
+void
+say_refused(struct session *s, const char *verb, struct bytes rcpt, const struct session_verdict *v)
+{
+	struct buffer line = { 0 };
+
+	log_refused(s, verb, rcpt, v);
+	add_refusal(&line, v);
+	say(s, "%.*s", (int)line.len, line.at);
+	buffer_free(&line);
+}
+
+const char *
+refusal_logged(struct session *s, const char *verb, const struct session_verdict *v)
+{
+	struct buffer line = { 0 };
+	const char   *reply;
+
+	log_refused(s, verb, BYTES(""), v);
+	add_refusal(&line, v);
+	reply = arena_copy(s->letter->life, buffer_bytes(&line));
+	buffer_free(&line);
+	return reply;
+}
+
+/* What a list wants the log to say, without a refusal. */
+void
+session_note(struct session *s, struct bytes what, struct bytes text)
+{
+	const struct letter *l = s->letter;
+
+	note_as(s->config->service,
+	        "NOQUEUE: %.*s: %s from %s: %.*s; from=<%.*s>%s%.*s%s proto=%s helo=<%.*s>",
+	        (int)what.len, what.at, s->where, client_of(s), (int)text.len, text.at,
+	        l != NULL ? (int)l->sender.len : 0, l != NULL ? l->sender.at : "",
+	        s->asked.len > 0 ? " to=<" : "", (int)s->asked.len, s->asked.at,
+	        s->asked.len > 0 ? ">" : "", protocol_of(s), (int)s->helo.len, s->helo.at);
+}
