@@ -233,6 +233,12 @@ mouth_done(void *ctx, bool good)
 		return;
 	c->keep = good && ((d->w.more && s->rows.cache_on_demand) || always_kept(s, d->w.nexthop));
 	c->delivery = NULL;
+	/* One that had waited may have been closed meanwhile: then nothing was said to it that counts. */
+	if (!good && c->taken > 1 && !d->again && d->host > 0 && outgoing_is_unheard(c->session)) {
+		d->again = true;
+		d->host--;
+		d->sessions--;
+	}
 	delivery_done(d);
 }
 

@@ -4,6 +4,7 @@
  * The queue says SEND: a letter, recipients of one destination.  Which hosts those are is found out here
  * (smtp/sender/route.h) by the sender's own resolver; they are tried one after another until every recipient has a
  * result, and SENT says it, as soon as the last is known and before the connection does anything else.
+ * PROBE goes the same way, and ends before DATA.
  * It reads letters from the descriptor that comes with SEND, opens no file, and has alone the passwords for other hosts.
  */
 #include "role/sender.h"
@@ -32,19 +33,21 @@ delivery_close(struct delivery *d)
 	if (d->next != NULL)
 		d->next->at = d->at;
 	s->deliveries--;
-	(void)close(d->fd);
+	if (d->fd >= 0)
+		(void)close(d->fd);
 	arena_close(&life);
 }
 
 static void
 say_sent(struct delivery *d)
 {
-	struct link *l = house_link(d->house, QUEUE, 0);
+	enum role    who = d->probe ? POLICY : QUEUE;
+	struct link *l = house_link(d->house, who, d->policy);
 	int64_t      now = clock_wall_us(), ready = d->ready_us != 0 ? d->ready_us : now;
 
 	if (l == NULL)
 		return; /* the next queue has it tried again */
-	word_pack_sent(link_begin(l, WORD_SENT, d->ticket),
+	word_pack_sent(link_begin(l, d->probe ? WORD_PROBED : WORD_SENT, d->ticket),
 	               &(struct word_sent){
 			       .unreachable = !d->talked,
 			       .connect_us =
@@ -94,6 +97,7 @@ transaction_make(struct delivery *d)
 		.eight_bit = d->w.eight_bit,
 		.utf8 = (d->w.flags & ENVELOPE_SMTPUTF8) != 0,
 		.require_tls = (d->w.flags & ENVELOPE_REQUIRETLS) != 0,
+		.probe = d->probe,
 		.size = d->w.prefix.len + d->w.len,
 		.rcpt = arena_take_array(d->life, d->w.recipients, sizeof *t->rcpt),
 	};
@@ -303,7 +307,7 @@ delivery_begin(struct delivery *d)
 }
 
 static bool
-hear_send(struct house *h, uint32_t ticket, struct bytes body, int fd)
+hear_send(struct house *h, uint32_t policy, uint32_t ticket, bool probe, struct bytes body, int fd)
 {
 	struct sender_role *s = sender_of(h);
 	struct arena       *life = arena_open(NULL);
@@ -314,13 +318,15 @@ hear_send(struct house *h, uint32_t ticket, struct bytes body, int fd)
 		                .house = h,
 		                .life = life,
 		                .ticket = ticket,
+		                .policy = policy,
+		                .probe = probe,
 		                .fd = fd,
 		                .begun_us = clock_wall_us(),
 		                .status = "4.4.1",
 		                .text = "no host could be reached",
 		                .relay = "none",
 		                .tls = "" };
-	if (fd < 0 || !word_unpack_send(arena_keep(life, body), life, &d->w)) {
+	if (probe != (fd < 0) || !word_unpack_send(arena_keep(life, body), life, &d->w)) {
 		if (fd >= 0)
 			(void)close(fd);
 		arena_close(&life);
@@ -384,12 +390,15 @@ sender_tables(struct house *h)
 
 /* Nobody waits for what is begun any more; but what has gone to its last dot is gone, and is waited for. */
 static void
-deliveries_end(struct house *h)
+deliveries_end(struct house *h, bool of_policy)
 {
 	struct sender_role *s = sender_of(h);
 
-	while (s->first != NULL)
-		delivery_close(s->first);
+	for (struct delivery *d = s->first, *next; d != NULL; d = next) {
+		next = d->next;
+		if (!of_policy || d->probe)
+			delivery_close(d);
+	}
 }
 
 static void
@@ -401,7 +410,7 @@ leave_now(void *ctx)
 	if (s->left)
 		return;
 	s->left = true;
-	deliveries_end(h);
+	deliveries_end(h, false);
 	house_leave(h);
 }
 
@@ -433,9 +442,10 @@ static bool
 sender_hear(struct house *h, enum role from, uint32_t index, enum word word, uint32_t ticket,
             struct bytes body, int fd)
 {
-	(void)from, (void)index;
-	if (word == WORD_SEND)
-		return hear_send(h, ticket, body, fd);
+	(void)from;
+	if (word == WORD_SEND || word == WORD_PROBE)
+		return hear_send(h, word == WORD_PROBE ? index : 0, ticket, word == WORD_PROBE,
+		                 body, fd);
 	if (fd >= 0)
 		(void)close(fd);
 	return false;
@@ -446,8 +456,8 @@ static void
 sender_lost(struct house *h, enum role role, uint32_t index)
 {
 	(void)index;
-	if (role == QUEUE)
-		deliveries_end(h);
+	if (role == QUEUE || role == POLICY)
+		deliveries_end(h, role == POLICY);
 }
 
 /* What is begun is brought to its end, for a while. */

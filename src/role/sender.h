@@ -51,7 +51,8 @@ struct delivery {
 	struct delivery *next, **at;
 	struct house    *house;
 	struct arena    *life;
-	uint32_t         ticket;
+	uint32_t         ticket, policy;    /* policy: of PROBE, who asks           */
+	bool             probe;
 	struct word_send w;
 	int              fd;
 	struct outgoing_transaction t;      /* those that have no result yet       */
@@ -65,6 +66,7 @@ struct delivery {
 	struct contact  *contact;
 	bool             talked;            /* a host let us begin                 */
 	bool             clear;             /* this host once more, without TLS    */
+	bool             again;             /* a connection that had waited was gone: made anew once */
 	int64_t          begun_us, ready_us;
 	const char      *status, *text, *relay;      /* of the last failure        */
 	const char      *tls;

@@ -87,10 +87,12 @@ extern const char *const role_names[ROLES];
 	X(MAILBOX_ASK,    FROM(KEEPER), FROM(CLERK))           /* a user's name: does the mailbox get their mail? */ \
 	X(MAILBOX_IS,     FROM(CLERK), FROM(KEEPER))           /* u8 enum mailbox_way, text                   */ \
 	/* a letter goes elsewhere */ \
-	X(ROUTE,          FROM(QUEUE), FROM(CLERK))            /* struct word_route: by which transport, to where? */ \
-	X(ROUTED,         FROM(CLERK), FROM(QUEUE))            /* struct word_routed                          */ \
+	X(ROUTE,          FROM(QUEUE)|FROM(POLICY), FROM(CLERK)) /* struct word_route: by which transport, to where? */ \
+	X(ROUTED,         FROM(CLERK), FROM(QUEUE)|FROM(POLICY)) /* struct word_routed                          */ \
 	X(SEND,           FROM(QUEUE), FROM(SENDER))           /* struct word_send, fd of the segment         */ \
 	X(SENT,           FROM(SENDER), FROM(QUEUE))           /* struct word_sent                            */ \
+	X(PROBE,          FROM(POLICY), FROM(SENDER))          /* struct word_send, one recipient, no letter: would it be taken? */ \
+	X(PROBED,         FROM(SENDER), FROM(POLICY))          /* struct word_sent: SENT_DELIVERED is yes     */ \
 	/* a reader reads */ \
 	X(SESSION,        FROM(LOGIN), FROM(KEEPER))           /* struct word_session, fd                     */ \
 	X(SESSION_OVER,   FROM(KEEPER), FROM(LOGIN))           /* ticket of SESSION                           */ \

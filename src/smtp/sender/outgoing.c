@@ -463,6 +463,12 @@ outgoing_offers(const struct outgoing *o)
 	return o->offers;
 }
 
+bool
+outgoing_is_unheard(const struct outgoing *o)
+{
+	return !o->heard_mail;
+}
+
 static void
 hear_quit(struct outgoing *o)
 {

@@ -101,6 +101,8 @@ void     outgoing_quit(struct outgoing *);
 unsigned outgoing_offers(const struct outgoing *);
 /* Whether STARTTLS was agreed and the handshake failed: without TLS the host may be tried once more. */
 bool     outgoing_handshake_failed(const struct outgoing *);
+/* Nothing of the last transaction was answered. */
+bool     outgoing_is_unheard(const struct outgoing *);
 void     outgoing_close(struct outgoing **);
 
 #endif

@@ -225,11 +225,13 @@ add_content(struct outgoing *o, struct bytes piece)
 	while ((end = bytes_find(piece, '\n')) >= 0) {
 		size_t n = (size_t)end;
 
-		if (n > 0 && piece.at[n - 1] == '\r')
+		if (n == 0)
+			o->held_cr = false; /* it was the first half of this end */
+		else if (piece.at[n - 1] == '\r')
 			n--;
-		else if (n == 0)
-			o->held_cr = false;
 		add_part(o, out, bytes_cut(piece, 0, n));
+		if (o->held_cr)
+			add_line(o, out, BYTES(" "));
 		o->held_cr = false;
 		buffer_add_string(out, "\r\n");
 		piece = bytes_cut(piece, (size_t)end + 1, SIZE_MAX);

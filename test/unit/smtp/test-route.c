@@ -1,0 +1,201 @@
+/* Which hosts take the mail for a destination: answers out of a small zone. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "smtp/sender/route.h"
+
+/* clang-format off */
+/* "name type preference value"; what is not here does not exist. */
+static const struct record { const char *name; uint16_t type, preference; const char *value; } zone[] = {
+	{ "example.com", DNS_MX, 10, "foo.example.com" },  /* R92: the example of rfc974 */
+	{ "example.com", DNS_MX, 10, "bar.example.com" },
+	{ "example.com", DNS_MX, 20, "baz.example.com" },
+	{ "example.com", DNS_MX, 30, "us.example.com" },
+	{ "foo.example.com", DNS_A, 0, "\300\0\2\1" },
+	{ "bar.example.com", DNS_A, 0, "\300\0\2\2" },
+	{ "baz.example.com", DNS_A, 0, "\300\0\2\3" },
+	{ "us.example.com", DNS_A, 0, "\300\0\2\11" },
+	{ "plain.example", DNS_A, 0, "\300\0\2\4" },
+	{ "null.example", DNS_MX, 0, "." },
+	{ "null.example", DNS_A, 0, "\300\0\2\4" },
+	{ "lost.example", DNS_MX, 10, "nowhere.example" },
+	{ "half.example", DNS_MX, 10, "nowhere.example" },
+	{ "half.example", DNS_MX, 20, "plain.example" },
+	{ "own.example", DNS_MX, 10, "us.example.com" },
+	{ "own.example", DNS_MX, 20, "plain.example" },
+	{ "named.example", DNS_MX, 5, "plain.example" },
+	{ "named.example", DNS_MX, 10, "mail.us.example" },
+	{ "mail.us.example", DNS_A, 0, "\300\0\2\7" },
+	{ "late.example", DNS_MX, 0, NULL },
+	{ "later.example", DNS_MX, 10, "late.example" },
+	{ "late.example", DNS_A, 0, NULL },
+};
+/* What is expected is the hosts in their order; those of one preference within () in any. */
+static const struct search {
+	const char *why, *nexthop, *wanted;
+	bool        lmtp;
+} searches[] = {
+	{ "rfc5321:5.1 by preference, and we are the last: not to ourselves", "example.com", "(192.0.2.1:25 192.0.2.2:25) 192.0.2.3:25 ", false },
+	{ "rfc5321:5.1 without MX the domain itself", "plain.example", "192.0.2.4:25 ", false },
+	{ "brackets: no MX", "[plain.example]", "192.0.2.4:25 ", false },
+	{ "a port of its own", "example.com:2525", "(192.0.2.1:2525 192.0.2.2:2525) 192.0.2.3:2525 192.0.2.9:2525 ", false },
+	{ "a host and a port", "[plain.example]:587", "192.0.2.4:587 ", false },
+	{ "ports have names", "[plain.example]:submission", "192.0.2.4:587 ", false },
+	{ "an address", "[198.51.100.7]", "198.51.100.7:25 ", false },
+	{ "rfc5321:4.1.3", "[IPv6:2001:db8::7]:26", "2001:db8::7:26 ", false },
+	{ "Postfix's way to write it", "[2001:db8::7]", "2001:db8::7:25 ", false },
+	{ "rfc7505:3 null MX", "null.example", "never 5.1.10", false },
+	{ "no such domain", "nothing.example", "never 5.4.4", false },
+	{ "its one MX does not exist", "lost.example", "never 5.4.4", false },
+	{ "one of two MX does not exist", "half.example", "192.0.2.4:25 ", false },
+	{ "R94 we are the best: the mail would come back", "own.example", "never 5.4.6", false },
+	{ "we by name", "named.example", "192.0.2.4:25 ", false },
+	{ "our own address", "[192.0.2.9]", "never 5.4.6", false },
+	{ "our own address at another port is another server", "[192.0.2.9]:10025", "192.0.2.9:10025 ", false },
+	{ "the name service is silent", "late.example", "later 4.4.3", false },
+	{ "or silent of the hosts", "later.example", "later 4.4.3", false },
+	{ "several, one after another", "[198.51.100.7], plain.example", "198.51.100.7:25 192.0.2.4:25 ", false },
+	{ "one of several is not to be found", "nothing.example plain.example", "192.0.2.4:25 ", false },
+	{ "rfc6761:6.3 localhost needs no name service", "[localhost]:10025", "(127.0.0.1:10025 ::1:10025) ", false },
+	{ "hosts(5)", "[native.example]", "192.0.2.77:25 ", false },
+	{ "LMTP knows no MX", "inet:plain.example:24", "192.0.2.4:24 ", true },
+	{ "nor does it of a domain that has", "example.com", "never 5.4.4", true },
+	{ "no destination at all", "", "later 4.3.5", false },
+	{ "nor this", "[example.com", "later 4.3.5", false },
+	{ "nor this", "[a]b", "later 4.3.5", false },
+	{ "nor this", "a:b", "later 4.3.5", false },
+	{ "nor this", "a:0", "later 4.3.5", false },
+};
+/* clang-format on */
+
+struct world {
+	struct arena *arena;
+	unsigned      asked, known; /* so many have been answered           */
+};
+
+static const struct answer *
+ask(void *ctx, struct bytes name, uint16_t type)
+{
+	struct world         *w = ctx;
+	struct answer        *x = arena_take(w->arena, sizeof *x);
+	struct answer_record *r = arena_take_array(w->arena, COUNT(zone), sizeof *r);
+	bool                  there = false;
+
+	if (w->asked++ >= w->known)
+		return NULL;
+	*x = (struct answer){ .record = r, .name = name, .why = "" };
+	for (size_t i = 0; i < COUNT(zone); i++) {
+		there = there || bytes_is(name, zone[i].name);
+		if (!bytes_is(name, zone[i].name) || zone[i].type != type)
+			continue;
+		if (zone[i].value == NULL)
+			x->status = ANSWER_LATER;
+		else
+			r[x->records++] = (struct answer_record){
+				.name = type == DNS_MX ? bytes_of(zone[i].value) : BYTES(""),
+				.data = { zone[i].value, type == DNS_A ? 4 : 0 },
+				.preference = zone[i].preference,
+			};
+	}
+	if (x->status != ANSWER_LATER)
+		x->status = x->records > 0 ? ANSWER_FOUND
+		            : there        ? ANSWER_NO_RECORD
+		                           : ANSWER_NO_NAME;
+	return x;
+}
+
+static void
+write_hosts(const struct route *r, struct buffer *out, bool other)
+{
+	for (size_t i = 0; i < r->hosts; i++) {
+		size_t n = i + 1;
+
+		while (n < r->hosts && r->host[n].preference == r->host[i].preference)
+			n++;
+		buffer_add_string(out, n - i > 1 ? "(" : "");
+		for (size_t k = i; k < n; k++) {
+			const struct route_host *h = &r->host[other ? n - 1 - (k - i) : k];
+			buffer_printf(out, "%s%s:%u", k > i ? " " : "", h->peer.text, h->peer.port);
+		}
+		buffer_add_string(out, n - i > 1 ? ") " : " ");
+		i = n - 1;
+	}
+}
+
+static void
+search_one(const struct search *s)
+{
+	struct world         w = { .arena = arena_open(NULL) };
+	struct route_request q = { .nexthop = s->nexthop,
+		                   .port = s->lmtp ? 24 : 25,
+		                   .smtp_port = 25,
+		                   .lmtp = s->lmtp,
+		                   .dns = true,
+		                   .native = true,
+		                   .v4 = true,
+		                   .v6 = true,
+		                   .address_most = 5,
+		                   .hosts = BYTES("# none\n192.0.2.77 x\tnative.example # y\n"),
+		                   .myhostname = "mail.us.example",
+		                   .own = BYTES("127.0.0.5 192.0.2.9 "),
+		                   .ask = ask,
+		                   .ctx = &w };
+	struct buffer        got[2] = { { 0 }, { 0 } };
+	struct route         r;
+	enum route_outcome   o;
+
+	/* One answer more each time: the outcome is the same as if all had been there. */
+	while (w.asked = 0, (o = route_find(&q, w.arena, &r)) == ROUTE_WAIT && w.known < 50)
+		w.known++;
+	for (int i = 0; i < 2; i++)
+		if (o == ROUTE_FOUND)
+			write_hosts(&r, &got[i], i == 1);
+		else
+			buffer_printf(&got[i], "%s %s", o == ROUTE_LATER ? "later" : "never",
+			              r.status);
+	if (!bytes_is(buffer_bytes(&got[0]), s->wanted))
+		SAME(s->why, buffer_bytes(&got[1]), bytes_of(s->wanted));
+	buffer_free(&got[0]);
+	buffer_free(&got[1]);
+	arena_close(&w.arena);
+}
+
+static void
+test_searches(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(searches); i++)
+		for (int again = 0; again < 8; again++)
+			search_one(&searches[i]);
+}
+
+/* Of two equally good hosts each is first now and then (rfc5321:5.1). */
+static void
+test_chance(void **state)
+{
+	unsigned first[2] = { 0 };
+	(void)state;
+
+	for (int i = 0; i < 64; i++) {
+		struct world         w = { .arena = arena_open(NULL), .known = 100 };
+		struct route_request q = { .nexthop = "example.com",
+			                   .port = 25,
+			                   .smtp_port = 25,
+			                   .dns = true,
+			                   .v4 = true,
+			                   .myhostname = "",
+			                   .ask = ask,
+			                   .ctx = &w };
+		struct route         r;
+
+		HOLDS("found", route_find(&q, w.arena, &r) == ROUTE_FOUND);
+		first[strcmp(r.host[0].peer.text, "192.0.2.1") == 0]++;
+		arena_close(&w.arena);
+	}
+	HOLDS("both", first[0] > 0 && first[1] > 0);
+}
+
+UNIT(test_searches, test_chance)
