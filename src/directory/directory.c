@@ -4,6 +4,7 @@
 #include "directory/inside.h"
 #include "directory/protection.h"
 #include "message/address.h"
+#include "message/domain.h"
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -384,11 +385,11 @@ directory_key_of_stranger(struct bytes text, struct arena *a, struct directory_k
 	ptrdiff_t    at = bytes_find_last(text, '@');
 	struct bytes domain = bytes_cut(text, (size_t)(at + 1), SIZE_MAX);
 
-	if (at <= 0 || bytes_find(text, '\0') >= 0 || !domain_valid(domain))
+	if (at <= 0 || bytes_find(text, '\0') >= 0 || !domain_canonical(domain, a, &out->domain) ||
+	    !domain_valid(out->domain))
 		return false;
 	out->typed = bytes_cut(text, 0, (size_t)at);
 	out->local = arena_lower(a, out->typed);
-	out->domain = arena_lower(a, domain);
 	return true;
 }
 
@@ -407,10 +408,18 @@ directory_key_to_keep(struct bytes text, const char *origin, struct arena *a,
 static bool
 domain_key(struct bytes name, struct arena *a, struct bytes *out)
 {
-	if (!domain_valid(name) || bytes_starts(name, BYTES("[")))
-		return false;
-	*out = arena_lower(a, name);
-	return true;
+	return domain_canonical(name, a, out) && domain_valid(*out) &&
+	       !bytes_starts(name, BYTES("["));
+}
+
+/* One that cannot be a domain is none of them. */
+static struct bytes
+chosen_domain(struct arena *a, struct bytes only)
+{
+	struct bytes name;
+
+	(void)domain_canonical(only, a, &name);
+	return name;
 }
 
 /* ---- credentials ---------------------------------------------------------- */
@@ -544,8 +553,8 @@ enum directory_outcome
 directory_domain_each(struct directory *d, struct bytes                      only,
                       void (*each)(void *, const struct domain_row *), void *ctx)
 {
-	struct arena          *a = arena_open(NULL);
-	sqlite3_stmt          *s = directory_query(d, DOMAIN_EACH, arena_lower(a, only), BYTES(""));
+	struct arena *a = arena_open(NULL);
+	sqlite3_stmt *s = directory_query(d, DOMAIN_EACH, chosen_domain(a, only), BYTES(""));
 	enum directory_outcome o, found = DIRECTORY_NONE;
 
 	while ((o = directory_row(d, s)) == DIRECTORY_OK) {
@@ -721,7 +730,8 @@ directory_account_enable(struct directory *d, struct bytes address, bool yes)
 static bool
 choose(struct arena *a, struct bytes only, struct bytes domain, struct directory_key *k)
 {
-	*k = (struct directory_key){ .domain = arena_lower(a, domain) };
+	*k = (struct directory_key){ 0 };
+	(void)domain_canonical(domain, a, &k->domain);
 	return only.len == 0 || directory_key(only, NULL, a, k);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "message/domain.h"
 
 enum { LABELS_MOST = 128 };
 
@@ -84,13 +85,41 @@ find(struct lookups *l, const char *table, struct bytes key, struct bytes *value
 	return a->question.outcome;
 }
 
-enum table_outcome
-lookup_find(struct lookups *l, const char *table, struct bytes key, struct bytes *value)
+static enum table_outcome
+find_and_tell(struct lookups *l, const char *table, struct bytes key, struct bytes *value)
 {
 	enum table_outcome o = find(l, table, key, value);
 
 	if (l->needs->told != NULL)
 		l->needs->told(l->ctx, table, key, o, *value);
+	return o;
+}
+
+/* The key as people may have typed it, with the U-labels of its domain; false: it has none. */
+static bool
+in_unicode(struct arena *a, struct bytes key, struct bytes *out)
+{
+	ptrdiff_t    at = bytes_find_last(key, '@');
+	struct bytes domain = bytes_cut(key, (size_t)(at + 1), key.len), unicode;
+
+	if (!domain_is_encoded(domain.len > 0 && domain.at[0] == '.'
+	                               ? bytes_cut(domain, 1, domain.len)
+	                               : domain))
+		return false;
+	unicode = domain_unicode(domain, a);
+	*out = bytes_of(
+		arena_printf(a, "%.*s%.*s", (int)(at + 1), key.at, (int)unicode.len, unicode.at));
+	return !bytes_equal(*out, key);
+}
+
+enum table_outcome
+lookup_find(struct lookups *l, const char *table, struct bytes key, struct bytes *value)
+{
+	enum table_outcome o = find_and_tell(l, table, key, value);
+	struct bytes       other;
+
+	if (o == TABLE_NONE && in_unicode(l->arena, key, &other))
+		o = find_and_tell(l, table, other, value);
 	return o;
 }
 
@@ -322,6 +351,24 @@ fits(struct bytes pattern, struct bytes domain, bool bare_parents)
 	return bare_parents ? domain.at[domain.len - pattern.len - 1] == '.' : pattern.at[0] == '.';
 }
 
+/* A domain, or .domain, as addresses have it. */
+static struct bytes
+pattern_of(struct arena *a, const char *pattern)
+{
+	struct bytes name = bytes_of(pattern), canonical;
+	bool         dot = *pattern == '.';
+
+	for (size_t i = 0; i < name.len; i++) {
+		if ((unsigned char)name.at[i] < 0x80)
+			continue;
+		if (!domain_canonical(bytes_cut(name, dot, name.len), a, &canonical))
+			return name;
+		return bytes_of(arena_printf(a, "%s%.*s", dot ? "." : "", (int)canonical.len,
+		                             canonical.at));
+	}
+	return name;
+}
+
 static enum table_outcome match_list(struct lookups *, const struct setting_list *, struct bytes,
                                      bool bare_parents, bool in_file, bool *yes);
 
@@ -346,7 +393,7 @@ match_one(struct lookups *l, const char *pattern, struct bytes domain, bool bare
 	}
 	if (!in_file && table_is_name(pattern))
 		return lookup_find(l, pattern, domain, &unused);
-	return fits(bytes_of(pattern), domain, bare_parents) ? TABLE_FOUND : TABLE_NONE;
+	return fits(pattern_of(l->arena, pattern), domain, bare_parents) ? TABLE_FOUND : TABLE_NONE;
 }
 
 static enum table_outcome

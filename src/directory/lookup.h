@@ -25,6 +25,8 @@
  * lookup_match()    a list of patterns as mydestination is: domains, .domains that stand for what is below
  *     them (parents do it too with bare_parents), tables that have the name as a key, /files with patterns in
  *     them; the first that fits decides, ! before it turns it into no.
+ * The domain in a key is as addresses have it (message/domain.h); a table that has nothing for it is asked with its
+ *     U-labels, too, and patterns may have them.
  * lookup_split()    "user+ext" at the first of several delimiters; false when there is nothing to be split:
  *     names such as postmaster, and owner-list and list-request where - is a delimiter, stay whole.
  *

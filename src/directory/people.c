@@ -1,5 +1,6 @@
 /* people.c -- how much accounts may hold and where, and who belongs to which group (directory.h) */
 #include "directory/inside.h"
+#include "message/domain.h"
 
 #include <string.h>
 
@@ -12,6 +13,16 @@ bind_number(sqlite3_stmt *s, int at, const int64_t *n)
 		sqlite3_bind_null(s, at);
 }
 
+/* One that cannot be a domain is none of them. */
+static struct bytes
+domain_of(struct arena *a, struct bytes typed)
+{
+	struct bytes name;
+
+	(void)domain_canonical(typed, a, &name);
+	return name;
+}
+
 enum directory_outcome
 directory_limits_set(struct directory *d, struct bytes name, const int64_t *bytes,
                      const int64_t *messages, const char *location)
@@ -22,7 +33,7 @@ directory_limits_set(struct directory *d, struct bytes name, const int64_t *byte
 	sqlite3_stmt          *s = NULL;
 
 	if (bytes_find(name, '@') < 0)
-		s = directory_query(d, LIMITS_DOMAIN, arena_lower(a, name), BYTES(""));
+		s = directory_query(d, LIMITS_DOMAIN, domain_of(a, name), BYTES(""));
 	else if (directory_key(name, NULL, a, &k))
 		s = directory_query(d, LIMITS_ACCOUNT, k.local, k.domain);
 	if (s != NULL) {
@@ -51,7 +62,7 @@ directory_limits_each(struct directory *d, struct bytes                      onl
 	if (bytes_find(only, '@') >= 0 && directory_key(only, NULL, a, &k))
 		s = directory_query(d, LIMITS_ONE, k.local, k.domain);
 	else
-		s = directory_query(d, LIMITS_EACH, arena_lower(a, only), BYTES(""));
+		s = directory_query(d, LIMITS_EACH, domain_of(a, only), BYTES(""));
 	while ((o = directory_row(d, s)) == DIRECTORY_OK) {
 		struct limits_row row = { (uint64_t)sqlite3_column_int64(s, 0),
 			                  (const char *)sqlite3_column_text(s, 1),

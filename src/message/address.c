@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "message/domain.h"
 #include "message/encoding.h"
 
 enum {
@@ -111,7 +112,8 @@ domain_is(struct bytes domain, bool utf8)
 			return false;
 		if (c == '-' && label == 0)
 			return false;
-		if (++label > LABEL_MOST)
+		/* How long it is in the DNS the conversion will tell. */
+		if (++label > LABEL_MOST && !utf8)
 			return false;
 		if (c < '0' || c > '9')
 			number = false;
@@ -282,8 +284,9 @@ path_parse(struct scan *r, unsigned style, struct arena *a, struct address *out)
 	if (!scan_ok(r))
 		return false;
 	out->local = arena_keep(a, got.local);
-	out->domain = arena_lower(a, got.domain);
-	return true;
+	if (!domain_canonical(got.domain, a, &out->domain))
+		scan_fail(r, "a domain");
+	return scan_ok(r);
 }
 
 bool
@@ -299,8 +302,7 @@ address_parse(struct bytes text, struct arena *a, struct address *out)
 	if (!scan_ok(&r))
 		return false;
 	out->local = arena_keep(a, got.local);
-	out->domain = arena_lower(a, got.domain);
-	return true;
+	return domain_canonical(got.domain, a, &out->domain);
 }
 
 /* rfc5321:4.1.2: quote only what cannot go without. */

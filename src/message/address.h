@@ -10,7 +10,7 @@
  *      lenient take a local part of 255 in a path of 512 (VERP senders) and
  *      dots in any place of it.
  *      UTF-8 local parts and domains only with `utf8` (rfc6531).
- * Only the domain is lower-cased, and only in struct address.
+ * Only the domain is lower-cased, and its U-labels are A-labels (message/domain.h), and only in struct address.
  */
 #ifndef MESSAGE_ADDRESS_H
 #define MESSAGE_ADDRESS_H

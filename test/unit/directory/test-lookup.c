@@ -92,6 +92,10 @@ static const struct row rows[] = {
 	{ "access(5): parent as such only where it is said", "inline:{org=1, .d.org=2}", NULL,
 	  "a", "x.d.org", "", ACCESS, false, "2", "" },
 	{ "access(5): user@", "inline:{a@=2}", NULL, "a", "x.d.org", "", ACCESS, false, "2", "" },
+	{ "a domain by its A-label", "inline:{a@xn--bcher-kva.org=1}", NULL, "a", "xn--bcher-kva.org", "+", VIRTUAL, false, "1", "" },
+	{ "the same as people type it", "inline:{a@b\xc3\xbc" "cher.org=1}", NULL, "a", "xn--bcher-kva.org", "+", VIRTUAL, false, "1", "" },
+	{ "the same for all of it", "inline:{@b\xc3\xbc" "cher.org=1}", NULL, "a", "xn--bcher-kva.org", "+", VIRTUAL, false, "1", "" },
+	{ "the same for what is below it", "inline:{.b\xc3\xbc" "cher.org=1}", NULL, "a", "x.xn--bcher-kva.org", "+", ACCESS, false, "1", "" },
 	{ "access(5): user@ without extension", "inline:{a@=2}", NULL,
 	  "a+b", "x.d.org", "+", ACCESS, false, "2", "+b" },
 };

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "message/address.h"
+#include "message/domain.h"
 
 struct path_case { const char *why; int style; const char *in, *local, *domain, *rest; };
 
@@ -48,7 +49,9 @@ static const struct path_case paths[] = {
 	{ "underscore is used", 0, "<eva@a_b.org>", "eva", "a_b.org", "" },
 	{ "all of atext", 0, "<!#$%&'*+-/=?^_`{|}~@example.org>", "!#$%&'*+-/=?^_`{|}~", "example.org", "" },
 	{ "rfc6531 not asked for", 0, "<\xe5\xbc\xa0@example.org>", NULL, NULL, NULL },
-	{ "rfc6531", PATH_UTF8, "<\xe5\xbc\xa0@\xe4\xbe\x8b.\xe4\xb8\xad\xe5\x9b\xbd>", "\xe5\xbc\xa0", "\xe4\xbe\x8b.\xe4\xb8\xad\xe5\x9b\xbd", "" },
+	{ "rfc6531", PATH_UTF8, "<\xe5\xbc\xa0@\xe4\xbe\x8b.\xe4\xb8\xad\xe5\x9b\xbd>", "\xe5\xbc\xa0", "xn--fsq.xn--fiqs8s", "" },
+	{ "rfc5891:5 a domain of both kinds of labels", PATH_UTF8, "<eva@XN--BCHER-KVA.\xe4\xb8\xad\xe5\x9b\xbd>", "eva", "xn--bcher-kva.xn--fiqs8s", "" },
+	{ "rfc5892 what is no letter of a label", PATH_UTF8, "<eva@a\xe2\x80\xae" "b.example>", NULL, NULL, NULL },
 	{ "rfc6531 not UTF-8", PATH_UTF8, "<\xe5\xbc@example.org>", NULL, NULL, NULL },
 	{ "rfc6531 quoted", PATH_UTF8, "<\"\xe5\xbc\xa0 \"@example.org>", "\xe5\xbc\xa0 ", "example.org", "" },
 	{ "case of the local part is kept", 0, "<EvA@EXAMPLE.org>", "EvA", "example.org", "" },
@@ -305,4 +308,35 @@ test_linear(void **state)
 	}
 }
 
-UNIT(test_paths, test_lengths, test_bare, test_domains, test_lists, test_linear)
+/* Both are one domain.  The A-labels are those of IANA's test domains and of rfc3492, as Python's idna has them. */
+static void
+test_two_kinds_of_labels(void **state)
+{
+	static const struct { const char *why, *name, *canonical, *unicode; } domains[] = {
+		{ "as it is", "Example.ORG", "example.org", "example.org" },
+		{ "U-labels", "b\xc3\xbc" "cher.example", "xn--bcher-kva.example", "b\xc3\xbc" "cher.example" },
+		{ "capitals", "B\xc3\x9c" "CHER.example", "xn--bcher-kva.example", "b\xc3\xbc" "cher.example" },
+		{ "not composed (NFD)", "bu\xcc\x88" "cher.example", "xn--bcher-kva.example", "b\xc3\xbc" "cher.example" },
+		{ "A-labels", "XN--BCHER-KVA.example", "xn--bcher-kva.example", "b\xc3\xbc" "cher.example" },
+		{ "IANA's", "\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95", "xn--fsqu00a.xn--0zwm56d", "\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95" },
+		{ "a sharp s is itself (IDNA2008)", "fa\xc3\x9f.example", "xn--fa-hia.example", "fa\xc3\x9f.example" },
+		{ "an address literal", "[192.0.2.1]", "[192.0.2.1]", "[192.0.2.1]" },
+		{ "broken UTF-8", "b\xc3.example", NULL, NULL },
+		{ "a blank in it", "\xc3\xbc .example", NULL, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(domains); i++) {
+		struct arena *a = arena_open(NULL);
+		struct bytes  name;
+
+		HOLDS(domains[i].why, domain_canonical(bytes_of(domains[i].name), a, &name) == (domains[i].canonical != NULL));
+		if (domains[i].canonical != NULL) {
+			SAME(domains[i].why, name, bytes_of(domains[i].canonical));
+			SAME(domains[i].why, domain_unicode(name, a), bytes_of(domains[i].unicode));
+		}
+		arena_close(&a);
+	}
+}
+
+UNIT(test_two_kinds_of_labels, test_paths, test_lengths, test_bare, test_domains, test_lists, test_linear)
