@@ -351,9 +351,8 @@ fits(struct bytes pattern, struct bytes domain, bool bare_parents)
 	return bare_parents ? domain.at[domain.len - pattern.len - 1] == '.' : pattern.at[0] == '.';
 }
 
-/* A domain, or .domain, as addresses have it. */
-static struct bytes
-pattern_of(struct arena *a, const char *pattern)
+struct bytes
+lookup_pattern(struct lookups *l, const char *pattern)
 {
 	struct bytes name = bytes_of(pattern), canonical;
 	bool         dot = *pattern == '.';
@@ -361,9 +360,9 @@ pattern_of(struct arena *a, const char *pattern)
 	for (size_t i = 0; i < name.len; i++) {
 		if ((unsigned char)name.at[i] < 0x80)
 			continue;
-		if (!domain_canonical(bytes_cut(name, dot, name.len), a, &canonical))
+		if (!domain_canonical(bytes_cut(name, dot, name.len), l->arena, &canonical))
 			return name;
-		return bytes_of(arena_printf(a, "%s%.*s", dot ? "." : "", (int)canonical.len,
+		return bytes_of(arena_printf(l->arena, "%s%.*s", dot ? "." : "", (int)canonical.len,
 		                             canonical.at));
 	}
 	return name;
@@ -393,7 +392,7 @@ match_one(struct lookups *l, const char *pattern, struct bytes domain, bool bare
 	}
 	if (!in_file && table_is_name(pattern))
 		return lookup_find(l, pattern, domain, &unused);
-	return fits(pattern_of(l->arena, pattern), domain, bare_parents) ? TABLE_FOUND : TABLE_NONE;
+	return fits(lookup_pattern(l, pattern), domain, bare_parents) ? TABLE_FOUND : TABLE_NONE;
 }
 
 static enum table_outcome

@@ -72,6 +72,8 @@ struct lookup_key {
 enum table_outcome lookup_address(struct lookups *, const struct setting_list *tables, const struct lookup_key *, struct bytes *value, struct bytes *extension);
 enum table_outcome lookup_domain(struct lookups *, const struct setting_list *tables, struct bytes domain, bool bare_parents, struct bytes *value);
 enum table_outcome lookup_match(struct lookups *, const struct setting_list *patterns, struct bytes domain, bool bare_parents);
+/* A domain, or .domain, as addresses have it: what a list of settings has may be in U-labels. */
+struct bytes lookup_pattern(struct lookups *, const char *pattern);
 bool lookup_split(struct bytes local, struct bytes delimiters, struct bytes *name, struct bytes *extension);
 /* "user@domain" and "+ext": "user+ext@domain". */
 struct bytes lookup_extended(struct arena *, struct bytes address, struct bytes extension);

@@ -131,8 +131,9 @@ rules_domain(struct resolving *r, const char *setting, const struct setting_list
 		if (is_table(item))
 			o = lookup_domain(r->lookups, &one, domain, parents, value);
 		else
-			o = name_matches(bytes_of(item), domain, parents) ? TABLE_FOUND
-			                                                  : TABLE_NONE;
+			o = name_matches(lookup_pattern(r->lookups, item), domain, parents)
+			            ? TABLE_FOUND
+			            : TABLE_NONE;
 		if (o != TABLE_NONE)
 			return o == TABLE_FOUND && no ? TABLE_NONE : o;
 	}

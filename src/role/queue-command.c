@@ -28,6 +28,12 @@ list_letter(struct caller *caller, const struct letter *l)
 		when[0] = '\0';
 	caller_say(caller, "%-16s %8" PRIu64 " %s  %s\n", id, l->content_len, when,
 	           l->sender[0] ? l->sender : "MAILER-DAEMON");
+	if (l->handling.not_before_us / 1000 > queue_now_ms()) {
+		arrived = (time_t)(l->handling.not_before_us / 1000000);
+		if (localtime_r(&arrived, &tm) != NULL &&
+		    strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) > 0)
+			caller_say(caller, "%45s(held until %s, as its sender wishes)\n", "", when);
+	}
 	for (const struct recipient *r = l->first; r != NULL; r = r->next) {
 		if (r->state == RECIPIENT_DONE)
 			continue;

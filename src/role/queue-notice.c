@@ -23,6 +23,7 @@ struct returning {
 	struct house    *house;
 	uint64_t         of; /* the letter that comes back         */
 	enum notice_kind kind;
+	uint32_t         utf8; /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
 	struct buffer    content, digest;
 	struct buffer    told; /* of struct recipient *: those it tells of */
 	struct timer    *again;
@@ -228,7 +229,7 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 					    .envelope_at = envelope_at,
 					    .content_len = n->content.len,
 					    .arrived_us = clock_wall_us(),
-					    .flags = ENVELOPE_NOTICE,
+					    .flags = ENVELOPE_NOTICE | n->utf8,
 					    .recipient = &to,
 					    .recipients = 1,
 				    });
@@ -280,7 +281,7 @@ returning_answered(struct question *q, const struct bytes *body)
 		&(struct envelope){
 			.letter = letter,
 			.arrived_us = clock_wall_us(),
-			.flags = ENVELOPE_NOTICE,
+			.flags = ENVELOPE_NOTICE | n->utf8,
 			.client = BYTES("local"),
 			.protocol = BYTES("internal"),
 			.content_len = n->content.len,
@@ -308,6 +309,7 @@ static void
 returning_begin(struct house *h, struct returning *n, const struct letter *l)
 {
 	n->again = timer_open(h->loop, returning_due, n);
+	n->utf8 = l->flags & ENVELOPE_SMTPUTF8;
 	notice_make(n, l);
 	returning_try(n);
 }

@@ -56,6 +56,8 @@ struct letter {
 	uint64_t        declared;      /* SIZE=, 0 not said                   */
 	struct letter_rcpt *rcpt;
 	uint32_t        rcpts, rcpt_room;
+	struct letter_rcpt *answered;  /* LMTP: all who are told, those who do not get it with them */
+	uint32_t        answers, looked;
 	struct bytes   *copy;          /* who gets one besides: the client does not hear of them */
 	uint32_t        copies;
 	bool            rewritten;     /* the house was asked about its addresses */

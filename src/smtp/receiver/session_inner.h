@@ -59,6 +59,7 @@ struct session {
 	uint64_t       chunk_size, chunk_left;  /* of BDAT: announced, still to come */
 	const char    *chunk_reply;    /* it is not wanted: what to say when it has come */
 	bool           chunk_last;
+	bool           asking_each;    /* within a question about LMTP's recipients */
 	unsigned       discarded;      /* enum extension: not told to this client   */
 	uint32_t       domains;        /* that transactions went to                 */
 	struct domain_met *met;
@@ -153,6 +154,10 @@ void content_gathered(struct session *, bool more);
 void content_ended(struct session *);
 /* What the letter itself has done wrong; NULL if nothing. */
 const char *content_fault(const struct session *, const struct letter *);
+
+/* each.c: LMTP's recipients are asked about again; then content_whole(). */
+void content_for_each(struct session *);
+void content_whole(struct session *);
 
 /* verb-bdat.c */
 void verb_bdat(struct session *, struct bytes argument);

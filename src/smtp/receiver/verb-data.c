@@ -26,18 +26,21 @@ static room_fn room_content;
 static void
 say_outcome(struct session *s, const struct letter *l, const char *reply)
 {
-	struct buffer *out = s->mouth->out(s->mouth_of);
-	const char    *words = reply + (strlen(reply) > 10 ? 10 : strlen(reply));
+	struct buffer            *out = s->mouth->out(s->mouth_of);
+	const struct letter_rcpt *each = l->answers > 0 ? l->answered : l->rcpt;
+	uint32_t                  count = l->answers > 0 ? l->answers : l->rcpts;
 
 	if (!s->lmtp) {
 		say(s, "%s", reply);
 		return;
 	}
-	for (uint32_t i = 0; i < l->rcpts; i++) {
+	for (uint32_t i = 0; i < count; i++) {
+		const char *said = each[i].no != NULL ? each[i].no : reply;
+
 		/* "250 2.0.0 " <address> words */
-		buffer_printf(out, "%.10s<", reply);
-		reply_text(out, l->rcpt[i].address);
-		buffer_printf(out, "> %s\r\n", words);
+		buffer_printf(out, "%.10s<", said);
+		reply_text_as(out, each[i].address, (l->flags & ENVELOPE_SMTPUTF8) != 0);
+		buffer_printf(out, "> %s\r\n", strlen(said) > 10 ? said + 10 : "");
 	}
 	if (reply_error(bytes_of(reply)))
 		s->errors++;
@@ -318,6 +321,23 @@ throw_away(struct letter *l)
 	refuse(l, reply);
 }
 
+/* Whoever is left gets it. */
+void
+content_whole(struct session *s)
+{
+	struct letter *l = s->letter;
+
+	if (l->rcpts == 0) {
+		refuse(l, "554 5.5.1 Error: no valid recipients");
+		return;
+	}
+	note_facts(s, l);
+	if (l->reader.fields.tls_optional && !(l->flags & ENVELOPE_REQUIRETLS))
+		l->flags |= ENVELOPE_TLS_OPTIONAL; /* rfc8689:4.1 */
+	l->ended = true;
+	s->needs->judge(s->house, l);
+}
+
 static void
 end_judged(struct session *s, const struct session_verdict *v)
 {
@@ -334,11 +354,10 @@ end_judged(struct session *s, const struct session_verdict *v)
 		throw_away(l);
 		return;
 	}
-	note_facts(s, l);
-	if (l->reader.fields.tls_optional && !(l->flags & ENVELOPE_REQUIRETLS))
-		l->flags |= ENVELOPE_TLS_OPTIONAL; /* rfc8689:4.1 */
-	l->ended = true;
-	s->needs->judge(s->house, l);
+	if (s->lmtp)
+		content_for_each(s);
+	else
+		content_whole(s);
 }
 
 /* The final dot, or the last chunk. */

@@ -20,7 +20,7 @@ struct kit {
 	struct buffer out, unread, stored, prefix, stream;
 	bool   over, rests, secure, secured, waits;      /* waits: RESOLVE is answered by kit_answer() */
 	struct bytes asked;
-	int    letters, drops;
+	int    letters, drops, fulls;
 	int    stream_why, safe_why;
 	enum verdict verdict;
 	enum room_answer room;
@@ -69,6 +69,8 @@ kit_say_resolved(struct kit *k, struct bytes address)
 
 	if (bytes_is(address, "jill@example.com") || bytes_is(address, "jack@example.com") || bytes_is(address, "postmaster"))
 		r = RESOLVED_LOCAL;
+	else if (bytes_is(address, "full@example.com"))        /* from its second letter on */
+		r = k->fulls++ == 0 ? RESOLVED_LOCAL : RESOLVED_FULL;
 	else if (bytes_is(address, "later@example.com"))
 		r = RESOLVED_LATER;
 	else if (bytes_ends_nocase(address, BYTES("@example.com")))

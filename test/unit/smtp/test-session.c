@@ -155,6 +155,13 @@ static const struct session_case {
 	  "LHLO c\r\n" MAIL RCPT "RCPT TO:<jack@example.com>\r\nBDAT 3\r\nA: BDAT 0 LAST\r\n",
 	  HI LHLO MAIL_OK RCPT_OK RCPT_OK "250 2.0.0 Ok: 3 bytes\r\n"
 	  "250 2.0.0 <jill@example.com> Ok: queued as 1A2B\r\n250 2.0.0 <jack@example.com> Ok: queued as 1A2B\r\n" },
+	{ "rfc2033:4.2 who is full by then is told so, the others get it", KIND_LMTP, "",
+	  "LHLO c\r\n" MAIL RCPT "RCPT TO:<full@example.com>\r\nRCPT TO:<jack@example.com>\r\nDATA\r\n.\r\nQUIT\r\n",
+	  HI LHLO MAIL_OK RCPT_OK RCPT_OK RCPT_OK GO
+	  "250 2.0.0 <jill@example.com> Ok: queued as 1A2B\r\n552 5.2.2 <full@example.com> Quota exceeded (mailbox for user is full)\r\n"
+	  "250 2.0.0 <jack@example.com> Ok: queued as 1A2B\r\n" BYE },
+	{ "rfc2033:4.2 nobody is left", KIND_LMTP, "", "LHLO c\r\n" MAIL "RCPT TO:<full@example.com>\r\nBDAT 0 LAST\r\nQUIT\r\n",
+	  HI LHLO MAIL_OK RCPT_OK "552 5.2.2 <full@example.com> Quota exceeded (mailbox for user is full)\r\n" BYE },
 	{ "hops are counted in chunks, too", KIND_SMTP, "hopcount_limit = 1\n", MAIL RCPT "BDAT 28 LAST\r\nReceived: a\r\nReceived: b\r\n\r\nNOOP\r\n",
 	  HI MAIL_OK RCPT_OK "554 5.4.6 Error: too many hops\r\n" OK },
 	{ "rfc6531 an address beyond US-ASCII is asked for, and said again", KIND_SMTP, "",
