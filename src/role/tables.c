@@ -51,12 +51,23 @@ is_of_clients(const char *setting)
 }
 
 /* Who looks in the local tables of a setting. */
+static bool
+has_row(const struct setting_table *t, const char *name)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (strcmp(t->row[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 static unsigned
 roles_of(const struct setting *row)
 {
-	for (size_t i = 0; i < checks_setting_table.count; i++)
-		if (strcmp(checks_setting_table.row[i].name, row->name) == 0)
-			return FROM(VERIFIER);
+	if (has_row(&checks_setting_table, row->name))
+		return FROM(VERIFIER);
+	if (row->kind == SETTING_RULES || has_row(&policy_setting_table, row->name) ||
+	    has_row(&witness_setting_table, row->name))
+		return FROM(POLICY);
 	return FROM(CLERK) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);
 }
 

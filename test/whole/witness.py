@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import signal
@@ -303,4 +304,5 @@ def ask(port, to, client="127.0.0.1", helo="mail.client.example", sender="jack@g
 
 
 def text(said):
-    return f"{said[0]} {said[1].decode()}"
+    """Without the id that `mansio policy why` takes."""
+    return re.sub(r" \(P[A-Z0-9]{10}\)$", "", f"{said[0]} {said[1].decode()}")
