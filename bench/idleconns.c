@@ -6,6 +6,9 @@
 // silent (after EHLO; after LOGIN, SELECT and IDLE) and holds them all until
 // its standard input ends.  "ready N" on standard output says that the
 // server's memory may now be measured.
+//
+// With --rate it comes so often a second, --count times in all, and goes as soon
+// as it is refused: at the door, or at RCPT for somebody elsewhere.
 
 #include <errno.h>
 #include <getopt.h>
@@ -37,6 +40,7 @@ static struct {
 	const char *host, *port, *password;
 	const char *users[1024];
 	unsigned user_count, count, parallel;
+	unsigned rate;
 	bool imap, tls, starttls, idle;
 } want = { .host = "127.0.0.1", .port = "25", .count = 1, .parallel = 4 };
 
@@ -190,6 +194,69 @@ guest_open(unsigned number)
 		guest_settle_smtp(g);
 }
 
+// One stranger who wants something that will not be; true: refused.
+static bool
+guest_refused(unsigned number)
+{
+	static const char *const says[] = { "EHLO stranger.example.net\r\n",
+		"MAIL FROM:<a@stranger.example.net>\r\n",
+		"RCPT TO:<b@elsewhere.example.org>\r\n" };
+	struct guest *g = &guests[number];
+	char line[1024] = "";
+	bool refused = false;
+
+	g->fd = socket(server->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (g->fd < 0 || connect(g->fd, server->ai_addr, server->ai_addrlen) < 0)
+		die("connect of guest %u: %s", number, strerror(errno));
+	for (size_t i = 0; i <= 3 && !refused; i++) {
+		do
+			guest_line(g, line, sizeof line);
+		while (strlen(line) > 3 && line[3] == '-');
+		refused = line[0] == '4' || line[0] == '5';
+		if (!refused && i < 3)
+			guest_say(g, "%s", says[i]);
+	}
+	close(g->fd);
+	return refused;
+}
+
+static void
+strangers_pace(const struct timespec *begin, unsigned number)
+{
+	struct timespec now, pause;
+	double due = (double)number / want.rate;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	due -= (double)(now.tv_sec - begin->tv_sec) +
+	    (double)(now.tv_nsec - begin->tv_nsec) / 1e9;
+	if (due <= 0)
+		return;
+	pause.tv_sec = (time_t)due;
+	pause.tv_nsec = (long)((due - (double)pause.tv_sec) * 1e9);
+	nanosleep(&pause, NULL);
+}
+
+static struct timespec strangers_begin;
+static unsigned strangers_refused;
+
+static void *
+stranger_run(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		pthread_mutex_lock(&next_lock);
+		unsigned n = next_guest++;
+		pthread_mutex_unlock(&next_lock);
+		if (n >= want.count)
+			return NULL;
+		strangers_pace(&strangers_begin, n);
+		bool refused = guest_refused(n);
+		pthread_mutex_lock(&next_lock);
+		strangers_refused += refused;
+		pthread_mutex_unlock(&next_lock);
+	}
+}
+
 static void *
 opener_run(void *unused)
 {
@@ -207,7 +274,8 @@ opener_run(void *unused)
 static const char usage[] =
 "usage: idleconns --port P [--host H] [--count N] [--protocol smtp|imap]\n"
 "  [--tls | --starttls] [--login USER,... --password P [--idle]]\n"
-"  [--parallel N]    open connections until standard input ends\n";
+"  [--parallel N]    open connections until standard input ends\n"
+"  [--rate R]        or be refused, R times a second\n";
 
 static void
 options_read(int argc, char **argv)
@@ -217,7 +285,7 @@ options_read(int argc, char **argv)
 		{ "count", 1, NULL, 'n' }, { "protocol", 1, NULL, 'P' },
 		{ "tls", 0, NULL, 't' }, { "starttls", 0, NULL, 's' },
 		{ "login", 1, NULL, 'l' }, { "password", 1, NULL, 'w' },
-		{ "idle", 0, NULL, 'i' }, { "parallel", 1, NULL, 'j' }, { 0 },
+		{ "idle", 0, NULL, 'i' }, { "rate", 1, NULL, 'r' }, { "parallel", 1, NULL, 'j' }, { 0 },
 	};
 	int o;
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -230,6 +298,7 @@ options_read(int argc, char **argv)
 		case 's': want.starttls = true; break;
 		case 'w': want.password = optarg; break;
 		case 'i': want.idle = true; break;
+		case 'r': want.rate = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'j': want.parallel = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'l':
 			for (char *u = strtok(optarg, ","); u &&
@@ -272,14 +341,22 @@ main(int argc, char **argv)
 
 	struct timespec begin, end;
 	clock_gettime(CLOCK_MONOTONIC, &begin);
+	strangers_begin = begin;
 	pthread_t openers[64];
 	unsigned parallel = want.parallel < 64 ? want.parallel : 64;
 	for (unsigned i = 0; i < parallel; i++)
-		if (pthread_create(&openers[i], NULL, opener_run, NULL))
+		if (pthread_create(&openers[i], NULL,
+		    want.rate ? stranger_run : opener_run, NULL))
 			die("no thread");
 	for (unsigned i = 0; i < parallel; i++)
 		pthread_join(openers[i], NULL);
 	clock_gettime(CLOCK_MONOTONIC, &end);
+	if (want.rate) {
+		printf("{\"refused\": %u, \"seconds\": %.3f}\n", strangers_refused,
+		    (double)(end.tv_sec - begin.tv_sec) +
+		    (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
+		return 0;
+	}
 	printf("ready %u seconds=%.3f\n", want.count,
 	    (double)(end.tv_sec - begin.tv_sec) +
 	    (double)(end.tv_nsec - begin.tv_nsec) / 1e9);

@@ -336,6 +336,8 @@ first_settings(const struct demo *d, struct buffer *text)
 	              "myorigin = $mydomain\n\n"
 	              "# Nobody is trusted because of an address.\n"
 	              "mynetworks =\n\n"
+	              "# What is tried here may all come in one connection.\n"
+	              "smtpd_session_message_limit = 0\n\n"
 	              "mail_directory = %s/mail\n"
 	              "maillog_file = %s/mail.log\n\n"
 	              "smtpd_tls_cert_file = %s/tls/" HOST ".pem\n"

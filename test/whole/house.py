@@ -80,6 +80,7 @@ class House:
             "smtpd_tls_key_file": str(key),
             "mynetworks": "",
             "queue_minfree": "1M",
+            "smtpd_session_message_limit": "0",
             **{f"listen_{s}": f"127.0.0.1:{p}" for s, p in self.ports.items()},
             **settings,
         }
