@@ -82,6 +82,59 @@ run_flush(struct house *h, struct caller *caller)
 	caller_done(caller, 0);
 }
 
+/*
+ * ETRN
+ */
+
+static bool
+goes_to(const struct recipient *r, struct bytes domain, bool below)
+{
+	struct bytes address = bytes_of(r->address);
+	ptrdiff_t    at = bytes_find_last(address, '@');
+	struct bytes of = bytes_cut(address, (size_t)(at + 1), address.len);
+
+	if (at < 0 || r->state != RECIPIENT_WAITING)
+		return false;
+	return bytes_equal_nocase(of, domain) ||
+	       (below && of.len > domain.len && bytes_ends_nocase(of, domain) &&
+	        of.at[of.len - domain.len - 1] == '.');
+}
+
+static uint32_t
+flush_domain(struct queue_role *k, struct bytes domain, bool below)
+{
+	uint32_t count = 0;
+
+	for (struct letter *l = queue_oldest(k->queue), *newer; l != NULL; l = newer) {
+		bool found = false;
+
+		newer = l->newer;
+		for (struct recipient *r = l->first; r != NULL; r = r->next)
+			if (goes_to(r, domain, below)) {
+				queue_event(k->queue, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
+				found = true;
+			}
+		count += found;
+	}
+	return count;
+}
+
+bool
+hear_flush(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct unpack u = unpack_of(body);
+	struct bytes  domain = unpack_bytes(&u);
+	bool          below = unpack_bool(&u);
+	struct link  *l = house_link(h, RECEIVER, index);
+
+	if (!unpack_done(&u) || domain.len == 0)
+		return false;
+	pack_u32(link_begin(l, WORD_FLUSHED, ticket), flush_domain(queue_of(h), domain, below));
+	link_end(l);
+	queue_pump(h);
+	return true;
+}
+
 /* clang-format off */
 static const struct {
 	const char *noun, *verb;

@@ -698,6 +698,7 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		close(fd);
 	switch (word) {
 	case WORD_LETTER: return hear_letter(h, from, index, body);
+	case WORD_FLUSH: return hear_flush(h, index, ticket, body);
 	case WORD_DELIVERED: return hear_delivered(h, index, ticket, body);
 	case WORD_RESOLVED: return hear_resolved(h, ticket, body);
 	case WORD_DIRECTORY_NEW:

@@ -149,6 +149,7 @@ bool hear_referred(struct house *, uint32_t index, uint32_t ticket, struct bytes
 bool hear_moved_done(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
 void queue_compact_lost(struct house *);
 
+bool hear_flush(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
 void queue_command(struct house *, struct caller *, const struct word_ask *);
 
 #endif

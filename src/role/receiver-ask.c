@@ -90,7 +90,7 @@ visit_begin(struct receiver *r, const struct receiver_config *config, const stru
 void
 visit_end(struct receiver *r, struct visit *v)
 {
-	if (v->resolving || v->authenticating || v->owning || v->judging)
+	if (v->resolving || v->authenticating || v->owning || v->judging || v->flushing)
 		(void)map_drop(r->visits, ticket_key(&v->ticket));
 	question_drop(&r->questions, &v->question);
 	timer_close(&v->name_by);
@@ -230,6 +230,16 @@ say_resolve(struct receiver *r, struct visit *v)
 	link_end(l);
 }
 
+static void
+ask_clerk(struct receiver *r, struct visit *v, struct bytes address)
+{
+	v->address = address;
+	v->resolving = true;
+	v->asked_at = clock_patient_ms();
+	(void)map_put(r->visits, ticket_key(&v->ticket), v);
+	say_resolve(r, v);
+}
+
 void
 need_resolve(void *house, struct session *s, struct bytes address)
 {
@@ -243,11 +253,17 @@ need_resolve(void *house, struct session *s, struct bytes address)
 		session_resolved(s, (enum resolved)k->class, "");
 		return;
 	}
-	v->address = address;
-	v->resolving = true;
-	v->asked_at = clock_patient_ms();
-	(void)map_put(r->visits, ticket_key(&v->ticket), v);
-	say_resolve(r, v);
+	ask_clerk(r, v, address);
+}
+
+/* The targets are wanted, which are not kept. */
+void
+need_expand(void *house, struct session *s, struct bytes address)
+{
+	struct visit *v = visit_of(s);
+
+	v->expanding = true;
+	ask_clerk(receiver_of(house), v, address);
 }
 
 /* The visit whose question this answers; NULL: it has gone. */
@@ -266,7 +282,26 @@ resolved(struct receiver *r, struct visit *v, enum resolve_class class, const ch
 {
 	(void)map_drop(r->visits, ticket_key(&v->ticket));
 	v->resolving = false;
+	if (v->expanding) {
+		v->expanding = false;
+		session_expanded(v->session, (enum resolved) class, table, NULL, 0);
+		return;
+	}
 	session_resolved(v->session, (enum resolved) class, table);
+}
+
+static void
+expanded(struct receiver *r, struct visit *v, const struct word_resolved *w)
+{
+	struct bytes *member = arena_take_array(r->scratch, w->targets + 1, sizeof *member);
+
+	for (uint32_t i = 0; i < w->targets; i++)
+		member[i] = w->target[i].address;
+	(void)map_drop(r->visits, ticket_key(&v->ticket));
+	v->resolving = v->expanding = false;
+	session_expanded(v->session, (enum resolved)w->class,
+	                 w->table[0] != '\0' ? w->table : "virtual mailbox table", member,
+	                 w->targets);
 }
 
 bool
@@ -281,10 +316,63 @@ hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
 		return false;
 	if (v == NULL)
 		return true;
+	if (v->expanding) {
+		expanded(r, v, &w);
+		return true;
+	}
 	if (!w.passing)
 		remember(r, v->address, (enum resolve_class)w.class);
 	resolved(r, v, (enum resolve_class)w.class,
 	         w.table[0] != '\0' ? w.table : "virtual mailbox table");
+	return true;
+}
+
+/*
+ * FLUSH
+ */
+
+static void
+flushed(struct receiver *r, struct visit *v, int64_t letters)
+{
+	(void)map_drop(r->visits, ticket_key(&v->ticket));
+	v->flushing = false;
+	v->ticket = ++r->next_ticket;
+	session_flushed(v->session, letters);
+}
+
+void
+need_flush(void *house, struct session *s, struct bytes domain, bool below)
+{
+	struct receiver *r = receiver_of(house);
+	struct visit    *v = visit_of(s);
+	struct link     *l = house_link(house, QUEUE, 0);
+	struct buffer   *b;
+
+	if (l == NULL) {
+		session_flushed(s, -1);
+		return;
+	}
+	v->flushing = true;
+	v->asked_at = clock_patient_ms();
+	(void)map_put(r->visits, ticket_key(&v->ticket), v);
+	b = link_begin(l, WORD_FLUSH, v->ticket);
+	pack_bytes(b, domain);
+	pack_bool(b, below);
+	link_end(l);
+}
+
+bool
+hear_flushed(struct house *h, uint32_t ticket, struct bytes body)
+{
+	struct receiver *r = receiver_of(h);
+	struct visit    *v = map_get(r->visits, ticket_key(&ticket));
+	struct unpack    u = unpack_of(body);
+	uint32_t         letters = unpack_u32(&u);
+
+	if (!unpack_done(&u))
+		return false;
+	if (v != NULL && v->flushing)
+		flushed(r, v, letters);
 	return true;
 }
 
@@ -483,6 +571,17 @@ ask_lost(struct receiver *r)
 }
 
 void
+ask_queue_lost(struct receiver *r)
+{
+	size_t         n;
+	struct visit **list = waiting(r, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i]->flushing)
+			flushed(r, list[i], -1);
+}
+
+void
 ask_again(struct receiver *r)
 {
 	size_t         n;
@@ -526,6 +625,8 @@ ask_tick(struct receiver *r)
 			continue;
 		if (v->owning)
 			owned(r, v, OWNER_LATER);
+		else if (v->flushing)
+			flushed(r, v, -1);
 		else if (v->resolving)
 			resolved(r, v, RESOLVE_LATER, "");
 		else

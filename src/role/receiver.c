@@ -20,6 +20,8 @@ enum { TICK_MS = 1000 };
 static const struct receiver_needs from_the_house = {
 	.name = need_name,
 	.resolve = need_resolve,
+	.expand = need_expand,
+	.flush = need_flush,
 	.owner = need_owner,
 	.wants_owner = need_wants_owner,
 	.policy = need_policy,
@@ -239,6 +241,7 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		client_patterns(h, life, &mynetworks);
 		client_patterns(h, life, &set.limit_exceptions);
 		client_patterns(h, life, &set.bare_newline_exclusions);
+		client_patterns(h, life, &set.expn_hosts);
 		client_patterns(h, life, &set.screen_allow);
 		client_patterns(h, life, &set.xclient_hosts);
 		client_patterns(h, life, &set.xforward_hosts);
@@ -433,6 +436,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_POLICY_SAID: return hear_policy_said(h, ticket, body);
 	case WORD_SENDER_SAID: return hear_sender_said(h, ticket, body);
 	case WORD_BAN: return bans_hear(receiver_of(h)->bans, body, clock_patient_ms());
+	case WORD_FLUSHED: return hear_flushed(h, ticket, body);
 	case WORD_LOOKED: return hear_looked(h, ticket, body);
 	case WORD_JUDGED: return question_heard(&receiver_of(h)->questions, ticket, body);
 	case WORD_SEGMENT_REFUSED: return hear_segment_refused(h, body);
@@ -466,8 +470,10 @@ receiver_lost(struct house *h, enum role role, uint32_t index)
 		questions_lost(&r->questions, index);
 	if (role == CLERK)
 		ask_lost(r);
-	if (role == QUEUE)
+	if (role == QUEUE) {
 		letters_queue_lost(r);
+		ask_queue_lost(r);
+	}
 }
 
 /* Lists of clients may be in files; sessions go on with what they began with. */

@@ -52,6 +52,8 @@ struct visit {
 	bool     resolving, authenticating, counted;
 	bool     judging;              /* what restriction lists say                */
 	uint8_t  moment;               /* of that: enum session_moment              */
+	bool     expanding;            /* what is resolved is wanted whole: EXPN   */
+	bool     flushing;             /* the queue was asked: ETRN                */
 	bool     owning;               /* whose the sender is; what it is: in session  */
 	int64_t  asked_at;
 	struct bytes address;          /* that is being resolved                   */
@@ -103,6 +105,10 @@ void ask_judges(struct receiver *);                /* role policy came       */
 void ask_tick(struct receiver *);                  /* patience has an end    */
 bool need_name(void *, struct session *);
 void need_resolve(void *, struct session *, struct bytes);
+void need_expand(void *, struct session *, struct bytes);
+void need_flush(void *, struct session *, struct bytes, bool below);
+bool hear_flushed(struct house *, uint32_t ticket, struct bytes body);
+void ask_queue_lost(struct receiver *);
 void need_owner(void *, struct session *, struct bytes user, struct bytes address);
 bool hear_sender_said(struct house *, uint32_t ticket, struct bytes body);
 void need_auth_start(void *, struct session *, struct bytes, bool, struct bytes);

@@ -74,6 +74,8 @@ extern const char *const role_names[ROLES];
 	X(POLICY_ASK,     FROM(RECEIVER), FROM(POLICY))             /* struct word_policy_ask                */ \
 	X(POLICY_SAID,    FROM(POLICY), FROM(RECEIVER))             /* struct word_policy_said               */ \
 	X(POLICY_TOLD,    FROM(RECEIVER), FROM(POLICY))             /* struct word_policy_told: refused without asking */ \
+	X(FLUSH,          FROM(RECEIVER), FROM(QUEUE))              /* a domain, whether those below it too: try what waits for it (ETRN) */ \
+	X(FLUSHED,        FROM(QUEUE), FROM(RECEIVER))              /* u32: so many letters                  */ \
 	X(SEGMENT_WANT,   FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* own, size                             */ \
 	X(SEGMENT_LENT,   FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* number, room, own, fd                 */ \
 	X(SEGMENT_REFUSED,FROM(QUEUE), FROM(RECEIVER)|FROM(KEEPER)) /* own, errno                            */ \

@@ -20,6 +20,18 @@ vrfy_is_on(const struct session *s)
 }
 
 static bool
+may_expand(const struct session *s)
+{
+	return s->may_expn;
+}
+
+static bool
+may_flush(const struct session *s)
+{
+	return !s->lmtp && s->config->set.flush_domains.count > 0;
+}
+
+static bool
 may_log_in(const struct session *s)
 {
 	return s->secure || s->config->set.tls_level != TLS_ENCRYPT;
@@ -119,6 +131,8 @@ static const struct offer {
 	{ EXTENSION_PIPELINING,    "PIPELINING",          NULL,              NULL },
 	{ EXTENSION_SIZE,          "SIZE",                NULL,              tell_size },
 	{ EXTENSION_VRFY,          "VRFY",                vrfy_is_on,        NULL },
+	{ EXTENSION_EXPN,          "EXPN",                may_expand,        NULL },
+	{ EXTENSION_ETRN,          "ETRN",                may_flush,         NULL },
 	{ EXTENSION_STARTTLS,      "STARTTLS",            is_plain_with_tls, NULL },
 	{ EXTENSION_AUTH,          NULL,                  may_log_in,        offer_auth },
 	{ EXTENSION_XCLIENT,       NULL,                  NULL,              offer_xclient },

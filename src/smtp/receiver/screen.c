@@ -76,8 +76,7 @@ screen_begin(struct session *s)
 
 	s->since = s->heard = clock_patient_ms();
 	if (s->needs->pass(s->house, s, 0)) {
-		s->room = room_command;
-		greet(s);
+		greet_met(s);
 		return;
 	}
 	s->screened = true;
@@ -91,10 +90,10 @@ screen_begin(struct session *s)
 void
 screen_over(struct session *s)
 {
-	s->room = room_command;
 	if (!s->config->set.screen_pipelining)
 		pass(s);
-	greet(s);
+	greet_met(s);
+	met(s);
 }
 
 /* HELO or EHLO was said, and perhaps more without waiting.  True: it is sent away. */

@@ -179,10 +179,10 @@ client_judged(struct session *s, const struct session_verdict *v)
 }
 
 /* Its name is known, or will not be: where the lists are not delayed they are asked before the greeting. */
-static void
+void
 met(struct session *s)
 {
-	if (s->greets_late && !s->securing && !s->naming)
+	if (s->greets_late && !s->securing && !s->naming && s->room != room_early)
 		judge(s, MOMENT_CONNECT, client_judged);
 }
 
@@ -202,6 +202,34 @@ session_meet(struct session *s)
 		s->named = NAMED;
 	(void)client_of(s);
 	met(s);
+}
+
+/* At once, or when met() has asked the lists for clients. */
+void
+greet_met(struct session *s)
+{
+	s->greets_late = s->config->judges_clients;
+	s->room = s->greets_late ? room_nothing : room_command;
+	if (s->greets_late)
+		hold(s);
+	else
+		greet(s);
+}
+
+/* Another client, and all that comes before the first command again. */
+void
+begin_anew(struct session *s)
+{
+	s->naming = false;
+	s->denied = false;
+	s->pipelined = false;
+	s->errors_before = s->errors;
+	s->since = s->heard = clock_patient_ms();
+	greet_met(s);
+	if (s->greets_late)
+		met(s);
+	else
+		answered(s);
 }
 
 /* What had to wait goes on. */
@@ -319,6 +347,7 @@ session_open(struct receiver_config *config, const struct peer *peer,
 	s->lmtp = config->kind == KIND_LMTP;
 	s->trusted = networks_hold(&config->mynetworks, peer);
 	s->excepted = networks_hold(&config->exceptions, peer);
+	s->may_expn = networks_hold(&config->expn_hosts, peer);
 	s->may_xclient = networks_hold(&config->xclient_hosts, peer);
 	s->may_xforward = networks_hold(&config->xforward_hosts, peer);
 	s->since = s->heard = clock_patient_ms();

@@ -79,6 +79,10 @@ struct receiver_needs {
 	   are asked here. */
 	bool (*name)(void *house, struct session *);
 	void (*resolve)(void *house, struct session *, struct bytes address);
+	/* Who is behind the address: session_expanded() will follow. */
+	void (*expand)(void *house, struct session *, struct bytes address);
+	/* Try now what waits in the queue for this domain, and with `below` for those below it: session_flushed() will follow. */
+	void (*flush)(void *house, struct session *, struct bytes domain, bool below);
 	/* Whether this user ("": nobody has logged in) owns the address: session_owner() will follow. */
 	void (*owner)(void *house, struct session *, struct bytes user, struct bytes address);
 	/* Whether that is to be known before the recipient is judged. */
@@ -137,6 +141,8 @@ void session_resolved(struct session *, enum resolved, const char *table);
 void session_owner(struct session *, enum owner);
 void session_policy(struct session *, const struct session_verdict *);
 void session_note(struct session *, struct bytes what, struct bytes text);   /* for the log, before that */
+void session_expanded(struct session *, enum resolved, const char *table, const struct bytes *member, size_t count);
+void session_flushed(struct session *, int64_t letters);        /* below 0: it cannot be told */
 void session_auth_more(struct session *, struct bytes challenge);
 void session_auth_done(struct session *, enum authenticated, const char *user, const char *text, struct bytes last);
 void session_ask_room(struct session *);                  /* if it waits for room, ask again */

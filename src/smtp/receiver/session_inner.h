@@ -85,6 +85,9 @@ struct session {
 	bool unwelcome;                /* it could not: nothing is taken             */
 	bool behind;                   /* more came with the command being done      */
 	uint32_t mails;                /* transactions of this connection            */
+	bool may_expn;
+	bool flush_below;
+	bool expanding, flushing;      /* EXPN, ETRN wait for the house               */
 	bool may_xclient, may_xforward; /* the peer of the socket itself             */
 	struct origin *origin;         /* what XFORWARD said of this transaction     */
 };
@@ -99,6 +102,9 @@ void answered(struct session *);
 void hang_up(struct session *);                           /* the last word was said */
 void call_client(struct session *, struct bytes name, struct bytes reverse);
 void greet(struct session *);
+void greet_met(struct session *);
+void met(struct session *);
+void begin_anew(struct session *);                        /* after XCLIENT */
 void mail_end(struct session *);                          /* RSET, HELO, end of DATA, QUIT: all here */
 /* For the log, which hears of the connection first. */
 const char *client_of(struct session *);
@@ -129,6 +135,18 @@ int64_t recipients_most(const struct session *), mails_most(const struct session
 void verb_auth(struct session *, struct bytes argument);
 void auth_end(struct session *);
 void offer_auth(struct session *, struct buffer *out);
+
+struct grammar grammar_of(const struct session *);
+struct bytes whole_address(struct session *, struct arena *, const struct address *path, bool bare);
+/* What the directory said of it, for the lists; and it is done with. */
+void know_asked(struct session *, enum resolved, const char *why);
+void asked_end(struct session *);
+void ask_about(struct session *, struct bytes address, ask_fn *then);
+
+/* verb-about.c */
+void verb_vrfy(struct session *, struct bytes argument);
+void verb_expn(struct session *, struct bytes argument);
+void verb_etrn(struct session *, struct bytes argument);
 
 /* screen.c */
 room_fn room_early;

@@ -47,6 +47,10 @@ static const struct setting rows[] = {
 	  "Set it for a listener that clients themselves cannot reach.", ",haproxy", 0, 0, "0.3" },
 	{ "smtpd_upstream_proxy_timeout", SETTING_TIME, AT(proxy_timeout), "5s",
 	  "How long the proxy may take for that.", NULL, 1, 0, "0.3" },
+	{ "smtpd_authorized_expn_hosts", SETTING_MATCHES, AT(expn_hosts), "",
+	  "Networks whose clients may ask by EXPN who the members of a list are.", NULL, 0, 0, "0.3" },
+	{ "fast_flush_domains", SETTING_LIST, AT(flush_domains), "$relay_domains",
+	  "Domains, and those below them, whose mail a client may ask by ETRN to be tried now; tables and files of names are not looked into.", NULL, 0, 0, "0.3" },
 	{ "smtpd_authorized_xclient_hosts", SETTING_MATCHES, AT(xclient_hosts), "",
 	  "Networks whose clients may say XCLIENT: who their own client is, for the rules and the log; write no network that others can come from.", NULL, 0, 0, "0.3" },
 	{ "smtpd_authorized_xforward_hosts", SETTING_MATCHES, AT(xforward_hosts), "",
@@ -380,7 +384,8 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->set.no_soliciting = copy_list(a, &set->no_soliciting);
 	c->set.discarded_of = copy_list(a, &set->discarded_of);
 	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };
-	c->set.screen_allow = c->set.xclient_hosts = c->set.xforward_hosts =
+	c->set.flush_domains = copy_list(a, &set->flush_domains);
+	c->set.expn_hosts = c->set.screen_allow = c->set.xclient_hosts = c->set.xforward_hosts =
 		(struct setting_list){ NULL, 0 };
 	c->listener = kind_names[kind];
 	c->service = arena_copy(a, bytes_of(service));
@@ -396,6 +401,8 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	                  &c->exceptions, errors) &&
 	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
 	                  &c->bare_excluded, errors) &&
+	    read_networks(a, &set->expn_hosts, "smtpd_authorized_expn_hosts", &c->expn_hosts,
+	                  errors) &&
 	    read_networks(a, &set->screen_allow, "postscreen_allow_list", &c->screen_allow,
 	                  errors) &&
 	    read_networks(a, &set->xclient_hosts, "smtpd_authorized_xclient_hosts",
@@ -403,8 +410,8 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	    read_networks(a, &set->xforward_hosts, "smtpd_authorized_xforward_hosts",
 	                  &c->xforward_hosts, errors)) {
 		c->mynetworks.tables = c->exceptions.tables = c->bare_excluded.tables = tables;
-		c->screen_allow.tables = c->xclient_hosts.tables = c->xforward_hosts.tables =
-			tables;
+		c->expn_hosts.tables = c->screen_allow.tables = c->xclient_hosts.tables =
+			c->xforward_hosts.tables = tables;
 		c->tables = tables;
 		if (tables != NULL)
 			tables->users++;

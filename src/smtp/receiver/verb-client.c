@@ -90,6 +90,10 @@ take_names(struct session *s, const struct forwarded *f)
 	if (bytes_string(name, kept[0], sizeof kept[0]) &&
 	    bytes_string(reverse, kept[1], sizeof kept[1]))
 		call_client(s, bytes_of(kept[0]), bytes_of(kept[1]));
+	if (forwarded_says(f, FORWARDED_NAME))
+		s->named = forwarded_has(f, FORWARDED_NAME) ? NAMED
+		           : f->later >> FORWARDED_NAME & 1 ? NAMED_LATER
+		                                            : NAMED_NOT;
 }
 
 /* What the peer said of itself is forgotten, and what it says of its client holds. */
@@ -128,8 +132,8 @@ verb_xclient(struct session *s, struct bytes argument)
 		take_names(s, &f);
 		take_words(s, &f);
 		s->needs->changed(s->house, s);
-		greet(s);
-		answered(s);
+		s->done[s->verb]++;
+		begin_anew(s);
 	}
 	arena_close(&scratch);
 }

@@ -9,7 +9,7 @@
 
 typedef void   verb_fn(struct session *, struct bytes argument);
 static verb_fn verb_helo, verb_ehlo, verb_starttls, verb_mail, verb_rcpt;
-static verb_fn verb_rset, verb_noop, verb_vrfy, verb_help, verb_quit;
+static verb_fn verb_rset, verb_noop, verb_help, verb_quit;
 
 /* What must be true before a verb may run, and what it is. */
 /* clang-format off */
@@ -51,6 +51,8 @@ static const struct verb {
 	{ "RSET",     "rset",     verb_rset,     BOTH | EARLY | ALONE | JUNK },
 	{ "NOOP",     "noop",     verb_noop,     BOTH | EARLY | JUNK | LAST },
 	{ "VRFY",     "vrfy",     verb_vrfy,     BOTH | JUNK | VRFY_ON | LAST },
+	{ "EXPN",     "expn",     verb_expn,     BOTH | JUNK | LAST },
+	{ "ETRN",     "etrn",     verb_etrn,     IN_SMTP | HELLO_ASKED | NO_MAIL | JUNK | LAST },
 	{ "HELP",     "help",     verb_help,     BOTH | EARLY | JUNK },
 	{ "XCLIENT",  "xclient",  verb_xclient,  BOTH | EARLY | NO_MAIL | LAST },
 	{ "XFORWARD", "xforward", verb_xforward, BOTH | EARLY | NO_MAIL | LAST },
@@ -369,7 +371,7 @@ may_relay(const struct session *s)
 }
 
 /* "jill" is jill@myorigin (R79). */
-static struct bytes
+struct bytes
 whole_address(struct session *s, struct arena *a, const struct address *path, bool bare)
 {
 	struct address whole = *path;
@@ -407,7 +409,7 @@ mails_enough(const struct session *s)
 	return mails_most(s) > 0 && s->mails >= mails_most(s);
 }
 
-static struct grammar
+struct grammar
 grammar_of(const struct session *s)
 {
 	return (struct grammar){ .strict = s->config->set.strict_envelopes,
@@ -490,7 +492,7 @@ verb_mail(struct session *s, struct bytes argument)
 	answered(s);
 }
 
-static void
+void
 asked_end(struct session *s)
 {
 	s->asked.len = s->asked_why.len = 0;
@@ -515,7 +517,7 @@ rcpt_judged(struct session *s, const struct session_verdict *v)
 }
 
 /* What the directory said is one of the things that the lists look at. */
-static void
+void
 know_asked(struct session *s, enum resolved r, const char *why)
 {
 	s->asked_known = true;
@@ -596,7 +598,7 @@ rcpt_check(struct session *s)
 }
 
 /* The question lives as long as the transaction, or VRFY's in the session. */
-static void
+void
 ask_about(struct session *s, struct bytes address, ask_fn *then)
 {
 	s->asked = address;
@@ -688,58 +690,37 @@ verb_noop(struct session *s, struct bytes any)
 	answered(s);
 }
 
+/* What this client may say, now or later. */
+static bool
+is_for(const struct session *s, const struct verb *v)
+{
+	if (v->run == verb_xclient)
+		return s->may_xclient;
+	if (v->run == verb_xforward)
+		return s->may_xforward;
+	if (v->run == verb_expn)
+		return s->may_expn;
+	if (v->run == verb_etrn)
+		return s->config->set.flush_domains.count > 0;
+	if (v->run == verb_starttls)
+		return !no_tls(s);
+	if (v->run == verb_auth)
+		return s->config->set.auth_enable;
+	return !(v->when & VRFY_ON) || !vrfy_off(s);
+}
+
 static void
 verb_help(struct session *s, struct bytes any)
 {
+	struct buffer *out = s->mouth->out(s->mouth_of);
+
 	(void)any;
-	say(s, "214 2.0.0 Commands: %s MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH",
-	    s->lmtp ? "LHLO" : "HELO EHLO");
+	buffer_add(out, BYTES("214 2.0.0 Commands:"));
+	for (size_t i = 0; i < verb_unknown(); i++)
+		if (verbs[i].when & (s->lmtp ? IN_LMTP : IN_SMTP) && is_for(s, &verbs[i]))
+			buffer_printf(out, " %s", verbs[i].name);
+	buffer_add(out, BYTES("\r\n"));
 	answered(s);
-}
-
-/* rfc5321:3.5.3: 252 says that the address would be taken, not that it will be reached. */
-static void
-vrfy_judged(struct session *s, const struct session_verdict *v)
-{
-	if (v->refused)
-		say_refused(s, "VRFY", s->asked, v);
-	else {
-		struct buffer *out = s->mouth->out(s->mouth_of);
-
-		buffer_add(out, BYTES("252 2.0.0 <"));
-		reply_text_as(out, s->asked, s->verified_utf8);
-		buffer_add(out, BYTES(">\r\n"));
-	}
-	asked_end(s);
-}
-
-static void
-vrfy_resolved(struct session *s, enum resolved r, const char *table)
-{
-	know_asked(s, r, table);
-	judge(s, MOMENT_VRFY, vrfy_judged);
-}
-
-static void
-verb_vrfy(struct session *s, struct bytes argument)
-{
-	struct arena       *scratch = arena_open(NULL);
-	struct grammar      g = grammar_of(s);
-	struct rcpt_command c;
-	const char         *no;
-
-	if (s->life == NULL)
-		s->life = arena_open(NULL);
-	if (vrfy_parse(argument, &g, scratch, &c, &no)) {
-		s->verified_utf8 = c.utf8;
-		s->asked_bare = c.bare;
-		ask_about(s, arena_keep(s->life, whole_address(s, scratch, &c.recipient, c.bare)),
-		          vrfy_resolved);
-	} else {
-		say(s, "%s", no);
-		answered(s);
-	}
-	arena_close(&scratch);
 }
 
 static void

@@ -189,6 +189,27 @@ static inline void kit_changed(void *k, struct session *s) { (void)k; (void)s; }
 static inline void kit_gone(void *k, struct session *s) { (void)k; (void)s; }
 
 static inline void
+kit_expand(void *k, struct session *s, struct bytes address)
+{
+	static const struct bytes both[] = { { "jill@example.com", 16 }, { "jack@example.com", 16 } };
+
+	(void)k;
+	if (bytes_is(address, "all@example.com"))
+		session_expanded(s, RESOLVED_LOCAL, "", both, 2);
+	else if (bytes_is(address, "jill@example.com"))
+		session_expanded(s, RESOLVED_LOCAL, "", both, 1);
+	else
+		session_expanded(s, RESOLVED_UNKNOWN, "virtual mailbox table", NULL, 0);
+}
+
+static inline void
+kit_flush(void *k, struct session *s, struct bytes domain, bool below)
+{
+	(void)k;
+	session_flushed(s, bytes_is(domain, "dead.example.net") ? -1 : bytes_is(domain, "relay.example.net") ? 3 + below : 0);
+}
+
+static inline void
 kit_owner(void *kit, struct session *s, struct bytes user, struct bytes address)
 {
 	struct bytes local = bytes_cut(address, 0, (size_t)(bytes_find_last(address, '@') + 1));
@@ -260,7 +281,7 @@ static inline bool kit_name(void *k, struct session *s) { (void)s; return ((stru
 
 static const struct receiver_needs kit_needs = {
 	kit_name,
-	kit_resolve, kit_owner, kit_wants_owner, kit_policy, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_room, kit_stream_open, kit_stream_add,
+	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_changed, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
@@ -304,7 +325,7 @@ kit_config(enum receiver_kind kind, const char *cf)
 
 	buffer_add_string(&text, "smtpd_banner = mail.example.com ESMTP Mansio\n"
 		"smtpd_sasl_mechanism_list = PLAIN LOGIN SCRAM-SHA-256\n"
-		"smtpd_client_event_limit_exceptions =\nsmtpd_forbid_bare_newline_exclusions =\npostscreen_allow_list =\n");
+		"smtpd_client_event_limit_exceptions =\nsmtpd_forbid_bare_newline_exclusions =\npostscreen_allow_list =\nfast_flush_domains =\n");
 	buffer_add_string(&text, cf);
 	s = settings_read(buffer_bytes(&text), "main.cf", &errors, &warnings);
 	if (s != NULL && receiver_settings_fill(s, kind, &set, &errors))

@@ -196,6 +196,21 @@ static const struct session_case {
 	  "421 4.7.0 mail.example.com Error: too many messages in one connection\r\n" },
 	{ "nothing at all is offered", KIND_SMTP, "smtpd_discard_ehlo_keywords = pipelining size vrfy starttls enhancedstatuscodes 8bitmime dsn smtputf8 chunking deliverby mt-priority limits\n",
 	  "EHLO c\r\n", HI "250 mail.example.com\r\n" },
+	{ "rfc5321:3.5.2 EXPN is not for everybody", KIND_SMTP, "", "EXPN all@example.com\r\n", HI "502 5.5.1 EXPN command is disabled\r\n" },
+	{ "rfc5321:3.5.2 members of a list", KIND_SMTP, "smtpd_authorized_expn_hosts = 192.0.2.0/24\n",
+	  "EXPN all\r\nEXPN <jill>\r\nEXPN joe\r\nEXPN\r\n",
+	  HI "250-2.1.5 <jill@example.com>\r\n250 2.1.5 <jack@example.com>\r\n550 5.2.4 That is a mailbox, not a mailing list\r\n"
+	  "550 5.1.1 <joe>: Recipient address rejected: User unknown in virtual mailbox table\r\n501 5.5.4 Syntax: EXPN address\r\n" },
+	{ "rfc1985:5 ETRN", KIND_SMTP, "fast_flush_domains = example.net\n",
+	  "ETRN relay.example.net\r\nETRN @relay.example.net\r\nETRN example.net\r\nETRN dead.example.net\r\n",
+	  HI "253 2.0.0 OK, 3 pending messages for node relay.example.net started\r\n253 2.0.0 OK, 4 pending messages for node relay.example.net started\r\n"
+	  "251 2.0.0 OK, no messages waiting for node example.net\r\n458 4.3.0 Unable to queue messages for node dead.example.net\r\n" },
+	{ "rfc1985:5 ETRN for others", KIND_SMTP, "fast_flush_domains = example.net\n",
+	  "ETRN\r\nETRN #queue\r\nETRN a_b..c\r\nETRN notexample.net\r\n" MAIL "ETRN example.net\r\n",
+	  HI "500 5.5.4 Syntax: ETRN domain\r\n501 5.5.4 Error: invalid parameter syntax\r\n501 5.5.4 Error: invalid parameter syntax\r\n"
+	  "459 4.7.1 Node notexample.net not allowed: not in fast_flush_domains\r\n" MAIL_OK "503 5.5.1 Error: MAIL transaction in progress\r\n" },
+	{ "rfc5321:4.1.1.8 HELP names what there is", KIND_SMTP, "disable_vrfy_command = yes\nsmtpd_tls_security_level = none\n", "HELP\r\n",
+	  HI "214 2.0.0 Commands: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP HELP QUIT\r\n" },
 	{ "what is after QUIT is not heard", KIND_SMTP, "", "QUIT\r\nNOOP\r\n", HI BYE },
 };
 /* clang-format on */

@@ -1,0 +1,214 @@
+/* VRFY, EXPN, ETRN, HELP: what is asked of addresses, of the queue, of us (rfc5321:3.5, 4.1.1.6-9; rfc1985) */
+#include "smtp/receiver/session_inner.h"
+
+#include "dns/hostname.h"
+#include "smtp/grammar.h"
+#include "smtp/reply.h"
+
+enum { MEMBERS_MOST = 1000 };
+
+/* An address, or a name that myorigin completes; false: the complaint is said. */
+static bool
+read_address(struct session *s, struct bytes argument, const char *syntax, struct bytes *out)
+{
+	struct arena       *scratch = arena_open(NULL);
+	struct grammar      g = grammar_of(s);
+	struct rcpt_command c;
+	const char         *no;
+	bool                good = vrfy_parse(argument, &g, scratch, &c, &no);
+
+	if (s->life == NULL)
+		s->life = arena_open(NULL);
+	s->verified_utf8 = good && c.utf8;
+	s->asked_bare = good && c.bare;
+	if (good)
+		*out = arena_keep(s->life, whole_address(s, scratch, &c.recipient, c.bare));
+	else
+		say(s, "%s", argument.len == 0 && syntax != NULL ? syntax : no);
+	arena_close(&scratch);
+	return good;
+}
+
+/*
+ * VRFY
+ */
+
+/* rfc5321:3.5.3: 252 says that the address would be taken, not that it will be reached. */
+static void
+vrfy_judged(struct session *s, const struct session_verdict *v)
+{
+	if (v->refused)
+		say_refused(s, "VRFY", s->asked, v);
+	else {
+		struct buffer *out = s->mouth->out(s->mouth_of);
+
+		buffer_add(out, BYTES("252 2.0.0 <"));
+		reply_text_as(out, s->asked, s->verified_utf8);
+		buffer_add(out, BYTES(">\r\n"));
+	}
+	asked_end(s);
+}
+
+static void
+vrfy_resolved(struct session *s, enum resolved r, const char *table)
+{
+	know_asked(s, r, table);
+	judge(s, MOMENT_VRFY, vrfy_judged);
+}
+
+void
+verb_vrfy(struct session *s, struct bytes argument)
+{
+	struct bytes address;
+
+	if (read_address(s, argument, NULL, &address))
+		ask_about(s, address, vrfy_resolved);
+	else
+		answered(s);
+}
+
+/*
+ * EXPN
+ */
+
+void
+verb_expn(struct session *s, struct bytes argument)
+{
+	struct bytes address;
+
+	if (!s->may_expn)
+		say(s, "502 5.5.1 EXPN command is disabled");
+	else if (read_address(s, argument, "501 5.5.4 Syntax: EXPN address", &address)) {
+		s->asked = address;
+		s->expanding = true;
+		hold(s);
+		s->needs->expand(s->house, s, address);
+		return;
+	}
+	answered(s);
+}
+
+static void
+say_members(struct session *s, const struct bytes *member, size_t count)
+{
+	struct buffer *out = s->mouth->out(s->mouth_of);
+
+	for (size_t i = 0; i < count; i++) {
+		buffer_printf(out, "250%c2.1.5 <", i + 1 < count ? '-' : ' ');
+		reply_text_as(out, member[i], s->verified_utf8);
+		buffer_add(out, BYTES(">\r\n"));
+	}
+}
+
+/* One who is not ours, or not there, is refused as at VRFY. */
+static void
+expn_judged(struct session *s, const struct session_verdict *v)
+{
+	if (v->refused)
+		say_refused(s, "EXPN", s->asked, v);
+	else
+		say(s, "550 5.2.4 That is a mailbox, not a mailing list");
+	asked_end(s);
+}
+
+/* rfc5321:3.5.2: a mailbox is no list. */
+void
+session_expanded(struct session *s, enum resolved r, const char *table, const struct bytes *member,
+                 size_t count)
+{
+	bool local = r == RESOLVED_LOCAL || r == RESOLVED_DISCARDED ||
+	             (r == RESOLVED_FOREIGN && count > 0);
+
+	if (s->over || !s->expanding)
+		return;
+	s->expanding = false;
+	if (!local || count == 0 || (count == 1 && bytes_equal_nocase(member[0], s->asked))) {
+		know_asked(s, r, table);
+		judge(s, MOMENT_VRFY, expn_judged);
+		return;
+	}
+	if (count > MEMBERS_MOST)
+		say(s, "550 5.2.4 That mailing list is too long to be told");
+	else
+		say_members(s, member, count);
+	asked_end(s);
+}
+
+/*
+ * ETRN
+ */
+
+/* A name in the list means those below it, too. */
+static bool
+is_flushed(const struct setting_list *list, struct bytes domain)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct bytes name = bytes_of(list->item[i]);
+
+		if (name.len > 0 && name.at[0] == '.')
+			name = bytes_cut(name, 1, name.len);
+		if (bytes_equal_nocase(domain, name) ||
+		    (domain.len > name.len && bytes_ends_nocase(domain, name) &&
+		     domain.at[domain.len - name.len - 1] == '.'))
+			return name.len > 0;
+	}
+	return false;
+}
+
+static void
+etrn_judged(struct session *s, const struct session_verdict *v)
+{
+	if (v->refused) {
+		say_refused(s, "ETRN", BYTES(""), v);
+		s->etrn.len = 0;
+		answered(s);
+		return;
+	}
+	s->flushing = true;
+	hold(s);
+	s->needs->flush(s->house, s, s->etrn, s->flush_below);
+}
+
+/* rfc1985:5.3: "@node" is all nodes below it, too; "#queue" is a queue by name, and there is none. */
+void
+verb_etrn(struct session *s, struct bytes argument)
+{
+	bool         below = argument.len > 0 && argument.at[0] == '@';
+	struct bytes node = bytes_cut(argument, below ? 1 : 0, argument.len);
+
+	if (node.len == 0)
+		say(s, "500 5.5.4 Syntax: ETRN domain");
+	else if (!hostname_valid(node))
+		say(s, "501 5.5.4 Error: invalid parameter syntax");
+	else if (!is_flushed(&s->config->set.flush_domains, node)) {
+		say(s, "459 4.7.1 Node %.*s not allowed: not in fast_flush_domains", (int)node.len,
+		    node.at);
+	} else {
+		if (s->life == NULL)
+			s->life = arena_open(NULL);
+		s->etrn = arena_keep(s->life, node);
+		s->flush_below = below;
+		judge(s, MOMENT_ETRN, etrn_judged);
+		return;
+	}
+	answered(s);
+}
+
+void
+session_flushed(struct session *s, int64_t letters)
+{
+	struct bytes node = s->etrn;
+
+	if (s->over || !s->flushing)
+		return;
+	s->flushing = false;
+	if (letters < 0)
+		say(s, "458 4.3.0 Unable to queue messages for node %.*s", (int)node.len, node.at);
+	else if (letters == 0)
+		say(s, "251 2.0.0 OK, no messages waiting for node %.*s", (int)node.len, node.at);
+	else
+		say(s, "253 2.0.0 OK, %lld pending messages for node %.*s started",
+		    (long long)letters, (int)node.len, node.at);
+	s->etrn.len = 0;
+	answered(s);
+}
