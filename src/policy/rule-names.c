@@ -149,9 +149,10 @@ static enum rule_result
 is_ours(struct rule_work *w, bool sender)
 {
 	uint8_t          is = w->facts->recipient_is;
+	struct bytes     why;
 	enum rule_result r;
 
-	if (sender && (r = rule_resolve(w, w->facts->sender_whole, &is)) != RULE_OK)
+	if (sender && (r = rule_resolve(w, w->facts->sender_whole, &is, &why)) != RULE_OK)
 		return r;
 	return is == RECIPIENT_FOREIGN || is == RECIPIENT_UNASKED ? RULE_DUNNO : RULE_OK;
 }

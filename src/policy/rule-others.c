@@ -7,7 +7,7 @@
 #include "base/pack.h"
 
 enum rule_result
-rule_resolve(struct rule_work *w, struct bytes address, uint8_t *is)
+rule_resolve(struct rule_work *w, struct bytes address, uint8_t *is, struct bytes *why)
 {
 	struct bytes     value = { "", 0 };
 	struct unpack    u;
@@ -17,7 +17,7 @@ rule_resolve(struct rule_work *w, struct bytes address, uint8_t *is)
 		return RULE_WAITS;
 	u = unpack_of(value);
 	*is = unpack_u8(&u);
-	(void)unpack_bytes(&u);
+	*why = unpack_bytes(&u);
 	if (a == RULE_ANSWER_LATER || !unpack_done(&u) || *is == RECIPIENT_LATER)
 		return rule_unsure(w, address);
 	return RULE_OK;
@@ -269,13 +269,40 @@ say_unverified(struct rule_work *w, const struct verifying *v, bool bad, struct 
 	return RULE_DUNNO;
 }
 
+/* What the directory knows nobody else need be asked.  RULE_OK: it is not of ours. */
+static enum rule_result
+verify_own(struct rule_work *w, const struct verifying *v)
+{
+	struct bytes why = { "", 0 };
+	uint8_t      is;
+
+	enum rule_result r = rule_resolve(w, v->address, &is, &why);
+	if (r != RULE_OK || is == RECIPIENT_FOREIGN)
+		return r;
+	switch ((enum rule_recipient)is) {
+	case RECIPIENT_LOCAL:
+	case RECIPIENT_DISCARDED: return RULE_DUNNO;
+	case RECIPIENT_UNKNOWN:
+		return say_unverified(w, v, true,
+		                      bytes_of(arena_printf(w->life, "unknown user in %.*s",
+		                                            (int)why.len, why.at)));
+	case RECIPIENT_FULL:
+	case RECIPIENT_FULL_NOW: return say_unverified(w, v, false, BYTES("mailbox is full"));
+	case RECIPIENT_LATER: return rule_unsure(w, v->address);
+	default: return say_unverified(w, v, true, why.len > 0 ? why : BYTES("mail is not taken"));
+	}
+}
+
 static enum rule_result
 verify(struct rule_work *w, const struct verifying *v)
 {
-	struct bytes value = { "", 0 };
+	struct bytes     value = { "", 0 };
+	enum rule_result r;
 
 	if (v->address.len == 0)
 		return RULE_DUNNO;
+	if ((r = verify_own(w, v)) != RULE_OK)
+		return r;
 	switch (rule_ask(w, ASK_PROBE, v->name, v->address, &value)) {
 	case RULE_ANSWER_WAIT: return RULE_WAITS;
 	case RULE_ANSWER_FOUND: return RULE_DUNNO;

@@ -150,6 +150,12 @@ write_soon(struct witnesses *w)
 	timer_set(w->commit, COMMIT_MS);
 }
 
+void
+witnesses_write_soon(struct house *h)
+{
+	write_soon(witnesses_of(h));
+}
+
 static void
 ask_grey(struct policy_question *q)
 {

@@ -30,6 +30,11 @@ void probes_settings(struct probes *, const struct witness_settings *);
 void probes_stop(struct probes *);
 void probes_ask(struct policy_question *);
 void probes_drop(struct policy_question *);
+bool probes_routed(struct probes *, uint32_t ticket, struct bytes body);
+bool probes_heard(struct probes *, uint32_t ticket, struct bytes body);
+/* A sender, or the clerk, has died. */
+void probes_lost(struct probes *, bool sender);
+void witnesses_write_soon(struct house *);
 struct probes *witnesses_probes(struct house *);
 
 #endif

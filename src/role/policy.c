@@ -2,7 +2,7 @@
  * policy -- decides with restriction lists what strangers may do
  *
  * From:     receivers (POLICY_ASK), where the lists need an answer they have not; the command line
- * To:       clerk (RESOLVE, SENDER_ASK), proxymap (TABLE_ASK)
+ * To:       clerk (RESOLVE, SENDER_ASK, ROUTE), proxymap (TABLE_ASK), senders (PROBE)
  * Touches:  policy/ of the mail directory: what was refused, for some days
  *
  * It reads what clients said and no letters.  One process, so that what it keeps is one.
@@ -322,6 +322,8 @@ policy_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_TABLE_SAID: return enquiries_heard(policy_of(h)->enquiries, ticket, body);
 	case WORD_RESOLVED:
 	case WORD_SENDER_SAID: return policy_hear_clerk(h, word, ticket, body);
+	case WORD_ROUTED: return probes_routed(witnesses_probes(h), ticket, body);
+	case WORD_PROBED: return probes_heard(witnesses_probes(h), ticket, body);
 	case WORD_DIRECTORY_NEW: return true; /* nothing is kept of what the clerk said */
 	default: return false;
 	}
@@ -408,6 +410,8 @@ policy_lost(struct house *h, enum role role, uint32_t index)
 		enquiries_lost(policy_of(h)->enquiries);
 	if (role == CLERK)
 		policy_clerk_lost(h);
+	if (role == CLERK || role == SENDER)
+		probes_lost(witnesses_probes(h), role == SENDER);
 	for (struct policy_work *w = policy_of(h)->works; role == RECEIVER && w != NULL; w = next) {
 		next = w->next;
 		if (w->caller == NULL && w->receiver == index)

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 from house import House, wait_for
-from witness import BROKEN, NameServer, Postfix, Service, ask, own_address
+from witness import BROKEN, RECORDS, Exchanger, NameServer, Postfix, Service, ask, own_address
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or any(shutil.which(w) is None for w in ("postfix", "nsd", "unshare")),
                                 reason="needs root, Postfix and nsd")
@@ -104,11 +104,22 @@ CASES = {
     "service-hangs-up": ("check_policy_service {{ inet:127.0.0.1:{s}, try_limit=1 }}", {"sender": "hangs_up@good.example"}),
     "service-nonsense": ("check_policy_service {{ inet:127.0.0.1:{s}, timeout=1, try_limit=1 }}", {"sender": "nonsense@good.example"}),
     "service-unix": ("check_policy_service unix:{t}/socket", {"sender": "reject@good.example"}),
+    "verify-good": ("reject_unverified_sender", {"sender": "good@probe.example"}),
+    "verify-bad": ("reject_unverified_sender", {"sender": "bad@probe.example"}),
+    "verify-later": ("reject_unverified_sender", {"sender": "later@probe.example"}),
+    "verify-null": ("reject_unverified_sender", {"sender": ""}),
+    "verify-gone": ("reject_unverified_sender", {"sender": "x@gone.example"}),
+    "verify-null-mx": ("reject_unverified_sender", {"sender": "x@nullmx.example"}),
+    "verify-recipient": ("reject_unverified_recipient", {"to": "probe.example"}),
     "tempfail-first": ("reject_unknown_sender_domain, reject", {"sender": f"a@{BROKEN}"}),
     "tempfail-defer": ("reject_unknown_helo_hostname, permit", {"helo": f"mail.{BROKEN}"}),
 }
 # Where we mean to differ, and why.
-DIFFERENT = {}
+DIFFERENT = {
+    # Both looked for MX, A and AAAA; we name the first, which is what is missing.
+    "verify-gone": "450 4.1.7 <x@gone.example>: Sender address rejected: unverified address: Host or domain name not found. "
+                   "Name service error for name=gone.example type=MX: Host not found",
+}
 ANSWERS = {
     "dunno": "action=DUNNO\n\n", "reject": "action=REJECT not you\n\n", "defer": "action=DEFER 4.2.9 later\n\n",
     "code": "action=521 5.9.9 go away\n\n", "if_permit": "action=DEFER_IF_PERMIT Greylisted, come again\n\n",
@@ -157,9 +168,12 @@ def world():
     for case, (rules, _) in CASES.items():
         settings[name(case)] = rules.format(t=tables, s=service.port)
     settings["smtpd_recipient_restrictions"] = f"check_recipient_access hash:{tables}/cases, reject_unauth_destination"
-    server = NameServer(address=own_address(), port=53)
+    at = own_address()
+    exchanger = Exchanger(at, {"good": "250 2.1.5 ok", "later": "450 4.2.1 not now"})
+    server = NameServer(RECORDS + f"probe.example. MX 10 mx.probe.example.\nmx.probe.example. A {at}\n", own_address(), 53)
     yield tables, settings, server, service
     server.close()
+    exchanger.close()
     service.close()
     local.close()
     shutil.rmtree(tables, ignore_errors=True)

@@ -220,6 +220,52 @@ class Service(threading.Thread):
         self.socket.close()
 
 
+class Exchanger(threading.Thread):
+    """A mail exchanger on port 25 of that address, which takes the recipients it has an answer for."""
+
+    def __init__(self, address, answers):
+        super().__init__(daemon=True)
+        self.answers, self.asked, self.senders, self.letters = answers, [], [], 0
+        self.socket = socket.create_server((address, 25))
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection, connection.makefile("rwb") as f:
+            def say(words):
+                f.write(words.encode() + b"\r\n")
+                f.flush()
+            say("220 exchanger ESMTP")
+            while line := f.readline().decode().strip():
+                verb, _, rest = line.partition(" ")
+                verb = verb.upper()
+                if verb == "RCPT":
+                    local = rest.partition("<")[2].partition("@")[0]
+                    self.asked.append(local)
+                    say(self.answers.get(local, "550 5.1.1 no such user"))
+                elif verb == "MAIL":
+                    self.senders.append(rest)
+                    say("250 2.1.0 ok")
+                elif verb == "DATA":
+                    self.letters += 1
+                    say("354 go on")
+                elif verb == "QUIT":
+                    say("221 bye")
+                    return
+                else:
+                    say("250 ok")
+
+    def close(self):
+        self.socket.close()
+
+
 MASTER = """{port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
