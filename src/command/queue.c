@@ -9,8 +9,13 @@ static int run_queue(struct call *);
 const struct command command_queue = {
 	.name = "queue",
 	.forms = "queue list\n"
-		 "queue flush",
-	.about = "Shows the letters that are not delivered yet, or tries them all now.",
+		 "queue flush\n"
+		 "queue hold ID ...\n"
+		 "queue release ID ...\n"
+		 "queue delete ID ...",
+	.about =
+		"Shows the letters that are not delivered yet, or tries them all now; holds letters back, lets those go on "
+		"that are held, by hand, by a check or for a virus, and takes letters out for good, of which nobody is told.  ALL instead of an id means each.",
 	.more = "",
 	.run = run_queue,
 };
@@ -18,8 +23,22 @@ const struct command command_queue = {
 static int
 run_queue(struct call *c)
 {
-	if (c->argc != 2 || (strcmp(c->argv[1], "list") != 0 && strcmp(c->argv[1], "flush") != 0))
-		return command_wrong(c, "queue wants one word behind it, list or flush");
+	static const struct {
+		const char *verb;
+		bool        ids;
+	} verbs[] = { { "list", false },
+		      { "flush", false },
+		      { "hold", true },
+		      { "release", true },
+		      { "delete", true } };
+	bool good = false;
+
+	for (size_t i = 0; c->argc >= 2 && i < COUNT(verbs); i++)
+		good |= strcmp(c->argv[1], verbs[i].verb) == 0 && (c->argc > 2) == verbs[i].ids;
+	if (!good)
+		return command_wrong(
+			c,
+			"queue wants list or flush behind it, or hold, release or delete and ids");
 	return command_ask(c, "queue", c->argc, (const char *const *)c->argv,
 	                   (struct bytes){ NULL, 0 });
 }

@@ -41,6 +41,7 @@ enum recipient_event {
 	EVENT_REFUSED,         /* it will never work                                 */
 	EVENT_LOST,            /* who was at it died, or is not there: try soon      */
 	EVENT_HOLD, EVENT_RELEASE,
+	EVENT_DROP,            /* an administrator said away with it: nobody is told */
 	RECIPIENT_EVENTS
 };
 

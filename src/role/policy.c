@@ -314,6 +314,8 @@ policy_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
             struct bytes body, int fd)
 {
 	(void)from;
+	if (word == WORD_SCAN)
+		return policy_hear_scan(h, index, ticket, body, fd);
 	if (fd >= 0)
 		(void)close(fd);
 	switch (word) {
@@ -345,6 +347,7 @@ settings_new(struct house *h)
 	struct policy           *p = policy_of(h);
 	struct proxymap_settings proxymap;
 
+	policy_scan_settings(h);
 	if (!house_settings(h, &proxymap_setting_table, NULL, &proxymap))
 		return;
 	for (size_t i = 0; i < POLICY_KINDS; i++) {
@@ -412,6 +415,8 @@ policy_lost(struct house *h, enum role role, uint32_t index)
 		policy_clerk_lost(h);
 	if (role == CLERK || role == SENDER)
 		probes_lost(witnesses_probes(h), role == SENDER);
+	if (role == RECEIVER)
+		policy_scans_end(h, &index);
 	for (struct policy_work *w = policy_of(h)->works; role == RECEIVER && w != NULL; w = next) {
 		next = w->next;
 		if (w->caller == NULL && w->receiver == index)
@@ -422,6 +427,7 @@ policy_lost(struct house *h, enum role role, uint32_t index)
 static void
 policy_stop(struct house *h)
 {
+	policy_scans_end(h, NULL);
 	refusals_close(&policy_of(h)->refusals);
 	witnesses_stop(policy_of(h)->witnesses);
 	house_leave(h);
@@ -433,8 +439,9 @@ policy_status(struct house *h, uint32_t *connections, struct buffer *text)
 	struct policy *p = policy_of(h);
 
 	*connections = (uint32_t)p->count;
-	buffer_printf(text, "judged=%" PRIu64 " asked=%" PRIu64 " refused=%" PRIu64, p->judged,
-	              p->asked, p->refused);
+	buffer_printf(text,
+	              "judged=%" PRIu64 " asked=%" PRIu64 " refused=%" PRIu64 " scanned=%" PRIu64,
+	              p->judged, p->asked, p->refused, p->scanned);
 	witnesses_status(p->witnesses, text);
 }
 

@@ -12,6 +12,7 @@
 #define ROLE_POLICY_H
 
 #include "base/map.h"
+#include "policy/clamd.h"
 #include "policy/rules.h"
 #include "role/enquiry.h"
 #include "role/tables.h"
@@ -70,7 +71,10 @@ struct policy {
 	struct timer        *tick;
 	struct refusals     *refusals;
 	struct witnesses    *witnesses;             /* policy-witness.h             */
-	uint64_t             judged, refused, asked;
+	uint64_t             judged, refused, asked, scanned;
+	struct scan_settings scan[POLICY_KINDS];
+	struct scan         *scans;
+	size_t               scans_open;
 };
 static inline struct policy *policy_of(const struct house *h) { return h->mine; }
 
@@ -86,6 +90,11 @@ extern const struct policy_asker policy_asks_dns, policy_asks_service, policy_as
 bool policy_hear_clerk(struct house *, enum word, uint32_t ticket, struct bytes body);
 void policy_clerk_lost(struct house *);
 enum rule_recipient policy_recipient(uint8_t resolve_class);
+
+/* policy-clamd.c: letters are scanned for viruses. */
+void policy_scan_settings(struct house *);
+bool policy_hear_scan(struct house *, uint32_t receiver, uint32_t ticket, struct bytes body, int fd);
+void policy_scans_end(struct house *, const uint32_t *receiver);
 
 /* policy-reach.c: what the cage is built around; whether it still is what settings say. */
 void policy_prepare(struct house *);

@@ -1,5 +1,5 @@
 /*
- * queue-command -- the queue on the command line: queue list|flush, store compact
+ * queue-command -- the queue on the command line: queue list|flush|hold|release|delete, store compact
  */
 #include "message/envelope.h"
 #include "role/queue.h"
@@ -44,8 +44,9 @@ list_letter(struct caller *caller, const struct letter *l)
 }
 
 static void
-run_list(struct house *h, struct caller *caller)
+run_list(struct house *h, struct caller *caller, const struct word_ask *w)
 {
+	(void)w;
 	struct queue_role *k = queue_of(h);
 	uint64_t           bytes = 0;
 	size_t             n = queue_count(k->queue);
@@ -67,8 +68,9 @@ run_list(struct house *h, struct caller *caller)
 }
 
 static void
-run_flush(struct house *h, struct caller *caller)
+run_flush(struct house *h, struct caller *caller, const struct word_ask *w)
 {
+	(void)w;
 	struct queue_role *k = queue_of(h);
 
 	for (struct letter *l = queue_oldest(k->queue), *newer; l != NULL; l = newer) {
@@ -135,14 +137,103 @@ hear_flush(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 	return true;
 }
 
+/* Whether it is in a state this can be done in. */
+static bool
+is_meant(const struct recipient *r, enum recipient_event e)
+{
+	if (e == EVENT_RELEASE)
+		return r->state == RECIPIENT_HELD;
+	if (e == EVENT_DROP && (r->state == RECIPIENT_HELD || r->state == RECIPIENT_NEW))
+		return r->ticket == 0; /* else somebody is being asked who it is */
+	return r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW;
+}
+
+/* Of all recipients of one letter; how many. */
+static size_t
+move_letter(struct queue *q, struct letter *l, enum recipient_event e)
+{
+	size_t count = 0;
+	bool   last = false;
+
+	for (struct recipient *r = l->first, *next; r != NULL && !last; r = next) {
+		next = r->next;
+		if (!is_meant(r, e))
+			continue;
+		last = e == EVENT_DROP && l->open == 1; /* then the letter is gone */
+		queue_event(q, r, e, NULL, NULL, queue_now_ms());
+		count++;
+	}
+	return count;
+}
+
+/* "queue release ID ...", or ALL */
+static void
+move(struct house *h, struct caller *caller, const struct word_ask *w, enum recipient_event e)
+{
+	struct queue *q = queue_of(h)->queue;
+	int           status = w->argc > 2 ? 0 : 2;
+
+	for (uint32_t i = 2; i < w->argc; i++) {
+		struct letter *l = NULL;
+		uint64_t       id;
+
+		if (strcmp(w->argv[i], "ALL") == 0) {
+			for (struct letter *newer, *one = queue_oldest(q); one != NULL;
+			     one = newer) {
+				newer = one->newer;
+				(void)move_letter(q, one, e);
+			}
+			continue;
+		}
+		if (letter_id_parse(bytes_of(w->argv[i]), &id))
+			l = queue_find(q, id);
+		if (l == NULL || move_letter(q, l, e) == 0) {
+			caller_complain(caller, "%s: %s\n", w->argv[i],
+			                l == NULL ? "no letter in the queue has this id"
+			                          : "nothing of it can be moved so now");
+			status = 1;
+		}
+	}
+	queue_pump(h);
+	caller_done(caller, status);
+}
+
+static void
+run_hold(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	move(h, caller, w, EVENT_HOLD);
+}
+
+static void
+run_release(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	move(h, caller, w, EVENT_RELEASE);
+}
+
+static void
+run_delete(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	move(h, caller, w, EVENT_DROP);
+}
+
+static void
+run_compact(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	(void)w;
+	queue_compact_command(h, caller);
+}
+
 /* clang-format off */
 static const struct {
 	const char *noun, *verb;
-	void      (*run)(struct house *, struct caller *);
+	void      (*run)(struct house *, struct caller *, const struct word_ask *);
 } orders[] = {
-	{ "queue", "list",    run_list              },
-	{ "queue", "flush",   run_flush             },
-	{ "store", "compact", queue_compact_command },
+	{ "queue", "list",    run_list    },
+	{ "queue", "flush",   run_flush   },
+	{ "queue", "hold",    run_hold    },
+	{ "queue", "release", run_release },
+	{ "queue", "delete",  run_delete  },
+	{ "store", "compact", run_compact },
 };
 /* clang-format on */
 
@@ -152,7 +243,7 @@ queue_command(struct house *h, struct caller *caller, const struct word_ask *w)
 	for (size_t i = 0; w->argc >= 2 && i < COUNT(orders); i++)
 		if (strcmp(w->argv[0], orders[i].noun) == 0 &&
 		    strcmp(w->argv[1], orders[i].verb) == 0) {
-			orders[i].run(h, caller);
+			orders[i].run(h, caller, w);
 			return;
 		}
 	for (size_t i = 0; i < COUNT(orders); i++)

@@ -61,6 +61,7 @@ ask_open(struct receiver *r)
 	r->visits = map_open();
 	r->resolved = map_open();
 	r->rewriting = map_open();
+	r->scanning = map_open();
 }
 
 static void

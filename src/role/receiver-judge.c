@@ -13,6 +13,19 @@
 #include "message/digest.h"
 #include "message/envelope.h"
 
+int
+passage_content(const struct passage *p, struct bytes *content, uint64_t *at, uint64_t *len)
+{
+	int fd = p->stream == NULL ? -1 : writer_stream_fd(p->stream, at, len);
+
+	*content = fd < 0 ? buffer_bytes(&p->letter->content) : BYTES("");
+	if (fd < 0) {
+		*at = 0;
+		*len = content->len;
+	}
+	return fd;
+}
+
 static void
 ask_verifier(struct question *q)
 {
@@ -29,20 +42,15 @@ ask_verifier(struct question *q)
 		.user = l->user,
 		.peer = l->peer,
 	};
-	int fd = -1;
+	int fd;
 
 	if (p->step == PASSAGE_CHECKS && checks_hold(p)) {
 		w.listener = l->config->listener;
 		letter_received(l, p->no_id, &trace);
 		w.trace = buffer_bytes(&trace);
 	}
-	if (p->stream != NULL)
-		fd = writer_stream_fd(p->stream, &w.at, &w.len);
-	else {
-		w.inside = true;
-		w.content = buffer_bytes(&l->content);
-		w.len = l->content.len;
-	}
+	fd = passage_content(p, &w.content, &w.at, &w.len);
+	w.inside = fd < 0;
 	word_pack_judge(link_begin(link, WORD_JUDGE, q->ticket), &w);
 	if (fd >= 0)
 		link_end_fd(link, fd);
@@ -60,8 +68,8 @@ passage_refuse(struct passage *p, enum verdict verdict, const char *reply)
 }
 
 /* Taken, and thrown away: who sent it hears of an id that no letter has. */
-static void
-discard(struct passage *p)
+void
+passage_discard(struct passage *p)
 {
 	struct letter *l = p->letter;
 	char           id[24];
@@ -112,12 +120,24 @@ last_step(struct passage *p)
 		letter_judged(p->letter, VERDICT_ACCEPT, "", p->prefix, p->digest);
 }
 
+/* Who is asked about the letter besides.  True: passage_go_on(), _refuse() or _discard() will follow. */
+static bool (*const hooks[])(struct passage *) = { scan_ask };
+
+void
+passage_go_on(struct passage *p)
+{
+	while (p->hooks < COUNT(hooks))
+		if (hooks[p->hooks++](p))
+			return;
+	last_step(p);
+}
+
 static void
 content_edited(struct passage *p, int why)
 {
 	p->edited = true;
 	if (why == 0)
-		last_step(p);
+		passage_go_on(p);
 	else
 		passage_refuse(p, VERDICT_LATER,
 		               why == ENOSPC || why == EDQUOT
@@ -139,15 +159,14 @@ checked(struct passage *p, const struct word_judged *w)
 		               w->reply);
 		return;
 	}
-	p->prefix = w->prefix;
-	p->digest = w->digest;
+	p->prefix = arena_keep(life, w->prefix);
+	p->digest = arena_keep(life, w->digest);
 	if (p->said != NULL && p->said->discard)
-		discard(p);
-	else if (p->said != NULL && p->said->edits.count > 0) {
-		p->prefix = arena_keep(life, w->prefix);
+		passage_discard(p);
+	else if (p->said != NULL && p->said->edits.count > 0)
 		letter_edit(p, &p->said->edits, -1, 0, content_edited);
-	} else
-		last_step(p);
+	else
+		passage_go_on(p);
 }
 
 /* Two verifiers that died of it are enough: 451, and the client may try again. */

@@ -104,6 +104,7 @@ need_stream_drop(void *house, struct letter *l)
 	struct passage *p = passage_of(house, l);
 
 	letter_edit_drop(p);
+	scan_drop(p);
 	question_drop(&receiver_of(house)->questions, &p->question);
 	rewrite_drop(receiver_of(house), l);
 	if (p->stream != NULL)

@@ -245,6 +245,7 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		client_patterns(h, life, &set.screen_allow);
 		client_patterns(h, life, &set.xclient_hosts);
 		client_patterns(h, life, &set.xforward_hosts);
+		scan_hides(h, listener, life, &set.drop_fields);
 		c = receiver_config_open(&set, kind, service, h->common.myhostname,
 		                         h->common.myorigin, h->common.mail_name, &mynetworks,
 		                         tables, &errors);
@@ -399,6 +400,7 @@ receiver_start(struct house *h)
 	r->names = house_resource_text(h, "resolver") != NULL;
 	rewrite_settings(r);
 	checks_settings(r);
+	scan_settings_read(r);
 	r->tick = timer_open(h->loop, tick, r);
 	if (fd < 0 || tally_size() > TALLY_SIZE ||
 	    (r->tally = tally_open(fd, h->index % TALLY_COLUMNS)) == NULL)
@@ -438,6 +440,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_BAN: return bans_hear(receiver_of(h)->bans, body, clock_patient_ms());
 	case WORD_FLUSHED: return hear_flushed(h, ticket, body);
 	case WORD_LOOKED: return hear_looked(h, ticket, body);
+	case WORD_SCANNED: return hear_scanned(h, ticket, body);
 	case WORD_JUDGED: return question_heard(&receiver_of(h)->questions, ticket, body);
 	case WORD_SEGMENT_REFUSED: return hear_segment_refused(h, body);
 	default: return false;
@@ -474,6 +477,8 @@ receiver_lost(struct house *h, enum role role, uint32_t index)
 		letters_queue_lost(r);
 		ask_queue_lost(r);
 	}
+	if (role == POLICY)
+		scans_lost(r);
 }
 
 /* Lists of clients may be in files; sessions go on with what they began with. */
@@ -492,6 +497,7 @@ receiver_reload(struct house *h)
 	r->names = house_resource_text(h, "resolver") != NULL;
 	rewrite_settings(r);
 	checks_settings(r);
+	scan_settings_read(r);
 	for (struct door *d = r->doors; d != NULL; d = d->next)
 		d->wanted = false;
 	if (!open_doors(h)) {

@@ -12,6 +12,7 @@
 #include "channel/proxyline.h"
 #include "message/edits.h"
 #include "policy/checks.h"
+#include "policy/clamd.h"
 #include "policy/tally.h"
 #include "role/question.h"
 #include "smtp/receiver/connection.h"
@@ -27,6 +28,8 @@ struct passage {
 	enum { PASSAGE_CHECKS, PASSAGE_DIGEST } step;    /* what the verifier is asked for */
 	bool                  edited;        /* the content is not what the client sent */
 	struct checks_said   *said;          /* NULL: checks had nothing to say    */
+	size_t                hooks;         /* so many have been asked            */
+	uint32_t              scan;          /* ticket of SCAN                     */
 	char                  no_id[24];     /* stands for the id, which is not known when they look */
 	struct editing       *editing;       /* NULL: its content is not being made anew */
 	struct passage       *next;          /* of those that wait for a segment   */
@@ -80,6 +83,8 @@ struct receiver {
 	struct map      *rewriting;    /* ticket -> letter whose addresses the clerk looks at */
 	bool             rewrites, rewrites_fields;
 	bool             checks[KINDS]; /* whether letters are looked at with header or body checks */
+	struct scan_settings scan[KINDS];
+	struct map      *scanning;     /* ticket -> passage                        */
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */
 	bool             room_wanted;  /* sessions wait for it                     */
@@ -155,6 +160,21 @@ struct passage *passage_of(struct house *, struct letter *);
 /* receiver-judge.c */
 void need_judge(void *, struct letter *);
 void passage_refuse(struct passage *, enum verdict, const char *reply);
+void passage_discard(struct passage *);
+/* A hook is done with it. */
+void passage_go_on(struct passage *);
+/* The descriptor and place of the content; -1: it is in *content. */
+int  passage_content(const struct passage *, struct bytes *content, uint64_t *at, uint64_t *len);
+
+/* receiver-scan.c */
+void scan_settings_read(struct receiver *);
+/* Fields that only we may put there are left out, too. */
+void scan_hides(struct house *, const char *listener, struct arena *, struct setting_list *);
+bool scan_ask(struct passage *);
+void scan_answered(struct passage *, enum clamd_answer, struct bytes name);
+bool hear_scanned(struct house *, uint32_t ticket, struct bytes body);
+void scan_drop(struct passage *);
+void scans_lost(struct receiver *);
 
 /* receiver-checks.c */
 void checks_settings(struct receiver *);

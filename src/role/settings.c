@@ -19,6 +19,7 @@
 #include "directory/resolve.h"
 #include "dns/resolver.h"
 #include "policy/checks.h"
+#include "policy/clamd.h"
 #include "policy/settings.h"
 #include "role/clerk.h"
 #include "role/elsewhere.h"
@@ -183,7 +184,7 @@ static const struct setting_table *const tables[] = {
 	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
 	&checks_setting_table,  &policy_setting_table,   &tls_setting_table,
-	&sender_setting_table,  &witness_setting_table,
+	&sender_setting_table,  &witness_setting_table,  &scan_setting_table,
 };
 
 const struct setting_table *
@@ -822,6 +823,34 @@ check_networks(struct check *c, const struct common_settings *common)
 	}
 }
 
+static void
+check_scan(struct check *c)
+{
+	struct scan_settings set;
+	struct clamd_place   place;
+	struct network       net;
+	const char          *wrong = NULL;
+
+	for (int l = -1; l < LISTEN_SERVICES; l++) {
+		if (!settings_fill(c->settings, &scan_setting_table,
+		                   l < 0 ? NULL : listener_names[l], &set, NULL))
+			continue;
+		if (*set.socket != '\0' &&
+		    (wrong = clamd_place(bytes_of(set.socket), &place)) != NULL) {
+			complain(c, line_of(c->settings, "clamd_socket"), "clamd_socket = %s: %s",
+			         set.socket, wrong);
+			return;
+		}
+		for (size_t i = 0; i < set.networks.count; i++)
+			if (!network_parse(bytes_of(set.networks.item[i]), &net, &wrong)) {
+				complain(c, line_of(c->settings, "clamd_network_exceptions"),
+				         "clamd_network_exceptions = %s: %s", set.networks.item[i],
+				         wrong);
+				return;
+			}
+	}
+}
+
 /* A letter is looked at where nobody is connected to. */
 static void
 check_checks(struct check *c)
@@ -889,6 +918,7 @@ check_common(struct check *c)
 	tables_named(c->settings, check_table_name, c);
 	check_networks(c, &common);
 	check_checks(c);
+	check_scan(c);
 }
 
 /* What is allowed and hardly meant. */

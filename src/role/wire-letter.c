@@ -6,6 +6,7 @@
 #include "message/digest.h"
 #include "message/envelope.h"
 #include "message/search.h"
+#include "policy/clamd.h"
 
 void
 word_pack_segment(struct buffer *b, const struct word_segment *w)
@@ -119,6 +120,46 @@ word_unpack_judged(struct bytes body, struct arena *life, struct word_judged *w)
 	w->prefix = unpack_bytes(&r.fields);
 	w->digest = unpack_bytes(&r.fields);
 	w->said = unpack_bytes(&r.fields);
+	return reader_done(&r);
+}
+
+void
+word_pack_scan(struct buffer *b, const struct word_scan *w)
+{
+	pack_string(b, w->listener);
+	pack_bool(b, w->inside);
+	pack_bytes(b, w->content);
+	pack_u64(b, w->at);
+	pack_u64(b, w->len);
+}
+
+bool
+word_unpack_scan(struct bytes body, struct arena *life, struct word_scan *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->listener = read_string(&r);
+	w->inside = unpack_bool(&r.fields);
+	w->content = unpack_bytes(&r.fields);
+	w->at = unpack_u64(&r.fields);
+	w->len = unpack_u64(&r.fields);
+	return reader_done(&r);
+}
+
+void
+word_pack_scanned(struct buffer *b, const struct word_scanned *w)
+{
+	pack_u8(b, w->answer);
+	pack_bytes(b, w->name);
+}
+
+bool
+word_unpack_scanned(struct bytes body, struct arena *life, struct word_scanned *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->answer = read_choice(&r, CLAMD_FAILED);
+	w->name = unpack_bytes(&r.fields);
 	return reader_done(&r);
 }
 

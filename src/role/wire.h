@@ -82,6 +82,8 @@ extern const char *const role_names[ROLES];
 	X(SEGMENT_DONE,   FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* number, used, errno                   */ \
 	X(JUDGE,          FROM(RECEIVER)|FROM(KEEPER)|FROM(QUEUE), FROM(VERIFIER)) /* struct word_judge, maybe fd         */ \
 	X(JUDGED,         FROM(VERIFIER), FROM(RECEIVER)|FROM(KEEPER)|FROM(QUEUE)) /* struct word_judged                  */ \
+	X(SCAN,           FROM(RECEIVER), FROM(POLICY))             /* struct word_scan, maybe fd             */ \
+	X(SCANNED,        FROM(POLICY), FROM(RECEIVER))             /* struct word_scanned                    */ \
 	X(LETTER,         FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* struct word_letter: it is safe on disk */ \
 	/* a letter finds its mailbox */ \
 	X(DELIVER,        FROM(QUEUE), FROM(KEEPER))           /* struct word_deliver                         */ \
@@ -254,6 +256,10 @@ struct word_judged { uint8_t verdict; const char *reply; struct bytes prefix; st
                      struct bytes said; };      /* policy/checks.h, "" nothing; with edits of the content in it there is no digest yet */
 BODY(judged)
 
+struct word_scan { const char *listener; bool inside; struct bytes content; uint64_t at, len; };   /* inside: content is in `content`; else fd, at, len */
+BODY(scan)
+struct word_scanned { uint8_t answer; struct bytes name; };    /* enum clamd_answer; the virus, or why not */
+BODY(scanned)
 struct letter_recipient { struct bytes address, orcpt; uint8_t notify; };
 struct word_letter {
 	uint64_t letter; uint32_t envelope_segment; uint64_t envelope_at; uint64_t content_len;

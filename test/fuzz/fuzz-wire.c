@@ -25,6 +25,7 @@ AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_star
 		AGAIN(deliver) AGAIN(delivered) AGAIN(session) AGAIN(seek) AGAIN(text) AGAIN(texted) AGAIN(decode) AGAIN(decoded) AGAIN(moved) AGAIN(ask)
 			AGAIN(say) AGAIN(lookup) AGAIN(looked)
 AGAIN(credential_ask) AGAIN(credential_said) AGAIN(rewrite) AGAIN(table_ask) AGAIN(table_said)
+AGAIN(scan) AGAIN(scanned)
 #undef AGAIN
 
 				static again_fn *const bodies[] = {
@@ -37,6 +38,7 @@ AGAIN(credential_ask) AGAIN(credential_said) AGAIN(rewrite) AGAIN(table_ask) AGA
 					again_moved,      again_ask,       again_say,
 					again_lookup,     again_looked,
 					again_credential_ask, again_credential_said, again_rewrite, again_table_ask, again_table_said,
+					again_scan, again_scanned,
 				};
 
 int

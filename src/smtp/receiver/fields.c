@@ -3,7 +3,7 @@
 #include <string.h>
 
 enum { NAME_MOST = 200 }; /* a longer name is no name: the body has begun */
-enum kind { PLAIN, RECEIVED, DATE, MESSAGE_ID, ADDRESSES, HIDDEN, TLS_REQUIRED, SOLICITATION };
+enum kind { PLAIN, RECEIVED, DATE, MESSAGE_ID, ADDRESSES, TLS_REQUIRED, SOLICITATION };
 
 /* clang-format off */
 static const struct known {
@@ -19,9 +19,6 @@ static const struct known {
 	{ "Reply-To",    ADDRESSES,  0 },
 	{ "To",          ADDRESSES,  SEEN_TO },
 	{ "Cc",          ADDRESSES,  SEEN_TO },
-	{ "Bcc",         HIDDEN,     0 },
-	{ "Resent-Bcc",  HIDDEN,     0 },
-	{ "Return-Path", HIDDEN,     0 },
 	{ "TLS-Required", TLS_REQUIRED, 0 },
 	{ "Solicitation", SOLICITATION, 0 },
 };
@@ -44,12 +41,22 @@ name_of(struct bytes line, struct bytes *name)
 	return name->len > 0;
 }
 
+static bool
+is_unwanted(const struct fields *f, struct bytes name)
+{
+	for (size_t i = 0; f->drop != NULL && i < f->drop->count; i++)
+		if (bytes_is(name, f->drop->item[i]))
+			return true;
+	return false;
+}
+
 static void
 begin_field(struct fields *f, struct bytes name)
 {
 	f->_now = PLAIN;
 	f->count++;
-	for (size_t i = 0; i < COUNT(known); i++) {
+	f->_dropping = is_unwanted(f, name);
+	for (size_t i = 0; !f->_dropping && i < COUNT(known); i++) {
 		if (!bytes_is(name, known[i].name))
 			continue;
 		f->_now = known[i].kind;
@@ -58,7 +65,6 @@ begin_field(struct fields *f, struct bytes name)
 	}
 	if (f->_now == RECEIVED)
 		f->received++;
-	f->_dropping = f->submission && f->_now == HIDDEN;
 }
 
 static struct bytes

@@ -6,9 +6,8 @@
  *
  * It counts, notes what is there and obeys the limits; it understands no value but a
  * Message-ID, and that only for the log.  For a letter that is submitted by one of our
- * users (struct fields .submission) it also leaves out Bcc, Resent-Bcc and Return-Path
- * with their continuation lines (rfc6409:8, rfc5322:3.6.3) and completes bare names in address
- * fields with `origin`; on a letter from elsewhere nothing is changed.
+ * users (struct fields .submission) it also completes bare names in address fields with `origin`.  Of every letter
+ * it leaves out the fields of `drop` with their continuation lines (message_drop_headers; rfc6409:8, rfc5322:3.6.3).
  *
  * fields_line() the line stands at *line_at of `out`, its CRLF with it.  False when
  *               the header section has ended with it; a body that began without the empty
@@ -20,6 +19,7 @@
 #define SMTP_RECEIVER_FIELDS_H
 
 #include "base/buffer.h"
+#include "base/setting.h"
 
 enum fields_seen {
 	SEEN_DATE       = 1 << 0,
@@ -30,6 +30,7 @@ enum fields_seen {
 struct fields {
 	/* set by the session before the first line */
 	bool        submission;
+	const struct setting_list *drop;   /* names of fields that are left out; NULL none */
 	const char *origin;            /* completes bare names; NULL none */
 	uint64_t    field_most;        /* header_size_limit; 0 none       */
 	uint64_t    section_most;      /* of all fields; 0 none           */

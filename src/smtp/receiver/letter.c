@@ -123,7 +123,7 @@ letter_missing(struct letter *l, const char *id, struct buffer *out)
 	struct fields *f = &l->reader.fields;
 	char           date[64];
 
-	if (!l->submission)
+	if (!l->submission && !l->config->set.add_missing)
 		return;
 	clock_rfc5322(l->arrived_us / 1000000, date, sizeof date);
 	if (!(f->seen & SEEN_FROM) && l->sender.len > 0)

@@ -87,6 +87,10 @@ static const struct setting rows[] = {
 	  "Networks whose clients may end a letter with LF . LF.", NULL, 0, 0, "0.1" },
 	{ "smtpd_forbidden_commands", SETTING_LIST, AT(forbidden_commands), "CONNECT GET POST PUT HEAD OPTIONS Host: User-Agent:",
 	  "Words no SMTP client says; whoever does is sent away at once.", NULL, 0, 0, "0.1" },
+	{ "message_drop_headers", SETTING_LIST, AT(drop_fields), "bcc content-length resent-bcc return-path",
+	  "Fields that are left out of every letter.", NULL, 0, 0, "0.3" },
+	{ "always_add_missing_headers", SETTING_BOOL, AT(add_missing), "no",
+	  "Whether From, Date and Message-ID are put where they are missing not only for users who have logged in.", NULL, 0, 0, "0.3" },
 	{ "message_size_limit", SETTING_SIZE, AT(message_size), "50M",
 	  "The largest letter taken, as SIZE announces it (rfc1870); 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "line_length_limit", SETTING_SIZE, AT(line_length), "2048",
@@ -381,6 +385,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->patience[CALM] = c->patience[STRESS];
 	c->set.auth_mechanisms = copy_list(a, &set->auth_mechanisms);
 	c->set.forbidden_commands = copy_list(a, &set->forbidden_commands);
+	c->set.drop_fields = copy_list(a, &set->drop_fields);
 	c->set.no_soliciting = copy_list(a, &set->no_soliciting);
 	c->set.discarded_of = copy_list(a, &set->discarded_of);
 	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };

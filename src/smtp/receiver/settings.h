@@ -50,6 +50,9 @@ struct receiver_settings {
 	int     bare_newline;           /* enum bare_newline                   */
 	struct setting_list bare_newline_exclusions;
 	struct setting_list forbidden_commands;
+	/* what is made of a letter's header */
+	struct setting_list drop_fields;
+	bool    add_missing;
 	/* sizes */
 	int64_t message_size, line_length, header_size, header_total;
 	int64_t recipients, recipients_stranger, hopcount, letters_memory;

@@ -89,6 +89,7 @@ data_begins(struct session *s)
 
 	f->submission = l->submission;
 	f->origin = l->submission ? s->config->myorigin : NULL;
+	f->drop = &set->drop_fields;
 	f->field_most = (uint64_t)set->header_size;
 	f->section_most = (uint64_t)set->header_total;
 	l->reader.lenient = networks_hold(&s->config->bare_excluded, &s->peer);

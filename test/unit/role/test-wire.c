@@ -33,7 +33,7 @@ CODEC(status)
 CODEC(wrong)
 CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done) CODEC(credential_ask)
 	CODEC(credential_said) CODEC(resolve) CODEC(resolved) CODEC(table_ask) CODEC(table_said)
-		CODEC(segment) CODEC(judge) CODEC(judged) CODEC(letter) CODEC(deliver)
+		CODEC(segment) CODEC(judge) CODEC(judged) CODEC(scan) CODEC(scanned) CODEC(letter) CODEC(deliver)
 			CODEC(delivered) CODEC(session) CODEC(seek) CODEC(text) CODEC(texted)
 				CODEC(decode) CODEC(decoded) CODEC(moved) CODEC(ask) CODEC(say)
 					CODEC(lookup) CODEC(looked) CODEC(rewrite)
@@ -115,6 +115,8 @@ static const struct body_case {
 	                       B("s"), B("u"), V4) },
 	{ "judge in a file",
 	  BODY(judge, false, B(""), 64, 1 << 20, true, "", B(""), B(""), B(""), B(""), B(""), LOCAL) },
+	{ "scan", BODY(scan, "smtp", true, B("Subject: x\r\n\r\n"), 0, 0) },
+	{ "scanned", BODY(scanned, 2, B("Eicar")) },
 	{ "judged", BODY(judged, JUDGE_REFUSE, "5.7.1 no", B("A: b\r\n"), B("digest"), B("said")) },
 	{ "a letter to two", BODY(letter, 1, 2, 3, 4, -5, 6, B("jack@example.com"), B("<1@x>"),
 	                          B("c"), HANDLED, recipients, 2) },

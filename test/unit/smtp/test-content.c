@@ -127,6 +127,9 @@ static const struct { const char *why, *in, *out; } submitted[] = {
 static void
 test_submission_completes_and_hides(void **state)
 {
+	static const char *const  names[] = { "bcc", "resent-bcc", "return-path" };
+	const struct setting_list hidden = { names, COUNT(names) };
+
 	(void)state;
 	for (size_t i = 0; i < COUNT(submitted); i++)
 		for (size_t cut = 0; cut <= strlen(submitted[i].in); cut++) {
@@ -137,6 +140,7 @@ test_submission_completes_and_hides(void **state)
 
 			content_begin(&c);
 			c.fields.submission = true;
+			c.fields.drop = &hidden;
 			c.fields.origin = "example.com";
 			(void)!content_read(&c, bytes_cut(in, 0, cut), &out, &used);
 			(void)!content_read(&c, bytes_cut(in, cut, in.len), &out, &used);
