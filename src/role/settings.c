@@ -204,12 +204,18 @@ house_is_set(const struct settings *s, const char *name)
 	return false;
 }
 
-/* Names of classes of rules are settings, too. */
+/* Names of classes of rules are settings, too; and so is the time limit of a service that Postfix's master starts
+   (policyd-spf_time_limit): who starts it here keeps it. */
 static void
 know_classes(struct settings *s)
 {
 	struct policy_settings set;
+	struct setting_entry   e;
 
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (bytes_ends_nocase(bytes_of(e.name), BYTES("_time_limit")) &&
+		    strchr(e.name, '/') == NULL)
+			settings_know(s, e.name);
 	for (int i = -1; i < LISTEN_SERVICES; i++) {
 		if (!settings_fill(s, &policy_setting_table, i < 0 ? NULL : listener_names[i], &set,
 		                   NULL))
