@@ -4,6 +4,7 @@ smtplib with chunks by hand, swaks, and Postfix that relays to us by SMTP and by
 
 import imaplib
 import os
+import pathlib
 import re
 import shutil
 import smtplib
@@ -293,3 +294,11 @@ def test_postfix_relays_to_us(house, service):
         assert bounced
     finally:
         postfix.close()
+
+
+def test_the_page_of_conformance_knows_every_word():
+    root = pathlib.Path(__file__).resolve().parents[2]
+    page = (root / "docs/conformance-smtp.md").read_text()
+    words = re.findall(r'^\t\{ EXTENSION_\w+,\s+"([A-Z0-9-]+)"', (root / "src/smtp/receiver/offer.c").read_text(), re.M)
+    assert len(words) > 15
+    assert [w for w in words if not re.search(rf"^\| (?:[A-Z, -]*\b)?{w}\b", page, re.M)] == []
