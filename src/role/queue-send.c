@@ -66,6 +66,7 @@ struct sending {
 	uint32_t            sender, ticket, rcpts;
 	int64_t             said_us;
 	struct recipient  **rcpt;
+	struct sending     *next; /* of those whose end is not durable yet */
 };
 
 static struct bytes
@@ -438,7 +439,10 @@ send_to_filter(struct house *h, struct recipient *r)
 void
 queue_send(struct house *h, struct recipient *r)
 {
-	if (queue_is_filtered(r))
+	if (sent_before(queue_of(h)->sent, r->letter->id, r->address))
+		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0",
+		               "was delivered before the queue began anew");
+	else if (queue_is_filtered(r))
 		send_to_filter(h, r);
 	else if (!route_known(h, r))
 		routing_join(h, r);
@@ -663,6 +667,73 @@ destination_learns(struct house *h, struct destination *d, const struct word_sen
 		destination_away(h, d, w->recipient[0].status, w->recipient[0].text);
 }
 
+/* What it was at is over, and remembered: the place is free for the next. */
+static void
+sending_settle(struct house *h, struct sending *s)
+{
+	struct queue_role  *k = queue_of(h);
+	struct destination *d = s->to;
+
+	if (k->at_sender[s->sender] > 0)
+		k->at_sender[s->sender]--;
+	sending_close(k, s);
+	take_turn(h, d);
+}
+
+static void settle(void *house);
+
+static void
+settle_run(void *house)
+{
+	struct queue_role *k = queue_of(house);
+
+	k->settle_why = sent_sync(k->sent);
+}
+
+static void
+settle_done(void *house)
+{
+	struct queue_role *k = queue_of(house);
+	struct sending    *s = k->settling, *next;
+
+	k->settling = NULL;
+	if (k->settle_why != 0)
+		fault("spool/sent: %s: after a crash letters may go twice",
+		      strerror(k->settle_why));
+	k->settle_why = 0;
+	for (; s != NULL; s = next) {
+		next = s->next;
+		sending_settle(house, s);
+	}
+	settle(house);
+}
+
+/* One sync for all that came in a turn; what comes meanwhile shares the next. */
+static void
+settle(void *house)
+{
+	struct house      *h = house;
+	struct queue_role *k = queue_of(h);
+
+	if (k->settling != NULL || k->unsettled == NULL)
+		return;
+	k->settling = k->unsettled;
+	k->unsettled = NULL;
+	if (sent_gather(k->sent))
+		loop_job_brief(h->loop, settle_run, settle_done, h);
+	else
+		settle_done(h); /* the ledger has it already */
+}
+
+void
+queue_sent_checked(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+
+	if (k->settling == NULL)
+		sent_clear(k->sent);
+}
+
 bool
 hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 {
@@ -677,6 +748,7 @@ hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 	struct sending      *s = map_get(k->sending, number_key(&ticket));
 	struct arena        *a = arena_open(NULL);
 	struct destination  *d;
+	bool                 some = false;
 	char                 service[96];
 	struct queue_attempt by = { .service = service };
 	struct word_sent     w;
@@ -696,13 +768,22 @@ hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 		const struct sent_recipient *one = &w.recipient[i];
 
 		by.relay = one->relay;
+		if (one->result == SENT_DELIVERED) {
+			sent_add(k->sent, s->letter->id, s->rcpt[i]->address);
+			some = true;
+		}
 		queue_conclude_by(h, s->rcpt[i], means[one->result].event, means[one->result].how,
 		                  one->status, one->text, &by);
 	}
-	k->at_sender[index]--;
-	sending_close(k, s);
 	destination_learns(h, d, &w);
-	take_turn(h, d);
+	(void)map_drop(k->sending, number_key(&ticket));
+	if (some) {
+		s->next = k->unsettled;
+		k->unsettled = s;
+		errand_set(h->loop, &k->settle);
+	} else {
+		sending_settle(h, s);
+	}
 	arena_close(&a);
 	queue_pump(h);
 	return true;
@@ -756,4 +837,5 @@ queue_send_open(struct house *h)
 	k->sending = map_open();
 	k->turn_last = &k->turn;
 	k->send = (struct errand){ .go = send_turn, .ctx = h };
+	k->settle = (struct errand){ .go = settle, .ctx = h };
 }

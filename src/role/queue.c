@@ -107,6 +107,7 @@ letter_finished(void *house, struct letter *l)
 	letter_id_text(l->id, id);
 	note_as(queue_services[SERVICE_QMGR], "%s: removed", id);
 	ledger_finished(queue_of(house)->ledger, l);
+	sent_finished(queue_of(house)->sent, l->id);
 }
 
 static const struct queue_needs queue_needs = { letter_finished, queue_ended };
@@ -595,7 +596,8 @@ checkpoint(void *house)
 {
 	struct queue_role *k = queue_of(house);
 
-	(void)ledger_checkpoint(k->ledger, k->queue);
+	if (ledger_checkpoint(k->ledger, k->queue) == 0)
+		queue_sent_checked(house);
 	timer_set(k->checkpoint, CHECKPOINT_MS);
 }
 
@@ -640,6 +642,12 @@ leave_when_free(void *ctx)
 }
 
 static bool
+is_known(void *queue, uint64_t letter)
+{
+	return queue_find(queue, letter) != NULL;
+}
+
+static bool
 queue_start(struct house *h)
 {
 	struct queue_role *k = memory_take(sizeof *k);
@@ -661,10 +669,12 @@ queue_start(struct house *h)
 	queue_send_open(h);
 	queue_reload(h);
 	k->ledger = ledger_open(house_path(h, "spool/queue.db"), &errors);
-	if (k->ledger == NULL)
+	k->sent = sent_open(house_path(h, "spool/sent"), &errors);
+	if (k->ledger == NULL || k->sent == NULL)
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
-	if (k->ledger == NULL || !queue_spool_open(h) || ledger_load(k->ledger, k->queue) < 0)
+	if (k->ledger == NULL || k->sent == NULL || !queue_spool_open(h) ||
+	    ledger_load(k->ledger, k->queue) < 0)
 		return false;
 	k->due = timer_open(h->loop, due, h);
 	k->checkpoint = timer_open(h->loop, checkpoint, h);
@@ -672,6 +682,7 @@ queue_start(struct house *h)
 	queue_notice_open(h);
 	loop_at_rest(h->loop, leave_when_free, h);
 	queue_spool_recover(h);
+	sent_keep(k->sent, is_known, k->queue);
 	return true;
 }
 

@@ -16,6 +16,7 @@
 #include "directory/directory.h"
 #include "queue/ledger.h"
 #include "queue/queue.h"
+#include "queue/sent.h"
 #include "role/house.h"
 #include "role/question.h"
 #include "role/settings.h"
@@ -65,7 +66,10 @@ struct queue_role {
 	struct map      *sending;          /* ticket -> struct sending: at a sender                  */
 	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */
 	uint32_t         at_sender[SENDERS_MOST];
-	struct errand    send;
+	struct errand    send, settle;
+	struct sent     *sent;             /* who got a letter elsewhere since the last checkpoint   */
+	int              settle_why;       /* errno of that                                          */
+	struct sending  *unsettled, *settling;     /* heard of; being made durable               */
 	struct arena    *scratch;
 };
 
@@ -131,6 +135,7 @@ void queue_send(struct house *, struct recipient *);             /* it is not ou
 bool queue_is_filtered(const struct recipient *);                /* a content filter gets it before anybody */
 bool hear_routed(struct house *, uint32_t ticket, struct bytes body);
 bool hear_sent(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
+void queue_sent_checked(struct house *);                         /* the ledger was written     */
 void queue_routes_forget(struct house *);
 void queue_routes_ask(struct house *);                           /* another clerk came         */
 void queue_sender_lost(struct house *, uint32_t index);

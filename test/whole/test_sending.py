@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: ISC
+"""Letters go elsewhere: to real servers, to servers that misbehave, and through sudden deaths of our own.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_sending.py
+"""
+
+import collections
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import House, free_ports, make_certificate, wait_for
+
+LETTER = "From: a@here.example\r\nTo: b@there.example\r\nSubject: {}\r\n\r\n.a dot\r\nbody\r\n"
+
+
+class Sink:
+    """A server of our own that keeps what it is given, and misbehaves as told.
+
+    `reply(verb, argument, session)` gives a reply, None for the usual one, or "" to close."""
+
+    def __init__(self, reply=lambda *_: None, offers=("PIPELINING", "8BITMIME", "SIZE 10000000"), lmtp=False, host="127.0.0.1", port=0,
+                 path=None):
+        self.reply, self.offers, self.lmtp = reply, offers, lmtp
+        self.letters, self.connections, self.commands, self.lock = [], 0, [], threading.Lock()
+        if path:
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.bind(path)
+            os.chmod(path, 0o666)
+        else:
+            self.socket = socket.socket()
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.socket.bind((host, port))
+        self.socket.listen(100)
+        self.port = None if path else self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.socket.close()
+
+    def accept(self):
+        while True:
+            try:
+                s, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        with self.lock:
+            self.connections += 1
+            session = type("Session", (), {"number": self.connections, "rcpt": [], "mail": None, "socket": s})()
+        f = s.makefile("rwb", buffering=0)
+        try:
+            self.converse(f, session)
+        except OSError:
+            pass
+        finally:
+            f.close()
+            s.close()
+
+    def say(self, f, text):
+        if text == "":
+            raise OSError
+        f.write((text + "\r\n").encode("latin-1"))
+
+    def converse(self, f, session):
+        self.say(f, self.reply("CONNECT", "", session) or "220 sink.example ESMTP")
+        while line := f.readline():
+            verb, _, argument = line.decode("latin-1").strip().partition(" ")
+            with self.lock:
+                self.commands.append(line.decode("latin-1").strip())
+            said = self.reply(verb.upper(), argument, session)
+            usual = "250 2.0.0 ok"
+            if verb.upper() in ("EHLO", "LHLO"):
+                usual = "\r\n".join(f"250-{o}" for o in ("sink.example", *self.offers)) + "\r\n250 ENHANCEDSTATUSCODES"
+            elif verb.upper() == "MAIL":
+                session.mail, session.rcpt = argument, []
+            elif verb.upper() == "QUIT":
+                self.say(f, "221 bye")
+                return
+            elif verb.upper() == "DATA":
+                usual = "354 go" if session.rcpt else "503 no recipients"
+            if verb.upper() == "RCPT" and (said is None or said[:1] == "2"):
+                session.rcpt.append(re.search("<(.*)>", argument).group(1))
+            self.say(f, usual if said is None else said)
+            if verb.upper() == "DATA" and (said or usual)[0] == "3":
+                self.data(f, session)
+
+    def data(self, f, session):
+        text = b""
+        while (line := f.readline()) not in (b".\r\n", b""):
+            text += line[1:] if line.startswith(b"..") else line
+        if line == b"":
+            return
+        said = self.reply("END", text, session)
+        for to in session.rcpt if self.lmtp else session.rcpt[:1]:
+            one = said or self.reply("END " + to, text, session) or "250 2.0.0 kept"
+            if one[0] == "2":
+                with self.lock:
+                    self.letters.append((session.mail, [to] if self.lmtp else list(session.rcpt), text))
+            self.say(f, one)
+
+    def got(self):
+        with self.lock:
+            return sorted(to for _, rcpt, _ in self.letters for to in rcpt)
+
+
+def house(**settings):
+    return House(**{"mynetworks": "127.0.0.0/8", "dns_resolver": "none", "minimal_backoff_time": "1s", "maximal_backoff_time": "1s",
+                    "verifier_processes": "1", "receiver_processes": "1", "sender_processes": "1", **settings})
+
+
+def send(h, to, subject="hello", sender="a@here.example", text=None):
+    with h.smtp() as s:
+        s.sendmail(sender, to, text or LETTER.format(subject))
+
+
+def empty(h):
+    return "Mail queue is empty" in h.command("queue", "list").stdout
+
+
+def test_a_letter_goes_to_the_relayhost_with_all_its_recipients_at_once():
+    with Sink() as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["b@there.example", "c@else.example"])
+        wait_for(lambda: empty(h))
+        assert sink.got() == ["b@there.example", "c@else.example"]
+        assert len(sink.letters) == 1 and b"\r\n.a dot\r\n" in sink.letters[0][2]
+        assert sink.letters[0][2].startswith(b"Received: ")
+        assert re.search(r"smtp\[\d+\]: \w+: to=<b@there\.example>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:%d, delay=[\d.e-]+, "
+                         r"delays=[\d.e-]+/[\d.e-]+/[\d.e-]+/[\d.e-]+, dsn=2\.0\.0, status=sent \(250 2\.0\.0 kept\)" % sink.port, h.text())
+        totals = subprocess.run(["pflogsumm", str(h.log)], capture_output=True, text=True).stdout
+        assert re.search(r"\n\s+2\s+delivered\n", totals), totals
+
+
+def test_one_bad_recipient_delays_nobody_and_comes_back():
+    def reply(verb, argument, session):
+        if verb == "RCPT" and "bad@" in argument:
+            return "550 5.1.1 who is that?"
+        if verb == "RCPT" and "late@" in argument and session.number == 1:
+            return "450 4.2.1 try again"
+    with Sink(reply) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["bad@there.example", "late@there.example", "good@there.example"])
+        wait_for(lambda: sink.got() == ["a@here.example", "good@there.example", "late@there.example"])
+        wait_for(lambda: empty(h))
+        notice = next(text for _, to, text in sink.letters if to == ["a@here.example"])
+        assert b"550 5.1.1 who is that?" in notice and b"Status: 5.1.1" in notice
+        assert "status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.1.1 who is that? (in reply to RCPT TO command))" in h.text()
+
+
+FAULTS = {
+    "it talks nonsense": lambda v, a, s: "HTTP/1.1 200 OK" if v == "CONNECT" else None,
+    "it greets with 554": lambda v, a, s: "554 not you" if v == "CONNECT" else None,
+    "it greets with 421": lambda v, a, s: "421 busy" if v == "CONNECT" else None,
+    "it closes at once": lambda v, a, s: "" if v == "CONNECT" else None,
+    "it closes at EHLO": lambda v, a, s: "" if v == "EHLO" else None,
+    "it knows no verb": lambda v, a, s: "" if v in ("EHLO", "HELO") else None,
+    "it closes at MAIL": lambda v, a, s: "" if v == "MAIL" else None,
+    "it closes at RCPT": lambda v, a, s: "" if v == "RCPT" else None,
+    "it closes at DATA": lambda v, a, s: "" if v == "DATA" else None,
+    "it says 421 at MAIL": lambda v, a, s: "421 later" if v == "MAIL" else None,
+    "it says 451 at MAIL": lambda v, a, s: "451 later" if v == "MAIL" else None,
+    "it says 451 at DATA": lambda v, a, s: "451 later" if v == "DATA" else None,
+    "it says 250 to DATA": lambda v, a, s: "250 what?" if v == "DATA" else None,
+    "it says 451 at the end": lambda v, a, s: "451 full" if v == "END" else None,
+    "it says 354 at the end": lambda v, a, s: "354 more" if v == "END" else None,
+    "its line has no end": lambda v, a, s: "220 " + "x" * 20000 if v == "CONNECT" else None,
+    "its answer has no end": lambda v, a, s: "250-x\r\n" * 600 + "250 x" if v == "EHLO" else None,
+    "it says more than it was asked": lambda v, a, s: "250 ok\r\n250 ok\r\n250 ok\r\n999 ok" if v == "MAIL" else None,
+    "it is silent at the greeting": lambda v, a, s: time.sleep(8) or "" if v == "CONNECT" else None,
+    "it is silent at RCPT": lambda v, a, s: time.sleep(8) or "" if v == "RCPT" else None,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_server_misbehaves_once_and_the_letter_comes_once(fault):
+    """The first sessions go wrong; then all is well: the letter is there, and once."""
+    def reply(verb, argument, session):
+        return FAULTS[fault](verb, argument, session) if session.number <= 2 else None
+    with Sink(reply, offers=()) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", smtp_helo_timeout="1s", smtp_rcpt_timeout="1s",
+                                               smtp_mail_timeout="1s") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: sink.got() and empty(h))
+        assert sink.got() == ["b@there.example"]
+        assert "status=deferred" in h.text() and "status=bounced" not in h.text()
+
+
+def test_a_server_that_drops_in_the_midst_of_the_letter():
+    def reply(verb, argument, session):
+        if verb == "DATA" and session.number <= 2:
+            session.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            session.socket.sendall(b"354 go\r\n")
+            session.socket.recv(100000)
+            return ""
+    with Sink(reply) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["b@there.example"], text=LETTER.format("big") + "x" * 70 * 30000 + "\r\n")
+        wait_for(lambda: sink.got() and empty(h), 40)
+        assert sink.got() == ["b@there.example"]
+
+
+def test_a_dead_destination_is_left_alone_and_others_go():
+    port = free_ports(1)[0]
+    with Sink() as sink, house(transport_maps=f"inline:{{{{dead.example=smtp:[127.0.0.1]:{port}}}, {{*=smtp:[127.0.0.1]:{sink.port}}}}}",
+                               minimal_backoff_time="300s", maximal_backoff_time="300s", initial_destination_concurrency="1") as h:
+        for i in range(5):
+            send(h, [f"x{i}@dead.example", f"y{i}@there.example"])
+        wait_for(lambda: len(sink.got()) == 5 and h.count("status=deferred") == 5)
+        assert h.count("delivery temporarily suspended: connect to 127.0.0.1") >= 1
+        assert f"connect to 127.0.0.1[127.0.0.1]:{port}: Connection refused" in h.command("queue", "list").stdout
+
+
+def test_transports_by_table():
+    with Sink() as one, Sink(lmtp=True) as two, house(
+            transport_maps=f"inline:{{{{a.example=smtp:[127.0.0.1]:{one.port}}}, {{.a.example=lmtp:inet:127.0.0.1:{two.port}}}, "
+            "{no@b.example=error:5.7.1 not for you}, {b.example=discard:}, {c.example=hold:}, {d.example=retry:4.3.2 not today}, "
+            "{e.example=nothing:}}") as h:
+        send(h, ["x@a.example", "x@sub.a.example", "no@b.example", "x@b.example", "x@c.example", "x@d.example", "x@e.example"], sender="")
+        wait_for(lambda: h.count("status=") >= 6)
+        log = h.text()
+        assert one.got() == ["x@a.example"] and two.got() == ["x@sub.a.example"]
+        assert re.search(r"lmtp\[\d+\]: \w+: to=<x@sub\.a\.example>, relay=127\.0\.0\.1", log)
+        assert re.search(r"error\[\d+\]: \w+: to=<no@b\.example>, relay=none, .*dsn=5\.7\.1, status=bounced \(not for you\)", log)
+        assert re.search(r"discard\[\d+\]: \w+: to=<x@b\.example>.*status=sent", log)
+        assert re.search(r"to=<x@d\.example>.*dsn=4\.3\.2, status=deferred \(not today\)", log)
+        assert 'there is no transport "nothing"' in log
+        listed = h.command("queue", "list").stdout
+        assert "x@c.example  [hold]" in listed
+
+
+def test_lmtp_by_a_socket(tmp_path):
+    where = tempfile.mkdtemp(prefix="mansio-lmtp-", dir="/run")
+    os.chmod(where, 0o755)
+    try:
+        def reply(verb, argument, session):
+            return "452 4.2.2 full" if verb == "END full@x.example" and session.number == 1 else None
+        with Sink(reply, lmtp=True, path=f"{where}/lmtp") as sink, house(default_transport=f"lmtp:unix:{where}/lmtp") as h:
+            send(h, ["full@x.example", "well@x.example"])
+            wait_for(lambda: empty(h))
+            assert sink.got() == ["full@x.example", "well@x.example"]
+    finally:
+        shutil.rmtree(where)
+
+
+def test_a_login_at_the_smarthost_with_a_secret_only_senders_have(tmp_path):
+    secret = tempfile.NamedTemporaryFile("w", prefix="mansio-secret-", delete=False)
+    def reply(verb, argument, session):
+        if verb == "AUTH":
+            session.login = argument
+            return "235 welcome"
+        if verb == "MAIL" and getattr(session, "login", "") != "PLAIN AGphY2sAd2F5LXN0YXRpb24=":
+            return "530 5.7.0 log in"
+    try:
+        with Sink(reply, offers=("AUTH PLAIN LOGIN",)) as sink:
+            secret.write(f"[127.0.0.1]:{sink.port} jack:way-station\n")
+            secret.close()
+            with house(relayhost=f"[127.0.0.1]:{sink.port}", smtp_sasl_auth_enable="yes", smtp_sasl_password_maps=f"texthash:{secret.name}",
+                       smtp_sasl_security_options="noanonymous") as h:
+                send(h, ["b@there.example"])
+                wait_for(lambda: sink.got() == ["b@there.example"])
+                assert "way-station" not in h.text()
+                for p in h.status():
+                    held = [os.path.realpath(f"/proc/{p['pid']}/fd/{n}") for n in os.listdir(f"/proc/{p['pid']}/fd")]
+                    assert (secret.name in held) == (p["role"] in ("sender", "postmaster")), p["role"]
+    finally:
+        os.unlink(secret.name)
+
+
+def test_connections_are_used_again_while_more_waits():
+    with Sink() as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", default_destination_concurrency_limit="1",
+                               initial_destination_concurrency="1") as h:
+        for i in range(20):
+            send(h, [f"b{i}@there.example"])
+        wait_for(lambda: empty(h))
+        assert len(sink.got()) == 20 and sink.connections < 20
+
+
+@pytest.mark.parametrize("victim", ["sender", "queue"])
+def test_nothing_is_lost_when_we_die_in_the_midst(victim):
+    """kill -9 again and again while letters go out; what comes twice is counted."""
+    with Sink() as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        count, stop = 120, threading.Event()
+
+        def killer():
+            while not stop.is_set():
+                time.sleep(0.4)
+                for p in h.status():
+                    if p["role"] == victim and p["state"] == "working":
+                        try:
+                            os.kill(p["pid"], signal.SIGKILL)
+                        except ProcessLookupError:
+                            pass
+        thread = threading.Thread(target=killer)
+        thread.start()
+        try:
+            for i in range(count):
+                for _ in range(50):
+                    try:
+                        send(h, [f"b{i}@there.example"])
+                        break
+                    except Exception:
+                        time.sleep(0.1)
+        finally:
+            stop.set()
+            thread.join()
+        wanted = [f"b{i}@there.example" for i in range(count)]
+        wait_for(lambda: set(sink.got()) == set(wanted) and empty(h), 60)
+        often = collections.Counter(sink.got())
+        twice = sum(n - 1 for n in often.values())
+        print(f"{victim}: {count} letters, {twice} came twice")
+        assert twice <= count // 10
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__, "-x", "-q", *sys.argv[1:]]))
