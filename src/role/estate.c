@@ -696,14 +696,15 @@ held_table(const struct estate *e, const char *name)
 static void
 hold_table(void *ctx, const char *path, bool remote)
 {
-	struct opening *o = ctx;
-	unsigned        roles =
-		(remote ? TABLE_ROLES_REMOTE : TABLE_ROLES) | tables_roles(o->settings, path);
+	struct opening       *o = ctx;
+	unsigned              roles = tables_roles(o->settings, path);
 	char                  name[PATH_ROOM + 8], *stamp;
 	const struct holding *old;
 	struct holding       *known;
 	int                   fd;
 
+	if (roles != FROM(SENDER)) /* secrets are for nobody else */
+		roles |= remote ? TABLE_ROLES_REMOTE : TABLE_ROLES;
 	(void)snprintf(name, sizeof name, "table/%s", path);
 	for (known = o->estate->first; known != NULL; known = known->next)
 		if (strcmp(known->name, name) == 0) {

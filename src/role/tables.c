@@ -68,6 +68,9 @@ roles_of(const struct setting *row)
 	if (row->kind == SETTING_RULES || has_row(&policy_setting_table, row->name) ||
 	    has_row(&witness_setting_table, row->name))
 		return FROM(POLICY);
+	/* Passwords for other hosts. */
+	if (strcmp(row->name, "smtp_sasl_password_maps") == 0)
+		return FROM(SENDER);
 	return FROM(CLERK) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);
 }
 
