@@ -11,6 +11,20 @@
 
 static struct reach known;
 
+/* What Postfix's daemons see from within its queue directory may lie there. */
+static void
+add_path(struct reach *r, struct bytes path)
+{
+	struct buffer whole = { 0 };
+
+	if (bytes_starts(path, BYTES("/")))
+		reach_path(r, path);
+	buffer_printf(&whole, "/var/spool/postfix%s%.*s", bytes_starts(path, BYTES("/")) ? "" : "/",
+	              (int)path.len, path.at);
+	reach_path(r, buffer_bytes(&whole));
+	buffer_free(&whole);
+}
+
 /* Where a path without a slash in front is looked for. */
 static void
 add_directories(struct settings *s, struct reach *r)
@@ -28,9 +42,9 @@ add_word(struct settings *s, struct reach *r, struct bytes word)
 	ptrdiff_t colon;
 	uint64_t  port;
 
-	if (bytes_starts(word, BYTES("unix:/")) || bytes_starts(word, BYTES("local:/")))
-		reach_path(r, bytes_cut(word, (size_t)bytes_find(word, ':') + 1, word.len));
-	else if (bytes_starts(word, BYTES("unix:")))
+	if (bytes_starts(word, BYTES("unix:")) || bytes_starts(word, BYTES("local:")))
+		add_path(r, bytes_cut(word, (size_t)bytes_find(word, ':') + 1, word.len));
+	if (bytes_starts(word, BYTES("unix:")) && !bytes_starts(word, BYTES("unix:/")))
 		add_directories(s, r);
 	if (!bytes_starts(word, BYTES("inet:")) && !bytes_starts(word, BYTES("inet6:")))
 		return;

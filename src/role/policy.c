@@ -316,6 +316,8 @@ policy_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	(void)from;
 	if (word == WORD_SCAN)
 		return policy_hear_scan(h, index, ticket, body, fd);
+	if (word == WORD_MILTER_EVENT || word == WORD_MILTER_LETTER || word == WORD_MILTER_OVER)
+		return milters_hear(policy_of(h)->milters, index, word, ticket, body, fd);
 	if (fd >= 0)
 		(void)close(fd);
 	switch (word) {
@@ -368,6 +370,8 @@ settings_new(struct house *h)
 	enquiries_forget(p->enquiries, &proxymap);
 	if (p->tables != NULL)
 		tables_reload(p->tables);
+	if (p->milters != NULL)
+		milters_reload(p->milters);
 }
 
 static bool
@@ -383,6 +387,7 @@ policy_start(struct house *h)
 	settings_new(h);
 	p->tables = tables_open(h, tables_changed, h);
 	p->witnesses = witnesses_open(h);
+	p->milters = milters_open(h, &p->tables);
 	return p->enquiries != NULL;
 }
 
@@ -417,6 +422,8 @@ policy_lost(struct house *h, enum role role, uint32_t index)
 		probes_lost(witnesses_probes(h), role == SENDER);
 	if (role == RECEIVER)
 		policy_scans_end(h, &index);
+	if (role == RECEIVER)
+		milters_lost(policy_of(h)->milters, index);
 	for (struct policy_work *w = policy_of(h)->works; role == RECEIVER && w != NULL; w = next) {
 		next = w->next;
 		if (w->caller == NULL && w->receiver == index)
@@ -430,6 +437,7 @@ policy_stop(struct house *h)
 	policy_scans_end(h, NULL);
 	refusals_close(&policy_of(h)->refusals);
 	witnesses_stop(policy_of(h)->witnesses);
+	milters_close(&policy_of(h)->milters);
 	house_leave(h);
 }
 
@@ -443,6 +451,7 @@ policy_status(struct house *h, uint32_t *connections, struct buffer *text)
 	              "judged=%" PRIu64 " asked=%" PRIu64 " refused=%" PRIu64 " scanned=%" PRIu64,
 	              p->judged, p->asked, p->refused, p->scanned);
 	witnesses_status(p->witnesses, text);
+	milters_status(p->milters, text);
 }
 
 static void

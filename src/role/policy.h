@@ -15,6 +15,7 @@
 #include "policy/clamd.h"
 #include "policy/rules.h"
 #include "role/enquiry.h"
+#include "role/policy-milter.h"
 #include "role/tables.h"
 
 enum { POLICY_KINDS = 4, POLICY_WORKS_MOST = 20000 };
@@ -75,6 +76,7 @@ struct policy {
 	struct scan_settings scan[POLICY_KINDS];
 	struct scan         *scans;
 	size_t               scans_open;
+	struct milters      *milters;
 };
 static inline struct policy *policy_of(const struct house *h) { return h->mine; }
 

@@ -62,6 +62,7 @@ ask_open(struct receiver *r)
 	r->resolved = map_open();
 	r->rewriting = map_open();
 	r->scanning = map_open();
+	r->filterings = map_open();
 }
 
 static void
@@ -94,6 +95,7 @@ visit_end(struct receiver *r, struct visit *v)
 	if (v->resolving || v->authenticating || v->owning || v->judging || v->flushing)
 		(void)map_drop(r->visits, ticket_key(&v->ticket));
 	question_drop(&r->questions, &v->question);
+	milter_forget(v);
 	timer_close(&v->name_by);
 	if (v->counted)
 		tally_go(r->tally, v->network);

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/random.h"
 #include "message/digest.h"
@@ -64,6 +65,7 @@ passage_refuse(struct passage *p, enum verdict verdict, const char *reply)
 {
 	receiver_of(p->house)->passing--;
 	checks_tell(p, "NOQUEUE");
+	milter_release(p);
 	letter_judged(p->letter, verdict, reply, BYTES(""), BYTES(""));
 }
 
@@ -76,6 +78,7 @@ passage_discard(struct passage *p)
 
 	(void)snprintf(id, sizeof id, "%010" PRIX64, random_below(UINT64_C(1) << 40));
 	checks_tell(p, id);
+	milter_release(p);
 	need_stream_drop(p->house, l);
 	l->streamed = false;
 	receiver_of(p->house)->passing--;
@@ -121,7 +124,7 @@ last_step(struct passage *p)
 }
 
 /* Who is asked about the letter besides.  True: passage_go_on(), _refuse() or _discard() will follow. */
-static bool (*const hooks[])(struct passage *) = { scan_ask };
+static bool (*const hooks[])(struct passage *) = { scan_ask, milter_ask };
 
 void
 passage_go_on(struct passage *p)
@@ -132,9 +135,12 @@ passage_go_on(struct passage *p)
 	last_step(p);
 }
 
-static void
-content_edited(struct passage *p, int why)
+void
+passage_edited(struct passage *p, int why)
 {
+	if (p->new_body >= 0)
+		(void)close(p->new_body);
+	p->new_body = -1;
 	p->edited = true;
 	if (why == 0)
 		passage_go_on(p);
@@ -164,7 +170,7 @@ checked(struct passage *p, const struct word_judged *w)
 	if (p->said != NULL && p->said->discard)
 		passage_discard(p);
 	else if (p->said != NULL && p->said->edits.count > 0)
-		letter_edit(p, &p->said->edits, -1, 0, content_edited);
+		letter_edit(p, &p->said->edits, -1, 0, passage_edited);
 	else
 		passage_go_on(p);
 }
@@ -194,6 +200,8 @@ static void
 judge_rewritten(struct house *h, struct letter *l, bool good)
 {
 	receiver_of(h)->passing--;
+	if (!good)
+		milter_release(passage_of(h, l));
 	if (good)
 		need_judge(h, l);
 	else
@@ -208,6 +216,7 @@ need_judge(void *house, struct letter *l)
 	struct passage  *p = passage_of(house, l);
 
 	r->passing++;
+	milter_take(p);
 	if (!rewrite_ask(house, l, judge_rewritten))
 		ask_judge(p);
 }

@@ -22,6 +22,7 @@ passage_of(struct house *h, struct letter *l)
 	p = arena_take(l->life, sizeof *p);
 	p->house = h;
 	p->letter = l;
+	p->new_body = -1;
 	l->held = p;
 	return p;
 }

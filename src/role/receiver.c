@@ -37,6 +37,8 @@ static const struct receiver_needs from_the_house = {
 	.stream_drop = need_stream_drop,
 	.judge = need_judge,
 	.keep = need_keep,
+	.filter = need_filter,
+	.filter_abort = need_filter_abort,
 	.changed = need_changed,
 	.gone = need_gone,
 };
@@ -54,7 +56,7 @@ too_many(struct receiver *r, struct session *s, struct visit *v)
 
 	if (r->tally == NULL || networks_hold(&session_config(s)->exceptions, session_peer(s)))
 		return NULL;
-	now = tally_come(r->tally, v->network);
+	now = v->connections = tally_come(r->tally, v->network);
 	v->counted = true;
 	if (set->connection_count > 0 && now > set->connection_count) {
 		warn_as(session_config(s)->service,
@@ -127,6 +129,8 @@ enter(void *ctx, int fd, const struct peer *peer)
 		return;
 	}
 	v = visit_begin(r, d->config, peer);
+	if (d->config->filters)
+		(void)peer_here(fd, &v->here);
 
 	v->session =
 		connection_open(r->house->loop, fd, d->config, peer, &from_the_house, r->house);
@@ -176,6 +180,7 @@ tick(void *ctx)
 		look_at_crowd(r->doors->config);
 	connections_tick();
 	ask_tick(r);
+	milter_tick(r);
 	if (connections_count() > 0 || r->passing > 0)
 		timer_set(r->tick, TICK_MS);
 }
@@ -254,6 +259,8 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 	if (c != NULL && receiver_settings_fill(h->settings, kind, &set, &errors))
 		receiver_config_stress(c, &set);
 	settings_stress(h->settings, false);
+	if (c != NULL)
+		c->filters = receiver_of(h)->filters[kind];
 	if (c != NULL && !policy_lists(h, c, &errors))
 		receiver_config_drop(&c);
 	if (c != NULL)
@@ -401,6 +408,7 @@ receiver_start(struct house *h)
 	rewrite_settings(r);
 	checks_settings(r);
 	scan_settings_read(r);
+	milter_settings_new(r);
 	r->tick = timer_open(h->loop, tick, r);
 	if (fd < 0 || tally_size() > TALLY_SIZE ||
 	    (r->tally = tally_open(fd, h->index % TALLY_COLUMNS)) == NULL)
@@ -427,6 +435,8 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	(void)index;
 	if (word == WORD_SEGMENT_LENT)
 		return hear_segment_lent(h, body, fd);
+	if (word == WORD_MILTER_MADE)
+		return hear_milter_made(h, ticket, body, fd);
 	if (fd >= 0)
 		(void)close(fd);
 	switch (word) {
@@ -436,6 +446,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_AUTH_DONE: return hear_auth_done(h, ticket, body);
 	case WORD_DIRECTORY_NEW: ask_forget(receiver_of(h)); return true;
 	case WORD_POLICY_SAID: return hear_policy_said(h, ticket, body);
+	case WORD_MILTER_SAID: return hear_milter_said(h, ticket, body);
 	case WORD_SENDER_SAID: return hear_sender_said(h, ticket, body);
 	case WORD_BAN: return bans_hear(receiver_of(h)->bans, body, clock_patient_ms());
 	case WORD_FLUSHED: return hear_flushed(h, ticket, body);
@@ -457,8 +468,10 @@ receiver_peer(struct house *h, enum role role, uint32_t index)
 		questions_wait_over(&r->questions);
 	if (role == CLERK)
 		ask_again(r);
-	if (role == POLICY)
+	if (role == POLICY) {
 		ask_judges(r);
+		milter_again(r);
+	}
 	rewrite_again(r);
 	if (role == QUEUE)
 		letters_queue_came(r);
@@ -479,6 +492,8 @@ receiver_lost(struct house *h, enum role role, uint32_t index)
 	}
 	if (role == POLICY)
 		scans_lost(r);
+	if (role == POLICY)
+		milter_lost(r);
 }
 
 /* Lists of clients may be in files; sessions go on with what they began with. */
@@ -498,6 +513,7 @@ receiver_reload(struct house *h)
 	rewrite_settings(r);
 	checks_settings(r);
 	scan_settings_read(r);
+	milter_settings_new(r);
 	for (struct door *d = r->doors; d != NULL; d = d->next)
 		d->wanted = false;
 	if (!open_doors(h)) {

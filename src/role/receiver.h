@@ -32,6 +32,8 @@ struct passage {
 	uint32_t              scan;          /* ticket of SCAN                     */
 	char                  no_id[24];     /* stands for the id, which is not known when they look */
 	struct editing       *editing;       /* NULL: its content is not being made anew */
+	struct filtering     *filtering;     /* NULL: no mail filters look at it, or they have */
+	int                   new_body;      /* that they made; -1 none            */
 	struct passage       *next;          /* of those that wait for a segment   */
 	struct bytes          prefix, digest;
 };
@@ -61,6 +63,9 @@ struct visit {
 	int64_t  asked_at;
 	struct bytes address;          /* that is being resolved                   */
 	char     network[64];          /* what the tally counts it under           */
+	struct filtering *filtering;   /* what mail filters are told; NULL nothing */
+	struct peer here;              /* our end                                  */
+	uint32_t connections;          /* of this client                           */
 };
 
 struct receiver {
@@ -85,6 +90,9 @@ struct receiver {
 	bool             checks[KINDS]; /* whether letters are looked at with header or body checks */
 	struct scan_settings scan[KINDS];
 	struct map      *scanning;     /* ticket -> passage                        */
+	bool             filters[KINDS]; /* whether there may be mail filters      */
+	int              filters_default[KINDS];   /* enum milter_default          */
+	struct map      *filterings;   /* ticket -> session they are told of       */
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */
 	bool             room_wanted;  /* sessions wait for it                     */
@@ -131,6 +139,20 @@ bool hear_policy_said(struct house *, uint32_t ticket, struct bytes body);
 void policy_again(struct receiver *, struct visit *);   /* who judges has come */
 void policy_late(struct receiver *, struct visit *);    /* it has not, for too long */
 
+/* receiver-milter.c: mail filters */
+void milter_settings_new(struct receiver *);
+void need_filter(void *, struct session *, const struct filter_event *);
+void need_filter_abort(void *, struct session *);
+bool hear_milter_said(struct house *, uint32_t ticket, struct bytes body);
+bool hear_milter_made(struct house *, uint32_t ticket, struct bytes body, int fd);
+void milter_forget(struct visit *);
+void milter_take(struct passage *);                /* they will see it      */
+void milter_release(struct passage *);             /* they have, or will not */
+bool milter_ask(struct passage *);
+void milter_lost(struct receiver *);               /* role policy died      */
+void milter_again(struct receiver *);              /* one came              */
+void milter_tick(struct receiver *);
+
 /* receiver-rewrite.c */
 void rewrite_settings(struct receiver *);
 /* True: `then` will be called, once; false: there is nothing to ask. */
@@ -175,6 +197,7 @@ void scan_answered(struct passage *, enum clamd_answer, struct bytes name);
 bool hear_scanned(struct house *, uint32_t ticket, struct bytes body);
 void scan_drop(struct passage *);
 void scans_lost(struct receiver *);
+void passage_edited(struct passage *, int why);
 
 /* receiver-checks.c */
 void checks_settings(struct receiver *);

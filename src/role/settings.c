@@ -20,6 +20,7 @@
 #include "dns/resolver.h"
 #include "policy/checks.h"
 #include "policy/clamd.h"
+#include "policy/milter-settings.h"
 #include "policy/settings.h"
 #include "role/clerk.h"
 #include "role/elsewhere.h"
@@ -185,6 +186,7 @@ static const struct setting_table *const tables[] = {
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
 	&checks_setting_table,  &policy_setting_table,   &tls_setting_table,
 	&sender_setting_table,  &witness_setting_table,  &scan_setting_table,
+	&milter_setting_table,
 };
 
 const struct setting_table *

@@ -20,6 +20,7 @@
 #include "directory/credential.h"
 #include "policy/rules.h"
 #include "message/envelope.h"
+#include "policy/milter-event.h"
 
 /* The keeper of an operating-system user has an index beyond the pool: this bit and the uid. */
 #define KEEPER_OF_USER 0x80000000u
@@ -84,6 +85,11 @@ extern const char *const role_names[ROLES];
 	X(JUDGED,         FROM(VERIFIER), FROM(RECEIVER)|FROM(KEEPER)|FROM(QUEUE)) /* struct word_judged                  */ \
 	X(SCAN,           FROM(RECEIVER), FROM(POLICY))             /* struct word_scan, maybe fd             */ \
 	X(SCANNED,        FROM(POLICY), FROM(RECEIVER))             /* struct word_scanned                    */ \
+	X(MILTER_EVENT,   FROM(RECEIVER), FROM(POLICY))             /* struct word_milter_event: what filters say of it */ \
+	X(MILTER_LETTER,  FROM(RECEIVER), FROM(POLICY))             /* struct word_milter_letter, maybe fd    */ \
+	X(MILTER_OVER,    FROM(RECEIVER), FROM(POLICY))             /* u8: 0 the transaction, 1 the session   */ \
+	X(MILTER_SAID,    FROM(POLICY), FROM(RECEIVER))             /* struct word_milter_said                */ \
+	X(MILTER_MADE,    FROM(POLICY), FROM(RECEIVER))             /* struct word_milter_made, maybe fd of a new body */ \
 	X(LETTER,         FROM(RECEIVER)|FROM(KEEPER), FROM(QUEUE)) /* struct word_letter: it is safe on disk */ \
 	/* a letter finds its mailbox */ \
 	X(DELIVER,        FROM(QUEUE), FROM(KEEPER))           /* struct word_deliver                         */ \
@@ -260,6 +266,33 @@ struct word_scan { const char *listener; bool inside; struct bytes content; uint
 BODY(scan)
 struct word_scanned { uint8_t answer; struct bytes name; };    /* enum clamd_answer; the virus, or why not */
 BODY(scanned)
+/* Mail filters (policy/milter-chain.h): the ticket is the session's, and an event of CONNECT begins it. */
+struct word_milter_event {
+	uint8_t stage;                 /* enum milter_stage                       */
+	const char *listener;
+	struct peer peer;
+	bool refused;                  /* RCPT: it was; nothing is answered       */
+	const struct bytes *argument; uint32_t arguments;
+	struct milter_macros macros;
+};
+BODY(milter_event)
+struct word_milter_letter {
+	bool inside; struct bytes content; uint64_t at, len;   /* as of JUDGE     */
+	uint64_t most;                 /* the largest a new body may be           */
+	struct bytes fields;           /* that are missing, and come behind its own */
+	struct milter_macros macros;
+};
+BODY(milter_letter)
+struct word_milter_said { const char *reply; bool shut, discard, hold; uint32_t wants; const char *by, *reason; };   /* "": go on */
+BODY(milter_said)
+struct word_milter_made {
+	struct word_milter_said said;
+	struct bytes edits, front;     /* packed; fields before our own Received field */
+	uint64_t body_len;
+	const struct milter_envelope *envelope; uint32_t envelopes;
+};
+BODY(milter_made)
+
 struct letter_recipient { struct bytes address, orcpt; uint8_t notify; };
 struct word_letter {
 	uint64_t letter; uint32_t envelope_segment; uint64_t envelope_at; uint64_t content_len;

@@ -44,6 +44,7 @@ struct letter {
 	bool            bare;          /* the sender was written without a domain */
 	bool            told;          /* the log has heard why it is refused */
 	bool            discard;       /* taken, and thrown away              */
+	bool            filtered;      /* mail filters want to see it         */
 	uint64_t        number;        /* of the session's transactions       */
 	struct bytes    prepend;       /* fields that rules put before it, lines with CRLF */
 	uint8_t         body;          /* enum envelope_body                  */

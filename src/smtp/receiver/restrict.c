@@ -204,7 +204,7 @@ session_policy(struct session *s, const struct session_verdict *v)
 		return;
 	}
 	s->judged = NULL;
-	then(s, v);
+	filters_judge(s, v, then);
 }
 
 /* It has slept: what was said before holds now. */
@@ -218,7 +218,7 @@ judged_after_sleep(struct session *s)
 		return false;
 	s->slept = NULL;
 	s->judged = NULL;
-	z->then(s, &z->verdict);
+	filters_judge(s, &z->verdict, z->then);
 	life = z->life;
 	arena_close(&life);
 	return true;
@@ -230,7 +230,7 @@ judge_end(struct session *s)
 	struct arena *life = s->slept != NULL ? s->slept->life : NULL;
 
 	s->slept = NULL;
-	s->judged = NULL;
+	s->judged = s->filtered = NULL;
 	arena_close(&life);
 	for (size_t i = 0; i < COUNT(s->deferred); i++) {
 		memory_free(s->deferred[i]);
@@ -246,7 +246,8 @@ log_refused(struct session *s, const char *verb, struct bytes rcpt, const struct
 
 	buffer_add(&line, v->reply);
 	buffer_add_char(&line, '\0');
-	log_reject_by(s, verb, rcpt, line.at, v->rule, v->id);
+	if (!v->by_filter) /* else that is told already */
+		log_reject_by(s, verb, rcpt, line.at, v->rule, v->id);
 	buffer_free(&line);
 }
 
@@ -268,6 +269,8 @@ say_refused(struct session *s, const char *verb, struct bytes rcpt, const struct
 	add_refusal(&line, v);
 	say(s, "%.*s", (int)line.len, line.at);
 	buffer_free(&line);
+	if (v->shut)
+		hang_up(s);
 }
 
 const char *

@@ -178,7 +178,8 @@ client_judged(struct session *s, const struct session_verdict *v)
 		s->mouth->resume(s->mouth_of);
 }
 
-/* Its name is known, or will not be: where the lists are not delayed they are asked before the greeting. */
+/* Its name is known, or will not be: where the lists are not delayed, and where there are mail filters, they are asked
+   before the greeting. */
 void
 met(struct session *s)
 {
@@ -208,7 +209,7 @@ session_meet(struct session *s)
 void
 greet_met(struct session *s)
 {
-	s->greets_late = s->config->judges_clients;
+	filters_begin(s);
 	s->room = s->greets_late ? room_nothing : room_command;
 	if (s->greets_late)
 		hold(s);
@@ -280,7 +281,10 @@ void
 greet(struct session *s)
 {
 	s->since = s->heard = clock_patient_ms();
-	say(s, "220 %s", s->config->set.banner);
+	if (s->filters_deny)
+		say(s, "554 %s ESMTP not accepting connections", s->config->myhostname);
+	else
+		say(s, "220 %s", s->config->set.banner);
 }
 
 static void
@@ -356,7 +360,7 @@ session_open(struct receiver_config *config, const struct peer *peer,
 	call_client(s, is_ourselves(peer) ? BYTES("localhost") : BYTES("unknown"),
 	            is_ourselves(peer) ? BYTES("localhost") : BYTES("unknown"));
 	s->named = NAMED_LATER;
-	s->greets_late = config->judges_clients;
+	filters_begin(s);
 	if (config->set.tls_wrappermode) {
 		begin_tls(s);
 		return s;
@@ -457,6 +461,7 @@ mail_end(struct session *s)
 	origin_drop(s);
 	if (l == NULL)
 		return;
+	filters_over(s);
 	if (l->streamed)
 		l->needs->stream_drop(l->house, l);
 	letter_drop(&l);
@@ -765,6 +770,11 @@ bool
 session_is_secure(const struct session *s)
 {
 	return s->secure;
+}
+bool
+session_tls(struct session *s, struct tls_facts *facts)
+{
+	return s->secure && s->mouth->tls(s->mouth_of, facts);
 }
 bool
 session_waits(const struct session *s)

@@ -71,6 +71,22 @@ struct session_verdict {
 	uint32_t sleep_s;
 	const struct session_deed *deed;
 	size_t deeds;
+	bool by_filter, shut;          /* a mail filter says so, and that the session ends */
+};
+
+/* What mail filters (policy/milter-chain.h) are told, and what they answer. */
+enum filter_stage { FILTER_CONNECT, FILTER_HELO, FILTER_MAIL, FILTER_RCPT, FILTER_DATA, FILTER_CONTENT, FILTER_UNKNOWN = 7, FILTER_REFUSED, FILTER_NONE };
+struct filter_event {
+	enum filter_stage stage;
+	const struct bytes *argument;  /* "<jack@example.com>", "SIZE=9"           */
+	size_t arguments;
+	struct bytes refusal;          /* the reply to a recipient that is not taken: nothing is answered; "" it may be */
+};
+struct filter_said {
+	struct bytes reply;            /* lines with CRLF between them; "" go on   */
+	struct bytes reason;           /* of hold                                  */
+	bool shut, discard, hold;
+	uint32_t wants;                /* 1 << enum filter_stage: what they want to hear from now on */
 };
 
 /* All that a session wants from the house. */
@@ -106,6 +122,9 @@ struct receiver_needs {
 	void (*judge)(void *house, struct letter *);
 	/* Make it durable, with `prefix` and our trace before it.  letter_safe() will follow. */
 	void (*keep)(void *house, struct letter *, struct bytes prefix, struct bytes digest);
+	/* Mail filters: session_filtered() will follow, perhaps at once; CONNECT comes first.  And that a transaction is over. */
+	void (*filter)(void *house, struct session *, const struct filter_event *);
+	void (*filter_abort)(void *house, struct session *);
 	/* It is another client now (XCLIENT). */
 	void (*changed)(void *house, struct session *);
 	/* The session ends: no answer is wanted any more. */
@@ -140,6 +159,7 @@ void session_named(struct session *, enum named, struct bytes name, struct bytes
 void session_resolved(struct session *, enum resolved, const char *table);
 void session_owner(struct session *, enum owner);
 void session_policy(struct session *, const struct session_verdict *);
+void session_filtered(struct session *, const struct filter_said *);
 void session_note(struct session *, struct bytes what, struct bytes text);   /* for the log, before that */
 void session_expanded(struct session *, enum resolved, const char *table, const struct bytes *member, size_t count);
 void session_flushed(struct session *, int64_t letters);        /* below 0: it cannot be told */
@@ -156,6 +176,7 @@ const struct peer *session_peer(const struct session *);
 struct receiver_config *session_config(const struct session *);
 const char *session_client(struct session *);             /* "name[address]"; the log hears of it first */
 bool session_is_secure(const struct session *);
+bool session_tls(struct session *, struct tls_facts *);   /* false: plain */
 struct bytes session_user(const struct session *);        /* who logged in; "" nobody */
 /* It said more than it may before it has heard the answer to the command being done (rfc2920:3.1). */
 bool session_out_of_turn(const struct session *);

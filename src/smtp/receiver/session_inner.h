@@ -49,6 +49,11 @@ struct session {
 	bool           pipelined;      /* it has spoken out of turn once            */
 	bool           denied;         /* the lists for clients refuse it           */
 	bool           greets_late;    /* the greeting waits for them               */
+	judged_fn     *filtered;       /* what to do with what mail filters say     */
+	uint32_t       filters;        /* 1 << enum filter_stage: what they want to hear */
+	uint8_t        filter_stage;   /* that they were told                       */
+	bool           filters_deny;   /* they refuse the session: said at MAIL     */
+	struct bytes   said;           /* behind MAIL or RCPT, as it was written    */
 	uint64_t       letters;        /* transactions begun                        */
 	const char    *where;          /* last command, for the log                 */
 	const char    *too_long;       /* the reply to a line that is                */
@@ -123,6 +128,13 @@ void judge_end(struct session *);
 /* For later: the log has heard; the text lives as long as the letter. */
 const char *refusal_logged(struct session *, const char *verb, const struct session_verdict *);
 void say_refused(struct session *, const char *verb, struct bytes rcpt, const struct session_verdict *);
+
+/* filters.c */
+/* After the lists: what filters say, if they want to hear of it. */
+void filters_judge(struct session *, const struct session_verdict *, judged_fn *then);
+bool filters_unknown(struct session *, struct bytes line, judged_fn *then);
+void filters_begin(struct session *);
+void filters_over(struct session *);                      /* a transaction is */
 
 /* verbs.c */
 void verb_run(struct session *, struct bytes line);

@@ -110,6 +110,7 @@ struct receiver_config {
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */
 	struct network_tables *tables;  /* NULL: there are none                */
+	bool filters;                   /* mail filters may want to hear of its sessions */
 	bool judges_clients;            /* restriction lists are asked before the greeting */
 	void *lists;                    /* the house's own, and what it does with them in the end */
 	void (*lists_drop)(void *);

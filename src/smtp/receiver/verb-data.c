@@ -59,7 +59,10 @@ outcome(struct letter *l, const char *reply)
 		s->letter = NULL;
 		s->refused = 0;
 		origin_drop(s);
+		filters_over(s);
 		s->room = s->over ? s->room : room_command;
+		if (bytes_starts(bytes_of(reply), BYTES("421")))
+			hang_up(s);
 	}
 	letter_drop(&l);
 	if (s != NULL)
@@ -299,6 +302,7 @@ note_facts(struct session *s, struct letter *l)
 	l->reverse = arena_keep(l->life, bytes_of(s->reverse));
 	l->helo = s->helo.len > 0 ? arena_keep(l->life, s->helo) : l->name;
 	l->user = arena_keep(l->life, s->user);
+	l->filtered = (s->filters >> FILTER_CONTENT & 1) != 0;
 	l->origin = origin_text(s, l->life);
 	l->method = arena_keep(l->life, s->method);
 	l->protocol = protocol_of(s);

@@ -203,7 +203,17 @@ find_verb(const struct session *s, struct bytes word)
 }
 
 static void
-not_a_verb(struct session *s, struct bytes word)
+unknown_judged(struct session *s, const struct session_verdict *v)
+{
+	if (v->refused)
+		say_refused(s, "UNKNOWN", BYTES(""), v);
+	else
+		say(s, "502 5.5.2 Error: command not recognized");
+	answered(s);
+}
+
+static void
+not_a_verb(struct session *s, struct bytes word, struct bytes line)
 {
 	if (forbidden(s, word)) {
 		warn_as(s->config->service, "non-SMTP command from %s: %.*s", client_of(s),
@@ -212,11 +222,11 @@ not_a_verb(struct session *s, struct bytes word)
 		hang_up(s);
 		return;
 	}
-	if (word.len == 0)
+	if (word.len == 0) {
 		say(s, "500 5.5.2 Error: bad syntax");
-	else
-		say(s, "502 5.5.2 Error: command not recognized");
-	answered(s);
+		answered(s);
+	} else if (!filters_unknown(s, line, unknown_judged))
+		unknown_judged(s, &(struct session_verdict){ .refused = false });
 }
 
 bool
@@ -262,7 +272,7 @@ verb_run(struct session *s, struct bytes line)
 		say(s, "503 5.7.0 Error: access denied for %s", client_of(s));
 		answered(s);
 	} else if (v->run == NULL) {
-		not_a_verb(s, word);
+		not_a_verb(s, word, line);
 	} else if ((no = barred(s, v, argument)) != NULL && v->run == verb_bdat) {
 		bdat_refused(s, argument, no);
 	} else if (no != NULL) {
@@ -328,7 +338,10 @@ ehlo_judged(struct session *s, const struct session_verdict *v)
 {
 	if (hello_refused(s, v))
 		return;
-	tell_extensions(s, s->mouth->out(s->mouth_of));
+	if (s->filters_deny)
+		say(s, "250-%s\r\n250 ENHANCEDSTATUSCODES", s->config->myhostname);
+	else
+		tell_extensions(s, s->mouth->out(s->mouth_of));
 	answered(s);
 }
 
@@ -477,6 +490,7 @@ verb_mail(struct session *s, struct bytes argument)
 		s->letter->needs = s->needs;
 		s->letter->house = s->house;
 		s->letter->bare = m.bare;
+		s->said = arena_keep(s->letter->life, argument);
 		s->letter->number = ++s->letters;
 		no = wishes_take(s, &m.with, s->letter);
 		arena_close(&scratch);
@@ -640,6 +654,7 @@ verb_rcpt(struct session *s, struct bytes argument)
 	}
 	s->asked = whole_address(s, s->letter->life, &c.recipient, c.bare);
 	s->asked_bare = c.bare;
+	s->said = arena_keep(s->letter->life, argument);
 	s->asked_with = c.with;
 	s->asked_with.orcpt = arena_keep(s->letter->life, c.with.orcpt);
 	if (!meet_domain(s, s->asked)) {

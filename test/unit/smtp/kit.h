@@ -279,10 +279,19 @@ kit_wants_owner(void *k, struct session *s)
 
 static inline bool kit_name(void *k, struct session *s) { (void)s; return ((struct kit *)k)->names; }
 
+static inline void
+kit_filter(void *k, struct session *s, const struct filter_event *e)
+{
+	(void)k;
+	(void)e;
+	session_filtered(s, &(struct filter_said){ .wants = 0 });
+}
+static inline void kit_filter_abort(void *k, struct session *s) { (void)k; (void)s; }
+
 static const struct receiver_needs kit_needs = {
 	kit_name,
 	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_room, kit_stream_open, kit_stream_add,
-	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_changed, kit_gone,
+	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_filter, kit_filter_abort, kit_changed, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
 

@@ -1,0 +1,457 @@
+#include "role/policy-milter.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/map.h"
+#include "smtp/receiver/settings.h"
+
+enum { WAITING_MOST = 1000 };
+
+/* A word that waits until the filters have answered to the one before. */
+struct waiting {
+	struct waiting *next;
+	struct buffer   body;
+	enum word       word;
+	int             fd;
+};
+struct milter_session {
+	struct milters      *milters;
+	struct milter_chain *chain;
+	struct arena        *life; /* of the letter in hand                  */
+	struct milter_file  *content;
+	struct waiting      *first, **last;
+	size_t               waits;
+	uint32_t             receiver, ticket;
+	bool                 mute; /* the answer to the event in hand is not waited for */
+	bool                 going, over;
+};
+struct milters {
+	struct house          *house;
+	struct tables        **tables;
+	struct milter_set     *set[KINDS];
+	struct milter_settings settings[KINDS];
+	struct map            *sessions; /* receiver and ticket -> session           */
+};
+
+static uint64_t
+key_of(uint32_t receiver, uint32_t ticket)
+{
+	return (uint64_t)receiver << 32 | ticket;
+}
+
+/*
+ * Settings
+ */
+
+static const char *const kinds[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
+
+static void
+forget_set(struct milter_set **set)
+{
+	if (*set != NULL)
+		milter_set_let_go(*set);
+	milter_set_drop(set);
+}
+
+void
+milters_reload(struct milters *m)
+{
+	for (size_t i = 0; i < KINDS; i++) {
+		struct buffer          errors = { 0 };
+		struct milter_settings s;
+		struct milter_set     *set = NULL;
+
+		if (house_settings(m->house, &milter_setting_table, kinds[i], &s))
+			set = milter_set_open(&s, &s.smtpd, &errors);
+		if (set != NULL) {
+			forget_set(&m->set[i]);
+			m->set[i] = set;
+			m->settings[i] = s;
+		} else
+			fault("%s: %.*s", kinds[i], (int)errors.len, errors.at);
+		buffer_free(&errors);
+	}
+}
+
+struct milters *
+milters_open(struct house *h, struct tables **tables)
+{
+	struct milters *m = memory_take(sizeof *m);
+
+	m->house = h;
+	m->tables = tables;
+	m->sessions = map_open();
+	milters_reload(m);
+	return m;
+}
+
+void
+milters_status(const struct milters *m, struct buffer *out)
+{
+	buffer_printf(out, " milter_sessions=%zu milter_connections=%zu", map_count(m->sessions),
+	              milter_connections());
+}
+
+/*
+ * Saying
+ */
+
+static struct word_milter_said
+said_of(const struct milter_said *s)
+{
+	return (struct word_milter_said){ .reply = s->reply != NULL ? s->reply : "",
+		                          .shut = s->shut,
+		                          .discard = s->discard,
+		                          .hold = s->hold,
+		                          .wants = s->wants,
+		                          .by = s->by,
+		                          .reason = s->reason };
+}
+
+static void
+say(struct milter_session *s, const struct word_milter_said *w)
+{
+	struct link *l = house_link(s->milters->house, RECEIVER, s->receiver);
+
+	if (l == NULL || s->mute)
+		return;
+	word_pack_milter_said(link_begin(l, WORD_MILTER_SAID, s->ticket), w);
+	link_end(l);
+}
+
+static void session_go(struct milter_session *);
+
+static void
+session_said(void *ctx, const struct milter_said *said)
+{
+	struct milter_session  *s = ctx;
+	struct word_milter_said w = said_of(said);
+
+	say(s, &w);
+	s->mute = false;
+	session_go(s);
+}
+
+static void
+session_made(void *ctx, const struct milter_made *made)
+{
+	struct milter_session  *s = ctx;
+	struct link            *l = house_link(s->milters->house, RECEIVER, s->receiver);
+	struct milter_file     *body = made->body;
+	struct buffer           edits = { 0 };
+	struct word_milter_made w = { .said = said_of(&made->said),
+		                      .front = made->front,
+		                      .envelope = made->envelope,
+		                      .envelopes = (uint32_t)made->envelopes };
+	int                     fd = body != NULL ? milter_file_fd(body, &w.body_len) : -1;
+
+	edits_pack(&made->edits, &edits);
+	w.edits = buffer_bytes(&edits);
+	if (l != NULL) {
+		word_pack_milter_made(link_begin(l, WORD_MILTER_MADE, s->ticket), &w);
+		link_end_fd(l, fd);
+	}
+	buffer_free(&edits);
+	if (body != NULL)
+		milter_sockets.source_close((void **)&body);
+	milter_sockets.source_close((void **)&s->content);
+	arena_close(&s->life);
+	session_go(s);
+}
+
+/*
+ * Sessions
+ */
+
+static void
+waiting_free(struct milter_session *s)
+{
+	struct waiting *w = s->first;
+
+	s->first = w->next;
+	if (s->first == NULL)
+		s->last = &s->first;
+	s->waits--;
+	if (w->fd >= 0)
+		(void)close(w->fd);
+	buffer_free(&w->body);
+	memory_free(w);
+}
+
+static void
+session_end(struct milter_session *s)
+{
+	uint64_t key = key_of(s->receiver, s->ticket);
+
+	(void)map_drop(s->milters->sessions, map_number(&key));
+	while (s->first != NULL)
+		waiting_free(s);
+	milter_chain_close(&s->chain);
+	milter_sockets.source_close((void **)&s->content);
+	arena_close(&s->life);
+	memory_free(s);
+}
+
+/* What smtpd_milter_maps says of this client instead of the list of its listener; NULL: that list. */
+static struct milter_set *
+set_of_client(struct milters *m, size_t kind, const struct peer *peer)
+{
+	const struct milter_settings *set = &m->settings[kind];
+	struct arena                 *a = arena_open(NULL);
+	struct milter_set            *found = NULL;
+	struct buffer                 errors = { 0 };
+
+	for (size_t i = 0; found == NULL && i < set->maps.count && *m->tables != NULL; i++) {
+		struct table *t = tables_local(*m->tables, set->maps.item[i]);
+		struct bytes  value;
+		const char   *item;
+
+		if (t == NULL || table_find(t, bytes_of(peer->text), a, &value) != TABLE_FOUND)
+			continue;
+		item = arena_copy(a, bytes_trim(value));
+		found = milter_set_open(set,
+		                        &(struct setting_list){
+						&item,
+						bytes_is(bytes_trim(value), "DISABLE") ? 0 : 1 },
+		                        &errors);
+		if (found == NULL)
+			warn_("smtpd_milter_maps: %.*s", (int)errors.len, errors.at);
+	}
+	buffer_free(&errors);
+	arena_close(&a);
+	return found;
+}
+
+static struct milter_session *
+session_begin(struct milters *m, uint32_t receiver, uint32_t ticket,
+              const struct word_milter_event *w)
+{
+	uint64_t               key = key_of(receiver, ticket);
+	struct milter_session *s = map_get(m->sessions, map_number(&key));
+	struct milter_set     *set;
+	size_t                 kind = 0;
+
+	if (s != NULL)
+		session_end(s);
+	while (kind + 1 < KINDS && strcmp(kinds[kind], w->listener) != 0)
+		kind++;
+	set = set_of_client(m, kind, &w->peer);
+	if (set == NULL)
+		set = milter_set_take(m->set[kind]);
+	s = memory_take(sizeof *s);
+	*s = (struct milter_session){ .milters = m, .receiver = receiver, .ticket = ticket };
+	s->last = &s->first;
+	s->chain = milter_chain_open(set, &milter_sockets, m->house, session_said, session_made, s);
+	milter_set_drop(&set);
+	(void)map_put(m->sessions, map_number(&key), s);
+	return s;
+}
+
+static char
+family_of(const struct peer *p)
+{
+	return p->family == AF_INET ? '4' : p->family == AF_INET6 ? '6' : 'U';
+}
+
+static bool
+do_event(struct milter_session *s, struct bytes body)
+{
+	struct arena            *a = arena_open(NULL);
+	struct word_milter_event w;
+	bool                     good = word_unpack_milter_event(body, a, &w);
+
+	if (good) {
+		s->mute = w.refused;
+		milter_chain_event(s->chain,
+		                   &(struct milter_event){ .stage = (enum milter_stage)w.stage,
+		                                           .argument = w.argument,
+		                                           .arguments = w.arguments,
+		                                           .family = family_of(&w.peer),
+		                                           .port = w.peer.port,
+		                                           .refused = w.refused,
+		                                           .macros = w.macros });
+	}
+	arena_close(&a);
+	return good;
+}
+
+static bool
+do_letter(struct milter_session *s, struct bytes body, int fd)
+{
+	struct arena             *a = arena_open(NULL);
+	struct word_milter_letter w;
+
+	body = arena_keep(a, body);
+	if (!word_unpack_milter_letter(body, a, &w) || w.inside != (fd < 0)) {
+		arena_close(&a);
+		if (fd >= 0)
+			(void)close(fd);
+		return false;
+	}
+	s->life = a;
+	s->content = milter_file_open(w.content, fd, w.at, w.inside ? w.content.len : w.len);
+	milter_chain_content(s->chain,
+	                     &(struct milter_content){ .source = s->content,
+	                                               .len = w.inside ? w.content.len : w.len,
+	                                               .most = w.most,
+	                                               .fields = w.fields,
+	                                               .macros = w.macros });
+	return true;
+}
+
+/* False: broken.  The session may be gone afterwards. */
+static bool
+do_word(struct milter_session *s, enum word word, struct bytes body, int fd)
+{
+	struct unpack u;
+	uint8_t       whole;
+
+	if (word == WORD_MILTER_EVENT)
+		return do_event(s, body);
+	if (word == WORD_MILTER_LETTER)
+		return do_letter(s, body, fd);
+	u = unpack_of(body);
+	whole = unpack_u8(&u);
+	if (!unpack_done(&u) || whole > 1)
+		return false;
+	if (whole == 0)
+		milter_chain_abort(s->chain);
+	else
+		s->over = true;
+	return true;
+}
+
+/* The words that have waited, until one has to be answered by a filter. */
+static void
+session_go(struct milter_session *s)
+{
+	if (s->going)
+		return;
+	s->going = true;
+	while (s->first != NULL && !s->over && !milter_chain_busy(s->chain)) {
+		struct waiting *w = s->first;
+		int             fd = w->fd;
+
+		w->fd = -1;
+		if (!do_word(s, w->word, buffer_bytes(&w->body), fd))
+			s->over = true;
+		waiting_free(s);
+	}
+	s->going = false;
+	if (s->over && !milter_chain_busy(s->chain))
+		session_end(s);
+}
+
+/*
+ * Receivers
+ */
+
+static bool
+hear_connect(struct milters *m, uint32_t receiver, uint32_t ticket, struct bytes body)
+{
+	struct arena            *a = arena_open(NULL);
+	struct word_milter_event w;
+	bool good = word_unpack_milter_event(body, a, &w) && w.stage == STAGE_CONNECT &&
+	            w.arguments == 2;
+
+	if (good && map_count(m->sessions) < MILTER_SESSIONS_MOST)
+		(void)session_begin(m, receiver, ticket, &w);
+	arena_close(&a);
+	return good;
+}
+
+/* What belongs to no session is of one whose policy role has died: it is answered as one that is too busy would. */
+static void
+say_nobody(struct milters *m, uint32_t receiver, uint32_t ticket, enum word word)
+{
+	struct link            *l = house_link(m->house, RECEIVER, receiver);
+	struct word_milter_said w = { .reply = "451 4.7.1 Service unavailable - try again later",
+		                      .by = "",
+		                      .reason = "" };
+
+	if (l == NULL || word == WORD_MILTER_OVER)
+		return;
+	if (word == WORD_MILTER_EVENT)
+		word_pack_milter_said(link_begin(l, WORD_MILTER_SAID, ticket), &w);
+	else
+		word_pack_milter_made(link_begin(l, WORD_MILTER_MADE, ticket),
+		                      &(struct word_milter_made){ .said = w });
+	link_end(l);
+}
+
+static void
+put_off(struct milter_session *s, enum word word, struct bytes body, int fd)
+{
+	struct waiting *w = memory_take(sizeof *w);
+
+	w->word = word;
+	w->fd = fd;
+	buffer_add(&w->body, body);
+	*s->last = w;
+	s->last = &w->next;
+	s->waits++;
+}
+
+/* The first byte of an event is its stage. */
+static bool
+begins_session(enum word word, struct bytes body)
+{
+	return word == WORD_MILTER_EVENT && body.len > 0 && body.at[0] == STAGE_CONNECT;
+}
+
+bool
+milters_hear(struct milters *m, uint32_t receiver, enum word word, uint32_t ticket,
+             struct bytes body, int fd)
+{
+	uint64_t               key = key_of(receiver, ticket);
+	struct milter_session *s;
+	bool good = !begins_session(word, body) || hear_connect(m, receiver, ticket, body);
+
+	s = map_get(m->sessions, map_number(&key));
+	if (good && s == NULL)
+		say_nobody(m, receiver, ticket, word);
+	if (!good || s == NULL || s->waits >= WAITING_MOST) {
+		if (fd >= 0)
+			(void)close(fd);
+		return good && (s == NULL || s->waits < WAITING_MOST);
+	}
+	if (s->first != NULL || milter_chain_busy(s->chain)) {
+		put_off(s, word, body, fd);
+		return true;
+	}
+	s->going = true;
+	good = do_word(s, word, body, fd);
+	s->going = false;
+	session_go(s);
+	return good;
+}
+
+void
+milters_lost(struct milters *m, uint32_t receiver)
+{
+	for (struct map_place p = { 0 }; map_next(m->sessions, &p);) {
+		struct milter_session *s = p.value;
+
+		if (s->receiver == receiver)
+			session_end(s);
+	}
+}
+
+void
+milters_close(struct milters **mp)
+{
+	struct milters *m = *mp;
+
+	*mp = NULL;
+	if (m == NULL)
+		return;
+	for (struct map_place p = { 0 }; map_next(m->sessions, &p);)
+		session_end(p.value);
+	for (size_t i = 0; i < KINDS; i++)
+		forget_set(&m->set[i]);
+	map_close(&m->sessions);
+	memory_free(m);
+}
