@@ -12,6 +12,7 @@
 
 #include "channel/peer.h"
 
+struct stream;
 struct access_facts {
 	const char  *user;        /* "jack@example.com"                             */
 	uint64_t     account;
@@ -24,6 +25,9 @@ struct access_facts {
 	struct peer  peer, here;
 	bool         tls;
 	struct bytes unread;      /* what the client sent behind its last command   */
+	/* Told of the session's stream before anything is said; NULL nobody. */
+	void       (*met)(void *ctx, struct stream *, const struct access_facts *);
+	void        *met_ctx;
 };
 
 #endif

@@ -139,6 +139,8 @@ stream_may_write(const struct stream *s)
 static void
 bytes_gone(struct stream *s, size_t n)
 {
+	if (s->ear.heard != NULL)
+		s->ear.heard(s->ear.own, false, bytes_cut(buffer_bytes(&s->out), 0, n));
 	buffer_eat(&s->out, n);
 	s->said_gone += n;
 	if (s->out.len == 0)
@@ -150,6 +152,8 @@ range_gone(struct stream *s, size_t n)
 {
 	struct range *r = s->files;
 
+	if (s->ear.heard != NULL)
+		s->ear.heard(s->ear.own, false, (struct bytes){ NULL, n });
 	r->at += (off_t)n;
 	r->len -= n;
 	s->files_len -= n;

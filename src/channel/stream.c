@@ -139,6 +139,22 @@ drop_unread(struct stream *s)
 	s->borrowed = false;
 }
 
+void
+stream_overhear(struct stream *s, struct stream_ear ear)
+{
+	struct stream_ear before = s->ear;
+
+	s->ear = ear;
+	if (before.gone != NULL)
+		before.gone(before.own);
+}
+
+bool
+stream_is_overheard(const struct stream *s)
+{
+	return s->ear.heard != NULL;
+}
+
 /* Everything goes but the struct, which waits for callbacks on the stack. */
 static void
 end(struct stream *s)
@@ -146,6 +162,7 @@ end(struct stream *s)
 	if (s->dead)
 		return;
 	s->dead = true;
+	stream_overhear(s, (struct stream_ear){ NULL, NULL, NULL });
 	be_clean(s);
 	leave_list(s);
 	errand_clear(&s->errand);
@@ -366,6 +383,8 @@ stream_pull(struct stream *s, char *to, size_t room, size_t *n)
 	if (*n > 0) {
 		sign_of_life(s);
 		s->in_count += *n;
+		if (s->ear.heard != NULL)
+			s->ear.heard(s->ear.own, true, (struct bytes){ to, *n });
 	}
 	if (s->read_writes != (o == SOCKET_WRITE_LATER)) {
 		s->read_writes = o == SOCKET_WRITE_LATER;

@@ -88,6 +88,14 @@ bool stream_tls_binding(const struct stream *, const char *type, struct buffer *
 /* All of these that there are, and the client's certificate, for tls_channel_read(); nothing when plain. */
 void stream_tls_channel(const struct stream *, struct buffer *out);
 int  stream_fd(const struct stream *);
+/* Somebody overhears what is read and written, without TLS and compression; of files the length alone (`at` NULL). */
+struct stream_ear {
+	void (*heard)(void *own, bool arrived, struct bytes);
+	void (*gone)(void *own);       /* the stream is, or another ear came in its place */
+	void *own;
+};
+void stream_overhear(struct stream *, struct stream_ear);       /* all NULL: nobody any more */
+bool stream_is_overheard(const struct stream *);
 int  stream_detach(struct stream **, struct buffer *unread);
 void stream_counts(const struct stream *, uint64_t *in, uint64_t *out);
 void stream_join(struct stream **a, struct stream **b,

@@ -54,6 +54,7 @@ struct stream {
 	struct timer  *timer;          /* one: handshake, patience or leaving */
 	const struct stream_events *events;
 	void          *ctx;
+	struct stream_ear ear;
 	struct socket  socket;
 	struct errand  errand;
 	struct join   *join;

@@ -42,6 +42,7 @@ static const struct command *const commands[] = {
 	&command_setup,
 	&command_tls,
 	&command_test,
+	&command_debug,
 	&command_postmap,
 	&command_postalias,
 	&command_newaliases,

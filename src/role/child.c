@@ -271,8 +271,9 @@ say_resource(struct child *c, const struct holding *h, bool given)
 {
 	struct word_resource w = { h->name, h->text };
 
-	/* A user's keeper has the log and nothing else of the house. */
-	if (is_of_user(c) && strcmp(h->name, "log") != 0 && strcmp(h->name, "sharing") != 0)
+	/* A user's keeper has the log, and nothing else that belongs to the house. */
+	if (is_of_user(c) && strcmp(h->name, "log") != 0 && strcmp(h->name, "sharing") != 0 &&
+	    strcmp(h->name, "debug") != 0)
 		return;
 	if (c->link == NULL || (h->roles & FROM(c->role)) == 0 ||
 	    (h->index != EVERY_INDEX && h->index != (int64_t)c->index))

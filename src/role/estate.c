@@ -784,6 +784,22 @@ estate_renew_tables(struct estate *e, struct settings                  *settings
 	return count;
 }
 
+const struct holding *
+estate_debug(struct estate *e, const char *text)
+{
+	struct opening  o = { .estate = e };
+	struct holding *h = e->first;
+
+	while (h != NULL && strcmp(h->name, "debug") != 0)
+		h = h->next;
+	if (h == NULL)
+		return estate_hold(&o, "debug", text, -1,
+		                   FROM(RECEIVER) | FROM(LOGIN) | FROM(KEEPER));
+	memory_free(h->text);
+	h->text = string_copy(text);
+	return h;
+}
+
 static void
 let_go(struct holding *h)
 {
@@ -812,6 +828,16 @@ estate_close(struct estate **ep)
 	memory_free(e);
 }
 
+/* What is switched on outlives a reload. */
+static void
+keep_debug(struct opening *o)
+{
+	const struct holding *old = o->before == NULL ? NULL : estate_find(o->before, "debug");
+
+	if (old != NULL)
+		(void)estate_take_over(o, "debug", old->text, old->roles);
+}
+
 struct estate *
 estate_open(const struct common_settings *common, struct settings *settings, int lock,
             uint32_t keepers, const struct estate *before, struct buffer *errors)
@@ -827,6 +853,7 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 	else {
 		open_resolver(&o);
 		hold_addresses(&o);
+		keep_debug(&o);
 		hold_hosts(&o);
 		hold_sharing(&o);
 		tables_files(settings, hold_table, &o);

@@ -54,6 +54,8 @@ bool estate_tls_changed(const struct estate *, const struct common_settings *, s
 void estate_tls_files(struct settings *, void (*each)(void *ctx, const char *path), void *ctx);
 /* The keys of tickets as they are now: held, kept for the next start, and to be given. NULL: they stay. */
 const struct holding *estate_renew_tickets(struct estate *, const struct common_settings *);
+/* Whose sessions are told (role/debug.h): held, and to be given. */
+const struct holding *estate_debug(struct estate *, const char *text);
 /* The same holding in another estate: same name, same text, same descriptor. NULL: not there. */
 const struct holding *estate_same(const struct estate *, const struct holding *);
 const struct holding *estate_find(const struct estate *, const char *name);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "delivery/deliver.h"
+#include "role/debug.h"
 #include "store/columns.h"
 #include "store/mbox-lock.h"
 #include "store/shares.h"
@@ -335,6 +336,29 @@ keeper_visit(struct house *h, struct visit *v)
 	return mine;
 }
 
+struct meeting {
+	struct house *house;
+	const char   *protocol;
+};
+
+/* Whether somebody wants to look into this session. */
+static void
+look_into(void *ctx, struct stream *s, const struct access_facts *facts)
+{
+	const struct meeting *m = ctx;
+	char                  service[160];
+
+	(void)snprintf(service, sizeof service, "%s/%s", m->house->common.syslog_name, m->protocol);
+	debug_look(m->house, s,
+	           &(struct debug_facts){ .protocol = strcmp(m->protocol, "pop3") == 0
+	                                                      ? TRANSCRIPT_POP3
+	                                                      : TRANSCRIPT_IMAP,
+	                                  .service = service,
+	                                  .client = facts->peer.text,
+	                                  .peer = &facts->peer,
+	                                  .user = facts->user });
+}
+
 static bool
 hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body, int fd)
 {
@@ -386,6 +410,8 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 		.here = w.here,
 		.tls = w.tls,
 		.unread = w.unread,
+		.met = look_into,
+		.met_ctx = &(struct meeting){ h, w.protocol },
 	};
 	keeper_groups(h, &facts, k->scratch);
 	if (strcmp(w.protocol, "pop3") == 0)

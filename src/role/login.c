@@ -11,12 +11,14 @@
 #include "channel/listener.h"
 #include "channel/proxyline.h"
 #include "directory/directory.h"
+#include "role/debug.h"
 #include "role/house.h"
 #include "role/login-auth.h"
 #include "role/sasl-settings.h"
 #include "role/settings.h"
 #include "role/tls.h"
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -462,6 +464,7 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 		.tag = r->tag,
 	};
 
+	debug_end(stream); /* the keeper tells the rest */
 	if (l == NULL && !is_system_account(r->account)) {
 		turn_away(&stream, w.protocol, r->user);
 		return;
@@ -501,6 +504,23 @@ guest_over(void *ctx, struct login *login)
 
 static const struct login_needs login_needs = { ask, ask_step, ask_forget, hand_over, guest_over };
 
+/* Whether somebody wants to see what is said here; of a user, the keeper knows. */
+static void
+look_into(struct door *d, struct login *login)
+{
+	const struct peer *peer = login_peer(login);
+	char               service[160];
+
+	(void)snprintf(service, sizeof service, "%s/%s-login", d->config.syslog_name,
+	               login_protocol_name(login));
+	debug_look(d->house, login_stream(login),
+	           &(struct debug_facts){ .protocol = d->protocol == &login_pop3 ? TRANSCRIPT_POP3
+	                                                                         : TRANSCRIPT_IMAP,
+	                                  .service = service,
+	                                  .client = peer->text,
+	                                  .peer = peer });
+}
+
 static void
 guest_enters(struct door *d, const char *network, struct login *login)
 {
@@ -511,6 +531,7 @@ guest_enters(struct door *d, const char *network, struct login *login)
 	(void)bytes_string(bytes_of(network), g->network, sizeof g->network);
 	(void)network_count(k, network, +1);
 	login_tie(login, g);
+	look_into(d, login);
 	(void)map_put(k->guests, guest_key(&g->login), g);
 }
 

@@ -1,7 +1,9 @@
 #include "role/postmaster.h"
+#include "role/debug.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -419,11 +421,20 @@ reload_and_tell(struct postmaster *p, struct buffer *errors, struct buffer *warn
  */
 
 static void
+debug_list(const struct postmaster *p, struct buffer *out)
+{
+	const struct holding *h = estate_find(p->estate, "debug");
+
+	if (h != NULL)
+		buffer_add_string(out, h->text);
+}
+
+static void
 inquiry_answer(struct inquiry *q)
 {
 	struct postmaster *p = q->postmaster;
 	struct inquiry   **at = &p->inquiries;
-	struct buffer      out = { 0 };
+	struct buffer      out = { 0 }, debugged = { 0 };
 
 	while (*at != q)
 		at = &(*at)->next;
@@ -432,6 +443,11 @@ inquiry_answer(struct inquiry *q)
 		status_json(&p->children, p->file, p->began_ms, &out);
 	else
 		status_table(&p->children, p->file, p->began_ms, &out);
+	if (!q->json) {
+		debug_list(p, &debugged);
+		debug_switch_tell(buffer_bytes(&debugged), clock_wall(), &out);
+		buffer_free(&debugged);
+	}
 	caller_say(q->caller, "%.*s", (int)out.len, out.at);
 	caller_done(q->caller, children_ready(&p->children) ? 0 : 1);
 	buffer_free(&out);
@@ -494,6 +510,62 @@ ask_stop(struct postmaster *p, struct caller *caller, const struct word_ask *ask
 	stop(p, "asked to");
 }
 
+/* What is switched on now; the house hears of it. */
+static void
+debug_give(struct postmaster *p, struct buffer *list)
+{
+	const struct holding *h;
+
+	buffer_add_char(list, '\0');
+	h = estate_debug(p->estate, list->at);
+	list->len--;
+	children_give(&p->children, h);
+}
+
+/* "debug on PEER SECONDS", "debug off [PEER]", "debug list" */
+static void
+ask_debug(struct postmaster *p, struct caller *caller, const struct word_ask *ask)
+{
+	const char *what = ask->argc > 1 ? ask->argv[1] : "list",
+		   *peer = ask->argc > 2 ? ask->argv[2] : "";
+	struct buffer list = { 0 }, said = { 0 };
+	uint64_t      seconds = 0;
+	int           status = 0;
+
+	debug_list(p, &list);
+	(void)debug_switch_tidy(&list, clock_wall());
+	if (strcmp(what, "on") == 0) {
+		if (ask->argc != 4 || debug_peer_wrong(peer) != NULL ||
+		    !bytes_number(bytes_of(ask->argv[3]), &seconds) || seconds == 0 ||
+		    seconds > DEBUG_MOST_S ||
+		    !debug_switch_on(&list, peer, clock_wall() + (int64_t)seconds)) {
+			caller_complain(caller, "%s: %s\n", peer,
+			                debug_peer_wrong(peer) != NULL
+			                        ? debug_peer_wrong(peer)
+			                        : "no more can be switched on");
+			status = 1;
+		} else {
+			note("debug: sessions of %s are told for %" PRIu64 " seconds", peer,
+			     seconds);
+			debug_give(p, &list);
+		}
+	} else if (strcmp(what, "off") == 0) {
+		if (!debug_switch_off(&list, peer)) {
+			caller_complain(caller, "%s is not switched on\n",
+			                *peer != '\0' ? peer : "debug");
+			status = 1;
+		} else {
+			note("debug: off%s%s", *peer != '\0' ? " for " : "", peer);
+			debug_give(p, &list);
+		}
+	}
+	debug_switch_tell(buffer_bytes(&list), clock_wall(), &said);
+	caller_say(caller, "%.*s", (int)said.len, said.len > 0 ? said.at : "");
+	caller_done(caller, status);
+	buffer_free(&list);
+	buffer_free(&said);
+}
+
 static void
 asked(struct house *h, struct caller *caller, const struct word_ask *ask)
 {
@@ -502,7 +574,8 @@ asked(struct house *h, struct caller *caller, const struct word_ask *ask)
 		void (*ask)(struct postmaster *, struct caller *, const struct word_ask *);
 	} questions[] = { { "status", ask_status },
 		          { "reload", ask_reload },
-		          { "stop", ask_stop } };
+		          { "stop", ask_stop },
+		          { "debug", ask_debug } };
 
 	for (size_t i = 0; i < COUNT(questions) && ask->argc > 0; i++)
 		if (strcmp(ask->argv[0], questions[i].name) == 0) {

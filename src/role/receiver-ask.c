@@ -1,6 +1,7 @@
 /*
  * receiver-ask -- what sessions ask: who is this, is that ours, is it too much
  */
+#include "role/debug.h"
 #include "role/receiver.h"
 
 #include <string.h>
@@ -124,6 +125,32 @@ need_gone(void *house, struct session *s)
 	*session_held(s) = NULL;
 }
 
+/* Whether somebody wants to see what is said in this session, as far as is known whose it is. */
+void
+visit_look(struct visit *v, bool known)
+{
+	struct session    *s = v->session;
+	const struct peer *peer = session_peer(s);
+	const char        *client = peer->text;
+	char               name[300] = "", user[400] = "";
+	ptrdiff_t          end;
+
+	if (!debug_is_on(v->receiver->house))
+		return;
+	if (known)
+		client = session_client(s);
+	if ((end = bytes_find(bytes_of(client), '[')) > 0)
+		(void)bytes_string(bytes_cut(bytes_of(client), 0, (size_t)end), name, sizeof name);
+	(void)bytes_string(session_user(s), user, sizeof user);
+	debug_look(v->receiver->house, connection_stream(s),
+	           &(struct debug_facts){ .protocol = TRANSCRIPT_SMTP,
+	                                  .service = session_config(s)->service,
+	                                  .client = client,
+	                                  .peer = peer,
+	                                  .name = name[0] != '\0' ? name : NULL,
+	                                  .user = user[0] != '\0' ? user : NULL });
+}
+
 /*
  * LOOKUP
  */
@@ -133,6 +160,7 @@ named(struct visit *v, const struct word_looked *w)
 {
 	timer_close(&v->name_by);
 	session_named(v->session, (enum named)w->class, w->name, w->reverse);
+	visit_look(v, true);
 }
 
 static void
@@ -522,6 +550,7 @@ hear_auth_done(struct house *h, uint32_t ticket, struct bytes body)
 	if (good && v != NULL) {
 		auth_ended(r, v);
 		session_auth_done(v->session, (enum authenticated)w.answer, w.user, w.text, w.last);
+		visit_look(v, true);
 	}
 	arena_close(&life);
 	return good;

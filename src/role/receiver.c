@@ -135,10 +135,13 @@ enter(void *ctx, int fd, const struct peer *peer)
 	v->session =
 		connection_open(r->house->loop, fd, d->config, peer, &from_the_house, r->house);
 	*session_held(v->session) = v;
+	visit_look(v, false);
 	if (connections_count() == 1)
 		timer_set(r->tick, TICK_MS);
 	if ((why = too_many(r, v->session, v)) == NULL) {
 		session_meet(v->session);
+		if (v->name_by == NULL) /* nobody has to be asked for it */
+			visit_look(v, true);
 		return;
 	}
 	snprintf(reply, sizeof reply, "421 4.7.0 %s Error: %s from %s", d->config->myhostname, why,

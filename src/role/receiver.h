@@ -107,6 +107,7 @@ static inline struct receiver *receiver_of(const struct house *h) { return h->mi
 void ask_open(struct receiver *);
 struct visit *visit_begin(struct receiver *, const struct receiver_config *, const struct peer *);
 void visit_end(struct receiver *, struct visit *);
+void visit_look(struct visit *, bool known);        /* role/debug.h; `known`: what the client is called */
 bool hear_resolved_address(struct house *, uint32_t ticket, struct bytes body);
 bool hear_looked(struct house *, uint32_t ticket, struct bytes body);
 bool hear_auth_more(struct house *, uint32_t ticket, struct bytes body);

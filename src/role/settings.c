@@ -23,6 +23,7 @@
 #include "policy/milter-settings.h"
 #include "policy/settings.h"
 #include "role/clerk.h"
+#include "role/debug.h"
 #include "role/elsewhere.h"
 #include "role/keeper.h"
 #include "role/pam.h"
@@ -186,7 +187,7 @@ static const struct setting_table *const tables[] = {
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
 	&checks_setting_table,  &policy_setting_table,   &tls_setting_table,
 	&sender_setting_table,  &witness_setting_table,  &scan_setting_table,
-	&milter_setting_table,
+	&milter_setting_table,  &debug_setting_table,
 };
 
 const struct setting_table *
@@ -801,6 +802,10 @@ check_mechanisms(struct check *c)
 {
 	struct arena *scratch = arena_open(NULL);
 	const char   *setting = "", *wrong = sasl_settings_wrong(c->settings, scratch, &setting);
+	const char   *peer = debug_check(c->settings, scratch);
+
+	if (peer != NULL)
+		complain(c, line_of(c->settings, "debug_peer_list"), "debug_peer_list = %s", peer);
 
 	if (wrong != NULL)
 		complain(c, line_of(c->settings, setting), "%s: %s", setting, wrong);

@@ -351,3 +351,171 @@ def send(port, c, service_log):
     s.ehlo("client.example")
     s.sendmail("a@example.org", ["jill@example.com"], "Subject: x\r\n\r\nx\r\n")
     s.quit()
+
+
+def smtp_says(port, c, cert=None):
+    """EHLO, STARTTLS, EHLO, one letter; what the server said to the second EHLO, or the error."""
+    s = smtplib.SMTP("127.0.0.1", port, timeout=20)
+    try:
+        s.starttls(context=c)
+        code = s.ehlo("client.example")[0]
+        s.sendmail("a@example.org", ["jill@example.com"], "Subject: x\r\n\r\nx\r\n")
+        s.quit()
+        return code
+    except (OSError, smtplib.SMTPException) as e:
+        return str(e)
+    finally:
+        s.close()
+
+
+@pytest.fixture(scope="module")
+def clients(directory, authority):
+    trusted = make_leaf(directory, authority, "client", subject="/O=Example/CN=jack")
+    other = make_authority(directory, "other-ca")
+    return {"trusted": trusted, "untrusted": make_leaf(directory, other, "stranger", subject="/CN=stranger"), "none": None}
+
+
+def test_certificates_of_clients_in_the_log_and_in_received(directory, authority, clients):
+    with House(smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile=str(authority[0]), smtpd_tls_loglevel="2",
+               dns_resolver="none") as h:
+        h.command("domain", "add", "example.com")
+        h.command("account", "add", "jill@example.com", "--password-file", "-", input="way-station\n")
+        for who, trust, comment in [
+                ("trusted", "Trusted", '(Client CN "jack", Issuer "Test ca" (verified OK))'),
+                ("untrusted", "Untrusted", '(Client CN "stranger", Issuer "Test other-ca" (not verified))'),
+                ("none", "Anonymous", "(Client did not present a certificate)")]:
+            before = len(h.text())
+            assert smtp_says(h.ports["smtp"], client_context(*(clients[who] or []))) == 250, who
+            wait_for(lambda: f"{trust} TLS connection established from localhost[127.0.0.1]: TLSv1.3 with cipher" in
+                     h.text()[before:])
+            log = h.text()[before:]
+            if who != "none":
+                fingerprint = subprocess.run(["openssl", "x509", "-in", clients[who][0], "-noout", "-fingerprint", "-sha256"],
+                                             capture_output=True, text=True).stdout.split("=")[1].strip()
+                assert f"fingerprint={fingerprint}" in log
+                assert " client-signature ECDSA (prime256v1) client-digest SHA256" in log
+            if who == "untrusted":
+                assert "certificate verification failed for localhost[127.0.0.1]: " in log
+            box = wait_for(lambda: received(h, comment))
+            assert "key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256" in box
+
+
+def received(h, comment):
+    import imaplib
+    b = imaplib.IMAP4_SSL("127.0.0.1", h.ports["imaps"], ssl_context=context(), timeout=20)
+    b.login("jill@example.com", "way-station")
+    b.select("INBOX")
+    n = b.search(None, "ALL")[1][0].split()
+    heads = [b.fetch(i, "(BODY[HEADER.FIELDS (RECEIVED)])")[1][0][1].decode() for i in n]
+    b.logout()
+    for head in heads:
+        if comment in head:
+            return " ".join(head.split())
+    return None
+
+
+def test_a_certificate_can_be_demanded(directory, authority, clients):
+    path = directory / "capath"
+    path.mkdir(exist_ok=True)
+    shutil.copy(authority[0], path / "one.pem")
+    with House(**{"submission/smtpd_tls_req_ccert": "yes", "submission/smtpd_tls_CApath": str(path),
+                  "submission/smtpd_sasl_auth_required": "no", "smtpd_tls_received_header": "no"}) as h:
+        port = h.ports["submission"]
+        s = smtplib.SMTP("127.0.0.1", port, timeout=20)
+        s.starttls(context=client_context(*clients["trusted"]))
+        assert s.ehlo("x")[0] == 250
+        s.quit()
+        assert smtp_says(port, client_context(*clients["untrusted"])) != 250
+        wait_for(lambda: "NOQUEUE: abort: TLS from localhost[127.0.0.1]: Client certificate not trusted" in h.text())
+        assert smtp_says(port, client_context()) != 250
+        wait_for(lambda: "peer did not return a certificate" in h.text())
+
+
+def test_loglevel_0_is_silent():
+    with House(smtpd_tls_loglevel="0") as h:
+        s = smtplib.SMTP("127.0.0.1", h.ports["smtp"], timeout=20)
+        s.starttls(context=context())
+        s.quit()
+        wait_for(lambda: "disconnect from" in h.text())
+        assert "TLS connection" not in h.text()
+
+
+# ---- Debian's Postfix as the oracle ---------------------------------------------------------------
+
+
+@pytest.mark.skipif(not shutil.which("postfix") or os.geteuid() != 0, reason="no Postfix here")
+@pytest.mark.parametrize("what", ["-tls1_3", "-tls1_2", "-tls1_3 -groups P-256"])
+@pytest.mark.parametrize("who", ["trusted", "untrusted", "none"])
+def test_the_line_of_the_log_is_that_of_postfix(directory, authority, clients, what, who):
+    ours, theirs = [], []
+    rsa = make_leaf(directory, authority, "beside", "mail.example.com", rsa=True)
+    more = what.split()
+    if clients[who]:
+        more += ["-cert", clients[who][0], "-key", clients[who][1]]
+    with House(smtpd_tls_cert_file=str(rsa[0]), smtpd_tls_key_file=str(rsa[1]), smtpd_tls_ask_ccert="yes",
+               smtpd_tls_CAfile=str(authority[0]), tls_preempt_cipherlist="no", dns_resolver="none") as h:
+        s_client(h.ports["smtp"], *more, starttls="smtp")
+        ours = wait_for(lambda: re.findall(r"(\w+ TLS connection .*)", h.text()))
+    with smtpd_of_postfix(directory, rsa, authority) as (port, log):
+        s_client(port, *more, starttls="smtp")
+        theirs = wait_for(lambda: re.findall(r"(\w+ TLS connection .*)", log.read_text() if log.exists() else ""))
+    assert re.sub(r"localhost|unknown", "X", ours[0]) == re.sub(r"localhost|unknown", "X", theirs[0])
+
+
+class smtpd_of_postfix:
+    """Postfix's smtpd of this machine with a configuration, a queue and a log of its own."""
+
+    def __init__(self, directory, pair, authority):
+        from house import free_ports
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="mansio-postfix-"))
+        self.dir.chmod(0o755)
+        self.port = free_ports(1)[0]
+        self.log = self.dir / "log"
+        etc = self.dir / "etc"
+        etc.mkdir()
+        for d in ["queue", "data"]:
+            (self.dir / d).mkdir()
+        shutil.chown(self.dir / "data", "postfix")
+        cert, key = self.dir / "cert", self.dir / "key"
+        shutil.copy(pair[0], cert)
+        shutil.copy(pair[1], key)
+        ca = self.dir / "ca"
+        shutil.copy(authority[0], ca)
+        (etc / "main.cf").write_text(f"""compatibility_level = 3.6
+myhostname = mail.example.com
+queue_directory = {self.dir}/queue
+data_directory = {self.dir}/data
+maillog_file = {self.log}
+maillog_file_prefixes = /tmp
+inet_interfaces = 127.0.0.1
+smtpd_tls_cert_file = {cert}
+smtpd_tls_key_file = {key}
+smtpd_tls_security_level = may
+smtpd_tls_ask_ccert = yes
+smtpd_tls_CAfile = {ca}
+smtpd_tls_loglevel = 1
+smtpd_tls_mandatory_ciphers = high
+tlsproxy_tls_loglevel = 1
+""")
+        (etc / "master.cf").write_text(f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
+                                       "postlog unix-dgram n - n - 1 postlogd\nanvil unix - - n - 1 anvil\n"
+                                       "tlsmgr unix - - n 1000? 1 tlsmgr\nproxymap unix - - n - - proxymap\n"
+                                       "rewrite unix - - n - - trivial-rewrite\ncleanup unix n - n - 0 cleanup\n"
+                                       "pickup unix n - n 60 1 pickup\nqmgr unix n - n 300 1 qmgr\n")
+        self.etc = etc
+
+    def __enter__(self):
+        subprocess.run(["postfix", "-c", self.etc, "start"], check=True, capture_output=True, timeout=60)
+
+        def up():
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return True
+            except OSError:
+                return False
+        wait_for(up)
+        return self.port, self.log
+
+    def __exit__(self, *_):
+        subprocess.run(["postfix", "-c", self.etc, "stop"], capture_output=True, timeout=60)
+        shutil.rmtree(self.dir, ignore_errors=True)

@@ -727,6 +727,8 @@ imap_open(struct imap_service *v, int fd, const struct access_facts *facts, uint
 	imap_keep_facts(&s->facts, facts, life);
 	enter_service(s, v);
 	s->stream = stream_open(v->loop, fd, &imap_stream_events, s);
+	if (facts->met != NULL)
+		facts->met(facts->met_ctx, s->stream, facts);
 	stream_most_unread(s->stream, (size_t)v->config.rows.line_most + 4096);
 	stream_patience(s->stream, v->config.rows.autologout_ms);
 	s->input = input_open(s, facts->unread);

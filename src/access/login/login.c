@@ -195,6 +195,12 @@ login_offers_binding(const struct login *l)
 	return sasl_binds(&offer);
 }
 
+struct stream *
+login_stream(struct login *l)
+{
+	return l->stream;
+}
+
 void
 login_channel(const struct login *l, struct buffer *out)
 {

@@ -85,6 +85,7 @@ const struct peer *login_peer(const struct login *);
 const struct peer *login_here(const struct login *);
 const char *login_protocol_name(const struct login *);
 bool login_secure(const struct login *);
+struct stream *login_stream(struct login *);           /* to be overheard               */
 bool login_offers_binding(const struct login *);       /* a mechanism that binds the channel */
 void login_channel(const struct login *, struct buffer *);     /* as stream_tls_channel() */
 void  login_tie(struct login *, void *own);            /* the role's own, found again by */

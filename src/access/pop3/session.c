@@ -493,6 +493,8 @@ pop3_open(struct pop3_service *v, int fd, const struct access_facts *facts, uint
 	keep_facts(s, facts);
 	enter_service(s, v);
 	s->stream = stream_open(v->loop, fd, &stream_events, s);
+	if (facts->met != NULL)
+		facts->met(facts->met_ctx, s->stream, facts);
 	stream_most_unread(s->stream, 4 * LINE_MOST);
 	stream_patience(s->stream, v->config.rows.autologout_ms);
 	s->account = account_take(v->store, facts->account, &why);

@@ -210,6 +210,15 @@ connection_open(struct loop *loop, int fd, struct receiver_config *config, const
 	return c->session;
 }
 
+struct stream *
+connection_stream(struct session *s)
+{
+	for (struct connection *c = all; c != NULL; c = c->next)
+		if (c->session == s)
+			return c->stream;
+	return NULL;
+}
+
 static void
 close_connection(struct connection *c)
 {

@@ -27,5 +27,6 @@ void   connections_room(void);
 void   connections_tick(void);
 void   connections_leave(void);
 size_t connections_count(void);
+struct stream *connection_stream(struct session *);    /* to be overheard        */
 
 #endif

@@ -1,0 +1,280 @@
+#include "role/debug.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+
+enum { LINES_MOST = 100000, CONTENT_LEVEL = 3 };
+
+struct debug_settings {
+	struct setting_list peers;
+	int64_t             level;
+};
+#define AT(f) offsetof(struct debug_settings, f)
+/* clang-format off */
+static const struct setting rows[] = {
+	{ "debug_peer_list", SETTING_LIST, AT(peers), "",
+	  "Clients, and users, whose sessions are told in the log line by line, without passwords: addresses, networks, names, domains (and all below them), users as jill@example.com. mansio debug on does so for a while.", NULL, 0, 0, "0.3" },
+	{ "debug_peer_level", SETTING_NUMBER, AT(level), "2",
+	  "How much of these sessions is told: 1 and 2 commands and replies, 3 and more also the content of letters.", NULL, 0, 10, "0.3" },
+};
+/* clang-format on */
+#undef AT
+const struct setting_table debug_setting_table = { "Looking into sessions", rows, COUNT(rows) };
+
+/* ---- whose ---- */
+
+const char *
+debug_peer_wrong(const char *peer)
+{
+	struct network net;
+	const char    *wrong = "";
+
+	if (*peer == '\0' || strlen(peer) > 320 || strpbrk(peer, "\t\r\n ,") != NULL)
+		return "write an address, a network, a name, a domain or a user";
+	if (strchr(peer, '@') != NULL)
+		return NULL;
+	if (strpbrk(peer, "/:") != NULL && !network_parse(bytes_of(peer), &net, &wrong))
+		return wrong;
+	return NULL;
+}
+
+const char *
+debug_check(struct settings *s, struct arena *a)
+{
+	struct debug_settings set;
+	struct buffer         unheard = { 0 };
+	const char           *wrong = NULL;
+
+	if (settings_fill(s, &debug_setting_table, NULL, &set, &unheard))
+		for (size_t i = 0; i < set.peers.count && wrong == NULL; i++)
+			if ((wrong = debug_peer_wrong(set.peers.item[i])) != NULL)
+				wrong = arena_printf(a, "%s: %s", set.peers.item[i], wrong);
+	buffer_free(&unheard);
+	return wrong;
+}
+
+/* "example.com" and ".example.com" are all below it; the first is itself, too. */
+static bool
+name_fits(struct bytes pattern, const char *name)
+{
+	struct bytes whole = bytes_of(name);
+	bool         below = pattern.len > 0 && pattern.at[0] == '.';
+
+	if (!below && bytes_equal_nocase(pattern, whole))
+		return true;
+	if (whole.len <= pattern.len + !below)
+		return false;
+	return bytes_equal_nocase(pattern,
+	                          bytes_cut(whole, whole.len - pattern.len, pattern.len)) &&
+	       (below || whole.at[whole.len - pattern.len - 1] == '.');
+}
+
+static bool
+fits(struct bytes pattern, const struct debug_facts *f)
+{
+	struct network net;
+	const char    *wrong;
+
+	if (bytes_find(pattern, '@') >= 0)
+		return f->user != NULL && bytes_equal_nocase(pattern, bytes_of(f->user));
+	if (bytes_equal_nocase(pattern, bytes_of(f->peer->text)))
+		return true;
+	if (network_parse(pattern, &net, &wrong))
+		return network_holds(&net, f->peer);
+	return f->name != NULL && name_fits(pattern, f->name);
+}
+
+/* Filled once for each settings there are: what is filled stays as long as they do. */
+static const struct debug_settings *
+settings_of(struct house *h)
+{
+	static const struct settings *of;
+	static struct debug_settings  set;
+
+	if (of != h->settings && !house_settings(h, &debug_setting_table, NULL, &set))
+		set = (struct debug_settings){ { NULL, 0 }, 0 };
+	of = h->settings;
+	return &set;
+}
+
+bool
+debug_is_on(struct house *h)
+{
+	const char *text = house_resource_text(h, "debug");
+
+	return settings_of(h)->peers.count > 0 || (text != NULL && *text != '\0');
+}
+
+/* A line of the resource. */
+static bool
+line_parse(struct bytes line, struct bytes *peer, int64_t *until_s)
+{
+	uint64_t n;
+
+	if (!bytes_split(&line, '\t', peer) || !bytes_number(line, &n))
+		return false;
+	*until_s = (int64_t)n;
+	return true;
+}
+
+/* When it ends; 0: it is not meant; INT64_MAX: settings say so. */
+static int64_t
+wanted_until(struct house *h, const struct debug_facts *f)
+{
+	const struct debug_settings *set = settings_of(h);
+	const char                  *text = house_resource_text(h, "debug");
+	struct bytes                 rest = bytes_of(text != NULL ? text : ""), line, peer;
+	int64_t                      until, latest = 0;
+
+	for (size_t i = 0; i < set->peers.count; i++)
+		if (fits(bytes_of(set->peers.item[i]), f))
+			return INT64_MAX;
+	while (bytes_split(&rest, '\n', &line))
+		if (line_parse(line, &peer, &until) && until > clock_wall() && until > latest &&
+		    fits(peer, f))
+			latest = until;
+	return latest;
+}
+
+/* ---- overhearing ---- */
+
+struct hearing {
+	struct transcript *transcript;
+	char               service[128], client[400];
+	int64_t            until_s;
+	unsigned           lines;
+};
+
+static void
+tell(void *ctx, bool client, const char *text)
+{
+	struct hearing *e = ctx;
+
+	if (e->lines >= LINES_MOST)
+		return;
+	note_as(e->service, "%c %s: %s", client ? '<' : '>', e->client,
+	        ++e->lines == LINES_MOST ? "[this transcript is too long and ends here]" : text);
+}
+
+static void
+heard(void *own, bool arrived, struct bytes b)
+{
+	struct hearing *e = own;
+
+	if (clock_wall() >= e->until_s)
+		return;
+	if (b.at == NULL)
+		transcript_file(e->transcript, b.len);
+	else
+		transcript_hear(e->transcript, arrived, b);
+}
+
+static void
+gone(void *own)
+{
+	struct hearing *e = own;
+
+	transcript_close(&e->transcript);
+	memory_free(e);
+}
+
+void
+debug_look(struct house *h, struct stream *s, const struct debug_facts *f)
+{
+	struct hearing *e;
+	int64_t         until;
+
+	if (s == NULL || stream_is_overheard(s) || !debug_is_on(h) ||
+	    (until = wanted_until(h, f)) == 0)
+		return;
+	e = memory_take(sizeof *e);
+	e->until_s = until;
+	(void)snprintf(e->service, sizeof e->service, "%s", f->service);
+	(void)snprintf(e->client, sizeof e->client, "%s%s%s", f->client, f->user != NULL ? " " : "",
+	               f->user != NULL ? f->user : "");
+	e->transcript =
+		transcript_open(f->protocol, settings_of(h)->level >= CONTENT_LEVEL, tell, e);
+	stream_overhear(s, (struct stream_ear){ heard, gone, e });
+}
+
+void
+debug_end(struct stream *s)
+{
+	stream_overhear(s, (struct stream_ear){ NULL, NULL, NULL });
+}
+
+/* ---- switches ---- */
+
+/* The list without some of its lines. */
+static bool
+leave_out(struct buffer *list, const char *peer, int64_t now_s)
+{
+	struct buffer kept = { 0 };
+	struct bytes  rest = buffer_bytes(list), line, one;
+	int64_t       until;
+	bool          some = false;
+
+	while (bytes_split(&rest, '\n', &line)) {
+		if (!line_parse(line, &one, &until))
+			continue;
+		if (until <= now_s || (peer != NULL && (*peer == '\0' || bytes_is(one, peer))))
+			some = true;
+		else
+			buffer_printf(&kept, "%.*s\n", (int)line.len, line.at);
+	}
+	buffer_free(list);
+	*list = kept;
+	return some;
+}
+
+static unsigned
+count_of(struct bytes list)
+{
+	struct bytes line;
+	unsigned     n = 0;
+
+	while (bytes_split(&list, '\n', &line))
+		n += line.len > 0;
+	return n;
+}
+
+bool
+debug_switch_on(struct buffer *list, const char *peer, int64_t until_s)
+{
+	(void)leave_out(list, peer, 0);
+	if (count_of(buffer_bytes(list)) >= DEBUG_PEERS)
+		return false;
+	buffer_printf(list, "%s\t%" PRId64 "\n", peer, until_s);
+	return true;
+}
+
+bool
+debug_switch_off(struct buffer *list, const char *peer)
+{
+	return leave_out(list, peer, 0);
+}
+
+bool
+debug_switch_tidy(struct buffer *list, int64_t now_s)
+{
+	return leave_out(list, NULL, now_s);
+}
+
+void
+debug_switch_tell(struct bytes list, int64_t now_s, struct buffer *out)
+{
+	struct bytes line, peer;
+	int64_t      until;
+
+	while (bytes_split(&list, '\n', &line))
+		if (line_parse(line, &peer, &until) && until > now_s)
+			buffer_printf(out,
+			              "debug: sessions of %.*s are told in the log for %" PRId64
+			              "m %" PRId64 "s more\n",
+			              (int)peer.len, peer.at, (until - now_s) / 60,
+			              (until - now_s) % 60);
+}

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: ISC
+"""Transcripts of chosen sessions: debug_peer_list, mansio debug; without passwords and letters."""
+
+import base64
+import imaplib
+import poplib
+import smtplib
+import ssl
+
+import pytest
+
+from house import House, wait_for
+
+PASSWORD = "xyzzy-plugh-1"
+SECRETS = [PASSWORD, base64.b64encode(f"\0jill@example.com\0{PASSWORD}".encode()).decode(),
+           base64.b64encode(PASSWORD.encode()).decode()]
+
+
+def trusting():
+    c = ssl.create_default_context()
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    return c
+
+
+def smtp(h, login=False, subject="the subject"):
+    s = smtplib.SMTP("127.0.0.1", h.ports["submission" if login else "smtp"], timeout=20)
+    s.ehlo("client.example")
+    if login:
+        s.starttls(context=trusting())
+        s.login("jill@example.com", PASSWORD)
+    s.sendmail("jill@example.com", ["jill@example.com"], f"Subject: {subject}\r\n\r\nthe body\r\n")
+    s.quit()
+
+
+def imap(h):
+    b = imaplib.IMAP4("127.0.0.1", h.ports["imap"], timeout=20)
+    b.starttls(trusting())
+    b.login("jill@example.com", PASSWORD)
+
+    def look():
+        b.select("INBOX")
+        return b.search(None, "ALL")[1][0].split()
+    found = wait_for(look)
+    assert b"the body" in b.fetch(found[0], "(ENVELOPE BODY[])")[1][0][1]
+    b.logout()
+
+
+def pop3(h):
+    b = poplib.POP3_SSL("127.0.0.1", h.ports["pop3s"], context=trusting(), timeout=20)
+    b.user("jill@example.com")
+    b.pass_(PASSWORD)
+    assert b"the body" in b.retr(1)[1]
+    b.quit()
+
+
+@pytest.fixture
+def house():
+    with House(dns_resolver="none") as h:
+        h.command("domain", "add", "example.com")
+        h.command("account", "add", "jill@example.com", "--password-file", "-", input=PASSWORD + "\n")
+        yield h
+
+
+def told(h):
+    return [line for line in h.text().splitlines() if ": < " in line or ": > " in line]
+
+
+def is_told(h, words, begin=0):
+    return wait_for(lambda: any(words.lower() in line.lower() for line in told(h)[begin:]))
+
+
+def test_nobody_is_told_of_unless_asked_for(house):
+    smtp(house)
+    imap(house)
+    assert told(house) == []
+
+
+def test_all_that_one_address_says_in_every_protocol(house):
+    assert "127.0.0.1" in house.command("debug", "on", "127.0.0.1", "--for", "2m").stdout
+    smtp(house)
+    smtp(house, login=True)
+    imap(house)
+    pop3(house)
+    wait_for(lambda: any("< 127.0.0.1" in line and "QUIT" in line and "/pop3" in line for line in told(house)))
+    text = "\n".join(told(house)).lower()
+    for words in ["smtpd", "EHLO client.example", "354 End data", "[letter of ", "STARTTLS", "AUTH PLAIN [not shown]",
+                  "235 ", "imap-login", "LOGIN [not shown]", "SELECT INBOX", "[literal of ", "FETCH (", "USER jill@example.com",
+                  "PASS [not shown]", "RETR 1"]:
+        assert words.lower() in text, (words, text)
+    for secret in SECRETS + ["the body", "the subject"]:
+        assert secret not in house.text(), secret
+    assert "debug: sessions of 127.0.0.1 are told in the log for" in house.command("status", check=False).stdout
+
+
+def test_a_network_a_name_and_a_user(house):
+    house.command("debug", "on", "127.0.0.0/8")
+    smtp(house)
+    assert is_told(house, "EHLO client.example") and is_told(house, "221 2.0.0")
+    house.command("debug", "off", "127.0.0.0/8")
+    before = len(told(house))
+    smtp(house)
+    assert len(told(house)) == before
+    # the user, from the login on
+    house.command("debug", "on", "jill@example.com")
+    smtp(house)
+    assert len(told(house)) == before
+    smtp(house, login=True)
+    imap(house)
+    assert is_told(house, "MAIL FROM", before) and is_told(house, "SELECT INBOX", before)
+    assert not any("[not shown]" in line for line in told(house)[before:])
+    assert house.command("debug", "off", "nobody@example.com", check=False).returncode == 1
+    house.command("debug", "off")
+    assert house.command("debug", "list").stdout == ""
+
+
+def test_switches_outlive_a_reload_and_end_by_themselves(house):
+    house.command("debug", "on", "192.0.2.1", "--for", "1h")
+    house.command("debug", "on", "127.0.0.1", "--for", "3s")
+    house.command("reload")
+    listed = house.command("debug", "list").stdout
+    assert "192.0.2.1" in listed and ("59m" in listed or "60m" in listed)
+    smtp(house)
+    assert is_told(house, "221 2.0.0")
+    wait_for(lambda: "127.0.0.1" not in house.command("debug", "list").stdout)
+    before = len(told(house))
+    smtp(house)
+    assert len(told(house)) == before
+    for words in [["on"], ["on", "a b"], ["on", "192.0.2.1/33"], ["on", "192.0.2.1", "--for", "2d"],
+                  ["on", "192.0.2.1", "--for", "soon"], ["sideways"]]:
+        assert house.command("debug", *words, check=False).returncode == 2, words
+
+
+def test_debug_peer_list_stays_and_its_level_shows_letters(house):
+    house.write_settings(debug_peer_list="192.0.2.0/24 localhost", debug_peer_level="3")
+    house.command("reload")
+    smtp(house, subject="seen-by-level-three")
+    wait_for(lambda: "seen-by-level-three" in house.text())
+    house.write_settings(debug_peer_list="192.0.2.0/40")
+    assert "debug_peer_list" in house.command("config", "check", check=False).stderr
