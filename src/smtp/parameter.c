@@ -63,7 +63,8 @@ xtext_valid(struct bytes x)
 	return true;
 }
 
-/* What an xtext means is shown in a notice: no control may be in it. */
+/* What an xtext means is shown in a notice: no control may be in it.  UTF-8 may: Postfix writes such
+   addresses so, with the type rfc822. */
 static bool
 xtext_shows(struct bytes x)
 {
@@ -75,7 +76,7 @@ xtext_shows(struct bytes x)
 		if (x.at[i] != '+')
 			continue;
 		c = hex_value(x.at[i + 1]) * 16 + hex_value(x.at[i + 2]);
-		if (c < ' ' || c > '~')
+		if (c < ' ' || c == 0x7f)
 			return false;
 		i += 2;
 	}

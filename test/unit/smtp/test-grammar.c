@@ -150,6 +150,7 @@ test_words_of_parameters(void **state)
 		{ "rfc3461:4 hexchar", "rfc822;a+2Bb@c.org", false, true },
 		{ "hex digits are upper case", "rfc822;a+2bb@c.org", false, false },
 		{ "cut short", "rfc822;a+2", false, false },
+		{ "Postfix 3.7 writes UTF-8 so", "rfc822;+E5+BC+A0@+E4+BE+8B.example", false, true },
 		{ "nobody", "rfc822;", false, false },
 		{ "no type", ";a@b.c", false, false },
 		{ "a type of another world", "x400;/G+3DJane/", false, true },
