@@ -132,7 +132,7 @@ alias_virtual(struct walk *w, size_t at, enum mail_class class)
 	enum table_outcome     o;
 	enum directory_outcome led = DIRECTORY_OK;
 
-	if (w->rules->virtual_alias_maps.count == 0 || walk_inside(w, at, &key))
+	if (w->r->unmapped || w->rules->virtual_alias_maps.count == 0 || walk_inside(w, at, &key))
 		return DIRECTORY_NONE;
 	if (walk_opened(w, &key))
 		return DIRECTORY_OK;

@@ -562,7 +562,7 @@ resolve_address(struct resolving *r, struct bytes address, struct resolve_answer
 	*answer = (struct resolve_answer){ .table = "virtual mailbox table", .reply = "" };
 	if (address.len == 0)
 		address = bytes_of(r->rules->empty_recipient);
-	if (!r->as_written && resolve_rewrites(r->rules, ENVELOPE_RECIPIENT)) {
+	if (!r->as_written && !r->unmapped && resolve_rewrites(r->rules, ENVELOPE_RECIPIENT)) {
 		o = resolve_rewrite(r, ENVELOPE_RECIPIENT, address, &rewritten);
 		if (o != DIRECTORY_OK)
 			return o;

@@ -139,12 +139,14 @@ rule_recipient_refused(struct rule_work *w)
 {
 	const struct rule_facts *f = w->facts;
 	bool                     may_relay = !f->lmtp && (f->trusted || f->user.len > 0);
+	const char              *wrong;
+	bool overrides = (receive_overrides(&w->set->overrides, &wrong) & OVERRIDE_UNKNOWN) != 0;
 
 	w->unlisted_asked = true;
 	switch ((enum rule_recipient)f->recipient_is) {
 	case RECIPIENT_UNKNOWN:
 		/* Whoever may not relay gets no notice that could go to somebody else. */
-		if (!w->set->unlisted_recipient && may_relay &&
+		if (((!w->set->unlisted_recipient && may_relay) || overrides) &&
 		    strcmp(w->rule, "reject_unlisted_recipient") != 0)
 			return RULE_DUNNO;
 		return refuse_unknown(w, f->recipient, f->recipient_why, rule_class_recipient);

@@ -25,6 +25,8 @@ static const struct setting rows[] = {
 	  "Whether the rules for client, HELO and sender are asked at RCPT, when all is known, and not before.", NULL, 0, 0, "0.3" },
 	{ "smtpd_reject_unlisted_recipient", SETTING_BOOL, AT(unlisted_recipient), "yes",
 	  "Refuse unknown recipients of ours at RCPT, whatever the lists permit; no: who may relay may send to them and hears of it later.", NULL, 0, 0, "0.1" },
+	{ "receive_override_options", SETTING_LIST, AT(overrides), "",
+	  "What is left out for the letters of a listener, as a content filter's way back: no_unknown_recipient_checks, no_address_mappings, no_header_body_checks, no_milters.", NULL, 0, 0, "0.3" },
 	{ "smtpd_reject_unlisted_sender", SETTING_BOOL, AT(unlisted_sender), "no",
 	  "Refuse senders in domains of ours that nobody has, whatever the lists permit.", NULL, 0, 0, "0.3" },
 	{ "smtpd_sender_login_check", SETTING_CHOICE, AT(sender_check), "authenticated",
@@ -53,3 +55,31 @@ static const struct setting rows[] = {
 };
 /* clang-format on */
 const struct setting_table policy_setting_table = { "Restriction lists", rows, COUNT(rows) };
+
+unsigned
+receive_overrides(const struct setting_list *list, const char **wrong)
+{
+	static const struct {
+		const char *word;
+		unsigned    bit;
+	} words[] = {
+		{ "no_unknown_recipient_checks", OVERRIDE_UNKNOWN },
+		{ "no_address_mappings", OVERRIDE_MAPPINGS },
+		{ "no_header_body_checks", OVERRIDE_CHECKS },
+		{ "no_milters", OVERRIDE_MILTERS },
+	};
+	unsigned bits = 0;
+
+	*wrong = NULL;
+	for (size_t i = 0; i < list->count; i++) {
+		unsigned bit = 0;
+
+		for (size_t n = 0; n < COUNT(words); n++)
+			if (bytes_is(bytes_of(list->item[i]), words[n].word))
+				bit = words[n].bit;
+		if (bit == 0 && *wrong == NULL)
+			*wrong = list->item[i];
+		bits |= bit;
+	}
+	return bits;
+}

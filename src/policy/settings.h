@@ -22,8 +22,13 @@ struct policy_settings {
 	int64_t reject, defer, map_reject, map_defer, invalid_name, non_fqdn, relay, bounce, plaintext;
 	const char *null_key;                           /* "<>"                  */
 	struct setting_list client_certs, permit_log;
+	struct setting_list overrides;                  /* words of enum receive_override */
 	struct witness_settings witness;                /* of another table      */
 };
+/* receive_override_options: what is left out for letters of a listener. */
+enum receive_override { OVERRIDE_UNKNOWN = 1, OVERRIDE_MAPPINGS = 2, OVERRIDE_CHECKS = 4, OVERRIDE_MILTERS = 8 };
+/* The bits of these words; the first that is none in *wrong, NULL if all are. */
+unsigned receive_overrides(const struct setting_list *, const char **wrong);
 /* A row's strings live with the settings; the rest is numbers. */
 extern const struct setting_table policy_setting_table;
 

@@ -129,7 +129,8 @@ resolving_of(struct work *w)
 {
 	struct clerk *c = clerk_of(w->house);
 
-	return (struct resolving){ .directory = c->directory,
+	return (struct resolving){ .unmapped = w->unmapped,
+		                   .directory = c->directory,
 		                   .rules = &c->rules,
 		                   .lookups = w->lookups,
 		                   .arena = w->life,
@@ -563,6 +564,7 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 		return false;
 	}
 	w->address = arena_keep(w->life, asked.address);
+	w->unmapped = asked.as_written;
 	w->pass = pass_resolve;
 	work_on(w);
 	return true;

@@ -27,6 +27,7 @@ struct work {
 	struct word_rewrite  letter;     /* of REWRITE                              */
 	struct buffer        said;       /* what address test tells                 */
 	unsigned             passes;
+	bool                 unmapped;   /* canonical and virtual alias maps are not for it */
 	bool                 for_good;   /* no pass comes after this one            */
 	struct enquiry_round round;      /* questions to tables that are elsewhere  */
 	bool                 elsewhere;  /* one was looked at                       */

@@ -9,8 +9,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "there is one program and nothing of it lies elsewhere" },
 	{ "compatibility_level",
 	  "there is one way to behave, that of the latest" },
-	{ "content_filter",
-	  "this version has no filters" },
 	{ "daemon_directory",
 	  "there is one program and nothing of it lies elsewhere" },
 	{ "data_directory",

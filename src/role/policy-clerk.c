@@ -52,7 +52,7 @@ static void
 ask_resolve(struct policy_question *q)
 {
 	struct link        *l = clerk_for(q);
-	struct word_resolve ask = { q->key };
+	struct word_resolve ask = { q->key, false };
 
 	if (l == NULL)
 		return;

@@ -172,6 +172,12 @@ name_of(const struct recipient *r)
 	return r->known ? r->address : r->original;
 }
 
+static bool
+is_as_written(const struct recipient *r)
+{
+	return (r->letter->flags & ENVELOPE_AS_WRITTEN) != 0;
+}
+
 static void
 say_resolve(struct house *h, const struct recipient *r)
 {
@@ -180,7 +186,7 @@ say_resolve(struct house *h, const struct recipient *r)
 	if (l == NULL)
 		return; /* asked when it comes */
 	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket),
-	                  &(struct word_resolve){ bytes_of(name_of(r)) });
+	                  &(struct word_resolve){ bytes_of(name_of(r)), is_as_written(r) });
 	link_end(l);
 }
 
@@ -345,8 +351,10 @@ hear_resolved(struct house *h, uint32_t ticket, struct bytes body)
 	struct queue_role *k = queue_of(h);
 	struct recipient  *r = queue_asked_drop(k->resolving, ticket);
 
-	/* "Later" is not worth keeping, nor what passes: the class, and whether it does, stand in front. */
-	if (r != NULL && body.len > 1 && (uint8_t)body.at[0] != RESOLVE_LATER && body.at[1] == 0)
+	/* "Later" is not worth keeping, nor what passes: the class, and whether it does, stand in front; and
+	   what holds for few letters is not kept for all. */
+	if (r != NULL && !is_as_written(r) && body.len > 1 &&
+	    (uint8_t)body.at[0] != RESOLVE_LATER && body.at[1] == 0)
 		known_put(k, name_of(r), body);
 	bool whole = resolved_body(h, r, body);
 	queue_pump(h);
@@ -357,8 +365,8 @@ static void
 resolve(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
-	const char        *known = map_get(k->known, bytes_of(name_of(r)));
-	uint64_t           len;
+	const char *known = is_as_written(r) ? NULL : map_get(k->known, bytes_of(name_of(r)));
+	uint64_t    len;
 
 	if (known == NULL) {
 		asked_add(k, k->resolving, r);

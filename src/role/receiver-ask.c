@@ -253,7 +253,7 @@ static void
 say_resolve(struct receiver *r, struct visit *v)
 {
 	struct link        *l = house_link(r->house, CLERK, 0);
-	struct word_resolve w = { v->address };
+	struct word_resolve w = { v->address, false };
 
 	if (l == NULL)
 		return;

@@ -10,16 +10,24 @@
 #include "base/random.h"
 #include "message/envelope.h"
 #include "policy/checks.h"
+#include "policy/settings.h"
 
 void
 checks_settings(struct receiver *r)
 {
 	static const char *const names[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
 	struct checks_settings   set;
+	struct policy_settings   policy;
+	const char              *wrong;
 
-	for (size_t i = 0; i < KINDS; i++)
-		r->checks[i] = house_settings(r->house, &checks_setting_table, names[i], &set) &&
+	for (size_t i = 0; i < KINDS; i++) {
+		r->overrides[i] = house_settings(r->house, &policy_setting_table, names[i], &policy)
+		                          ? receive_overrides(&policy.overrides, &wrong)
+		                          : 0;
+		r->checks[i] = (r->overrides[i] & OVERRIDE_CHECKS) == 0 &&
+		               house_settings(r->house, &checks_setting_table, names[i], &set) &&
 		               checks_wanted(&set);
+	}
 }
 
 /* Whether there is anything to be asked of this letter; then what stands for its id until it has one is chosen. */

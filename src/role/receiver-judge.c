@@ -215,6 +215,8 @@ need_judge(void *house, struct letter *l)
 	struct receiver *r = receiver_of(house);
 	struct passage  *p = passage_of(house, l);
 
+	if (l->handling.filter.len == 0)
+		l->handling.filter = bytes_of(l->config->set.content_filter);
 	r->passing++;
 	milter_take(p);
 	if (!rewrite_ask(house, l, judge_rewritten))

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "message/envelope.h"
+#include "policy/settings.h"
 
 enum { TYPICAL = 16 << 10 }; /* of a letter whose SIZE was not said */
 
@@ -132,9 +133,12 @@ say_letter(struct receiver *r, struct bytes body)
 }
 
 static uint32_t
-envelope_flags(const struct letter *l)
+envelope_flags(const struct receiver *r, const struct letter *l)
 {
-	return l->flags | (l->submission ? ENVELOPE_SUBMITTED : 0);
+	bool mapped = (r->overrides[l->config->kind] & OVERRIDE_MAPPINGS) == 0;
+
+	return l->flags | (mapped ? 0 : ENVELOPE_AS_WRITTEN) |
+	       (l->submission ? ENVELOPE_SUBMITTED : 0);
 }
 
 static void
@@ -157,7 +161,7 @@ tell_queue(struct receiver *r, const struct letter *l, uint64_t id, uint32_t seg
 					.envelope_at = at,
 					.content_len = l->len,
 					.arrived_us = l->arrived_us,
-					.flags = envelope_flags(l),
+					.flags = envelope_flags(r, l),
 					.handling = l->handling,
 					.sender = l->sender,
 					.message_id = bytes_of(l->reader.fields.message_id),
@@ -211,7 +215,7 @@ put_envelope(struct receiver *r, struct passage *p, uint64_t id, struct bytes ve
 		&(struct envelope){
 			.letter = id,
 			.arrived_us = l->arrived_us,
-			.flags = envelope_flags(l),
+			.flags = envelope_flags(r, l),
 			.body = l->body,
 			.ret = l->ret,
 			.envid = l->envid,

@@ -10,6 +10,7 @@
 #include "directory/resolve.h"
 #include "message/address.h"
 #include "message/envelope.h"
+#include "policy/settings.h"
 
 enum { ADDRESSES_MOST = 2000 };
 
@@ -221,7 +222,9 @@ rewrite_ask(struct house *h, struct letter *l,
 	struct receiver  *r = receiver_of(h);
 	struct rewriting *w;
 
-	if (!r->rewrites || l->rewritten)
+	if (!r->rewrites || l->rewritten ||
+	    (r->overrides[(l->config != NULL ? l->config : session_config(l->session))->kind] &
+	     OVERRIDE_MAPPINGS) != 0)
 		return false;
 	w = arena_take(l->life, sizeof *w);
 	*w = (struct rewriting){

@@ -87,6 +87,7 @@ struct receiver {
 	struct passage  *parked;       /* judged, waiting for a segment            */
 	struct map      *rewriting;    /* ticket -> letter whose addresses the clerk looks at */
 	bool             rewrites, rewrites_fields;
+	unsigned         overrides[KINDS];      /* enum receive_override */
 	bool             checks[KINDS]; /* whether letters are looked at with header or body checks */
 	struct scan_settings scan[KINDS];
 	struct map      *scanning;     /* ticket -> passage                        */

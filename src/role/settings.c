@@ -836,6 +836,39 @@ check_networks(struct check *c, const struct common_settings *common)
 	}
 }
 
+/* The way to a content filter and back. */
+static void
+check_filter(struct check *c)
+{
+	for (int l = -1; l < LISTEN_SERVICES; l++) {
+		const char              *listener = l < 0 ? NULL : listener_names[l], *wrong;
+		struct receiver_settings receiver;
+		struct policy_settings   policy;
+
+		if (!settings_fill(c->settings, &receiver_setting_table, listener, &receiver,
+		                   NULL) ||
+		    !settings_fill(c->settings, &policy_setting_table, listener, &policy, NULL))
+			continue;
+		if (*receiver.content_filter != '\0' &&
+		    strchr(receiver.content_filter, ':') == NULL) {
+			complain(c, line_of(c->settings, "content_filter"),
+			         "content_filter = %s: write a transport and where it leads, as "
+			         "scan:[127.0.0.1]:10025",
+			         receiver.content_filter);
+			return;
+		}
+		(void)receive_overrides(&policy.overrides, &wrong);
+		if (wrong != NULL) {
+			complain(
+				c, line_of(c->settings, "receive_override_options"),
+				"receive_override_options = %s: write no_unknown_recipient_checks, "
+				"no_address_mappings, no_header_body_checks or no_milters",
+				wrong);
+			return;
+		}
+	}
+}
+
 static void
 check_scan(struct check *c)
 {
@@ -932,6 +965,7 @@ check_common(struct check *c)
 	check_networks(c, &common);
 	check_checks(c);
 	check_scan(c);
+	check_filter(c);
 }
 
 /* What is allowed and hardly meant. */

@@ -234,6 +234,7 @@ void
 word_pack_resolve(struct buffer *b, const struct word_resolve *w)
 {
 	pack_bytes(b, w->address);
+	pack_bool(b, w->as_written);
 }
 
 bool
@@ -242,6 +243,7 @@ word_unpack_resolve(struct bytes body, struct arena *life, struct word_resolve *
 	struct reader r = reader_of(body, life);
 
 	w->address = unpack_bytes(&r.fields);
+	w->as_written = unpack_bool(&r.fields);
 	return reader_done(&r);
 }
 

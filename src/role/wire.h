@@ -215,7 +215,7 @@ enum resolve_class {
 };
 /* account 0: a remote address; detail: "tag" of user+tag; sender: of what goes through a list with an owner, "" as it was */
 struct resolve_target { uint64_t account; struct bytes address, detail, sender; };
-struct word_resolve { struct bytes address; };          /* "local@domain"; "postmaster" alone too */
+struct word_resolve { struct bytes address; bool as_written; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps */
 BODY(resolve)
 struct word_resolved { uint8_t class; const char *table; const struct resolve_target *target; uint32_t targets;
                        bool passing; };  /* another server said so, just now: it is not to be kept */

@@ -87,6 +87,8 @@ static const struct setting rows[] = {
 	  "Networks whose clients may end a letter with LF . LF.", NULL, 0, 0, "0.1" },
 	{ "smtpd_forbidden_commands", SETTING_LIST, AT(forbidden_commands), "CONNECT GET POST PUT HEAD OPTIONS Host: User-Agent:",
 	  "Words no SMTP client says; whoever does is sent away at once.", NULL, 0, 0, "0.1" },
+	{ "content_filter", SETTING_WORD, AT(content_filter), "",
+	  "transport:nexthop, as scan:[127.0.0.1]:10025: where every letter of the listener goes first, to come back by another listener that has content_filter = and receive_override_options; empty: nowhere.", NULL, 0, 0, "0.3" },
 	{ "message_drop_headers", SETTING_LIST, AT(drop_fields), "bcc content-length resent-bcc return-path",
 	  "Fields that are left out of every letter.", NULL, 0, 0, "0.3" },
 	{ "always_add_missing_headers", SETTING_BOOL, AT(add_missing), "no",
@@ -385,6 +387,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->patience[CALM] = c->patience[STRESS];
 	c->set.auth_mechanisms = copy_list(a, &set->auth_mechanisms);
 	c->set.forbidden_commands = copy_list(a, &set->forbidden_commands);
+	c->set.content_filter = arena_copy(a, bytes_of(set->content_filter));
 	c->set.drop_fields = copy_list(a, &set->drop_fields);
 	c->set.no_soliciting = copy_list(a, &set->no_soliciting);
 	c->set.discarded_of = copy_list(a, &set->discarded_of);

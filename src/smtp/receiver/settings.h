@@ -53,6 +53,7 @@ struct receiver_settings {
 	/* what is made of a letter's header */
 	struct setting_list drop_fields;
 	bool    add_missing;
+	const char *content_filter;     /* "transport:nexthop", "" none        */
 	/* sizes */
 	int64_t message_size, line_length, header_size, header_total;
 	int64_t recipients, recipients_stranger, hopcount, letters_memory;
