@@ -28,7 +28,7 @@ struct contact {
 	const char *name, *key, *relay; /* of the host; what makes two alike; for the log  */
 	int64_t     made_ms;
 	int64_t     taken; /* letters                              */
-	bool        idle, keep, closing, leave;
+	bool        idle, keep, closing, leave, secures;
 	char        tls[128];
 };
 
@@ -119,9 +119,8 @@ mouth_content(void *ctx, uint64_t at, char *to, size_t room)
 static void
 mouth_secure(void *ctx)
 {
-	struct contact *c = ctx;
-
-	stream_secure_to(c->stream, sender_of(c->house)->tls, c->name);
+	/* Behind the answer that allows it: see arrived(). */
+	((struct contact *)ctx)->secures = true;
 }
 
 static void
@@ -268,8 +267,12 @@ arrived(void *ctx)
 {
 	struct contact *c = ctx;
 
-	if (c->session != NULL && !c->closing)
-		stream_eat(c->stream, outgoing_take(c->session, stream_peek(c->stream)));
+	if (c->session == NULL || c->closing)
+		return;
+	stream_eat(c->stream, outgoing_take(c->session, stream_peek(c->stream)));
+	if (c->secures && !c->closing)
+		stream_secure_to(c->stream, sender_of(c->house)->tls, c->name);
+	c->secures = false;
 }
 
 static void

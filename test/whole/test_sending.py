@@ -333,5 +333,234 @@ def test_nothing_is_lost_when_we_die_in_the_midst(victim):
         assert twice <= count // 10
 
 
+ZONE = """$TTL 300
+. IN SOA ns.example. host.example. 1 3600 600 86400 300
+. IN NS ns.example.
+ns.example. A 127.0.0.1
+four.example. MX 10 a.four.example.
+four.example. MX 10 b.four.example.
+four.example. MX 20 c.four.example.
+four.example. MX 30 d.four.example.
+a.four.example. A 127.0.0.2
+b.four.example. A 127.0.0.3
+c.four.example. A 127.0.0.4
+d.four.example. A 127.0.0.5
+plain.example. A 127.0.0.5
+null.example. MX 0 .
+null.example. A 127.0.0.5
+lost.example. MX 10 nowhere.example.
+loop.example. MX 10 mail.example.com.
+loop.example. MX 20 d.four.example.
+mail.example.com. A 127.0.0.1
+"""
+
+
+@pytest.fixture(scope="module")
+def names():
+    """nsd with the zone above; its port."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-zone-"))
+    place.chmod(0o755)
+    port = free_ports(1)[0]
+    (place / "zone").write_text(ZONE)
+    (place / "nsd.conf").write_text(f"""server:
+  ip-address: 127.0.0.1@{port}
+  username: ""
+  zonesdir: "{place}"
+  pidfile: "{place}/pid"
+  zonelistfile: "{place}/list"
+  xfrdfile: "{place}/xfrd"
+  xfrdir: "{place}"
+  server-count: 1
+remote-control:
+  control-enable: no
+zone:
+  name: "."
+  zonefile: "zone"
+""")
+    process = subprocess.Popen(["nsd", "-d", "-c", place / "nsd.conf"], stderr=subprocess.DEVNULL)
+
+    def answers():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(0.5)
+            try:
+                s.sendto(b"\0\1\0\0\0\1\0\0\0\0\0\0\0\0\6\0\1", ("127.0.0.1", port))
+                return s.recv(4096)
+            except OSError:
+                return None
+    wait_for(answers)
+    yield port
+    process.terminate()
+    process.wait(10)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def test_mail_exchangers_in_their_order(names):
+    """The example of preferences 10, 10, 20, 30; one host after another comes back."""
+    port = free_ports(1)[0]
+    with house(dns_resolver=f"127.0.0.1:{names}", dns_validation="no", smtp_tcp_port=str(port), smtp_mx_session_limit="0") as h:
+        send(h, ["x0@four.example", "y@null.example", "y@lost.example", "y@nothing.example", "y@loop.example"], sender="")
+        wait_for(lambda: h.count("status=") >= 5)
+        log = h.text()
+        assert re.search(r"to=<y@null\.example>.*dsn=5\.1\.10, status=bounced \(Domain null\.example does not accept mail \(nullMX\)\)", log)
+        assert re.search(r"to=<y@lost\.example>.*dsn=5\.4\.4, status=bounced", log)
+        assert re.search(r"to=<y@nothing\.example>.*dsn=5\.4\.4, status=bounced \(Host or domain name not found", log)
+        assert re.search(r"to=<y@loop\.example>.*dsn=5\.4\.6, status=bounced \(mail for loop\.example loops back to myself\)", log)
+        assert re.search(r"to=<x0@four\.example>.*status=deferred \(connect to d\.four\.example\[127\.0\.0\.5\]:", log)
+        with Sink(host="127.0.0.5", port=port) as d:
+            wait_for(lambda: d.got() == ["x0@four.example"])
+            send(h, ["p@plain.example"])
+            wait_for(lambda: d.got() == ["p@plain.example", "x0@four.example"])
+            with Sink(host="127.0.0.4", port=port) as c:
+                send(h, ["x1@four.example"])
+                wait_for(lambda: c.got() == ["x1@four.example"])
+                with Sink(host="127.0.0.2", port=port) as a, Sink(host="127.0.0.3", port=port) as b:
+                    for i in range(24):
+                        send(h, [f"z{i}@four.example"])
+                    wait_for(lambda: len(a.got()) + len(b.got()) == 24)
+                    assert a.got() and b.got()
+        assert len(c.got()) == 1 and len(d.got()) == 2
+
+
+def test_tls_where_it_is_offered_and_where_it_is_demanded(tmp_path):
+    """Ourselves at the other end: STARTTLS is used, and without it nothing goes where it is demanded."""
+    with House() as there:
+        there.command("domain", "add", "there.example")
+        there.command("account", "add", "b@there.example", input="way-station\n")
+        port = there.ports["smtp"]
+        with house(relayhost=f"[127.0.0.1]:{port}", smtp_tls_security_level="may") as h:
+            send(h, ["b@there.example"])
+            wait_for(lambda: empty(h))
+            assert h.count("status=sent (250") == 1
+            assert "TLSv1.3" in there.text() or "with ESMTPS" in there.text() or "starttls" in there.text().lower()
+    with Sink() as plain, house(relayhost=f"[127.0.0.1]:{plain.port}", smtp_tls_security_level="encrypt") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: "TLS is required, but was not offered by host 127.0.0.1[127.0.0.1]" in h.text())
+        assert plain.got() == []
+
+
+def test_broken_tls_is_done_without_where_it_is_only_welcome():
+    def reply(verb, argument, session):
+        if verb == "STARTTLS":
+            session.socket.sendall(b"220 go\r\nthis is no handshake\r\n")
+            return ""
+    with Sink(reply, offers=("STARTTLS",)) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", smtp_tls_security_level="may") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: sink.got() == ["b@there.example"])
+
+
+class Receiver:
+    """Debian's Postfix, which throws away what it takes."""
+
+    def __init__(self):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="sending-postfix-"))
+        self.home.chmod(0o755)
+        self.port = free_ports(1)[0]
+        for name in ("etc", "queue", "data"):
+            (self.home / name).mkdir()
+        shutil.chown(self.home / "data", "postfix")
+        (self.home / "etc/main.cf").write_text(f"""compatibility_level = 3.6
+myhostname = there.example
+mydestination =
+relay_domains = there.example
+relay_transport = discard:
+default_transport = error:no
+queue_directory = {self.home}/queue
+data_directory = {self.home}/data
+maillog_file = {self.home}/log
+maillog_file_prefixes = {self.home}
+inet_interfaces = 127.0.0.1
+smtpd_peername_lookup = no
+default_database_type = hash
+alias_maps =
+alias_database =
+smtpd_recipient_restrictions = check_recipient_access inline:{{bad@there.example=REJECT}}, reject_unauth_destination
+""")
+        words = [f"127.0.0.1:{self.port} inet n - n - - smtpd"] + [f"{a} unix {b} - n {c} {d} {e}" for a, b, c, d, e in [
+            ("pickup", "n", "60", "1", "pickup"), ("cleanup", "n", "-", "0", "cleanup"), ("qmgr", "n", "300", "1", "qmgr"),
+            ("rewrite", "-", "-", "-", "trivial-rewrite"), ("bounce", "-", "-", "0", "bounce"), ("defer", "-", "-", "0", "bounce"),
+            ("trace", "-", "-", "0", "bounce"), ("error", "-", "-", "-", "error"), ("retry", "-", "-", "-", "error"),
+            ("discard", "-", "-", "-", "discard"), ("proxymap", "-", "-", "-", "proxymap"), ("anvil", "-", "-", "1", "anvil")]]
+        (self.home / "etc/master.cf").write_text("\n".join([*words, "postlog unix-dgram n - n - 1 postlogd"]) + "\n")
+        subprocess.run(["postfix", "-c", self.home / "etc", "start"], check=True, capture_output=True, timeout=60)
+
+    def log(self):
+        return (self.home / "log").read_text() if (self.home / "log").exists() else ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["postfix", "-c", self.home / "etc", "stop"], capture_output=True, timeout=60)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def test_postfix_takes_our_letters_by_chunks_and_several_a_connection():
+    with Receiver() as postfix, house(relayhost=f"[127.0.0.1]:{postfix.port}", initial_destination_concurrency="1",
+                                      default_destination_concurrency_limit="1") as h:
+        for i in range(10):
+            send(h, [f"u{i}@there.example", "bad@there.example"], sender="", text=LETTER.format(i))
+        wait_for(lambda: empty(h))
+        log = postfix.log()
+        for i in range(10):
+            assert len(re.findall(rf"to=<u{i}@there\.example>.*status=sent", log)) == 1
+        assert h.count("554 5.7.1 <bad@there.example>: Recipient address rejected: Access denied") == 10
+        assert log.count("]: connect from") < 10
+
+
+def test_dovecot_takes_our_letters_by_lmtp(tmp_path):
+    home = pathlib.Path(tempfile.mkdtemp(prefix="sending-dovecot-"))
+    home.chmod(0o755)
+    port = free_ports(1)[0]
+    (home / "mail").mkdir()
+    (home / "mail").chmod(0o777)
+    (home / "users").write_text("good@there.example:{PLAIN}x\nfull@there.example:{PLAIN}x\n")
+    (home / "dovecot.conf").write_text(f"""protocols = lmtp
+base_dir = {home}/run
+state_dir = {home}/state
+log_path = {home}/log
+ssl = no
+mail_location = maildir:{home}/mail/%u
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 0
+first_valid_gid = 0
+default_internal_user = dovecot
+default_login_user = dovenull
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+}}
+passdb {{
+  driver = passwd-file
+  args = {home}/users
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={home}/mail/%u
+}}
+""")
+    process = subprocess.Popen(["dovecot", "-F", "-c", home / "dovecot.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        def up():
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                return True
+            except OSError:
+                return False
+        wait_for(up)
+        with house(transport_maps=f"inline:{{there.example=lmtp:inet:127.0.0.1:{port}}}") as h:
+            send(h, ["good@there.example", "nobody@there.example"], sender="")
+            wait_for(lambda: empty(h))
+            assert re.search(r"to=<good@there\.example>.*status=sent \(250 2\.0\.0", h.text())
+            assert re.search(r"to=<nobody@there\.example>.*dsn=5\.1\.1, status=bounced", h.text())
+            assert len(list((home / "mail/good@there.example/new").iterdir())) == 1
+    finally:
+        process.terminate()
+        process.wait(20)
+        shutil.rmtree(home, ignore_errors=True)
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, "-x", "-q", *sys.argv[1:]]))
