@@ -45,6 +45,17 @@ put_word(struct bytes word, bool first)
 }
 
 /* A new sentence begins a new line, as mdoc wants it. */
+/* As put_word() writes it: a hyphen takes two characters. */
+static size_t
+word_width(struct bytes word)
+{
+	size_t width = word.len;
+
+	for (size_t i = 0; i < word.len; i++)
+		width += word.at[i] == '-';
+	return width;
+}
+
 static void
 put_sentences(const char *text)
 {
@@ -55,7 +66,7 @@ put_sentences(const char *text)
 	while (bytes_split(&rest, ' ', &word)) {
 		if (word.len == 0)
 			continue;
-		if (column > 0 && (ended || column + 1 + word.len > LINE_MOST)) {
+		if (column > 0 && (ended || column + 1 + word_width(word) > LINE_MOST)) {
 			(void)putchar('\n');
 			column = 0;
 		} else if (column > 0) {
@@ -63,7 +74,7 @@ put_sentences(const char *text)
 			column++;
 		}
 		put_word(word, column == 0);
-		column += word.len;
+		column += word_width(word);
 		ended = word.at[word.len - 1] == '.';
 	}
 	(void)putchar('\n');
@@ -127,18 +138,24 @@ static void
 put_form(struct bytes form)
 {
 	struct bytes word;
+	size_t       inside = 0; /* brackets opened within a word: "HOST[:PORT]" */
 
 	(void)fputs(".It", stdout);
 	while (bytes_split(&form, ' ', &word)) {
-		size_t closed = 0;
+		size_t closed = 0, own;
 		bool   again = word.len > 3 && bytes_ends_nocase(word, BYTES("..."));
 		for (; word.len > 0 && word.at[0] == '['; word = bytes_cut(word, 1, word.len))
 			(void)fputs(" Oo", stdout);
 		if (again)
 			word = bytes_cut(word, 0, word.len - 3);
-		for (; word.len > 0 && word.at[word.len - 1] == ']';
-		     word = bytes_cut(word, 0, word.len - 1))
+		for (size_t i = 0; i < word.len; i++)
+			inside += word.at[i] == '[';
+		for (size_t i = word.len; i > 0 && word.at[i - 1] == ']'; i--)
 			closed++;
+		own = closed < inside ? closed : inside;
+		inside -= own;
+		closed -= own;
+		word = bytes_cut(word, 0, word.len - closed);
 		if (word.len > 0)
 			put_form_word(word);
 		while (closed-- > 0)

@@ -10,7 +10,7 @@ static int run_test(struct call *);
 const struct command command_test = {
 	.name = "test",
 	.forms =
-		"test send -t TO[,TO ...] [-f FROM] [-s SERVER[:PORT]] [-p PORT] [-tls | -tlsc] [-a [MECHANISM]] [-au USER] [-ap PASSWORD] "
+		"test send -t TO[,TO] [-f FROM] [-s SERVER[:PORT]] [-p PORT] [-tls | -tlsc] [-a [MECHANISM]] [-au USER] [-ap PASSWORD] "
 		"[--helo NAME] [--body TEXT_OR_FILE] [--header LINE]... [--attach FILE]... [-d FILE] [-q WHERE] [--protocol smtp|lmtp] "
 		"[--tls-verify] [--tls-ca-path FILE] [--tls-cert FILE] [--tls-key FILE]\n"
 		"test relay [HOST[:PORT]] [--to ADDRESS] [--domain DOMAIN]",

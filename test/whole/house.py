@@ -11,6 +11,7 @@ As root every role has its own uid and cage, as in a real installation.
 
 import json
 import os
+import re
 import pathlib
 import shutil
 import signal
@@ -35,6 +36,12 @@ def free_ports(count):
     for s in sockets:
         s.close()
     return ports
+
+
+def unnamed(reply):
+    """A refusal without the id that `mansio policy why` explains."""
+    assert not reply or re.search(r" \(P[0-9A-Z]{10}\)$", reply), reply
+    return re.sub(r" \(P[0-9A-Z]{10}\)$", "", reply)
 
 
 def wait_for(what, patience=PATIENCE):

@@ -14,7 +14,7 @@ import tempfile
 import time
 
 import pytest
-from house import House, free_ports, wait_for
+from house import House, free_ports, unnamed, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
 
@@ -219,7 +219,8 @@ OTHERWISE = {
 def test_rcpt_is_answered_as_postfix_does(both, address):
     postfix, house = both
     theirs = rcpt(smtplib.SMTP("127.0.0.1", postfix.port, timeout=20), address)
-    assert rcpt(house.smtp(), address) == theirs
+    ours = rcpt(house.smtp(), address)
+    assert (*ours[:2], unnamed(ours[2])) == theirs
 
 
 @pytest.mark.parametrize("address", [a for a in ADDRESSES if a not in OTHERWISE])

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 
 import pytest
-from house import House, wait_for
+from house import House, unnamed, wait_for
 
 DOMAINS = "example.com OK\nexample.net OK\ngone.example REJECT we have moved\nhole.example DISCARD\n"
 MAILBOXES = """info@example.com     example.com/info/
@@ -84,7 +84,8 @@ def test_no_path_leads_out_of_the_directory(house):
 
 
 def test_who_is_not_listed_is_unknown(house):                            # R209
-    assert rcpt(house, "nobody@example.com") == (
+    code, words = rcpt(house, "nobody@example.com")
+    assert (code, unnamed(words)) == (
         550, "5.1.1 <nobody@example.com>: Recipient address rejected: User unknown in virtual mailbox table")
 
 
