@@ -535,6 +535,7 @@ send_fill(struct queue_role *k, const struct sending *s, struct arena *a, struct
 	w->ret = e.ret;
 	w->body = e.body;
 	w->flags = e.flags;
+	w->handling = e.handling;
 	w->eight_bit = digest_view(e.digest, &digest) ? (digest.flags & DIGEST_8BIT) != 0
 	                                              : e.body == BODY_8BITMIME;
 	return 0;
@@ -772,6 +773,9 @@ hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 			sent_add(k->sent, s->letter->id, s->rcpt[i]->address);
 			some = true;
 		}
+		/* rfc3461:5.2.2: who was asked to tell tells. */
+		if (one->dsn && one->result == SENT_DELIVERED)
+			s->rcpt[i]->notify &= (uint8_t)~NOTIFY_SUCCESS;
 		queue_conclude_by(h, s->rcpt[i], means[one->result].event, means[one->result].how,
 		                  one->status, one->text, &by);
 	}

@@ -209,7 +209,8 @@ mouth_fate(void *ctx, uint32_t rcpt, enum outgoing_fate f, const char *status, c
 	struct contact *c = ctx;
 
 	if (c->delivery != NULL)
-		delivery_fate(c->delivery, rcpt, f, status, words);
+		delivery_fate(c->delivery, rcpt, f, status, words,
+		              (outgoing_offers(c->session) & OFFERS_DSN) != 0);
 }
 
 static bool

@@ -67,7 +67,7 @@ result_set(struct delivery *d, uint32_t i, enum sent_result result, const char *
 	d->known[i] = true;
 	d->result[i] =
 		(struct sent_recipient){ (uint8_t)result, arena_copy(d->life, bytes_of(status)),
-		                         arena_copy(d->life, bytes_of(text)), d->relay };
+		                         arena_copy(d->life, bytes_of(text)), d->relay, false };
 }
 
 /* Everybody else gets this, and it is over. */
@@ -84,6 +84,15 @@ delivery_end(struct delivery *d, enum sent_result result, const char *status, co
 
 /* ---- hosts, one after another ----------------------------------------------------------------- */
 
+/* By mode R there is a second at least: the queue returns what is too late. */
+static int64_t
+seconds_left(const struct handling *h)
+{
+	int64_t left = (h->by_us - clock_wall_us()) / 1000000;
+
+	return h->by_mode == 'R' && left < 1 ? 1 : left;
+}
+
 static void
 transaction_make(struct delivery *d)
 {
@@ -97,6 +106,10 @@ transaction_make(struct delivery *d)
 		.eight_bit = d->w.eight_bit,
 		.utf8 = (d->w.flags & ENVELOPE_SMTPUTF8) != 0,
 		.require_tls = (d->w.flags & ENVELOPE_REQUIRETLS) != 0,
+		.by_mode = d->w.handling.by_mode,
+		.by_trace = d->w.handling.by_trace,
+		.by = seconds_left(&d->w.handling),
+		.priority = d->w.handling.priority,
 		.probe = d->probe,
 		.size = d->w.prefix.len + d->w.len,
 		.rcpt = arena_take_array(d->life, d->w.recipients, sizeof *t->rcpt),
@@ -142,7 +155,7 @@ delivery_go_on(struct delivery *d)
 
 void
 delivery_fate(struct delivery *d, uint32_t rcpt, enum outgoing_fate f, const char *status,
-              const char *words)
+              const char *words, bool dsn)
 {
 	static const enum sent_result results[] = { [FATE_DELIVERED] = SENT_DELIVERED,
 		                                    [FATE_REFUSED] = SENT_REFUSED,
@@ -157,6 +170,7 @@ delivery_fate(struct delivery *d, uint32_t rcpt, enum outgoing_fate f, const cha
 		return;
 	}
 	result_set(d, i, results[f], status, words);
+	d->result[i].dsn = dsn;
 }
 
 /* Those whom no other host is left for keep what was said of each. */

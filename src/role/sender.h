@@ -81,7 +81,8 @@ void contacts_leave(struct house *);
 bool contacts_busy(const struct house *);
 
 /* sender.c: what a contact tells.  The relay is "mx.example.com[192.0.2.1]:25". */
-void delivery_fate(struct delivery *, uint32_t rcpt, enum outgoing_fate, const char *status, const char *words);
+/* `dsn`: the host knows what the sender wants to hear of. */
+void delivery_fate(struct delivery *, uint32_t rcpt, enum outgoing_fate, const char *status, const char *words, bool dsn);
 void delivery_done(struct delivery *);
 void delivery_failed(struct delivery *, enum outgoing_fate, const char *status, const char *words);
 

@@ -58,6 +58,7 @@ word_pack_send(struct buffer *b, const struct word_send *w)
 	pack_u8(b, w->body);
 	pack_bool(b, w->eight_bit);
 	pack_u32(b, w->flags);
+	handling_pack(&w->handling, b);
 	pack_u32(b, w->recipients);
 	for (uint32_t i = 0; i < w->recipients; i++) {
 		pack_bytes(b, w->recipient[i].address);
@@ -86,6 +87,8 @@ word_unpack_send(struct bytes body, struct arena *life, struct word_send *w)
 	w->body = read_choice(&r, BODY_BINARYMIME);
 	w->eight_bit = unpack_bool(&r.fields);
 	w->flags = unpack_u32(&r.fields);
+	if (!handling_unpack(&r.fields, &w->handling))
+		return false;
 	w->recipients = read_count(&r, EACH_SEND, ENVELOPE_RECIPIENTS_MOST);
 	to = arena_take_array(life, w->recipients, sizeof *to);
 	for (uint32_t i = 0; i < w->recipients; i++) {
@@ -110,6 +113,7 @@ word_pack_sent(struct buffer *b, const struct word_sent *w)
 		pack_string(b, w->recipient[i].status);
 		pack_string(b, w->recipient[i].text);
 		pack_string(b, w->recipient[i].relay);
+		pack_bool(b, w->recipient[i].dsn);
 	}
 }
 
@@ -130,6 +134,7 @@ word_unpack_sent(struct bytes body, struct arena *life, struct word_sent *w)
 		to[i].status = read_string(&r);
 		to[i].text = read_string(&r);
 		to[i].relay = read_string(&r);
+		to[i].dsn = unpack_bool(&r.fields);
 	}
 	w->recipient = to;
 	return reader_done(&r);

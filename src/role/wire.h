@@ -376,11 +376,13 @@ struct word_send {
 	uint8_t  ret, body;            /* enum envelope_body                      */
 	bool     eight_bit;            /* it has bytes above 127                  */
 	uint32_t flags;                /* enum envelope_flag                      */
+	struct handling handling;
 	const struct send_recipient *recipient; uint32_t recipients;
 };
 BODY(send)
 enum sent_result { SENT_DELIVERED, SENT_LATER, SENT_REFUSED };
-struct sent_recipient { uint8_t result; const char *status, *text, *relay; };    /* relay: "mx.example.com[192.0.2.1]:25", or "none" */
+/* relay: "mx.example.com[192.0.2.1]:25", or "none"; dsn: NOTIFY went along, the host tells of the delivery */
+struct sent_recipient { uint8_t result; const char *status, *text, *relay; bool dsn; };
 struct word_sent {
 	bool     unreachable;          /* with no host of the destination was there a session */
 	uint64_t connect_us, transfer_us;

@@ -98,6 +98,7 @@ outgoing_offer_named(struct bytes keyword)
 		{ "STARTTLS", OFFERS_STARTTLS },     { "AUTH", OFFERS_AUTH },         { "CHUNKING", OFFERS_CHUNKING },
 		{ "DSN", OFFERS_DSN },               { "SMTPUTF8", OFFERS_SMTPUTF8 }, { "REQUIRETLS", OFFERS_REQUIRETLS },
 		{ "BINARYMIME", OFFERS_BINARYMIME }, { "ENHANCEDSTATUSCODES", OFFERS_ENHANCED },
+		{ "DELIVERBY", OFFERS_DELIVERBY },   { "MT-PRIORITY", OFFERS_PRIORITY },
 	};
 	/* clang-format on */
 	for (size_t i = 0; i < COUNT(offers); i++)

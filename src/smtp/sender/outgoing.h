@@ -39,7 +39,7 @@ enum outgoing_wait { WAIT_GREETING, WAIT_HELLO, WAIT_STARTTLS, WAIT_AUTH, WAIT_M
 /* What an answer to EHLO offers. */
 enum outgoing_offer { OFFERS_PIPELINING = 1, OFFERS_SIZE = 2, OFFERS_8BITMIME = 4, OFFERS_STARTTLS = 8, OFFERS_AUTH = 16,
                       OFFERS_CHUNKING = 32, OFFERS_DSN = 64, OFFERS_SMTPUTF8 = 128, OFFERS_REQUIRETLS = 256, OFFERS_BINARYMIME = 512,
-                      OFFERS_ENHANCED = 1024 };
+                      OFFERS_ENHANCED = 1024, OFFERS_DELIVERBY = 2048, OFFERS_PRIORITY = 4096 };
 unsigned outgoing_offer_named(struct bytes keyword);     /* 0: none of these */
 
 enum outgoing_tls { OUTGOING_CLEAR, OUTGOING_MAY, OUTGOING_ENCRYPT };
@@ -60,16 +60,20 @@ struct outgoing_config {
 };
 
 struct outgoing_recipient {
-	struct bytes address, orcpt;
+	struct bytes address, orcpt;   /* orcpt in xtext, as it was said          */
 	uint8_t      notify;           /* message/envelope.h                       */
 	uint8_t      fate;             /* enum outgoing_fate                       */
 	bool         taken;            /* RCPT was answered with 2yz               */
 };
 struct outgoing_transaction {
-	struct bytes sender, envid;
+	struct bytes sender, envid;    /* envid in xtext, as it was said          */
 	uint8_t      ret;              /* 'F', 'H', 0                              */
 	bool         eight_bit, binary, utf8, require_tls;
 	bool         probe;            /* ends before DATA: may they be sent to?   */
+	uint8_t      by_mode;          /* rfc2852: 'R', 'N', 0 not said            */
+	bool         by_trace;
+	int64_t      by;               /* seconds that are left                    */
+	int8_t       priority;         /* rfc6710                                 */
 	uint64_t     size;
 	struct outgoing_recipient *rcpt;
 	uint32_t     rcpts;

@@ -57,14 +57,14 @@ outgoing_hear_rset(struct outgoing *o)
 
 /* ---- what is said ---- */
 
-/* rfc3461:4: xtext */
+/* Said as xtext (rfc3461:4), as which it is handed on; what came as UTF-8 (rfc6533:3) is written in it. */
 static void
 add_xtext(struct buffer *out, struct bytes text)
 {
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.at[i];
 
-		if (c > ' ' && c < 127 && c != '+' && c != '=')
+		if (c > ' ' && c < 127)
 			buffer_add_char(out, (char)c);
 		else
 			buffer_printf(out, "+%02X", c);
@@ -94,6 +94,11 @@ say_mail(struct outgoing *o)
 		buffer_add_string(out, " ENVID=");
 		add_xtext(out, t->envid);
 	}
+	if ((o->offers & OFFERS_DELIVERBY) != 0 && t->by_mode != 0)
+		buffer_printf(out, " BY=%" PRId64 ";%c%s", t->by, t->by_mode,
+		              t->by_trace ? "T" : "");
+	if ((o->offers & OFFERS_PRIORITY) != 0 && t->priority != 0)
+		buffer_printf(out, " MT-PRIORITY=%d", t->priority);
 	buffer_add_string(out, "\r\n");
 	o->said_mail = true;
 }
@@ -468,6 +473,10 @@ cannot(const struct outgoing *o, const struct outgoing_transaction *t, const cha
 	*status = "5.7.30";
 	if (t->require_tls && (!o->secure || (o->offers & OFFERS_REQUIRETLS) == 0))
 		return "REQUIRETLS is required, but was not offered by host %s";
+	*status =
+		"5.3.3"; /* rfc2852:4.1.4: what is to be returned in time is not given to who cannot */
+	if (t->by_mode == 'R' && (o->offers & OFFERS_DELIVERBY) == 0 && !o->config.lmtp)
+		return "DELIVERBY is required, but was not offered by host %s";
 	*status = "5.3.4";
 	if ((o->offers & OFFERS_SIZE) != 0 && o->size_most > 0 && t->size > o->size_most)
 		return "message size exceeds the size limit of server %s";

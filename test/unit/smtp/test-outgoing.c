@@ -28,7 +28,9 @@ enum {
 	UTF8 = 512,
 	FOLD = 1024,
 	CRAM = 2048,
-	LOST = 4096
+	LOST = 4096,
+	IN_TIME = 8192,
+	URGENT = 16384
 };
 
 /* clang-format off */
@@ -125,6 +127,13 @@ static const struct talk {
 	{ "rfc3461:4 what is to be told", DSN, LETTER,
 	  GREETING ALL "250 ok\r\n",
 	  EHLO "MAIL FROM:<a@x> SIZE=12 RET=HDRS ENVID=q+2B1\r\nRCPT TO:<b@y> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b+2Bc@y\r\nDATA\r\n", "ready" },
+	{ "rfc2852:4.1.4 the time that is left", IN_TIME | URGENT, LETTER,
+	  GREETING "250-mx\r\n250-MT-PRIORITY\r\n250 DELIVERBY 10\r\n|250 ok\r\n",
+	  EHLO "MAIL FROM:<a@x> BY=119;RT MT-PRIORITY=-4\r\nRCPT TO:<b@y>\r\n", "ready" },
+	{ "rfc2852:4.1.4 who cannot return it in time does not get it", IN_TIME, LETTER,
+	  GREETING PLAIN, EHLO, "ready 0=refused:5.3.3 done ready" },
+	{ "rfc6710 who knows no priority is not told of it", URGENT, LETTER,
+	  GREETING PLAIN "250 ok\r\n", EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", "ready" },
 	{ "rfc3030:2 a chunk is not stuffed", 0, LETTER,
 	  GREETING "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n|250 ok\r\n250 ok\r\n|250 ok\r\n",
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 12 LAST\r\n" LETTER, "ready 0=delivered:2.0.0 done ready" },
@@ -272,19 +281,23 @@ prepare(struct mouth *m, const struct talk *t, struct outgoing_config *c)
 	m->rcpt[0] = (struct outgoing_recipient){ .address = BYTES("b@y") };
 	m->rcpt[1] = (struct outgoing_recipient){ .address = BYTES("c@y") };
 	m->t = (struct outgoing_transaction){ .sender = BYTES("a@x"),
-		                              .envid = (t->how & DSN) != 0 ? BYTES("q+1")
+		                              .envid = (t->how & DSN) != 0 ? BYTES("q+2B1")
 		                                                           : BYTES(""),
 		                              .ret = (t->how & DSN) != 0 ? 'H' : 0,
 		                              .eight_bit = (t->how & EIGHT) != 0,
 		                              .binary = (t->how & BINARY) != 0,
 		                              .utf8 = (t->how & UTF8) != 0,
 		                              .probe = (t->how & PROBE) != 0,
+		                              .by_mode = (t->how & IN_TIME) != 0 ? 'R' : 0,
+		                              .by_trace = true,
+		                              .by = 119,
+		                              .priority = (t->how & URGENT) != 0 ? -4 : 0,
 		                              .size = strlen(t->letter),
 		                              .rcpt = m->rcpt,
 		                              .rcpts = (t->how & TWO) != 0 ? 2 : 1 };
 	if ((t->how & DSN) != 0) {
 		m->rcpt[0].notify = NOTIFY_SUCCESS | NOTIFY_DELAY;
-		m->rcpt[0].orcpt = BYTES("rfc822;b+c@y");
+		m->rcpt[0].orcpt = BYTES("rfc822;b+2Bc@y");
 	}
 }
 
