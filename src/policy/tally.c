@@ -161,8 +161,8 @@ tally_go(struct tally *t, const char *network)
 }
 
 uint32_t
-tally_event(struct tally *t, const char *network, enum tally_kind kind, int64_t now_ms,
-            int64_t unit_ms)
+tally_add(struct tally *t, const char *network, enum tally_kind kind, uint32_t events,
+          int64_t now_ms, int64_t unit_ms)
 {
 	struct slot *s = find(t, network, true, now_ms);
 	int64_t      window = now_ms / (unit_ms > 0 ? unit_ms : 60000), was;
@@ -173,7 +173,14 @@ tally_event(struct tally *t, const char *network, enum tally_kind kind, int64_t 
 	was = atomic_load(&s->rate[kind].window);
 	if (was != window && atomic_compare_exchange_strong(&s->rate[kind].window, &was, window))
 		atomic_store(&s->rate[kind].count, 0);
-	return atomic_fetch_add(&s->rate[kind].count, 1) + 1;
+	return atomic_fetch_add(&s->rate[kind].count, events) + events;
+}
+
+uint32_t
+tally_event(struct tally *t, const char *network, enum tally_kind kind, int64_t now_ms,
+            int64_t unit_ms)
+{
+	return tally_add(t, network, kind, 1, now_ms, unit_ms);
 }
 
 bool

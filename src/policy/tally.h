@@ -14,7 +14,7 @@
  * tally_come()   a connection more; the count of all processes with it.
  * tally_go()     one less.
  * tally_passed() whether the network has passed a test that holds till now; with `ms` it has, for so long.
- * tally_event()  one event more of a kind in this window; the count with it.
+ * tally_event()  one event more of a kind in this window; the count with it.  tally_add(): several.
  *
  * A network is what peer_network() says, as text; names are hashed with a key of
  * this memory, so nobody can choose networks that collide.  When the table has no
@@ -27,8 +27,8 @@
 
 #include "base/bytes.h"
 
-enum { TALLY_COLUMNS = 64, TALLY_SLOTS = 8192 };
-enum tally_kind { TALLY_CONNECTIONS, TALLY_MESSAGES, TALLY_RECIPIENTS, TALLY_AUTHS, TALLY_TLS, TALLY_KINDS };
+enum { TALLY_COLUMNS = 64, TALLY_SLOTS = 7168 };
+enum tally_kind { TALLY_CONNECTIONS, TALLY_MESSAGES, TALLY_RECIPIENTS, TALLY_AUTHS, TALLY_TLS, TALLY_HOUR, TALLY_DAY, TALLY_KINDS };
 
 struct tally;
 size_t tally_size(void);                          /* of the memory */
@@ -38,6 +38,7 @@ uint32_t tally_come(struct tally *, const char *network);
 void     tally_go(struct tally *, const char *network);
 uint32_t tally_event(struct tally *, const char *network, enum tally_kind, int64_t now_ms, int64_t unit_ms);
 
+uint32_t tally_add(struct tally *, const char *network, enum tally_kind, uint32_t events, int64_t now_ms, int64_t unit_ms);
 bool     tally_passed(struct tally *, const char *network, int64_t now_ms, int64_t ms);
 
 #endif

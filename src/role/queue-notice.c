@@ -9,6 +9,7 @@
 #include "role/queue.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -23,7 +24,8 @@ struct returning {
 	struct house    *house;
 	uint64_t         of; /* the letter that comes back         */
 	enum notice_kind kind;
-	uint32_t         utf8; /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
+	bool             alarm; /* to the postmaster                 */
+	uint32_t         utf8;  /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
 	struct buffer    content, digest;
 	struct buffer    told; /* of struct recipient *: those it tells of */
 	struct timer    *again;
@@ -218,10 +220,11 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	}
 	letter_id_text(letter, id);
 	letter_id_text(n->of, of);
-	note_as(queue_services[SERVICE_BOUNCE], "%s: sender %s notification: %s", of,
-	        n->kind == NOTICE_FAILED    ? "non-delivery"
-	        : n->kind == NOTICE_DELAYED ? "delay"
-	                                    : "delivery status",
+	note_as(queue_services[SERVICE_BOUNCE], "%s: %s notification: %s", of,
+	        n->alarm                    ? "postmaster"
+	        : n->kind == NOTICE_FAILED  ? "sender non-delivery"
+	        : n->kind == NOTICE_DELAYED ? "sender delay"
+	                                    : "sender delivery status",
 	        id);
 	(void)queue_letter_enter(h, &(struct word_letter){
 					    .letter = letter,
@@ -368,6 +371,31 @@ queue_delayed(struct house *h, struct recipient *r)
 	buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
 	returning_begin(h, n, r->letter);
 	buffer_reset(&n->told); /* its life goes on without it */
+}
+
+void
+queue_alarm(struct house *h, const struct letter *l)
+{
+	struct returning *n = memory_take(sizeof *n);
+	const char       *host = queue_of(h)->common.myhostname;
+	char              id[24], date[64];
+
+	*n = (struct returning){ .house = h, .of = l->id, .alarm = true };
+	n->again = timer_open(h->loop, returning_due, n);
+	(void)snprintf(n->to, sizeof n->to, "postmaster");
+	letter_id_text(l->id, id);
+	clock_rfc5322(clock_wall(), date, sizeof date);
+	buffer_printf(
+		&n->content,
+		"From: Mail Delivery System <MAILER-DAEMON@%s>\r\nTo: Postmaster <postmaster@%s>\r\n"
+		"Subject: An account sends too much\r\nDate: %s\r\nMessage-ID: <%s.alarm@%s>\r\n"
+		"Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+		"%s.\r\n\r\nThe letter %s and those after it are held.\r\n"
+		"    mansio queue list\r\nshows them, and\r\n    mansio queue release ID\r\n"
+		"lets one go on.  No other notice of this comes before the time is over.\r\n",
+		host, host, date, id, host, l->first != NULL ? l->first->text : "", id);
+	returning_try(n);
 }
 
 void

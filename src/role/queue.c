@@ -577,6 +577,8 @@ queue_letter_enter(struct house *h, const struct word_letter *w)
 	note_as(queue_services[SERVICE_QMGR],
 	        "%s: from=<%s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id, l->sender,
 	        l->content_len, l->recipients);
+	if (w->flags & ENVELOPE_ALARM && l->first != NULL && l->first->state == RECIPIENT_HELD)
+		queue_alarm(h, l);
 	queue_enter(k->queue, l);
 	return true;
 }

@@ -142,6 +142,8 @@ void queue_sender_lost(struct house *, uint32_t index);
 void queue_send_status(struct house *, struct buffer *);
 void queue_destinations_free(struct house *);                    /* a flush: none waits for its time */
 
+/* A letter is held for a reason the postmaster should know. */
+void queue_alarm(struct house *, const struct letter *);
 void queue_notice_open(struct house *);
 void queue_ended(void *house, struct recipient *);
 /* The sender hears that it takes longer than they wished. */

@@ -709,3 +709,23 @@ need_pass(void *house, struct session *s, int64_t ms)
 	return r->tally != NULL && v != NULL &&
 	       tally_passed(r->tally, v->network, clock_patient_ms(), ms);
 }
+
+/* Who comes past the limit first is the one the postmaster hears of. */
+enum spent
+need_spend(void *house, struct session *s, bool day, uint32_t recipients, int64_t limit)
+{
+	struct receiver *r = receiver_of(house);
+	struct arena    *scratch = arena_open(NULL);
+	uint32_t         now = 0;
+
+	if (r->tally != NULL)
+		now = tally_add(r->tally,
+		                arena_printf(scratch, "account %.*s", (int)session_user(s).len,
+		                             session_user(s).at),
+		                day ? TALLY_DAY : TALLY_HOUR, recipients, clock_patient_ms(),
+		                day ? 86400000 : 3600000);
+	arena_close(&scratch);
+	if (now <= limit)
+		return SPENT_WITHIN;
+	return now - recipients <= limit ? SPENT_JUST_PAST : SPENT_PAST;
+}

@@ -30,6 +30,7 @@ static const struct receiver_needs from_the_house = {
 	.auth_drop = need_auth_drop,
 	.count = need_count,
 	.pass = need_pass,
+	.spend = need_spend,
 	.room = need_room,
 	.stream_open = need_stream_open,
 	.stream_add = need_stream_add,

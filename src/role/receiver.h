@@ -171,6 +171,7 @@ bool hear_segment_lent(struct house *, struct bytes body, int fd);
 bool hear_segment_refused(struct house *, struct bytes body);
 void letters_queue_lost(struct receiver *);
 void letters_queue_came(struct receiver *);
+enum spent need_spend(void *, struct session *, bool day, uint32_t recipients, int64_t limit);
 bool need_pass(void *, struct session *, int64_t ms);
 enum room_answer need_room(void *, struct session *, uint64_t size);
 void need_stream_open(void *, struct letter *);

@@ -683,6 +683,17 @@ check_sizes(struct check *c)
 		c->good = false;
 		return;
 	}
+	for (size_t i = 0; i < receiver.account_limits.count; i++) {
+		struct spending most;
+		struct bytes    who;
+
+		if (!spending_entry(bytes_of(receiver.account_limits.item[i]), &who, &most))
+			complain(
+				c, line_of(c->settings, "smtpd_account_limits"),
+				"smtpd_account_limits: %s: write jack@example.com=HOUR/DAY, two numbers of "
+				"recipients",
+				receiver.account_limits.item[i]);
+	}
 	if (line_of(c->settings, name) == 0)
 		name = "mailbox_size_limit";
 	if (keeper.quota_storage > 0 && receiver.message_size > keeper.quota_storage)

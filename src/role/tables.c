@@ -40,9 +40,14 @@ struct finding {
 static bool
 is_of_clients(const char *setting)
 {
-	static const char *const lists[] = { "mynetworks", "smtpd_client_event_limit_exceptions",
+	static const char *const lists[] = { "mynetworks",
+		                             "smtpd_client_event_limit_exceptions",
 		                             "smtpd_forbid_bare_newline_exclusions",
-		                             "smtpd_discard_ehlo_keyword_address_maps" };
+		                             "smtpd_discard_ehlo_keyword_address_maps",
+		                             "smtpd_authorized_xclient_hosts",
+		                             "smtpd_authorized_xforward_hosts",
+		                             "smtpd_authorized_expn_hosts",
+		                             "postscreen_allow_list" };
 
 	for (size_t i = 0; i < COUNT(lists); i++)
 		if (strcmp(setting, lists[i]) == 0)

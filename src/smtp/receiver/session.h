@@ -43,6 +43,9 @@ enum authenticated { AUTHENTICATED, NOT_AUTHENTICATED, AUTH_BAD_SYNTAX, AUTH_UNK
 enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_CONNECTION,
                COUNT_ACCOUNT_MESSAGE, COUNT_ACCOUNT_RECIPIENT, COUNTED };    /* of the user, wherever they are */
 
+/* What an account had for the hour or the day. */
+enum spent { SPENT_WITHIN, SPENT_JUST_PAST, SPENT_PAST };
+
 /* Whose the sender's address is. */
 enum owner { OWNER_SELF, OWNER_OTHER, OWNER_NONE, OWNER_LATER };
 enum named { NAMED, NAMED_NOT, NAMED_FOREIGN, NAMED_NO_HOST, NAMED_LATER };
@@ -112,6 +115,8 @@ struct receiver_needs {
 	bool (*count)(void *house, struct session *, enum counted, int64_t limit, uint32_t *now);
 	/* Has this client shown that it can wait?  With a time: it has, and need not show it again for so long. */
 	bool (*pass)(void *house, struct session *, int64_t ms);
+	/* The account sends to so many more, in this hour or this day. */
+	enum spent (*spend)(void *house, struct session *, bool day, uint32_t recipients, int64_t limit);
 	enum room_answer (*room)(void *house, struct session *, uint64_t size);
 	/* A letter that is too large for memory: letter_streamed() tells when it may flow. */
 	void (*stream_open)(void *house, struct letter *);

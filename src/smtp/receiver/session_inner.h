@@ -160,6 +160,9 @@ void verb_vrfy(struct session *, struct bytes argument);
 void verb_expn(struct session *, struct bytes argument);
 void verb_etrn(struct session *, struct bytes argument);
 
+/* spending.c */
+void letter_spends(struct session *, struct letter *);
+
 /* screen.c */
 room_fn room_early;
 bool screen_wanted(const struct session *);

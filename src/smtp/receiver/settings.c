@@ -157,6 +157,12 @@ static const struct setting rows[] = {
 	  "MAIL commands of one account per anvil_rate_time_unit, from wherever it comes; 0: no limit.", NULL, 0, 0, "0.3" },
 	{ "smtpd_account_recipient_rate_limit", SETTING_NUMBER, AT(account_recipients), "0",
 	  "RCPT commands of one account per anvil_rate_time_unit, from wherever it comes; 0: no limit.", NULL, 0, 0, "0.3" },
+	{ "smtpd_account_hour_limit", SETTING_NUMBER, AT(account_hour), "0",
+	  "Recipients one account may send to in an hour; letters past that are taken and held (mansio queue release), and the postmaster is told once; 0: no limit.", NULL, 0, 0, "0.3" },
+	{ "smtpd_account_day_limit", SETTING_NUMBER, AT(account_day), "0",
+	  "The same for a day.", NULL, 0, 0, "0.3" },
+	{ "smtpd_account_limits", SETTING_LIST, AT(account_limits), "",
+	  "Accounts and domains with limits of their own, jack@example.com=HOUR/DAY or @example.com=HOUR/DAY; an account's own goes before its domain's.", NULL, 0, 0, "0.3" },
 	{ "anvil_rate_time_unit", SETTING_TIME, AT(rate_unit), "60s",
 	  "The time over which the smtpd_client_*_rate_limit count.", NULL, 1000, 86400000, "0.1" },
 	{ "smtpd_client_connection_count_limit", SETTING_NUMBER, AT(connection_count), "50",
@@ -331,6 +337,24 @@ read_discarded(const struct setting_list *list, unsigned *bits, struct buffer *e
 	return false;
 }
 
+static bool
+read_spendings(const struct setting_list *list, struct buffer *errors)
+{
+	struct spending most;
+	struct bytes    who;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (!spending_entry(bytes_of(list->item[i]), &who, &most)) {
+			buffer_printf(
+				errors,
+				"main.cf: smtpd_account_limits: %s: write jack@example.com=HOUR/DAY, "
+				"two numbers of recipients\n",
+				list->item[i]);
+			return false;
+		}
+	return true;
+}
+
 static struct setting_list
 copy_list(struct arena *a, const struct setting_list *list)
 {
@@ -393,6 +417,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->set.discarded_of = copy_list(a, &set->discarded_of);
 	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };
 	c->set.flush_domains = copy_list(a, &set->flush_domains);
+	c->set.account_limits = copy_list(a, &set->account_limits);
 	c->set.expn_hosts = c->set.screen_allow = c->set.xclient_hosts = c->set.xforward_hosts =
 		(struct setting_list){ NULL, 0 };
 	c->listener = kind_names[kind];
@@ -401,6 +426,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->myorigin = arena_copy(a, bytes_of(myorigin));
 	c->mail_name = arena_copy(a, bytes_of(mail_name));
 	if (read_discarded(&set->discarded, &c->discarded, errors) &&
+	    read_spendings(&set->account_limits, errors) &&
 	    read_options(&set->sasl_options, "smtpd_sasl_security_options", &c->banned, errors) &&
 	    read_options(&set->sasl_tls_options, "smtpd_sasl_tls_security_options", &c->banned_tls,
 	                 errors) &&

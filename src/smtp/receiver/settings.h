@@ -70,6 +70,8 @@ struct receiver_settings {
 	/* rates */
 	int64_t rate_unit;
 	int64_t connections, session_messages, account_messages, account_recipients;
+	int64_t account_hour, account_day;
+	struct setting_list account_limits;
 	int64_t connection_count, connection_rate, message_rate, recipient_rate, auth_rate, tls_rate;
 	struct setting_list limit_exceptions;
 };
@@ -86,6 +88,10 @@ struct network_tables {
 	bool (*value)(struct network_tables *, const char *table, const char *address, struct arena *a, struct bytes *out);
 	void (*close)(struct network_tables *);
 };
+/* To how many recipients an account may send in an hour and a day; 0: to any number. */
+struct spending { int64_t hour, day; };
+bool spending_parse(struct bytes text, struct spending *);
+bool spending_entry(struct bytes text, struct bytes *who, struct spending *);
 /* A list: networks and tables, perhaps with ! before them; the first that has the address decides. */
 struct network_item { struct network net; const char *table; bool no; };
 struct networks { struct network_item *item; size_t count; struct network_tables *tables; };

@@ -337,6 +337,7 @@ content_whole(struct session *s)
 		return;
 	}
 	note_facts(s, l);
+	letter_spends(s, l);
 	if (l->reader.fields.tls_optional && !(l->flags & ENVELOPE_REQUIRETLS))
 		l->flags |= ENVELOPE_TLS_OPTIONAL; /* rfc8689:4.1 */
 	l->ended = true;

@@ -28,6 +28,7 @@ struct kit {
 	int64_t count_most;
 	bool   passed;
 	int    passes;
+	int64_t spent[2];
 	int64_t rest_ms;                             /* the last rest that was asked for    */
 };
 
@@ -123,6 +124,16 @@ kit_count(void *kit, struct session *s, enum counted kind, int64_t limit, uint32
 	(void)kind;
 	*now = 2;
 	return limit >= 2;
+}
+
+static inline enum spent
+kit_spend(void *kit, struct session *s, bool day, uint32_t recipients, int64_t limit)
+{
+	struct kit *k = kit;
+
+	(void)s;
+	k->spent[day] += recipients;
+	return k->spent[day] <= limit ? SPENT_WITHIN : k->spent[day] - recipients <= limit ? SPENT_JUST_PAST : SPENT_PAST;
 }
 
 static inline bool
@@ -290,7 +301,7 @@ static inline void kit_filter_abort(void *k, struct session *s) { (void)k; (void
 
 static const struct receiver_needs kit_needs = {
 	kit_name,
-	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_room, kit_stream_open, kit_stream_add,
+	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_spend, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_filter, kit_filter_abort, kit_changed, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
