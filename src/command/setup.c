@@ -33,8 +33,8 @@ const struct command command_setup = {
 		"\n"
 		"internet is a server with a name of its own that takes letters from everywhere. smarthost is the same for "
 		"a machine whose letters to others go by the provider's. satellite has no mailboxes and listens to its own "
-		"machine alone. local serves the people of this machine alone. Letters to other domains wait in the queue "
-		"for now: this version does not send them yet.\n"
+		"machine alone. local serves the people of this machine alone. --relayhost [mail.provider.example]:587 is where smarthost and "
+		"satellite take letters to others; a login there is written as smtp_sasl_password_maps in main.cf.\n"
 		"\n"
 		"The certificate is signed with its own key, to begin with; --certificate FILE and --key FILE name a "
 		"better one. --mail-directory DIR is where the mail lies, /var/lib/mansio if not said. As root an account "
@@ -79,6 +79,7 @@ enum option {
 	MAIL_DIRECTORY,
 	CERTIFICATE,
 	KEY,
+	RELAYHOST,
 	OPTIONS
 };
 static const char *const options[OPTIONS] = {
@@ -90,6 +91,7 @@ static const char *const options[OPTIONS] = {
 	[MAIL_DIRECTORY] = "--mail-directory",
 	[CERTIFICATE] = "--certificate",
 	[KEY] = "--key",
+	[RELAYHOST] = "--relayhost",
 };
 
 struct setup {
@@ -97,6 +99,7 @@ struct setup {
 	const struct model *model;
 	const char         *given[OPTIONS];
 	char                domain[NAME_ROOM], host[NAME_ROOM], account[NAME_ROOM + 64];
+	char                relay[NAME_ROOM];
 	char                mail[PATH_ROOM], parent[PATH_ROOM];
 	char                certificate[PATH_ROOM], key[PATH_ROOM];
 	struct buffer       password;
@@ -186,6 +189,19 @@ want_names(struct setup *s)
 	if (!want(s, DOMAIN, "The domain behind the @", usual, s->domain, sizeof s->domain))
 		return false;
 	return is_name(s->domain) || wrong("--domain", s->domain, "a domain, as example.com");
+}
+
+/* Where letters to others go; those of a smarthost or satellite must go somewhere. */
+static bool
+want_relay(struct setup *s)
+{
+	if (!s->model->smarthost && s->given[RELAYHOST] == NULL)
+		return true;
+	if (!want(s, RELAYHOST, "The host that takes letters to others", "", s->relay,
+	          sizeof s->relay))
+		return false;
+	return strpbrk(s->relay, " \t\n#$") == NULL ||
+	       wrong("--relayhost", s->relay, "[mail.provider.example]:587");
 }
 
 static bool
@@ -335,6 +351,9 @@ write_settings(const struct setup *s, bool closed, struct buffer *text)
 		buffer_printf(text, "maillog_file = %s.setup.log\n", s->call->config);
 	buffer_printf(text, "\nsmtpd_tls_cert_file = %s\nsmtpd_tls_key_file = %s\n", s->certificate,
 	              s->key);
+	buffer_add_string(text, "smtp_tls_security_level = may\n");
+	if (s->relay[0] != '\0')
+		buffer_printf(text, "\n# Letters to others.\nrelayhost = %s\n", s->relay);
 	if (s->system_users)
 		buffer_add_string(text,
 		                  "\n# The people of the operating system.\n"
@@ -547,9 +566,10 @@ tell_next(const struct setup *s)
 		(void)printf("A certificate that others trust: name it in %s, then mansio reload\n"
 		             "                    (smtpd_tls_cert_file, smtpd_tls_key_file)\n",
 		             s->call->config);
-	if (s->model->smarthost || s->model->world)
+	if (s->model->smarthost && s->relay[0] == '\0')
 		(void)printf(
-			"Letters to other domains wait in the queue: this version does not send them yet.\n");
+			"Letters to others:   name the host that takes them: relayhost in %s\n",
+			s->call->config);
 	if (s->model->world)
 		tell_dns(s);
 }
@@ -568,7 +588,7 @@ want_all(struct setup *s)
 			s->call->config);
 		return false;
 	}
-	return want_model(s) && want_names(s) && want_places(s) && want_account(s);
+	return want_model(s) && want_names(s) && want_relay(s) && want_places(s) && want_account(s);
 }
 
 static int

@@ -86,6 +86,18 @@ def test_each_model_has_its_doors(place, secret, model, doors):
     assert ("MX" in done.stdout) == (doors == "*:25")
 
 
+@pytest.mark.parametrize("model", ["smarthost", "satellite"])
+def test_letters_to_others_go_by_the_relayhost(place, secret, model):
+    config = f"{place}/main.cf"
+    words = ["--model", model, "--hostname", "mail.post.example", "--domain", "post.example", "--mail-directory", f"{place}/mail"]
+    done = setting_up(config, *words)
+    assert done.returncode == 0 and "relayhost" in done.stdout
+    done = setting_up(config, *words, "--replace", "--relayhost", "[mail.provider.example]:587")
+    assert done.returncode == 0, done.stderr
+    text = pathlib.Path(config).read_text()
+    assert "\nrelayhost = [mail.provider.example]:587\n" in text and "\nsmtp_tls_security_level = may\n" in text
+
+
 def test_settings_that_are_there_stay_unless_said_otherwise(place, secret):
     config = pathlib.Path(place, "main.cf")
     config.write_text("# mine\n")
