@@ -87,7 +87,19 @@ take_argument(struct reading *r, const char *word, struct rule_step *s)
 	return why == NULL || wrong(r, arena_printf(r->life, "%s %s: %s", s->name, word, why));
 }
 
-/* The rule whose name is most like it, as far as both begin alike. */
+/* How many letters are alike from either end. */
+static size_t
+likeness(const char *a, const char *b)
+{
+	size_t na = strlen(a), nb = strlen(b), least = na < nb ? na : nb, from = 0, to = 0;
+
+	while (from < least && a[from] == b[from])
+		from++;
+	while (to < least - from && a[na - to - 1] == b[nb - to - 1])
+		to++;
+	return from + to;
+}
+
 static const char *
 nearest(const char *name)
 {
@@ -97,9 +109,7 @@ nearest(const char *name)
 	for (size_t k = 0; k < COUNT(kinds); k++)
 		for (size_t i = 0; i < kinds[k]->count; i++) {
 			const char *is = kinds[k]->row[i].name;
-			size_t      n = 0;
-			while (is[n] != '\0' && is[n] == name[n])
-				n++;
+			size_t      n = likeness(is, name);
 			if (n > most) {
 				most = n;
 				best = is;

@@ -157,9 +157,13 @@ table_answered(struct enquiry *e, enum table_outcome outcome, struct bytes value
 	                value);
 }
 
+/* One that is kept here and is not built yet is waited for: policy_tables_changed(). */
 static void
 ask_table(struct policy_question *q)
 {
+	q->awaits = !table_is_remote(q->name, tables_default_type(q->work->house->settings));
+	if (q->awaits)
+		return;
 	q->enquiry.answered = table_answered;
 	enquiry_ask(policy_of(q->work->house)->enquiries, &q->enquiry, q->name, q->key);
 }
@@ -167,6 +171,7 @@ ask_table(struct policy_question *q)
 static void
 drop_table(struct policy_question *q)
 {
-	enquiry_drop(policy_of(q->work->house)->enquiries, &q->enquiry);
+	if (!q->awaits)
+		enquiry_drop(policy_of(q->work->house)->enquiries, &q->enquiry);
 }
 const struct policy_asker policy_asks_table = { ask_table, drop_table, PATIENCE_MS };

@@ -103,3 +103,79 @@ policy_compile(struct settings *s, const char *listener, struct buffer *errors,
 		settle_lmtp(s, &set);
 	return rules_compile(&set, &world, errors, warnings);
 }
+
+/*
+ * The check
+ */
+
+static bool
+is_said(const struct settings *s, const char *name, int *line)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0) {
+			*line = e.line;
+			return true;
+		}
+	return false;
+}
+
+/* "NAME: words", each with the line where the name stands. */
+static void
+put_lines(const struct settings *s, const char *file, struct bytes lines, struct buffer *out)
+{
+	struct bytes one, rest, name;
+	char         text[128];
+	int          line = 0;
+
+	while (bytes_split(&lines, '\n', &one)) {
+		rest = one;
+		if (one.len == 0 || !bytes_split(&rest, ':', &name))
+			continue;
+		if (bytes_string(name, text, sizeof text) && is_said(s, text, &line))
+			buffer_printf(out, "%s:%d: %.*s\n", file, line, (int)one.len, one.at);
+		else
+			buffer_printf(out, "%s: %.*s\n", file, (int)one.len, one.at);
+	}
+}
+
+static bool
+has_rules_of_its_own(const struct settings *s, const char *listener)
+{
+	for (enum rule_stage i = 0; i < RULE_STAGES; i++)
+		if (is_own(s, listener, rule_list_names[i]))
+			return true;
+	return false;
+}
+
+bool
+policy_check(struct settings *s, const char *file, struct buffer *errors, struct buffer *warnings)
+{
+	bool good = true;
+	int  line, other;
+
+	for (size_t i = 0; i < POLICY_KINDS; i++) {
+		struct buffer wrong = { 0 }, doubtful = { 0 };
+		struct rules *rules;
+
+		if (i > 0 && !has_rules_of_its_own(s, listener_names[i]))
+			continue;
+		rules = policy_compile(s, listener_names[i], &wrong, &doubtful);
+		put_lines(s, file, buffer_bytes(&wrong), errors);
+		put_lines(s, file, buffer_bytes(&doubtful), warnings);
+		good = good && rules != NULL;
+		rules_drop(&rules);
+		buffer_free(&wrong);
+		buffer_free(&doubtful);
+	}
+	/* A file from before smtpd_relay_restrictions says who may relay among its rules for recipients. */
+	if (is_said(s, "smtpd_recipient_restrictions", &line) &&
+	    !is_said(s, "smtpd_relay_restrictions", &other))
+		buffer_printf(
+			warnings,
+			"%s:%d: smtpd_recipient_restrictions is set and smtpd_relay_restrictions "
+			"is not: its standard (%s) is asked before it; set it, to say who may relay\n",
+			file, line, settings_value(s, "smtpd_relay_restrictions"));
+	return good;
+}

@@ -337,10 +337,21 @@ policy_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
  * The day
  */
 
+/* Who waits for one that was being built looks again. */
 static void
 tables_changed(void *ctx)
 {
-	(void)ctx;
+	struct policy *p = policy_of(ctx);
+
+	for (struct policy_work *w = p->works; w != NULL; w = w->next)
+		for (struct policy_question **at = &w->wanted; *at != NULL;) {
+			if (!(*at)->awaits) {
+				at = &(*at)->next;
+				continue;
+			}
+			*at = (*at)->next;
+			errand_set(w->house->loop, &w->again);
+		}
 }
 
 static void

@@ -35,6 +35,7 @@ struct policy_question {
 	uint32_t                ticket;    /* of words to the clerk, our own    */
 	int64_t                 until_ms;
 	void                   *asker;     /* the asker's own                   */
+	bool                    awaits;    /* a table that is being built       */
 	enum rule_question_kind kind;
 	const char             *name;
 	struct bytes            key, value;
@@ -107,6 +108,9 @@ void policy_command(struct house *, struct caller *, const struct word_ask *);
 
 /* Rules of one kind of listener, for roles that judge: NULL with words. */
 struct rules *policy_compile(struct settings *, const char *listener, struct buffer *errors, struct buffer *warnings);
+
+/* What is wrong with the lists of a file, each with its line. */
+bool policy_check(struct settings *, const char *file, struct buffer *errors, struct buffer *warnings);
 
 /* policy-refusals.c: refusals that `mansio policy why` tells of, for some days, in two files of bounded size. */
 struct refusals;

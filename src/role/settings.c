@@ -27,6 +27,7 @@
 #include "role/elsewhere.h"
 #include "role/keeper.h"
 #include "role/pam.h"
+#include "role/policy.h"
 #include "role/proxymap.h"
 #include "role/queue.h"
 #include "role/sasl-settings.h"
@@ -1018,6 +1019,8 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 	c.good = tls_settings_check(s, errors, warnings) && c.good;
 	if (c.good)
 		check_common(&c);
+	if (c.good)
+		c.good = policy_check(s, file, errors, warnings);
 	if (c.good)
 		warn_of_risks(s, file, warnings);
 	(void)settings_unknown(s, warnings);

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: ISC
+"""The same restriction lists, tables and words said to Postfix and to us: the same replies, code by code.
+
+Postfix runs as an instance of its own, with a service for every case (its settings are -o of that service); we reload
+for each.  The client's name and address are told by XCLIENT.  Where we mean to differ the case says so, and why.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+
+import pytest
+from house import House, free_ports, wait_for
+from test_beside_postfix import MASTER
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
+
+TABLES = {
+    "access": """ok@bad.example OK
+bad.example REJECT
+defer@x.example DEFER
+deferwords@x.example DEFER 4.2.1 come again
+reject@x.example REJECT
+words@x.example REJECT we know you
+status@x.example REJECT 5.1.1 no such thing here
+code@x.example 550 go away
+codestatus@x.example 571 5.7.7 go far away
+later@x.example 450 not today
+onlydigits@x.example 554
+digits@x.example 1234567890
+ifpermit@x.example DEFER_IF_PERMIT
+ifpermitwords@x.example DEFER_IF_PERMIT 4.3.9 service is down
+ifreject@x.example DEFER_IF_REJECT
+hold@x.example HOLD
+discard@x.example DISCARD
+filter@x.example FILTER x:y
+nofilter@x.example FILTER nowhere
+redirect@x.example REDIRECT u@here.example
+noredirect@x.example REDIRECT nobody
+prepend@x.example PREPEND X-Seen: yes
+noprepend@x.example PREPEND nonsense
+warn@x.example WARN look
+info@x.example INFO look
+dunno@x.example DUNNO
+rules@x.example reject_non_fqdn_helo_hostname
+class@x.example strict
+unknown@x.example nonsense
+plus@plus.example REJECT plus
+plus+tag@plus.example OK
+box@ REJECT by its local part
+<> REJECT no notices
+sub.example REJECT parent
+""",
+    "client": """192.0.2.7 REJECT this address
+192.0.3 REJECT this network
+client.example.org REJECT this name
+spam.example.org 554 5.7.1 this domain
+friend.example.org OK
+2001:db8 REJECT six
+""",
+    "helo": """liar.example REJECT liar
+me.example OK
+""",
+    "etrn": """queue.example REJECT no queue
+""",
+    "sasl": """u@here.example REJECT
+""",
+}
+RELAY = {"smtpd_relay_restrictions": "reject_unauth_destination"}
+FROM = "MAIL FROM:<%s>"
+
+
+def mail(sender, *recipients, helo="EHLO test.example", client=None, end=()):
+    return ([f"XCLIENT {client}"] if client else []) + [helo, f"MAIL FROM:<{sender}>", *(f"RCPT TO:<{r}>" for r in recipients), *end]
+
+
+def recipient(rules, **more):
+    return {"smtpd_recipient_restrictions": rules, **RELAY, **more}
+
+
+def sender(rules, **more):
+    return {"smtpd_sender_restrictions": rules, **RELAY, **more}
+
+
+ACCESS = "check_recipient_access hash:{t}/access, check_sender_access hash:{t}/access"
+U, X = "u@here.example", "x@elsewhere.example"
+NAMES = ["ok@bad.example", "other@bad.example", "x@deep.bad.example", "defer@x.example", "deferwords@x.example", "reject@x.example",
+         "words@x.example", "status@x.example", "code@x.example", "codestatus@x.example", "later@x.example", "onlydigits@x.example",
+         "digits@x.example", "ifpermit@x.example", "ifpermitwords@x.example", "ifreject@x.example", "warn@x.example", "info@x.example",
+         "dunno@x.example", "rules@x.example", "class@x.example", "unknown@x.example", "plus@plus.example", "plus+tag@plus.example",
+         "plus+other@plus.example", "box@any.example", "box+tag@any.example", "", "y@sub.example", "hold@x.example", "nofilter@x.example",
+         "noredirect@x.example", "noprepend@x.example", "prepend@x.example"]
+CLASS = {"smtpd_restriction_classes": "strict", "strict": "reject_non_fqdn_sender, reject"}
+
+# name: settings, what is said
+CASES = {
+    "strangers may not relay": (RELAY, mail("a@x.example", X)),
+    "strangers are put off": ({"smtpd_relay_restrictions": "defer_unauth_destination"}, mail("a@x.example", X)),
+    "relaying has a code of its own": ({**RELAY, "relay_domains_reject_code": "551"}, mail("a@x.example", X)),
+    "ours come in": (RELAY, mail("a@x.example", U, "nosuch@here.example")),
+    "permit ends one list alone": ({"smtpd_client_restrictions": "permit", "smtpd_sender_restrictions": "reject", **RELAY}, mail("a@x.example", U)),
+    "reject": (recipient("reject"), mail("a@x.example", U)),
+    "reject with a code": (recipient("reject", reject_code="521"), mail("a@x.example", U)),
+    "defer": (recipient("defer"), mail("a@x.example", U)),
+    "defer with a code": (recipient("defer", defer_code="421"), mail("a@x.example", U)),
+    "defer_if_permit": (recipient("defer_if_permit, permit"), mail("a@x.example", U)),
+    "defer_if_permit and a reject": (recipient("defer_if_permit, reject"), mail("a@x.example", U)),
+    "defer_if_reject": (recipient("defer_if_reject, reject"), mail("a@x.example", U)),
+    "defer_if_reject of the list before": (sender("defer_if_reject", smtpd_recipient_restrictions="reject"), mail("a@x.example", U)),
+    "defer_if_permit of the list before": (sender("defer_if_permit"), mail("a@x.example", U)),
+    "warn_if_reject": (recipient("warn_if_reject reject, permit"), mail("a@x.example", U)),
+    "warn_if_reject of a class": ({**CLASS, **recipient("warn_if_reject strict")}, mail("a@x.example", U)),
+    "warn_if_reject warns of one": (recipient("warn_if_reject reject, reject_non_fqdn_sender"), mail("a", U)),
+    "a class": ({**CLASS, **recipient("strict")}, mail("a", U)),
+    "sender without domain": (sender("reject_non_fqdn_sender"), mail("ataylor", U) + ["RSET", "MAIL FROM:Anne", f"RCPT TO:<{U}>", "RSET", "MAIL FROM:<a@short>",
+                              f"RCPT TO:<{U}>", "RSET", "MAIL FROM:<>", f"RCPT TO:<{U}>", "RSET", "MAIL FROM:<a@[192.0.2.1]>", f"RCPT TO:<{U}>"]),
+    "sender without domain, another code": (sender("reject_non_fqdn_sender", non_fqdn_reject_code="450"), mail("ataylor", U)),
+    "recipient without domain": (recipient("reject_non_fqdn_recipient"), mail("a@x.example", "u", "u@short", U, "postmaster")),
+    "postmaster alone": (recipient("reject"), mail("a@x.example", "postmaster", "POSTMASTER")),
+    "hello with a bad name": ({"smtpd_helo_restrictions": "reject_invalid_helo_hostname", **RELAY}, mail("a@x.example", U, helo="HELO -bad-.example")),
+    "hello with bad characters": ({"smtpd_helo_restrictions": "reject_invalid_helo_hostname", **RELAY}, mail("a@x.example", U, helo="HELO a!b.example")),
+    "hello with an address": ({"smtpd_helo_restrictions": "reject_invalid_helo_hostname", **RELAY}, mail("a@x.example", U, helo="HELO 192.0.2.1")),
+    "hello with a literal": ({"smtpd_helo_restrictions": "reject_invalid_helo_hostname", **RELAY}, mail("a@x.example", U, helo="HELO [192.0.2.1]")),
+    "hello with a bad literal": ({"smtpd_helo_restrictions": "reject_invalid_helo_hostname", **RELAY}, mail("a@x.example", U, helo="HELO [192.0.2.1.1]")),
+    "hello with a short name": ({"smtpd_helo_restrictions": "reject_non_fqdn_helo_hostname", **RELAY}, mail("a@x.example", U, helo="HELO friend")),
+    "hello with an address, not qualified": ({"smtpd_helo_restrictions": "reject_non_fqdn_helo_hostname", **RELAY}, mail("a@x.example", U, helo="HELO 192.0.2.1")),
+    "hello with a good name": ({"smtpd_helo_restrictions": "reject_non_fqdn_helo_hostname, reject_invalid_helo_hostname", **RELAY}, mail("a@x.example", U)),
+    "no hello, no rules for it": ({"smtpd_helo_restrictions": "reject_non_fqdn_helo_hostname", **RELAY}, ["MAIL FROM:<a@x.example>", f"RCPT TO:<{U}>"]),
+    "hello in a table": ({"smtpd_helo_restrictions": "check_helo_access hash:{t}/helo", **RELAY}, mail("a@x.example", U, helo="EHLO liar.example")),
+    "a subdomain in hello": ({"smtpd_helo_restrictions": "check_helo_access hash:{t}/helo", **RELAY}, mail("a@x.example", U, helo="EHLO x.liar.example")),
+    "OK in hello does not relay": ({"smtpd_helo_restrictions": "check_helo_access hash:{t}/helo", **RELAY}, mail("a@x.example", X, helo="EHLO me.example")),
+    "a table alone": (sender("hash:{t}/access"), mail("reject@x.example", U)),
+    "unlisted": (recipient("reject_unlisted_recipient, permit"), mail("a@x.example", "nosuch@here.example", U)),
+    "unlisted, another code": (recipient("permit", unknown_local_recipient_reject_code="450"), mail("a@x.example", "nosuch@here.example")),
+    "unlisted sender": (sender("reject_unlisted_sender"), mail("nosuch@here.example", U)),
+    "unlisted sender by setting": (sender("permit", smtpd_reject_unlisted_sender="yes"), mail("nosuch@here.example", U)),
+    "unlisted sender from elsewhere": (sender("reject_unlisted_sender"), mail("a@x.example", U)),
+    "a notice to two": (recipient("reject_multi_recipient_bounce"), mail("", U, "v@here.example")),
+    "a notice to two, at DATA": ({"smtpd_data_restrictions": "reject_multi_recipient_bounce", **RELAY}, mail("", U, "v@here.example", end=["DATA"])),
+    "a notice to one, at DATA": ({"smtpd_data_restrictions": "reject_multi_recipient_bounce", **RELAY}, mail("", U, end=["DATA", "."])),
+    "in the clear": (recipient("reject_plaintext_session"), mail("a@x.example", U)),
+    "in the clear, another code": (recipient("reject_plaintext_session", plaintext_reject_code="530"), mail("a@x.example", U)),
+    "destinations of ours": (recipient("permit_auth_destination, reject"), mail("a@x.example", U, "w@relay.example")),
+    "not of mynetworks": ({"smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination"}, mail("a@x.example", X)),
+    "of mynetworks": ({"smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination"}, mail("a@x.example", X, client="NAME=in.example ADDR=198.51.100.7")),
+    "data refused": ({"smtpd_data_restrictions": "reject", **RELAY}, mail("a@x.example", U, end=["DATA", "RSET"])),
+    "end refused": ({"smtpd_end_of_data_restrictions": "reject", **RELAY}, mail("a@x.example", U, end=["DATA", "."])),
+    "end put off": ({"smtpd_end_of_data_restrictions": "defer_if_permit", **RELAY}, mail("a@x.example", U, end=["DATA", "."])),
+    "the client's name": ({"smtpd_client_restrictions": "check_client_access hash:{t}/client", **RELAY}, mail("a@x.example", U, client="NAME=client.example.org ADDR=192.0.2.9")),
+    "the domain of its name": ({"smtpd_client_restrictions": "check_client_access hash:{t}/client", **RELAY}, mail("a@x.example", U, client="NAME=a.spam.example.org ADDR=192.0.2.9")),
+    "its address": ({"smtpd_client_restrictions": "check_client_access hash:{t}/client", **RELAY}, mail("a@x.example", U, client="NAME=[UNAVAILABLE] ADDR=192.0.2.7")),
+    "its network": ({"smtpd_client_restrictions": "check_client_access hash:{t}/client", **RELAY}, mail("a@x.example", U, client="NAME=[UNAVAILABLE] ADDR=192.0.3.7")),
+    "its network of IPv6": ({"smtpd_client_restrictions": "check_client_access hash:{t}/client", **RELAY}, mail("a@x.example", U, client="NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::7")),
+    "a friend": ({"smtpd_client_restrictions": "check_client_access hash:{t}/client, reject", **RELAY}, mail("a@x.example", U, client="NAME=friend.example.org ADDR=192.0.2.7")),
+    "patterns": ({"smtpd_sender_restrictions": "check_sender_access pcre:{t}/pcre", **RELAY}, mail("bulk-17@x.example", U)),
+    "a name nobody confirmed": ({"smtpd_client_restrictions": "check_reverse_client_hostname_access hash:{t}/client", **RELAY},
+                                mail("a@x.example", U, client="NAME=[UNAVAILABLE] REVERSE_NAME=client.example.org ADDR=192.0.2.9")),
+    "OK for a name nobody confirmed": ({"smtpd_client_restrictions": "check_reverse_client_hostname_access hash:{t}/client", **RELAY},
+                                       mail("a@x.example", U, client="NAME=[UNAVAILABLE] REVERSE_NAME=friend.example.org ADDR=192.0.2.9")),
+    "at once: the client": ({"smtpd_delay_reject": "no", "smtpd_client_restrictions": "reject", **RELAY}, mail("a@x.example", U) + ["NOOP"]),
+    "at once: hello": ({"smtpd_delay_reject": "no", "smtpd_helo_restrictions": "reject_non_fqdn_helo_hostname", **RELAY}, mail("a@x.example", U, helo="EHLO friend")),
+    "at once: the sender": ({"smtpd_delay_reject": "no", "smtpd_sender_restrictions": "check_sender_access hash:{t}/access", **RELAY},
+                            mail("reject@x.example", U) + [FROM % "a@x.example", f"RCPT TO:<{U}>"]),
+    "at once: put off to the recipient": ({"smtpd_delay_reject": "no", "smtpd_sender_restrictions": "defer_if_permit", **RELAY}, mail("a@x.example", X, U)),
+    "verified": (recipient("check_recipient_access hash:{t}/access"), ["EHLO x.example", f"VRFY {U}", "VRFY nosuch@here.example", f"VRFY {X}"]),
+    "verified, refused": (recipient("reject"), ["EHLO x.example", f"VRFY {U}"]),
+    "many recipients, one refused": (recipient("check_recipient_access inline:{{v@here.example=REJECT}}"), mail("a@x.example", U, "v@here.example", U)),
+    "spoken out of turn": ({"smtpd_data_restrictions": "reject_unauth_pipelining", **RELAY, "smtpd_forbid_unauth_pipelining": None},
+                           mail("a@x.example", U, helo="HELO x.example\r\nNOOP", end=["DATA"])),
+}
+for name in NAMES:
+    CASES["access, sender " + name] = ({**CLASS, **sender(ACCESS)}, mail(name, U, helo="EHLO friend"))
+    CASES["access, relaying " + name] = ({**CLASS, "smtpd_relay_restrictions": "check_sender_access hash:{t}/access, reject_unauth_destination"}, mail(name, X))
+for name in ("smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions"):
+    for word in ("REJECT", "550 5.1.1 nobody", "DEFER"):
+        CASES[f"{name} {word}"] = ({name: "check_sender_access inline:{{a@x.example={{%s}}}}" % word, **RELAY}, mail("a@x.example", U))
+
+# What we mean to do otherwise, and why.
+OTHERWISE = {
+    "unlisted": "ours says which table a recipient is not in, as Postfix does; tables differ by where people are kept",
+}
+
+
+class Postfix:
+    """An instance in a directory of its own, with a service for each case."""
+
+    def __init__(self, tables):
+        self.home = tempfile.mkdtemp(prefix="beside-postfix-")
+        os.chmod(self.home, 0o755)
+        self.ports = dict(zip(CASES, free_ports(len(CASES))))
+        for name in ("etc", "queue", "data", "mail"):
+            os.mkdir(f"{self.home}/{name}")
+        os.chmod(f"{self.home}/mail", 0o1777)
+        shutil.chown(f"{self.home}/data", "postfix")
+        with open(f"{self.home}/etc/main.cf", "w") as f:
+            f.write(settings_for(tables) + f"""
+compatibility_level = 3.6
+queue_directory = {self.home}/queue
+data_directory = {self.home}/data
+maillog_file = {self.home}/log
+maillog_file_prefixes = {self.home}
+inet_interfaces = 127.0.0.1
+smtpd_peername_lookup = no
+local_transport = discard:
+virtual_transport = discard:
+relay_transport = discard:
+default_transport = discard:
+default_database_type = hash
+alias_database =
+""")
+        master = MASTER.split("\n")
+        with open(f"{self.home}/etc/master.cf", "w") as f:
+            f.write("\n".join(line for line in master if "{port}" not in line) + "\n")
+            for case, port in self.ports.items():
+                f.write(f"127.0.0.1:{port} inet n - n - - smtpd\n")
+                for name, value in CASES[case][0].items():
+                    if value is not None:
+                        f.write(f"  -o {{ {name} = {value.format(t=tables)} }}\n")
+        subprocess.run(["postfix", "-c", f"{self.home}/etc", "start"], check=True, capture_output=True, timeout=60)
+
+    def close(self):
+        subprocess.run(["postfix", "-c", f"{self.home}/etc", "stop"], capture_output=True, timeout=60)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def settings_for(tables):
+    return f"""
+myhostname = mail.here.example
+mydomain = here.example
+myorigin = $mydomain
+mydestination = $myhostname, here.example
+recipient_delimiter = +
+alias_maps = hash:{tables}/aliases
+local_recipient_maps = $alias_maps
+relay_domains = relay.example
+relay_recipient_maps =
+mynetworks = 198.51.100.0/24
+smtpd_authorized_xclient_hosts = 127.0.0.1
+smtpd_sasl_auth_enable = no
+"""
+
+
+@pytest.fixture(scope="module")
+def both():
+    tables = tempfile.mkdtemp(prefix="beside-tables-")
+    os.chmod(tables, 0o755)
+    for name, text in TABLES.items():
+        with open(f"{tables}/{name}", "w") as f:
+            f.write(text)
+        subprocess.run(["postmap", f"hash:{tables}/{name}"], check=True)
+    with open(f"{tables}/aliases", "w") as f:
+        f.write("u: root\nv: root\nroot: root\npostmaster: root\n")
+    with open(f"{tables}/pcre", "w") as f:
+        f.write("/^bulk-([0-9]+)@/ REJECT bulk number $1\n")
+    subprocess.run(["postalias", f"hash:{tables}/aliases"], check=True)
+    postfix = Postfix(tables)
+    settings = dict(line.split(" =", 1) for line in settings_for(tables).strip().split("\n"))
+    settings = {name: value.strip() for name, value in settings.items()}
+    settings["smtpd_sender_login_check"] = "none"
+    with House(**settings) as house:
+        yield postfix, house, tables
+    postfix.close()
+    shutil.rmtree(tables, ignore_errors=True)
+
+
+class Talk:
+    """What is said, and every reply by its code, its status and its words."""
+
+    def __init__(self, port):
+        self.sock = socket.create_connection(("127.0.0.1", port), 20)
+        self.file = self.sock.makefile("rb")
+
+    def reply(self):
+        while True:
+            line = self.file.readline().decode()
+            if line[3:4] != "-":
+                return line.rstrip("\r\n")
+
+    def all(self, commands):
+        said = [self.reply()]
+        for command in commands:
+            self.sock.sendall(command.encode() + b"\r\n")
+            said += [self.reply() for _ in command.split("\r\n")]
+        self.sock.close()
+        return [plain(line) for line in said]
+
+
+def plain(line):
+    """Without names of servers, ids of letters and of refusals."""
+    line = re.sub(r" \(P[A-Z2-9]{10}\)$", "", line)
+    if line[:1] in "23":
+        return line[:3]
+    line = line.replace("localhost[127.0.0.1]", "unknown[127.0.0.1]")
+    return re.sub(r"mail\.(here\.)?example(\.com)?", "HOST", line)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_replies_are_those_of_postfix(both, case):
+    postfix, house, tables = both
+    names = {name for settings, _ in CASES.values() for name in settings}
+    settings, said = CASES[case]
+    house.write_settings(**{name: settings[name].format(t=tables) if settings.get(name) is not None else None for name in names})
+    house.command("reload")
+    assert Talk(house.ports["smtp"]).all(said) == Talk(postfix.ports[case]).all(said)
