@@ -171,12 +171,14 @@ CASES = {
     "spoken out of turn": ({"smtpd_data_restrictions": "reject_unauth_pipelining", **RELAY, "smtpd_forbid_unauth_pipelining": None},
                            mail("a@x.example", U, helo="HELO x.example\r\nNOOP", end=["DATA"])),
 }
-for name in NAMES:
-    CASES["access, sender " + name] = ({**CLASS, **sender(ACCESS)}, mail(name, U, helo="EHLO friend"))
-    CASES["access, relaying " + name] = ({**CLASS, "smtpd_relay_restrictions": "check_sender_access hash:{t}/access, reject_unauth_destination"}, mail(name, X))
-for name in ("smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions"):
-    for word in ("REJECT", "550 5.1.1 nobody", "DEFER"):
-        CASES[f"{name} {word}"] = ({name: "check_sender_access inline:{{a@x.example={{%s}}}}" % word, **RELAY}, mail("a@x.example", U))
+# Every action word, said of a sender: in the list for senders, and in that for relaying.
+WORDS = ["EHLO friend"] + [line for name in NAMES for line in (FROM % name, f"RCPT TO:<{U}>", f"RCPT TO:<{X}>", "RSET")]
+CASES["access tables, senders"] = ({**CLASS, **sender("check_sender_access hash:{t}/access"), "smtpd_hard_error_limit": "1000", "smtpd_soft_error_limit": "1000"}, WORDS)
+CASES["access tables, relaying"] = ({**CLASS, "smtpd_relay_restrictions": "check_sender_access hash:{t}/access, reject_unauth_destination",
+                                     "smtpd_hard_error_limit": "1000", "smtpd_soft_error_limit": "1000"}, WORDS)
+for name in ("smtpd_client_restrictions", "smtpd_helo_restrictions"):
+    CASES[f"{name} asks of senders"] = ({name: "check_sender_access hash:{t}/access", **RELAY},
+                                        mail("status@x.example", U, end=["RSET", FROM % "reject@x.example", f"RCPT TO:<{U}>"]))
 
 # What we mean to do otherwise, and why.
 OTHERWISE = {
@@ -270,7 +272,7 @@ class Talk:
     """What is said, and every reply by its code, its status and its words."""
 
     def __init__(self, port):
-        self.sock = socket.create_connection(("127.0.0.1", port), 20)
+        self.sock = socket.create_connection(("127.0.0.1", port), 10)
         self.file = self.sock.makefile("rb")
 
     def reply(self):
