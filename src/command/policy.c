@@ -8,26 +8,51 @@ static int run_policy(struct call *);
 
 const struct command command_policy = {
 	.name = "policy",
-	.forms = "policy why ID\n"
-		 "policy greylist list\n"
-		 "policy greylist delete NETWORK [SENDER [RECIPIENT]]\n"
-		 "policy greylist flush\n"
-		 "policy verify list\n"
-		 "policy verify delete ADDRESS\n"
-		 "policy verify flush",
+	.forms =
+		"policy explain --client ADDRESS [--name NAME] [--helo NAME] --from ADDRESS --to ADDRESS [--auth USER] [--tls] "
+		"[--listener NAME]\n"
+		"policy why ID\n"
+		"policy greylist list\n"
+		"policy greylist delete NETWORK [SENDER [RECIPIENT]]\n"
+		"policy greylist flush\n"
+		"policy verify list\n"
+		"policy verify delete ADDRESS\n"
+		"policy verify flush",
 	.about =
-		"Tells why mail was refused: the id stands at the end of the refusal; and what the greylist and the rules "
+		"Tells why mail was refused: the id stands at the end of the refusal; what the restriction lists would say of a letter, rule by rule; and what the greylist and the rules "
 		"reject_unverified_sender and reject_unverified_recipient remember.",
 	.more = "Refusals are remembered for some days.  A network of the greylist is written as its list has it, 192.0.2.0/24; "
 		"without a sender what the network has earned is forgotten, too.",
 	.run = run_policy,
 };
 
+/* What would be said of such a letter; nothing is sent. */
+static int
+explain(struct call *c)
+{
+	static const char *const names[] = { "--listener", "--client", "--name", "--helo",
+		                             "--from",     "--to",     "--auth" };
+	const char              *argv[2 + COUNT(names) + 1] = { "policy", "explain" };
+	size_t                   n = 2;
+
+	for (size_t i = 0; i < COUNT(names); i++, n++) {
+		argv[n] = i == 0 ? "smtp" : "";
+		(void)command_option(c, names[i], &argv[n]);
+	}
+	argv[n++] = command_option(c, "--tls", NULL) ? "yes" : "";
+	if (c->argc != 2 || *argv[3] == '\0' || *argv[6] == '\0' || *argv[7] == '\0')
+		return command_wrong(
+			c, "policy explain wants --client, --from (<> is a notice's) and --to");
+	return command_ask(c, "policy", (int)n, argv, (struct bytes){ NULL, 0 });
+}
+
 static int
 run_policy(struct call *c)
 {
 	const char *what = c->argc > 1 ? c->argv[1] : "";
 
+	if (strcmp(what, "explain") == 0)
+		return explain(c);
 	if (c->argc < 3 || (strcmp(what, "why") != 0 && strcmp(what, "greylist") != 0 &&
 	                    strcmp(what, "verify") != 0))
 		return command_wrong(

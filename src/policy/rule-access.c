@@ -269,19 +269,26 @@ act_code(const struct action *a, struct bytes code)
 	return rule_reject_of(a->work, (int)n, status, a->name, a->class, text);
 }
 
-/* Names of rules and classes. */
+/* Names of rules and classes: what they refuse is about what was looked for. */
 static enum rule_result
 act_rules(const struct action *a, struct bytes value)
 {
-	const char             *wrong = "";
-	const struct rule_list *l = rule_list_read(a->work->rules, value, a->work->life, &wrong);
+	struct rule_work       *w = a->work;
+	const char             *wrong = "", *class = w->class;
+	struct bytes            name = w->name;
+	const struct rule_list *l = rule_list_read(w->rules, value, w->life, &wrong);
+	enum rule_result        r;
 
 	if (l == NULL)
-		return rule_misconfigured(a->work,
-		                          arena_printf(a->work->life,
-		                                       "access table %s entry \"%s\": %s", a->table,
-		                                       rule_shown(a->work, a->key), wrong));
-	return rule_list_ask(a->work, l);
+		return rule_misconfigured(w,
+		                          arena_printf(w->life, "access table %s entry \"%s\": %s",
+		                                       a->table, rule_shown(w, a->key), wrong));
+	w->name = a->name;
+	w->class = a->class;
+	r = rule_list_ask(w, l);
+	w->name = name;
+	w->class = class;
+	return r;
 }
 
 enum rule_result

@@ -117,7 +117,8 @@ refuse_unknown(struct rule_work *w, struct bytes address, struct bytes table, co
 	for (size_t i = 0; i < POLICY_UNKNOWN_TABLES; i++)
 		if (bytes_is(table, names[i]))
 			code = w->set->unknown_code[i];
-	return rule_reject_of(w, (int)code, "5.1.1", address, class,
+	return rule_reject_of(w, (int)code, class == rule_class_sender ? "5.1.0" : "5.1.1", address,
+	                      class,
 	                      arena_printf(w->life, "User unknown in %.*s", (int)table.len,
 	                                   table.at));
 }

@@ -133,7 +133,7 @@ rule_act(struct rule_work *w, enum rule_deed deed, struct bytes text)
 	w->discard = w->discard || deed == DEED_DISCARD;
 }
 
-/* X.1.1 is said of recipients, X.1.8 of senders, of others neither.  As Postfix has it. */
+/* X.1.1 is said of recipients, X.1.7 of senders, of others neither.  As Postfix has it. */
 const char *
 rule_status(struct rule_work *w, const char *status, const char *class)
 {
@@ -141,8 +141,8 @@ rule_status(struct rule_work *w, const char *status, const char *class)
 		char        digit;
 		const char *sender, *recipient;
 	} of[] = {
-		{ '1', "1.0", "1.1" }, { '2', "1.8", "1.2" }, { '3', "1.7", "1.3" },
-		{ '4', "1.0", "1.4" }, { '5', "1.0", "1.5" }, { '6', "1.0", "1.6" },
+		{ '1', "1.7", "1.1" }, { '2', "1.8", "1.2" }, { '3', "1.7", "1.3" },
+		{ '4', "1.7", "1.4" }, { '5', "1.0", "1.5" }, { '6', "1.7", "1.6" },
 		{ '7', "1.7", "1.3" }, { '8', "1.8", "1.2" },
 	};
 	bool recipient = strcmp(class, rule_class_recipient) == 0;

@@ -122,6 +122,10 @@ ask(void *ctx, enum rule_question_kind kind, const char *name, struct bytes key,
 		return RULE_ANSWER_WAIT;
 	if (kind == ASK_TABLE && (a = answer_table(w, name, key, life, value)) != RULE_ANSWER_WAIT)
 		return a;
+	if (w->explains && (kind == ASK_GREY || kind == ASK_PROBE)) {
+		*value = BYTES("it would remember that it was asked");
+		return RULE_ANSWER_LATER;
+	}
 	if (w->questions >= RULE_QUESTIONS_MOST)
 		return RULE_ANSWER_LATER;
 	w->questions++;
@@ -155,16 +159,40 @@ ask_missing(struct policy_work *w)
 	}
 }
 
+/* What a receiver knows before it asks: false when that is to be waited for. */
+static bool
+know_recipient(struct policy_work *w)
+{
+	struct bytes  value;
+	struct unpack u;
+
+	if (!w->explains || !w->facts.has_recipient || w->facts.recipient_is != RECIPIENT_UNASKED)
+		return true;
+	if (ask(w, ASK_RESOLVE, "", w->facts.recipient_whole, w->life, &value) == RULE_ANSWER_WAIT)
+		return false;
+	u = unpack_of(value);
+	w->facts.recipient_is = unpack_u8(&u);
+	w->facts.recipient_why = unpack_bytes(&u);
+	if (!unpack_done(&u) || w->facts.recipient_is >= RECIPIENT_CLASSES)
+		w->facts.recipient_is = RECIPIENT_LATER;
+	return true;
+}
+
 static void
 judge(struct policy_work *w)
 {
 	static const struct rule_needs needs = { ask };
 	struct policy                 *p = policy_of(w->house);
-	struct arena                  *scratch = arena_open(w->life);
+	struct arena                  *scratch;
 	struct rule_verdict            v;
 
-	buffer_reset(&w->trace);
 	w->missing = NULL;
+	if (!know_recipient(w)) {
+		ask_missing(w);
+		return;
+	}
+	scratch = arena_open(w->life);
+	buffer_reset(&w->trace);
 	v = rules_judge(w->rules, &w->facts, &needs, w, scratch, w->traces ? &w->trace : NULL);
 	if (v.outcome != RULE_WAIT) {
 		p->judged++;
@@ -252,8 +280,8 @@ tell_receiver(struct policy_work *w, const struct rule_verdict *v)
 	say(w->house, w->receiver, w->asked, &said);
 }
 
-static struct rules *
-rules_of(struct policy *p, struct bytes listener)
+struct rules *
+policy_rules_of(struct policy *p, struct bytes listener)
 {
 	for (size_t i = 0; i < POLICY_KINDS; i++)
 		if (bytes_is(listener, listener_names[i]))
@@ -271,7 +299,7 @@ hear_ask(struct house *h, uint32_t receiver, uint32_t ticket, struct bytes body)
 	struct rules          *rules;
 	bool                   good = word_unpack_policy_ask(arena_keep(life, body), life, &a);
 
-	rules = good ? rules_of(p, a.facts.listener) : NULL;
+	rules = good ? policy_rules_of(p, a.facts.listener) : NULL;
 	if (good && (rules == NULL || p->count >= POLICY_WORKS_MOST)) {
 		say(h, receiver, ticket,
 		    &(struct word_policy_said){

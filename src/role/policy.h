@@ -54,11 +54,13 @@ struct policy_work {
 	struct errand           again;     /* judge anew in the next turn       */
 	void                  (*done)(struct policy_work *, const struct rule_verdict *);
 	bool                    traces;
+	bool                    explains;  /* nothing is to change by it; the recipient is asked about */
 	struct buffer           trace;
 	/* of a receiver's */
 	uint32_t                receiver, asked;
 	/* of a command's */
 	struct caller          *caller;
+	struct explaining      *explaining;
 };
 
 struct policy {
@@ -81,6 +83,8 @@ struct policy {
 };
 static inline struct policy *policy_of(const struct house *h) { return h->mine; }
 
+/* Of a listener; NULL: there is none of that name. */
+struct rules *policy_rules_of(struct policy *, struct bytes listener);
 struct policy_work *policy_work_open(struct house *, const struct rule_facts *);
 void policy_work_go(struct policy_work *);
 void policy_work_drop(struct policy_work *);

@@ -2,7 +2,8 @@
 """The same restriction lists, tables and words said to Postfix and to us: the same replies, code by code.
 
 Postfix runs as an instance of its own, with a service for every case (its settings are -o of that service); we reload
-for each.  The client's name and address are told by XCLIENT.  Where we mean to differ the case says so, and why.
+for each.  The client's name and address are told by XCLIENT.  Behind a refusal of ours stands its id, which is no difference;
+of what is taken the codes alone are compared.
 """
 
 import os
@@ -11,9 +12,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 
 import pytest
-from house import House, free_ports, wait_for
+from house import House, free_ports
 from test_beside_postfix import MASTER
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
@@ -180,12 +182,6 @@ for name in ("smtpd_client_restrictions", "smtpd_helo_restrictions"):
     CASES[f"{name} asks of senders"] = ({name: "check_sender_access hash:{t}/access", **RELAY},
                                         mail("status@x.example", U, end=["RSET", FROM % "reject@x.example", f"RCPT TO:<{U}>"]))
 
-# What we mean to do otherwise, and why.
-OTHERWISE = {
-    "unlisted": "ours says which table a recipient is not in, as Postfix does; tables differ by where people are kept",
-}
-
-
 class Postfix:
     """An instance in a directory of its own, with a service for each case."""
 
@@ -254,7 +250,7 @@ def both():
             f.write(text)
         subprocess.run(["postmap", f"hash:{tables}/{name}"], check=True)
     with open(f"{tables}/aliases", "w") as f:
-        f.write("u: root\nv: root\nroot: root\npostmaster: root\n")
+        f.write("u: u@far.example\nv: v@far.example\npostmaster: p@far.example\n")
     with open(f"{tables}/pcre", "w") as f:
         f.write("/^bulk-([0-9]+)@/ REJECT bulk number $1\n")
     subprocess.run(["postalias", f"hash:{tables}/aliases"], check=True)
@@ -306,4 +302,10 @@ def test_replies_are_those_of_postfix(both, case):
     settings, said = CASES[case]
     house.write_settings(**{name: settings[name].format(t=tables) if settings.get(name) is not None else None for name in names})
     house.command("reload")
-    assert Talk(house.ports["smtp"]).all(said) == Talk(postfix.ports[case]).all(said)
+    theirs = Talk(postfix.ports[case]).all(said)
+    for _ in range(3):                     # a busy machine has not reloaded everywhere yet
+        ours = Talk(house.ports["smtp"]).all(said)
+        if ours == theirs:
+            break
+        time.sleep(1)
+    assert ours == theirs
