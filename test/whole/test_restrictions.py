@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: ISC
+"""Restriction lists in a whole server: what rides along takes effect, and what was decided is told (R176-R193, T20, T21)."""
+
+import imaplib
+import re
+import ssl
+
+import pytest
+from house import House, wait_for
+
+
+@pytest.fixture(scope="module")
+def house():
+    access = {
+        "hold@x.example": "HOLD look at it first", "prepend@x.example": "PREPEND X-Seen: by a rule", "bcc@x.example": "BCC jack@example.com",
+        "redirect@x.example": "REDIRECT jack@example.com", "no@x.example": "REJECT not you",
+    }
+    words = ", ".join("{%s = %s}" % pair for pair in access.items())
+    with House(mynetworks="192.0.2.0/24", smtpd_restriction_classes="strangers", strangers="reject_non_fqdn_sender, check_sender_access inline:{%s}" % words,
+               smtpd_sender_restrictions="permit_sasl_authenticated, strangers",
+               smtpd_recipient_restrictions="permit_mynetworks, reject_unlisted_recipient") as house:
+        house.command("domain", "add", "example.com")
+        for name in ("jill", "jack"):
+            house.command("account", "add", f"{name}@example.com", input="secret\n")
+        yield house
+
+
+def send(house, sender, subject):
+    with house.smtp() as s:
+        s.sendmail(sender, ["jill@example.com"], f"Subject: {subject}\r\n\r\nHello.\r\n")
+
+
+def letter(house, user, subject):
+    """The letter of that subject, as its reader gets it."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    box = imaplib.IMAP4_SSL("127.0.0.1", house.ports["imaps"], ssl_context=context, timeout=20)
+    box.login(f"{user}@example.com", "secret")
+    try:
+        box.select("INBOX", readonly=True)
+        found = box.search(None, "SUBJECT", f'"{subject}"')[1][0].split()
+        return box.fetch(found[0], "(BODY.PEEK[])")[1][0][1].decode() if found else None
+    finally:
+        box.logout()
+
+
+def refuse(house, sender, recipient="jill@example.com"):
+    with house.smtp() as s:
+        s.ehlo("c.example.org")
+        s.mail(sender)
+        code, text = s.rcpt(recipient)
+    return code, text.decode()
+
+
+def test_hold_is_held_and_the_queue_shows_it(house):
+    send(house, "hold@x.example", "held letter")
+    shown = wait_for(lambda: "hold@x.example" in house.command("queue", "list").stdout and house.command("queue", "list").stdout)
+    assert "[hold]" in shown and "look at it first" in shown, shown
+    assert "hold: RCPT from localhost[127.0.0.1]: <hold@x.example>: Sender address look at it first" in house.text()
+
+
+def test_a_field_that_is_prepended_comes_with_the_letter(house):
+    send(house, "prepend@x.example", "prepended letter")
+    head = wait_for(lambda: letter(house, "jill", "prepended letter"))
+    assert "X-Seen: by a rule\r\nReceived: from" in head
+
+
+def test_a_copy_goes_where_the_rule_says(house):
+    send(house, "bcc@x.example", "copied letter")
+    for user in ("jill", "jack"):
+        assert wait_for(lambda: letter(house, user, "copied letter"))
+
+
+def test_a_redirected_letter_goes_there_alone(house):
+    send(house, "redirect@x.example", "redirected letter")
+    assert wait_for(lambda: letter(house, "jack", "redirected letter"))
+    assert letter(house, "jill", "redirected letter") is None
+
+
+def test_a_refusal_is_explained_by_its_id(house):
+    code, text = refuse(house, "no@x.example")
+    assert code == 554 and text.startswith("5.7.1 <no@x.example>: Sender address rejected: not you (P")
+    this = re.search(r"\((P\w+)\)", text).group(1)
+    said = house.command("policy", "why", this).stdout
+    assert "554 5.7.1 <no@x.example>: Sender address rejected: not you" in said
+    for line in ("rule: check_sender_access", "list: smtpd_sender_restrictions", "sender: no@x.example", "strangers:", "reject_non_fqdn_sender"):
+        assert line in said or line == "reject_non_fqdn_sender"
+    assert f"rule=check_sender_access id={this}" in house.text()
+
+
+def test_one_that_needed_nobody_is_explained_too(house):
+    code, text = refuse(house, "a@x.example", "x@elsewhere.example")
+    assert code == 554 and "Relay access denied" in text
+    said = wait_for(lambda: (d := house.command("policy", "why", re.search(r"\((P\w+)\)", text).group(1), check=False)).returncode == 0 and d.stdout)
+    assert "list: smtpd_relay_restrictions" in said and "permit_mynetworks: the client is not in mynetworks" in said
+
+
+def test_explain_tells_each_rule_and_sends_nothing(house):
+    before = house.count("message-id=")
+    done = house.command("policy", "explain", "--client", "203.0.113.9", "--helo", "c.example.org", "--from", "a@x.example", "--to", "x@elsewhere.example", check=False)
+    assert done.returncode == 1
+    for line in ("at RCPT", "smtpd_sender_restrictions:", "permit_sasl_authenticated: nobody has logged in", "smtpd_relay_restrictions:",
+                 "refused by reject_unauth_destination of smtpd_relay_restrictions: 554 5.7.1 <x@elsewhere.example>: Relay access denied"):
+        assert line in done.stdout, done.stdout
+    assert "nothing refuses it" in house.command("policy", "explain", "--client", "192.0.2.9", "--from", "a@x.example", "--to", "x@elsewhere.example").stdout
+    assert "nothing refuses it" in house.command("policy", "explain", "--client", "203.0.113.9", "--from", "<>", "--to", "jill@example.com").stdout
+    done = house.command("policy", "explain", "--client", "203.0.113.9", "--from", "a@x.example", "--to", "nobody@example.com", check=False)
+    assert "550 5.1.1 <nobody@example.com>: Recipient address rejected: User unknown" in done.stdout
+    assert house.count("message-id=") == before
+
+
+def test_unknown_ids_are_not_made_up(house):
+    done = house.command("policy", "why", "PAAAAAAAAAA", check=False)
+    assert done.returncode == 1 and "no refusal PAAAAAAAAAA is remembered" in done.stderr
+
+
+def test_a_list_that_lets_everybody_relay_is_refused(house):
+    good = house.config.read_text()
+    house.config.write_text(good + "smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit_mynetworks\n")
+    done = house.command("config", "check", check=False)
+    house.config.write_text(good)
+    assert done.returncode != 0
+    assert "specify at least one working instance of: reject_unauth_destination" in done.stdout + done.stderr
+
+
+def test_a_file_from_before_relay_restrictions_is_warned_of(house):
+    done = house.command("config", "check")
+    assert "smtpd_recipient_restrictions is set and smtpd_relay_restrictions is not" in done.stdout + done.stderr
