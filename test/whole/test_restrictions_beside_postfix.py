@@ -170,6 +170,9 @@ CASES = {
     "verified": (recipient("check_recipient_access hash:{t}/access"), ["EHLO x.example", f"VRFY {U}", "VRFY nosuch@here.example", f"VRFY {X}"]),
     "verified, refused": (recipient("reject"), ["EHLO x.example", f"VRFY {U}"]),
     "many recipients, one refused": (recipient("check_recipient_access inline:{{v@here.example=REJECT}}"), mail("a@x.example", U, "v@here.example", U)),
+    "a footer": ({**RELAY, "smtpd_reject_footer": "call +1 555, from $client_address"}, mail("a@x.example", X)),
+    "a footer of two lines": ({**RELAY, "smtpd_reject_footer": "call us\\ntell $server_name and $sender"}, mail("a@x.example", X)),
+    "a footer on the same line": ({**RELAY, "smtpd_reject_footer": "\\c; ask $sender"}, mail("a@x.example", X)),
     "spoken out of turn": ({"smtpd_data_restrictions": "reject_unauth_pipelining", **RELAY, "smtpd_forbid_unauth_pipelining": None},
                            mail("a@x.example", U, helo="HELO x.example\r\nNOOP", end=["DATA"])),
 }
@@ -288,7 +291,7 @@ class Talk:
 
 def plain(line):
     """Without names of servers, ids of letters and of refusals."""
-    line = re.sub(r" \(P[A-Z2-9]{10}\)$", "", line)
+    line = re.sub(r" \(P[A-Z2-9]{10}\)", "", line)
     if line[:1] in "23":
         return line[:3]
     line = line.replace("localhost[127.0.0.1]", "unknown[127.0.0.1]")

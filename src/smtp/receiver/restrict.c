@@ -299,3 +299,85 @@ session_note(struct session *s, struct bytes what, struct bytes text)
 	        s->asked.len > 0 ? " to=<" : "", (int)s->asked.len, s->asked.at,
 	        s->asked.len > 0 ? ">" : "", protocol_of(s), (int)s->helo.len, s->helo.at);
 }
+
+/*
+ * smtpd_reject_footer
+ */
+
+struct footing {
+	struct session *session;
+	char            port[8], time[64];
+};
+
+static bool
+footer_name(void *ctx, struct bytes name, struct bytes *value)
+{
+	struct footing *f = ctx;
+	struct session *s = f->session;
+	const struct {
+		const char  *name;
+		struct bytes value;
+	} known[] = {
+		{ "client", bytes_of(s->client) },
+		{ "client_address", bytes_of(s->peer.text) },
+		{ "client_name", bytes_of(s->name) },
+		{ "client_port", bytes_of(f->port) },
+		{ "localtime", bytes_of(f->time) },
+		{ "recipient", s->asked },
+		{ "sender", s->letter != NULL ? s->letter->sender : BYTES("") },
+		{ "server_name", bytes_of(s->config->myhostname) },
+	};
+
+	for (size_t i = 0; i < COUNT(known); i++)
+		if (bytes_is(name, known[i].name)) {
+			*value = known[i].value;
+			return true;
+		}
+	return false;
+}
+
+/* "550 5.7.1 " of the reply: the code, and the status if there is one. */
+static size_t
+reply_head(struct bytes reply)
+{
+	size_t n = 4;
+
+	while (n < reply.len && (reply.at[n] == '.' || (reply.at[n] >= '0' && reply.at[n] <= '9')))
+		n++;
+	return n > 8 && n < reply.len && reply.at[n] == ' ' ? n + 1 : 4;
+}
+
+/* The line that `out` has from `from` on, without its end, is a refusal: more is said of it. */
+void
+add_footer(struct session *s, struct buffer *out, size_t from)
+{
+	struct buffer  footer = { 0 }, text = { 0 };
+	struct footing f = { .session = s };
+	struct bytes   rest, line, said = bytes_cut(buffer_bytes(out), from, out->len);
+	char           head[24] = "";
+	size_t         n = reply_head(said);
+
+	if (said.len < 5 || n >= sizeof head)
+		return;
+	memcpy(head, said.at, n);
+	(void)snprintf(f.port, sizeof f.port, "%u", s->peer.port);
+	clock_rfc5322(clock_wall(), f.time, sizeof f.time);
+	settings_expand_later(bytes_of(s->config->set.reject_footer), footer_name, &f, &footer);
+	reply_text(&text, buffer_bytes(&footer));
+	rest = buffer_bytes(&text);
+	if (bytes_starts(rest, BYTES("\\c"))) {
+		buffer_add(out, bytes_cut(rest, 2, SIZE_MAX));
+		rest.len = 0;
+	}
+	while (rest.len > 0) {
+		ptrdiff_t end = bytes_search(rest, BYTES("\\n"));
+
+		line = bytes_cut(rest, 0, end < 0 ? rest.len : (size_t)end);
+		rest = bytes_cut(rest, end < 0 ? rest.len : (size_t)end + 2, SIZE_MAX);
+		out->at[from + 3] = '-';
+		from = out->len + 2;
+		buffer_printf(out, "\r\n%s%.*s", head, (int)line.len, line.at);
+	}
+	buffer_free(&footer);
+	buffer_free(&text);
+}

@@ -43,6 +43,9 @@ say(struct session *s, const char *form, ...)
 	buffer_vprintf(out, form, list);
 	va_end(list);
 	count_error(s, bytes_cut(buffer_bytes(out), from, out->len));
+	if (*s->config->set.reject_footer != '\0' &&
+	    reply_error(bytes_cut(buffer_bytes(out), from, out->len)))
+		add_footer(s, out, from);
 	buffer_add(out, BYTES("\r\n"));
 }
 

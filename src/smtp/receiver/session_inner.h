@@ -123,6 +123,7 @@ void log_reject_by(struct session *, const char *verb, struct bytes rcpt, const 
 /* restrict.c */
 /* Ask the restriction lists: `then` is called, perhaps at once; the session is held. */
 void judge(struct session *, enum session_moment, judged_fn *then);
+void add_footer(struct session *, struct buffer *out, size_t from);
 bool judged_after_sleep(struct session *);
 void judge_end(struct session *);
 /* For later: the log has heard; the text lives as long as the letter. */

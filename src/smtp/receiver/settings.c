@@ -37,6 +37,9 @@ static const struct setting rows[] = {
 	  "The same inside TLS.", NULL, 0, 0, "0.2" },
 	{ "broken_sasl_auth_clients", SETTING_BOOL, AT(auth_equals), "no",
 	  "Announce AUTH= also, for clients that knew it before rfc2554.", NULL, 0, 0, "0.2" },
+	{ "smtpd_reject_footer", SETTING_TEXT, AT(reject_footer), "",
+	  "What is added to every refusal as lines of its own, or behind \\\\c on the same line; \\\\n parts lines, and $client, $client_address, "
+	  "$client_name, $client_port, $localtime, $recipient, $sender and $server_name stand for what they say.", NULL, 0, 0, "0.3" },
 	{ "smtpd_banner", SETTING_TEXT, AT(banner), "$myhostname ESMTP $mail_name",
 	  "What follows 220 in the greeting; it should begin with the host name (rfc5321:4.2).", NULL, 0, 0, "0.1" },
 	{ "smtpd_peername_lookup", SETTING_BOOL, AT(peername_lookup), "yes",
@@ -405,6 +408,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->kind = kind;
 	c->set = *set;
 	c->set.banner = arena_copy(a, bytes_of(set->banner));
+	c->set.reject_footer = arena_copy(a, bytes_of(set->reject_footer));
 	c->set.greet_banner = arena_copy(a, bytes_of(set->greet_banner));
 	c->set.stress = "";
 	receiver_config_stress(c, set);

@@ -35,6 +35,7 @@ struct receiver_settings {
 	bool    auth_equals;            /* broken_sasl_auth_clients            */
 	/* manners */
 	const char *banner;
+	const char *reject_footer;      /* "" none                            */
 	bool    peername_lookup;
 	int     proxy;                  /* not 0: a header of the PROXY protocol comes first */
 	int64_t proxy_timeout;
