@@ -346,19 +346,10 @@ go_on(struct milter_member *m, enum member_step step)
 }
 
 static void
-answers_again(struct milter_member *m)
-{
-	if (m->milter->failing)
-		note("milter %s: answers again", m->milter->name);
-	m->milter->failing = false;
-}
-
-static void
 member_ready(void *ctx)
 {
 	struct milter_member *m = ctx;
 
-	answers_again(m);
 	m->state = MEMBER_ON;
 	go_on(m, tell_event(m));
 }
@@ -511,6 +502,17 @@ milter_chain_abort(struct milter_chain *c)
 	forget_transaction(c);
 }
 
+/* A session went well to its end. */
+static void
+answers_again(struct milter_member *m)
+{
+	if (m->line == NULL || m->line->state != LINE_READY || m->line->waits)
+		return;
+	if (m->milter->failing)
+		note("milter %s: answers again", m->milter->name);
+	m->milter->failing = false;
+}
+
 void
 milter_chain_close(struct milter_chain **cp)
 {
@@ -520,8 +522,10 @@ milter_chain_close(struct milter_chain **cp)
 	*cp = NULL;
 	if (c == NULL)
 		return;
-	for (size_t i = 0; i < c->members; i++)
+	for (size_t i = 0; i < c->members; i++) {
+		answers_again(&c->member[i]);
 		milter_line_rest(&c->member[i].line);
+	}
 	content_drop(c);
 	milter_set_drop(&c->set);
 	life = c->session;

@@ -247,7 +247,7 @@ read_all(struct reading *r, const struct milter_settings *s, const struct settin
 		.default_action = s->default_action,
 	};
 
-	if (!read_standard_version(r, &s->protocol, &standard))
+	if (list->count > 0 && !read_standard_version(r, &s->protocol, &standard))
 		return false;
 	for (size_t i = 0; i < list->count; i++) {
 		struct milter *m = &set->each[set->count];

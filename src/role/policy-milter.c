@@ -72,6 +72,13 @@ milters_reload(struct milters *m)
 			m->settings[i] = s;
 		} else
 			fault("%s: %.*s", kinds[i], (int)errors.len, errors.at);
+		/* The settings were looked at before: there is always something. */
+		if (m->set[i] == NULL)
+			m->set[i] = milter_set_open(
+				&(struct milter_settings){ .macro_daemon = "",
+			                                   .macro_v = "",
+			                                   .protocol = { .count = 0 } },
+				&(struct setting_list){ NULL, 0 }, &errors);
 		buffer_free(&errors);
 	}
 }

@@ -909,6 +909,27 @@ check_scan(struct check *c)
 	}
 }
 
+static void
+check_milters(struct check *c)
+{
+	for (int l = -1; l < LISTEN_SERVICES; l++) {
+		struct milter_settings set;
+		struct buffer          wrong = { 0 };
+		struct milter_set     *all = NULL;
+
+		if (settings_fill(c->settings, &milter_setting_table,
+		                  l < 0 ? NULL : listener_names[l], &set, NULL))
+			all = milter_set_open(&set, &set.smtpd, &wrong);
+		if (wrong.len > 0)
+			complain(c, line_of(c->settings, "smtpd_milters"), "smtpd_milters: %.*s",
+			         (int)wrong.len - 1, wrong.at);
+		buffer_free(&wrong);
+		if (all == NULL)
+			return;
+		milter_set_drop(&all);
+	}
+}
+
 /* A letter is looked at where nobody is connected to. */
 static void
 check_checks(struct check *c)
@@ -978,6 +999,7 @@ check_common(struct check *c)
 	check_checks(c);
 	check_scan(c);
 	check_filter(c);
+	check_milters(c);
 }
 
 /* What is allowed and hardly meant. */

@@ -11,6 +11,7 @@
 #include "directory/credential-remote.h"
 #include "directory/passwdfile.h"
 #include "policy/checks.h"
+#include "policy/milter-settings.h"
 #include "policy/settings.h"
 
 enum { INCLUDES_DEEP = 10, INCLUDED_FILES_MOST = 1000, INCLUDED_MOST = 16 << 20 };
@@ -71,7 +72,7 @@ roles_of(const struct setting *row)
 	if (has_row(&checks_setting_table, row->name))
 		return FROM(VERIFIER);
 	if (row->kind == SETTING_RULES || has_row(&policy_setting_table, row->name) ||
-	    has_row(&witness_setting_table, row->name))
+	    has_row(&witness_setting_table, row->name) || has_row(&milter_setting_table, row->name))
 		return FROM(POLICY);
 	/* Passwords for other hosts. */
 	if (strcmp(row->name, "smtp_sasl_password_maps") == 0)

@@ -5,17 +5,13 @@ that fail; OpenDKIM and clamav-milter.
 Postfix runs as an instance of its own in a directory under /tmp, on the loopback.
 """
 
-import email
 import os
 import re
 import shutil
-import signal
-import smtplib
 import socket
 import subprocess
 import tempfile
 import threading
-import time
 
 import pytest
 from house import ROOT, House, free_ports, wait_for
@@ -217,3 +213,237 @@ def test_a_filter_sees_and_does_what_it_does_in_postfix(both, why, options, said
         letters = from_postfix(both.postfix, who)
         wait_for(lambda: True)
         assert from_ours(both, who) == letters
+
+
+class Strange:
+    """A filter that is none: it does what `deal` does with each connection."""
+
+    def __init__(self, deal):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.deal = deal
+        self.kept = []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.kept.append(connection)
+            threading.Thread(target=self.deal, args=[connection], daemon=True).start()
+
+    def close(self):
+        self.socket.close()
+        for connection in self.kept:
+            connection.close()
+
+
+GO_ON = b"\0\0\0\1c"
+OPTIONS = b"\0\0\0\rO\0\0\0\6\0\0\1\xff\0\0\0\0"
+
+
+def garbage(connection):
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def silent(connection):
+    connection.recv(1)
+
+
+def silent_later(connection):
+    connection.recv(100)
+    connection.sendall(OPTIONS)
+
+
+def ends(connection):
+    connection.close()
+
+
+def answers_too_much(connection):
+    connection.recv(100)
+    connection.sendall(OPTIONS + GO_ON * 50)
+
+
+STRANGE = [garbage, silent, silent_later, ends, answers_too_much]
+
+
+def mail(house, sender="s@out.example", service="smtp"):
+    with house.smtp(service) as s:
+        s.ehlo("c.example")
+        code, reply = s.docmd(f"MAIL FROM:<{sender}>")
+        return code, reply.decode()
+
+
+@pytest.mark.parametrize("deal", STRANGE, ids=[d.__name__ for d in STRANGE])
+def test_a_filter_that_fails_costs_no_more_than_its_time(deal):
+    """What is to be done then is done, the log hears of it once, and who has no such filter waits for nobody."""
+    strange = Strange(deal)
+    with House(smtpd_milters=f"{{ inet:127.0.0.1:{strange.port}, connect_timeout = 1s, command_timeout = 1s, default_action = tempfail }}",
+               **{"submission/smtpd_milters": "", "submission/smtpd_tls_security_level": "may", "submission/smtpd_sasl_auth_required": "no",
+                  "smtpd_peername_lookup": "no"}) as house:
+        answered = []
+        slow = threading.Thread(target=lambda: answered.append(mail(house)))
+        slow.start()
+        assert mail(house, service="submission")[0] == 250
+        slow.join()
+        assert answered == [(451, "4.7.1 Service unavailable - try again later")]
+        assert mail(house)[0] == 451
+        assert house.count("milter inet:127.0.0.1") == 1
+        house.write_settings(smtpd_milters=f"{{ inet:127.0.0.1:{strange.port}, connect_timeout = 1s, command_timeout = 1s, default_action = accept }}")
+        house.command("reload")
+        wait_for(lambda: mail(house)[0] == 250)
+    strange.close()
+
+
+def test_a_filter_that_is_away_is_asked_again():
+    port = free_ports(1)[0]
+    with House(smtpd_milters=f"inet:127.0.0.1:{port}", milter_default_action="accept", smtpd_peername_lookup="no") as house:
+        assert mail(house)[0] == 250
+        with Told(f"inet:{port}@127.0.0.1", "mail=reject"):
+            assert mail(house)[0] == 550
+        wait_for(lambda: house.count("answers again") == 1)
+        assert mail(house)[0] == 250
+
+
+def test_filters_of_one_client_and_of_one_listener(tmp_path):
+    port = free_ports(1)[0]
+    tmp_path.chmod(0o755)
+    table = tmp_path / "clients"
+    table.write_text("127.0.0.1 DISABLE\n")
+    with Told(f"inet:{port}@127.0.0.1", "mail=reject"), House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no") as house:
+        assert mail(house)[0] == 550
+        house.write_settings(smtpd_milter_maps=f"texthash:{table}")
+        house.command("reload")
+        wait_for(lambda: mail(house)[0] == 250)
+        house.write_settings(smtpd_milter_maps="", **{"smtp/smtpd_milters": ""})
+        house.command("reload")
+        wait_for(lambda: mail(house)[0] == 250)
+
+
+def test_one_after_the_other_and_through_a_socket(tmp_path):
+    """The second sees what the first has made; a large letter goes the way of a small one; quarantine is hold."""
+    tmp_path.chmod(0o755)
+    port = free_ports(1)[0]
+    path = tempfile.mkdtemp(prefix="milter-", dir="/tmp")
+    os.chmod(path, 0o755)
+    with Told(f"unix:{path}/socket", "eom=add:X-First:one", "eom=change:1:Subject:of the first", "eom=body:Body of the first\\n"):
+        os.chmod(f"{path}/socket", 0o666)
+        with Told(f"inet:{port}@127.0.0.1", "eom=hold:look at it", "header@X-First=continue", "macros=i") as second:
+            with House(smtpd_milters=f"unix:{path}/socket, inet:127.0.0.1:{port}", smtpd_peername_lookup="no") as house:
+                house.command("domain", "add", "here.example")
+                house.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+                talk(house.ports["smtp"], WHOLE)
+                large = LETTER + b"x" * 70 + b"\r\n"
+                talk(house.ports["smtp"], [*BEGIN[:1], "MAIL FROM:<s@out.example>", WHOLE[2], "DATA", LETTER + (b"x" * 70 + b"\r\n") * 20000, "QUIT"])
+                assert len(large) and house.count("milter-hold: END-OF-MESSAGE") == 2
+                assert len(re.findall(r"\bhold\b", wait_for(lambda: house.command("queue", "list", check=False).stdout))) >= 2
+            heard = second.heard()
+    assert heard.count("header [X-First] [one]") == 2 and heard.count("header [Subject] [of the first]") == 2
+    assert heard.count("body [19 Body of the first\\r\\n]") == 2
+    shutil.rmtree(path)
+
+
+@pytest.mark.skipif(shutil.which("opendkim") is None or shutil.which("opendkim-genkey") is None, reason="needs OpenDKIM")
+def test_opendkim_signs_and_verifies(tmp_path):
+    """What one of our listeners has signed the verifier of another calls good; a byte changed, and it does not."""
+    signing, checking = free_ports(2)
+    work = tempfile.mkdtemp(prefix="opendkim-")
+    subprocess.run(["opendkim-genkey", "-D", work, "-d", "here.example", "-s", "sel"], check=True)
+    with open(f"{work}/sel.txt") as f:
+        record = "".join(re.findall(r'"([^"]*)"', f.read()))
+    with open(f"{work}/keys", "w") as f:
+        f.write(f"sel._domainkey.here.example {record}\n")
+    for name, mode, port in (("sign", "s", signing), ("verify", "v", checking)):
+        with open(f"{work}/{name}.conf", "w") as f:
+            f.write(f"Mode {mode}\nSocket inet:{port}@127.0.0.1\nDomain here.example\nSelector sel\nKeyFile {work}/sel.private\n"
+                    f"InternalHosts {work}/{name}-hosts\nSyslog no\nCanonicalization relaxed/simple\nAuthservID mail.here.example\n"
+                    f"AlwaysAddARHeader yes\nTestDNSData {work}/keys\nRequireSafeKeys no\n")
+        with open(f"{work}/{name}-hosts", "w") as f:
+            f.write("127.0.0.1\n" if mode == "s" else "192.0.2.1\n")
+    running = [subprocess.Popen(["opendkim", "-f", "-x", f"{work}/{name}.conf"]) for name in ("sign", "verify")]
+    try:
+        for port in (signing, checking):
+            wait_for(lambda: answers(port))
+        with House(myhostname="mail.here.example", smtpd_peername_lookup="no", mynetworks="",
+                   **{"smtp/smtpd_milters": f"inet:127.0.0.1:{signing}", "lmtp/smtpd_milters": f"inet:127.0.0.1:{checking}"}) as house:
+            house.command("domain", "add", "here.example")
+            house.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+            letter = b"From: <u@here.example>\r\nTo: <u@here.example>\r\nSubject: signed\r\nDate: Sun, 1 Jan 2023 00:00:00 +0000\r\nMessage-ID: <1@here.example>\r\n\r\nHello.\r\n"
+            talk(house.ports["smtp"], ["EHLO c.example", "MAIL FROM:<u@here.example>", "RCPT TO:<u@here.example>", "DATA", letter, "QUIT"])
+            signed = one_letter(house)
+            assert b"DKIM-Signature:" in signed and b"d=here.example" in signed
+            signed = signed[signed.index(b"DKIM-Signature:"):]
+            for content, result in ((signed, b"dkim=pass"), (signed.replace(b"Hello.", b"Hullo."), b"dkim=fail")):
+                talk(house.ports["lmtp"], ["LHLO c.example", "MAIL FROM:<u@here.example>", "RCPT TO:<u@here.example>", "DATA", content, "QUIT"])
+                assert result in one_letter(house)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+        shutil.rmtree(work)
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def one_letter(house):
+    """The letter that has come; it is there no more."""
+    import imaplib
+
+    def look():
+        with imaplib.IMAP4("127.0.0.1", house.ports["imap"]) as i:
+            i.starttls(ssl_context())
+            i.login("u@here.example", "secret-of-theirs")
+            i.select()
+            found = i.search(None, "ALL")[1][0].split()
+            if not found:
+                return None
+            letter = i.fetch(found[0], "(BODY.PEEK[])")[1][0][1]
+            i.store(found[0], "+FLAGS", "\\Deleted")
+            i.expunge()
+            return letter
+    return wait_for(look)
+
+
+@pytest.mark.skipif(shutil.which("clamd") is None or shutil.which("clamav-milter") is None, reason="needs ClamAV")
+def test_clamav_milter_finds_what_its_signature_says(tmp_path):
+    """clamd with one signature of our own; its filter refuses the letter that has it, and the other comes with its field."""
+    port, = free_ports(1)
+    work = tempfile.mkdtemp(prefix="clamav-")
+    os.chmod(work, 0o755)
+    os.mkdir(f"{work}/db")
+    bad = b"this-string-stands-for-a-virus-of-the-test"
+    with open(f"{work}/db/test.ndb", "w") as f:
+        f.write(f"Test.Virus:0:*:{bad.hex()}\n")
+    with open(f"{work}/clamd.conf", "w") as f:
+        f.write(f"LocalSocket {work}/clamd.ctl\nLocalSocketMode 666\nDatabaseDirectory {work}/db\nForeground yes\nTemporaryDirectory {work}\n")
+    with open(f"{work}/milter.conf", "w") as f:
+        f.write(f"MilterSocket inet:{port}@127.0.0.1\nClamdSocket unix:{work}/clamd.ctl\nForeground yes\nOnInfected Reject\n"
+                f"RejectMsg we found %v in it\nAddHeader Replace\nTemporaryDirectory {work}\nUser root\n")
+    clamd = subprocess.Popen(["clamd", "-c", f"{work}/clamd.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    milter = None
+    try:
+        wait_for(lambda: os.path.exists(f"{work}/clamd.ctl") or clamd.poll() is not None, 60)
+        milter = subprocess.Popen(["clamav-milter", "-c", f"{work}/milter.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: answers(port))
+        with House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no") as house:
+            house.command("domain", "add", "here.example")
+            house.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+            replies = talk(house.ports["smtp"], [*WHOLE[:4], LETTER + bad + b"\r\n", "QUIT"])
+            assert replies[5][0].startswith("5") and "we found Test.Virus.UNOFFICIAL in it" in replies[5][0]
+            assert talk(house.ports["smtp"], WHOLE)[5] == ["queued"]
+            letter = one_letter(house)
+            assert b"X-Virus-Scanned: clamav-milter" in letter and b"X-Virus-Status: Clean" in letter
+    finally:
+        for process in (milter, clamd):
+            if process is not None:
+                process.kill()
+                process.wait()
+        shutil.rmtree(work)
