@@ -10,15 +10,15 @@ static int run_test(struct call *);
 const struct command command_test = {
 	.name = "test",
 	.forms =
-		"test send -t TO[,TO] [-f FROM] [-s SERVER[:PORT]] [-p PORT] [-tls | -tlsc] [-a [MECHANISM]] [-au USER] [-ap PASSWORD] "
+		"test send -t TO [-f FROM] [-s SERVER] [-p PORT] [-tls | -tlsc] [-a MECHANISM] [-au USER] [-ap PASSWORD] "
 		"[--helo NAME] [--body TEXT_OR_FILE] [--header LINE]... [--attach FILE]... [-d FILE] [-q WHERE] [--protocol smtp|lmtp] "
 		"[--tls-verify] [--tls-ca-path FILE] [--tls-cert FILE] [--tls-key FILE]\n"
-		"test relay [HOST[:PORT]] [--to ADDRESS] [--domain DOMAIN]",
+		"test relay [HOST] [--to ADDRESS] [--domain DOMAIN]",
 	.about =
 		"Sends a letter by hand and shows the dialogue, or tries whether a server relays for strangers.",
-	.more = "send takes the options of swaks that tutorials use, with one hyphen or two: --to, --from, --server, --port, --tls "
-		"(STARTTLS), --tls-on-connect, --auth with PLAIN, LOGIN or CRAM-MD5, --auth-user, --auth-password (asked for if not said), "
-		"--body, --header, --attach, --data, --quit-after connect, helo, auth, mail or rcpt. The server is localhost if not said. The "
+	.more = "send takes the options of swaks that tutorials use, with one hyphen or two: to, from, server, port, tls "
+		"(STARTTLS), tls-on-connect, auth with PLAIN, LOGIN or CRAM-MD5, auth-user, auth-password (asked for where it is not "
+		"there), body, header, attach, data, and quit-after connect, helo, auth, mail or rcpt. TO may be several, by comma. The server is localhost if not said; it, and HOST, may have a port behind it, as mail.example.org:587. The "
 		"dialogue is shown as swaks does it: -> what we say, <- what the server says, ~> and <~ within TLS, ** where it refuses; "
 		"passwords are not shown. The exit status says where it went wrong, as swaks' does: 0 nowhere, 2 no connection, 21 banner, 22 "
 		"EHLO, 23 MAIL, 24 no recipient taken, 25 DATA, 26 the letter, 27 QUIT, 28 AUTH, 29 TLS, 32 EHLO in TLS, 6 it broke off, 1 "

@@ -24,12 +24,11 @@ static int run_tls(struct call *);
 
 const struct command command_tls = {
 	.name = "tls",
-	.forms =
-		"tls check HOST[:PORT] [--starttls smtp|lmtp|imap|pop3|none] [--name NAME] [--ca FILE]\n"
-		"tls check",
+	.forms = "tls check HOST [--starttls smtp|lmtp|imap|pop3|none] [--name NAME] [--ca FILE]\n"
+		 "tls check",
 	.about =
 		"Tells what TLS a server speaks: protocol, cipher, certificate, DANE, and what is wrong.",
-	.more = "The port is 25 if not said. On 465, 993 and 995 TLS is spoken from the first byte, elsewhere after STARTTLS "
+	.more = "HOST may have a port behind it, as mail.example.org:465; it is 25 if not said. On 465, 993 and 995 TLS is spoken from the first byte, elsewhere after STARTTLS "
 		"in the words of the port's protocol, unless --starttls says which (none: TLS from the first byte). --name is asked for "
 		"and must be in the certificate, HOST if not said; --ca names a file of authorities to trust besides the system's.\n"
 		"\n"

@@ -60,16 +60,20 @@ policy_lists(struct house *h, struct receiver_config *c, struct buffer *errors)
 static void
 facts_of_tls(struct session *s, struct arena *a, struct rule_facts *f)
 {
-	struct buffer      packed = { 0 };
-	struct tls_channel channel;
+	struct tls_facts t;
 
-	session_channel(s, &packed);
-	if (packed.len > 0 && tls_channel_read(arena_keep(a, buffer_bytes(&packed)), &channel)) {
-		f->fingerprint = channel.fingerprint;
-		f->subject = channel.subject;
-		f->tls_trusted = channel.trusted;
-	}
-	buffer_free(&packed);
+	if (!session_tls(s, &t))
+		return;
+	f->tls_protocol = arena_keep(a, bytes_of(t.version));
+	f->tls_cipher = arena_keep(a, bytes_of(t.cipher));
+	f->tls_bits = bytes_of(arena_printf(a, "%d", t.bits));
+	f->fingerprint = arena_keep(a, bytes_of(t.fingerprint));
+	f->key_fingerprint = arena_keep(a, bytes_of(t.key_fingerprint));
+	f->tls_trusted = t.trusted;
+	if (!t.trusted) /* a name that nobody vouches for is none */
+		return;
+	f->subject = arena_keep(a, bytes_of(t.subject));
+	f->issuer = arena_keep(a, bytes_of(t.issuer));
 }
 
 static void

@@ -519,3 +519,25 @@ tlsproxy_tls_loglevel = 1
     def __exit__(self, *_):
         subprocess.run(["postfix", "-c", self.etc, "stop"], capture_output=True, timeout=60)
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def test_rules_know_a_client_by_its_certificate(directory, authority, clients):
+    def fingerprint(who, digest):
+        return subprocess.run(["openssl", "x509", "-in", clients[who][0], "-noout", "-fingerprint", f"-{digest}"],
+                              capture_output=True, text=True).stdout.split("=")[1].strip()
+    known = directory / "relay_clientcerts"
+    known.write_text(fingerprint("untrusted", "sha1") + " by its fingerprint\n")
+    with House(smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile=str(authority[0]), smtpd_tls_fingerprint_digest="sha1",
+               relay_clientcerts=f"hash:{known}", dns_resolver="none", smtpd_tls_auth_only="yes",
+               smtpd_relay_restrictions="permit_tls_clientcerts, reject_unauth_destination") as h:
+        def relays(who):
+            s = smtplib.SMTP("127.0.0.1", h.ports["smtp"], timeout=20)
+            s.starttls(context=client_context(*(clients[who] or [])))
+            s.ehlo("client.example")
+            s.mail("a@example.org")
+            code = s.rcpt("x@example.net")[0]
+            s.quit()
+            return code
+        assert relays("untrusted") == 250
+        assert relays("trusted") == 554
+        assert relays("none") == 554
