@@ -609,6 +609,7 @@ begin_shaking(struct stream *s)
 {
 	s->stage = STAGE_SHAKING;
 	socket_secure(&s->socket);
+	s->blocked = s->socket.name != NULL; /* a client speaks first */
 	stream_rewatch(s);
 }
 

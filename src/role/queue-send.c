@@ -114,8 +114,11 @@ destination_of(struct queue_role *k, const struct transport *t, const char *next
 	buffer_printf(&key, "%s:%s", t->name, nexthop);
 	d = map_get(k->destinations, buffer_bytes(&key));
 	if (d == NULL) {
-		if (map_count(k->destinations) >= DESTINATIONS_IDLE_MOST)
+		if (map_count(k->destinations) >= k->destinations_most) {
 			destinations_sweep(k);
+			k->destinations_most =
+				2 * map_count(k->destinations) + DESTINATIONS_IDLE_MOST;
+		}
 		buffer_add_char(&key, '\0');
 		d = memory_take(sizeof *d);
 		d->key = text_keep(key.at);
@@ -836,6 +839,7 @@ queue_send_open(struct house *h)
 	struct queue_role *k = queue_of(h);
 
 	k->destinations = map_open();
+	k->destinations_most = DESTINATIONS_IDLE_MOST;
 	k->routes = map_open();
 	k->routing = map_open();
 	k->sending = map_open();

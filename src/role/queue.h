@@ -59,6 +59,7 @@ struct queue_role {
 	struct letter  **returning;        /* letters with refused recipients, this turn             */
 	size_t           returnings, returning_room;
 	struct compaction *compaction;
+	size_t           destinations_most; /* more than these are swept                              */
 	struct map      *destinations;     /* "smtp:example.com" -> struct destination               */
 	struct map      *routes;           /* domain, or sender and address, -> packed ROUTED        */
 	struct map      *routing;          /* ticket -> struct routing: asked of the clerk           */

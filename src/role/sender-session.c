@@ -156,6 +156,22 @@ tell_tls(struct contact *c)
 	c->delivery->tls = arena_copy(c->delivery->life, bytes_of(c->tls));
 }
 
+/* rfc7435: whose certificate it is was not asked, so nobody vouches for it. */
+static void
+note_tls(struct contact *c)
+{
+	struct tls_facts facts;
+	char             service[96];
+
+	if (!stream_tls_facts(c->stream, &facts))
+		return;
+	(void)snprintf(service, sizeof service, "%s/%s", sender_of(c->house)->common.syslog_name,
+	               c->config.lmtp ? "lmtp" : "smtp");
+	note_as(service,
+	        "Untrusted TLS connection established to %s: %s with cipher %s (%d/%d bits)",
+	        c->relay, facts.version, facts.cipher, facts.bits, facts.algorithm_bits);
+}
+
 static void
 contact_send(struct contact *c)
 {
@@ -292,6 +308,8 @@ secured(void *ctx, bool ok, const char *why)
 
 	if (c->closing)
 		return;
+	if (ok)
+		note_tls(c);
 	if (c->session != NULL) {
 		outgoing_secured(c->session, ok, why);
 		return;
