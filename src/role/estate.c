@@ -630,7 +630,7 @@ hold_hosts(struct opening *o)
 
 	(void)estate_read("/etc/hosts", &text);
 	buffer_add_char(&text, '\0');
-	(void)estate_hold(o, "hosts", text.at, -1, FROM(SENDER));
+	(void)estate_hold(o, "hosts", text.at, -1, FROM(SENDER) | FROM(POLICY));
 	buffer_free(&text);
 }
 

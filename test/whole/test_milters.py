@@ -447,3 +447,29 @@ def test_clamav_milter_finds_what_its_signature_says(tmp_path):
                 process.kill()
                 process.wait()
         shutil.rmtree(work)
+
+
+def kill_policy(house):
+    """When it is at work again."""
+    os.kill(next(p["pid"] for p in house.at_work() if p["role"] == "policy"), 9)
+    wait_for(lambda: any(p["role"] == "policy" and p["restarts"] > 0 for p in house.at_work()))
+
+
+def test_who_asks_the_filters_dies_and_clients_leave():
+    """What was going on is put off, what comes then goes its way; a letter whose client has left goes it, too."""
+    port = free_ports(1)[0]
+    with Told(f"inet:{port}@127.0.0.1", "eom=sleep:1"), House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no") as house:
+        house.command("domain", "add", "here.example")
+        house.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+        with house.smtp() as s:
+            s.ehlo("c.example")
+            assert s.docmd("MAIL FROM:<a@b.example>")[0] == 250
+            kill_policy(house)
+            assert s.docmd("RCPT TO:<u@here.example>")[0] == 451
+        s = house.smtp()
+        s.ehlo("c.example")
+        for command in ("MAIL FROM:<a@b.example>", "RCPT TO:<u@here.example>", "DATA"):
+            assert s.docmd(command)[0] in (250, 354)
+        s.send(b"Subject: left\r\n\r\nHello.\r\n.\r\n")
+        s.sock.close()
+        assert b"Subject: left" in one_letter(house)
