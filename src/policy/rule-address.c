@@ -119,8 +119,7 @@ refuse_unknown(struct rule_work *w, struct bytes address, struct bytes table, co
 			code = w->set->unknown_code[i];
 	return rule_reject_of(w, (int)code, class == rule_class_sender ? "5.1.0" : "5.1.1", address,
 	                      class,
-	                      arena_printf(w->life, "User unknown in %.*s", (int)table.len,
-	                                   table.at));
+	                      arena_printf(w->life, "User unknown in %s", rule_shown(w, table)));
 }
 
 /* "5.1.6 User has moved to ..." */

@@ -541,9 +541,8 @@ take_deferred(struct rule_work *w)
 
 	if (bytes_split(&rest, ' ', &code) && bytes_number(code, &n) && n >= 400 && n <= 599 &&
 	    bytes_split(&rest, ' ', &status) && status.len >= 5)
-		w->if_permit =
-			(struct rule_deferral){ true, (uint16_t)n, arena_copy(w->life, status),
-			                        arena_copy(w->life, rest) };
+		w->if_permit = (struct rule_deferral){ true, (uint16_t)n, rule_shown(w, status),
+			                               rule_shown(w, rest) };
 }
 
 struct rule_verdict

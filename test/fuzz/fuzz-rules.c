@@ -43,7 +43,7 @@ compile(struct bytes list, struct arena *a)
 	struct buffer            text = { 0 }, errors = { 0 }, warnings = { 0 };
 	struct settings         *s = settings_read(bytes_of(""), "main.cf", &errors, &warnings);
 	struct rule_world        world = { .is_pattern = is_pattern, .table_fault = table_fault, .class_of = class_of, .delimiters = "+-", .bare_parents = list.len % 2 == 0 };
-	struct policy_settings   set;
+	struct policy_settings   set = { 0 };
 	struct rules            *rules = NULL;
 	struct bytes             word;
 	const char             **item = arena_take_array(a, list.len + 1, sizeof *item);
@@ -52,7 +52,7 @@ compile(struct bytes list, struct arena *a)
 	while (bytes_split(&list, ' ', &word))
 		if (word.len > 0)
 			item[n++] = arena_copy(a, word);
-	if (settings_fill(s, &policy_setting_table, NULL, &set, &errors)) {
+	if (settings_fill(s, &policy_setting_table, NULL, &set, &errors) && settings_fill(s, &witness_setting_table, NULL, &set.witness, &errors)) {
 		set.list[RULE_SENDER] = (struct setting_list){ item, n };
 		set.classes = (struct setting_list){ classes, 1 };
 		rules = rules_compile(&set, &world, &errors, &warnings);

@@ -83,7 +83,7 @@ compile(const char *cf, struct buffer *errors, struct buffer *warnings)
 {
 	struct settings       *s = settings_read(bytes_of(cf), "main.cf", errors, warnings);
 	struct rule_world      world = { .is_pattern = is_pattern, .table_fault = table_fault, .class_of = class_of, .ctx = s, .delimiters = "+", .bare_parents = true };
-	struct policy_settings set;
+	struct policy_settings set = { 0 };
 	struct rules          *rules = NULL;
 
 	if (s != NULL && settings_fill(s, &policy_setting_table, NULL, &set, errors))

@@ -319,9 +319,9 @@ kit_lists(struct settings *s, enum receiver_kind kind, struct receiver_config *c
 	static const char *const relay[] = { "reject_unauth_destination" };
 	struct rule_world world = { kit_pattern, kit_table, kit_class, NULL, kind == KIND_LMTP, "+", true };
 	struct buffer errors = { 0 }, warnings = { 0 };
-	struct policy_settings set;
+	struct policy_settings set = { 0 };
 
-	if (!settings_fill(s, &policy_setting_table, c->listener, &set, &errors))
+	if (!settings_fill(s, &policy_setting_table, c->listener, &set, &errors) || !settings_fill(s, &witness_setting_table, c->listener, &set.witness, &errors))
 		return;
 	if (world.lmtp) {
 		set.list[RULE_RELAY] = (struct setting_list){ relay, 1 };
