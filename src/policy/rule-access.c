@@ -350,6 +350,7 @@ rule_access_host(struct rule_work *w, const struct rule_step *s, struct bytes ho
 	bool      bare = w->rules->bare_parents, number = rule_host_address(host);
 	ptrdiff_t dot;
 
+	*found = false;
 	for (unsigned i = 0; host.len > 0 && i < LABELS_MOST; i++) {
 		enum rule_result r = rule_access_key(w, s, host, whole, name, class, found);
 
@@ -370,6 +371,7 @@ rule_access_network(struct rule_work *w, const struct rule_step *s, struct bytes
 {
 	char part = bytes_find(address, ':') >= 0 ? ':' : '.';
 
+	*found = false;
 	while (address.len > 0) {
 		ptrdiff_t        last = bytes_find_last(address, part);
 		enum rule_result r = rule_access_key(w, s, address, whole, name, class, found);
