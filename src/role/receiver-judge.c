@@ -112,6 +112,13 @@ seen_now(struct letter *l, struct bytes packed)
 	(void)bytes_string(d.message_id, f->message_id, sizeof f->message_id);
 }
 
+void
+passage_finish(struct passage *p)
+{
+	if (!author_ask(p))
+		letter_judged(p->letter, VERDICT_ACCEPT, "", p->prefix, p->digest);
+}
+
 /* The content is what it will be: what is kept is what the digest is of. */
 static void
 last_step(struct passage *p)
@@ -120,7 +127,7 @@ last_step(struct passage *p)
 		p->step = PASSAGE_DIGEST;
 		ask_judge(p);
 	} else
-		letter_judged(p->letter, VERDICT_ACCEPT, "", p->prefix, p->digest);
+		passage_finish(p);
 }
 
 /* Who is asked about the letter besides.  True: passage_go_on(), _refuse() or _discard() will follow. */
@@ -192,7 +199,8 @@ verifier_answered(struct question *q, const struct bytes *body)
 		passage_refuse(p, VERDICT_LATER, NULL);
 	else {
 		seen_now(p->letter, w.digest);
-		letter_judged(p->letter, VERDICT_ACCEPT, "", p->prefix, w.digest);
+		p->digest = arena_keep(p->letter->life, w.digest);
+		passage_finish(p);
 	}
 }
 

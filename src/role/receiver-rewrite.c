@@ -119,8 +119,8 @@ part_of_address(char c)
 }
 
 /* The field with one address in the place of another; names in quotes are nobody's address. */
-static void
-put_field(struct bytes field, struct bytes old, struct bytes new, struct buffer *out)
+void
+rewrite_address_in(struct bytes field, struct bytes old, struct bytes new, struct buffer *out)
 {
 	bool   quoted = false;
 	size_t from = 0;
@@ -168,7 +168,7 @@ put_fields(struct rewriting *w, const struct word_rewrite *said)
 			    bytes_find(new, '\r') >= 0)
 				continue;
 			buffer_reset(&next);
-			put_field(buffer_bytes(&field), w->asked[i].address, new, &next);
+			rewrite_address_in(buffer_bytes(&field), w->asked[i].address, new, &next);
 			buffer_reset(&field);
 			buffer_add(&field, buffer_bytes(&next));
 		}

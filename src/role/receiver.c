@@ -451,7 +451,9 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_DIRECTORY_NEW: ask_forget(receiver_of(h)); return true;
 	case WORD_POLICY_SAID: return hear_policy_said(h, ticket, body);
 	case WORD_MILTER_SAID: return hear_milter_said(h, ticket, body);
-	case WORD_SENDER_SAID: return hear_sender_said(h, ticket, body);
+	case WORD_SENDER_SAID:
+		return author_heard(receiver_of(h), ticket, body) ||
+		       hear_sender_said(h, ticket, body);
 	case WORD_BAN: return bans_hear(receiver_of(h)->bans, body, clock_patient_ms());
 	case WORD_FLUSHED: return hear_flushed(h, ticket, body);
 	case WORD_LOOKED: return hear_looked(h, ticket, body);
@@ -488,8 +490,10 @@ receiver_lost(struct house *h, enum role role, uint32_t index)
 
 	if (role == VERIFIER)
 		questions_lost(&r->questions, index);
-	if (role == CLERK)
+	if (role == CLERK) {
 		ask_lost(r);
+		authors_lost(r);
+	}
 	if (role == QUEUE) {
 		letters_queue_lost(r);
 		ask_queue_lost(r);

@@ -30,6 +30,8 @@ struct passage {
 	struct checks_said   *said;          /* NULL: checks had nothing to say    */
 	size_t                hooks;         /* so many have been asked            */
 	uint32_t              scan;          /* ticket of SCAN                     */
+	uint32_t              author;        /* ticket of SENDER_ASK               */
+	bool                  author_asked;
 	char                  no_id[24];     /* stands for the id, which is not known when they look */
 	struct editing       *editing;       /* NULL: its content is not being made anew */
 	struct filtering     *filtering;     /* NULL: no mail filters look at it, or they have */
@@ -90,7 +92,7 @@ struct receiver {
 	unsigned         overrides[KINDS];      /* enum receive_override */
 	bool             checks[KINDS]; /* whether letters are looked at with header or body checks */
 	struct scan_settings scan[KINDS];
-	struct map      *scanning;     /* ticket -> passage                        */
+	struct map      *scanning, *authors;   /* ticket -> passage                */
 	bool             filters[KINDS]; /* whether there may be mail filters      */
 	int              filters_default[KINDS];   /* enum milter_default          */
 	struct map      *filterings;   /* ticket -> session they are told of       */
@@ -157,6 +159,8 @@ void milter_tick(struct receiver *);
 
 /* receiver-rewrite.c */
 void rewrite_settings(struct receiver *);
+/* The field with one address in the place of another. */
+void rewrite_address_in(struct bytes field, struct bytes old, struct bytes new, struct buffer *out);
 /* True: `then` will be called, once; false: there is nothing to ask. */
 bool rewrite_ask(struct house *, struct letter *, void (*then)(struct house *, struct letter *, bool good));
 bool hear_rewritten(struct house *, uint32_t ticket, struct bytes body);
@@ -190,6 +194,15 @@ void passage_discard(struct passage *);
 void passage_go_on(struct passage *);
 /* The descriptor and place of the content; -1: it is in *content. */
 int  passage_content(const struct passage *, struct bytes *content, uint64_t *at, uint64_t *len);
+
+/* All are content with it but perhaps its author's owner. */
+void passage_finish(struct passage *);
+
+/* receiver-author.c */
+bool author_ask(struct passage *);
+bool author_heard(struct receiver *, uint32_t ticket, struct bytes body);
+void author_drop(struct passage *);
+void authors_lost(struct receiver *);
 
 /* receiver-scan.c */
 void scan_settings_read(struct receiver *);

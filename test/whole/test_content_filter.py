@@ -161,3 +161,31 @@ def test_missing_fields_of_strangers_are_added_when_asked():
         got = wait_for(lambda: len(l := house.letters()) == 2 and [m for m in l if b"Subject: y" in m])[0]
         assert b"\r\nDate: " in got and b"\r\nMessage-ID: <" in got and b"From: <a@example.org>" in got
         assert b"Bcc: kept" in got and b"X-Own" not in got
+
+
+def submit(house, letter):
+    with smtplib.SMTP("127.0.0.1", house.ports["submission"], timeout=20) as s:
+        s.starttls(context=ssl_context())
+        s.login("u@here.example", "secret-of-theirs")
+        try:
+            s.sendmail("u@here.example", ["u@here.example"], letter)
+        except smtplib.SMTPDataError as no:
+            return f"{no.smtp_code} {no.smtp_error.decode()}"
+        return "250"
+
+
+def test_R23_the_author_of_a_submitted_letter_is_its_user():
+    with Scanned("", **{"submission/smtpd_header_from_check": "reject"}) as house:
+        assert submit(house, b"From: <u@here.example>\r\nSubject: own\r\n\r\nx\r\n") == "250"
+        assert submit(house, b"Subject: none\r\n\r\nx\r\n") == "250"
+        assert submit(house, b"From: Boss <boss@here.example>\r\nSubject: other\r\n\r\nx\r\n").startswith("553 5.7.1")
+        assert house.post(b"From: boss@elsewhere.example\r\nSubject: stranger\r\n\r\nx\r\n").startswith("250")
+        house.write_settings(**{"submission/smtpd_header_from_check": "rewrite"})
+        house.command("reload")
+        filling = b"0123456789abcdef\r\n" * 40000
+        assert submit(house, b"To: x@y.example\r\nFrom: \"boss@here.example\"\r\n <boss@here.example>\r\nSubject: other\r\n\r\nx\r\n") == "250"
+        assert submit(house, b"From: boss@here.example\r\nSubject: large\r\n\r\n" + filling) == "250"
+        got = wait_for(lambda: len(l := house.letters()) == 5 and l)
+        one = [m for m in got if b"Subject: other" in m][0]
+        assert b"From: \"boss@here.example\"\r\n <u@here.example>\r\n" in one
+        assert b"From: u@here.example\r\nSubject: large\r\n\r\n" + filling in [m for m in got if b"large" in m][0]

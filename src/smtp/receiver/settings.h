@@ -21,6 +21,8 @@ enum bare_newline { BARE_NORMALIZE, BARE_REJECT };
 enum screen_action { SCREEN_IGNORE, SCREEN_ENFORCE, SCREEN_DROP };
 /* Whose MT-PRIORITY is believed; nobody's: it is not offered. */
 enum priority_permitted { PRIORITY_NOBODY, PRIORITY_USERS, PRIORITY_TRUSTED, PRIORITY_ALL };
+/* What becomes of a From that is not the user's. */
+enum from_check { FROM_UNCHECKED, FROM_REFUSED, FROM_REWRITTEN };
 enum receiver_kind { KIND_SMTP, KIND_SUBMISSION, KIND_SUBMISSIONS, KIND_LMTP, KINDS };
 
 struct receiver_settings {
@@ -54,6 +56,7 @@ struct receiver_settings {
 	/* what is made of a letter's header */
 	struct setting_list drop_fields;
 	bool    add_missing;
+	int     from_check;             /* enum from_check                      */
 	const char *content_filter;     /* "transport:nexthop", "" none        */
 	/* sizes */
 	int64_t message_size, line_length, header_size, header_total;
