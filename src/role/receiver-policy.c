@@ -83,6 +83,8 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 		                                  [OWNER_OTHER] = OWNED_BY_OTHER,
 		                                  [OWNER_NONE] = OWNED_BY_NONE,
 		                                  [OWNER_LATER] = OWNED_LATER };
+	const struct visit          *v = *session_held(s);
+	const struct peer           *here = &v->here;
 	struct session_facts         is;
 
 	session_facts(s, &is);
@@ -123,6 +125,10 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 	                                    ((struct visit *)*session_held(s))->number,
 	                                    (unsigned long long)is.number));
 	f->port = bytes_of(arena_printf(a, "%u", is.peer->port));
+	if (here->family == AF_INET || here->family == AF_INET6) {
+		f->server_address = bytes_of(here->text);
+		f->server_port = bytes_of(arena_printf(a, "%u", here->port));
+	}
 	if (is.secure)
 		facts_of_tls(s, a, f);
 }

@@ -130,8 +130,8 @@ enter(void *ctx, int fd, const struct peer *peer)
 		return;
 	}
 	v = visit_begin(r, d->config, peer);
-	if (d->config->filters)
-		(void)peer_here(fd, &v->here);
+	if (!peer_here(fd, &v->here))
+		v->here = (struct peer){ .family = AF_UNSPEC };
 
 	v->session =
 		connection_open(r->house->loop, fd, d->config, peer, &from_the_house, r->house);

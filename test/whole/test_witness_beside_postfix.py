@@ -207,3 +207,18 @@ def test_says_what_postfix_says(both, case):
         assert ours.startswith("250"), (ours, theirs)
     else:
         assert ours == theirs
+
+
+def test_services_hear_what_postfix_tells_them(both, world):
+    """The same attributes in the same order; what is of the connection or of the server itself differs."""
+    service = world[3]
+    said = []
+    for port in (both[0].port, both[1].ports["smtp"]):
+        before = len(service.requests)
+        tell(port, "service-dunno")
+        said.append(service.requests[before][0])
+    theirs, ours = said
+    assert [l.partition("=")[0] for l in ours] == [l.partition("=")[0] for l in theirs]
+    own = ("client_port", "server_port", "instance")
+    assert [l for l in ours if not l.startswith(own)] == [l for l in theirs if not l.startswith(own)]
+    assert all(l.partition("=")[2] for l in ours if l.startswith(own))
