@@ -89,7 +89,7 @@ rule_tell(struct rule_work *w, const char *form, ...)
 	buffer_add_char(w->trace, '\n');
 }
 
-static struct bytes
+__attribute__((format(printf, 2, 0))) static struct bytes
 printed(struct rule_work *w, const char *form, va_list list)
 {
 	struct buffer b = { 0 };
