@@ -186,8 +186,6 @@ struct bytes session_user(const struct session *);        /* who logged in; "" n
 /* It said more than it may before it has heard the answer to the command being done (rfc2920:3.1). */
 bool session_out_of_turn(const struct session *);
 void session_channel(const struct session *, struct buffer *);
-/* What TLS was agreed on; false: none. */
-bool session_tls(const struct session *, struct tls_facts *);
 bool session_offers_binding(const struct session *);      /* a mechanism that binds the channel */
 bool session_waits(const struct session *);               /* for the house   */
 void **session_held(struct session *);                    /* a place for the house */

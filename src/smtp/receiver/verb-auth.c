@@ -59,12 +59,6 @@ session_channel(const struct session *s, struct buffer *out)
 	s->mouth->channel(s->mouth_of, out);
 }
 
-bool
-session_tls(const struct session *s, struct tls_facts *out)
-{
-	return s->secure && s->mouth->tls(s->mouth_of, out);
-}
-
 void
 auth_end(struct session *s)
 {
