@@ -12,7 +12,7 @@
 
 enum { SOON_DAYS = 14, NAMES_SHOWN = 20 };
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 add_line(struct buffer *to, const char *form, va_list list)
 {
 	buffer_vprintf(to, form, list);
