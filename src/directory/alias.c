@@ -197,6 +197,9 @@ alias_user(struct walk *w, size_t at, struct bytes user, bool own, struct bytes 
 
 	if (o != DIRECTORY_OK)
 		return o;
+	o = transport_user(w, at, user, detail);
+	if (o != DIRECTORY_NONE)
+		return o;
 	return walk_target(
 		w,
 		&(struct directory_target){

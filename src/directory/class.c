@@ -115,6 +115,18 @@ act(struct walk *w, struct bytes value, struct bytes *copy)
 	return bytes_equal(word, BYTES("OK")) ? DIRECTORY_OK : DIRECTORY_NONE;
 }
 
+/* ---- another server's ---- */
+
+enum directory_outcome
+walk_elsewhere(struct walk *w, size_t at)
+{
+	const struct step *s = &w->todo[at];
+	struct address     there = { s->key.typed, s->key.domain };
+
+	return walk_target(w, &(struct directory_target){ .address = address_text(w->a, &there),
+	                                                  .sender = s->owner });
+}
+
 /* ---- local ------------------------------------------------------------------- */
 
 /* $user and its like in luser_relay. */
@@ -208,6 +220,18 @@ local_listed(struct walk *w, const struct directory_key *k)
 	return outcome_of(lookup_address(w->r->lookups, &others, &key, &value, &extension));
 }
 
+/* local_transport has them all; who there is local_recipient_maps say. */
+static enum directory_outcome
+local_elsewhere(struct walk *w, size_t at)
+{
+	enum directory_outcome o = DIRECTORY_OK;
+
+	resolve_tell(w->r, "local_transport: %s", w->rules->local_transport);
+	if (at == 0 && w->r->asked_at_rcpt && w->rules->local_recipient_maps.count > 0)
+		o = local_listed(w, &w->todo[at].key);
+	return o == DIRECTORY_OK ? walk_elsewhere(w, at) : o;
+}
+
 static enum directory_outcome
 deliver_local(struct walk *w, size_t at)
 {
@@ -221,6 +245,8 @@ deliver_local(struct walk *w, size_t at)
 	w->table = "local recipient table";
 	if (bytes_is(key.local, rules->double_bounce_sender))
 		return DIRECTORY_DISCARDED; /* an answer to what must not be answered */
+	if (!transport_is_own(rules->local_transport))
+		return local_elsewhere(w, at);
 	o = alias_open(w, at, &key);
 	if (o == DIRECTORY_NONE && parted)
 		o = alias_open(w, at, &bare);
@@ -306,6 +332,30 @@ mailbox_person(struct walk *w, size_t at)
 	               : o;
 }
 
+/* virtual_transport has them all; virtual_mailbox_maps say who there is, if they say anything. */
+static enum directory_outcome
+mailbox_elsewhere(struct walk *w, size_t at, struct lookup_key key)
+{
+	struct bytes           value, extension, copy;
+	enum table_outcome     got;
+	enum directory_outcome o;
+
+	resolve_tell(w->r, "virtual_transport: %s", w->rules->virtual_transport);
+	if (w->rules->virtual_mailbox_maps.count == 0)
+		return walk_elsewhere(w, at);
+	got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value,
+	                     &extension);
+	if (got != TABLE_FOUND)
+		return outcome_of(got);
+	o = act(w, value, &copy);
+	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
+		return o;
+	if (copy.len > 0 && walk_lead(w, at, rules_complete(w->r, copy, BYTES(""), BYTES("")),
+	                              BYTES("")) == DIRECTORY_LOOP)
+		return DIRECTORY_LOOP;
+	return walk_elsewhere(w, at);
+}
+
 static enum directory_outcome
 deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
 {
@@ -319,6 +369,8 @@ deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
 	w->table = "virtual mailbox table";
 	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
 		return o;
+	if (!transport_is_own(w->rules->virtual_transport))
+		return mailbox_elsewhere(w, at, key);
 	got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value,
 	                     &extension);
 	if (got == TABLE_NONE && (o = mailbox_person(w, at)) != DIRECTORY_NONE)
@@ -339,10 +391,9 @@ deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
 static enum directory_outcome
 deliver_relay(struct walk *w, size_t at)
 {
-	const struct step *s = &w->todo[at];
-	struct address     there = { s->key.typed, s->key.domain };
-	struct bytes       value, extension;
-	struct lookup_key  key = rules_key(w->r, &s->key, CLASS_RELAY, LOOKUP_FULL | LOOKUP_DOMAIN);
+	struct bytes      value, extension;
+	struct lookup_key key =
+		rules_key(w->r, &w->todo[at].key, CLASS_RELAY, LOOKUP_FULL | LOOKUP_DOMAIN);
 	enum table_outcome o;
 
 	w->table = "relay recipient table";
@@ -352,8 +403,7 @@ deliver_relay(struct walk *w, size_t at)
 		if (o != TABLE_FOUND)
 			return outcome_of(o);
 	}
-	return walk_target(w, &(struct directory_target){ .address = address_text(w->a, &there),
-	                                                  .sender = s->owner });
+	return walk_elsewhere(w, at);
 }
 
 enum directory_outcome

@@ -43,10 +43,30 @@ of_sender(struct resolving *r, const struct setting_list *tables, struct bytes s
 	return o;
 }
 
+/* What is ours by its domain, and another server has it. */
+static enum directory_outcome
+by_own_class(struct resolving *r, const struct directory_key *k, enum mail_class class,
+             struct nexthop *n)
+{
+	struct bytes           value = bytes_of(r->rules->virtual_transport), detail;
+	struct directory_key   bare = *k;
+	enum directory_outcome o = DIRECTORY_OK;
+
+	if (class == CLASS_LOCAL) {
+		(void)key_bare(r->rules->delimiter, k, &bare, &detail);
+		o = transport_local(r, bare.local, &value);
+	}
+	*n = (struct nexthop){ .transport = "", .destination = "" };
+	if (o == DIRECTORY_OK)
+		apply(r->arena, value, k->domain, n);
+	return o;
+}
+
 /* default_transport or relay_transport; where these name no destination, relayhost, and then the domain. */
 static enum directory_outcome
-by_class(struct resolving *r, struct bytes domain, struct bytes sender, struct nexthop *n)
+by_class(struct resolving *r, const struct directory_key *k, struct bytes sender, struct nexthop *n)
 {
+	struct bytes                domain = k->domain;
 	const struct resolve_rules *rules = r->rules;
 	enum mail_class class;
 	struct bytes           value, rest;
@@ -54,6 +74,8 @@ by_class(struct resolving *r, struct bytes domain, struct bytes sender, struct n
 
 	if (o != DIRECTORY_OK)
 		return o;
+	if (class == CLASS_LOCAL || class == CLASS_VIRTUAL_MAILBOX)
+		return by_own_class(r, k, class, n);
 	*n = (struct nexthop){ .transport = "smtp", .destination = "" };
 	value = BYTES("");
 	if (class != CLASS_RELAY)
@@ -106,9 +128,11 @@ resolve_nexthop(struct resolving *r, struct bytes address, struct bytes sender, 
 	if (!directory_key(address, rules->myorigin, r->arena, &k) &&
 	    !directory_key_of_stranger(address, r->arena, &k))
 		return DIRECTORY_OK;
-	o = by_class(r, k.domain, sender, n);
+	o = by_class(r, &k, sender, n);
 	p = o == DIRECTORY_OK || o == DIRECTORY_WAIT ? by_table(r, &k, n) : o;
 	n->domain_alone = rules->transport_maps.count == 0 && rules->sender_relayhosts.count == 0 &&
-	                  rules->sender_transports.count == 0;
+	                  rules->sender_transports.count == 0 &&
+	                  rules->mailbox_transport_maps.count == 0 &&
+	                  rules->fallback_transport_maps.count == 0;
 	return o == DIRECTORY_OK ? p : o;
 }

@@ -56,6 +56,7 @@ struct resolve_rules {
 	struct setting_list virtual_uid_maps, virtual_gid_maps;
 	const char *always_bcc, *luser_relay, *default_privs, *double_bounce_sender, *empty_recipient;
 	const char *mailbox_transport, *fallback_transport, *default_transport, *relay_transport, *relayhost;
+	const char *local_transport, *virtual_transport;
 	bool append_at_myorigin, append_dot_mydomain, percent_hack, bangpath;
 	bool owner_special, expand_owner;
 	int64_t depth_most, virtuals_most, duplicates, virtual_minimum_uid;
@@ -100,6 +101,8 @@ enum mailbox_way { MAILBOX_OWN, MAILBOX_COMMAND, MAILBOX_REFUSED, MAILBOX_DISCAR
 /* mailbox_transport_maps, mailbox_transport, mailbox_command_maps; the text is the command, or the reply with its
    status.  OK or WAIT. */
 enum directory_outcome resolve_mailbox(struct resolving *, struct bytes user, enum mailbox_way *, struct bytes *text);
+/* What is wrong with it as a value of local_transport or virtual_transport; NULL nothing. */
+const char *transport_class_fault(const char *value);
 /* What is wrong with it as a value of fallback_transport, or of mailbox_transport; NULL nothing. */
 const char *transport_fault(const char *value, bool fallback);
 

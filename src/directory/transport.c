@@ -3,13 +3,23 @@
 #include "directory/walk.h"
 #include <string.h>
 
-enum transport { TRANSPORT_OWN, TRANSPORT_ERROR, TRANSPORT_DISCARD, TRANSPORT_VIRTUAL, TRANSPORTS };
+enum transport {
+	TRANSPORT_OWN,
+	TRANSPORT_ERROR,
+	TRANSPORT_DISCARD,
+	TRANSPORT_VIRTUAL,
+	TRANSPORT_SENT,
+	TRANSPORT_RELAY,
+	TRANSPORT_LMTP,
+	TRANSPORTS
+};
 
 /* NAME:REST.  TRANSPORTS: it is none that we have. */
 static enum transport
 transport_of(struct bytes value, struct bytes *rest)
 {
-	static const char *const names[TRANSPORTS] = { "local", "error", "discard", "virtual" };
+	static const char *const names[TRANSPORTS] = { "local", "error", "discard", "virtual",
+		                                       "smtp",  "relay", "lmtp" };
 	ptrdiff_t                colon = bytes_find(value, ':');
 	struct bytes             name = colon < 0 ? value : bytes_cut(value, 0, (size_t)colon);
 	enum transport           t = TRANSPORT_OWN;
@@ -22,6 +32,27 @@ transport_of(struct bytes value, struct bytes *rest)
 	return t;
 }
 
+bool
+transport_is_own(const char *value)
+{
+	struct bytes   rest;
+	enum transport t = transport_of(bytes_of(value), &rest);
+
+	return t == TRANSPORT_OWN || t == TRANSPORT_VIRTUAL;
+}
+
+const char *
+transport_class_fault(const char *value)
+{
+	struct bytes   rest, text = bytes_of(value);
+	enum transport t = transport_of(text, &rest);
+
+	if (t != TRANSPORTS || bytes_starts(text, BYTES("retry:")) ||
+	    bytes_starts(text, BYTES("hold:")))
+		return NULL;
+	return "this version has the transports local:, virtual:, smtp:, relay:, lmtp:, error:TEXT, retry:TEXT, discard: and hold: here";
+}
+
 const char *
 transport_fault(const char *value, bool fallback)
 {
@@ -32,8 +63,8 @@ transport_fault(const char *value, bool fallback)
 		return "virtual: is for names that no user has, in fallback_transport; virtual_mailbox_maps are for the others";
 	if (t == TRANSPORTS)
 		return fallback
-		               ? "this version has the transports error:TEXT, discard: and virtual: here"
-		               : "this version has the transports error:TEXT, discard: and local: here";
+		               ? "this version has the transports error:TEXT, discard:, smtp:, relay:, lmtp: and virtual: here"
+		               : "this version has the transports error:TEXT, discard:, smtp:, relay:, lmtp: and local: here";
 	return NULL;
 }
 
@@ -114,11 +145,58 @@ go(struct walk *w, size_t at, const char *setting, struct bytes value)
 	case TRANSPORT_ERROR: w->reply = error_reply(rest, w->a); return DIRECTORY_REFUSED;
 	case TRANSPORT_DISCARD: return DIRECTORY_DISCARDED;
 	case TRANSPORT_VIRTUAL: return class_deliver(w, at, CLASS_VIRTUAL_MAILBOX, BYTES(""));
+	case TRANSPORT_SENT:
+	case TRANSPORT_RELAY:
+	case TRANSPORT_LMTP: return walk_elsewhere(w, at);
 	default: break;
 	}
 	warn_("directory: %.*s in %s: %s", (int)value.len, value.at, setting,
 	      transport_fault(arena_copy(w->a, value), true));
 	return DIRECTORY_LATER;
+}
+
+/* A user's mail that another server keeps (a .forward is not read then), or NONE. */
+enum directory_outcome
+transport_user(struct walk *w, size_t at, struct bytes user, struct bytes detail)
+{
+	const struct resolve_rules *rules = w->rules;
+	const struct step          *s = &w->todo[at];
+	struct bytes                value, rest;
+	enum table_outcome          o;
+	const char                 *delimiter = detail.len > 0 ? rules->delimiter : "";
+
+	if (rules->mailbox_transport_maps.count == 0 && rules->mailbox_transport[0] == '\0')
+		return DIRECTORY_NONE;
+	o = find_way(w->r, &rules->mailbox_transport_maps, rules->mailbox_transport, user, &value);
+	if (o != TABLE_FOUND)
+		return outcome_of(o);
+	if (transport_of(value, &rest) < TRANSPORT_SENT || transport_of(value, &rest) == TRANSPORTS)
+		return DIRECTORY_NONE;
+	resolve_tell(w->r, "mailbox_transport: %.*s", (int)value.len, value.at);
+	return walk_target(w, &(struct directory_target){
+				      .address = bytes_of(
+					      arena_printf(w->a, "%.*s%.1s%.*s@%.*s", (int)user.len,
+	                                                   user.at, delimiter, (int)detail.len,
+	                                                   detail.at, (int)s->key.domain.len,
+	                                                   s->key.domain.at)),
+				      .sender = s->owner,
+			      });
+}
+
+enum directory_outcome
+transport_local(struct resolving *r, struct bytes user, struct bytes *value)
+{
+	const struct resolve_rules *rules = r->rules;
+	enum table_outcome          o;
+
+	*value = bytes_of(rules->local_transport);
+	if (!transport_is_own(rules->local_transport))
+		return DIRECTORY_OK;
+	o = find_way(r, &rules->mailbox_transport_maps, rules->mailbox_transport, user, value);
+	if (o == TABLE_FOUND && transport_is_own(arena_copy(r->arena, *value)))
+		o = find_way(r, &rules->fallback_transport_maps, rules->fallback_transport, user,
+		             value);
+	return o == TABLE_FOUND ? DIRECTORY_OK : outcome_of(o);
 }
 
 enum directory_outcome

@@ -51,6 +51,8 @@ bool walk_inside(const struct walk *, size_t at, const struct directory_key *);
 bool walk_opened(const struct walk *, const struct directory_key *);
 /* The step turned out to be this alias. */
 void walk_open(struct walk *, size_t at, const struct directory_key *);
+/* The step's address goes to another server. */
+enum directory_outcome walk_elsewhere(struct walk *, size_t at);
 /* The name without its detail; false: there is none to take off. */
 bool key_bare(const char *delimiters, const struct directory_key *, struct directory_key *bare, struct bytes *detail);
 /* In words, where somebody listens. */
@@ -82,6 +84,12 @@ enum directory_outcome alias_virtual(struct walk *, size_t at, enum mail_class);
 
 /* transport.c: mailbox_transport and fallback_transport of a name that nobody has; NONE: they say nothing of it */
 enum directory_outcome transport_unknown(struct walk *, size_t at, struct bytes user);
+/* mailbox_transport of a user, when another server has their mailbox; NONE: it has not. */
+enum directory_outcome transport_user(struct walk *, size_t at, struct bytes user, struct bytes detail);
+/* What leads a local address elsewhere: local_transport, mailbox_transport, fallback_transport. */
+enum directory_outcome transport_local(struct resolving *, struct bytes user, struct bytes *value);
+/* Whether a value of local_transport or virtual_transport says our own mailboxes. */
+bool transport_is_own(const char *value);
 
 /* rules.c */
 enum table_outcome rules_domain(struct resolving *, const char *setting, const struct setting_list *, struct bytes domain, struct bytes *value);

@@ -15,8 +15,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "everything lies below mail_directory" },
 	{ "html_directory",
 	  "there is one program and nothing of it lies elsewhere" },
-	{ "local_transport",
-	  "transport_maps lead mail elsewhere; what is ours is delivered to our own mailboxes" },
 	{ "mailq_path",
 	  "there is one program and nothing of it lies elsewhere" },
 	{ "manpage_directory",
@@ -119,8 +117,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "tickets are made with AES-256" },
 	{ "virtual_mailbox_limit",
 	  "quota_storage says how much an account may hold" },
-	{ "virtual_transport",
-	  "transport_maps lead mail elsewhere; what is ours is delivered to our own mailboxes" },
 };
 /* clang-format on */
 

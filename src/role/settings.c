@@ -785,11 +785,14 @@ check_classes(struct check *c)
 static void
 check_transports(struct check *c)
 {
-	static const char *const names[] = { "mailbox_transport", "fallback_transport" };
+	static const char *const names[] = { "mailbox_transport", "fallback_transport",
+		                             "local_transport", "virtual_transport" };
 
 	for (size_t i = 0; i < COUNT(names); i++) {
 		const char *value = settings_value(c->settings, names[i]);
-		const char *wrong = value != NULL ? transport_fault(value, i == 1) : NULL;
+		const char *wrong = value == NULL ? NULL
+		                    : i < 2       ? transport_fault(value, i == 1)
+		                                  : transport_class_fault(value);
 		if (wrong != NULL)
 			complain(c, line_of(c->settings, names[i]), "%s = %s: %s", names[i], value,
 			         wrong);

@@ -367,9 +367,10 @@ def test_mailbox_transport_after_forward(served, user):
 
 
 @pytest.mark.parametrize("setting, value, words", [
-    ("mailbox_transport", "lmtp:unix:private/dovecot-lmtp", "this version has the transports error:TEXT, discard: and local: here"),
+    ("mailbox_transport", "maildrop:", "this version has the transports error:TEXT, discard:, smtp:, relay:, lmtp: and local: here"),
     ("mailbox_transport", "virtual:", "virtual_mailbox_maps"),
-    ("fallback_transport", "relay:[127.0.0.1]", "this version has the transports error:TEXT, discard: and virtual: here"),
+    ("fallback_transport", "maildrop:", "this version has the transports error:TEXT, discard:, smtp:, relay:, lmtp: and virtual: here"),
+    ("virtual_transport", "maildrop:", "this version has the transports local:, virtual:, smtp:"),
 ])
 def test_a_transport_that_is_not_there_is_refused_with_the_settings(tmp_path, setting, value, words):
     main = tmp_path / "main.cf"
