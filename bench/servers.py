@@ -50,6 +50,15 @@ def port_open(port):
 		return False
 
 
+def path_open(path):
+	"""Daemons of other accounts must be able to walk in from above."""
+	while path != "/":
+		mode = os.stat(path).st_mode
+		if not mode & 0o001:
+			os.chmod(path, (mode & 0o7777) | 0o011)
+		path = os.path.dirname(path)
+
+
 def process_tree(root):
 	"""Process ids of root and all its descendants."""
 	parents = {}
@@ -68,6 +77,18 @@ def process_tree(root):
 			tree.append(pid)
 			todo += parents.get(pid, [])
 	return tree
+
+
+def process_seconds(pids):
+	"""Processor time of these and of their children that have ended."""
+	total = 0
+	for pid in pids:
+		try:
+			with open("/proc/%d/stat" % pid, "rb") as f:
+				total += sum(map(int, f.read().rsplit(b")", 1)[1].split()[11:15]))
+		except OSError:
+			pass
+	return total / os.sysconf("SC_CLK_TCK")
 
 
 def process_lives(pid):
@@ -177,7 +198,9 @@ scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
 
-	def __init__(self, directory, port, log=False):
+	def __init__(self, directory, port, log=False, settings=None, files=None):
+		self.settings = settings or {}
+		self.files = files or {}	# shown to it in the place of the machine's
 		self.dir = os.path.join(directory, "postfix")
 		self.smtp_port = port
 		self.log = log
@@ -203,13 +226,7 @@ postlog unix-dgram n - n - 1 postlogd
 		import pwd
 		for sub in ("etc", "spool", "data", "mail"):
 			os.makedirs(os.path.join(self.dir, sub))
-		# Its daemons must be able to walk in from above.
-		path = self.dir
-		while path != "/":
-			mode = os.stat(path).st_mode
-			if not mode & 0o001:
-				os.chmod(path, (mode & 0o7777) | 0o011)
-			path = os.path.dirname(path)
+		path_open(self.dir)
 		os.chown(os.path.join(self.dir, "data"),
 		    pwd.getpwnam("postfix").pw_uid, 0)
 		os.chown(os.path.join(self.dir, "mail"), self.OWNER, self.OWNER)
@@ -219,7 +236,9 @@ postlog unix-dgram n - n - 1 postlogd
 			"log": os.path.join(self.dir, "log") if self.log else "",
 		}
 		with open(os.path.join(self.config, "main.cf"), "w") as f:
-			f.write(self.MAIN.format(**values))
+			# The last word on a name is the one that counts.
+			f.write(self.MAIN.format(**values) + "".join("%s = %s\n" % pair
+			    for pair in self.settings.items()))
 		with open(os.path.join(self.config, "master.cf"), "w") as f:
 			f.write(self.MASTER.format(**values))
 		with open(os.path.join(self.config, "vmailbox"), "w") as f:
@@ -229,8 +248,13 @@ postlog unix-dgram n - n - 1 postlogd
 		wait_until(lambda: port_open(self.smtp_port), 20, "Postfix")
 
 	def control(self, verb):
-		done = subprocess.run(["postfix", "-c", self.config, verb],
-		    capture_output=True, text=True)
+		command = ["postfix", "-c", self.config, verb]
+		if self.files:
+			mounts = "".join("mount --bind %s %s && " % (ours, theirs)
+			    for theirs, ours in self.files.items())
+			command = ["unshare", "-m", "--propagation", "private", "sh", "-c",
+			    mounts + 'exec "$@"', "sh", *command]
+		done = subprocess.run(command, capture_output=True, text=True)
 		if done.returncode and verb != "stop":
 			raise ServerError(done.stderr)
 
@@ -246,13 +270,15 @@ postlog unix-dgram n - n - 1 postlogd
 				pass
 		return count
 
-	def stop(self):
-		tree = []
+	def tree(self):
 		try:
 			with open(os.path.join(self.dir, "spool/pid/master.pid")) as f:
-				tree = process_tree(int(f.read()))
+				return process_tree(int(f.read()))
 		except (OSError, ValueError):
-			pass
+			return []
+
+	def stop(self):
+		tree = self.tree()
 		self.control("stop")
 		# Its children notice in their own time that the master is gone;
 		# until then they would share the processor with the next row.
