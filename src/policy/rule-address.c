@@ -122,13 +122,24 @@ refuse_unknown(struct rule_work *w, struct bytes address, struct bytes table, co
 	                      arena_printf(w->life, "User unknown in %s", rule_shown(w, table)));
 }
 
+static bool
+is_status(struct bytes b)
+{
+	if (b.len < 5 || b.len > 12 || b.at[0] != '5')
+		return false;
+	for (size_t i = 0; i < b.len; i++)
+		if ((b.at[i] < '0' || b.at[i] > '9') && b.at[i] != '.')
+			return false;
+	return true;
+}
+
 /* "5.1.6 User has moved to ..." */
 static enum rule_result
 refuse_in_words(struct rule_work *w, struct bytes reply)
 {
 	struct bytes rest = reply, status = { NULL, 0 };
 
-	if (!bytes_split(&rest, ' ', &status) || status.len < 5 || status.len > 12)
+	if (!bytes_split(&rest, ' ', &status) || !is_status(status))
 		status = BYTES("5.7.1");
 	return rule_reject_of(w, 550, arena_copy(w->life, status), w->facts->recipient,
 	                      rule_class_recipient, rule_shown(w, rest));
