@@ -14,43 +14,20 @@
 #define STANDARD_CONFIG "/etc/mansio/main.cf"
 
 static const struct command *const commands[] = {
-	&command_run,
-	&command_status,
-	&command_reload,
-	&command_stop,
-	&command_config,
-	&command_domain,
-	&command_account,
-	&command_alias,
-	&command_address,
-	&command_group,
-	&command_queue,
-	&command_policy,
-	&command_store,
-	&command_who,
-	&command_auth,
-	&command_import_users,
-	&command_import_aliases,
-	&command_sasl,
-	&command_kick,
-	&command_mailbox,
-	&command_message,
-	&command_quota,
-	&command_doveadm,
-	&command_doveconf,
-	&command_maildirmake,
-	&command_setup,
-	&command_tls,
-	&command_test,
-	&command_debug,
-	&command_postmap,
-	&command_postalias,
-	&command_newaliases,
-	&command_postconf,
-	&command_demo,
-	&command_manual,
-	&command_help,
-	&command_version,
+	&command_run,       &command_status,       &command_reload,
+	&command_stop,      &command_config,       &command_domain,
+	&command_account,   &command_alias,        &command_address,
+	&command_group,     &command_queue,        &command_mailq,
+	&command_postqueue, &command_postsuper,    &command_postcat,
+	&command_policy,    &command_store,        &command_who,
+	&command_auth,      &command_import_users, &command_import_aliases,
+	&command_sasl,      &command_kick,         &command_mailbox,
+	&command_message,   &command_quota,        &command_doveadm,
+	&command_doveconf,  &command_maildirmake,  &command_setup,
+	&command_tls,       &command_test,         &command_debug,
+	&command_postmap,   &command_postalias,    &command_newaliases,
+	&command_postconf,  &command_demo,         &command_manual,
+	&command_help,      &command_version,
 };
 
 const struct command *
@@ -246,10 +223,18 @@ static const struct {
 	const char           *name;
 	const struct command *command;
 } called[] = {
-	{ "doveadm", &command_doveadm },         { "doveconf", &command_doveconf },
-	{ "maildirmake", &command_maildirmake }, { "maildirmake.dovecot", &command_maildirmake },
-	{ "postmap", &command_postmap },         { "postalias", &command_postalias },
-	{ "newaliases", &command_newaliases },   { "postconf", &command_postconf },
+	{ "doveadm", &command_doveadm },
+	{ "doveconf", &command_doveconf },
+	{ "maildirmake", &command_maildirmake },
+	{ "maildirmake.dovecot", &command_maildirmake },
+	{ "postmap", &command_postmap },
+	{ "postalias", &command_postalias },
+	{ "newaliases", &command_newaliases },
+	{ "postconf", &command_postconf },
+	{ "mailq", &command_mailq },
+	{ "postqueue", &command_postqueue },
+	{ "postsuper", &command_postsuper },
+	{ "postcat", &command_postcat },
 };
 
 static const struct command *
@@ -263,6 +248,14 @@ command_called(const char *program)
 	return NULL;
 }
 
+/* Those of the programs they stand for. */
+static bool
+has_own_status(const struct command *c)
+{
+	return c == &command_doveadm || c == &command_test || c == &command_mailq ||
+	       c == &command_postqueue;
+}
+
 static int
 run_command(struct call *c)
 {
@@ -271,7 +264,7 @@ run_command(struct call *c)
 	if (c->argc == 2 && strcmp(c->argv[1], "--help") == 0)
 		return print_about(c->command);
 	status = c->command->run(c);
-	if (status > COMMAND_WRONG && c->command != &command_doveadm && c->command != &command_test)
+	if (status > COMMAND_WRONG && !has_own_status(c->command))
 		status = COMMAND_FAILED;
 	return fflush(stdout) == 0 ? status : COMMAND_FAILED;
 }

@@ -1,44 +1,212 @@
 /* queue -- the letters that wait */
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command/command.h"
+#include "command/output.h"
+#include "command/queue-ask.h"
 
 static int run_queue(struct call *);
 
 const struct command command_queue = {
 	.name = "queue",
-	.forms = "queue list\n"
+	.forms = "queue list [--json] [FILTER ...] [ID ...]\n"
+		 "queue show [--json] ID [--content]\n"
+		 "queue summary [--json] [FILTER ...]\n"
 		 "queue flush\n"
-		 "queue hold ID ...\n"
-		 "queue release ID ...\n"
-		 "queue delete ID ...",
+		 "queue retry [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue hold [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue release [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue bounce [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue delete [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue reroute --to TRANSPORT:NEXTHOP [--dry-run] [FILTER ...] [ID ...]",
 	.about =
-		"Shows the letters that are not delivered yet, or tries them all now; holds letters back, lets those go on "
-		"that are held, by hand, by a check or for a virus, and takes letters out for good, of which nobody is told.  ALL instead of an id means each.",
-	.more = "",
+		"Shows the letters that are not delivered yet, or tries them now; holds letters back, lets those go on "
+		"that are held, by hand, by a check or for a virus, returns letters to their senders, leads them another way, "
+		"and takes letters out for good, of which nobody is told.  ALL instead of an id means each.",
+	.more = "A FILTER is --sender MASK, --recipient MASK, --domain MASK (.example.com: all below it), --age 2h (older; -2h younger), "
+		"--size 10k (larger; -10k smaller), --state new,active,deferred,hold, or --reason WORDS.  A letter is meant when all "
+		"that are given fit; what is done is done to its recipients that fit.  With --dry-run nothing is done, and told what would be.\n"
+		"\n"
+		"summary counts recipients by domain. A letter led another way with reroute goes there with all its recipients, as it was accepted, "
+		"without a look at aliases; --to '' takes that back. What is on its way at this moment is left alone.",
 	.run = run_queue,
 };
+
+/* ---- what is shown ------------------------------------------------------------------------- */
+
+static const char *const row_names[] = { "id",     "queue",   "arrived",  "size",
+	                                 "sender", "address", "original", "state",
+	                                 "status", "reason",  "due",      "tries" };
+
+static void
+print_rows(struct bytes rest, enum output_form form)
+{
+	struct output   *o = output_open(form, row_names, COUNT(row_names));
+	struct queue_row row;
+
+	while (queue_row_next(&rest, &row))
+		for (size_t i = 0; i < ROW_FIELDS; i++)
+			output_value(o, row.field[i]);
+	output_close(&o);
+}
+
+static int
+run_list(struct call *c, const char *const *argv, int argc)
+{
+	struct buffer said = { 0 };
+	int           status;
+
+	if (!command_option(c, "--json", NULL))
+		return command_ask(c, "queue", c->argc, (const char *const *)c->argv,
+		                   (struct bytes){ NULL, 0 });
+	status = queue_rows(c, "rows", argc - 1, argv, &said);
+	if (status == COMMAND_DONE)
+		print_rows(buffer_bytes(&said), OUTPUT_JSON);
+	buffer_free(&said);
+	return status;
+}
+
+static int
+compare_lines(const void *a, const void *b)
+{
+	const struct bytes *x = a, *y = b;
+
+	return bytes_compare(*x, *y);
+}
+
+static int
+run_summary(struct call *c, const char *const *argv, int argc)
+{
+	static const char *const columns[] = { "domain",   "new",  "active",
+		                               "deferred", "hold", "oldest" };
+	struct buffer            said = { 0 };
+	enum output_form         form;
+	struct bytes             rest, line, field, *all;
+	struct output           *o;
+	size_t                   n = 0;
+	int                      status;
+
+	if (!output_option(c, OUTPUT_TABLE, &form))
+		return COMMAND_WRONG;
+	status = queue_rows(c, "summary", c->argc - 2, argv, &said);
+	(void)argc;
+	for (size_t i = 0; i < said.len; i++)
+		n += said.at[i] == '\n';
+	all = memory_take((n + 1) * sizeof *all);
+	n = 0;
+	for (rest = buffer_bytes(&said); bytes_split(&rest, '\n', &line);)
+		if (line.len > 0)
+			all[n++] = line;
+	qsort(all, n, sizeof *all, compare_lines);
+	o = output_open(form, columns, COUNT(columns));
+	for (size_t i = 0; i < n; i++)
+		for (size_t f = 0; f < COUNT(columns) && bytes_split(&all[i], '\t', &field); f++)
+			output_value(o, field);
+	output_close(&o);
+	memory_free(all);
+	buffer_free(&said);
+	return status;
+}
+
+static int
+print_content(struct call *c, const char *id)
+{
+	char    piece[65536];
+	int     fd = queue_content(c, id);
+	ssize_t n;
+
+	if (fd < 0)
+		return COMMAND_FAILED;
+	(void)lseek(fd, 0, SEEK_SET);
+	while ((n = read(fd, piece, sizeof piece)) > 0)
+		(void)fwrite(piece, 1, (size_t)n, stdout);
+	(void)close(fd);
+	return n == 0 ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+static int
+run_show(struct call *c, const char *const *argv, int argc)
+{
+	bool          json = command_option(c, "--json", NULL);
+	bool          content = command_option(c, "--content", NULL);
+	struct buffer said = { 0 };
+	struct bytes  rest, line, name;
+	int           status;
+
+	(void)argc;
+	if (c->argc != 3)
+		return command_wrong(c, "queue show wants one id");
+	if (content)
+		return print_content(c, argv[0]);
+	status = queue_rows(c, "show", 1, argv, &said);
+	rest = buffer_bytes(&said);
+	while (bytes_split(&rest, '\n', &line) && line.len > 0)
+		if (!json && bytes_split(&line, '\t', &name))
+			(void)printf("%.*s: %.*s\n", (int)name.len, name.at, (int)line.len,
+			             line.at);
+	if (status == COMMAND_DONE)
+		print_rows(rest, json ? OUTPUT_JSON : OUTPUT_PAGER);
+	buffer_free(&said);
+	return status;
+}
+
+/* ---- what is done --------------------------------------------------------------------------- */
+
+static void
+print_id(void *ctx, struct bytes id)
+{
+	(void)ctx;
+	(void)printf("%.*s\n", (int)id.len, id.at);
+}
+
+static int
+run_order(struct call *c, const char *const *argv, int argc)
+{
+	static const struct {
+		const char *verb, *done;
+	} words[] = { { "hold", "held" },
+		      { "release", "released" },
+		      { "retry", "tried now" },
+		      { "flush", "tried now" },
+		      { "bounce", "returned" },
+		      { "delete", "deleted" },
+		      { "reroute", "led another way" } };
+	bool   dry = false;
+	size_t letters, recipients, w = 0;
+	int    status;
+
+	for (int i = 0; i < argc; i++)
+		dry |= strcmp(argv[i], "--dry-run") == 0;
+	while (w < COUNT(words) && strcmp(words[w].verb, c->argv[1]) != 0)
+		w++;
+	if (w == COUNT(words))
+		return command_wrong(c, "queue does not know \"%s\"", c->argv[1]);
+	if (argc == 0 && strcmp(words[w].done, "tried now") != 0)
+		return command_wrong(c, "queue %s wants ids, filters or ALL", words[w].verb);
+	status = queue_order(c, words[w].verb, argc, argv, dry ? print_id : NULL, NULL, &letters,
+	                     &recipients);
+	if (status != COMMAND_WRONG)
+		(void)printf("%zu recipient%s of %zu letter%s %s%s\n", recipients,
+		             recipients == 1 ? "" : "s", letters, letters == 1 ? "" : "s",
+		             dry ? "would be " : "", words[w].done);
+	return status;
+}
 
 static int
 run_queue(struct call *c)
 {
 	static const struct {
 		const char *verb;
-		bool        ids;
-	} verbs[] = { { "list", false },
-		      { "flush", false },
-		      { "hold", true },
-		      { "release", true },
-		      { "delete", true } };
-	bool good = false;
+		int (*run)(struct call *, const char *const *argv, int argc);
+	} verbs[] = { { "list", run_list }, { "show", run_show }, { "summary", run_summary } };
 
-	for (size_t i = 0; c->argc >= 2 && i < COUNT(verbs); i++)
-		good |= strcmp(c->argv[1], verbs[i].verb) == 0 && (c->argc > 2) == verbs[i].ids;
-	if (!good)
-		return command_wrong(
-			c,
-			"queue wants list or flush behind it, or hold, release or delete and ids");
-	return command_ask(c, "queue", c->argc, (const char *const *)c->argv,
-	                   (struct bytes){ NULL, 0 });
+	if (c->argc < 2)
+		return command_wrong(c, "queue wants to know what to do");
+	for (size_t i = 0; i < COUNT(verbs); i++)
+		if (strcmp(c->argv[1], verbs[i].verb) == 0)
+			return verbs[i].run(c, (const char *const *)c->argv + 2, c->argc - 2);
+	return run_order(c, (const char *const *)c->argv + 2, c->argc - 2);
 }

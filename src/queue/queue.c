@@ -432,12 +432,12 @@ wrong(struct queue *q, struct recipient *r, int64_t now_ms)
 
 /* clang-format off */
 static act_fn *const life[RECIPIENT_STATES][RECIPIENT_EVENTS] = {
-/*                      DUE      RESOLVED    DELIVERED LATER      REFUSED   LOST     HOLD   RELEASE  DROP    */
-[RECIPIENT_NEW]     = { ask_who, named,      deliver,  again_new, give_up,  at_once, hold,  at_once, finish },
-[RECIPIENT_WAITING] = { try_it,  stay,       wrong,    wrong,     wrong,    stay,    hold,  at_once, finish },
-[RECIPIENT_TRYING]  = { wrong,   wrong,      deliver,  again,     give_up,  soon,    stay,  stay,    stay   },
-[RECIPIENT_HELD]    = { wrong,   named_held, stay,     stay,      stay,     stay,    stay,  release, finish },
-[RECIPIENT_DONE]    = { wrong,   stay,       stay,     stay,      stay,     stay,    stay,  stay,    stay   },
+/*                      DUE      RESOLVED    DELIVERED LATER      REFUSED   LOST     HOLD   RELEASE  DROP    BOUNCE   */
+[RECIPIENT_NEW]     = { ask_who, named,      deliver,  again_new, give_up,  at_once, hold,  at_once, finish, give_up },
+[RECIPIENT_WAITING] = { try_it,  stay,       wrong,    wrong,     wrong,    stay,    hold,  at_once, finish, give_up },
+[RECIPIENT_TRYING]  = { wrong,   wrong,      deliver,  again,     give_up,  soon,    stay,  stay,    stay,   stay    },
+[RECIPIENT_HELD]    = { wrong,   named_held, stay,     stay,      stay,     stay,    stay,  release, finish, give_up },
+[RECIPIENT_DONE]    = { wrong,   stay,       stay,     stay,      stay,     stay,    stay,  stay,    stay,   stay    },
 };
 /* clang-format on */
 

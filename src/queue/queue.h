@@ -42,6 +42,7 @@ enum recipient_event {
 	EVENT_LOST,            /* who was at it died, or is not there: try soon      */
 	EVENT_HOLD, EVENT_RELEASE,
 	EVENT_DROP,            /* an administrator said away with it: nobody is told */
+	EVENT_BOUNCE,          /* an administrator said back with it                 */
 	RECIPIENT_EVENTS
 };
 

@@ -1,88 +1,9 @@
 /*
- * queue-command -- the queue on the command line: queue list|flush|hold|release|delete, store compact
+ * queue-command -- the queue on the command line: what is done to letters, store compact
  */
 #include "message/envelope.h"
 #include "role/queue.h"
-#include <inttypes.h>
 #include <string.h>
-#include <time.h>
-
-/* clang-format off */
-static const char *const state_names[RECIPIENT_STATES] = {
-	[RECIPIENT_NEW] = "new", [RECIPIENT_WAITING] = "deferred", [RECIPIENT_TRYING] = "active",
-	[RECIPIENT_HELD] = "hold", [RECIPIENT_DONE] = "done",
-};
-/* clang-format on */
-
-/* As mailq shows it: id, size, arrival, sender; then each recipient with its reason. */
-static void
-list_letter(struct caller *caller, const struct letter *l)
-{
-	time_t    arrived = (time_t)(l->arrived_us / 1000000);
-	struct tm tm;
-	char      id[24], when[40] = "";
-
-	letter_id_text(l->id, id);
-	if (localtime_r(&arrived, &tm) != NULL &&
-	    strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) == 0)
-		when[0] = '\0';
-	caller_say(caller, "%-16s %8" PRIu64 " %s  %s\n", id, l->content_len, when,
-	           l->sender[0] ? l->sender : "MAILER-DAEMON");
-	if (l->handling.not_before_us / 1000 > queue_now_ms()) {
-		arrived = (time_t)(l->handling.not_before_us / 1000000);
-		if (localtime_r(&arrived, &tm) != NULL &&
-		    strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) > 0)
-			caller_say(caller, "%45s(held until %s, as its sender wishes)\n", "", when);
-	}
-	for (const struct recipient *r = l->first; r != NULL; r = r->next) {
-		if (r->state == RECIPIENT_DONE)
-			continue;
-		if (r->text[0] != '\0')
-			caller_say(caller, "%45s(%s %s)\n", "", r->status, r->text);
-		caller_say(caller, "%45s%s  [%s]\n", "", r->address, state_names[r->state]);
-	}
-}
-
-static void
-run_list(struct house *h, struct caller *caller, const struct word_ask *w)
-{
-	(void)w;
-	struct queue_role *k = queue_of(h);
-	uint64_t           bytes = 0;
-	size_t             n = queue_count(k->queue);
-
-	if (n == 0) {
-		caller_say(caller, "Mail queue is empty\n");
-		caller_done(caller, 0);
-		return;
-	}
-	caller_say(caller, "%-16s %8s %-19s  %s\n", "-Queue ID-", "--Size--", "----Arrival Time---",
-	           "-Sender/Recipient-------");
-	for (struct letter *l = queue_oldest(k->queue); l != NULL; l = l->newer) {
-		list_letter(caller, l);
-		bytes += l->content_len;
-	}
-	caller_say(caller, "-- %" PRIu64 " Kbytes in %zu Request%s.\n", bytes / 1024, n,
-	           n == 1 ? "" : "s");
-	caller_done(caller, 0);
-}
-
-static void
-run_flush(struct house *h, struct caller *caller, const struct word_ask *w)
-{
-	(void)w;
-	struct queue_role *k = queue_of(h);
-
-	for (struct letter *l = queue_oldest(k->queue), *newer; l != NULL; l = newer) {
-		newer = l->newer;
-		for (struct recipient *r = l->first; r != NULL; r = r->next)
-			if (r->state == RECIPIENT_WAITING)
-				queue_event(k->queue, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
-	}
-	queue_destinations_free(h);
-	queue_pump(h);
-	caller_done(caller, 0);
-}
 
 /*
  * ETRN
@@ -137,63 +58,124 @@ hear_flush(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 	return true;
 }
 
+/* ---- what is done to letters ------------------------------------------------------------------ */
+
+enum order { ORDER_HOLD, ORDER_RELEASE, ORDER_RETRY, ORDER_DELETE, ORDER_BOUNCE, ORDER_REROUTE };
+
 /* Whether it is in a state this can be done in. */
 static bool
-is_meant(const struct recipient *r, enum recipient_event e)
+is_meant(const struct recipient *r, enum order o)
 {
-	if (e == EVENT_RELEASE)
-		return r->state == RECIPIENT_HELD;
-	if (e == EVENT_DROP && (r->state == RECIPIENT_HELD || r->state == RECIPIENT_NEW))
-		return r->ticket == 0; /* else somebody is being asked who it is */
-	return r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW;
+	bool asked = r->ticket != 0; /* somebody is being asked who it is */
+
+	switch (o) {
+	case ORDER_HOLD: return r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW;
+	case ORDER_RELEASE: return r->state == RECIPIENT_HELD;
+	case ORDER_RETRY:
+		return r->state == RECIPIENT_WAITING || (r->state == RECIPIENT_NEW && !asked);
+	case ORDER_DELETE:
+	case ORDER_BOUNCE:
+	case ORDER_REROUTE: break;
+	}
+	return r->state == RECIPIENT_WAITING ||
+	       ((r->state == RECIPIENT_HELD || r->state == RECIPIENT_NEW) && !asked);
 }
 
-/* Of all recipients of one letter; how many. */
+/* The reason it waited for, if any, is what its sender needs to know. */
+static void
+send_back(struct house *h, struct recipient *r)
+{
+	struct buffer text = { 0 };
+
+	buffer_printf(&text, "an administrator has returned it%s%s", *r->text != '\0' ? ": " : "",
+	              r->text);
+	buffer_add_char(&text, '\0');
+	queue_conclude(h, r, EVENT_BOUNCE, "bounced", "5.7.0", text.at);
+	buffer_free(&text);
+}
+
+static void
+obey(struct house *h, struct recipient *r, enum order o)
+{
+	static const enum recipient_event events[] = {
+		[ORDER_HOLD] = EVENT_HOLD,       [ORDER_RELEASE] = EVENT_RELEASE,
+		[ORDER_RETRY] = EVENT_RELEASE,   [ORDER_DELETE] = EVENT_DROP,
+		[ORDER_REROUTE] = EVENT_RELEASE,
+	};
+
+	if (o == ORDER_BOUNCE)
+		send_back(h, r);
+	else if (o != ORDER_REROUTE || r->state != RECIPIENT_HELD)
+		queue_event(queue_of(h)->queue, r, events[o], NULL, NULL, queue_now_ms());
+}
+
+/* How many recipients of the letter it is done to.  It may be gone then. */
 static size_t
-move_letter(struct queue *q, struct letter *l, enum recipient_event e)
+order_letter(struct house *h, struct caller *caller, struct letter *l, enum order o,
+             const struct queue_choice *c)
 {
 	size_t count = 0;
 	bool   last = false;
+	char   id[24];
 
+	letter_id_text(l->id, id);
 	for (struct recipient *r = l->first, *next; r != NULL && !last; r = next) {
 		next = r->next;
-		if (!is_meant(r, e))
+		if (!is_meant(r, o) || !queue_choice_recipient(c, r))
 			continue;
-		last = e == EVENT_DROP && l->open == 1; /* then the letter is gone */
-		queue_event(q, r, e, NULL, NULL, queue_now_ms());
 		count++;
+		last = !c->dry && o == ORDER_DELETE && l->open == 1; /* then the letter is gone */
+		if (o == ORDER_REROUTE && !c->dry) {
+			l->handling.filter = bytes_of(arena_copy(l->life, bytes_of(c->route)));
+			l->dirty = true;
+		}
+		if (!c->dry)
+			obey(h, r, o);
 	}
+	if (count > 0)
+		caller_say(caller, "%s\t%zu\n", id, count);
 	return count;
 }
 
-/* "queue release ID ...", or ALL */
+/* "queue release ID ...", ALL, or filters: "id<tab>recipients" of each it was done to */
 static void
-move(struct house *h, struct caller *caller, const struct word_ask *w, enum recipient_event e)
+order(struct house *h, struct caller *caller, const struct word_ask *w, enum order o)
 {
-	struct queue *q = queue_of(h)->queue;
-	int           status = w->argc > 2 ? 0 : 2;
+	struct queue       *q = queue_of(h)->queue;
+	struct queue_choice c;
+	bool                good = queue_choice_read(caller, w, &c), all;
+	int                 status = 0;
 
-	for (uint32_t i = 2; i < w->argc; i++) {
+	if (good && c.ids == 0 && !c.filtered && o != ORDER_RETRY) {
+		caller_complain(caller, "queue %s wants ids, filters or ALL\n", w->argv[1]);
+		good = false;
+	}
+	if (!good) {
+		caller_done(caller, 2);
+		return;
+	}
+	all = c.ids == 0 || (c.ids == 1 && strcmp(c.id[0], "ALL") == 0);
+	for (struct letter *l = all ? queue_oldest(q) : NULL, *newer; l != NULL; l = newer) {
+		newer = l->newer;
+		if (queue_choice_letter(&c, l))
+			(void)order_letter(h, caller, l, o, &c);
+	}
+	for (uint32_t i = 0; !all && i < c.ids; i++) {
 		struct letter *l = NULL;
 		uint64_t       id;
 
-		if (strcmp(w->argv[i], "ALL") == 0) {
-			for (struct letter *newer, *one = queue_oldest(q); one != NULL;
-			     one = newer) {
-				newer = one->newer;
-				(void)move_letter(q, one, e);
-			}
-			continue;
-		}
-		if (letter_id_parse(bytes_of(w->argv[i]), &id))
+		if (letter_id_parse(bytes_of(c.id[i]), &id))
 			l = queue_find(q, id);
-		if (l == NULL || move_letter(q, l, e) == 0) {
-			caller_complain(caller, "%s: %s\n", w->argv[i],
+		if (l == NULL || !queue_choice_letter(&c, l) ||
+		    order_letter(h, caller, l, o, &c) == 0) {
+			caller_complain(caller, "%s: %s\n", c.id[i],
 			                l == NULL ? "no letter in the queue has this id"
 			                          : "nothing of it can be moved so now");
 			status = 1;
 		}
 	}
+	if ((o == ORDER_RETRY || o == ORDER_REROUTE) && !c.dry)
+		queue_destinations_free(h);
 	queue_pump(h);
 	caller_done(caller, status);
 }
@@ -201,19 +183,54 @@ move(struct house *h, struct caller *caller, const struct word_ask *w, enum reci
 static void
 run_hold(struct house *h, struct caller *caller, const struct word_ask *w)
 {
-	move(h, caller, w, EVENT_HOLD);
+	order(h, caller, w, ORDER_HOLD);
 }
 
 static void
 run_release(struct house *h, struct caller *caller, const struct word_ask *w)
 {
-	move(h, caller, w, EVENT_RELEASE);
+	order(h, caller, w, ORDER_RELEASE);
+}
+
+static void
+run_retry(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	order(h, caller, w, ORDER_RETRY);
 }
 
 static void
 run_delete(struct house *h, struct caller *caller, const struct word_ask *w)
 {
-	move(h, caller, w, EVENT_DROP);
+	order(h, caller, w, ORDER_DELETE);
+}
+
+static void
+run_bounce(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	order(h, caller, w, ORDER_BOUNCE);
+}
+
+/* "queue reroute --to smtp:[192.0.2.1]:25 ID ..."; --to nothing: as the tables say */
+static void
+run_reroute(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct queue_choice c;
+	struct bytes        name = { NULL, 0 }, rest;
+
+	if (!queue_choice_read(caller, w, &c)) {
+		caller_done(caller, 2);
+		return;
+	}
+	rest = bytes_of(c.route);
+	if (c.route == NULL ||
+	    (rest.len > 0 && (!bytes_split(&rest, ':', &name) || !queue_is_transport(name)))) {
+		caller_complain(caller,
+		                "--to wants a transport and where to, smtp:[192.0.2.1]:25, or "
+		                "nothing (\"\") for where the tables say\n");
+		caller_done(caller, 2);
+		return;
+	}
+	order(h, caller, w, ORDER_REROUTE);
 }
 
 static void
@@ -228,11 +245,18 @@ static const struct {
 	const char *noun, *verb;
 	void      (*run)(struct house *, struct caller *, const struct word_ask *);
 } orders[] = {
-	{ "queue", "list",    run_list    },
-	{ "queue", "flush",   run_flush   },
+	{ "queue", "list",    queue_command_list    },
+	{ "queue", "rows",    queue_command_rows    },
+	{ "queue", "summary", queue_command_summary },
+	{ "queue", "show",    queue_command_show    },
+	{ "queue", "content", queue_command_content },
+	{ "queue", "flush",   run_retry   },
+	{ "queue", "retry",   run_retry   },
 	{ "queue", "hold",    run_hold    },
 	{ "queue", "release", run_release },
 	{ "queue", "delete",  run_delete  },
+	{ "queue", "bounce",  run_bounce  },
+	{ "queue", "reroute", run_reroute },
 	{ "store", "compact", run_compact },
 };
 /* clang-format on */

@@ -46,6 +46,15 @@ transport_named(const char *name)
 	return NULL;
 }
 
+bool
+queue_is_transport(struct bytes name)
+{
+	for (size_t i = 0; i < COUNT(transports); i++)
+		if (bytes_equal(name, bytes_of(transports[i].name)))
+			return true;
+	return false;
+}
+
 /* ---- destinations ---------------------------------------------------------------------------------- */
 
 struct destination {

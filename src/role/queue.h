@@ -7,7 +7,9 @@
  *     queue-compact.c    space comes back
  *     queue-user.c       deliveries to operating-system users, whose keepers see nothing of the log
  *     queue-send.c       what goes elsewhere: destinations and their lines, senders and what they are at
- *     queue-command.c    the command line: queue list|flush, store compact
+ *     queue-choice.c     which letters a command means: ids and filters
+ *     queue-command.c    the command line: queue list|hold|..., store compact
+ *     queue-show.c       the command line: what is told of letters
  */
 #ifndef ROLE_QUEUE_H
 #define ROLE_QUEUE_H
@@ -156,6 +158,32 @@ void queue_compact_start(struct house *, int64_t least_age_ms);
 bool hear_referred(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
 bool hear_moved_done(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
 void queue_compact_lost(struct house *);
+
+/* What a command means: ids, or all that fit the filters; of them the recipients that fit. */
+struct queue_choice {
+	const char *const *id;
+	uint32_t    ids;
+	const char *sender, *recipient, *domain, *reason;        /* NULL: any                  */
+	const char *route;                                       /* --to of reroute            */
+	int64_t     age_least_s, age_most_s;
+	uint64_t    size_least, size_most;
+	uint32_t    states;                                      /* bits; 0 any                */
+	bool        dry, filtered;
+};
+extern const char *const queue_state_names[RECIPIENT_STATES];
+bool queue_mask_fits(struct bytes mask, struct bytes name);
+/* False after complaining.  The strings stay those of the question. */
+bool queue_choice_read(struct caller *, const struct word_ask *, struct queue_choice *);
+bool queue_choice_letter(const struct queue_choice *, const struct letter *);
+bool queue_choice_recipient(const struct queue_choice *, const struct recipient *);
+
+/* queue-show.c */
+void queue_command_list(struct house *, struct caller *, const struct word_ask *);
+void queue_command_rows(struct house *, struct caller *, const struct word_ask *);
+void queue_command_summary(struct house *, struct caller *, const struct word_ask *);
+void queue_command_show(struct house *, struct caller *, const struct word_ask *);
+void queue_command_content(struct house *, struct caller *, const struct word_ask *);
+bool queue_is_transport(struct bytes name);
 
 bool hear_flush(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
 void queue_command(struct house *, struct caller *, const struct word_ask *);

@@ -11,16 +11,16 @@
 
 /* N W T H D: where it goes; with ! it has been refused, with * it is on the schedule; . cannot be: panics. */
 static const char *const events[RECIPIENT_EVENTS] = {
-	"due", "resolved", "delivered", "later", "refused", "lost", "hold", "release", "drop"
+	"due", "resolved", "delivered", "later", "refused", "lost", "hold", "release", "drop", "bounce"
 };
 /* clang-format off */
 static const struct { const char *state; const char *after[RECIPIENT_EVENTS]; } life[RECIPIENT_STATES] = {
-	/*              due   resolved delivered later refused lost  hold release drop */
-	{ "new",      { "N",  "W*",    "D",     "N*", "D!",   "N*", "H", "N*", "D" } },
-	{ "waiting",  { "T",  "W*",    ".",     ".",  ".",    "W*", "H", "W*", "D" } },
-	{ "trying",   { ".",  ".",     "D",     "W*", "D!",   "W*", "T", "T", "T" } },
-	{ "held",     { ".",  "H",     "H",     "H",  "H",    "H",  "H", "W*", "D" } },
-	{ "done",     { ".",  "D",     "D",     "D",  "D",    "D",  "D", "D", "D" } },
+	/*              due   resolved delivered later refused lost  hold release drop bounce */
+	{ "new",      { "N",  "W*",    "D",     "N*", "D!",   "N*", "H", "N*", "D", "D!" } },
+	{ "waiting",  { "T",  "W*",    ".",     ".",  ".",    "W*", "H", "W*", "D", "D!" } },
+	{ "trying",   { ".",  ".",     "D",     "W*", "D!",   "W*", "T", "T", "T", "T" } },
+	{ "held",     { ".",  "H",     "H",     "H",  "H",    "H",  "H", "W*", "D", "D!" } },
+	{ "done",     { ".",  "D",     "D",     "D",  "D",    "D",  "D", "D", "D", "D" } },
 };
 /* clang-format on */
 

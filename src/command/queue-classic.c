@@ -1,0 +1,349 @@
+/* mailq, postqueue, postsuper, postcat -- the queue under the names people know */
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "command/command.h"
+#include "command/lookup.h"
+#include "command/queue-ask.h"
+#include "role/wire.h"
+
+static int run_mailq(struct call *);
+static int run_postqueue(struct call *);
+static int run_postsuper(struct call *);
+static int run_postcat(struct call *);
+
+const struct command command_mailq = {
+	.name = "mailq",
+	.forms = "mailq",
+	.about = "Lists the letters that are not delivered yet, as Postfix does.",
+	.more = "",
+	.run = run_mailq,
+};
+const struct command command_postqueue = {
+	.name = "postqueue",
+	.forms = "postqueue [-c CONFIG_DIR] -p | -j | -f | -s SITE | -i ID",
+	.about =
+		"Lists the queue (-p for people, -j as JSON, an object a line), tries all letters now (-f), those for a domain (-s), or one "
+		"(-i).",
+	.more = "",
+	.run = run_postqueue,
+};
+const struct command command_postsuper = {
+	.name = "postsuper",
+	.forms =
+		"postsuper [-psSv] [-c CONFIG_DIR] [-d ID] [-e ID] [-f ID] [-h ID] [-H ID] [-r ID] [STATE ...]",
+	.about =
+		"Deletes letters (-d), returns them to their senders (-e, -f), holds them (-h), lets them go on (-H), or tries them anew (-r).",
+	.more = "ID may be ALL, or - for ids on standard input, one a line. Names of states behind it (hold, incoming, active, deferred) limit what "
+		"is meant. There is nothing to repair: -p, -s and -S are taken and mean nothing.",
+	.run = run_postsuper,
+};
+const struct command command_postcat = {
+	.name = "postcat",
+	.forms = "postcat [-behqv] [-c CONFIG_DIR] ID ...",
+	.about =
+		"Shows letters of the queue: envelope (-e), header (-h) and body (-b), or all of them.",
+	.more = "",
+	.run = run_postcat,
+};
+
+/* -c and, as Postfix has it, MAIL_CONFIG */
+static void
+configured(struct call *c, const char *of_option, struct arena *a)
+{
+	const char *place = of_option != NULL ? of_option : getenv("MAIL_CONFIG");
+
+	if (place != NULL)
+		c->config = lookup_config(place, a);
+}
+
+static int
+run_mailq(struct call *c)
+{
+	struct arena *a = arena_open(NULL);
+	int           status;
+
+	configured(c, NULL, a);
+	status = queue_print(c, 0, NULL, false);
+	arena_close(&a);
+	return status == COMMAND_DONE ? 0 : 69; /* EX_UNAVAILABLE */
+}
+
+static int
+flush(struct call *c, int argc, const char *const *argv)
+{
+	size_t letters, recipients;
+
+	return queue_order(c, "retry", argc, argv, NULL, NULL, &letters, &recipients);
+}
+
+static int
+run_postqueue(struct call *c)
+{
+	struct arena *a = arena_open(NULL);
+	const char   *of_option = NULL, *what = NULL;
+	int           letter, job = 0, status = COMMAND_DONE;
+	bool          good = true;
+
+	while ((letter = getopt(c->argc, c->argv, "c:fi:jps:v")) != -1) {
+		if (letter == 'c')
+			of_option = optarg;
+		else if (letter == '?' || (letter != 'v' && job != 0))
+			good = false;
+		else if (letter != 'v')
+			job = letter;
+		if (letter == 'i' || letter == 's')
+			what = optarg;
+	}
+	configured(c, of_option, a);
+	if (!good || job == 0 || optind < c->argc)
+		status = command_wrong(c, "postqueue wants one of -f, -i, -j, -p and -s");
+	else if (job == 'p' || job == 'j')
+		status = queue_print(c, 0, NULL, job == 'j');
+	else if (job == 'f')
+		status = flush(c, 0, NULL);
+	else if (job == 's')
+		status = flush(c, 2, (const char *[]){ "--domain", what });
+	else
+		status = flush(c, 1, (const char *[]){ what });
+	arena_close(&a);
+	return status == COMMAND_DONE ? 0 : 69;
+}
+
+/* ---- postsuper ------------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const struct super {
+	char        option;
+	const char *verb, *each, *sum;
+} supers[] = {
+	{ 'd', "delete",  "removed",            "Deleted"            },
+	{ 'e', "bounce",  "expired",            "Expired"            },
+	{ 'f', "bounce",  "expired",            "Expired"            },
+	{ 'h', "hold",    "placed on hold",     "Placed on hold"     },
+	{ 'H', "release", "released from hold", "Released from hold" },
+	{ 'r', "retry",   "requeued",           "Requeued"           },
+};
+/* clang-format on */
+
+struct super_wish {
+	struct call        *call;
+	const struct super *super;
+	const char         *states; /* "hold,deferred", NULL any */
+	size_t              done[COUNT(supers)];
+	bool                asked[COUNT(supers)];
+	int                 status;
+};
+
+static void
+super_each(void *ctx, struct bytes id)
+{
+	const struct super_wish *w = ctx;
+
+	(void)fprintf(stderr, "postsuper: %.*s: %s\n", (int)id.len, id.at, w->super->each);
+}
+
+/* Of an id that is not there nothing is said: it may just have gone. */
+static void
+super_one(struct super_wish *w, const char *id)
+{
+	const char   *argv[] = { id, NULL, NULL };
+	int           argc = 1;
+	size_t        letters, recipients;
+	struct buffer found = { 0 };
+
+	if (w->states != NULL) {
+		argv[0] = "--state";
+		argv[1] = w->states;
+		argv[2] = id;
+		argc = 3;
+	}
+	/* Postfix says each id, but with ALL only how many there were. */
+	if (strcmp(id, "ALL") == 0) {
+		w->status |= queue_order(w->call, w->super->verb, argc, argv, NULL, NULL, &letters,
+		                         &recipients);
+		w->done[w->super - supers] += letters;
+		return;
+	}
+	if (command_hear(w->call, "queue",
+	                 &(struct word_ask){
+				 (const char *[]){ "queue", "rows", id }, 3, { NULL, 0 } },
+	                 &found) == COMMAND_DONE) {
+		(void)queue_order(w->call, w->super->verb, argc, argv, super_each, w, &letters,
+		                  &recipients);
+		w->done[w->super - supers] += letters;
+	}
+	buffer_free(&found);
+}
+
+static void
+super_go(struct super_wish *w, const char *id)
+{
+	struct buffer ids = { 0 };
+	struct bytes  rest, line;
+	char          one[40];
+
+	if (strcmp(id, "-") != 0) {
+		super_one(w, id);
+		return;
+	}
+	if (!command_read("-", &ids))
+		w->status = COMMAND_FAILED;
+	rest = buffer_bytes(&ids);
+	while (bytes_split(&rest, '\n', &line))
+		if (bytes_string(bytes_trim(line), one, sizeof one) && one[0] != '\0')
+			super_one(w, one);
+	buffer_free(&ids);
+}
+
+static int
+run_postsuper(struct call *c)
+{
+	struct arena     *a = arena_open(NULL);
+	struct super_wish w = { .call = c };
+	struct {
+		const struct super *super;
+		const char         *id;
+	} jobs[64];
+	struct buffer states = { 0 };
+	const char   *of_option = NULL;
+	size_t        n = 0;
+	int           letter;
+
+	while ((letter = getopt(c->argc, c->argv, "c:d:e:f:h:H:pr:sSv")) != -1) {
+		if (letter == '?')
+			w.status = COMMAND_FAILED;
+		if (letter == 'c')
+			of_option = optarg;
+		for (size_t i = 0; i < COUNT(supers) && n < COUNT(jobs); i++)
+			if (letter == supers[i].option) {
+				jobs[n].super = &supers[i];
+				jobs[n++].id = optarg;
+			}
+	}
+	configured(c, of_option, a);
+	for (int i = optind; i < c->argc; i++)
+		buffer_printf(&states, "%s%s", states.len > 0 ? "," : "", c->argv[i]);
+	if (states.len > 0) {
+		buffer_add_char(&states, '\0');
+		w.states = states.at;
+	}
+	for (size_t i = 0; i < n && w.status == COMMAND_DONE; i++) {
+		w.super = jobs[i].super;
+		w.asked[w.super - supers] = true;
+		super_go(&w, jobs[i].id);
+	}
+	for (size_t i = 0; i < COUNT(supers); i++)
+		if (w.asked[i])
+			(void)fprintf(stderr, "postsuper: %s: %zu message%s\n", supers[i].sum,
+			              w.done[i], w.done[i] == 1 ? "" : "s");
+	buffer_free(&states);
+	arena_close(&a);
+	return w.status == COMMAND_DONE ? 0 : COMMAND_FAILED;
+}
+
+/* ---- postcat ---------------------------------------------------------------------------------- */
+
+enum { CAT_ENVELOPE = 1, CAT_HEADER = 2, CAT_BODY = 4 };
+
+static void
+cat_envelope(struct bytes rest)
+{
+	struct bytes     line, name;
+	struct queue_row row;
+	bool             first = true;
+
+	while (bytes_split(&rest, '\n', &line) && line.len > 0)
+		if (bytes_split(&line, '\t', &name))
+			(void)printf("named_attribute: %.*s=%.*s\n", (int)name.len, name.at,
+			             (int)line.len, line.at);
+	for (; queue_row_next(&rest, &row); first = false) {
+		const struct bytes *f = row.field;
+
+		if (first)
+			(void)printf(
+				"message_size: %15.*s\nmessage_arrival_time: %.*s\nsender: %.*s\n",
+				(int)f[ROW_SIZE].len, f[ROW_SIZE].at, (int)f[ROW_ARRIVED].len,
+				f[ROW_ARRIVED].at, (int)f[ROW_SENDER].len, f[ROW_SENDER].at);
+		(void)printf("original_recipient: %.*s\nrecipient: %.*s\n",
+		             (int)f[ROW_ORIGINAL].len, f[ROW_ORIGINAL].at, (int)f[ROW_ADDRESS].len,
+		             f[ROW_ADDRESS].at);
+	}
+}
+
+/* Lines end as they do in files here. */
+static void
+cat_content(FILE *from, int parts)
+{
+	char   *line = NULL;
+	size_t  room = 0;
+	ssize_t n;
+	bool    body = false;
+
+	while ((n = getline(&line, &room, from)) > 0) {
+		if (n >= 2 && line[n - 1] == '\n' && line[n - 2] == '\r')
+			line[--n - 1] = '\n';
+		body = body || (n == 1 && line[0] == '\n'); /* the line between belongs to it */
+		if ((parts & (body ? CAT_BODY : CAT_HEADER)) != 0)
+			(void)fwrite(line, 1, (size_t)n, stdout);
+	}
+	free(line);
+}
+
+static bool
+cat_letter(struct call *c, const char *id, int parts)
+{
+	struct buffer said = { 0 };
+	bool          all = parts == (CAT_ENVELOPE | CAT_HEADER | CAT_BODY);
+	bool          good = queue_rows(c, "show", 1, &id, &said) == COMMAND_DONE;
+	int           fd = good ? queue_content(c, id) : -1;
+	FILE         *letter = fd >= 0 ? fdopen(fd, "r") : NULL;
+
+	if (letter != NULL) {
+		rewind(letter);
+		if (all)
+			(void)printf("*** ENVELOPE RECORDS %s ***\n", id);
+		if ((parts & CAT_ENVELOPE) != 0)
+			cat_envelope(buffer_bytes(&said));
+		if (all)
+			(void)printf("*** MESSAGE CONTENTS %s ***\n", id);
+		cat_content(letter, parts);
+		if (all)
+			(void)printf("*** HEADER EXTRACTED %s ***\n*** MESSAGE FILE END %s ***\n",
+			             id, id);
+		(void)fclose(letter);
+	}
+	buffer_free(&said);
+	return letter != NULL;
+}
+
+static int
+run_postcat(struct call *c)
+{
+	struct arena *a = arena_open(NULL);
+	const char   *of_option = NULL;
+	int           letter, parts = 0, status = COMMAND_DONE;
+
+	while ((letter = getopt(c->argc, c->argv, "bc:dehnoqv")) != -1) {
+		if (letter == '?')
+			status = COMMAND_FAILED;
+		if (letter == 'c')
+			of_option = optarg;
+		parts |= letter == 'e'   ? CAT_ENVELOPE
+		         : letter == 'h' ? CAT_HEADER
+		         : letter == 'b' ? CAT_BODY
+		                         : 0;
+	}
+	configured(c, of_option, a);
+	for (int i = optind; status == COMMAND_DONE && i < c->argc; i++)
+		if (!cat_letter(c, c->argv[i],
+		                parts != 0 ? parts : CAT_ENVELOPE | CAT_HEADER | CAT_BODY))
+			status = lookup_fatal(c, "open queue file %s: No such file or directory",
+			                      c->argv[i]);
+	arena_close(&a);
+	return status;
+}

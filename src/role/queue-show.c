@@ -1,0 +1,386 @@
+/*
+ * queue-show -- what the command line is told of letters
+ *
+ * "rows" and "show" are for programs (ours, on the command line): fields between tabs, a line each.
+ *
+ *     recipient  id, state of the letter, arrived (s), size, sender, address, as accepted, state, status, reason,
+ *                tried again (s, 0 it is not), tries
+ *     domain     name, new, active, deferred, hold, seconds since the oldest came
+ */
+#include "message/envelope.h"
+#include "role/queue.h"
+#include "spool/disk.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PIECE = 64 << 10, DOMAINS_MOST = 100000 };
+
+/* ---- for people ---------------------------------------------------------------------------- */
+
+/* As mailq shows it: id, size, arrival, sender; then each recipient with its reason. */
+static void
+list_letter(struct caller *caller, const struct letter *l, const struct queue_choice *c)
+{
+	time_t    arrived = (time_t)(l->arrived_us / 1000000);
+	struct tm tm;
+	char      id[24], when[40] = "";
+
+	letter_id_text(l->id, id);
+	if (localtime_r(&arrived, &tm) != NULL &&
+	    strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) == 0)
+		when[0] = '\0';
+	caller_say(caller, "%-16s %8" PRIu64 " %s  %s\n", id, l->content_len, when,
+	           l->sender[0] ? l->sender : "MAILER-DAEMON");
+	if (l->handling.not_before_us / 1000 > queue_now_ms()) {
+		arrived = (time_t)(l->handling.not_before_us / 1000000);
+		if (localtime_r(&arrived, &tm) != NULL &&
+		    strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) > 0)
+			caller_say(caller, "%45s(held until %s, as its sender wishes)\n", "", when);
+	}
+	for (const struct recipient *r = l->first; r != NULL; r = r->next) {
+		if (!queue_choice_recipient(c, r))
+			continue;
+		if (r->text[0] != '\0')
+			caller_say(caller, "%45s(%s %s)\n", "", r->status, r->text);
+		caller_say(caller, "%45s%s  [%s]\n", "", r->address, queue_state_names[r->state]);
+	}
+}
+
+static bool
+letter_fits(const struct queue_choice *c, const struct letter *l)
+{
+	if (!queue_choice_letter(c, l))
+		return false;
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		if (queue_choice_recipient(c, r))
+			return true;
+	return !c->filtered && l->open == 0;
+}
+
+/* The next letter that is meant: of the ids in their order, else of all by age.  *at begins with 0. */
+static struct letter *
+choice_next(struct caller *caller, struct queue *q, const struct queue_choice *c, uint32_t *at,
+            struct letter *last)
+{
+	struct letter *l;
+	uint64_t       id;
+
+	while (*at < c->ids) {
+		const char *text = c->id[(*at)++];
+
+		l = letter_id_parse(bytes_of(text), &id) ? queue_find(q, id) : NULL;
+		if (l == NULL)
+			caller_complain(caller, "%s: no letter in the queue has this id\n", text);
+		else if (queue_choice_letter(c, l))
+			return l;
+	}
+	if (c->ids > 0)
+		return NULL;
+	for (l = last == NULL ? queue_oldest(q) : last->newer; l != NULL; l = l->newer)
+		if (letter_fits(c, l))
+			return l;
+	return NULL;
+}
+
+void
+queue_command_list(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct queue       *q = queue_of(h)->queue;
+	struct queue_choice c;
+	struct letter      *l = NULL;
+	uint64_t            bytes = 0;
+	size_t              n = 0;
+	uint32_t            at = 0;
+
+	if (!queue_choice_read(caller, w, &c)) {
+		caller_done(caller, 2);
+		return;
+	}
+	while ((l = choice_next(caller, q, &c, &at, l)) != NULL) {
+		if (n++ == 0)
+			caller_say(caller, "%-16s %8s %-19s  %s\n", "-Queue ID-", "--Size--",
+			           "----Arrival Time---", "-Sender/Recipient-------");
+		list_letter(caller, l, &c);
+		bytes += l->content_len;
+	}
+	if (n > 0)
+		caller_say(caller, "-- %" PRIu64 " Kbytes in %zu Request%s.\n", bytes / 1024, n,
+		           n == 1 ? "" : "s");
+	else
+		caller_say(caller, queue_count(q) == 0 ? "Mail queue is empty\n"
+		                                       : "No letter in the queue is so\n");
+	caller_done(caller, 0);
+}
+
+/* ---- for programs -------------------------------------------------------------------------- */
+
+static void
+put_field(struct buffer *b, const char *text)
+{
+	for (; *text != '\0'; text++)
+		buffer_add_char(b, (unsigned char)*text < ' ' || *text == 0x7f ? ' ' : *text);
+	buffer_add_char(b, '\t');
+}
+
+/* One somebody holds is held; one of which anything is being tried is active. */
+static const char *
+letter_state(const struct letter *l)
+{
+	enum recipient_state is = RECIPIENT_WAITING;
+
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		if (r->state == RECIPIENT_HELD)
+			return queue_state_names[RECIPIENT_HELD];
+		else if (r->state == RECIPIENT_TRYING || r->state == RECIPIENT_NEW)
+			is = RECIPIENT_TRYING;
+	return queue_state_names[is];
+}
+
+static void
+put_row(struct buffer *b, const char *id, const struct letter *l, const struct recipient *r)
+{
+	put_field(b, id);
+	put_field(b, letter_state(l));
+	buffer_printf(b, "%" PRId64 "\t%" PRIu64 "\t", l->arrived_us / 1000000, l->content_len);
+	put_field(b, l->sender);
+	put_field(b, r->address);
+	put_field(b, r->original);
+	put_field(b, queue_state_names[r->state]);
+	put_field(b, r->status);
+	put_field(b, r->text);
+	buffer_printf(b, "%" PRId64 "\t%" PRIu32 "\n",
+	              r->state == RECIPIENT_WAITING ? r->due_ms / 1000 : 0, r->tries);
+}
+
+/* In the order in which they were named: a letter has its last one first. */
+static void
+say_rows(struct caller *caller, const struct letter *l, const struct queue_choice *c)
+{
+	const struct recipient **all = memory_take((l->recipients + 1) * sizeof *all);
+	struct buffer            b = { 0 };
+	size_t                   n = 0;
+	char                     id[24];
+
+	letter_id_text(l->id, id);
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		if (queue_choice_recipient(c, r))
+			all[n++] = r;
+	while (n-- > 0)
+		put_row(&b, id, l, all[n]);
+	caller_say(caller, "%.*s", (int)b.len, b.len > 0 ? b.at : "");
+	buffer_free(&b);
+	memory_free(all);
+}
+
+void
+queue_command_rows(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct queue_choice c;
+	struct letter      *l = NULL;
+	uint32_t            at = 0, found = 0;
+
+	if (!queue_choice_read(caller, w, &c)) {
+		caller_done(caller, 2);
+		return;
+	}
+	for (; (l = choice_next(caller, queue_of(h)->queue, &c, &at, l)) != NULL; found++)
+		say_rows(caller, l, &c);
+	caller_done(caller, found == 0 && c.ids > 0);
+}
+
+struct domain_sum {
+	uint64_t in[RECIPIENT_STATES];
+	int64_t  oldest_us;
+};
+
+static void
+sum_add(struct map *domains, const struct recipient *r)
+{
+	struct bytes       a = bytes_of(r->address);
+	char               name[256];
+	struct domain_sum *d;
+
+	a = bytes_cut(a, (size_t)(bytes_find_last(a, '@') + 1), a.len);
+	if (!bytes_string(a, name, sizeof name) ||
+	    (map_count(domains) >= DOMAINS_MOST && map_get(domains, a) == NULL))
+		(void)bytes_string(BYTES("(others)"), name, sizeof name);
+	for (char *c = name; *c != '\0'; c++)
+		*c = ascii_lower(*c);
+	if ((d = map_get(domains, bytes_of(name))) == NULL) {
+		d = memory_take(sizeof *d);
+		d->oldest_us = r->letter->arrived_us;
+		(void)map_put(domains, bytes_of(name), d);
+	}
+	d->in[r->state]++;
+	if (r->letter->arrived_us < d->oldest_us)
+		d->oldest_us = r->letter->arrived_us;
+}
+
+void
+queue_command_summary(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct map         *domains = map_open();
+	struct queue_choice c;
+	struct letter      *l = NULL;
+	uint32_t            at = 0;
+	bool                good = queue_choice_read(caller, w, &c);
+
+	while (good && (l = choice_next(caller, queue_of(h)->queue, &c, &at, l)) != NULL)
+		for (const struct recipient *r = l->first; r != NULL; r = r->next)
+			if (queue_choice_recipient(&c, r))
+				sum_add(domains, r);
+	for (struct map_place p = { 0 }; map_next(domains, &p);) {
+		struct domain_sum *d = p.value;
+
+		caller_say(caller,
+		           "%.*s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRId64
+		           "\n",
+		           (int)p.key.len, p.key.at, d->in[RECIPIENT_NEW], d->in[RECIPIENT_TRYING],
+		           d->in[RECIPIENT_WAITING], d->in[RECIPIENT_HELD],
+		           (queue_now_ms() * 1000 - d->oldest_us) / 1000000);
+		memory_free(map_drop(domains, p.key));
+	}
+	map_close(&domains);
+	caller_done(caller, good ? 0 : 2);
+}
+
+/* ---- one letter, whole ----------------------------------------------------------------------- */
+
+static void
+show_field(struct caller *caller, const char *name, struct bytes value)
+{
+	if (value.len > 0)
+		caller_say(caller, "%s\t%.*s\n", name, (int)value.len, value.at);
+}
+
+/* The letter's envelope in `a`; NULL after complaining. */
+static struct letter *
+letter_look_up(struct house *h, struct caller *caller, const struct word_ask *w, struct arena *a,
+               struct envelope *e)
+{
+	struct queue_role *k = queue_of(h);
+	struct letter     *l = NULL;
+	struct bytes       packed;
+	uint64_t           id;
+
+	if (w->argc == 3 && letter_id_parse(bytes_of(w->argv[2]), &id))
+		l = queue_find(k->queue, id);
+	if (l == NULL) {
+		caller_complain(caller, "%s: no letter in the queue has this id\n",
+		                w->argc == 3 ? w->argv[2] : "?");
+		return NULL;
+	}
+	if (letters_envelope(spool_letters(k->spool), l->envelope_segment, l->envelope_at, l->id, a,
+	                     &packed) == 0 &&
+	    envelope_unpack(packed, a, e))
+		return l;
+	caller_complain(caller, "%s: its envelope is damaged in the log\n", w->argv[2]);
+	return NULL;
+}
+
+/* What the envelope says and the queue knows: "name<tab>value", then an empty line and rows. */
+void
+queue_command_show(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct arena             *a = arena_open(NULL);
+	const struct queue_choice all = { .age_most_s = INT64_MAX, .size_most = UINT64_MAX };
+	struct envelope           e;
+	const struct letter      *l = letter_look_up(h, caller, w, a, &e);
+
+	if (l != NULL) {
+		show_field(caller, "client", e.client);
+		show_field(caller, "helo", e.helo);
+		show_field(caller, "protocol", e.protocol);
+		show_field(caller, "user", e.user);
+		show_field(caller, "envelope id", e.envid);
+		show_field(caller, "held", l->handling.hold);
+		show_field(caller, "goes by", l->handling.filter);
+		caller_say(caller, "\n");
+		say_rows(caller, l, &all);
+	}
+	caller_done(caller, l != NULL ? 0 : 1);
+	arena_close(&a);
+}
+
+/* A letter on its way into the asker's file. */
+struct showing {
+	struct house  *house;
+	struct caller *caller;
+	int            from, to, why;
+	uint64_t       at, len;
+	struct buffer  prefix;
+};
+
+static void
+showing_run(void *ctx)
+{
+	struct showing *s = ctx;
+	char            piece[PIECE] __attribute__((uninitialized));
+	uint64_t        to_at = s->prefix.len;
+
+	s->why = disk_write(s->to, s->prefix.at, s->prefix.len, 0);
+	while (s->why == 0 && s->len > 0) {
+		size_t n = s->len < sizeof piece ? (size_t)s->len : sizeof piece;
+
+		s->why = disk_read(s->from, piece, n, s->at);
+		if (s->why == 0)
+			s->why = disk_write(s->to, piece, n, to_at);
+		s->at += n;
+		to_at += n;
+		s->len -= n;
+	}
+}
+
+static void
+showing_done(void *ctx)
+{
+	struct showing *s = ctx;
+
+	if (s->why != 0)
+		caller_complain(s->caller, "it cannot be read: %s\n", strerror(s->why));
+	caller_done(s->caller, s->why == 0 ? 0 : 1);
+	(void)close(s->from);
+	(void)close(s->to);
+	buffer_free(&s->prefix);
+	memory_free(s);
+}
+
+/* Our lines in front, and the content, into the file that came with the question. */
+void
+queue_command_content(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct arena        *a = arena_open(NULL);
+	struct envelope      e;
+	struct stat          st;
+	int                  to = caller_fd(caller), from = -1;
+	const struct letter *l = letter_look_up(h, caller, w, a, &e);
+	bool                 file = to >= 0 && fstat(to, &st) == 0 && S_ISREG(st.st_mode);
+
+	if (l != NULL && file)
+		from = fcntl(letters_fd(spool_letters(queue_of(h)->spool), l->content_segment),
+		             F_DUPFD_CLOEXEC, 0);
+	if (from >= 0) {
+		struct showing *s = memory_take(sizeof *s);
+
+		*s = (struct showing){ .house = h,
+			               .caller = caller,
+			               .from = from,
+			               .to = to,
+			               .at = l->content_at,
+			               .len = l->content_len };
+		buffer_add(&s->prefix, e.prefix);
+		loop_job(h->loop, showing_run, showing_done, s);
+	} else {
+		if (l != NULL)
+			caller_complain(caller, "%s: it cannot be read\n", w->argv[2]);
+		if (to >= 0)
+			(void)close(to);
+		caller_done(caller, 1);
+	}
+	arena_close(&a);
+}

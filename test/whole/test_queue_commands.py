@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: ISC
+"""The queue on the command line: filters, what is done to letters, and the names of Postfix beside Postfix itself."""
+
+import json
+import os
+import re
+import shutil
+import smtplib
+import subprocess
+
+import pytest
+
+import test_beside_postfix
+from house import House, free_ports, wait_for
+
+BODY = "Subject: {}\r\n\r\n{}\r\n"
+LETTERS = [
+    ("ann@one.example", ["b@there.example", "c@other.example"], BODY.format("x", "short")),
+    ("", ["b2@there.example"], BODY.format("notice", "y" * 60)),
+    ("carl@two.example", ["d@sub.there.example"], BODY.format("large", ("z" * 70 + "\r\n") * 300)),
+]
+
+
+def fill(port):
+    for sender, to, text in LETTERS:
+        with smtplib.SMTP("127.0.0.1", port, timeout=20) as s:
+            s.ehlo("test.example")
+            s.sendmail(sender, to, text)
+
+
+@pytest.fixture()
+def house():
+    port = free_ports(1)[0]                # nobody listens there
+    with House(mydestination="here.example", mynetworks="127.0.0.0/8", relayhost=f"[127.0.0.1]:{port}") as house:
+        wait_for(house.smtp)
+        fill(house.ports["smtp"])
+        wait_for(lambda: len(rows(house)) == 4 and all(r["reason"] for r in rows(house)))
+        yield house
+
+
+def rows(house, *words):
+    return json.loads(house.command("queue", "list", "--json", *words).stdout)
+
+
+def who(house, *words):
+    return {r["address"].partition("@")[0] for r in rows(house, *words)}
+
+
+@pytest.mark.parametrize("why, words, found", [
+    ("all", [], {"b", "c", "b2", "d"}),
+    ("a domain", ["--domain", "there.example"], {"b", "b2"}),
+    ("all below it", ["--domain", ".there.example"], {"d"}),
+    ("case means nothing", ["--domain", "THERE.example"], {"b", "b2"}),
+    ("a sender by a mask", ["--sender", "*@one.example"], {"b", "c"}),
+    ("notices", ["--sender", "<>"], {"b2"}),
+    ("a recipient by a mask", ["--recipient", "b*@*"], {"b", "b2"}),
+    ("large ones", ["--size", "10k"], {"d"}),
+    ("small ones", ["--size", "-10k"], {"b", "c", "b2"}),
+    ("old ones", ["--age", "1d"], set()),
+    ("young ones", ["--age", "-1d"], {"b", "c", "b2", "d"}),
+    ("by their state", ["--state", "hold"], set()),
+    ("by more states", ["--state", "hold,deferred"], {"b", "c", "b2", "d"}),
+    ("by the reason", ["--reason", "connection REFUSED"], {"b", "c", "b2", "d"}),
+    ("by another", ["--reason", "full"], set()),
+    ("all filters fit", ["--domain", "there.example", "--sender", "ann@*"], {"b"}),
+])
+def test_filters(shared, why, words, found):
+    assert who(shared, *words) == found
+
+
+@pytest.fixture(scope="module")
+def shared():
+    port = free_ports(1)[0]
+    with House(mydestination="here.example", mynetworks="127.0.0.0/8", relayhost=f"[127.0.0.1]:{port}") as house:
+        wait_for(house.smtp)
+        fill(house.ports["smtp"])
+        wait_for(lambda: len(rows(house)) == 4 and all(r["reason"] for r in rows(house)))
+        yield house
+
+
+@pytest.mark.parametrize("words", [["list", "--age", "soon"], ["list", "--size"], ["list", "--state", "asleep"], ["hold"], ["burn"],
+                                   ["delete", "--dry-run"], ["reroute", "--to", "carrier-pigeon:x", "ALL"], ["reroute", "ALL"], ["show"]])
+def test_wrong_words(shared, words):
+    done = shared.command("queue", *words, check=False)
+    assert done.returncode == 2 and done.stderr and who(shared) == {"b", "c", "b2", "d"}
+
+
+def test_dry_run_does_nothing(shared):
+    said = shared.command("queue", "delete", "--domain", "there.example", "--dry-run").stdout
+    assert "2 recipients of 2 letters would be deleted" in said and len(rows(shared)) == 4
+
+
+def test_summary(shared):
+    said = json.loads(shared.command("queue", "summary", "--json").stdout)
+    assert {d["domain"]: int(d["deferred"]) for d in said} == {"there.example": 2, "other.example": 1, "sub.there.example": 1}
+
+
+def test_a_recipient_is_held_and_the_other_is_not(house):
+    house.command("queue", "hold", "--recipient", "c@other.example")
+    assert {r["address"]: r["state"] for r in rows(house, "--sender", "ann*")} == {"b@there.example": "deferred", "c@other.example": "hold"}
+    house.command("queue", "release", "ALL")
+    assert who(house, "--state", "hold") == set()
+
+
+def test_a_letter_led_another_way(house):
+    ident = rows(house, "--recipient", "d@*")[0]["id"]
+    house.command("queue", "reroute", "--to", "discard:elsewhere", ident)
+    wait_for(lambda: f"{ident}: to=<d@sub.there.example>" in house.text() and "status=sent (elsewhere)" in house.text())
+    assert who(house) == {"b", "c", "b2"}
+
+
+def test_a_letter_returned_tells_its_sender(house):
+    house.command("queue", "bounce", "--sender", "carl@*")
+    wait_for(lambda: "status=bounced (an administrator has returned it: connect to" in house.text())
+    notice = wait_for(lambda: [r for r in rows(house, "--recipient", "carl@*")])[0]
+    text = house.command("queue", "show", notice["id"], "--content").stdout
+    assert "Action: failed" in text and "Status: 5.7.0" in text
+    house.command("queue", "bounce", "--sender", "<>")
+    wait_for(lambda: who(house) == {"b", "c"})        # nothing is said to nobody
+
+
+needs_postfix = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
+
+
+@pytest.fixture()
+def beside(house, monkeypatch):
+    port = house.settings["relayhost"].rpartition(":")[2]
+    monkeypatch.setattr(test_beside_postfix, "SETTINGS", "myhostname = mail.example.com\nmydestination = here.example\nmyorigin = here.example\n"
+                        f"local_recipient_maps =\nrelayhost = [127.0.0.1]:{port}\n")
+    monkeypatch.setattr(test_beside_postfix, "MASTER", test_beside_postfix.MASTER + "smtp unix - - n - - smtp\nshowq unix n - n - - showq\n"
+                        "flush unix n - n 1000? 0 flush\npickup unix n - n 60 1 pickup\n")
+    made = test_beside_postfix.Postfix("/nowhere")
+    subprocess.run(["postconf", "-c", f"{made.home}/etc", "-e", "default_transport=smtp", "mynetworks=127.0.0.1",
+                    "smtpd_relay_restrictions=permit_mynetworks,reject"], check=True)
+    subprocess.run(["postfix", "-c", f"{made.home}/etc", "reload"], check=True, capture_output=True)
+
+    def talks():
+        try:
+            smtplib.SMTP("127.0.0.1", made.port, timeout=20).close()
+            return True
+        except (OSError, smtplib.SMTPException):
+            return False
+    wait_for(talks)
+    fill(made.port)
+    wait_for(lambda: made.log().count("status=deferred") >= 4)
+    yield made, house
+    made.close()
+
+
+def theirs(postfix, *words, **more):
+    return subprocess.run([words[0], "-c", f"{postfix.home}/etc", *words[1:]], capture_output=True, text=True, timeout=60, **more)
+
+
+def plain(text):
+    """Without ids, sizes and dates; letters, and the recipients of each, in order."""
+    text = re.sub(r"(?m)^[0-9A-F]{9,12}([*!]?) +\d+ \w{3} \w{3} [ \d]\d [\d:]{8} ", r"ID\1 ", text)
+    return sorted(sorted(p.strip("\n").split("\n")) for p in re.sub(r"-- \d+ Kbytes", "-- N Kbytes", text).split("\n\n"))
+
+
+@needs_postfix
+def test_the_names_of_postfix_beside_postfix(beside):
+    postfix, house = beside
+
+    def listed(text):                        # the head stands over whichever letter is first
+        head, _, rest = text.partition("\n")
+        return head, plain(rest)
+    their, our = theirs(postfix, "postqueue", "-p"), house.command("postqueue", "-p")
+    assert listed(our.stdout) == listed(their.stdout)
+    assert listed(house.command("mailq").stdout) == listed(their.stdout)
+
+    def objects(text):
+        found = [json.loads(line) for line in text.splitlines()]
+        return sorted((o["queue_name"], o["sender"], sorted((r["address"], r["delay_reason"]) for r in o["recipients"]), sorted(o)) for o in found)
+    assert objects(house.command("postqueue", "-j").stdout) == objects(theirs(postfix, "postqueue", "-j").stdout)
+
+    def ident(text, sender):
+        return next(o["queue_id"] for o in map(json.loads, text.splitlines()) if o["sender"] == sender)
+
+    def both(words, sender="ann@one.example", given=None):
+        a = ident(theirs(postfix, "postqueue", "-j").stdout, sender)
+        b = ident(house.command("postqueue", "-j").stdout, sender)
+        one = theirs(postfix, *[w.replace("ID", a) for w in words], input=given and given.replace("ID", a))
+        two = house.command(*[w.replace("ID", b) for w in words], check=False, input=given and given.replace("ID", b))
+        return [(d.returncode, d.stderr.replace(i, "ID"), d.stdout.replace(i, "ID")) for d, i in ((one, a), (two, b))]
+    for words, given in [(["postsuper", "-h", "ID"], None), (["postsuper", "-H", "ID"], None), (["postsuper", "-h", "ALL"], None),
+                         (["postsuper", "-H", "ALL", "hold"], None), (["postsuper", "-d", "-"], "ID\n"),
+                         (["postsuper", "-d", "ABCDEF0123"], None)]:
+        one, two = both(words, given=given, sender="carl@two.example" if given else "ann@one.example")
+        assert one == two, words
+    one, two = both(["postcat", "-qb", "ID"])
+    assert one == two and one[2] == "\nshort\n"
+    one, two = both(["postcat", "-qh", "ID"])
+    assert "Subject: x" in one[2] and "Subject: x" in two[2] and "Received: " in one[2] and "Received: " in two[2]
+    for words in [["postqueue", "-f"], ["postqueue", "-i", "ID"]]:
+        one, two = both(words)
+        assert one == two, words
+    one, two = both(["postqueue", "-z"])
+    assert one[0] == two[0]
+    for words in [["postsuper", "-d", "ALL"]]:
+        one, two = both(words)
+        assert one == two, words
+    assert theirs(postfix, "postqueue", "-p").stdout == house.command("mailq").stdout == "Mail queue is empty\n"
