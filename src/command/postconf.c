@@ -6,6 +6,7 @@
 
 #include "base/cf.h"
 #include "command/lookup.h"
+#include "role/listeners.h"
 #include "role/tables.h"
 
 enum { FOLD_AT = 80, WORDS_MOST = 2048 };
@@ -410,25 +411,33 @@ static int
 show_listeners(struct wish *w, int argc, char **argv)
 {
 	struct common_settings common;
+	struct listeners       all;
 	bool                  *heard = memory_take((size_t)argc + 1);
 
 	if (!settings_fill(w->settings, &common_setting_table, NULL, &common, NULL)) {
 		memory_free(heard);
 		return lookup_fatal(w->call, "%s is not as it should be", w->call->config);
 	}
-	for (int l = 0; l < LISTEN_SERVICES; l++) {
-		const struct setting_list *list = &common.listen[l];
-		const char                *name = listener_names[l], *type = "inet";
-		if (list->count == 0 || !house_speaks(&common, (enum listener_service)l))
+	listeners_read(w->settings, &all);
+	for (size_t l = 0; l < all.count; l++) {
+		const enum listener_service service = all.one[l].service;
+		struct setting_list         list = { NULL, 0 };
+		const char                 *name = all.one[l].name, *type = "inet";
+
+		if (l < LISTEN_SERVICES)
+			list = common.listen[l];
+		else
+			(void)listener_addresses(w->settings, name, &list);
+		if (list.count == 0 || !house_speaks(&common, service))
 			continue;
-		if (strncmp(list->item[0], "unix:", 5) == 0)
+		if (strncmp(list.item[0], "unix:", 5) == 0)
 			type = "unix";
 		if (is(w, 'F'))
 			show_fields(w, argc, argv, heard, (const char *[]){ name, type },
-			            program_of((enum listener_service)l));
+			            program_of(service));
 		else if (is(w, 'M') && is_wanted(argc, argv, heard, name, type, NULL))
 			(void)printf("%-10s %-5s n       -       y       -       -       %s\n",
-			             name, type, program_of((enum listener_service)l));
+			             name, type, program_of(service));
 		else if (is(w, 'M'))
 			continue;
 		if (is(w, 'F'))

@@ -23,6 +23,7 @@
 #include "base/journal.h"
 #include "base/map.h"
 #include "channel/tickets.h"
+#include "role/listeners.h"
 #include "role/tables.h"
 #include "role/tls-settings.h"
 
@@ -200,11 +201,13 @@ open_listener_tls(struct opening *o, const char *listener, struct arena *a)
 static bool
 open_certificates(struct opening *o)
 {
-	struct arena *a = arena_open(NULL);
-	bool          good = true;
+	struct arena    *a = arena_open(NULL);
+	bool             good = true;
+	struct listeners all;
 
-	for (size_t l = 0; good && l < LISTEN_SERVICES; l++)
-		good = open_listener_tls(o, listener_names[l], a);
+	listeners_read(o->settings, &all);
+	for (size_t l = 0; good && l < all.count; l++)
+		good = open_listener_tls(o, all.one[l].name, a);
 	arena_close(&a);
 	return good;
 }
@@ -426,9 +429,11 @@ estate_tls_files(struct settings *s, void (*each)(void *ctx, const char *path), 
 	struct buffer     unheard = { 0 };
 	struct tls_chains chains;
 	struct tls_rows   r;
+	struct listeners  all;
 
-	for (size_t l = 0; l < LISTEN_SERVICES; l++) {
-		if (!settings_fill(s, &tls_setting_table, listener_names[l], &r, &unheard))
+	listeners_read(s, &all);
+	for (size_t l = 0; l < all.count; l++) {
+		if (!settings_fill(s, &tls_setting_table, all.one[l].name, &r, &unheard))
 			continue;
 		tell_directories(&r, each, ctx);
 		if (!tls_chains_of(&r, tables_default_type(s), a, &chains, &unheard))

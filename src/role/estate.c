@@ -385,6 +385,29 @@ follows_interfaces(const struct opening *o, enum listener_service which)
 	       !house_is_set(o->settings, setting);
 }
 
+/* Those that `listeners` names. */
+static bool
+open_named(struct opening *o)
+{
+	struct listeners all;
+
+	listeners_read(o->settings, &all);
+	for (size_t i = LISTEN_SERVICES; i < all.count; i++) {
+		struct setting_list where = { NULL, 0 };
+		char                name[32];
+
+		(void)snprintf(name, sizeof name, "listener/%.15s", all.one[i].name);
+		if (!house_speaks(o->common, all.one[i].service) ||
+		    !listener_addresses(o->settings, all.one[i].name, &where))
+			continue;
+		for (size_t a = 0; a < where.count; a++)
+			if (!open_listener(o, name, where.item[a],
+			                   role_of_listener(all.one[i].service), false))
+				return false;
+	}
+	return true;
+}
+
 static bool
 open_listeners(struct opening *o)
 {
@@ -403,7 +426,7 @@ open_listeners(struct opening *o)
 			if (!open_listener(o, name, o->common->listen[i].item[a], roles, false))
 				return false;
 	}
-	return true;
+	return open_named(o);
 }
 
 /* The sockets of Dovecot's auth protocol: for whom they are is in their rights. */

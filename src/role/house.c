@@ -534,7 +534,7 @@ hear_settings(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	(void)ticket;
 	(void)fd;
 	if (s != NULL && settings_fill(s, &common_setting_table, NULL, &m->house.common, &errors))
-		m->house.settings = s;
+		listeners_read(m->house.settings = s, &m->house.listeners);
 	else
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);

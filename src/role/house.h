@@ -41,6 +41,7 @@
 #include "base/journal.h"
 #include "channel/link.h"
 #include "channel/loop.h"
+#include "role/listeners.h"
 #include "role/settings.h"
 #include "role/wire.h"
 
@@ -71,6 +72,7 @@ struct house {
 	uint32_t         index, of;       /* which of how many of this role                    */
 	struct settings *settings;        /* as of the last SETTINGS; earlier ones stay valid  */
 	struct common_settings common;    /* of them                                           */
+	struct listeners listeners;       /* theirs, too                                       */
 	void            *mine;            /* the role's own state                              */
 	bool             leaving;
 	struct counter  *counter;         /* of house_commands()                               */

@@ -660,14 +660,14 @@ hear_session_back(struct house *h, uint32_t index, uint32_t ticket, struct bytes
 
 /* clang-format off */
 static const struct {
-	const char *name;
+	enum listener_service service;
 	const struct login_protocol *protocol;
 	bool tls_first, imap;
 } kinds[] = {
-	{ "imap",  &login_imap, false, true  },
-	{ "imaps", &login_imap, true,  true  },
-	{ "pop3",  &login_pop3, false, false },
-	{ "pop3s", &login_pop3, true,  false },
+	{ LISTEN_IMAP,  &login_imap, false, true  },
+	{ LISTEN_IMAPS, &login_imap, true,  true  },
+	{ LISTEN_POP3,  &login_pop3, false, false },
+	{ LISTEN_POP3S, &login_pop3, true,  false },
 };
 /* clang-format on */
 
@@ -723,18 +723,23 @@ doors_set(struct house *h)
 		d->seen = false;
 	while (house_resource_next(h, "listener/", &place, &name, &fd)) {
 		const char *service = name + strlen("listener/");
+		size_t      which = listener_place(&h->listeners, bytes_of(service));
 
-		for (size_t i = 0; i < COUNT(kinds); i++) {
-			struct door *d;
+		for (size_t i = 0; which < h->listeners.count && i < COUNT(kinds); i++) {
+			struct common_settings common;
+			struct door           *d;
 
-			if (strcmp(service, kinds[i].name) != 0)
+			if (h->listeners.one[which].service != kinds[i].service)
 				continue;
 			d = door_of(h, service, fd, i);
 			d->seen = true;
 			(void)house_settings(h, &login_setting_table, service, &d->config.rows);
 			(void)house_settings(h, &pop3_setting_table, service, &d->pop3);
 			d->config.pop3 = &d->pop3;
-			d->config.syslog_name = h->common.syslog_name;
+			d->config.syslog_name =
+				house_settings(h, &common_setting_table, service, &common)
+					? common.syslog_name
+					: h->common.syslog_name;
 			set_tls(d, kinds[i].imap ? "imap" : "pop3");
 		}
 	}

@@ -193,10 +193,9 @@ call(const struct clamd_place *place)
 static const struct scan_settings *
 settings_of(const struct policy *p, const char *listener)
 {
-	for (size_t i = 0; i < POLICY_KINDS; i++)
-		if (strcmp(listener_names[i], listener) == 0)
-			return &p->scan[i];
-	return NULL;
+	size_t i = listener_place(&p->house->listeners, bytes_of(listener));
+
+	return i < p->house->listeners.count ? &p->scan[i] : NULL;
 }
 
 static void
@@ -261,8 +260,8 @@ policy_scan_settings(struct house *h)
 {
 	struct policy *p = policy_of(h);
 
-	for (size_t i = 0; i < POLICY_KINDS; i++)
-		if (!house_settings(h, &scan_setting_table, listener_names[i], &p->scan[i]))
+	for (size_t i = 0; i < h->listeners.count; i++)
+		if (!house_settings(h, &scan_setting_table, h->listeners.one[i].name, &p->scan[i]))
 			p->scan[i].socket = "";
 }
 

@@ -1,4 +1,5 @@
 /* policy-compile.c -- the restriction lists of a listener out of the settings: for whoever judges, and for the check */
+#include "role/listeners.h"
 #include "role/policy.h"
 #include "role/settings.h"
 
@@ -152,16 +153,19 @@ has_rules_of_its_own(const struct settings *s, const char *listener)
 bool
 policy_check(struct settings *s, const char *file, struct buffer *errors, struct buffer *warnings)
 {
-	bool good = true;
-	int  line, other;
+	bool             good = true;
+	int              line, other;
+	struct listeners all;
 
-	for (size_t i = 0; i < POLICY_KINDS; i++) {
+	listeners_read(s, &all);
+	for (size_t i = 0; i < all.count; i++) {
 		struct buffer wrong = { 0 }, doubtful = { 0 };
 		struct rules *rules;
 
-		if (i > 0 && !has_rules_of_its_own(s, listener_names[i]))
+		if (all.one[i].service > LISTEN_LMTP ||
+		    (i > 0 && !has_rules_of_its_own(s, all.one[i].name)))
 			continue;
-		rules = policy_compile(s, listener_names[i], &wrong, &doubtful);
+		rules = policy_compile(s, all.one[i].name, &wrong, &doubtful);
 		put_lines(s, file, buffer_bytes(&wrong), errors);
 		put_lines(s, file, buffer_bytes(&doubtful), warnings);
 		good = good && rules != NULL;

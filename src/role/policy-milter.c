@@ -31,8 +31,8 @@ struct milter_session {
 struct milters {
 	struct house          *house;
 	struct tables        **tables;
-	struct milter_set     *set[KINDS];
-	struct milter_settings settings[KINDS];
+	struct milter_set     *set[LISTENERS_MOST];
+	struct milter_settings settings[LISTENERS_MOST];
 	struct map            *sessions; /* receiver and ticket -> session           */
 };
 
@@ -46,8 +46,6 @@ key_of(uint32_t receiver, uint32_t ticket)
  * Settings
  */
 
-static const char *const kinds[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
-
 static void
 forget_set(struct milter_set **set)
 {
@@ -59,19 +57,20 @@ forget_set(struct milter_set **set)
 void
 milters_reload(struct milters *m)
 {
-	for (size_t i = 0; i < KINDS; i++) {
+	for (size_t i = 0; i < m->house->listeners.count; i++) {
+		const char            *name = m->house->listeners.one[i].name;
 		struct buffer          errors = { 0 };
 		struct milter_settings s;
 		struct milter_set     *set = NULL;
 
-		if (house_settings(m->house, &milter_setting_table, kinds[i], &s))
+		if (house_settings(m->house, &milter_setting_table, name, &s))
 			set = milter_set_open(&s, &s.smtpd, &errors);
 		if (set != NULL) {
 			forget_set(&m->set[i]);
 			m->set[i] = set;
 			m->settings[i] = s;
 		} else
-			fault("%s: %.*s", kinds[i], (int)errors.len, errors.at);
+			fault("%s: %.*s", name, (int)errors.len, errors.at);
 		/* The settings were looked at before: there is always something. */
 		if (m->set[i] == NULL)
 			m->set[i] = milter_set_open(
@@ -204,9 +203,9 @@ session_end(struct milter_session *s)
 
 /* What smtpd_milter_maps says of this client instead of the list of its listener; NULL: that list. */
 static struct milter_set *
-set_of_client(struct milters *m, size_t kind, const struct peer *peer)
+set_of_client(struct milters *m, size_t place, const struct peer *peer)
 {
-	const struct milter_settings *set = &m->settings[kind];
+	const struct milter_settings *set = &m->settings[place];
 	struct arena                 *a = arena_open(NULL);
 	struct milter_set            *found = NULL;
 	struct buffer                 errors = { 0 };
@@ -239,15 +238,16 @@ session_begin(struct milters *m, uint32_t receiver, uint32_t ticket,
 	uint64_t               key = key_of(receiver, ticket);
 	struct milter_session *s = map_get(m->sessions, map_number(&key));
 	struct milter_set     *set;
-	size_t                 kind = 0;
+	size_t                 place;
 
 	if (s != NULL)
 		session_end(s);
-	while (kind + 1 < KINDS && strcmp(kinds[kind], w->listener) != 0)
-		kind++;
-	set = set_of_client(m, kind, &w->peer);
+	place = listener_place(&m->house->listeners, bytes_of(w->listener));
+	if (place == m->house->listeners.count)
+		place = LISTEN_SMTP;
+	set = set_of_client(m, place, &w->peer);
 	if (set == NULL)
-		set = milter_set_take(m->set[kind]);
+		set = milter_set_take(m->set[place]);
 	s = memory_take(sizeof *s);
 	*s = (struct milter_session){ .milters = m, .receiver = receiver, .ticket = ticket };
 	s->last = &s->first;
@@ -457,7 +457,7 @@ milters_close(struct milters **mp)
 		return;
 	for (struct map_place p = { 0 }; map_next(m->sessions, &p);)
 		session_end(p.value);
-	for (size_t i = 0; i < KINDS; i++)
+	for (size_t i = 0; i < LISTENERS_MOST; i++)
 		forget_set(&m->set[i]);
 	map_close(&m->sessions);
 	memory_free(m);

@@ -283,10 +283,9 @@ tell_receiver(struct policy_work *w, const struct rule_verdict *v)
 struct rules *
 policy_rules_of(struct policy *p, struct bytes listener)
 {
-	for (size_t i = 0; i < POLICY_KINDS; i++)
-		if (bytes_is(listener, listener_names[i]))
-			return p->rules[i];
-	return NULL;
+	size_t place = listener_place(&p->house->listeners, listener);
+
+	return place < p->house->listeners.count ? p->rules[place] : NULL;
 }
 
 static bool
@@ -391,12 +390,18 @@ settings_new(struct house *h)
 	policy_scan_settings(h);
 	if (!house_settings(h, &proxymap_setting_table, NULL, &proxymap))
 		return;
-	for (size_t i = 0; i < POLICY_KINDS; i++) {
+	for (size_t i = 0; i < h->listeners.count; i++) {
+		const char   *name = h->listeners.one[i].name;
 		struct buffer errors = { 0 }, warnings = { 0 };
-		struct rules *rules =
-			policy_compile(h->settings, listener_names[i], &errors, &warnings);
+		struct rules *rules;
+
+		if (h->listeners.one[i].service > LISTEN_LMTP) {
+			rules_drop(&p->rules[i]);
+			continue;
+		}
+		rules = policy_compile(h->settings, name, &errors, &warnings);
 		if (rules == NULL)
-			fault("%s: %.*s", listener_names[i], (int)errors.len, errors.at);
+			fault("%s: %.*s", name, (int)errors.len, errors.at);
 		else {
 			rules_drop(&p->rules[i]);
 			p->rules[i] = rules;

@@ -18,7 +18,7 @@
 #include "role/policy-milter.h"
 #include "role/tables.h"
 
-enum { POLICY_KINDS = 4, POLICY_WORKS_MOST = 20000 };
+enum { POLICY_WORKS_MOST = 20000 };
 
 struct policy_work;
 struct policy_question;
@@ -67,7 +67,7 @@ struct policy {
 	struct house        *house;
 	struct tables       *tables;
 	struct enquiries    *enquiries;
-	struct rules        *rules[POLICY_KINDS];   /* by enum receiver_kind         */
+	struct rules        *rules[LISTENERS_MOST]; /* of those where SMTP or LMTP is spoken */
 	struct policy_work  *works;
 	size_t               count;
 	struct map          *tickets;               /* of words to the clerk -> question */
@@ -76,7 +76,7 @@ struct policy {
 	struct refusals     *refusals;
 	struct witnesses    *witnesses;             /* policy-witness.h             */
 	uint64_t             judged, refused, asked, scanned;
-	struct scan_settings scan[POLICY_KINDS];
+	struct scan_settings scan[LISTENERS_MOST];
 	struct scan         *scans;
 	size_t               scans_open;
 	struct milters      *milters;

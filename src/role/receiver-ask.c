@@ -469,7 +469,7 @@ need_auth_start(void *house, struct session *s, struct bytes mechanism, bool has
 	struct visit          *v = visit_of(s);
 	struct link           *l = house_link(house, CLERK, 0);
 	struct word_auth_start w = {
-		.service = session_config(s)->listener,
+		.service = listener_names[session_config(s)->kind],
 		.mechanism = mechanism,
 		.has_initial = has_initial,
 		.initial = initial,

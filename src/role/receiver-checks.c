@@ -15,17 +15,19 @@
 void
 checks_settings(struct receiver *r)
 {
-	static const char *const names[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
-	struct checks_settings   set;
-	struct policy_settings   policy;
-	const char              *wrong;
+	const struct listeners *all = &r->house->listeners;
+	struct checks_settings  set;
+	struct policy_settings  policy;
+	const char             *wrong;
 
-	for (size_t i = 0; i < KINDS; i++) {
-		r->overrides[i] = house_settings(r->house, &policy_setting_table, names[i], &policy)
+	for (size_t i = 0; i < all->count; i++) {
+		const char *name = all->one[i].name;
+
+		r->overrides[i] = house_settings(r->house, &policy_setting_table, name, &policy)
 		                          ? receive_overrides(&policy.overrides, &wrong)
 		                          : 0;
 		r->checks[i] = (r->overrides[i] & OVERRIDE_CHECKS) == 0 &&
-		               house_settings(r->house, &checks_setting_table, names[i], &set) &&
+		               house_settings(r->house, &checks_setting_table, name, &set) &&
 		               checks_wanted(&set);
 	}
 }
@@ -34,7 +36,7 @@ checks_settings(struct receiver *r)
 bool
 checks_hold(struct passage *p)
 {
-	if (!receiver_of(p->house)->checks[p->letter->config->kind])
+	if (!receiver_of(p->house)->checks[receiver_place(p->house, p->letter->config)])
 		return false;
 	if (p->no_id[0] == '\0')
 		(void)snprintf(p->no_id, sizeof p->no_id, "%016" PRIX64, random_number());

@@ -136,7 +136,7 @@ say_letter(struct receiver *r, struct bytes body)
 static uint32_t
 envelope_flags(const struct receiver *r, const struct letter *l)
 {
-	bool mapped = (r->overrides[l->config->kind] & OVERRIDE_MAPPINGS) == 0;
+	bool mapped = (r->overrides[receiver_place(r->house, l->config)] & OVERRIDE_MAPPINGS) == 0;
 
 	return l->flags | (mapped ? 0 : ENVELOPE_AS_WRITTEN) |
 	       (l->submission ? ENVELOPE_SUBMITTED : 0);

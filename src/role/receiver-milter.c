@@ -44,11 +44,11 @@ struct filtering {
 void
 milter_settings_new(struct receiver *r)
 {
-	static const char *const names[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
-	struct milter_settings   s;
+	const struct listeners *all = &r->house->listeners;
+	struct milter_settings  s;
 
-	for (size_t i = 0; i < KINDS; i++) {
-		if (!house_settings(r->house, &milter_setting_table, names[i], &s))
+	for (size_t i = 0; i < all->count; i++) {
+		if (!house_settings(r->house, &milter_setting_table, all->one[i].name, &s))
 			continue;
 		r->filters[i] = s.smtpd.count > 0 || s.maps.count > 0;
 		r->filters_default[i] = s.default_action;
@@ -191,7 +191,7 @@ ticket_key(const uint32_t *ticket)
 }
 
 static void
-default_answer(struct receiver *r, enum receiver_kind kind, struct filter_said *out)
+default_answer(struct receiver *r, const struct receiver_config *c, struct filter_said *out)
 {
 	static const char *const replies[] = {
 		[DEFAULT_ACCEPT] = "",
@@ -200,7 +200,7 @@ default_answer(struct receiver *r, enum receiver_kind kind, struct filter_said *
 		[DEFAULT_QUARANTINE] = "",
 		[DEFAULT_SHUTDOWN] = "421 4.7.0 Server closing connection",
 	};
-	int what = r->filters_default[kind];
+	int what = r->filters_default[receiver_place(r->house, c)];
 
 	*out = (struct filter_said){ .reply = bytes_of(replies[what]),
 		                     .shut = what == DEFAULT_SHUTDOWN,
@@ -215,7 +215,7 @@ answer_default(struct filtering *g)
 	struct filter_said said;
 	struct session    *s = g->visit->session;
 
-	default_answer(g->receiver, session_config(s)->kind, &said);
+	default_answer(g->receiver, session_config(s), &said);
 	g->waits = false;
 	session_filtered(s, &said);
 }
@@ -463,7 +463,7 @@ default_letter(struct passage *p)
 {
 	struct filter_said said;
 
-	default_answer(receiver_of(p->house), p->letter->config->kind, &said);
+	default_answer(receiver_of(p->house), p->letter->config, &said);
 	if (said.reply.len > 0) {
 		refuse_letter(p, said.reply.at);
 		return;

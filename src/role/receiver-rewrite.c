@@ -223,7 +223,8 @@ rewrite_ask(struct house *h, struct letter *l,
 	struct rewriting *w;
 
 	if (!r->rewrites || l->rewritten ||
-	    (r->overrides[(l->config != NULL ? l->config : session_config(l->session))->kind] &
+	    (r->overrides[receiver_place(
+		     r->house, l->config != NULL ? l->config : session_config(l->session))] &
 	     OVERRIDE_MAPPINGS) != 0)
 		return false;
 	w = arena_take(l->life, sizeof *w);

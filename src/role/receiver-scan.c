@@ -10,8 +10,10 @@
 void
 scan_settings_read(struct receiver *r)
 {
-	for (size_t i = 0; i < KINDS; i++)
-		if (!house_settings(r->house, &scan_setting_table, listener_names[i], &r->scan[i]))
+	const struct listeners *all = &r->house->listeners;
+
+	for (size_t i = 0; i < all->count; i++)
+		if (!house_settings(r->house, &scan_setting_table, all->one[i].name, &r->scan[i]))
 			r->scan[i] = (struct scan_settings){ .socket = "" };
 }
 
@@ -60,7 +62,7 @@ bool
 scan_ask(struct passage *p)
 {
 	struct receiver            *r = receiver_of(p->house);
-	const struct scan_settings *set = &r->scan[p->letter->config->kind];
+	const struct scan_settings *set = &r->scan[receiver_place(p->house, p->letter->config)];
 	struct link                *link = house_link(p->house, POLICY, 0);
 	struct word_scan            w = { .listener = p->letter->config->listener };
 	int                         fd;
@@ -176,7 +178,8 @@ harmless(struct arena *life, struct bytes name)
 void
 scan_answered(struct passage *p, enum clamd_answer answer, struct bytes name)
 {
-	const struct scan_settings *set = &receiver_of(p->house)->scan[p->letter->config->kind];
+	const struct scan_settings *set =
+		&receiver_of(p->house)->scan[receiver_place(p->house, p->letter->config)];
 
 	name = harmless(p->letter->life, name);
 	if (answer == CLAMD_INFECTED)

@@ -223,15 +223,14 @@ static void
 service_name(struct house *h, enum receiver_kind kind, const char *listener, char *out, size_t room)
 {
 	struct common_settings common;
-	bool                   named;
+	bool                   named, plain;
 
 	if (!house_settings(h, &common_setting_table, listener, &common))
 		common = h->common;
 	named = strcmp(common.syslog_name, h->common.syslog_name) != 0;
-	snprintf(out, room, "%s%s%s/%s", common.syslog_name,
-	         named || kind == KIND_SMTP || kind == KIND_LMTP ? "" : "/",
-	         named || kind == KIND_SMTP || kind == KIND_LMTP ? "" : listener,
-	         kind == KIND_LMTP ? "lmtpd" : "smtpd");
+	plain = named || strcmp(listener, "smtp") == 0 || strcmp(listener, "lmtp") == 0;
+	snprintf(out, room, "%s%s%s/%s", common.syslog_name, plain ? "" : "/",
+	         plain ? "" : listener, kind == KIND_LMTP ? "lmtpd" : "smtpd");
 }
 
 static struct receiver_config *
@@ -239,14 +238,19 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
             struct network_tables *tables, struct tls *before)
 {
 	struct arena            *life = arena_open(NULL);
-	struct setting_list      mynetworks = h->common.mynetworks;
+	struct common_settings   common;
+	struct setting_list      mynetworks;
 	struct receiver_settings set;
 	struct receiver_config  *c = NULL;
 	struct buffer            errors = { 0 };
 	char                     service[128];
 
+	/* Who is trusted, and what it calls itself, may be its own. */
+	if (!house_settings(h, &common_setting_table, listener, &common))
+		common = h->common;
+	mynetworks = common.mynetworks;
 	service_name(h, kind, listener, service, sizeof service);
-	if (receiver_settings_fill(h->settings, kind, &set, &errors)) {
+	if (receiver_settings_fill(h->settings, kind, listener, &set, &errors)) {
 		client_patterns(h, life, &mynetworks);
 		client_patterns(h, life, &set.limit_exceptions);
 		client_patterns(h, life, &set.bare_newline_exclusions);
@@ -255,16 +259,16 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		client_patterns(h, life, &set.xclient_hosts);
 		client_patterns(h, life, &set.xforward_hosts);
 		scan_hides(h, listener, life, &set.drop_fields);
-		c = receiver_config_open(&set, kind, service, h->common.myhostname,
-		                         h->common.myorigin, h->common.mail_name, &mynetworks,
-		                         tables, &errors);
+		c = receiver_config_open(&set, kind, listener, service, common.myhostname,
+		                         common.myorigin, common.mail_name, &mynetworks, tables,
+		                         &errors);
 	}
 	settings_stress(h->settings, true);
-	if (c != NULL && receiver_settings_fill(h->settings, kind, &set, &errors))
+	if (c != NULL && receiver_settings_fill(h->settings, kind, listener, &set, &errors))
 		receiver_config_stress(c, &set);
 	settings_stress(h->settings, false);
 	if (c != NULL)
-		c->filters = receiver_of(h)->filters[kind];
+		c->filters = receiver_of(h)->filters[receiver_place(h, c)];
 	if (c != NULL && !policy_lists(h, c, &errors))
 		receiver_config_drop(&c);
 	if (c != NULL)
@@ -277,16 +281,22 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 }
 
 static bool
-kind_of(const char *listener, enum receiver_kind *kind)
+kind_of(const struct house *h, const char *listener, enum receiver_kind *kind)
 {
-	static const char *const names[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
+	size_t place = listener_place(&h->listeners, bytes_of(listener));
 
-	for (int i = 0; i < KINDS; i++)
-		if (strcmp(listener, names[i]) == 0) {
-			*kind = (enum receiver_kind)i;
-			return true;
-		}
-	return false;
+	if (place == h->listeners.count || h->listeners.one[place].service > LISTEN_LMTP)
+		return false;
+	*kind = (enum receiver_kind)h->listeners.one[place].service;
+	return true;
+}
+
+size_t
+receiver_place(const struct house *h, const struct receiver_config *c)
+{
+	size_t place = listener_place(&h->listeners, bytes_of(c->listener));
+
+	return place < h->listeners.count ? place : (size_t)c->kind;
 }
 
 /* A door for this socket: the one there is, with new settings, or a new one. */
@@ -298,7 +308,7 @@ open_door(struct house *h, const char *listener, int fd, struct network_tables *
 	struct receiver_config *config;
 	struct door            *d = r->doors;
 
-	if (!kind_of(listener, &kind))
+	if (!kind_of(h, listener, &kind))
 		return true;
 	while (d != NULL && d->fd != fd)
 		d = d->next;

@@ -89,12 +89,12 @@ struct receiver {
 	struct passage  *parked;       /* judged, waiting for a segment            */
 	struct map      *rewriting;    /* ticket -> letter whose addresses the clerk looks at */
 	bool             rewrites, rewrites_fields;
-	unsigned         overrides[KINDS];      /* enum receive_override */
-	bool             checks[KINDS]; /* whether letters are looked at with header or body checks */
-	struct scan_settings scan[KINDS];
+	unsigned         overrides[LISTENERS_MOST]; /* enum receive_override */
+	bool             checks[LISTENERS_MOST]; /* whether letters are looked at with header or body checks */
+	struct scan_settings scan[LISTENERS_MOST];
 	struct map      *scanning, *authors;   /* ticket -> passage                */
-	bool             filters[KINDS]; /* whether there may be mail filters      */
-	int              filters_default[KINDS];   /* enum milter_default          */
+	bool             filters[LISTENERS_MOST]; /* whether there may be mail filters      */
+	int              filters_default[LISTENERS_MOST]; /* enum milter_default          */
 	struct map      *filterings;   /* ticket -> session they are told of       */
 	uint32_t         passing;      /* letters judged or being made safe        */
 	int              refused;      /* why the queue lent nothing, 0            */
@@ -104,6 +104,8 @@ struct receiver {
 	struct buffer    unsaid;       /* LETTERs for a queue that is not there    */
 	struct buffer    said[2];      /* of this turn and the one before          */
 };
+/* Which of the house's listeners it is of; one that is no more is as its service's. */
+size_t receiver_place(const struct house *, const struct receiver_config *);
 static inline struct receiver *receiver_of(const struct house *h) { return h->mine; }
 
 /* receiver-ask.c */

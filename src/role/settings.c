@@ -26,6 +26,7 @@
 #include "role/debug.h"
 #include "role/elsewhere.h"
 #include "role/keeper.h"
+#include "role/listeners.h"
 #include "role/pam.h"
 #include "role/policy.h"
 #include "role/proxymap.h"
@@ -188,7 +189,7 @@ static const struct setting_table *const tables[] = {
 	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
 	&checks_setting_table,  &policy_setting_table,   &tls_setting_table,
 	&sender_setting_table,  &witness_setting_table,  &scan_setting_table,
-	&milter_setting_table,  &debug_setting_table,
+	&milter_setting_table,  &debug_setting_table,    &listener_setting_table,
 };
 
 const struct setting_table *
@@ -215,13 +216,15 @@ know_classes(struct settings *s)
 {
 	struct policy_settings set;
 	struct setting_entry   e;
+	struct listeners       all;
 
 	for (size_t i = 0; settings_entry(s, i, &e); i++)
 		if (bytes_ends_nocase(bytes_of(e.name), BYTES("_time_limit")) &&
 		    strchr(e.name, '/') == NULL)
 			settings_know(s, e.name);
-	for (int i = -1; i < LISTEN_SERVICES; i++) {
-		if (!settings_fill(s, &policy_setting_table, i < 0 ? NULL : listener_names[i], &set,
+	listeners_read(s, &all);
+	for (int i = -1; i < (int)all.count; i++) {
+		if (!settings_fill(s, &policy_setting_table, i < 0 ? NULL : all.one[i].name, &set,
 		                   NULL))
 			continue;
 		for (size_t n = 0; n < set.classes.count; n++)
@@ -354,6 +357,7 @@ struct check {
 	const char      *file;
 	struct buffer   *errors, *warnings;
 	bool             good;
+	struct listeners listeners;
 };
 
 static __attribute__((format(printf, 3, 4))) void
@@ -505,6 +509,14 @@ auth_socket_rights(const struct common_settings *common, uint32_t *mode, uint32_
 	return true;
 }
 
+static void
+complain_of_listener(void *ctx, const char *setting, const char *why)
+{
+	struct check *c = ctx;
+
+	complain(c, line_of(c->settings, setting), "%s: %s", setting, why);
+}
+
 /* submission/NAME is for a listener we have. */
 static void
 check_listeners(struct check *c)
@@ -514,13 +526,15 @@ check_listeners(struct check *c)
 	for (size_t i = 0; settings_entry(c->settings, i, &e); i++) {
 		const char *slash = strchr(e.name, '/');
 		bool        known = slash == NULL;
-		for (size_t l = 0; l < LISTEN_SERVICES && !known; l++)
-			known = bytes_equal((struct bytes){ e.name, (size_t)(slash - e.name) },
-			                    bytes_of(listener_names[l]));
+		known = known ||
+		        listener_place(&c->listeners,
+		                       (struct bytes){ e.name, (size_t)(slash - e.name) }) <
+		                c->listeners.count;
 		if (!known)
 			complain(c, e.line,
 			         "%s: there is no such listener; there are smtp, submission, "
-			         "submissions, lmtp, imap, imaps, pop3 and pop3s",
+			         "submissions, lmtp, imap, imaps, pop3, pop3s and those that "
+			         "listeners names",
 			         e.name);
 	}
 }
@@ -855,8 +869,8 @@ check_networks(struct check *c, const struct common_settings *common)
 static void
 check_filter(struct check *c)
 {
-	for (int l = -1; l < LISTEN_SERVICES; l++) {
-		const char              *listener = l < 0 ? NULL : listener_names[l], *wrong;
+	for (int l = -1; l < (int)c->listeners.count; l++) {
+		const char              *listener = l < 0 ? NULL : c->listeners.one[l].name, *wrong;
 		struct receiver_settings receiver;
 		struct policy_settings   policy;
 
@@ -892,9 +906,9 @@ check_scan(struct check *c)
 	struct network       net;
 	const char          *wrong = NULL;
 
-	for (int l = -1; l < LISTEN_SERVICES; l++) {
+	for (int l = -1; l < (int)c->listeners.count; l++) {
 		if (!settings_fill(c->settings, &scan_setting_table,
-		                   l < 0 ? NULL : listener_names[l], &set, NULL))
+		                   l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
 			continue;
 		if (*set.socket != '\0' &&
 		    (wrong = clamd_place(bytes_of(set.socket), &place)) != NULL) {
@@ -915,13 +929,13 @@ check_scan(struct check *c)
 static void
 check_milters(struct check *c)
 {
-	for (int l = -1; l < LISTEN_SERVICES; l++) {
+	for (int l = -1; l < (int)c->listeners.count; l++) {
 		struct milter_settings set;
 		struct buffer          wrong = { 0 };
 		struct milter_set     *all = NULL;
 
 		if (settings_fill(c->settings, &milter_setting_table,
-		                  l < 0 ? NULL : listener_names[l], &set, NULL))
+		                  l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
 			all = milter_set_open(&set, &set.smtpd, &wrong);
 		if (wrong.len > 0)
 			complain(c, line_of(c->settings, "smtpd_milters"), "smtpd_milters: %.*s",
@@ -939,11 +953,11 @@ check_checks(struct check *c)
 {
 	const char *type = tables_default_type(c->settings);
 
-	for (int l = -1; l < LISTEN_SERVICES; l++) {
+	for (int l = -1; l < (int)c->listeners.count; l++) {
 		struct checks_settings set;
 
 		if (!settings_fill(c->settings, &checks_setting_table,
-		                   l < 0 ? NULL : listener_names[l], &set, NULL))
+		                   l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
 			continue;
 		for (size_t i = 0; i < CHECK_LISTS; i++)
 			for (size_t n = 0; n < set.list[i].count; n++)
@@ -1030,17 +1044,19 @@ bool
 house_settings_check(struct settings *s, const char *file, struct buffer *errors,
                      struct buffer *warnings)
 {
-	struct check c = { s, file, errors, warnings, true };
+	struct check c = { s, file, errors, warnings, true, { 0 } };
 
+	listeners_read(s, &c.listeners);
 	for (size_t i = 0; i < COUNT(tables); i++) {
 		if (!check_table(s, tables[i], NULL, errors))
 			c.good = false;
-		for (size_t l = 0; l < LISTEN_SERVICES; l++)
-			if (has_own(s, listener_names[l]) &&
-			    !check_table(s, tables[i], listener_names[l], errors))
+		for (size_t l = 0; l < c.listeners.count; l++)
+			if (has_own(s, c.listeners.one[l].name) &&
+			    !check_table(s, tables[i], c.listeners.one[l].name, errors))
 				c.good = false;
 	}
-	check_listeners(&c);
+	if (c.good && listeners_check(s, complain_of_listener, &c, errors))
+		check_listeners(&c);
 	c.good = tls_settings_check(s, errors, warnings) && c.good;
 	if (c.good)
 		check_common(&c);

@@ -13,6 +13,7 @@
 #include "policy/checks.h"
 #include "policy/milter-settings.h"
 #include "policy/settings.h"
+#include "role/listeners.h"
 
 enum { INCLUDES_DEEP = 10, INCLUDED_FILES_MOST = 1000, INCLUDED_MOST = 16 << 20 };
 
@@ -36,6 +37,7 @@ struct finding {
 		struct found      *next;
 		struct table_named named;
 	} * first, **last;
+	struct listeners listeners;
 };
 
 static bool
@@ -144,8 +146,8 @@ find_row(struct finding *f, struct settings *s, const struct setting *row)
 	    row->kind != SETTING_RULES)
 		return;
 	one.where = 0;
-	for (int i = -1; i < LISTEN_SERVICES; i++) {
-		const char *listener = i < 0 ? NULL : listener_names[i];
+	for (int i = -1; i < (int)f->listeners.count; i++) {
+		const char *listener = i < 0 ? NULL : f->listeners.one[i].name;
 		if (!settings_fill(s, &table, listener, &list, NULL))
 			continue;
 		for (size_t n = 0; n < list.count; n++)
@@ -160,9 +162,9 @@ find_classes(struct finding *f, struct settings *s)
 {
 	struct policy_settings set;
 
-	for (int i = -1; i < LISTEN_SERVICES; i++) {
-		if (!settings_fill(s, &policy_setting_table, i < 0 ? NULL : listener_names[i], &set,
-		                   NULL))
+	for (int i = -1; i < (int)f->listeners.count; i++) {
+		if (!settings_fill(s, &policy_setting_table,
+		                   i < 0 ? NULL : f->listeners.one[i].name, &set, NULL))
 			continue;
 		for (size_t n = 0; n < set.classes.count; n++)
 			find_row(f, s,
@@ -179,6 +181,7 @@ tables_named(struct settings *s, void (*each)(void *, const struct table_named *
 	const struct setting_table *t;
 
 	f.last = &f.first;
+	listeners_read(s, &f.listeners);
 	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++)
 		for (size_t r = 0; r < t->count; r++)
 			find_row(&f, s, &t->row[r]);

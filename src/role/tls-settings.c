@@ -12,6 +12,7 @@
 #include "channel/tickets.h"
 #include "channel/tls_rules.h"
 #include "directory/table.h"
+#include "role/listeners.h"
 #include "role/settings.h"
 
 #define AT(f) offsetof(struct tls_rows, f)
@@ -195,15 +196,17 @@ try_rows(const struct tls_rows *r, bool mandatory, struct arena *a, struct buffe
 bool
 tls_settings_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
 {
-	struct arena   *a = arena_open(NULL);
-	struct tls_rows r;
-	struct buffer   again = { 0 };
-	bool            good = settings_fill(s, &tls_setting_table, NULL, &r, errors) &&
+	struct arena    *a = arena_open(NULL);
+	struct tls_rows  r;
+	struct listeners all;
+	struct buffer    again = { 0 };
+	bool             good = settings_fill(s, &tls_setting_table, NULL, &r, errors) &&
 	            try_rows(&r, false, a, errors, warnings) &&
 	            try_rows(&r, true, a, errors, warnings);
 
-	for (size_t l = 0; l < LISTEN_SERVICES && good; l++)
-		good = settings_fill(s, &tls_setting_table, listener_names[l], &r, errors) &&
+	listeners_read(s, &all);
+	for (size_t l = 0; l < all.count && good; l++)
+		good = settings_fill(s, &tls_setting_table, all.one[l].name, &r, errors) &&
 		       try_rows(&r, false, a, errors, &again) &&
 		       try_rows(&r, true, a, errors, &again);
 	buffer_free(&again);

@@ -41,11 +41,12 @@ struct verifier {
 	struct arena *scratch;
 	struct buffer digest, said;
 	/* checks */
-	struct tables         *tables;
-	struct checks_settings checks[LISTEN_SERVICES]; /* of each listener          */
-	struct arena          *lookup;
-	struct timespec        began;
-	uint64_t               judged, sought, looked;
+	struct tables          *tables;
+	const struct listeners *listeners;
+	struct checks_settings  checks[LISTENERS_MOST]; /* of each listener          */
+	struct arena           *lookup;
+	struct timespec         began;
+	uint64_t                judged, sought, looked;
 	/* names */
 	struct resolver *resolver; /* NULL: none is asked                  */
 	struct search   *search;   /* all that are under way               */
@@ -145,10 +146,9 @@ find_in_table(void *ctx, const char *name, struct bytes key, struct arena *life,
 static const struct checks_settings *
 checks_of(const struct verifier *v, const char *listener)
 {
-	for (size_t i = 0; i < LISTEN_SERVICES; i++)
-		if (strcmp(listener_names[i], listener) == 0 && checks_wanted(&v->checks[i]))
-			return &v->checks[i];
-	return NULL;
+	size_t i = listener_place(v->listeners, bytes_of(listener));
+
+	return i < v->listeners->count && checks_wanted(&v->checks[i]) ? &v->checks[i] : NULL;
 }
 
 /* False: with what they say the content is not, or not yet, to be kept as it is. */
@@ -181,8 +181,10 @@ checks_fill(struct house *h)
 {
 	struct verifier *v = h->mine;
 
-	for (size_t i = 0; i < LISTEN_SERVICES; i++)
-		if (!house_settings(h, &checks_setting_table, listener_names[i], &v->checks[i]))
+	v->listeners = &h->listeners;
+	for (size_t i = 0; i < h->listeners.count; i++)
+		if (!house_settings(h, &checks_setting_table, h->listeners.one[i].name,
+		                    &v->checks[i]))
 			v->checks[i] = (struct checks_settings){ 0 };
 }
 

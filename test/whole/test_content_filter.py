@@ -4,12 +4,13 @@ checks that are taken up anew, that hide where users are, and that cost too much
 
 import os
 import smtplib
+import socket
 import socketserver
 import threading
 import time
 
 import pytest
-from house import House, wait_for
+from house import House, free_ports, wait_for
 from test_checks_beside_postfix import send, ssl_context
 from test_clamd import Scanned
 
@@ -73,6 +74,58 @@ def test_a_letter_goes_to_the_filter_and_comes_back(filtered):
     assert house.post(b"Subject: x\r\n\r\nx\r\n").startswith("250")
     got = wait_for(house.letters)
     assert b"X-Filtered: yes\r\n" in got[0] and server.seen == [("a@example.org", ("u@here.example",))]
+
+
+def test_R136_a_listener_of_any_name_takes_what_the_filter_gives_back():
+    """As a master.cf has it: 127.0.0.1:10026 inet ... smtpd -o content_filter= -o receive_override_options=..."""
+    server = Server(("127.0.0.1", 0), Filter)
+    server.seen = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    [server.back, extra] = free_ports(2)
+    house = Scanned("", content_filter=f"smtp:[127.0.0.1]:{server.server_address[1]}", listeners="reinject, second.mx",
+                    header_checks="pcre:{ {/^X-Filtered:/ REJECT twice} }",
+                    **{"reinject/listener_service": "smtp", "reinject/listener_address": f"127.0.0.1:{server.back}", "reinject/content_filter": "",
+                       "reinject/receive_override_options": "no_header_body_checks, no_unknown_recipient_checks, no_milters",
+                       "reinject/smtpd_client_restrictions": "permit_mynetworks, reject", "reinject/mynetworks": "127.0.0.0/8",
+                       "second.mx/listener_service": "submission", "second.mx/listener_address": f"127.0.0.1:{extra}",
+                       "second.mx/syslog_name": "postfix/second", "second.mx/smtpd_banner": "second"})
+    try:
+        with house:
+            assert house.post(b"Subject: x\r\n\r\nx\r\n").startswith("250")
+            got = wait_for(house.letters)
+            assert b"X-Filtered: yes\r\n" in got[0] and len(server.seen) == 1
+            assert house.count("mansio/reinject/smtpd[") > 0
+            with socket.create_connection(("127.0.0.1", extra), timeout=20) as c:
+                assert c.recv(200).startswith(b"220 second")
+                c.sendall(b"EHLO x\r\n")
+                assert b"STARTTLS" in c.recv(2000)
+                c.sendall(b"MAIL FROM:<a@b.example>\r\n")
+                assert c.recv(200).startswith(b"530")
+            wait_for(lambda: house.count("postfix/second/smtpd[") > 0)
+            assert "reinject   inet" in house.command("postconf", "-M").stdout
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("lines, said", [
+    ({"listeners": "smtp"}, "is there already"),
+    ({"listeners": "Up"}, "is no name"),
+    ({"listeners": "a a", "a/listener_service": "smtp", "a/listener_address": "127.0.0.1:1"}, "twice"),
+    ({"listeners": "a", "a/listener_address": "127.0.0.1:1"}, "a speaks nothing"),
+    ({"listeners": "a", "a/listener_service": "smtp"}, "a listens nowhere"),
+    ({"listeners": "a", "a/listener_service": "uucp"}, "uucp"),
+    ({"listeners": "a", "a/listener_service": "smtp", "a/listener_address": "here"}, "where nobody can"),
+    ({"a/listener_service": "smtp"}, "there is no such listener"),
+    ({"listener_service": "smtp"}, "for one listener"),
+])
+def test_names_of_listeners_are_looked_at(lines, said):
+    house = House(**lines)
+    try:
+        done = house.command("config", "check", check=False)
+        assert done.returncode != 0 and said in done.stdout + done.stderr
+    finally:
+        house.close()
 
 
 def test_aliases_are_for_the_way_back(filtered):

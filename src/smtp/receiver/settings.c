@@ -209,17 +209,16 @@ static const struct {
 	{ KIND_LMTP,        "smtpd_sasl_auth_required", AT(auth_required),   true,  NO  },
 };
 /* clang-format on */
-static const char *const kind_names[KINDS] = { "smtp", "submission", "submissions", "lmtp" };
 
-/* Whether main.cf has "kind/name". */
+/* Whether main.cf has "listener/name". */
 static bool
-said_of_kind(const struct settings *s, const char *kind, const char *name)
+said_of_it(const struct settings *s, const char *listener, const char *name)
 {
 	struct setting_entry e;
-	size_t               n = strlen(kind);
+	size_t               n = strlen(listener);
 
 	for (size_t i = 0; settings_entry(s, i, &e); i++)
-		if (strncmp(e.name, kind, n) == 0 && e.name[n] == '/' &&
+		if (strncmp(e.name, listener, n) == 0 && e.name[n] == '/' &&
 		    strcmp(e.name + n + 1, name) == 0)
 			return true;
 	return false;
@@ -227,28 +226,28 @@ said_of_kind(const struct settings *s, const char *kind, const char *name)
 
 /* Or of all. */
 static bool
-is_said(const struct settings *s, const char *kind, const char *name)
+is_said(const struct settings *s, const char *listener, const char *name)
 {
 	struct setting_entry e;
 
 	for (size_t i = 0; settings_entry(s, i, &e); i++)
 		if (strcmp(e.name, name) == 0 && *e.value != '\0')
 			return true;
-	return said_of_kind(s, kind, name);
+	return said_of_it(s, listener, name);
 }
 
 bool
-receiver_settings_fill(struct settings *s, enum receiver_kind kind, struct receiver_settings *out,
-                       struct buffer *errors)
+receiver_settings_fill(struct settings *s, enum receiver_kind kind, const char *listener,
+                       struct receiver_settings *out, struct buffer *errors)
 {
-	bool good = settings_fill(s, &receiver_setting_table, kind_names[kind], out, errors);
+	bool good = settings_fill(s, &receiver_setting_table, listener, out, errors);
 
-	if (!is_said(s, kind_names[kind], "smtpd_tls_security_level"))
+	if (!is_said(s, listener, "smtpd_tls_security_level"))
 		out->tls_level = out->enforce_tls ? TLS_ENCRYPT : out->use_tls ? TLS_MAY : TLS_NONE;
 	for (size_t i = 0; i < COUNT(meant); i++) {
 		void *at = (char *)out + meant[i].where;
 
-		if (meant[i].kind != kind || said_of_kind(s, kind_names[kind], meant[i].name))
+		if (meant[i].kind != kind || said_of_it(s, listener, meant[i].name))
 			continue;
 		if (meant[i].is_bool)
 			*(bool *)at = meant[i].value != 0;
@@ -399,9 +398,10 @@ receiver_config_stress(struct receiver_config *c, const struct receiver_settings
 
 struct receiver_config *
 receiver_config_open(const struct receiver_settings *set, enum receiver_kind kind,
-                     const char *service, const char *myhostname, const char *myorigin,
-                     const char *mail_name, const struct setting_list *mynetworks,
-                     struct network_tables *tables, struct buffer *errors)
+                     const char *listener, const char *service, const char *myhostname,
+                     const char *myorigin, const char *mail_name,
+                     const struct setting_list *mynetworks, struct network_tables *tables,
+                     struct buffer *errors)
 {
 	struct arena           *a = arena_open(NULL);
 	struct receiver_config *c = arena_take(a, sizeof *c);
@@ -427,7 +427,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->set.account_limits = copy_list(a, &set->account_limits);
 	c->set.expn_hosts = c->set.screen_allow = c->set.xclient_hosts = c->set.xforward_hosts =
 		(struct setting_list){ NULL, 0 };
-	c->listener = kind_names[kind];
+	c->listener = arena_copy(a, bytes_of(listener));
 	c->service = arena_copy(a, bytes_of(service));
 	c->myhostname = arena_copy(a, bytes_of(myhostname));
 	c->myorigin = arena_copy(a, bytes_of(myorigin));

@@ -80,7 +80,7 @@ struct receiver_settings {
 	struct setting_list limit_exceptions;
 };
 extern const struct setting_table receiver_setting_table;
-bool receiver_settings_fill(struct settings *, enum receiver_kind, struct receiver_settings *, struct buffer *errors);
+bool receiver_settings_fill(struct settings *, enum receiver_kind, const char *listener, struct receiver_settings *, struct buffer *errors);
 
 /* Tables of addresses (mynetworks = hash:...), which this room knows by their names alone.  Counted: each config has
    them until it is gone. */
@@ -129,7 +129,7 @@ struct receiver_config {
 };
 /* Takes over nothing: strings are copied.  NULL with words in *errors. */
 struct receiver_config *receiver_config_open(const struct receiver_settings *, enum receiver_kind,
-	const char *service, const char *myhostname, const char *myorigin, const char *mail_name,
+	const char *listener, const char *service, const char *myhostname, const char *myorigin, const char *mail_name,
 	const struct setting_list *mynetworks, struct network_tables *, struct buffer *errors);
 /* What holds under stress; without it the same as else. */
 void receiver_config_stress(struct receiver_config *, const struct receiver_settings *);

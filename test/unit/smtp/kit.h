@@ -348,13 +348,13 @@ kit_config(enum receiver_kind kind, const char *cf)
 		"smtpd_client_event_limit_exceptions =\nsmtpd_forbid_bare_newline_exclusions =\npostscreen_allow_list =\nfast_flush_domains =\n");
 	buffer_add_string(&text, cf);
 	s = settings_read(buffer_bytes(&text), "main.cf", &errors, &warnings);
-	if (s != NULL && receiver_settings_fill(s, kind, &set, &errors))
-		c = receiver_config_open(&set, kind, "mansio/smtpd", "mail.example.com", "example.com", "Mansio", &none, NULL, &errors);
+	if (s != NULL && receiver_settings_fill(s, kind, (const char *const[]){ "smtp", "submission", "submissions", "lmtp" }[kind], &set, &errors))
+		c = receiver_config_open(&set, kind, (const char *const[]){ "smtp", "submission", "submissions", "lmtp" }[kind], "mansio/smtpd", "mail.example.com", "example.com", "Mansio", &none, NULL, &errors);
 	if (c != NULL)
 		kit_lists(s, kind, c);
 	if (s != NULL)
 		settings_stress(s, true);
-	if (c != NULL && receiver_settings_fill(s, kind, &set, &errors))
+	if (c != NULL && receiver_settings_fill(s, kind, (const char *const[]){ "smtp", "submission", "submissions", "lmtp" }[kind], &set, &errors))
 		receiver_config_stress(c, &set);
 	settings_close(&s);
 	buffer_free(&text);

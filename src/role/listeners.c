@@ -1,0 +1,146 @@
+#include "role/listeners.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "channel/listener.h"
+
+struct listener_rows {
+	struct setting_list listeners;
+	int                 service; /* of listener_names, plus one; 0: nothing is said */
+	struct setting_list addresses;
+};
+
+#define AT(field) offsetof(struct listener_rows, field)
+
+/* clang-format off */
+static const struct setting rows[] = {
+	{ "listeners", SETTING_LIST, AT(listeners), "",
+	  "Names of listeners besides smtp, submission and the rest, as reinject; each is given its own listener_service and "
+	  "listener_address (reinject/listener_service = smtp), and any other setting it is to have for itself.", NULL, 0, 0, "0.2" },
+	{ "listener_service", SETTING_CHOICE, AT(service), "",
+	  "What one of listeners speaks: it behaves as the listener of that name does, with settings of its own.",
+	  ",smtp,submission,submissions,lmtp,imap,imaps,pop3,pop3s", 0, 0, "0.2" },
+	{ "listener_address", SETTING_LIST, AT(addresses), "",
+	  "Where one of listeners listens: addresses as 127.0.0.1:10026, [::1]:10026 or unix:/path.", NULL, 0, 0, "0.2" },
+};
+/* clang-format on */
+
+const struct setting_table listener_setting_table = { "Listeners", rows, COUNT(rows) };
+
+void
+listeners_read(struct settings *s, struct listeners *out)
+{
+	struct listener_rows r, own;
+
+	out->count = 0;
+	for (int i = 0; i < LISTEN_SERVICES; i++)
+		out->one[out->count++] =
+			(struct listener_entry){ listener_names[i], (enum listener_service)i };
+	if (!settings_fill(s, &listener_setting_table, NULL, &r, NULL))
+		return;
+	for (size_t i = 0; i < r.listeners.count && out->count < LISTENERS_MOST; i++) {
+		const char *name = r.listeners.item[i];
+
+		if (listener_place(out, bytes_of(name)) == out->count &&
+		    settings_fill(s, &listener_setting_table, name, &own, NULL) && own.service > 0)
+			out->one[out->count++] =
+				(struct listener_entry){ name,
+				                         (enum listener_service)(own.service - 1) };
+	}
+}
+
+size_t
+listener_place(const struct listeners *all, struct bytes name)
+{
+	for (size_t i = 0; i < all->count; i++)
+		if (bytes_is(name, all->one[i].name))
+			return i;
+	return all->count;
+}
+
+bool
+listener_addresses(struct settings *s, const char *name, struct setting_list *out)
+{
+	struct listener_rows own;
+
+	if (!settings_fill(s, &listener_setting_table, name, &own, NULL))
+		return false;
+	*out = own.addresses;
+	return true;
+}
+
+/* It becomes part of names of settings and of lines of the log. */
+static bool
+is_name(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.");
+
+	return n > 0 && n <= LISTENER_NAME_MOST && name[n] == '\0';
+}
+
+static const char *
+wrong_of(struct settings *s, const char *name, const char **setting, struct buffer *errors)
+{
+	struct listener_rows own;
+
+	*setting = "listeners";
+	for (int i = 0; i < LISTEN_SERVICES; i++)
+		if (strcmp(name, listener_names[i]) == 0)
+			return "is there already: listen_smtp and its kin say where";
+	if (!is_name(name))
+		return "is no name: write at most 15 small letters, digits, dots and hyphens";
+	if (!settings_fill(s, &listener_setting_table, name, &own, errors))
+		return "has settings that are wrong";
+	*setting = "listener_service";
+	if (own.service == 0)
+		return "speaks nothing: write smtp, submission, submissions, lmtp, imap, imaps, "
+		       "pop3 or pop3s";
+	*setting = "listener_address";
+	if (own.addresses.count == 0)
+		return "listens nowhere: write an address and a port, as 127.0.0.1:10026";
+	for (size_t i = 0; i < own.addresses.count; i++)
+		if (!listener_address(own.addresses.item[i]))
+			return "is to listen where nobody can: write an address and a port, as "
+			       "127.0.0.1:10026, [::1]:10026 or *:10026, or unix:/path";
+	return NULL;
+}
+
+bool
+listeners_check(struct settings *s,
+                void (*complain)(void *ctx, const char *setting, const char *why), void *ctx,
+                struct buffer *errors)
+{
+	struct listener_rows r;
+	bool                 good = true;
+	char                 name[64], why[256];
+
+	if (!settings_fill(s, &listener_setting_table, NULL, &r, NULL))
+		return false;
+	for (size_t i = 0; i < r.listeners.count; i++) {
+		const char *setting, *item = r.listeners.item[i];
+		const char *wrong = wrong_of(s, item, &setting, errors);
+
+		for (size_t k = 0; wrong == NULL && k < i; k++)
+			if (strcmp(r.listeners.item[k], item) == 0)
+				wrong = "is named twice";
+		if (wrong == NULL && i + LISTEN_SERVICES >= LISTENERS_MOST)
+			wrong = "is one too many: there can be 24";
+		if (wrong == NULL)
+			continue;
+		good = false;
+		if (strcmp(setting, "listeners") == 0)
+			(void)snprintf(name, sizeof name, "listeners");
+		else
+			(void)snprintf(name, sizeof name, "%.32s/%s", item, setting);
+		(void)snprintf(why, sizeof why, "%.32s %s", item, wrong);
+		complain(ctx, name, why);
+	}
+	if (r.service != 0)
+		complain(ctx, "listener_service",
+		         "is said for one listener: write reinject/listener_service");
+	if (r.addresses.count != 0)
+		complain(ctx, "listener_address",
+		         "is said for one listener: write reinject/listener_address");
+	return good && r.service == 0 && r.addresses.count == 0;
+}
