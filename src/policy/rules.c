@@ -299,6 +299,8 @@ rule_ask(struct rule_work *w, enum rule_question_kind kind, const char *name, st
 	enum rule_answer         a = w->needs->ask(w->ctx, kind, name, key, w->life, value);
 	bool                     plain = kind != ASK_RESOLVE && kind != ASK_OWNER;
 
+	if (w->trace == NULL)
+		return a;
 	if (a == RULE_ANSWER_NONE || a == RULE_ANSWER_WAIT || !plain)
 		rule_tell(w, "  %s %s \"%s\" %s", kinds[kind], name, rule_shown(w, key),
 		          plain || a != RULE_ANSWER_FOUND ? said[a] : "knows");
@@ -399,7 +401,7 @@ name_stage(struct rule_work *w, enum rule_stage stage)
 	w->stage = stage;
 	w->name = of[stage].name;
 	w->class = of[stage].class;
-	if (stage == RULE_CLIENT)
+	if (stage == RULE_CLIENT && w->rules->list[stage]->count > 0)
 		w->name = bytes_of(arena_printf(w->life, "%s[%s]", rule_shown(w, f->name),
 		                                rule_shown(w, f->address)));
 }

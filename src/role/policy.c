@@ -193,7 +193,10 @@ judge(struct policy_work *w)
 	}
 	scratch = arena_open(w->life);
 	buffer_reset(&w->trace);
-	v = rules_judge(w->rules, &w->facts, &needs, w, scratch, w->traces ? &w->trace : NULL);
+	v = rules_judge(w->rules, &w->facts, &needs, w, scratch, w->explains ? &w->trace : NULL);
+	/* Why is seldom asked of what passes, and telling it costs more than judging. */
+	if (v.outcome == RULE_REFUSES && w->traces && !w->explains)
+		v = rules_judge(w->rules, &w->facts, &needs, w, scratch, &w->trace);
 	if (v.outcome != RULE_WAIT) {
 		p->judged++;
 		w->done(w, &v);

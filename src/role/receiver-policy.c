@@ -83,8 +83,6 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 		                                  [OWNER_OTHER] = OWNED_BY_OTHER,
 		                                  [OWNER_NONE] = OWNED_BY_NONE,
 		                                  [OWNER_LATER] = OWNED_LATER };
-	const struct visit          *v = *session_held(s);
-	const struct peer           *here = &v->here;
 	struct session_facts         is;
 
 	session_facts(s, &is);
@@ -121,16 +119,26 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 		.method = is.method,
 		.deferred = is.deferred,
 	};
-	f->instance = bytes_of(arena_printf(a, "%x.%x.%llx", (unsigned)getpid(),
-	                                    ((struct visit *)*session_held(s))->number,
+	if (is.secure)
+		facts_of_tls(s, a, f);
+}
+
+/* What only those need that role policy asks. */
+static void
+facts_for_services(struct session *s, struct arena *a, struct rule_facts *f)
+{
+	const struct visit  *v = *session_held(s);
+	const struct peer   *here = &v->here;
+	struct session_facts is;
+
+	session_facts(s, &is);
+	f->instance = bytes_of(arena_printf(a, "%x.%x.%llx", (unsigned)getpid(), v->number,
 	                                    (unsigned long long)is.number));
 	f->port = bytes_of(arena_printf(a, "%u", is.peer->port));
 	if (here->family == AF_INET || here->family == AF_INET6) {
 		f->server_address = bytes_of(here->text);
 		f->server_port = bytes_of(arena_printf(a, "%u", here->port));
 	}
-	if (is.secure)
-		facts_of_tls(s, a, f);
 }
 
 /*
@@ -184,13 +192,14 @@ tell_why(struct house *h, const struct rules *rules, const struct rule_facts *f,
 }
 
 static void
-say_ask(struct receiver *r, struct visit *v, const struct rule_facts *f)
+say_ask(struct receiver *r, struct visit *v, struct arena *a, const struct rule_facts *f)
 {
 	struct link           *l = house_link(r->house, POLICY, 0);
 	struct word_policy_ask w = { *f };
 
 	if (l == NULL)
 		return; /* policy_again() */
+	facts_for_services(v->session, a, &w.facts);
 	word_pack_policy_ask(link_begin(l, WORD_POLICY_ASK, v->ticket), &w);
 	link_end(l);
 }
@@ -216,7 +225,7 @@ need_policy(void *house, struct session *s, enum session_moment moment)
 		v->moment = (uint8_t)moment;
 		v->asked_at = clock_patient_ms();
 		(void)map_put(r->visits, ticket_key(&v->ticket), v);
-		say_ask(r, v, &f);
+		say_ask(r, v, a, &f);
 	} else {
 		if (is.outcome == RULE_REFUSES) {
 			refusal_id(id);
@@ -275,7 +284,7 @@ policy_again(struct receiver *r, struct visit *v)
 	struct rule_facts f;
 
 	facts_of(v->session, (enum session_moment)v->moment, a, &f);
-	say_ask(r, v, &f);
+	say_ask(r, v, a, &f);
 	arena_close(&a);
 }
 
