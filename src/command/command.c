@@ -235,6 +235,7 @@ static const struct {
 	{ "postqueue", &command_postqueue },
 	{ "postsuper", &command_postsuper },
 	{ "postcat", &command_postcat },
+	{ "sendmail", &command_sendmail },
 };
 
 static const struct command *
@@ -253,7 +254,7 @@ static bool
 has_own_status(const struct command *c)
 {
 	return c == &command_doveadm || c == &command_test || c == &command_mailq ||
-	       c == &command_postqueue;
+	       c == &command_postqueue || c == &command_sendmail;
 }
 
 static int

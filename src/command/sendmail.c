@@ -1,0 +1,687 @@
+/*
+ * sendmail -- letters of programs on this machine: cron, mail, scripts
+ *
+ * A letter goes to our own listener for SMTP as a client's does: the same rules, the same caps, and exit 0 means
+ * that it is on the disk.  Nothing here needs rights of its own.
+ */
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "command/command.h"
+#include "command/lookup.h"
+#include "command/queue-ask.h"
+#include "command/talk.h"
+#include "message/address.h"
+#include "message/charset.h"
+#include "message/header.h"
+
+enum { PATIENCE_MS = 300000, RECIPIENTS_MOST = 10000 };
+
+static int run_sendmail(struct call *);
+
+const struct command command_sendmail = {
+	.name = "sendmail",
+	.forms =
+		"sendmail [-itv] [-f SENDER] [-F NAME] [-N EVENTS] [-R full|hdrs] [-V ENVID] [-B 8BITMIME] [-C MAIN_CF] [RECIPIENT ...]\n"
+		"sendmail -bs\n"
+		"sendmail -bv [-f SENDER] RECIPIENT ...\n"
+		"sendmail -bp | -q | -qID | -qRDOMAIN | -bi | -I",
+	.about =
+		"Takes a letter from standard input, as programs expect of this name, and hands it to the server.",
+	.more = "The recipients are the arguments, or with -t those of To, Cc and Bcc (of which Bcc is taken out). A line with a dot alone ends "
+		"the letter, but with -i or -oi. Names without a domain are completed with myorigin; a letter without From, Date "
+		"or Message-ID gets them. -bs speaks SMTP on standard input and output, -bv only asks whether recipients "
+		"would be taken, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases. -bm, -m, -n, -U, -v, -A, -G, -L, -X, -p, -h and other -o options are taken and mean nothing.\n"
+		"\n"
+		"The exit status is that of sysexits.h: 0 when the server has the letter, 64 wrongly called, 65 there is nobody to "
+		"send it to, 67 a recipient is unknown, 69 it was refused, 75 try again later, 78 the settings cannot be read.",
+	.run = run_sendmail,
+};
+
+struct post {
+	struct call           *call;
+	struct arena          *life;
+	struct common_settings common;
+	const char            *sender, *name, *notify, *ret, *envid;
+	bool                   from_header, dots, eight_bit; /* -t; a dot does not end it */
+	const char           **to;
+	size_t                 recipients;
+	struct talk           *talk;
+	struct buffer          reply; /* its last line */
+	char                   offers[1024];
+	int                    status;
+};
+
+static int
+complain(int status, const char *form, const char *what)
+{
+	(void)fputs("sendmail: ", stderr);
+	(void)fprintf(stderr, "%s%s\n", form, what);
+	return status;
+}
+
+/* ---- who sends, who gets it ------------------------------------------------------------------- */
+
+static const char *
+completed(struct post *p, struct bytes address)
+{
+	if (address.len == 0 || bytes_find_last(address, '@') >= 0)
+		return arena_copy(p->life, address);
+	return arena_printf(p->life, "%.*s@%s", (int)address.len, address.at, p->common.myorigin);
+}
+
+static void
+add_recipient(struct post *p, const char *address)
+{
+	for (const char *c = address; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == '<' || *c == '>')
+			return;
+	if (p->recipients < RECIPIENTS_MOST && *address != '\0')
+		p->to[p->recipients++] = address;
+}
+
+/* An address list as in a header. */
+static void
+add_list(struct post *p, struct bytes list)
+{
+	struct mailboxes all = mailboxes_of(list, p->life);
+	struct mailbox   m;
+
+	while (mailboxes_next(&all, &m)) {
+		struct address a = { m.local, m.domain };
+
+		if (m.group_start || m.group_end || m.local.len == 0)
+			continue;
+		add_recipient(p,
+		              completed(p, m.domain.len > 0 ? address_text(p->life, &a) : m.local));
+	}
+}
+
+static const char *
+login_name(void)
+{
+	const struct passwd *who = getpwuid(getuid());
+
+	return who != NULL ? who->pw_name : "nobody";
+}
+
+/* As passwd(5) has it, "&" being the login name with a capital. */
+static const char *
+full_name(struct post *p)
+{
+	const struct passwd *who = getpwuid(getuid());
+	struct buffer        b = { 0 };
+	const char          *got;
+
+	if (p->name != NULL)
+		return p->name;
+	for (const char *c = who != NULL && who->pw_gecos != NULL ? who->pw_gecos : "";
+	     *c != '\0' && *c != ','; c++)
+		if (*c == '&' && who != NULL)
+			buffer_printf(&b, "%c%s", toupper((unsigned char)who->pw_name[0]),
+			              who->pw_name + 1);
+		else
+			buffer_add_char(&b, *c);
+	got = arena_copy(p->life, buffer_bytes(&b));
+	buffer_free(&b);
+	return got;
+}
+
+/* ---- the letter --------------------------------------------------------------------------------- */
+
+/* Lines of standard input, with CRLF: to a dot, unless that means nothing; without the mark of an mbox in front. */
+static void
+letter_lines(const struct post *p, struct bytes in, struct buffer *out)
+{
+	struct bytes line;
+	bool         first = true;
+
+	for (; in.len > 0; first = false) {
+		(void)bytes_split(&in, '\n', &line);
+		if (line.len > 0 && line.at[line.len - 1] == '\r')
+			line.len--;
+		if (!p->dots && line.len == 1 && line.at[0] == '.')
+			return;
+		if (first &&
+		    (bytes_starts(line, BYTES("From ")) || bytes_starts(line, BYTES(">From "))))
+			continue;
+		buffer_add(out, line);
+		buffer_add_string(out, "\r\n");
+	}
+}
+
+enum { HAS_FROM = 1, HAS_DATE = 2, HAS_ID = 4 };
+
+static void
+look_at_field(struct post *p, const struct field *f, bool resent, unsigned *has)
+{
+	static const char *const to[] = { "To", "Cc", "Bcc" }, *const to_resent[] = {
+		"Resent-To", "Resent-Cc", "Resent-Bcc"
+	};
+	struct arena *a = p->life;
+
+	*has |= bytes_is(f->name, "From")         ? HAS_FROM
+	        : bytes_is(f->name, "Date")       ? HAS_DATE
+	        : bytes_is(f->name, "Message-ID") ? HAS_ID
+	                                          : 0;
+	for (size_t i = 0; p->from_header && i < COUNT(to); i++)
+		if (bytes_is(f->name, resent ? to_resent[i] : to[i]))
+			add_list(p, field_unfold(a, f->value));
+}
+
+/* A quoted-string where words would not do (rfc5322:3.2.4). */
+static void
+put_name(struct buffer *out, const char *name)
+{
+	buffer_add_char(out, '"');
+	for (; *name != '\0'; name++) {
+		if (*name == '"' || *name == '\\')
+			buffer_add_char(out, '\\');
+		if ((unsigned char)*name >= ' ' && *name != 0x7f)
+			buffer_add_char(out, *name);
+	}
+	buffer_add_string(out, "\" ");
+}
+
+static void
+put_missing(struct post *p, unsigned has, struct buffer *out)
+{
+	const char *name = full_name(p);
+	char        date[48];
+
+	if ((has & HAS_FROM) == 0) {
+		buffer_add_string(out, "From: ");
+		if (*name != '\0')
+			put_name(out, name);
+		buffer_printf(out, "<%s>\r\n",
+		              *p->sender != '\0' ? p->sender
+		                                 : completed(p, BYTES("MAILER-DAEMON")));
+	}
+	clock_rfc5322(clock_wall(), date, sizeof date);
+	if ((has & HAS_DATE) == 0)
+		buffer_printf(out, "Date: %s\r\n", date);
+	if ((has & HAS_ID) == 0)
+		buffer_printf(out, "Message-ID: <%llx.%016llx@%s>\r\n",
+		              (unsigned long long)clock_wall(), (unsigned long long)random_number(),
+		              p->common.myhostname);
+}
+
+/* A line that is no field ends the header: the body begins there, as sendmail has always had it. */
+static bool
+field_take(const char **at, const char *end, struct field *f)
+{
+	const char *colon, *from = *at;
+	size_t      n = from < end ? field_name(from, end, &colon) : 0;
+
+	if (n == 0)
+		return false;
+	do
+		*at = line_end(*at, end);
+	while (*at < end && (**at == ' ' || **at == '\t'));
+	f->whole = (struct bytes){ from, (size_t)(*at - from) };
+	f->name = (struct bytes){ from, n };
+	f->value = (struct bytes){ colon + 1, (size_t)(*at - colon - 1) };
+	return true;
+}
+
+/* The header looked at and completed; one that has none gets one. */
+static void
+letter_make(struct post *p, struct bytes lines, struct buffer *out)
+{
+	struct field f;
+	unsigned     has = 0;
+	const char  *body = lines.at, *end = lines.at + lines.len;
+	bool         resent = false;
+
+	while (field_take(&body, end, &f))
+		resent = resent || bytes_is(f.name, "Resent-To") || bytes_is(f.name, "Resent-Cc") ||
+		         bytes_is(f.name, "Resent-Bcc");
+	for (body = lines.at; field_take(&body, end, &f);) {
+		look_at_field(p, &f, resent, &has);
+		if (!p->from_header ||
+		    (!bytes_is(f.name, "Bcc") && !bytes_is(f.name, "Resent-Bcc")))
+			buffer_add(out, f.whole);
+	}
+	put_missing(p, has, out);
+	if (body >= end || line_empty(body, end) == 0)
+		buffer_add_string(out, "\r\n");
+	if (body < end)
+		buffer_add(out, (struct bytes){ body, (size_t)(end - body) });
+}
+
+/* ---- our listener --------------------------------------------------------------------------------- */
+
+/* "127.0.0.1" of "*:25"; the address of inet_interfaces where we listen on that alone. */
+static bool
+find_listener(const struct post *p, char host[static 256], char port[static 16])
+{
+	const struct setting_list *all = &p->common.listen[LISTEN_SMTP],
+				  *on = &p->common.inet_interfaces;
+
+	for (size_t i = 0; i < all->count; i++) {
+		struct bytes one = bytes_of(all->item[i]);
+		ptrdiff_t    at = bytes_find_last(one, ':');
+		struct bytes name = bytes_cut(one, 0, at > 0 ? (size_t)at : 0);
+
+		if (at <= 0 || bytes_starts(one, BYTES("unix:")) ||
+		    !bytes_string(bytes_cut(one, (size_t)at + 1, one.len), port, 16))
+			continue;
+		if (name.at[0] == '[' && name.len > 2)
+			name = bytes_cut(name, 1, name.len - 2);
+		if (bytes_is(name, "*") && on->count > 0 && strcmp(on->item[0], "all") != 0 &&
+		    strcmp(on->item[0], "loopback-only") != 0)
+			name = bytes_of(on->item[0]);
+		if (bytes_is(name, "*") || bytes_is(name, "0.0.0.0"))
+			name = BYTES("127.0.0.1");
+		else if (bytes_is(name, "::"))
+			name = BYTES("::1");
+		if (bytes_string(name, host, 256))
+			return true;
+	}
+	return false;
+}
+
+static void
+keep_line(void *ctx, struct bytes line)
+{
+	struct post *p = ctx;
+	size_t       n = strlen(p->offers);
+
+	buffer_reset(&p->reply);
+	buffer_add(&p->reply, line);
+	if (line.len > 4)
+		(void)snprintf(p->offers + n, sizeof p->offers - n, " %.*s", (int)line.len - 4,
+		               line.at + 4);
+}
+
+/* The code of the answer; 0 none. */
+static int
+answer(struct post *p)
+{
+	p->offers[0] = '\0';
+	buffer_reset(&p->reply);
+	return talk_reply(p->talk, keep_line, p);
+}
+
+static __attribute__((format(printf, 2, 3))) int
+say(struct post *p, const char *form, ...)
+{
+	struct buffer b = { 0 };
+	va_list       list;
+	bool          said;
+
+	va_start(list, form);
+	buffer_vprintf(&b, form, list);
+	va_end(list);
+	buffer_add_string(&b, "\r\n");
+	said = talk_say(p->talk, buffer_bytes(&b));
+	buffer_free(&b);
+	return said ? answer(p) : 0;
+}
+
+static int
+status_of(int code)
+{
+	return code == 0 || code / 100 == 4 ? EX_TEMPFAIL : EX_UNAVAILABLE;
+}
+
+/* Says what the server said, or why it said nothing. */
+static int
+refused(struct post *p, int code, const char *what)
+{
+	if (code == 0)
+		(void)fprintf(stderr, "sendmail: %s: %s\n", what, talk_why(p->talk));
+	else
+		(void)fprintf(stderr, "sendmail: %s: %.*s\n", what, (int)p->reply.len, p->reply.at);
+	return status_of(code);
+}
+
+static bool
+begin(struct post *p, char offers[static 1024])
+{
+	char host[256], port[16];
+	int  code;
+
+	if (!find_listener(p, host, port)) {
+		p->status =
+			complain(EX_CONFIG, "there is no listener for SMTP in ", p->call->config);
+		return false;
+	}
+	p->talk = talk_open(host, atoi(port), PATIENCE_MS);
+	code = answer(p);
+	if (code == 220)
+		code = say(p, "EHLO %s", p->common.myhostname);
+	(void)snprintf(offers, 1024, "%s", p->offers);
+	if (code != 250)
+		p->status = refused(p, code, "the server cannot be reached");
+	return code == 250;
+}
+
+/* xtext, rfc3461:4 */
+static void
+put_xtext(struct buffer *b, const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text > ' ' && *text < 0x7f && *text != '+' && *text != '=')
+			buffer_add_char(b, *text);
+		else
+			buffer_printf(b, "+%02X", (unsigned char)*text);
+}
+
+static bool
+begin_letter(struct post *p, bool eight_bit, const char *offers, bool *dsn)
+{
+	struct buffer b = { 0 };
+	bool          utf8 = !bytes_are_ascii(bytes_of(p->sender));
+	int           code;
+
+	for (size_t i = 0; i < p->recipients; i++)
+		utf8 = utf8 || !bytes_are_ascii(bytes_of(p->to[i]));
+	*dsn = strstr(offers, " DSN") != NULL;
+	if (eight_bit && strstr(offers, " 8BITMIME") != NULL)
+		buffer_add_string(&b, " BODY=8BITMIME");
+	if (utf8 && strstr(offers, " SMTPUTF8") != NULL)
+		buffer_add_string(&b, " SMTPUTF8");
+	if (*dsn && p->ret != NULL)
+		buffer_printf(&b, " RET=%s", p->ret);
+	if (*dsn && p->envid != NULL) {
+		buffer_add_string(&b, " ENVID=");
+		put_xtext(&b, p->envid);
+	}
+	code = say(p, "MAIL FROM:<%s>%.*s", p->sender, (int)b.len, b.len > 0 ? b.at : "");
+	buffer_free(&b);
+	if (code != 250)
+		p->status = refused(p, code, p->sender);
+	return code == 250;
+}
+
+/* How many are taken. */
+static size_t
+say_recipients(struct post *p, bool dsn, bool only_ask)
+{
+	size_t taken = 0;
+
+	for (size_t i = 0; i < p->recipients; i++) {
+		int code = say(p, "RCPT TO:<%s>%s%s", p->to[i],
+		               dsn && p->notify != NULL ? " NOTIFY=" : "",
+		               dsn && p->notify != NULL ? p->notify : "");
+
+		if (code / 10 == 25) {
+			taken++;
+			if (only_ask)
+				(void)printf("%s... deliverable\n", p->to[i]);
+		} else {
+			bool unknown = code == 550 && p->reply.len > 9 &&
+			               bytes_starts(bytes_cut(buffer_bytes(&p->reply), 4, 9),
+			                            BYTES("5.1."));
+			p->status = refused(p, code, p->to[i]);
+			if (unknown)
+				p->status = EX_NOUSER;
+		}
+	}
+	return taken;
+}
+
+static void
+say_content(struct post *p, struct bytes content)
+{
+	struct buffer b = { 0 };
+	struct bytes  line;
+	int           code = say(p, "DATA");
+
+	if (code == 354) {
+		while (bytes_split(&content, '\n', &line)) {
+			if (line.len == 0)
+				continue; /* behind the last line */
+			if (line.at[0] == '.')
+				buffer_add_char(&b, '.');
+			buffer_add(&b, line);
+			buffer_add_char(&b, '\n');
+		}
+		buffer_add_string(&b, ".\r\n");
+		code = talk_say(p->talk, buffer_bytes(&b)) ? answer(p) : 0;
+		buffer_free(&b);
+	}
+	if (code != 250)
+		p->status = refused(p, code, "the letter");
+}
+
+static int
+deliver(struct post *p, bool only_ask)
+{
+	struct buffer in = { 0 }, lines = { 0 }, letter = { 0 };
+	char          offers[1024];
+	bool          dsn;
+
+	if (!only_ask) {
+		if (!command_read("-", &in))
+			return EX_IOERR;
+		letter_lines(p, buffer_bytes(&in), &lines);
+		letter_make(p, buffer_bytes(&lines), &letter);
+	}
+	if (p->recipients == 0)
+		p->status =
+			p->from_header
+				? complain(EX_DATAERR,
+		                           "no recipient addresses found in message header", "")
+				: complain(
+					  EX_USAGE,
+					  "recipient addresses must be specified on the command line or via the -t option",
+					  "");
+	else if (begin(p, offers) &&
+	         begin_letter(p, !bytes_are_ascii(buffer_bytes(&letter)), offers, &dsn) &&
+	         say_recipients(p, dsn, only_ask) > 0 && !only_ask)
+		say_content(p, buffer_bytes(&letter));
+	if (p->talk != NULL && !talk_over(p->talk))
+		(void)say(p, "QUIT");
+	buffer_free(&in);
+	buffer_free(&lines);
+	buffer_free(&letter);
+	return p->status;
+}
+
+/* ---- SMTP on standard input and output ------------------------------------------------------------- */
+
+static bool
+pass(int from, int to)
+{
+	char    piece[16384];
+	ssize_t n = read(from, piece, sizeof piece);
+
+	for (ssize_t did = 0, now; n > 0 && did < n; did += now)
+		if ((now = write(to, piece + did, (size_t)(n - did))) <= 0)
+			return false;
+	return n > 0;
+}
+
+static int
+speak_smtp(struct post *p)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+	struct pollfd   f[2] = { { STDIN_FILENO, POLLIN, 0 }, { -1, POLLIN, 0 } };
+	char            host[256], port[16];
+
+	if (!find_listener(p, host, port))
+		return complain(EX_CONFIG, "there is no listener for SMTP in ", p->call->config);
+	if (getaddrinfo(host, port, &hints, &found) != 0)
+		return complain(EX_TEMPFAIL, "no address for ", host);
+	f[1].fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (f[1].fd < 0 || connect(f[1].fd, found->ai_addr, found->ai_addrlen) < 0) {
+		freeaddrinfo(found);
+		return complain(EX_TEMPFAIL, "the server cannot be reached: ", strerror(errno));
+	}
+	freeaddrinfo(found);
+	while (poll(f, COUNT(f), -1) > 0) {
+		if (f[1].revents != 0 && !pass(f[1].fd, STDOUT_FILENO))
+			break;
+		if (f[0].revents != 0 && !pass(STDIN_FILENO, f[1].fd)) {
+			(void)shutdown(f[1].fd, SHUT_WR); /* what is still to be said is heard */
+			f[0].fd = -1;
+		}
+	}
+	(void)close(f[1].fd);
+	return EX_OK;
+}
+
+/* ---- how it is called ------------------------------------------------------------------------------ */
+
+static int
+other_command(struct call *c, const struct command *other, const char *option, const char *value)
+{
+	char        name[32], first[32], second[256];
+	char       *argv[] = { name, first, second, NULL };
+	struct call as = { .command = other,
+		           .config = c->config,
+		           .argv = argv,
+		           .argc = option == NULL  ? 1
+		                   : value == NULL ? 2
+		                                   : 3 };
+	int         status;
+
+	(void)snprintf(name, sizeof name, "%s", other->name);
+	(void)snprintf(first, sizeof first, "%s", option != NULL ? option : "");
+	(void)snprintf(second, sizeof second, "%s", value != NULL ? value : "");
+	argv[as.argc] = NULL;
+	optind = 0;
+	status = other->run(&as);
+	return status == COMMAND_DONE ? EX_OK : EX_UNAVAILABLE;
+}
+
+/* "-q", "-q30m" (how often: the server knows), "-qIid", "-qRdomain" */
+static int
+flush(struct call *c, const char *how)
+{
+	if (how == NULL || isdigit((unsigned char)*how))
+		return other_command(c, &command_postqueue, "-f", NULL);
+	if ((*how == 'I' || *how == 'R') && how[1] != '\0')
+		return other_command(c, &command_postqueue, *how == 'I' ? "-i" : "-s",
+		                     how + (how[1] == '@' ? 2 : 1));
+	return complain(EX_USAGE, "-q wants nothing, I and an id or R and a domain, not ", how);
+}
+
+/* rfc3461:4.1 */
+static const char *
+notify_of(struct post *p, const char *value)
+{
+	static const char *const words[] = { "never", "success", "failure", "delay" };
+	struct bytes             rest = bytes_of(value), word;
+	char                    *upper = (char *)(uintptr_t)arena_copy(p->life, rest);
+
+	while (bytes_split(&rest, ',', &word)) {
+		bool known = false;
+
+		for (size_t i = 0; i < COUNT(words); i++)
+			known = known || bytes_is(word, words[i]);
+		if (!known)
+			return NULL;
+	}
+	for (char *c = upper; *c != '\0'; c++)
+		*c = ascii_upper(*c);
+	return upper;
+}
+
+/* What is to be done: 'm', 's', 'p', 'v', 'i', 'q'; 0 after complaining. */
+static int
+read_options(struct post *p, const char **sender, const char **queue)
+{
+	struct call *c = p->call;
+	int          letter, mode = 'm';
+
+	while ((letter = getopt(c->argc, c->argv, "+A:B:b:C:F:f:GhIiL:mN:nO:o:p:q::R:r:tUV:vX:")) !=
+	       -1)
+		switch (letter) {
+		case 'b':
+			if (strchr("mspvi", optarg[0]) == NULL || optarg[0] == '\0' ||
+			    optarg[1] != '\0')
+				return complain(0, "this is not done here: -b", optarg);
+			mode = optarg[0];
+			break;
+		case 'C': c->config = lookup_config(optarg, p->life); break;
+		case 'F': p->name = optarg; break;
+		case 'f':
+		case 'r': *sender = optarg; break;
+		case 'I': mode = 'i'; break;
+		case 'i': p->dots = true; break;
+		case 'o': p->dots = p->dots || strcmp(optarg, "i") == 0; break;
+		case 'O': p->dots = p->dots || strcmp(optarg, "IgnoreDots") == 0; break;
+		case 'N':
+			if ((p->notify = notify_of(p, optarg)) == NULL)
+				return complain(
+					0, "-N wants never, or success, failure and delay, not ",
+					optarg);
+			break;
+		case 'R':
+			p->ret = strcasecmp(optarg, "full") == 0   ? "FULL"
+			         : strcasecmp(optarg, "hdrs") == 0 ? "HDRS"
+			                                           : NULL;
+			if (p->ret == NULL)
+				return complain(0, "-R wants full or hdrs, not ", optarg);
+			break;
+		case 'V': p->envid = optarg; break;
+		case 'q':
+			mode = 'q';
+			*queue = optarg;
+			break;
+		case 't': p->from_header = true; break;
+		case '?': return 0;
+		default: break; /* of other programs, and of no meaning here */
+		}
+	return mode;
+}
+
+static int
+run_as(struct post *p, int mode, const char *sender, const char *queue)
+{
+	struct settings *s;
+	int              status;
+
+	switch (mode) {
+	case 0: return EX_USAGE;
+	case 'p': return other_command(p->call, &command_mailq, NULL, NULL);
+	case 'i': return other_command(p->call, &command_newaliases, NULL, NULL);
+	case 'q': return flush(p->call, queue);
+	default: break;
+	}
+	if ((s = command_settings(p->call, &p->common)) == NULL)
+		return EX_CONFIG;
+	if (sender != NULL && strcmp(sender, "<>") == 0)
+		sender = "";
+	p->sender = completed(p, bytes_of(sender != NULL ? sender : login_name()));
+	for (int i = optind; i < p->call->argc && mode != 's'; i++)
+		add_list(p, bytes_of(p->call->argv[i]));
+	status = mode == 's' ? speak_smtp(p) : deliver(p, mode == 'v');
+	talk_close(&p->talk);
+	settings_close(&s);
+	return status;
+}
+
+static int
+run_sendmail(struct call *c)
+{
+	struct post p = { .call = c, .life = arena_open(NULL) };
+	const char *sender = NULL, *queue = NULL, *place = getenv("MAIL_CONFIG");
+	int         mode, status;
+
+	if (place != NULL && geteuid() == getuid())
+		c->config = lookup_config(place, p.life);
+	p.to = memory_take(RECIPIENTS_MOST * sizeof *p.to);
+	mode = read_options(&p, &sender, &queue);
+	status = run_as(&p, mode, sender, queue);
+	memory_free(p.to);
+	buffer_free(&p.reply);
+	arena_close(&p.life);
+	return status;
+}

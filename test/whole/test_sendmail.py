@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: ISC
+"""sendmail as programs call it: cron, s-nail, mailutils, scripts; what arrives, and the exit status."""
+
+import os
+import re
+import shutil
+import smtplib
+import subprocess
+
+import pytest
+
+from house import BINARY, House, wait_for
+
+
+@pytest.fixture(scope="module")
+def house():
+    with House(mydestination="here.example", myorigin="here.example", mynetworks="127.0.0.0/8", relayhost="[127.0.0.1]:1",
+               smtpd_recipient_restrictions="check_recipient_access inline:{{ later@here.example = 450 4.2.1 later }}, permit_mynetworks, reject",
+               local_recipient_maps="") as house:
+        wait_for(house.smtp)
+        house.command("account", "add", "eva@here.example", "--password", "secret", check=False)
+        house.command("domain", "add", "here.example", check=False)
+        yield house
+
+
+def sendmail(house, *words, given="", **more):
+    return subprocess.run(["sendmail", *words], executable=BINARY, input=given, capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "MAIL_CONFIG": str(house.config)}, **more)
+
+
+def queued(house, *words):
+    """The letters of the queue, as they are, by the subject."""
+    import json
+    found = {}
+    for row in json.loads(house.command("queue", "list", "--json").stdout):
+        text = house.command("queue", "show", row["id"], "--content").stdout
+        one = found.setdefault(re.search(r"(?mi)^Subject: (.*)", text).group(1), {"text": text, "to": set(), "from": row["sender"]})
+        one["to"].add(row["address"])
+    return found
+
+
+def test_recipients_of_the_header_and_no_bcc(house):
+    done = sendmail(house, "-t", "-oi", "-f", "ann@one.example",
+                    given="To: Bob <b@there.example>, \"C, D\" <c@there.example>\nCc: group: d@there.example;\n"
+                          "Bcc: e@there.example\nSubject: header\n\nline\n.\nlast\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    one = queued(house)["header"]
+    assert one["to"] == {f"{n}@there.example" for n in "bcde"} and one["from"] == "ann@one.example"
+    assert "Bcc" not in one["text"] and one["text"].endswith("\nline\n.\nlast\n")
+    assert re.search(r"(?m)^From: .*<ann@one\.example>$", one["text"])
+    assert len(re.findall(r"(?m)^(?:Date|Message-ID): ", one["text"])) == 2
+
+
+def test_a_dot_ends_the_letter_of_who_does_not_say_i(house):
+    assert sendmail(house, "x@there.example", given="From ann Sun Nov 22\nSubject: dot\n\none\n.\ntwo\n").returncode == 0
+    assert queued(house)["dot"]["text"].endswith("\n\none\n")
+
+
+def test_bare_names_are_of_myorigin_and_cron_has_a_name(house):
+    done = sendmail(house, "-FCronDaemon", "-i", "-B8BITMIME", "-oem", "x@there.example", given="From: root (Cron Daemon)\nTo: x\nSubject: cron\n\n\u4f60\n")
+    assert done.returncode == 0
+    assert queued(house)["cron"]["from"].endswith("@here.example")
+
+
+def test_a_letter_without_a_header_gets_one(house):
+    assert sendmail(house, "-F", 'A "name"', "-f", "ann@one.example", "x@there.example", given="Subject: bare\nno field at all\n").returncode == 0
+    text = queued(house)["bare"]["text"]
+    assert 'From: "A \\"name\\"" <ann@one.example>\n' in text and text.endswith("\n\nno field at all\n")
+
+
+@pytest.mark.parametrize("why, words, given, status", [
+    ("nobody to send it to", ["-t"], "Subject: x\n\nx\n", 65),
+    ("no recipients", [], "Subject: x\n\nx\n", 64),
+    ("an option nobody knows", ["-Z"], "", 64),
+    ("a mode that is not here", ["-bd"], "", 64),
+    ("later", ["later@here.example"], "Subject: x\n\nx\n", 75),
+    ("what NOTIFY cannot be", ["-N", "often", "x@there.example"], "", 64),
+    ("asked only", ["-bv", "x@there.example"], "", 0),
+])
+def test_the_exit_status(house, why, words, given, status):
+    before = len(queued(house))
+    assert sendmail(house, *words, given=given).returncode == status and len(queued(house)) == before
+
+
+def test_SMTP_on_standard_input(house):
+    done = sendmail(house, "-bs", given="EHLO x\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<y@there.example>\r\nDATA\r\nSubject: bs\r\n\r\nx\r\n.\r\nQUIT\r\n")
+    codes = re.findall(r"(?m)^(\d{3}) ", done.stdout)
+    assert codes == ["220", "250", "250", "250", "354", "250", "221"] and "bs" in queued(house)
+
+
+def test_the_queue_by_its_options(house):
+    assert sendmail(house, "-bp").stdout.startswith("-Queue ID-") and sendmail(house, "-q").returncode == 0
+
+
+def test_delivery_notices_are_asked_for(house):
+    done = sendmail(house, "-N", "never", "-R", "hdrs", "-V", "id=1", "x@there.example", given="Subject: dsn\n\nx\n")
+    assert done.returncode == 0 and "dsn" in queued(house)
+
+
+def test_without_a_server_it_is_to_be_tried_later(house, tmp_path):
+    text = house.config.read_text()
+    (tmp_path / "main.cf").write_text(re.sub(r"listen_smtp = .*", "listen_smtp = 127.0.0.1:1", text))
+    done = subprocess.run(["sendmail", "x@there.example"], executable=BINARY, input="Subject: x\n\nx\n", capture_output=True, text=True,
+                          timeout=60, env={**os.environ, "MAIL_CONFIG": str(tmp_path)})
+    assert done.returncode == 75 and "refused" in done.stderr
+
+
+def call_by_name(house, tmp_path):
+    script = tmp_path / "sendmail"
+    script.write_text(f'#!/bin/sh\nexec env MAIL_CONFIG={house.config} bash -c \'exec -a sendmail {os.path.abspath(BINARY)} "$@"\' sendmail "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.skipif(shutil.which("s-nail") is None, reason="needs s-nail")
+def test_s_nail_sends_with_it(house, tmp_path):
+    subprocess.run(["s-nail", "-n", "-S", f"mta={call_by_name(house, tmp_path)}", "-S", "v15-compat", "-s", "nail", "x@there.example"],
+                   input="hello\n", text=True, check=True, timeout=60, env={**os.environ, "HOME": str(tmp_path)})
+    assert "nail" in wait_for(lambda: "nail" in (q := queued(house)) and q)
+
+
+@pytest.mark.skipif(shutil.which("mail.mailutils") is None, reason="needs mailutils")
+def test_mailutils_sends_with_it(house, tmp_path):
+    (tmp_path / ".mailutils").write_text(f'mailer {{ url "sendmail://{call_by_name(house, tmp_path)}"; }};\n')
+    subprocess.run(["mail.mailutils", "-s", "utils", "x@there.example"], input="hello\n", text=True, check=True, timeout=60,
+                   env={**os.environ, "HOME": str(tmp_path)})
+    assert "utils" in wait_for(lambda: "utils" in (q := queued(house)) and q)
