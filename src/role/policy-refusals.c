@@ -172,7 +172,7 @@ refusal_describe(const struct rule_facts *f, const struct rule_verdict *v, struc
 {
 	buffer_printf(out, "%.*s\n", (int)v->reply.len, v->reply.at);
 	describe(out, "rule", v->rule);
-	describe(out, "list", v->list);
+	describe(out, trace.len > 0 ? "list" : "at", v->list);
 	describe(out, "listener", f->listener);
 	describe(out, "client", f->address);
 	describe(out, "client's name", f->name);
@@ -180,6 +180,7 @@ refusal_describe(const struct rule_facts *f, const struct rule_verdict *v, struc
 	describe(out, "sender", f->has_sender && f->sender.len == 0 ? BYTES("<>") : f->sender);
 	describe(out, "recipient", f->recipient);
 	describe(out, "user", f->user);
-	buffer_add_string(out, "what was asked:\n");
+	if (trace.len > 0)
+		buffer_add_string(out, "what was asked:\n");
 	buffer_add(out, trace);
 }

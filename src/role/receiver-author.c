@@ -109,13 +109,15 @@ author_is(struct passage *p, enum owner o)
 		passage_refuse(p, VERDICT_LATER, "451 4.3.0 Temporary lookup failure");
 	else if (l->config->set.from_check == FROM_REWRITTEN && rewrite(p))
 		return;
-	else
+	else {
+		l->refused_by = BYTES("smtpd_header_from_check");
 		passage_refuse(
 			p, VERDICT_REFUSE,
 			arena_printf(
 				l->life,
 				"553 5.7.1 Error: the address in From is not owned by user %.*s",
 				(int)l->user.len, l->user.at));
+	}
 }
 
 /* False: it was not asked for a From field. */

@@ -454,6 +454,7 @@ refuse_letter(struct passage *p, const char *reply)
 {
 	log_letter(p, "reject", strlen(reply) > 4 ? reply + 4 : reply);
 	p->letter->told = true;
+	p->letter->refused_by = BYTES("smtpd_milters");
 	passage_refuse(p, reply[0] == '5' ? VERDICT_REFUSE : VERDICT_LATER,
 	               arena_copy(p->letter->life, bytes_of(reply)));
 }

@@ -191,6 +191,35 @@ tell_why(struct house *h, const struct rules *rules, const struct rule_facts *f,
 	buffer_free(&text);
 }
 
+struct bytes
+need_remember(void *house, struct session *s, const struct session_refusal *said)
+{
+	static char             id[REFUSAL_ID_ROOM];
+	struct link            *l = house_link(house, POLICY, 0);
+	struct visit           *v = *session_held(s);
+	struct arena           *a = arena_open(NULL);
+	struct rule_verdict     is = { .reply = said->reply,
+		                       .rule = said->by,
+		                       .list = bytes_of(said->verb) };
+	struct word_policy_told w = { 0 };
+	struct buffer           text = { 0 };
+	struct rule_facts       f;
+
+	id[0] = '\0';
+	if (l != NULL && v != NULL) {
+		facts_of(s, MOMENT_RCPT, a, &f);
+		f.recipient = said->recipient;
+		refusal_describe(&f, &is, BYTES(""), &text);
+		refusal_id(id);
+		w = (struct word_policy_told){ .id = bytes_of(id), .text = buffer_bytes(&text) };
+		word_pack_policy_told(link_begin(l, WORD_POLICY_TOLD, 0), &w);
+		link_end(l);
+	}
+	buffer_free(&text);
+	arena_close(&a);
+	return bytes_of(id);
+}
+
 static void
 say_ask(struct receiver *r, struct visit *v, struct arena *a, const struct rule_facts *f)
 {

@@ -122,6 +122,7 @@ infected(struct passage *p, const struct scan_settings *set, struct bytes name)
 		                               "blackhole" };
 	struct arena            *life = p->letter->life;
 
+	p->letter->refused_by = BYTES("clamd_socket");
 	tell(p, "virus", name, arena_printf(life, "action=%s", actions[set->infected]));
 	switch ((enum scan_infected)set->infected) {
 	case INFECTED_REJECT:

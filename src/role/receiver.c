@@ -25,6 +25,7 @@ static const struct receiver_needs from_the_house = {
 	.owner = need_owner,
 	.wants_owner = need_wants_owner,
 	.policy = need_policy,
+	.remember = need_remember,
 	.auth_start = need_auth_start,
 	.auth_step = need_auth_step,
 	.auth_drop = need_auth_drop,

@@ -140,6 +140,7 @@ void need_gone(void *, struct session *);
 /* receiver-policy.c: restriction lists */
 bool policy_lists(struct house *, struct receiver_config *, struct buffer *errors);   /* of a listener */
 bool need_policy(void *, struct session *, enum session_moment);
+struct bytes need_remember(void *, struct session *, const struct session_refusal *);
 bool need_wants_owner(void *, struct session *);
 bool hear_policy_said(struct house *, uint32_t ticket, struct bytes body);
 void policy_again(struct receiver *, struct visit *);   /* who judges has come */

@@ -225,7 +225,7 @@ def send(port, letter, to=("u@here.example",)):
             s.sendall(command.encode() + b"\r\n")
             assert hear()[0] in "23", command
         s.sendall(letter + b".\r\n")
-        return hear()
+        return re.sub(r" \(P[A-Z0-9]{10}\)$", "", hear())  # by which `mansio policy why` knows it
 
 
 def notes(text):

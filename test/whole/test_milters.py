@@ -116,7 +116,7 @@ def talk(port, said):
             lines = []
             while True:
                 line = f.readline().decode().rstrip()
-                lines.append(line)
+                lines.append(re.sub(r" \(P[A-Z0-9]{10}\)$", "", line))  # for `mansio policy why`
                 if line[3:4] != "-":
                     return lines
         banner = hear()[0]

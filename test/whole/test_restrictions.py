@@ -10,7 +10,9 @@ from house import House, wait_for
 
 
 @pytest.fixture(scope="module")
-def house():
+def house(tmp_path_factory):
+    checks = tmp_path_factory.mktemp("checks") / "header"
+    checks.write_text("/^X-Bad:/ REJECT no such fields\n")
     access = {
         "hold@x.example": "HOLD look at it first", "prepend@x.example": "PREPEND X-Seen: by a rule", "bcc@x.example": "BCC jack@example.com",
         "redirect@x.example": "REDIRECT jack@example.com", "no@x.example": "REJECT not you",
@@ -18,7 +20,8 @@ def house():
     words = ", ".join("{%s = %s}" % pair for pair in access.items())
     with House(mynetworks="192.0.2.0/24", smtpd_restriction_classes="strangers", strangers="reject_non_fqdn_sender, check_sender_access inline:{%s}" % words,
                smtpd_sender_restrictions="permit_sasl_authenticated, strangers",
-               smtpd_recipient_restrictions="permit_mynetworks, reject_unlisted_recipient") as house:
+               smtpd_recipient_restrictions="permit_mynetworks, reject_unlisted_recipient",
+               header_checks=f"regexp:{checks}", message_size_limit=20000, mailbox_size_limit=0) as house:
         house.command("domain", "add", "example.com")
         for name in ("jill", "jack"):
             house.command("account", "add", f"{name}@example.com", input="secret\n")
@@ -93,6 +96,37 @@ def test_one_that_needed_nobody_is_explained_too(house):
     assert code == 554 and "Relay access denied" in text
     said = wait_for(lambda: (d := house.command("policy", "why", re.search(r"\((P\w+)\)", text).group(1), check=False)).returncode == 0 and d.stdout)
     assert "list: smtpd_relay_restrictions" in said and "permit_mynetworks: the client is not in mynetworks" in said
+
+
+def why(house, text):
+    this = re.search(r"\((P\w+)\)", text).group(1)
+    return this, wait_for(lambda: (d := house.command("policy", "why", this, check=False)).returncode == 0 and d.stdout)
+
+
+@pytest.mark.parametrize("letter_is, begins, rule", [
+    ("X-Bad: 1\r\n\r\nHello.\r\n", "550 5.7.1 no such fields (P", "header_checks"),
+    ("Subject: large\r\n\r\n" + "large\r\n" * 4000, "552 5.3.4 Error: message file too big (P", ""),
+])
+def test_what_is_refused_after_the_dot_is_explained_too(house, letter_is, begins, rule):
+    with house.smtp() as s:
+        s.ehlo("c.example.org")
+        s.mail("a@x.example")
+        s.rcpt("jill@example.com")
+        code, text = s.data(letter_is)
+    text = f"{code} {text.decode()}"
+    assert text.startswith(begins)
+    this, said = why(house, text)
+    assert said.splitlines()[1] == text[:text.index(" (P")] and "at: END-OF-MESSAGE" in said and "sender: a@x.example" in said
+    assert f"rule: {rule}\n" in said if rule else "rule:" not in said
+    assert f" id={this}" in house.text()
+
+
+def test_a_size_that_is_said_before_is_explained_too(house):
+    with house.smtp() as s:
+        s.ehlo("c.example.org")
+        code, text = s.mail("a@x.example", ["SIZE=30000"])
+    assert code == 552
+    assert "at: MAIL" in why(house, text.decode())[1]
 
 
 def test_explain_tells_each_rule_and_sends_nothing(house):

@@ -27,7 +27,8 @@ each_resolved(struct session *s, enum resolved r, const char *table)
 	(void)table;
 	to->no = refusal_of(r);
 	if (to->no != NULL)
-		log_reject(s, "END-OF-MESSAGE", to->address, to->no);
+		to->no = arena_copy(s->letter->life,
+		                    bytes_of(explained(s, "END-OF-MESSAGE", to->address, to->no)));
 	s->asked.len = 0;
 	if (!s->asking_each)
 		each_next(s);

@@ -133,7 +133,7 @@ filters_unknown(struct session *s, struct bytes line, judged_fn *then)
  */
 
 static void
-log_filter(struct session *s, const char *deed, const char *text)
+log_filter(struct session *s, const char *deed, const char *text, struct bytes id)
 {
 	/* clang-format off */
 	static const char *const verbs[] = {
@@ -147,13 +147,14 @@ log_filter(struct session *s, const char *deed, const char *text)
 	if (s->filter_stage == FILTER_HELO && s->hello == HELLO_HELO)
 		verb = "HELO";
 	note_as(s->config->service,
-	        "NOQUEUE: milter-%s: %s from %s: %s;%s%.*s%s%s%.*s%s proto=%s%s%.*s%s", deed, verb,
-	        client_of(s), text, l != NULL ? " from=<" : "", l != NULL ? (int)l->sender.len : 0,
-	        l != NULL ? l->sender.at : "", l != NULL ? ">" : "",
-	        s->asked.len > 0 ? " to=<" : "", (int)s->asked.len,
+	        "NOQUEUE: milter-%s: %s from %s: %s;%s%.*s%s%s%.*s%s proto=%s%s%.*s%s%s%.*s", deed,
+	        verb, client_of(s), text, l != NULL ? " from=<" : "",
+	        l != NULL ? (int)l->sender.len : 0, l != NULL ? l->sender.at : "",
+	        l != NULL ? ">" : "", s->asked.len > 0 ? " to=<" : "", (int)s->asked.len,
 	        s->asked.len > 0 ? s->asked.at : "", s->asked.len > 0 ? ">" : "", protocol_of(s),
 	        s->helo.len > 0 ? " helo=<" : "", (int)s->helo.len,
-	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "");
+	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "",
+	        id.len > 0 ? " rule=smtpd_milters id=" : "", (int)id.len, id.at);
 }
 
 /* Of a session the whole of which is refused the client hears at MAIL; the greeting shows it, too (as Postfix's). */
@@ -177,7 +178,11 @@ session_filtered(struct session *s, const struct filter_said *f)
 		char text[1024] = "";
 
 		(void)bytes_string(bytes_cut(f->reply, 0, sizeof text - 1), text, sizeof text);
-		log_filter(s, "reject", text);
+		(void)remembered(s,
+		                 &(struct session_refusal){ "", s->asked, f->reply,
+		                                            BYTES("smtpd_milters") },
+		                 &v.id);
+		log_filter(s, "reject", text, v.id);
 		v.by_filter = true;
 		v.shut = f->shut;
 	}
@@ -186,11 +191,11 @@ session_filtered(struct session *s, const struct filter_said *f)
 		v.refused = false;
 	}
 	if (f->discard && s->letter != NULL) {
-		log_filter(s, "discard", "milter triggers DISCARD action");
+		log_filter(s, "discard", "milter triggers DISCARD action", BYTES(""));
 		s->letter->discard = true;
 	}
 	if (f->hold && s->letter != NULL) {
-		log_filter(s, "hold", "milter triggers HOLD action");
+		log_filter(s, "hold", "milter triggers HOLD action", BYTES(""));
 		s->letter->handling.hold = arena_keep(s->letter->life, f->reason);
 	}
 	then(s, &v);

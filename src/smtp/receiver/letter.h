@@ -43,6 +43,8 @@ struct letter {
 	bool            lowered;       /* not with the priority that was asked for */
 	bool            bare;          /* the sender was written without a domain */
 	bool            told;          /* the log has heard why it is refused */
+	bool            explained;     /* and what is said has its id         */
+	struct bytes    refused_by;    /* who says no after the final dot     */
 	bool            discard;       /* taken, and thrown away              */
 	bool            filtered;      /* mail filters want to see it         */
 	uint64_t        number;        /* of the session's transactions       */

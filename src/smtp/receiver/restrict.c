@@ -286,6 +286,29 @@ refusal_logged(struct session *s, const char *verb, const struct session_verdict
 	return reply;
 }
 
+const char *
+remembered(struct session *s, const struct session_refusal *r, struct bytes *id)
+{
+	*id = bytes_starts(r->reply, BYTES("5")) ? s->needs->remember(s->house, s, r) : BYTES("");
+	s->explained.len = 0;
+	add_refusal(&s->explained, &(struct session_verdict){ .reply = r->reply, .id = *id });
+	buffer_add_char(&s->explained, '\0');
+	return s->explained.at;
+}
+
+const char *
+explained(struct session *s, const char *verb, struct bytes rcpt, const char *reply)
+{
+	struct session_refusal r = { verb, rcpt, bytes_of(reply),
+		                     s->letter != NULL ? s->letter->refused_by : BYTES("") };
+	struct bytes           id;
+	const char            *said = remembered(s, &r, &id);
+
+	if (s->letter == NULL || !s->letter->told)
+		log_reject_by(s, verb, rcpt, reply, r.by, id);
+	return said;
+}
+
 /* What a list wants the log to say, without a refusal. */
 void
 session_note(struct session *s, struct bytes what, struct bytes text)

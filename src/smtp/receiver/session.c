@@ -596,8 +596,7 @@ room_skip_line(struct session *s, struct bytes arrived)
 	s->verb = (uint8_t)verb_unknown();
 	s->tried[s->verb]++;
 	s->errors_before = s->errors;
-	log_reject(s, "COMMAND", BYTES(""), s->too_long);
-	say(s, "%s", s->too_long);
+	say(s, "%s", explained(s, "COMMAND", BYTES(""), s->too_long));
 	answered(s);
 	return (size_t)end + 1;
 }
@@ -738,6 +737,7 @@ session_close(struct session **sp)
 	}
 	mail_end(s);
 	arena_close(&s->life);
+	buffer_free(&s->explained);
 	memory_free(s->name);
 	memory_free(s->reverse);
 	memory_free(s->client);

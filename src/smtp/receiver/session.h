@@ -77,6 +77,9 @@ struct session_verdict {
 	bool by_filter, shut;          /* a mail filter says so, and that the session ends */
 };
 
+/* A refusal that no list made: when, of whom ("" of all), what is said, and who says so ("" the protocol). */
+struct session_refusal { const char *verb; struct bytes recipient, reply, by; };
+
 /* What mail filters (policy/milter-chain.h) are told, and what they answer. */
 enum filter_stage { FILTER_CONNECT, FILTER_HELO, FILTER_MAIL, FILTER_RCPT, FILTER_DATA, FILTER_CONTENT, FILTER_UNKNOWN = 7, FILTER_REFUSED, FILTER_NONE };
 struct filter_event {
@@ -108,6 +111,8 @@ struct receiver_needs {
 	bool (*wants_owner)(void *house, struct session *);
 	/* What restriction lists say: session_policy() will follow, perhaps at once.  False: there is nothing to judge. */
 	bool (*policy)(void *house, struct session *, enum session_moment);
+	/* A refusal that no list made: the id under which the house remembers it, "" it does not; valid until the next call. */
+	struct bytes (*remember)(void *house, struct session *, const struct session_refusal *);
 	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);
 	void (*auth_step)(void *house, struct session *, struct bytes);
 	void (*auth_drop)(void *house, struct session *);

@@ -42,6 +42,7 @@ struct session {
 	struct bytes   asked_why;
 	judged_fn     *judged;         /* what to do with what restriction lists say */
 	struct slept  *slept;          /* it is said, and waits                     */
+	struct buffer  explained;      /* the last refusal with its id              */
 	char          *deferred[3];    /* by CONNECT, HELO, MAIL                    */
 	struct bytes   etrn;
 	uint8_t        moment;         /* enum session_moment                       */
@@ -129,6 +130,11 @@ void judge_end(struct session *);
 /* For later: the log has heard; the text lives as long as the letter. */
 const char *refusal_logged(struct session *, const char *verb, const struct session_verdict *);
 void say_refused(struct session *, const char *verb, struct bytes rcpt, const struct session_verdict *);
+/* A refusal that no list made: the log hears of it, and of 5yz the reply gets an id that `mansio policy why` knows.
+   Valid until the next refusal. */
+const char *explained(struct session *, const char *verb, struct bytes rcpt, const char *reply);
+/* As explained(), without the log. */
+const char *remembered(struct session *, const struct session_refusal *, struct bytes *id);
 
 /* filters.c */
 /* After the lists: what filters say, if they want to hear of it. */

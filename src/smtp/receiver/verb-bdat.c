@@ -52,7 +52,7 @@ chunk_ended(struct session *s)
 		return;
 	}
 	if (no == NULL && (no = content_fault(s, l)) != NULL) {
-		log_reject(s, "BDAT", BYTES(""), no);
+		no = explained(s, "BDAT", BYTES(""), no);
 		mail_end(s);
 	}
 	if (no != NULL)

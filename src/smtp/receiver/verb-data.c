@@ -29,6 +29,7 @@ say_outcome(struct session *s, const struct letter *l, const char *reply)
 	struct buffer            *out = s->mouth->out(s->mouth_of);
 	const struct letter_rcpt *each = l->answers > 0 ? l->answered : l->rcpt;
 	uint32_t                  count = l->answers > 0 ? l->answers : l->rcpts;
+	size_t                    from;
 
 	if (!s->lmtp) {
 		say(s, "%s", reply);
@@ -37,11 +38,18 @@ say_outcome(struct session *s, const struct letter *l, const char *reply)
 	for (uint32_t i = 0; i < count; i++) {
 		const char *said = each[i].no != NULL ? each[i].no : reply;
 
+		from = out->len;
 		/* "250 2.0.0 " <address> words */
 		buffer_printf(out, "%.10s<", said);
 		reply_text_as(out, each[i].address, (l->flags & ENVELOPE_SMTPUTF8) != 0);
-		buffer_printf(out, "> %s\r\n", strlen(said) > 10 ? said + 10 : "");
+		buffer_printf(out, "> %s", strlen(said) > 10 ? said + 10 : "");
+		if (*s->config->set.reject_footer != '\0' && reply_error(bytes_of(said))) {
+			s->asked = each[i].address;
+			add_footer(s, out, from);
+		}
+		buffer_add(out, BYTES("\r\n"));
 	}
+	s->asked = BYTES("");
 	if (reply_error(bytes_of(reply)))
 		s->errors++;
 }
@@ -53,8 +61,8 @@ outcome(struct letter *l, const char *reply)
 	struct session *s = l->session;
 
 	if (s != NULL) {
-		if (reply_error(bytes_of(reply)) && !l->told)
-			log_reject(s, "END-OF-MESSAGE", BYTES(""), reply);
+		if (reply_error(bytes_of(reply)) && !l->explained)
+			reply = explained(s, "END-OF-MESSAGE", BYTES(""), reply);
 		say_outcome(s, l, reply);
 		s->letter = NULL;
 		s->refused = 0;
@@ -352,7 +360,7 @@ end_judged(struct session *s, const struct session_verdict *v)
 	if (v->refused) {
 		const char *reply = refusal_logged(s, "END-OF-MESSAGE", v);
 
-		l->told = true;
+		l->told = l->explained = true;
 		refuse(l, reply);
 		return;
 	}
@@ -392,14 +400,10 @@ content_ended(struct session *s)
 static void
 bear_with(struct session *s, struct letter *l)
 {
-	const char *no;
-
 	if (s->config->set.message_size <= 0 ||
 	    l->reader.raw < 2 * (uint64_t)s->config->set.message_size + PATIENCE_MORE)
 		return;
-	no = content_fault(s, l);
-	log_reject(s, "DATA", BYTES(""), no);
-	say(s, "%s", no);
+	say(s, "%s", explained(s, "DATA", BYTES(""), content_fault(s, l)));
 	mail_end(s);
 	hang_up(s);
 }

@@ -442,7 +442,7 @@ mail_check(struct session *s, const struct mail_command *m)
 	else if (s->needs->room(s->house, s, m->with.size) == ROOM_FULL)
 		no = "452 4.3.1 Insufficient system storage";
 	if (no != NULL)
-		log_reject(s, "MAIL", BYTES(""), no);
+		no = explained(s, "MAIL", BYTES(""), no);
 	else if (!within(s, COUNT_MESSAGE, set->message_rate, "Message delivery request rate")) {
 		say(s, "450 4.7.1 Error: too much mail from %s", s->peer.text);
 		return false;
@@ -498,7 +498,7 @@ verb_mail(struct session *s, struct bytes argument)
 			judge(s, MOMENT_MAIL, mail_judged);
 			return;
 		}
-		log_reject(s, "MAIL", BYTES(""), no);
+		no = explained(s, "MAIL", BYTES(""), no);
 		mail_end(s);
 		say(s, "%s", no);
 	}
@@ -603,9 +603,8 @@ rcpt_check(struct session *s)
 		return false;
 	}
 	if (s->unwelcome) {
-		log_reject(s, "RCPT", BYTES(""), "550 5.5.1 Protocol error");
 		s->refused++;
-		say(s, "550 5.5.1 Protocol error");
+		say(s, "%s", explained(s, "RCPT", s->asked, "550 5.5.1 Protocol error"));
 		return false;
 	}
 	return true;

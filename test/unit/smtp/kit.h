@@ -236,6 +236,15 @@ kit_owner(void *kit, struct session *s, struct bytes user, struct bytes address)
 		session_owner(s, OWNER_SELF);
 }
 
+static inline struct bytes
+kit_remember(void *k, struct session *s, const struct session_refusal *r)
+{
+	(void)k;
+	(void)s;
+	(void)r;
+	return BYTES("");
+}
+
 /* The house judges by itself, and what would have to be asked is put off. */
 static inline bool
 kit_policy(void *k, struct session *s, enum session_moment moment)
@@ -301,7 +310,7 @@ static inline void kit_filter_abort(void *k, struct session *s) { (void)k; (void
 
 static const struct receiver_needs kit_needs = {
 	kit_name,
-	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_spend, kit_room, kit_stream_open, kit_stream_add,
+	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_remember, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_spend, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_filter, kit_filter_abort, kit_changed, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
