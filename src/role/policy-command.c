@@ -61,6 +61,7 @@ explained(struct policy_work *w, const struct rule_verdict *v)
 		[AT_END] = "when the letter is there",
 	};
 	struct explaining *e = w->explaining;
+	bool               discards = false;
 
 	caller_say(e->caller, "%s\n%.*s", moments[e->moment], (int)w->trace.len, w->trace.at);
 	for (const struct rule_action *a = v->action; a != NULL; a = a->next) {
@@ -71,12 +72,19 @@ explained(struct policy_work *w, const struct rule_verdict *v)
 		};
 		caller_say(e->caller, "  the letter: %s %.*s\n", deeds[a->deed], (int)a->text.len,
 		           a->text.at);
+		/* Before there is a letter nothing can be done with it. */
+		discards |= a->deed == DEED_DISCARD && e->moment >= AT_MAIL;
 	}
 	if (v->outcome == RULE_REFUSES) {
 		caller_say(e->caller, "refused by %.*s of %.*s: %.*s\n", (int)v->rule.len,
 		           v->rule.at, (int)v->list.len, v->list.at, (int)v->reply.len,
 		           v->reply.at);
 		explain_end(e, 1);
+		return;
+	}
+	if (discards) {
+		caller_say(e->caller, "it is discarded, and asked nothing more\n");
+		explain_end(e, 0);
 		return;
 	}
 	e->facts.deferred = arena_keep(e->life, v->deferred);
@@ -86,11 +94,30 @@ explained(struct policy_work *w, const struct rule_verdict *v)
 	explain_next(e);
 }
 
+/* As in a session, where nobody knows what the client will say later. */
+static void
+hide_what_comes(struct rule_facts *f)
+{
+	if (f->moment < AT_HELO) {
+		f->helo_said = false;
+		f->helo = BYTES("");
+	}
+	if (f->moment < AT_MAIL) {
+		f->has_sender = false;
+		f->sender = f->sender_whole = BYTES("");
+	}
+	if (f->moment < AT_RCPT) {
+		f->has_recipient = false;
+		f->recipient = f->recipient_whole = BYTES("");
+	}
+}
+
 /* The moments in their order; those that have no rules are silent. */
 static void
 explain_next(struct explaining *e)
 {
 	struct policy_work *w;
+	struct rule_facts   now;
 
 	while (e->moment <= AT_END && (e->moment == AT_VRFY || !rules_have(e->rules, e->moment)))
 		e->moment++;
@@ -99,10 +126,11 @@ explain_next(struct explaining *e)
 		explain_end(e, 0);
 		return;
 	}
-	if (e->moment > AT_RCPT)
-		e->facts.recipients = 1;
-	e->facts.moment = (uint8_t)e->moment;
-	w = policy_work_open(e->house, &e->facts);
+	now = e->facts;
+	now.moment = (uint8_t)e->moment;
+	now.recipients = e->moment > AT_RCPT;
+	hide_what_comes(&now);
+	w = policy_work_open(e->house, &now);
 	w->rules = rules_take(e->rules);
 	w->caller = e->caller;
 	w->explaining = e;

@@ -384,10 +384,10 @@ bool
 hear_routed(struct house *h, uint32_t ticket, struct bytes body)
 {
 	struct queue_role *k = queue_of(h);
-	struct routing    *g = map_drop(k->routing, number_key(&ticket));
 	struct arena      *a = arena_open(NULL);
 	struct word_routed w;
 	bool               whole = word_unpack_routed(body, a, &w);
+	struct routing    *g = whole ? map_drop(k->routing, number_key(&ticket)) : NULL;
 	size_t             n = g != NULL ? g->who.len / sizeof(struct recipient *) : 0;
 
 	k->routes_by_domain = whole && w.scope == ROUTED_DOMAIN;

@@ -26,6 +26,9 @@ AGAIN(peer) AGAIN(status) AGAIN(wrong) AGAIN(sign) AGAIN(signed) AGAIN(auth_star
 			AGAIN(say) AGAIN(lookup) AGAIN(looked)
 AGAIN(credential_ask) AGAIN(credential_said) AGAIN(rewrite) AGAIN(table_ask) AGAIN(table_said)
 AGAIN(scan) AGAIN(scanned)
+AGAIN(policy_ask) AGAIN(policy_said) AGAIN(policy_told)
+AGAIN(milter_event) AGAIN(milter_letter) AGAIN(milter_said) AGAIN(milter_made)
+AGAIN(route) AGAIN(routed) AGAIN(send) AGAIN(sent)
 #undef AGAIN
 
 				static again_fn *const bodies[] = {
@@ -39,6 +42,9 @@ AGAIN(scan) AGAIN(scanned)
 					again_lookup,     again_looked,
 					again_credential_ask, again_credential_said, again_rewrite, again_table_ask, again_table_said,
 					again_scan, again_scanned,
+					again_policy_ask, again_policy_said, again_policy_told,
+					again_milter_event, again_milter_letter, again_milter_said, again_milter_made,
+					again_route, again_routed, again_send, again_sent,
 				};
 
 int

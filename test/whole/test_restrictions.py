@@ -160,3 +160,37 @@ def test_a_list_that_lets_everybody_relay_is_refused(house):
 def test_a_file_from_before_relay_restrictions_is_warned_of(house):
     done = house.command("config", "check")
     assert "smtpd_recipient_restrictions is set and smtpd_relay_restrictions is not" in done.stdout + done.stderr
+
+
+def refusals(house, sender, recipient):
+    """What a session hears from EHLO on until somebody refuses, and what `policy explain` says of the same."""
+    done = house.command("policy", "explain", "--client", "127.0.0.1", "--name", "localhost", "--helo", "c.example.org",
+                         "--from", sender or "<>", "--to", recipient, check=False)
+    told = re.search(r"^refused by \S+ of \S+: (.*)$", done.stdout, re.MULTILINE)
+    with house.smtp() as s:
+        for say in (lambda: s.ehlo("c.example.org"), lambda: s.mail(sender), lambda: s.rcpt(recipient), lambda: s.docmd("DATA")):
+            code, text = say()
+            if code >= 400:
+                return f"{code} {text.decode()}".rsplit(" (P", 1)[0], told and told[1]
+    return None, told and told[1]
+
+
+@pytest.mark.parametrize("settings, sender, recipient, reply", [
+    # A list for DATA knows of the one recipient that it is ours, and of another that it is not.
+    ({"smtpd_data_restrictions": "reject_unknown_recipient_domain, defer_unauth_destination"}, "a@x.example", "jill@example.com", None),
+    ({"smtpd_data_restrictions": "defer_unauth_destination"}, "a@x.example", "postmaster", None),
+    # What is not delayed does not know what comes later.
+    ({"smtpd_delay_reject": "no", "smtpd_helo_restrictions": "check_recipient_access inline:{jill@example.com=REJECT early}"}, "a@x.example", "jill@example.com", None),
+    ({"smtpd_delay_reject": "no", "smtpd_client_restrictions": "reject_unauth_destination, check_sender_access inline:{a@x.example=REJECT early}"}, "a@x.example", "jill@example.com", None),
+    ({"smtpd_delay_reject": "no", "smtpd_sender_restrictions": "check_sender_access inline:{a@x.example=REJECT now}"}, "a@x.example", "x@elsewhere.example", "554 5.7.1 <a@x.example>: Sender address rejected: now"),
+    # Who is discarded is asked nothing more.
+    ({"smtpd_sender_restrictions": "check_sender_access inline:{a@x.example=DISCARD}", "smtpd_data_restrictions": "reject"}, "a@x.example", "x@elsewhere.example", None),
+    ({"smtpd_delay_reject": "no", "smtpd_sender_restrictions": "check_sender_access inline:{a@x.example=DISCARD}"}, "a@x.example", "x@elsewhere.example", None),
+])
+def test_explain_says_what_a_session_hears(settings, sender, recipient, reply):
+    with House(mynetworks="192.0.2.0/24", dns_resolver="none", **settings) as house:
+        house.command("domain", "add", "example.com")
+        for name in ("jill", "postmaster"):
+            house.command("account", "add", f"{name}@example.com", input="secret\n")
+        house.at_work()
+        assert refusals(house, sender, recipient) == (reply, reply)

@@ -31,6 +31,8 @@ struct letter_rcpt {
 	struct bytes orcpt;            /* "rfc822;..." as it was said, "" not */
 	uint8_t      notify;           /* rfc3461:4.1, 0 not said             */
 	const char  *no;               /* LMTP: it is not taken for this one, NULL it is */
+	uint8_t      is;               /* enum resolved, if `known`           */
+	bool         known;
 };
 struct letter {
 	struct arena   *life;

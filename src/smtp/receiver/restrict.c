@@ -70,6 +70,8 @@ session_facts(struct session *s, struct session_facts *f)
 	if (!f->has_recipient && l->rcpts == 1) {
 		f->has_recipient = true;
 		f->recipient = f->recipient_whole = l->rcpt[0].address;
+		f->recipient_known = l->rcpt[0].known;
+		f->recipient_is = (enum resolved)l->rcpt[0].is;
 	}
 }
 

@@ -525,6 +525,8 @@ rcpt_judged(struct session *s, const struct session_verdict *v)
 
 		to->orcpt = s->asked_with.orcpt;
 		to->notify = s->asked_with.notify;
+		to->known = s->asked_known;
+		to->is = s->asked_is;
 		say_fixed(s, BYTES("250 2.1.5 Ok\r\n"));
 	}
 	asked_end(s);
