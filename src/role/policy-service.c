@@ -117,7 +117,7 @@ pool_next(struct pool *p)
 	request_go(r);
 }
 
-/* It served; may it once more? */
+/* It served; may it once more?  Whoever says more than was asked would be heard as the answer to the next question. */
 static void
 connection_rest(struct connection *c)
 {
@@ -130,7 +130,7 @@ connection_rest(struct connection *c)
 	c->pool->idle = c;
 	c->requests++;
 	if ((set->request_limit > 0 && c->requests >= set->request_limit) ||
-	    now - c->opened >= set->max_ttl)
+	    now - c->opened >= set->max_ttl || stream_peek(c->stream).len > 0)
 		connection_close(c);
 	else
 		stream_patience(c->stream, set->max_idle);

@@ -216,6 +216,14 @@ def test_a_connection_serves_many_and_what_is_lost_is_tried_again():
     service.close()
 
 
+def test_what_was_said_before_it_was_asked_is_no_answer():
+    service = Service(lambda r: "action=DUNNO\n\naction=REJECT said too early\n\n")
+    with house(f"{FINAL}, check_policy_service inet:localhost:{service.port}") as h:
+        for i in range(3):
+            assert rcpt(h, sender=f"a{i}@good.example").startswith("250")
+    service.close()
+
+
 def test_an_answer_that_never_ends_is_no_answer():
     service = Service(lambda r: b"a=b\n" * 5000)
     with house(f"{FINAL}, check_policy_service {{ inet:127.0.0.1:{service.port}, try_limit=1 }}") as h:

@@ -457,10 +457,35 @@ outgoing_hear_end(struct outgoing *o)
 
 /* ---- the beginning ---- */
 
+/* Wherever an address has come from, it brings no line of its own. */
+static bool
+breaks_line(struct bytes address)
+{
+	for (size_t i = 0; i < address.len; i++)
+		if ((unsigned char)address.at[i] < ' ' || address.at[i] == 127)
+			return true;
+	return false;
+}
+
+static bool
+has_broken_address(const struct outgoing_transaction *t)
+{
+	for (uint32_t i = 0; i < t->rcpts; i++)
+		if (breaks_line(t->rcpt[i].address) || breaks_line(t->rcpt[i].orcpt))
+			return true;
+	return breaks_line(t->sender);
+}
+
 /* What this server cannot do for this letter. */
 static const char *
 cannot(const struct outgoing *o, const struct outgoing_transaction *t, const char **status)
 {
+	if (has_broken_address(t)) {
+		*status = "5.1.3";
+		return "an address of the letter has a control character: it is not said to host %s";
+	}
+	if (t->probe)
+		return NULL;
 	*status = "5.6.3";
 	if (t->binary && (o->offers & (OFFERS_BINARYMIME | OFFERS_CHUNKING)) !=
 	                         (OFFERS_BINARYMIME | OFFERS_CHUNKING))
@@ -486,7 +511,7 @@ cannot(const struct outgoing *o, const struct outgoing_transaction *t, const cha
 void
 outgoing_send(struct outgoing *o, struct outgoing_transaction *t)
 {
-	const char *status, *why = t->probe ? NULL : cannot(o, t, &status);
+	const char *status, *why = cannot(o, t, &status);
 
 	o->t = t;
 	o->said_mail = o->said_data = o->heard_mail = o->heard_data = o->good_mail = false;

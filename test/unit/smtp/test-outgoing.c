@@ -30,7 +30,8 @@ enum {
 	CRAM = 2048,
 	LOST = 4096,
 	IN_TIME = 8192,
-	URGENT = 16384
+	URGENT = 16384,
+	BROKEN = 32768
 };
 
 /* clang-format off */
@@ -138,6 +139,8 @@ static const struct talk {
 	  GREETING "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n|250 ok\r\n250 ok\r\n|250 ok\r\n",
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 12 LAST\r\n" LETTER, "ready 0=delivered:2.0.0 done ready" },
 	{ "rfc3030:3 BINARYMIME needs it", BINARY, LETTER, GREETING PLAIN, EHLO, "ready 0=refused:5.6.3 done ready" },
+	{ "no address brings a line of its own, wherever it comes from", BROKEN, LETTER, GREETING PLAIN, EHLO, "ready 0=refused:5.1.3 done ready" },
+	{ "not in a probe either", BROKEN | PROBE, "", GREETING PLAIN, EHLO, "ready 0=refused:5.1.3 done ready" },
 	{ "a probe ends before DATA", PROBE | TWO, "",
 	  GREETING ALL "250 ok\r\n250 2.1.5 yes\r\n550 5.1.1 no\r\n|250 ok\r\n",
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nRSET\r\n", "ready 0=delivered:2.1.5 1=refused:5.1.1 done ready" },
@@ -280,6 +283,8 @@ prepare(struct mouth *m, const struct talk *t, struct outgoing_config *c)
 		                       .auth_soft = true };
 	m->rcpt[0] = (struct outgoing_recipient){ .address = BYTES("b@y") };
 	m->rcpt[1] = (struct outgoing_recipient){ .address = BYTES("c@y") };
+	if ((t->how & BROKEN) != 0)
+		m->rcpt[0].address = BYTES("b@y>\r\nRCPT TO:<c@y");
 	m->t = (struct outgoing_transaction){ .sender = BYTES("a@x"),
 		                              .envid = (t->how & DSN) != 0 ? BYTES("q+2B1")
 		                                                           : BYTES(""),
