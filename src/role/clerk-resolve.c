@@ -168,6 +168,19 @@ make_accounts(struct work *w, struct resolve_answer *found)
 	return true;
 }
 
+/* An account of ours that has no room for the letter (rfc1870:6.1, 6.2).  What depends on the size is not kept. */
+static void
+look_for_room(const struct work *w, const struct clerk *c, struct word_resolved *answer)
+{
+	uint64_t room = clerk_room(c, answer->target[0].account);
+
+	if (room == UINT64_MAX)
+		return;
+	answer->passing = true;
+	if (room == 0 || w->size > room)
+		answer->class = c->full_later ? RESOLVE_FULL_NOW : RESOLVE_FULL;
+}
+
 static void
 answer_resolve(struct work *w, enum resolve_class class, const struct resolve_answer *found)
 {
@@ -186,9 +199,8 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
 		const struct directory_target *t = &found->target[i];
 		target[i] = (struct resolve_target){ t->account, t->address, t->detail, t->sender };
 	}
-	if (w->from == RECEIVER && found->count == 1 && target[0].account != 0 &&
-	    map_get(c->full, map_number(&target[0].account)) != NULL)
-		answer.class = c->full_later ? RESOLVE_FULL_NOW : RESOLVE_FULL;
+	if (w->from == RECEIVER && found->count == 1 && target[0].account != 0)
+		look_for_room(w, c, &answer);
 	if (l == NULL)
 		return;
 	word_pack_resolved(link_begin(l, WORD_RESOLVED, w->ticket), &answer);
@@ -564,6 +576,7 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 		return false;
 	}
 	w->address = arena_keep(w->life, asked.address);
+	w->size = asked.size;
 	w->unmapped = asked.as_written;
 	w->pass = pass_resolve;
 	work_on(w);

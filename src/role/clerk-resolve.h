@@ -23,6 +23,7 @@ struct work {
 	uint32_t             index, ticket;
 	struct caller       *caller;     /* of `address test`; else NULL            */
 	struct bytes         address;
+	uint64_t             size;       /* of RESOLVE: the letter's, as it was announced */
 	struct bytes         user;       /* of SENDER_ASK: who has logged in, "" nobody; of ROUTE: the sender */
 	struct word_rewrite  letter;     /* of REWRITE                              */
 	struct buffer        said;       /* what address test tells                 */

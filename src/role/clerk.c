@@ -83,24 +83,32 @@ clerk_changed(struct house *h)
 		}
 }
 
-/* A keeper says that an account holds all it may, or no longer.  Receivers ask anew. */
+uint64_t
+clerk_room(const struct clerk *c, uint64_t account)
+{
+	uintptr_t room = (uintptr_t)map_get(c->full, map_number(&account));
+
+	return room == 0 ? UINT64_MAX : room - 1;
+}
+
+/* A keeper says how much room an account has.  Receivers ask anew, unless it is one they ask of each time. */
 static bool
 hear_full(struct house *h, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
 {
 	struct clerk *c = clerk_of(h);
 	struct unpack u = unpack_of(body);
 	uint64_t      id = unpack_u64(&u);
-	bool          full = unpack_bool(&u), was = map_get(c->full, map_number(&id)) != NULL;
+	uint64_t      room = unpack_u64(&u), was = clerk_room(c, id);
 	(void)from;
 	(void)ticket;
 
 	if (!unpack_done(&u) || id == 0 || house_keeper_of(h, id) != index)
 		return false;
-	if (full)
-		(void)map_put(c->full, map_number(&id), c);
+	if (room != UINT64_MAX)
+		(void)map_put(c->full, map_number(&id), (void *)(uintptr_t)(room + 1));
 	else
 		(void)map_drop(c->full, map_number(&id));
-	if (full != was)
+	if ((room == UINT64_MAX) != (was == UINT64_MAX))
 		clerk_changed(h);
 	return true;
 }

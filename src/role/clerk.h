@@ -27,7 +27,7 @@ struct clerk {
 	struct watch       *watch;            /* clerk-guard.c */
 	struct guard_limits limits;
 	struct map         *exchanges;
-	struct map         *full;             /* accounts that hold all they may */
+	struct map         *full;             /* accounts that have not room for any letter: the room + 1 */
 	bool                full_later;       /* quota_full_tempfail             */
 	unsigned char       secret[DIRECTORY_SECRET];    /* SCRAM for names that do not exist */
 	struct clerk_settings rows;
@@ -139,6 +139,7 @@ void clerk_tell_people(struct house *, uint32_t keeper);
 
 extern const struct setting_table clerk_setting_table;
 void clerk_changed(struct house *);
+uint64_t clerk_room(const struct clerk *, uint64_t account);     /* how large a letter it has room for */
 void clerk_command(struct house *, struct caller *, const struct word_ask *);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * keeper-quota -- an account comes to hold much, or all it may: the clerk hears of it, so that letters are refused at
- * the door, and its owner gets a letter
+ * keeper-quota -- an account comes to hold much, or all it may: the clerk hears what it has room for, so that letters
+ * are refused at the door, and its owner gets a letter
  */
 #include "role/keeper.h"
 
@@ -9,10 +9,13 @@
 
 #include "base/clock.h"
 
-/* ---- full: told to the clerk ---- */
+/* Where nothing says how large a letter may be. */
+enum { LARGEST = 64 << 20 };
+
+/* ---- little room: told to the clerk ---- */
 
 static void
-say_full(struct house *h, uint64_t account, bool full)
+say_room(struct house *h, uint64_t account, uint64_t room)
 {
 	struct link *l = house_link(h, CLERK, 0);
 
@@ -20,7 +23,7 @@ say_full(struct house *h, uint64_t account, bool full)
 		return; /* told when it comes */
 	struct buffer *b = link_begin(l, WORD_FULL, 0);
 	pack_u64(b, account);
-	pack_bool(b, full);
+	pack_u64(b, room);
 	link_end(l);
 }
 
@@ -30,7 +33,7 @@ keeper_tell_full(struct house *h)
 	for (struct map_place p = { 0 }; map_next(keeper_of(h)->full, &p);) {
 		uint64_t id;
 		memcpy(&id, p.key.at, sizeof id);
-		say_full(h, id, true);
+		say_room(h, id, (uint64_t)(uintptr_t)p.value - 1);
 	}
 }
 
@@ -137,22 +140,37 @@ holds_more(const struct quota *q, uint64_t percent)
 	       over(q->messages, q->limit.messages, percent);
 }
 
+/* How large the next letter may be: 0 where the account is full, UINT64_MAX where there is room for the largest. */
+static uint64_t
+room_of(const struct keeper *k, const struct quota *q)
+{
+	uint64_t largest = k->rows.append_most > 0 ? (uint64_t)k->rows.append_most : LARGEST;
+	uint64_t room;
+
+	if ((q->limit.bytes != 0 && q->bytes >= q->limit.bytes) ||
+	    (q->limit.messages != 0 && q->messages >= q->limit.messages))
+		return 0;
+	if (q->limit.bytes == 0)
+		return UINT64_MAX;
+	room = q->limit.bytes - q->bytes + q->limit.bytes / 100 * (uint64_t)k->rows.quota_grace;
+	return room < largest ? room : UINT64_MAX;
+}
+
 /* Told when it changes. */
 static void
-full_is(struct house *h, uint64_t account, const struct quota *q)
+room_is(struct house *h, uint64_t account, const struct quota *q)
 {
 	struct keeper *k = keeper_of(h);
-	bool           was = map_get(k->full, map_number(&account)) != NULL;
-	bool           full = (q->limit.bytes != 0 && q->bytes >= q->limit.bytes) ||
-	            (q->limit.messages != 0 && q->messages >= q->limit.messages);
+	uintptr_t      was = (uintptr_t)map_get(k->full, map_number(&account));
+	uint64_t       room = room_of(k, q);
 
-	if (full == was)
+	if (room == (was == 0 ? UINT64_MAX : was - 1))
 		return;
-	if (full)
-		(void)map_put(k->full, map_number(&account), k);
+	if (room != UINT64_MAX)
+		(void)map_put(k->full, map_number(&account), (void *)(uintptr_t)(room + 1));
 	else
 		(void)map_drop(k->full, map_number(&account));
-	say_full(h, account, full);
+	say_room(h, account, room);
 }
 
 /* One that is full since long, and one whose limit was raised while nobody had it open. */
@@ -163,7 +181,7 @@ keeper_quota_look(struct house *h, struct account *a)
 	struct quota q;
 
 	if (account_quota(a, &q) == 0)
-		full_is(h, account, &q);
+		room_is(h, account, &q);
 }
 
 void
@@ -182,5 +200,5 @@ keeper_quota(void *house, uint64_t account, const struct quota *before, const st
 	}
 	if (highest > 0)
 		warn_owner(h, account, (unsigned)highest);
-	full_is(h, account, after);
+	room_is(h, account, after);
 }

@@ -65,7 +65,7 @@ struct keeper {
 	struct map          *limits;         /* account or "@domain" -> what was said of it */
 	struct map          *limits_asked;   /* ticket -> struct imap_limits     */
 	bool                 told;           /* all of them, once                */
-	struct map          *full;           /* accounts that hold all they may  */
+	struct map          *full;           /* accounts with little room or none: that + 1 */
 	struct map          *named;          /* account -> address, of those with a limit */
 	struct map          *asked;          /* ticket -> struct imap_who        */
 	uint32_t             next_asked;

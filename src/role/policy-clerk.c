@@ -52,7 +52,7 @@ static void
 ask_resolve(struct policy_question *q)
 {
 	struct link        *l = clerk_for(q);
-	struct word_resolve ask = { q->key, false };
+	struct word_resolve ask = { q->key, false, 0 };
 
 	if (l == NULL)
 		return;

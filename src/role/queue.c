@@ -186,7 +186,7 @@ say_resolve(struct house *h, const struct recipient *r)
 	if (l == NULL)
 		return; /* asked when it comes */
 	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket),
-	                  &(struct word_resolve){ bytes_of(name_of(r)), is_as_written(r) });
+	                  &(struct word_resolve){ bytes_of(name_of(r)), is_as_written(r), 0 });
 	link_end(l);
 }
 

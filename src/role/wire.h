@@ -125,7 +125,7 @@ extern const char *const role_names[ROLES];
 	X(GROUP,          FROM(CLERK), FROM(KEEPER))           /* group's account id, address, whether its members begin, a member or "" */ \
 	X(LIMIT_ASK,      FROM(KEEPER), FROM(CLERK))           /* address, whether to set what follows, bytes, messages */ \
 	X(LIMIT_DONE,     FROM(CLERK), FROM(KEEPER))           /* errno, account id, address; LIMITS has come before */ \
-	X(FULL,           FROM(KEEPER), FROM(CLERK))           /* account id, whether it holds all it may     */ \
+	X(FULL,           FROM(KEEPER), FROM(CLERK))           /* account id, for how many bytes it has room: 0: full; UINT64_MAX: for any letter */ \
 	X(WHO,            FROM(KEEPER), FROM(CLERK))           /* an address: whose is it?                    */ \
 	X(WHO_IS,         FROM(CLERK), FROM(KEEPER))           /* account id, address; 0: nobody's who may log in */ \
 	X(ACCOUNT_OUT,    FROM(CLERK), FROM(KEEPER))           /* account id, words: end its sessions         */ \
@@ -215,7 +215,7 @@ enum resolve_class {
 };
 /* account 0: a remote address; detail: "tag" of user+tag; sender: of what goes through a list with an owner, "" as it was */
 struct resolve_target { uint64_t account; struct bytes address, detail, sender; };
-struct word_resolve { struct bytes address; bool as_written; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps */
+struct word_resolve { struct bytes address; bool as_written; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; size: as MAIL announced it */
 BODY(resolve)
 struct word_resolved { uint8_t class; const char *table; const struct resolve_target *target; uint32_t targets;
                        bool passing; };  /* another server said so, just now: it is not to be kept */

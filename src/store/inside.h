@@ -118,6 +118,7 @@ struct store {
 	int      news;                   /* of inotify, -1                           */
 	struct map *watched;             /* inotify's number -> folder               */
 	struct shares *shares;           /* NULL: not yet read                       */
+	struct shares_watch *shares_watches, *shares_telling;
 	struct columns *columns;         /* of all mailboxes                         */
 	bool     text_on;                /* text indexes are wanted                  */
 	size_t   columns_most;

@@ -74,3 +74,24 @@ account_list(struct account *a, struct arena *arena, struct mailbox_info **out)
 	qsort(*out, l.count, sizeof **out, by_name);
 	return l.count;
 }
+
+bool
+account_list_one(struct account *a, const char *name, struct mailbox_info *out)
+{
+	size_t len = strlen(name);
+
+	place_look(a);
+	*out = (struct mailbox_info){ .name = name, .subscribed = account_subscribes(a, name) };
+	for (const struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
+		if (m->gone || strncmp(m->name, name, len) != 0)
+			continue;
+		out->has_children |= m->name[len] == '/';
+		if (m->name[len] != '\0')
+			continue;
+		out->id = m->id;
+		out->exists = true;
+		out->use = m->use;
+		out->uidvalidity = m->uidvalidity;
+	}
+	return out->exists || out->has_children || out->subscribed;
+}

@@ -28,6 +28,12 @@ struct shares {
 	struct map *by_id; /* -> struct shown */
 };
 
+struct shares_watch {
+	void (*news)(void *ctx);
+	void                *ctx;
+	struct shares_watch *next;
+};
+
 static void
 shown_free(struct shown *w)
 {
@@ -190,6 +196,44 @@ shown_write(struct store *s, const struct shown *w)
 	return why;
 }
 
+struct shares_watch *
+shares_watch(struct store *s, void (*news)(void *ctx), void *ctx)
+{
+	struct shares_watch *w = memory_take(sizeof *w);
+
+	*w = (struct shares_watch){ news, ctx, s->shares_watches };
+	s->shares_watches = w;
+	return w;
+}
+
+void
+shares_unwatch(struct store *s, struct shares_watch **wp)
+{
+	struct shares_watch *w = *wp, **p;
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	for (p = &s->shares_watches; *p != w; p = &(*p)->next)
+		;
+	*p = w->next;
+	if (s->shares_telling == w)
+		s->shares_telling = w->next;
+	memory_free(w);
+}
+
+static void
+shares_tell(struct store *s)
+{
+	struct shares_watch *w = s->shares_watches;
+
+	while (w != NULL) {
+		s->shares_telling = w->next;
+		w->news(w->ctx);
+		w = s->shares_telling;
+	}
+}
+
 int
 shares_note(struct store *s, const struct share *share, const char *who)
 {
@@ -214,6 +258,8 @@ shares_note(struct store *s, const struct share *share, const char *who)
 	name_add(w, bytes_of(who));
 	if ((why = shown_write(s, w)) != 0)
 		w->count--; /* noted when it is tried again */
+	else
+		shares_tell(s);
 	return why;
 }
 

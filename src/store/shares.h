@@ -13,6 +13,7 @@
  * shares_each()   each account that names the reader, one of its groups, or everybody; sorted by address.
  * shares_revoke() whoever had this address is gone: what was granted to it until then (seconds) is void.
  * shares_forget() the account is no more.
+ * shares_watch()  `news` comes when an account grants something to an identifier it never did, before it has the right.
  * All look at accounts of this keeper alone (store_needs.ours).
  */
 #ifndef STORE_SHARES_H
@@ -27,5 +28,8 @@ bool shares_find(struct store *, const char *address, bool group, struct share *
 size_t shares_each(struct store *, const struct reader *, struct arena *, struct share **out);
 void shares_revoke(struct store *, struct bytes address, int64_t until);
 void shares_forget(struct store *, uint64_t account);
+struct shares_watch;
+struct shares_watch *shares_watch(struct store *, void (*news)(void *ctx), void *ctx);
+void shares_unwatch(struct store *, struct shares_watch **);
 
 #endif

@@ -92,6 +92,8 @@ struct mailbox_info {
 };
 /* All of them, sorted by name with INBOX first; memory from the arena. */
 size_t account_list(struct account *, struct arena *, struct mailbox_info **out);
+/* The same of one name alone; false: there is nothing of it.  `name` is borrowed. */
+bool account_list_one(struct account *, const char *name, struct mailbox_info *out);
 int account_create(struct account *, const char *name, enum mailbox_use);   /* and levels above */
 int account_delete(struct account *, const char *name);     /* INBOX: EINVAL; with children: keeps the level (rfc3501:6.3.4) */
 int account_rename(struct account *, const char *from, const char *to);     /* INBOX: its messages move */

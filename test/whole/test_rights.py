@@ -33,6 +33,8 @@ def house():
 def send(house, to, subject, size=0):
     text = LETTER.format(subject) + ("x" * 70 + "\r\n") * (size // 72)
     with house.smtp() as s:
+        s.ehlo("client.example")
+        s.esmtp_features.pop("size")  # not announced: what does not fit is found out when it is delivered
         s.sendmail("eve@example.com", [to], text)
 
 
@@ -123,6 +125,19 @@ def test_notify_tells_of_mailboxes_of_others(house):
     assert b"NonExistent" in lines and b"Secret" not in lines and b"Hidden" not in lines
     jill.logout()
     jack.append("News", None, None, LETTER.format("and more").encode())
+
+
+def test_notify_hears_of_the_first_mailbox_an_account_shows(house):
+    jill, adam = house.imap("jill"), house.imap("adam")
+    imaplib.Commands["NOTIFY"] = ("AUTH", "SELECTED")
+    jill.sock.settimeout(20)
+    assert jill._simple_command("NOTIFY", 'SET (subtree "Other Users" (MessageNew MessageExpunge MailboxName))')[0] == "OK"
+    adam.create("First")
+    assert adam.setacl("First", "jill", "lr")[0] == "OK"
+    assert b"NonExistent" not in told(jill, b"LIST", b'"Other Users/adam@example.com/First"')
+    adam.append("First", None, None, LETTER.format("one").encode())
+    assert b"(MESSAGES 1 " in told(jill, b'STATUS "Other Users/adam@example.com/First"')
+    adam.delete("First")
 
 
 def test_marks_and_rights_outlive_a_restart(house):
@@ -257,6 +272,31 @@ def test_what_does_not_fit_comes_back_or_waits(house):
     house.command("reload")
     send(house, "jill@example.com", "larger", size=40000)
     delivered(house, ["to=<jill@example.com>", "dsn=4.2.2", "status=deferred"])
+
+
+def test_an_announced_size_is_held_against_what_one_account_may_hold(house):
+    """rfc1870:6.1: said at RCPT, where it is known whose account it is; without SIZE= at the end, as it was."""
+    def at_rcpt(size):
+        with house.smtp() as s:
+            s.ehlo("client.example")
+            assert s.mail("eve@example.com", [f"SIZE={size}"])[0] == 250
+            return s.rcpt("eve@example.com")
+    house.command("account", "set", "eve@example.com", "--quota-messages", "none", "--quota-storage", "100K")
+    house.write_settings(quota_full_tempfail="no")
+    house.command("reload")
+    eve = house.imap("eve")
+    wait_for(lambda: at_rcpt(200_000)[0] == 552)
+    assert b"5.2.2" in at_rcpt(200_000)[1]
+    assert at_rcpt(10_000)[0] == 250
+    assert at_rcpt(0)[0] == 250
+    house.write_settings(quota_full_tempfail="yes")
+    house.command("reload")
+    wait_for(lambda: at_rcpt(200_000)[0] == 452)
+    assert eve.append("INBOX", None, None, b"Subject: x\r\n\r\n" + b"x" * 50_000)[0] == "OK"
+    wait_for(lambda: at_rcpt(70_000)[0] == 452)
+    assert at_rcpt(10_000)[0] == 250
+    house.command("account", "set", "eve@example.com", "--quota-storage", "none")
+    wait_for(lambda: at_rcpt(200_000)[0] == 250)
 
 
 def test_setquota_is_for_those_named_in_main_cf(house):

@@ -87,7 +87,7 @@ const struct capability imap_capabilities[] = {
 	{ "PREVIEW",          "rfc8970",   AFTER_LOGIN,  "FETCH",                     "dialogue preview-is-text",                NULL, NULL },
 	{ "UIDONLY",          "rfc9586",   AFTER_LOGIN,  "ENABLE session.c",          "dialogue uidonly-knows-no-numbers",       NULL, NULL },
 	{ "NOTIFY",           "rfc5465",   AFTER_LOGIN,  "NOTIFY notify.c IDLE",      "dialogue notify-tells-of-other-mailboxes", NULL, NULL },
-	{ "UIDBATCHES",       "draft-ietf-mailmaint-imap-uidbatches-22", AFTER_LOGIN, "UIDBATCHES", "dialogue uidbatches-reach-down-to-one", NULL, NULL },
+	{ "UIDBATCHES",       "rfc10022",  AFTER_LOGIN,  "UIDBATCHES",                "dialogue uidbatches-reach-down-to-one", NULL, NULL },
 	{ "INPROGRESS",       "rfc9585",   AFTER_LOGIN,  "SEARCH SORT THREAD session.c", "dialogue a-long-search-tells-how-far-it-is", NULL, NULL },
 	{ "ESEARCH",          "rfc4731",   AFTER_LOGIN,  "SEARCH",                    "dialogue search-returns-min-max-count",   NULL, NULL },
 	{ "SEARCHRES",        "rfc5182",   AFTER_LOGIN,  "SEARCH returns.c",          "dialogue search-result-is-a-set",         NULL, NULL },

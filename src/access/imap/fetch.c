@@ -171,10 +171,30 @@ fetch_parse(struct imap *s, struct scan *r)
 
 /* ---- the work ------------------------------------------------------------------ */
 
+/* Where some are left out the rest is told from the highest uid down (rfc9738:3.1). */
+static uint32_t
+next_uid_down(struct imap *s, struct fetch_work *w)
+{
+	for (; w->range < w->set.count; w->range++) {
+		const struct uid_range *range = &w->set.range[w->set.count - 1 - w->range];
+		uint32_t last = w->uid == 0 || w->uid > range->last ? range->last : w->uid - 1;
+		uint32_t above = last == UINT32_MAX ? 0 : view_next(s->view, last + 1);
+		uint32_t number =
+			above == 0 ? view_count(s->view) : view_number(s->view, above) - 1;
+		uint32_t uid = number == 0 ? 0 : view_uid(s->view, number);
+
+		if (uid != 0 && uid >= range->first)
+			return w->uid = uid;
+	}
+	return 0;
+}
+
 /* The next uid of the set that the client counts; 0 at the end. */
 static uint32_t
 next_uid(struct imap *s, struct fetch_work *w)
 {
+	if (w->down)
+		return next_uid_down(s, w);
 	while (w->range < w->set.count) {
 		const struct uid_range *range = &w->set.range[w->range];
 		uint32_t                uid =
@@ -555,6 +575,7 @@ fetch_begin(struct imap *s, struct fetch_work *w)
 	letter_read_open(&w->letter, mailbox_account(s->view->mailbox), s->scratch);
 	if (w->sees && !imap_read_only(s))
 		see_all(s, w);
+	w->down = w->lowest != 0;
 	return true;
 }
 

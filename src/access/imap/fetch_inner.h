@@ -56,6 +56,7 @@ struct fetch_work {
 	struct resync     resync;
 	struct flags_said flags_said;
 	size_t            range; /* where we are in the set              */
+	bool              down;  /* and that from the highest uid        */
 	uint32_t          uid;
 	bool              begun;
 	struct entry      entry;

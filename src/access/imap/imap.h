@@ -143,6 +143,7 @@ struct imap_settings {                 /* rows imap_*                           
 	int64_t metadata_most;         /* imap_metadata_size_limit                */
 	bool    append_eightbit;       /* imap_append_eightbit                    */
 	const char *submit_user;       /* imap_urlauth_submit_user                */
+	struct setting_list url_hosts; /* imap_urlauth_host                       */
 	const char *admin, *comment;   /* imap_admin_contact, imap_server_comment */
 	int64_t answers_most;          /* imap_answer_memory                      */
 	int64_t message_limit;         /* imap_message_limit                      */

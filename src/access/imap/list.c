@@ -213,23 +213,20 @@ write_attributes(struct buffer *out, const struct mailbox_info *m, bool *any)
 void
 list_tell(struct imap *s, const char *name, struct bytes given)
 {
-	struct buffer       *out = imap_out(s);
-	struct mailbox_info *info;
-	size_t               count = reach_list(s, &info);
-	bool                 any = false;
+	struct buffer      *out = imap_out(s);
+	struct mailbox_info info;
+	bool                any = false;
 
 	buffer_add_string(out, "* LIST (");
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(info[i].name, name) != 0)
-			continue;
-		if (!info[i].exists)
+	if (!reach_list_one(s, name, &info))
+		add_word(out, &any, "\\NonExistent");
+	else {
+		if (!info.exists)
 			add_word(out, &any, "\\NonExistent");
-		write_attributes(out, &info[i], &any);
-		if (info[i].subscribed)
+		write_attributes(out, &info, &any);
+		if (info.subscribed)
 			add_word(out, &any, "\\Subscribed");
 	}
-	if (!any)
-		add_word(out, &any, "\\NonExistent");
 	buffer_add_string(out, ") \"/\" ");
 	imap_write_mailbox(s, name);
 	if (!bytes_equal(given, bytes_of(name))) {

@@ -45,6 +45,7 @@ struct notify {
 	struct notice        *first, **last;
 	size_t                count;
 	bool                  overflow;
+	struct shares_watch  *sharing;
 	struct notify_share  *share;
 	size_t                shares;
 	struct map           *shown; /* names of others' mailboxes the reader may see */
@@ -246,10 +247,7 @@ notify_news(void *ctx, const struct account_event *e)
 		imap_wake(s);
 }
 
-/* ---- what happens in mailboxes of others ----
- *
- * Of accounts that show something when NOTIFY comes; one that shows its first mailbox later is heard of after the
- * next NOTIFY. */
+/* ---- what happens in mailboxes of others ---- */
 
 static char shown_mark;
 
@@ -331,30 +329,72 @@ share_news(void *ctx, const struct account_event *e)
 		imap_wake(s);
 }
 
+static bool
+is_watched(const struct notify *n, uint64_t account)
+{
+	for (size_t i = 0; i < n->shares; i++)
+		if (account_id(n->share[i].account) == account)
+			return true;
+	return false;
+}
+
+/* Every account that shows something, and is not watched yet. */
 static void
-shares_watch(struct notify *n)
+watch_more(struct notify *n)
+{
+	struct imap  *s = n->session;
+	struct share *share;
+	size_t        count = reach_shares(s, &share);
+	int           why;
+
+	for (size_t i = 0; i < count && n->shares < SHARES_MOST; i++) {
+		struct notify_share *h = &n->share[n->shares];
+		if (is_watched(n, share[i].account) ||
+		    (h->account = account_take(s->service->store, share[i].account, &why)) == NULL)
+			continue;
+		h->notify = n;
+		h->root = arena_printf(n->life, "%s%s/", share[i].group ? GROUPS : OTHERS,
+		                       share[i].address);
+		h->watch = account_watch(h->account, share_news, h);
+		n->shares++;
+	}
+}
+
+/* An account may show its first mailbox: what it shows is told by its own news, which follow. */
+static void
+sharing_news(void *ctx)
+{
+	struct notify *n = ctx;
+	struct imap   *s = n->session;
+	struct arena  *own = NULL;
+
+	if (n->groups == 0)
+		return;
+	if (s->scratch == NULL)
+		s->scratch = own = arena_open(NULL);
+	watch_more(n);
+	if (own != NULL) {
+		s->scratch = NULL;
+		arena_close(&own);
+	}
+}
+
+static void
+watch_others(struct notify *n)
 {
 	struct imap         *s = n->session;
 	struct mailbox_info *info;
-	struct share        *share;
-	size_t               count = reach_shares(s, &share);
+	size_t               count;
 	bool                 wanted = false;
-	int                  why;
 
 	for (size_t i = 0; i < n->groups; i++)
 		wanted |= n->group[i].scope == SUBSCRIBED || n->group[i].scope == SUBTREE ||
 		          n->group[i].scope == MAILBOXES;
 	n->shown = map_open();
 	n->share = arena_take_array(n->life, SHARES_MOST, sizeof *n->share);
-	for (size_t i = 0; wanted && i < count && n->shares < SHARES_MOST; i++) {
-		struct notify_share *h = &n->share[n->shares];
-		h->notify = n;
-		h->root = arena_printf(n->life, "%s%s/", share[i].group ? GROUPS : OTHERS,
-		                       share[i].address);
-		if ((h->account = account_take(s->service->store, share[i].account, &why)) == NULL)
-			continue;
-		h->watch = account_watch(h->account, share_news, h);
-		n->shares++;
+	if (wanted) {
+		watch_more(n);
+		n->sharing = shares_watch(s->service->store, sharing_news, n);
 	}
 	count = n->shares > 0 ? reach_list(s, &info) : 0;
 	for (size_t i = 0; i < count; i++)
@@ -363,8 +403,9 @@ shares_watch(struct notify *n)
 }
 
 static void
-shares_unwatch(struct notify *n)
+unwatch_others(struct notify *n)
 {
+	shares_unwatch(n->session->service->store, &n->sharing);
 	for (size_t i = 0; i < n->shares; i++) {
 		account_unwatch(&n->share[i].watch);
 		account_drop(&n->share[i].account);
@@ -524,7 +565,7 @@ notify_close(struct notify **np)
 	while (n->first != NULL)
 		notice_drop(n);
 	account_unwatch(&n->watch);
-	shares_unwatch(n);
+	unwatch_others(n);
 	life = n->life;
 	arena_close(&life);
 }
@@ -670,7 +711,7 @@ notify_begin(struct imap *s, struct notify_work *w)
 	s->notify = w->fresh;
 	w->fresh = NULL;
 	s->notify->watch = account_watch(s->account, notify_news, s->notify);
-	shares_watch(s->notify);
+	watch_others(s->notify);
 	if (s->view != NULL)
 		s->view->deaf = !(s->notify->selected & EVENT_FLAGS);
 	if (status)

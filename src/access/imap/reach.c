@@ -409,3 +409,22 @@ reach_list(struct imap *s, struct mailbox_info **out)
 	memory_free(l.row);
 	return count;
 }
+
+/* A name of the reader's own is looked up; of others' all are, as the levels above it come from all. */
+bool
+reach_list_one(struct imap *s, const char *name, struct mailbox_info *out)
+{
+	struct mailbox_info *info;
+	size_t               count;
+
+	if (!reach_is_others(s, name) && strcmp(name, "Other Users") != 0 &&
+	    strcmp(name, "Shared") != 0)
+		return account_list_one(s->account, name, out);
+	count = reach_list(s, &info);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(info[i].name, name) == 0) {
+			*out = info[i];
+			return true;
+		}
+	return false;
+}

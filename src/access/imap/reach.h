@@ -23,6 +23,7 @@
  *                (rfc3501:6.3.11).
  * reach_rights() what the reader may do in a mailbox that is open.
  * reach_list()   every mailbox there is to see: own names and others', sorted.
+ * reach_list_one() one of these; false: there is none of this name.
  * reach_reader() who reads, as the rights know it.
  */
 #ifndef ACCESS_IMAP_REACH_H
@@ -49,6 +50,7 @@ struct mailbox *reach_take(struct imap *, const char *name, unsigned needs, int 
 enum imap_step reach_no_target(struct imap *, const char *name, int why);
 unsigned reach_rights(struct imap *, struct mailbox *);
 size_t reach_list(struct imap *, struct mailbox_info **out);
+bool reach_list_one(struct imap *, const char *name, struct mailbox_info *out);
 struct reader reach_reader(const struct imap *);
 /* The flags that may be changed with these rights; keywords go with \Answered and its like (rfc4314:4, STORE). */
 uint64_t reach_flags(unsigned rights);

@@ -25,6 +25,8 @@ static const struct setting imap_rows[] = {
 	  "Whether a client that did not enable UTF8=ACCEPT may append a letter with 8-bit bytes in its header. rfc6855 has it refused; old mail has such headers.", .since = "0.2" },
 	{ "imap_urlauth_submit_user", SETTING_TEXT, AT(submit_user), "",
 	  "Address of the account as which a submission server reads URLs that were signed for submit+ (rfc4467); empty: none.", .since = "0.2" },
+	{ "imap_urlauth_host", SETTING_LIST, AT(url_hosts), "$myhostname $mydomain localhost",
+	  "Hosts an IMAP URL may name where it is signed, fetched or a part of CATENATE; those below them are meant as well. Empty: any.", .since = "0.3" },
 	{ "imap_admin_contact", SETTING_TEXT, AT(admin), "mailto:postmaster@$mydomain",
 	  "URI that METADATA tells as /shared/admin of the server; empty: none.", .since = "0.1" },
 	{ "imap_server_comment", SETTING_TEXT, AT(comment), "",

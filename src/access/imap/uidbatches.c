@@ -1,5 +1,4 @@
-/* UIDBATCHES: ranges of uids with so many messages in each, from the newest down
-   (draft-ietf-mailmaint-imap-uidbatches-22) */
+/* UIDBATCHES: ranges of uids with so many messages in each, from the newest down (rfc10022:3.1) */
 #include "access/imap/session.h"
 
 enum { BATCH_LEAST = 500, SPAN_MOST = 100000 };
@@ -9,7 +8,7 @@ struct batches_work {
 	uint32_t at, high;
 };
 
-/* uidbatches = "UIDBATCHES" SP nz-number [SP nz-number ":" nz-number]   section 5 */
+/* uidbatches = "UIDBATCHES" SP nz-number [SP nz-number ":" nz-number]   rfc10022:5 */
 static void
 uidbatches_parse(struct imap *s, struct scan *r)
 {
@@ -46,6 +45,7 @@ uidbatches_run(struct imap *s)
 
 	if (w->last != 0 && w->last < w->first)
 		return imap_bad(s, "[CLIENTBUG] Batches are numbered upwards.");
+	/* rfc10022:3.1.3: as the least and the most that a server must give. */
 	if (w->size < BATCH_LEAST)
 		return imap_no(s, "[TOOFEW] A batch has at least %d messages.", BATCH_LEAST);
 	if (w->last != 0 && (uint64_t)(w->last - w->first + 1) * w->size > SPAN_MOST)
@@ -65,7 +65,7 @@ uidbatches_run(struct imap *s)
 
 const struct imap_command imap_uidbatches = {
 	.name = "UIDBATCHES",
-	.rfc = "draft-ietf-mailmaint-imap-uidbatches-22",
+	.rfc = "rfc10022:3.1",
 	.in = IN_SELECTED,
 	.parse = uidbatches_parse,
 	.run = uidbatches_run,

@@ -28,6 +28,30 @@ urlauth_address(struct arena *arena, struct bytes userid, const char *beside)
 	return arena_printf(arena, "%.*s%s", (int)lower.len, lower.at, domain);
 }
 
+/* hostport = host [":" port]: names of ours, and names below them (rfc5092:11, rfc4467:6). */
+bool
+urlauth_is_ours(const struct imap *s, const struct imap_url *url)
+{
+	const struct setting_list *ours = &imap_config_of(s)->rows.url_hosts;
+	struct bytes               host = url->server;
+	ptrdiff_t                  port = bytes_find_last(host, ':');
+
+	if (host.len == 0 || ours->count == 0)
+		return true;
+	if (port >= 0 && bytes_find(host, ']') < port)
+		host = bytes_cut(host, 0, (size_t)port);
+	for (size_t i = 0; i < ours->count; i++) {
+		struct bytes one = bytes_of(ours->item[i]), end;
+		if (one.len == 0 || host.len < one.len)
+			continue;
+		end = bytes_cut(host, host.len - one.len, SIZE_MAX);
+		if (bytes_is(end, ours->item[i]) &&
+		    (host.len == one.len || host.at[host.len - one.len - 1] == '.'))
+			return true;
+	}
+	return false;
+}
+
 /* What is signed has the version before it, so that another way of signing is another token. */
 static bool
 make_token(const struct imap_url *url, const unsigned char key[static URLKEY_LEN],
@@ -165,6 +189,8 @@ cannot_sign(struct imap *s, struct bytes text, struct imap_url *url)
 
 	if (!url_read(text, s->scratch, url) || url->server.len == 0)
 		return "Malformed URL.";
+	if (!urlauth_is_ours(s, url))
+		return "The URL names another server.";
 	if (url->access.len == 0)
 		return "Missing access identifier in supplied URL.";
 	if (url->token.len > 0 || url->mechanism.len > 0)

@@ -113,7 +113,7 @@ begin_url(struct imap *s, struct urlfetch_work *w)
 	struct mailbox *m;
 	bool good = url_read(w->text[w->at], s->scratch, &w->url) && w->url.user.len > 0 &&
 	            w->url.uid != 0 && w->url.mailbox.len > 0 && w->url.server.len > 0 &&
-	            bytes_is(w->url.mechanism, "INTERNAL");
+	            bytes_is(w->url.mechanism, "INTERNAL") && urlauth_is_ours(s, &w->url);
 
 	if (good) {
 		w->owner = urlauth_address(s->scratch, w->url.user, s->facts.user);

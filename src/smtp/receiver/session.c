@@ -764,6 +764,14 @@ session_client(struct session *s)
 {
 	return client_of(s);
 }
+uint64_t
+session_letter_size(const struct session *s)
+{
+	const struct letter *l = s->letter;
+
+	return l == NULL ? 0 : s->asking_each ? l->len : l->declared;
+}
+
 struct bytes
 session_user(const struct session *s)
 {
