@@ -5,12 +5,19 @@ clamd runs in the foreground on a socket in a directory of its own.
 """
 
 import base64
+import io
 import os
 import shutil
+import smtplib
 import socket
 import subprocess
 import tempfile
 import time
+import zipfile
+from email.mime.application import MIMEApplication
+from email.mime.message import MIMEMessage
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 
 import pytest
 from house import House, wait_for
@@ -74,6 +81,45 @@ def test_R324_a_virus_is_refused_before_it_is_ours(clamd):
         assert "action=reject" in house.text()
         got = wait_for(house.letters)
         assert len(got) == 1 and b"X-Virus-Scanned" not in got[0] and b"said the stranger" in got[0]
+
+
+def zipped(data):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("inner.txt", data)
+    return out.getvalue()
+
+
+def attached(data, kind="application/zip"):
+    letter = MIMEMultipart()
+    letter["Subject"] = "sick"
+    letter.attach(MIMEText("look"))
+    part = MIMEApplication(data, kind.partition("/")[2])
+    letter.attach(part)
+    return letter
+
+
+def test_R315_R325_a_virus_is_found_in_parts_archives_and_nested_letters(clamd):
+    nested = MIMEMultipart()
+    nested["Subject"] = "nested"
+    nested.attach(MIMEMessage(attached(zipped(VIRUS * 40))))
+    with Scanned(clamd) as house:
+        for sick in (attached(VIRUS.encode() * 40, "application/octet-stream"), attached(zipped(VIRUS * 40)), attached(zipped(zipped(VIRUS * 40))), nested):
+            letter = sick.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+            assert VIRUS.encode() not in letter
+            assert house.post(letter).startswith("550 5.7.1"), letter
+        assert house.post(attached(zipped("nothing" * 40)).as_bytes().replace(b"\n", b"\r\n")).startswith("250")
+
+
+def test_R322_what_users_submit_is_scanned_too(clamd):
+    with Scanned(clamd) as house, smtplib.SMTP("127.0.0.1", house.ports["submission"], timeout=20) as s:
+        s.starttls(context=ssl_context())
+        s.login("u@here.example", "secret-of-theirs")
+        with pytest.raises(smtplib.SMTPDataError) as no:
+            s.sendmail("u@here.example", ["u@here.example"], SICK)
+        assert no.value.smtp_code == 550
+        s.sendmail("u@here.example", ["u@here.example"], CLEAN)
+        wait_for(house.letters)
 
 
 def test_a_large_letter_is_scanned_from_the_disk(clamd):

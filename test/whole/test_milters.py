@@ -345,6 +345,30 @@ def test_one_after_the_other_and_through_a_socket(tmp_path):
     shutil.rmtree(path)
 
 
+def test_a_client_by_ipv6_in_tls_who_says_bdat():
+    """The filter hears of the address, of TLS and of the user, and sees the same letter as by DATA."""
+    import smtplib
+    port, six = free_ports(2)
+    macros = "macros={client_addr},{tls_version},{auth_authen},{auth_type},_"
+    with Told(f"inet:{port}@127.0.0.1", macros, "eom=add:X-Seen:yes") as told:
+        with House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no", listen_submission=f"[::1]:{six}") as house:
+            house.command("domain", "add", "here.example")
+            house.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+            with smtplib.SMTP("::1", six, timeout=20) as s:
+                s.starttls(context=ssl_context())
+                s.login("u@here.example", "secret-of-theirs")
+                s.mail("u@here.example")
+                s.rcpt("u@here.example")
+                s.send(f"BDAT {len(LETTER) - 7}\r\n".encode() + LETTER[:-7])
+                assert s.getreply()[0] == 250
+                s.send(b"BDAT 7 LAST\r\n" + LETTER[-7:])
+                assert s.getreply()[0] == 250
+            wait_for(lambda: house.count(": removed") == 1)
+        heard = told.heard()
+    assert "::1" in heard and "TLSv1.3" in heard and "{auth_authen}=u@here.example" in heard
+    assert "header [X-NoBlank] [z]" in heard and "body [20 Body line 1\\r\\n..dot\\r\\n]" in heard
+
+
 @pytest.mark.skipif(shutil.which("opendkim") is None or shutil.which("opendkim-genkey") is None, reason="needs OpenDKIM")
 def test_opendkim_signs_and_verifies(tmp_path):
     """What one of our listeners has signed the verifier of another calls good; a byte changed, and it does not."""
