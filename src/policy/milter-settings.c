@@ -13,6 +13,8 @@ static const struct setting rows[] = {
 	  "{ inet:host:port, connect_timeout = 3s, command_timeout = 30s, content_timeout = 5m, default_action = accept, protocol = 6, reuse = no }; reuse = yes is for a filter that knows QUIT_NC (rspamd, not one made with libmilter): its connection serves the next session too.", NULL, 0, 0, "0.2" },
 	{ "smtpd_milter_maps", SETTING_TABLES, AT(maps), "",
 	  "Tables with client addresses: what they say is used instead of smtpd_milters; DISABLE: no filters.", NULL, 0, 0, "0.2" },
+	{ "milter_header_checks", SETTING_TABLES, AT(checks), "",
+	  "Tables of patterns that each header field a filter has made or changed is looked up in, with the actions of header_checks.", NULL, 0, 0, "0.2" },
 	{ "milter_default_action", SETTING_CHOICE, AT(default_action), "tempfail",
 	  "What is done when a filter cannot be reached, is too slow or speaks nonsense: accept (go on without it), reject, tempfail, "
 	  "quarantine (take the letter and hold it), shutdown (421 and the end).", "accept,reject,tempfail,quarantine,shutdown", 0, 0, "0.2" },

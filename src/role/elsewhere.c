@@ -21,8 +21,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "there is one program and nothing of it lies elsewhere" },
 	{ "meta_directory",
 	  "there is one program and nothing of it lies elsewhere" },
-	{ "milter_header_checks",
-	  "this version does not search letters" },
 	{ "newaliases_path",
 	  "there is one program and nothing of it lies elsewhere" },
 	{ "postscreen_access_list",

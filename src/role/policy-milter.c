@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
+#include "role/policy-milter-checks.h"
 #include "smtp/receiver/settings.h"
 
 enum { WAITING_MOST = 1000 };
@@ -25,7 +26,8 @@ struct milter_session {
 	struct waiting      *first, **last;
 	size_t               waits;
 	uint32_t             receiver, ticket;
-	bool                 mute; /* the answer to the event in hand is not waited for */
+	size_t               place; /* of its listener                     */
+	bool                 mute;  /* the answer to the event in hand is not waited for */
 	bool                 going, over;
 };
 struct milters {
@@ -153,14 +155,20 @@ session_made(void *ctx, const struct milter_made *made)
 		                      .envelope = made->envelope,
 		                      .envelopes = (uint32_t)made->envelopes };
 	int                     fd = body != NULL ? milter_file_fd(body, &w.body_len) : -1;
+	struct arena           *life = arena_open(NULL);
+	struct milter_made      seen = *made;
 
-	edits_pack(&made->edits, &edits);
+	w.checks = milter_checks(&s->milters->settings[s->place].checks, *s->milters->tables, life,
+	                         &seen.edits, &seen.front);
+	w.front = seen.front;
+	edits_pack(&seen.edits, &edits);
 	w.edits = buffer_bytes(&edits);
 	if (l != NULL) {
 		word_pack_milter_made(link_begin(l, WORD_MILTER_MADE, s->ticket), &w);
 		link_end_fd(l, fd);
 	}
 	buffer_free(&edits);
+	arena_close(&life);
 	if (body != NULL)
 		milter_sockets.source_close((void **)&body);
 	milter_sockets.source_close((void **)&s->content);
@@ -249,7 +257,9 @@ session_begin(struct milters *m, uint32_t receiver, uint32_t ticket,
 	if (set == NULL)
 		set = milter_set_take(m->set[place]);
 	s = memory_take(sizeof *s);
-	*s = (struct milter_session){ .milters = m, .receiver = receiver, .ticket = ticket };
+	*s = (struct milter_session){
+		.milters = m, .receiver = receiver, .ticket = ticket, .place = place
+	};
 	s->last = &s->first;
 	s->chain = milter_chain_open(set, &milter_sockets, m->house, session_said, session_made, s);
 	milter_set_drop(&set);

@@ -79,6 +79,34 @@ checks_obey(struct passage *p, struct bytes packed)
 	return true;
 }
 
+/* What is said of fields that filters made comes to what was said before.  *reply: the letter is refused. */
+bool
+checks_add(struct passage *p, struct bytes packed, const char **reply, bool *discard)
+{
+	struct letter      *l = p->letter;
+	struct checks_said *before = p->said, *now;
+	struct check_note  *note;
+
+	if (!checks_obey(p, arena_keep(l->life, packed)))
+		return false;
+	now = p->said;
+	if (before != NULL) {
+		note = arena_take_array(l->life, before->notes + (size_t)now->notes + 1,
+		                        sizeof *note);
+		if (before->notes > 0)
+			memcpy(note, before->note, before->notes * sizeof *note);
+		if (now->notes > 0)
+			memcpy(note + before->notes, now->note, now->notes * sizeof *note);
+		now->note = note;
+		now->notes += before->notes;
+		now->traced = before->traced;
+		now->trace = before->trace;
+	}
+	*discard = now->discard;
+	*reply = now->verdict != CHECKS_PASS ? arena_copy(l->life, now->reply) : NULL;
+	return true;
+}
+
 /* "mansio/submission/cleanup", for who looks in the log for what Postfix's cleanup(8) would say. */
 static const char *
 service_of(const struct letter *l)

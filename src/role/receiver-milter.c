@@ -611,6 +611,8 @@ static bool
 obey(struct passage *p, const struct word_milter_made *w, const struct edits *edits)
 {
 	struct letter *l = p->letter;
+	const char    *reply = NULL;
+	bool           discard = false;
 
 	if (w->said.reply[0] != '\0') {
 		refuse_letter(p, w->said.reply);
@@ -621,6 +623,14 @@ obey(struct passage *p, const struct word_milter_made *w, const struct edits *ed
 		l->handling.hold = arena_keep(l->life, bytes_of(w->said.reason));
 	}
 	change_envelope(p, w);
+	if (w->checks.len > 0 && (!checks_add(p, w->checks, &reply, &discard) || reply != NULL)) {
+		refuse_letter(p, reply != NULL ? reply : "451 4.3.0 Error: queue file write error");
+		return false;
+	}
+	if (discard) {
+		passage_discard(p);
+		return false;
+	}
 	if (w->said.discard || l->rcpts == 0) {
 		log_letter(p, "discard", "milter triggers DISCARD action");
 		passage_discard(p);

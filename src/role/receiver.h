@@ -221,6 +221,7 @@ void passage_edited(struct passage *, int why);
 /* receiver-checks.c */
 void checks_settings(struct receiver *);
 bool checks_hold(struct passage *);
+bool checks_add(struct passage *, struct bytes packed, const char **reply, bool *discard);
 bool checks_obey(struct passage *, struct bytes packed);
 void checks_tell(struct passage *, const char *id);
 void checks_trace(struct passage *, const char *id, struct buffer *out);

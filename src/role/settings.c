@@ -926,6 +926,22 @@ check_scan(struct check *c)
 	}
 }
 
+/* What filters made is looked at where tables of other servers are not waited for. */
+static bool
+milter_checks_good(struct check *c, const struct setting_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (table_is_remote(list->item[i], tables_default_type(c->settings))) {
+			complain(
+				c, line_of(c->settings, "milter_header_checks"),
+				"milter_header_checks = %s: a letter is looked at with tables of files "
+				"alone: write regexp:, pcre: or one of their kind",
+				list->item[i]);
+			return false;
+		}
+	return true;
+}
+
 static void
 check_milters(struct check *c)
 {
@@ -936,7 +952,9 @@ check_milters(struct check *c)
 
 		if (settings_fill(c->settings, &milter_setting_table,
 		                  l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
-			all = milter_set_open(&set, &set.smtpd, &wrong);
+			all = milter_checks_good(c, &set.checks)
+			              ? milter_set_open(&set, &set.smtpd, &wrong)
+			              : NULL;
 		if (wrong.len > 0)
 			complain(c, line_of(c->settings, "smtpd_milters"), "smtpd_milters: %.*s",
 			         (int)wrong.len - 1, wrong.at);

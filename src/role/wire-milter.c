@@ -123,6 +123,7 @@ word_pack_milter_made(struct buffer *b, const struct word_milter_made *w)
 	word_pack_milter_said(b, &w->said);
 	pack_bytes(b, w->edits);
 	pack_bytes(b, w->front);
+	pack_bytes(b, w->checks);
 	pack_u64(b, w->body_len);
 	pack_u32(b, w->envelopes);
 	for (uint32_t i = 0; i < w->envelopes; i++) {
@@ -141,6 +142,7 @@ word_unpack_milter_made(struct bytes body, struct arena *a, struct word_milter_m
 	read_said(&r, &w->said);
 	w->edits = unpack_bytes(&r.fields);
 	w->front = unpack_bytes(&r.fields);
+	w->checks = unpack_bytes(&r.fields);
 	w->body_len = unpack_u64(&r.fields);
 	w->envelopes = read_count(&r, 9, ENVELOPES_MOST);
 	w->envelope = envelope = arena_take_array(a, w->envelopes + (size_t)1, sizeof *envelope);

@@ -288,6 +288,7 @@ BODY(milter_said)
 struct word_milter_made {
 	struct word_milter_said said;
 	struct bytes edits, front;     /* packed; fields before our own Received field */
+	struct bytes checks;           /* what milter_header_checks say, policy/checks.h; "" nothing */
 	uint64_t body_len;
 	const struct milter_envelope *envelope; uint32_t envelopes;
 };

@@ -345,6 +345,40 @@ def test_one_after_the_other_and_through_a_socket(tmp_path):
     shutil.rmtree(path)
 
 
+def test_fields_that_filters_make_are_checked():
+    """milter_header_checks: the letter's own fields are not looked up, those a filter adds or changes are."""
+    port = free_ports(1)[0]
+    options = ["eom=add:X-Spam:high", "eom=insert:0:X-Front:one", "eom=add:X-Secret:path", "eom=change:1:Subject:new"]
+    with Told(f"inet:{port}@127.0.0.1", *options):
+        def checks(*rows):
+            return "pcre:{ " + ", ".join("{" + r + "}" for r in rows) + " }"
+        with House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no",
+                   milter_header_checks=checks("/^X-A:/ REJECT its own", "/^X-Secret:/ IGNORE", "/^X-Front:/ REPLACE X-Begin: two", "/^Subject: new/ WARN seen")) as house:
+            house.command("domain", "add", "here.example")
+            house.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+            assert talk(house.ports["smtp"], WHOLE)[-2] == ["queued"]
+            assert wait_for(lambda: house.count("warning: header Subject: new from") == 1)
+
+            def letters():
+                import imaplib
+                with imaplib.IMAP4("127.0.0.1", house.ports["imap"]) as i:
+                    i.starttls(ssl_context())
+                    i.login("u@here.example", "secret-of-theirs")
+                    i.select()
+                    return [i.fetch(n, "(BODY.PEEK[])")[1][0][1] for n in i.search(None, "ALL")[1][0].split()]
+            [got] = wait_for(letters)
+            assert b"\r\nX-Begin: two\r\nReceived: " in b"\r\n" + got and b"X-Front" not in got and b"X-Secret" not in got
+            assert b"\r\nX-Spam: high\r\n" in got and b"\r\nSubject: new\r\n" in got and b"\r\nX-A: 2\r\n" in got
+            for action, reply in [("REJECT 5.7.9 no spam", "550 5.7.9 no spam"), ("DISCARD", "queued"), ("HOLD wait", "queued")]:
+                house.write_settings(milter_header_checks=checks(f"/^X-Spam: high/ {action}"))
+                house.command("reload")
+                wait_for(lambda: talk(house.ports["smtp"], WHOLE)[-2][0].startswith(reply))
+            assert "hold: header X-Spam: high" in house.text() and len(letters()) == 1
+            house.write_settings(milter_header_checks="pgsql:/etc/nothing.cf")
+            done = house.command("config", "check", check=False)
+            assert done.returncode != 0 and "milter_header_checks" in done.stdout + done.stderr
+
+
 def test_a_client_by_ipv6_in_tls_who_says_bdat():
     """The filter hears of the address, of TLS and of the user, and sees the same letter as by DATA."""
     import smtplib

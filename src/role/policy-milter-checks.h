@@ -1,0 +1,18 @@
+/*
+ * policy-milter-checks -- header fields that filters made are looked at (milter_header_checks)
+ *
+ * milter_checks()  goes through the fields that are new in `edits` and `front` as header_checks are gone through, and
+ *     changes both as the tables say.  What else they say is given back packed (policy/checks.h), "" when there is
+ *     nothing; all of it lives in `life`.
+ */
+#ifndef ROLE_POLICY_MILTER_CHECKS_H
+#define ROLE_POLICY_MILTER_CHECKS_H
+
+#include "message/edits.h"
+#include "policy/checks.h"
+#include "role/tables.h"
+
+struct bytes milter_checks(const struct setting_list *names, struct tables *, struct arena *life, struct edits *edits,
+                           struct bytes *front);
+
+#endif
