@@ -841,27 +841,58 @@ check_mechanisms(struct check *c)
 	arena_close(&scratch);
 }
 
-/* Whom we trust. */
+/* Whom we trust, and with what. */
 static void
-check_networks(struct check *c, const struct common_settings *common)
+check_networks(struct check *c, const char *listener, const char *name,
+               const struct setting_list *list)
 {
 	const char *type = tables_default_type(c->settings), *wrong = "";
+	char        own[80];
+	int         line = 0;
 
-	for (size_t i = 0; i < common->mynetworks.count; i++) {
-		const char         *item = common->mynetworks.item[i];
+	(void)snprintf(own, sizeof own, "%s/%s", listener, name);
+	line = line_of(c->settings, own);
+	if (line == 0)
+		line = line_of(c->settings, name);
+	for (size_t i = 0; i < list->count; i++) {
+		const char         *item = list->item[i];
 		struct network_item n;
 
 		if (item[item[0] == '!'] == '/')
 			continue;
 		if (!network_item_parse(item, &n, &wrong))
-			complain(c, line_of(c->settings, "mynetworks"), "mynetworks = %s: %s", item,
-			         wrong);
+			complain(c, line, "%s = %s: %s", name, item, wrong);
 		else if (n.table != NULL && table_is_remote(n.table, type))
 			complain(
-				c, line_of(c->settings, "mynetworks"),
-				"mynetworks = %s: a client's address is looked for in tables of files alone: "
+				c, line,
+				"%s = %s: a client's address is looked for in tables of files alone: "
 				"write hash:, cidr: or one of their kind",
-				item);
+				name, item);
+	}
+}
+
+/* All that are lists of clients. */
+static void
+check_trusted(struct check *c, const struct common_settings *common)
+{
+	struct receiver_settings r;
+
+	check_networks(c, "", "mynetworks", &common->mynetworks);
+	for (size_t l = 0; l < c->listeners.count; l++) {
+		const char *name = c->listeners.one[l].name;
+
+		if (c->listeners.one[l].service > LISTEN_LMTP ||
+		    !settings_fill(c->settings, &receiver_setting_table, name, &r, NULL))
+			continue;
+		check_networks(c, name, "smtpd_authorized_xclient_hosts", &r.xclient_hosts);
+		check_networks(c, name, "smtpd_authorized_xforward_hosts", &r.xforward_hosts);
+		check_networks(c, name, "smtpd_authorized_expn_hosts", &r.expn_hosts);
+		check_networks(c, name, "smtpd_client_event_limit_exceptions", &r.limit_exceptions);
+		check_networks(c, name, "smtpd_forbid_bare_newline_exclusions",
+		               &r.bare_newline_exclusions);
+		check_networks(c, name, "postscreen_allow_list", &r.screen_allow);
+		if (!c->good)
+			return;
 	}
 }
 
@@ -1030,7 +1061,7 @@ check_common(struct check *c)
 	check_classes(c);
 	check_transports(c);
 	tables_named(c->settings, check_table_name, c);
-	check_networks(c, &common);
+	check_trusted(c, &common);
 	check_checks(c);
 	check_scan(c);
 	check_filter(c);
