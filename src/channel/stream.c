@@ -681,6 +681,13 @@ stream_tls_facts(const struct stream *s, struct tls_facts *out)
 }
 
 bool
+stream_tls_is_for(const struct stream *s, const char *name)
+{
+	return s->socket.ssl != NULL && s->stage == STAGE_SECURE && !s->broken &&
+	       tls_is_for(s->socket.ssl, name);
+}
+
+bool
 stream_tls_binding(const struct stream *s, const char *type, struct buffer *out)
 {
 	return s->socket.ssl != NULL && s->stage == STAGE_SECURE && !s->broken &&

@@ -82,6 +82,8 @@ void stream_secure_to(struct stream *, struct tls *, const char *host);
 void stream_compress(struct stream *);
 bool stream_is_compressed(const struct stream *);
 bool stream_tls_facts(const struct stream *, struct tls_facts *out);   /* false: plain */
+/* Whether the certificate that was shown is for this name; ".example.com": for one below it. */
+bool stream_tls_is_for(const struct stream *, const char *name);
 /* Channel binding for SCRAM-PLUS, appended: "tls-exporter" (rfc9266), "tls-server-end-point",
    "tls-unique" (rfc5929; TLS 1.2 only).  False where there is none. */
 bool stream_tls_binding(const struct stream *, const char *type, struct buffer *out);

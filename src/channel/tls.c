@@ -317,48 +317,75 @@ tls_open(const struct tls_settings *c, const struct tls_signer *signer, struct b
 	return t;
 }
 
-/* rfc7435: better than nothing is what is asked for here, so whoever answers will do. */
+/* rfc7435: better than nothing is what may be asked for here, so whoever answers will do; what is asked more than that is
+   asked when the handshake is over. */
 static SSL_CTX *
-make_outgoing_ctx(struct buffer *errors)
+make_outgoing_ctx(struct tls *t, struct buffer *errors)
 {
-	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	const struct tls_settings *c = &t->settings;
+	SSL_CTX                   *ctx = SSL_CTX_new(TLS_client_method());
+	const char                *what = "cannot make a TLS context for sending";
 
-	if (ctx != NULL)
-		SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-		                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
-	if (ctx != NULL)
-		SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-		                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-		                              SSL_MODE_NO_AUTO_CHAIN);
-	if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-	    SSL_CTX_set1_groups_list(ctx, CURVES) != 1) {
-		tls_complain(errors, "cannot make a TLS context for sending");
-		SSL_CTX_free(ctx);
-		return NULL;
-	}
+	if (ctx == NULL)
+		goto err0;
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+	                                 SSL_OP_IGNORE_UNEXPECTED_EOF | c->options);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+	                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+	if (SSL_CTX_set_min_proto_version(ctx, t->versions.v12 ? TLS1_2_VERSION : TLS1_3_VERSION) !=
+	            1 ||
+	    SSL_CTX_set_max_proto_version(ctx, t->versions.v13 ? TLS1_3_VERSION : TLS1_2_VERSION) !=
+	            1)
+		goto err1;
+	what = "the ciphers of TLSv1.2 for sending are not as OpenSSL names them";
+	if (*c->ciphers != '\0' && SSL_CTX_set_cipher_list(ctx, c->ciphers) != 1)
+		goto err1;
+	what = "the groups of tls_eecdh_auto_curves are not as OpenSSL names them";
+	if (SSL_CTX_set1_groups_list(ctx, *c->curves != '\0' ? c->curves : CURVES) != 1)
+		goto err1;
+	what = "cannot read the authorities for certificates of other hosts";
+	if (!tls_trust(ctx, c->authorities))
+		goto err1;
+	SSL_CTX_set_verify_depth(ctx, c->verify_depth > 0 ? c->verify_depth : 9);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_app_data(ctx, t);
 	return ctx;
+
+err1:
+	SSL_CTX_free(ctx);
+err0:
+	tls_complain(errors, what);
+	return NULL;
 }
 
 struct tls *
-tls_open_outgoing(struct buffer *errors)
+tls_open_outgoing(const struct tls_settings *c, struct buffer *errors)
 {
-	struct arena *life;
-	struct tls   *t;
-	SSL_CTX      *ctx;
+	struct bytes        wrong, text = bytes_of(c->protocols != NULL ? c->protocols : "");
+	struct arena       *life;
+	struct tls_versions versions;
+	struct tls         *t;
+	SSL_CTX            *ctx;
 
 	ERR_clear_error();
-	if ((ctx = make_outgoing_ctx(errors)) == NULL)
+	if (!tls_protocols(text, &versions, &wrong)) {
+		buffer_printf(errors, "TLS protocols \"%.*s\" are not as they should be\n",
+		              (int)text.len, text.at);
 		return NULL;
+	}
 	life = arena_open(NULL);
 	t = arena_take(life, sizeof *t);
 	t->users = 1;
 	t->life = life;
 	t->outgoing = true;
-	t->settings.handshake_ms = HANDSHAKE_MS;
-	t->settings.digest = "sha256";
+	t->versions = versions;
+	keep_settings(t, c);
 	t->by_name = map_open();
+	if ((ctx = make_outgoing_ctx(t, errors)) == NULL) {
+		tls_close(&t);
+		return NULL;
+	}
 	t->sites = arena_take(life, sizeof *t->sites);
 	t->sites->ctx = ctx;
 	t->plain = t->sites;

@@ -46,8 +46,9 @@ struct tls_settings {
 struct tls;
 struct tls *tls_open(const struct tls_settings *, const struct tls_signer *,
                      struct bytes tickets, struct buffer *errors);
-/* For connections we begin (stream_secure_to()): TLS 1.2 or later, with whatever certificate the host shows. */
-struct tls *tls_open_outgoing(struct buffer *errors);
+/* For connections we begin (stream_secure_to()), whatever certificate the host shows: tls_facts say whether it is trusted.
+   Of the settings protocols, ciphers, curves, options, authorities, verify_depth and digest count. */
+struct tls *tls_open_outgoing(const struct tls_settings *, struct buffer *errors);
 /* key_id is SHA-256 of the public key (DER SubjectPublicKeyInfo), hex. */
 bool tls_add_certificate(struct tls *, struct bytes chain_pem, struct buffer *errors);
 /* One more, for those who ask for `name` (".example.org": for all below it) or, if that is "", for a name the

@@ -63,6 +63,22 @@ tls_ask_for(SSL_CTX *ctx, const struct tls_settings *c)
 	return true;
 }
 
+bool
+tls_trust(SSL_CTX *ctx, struct bytes pem)
+{
+	return pem.len == 0 || store_fill(SSL_CTX_get_cert_store(ctx), NULL, pem);
+}
+
+/* rfc6125:6.4.3: a wildcard stands for a whole label. */
+bool
+tls_is_for(const SSL *ssl, const char *name)
+{
+	X509 *x = SSL_get0_peer_certificate(ssl);
+
+	return x != NULL && *name != '\0' &&
+	       X509_check_host(x, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+}
+
 /* ---- telling ---- */
 
 static void

@@ -5,6 +5,8 @@
  * tls_begin()     a session on a connected socket, for SSL_free(): a server's, or of tls_open_outgoing() a
  *                 client's that asks for the host by `name` (NULL: it does not).
  * tls_describe()  what was agreed; tls_describe_client(), of the client's certificate.
+ * tls_is_for()    whether the certificate shown to us is for that name, or for one below ".name".
+ * tls_trust()     authorities, in PEM, whom a context trusts.
  * tls_patience()  how long a handshake may take, in milliseconds.
  * tls_digest()    the digest that fingerprints are made with.
  * tls_binding()   channel binding, see stream.h.
@@ -27,6 +29,8 @@ SSL *tls_begin(struct tls *, int fd, const char *name);
 const char *tls_digest(const SSL *);
 void tls_describe(const SSL *, struct tls_facts *out);
 void tls_describe_client(const SSL *, const char *digest, struct tls_facts *out);
+bool tls_is_for(const SSL *, const char *name);
+bool tls_trust(SSL_CTX *, struct bytes pem);
 int64_t tls_patience(const struct tls *);
 bool tls_binding(SSL *, const char *type, struct buffer *out);
 void tls_channel(SSL *, struct buffer *out);

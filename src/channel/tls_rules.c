@@ -109,14 +109,13 @@ is_cipher_name(struct bytes word)
 	return word.at[0] != '+' && word.at[0] != '-';
 }
 
-/* A key exchange by RSA would need the private key to decrypt with: the signer does not. */
-bool
-tls_ciphers(struct bytes grade, struct bytes exclude, struct buffer *out)
+static bool
+cipher_list(struct bytes grade, const char *never, struct bytes exclude, struct buffer *out)
 {
 	struct bytes word;
 
 	buffer_add(out, grade);
-	buffer_add_string(out, ":!aNULL:!eNULL:!kRSA:!kPSK:!kSRP");
+	buffer_add_string(out, never);
 	while (next_word(&exclude, &word)) {
 		if (word.at[0] == '!')
 			word = bytes_cut(word, 1, word.len);
@@ -125,6 +124,19 @@ tls_ciphers(struct bytes grade, struct bytes exclude, struct buffer *out)
 		buffer_printf(out, ":!%.*s", (int)word.len, word.at);
 	}
 	return true;
+}
+
+/* A key exchange by RSA would need the private key to decrypt with: the signer does not. */
+bool
+tls_ciphers(struct bytes grade, struct bytes exclude, struct buffer *out)
+{
+	return cipher_list(grade, ":!aNULL:!eNULL:!kRSA:!kPSK:!kSRP", exclude, out);
+}
+
+bool
+tls_ciphers_outgoing(struct bytes grade, struct bytes exclude, struct buffer *out)
+{
+	return cipher_list(grade, ":!aNULL:!eNULL:!kPSK:!kSRP", exclude, out);
 }
 
 void

@@ -5,6 +5,7 @@
  *                            file TAB file ..., the files by their paths
  *     certificate/PATH       to receivers and logins: the public part of that file
  *     authorities/PATH       the same of smtpd_tls_CAfile, of all files in smtpd_tls_CApath
+ *     authorities/sender     to senders: of smtp_tls_CAfile, smtp_tls_CApath and the system
  *     key/PATH               to the signer: the file
  *     ticket-key             to receivers and logins: TICKET_SEED bytes (channel/tickets.h)
  */
@@ -26,6 +27,7 @@
 #include "role/listeners.h"
 #include "role/tables.h"
 #include "role/tls-settings.h"
+#include "smtp/sender/settings.h"
 
 enum { PATH_ROOM = 4096, AUTHORITIES_MOST = 4 << 20 };
 #define FRONTS (FROM(RECEIVER) | FROM(LOGIN))
@@ -198,6 +200,68 @@ open_listener_tls(struct opening *o, const char *listener, struct arena *a)
 	return good;
 }
 
+/* As OpenSSL has them in a directory: 3bde41ac.0. */
+static bool
+is_hashed(const char *name)
+{
+	return strspn(name, "0123456789abcdef") == 8 && name[8] == '.' && name[9] != '\0' &&
+	       name[9 + strspn(name + 9, "0123456789")] == '\0';
+}
+
+static bool
+read_hashed(struct opening *o, const char *path, struct buffer *out)
+{
+	DIR                 *d = opendir(path);
+	const struct dirent *e;
+	char                 file[PATH_ROOM + 260];
+
+	if (d == NULL)
+		return cannot(o, "smtp_tls_CApath", path);
+	while ((e = readdir(d)) != NULL && out->len < AUTHORITIES_MOST) {
+		struct buffer whole = { 0 };
+
+		(void)snprintf(file, sizeof file, "%s/%s", path, e->d_name);
+		if (is_hashed(e->d_name) && estate_read(file, &whole))
+			tls_public_part(buffer_bytes(&whole), out);
+		buffer_free(&whole);
+	}
+	(void)closedir(d);
+	return true;
+}
+
+static bool
+read_authorities(struct opening *o, const char *path, struct buffer *out)
+{
+	struct buffer whole = { 0 };
+	bool          good = estate_read(path, &whole);
+
+	if (good)
+		tls_public_part(buffer_bytes(&whole), out);
+	buffer_free(&whole);
+	return good || cannot(o, "smtp_tls_CAfile", path);
+}
+
+/* Whom senders trust. */
+static bool
+hold_sender_authorities(struct opening *o)
+{
+	struct sender_settings r;
+	struct buffer          text = { 0 };
+	bool good = settings_fill(o->settings, &sender_setting_table, NULL, &r, o->errors);
+
+	if (good && *r.tls_authorities != '\0')
+		good = read_authorities(o, r.tls_authorities, &text);
+	if (good && *r.tls_authorities_path != '\0')
+		good = read_hashed(o, r.tls_authorities_path, &text);
+	if (good && r.tls_default_authorities)
+		good = read_authorities(o, "/etc/ssl/certs/ca-certificates.crt", &text);
+	buffer_add_char(&text, '\0');
+	if (good && text.len > 1)
+		hold_as(o, "authorities", "sender", text.at, -1, FROM(SENDER));
+	buffer_free(&text);
+	return good;
+}
+
 static bool
 open_certificates(struct opening *o)
 {
@@ -209,7 +273,7 @@ open_certificates(struct opening *o)
 	for (size_t l = 0; good && l < all.count; l++)
 		good = open_listener_tls(o, all.one[l].name, a);
 	arena_close(&a);
-	return good;
+	return good && hold_sender_authorities(o);
 }
 
 /*

@@ -25,6 +25,9 @@ struct contact {
 	struct timer          *timer;
 	struct errand          end;
 	struct outgoing_config config;
+	struct security        security;
+	struct tls            *secret; /* NULL: no TLS                          */
+	const char            *policy;
 	const char *name, *key, *relay; /* of the host; what makes two alike; for the log  */
 	int64_t     made_ms;
 	int64_t     taken; /* letters                              */
@@ -48,6 +51,8 @@ contact_close(void *ctx)
 	if (c->stream != NULL)
 		stream_finish(&c->stream);
 	outgoing_close(&c->session);
+	if (c->secret != NULL)
+		tls_close(&c->secret);
 	*c->at = c->next;
 	if (c->next != NULL)
 		c->next->at = c->at;
@@ -156,20 +161,52 @@ tell_tls(struct contact *c)
 	c->delivery->tls = arena_copy(c->delivery->life, bytes_of(c->tls));
 }
 
-/* rfc7435: whose certificate it is was not asked, so nobody vouches for it. */
-static void
-note_tls(struct contact *c)
+static bool
+is_named(void *ctx, const char *name)
 {
+	return stream_tls_is_for(((struct contact *)ctx)->stream, name);
+}
+
+static void
+note_tls(struct contact *c, const struct tls_facts *f, const char *doubt)
+{
+	const struct sender_role *s = sender_of(c->house);
+	struct buffer             more = { 0 };
+	char                      service[96];
+
+	if (s->rows.tls_loglevel < 1)
+		return;
+	(void)snprintf(service, sizeof service, "%s/%s", s->common.syslog_name,
+	               c->config.lmtp ? "lmtp" : "smtp");
+	if (f->certificate && s->rows.tls_loglevel >= 2)
+		note_as(service,
+		        "%s: subject_CN=%s, issuer_CN=%s, fingerprint=%s, pkey_fingerprint=%s",
+		        c->relay, f->subject, f->issuer, f->fingerprint, f->key_fingerprint);
+	if (!f->trusted && f->certificate && c->security.level > SECURITY_FINGERPRINT)
+		note_as(service, "certificate verification failed for %s: %s", c->relay, f->doubt);
+	tls_facts_more(f, " ", " ", &more);
+	note_as(service, "%s TLS connection established to %s: %s with cipher %s (%d/%d bits)%.*s",
+	        !f->certificate                                              ? "Anonymous"
+	        : doubt == NULL && c->security.level >= SECURITY_FINGERPRINT ? "Verified"
+	        : f->trusted                                                 ? "Trusted"
+	                                                                     : "Untrusted",
+	        c->relay, f->version, f->cipher, f->bits, f->algorithm_bits, (int)more.len,
+	        more.at);
+	buffer_free(&more);
+}
+
+/* The handshake is over: is it whom we want?  Why not, in words. */
+static const char *
+tls_doubt(struct contact *c)
+{
+	const char      *nexthop = c->delivery != NULL ? c->delivery->w.nexthop : "", *doubt;
 	struct tls_facts facts;
-	char             service[96];
 
 	if (!stream_tls_facts(c->stream, &facts))
-		return;
-	(void)snprintf(service, sizeof service, "%s/%s", sender_of(c->house)->common.syslog_name,
-	               c->config.lmtp ? "lmtp" : "smtp");
-	note_as(service,
-	        "Untrusted TLS connection established to %s: %s with cipher %s (%d/%d bits)",
-	        c->relay, facts.version, facts.cipher, facts.bits, facts.algorithm_bits);
+		return NULL;
+	doubt = security_trusts(&c->security, &facts, c->name, nexthop, c->life, is_named, c);
+	note_tls(c, &facts, doubt);
+	return doubt;
 }
 
 static void
@@ -288,7 +325,7 @@ arrived(void *ctx)
 		return;
 	stream_eat(c->stream, outgoing_take(c->session, stream_peek(c->stream)));
 	if (c->secures && !c->closing)
-		stream_secure_to(c->stream, sender_of(c->house)->tls, c->name);
+		stream_secure_to(c->stream, c->secret, c->name);
 	c->secures = false;
 }
 
@@ -304,12 +341,19 @@ drained(void *ctx)
 static void
 secured(void *ctx, bool ok, const char *why)
 {
-	struct contact *c = ctx;
+	struct contact  *c = ctx;
+	struct delivery *d = c->delivery;
+	const char      *doubt;
 
 	if (c->closing)
 		return;
-	if (ok)
-		note_tls(c);
+	if (ok && (doubt = tls_doubt(c)) != NULL) {
+		c->delivery = NULL;
+		contact_end(c);
+		if (d != NULL)
+			delivery_failed(d, FATE_ELSEWHERE, "4.7.5", doubt);
+		return;
+	}
 	if (c->session != NULL) {
 		outgoing_secured(c->session, ok, why);
 		return;
@@ -390,7 +434,7 @@ connected(struct contact *c)
 		return;
 	}
 	timer_set(c->timer, s->rows.starttls_ms);
-	stream_secure_to(c->stream, s->tls, c->name);
+	stream_secure_to(c->stream, c->secret, c->name);
 }
 
 static void
@@ -540,18 +584,32 @@ lists(const struct setting_list *list, const char *word)
 	return false;
 }
 
+/* What is asked of the host, and the TLS that does it. */
+static bool
+security_make(struct contact *c, struct delivery *d, const char **why)
+{
+	struct security *want = &c->security;
+	struct tls      *secret = NULL;
+
+	if (!sender_security(c->house, &d->w, c->life, want, &c->policy, why))
+		return false;
+	if (sender_of(c->house)->rows.tls_wrapper && !d->w.lmtp && want->level < SECURITY_ENCRYPT)
+		want->level = SECURITY_ENCRYPT;
+	if (want->level >= SECURITY_MAY && !d->clear)
+		secret = sender_tls_for(c->house, want);
+	if (secret != NULL)
+		c->secret = tls_share(secret);
+	*why = "client TLS configuration problem";
+	return c->secret != NULL || want->level <= SECURITY_MAY;
+}
+
 static bool
 config_make(struct contact *c, struct delivery *d, const char *host)
 {
-	static const int              levels[] = { OUTGOING_CLEAR, OUTGOING_CLEAR, OUTGOING_MAY,
-		                                   OUTGOING_ENCRYPT };
 	const struct sender_role     *s = sender_of(c->house);
 	const struct sender_settings *r = &s->rows;
-	int                           level = levels[d->w.lmtp ? r->lmtp_tls_level : r->tls_level];
 	const char                   *mechanisms = "";
 
-	if (level == OUTGOING_CLEAR && r->use_tls && !d->w.lmtp)
-		level = OUTGOING_MAY;
 	for (size_t i = 0; i < r->mechanisms.count; i++)
 		mechanisms = arena_printf(c->life, "%s%s ", mechanisms, r->mechanisms.item[i]);
 	c->config = (struct outgoing_config){
@@ -560,7 +618,9 @@ config_make(struct contact *c, struct delivery *d, const char *host)
 		.lmtp = d->w.lmtp,
 		.never_ehlo = r->never_ehlo,
 		.secured = r->tls_wrapper && !d->w.lmtp,
-		.tls = d->clear || s->tls == NULL ? OUTGOING_CLEAR : level,
+		.tls = c->secret == NULL                       ? OUTGOING_CLEAR
+		       : c->security.level >= SECURITY_ENCRYPT ? OUTGOING_ENCRYPT
+		                                               : OUTGOING_MAY,
 		.line_most = r->line_most,
 		.skip_5xx_greeting = r->skip_5xx,
 		.skip_quit = r->skip_quit,
@@ -580,8 +640,9 @@ config_make(struct contact *c, struct delivery *d, const char *host)
 static const char *
 key_of(struct contact *c, const char *where, const char *nexthop)
 {
-	return arena_printf(c->life, "%s %s %s %d %d %s", where, c->name, nexthop, c->config.lmtp,
-	                    c->config.tls, c->config.user != NULL ? c->config.user : "");
+	return arena_printf(c->life, "%s %s %s %d %d %s %s", where, c->name, nexthop,
+	                    c->config.lmtp, c->config.tls, c->policy,
+	                    c->config.user != NULL ? c->config.user : "");
 }
 
 /* One that is there and has nothing to do. */
@@ -616,12 +677,23 @@ contact_open(struct delivery *d)
 	return c;
 }
 
+/* Before it comes about. */
+static void
+contact_fail(struct contact *c, const char *status, const char *words)
+{
+	struct delivery *d = c->delivery;
+
+	c->delivery = NULL;
+	contact_end(c);
+	delivery_failed(d, FATE_ELSEWHERE, status, words);
+}
+
 void
 contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 {
 	struct sender_role *s = sender_of(d->house);
 	struct contact     *c = contact_open(d), *idle;
-	const char         *where = h != NULL ? h->peer.text : path;
+	const char         *where = h != NULL ? h->peer.text : path, *wrong = "";
 	int                 why;
 
 	c->name = arena_copy(c->life, bytes_of(h != NULL ? h->name : s->common.myhostname));
@@ -630,11 +702,12 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 	d->relay = arena_copy(d->life, bytes_of(c->relay));
 	d->contact = c;
 	c->delivery = d;
+	if (!security_make(c, d, &wrong)) {
+		contact_fail(c, "4.7.5", wrong);
+		return;
+	}
 	if (!config_make(c, d, arena_printf(c->life, "%s[%s]", c->name, where))) {
-		c->delivery = NULL;
-		contact_end(c);
-		delivery_failed(d, FATE_ELSEWHERE, "4.3.0",
-		                "smtp_sasl_password_maps cannot be asked");
+		contact_fail(c, "4.3.0", "smtp_sasl_password_maps cannot be asked");
 		return;
 	}
 	c->key = key_of(c, c->relay, d->w.nexthop);

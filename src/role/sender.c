@@ -362,15 +362,11 @@ static void
 settings_new(struct house *h)
 {
 	struct sender_role *s = sender_of(h);
-	struct buffer       errors = { 0 };
 
 	(void)house_settings(h, &sender_setting_table, NULL, &s->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &s->common);
-	tls_close(&s->tls);
-	s->tls = tls_open_outgoing(&errors);
-	if (s->tls == NULL)
-		fault("TLS to other hosts is not to be had: %.*s", (int)errors.len, errors.at);
-	buffer_free(&errors);
+	sender_tls_forget(h);
+	sender_tls_begin(h);
 }
 
 static void

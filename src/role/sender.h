@@ -2,6 +2,7 @@
  * sender -- what the files of the sender role share
  *
  *     sender.c           the card; SEND is taken, hosts are found and tried one after another, SENT is said
+ *     sender-tls.c       how sure a connection must be, by destination, and what TLS that takes
  *     sender-session.c   connections: how they come about, what goes through them, which are kept for a moment
  */
 #ifndef ROLE_SENDER_H
@@ -13,6 +14,7 @@
 #include "role/tables.h"
 #include "smtp/sender/outgoing.h"
 #include "smtp/sender/route.h"
+#include "smtp/sender/security.h"
 #include "smtp/sender/settings.h"
 
 struct contact;
@@ -20,7 +22,8 @@ struct sender_role {
 	struct sender_settings rows;
 	struct common_settings common;
 	struct resolver *resolver;
-	struct tls      *tls;
+	struct sender_tls *tls;            /* contexts made so far, by what they speak */
+	size_t           tls_count;
 	struct tables   *tables;
 	struct delivery *first;
 	struct contact  *contacts;
@@ -79,6 +82,15 @@ void contact_begin(struct delivery *, const struct route_host *, const char *pat
 void contact_part(struct delivery *);
 void contacts_leave(struct house *);
 bool contacts_busy(const struct house *);
+
+/* sender-tls.c */
+/* What smtp_tls_policy_maps and the settings ask of a destination; *policy is the table's word, "" none.  False: nothing may be sent
+   there now, and why. */
+bool sender_security(struct house *, const struct word_send *, struct arena *, struct security *, const char **policy, const char **why);
+/* NULL: there is no such TLS, and the log has why. */
+struct tls *sender_tls_for(struct house *, const struct security *);
+void sender_tls_begin(struct house *);
+void sender_tls_forget(struct house *);
 
 /* sender.c: what a contact tells.  The relay is "mx.example.com[192.0.2.1]:25". */
 /* `dsn`: the host knows what the sender wants to hear of. */

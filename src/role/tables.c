@@ -77,7 +77,8 @@ roles_of(const struct setting *row)
 	    has_row(&witness_setting_table, row->name) || has_row(&milter_setting_table, row->name))
 		return FROM(POLICY);
 	/* Passwords for other hosts. */
-	if (strcmp(row->name, "smtp_sasl_password_maps") == 0)
+	if (strcmp(row->name, "smtp_sasl_password_maps") == 0 ||
+	    strcmp(row->name, "smtp_tls_policy_maps") == 0)
 		return FROM(SENDER);
 	return FROM(CLERK) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);
 }

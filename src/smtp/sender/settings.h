@@ -16,9 +16,15 @@ struct sender_settings {
 	bool        skip_5xx, skip_quit, never_ehlo;
 	int64_t     line_most;
 	int64_t     connect_ms, helo_ms, starttls_ms, mail_ms, rcpt_ms, data_init_ms, data_xfer_ms, data_done_ms, rset_ms, quit_ms;
-	int         tls_level;                 /* "", none, may, encrypt           */
+	int         tls_level;                 /* "", then enum security_level     */
 	bool        use_tls, tls_wrapper;
 	int         lmtp_tls_level;
+	struct setting_list tls_policies, tls_fingerprints, tls_verify_match, tls_secure_match;
+	const char *tls_protocols, *tls_mandatory_protocols, *tls_exclude, *tls_mandatory_exclude, *tls_digest;
+	int         tls_ciphers, tls_mandatory_ciphers;
+	const char *tls_authorities, *tls_authorities_path;
+	bool        tls_default_authorities;
+	int64_t     tls_depth, tls_loglevel;
 	bool        auth, auth_soft, auth_by_sender;
 	struct setting_list passwords, sasl_options, sasl_tls_options, mechanisms;
 	bool        cache_on_demand;

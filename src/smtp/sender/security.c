@@ -1,0 +1,215 @@
+#include "smtp/sender/security.h"
+#include <string.h>
+
+static const char *const level_names[SECURITY_LEVELS] = { "none",        "may",    "encrypt",
+	                                                  "fingerprint", "verify", "secure" };
+static const char *const grade_names[] = { "export", "low", "medium", "high", "null" };
+enum { MATCHES_MOST = 100 };
+
+/* What holds at a level, unless a table says otherwise. */
+static void
+set_level(const struct sender_settings *r, struct arena *a, int level, struct security *out)
+{
+	static const struct setting_list none = { NULL, 0 };
+	bool                             must = level > SECURITY_MAY;
+
+	*out = (struct security){
+		.level = level,
+		.protocols = must ? r->tls_mandatory_protocols : r->tls_protocols,
+		.grade = grade_names[must ? r->tls_mandatory_ciphers : r->tls_ciphers],
+		.exclude = must ? arena_printf(a, "%s %s", r->tls_exclude, r->tls_mandatory_exclude)
+		                : r->tls_exclude,
+		.match = level == SECURITY_FINGERPRINT ? r->tls_fingerprints
+		         : level == SECURITY_VERIFY    ? r->tls_verify_match
+		         : level == SECURITY_SECURE    ? r->tls_secure_match
+		                                       : none,
+	};
+}
+
+void
+security_set(const struct sender_settings *r, bool lmtp, struct arena *a, struct security *out)
+{
+	int chosen = lmtp ? r->lmtp_tls_level : r->tls_level;
+	int level = chosen > 0 ? chosen - 1 : SECURITY_NONE; /* the first choice is "" */
+
+	if (chosen == 0 && r->use_tls && !lmtp)
+		level = SECURITY_MAY;
+	set_level(r, a, level, out);
+}
+
+static int
+choice_of(struct bytes word, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (bytes_equal_nocase(word, bytes_of(names[i])))
+			return (int)i;
+	return -1;
+}
+
+/* More of what matches: fingerprints have colons in them, so they stand between bars. */
+static bool
+add_matches(struct arena *a, struct security *s, struct bytes text, bool afresh)
+{
+	char         between = s->level == SECURITY_FINGERPRINT ? '|' : ':';
+	const char **item = arena_take_array(a, MATCHES_MOST, sizeof *item);
+	size_t       n = 0;
+	struct bytes one;
+
+	for (size_t i = 0; !afresh && i < s->match.count && n < MATCHES_MOST; i++)
+		item[n++] = s->match.item[i];
+	while (bytes_split(&text, between, &one)) {
+		if (one.len == 0)
+			continue;
+		if (n == MATCHES_MOST)
+			return false;
+		item[n++] = arena_copy(a, one);
+	}
+	s->match = (struct setting_list){ item, n };
+	return true;
+}
+
+static const char *
+set_attribute(struct arena *a, struct bytes name, struct bytes value, bool *matched,
+              struct security *s)
+{
+	if (s->level == SECURITY_NONE)
+		return "none takes no attributes";
+	if (bytes_is(name, "match")) {
+		bool afresh = !*matched;
+
+		*matched = true;
+		if (s->level < SECURITY_FINGERPRINT)
+			return "match= is for fingerprint, verify and secure";
+		return value.len > 0 && add_matches(a, s, value, afresh) ? NULL
+		                                                         : "match= without names";
+	}
+	if (bytes_is(name, "protocols"))
+		s->protocols = arena_copy(a, value);
+	else if (bytes_is(name, "ciphers") &&
+	         choice_of(value, grade_names, COUNT(grade_names)) >= 0)
+		s->grade = arena_copy(a, value);
+	else if (bytes_is(name, "exclude"))
+		s->exclude = arena_copy(a, value);
+	else
+		return arena_printf(a, "%.*s=%.*s is not known", (int)name.len, name.at,
+		                    (int)value.len, value.at);
+	return NULL;
+}
+
+static bool
+next_word(struct bytes *rest, struct bytes *word)
+{
+	size_t n = 0;
+
+	while (rest->len > 0 && strchr(", \t\r\n", rest->at[0]) != NULL)
+		*rest = bytes_cut(*rest, 1, SIZE_MAX);
+	while (n < rest->len && strchr(", \t\r\n", rest->at[n]) == NULL)
+		n++;
+	*word = bytes_cut(*rest, 0, n);
+	*rest = bytes_cut(*rest, n, SIZE_MAX);
+	return n > 0;
+}
+
+bool
+security_read(struct bytes value, const struct sender_settings *r, struct arena *a,
+              struct security *out, const char **why)
+{
+	struct bytes word;
+	int          level =
+                next_word(&value, &word) ? choice_of(word, level_names, COUNT(level_names)) : -1;
+	bool matched = false;
+
+	*why = NULL;
+	if (level < 0) {
+		*why = arena_printf(a,
+		                    "\"%.*s\" is no level: write none, may, encrypt, fingerprint, "
+		                    "verify or secure",
+		                    (int)word.len, word.at);
+		return false;
+	}
+	set_level(r, a, level, out);
+	while (*why == NULL && next_word(&value, &word)) {
+		ptrdiff_t is = bytes_find(word, '=');
+
+		if (is <= 0)
+			*why = arena_printf(a, "%.*s is no NAME=VALUE", (int)word.len, word.at);
+		else
+			*why = set_attribute(a, bytes_cut(word, 0, (size_t)is),
+			                     bytes_cut(word, (size_t)is + 1, SIZE_MAX), &matched,
+			                     out);
+	}
+	if (*why == NULL && level == SECURITY_FINGERPRINT && out->match.count == 0)
+		*why = "fingerprint without match= and smtp_tls_fingerprint_cert_match";
+	return *why == NULL;
+}
+
+bool
+security_next(struct bytes destination, struct bytes *key)
+{
+	struct bytes rest;
+	ptrdiff_t    dot;
+
+	if (key->len == 0) {
+		*key = destination;
+		return key->len > 0;
+	}
+	if (strchr("[", destination.at[0]) != NULL || bytes_find(destination, ':') >= 0 ||
+	    bytes_find(destination, '/') >= 0)
+		return false; /* no domain */
+	rest = bytes_cut(*key, 1, SIZE_MAX);
+	if ((dot = bytes_find(rest, '.')) < 0)
+		return false;
+	*key = bytes_cut(rest, (size_t)dot, SIZE_MAX);
+	return true;
+}
+
+/* The domain of a destination: without brackets and port. */
+static const char *
+domain_of(struct arena *a, const char *nexthop)
+{
+	struct bytes text = bytes_of(nexthop);
+	ptrdiff_t    end;
+
+	if (text.len > 0 && text.at[0] == '[') {
+		end = bytes_find(text, ']');
+		return arena_copy(a, bytes_cut(text, 1, end < 1 ? SIZE_MAX : (size_t)end - 1));
+	}
+	end = bytes_find(text, ':');
+	return arena_copy(a, bytes_cut(text, 0, end < 0 ? SIZE_MAX : (size_t)end));
+}
+
+static bool
+is_named(const char *match, const char *host, const char *domain, struct arena *a,
+         bool (*named)(void *ctx, const char *name), void *ctx)
+{
+	if (strcmp(match, "hostname") == 0)
+		return named(ctx, host);
+	if (strcmp(match, "nexthop") == 0)
+		return named(ctx, domain);
+	if (strcmp(match, "dot-nexthop") == 0)
+		return named(ctx, arena_printf(a, ".%s", domain));
+	return named(ctx, match);
+}
+
+const char *
+security_trusts(const struct security *s, const struct tls_facts *f, const char *host,
+                const char *nexthop, struct arena *a, bool (*named)(void *ctx, const char *name),
+                void *ctx)
+{
+	const char *domain = domain_of(a, nexthop);
+
+	if (s->level < SECURITY_FINGERPRINT)
+		return NULL;
+	if (s->level > SECURITY_FINGERPRINT && (!f->certificate || !f->trusted))
+		return "Server certificate not trusted";
+	for (size_t i = 0; f->certificate && i < s->match.count; i++) {
+		const char *m = s->match.item[i];
+
+		if (s->level == SECURITY_FINGERPRINT
+		            ? bytes_equal_nocase(bytes_of(m), bytes_of(f->fingerprint)) ||
+		                      bytes_equal_nocase(bytes_of(m), bytes_of(f->key_fingerprint))
+		            : is_named(m, host, domain, a, named, ctx))
+			return NULL;
+	}
+	return "Server certificate not verified";
+}
