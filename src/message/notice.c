@@ -278,7 +278,7 @@ put_text(struct writer *w)
 		put(w, "<");
 		put_folded(w, r->final, 1, "    ");
 		put(w, ">");
-		if (r->remote.len > 0) {
+		if (r->remote.len > 0 && r->said.len == 0) {
 			put(w, " (host ");
 			put_folded(w, r->remote, w->out->len - from, "    ");
 			put(w, ")");
@@ -319,7 +319,9 @@ put_status(struct writer *w)
 		          : r->what == NOTICE_DELAYED ? BYTES("4.0.0")
 		                                      : BYTES("2.0.0"));
 		put_field(w, "Remote-MTA", "dns; ", r->remote);
-		if (r->diagnostic.len > 0) { /* diagnostic-type ";" text */
+		if (r->said.len > 0) {
+			put_field(w, "Diagnostic-Code", "smtp; ", r->said);
+		} else if (r->diagnostic.len > 0) { /* diagnostic-type ";" text */
 			ptrdiff_t semicolon = bytes_find(r->diagnostic, ';');
 			ptrdiff_t blank = bytes_find(r->diagnostic, ' ');
 			bool      typed = semicolon > 0 && (blank < 0 || semicolon < blank);
@@ -328,6 +330,8 @@ put_status(struct writer *w)
 		}
 		if (r->what == NOTICE_DELAYED || r->what == NOTICE_FAILED)
 			put_date(w, "Last-Attempt-Date", n->now);
+		if (r->what == NOTICE_DELAYED && r->until > 0) /* rfc3464:2.3.9 */
+			put_date(w, "Will-Retry-Until", r->until);
 	}
 }
 

@@ -16,6 +16,8 @@ struct notice_recipient {
 	struct bytes status;         /* "5.1.1"        */
 	struct bytes diagnostic;     /* "smtp; 550 5.1.1 ..." or our own words */
 	struct bytes remote;         /* host, "" none  */
+	struct bytes said;           /* its reply, "550 5.1.1 ..."; "" none */
+	int64_t until;               /* it is tried till then; 0: not said  */
 	enum notice_kind what;
 };
 struct notice {

@@ -330,10 +330,18 @@ in_time(const struct letter *l, int64_t due_ms, int64_t now_ms)
 	return l->handling.by_mode != 0 && by_ms > now_ms && by_ms < due_ms ? by_ms : due_ms;
 }
 
+/* What comes from nobody, a notice, has a life of its own. */
+int64_t
+queue_letter_end(const struct queue *q, const struct letter *l)
+{
+	return l->arrived_us / 1000 +
+	       (l->sender[0] == '\0' ? q->patience.notice_lifetime_ms : q->patience.lifetime_ms);
+}
+
 static enum recipient_state
 again(struct queue *q, struct recipient *r, int64_t now_ms)
 {
-	if (now_ms - r->letter->arrived_us / 1000 >= q->patience.lifetime_ms)
+	if (now_ms >= queue_letter_end(q, r->letter))
 		return give_up(q, r, now_ms);
 	r->due_ms = in_time(r->letter, now_ms + backoff(q, r, now_ms), now_ms);
 	schedule(q, r);

@@ -100,11 +100,13 @@ struct queue_needs {
 	   (recipient .refused, .reported); the letter is not finished before queue_told(). */
 	void (*ended)(void *ctx, struct recipient *);
 };
-struct queue_patience { int64_t least_ms, most_ms, lifetime_ms; };  /* minimal_, maximal_backoff_time, maximal_queue_lifetime */
+struct queue_patience { int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms; };  /* minimal_, maximal_backoff_time, maximal_queue_lifetime, bounce_queue_lifetime */
 
 struct queue *queue_open(const struct queue_needs *, void *ctx);
 void queue_close(struct queue **);
 void queue_patience(struct queue *, const struct queue_patience *);
+/* Until when a letter is tried, ms. */
+int64_t queue_letter_end(const struct queue *, const struct letter *);
 
 /* NULL when this id is in the queue already.  Memory of the strings: the letter's life. */
 struct letter *queue_add(struct queue *, uint64_t id);

@@ -25,6 +25,7 @@ struct returning {
 	uint64_t         of; /* the letter that comes back         */
 	enum notice_kind kind;
 	bool             alarm; /* to the postmaster                 */
+	bool             copy;  /* the same to the postmaster, as notify_classes say */
 	uint32_t         utf8;  /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
 	struct buffer    content, digest;
 	struct buffer    told; /* of struct recipient *: those it tells of */
@@ -134,6 +135,24 @@ returned_of(struct queue_role *k, const struct letter *l, struct arena *a, struc
 	return (struct bytes){ text, len };
 }
 
+/* "host mx.example.com[192.0.2.1] said: 550 5.1.1 ... (in reply to ...)" is what senders say of a reply. */
+static void
+reply_find(const char *text, struct notice_recipient *to)
+{
+	static const struct bytes says = { " said: ", 7 }, asked = { " (in reply to ", 14 };
+	struct bytes              t = bytes_of(text), host;
+	ptrdiff_t                 at = bytes_search(t, says), end, bracket;
+
+	if (!bytes_starts(t, BYTES("host ")) || at < 0)
+		return;
+	host = bytes_cut(t, 5, (size_t)at - 5);
+	bracket = bytes_find(host, '[');
+	to->remote = bracket > 0 ? bytes_cut(host, 0, (size_t)bracket) : host;
+	to->said = bytes_cut(t, (size_t)at + says.len, t.len);
+	if ((end = bytes_search(to->said, asked)) > 0)
+		to->said = bytes_cut(to->said, 0, (size_t)end);
+}
+
 static void
 notice_make(struct returning *n, const struct letter *l)
 {
@@ -166,9 +185,12 @@ notice_make(struct returning *n, const struct letter *l)
 			.status = bytes_of(r->status),
 			.diagnostic = bytes_of(r->text),
 			.what = n->kind,
+			.until = queue_letter_end(k->queue, l) / 1000,
 		};
+		reply_find(r->text, &to[i]);
 	}
-	notice.original = returned_of(k, l, a, &e, n->kind, &notice.whole);
+	notice.original =
+		returned_of(k, l, a, &e, n->copy ? NOTICE_DELAYED : n->kind, &notice.whole);
 	notice.envid = e.envid;
 	notice_write(&notice, &n->content);
 	arena_close(&a);
@@ -221,10 +243,12 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	letter_id_text(letter, id);
 	letter_id_text(n->of, of);
 	note_as(queue_services[SERVICE_BOUNCE], "%s: %s notification: %s", of,
-	        n->alarm                    ? "postmaster"
-	        : n->kind == NOTICE_FAILED  ? "sender non-delivery"
-	        : n->kind == NOTICE_DELAYED ? "sender delay"
-	                                    : "sender delivery status",
+	        n->alarm                               ? "postmaster"
+	        : n->copy && n->kind == NOTICE_DELAYED ? "postmaster delay"
+	        : n->copy                              ? "postmaster non-delivery"
+	        : n->kind == NOTICE_FAILED             ? "sender non-delivery"
+	        : n->kind == NOTICE_DELAYED            ? "sender delay"
+	                                               : "sender delivery status",
 	        id);
 	(void)queue_letter_enter(h, &(struct word_letter){
 					    .letter = letter,
@@ -308,6 +332,15 @@ returning_try(struct returning *n)
 	question_ask(&queue_of(n->house)->questions, &n->question);
 }
 
+static bool
+has_class(const struct queue_role *k, const char *class)
+{
+	for (size_t i = 0; i < k->rows.classes.count; i++)
+		if (strcmp(k->rows.classes.item[i], class) == 0)
+			return true;
+	return false;
+}
+
 static void
 returning_begin(struct house *h, struct returning *n, const struct letter *l)
 {
@@ -315,6 +348,34 @@ returning_begin(struct house *h, struct returning *n, const struct letter *l)
 	n->utf8 = l->flags & ENVELOPE_SMTPUTF8;
 	notice_make(n, l);
 	returning_try(n);
+}
+
+/* What the sender hears the postmaster hears too, of the letter its header alone. */
+static void
+copy_to_postmaster(struct house *h, const struct returning *of, const struct letter *l)
+{
+	struct queue_role *k = queue_of(h);
+	bool               delay = of->kind == NOTICE_DELAYED;
+	struct returning  *n;
+
+	if (l->sender[0] == '\0' || !(delay || of->kind == NOTICE_FAILED) ||
+	    !has_class(k, delay ? "delay" : "bounce"))
+		return;
+	n = memory_take(sizeof *n);
+	*n = (struct returning){ .house = h, .of = l->id, .kind = of->kind, .copy = true };
+	(void)snprintf(n->to, sizeof n->to, "%s", delay ? k->rows.delay_to : k->rows.bounce_to);
+	buffer_add(&n->told, buffer_bytes(&of->told));
+	returning_begin(h, n, l);
+	buffer_reset(&n->told);
+}
+
+/* A notice that cannot be delivered: nobody hears of it but, if they wish, the postmaster, and they not of what was
+   for them. */
+static bool
+second_bounce(const struct queue_role *k, const struct letter *l, const struct recipient *r)
+{
+	return l->sender[0] == '\0' && r->refused && (r->notify & NOTIFY_NEVER) == 0 &&
+	       has_class(k, "2bounce") && strcmp(r->original, k->rows.second_bounce_to) != 0;
 }
 
 /* One notice for all recipients of a letter that ended alike in this turn and have one sender; true: there are
@@ -328,49 +389,118 @@ letter_return(struct house *h, struct letter *l)
 
 	*n = (struct returning){ .house = h, .of = l->id };
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
-		bool wants = sender_wants(l, r, kind_of(r));
+		bool        second = second_bounce(queue_of(h), l, r);
+		bool        wants = second || sender_wants(l, r, kind_of(r));
+		const char *to = second ? queue_of(h)->rows.second_bounce_to : sender_of(r);
 
 		if (r->state != RECIPIENT_DONE || !(r->refused || r->reported) || r->told ||
 		    r->returning)
 			continue;
-		if (wants && n->told.len > 0 &&
-		    (strcmp(sender_of(r), n->to) != 0 || kind_of(r) != n->kind)) {
+		if (wants && n->told.len > 0 && (strcmp(to, n->to) != 0 || kind_of(r) != n->kind)) {
 			more = true;
 			continue;
 		}
 		if (wants && n->told.len == 0) {
-			(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);
+			(void)bytes_string(bytes_of(to), n->to, sizeof n->to);
 			n->kind = kind_of(r);
 		}
 		r->returning = true;
 		buffer_add(wants ? &n->told : &silent,
 		           (struct bytes){ (const char *)&r, sizeof r });
 	}
-	if (n->told.len == 0)
+	if (n->told.len == 0) {
 		returning_free(n);
-	else
+	} else {
+		copy_to_postmaster(h, n, l);
 		returning_begin(h, n, l);
+	}
 	tell_all(h, &silent);
 	buffer_free(&silent);
 	return more;
 }
 
-/* rfc2852:4.1.5: once, and the letter goes on. */
+/* Once, and the letter goes on: all its recipients that are meant and have the same sender in one notice. */
+static void
+letter_warn(struct house *h, struct letter                                    *l,
+            bool (*meant)(const struct recipient *, const void *), const void *which)
+{
+	struct returning *n = memory_take(sizeof *n);
+
+	*n = (struct returning){ .house = h, .of = l->id, .kind = NOTICE_DELAYED };
+	for (struct recipient *r = l->first; r != NULL; r = r->next) {
+		if (r->warned || !meant(r, which) ||
+		    (n->told.len > 0 && strcmp(sender_of(r), n->to) != 0))
+			continue;
+		r->warned = true;
+		l->dirty = true;
+		if (!sender_wants(l, r, NOTICE_DELAYED))
+			continue;
+		(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);
+		buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
+	}
+	if (n->told.len == 0) {
+		returning_free(n);
+		return;
+	}
+	copy_to_postmaster(h, n, l);
+	returning_begin(h, n, l);
+	buffer_reset(&n->told); /* their life goes on without it */
+}
+
+static bool
+is_this(const struct recipient *r, const void *which)
+{
+	return r == which;
+}
+
+/* rfc2852:4.1.5 */
 void
 queue_delayed(struct house *h, struct recipient *r)
 {
-	struct returning *n;
+	letter_warn(h, r->letter, is_this, r);
+}
 
-	r->warned = true;
-	r->letter->dirty = true;
-	if (!sender_wants(r->letter, r, NOTICE_DELAYED))
-		return;
-	n = memory_take(sizeof *n);
-	*n = (struct returning){ .house = h, .of = r->letter->id, .kind = NOTICE_DELAYED };
-	(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);
-	buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
-	returning_begin(h, n, r->letter);
-	buffer_reset(&n->told); /* its life goes on without it */
+static bool
+was_put_off(const struct recipient *r, const void *which)
+{
+	(void)which;
+	return (r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW) && r->status[0] == '4';
+}
+
+void
+queue_put_off(struct house *h, struct recipient *r)
+{
+	struct queue_role *k = queue_of(h);
+	int64_t            age_ms = queue_now_ms() - r->letter->arrived_us / 1000;
+
+	if (!r->warned && k->rows.warning_ms > 0 && age_ms >= k->rows.warning_ms)
+		buffer_add(&k->delayed,
+		           (struct bytes){ (const char *)&r->letter->id, sizeof r->letter->id });
+}
+
+/* When the turn is over, so that those put off together are told of together. */
+static void
+warn_delayed(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+	uint64_t           id;
+
+	for (size_t at = 0; at < k->delayed.len; at += sizeof id) {
+		struct letter *l;
+
+		memcpy(&id, k->delayed.at + at, sizeof id);
+		for (size_t i = 0; (l = queue_find(k->queue, id)) != NULL && i < l->recipients;
+		     i++) {
+			bool more = false;
+
+			letter_warn(h, l, was_put_off, NULL);
+			for (const struct recipient *r = l->first; r != NULL; r = r->next)
+				more = more || (!r->warned && was_put_off(r, NULL));
+			if (!more)
+				break;
+		}
+	}
+	buffer_reset(&k->delayed);
 }
 
 void
@@ -403,6 +533,7 @@ queue_notices(void *house)
 {
 	struct queue_role *k = queue_of(house);
 
+	warn_delayed(house);
 	while (k->returnings > 0) {
 		struct letter *l = k->returning[--k->returnings];
 

@@ -21,6 +21,12 @@ static const struct setting rows[] = {
 	{ "minimal_backoff_time", SETTING_TIME, AT(least_ms), "300s", "The shortest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_backoff_time", SETTING_TIME, AT(most_ms), "4000s", "The longest wait between two tries of a recipient.", .since = "0.1" },
 	{ "maximal_queue_lifetime", SETTING_TIME, AT(lifetime_ms), "5d", "How long a letter is tried before it is returned to its sender.", .since = "0.1" },
+	{ "bounce_queue_lifetime", SETTING_TIME, AT(notice_lifetime_ms), "5d", "The same for letters from nobody, notices of other servers and of our own; nobody hears of their end.", .since = "0.3" },
+	{ "delay_warning_time", SETTING_TIME, AT(warning_ms), "4h", "After how long the sender of a letter that still waits is told so, once; 0 never.", .since = "0.3" },
+	{ "notify_classes", SETTING_LIST, AT(classes), "resource, software", "Of what the postmaster gets a letter: bounce (each notice of failure, with the header alone), 2bounce (notices that cannot be delivered), delay (each warning). Of resource, software, protocol, policy and data the log tells.", .since = "0.3" },
+	{ "bounce_notice_recipient", SETTING_WORD, AT(bounce_to), "postmaster", "Who gets what notify_classes says of bounce.", .since = "0.3" },
+	{ "2bounce_notice_recipient", SETTING_WORD, AT(second_bounce_to), "postmaster", "Who gets what notify_classes says of 2bounce.", .since = "0.3" },
+	{ "delay_notice_recipient", SETTING_WORD, AT(delay_to), "postmaster", "Who gets what notify_classes says of delay.", .since = "0.3" },
 	{ "bounce_size_limit", SETTING_SIZE, AT(bounce_size), "50000", "The longest letter that is returned whole where its sender wishes so (RET=FULL); of a longer one, and else, its header.", .since = "0.3" },
 	{ "enable_original_recipient", SETTING_BOOL, AT(original), "yes", "Whether a delivered letter says in X-Original-To for which address it was accepted.", .since = "0.2" },
 	{ "default_process_limit", SETTING_NUMBER, AT(processes), "100", "How many deliveries to other hosts are under way at once for each sender.", NULL, 1, 10000, "0.2" },
@@ -163,6 +169,8 @@ queue_conclude_by(struct house *h, struct recipient *r, enum recipient_event e, 
 	r->status = before[0];
 	r->text = before[1];
 	queue_event(queue_of(h)->queue, r, e, status, text, queue_now_ms());
+	if (e == EVENT_LATER && r->state != RECIPIENT_DONE)
+		queue_put_off(h, r);
 }
 
 /* One that was resolved before is asked about under its own name. */
@@ -627,8 +635,9 @@ queue_reload(struct house *h)
 	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
 	services_name(k->common.syslog_name);
-	queue_patience(k->queue, &(struct queue_patience){ k->rows.least_ms, k->rows.most_ms,
-	                                                   k->rows.lifetime_ms });
+	queue_patience(k->queue,
+	               &(struct queue_patience){ k->rows.least_ms, k->rows.most_ms,
+	                                         k->rows.lifetime_ms, k->rows.notice_lifetime_ms });
 	if (k->compact != NULL)
 		timer_clear(k->compact);
 	if (k->compact != NULL && k->rows.compaction_ms > 0)

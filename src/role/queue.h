@@ -28,7 +28,9 @@
 /* How a transport sends. */
 enum queue_transport { TRANSPORT_SMTP, TRANSPORT_RELAY, TRANSPORT_LMTP, TRANSPORT_SENDERS };
 struct queue_settings {
-	int64_t least_ms, most_ms, lifetime_ms, compaction_ms, bounce_size;
+	int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms, warning_ms, compaction_ms, bounce_size;
+	struct setting_list classes;          /* notify_classes */
+	const char *bounce_to, *second_bounce_to, *delay_to;
 	bool    original;
 	int64_t processes, first_concurrency, concurrency, recipients;
 	int64_t concurrency_of[TRANSPORT_SENDERS], recipients_of[TRANSPORT_SENDERS];
@@ -58,6 +60,7 @@ struct queue_role {
 	int64_t          began_ms;         /* segments sealed before us: not known when              */
 	struct writer   *writer;           /* for notices                                            */
 	struct questions questions;
+	struct buffer    delayed;          /* ids of letters put off this turn, after delay_warning_time */
 	struct letter  **returning;        /* letters with refused recipients, this turn             */
 	size_t           returnings, returning_room;
 	struct compaction *compaction;
@@ -149,6 +152,8 @@ void queue_destinations_free(struct house *);                    /* a flush: non
 void queue_alarm(struct house *, const struct letter *);
 void queue_notice_open(struct house *);
 void queue_ended(void *house, struct recipient *);
+/* It was put off, and its sender has not heard of that for so long. */
+void queue_put_off(struct house *, struct recipient *);
 /* The sender hears that it takes longer than they wished. */
 void queue_delayed(struct house *, struct recipient *);
 void queue_notices(void *house);                                 /* at rest */

@@ -29,6 +29,28 @@ says(const struct buffer *b, const char *text)
 	return bytes_search(buffer_bytes(b), bytes_of(text)) >= 0;
 }
 
+/* rfc3464:2.3.6 what a host has said, without our words around it; rfc3464:2.3.9 */
+static void
+test_delayed(void **state)
+{
+	struct notice_recipient r = { .final = BYTES("late@example.com"), .status = BYTES("4.2.2"),
+		.diagnostic = BYTES("host mx.example.com[192.0.2.1] said: 452 4.2.2 full (in reply to RCPT TO command)"),
+		.remote = BYTES("mx.example.com"), .said = BYTES("452 4.2.2 full"), .until = 1795743319, .what = NOTICE_DELAYED };
+	struct notice n = example(&r, 1);
+	struct buffer b = { 0 };
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	n.kind = NOTICE_DELAYED;
+	notice_write(&n, &b);
+	HOLDS("rfc3464:2.3.3", says(&b, "\r\nAction: delayed\r\n"));
+	HOLDS("rfc3464:2.3.5", says(&b, "\r\nRemote-MTA: dns; mx.example.com\r\n"));
+	HOLDS("rfc3464:2.3.6", says(&b, "\r\nDiagnostic-Code: smtp; 452 4.2.2 full\r\n"));
+	HOLDS("rfc3464:2.3.9", says(&b, "\r\nWill-Retry-Until: Fri, 27 Nov 2026 01:35:19 +0000 (UTC)\r\n"));
+	HOLDS("the host stands in the text once", says(&b, "\r\n<late@example.com>: host mx.example.com"));
+	buffer_free(&b);
+}
+
 /* rfc3464:2.1, rfc6522:3 */
 static void
 test_failed(void **state)
@@ -177,4 +199,4 @@ test_boundary(void **state)
 	buffer_free(&b);
 }
 
-UNIT(test_failed, test_header_only, test_hostile, test_utf8, test_kinds, test_boundary)
+UNIT(test_delayed, test_failed, test_header_only, test_hostile, test_utf8, test_kinds, test_boundary)

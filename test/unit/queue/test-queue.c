@@ -404,7 +404,7 @@ test_no_patience_still_breathes(void **state)
 	(void)state;
 
 	kit_open(&k);
-	queue_patience(k.queue, &(struct queue_patience){ 0, 0, 1000 });
+	queue_patience(k.queue, &(struct queue_patience){ 0, 0, 1000, 1000 });
 	r = in_state(&k, RECIPIENT_TRYING);
 	queue_event(k.queue, r, EVENT_LATER, NULL, NULL, NOW_MS);
 	HOLDS("a second", r->due_ms - NOW_MS >= 875);
@@ -415,11 +415,13 @@ static void
 test_expiry(void **state)
 {
 	/* clang-format off */
-	static const struct { const char *why; int64_t age_s; enum recipient_state state, after; } rows[] = {
-		{ "just before its time", 431999, RECIPIENT_TRYING, RECIPIENT_WAITING },
-		{ "its time has come", 432000, RECIPIENT_TRYING, RECIPIENT_DONE },
-		{ "never resolved, and its time has come", 432000, RECIPIENT_NEW, RECIPIENT_DONE },
-		{ "never resolved, yet", 400000, RECIPIENT_NEW, RECIPIENT_NEW },
+	static const struct { const char *why; int64_t age_s; enum recipient_state state, after; const char *sender; } rows[] = {
+		{ "just before its time", 431999, RECIPIENT_TRYING, RECIPIENT_WAITING, "a@b" },
+		{ "its time has come", 432000, RECIPIENT_TRYING, RECIPIENT_DONE, "a@b" },
+		{ "never resolved, and its time has come", 432000, RECIPIENT_NEW, RECIPIENT_DONE, "a@b" },
+		{ "never resolved, yet", 400000, RECIPIENT_NEW, RECIPIENT_NEW, "a@b" },
+		{ "a notice, just before its own time", 86399, RECIPIENT_TRYING, RECIPIENT_WAITING, "" },
+		{ "a notice's time has come", 86400, RECIPIENT_TRYING, RECIPIENT_DONE, "" },
 	};
 	/* clang-format on */
 	(void)state;
@@ -430,6 +432,7 @@ test_expiry(void **state)
 
 		kit_open(&k);
 		r = in_state(&k, rows[i].state);
+		r->letter->sender = rows[i].sender;
 		queue_event(k.queue, r, EVENT_LATER, "4.0.0", "x", NOW_MS + rows[i].age_s * 1000);
 		HOLDS(rows[i].why, r->state == rows[i].after &&
 		                           k.refused == (rows[i].after == RECIPIENT_DONE ? 1 : 0));

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: ISC
+"""Who hears of what: a warning when a letter takes long, a notice when it failed, and the postmaster."""
+
+import json
+import re
+
+import pytest
+
+from house import House, free_ports, wait_for
+from test_sending import Sink
+
+LETTER = "Subject: x\r\n\r\nbody\r\n"
+
+
+def notices(house, to):
+    """What lies in the queue for somebody, as it is."""
+    rows = json.loads(house.command("queue", "list", "--json", "--recipient", to).stdout)
+    return [house.command("queue", "show", i, "--content").stdout for i in sorted({r["id"] for r in rows})]
+
+
+def settings(**more):
+    return {"mydestination": "here.example", "mynetworks": "127.0.0.0/8", "relayhost": f"[127.0.0.1]:{free_ports(1)[0]}",
+            "minimal_backoff_time": "1s", "maximal_backoff_time": "1s", **more}
+
+
+def test_one_warning_for_those_that_wait_together():
+    with House(delay_warning_time="1s", notify_classes="delay", delay_notice_recipient="chief@far.example", **settings()) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("ann@one.example", ["b@there.example", "c@there.example"], LETTER)
+            s.sendmail("", ["d@there.example"], LETTER)
+        text = wait_for(lambda: notices(house, "ann@*"))[0]
+        tries = house.count("to=<b@there.example>")
+        wait_for(lambda: house.count("to=<b@there.example>") > tries + 1)
+        assert len(notices(house, "ann@*")) == 1 and house.count("sender delay notification") == 1
+        assert text.count("Action: delayed") == 2 and text.count("Will-Retry-Until: ") == 2
+        assert re.search(r"(?m)^Final-Recipient: rfc822; b@there\.example$", text)
+        assert len(notices(house, "chief@*")) == 1 and house.count("postmaster delay notification") == 1
+
+
+def test_without_the_setting_nobody_is_warned():
+    with House(delay_warning_time="0", **settings()) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("ann@one.example", ["b@there.example"], LETTER)
+        wait_for(lambda: house.count("to=<b@there.example>") > 2)
+        assert notices(house, "ann@*") == []
+
+
+def test_a_notice_has_a_life_of_its_own():
+    with House(bounce_queue_lifetime="1s", **settings()) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("", ["n@there.example"], LETTER)
+            s.sendmail("ann@one.example", ["b@there.example"], LETTER)
+        wait_for(lambda: "status=expired" in house.text())
+        wait_for(lambda: [r["address"] for r in json.loads(house.command("queue", "list", "--json").stdout)] == ["b@there.example"])
+
+
+@pytest.mark.parametrize("classes, chief", [("resource, software", 0), ("2bounce", 1), ("bounce", 1), ("bounce, 2bounce", 2)])
+def test_what_cannot_be_returned_is_the_postmasters_if_they_wish(classes, chief):
+    """The host refuses the letter, and then the notice, and then what the postmaster gets: there it ends."""
+    with Sink(lambda verb, argument, _: "550 5.1.1 unknown here" if verb == "RCPT" else None) as sink, \
+            House(notify_classes=classes, **{"2bounce_notice_recipient": "chief@far.example", "bounce_notice_recipient": "chief@far.example"},
+                  **settings(relayhost=f"[127.0.0.1]:{sink.port}")) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("ann@one.example", ["b@there.example"], LETTER)
+        wait_for(lambda: house.count("to=<ann@one.example>") == 1 and house.count("to=<chief@far.example>") == chief and
+                 "empty" in house.command("queue", "list").stdout)
+        assert house.count("postmaster non-delivery notification") == ("bounce" in classes.split(", "))
+
+
+def test_a_notice_says_what_the_host_said():
+    with Sink(lambda verb, argument, _: "550 5.1.1 unknown here" if verb == "RCPT" and "b@" in argument else "452 4.2.2 full" if verb == "RCPT" else None) as sink, \
+            House(**settings(relayhost=f"[127.0.0.1]:{sink.port}")) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("ann@one.example", ["b@there.example"], LETTER)
+        text = wait_for(lambda: notices(house, "ann@*"))[0]
+        assert re.search(r"(?m)^Remote-MTA: dns; 127\.0\.0\.1$", text)
+        assert re.search(r"(?m)^Diagnostic-Code: smtp; 550 5\.1\.1 unknown here$", text)
