@@ -22,6 +22,9 @@
 
 /* A turn copies so much, that deliveries need not wait long; a keeper may be silent so long. */
 enum { COPIES_A_TURN = 64, COPIED_A_TURN = 4 << 20, ANSWER_MS = 60 * 1000 };
+/* What a letter takes besides its content, at the least: else a segment of small ones, all of which live, were
+   copied every time. */
+enum { ENVELOPE_LEAST = 512 };
 
 struct compaction {
 	struct house    *house;
@@ -298,7 +301,7 @@ living_known(struct compaction *c)
 			                                   l->content_len, l->envelope_segment,
 			                                   l->envelope_at });
 	for (struct map_place p = { 0 }; map_next(c->living, &p);)
-		living += ((const struct moved_letter *)p.value)->content_len;
+		living += ((const struct moved_letter *)p.value)->content_len + ENVELOPE_LEAST;
 	if (map_count(c->living) == 0)
 		segment_remove(c);
 	else if (living < c->used / 2) {

@@ -208,6 +208,26 @@ def test_a_server_misbehaves_once_and_the_letter_comes_once(fault):
         assert "status=deferred" in h.text() and "status=bounced" not in h.text()
 
 
+def test_small_letters_that_wait_are_kept_by_compaction_and_not_copied_each_time():
+    port = free_ports(1)[0]
+    with house(relayhost=f"[127.0.0.1]:{port}") as h:
+        names = [f"b{i}@there.example" for i in range(6)]
+        for name in names:
+            send(h, [name])
+        h.stop()
+        h.start()
+        h.at_work()
+
+        def done():
+            return re.search(r"(\d+) segments removed, (\d+) letters copied", h.command("store", "compact", check=False).stdout)
+        wait_for(lambda: (said := done()) and (time.sleep(1) or int(said[2]) == 0))
+        time.sleep(2.5)
+        assert done()[2] == "0"
+        with Sink(port=port) as sink:
+            wait_for(lambda: len(sink.got()) == len(names) and empty(h), 40)
+            assert sink.got() == names
+
+
 def test_a_server_that_drops_in_the_midst_of_the_letter():
     def reply(verb, argument, session):
         if verb == "DATA" and session.number <= 2:
