@@ -228,6 +228,19 @@ def test_small_letters_that_wait_are_kept_by_compaction_and_not_copied_each_time
             assert sink.got() == names
 
 
+def test_a_server_that_repeats_the_password_has_it_in_no_log():
+    def reply(verb, argument, session):
+        return f"535 5.7.8 no such thing: {verb} {argument}" if verb == "AUTH" else None
+    with Sink(reply, offers=("AUTH PLAIN",)) as sink, house(
+            relayhost=f"[127.0.0.1]:{sink.port}", smtp_sasl_auth_enable="yes", smtp_sasl_security_options="noanonymous",
+            smtp_sasl_password_maps=f"inline:{{[127.0.0.1]:{sink.port}=tim:sEcReT-pw9}}") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: h.count("SASL authentication failed"))
+        said = sink.commands[-1] if sink.commands[-1][:4] == "AUTH" else next(c for c in sink.commands if c[:4] == "AUTH")
+        assert said.split()[2] not in h.text() + h.command("queue", "list").stdout
+        assert "said: 535, and what had been said to it" in h.text()
+
+
 def test_a_server_that_drops_in_the_midst_of_the_letter():
     def reply(verb, argument, session):
         if verb == "DATA" and session.number <= 2:

@@ -275,6 +275,7 @@ outgoing_handshake_failed(const struct outgoing *o)
 
 /* ---- AUTH (rfc4954) ---- */
 
+enum { AUTH_CANCELLED = 100 };
 enum mechanism { MECHANISM_CRAM_MD5, MECHANISM_PLAIN, MECHANISM_LOGIN, MECHANISMS };
 static const char *const mechanism_names[MECHANISMS] = { "CRAM-MD5", "PLAIN", "LOGIN" };
 
@@ -390,16 +391,52 @@ answer(struct outgoing *o)
 	return good;
 }
 
+/* Some servers repeat what was said to them: that goes into no log and no notice. */
+static bool
+repeats_secret(const struct outgoing *o, struct bytes words)
+{
+	struct buffer coded[2] = { { 0 }, { 0 } }, plain = { 0 };
+	bool          found;
+
+	buffer_printf(&plain, "%c%s%c%s", '\0', o->config.user, '\0', o->config.password);
+	base64_encode(&coded[0], buffer_bytes(&plain));
+	base64_encode(&coded[1], bytes_of(o->config.password));
+	found = bytes_search(words, bytes_of(o->config.password)) >= 0 ||
+	        bytes_search(words, buffer_bytes(&coded[0])) >= 0 ||
+	        bytes_search(words, buffer_bytes(&coded[1])) >= 0;
+	explicit_bzero(plain.at, plain.len);
+	buffer_free(&plain);
+	for (size_t i = 0; i < COUNT(coded); i++) {
+		explicit_bzero(coded[i].at, coded[i].len);
+		buffer_free(&coded[i]);
+	}
+	return found;
+}
+
+/* rfc4954:4: "*" ends it, unless the server knows no end. */
+static void
+hear_challenge(struct outgoing *o)
+{
+	if (o->auth_step >= AUTH_CANCELLED) {
+		outgoing_lost(o, "it asks on and on", false);
+		return;
+	}
+	outgoing_wait_for(o, WAIT_AUTH);
+	if (answer(o))
+		return;
+	o->auth_step = AUTH_CANCELLED;
+	outgoing_say(o, "*");
+}
+
 static void
 hear_auth(struct outgoing *o)
 {
 	char               status[12];
 	enum outgoing_fate f;
+	size_t             before;
 
 	if (o->heard.code == 334) {
-		outgoing_wait_for(o, WAIT_AUTH);
-		if (!answer(o))
-			outgoing_say(o, "*");
+		hear_challenge(o);
 		return;
 	}
 	if (o->heard.code / 100 == 2) {
@@ -414,7 +451,12 @@ hear_auth(struct outgoing *o)
 	}
 	buffer_reset(&o->words);
 	buffer_printf(&o->words, "SASL authentication failed; server %s said: ", o->config.host);
+	before = o->words.len;
 	response_words(&o->heard, &o->words);
+	if (repeats_secret(o, bytes_cut(buffer_bytes(&o->words), before, SIZE_MAX))) {
+		o->words.len = before;
+		buffer_printf(&o->words, "%u, and what had been said to it", o->heard.code);
+	}
 	buffer_add_char(&o->words, '\0');
 	fail_politely(o, f, status, o->words.at);
 }
