@@ -351,16 +351,19 @@ struct holder {
 	bool                   shadow, others;
 };
 
-/* Of others as long as they know him.  The mail of an operating-system user of that name stays where it was before he
-   logged in by another back end. */
+/* Of others as long as they know him.  What alias_maps say of a name goes before the operating-system user of that name
+   (root: eva), as everywhere; his mail stays where it was before he logged in by another back end. */
 static enum directory_outcome
 deliver_person(struct walk *w, size_t at, const struct holder *h)
 {
 	bool                   unsaid;
 	enum directory_outcome o = also_local(w, at);
 
-	if (o == DIRECTORY_OK)
-		o = alias_user(w, at, h->key.local, false, h->detail);
+	if (o == DIRECTORY_OK) {
+		o = alias_open(w, at, &h->key);
+		if (o == DIRECTORY_NONE)
+			o = alias_user(w, at, h->key.local, false, h->detail);
+	}
 	if (o != DIRECTORY_NONE)
 		return o;
 	if (h->account == DIRECTORY_OK && !h->others)

@@ -44,6 +44,13 @@ def test_the_tests_of_the_catalogue_exist(item, shown):
         assert not name or f"\ndef {name}(" in (ROOT / path).read_text(), f"{item}: {test}"
 
 
+@pytest.mark.parametrize("number", [*range(146, 178), *range(195, 229), *range(247, 269)])
+def test_each_item_of_settings_aliases_users_and_logins_has_a_test_named_after_it(number):
+    """Sections 1.K, 1.M, 1.N and 1.P."""
+    tests = [test for item, shown in rows() if item == f"R{number}" for test in shown.split()]
+    assert any(re.search(rf"(?<![a-z0-9])[rR]{number}(?![0-9])", re.split("/|::", test)[-1].replace("_", " ")) for test in tests), tests
+
+
 def many(count, between=","):
     return between.join(f"member{n}@else.example" for n in range(count))
 
@@ -116,7 +123,7 @@ def check(**settings):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_domain_in_two_classes_is_named_with_both_places():            # R210
+def test_R210_a_domain_in_two_classes_is_named_with_both_places():            # R210
     status, said = check(virtual_alias_domains="example.net, example.org", virtual_mailbox_domains="example.org")
     assert status != 0 and "example.org is both in virtual_alias_domains (line " in said and "and in virtual_mailbox_domains" in said
 

@@ -69,7 +69,7 @@ def filtered():
     server.server_close()
 
 
-def test_a_letter_goes_to_the_filter_and_comes_back(filtered):
+def test_R174_a_letter_goes_to_the_filter_and_comes_back(filtered):
     house, server = filtered
     assert house.post(b"Subject: x\r\n\r\nx\r\n").startswith("250")
     got = wait_for(house.letters)

@@ -126,7 +126,7 @@ def test_sqlite(place):
         assert "20" in house.command("quota", "get", "eva@elsewhere.example").stdout
 
 
-def test_postgresql(place):
+def test_R268_postgresql(place):
     binaries = sorted(pathlib.Path("/usr/lib/postgresql").iterdir())[-1] / "bin"
     account = pwd.getpwnam("postgres")
     data, port = place / "data", free_ports(1)[0]
@@ -228,7 +228,7 @@ def test_ldap(place, slapd, how):
         check_troubles(house, slapd)
 
 
-def test_saslauthd(place):
+def test_R268_saslauthd(place):
     users = place / "mux.d"
     users.mkdir()
     from test_credentials import Unix

@@ -131,7 +131,7 @@ def test_switches_outlive_a_reload_and_end_by_themselves(house):
         assert house.command("debug", *words, check=False).returncode == 2, words
 
 
-def test_debug_peer_list_stays_and_its_level_shows_letters(house):
+def test_R177_debug_peer_list_stays_and_its_level_shows_letters(house):
     house.write_settings(debug_peer_list="192.0.2.0/24 localhost", debug_peer_level="3")
     house.command("reload")
     smtp(house, subject="seen-by-level-three")

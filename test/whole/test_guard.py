@@ -348,7 +348,7 @@ def plain(user, password):
     return base64.b64encode(f"\0{user}\0{password}".encode()).decode()
 
 
-def test_dovecots_auth_protocol(tmp_path):
+def test_R263_dovecots_auth_protocol(tmp_path):
     tmp_path.chmod(0o755)
     path = tmp_path / "auth"
     with Village("jack", auth_socket=str(path), auth_socket_mode="0666") as house:
@@ -425,7 +425,7 @@ def open_path():
     shutil.rmtree(path, ignore_errors=True)
 
 
-def test_postfix_asks_us(open_path):
+def test_R169_postfix_asks_us(open_path):
     """Debian's own smtpd, by smtpd_sasl_type = dovecot."""
     tmp_path = open_path
     if os.geteuid() != 0 or shutil.which("swaks") is None or not pathlib.Path("/usr/lib/postfix/sbin/master").exists():

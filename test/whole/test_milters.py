@@ -199,7 +199,7 @@ def quiet(both):
 
 @besides_postfix
 @pytest.mark.parametrize("why,options,said", BESIDE, ids=[why for why, *_ in BESIDE])
-def test_a_filter_sees_and_does_what_it_does_in_postfix(both, why, options, said):
+def test_R175_a_filter_sees_and_does_what_it_does_in_postfix(both, why, options, said):
     with Told(both.milter, *options) as told:
         theirs = talk(both.postfix.port, said), None
         theirs = theirs[0], events(told.heard())

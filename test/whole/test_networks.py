@@ -35,7 +35,7 @@ def put(path, text):
     new.rename(path)
 
 
-def test_tables_and_files_are_looked_into_and_followed(place):           # R152, R205
+def test_R152_R205_tables_and_files_are_looked_into_and_followed(place):           # R152, R205
     put(place / "access", "127.0.0.3 OK\n127.0.0.4 OK\n")
     put(place / "clients.cidr", "127.0.1.0/24 OK\n127.0.2.1 OK\n")
     put(place / "clients", "# more of them\n127.0.3.0/24\n127.0.4.1\n")
@@ -105,7 +105,7 @@ def can_be_apart():
     # An address of IPv6 that is not here stops nothing.
     ("127.0.0.1, 2001:db8::99", "all", {"127.0.0.1:25"}),
 ])
-def test_interfaces_say_where_mail_comes_in(interfaces, protocols, smtp):
+def test_R149_R150_interfaces_say_where_mail_comes_in(interfaces, protocols, smtp):
     with House(wrapper=APART, listen_smtp=None, listen_submission="127.0.0.1:5587", inet_interfaces=interfaces,
                inet_protocols=protocols) as house:
         there = listening(house)

@@ -376,7 +376,7 @@ def fingerprint(cert):
     return ":".join(f"{b:02X}" for b in hashlib.sha256(raw).digest())
 
 
-def test_certificates_say_who_it_is(tmp_path):
+def test_R258_certificates_say_who_it_is(tmp_path):
     make_authority(tmp_path)
     jack = make_client(tmp_path, "jack", "jack@example.com")
     liar = make_client(tmp_path, "liar", "jack@example.com", authority=False)
@@ -627,7 +627,7 @@ class Kdc:
 
 
 @pytest.mark.skipif(not shutil.which("krb5kdc", path="/usr/sbin:" + os.environ.get("PATH", "")), reason="no krb5kdc")
-def test_kerberos(tmp_path):
+def test_R254_kerberos(tmp_path):
     kdc = Kdc(tmp_path)
     try:
         with Village("jack", sasl_mechanisms="PLAIN GSSAPI", auth_krb5_keytab=tmp_path / "keytab", login_failure_limit="0", auth_failure_network_limit="0", auth_failure_account_limit="0", auth_ban_failures="0") as v:
@@ -649,7 +649,7 @@ def test_kerberos(tmp_path):
         kdc.close()
 
 
-def test_the_strings_of_a_login_by_hand():
+def test_R266_the_strings_of_a_login_by_hand():
     done = subprocess.run([BINARY, "sasl", "encode", "jack@example.com"], input="s3cret\n", capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.split() == ["PLAIN", b64("\0jack@example.com\0s3cret"), "LOGIN", b64("jack@example.com"), "LOGIN", b64("s3cret")]
     assert subprocess.run([BINARY, "sasl", "encode", "jack", "s3cret"], capture_output=True).returncode == 2

@@ -265,7 +265,7 @@ def test_a_dead_destination_is_left_alone_and_others_go():
         assert f"connect to 127.0.0.1[127.0.0.1]:{port}: Connection refused" in h.command("queue", "list").stdout
 
 
-def test_transports_by_table():
+def test_R214_transports_by_table():
     with Sink() as one, Sink(lmtp=True) as two, house(
             transport_maps=f"inline:{{{{a.example=smtp:[127.0.0.1]:{one.port}}}, {{.a.example=lmtp:inet:127.0.0.1:{two.port}}}, "
             "{no@b.example=error:5.7.1 not for you}, {b.example=discard:}, {c.example=hold:}, {d.example=retry:4.3.2 not today}, "
@@ -297,7 +297,7 @@ def test_lmtp_by_a_socket(tmp_path):
         shutil.rmtree(where)
 
 
-def test_a_login_at_the_smarthost_with_a_secret_only_senders_have(tmp_path):
+def test_R172_a_login_at_the_smarthost_with_a_secret_only_senders_have(tmp_path):
     secret = tempfile.NamedTemporaryFile("w", prefix="mansio-secret-", delete=False)
     def reply(verb, argument, session):
         if verb == "AUTH":
@@ -454,7 +454,7 @@ def test_mail_exchangers_in_their_order(names):
         assert len(c.got()) == 1 and len(d.got()) == 2
 
 
-def test_tls_where_it_is_offered_and_where_it_is_demanded(tmp_path):
+def test_R170_tls_where_it_is_offered_and_where_it_is_demanded(tmp_path):
     """Ourselves at the other end: STARTTLS is used, and without it nothing goes where it is demanded."""
     with House() as there:
         there.command("domain", "add", "there.example")

@@ -258,7 +258,7 @@ def test_a_letter_waits_for_a_locked_mbox(served, user):
     assert len(user.mbox()) == 3
 
 
-def test_the_location_of_another_file_in_the_home(served, user):
+def test_R153_the_location_of_another_file_in_the_home(served, user):
     demo = served(home_mailbox="Mailbox")
     demo.send(letter(word()))
     wait_for(lambda: (user.home / "Mailbox").exists() and (user.home / "Mailbox").stat().st_size > 0)
@@ -305,7 +305,7 @@ mv {home}/env.new {home}/env; mv {home}/id.new {home}/id; mv {home}/said.new {ho
 """
 
 
-def test_a_mailbox_command_runs_as_the_user_with_its_environment(served, user):
+def test_R157_a_mailbox_command_runs_as_the_user_with_its_environment(served, user):
     script = user.write("save", SAVE.format(home=user.home), 0o700)
     demo = served(mailbox_command=str(script))
     demo.send(letter("commanded"), sender="strange`id`@example.com", to="jill+Lists@example.com")
@@ -350,7 +350,7 @@ def test_a_command_of_forward_hears_the_extension(served, user):
     assert variables["EXTENSION"] == "deep" and variables["LOCAL"] == "jill+deep" and variables["USER"] == user.name
 
 
-def test_mailbox_transport_after_forward(served, user):
+def test_R158_mailbox_transport_after_forward(served, user):
     demo = served(home_mailbox="Maildir/", mailbox_transport="error:5.2.1 this mailbox is closed")
     demo.send(letter(word()), sender="x@example.net")
     wait_for(lambda: "dsn=5.2.1, status=bounced (this mailbox is closed)" in demo.log())

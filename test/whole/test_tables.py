@@ -248,7 +248,7 @@ def test_R203_postconf_m_lists_the_types(place):
             "pipemap", "sqlite", "pgsql", "mysql", "ldap", "socketmap", "tcp", "unix"} <= set(types)
 
 
-def test_R199_R200_newaliases_looks_at_alias_database_also_by_its_own_name(place):
+def test_R159_R199_R200_newaliases_looks_at_alias_database_also_by_its_own_name(place):
     (place / "aliases").write_text("root: jack\n")
     (place / "main.cf").write_text(f"alias_database = hash:{place}/aliases\n")
     (place / "newaliases").symlink_to(BINARY)

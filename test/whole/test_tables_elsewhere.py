@@ -161,7 +161,7 @@ def test_sqlite_answers_as_postmap_does(place, sqlite, what):
 
 @needs_root
 @pytest.mark.parametrize("what", SQL)
-def test_postgresql_answers_as_postmap_does(place, postgres, what):
+def test_R202_postgresql_answers_as_postmap_does(place, postgres, what):
     head = f"hosts = 127.0.0.1:{postgres.port}\nuser = mail\npassword = secret\ndbname = postgres\n"
     table = f"pgsql:{cf(place, f'p-{what}.cf', head + SQL[what])}"
     # Debian 12's Postfix speaks LATIN1 with PostgreSQL.
@@ -171,7 +171,7 @@ def test_postgresql_answers_as_postmap_does(place, postgres, what):
 
 @needs_root
 @pytest.mark.parametrize("what", [*SQL, "gbk", "procedure", "double"])
-def test_mariadb_answers_as_postmap_does(place, maria, what):
+def test_R213_mariadb_answers_as_postmap_does(place, maria, what):
     more = {"gbk": "charset = gbk\nquery = SELECT v FROM g WHERE k = '%s'\n", "procedure": "query = CALL p('%s')\n",
             "double": 'query = SELECT v FROM a WHERE k = "%s"\n'}
     hosts = f"unix:{maria.directory}/sock" if what == "query" else f"inet:127.0.0.1:{maria.port}"

@@ -216,7 +216,7 @@ def negotiates(port, starttls=None, ok="Protocol version", *more):
     return ok in s_client(port, *more, starttls=starttls)
 
 
-def test_versions_and_ciphers_can_be_said_in_postfix_words():
+def test_R171_versions_and_ciphers_can_be_said_in_postfix_words():
     with House(smtpd_tls_protocols="!SSLv2, !SSLv3", smtpd_tls_mandatory_protocols=">=TLSv1.3",
                smtpd_tls_mandatory_exclude_ciphers="aNULL, MD5", tls_preempt_cipherlist="no",
                smtpd_tls_exclude_ciphers="CHACHA20") as h:

@@ -289,7 +289,7 @@ class Spawn(threading.Thread):
 
 
 @pytest.mark.skipif(shutil.which("policyd-spf") is None or os.geteuid() != 0, reason="needs policyd-spf and root")
-def test_policyd_spf(place):
+def test_R176_policyd_spf(place):
     records = RECORDS + 'spf.example. TXT "v=spf1 ip4:192.0.2.50 -all"\nspf.example. A 192.0.2.50\n'
     server = NameServer(records, own_address(), 53)
     with open(f"{place}/resolv.conf", "w") as f:

@@ -262,6 +262,13 @@ add_refusal(struct buffer *out, const struct session_verdict *v)
 		buffer_printf(out, " (%.*s)", (int)v->id.len, v->id.at);
 }
 
+/* 421 and 521 are the last word, as access(5) has it: who is sent away so holds no place here. */
+static bool
+is_farewell(struct bytes reply)
+{
+	return bytes_starts(reply, BYTES("421")) || bytes_starts(reply, BYTES("521"));
+}
+
 void
 say_refused(struct session *s, const char *verb, struct bytes rcpt, const struct session_verdict *v)
 {
@@ -271,7 +278,7 @@ say_refused(struct session *s, const char *verb, struct bytes rcpt, const struct
 	add_refusal(&line, v);
 	say(s, "%.*s", (int)line.len, line.at);
 	buffer_free(&line);
-	if (v->shut)
+	if (v->shut || is_farewell(v->reply))
 		hang_up(s);
 }
 
