@@ -266,6 +266,26 @@ static const struct link_events child_events = { child_said, child_lost };
  * What we say to them
  */
 
+/* A keeper's own, so that no keeper can write a pass for what another keeps. */
+static void
+say_pass_key(struct child *c, const struct holding *h)
+{
+	struct word_resource w = { h->name, "" };
+	char                 master[PASS_KEY], key[PASS_KEY];
+	int                  fd = -1;
+
+	if (pread(h->fd, master, sizeof master, 0) == sizeof master) {
+		pass_key(master, c->index, key);
+		fd = estate_pass_descriptor(key);
+	}
+	explicit_bzero(master, sizeof master);
+	explicit_bzero(key, sizeof key);
+	word_pack_resource(link_begin(c->link, WORD_RESOURCE, 0), &w);
+	link_end_fd(c->link, fd);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 static void
 say_resource(struct child *c, const struct holding *h, bool given)
 {
@@ -273,11 +293,15 @@ say_resource(struct child *c, const struct holding *h, bool given)
 
 	/* A user's keeper has the log, and nothing else that belongs to the house. */
 	if (is_of_user(c) && strcmp(h->name, "log") != 0 && strcmp(h->name, "sharing") != 0 &&
-	    strcmp(h->name, "debug") != 0)
+	    strcmp(h->name, "debug") != 0 && strcmp(h->name, "pass-key") != 0)
 		return;
 	if (c->link == NULL || (h->roles & FROM(c->role)) == 0 ||
 	    (h->index != EVERY_INDEX && h->index != (int64_t)c->index))
 		return;
+	if (given && c->role == KEEPER && strcmp(h->name, "pass-key") == 0) {
+		say_pass_key(c, h);
+		return;
+	}
 	if (!given && strncmp(h->name, "listener/", 9) != 0)
 		w.text = "";
 	word_pack_resource(link_begin(c->link, WORD_RESOURCE, 0), &w);

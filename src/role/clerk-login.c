@@ -8,6 +8,7 @@
  */
 #include "role/clerk-login.h"
 #include "base/clock.h"
+#include "role/pass.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -126,6 +127,26 @@ exchange_refuse(struct exchange *e, enum auth_answer answer, const char *why)
 	                                   clock_patient_ms()));
 }
 
+/* Who brings a session to a keeper shows what only we can have given. */
+static struct bytes
+pass_for(const struct exchange *e)
+{
+	struct buffer master = { 0 };
+	char         *pass = arena_take(e->life, PASS_SIZE), key[PASS_KEY];
+	bool          good = e->role == LOGIN && e->caller == NULL &&
+	            house_resource_read(e->house, "pass-key", &master) == 0 &&
+	            master.len == PASS_KEY;
+
+	if (good) {
+		pass_key(master.at, house_keeper_of(e->house, e->who.account), key);
+		pass_write(key, e->who.account, e->who.address, clock_patient_ms() + PASS_MS, pass);
+		explicit_bzero(key, sizeof key);
+		explicit_bzero(master.at, master.len);
+	}
+	buffer_free(&master);
+	return (struct bytes){ pass, good ? PASS_SIZE : 0 };
+}
+
 void
 exchange_welcome(struct exchange *e, struct bytes last)
 {
@@ -146,9 +167,11 @@ exchange_welcome(struct exchange *e, struct bytes last)
 	}
 	if (e->caller == NULL)
 		clerk_passed(c, &a);
-	e->answer = (struct word_auth_done){
-		.answer = AUTH_OK, .user = e->who.address, .account = e->who.account, .last = last
-	};
+	e->answer = (struct word_auth_done){ .answer = AUTH_OK,
+		                             .user = e->who.address,
+		                             .account = e->who.account,
+		                             .last = last,
+		                             .pass = pass_for(e) };
 	exchange_answer(e);
 }
 

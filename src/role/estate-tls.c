@@ -8,6 +8,7 @@
  *     authorities/sender     to senders: of smtp_tls_CAfile, smtp_tls_CApath and the system
  *     key/PATH               to the signer: the file
  *     ticket-key             to receivers and logins: TICKET_SEED bytes (channel/tickets.h)
+ *     pass-key               to the clerk, and made into his own to each keeper: PASS_KEY bytes (role/pass.h)
  */
 #include "role/estate_inner.h"
 
@@ -23,8 +24,10 @@
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/map.h"
+#include "base/random.h"
 #include "channel/tickets.h"
 #include "role/listeners.h"
+#include "role/pass.h"
 #include "role/tables.h"
 #include "role/tls-settings.h"
 #include "smtp/sender/settings.h"
@@ -334,6 +337,19 @@ seed_descriptor(const char seed[static TICKET_SEED])
 	return fd;
 }
 
+int
+estate_pass_descriptor(const char key[static PASS_KEY])
+{
+	int fd = memfd_create("pass-key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd >= 0 && write(fd, key, PASS_KEY) == PASS_KEY &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+		return fd;
+	if (fd >= 0)
+		(void)close(fd);
+	return -1;
+}
+
 static int64_t
 ticket_period(struct settings *s)
 {
@@ -398,10 +414,28 @@ estate_renew_tickets(struct estate *e, const struct common_settings *common)
 	return NULL;
 }
 
+/* The clerk has it as it is, each keeper what is made of it for him (role/child.c); a new one with each start. */
+static bool
+open_passes(struct opening *o)
+{
+	char key[PASS_KEY];
+	int  fd;
+
+	if (estate_take_over(o, "pass-key", "", FROM(CLERK) | FROM(KEEPER)) != NULL)
+		return true;
+	random_fill(key, sizeof key);
+	fd = estate_pass_descriptor(key);
+	explicit_bzero(key, sizeof key);
+	if (fd < 0)
+		return cannot(o, "memfd", "pass-key");
+	(void)estate_hold(o, "pass-key", "", fd, FROM(CLERK) | FROM(KEEPER));
+	return true;
+}
+
 bool
 estate_open_tls(struct opening *o)
 {
-	return open_certificates(o) && open_tickets(o);
+	return open_certificates(o) && open_tickets(o) && open_passes(o);
 }
 
 /*

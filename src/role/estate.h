@@ -19,6 +19,7 @@
 #define ROLE_ESTATE_H
 
 #include "base/buffer.h"
+#include "role/pass.h"
 #include "role/settings.h"
 #include "role/wire.h"
 
@@ -54,6 +55,8 @@ bool estate_tls_changed(const struct estate *, const struct common_settings *, s
 void estate_tls_files(struct settings *, void (*each)(void *ctx, const char *path), void *ctx);
 /* The keys of tickets as they are now: held, kept for the next start, and to be given. NULL: they stay. */
 const struct holding *estate_renew_tickets(struct estate *, const struct common_settings *);
+/* A key of passes as a descriptor that reads as it; -1 with errno. */
+int estate_pass_descriptor(const char key[static PASS_KEY]);
 /* Whose sessions are told (role/debug.h): held, and to be given. */
 const struct holding *estate_debug(struct estate *, const char *text);
 /* The same holding in another estate: same name, same text, same descriptor. NULL: not there. */

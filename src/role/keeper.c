@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "delivery/deliver.h"
 #include "role/debug.h"
+#include "role/pass.h"
 #include "store/columns.h"
 #include "store/mbox-lock.h"
 #include "store/shares.h"
@@ -359,6 +360,21 @@ look_into(void *ctx, struct stream *s, const struct access_facts *facts)
 	                                  .user = facts->user });
 }
 
+/* Not what the login says, but what the clerk gave it to show. */
+static bool
+may_open(struct house *h, const struct word_session *w)
+{
+	struct buffer key = { 0 };
+	bool          may = house_resource_read(h, "pass-key", &key) == 0 && key.len == PASS_KEY &&
+	           pass_is_good(key.at, w->pass, w->account, w->user, clock_patient_ms(),
+	                        keeper_of(h)->passes);
+
+	if (key.len > 0)
+		explicit_bzero(key.at, key.len);
+	buffer_free(&key);
+	return may;
+}
+
 static bool
 hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body, int fd)
 {
@@ -373,6 +389,13 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 		if (fd >= 0)
 			close(fd);
 		return false;
+	}
+	if (!may_open(h, &w)) {
+		fault("session=<%s>: login %u shows no pass of the clerk for %s: refused",
+		      w.session, login, w.user);
+		session_refuse(&w, fd, "UNAVAILABLE", "Log in again, please.");
+		session_over_say(h, &(struct visit){ .login = login, .ticket = ticket });
+		return true;
 	}
 	v = memory_take(sizeof *v);
 	*v = (struct visit){ .login = login, .ticket = ticket };
@@ -657,6 +680,7 @@ keeper_start(struct house *h)
 	k->scratch = arena_open(NULL);
 	k->sessions = map_open();
 	k->callers = map_open();
+	k->passes = map_open();
 	k->gone = map_open();
 	k->limits = map_open();
 	k->groups = map_open();

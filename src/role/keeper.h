@@ -60,6 +60,7 @@ struct keeper {
 	struct pop3_service *pop3;
 	struct map          *sessions;       /* ticket -> struct visit           */
 	struct map          *callers;        /* "account address" -> how many    */
+	struct map          *passes;         /* of sessions that came (role/pass.h) */
 	struct questions     questions;      /* to verifiers                     */
 	struct watch        *news;           /* of files outside                 */
 	struct map          *limits;         /* account or "@domain" -> what was said of it */

@@ -264,7 +264,7 @@ hear_auth_done(struct house *h, uint32_t ticket, struct bytes body)
 	if (whole && g != NULL) {
 		question_over(g);
 		if (w.answer == AUTH_OK)
-			login_welcome(g->login, w.user, w.account, w.last);
+			login_welcome(g->login, w.user, w.account, w.pass, w.last);
 		else
 			login_refuse(g->login, refusals[w.answer], w.user,
 			             arena_printf(scratch, "Login failed (%s)", w.text));
@@ -417,6 +417,7 @@ expect(struct house *h, struct carried *c, struct stream *stream, const struct w
 	e->word.tls_text = arena_copy(life, bytes_of(w->tls_text));
 	e->word.session = arena_copy(life, bytes_of(w->session));
 	e->word.tag = arena_copy(life, bytes_of(w->tag));
+	e->word.pass = arena_keep(life, w->pass);
 	e->next = role_of(h)->expected;
 	role_of(h)->expected = e;
 	stream_adopt(stream, &waiting, e);
@@ -462,6 +463,7 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 		.tls_text = login_secure(login) ? "TLS" : "",
 		.session = login_session(login),
 		.tag = r->tag,
+		.pass = r->pass,
 	};
 
 	debug_end(stream); /* the keeper tells the rest */

@@ -310,6 +310,7 @@ word_pack_session(struct buffer *b, const struct word_session *w)
 	pack_string(b, w->tag);
 	pack_bytes(b, w->last);
 	pack_bytes(b, w->unread);
+	pack_bytes(b, w->pass);
 }
 
 bool
@@ -329,6 +330,7 @@ word_unpack_session(struct bytes body, struct arena *life, struct word_session *
 	w->tag = read_string(&r);
 	w->last = unpack_bytes(&r.fields);
 	w->unread = unpack_bytes(&r.fields);
+	w->pass = unpack_bytes(&r.fields);
 	return reader_done(&r);
 }
 

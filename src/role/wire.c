@@ -215,6 +215,7 @@ word_pack_auth_done(struct buffer *b, const struct word_auth_done *w)
 	pack_u64(b, w->account);
 	pack_string(b, w->text);
 	pack_bytes(b, w->last);
+	pack_bytes(b, w->pass);
 }
 
 bool
@@ -227,6 +228,7 @@ word_unpack_auth_done(struct bytes body, struct arena *life, struct word_auth_do
 	w->account = unpack_u64(&r.fields);
 	w->text = read_string(&r);
 	w->last = unpack_bytes(&r.fields);
+	w->pass = unpack_bytes(&r.fields);
 	return reader_done(&r);
 }
 

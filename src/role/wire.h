@@ -186,6 +186,7 @@ struct word_auth_done {
 	uint64_t account;
 	const char *text;              /* words for the log: "unknown user", "password mismatch"        */
 	struct bytes last;             /* server's last data with success (SCRAM), "" none              */
+	struct bytes pass;             /* to a login, with success: for the keeper (role/pass.h)         */
 };
 BODY(auth_done)
 
@@ -332,6 +333,7 @@ struct word_session {
 	const char *tag;               /* of the LOGIN or AUTHENTICATE command; POP3: "UTF8" or "" */
 	struct bytes last;             /* data for the OK of SASL, "" none        */
 	struct bytes unread;           /* what the client had sent beyond         */
+	struct bytes pass;             /* as the clerk gave it (role/pass.h)      */
 };
 BODY(session)
 

@@ -263,6 +263,42 @@ class Deaths(unittest.TestCase):
                 self.successor(victim)
                 self.assertRegex(self.house.text(), rf"{role} {victim['index']} said STOP to \w+ \d+, which it may not")
 
+    def link_between(self, one, other):
+        """The end that `one` has of the socket to `other`, as the kernel knows the pairs."""
+        said = subprocess.run(["ss", "-xnpH"], capture_output=True, text=True, check=True).stdout
+        ends = {}
+        for line in said.splitlines():
+            found = re.search(r"\* (\d+)\s+\* (\d+)", line)
+            if found:
+                ends[found[1]] = (found[2], re.findall(r"pid=(\d+),fd=(\d+)", line))
+        for far, holders in ends.values():
+            for pid, fd in holders:
+                if pid == str(one["pid"]) and str(other["pid"]) in [p for p, _ in ends.get(far, ("", []))[1]]:
+                    return borrow(one["pid"], int(fd))
+        return None
+
+    @unittest.skipUnless(AS_ROOT and hasattr(os, "pidfd_open") and shutil.which("ss"), "needs root")
+    def test_a_login_opens_no_mailbox_for_which_the_clerk_gave_no_pass(self):
+        """A login that was taken over names an account; nobody has logged in."""
+        login, keeper = (next(p for p in self.house.at_work() if p["role"] == role) for role in ["login", "keeper"])
+        text = lambda t: struct.pack("<I", len(t)) + t
+        peer = struct.pack("<BH", 2, 4000) + bytes([127, 0, 0, 1]) + bytes(12) + text(b"127.0.0.1")
+        for words in [b"", bytes(56), struct.pack("<q", 1 << 60) + os.urandom(48)]:
+            with self.subTest(shown=words):
+                link = self.link_between(login, keeper)
+                self.assertIsNotNone(link)
+                ours, theirs = socket.socketpair()
+                body = (text(b"imap") + text(b"jill@example.com") + struct.pack("<Q", 1) + text(b"PLAIN") + peer + peer + b"\1"
+                        + text(b"TLSv1.3") + text(b"rogue") + text(b"a1") + text(b"") + text(b"") + text(words))
+                head = struct.pack("<IHHI", len(body), word_number("SESSION"), 1, 77)
+                socket.send_fds(link, [head + body], [theirs.fileno()])
+                theirs.close()
+                ours.settimeout(PATIENCE)
+                self.assertEqual(ours.recv(1000), b"a1 NO [UNAVAILABLE] Log in again, please.\r\n")
+                self.assertEqual(ours.recv(1000), b"")
+                link.close()
+        self.assertIn("shows no pass of the clerk for jill@example.com: refused", self.house.text())
+
     @unittest.skipUnless(AS_ROOT and hasattr(os, "pidfd_open"), "needs root")
     def test_nonsense_to_the_postmaster_ends_who_said_it(self):
         victim = next(p for p in self.house.at_work() if p["role"] == "receiver")

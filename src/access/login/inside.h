@@ -54,6 +54,7 @@ struct login {
 	struct arena  *welcome;        /* user, while the last data is read                 */
 	const char    *user;           /* POP3 USER; or the welcomed one                    */
 	uint64_t       account;
+	struct bytes   pass;
 };
 
 void login_say(struct login *, const char *form, ...) __attribute__((format(printf, 2, 3)));

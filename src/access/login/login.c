@@ -252,7 +252,7 @@ login_challenge(struct login *l, struct bytes challenge)
 static void
 login_leave(struct login *l)
 {
-	struct login_result result = { l->user, l->method, l->tag, l->account };
+	struct login_result result = { l->user, l->method, l->tag, l->account, l->pass };
 	struct stream      *stream = l->stream;
 
 	/* A plain descriptor is given away: what was said to a client that did not wait for it goes first. */
@@ -270,12 +270,14 @@ login_leave(struct login *l)
 }
 
 void
-login_welcome(struct login *l, const char *user, uint64_t account, struct bytes last)
+login_welcome(struct login *l, const char *user, uint64_t account, struct bytes pass,
+              struct bytes last)
 {
 	arena_close(&l->welcome);
 	l->welcome = arena_open(NULL);
 	l->user = arena_copy(l->welcome, bytes_of(user));
 	l->account = account;
+	l->pass = arena_keep(l->welcome, pass);
 	if (last.len == 0) {
 		login_leave(l);
 		return;

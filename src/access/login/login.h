@@ -50,6 +50,7 @@ struct login_attempt {
 struct login_result {                  /* what hand_over gives to the keeper                */
 	const char *user, *method, *tag;
 	uint64_t    account;
+	struct bytes pass;              /* what the keeper wants to be shown                 */
 };
 enum login_refusal { LOGIN_WRONG, LOGIN_TEMPORARY, LOGIN_NO_MECHANISM, LOGIN_SYNTAX, LOGIN_DISABLED };
 
@@ -78,7 +79,8 @@ struct login *login_again(struct loop *, struct stream *, const struct login_pro
                           const struct login_config *, const struct peer *, const struct login_needs *, void *ctx);
 void login_close(struct login **, const char *words);
 void login_challenge(struct login *, struct bytes);
-void login_welcome(struct login *, const char *user, uint64_t account, struct bytes last);
+/* `pass`: what the house wants back at hand_over. */
+void login_welcome(struct login *, const char *user, uint64_t account, struct bytes pass, struct bytes last);
 void login_refuse(struct login *, enum login_refusal, const char *user, const char *why);
 const char *login_session(const struct login *);      /* the id for the log            */
 const struct peer *login_peer(const struct login *);

@@ -169,7 +169,7 @@ kit_answer(void *ctx)
 	if (owed == ANSWER_MORE)
 		login_challenge(k->login, buffer_bytes(&k->challenge));
 	else if (owed == ANSWER_YES)
-		login_welcome(k->login, user, 1, buffer_bytes(&k->challenge));
+		login_welcome(k->login, user, 1, BYTES("pass"), buffer_bytes(&k->challenge));
 	else if (owed == ANSWER_NO)
 		login_refuse(k->login, k->refusal, user, "Login failed (password mismatch)");
 }

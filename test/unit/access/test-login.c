@@ -224,7 +224,7 @@ test_scram(void **state)
 		/* We do not play the client's mathematics here (test-sasl does): the clerk says yes. */
 		buffer_reset(&k.out);
 		errand_clear(&k.errand);
-		login_welcome(k.login, "user", 1, BYTES("v=proof"));
+		login_welcome(k.login, "user", 1, BYTES("pass"), BYTES("v=proof"));
 		kit_turn(&k, 4);
 		SAME(rows[i].why, buffer_bytes(&k.out), BYTES("+ dj1wcm9vZg==\r\n"));
 		buffer_reset(&k.out);
