@@ -262,6 +262,12 @@ ldap_open_file(const char *path, const struct table_source *source, struct buffe
 		ldap_close(u);
 		return NULL;
 	}
+	if (u->passwords->is.auth_bind)
+		buffer_printf(
+			warnings,
+			"%s: auth_bind = yes: the server compares and tells no password, so its users log in by PLAIN and "
+			"LOGIN, and not by SCRAM, CRAM-MD5 and their kin; for these it must give userPassword by pass_attrs\n",
+			path);
 	return u;
 }
 

@@ -1,6 +1,7 @@
 #include "directory/passwdfile.h"
 #include "base/map.h"
 #include "directory/credential.h"
+#include "directory/scheme.h"
 #include <string.h>
 
 enum { LINE_MOST = 64 << 10, TEXT_MOST = 256 << 20, COMPLAINTS_MOST = 20 };
@@ -14,7 +15,7 @@ struct reading {
 	struct passwdfile *p;
 	const char        *file;
 	struct buffer     *errors, *warnings;
-	int                line, complaints;
+	int                line, complaints, told;
 	struct arena      *scratch;
 };
 
@@ -23,6 +24,19 @@ complain(struct reading *r, const char *what)
 {
 	if (++r->complaints <= COMPLAINTS_MOST)
 		buffer_printf(r->errors, "%s:%d: %s\n", r->file, r->line, what);
+}
+
+/* That user cannot log in, the others can; only what names its scheme is looked at, for "*" and "x" are meant so. */
+static void
+warn_of_hash(struct reading *r, struct bytes name, struct bytes rest)
+{
+	struct bytes hash;
+	const char  *wrong;
+
+	if (bytes_split(&rest, ':', &hash) && bytes_starts(hash, BYTES("{")) &&
+	    (wrong = scheme_wrong(hash, "CRYPT")) != NULL && ++r->told <= COMPLAINTS_MOST)
+		buffer_printf(r->warnings, "%s:%d: %.*s cannot log in: %s\n", r->file, r->line,
+		              (int)name.len, name.at, wrong);
 }
 
 static void
@@ -47,9 +61,11 @@ read_line(struct reading *r, struct bytes line)
 		buffer_printf(r->warnings,
 		              "%s:%d: %.*s stands above already; the first line holds\n", r->file,
 		              r->line, (int)name.len, name.at);
-	else
+	else {
+		warn_of_hash(r, name, rest);
 		(void)map_put(r->p->users, arena_lower(r->scratch, name),
 		              r->p->text + (line.at - r->p->text));
+	}
 }
 
 struct passwdfile *

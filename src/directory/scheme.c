@@ -264,6 +264,35 @@ scheme_plain(struct bytes stored, const char *fallback, struct arena *a, struct 
 	return good;
 }
 
+const char *
+scheme_wrong(struct bytes stored, const char *fallback)
+{
+	struct buffer        raw = { 0 };
+	enum scheme_written  written = WRITTEN_PLAIN;
+	struct bytes         name, rest;
+	const struct scheme *s;
+	const char          *wrong = NULL;
+
+	scheme_split(stored, fallback, &name, &rest);
+	s = scheme_of(name, &written);
+	if (s == NULL)
+		return "there is no scheme of this name";
+	if (rest.len > SCHEME_STORED_MOST)
+		return "what is stored is too long";
+	if (!read_in(s, written, rest, &raw))
+		wrong = "what is stored is not written as its scheme wants it: base64 or hex digits";
+	else if (s->check == digest_check && raw.len < s->size)
+		wrong = "what is stored is shorter than its digest";
+	else if (s->check == scheme_crypt_check && s->detail[0] == '$' && raw.len > 0 &&
+	         (raw.at[0] != '$' ||
+	          bytes_find(bytes_cut(buffer_bytes(&raw), 1, SIZE_MAX), '$') < 0))
+		wrong = "what is stored is none of crypt(5), as $6$salt$hash";
+	if (raw.len > 0)
+		explicit_bzero(raw.at, raw.len);
+	buffer_free(&raw);
+	return wrong;
+}
+
 /* ---- the quick ones ---- */
 
 static enum scheme_outcome

@@ -14,6 +14,8 @@
  * scheme_plain()  the password itself, where the scheme keeps it; false otherwise.
  * scheme_scram()  the verifier of SCRAM-SHA-1 or SCRAM-SHA-256, where that is what is stored; in base64, in the arena.
  *
+ * scheme_wrong()  why nobody can ever log in by what is stored, as far as its form shows; NULL: it may be good.  Quick.
+ *
  * Bounded:  SCHEME_MEMORY for one check, some seconds at the costliest; no threads of its own.
  */
 #ifndef DIRECTORY_SCHEME_H
@@ -32,6 +34,7 @@ enum scheme_outcome scheme_check(struct bytes stored, const char *fallback, stru
 bool scheme_make(struct bytes name, unsigned long rounds, struct bytes user, struct bytes password, struct buffer *out);
 bool scheme_plain(struct bytes stored, const char *fallback, struct arena *, struct bytes *out);
 bool scheme_scram(struct bytes stored, const char *fallback, const char *name, struct arena *, struct scheme_scram *out);
+const char *scheme_wrong(struct bytes stored, const char *fallback);
 /* The part before and behind "}"; `scheme` is the fallback where there is none. */
 void scheme_split(struct bytes stored, const char *fallback, struct bytes *scheme, struct bytes *rest);
 /* Every name, NULL at the end; how many rounds it takes, 0 0: none. */

@@ -42,7 +42,7 @@ static const struct setting rows[] = {
 	{ "introspection_url", SETTING_TEXT, AT(introspection), "", "Where it tells what a token is worth (rfc7662).", NULL, 0, 0, "0.2" },
 	{ "client_id", SETTING_TEXT, AT(id), "", "Who asks there.", NULL, 0, 0, "0.2" },
 	{ "client_secret", SETTING_TEXT, AT(secret), "", "And its password.", NULL, 0, 0, "0.2" },
-	{ "audience", SETTING_LIST, AT(audiences), "", "A token must be for one of these; any if empty.", NULL, 0, 0, "0.2" },
+	{ "audience", SETTING_LIST, AT(audiences), "", "A token must be for one of these, as its aud says; if any, for whomever it is.", NULL, 0, 0, "0.2" },
 	{ "scope", SETTING_LIST, AT(scopes), "", "What a token's scope must hold.", NULL, 0, 0, "0.2" },
 	{ "user_claim", SETTING_WORD, AT(claim), "email", "The member that says whose it is.", NULL, 0, 0, "0.2" },
 	{ "tls_ca_cert_file", SETTING_WORD, AT(authorities), "", "The authorities its certificate is trusted from; the system's if empty.", NULL, 0, 0, "0.2" },
@@ -243,6 +243,8 @@ settings_fault(const struct oauth_settings *s)
 
 	if (*s->introspection == '\0' && *s->issuer == '\0')
 		return "issuer or introspection_url is wanted";
+	if (s->audiences.count == 0)
+		return "audience is wanted: whom tokens must be for, or any for whomever they are";
 	for (size_t i = 0; i < COUNT(url); i++)
 		if (*url[i] != '\0' && strncmp(url[i], "https://", 8) != 0)
 			return "an issuer is reached by https: alone";

@@ -322,13 +322,14 @@ clerk_failed(struct clerk *c, const struct admission *a, const char *why)
 	char            reason[80];
 	uint32_t        times = 0;
 	int64_t         ms;
+	bool            lent = a->network[0] == LENT_MARK;
 
 	f->at = clock_wall();
-	cut_text(f->network, sizeof f->network, bytes_of(a->network));
+	cut_text(f->network, sizeof f->network, bytes_of(a->network + lent));
 	cut_text(f->service, sizeof f->service, bytes_of(a->service));
 	cut_text(f->why, sizeof f->why, bytes_of(why));
 	cut_text(f->user, sizeof f->user, a->user);
-	if (a->proved || excepted(w, a->peer) ||
+	if (a->proved || lent || excepted(w, a->peer) ||
 	    (ms = guard_banned(c->guard, &w->limits, bytes_of(a->network), clock_patient_ms(),
 	                       &times)) == 0)
 		return;

@@ -15,10 +15,13 @@
 #include "directory/protection.h"
 #include "role/clerk.h"
 
+/* Before the network of a client that another program speaks for (auth_socket): it is counted by itself. */
+#define LENT_MARK '@'
+
 struct admission {
 	uint64_t           account;
 	struct bytes       user;          /* as the guard counts it                    */
-	const char        *network;       /* of peer_network()                         */
+	const char        *network;       /* of peer_network(), maybe behind LENT_MARK */
 	const struct peer *peer;
 	const char        *service;       /* "imap", "submission" ...                  */
 	const struct app_password *device;/* NULL: it was the main password            */

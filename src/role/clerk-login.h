@@ -17,7 +17,7 @@ struct exchange {
 	uint32_t              index, ticket;
 	struct arena         *life;
 	struct sasl          *sasl;
-	char                  network[48];
+	char                  network[50]; /* LENT_MARK before it: as another program says */
 	char                  service[16];
 	struct peer           peer;
 	struct app_password  *device;  /* that was right; NULL: another credential  */

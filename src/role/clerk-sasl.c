@@ -151,15 +151,20 @@ secret_asked(void *ctx, struct bytes user, struct arena *a, struct bytes *out)
 
 /* ---- one-time passwords ---- */
 
-/* One exchange for a user at a time (rfc2289:9): else who listens to the first words of an answer races for the last. */
+/* One exchange for a user at a time (rfc2289:9): else who listens to the first words of an answer races for the last.
+   A stranger's holds up others of his network, and strangers while the user is at it from where he was before; never him. */
 static bool
 one_time_taken(struct exchange *mine)
 {
+	struct clerk *c = clerk_of(mine->house);
+	int64_t       now = clock_patient_ms();
 	for (struct map_place p = { 0 }; map_next(clerk_of(mine->house)->exchanges, &p);) {
 		const struct exchange *e = p.value;
 		/* One that is refused already waits for its answer and is over. */
 		if (e != mine && e->one_time && e->pause == NULL &&
-		    bytes_equal(e->counted, mine->counted))
+		    bytes_equal(e->counted, mine->counted) &&
+		    (strcmp(e->network, mine->network) == 0 ||
+		     guard_knows(c->guard, bytes_of(e->network), e->counted, now)))
 			return true;
 	}
 	return false;

@@ -84,7 +84,8 @@ guest_start(void *ctx, struct authserver *s, const struct authserver_request *q)
 	                                                .has_initial = q->has_initial,
 	                                                .initial = q->initial,
 	                                                .peer = q->peer,
-	                                                .tls = q->secured });
+	                                                .tls = q->secured,
+	                                                .lent = true });
 	link_end(l);
 }
 

@@ -30,7 +30,7 @@ static const struct setting rows[] = {
 	  "Where else a token is looked up, the value is its user: oauth:/etc/mansio/issuer.cf fetches the keys of an issuer, or asks it "
 	  "about each token (introspection); settings of its own stand in that file.", NULL, 0, 0, "0.2" },
 	{ "oauth_audience", SETTING_LIST, AT(audiences), "",
-	  "A token must be for one of these, as its aud says; any if empty.", NULL, 0, 0, "0.2" },
+	  "A token must be for one of these, as its aud says, else it is refused; if any, for whomever it is.", NULL, 0, 0, "0.2" },
 	{ "oauth_scope", SETTING_LIST, AT(scopes), "",
 	  "What a token's scope must hold, all of it.", NULL, 0, 0, "0.2" },
 	{ "oauth_user_claim", SETTING_WORD, AT(claim), "email",
@@ -110,6 +110,8 @@ source_missing(struct settings *s, const struct sasl_settings *set, enum sasl_so
 		               ? NULL
 		               : "nobody's certificate is known: set smtpd_tls_CAfile or external_login_maps";
 	case SASL_BY_ISSUER:
+		if (*set->jwks_file != '\0' && set->audiences.count == 0)
+			return "it needs to know whom tokens are for: set oauth_audience, or to any for whomever they are";
 		return *set->jwks_file != '\0' || set->tokens.count > 0
 		               ? NULL
 		               : "it needs an issuer of tokens: set oauth_token_maps or oauth_jwks_file";

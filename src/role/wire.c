@@ -187,6 +187,7 @@ word_pack_auth_start(struct buffer *b, const struct word_auth_start *w)
 	pack_bool(b, w->tls);
 	pack_bytes(b, w->binding);
 	pack_bool(b, w->plus);
+	pack_bool(b, w->lent);
 }
 
 bool
@@ -204,6 +205,7 @@ word_unpack_auth_start(struct bytes body, struct arena *life, struct word_auth_s
 	w->tls = unpack_bool(&r.fields);
 	w->binding = unpack_bytes(&r.fields);
 	w->plus = unpack_bool(&r.fields);
+	w->lent = unpack_bool(&r.fields);
 	return reader_done(&r);
 }
 

@@ -177,6 +177,7 @@ struct word_auth_start {
 	bool tls;
 	struct bytes binding;          /* for tls_channel_read(), "" none        */
 	bool plus;                     /* a mechanism that binds was offered     */
+	bool lent;                     /* for another program, which says of whom: see auth_socket */
 };
 BODY(auth_start)
 enum auth_answer { AUTH_OK, AUTH_BAD, AUTH_SYNTAX, AUTH_NO_MECHANISM, AUTH_LATER, AUTH_DISABLED };

@@ -290,7 +290,8 @@ audience_right(const struct token_rules *r, const json_t *claims)
 {
 	const json_t *aud = json_object_get(claims, "aud");
 
-	if (r->audiences.count == 0)
+	/* Else a token made for any program of this issuer would open mail. */
+	if (list_has(&r->audiences, "any"))
 		return true;
 	if (json_is_string(aud))
 		return list_has(&r->audiences, json_string_value(aud));

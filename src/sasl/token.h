@@ -12,7 +12,7 @@
  *                    issuer; "" it does not.
  * token_introspected()  the answer of an introspection endpoint, by the same rules.
  *
- * A token must be of the issuer, for one of the audiences (where some are said), have every scope asked for,
+ * A token must be of the issuer, for one of the audiences (none are said: nobody's; "any": whoever's), have every scope asked for,
  * and its time must have come and not be over, give or take a minute.  RS256, ES256 and EdDSA alone: what a token
  * says of its algorithm must fit the key.
  *

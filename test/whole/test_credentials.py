@@ -4,6 +4,7 @@
     MANSIO=build/src/mansio python3 -m pytest test/whole/test_credentials.py
 """
 
+import base64
 import os
 import pathlib
 import signal
@@ -126,6 +127,23 @@ def test_files_are_checked_with_the_settings(tmp_path, users):
             done = subprocess.run([os.environ["MANSIO"], "-c", bad, "config", "check"], capture_output=True, text=True)
             assert (done.returncode == 0) == (said is None), done.stderr + done.stdout
             assert said is None or said in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_hashes_nobody_can_log_in_by_are_told_with_their_line(tmp_path):
+    """The others of the file log in: it is a warning."""
+    file, ldap = tmp_path / "users", tmp_path / "ldap.cf"
+    file.write_text("eva:{PLAIN}x\nadam:{SHA513}x\nkain:{SSHA}!!!\nabel:{SHA256}AAAA\nseth:{SHA512-CRYPT}nothing\nlocked:*\nset:{SHA}"
+                    + base64.b64encode(bytes(20)).decode() + "\n")
+    ldap.write_text("hosts = 127.0.0.1\nbase = dc=example\nauth_bind = yes\npass_filter = (uid=%u)\n")
+    with village() as house:
+        bad = tmp_path / "main.cf"
+        bad.write_text(house.config.read_text() + f"auth_backends = directory passwd-file:{file} ldap:{ldap}\n")
+        done = subprocess.run([os.environ["MANSIO"], "-c", bad, "config", "check"], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert f"{file}:2: adam cannot log in: there is no scheme" in said and f"{file}:3: kain cannot log in" in said
+    assert f"{file}:4: abel cannot log in: what is stored is shorter" in said and f"{file}:5: seth cannot log in" in said
+    assert said.count("cannot log in") == 4, said
+    assert f"{ldap}: auth_bind = yes: the server compares and tells no password" in said
 
 
 class Unix:

@@ -396,6 +396,24 @@ def test_R263_dovecots_auth_protocol(tmp_path):
             wait_for(lambda: t.ask("AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain("jack@example.com", PASSWORD)).startswith("OK") or t.say("CANCEL\t1"))
 
 
+def test_a_program_that_asks_for_others_bans_nobody(tmp_path):
+    """Whoever may use the socket says where its clients are; for what it asks, the failures count."""
+    tmp_path.chmod(0o755)
+    path = tmp_path / "auth"
+    with Village("jack", auth_socket=str(path), auth_socket_mode="0666", **GUARDED) as house:
+        wait_for(path.exists)
+        with Talk(path) as t:
+            t.say("VERSION\t1\t1", "CPID\t4711")
+            for n in range(1, 6):
+                said = t.ask(f"AUTH\t{n}\tPLAIN\tservice=smtp\trip=127.0.0.77\tsecured\tresp=" + plain("jack@example.com", "wrong"))
+                assert said.startswith("FAIL")
+        assert json.loads(house.command("auth", "bans", "--json").stdout or "[]") == []
+        assert "BYE" not in refusal(house, "imap", "127.0.0.77")
+        assert imap_login(house, PASSWORD, source="127.0.0.77") is True
+        rows = json.loads(house.command("auth", "failures", "--network", "127.0.0.77", "--json").stdout)
+        assert rows and {r["network"] for r in rows} == {"127.0.0.77"}
+
+
 POSTFIX = """\
 compatibility_level = 3.6
 queue_directory = {d}/queue

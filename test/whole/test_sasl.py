@@ -47,14 +47,14 @@ class Talk:
 
     PORT = {"smtp": "submissions", "imap": "imaps", "pop3": "pop3s"}
 
-    def __init__(self, house, service, cert=None, version=None):
+    def __init__(self, house, service, cert=None, version=None, source="127.0.0.1"):
         self.service = service
         context = trusting()
         if cert:
             context.load_cert_chain(*cert)
         if version:
             context.maximum_version = version
-        raw = socket.create_connection(("127.0.0.1", house.ports[self.PORT[service]]), timeout=PATIENCE)
+        raw = socket.create_connection(("127.0.0.1", house.ports[self.PORT[service]]), timeout=PATIENCE, source_address=(source, 0))
         self.sock = context.wrap_socket(raw, server_hostname="mail.example.com")
         self.file = self.sock.makefile("rwb")
         self.hello = self.file.readline()
@@ -341,8 +341,15 @@ def test_one_time_passwords_work_once(house):
         one.say("a AUTHENTICATE OTP " + b64("\0jack@example.com"))
         assert one.line().startswith("+ ")
         assert two.later(two.auth("OTP", initial="\0jack@example.com")[0])
+        # A stranger elsewhere who begins and says no more does not hold up the owner.
+        with Talk(house, "imap", source="127.0.0.44") as elsewhere:
+            assert elsewhere.later(elsewhere.auth("OTP", initial="\0jack@example.com")[0]), "jack is at it where he was before"
         one.say("*")
         assert one.line().startswith("a BAD")
+    with Talk(house, "imap", source="127.0.0.44") as stranger, Talk(house, "imap") as owner:
+        stranger.say("a AUTHENTICATE OTP " + b64("\0jack@example.com"))
+        assert stranger.line().startswith("+ ")
+        assert owner.good(owner.auth("OTP", otp(phrase), initial="\0jack@example.com")[0])
     house.command("account", "one-time", "delete", "jack@example.com")
     with Talk(house, "imap") as t:
         assert t.wrong(t.auth("OTP", otp(phrase) and b"hex:0123456789abcdef", initial="\0jack@example.com")[0])
@@ -455,7 +462,7 @@ def test_tokens_of_an_issuer(tmp_path):
             for why, token in [
                     ("of a key that is not its", other.token()), ("of its key, by name", other.token(head={"kid": "rsa"})),
                     ("no algorithm", issuer.token(head={"alg": "none"})), ("over", issuer.token(exp=now - 100)),
-                    ("for ever", issuer.token(exp=None)), ("to come", issuer.token(nbf=now + 300)), ("for others", issuer.token(aud="other")),
+                    ("for ever", issuer.token(exp=None)), ("to come", issuer.token(nbf=now + 300)), ("for others", issuer.token(aud="other")), ("for nobody said", issuer.token(aud=None)),
                     ("another's", issuer.token(iss="https://evil.example.com")), ("no scope", issuer.token(scope="openid")),
                     ("not verified", issuer.token(email_verified=False)), ("nobody's", issuer.token(email="nobody@example.com")),
                     ("jill's, for jack", issuer.token(email="jill@example.com")), ("opaque", "abc.def"),
@@ -560,7 +567,7 @@ def test_opaque_tokens_are_asked_about(tmp_path):
     provider = Provider(tmp_path)
     tmp_path.chmod(0o755)
     cf = tmp_path / "issuer.cf"
-    cf.write_text(f"introspection_url = {provider.url}/introspect\nclient_id = mansio\nclient_secret = s3cret\nuser_claim = username\n"
+    cf.write_text(f"introspection_url = {provider.url}/introspect\nclient_id = mansio\nclient_secret = s3cret\nuser_claim = username\naudience = any\n"
                   f"tls_ca_cert_file = {tmp_path}/https.pem\n")
     provider.active["opaque-1"] = {"active": True, "username": "jack@example.com"}
     try:
@@ -662,6 +669,7 @@ def test_R266_the_strings_of_a_login_by_hand():
     ({"sasl_mechanisms": "PLAIN EXTERNAL"}, "nobody could log in by EXTERNAL: it needs a certificate of the client: set smtpd_tls_ask_ccert = yes"),
     ({"sasl_mechanisms": "PLAIN EXTERNAL", "smtpd_tls_ask_ccert": "yes"}, "set smtpd_tls_CAfile or external_login_maps"),
     ({"sasl_mechanisms": "OAUTHBEARER"}, "nobody could log in by OAUTHBEARER: it needs"),
+    ({"sasl_mechanisms": "OAUTHBEARER", "oauth_jwks_file": "/etc/jwks"}, "set oauth_audience"),
     ({"sasl_mechanisms": "ANONYMOUS"}, "set anonymous_login_user"),
     ({"imap/auth_mechanisms": "XOAUTH2"}, "imap/auth_mechanisms: nobody could log in by XOAUTH2"),
     ({"smtpd_sasl_mechanism_list": "PLAIN, SKEY"}, "SKEY is not a mechanism of this server"),

@@ -111,10 +111,13 @@ def test_mail_for_a_user_of_a_passwd_file_who_has_never_logged_in(tmp_path):
         with reader(house, "eva@example.com", "geheim") as c:
             assert c.select("INBOX")[1] == [b"1"]
         assert "eva@example.com is a user of passwd-file" in house.command("address", "test", "eva@example.com").stdout
+        phone = house.command("account", "app-password", "add", "eva@example.com", "phone").stdout.strip()
+        assert imap_login(house, phone, "eva@example.com") is True
         # The file forgets her: no mail comes any more, and what she has stays.
         users.write_text(f"bare:{pw('SSHA')}::::::\n")
         wait_for(lambda: rcpt(house, "eva@example.com")[0] == 550)
         assert NO in imap_login(house, "geheim", "eva@example.com")
+        assert NO in imap_login(house, phone, "eva@example.com"), "her app passwords end with her"
         users.write_text(line)
         wait_for(lambda: rcpt(house, "eva@example.com")[0] == 250)
         with reader(house, "eva@example.com", "geheim") as c:
@@ -216,7 +219,7 @@ def test_certificates_and_tokens_of_users_whom_a_back_end_alone_knows(place):  #
     issuer = Issuer(keys)
     (keys / "jwks.json").write_text(json.dumps({"keys": [issuer.jwk]}))
     with Village("jack", auth_backends=f"directory sql:{cf}", table_cache_time="0", sasl_mechanisms="PLAIN EXTERNAL OAUTHBEARER",
-                 smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile=keys / "ca.pem", oauth_jwks_file=keys / "jwks.json", **QUIET) as house:
+                 smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile=keys / "ca.pem", oauth_jwks_file=keys / "jwks.json", oauth_audience="any", **QUIET) as house:
         def shown(name):
             with Talk(house, "imap", certificate[name]) as t:
                 return t.auth("EXTERNAL", b"")[0], t

@@ -25,6 +25,9 @@ static const char payload[] = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogI
 	"eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ." \
 	"DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
 
+/* These examples say nobody they are for. */
+static const char *const anybody[] = { "any" };
+
 static void
 test_signed(void **state)
 {
@@ -54,7 +57,7 @@ test_signed(void **state)
 	HOLDS("keys", k != NULL);
 	HOLDS("the payload of both", strstr(RS256, payload) != NULL);
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct token_rules r = { .issuer = rows[i].issuer, .claim = rows[i].claim, .now = rows[i].now };
+		struct token_rules r = { .issuer = rows[i].issuer, .audiences = { anybody, 1 }, .claim = rows[i].claim, .now = rows[i].now };
 		struct bytes       user = BYTES("");
 		const char        *why = "";
 		bool               unknown;
@@ -73,7 +76,7 @@ static void
 test_one_bit_off(void **state)
 {
 	struct token_keys *k = token_keys_open(bytes_of(keys));
-	struct token_rules r = { .issuer = "joe", .claim = "iss", .now = 1300819000 };
+	struct token_rules r = { .issuer = "joe", .audiences = { anybody, 1 }, .claim = "iss", .now = 1300819000 };
 	struct arena      *a = arena_open(NULL);
 	struct bytes       user;
 	const char        *why;
@@ -101,6 +104,7 @@ test_introspected(void **state)
 		{ "a list of audiences", "{\"active\":true,\"email\":\"jack@example.com\",\"scope\":\"mail\",\"aud\":[\"x\",\"mansio\"]}", SASL_PROVED },
 		{ "scp", "{\"active\":true,\"email\":\"jack@example.com\",\"scp\":[\"mail\"],\"aud\":\"mansio\"}", SASL_PROVED },
 		{ "not active", "{\"active\":false}", SASL_REFUSED },
+		{ "for nobody said", "{\"active\":true,\"email\":\"jack@example.com\",\"scope\":\"mail\"}", SASL_REFUSED },
 		{ "for another", "{\"active\":true,\"email\":\"jack@example.com\",\"scope\":\"mail\",\"aud\":\"other\"}", SASL_REFUSED },
 		{ "scope in part", "{\"active\":true,\"email\":\"jack@example.com\",\"scope\":\"mailing\",\"aud\":\"mansio\"}", SASL_REFUSED },
 		{ "over", "{\"active\":true,\"email\":\"jack@example.com\",\"scope\":\"mail\",\"aud\":\"mansio\",\"exp\":900}", SASL_REFUSED },
