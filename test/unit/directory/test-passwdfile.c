@@ -8,7 +8,7 @@ static const char text[] =
 	"# users\n"
 	"user:{plain}pass:1000:1000::/home/user::userdb_mail=maildir:~/Maildir allow_nets=192.168.0.0/24\n"
 	"\n"
-	"Jack@Example.com:{SSHA}x==:::::\n"
+	"Jack@Example.com:{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=:::::\n"
 	"jill@example.com:$6$a$b:::::: userdb_quota_rule=*:storage=1G nopassword user=JILL\r\n"
 	"user:{plain}other\n"
 	"bare:{PLAIN}secret";
@@ -21,7 +21,7 @@ test_found(void **state)
 	} rows[] = {
 		{ "all of it", "user", "{plain}pass",
 		  "uid=1000\ngid=1000\nhome=/home/user\nmail=maildir:~/Maildir\nallow_nets=192.168.0.0/24\n" },
-		{ "in any case", "jack@EXAMPLE.com", "{SSHA}x==", "" },
+		{ "in any case", "jack@EXAMPLE.com", "{SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "" },
 		{ "CRLF, words alone, and colons in a field", "jill@example.com", "$6$a$b",
 		  "quota_rule=*:storage=1G\nnopassword=yes\nuser=JILL\n" },
 		{ "a line without an end", "bare", "{PLAIN}secret", "" },
