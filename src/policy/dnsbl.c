@@ -94,6 +94,12 @@ dnsbl_parse(struct bytes word, struct dnsbl *out, const char **wrong)
 }
 
 bool
+dnsbl_refused(struct bytes address)
+{
+	return address.len == 4 && bytes_starts(address, BYTES("\x7f\xff\xff"));
+}
+
+bool
 dnsbl_counts(const struct dnsbl *list, struct bytes address)
 {
 	unsigned char raw[4];
@@ -102,7 +108,7 @@ dnsbl_counts(const struct dnsbl *list, struct bytes address)
 	if (address.len != sizeof raw)
 		return false;
 	memcpy(raw, address.at, sizeof raw);
-	return list->filter.len == 0 || filter(&s, raw);
+	return list->filter.len == 0 ? !dnsbl_refused(address) : filter(&s, raw);
 }
 
 struct bytes

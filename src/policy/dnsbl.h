@@ -7,7 +7,10 @@
  * answers count.  A filter is four parts by dots, each a number or [number;from..to;...].
  *
  * dnsbl_parse()    the domain and the filter of such a word; false, with what would be right in *wrong.
- * dnsbl_counts()   whether this address, of an A record, is one the list was asked for.  Without a filter any is.
+ * dnsbl_counts()   whether this address, of an A record, is one the list was asked for.  Without a filter any is
+ *     but what dnsbl_refused() knows.
+ * dnsbl_refused()  whether it says that the list does not answer to us: lists say 127.255.255.0/24 to who asks through a
+ *     public resolver or too often, of every address, and that must not become a refusal of all mail.
  * dnsbl_address()  the name under which the list has an address: its reversed octets or nibbles before the
  *     domain (rfc5782:2.1, rfc5782:2.4).
  * dnsbl_name()     the same of a name (rfc5782:3.1); empty when that is no host's name or too long.
@@ -25,6 +28,7 @@ struct dnsbl {
 };
 bool dnsbl_parse(struct bytes word, struct dnsbl *out, const char **wrong);
 bool dnsbl_counts(const struct dnsbl *, struct bytes address);
+bool dnsbl_refused(struct bytes address);
 struct bytes dnsbl_address(struct arena *, const struct dnsbl *, const struct peer *);
 struct bytes dnsbl_name(struct arena *, const struct dnsbl *, struct bytes name);
 

@@ -63,17 +63,25 @@ name_in(struct rule_work *w, const struct dnsbl *list, const struct subject *s)
 }
 
 static bool
-counts(const struct dnsbl *list, struct bytes value)
+counts(struct rule_work *w, const struct dnsbl *list, struct bytes value)
 {
 	struct witnessed one;
 	unsigned char    raw[4];
+	struct bytes     address = { (const char *)raw, sizeof raw };
 	char             text[INET_ADDRSTRLEN];
 
-	while (witness_next(&value, &one))
-		if (bytes_string(one.text, text, sizeof text) &&
-		    inet_pton(AF_INET, text, raw) == 1 &&
-		    dnsbl_counts(list, (struct bytes){ (const char *)raw, sizeof raw }))
+	while (witness_next(&value, &one)) {
+		if (!bytes_string(one.text, text, sizeof text) ||
+		    inet_pton(AF_INET, text, raw) != 1)
+			continue;
+		if (dnsbl_counts(list, address))
 			return true;
+		if (dnsbl_refused(address))
+			rule_note(
+				w, "warn",
+				"%s does not answer to us, it says %s: ask it through a resolver of your own",
+				rule_shown(w, list->domain), text);
+	}
 	return false;
 }
 
@@ -90,7 +98,7 @@ ask_list(struct rule_work *w, const struct dnsbl *list, struct bytes name)
 		          rule_shown(w, value));
 	if (a != RULE_ANSWER_FOUND)
 		return a;
-	return counts(list, value) ? RULE_ANSWER_FOUND : RULE_ANSWER_NONE;
+	return counts(w, list, value) ? RULE_ANSWER_FOUND : RULE_ANSWER_NONE;
 }
 
 /*

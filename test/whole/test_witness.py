@@ -155,6 +155,14 @@ def test_a_dead_list_is_left_alone_and_refuses_nobody():
     names.close()
 
 
+def test_T21_a_list_that_does_not_answer_to_us_refuses_nobody():
+    names = Names(lambda name, kind: "127.255.255.254" if name.endswith("public.example") and kind == 1 else "")
+    with house(f"{FINAL}, reject_rbl_client public.example", dns_resolver=f"127.0.0.1:{names.port}") as h:
+        assert rcpt(h, client="127.0.0.40").startswith("250")
+        wait_for(lambda: "public.example does not answer to us, it says 127.255.255.254" in h.text())
+    names.close()
+
+
 def test_lists_are_asked_at_once():
     """Each is answered only when all have been asked: who asks one after another waits in vain."""
     lists, seen, all_there = ["a.example", "b.example", "c.example", "d.example"], set(), threading.Event()

@@ -21,6 +21,9 @@ test_filters(void **state)
 	static const struct { const char *why, *word, *address; bool counts; } cases[] = {
 		{ "no filter: any answer", "zen.example", "127.0.0.2", true },
 		{ "no filter: not only of loopback", "zen.example", "192.0.2.1", true },
+		{ "T21: it does not answer to us", "zen.example", "127.255.255.254", false },
+		{ "T21: asked for by name", "zen.example=127.255.255.254", "127.255.255.254", true },
+		{ "beside those", "zen.example", "127.255.254.254", true },
 		{ "an address", "zen.example=127.0.0.4", "127.0.0.4", true },
 		{ "another", "zen.example=127.0.0.4", "127.0.0.5", false },
 		{ "a list of numbers", "zen.example=127.0.0.[2;4]", "127.0.0.2", true },
