@@ -314,11 +314,23 @@ rule_ask(struct rule_work *w, enum rule_question_kind kind, const char *name, st
  * Lists
  */
 
+/* A rule that lets it go on without a word is told of, too: it was asked. */
+static void
+tell_of_nothing(struct rule_work *w, const char *name, size_t told)
+{
+	struct bytes said = bytes_cut(buffer_bytes(w->trace), told, w->trace->len);
+	const char  *word = arena_printf(w->life, "%s: ", name);
+
+	if (bytes_search(said, bytes_of(word)) < 0)
+		rule_tell(w, "%s: has no objection", name);
+}
+
 static enum rule_result
 ask_step(struct rule_work *w, const struct rule_step *s)
 {
 	enum rule_result r;
 	const char      *before = w->rule;
+	size_t           told = w->trace != NULL ? w->trace->len : 0;
 
 	if (++w->steps > RULE_STEPS_MOST)
 		return rule_misconfigured(w, "too many rules are asked");
@@ -328,6 +340,8 @@ ask_step(struct rule_work *w, const struct rule_step *s)
 		r = rule_list_ask(w, s->class);
 	} else
 		r = s->rule->run(w, s);
+	if (r == RULE_DUNNO && s->class == NULL && w->trace != NULL)
+		tell_of_nothing(w, s->name, told);
 	w->rule = before;
 	return r;
 }

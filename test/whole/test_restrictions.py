@@ -133,7 +133,7 @@ def test_explain_tells_each_rule_and_sends_nothing(house):
     before = house.count("message-id=")
     done = house.command("policy", "explain", "--client", "203.0.113.9", "--helo", "c.example.org", "--from", "a@x.example", "--to", "x@elsewhere.example", check=False)
     assert done.returncode == 1
-    for line in ("at RCPT", "smtpd_sender_restrictions:", "permit_sasl_authenticated: nobody has logged in", "smtpd_relay_restrictions:",
+    for line in ("at RCPT", "smtpd_sender_restrictions:", "reject_non_fqdn_sender: has no objection", "check_sender_access: has no objection", "permit_sasl_authenticated: nobody has logged in", "smtpd_relay_restrictions:",
                  "refused by reject_unauth_destination of smtpd_relay_restrictions: 554 5.7.1 <x@elsewhere.example>: Relay access denied"):
         assert line in done.stdout, done.stdout
     assert "nothing refuses it" in house.command("policy", "explain", "--client", "192.0.2.9", "--from", "a@x.example", "--to", "x@elsewhere.example").stdout
