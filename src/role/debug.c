@@ -37,6 +37,8 @@ debug_peer_wrong(const char *peer)
 		return "write an address, a network, a name, a domain or a user";
 	if (strchr(peer, '@') != NULL)
 		return NULL;
+	if (*peer == '/')
+		return "a file is not read here: write what is in it";
 	if (strpbrk(peer, "/:") != NULL && !network_parse(bytes_of(peer), &net, &wrong))
 		return wrong;
 	return NULL;

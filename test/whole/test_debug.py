@@ -138,3 +138,8 @@ def test_R177_debug_peer_list_stays_and_its_level_shows_letters(house):
     wait_for(lambda: "seen-by-level-three" in house.text())
     house.write_settings(debug_peer_list="192.0.2.0/40")
     assert "debug_peer_list" in house.command("config", "check", check=False).stderr
+
+
+def test_a_file_of_peers_is_said_not_to_be_read(house):
+    done = house.command("config", "set", "debug_peer_list=/etc/mansio/peers", check=False)
+    assert done.returncode != 0 and "a file is not read here: write what is in it" in done.stdout + done.stderr
