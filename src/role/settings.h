@@ -74,6 +74,8 @@ bool auth_socket_rights(const struct common_settings *, uint32_t *mode, uint32_t
 
 /* Whether a service is among the protocols that are spoken; SMTP and submission always are. */
 bool house_speaks(const struct common_settings *, enum listener_service);
+/* What stands in `protocols` for it; NULL: it is always spoken. */
+const char *house_protocol(enum listener_service);
 
 /* Whether a back end of credentials is PAM. */
 bool house_needs_pam(const struct common_settings *);
@@ -86,6 +88,8 @@ bool house_is_set(const struct settings *, const char *name);
 struct settings *house_settings_read(struct bytes text, const char *file,
                                      struct buffer *errors, struct buffer *warnings);
 void house_settings_origin(struct settings *, struct buffer *text);
+/* The first word of such a file; false with errno, 0 when there is none. */
+bool house_origin_read(const char *path, struct buffer *out);
 bool house_settings_check(struct settings *, const char *file, struct buffer *errors, struct buffer *warnings);
 
 #endif

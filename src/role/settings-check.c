@@ -1,0 +1,768 @@
+/*
+ * settings-check -- what is wrong with settings though each row is good by itself (settings.h)
+ */
+#include "role/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "channel/listener.h"
+#include "dns/resolver.h"
+#include "policy/checks.h"
+#include "role/clerk.h"
+#include "role/debug.h"
+#include "role/keeper.h"
+#include "role/policy.h"
+#include "role/tls-settings.h"
+#include "smtp/receiver/settings.h"
+#include "store/location.h"
+#include "store/mbox-lock.h"
+
+/* Room for the struct of any table. */
+static size_t
+table_room(const struct setting_table *t)
+{
+	size_t room = 0;
+
+	for (size_t i = 0; i < t->count; i++)
+		if (t->row[i].where + sizeof(struct setting_list) > room)
+			room = t->row[i].where + sizeof(struct setting_list);
+	return room;
+}
+
+static bool
+check_table(struct settings *s, const struct setting_table *t, const char *listener,
+            struct buffer *errors)
+{
+	void *into = memory_take(table_room(t));
+	bool  good = settings_fill(s, t, listener, into, errors);
+
+	memory_free(into);
+	return good;
+}
+
+static bool
+has_own(const struct settings *s, const char *listener)
+{
+	size_t               n = strlen(listener);
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strncmp(e.name, listener, n) == 0 && e.name[n] == '/')
+			return true;
+	return false;
+}
+
+/* Complaints about what rows alone cannot know. */
+struct check {
+	struct settings *settings;
+	const char      *file;
+	struct buffer   *errors, *warnings;
+	bool             good;
+	struct listeners listeners;
+};
+
+static __attribute__((format(printf, 3, 4))) void
+complain(struct check *c, int line, const char *form, ...)
+{
+	va_list list;
+
+	c->good = false;
+	buffer_printf(c->errors, line > 0 ? "%s:%d: " : "%s: ", c->file, line);
+	va_start(list, form);
+	buffer_vprintf(c->errors, form, list);
+	va_end(list);
+	buffer_add_char(c->errors, '\n');
+}
+
+static int
+line_of(const struct settings *s, const char *name)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0)
+			return e.line;
+	return 0;
+}
+
+/* What is as it may be, and hardly what was meant. */
+static __attribute__((format(printf, 3, 4))) void
+advise(struct check *c, const char *setting, const char *form, ...)
+{
+	int     line = line_of(c->settings, setting);
+	va_list list;
+
+	buffer_printf(c->warnings, line > 0 ? "%s:%d: " : "%s: ", c->file, line);
+	va_start(list, form);
+	buffer_vprintf(c->warnings, form, list);
+	va_end(list);
+	buffer_add_char(c->warnings, '\n');
+}
+
+static void
+check_names(struct check *c)
+{
+	struct clerk_settings clerk;
+	const char           *wrong = NULL;
+
+	if (settings_fill(c->settings, &clerk_setting_table, NULL, &clerk, c->errors))
+		wrong = credential_format_wrong(clerk.username_format);
+	else
+		c->good = false;
+	if (wrong != NULL)
+		complain(c, line_of(c->settings, "auth_username_format"),
+		         "auth_username_format = %s: %s", clerk.username_format, wrong);
+}
+
+static void
+check_backends(struct check *c, const struct common_settings *common)
+{
+	struct credential_backend b;
+	const char               *wrong;
+	char                      path[256];
+
+	for (size_t i = 0; i < common->auth_backends.count; i++)
+		if ((wrong = credential_backend_parse(common->auth_backends.item[i], &b)) != NULL)
+			complain(c, line_of(c->settings, "auth_backends"), "auth_backends = %s: %s",
+			         common->auth_backends.item[i], wrong);
+		else if (b.kind == CREDENTIAL_PAM) {
+			/* Where there is none, PAM refuses everybody. */
+			(void)snprintf(path, sizeof path, "/etc/pam.d/%s", b.argument);
+			if (access(path, F_OK) < 0 && access("/etc/pam.conf", F_OK) < 0)
+				complain(
+					c, line_of(c->settings, "auth_backends"),
+					"auth_backends = %s: there is no %s; write what PAM is to do there, "
+					"or name another service",
+					common->auth_backends.item[i], path);
+		}
+}
+
+static void
+check_protocols(struct check *c, const struct common_settings *common)
+{
+	for (size_t i = 0; i < common->protocols.count; i++) {
+		const char *name = common->protocols.item[i];
+		bool        known = strcmp(name, "none") == 0 && common->protocols.count == 1;
+		for (enum listener_service l = 0; l < LISTEN_SERVICES && !known; l++)
+			known = house_protocol(l) != NULL &&
+			        bytes_is(bytes_of(name), house_protocol(l));
+		if (!known)
+			complain(
+				c, line_of(c->settings, "protocols"),
+				"protocols = %s: write imap, pop3, lmtp, or none alone; SMTP and "
+				"submission are turned off by an empty listen_smtp and listen_submission",
+				name);
+	}
+}
+
+static void
+complain_of_listener(void *ctx, const char *setting, const char *why)
+{
+	struct check *c = ctx;
+
+	complain(c, line_of(c->settings, setting), "%s: %s", setting, why);
+}
+
+/* submission/NAME is for a listener we have. */
+static void
+check_listeners(struct check *c)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(c->settings, i, &e); i++) {
+		const char *slash = strchr(e.name, '/');
+		bool        known = slash == NULL;
+		known = known ||
+		        listener_place(&c->listeners,
+		                       (struct bytes){ e.name, (size_t)(slash - e.name) }) <
+		                c->listeners.count;
+		if (!known)
+			complain(c, e.line,
+			         "%s: there is no such listener; there are smtp, submission, "
+			         "submissions, lmtp, imap, imaps, pop3, pop3s and those that "
+			         "listeners names",
+			         e.name);
+	}
+}
+
+static void
+check_protocol_words(struct check *c, const struct common_settings *common)
+{
+	static const char *const words[] = { "all", "ipv4", "ipv6" };
+
+	for (size_t i = 0; i < common->inet_protocols.count; i++) {
+		bool known = false;
+		for (size_t n = 0; n < COUNT(words); n++)
+			known = known ||
+			        bytes_is(bytes_of(common->inet_protocols.item[i]), words[n]);
+		if (!known)
+			complain(c, line_of(c->settings, "inet_protocols"),
+			         "inet_protocols = %s: write all, ipv4, ipv6, or the last two",
+			         common->inet_protocols.item[i]);
+	}
+	if (common->inet_protocols.count == 0 || common->inet_interfaces.count == 0)
+		complain(c,
+		         line_of(c->settings, common->inet_protocols.count == 0
+		                                      ? "inet_protocols"
+		                                      : "inet_interfaces"),
+		         "inet_interfaces and inet_protocols cannot be empty: write all");
+}
+
+/* Where a service listens. */
+static void
+check_addresses(struct check *c, const struct common_settings *common)
+{
+	char name[32];
+
+	for (size_t l = 0; l < LISTEN_SERVICES; l++)
+		for (size_t i = 0; i < common->listen[l].count; i++) {
+			const char *address = common->listen[l].item[i];
+			if (listener_address(address))
+				continue;
+			(void)snprintf(name, sizeof name, "listen_%s", listener_names[l]);
+			complain(c, line_of(c->settings, name),
+			         "%s = %s: write an address and a port, as 127.0.0.1:25, [::1]:25 "
+			         "or *:25, or unix:/path",
+			         name, address);
+		}
+}
+
+static void
+check_location(struct check *c, const struct common_settings *common)
+{
+	struct arena *scratch = arena_open(NULL);
+	const char   *wrong = location_complain(common->mail_location, common->mail_home, scratch);
+
+	if (wrong != NULL)
+		complain(c, line_of(c->settings, "mail_location"), "mail_location = %s: %s",
+		         common->mail_location, wrong);
+	arena_close(&scratch);
+	for (size_t i = 0; i < common->mail_location_directories.count; i++)
+		if (common->mail_location_directories.item[i][0] != '/')
+			complain(c, line_of(c->settings, "mail_location_directories"),
+			         "mail_location_directories = %s: write an absolute path",
+			         common->mail_location_directories.item[i]);
+}
+
+/* Where virtual users' mail lies, and whose it is. */
+static void
+check_virtual(struct check *c, const struct common_settings *common)
+{
+	static const char *const owners[] = { "virtual_uid_maps", "virtual_gid_maps",
+		                              "virtual_minimum_uid" };
+	struct bytes             base = bytes_of(common->virtual_mailbox_base);
+
+	if (base.len > 0 && (base.at[0] != '/' || base.len == 1 || strstr(base.at, "..") != NULL ||
+	                     strpbrk(base.at, ":~%") != NULL))
+		complain(c, line_of(c->settings, "virtual_mailbox_base"),
+		         "virtual_mailbox_base = %s: write an absolute path, as /var/mail/vhosts",
+		         common->virtual_mailbox_base);
+	if (base.len > 0 && *common->mail_location != '\0')
+		advise(c, "virtual_mailbox_base",
+		       "virtual_mailbox_base = %s: mail_location = %s says where mailboxes lie, and holds",
+		       common->virtual_mailbox_base, common->mail_location);
+	for (size_t i = 0; i < COUNT(owners); i++)
+		if (house_is_set(c->settings, owners[i]))
+			advise(c, owners[i],
+			       "%s is read and cannot be obeyed: mailboxes of virtual users belong to "
+			       "the account of the keepers, %s-keeper; what is there already is to be "
+			       "given to it: chown -R %s-keeper %s",
+			       owners[i], common->mail_owner, common->mail_owner,
+			       base.len > 0 ? base.at : "DIRECTORY");
+}
+
+/* Where operating-system users' mail lies. */
+static void
+check_users(struct check *c, const struct common_settings *common)
+{
+	if (common->mail_spool_directory[0] != '/')
+		complain(c, line_of(c->settings, "mail_spool_directory"),
+		         "mail_spool_directory = %s: write an absolute path, as /var/mail",
+		         common->mail_spool_directory);
+	if (common->home_mailbox[0] == '/' || strstr(common->home_mailbox, "..") != NULL ||
+	    strpbrk(common->home_mailbox, ":~%") != NULL)
+		complain(
+			c, line_of(c->settings, "home_mailbox"),
+			"home_mailbox = %s: write a name in the home, as Maildir/ (with the slash, a "
+			"Maildir) or Mailbox (a file)",
+			common->home_mailbox);
+}
+
+/* The rows of a keeper that name locks. */
+static void
+check_locks(struct check *c)
+{
+	struct keeper_settings keeper;
+	const char            *name[] = { "mbox_read_locks", "mbox_write_locks" };
+
+	if (!settings_fill(c->settings, &keeper_setting_table, NULL, &keeper, c->errors)) {
+		c->good = false;
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		const struct setting_list *list = i == 0 ? &keeper.read_locks : &keeper.write_locks;
+		if (!mbox_lock_order(i == 1, list->item, list->count))
+			complain(
+				c, line_of(c->settings, name[i]),
+				"%s: write some of dotlock, fcntl and flock, in the order they are taken",
+				name[i]);
+	}
+}
+
+/* rfc9738:3 asks for 1000 at least. */
+static void
+check_limits(struct check *c)
+{
+	struct imap_settings imap;
+
+	if (!settings_fill(c->settings, &imap_setting_table, NULL, &imap, c->errors)) {
+		c->good = false;
+		return;
+	}
+	const struct {
+		const char *name;
+		int64_t     value;
+	} limit[] = { { "imap_message_limit", imap.message_limit },
+		      { "imap_save_limit", imap.save_limit } };
+	for (size_t i = 0; i < COUNT(limit); i++)
+		if (limit[i].value > 0 && limit[i].value < 1000)
+			complain(c, line_of(c->settings, limit[i].name),
+			         "%s = %lld: write 1000 or more, or 0 for no limit", limit[i].name,
+			         (long long)limit[i].value);
+}
+
+/* An account must have room for the largest letter. */
+static void
+check_sizes(struct check *c)
+{
+	struct keeper_settings   keeper;
+	struct receiver_settings receiver;
+	const char              *name = "quota_storage";
+
+	if (!settings_fill(c->settings, &keeper_setting_table, NULL, &keeper, c->errors) ||
+	    !settings_fill(c->settings, &receiver_setting_table, NULL, &receiver, c->errors)) {
+		c->good = false;
+		return;
+	}
+	for (size_t i = 0; i < receiver.account_limits.count; i++) {
+		struct spending most;
+		struct bytes    who;
+
+		if (!spending_entry(bytes_of(receiver.account_limits.item[i]), &who, &most))
+			complain(
+				c, line_of(c->settings, "smtpd_account_limits"),
+				"smtpd_account_limits: %s: write jack@example.com=HOUR/DAY, two numbers of "
+				"recipients",
+				receiver.account_limits.item[i]);
+	}
+	if (line_of(c->settings, name) == 0)
+		name = "mailbox_size_limit";
+	if (keeper.quota_storage > 0 && receiver.message_size > keeper.quota_storage)
+		complain(
+			c, line_of(c->settings, name),
+			"%s = %lld is less than message_size_limit, %lld: no account would hold the largest "
+			"letter that is taken",
+			name, (long long)keeper.quota_storage, (long long)receiver.message_size);
+}
+
+/* Of a table its name alone: what is in it is looked at by tables_check() and by who uses it. */
+static void
+check_table_name(void *ctx, const struct table_named *named)
+{
+	struct check *c = ctx;
+	struct arena *scratch = arena_open(NULL);
+	const char   *why =
+                named->is_file
+			  ? NULL
+			  : table_name_fault(named->name, tables_default_type(c->settings), scratch);
+
+	if (why != NULL)
+		complain(c, line_of(c->settings, named->setting), "%s = %s: %s", named->setting,
+		         named->name, why);
+	arena_close(&scratch);
+}
+
+static void
+check_auth_socket(struct check *c, const struct common_settings *common)
+{
+	uint32_t mode, owner, group;
+
+	for (size_t i = 0; i < common->auth_socket.count; i++)
+		if (common->auth_socket.item[i][0] != '/')
+			complain(c, line_of(c->settings, "auth_socket"),
+			         "auth_socket = %s: write an absolute path",
+			         common->auth_socket.item[i]);
+	if (!auth_socket_rights(common, &mode, &owner, &group))
+		complain(
+			c, line_of(c->settings, "auth_socket_mode"),
+			"auth_socket_mode = %s, auth_socket_owner = %s, auth_socket_group = %s: write a mode as "
+			"0660, and a user and a group that are there",
+			common->auth_socket_mode, common->auth_socket_owner,
+			common->auth_socket_group);
+}
+
+/* A domain is of one class: where its people are would not be known else (mydestination says nothing beside a
+   default of its own). */
+static void
+check_classes(struct check *c)
+{
+	struct resolve_rules rules;
+
+	if (!settings_fill(c->settings, &resolve_setting_table, NULL, &rules, c->errors)) {
+		c->good = false;
+		return;
+	}
+	const struct {
+		const char                *name;
+		const struct setting_list *list;
+	} classes[] = { { "mydestination", &rules.mydestination },
+		        { "virtual_alias_domains", &rules.virtual_alias_domains },
+		        { "virtual_mailbox_domains", &rules.virtual_mailbox_domains },
+		        { "relay_domains", &rules.relay_domains } };
+	for (size_t i = 0; i < COUNT(classes); i++)
+		for (size_t n = 0; n < classes[i].list->count; n++)
+			for (size_t k = i + 1; k < COUNT(classes); k++) {
+				const char *item = classes[i].list->item[n];
+				int         line = line_of(c->settings, classes[i].name);
+				/* relay_domains = $mydestination is common and harms nobody. */
+				if ((i == 0 && k == 3) || !resolve_lists(classes[k].list, item))
+					continue;
+				if (line > 0)
+					complain(
+						c, line_of(c->settings, classes[k].name),
+						"%s is both in %s (line %d) and in %s: it can be in one of them",
+						item, classes[i].name, line, classes[k].name);
+				else
+					complain(
+						c, line_of(c->settings, classes[k].name),
+						"%s is in %s and, if nothing is said, in %s: set %s without it",
+						item, classes[k].name, classes[i].name,
+						classes[i].name);
+			}
+}
+
+/* Where the mail of local names may go instead of a mailbox. */
+static void
+check_transports(struct check *c)
+{
+	static const char *const names[] = { "mailbox_transport", "fallback_transport",
+		                             "local_transport", "virtual_transport" };
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		const char *value = settings_value(c->settings, names[i]);
+		const char *wrong = value == NULL ? NULL
+		                    : i < 2       ? transport_fault(value, i == 1)
+		                                  : transport_class_fault(value);
+		if (wrong != NULL)
+			complain(c, line_of(c->settings, names[i]), "%s = %s: %s", names[i], value,
+			         wrong);
+	}
+}
+
+static void
+check_origin(struct check *c, const char *origin)
+{
+	struct buffer name = { 0 };
+
+	errno = 0;
+	if (origin[0] == '/' && !house_origin_read(origin, &name))
+		complain(c, line_of(c->settings, "myorigin"), "myorigin = %s: %s", origin,
+		         errno != 0 ? strerror(errno)
+		                    : "the file is to begin with the name of a domain");
+	buffer_free(&name);
+}
+
+static void
+check_mechanisms(struct check *c)
+{
+	struct arena *scratch = arena_open(NULL);
+	const char   *setting = "", *wrong = sasl_settings_wrong(c->settings, scratch, &setting);
+	const char   *peer = debug_check(c->settings, scratch);
+
+	if (peer != NULL)
+		complain(c, line_of(c->settings, "debug_peer_list"), "debug_peer_list = %s", peer);
+
+	if (wrong != NULL)
+		complain(c, line_of(c->settings, setting), "%s: %s", setting, wrong);
+	arena_close(&scratch);
+}
+
+/* Whom we trust, and with what. */
+static void
+check_networks(struct check *c, const char *listener, const char *name,
+               const struct setting_list *list)
+{
+	const char *type = tables_default_type(c->settings), *wrong = "";
+	char        own[80];
+	int         line = 0;
+
+	(void)snprintf(own, sizeof own, "%s/%s", listener, name);
+	line = line_of(c->settings, own);
+	if (line == 0)
+		line = line_of(c->settings, name);
+	for (size_t i = 0; i < list->count; i++) {
+		const char         *item = list->item[i];
+		struct network_item n;
+
+		if (item[item[0] == '!'] == '/')
+			continue;
+		if (!network_item_parse(item, &n, &wrong))
+			complain(c, line, "%s = %s: %s", name, item, wrong);
+		else if (n.table != NULL && table_is_remote(n.table, type))
+			complain(
+				c, line,
+				"%s = %s: a client's address is looked for in tables of files alone: "
+				"write hash:, cidr: or one of their kind",
+				name, item);
+	}
+}
+
+/* All that are lists of clients. */
+static void
+check_trusted(struct check *c, const struct common_settings *common)
+{
+	struct receiver_settings r;
+
+	check_networks(c, "", "mynetworks", &common->mynetworks);
+	for (size_t l = 0; l < c->listeners.count; l++) {
+		const char *name = c->listeners.one[l].name;
+
+		if (c->listeners.one[l].service > LISTEN_LMTP ||
+		    !settings_fill(c->settings, &receiver_setting_table, name, &r, NULL))
+			continue;
+		check_networks(c, name, "smtpd_authorized_xclient_hosts", &r.xclient_hosts);
+		check_networks(c, name, "smtpd_authorized_xforward_hosts", &r.xforward_hosts);
+		check_networks(c, name, "smtpd_authorized_expn_hosts", &r.expn_hosts);
+		check_networks(c, name, "smtpd_client_event_limit_exceptions", &r.limit_exceptions);
+		check_networks(c, name, "smtpd_forbid_bare_newline_exclusions",
+		               &r.bare_newline_exclusions);
+		check_networks(c, name, "postscreen_allow_list", &r.screen_allow);
+		if (!c->good)
+			return;
+	}
+}
+
+/* The way to a content filter and back. */
+static void
+check_filter(struct check *c)
+{
+	for (int l = -1; l < (int)c->listeners.count; l++) {
+		const char              *listener = l < 0 ? NULL : c->listeners.one[l].name, *wrong;
+		struct receiver_settings receiver;
+		struct policy_settings   policy;
+
+		if (!settings_fill(c->settings, &receiver_setting_table, listener, &receiver,
+		                   NULL) ||
+		    !settings_fill(c->settings, &policy_setting_table, listener, &policy, NULL))
+			continue;
+		if (*receiver.content_filter != '\0' &&
+		    strchr(receiver.content_filter, ':') == NULL) {
+			complain(c, line_of(c->settings, "content_filter"),
+			         "content_filter = %s: write a transport and where it leads, as "
+			         "scan:[127.0.0.1]:10025",
+			         receiver.content_filter);
+			return;
+		}
+		(void)receive_overrides(&policy.overrides, &wrong);
+		if (wrong != NULL) {
+			complain(
+				c, line_of(c->settings, "receive_override_options"),
+				"receive_override_options = %s: write no_unknown_recipient_checks, "
+				"no_address_mappings, no_header_body_checks or no_milters",
+				wrong);
+			return;
+		}
+	}
+}
+
+static void
+check_scan(struct check *c)
+{
+	struct scan_settings set;
+	struct clamd_place   place;
+	struct network       net;
+	const char          *wrong = NULL;
+
+	for (int l = -1; l < (int)c->listeners.count; l++) {
+		if (!settings_fill(c->settings, &scan_setting_table,
+		                   l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
+			continue;
+		if (*set.socket != '\0' &&
+		    (wrong = clamd_place(bytes_of(set.socket), &place)) != NULL) {
+			complain(c, line_of(c->settings, "clamd_socket"), "clamd_socket = %s: %s",
+			         set.socket, wrong);
+			return;
+		}
+		for (size_t i = 0; i < set.networks.count; i++)
+			if (!network_parse(bytes_of(set.networks.item[i]), &net, &wrong)) {
+				complain(c, line_of(c->settings, "clamd_network_exceptions"),
+				         "clamd_network_exceptions = %s: %s", set.networks.item[i],
+				         wrong);
+				return;
+			}
+	}
+}
+
+/* What filters made is looked at where tables of other servers are not waited for. */
+static bool
+milter_checks_good(struct check *c, const struct setting_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (table_is_remote(list->item[i], tables_default_type(c->settings))) {
+			complain(
+				c, line_of(c->settings, "milter_header_checks"),
+				"milter_header_checks = %s: a letter is looked at with tables of files "
+				"alone: write regexp:, pcre: or one of their kind",
+				list->item[i]);
+			return false;
+		}
+	return true;
+}
+
+static void
+check_milters(struct check *c)
+{
+	for (int l = -1; l < (int)c->listeners.count; l++) {
+		struct milter_settings set;
+		struct buffer          wrong = { 0 };
+		struct milter_set     *all = NULL;
+
+		if (settings_fill(c->settings, &milter_setting_table,
+		                  l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
+			all = milter_checks_good(c, &set.checks)
+			              ? milter_set_open(&set, &set.smtpd, &wrong)
+			              : NULL;
+		if (wrong.len > 0)
+			complain(c, line_of(c->settings, "smtpd_milters"), "smtpd_milters: %.*s",
+			         (int)wrong.len - 1, wrong.at);
+		buffer_free(&wrong);
+		if (all == NULL)
+			return;
+		milter_set_drop(&all);
+	}
+}
+
+/* A letter is looked at where nobody is connected to. */
+static void
+check_checks(struct check *c)
+{
+	const char *type = tables_default_type(c->settings);
+
+	for (int l = -1; l < (int)c->listeners.count; l++) {
+		struct checks_settings set;
+
+		if (!settings_fill(c->settings, &checks_setting_table,
+		                   l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
+			continue;
+		for (size_t i = 0; i < CHECK_LISTS; i++)
+			for (size_t n = 0; n < set.list[i].count; n++)
+				if (table_is_remote(set.list[i].item[n], type)) {
+					complain(
+						c,
+						line_of(c->settings,
+					                checks_setting_table.row[i].name),
+						"%s = %s: a letter is looked at with tables of files "
+						"alone: write regexp:, pcre: or one of their kind",
+						checks_setting_table.row[i].name,
+						set.list[i].item[n]);
+					return;
+				}
+	}
+}
+
+static void
+check_common(struct check *c)
+{
+	struct common_settings common;
+	struct server          server;
+
+	if (!settings_fill(c->settings, &common_setting_table, NULL, &common, c->errors)) {
+		c->good = false;
+		return;
+	}
+	if (common.mail_directory[0] != '/' || common.mail_directory[1] == '\0')
+		complain(c, line_of(c->settings, "mail_directory"),
+		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
+		         common.mail_directory);
+	check_origin(c, common.myorigin);
+	check_names(c);
+	check_protocols(c, &common);
+	check_backends(c, &common);
+	check_addresses(c, &common);
+	check_protocol_words(c, &common);
+	if (*common.dns_resolver != '\0' && strcmp(common.dns_resolver, "none") != 0 &&
+	    !server_parse(bytes_of(common.dns_resolver), &server))
+		complain(c, line_of(c->settings, "dns_resolver"),
+		         "dns_resolver = %s: write an address, with a port if it is not 53, as "
+		         "127.0.0.1:53 or [::1]:53, or none",
+		         common.dns_resolver);
+	check_location(c, &common);
+	check_users(c, &common);
+	check_virtual(c, &common);
+	check_auth_socket(c, &common);
+	check_locks(c);
+	check_limits(c);
+	check_sizes(c);
+	check_mechanisms(c);
+	check_classes(c);
+	check_transports(c);
+	tables_named(c->settings, check_table_name, c);
+	check_trusted(c, &common);
+	check_checks(c);
+	check_scan(c);
+	check_filter(c);
+	check_milters(c);
+}
+
+/* What is allowed and hardly meant. */
+static void
+warn_of_risks(struct settings *s, const char *file, struct buffer *warnings)
+{
+	const char *banner = settings_value(s, "smtpd_banner");
+	const char *myhostname = settings_value(s, "myhostname");
+	const char *networks = settings_value(s, "mynetworks");
+
+	/* rfc5321:4.3.1 */
+	if (!bytes_starts_nocase(bytes_of(banner), bytes_of(myhostname)))
+		buffer_printf(warnings,
+		              "%s:%d: smtpd_banner = %s: it is to begin with $myhostname\n", file,
+		              line_of(s, "smtpd_banner"), banner);
+	if (strstr(networks, "0.0.0.0/0") != NULL || strstr(networks, "::]/0") != NULL ||
+	    strstr(networks, "::/0") != NULL)
+		buffer_printf(
+			warnings,
+			"%s:%d: mynetworks = %s: everybody may send to anybody, which makes an open relay\n",
+			file, line_of(s, "mynetworks"), networks);
+}
+
+bool
+house_settings_check(struct settings *s, const char *file, struct buffer *errors,
+                     struct buffer *warnings)
+{
+	struct check                c = { s, file, errors, warnings, true, { 0 } };
+	const struct setting_table *t;
+
+	listeners_read(s, &c.listeners);
+	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++) {
+		if (!check_table(s, t, NULL, errors))
+			c.good = false;
+		for (size_t l = 0; l < c.listeners.count; l++)
+			if (has_own(s, c.listeners.one[l].name) &&
+			    !check_table(s, t, c.listeners.one[l].name, errors))
+				c.good = false;
+	}
+	if (c.good && listeners_check(s, complain_of_listener, &c, errors))
+		check_listeners(&c);
+	c.good = tls_settings_check(s, errors, warnings) && c.good;
+	if (c.good)
+		check_common(&c);
+	if (c.good)
+		c.good = policy_check(s, file, errors, warnings);
+	if (c.good)
+		warn_of_risks(s, file, warnings);
+	(void)settings_unknown(s, warnings);
+	return c.good;
+}
