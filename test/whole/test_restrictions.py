@@ -172,6 +172,7 @@ def refusals(house, sender, recipient):
             code, text = say()
             if code >= 400:
                 return f"{code} {text.decode()}".rsplit(" (P", 1)[0], told and told[1]
+        s.close()  # within DATA nobody hears QUIT
     return None, told and told[1]
 
 
@@ -180,9 +181,9 @@ def refusals(house, sender, recipient):
     ({"smtpd_data_restrictions": "reject_unknown_recipient_domain, defer_unauth_destination"}, "a@x.example", "jill@example.com", None),
     ({"smtpd_data_restrictions": "defer_unauth_destination"}, "a@x.example", "postmaster", None),
     # What is not delayed does not know what comes later.
-    ({"smtpd_delay_reject": "no", "smtpd_helo_restrictions": "check_recipient_access inline:{jill@example.com=REJECT early}"}, "a@x.example", "jill@example.com", None),
-    ({"smtpd_delay_reject": "no", "smtpd_client_restrictions": "reject_unauth_destination, check_sender_access inline:{a@x.example=REJECT early}"}, "a@x.example", "jill@example.com", None),
-    ({"smtpd_delay_reject": "no", "smtpd_sender_restrictions": "check_sender_access inline:{a@x.example=REJECT now}"}, "a@x.example", "x@elsewhere.example", "554 5.7.1 <a@x.example>: Sender address rejected: now"),
+    ({"smtpd_delay_reject": "no", "smtpd_helo_restrictions": "check_recipient_access inline:{{jill@example.com = REJECT early}}"}, "a@x.example", "jill@example.com", None),
+    ({"smtpd_delay_reject": "no", "smtpd_client_restrictions": "reject_unauth_destination, check_sender_access inline:{{a@x.example = REJECT early}}"}, "a@x.example", "jill@example.com", None),
+    ({"smtpd_delay_reject": "no", "smtpd_sender_restrictions": "check_sender_access inline:{{a@x.example = REJECT now}}"}, "a@x.example", "x@elsewhere.example", "554 5.7.1 <a@x.example>: Sender address rejected: now"),
     # Who is discarded is asked nothing more.
     ({"smtpd_sender_restrictions": "check_sender_access inline:{a@x.example=DISCARD}", "smtpd_data_restrictions": "reject"}, "a@x.example", "x@elsewhere.example", None),
     ({"smtpd_delay_reject": "no", "smtpd_sender_restrictions": "check_sender_access inline:{a@x.example=DISCARD}"}, "a@x.example", "x@elsewhere.example", None),
