@@ -14,7 +14,7 @@ is_ascii(struct bytes name)
 	return true;
 }
 
-/* What stands between the others: the conversion would take away what may not be there. */
+/* What stands between the others is looked at here, not by the conversion. */
 static bool
 is_written_well(struct bytes name)
 {
@@ -38,8 +38,8 @@ domain_canonical(struct bytes name, struct arena *a, struct bytes *out)
 		return true;
 	if (!is_written_well(name))
 		return false;
-	if (idn2_to_ascii_8z(arena_copy(a, name), &ascii,
-	                     IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) !=
+	/* Without its own rules for ASCII: those would take away what may not be there, not refuse it. */
+	if (idn2_to_ascii_8z(arena_copy(a, name), &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) !=
 	    IDN2_OK)
 		return false;
 	*out = arena_lower(a, bytes_of(ascii));

@@ -369,7 +369,7 @@ may_open(struct house *h, const struct word_session *w)
 	           pass_is_good(key.at, w->pass, w->account, w->user, clock_patient_ms(),
 	                        keeper_of(h)->passes);
 
-	if (key.len > 0)
+	if (key.at != NULL)
 		explicit_bzero(key.at, key.len);
 	buffer_free(&key);
 	return may;

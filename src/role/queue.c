@@ -67,10 +67,26 @@ services_name(const char *syslog_name)
 
 /* ------------------------------------------------------------- */
 
-static double
-seconds(int64_t from_us, int64_t to_us)
+/* Seconds as Postfix logs them: two digits that count, none beyond the hundredths, and never an exponent. */
+struct delay {
+	char text[24];
+};
+
+static struct delay
+delay_of(int64_t us)
 {
-	return to_us > from_us ? (double)(to_us - from_us) / 1e6 : 0.0;
+	struct delay d;
+	double       s = us > 0 ? (double)us / 1e6 : 0.0;
+	char        *end;
+
+	(void)snprintf(d.text, sizeof d.text, "%.*f", s < 0.995 ? 2 : s < 9.95 ? 1 : 0, s);
+	if (strchr(d.text, '.') == NULL)
+		return d;
+	for (end = d.text + strlen(d.text); end[-1] == '0'; end--)
+		end[-1] = '\0';
+	if (end[-1] == '.')
+		end[-1] = '\0';
+	return d;
 }
 
 static enum queue_service
@@ -96,12 +112,13 @@ queue_note(const struct recipient *r, const char *how, const struct queue_attemp
 
 	letter_id_text(l->id, id);
 	note_as(by != NULL ? by->service : queue_services[service_of(r)],
-	        "%s: to=<%s>, %s%s%srelay=%s, delay=%.2g, delays=%.2g/%.2g/%.2g/%.2g, dsn=%s, status=%s (%s)",
+	        "%s: to=<%s>, %s%s%srelay=%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)",
 	        id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "",
 	        aliased ? ">, " : "", by != NULL ? by->relay : relays[service_of(r)],
-	        seconds(l->arrived_us, now), seconds(l->arrived_us, heard), seconds(heard, said),
-	        by != NULL ? (double)by->connect_us / 1e6 : 0.0,
-	        by != NULL ? (double)by->transfer_us / 1e6 : seconds(begun, now), r->status, how,
+	        delay_of(now - l->arrived_us).text, delay_of(heard - l->arrived_us).text,
+	        delay_of(said - heard).text,
+	        delay_of(by != NULL ? (int64_t)by->connect_us : 0).text,
+	        delay_of(by != NULL ? (int64_t)by->transfer_us : now - begun).text, r->status, how,
 	        r->text);
 }
 

@@ -50,7 +50,7 @@ def test_no_network_is_trusted_and_nothing_is_weakened(demo):
     assert demo.command("config", "show", "-x", "-h", "mynetworks").stdout.strip() == ""
     own = {line.split(" =")[0] for line in demo.command("config", "show", "-n").stdout.splitlines()}
     assert own == {"myhostname", "mydomain", "myorigin", "mynetworks", "mail_directory", "maillog_file", "dns_resolver",
-                   "smtpd_tls_cert_file", "smtpd_tls_key_file",
+                   "smtpd_tls_cert_file", "smtpd_tls_key_file", "smtpd_session_message_limit",
                    "smtpd_client_connection_count_limit", "auth_failure_delay",      # of the tests
                    *[f"listen_{s}" for s in ("smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s")]}
 
