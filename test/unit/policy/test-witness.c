@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/pack.h"
@@ -42,10 +43,7 @@ say(void *ctx, enum rule_question_kind kind, const char *name, struct bytes key,
 		}
 		return *answer == '!' ? RULE_ANSWER_LATER : *answer == '-' ? RULE_ANSWER_NONE : RULE_ANSWER_FOUND;
 	}
-	if (strlen(w->asked) + strlen(question) + 1 < sizeof w->asked) {
-		strncat(w->asked, question, strlen(question) - 1);
-		strcat(w->asked, ";");
-	}
+	(void)snprintf(w->asked + strlen(w->asked), sizeof w->asked - strlen(w->asked), "%.*s;", (int)strlen(question) - 1, question);
 	*value = (struct bytes){ NULL, 0 };
 	return RULE_ANSWER_WAIT;
 }

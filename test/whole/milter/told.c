@@ -128,6 +128,22 @@ change(SMFICTX *ctx, const char *verb, char **part)
 	return SMFIS_CONTINUE;
 }
 
+/* Backslash and n stand for a line end. */
+static void
+break_lines(char *p)
+{
+	char *to = p;
+
+	for (; p != NULL && *p != '\0'; p++)
+		if (p[0] == '\\' && p[1] == 'n') {
+			*to++ = '\n';
+			p++;
+		} else
+			*to++ = *p;
+	if (p != NULL)
+		*to = '\0';
+}
+
 static sfsistat
 act(SMFICTX *ctx, const char *what)
 {
@@ -144,10 +160,7 @@ act(SMFICTX *ctx, const char *what)
 	for (int i = 0; i < parts && rest != NULL; i++)
 		part[i] = i + 1 == parts ? rest : strsep(&rest, ":");
 	for (int i = 0; i < parts; i++)
-		for (char *p = part[i]; p != NULL && (p = strstr(p, "\\n")) != NULL; p++) {
-			*p = '\n';
-			memmove(p + 1, p + 2, strlen(p + 2) + 1);
-		}
+		break_lines(part[i]);
 	if (strcmp(verb, "accept") == 0)
 		is = SMFIS_ACCEPT;
 	else if (strcmp(verb, "reject") == 0)
