@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: ISC
+"""bench/run relay: letters that come in and go out again, beside Debian's Postfix.
+
+Where they go is Postfix's own smtp-sink, which counts.  Destinations are addresses of
+loopback, 127.100.0.1 and on, one for each domain: 10 000 of them are one process.
+"""
+
+import os
+import re
+import statistics
+import subprocess
+import time
+
+import drawing
+from servers import Postfix, port_open, process_seconds, wait_until
+
+WIDE = ["initial_destination_concurrency=50", "default_destination_concurrency_limit=50"]
+TRUSTED = ["mynetworks=127.0.0.0/8", "smtpd_relay_restrictions=permit_mynetworks, reject",
+    "smtpd_recipient_limit=1000", "smtp_tls_security_level=none", "minimal_backoff_time=300s",
+    "smtp_host_lookup=native"]
+
+
+def domain_of(number):
+	return "d%d.relay.example" % number
+
+
+def address_of(number):
+	return "127.100.%d.%d" % (number // 250, number % 250 + 1)
+
+
+class Sink:
+	"""smtp-sink on every address of loopback."""
+
+	def __init__(self, directory, port, *words):
+		self.out = os.path.join(directory, "sink-%d" % port)
+		self.port = port
+		self.file = open(self.out, "wb")
+		self.process = subprocess.Popen(["/usr/sbin/smtp-sink", "-u", "nobody", "-c", *words, "0.0.0.0:%d" % port, "512"],
+		    stdout=self.file, stderr=subprocess.DEVNULL)
+		wait_until(lambda: port_open(port), 10, "smtp-sink")
+
+	def count(self):
+		"""Letters it has taken."""
+		with open(self.out, "rb") as f:
+			f.seek(0, 2)
+			f.seek(max(0, f.tell() - 200))
+			found = re.findall(rb"mesg=(\d+)", f.read())
+		return int(found[-1]) if found else 0
+
+	def seconds(self):
+		return process_seconds([self.process.pid])
+
+	def stop(self):
+		self.process.terminate()
+		self.process.wait()
+		self.file.close()
+		os.unlink(self.out)
+
+
+def sink_wait(sink, wanted, patience=60):
+	"""When the sink had taken so many, and how many it has."""
+	last, seen = time.monotonic(), -1
+	while True:
+		now, at = sink.count(), time.monotonic()
+		if now >= wanted:
+			return at, now
+		if now > seen:
+			last, seen = at, now
+		elif at - last > patience:
+			return at, now
+		time.sleep(0.02)
+
+
+def transport_write(path, rows):
+	with open(path, "w") as f:
+		f.writelines("%s smtp:[%s]:%d\n" % row for row in rows)
+	return path
+
+
+class Relays:
+	"""The two servers, with the same settings, whose letters go where `rows` say."""
+
+	def __init__(self, bench, rows, settings=()):
+		o = bench.options
+		self.bench = bench
+		self.table = transport_write(os.path.join(bench.work, "transport"), rows)
+		os.chmod(bench.work, 0o755)
+		lines = TRUSTED + list(settings) + ["transport_maps=texthash:" + self.table]
+		self.servers = []
+		if o.only != "mansio":
+			self.servers.append(Postfix(bench.work, o.base_port, log=o.postfix_log,
+			    settings=dict(l.split("=", 1) for l in lines)))
+		if o.only != "postfix":
+			self.servers.append(bench.mansio(o.base_port + 100, settings=lines))
+
+	def __enter__(self):
+		for server in self.servers:
+			server.start()
+		return self.servers
+
+	def __exit__(self, *why):
+		for server in self.servers:
+			server.stop()
+
+
+def load(bench, server, messages, template, users, connections=50, size=2048, **more):
+	words = ["--connections", connections, "--messages", messages, "--size", size,
+	    "--rcpt-template", template, "--users", users, "--tag", bench.tag()]
+	for name, value in more.items():
+		words += ["--" + name, value]
+	return bench.tool("mailload", "--port", server.smtp_port, "--json", *words)
+
+
+# ---- as many as it can --------------------------------------------------------
+
+def rate_once(bench, server, sink, messages):
+	before, spent = sink.count(), process_seconds(server.tree())
+	begin = time.monotonic()
+	took = load(bench, server, messages, "u%d@" + domain_of(0), 1000)
+	end, now = sink_wait(sink, before + took["accepted"])
+	return {"accepted": took["per_second"], "relayed": (now - before) / (end - begin),
+	    "cpu_ms": (process_seconds(server.tree()) - spent) * 1000 / max(1, now - before),
+	    "lost": before + took["accepted"] - now}
+
+
+def row_rate(bench):
+	"""2 KiB, 50 connections, one destination."""
+	o = bench.options
+	messages = 2000 if o.quick else 10000 // o.divide
+	sink = Sink(bench.work, o.base_port + 40)
+	runs = {}
+	try:
+		with Relays(bench, [(domain_of(0), address_of(0), sink.port)], WIDE) as servers:
+			for server in servers:
+				rate_once(bench, server, sink, messages // 10)
+			for n in range(o.runs or (1 if o.quick else 3)):
+				for server in servers:
+					r = rate_once(bench, server, sink, messages)
+					runs.setdefault(server.name, []).append(r)
+					print("  run %d %-8s accepted %.0f/s relayed %.0f/s cpu %.3f ms lost %d" %
+					    (n + 1, server.name, r["accepted"], r["relayed"], r["cpu_ms"], r["lost"]),
+					    flush=True)
+	finally:
+		sink.stop()
+	data = {"row": "rate", "title": row_rate.__doc__, "runs": runs, "messages": messages, "marks": []}
+	for name, all_runs in runs.items():
+		data[name] = {k: statistics.median(r[k] for r in all_runs) for k in all_runs[0]}
+		data[name]["lost"] = sum(r["lost"] for r in all_runs)
+	if len(runs) == 2:
+		data["marks"].append(["relayed, of Postfix's rate",
+		    data["Mansio"]["relayed"] / data["Postfix"]["relayed"], 4, 6])
+		data["marks"].append(["processor time, Postfix's over ours",
+		    data["Postfix"]["cpu_ms"] / max(0.001, data["Mansio"]["cpu_ms"]), None, None])
+	return data
+
+
+ROWS = {"rate": row_rate}
+
+
+def table_of(report):
+	machine = report["machine"]
+	lines = ["# Relay", "", "%(cpu)s, %(cores)d cores, Linux %(kernel)s, %(date)s, load before %(load).2f." % machine,
+	    "", "| row | server | accepted/s | relayed/s | cpu ms | lost |", "|--|--|--|--|--|--|"]
+	for data in report["rows"]:
+		for name in ("Postfix", "Mansio"):
+			if name in data:
+				s = data[name]
+				lines.append("| %s | %s | %.0f | %.0f | %.3f | %d |" % (data["title"], name,
+				    s["accepted"], s["relayed"], s["cpu_ms"], s["lost"]))
+	lines += ["", "| row | what | value | must | aim |", "|--|--|--|--|--|"]
+	for data in report["rows"]:
+		for what, value, must, aim in data["marks"]:
+			lines.append("| %s | %s | %.2f | %s | %s |" % (data["row"], what, value, must or "–", aim or "–"))
+	for data in report["rows"]:
+		lines += ["", *data.get("words", [])]
+	return "\n".join(lines) + "\n"
+
+
+def run_relay(bench):
+	names = bench.options.rows.split(",") if bench.options.rows else list(ROWS)
+	Postfix.install()
+	report = {"machine": bench.machine(), "rows": []}
+	for name in names:
+		print("%s: %s" % (name, ROWS[name].__doc__), flush=True)
+		report["rows"].append(ROWS[name](bench))
+	marks = [("%s: %s" % (d["row"], m[0]), m[1], m[2], m[3], "")
+	    for d in report["rows"] for m in d["marks"] if m[2] or m[3]]
+	svg = drawing.bars("Relay beside Postfix", "%(cpu)s, %(cores)d cores" % report["machine"], marks) \
+	    if marks else None
+	bench.save("relay", report, table_of(report), svg)
+	for data in report["rows"]:
+		if "panels" in data:
+			with open(os.path.join(bench.out, "relay-%s.svg" % data["row"]), "w") as f:
+				f.write(drawing.lines(data["title"], data["panels"]))
+	return 1 if any(m[2] and m[1] < m[2] for d in report["rows"] for m in d["marks"]) else 0
