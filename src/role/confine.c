@@ -58,6 +58,7 @@ static const struct cage {
 	[PROXYMAP] = { "proxymap", SYSCALLS_LIVE | SYSCALLS_LOOK | SYSCALLS_ASK | SYSCALLS_CLIENT, false, false, 1024 * MIB, FEW,  { { NULL, false } } },
 	[POLICY]   = { "policy",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 1024 * MIB, MANY, { { "policy", true } } },
 	[SENDER]   = { "sender",   SYSCALLS_LIVE | SYSCALLS_ASK | SYSCALLS_LOCAL,    true, false,  1024 * MIB, MANY, { { NULL, false } } },
+	[CHRONICLE] = { "chronicle", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 1024 * MIB, FEW, { { "events", true } } },
 	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true, false,   256 * MIB, FEW,  { { NULL, false } } },
 };
 /* clang-format on */

@@ -49,6 +49,7 @@ static const struct plot {
 	{ "users",          POSTMASTER, POSTMASTER, 0711 },
 	{ "directory",      CLERK,      CLERK,      0700 },
 	{ "policy",         POLICY,     POLICY,     0700 },
+	{ "events",         CHRONICLE,  CHRONICLE,  0700 },
 };
 /* clang-format on */
 
@@ -484,7 +485,8 @@ static bool
 open_controls(struct opening *o, uint32_t keepers)
 {
 	if (!open_control(o, POSTMASTER, 0) || !open_control(o, CLERK, 0) ||
-	    !open_control(o, QUEUE, 0) || !open_control(o, POLICY, 0))
+	    !open_control(o, QUEUE, 0) || !open_control(o, POLICY, 0) ||
+	    !open_control(o, CHRONICLE, 0))
 		return false;
 	for (uint32_t i = 0; i < keepers; i++)
 		if (!open_control(o, KEEPER, i))

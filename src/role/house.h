@@ -13,7 +13,7 @@
  *     listener/NAME      to receivers smtp, submission, submissions, lmtp; to logins imap, imaps, pop3,
  *                        pop3s: a listening socket; the text is its address.  One for each address, so
  *                        several may have one name: use house_resource_next().
- *     control/NAME       to clerk, queue, keepers, policy: for house_commands()
+ *     control/NAME       to clerk, queue, keepers, policy, chronicle: for house_commands()
  *     certificates/LISTENER, certificate/PATH, authorities/PATH, key/PATH, ticket-key
  *                        TLS: role/estate-tls.c says what they are, role/tls.h and the signer read them
  *     krb5-keytab        to the clerk: a file, house_resource_read()
@@ -76,6 +76,7 @@ struct house {
 	void            *mine;            /* the role's own state                              */
 	bool             leaving;
 	struct counter  *counter;         /* of house_commands()                               */
+	struct telling  *telling;         /* of role/events.h                                  */
 };
 struct link *house_link(struct house *, enum role, uint32_t index);
 uint32_t house_peers(struct house *, enum role);      /* how many there are of that role (living or not), of keepers those of the pool */
@@ -137,6 +138,6 @@ bool house_is_asked(struct house *);
 /* Nobody is heard or answered any more. */
 void house_commands_end(struct house *);
 
-extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card, proxymap_card, policy_card, sender_card;
+extern const struct role_card receiver_card, login_card, verifier_card, queue_card, keeper_card, clerk_card, signer_card, pam_card, proxymap_card, policy_card, sender_card, chronicle_card;
 
 #endif

@@ -58,7 +58,7 @@ static const struct setting rows[] = {
 	  "Where letters, mailboxes, the directory of accounts and the control sockets are.", NULL, 0, 0, "0.1" },
 	{ "mail_owner", SETTING_WORD, AT(mail_owner), "mansio",
 	  "The first part of the names of the system accounts the roles run under: mail_owner-receiver, "
-	  "-login, -verify, -queue, -keeper, -clerk, -signer, -sender.", NULL, 0, 0, "0.1" },
+	  "-login, -verify, -queue, -keeper, -clerk, -signer, -sender, -chronicle.", NULL, 0, 0, "0.1" },
 	{ "mail_location", SETTING_WORD, AT(mail_location), "",
 	  "Where mailboxes lie: nothing for the letter log, maildir:/var/vmail/%d/%n or mbox:~/mail:INBOX=/var/mail/%n; %u is the address, %n and %d its halves, ~ and %h the home.", NULL, 0, 0, "0.2" },
 	{ "mail_home", SETTING_WORD, AT(mail_home), "",
@@ -91,6 +91,8 @@ static const struct setting rows[] = {
 	{ "log_format", SETTING_CHOICE, AT(log_format), "text",
 	  "How a line of the log looks: text as Postfix and Dovecot write it, json one object a line.",
 	  "text,json", 0, 0, "0.1" },
+	{ "event_store", SETTING_BOOL, AT(event_store), "yes",
+	  "Whether what happens to letters is kept for mansio trace; the log has it in any case.", NULL, 0, 0, "0.3" },
 	{ "auth_backends", SETTING_LIST, AT(auth_backends), "directory",
 	  "Who is asked whether a password is right, in this order, until one knows the user: directory, passwd-file:/path, "
 	  "pam or pam:SERVICE, sql:/path.cf, ldap:/path.cf, saslauthd:/path/mux, dovecot:/path/auth-client; with DOMAIN= before it "

@@ -49,6 +49,7 @@ struct common_settings {
 	const char *maillog_file;      /* "" syslog                                */
 	const char *syslog_name;
 	int         log_format;        /* enum log_format                          */
+	bool        event_store;       /* what happens to letters is kept         */
 	struct setting_list auth_backends;
 	struct setting_list protocols; /* of LMTP and the readers': or "none"      */
 	struct setting_list listen[LISTEN_SERVICES];

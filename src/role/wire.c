@@ -12,7 +12,7 @@ const char *const role_names[ROLES] = {
 	[VERIFIER] = "verifier",     [QUEUE] = "queue",       [KEEPER] = "keeper",
 	[CLERK] = "clerk",           [SIGNER] = "signer",     [PAM] = "pam",
 	[PROXYMAP] = "proxymap",     [POLICY] = "policy",     [SENDER] = "sender",
-	[COMMAND] = "command",
+	[CHRONICLE] = "chronicle",   [COMMAND] = "command",
 };
 /* clang-format on */
 
@@ -401,4 +401,21 @@ word_unpack_say(struct bytes body, struct arena *life, struct word_say *w)
 	w->stream = read_choice(&r, 2);
 	w->text = unpack_bytes(&r.fields);
 	return reader_done(&r) && w->stream >= 1;
+}
+
+void
+word_pack_event(struct buffer *b, const struct word_event *w)
+{
+	pack_u32(b, w->lost);
+	pack_bytes(b, w->events);
+}
+
+bool
+word_unpack_event(struct bytes body, struct arena *life, struct word_event *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->lost = unpack_u32(&r.fields);
+	w->events = unpack_bytes(&r.fields);
+	return reader_done(&r);
 }

@@ -25,11 +25,11 @@
 /* The keeper of an operating-system user has an index beyond the pool: this bit and the uid. */
 #define KEEPER_OF_USER 0x80000000u
 
-enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, POLICY, SENDER, COMMAND, ROLES };
+enum role { POSTMASTER, RECEIVER, LOGIN, VERIFIER, QUEUE, KEEPER, CLERK, SIGNER, PAM, PROXYMAP, POLICY, SENDER, CHRONICLE, COMMAND, ROLES };
 extern const char *const role_names[ROLES];
 
 #define FROM(r) (1u << (r))
-#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM)|FROM(PROXYMAP)|FROM(POLICY)|FROM(SENDER))
+#define ANYONE  (FROM(RECEIVER)|FROM(LOGIN)|FROM(VERIFIER)|FROM(QUEUE)|FROM(KEEPER)|FROM(CLERK)|FROM(SIGNER)|FROM(PAM)|FROM(PROXYMAP)|FROM(POLICY)|FROM(SENDER)|FROM(CHRONICLE))
 
 #define WORDS(X) \
 	/* the postmaster opens the day */ \
@@ -129,11 +129,13 @@ extern const char *const role_names[ROLES];
 	X(WHO,            FROM(KEEPER), FROM(CLERK))           /* an address: whose is it?                    */ \
 	X(WHO_IS,         FROM(CLERK), FROM(KEEPER))           /* account id, address; 0: nobody's who may log in */ \
 	X(ACCOUNT_OUT,    FROM(CLERK), FROM(KEEPER))           /* account id, words: end its sessions         */ \
+	/* what happened is kept for a while */ \
+	X(EVENT,          FROM(RECEIVER)|FROM(QUEUE)|FROM(SENDER), FROM(CHRONICLE)) /* struct word_event; nobody waits for it */ \
 	/* the command line asks */ \
 	X(CALLER,         FROM(CLERK), FROM(KEEPER))           /* fd: a command that will ASK it, an operating-system user's */ \
-	X(ASK,            FROM(COMMAND), FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)|FROM(POLICY)) /* argv, input */ \
-	X(SAY,            FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)|FROM(POLICY), FROM(COMMAND)) /* 1 out 2 err, text */ \
-	X(SAID,           FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)|FROM(POLICY), FROM(COMMAND)) /* exit status */
+	X(ASK,            FROM(COMMAND), FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)|FROM(POLICY)|FROM(CHRONICLE)) /* argv, input */ \
+	X(SAY,            FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)|FROM(POLICY)|FROM(CHRONICLE), FROM(COMMAND)) /* 1 out 2 err, text */ \
+	X(SAID,           FROM(POSTMASTER)|FROM(CLERK)|FROM(QUEUE)|FROM(KEEPER)|FROM(POLICY)|FROM(CHRONICLE), FROM(COMMAND)) /* exit status */
 
 enum word {
 	WORD_NONE,
@@ -356,6 +358,10 @@ BODY(decoded)
 struct moved_letter { uint64_t letter; uint32_t content_segment; uint64_t content_at, content_len; uint32_t envelope_segment; uint64_t envelope_at; };
 struct word_moved { uint32_t segment; const struct moved_letter *letter; uint32_t letters; };   /* REFERS REFERRED MOVED */
 BODY(moved)
+
+/* What happened in a turn; `lost`: so many before it were not told. */
+struct word_event { uint32_t lost; struct bytes events; };              /* chronicle/event.h, each with its u16 length */
+BODY(event)
 
 struct word_ask { const char *const *argv; uint32_t argc; struct bytes input; };
 BODY(ask)

@@ -28,7 +28,7 @@ NOBODY = 65534
 # What each role may see of the file system (docs: src/role/confine.c); the sender where sockets of LMTP may lie.
 VIEWS = {
     "receiver": set(), "login": set(), "verifier": set(), "signer": set(),
-    "policy": {"policy"}, "sender": {"var", "run"}, "queue": {"spool"}, "keeper": {"spool", "store"}, "clerk": {"directory"},
+    "policy": {"policy"}, "sender": {"var", "run"}, "queue": {"spool"}, "keeper": {"spool", "store"}, "clerk": {"directory"}, "chronicle": {"events"},
 }
 
 

@@ -241,7 +241,7 @@ enum { DIES = -1, FAILS = -2, DONE = 0 };
 #define EVERYBODY (ANYONE & ~FROM(PAM) & ~CLIENTS)
 /* Senders connect to anybody. */
 #define OUTGOING (FROM(SENDER))
-#define OPENERS (FROM(QUEUE) | FROM(KEEPER) | FROM(CLERK) | FROM(POLICY))
+#define OPENERS (FROM(QUEUE) | FROM(KEEPER) | FROM(CLERK) | FROM(POLICY) | FROM(CHRONICLE))
 
 static const struct deed {
 	const char *why;
