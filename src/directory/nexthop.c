@@ -1,4 +1,5 @@
 /* nexthop.c -- by which transport mail goes elsewhere, and to which destination (transport(5)) */
+#include "base/journal.h"
 #include "directory/walk.h"
 #include <string.h>
 
@@ -130,9 +131,61 @@ resolve_nexthop(struct resolving *r, struct bytes address, struct bytes sender, 
 		return DIRECTORY_OK;
 	o = by_class(r, &k, sender, n);
 	p = o == DIRECTORY_OK || o == DIRECTORY_WAIT ? by_table(r, &k, n) : o;
-	n->domain_alone = rules->transport_maps.count == 0 && rules->sender_relayhosts.count == 0 &&
-	                  rules->sender_transports.count == 0 &&
-	                  rules->mailbox_transport_maps.count == 0 &&
-	                  rules->fallback_transport_maps.count == 0;
+	n->domain_alone =
+		rules->transport_maps.count == 0 && rules->sender_relayhosts.count == 0 &&
+		rules->sender_transports.count == 0 && rules->mailbox_transport_maps.count == 0 &&
+		rules->fallback_transport_maps.count == 0 && rules->lifetime_maps.count == 0;
 	return o == DIRECTORY_OK ? p : o;
+}
+
+/* "30d": as times in settings are. */
+static bool
+read_time(struct bytes value, uint32_t *seconds)
+{
+	static const struct {
+		char     unit;
+		uint32_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { 'w', 604800 } };
+	uint32_t each = 1;
+	uint64_t n;
+
+	value = bytes_trim(value);
+	for (size_t i = 0; i < COUNT(units) && value.len > 1; i++)
+		if (value.at[value.len - 1] == units[i].unit) {
+			each = units[i].seconds;
+			value.len--;
+			break;
+		}
+	if (!bytes_number(value, &n) || n > (UINT32_MAX - 1) / each)
+		return false;
+	*seconds = (uint32_t)n * each;
+	return *seconds > 0;
+}
+
+enum directory_outcome
+resolve_lifetime(struct resolving *r, struct bytes address, const char *transport,
+                 uint32_t *seconds)
+{
+	const struct setting_list *tables = &r->rules->lifetime_maps;
+	struct bytes               value = { NULL, 0 }, extension;
+	enum table_outcome         o = TABLE_NONE;
+	struct directory_key       k;
+	struct lookup_key          key = { .delimiters = bytes_of(r->rules->delimiter),
+		                           .forms = LOOKUP_FULL | LOOKUP_BARE };
+
+	*seconds = 0;
+	if (tables->count == 0)
+		return DIRECTORY_OK;
+	if (directory_key(address, r->rules->myorigin, r->arena, &k)) {
+		key.local = k.local;
+		key.domain = k.domain;
+		o = lookup_address(r->lookups, tables, &key, &value, &extension);
+	}
+	for (size_t i = 0; i < tables->count && o == TABLE_NONE; i++)
+		o = lookup_find(r->lookups, tables->item[i],
+		                bytes_of(arena_printf(r->arena, "%s:", transport)), &value);
+	if (o == TABLE_FOUND && !read_time(value, seconds))
+		warn_("maximal_queue_lifetime_maps: \"%.*s\" is no time, as 30d is", (int)value.len,
+		      value.at);
+	return o == TABLE_NONE ? DIRECTORY_OK : outcome_of(o);
 }

@@ -319,6 +319,22 @@ domain_of(struct walk *w, struct bytes domain, struct bytes *catch_all)
 	return o;
 }
 
+enum directory_outcome
+resolve_is_ours(struct resolving *r, struct bytes domain, bool *ours)
+{
+	struct walk w = { .r = r, .d = r->directory, .rules = r->rules, .a = r->arena };
+	enum mail_class class;
+	struct bytes           unused;
+	enum directory_outcome o = domain_of(&w, domain, &unused);
+
+	*ours = o == DIRECTORY_OK;
+	if (o != DIRECTORY_NONE)
+		return o;
+	o = class_of_domain(r, domain, &class, &unused);
+	*ours = o == DIRECTORY_OK && class != CLASS_OTHER && class != CLASS_RELAY;
+	return o;
+}
+
 static enum directory_outcome
 also_local(struct walk *w, size_t at)
 {

@@ -51,7 +51,7 @@ struct resolve_rules {
 	struct setting_list sender_bcc_maps, recipient_bcc_maps;
 	struct setting_list mailbox_transport_maps, mailbox_command_maps, fallback_transport_maps;
 	struct setting_list transport_maps, sender_relayhosts, sender_transports;
-	struct setting_list propagate, parent_matches;
+	struct setting_list propagate, parent_matches, lifetime_maps;
 	struct setting_list commands_from, files_from;
 	struct setting_list virtual_uid_maps, virtual_gid_maps;
 	const char *always_bcc, *luser_relay, *default_privs, *double_bounce_sender, *empty_recipient;
@@ -111,6 +111,11 @@ const char *transport_fault(const char *value, bool fallback);
    of the recipient's domain.  OK, LATER, WAIT. */
 struct nexthop { const char *transport, *destination; bool domain_alone; };
 enum directory_outcome resolve_nexthop(struct resolving *, struct bytes address, struct bytes sender, struct nexthop *);
+
+/* How long a recipient of such a transport is tried: maximal_queue_lifetime_maps, in seconds; 0 nothing is said.  OK, LATER, WAIT. */
+enum directory_outcome resolve_lifetime(struct resolving *, struct bytes address, const char *transport, uint32_t *seconds);
+/* Whether a domain's mail has its end here: the directory's, local, virtual; not relay.  OK, LATER, WAIT. */
+enum directory_outcome resolve_is_ours(struct resolving *, struct bytes domain, bool *ours);
 
 /* ---- rewrite.c ---------------------------------------------------------- */
 enum rewrite_class { ENVELOPE_SENDER, ENVELOPE_RECIPIENT, HEADER_SENDER, HEADER_RECIPIENT };

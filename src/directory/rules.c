@@ -39,6 +39,7 @@ static const struct setting rows[] = {
 	{ "relayhost", SETTING_TEXT, AT(relayhost), "", "Where mail that is not ours goes instead of its domains' hosts: [mail.example.com]:587; without brackets MX is asked for.", .since = "0.2" },
 	{ "sender_dependent_relayhost_maps", SETTING_TABLES, AT(sender_relayhosts), "", "Tables of senders, or @domains of theirs, and what relayhost is for them; DUNNO: none.", .since = "0.2" },
 	{ "sender_dependent_default_transport_maps", SETTING_TABLES, AT(sender_transports), "", "The same for default_transport.", .since = "0.2" },
+	{ "maximal_queue_lifetime_maps", SETTING_TABLES, AT(lifetime_maps), "", "Tables of addresses and domains, .domain for what is below it, and TRANSPORT: for all that goes so, and how long their mail is tried before it is returned, instead of maximal_queue_lifetime: 30d.", .since = "0.3" },
 	{ "relocated_maps", SETTING_TABLES, AT(relocated_maps), "", "Tables of addresses that have moved, and where to; senders are told.", .since = "0.2" },
 	{ "canonical_maps", SETTING_TABLES, AT(canonical_maps), "", "Tables of addresses and what is written instead of them.", .since = "0.2" },
 	{ "sender_canonical_maps", SETTING_TABLES, AT(sender_canonical_maps), "", "The same for senders, asked before canonical_maps.", .since = "0.2" },

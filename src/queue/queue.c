@@ -207,6 +207,7 @@ letter_recipient(struct letter *l, const char *original)
 		                 .address = original,
 		                 .detail = "",
 		                 .sender = "",
+		                 .outside = "",
 		                 .orcpt = "",
 		                 .status = "",
 		                 .text = "",
@@ -330,18 +331,24 @@ in_time(const struct letter *l, int64_t due_ms, int64_t now_ms)
 	return l->handling.by_mode != 0 && by_ms > now_ms && by_ms < due_ms ? by_ms : due_ms;
 }
 
-/* What comes from nobody, a notice, has a life of its own. */
+/* What comes from nobody, a notice, has a life of its own; and who goes where more (or less) patience is said to be. */
 int64_t
-queue_letter_end(const struct queue *q, const struct letter *l)
+queue_recipient_end(const struct queue *q, const struct recipient *r)
 {
-	return l->arrived_us / 1000 +
-	       (l->sender[0] == '\0' ? q->patience.notice_lifetime_ms : q->patience.lifetime_ms);
+	int64_t life_ms = r->letter->sender[0] == '\0' ? q->patience.notice_lifetime_ms
+	                                               : q->patience.lifetime_ms;
+
+	if (r->lifetime_s == UINT32_MAX)
+		return INT64_MAX;
+	if (r->lifetime_s > 0)
+		life_ms = (int64_t)r->lifetime_s * 1000;
+	return r->letter->arrived_us / 1000 + life_ms;
 }
 
 static enum recipient_state
 again(struct queue *q, struct recipient *r, int64_t now_ms)
 {
-	if (now_ms >= queue_letter_end(q, r->letter))
+	if (now_ms >= queue_recipient_end(q, r))
 		return give_up(q, r, now_ms);
 	r->due_ms = in_time(r->letter, now_ms + backoff(q, r, now_ms), now_ms);
 	schedule(q, r);

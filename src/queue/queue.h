@@ -58,6 +58,8 @@ struct recipient {
 	const char *address;           /* as resolved                          */
 	const char *detail;
 	const char *sender;            /* instead of the letter's; "" its own  */
+	const char *outside;           /* what other hosts see instead of these, "" nothing (SRS) */
+	uint32_t    lifetime_s;        /* how long it is tried: 0 as all are, UINT32_MAX not known yet */
 	const char *orcpt;
 	uint8_t     notify;
 	uint32_t    tries;
@@ -105,8 +107,8 @@ struct queue_patience { int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_
 struct queue *queue_open(const struct queue_needs *, void *ctx);
 void queue_close(struct queue **);
 void queue_patience(struct queue *, const struct queue_patience *);
-/* Until when a letter is tried, ms. */
-int64_t queue_letter_end(const struct queue *, const struct letter *);
+/* Until when a recipient is tried, ms. */
+int64_t queue_recipient_end(const struct queue *, const struct recipient *);
 
 /* NULL when this id is in the queue already.  Memory of the strings: the letter's life. */
 struct letter *queue_add(struct queue *, uint64_t id);

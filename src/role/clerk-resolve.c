@@ -210,12 +210,26 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
 static enum directory_outcome
 pass_resolve(struct work *w)
 {
-	struct resolving       r = resolving_of(w);
-	struct resolve_answer  found;
-	enum directory_outcome o = resolve_address(&r, w->address, &found);
+	struct resolving        r = resolving_of(w);
+	struct resolve_answer   found = { .table = "virtual mailbox table", .reply = "" };
+	struct directory_target returned;
+	enum directory_outcome  o = DIRECTORY_REFUSED;
+	enum srs_answer         srs = clerk_srs_open(w, &found.reply);
 
+	if (srs != SRS_ANSWER_REFUSED)
+		o = resolve_address(&r, w->address, &found);
 	if (o == DIRECTORY_WAIT && !w->for_good)
 		return o;
+	/* What comes back to a name of ours goes on to its sender, however few may relay. */
+	if (srs == SRS_ANSWER_OPENED && o == DIRECTORY_FOREIGN) {
+		returned = (struct directory_target){ .address = w->address };
+		if (found.count == 0)
+			found = (struct resolve_answer){
+				.target = &returned, .count = 1, .table = "", .reply = ""
+			};
+		o = DIRECTORY_OK;
+	}
+	w->elsewhere = w->elsewhere || srs != SRS_ANSWER_NONE;
 	if ((o == DIRECTORY_OK || o == DIRECTORY_FOREIGN) && !make_accounts(w, &found))
 		o = DIRECTORY_LATER;
 	answer_resolve(w, class_of(o), &found);
@@ -245,6 +259,14 @@ pass_mailbox(struct work *w)
 	return o;
 }
 
+static enum directory_outcome
+worse(enum directory_outcome x, enum directory_outcome y)
+{
+	if (x == DIRECTORY_LATER || y == DIRECTORY_LATER)
+		return DIRECTORY_LATER;
+	return x == DIRECTORY_WAIT ? x : y;
+}
+
 /* ---- ROUTE ----------------------------------------------------------------------- */
 
 static enum directory_outcome
@@ -253,7 +275,12 @@ pass_route(struct work *w)
 	struct resolving       r = resolving_of(w);
 	struct link           *l = house_link(w->house, w->from, w->index);
 	struct nexthop         n;
+	const char            *sender = "";
+	uint32_t               lifetime_s = 0;
 	enum directory_outcome o = resolve_nexthop(&r, w->address, w->user, &n);
+
+	o = worse(o, resolve_lifetime(&r, w->address, n.transport, &lifetime_s));
+	o = worse(o, clerk_srs_sender(w, &r, &sender));
 
 	if (o == DIRECTORY_WAIT && !w->for_good)
 		return o;
@@ -262,9 +289,11 @@ pass_route(struct work *w)
 		                 &(struct word_routed){ .scope = o != DIRECTORY_OK ? ROUTED_LATER
 		                                                 : n.domain_alone  ? ROUTED_DOMAIN
 		                                                                   : ROUTED_ADDRESS,
-		                                        .passing = w->elsewhere,
+		                                        .passing = w->elsewhere || w->forwarded,
 		                                        .transport = n.transport,
-		                                        .nexthop = n.destination });
+		                                        .nexthop = n.destination,
+		                                        .sender = sender,
+		                                        .lifetime_s = lifetime_s });
 		link_end(l);
 	}
 	return o;
@@ -286,14 +315,6 @@ copy_add(struct word_rewrite *out, struct bytes *list, const struct word_rewrite
 		if (bytes_equal_nocase(list[i], copy))
 			return;
 	list[out->copies++] = copy;
-}
-
-static enum directory_outcome
-worse(enum directory_outcome x, enum directory_outcome y)
-{
-	if (x == DIRECTORY_LATER || y == DIRECTORY_LATER)
-		return DIRECTORY_LATER;
-	return x == DIRECTORY_WAIT ? x : y;
 }
 
 static enum directory_outcome
@@ -578,6 +599,7 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 	w->address = arena_keep(w->life, asked.address);
 	w->size = asked.size;
 	w->unmapped = asked.as_written;
+	w->notice = asked.notice;
 	w->pass = pass_resolve;
 	work_on(w);
 	return true;
@@ -595,6 +617,7 @@ hear_route(struct house *h, enum role from, uint32_t index, uint32_t ticket, str
 	}
 	w->address = asked.address;
 	w->user = asked.sender;
+	w->forwarded = asked.forwarded;
 	w->pass = pass_route;
 	work_on(w);
 	return true;

@@ -28,6 +28,9 @@ struct work {
 	struct word_rewrite  letter;     /* of REWRITE                              */
 	struct buffer        said;       /* what address test tells                 */
 	unsigned             passes;
+	bool                 forwarded;  /* of ROUTE: its sender may need a name of ours */
+	bool                 notice;     /* of RESOLVE: the sender is <>             */
+	bool                 opened;     /* the address was a name for returned mail */
 	bool                 unmapped;   /* canonical and virtual alias maps are not for it */
 	bool                 for_good;   /* no pass comes after this one            */
 	struct enquiry_round round;      /* questions to tables that are elsewhere  */
@@ -39,5 +42,12 @@ struct work *work_open(struct house *, enum role from, uint32_t index, uint32_t 
 void work_close(struct work **);        /* one that is not begun */
 void work_on(struct work *);
 struct resolving resolving_of(struct work *);
+
+/* ---- clerk-srs.c ---- */
+/* Whom hosts see as the sender of what is forwarded, "" as it was.  OK, LATER, WAIT. */
+enum directory_outcome clerk_srs_sender(struct work *, struct resolving *, const char **out);
+/* The work's address, when it is such a name, becomes whom it stands for; or why it does not, in *reply. */
+enum srs_answer { SRS_ANSWER_NONE, SRS_ANSWER_OPENED, SRS_ANSWER_REFUSED };
+enum srs_answer clerk_srs_open(struct work *, const char **reply);
 
 #endif

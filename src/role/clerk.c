@@ -131,6 +131,7 @@ settings_new(struct house *h)
 		(struct guard_limits){ c->rows.delay_ms, c->rows.per_network, c->rows.per_account };
 	(void)bytes_string(bytes_of(common.myorigin), c->origin, sizeof c->origin);
 	clerk_rules(h, &common);
+	clerk_srs_settings(h);
 	if (c->enquiries == NULL)
 		c->enquiries = enquiries_open(h, &proxymap);
 	enquiries_forget(c->enquiries, &proxymap);

@@ -12,6 +12,7 @@
 #include "directory/guard.h"
 #include "directory/password.h"
 #include "directory/resolve.h"
+#include "directory/srs.h"
 #include "role/enquiry.h"
 #include "role/house.h"
 #include "role/sasl-settings.h"
@@ -49,6 +50,8 @@ struct clerk {
 	struct enquiries   *enquiries;        /* to tables that are elsewhere    */
 	struct resolve_rules rules;           /* who gets the mail               */
 	struct arena       *rules_life;
+	struct srs_settings  srs;             /* names for senders of forwarded mail */
+	struct arena       *srs_life;
 	struct tables      *tables;           /* the local ones that settings name: role/tables.h */
 };
 
@@ -109,6 +112,8 @@ bool hear_table_said(struct house *, enum role from, uint32_t index, uint32_t ti
 int run_address_test(struct order *);
 int run_auth_user(struct order *);
 void clerk_rules(struct house *, const struct common_settings *);
+/* clerk-srs.c */
+void clerk_srs_settings(struct house *);
 /* clerk-onetime.c */
 int run_account_one_time(struct order *);
 /* clerk-sasl.c: what mechanisms need, at the start (before the cage closes) and when settings or files are new */

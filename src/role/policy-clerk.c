@@ -52,7 +52,7 @@ static void
 ask_resolve(struct policy_question *q)
 {
 	struct link        *l = clerk_for(q);
-	struct word_resolve ask = { q->key, false, 0 };
+	struct word_resolve ask = { .address = q->key, .notice = true };
 
 	if (l == NULL)
 		return;

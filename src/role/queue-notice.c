@@ -185,7 +185,7 @@ notice_make(struct returning *n, const struct letter *l)
 			.status = bytes_of(r->status),
 			.diagnostic = bytes_of(r->text),
 			.what = n->kind,
-			.until = queue_letter_end(k->queue, l) / 1000,
+			.until = queue_recipient_end(k->queue, r) / 1000,
 		};
 		reply_find(r->text, &to[i]);
 	}

@@ -205,6 +205,21 @@ sender_name(const struct recipient *r)
 	return *r->sender != '\0' ? r->sender : r->letter->sender;
 }
 
+static const char *
+sender_outside(const struct recipient *r)
+{
+	return *r->outside != '\0' ? r->outside : sender_name(r);
+}
+
+/* It came to an address of ours, and another host is to have it: its sender may need a name of ours (SRS), which is
+   made for it alone.  The owner of a list has one. */
+static bool
+is_forwarded(const struct recipient *r)
+{
+	return r->known && *r->sender == '\0' && *r->letter->sender != '\0' &&
+	       !bytes_equal_nocase(bytes_of(r->original), bytes_of(r->address));
+}
+
 /* Under what an answer for this recipient is kept: its domain, or it and the sender. */
 static const char *
 key_of(struct arena *a, const struct recipient *r, bool domain)
@@ -280,6 +295,9 @@ routed(struct house *h, struct recipient *r, const struct word_routed *w)
 	const struct transport *t = transport_named(w->transport);
 	struct buffer           text = { 0 };
 
+	r->lifetime_s = w->scope == ROUTED_LATER ? UINT32_MAX : w->lifetime_s;
+	if (strcmp(r->outside, w->sender) != 0)
+		r->outside = arena_copy(r->letter->life, bytes_of(w->sender));
 	if (w->scope == ROUTED_LATER) {
 		queue_conclude(h, r, EVENT_LATER, "deferred", "4.3.0",
 		               "transport_maps cannot be asked now");
@@ -320,16 +338,18 @@ routing_join(struct house *h, struct recipient *r)
 	struct queue_role *k = queue_of(h);
 	struct arena      *a = arena_open(NULL);
 	const char        *key = key_of(a, r, true);
-	struct routing    *g = k->routes_by_domain ? routing_find(k, key) : NULL;
+	bool               forwarded = k->srs && is_forwarded(r);
+	struct routing    *g = k->routes_by_domain && !forwarded ? routing_find(k, key) : NULL;
 
 	if (g == NULL) {
 		g = memory_take(sizeof *g);
-		g->key = text_keep(key);
+		g->key = text_keep(forwarded ? "" : key);
 		while (g->ticket = ++k->next_ticket,
 		       g->ticket == 0 || map_get(k->routing, number_key(&g->ticket)) != NULL)
 			continue;
-		word_pack_route(&g->asked, &(struct word_route){ bytes_of(r->address),
-		                                                 bytes_of(sender_name(r)) });
+		word_pack_route(&g->asked,
+		                &(struct word_route){ bytes_of(r->address),
+		                                      bytes_of(sender_name(r)), forwarded });
 		(void)map_put(k->routing, number_key(&g->ticket), g);
 		say_route(h, g);
 	}
@@ -368,7 +388,9 @@ route_known(struct house *h, struct recipient *r)
 	struct word_routed w;
 	uint64_t           len;
 
-	if (kept == NULL)
+	if (k->srs && is_forwarded(r))
+		kept = NULL;
+	else if (kept == NULL)
 		kept = map_get(k->routes, bytes_of(key_of(a, r, false)));
 	if (kept != NULL) {
 		memcpy(&len, kept, sizeof len);
@@ -438,7 +460,7 @@ send_to_filter(struct house *h, struct recipient *r)
 {
 	struct arena      *a = arena_open(NULL);
 	struct bytes       rest = r->letter->handling.filter, name = { NULL, 0 };
-	struct word_routed w = { .scope = ROUTED_ADDRESS };
+	struct word_routed w = { .scope = ROUTED_ADDRESS, .sender = "" };
 
 	(void)bytes_split(&rest, ':', &name);
 	w.transport = arena_copy(a, name);
@@ -494,7 +516,7 @@ sending_make(struct queue_role *k, struct destination *d)
 	s->said_us = clock_wall_us();
 	s->rcpt = memory_take(most * sizeof *s->rcpt);
 	for (struct recipient *r = first->letter->first; r != NULL && s->rcpts < most; r = r->next)
-		if (r->line == d && strcmp(sender_name(r), sender_name(first)) == 0) {
+		if (r->line == d && strcmp(sender_outside(r), sender_outside(first)) == 0) {
 			line_leave(d, r);
 			s->rcpt[s->rcpts++] = r;
 		}
@@ -567,7 +589,7 @@ say_send(struct house *h, struct sending *s)
 		                     .more = s->to->waiting > 0,
 		                     .at = s->letter->content_at,
 		                     .len = s->letter->content_len,
-		                     .sender = bytes_of(sender_name(s->rcpt[0])),
+		                     .sender = bytes_of(sender_outside(s->rcpt[0])),
 		                     .recipient = to,
 		                     .recipients = s->rcpts };
 	int                    why = send_fill(k, s, a, &w), fd = -1;

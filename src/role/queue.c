@@ -4,6 +4,7 @@
 #include "role/queue.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "directory/srs.h"
 #include "message/envelope.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -211,7 +212,9 @@ say_resolve(struct house *h, const struct recipient *r)
 	if (l == NULL)
 		return; /* asked when it comes */
 	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket),
-	                  &(struct word_resolve){ bytes_of(name_of(r)), is_as_written(r), 0 });
+	                  &(struct word_resolve){ .address = bytes_of(name_of(r)),
+	                                          .as_written = is_as_written(r),
+	                                          .notice = r->letter->sender[0] == '\0' });
 	link_end(l);
 }
 
@@ -647,11 +650,14 @@ compact_due(void *house)
 static void
 queue_reload(struct house *h)
 {
-	struct queue_role *k = queue_of(h);
+	struct queue_role  *k = queue_of(h);
+	struct srs_settings srs;
 
 	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
 	services_name(k->common.syslog_name);
+	k->srs = house_settings(h, &srs_setting_table, NULL, &srs) && *srs.domain != '\0';
+	queue_routes_forget(h);
 	queue_patience(k->queue,
 	               &(struct queue_patience){ k->rows.least_ms, k->rows.most_ms,
 	                                         k->rows.lifetime_ms, k->rows.notice_lifetime_ms });

@@ -68,6 +68,7 @@ struct queue_role {
 	struct map      *destinations;     /* "smtp:example.com" -> struct destination               */
 	struct map      *routes;           /* domain, or sender and address, -> packed ROUTED        */
 	struct map      *routing;          /* ticket -> struct routing: asked of the clerk           */
+	bool             srs;              /* senders of forwarded mail may get a name of ours       */
 	bool             routes_by_domain; /* the last answer held for a domain                      */
 	struct map      *sending;          /* ticket -> struct sending: at a sender                  */
 	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */

@@ -254,7 +254,9 @@ static void
 say_resolve(struct receiver *r, struct visit *v)
 {
 	struct link        *l = house_link(r->house, CLERK, 0);
-	struct word_resolve w = { v->address, false, session_letter_size(v->session) };
+	struct word_resolve w = { .address = v->address,
+		                  .notice = session_is_notice(v->session),
+		                  .size = session_letter_size(v->session) };
 
 	if (l == NULL)
 		return;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "access/login/login.h"
+#include "directory/srs.h"
 #include "policy/checks.h"
 #include "role/clerk.h"
 #include "role/debug.h"
@@ -174,6 +175,7 @@ static const struct setting_table *const tables[] = {
 	&checks_setting_table,  &policy_setting_table,   &tls_setting_table,
 	&sender_setting_table,  &witness_setting_table,  &scan_setting_table,
 	&milter_setting_table,  &debug_setting_table,    &listener_setting_table,
+	&srs_setting_table,
 };
 
 const struct setting_table *

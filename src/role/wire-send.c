@@ -8,6 +8,7 @@ word_pack_route(struct buffer *b, const struct word_route *w)
 {
 	pack_bytes(b, w->address);
 	pack_bytes(b, w->sender);
+	pack_bool(b, w->forwarded);
 }
 
 bool
@@ -17,6 +18,7 @@ word_unpack_route(struct bytes body, struct arena *life, struct word_route *w)
 
 	w->address = unpack_bytes(&r.fields);
 	w->sender = unpack_bytes(&r.fields);
+	w->forwarded = unpack_bool(&r.fields);
 	return reader_done(&r);
 }
 
@@ -27,6 +29,8 @@ word_pack_routed(struct buffer *b, const struct word_routed *w)
 	pack_bool(b, w->passing);
 	pack_string(b, w->transport);
 	pack_string(b, w->nexthop);
+	pack_string(b, w->sender);
+	pack_u32(b, w->lifetime_s);
 }
 
 bool
@@ -38,6 +42,8 @@ word_unpack_routed(struct bytes body, struct arena *life, struct word_routed *w)
 	w->passing = unpack_bool(&r.fields);
 	w->transport = read_string(&r);
 	w->nexthop = read_string(&r);
+	w->sender = read_string(&r);
+	w->lifetime_s = unpack_u32(&r.fields);
 	return reader_done(&r);
 }
 

@@ -219,7 +219,7 @@ enum resolve_class {
 };
 /* account 0: a remote address; detail: "tag" of user+tag; sender: of what goes through a list with an owner, "" as it was */
 struct resolve_target { uint64_t account; struct bytes address, detail, sender; };
-struct word_resolve { struct bytes address; bool as_written; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; size: as MAIL announced it */
+struct word_resolve { struct bytes address; bool as_written, notice; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; notice: its sender is <>; size: as MAIL announced it */
 BODY(resolve)
 struct word_resolved { uint8_t class; const char *table; const struct resolve_target *target; uint32_t targets;
                        bool passing; };  /* another server said so, just now: it is not to be kept */
@@ -369,10 +369,11 @@ struct word_say { uint8_t stream; struct bytes text; };
 BODY(say)
 
 /* Where a recipient's mail goes: the name of a transport ("smtp", "error") and what stands behind its colon. */
-struct word_route { struct bytes address, sender; };
+struct word_route { struct bytes address, sender; bool forwarded; };    /* forwarded: it came to one of us, and leaves for another host */
 BODY(route)
 enum routed_scope { ROUTED_ADDRESS, ROUTED_DOMAIN, ROUTED_LATER };   /* for whom the answer holds */
-struct word_routed { uint8_t scope; bool passing; const char *transport, *nexthop; };
+/* sender: whom hosts see instead, "" the letter's; lifetime_s: how long it is tried, 0 as all are */
+struct word_routed { uint8_t scope; bool passing; const char *transport, *nexthop, *sender; uint32_t lifetime_s; };
 BODY(routed)
 
 /* A transaction.  The letter is `prefix` and then len bytes at `at` of what goes along. */

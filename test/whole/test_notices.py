@@ -75,3 +75,24 @@ def test_a_notice_says_what_the_host_said():
         text = wait_for(lambda: notices(house, "ann@*"))[0]
         assert re.search(r"(?m)^Remote-MTA: dns; 127\.0\.0\.1$", text)
         assert re.search(r"(?m)^Diagnostic-Code: smtp; 550 5\.1\.1 unknown here$", text)
+
+
+def test_R108_some_mail_is_tried_for_another_time(tmp_path):
+    """By domain, by what is below it, by address, by transport; after a new start as well."""
+    relay = free_ports(1)[0]
+    with House(maximal_queue_lifetime="2s", relay_domains="backed.example", relay_transport=f"relay:[127.0.0.1]:{relay}",
+               maximal_queue_lifetime_maps="inline:{{relay: = 30d}, {slow.example = 1w}, {.deep.example = 90m}, {vip@there.example = 7200}}",
+               **settings()) as house:
+        kept = ["a@backed.example", "b@slow.example", "c@x.deep.example", "vip@there.example"]
+        with wait_for(house.smtp) as s:
+            s.sendmail("ann@one.example", [*kept, "d@there.example", "e@xdeep.example"], LETTER)
+        wait_for(lambda: house.count("status=expired") >= 2)
+
+        def waiting():
+            return sorted(r["address"] for r in json.loads(house.command("queue", "list", "--json").stdout) if r["sender"] == "ann@one.example")
+        wait_for(lambda: waiting() == sorted(kept))
+        house.stop()
+        house.start()
+        tries = house.count("to=<a@backed.example>")
+        wait_for(lambda: house.count("to=<a@backed.example>") > tries + 1)
+        assert waiting() == sorted(kept)

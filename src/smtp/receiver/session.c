@@ -764,6 +764,11 @@ session_client(struct session *s)
 {
 	return client_of(s);
 }
+bool
+session_is_notice(const struct session *s)
+{
+	return s->letter != NULL && s->letter->sender.len == 0;
+}
 uint64_t
 session_letter_size(const struct session *s)
 {

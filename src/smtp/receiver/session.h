@@ -187,6 +187,7 @@ struct receiver_config *session_config(const struct session *);
 const char *session_client(struct session *);             /* "name[address]"; the log hears of it first */
 bool session_is_secure(const struct session *);
 bool session_tls(struct session *, struct tls_facts *);   /* false: plain */
+bool session_is_notice(const struct session *);            /* a letter from <> is begun */
 uint64_t session_letter_size(const struct session *);     /* of the letter: once it is here, else as MAIL announced it; 0 not said */
 struct bytes session_user(const struct session *);        /* who logged in; "" nobody */
 /* It said more than it may before it has heard the answer to the command being done (rfc2920:3.1). */
