@@ -104,8 +104,6 @@ static const struct body_case {
 	{ "credential said",
 	  BODY(credential_said, CREDENTIAL_CLOSED, "account is expired", B("home=/home/jack\n")) },
 	{ "resolve", BODY(resolve, B("jill@example.com"), true, true, 1 << 20) },
-	{ "a route of what is forwarded", BODY(route, B("jill@far.example"), B("jack@example.com"), true) },
-	{ "a sender for hosts, and a time", BODY(routed, 1, true, "smtp", "far.example", "SRS0=x@y", 86400) },
 	{ "a key for a table", BODY(table_ask, "pgsql:/etc/x.cf", B("o'brien@example.com")) },
 	{ "what a table has", BODY(table_said, 0, B("a@example.com")) },
 	{ "resolved to two", BODY(resolved, RESOLVE_LOCAL, "alias", targets, 2, true) },
