@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "role/sender.h"
+#include "sasl/supplicant.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,6 +26,8 @@ struct contact {
 	struct timer          *timer;
 	struct errand          end;
 	struct outgoing_config config;
+	struct setting_list    filter; /* of mechanisms                        */
+	uint16_t               port;
 	struct security        security;
 	struct tls            *secret; /* NULL: no TLS                          */
 	const char            *policy;
@@ -126,6 +129,12 @@ mouth_secure(void *ctx)
 {
 	/* Behind the answer that allows it: see arrived(). */
 	((struct contact *)ctx)->secures = true;
+}
+
+static bool
+mouth_binding(void *ctx, const char *type, struct buffer *out)
+{
+	return stream_tls_binding(((struct contact *)ctx)->stream, type, out);
 }
 
 static void
@@ -306,6 +315,7 @@ static const struct outgoing_needs needs = {
 	.pending = mouth_pending,
 	.content = mouth_content,
 	.secure = mouth_secure,
+	.binding = mouth_binding,
 	.wait = mouth_wait,
 	.ready = mouth_ready,
 	.failed = mouth_failed,
@@ -575,13 +585,24 @@ password_find(struct contact *c, struct delivery *d)
 	return true;
 }
 
-static bool
-lists(const struct setting_list *list, const char *word)
+static unsigned
+demands_of(const struct setting_list *words)
 {
-	for (size_t i = 0; i < list->count; i++)
-		if (bytes_is(bytes_of(list->item[i]), word))
-			return true;
-	return false;
+	unsigned demands = 0;
+
+	for (size_t i = 0; i < words->count; i++)
+		demands |= supplicant_demand_named(bytes_of(words->item[i]));
+	return demands;
+}
+
+static struct setting_list
+list_keep(struct arena *life, const struct setting_list *from)
+{
+	const char **item = arena_take_array(life, from->count, sizeof *item);
+
+	for (size_t i = 0; i < from->count; i++)
+		item[i] = arena_copy(life, bytes_of(from->item[i]));
+	return (struct setting_list){ item, from->count };
 }
 
 /* What is asked of the host, and the TLS that does it. */
@@ -608,10 +629,8 @@ config_make(struct contact *c, struct delivery *d, const char *host)
 {
 	const struct sender_role     *s = sender_of(c->house);
 	const struct sender_settings *r = &s->rows;
-	const char                   *mechanisms = "";
 
-	for (size_t i = 0; i < r->mechanisms.count; i++)
-		mechanisms = arena_printf(c->life, "%s%s ", mechanisms, r->mechanisms.item[i]);
+	c->filter = list_keep(c->life, &r->mechanisms);
 	c->config = (struct outgoing_config){
 		.host = host,
 		.hello = arena_copy(c->life, bytes_of(d->w.lmtp ? r->lhlo_name : r->helo_name)),
@@ -625,9 +644,11 @@ config_make(struct contact *c, struct delivery *d, const char *host)
 		.skip_5xx_greeting = r->skip_5xx,
 		.skip_quit = r->skip_quit,
 		.auth = r->auth && !d->w.lmtp,
-		.no_plaintext = lists(&r->sasl_options, "noplaintext"),
-		.no_plaintext_tls = lists(&r->sasl_tls_options, "noplaintext"),
-		.mechanisms = mechanisms,
+		.server = c->name,
+		.port = c->port,
+		.demands = demands_of(&r->sasl_options),
+		.demands_tls = demands_of(&r->sasl_tls_options),
+		.filter = &c->filter,
 		.auth_soft = r->auth_soft,
 	};
 	for (size_t i = 0; i < r->discard.count; i++)
@@ -697,6 +718,7 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 	int                 why;
 
 	c->name = arena_copy(c->life, bytes_of(h != NULL ? h->name : s->common.myhostname));
+	c->port = h != NULL ? h->peer.port : 0;
 	c->relay = h != NULL ? arena_printf(c->life, "%s[%s]:%u", c->name, where, h->peer.port)
 	                     : arena_printf(c->life, "%s[%s]", c->name, where);
 	d->relay = arena_copy(d->life, bytes_of(c->relay));

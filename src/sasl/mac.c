@@ -39,6 +39,20 @@ mac_digest(const char *digest, struct bytes text, unsigned char out[static MAC_M
 	return len;
 }
 
+size_t
+mac_stretch(const char *digest, struct bytes password, struct bytes salt, uint64_t rounds,
+            unsigned char out[static MAC_MOST])
+{
+	const EVP_MD *md = EVP_get_digestbyname(digest);
+	int           len = md != NULL ? EVP_MD_get_size(md) : 0;
+
+	if (len <= 0 || PKCS5_PBKDF2_HMAC(password.len > 0 ? password.at : "", (int)password.len,
+	                                  (const unsigned char *)(salt.len > 0 ? salt.at : ""),
+	                                  (int)salt.len, (int)rounds, md, len, out) != 1)
+		panic("PBKDF2 with %s is not to be had", digest);
+	return (size_t)len;
+}
+
 void
 mac_hex(const unsigned char *raw, size_t len, char *out)
 {

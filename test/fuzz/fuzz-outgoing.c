@@ -117,7 +117,15 @@ over(void *ctx)
 	((struct mouth *)ctx)->over = true;
 }
 
-static const struct outgoing_needs needs = { out,   pending, content, secure, wait,
+static bool
+binding(void *ctx, const char *type, struct buffer *b)
+{
+	(void)ctx;
+	buffer_add_string(b, type);
+	return true;
+}
+
+static const struct outgoing_needs needs = { out,   pending, content, secure, binding, wait,
 	                                     ready, failed,  fate,    done,   over };
 
 static void
@@ -131,7 +139,7 @@ run(struct mouth *m, unsigned how, struct bytes server, size_t piece)
 		                     .auth = true,
 		                     .user = (how & 4) != 0 ? "tim" : NULL,
 		                     .password = "secret",
-		                     .mechanisms = "",
+		                     .nonce = "n",
 		                     .line_most = (how & 8) != 0 ? 10 : 998 };
 
 	*m = (struct mouth){ .over = false };

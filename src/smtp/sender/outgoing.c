@@ -1,7 +1,3 @@
-#include "base/arena.h"
-#include "base/base64.h"
-#include "base/journal.h"
-#include "sasl/mac.h"
 #include "smtp/sender/outgoing_inner.h"
 
 #include <stdio.h>
@@ -70,8 +66,8 @@ fail(struct outgoing *o, enum outgoing_fate f, const char *status, const char *w
 	o->needs->failed(o->mouth, f, status, words);
 }
 
-static void
-fail_politely(struct outgoing *o, enum outgoing_fate f, const char *status, const char *words)
+void
+outgoing_fail(struct outgoing *o, enum outgoing_fate f, const char *status, const char *words)
 {
 	outgoing_say(o, "QUIT");
 	fail(o, f, status, words);
@@ -84,7 +80,7 @@ refused_to_talk(struct outgoing *o, enum outgoing_fate f, const char *status)
 	buffer_printf(&o->words, "host %s refused to talk to me: ", o->config.host);
 	response_words(&o->heard, &o->words);
 	buffer_add_char(&o->words, '\0');
-	fail_politely(o, f, status, o->words.at);
+	outgoing_fail(o, f, status, o->words.at);
 }
 
 /* ---- EHLO and what it offers ---- */
@@ -138,7 +134,8 @@ read_offer(struct outgoing *o, struct bytes line)
 	if (bit == OFFERS_SIZE && !bytes_number(line, &o->size_most))
 		o->size_most = 0;
 	if (bit == OFFERS_AUTH && o->mechanisms[0] == '\0')
-		(void)bytes_string(line, o->mechanisms, sizeof o->mechanisms);
+		(void)bytes_string(bytes_cut(line, 0, sizeof o->mechanisms - 1), o->mechanisms,
+		                   sizeof o->mechanisms);
 }
 
 static void
@@ -154,8 +151,6 @@ read_offers(struct outgoing *o)
 		read_offer(o, line);
 }
 
-static void log_in(struct outgoing *);
-
 static void
 greeted(struct outgoing *o)
 {
@@ -170,10 +165,10 @@ greeted(struct outgoing *o)
 		buffer_printf(&o->words, "TLS is required, but was not offered by host %s",
 		              o->config.host);
 		buffer_add_char(&o->words, '\0');
-		fail_politely(o, FATE_ELSEWHERE, "4.7.4", o->words.at);
+		outgoing_fail(o, FATE_ELSEWHERE, "4.7.4", o->words.at);
 		return;
 	}
-	log_in(o);
+	outgoing_log_in(o);
 }
 
 static void
@@ -236,7 +231,7 @@ hear_starttls(struct outgoing *o)
 		return;
 	}
 	if (o->config.tls != OUTGOING_ENCRYPT) {
-		log_in(o);
+		outgoing_log_in(o);
 		return;
 	}
 	buffer_reset(&o->words);
@@ -244,7 +239,7 @@ hear_starttls(struct outgoing *o)
 	              "TLS is required, but host %s refused to start TLS: ", o->config.host);
 	response_words(&o->heard, &o->words);
 	buffer_add_char(&o->words, '\0');
-	fail_politely(o, FATE_ELSEWHERE, "4.7.4", o->words.at);
+	outgoing_fail(o, FATE_ELSEWHERE, "4.7.4", o->words.at);
 }
 
 /* What was said before the handshake is forgotten (rfc3207:4.2). */
@@ -271,194 +266,6 @@ bool
 outgoing_handshake_failed(const struct outgoing *o)
 {
 	return o->handshake_failed;
-}
-
-/* ---- AUTH (rfc4954) ---- */
-
-enum { AUTH_CANCELLED = 100 };
-enum mechanism { MECHANISM_CRAM_MD5, MECHANISM_PLAIN, MECHANISM_LOGIN, MECHANISMS };
-static const char *const mechanism_names[MECHANISMS] = { "CRAM-MD5", "PLAIN", "LOGIN" };
-
-static bool
-has_word(const char *list, const char *word)
-{
-	struct bytes rest = bytes_of(list), one;
-
-	while (bytes_split(&rest, ' ', &one))
-		if (bytes_is(one, word))
-			return true;
-	return false;
-}
-
-/* The first that both know and our settings allow. */
-static enum mechanism
-choose(const struct outgoing *o)
-{
-	bool hides = o->secure ? o->config.no_plaintext_tls : o->config.no_plaintext;
-
-	for (int m = 0; m < MECHANISMS; m++) {
-		if (!has_word(o->mechanisms, mechanism_names[m]) ||
-		    (hides && m != MECHANISM_CRAM_MD5) ||
-		    (m == MECHANISM_CRAM_MD5 && !mac_has("MD5")))
-			continue;
-		if (*o->config.mechanisms == '\0' ||
-		    has_word(o->config.mechanisms, mechanism_names[m]))
-			return (enum mechanism)m;
-	}
-	return MECHANISMS;
-}
-
-static void
-say_secret(struct outgoing *o, const char *before, struct bytes secret)
-{
-	struct buffer *out = o->needs->out(o->mouth);
-
-	buffer_add_string(out, before);
-	base64_encode(out, secret);
-	buffer_add_string(out, "\r\n");
-}
-
-static void
-log_in(struct outgoing *o)
-{
-	struct buffer plain = { 0 };
-
-	if (!o->config.auth || o->config.user == NULL || (o->offers & OFFERS_AUTH) == 0 ||
-	    o->authenticated) {
-		outgoing_ready(o);
-		return;
-	}
-	o->mechanism = choose(o);
-	o->auth_step = 0;
-	if (o->mechanism == MECHANISMS) {
-		buffer_reset(&o->words);
-		buffer_printf(&o->words,
-		              "SASL authentication failed; cannot authenticate to server %s: "
-		              "no mechanism available",
-		              o->config.host);
-		buffer_add_char(&o->words, '\0');
-		fail_politely(o, FATE_ELSEWHERE, "4.7.0", o->words.at);
-		return;
-	}
-	o->phase = PHASE_AUTH;
-	outgoing_wait_for(o, WAIT_AUTH);
-	if (o->mechanism != MECHANISM_PLAIN) {
-		outgoing_say(o, "AUTH %s", mechanism_names[o->mechanism]);
-		return;
-	}
-	buffer_add_char(&plain, '\0');
-	buffer_add_string(&plain, o->config.user);
-	buffer_add_char(&plain, '\0');
-	buffer_add_string(&plain, o->config.password);
-	say_secret(o, "AUTH PLAIN ", buffer_bytes(&plain));
-	explicit_bzero(plain.at, plain.len);
-	buffer_free(&plain);
-}
-
-/* rfc2195: the HMAC of the challenge by the password. */
-static bool
-answer_cram(struct outgoing *o, struct bytes challenge)
-{
-	unsigned char made[MAC_MOST];
-	char          hex[2 * MAC_MOST + 1];
-	struct buffer plain = { 0 };
-	size_t        n = mac_make("MD5", bytes_of(o->config.password), challenge, made);
-
-	mac_hex(made, n, hex);
-	buffer_printf(&plain, "%s %s", o->config.user, hex);
-	say_secret(o, "", buffer_bytes(&plain));
-	buffer_free(&plain);
-	return true;
-}
-
-/* A challenge: false when there is nothing to answer to it. */
-static bool
-answer(struct outgoing *o)
-{
-	struct bytes  rest = buffer_bytes(&o->heard.text), line;
-	struct buffer challenge = { 0 };
-	bool          good = response_line(&rest, &line);
-	int           step = o->auth_step++;
-
-	if (good && o->mechanism == MECHANISM_CRAM_MD5)
-		good = step == 0 && base64_decode(&challenge, bytes_trim(line)) &&
-		       answer_cram(o, buffer_bytes(&challenge));
-	else if (good && o->mechanism == MECHANISM_LOGIN && step < 2)
-		say_secret(o, "", bytes_of(step == 0 ? o->config.user : o->config.password));
-	else
-		good = false;
-	buffer_free(&challenge);
-	return good;
-}
-
-/* Some servers repeat what was said to them: that goes into no log and no notice. */
-static bool
-repeats_secret(const struct outgoing *o, struct bytes words)
-{
-	struct buffer coded[2] = { { 0 }, { 0 } }, plain = { 0 };
-	bool          found;
-
-	buffer_printf(&plain, "%c%s%c%s", '\0', o->config.user, '\0', o->config.password);
-	base64_encode(&coded[0], buffer_bytes(&plain));
-	base64_encode(&coded[1], bytes_of(o->config.password));
-	found = bytes_search(words, bytes_of(o->config.password)) >= 0 ||
-	        bytes_search(words, buffer_bytes(&coded[0])) >= 0 ||
-	        bytes_search(words, buffer_bytes(&coded[1])) >= 0;
-	explicit_bzero(plain.at, plain.len);
-	buffer_free(&plain);
-	for (size_t i = 0; i < COUNT(coded); i++) {
-		explicit_bzero(coded[i].at, coded[i].len);
-		buffer_free(&coded[i]);
-	}
-	return found;
-}
-
-/* rfc4954:4: "*" ends it, unless the server knows no end. */
-static void
-hear_challenge(struct outgoing *o)
-{
-	if (o->auth_step >= AUTH_CANCELLED) {
-		outgoing_lost(o, "it asks on and on", false);
-		return;
-	}
-	outgoing_wait_for(o, WAIT_AUTH);
-	if (answer(o))
-		return;
-	o->auth_step = AUTH_CANCELLED;
-	outgoing_say(o, "*");
-}
-
-static void
-hear_auth(struct outgoing *o)
-{
-	char               status[12];
-	enum outgoing_fate f;
-	size_t             before;
-
-	if (o->heard.code == 334) {
-		hear_challenge(o);
-		return;
-	}
-	if (o->heard.code / 100 == 2) {
-		o->authenticated = true;
-		outgoing_ready(o);
-		return;
-	}
-	f = outgoing_fate_of(&o->heard, status);
-	if (o->config.auth_soft && f == FATE_REFUSED) {
-		f = FATE_ELSEWHERE;
-		status[0] = '4';
-	}
-	buffer_reset(&o->words);
-	buffer_printf(&o->words, "SASL authentication failed; server %s said: ", o->config.host);
-	before = o->words.len;
-	response_words(&o->heard, &o->words);
-	if (repeats_secret(o, bytes_cut(buffer_bytes(&o->words), before, SIZE_MAX))) {
-		o->words.len = before;
-		buffer_printf(&o->words, "%u, and what had been said to it", o->heard.code);
-	}
-	buffer_add_char(&o->words, '\0');
-	fail_politely(o, f, status, o->words.at);
 }
 
 /* ---- its life ---- */
@@ -497,6 +304,7 @@ outgoing_close(struct outgoing **op)
 		return;
 	response_free(&o->heard);
 	buffer_free(&o->words);
+	arena_close(&o->login_life);
 	memory_free(o);
 }
 
@@ -575,7 +383,7 @@ outgoing_lost(struct outgoing *o, const char *why, bool patience)
 static void (*const hears[PHASES])(struct outgoing *) = {
 	[PHASE_GREETING] = hear_greeting,          [PHASE_EHLO] = hear_ehlo,
 	[PHASE_HELO] = hear_helo,                  [PHASE_STARTTLS] = hear_starttls,
-	[PHASE_AUTH] = hear_auth,                  [PHASE_ENVELOPE] = outgoing_hear_envelope,
+	[PHASE_AUTH] = outgoing_hear_auth,                  [PHASE_ENVELOPE] = outgoing_hear_envelope,
 	[PHASE_CONTENT] = outgoing_hear_content,   [PHASE_END] = outgoing_hear_end,
 	[PHASE_RSET] = outgoing_hear_rset,         [PHASE_QUIT] = hear_quit,
 };

@@ -29,6 +29,7 @@
 #define SMTP_SENDER_OUTGOING_H
 
 #include "base/buffer.h"
+#include "base/setting.h"
 #include "channel/tls.h"
 #include "smtp/sender/response.h"
 
@@ -54,8 +55,11 @@ struct outgoing_config {
 	bool        skip_5xx_greeting, skip_quit;
 	bool        auth;              /* log in; without user and password: where they are not set it is left out */
 	const char *user, *password;   /* NULL: none for this host                 */
-	bool        no_plaintext, no_plaintext_tls;
-	const char *mechanisms;        /* those that may be used, by blanks; "" all */
+	uint16_t    port;              /* and where: OAUTHBEARER tells it           */
+	const char *server;            /* the host's name alone                    */
+	unsigned    demands, demands_tls;  /* enum supplicant_demand, outside and inside TLS */
+	const struct setting_list *filter; /* of mechanisms; NULL: all            */
+	const char *nonce;             /* of a test; NULL: by chance               */
 	bool        auth_soft;         /* a refused login is no reason to return mail */
 };
 
@@ -85,6 +89,8 @@ struct outgoing_needs {
 	/* The letter from `at`: how many bytes there are in `to`; 0: it cannot be read. */
 	size_t (*content)(void *mouth, uint64_t at, char *to, size_t room);
 	void (*secure)(void *mouth);               /* outgoing_secured() will follow     */
+	/* What binds a login to this TLS (channel/stream.h), appended; false: nothing of that type. */
+	bool (*binding)(void *mouth, const char *type, struct buffer *out);
 	void (*wait)(void *mouth, enum outgoing_wait);
 	void (*ready)(void *mouth);
 	void (*failed)(void *mouth, enum outgoing_fate, const char *status, const char *words);

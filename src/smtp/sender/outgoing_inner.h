@@ -1,9 +1,10 @@
 /*
- * outgoing_inner -- what the files of one outgoing session share: outgoing (from the greeting to the login), transaction
+ * outgoing_inner -- what the files of one outgoing session share: outgoing (from the greeting on), login, transaction
  */
 #ifndef SMTP_SENDER_OUTGOING_INNER_H
 #define SMTP_SENDER_OUTGOING_INNER_H
 
+#include "sasl/supplicant.h"
 #include "smtp/sender/outgoing.h"
 
 enum outgoing_phase {
@@ -24,10 +25,13 @@ struct outgoing {
 	struct buffer   words;         /* scratch of what is told                  */
 	unsigned        offers;
 	uint64_t        size_most;     /* 0: not said                              */
-	char            mechanisms[256];
+	char            mechanisms[512];
 	bool            secure, handshake_failed, authenticated;
 	/* of a login */
-	int             mechanism, auth_step;
+	struct arena   *login_life;
+	struct supplicant_facts login_facts;
+	struct supplicant *login;
+	int             auth_step;
 	/* of a transaction */
 	struct outgoing_transaction *t;
 	bool            said_mail, said_data, heard_mail, heard_data, good_mail, chunk;
@@ -36,6 +40,10 @@ struct outgoing {
 	bool            line_start, held_cr;
 	int64_t         column;
 };
+
+/* The greeting is over: it logs in where it has to. */
+void outgoing_log_in(struct outgoing *);
+void outgoing_hear_auth(struct outgoing *);
 
 void outgoing_hear_envelope(struct outgoing *);
 void outgoing_hear_content(struct outgoing *);
@@ -48,6 +56,8 @@ void outgoing_say(struct outgoing *, const char *form, ...) __attribute__((forma
 void outgoing_wait_for(struct outgoing *, enum outgoing_wait);
 void outgoing_ready(struct outgoing *);
 void outgoing_end(struct outgoing *);
+/* Nothing will come of this session; it takes its leave. */
+void outgoing_fail(struct outgoing *, enum outgoing_fate, const char *status, const char *words);
 /* "host X said: 550 ... (in reply to MAIL FROM command)", good until the next. */
 const char *outgoing_said(struct outgoing *, const char *command);
 /* What an answer means that is not the one hoped for, and its status. */
