@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { SMTPS = 465 /* rfc8314:7.3: TLS from the first byte, whatever a setting says */ };
 struct contact {
 	struct contact        *next, **at;
 	struct house          *house;
@@ -31,10 +32,12 @@ struct contact {
 	struct security        security;
 	struct tls            *secret; /* NULL: no TLS                          */
 	const char            *policy;
+	const char            *from;    /* addresses of ours it comes from          */
 	const char *name, *key, *relay; /* of the host; what makes two alike; for the log  */
 	int64_t     made_ms;
 	int64_t     taken; /* letters                              */
 	bool        idle, keep, closing, leave, secures;
+	bool        wrapped; /* TLS from the first byte              */
 	char        tls[128];
 };
 
@@ -482,31 +485,9 @@ address_of(const struct peer *p, struct sockaddr_storage *out, socklen_t *len)
 	return true;
 }
 
-/* smtp_bind_address and its kin.  False with errno: not an address of ours. */
-static bool
-bind_own(int fd, const struct peer *to, const struct sender_settings *rows)
-{
-	const char *said = to->family == AF_INET ? rows->bind_address : rows->bind_address6;
-	struct sockaddr_storage at;
-	socklen_t               len;
-	struct network          own;
-	const char             *wrong;
-	struct peer             p = { .family = to->family };
-	char                    text[64];
-
-	if (*said == '\0')
-		return true;
-	(void)snprintf(text, sizeof text, to->family == AF_INET6 && *said != '[' ? "[%s]" : "%s",
-	               said);
-	if (!network_parse(bytes_of(text), &own, &wrong) || own.family != to->family)
-		return errno = EINVAL, false;
-	memcpy(p.raw, own.raw, sizeof p.raw);
-	return address_of(&p, &at, &len) && bind(fd, (struct sockaddr *)&at, len) == 0;
-}
-
 /* 0 and *fd; EINPROGRESS and *fd; or another errno. */
 static int
-connect_to(const struct peer *p, const struct sender_settings *rows, int *fd)
+connect_to(struct contact *c, const struct peer *p, int *fd)
 {
 	struct sockaddr_storage at;
 	socklen_t               len;
@@ -515,7 +496,8 @@ connect_to(const struct peer *p, const struct sender_settings *rows, int *fd)
 	(void)address_of(p, &at, &len);
 	if ((*fd = socket(p->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
 		return errno;
-	if (bind_own(*fd, p, rows) && connect(*fd, (struct sockaddr *)&at, len) == 0)
+	if (sender_bind(c->house, *fd, p->family, c->from) &&
+	    connect(*fd, (struct sockaddr *)&at, len) == 0)
 		return 0;
 	why = errno;
 	if (why != EINPROGRESS) {
@@ -614,7 +596,8 @@ security_make(struct contact *c, struct delivery *d, const char **why)
 
 	if (!sender_security(c->house, &d->w, c->life, want, &c->policy, why))
 		return false;
-	if (sender_of(c->house)->rows.tls_wrapper && !d->w.lmtp && want->level < SECURITY_ENCRYPT)
+	c->wrapped = !d->w.lmtp && (sender_of(c->house)->rows.tls_wrapper || c->port == SMTPS);
+	if (c->wrapped && want->level < SECURITY_ENCRYPT)
 		want->level = SECURITY_ENCRYPT;
 	if (want->level >= SECURITY_MAY && !d->clear)
 		secret = sender_tls_for(c->house, want);
@@ -625,18 +608,20 @@ security_make(struct contact *c, struct delivery *d, const char **why)
 }
 
 static bool
-config_make(struct contact *c, struct delivery *d, const char *host)
+config_make(struct contact *c, struct delivery *d, const char *address, const char **why)
 {
 	const struct sender_role     *s = sender_of(c->house);
 	const struct sender_settings *r = &s->rows;
 
 	c->filter = list_keep(c->life, &r->mechanisms);
 	c->config = (struct outgoing_config){
-		.host = host,
+		.host = arena_printf(c->life, "%s[%s]", c->name, address),
 		.hello = arena_copy(c->life, bytes_of(d->w.lmtp ? r->lhlo_name : r->helo_name)),
 		.lmtp = d->w.lmtp,
 		.never_ehlo = r->never_ehlo,
-		.secured = r->tls_wrapper && !d->w.lmtp,
+		.always_ehlo = r->always_ehlo,
+		.verify_data = r->verify_target == 1,
+		.secured = c->wrapped,
 		.tls = c->secret == NULL                       ? OUTGOING_CLEAR
 		       : c->security.level >= SECURITY_ENCRYPT ? OUTGOING_ENCRYPT
 		                                               : OUTGOING_MAY,
@@ -651,9 +636,12 @@ config_make(struct contact *c, struct delivery *d, const char *host)
 		.filter = &c->filter,
 		.auth_soft = r->auth_soft,
 	};
-	for (size_t i = 0; i < r->discard.count; i++)
-		c->config.discard |= outgoing_offer_named(bytes_of(r->discard.item[i]));
 	d->clear = false;
+	*why = "smtp_discard_ehlo_keyword_address_maps cannot be asked";
+	if (!sender_discards(c->house, address, c->life, &c->config.discard) ||
+	    (c->from = sender_bind_words(c->house, &d->w, c->life, why)) == NULL)
+		return false;
+	*why = "smtp_sasl_password_maps cannot be asked";
 	return !c->config.auth || password_find(c, d);
 }
 
@@ -661,9 +649,9 @@ config_make(struct contact *c, struct delivery *d, const char *host)
 static const char *
 key_of(struct contact *c, const char *where, const char *nexthop)
 {
-	return arena_printf(c->life, "%s %s %s %d %d %s %s", where, c->name, nexthop,
+	return arena_printf(c->life, "%s %s %s %d %d %s %s %s", where, c->name, nexthop,
 	                    c->config.lmtp, c->config.tls, c->policy,
-	                    c->config.user != NULL ? c->config.user : "");
+	                    c->config.user != NULL ? c->config.user : "", c->from);
 }
 
 /* One that is there and has nothing to do. */
@@ -728,8 +716,8 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 		contact_fail(c, "4.7.5", wrong);
 		return;
 	}
-	if (!config_make(c, d, arena_printf(c->life, "%s[%s]", c->name, where))) {
-		contact_fail(c, "4.3.0", "smtp_sasl_password_maps cannot be asked");
+	if (!config_make(c, d, where, &wrong)) {
+		contact_fail(c, "4.3.0", wrong);
 		return;
 	}
 	c->key = key_of(c, c->relay, d->w.nexthop);
@@ -742,7 +730,7 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 		contact_send(idle);
 		return;
 	}
-	why = h != NULL ? connect_to(&h->peer, &s->rows, &c->fd)
+	why = h != NULL ? connect_to(c, &h->peer, &c->fd)
 	                : connect_path(path, &s->common.socket_directories, &c->fd);
 	if (why == 0) {
 		connected(c);

@@ -3,6 +3,7 @@
  *
  *     sender.c           the card; SEND is taken, hosts are found and tried one after another, SENT is said
  *     sender-tls.c       how sure a connection must be, by destination, and what TLS that takes
+ *     sender-host.c      where connections come from, and what a host's offers are worth
  *     sender-session.c   connections: how they come about, what goes through them, which are kept for a moment
  */
 #ifndef ROLE_SENDER_H
@@ -82,6 +83,14 @@ void contact_begin(struct delivery *, const struct route_host *, const char *pat
 void contact_part(struct delivery *);
 void contacts_leave(struct house *);
 bool contacts_busy(const struct house *);
+
+/* sender-host.c */
+/* The addresses the connections of a delivery come from, by blanks, "" any; NULL: it cannot be known now, and why. */
+const char *sender_bind_words(struct house *, const struct word_send *, struct arena *, const char **why);
+/* False with errno: a connection of that family must not come about. */
+bool sender_bind(struct house *, int fd, int family, const char *words);
+/* Offers (enum outgoing_offer) of the host that are not made use of.  False: it cannot be known now. */
+bool sender_discards(struct house *, const char *address, struct arena *, unsigned *offers);
 
 /* sender-tls.c */
 /* What smtp_tls_policy_maps and the settings ask of a destination; *policy is the table's word, "" none.  False: nothing may be sent

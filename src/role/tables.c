@@ -1,4 +1,5 @@
 #include "role/tables.h"
+#include "smtp/sender/settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,9 +77,8 @@ roles_of(const struct setting *row)
 	if (row->kind == SETTING_RULES || has_row(&policy_setting_table, row->name) ||
 	    has_row(&witness_setting_table, row->name) || has_row(&milter_setting_table, row->name))
 		return FROM(POLICY);
-	/* Passwords for other hosts. */
-	if (strcmp(row->name, "smtp_sasl_password_maps") == 0 ||
-	    strcmp(row->name, "smtp_tls_policy_maps") == 0)
+	/* Passwords for other hosts, and how these are spoken to. */
+	if (has_row(&sender_setting_table, row->name))
 		return FROM(SENDER);
 	return FROM(CLERK) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);
 }

@@ -135,6 +135,8 @@ run(struct mouth *m, unsigned how, struct bytes server, size_t piece)
 	struct outgoing_config c = { .host = "mx.example[192.0.2.1]",
 		                     .hello = "us.example",
 		                     .lmtp = (how & 1) != 0,
+		                     .always_ehlo = (how & 16) == 0,
+		                     .verify_data = (how & 32) != 0,
 		                     .tls = (how & 2) != 0 ? OUTGOING_MAY : OUTGOING_CLEAR,
 		                     .auth = true,
 		                     .user = (how & 4) != 0 ? "tim" : NULL,

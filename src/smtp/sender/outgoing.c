@@ -104,10 +104,10 @@ outgoing_offer_named(struct bytes keyword)
 }
 
 static void
-say_hello(struct outgoing *o)
+say_hello(struct outgoing *o, bool extended)
 {
 	o->phase = PHASE_EHLO;
-	if (o->config.never_ehlo && !o->config.lmtp) {
+	if ((o->config.never_ehlo || !extended) && !o->config.lmtp) {
 		o->phase = PHASE_HELO;
 		outgoing_say(o, "HELO %s", o->config.hello);
 	} else {
@@ -171,6 +171,18 @@ greeted(struct outgoing *o)
 	outgoing_log_in(o);
 }
 
+static bool
+greets_extended(const struct outgoing *o)
+{
+	struct bytes rest = buffer_bytes(&o->heard.text), line, word;
+
+	while (response_line(&rest, &line))
+		while (bytes_split(&line, ' ', &word))
+			if (bytes_is(word, "ESMTP"))
+				return true;
+	return false;
+}
+
 static void
 hear_greeting(struct outgoing *o)
 {
@@ -178,7 +190,7 @@ hear_greeting(struct outgoing *o)
 	enum outgoing_fate f;
 
 	if (o->heard.code / 100 == 2) {
-		say_hello(o);
+		say_hello(o, o->config.always_ehlo || greets_extended(o));
 		return;
 	}
 	f = outgoing_fate_of(&o->heard, status);
@@ -259,7 +271,7 @@ outgoing_secured(struct outgoing *o, bool ok, const char *why)
 	}
 	o->secure = true;
 	o->offers = 0;
-	say_hello(o);
+	say_hello(o, true);
 }
 
 bool

@@ -48,6 +48,8 @@ struct outgoing_config {
 	const char *host;              /* "mx.example.com[192.0.2.1]", for words   */
 	const char *hello;             /* what we call ourselves                   */
 	bool        lmtp, never_ehlo;
+	bool        always_ehlo;       /* not only to who greets with ESMTP        */
+	bool        verify_data;       /* a probe ends behind DATA, not before it  */
 	bool        secured;           /* TLS came first                           */
 	int         tls;               /* enum outgoing_tls                        */
 	unsigned    discard;           /* enum outgoing_offer that are not believed */
@@ -73,7 +75,7 @@ struct outgoing_transaction {
 	struct bytes sender, envid;    /* envid in xtext, as it was said          */
 	uint8_t      ret;              /* 'F', 'H', 0                              */
 	bool         eight_bit, binary, utf8, require_tls;
-	bool         probe;            /* ends before DATA: may they be sent to?   */
+	bool         probe;            /* ends before the letter: may they be sent to? */
 	uint8_t      by_mode;          /* rfc2852: 'R', 'N', 0 not said            */
 	bool         by_trace;
 	int64_t      by;               /* seconds that are left                    */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EACH_DESTINATION = 1 << 20 /* what is named first is tried first */ };
+enum { EACH_DESTINATION = 1 << 20 /* what is named first is tried first */, LOOPBACK_PORT = 25 };
 
 /* One search. */
 struct finding {
@@ -14,7 +14,7 @@ struct finding {
 	struct route               *out;
 	struct route_host           host[ROUTE_HOSTS_MOST];
 	size_t                      hosts, room;
-	bool                        waits, later;
+	bool                        waits, later, nowhere;
 	uint32_t                    base; /* added to every preference            */
 	uint32_t                    own;  /* the best preference we have ourselves */
 	size_t                      names;
@@ -56,7 +56,8 @@ add_host(struct finding *f, const char *name, const struct peer *p, uint32_t pre
 	for (size_t i = 0; i < f->hosts; i++)
 		if (strcmp(f->host[i].peer.text, p->text) == 0 && f->host[i].peer.port == p->port)
 			return;
-	*h = (struct route_host){ name, *p, f->base + preference, random_number() };
+	*h = (struct route_host){ name, *p, f->base + preference,
+		                  f->q->in_order ? f->hosts : random_number() };
 	f->hosts++;
 }
 
@@ -84,6 +85,34 @@ parse_address(struct bytes text, uint16_t port, struct peer *out)
 	return peer_from(&ss, out);
 }
 
+/* Nobody's: "this network" and what is behind 224/4 (rfc6890:2.2.2), ::, ff00::/8; or not to be asked by our settings. */
+static bool
+is_nowhere(const struct finding *f, const struct peer *p)
+{
+	static const uint8_t zero[16];
+
+	if (p->family == AF_INET ? p->raw[0] == 0 || p->raw[0] >= 224
+	                         : p->raw[0] == 0xff || memcmp(p->raw, zero, sizeof zero) == 0)
+		return true;
+	for (size_t i = 0; i < f->q->forbidden.count; i++) {
+		struct network n;
+		const char    *wrong;
+
+		if (network_parse(bytes_of(f->q->forbidden.item[i]), &n, &wrong) &&
+		    network_holds(&n, p))
+			return true;
+	}
+	return false;
+}
+
+/* What the world's DNS says of our loopback can only mean that it is led back to us. */
+static bool
+is_loopback(const struct finding *f, const struct peer *p)
+{
+	return f->q->smtp_port == LOOPBACK_PORT && p->port == LOOPBACK_PORT &&
+	       (p->family == AF_INET ? p->raw[0] == 127 : strcmp(p->text, "::1") == 0);
+}
+
 static bool
 add_record(struct finding *f, const char *name, const struct answer_record *r, uint16_t type,
            uint16_t port, uint32_t preference)
@@ -104,9 +133,11 @@ add_record(struct finding *f, const char *name, const struct answer_record *r, u
 		v6->sin6_port = htons(port);
 		memcpy(&v6->sin6_addr, r->data.at, 16);
 	}
-	if (!peer_from(&ss, &p))
+	if (!peer_from(&ss, &p) || is_nowhere(f, &p)) {
+		f->nowhere = true;
 		return false;
-	if (is_own(f, &p) && f->base + preference < f->own)
+	}
+	if ((is_own(f, &p) || is_loopback(f, &p)) && f->base + preference < f->own)
 		f->own = f->base + preference;
 	add_host(f, name, &p, preference);
 	return true;
@@ -191,7 +222,14 @@ add_addresses(struct finding *f, struct bytes name, uint16_t port, uint32_t pref
 	}
 	if (f->waits)
 		return ROUTE_WAIT;
-	return some > 0 ? ROUTE_FOUND : no_answer(f, name, f->q->v4 ? "A" : "AAAA", worst);
+	if (some > 0)
+		return ROUTE_FOUND;
+	if (!f->nowhere)
+		return no_answer(f, name, f->q->v4 ? "A" : "AAAA", worst);
+	f->out->status = "5.4.4";
+	f->out->why = arena_printf(f->a, "host %.*s has no address that mail may go to",
+	                           (int)name.len, name.at);
+	return ROUTE_NEVER;
 }
 
 /* ---- MX ---- */
@@ -224,6 +262,10 @@ add_exchangers(struct finding *f, struct bytes name, const struct answer *x, uin
 		return ROUTE_WAIT;
 	if (found > 0)
 		return ROUTE_FOUND;
+	if (f->nowhere && worst == ROUTE_NEVER)
+		return ROUTE_NEVER; /* with the words of the host */
+	if (f->q->no_mx_later)
+		worst = ROUTE_LATER;
 	f->out->status = worst == ROUTE_LATER ? "4.4.3" : "5.4.4";
 	f->out->why = arena_printf(f->a, "unable to look up the mail exchangers of %.*s",
 	                           (int)name.len, name.at);
@@ -244,6 +286,10 @@ add_domain(struct finding *f, struct bytes name, uint16_t port)
 	switch (x->status) {
 	case ANSWER_FOUND: break;
 	case ANSWER_NO_RECORD: return add_addresses(f, name, port, 0); /* rfc5321:5.1 */
+	case ANSWER_LATER:
+		if (f->q->ignore_mx_error)
+			return add_addresses(f, name, port, 0);
+		return no_answer(f, name, "MX", x->status);
 	default:
 		if (add_native(f, name, port, 0))
 			return ROUTE_FOUND;
@@ -400,7 +446,7 @@ take_first(struct finding *f)
 
 	if (most == 0 || f->hosts <= most)
 		return;
-	for (size_t i = 0; i < f->hosts; i++)
+	for (size_t i = 0; i < f->hosts && f->q->balance; i++)
 		all[f->host[i].peer.family == AF_INET]++;
 	for (size_t i = 0; i < f->hosts && n < most; i++) {
 		int    me = f->host[i].peer.family == AF_INET;

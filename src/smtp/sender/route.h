@@ -16,8 +16,10 @@
  *     ROUTE_FOUND with at least one host; ROUTE_LATER and ROUTE_NEVER with status and words.
  *
  * Order: by preference, by chance inside one (rfc5321:5.1), IPv6 and IPv4 as `preference` says; of more addresses than
- * `address_most` the first, both families among them. Hosts that are ourselves, and those no better than these, are
+ * `address_most` the first, with `balance` both families among them. Hosts that are ourselves, and those no better than these, are
  * left out (rfc5321:5.1); when none remains the mail would come back to us.
+ * An address that means nobody (0.0.0.0, ::, many at once) is none, nor is one of `forbidden`; one of this machine's
+ * loopback at port 25 that stands in the DNS is ourselves.
  * A null MX (rfc7505) takes no mail.
  */
 #ifndef SMTP_SENDER_ROUTE_H
@@ -35,6 +37,10 @@ struct route_request {
 	bool         lmtp, dns, native, v4, v6;
 	int          preference;               /* enum route_preference              */
 	size_t       address_most;             /* 0: all                             */
+	bool         balance;                  /* both families among them          */
+	bool         in_order;                 /* and not by chance                 */
+	struct setting_list forbidden;         /* networks                          */
+	bool         no_mx_later, ignore_mx_error;
 	struct bytes hosts;                    /* the text of hosts(5)               */
 	const char  *myhostname;
 	struct bytes own;                      /* our addresses, by blanks           */

@@ -12,8 +12,13 @@ struct sender_settings {
 	int64_t     tcp_port, lmtp_port;
 	int         address_preference;        /* enum route_preference            */
 	int64_t     address_most, session_most;
+	bool        balance, randomize, no_mx_later, ignore_mx_error, no_dns;
+	struct setting_list own_more;          /* proxy_interfaces                 */
+	bool        bind_enforce;
+	struct setting_list bind_maps, discard_maps, forbidden;
+	int         verify_target;             /* rcpt, data                       */
 	struct setting_list fallback, discard;
-	bool        skip_5xx, skip_quit, never_ehlo;
+	bool        skip_5xx, skip_quit, never_ehlo, always_ehlo;
 	int64_t     line_most;
 	int64_t     connect_ms, helo_ms, starttls_ms, mail_ms, rcpt_ms, data_init_ms, data_xfer_ms, data_done_ms, rset_ms, quit_ms;
 	int         tls_level;                 /* "", then enum security_level     */

@@ -149,7 +149,7 @@ say_rcpt(struct outgoing *o)
 static bool
 wants_data(const struct outgoing *o)
 {
-	return !o->said_data && !o->t->probe && !o->chunk;
+	return !o->said_data && (!o->t->probe || o->config.verify_data) && !o->chunk;
 }
 
 /* As much as may be said now: with PIPELINING all of it (rfc2920:3.1), else one command after another.  The letter itself
@@ -329,7 +329,7 @@ hear_rcpt(struct outgoing *o)
 	if (o->heard.code / 100 == 2 && o->good_mail) {
 		o->t->rcpt[i].taken = true;
 		o->taken++;
-		if (o->t->probe) {
+		if (o->t->probe && !o->config.verify_data) {
 			response_status(&o->heard, status);
 			fate(o, i, FATE_DELIVERED, status, outgoing_said(o, NULL));
 		}
@@ -349,6 +349,11 @@ hear_data(struct outgoing *o)
 	enum outgoing_fate f;
 
 	o->heard_data = true;
+	if (o->heard.code == 354 && o->taken > 0 && o->t->probe) {
+		/* No letter will follow: there is nothing to say but to go. */
+		outgoing_transaction_lost(o, FATE_DELIVERED, "2.1.5", outgoing_said(o, NULL));
+		return;
+	}
 	if (o->heard.code == 354 && o->taken > 0)
 		return;
 	if (o->heard.code == 354) {
@@ -385,7 +390,7 @@ outgoing_hear_envelope(struct outgoing *o)
 		return;
 	if (o->heard_mail && (!o->good_mail || (o->heard_rcpts == o->t->rcpts && o->taken == 0)))
 		give_up(o);
-	else if (o->heard_rcpts == o->t->rcpts && o->t->probe)
+	else if (o->heard_rcpts == o->t->rcpts && o->t->probe && !o->said_data)
 		give_up(o);
 	else if (o->heard_rcpts == o->t->rcpts && o->chunk)
 		content_begin_here(o);

@@ -32,7 +32,9 @@ enum {
 	LOST = 4096,
 	IN_TIME = 8192,
 	URGENT = 16384,
-	BROKEN = 32768
+	BROKEN = 32768,
+	TO_DATA = 65536,
+	PLAIN_HELLO = 131072
 };
 
 /* clang-format off */
@@ -156,6 +158,15 @@ static const struct talk {
 	{ "a probe ends before DATA", PROBE | TWO, "",
 	  GREETING ALL "250 ok\r\n250 2.1.5 yes\r\n550 5.1.1 no\r\n|250 ok\r\n",
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nRSET\r\n", "ready 0=delivered:2.1.5 1=refused:5.1.1 done ready" },
+	{ "a probe of a host that says at DATA who it does not know", PROBE | TO_DATA, "",
+	  GREETING PLAIN "250 ok\r\n|250 ok\r\n|550 5.1.1 no such user\r\n|250 ok\r\n",
+	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nRSET\r\n", "ready 0=refused:5.1.1 done ready" },
+	{ "and who it knows: the connection ends before a letter", PROBE | TO_DATA, "",
+	  GREETING PLAIN "250 ok\r\n|250 ok\r\n|354 go\r\n",
+	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n", "ready 0=delivered:2.1.5 bad over" },
+	{ "who does not greet with ESMTP may get HELO", PLAIN_HELLO, LETTER,
+	  "220 mx SMTP\r\n|250 mx\r\n|250 ok\r\n", "HELO us.example\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", "ready" },
+	{ "and who does EHLO", PLAIN_HELLO, LETTER, GREETING PLAIN "250 ok\r\n", EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", "ready" },
 	{ "rfc5321:2.3.8 bare LF and CR do not go out", 0, "A: b\n\nx\ry\n\r.\r\r\nz",
 	  GREETING PLAIN "250 ok\r\n|250 ok\r\n|354 go\r\n|250 ok\r\n",
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nA: b\r\n\r\nx y\r\n . \r\nz\r\n.\r\n", "ready 0=delivered:2.0.0 done ready" },
@@ -294,6 +305,8 @@ prepare(struct mouth *m, const struct talk *t, struct outgoing_config *c)
 		                                : OUTGOING_CLEAR,
 		.line_most = (t->how & FOLD) != 0 ? 8 : 998,
 		.skip_5xx_greeting = true,
+		.always_ehlo = (t->how & PLAIN_HELLO) == 0,
+		.verify_data = (t->how & TO_DATA) != 0,
 		.auth = (t->how & AUTH) != 0,
 		.user = (t->how & AUTH) != 0 ? "tim" : NULL,
 		.password = (t->how & CRAM) != 0 ? "tanstaaftanstaaf" : "tanstaaf",

@@ -1,0 +1,127 @@
+/* sender-host -- where connections come from (smtp_bind_address and its kin), and what a host's offers are worth to us */
+#include "role/sender.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* The first table that has the key. */
+static enum table_outcome
+find(struct sender_role *s, const struct setting_list *tables, struct bytes key, struct arena *a,
+     struct bytes *value)
+{
+	for (size_t i = 0; key.len > 0 && i < tables->count; i++) {
+		struct table      *t = tables_local(s->tables, tables->item[i]);
+		enum table_outcome o = t == NULL ? TABLE_LATER : table_find(t, key, a, value);
+
+		if (o != TABLE_NONE)
+			return o;
+	}
+	return TABLE_NONE;
+}
+
+/* ---- where from ---- */
+
+static bool
+address_read(struct bytes word, struct sockaddr_storage *out, socklen_t *len)
+{
+	struct sockaddr_in  *v4 = (void *)out;
+	struct sockaddr_in6 *v6 = (void *)out;
+	struct network       n;
+	const char          *wrong;
+	char                 text[64];
+
+	if (word.len > 0 && word.at[0] != '[' && bytes_find(word, ':') >= 0)
+		(void)snprintf(text, sizeof text, "[%.*s]", (int)word.len, word.at);
+	else if (!bytes_string(word, text, sizeof text))
+		return false;
+	if (!network_parse(bytes_of(text), &n, &wrong))
+		return false;
+	*out = (struct sockaddr_storage){ .ss_family = (sa_family_t)n.family };
+	if (n.family == AF_INET) {
+		memcpy(&v4->sin_addr, n.raw, sizeof v4->sin_addr);
+		*len = sizeof *v4;
+	} else {
+		memcpy(&v6->sin6_addr, n.raw, sizeof v6->sin6_addr);
+		*len = sizeof *v6;
+	}
+	return true;
+}
+
+/* By the sender, their domain, the destination. */
+const char *
+sender_bind_words(struct house *h, const struct word_send *w, struct arena *a, const char **why)
+{
+	struct sender_role *s = sender_of(h);
+	ptrdiff_t           at = bytes_find_last(w->sender, '@');
+	const struct bytes  keys[] = {
+		 arena_lower(a, w->sender),
+                at < 0 ? BYTES("") : arena_lower(a, bytes_cut(w->sender, (size_t)at, SIZE_MAX)),
+		 arena_lower(a, bytes_of(w->nexthop))
+	};
+	struct bytes value;
+
+	for (size_t i = 0; s->rows.bind_maps.count > 0 && i < COUNT(keys); i++)
+		switch (find(s, &s->rows.bind_maps, keys[i], a, &value)) {
+		case TABLE_FOUND: return arena_copy(a, value);
+		case TABLE_NONE: break;
+		default: *why = "smtp_bind_address_maps cannot be asked"; return NULL;
+		}
+	return arena_printf(a, "%s %s", s->rows.bind_address, s->rows.bind_address6);
+}
+
+bool
+sender_bind(struct house *h, int fd, int family, const char *words)
+{
+	struct bytes            rest = bytes_of(words), word;
+	struct sockaddr_storage at;
+	socklen_t               len;
+	int                     why;
+
+	while (bytes_split(&rest, ' ', &word)) {
+		word = bytes_trim(word);
+		if (word.len == 0)
+			continue;
+		if (!address_read(word, &at, &len))
+			why = EINVAL;
+		else if (at.ss_family != family)
+			continue;
+		else if (bind(fd, (struct sockaddr *)&at, len) == 0)
+			return true;
+		else
+			why = errno;
+		warn_("no connection can come from %.*s: %s", (int)word.len, word.at,
+		      strerror(why));
+		errno = why;
+		return !sender_of(h)->rows.bind_enforce;
+	}
+	return true;
+}
+
+/* ---- what is not believed ---- */
+
+bool
+sender_discards(struct house *h, const char *address, struct arena *a, unsigned *offers)
+{
+	struct sender_role *s = sender_of(h);
+	struct bytes        value = { NULL, 0 };
+	enum table_outcome  o = find(s, &s->rows.discard_maps, bytes_of(address), a, &value);
+
+	*offers = 0;
+	if (o == TABLE_LATER)
+		return false;
+	if (o == TABLE_NONE) {
+		for (size_t i = 0; i < s->rows.discard.count; i++)
+			*offers |= outgoing_offer_named(bytes_of(s->rows.discard.item[i]));
+		return true;
+	}
+	for (size_t i = 0, from = 0; i <= value.len; i++) {
+		if (i < value.len && strchr(", \t", value.at[i]) == NULL)
+			continue;
+		*offers |= outgoing_offer_named(bytes_cut(value, from, i - from));
+		from = i + 1;
+	}
+	return true;
+}
