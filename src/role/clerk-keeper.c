@@ -7,10 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A command whose keeper is on its way. */
+/* A command whose keeper is on its way, or (`caller` NULL) the body of URL_READ. */
 struct wanting {
 	struct wanting *next;
 	struct caller  *caller;
+	struct buffer   body;
 	uint32_t        keeper;
 	int             fd;
 };
@@ -42,10 +43,22 @@ run_keeper_call(struct order *e)
 		return 0;
 	}
 	w = memory_take(sizeof *w);
-	*w = (struct wanting){ e->clerk->wanting, e->caller, keeper, fd };
+	*w = (struct wanting){ e->clerk->wanting, e->caller, { 0 }, keeper, fd };
 	e->clerk->wanting = w;
 	house_keeper_want(e->house, keeper);
 	return -1;
+}
+
+void
+clerk_url_wait(struct house *h, uint32_t keeper, struct bytes body, int fd)
+{
+	struct clerk   *c = h->mine;
+	struct wanting *w = memory_take(sizeof *w);
+
+	*w = (struct wanting){ .next = c->wanting, .keeper = keeper, .fd = fd };
+	buffer_add(&w->body, body);
+	c->wanting = w;
+	house_keeper_want(h, keeper);
 }
 
 /* The next that waits for this keeper, out of the list; NULL none. */
@@ -67,8 +80,12 @@ clerk_keeper_came(struct house *h, uint32_t index)
 	struct wanting *w;
 
 	while ((w = wanting_take(h->mine, index)) != NULL) {
-		hand_over(h, index, w->fd);
-		caller_done(w->caller, 0);
+		if (w->caller != NULL) {
+			hand_over(h, index, w->fd);
+			caller_done(w->caller, 0);
+		} else
+			clerk_url_hand_over(h, index, buffer_bytes(&w->body), w->fd);
+		buffer_free(&w->body);
 		memory_free(w);
 	}
 }
@@ -76,10 +93,13 @@ clerk_keeper_came(struct house *h, uint32_t index)
 static void
 disappoint(struct wanting *w, const char *why)
 {
-	caller_complain(w->caller, "mansio: the user with uid %u: %s\n",
-	                w->keeper & ~KEEPER_OF_USER, why);
-	caller_done(w->caller, 1);
+	if (w->caller != NULL) {
+		caller_complain(w->caller, "mansio: the user with uid %u: %s\n",
+		                w->keeper & ~KEEPER_OF_USER, why);
+		caller_done(w->caller, 1);
+	}
 	(void)close(w->fd);
+	buffer_free(&w->body);
 	memory_free(w);
 }
 

@@ -232,6 +232,8 @@ clerk_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	};
 	/* clang-format on */
 
+	if (word == WORD_URL)
+		return hear_url(h, body, fd);
 	if (fd >= 0)
 		close(fd);
 	for (size_t i = 0; i < COUNT(heard); i++)

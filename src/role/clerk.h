@@ -79,6 +79,11 @@ int run_keeper_call(struct order *);
 void clerk_keeper_came(struct house *, uint32_t index);
 bool hear_keeper_absent(struct house *, enum role from, uint32_t index, uint32_t ticket, struct bytes body);
 void clerk_keepers_end(struct clerk *);
+/* The word waits for a user's keeper that is asked for. */
+void clerk_url_wait(struct house *, uint32_t keeper, struct bytes body, int fd);
+/* clerk-url.c */
+bool hear_url(struct house *, struct bytes body, int fd);
+void clerk_url_hand_over(struct house *, uint32_t keeper, struct bytes body, int fd);
 /* clerk-import.c */
 int run_import(struct order *);
 /* clerk-protection.c */

@@ -48,7 +48,7 @@ static const struct cage {
 	rlim_t      memory, files;
 	struct landlock_place place[PLACES_MOST];
 } cages[ROLES] = {
-	[RECEIVER] = { "receiver", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_WRITE, false, false, 1024 * MIB, MANY, { { NULL, false } } },
+	[RECEIVER] = { "receiver", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_PAIR | SYSCALLS_WRITE, false, false, 1024 * MIB, MANY, { { NULL, false } } },
 	[LOGIN]    = { "login",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_PAIR,  false, false, 1024 * MIB, MANY, { { NULL, false } } },
 	[VERIFIER] = { "verify",   SYSCALLS_LIVE | SYSCALLS_PATIENCE,                false, false,  512 * MIB, FEW,  { { NULL, false } } },
 	[QUEUE]    = { "queue",    SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 2048 * MIB, MANY, { { "spool", true } } },

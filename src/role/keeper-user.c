@@ -387,7 +387,7 @@ is_busy(struct house *h)
 
 	return house_is_asked(h) || imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 ||
 	       k->parcels > 0 || k->early.len > 0 || store_dirty(k->store) ||
-	       map_count(k->sessions) > 0 || k->locked.len > 0;
+	       map_count(k->sessions) > 0 || k->locked.len > 0 || k->reading > 0;
 }
 
 /* A clerk that died has a successor soon; one that let go of us has not. */

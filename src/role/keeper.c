@@ -736,6 +736,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	case WORD_DELIVER: return hear_deliver(h, ticket, body, fd);
 	case WORD_SEGMENT_LENT:
 	case WORD_SEGMENT_REFUSED: return hear_segment(h, word, body, fd);
+	case WORD_URL_READ: return hear_url_read(h, body, fd);
 	case WORD_CALLER:
 		if (fd >= 0)
 			house_caller(h, fd);
@@ -824,6 +825,7 @@ keeper_stop(struct house *h)
 	struct keeper *k = keeper_of(h);
 
 	keeper_commands_end(h);
+	keeper_readings_end(k);
 	imap_service_close(&k->imap);
 	pop3_service_close(&k->pop3);
 	keeper_text_stop(h);

@@ -89,6 +89,8 @@ struct keeper {
 	struct leafing      *leafings;       /* indexes looked at (keeper-text.c) */
 	struct indexing     *indexing;       /* of texts, in the background      */
 	struct timer        *sweep;
+	struct url_reading  *readings;       /* of URLs, for letters that are submitted */
+	unsigned             reading;
 	struct user_keeper  *user;           /* NULL: one of the pool            */
 	struct map          *handoffs;        /* the runner's, under way          */
 	struct watch        *runner;
@@ -111,6 +113,9 @@ void keeper_locate_new(struct house *, struct caller *, const struct word_ask *)
 void keeper_digest(void *house, int fd, uint64_t at, uint64_t len,
                    void (*answered)(void *who, int why, struct bytes digest), void *who);
 void keeper_news_open(struct house *);
+/* keeper-url.c */
+bool hear_url_read(struct house *, struct bytes body, int fd);
+void keeper_readings_end(struct keeper *);
 /* keeper-convert.c */
 void keeper_convert(struct house *, struct caller *, const struct word_ask *);
 void keeper_conversions_end(struct house *);

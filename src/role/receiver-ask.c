@@ -38,6 +38,10 @@ _Static_assert((int)AUTH_OK == (int)AUTHENTICATED &&
                        (int)AUTH_DISABLED == (int)AUTH_ACCOUNT_DISABLED &&
                        (int)AUTH_LATER == (int)AUTH_NOT_NOW,
                "here too");
+_Static_assert((int)FETCHED == (int)URL_BEGUN && (int)FETCHED_NOT == (int)URL_NOT &&
+                       (int)FETCHED_UNTRUSTED == (int)URL_UNTRUSTED &&
+                       (int)FETCHED_LATER == (int)URL_LATER,
+               "and of URLs");
 _Static_assert((int)PEERNAME_CONFIRMED == (int)NAMED && (int)PEERNAME_NONE == (int)NAMED_NOT &&
                        (int)PEERNAME_FOREIGN == (int)NAMED_FOREIGN &&
                        (int)PEERNAME_NO_HOST == (int)NAMED_NO_HOST &&
@@ -121,8 +125,10 @@ need_gone(void *house, struct session *s)
 {
 	struct visit *v = visit_of(s);
 
-	if (v != NULL)
+	if (v != NULL) {
+		need_fetch_drop(house, s);
 		visit_end(receiver_of(house), v);
+	}
 	*session_held(s) = NULL;
 }
 
@@ -552,6 +558,7 @@ hear_auth_done(struct house *h, uint32_t ticket, struct bytes body)
 
 	if (good && v != NULL) {
 		auth_ended(r, v);
+		v->account = w.answer == AUTH_OK ? w.account : 0;
 		session_auth_done(v->session, (enum authenticated)w.answer, w.user, w.text, w.last);
 		visit_look(v, true);
 	}

@@ -39,6 +39,7 @@ struct passage {
 	struct passage       *next;          /* of those that wait for a segment   */
 	struct bytes          prefix, digest;
 };
+struct fetch;
 struct door {                          /* a listening socket                       */
 	struct door *next;
 	struct receiver *receiver;
@@ -68,6 +69,8 @@ struct visit {
 	struct filtering *filtering;   /* what mail filters are told; NULL nothing */
 	struct peer here;              /* our end                                  */
 	uint32_t connections;          /* of this client                           */
+	uint64_t account;              /* of who has logged in                     */
+	struct fetch *fetch;           /* what a URL names; NULL: none is read     */
 };
 
 struct receiver {
@@ -159,6 +162,11 @@ bool milter_ask(struct passage *);
 void milter_lost(struct receiver *);               /* role policy died      */
 void milter_again(struct receiver *);              /* one came              */
 void milter_tick(struct receiver *);
+
+/* receiver-url.c */
+void need_fetch(void *, struct session *, struct bytes url);
+void need_fetch_more(void *, struct session *);
+void need_fetch_drop(void *, struct session *);
 
 /* receiver-rewrite.c */
 void rewrite_settings(struct receiver *);

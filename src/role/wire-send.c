@@ -4,6 +4,44 @@
 enum { EACH_SEND = 4 + 4 + 1, EACH_SENT = 1 + 4 + 4 + 4 };
 
 void
+word_pack_url(struct buffer *b, const struct word_url *w)
+{
+	pack_u64(b, w->account);
+	pack_string(b, w->owner);
+	pack_string(b, w->user);
+	pack_bytes(b, w->text);
+}
+
+bool
+word_unpack_url(struct bytes body, struct arena *life, struct word_url *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->account = unpack_u64(&r.fields);
+	w->owner = read_string(&r);
+	w->user = read_string(&r);
+	w->text = unpack_bytes(&r.fields);
+	return reader_done(&r);
+}
+
+void
+word_url_begin(struct buffer *b, enum url_begins how, uint64_t len)
+{
+	pack_u8(b, (uint8_t)how);
+	pack_u64(b, len);
+}
+
+bool
+word_url_begins(struct bytes body, struct word_url_begins *w)
+{
+	struct unpack u = unpack_of(body);
+
+	w->how = unpack_u8(&u);
+	w->len = unpack_u64(&u);
+	return unpack_done(&u) && w->how <= URL_LATER;
+}
+
+void
 word_pack_route(struct buffer *b, const struct word_route *w)
 {
 	pack_bytes(b, w->address);

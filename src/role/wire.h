@@ -128,6 +128,8 @@ extern const char *const role_names[ROLES];
 	X(FULL,           FROM(KEEPER), FROM(CLERK))           /* account id, for how many bytes it has room: 0: full; UINT64_MAX: for any letter */ \
 	X(WHO,            FROM(KEEPER), FROM(CLERK))           /* an address: whose is it?                    */ \
 	X(WHO_IS,         FROM(CLERK), FROM(KEEPER))           /* account id, address; 0: nobody's who may log in */ \
+	X(URL,            FROM(RECEIVER), FROM(CLERK))         /* struct word_url, fd: what it names is wanted there (BURL) */ \
+	X(URL_READ,       FROM(CLERK), FROM(KEEPER))           /* the same, by the keeper of the account      */ \
 	X(ACCOUNT_OUT,    FROM(CLERK), FROM(KEEPER))           /* account id, words: end its sessions         */ \
 	/* what happened is kept for a while */ \
 	X(EVENT,          FROM(RECEIVER)|FROM(QUEUE)|FROM(SENDER), FROM(CHRONICLE)) /* struct word_event; nobody waits for it */ \
@@ -367,6 +369,16 @@ struct word_ask { const char *const *argv; uint32_t argc; struct bytes input; };
 BODY(ask)
 struct word_say { uint8_t stream; struct bytes text; };
 BODY(say)
+
+/* What a URL names, for a letter of `user`; account 0: the clerk looks whose `owner` is.  Into the descriptor that came
+   along goes first what word_url_begin() packs, then `len` bytes. */
+struct word_url { uint64_t account; const char *owner, *user; struct bytes text; };
+BODY(url)
+enum url_begins { URL_BEGUN, URL_NOT, URL_UNTRUSTED, URL_LATER };   /* as enum fetched (smtp/receiver/session.h) */
+enum { URL_BEGINS = 9 };
+struct word_url_begins { uint8_t how; uint64_t len; };
+void word_url_begin(struct buffer *, enum url_begins, uint64_t len);
+bool word_url_begins(struct bytes, struct word_url_begins *);
 
 /* Where a recipient's mail goes: the name of a transport ("smtp", "error") and what stands behind its colon. */
 struct word_route { struct bytes address, sender; bool forwarded; };    /* forwarded: it came to one of us, and leaves for another host */

@@ -28,7 +28,7 @@ AGAIN(credential_ask) AGAIN(credential_said) AGAIN(rewrite) AGAIN(table_ask) AGA
 AGAIN(scan) AGAIN(scanned)
 AGAIN(policy_ask) AGAIN(policy_said) AGAIN(policy_told)
 AGAIN(milter_event) AGAIN(milter_letter) AGAIN(milter_said) AGAIN(milter_made)
-AGAIN(route) AGAIN(routed) AGAIN(send) AGAIN(sent)
+AGAIN(url) AGAIN(route) AGAIN(routed) AGAIN(send) AGAIN(sent)
 #undef AGAIN
 
 				static again_fn *const bodies[] = {
@@ -44,7 +44,7 @@ AGAIN(route) AGAIN(routed) AGAIN(send) AGAIN(sent)
 					again_scan, again_scanned,
 					again_policy_ask, again_policy_said, again_policy_told,
 					again_milter_event, again_milter_letter, again_milter_said, again_milter_made,
-					again_route, again_routed, again_send, again_sent,
+					again_url, again_route, again_routed, again_send, again_sent,
 				};
 
 int

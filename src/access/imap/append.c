@@ -429,7 +429,7 @@ mailbox_of_url(struct imap *s, const struct imap_url *url)
 	const char     *name;
 	int             why;
 
-	if (!urlauth_is_ours(s, url))
+	if (!urlauth_is_ours(&imap_config_of(s)->rows.url_hosts, url))
 		return NULL;
 	if (url->user.len > 0 && !bytes_is(bytes_of(s->facts.user),
 	                                   urlauth_address(s->scratch, url->user, s->facts.user)))

@@ -30,11 +30,10 @@ urlauth_address(struct arena *arena, struct bytes userid, const char *beside)
 
 /* hostport = host [":" port]: names of ours, and names below them (rfc5092:11, rfc4467:6). */
 bool
-urlauth_is_ours(const struct imap *s, const struct imap_url *url)
+urlauth_is_ours(const struct setting_list *ours, const struct imap_url *url)
 {
-	const struct setting_list *ours = &imap_config_of(s)->rows.url_hosts;
-	struct bytes               host = url->server;
-	ptrdiff_t                  port = bytes_find_last(host, ':');
+	struct bytes host = url->server;
+	ptrdiff_t    port = bytes_find_last(host, ':');
 
 	if (host.len == 0 || ours->count == 0)
 		return true;
@@ -121,6 +120,16 @@ access_of(const struct imap_url *url, struct bytes *user)
 	return ACCESS_UNKNOWN;
 }
 
+static bool
+is_over(const struct imap_url *url)
+{
+	int64_t until;
+	int32_t zone;
+
+	return url->expire.len > 0 &&
+	       (!date_parse(url->expire, &until, &zone) || until <= clock_wall());
+}
+
 /* Every session here is somebody's: "authuser" and "anonymous" are the same to us.  For whom a submission
    server asks is its own affair (rfc4467:3). */
 bool
@@ -128,11 +137,8 @@ urlauth_admits(struct imap *s, const struct imap_url *url, const char *owner)
 {
 	const char  *submitter = imap_config_of(s)->rows.submit_user;
 	struct bytes user;
-	int64_t      until;
-	int32_t      zone;
 
-	if (url->expire.len > 0 &&
-	    (!date_parse(url->expire, &until, &zone) || until <= clock_wall()))
+	if (is_over(url))
 		return false;
 	switch (access_of(url, &user)) {
 	case ACCESS_SUBMIT:
@@ -141,6 +147,27 @@ urlauth_admits(struct imap *s, const struct imap_url *url, const char *owner)
 		return bytes_is(bytes_of(s->facts.user), urlauth_address(s->scratch, user, owner));
 	case ACCESS_AUTHUSER:
 	case ACCESS_ANONYMOUS: return true;
+	case ACCESS_UNKNOWN: break;
+	}
+	return false;
+}
+
+/* "user+" is for IMAP sessions of that user alone (rfc4467:3). */
+bool
+urlauth_submits(const struct imap_url *url, const char *owner, const char *user,
+                struct arena *scratch)
+{
+	struct bytes whose;
+
+	if (is_over(url))
+		return false;
+	switch (access_of(url, &whose)) {
+	case ACCESS_SUBMIT:
+		return bytes_equal_nocase(bytes_of(user),
+		                          bytes_of(urlauth_address(scratch, whose, owner)));
+	case ACCESS_AUTHUSER:
+	case ACCESS_ANONYMOUS: return true;
+	case ACCESS_USER:
 	case ACCESS_UNKNOWN: break;
 	}
 	return false;
@@ -189,7 +216,7 @@ cannot_sign(struct imap *s, struct bytes text, struct imap_url *url)
 
 	if (!url_read(text, s->scratch, url) || url->server.len == 0)
 		return "Malformed URL.";
-	if (!urlauth_is_ours(s, url))
+	if (!urlauth_is_ours(&imap_config_of(s)->rows.url_hosts, url))
 		return "The URL names another server.";
 	if (url->access.len == 0)
 		return "Missing access identifier in supplied URL.";

@@ -2,12 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "access/imap/reach.h"
-#include "access/imap/resource.h"
-#include "access/imap/service.h"
 #include "access/imap/urlauth.h"
+#include "access/imap/urlread.h"
 #include "access/imap/write.h"
-#include "base/random.h"
 
 enum { URLS_MOST = 256, READ_ROOM = 16 << 10 };
 
@@ -79,41 +76,13 @@ find_owner(struct imap *s, struct urlfetch_work *w)
 
 /* ---- what it names ---- */
 
-/* The mailbox as its owner sees it, who must still be let to read it; NULL where the token is not
-   the one its key makes.  What is not there has a key, too, which signed nothing: every refusal takes the
-   same way (rfc4467:6). */
-static struct mailbox *
-signed_mailbox(struct imap *s, struct urlfetch_work *w)
-{
-	struct imap     owner = { .service = s->service, .scratch = s->scratch, .facts = w->facts };
-	const char     *name = mailbox_name_of(w->url.mailbox, s->scratch, true);
-	struct mailbox *m = NULL;
-	unsigned char   key[URLKEY_LEN];
-	int             why = ENOENT;
-
-	random_fill(key, sizeof key);
-	owner.account = w->facts.account == 0
-	                        ? NULL
-	                        : account_take(s->service->store, w->facts.account, &why);
-	if (owner.account != NULL && name != NULL)
-		m = reach_take(&owner, name, RIGHT_READ, &why);
-	if (m != NULL)
-		why = urlkey_read(owner.account, m, key);
-	if (!urlauth_holds(&w->url, key) || why != 0)
-		mailbox_drop(&m);
-	account_drop(&owner.account);
-	return m;
-}
-
 /* urlfetch-data = "*" SP "URLFETCH" 1*(SP url-full SP nstring): NIL for whatever reason (rfc4467:8) */
 static enum imap_step
 begin_url(struct imap *s, struct urlfetch_work *w)
 {
-	struct buffer  *out;
-	struct mailbox *m;
-	bool good = url_read(w->text[w->at], s->scratch, &w->url) && w->url.user.len > 0 &&
-	            w->url.uid != 0 && w->url.mailbox.len > 0 && w->url.server.len > 0 &&
-	            bytes_is(w->url.mechanism, "INTERNAL") && urlauth_is_ours(s, &w->url);
+	struct buffer *out;
+	bool good = url_read(w->text[w->at], s->scratch, &w->url) && urlread_names(&w->url) &&
+	            urlauth_is_ours(&imap_config_of(s)->rows.url_hosts, &w->url);
 
 	if (good) {
 		w->owner = urlauth_address(s->scratch, w->url.user, s->facts.user);
@@ -121,15 +90,13 @@ begin_url(struct imap *s, struct urlfetch_work *w)
 	}
 	if (good && find_owner(s, w) != STEP_DONE)
 		return STEP_WAIT;
-	m = good ? signed_mailbox(s, w) : NULL;
+	good = good && urlread_open(s->service, &w->facts, &w->url, s->scratch, &w->resource) == 0;
 	w->answered = false;
 	w->facts = (struct access_facts){ 0 };
 	out = imap_out(s);
 	buffer_add_string(out, "* URLFETCH ");
 	write_string(out, w->text[w->at]);
-	if (m == NULL || resource_open(&w->resource, m, &w->url, s->scratch) != 0) {
-		if (m != NULL)
-			resource_close(&w->resource);
+	if (!good) {
 		buffer_add_string(out, " NIL\r\n");
 		w->at++;
 		return STEP_DONE;

@@ -56,6 +56,14 @@ is_submission(const struct session *s)
 	       (s->config->kind == KIND_SUBMISSION || s->config->kind == KIND_SUBMISSIONS);
 }
 
+/* Who has not logged in has nobody on whose behalf a URL is read (rfc4468:3.3). */
+static bool
+reads_urls(const struct session *s)
+{
+	return s->user.len > 0 &&
+	       (s->config->kind == KIND_SUBMISSION || s->config->kind == KIND_SUBMISSIONS);
+}
+
 static bool
 takes_priorities(const struct session *s)
 {
@@ -143,6 +151,7 @@ static const struct offer {
 	{ EXTENSION_SMTPUTF8,      "SMTPUTF8",            takes_utf8,        NULL },
 	{ EXTENSION_CHUNKING,      "CHUNKING",            NULL,              NULL },
 	{ EXTENSION_BINARYMIME,    "BINARYMIME",          NULL,              NULL },
+	{ EXTENSION_BURL,          "BURL imap",           reads_urls,        NULL },
 	{ EXTENSION_REQUIRETLS,    "REQUIRETLS",          is_secure,         NULL },
 	{ EXTENSION_FUTURERELEASE, "FUTURERELEASE",       is_submission,     tell_future },
 	{ EXTENSION_DELIVERBY,     "DELIVERBY",           NULL,              tell_deliver_by },
@@ -161,7 +170,9 @@ extensions_of(const struct session *s)
 		if (offers[i].there == NULL || offers[i].there(s))
 			bits |= offers[i].bit;
 	bits &= ~s->discarded;
-	return bits & EXTENSION_CHUNKING ? bits : bits & ~(unsigned)EXTENSION_BINARYMIME;
+	return bits & EXTENSION_CHUNKING
+	               ? bits
+	               : bits & ~(unsigned)(EXTENSION_BINARYMIME | EXTENSION_BURL);
 }
 
 /* rfc5321:4.1.1.1, rfc2033:4.1: the last line has a blank behind its code. */

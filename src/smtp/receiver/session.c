@@ -618,7 +618,7 @@ session_take(struct session *s, struct bytes arrived)
 		return 0;
 	s->taking = true;
 	s->heard = clock_patient_ms();
-	while (!s->held && rest.len > 0) {
+	while (!s->held && !s->fetching && rest.len > 0) {
 		size_t used = s->room(s, rest);
 
 		if (used == 0)
@@ -663,7 +663,7 @@ session_tick(struct session *s, int64_t now)
 
 	if (s->securing && now - s->since > set->starttls_timeout)
 		time_out(s);
-	if (s->over || s->held || patience->timeout <= 0)
+	if (s->over || s->held || s->fetching || patience->timeout <= 0)
 		return;
 	if (in_letter && set->min_data_rate > 0)
 		least += (int64_t)(s->taken * 1000 / (uint64_t)set->min_data_rate);
@@ -692,7 +692,7 @@ void
 session_leave(struct session *s)
 {
 	s->leaving = true;
-	if (!s->held)
+	if (!s->held && !s->fetching)
 		command_done(s);
 }
 
@@ -795,7 +795,7 @@ session_tls(struct session *s, struct tls_facts *facts)
 bool
 session_waits(const struct session *s)
 {
-	return s->held && !s->over;
+	return (s->held || s->fetching) && !s->over;
 }
 void **
 session_held(struct session *s)

@@ -40,6 +40,7 @@ enum room_answer {
 };
 enum verdict { VERDICT_ACCEPT, VERDICT_REFUSE, VERDICT_LATER };
 enum authenticated { AUTHENTICATED, NOT_AUTHENTICATED, AUTH_BAD_SYNTAX, AUTH_UNKNOWN_MECHANISM, AUTH_NOT_NOW, AUTH_ACCOUNT_DISABLED };
+enum fetched { FETCHED, FETCHED_NOT, FETCHED_UNTRUSTED, FETCHED_LATER };
 enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_CONNECTION,
                COUNT_ACCOUNT_MESSAGE, COUNT_ACCOUNT_RECIPIENT, COUNTED };    /* of the user, wherever they are */
 
@@ -113,6 +114,12 @@ struct receiver_needs {
 	bool (*policy)(void *house, struct session *, enum session_moment);
 	/* A refusal that no list made: the id under which the house remembers it, "" it does not; valid until the next call. */
 	struct bytes (*remember)(void *house, struct session *, const struct session_refusal *);
+	/* What this URL names, for the user who has logged in: session_fetched() will follow, and when that said that there is
+	   something session_fetched_part() until there is no more.  `fetch_more` when it had stopped.  `fetch_drop`: no more is
+	   wanted. */
+	void (*fetch)(void *house, struct session *, struct bytes url);
+	void (*fetch_more)(void *house, struct session *);
+	void (*fetch_drop)(void *house, struct session *);
 	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);
 	void (*auth_step)(void *house, struct session *, struct bytes);
 	void (*auth_drop)(void *house, struct session *);
@@ -172,6 +179,10 @@ void session_policy(struct session *, const struct session_verdict *);
 void session_filtered(struct session *, const struct filter_said *);
 void session_note(struct session *, struct bytes what, struct bytes text);   /* for the log, before that */
 void session_expanded(struct session *, enum resolved, const char *table, const struct bytes *member, size_t count);
+/* LATER also when it breaks off. */
+void session_fetched(struct session *, enum fetched, uint64_t len);
+/* How much is taken: nothing when it must wait. */
+size_t session_fetched_part(struct session *, struct bytes);
 void session_flushed(struct session *, int64_t letters);        /* below 0: it cannot be told */
 void session_auth_more(struct session *, struct bytes challenge);
 void session_auth_done(struct session *, enum authenticated, const char *user, const char *text, struct bytes last);

@@ -94,6 +94,9 @@ struct session {
 	bool may_expn;
 	bool flush_below;
 	bool expanding, flushing;      /* EXPN, ETRN wait for the house               */
+	bool burl;                     /* the chunk is what `url` names               */
+	bool fetching, sized;          /* the house brings it, and has said how much  */
+	struct bytes url;              /* in the letter's life                        */
 	bool may_xclient, may_xforward; /* the peer of the socket itself             */
 	struct origin *origin;         /* what XFORWARD said of this transaction     */
 };
@@ -204,7 +207,13 @@ void verb_bdat(struct session *, struct bytes argument);
 /* BDAT that may not be: its chunk is heard and forgotten, then this is said. */
 void bdat_refused(struct session *, struct bytes argument, const char *reply);
 void chunk_begins(struct session *);
+void chunk_ended(struct session *, const char *well);     /* `well` NULL: so many bytes */
 void chunk_look(struct session *);                        /* it may be over: nothing is waited for any more */
+
+/* verb-burl.c */
+void verb_burl(struct session *, struct bytes argument);
+void burl_begins(struct session *);
+void burl_look(struct session *);
 
 /* offer.c */
 unsigned extensions_of(const struct session *);           /* enum extension: those offered now */

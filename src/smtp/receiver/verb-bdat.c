@@ -38,8 +38,8 @@ chunk_uncounted(struct session *s, const char *reply, struct bytes argument)
 }
 
 /* All of it has come; or nothing was to come. */
-static void
-chunk_ended(struct session *s)
+void
+chunk_ended(struct session *s, const char *well)
 {
 	struct letter *l = s->letter;
 	const char    *no = s->chunk_reply;
@@ -57,6 +57,8 @@ chunk_ended(struct session *s)
 	}
 	if (no != NULL)
 		say(s, "%s", no);
+	else if (well != NULL)
+		say(s, "%s", well);
 	else
 		say(s, "250 2.0.0 Ok: %llu bytes", (unsigned long long)s->chunk_size);
 	answered(s);
@@ -65,8 +67,12 @@ chunk_ended(struct session *s)
 void
 chunk_look(struct session *s)
 {
-	if (s->room == room_chunk && !s->held && !s->over && s->chunk_left == 0)
-		chunk_ended(s);
+	if (s->held || s->over)
+		return;
+	if (s->fetching)
+		burl_look(s);
+	else if (s->room == room_chunk && s->chunk_left == 0)
+		chunk_ended(s, NULL);
 }
 
 static size_t
@@ -89,6 +95,10 @@ room_chunk(struct session *s, struct bytes arrived)
 void
 chunk_begins(struct session *s)
 {
+	if (s->burl) {
+		burl_begins(s);
+		return;
+	}
 	s->room = room_chunk;
 	chunk_look(s);
 }
@@ -100,6 +110,7 @@ bdat_refused(struct session *s, struct bytes argument, const char *reply)
 		chunk_uncounted(s, "521 5.5.4 Syntax: BDAT count [LAST]", argument);
 		return;
 	}
+	s->burl = false;
 	s->chunk_left = s->chunk_size;
 	s->chunk_reply = reply;
 	chunk_begins(s);
@@ -148,6 +159,7 @@ verb_bdat(struct session *s, struct bytes argument)
 		chunk_uncounted(s, "552 5.3.4 Chunk exceeds message size limit", argument);
 		return;
 	}
+	s->burl = false;
 	s->chunk_left = s->chunk_size;
 	s->chunk_reply = NULL;
 	if (s->chunk_size == 0 && !s->chunk_last)

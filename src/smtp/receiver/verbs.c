@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "smtp/extension.h"
 #include "smtp/grammar.h"
 #include "smtp/reply.h"
 
@@ -48,6 +49,7 @@ static const struct verb {
 	{ "RCPT",     "rcpt",     verb_rcpt,     BOTH | HELLO_ASKED | MAIL_BEGUN | NO_CHUNKS },
 	{ "DATA",     "data",     verb_data,     BOTH | HELLO_ASKED | MAIL_BEGUN | NO_CHUNKS | RCPT_TAKEN | ALONE | LAST },
 	{ "BDAT",     "bdat",     verb_bdat,     BOTH | HELLO_ASKED | MAIL_BEGUN | RCPT_TAKEN },
+	{ "BURL",     "burl",     verb_burl,     IN_SMTP | HELLO_ASKED | MAIL_BEGUN | RCPT_TAKEN },
 	{ "RSET",     "rset",     verb_rset,     BOTH | EARLY | ALONE | JUNK },
 	{ "NOOP",     "noop",     verb_noop,     BOTH | EARLY | JUNK | LAST },
 	{ "VRFY",     "vrfy",     verb_vrfy,     BOTH | JUNK | VRFY_ON | LAST },
@@ -718,6 +720,8 @@ is_for(const struct session *s, const struct verb *v)
 		return s->may_expn;
 	if (v->run == verb_etrn)
 		return s->config->set.flush_domains.count > 0;
+	if (v->run == verb_burl)
+		return (extensions_of(s) & EXTENSION_BURL) != 0;
 	if (v->run == verb_starttls)
 		return !no_tls(s);
 	if (v->run == verb_auth)

@@ -220,6 +220,29 @@ kit_flush(void *k, struct session *s, struct bytes domain, bool below)
 	session_flushed(s, bytes_is(domain, "dead.example.net") ? -1 : bytes_is(domain, "relay.example.net") ? 3 + below : 0);
 }
 
+/* imap://u@h/TEXT is TEXT and a line end, in two pieces; "not" "else" "later" "cr" are none such, "half" breaks off. */
+static inline void
+kit_fetch(void *kit, struct session *s, struct bytes url)
+{
+	static const char *const odd[] = { "not", "else", "later" };
+	struct bytes text = bytes_cut(url, (size_t)(bytes_find_last(url, '/') + 1), SIZE_MAX);
+
+	(void)kit;
+	for (size_t i = 0; i < COUNT(odd); i++)
+		if (bytes_is(text, odd[i])) {
+			session_fetched(s, (enum fetched)(FETCHED_NOT + i), 0);
+			return;
+		}
+	if (bytes_is(text, "cr"))
+		text = BYTES("a\rb");
+	session_fetched(s, FETCHED, text.len + 2);
+	if (session_fetched_part(s, text) == text.len && bytes_is(text, "half"))
+		session_fetched(s, FETCHED_LATER, 0);
+	else
+		(void)session_fetched_part(s, BYTES("\r\n"));
+}
+static inline void kit_fetch_quiet(void *k, struct session *s) { (void)k; (void)s; }
+
 static inline void
 kit_owner(void *kit, struct session *s, struct bytes user, struct bytes address)
 {
@@ -310,7 +333,7 @@ static inline void kit_filter_abort(void *k, struct session *s) { (void)k; (void
 
 static const struct receiver_needs kit_needs = {
 	kit_name,
-	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_remember, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_spend, kit_room, kit_stream_open, kit_stream_add,
+	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_remember, kit_fetch, kit_fetch_quiet, kit_fetch_quiet, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_spend, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_filter, kit_filter_abort, kit_changed, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }

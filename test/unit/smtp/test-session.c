@@ -20,6 +20,9 @@
 #define GO "354 End data with <CR><LF>.<CR><LF>\r\n"
 #define QUEUED "250 2.0.0 Ok: queued as 1A2B\r\n"
 #define BYE "221 2.0.0 Bye\r\n"
+#define IN_CLEAR "smtpd_tls_auth_only = no\nsmtpd_tls_security_level = may\nsubmission/smtpd_tls_security_level = may\n"
+#define LOG_IN "HELO c\r\nAUTH PLAIN AGphY2tAZXhhbXBsZS5jb20Ac2VjcmV0\r\n"
+#define LET_IN "250 mail.example.com\r\n235 2.7.0 Authentication successful\r\n"
 
 /* clang-format off */
 static const struct session_case {
@@ -147,6 +150,17 @@ static const struct session_case {
 	{ "another word than LAST", KIND_SMTP, "", MAIL RCPT "BDAT 6 NEXT\r\nNOOP\r\n", HI MAIL_OK RCPT_OK "521 5.5.4 Syntax: BDAT count [LAST]\r\n" },
 	{ "chunks that are too large together", KIND_SMTP, "message_size_limit = 10\n", MAIL RCPT "BDAT 7\r\n\r\n12345BDAT 6\r\nNOOP\r\nBDAT 5 LAST\r\nNOOP\nNOOP\r\n",
 	  HI MAIL_OK RCPT_OK "250 2.0.0 Ok: 7 bytes\r\n552 5.3.4 Error: message file too big\r\n503 5.5.1 Error: need MAIL command\r\n" OK },
+	{ "rfc4468:3 a letter of URLs and chunks", KIND_SUBMISSION, IN_CLEAR, LOG_IN MAIL RCPT "BURL imap://u@h/A:_b\r\nBDAT 3\r\n\r\ncburl imap://u@h/text last\r\nNOOP\r\n",
+	  HI LET_IN MAIL_OK RCPT_OK "250 2.5.0 Waiting for additional BURL or BDAT commands\r\n250 2.0.0 Ok: 3 bytes\r\n" QUEUED OK },
+	{ "rfc4468:6 rfc5248 what cannot be had ends the transaction", KIND_SUBMISSION, IN_CLEAR, LOG_IN MAIL RCPT "BURL imap://u@h/not LAST\r\nBURL imap://u@h/x LAST\r\n"
+	  MAIL RCPT "BURL imap://u@h/else\r\n" MAIL RCPT "BURL imap://u@h/later\r\n" MAIL RCPT "BURL imap://u@h/half LAST\r\n" MAIL RCPT "BURL imap://u@h/cr LAST\r\nNOOP\r\n",
+	  HI LET_IN MAIL_OK RCPT_OK "554 5.6.6 IMAP URL resolution failed\r\n503 5.5.1 Error: need MAIL command\r\n"
+	  MAIL_OK RCPT_OK "554 5.7.14 URL resolution requires trust relationship\r\n" MAIL_OK RCPT_OK "451 4.4.1 IMAP server unavailable\r\n"
+	  MAIL_OK RCPT_OK "451 4.4.1 IMAP server unavailable\r\n" MAIL_OK RCPT_OK "554 5.6.3 Conversion required but not supported\r\n" OK },
+	{ "rfc4468:6 nor what is too large", KIND_SUBMISSION, IN_CLEAR "message_size_limit = 8\n", LOG_IN MAIL RCPT "BDAT 4\r\nA:\r\nBURL imap://u@h/abc LAST\r\nNOOP\r\n",
+	  HI LET_IN MAIL_OK RCPT_OK "250 2.0.0 Ok: 4 bytes\r\n554 5.3.4 Message too big for system\r\n" OK },
+	{ "rfc4468:3.1 neither before the login nor on port 25 nor without CHUNKING", KIND_SMTP, "smtpd_sasl_auth_enable = yes\n" IN_CLEAR, LOG_IN MAIL RCPT "BURL imap://u@h/x LAST\r\n",
+	  HI LET_IN MAIL_OK RCPT_OK "502 5.5.1 Error: command not implemented\r\n" },
 	{ "rfc3030:3 BINARYMIME needs BDAT", KIND_SMTP, "", "MAIL FROM:<a@b.org> BODY=BINARYMIME\r\n" RCPT "DATA\r\nBDAT 2 LAST\r\n\r\n",
 	  HI MAIL_OK RCPT_OK "503 5.5.1 Error: BINARYMIME needs BDAT\r\n" QUEUED },
 	{ "not offered, not there", KIND_SMTP, "smtpd_discard_ehlo_keywords = chunking, silent-discard\n", "MAIL FROM:<> BODY=BINARYMIME\r\n" MAIL RCPT "BDAT 0 LAST\r\n",
