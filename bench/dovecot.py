@@ -99,7 +99,7 @@ service auth {{
 		self.password, self.hash = password, scheme
 		self.imap_port, self.imaps_port, self.pop3_port, self.lmtp_port = range(port, port + 4)
 		self.config = os.path.join(self.dir, "etc", "dovecot.conf")
-		self.process = None
+		self.process = self.certificate = None
 
 	@staticmethod
 	def install():
@@ -155,6 +155,9 @@ service auth {{
 	def start(self):
 		if not os.path.exists(self.config):
 			self.write()
+		elif self.process is None and self.certificate is None:
+			self.certificate = os.path.join(self.dir, "etc", "localhost.pem")
+			self.configure(False)
 		# To a file: the daemon would hold a pipe open.
 		said = os.path.join(self.dir, "said")
 		with open(said, "w") as f:

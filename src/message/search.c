@@ -244,22 +244,46 @@ letter_text(struct bytes content, size_t most, struct arena *scratch, struct buf
 	return !s.full;
 }
 
-bool
-search_own_says(struct bytes lines, struct bytes field, struct bytes folded)
+/* The next line of that field: its value, or what goes on with it. */
+static bool
+own_next(struct bytes *lines, struct bytes field, bool *ours, struct bytes *value)
 {
 	struct bytes line;
-	bool         ours = false;
 
-	while (bytes_split(&lines, '\n', &line)) {
-		struct bytes value = line;
+	while (bytes_split(lines, '\n', &line)) {
+		*value = line;
 		if (line.len > 0 && line.at[0] != ' ' && line.at[0] != '\t') {
 			ptrdiff_t colon = bytes_find(line, ':');
-			ours = colon >= 0 &&
-			       bytes_equal_nocase(bytes_cut(line, 0, (size_t)colon), field);
-			value = bytes_cut(line, (size_t)(colon + 1), line.len);
+			*ours = colon >= 0 &&
+			        bytes_equal_nocase(bytes_cut(line, 0, (size_t)colon), field);
+			*value = bytes_cut(line, (size_t)(colon + 1), line.len);
 		}
-		if (ours && (folded.len == 0 || bytes_search(value, folded) >= 0))
+		if (*ours)
 			return true;
 	}
 	return false;
+}
+
+bool
+search_own_says(struct bytes lines, struct bytes field, struct bytes folded)
+{
+	struct bytes value;
+	bool         ours = false;
+
+	while (own_next(&lines, field, &ours, &value))
+		if (folded.len == 0 || bytes_search(value, folded) >= 0)
+			return true;
+	return false;
+}
+
+void
+search_own_values(struct bytes lines, struct bytes field, struct buffer *out)
+{
+	struct bytes value;
+	bool         ours = false;
+
+	while (own_next(&lines, field, &ours, &value)) {
+		buffer_add(out, value);
+		buffer_add_char(out, SEARCH_SEPARATOR);
+	}
 }

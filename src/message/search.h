@@ -27,6 +27,8 @@ bool letter_text(struct bytes content, size_t most, struct arena *scratch,
 #define SEARCH_SEPARATOR '\xff'
 /* Does this field say it, of header lines of our own that were folded as a whole? */
 bool search_own_says(struct bytes folded_lines, struct bytes field, struct bytes folded);
+/* The values in which it looks, each with SEARCH_SEPARATOR behind it. */
+void search_own_values(struct bytes folded_lines, struct bytes field, struct buffer *out);
 /* As used on both sides, and to sort (rfc5255:4.2). */
 struct bytes search_fold(struct arena *, struct bytes utf8);
 

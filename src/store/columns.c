@@ -29,6 +29,7 @@ struct columns {
 	struct buffer      text[COLUMNS];
 	uint64_t          *reference;
 	uint32_t           references, references_room;
+	struct ranking    *ranking[COLUMNS]; /* NULL: nobody sorted by it           */
 	uint32_t           users;
 	int64_t            used_ms;
 	struct columns    *before, *next; /* of the store                             */
@@ -43,8 +44,11 @@ size_of(const struct columns *c)
 	size_t size =
 		sizeof *c + c->room * sizeof *c->row + c->references_room * sizeof *c->reference;
 
-	for (size_t i = 0; i < COLUMNS; i++)
+	for (size_t i = 0; i < COLUMNS; i++) {
 		size += c->text[i]._room;
+		if (c->ranking[i] != NULL)
+			size += c->ranking[i]->count * sizeof *c->ranking[i]->place;
+	}
 	return size;
 }
 
@@ -59,8 +63,10 @@ columns_free(struct columns *c)
 		c->next->before = c->before;
 	if (c->mailbox != NULL)
 		c->mailbox->columns = NULL;
-	for (size_t i = 0; i < COLUMNS; i++)
+	for (size_t i = 0; i < COLUMNS; i++) {
 		buffer_free(&c->text[i]);
+		ranking_drop(&c->ranking[i]);
+	}
 	memory_free(c->row);
 	memory_free(c->reference);
 	arena_close(&c->scratch);
@@ -436,6 +442,49 @@ columns_references(const struct columns *c, const struct column_row *r, const ui
 
 	*out = c->reference + from;
 	return r->references - from;
+}
+
+/* ---- the order of one string ------------------------------------------------------ */
+
+struct ranking *
+ranking_take(const struct columns *c, enum column which, uint32_t rows)
+{
+	struct ranking *r = c->ranking[which];
+
+	if (r == NULL || r->count < rows)
+		return NULL;
+	r->users++;
+	return r;
+}
+
+struct ranking *
+ranking_make(uint32_t count)
+{
+	struct ranking *r = memory_take(sizeof *r + count * sizeof r->place[0]);
+
+	r->users = 1;
+	r->count = count;
+	return r;
+}
+
+void
+ranking_put(struct columns *c, enum column which, struct ranking *r)
+{
+	if (c->ranking[which] != NULL && c->ranking[which]->count >= r->count)
+		return;
+	ranking_drop(&c->ranking[which]);
+	c->ranking[which] = r;
+	r->users++;
+}
+
+void
+ranking_drop(struct ranking **rp)
+{
+	struct ranking *r = *rp;
+
+	*rp = NULL;
+	if (r != NULL && --r->users == 0)
+		memory_free(r);
 }
 
 #undef SEPARATOR

@@ -15,6 +15,9 @@
  * column_of()     a row's string; ROW_LONG says that it is only the beginning: ask the digest.
  * column_search() sets the bit of each row from `from` on whose string holds the needle, goes on until
  *                 about `most` bytes were looked at, and returns the row to go on with.
+ * ranking_take()  the places of rows 0 to count - 1 in the order of one string (equal strings have the same), as
+ *                 somebody worked them out and gave them by ranking_put(); NULL when that was done for fewer than
+ *                 `rows`.  Pairs with ranking_drop(); does not change while it is held.
  */
 #ifndef STORE_COLUMNS_H
 #define STORE_COLUMNS_H
@@ -57,6 +60,11 @@ uint32_t column_search(const struct columns *, enum column, struct bytes folded,
                        size_t most, uint64_t *bits);
 /* Hashes of the message ids a row refers to, the oldest first; at most 100, the first and the last. */
 size_t   columns_references(const struct columns *, const struct column_row *, const uint64_t **out);
+struct ranking { uint32_t users, count; uint32_t place[]; };
+struct ranking *ranking_take(const struct columns *, enum column, uint32_t rows);
+struct ranking *ranking_make(uint32_t count);          /* held by who made it                */
+void     ranking_put(struct columns *, enum column, struct ranking *);
+void     ranking_drop(struct ranking **);
 /* So many bytes may be kept for mailboxes nobody sorts at the moment; now in use. */
 void     columns_memory_most(struct store *, size_t);
 size_t   columns_memory(const struct store *);

@@ -121,6 +121,7 @@ struct store {
 	struct shares_watch *shares_watches, *shares_telling;
 	struct columns *columns;         /* of all mailboxes                         */
 	bool     text_on;                /* text indexes are wanted                  */
+	uint64_t text_fields;            /* bytes that are kept of single fields     */
 	size_t   columns_most;
 	int64_t  room_ms;                /* when room was looked at last             */
 	int      room_why;

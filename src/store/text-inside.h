@@ -4,6 +4,7 @@
  *     text.c          the file: reading its directory, adding, syncing
  *     text-words.c    which words the messages of a block have
  *     text-search.c   looking for a needle
+ *     text-fields.c   what one field says in every message, kept once somebody asked for it
  *     text-gather.c   a file without the texts of messages that are gone
  *     text-work.c     which messages are still to be put in
  */
@@ -30,6 +31,9 @@ struct text_row {
 struct text_block { uint64_t at; uint32_t first; struct text_head head; };   /* first: its first entry */
 struct text_sync { struct text *text; int fd; uint64_t upto; uint32_t generation; int why; };
 
+enum { TEXT_FIELDS = 8 };
+struct text_field;
+
 struct text {
 	struct account    *account;
 	int                fd;
@@ -53,6 +57,7 @@ struct text {
 	uint32_t           gathered, gather_made;      /* blocks done; its generation */
 	int64_t            sampled_ms; /* not before is it looked whether that is worth it */
 	struct buffer      block_text, block_words;    /* of the block being searched */
+	struct text_field *field[TEXT_FIELDS];         /* the last one asked is first  */
 };
 
 uint64_t text_block_size(const struct text_head *);
@@ -67,6 +72,14 @@ bool     text_gather(struct text *);
 void     text_swap(struct text *, struct text *other);
 void     text_free(struct text **);
 bool     text_knows(const struct text *, uint64_t message);
+
+/* What is known of a field (folded name); never NULL, but room for more may be gone.  Of a block that is known
+   text_field_bits() sets the bits of all entries below `room` that say it; else text_field_learn() is given its text. */
+struct text_field *text_field_of(struct text *, struct bytes name);
+bool     text_field_bits(const struct text_field *, const struct text *, uint32_t block, struct bytes needle,
+                         uint32_t room, uint64_t *bits);
+void     text_field_learn(struct text_field *, struct text *, uint32_t block, struct bytes text, struct bytes rows);
+void     text_fields_free(struct text *);
 
 /* The bit of a run of three bytes. */
 static inline uint32_t

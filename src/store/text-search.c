@@ -270,7 +270,10 @@ search_block(struct text_ask *q, const struct text_block *b)
 	size_t          len = b->head.entries * (size_t)TEXT_ROW;
 	struct buffer   rows = { 0 }, bits = { 0 };
 	const uint64_t *among;
+	uint32_t        number = (uint32_t)(b - t->block);
 
+	if (q->known != NULL && text_field_bits(q->known, t, number, q->needle, q->room, q->bits))
+		return;
 	if (!filter_passes(q, b))
 		return;
 	if (search_words(q, b, &bits, &among)) {
@@ -284,6 +287,9 @@ search_block(struct text_ask *q, const struct text_block *b)
 	} else {
 		buffer_took(&rows, len);
 		search_text(q, buffer_bytes(&t->block_text), buffer_bytes(&rows), b->first, among);
+		if (q->known != NULL)
+			text_field_learn(q->known, t, number, buffer_bytes(&t->block_text),
+			                 buffer_bytes(&rows));
 	}
 	buffer_free(&rows);
 	buffer_free(&bits);
@@ -294,6 +300,10 @@ text_ask_go(struct text_ask *q, uint32_t blocks)
 {
 	struct text *t = q->text;
 
+	/* Another search may have put others in its place since the last turn. */
+	q->known = q->where == SEARCH_HEADER && q->made == t->generation
+	                   ? text_field_of(t, q->field)
+	                   : NULL;
 	for (; q->made == t->generation && q->block < t->blocks && blocks > 0; q->block++) {
 		/* A block that came since the beginning was the tail then; after it nothing is asked for. */
 		if (t->block[q->block].first >= q->room) {

@@ -387,6 +387,7 @@ text_free(struct text **own)
 	if (t->sync != NULL)
 		t->sync->text = NULL;
 	text_free(&t->gather);
+	text_fields_free(t);
 	buffer_free(&t->tail);
 	buffer_free(&t->tail_rows);
 	buffer_free(&t->block_text);

@@ -35,6 +35,7 @@
 enum { TEXT_MOST = 4 << 20 };
 
 struct text;
+struct text_field;
 struct text *text_of(struct account *);
 bool     text_load(struct text *, uint32_t blocks);
 int64_t  text_place(const struct text *, uint64_t message);
@@ -52,6 +53,7 @@ struct text_ask {
 	/* its own */
 	uint64_t         *wanted;
 	struct words_ask  words;
+	struct text_field *known;      /* of this turn                            */
 	uint32_t          block, blocks, room, made;
 };
 void text_ask_open(struct text_ask *, struct text *, struct arena *);

@@ -8,6 +8,9 @@
  * ordering_begin()  these uids of a view are to be sorted; memory from the arena.
  * ordering_go()     some milliseconds of it; true when item[0..count) is in order.
  * ordering_close()  gives back the columns, at any time; the order is gone with them.
+ *
+ * Who sorts many by a string works out the order of all messages once (store/columns.h: ranking), and whoever
+ * sorts by it afterwards compares numbers.
  */
 #ifndef ACCESS_IMAP_ORDERING_H
 #define ACCESS_IMAP_ORDERING_H
@@ -35,6 +38,10 @@ struct ordering {
 	struct arena     *arena;
 	struct columns   *columns;
 	bool              filled, gathered, sorted;
+	struct ranking   *ranking[CRITERIA_MOST];
+	size_t            ranks;       /* criteria that were looked at for it     */
+	struct sort_item *all;         /* every row, while its rank is worked out */
+	uint32_t          rows, row;
 	struct uid_set    uids;
 	size_t            range;
 	uint32_t          uid, cursor;

@@ -1,5 +1,6 @@
 /*
- * sorter -- a merge sort that can be put down and taken up again
+ * sorter -- a sort that can be put down and taken up again: by the digits of the keys first, where they
+ *           are in no order, then by merging
  *
  * To:       SORT and THREAD, which may have a million messages and some milliseconds
  *
@@ -16,10 +17,15 @@ struct sort_item {
 	uint64_t key;
 	uint32_t number, row;
 };
+enum { DIGIT_BITS = 11, DIGITS = 6 };
 struct sorter {
 	struct sort_item *item, *from, *to;
 	size_t            count, width, at;    /* of what is merged; where the pair begins */
 	size_t            left, right, next;   /* in the pair                              */
+	unsigned          digit;               /* being sorted by; DIGITS: over            */
+	uint64_t          differing;           /* bits in which keys differ                */
+	uint32_t         *tally;               /* of a digit's values                      */
+	bool              tallied;
 	int (*differ)(const void *ctx, const struct sort_item *, const struct sort_item *);
 	const void       *ctx;
 };

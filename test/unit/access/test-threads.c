@@ -121,13 +121,14 @@ static void
 test_sorter(void **state)
 {
 	(void)state;
-	for (uint32_t count = 0; count < 200; count += count < 20 ? 1 : 37) {
+	for (uint32_t count = 0; count < 9000; count += count < 20 ? 1 : count < 200 ? 37 : 2111) {
 		struct arena *a = arena_open(NULL);
 		struct sort_item *item = arena_take_array(a, count + 1, sizeof *item);
 		struct sorter s;
 
 		for (uint32_t i = 0; i < count; i++)
-			item[i] = (struct sort_item){ i * 7919 % 13, i, (count - i) / 3 };
+			item[i] = (struct sort_item){ count < 3000 ? i * 7919 % 13 : count < 7000 ? (uint64_t)i * UINT64_C(0x9e3779b97f4a7c15) >> 3
+				: ~(uint64_t)(i * 7919 % 4001), i, (count - i) / 3 };
 		sorter_open(&s, item, count, a, by_row, NULL);
 		while (!sorter_go(&s, 1 + count / 5))
 			;
