@@ -125,14 +125,14 @@ chunk_wipe(struct chunk *c, size_t keep)
 	c->used = keep;
 }
 
-struct arena *
-arena_open(struct arena *outer)
+static struct arena *
+open_with(struct arena *outer, size_t first)
 {
-	struct chunk *c = chunk_open(FIRST);
+	struct chunk *c = chunk_open(first);
 	struct arena *a = chunk_take(c, sizeof *a);
 
 	a->chunk = c;
-	a->held = FIRST;
+	a->held = first;
 	a->outer = outer;
 	if (outer != NULL) {
 		a->older = outer->inner;
@@ -141,6 +141,19 @@ arena_open(struct arena *outer)
 		outer->inner = a;
 	}
 	return a;
+}
+
+struct arena *
+arena_open(struct arena *outer)
+{
+	return open_with(outer, FIRST);
+}
+
+struct arena *
+arena_open_for(struct arena *outer, size_t room)
+{
+	return open_with(outer, sizeof(struct chunk) + rounded(sizeof(struct arena)) + FENCE +
+	                                rounded(room));
 }
 
 static void

@@ -2,6 +2,7 @@
  * arena -- memory with one of three lives: session, transaction, scratch
  *
  * arena_open()   makes a life inside another (NULL: a life of its own).
+ * arena_open_for() the same with so many bytes at once, for a life whose size is known.
  * arena_take()   gives zeroed memory, aligned for anything; never NULL.
  * arena_close()  ends it and every life inside it; sets the pointer NULL;
  *                accepts NULL.  It is the only free() there is.
@@ -19,6 +20,7 @@
 
 struct arena;
 struct arena *arena_open(struct arena *outer);
+struct arena *arena_open_for(struct arena *outer, size_t room);
 void  arena_close(struct arena **);
 void  arena_clear(struct arena *);
 void *arena_take(struct arena *, size_t) __attribute__((malloc, alloc_size(2), returns_nonnull));

@@ -26,6 +26,20 @@ static const char version_2[] =
 	"PRAGMA user_version = 2;"
 	"COMMIT;";
 
+/* Version 3: the recipients of a letter lie together, by number. */
+static const char version_3[] =
+	"BEGIN IMMEDIATE;"
+	"CREATE TABLE together(letter INTEGER NOT NULL, number INTEGER NOT NULL, state INTEGER NOT NULL, account INTEGER NOT NULL,"
+	" original TEXT NOT NULL, address TEXT NOT NULL, detail TEXT NOT NULL, orcpt TEXT NOT NULL, notify INTEGER NOT NULL,"
+	" tries INTEGER NOT NULL, due_ms INTEGER NOT NULL, status TEXT NOT NULL, text TEXT NOT NULL, known INTEGER NOT NULL,"
+	" sender TEXT NOT NULL, warned INTEGER NOT NULL, PRIMARY KEY(letter, number)) WITHOUT ROWID;"
+	"INSERT INTO together SELECT letter, row_number() OVER (PARTITION BY letter ORDER BY rowid), state, account, original, address, detail, orcpt, notify, tries, due_ms, status,"
+	" text, known, sender, warned FROM recipient;"
+	"DROP TABLE recipient;"
+	"ALTER TABLE together RENAME TO recipient;"
+	"PRAGMA user_version = 3;"
+	"COMMIT;";
+
 /* What came to the format later and harms nobody who does not know it; it fails where it is there. */
 static const char addition[] = "ALTER TABLE recipient ADD COLUMN sender TEXT NOT NULL DEFAULT ''";
 
@@ -40,6 +54,7 @@ enum query {
 	LETTER_DROP,
 	RECIPIENT_PUT,
 	RECIPIENT_DROP,
+	RECIPIENTS_DROP,
 	LETTERS,
 	RECIPIENTS,
 	QUERIES
@@ -50,16 +65,20 @@ static const char *const query_text[QUERIES] = {
 	[MARK_GET] = "SELECT at FROM mark WHERE segment=?1",
 	[MARK_SET] = "INSERT OR REPLACE INTO mark(segment, at) VALUES(?1, ?2)",
 	[MARK_DROP] = "DELETE FROM mark WHERE segment=?1",
-	[LETTER_PUT] = "INSERT OR REPLACE INTO letter(id, envelope_segment, envelope_at, content_segment, content_at, content_len,"
-	               " arrived_us, flags, sender, handling) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[LETTER_PUT] = "INSERT INTO letter(id, envelope_segment, envelope_at, content_segment, content_at, content_len,"
+	               " arrived_us, flags, sender, handling) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+	               " ON CONFLICT(id) DO UPDATE SET envelope_segment=?2, envelope_at=?3, content_segment=?4, content_at=?5,"
+	               " flags=?8, sender=?9, handling=?10",
 	[LETTER_DROP] = "DELETE FROM letter WHERE id=?1",
-	[RECIPIENT_PUT] = "INSERT INTO recipient(letter, state, account, original, address, detail, orcpt, notify, tries, due_ms,"
-	                  " status, text, known, sender, warned) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-	[RECIPIENT_DROP] = "DELETE FROM recipient WHERE letter=?1",
+	[RECIPIENT_PUT] = "INSERT OR REPLACE INTO recipient(letter, number, state, account, original, address, detail, orcpt, notify,"
+	                  " tries, due_ms, status, text, known, sender, warned)"
+	                  " VALUES(?1, ?16, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+	[RECIPIENT_DROP] = "DELETE FROM recipient WHERE letter=?1 AND number=?2",
+	[RECIPIENTS_DROP] = "DELETE FROM recipient WHERE letter=?1",
 	[LETTERS] = "SELECT id, envelope_segment, envelope_at, content_segment, content_at, content_len, arrived_us, flags, sender,"
-	            " handling FROM letter ORDER BY arrived_us",
+	            " handling FROM letter ORDER BY id",
 	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known, sender,"
-	               " warned FROM recipient WHERE letter=?1",
+	               " warned, letter, number FROM recipient ORDER BY letter, number",
 };
 /* clang-format on */
 
@@ -97,7 +116,7 @@ prepare(struct ledger *g, const char *path, struct buffer *errors)
 	    sqlite3_exec(
 		    g->db,
 		    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-		    "PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
+		    "PRAGMA cache_size=-4096; PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
 		    "PRAGMA cell_size_check=ON;",
 		    NULL, NULL, NULL) != SQLITE_OK ||
 	    (version = pragma(g->db, "PRAGMA user_version")) < 0 ||
@@ -111,8 +130,10 @@ prepare(struct ledger *g, const char *path, struct buffer *errors)
 		              path, version, LEDGER_VERSION);
 		return false;
 	}
-	(void)sqlite3_exec(g->db, addition, NULL, NULL, NULL);
-	if (version < 2 && sqlite3_exec(g->db, version_2, NULL, NULL, NULL) != SQLITE_OK) {
+	if (version < 3)
+		(void)sqlite3_exec(g->db, addition, NULL, NULL, NULL);
+	if ((version < 2 && sqlite3_exec(g->db, version_2, NULL, NULL, NULL) != SQLITE_OK) ||
+	    (version < 3 && sqlite3_exec(g->db, version_3, NULL, NULL, NULL) != SQLITE_OK)) {
 		buffer_printf(errors, "%s: cannot be brought to format version %d: %s\n", path,
 		              LEDGER_VERSION, sqlite3_errmsg(g->db));
 		return false;
@@ -211,63 +232,94 @@ load_handling(sqlite3_stmt *s, struct letter *l)
 		l->handling = handling_keep(l->life, &h);
 }
 
-static bool
-load_recipients(struct ledger *g, struct letter *l)
+/* A text that is empty, or that another of the recipient's is, takes no room. */
+static const char *
+text_like(struct letter *l, sqlite3_stmt *s, int at, const char *like)
 {
-	sqlite3_stmt *s = query(g, RECIPIENTS);
-	int           did;
+	const char *text = (const char *)sqlite3_column_text(s, at);
 
-	sqlite3_bind_int64(s, 1, (sqlite3_int64)l->id);
-	while ((did = sqlite3_step(s)) == SQLITE_ROW) {
-		struct recipient *r = letter_recipient(l, text_of(l->life, s, 2));
+	if (text == NULL || *text == '\0')
+		return "";
+	return strcmp(text, like) == 0 ? like : text_of(l->life, s, at);
+}
 
-		r->state = state_of(sqlite3_column_int(s, 0));
-		r->account = (uint64_t)sqlite3_column_int64(s, 1);
-		r->address = text_of(l->life, s, 3);
-		r->detail = text_of(l->life, s, 4);
-		r->orcpt = text_of(l->life, s, 5);
-		r->notify = (uint8_t)sqlite3_column_int(s, 6);
-		r->tries = (uint32_t)sqlite3_column_int64(s, 7);
-		r->due_ms = sqlite3_column_int64(s, 8);
-		r->status = text_of(l->life, s, 9);
-		r->text = text_of(l->life, s, 10);
-		r->known = sqlite3_column_int(s, 11) != 0;
-		r->sender = text_of(l->life, s, 12);
-		r->warned = sqlite3_column_int(s, 13) != 0;
+static const char *
+text_shared(struct queue *q, sqlite3_stmt *s, int at)
+{
+	return queue_text(q, (struct bytes){ (const char *)sqlite3_column_text(s, at),
+	                                     (size_t)sqlite3_column_bytes(s, at) });
+}
+
+static void
+load_recipient(struct queue *q, struct letter *l, sqlite3_stmt *s)
+{
+	struct recipient *r = letter_recipient(l, text_like(l, s, 2, ""));
+
+	r->state = state_of(sqlite3_column_int(s, 0));
+	r->account = (uint64_t)sqlite3_column_int64(s, 1);
+	r->address = text_like(l, s, 3, r->original);
+	r->detail = text_like(l, s, 4, "");
+	r->orcpt = text_like(l, s, 5, "");
+	r->notify = (uint8_t)sqlite3_column_int(s, 6);
+	r->tries = (uint32_t)sqlite3_column_int64(s, 7);
+	r->due_ms = sqlite3_column_int64(s, 8);
+	r->status = text_shared(q, s, 9);
+	r->text = text_shared(q, s, 10);
+	r->known = sqlite3_column_int(s, 11) != 0;
+	r->sender = text_like(l, s, 12, "");
+	r->warned = sqlite3_column_int(s, 13) != 0;
+	r->number = (uint32_t)sqlite3_column_int64(s, 15);
+	if (r->number >= l->numbers)
+		l->numbers = r->number + 1;
+}
+
+/* The rows of both tables come in order of letters: one of `s` for letters before this one is of none. */
+static bool
+load_recipients(struct queue *q, struct letter *l, sqlite3_stmt *s, int *did)
+{
+	while (*did == SQLITE_ROW && (uint64_t)sqlite3_column_int64(s, 14) <= l->id) {
+		if ((uint64_t)sqlite3_column_int64(s, 14) == l->id)
+			load_recipient(q, l, s);
+		*did = sqlite3_step(s);
 	}
-	sqlite3_reset(s);
-	return did == SQLITE_DONE;
+	return *did == SQLITE_ROW || *did == SQLITE_DONE;
+}
+
+static void
+load_letter(struct queue *q, struct letter *l, sqlite3_stmt *s)
+{
+	l->envelope_segment = (uint32_t)sqlite3_column_int64(s, 1);
+	l->envelope_at = (uint64_t)sqlite3_column_int64(s, 2);
+	l->content_segment = (uint32_t)sqlite3_column_int64(s, 3);
+	l->content_at = (uint64_t)sqlite3_column_int64(s, 4);
+	l->content_len = (uint64_t)sqlite3_column_int64(s, 5);
+	l->arrived_us = sqlite3_column_int64(s, 6);
+	l->flags = (uint32_t)sqlite3_column_int64(s, 7);
+	l->sender = text_shared(q, s, 8);
+	load_handling(s, l);
 }
 
 long
 ledger_load(struct ledger *g, struct queue *q)
 {
-	sqlite3_stmt *s = query(g, LETTERS);
+	sqlite3_stmt *s = query(g, LETTERS), *of = query(g, RECIPIENTS);
 	long          n = 0;
-	int           did;
+	int           did, got = sqlite3_step(of);
 
 	while ((did = sqlite3_step(s)) == SQLITE_ROW) {
-		struct letter *l = queue_add(q, (uint64_t)sqlite3_column_int64(s, 0));
+		struct letter *l = queue_add_for(q, (uint64_t)sqlite3_column_int64(s, 0), 1, 96);
 
 		if (l == NULL)
 			continue;
-		l->envelope_segment = (uint32_t)sqlite3_column_int64(s, 1);
-		l->envelope_at = (uint64_t)sqlite3_column_int64(s, 2);
-		l->content_segment = (uint32_t)sqlite3_column_int64(s, 3);
-		l->content_at = (uint64_t)sqlite3_column_int64(s, 4);
-		l->content_len = (uint64_t)sqlite3_column_int64(s, 5);
-		l->arrived_us = sqlite3_column_int64(s, 6);
-		l->flags = (uint32_t)sqlite3_column_int64(s, 7);
-		l->sender = text_of(l->life, s, 8);
-		load_handling(s, l);
-		l->stored = true;
-		if (!load_recipients(g, l))
+		load_letter(q, l, s);
+		if (!load_recipients(q, l, of, &got))
 			break;
-		l->dirty = false;
+		queue_saved(q, l);
 		queue_enter(q, l);
 		n++;
 	}
 	sqlite3_reset(s);
+	sqlite3_reset(of);
 	if (did == SQLITE_DONE)
 		return n;
 	fault("queue.db cannot be read: %s", sqlite3_errmsg(g->db));
@@ -369,19 +421,43 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	sqlite3_bind_int(s, 13, r->known);
 	sqlite3_bind_text(s, 14, r->sender, -1, SQLITE_STATIC);
 	sqlite3_bind_int(s, 15, r->warned);
+	sqlite3_bind_int64(s, 16, r->number);
 	return run(g, s);
+}
+
+static bool
+drop_recipient(struct ledger *g, const struct recipient *r)
+{
+	sqlite3_stmt *s = query(g, RECIPIENT_DROP);
+
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)r->letter->id);
+	sqlite3_bind_int64(s, 2, r->number);
+	return run(g, s);
+}
+
+/* Who is done, and need not be told of any more, has no row. */
+static bool
+put_recipients(struct ledger *g, const struct letter *l)
+{
+	for (const struct recipient *r = l->first; r != NULL; r = r->next) {
+		bool lives =
+			r->state != RECIPIENT_DONE || ((r->refused || r->reported) && !r->told);
+
+		if (r->changed && lives && !put_recipient(g, r))
+			return false;
+		if (r->changed && !lives && r->stored && !drop_recipient(g, r))
+			return false;
+	}
+	return true;
 }
 
 static bool
 put_letter(struct ledger *g, const struct letter *l)
 {
-	sqlite3_stmt *s = query(g, RECIPIENT_DROP);
+	sqlite3_stmt *s;
 	struct buffer packed = { 0 };
 	bool          good;
 
-	sqlite3_bind_int64(s, 1, (sqlite3_int64)l->id);
-	if (!run(g, s))
-		return false;
 	s = query(g, LETTER_PUT);
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)l->id);
 	sqlite3_bind_int64(s, 2, l->envelope_segment);
@@ -396,50 +472,57 @@ put_letter(struct ledger *g, const struct letter *l)
 	sqlite3_bind_blob(s, 10, packed.at, (int)packed.len, SQLITE_STATIC);
 	good = run(g, s);
 	buffer_free(&packed);
-	if (!good)
-		return false;
-	for (const struct recipient *r = l->first; r != NULL; r = r->next)
-		if ((r->state != RECIPIENT_DONE || ((r->refused || r->reported) && !r->told)) &&
-		    !put_recipient(g, r))
+	return good && put_recipients(g, l);
+}
+
+/* New ones all, for a mark may go past them; of the others so many. */
+static bool
+put_letters(struct ledger *g, struct queue *q, size_t most, size_t *changed)
+{
+	for (struct letter *l = queue_unsaved(q, false); l != NULL; l = l->unsaved_next)
+		if (!put_letter(g, l))
+			return false;
+	*changed = 0;
+	for (struct letter *l = queue_unsaved(q, true); l != NULL && *changed < most;
+	     l = l->unsaved_next, (*changed)++)
+		if (!put_letter(g, l))
 			return false;
 	return true;
 }
 
-static bool
-nothing_new(const struct ledger *g, const struct queue *q)
+static void
+all_saved(struct queue *q, size_t changed)
 {
-	if (map_count(g->marks) > 0 || g->finished.len > 0 || g->gone.len > 0)
-		return false;
-	for (const struct letter *l = queue_oldest(q); l != NULL; l = l->newer)
-		if (l->dirty)
-			return false;
-	return true;
+	struct letter *l;
+
+	/* First these, for the others go behind them. */
+	while (changed-- > 0)
+		queue_saved(q, queue_unsaved(q, true));
+	while ((l = queue_unsaved(q, false)) != NULL)
+		queue_saved(q, l);
 }
 
 int
-ledger_checkpoint(struct ledger *g, struct queue *q)
+ledger_checkpoint(struct ledger *g, struct queue *q, size_t most)
 {
-	if (nothing_new(g, q))
-		return 0;
-	bool ok = run(g, query(g, BEGIN)) && run_each(g, LETTER_DROP, &g->finished) &&
-	          run_each(g, MARK_DROP, &g->gone) && put_marks(g);
+	size_t changed;
+	bool   ok;
 
-	for (struct letter *l = queue_oldest(q); ok && l != NULL; l = l->newer)
-		if (l->dirty)
-			ok = put_letter(g, l);
+	if (map_count(g->marks) == 0 && g->finished.len == 0 && g->gone.len == 0 &&
+	    queue_unsaved(q, false) == NULL && queue_unsaved(q, true) == NULL)
+		return 0;
+	ok = run(g, query(g, BEGIN)) && run_each(g, RECIPIENTS_DROP, &g->finished) &&
+	     run_each(g, LETTER_DROP, &g->finished) && run_each(g, MARK_DROP, &g->gone) &&
+	     put_marks(g) && put_letters(g, q, most, &changed);
 	if (!ok || !run(g, query(g, COMMIT))) {
 		if (!sqlite3_get_autocommit(g->db))
 			(void)run(g, query(g, ROLLBACK));
 		return -1;
 	}
-	for (struct letter *l = queue_oldest(q); l != NULL; l = l->newer)
-		if (l->dirty) {
-			l->dirty = false;
-			l->stored = true;
-		}
+	all_saved(q, changed);
 	for (struct map_place p = { 0 }; map_next(g->marks, &p);)
 		(void)map_drop(g->marks, p.key);
 	buffer_reset(&g->finished);
 	buffer_reset(&g->gone);
-	return 0;
+	return queue_unsaved(q, true) != NULL;
 }

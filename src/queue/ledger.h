@@ -9,9 +9,10 @@
  * that point is either in the ledger or finished.  What lies past it is found again by
  * reading the segment.
  *
- * ledger_checkpoint() writes all of it in one durable transaction: letters that are dirty
- * and not finished are stored, those finished since are removed, marks moved.  0 or -1
- * (said in the log): then the old marks hold and nothing is lost.
+ * ledger_checkpoint() writes all of it in one durable transaction: letters that are new or have changed
+ * and are not finished are stored, those finished since are removed, marks moved.  0 or -1
+ * (said in the log): then the old marks hold and nothing is lost.  Of those that have changed only so many
+ * are written as `most` says, the oldest change first; 1: some are left for the next.
  */
 #ifndef QUEUE_LEDGER_H
 #define QUEUE_LEDGER_H
@@ -19,7 +20,7 @@
 #include "base/buffer.h"
 #include "queue/queue.h"
 
-enum { LEDGER_VERSION = 2 };
+enum { LEDGER_VERSION = 3 };
 
 struct ledger;
 /* NULL with words in *errors: cannot be opened, damaged, or of another version. */
@@ -33,6 +34,6 @@ uint64_t ledger_mark(struct ledger *, uint32_t segment);
 void ledger_mark_set(struct ledger *, uint32_t segment, uint64_t at);
 void ledger_segment_gone(struct ledger *, uint32_t segment);
 void ledger_finished(struct ledger *, const struct letter *);            /* its rows go with the next checkpoint */
-int  ledger_checkpoint(struct ledger *, struct queue *);
+int  ledger_checkpoint(struct ledger *, struct queue *, size_t most);
 
 #endif

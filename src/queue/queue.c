@@ -3,12 +3,16 @@
 #include "base/journal.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "queue/texts.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define NOWHERE SIZE_MAX
 /* However the settings and the clock stand: no try follows another at once. */
 enum { BACKOFF_LEAST_MS = 1000, SOON_MS = 500 };
+/* So many are ready at a time, but for those that come now; a letter to more than so many is one to many; so much, in
+   milliseconds, a recipient moves its sender back; of so many senders that is remembered at least. */
+enum { READY_MOST = 10000, FEW = 10, TURN_MS = 1, PARTIES_MOST = 4096 };
 
 struct heap {
 	struct recipient **at;
@@ -19,9 +23,15 @@ struct queue {
 	const struct queue_needs *needs;
 	void                     *ctx;
 	struct queue_patience     patience;
-	struct map               *letters; /* by id                               */
+	struct letter           **bucket; /* by id                               */
+	size_t                    buckets, count;
 	struct letter            *oldest, *newest;
-	struct heap               waiting, ready;
+	struct letter *unsaved[2], **unsaved_last[2]; /* new to the ledger; known to it */
+	struct texts  *texts;
+	struct map    *parties; /* -> the turn of their next recipient  */
+	size_t         parties_most;
+	int64_t        leapt_ms;
+	struct heap    waiting, ready;
 };
 
 static bool due_sooner(const struct recipient *, const struct recipient *);
@@ -34,9 +44,15 @@ queue_open(const struct queue_needs *needs, void *ctx)
 
 	*q = (struct queue){ .needs = needs,
 		             .ctx = ctx,
-		             .letters = map_open(),
+		             .buckets = 1024,
+		             .texts = texts_open(),
+		             .parties = map_open(),
+		             .parties_most = PARTIES_MOST,
 		             .waiting.before = due_sooner,
 		             .ready.before = goes_first };
+	q->bucket = memory_take(q->buckets * sizeof(struct letter *));
+	q->unsaved_last[0] = &q->unsaved[0];
+	q->unsaved_last[1] = &q->unsaved[1];
 	return q;
 }
 
@@ -54,7 +70,9 @@ queue_close(struct queue **qp)
 		newer = l->newer;
 		arena_close(&life);
 	}
-	map_close(&q->letters);
+	texts_close(&q->texts);
+	map_close(&q->parties);
+	memory_free(q->bucket);
 	memory_free(q->waiting.at);
 	memory_free(q->ready.at);
 	memory_free(q);
@@ -82,7 +100,9 @@ goes_first(const struct recipient *a, const struct recipient *b)
 {
 	int8_t x = a->letter->handling.priority, y = b->letter->handling.priority;
 
-	return x != y ? x > y : due_sooner(a, b); /* rfc6710:4.1 */
+	return x != y               ? x > y
+	       : a->turn != b->turn ? a->turn < b->turn
+	                            : due_sooner(a, b); /* rfc6710:4.1 */
 }
 
 static void
@@ -157,32 +177,150 @@ unschedule(struct queue *q, struct recipient *r)
 	r->ready = false;
 }
 
+/* ---- turns --------------------------------------------------------------------------------- */
+
+/* Up to the first sign or digit of what is written anew for each recipient: "news-17+jill=example.com@lists.example"
+   is "news@lists.example". */
+uint64_t
+queue_party(const struct letter *l, const char *sender)
+{
+	struct bytes whole = bytes_of(sender);
+	ptrdiff_t    at = bytes_find_last(whole, '@');
+	size_t       n = 0, local = at < 0 ? whole.len : (size_t)at;
+	struct bytes domain = bytes_cut(whole, local, SIZE_MAX);
+
+	while (n < local && strchr("+=0123456789", sender[n]) == NULL)
+		n++;
+	return hash_of(bytes_cut(whole, 0, n > 0 ? n : local)) * 3 + hash_of(domain) +
+	       (l->recipients > FEW);
+}
+
 static void
-schedule(struct queue *q, struct recipient *r)
+parties_sweep(struct queue *q, int64_t now_ms)
+{
+	for (struct map_place p = { 0 }; map_next(q->parties, &p);)
+		if ((int64_t)(uintptr_t)p.value <= now_ms)
+			(void)map_drop(q->parties, p.key);
+	q->parties_most = 2 * map_count(q->parties) + PARTIES_MOST;
+}
+
+static int64_t
+turn_take(struct queue *q, const struct recipient *r, int64_t now_ms)
+{
+	uint64_t party = queue_party(r->letter, r->letter->sender);
+	int64_t  turn = (int64_t)(uintptr_t)map_get(q->parties, map_number(&party));
+
+	if (turn < now_ms)
+		turn = now_ms;
+	if (map_count(q->parties) >= q->parties_most)
+		parties_sweep(q, now_ms);
+	(void)map_put(q->parties, map_number(&party), (void *)(uintptr_t)(turn + TURN_MS));
+	return turn;
+}
+
+static void
+schedule(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	unschedule(q, r);
-	heap_add(&q->waiting, r);
+	r->ready = r->due_ms <= now_ms;
+	if (r->ready)
+		r->turn = turn_take(q, r, now_ms);
+	heap_add(r->ready ? &q->ready : &q->waiting, r);
 }
 
 /* ---- letters -------------------------------------------------------------------------- */
 
-struct letter *
-queue_add(struct queue *q, uint64_t id)
+static struct letter **
+bucket_of(const struct queue *q, uint64_t id)
 {
-	struct arena  *life;
-	struct letter *l;
+	return &q->bucket[(id * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (q->buckets - 1)];
+}
 
-	if (map_get(q->letters, map_number(&id)) != NULL)
-		return NULL;
-	life = arena_open(NULL);
-	l = arena_take(life, sizeof *l);
+static void
+buckets_grow(struct queue *q)
+{
+	struct letter **old = q->bucket;
+	size_t          n = q->buckets;
+
+	q->buckets *= 2;
+	q->bucket = memory_take(q->buckets * sizeof(struct letter *));
+	for (size_t i = 0; i < n; i++)
+		for (struct letter *l = old[i], *next; l != NULL; l = next) {
+			struct letter **to = bucket_of(q, l->id);
+
+			next = l->chain;
+			l->chain = *to;
+			*to = l;
+		}
+	memory_free(old);
+}
+
+static void
+unsaved_leave(struct queue *q, struct letter *l)
+{
+	if (!l->unsaved)
+		return;
+	*l->unsaved_at = l->unsaved_next;
+	if (l->unsaved_next != NULL)
+		l->unsaved_next->unsaved_at = l->unsaved_at;
+	else
+		q->unsaved_last[l->stored] = l->unsaved_at;
+	l->unsaved = false;
+}
+
+void
+queue_change(struct queue *q, struct letter *l)
+{
+	if (l->unsaved)
+		return;
+	l->unsaved = true;
+	l->unsaved_next = NULL;
+	l->unsaved_at = q->unsaved_last[l->stored];
+	*l->unsaved_at = l;
+	q->unsaved_last[l->stored] = &l->unsaved_next;
+}
+
+struct letter *
+queue_unsaved(const struct queue *q, bool stored)
+{
+	return q->unsaved[stored];
+}
+
+void
+queue_saved(struct queue *q, struct letter *l)
+{
+	unsaved_leave(q, l);
+	l->stored = true;
+	for (struct recipient *r = l->first; r != NULL; r = r->next) {
+		r->stored = r->changed ? r->state != RECIPIENT_DONE || (r->refused && !r->told) ||
+		                                 (r->reported && !r->told)
+		                       : r->stored;
+		r->changed = false;
+	}
+}
+
+const char *
+queue_text(struct queue *q, struct bytes b)
+{
+	return texts_take(q->texts, b);
+}
+
+static struct letter *
+add(struct queue *q, uint64_t id, struct arena *life)
+{
+	struct letter *l = arena_take(life, sizeof *l);
+
 	*l = (struct letter){ .id = id,
 		              .life = life,
 		              .sender = "",
 		              .heard_us = clock_wall_us(),
-		              .older = q->newest,
-		              .dirty = true };
-	(void)map_put(q->letters, map_number(&id), l);
+		              .leapt_ms = q->leapt_ms,
+		              .older = q->newest };
+	if (q->count++ >= q->buckets)
+		buckets_grow(q);
+	l->chain = *bucket_of(q, id);
+	*bucket_of(q, id) = l;
+	queue_change(q, l);
 	if (q->newest != NULL)
 		q->newest->newer = l;
 	else
@@ -192,9 +330,31 @@ queue_add(struct queue *q, uint64_t id)
 }
 
 struct letter *
+queue_add(struct queue *q, uint64_t id)
+{
+	return queue_find(q, id) != NULL ? NULL : add(q, id, arena_open(NULL));
+}
+
+struct letter *
+queue_add_for(struct queue *q, uint64_t id, uint32_t recipients, size_t strings)
+{
+	size_t each = (sizeof(struct recipient) + 15) / 16 * 16;
+
+	if (queue_find(q, id) != NULL)
+		return NULL;
+	return add(q, id,
+	           arena_open_for(NULL, (sizeof(struct letter) + 15) / 16 * 16 + recipients * each +
+	                                        strings));
+}
+
+struct letter *
 queue_find(const struct queue *q, uint64_t id)
 {
-	return map_get(q->letters, map_number(&id));
+	struct letter *l = *bucket_of(q, id);
+
+	while (l != NULL && l->id != id)
+		l = l->chain;
+	return l;
 }
 
 struct recipient *
@@ -211,6 +371,8 @@ letter_recipient(struct letter *l, const char *original)
 		                 .orcpt = "",
 		                 .status = "",
 		                 .text = "",
+		                 .changed = true,
+		                 .number = l->numbers++,
 		                 .place = NOWHERE };
 	/* In front: order among the recipients of a letter means nothing. */
 	r->next = *end;
@@ -223,9 +385,19 @@ letter_recipient(struct letter *l, const char *original)
 static void
 letter_forget(struct queue *q, struct letter *l)
 {
-	for (struct recipient *r = l->first; r != NULL; r = r->next)
+	struct letter **at = bucket_of(q, l->id);
+
+	for (struct recipient *r = l->first; r != NULL; r = r->next) {
 		unschedule(q, r);
-	(void)map_drop(q->letters, map_number(&l->id));
+		texts_drop(q->texts, r->status);
+		texts_drop(q->texts, r->text);
+	}
+	texts_drop(q->texts, l->sender);
+	unsaved_leave(q, l);
+	while (*at != l)
+		at = &(*at)->chain;
+	*at = l->chain;
+	q->count--;
 	if (l->newer != NULL)
 		l->newer->older = l->older;
 	else
@@ -259,10 +431,12 @@ not_before(const struct letter *l, int64_t ms)
 void
 queue_enter(struct queue *q, struct letter *l)
 {
+	int64_t now_ms = clock_wall_us() / 1000;
+
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
 		r->due_ms = not_before(l, r->due_ms);
 		if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
-			schedule(q, r);
+			schedule(q, r, now_ms);
 	}
 	letter_look(q, l);
 }
@@ -270,7 +444,7 @@ queue_enter(struct queue *q, struct letter *l)
 size_t
 queue_count(const struct queue *q)
 {
-	return map_count(q->letters);
+	return q->count;
 }
 
 struct letter *
@@ -288,7 +462,7 @@ typedef enum recipient_state act_fn(struct queue *, struct recipient *, int64_t 
 static int64_t
 backoff(const struct queue *q, const struct recipient *r, int64_t now_ms)
 {
-	int64_t age = now_ms - r->letter->arrived_us / 1000, wait = age;
+	int64_t wait = now_ms - r->letter->arrived_us / 1000 - (q->leapt_ms - r->letter->leapt_ms);
 
 	if (wait < q->patience.least_ms)
 		wait = q->patience.least_ms;
@@ -342,7 +516,7 @@ queue_recipient_end(const struct queue *q, const struct recipient *r)
 		return INT64_MAX;
 	if (r->lifetime_s > 0)
 		life_ms = (int64_t)r->lifetime_s * 1000;
-	return r->letter->arrived_us / 1000 + life_ms;
+	return r->letter->arrived_us / 1000 + (q->leapt_ms - r->letter->leapt_ms) + life_ms;
 }
 
 static enum recipient_state
@@ -351,7 +525,7 @@ again(struct queue *q, struct recipient *r, int64_t now_ms)
 	if (now_ms >= queue_recipient_end(q, r))
 		return give_up(q, r, now_ms);
 	r->due_ms = in_time(r->letter, now_ms + backoff(q, r, now_ms), now_ms);
-	schedule(q, r);
+	schedule(q, r, now_ms);
 	return RECIPIENT_WAITING;
 }
 
@@ -366,7 +540,7 @@ static enum recipient_state
 at_once(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->due_ms = not_before(r->letter, now_ms);
-	schedule(q, r);
+	schedule(q, r, now_ms);
 	return r->state == RECIPIENT_NEW ? RECIPIENT_NEW : RECIPIENT_WAITING;
 }
 
@@ -374,7 +548,7 @@ static enum recipient_state
 soon(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->due_ms = now_ms + SOON_MS + (int64_t)random_below(SOON_MS);
-	schedule(q, r);
+	schedule(q, r, now_ms);
 	return RECIPIENT_WAITING;
 }
 
@@ -384,7 +558,7 @@ named(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->known = true;
 	r->due_ms = not_before(r->letter, now_ms);
-	schedule(q, r);
+	schedule(q, r, now_ms);
 	return RECIPIENT_WAITING;
 }
 
@@ -427,7 +601,7 @@ static enum recipient_state
 release(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->due_ms = not_before(r->letter, now_ms);
-	schedule(q, r);
+	schedule(q, r, now_ms);
 	return r->known ? RECIPIENT_WAITING : RECIPIENT_NEW;
 }
 
@@ -456,13 +630,16 @@ static act_fn *const life[RECIPIENT_STATES][RECIPIENT_EVENTS] = {
 };
 /* clang-format on */
 
-/* What was said, kept in the letter's life unless `has` is the same: most are. */
-static const char *
-remember(struct letter *l, const char *has, const char *said)
+/* What was said, shared with all of whom it was said. */
+static void
+remember(struct queue *q, const char **has, const char *said)
 {
-	if (said == NULL || strcmp(has, said) == 0)
-		return has;
-	return arena_copy(l->life, bytes_of(said));
+	const char *had = *has;
+
+	if (said == NULL || strcmp(had, said) == 0)
+		return;
+	*has = texts_take(q->texts, bytes_of(said));
+	texts_drop(q->texts, had);
 }
 
 void
@@ -472,11 +649,12 @@ queue_event(struct queue *q, struct recipient *r, enum recipient_event e, const 
 	enum recipient_state before = r->state, after;
 	struct letter       *l = r->letter;
 
-	r->status = remember(l, r->status, status);
-	r->text = remember(l, r->text, text);
+	remember(q, &r->status, status);
+	remember(q, &r->text, text);
 	after = life[before][e](q, r, now_ms);
 	r->state = after;
-	l->dirty = true;
+	r->changed = true;
+	queue_change(q, l);
 	if (before == RECIPIENT_DONE || r->state != RECIPIENT_DONE)
 		return;
 	if (r->refused || r->reported) {
@@ -494,25 +672,19 @@ queue_told(struct queue *q, struct recipient *r)
 
 	INSIDE(r->state == RECIPIENT_DONE && (r->refused || r->reported) && !r->told &&
 	       l->open > 0);
-	r->told = true;
-	l->dirty = true;
+	r->told = r->changed = true;
+	queue_change(q, l);
 	l->open--;
 	letter_look(q, l);
 }
 
-/* Those whose time has come, in front of all others; where the clock was set back it has not. */
+/* Those whose time has come, as many as are looked at soon. */
 static void
 make_ready(struct queue *q, int64_t now_ms)
 {
-	while (q->ready.len > 0 && q->ready.at[0]->due_ms > now_ms)
-		schedule(q, q->ready.at[0]);
-	while (q->waiting.len > 0 && q->waiting.at[0]->due_ms <= now_ms) {
-		struct recipient *r = q->waiting.at[0];
-
-		unschedule(q, r);
-		r->ready = true;
-		heap_add(&q->ready, r);
-	}
+	while (q->waiting.len > 0 && q->waiting.at[0]->due_ms <= now_ms &&
+	       q->ready.len < READY_MOST)
+		schedule(q, q->waiting.at[0], now_ms);
 }
 
 struct recipient *
@@ -521,6 +693,9 @@ queue_next(struct queue *q, int64_t now_ms, int64_t *wait_ms)
 	struct recipient *r;
 
 	make_ready(q, now_ms);
+	/* Where the clock was set back its time has not come. */
+	while (q->ready.len > 0 && q->ready.at[0]->due_ms > now_ms)
+		schedule(q, q->ready.at[0], now_ms);
 	if (q->ready.len == 0) {
 		*wait_ms = q->waiting.len > 0 ? q->waiting.at[0]->due_ms - now_ms : -1;
 		return NULL;
@@ -528,6 +703,25 @@ queue_next(struct queue *q, int64_t now_ms, int64_t *wait_ms)
 	r = q->ready.at[0];
 	r->state = life[r->state][EVENT_DUE](q, r, now_ms);
 	return r;
+}
+
+void
+queue_leap(struct queue *q, int64_t ms)
+{
+	q->leapt_ms += ms;
+	for (size_t i = 0; i < q->waiting.len; i++) {
+		struct recipient *r = q->waiting.at[i];
+
+		r->due_ms = not_before(r->letter, r->due_ms + ms);
+	}
+	for (size_t i = 0; i < q->ready.len; i++) {
+		q->ready.at[i]->due_ms += ms;
+		q->ready.at[i]->turn += ms;
+	}
+	for (size_t i = q->waiting.len / 2; i-- > 0;)
+		heap_down(&q->waiting, i);
+	for (struct map_place p = { 0 }; map_next(q->parties, &p);)
+		(void)map_drop(q->parties, p.key);
 }
 
 bool

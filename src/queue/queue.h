@@ -7,7 +7,9 @@
  * Letters live in memory.  A recipient's life is the table in queue.c: states by
  * events.  What is due is found by queue_next(), in order of time, then of arrival.
  *
- * Of those that are due at one time the one with the highest priority is first.  Nothing is due before
+ * Of those that are due the one with the highest priority is first, and then senders take turns: each recipient
+ * of a letter moves its sender (and of letters to many, its mass mail alone) a little back, so that one who
+ * comes with a single letter is soon served however much is there of others.  Nothing is due before
  * the time its client wants (struct handling); what is to be there by a time is looked at again then
  * (queue_past_its_time()).
  *
@@ -72,9 +74,12 @@ struct recipient {
 	bool        warned;            /* its sender knows that it takes long  */
 	bool        told;              /* and the sender knows                 */
 	bool        returning;         /* the role's: its notice is on the way */
-	size_t      place;             /* in the schedule                      */
 	bool        ready;             /* in the part of those that are due    */
+	bool        stored, changed;   /* has a row in the ledger; differs from it */
+	uint32_t    number;            /* in its letter: its row's key         */
 	uint32_t    ticket;            /* the role's, while a question is open */
+	size_t      place;             /* in the schedule                      */
+	int64_t     turn;              /* among those that are due             */
 	void       *line;              /* the role's: the destination it waits for, in this order */
 	struct recipient *line_next, *line_before;
 };
@@ -85,15 +90,19 @@ struct letter {
 	uint32_t    content_segment;   /* moves with compaction; the id stays  */
 	uint64_t    content_at;
 	int64_t     arrived_us, heard_us;
+	int64_t     leapt_ms;          /* how far the clock was set when it was heard of */
 	uint32_t    flags;             /* enum envelope_flag                   */
 	struct handling handling;      /* its strings in `life`                */
 	const char *sender;
 	struct recipient *first;
 	uint32_t    recipients, open;  /* open: not DONE                       */
+	uint32_t    numbers;           /* given to recipients so far           */
 	bool        stored;            /* has rows in the ledger               */
-	bool        dirty;             /* differs from its rows                */
+	bool        unsaved;           /* differs from its rows: queue_change() */
 	struct arena *life;
 	struct letter *newer, *older;  /* all letters, in order of coming      */
+	struct letter *chain;          /* the queue's                          */
+	struct letter *unsaved_next, **unsaved_at;
 };
 
 struct queue_needs {
@@ -112,6 +121,17 @@ int64_t queue_recipient_end(const struct queue *, const struct recipient *);
 
 /* NULL when this id is in the queue already.  Memory of the strings: the letter's life. */
 struct letter *queue_add(struct queue *, uint64_t id);
+/* The same with memory for so many recipients and so many bytes of their strings at once. */
+struct letter *queue_add_for(struct queue *, uint64_t id, uint32_t recipients, size_t strings);
+/* A text that other letters have, too, until the letter is gone: its sender, what was said of a recipient. */
+const char *queue_text(struct queue *, struct bytes);
+/* Something of it is other than the ledger has it. */
+void queue_change(struct queue *, struct letter *);
+struct letter *queue_unsaved(const struct queue *, bool stored);  /* then letter->unsaved_next; by whether the ledger has rows of it */
+void queue_saved(struct queue *, struct letter *);
+/* Whose mail it is, when senders take turns: what is written in many ways for one list (news-17+jill=example.com@) is one; 
+   its letters to many stand apart from those to few. */
+uint64_t queue_party(const struct letter *, const char *sender);
 struct letter *queue_find(const struct queue *, uint64_t id);
 struct recipient *letter_recipient(struct letter *, const char *original);
 /* All set: its recipients are put on the schedule.  One without any is finished at once, and gone. */
@@ -124,6 +144,8 @@ struct letter *queue_oldest(const struct queue *);               /* then letter-
 struct recipient *queue_next(struct queue *, int64_t now_ms, int64_t *wait_ms);
 /* `status` and `text` are copied (may be NULL). `now_ms` wall clock. */
 void queue_event(struct queue *, struct recipient *, enum recipient_event, const char *status, const char *text, int64_t now_ms);
+/* The clock was set, by so much: what waits does as long as it would have, and no letter is older for it. */
+void queue_leap(struct queue *, int64_t ms);
 /* DELIVERBY (rfc2852): the time its client gave is over. */
 bool queue_past_its_time(const struct recipient *, int64_t now_ms);
 /* A resolved recipient stands for several: one more, sharing original, orcpt, notify (but for SUCCESS). */

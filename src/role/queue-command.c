@@ -127,7 +127,7 @@ order_letter(struct house *h, struct caller *caller, struct letter *l, enum orde
 		last = !c->dry && o == ORDER_DELETE && l->open == 1; /* then the letter is gone */
 		if (o == ORDER_REROUTE && !c->dry) {
 			l->handling.filter = bytes_of(arena_copy(l->life, bytes_of(c->route)));
-			l->dirty = true;
+			queue_change(queue_of(h)->queue, l);
 		}
 		if (!c->dry)
 			obey(h, r, o);

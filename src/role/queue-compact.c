@@ -182,9 +182,9 @@ queue_moved(struct compaction *c)
 		l->envelope_at = m.envelope_at;
 		l->content_segment = m.content_segment;
 		l->content_at = m.content_at;
-		l->dirty = true;
+		queue_change(k->queue, l);
 	}
-	return ledger_checkpoint(k->ledger, k->queue) == 0;
+	return ledger_checkpoint(k->ledger, k->queue, SIZE_MAX) == 0;
 }
 
 bool

@@ -432,7 +432,8 @@ letter_warn(struct house *h, struct letter                                    *l
 		    (n->told.len > 0 && strcmp(sender_of(r), n->to) != 0))
 			continue;
 		r->warned = true;
-		l->dirty = true;
+		r->changed = true;
+		queue_change(queue_of(h)->queue, l);
 		if (!sender_wants(l, r, NOTICE_DELAYED))
 			continue;
 		(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);

@@ -147,7 +147,7 @@ queue_spool_recover(struct house *h)
 	if (queue_count(k->queue) > before)
 		note("statistics: %zu letters found in the log that the ledger did not know",
 		     queue_count(k->queue) - before);
-	(void)ledger_checkpoint(k->ledger, k->queue);
+	(void)ledger_checkpoint(k->ledger, k->queue, SIZE_MAX);
 	k->began_ms = clock_patient_ms();
 }
 

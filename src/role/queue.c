@@ -11,7 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RESOLVING_MOST = 4096, DELIVERING_MOST = 4096, KNOWN_MOST = 20000, CHECKPOINT_MS = 1000 };
+enum {
+	RESOLVING_MOST = 4096,
+	DELIVERING_MOST = 4096,
+	KNOWN_MOST = 20000,
+	CHECKPOINT_MS = 1000,
+	CHECKPOINT_CHANGES = 5000
+};
 
 /* rfc2852:4.1.5.1, rfc3463:3.5 X.4.7 */
 #define OVERDUE "the time its sender gave for the delivery is over"
@@ -582,11 +588,23 @@ add_recipients(struct letter *l, const struct word_letter *w)
 	}
 }
 
+/* What their strings take in an arena. */
+static size_t
+strings_of(const struct word_letter *w)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < w->recipients; i++)
+		n += w->recipient[i].address.len / 16 * 16 + 16 +
+		     (w->recipient[i].orcpt.len > 0 ? w->recipient[i].orcpt.len / 16 * 16 + 16 : 0);
+	return n;
+}
+
 bool
 queue_letter_enter(struct house *h, const struct word_letter *w)
 {
 	struct queue_role *k = queue_of(h);
-	struct letter     *l = queue_add(k->queue, w->letter);
+	struct letter     *l = queue_add_for(k->queue, w->letter, w->recipients, strings_of(w));
 	char               id[24];
 
 	if (l == NULL)
@@ -598,7 +616,7 @@ queue_letter_enter(struct house *h, const struct word_letter *w)
 	l->content_len = w->content_len;
 	l->arrived_us = w->arrived_us;
 	l->flags = w->flags;
-	l->sender = arena_copy(l->life, w->sender);
+	l->sender = queue_text(k->queue, w->sender);
 	l->handling = handling_keep(l->life, &w->handling);
 	add_recipients(l, w);
 	letter_id_text(l->id, id);
@@ -634,7 +652,7 @@ checkpoint(void *house)
 {
 	struct queue_role *k = queue_of(house);
 
-	if (ledger_checkpoint(k->ledger, k->queue) == 0)
+	if (ledger_checkpoint(k->ledger, k->queue, CHECKPOINT_CHANGES) == 0)
 		queue_sent_checked(house);
 	timer_set(k->checkpoint, CHECKPOINT_MS);
 }
@@ -677,7 +695,7 @@ leave_when_free(void *ctx)
 	if (!h->leaving || k->left || map_count(k->lent) > 0)
 		return;
 	k->left = true;
-	(void)ledger_checkpoint(k->ledger, k->queue);
+	(void)ledger_checkpoint(k->ledger, k->queue, SIZE_MAX);
 	if (!k->preparing)
 		spool_close(&k->spool); /* the spare segment goes */
 	house_leave(h);
@@ -835,7 +853,7 @@ queue_stop(struct house *h)
 {
 	struct queue_role *k = queue_of(h);
 
-	(void)ledger_checkpoint(k->ledger, k->queue);
+	(void)ledger_checkpoint(k->ledger, k->queue, SIZE_MAX);
 	writer_release(k->writer);
 	loop_again(h->loop);
 }

@@ -237,7 +237,7 @@ test_list(void **state)
 
 /* ---- time ---- */
 
-/* Random comings and goings beside a plain list: always the one that is due first. */
+/* Random comings and goings beside a plain list: always one that is due, while there is one. */
 static void
 test_order_against_a_model(void **state)
 {
@@ -268,11 +268,11 @@ test_order_against_a_model(void **state)
 		next = queue_next(k.queue, now, &wait);
 		if (first == NULL)
 			HOLDS("nothing is due, ever", next == NULL && wait == -1);
-		else if (first->place != SIZE_MAX)
+		else if (first->due_ms > now)
 			HOLDS("not yet, and how long",
 			      next == NULL && wait == first->due_ms - now && wait > 0);
 		else
-			HOLDS("the first", next == first);
+			HOLDS("one whose time has come", next != NULL && next->due_ms <= now);
 		if (next != NULL && next->state == RECIPIENT_NEW)
 			queue_event(k.queue, next, seed & 0x10000 ? EVENT_RESOLVED : EVENT_LATER,
 			            NULL, NULL, now);
@@ -289,6 +289,114 @@ test_order_against_a_model(void **state)
 			now = NOW_MS; /* and the clock is set back, too */
 	}
 	queue_close(&k.queue);
+}
+
+/* Ten thousand letters of a list, each with a sender of its own, then one of a person: it need not wait for them; and
+   the order is kept inside each. */
+static void
+test_turns(void **state)
+{
+	enum { MANY = 10000 };
+	struct kit        k;
+	struct recipient *r;
+	char              sender[MANY][48];
+	uint64_t          last = 0;
+	int64_t           wait;
+	int               before = 0;
+	(void)state;
+
+	kit_open(&k);
+	for (uint64_t id = 1; id <= MANY; id++) {
+		struct letter *l = kit_letter(&k, id, 1);
+
+		(void)snprintf(sender[id - 1], sizeof sender[0], "news-%d+x=%d@lists.example", (int)id, (int)id);
+		l->sender = sender[id - 1];
+		queue_enter(k.queue, l);
+	}
+	queue_enter(k.queue, kit_letter(&k, MANY + 1, 1));
+	while ((r = queue_next(k.queue, NOW_MS, &wait))->letter->id != MANY + 1) {
+		HOLDS("in order", r->letter->id > last);
+		last = r->letter->id;
+		before++;
+	}
+	if (before > 2)
+		fail_msg("%d were first", before);
+	queue_close(&k.queue);
+}
+
+/* One letter to a thousand, one to few from the same sender. */
+static void
+test_many_and_few(void **state)
+{
+	struct kit     k;
+	struct letter *few;
+	int64_t        wait;
+	int            before = 0;
+	(void)state;
+
+	kit_open(&k);
+	queue_enter(k.queue, kit_letter(&k, 1, 1000));
+	queue_enter(k.queue, few = kit_letter(&k, 2, 2));
+	HOLDS("another party", queue_party(few, few->sender) != queue_party(queue_find(k.queue, 1), few->sender));
+	while (queue_next(k.queue, NOW_MS, &wait)->letter != few)
+		before++;
+	HOLDS("it does not wait for a thousand", before <= 2);
+	queue_close(&k.queue);
+}
+
+static void
+test_parties(void **state)
+{
+	static const struct {
+		const char *why, *a, *b;
+		bool        same;
+	} rows[] = {
+		{ "VERP", "news-1+a=x@l.example", "news-2+b=y@l.example", true },
+		{ "another list there", "news-1+a=x@l.example", "chat-2+b=y@l.example", false },
+		{ "people", "jack@example.com", "jill@example.com", false },
+		{ "another domain", "jack@example.com", "jack@example.org", false },
+		{ "a number is all it has", "12@example.com", "13@example.com", false },
+		{ "nobody", "", "", true },
+	};
+	struct kit     k;
+	struct letter *l;
+	(void)state;
+
+	kit_open(&k);
+	l = kit_letter(&k, 1, 1);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		HOLDS(rows[i].why, (queue_party(l, rows[i].a) == queue_party(l, rows[i].b)) == rows[i].same);
+	queue_close(&k.queue);
+}
+
+/* The clock is set, ten days on or one back: who waits does as long as before, and nobody's time is over for it. */
+static void
+test_leap(void **state)
+{
+	static const int64_t leaps[] = { 864000000, -86400000, 0 };
+	int64_t              wait, before;
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(leaps); i++) {
+		struct kit        k;
+		struct recipient *r;
+
+		kit_open(&k);
+		for (uint64_t id = 1; id <= 50; id++)
+			queue_enter(k.queue, kit_letter(&k, id, 1));
+		while ((r = queue_next(k.queue, NOW_MS, &wait)) != NULL)
+			queue_event(k.queue, r, EVENT_LATER, "4.4.1", "nobody", NOW_MS);
+		before = wait;
+		queue_leap(k.queue, leaps[i]);
+		HOLDS("none at once", queue_next(k.queue, NOW_MS + leaps[i], &wait) == NULL);
+		HOLDS("and as long as before", wait == before);
+		r = queue_next(k.queue, NOW_MS + leaps[i] + wait, &wait);
+		queue_event(k.queue, r, EVENT_LATER, "4.4.1", "nobody", NOW_MS + leaps[i] + before);
+		HOLDS("it is tried on", r->state == RECIPIENT_NEW && !r->refused);
+		HOLDS("and ends when it would have", queue_recipient_end(k.queue, r) ==
+		                                             NOW_MS + 432000000 + leaps[i]);
+		queue_close(&k.queue);
+	}
 }
 
 static void
@@ -440,6 +548,6 @@ test_expiry(void **state)
 	}
 }
 
-UNIT(test_priority, test_deliver_by, test_success_is_reported, test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done,
+UNIT(test_turns, test_many_and_few, test_parties, test_leap, test_priority, test_deliver_by, test_success_is_reported, test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done,
      test_without_recipients, test_fork, test_list, test_order_against_a_model, test_backoff,
      test_no_patience_still_breathes, test_expiry)
