@@ -118,7 +118,7 @@ socket_promise(struct socket *k, struct tls *t)
 void
 socket_secure(struct socket *k)
 {
-	k->ssl = tls_begin(k->tls, k->fd, k->name);
+	k->ssl = tls_begin(k->tls, k->fd, k->wish);
 }
 
 enum socket_outcome

@@ -23,7 +23,7 @@ struct socket {
 	int             fd;
 	struct tls     *tls;
 	struct ssl_st  *ssl;       /* NULL: plain */
-	const char     *name;      /* of the host, for an outgoing handshake; the owner's until that is over */
+	const struct tls_demand *wish;       /* of an outgoing handshake; the owner's until that is over */
 	const char     *why;
 	bool            tls_why;
 };

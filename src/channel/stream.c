@@ -609,7 +609,7 @@ begin_shaking(struct stream *s)
 {
 	s->stage = STAGE_SHAKING;
 	socket_secure(&s->socket);
-	s->blocked = s->socket.name != NULL; /* a client speaks first */
+	s->blocked = s->socket.wish != NULL; /* a client speaks first */
 	stream_rewatch(s);
 }
 
@@ -627,9 +627,9 @@ stream_secure(struct stream *s, struct tls *tls)
 }
 
 void
-stream_secure_to(struct stream *s, struct tls *tls, const char *host)
+stream_secure_to(struct stream *s, struct tls *tls, const struct tls_demand *wish)
 {
-	s->socket.name = host;
+	s->socket.wish = wish;
 	stream_secure(s, tls);
 }
 

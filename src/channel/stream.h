@@ -77,8 +77,8 @@ size_t stream_pending(const struct stream *);
 void stream_flush(struct stream *);             /* try to write now                  */
 void stream_patience(struct stream *, int64_t ms);
 void stream_secure(struct stream *, struct tls *);
-/* As the client (tls_open_outgoing()) of a host by that name, which stays the caller's until `secured`. */
-void stream_secure_to(struct stream *, struct tls *, const char *host);
+/* As the client (tls_open_outgoing()) of a host of whom that is wished, which stays the caller's until `secured`. */
+void stream_secure_to(struct stream *, struct tls *, const struct tls_demand *);
 void stream_compress(struct stream *);
 bool stream_is_compressed(const struct stream *);
 bool stream_tls_facts(const struct stream *, struct tls_facts *out);   /* false: plain */

@@ -277,7 +277,7 @@ keep_settings(struct tls *t, const struct tls_settings *c)
 	t->settings.session_id = keep(t->life, c->session_id);
 	t->settings.digest = text_or(t->life, c->digest, "sha256");
 	t->settings.authorities = arena_keep(t->life, c->authorities);
-	if (c->ticket_s <= 0)
+	if (c->ticket_s == 0)
 		t->settings.ticket_s = TICKET_LIFE_S;
 	if (c->handshake_ms <= 0)
 		t->settings.handshake_ms = HANDSHAKE_MS;
@@ -347,7 +347,10 @@ make_outgoing_ctx(struct tls *t, struct buffer *errors)
 	if (!tls_trust(ctx, c->authorities))
 		goto err1;
 	SSL_CTX_set_verify_depth(ctx, c->verify_depth > 0 ? c->verify_depth : 9);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	what = "OpenSSL knows no DANE";
+	if (SSL_CTX_dane_enable(ctx) != 1)
+		goto err1;
+	tls_sessions_begin(ctx, c->ticket_s > 0 ? c->ticket_s : 0);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_app_data(ctx, t);
 	return ctx;
@@ -360,7 +363,8 @@ err0:
 }
 
 struct tls *
-tls_open_outgoing(const struct tls_settings *c, struct buffer *errors)
+tls_open_outgoing(const struct tls_settings *c, const struct tls_signer *signer,
+                  struct buffer *errors)
 {
 	struct bytes        wrong, text = bytes_of(c->protocols != NULL ? c->protocols : "");
 	struct arena       *life;
@@ -379,6 +383,8 @@ tls_open_outgoing(const struct tls_settings *c, struct buffer *errors)
 	t->users = 1;
 	t->life = life;
 	t->outgoing = true;
+	if (signer != NULL)
+		t->signer = *signer;
 	t->versions = versions;
 	keep_settings(t, c);
 	t->by_name = map_open();
@@ -693,7 +699,7 @@ tls_key_answers(struct bytes chain_pem, const struct tls_signer *signer)
 /* ---- sessions ---- */
 
 SSL *
-tls_begin(struct tls *t, int fd, const char *name)
+tls_begin(struct tls *t, int fd, const struct tls_demand *wish)
 {
 	SSL *ssl = SSL_new(t->plain->ctx);
 
@@ -703,10 +709,8 @@ tls_begin(struct tls *t, int fd, const char *name)
 		SSL_set_connect_state(ssl);
 	else
 		SSL_set_accept_state(ssl);
-	/* rfc6066:3: no address is a name. */
-	if (t->outgoing && name != NULL && *name != '\0' &&
-	    SSL_set_tlsext_host_name(ssl, name) != 1)
-		ERR_clear_error();
+	if (t->outgoing && wish != NULL)
+		tls_demand(ssl, wish);
 	return ssl;
 }
 

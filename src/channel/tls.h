@@ -43,12 +43,24 @@ struct tls_settings {
 	int64_t handshake_ms;      /* it must be over by then; 0: 10 s     */
 	void (*trace)(const char *step);   /* told of each step of a handshake; NULL nobody */
 };
+/* Who a host is, as the name service proves it (rfc6698:2.1). */
+struct tls_record { uint8_t usage, selector, matching; struct bytes data; };
+/* Whether it says anything to a client of SMTP: usages 2 and 3, digests we know, data that can be what it should be. */
+bool tls_record_usable(const struct tls_record *);
+/* What a connection that we begin asks of the host. */
+struct tls_demand {
+	const char *name;          /* asked for (SNI)                      */
+	const struct tls_record *record; size_t records;   /* all usable; with any, trust means these and nothing else */
+	const char *const *other_name; size_t names;       /* for these besides `name` a certificate below an authority of theirs may be */
+	const char *session;       /* a session begun under this key goes on; NULL, "": none.  In it is all that trust rests on */
+};
 struct tls;
 struct tls *tls_open(const struct tls_settings *, const struct tls_signer *,
                      struct bytes tickets, struct buffer *errors);
 /* For connections we begin (stream_secure_to()), whatever certificate the host shows: tls_facts say whether it is trusted.
-   Of the settings protocols, ciphers, curves, options, authorities, verify_depth and digest count. */
-struct tls *tls_open_outgoing(const struct tls_settings *, struct buffer *errors);
+   Of the settings protocols, ciphers, curves, options, authorities, verify_depth, digest and ticket_s (< 0: sessions
+   are not gone on with) count.  With `signer` tls_add_certificate() says what is shown to hosts that ask. */
+struct tls *tls_open_outgoing(const struct tls_settings *, const struct tls_signer *, struct buffer *errors);
 /* key_id is SHA-256 of the public key (DER SubjectPublicKeyInfo), hex. */
 bool tls_add_certificate(struct tls *, struct bytes chain_pem, struct buffer *errors);
 /* One more, for those who ask for `name` (".example.org": for all below it) or, if that is "", for a name the
@@ -81,7 +93,8 @@ struct tls_facts {
 	struct tls_signature ours, theirs;         /* name "": none           */
 	bool asked, required;      /* a certificate, of the client */
 	bool certificate;          /* the client has shown one */
-	bool trusted;              /* by an authority of ours  */
+	bool trusted;              /* by an authority of ours, or by TLSA records */
+	bool dane;                 /* by these                 */
 	char subject[TLS_NAME_ROOM], issuer[TLS_NAME_ROOM];        /* their CN, without what could break a line */
 	char fingerprint[TLS_FINGERPRINT_ROOM];    /* of the certificate, AA:BB:...: as the settings say */
 	char key_fingerprint[TLS_FINGERPRINT_ROOM];        /* of its public key    */

@@ -93,6 +93,7 @@ tls_describe(const SSL *ssl, struct tls_facts *out)
 	describe_signatures((SSL *)(uintptr_t)ssl, out);
 	if (out->certificate)
 		tls_describe_client(ssl, tls_digest(ssl), out);
+	out->dane = tls_by_dane(ssl);
 }
 
 static void

@@ -3,7 +3,10 @@
  *
  * tls_take()      one user more; tls_drop() one less, the last ends it.
  * tls_begin()     a session on a connected socket, for SSL_free(): a server's, or of tls_open_outgoing() a
- *                 client's that asks for the host by `name` (NULL: it does not).
+ *                 client's that asks for what it wishes (NULL: nothing).
+ * tls_demand()      puts into a session of ours what it wishes.
+ * tls_by_dane()   whether the host was proved by TLSA records.
+ * tls_sessions_begin()  a context of ours keeps sessions for so many seconds; 0: it does not.
  * tls_describe()  what was agreed; tls_describe_client(), of the client's certificate.
  * tls_is_for()    whether the certificate shown to us is for that name, or for one below ".name".
  * tls_trust()     authorities, in PEM, whom a context trusts.
@@ -25,7 +28,10 @@
 
 void tls_take(struct tls *);
 void tls_drop(struct tls *);
-SSL *tls_begin(struct tls *, int fd, const char *name);
+SSL *tls_begin(struct tls *, int fd, const struct tls_demand *);
+void tls_demand(SSL *, const struct tls_demand *);
+bool tls_by_dane(const SSL *);
+void tls_sessions_begin(SSL_CTX *, int64_t life_s);
 const char *tls_digest(const SSL *);
 void tls_describe(const SSL *, struct tls_facts *out);
 void tls_describe_client(const SSL *, const char *digest, struct tls_facts *out);

@@ -30,6 +30,7 @@ struct contact {
 	struct setting_list    filter; /* of mechanisms                        */
 	uint16_t               port;
 	struct security        security;
+	struct tls_demand      wish;
 	struct tls            *secret; /* NULL: no TLS                          */
 	const char            *policy;
 	const char            *from;    /* addresses of ours it comes from          */
@@ -198,10 +199,10 @@ note_tls(struct contact *c, const struct tls_facts *f, const char *doubt)
 		note_as(service, "certificate verification failed for %s: %s", c->relay, f->doubt);
 	tls_facts_more(f, " ", " ", &more);
 	note_as(service, "%s TLS connection established to %s: %s with cipher %s (%d/%d bits)%.*s",
-	        !f->certificate                                              ? "Anonymous"
-	        : doubt == NULL && c->security.level >= SECURITY_FINGERPRINT ? "Verified"
-	        : f->trusted                                                 ? "Trusted"
-	                                                                     : "Untrusted",
+	        !f->certificate                                       ? "Anonymous"
+	        : doubt == NULL && c->security.level >= SECURITY_DANE ? "Verified"
+	        : f->trusted                                          ? "Trusted"
+	                                                              : "Untrusted",
 	        c->relay, f->version, f->cipher, f->bits, f->algorithm_bits, (int)more.len,
 	        more.at);
 	buffer_free(&more);
@@ -338,7 +339,7 @@ arrived(void *ctx)
 		return;
 	stream_eat(c->stream, outgoing_take(c->session, stream_peek(c->stream)));
 	if (c->secures && !c->closing)
-		stream_secure_to(c->stream, c->secret, c->name);
+		stream_secure_to(c->stream, c->secret, &c->wish);
 	c->secures = false;
 }
 
@@ -447,7 +448,7 @@ connected(struct contact *c)
 		return;
 	}
 	timer_set(c->timer, s->rows.starttls_ms);
-	stream_secure_to(c->stream, c->secret, c->name);
+	stream_secure_to(c->stream, c->secret, &c->wish);
 }
 
 static void
@@ -587,6 +588,33 @@ list_keep(struct arena *life, const struct setting_list *from)
 	return (struct setting_list){ item, from->count };
 }
 
+/* What TLSA records prove is part of what makes two connections alike. */
+static void
+wish_make(struct contact *c, const struct delivery *d)
+{
+	const struct tlsa *from = &d->dane;
+	struct tls_record *record = arena_take_array(c->life, from->records, sizeof *record);
+	const char       **name = arena_take_array(c->life, from->names, sizeof *name);
+	struct buffer      text = { 0 };
+
+	c->wish = (struct tls_demand){ .name = c->name, .record = record, .other_name = name };
+	buffer_printf(&text, "%s %d", d->row, c->security.level);
+	if (c->security.level == SECURITY_DANE) {
+		c->wish.name = arena_copy(c->life, bytes_of(from->base));
+		for (size_t i = 0; i < from->names; i++)
+			name[c->wish.names++] = arena_copy(c->life, bytes_of(from->name[i]));
+		for (size_t i = 0; i < from->records; i++) {
+			record[i] = from->record[i];
+			record[i].data = arena_keep(c->life, from->record[i].data);
+			buffer_add_char(&text, ' ');
+			tlsa_write(&record[i], &text);
+		}
+		c->wish.records = from->records;
+	}
+	c->policy = arena_copy(c->life, buffer_bytes(&text));
+	buffer_free(&text);
+}
+
 /* What is asked of the host, and the TLS that does it. */
 static bool
 security_make(struct contact *c, struct delivery *d, const char **why)
@@ -594,11 +622,11 @@ security_make(struct contact *c, struct delivery *d, const char **why)
 	struct security *want = &c->security;
 	struct tls      *secret = NULL;
 
-	if (!sender_security(c->house, &d->w, c->life, want, &c->policy, why))
-		return false;
+	*want = security_keep(c->life, &d->security);
 	c->wrapped = !d->w.lmtp && (sender_of(c->house)->rows.tls_wrapper || c->port == SMTPS);
 	if (c->wrapped && want->level < SECURITY_ENCRYPT)
 		want->level = SECURITY_ENCRYPT;
+	wish_make(c, d);
 	if (want->level >= SECURITY_MAY && !d->clear)
 		secret = sender_tls_for(c->house, want);
 	if (secret != NULL)
@@ -721,6 +749,7 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 		return;
 	}
 	c->key = key_of(c, c->relay, d->w.nexthop);
+	c->wish.session = c->key;
 	if ((idle = idle_find(s, c->key)) != NULL) {
 		c->delivery = NULL;
 		contact_end(c);

@@ -34,26 +34,104 @@ policy_find(struct sender_role *s, struct bytes destination, struct arena *a, st
 	return TABLE_NONE;
 }
 
-bool
-sender_security(struct house *h, const struct word_send *w, struct arena *a, struct security *out,
-                const char **policy, const char **why)
+static enum wishes
+cannot(struct delivery *d, const char *why)
 {
-	struct sender_role *s = sender_of(h);
-	struct bytes        value;
+	d->status = "4.7.5";
+	d->text = why;
+	return WISHES_NOT;
+}
 
-	*policy = "";
-	security_set(&s->rows, w->lmtp, a, out);
-	switch (policy_find(s, arena_lower(a, bytes_of(w->nexthop)), a, &value)) {
-	case TABLE_NONE: return true;
+/* What the settings and the table ask of the destination. */
+static enum wishes
+settings_wish(struct delivery *d)
+{
+	struct sender_role     *s = sender_of(d->house);
+	const struct word_send *w = &d->w;
+	struct bytes            value;
+	const char             *why;
+
+	d->row = "";
+	security_set(&s->rows, w->lmtp, d->life, &d->security);
+	switch (policy_find(s, arena_lower(d->life, bytes_of(w->nexthop)), d->life, &value)) {
+	case TABLE_NONE: return WISHES_KNOWN;
 	case TABLE_FOUND: break;
-	default: *why = "TLS policy table lookup error"; return false;
+	default: return cannot(d, "TLS policy table lookup error");
 	}
-	*policy = arena_copy(a, value);
-	if (security_read(value, &s->rows, a, out, why))
-		return true;
-	warn_("smtp_tls_policy_maps: %s: %s", w->nexthop, *why);
-	*why = "client TLS configuration problem";
-	return false;
+	d->row = arena_copy(d->life, value);
+	if (security_read(value, &s->rows, d->life, &d->security, &why))
+		return WISHES_KNOWN;
+	warn_("smtp_tls_policy_maps: %s: %s", w->nexthop, why);
+	return cannot(d, "client TLS configuration problem");
+}
+
+/* ---- by what is proved of the host (rfc7672) ---- */
+
+/* What there is instead where DANE is not to be had. */
+static enum wishes
+without_dane(struct delivery *d, int level, const char *why)
+{
+	if (d->security.level == SECURITY_DANE_ONLY)
+		return cannot(d, why);
+	security_become(&sender_of(d->house)->rows, d->life, level, &d->security);
+	return WISHES_KNOWN;
+}
+
+/* What TLSA records are worth behind an MX record that nothing proves. */
+static int
+behind_insecure_mx(const struct sender_settings *r)
+{
+	switch (r->insecure_mx) {
+	case INSECURE_MX_MAY: return SECURITY_MAY;
+	case INSECURE_MX_ENCRYPT: return SECURITY_ENCRYPT;
+	case INSECURE_MX_DANE: return SECURITY_DANE;
+	default: return r->tls_level == SECURITY_DANE + 1 ? SECURITY_DANE : SECURITY_MAY;
+	}
+}
+
+static enum wishes
+host_wishes(struct delivery *d, const struct route_host *h)
+{
+	const struct sender_role *s = sender_of(d->house);
+	bool                      proved = h->believed || !h->named;
+	int                       behind = proved ? SECURITY_DANE : behind_insecure_mx(&s->rows);
+	struct tlsa_request       q = { .host = h->name,
+		                        .domain = proved ? h->domain : "",
+		                        .port = h->peer.port,
+		                        .v4 = h->peer.family == AF_INET,
+		                        .v6 = h->peer.family == AF_INET6,
+		                        .ask = delivery_ask,
+		                        .ctx = d };
+
+	if (!proved && (behind == SECURITY_MAY || d->security.level == SECURITY_DANE_ONLY))
+		return without_dane(d, SECURITY_MAY, "non DNSSEC destination");
+	switch (tlsa_find(&q, d->life, &d->dane)) {
+	case TLSA_WAIT: return WISHES_WAIT;
+	case TLSA_NONE: return without_dane(d, SECURITY_MAY, "no TLSA records found");
+	case TLSA_UNUSABLE: return without_dane(d, SECURITY_ENCRYPT, "TLSA records unusable");
+	case TLSA_LATER: return cannot(d, d->dane.why);
+	case TLSA_FOUND: break;
+	}
+	if (behind == SECURITY_ENCRYPT)
+		return without_dane(d, SECURITY_ENCRYPT, "");
+	d->security.level = SECURITY_DANE;
+	return WISHES_KNOWN;
+}
+
+enum wishes
+sender_wishes(struct delivery *d, const struct route_host *h)
+{
+	const struct sender_role *s = sender_of(d->house);
+	bool                      asks = s->rows.dns_support != DNS_SUPPORT_DISABLED &&
+	            s->rows.dns_support != DNS_SUPPORT_ENABLED && s->resolver != NULL;
+
+	if (settings_wish(d) == WISHES_NOT)
+		return WISHES_NOT;
+	if (d->security.level != SECURITY_DANE && d->security.level != SECURITY_DANE_ONLY)
+		return WISHES_KNOWN;
+	if (h == NULL || !asks)
+		return without_dane(d, SECURITY_MAY, "DANE needs a name service that is proved");
+	return host_wishes(d, h);
 }
 
 /* ---- contexts ---- */
@@ -89,6 +167,7 @@ tls_make(struct house *h, const struct security *c, struct arena *a, struct buff
 			  .authorities = bytes_of(authorities != NULL ? authorities : ""),
 			  .verify_depth = (int)r->tls_depth,
 			  .digest = r->tls_digest,
+			  .ticket_s = r->session_ms >= 1000 ? r->session_ms / 1000 : -1,
 	};
 
 	if (!house_settings(h, &tls_setting_table, NULL, &rows) ||
@@ -97,7 +176,7 @@ tls_make(struct house *h, const struct security *c, struct arena *a, struct buff
 	tls_curves(bytes_of(rows.curves), &curves);
 	set.curves = arena_copy(a, buffer_bytes(&curves));
 	buffer_free(&curves);
-	return tls_open_outgoing(&set, errors);
+	return tls_open_outgoing(&set, NULL, errors);
 }
 
 struct tls *

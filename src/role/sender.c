@@ -136,21 +136,36 @@ is_over(const struct delivery *d)
 	return true;
 }
 
+static void delivery_go_on(struct delivery *);
+
+/* Connects once it is known what is to be asked of the host. */
+static void
+host_begin(struct delivery *d)
+{
+	switch (sender_wishes(d, d->here)) {
+	case WISHES_WAIT: return;
+	case WISHES_KNOWN: contact_begin(d, d->here, NULL); return;
+	case WISHES_NOT: break;
+	}
+	d->relay = arena_printf(d->life, "%s[%s]:%u", d->here->name, d->here->peer.text,
+	                        d->here->peer.port);
+	delivery_go_on(d);
+}
+
 /* The next host, or the end.  With how many we may begin to talk is bounded, too. */
 static void
 delivery_go_on(struct delivery *d)
 {
 	struct sender_role *s = sender_of(d->house);
-	bool   tired = s->rows.session_most > 0 && d->sessions >= (size_t)s->rows.session_most;
-	size_t host;
+	bool tired = s->rows.session_most > 0 && d->sessions >= (size_t)s->rows.session_most;
 
 	if (is_over(d) || d->host >= d->route.hosts || tired) {
 		delivery_end(d, SENT_LATER, d->status, d->text);
 		return;
 	}
 	transaction_make(d);
-	host = d->host++;
-	contact_begin(d, &d->route.host[host], NULL);
+	d->here = &d->route.host[d->host++];
+	host_begin(d);
 }
 
 void
@@ -207,6 +222,15 @@ delivery_failed(struct delivery *d, enum outgoing_fate f, const char *status, co
 
 static void delivery_find(struct delivery *);
 
+static void
+delivery_heard(struct delivery *d)
+{
+	if (d->here != NULL)
+		host_begin(d);
+	else
+		delivery_find(d);
+}
+
 static struct answer
 answer_keep(struct arena *a, const struct answer *from)
 {
@@ -233,11 +257,11 @@ answered(void *ctx, const struct answer *x)
 	a->answer = answer_keep(d->life, x);
 	a->done = true;
 	if (--d->asking == 0)
-		delivery_find(d);
+		delivery_heard(d);
 }
 
-static const struct answer *
-ask(void *ctx, struct bytes name, uint16_t type)
+const struct answer *
+delivery_ask(void *ctx, struct bytes name, uint16_t type)
 {
 	static const struct answer nobody = { .status = ANSWER_LATER, .why = "no resolver is set" };
 	struct delivery           *d = ctx;
@@ -284,7 +308,8 @@ delivery_find(struct delivery *d)
 		.port = (uint16_t)(d->w.lmtp ? s->rows.lmtp_port : s->rows.tcp_port),
 		.smtp_port = (uint16_t)(d->w.lmtp ? 0 : s->rows.tcp_port),
 		.lmtp = d->w.lmtp,
-		.dns = has_word(&s->rows.host_lookup, "dns") && !s->rows.no_dns,
+		.dns = has_word(&s->rows.host_lookup, "dns") && !s->rows.no_dns &&
+		       s->rows.dns_support != DNS_SUPPORT_DISABLED,
 		.native = has_word(&s->rows.host_lookup, "native") || s->rows.no_dns,
 		.v4 = all || has_word(families, "ipv4"),
 		.v6 = all || has_word(families, "ipv6"),
@@ -300,7 +325,7 @@ delivery_find(struct delivery *d)
 		.in_order = !s->rows.randomize,
 		.no_mx_later = s->rows.no_mx_later,
 		.ignore_mx_error = s->rows.ignore_mx_error,
-		.ask = ask,
+		.ask = delivery_ask,
 		.ctx = d,
 	};
 
@@ -323,7 +348,10 @@ delivery_begin(struct delivery *d)
 		return;
 	}
 	transaction_make(d);
-	contact_begin(d, NULL, d->w.nexthop + 5);
+	if (sender_wishes(d, NULL) == WISHES_KNOWN)
+		contact_begin(d, NULL, d->w.nexthop + 5);
+	else
+		delivery_end(d, SENT_LATER, d->status, d->text);
 }
 
 static bool
@@ -394,7 +422,7 @@ sender_reload(struct house *h)
 			continue;
 		d->asked = NULL;
 		d->asking = 0;
-		delivery_find(d);
+		delivery_heard(d);
 	}
 }
 

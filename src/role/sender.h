@@ -13,6 +13,7 @@
 #include "dns/resolver.h"
 #include "role/house.h"
 #include "role/tables.h"
+#include "smtp/sender/tlsa.h"
 #include "smtp/sender/outgoing.h"
 #include "smtp/sender/route.h"
 #include "smtp/sender/security.h"
@@ -66,6 +67,10 @@ struct delivery {
 	struct asked    *asked;
 	uint32_t         asking;
 	struct route     route;
+	const struct route_host *here;      /* whom it is at; NULL: the route is not known */
+	struct security  security;          /* what is asked of this host          */
+	struct tlsa      dane;              /* with SECURITY_DANE                  */
+	const char      *row;               /* the word of smtp_tls_policy_maps, "" none */
 	size_t           host, sessions;
 	struct contact  *contact;
 	bool             talked;            /* a host let us begin                 */
@@ -93,15 +98,18 @@ bool sender_bind(struct house *, int fd, int family, const char *words);
 bool sender_discards(struct house *, const char *address, struct arena *, unsigned *offers);
 
 /* sender-tls.c */
-/* What smtp_tls_policy_maps and the settings ask of a destination; *policy is the table's word, "" none.  False: nothing may be sent
-   there now, and why. */
-bool sender_security(struct house *, const struct word_send *, struct arena *, struct security *, const char **policy, const char **why);
+/* What is asked of the host a delivery is at (NULL: of a socket): by smtp_tls_policy_maps, the settings and what is proved of it.
+   WISHES_NOT: nothing may be sent there now, and why, in d->text and d->status. */
+enum wishes { WISHES_KNOWN, WISHES_WAIT, WISHES_NOT };
+enum wishes sender_wishes(struct delivery *, const struct route_host *);
 /* NULL: there is no such TLS, and the log has why. */
 struct tls *sender_tls_for(struct house *, const struct security *);
 void sender_tls_begin(struct house *);
 void sender_tls_forget(struct house *);
 
-/* sender.c: what a contact tells.  The relay is "mx.example.com[192.0.2.1]:25". */
+/* sender.c: an answer of the name service, NULL while there is none (route.h); ctx is the delivery. */
+const struct answer *delivery_ask(void *ctx, struct bytes name, uint16_t type);
+/* What a contact tells.  The relay is "mx.example.com[192.0.2.1]:25". */
 /* `dsn`: the host knows what the sender wants to hear of. */
 void delivery_fate(struct delivery *, uint32_t rcpt, enum outgoing_fate, const char *status, const char *words, bool dsn);
 void delivery_done(struct delivery *);

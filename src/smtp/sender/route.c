@@ -18,6 +18,8 @@ struct finding {
 	uint32_t                    base; /* added to every preference            */
 	uint32_t                    own;  /* the best preference we have ourselves */
 	size_t                      names;
+	bool                        named, believed; /* of the hosts found next        */
+	const char                 *domain;
 };
 
 /* ---- addresses ---- */
@@ -56,8 +58,13 @@ add_host(struct finding *f, const char *name, const struct peer *p, uint32_t pre
 	for (size_t i = 0; i < f->hosts; i++)
 		if (strcmp(f->host[i].peer.text, p->text) == 0 && f->host[i].peer.port == p->port)
 			return;
-	*h = (struct route_host){ name, *p, f->base + preference,
-		                  f->q->in_order ? f->hosts : random_number() };
+	*h = (struct route_host){ name,
+		                  *p,
+		                  f->base + preference,
+		                  f->q->in_order ? f->hosts : random_number(),
+		                  f->named,
+		                  f->believed,
+		                  f->domain };
 	f->hosts++;
 }
 
@@ -301,6 +308,8 @@ add_domain(struct finding *f, struct bytes name, uint16_t port)
 		                           (int)name.len, name.at);
 		return ROUTE_NEVER;
 	}
+	f->named = true;
+	f->believed = x->trust == ANSWER_SECURE;
 	return add_exchangers(f, name, x, port);
 }
 
@@ -366,6 +375,9 @@ add_destination(struct finding *f, struct bytes text)
 	}
 	if (name.len == 0 || (behind.len > 0 && !parse_port(behind, &port)))
 		return misconfigured(f, whole);
+	f->named = false;
+	f->believed = true;
+	f->domain = arena_copy(f->a, name);
 	if (parse_address(name, port, &p)) {
 		if (is_own(f, &p) && f->base < f->own)
 			f->own = f->base;

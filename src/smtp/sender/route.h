@@ -55,6 +55,9 @@ struct route_host {
 	struct peer  peer;                     /* its port too                       */
 	uint32_t     preference;
 	uint64_t     chance;
+	bool         named;                    /* by an MX record                    */
+	bool         believed;                 /* that record is proved, or we were told the host itself */
+	const char  *domain;                   /* whose host it is: of a destination without MX itself */
 };
 enum route_outcome { ROUTE_FOUND, ROUTE_WAIT, ROUTE_LATER, ROUTE_NEVER };
 struct route {

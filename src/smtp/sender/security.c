@@ -1,10 +1,11 @@
 #include "smtp/sender/security.h"
 #include <string.h>
 
-static const char *const level_names[SECURITY_LEVELS] = { "none",        "may",    "encrypt",
-	                                                  "fingerprint", "verify", "secure" };
+const char *const        security_level_names[SECURITY_LEVELS] = { "none",   "may",       "encrypt",
+	                                                           "dane",   "dane-only", "fingerprint",
+	                                                           "verify", "secure" };
 static const char *const grade_names[] = { "export", "low", "medium", "high", "null" };
-enum { MATCHES_MOST = 100 };
+enum { MATCHES_MOST = 100, SAYS_PROTOCOLS = 1, SAYS_GRADE = 2, SAYS_EXCLUDE = 4 };
 
 /* What holds at a level, unless a table says otherwise. */
 static void
@@ -83,14 +84,17 @@ set_attribute(struct arena *a, struct bytes name, struct bytes value, bool *matc
 		return value.len > 0 && add_matches(a, s, value, afresh) ? NULL
 		                                                         : "match= without names";
 	}
-	if (bytes_is(name, "protocols"))
+	if (bytes_is(name, "protocols")) {
 		s->protocols = arena_copy(a, value);
-	else if (bytes_is(name, "ciphers") &&
-	         choice_of(value, grade_names, COUNT(grade_names)) >= 0)
+		s->said |= SAYS_PROTOCOLS;
+	} else if (bytes_is(name, "ciphers") &&
+	           choice_of(value, grade_names, COUNT(grade_names)) >= 0) {
 		s->grade = arena_copy(a, value);
-	else if (bytes_is(name, "exclude"))
+		s->said |= SAYS_GRADE;
+	} else if (bytes_is(name, "exclude")) {
 		s->exclude = arena_copy(a, value);
-	else
+		s->said |= SAYS_EXCLUDE;
+	} else
 		return arena_printf(a, "%.*s=%.*s is not known", (int)name.len, name.at,
 		                    (int)value.len, value.at);
 	return NULL;
@@ -115,15 +119,16 @@ security_read(struct bytes value, const struct sender_settings *r, struct arena 
               struct security *out, const char **why)
 {
 	struct bytes word;
-	int          level =
-                next_word(&value, &word) ? choice_of(word, level_names, COUNT(level_names)) : -1;
-	bool matched = false;
+	int          level = next_word(&value, &word)
+	                             ? choice_of(word, security_level_names, SECURITY_LEVELS)
+	                             : -1;
+	bool         matched = false;
 
 	*why = NULL;
 	if (level < 0) {
 		*why = arena_printf(a,
-		                    "\"%.*s\" is no level: write none, may, encrypt, fingerprint, "
-		                    "verify or secure",
+		                    "\"%.*s\" is no level: write none, may, encrypt, dane, "
+		                    "dane-only, fingerprint, verify or secure",
 		                    (int)word.len, word.at);
 		return false;
 	}
@@ -141,6 +146,36 @@ security_read(struct bytes value, const struct sender_settings *r, struct arena 
 	if (*why == NULL && level == SECURITY_FINGERPRINT && out->match.count == 0)
 		*why = "fingerprint without match= and smtp_tls_fingerprint_cert_match";
 	return *why == NULL;
+}
+
+void
+security_become(const struct sender_settings *r, struct arena *a, int level, struct security *s)
+{
+	struct security was = *s;
+
+	set_level(r, a, level, s);
+	s->said = was.said;
+	if ((was.said & SAYS_PROTOCOLS) != 0)
+		s->protocols = was.protocols;
+	if ((was.said & SAYS_GRADE) != 0)
+		s->grade = was.grade;
+	if ((was.said & SAYS_EXCLUDE) != 0)
+		s->exclude = was.exclude;
+}
+
+struct security
+security_keep(struct arena *a, const struct security *s)
+{
+	struct security to = *s;
+	const char    **item = arena_take_array(a, s->match.count, sizeof *item);
+
+	to.protocols = arena_copy(a, bytes_of(s->protocols));
+	to.grade = arena_copy(a, bytes_of(s->grade));
+	to.exclude = arena_copy(a, bytes_of(s->exclude));
+	for (size_t i = 0; i < s->match.count; i++)
+		item[i] = arena_copy(a, bytes_of(s->match.item[i]));
+	to.match.item = item;
+	return to;
 }
 
 bool
@@ -198,6 +233,8 @@ security_trusts(const struct security *s, const struct tls_facts *f, const char 
 {
 	const char *domain = domain_of(a, nexthop);
 
+	if (s->level == SECURITY_DANE || s->level == SECURITY_DANE_ONLY)
+		return f->dane ? NULL : "Server certificate not trusted";
 	if (s->level < SECURITY_FINGERPRINT)
 		return NULL;
 	if (s->level > SECURITY_FINGERPRINT && (!f->certificate || !f->trusted))

@@ -19,14 +19,19 @@
 #include "channel/tls.h"
 #include "smtp/sender/settings.h"
 
-enum security_level { SECURITY_NONE, SECURITY_MAY, SECURITY_ENCRYPT, SECURITY_FINGERPRINT, SECURITY_VERIFY, SECURITY_SECURE, SECURITY_LEVELS };
+enum security_level { SECURITY_NONE, SECURITY_MAY, SECURITY_ENCRYPT, SECURITY_DANE, SECURITY_DANE_ONLY, SECURITY_FINGERPRINT, SECURITY_VERIFY, SECURITY_SECURE, SECURITY_LEVELS };
+extern const char *const security_level_names[SECURITY_LEVELS];
 struct security {
 	int         level;
 	const char *protocols, *grade, *exclude;
 	struct setting_list match;     /* names, or fingerprints */
+	unsigned    said;              /* which of these a table says */
 };
 void security_set(const struct sender_settings *, bool lmtp, struct arena *, struct security *);
 bool security_read(struct bytes value, const struct sender_settings *, struct arena *, struct security *, const char **why);
+/* The same destination at another level, what a table said of it aside: what a host is known by may ask for more or less. */
+void security_become(const struct sender_settings *, struct arena *, int level, struct security *);
+struct security security_keep(struct arena *, const struct security *);
 bool security_next(struct bytes destination, struct bytes *key);
 const char *security_trusts(const struct security *, const struct tls_facts *, const char *host, const char *nexthop, struct arena *,
                             bool (*named)(void *ctx, const char *name), void *ctx);

@@ -6,6 +6,8 @@
 
 #include "base/setting.h"
 
+enum dns_support { DNS_SUPPORT_UNSAID, DNS_SUPPORT_DISABLED, DNS_SUPPORT_ENABLED, DNS_SUPPORT_DNSSEC };
+enum insecure_mx { INSECURE_MX_UNSAID, INSECURE_MX_MAY, INSECURE_MX_ENCRYPT, INSECURE_MX_DANE };
 struct sender_settings {
 	const char *helo_name, *lhlo_name, *bind_address, *bind_address6;
 	struct setting_list host_lookup;
@@ -23,7 +25,9 @@ struct sender_settings {
 	int64_t     connect_ms, helo_ms, starttls_ms, mail_ms, rcpt_ms, data_init_ms, data_xfer_ms, data_done_ms, rset_ms, quit_ms;
 	int         tls_level;                 /* "", then enum security_level     */
 	bool        use_tls, tls_wrapper;
-	int         lmtp_tls_level;
+	int         lmtp_tls_level, dns_support, insecure_mx;   /* enum dns_support; "" may encrypt dane */
+	int64_t     session_ms;
+	bool        note_offer;
 	struct setting_list tls_policies, tls_fingerprints, tls_verify_match, tls_secure_match;
 	const char *tls_protocols, *tls_mandatory_protocols, *tls_exclude, *tls_mandatory_exclude, *tls_digest;
 	int         tls_ciphers, tls_mandatory_ciphers;
