@@ -464,6 +464,17 @@ chronicle_key_number(const struct chronicle *c, enum key_kind kind, uint64_t val
 	return key_of_number(&c->secret, kind, value);
 }
 
+uint64_t
+chronicle_key_hidden(const struct chronicle *c, struct bytes address)
+{
+	struct arena *a = arena_open(NULL);
+	uint64_t      key = key_of(&c->secret, KEY_ADDRESS,
+	                           address_redact(address, ADDRESSES_PSEUDONYM, &c->secret, a));
+
+	arena_close(&a);
+	return key;
+}
+
 struct looking {
 	const struct chronicle *chronicle;
 	struct chronicle_walk  *walk;

@@ -45,7 +45,8 @@ struct chronicle_walk {
 };
 uint64_t chronicle_key(const struct chronicle *, enum key_kind, struct bytes value);
 uint64_t chronicle_key_number(const struct chronicle *, enum key_kind, uint64_t value);
-/* An address as it may be kept, where pseudonyms are. */
+/* Of an address where pseudonyms are kept. */
+uint64_t chronicle_key_hidden(const struct chronicle *, struct bytes address);
 bool chronicle_walk(struct chronicle *, struct chronicle_walk *, bool (*each)(void *ctx, const struct event *), void *ctx);
 
 #endif

@@ -62,6 +62,15 @@ hear_flush(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 
 enum order { ORDER_HOLD, ORDER_RELEASE, ORDER_RETRY, ORDER_DELETE, ORDER_BOUNCE, ORDER_REROUTE };
 
+static const char *const order_words[] = {
+	[ORDER_HOLD] = "held by an administrator",
+	[ORDER_RELEASE] = "released by an administrator",
+	[ORDER_RETRY] = "tried again, as an administrator said",
+	[ORDER_DELETE] = "deleted by an administrator",
+	[ORDER_BOUNCE] = "returned by an administrator",
+	[ORDER_REROUTE] = "led another way by an administrator",
+};
+
 /* Whether it is in a state this can be done in. */
 static bool
 is_meant(const struct recipient *r, enum order o)
@@ -129,6 +138,8 @@ order_letter(struct house *h, struct caller *caller, struct letter *l, enum orde
 			l->handling.filter = bytes_of(arena_copy(l->life, bytes_of(c->route)));
 			queue_change(queue_of(h)->queue, l);
 		}
+		if (!c->dry)
+			queue_tell_order(h, l, r, order_words[o]);
 		if (!c->dry)
 			obey(h, r, o);
 	}

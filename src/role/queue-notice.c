@@ -49,6 +49,7 @@ queue_ended(void *house, struct recipient *r)
 		letter_id_text(r->letter->id, id);
 		note_as(queue_services[SERVICE_QMGR],
 		        "%s: from=<%s>, status=expired, returned to sender", id, r->letter->sender);
+		queue_tell_order(house, r->letter, r, "expired, returned to sender");
 	}
 	for (size_t i = 0; i < k->returnings; i++)
 		if (k->returning[i] == r->letter)
@@ -234,6 +235,7 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	struct returning       *n = ctx;
 	struct house           *h = n->house;
 	struct letter_recipient to = { .address = bytes_of(n->to) };
+	const char             *what;
 	char                    id[24], of[24];
 
 	if (why != 0) {
@@ -242,14 +244,14 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	}
 	letter_id_text(letter, id);
 	letter_id_text(n->of, of);
-	note_as(queue_services[SERVICE_BOUNCE], "%s: %s notification: %s", of,
-	        n->alarm                               ? "postmaster"
-	        : n->copy && n->kind == NOTICE_DELAYED ? "postmaster delay"
-	        : n->copy                              ? "postmaster non-delivery"
-	        : n->kind == NOTICE_FAILED             ? "sender non-delivery"
-	        : n->kind == NOTICE_DELAYED            ? "sender delay"
-	                                               : "sender delivery status",
-	        id);
+	what = n->alarm                               ? "postmaster"
+	       : n->copy && n->kind == NOTICE_DELAYED ? "postmaster delay"
+	       : n->copy                              ? "postmaster non-delivery"
+	       : n->kind == NOTICE_FAILED             ? "sender non-delivery"
+	       : n->kind == NOTICE_DELAYED            ? "sender delay"
+	                                              : "sender delivery status";
+	note_as(queue_services[SERVICE_BOUNCE], "%s: %s notification: %s", of, what, id);
+	queue_tell_notice(h, n->of, letter, n->to, what);
 	(void)queue_letter_enter(h, &(struct word_letter){
 					    .letter = letter,
 					    .envelope_segment = segment,

@@ -237,7 +237,7 @@ routed_error(struct house *h, struct recipient *r, const struct transport *t, co
 	bool                 later = t->way == WAY_RETRY;
 	struct bytes         rest = bytes_of(text), status = { NULL, 0 };
 	char                 code[12] = "", service[96];
-	struct queue_attempt by = { service, "none", 0, 0, 0 };
+	struct queue_attempt by = { service, "none", 0, 0, 0, "" };
 
 	service_name(queue_of(h), t, service);
 	if (rest.len > 4 && rest.at[0] == (later ? '4' : '5') && rest.at[1] == '.' &&
@@ -257,7 +257,7 @@ routed_by(struct house *h, struct recipient *r, const struct transport *t, const
 {
 	struct queue_role   *k = queue_of(h);
 	char                 service[96];
-	struct queue_attempt by = { service, "none", 0, 0, 0 };
+	struct queue_attempt by = { service, "none", 0, 0, 0, "" };
 	struct destination  *d;
 
 	service_name(k, t, service);
@@ -661,7 +661,7 @@ destination_away(struct house *h, struct destination *d, const char *status, con
 {
 	struct queue_role   *k = queue_of(h);
 	char                 service[96];
-	struct queue_attempt by = { service, "none", 0, 0, 0 };
+	struct queue_attempt by = { service, "none", 0, 0, 0, "" };
 	struct buffer        text = { 0 };
 
 	service_name(k, d->transport, service);
@@ -799,6 +799,7 @@ hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 	by.said_us = s->said_us;
 	by.connect_us = w.connect_us;
 	by.transfer_us = w.transfer_us;
+	by.tls = w.tls;
 	for (uint32_t i = 0; i < s->rcpts; i++) {
 		const struct sent_recipient *one = &w.recipient[i];
 

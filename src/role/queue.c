@@ -136,6 +136,7 @@ letter_finished(void *house, struct letter *l)
 
 	letter_id_text(l->id, id);
 	note_as(queue_services[SERVICE_QMGR], "%s: removed", id);
+	queue_tell_removed(house, l);
 	ledger_finished(queue_of(house)->ledger, l);
 	sent_finished(queue_of(house)->sent, l->id);
 }
@@ -190,6 +191,7 @@ queue_conclude_by(struct house *h, struct recipient *r, enum recipient_event e, 
 	r->status = status;
 	r->text = text;
 	queue_note(r, how, by);
+	queue_tell_attempt(h, r, how, by);
 	r->status = before[0];
 	r->text = before[1];
 	queue_event(queue_of(h)->queue, r, e, status, text, queue_now_ms());
@@ -623,6 +625,7 @@ queue_letter_enter(struct house *h, const struct word_letter *w)
 	note_as(queue_services[SERVICE_QMGR],
 	        "%s: from=<%s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id, l->sender,
 	        l->content_len, l->recipients);
+	queue_tell_entered(h, l);
 	if (w->flags & ENVELOPE_ALARM && l->first != NULL && l->first->state == RECIPIENT_HELD)
 		queue_alarm(h, l);
 	queue_enter(k->queue, l);

@@ -93,9 +93,17 @@ void queue_pump(struct house *);
 /* A letter of the log enters the queue; false: it is known. */
 bool queue_letter_enter(struct house *, const struct word_letter *);
 /* Who had a recipient in hand, and how long it took; NULL: nobody but us. */
-struct queue_attempt { const char *service, *relay; int64_t said_us; uint64_t connect_us, transfer_us; };
+struct queue_attempt { const char *service, *relay; int64_t said_us; uint64_t connect_us, transfer_us; const char *tls; };
 /* The line of the log that says what became of a recipient. */
 void queue_note(const struct recipient *, const char *how, const struct queue_attempt *);
+
+/* queue-events.c: what the chronicle hears */
+void queue_tell_entered(struct house *, const struct letter *);
+void queue_tell_attempt(struct house *, const struct recipient *, const char *how, const struct queue_attempt *);
+void queue_tell_removed(struct house *, const struct letter *);
+/* `what` was made of it: another letter. */
+void queue_tell_notice(struct house *, uint64_t of, uint64_t notice, const char *to, const char *what);
+void queue_tell_order(struct house *, const struct letter *, const struct recipient *, const char *what);
 
 /* Where a wholly heard segment stands in the ledger. */
 #define SEGMENT_WHOLE ((uint64_t)INT64_MAX)

@@ -91,6 +91,7 @@ visit_begin(struct receiver *r, const struct receiver_config *config, const stru
 	name_network(v, config, peer);
 	v->ticket = ++r->next_ticket;
 	v->number = v->ticket;
+	v->story = story_begin();
 	v->receiver = r;
 	return v;
 }

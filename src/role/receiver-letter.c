@@ -24,6 +24,7 @@ passage_of(struct house *h, struct letter *l)
 	p->house = h;
 	p->letter = l;
 	p->new_body = -1;
+	p->story = story_of(l);
 	l->held = p;
 	return p;
 }
@@ -185,6 +186,7 @@ safe(void *ctx, int why, uint64_t id, uint32_t segment, uint64_t at)
 	letter_id_text(id, text);
 	if (why == 0) {
 		checks_tell(p, text);
+		tell_accepted(p, id);
 		tell_queue(r, p->letter, id, segment, at);
 	} else
 		fault("%s: a letter from %.*s could not be written: %s", text,

@@ -29,6 +29,7 @@ static const struct receiver_needs from_the_house = {
 	.fetch = need_fetch,
 	.fetch_more = need_fetch_more,
 	.fetch_drop = need_fetch_drop,
+	.told = need_told,
 	.auth_start = need_auth_start,
 	.auth_step = need_auth_step,
 	.auth_drop = need_auth_drop,

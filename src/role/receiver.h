@@ -23,6 +23,7 @@ struct passage {
 	struct question       question;      /* first: the verifier's              */
 	struct house         *house;
 	struct letter        *letter;
+	uint64_t              story;         /* of the transaction, for the chronicle */
 	struct writer_stream *stream;        /* NULL: small                        */
 	bool                  opened;
 	enum { PASSAGE_CHECKS, PASSAGE_DIGEST } step;    /* what the verifier is asked for */
@@ -68,6 +69,7 @@ struct visit {
 	char     network[64];          /* what the tally counts it under           */
 	struct filtering *filtering;   /* what mail filters are told; NULL nothing */
 	struct peer here;              /* our end                                  */
+	uint64_t story;                /* for the chronicle: its transactions are this and their number */
 	uint32_t connections;          /* of this client                           */
 	uint64_t account;              /* of who has logged in                     */
 	struct fetch *fetch;           /* what a URL names; NULL: none is read     */
@@ -196,6 +198,14 @@ void need_stream_drop(void *, struct letter *);
 void need_keep(void *, struct letter *, struct bytes prefix, struct bytes digest);
 
 struct passage *passage_of(struct house *, struct letter *);
+
+/* receiver-events.c: what the chronicle hears */
+void need_told(void *, struct session *, const struct session_told *);
+uint64_t story_begin(void);                        /* of a visit             */
+uint64_t story_of(const struct letter *);          /* while its session is there; 0 then none */
+void tell_accepted(struct passage *, uint64_t id);
+/* A check said something of the letter `id`, 0: of a letter that has none. */
+void tell_checked(struct passage *, uint64_t id, struct bytes what, struct bytes text);
 
 /* receiver-judge.c */
 void need_judge(void *, struct letter *);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "message/envelope.h"
 #include "role/confine.h"
+#include "role/events.h"
 #include "role/names.h"
 #include <inttypes.h>
 #include <string.h>
@@ -203,12 +204,29 @@ delivery_done(struct delivery *d)
 }
 
 /* Without a session nothing was told of single recipients. */
+/* A host that was tried in vain. */
+static void
+tell_contact(const struct delivery *d)
+{
+	struct event e = { .kind = LIFE_CONTACT, .letter = d->w.letter };
+
+	if (d->probe)
+		return;
+	e.text[TEXT_RELAY] = bytes_of(d->relay);
+	e.text[TEXT_STATUS] = bytes_of(d->status);
+	e.text[TEXT_REPLY] = bytes_of(d->text);
+	if (d->tls != NULL)
+		e.text[TEXT_TLS] = bytes_of(d->tls);
+	event_say(d->house, &e);
+}
+
 void
 delivery_failed(struct delivery *d, enum outgoing_fate f, const char *status, const char *words)
 {
 	d->contact = NULL;
 	d->status = arena_copy(d->life, bytes_of(status));
 	d->text = arena_copy(d->life, bytes_of(words));
+	tell_contact(d);
 	if (f == FATE_REFUSED) {
 		delivery_end(d, SENT_REFUSED, d->status, d->text);
 		return;

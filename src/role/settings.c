@@ -11,6 +11,7 @@
 #include "access/login/login.h"
 #include "directory/srs.h"
 #include "policy/checks.h"
+#include "role/chronicle.h"
 #include "role/clerk.h"
 #include "role/debug.h"
 #include "role/elsewhere.h"
@@ -168,14 +169,14 @@ static const struct setting rows[] = {
 const struct setting_table common_setting_table = { "The house", rows, COUNT(rows) };
 
 static const struct setting_table *const tables[] = {
-	&common_setting_table,  &receiver_setting_table, &login_setting_table,
-	&imap_setting_table,    &pop3_setting_table,     &clerk_setting_table,
-	&queue_setting_table,   &keeper_setting_table,   &pam_setting_table,
-	&resolve_setting_table, &proxymap_setting_table, &sasl_setting_table,
-	&checks_setting_table,  &policy_setting_table,   &tls_setting_table,
-	&sender_setting_table,  &witness_setting_table,  &scan_setting_table,
-	&milter_setting_table,  &debug_setting_table,    &listener_setting_table,
-	&srs_setting_table,
+	&common_setting_table,   &receiver_setting_table, &login_setting_table,
+	&imap_setting_table,     &pop3_setting_table,     &clerk_setting_table,
+	&queue_setting_table,    &keeper_setting_table,   &pam_setting_table,
+	&resolve_setting_table,  &proxymap_setting_table, &sasl_setting_table,
+	&checks_setting_table,   &policy_setting_table,   &chronicle_setting_table,
+	&tls_setting_table,      &sender_setting_table,   &witness_setting_table,
+	&scan_setting_table,     &milter_setting_table,   &debug_setting_table,
+	&listener_setting_table, &srs_setting_table,
 };
 
 const struct setting_table *

@@ -155,6 +155,12 @@ log_filter(struct session *s, const char *deed, const char *text, struct bytes i
 	        s->helo.len > 0 ? " helo=<" : "", (int)s->helo.len,
 	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "",
 	        id.len > 0 ? " rule=smtpd_milters id=" : "", (int)id.len, id.at);
+	tell_house(s, &(struct session_told){ .note = strcmp(deed, "reject") != 0,
+	                                      .verb = verb,
+	                                      .recipient = s->asked,
+	                                      .reply = bytes_of(text),
+	                                      .rule = BYTES("smtpd_milters"),
+	                                      .id = id });
 }
 
 /* Of a session the whole of which is refused the client hears at MAIL; the greeting shows it, too (as Postfix's). */

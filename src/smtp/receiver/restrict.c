@@ -330,6 +330,11 @@ session_note(struct session *s, struct bytes what, struct bytes text)
 	        l != NULL ? (int)l->sender.len : 0, l != NULL ? l->sender.at : "",
 	        s->asked.len > 0 ? " to=<" : "", (int)s->asked.len, s->asked.at,
 	        s->asked.len > 0 ? ">" : "", protocol_of(s), (int)s->helo.len, s->helo.at);
+	tell_house(s, &(struct session_told){ .note = true,
+	                                      .verb = s->where,
+	                                      .recipient = s->asked,
+	                                      .reply = text,
+	                                      .rule = what });
 }
 
 /*

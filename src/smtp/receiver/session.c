@@ -49,6 +49,13 @@ say(struct session *s, const char *form, ...)
 	buffer_add(out, BYTES("\r\n"));
 }
 
+void
+tell_house(struct session *s, const struct session_told *what)
+{
+	if (s->needs->told != NULL)
+		s->needs->told(s->house, s, what);
+}
+
 /* Postfix's line, so that what reads its log reads ours; behind it who said so. */
 void
 log_reject_by(struct session *s, const char *verb, struct bytes rcpt, const char *reply,
@@ -65,6 +72,11 @@ log_reject_by(struct session *s, const char *verb, struct bytes rcpt, const char
 	        s->helo.len > 0 ? s->helo.at : "", s->helo.len > 0 ? ">" : "",
 	        rule.len > 0 ? " rule=" : "", (int)rule.len, rule.len > 0 ? rule.at : "",
 	        id.len > 0 ? " id=" : "", (int)id.len, id.len > 0 ? id.at : "");
+	tell_house(s, &(struct session_told){ .verb = verb,
+	                                      .recipient = rcpt,
+	                                      .reply = bytes_of(reply),
+	                                      .rule = rule,
+	                                      .id = id });
 }
 
 void

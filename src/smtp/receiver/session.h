@@ -81,6 +81,9 @@ struct session_verdict {
 /* A refusal that no list made: when, of whom ("" of all), what is said, and who says so ("" the protocol). */
 struct session_refusal { const char *verb; struct bytes recipient, reply, by; };
 
+/* What the log has just been told of the client: that it was refused, or, with `note`, what rules say besides. */
+struct session_told { bool note; const char *verb; struct bytes recipient, reply, rule, id; };
+
 /* What mail filters (policy/milter-chain.h) are told, and what they answer. */
 enum filter_stage { FILTER_CONNECT, FILTER_HELO, FILTER_MAIL, FILTER_RCPT, FILTER_DATA, FILTER_CONTENT, FILTER_UNKNOWN = 7, FILTER_REFUSED, FILTER_NONE };
 struct filter_event {
@@ -120,6 +123,8 @@ struct receiver_needs {
 	void (*fetch)(void *house, struct session *, struct bytes url);
 	void (*fetch_more)(void *house, struct session *);
 	void (*fetch_drop)(void *house, struct session *);
+	/* For who keeps what happened; may be NULL. */
+	void (*told)(void *house, struct session *, const struct session_told *);
 	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);
 	void (*auth_step)(void *house, struct session *, struct bytes);
 	void (*auth_drop)(void *house, struct session *);

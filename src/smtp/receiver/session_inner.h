@@ -124,6 +124,9 @@ bool within(struct session *, enum counted, int64_t limit, const char *what);
 /* As log_reject(), with the rule and the id of the refusal. */
 void log_reject_by(struct session *, const char *verb, struct bytes rcpt, const char *reply, struct bytes rule, struct bytes id);
 
+/* What the log was told, for who keeps it. */
+void tell_house(struct session *, const struct session_told *);
+
 /* restrict.c */
 /* Ask the restriction lists: `then` is called, perhaps at once; the session is held. */
 void judge(struct session *, enum session_moment, judged_fn *then);

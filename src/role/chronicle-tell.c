@@ -1,0 +1,471 @@
+/*
+ * chronicle-tell -- lives of letters in words, and as JSON
+ *
+ * Texts came from outside: what would move the eye or the cursor is shown as \xNN.
+ */
+#include "role/chronicle.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "message/envelope.h"
+
+/*
+ * Pieces
+ */
+
+static bool
+rune_may_show(uint32_t rune)
+{
+	return rune >= 0x20 && (rune < 0x7f || rune > 0x9f) && rune != 0x2028 && rune != 0x2029 &&
+	       !(rune >= 0x200b && rune <= 0x200f) && !(rune >= 0x202a && rune <= 0x202e) &&
+	       !(rune >= 0x2066 && rune <= 0x2069) && rune != 0xfeff;
+}
+
+static void
+put_text(struct buffer *out, struct bytes text)
+{
+	while (text.len > 0) {
+		uint32_t rune;
+		size_t   n = bytes_utf8(text, &rune);
+
+		if (n > 0 && rune_may_show(rune))
+			buffer_add(out, bytes_cut(text, 0, n));
+		else
+			for (size_t i = 0; i < (n > 0 ? n : 1); i++)
+				buffer_printf(out, "\\x%02x", (unsigned char)text.at[i]);
+		text = bytes_cut(text, n > 0 ? n : 1, SIZE_MAX);
+	}
+}
+
+static void
+put_address(struct buffer *out, struct bytes address)
+{
+	buffer_add_char(out, '<');
+	put_text(out, address);
+	buffer_add_char(out, '>');
+}
+
+/* " <a>, <b>"; of many the first. */
+static void
+put_addresses(struct buffer *out, struct bytes list, size_t most)
+{
+	struct bytes one;
+	size_t       n = 0;
+
+	while (bytes_split(&list, '\0', &one)) {
+		if (n++ >= most)
+			continue;
+		if (n > 1)
+			buffer_add_string(out, ", ");
+		put_address(out, one);
+	}
+	if (n > most)
+		buffer_printf(out, " and %zu more", n - most);
+}
+
+static void
+put_time(struct buffer *out, int64_t us)
+{
+	time_t    s = (time_t)(us / 1000000);
+	struct tm tm;
+	char      text[40] = "";
+
+	if (localtime_r(&s, &tm) == NULL ||
+	    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		text[0] = '\0';
+	buffer_printf(out, "%s.%03d", text, (int)(us / 1000 % 1000));
+}
+
+static void
+put_id(struct buffer *out, uint64_t letter)
+{
+	char id[24];
+
+	letter_id_text(letter, id);
+	buffer_add_string(out, id);
+}
+
+/* "word text" when there is one. */
+static void
+put_with(struct buffer *out, const char *word, struct bytes text)
+{
+	if (text.len == 0)
+		return;
+	buffer_add_string(out, word);
+	put_text(out, text);
+}
+
+/*
+ * Events, each a sentence
+ */
+
+static void
+tell_client(const struct event *e, struct buffer *out)
+{
+	put_with(out, " from ", e->text[TEXT_CLIENT]);
+	put_with(out, ", which called itself ", e->text[TEXT_HELO]);
+	put_with(out, ", logged in as ", e->text[TEXT_USER]);
+	put_with(out, " by ", e->text[TEXT_METHOD]);
+}
+
+static void
+tell_accepted(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	(void)letter;
+	buffer_add_string(out, "accepted");
+	tell_client(e, out);
+	put_with(out, "; ", e->text[TEXT_PROTOCOL]);
+	put_with(out, " at ", e->text[TEXT_SERVICE]);
+	if (e->text[TEXT_TLS].len > 0)
+		put_with(out, ", ", e->text[TEXT_TLS]);
+	else
+		buffer_add_string(out, ", no TLS");
+	put_with(out, "; message-id ", e->text[TEXT_MESSAGE_ID]);
+}
+
+static void
+tell_refused(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	(void)letter;
+	put_with(out, "refused at ", e->text[TEXT_MOMENT]);
+	put_with(out, ": ", e->text[TEXT_REPLY]);
+	put_with(out, "; rule ", e->text[TEXT_RULE]);
+	put_with(out, "; id ", e->text[TEXT_ID]);
+	buffer_add_string(out, "; client");
+	tell_client(e, out);
+	if (e->text[TEXT_SENDER].len > 0) {
+		buffer_add_string(out, "; sender ");
+		put_address(out, e->text[TEXT_SENDER]);
+	}
+	if (e->text[TEXT_RECIPIENT].len > 0) {
+		buffer_add_string(out, "; recipient ");
+		put_address(out, e->text[TEXT_RECIPIENT]);
+	}
+}
+
+static void
+tell_rule(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	(void)letter;
+	put_with(out, "rule at ", e->text[TEXT_MOMENT]);
+	put_with(out, ": ", e->text[TEXT_RULE]);
+	put_with(out, ": ", e->text[TEXT_REPLY]);
+	if (e->text[TEXT_RECIPIENT].len > 0) {
+		buffer_add_string(out, "; recipient ");
+		put_address(out, e->text[TEXT_RECIPIENT]);
+	}
+}
+
+static void
+tell_entered(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	(void)letter;
+	buffer_printf(out, "queued, %" PRIu64 " bytes, from ", e->number);
+	put_address(out, e->text[TEXT_SENDER]);
+	buffer_add_string(out, " to ");
+	put_addresses(out, e->text[TEXT_RECIPIENT], 10);
+	put_with(out, "; on hold: ", e->text[TEXT_HOW].len > 0 ? e->text[TEXT_REPLY] : BYTES(""));
+}
+
+static void
+tell_contact(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	(void)letter;
+	put_with(out, "tried ", e->text[TEXT_RELAY]);
+	put_with(out, ", ", e->text[TEXT_TLS]);
+	put_with(out, ": ", e->text[TEXT_STATUS]);
+	put_with(out, " ", e->text[TEXT_REPLY]);
+}
+
+static void
+tell_attempt(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	bool elsewhere = e->text[TEXT_RELAY].len > 0 && !bytes_is(e->text[TEXT_RELAY], "none");
+
+	(void)letter;
+	put_address(out, e->text[TEXT_RECIPIENT]);
+	if (e->text[TEXT_ORIGINAL].len > 0) {
+		buffer_add_string(out, ", accepted as ");
+		put_address(out, e->text[TEXT_ORIGINAL]);
+	}
+	put_with(out, ": ", e->text[TEXT_HOW]);
+	if (elsewhere) {
+		put_with(out, " by ", e->text[TEXT_RELAY]);
+		put_with(out, ", ",
+		         e->text[TEXT_TLS].len > 0 ? e->text[TEXT_TLS] : BYTES("no TLS"));
+	}
+	put_with(out, ": ", e->text[TEXT_STATUS]);
+	put_with(out, " ", e->text[TEXT_REPLY]);
+	if (e->number > 1)
+		buffer_printf(out, " (try %" PRIu64 ")", e->number);
+	put_with(out, "; ", e->text[TEXT_DELAYS]);
+}
+
+static void
+tell_notice(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	if (letter == e->other) {
+		buffer_add_string(out, "made as a notice (");
+		put_text(out, e->text[TEXT_HOW]);
+		buffer_add_string(out, ") of letter ");
+		put_id(out, e->letter);
+	} else {
+		put_with(out, "notice made: ", e->text[TEXT_HOW]);
+		buffer_add_string(out, ", letter ");
+		put_id(out, e->other);
+	}
+	buffer_add_string(out, " to ");
+	put_address(out, e->text[TEXT_RECIPIENT]);
+}
+
+static void
+tell_order(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	(void)letter;
+	put_address(out, e->text[TEXT_RECIPIENT]);
+	put_with(out, ": ", e->text[TEXT_HOW]);
+}
+
+static void
+tell_removed(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	(void)e;
+	(void)letter;
+	buffer_add_string(out, "done: the queue has forgotten it");
+}
+
+static void
+tell_gap(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	(void)letter;
+	buffer_printf(out, "%" PRIu64 " events were lost about here", e->number);
+}
+
+void
+event_tell(const struct event *e, uint64_t letter, int depth, struct buffer *out)
+{
+	static void (*const telling[LIFE_KINDS])(const struct event *, uint64_t,
+	                                         struct buffer *) = {
+		[LIFE_ACCEPTED] = tell_accepted, [LIFE_REFUSED] = tell_refused,
+		[LIFE_RULE] = tell_rule,         [LIFE_ENTERED] = tell_entered,
+		[LIFE_CONTACT] = tell_contact,   [LIFE_ATTEMPT] = tell_attempt,
+		[LIFE_NOTICE] = tell_notice,     [LIFE_ORDER] = tell_order,
+		[LIFE_REMOVED] = tell_removed,   [LIFE_GAP] = tell_gap,
+	};
+
+	buffer_printf(out, "%*s", depth * 4 + 2, "");
+	put_time(out, e->at_us);
+	buffer_add_string(out, "  ");
+	telling[e->kind](e, letter, out);
+	buffer_add_char(out, '\n');
+}
+
+/*
+ * Lives
+ */
+
+static int
+compare_events(const void *a, const void *b)
+{
+	const struct event *x = *(const struct event *const *)a,
+			   *y = *(const struct event *const *)b;
+
+	return x->at_us != y->at_us ? (x->at_us > y->at_us) - (x->at_us < y->at_us)
+	                            : (x->kind > y->kind) - (x->kind < y->kind);
+}
+
+void
+life_sort(struct life *l)
+{
+	if (l->count > 0)
+		qsort(l->event, l->count, sizeof *l->event, compare_events);
+}
+
+void
+life_tell(const struct life *l, uint64_t letter, int depth, struct buffer *out)
+{
+	buffer_printf(out, "%*s", depth * 4, "");
+	if (letter != 0)
+		put_id(out, letter);
+	else
+		buffer_add_string(out, "no letter came of it");
+	buffer_add_char(out, '\n');
+	for (size_t i = 0; i < l->count; i++)
+		event_tell(l->event[i], letter, depth, out);
+}
+
+struct fates {
+	size_t sent, deferred, bounced, other;
+	bool   removed;
+};
+
+/* The last that was said of each recipient counts; a letter has few that are told more than once. */
+static bool
+is_last_word(const struct life *l, size_t at)
+{
+	for (size_t i = at + 1; i < l->count; i++)
+		if (l->event[i]->kind == LIFE_ATTEMPT &&
+		    bytes_equal(l->event[i]->text[TEXT_RECIPIENT],
+		                l->event[at]->text[TEXT_RECIPIENT]))
+			return false;
+	return true;
+}
+
+static struct fates
+fates_of(const struct life *l)
+{
+	struct fates f = { 0 };
+
+	for (size_t i = 0; i < l->count; i++) {
+		const struct event *e = l->event[i];
+
+		f.removed |= e->kind == LIFE_REMOVED;
+		if (e->kind != LIFE_ATTEMPT || (l->count <= 1000 && !is_last_word(l, i)))
+			continue;
+		f.sent += bytes_is(e->text[TEXT_HOW], "sent");
+		f.deferred += bytes_is(e->text[TEXT_HOW], "deferred");
+		f.bounced += bytes_is(e->text[TEXT_HOW], "bounced");
+	}
+	return f;
+}
+
+static struct bytes
+first_text(const struct life *l, enum event_text which)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->event[i]->text[which].len > 0 && l->event[i]->kind != LIFE_NOTICE)
+			return l->event[i]->text[which];
+	return BYTES("");
+}
+
+void
+life_line(const struct life *l, uint64_t letter, struct buffer *out)
+{
+	struct fates f = fates_of(l);
+	const char  *between = "";
+
+	if (l->count == 0)
+		return;
+	put_time(out, l->event[0]->at_us);
+	buffer_add_string(out, "  ");
+	put_id(out, letter);
+	buffer_add_string(out, "  ");
+	put_address(out, first_text(l, TEXT_SENDER));
+	buffer_add_string(out, " -> ");
+	put_addresses(out, first_text(l, TEXT_RECIPIENT), 2);
+	buffer_add_string(out, "  ");
+	const struct {
+		size_t      count;
+		const char *word;
+	} told[] = { { f.sent, "sent" }, { f.deferred, "deferred" }, { f.bounced, "bounced" } };
+	for (size_t i = 0; i < COUNT(told); i++) {
+		if (told[i].count == 0)
+			continue;
+		buffer_printf(out, told[i].count > 1 ? "%s%s %zu" : "%s%s", between, told[i].word,
+		              told[i].count);
+		between = ", ";
+	}
+	if (*between == '\0')
+		buffer_add_string(out, f.removed ? "done" : "in the queue");
+	buffer_add_char(out, '\n');
+}
+
+/*
+ * JSON
+ */
+
+static void
+put_json(struct buffer *out, struct bytes text)
+{
+	buffer_add_char(out, '"');
+	while (text.len > 0) {
+		uint32_t rune;
+		size_t   n = bytes_utf8(text, &rune);
+
+		if (n == 0)
+			buffer_add_string(out, "\xef\xbf\xbd");
+		else if (rune == '"' || rune == '\\')
+			buffer_printf(out, "\\%c", (int)rune);
+		else if (!rune_may_show(rune))
+			buffer_printf(out, "\\u%04x", (unsigned)rune);
+		else
+			buffer_add(out, bytes_cut(text, 0, n));
+		text = bytes_cut(text, n > 0 ? n : 1, SIZE_MAX);
+	}
+	buffer_add_char(out, '"');
+}
+
+static void
+put_json_list(struct buffer *out, struct bytes list)
+{
+	struct bytes one;
+	const char  *between = "";
+
+	buffer_add_char(out, '[');
+	while (bytes_split(&list, '\0', &one)) {
+		buffer_add_string(out, between);
+		put_json(out, one);
+		between = ",";
+	}
+	buffer_add_char(out, ']');
+}
+
+void
+event_tell_json(const struct event *e, struct buffer *out)
+{
+	time_t    s = (time_t)(e->at_us / 1000000);
+	struct tm tm;
+	char      when[40] = "";
+
+	if (gmtime_r(&s, &tm) != NULL && strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+		when[0] = '\0';
+	buffer_printf(out, "{\"time\":\"%s.%06dZ\",\"event\":\"%s\"", when,
+	              (int)(e->at_us % 1000000), event_kind_names[e->kind]);
+	if (e->kind == LIFE_NOTICE) {
+		buffer_add_string(out, ",\"of\":\"");
+		put_id(out, e->letter);
+		buffer_add_string(out, "\",\"notice\":\"");
+		put_id(out, e->other);
+		buffer_add_char(out, '"');
+	}
+	if (e->number != 0)
+		buffer_printf(out, ",\"%s\":%" PRIu64,
+		              e->kind == LIFE_ATTEMPT ? "try"
+		              : e->kind == LIFE_GAP   ? "lost"
+		                                      : "size",
+		              e->number);
+	for (int i = 0; i < EVENT_TEXTS; i++) {
+		if (e->text[i].len == 0 && !(i == TEXT_SENDER && e->kind == LIFE_ENTERED))
+			continue;
+		buffer_printf(out, ",\"%s\":", event_text_names[i]);
+		if (i == TEXT_RECIPIENT && e->kind == LIFE_ENTERED)
+			put_json_list(out, e->text[i]);
+		else
+			put_json(out, e->text[i]);
+	}
+	buffer_add_char(out, '}');
+}
+
+void
+life_tell_json(const struct life *l, uint64_t letter, struct buffer *out)
+{
+	buffer_add_string(out, "{\"letter\":");
+	if (letter != 0) {
+		buffer_add_char(out, '"');
+		put_id(out, letter);
+		buffer_add_char(out, '"');
+	} else {
+		buffer_add_string(out, "null");
+	}
+	buffer_add_string(out, ",\"events\":[");
+	for (size_t i = 0; i < l->count; i++) {
+		if (i > 0)
+			buffer_add_char(out, ',');
+		event_tell_json(l->event[i], out);
+	}
+	buffer_add_string(out, "]}\n");
+}

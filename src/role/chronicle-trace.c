@@ -1,0 +1,453 @@
+/*
+ * chronicle-trace -- the command line asks what happened
+ *
+ *     trace QUESTION SINCE UNTIL ALL JSON     microseconds, 0 any; "yes" or ""
+ *
+ * First what is meant is looked for (a letter, a refusal, a message-id, an address), then the life of each of them is
+ * gathered and told.  Work is done file by file, some milliseconds a turn, so that events are heard meanwhile.
+ */
+#include "role/chronicle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "message/envelope.h"
+
+enum {
+	TURN_MS = 10,
+	ENTRIES_SOME = 20, /* without --all                               */
+	ENTRIES_MOST = 1000000,
+	KEYS_MOST = 4,
+	DEPTH_MOST = 3,
+	LIFE_MOST = 100000, /* events of one life                          */
+	SAID_MOST = 64 << 10,
+};
+
+/* Something that was found: a letter, or a transaction of which came none. */
+struct entry {
+	uint64_t letter, session;
+	int64_t  newest_us;
+	int      depth;
+};
+
+enum stage { STAGE_FIND, STAGE_STORY, STAGE_LETTER, STAGE_SESSION };
+struct trace {
+	struct trace         *next, **at;
+	struct house         *house;
+	struct caller        *caller;
+	struct errand         again;
+	struct timer         *pause;
+	enum stage            stage;
+	uint64_t              key[KEYS_MOST];
+	size_t                keys, key_at;
+	struct chronicle_walk walk;
+	int64_t               since_us, until_us;
+	bool                  all, json, lists, more;
+	struct buffer
+		entries; /* of struct entry: found, then told in their order; notices come in between */
+	struct map   *known; /* letters and sessions among them            */
+	size_t        told;
+	struct arena *life;    /* of the life that is being gathered         */
+	struct buffer events;  /* of struct event *                          */
+	uint64_t      session; /* of the letter                              */
+	struct buffer said;
+};
+
+static void trace_go(void *ctx);
+
+static void
+trace_end(struct trace *t, int status)
+{
+	if (t->said.len > 0)
+		caller_say(t->caller, "%.*s", (int)t->said.len, t->said.at);
+	caller_done(t->caller, status);
+	*t->at = t->next;
+	if (t->next != NULL)
+		t->next->at = t->at;
+	errand_clear(&t->again);
+	timer_close(&t->pause);
+	buffer_free(&t->entries);
+	buffer_free(&t->events);
+	buffer_free(&t->said);
+	map_close(&t->known);
+	arena_close(&t->life);
+	memory_free(t);
+}
+
+static struct entry *
+entry_at(struct trace *t, size_t i)
+{
+	return (struct entry *)(void *)t->entries.at + i;
+}
+
+static size_t
+entries_of(const struct trace *t)
+{
+	return t->entries.len / sizeof(struct entry);
+}
+
+static size_t
+entries_most(const struct trace *t)
+{
+	return t->all ? ENTRIES_MOST : ENTRIES_SOME;
+}
+
+/* False: it is there already. */
+static bool
+entry_add(struct trace *t, const struct entry *e)
+{
+	static char there;
+	uint64_t    n = e->letter != 0 ? e->letter : e->session;
+
+	if (map_get(t->known, map_number(&n)) != NULL)
+		return false;
+	(void)map_put(t->known, map_number(&n), &there);
+	buffer_add(&t->entries, (struct bytes){ (const char *)e, sizeof *e });
+	return true;
+}
+
+/*
+ * Finding
+ */
+
+static bool
+found(void *ctx, const struct event *e)
+{
+	struct trace *t = ctx;
+	struct entry  entry = { .letter = e->letter,
+		                .session = e->letter == 0 ? e->session : 0,
+		                .newest_us = e->at_us };
+
+	if (e->letter == 0 && e->session == 0)
+		return true;
+	if (entries_of(t) >= entries_most(t)) {
+		uint64_t n = e->letter != 0 ? e->letter : e->session;
+
+		t->more |= map_get(t->known, map_number(&n)) == NULL;
+		return !t->more;
+	}
+	(void)entry_add(t, &entry);
+	return true;
+}
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return (x->newest_us < y->newest_us) - (x->newest_us > y->newest_us);
+}
+
+static void
+walk_begin(struct trace *t, uint64_t key, bool within)
+{
+	t->walk = (struct chronicle_walk){ .key = key,
+		                           .since_us = within ? t->since_us : 0,
+		                           .until_us = within ? t->until_us : 0,
+		                           .next = UINT64_MAX };
+}
+
+/*
+ * Gathering
+ */
+
+static struct event *
+event_keep(struct arena *a, const struct event *e)
+{
+	struct event *kept = arena_take(a, sizeof *kept);
+
+	*kept = *e;
+	for (int i = 0; i < EVENT_TEXTS; i++)
+		if (e->text[i].len > 0)
+			kept->text[i] = arena_keep(a, e->text[i]);
+	return kept;
+}
+
+static bool
+gather(void *ctx, const struct event *e)
+{
+	struct trace       *t = ctx;
+	const struct entry *of = entry_at(t, t->told);
+	struct event       *kept;
+
+	/* Of the transaction: what has not come as the letter's. */
+	if (t->stage == STAGE_SESSION && of->letter != 0 && e->letter == of->letter)
+		return true;
+	if (e->kind == LIFE_ACCEPTED && e->letter == of->letter)
+		t->session = e->session;
+	kept = event_keep(t->life, e);
+	buffer_add(&t->events, (struct bytes){ (const char *)&kept, sizeof kept });
+	return t->events.len / sizeof kept < LIFE_MOST;
+}
+
+static void
+life_begin(struct trace *t)
+{
+	const struct entry *e = entry_at(t, t->told);
+	struct chronicle   *c = chronicler_of(t->house)->chronicle;
+
+	arena_clear(t->life);
+	buffer_reset(&t->events);
+	t->session = e->session;
+	t->stage = e->letter != 0 ? STAGE_LETTER : STAGE_SESSION;
+	walk_begin(t,
+	           e->letter != 0 ? chronicle_key_number(c, KEY_LETTER, e->letter)
+	                          : chronicle_key_number(c, KEY_SESSION, e->session),
+	           false);
+}
+
+/* Notices that were made of it are told behind it. */
+static void
+follow_notices(struct trace *t, const struct life *l)
+{
+	struct entry  of = *entry_at(t, t->told);
+	struct buffer rest = { 0 };
+	size_t        from = (t->told + 1) * sizeof of;
+
+	if (of.depth >= DEPTH_MOST)
+		return;
+	buffer_add(&rest, bytes_cut(buffer_bytes(&t->entries), from, SIZE_MAX));
+	t->entries.len = from;
+	for (size_t i = 0; i < l->count; i++)
+		if (l->event[i]->kind == LIFE_NOTICE && l->event[i]->letter == of.letter)
+			(void)entry_add(t, &(struct entry){ .letter = l->event[i]->other,
+			                                    .depth = of.depth + 1 });
+	buffer_add(&t->entries, buffer_bytes(&rest));
+	buffer_free(&rest);
+}
+
+static void
+tell_refusals(struct trace *t, const struct life *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->event[i]->kind == LIFE_REFUSED || l->count == 1)
+			event_tell(l->event[i], 0, 0, &t->said);
+}
+
+static void
+life_end(struct trace *t)
+{
+	struct entry e = *entry_at(t, t->told);
+	struct life  l = { (const struct event **)(void *)t->events.at,
+		           t->events.len / sizeof(struct event *) };
+
+	life_sort(&l);
+	if (l.count == 0) {
+		/* Found under this id, and gone meanwhile; or never there. */
+	} else if (t->json) {
+		life_tell_json(&l, e.letter, &t->said);
+	} else if (t->lists && e.letter != 0) {
+		life_line(&l, e.letter, &t->said);
+	} else if (t->lists) {
+		tell_refusals(t, &l);
+	} else {
+		life_tell(&l, e.letter, e.depth, &t->said);
+	}
+	if (!t->lists && e.letter != 0)
+		follow_notices(t, &l);
+	t->told++;
+	if (t->said.len > SAID_MOST) {
+		caller_say(t->caller, "%.*s", (int)t->said.len, t->said.at);
+		buffer_reset(&t->said);
+	}
+}
+
+/*
+ * Turns
+ */
+
+/* A transaction of which a letter came is that letter. */
+static bool
+find_letter(void *ctx, const struct event *e)
+{
+	struct trace *t = ctx;
+
+	if (e->kind == LIFE_ACCEPTED)
+		entry_at(t, 0)->letter = e->letter;
+	return e->kind != LIFE_ACCEPTED;
+}
+
+static void
+found_all(struct trace *t)
+{
+	size_t n = entries_of(t);
+
+	if (n > 1)
+		qsort(t->entries.at, n, sizeof(struct entry), compare_entries);
+	t->lists = n > 1 && !t->json;
+	if (n == 1 && entry_at(t, 0)->letter == 0) {
+		t->stage = STAGE_STORY;
+		walk_begin(t,
+		           chronicle_key_number(chronicler_of(t->house)->chronicle, KEY_SESSION,
+		                                entry_at(t, 0)->session),
+		           false);
+	} else if (n > 0) {
+		life_begin(t);
+	}
+}
+
+/* One file of the walk, or the end of one.  False: all is told. */
+static bool
+step(struct trace *t)
+{
+	struct chronicle *c = chronicler_of(t->house)->chronicle;
+
+	switch (t->stage) {
+	case STAGE_FIND:
+		if (chronicle_walk(c, &t->walk, found, t))
+			return true;
+		if (++t->key_at < t->keys) {
+			walk_begin(t, t->key[t->key_at], true);
+			return true;
+		}
+		found_all(t);
+		return entries_of(t) > 0;
+	case STAGE_STORY:
+		if (!chronicle_walk(c, &t->walk, find_letter, t))
+			life_begin(t);
+		return true;
+	case STAGE_LETTER:
+		if (chronicle_walk(c, &t->walk, gather, t))
+			return true;
+		if (t->session != 0 && !t->lists) {
+			t->stage = STAGE_SESSION;
+			walk_begin(t, chronicle_key_number(c, KEY_SESSION, t->session), false);
+			return true;
+		}
+		break;
+	case STAGE_SESSION:
+		if (chronicle_walk(c, &t->walk, gather, t))
+			return true;
+		break;
+	}
+	life_end(t);
+	if (t->told >= entries_of(t))
+		return false;
+	life_begin(t);
+	return true;
+}
+
+static void
+finish(struct trace *t)
+{
+	bool none = t->told == 0 || (t->told == 1 && t->events.len == 0);
+
+	if (none && entries_of(t) <= 1) {
+		caller_complain(t->caller, "nothing is known of it%s\n",
+		                t->house->common.event_store ? "" : ": event_store = no");
+		trace_end(t, 1);
+		return;
+	}
+	if (t->more && !t->json)
+		buffer_printf(&t->said, "... and older ones: --all, --until\n");
+	trace_end(t, 0);
+}
+
+static void
+trace_go(void *ctx)
+{
+	struct trace *t = ctx;
+	int64_t       until = clock_patient_ms() + TURN_MS;
+
+	if (caller_gone(t->caller)) {
+		trace_end(t, 1);
+		return;
+	}
+	if (!caller_hears(t->caller)) {
+		timer_set(t->pause, TURN_MS);
+		return;
+	}
+	while (clock_patient_ms() < until)
+		if (!step(t)) {
+			finish(t);
+			return;
+		}
+	errand_set(t->house->loop, &t->again);
+}
+
+/*
+ * The question
+ */
+
+static bool
+is_refusal(struct bytes q)
+{
+	if (q.len != 11 || ascii_upper(q.at[0]) != 'P')
+		return false;
+	for (size_t i = 1; i < q.len; i++) {
+		char c = ascii_upper(q.at[i]);
+		if (!(c >= 'A' && c <= 'Z') && !(c >= '2' && c <= '9'))
+			return false;
+	}
+	return true;
+}
+
+static void
+understand(struct trace *t, struct bytes q)
+{
+	const struct chronicler *r = chronicler_of(t->house);
+	uint64_t                 letter;
+
+	if (letter_id_parse(q, &letter) && letter != 0) {
+		(void)entry_add(t, &(struct entry){ .letter = letter });
+		life_begin(t);
+		return;
+	}
+	if (is_refusal(q)) {
+		t->key[t->keys++] = chronicle_key(r->chronicle, KEY_REFUSAL, q);
+	} else {
+		t->key[t->keys++] = chronicle_key(r->chronicle, KEY_ADDRESS, q);
+		t->key[t->keys++] = chronicle_key_hidden(r->chronicle, q);
+		t->key[t->keys++] = chronicle_key(r->chronicle, KEY_MESSAGE_ID, q);
+	}
+	walk_begin(t, t->key[0], true);
+}
+
+static int64_t
+number_in(const char *text)
+{
+	return strtoll(text, NULL, 10);
+}
+
+void
+trace_command(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	struct chronicler *c = chronicler_of(h);
+	struct trace      *t;
+
+	if (w->argc != 6 || strcmp(w->argv[0], "trace") != 0 || *w->argv[1] == '\0') {
+		caller_complain(caller, "usage: mansio trace ID|MESSAGE-ID|ADDRESS\n");
+		caller_done(caller, 2);
+		return;
+	}
+	t = memory_take(sizeof *t);
+	*t = (struct trace){ .next = c->traces,
+		             .at = &c->traces,
+		             .house = h,
+		             .caller = caller,
+		             .again = { .go = trace_go, .ctx = t },
+		             .pause = timer_open(h->loop, trace_go, t),
+		             .since_us = number_in(w->argv[2]),
+		             .until_us = number_in(w->argv[3]),
+		             .all = *w->argv[4] != '\0',
+		             .json = *w->argv[5] != '\0',
+		             .known = map_open(),
+		             .life = arena_open(NULL) };
+	if (c->traces != NULL)
+		c->traces->at = &t->next;
+	c->traces = t;
+	understand(t, bytes_trim(bytes_of(w->argv[1])));
+	errand_set(h->loop, &t->again);
+}
+
+void
+traces_end(struct house *h)
+{
+	while (chronicler_of(h)->traces != NULL) {
+		caller_complain(chronicler_of(h)->traces->caller, "the server stops\n");
+		trace_end(chronicler_of(h)->traces, 1);
+	}
+}

@@ -1,0 +1,92 @@
+/*
+ * receiver-events -- what the chronicle hears of sessions: letters that were taken, refusals, what rules said
+ */
+#include "role/events.h"
+#include "role/receiver.h"
+
+#include <stdio.h>
+
+#include "base/random.h"
+
+enum { TRANSACTIONS = 1 << 20 };
+
+uint64_t
+story_begin(void)
+{
+	return random_number() / TRANSACTIONS * TRANSACTIONS + TRANSACTIONS;
+}
+
+static uint64_t
+story_with(const struct visit *v, uint64_t number)
+{
+	return v->story + number % TRANSACTIONS;
+}
+
+uint64_t
+story_of(const struct letter *l)
+{
+	struct visit *v = l->session == NULL ? NULL : *session_held(l->session);
+
+	return v == NULL ? 0 : story_with(v, l->number);
+}
+
+void
+need_told(void *house, struct session *s, const struct session_told *what)
+{
+	struct visit        *v = *session_held(s);
+	struct event         e = { .kind = what->note ? LIFE_RULE : LIFE_REFUSED };
+	struct session_facts is;
+
+	if (v == NULL || !event_is_told(house))
+		return;
+	session_facts(s, &is);
+	e.session = story_with(v, is.has_sender ? is.number : 0);
+	e.text[TEXT_CLIENT] = bytes_of(session_client(s));
+	e.text[TEXT_HELO] = is.helo;
+	e.text[TEXT_USER] = is.user;
+	e.text[TEXT_SENDER] = is.has_sender ? is.sender : BYTES("");
+	e.text[TEXT_RECIPIENT] = what->recipient;
+	e.text[TEXT_REPLY] = what->reply;
+	e.text[TEXT_RULE] = what->rule;
+	e.text[TEXT_ID] = what->id;
+	e.text[TEXT_MOMENT] = bytes_of(what->verb);
+	e.text[TEXT_SERVICE] = bytes_of(session_config(s)->listener);
+	event_say(house, &e);
+}
+
+void
+tell_accepted(struct passage *p, uint64_t id)
+{
+	const struct letter *l = p->letter;
+	struct event         e = {
+			.kind = LIFE_ACCEPTED, .letter = id, .session = p->story, .number = l->len
+	};
+	char tls[160] = "";
+
+	if (!event_is_told(p->house))
+		return;
+	if (l->tls != NULL)
+		(void)snprintf(tls, sizeof tls, "%s with cipher %s (%d/%d bits)", l->tls->version,
+		               l->tls->cipher, l->tls->bits, l->tls->algorithm_bits);
+	e.text[TEXT_CLIENT] = l->client;
+	e.text[TEXT_HELO] = l->helo;
+	e.text[TEXT_PROTOCOL] = bytes_of(l->protocol);
+	e.text[TEXT_TLS] = bytes_of(tls);
+	e.text[TEXT_METHOD] = l->method;
+	e.text[TEXT_USER] = l->user;
+	e.text[TEXT_MESSAGE_ID] = bytes_of(l->reader.fields.message_id);
+	e.text[TEXT_SENDER] = l->sender;
+	e.text[TEXT_SERVICE] = bytes_of(l->config->listener);
+	event_say(p->house, &e);
+}
+
+void
+tell_checked(struct passage *p, uint64_t id, struct bytes what, struct bytes text)
+{
+	struct event e = { .kind = LIFE_RULE, .letter = id, .session = p->story };
+
+	e.text[TEXT_RULE] = what;
+	e.text[TEXT_REPLY] = text;
+	e.text[TEXT_MOMENT] = BYTES("END-OF-MESSAGE");
+	event_say(p->house, &e);
+}
