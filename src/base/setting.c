@@ -312,6 +312,19 @@ settings_know(struct settings *s, const char *name)
 		(void)map_put(s->row_of, bytes_of(name), (void *)(uintptr_t)&any);
 }
 
+void
+settings_know_row(struct settings *s, const struct setting *row)
+{
+	struct setting *copy;
+
+	if (setting_row_find(s, bytes_of(row->name)) != NULL)
+		return;
+	copy = arena_take(s->life, sizeof *copy);
+	*copy = *row;
+	copy->name = arena_copy(s->life, bytes_of(row->name));
+	(void)map_put(s->row_of, bytes_of(row->name), copy);
+}
+
 const struct setting *
 setting_row_find(const struct settings *s, struct bytes name)
 {
@@ -459,7 +472,8 @@ settings_unknown(struct settings *s, struct buffer *warnings)
 	bool        found = false;
 
 	for (size_t i = 0; i < s->count; i++)
-		note_asked(asked, bytes_of(s->counting[i]->value), s->counting[i], 0);
+		if (!bytes_ends_nocase(bytes_of(s->counting[i]->name), BYTES("/transport")))
+			note_asked(asked, bytes_of(s->counting[i]->value), s->counting[i], 0);
 	for (size_t i = 0; i < s->count; i++) {
 		struct bytes name = bytes_of(s->counting[i]->name);
 		ptrdiff_t    slash = bytes_find(name, '/');

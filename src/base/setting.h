@@ -21,7 +21,8 @@
  * settings_unknown() complains of every name, set or asked for by $name, that no
  *      row of any of the tables knows, with what settings_elsewhere() knows of it or
  *      the nearest known name as advice;
- *      true when there was one.  A name set for use as $name is no complaint.
+ *      true when there was one.  A name set for use as $name is no complaint.  What NAME/transport asks for
+ *      its command knows (delivery/pipe.h), and is not looked at.
  * settings_value() raw (expanded) value, or the row's standard, NULL if unknown.
  *
  * A row:  { "message_size_limit", SETTING_SIZE, AT(struct, field), "50M", "Largest ..." }
@@ -92,6 +93,8 @@ const char *settings_value(struct settings *, const char *name);
 void settings_expand_later(struct bytes text, bool (*know)(void *ctx, struct bytes name, struct bytes *value), void *ctx, struct buffer *out);
 /* A name that a setting of the file makes known, as a class of rules is: neither complained of nor in any table. */
 void settings_know(struct settings *, const char *name);
+/* The same for a row whose name is made of what the file says; it is copied, but for its other words. */
+void settings_know_row(struct settings *, const struct setting *);
 /* Names set in the file, in its order, for `config show -n`: false at the end. */
 struct setting_entry { const char *name, *value; int line; };
 bool settings_entry(const struct settings *, size_t index, struct setting_entry *);

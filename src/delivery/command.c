@@ -91,7 +91,8 @@ answer(const char *dsn, const char *text)
 }
 
 struct delivery_answer
-command_answer(int status, struct bytes command, struct bytes said, struct arena *a)
+command_answer(int status, struct bytes command, struct bytes said, struct bytes service,
+               struct arena *a)
 {
 	size_t      n = status_length(said);
 	const char *line = plain_line(said, a);
@@ -100,6 +101,12 @@ command_answer(int status, struct bytes command, struct bytes said, struct arena
 		return answer("4.3.0",
 		              arena_printf(a, "Command died with signal %d: \"%.*s\"",
 		                           WTERMSIG(status), (int)command.len, command.at));
+	if (WEXITSTATUS(status) == 0 && service.len > 0)
+		return (struct delivery_answer){ DELIVERY_DONE, false, "2.0.0",
+			                         arena_printf(a, "delivered via %.*s service%s%s%s",
+			                                      (int)service.len, service.at,
+			                                      *line != '\0' ? " (" : "", line,
+			                                      *line != '\0' ? ")" : "") };
 	if (WEXITSTATUS(status) == 0)
 		return (struct delivery_answer){ DELIVERY_DONE, false, "2.0.0",
 			                         arena_printf(a, "delivered to command: %.*s",
@@ -159,14 +166,48 @@ words_of(struct bytes command, struct arena *a, const char **word)
 	return n;
 }
 
+/* Those of a pipe: each has its NUL. */
+static void
+words_split(struct bytes what, struct arena *a, const char **word)
+{
+	size_t n = 0;
+
+	for (ptrdiff_t end; n < PIPE_WORDS_MOST && (end = bytes_find(what, '\0')) >= 0; n++) {
+		word[n] = arena_copy(a, bytes_cut(what, 0, (size_t)end));
+		what = bytes_cut(what, (size_t)end + 1, SIZE_MAX);
+	}
+	word[n] = NULL;
+}
+
+/* Where it runs, and under which group. */
+static bool
+settle_in(const struct handoff *e, struct arena *a)
+{
+	const char *home = arena_copy(a, e->home);
+	uint64_t    group;
+	gid_t       own = getgid();
+
+	if (e->group.len > 0 && (!bytes_number(e->group, &group) || group > UINT32_MAX))
+		return false;
+	if (e->group.len > 0)
+		own = (gid_t)group;
+	/* The one a pipe of this user has stays with none of the others. */
+	if (setresgid(own, own, own) < 0)
+		return false;
+	if (e->kind == HANDOFF_PIPE && e->home.len > 0 && chdir(home) < 0)
+		return false;
+	return e->kind == HANDOFF_PIPE ? e->home.len > 0 || chdir("/") == 0
+	                               : chdir(home) == 0 || chdir("/") == 0;
+}
+
 static _Noreturn void
 become_command(const struct handoff *e, int in, int out, struct arena *a)
 {
-	const char  *word[WORDS_MOST + 1] = { NULL }, *variable[VARIABLES_MOST + 2] = { NULL };
+	const char **word = arena_take_array(a, PIPE_WORDS_MOST + 1, sizeof *word);
+	const char  *variable[VARIABLES_MOST + 2] = { NULL };
 	struct bytes rest = e->environment, part;
 	const char  *shell = e->shell.len > 0 ? arena_copy(a, e->shell) : _PATH_BSHELL;
 	size_t       n = 0;
-	const char  *home = arena_copy(a, e->home);
 
 	for (int i = 1; i < NSIG; i++)
 		(void)signal(i, SIG_DFL);
@@ -174,15 +215,20 @@ become_command(const struct handoff *e, int in, int out, struct arena *a)
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		_exit(EX_OSERR);
 	(void)close_range(3, ~0U, 0);
-	if (chdir(home) < 0 && chdir("/") < 0)
-		_exit(EX_OSERR);
+	if (!settle_in(e, a)) {
+		(void)fprintf(stderr, "4.3.0 cannot run in %.*s: %s\n", (int)e->home.len,
+		              e->home.at, strerror(errno));
+		_exit(EX_TEMPFAIL);
+	}
 	(void)umask(0077);
 	while (n < VARIABLES_MOST && bytes_split(&rest, '\0', &part))
 		if (part.len > 0)
 			variable[n++] = arena_copy(a, part);
 	variable[n] = "PATH=" _PATH_STDPATH;
 	environ = (char **)(uintptr_t)variable;
-	if (words_of(e->what, a, word) == 0) {
+	if (e->kind == HANDOFF_PIPE) {
+		words_split(e->what, a, word);
+	} else if (words_of(e->what, a, word) == 0) {
 		word[0] = shell;
 		word[1] = "-c";
 		word[2] = arena_copy(a, e->what);
@@ -250,7 +296,7 @@ letter_text(const struct handoff *e, int letter)
 
 	if (fd < 0)
 		return -1;
-	why = handoff_write(e, letter, true, false, fd);
+	why = handoff_write(e, letter, e->kind == HANDOFF_PIPE ? e->flags : PIPE_FROM, fd);
 	if (why == 0 && lseek(fd, 0, SEEK_SET) == 0)
 		return fd;
 	(void)close(fd);
@@ -258,11 +304,21 @@ letter_text(const struct handoff *e, int letter)
 	return -1;
 }
 
+/* For words: of a pipe the program. */
+static struct bytes
+command_name(const struct handoff *e)
+{
+	ptrdiff_t end = bytes_find(e->what, '\0');
+
+	return end < 0 ? e->what : bytes_cut(e->what, 0, (size_t)end);
+}
+
 struct delivery_answer
 command_do(const struct handoff *e, int letter, struct arena *a)
 {
 	struct buffer          said = { 0 };
 	struct delivery_answer got;
+	struct bytes           name = command_name(e);
 	int                    pipes[2], in = letter_text(e, letter), status = 0;
 	pid_t                  pid;
 
@@ -273,10 +329,10 @@ command_do(const struct handoff *e, int letter, struct arena *a)
 		become_command(e, in, pipes[1], a);
 	(void)close(pipes[1]);
 	if (watch_over(pid, pipes[0], e->limit_ms, &said, &status))
-		got = command_answer(status, e->what, buffer_bytes(&said), a);
+		got = command_answer(status, name, buffer_bytes(&said), e->service, a);
 	else
 		got = answer("5.3.0", arena_printf(a, "Command time limit exceeded: \"%.*s\"",
-		                                   (int)e->what.len, e->what.at));
+		                                   (int)name.len, name.at));
 	(void)close(pipes[0]);
 	(void)close(in);
 	buffer_free(&said);

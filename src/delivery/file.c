@@ -104,7 +104,8 @@ static int
 append(const struct handoff *e, int letter, int fd)
 {
 	off_t end = lseek(fd, 0, SEEK_END);
-	int   why = end < 0 ? errno : handoff_write(e, letter, true, true, fd);
+	int   why = end < 0 ? errno
+	                    : handoff_write(e, letter, PIPE_FROM | PIPE_FROM_QUOTED | PIPE_BLANK, fd);
 
 	if (why == 0)
 		why = disk_sync(fd);
@@ -196,7 +197,7 @@ to_maildir(const struct handoff *e, int letter, const char *path, struct arena *
 	if (why == 0 &&
 	    (fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
 		why = errno;
-	if (why == 0 && (why = handoff_write(e, letter, false, false, fd)) == 0)
+	if (why == 0 && (why = handoff_write(e, letter, 0, fd)) == 0)
 		why = disk_sync(fd);
 	if (why == 0 && renameat(dir, tmp, dir, new) < 0)
 		why = errno;

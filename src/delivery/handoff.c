@@ -25,15 +25,20 @@ handoff_pack(struct buffer *b, const struct handoff *e)
 	pack_u64(b, e->len);
 	pack_i64(b, e->arrived_us);
 	pack_u64(b, e->letter);
+	pack_u32(b, e->flags);
+	pack_bytes(b, e->eol);
+	pack_bytes(b, e->service);
+	pack_bytes(b, e->group);
 }
 
 bool
 handoff_unpack(struct bytes body, struct handoff *e)
 {
 	struct unpack u = unpack_of(body);
+	uint8_t       kind;
 
 	e->ticket = unpack_u32(&u);
-	e->kind = unpack_u8(&u) == HANDOFF_COMMAND ? HANDOFF_COMMAND : HANDOFF_FILE;
+	kind = unpack_u8(&u);
 	e->what = unpack_bytes(&u);
 	e->home = unpack_bytes(&u);
 	e->shell = unpack_bytes(&u);
@@ -45,7 +50,12 @@ handoff_unpack(struct bytes body, struct handoff *e)
 	e->len = unpack_u64(&u);
 	e->arrived_us = unpack_i64(&u);
 	e->letter = unpack_u64(&u);
-	return unpack_done(&u);
+	e->flags = unpack_u32(&u);
+	e->eol = unpack_bytes(&u);
+	e->service = unpack_bytes(&u);
+	e->group = unpack_bytes(&u);
+	e->kind = (enum handoff_kind)kind;
+	return unpack_done(&u) && kind <= HANDOFF_PIPE;
 }
 
 void
@@ -78,13 +88,15 @@ handoff_filter(struct buffer *b, const char *name, struct bytes value)
 
 /* Bytes with CRLF come in, in any pieces; lines with LF go out. */
 struct lines {
-	int    to, why;
-	bool   quoted, cr; /* a CR that waits for what follows      */
-	size_t matched;    /* so much of "From " at a line's start  */
-	bool   start;
-	char   last;
-	size_t n;
-	char   out[32 << 10];
+	int          to, why;
+	bool         quoted, cr;  /* a CR that waits for what follows      */
+	bool         dots, blank; /* a dot at the front is doubled; an empty line at the end */
+	struct bytes eol;         /* "" a LF                               */
+	size_t       matched;     /* so much of "From " at a line's start  */
+	bool         start;
+	char         last;
+	size_t       n;
+	char         out[32 << 10];
 };
 
 static void
@@ -115,6 +127,17 @@ lines_text(struct lines *l, const char *text, size_t n)
 		lines_char(l, text[i]);
 }
 
+/* The end of one. */
+static void
+lines_over(struct lines *l)
+{
+	if (l->eol.len > 0)
+		lines_text(l, l->eol.at, l->eol.len);
+	else
+		lines_char(l, '\n');
+	l->last = '\n';
+}
+
 static const char from_line[] = "From ";
 
 /* One character of a line; a line of the letter that looks like the beginning of another letter is quoted. */
@@ -130,7 +153,12 @@ lines_put(struct lines *l, char c)
 	}
 	lines_text(l, from_line, l->matched);
 	l->matched = 0;
-	lines_char(l, c);
+	if (l->start && l->dots && c == '.')
+		lines_char(l, '.');
+	if (c == '\n')
+		lines_over(l);
+	else
+		lines_char(l, c);
 	l->start = c == '\n';
 }
 
@@ -154,22 +182,27 @@ lines_end(struct lines *l)
 		lines_put(l, '\r');
 	lines_text(l, from_line, l->matched);
 	if (l->last != '\n')
-		lines_char(l, '\n');
-	if (l->quoted)
-		lines_char(l, '\n'); /* an mbox has an empty line between letters */
+		lines_over(l);
+	if (l->blank)
+		lines_over(l); /* an mbox has an empty line between letters */
 	lines_flush(l);
 	return l->why;
 }
 
 int
-handoff_write(const struct handoff *e, int letter, bool from, bool quoted, int to)
+handoff_write(const struct handoff *e, int letter, unsigned flags, int to)
 {
 	char         piece[32 << 10] __attribute__((uninitialized));
-	struct lines l = { .to = to, .start = true, .quoted = quoted };
+	struct lines l = { .to = to,
+		           .start = true,
+		           .quoted = (flags & PIPE_FROM_QUOTED) != 0,
+		           .dots = (flags & PIPE_DOTS) != 0,
+		           .blank = (flags & PIPE_BLANK) != 0,
+		           .eol = e->eol };
 
-	if (from) {
+	if ((flags & PIPE_FROM) != 0) {
 		lines_text(&l, e->from.at, e->from.len);
-		lines_char(&l, '\n');
+		lines_over(&l);
 	}
 	lines_add(&l, e->head);
 	for (uint64_t done = 0; done < e->len && l.why == 0;) {
@@ -185,5 +218,5 @@ handoff_write(const struct handoff *e, int letter, bool from, bool quoted, int t
 struct delivery_answer
 handoff_do(const struct handoff *e, int letter, struct arena *a)
 {
-	return e->kind == HANDOFF_COMMAND ? command_do(e, letter, a) : file_do(e, letter, a);
+	return e->kind == HANDOFF_FILE ? file_do(e, letter, a) : command_do(e, letter, a);
 }

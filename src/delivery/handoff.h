@@ -10,6 +10,8 @@
  *         the fields of delivery.  A command of plain words is executed as it is; where it has anything for a shell,
  *         /bin/sh reads it.  What its exit status means stands in sysexits(3): EX_TEMPFAIL tries again, others
  *         refuse; "4.2.1 words" or "5.x.x words" at the beginning of what it says is better than any status.
+ *     HANDOFF_PIPE     the same for a pipe (delivery/pipe.h): `what` has the words of the command, each with a NUL behind,
+ *         and no shell reads them.  The letter is written as the flags say.
  *     HANDOFF_FILE     the letter is added to an mbox, locked by fcntl and dotlock, or put into a Maildir when the name
  *         ends in a slash; durable when this returns.  A file that is a link, has other names, can be executed, or is
  *         no file, is refused, but for /dev/null.
@@ -22,8 +24,9 @@
 #define DELIVERY_HANDOFF_H
 
 #include "delivery/deliver.h"
+#include "delivery/pipe.h"
 
-enum handoff_kind { HANDOFF_COMMAND, HANDOFF_FILE };
+enum handoff_kind { HANDOFF_COMMAND, HANDOFF_FILE, HANDOFF_PIPE };
 struct handoff {
 	uint32_t        ticket;
 	enum handoff_kind kind;
@@ -36,6 +39,9 @@ struct handoff {
 	uint64_t        at, len;       /* of the content, CRLF              */
 	int64_t         arrived_us;    /* for the name of a file            */
 	uint64_t        letter;
+	uint32_t        flags;         /* of a pipe: enum pipe_flag         */
+	struct bytes    eol, service;  /* of a pipe                         */
+	struct bytes    group;         /* of a pipe: the number of its group, "" the user's */
 };
 void handoff_pack(struct buffer *, const struct handoff *);
 bool handoff_unpack(struct bytes, struct handoff *) __attribute__((warn_unused_result));
@@ -46,9 +52,9 @@ void handoff_filter(struct buffer *environment, const char *name, struct bytes v
 /* command.c, file.c, for handoff.c */
 struct delivery_answer command_do(const struct handoff *, int letter, struct arena *);
 struct delivery_answer file_do(const struct handoff *, int letter, struct arena *);
-/* All of the letter with LF; `quoted`: as an mbox wants it.  0 or errno. */
-int handoff_write(const struct handoff *, int letter, bool from, bool quoted, int to);
-/* What an exit status of sysexits(3) means; said: what the command said. */
-struct delivery_answer command_answer(int status, struct bytes command, struct bytes said, struct arena *);
+/* All of the letter with LF or e->eol, as the flags (enum pipe_flag) of writing say.  0 or errno. */
+int handoff_write(const struct handoff *, int letter, unsigned flags, int to);
+/* What an exit status of sysexits(3) means; said: what the command said; service: the pipe's name, "" it is none. */
+struct delivery_answer command_answer(int status, struct bytes command, struct bytes said, struct bytes service, struct arena *);
 
 #endif

@@ -1,4 +1,5 @@
 #include "role/child.h"
+#include "role/transports.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -475,6 +476,15 @@ place_take(struct children *all, uint32_t index)
 	return NULL;
 }
 
+/* A transport is a command of this user's. */
+static bool
+has_pipe(const struct children *all, uint32_t uid)
+{
+	const struct holding *pipes = estate_find(all->estate, "pipes");
+
+	return pipes != NULL && transports_has_uid(pipes->text, uid);
+}
+
 /* It is there, comes, or will never: the asker hears of a link to it, or KEEPER_NOT. */
 static bool
 hear_keeper_want(struct child *asker, uint32_t ticket, struct bytes body)
@@ -489,7 +499,8 @@ hear_keeper_want(struct child *asker, uint32_t ticket, struct bytes body)
 		return false;
 	if (all->stopping)
 		return true;
-	if (index - KEEPER_OF_USER < (uint64_t)all->common->first_valid_uid) {
+	if (index - KEEPER_OF_USER < (uint64_t)all->common->first_valid_uid &&
+	    !has_pipe(all, index - KEEPER_OF_USER)) {
 		say_not(all, index, true, "mail of this user goes by an alias to somebody else");
 	} else if ((c = child_find(all, KEEPER, index)) != NULL) {
 		if (c->resting)

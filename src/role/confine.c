@@ -178,6 +178,8 @@ find_outside_of_user(const struct system_user *user, const struct common_setting
 	struct stat st;
 
 	o->count = 0;
+	if (user->uid < (uint64_t)common->first_valid_uid)
+		return; /* there for pipes alone, and has no mailbox */
 	for (size_t i = 0; i < COUNT(paths); i++)
 		if (stat(paths[i], &st) == 0 && S_ISDIR(st.st_mode))
 			add_outside(o, bytes_of(paths[i]));
@@ -427,14 +429,15 @@ drop_capabilities(void)
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
+/* `other` is a group it may have instead, later; else its own once more. */
 static bool
-become(struct role_account a, const gid_t *group, size_t groups, struct buffer *errors)
+become(struct role_account a, gid_t other, const gid_t *group, size_t groups, struct buffer *errors)
 {
 	uid_t u[3];
 	gid_t g[3];
 
 	drop_capabilities();
-	if (setgroups(groups, group) < 0 || setresgid(a.gid, a.gid, a.gid) < 0 ||
+	if (setgroups(groups, group) < 0 || setresgid(a.gid, a.gid, other) < 0 ||
 	    setresuid(a.uid, a.uid, a.uid) < 0) {
 		buffer_printf(errors, "cannot become uid %u, gid %u: %s", a.uid, a.gid,
 		              strerror(errno));
@@ -442,7 +445,7 @@ become(struct role_account a, const gid_t *group, size_t groups, struct buffer *
 	}
 	if (getresuid(&u[0], &u[1], &u[2]) < 0 || getresgid(&g[0], &g[1], &g[2]) < 0 ||
 	    u[0] != a.uid || u[1] != a.uid || u[2] != a.uid || g[0] != a.gid || g[1] != a.gid ||
-	    g[2] != a.gid || setresuid(0, 0, 0) == 0) {
+	    g[2] != other || setresuid(0, 0, 0) == 0) {
 		buffer_printf(errors, "could become root again after becoming uid %u", a.uid);
 		return false;
 	}
@@ -567,6 +570,7 @@ confine_user(uid_t uid, const struct common_settings *common, struct arena *a,
 	}
 	*u = (struct system_user){ .uid = uid,
 		                   .gid = entry->pw_gid,
+		                   .pipe_gid = entry->pw_gid,
 		                   .name = arena_copy(a, bytes_of(entry->pw_name)),
 		                   .home = arena_copy(a, bytes_of(entry->pw_dir)),
 		                   .shell = arena_copy(a, bytes_of(entry->pw_shell)) };
@@ -623,8 +627,8 @@ find_ports(enum role role, const struct common_settings *common, struct landlock
 bool
 confine_become(const struct system_user *u, struct buffer *errors)
 {
-	if (geteuid() == 0 &&
-	    !become((struct role_account){ u->uid, u->gid }, u->group, u->own_groups, errors))
+	if (geteuid() == 0 && !become((struct role_account){ u->uid, u->gid }, u->pipe_gid,
+	                              u->group, u->own_groups, errors))
 		return false;
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	       prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
@@ -667,8 +671,8 @@ confine_enter(enum role role, const struct system_user *user, const struct commo
 	if (was_root) {
 		view(&c, &outside, leads_out(role) || confine_asks(role, common) != 0,
 		     common->mail_directory, root, words);
-		if (!become(a, user != NULL ? user->group : NULL, user != NULL ? user->groups : 0,
-		            errors))
+		if (!become(a, a.gid, user != NULL ? user->group : NULL,
+		            user != NULL ? user->groups : 0, errors))
 			return false;
 		buffer_add_string(words, " no-capabilities");
 	}

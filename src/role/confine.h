@@ -44,6 +44,7 @@
 struct system_user {
 	uid_t       uid;
 	gid_t       gid;
+	gid_t       pipe_gid;          /* that of pipes which are to run under another group; else gid */
 	const char *name, *home, *shell;
 	gid_t      *group;             /* also that of mail_privileged_group       */
 	size_t      groups, own_groups;/* the first own_groups are the user's       */

@@ -25,6 +25,7 @@
 #include "role/house.h"
 #include "role/interfaces.h"
 #include "role/tables.h"
+#include "role/transports.h"
 
 enum { PATH_ROOM = 4096, FILE_MOST = 4 << 20, LOCK_WAIT_MS = 10000, SERVERS_MOST = 3 };
 
@@ -659,6 +660,18 @@ hold_hosts(struct opening *o)
 	buffer_free(&text);
 }
 
+/* Whose commands the pipes are: the queue sees no tables of the system. */
+static void
+hold_pipes(struct opening *o)
+{
+	struct buffer lines = { 0 };
+
+	transports_users(o->settings, &lines);
+	buffer_add_char(&lines, '\0');
+	(void)estate_hold(o, "pipes", lines.at, -1, FROM(QUEUE));
+	buffer_free(&lines);
+}
+
 /* What the fronts count in together. */
 static bool
 open_shared(struct opening *o)
@@ -880,6 +893,8 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 		hold_addresses(&o);
 		keep_debug(&o);
 		hold_hosts(&o);
+		hold_pipes(&o);
+		hold_pipes(&o);
 		hold_sharing(&o);
 		tables_files(settings, hold_table, &o);
 	}

@@ -18,6 +18,7 @@
 #include "message/charset.h"
 #include "role/confine.h"
 #include "role/runner.h"
+#include "role/transports.h"
 
 enum { LINK_OF_POSTMASTER = 3, SIGN_WAIT_MS = 5000 };
 
@@ -601,6 +602,8 @@ settle(struct home *m, struct buffer *cage, struct buffer *errors)
 		m->refused = EX_NOUSER;
 		return false;
 	}
+	if (user != NULL)
+		m->user.pipe_gid = transports_group(m->house.settings, user->uid, user->gid);
 	/* What executes commands must stand outside the cage. */
 	if (user != NULL && (m->runner = runner_start(user)) < 0) {
 		buffer_printf(errors, "no process for commands: %s", strerror(errno));

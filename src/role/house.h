@@ -19,6 +19,7 @@
  *     krb5-keytab        to the clerk: a file, house_resource_read()
  *     oauth-jwks         to the clerk: the text is a JWKS
  *     tally              to receivers and logins: a memfd of TALLY_SIZE zeroed bytes, to be mapped shared
+ *     pipes              to the queue: transports_users()
  *     hosts              to senders and policy: the text of hosts(5)
  *     resolver           to verifiers, receivers and senders: lines of text, "server [127.0.0.1]:53", "anchor . IN DS ...";
  *                        absent when no names are asked

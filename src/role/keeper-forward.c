@@ -183,36 +183,34 @@ add_text(struct forwarding *f, const char *path, struct bytes text, unsigned dee
 
 /* A field of the letter, as it stands; false: too long to be ours, or unreadable. */
 static bool
-read_field(struct keeper *k, const struct word_deliver *w, const struct digest_field *f,
+read_field(struct keeper *k, uint32_t segment, uint64_t at, const struct digest_field *f,
            uint64_t content, char *line, size_t room)
 {
-	struct letter_place place = { .content_segment = w->envelope_segment,
-		                      .content_at = w->envelope_at - record_takes(content) +
-		                                    RECORD_HEADER,
+	struct letter_place place = { .content_segment = segment,
+		                      .content_at = at - record_takes(content) + RECORD_HEADER,
 		                      .content_len = content };
 
 	return f->len <= room && letters_read(k->letters, &place, f->at, line, (size_t)f->len) == 0;
 }
 
-/* It has been here before, and came back from outside: a Delivered-To field has this address. */
-static bool
-has_been_here(struct keeper *k, const struct word_deliver *w)
+bool
+keeper_has_been_here(struct keeper *k, uint32_t segment, uint64_t at, uint64_t letter,
+                     struct bytes to)
 {
 	static const char name[] = "delivered-to:";
 	struct envelope   e;
 	struct digest     d;
-	struct bytes      packed, address = arena_lower(k->scratch, w->address);
+	struct bytes      packed, address = arena_lower(k->scratch, to);
 	char              line[512];
 
-	if (letters_envelope(k->letters, w->envelope_segment, w->envelope_at, w->letter, k->scratch,
-	                     &packed) != 0 ||
+	if (letters_envelope(k->letters, segment, at, letter, k->scratch, &packed) != 0 ||
 	    !envelope_unpack(packed, k->scratch, &e) || !digest_view(e.digest, &d))
 		return false;
 	for (uint32_t i = 0; i < d.fields; i++) {
 		struct digest_field f = digest_field_at(&d, i);
 		struct bytes        field;
 		if (f.part != 0 || f.name_len != sizeof name - 2 ||
-		    !read_field(k, w, &f, e.content_len, line, sizeof line))
+		    !read_field(k, segment, at, &f, e.content_len, line, sizeof line))
 			continue;
 		field = arena_lower(k->scratch, (struct bytes){ line, (size_t)f.len });
 		if (bytes_starts(field, bytes_of(name)) &&
@@ -277,7 +275,8 @@ keeper_forward(struct house *h, uint32_t ticket, const struct word_deliver *w)
 		                                           .text = arena_printf(f.arena, "%s: %s",
 		                                                                path,
 		                                                                strerror(why)) });
-	else if (f.targets > 0 && has_been_here(k, w))
+	else if (f.targets > 0 && keeper_has_been_here(k, w->envelope_segment, w->envelope_at,
+	                                               w->letter, w->address))
 		keeper_delivered(
 			h, ticket,
 			&(struct word_delivered){

@@ -18,10 +18,11 @@
 /* An answer that is awaited. */
 struct awaited {
 	uint32_t ticket, queue; /* of the queue's word, of which queue */
+	bool     pipe;
 };
 
 static void
-say(struct house *h, uint32_t ticket, const struct delivery_answer *got)
+say(struct house *h, uint32_t ticket, bool pipe, const struct delivery_answer *got)
 {
 	/* clang-format off */
 	static const uint8_t result[] = {
@@ -29,10 +30,14 @@ say(struct house *h, uint32_t ticket, const struct delivery_answer *got)
 	};
 	/* clang-format on */
 
-	keeper_delivered(h, ticket,
-	                 &(struct word_delivered){ .result = result[got->result],
-	                                           .status = got->status,
-	                                           .text = got->text });
+	struct word_delivered w = { .result = result[got->result],
+		                    .status = got->status,
+		                    .text = got->text };
+
+	if (pipe)
+		keeper_piped(h, ticket, &w);
+	else
+		keeper_delivered(h, ticket, &w);
 }
 
 /* ---- the handoff ---- */
@@ -114,8 +119,8 @@ add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
 }
 
 /* "From sender Sun Nov 22 08:00:00 2026", as an mbox begins a letter (rfc4155). */
-static const char *
-from_line(struct arena *a, struct bytes sender)
+const char *
+keeper_from_line(struct arena *a, struct bytes sender)
 {
 	time_t    now = (time_t)clock_wall();
 	struct tm tm;
@@ -148,27 +153,51 @@ send_handoff(int to, struct bytes body, int letter)
 }
 
 /* The envelope of the letter that was lent; its content lies before it, and is proved here. */
-static int
-read_letter(struct keeper *k, const struct word_deliver *w, struct envelope *e, uint64_t *at)
+int
+keeper_letter_envelope(struct keeper *k, uint32_t segment, uint64_t place, uint64_t letter,
+                       struct envelope *e, uint64_t *at)
 {
 	struct bytes packed;
 	char         last;
-	int why = letters_envelope(k->letters, w->envelope_segment, w->envelope_at, w->letter,
-	                           k->scratch, &packed);
+	int why = letters_envelope(k->letters, segment, place, letter, k->scratch, &packed);
 
 	if (why != 0)
 		return why;
-	if (!envelope_unpack(packed, k->scratch, e) ||
-	    record_takes(e->content_len) > w->envelope_at)
+	if (!envelope_unpack(packed, k->scratch, e) || record_takes(e->content_len) > place)
 		return EBADMSG;
-	*at = w->envelope_at - record_takes(e->content_len) + RECORD_HEADER;
-	return e->content_len == 0 ? 0
-	                           : letters_read(k->letters,
-	                                          &(struct letter_place){
-							  .content_segment = w->envelope_segment,
-							  .content_at = *at,
-							  .content_len = e->content_len },
-	                                          e->content_len - 1, &last, 1);
+	*at = place - record_takes(e->content_len) + RECORD_HEADER;
+	return e->content_len == 0
+	               ? 0
+	               : letters_read(k->letters,
+	                              &(struct letter_place){ .content_segment = segment,
+	                                                      .content_at = *at,
+	                                                      .content_len = e->content_len },
+	                              e->content_len - 1, &last, 1);
+}
+
+bool
+keeper_handoff_send(struct house *h, uint32_t ticket, bool pipe, struct handoff *e,
+                    uint32_t segment)
+{
+	struct keeper  *k = keeper_of(h);
+	uint64_t        number = ++k->next_handoff;
+	struct awaited *awaited;
+	struct buffer   packed = { 0 };
+	bool            sent;
+
+	e->ticket = (uint32_t)number;
+	handoff_pack(&packed, e);
+	sent = send_handoff(house_runner(h), buffer_bytes(&packed),
+	                    letters_fd(k->letters, segment));
+	buffer_free(&packed);
+	if (!sent)
+		return false;
+	number = (uint32_t)number;
+	awaited = memory_take(sizeof *awaited);
+	*awaited = (struct awaited){ ticket, k->queues, pipe };
+	(void)map_put(k->handoffs, map_number(&number), awaited);
+	k->parcels++;
+	return true;
 }
 
 void
@@ -177,50 +206,37 @@ keeper_handoff(struct house *h, uint32_t ticket, const struct word_deliver *w, i
 {
 	struct keeper            *k = keeper_of(h);
 	const struct system_user *u = house_user(h);
-	struct awaited           *awaited;
-	struct buffer             environment = { 0 }, packed = { 0 }, head = { 0 };
+	struct buffer             environment = { 0 }, head = { 0 };
+	struct handoff            handoff = { .kind = (enum handoff_kind)kind, .what = what };
 	struct envelope           e;
-	uint64_t                  number = ++k->next_handoff, at;
-	int                       why = read_letter(k, w, &e, &at);
-	bool                      sent = false;
+	uint64_t                  at;
+	int                       why =
+		keeper_letter_envelope(k, w->envelope_segment, w->envelope_at, w->letter, &e, &at);
+	bool sent = false;
 
 	if (why == 0) {
 		add_environment(h, &environment, w, &e);
 		buffer_add(&head, delivery_head(w->sender, w->original, w->address, k->scratch));
 		buffer_add(&head, e.prefix);
-		handoff_pack(&packed, &(struct handoff){
-					      .ticket = (uint32_t)number,
-					      .kind = (enum handoff_kind)kind,
-					      .what = what,
-					      .home = bytes_of(u->home),
-					      .shell = bytes_of(k->rows.shell),
-					      .limit_ms = k->rows.command_ms,
-					      .environment = buffer_bytes(&environment),
-					      .from = bytes_of(from_line(k->scratch, w->sender)),
-					      .head = buffer_bytes(&head),
-					      .at = at,
-					      .len = e.content_len,
-					      .arrived_us = e.arrived_us,
-					      .letter = w->letter,
-				      });
-		sent = send_handoff(house_runner(h), buffer_bytes(&packed),
-		                    letters_fd(k->letters, w->envelope_segment));
+		handoff.home = bytes_of(u->home);
+		handoff.shell = bytes_of(k->rows.shell);
+		handoff.limit_ms = k->rows.command_ms;
+		handoff.environment = buffer_bytes(&environment);
+		handoff.from = bytes_of(keeper_from_line(k->scratch, w->sender));
+		handoff.head = buffer_bytes(&head);
+		handoff.at = at;
+		handoff.len = e.content_len;
+		handoff.arrived_us = e.arrived_us;
+		handoff.letter = w->letter;
+		sent = keeper_handoff_send(h, ticket, false, &handoff, w->envelope_segment);
 	}
-	if (sent) {
-		number = (uint32_t)number;
-		awaited = memory_take(sizeof *awaited);
-		*awaited = (struct awaited){ ticket, k->queues };
-		(void)map_put(k->handoffs, map_number(&number), awaited);
-		k->parcels++;
-	} else {
-		say(h, ticket,
+	if (!sent)
+		say(h, ticket, false,
 		    &(struct delivery_answer){ why == EBADMSG ? DELIVERY_REFUSED : DELIVERY_LATER,
 		                               false, why == EBADMSG ? "5.3.0" : "4.3.0",
 		                               why == EBADMSG ? "the letter is damaged in the log"
 		                                              : "too many commands at once" });
-	}
 	buffer_free(&environment);
-	buffer_free(&packed);
 	buffer_free(&head);
 }
 
@@ -260,7 +276,7 @@ runner_said(void *house, int bits)
 			continue;
 		k->parcels--;
 		if (awaited->queue == k->queues)
-			say(h, awaited->ticket, &got);
+			say(h, awaited->ticket, awaited->pipe, &got);
 		memory_free(awaited);
 	}
 	if (n == 0 || (errno != EAGAIN && errno != EINTR))

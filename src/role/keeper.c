@@ -634,6 +634,7 @@ keeper_reload(struct house *h)
 	pop3_service_config(keeper_of(h)->pop3, &pop3);
 	keeper_limits_again(h);
 	keeper_user_forget(h);
+	keeper_pipes_forget(keeper_of(h));
 }
 
 /* The directory of all accounts is the keepers' to make: whichever comes first. */
@@ -734,6 +735,7 @@ keeper_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	switch (word) {
 	case WORD_SESSION: return hear_session(h, index, ticket, body, fd);
 	case WORD_DELIVER: return hear_deliver(h, ticket, body, fd);
+	case WORD_PIPE: return hear_pipe(h, ticket, body, fd);
 	case WORD_SEGMENT_LENT:
 	case WORD_SEGMENT_REFUSED: return hear_segment(h, word, body, fd);
 	case WORD_URL_READ: return hear_url_read(h, body, fd);

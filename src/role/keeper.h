@@ -24,6 +24,8 @@
 #include "access/imap/imap.h"
 #include "access/pop3/pop3.h"
 #include "base/map.h"
+#include "delivery/handoff.h"
+#include "message/envelope.h"
 #include "role/house.h"
 #include "role/question.h"
 #include "role/settings.h"
@@ -92,6 +94,7 @@ struct keeper {
 	struct url_reading  *readings;       /* of URLs, for letters that are submitted */
 	unsigned             reading;
 	struct user_keeper  *user;           /* NULL: one of the pool            */
+	struct pipes        *pipes;
 	struct map          *handoffs;        /* the runner's, under way          */
 	struct watch        *runner;
 	uint32_t             next_handoff;
@@ -149,7 +152,18 @@ bool keeper_forward(struct house *, uint32_t ticket, const struct word_deliver *
 struct bytes keeper_extended(struct arena *, struct bytes address, char delimiter, struct bytes detail);
 /* keeper-handoff.c: `kind` of enum handoff_kind; the answer goes to the queue */
 void keeper_handoff(struct house *, uint32_t ticket, const struct word_deliver *, int kind, struct bytes what);
+/* Which envelope it is, from whom; it goes to the runner with everything else of *e filled in.  EBADMSG and others: it does not,
+   and nobody is answered. */
+int  keeper_letter_envelope(struct keeper *, uint32_t segment, uint64_t at, uint64_t letter, struct envelope *, uint64_t *content_at);
+bool keeper_handoff_send(struct house *, uint32_t ticket, bool pipe, struct handoff *, uint32_t segment);
+const char *keeper_from_line(struct arena *, struct bytes sender);
 void keeper_handoffs_open(struct house *);
+/* keeper-pipe.c */
+bool hear_pipe(struct house *, uint32_t ticket, struct bytes body, int fd);
+/* It has been here before, and came back from outside: a Delivered-To field has this address. */
+bool keeper_has_been_here(struct keeper *, uint32_t segment, uint64_t at, uint64_t letter, struct bytes address);    /* keeper-forward.c */
+void keeper_pipes_forget(struct keeper *);                    /* settings are new */
+void keeper_piped(struct house *, uint32_t ticket, const struct word_delivered *);
 void keeper_delivered(struct house *, uint32_t ticket, const struct word_delivered *);      /* keeper.c */
 
 /* keeper-who.c */

@@ -233,8 +233,8 @@ run_reroute(struct house *h, struct caller *caller, const struct word_ask *w)
 		return;
 	}
 	rest = bytes_of(c.route);
-	if (c.route == NULL ||
-	    (rest.len > 0 && (!bytes_split(&rest, ':', &name) || !queue_is_transport(name)))) {
+	if (c.route == NULL || (rest.len > 0 && (!bytes_split(&rest, ':', &name) ||
+	                                         !queue_is_transport(queue_of(h), name)))) {
 		caller_complain(caller,
 		                "--to wants a transport and where to, smtp:[192.0.2.1]:25, or "
 		                "nothing (\"\") for where the tables say\n");

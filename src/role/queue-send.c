@@ -16,56 +16,17 @@
 
 enum { ROUTES_MOST = 20000, DESTINATIONS_IDLE_MOST = 1000 };
 
-/* ---- transports ---------------------------------------------------------------------------------- */
-
-enum way { WAY_SEND, WAY_ERROR, WAY_RETRY, WAY_DISCARD, WAY_HOLD };
-/* clang-format off */
-static const struct transport {
-	const char *name;
-	enum way    way;
-	bool        lmtp;
-	enum queue_transport limits;
-	const char *service;          /* as Postfix names it in the log */
-} transports[] = {
-	{ "smtp",    WAY_SEND,    false, TRANSPORT_SMTP,  "smtp"       },
-	{ "relay",   WAY_SEND,    false, TRANSPORT_RELAY, "relay/smtp" },
-	{ "lmtp",    WAY_SEND,    true,  TRANSPORT_LMTP,  "lmtp"       },
-	{ "error",   WAY_ERROR,   false, TRANSPORT_SMTP,  "error"      },
-	{ "retry",   WAY_RETRY,   false, TRANSPORT_SMTP,  "error"      },
-	{ "discard", WAY_DISCARD, false, TRANSPORT_SMTP,  "discard"    },
-	{ "hold",    WAY_HOLD,    false, TRANSPORT_SMTP,  "qmgr"       },
-};
-/* clang-format on */
-
-static const struct transport *
-transport_named(const char *name)
-{
-	for (size_t i = 0; i < COUNT(transports); i++)
-		if (strcmp(transports[i].name, name) == 0)
-			return &transports[i];
-	return NULL;
-}
-
-bool
-queue_is_transport(struct bytes name)
-{
-	for (size_t i = 0; i < COUNT(transports); i++)
-		if (bytes_equal(name, bytes_of(transports[i].name)))
-			return true;
-	return false;
-}
-
 /* ---- destinations ---------------------------------------------------------------------------------- */
 
 struct destination {
-	char                   *key, *nexthop;
-	const struct transport *transport;
-	struct recipient       *first, *last; /* who waits                    */
-	uint32_t                waiting, busy, window, failures;
-	int64_t                 away_until_ms; /* nobody answers there        */
-	char                    why[400], status[12];
-	bool                    in_turn;
-	struct destination     *next;
+	char               *key, *nexthop;
+	struct transport    transport;
+	struct recipient   *first, *last; /* who waits                    */
+	uint32_t            waiting, busy, window, failures;
+	int64_t             away_until_ms; /* nobody answers there        */
+	char                why[400], status[12];
+	bool                in_turn;
+	struct destination *next;
 };
 
 /* What a sender was told and has not answered. */
@@ -77,6 +38,34 @@ struct sending {
 	struct recipient  **rcpt;
 	struct sending     *next; /* of those whose end is not durable yet */
 };
+
+/* ---- transports ---------------------------------------------------------------------------------- */
+
+bool
+queue_is_transport(const struct queue_role *k, struct bytes name)
+{
+	return transport_named(k->transports, name) != NULL;
+}
+
+/* The settings are new.  What is under way keeps what it began with; destinations go by the new ones. */
+void
+queue_transports_read(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+	struct transports *all = memory_take(sizeof *all);
+
+	transports_read(h->settings, k->life, all);
+	for (struct map_place p = { 0 };
+	     k->destinations != NULL && map_next(k->destinations, &p);) {
+		struct destination     *d = p.value;
+		const struct transport *t = transport_named(all, bytes_of(d->transport.name));
+
+		if (t != NULL)
+			d->transport = *t;
+	}
+	memory_free(k->transports);
+	k->transports = all;
+}
 
 static struct bytes
 number_key(const uint32_t *n)
@@ -132,8 +121,8 @@ destination_of(struct queue_role *k, const struct transport *t, const char *next
 		d = memory_take(sizeof *d);
 		d->key = text_keep(key.at);
 		d->nexthop = text_keep(nexthop);
-		d->transport = t;
-		d->window = (uint32_t)k->rows.first_concurrency;
+		d->transport = *t;
+		d->window = (uint32_t)t->first_concurrency;
 		(void)map_put(k->destinations, bytes_of(d->key), d);
 	}
 	buffer_free(&key);
@@ -234,7 +223,7 @@ key_of(struct arena *a, const struct recipient *r, bool domain)
 static void
 routed_error(struct house *h, struct recipient *r, const struct transport *t, const char *text)
 {
-	bool                 later = t->way == WAY_RETRY;
+	bool                 later = t->kind == BY_RETRY;
 	struct bytes         rest = bytes_of(text), status = { NULL, 0 };
 	char                 code[12] = "", service[96];
 	struct queue_attempt by = { service, "none", 0, 0, 0, "" };
@@ -261,15 +250,23 @@ routed_by(struct house *h, struct recipient *r, const struct transport *t, const
 	struct destination  *d;
 
 	service_name(k, t, service);
-	switch (t->way) {
-	case WAY_SEND: break;
-	case WAY_ERROR:
-	case WAY_RETRY: routed_error(h, r, t, nexthop); return;
-	case WAY_DISCARD:
+	switch (t->kind) {
+	case BY_SMTP:
+	case BY_LMTP:
+	case BY_PIPE:
+	case TRANSPORT_KINDS: break;
+	case BY_ERROR:
+	case BY_RETRY: routed_error(h, r, t, nexthop); return;
+	case BY_DISCARD:
 		queue_conclude_by(h, r, EVENT_DELIVERED, "sent", "2.0.0",
 		                  *nexthop != '\0' ? nexthop : "discarded", &by);
 		return;
-	case WAY_HOLD:
+	case BY_LOCAL:
+	case BY_VIRTUAL:
+		queue_conclude_by(h, r, EVENT_LATER, "deferred", "4.3.5",
+		                  "mail transport unavailable: this address is nobody's here", &by);
+		return;
+	case BY_HOLD:
 		queue_event(k->queue, r, EVENT_LOST, "4.7.0", "transport_maps say hold",
 		            queue_now_ms());
 		queue_event(k->queue, r, EVENT_HOLD, NULL, NULL, queue_now_ms());
@@ -292,8 +289,9 @@ routed_by(struct house *h, struct recipient *r, const struct transport *t, const
 static void
 routed(struct house *h, struct recipient *r, const struct word_routed *w)
 {
-	const struct transport *t = transport_named(w->transport);
-	struct buffer           text = { 0 };
+	const struct transport *t =
+		transport_named(queue_of(h)->transports, bytes_of(w->transport));
+	struct buffer text = { 0 };
 
 	r->lifetime_s = w->scope == ROUTED_LATER ? UINT32_MAX : w->lifetime_s;
 	if (strcmp(r->outside, w->sender) != 0)
@@ -508,7 +506,7 @@ static struct sending *
 sending_make(struct queue_role *k, struct destination *d)
 {
 	struct recipient *first = d->first;
-	uint32_t          most = (uint32_t)k->rows.recipients_of[d->transport->limits];
+	uint32_t          most = (uint32_t)d->transport.recipients;
 	struct sending   *s = memory_take(sizeof *s);
 
 	s->to = d;
@@ -583,9 +581,9 @@ say_send(struct house *h, struct sending *s)
 	struct send_recipient *to = arena_take_array(a, s->rcpts, sizeof *to);
 	struct link           *l = house_link(h, SENDER, s->sender);
 	struct word_send       w = { .letter = s->letter->id,
-		                     .transport = s->to->transport->name,
+		                     .transport = s->to->transport.name,
 		                     .nexthop = s->to->nexthop,
-		                     .lmtp = s->to->transport->lmtp,
+		                     .lmtp = s->to->transport.kind == BY_LMTP,
 		                     .more = s->to->waiting > 0,
 		                     .at = s->letter->content_at,
 		                     .len = s->letter->content_len,
@@ -607,6 +605,24 @@ say_send(struct house *h, struct sending *s)
 	return why;
 }
 
+/* A command of that user gets it (queue-pipe.c). */
+static void
+destination_pipes(struct house *h, struct destination *d)
+{
+	struct queue_role *k = queue_of(h);
+	struct sending    *s = sending_make(k, d);
+
+	s->sender = SENDERS_MOST; /* none */
+	(void)map_put(k->sending, number_key(&s->ticket), s);
+	queue_pipe(h, &(struct queue_piping){ .ticket = s->ticket,
+	                                      .transport = d->transport.name,
+	                                      .nexthop = d->nexthop,
+	                                      .letter = s->letter,
+	                                      .sender = sender_name(s->rcpt[0]),
+	                                      .rcpt = s->rcpt,
+	                                      .rcpts = s->rcpts });
+}
+
 static bool
 destination_sends(struct house *h, struct destination *d)
 {
@@ -615,6 +631,10 @@ destination_sends(struct house *h, struct destination *d)
 	uint32_t           sender;
 	int                why;
 
+	if (d->transport.kind == BY_PIPE) {
+		destination_pipes(h, d);
+		return true;
+	}
 	if (!sender_choose(h, d, &sender))
 		return false;
 	s = sending_make(k, d);
@@ -664,7 +684,7 @@ destination_away(struct house *h, struct destination *d, const char *status, con
 	struct queue_attempt by = { service, "none", 0, 0, 0, "" };
 	struct buffer        text = { 0 };
 
-	service_name(k, d->transport, service);
+	service_name(k, &d->transport, service);
 	d->away_until_ms = queue_now_ms() + k->rows.least_ms;
 	(void)snprintf(d->why, sizeof d->why, "%s", why);
 	(void)snprintf(d->status, sizeof d->status, "%s", status);
@@ -684,8 +704,7 @@ destination_away(struct house *h, struct destination *d, const char *status, con
 static void
 destination_learns(struct house *h, struct destination *d, const struct word_sent *w)
 {
-	struct queue_role *k = queue_of(h);
-	uint32_t           most = (uint32_t)k->rows.concurrency_of[d->transport->limits];
+	uint32_t most = (uint32_t)d->transport.concurrency;
 
 	if (!w->unreachable) {
 		d->failures = 0;
@@ -709,7 +728,7 @@ sending_settle(struct house *h, struct sending *s)
 	struct queue_role  *k = queue_of(h);
 	struct destination *d = s->to;
 
-	if (k->at_sender[s->sender] > 0)
+	if (s->sender < SENDERS_MOST && k->at_sender[s->sender] > 0)
 		k->at_sender[s->sender]--;
 	sending_close(k, s);
 	take_turn(h, d);
@@ -769,8 +788,9 @@ queue_sent_checked(struct house *h)
 		sent_clear(k->sent);
 }
 
-bool
-hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
+/* Every recipient has a result. */
+static void
+sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 {
 	/* clang-format off */
 	static const struct { enum recipient_event event; const char *how; } means[] = {
@@ -780,28 +800,17 @@ hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 	};
 	/* clang-format on */
 	struct queue_role   *k = queue_of(h);
-	struct sending      *s = map_get(k->sending, number_key(&ticket));
-	struct arena        *a = arena_open(NULL);
-	struct destination  *d;
 	bool                 some = false;
 	char                 service[96];
-	struct queue_attempt by = { .service = service };
-	struct word_sent     w;
-	bool                 whole = word_unpack_sent(body, a, &w) &&
-	             (s == NULL || (s->sender == index && s->rcpts == w.recipients));
+	struct queue_attempt by = { .service = service,
+		                    .said_us = s->said_us,
+		                    .connect_us = w->connect_us,
+		                    .transfer_us = w->transfer_us,
+		                    .tls = w->tls };
 
-	if (!whole || s == NULL) {
-		arena_close(&a);
-		return whole;
-	}
-	d = s->to;
-	service_name(k, d->transport, service);
-	by.said_us = s->said_us;
-	by.connect_us = w.connect_us;
-	by.transfer_us = w.transfer_us;
-	by.tls = w.tls;
+	service_name(k, &s->to->transport, service);
 	for (uint32_t i = 0; i < s->rcpts; i++) {
-		const struct sent_recipient *one = &w.recipient[i];
+		const struct sent_recipient *one = &w->recipient[i];
 
 		by.relay = one->relay;
 		if (one->result == SENT_DELIVERED) {
@@ -814,8 +823,8 @@ hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 		queue_conclude_by(h, s->rcpt[i], means[one->result].event, means[one->result].how,
 		                  one->status, one->text, &by);
 	}
-	destination_learns(h, d, &w);
-	(void)map_drop(k->sending, number_key(&ticket));
+	destination_learns(h, s->to, w);
+	(void)map_drop(k->sending, number_key(&s->ticket));
 	if (some) {
 		s->next = k->unsettled;
 		k->unsettled = s;
@@ -823,9 +832,57 @@ hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 	} else {
 		sending_settle(h, s);
 	}
+}
+
+bool
+hear_sent(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct sending  *s = map_get(queue_of(h)->sending, number_key(&ticket));
+	struct arena    *a = arena_open(NULL);
+	struct word_sent w;
+	bool             whole = word_unpack_sent(body, a, &w) &&
+	             (s == NULL || (s->sender == index && s->rcpts == w.recipients));
+
+	if (whole && s != NULL)
+		sending_over(h, s, &w);
 	arena_close(&a);
 	queue_pump(h);
-	return true;
+	return whole;
+}
+
+void
+queue_piped(struct house *h, uint32_t ticket, const struct word_delivered *w, int64_t transfer_us)
+{
+	static const enum sent_result results[] = { [DELIVER_DONE] = SENT_DELIVERED,
+		                                    [DELIVER_LATER] = SENT_LATER,
+		                                    [DELIVER_REFUSED] = SENT_REFUSED };
+	struct sending               *s = map_get(queue_of(h)->sending, number_key(&ticket));
+	struct arena                 *a = arena_open(NULL);
+	struct sent_recipient *each = arena_take_array(a, s != NULL ? s->rcpts : 1, sizeof *each);
+
+	for (uint32_t i = 0; s != NULL && i < s->rcpts; i++)
+		each[i] = (struct sent_recipient){ .result = (uint8_t)results[w->result],
+			                           .status = w->status,
+			                           .text = w->text,
+			                           .relay = s->to->transport.name };
+	if (s != NULL)
+		sending_over(h, s,
+		             &(struct word_sent){ .transfer_us = (uint64_t)transfer_us,
+		                                  .tls = "",
+		                                  .recipient = each,
+		                                  .recipients = s->rcpts });
+	arena_close(&a);
+}
+
+void
+queue_pipe_lost(struct house *h, uint32_t ticket)
+{
+	struct sending *s = map_get(queue_of(h)->sending, number_key(&ticket));
+
+	if (s == NULL)
+		return;
+	take_turn(h, s->to);
+	sending_fail(h, s, EVENT_LOST, NULL, NULL, NULL);
 }
 
 /* What it had in hand is tried again; whether a host had it already and only we have not heard of it, nobody knows. */

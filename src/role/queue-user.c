@@ -10,17 +10,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The number of the segment such a file stands for; no segment of the log ever has it. */
 enum { PIECE = 64 << 10, UNDER_WAY_MOST = 32, BYTES_MOST = 64 << 20 };
-#define SEGMENT_ALONE UINT32_MAX
 
 /* A letter on its way into a file, copied in the thread pool. */
 struct copying {
-	struct house *house;
-	uint32_t      ticket; /* of the recipient, if that still waits      */
-	int           content, envelope, out;
-	uint64_t      content_at, content_takes, envelope_at;
-	int           why;
+	void (*done)(void *ctx, int fd, uint64_t envelope_at, int why);
+	void    *ctx;
+	int      content, envelope, out;
+	uint64_t content_at, content_takes, envelope_at;
+	int      why;
 };
 
 /* What waits for a user's keeper, oldest first, and what it has in hand: so many letters, and so much of them, for each
@@ -84,6 +82,52 @@ copying_end(struct copying *c)
 }
 
 static void
+copy_done(void *ctx)
+{
+	struct copying *c = ctx;
+
+	c->done(c->ctx, c->why == 0 ? c->out : -1, SEGMENT_HEADER + c->content_takes, c->why);
+	copying_end(c);
+}
+
+static int
+own(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void
+queue_copy_alone(struct house *h, const struct letter                                 *l,
+                 void (*done)(void *ctx, int fd, uint64_t envelope_at, int why), void *ctx)
+{
+	struct letters *letters = spool_letters(queue_of(h)->spool);
+	struct copying *c = memory_take(sizeof *c);
+
+	*c = (struct copying){ .done = done,
+		               .ctx = ctx,
+		               .content_at = l->content_at - RECORD_HEADER,
+		               .content_takes = record_takes(l->content_len),
+		               .envelope_at = l->envelope_at };
+	c->content = own(letters_fd(letters, l->content_segment));
+	c->envelope = own(letters_fd(letters, l->envelope_segment));
+	c->out = memfd_create("letter", MFD_CLOEXEC);
+	if (c->content >= 0 && c->envelope >= 0 && c->out >= 0) {
+		loop_job(h->loop, copy_run, copy_done, c);
+		return;
+	}
+	done(ctx, -1, 0, errno);
+	copying_end(c);
+}
+
+/* ---- to the keeper ---- */
+
+/* A recipient's letter is copied, if the recipient still waits. */
+struct handing {
+	struct house *house;
+	uint32_t      ticket;
+};
+
+static void
 cannot_copy(struct house *h, uint32_t ticket, int why)
 {
 	struct recipient *r = queue_asked_drop(queue_of(h)->for_users, ticket);
@@ -98,49 +142,29 @@ cannot_copy(struct house *h, uint32_t ticket, int why)
 }
 
 static void
-copy_done(void *ctx)
+hand_over(void *ctx, int fd, uint64_t envelope_at, int why)
 {
-	struct copying   *c = ctx;
-	struct house     *h = c->house;
-	struct bytes      key = { (const char *)&c->ticket, sizeof c->ticket };
+	struct handing    handing = *(struct handing *)ctx;
+	struct house     *h = handing.house;
+	struct bytes      key = { (const char *)&handing.ticket, sizeof handing.ticket };
 	struct recipient *r = map_get(queue_of(h)->for_users, key);
 	uint32_t          keeper = r != NULL ? house_keeper_of(h, r->account) : 0;
 
-	if (r != NULL && c->why != 0)
-		cannot_copy(h, c->ticket, c->why);
+	memory_free(ctx);
+	if (r != NULL && why != 0)
+		cannot_copy(h, handing.ticket, why);
 	else if (r != NULL && house_link(h, KEEPER, keeper) != NULL)
-		queue_say_deliver(h, r, SEGMENT_ALONE, SEGMENT_HEADER + c->content_takes, c->out);
-	copying_end(c);
+		queue_say_deliver(h, r, SEGMENT_ALONE, envelope_at, fd);
 	queue_pump(h);
-}
-
-static int
-own(int fd)
-{
-	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
 static void
 copy_begin(struct house *h, const struct recipient *r)
 {
-	struct letters      *letters = spool_letters(queue_of(h)->spool);
-	const struct letter *l = r->letter;
-	struct copying      *c = memory_take(sizeof *c);
+	struct handing *handing = memory_take(sizeof *handing);
 
-	*c = (struct copying){ .house = h,
-		               .ticket = r->ticket,
-		               .content_at = l->content_at - RECORD_HEADER,
-		               .content_takes = record_takes(l->content_len),
-		               .envelope_at = l->envelope_at };
-	c->content = own(letters_fd(letters, l->content_segment));
-	c->envelope = own(letters_fd(letters, l->envelope_segment));
-	c->out = memfd_create("letter", MFD_CLOEXEC);
-	if (c->content >= 0 && c->envelope >= 0 && c->out >= 0) {
-		loop_job(h->loop, copy_run, copy_done, c);
-		return;
-	}
-	cannot_copy(h, c->ticket, errno);
-	copying_end(c);
+	*handing = (struct handing){ h, r->ticket };
+	queue_copy_alone(h, r->letter, hand_over, handing);
 }
 
 /* ---- keepers come and go ---- */
@@ -259,6 +283,7 @@ hear_keeper_not(struct house *h, struct bytes body)
 	if (house_link(h, KEEPER, index) == NULL) {
 		queue_user_line_end(h, index);
 		tickets_of(h, index, &tickets);
+		queue_pipes_not(h, index, text);
 	}
 	for (size_t at = 0; at < tickets.len; at += sizeof ticket) {
 		struct recipient *r;
@@ -281,7 +306,7 @@ hear_keeper_rest(struct house *h, uint32_t index)
 	struct buffer tickets = { 0 };
 
 	tickets_of(h, index, &tickets);
-	if (tickets.len == 0)
+	if (tickets.len == 0 && !queue_pipes_wait(h, index))
 		house_keeper_let_go(h, index);
 	buffer_free(&tickets);
 	return true;

@@ -37,15 +37,10 @@ static const struct setting rows[] = {
 	{ "bounce_size_limit", SETTING_SIZE, AT(bounce_size), "50000", "The longest letter that is returned whole where its sender wishes so (RET=FULL); of a longer one, and else, its header.", .since = "0.3" },
 	{ "enable_original_recipient", SETTING_BOOL, AT(original), "yes", "Whether a delivered letter says in X-Original-To for which address it was accepted.", .since = "0.2" },
 	{ "default_process_limit", SETTING_NUMBER, AT(processes), "100", "How many deliveries to other hosts are under way at once for each sender.", NULL, 1, 10000, "0.2" },
-	{ "initial_destination_concurrency", SETTING_NUMBER, AT(first_concurrency), "5", "How many deliveries to a destination begin at once when nothing is known of it; more when they succeed, fewer when they fail.", NULL, 1, 10000, "0.2" },
-	{ "default_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency), "20", "How many deliveries to one destination may be under way at once.", NULL, 1, 10000, "0.2" },
-	{ "smtp_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency_of[TRANSPORT_SMTP]), "$default_destination_concurrency_limit", "The same for the transport smtp.", NULL, 1, 10000, "0.2" },
-	{ "relay_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency_of[TRANSPORT_RELAY]), "$default_destination_concurrency_limit", "The same for the transport relay.", NULL, 1, 10000, "0.2" },
-	{ "lmtp_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency_of[TRANSPORT_LMTP]), "$default_destination_concurrency_limit", "The same for the transport lmtp.", NULL, 1, 10000, "0.2" },
-	{ "default_destination_recipient_limit", SETTING_NUMBER, AT(recipients), "50", "How many recipients of a letter go to a destination in one transaction.", NULL, 1, 10000, "0.2" },
-	{ "smtp_destination_recipient_limit", SETTING_NUMBER, AT(recipients_of[TRANSPORT_SMTP]), "$default_destination_recipient_limit", "The same for the transport smtp.", NULL, 1, 10000, "0.2" },
-	{ "relay_destination_recipient_limit", SETTING_NUMBER, AT(recipients_of[TRANSPORT_RELAY]), "$default_destination_recipient_limit", "The same for the transport relay.", NULL, 1, 10000, "0.2" },
-	{ "lmtp_destination_recipient_limit", SETTING_NUMBER, AT(recipients_of[TRANSPORT_LMTP]), "$default_destination_recipient_limit", "The same for the transport lmtp.", NULL, 1, 10000, "0.2" },
+	{ "initial_destination_concurrency", SETTING_NUMBER, AT(first_concurrency), "5", "How many deliveries to a destination begin at once when nothing is known of it; more when they succeed, fewer when they fail; smtp_initial_destination_concurrency says it for the transport smtp, and so for any name of one.", NULL, 1, 10000, "0.2" },
+	{ "default_destination_concurrency_limit", SETTING_NUMBER, AT(concurrency), "20", "How many deliveries to one destination may be under way at once; smtp_destination_concurrency_limit says it for the transport smtp, and so for any name of one.", NULL, 1, 10000, "0.2" },
+	{ "default_destination_recipient_limit", SETTING_NUMBER, AT(recipients), "50", "How many recipients of a letter go to a destination in one transaction, or to a command at once; smtp_destination_recipient_limit says it for the transport smtp, and so for any name of one.", NULL, 1, 10000, "0.2" },
+	{ "default_destination_rate_delay", SETTING_TIME, AT(rate_ms), "0s", "How long is waited between two deliveries to one destination, which then is one at a time; maildrop_destination_rate_delay says it for the transport maildrop.", NULL, 0, 86400000, "0.3" },
 	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
 };
 /* clang-format on */
@@ -676,6 +671,7 @@ queue_reload(struct house *h)
 
 	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
+	queue_transports_read(h);
 	services_name(k->common.syslog_name);
 	k->srs = house_settings(h, &srs_setting_table, NULL, &srs) && *srs.domain != '\0';
 	queue_routes_forget(h);
@@ -718,6 +714,8 @@ queue_start(struct house *h)
 
 	h->mine = k;
 	k->scratch = arena_open(NULL);
+	k->life = arena_open(NULL);
+	queue_pipe_open(h);
 	k->resolving = map_open();
 	k->delivering = map_open();
 	k->for_users = map_open();
@@ -781,6 +779,7 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		return true;
 	case WORD_ROUTED: return hear_routed(h, ticket, body);
 	case WORD_SENT: return hear_sent(h, index, ticket, body);
+	case WORD_PIPED: return hear_piped(h, index, ticket, body);
 	case WORD_SEGMENT_WANT: return hear_segment_want(h, from, index, body);
 	case WORD_SEGMENT_DONE: return hear_segment_done(h, from, index, body);
 	case WORD_JUDGED: return question_heard(&queue_of(h)->questions, ticket, body);
@@ -803,6 +802,8 @@ queue_peer(struct house *h, enum role role, uint32_t index)
 		questions_wait_over(&k->questions);
 	if (role == KEEPER)
 		queue_user_keeper_came(h, index);
+	if (role == KEEPER)
+		queue_pipes_keeper(h, index);
 	if (role == SENDER)
 		errand_set(h->loop, &k->send);
 	if (role != CLERK)
@@ -822,8 +823,10 @@ keeper_lost(struct house *h, uint32_t index)
 
 	struct map *at = (index & KEEPER_OF_USER) != 0 ? k->for_users : k->delivering;
 
-	if (at == k->for_users)
+	if (at == k->for_users) {
 		queue_user_line_end(h, index);
+		queue_pipes_lost(h, index);
+	}
 	for (struct map_place p = { 0 }; map_next(at, &p);) {
 		struct recipient *r = p.value;
 

@@ -6,6 +6,7 @@
  *     queue-notice.c     what cannot be delivered goes back to its sender
  *     queue-compact.c    space comes back
  *     queue-user.c       deliveries to operating-system users, whose keepers see nothing of the log
+ *     queue-pipe.c       what goes to commands of operating-system users
  *     queue-send.c       what goes elsewhere: destinations and their lines, senders and what they are at
  *     queue-choice.c     which letters a command means: ids and filters
  *     queue-command.c    the command line: queue list|hold|..., store compact
@@ -22,18 +23,17 @@
 #include "role/house.h"
 #include "role/question.h"
 #include "role/settings.h"
+#include "role/transports.h"
 #include "spool/spool.h"
 #include "spool/writer.h"
 
-/* How a transport sends. */
-enum queue_transport { TRANSPORT_SMTP, TRANSPORT_RELAY, TRANSPORT_LMTP, TRANSPORT_SENDERS };
 struct queue_settings {
 	int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms, warning_ms, compaction_ms, bounce_size;
 	struct setting_list classes;          /* notify_classes */
 	const char *bounce_to, *second_bounce_to, *delay_to;
 	bool    original;
 	int64_t processes, first_concurrency, concurrency, recipients;
-	int64_t concurrency_of[TRANSPORT_SENDERS], recipients_of[TRANSPORT_SENDERS];
+	int64_t rate_ms;
 };
 enum { SENDERS_MOST = 64 };
 extern const struct setting_table queue_setting_table;
@@ -73,7 +73,11 @@ struct queue_role {
 	struct map      *sending;          /* ticket -> struct sending: at a sender                  */
 	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */
 	uint32_t         at_sender[SENDERS_MOST];
-	struct errand    send, settle;
+	struct errand    send, settle, pipe;
+	struct transports *transports;     /* as the settings have them                              */
+	struct map      *piping;           /* ticket -> struct piping: for commands                  */
+	uint64_t         piping_bytes;     /* of their letters, in files of memory                   */
+	struct arena    *life;             /* of names of settings                                   */
 	struct sent     *sent;             /* who got a letter elsewhere since the last checkpoint   */
 	int              settle_why;       /* errno of that                                          */
 	struct sending  *unsettled, *settling;     /* heard of; being made durable               */
@@ -146,6 +150,7 @@ bool hear_keeper_rest(struct house *, uint32_t index);
 
 /* queue-send.c */
 void queue_send_open(struct house *);
+void queue_transports_read(struct house *);
 void queue_send(struct house *, struct recipient *);             /* it is not ours: by which transport, to where? */
 bool queue_is_filtered(const struct recipient *);                /* a content filter gets it before anybody */
 bool hear_routed(struct house *, uint32_t ticket, struct bytes body);
@@ -156,6 +161,30 @@ void queue_routes_ask(struct house *);                           /* another cler
 void queue_sender_lost(struct house *, uint32_t index);
 void queue_send_status(struct house *, struct buffer *);
 void queue_destinations_free(struct house *);                    /* a flush: none waits for its time */
+
+/* What a pipe's command did with the letter of this sending; or its keeper was lost. */
+void queue_piped(struct house *, uint32_t ticket, const struct word_delivered *, int64_t transfer_us);
+void queue_pipe_lost(struct house *, uint32_t ticket);
+
+/* queue-pipe.c: for a command of an operating-system user, by that user's keeper */
+struct queue_piping {
+	uint32_t ticket;               /* of the sending                       */
+	const char *transport, *nexthop, *sender;
+	const struct letter *letter;
+	struct recipient *const *rcpt; uint32_t rcpts;
+};
+void queue_pipe_open(struct house *);
+void queue_pipe(struct house *, const struct queue_piping *);
+bool hear_piped(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
+void queue_pipes_keeper(struct house *, uint32_t index);             /* it came               */
+void queue_pipes_lost(struct house *, uint32_t index);
+void queue_pipes_not(struct house *, uint32_t index, const char *why);      /* it will not come      */
+bool queue_pipes_wait(const struct house *, uint32_t index);
+
+/* The number of the segment such a file stands for; no segment of the log ever has it. */
+#define SEGMENT_ALONE UINT32_MAX
+/* A letter of the log in a file of its own, for who sees nothing of the log: copied in the thread pool.  fd -1: why. */
+void queue_copy_alone(struct house *, const struct letter *, void (*done)(void *ctx, int fd, uint64_t envelope_at, int why), void *ctx);
 
 /* A letter is held for a reason the postmaster should know. */
 void queue_alarm(struct house *, const struct letter *);
@@ -197,7 +226,7 @@ void queue_command_rows(struct house *, struct caller *, const struct word_ask *
 void queue_command_summary(struct house *, struct caller *, const struct word_ask *);
 void queue_command_show(struct house *, struct caller *, const struct word_ask *);
 void queue_command_content(struct house *, struct caller *, const struct word_ask *);
-bool queue_is_transport(struct bytes name);
+bool queue_is_transport(const struct queue_role *, struct bytes name);
 
 bool hear_flush(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
 void queue_command(struct house *, struct caller *, const struct word_ask *);

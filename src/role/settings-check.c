@@ -16,6 +16,7 @@
 #include "role/keeper.h"
 #include "role/policy.h"
 #include "role/tls-settings.h"
+#include "role/transports.h"
 #include "smtp/receiver/settings.h"
 #include "store/location.h"
 #include "store/mbox-lock.h"
@@ -166,7 +167,19 @@ complain_of_listener(void *ctx, const char *setting, const char *why)
 	complain(c, line_of(c->settings, setting), "%s: %s", setting, why);
 }
 
-/* submission/NAME is for a listener we have. */
+static bool
+is_transport(const struct settings *s, struct bytes name)
+{
+	size_t      place = 0;
+	const char *one;
+
+	while ((one = transports_name(s, false, &place)) != NULL)
+		if (bytes_equal(name, bytes_of(one)))
+			return true;
+	return false;
+}
+
+/* submission/NAME is for a listener or a transport we have. */
 static void
 check_listeners(struct check *c)
 {
@@ -178,12 +191,15 @@ check_listeners(struct check *c)
 		known = known ||
 		        listener_place(&c->listeners,
 		                       (struct bytes){ e.name, (size_t)(slash - e.name) }) <
-		                c->listeners.count;
+		                c->listeners.count ||
+		        is_transport(c->settings,
+		                     (struct bytes){ e.name, (size_t)(slash - e.name) });
 		if (!known)
 			complain(c, e.line,
 			         "%s: there is no such listener; there are smtp, submission, "
 			         "submissions, lmtp, imap, imaps, pop3, pop3s and those that "
-			         "listeners names",
+			         "listeners names; nor is there such a transport: NAME/transport "
+			         "makes one",
 			         e.name);
 	}
 }
@@ -747,13 +763,22 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 
 	listeners_read(s, &c.listeners);
 	for (size_t i = 0; (t = house_setting_table(i)) != NULL; i++) {
+		const char *name;
+		size_t      place = 0;
+
 		if (!check_table(s, t, NULL, errors))
 			c.good = false;
+		while ((name = transports_name(s, false, &place)) != NULL)
+			if (t != &transport_setting_table && has_own(s, name) &&
+			    listener_place(&c.listeners, bytes_of(name)) == c.listeners.count &&
+			    !check_table(s, t, name, errors))
+				c.good = false;
 		for (size_t l = 0; l < c.listeners.count; l++)
 			if (has_own(s, c.listeners.one[l].name) &&
 			    !check_table(s, t, c.listeners.one[l].name, errors))
 				c.good = false;
 	}
+	c.good = transports_check(s, complain_of_listener, &c) && c.good;
 	if (c.good && listeners_check(s, complain_of_listener, &c, errors))
 		check_listeners(&c);
 	c.good = tls_settings_check(s, errors, warnings) && c.good;

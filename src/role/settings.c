@@ -20,6 +20,7 @@
 #include "role/policy.h"
 #include "role/queue.h"
 #include "role/tls-settings.h"
+#include "role/transports.h"
 #include "smtp/receiver/settings.h"
 #include "smtp/sender/settings.h"
 
@@ -176,7 +177,7 @@ static const struct setting_table *const tables[] = {
 	&checks_setting_table,   &policy_setting_table,   &chronicle_setting_table,
 	&tls_setting_table,      &sender_setting_table,   &witness_setting_table,
 	&scan_setting_table,     &milter_setting_table,   &debug_setting_table,
-	&listener_setting_table, &srs_setting_table,
+	&listener_setting_table, &srs_setting_table,      &transport_setting_table,
 };
 
 const struct setting_table *
@@ -225,6 +226,7 @@ know_tables(struct settings *s)
 	for (size_t i = 0; i < COUNT(tables); i++)
 		settings_tables(s, tables[i], 1);
 	know_classes(s);
+	transports_know(s);
 	settings_elsewhere(s, elsewhere_names, elsewhere_count);
 }
 

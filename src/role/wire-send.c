@@ -1,7 +1,7 @@
 /* wire-send.c -- the bodies of words about letters that go elsewhere */
 #include "role/wire_inner.h"
 
-enum { EACH_SEND = 4 + 4 + 1, EACH_SENT = 1 + 4 + 4 + 4 };
+enum { EACH_SEND = 4 + 4 + 1, EACH_SENT = 1 + 4 + 4 + 4, EACH_PIPE = 4 + 4 };
 
 void
 word_pack_url(struct buffer *b, const struct word_url *w)
@@ -179,6 +179,44 @@ word_unpack_sent(struct bytes body, struct arena *life, struct word_sent *w)
 		to[i].text = read_string(&r);
 		to[i].relay = read_string(&r);
 		to[i].dsn = unpack_bool(&r.fields);
+	}
+	w->recipient = to;
+	return reader_done(&r);
+}
+
+void
+word_pack_pipe(struct buffer *b, const struct word_pipe *w)
+{
+	pack_u64(b, w->letter);
+	pack_u32(b, w->envelope_segment);
+	pack_u64(b, w->envelope_at);
+	pack_string(b, w->transport);
+	pack_string(b, w->nexthop);
+	pack_bytes(b, w->sender);
+	pack_u32(b, w->recipients);
+	for (uint32_t i = 0; i < w->recipients; i++) {
+		pack_bytes(b, w->recipient[i].address);
+		pack_bytes(b, w->recipient[i].original);
+	}
+}
+
+bool
+word_unpack_pipe(struct bytes body, struct arena *life, struct word_pipe *w)
+{
+	struct reader   r = reader_of(body, life);
+	struct pipe_to *to;
+
+	w->letter = unpack_u64(&r.fields);
+	w->envelope_segment = unpack_u32(&r.fields);
+	w->envelope_at = unpack_u64(&r.fields);
+	w->transport = read_string(&r);
+	w->nexthop = read_string(&r);
+	w->sender = unpack_bytes(&r.fields);
+	w->recipients = read_count(&r, EACH_PIPE, ENVELOPE_RECIPIENTS_MOST);
+	to = arena_take_array(life, w->recipients, sizeof *to);
+	for (uint32_t i = 0; i < w->recipients; i++) {
+		to[i].address = unpack_bytes(&r.fields);
+		to[i].original = unpack_bytes(&r.fields);
 	}
 	w->recipient = to;
 	return reader_done(&r);

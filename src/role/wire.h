@@ -94,6 +94,8 @@ extern const char *const role_names[ROLES];
 	/* a letter finds its mailbox */ \
 	X(DELIVER,        FROM(QUEUE), FROM(KEEPER))           /* struct word_deliver                         */ \
 	X(DELIVERED,      FROM(KEEPER), FROM(QUEUE))           /* struct word_delivered                       */ \
+	X(PIPE,           FROM(QUEUE), FROM(KEEPER))           /* struct word_pipe, fd of the letter: for a command of this user */ \
+	X(PIPED,          FROM(KEEPER), FROM(QUEUE))           /* struct word_delivered, for all its recipients */ \
 	X(MAILBOX_ASK,    FROM(KEEPER), FROM(CLERK))           /* a user's name: does the mailbox get their mail? */ \
 	X(MAILBOX_IS,     FROM(CLERK), FROM(KEEPER))           /* u8 enum mailbox_way, text                   */ \
 	/* a letter goes elsewhere */ \
@@ -322,6 +324,16 @@ BODY(deliver)
 enum deliver_result { DELIVER_DONE, DELIVER_LATER, DELIVER_REFUSED, DELIVER_FORWARDED };   /* FORWARDED: the targets get it instead */
 struct word_delivered { uint8_t result; const char *status; const char *text; bool again; const struct resolve_target *target; uint32_t targets; };  /* status "2.0.0"; again: had come before */
 BODY(delivered)
+
+/* A letter for a pipe transport. */
+struct pipe_to { struct bytes address, original; };
+struct word_pipe {
+	uint64_t letter; uint32_t envelope_segment; uint64_t envelope_at;
+	const char *transport, *nexthop;
+	struct bytes sender;
+	const struct pipe_to *recipient; uint32_t recipients;
+};
+BODY(pipe)
 
 /* Whether this keeper may say that: only a user's forwards, and to nobody but that user and addresses. */
 bool word_delivered_fits(const struct word_delivered *, uint32_t keeper);
