@@ -269,7 +269,7 @@ say_unverified(struct rule_work *w, const struct verifying *v, bool bad, struct 
 	return RULE_DUNNO;
 }
 
-/* What the directory knows nobody else need be asked.  RULE_OK: it is not of ours. */
+/* What the directory knows nobody else need be asked.  RULE_OK: another server has it. */
 static enum rule_result
 verify_own(struct rule_work *w, const struct verifying *v)
 {
@@ -277,7 +277,7 @@ verify_own(struct rule_work *w, const struct verifying *v)
 	uint8_t      is;
 
 	enum rule_result r = rule_resolve(w, v->address, &is, &why);
-	if (r != RULE_OK || is == RECIPIENT_FOREIGN)
+	if (r != RULE_OK || is == RECIPIENT_FOREIGN || is == RECIPIENT_ELSEWHERE)
 		return r;
 	switch ((enum rule_recipient)is) {
 	case RECIPIENT_LOCAL:
@@ -344,6 +344,60 @@ reject_unverified_recipient(struct rule_work *w, const struct rule_step *s)
  * Backup
  */
 
+/* A name of a list of domains, those below it, or a table that has it or one above it; ! before it: not that. */
+static enum rule_answer
+in_domains(struct rule_work *w, const struct setting_list *domains, struct bytes domain)
+{
+	struct bytes value;
+
+	for (size_t i = 0; i < domains->count; i++) {
+		const char      *word = domains->item[i];
+		bool             no = *word == '!', table = strchr(word, ':') != NULL;
+		struct bytes     name = bytes_of(word + no), key = domain;
+		enum rule_answer a = RULE_ANSWER_NONE;
+
+		name = bytes_cut(name, bytes_starts(name, BYTES(".")), SIZE_MAX);
+		while (a == RULE_ANSWER_NONE && key.len > 0) {
+			ptrdiff_t dot = bytes_find(key, '.');
+
+			if (table)
+				a = rule_ask(w, ASK_TABLE, word + no, key, &value);
+			else if (bytes_equal_nocase(key, name))
+				a = RULE_ANSWER_FOUND;
+			key = dot < 0 ? BYTES("") : bytes_cut(key, (size_t)dot + 1, SIZE_MAX);
+		}
+		if (a != RULE_ANSWER_NONE)
+			return a == RULE_ANSWER_FOUND && no ? RULE_ANSWER_NONE : a;
+	}
+	return RULE_ANSWER_NONE;
+}
+
+enum rule_result
+rule_recipient_verified(struct rule_work *w)
+{
+	const struct rule_facts       *f = w->facts;
+	const struct witness_settings *set = &w->set->witness;
+	ptrdiff_t                      at = bytes_find_last(f->recipient_whole, '@');
+	const char                    *wrong;
+
+	if (set->verify_domains.count == 0 || !f->has_recipient || at < 0 ||
+	    f->recipient_is == RECIPIENT_FOREIGN ||
+	    (receive_overrides(&w->set->overrides, &wrong) & OVERRIDE_UNKNOWN) != 0)
+		return RULE_DUNNO;
+	switch (in_domains(w, &set->verify_domains,
+	                   arena_lower(w->life,
+	                               bytes_cut(f->recipient_whole, (size_t)at + 1, SIZE_MAX)))) {
+	case RULE_ANSWER_WAIT: return RULE_WAITS;
+	case RULE_ANSWER_LATER: return rule_unsure(w, f->recipient);
+	case RULE_ANSWER_NONE: return RULE_DUNNO;
+	default: break;
+	}
+	return verify(w, &(struct verifying){
+				 f->recipient_whole, f->recipient, rule_class_recipient, "4.1.1",
+				 "recipient", set->recipient_reason, 550,
+				 set->verify_away == AWAY_ACCEPT ? 250 : 450, TEMPFAIL_DEFER });
+}
+
 enum { EXCHANGERS_MOST = 20 };
 
 static bool
@@ -376,25 +430,33 @@ addresses_of(struct rule_work *w, struct bytes host, struct bytes value[2])
 	                                                          : RULE_ANSWER_NONE;
 }
 
-static bool
-in_networks(const struct setting_list *networks, struct bytes address)
+/* A list of networks and tables: the first that has the address decides.  NONE: nothing has. */
+static enum rule_answer
+in_networks(struct rule_work *w, const struct setting_list *networks, struct bytes address)
 {
-	struct peer peer = { .family = AF_UNSPEC };
-	char        text[64];
+	struct peer  peer = { .family = AF_UNSPEC };
+	struct bytes value;
+	char         text[64];
 
 	if (!bytes_string(address, text, sizeof text))
-		return false;
+		return RULE_ANSWER_NONE;
 	peer.family = inet_pton(AF_INET, text, peer.raw) == 1    ? AF_INET
 	              : inet_pton(AF_INET6, text, peer.raw) == 1 ? AF_INET6
 	                                                         : AF_UNSPEC;
 	for (size_t i = 0; i < networks->count; i++) {
-		const char    *word = networks->item[i], *wrong;
-		bool           no = *word == '!';
-		struct network n;
-		if (network_parse(bytes_of(word + no), &n, &wrong) && network_holds(&n, &peer))
-			return !no;
+		const char      *word = networks->item[i], *wrong;
+		bool             no = *word == '!';
+		struct network   n;
+		enum rule_answer a = RULE_ANSWER_NONE;
+
+		if (network_parse(bytes_of(word + no), &n, &wrong))
+			a = network_holds(&n, &peer) ? RULE_ANSWER_FOUND : RULE_ANSWER_NONE;
+		else if (strchr(word, ':') != NULL)
+			a = rule_ask(w, ASK_TABLE, word + no, address, &value);
+		if (a != RULE_ANSWER_NONE)
+			return a == RULE_ANSWER_FOUND && no ? RULE_ANSWER_NONE : a;
 	}
-	return false;
+	return RULE_ANSWER_NONE;
 }
 
 static enum rule_result
@@ -424,7 +486,14 @@ look_at_exchanger(struct rule_work *w, const struct witnessed *mx, bool best, bo
 	for (int i = 0; i < 2; i++)
 		while (witness_next(&value[i], &one)) {
 			*me = *me || is_own(w, one.text);
-			*good = *good || (best && in_networks(&set->backup_networks, one.text));
+			if (*good || !best)
+				continue;
+			switch (in_networks(w, &set->backup_networks, one.text)) {
+			case RULE_ANSWER_WAIT: return RULE_WAITS;
+			case RULE_ANSWER_LATER: return rule_unsure(w, w->facts->recipient);
+			case RULE_ANSWER_FOUND: *good = true; break;
+			default: break;
+			}
 		}
 	return RULE_DUNNO;
 }

@@ -132,6 +132,8 @@ bool rule_host_address(struct bytes);
 bool rule_literal(struct bytes);
 /* Whether mail for the recipient is ours or a relay's. */
 enum rule_result rule_recipient_refused(struct rule_work *);
+/* Whether the server that has the recipient knows them, where recipient_verify_domains has it asked. */
+enum rule_result rule_recipient_verified(struct rule_work *);
 /* What settings demand of the sender without a rule. */
 enum rule_result rule_sender_checked(struct rule_work *);
 enum rule_result rule_sender_unlisted(struct rule_work *);

@@ -316,7 +316,7 @@ keep_witness(struct arena *a, struct witness_settings *w)
 	};
 	struct setting_list *const lists[] = {
 		&w->rbl_reply_maps, &w->backup_networks, &w->proxy_interfaces,
-		&w->grey_clients,   &w->grey_recipients,
+		&w->verify_domains, &w->grey_clients,    &w->grey_recipients,
 	};
 
 	for (size_t i = 0; i < COUNT(texts); i++)

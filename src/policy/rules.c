@@ -518,7 +518,10 @@ ask_recipient(struct rule_work *w)
 		return r;
 	w->warn = 0;
 	w->rule = "smtpd_reject_unlisted_recipient";
-	return w->discard || w->unlisted_asked ? RULE_DUNNO : rule_recipient_refused(w);
+	if (w->discard || (!w->unlisted_asked && is_over(r = rule_recipient_refused(w))))
+		return w->discard ? RULE_DUNNO : r;
+	w->rule = "recipient_verify_domains";
+	return rule_recipient_verified(w);
 }
 
 static enum rule_result

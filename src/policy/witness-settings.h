@@ -12,6 +12,7 @@
 /* What becomes of a client where a rule that refuses cannot be told now. */
 enum tempfail { TEMPFAIL_IF_PERMIT, TEMPFAIL_DEFER };
 
+enum verify_away { AWAY_DEFER, AWAY_ACCEPT };
 struct witness_settings {
 	int64_t unknown_client, unknown_helo, unknown_address, rbl;   /* codes         */
 	int64_t unverified_sender, unverified_recipient, unverified_sender_defer, unverified_recipient_defer;
@@ -19,6 +20,8 @@ struct witness_settings {
 	const char *sender_reason, *recipient_reason;
 	const char *rbl_reply;
 	struct setting_list rbl_reply_maps, backup_networks, proxy_interfaces;
+	struct setting_list verify_domains;
+	int     verify_away;           /* enum verify_away                         */
 	struct service_settings service;
 	struct greylist_settings grey;
 	struct setting_list grey_clients, grey_recipients;

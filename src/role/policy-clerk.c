@@ -76,6 +76,14 @@ ask_owner(struct policy_question *q)
 }
 const struct policy_asker policy_asks_owner = { ask_owner, drop_ticket, PATIENCE_MS };
 
+/* Ours to take, and to be passed on as it is: only the server that has it knows whether it is there. */
+static bool
+is_elsewhere(const struct policy_question *q, const struct word_resolved *said)
+{
+	return said->class == RESOLVE_LOCAL && said->targets == 1 && said->target[0].account == 0 &&
+	       bytes_equal_nocase(said->target[0].address, q->key);
+}
+
 static bool
 answer_resolved(struct policy_question *q, struct arena *life, struct bytes body)
 {
@@ -86,7 +94,8 @@ answer_resolved(struct policy_question *q, struct arena *life, struct bytes body
 		return false;
 	if (q == NULL)
 		return true;
-	pack_u8(&value, (uint8_t)policy_recipient(said.class));
+	pack_u8(&value, (uint8_t)(is_elsewhere(q, &said) ? RECIPIENT_ELSEWHERE
+	                                                 : policy_recipient(said.class)));
 	pack_string(&value, said.table[0] != '\0' ? said.table : "virtual mailbox table");
 	policy_answered(q, RULE_ANSWER_FOUND, buffer_bytes(&value));
 	buffer_free(&value);

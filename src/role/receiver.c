@@ -6,6 +6,7 @@
  * Touches:  the sockets it accepts, the segments lent to it
  */
 #include "role/receiver.h"
+#include "role/tables.h"
 #include "role/tls.h"
 
 #include <errno.h>
@@ -263,6 +264,7 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		client_patterns(h, life, &set.screen_allow);
 		client_patterns(h, life, &set.xclient_hosts);
 		client_patterns(h, life, &set.xforward_hosts);
+		tables_patterns(h, life, &set.flush_domains);
 		scan_hides(h, listener, life, &set.drop_fields);
 		c = receiver_config_open(&set, kind, listener, service, common.myhostname,
 		                         common.myorigin, common.mail_name, &mynetworks, tables,

@@ -51,7 +51,8 @@ is_of_clients(const char *setting)
 		                             "smtpd_authorized_xclient_hosts",
 		                             "smtpd_authorized_xforward_hosts",
 		                             "smtpd_authorized_expn_hosts",
-		                             "postscreen_allow_list" };
+		                             "postscreen_allow_list",
+		                             "fast_flush_domains" };
 
 	for (size_t i = 0; i < COUNT(lists); i++)
 		if (strcmp(setting, lists[i]) == 0)

@@ -384,6 +384,9 @@ null.example. A 127.0.0.5
 lost.example. MX 10 nowhere.example.
 loop.example. MX 10 mail.example.com.
 loop.example. MX 20 d.four.example.
+backed.example. MX 10 a.four.example.
+backed.example. MX 20 mail.example.com.
+backed.example. MX 30 d.four.example.
 mail.example.com. A 127.0.0.1
 """
 

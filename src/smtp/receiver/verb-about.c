@@ -138,19 +138,43 @@ session_expanded(struct session *s, enum resolved r, const char *table, const st
  * ETRN
  */
 
-/* A name in the list means those below it, too. */
+/* "example.com" and what is below it, or a table that has it or a domain above it. */
 static bool
-is_flushed(const struct setting_list *list, struct bytes domain)
+fits(struct network_tables *tables, const char *item, struct bytes domain)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		struct bytes name = bytes_of(list->item[i]);
+	struct bytes name = bytes_of(item);
+	char         key[256];
 
+	if (bytes_find(name, ':') < 0) {
 		if (name.len > 0 && name.at[0] == '.')
 			name = bytes_cut(name, 1, name.len);
-		if (bytes_equal_nocase(domain, name) ||
-		    (domain.len > name.len && bytes_ends_nocase(domain, name) &&
-		     domain.at[domain.len - name.len - 1] == '.'))
-			return name.len > 0;
+		return name.len > 0 && (bytes_equal_nocase(domain, name) ||
+		                        (domain.len > name.len && bytes_ends_nocase(domain, name) &&
+		                         domain.at[domain.len - name.len - 1] == '.'));
+	}
+	while (tables != NULL && domain.len > 0) {
+		ptrdiff_t dot = bytes_find(domain, '.');
+
+		if (bytes_string(domain, key, sizeof key) &&
+		    tables->find(tables, item, key) == NETWORK_HAS)
+			return true;
+		domain = dot < 0 ? BYTES("") : bytes_cut(domain, (size_t)dot + 1, SIZE_MAX);
+	}
+	return false;
+}
+
+/* The first in the list that fits decides. */
+static bool
+is_flushed(struct session *s, struct bytes domain)
+{
+	const struct setting_list *list = &s->config->set.flush_domains;
+	struct bytes               lower = arena_lower(s->life, domain);
+
+	for (size_t i = 0; i < list->count; i++) {
+		bool no = list->item[i][0] == '!';
+
+		if (fits(s->config->tables, list->item[i] + no, lower))
+			return !no;
 	}
 	return false;
 }
@@ -176,16 +200,16 @@ verb_etrn(struct session *s, struct bytes argument)
 	bool         below = argument.len > 0 && argument.at[0] == '@';
 	struct bytes node = bytes_cut(argument, below ? 1 : 0, argument.len);
 
+	if (s->life == NULL)
+		s->life = arena_open(NULL);
 	if (node.len == 0)
 		say(s, "500 5.5.4 Syntax: ETRN domain");
 	else if (!hostname_valid(node))
 		say(s, "501 5.5.4 Error: invalid parameter syntax");
-	else if (!is_flushed(&s->config->set.flush_domains, node)) {
+	else if (!is_flushed(s, node)) {
 		say(s, "459 4.7.1 Node %.*s not allowed: not in fast_flush_domains", (int)node.len,
 		    node.at);
 	} else {
-		if (s->life == NULL)
-			s->life = arena_open(NULL);
 		s->etrn = arena_keep(s->life, node);
 		s->flush_below = below;
 		judge(s, MOMENT_ETRN, etrn_judged);
