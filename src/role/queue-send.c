@@ -25,6 +25,7 @@ struct destination {
 	uint32_t            waiting, busy, window, failures;
 	int64_t             away_until_ms; /* nobody answers there        */
 	char                why[400], status[12];
+	struct away        *away; /* who is put off, until it returns */
 	bool                in_turn;
 	struct destination *next;
 };
@@ -87,6 +88,7 @@ destination_drop(struct queue_role *k, struct destination *d)
 	(void)map_drop(k->destinations, bytes_of(d->key));
 	memory_free(d->key);
 	memory_free(d->nexthop);
+	queue_away_free(&d->away);
 	memory_free(d);
 }
 
@@ -688,6 +690,7 @@ destination_away(struct house *h, struct destination *d, const char *status, con
 	d->away_until_ms = queue_now_ms() + k->rows.least_ms;
 	(void)snprintf(d->why, sizeof d->why, "%s", why);
 	(void)snprintf(d->status, sizeof d->status, "%s", status);
+	queue_away(&d->away, d->why);
 	d->window = 1; /* then by one, to see */
 	d->failures = 0;
 	buffer_printf(&text, "delivery temporarily suspended: %s", d->why);
@@ -709,6 +712,7 @@ destination_learns(struct house *h, struct destination *d, const struct word_sen
 	if (!w->unreachable) {
 		d->failures = 0;
 		d->away_until_ms = 0;
+		queue_returned(h, &d->away);
 		if (d->window < most)
 			d->window++;
 		if (d->window > most)

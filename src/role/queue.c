@@ -132,6 +132,7 @@ letter_finished(void *house, struct letter *l)
 	letter_id_text(l->id, id);
 	note_as(queue_services[SERVICE_QMGR], "%s: removed", id);
 	queue_tell_removed(house, l);
+	queue_returned_letter_ends(queue_of(house), l);
 	ledger_finished(queue_of(house)->ledger, l);
 	sent_finished(queue_of(house)->sent, l->id);
 }

@@ -8,6 +8,7 @@
  *     queue-user.c       deliveries to operating-system users, whose keepers see nothing of the log
  *     queue-pipe.c       what goes to commands of operating-system users
  *     queue-send.c       what goes elsewhere: destinations and their lines, senders and what they are at
+ *     queue-return.c     who was put off because of a destination that has returned
  *     queue-choice.c     which letters a command means: ids and filters
  *     queue-command.c    the command line: queue list|hold|..., store compact
  *     queue-show.c       the command line: what is told of letters
@@ -39,6 +40,7 @@ enum { SENDERS_MOST = 64 };
 extern const struct setting_table queue_setting_table;
 
 struct compaction;
+struct away;
 struct queue_role {
 	struct queue_settings  rows;
 	struct common_settings common;
@@ -73,11 +75,12 @@ struct queue_role {
 	struct map      *sending;          /* ticket -> struct sending: at a sender                  */
 	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */
 	uint32_t         at_sender[SENDERS_MOST];
-	struct errand    send, settle, pipe;
+	struct errand    send, settle, pipe, look;
 	struct transports *transports;     /* as the settings have them                              */
 	struct map      *piping;           /* ticket -> struct piping: for commands                  */
 	uint64_t         piping_bytes;     /* of their letters, in files of memory                   */
 	struct arena    *life;             /* of names of settings                                   */
+	struct away     *returned;         /* destinations that have returned, and what waits for them is looked for */
 	struct sent     *sent;             /* who got a letter elsewhere since the last checkpoint   */
 	int              settle_why;       /* errno of that                                          */
 	struct sending  *unsettled, *settling;     /* heard of; being made durable               */
@@ -147,6 +150,13 @@ void queue_user_line_end(struct house *, uint32_t keeper);
 void queue_user_keeper_came(struct house *, uint32_t index);
 bool hear_keeper_not(struct house *, struct bytes body);
 bool hear_keeper_rest(struct house *, uint32_t index);
+
+/* queue-return.c */
+/* A destination is away, for this reason; it answers again; it is not cared for any more. */
+void queue_away(struct away **, const char *why);
+void queue_returned(struct house *, struct away **);
+void queue_away_free(struct away **);
+void queue_returned_letter_ends(struct queue_role *, const struct letter *);
 
 /* queue-send.c */
 void queue_send_open(struct house *);
