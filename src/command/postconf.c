@@ -6,6 +6,7 @@
 
 #include "base/cf.h"
 #include "command/lookup.h"
+#include "command/postconf-templates.h"
 #include "role/listeners.h"
 #include "role/tables.h"
 
@@ -21,6 +22,7 @@ const struct command command_postconf = {
 		 "postconf -M [-e | -X | -#] [-c CONFIG_DIR] SERVICE/TYPE ...\n"
 		 "postconf -M | -P [-e] [-fhHx] [-c CONFIG_DIR] [SERVICE ...]\n"
 		 "postconf -F [-hH] [-c CONFIG_DIR] [SERVICE ...]\n"
+		 "postconf -b | -t [-c CONFIG_DIR] [TEMPLATE_FILE]\n"
 		 "postconf -a | -A | -l | -m",
 	.about = "Shows and edits the settings as Postfix's command of that name does.",
 	.more = "Without names all settings are shown, with -n those that stand in the file, with -d the standard "
@@ -33,6 +35,9 @@ const struct command command_postconf = {
 		"-M shows the listeners in the form of master.cf, -P the settings that hold for one of them; there is "
 		"no file master.cf. -F shows the fields of -M one by one. -M -e SERVICE/TYPE=ENTRY, with an entry of master.cf, sets "
 		"listen_SERVICE to its default and takes over its -o NAME=VALUE; -M -X and -M -# leave nothing to listen at. -P -e SERVICE/TYPE/NAME=VALUE sets SERVICE/NAME in main.cf.\n"
+		"\n"
+		"-t shows the texts of notices, -b with every $name put in: those of TEMPLATE_FILE, or of bounce_template_file, and our own "
+		"where it has none.\n"
 		"\n"
 		"-m shows the types of lookup tables, -l the locks of mailboxes, -a and -A who verifies logins.",
 	.run = run_postconf,
@@ -507,9 +512,7 @@ run_wish(struct wish *w, int argc, char **argv)
 	if (is(w, 'd') && is(w, 'n'))
 		return lookup_fatal(w->call, "specify one of -d -n");
 	if (is(w, 't') || is(w, 'b'))
-		return lookup_fatal(
-			w->call,
-			"there is no file of bounce templates; the words of notices are the server's own");
+		return templates_show(w->settings, argc > 0 ? argv[0] : NULL, is(w, 'b'));
 	if (edits && is(w, 'F'))
 		return lookup_fatal(
 			w->call,

@@ -2,30 +2,22 @@
 
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/checksum.h"
 #include "base/clock.h"
+#include "message/address.h"
 #include "message/charset.h"
 #include "message/encoding.h"
 #include "message/header.h"
+#include "message/notice-words.h"
 
 enum { LINE_WISH = 76, LINE_MOST = 990 };
 
-/* What differs with the kind of news.  action: rfc3464:2.3.3 */
-static const struct {
-	const char *action, *subject, *says;
-} kinds[] = {
-	[NOTICE_FAILED] = { "failed", "Undelivered Mail Returned to Sender",
-	                    "I'm sorry to have to inform you that your message could not\r\n"
-	                    "be delivered to one or more recipients. It's attached below.\r\n" },
-	[NOTICE_DELAYED] = { "delayed", "Delayed Mail (still being retried)",
-	                     "This is a warning only. You do not need to send your message again.\r\n"
-	                     "It could not be delivered yet. I will go on trying.\r\n" },
-	[NOTICE_DELIVERED] = { "delivered", "Successful Mail Delivery Report",
-	                       "Your message was successfully delivered to the destination(s)\r\n"
-	                       "listed below.\r\n" },
-	[NOTICE_RELAYED] = { "relayed", "Successful Mail Delivery Report",
-	                     "Your message was handed on to a host that does not tell about\r\n"
-	                     "deliveries. You will hear no more of it unless it fails there.\r\n" },
+/* rfc3464:2.3.3 */
+static const char *const actions[NOTICE_KINDS] = {
+	[NOTICE_FAILED] = "failed",       [NOTICE_DELAYED] = "delayed",
+	[NOTICE_DELIVERED] = "delivered", [NOTICE_RELAYED] = "relayed",
+	[NOTICE_EXPANDED] = "expanded",
 };
 
 struct writer {
@@ -180,15 +172,36 @@ header_only(struct bytes content)
 	return content.len == 0 ? content : bytes_cut(content, 0, (size_t)(h.at - content.at));
 }
 
+/* Whether the part about the delivery is: with addresses as they are, rfc6533:4 */
 static bool
-is_8bit(const struct notice *n)
+status_is_8bit(const struct notice *n)
 {
-	bool eight = !bytes_are_ascii(n->original);
+	bool eight = n->utf8 && !bytes_are_ascii(n->sender);
 
 	for (size_t i = 0; n->utf8 && i < n->recipients; i++)
 		eight = eight || !bytes_are_ascii(n->recipient[i].final) ||
+		        !bytes_are_ascii(n->recipient[i].said) ||
 		        !bytes_are_ascii(n->recipient[i].diagnostic);
-	return eight || (n->utf8 && !bytes_are_ascii(n->sender));
+	return eight;
+}
+
+bool
+notice_wants_utf8(const struct notice *n)
+{
+	bool wants = !bytes_are_ascii(n->sender) || !bytes_are_ascii(header_only(n->original));
+
+	for (size_t i = 0; i < n->recipients; i++)
+		wants = wants || !bytes_are_ascii(n->recipient[i].final) ||
+		        !bytes_are_ascii(n->recipient[i].original);
+	return wants;
+}
+
+enum template_kind
+notice_template_kind(enum notice_kind kind)
+{
+	return kind == NOTICE_FAILED    ? TEMPLATE_FAILURE
+	       : kind == NOTICE_DELAYED ? TEMPLATE_DELAY
+	                                : TEMPLATE_SUCCESS;
 }
 
 /* A boundary that stands nowhere in the letter. */
@@ -219,7 +232,7 @@ find_boundary(struct writer *w)
 }
 
 static void
-put_part(struct writer *w, const char *about, const char *type, bool eight)
+put_part(struct writer *w, const char *about, const char *type, const char *encoding)
 {
 	put(w, "\r\n--");
 	put(w, w->boundary);
@@ -227,7 +240,100 @@ put_part(struct writer *w, const char *about, const char *type, bool eight)
 	put(w, about);
 	put(w, "\r\nContent-Type: ");
 	put(w, type);
-	put(w, eight ? "\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" : "\r\n\r\n");
+	if (encoding != NULL) {
+		put(w, "\r\nContent-Transfer-Encoding: ");
+		put(w, encoding);
+	}
+	put(w, "\r\n\r\n");
+}
+
+/* ---- the header ----------------------------------------------------------------------- */
+
+/* rfc2047:5: text of ours in a field, as encoded words where it is not ASCII */
+static void
+put_words(struct writer *w, struct bytes text)
+{
+	if (bytes_are_ascii(text)) {
+		put_folded(w, text, 10, " ");
+		return;
+	}
+	for (struct bytes piece; text.len > 0; text = bytes_cut(text, piece.len, SIZE_MAX)) {
+		piece = utf8_cut(text, 42);
+		if (piece.len == 0)
+			piece = bytes_cut(text, 0, 1);
+		put(w, "=?utf-8?B?");
+		base64_encode(w->out, piece);
+		put(w, piece.len < text.len ? "?=\r\n " : "?=");
+	}
+}
+
+/* "MAILER-DAEMON (Mail Delivery System)" of a template, the address made whole */
+static bool
+put_from_template(struct writer *w, struct bytes from)
+{
+	struct arena  *a = arena_open(NULL);
+	struct mailbox m;
+	bool           found = mailboxes_parse(from, a, &m, 1) == 1 && m.local.len > 0;
+
+	if (found) {
+		struct address address = { m.local,
+			                   m.domain.len > 0 ? m.domain : bytes_of(w->n->host) };
+
+		put(w, "\"");
+		for (size_t i = 0; i < m.name.len; i++) {
+			if (m.name.at[i] == '"' || m.name.at[i] == '\\')
+				put(w, "\\");
+			buffer_add_char(w->out, m.name.at[i]);
+		}
+		put(w, "\" <");
+		put_folded(w, address_text(a, &address), 0, " ");
+		put(w, ">");
+	}
+	arena_close(&a);
+	return found;
+}
+
+static void
+put_from(struct writer *w)
+{
+	const struct notice_speech *s = &w->n->speech[0];
+
+	put(w, "From: ");
+	if (s->template == NULL || s->template->from.len == 0 ||
+	    !put_from_template(w, s->template->from)) {
+		put_words(w, bytes_of(s->words->from));
+		put(w, " <MAILER-DAEMON@");
+		put_folded(w, bytes_of(w->n->host), 0, " ");
+		put(w, ">");
+	}
+	put(w, "\r\n");
+}
+
+/* In each language; a template that says none leaves it as it is. */
+static void
+put_subject(struct writer *w)
+{
+	const struct notice *n = w->n;
+	struct buffer        subject = { 0 };
+
+	for (size_t i = 0; i < n->speeches; i++) {
+		const struct notice_speech *s = &n->speech[i];
+		struct bytes                own = { NULL, 0 },
+			     ours = bytes_of(n->copy ? s->words->copy_subject[n->kind]
+		                                     : s->words->subject[n->kind]);
+
+		if (s->template != NULL)
+			own = n->copy ? s->template->postmaster_subject : s->template->subject;
+		if (i > 0 && s->template != NULL && s->template == n->speech[0].template)
+			break;
+		if (i > 0)
+			buffer_add_string(&subject, " / ");
+		buffer_add(&subject, own.len > 0 ? own : ours);
+	}
+	put(w, "Subject: ");
+	put_words(w, buffer_bytes(&subject));
+	put(w, "\r\n");
+	buffer_free(&subject);
 }
 
 static void
@@ -237,11 +343,8 @@ put_header(struct writer *w, bool eight)
 	struct bytes         host = bytes_of(n->host);
 
 	put_date(w, "Date", n->now);
-	put(w, "From: Mail Delivery System <MAILER-DAEMON@");
-	put_folded(w, host, 0, " ");
-	put(w, ">\r\nSubject: ");
-	put(w, kinds[n->kind].subject);
-	put(w, "\r\n");
+	put_from(w);
+	put_subject(w);
 	put_field(w, "To", "", n->sender);
 	put(w, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
 	       "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"");
@@ -255,41 +358,146 @@ put_header(struct writer *w, bool eight)
 	put(w, ">\r\n\r\nThis is a MIME-encapsulated message.\r\n");
 }
 
-/* The part for people. */
+/* ---- the part for people ----------------------------------------------------------------- */
+
+/* "<bob@example.com>: host mx said: 550 ...", and below it what that means */
+static void
+put_person(struct writer *w, const struct notice_words *words, const struct notice_recipient *r)
+{
+	size_t from;
+	char   date[48];
+
+	put(w, "\r\n");
+	from = w->out->len;
+	put(w, "<");
+	put_folded(w, r->final, 1, "    ");
+	put(w, ">");
+	if (r->remote.len > 0 && r->said.len == 0) {
+		put(w, " (host ");
+		put_folded(w, r->remote, w->out->len - from, "    ");
+		put(w, ")");
+	}
+	put(w, ": ");
+	put_folded(w, r->diagnostic.len > 0 ? r->diagnostic : bytes_of(actions[r->what]),
+	           w->out->len - from, "    ");
+	put(w, "\r\n");
+	if (r->what != NOTICE_FAILED && r->what != NOTICE_DELAYED)
+		return;
+	put(w, "    ");
+	put_folded(w, bytes_of(notice_explain(words, r->status)), 4, "    ");
+	put(w, "\r\n");
+	if (r->what == NOTICE_FAILED && r->status.len > 0 && r->status.at[0] == '4') {
+		put(w, "    ");
+		put(w, words->over);
+		put(w, "\r\n");
+	}
+	if (r->what == NOTICE_DELAYED && r->until > 0) {
+		clock_rfc5322(r->until, date, sizeof date);
+		put(w, "    ");
+		put(w, words->until);
+		put(w, " ");
+		put(w, date);
+		put(w, words->stop);
+		put(w, "\r\n");
+	}
+}
+
+/* Which letter it is, for who has sent several. */
+static void
+put_which(struct writer *w, const struct notice_words *words)
+{
+	char date[48];
+
+	put(w, "\r\n");
+	if (w->n->subject.len > 0) {
+		put(w, "    ");
+		put(w, words->letter);
+		put(w, " ");
+		put_folded(w, utf8_cut(w->n->subject, 200), 13, "             ");
+		put(w, "\r\n");
+	}
+	clock_rfc5322(w->n->arrived, date, sizeof date);
+	put(w, "    ");
+	put(w, words->sent);
+	put(w, " ");
+	put(w, date);
+	put(w, "\r\n");
+}
+
+static void
+put_speech(struct writer *w, const struct notice_speech *s)
+{
+	const struct notice *n = w->n;
+
+	if (n->copy && n->copy_of.len > 0) {
+		put(w, s->words->copy);
+		put(w, " <");
+		put_folded(w, n->copy_of, strlen(s->words->copy) + 2, "    ");
+		put(w, ">");
+		put(w, s->words->stop);
+		put(w, "\r\n\r\n");
+	}
+	if (s->template != NULL && !n->copy) {
+		buffer_add(w->out, s->text);
+	} else {
+		put(w, s->words->text[n->kind]);
+		put_which(w, s->words);
+	}
+	for (size_t i = 0; i < n->recipients; i++)
+		put_person(w, s->words, &n->recipient[i]);
+	put(w, "\r\n");
+	if (s->template == NULL && !n->copy &&
+	    (n->kind == NOTICE_FAILED || n->kind == NOTICE_DELAYED)) {
+		put(w, s->words->help);
+		put(w, " postmaster@");
+		put_folded(w, bytes_of(n->host), 40, "    ");
+		put(w, s->words->stop);
+		put(w, "\r\n");
+	}
+	put(w, s->words->number);
+	put(w, " ");
+	put_folded(w, n->queue_id, 0, " ");
+	put(w, s->words->stop);
+	put(w, "\r\n");
+}
+
+/* In base64 where it must be: 8-bit text would not go everywhere. */
 static void
 put_text(struct writer *w)
 {
 	const struct notice *n = w->n;
+	struct buffer        text = { 0 }, tags = { 0 }, type = { 0 };
+	struct notice        all = *n;
+	struct writer        inner = { .n = &all, .out = &text };
+	bool                 ascii;
 
-	put(w, "This is the mail system at host ");
-	put_folded(w, bytes_of(n->host), 32, "    ");
-	put(w, ".\r\n\r\n");
-	put(w, kinds[n->kind].says);
-	if (n->kind == NOTICE_FAILED)
-		put(w, "\r\nFor further assistance, please send mail to postmaster and\r\n"
-		       "include this report. You can delete your own text from the\r\n"
-		       "attached returned message.\r\n");
-	for (size_t i = 0; i < n->recipients; i++) {
-		const struct notice_recipient *r = &n->recipient[i];
-		size_t                         from;
-
-		put(w, "\r\n");
-		from = w->out->len;
-		put(w, "<");
-		put_folded(w, r->final, 1, "    ");
-		put(w, ">");
-		if (r->remote.len > 0 && r->said.len == 0) {
-			put(w, " (host ");
-			put_folded(w, r->remote, w->out->len - from, "    ");
-			put(w, ")");
+	all.utf8 = true; /* here all may be shown as it is */
+	for (size_t i = 0; i < n->speeches; i++) {
+		if (i > 0)
+			put(&inner,
+			    "\r\n------------------------------------------------------------\r\n\r\n");
+		buffer_printf(&tags, "%s%s", i > 0 ? ", " : "", n->speech[i].words->name);
+		put_speech(&inner, &n->speech[i]);
+	}
+	ascii = bytes_are_ascii(buffer_bytes(&text));
+	buffer_printf(&type, "text/plain; charset=%s\r\nContent-Language: %.*s",
+	              ascii ? "us-ascii" : "utf-8", (int)tags.len, tags.at);
+	buffer_add_char(&type, '\0');
+	put_part(w, "Notification", type.at, ascii ? NULL : "base64");
+	for (size_t at = 0; at < text.len; at += 57) {
+		if (ascii) {
+			buffer_add(w->out, buffer_bytes(&text));
+			break;
 		}
-		put(w, ": ");
-		put_folded(w,
-		           r->diagnostic.len > 0 ? r->diagnostic : bytes_of(kinds[r->what].action),
-		           w->out->len - from, "    ");
+		base64_encode(w->out, bytes_cut(buffer_bytes(&text), at, 57));
 		put(w, "\r\n");
 	}
+	buffer_free(&text);
+	buffer_free(&tags);
+	buffer_free(&type);
 }
+
+/* ---- the part for programs ------------------------------------------------------------------ */
 
 /* message/delivery-status: a group of fields for the letter, one for each
    recipient, an empty line between (rfc3464:2.1) */
@@ -312,7 +520,7 @@ put_status(struct writer *w)
 		put(w, "\r\n");
 		put_original(w, r->original);
 		put_address(w, "Final-Recipient", r->final);
-		put_field(w, "Action", "", bytes_of(kinds[r->what].action));
+		put_field(w, "Action", "", bytes_of(actions[r->what]));
 		put_field(w, "Status", "",
 		          r->status.len > 0           ? r->status
 		          : r->what == NOTICE_FAILED  ? BYTES("5.0.0")
@@ -328,8 +536,8 @@ put_status(struct writer *w)
 
 			put_field(w, "Diagnostic-Code", typed ? "" : "X-Mansio; ", r->diagnostic);
 		}
-		if (r->what == NOTICE_DELAYED || r->what == NOTICE_FAILED)
-			put_date(w, "Last-Attempt-Date", n->now);
+		if (r->tried > 0 && (r->what == NOTICE_DELAYED || r->what == NOTICE_FAILED))
+			put_date(w, "Last-Attempt-Date", r->tried);
 		if (r->what == NOTICE_DELAYED && r->until > 0) /* rfc3464:2.3.9 */
 			put_date(w, "Will-Retry-Until", r->until);
 	}
@@ -350,27 +558,28 @@ notice_write(const struct notice *n, struct buffer *out)
 {
 	struct notice mine = *n;
 	struct writer w = { .n = &mine, .out = out };
-	bool          eight, eight_letter;
+	bool          eight_status = status_is_8bit(n), eight_letter;
 
 	if (!n->whole)
 		mine.original = header_only(n->original);
-	eight = is_8bit(&mine);
+	if (mine.speeches == 0)
+		mine.speech[mine.speeches++] =
+			(struct notice_speech){ .words = notice_words(BYTES("en")) };
 	eight_letter = !bytes_are_ascii(mine.original);
 	find_boundary(&w);
-	put_header(&w, eight);
-	put_part(&w, "Notification",
-	         eight ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii", eight);
+	put_header(&w, eight_status || eight_letter);
 	put_text(&w);
 	put_part(&w, "Delivery report",
 	         n->utf8 ? "message/global-delivery-status" : "message/delivery-status",
-	         eight && n->utf8);
+	         eight_status ? "8bit" : NULL);
 	put_status(&w);
 	if (n->whole)
 		put_part(&w, "Message", n->utf8 ? "message/global" : "message/rfc822",
-		         eight_letter);
+		         eight_letter ? "8bit" : NULL);
 	else
 		put_part(&w, "Message Headers",
-		         n->utf8 ? "message/global-headers" : "text/rfc822-headers", eight_letter);
+		         n->utf8 ? "message/global-headers" : "text/rfc822-headers",
+		         eight_letter ? "8bit" : NULL);
 	put_letter(&w, mine.original);
 	put(&w, "\r\n--");
 	put(&w, w.boundary);

@@ -485,7 +485,8 @@ finish(struct queue *q, struct recipient *r, int64_t now_ms)
 static enum recipient_state
 deliver(struct queue *q, struct recipient *r, int64_t now_ms)
 {
-	r->reported = (r->notify & NOTIFY_SUCCESS) != 0;
+	r->reported =
+		(r->notify & NOTIFY_SUCCESS) != 0 || (r->warned && q->patience.confirm_cleared);
 	return finish(q, r, now_ms);
 }
 
@@ -739,7 +740,7 @@ queue_fork(struct queue *q, struct recipient *r)
 	(void)q;
 
 	twin->orcpt = r->orcpt;
-	/* rfc3461:5.2.7.3 (b): one of them tells of its success. */
+	/* rfc3461:5.2.7.3 (c): that there are several was told. */
 	twin->notify = r->notify & (uint8_t)~NOTIFY_SUCCESS;
 	return twin;
 }

@@ -111,7 +111,8 @@ struct queue_needs {
 	   (recipient .refused, .reported); the letter is not finished before queue_told(). */
 	void (*ended)(void *ctx, struct recipient *);
 };
-struct queue_patience { int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms; };  /* minimal_, maximal_backoff_time, maximal_queue_lifetime, bounce_queue_lifetime */
+struct queue_patience { int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms;     /* minimal_, maximal_backoff_time, maximal_queue_lifetime, bounce_queue_lifetime */
+	bool confirm_cleared; };       /* who was warned hears of the delivery, too    */
 
 struct queue *queue_open(const struct queue_needs *, void *ctx);
 void queue_close(struct queue **);

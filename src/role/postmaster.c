@@ -734,7 +734,7 @@ tables_changed(void *ctx)
 	if (estate_renew_tables(p->estate, p->house.settings, give_table, p) > 0)
 		children_say(&p->children,
 		             TABLE_ROLES | TABLE_ROLES_REMOTE | FROM(RECEIVER) | FROM(VERIFIER) |
-		                     FROM(SENDER),
+		                     FROM(SENDER) | FROM(QUEUE),
 		             WORD_TABLES_NEW);
 	if ((tickets = estate_renew_tickets(p->estate, &p->house.common)) != NULL)
 		children_give(&p->children, tickets);

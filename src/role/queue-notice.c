@@ -78,11 +78,14 @@ sender_wants(const struct letter *l, const struct recipient *r, enum notice_kind
 	static const uint8_t bits[] = {
 		[NOTICE_FAILED] = NOTIFY_FAILURE, [NOTICE_DELAYED] = NOTIFY_DELAY,
 		[NOTICE_DELIVERED] = NOTIFY_SUCCESS, [NOTICE_RELAYED] = NOTIFY_SUCCESS,
+		[NOTICE_EXPANDED] = NOTIFY_SUCCESS,
 	};
 	/* clang-format on */
 
-	if (l->sender[0] == '\0')
+	if (l->sender[0] == '\0' || (r->notify & NOTIFY_NEVER) != 0)
 		return false;
+	if ((bits[kind] & NOTIFY_SUCCESS) != 0 && r->warned && sender_wants(l, r, NOTICE_DELAYED))
+		return true; /* confirm_delay_cleared, or nobody would have asked */
 	return (r->notify & bits[kind]) != 0 ||
 	       (r->notify == 0 && (kind == NOTICE_FAILED || kind == NOTICE_DELAYED));
 }
@@ -170,9 +173,11 @@ notice_make(struct returning *n, const struct letter *l)
 			   .now = clock_wall(),
 			   .recipient = to,
 			   .recipients = count,
-			   .utf8 = (l->flags & ENVELOPE_SMTPUTF8) != 0,
+			   .copy = n->copy || l->sender[0] == '\0',
+			   .copy_of = bytes_of(n->copy ? l->sender : ""),
 	};
-	char id[24];
+	struct digest digest;
+	char          id[24];
 
 	letter_id_text(l->id, id);
 	notice.queue_id = bytes_of(id);
@@ -186,6 +191,7 @@ notice_make(struct returning *n, const struct letter *l)
 			.status = bytes_of(r->status),
 			.diagnostic = bytes_of(r->text),
 			.what = n->kind,
+			.tried = r->tries > 0 ? r->begun_us / 1000000 : 0,
 			.until = queue_recipient_end(k->queue, r) / 1000,
 		};
 		reply_find(r->text, &to[i]);
@@ -193,6 +199,12 @@ notice_make(struct returning *n, const struct letter *l)
 	notice.original =
 		returned_of(k, l, a, &e, n->copy ? NOTICE_DELAYED : n->kind, &notice.whole);
 	notice.envid = e.envid;
+	if (e.digest.len > 0 && digest_view(e.digest, &digest))
+		notice.subject = digest.subject;
+	/* rfc6533:4: only where it needs to be, for not every host knows it. */
+	notice.utf8 = (l->flags & ENVELOPE_SMTPUTF8) != 0 && notice_wants_utf8(&notice);
+	n->utf8 = notice.utf8 ? ENVELOPE_SMTPUTF8 : 0;
+	queue_speech(n->house, &notice, a);
 	notice_write(&notice, &n->content);
 	arena_close(&a);
 }
@@ -347,7 +359,6 @@ static void
 returning_begin(struct house *h, struct returning *n, const struct letter *l)
 {
 	n->again = timer_open(h->loop, returning_due, n);
-	n->utf8 = l->flags & ENVELOPE_SMTPUTF8;
 	notice_make(n, l);
 	returning_try(n);
 }
@@ -448,6 +459,23 @@ letter_warn(struct house *h, struct letter                                    *l
 	copy_to_postmaster(h, n, l);
 	returning_begin(h, n, l);
 	buffer_reset(&n->told); /* their life goes on without it */
+}
+
+void
+queue_expanded(struct house *h, struct recipient *r, bool is_list)
+{
+	struct returning *n;
+
+	if (*r->letter->sender == '\0' || (r->notify & NOTIFY_SUCCESS) == 0)
+		return;
+	n = memory_take(sizeof *n);
+	*n = (struct returning){ .house = h,
+		                 .of = r->letter->id,
+		                 .kind = is_list ? NOTICE_DELIVERED : NOTICE_EXPANDED };
+	(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);
+	buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
+	returning_begin(h, n, r->letter);
+	buffer_reset(&n->told); /* its life goes on without it */
 }
 
 static bool

@@ -594,6 +594,11 @@ say_send(struct house *h, struct sending *s)
 		                     .recipients = s->rcpts };
 	int                    why = send_fill(k, s, a, &w), fd = -1;
 
+	if (*s->rcpt[0]->sender != '\0') { /* rfc3461:5.2.7.1 (b): of a list nothing is derived */
+		w.envid = BYTES("");
+		w.ret = 0;
+	}
+
 	for (uint32_t i = 0; i < s->rcpts; i++)
 		to[i] = (struct send_recipient){ bytes_of(s->rcpt[i]->address),
 			                         bytes_of(s->rcpt[i]->orcpt), s->rcpt[i]->notify };
@@ -824,6 +829,10 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 		/* rfc3461:5.2.2: who was asked to tell tells. */
 		if (one->dsn && one->result == SENT_DELIVERED)
 			s->rcpt[i]->notify &= (uint8_t)~NOTIFY_SUCCESS;
+		/* rfc2852:4.1.4: each relay is told of to whom asked for a trace. */
+		if (one->result == SENT_DELIVERED && s->letter->handling.by_trace &&
+		    (s->rcpt[i]->notify & NOTIFY_NEVER) == 0)
+			s->rcpt[i]->notify |= NOTIFY_SUCCESS;
 		queue_conclude_by(h, s->rcpt[i], means[one->result].event, means[one->result].how,
 		                  one->status, one->text, &by);
 	}

@@ -318,13 +318,20 @@ void
 queue_forward(struct house *h, struct recipient *r, const struct word_delivered *w)
 {
 	struct queue *q = queue_of(h)->queue;
+	uint8_t       notify = r->notify;
 
+	/* rfc3461:5.2.7: one target tells of its success, of several it is told that there are. */
+	if (w->targets > 1)
+		queue_expanded(h, r, false);
+	r->notify &= (uint8_t)~NOTIFY_SUCCESS;
 	for (uint32_t i = 0; i < w->targets; i++) {
 		const struct resolve_target *t = &w->target[i];
 		struct recipient            *twin;
 		if (queue_has_target(r->letter, t))
 			continue;
 		twin = queue_fork(q, r);
+		if (w->targets == 1)
+			twin->notify = notify;
 		queue_recipient_is(twin, t);
 		twin->known = true; /* an address is looked up under its own name */
 		if (t->account != 0)

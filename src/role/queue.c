@@ -34,6 +34,10 @@ static const struct setting rows[] = {
 	{ "bounce_notice_recipient", SETTING_WORD, AT(bounce_to), "postmaster", "Who gets what notify_classes says of bounce.", .since = "0.3" },
 	{ "2bounce_notice_recipient", SETTING_WORD, AT(second_bounce_to), "postmaster", "Who gets what notify_classes says of 2bounce.", .since = "0.3" },
 	{ "delay_notice_recipient", SETTING_WORD, AT(delay_to), "postmaster", "Who gets what notify_classes says of delay.", .since = "0.3" },
+	{ "bounce_template_file", SETTING_MATCHES, AT(template_file), "", "A /file with texts for notices, in the grammar of Postfix's bounce(5): failure_template, delay_template, success_template; failure_template.zh is for one language. Empty: our own texts.", .since = "0.3" },
+	{ "bounce_language", SETTING_LIST, AT(languages), "en", "The languages notices are written in, at most two, one behind the other: en, zh.", .since = "0.3" },
+	{ "bounce_language_maps", SETTING_TABLES, AT(language_maps), "", "Tables, in files here, of addresses and domains and the languages of notices: that of who gets it first, then those of whom it could not reach, then bounce_language.", .since = "0.3" },
+	{ "confirm_delay_cleared", SETTING_BOOL, AT(confirm_cleared), "no", "Whether who was told that a letter takes long is told when it has arrived after all.", .since = "0.3" },
 	{ "bounce_size_limit", SETTING_SIZE, AT(bounce_size), "50000", "The longest letter that is returned whole where its sender wishes so (RET=FULL); of a longer one, and else, its header.", .since = "0.3" },
 	{ "enable_original_recipient", SETTING_BOOL, AT(original), "yes", "Whether a delivered letter says in X-Original-To for which address it was accepted.", .since = "0.2" },
 	{ "default_process_limit", SETTING_NUMBER, AT(processes), "100", "How many deliveries to other hosts are under way at once for each sender.", NULL, 1, 10000, "0.2" },
@@ -253,6 +257,24 @@ queue_has_target(const struct letter *l, const struct resolve_target *t)
 	return false;
 }
 
+/* What goes through a list is the list's (rfc3461:5.2.7.1): its owner hears of it. */
+static void
+becomes_several(struct house *h, struct recipient *r, const struct word_resolved *w)
+{
+	bool list = false;
+
+	for (uint32_t i = 0; i < w->targets; i++)
+		list = list || w->target[i].sender.len > 0;
+	if (!list && w->targets < 2)
+		return;
+	queue_expanded(h, r, list);
+	r->notify &= (uint8_t)~NOTIFY_SUCCESS; /* rfc3461:5.2.7.3 (c) */
+	if (list) {
+		r->notify = 0;
+		r->orcpt = "";
+	}
+}
+
 /* The recipient becomes one of its targets, and twins of it the others.  One that was resolved before
    stays who it was if it still may. */
 static void
@@ -262,6 +284,7 @@ becomes(struct house *h, struct recipient *r, const struct word_resolved *w)
 	const struct resolve_target *own = w->targets > 0 ? &w->target[0] : NULL;
 
 	queue_forwarders(h, r->letter, w);
+	becomes_several(h, r, w);
 	for (uint32_t i = 0; i < w->targets; i++)
 		if (is_target(r, &w->target[i]))
 			own = &w->target[i];
@@ -479,11 +502,8 @@ hear_delivered(struct house *h, uint32_t index, uint32_t ticket, struct bytes bo
 	(void)queue_asked_drop(at, ticket);
 	if (r != NULL && at == k->for_users)
 		queue_user_had(h, r);
-	if (r != NULL && w.result == DELIVER_FORWARDED) {
+	if (r != NULL && w.result == DELIVER_FORWARDED)
 		queue_forward(h, r, &w);
-		r->notify &=
-			(uint8_t)~NOTIFY_SUCCESS; /* it is not delivered before its targets are */
-	}
 	if (r != NULL)
 		queue_conclude(h, r, means[w.result].event, means[w.result].how, w.status, w.text);
 	queue_pump(h);
@@ -676,9 +696,10 @@ queue_reload(struct house *h)
 	services_name(k->common.syslog_name);
 	k->srs = house_settings(h, &srs_setting_table, NULL, &srs) && *srs.domain != '\0';
 	queue_routes_forget(h);
-	queue_patience(k->queue,
-	               &(struct queue_patience){ k->rows.least_ms, k->rows.most_ms,
-	                                         k->rows.lifetime_ms, k->rows.notice_lifetime_ms });
+	queue_patience(k->queue, &(struct queue_patience){
+					 k->rows.least_ms, k->rows.most_ms, k->rows.lifetime_ms,
+					 k->rows.notice_lifetime_ms, k->rows.confirm_cleared });
+	queue_speech_reload(h);
 	if (k->compact != NULL)
 		timer_clear(k->compact);
 	if (k->compact != NULL && k->rows.compaction_ms > 0)
@@ -742,6 +763,7 @@ queue_start(struct house *h)
 	k->checkpoint = timer_open(h->loop, checkpoint, h);
 	k->compact = timer_open(h->loop, compact_due, h);
 	queue_notice_open(h);
+	queue_speech_open(h);
 	loop_at_rest(h->loop, leave_when_free, h);
 	queue_spool_recover(h);
 	sent_keep(k->sent, is_known, k->queue);
@@ -884,6 +906,7 @@ const struct role_card queue_card = {
 	.peer = queue_peer,
 	.lost = queue_lost,
 	.reload = queue_reload,
+	.tables = queue_speech_reload,
 	.stop = queue_stop,
 	.status = queue_status,
 };

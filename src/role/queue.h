@@ -4,6 +4,7 @@
  *     queue.c            the card; letters come, are resolved, delivered, forgotten
  *     queue-spool.c      segments lent and taken back; recovery after a crash
  *     queue-notice.c     what cannot be delivered goes back to its sender
+ *     queue-speech.c     in which language, and in whose words
  *     queue-compact.c    space comes back
  *     queue-user.c       deliveries to operating-system users, whose keepers see nothing of the log
  *     queue-pipe.c       what goes to commands of operating-system users
@@ -31,6 +32,8 @@
 struct queue_settings {
 	int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms, warning_ms, compaction_ms, bounce_size;
 	struct setting_list classes;          /* notify_classes */
+	struct setting_list template_file, languages, language_maps;
+	bool    confirm_cleared;              /* confirm_delay_cleared */
 	const char *bounce_to, *second_bounce_to, *delay_to;
 	bool    original;
 	int64_t processes, first_concurrency, concurrency, recipients;
@@ -85,6 +88,7 @@ struct queue_role {
 	int              settle_why;       /* errno of that                                          */
 	struct sending  *unsettled, *settling;     /* heard of; being made durable               */
 	struct arena    *scratch;
+	struct speech   *speech;           /* the words of notices, queue-speech.c                   */
 };
 
 static inline struct queue_role *
@@ -204,6 +208,13 @@ void queue_ended(void *house, struct recipient *);
 void queue_put_off(struct house *, struct recipient *);
 /* The sender hears that it takes longer than they wished. */
 void queue_delayed(struct house *, struct recipient *);
+/* queue-speech.c: the languages of a notice, and their templates.  What it gives lives in the arena. */
+void queue_speech_open(struct house *);
+void queue_speech_reload(struct house *);
+struct notice;
+void queue_speech(struct house *, struct notice *, struct arena *);
+/* An alias of several, or a list, was opened for somebody who wishes to hear of success (rfc3461:5.2.7). */
+void queue_expanded(struct house *, struct recipient *, bool is_list);
 void queue_notices(void *house);                                 /* at rest */
 
 void queue_compact_command(struct house *, struct caller *);

@@ -14,6 +14,7 @@
 #include "role/clerk.h"
 #include "role/debug.h"
 #include "role/keeper.h"
+#include "role/notice-settings.h"
 #include "role/policy.h"
 #include "role/tls-settings.h"
 #include "role/transports.h"
@@ -731,6 +732,7 @@ check_common(struct check *c)
 	check_scan(c);
 	check_filter(c);
 	check_milters(c);
+	c->good = notice_settings_check(c->settings, c->errors) && c->good;
 }
 
 /* What is allowed and hardly meant. */

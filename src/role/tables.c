@@ -78,6 +78,9 @@ roles_of(const struct setting *row)
 	if (row->kind == SETTING_RULES || has_row(&policy_setting_table, row->name) ||
 	    has_row(&witness_setting_table, row->name) || has_row(&milter_setting_table, row->name))
 		return FROM(POLICY);
+	if (strcmp(row->name, "bounce_template_file") == 0 ||
+	    strcmp(row->name, "bounce_language_maps") == 0)
+		return FROM(QUEUE);
 	/* Passwords for other hosts, and how these are spoken to. */
 	if (has_row(&sender_setting_table, row->name))
 		return FROM(SENDER);

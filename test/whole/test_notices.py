@@ -81,7 +81,7 @@ def test_R108_some_mail_is_tried_for_another_time(tmp_path):
     """By domain, by what is below it, by address, by transport; after a new start as well."""
     relay = free_ports(1)[0]
     with House(maximal_queue_lifetime="2s", relay_domains="backed.example", relay_transport=f"relay:[127.0.0.1]:{relay}",
-               maximal_queue_lifetime_maps="inline:{{relay: = 30d}, {slow.example = 1w}, {.deep.example = 90m}, {vip@there.example = 7200}}",
+               maximal_queue_lifetime_maps="inline:{ {relay: = 30d}, {slow.example = 1w}, {.deep.example = 90m}, {vip@there.example = 7200}}",
                **settings()) as house:
         kept = ["a@backed.example", "b@slow.example", "c@x.deep.example", "vip@there.example"]
         with wait_for(house.smtp) as s:

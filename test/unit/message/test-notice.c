@@ -2,8 +2,11 @@
 
 #include <stdlib.h>
 
+#include "base/arena.h"
+#include "message/charset.h"
 #include "message/digest.h"
-#include "message/notice.h"
+#include "message/encoding.h"
+#include "message/notice-words.h"
 
 #define LETTER "From: eva@example.org\r\nSubject: hello\r\n\r\nthe body\r\n"
 
@@ -164,10 +167,11 @@ static void
 test_kinds(void **state)
 {
 	static const struct { enum notice_kind kind; const char *action, *subject, *status; } rows[] = {
-		{ NOTICE_FAILED, "Action: failed", "Subject: Undelivered Mail Returned to Sender", "Status: 5.0.0" },
-		{ NOTICE_DELAYED, "Action: delayed", "Subject: Delayed Mail", "Status: 4.0.0" },
-		{ NOTICE_DELIVERED, "Action: delivered", "Subject: Successful Mail", "Status: 2.0.0" },
-		{ NOTICE_RELAYED, "Action: relayed", "Subject: Successful Mail", "Status: 2.0.0" },
+		{ NOTICE_FAILED, "Action: failed", "Subject: Undelivered: ", "Status: 5.0.0" },
+		{ NOTICE_DELAYED, "Action: delayed", "Subject: Delayed: ", "Status: 4.0.0" },
+		{ NOTICE_DELIVERED, "Action: delivered", "Subject: Delivered: ", "Status: 2.0.0" },
+		{ NOTICE_EXPANDED, "Action: expanded", "Subject: Expanded: ", "Status: 2.0.0" },
+		{ NOTICE_RELAYED, "Action: relayed", "Subject: Relayed: ", "Status: 2.0.0" },
 	};
 
 	(void)state;
@@ -199,4 +203,105 @@ test_boundary(void **state)
 	buffer_free(&b);
 }
 
-UNIT(test_delayed, test_failed, test_header_only, test_hostile, test_utf8, test_kinds, test_boundary)
+/* The text for people, as a reader decodes it. */
+static struct bytes
+decoded_text(const struct buffer *b, struct arena *a)
+{
+	struct buffer packed = { 0 }, text = { 0 };
+	struct digest d;
+	struct digest_part p;
+	struct bytes out;
+
+	digest_make(buffer_bytes(b), a, &packed);
+	assert_true(digest_view(buffer_bytes(&packed), &d));
+	p = digest_part_at(&d, 1);
+	if (p.encoding == ENCODED_BASE64)
+		base64_decode_mime(bytes_cut(buffer_bytes(b), p.body_at, p.body_len), &text);
+	else
+		buffer_add(&text, bytes_cut(buffer_bytes(b), p.body_at, p.body_len));
+	out = arena_keep(a, buffer_bytes(&text));
+	buffer_free(&packed);
+	buffer_free(&text);
+	return out;
+}
+
+static bool
+has(struct bytes text, const char *what)
+{
+	return bytes_search(text, bytes_of(what)) >= 0;
+}
+
+/* rfc2047:5, rfc2045:6: what people read may be in any letters, and the notice goes everywhere */
+static void
+test_languages(void **state)
+{
+	struct notice_recipient r = NOBODY;
+	struct notice n = example(&r, 1);
+	struct buffer b = { 0 };
+	struct arena *a = arena_open(NULL);
+	struct bytes text;
+
+	(void)state;
+	n.speech[0].words = notice_words(BYTES("zh_CN.UTF-8"));
+	n.speech[1].words = notice_words(BYTES("EN"));
+	n.speeches = 2;
+	n.subject = BYTES("hello");
+	notice_write(&n, &b);
+	text = decoded_text(&b, a);
+	HOLDS("7-bit on the way", bytes_are_ascii(buffer_bytes(&b)));
+	HOLDS("rfc3282", says(&b, "\r\nContent-Language: zh, en\r\n"));
+	HOLDS("Chinese", has(text, "您的邮件未能送达") && has(text, "该邮箱不存在"));
+	HOLDS("and English", has(text, "Your message did not reach") && has(text, "There is no such mailbox"));
+	HOLDS("what was said, in both", has(text, "<nobody@example.com> (host mx.example.com): smtp; 550 5.1.1 No such user"));
+	HOLDS("which letter", has(text, "hello") && has(text, "1A0000F3C0"));
+	HOLDS("the subject is words of rfc2047", says(&b, "\r\nSubject: =?utf-8?B?6YCA5L+h"));
+	HOLDS("nobody speaks that", notice_words(BYTES("xx")) == NULL && notice_words(BYTES("english")) == NULL);
+	for (size_t i = 0; notice_language(i) != NULL; i++)
+		HOLDS("each has words for everything", *notice_explain(notice_words(bytes_of(notice_language(i))), BYTES("")) != '\0' &&
+		      *notice_explain(notice_words(bytes_of(notice_language(i))), BYTES("5.99.99")) != '\0');
+	buffer_free(&b);
+	arena_close(&a);
+}
+
+static void
+test_explained(void **state)
+{
+	static const struct { const char *why, *status, *begins; } rows[] = {
+		{ "rfc3463:3.2 X.1.1", "5.1.1", "There is no such mailbox" },
+		{ "rfc7505:4.2 X.1.10", "5.1.10", "That domain takes no mail" },
+		{ "rfc3463:3.3 X.2.2", "4.2.2", "The mailbox is full" },
+		{ "rfc3463:3.8 X.7.1", "5.7.1", "The other side does not want" },
+		{ "X.7.26 is of its class", "5.7.26", "The other side did not take" },
+		{ "no status", "", "The reason" },
+		{ "broken", "5", "The reason" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		HOLDS(rows[i].why, bytes_starts(bytes_of(notice_explain(notice_words(BYTES("en")), bytes_of(rows[i].status))), bytes_of(rows[i].begins)));
+}
+
+/* The copy says whose it is, and nothing of a template but its subject (bounce(5)). */
+static void
+test_copy(void **state)
+{
+	const struct notice_template t = { .subject = BYTES("Mine"), .postmaster_subject = BYTES("Yours"), .from = BYTES("robot (The \"Robot\")") };
+	struct notice_recipient r = NOBODY;
+	struct notice n = example(&r, 1);
+	struct buffer b = { 0 }, c = { 0 };
+
+	(void)state;
+	n.speech[0] = (struct notice_speech){ notice_words(BYTES("en")), &t, BYTES("Our own words.\r\n") };
+	n.speeches = 1;
+	notice_write(&n, &b);
+	HOLDS("the template", says(&b, "\r\nSubject: Mine\r\n") && says(&b, "\r\n\r\nOur own words.\r\n\r\n<nobody@example.com>"));
+	HOLDS("its sender, with our domain", says(&b, "\r\nFrom: \"The \\\"Robot\\\"\" <robot@mail.example.org>\r\n"));
+	n.copy = true;
+	n.copy_of = BYTES("eva@example.org");
+	notice_write(&n, &c);
+	HOLDS("bounce(5): the text is not in copies", says(&c, "\r\nSubject: Yours\r\n") && !says(&c, "Our own words") && says(&c, "This was told to <eva@example.org>."));
+	buffer_free(&b);
+	buffer_free(&c);
+}
+
+UNIT(test_languages, test_explained, test_copy, test_delayed, test_failed, test_header_only, test_hostile, test_utf8, test_kinds, test_boundary)

@@ -46,7 +46,7 @@ kit_open(struct kit *k)
 	clock_pretend(NOW);
 	*k = (struct kit){ 0 };
 	k->queue = queue_open(&kit_needs, k);
-	queue_patience(k->queue, &(struct queue_patience){ 300 * 1000, 4000 * 1000, 432000LL * 1000, 86400LL * 1000 });
+	queue_patience(k->queue, &(struct queue_patience){ 300 * 1000, 4000 * 1000, 432000LL * 1000, 86400LL * 1000, false });
 }
 
 static inline struct letter *

@@ -512,7 +512,7 @@ test_no_patience_still_breathes(void **state)
 	(void)state;
 
 	kit_open(&k);
-	queue_patience(k.queue, &(struct queue_patience){ 0, 0, 1000, 1000 });
+	queue_patience(k.queue, &(struct queue_patience){ .lifetime_ms = 1000, .notice_lifetime_ms = 1000 });
 	r = in_state(&k, RECIPIENT_TRYING);
 	queue_event(k.queue, r, EVENT_LATER, NULL, NULL, NOW_MS);
 	HOLDS("a second", r->due_ms - NOW_MS >= 875);
