@@ -61,10 +61,42 @@ handling_keep(struct arena *a, const struct handling *h)
 	return kept;
 }
 
+static void
+receipt_pack(const struct receipt *r, struct buffer *out)
+{
+	pack_u64(out, r->account);
+	pack_u64(out, r->mailbox);
+	pack_u64(out, r->modseq);
+	pack_u32(out, r->uidvalidity);
+	pack_u32(out, r->uid);
+	pack_u32(out, r->flags);
+	pack_i64(out, r->date);
+	pack_i64(out, r->zone);
+}
+
+/* One of account 0 is not written, nor read. */
+static bool
+receipt_unpack(struct unpack *u, struct receipt *r)
+{
+	int64_t zone;
+
+	r->account = unpack_u64(u);
+	r->mailbox = unpack_u64(u);
+	r->modseq = unpack_u64(u);
+	r->uidvalidity = unpack_u32(u);
+	r->uid = unpack_u32(u);
+	r->flags = unpack_u32(u);
+	r->date = unpack_i64(u);
+	zone = unpack_i64(u);
+	r->zone = (int32_t)zone;
+	return !u->broken && r->account != 0 && r->zone == zone;
+}
+
+/* Version 3 has a receipt at its end; an envelope without one is written as version 2. */
 void
 envelope_pack(const struct envelope *e, struct buffer *out)
 {
-	pack_u16(out, ENVELOPE_VERSION);
+	pack_u16(out, e->receipt.account != 0 ? 3 : 2);
 	pack_u64(out, e->letter);
 	pack_i64(out, e->arrived_us);
 	pack_u32(out, e->flags);
@@ -86,6 +118,8 @@ envelope_pack(const struct envelope *e, struct buffer *out)
 		pack_bytes(out, e->recipient[i].orcpt);
 		pack_u8(out, e->recipient[i].notify);
 	}
+	if (e->receipt.account != 0)
+		receipt_pack(&e->receipt, out);
 }
 
 static bool
@@ -134,7 +168,8 @@ envelope_unpack(struct bytes packed, struct arena *arena, struct envelope *out)
 	/* Version 1 ended its list of strings here. */
 	if (version > 1 && !handling_unpack(&u, &e.handling))
 		return false;
-	if (!unpack_recipients(&u, arena, &e) || !unpack_done(&u))
+	if (!unpack_recipients(&u, arena, &e) || (version > 2 && !receipt_unpack(&u, &e.receipt)) ||
+	    !unpack_done(&u))
 		return false;
 	if (e.body > BODY_BINARYMIME || (e.ret != 0 && e.ret != 'F' && e.ret != 'H'))
 		return false;

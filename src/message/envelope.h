@@ -17,7 +17,7 @@
 #include "base/arena.h"
 #include "base/pack.h"
 
-enum { ENVELOPE_VERSION = 2, ENVELOPE_RECIPIENTS_MOST = 50000 };
+enum { ENVELOPE_VERSION = 3, ENVELOPE_RECIPIENTS_MOST = 50000 };
 
 enum envelope_body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
 enum envelope_flag {
@@ -45,6 +45,15 @@ struct handling {
 	struct bytes redirect;      /* who gets it instead of its recipients            */
 	struct bytes verp;          /* XVERP: the two delimiters, "" none               */
 };
+/* What was promised to who appended a letter by IMAP: the OK rests on the letter log alone, and what the index of the
+   account has not kept when everything ends is done again from here (store/receipts.c).  Account 0: nothing was. */
+struct receipt {
+	uint64_t account, mailbox, modseq;
+	uint32_t uidvalidity, uid;
+	uint32_t flags;             /* enum mail_flag; no keywords                */
+	int64_t  date;              /* INTERNALDATE, seconds                      */
+	int32_t  zone;              /* minutes east                               */
+};
 struct envelope_recipient {
 	struct bytes address;       /* as accepted at RCPT, "local@domain"       */
 	struct bytes orcpt;         /* "rfc822;..." or ""                         */
@@ -65,6 +74,7 @@ struct envelope {
 	struct bytes prefix;        /* header lines put before the content        */
 	struct bytes digest;        /* message/digest.h, of the content           */
 	struct handling handling;
+	struct receipt  receipt;
 	const struct envelope_recipient *recipient;
 	uint32_t     recipients;
 };

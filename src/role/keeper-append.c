@@ -32,6 +32,7 @@ struct imap_append {
 	bool                             ended;
 	bool                             dropped; /* only the writer still knows us       */
 	bool                             waits;   /* `room` was promised                  */
+	bool                             shared;  /* it lies among others                 */
 	bool                             parked;  /* among those the log has no room for  */
 	uint64_t                         letter;
 	struct buffer                    digest;
@@ -200,6 +201,7 @@ append_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t enve
 			.content_segment = letter_segment(letter), .content_at = letter_offset(letter) + RECORD_HEADER,
 			.content_len = a->size, .envelope_segment = segment, .envelope_at = envelope_at,
 		},
+		.shared = a->shared,
 	};
 
 	keeper_of(a->house)->appended_ms = clock_patient_ms();
@@ -214,12 +216,14 @@ append_write(struct imap_append *a)
 {
 	struct keeper *k = keeper_of(a->house);
 	struct buffer  packed = { 0 };
+	struct receipt receipt = { 0 };
 
 	if (a->stream != NULL)
 		a->letter = writer_stream_end(&a->stream);
-	else if (writer_ready(k->writer, a->size))
+	else if (writer_ready(k->writer, a->size)) {
 		a->letter = writer_content(k->writer, buffer_bytes(&a->small));
-	else {
+		a->shared = k->user == NULL; /* who does not see the log cannot look in it */
+	} else {
 		append_park(a);
 		return;
 	}
@@ -228,6 +232,9 @@ append_write(struct imap_append *a)
 		return;
 	}
 	buffer_free(&a->small);
+	if (a->shared && a->events->promise != NULL &&
+	    !a->events->promise(a->who, letter_segment(a->letter), &receipt))
+		receipt = (struct receipt){ 0 };
 	envelope_pack(
 		&(struct envelope){
 			.letter = a->letter,
@@ -238,6 +245,7 @@ append_write(struct imap_append *a)
 			.protocol = BYTES("IMAP"),
 			.content_len = a->size,
 			.digest = buffer_bytes(&a->digest),
+			.receipt = receipt,
 		},
 		&packed);
 	writer_envelope(k->writer, a->letter, buffer_bytes(&packed), append_safe, a);

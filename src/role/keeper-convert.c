@@ -116,7 +116,8 @@ feed(struct moving_house *m)
 static void
 append_letter(struct moving_house *m)
 {
-	static const struct imap_append_events events = { append_room, append_done };
+	static const struct imap_append_events events = { .room = append_room,
+		                                          .done = append_done };
 	struct access_facts facts = { .user = m->user, .peer = { .text = "local" } };
 
 	m->sent = 0;

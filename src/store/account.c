@@ -321,7 +321,8 @@ account_open(struct store *s, uint64_t id, bool make, int *why)
 	a->by_name = map_open();
 	a->subscribed = map_open();
 	if ((a->index = index_open(s->accounts, id, make ? first_rows : NULL, why)) != NULL &&
-	    (*why = read_account(a)) == 0 && (*why = read_location(a)) == 0) {
+	    (*why = read_account(a)) == 0 && (*why = read_location(a)) == 0 &&
+	    (!make || (*why = receipts_replay(a)) == 0)) {
 		if (a->location == NULL || (*why = place_open(a, a->location)) == 0)
 			return a;
 	} else if (a->index != NULL)
@@ -345,6 +346,7 @@ account_close(struct account **ap)
 		a->mailboxes = m->next;
 		mailbox_free(m);
 	}
+	receipts_close(a);
 	place_close(a);
 	memory_free(a->location);
 	text_close(a);
@@ -370,6 +372,8 @@ account_reload(struct account *a)
 		m->gone = true;
 	}
 	why = read_account(a);
+	if (why == 0)
+		why = receipts_replay(a);
 	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
 		if (why == 0 && !m->gone && m->users > 0 && mailbox_load(m) != 0)
 			m->gone = true;
@@ -440,6 +444,8 @@ account_flush(struct account *a)
 
 	for (struct mailbox *m = a->mailboxes; m != NULL && why == 0; m = m->next)
 		why = mailbox_flush(m);
+	if (why == 0)
+		why = receipts_flush(a);
 	return why == 0 ? account_usage_flush(a) : why;
 }
 

@@ -204,6 +204,7 @@ mailbox_copy_as(struct mailbox *from, const struct uid_set *set, struct mailbox 
 	*source = (struct uid_set){ NULL, 0 };
 	if (count == 0)
 		return from->gone || to->gone ? ENOENT : 0;
+	mailbox_pass_promises(to);
 	if (count >= UINT32_MAX - to->uidnext)
 		return EDQUOT;
 	if ((!move && (why = store_room(from->account->store)) != 0) ||

@@ -50,6 +50,7 @@ struct mailbox {
 	bool     loaded;
 	bool     damaged;                /* a fact could not be read                 */
 	uint32_t uidnext;
+	uint32_t promised;               /* the highest uid promised to a letter on its way */
 	uint64_t highest;                /* modseq of its newest fact                */
 	struct rows rows;
 	uint64_t bytes;                  /* sum of sizes                             */
@@ -64,6 +65,16 @@ struct mailbox {
 	struct columns *columns;         /* what SORT and SEARCH ask, or NULL        */
 	struct folder  *folder;          /* loaded, and its letters lie outside      */
 	struct mailbox *next;            /* of the account                           */
+};
+
+/* Which receipts of the letter log are in the index (receipts.c). */
+struct receipts {
+	bool     known;                  /* those that were not are now              */
+	bool     changed;                /* `segment` and `at` go to the index with what is written next */
+	uint32_t wanted;                 /* the segment letters go to now            */
+	uint32_t segment;                /* 0: none                                  */
+	uint64_t at;                     /* all up to the envelope here              */
+	uint32_t committed, durable;     /* `segment` as the index has it            */
 };
 
 struct account {
@@ -81,6 +92,7 @@ struct account {
 	struct usage { uint64_t bytes, messages; } usage, usage_kept;   /* kept: as last written */
 	struct quota_limits limits;
 	bool     counted, usage_changed; /* not counted: an index of an older version */
+	struct receipts receipts;
 	uint32_t acl_changes;            /* rights may differ when this does */
 	struct mailbox *mailboxes;
 	struct account_watch *watches, *telling;
@@ -173,6 +185,15 @@ int  mailbox_change(struct mailbox *);           /* before a change that is no a
 /* Takes these uids out: `joined` is the set as the fact keeps it, `bytes` what they weigh. */
 int  mailbox_remove(struct mailbox *, const struct uid_list *exact, const struct uid_list *joined, uint64_t bytes,
                     const struct mailbox_watch *by);
+
+int  mailbox_arrive_as(struct mailbox *, const struct arrival *, uint32_t uid, uint64_t modseq);
+void mailbox_pass_promises(struct mailbox *);    /* before a uid is given away: promised ones are not */
+
+/* receipts.c */
+int  receipts_replay(struct account *);          /* what the index has not yet, from the log; nothing is begun */
+int  receipts_flush(struct account *);
+void receipts_durable(struct account *);         /* what was committed is synced                       */
+void receipts_close(struct account *);           /* all is in the index, and synced                    */
 
 /* message.c: the row; index_changed() tells whether it was not there */
 int  message_put(struct index *, const struct arrival *, bool copied);

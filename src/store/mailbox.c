@@ -28,6 +28,7 @@ mailbox_unload(struct mailbox *m)
 	m->bytes = 0;
 	m->unwritten = 0;
 	m->facts = 0;
+	m->promised = 0;
 	m->loaded = m->damaged = false;
 }
 
@@ -660,13 +661,47 @@ claim_copied(struct account *a, uint64_t letter, uint64_t *size)
 	return why;
 }
 
+void
+mailbox_pass_promises(struct mailbox *m)
+{
+	if (m->promised >= m->uidnext && m->promised < UINT32_MAX)
+		m->uidnext = m->promised + 1;
+}
+
+/* With this uid and modseq, which nothing in the mailbox has reached yet.  The transaction is begun. */
+int
+mailbox_arrive_as(struct mailbox *m, const struct arrival *v, uint32_t uid, uint64_t modseq)
+{
+	struct account *a = m->account;
+	uint64_t        size = v->size;
+	int             why;
+
+	if (m->unwritten >= UNWRITTEN_MOST && (why = mailbox_flush(m)) != 0)
+		return why;
+	if ((why = message_put(a->index, v, false)) != 0)
+		return why;
+	if (!index_changed(a->index) && (why = claim_copied(a, v->letter, &size)) != 0)
+		return why;
+	text_note(a, v->letter);
+	m->highest = modseq;
+	if (a->modseq < modseq)
+		a->modseq = modseq;
+	m->uidnext = uid + 1;
+	rows_add(&m->rows, &(struct entry){ uid, v->flags, v->letter, modseq,
+	                                    size > UINT32_MAX ? UINT32_MAX : (uint32_t)size,
+	                                    (uint32_t)clock_wall() });
+	m->bytes += m->rows.size[m->rows.count - 1];
+	account_uses(a, 1, m->rows.size[m->rows.count - 1]);
+	m->unwritten++;
+	return 0;
+}
+
 int
 mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 {
 	struct account  *a = m->account;
 	struct uid_range range;
 	struct uid_set   told = { &range, 1 };
-	uint64_t         size = v->size;
 	int              why;
 
 	*uid = 0;
@@ -674,27 +709,16 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 		return ENOENT;
 	if (m->folder != NULL && !is_foreign(v->letter))
 		return folder_arrive(m, v, uid);
-	if (m->uidnext == UINT32_MAX)
-		return EDQUOT;
 	if (v->letter == 0 || v->letter > INT64_MAX)
 		return EINVAL;
+	mailbox_pass_promises(m);
+	if (m->uidnext == UINT32_MAX)
+		return EDQUOT;
 	if ((why = store_room(a->store)) != 0 || (why = account_change(a)) != 0)
 		return why;
-	if (m->unwritten >= UNWRITTEN_MOST && (why = mailbox_flush(m)) != 0)
-		return account_fail(a, why);
-	if ((why = message_put(a->index, v, false)) != 0)
-		return account_fail(a, why);
-	if (!index_changed(a->index) && (why = claim_copied(a, v->letter, &size)) != 0)
+	if ((why = mailbox_arrive_as(m, v, m->uidnext, a->modseq + 1)) != 0)
 		return why == EEXIST ? EEXIST : account_fail(a, why);
-	text_note(a, v->letter);
-	m->highest = account_next_modseq(a);
-	*uid = m->uidnext++;
-	rows_add(&m->rows, &(struct entry){ *uid, v->flags, v->letter, m->highest,
-	                                    size > UINT32_MAX ? UINT32_MAX : (uint32_t)size,
-	                                    (uint32_t)clock_wall() });
-	m->bytes += m->rows.size[m->rows.count - 1];
-	account_uses(a, 1, m->rows.size[m->rows.count - 1]);
-	m->unwritten++;
+	*uid = m->uidnext - 1;
 	if (m->watches != NULL || a->watches != NULL)
 		store_hurry(a->store);
 	range = (struct uid_range){ *uid, *uid };

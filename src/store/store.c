@@ -410,6 +410,8 @@ batch_done(void *job)
 			mend(b->account[i], b->why);
 		else if (b->landed[i] != 0 && b->account[i]->failed == 0)
 			mend(b->account[i], b->landed[i]);
+		else if (b->account[i]->failed == 0)
+			receipts_durable(b->account[i]);
 	}
 	tell_barriers(b);
 	for (size_t i = 0; i < b->count; i++) {

@@ -226,6 +226,18 @@ struct arrival {
 };
 int mailbox_arrive(struct mailbox *, const struct arrival *, uint32_t *uid);
 
+/* APPEND may say OK when the letter is durable in the log, before the account's index is: what was promised stands in
+   the letter's envelope, and is done again from there if the index lost it (store/receipts.c).
+   mailbox_promise()   a letter is about to be written to this segment of the log: account, mailbox, uid and modseq of
+                       its receipt; false: none can be given now.
+   mailbox_append()    mailbox_arrive() of a letter that lies in a segment with others, durably; `receipt` NULL: it has
+                       none.  *kept: no barrier need be waited for, nobody can take back what its receipt says.
+   account_refuses()   a letter with a receipt does not come after all: barrier follows, then NO. */
+struct receipt;
+bool mailbox_promise(struct mailbox *, uint32_t segment, struct receipt *out);
+int  mailbox_append(struct mailbox *, const struct arrival *, const struct receipt *, uint32_t *uid, bool *kept);
+int  account_refuses(struct account *, const struct letter_place *);
+
 /* ---- reading messages ---------------------------------------------------- */
 struct message {                       /* a row                                  */
 	uint64_t id;

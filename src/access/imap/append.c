@@ -15,6 +15,7 @@
 #include "access/imap/urlauth.h"
 #include "base/clock.h"
 #include "message/date.h"
+#include "message/envelope.h"
 #include "store/quota.h"
 
 /* What is remembered of the letters of one command, some 30 000 of them; those that wait for the disk or
@@ -36,6 +37,7 @@ struct incoming { /* one letter                        */
 	bool                 eightbit;               /* a byte above 127 is in its header   */
 	struct imap_append  *append;
 	struct imap_appended appended;
+	struct receipt       receipt; /* account 0: nothing was promised              */
 	int                  why;
 };
 enum phase {
@@ -71,7 +73,9 @@ struct append_work {
 	struct buffer    url;
 	struct resource  resource;
 	struct ranges    made;
-	struct incoming *stores; /* the first that is not in the mailbox */
+	struct incoming *stores;  /* the first that is not in the mailbox */
+	bool             kept;    /* what was promised holds: nothing is waited for */
+	int              refused; /* to be said when that is durable                */
 	bool             replaces;
 	struct sequence  sequence;
 	uint32_t         replaced;
@@ -194,7 +198,30 @@ append_done(void *who, int why, const struct imap_appended *appended)
 	imap_wake(n->session);
 }
 
-static const struct imap_append_events append_events = { .room = append_room, .done = append_done };
+/* One letter, into a mailbox of one's own: its OK may rest on the log. */
+static bool
+append_promise(void *who, uint32_t segment, struct receipt *out)
+{
+	struct incoming    *n = who;
+	struct append_work *w = n->session->work;
+
+	if (w->phase != STORING || w->count != 1 || w->replaces || n->keywords > 0 ||
+	    mailbox_account(w->mailbox) != n->session->account ||
+	    !mailbox_promise(w->mailbox, segment, out))
+		return false;
+	if (!n->dated)
+		n->date = clock_wall();
+	n->dated = true;
+	out->flags = (uint32_t)n->system;
+	out->date = n->date;
+	out->zone = n->zone;
+	n->receipt = *out;
+	return true;
+}
+
+static const struct imap_append_events append_events = { .room = append_room,
+	                                                 .promise = append_promise,
+	                                                 .done = append_done };
 
 /* `size` 0: known at the end. */
 static int
@@ -554,13 +581,19 @@ arrive(struct imap *s, struct append_work *w, const struct incoming *n)
 	bool              apart = mailbox_account(w->mailbox) != s->account;
 	struct uid_range  one;
 	uint32_t          uid = 0;
-	int               why = account_fits(mailbox_account(w->mailbox), n->size, 1, 0);
+	bool              promised = n->receipt.account != 0, alone = w->count == 1 && !w->replaces;
+	int               why = 0;
 
+	if (!promised)
+		why = account_fits(mailbox_account(w->mailbox), n->size, 1, 0);
 	if (why == 0)
 		why = imap_flag_bits(w->mailbox, &words, true, &arrival.flags);
 	if (apart)
 		arrival.flags &= ~(uint64_t)FLAG_SEEN;
-	if (why == 0)
+	if (why == 0 && alone && n->appended.shared)
+		why = mailbox_append(w->mailbox, &arrival, promised ? &n->receipt : NULL, &uid,
+		                     &w->kept);
+	else if (why == 0)
 		why = mailbox_arrive(w->mailbox, &arrival, &uid);
 	if (why == 0)
 		ranges_add(&w->made, uid, uid);
@@ -568,6 +601,21 @@ arrive(struct imap *s, struct append_work *w, const struct incoming *n)
 	if (why == 0 && apart && (words.system & FLAG_SEEN))
 		why = reach_mark_seen(s, w->mailbox, &(struct uid_set){ &one, 1 });
 	return why;
+}
+
+static void append_safe(struct imap *);
+
+/* No letter of this command comes.  What was promised of one must not be done again later, and then NO is said. */
+static enum imap_step
+append_takes_back(struct imap *s, struct append_work *w, int why)
+{
+	const struct incoming *n = w->first;
+
+	if (n == NULL || n->receipt.account == 0 || w->why != 0 ||
+	    account_refuses(mailbox_account(w->mailbox), &n->appended.place) != 0)
+		return append_refuse(s, w, why);
+	w->refused = why;
+	return STEP_BARRIER;
 }
 
 /* All of them or none: those that came before one that cannot are taken back. */
@@ -594,7 +642,12 @@ append_store(struct imap *s, struct append_work *w)
 	made = ranges_set(&w->made);
 	if (why != 0 && made.count > 0)
 		(void)mailbox_expunge(w->mailbox, &made, true, s->scratch, &gone, NULL);
-	return why == 0 ? STEP_BARRIER : append_refuse(s, w, why);
+	if (why != 0)
+		return append_takes_back(s, w, why);
+	if (!w->kept)
+		return STEP_BARRIER;
+	append_safe(s);
+	return STEP_DONE;
 }
 
 static enum imap_step
@@ -654,6 +707,10 @@ append_safe(struct imap *s)
 	struct uid_set        made = ranges_set(&w->made);
 	struct buffer         text = { 0 };
 
+	if (w->refused != 0) {
+		(void)append_refuse(s, w, w->refused);
+		return;
+	}
 	mailbox_facts(w->mailbox, &status);
 	uid_set_text(&made, &text);
 	buffer_add_char(&text, '\0');

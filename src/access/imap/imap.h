@@ -29,7 +29,7 @@
  * A session takes turns with the others: a command does some milliseconds of
  * work, then waits for the next turn of the loop; output beyond 256 KiB
  * waits for the client.  Nothing is answered OK that store_barrier() has not
- * made durable.
+ * made durable, or the receipt of an appended letter (store.h, mailbox_promise()).
  *
  * What a session needs from the house is struct imap_needs.  Every callback
  * given in a need is called at most as often as said, never from within the
@@ -50,10 +50,15 @@ struct imap_appended {
 	uint64_t            letter;
 	struct letter_place place;
 	int64_t             sent_date;  /* the digest's                            */
+	bool                shared;     /* its segment holds other letters, too    */
 };
+struct receipt;
 struct imap_append_events {
 	/* After append_add() said "enough for now": there is room again. */
 	void (*room)(void *who);
+	/* Before the envelope of a letter in a shared segment is written: what is promised (store.h,
+	   mailbox_promise()), or false: nothing is.  May be NULL. */
+	bool (*promise)(void *who, uint32_t segment, struct receipt *out);
 	/* Once, after append_end(): `why` 0 and the letter is durable in the log
 	   (content, envelope with ENVELOPE_APPENDED, digest); or errno. The append is gone. */
 	void (*done)(void *who, int why, const struct imap_appended *);

@@ -71,6 +71,34 @@ test_version_1(void **state)
 	arena_close(&a);
 }
 
+/* What only an appended letter has. */
+static void
+test_receipts(void **state)
+{
+	struct envelope e = { .letter = 77, .flags = ENVELOPE_APPENDED, .content_len = 7,
+		              .receipt = { UINT64_C(1) << 40, 3, 99, 1700000000, 5, 1, 1600000000, -90 } }, got;
+	struct buffer   b = { 0 }, old = { 0 };
+	struct arena   *a = arena_open(NULL);
+
+	(void)state;
+	envelope_pack(&e, &b);
+	HOLDS("version 3", b.at[0] == 3 && envelope_unpack(buffer_bytes(&b), a, &got));
+	HOLDS("there and back", got.receipt.account == e.receipt.account && got.receipt.mailbox == 3 && got.receipt.modseq == 99 &&
+	      got.receipt.uidvalidity == 1700000000 && got.receipt.uid == 5 && got.receipt.flags == 1 &&
+	      got.receipt.date == 1600000000 && got.receipt.zone == -90);
+	for (size_t n = 0; n < b.len; n++)
+		HOLDS("cut short", !envelope_unpack((struct bytes){ b.at, n }, a, &got));
+	e.receipt.account = 0;
+	envelope_pack(&e, &old);
+	HOLDS("without one it is as before", old.at[0] == 2 && old.len == b.len - 52 && envelope_unpack(buffer_bytes(&old), a, &got) &&
+	      got.receipt.account == 0);
+	memset(b.at + b.len - 52, 0, 8);
+	HOLDS("a receipt of nobody is none", !envelope_unpack(buffer_bytes(&b), a, &got));
+	buffer_free(&b);
+	buffer_free(&old);
+	arena_close(&a);
+}
+
 static void
 test_ids(void **state)
 {
@@ -98,4 +126,4 @@ test_ids(void **state)
 	}
 }
 
-UNIT(test_there_and_back, test_version_1, test_ids)
+UNIT(test_there_and_back, test_version_1, test_receipts, test_ids)
