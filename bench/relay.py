@@ -7,13 +7,15 @@ loopback, 127.100.0.1 and on, one for each domain: 10 000 of them are one proces
 
 import os
 import re
+import signal
 import statistics
 import subprocess
 import time
 
 import drawing
-from servers import Postfix, port_open, process_seconds, wait_until
+from servers import Postfix, port_open, process_pss, process_seconds, wait_until
 
+MIB = 1024 * 1024
 WIDE = ["initial_destination_concurrency=50", "default_destination_concurrency_limit=50"]
 TRUSTED = ["mynetworks=127.0.0.0/8", "smtpd_relay_restrictions=permit_mynetworks, reject",
     "smtpd_recipient_limit=1000", "smtp_tls_security_level=none", "minimal_backoff_time=300s",
@@ -35,7 +37,7 @@ class Sink:
 		self.out = os.path.join(directory, "sink-%d" % port)
 		self.port = port
 		self.file = open(self.out, "wb")
-		self.process = subprocess.Popen(["/usr/sbin/smtp-sink", "-u", "nobody", "-c", *words, "0.0.0.0:%d" % port, "512"],
+		self.process = subprocess.Popen(["/usr/sbin/smtp-sink", "-u", "nobody", "-m", "8000", "-c", *words, "0.0.0.0:%d" % port, "512"],
 		    stdout=self.file, stderr=subprocess.DEVNULL)
 		wait_until(lambda: port_open(port), 10, "smtp-sink")
 
@@ -91,7 +93,7 @@ class Relays:
 			self.servers.append(Postfix(bench.work, o.base_port, log=o.postfix_log,
 			    settings=dict(l.split("=", 1) for l in lines)))
 		if o.only != "postfix":
-			self.servers.append(bench.mansio(o.base_port + 100, settings=lines))
+			self.servers.append(bench.mansio(o.base_port + 55, settings=lines))
 
 	def __enter__(self):
 		for server in self.servers:
@@ -154,7 +156,97 @@ def row_rate(bench):
 	return data
 
 
-ROWS = {"rate": row_rate}
+# ---- how large it may grow ------------------------------------------------------
+
+def command_seconds(server, *words):
+	begin = time.monotonic()
+	done = server.command(*words)
+	return time.monotonic() - begin, done.stdout
+
+
+def grow(bench, server, sizes, destinations):
+	"""Letters come until the queue holds so many, and nobody takes them."""
+	have, points = 0, []
+	for size in sizes:
+		many = size - have
+		chunk = min(many, 10000)	# what is timed comes last
+		for part in (many - chunk, chunk):
+			if part:
+				took = load(bench, server, part, "u@" + domain_of(0).replace("0", "%d", 1), destinations)
+				have += took["accepted"]
+		listed, _ = command_seconds(server, "queue", "list", "--state", "hold")
+		summed, _ = command_seconds(server, "queue", "summary")
+		points.append({"letters": have, "accepted": took["per_second"], "p99_ms": took["p99_ms"],
+		    "pss": process_pss(server.tree()), "list_seconds": listed, "summary_seconds": summed})
+		print("  %(letters)d letters: accepted %(accepted).0f/s, p99 %(p99_ms).1f ms, list %(list_seconds).2f s, "
+		    "summary %(summary_seconds).2f s" % points[-1], "%.0f MiB" % (points[-1]["pss"] / MIB), flush=True)
+	return points
+
+
+def drain(sink, wanted):
+	"""Rates on the way down: (letters left, letters a second)."""
+	rates, last, had = [], time.monotonic(), sink.count()
+	step = max(500, wanted // 60)
+	while had < wanted:
+		time.sleep(0.05)
+		now, at = sink.count(), time.monotonic()
+		if now - had >= step or now >= wanted:
+			rates.append((wanted - had, (now - had) / (at - last)))
+			last, had = at, now
+		elif at - last > 60:
+			break
+	return rates, wanted - had
+
+
+def row_size(bench):
+	"""A queue of a million letters to 10 000 destinations."""
+	o = bench.options
+	destinations = 500 if o.quick else 10000
+	top = o.messages or (20000 if o.quick else 1000000)
+	sizes = [n for n in (1000, 10000, 100000, 1000000) if n < top] + [top]
+	sink = Sink(bench.work, o.base_port + 40)
+	rows = [(domain_of(n), address_of(n), sink.port) for n in range(destinations + 1)]
+	data = {"row": "size", "title": "%d letters to %d destinations" % (top, destinations), "marks": [], "words": []}
+	o.only = "mansio"
+	try:
+		with Relays(bench, rows) as servers:
+			server = servers[0]
+			sink.process.send_signal(signal.SIGSTOP)
+			data["growth"] = points = grow(bench, server, sizes, destinations)
+			before = sink.count()
+			server.halt(signal.SIGKILL)
+			sink.process.send_signal(signal.SIGCONT)
+			begin = time.monotonic()
+			server.start()
+			wait_until(lambda: sink.count() > before, 120, "the first delivery")
+			first = time.monotonic() - begin
+			loaded = process_pss(server.tree())
+			rates, left = drain(sink, points[-1]["letters"])
+			data["restart"] = {"first_seconds": first, "ready_seconds": server.ready_seconds, "pss": loaded}
+			data["drain"] = rates
+			data["left"] = left
+			print("  restart: first delivery after %.2f s, %.0f MiB; drained at %s" % (first, loaded / MIB,
+			    ", ".join("%d: %.0f/s" % r for r in rates[::max(1, len(rates) // 8)])), flush=True)
+	finally:
+		sink.stop()
+	top_rates, low = [r for n, r in rates if n > 0.8 * top], [r for n, r in rates if n < 0.2 * top]
+	data["marks"] += [["1 GiB over what all roles take", 1024 * MIB / max(points[-1]["pss"], loaded), 1, None],
+	    ["10 s over the time to the first delivery after a restart", 10 / first, 1, None],
+	    ["accepted a second, the largest queue over the smallest", points[-1]["accepted"] / points[0]["accepted"], 0.9, None],
+	    ["relayed a second, the largest queue over the smallest", statistics.median(top_rates) /
+	        statistics.median(low), 0.9, None]]
+	data["words"] = ["%d letters: accepted %.0f/s, %.0f MiB of all roles, `queue list` of none of them %.2f s, `queue summary` %.2f s." %
+	    (p["letters"], p["accepted"], p["pss"] / MIB, p["list_seconds"], p["summary_seconds"]) for p in points]
+	data["words"].append("After kill -9 of all roles the first letter was delivered %.2f s after the start; letters not delivered in the end: %d." %
+	    (first, left))
+	data["panels"] = [("Letters come", "letters in the queue", "accepted a second",
+	    {"": [(p["letters"], p["accepted"]) for p in points]}),
+	    ("Letters go", "letters in the queue", "relayed a second", {"": [(n, r) for n, r in rates if n > 0]}),
+	    ("Memory of all roles", "letters in the queue", "MiB", {"": [(p["letters"], p["pss"] / MIB) for p in points]})]
+	return data
+
+
+ROWS = {"rate": row_rate, "size": row_size}
 
 
 def table_of(report):
