@@ -1,33 +1,42 @@
 /*
  * queue-send -- what goes elsewhere
  *
- * A recipient that is not ours is asked about at the clerk (ROUTE: by which transport, to which destination) and then stands
- * in the line of its destination.  Destinations that have room and somebody waiting take turns: one transaction each, with
- * all recipients of one letter that wait there, to a sender that has room.  How many may be under way to one destination
- * grows with success and shrinks with failure; one that nobody reaches is left alone for a while, and then tried by one.
+ * A recipient that is not ours (queue-route.c) stands in the line of its destination (queue/line.h).  Destinations that have room
+ * and somebody waiting take turns: one transaction each, with all recipients of one letter that wait there, to a sender
+ * that has room.  How many may be under way to one destination the answers teach (queue/pace.h); one that nobody reaches is
+ * left alone for a while, and then tried by one.
+ *
+ * Slots of senders are shared so that no destination, and not all that are slow or silent together, have the last of them: one may
+ * have as many as four times those that are free, and those that have not answered yet have half of all.
  */
 #include "base/clock.h"
+#include "base/random.h"
 #include "message/digest.h"
 #include "message/envelope.h"
+#include "queue/line.h"
+#include "queue/pace.h"
 #include "role/queue.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { ROUTES_MOST = 20000, DESTINATIONS_IDLE_MOST = 1000 };
+enum { DESTINATIONS_IDLE_MOST = 1000, PUT_OFF_EACH_TURN = 500, SHARE = 4 };
 
 /* ---- destinations ---------------------------------------------------------------------------------- */
 
 struct destination {
 	char               *key, *nexthop;
 	struct transport    transport;
-	struct recipient   *first, *last; /* who waits                    */
-	uint32_t            waiting, busy, window, failures;
+	struct line         line; /* who waits                            */
+	struct pace         pace;
+	uint32_t            busy;
+	bool                doubtful;      /* has not answered since it was silent, or ever */
+	int64_t             next_ms;       /* by its rate delay, patient           */
 	int64_t             away_until_ms; /* nobody answers there        */
 	char                why[400], status[12];
 	struct away        *away; /* who is put off, until it returns */
 	bool                in_turn;
-	struct destination *next;
+	struct destination *next; /* of those in turn, or short of a slot, or put off */
 };
 
 /* What a sender was told and has not answered. */
@@ -35,6 +44,7 @@ struct sending {
 	struct destination *to;
 	struct letter      *letter;
 	uint32_t            sender, ticket, rcpts;
+	bool                doubtful; /* its slot is one of those */
 	int64_t             said_us;
 	struct recipient  **rcpt;
 	struct sending     *next; /* of those whose end is not durable yet */
@@ -100,7 +110,7 @@ destinations_sweep(struct queue_role *k)
 
 	for (struct map_place p = { 0 }; map_next(k->destinations, &p);) {
 		struct destination *d = p.value;
-		if (d->waiting == 0 && d->busy == 0 && !d->in_turn && d->away_until_ms <= now)
+		if (d->line.waiting == 0 && d->busy == 0 && !d->in_turn && d->away_until_ms <= now)
 			destination_drop(k, d);
 	}
 }
@@ -124,40 +134,12 @@ destination_of(struct queue_role *k, const struct transport *t, const char *next
 		d->key = text_keep(key.at);
 		d->nexthop = text_keep(nexthop);
 		d->transport = *t;
-		d->window = (uint32_t)t->first_concurrency;
+		d->doubtful = true;
+		pace_begin(&d->pace, &t->pace);
 		(void)map_put(k->destinations, bytes_of(d->key), d);
 	}
 	buffer_free(&key);
 	return d;
-}
-
-static void
-line_join(struct destination *d, struct recipient *r)
-{
-	r->line = d;
-	r->line_next = NULL;
-	r->line_before = d->last;
-	if (d->last != NULL)
-		d->last->line_next = r;
-	else
-		d->first = r;
-	d->last = r;
-	d->waiting++;
-}
-
-static void
-line_leave(struct destination *d, struct recipient *r)
-{
-	if (r->line_before != NULL)
-		r->line_before->line_next = r->line_next;
-	else
-		d->first = r->line_next;
-	if (r->line_next != NULL)
-		r->line_next->line_before = r->line_before;
-	else
-		d->last = r->line_before;
-	r->line = NULL;
-	d->waiting--;
 }
 
 static void
@@ -174,312 +156,37 @@ take_turn(struct house *h, struct destination *d)
 	errand_set(h->loop, &k->send);
 }
 
-static void
-service_name(const struct queue_role *k, const struct transport *t, char out[static 96])
+void
+queue_service_name(const struct queue_role *k, const struct transport *t, char out[static 96])
 {
 	(void)snprintf(out, 96, "%s/%s", k->common.syslog_name, t->service);
 }
 
-/* ---- by which transport? --------------------------------------------------------------------------------- */
-
-/* A question at the clerk, and all who wait for the answer. */
-struct routing {
-	uint32_t      ticket;
-	struct buffer asked; /* packed ROUTE                                 */
-	struct buffer who;   /* of struct recipient *                        */
-	char         *key;
-};
-
-static const char *
-sender_name(const struct recipient *r)
-{
-	return *r->sender != '\0' ? r->sender : r->letter->sender;
-}
-
-static const char *
-sender_outside(const struct recipient *r)
-{
-	return *r->outside != '\0' ? r->outside : sender_name(r);
-}
-
-/* It came to an address of ours, and another host is to have it: its sender may need a name of ours (SRS), which is
-   made for it alone.  The owner of a list has one. */
-static bool
-is_forwarded(const struct recipient *r)
-{
-	return r->known && *r->sender == '\0' && *r->letter->sender != '\0' &&
-	       !bytes_equal_nocase(bytes_of(r->original), bytes_of(r->address));
-}
-
-/* Under what an answer for this recipient is kept: its domain, or it and the sender. */
-static const char *
-key_of(struct arena *a, const struct recipient *r, bool domain)
-{
-	const char *at = strrchr(r->address, '@');
-
-	if (domain)
-		return arena_printf(a, "@%s", at != NULL ? at + 1 : r->address);
-	return arena_printf(a, "%s>%s", sender_name(r), r->address);
-}
-
 static void
-routed_error(struct house *h, struct recipient *r, const struct transport *t, const char *text)
+put_off(struct house *h, struct destination *d, struct recipient *r)
 {
-	bool                 later = t->kind == BY_RETRY;
-	struct bytes         rest = bytes_of(text), status = { NULL, 0 };
-	char                 code[12] = "", service[96];
-	struct queue_attempt by = { service, "none", 0, 0, 0, "" };
-
-	service_name(queue_of(h), t, service);
-	if (rest.len > 4 && rest.at[0] == (later ? '4' : '5') && rest.at[1] == '.' &&
-	    bytes_split(&rest, ' ', &status))
-		(void)bytes_string(status, code, sizeof code);
-	if (code[0] == '\0')
-		rest = bytes_of(text);
-	queue_conclude_by(h, r, later ? EVENT_LATER : EVENT_REFUSED, later ? "deferred" : "bounced",
-	                  code[0] != '\0' ? code
-	                  : later         ? "4.0.0"
-	                                  : "5.0.0",
-	                  rest.len > 0 ? rest.at : "mail is not taken for this destination", &by);
-}
-
-static void
-routed_by(struct house *h, struct recipient *r, const struct transport *t, const char *nexthop)
-{
-	struct queue_role   *k = queue_of(h);
 	char                 service[96];
 	struct queue_attempt by = { service, "none", 0, 0, 0, "" };
-	struct destination  *d;
+	struct buffer        text = { 0 };
 
-	service_name(k, t, service);
-	switch (t->kind) {
-	case BY_SMTP:
-	case BY_LMTP:
-	case BY_PIPE:
-	case TRANSPORT_KINDS: break;
-	case BY_ERROR:
-	case BY_RETRY: routed_error(h, r, t, nexthop); return;
-	case BY_DISCARD:
-		queue_conclude_by(h, r, EVENT_DELIVERED, "sent", "2.0.0",
-		                  *nexthop != '\0' ? nexthop : "discarded", &by);
-		return;
-	case BY_LOCAL:
-	case BY_VIRTUAL:
-		queue_conclude_by(h, r, EVENT_LATER, "deferred", "4.3.5",
-		                  "mail transport unavailable: this address is nobody's here", &by);
-		return;
-	case BY_HOLD:
-		queue_event(k->queue, r, EVENT_LOST, "4.7.0", "transport_maps say hold",
-		            queue_now_ms());
-		queue_event(k->queue, r, EVENT_HOLD, NULL, NULL, queue_now_ms());
-		return;
-	}
-	d = destination_of(k, t, nexthop);
-	if (d->away_until_ms > queue_now_ms()) {
-		struct buffer text = { 0 };
-
-		buffer_printf(&text, "delivery temporarily suspended: %s", d->why);
-		buffer_add_char(&text, '\0');
-		queue_conclude_by(h, r, EVENT_LATER, "deferred", d->status, text.at, &by);
-		buffer_free(&text);
-		return;
-	}
-	line_join(d, r);
-	take_turn(h, d);
-}
-
-static void
-routed(struct house *h, struct recipient *r, const struct word_routed *w)
-{
-	const struct transport *t =
-		transport_named(queue_of(h)->transports, bytes_of(w->transport));
-	struct buffer text = { 0 };
-
-	r->lifetime_s = w->scope == ROUTED_LATER ? UINT32_MAX : w->lifetime_s;
-	if (strcmp(r->outside, w->sender) != 0)
-		r->outside = arena_copy(r->letter->life, bytes_of(w->sender));
-	if (w->scope == ROUTED_LATER) {
-		queue_conclude(h, r, EVENT_LATER, "deferred", "4.3.0",
-		               "transport_maps cannot be asked now");
-	} else if (t == NULL) {
-		buffer_printf(&text, "mail transport unavailable: there is no transport \"%s\"",
-		              w->transport);
-		buffer_add_char(&text, '\0');
-		queue_conclude(h, r, EVENT_LATER, "deferred", "4.3.5", text.at);
-	} else {
-		routed_by(h, r, t, w->nexthop);
-	}
+	queue_service_name(queue_of(h), &d->transport, service);
+	buffer_printf(&text, "delivery temporarily suspended: %s", d->why);
+	buffer_add_char(&text, '\0');
+	queue_conclude_by(h, r, EVENT_LATER, "deferred", d->status, text.at, &by);
 	buffer_free(&text);
 }
 
-static void
-say_route(struct house *h, const struct routing *g)
-{
-	struct link *l = house_link(h, CLERK, 0);
-
-	if (l == NULL)
-		return; /* asked when it comes */
-	buffer_add(link_begin(l, WORD_ROUTE, g->ticket), buffer_bytes(&g->asked));
-	link_end(l);
-}
-
-static struct routing *
-routing_find(const struct queue_role *k, const char *key)
-{
-	for (struct map_place p = { 0 }; map_next(k->routing, &p);)
-		if (strcmp(((struct routing *)p.value)->key, key) == 0)
-			return p.value;
-	return NULL;
-}
-
-static void
-routing_join(struct house *h, struct recipient *r)
-{
-	struct queue_role *k = queue_of(h);
-	struct arena      *a = arena_open(NULL);
-	const char        *key = key_of(a, r, true);
-	bool               forwarded = k->srs && is_forwarded(r);
-	struct routing    *g = k->routes_by_domain && !forwarded ? routing_find(k, key) : NULL;
-
-	if (g == NULL) {
-		g = memory_take(sizeof *g);
-		g->key = text_keep(forwarded ? "" : key);
-		while (g->ticket = ++k->next_ticket,
-		       g->ticket == 0 || map_get(k->routing, number_key(&g->ticket)) != NULL)
-			continue;
-		word_pack_route(&g->asked,
-		                &(struct word_route){ bytes_of(r->address),
-		                                      bytes_of(sender_name(r)), forwarded });
-		(void)map_put(k->routing, number_key(&g->ticket), g);
-		say_route(h, g);
-	}
-	buffer_add(&g->who, (struct bytes){ (const char *)&r, sizeof(struct recipient *) });
-	arena_close(&a);
-}
-
-static void
-routes_clear(struct queue_role *k)
-{
-	for (struct map_place p = { 0 }; map_next(k->routes, &p);)
-		memory_free(map_drop(k->routes, p.key));
-}
-
-/* An answer is kept with its length in front. */
-static void
-route_keep(struct queue_role *k, const char *key, struct bytes body)
-{
-	uint64_t len = body.len;
-	char    *copy = memory_take(sizeof len + body.len);
-
-	if (map_count(k->routes) >= ROUTES_MOST)
-		routes_clear(k);
-	memcpy(copy, &len, sizeof len);
-	memcpy(copy + sizeof len, body.at, body.len);
-	memory_free(map_put(k->routes, bytes_of(key), copy));
-}
-
-/* False: nothing is known. */
-static bool
-route_known(struct house *h, struct recipient *r)
-{
-	struct queue_role *k = queue_of(h);
-	struct arena      *a = arena_open(NULL);
-	const char        *kept = map_get(k->routes, bytes_of(key_of(a, r, true)));
-	struct word_routed w;
-	uint64_t           len;
-
-	if (k->srs && is_forwarded(r))
-		kept = NULL;
-	else if (kept == NULL)
-		kept = map_get(k->routes, bytes_of(key_of(a, r, false)));
-	if (kept != NULL) {
-		memcpy(&len, kept, sizeof len);
-		if (!word_unpack_routed((struct bytes){ kept + sizeof len, (size_t)len }, a, &w))
-			panic("a route broke while it was kept");
-		routed(h, r, &w);
-	}
-	arena_close(&a);
-	return kept != NULL;
-}
-
-bool
-hear_routed(struct house *h, uint32_t ticket, struct bytes body)
-{
-	struct queue_role *k = queue_of(h);
-	struct arena      *a = arena_open(NULL);
-	struct word_routed w;
-	bool               whole = word_unpack_routed(body, a, &w);
-	struct routing    *g = whole ? map_drop(k->routing, number_key(&ticket)) : NULL;
-	size_t             n = g != NULL ? g->who.len / sizeof(struct recipient *) : 0;
-
-	k->routes_by_domain = whole && w.scope == ROUTED_DOMAIN;
-	for (size_t i = 0; i < n && whole; i++) {
-		struct recipient *r;
-
-		memcpy(&r, g->who.at + i * sizeof(struct recipient *), sizeof r);
-		if (i == 0 && w.scope != ROUTED_LATER && !w.passing)
-			route_keep(k, key_of(a, r, w.scope == ROUTED_DOMAIN), body);
-		if (i > 0 && w.scope == ROUTED_ADDRESS)
-			routing_join(h, r);
-		else
-			routed(h, r, &w);
-	}
-	if (g != NULL) {
-		buffer_free(&g->asked);
-		buffer_free(&g->who);
-		memory_free(g->key);
-		memory_free(g);
-	}
-	arena_close(&a);
-	queue_pump(h);
-	return whole;
-}
-
 void
-queue_routes_forget(struct house *h)
+queue_line_up(struct house *h, struct recipient *r, const struct transport *t, const char *nexthop)
 {
-	routes_clear(queue_of(h));
-}
+	struct destination *d = destination_of(queue_of(h), t, nexthop);
 
-void
-queue_routes_ask(struct house *h)
-{
-	for (struct map_place p = { 0 }; map_next(queue_of(h)->routing, &p);)
-		say_route(h, p.value);
-}
-
-bool
-queue_is_filtered(const struct recipient *r)
-{
-	return r->letter->handling.filter.len > 0;
-}
-
-/* "smtp:[127.0.0.1]:10025" */
-static void
-send_to_filter(struct house *h, struct recipient *r)
-{
-	struct arena      *a = arena_open(NULL);
-	struct bytes       rest = r->letter->handling.filter, name = { NULL, 0 };
-	struct word_routed w = { .scope = ROUTED_ADDRESS, .sender = "" };
-
-	(void)bytes_split(&rest, ':', &name);
-	w.transport = arena_copy(a, name);
-	w.nexthop = rest.len > 0 ? arena_copy(a, rest)
-	                         : arena_copy(a, bytes_of(queue_of(h)->common.myhostname));
-	routed(h, r, &w);
-	arena_close(&a);
-}
-
-void
-queue_send(struct house *h, struct recipient *r)
-{
-	if (sent_before(queue_of(h)->sent, r->letter->id, r->address))
-		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0",
-		               "was delivered before the queue began anew");
-	else if (queue_is_filtered(r))
-		send_to_filter(h, r);
-	else if (!route_known(h, r))
-		routing_join(h, r);
+	if (d->away_until_ms > queue_now_ms()) {
+		put_off(h, d, r);
+		return;
+	}
+	line_join(&d->line, r, queue_sender_name(r));
+	take_turn(h, d);
 }
 
 /* ---- to a sender ----------------------------------------------------------------------------------------------- */
@@ -503,23 +210,25 @@ sender_choose(struct house *h, const struct destination *d, uint32_t *out)
 	return false;
 }
 
-/* Recipients of the first one's letter that wait here too. */
+static bool
+go_together(const struct recipient *a, const struct recipient *b)
+{
+	return strcmp(queue_sender_outside(a), queue_sender_outside(b)) == 0;
+}
+
+/* The next in line, and recipients of its letter that wait here too. */
 static struct sending *
 sending_make(struct queue_role *k, struct destination *d)
 {
-	struct recipient *first = d->first;
-	uint32_t          most = (uint32_t)d->transport.recipients;
-	struct sending   *s = memory_take(sizeof *s);
+	uint32_t        most = (uint32_t)d->transport.recipients;
+	struct sending *s = memory_take(sizeof *s);
 
 	s->to = d;
-	s->letter = first->letter;
 	s->said_us = clock_wall_us();
-	s->rcpt = memory_take(most * sizeof *s->rcpt);
-	for (struct recipient *r = first->letter->first; r != NULL && s->rcpts < most; r = r->next)
-		if (r->line == d && strcmp(sender_outside(r), sender_outside(first)) == 0) {
-			line_leave(d, r);
-			s->rcpt[s->rcpts++] = r;
-		}
+	s->rcpt = memory_take((most < d->line.waiting ? most : d->line.waiting) * sizeof *s->rcpt);
+	s->rcpts = line_take(&d->line, s->rcpt, most, go_together);
+	s->letter = s->rcpt[0]->letter;
+	d->next_ms = clock_patient_ms() + d->transport.rate_ms;
 	while (s->ticket = ++k->next_ticket,
 	       s->ticket == 0 || map_get(k->sending, number_key(&s->ticket)) != NULL)
 		continue;
@@ -532,6 +241,7 @@ sending_close(struct queue_role *k, struct sending *s)
 {
 	(void)map_drop(k->sending, number_key(&s->ticket));
 	s->to->busy--;
+	k->doubtful -= s->doubtful;
 	memory_free(s->rcpt);
 	memory_free(s);
 }
@@ -586,10 +296,10 @@ say_send(struct house *h, struct sending *s)
 		                     .transport = s->to->transport.name,
 		                     .nexthop = s->to->nexthop,
 		                     .lmtp = s->to->transport.kind == BY_LMTP,
-		                     .more = s->to->waiting > 0,
+		                     .more = s->to->line.waiting > 0,
 		                     .at = s->letter->content_at,
 		                     .len = s->letter->content_len,
-		                     .sender = bytes_of(sender_outside(s->rcpt[0])),
+		                     .sender = bytes_of(queue_sender_outside(s->rcpt[0])),
 		                     .recipient = to,
 		                     .recipients = s->rcpts };
 	int                    why = send_fill(k, s, a, &w), fd = -1;
@@ -625,7 +335,7 @@ destination_pipes(struct house *h, struct destination *d)
 	                                      .transport = d->transport.name,
 	                                      .nexthop = d->nexthop,
 	                                      .letter = s->letter,
-	                                      .sender = sender_name(s->rcpt[0]),
+	                                      .sender = queue_sender_name(s->rcpt[0]),
 	                                      .rcpt = s->rcpt,
 	                                      .rcpts = s->rcpts });
 }
@@ -650,12 +360,115 @@ destination_sends(struct house *h, struct destination *d)
 	why = say_send(h, s);
 	if (why == 0) {
 		k->at_sender[sender]++;
+		s->doubtful = d->doubtful;
+		k->doubtful += d->doubtful;
 		return true;
 	}
 	sending_fail(h, s, why == EBADMSG ? EVENT_REFUSED : EVENT_LATER,
 	             why == EBADMSG ? "bounced" : "deferred", why == EBADMSG ? "5.3.0" : "4.3.0",
 	             why == EBADMSG ? "the letter is damaged in the log" : strerror(why));
 	return true;
+}
+
+/* ---- not too quickly (rate delays) ----------------------------------------------------------------------------------- */
+
+static void
+delay_over(void *house)
+{
+	struct queue_role *k = queue_of(house);
+	int64_t            now = clock_patient_ms(), next = INT64_MAX;
+
+	for (struct destination **at = &k->delayed_first, *d; (d = *at) != NULL;) {
+		if (d->next_ms > now) {
+			next = d->next_ms < next ? d->next_ms : next;
+			at = &d->next;
+			continue;
+		}
+		*at = d->next;
+		d->in_turn = false;
+		take_turn(house, d);
+	}
+	if (next != INT64_MAX)
+		timer_set(k->delays, next - now);
+}
+
+static void
+wait_for_time(struct house *h, struct destination *d)
+{
+	struct queue_role *k = queue_of(h);
+
+	d->in_turn = true;
+	d->next = k->delayed_first;
+	k->delayed_first = d;
+	timer_set(k->delays, 1);
+}
+
+/* Whether it may have a slot more: one that is full, or has not answered, leaves some for others. */
+static bool
+may_have_slot(struct house *h, const struct destination *d)
+{
+	struct queue_role *k = queue_of(h);
+	uint32_t           all = 0, used = 0, n = house_peers(h, SENDER);
+
+	if (d->transport.kind == BY_PIPE)
+		return true;
+	for (uint32_t i = 0; i < n && i < SENDERS_MOST; i++)
+		if (house_link(h, SENDER, i) != NULL) {
+			all += (uint32_t)k->rows.processes;
+			used += k->at_sender[i];
+		}
+	if (d->doubtful && k->doubtful > 0 && k->doubtful >= (all + 1) / 2)
+		return false;
+	return d->busy == 0 || d->busy < SHARE * (all - used);
+}
+
+/* Everybody in line waits for another time, some in each turn: there may be very many. */
+static bool
+put_line_off(struct house *h, struct destination *d)
+{
+	struct recipient *r;
+
+	for (int n = 0; n < PUT_OFF_EACH_TURN; n++) {
+		if ((r = line_leave(&d->line)) == NULL)
+			return false;
+		put_off(h, d, r);
+	}
+	return d->line.waiting > 0;
+}
+
+static void
+turn_over(struct queue_role *k, struct destination *d)
+{
+	k->turn = d->next;
+	if (k->turn == NULL)
+		k->turn_last = &k->turn;
+	d->in_turn = false;
+}
+
+/* It comes when a slot is free. */
+static void
+wait_for_slot(struct queue_role *k, struct destination *d)
+{
+	d->in_turn = true;
+	d->next = NULL;
+	*k->short_last = d;
+	k->short_last = &d->next;
+}
+
+/* A slot is free: some that wait for one are in turn again. */
+static void
+slot_free(struct house *h)
+{
+	struct queue_role  *k = queue_of(h);
+	struct destination *d;
+
+	for (int n = 0; n < 2 && (d = k->short_of) != NULL; n++) {
+		k->short_of = d->next;
+		if (k->short_of == NULL)
+			k->short_last = &k->short_of;
+		d->in_turn = false;
+		take_turn(h, d);
+	}
 }
 
 /* One transaction of each destination that has room, and again from the beginning. */
@@ -665,69 +478,67 @@ send_turn(void *house)
 	struct house       *h = house;
 	struct queue_role  *k = queue_of(h);
 	struct destination *d;
+	int64_t             now = queue_now_ms(), patient = clock_patient_ms();
+	int                 off = 0;
 
-	while (!h->leaving && (d = k->turn) != NULL) {
-		bool room = d->busy < d->window && d->first != NULL;
+	while (!h->leaving && off < 4 && (d = k->turn) != NULL) {
+		bool away = d->away_until_ms > now;
+		bool room = !away && d->busy < d->pace.window && d->line.waiting > 0;
 
+		if (room && d->next_ms > patient) {
+			turn_over(k, d);
+			wait_for_time(h, d);
+			continue;
+		}
+		if (room && !may_have_slot(h, d)) {
+			turn_over(k, d);
+			wait_for_slot(k, d);
+			continue;
+		}
 		if (room && !destination_sends(h, d))
 			return; /* no sender has room: when one has, it goes on */
-		k->turn = d->next;
-		if (k->turn == NULL)
-			k->turn_last = &k->turn;
-		d->in_turn = false;
-		if (room && d->first != NULL && d->busy < d->window)
+		turn_over(k, d);
+		if (away && put_line_off(h, d)) {
+			off++;
+			take_turn(h, d);
+		}
+		if (room && d->line.waiting > 0 && d->busy < d->pace.window)
 			take_turn(h, d);
 	}
+	if (off > 0)
+		loop_again(h->loop);
 }
 
 /* ---- what became of it ----------------------------------------------------------------------------------------------- */
 
-/* Everybody in line waits for another time. */
+/* Nobody is reached there: who waits is put off, and then one goes to see. */
 static void
 destination_away(struct house *h, struct destination *d, const char *status, const char *why)
 {
-	struct queue_role   *k = queue_of(h);
-	char                 service[96];
-	struct queue_attempt by = { service, "none", 0, 0, 0, "" };
-	struct buffer        text = { 0 };
+	int64_t wait_ms = queue_of(h)->rows.least_ms;
 
-	service_name(k, &d->transport, service);
-	d->away_until_ms = queue_now_ms() + k->rows.least_ms;
+	/* Not all that were found silent in one moment are looked for in one. */
+	d->away_until_ms = queue_now_ms() + wait_ms - wait_ms / 8 +
+	                   (int64_t)random_below((uint64_t)wait_ms / 8 + 1);
 	(void)snprintf(d->why, sizeof d->why, "%s", why);
 	(void)snprintf(d->status, sizeof d->status, "%s", status);
 	queue_away(&d->away, d->why);
-	d->window = 1; /* then by one, to see */
-	d->failures = 0;
-	buffer_printf(&text, "delivery temporarily suspended: %s", d->why);
-	buffer_add_char(&text, '\0');
-	while (d->first != NULL) {
-		struct recipient *r = d->first;
-
-		line_leave(d, r);
-		queue_conclude_by(h, r, EVENT_LATER, "deferred", d->status, text.at, &by);
-	}
-	buffer_free(&text);
+	d->doubtful = true;
+	pace_probe(&d->pace);
+	take_turn(h, d);
 }
 
 static void
 destination_learns(struct house *h, struct destination *d, const struct word_sent *w)
 {
-	uint32_t most = (uint32_t)d->transport.concurrency;
-
 	if (!w->unreachable) {
-		d->failures = 0;
 		d->away_until_ms = 0;
+		d->doubtful = false;
 		queue_returned(h, &d->away);
-		if (d->window < most)
-			d->window++;
-		if (d->window > most)
-			d->window = most;
-		return;
-	}
-	if (d->window > 1)
-		d->window--;
-	if (++d->failures >= d->window && w->recipients > 0)
+		pace_good(&d->pace, &d->transport.pace, d->busy);
+	} else if (pace_bad(&d->pace, &d->transport.pace) && w->recipients > 0) {
 		destination_away(h, d, w->recipient[0].status, w->recipient[0].text);
+	}
 }
 
 /* What it was at is over, and remembered: the place is free for the next. */
@@ -741,6 +552,7 @@ sending_settle(struct house *h, struct sending *s)
 		k->at_sender[s->sender]--;
 	sending_close(k, s);
 	take_turn(h, d);
+	slot_free(h);
 }
 
 static void settle(void *house);
@@ -817,7 +629,7 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 		                    .transfer_us = w->transfer_us,
 		                    .tls = w->tls };
 
-	service_name(k, &s->to->transport, service);
+	queue_service_name(k, &s->to->transport, service);
 	for (uint32_t i = 0; i < s->rcpts; i++) {
 		const struct sent_recipient *one = &w->recipient[i];
 
@@ -914,6 +726,7 @@ queue_sender_lost(struct house *h, uint32_t index)
 	}
 	if (index < SENDERS_MOST)
 		k->at_sender[index] = 0;
+	slot_free(h);
 	queue_pump(h);
 }
 
@@ -942,10 +755,11 @@ queue_send_open(struct house *h)
 
 	k->destinations = map_open();
 	k->destinations_most = DESTINATIONS_IDLE_MOST;
-	k->routes = map_open();
-	k->routing = map_open();
 	k->sending = map_open();
 	k->turn_last = &k->turn;
+	k->short_last = &k->short_of;
+	k->delays = timer_open(h->loop, delay_over, h);
+	queue_route_open(h);
 	k->send = (struct errand){ .go = send_turn, .ctx = h };
 	k->settle = (struct errand){ .go = settle, .ctx = h };
 }

@@ -8,7 +8,8 @@
  *     queue-compact.c    space comes back
  *     queue-user.c       deliveries to operating-system users, whose keepers see nothing of the log
  *     queue-pipe.c       what goes to commands of operating-system users
- *     queue-send.c       what goes elsewhere: destinations and their lines, senders and what they are at
+ *     queue-route.c      what goes elsewhere: by which transport, to which destination
+ *     queue-send.c       destinations and their lines, senders and what they are at
  *     queue-return.c     who was put off because of a destination that has returned
  *     queue-choice.c     which letters a command means: ids and filters
  *     queue-command.c    the command line: queue list|hold|..., store compact
@@ -30,6 +31,8 @@
 #include "spool/writer.h"
 
 struct queue_settings {
+	const char *good, *bad;               /* feedback of concurrency */
+	int64_t cohorts;
 	int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms, warning_ms, compaction_ms, bounce_size;
 	struct setting_list classes;          /* notify_classes */
 	struct setting_list template_file, languages, language_maps;
@@ -73,11 +76,15 @@ struct queue_role {
 	struct map      *destinations;     /* "smtp:example.com" -> struct destination               */
 	struct map      *routes;           /* domain, or sender and address, -> packed ROUTED        */
 	struct map      *routing;          /* ticket -> struct routing: asked of the clerk           */
+	struct map      *routing_by_key;   /* the same, by what is asked                             */
 	bool             srs;              /* senders of forwarded mail may get a name of ours       */
 	bool             routes_by_domain; /* the last answer held for a domain                      */
 	struct map      *sending;          /* ticket -> struct sending: at a sender                  */
 	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */
-	uint32_t         at_sender[SENDERS_MOST];
+	struct destination *short_of, **short_last;    /* those that wait for a slot at a sender        */
+	struct destination *delayed_first;             /* those whose rate delay is not over            */
+	struct timer    *delays;
+	uint32_t         at_sender[SENDERS_MOST], doubtful;
 	struct errand    send, settle, pipe, look;
 	struct transports *transports;     /* as the settings have them                              */
 	struct map      *piping;           /* ticket -> struct piping: for commands                  */
@@ -162,7 +169,15 @@ void queue_returned(struct house *, struct away **);
 void queue_away_free(struct away **);
 void queue_returned_letter_ends(struct queue_role *, const struct letter *);
 
+/* queue-route.c */
+void queue_route_open(struct house *);
+const char *queue_sender_name(const struct recipient *);         /* whose it is                */
+const char *queue_sender_outside(const struct recipient *);      /* as other hosts are told    */
+
 /* queue-send.c */
+/* It goes there when it is its turn. */
+void queue_line_up(struct house *, struct recipient *, const struct transport *, const char *nexthop);
+void queue_service_name(const struct queue_role *, const struct transport *, char out[static 96]);
 void queue_send_open(struct house *);
 void queue_transports_read(struct house *);
 void queue_send(struct house *, struct recipient *);             /* it is not ours: by which transport, to where? */

@@ -33,14 +33,47 @@ struct contact {
 	struct tls_demand      wish;
 	struct tls            *secret; /* NULL: no TLS                          */
 	const char            *policy;
-	const char            *from;    /* addresses of ours it comes from          */
-	const char *name, *key, *relay; /* of the host; what makes two alike; for the log  */
-	int64_t     made_ms;
-	int64_t     taken; /* letters                              */
-	bool        idle, keep, closing, leave, secures;
-	bool        wrapped; /* TLS from the first byte              */
-	char        tls[128];
+	const char            *from;        /* addresses of ours it comes from          */
+	const char     *name, *key, *relay; /* of the host; what makes two alike; for the log  */
+	int64_t         made_ms;
+	int64_t         taken; /* letters                              */
+	bool            idle, keep, closing, leave, secures;
+	struct contact *idle_next, *idle_before; /* of the same key */
+	bool            wrapped;                 /* TLS from the first byte              */
+	char            tls[128];
 };
+
+/* ---- those that wait for a letter, by what makes two alike -------------------------------------- */
+
+static void
+idle_begin(struct contact *c)
+{
+	struct map *all = sender_of(c->house)->idle;
+
+	c->idle = true;
+	c->idle_before = NULL;
+	c->idle_next = map_put(all, bytes_of(c->key), c);
+	if (c->idle_next != NULL)
+		c->idle_next->idle_before = c;
+}
+
+static void
+idle_end(struct contact *c)
+{
+	struct map *all = sender_of(c->house)->idle;
+
+	if (!c->idle)
+		return;
+	c->idle = false;
+	if (c->idle_next != NULL)
+		c->idle_next->idle_before = c->idle_before;
+	if (c->idle_before != NULL)
+		c->idle_before->idle_next = c->idle_next;
+	else if (c->idle_next != NULL)
+		(void)map_put(all, bytes_of(c->key), c->idle_next);
+	else
+		(void)map_drop(all, bytes_of(c->key));
+}
 
 /* ---- the end ---------------------------------------------------------------------------------- */
 
@@ -73,7 +106,7 @@ static void
 contact_end(struct contact *c)
 {
 	c->closing = true;
-	c->idle = false;
+	idle_end(c);
 	errand_set(c->house->loop, &c->end);
 }
 
@@ -251,7 +284,7 @@ mouth_ready(void *ctx)
 		outgoing_quit(c->session);
 		return;
 	}
-	c->idle = true;
+	idle_begin(c);
 	timer_set(c->timer, s->rows.cache_ms);
 }
 
@@ -421,7 +454,7 @@ time_over(void *ctx)
 	struct contact *c = ctx;
 
 	if (c->idle) {
-		c->idle = false;
+		idle_end(c);
 		outgoing_quit(c->session);
 	} else {
 		gone(c, "Connection timed out", true);
@@ -682,16 +715,6 @@ key_of(struct contact *c, const char *where, const char *nexthop)
 	                    c->config.user != NULL ? c->config.user : "", c->from);
 }
 
-/* One that is there and has nothing to do. */
-static struct contact *
-idle_find(struct sender_role *s, const char *key)
-{
-	for (struct contact *c = s->contacts; c != NULL; c = c->next)
-		if (c->idle && strcmp(c->key, key) == 0)
-			return c;
-	return NULL;
-}
-
 static struct contact *
 contact_open(struct delivery *d)
 {
@@ -750,10 +773,10 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 	}
 	c->key = key_of(c, c->relay, d->w.nexthop);
 	c->wish.session = c->key;
-	if ((idle = idle_find(s, c->key)) != NULL) {
+	if ((idle = map_get(s->idle, bytes_of(c->key))) != NULL) {
 		c->delivery = NULL;
 		contact_end(c);
-		idle->idle = false;
+		idle_end(idle);
 		idle->delivery = d;
 		d->contact = idle;
 		contact_send(idle);

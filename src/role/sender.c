@@ -492,6 +492,7 @@ sender_start(struct house *h)
 	struct sender_role *s = memory_take(sizeof *s);
 
 	h->mine = s;
+	s->idle = map_open();
 	settings_new(h);
 	s->tables = tables_open(h, NULL, NULL);
 	s->resolver = house_resolver(h);

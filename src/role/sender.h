@@ -9,6 +9,7 @@
 #ifndef ROLE_SENDER_H
 #define ROLE_SENDER_H
 
+#include "base/map.h"
 #include "channel/stream.h"
 #include "dns/resolver.h"
 #include "role/house.h"
@@ -29,6 +30,7 @@ struct sender_role {
 	struct tables   *tables;
 	struct delivery *first;
 	struct contact  *contacts;
+	struct map      *idle;             /* those that wait for a letter, by what makes two alike */
 	uint32_t         deliveries, sessions;
 	uint64_t         sent;
 	struct timer    *leaving;

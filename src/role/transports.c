@@ -47,6 +47,9 @@ static const struct limit {
 	{ "_destination_concurrency_limit", SETTING_NUMBER, offsetof(struct transport, concurrency), "$default_destination_concurrency_limit", 1 },
 	{ "_initial_destination_concurrency", SETTING_NUMBER, offsetof(struct transport, first_concurrency), "$initial_destination_concurrency", 1 },
 	{ "_destination_recipient_limit", SETTING_NUMBER, offsetof(struct transport, recipients), "$default_destination_recipient_limit", 1 },
+	{ "_destination_concurrency_positive_feedback", SETTING_WORD, offsetof(struct transport, good), "$default_destination_concurrency_positive_feedback", 0 },
+	{ "_destination_concurrency_negative_feedback", SETTING_WORD, offsetof(struct transport, bad), "$default_destination_concurrency_negative_feedback", 0 },
+	{ "_destination_concurrency_failed_cohort_limit", SETTING_NUMBER, offsetof(struct transport, cohorts), "$default_destination_concurrency_failed_cohort_limit", 0 },
 	{ "_destination_rate_delay", SETTING_TIME, offsetof(struct transport, rate_ms), "$default_destination_rate_delay", 0 },
 };
 /* clang-format on */
@@ -160,6 +163,14 @@ read_limits(struct settings *s, struct transport *t)
 	}
 	if (t->rate_ms > 0)
 		t->concurrency = t->first_concurrency = 1;
+	t->pace = (struct pace_rules){ .first = (uint32_t)t->first_concurrency,
+		                       .most = (uint32_t)t->concurrency,
+		                       .cohorts = (uint32_t)t->cohorts };
+	/* What is no feedback is complained of elsewhere. */
+	if (!pace_feedback_read(bytes_of(t->good), &t->pace.good))
+		t->pace.good = (struct pace_feedback){ 1, 0 };
+	if (!pace_feedback_read(bytes_of(t->bad), &t->pace.bad))
+		t->pace.bad = (struct pace_feedback){ 1, 0 };
 }
 
 void

@@ -21,6 +21,7 @@
 #define ROLE_TRANSPORTS_H
 
 #include "delivery/pipe.h"
+#include "queue/pace.h"
 #include "role/settings.h"
 #include <sys/types.h>
 
@@ -30,7 +31,9 @@ struct transport {
 	enum transport_kind kind;
 	const char *service;           /* as the log has it: "relay/smtp", "pipe"     */
 	struct bytes command;          /* of a pipe: what stands behind the word      */
-	int64_t     concurrency, first_concurrency, recipients;
+	int64_t     concurrency, first_concurrency, recipients, cohorts;
+	const char *good, *bad;        /* feedback, as it is written           */
+	struct pace_rules pace;        /* all of that                          */
 	int64_t     rate_ms;           /* so long between two deliveries to one destination; 0 at once */
 };
 enum { TRANSPORTS_MOST = 64, TRANSPORT_NAME_MOST = 31, TRANSPORTS_BUILT_IN = 9 };
