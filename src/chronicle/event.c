@@ -45,9 +45,9 @@ number_of(struct event *e, int which)
 
 /* Not in the middle of a character. */
 static struct bytes
-text_cut(struct bytes t)
+text_cut(struct bytes t, size_t room)
 {
-	size_t n = EVENT_TEXT_MOST;
+	size_t n = room < EVENT_TEXT_MOST ? room : EVENT_TEXT_MOST;
 
 	if (t.len <= n)
 		return t;
@@ -66,7 +66,7 @@ event_pack(const struct event *e, struct buffer *out)
 	for (int i = 0; i < NUMBERS; i++)
 		has |= *number_of(&copy, i) != 0 ? 1U << i : 0;
 	for (int i = 0; i < EVENT_TEXTS; i++) {
-		copy.text[i] = text_cut(bytes_cut(copy.text[i], 0, room));
+		copy.text[i] = text_cut(copy.text[i], room);
 		room -= copy.text[i].len;
 		has |= copy.text[i].len > 0 ? 1U << (HAS_TEXT + i) : 0;
 	}

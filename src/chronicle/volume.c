@@ -290,6 +290,23 @@ place_at(const char *page, uint32_t i)
 	return n;
 }
 
+/* So many of a page's places are below. */
+static uint32_t
+below(const char *page, uint32_t count, uint64_t six)
+{
+	uint32_t low = 0, high = count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (place_at(page, middle) < six)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /* The first place that is not below.  Hashes are spread evenly, so it is near where their height says; each step reads
    one page and halves the rest where that guess is wrong. */
 static bool
@@ -316,8 +333,7 @@ find_first(const struct volume *v, uint64_t six, uint32_t *first)
 			high = at;
 			continue;
 		}
-		for (n = 0; n < count && place_at(page, n) < six; n++)
-			continue;
+		n = below(page, count, six);
 		if (n < count) {
 			*first = at + n;
 			return true;

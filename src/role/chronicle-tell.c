@@ -374,6 +374,20 @@ life_line(const struct life *l, uint64_t letter, struct buffer *out)
 	buffer_add_char(out, '\n');
 }
 
+void
+refusal_line(const struct event *e, struct buffer *out)
+{
+	put_time(out, e->at_us);
+	buffer_add_string(out, "  ");
+	put_text(out, e->text[TEXT_ID].len > 0 ? e->text[TEXT_ID] : BYTES("-"));
+	buffer_add_string(out, "  ");
+	put_address(out, e->text[TEXT_SENDER]);
+	buffer_add_string(out, " -> ");
+	put_address(out, e->text[TEXT_RECIPIENT]);
+	put_with(out, "  refused: ", e->text[TEXT_REPLY]);
+	buffer_add_char(out, '\n');
+}
+
 /*
  * JSON
  */

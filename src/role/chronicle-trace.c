@@ -26,6 +26,8 @@ enum {
 	SAID_MOST = 64 << 10,
 };
 
+static const int64_t near_us = INT64_C(86400) * 1000000 * 8;
+
 /* Something that was found: a letter, or a transaction of which came none. */
 struct entry {
 	uint64_t letter, session;
@@ -197,6 +199,11 @@ life_begin(struct trace *t)
 	           e->letter != 0 ? chronicle_key_number(c, KEY_LETTER, e->letter)
 	                          : chronicle_key_number(c, KEY_SESSION, e->session),
 	           false);
+	/* A line of a list needs what is near; a letter lives for some days. */
+	if (t->lists && e->newest_us != 0) {
+		t->walk.since_us = e->newest_us - near_us;
+		t->walk.until_us = e->newest_us + near_us;
+	}
 }
 
 /* Notices that were made of it are told behind it. */
@@ -224,7 +231,7 @@ tell_refusals(struct trace *t, const struct life *l)
 {
 	for (size_t i = 0; i < l->count; i++)
 		if (l->event[i]->kind == LIFE_REFUSED || l->count == 1)
-			event_tell(l->event[i], 0, 0, &t->said);
+			refusal_line(l->event[i], &t->said);
 }
 
 static void

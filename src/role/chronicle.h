@@ -42,6 +42,8 @@ void life_tell(const struct life *, uint64_t letter, int depth, struct buffer *o
 void life_tell_json(const struct life *, uint64_t letter, struct buffer *out);
 /* One line of a list: when, id, from, to, what became of it. */
 void life_line(const struct life *, uint64_t letter, struct buffer *out);
+/* The same of a refusal. */
+void refusal_line(const struct event *, struct buffer *out);
 void event_tell(const struct event *, uint64_t letter, int depth, struct buffer *out);
 void event_tell_json(const struct event *, struct buffer *out);
 

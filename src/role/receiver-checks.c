@@ -117,25 +117,65 @@ service_of(const struct letter *l)
 	return arena_printf(l->life, "%.*scleanup", len, l->config->service);
 }
 
+static void
+tell_note(struct passage *p, const char *id, const struct check_note *n, const char *refusal)
+{
+	struct letter *l = p->letter;
+	struct bytes   from = l->origin.len > 0 ? l->origin : l->client;
+	struct bytes   to = l->rcpts > 0 ? l->rcpt[0].address : BYTES("");
+
+	note_as(service_of(l),
+	        "%s: %.*s from %.*s; from=<%.*s> to=<%.*s> proto=%s helo=<%.*s>%s%.*s%s%.*s%s%s",
+	        id, (int)n->what.len, n->what.at, (int)from.len, from.at, (int)l->sender.len,
+	        l->sender.at, (int)to.len, to.at, l->protocol, (int)l->helo.len, l->helo.at,
+	        n->text.len > 0 ? ": " : "", (int)n->text.len, n->text.at,
+	        *refusal != '\0' && l->refused_by.len > 0 ? " rule=" : "",
+	        *refusal != '\0' ? (int)l->refused_by.len : 0, l->refused_by.at,
+	        *refusal != '\0' ? " id=" : "", refusal);
+}
+
+static bool
+is_reject(const struct check_note *n)
+{
+	return bytes_starts(n->what, BYTES("reject:"));
+}
+
 void
 checks_tell(struct passage *p, const char *id)
 {
+	const struct checks_said *s = p->said;
+	uint64_t                  letter = 0;
+
+	(void)letter_id_parse(bytes_of(id), &letter);
+	for (uint32_t i = 0; s != NULL && i < s->notes; i++) {
+		tell_note(p, id, &s->note[i], is_reject(&s->note[i]) ? p->refusal : "");
+		tell_checked(p, letter, s->note[i].what, s->note[i].text);
+	}
+}
+
+/* The log hears of it from checks_tell(), as from Postfix's cleanup, and no second time. */
+const char *
+checks_refused(struct passage *p, const char *reply)
+{
 	struct letter            *l = p->letter;
 	const struct checks_said *s = p->said;
-	struct bytes              from = l->origin.len > 0 ? l->origin : l->client;
-	struct bytes              to = l->rcpts > 0 ? l->rcpt[0].address : BYTES("");
-	const char               *service;
+	struct session_refusal    r = { .verb = "END-OF-MESSAGE", .reply = bytes_of(reply) };
+	const struct check_note  *n = NULL;
 
-	if (s == NULL || s->notes == 0)
-		return;
-	service = service_of(l);
-	for (uint32_t i = 0; i < s->notes; i++)
-		note_as(service,
-		        "%s: %.*s from %.*s; from=<%.*s> to=<%.*s> proto=%s helo=<%.*s>%s%.*s", id,
-		        (int)s->note[i].what.len, s->note[i].what.at, (int)from.len, from.at,
-		        (int)l->sender.len, l->sender.at, (int)to.len, to.at, l->protocol,
-		        (int)l->helo.len, l->helo.at, s->note[i].text.len > 0 ? ": " : "",
-		        (int)s->note[i].text.len, s->note[i].text.at);
+	for (uint32_t i = 0; s != NULL && i < s->notes; i++)
+		if (is_reject(&s->note[i]))
+			n = &s->note[i];
+	if (n == NULL || reply == NULL || reply[0] != '5' || l->session == NULL)
+		return reply;
+	r.by = l->refused_by.len > 0 ? l->refused_by : n->what;
+	(void)bytes_string(need_remember(p->house, l->session, &r), p->refusal, sizeof p->refusal);
+	need_told(p->house, l->session,
+	          &(struct session_told){ .verb = r.verb,
+	                                  .reply = r.reply,
+	                                  .rule = n->what,
+	                                  .id = bytes_of(p->refusal) });
+	l->told = l->explained = true;
+	return *p->refusal == '\0' ? reply : arena_printf(l->life, "%s (%s)", reply, p->refusal);
 }
 
 /* Our trace: the Received field, as checks have left it, with the letter's id in it; and what is missing. */

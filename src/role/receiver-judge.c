@@ -64,6 +64,8 @@ void
 passage_refuse(struct passage *p, enum verdict verdict, const char *reply)
 {
 	receiver_of(p->house)->passing--;
+	if (verdict == VERDICT_REFUSE)
+		reply = checks_refused(p, reply);
 	checks_tell(p, "NOQUEUE");
 	milter_release(p);
 	letter_judged(p->letter, verdict, reply, BYTES(""), BYTES(""));

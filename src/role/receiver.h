@@ -33,6 +33,7 @@ struct passage {
 	uint32_t              scan;          /* ticket of SCAN                     */
 	uint32_t              author;        /* ticket of SENDER_ASK               */
 	bool                  author_asked;
+	char                  refusal[16];   /* the id under which a check refused it */
 	char                  no_id[24];     /* stands for the id, which is not known when they look */
 	struct editing       *editing;       /* NULL: its content is not being made anew */
 	struct filtering     *filtering;     /* NULL: no mail filters look at it, or they have */
@@ -242,6 +243,8 @@ bool checks_hold(struct passage *);
 bool checks_add(struct passage *, struct bytes packed, const char **reply, bool *discard);
 bool checks_obey(struct passage *, struct bytes packed);
 void checks_tell(struct passage *, const char *id);
+/* A check refuses it: the log hears why, and the reply gets its id. */
+const char *checks_refused(struct passage *, const char *reply);
 void checks_trace(struct passage *, const char *id, struct buffer *out);
 
 /* receiver-edit.c: the content with these edits, which fit a file of this size, in the place of what it was.  Both live

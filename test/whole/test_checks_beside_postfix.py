@@ -233,7 +233,7 @@ def notes(text):
     found = []
     for line in text.split("\n"):
         line = re.sub(r"\\x[0-9a-f]{2}", "?", line)  # as ours shows what Postfix shows as ?
-        m = re.search(r": (\w+): ((?:header|body|mime-error) .*) from \S+\[127\.0\.0\.1\]; from=<(\S*)> to=<(\S*)>(?: proto=(\S+) helo=<(\S*)>)?(?:: (.*))?$", line)
+        m = re.search(r": (\w+): ((?:header|body|mime-error) .*) from \S+\[127\.0\.0\.1\]; from=<(\S*)> to=<(\S*)>(?: proto=(\S+) helo=<(\S*)>)?(?:: (.*?))?(?: rule=\S+ id=P[A-Z0-9]{10})?$", line)
         if m and not m[2].startswith("header Received"):
             found.append((m[1], re.sub(r"[^ -~]", "?", m[2].replace("\ufffd", "?"))[:200], m[3], m[4], m[7]))
     return found

@@ -33,6 +33,50 @@ say_fixed(struct session *s, struct bytes whole)
 }
 
 void
+tell_house(struct session *s, const struct session_told *what)
+{
+	if (s->needs->told != NULL)
+		s->needs->told(s->house, s, what);
+}
+
+/* "... (PABCDEFGHJK)": it has its id. */
+static bool
+has_id(struct bytes reply)
+{
+	static const size_t id = 14;
+	struct bytes        end = bytes_cut(reply, reply.len < id ? 0 : reply.len - id, id);
+
+	if (end.len < id || !bytes_starts(end, BYTES(" (P")) || end.at[id - 1] != ')')
+		return false;
+	for (size_t i = 3; i < id - 1; i++)
+		if (!(end.at[i] >= 'A' && end.at[i] <= 'Z') &&
+		    !(end.at[i] >= '2' && end.at[i] <= '9'))
+			return false;
+	return true;
+}
+
+/* A refusal that nobody has explained yet: a command out of its turn, a path that is none, a password that is wrong. */
+static void
+explain(struct session *s, struct buffer *out, size_t from)
+{
+	struct bytes           said = bytes_cut(buffer_bytes(out), from, out->len);
+	struct arena          *a;
+	struct session_refusal r = { .verb = s->where };
+	struct bytes           id;
+
+	if (said.len < 4 || said.at[0] != '5' || has_id(said))
+		return;
+	a = arena_open(NULL);
+	r.reply = arena_keep(a, said);
+	id = s->needs->remember(s->house, s, &r);
+	if (id.len > 0) {
+		buffer_printf(out, " (%.*s)", (int)id.len, id.at);
+		tell_house(s, &(struct session_told){ .verb = r.verb, .reply = r.reply, .id = id });
+	}
+	arena_close(&a);
+}
+
+void
 say(struct session *s, const char *form, ...)
 {
 	struct buffer *out = s->mouth->out(s->mouth_of);
@@ -43,17 +87,11 @@ say(struct session *s, const char *form, ...)
 	buffer_vprintf(out, form, list);
 	va_end(list);
 	count_error(s, bytes_cut(buffer_bytes(out), from, out->len));
+	explain(s, out, from);
 	if (*s->config->set.reject_footer != '\0' &&
 	    reply_error(bytes_cut(buffer_bytes(out), from, out->len)))
 		add_footer(s, out, from);
 	buffer_add(out, BYTES("\r\n"));
-}
-
-void
-tell_house(struct session *s, const struct session_told *what)
-{
-	if (s->needs->told != NULL)
-		s->needs->told(s->house, s, what);
 }
 
 /* Postfix's line, so that what reads its log reads ours; behind it who said so. */
@@ -77,12 +115,6 @@ log_reject_by(struct session *s, const char *verb, struct bytes rcpt, const char
 	                                      .reply = bytes_of(reply),
 	                                      .rule = rule,
 	                                      .id = id });
-}
-
-void
-log_reject(struct session *s, const char *verb, struct bytes rcpt, const char *reply)
-{
-	log_reject_by(s, verb, rcpt, reply, BYTES(""), BYTES(""));
 }
 
 /* One event more of a kind that is limited for each client; 0 is no limit. */
@@ -586,8 +618,11 @@ room_command(struct session *s, struct bytes arrived)
 	s->errors_before = s->errors;
 	if (bare && s->config->set.bare_newline == BARE_REJECT &&
 	    !networks_hold(&s->config->bare_excluded, &s->peer)) {
-		log_reject(s, "COMMAND", BYTES(""), "521 5.5.2 bare <LF> received");
-		say(s, "521 5.5.2 %s Error: bare <LF> received", s->config->myhostname);
+		char no[320];
+
+		(void)snprintf(no, sizeof no, "521 5.5.2 %.255s Error: bare <LF> received",
+		               s->config->myhostname);
+		say(s, "%s", explained(s, "COMMAND", BYTES(""), no));
 		hang_up(s);
 		return used;
 	}

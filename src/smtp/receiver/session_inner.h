@@ -118,10 +118,9 @@ void mail_end(struct session *);                          /* RSET, HELO, end of 
 /* For the log, which hears of the connection first. */
 const char *client_of(struct session *);
 const char *protocol_of(const struct session *);
-void log_reject(struct session *, const char *verb, struct bytes rcpt, const char *reply);
 bool within(struct session *, enum counted, int64_t limit, const char *what);
 
-/* As log_reject(), with the rule and the id of the refusal. */
+/* A refusal, in Postfix's words; then the rule and the id. */
 void log_reject_by(struct session *, const char *verb, struct bytes rcpt, const char *reply, struct bytes rule, struct bytes id);
 
 /* What the log was told, for who keeps it. */
