@@ -31,10 +31,21 @@ static const struct {
 	const char *name;
 	bool        sender;
 } fields[] = {
-	{ "From", true },        { "Sender", true },        { "Reply-To", true },
-	{ "Resent-From", true }, { "Resent-Sender", true }, { "Resent-Reply-To", true },
-	{ "To", false },         { "Cc", false },           { "Resent-To", false },
+	{ "From", true },
+	{ "Sender", true },
+	{ "Reply-To", true },
+	{ "Resent-From", true },
+	{ "Resent-Sender", true },
+	{ "Resent-Reply-To", true },
+	{ "To", false },
+	{ "Cc", false },
+	{ "Resent-To", false },
 	{ "Resent-Cc", false },
+	{ "Errors-To", true },
+	{ "Return-Receipt-To", true },
+	{ "Disposition-Notification-To", true },
+	{ "Mail-Followup-To", true },
+	{ "Apparently-To", false },
 };
 
 void
@@ -232,7 +243,7 @@ rewrite_ask(struct house *h, struct letter *l,
 		.house = h, .letter = l, .ticket = ++r->next_ticket, .then = then
 	};
 	l->rewritten = true;
-	if (l->submission && r->rewrites_fields)
+	if (l->header_origin != NULL && r->rewrites_fields)
 		gather(w);
 	(void)map_put(r->rewriting, ticket_key(&w->ticket), w);
 	say_rewrite(w);

@@ -6,6 +6,7 @@
  * Touches:  the sockets it accepts, the segments lent to it
  */
 #include "role/receiver.h"
+#include "policy/settings.h"
 #include "role/tables.h"
 #include "role/tls.h"
 
@@ -142,6 +143,8 @@ enter(void *ctx, int fd, const struct peer *peer)
 	v->session =
 		connection_open(r->house->loop, fd, d->config, peer, &from_the_house, r->house);
 	*session_held(v->session) = v;
+	if (strcmp(peer->text, v->here.text) == 0)
+		session_is_neighbour(v->session);
 	visit_look(v, false);
 	if (connections_count() == 1)
 		timer_set(r->tick, TICK_MS);
@@ -239,6 +242,16 @@ service_name(struct house *h, enum receiver_kind kind, const char *listener, cha
 	         plain ? "" : listener, kind == KIND_LMTP ? "lmtpd" : "smtpd");
 }
 
+static struct setting_list
+known_certificates(struct house *h, const char *listener)
+{
+	struct policy_settings policy;
+
+	if (!house_settings(h, &policy_setting_table, listener, &policy))
+		return (struct setting_list){ NULL, 0 };
+	return policy.client_certs;
+}
+
 static struct receiver_config *
 open_config(struct house *h, enum receiver_kind kind, const char *listener,
             struct network_tables *tables, struct tls *before)
@@ -246,7 +259,7 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 	struct arena            *life = arena_open(NULL);
 	struct common_settings   common;
 	struct setting_list      mynetworks;
-	struct receiver_settings set;
+	struct receiver_settings set = { 0 };
 	struct receiver_config  *c = NULL;
 	struct buffer            errors = { 0 };
 	char                     service[128];
@@ -266,6 +279,7 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		client_patterns(h, life, &set.xforward_hosts);
 		tables_patterns(h, life, &set.flush_domains);
 		scan_hides(h, listener, life, &set.drop_fields);
+		set.known_certificates = known_certificates(h, listener);
 		c = receiver_config_open(&set, kind, listener, service, common.myhostname,
 		                         common.myorigin, common.mail_name, &mynetworks, tables,
 		                         &errors);

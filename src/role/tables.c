@@ -51,6 +51,8 @@ is_of_clients(const char *setting)
 		                             "smtpd_authorized_xclient_hosts",
 		                             "smtpd_authorized_xforward_hosts",
 		                             "smtpd_authorized_expn_hosts",
+		                             "local_header_rewrite_clients",
+		                             "relay_clientcerts",
 		                             "postscreen_allow_list",
 		                             "fast_flush_domains" };
 
@@ -77,7 +79,7 @@ roles_of(const struct setting *row)
 		return FROM(VERIFIER);
 	if (row->kind == SETTING_RULES || has_row(&policy_setting_table, row->name) ||
 	    has_row(&witness_setting_table, row->name) || has_row(&milter_setting_table, row->name))
-		return FROM(POLICY);
+		return FROM(POLICY) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);
 	if (strcmp(row->name, "bounce_template_file") == 0 ||
 	    strcmp(row->name, "bounce_language_maps") == 0)
 		return FROM(QUEUE);

@@ -21,7 +21,6 @@ read_all(struct reading *r, struct bytes in, size_t piece, bool submission)
 {
 	memset(r, 0, sizeof *r);
 	content_begin(&r->c);
-	r->c.fields.submission = submission;
 	r->c.fields.origin = submission ? "example.com" : NULL;
 	while (!r->ended && r->used < in.len) {
 		size_t used;

@@ -20,7 +20,7 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def house():
-    with House(myorigin="example.com", mydomain="example.com", **TABLES) as house:
+    with House(myorigin="example.com", mydomain="example.com", local_header_rewrite_clients="permit_sasl_authenticated", **TABLES) as house:
         house.at_work()
         house.command("domain", "add", "example.com")
         for name in ["jack", "jill", "archive", "all"]:

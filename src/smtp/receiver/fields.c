@@ -19,6 +19,16 @@ static const struct known {
 	{ "Reply-To",    ADDRESSES,  0 },
 	{ "To",          ADDRESSES,  SEEN_TO },
 	{ "Cc",          ADDRESSES,  SEEN_TO },
+	{ "Resent-From", ADDRESSES,  0 },
+	{ "Resent-Sender", ADDRESSES, 0 },
+	{ "Resent-Reply-To", ADDRESSES, 0 },
+	{ "Resent-To",   ADDRESSES,  0 },
+	{ "Resent-Cc",   ADDRESSES,  0 },
+	{ "Errors-To",   ADDRESSES,  0 },
+	{ "Return-Receipt-To", ADDRESSES, 0 },
+	{ "Disposition-Notification-To", ADDRESSES, 0 },
+	{ "Mail-Followup-To", ADDRESSES, 0 },
+	{ "Apparently-To", ADDRESSES, 0 },
 	{ "TLS-Required", TLS_REQUIRED, 0 },
 	{ "Solicitation", SOLICITATION, 0 },
 };
@@ -132,7 +142,7 @@ read_address(struct completion *c)
 {
 	bool angle = false;
 
-	for (; c->at < c->end && *c->at != ',';) {
+	for (; c->at < c->end && *c->at != ',' && (*c->at != ';' || angle);) {
 		if (*c->at == '"' || *c->at == '(') {
 			c->odd |= angle;
 			c->words += *c->at == '"';
@@ -143,7 +153,7 @@ read_address(struct completion *c)
 			c->word_end = NULL;
 			c->at++;
 		} else if (*c->at == '>' && angle) {
-			while (c->at < c->end && *c->at != ',')
+			while (c->at < c->end && *c->at != ',' && *c->at != ';')
 				c->at++;
 			return;
 		} else if (is_atom_char(*c->at)) {
@@ -151,6 +161,10 @@ read_address(struct completion *c)
 				c->at++;
 			c->word_end = c->at;
 			c->words++;
+		} else if (*c->at == ':' && !angle && !c->has_at) {
+			c->words = 0; /* the name of a group: its members follow */
+			c->word_end = NULL;
+			c->at++;
 		} else {
 			c->has_at |= *c->at == '@';
 			c->odd |= !strchr("@ \t\r\n", *c->at);
@@ -159,7 +173,7 @@ read_address(struct completion *c)
 	}
 }
 
-/* Groups, routes and everything strange are left as they are. */
+/* Routes and everything strange are left as they are. */
 static void
 complete_names(struct fields *f, struct buffer *out, size_t line_at)
 {
@@ -209,18 +223,50 @@ end_field(struct fields *f, struct buffer *out, size_t line_at)
 		                   f->solicitation, sizeof f->solicitation);
 	if (f->_now == MESSAGE_ID && f->message_id[0] == '\0')
 		note_message_id(f, field);
-	if (f->_now == ADDRESSES && f->submission && f->origin != NULL && !f->too_long)
+	if (f->_now == ADDRESSES && f->origin != NULL && !f->too_long)
 		complete_names(f, out, line_at);
+}
+
+/* As Postfix cuts: line ends count once; a line that would lose nearly all goes whole (its first tenth of the limit is not
+   there), and with what is behind it.  `ended`: its CRLF is there. */
+static void
+cut_line(struct fields *f, struct buffer *out, size_t line_at, bool ended)
+{
+	size_t most = (size_t)f->field_most, end = ended ? 2 : 0;
+	size_t before = line_at - f->_field_at - f->_lines;
+	size_t room = before < most ? most - before : 0;
+	bool   gone = f->_full || (before > 0 && (room == 0 || room < most / 10));
+
+	if (f->field_most == 0 ||
+	    (!f->_full && !f->_over && before + out->len - line_at - end <= most))
+		return;
+	f->cut = f->_over = true;
+	/* Of a line that is not there yet its blank stays, for that tells what it is. */
+	if (gone)
+		out->len = line_at + (ended ? 0 : 1);
+	else if (out->len - line_at - end > room || ended) {
+		size_t len = out->len - line_at - end;
+
+		out->len = line_at + (len < room ? len : room);
+		if (ended)
+			buffer_add(out, BYTES("\r\n"));
+	}
+	if (ended) {
+		f->_full = true;
+		f->_over = false;
+	}
 }
 
 /* A field that is left out counts too, as far as it has been heard. */
 static void
-check_limits(struct fields *f, const struct buffer *out, size_t line_at)
+check_limits(struct fields *f, struct buffer *out, size_t line_at)
 {
-	if (f->field_most > 0 && out->len - (f->_dropping ? line_at : f->_field_at) > f->field_most)
-		f->too_long = true;
 	if (f->section_most > 0 && out->len > f->section_most)
 		f->too_long = true;
+	if (f->_dropping)
+		return;
+	cut_line(f, out, line_at, true);
+	f->_lines += out->len > line_at;
 }
 
 /* The first line that is no field: put the empty line that is missing before it. */
@@ -262,6 +308,8 @@ fields_line(struct fields *f, struct buffer *out, size_t line_at)
 	}
 	f->_begun = true;
 	f->_field_at = line_at;
+	f->_lines = 0;
+	f->_full = false;
 	begin_field(f, name);
 	check_limits(f, out, line_at);
 	if (f->_dropping)
@@ -274,13 +322,24 @@ bool
 fields_part(struct fields *f, struct buffer *out, size_t line_at)
 {
 	struct bytes line = { out->at + line_at, out->len - line_at }, name;
+	bool         more = f->_begun && line.len > 0 && (line.at[0] == ' ' || line.at[0] == '\t');
+	bool         full = f->_full;
+	size_t       field_at = f->_field_at, lines = f->_lines;
 
 	if (line.len <= NAME_MOST)
 		return true;
-	if ((f->_begun && (line.at[0] == ' ' || line.at[0] == '\t')) || name_of(line, &name)) {
-		if ((f->field_most > 0 && line.len > f->field_most) ||
-		    (f->section_most > 0 && out->len > f->section_most))
+	if (more || name_of(line, &name)) {
+		if (f->section_most > 0 && out->len > f->section_most)
 			f->too_long = true;
+		if (!more) {
+			f->_field_at = line_at;
+			f->_lines = 0;
+			f->_full = false;
+		}
+		cut_line(f, out, line_at, false);
+		f->_field_at = field_at;
+		f->_lines = lines;
+		f->_full = full;
 		return true;
 	}
 	end_field(f, out, line_at);

@@ -6,7 +6,8 @@
  *
  * It counts, notes what is there and obeys the limits; it understands no value but a
  * Message-ID, and that only for the log.  For a letter that is submitted by one of our
- * users (struct fields .submission) it also completes bare names in address fields with `origin`.  Of every letter
+ * users (local_header_rewrite_clients) it also completes bare names in address fields with `origin`.  A field that is
+ * longer than `field_most` is cut, as Postfix does it.  Of every letter
  * it leaves out the fields of `drop` with their continuation lines (message_drop_headers; rfc6409:8, rfc5322:3.6.3).
  *
  * fields_line() the line stands at *line_at of `out`, its CRLF with it.  False when
@@ -29,7 +30,6 @@ enum fields_seen {
 };
 struct fields {
 	/* set by the session before the first line */
-	bool        submission;
 	const struct setting_list *drop;   /* names of fields that are left out; NULL none */
 	const char *origin;            /* completes bare names; NULL none */
 	uint64_t    field_most;        /* header_size_limit; 0 none       */
@@ -38,12 +38,15 @@ struct fields {
 	unsigned    seen;              /* enum fields_seen                */
 	uint32_t    received;          /* Received fields                 */
 	uint32_t    count;
-	bool        too_long;          /* a limit was met                 */
+	bool        too_long;          /* section_most was met            */
+	bool        cut;               /* field_most was                  */
 	char        message_id[256];   /* "" none                         */
 	bool        tls_optional;      /* TLS-Required: No (rfc8689:4.1)  */
 	char        solicitation[256]; /* rfc3865:2.5, "" none            */
 	/* its own */
 	size_t      _field_at;         /* where the field being read begins */
+	size_t      _lines;            /* of it before the one being read */
+	bool        _full, _over;      /* nothing more of it is kept; the line is too long */
 	unsigned    _now;              /* enum of fields.c: its kind      */
 	bool        _dropping, _begun;
 };

@@ -41,6 +41,7 @@ struct letter {
 	void           *house;
 	struct bytes    sender;        /* "" for <>                           */
 	bool            submission;
+	const char     *header_origin; /* of bare names in its header; NULL: its addresses are not touched */
 	bool            chunked;       /* by BDAT                             */
 	bool            lowered;       /* not with the priority that was asked for */
 	bool            bare;          /* the sender was written without a domain */

@@ -235,6 +235,12 @@ met(struct session *s)
 }
 
 void
+session_is_neighbour(struct session *s)
+{
+	s->neighbour = true;
+}
+
+void
 session_meet(struct session *s)
 {
 	if (s->room == room_early)

@@ -94,6 +94,7 @@ struct session {
 	bool may_expn;
 	bool flush_below;
 	bool expanding, flushing;      /* EXPN, ETRN wait for the house               */
+	bool neighbour;                /* on this very machine                        */
 	bool burl;                     /* the chunk is what `url` names               */
 	bool fetching, sized;          /* the house brings it, and has said how much  */
 	struct bytes url;              /* in the letter's life                        */
@@ -216,6 +217,9 @@ void chunk_look(struct session *);                        /* it may be over: not
 void verb_burl(struct session *, struct bytes argument);
 void burl_begins(struct session *);
 void burl_look(struct session *);
+
+/* local.c: the domain for bare names in the header of its letters, NULL: they are not touched */
+const char *local_origin(struct session *);
 
 /* offer.c */
 unsigned extensions_of(const struct session *);           /* enum extension: those offered now */

@@ -99,13 +99,18 @@ static const struct setting rows[] = {
 	  "Fields that are left out of every letter.", NULL, 0, 0, "0.3" },
 	{ "always_add_missing_headers", SETTING_BOOL, AT(add_missing), "no",
 	  "Whether From, Date and Message-ID are put where they are missing not only for users who have logged in.", NULL, 0, 0, "0.3" },
+	{ "local_header_rewrite_clients", SETTING_MATCHES, AT(local_clients), "permit_inet_interfaces permit_sasl_authenticated",
+	  "Clients in whose letters bare names of From, To and their kin become names of myorigin, and canonical_maps and masquerade_domains hold for the header: "
+	  "permit_inet_interfaces (this machine), permit_mynetworks, permit_sasl_authenticated, permit_tls_clientcerts, permit_tls_all_clientcerts, check_address_map TABLE.", NULL, 0, 0, "0.3" },
+	{ "remote_header_rewrite_domain", SETTING_WORD, AT(remote_domain), "",
+	  "The same for the letters of all others, with this domain in the place of myorigin, as domain.invalid; empty: their header is not touched.", NULL, 0, 0, "0.3" },
 	{ "message_size_limit", SETTING_SIZE, AT(message_size), "50M",
 	  "The largest letter taken, as SIZE announces it (rfc1870); 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "line_length_limit", SETTING_SIZE, AT(line_length), "2048",
 	  "The longest command line (rfc5321:4.5.3.1.4 asks for 512); lines of letters are kept as they are.",
 	  NULL, 512, 1 << 16, "0.1" },
-	{ "header_size_limit", SETTING_SIZE, AT(header_size), "128K",
-	  "The largest header field of a letter, with its continuation lines; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "header_size_limit", SETTING_SIZE, AT(header_size), "102400",
+	  "The largest header field of a letter, with its continuation lines; what it has beyond is left out; 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "header_total_limit", SETTING_SIZE, AT(header_total), "1M",
 	  "The largest header section of a letter; 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "smtpd_recipient_limit", SETTING_NUMBER, AT(recipients), "1000",
@@ -360,6 +365,21 @@ read_spendings(const struct setting_list *list, struct buffer *errors)
 	return true;
 }
 
+static bool
+read_local_clients(const struct setting_list *list, struct buffer *errors)
+{
+	const char *wrong = local_clients_wrong(list);
+
+	if (wrong == NULL)
+		return true;
+	buffer_printf(errors,
+	              "main.cf: local_header_rewrite_clients: %s: write permit_inet_interfaces, "
+	              "permit_mynetworks, permit_sasl_authenticated, permit_tls_clientcerts, "
+	              "permit_tls_all_clientcerts or check_address_map with a table\n",
+	              wrong);
+	return false;
+}
+
 static struct setting_list
 copy_list(struct arena *a, const struct setting_list *list)
 {
@@ -419,6 +439,9 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->set.auth_mechanisms = copy_list(a, &set->auth_mechanisms);
 	c->set.forbidden_commands = copy_list(a, &set->forbidden_commands);
 	c->set.content_filter = arena_copy(a, bytes_of(set->content_filter));
+	c->set.local_clients = copy_list(a, &set->local_clients);
+	c->set.known_certificates = copy_list(a, &set->known_certificates);
+	c->set.remote_domain = arena_copy(a, bytes_of(set->remote_domain));
 	c->set.drop_fields = copy_list(a, &set->drop_fields);
 	c->set.no_soliciting = copy_list(a, &set->no_soliciting);
 	c->set.discarded_of = copy_list(a, &set->discarded_of);
@@ -434,6 +457,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->mail_name = arena_copy(a, bytes_of(mail_name));
 	if (read_discarded(&set->discarded, &c->discarded, errors) &&
 	    read_spendings(&set->account_limits, errors) &&
+	    read_local_clients(&set->local_clients, errors) &&
 	    read_options(&set->sasl_options, "smtpd_sasl_security_options", &c->banned, errors) &&
 	    read_options(&set->sasl_tls_options, "smtpd_sasl_tls_security_options", &c->banned_tls,
 	                 errors) &&

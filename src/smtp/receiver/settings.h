@@ -56,6 +56,9 @@ struct receiver_settings {
 	/* what is made of a letter's header */
 	struct setting_list drop_fields;
 	bool    add_missing;
+	struct setting_list local_clients;
+	struct setting_list known_certificates;   /* relay_clientcerts, which is another table's */
+	const char *remote_domain;      /* "" none                            */
 	int     from_check;             /* enum from_check                      */
 	const char *content_filter;     /* "transport:nexthop", "" none        */
 	/* sizes */
@@ -107,6 +110,9 @@ bool network_item_parse(const char *text, struct network_item *, const char **wr
 struct patience { int64_t timeout, greet_wait, hard_errors, junk_commands; bool deadline; };
 enum { CALM, STRESS, MOODS };
 void receiver_mood(int mood);                /* of this process */
+
+/* The word of local_header_rewrite_clients that is none; NULL they are all. */
+const char *local_clients_wrong(const struct setting_list *);
 
 struct receiver_config {
 	struct patience patience[MOODS];

@@ -60,6 +60,7 @@ take_peer(struct session *s, const struct forwarded *f)
 {
 	uint16_t port = s->peer.port;
 
+	s->neighbour = false;
 	if (forwarded_has(f, FORWARDED_ADDR)) {
 		s->peer = f->peer;
 		s->peer.port = port;

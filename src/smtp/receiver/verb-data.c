@@ -98,8 +98,10 @@ data_begins(struct session *s)
 	struct fields                  *f = &l->reader.fields;
 	const struct receiver_settings *set = &s->config->set;
 
-	f->submission = l->submission;
-	f->origin = l->submission ? s->config->myorigin : NULL;
+	l->header_origin = local_origin(s);
+	if (l->header_origin != NULL)
+		l->header_origin = arena_copy(l->life, bytes_of(l->header_origin));
+	f->origin = l->header_origin;
 	f->drop = &set->drop_fields;
 	f->field_most = (uint64_t)set->header_size;
 	f->section_most = (uint64_t)set->header_total;
@@ -210,7 +212,9 @@ too_large(const struct session *s, const struct letter *l)
 {
 	int64_t most = s->config->set.message_size;
 
-	return most > 0 && (l->streamed ? l->len : 0) + l->content.len > (uint64_t)most;
+	/* What was cut from a field is heard, too. */
+	return most > 0 && ((l->streamed ? l->len : 0) + l->content.len > (uint64_t)most ||
+	                    (l->reader.fields.cut && l->reader.raw > (uint64_t)most));
 }
 
 /* Give what is in memory to the stream. */

@@ -372,7 +372,7 @@ kit_config(enum receiver_kind kind, const char *cf)
 	static const struct setting_list none = { NULL, 0 };
 	struct buffer text = { 0 }, errors = { 0 }, warnings = { 0 };
 	struct settings *s;
-	struct receiver_settings set;
+	struct receiver_settings set = { 0 };
 	struct receiver_config *c = NULL;
 
 	buffer_add_string(&text, "smtpd_banner = mail.example.com ESMTP Mansio\n"

@@ -139,7 +139,6 @@ test_submission_completes_and_hides(void **state)
 			size_t         used;
 
 			content_begin(&c);
-			c.fields.submission = true;
 			c.fields.drop = &hidden;
 			c.fields.origin = "example.com";
 			(void)!content_read(&c, bytes_cut(in, 0, cut), &out, &used);
@@ -178,30 +177,37 @@ static void
 test_header_limits(void **state)
 {
 	/* clang-format off */
-	static const struct { const char *why; uint64_t field, section; const char *in; bool too_long; } rows[] = {
-		{ "field just fits", 8, 0, "A: 345\r\nB: 3\r\n\r\n", false },
-		{ "field too long", 7, 0, "A: 345\r\n\r\n", true },
-		{ "with its continuation", 12, 0, "A: 345\r\n 23\r\n", true },
+	static const struct { const char *why; uint64_t field, section; const char *in; bool too_long, cut; const char *out; } rows[] = {
+		{ "field just fits", 8, 0, "A: 345\r\nB: 3\r\n\r\n", false, false, "A: 345\r\nB: 3\r\n\r\n" },
+		{ "one line is cut where it must be", 7, 0, "A: 3456789\r\nB: 3\r\n\r\n", false, true, "A: 3456\r\nB: 3\r\n\r\n" },
+		{ "lines behind are gone", 6, 0, "A: 345\r\n 23\r\n\t4\r\nB: 3\r\n\r\n", false, true, "A: 345\r\nB: 3\r\n\r\n" },
+		{ "part of the next fits", 9, 0, "A: 345\r\n 234567\r\n\t4\r\nB: 3\r\n\r\n", false, true, "A: 345\r\n 2\r\nB: 3\r\n\r\n" },
+		{ "not a tenth of the limit: it is gone", 30, 0, "A: 34567890123456789012345678\r\n 234567\r\n\t4\r\nB: 3\r\n\r\n", false, true, "A: 34567890123456789012345678\r\nB: 3\r\n\r\n" },
 		{ "a line without end", 8, 0, "A: 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789"
-		  " 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 345", true },
-		{ "section too long", 0, 10, "A: 3\r\nB: 3\r\n", true },
-		{ "the body is not counted", 8, 10, "A: 3\r\n\r\n0123456789012345678901234567890", false },
+		  " 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 3456789 345", false, true, NULL },
+		{ "section too long", 0, 10, "A: 3\r\nB: 3\r\n", true, false, "A: 3\r\nB: 3\r\n" },
+		{ "the body is not counted", 8, 15, "A: 3\r\n\r\n0123456789012345678901234567890", false, false, "A: 3\r\n\r\n0123456789012345678901234567890" },
 	};
 	/* clang-format on */
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct content c;
-		struct buffer  out = { 0 };
-		size_t         used;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		for (size_t split = 0; split <= strlen(rows[i].in); split++) {
+			struct bytes   in = bytes_of(rows[i].in);
+			struct content c;
+			struct buffer  out = { 0 };
+			size_t         used;
 
-		content_begin(&c);
-		c.fields.field_most = rows[i].field;
-		c.fields.section_most = rows[i].section;
-		(void)!content_read(&c, bytes_of(rows[i].in), &out, &used);
-		HOLDS(rows[i].why, c.fields.too_long == rows[i].too_long);
-		buffer_free(&out);
-	}
+			content_begin(&c);
+			c.fields.field_most = rows[i].field;
+			c.fields.section_most = rows[i].section;
+			(void)!content_read(&c, bytes_cut(in, 0, split), &out, &used);
+			(void)!content_read(&c, bytes_cut(in, split, in.len), &out, &used);
+			HOLDS(rows[i].why, c.fields.too_long == rows[i].too_long && c.fields.cut == rows[i].cut);
+			if (rows[i].out != NULL)
+				SAME(rows[i].why, buffer_bytes(&out), bytes_of(rows[i].out));
+			buffer_free(&out);
+		}
 }
 
 /* rfc5321 knows no worst case; ours must be linear: a megabyte of CRs, of dots, of one line. */

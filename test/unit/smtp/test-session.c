@@ -69,7 +69,7 @@ static const struct session_case {
 	  HI "555 5.5.4 Unsupported option\r\n" MAIL_OK "555 5.5.4 Unsupported option\r\n" },
 	{ "a letter that is too large is heard to its end", KIND_SMTP, "message_size_limit = 10\n",
 	  MAIL RCPT "DATA\r\n\r\n0123456789\r\n.\r\nNOOP\r\n", HI MAIL_OK RCPT_OK GO "552 5.3.4 Error: message file too big\r\n" OK },
-	{ "a header that is too long", KIND_SMTP, "header_size_limit = 10\n",
+	{ "a header that is too long", KIND_SMTP, "header_total_limit = 10\n",
 	  MAIL RCPT "DATA\r\nSubject: 0123456789\r\n\r\n.\r\nNOOP\r\n",
 	  HI MAIL_OK RCPT_OK GO "552 5.3.4 Error: message header size exceeds fixed limit\r\n" OK },
 	{ "rfc5321:6.3 too many hops", KIND_SMTP, "hopcount_limit = 1\n",
