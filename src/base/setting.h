@@ -58,6 +58,8 @@ enum setting_kind {
 };
 
 struct setting_list { const char *const *item; size_t count; };
+/* The next item of a list as it is written, in place: braces hold blanks and commas.  False: one is never closed. */
+bool setting_item(struct bytes *rest, struct bytes *item);
 
 struct setting {
 	const char       *name;

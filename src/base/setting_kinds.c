@@ -168,8 +168,8 @@ is_between_items(char c)
 /* list = *( blank / "," ) [ item *( 1*( blank / "," ) item ) ], where an item
    may be braced and then holds blanks and commas.  False when a brace stays
    open. */
-static bool
-take_item(struct bytes *rest, struct bytes *item)
+bool
+setting_item(struct bytes *rest, struct bytes *item)
 {
 	size_t n = 0, braced;
 
@@ -202,7 +202,7 @@ put_list(struct put *p, struct bytes text)
 		most += is_between_items(text.at[i]);
 	item = arena_take_array(p->settings->life, most, sizeof *item);
 	while (text.len > 0) {
-		if (!take_item(&text, &one))
+		if (!setting_item(&text, &one))
 			return "a \"{\" is opened and never closed";
 		if (one.len > 0)
 			item[count++] = arena_copy(p->settings->life, one);

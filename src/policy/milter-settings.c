@@ -12,7 +12,9 @@ static const struct setting rows[] = {
 	  "Mail filters (milters) that a session and its letters are shown to, in this order: inet:host:port, unix:/path, or "
 	  "{ inet:host:port, connect_timeout = 3s, command_timeout = 30s, content_timeout = 5m, default_action = accept, protocol = 6, reuse = no }; reuse = yes is for a filter that knows QUIT_NC (rspamd, not one made with libmilter): its connection serves the next session too.", NULL, 0, 0, "0.2" },
 	{ "smtpd_milter_maps", SETTING_TABLES, AT(maps), "",
-	  "Tables with client addresses: what they say is used instead of smtpd_milters; DISABLE: no filters.", NULL, 0, 0, "0.2" },
+	  "Tables with client addresses: the filters they list are used instead of smtpd_milters; DISABLE: none.", NULL, 0, 0, "0.2" },
+	{ "smtpd_milter_map_filters", SETTING_LIST, AT(map_filters), "",
+	  "The filters that files and servers of smtpd_milter_maps may name, where smtpd_milters do not: what stands in neither, role policy cannot reach.", NULL, 0, 0, "0.3" },
 	{ "milter_header_checks", SETTING_TABLES, AT(checks), "",
 	  "Tables of patterns that each header field a filter has made or changed is looked up in, with the actions of header_checks.", NULL, 0, 0, "0.2" },
 	{ "milter_default_action", SETTING_CHOICE, AT(default_action), "tempfail",

@@ -16,7 +16,7 @@
 enum milter_default { DEFAULT_ACCEPT, DEFAULT_REJECT, DEFAULT_TEMPFAIL, DEFAULT_QUARANTINE, DEFAULT_SHUTDOWN };
 
 struct milter_settings {
-	struct setting_list smtpd, maps, checks, macro_defaults, protocol;
+	struct setting_list smtpd, map_filters, maps, checks, macro_defaults, protocol;
 	int     default_action;        /* enum milter_default                    */
 	int64_t connect_ms, command_ms, content_ms;
 	struct setting_list macros[MILTER_STAGES];

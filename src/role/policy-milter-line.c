@@ -272,7 +272,12 @@ try_next(struct mouth *m)
 			m->why = errno;
 	}
 	m->over = m->closing = true;
-	mouth_lost(m, m->places == 0 ? "its host has no address" : strerror(m->why));
+	mouth_lost(
+		m,
+		m->places == 0 ? "its host has no address"
+		: m->why == EACCES
+			? "Permission denied (is it in smtpd_milters or smtpd_milter_map_filters?)"
+			: strerror(m->why));
 	mouth_free(m);
 }
 

@@ -19,6 +19,7 @@ struct waiting {
 	int             fd;
 };
 struct milter_session {
+	struct enquiry       enquiry; /* first: of a table of smtpd_milter_maps */
 	struct milters      *milters;
 	struct milter_chain *chain;
 	struct arena        *life; /* of the letter in hand                  */
@@ -27,12 +28,16 @@ struct milter_session {
 	size_t               waits;
 	uint32_t             receiver, ticket;
 	size_t               place; /* of its listener                     */
-	bool                 mute;  /* the answer to the event in hand is not waited for */
+	size_t               map;   /* of smtpd_milter_maps, that is looked into */
+	char                 client[48];
+	bool                 finding; /* a table is asked: chain is NULL until then */
+	bool                 mute;    /* the answer to the event in hand is not waited for */
 	bool                 going, over;
 };
 struct milters {
 	struct house          *house;
 	struct tables        **tables;
+	struct enquiries     **enquiries;
 	struct milter_set     *set[LISTENERS_MOST];
 	struct milter_settings settings[LISTENERS_MOST];
 	struct map            *sessions; /* receiver and ticket -> session           */
@@ -85,12 +90,13 @@ milters_reload(struct milters *m)
 }
 
 struct milters *
-milters_open(struct house *h, struct tables **tables)
+milters_open(struct house *h, struct tables **tables, struct enquiries **enquiries)
 {
 	struct milters *m = memory_take(sizeof *m);
 
 	m->house = h;
 	m->tables = tables;
+	m->enquiries = enquiries;
 	m->sessions = map_open();
 	milters_reload(m);
 	return m;
@@ -201,6 +207,8 @@ session_end(struct milter_session *s)
 	uint64_t key = key_of(s->receiver, s->ticket);
 
 	(void)map_drop(s->milters->sessions, map_number(&key));
+	if (s->finding)
+		enquiry_drop(*s->milters->enquiries, &s->enquiry);
 	while (s->first != NULL)
 		waiting_free(s);
 	milter_chain_close(&s->chain);
@@ -209,43 +217,119 @@ session_end(struct milter_session *s)
 	memory_free(s);
 }
 
-/* What smtpd_milter_maps says of this client instead of the list of its listener; NULL: that list. */
+/* The filters a value of smtpd_milter_maps lists; NULL: they are written wrong. */
 static struct milter_set *
-set_of_client(struct milters *m, size_t place, const struct peer *peer)
+set_of_value(const struct milter_settings *set, struct bytes value, struct buffer *errors)
 {
-	const struct milter_settings *set = &m->settings[place];
-	struct arena                 *a = arena_open(NULL);
-	struct milter_set            *found = NULL;
-	struct buffer                 errors = { 0 };
+	struct arena      *a = arena_open(NULL);
+	const char        *item[MILTERS_MOST + 1];
+	struct bytes       rest = bytes_trim(value), one;
+	size_t             count = 0;
+	struct milter_set *found = NULL;
+	bool               good = true;
 
-	for (size_t i = 0; found == NULL && i < set->maps.count && *m->tables != NULL; i++) {
-		struct table *t = tables_local(*m->tables, set->maps.item[i]);
-		struct bytes  value;
-		const char   *item;
-
-		if (t == NULL || table_find(t, bytes_of(peer->text), a, &value) != TABLE_FOUND)
-			continue;
-		item = arena_copy(a, bytes_trim(value));
-		found = milter_set_open(set,
-		                        &(struct setting_list){
-						&item,
-						bytes_is(bytes_trim(value), "DISABLE") ? 0 : 1 },
-		                        &errors);
-		if (found == NULL)
-			warn_("smtpd_milter_maps: %.*s", (int)errors.len, errors.at);
+	while (good && rest.len > 0 && count <= MILTERS_MOST) {
+		good = setting_item(&rest, &one);
+		if (good && one.len > 0)
+			item[count++] = arena_copy(a, one);
 	}
-	buffer_free(&errors);
+	if (!good)
+		buffer_add_string(errors, "a \"{\" is opened and never closed");
+	else if (count == 1 && bytes_is(bytes_of(item[0]), "DISABLE"))
+		found = milter_set_open(set, &(struct setting_list){ item, 0 }, errors);
+	else
+		found = milter_set_open(set, &(struct setting_list){ item, count }, errors);
 	arena_close(&a);
 	return found;
 }
 
-static struct milter_session *
+/* The session has its filters, and what waited for that goes on. */
+static void
+session_shown_to(struct milter_session *s, struct milter_set *set)
+{
+	struct milters *m = s->milters;
+
+	if (set == NULL)
+		set = milter_set_take(m->set[s->place]);
+	s->chain = milter_chain_open(set, &milter_sockets, m->house, session_said, session_made, s);
+	milter_set_drop(&set);
+}
+
+/* A table that does not know now has nothing: the filters of the listener look at such a client. */
+static struct milter_set *
+take_answer(struct milter_session *s, enum table_outcome outcome, struct bytes value)
+{
+	const struct milter_settings *set = &s->milters->settings[s->place];
+	struct milter_set            *found = NULL;
+	struct buffer                 errors = { 0 };
+
+	if (outcome == TABLE_LATER)
+		warn_("smtpd_milter_maps: %s cannot be asked now: smtpd_milters are used for %s",
+		      set->maps.item[s->map], s->client);
+	if (outcome == TABLE_FOUND)
+		found = set_of_value(set, value, &errors);
+	if (outcome == TABLE_FOUND && found == NULL)
+		warn_("smtpd_milter_maps: %.*s", (int)errors.len, errors.at);
+	buffer_free(&errors);
+	return found;
+}
+
+static void session_find(struct milter_session *);
+
+static void
+map_answered(struct enquiry *e, enum table_outcome outcome, struct bytes value)
+{
+	struct milter_session *s = (struct milter_session *)e;
+	struct milter_set     *set = take_answer(s, outcome, value);
+
+	s->finding = false;
+	if (set != NULL || outcome == TABLE_LATER)
+		session_shown_to(s, set);
+	else {
+		s->map++;
+		session_find(s);
+	}
+	session_go(s);
+}
+
+/* What smtpd_milter_maps says of this client, or else the list of its listener; a table elsewhere is asked first. */
+static void
+session_find(struct milter_session *s)
+{
+	struct milters               *m = s->milters;
+	const struct milter_settings *rows = &m->settings[s->place];
+	struct arena                 *a = arena_open(NULL);
+	struct milter_set            *set = NULL;
+
+	for (; set == NULL && s->map < rows->maps.count && *m->tables != NULL; s->map++) {
+		const char        *name = rows->maps.item[s->map];
+		struct table      *t = tables_local(*m->tables, name);
+		struct bytes       value = { NULL, 0 }, key = bytes_of(s->client);
+		enum table_outcome o = t != NULL
+		                               ? table_find(t, key, a, &value)
+		                               : enquiry_kept(*m->enquiries, name, key, a, &value);
+
+		if (o == TABLE_WAIT) {
+			s->finding = true;
+			s->enquiry = (struct enquiry){ .answered = map_answered };
+			enquiry_ask(*m->enquiries, &s->enquiry, name, key);
+			arena_close(&a);
+			return;
+		}
+		set = take_answer(s, o, value);
+		if (o == TABLE_LATER)
+			break;
+	}
+	arena_close(&a);
+	session_shown_to(s, set);
+}
+
+static void
 session_begin(struct milters *m, uint32_t receiver, uint32_t ticket,
               const struct word_milter_event *w)
 {
 	uint64_t               key = key_of(receiver, ticket);
 	struct milter_session *s = map_get(m->sessions, map_number(&key));
-	struct milter_set     *set;
 	size_t                 place;
 
 	if (s != NULL)
@@ -253,18 +337,14 @@ session_begin(struct milters *m, uint32_t receiver, uint32_t ticket,
 	place = listener_place(&m->house->listeners, bytes_of(w->listener));
 	if (place == m->house->listeners.count)
 		place = LISTEN_SMTP;
-	set = set_of_client(m, place, &w->peer);
-	if (set == NULL)
-		set = milter_set_take(m->set[place]);
 	s = memory_take(sizeof *s);
 	*s = (struct milter_session){
 		.milters = m, .receiver = receiver, .ticket = ticket, .place = place
 	};
+	(void)bytes_string(bytes_of(w->peer.text), s->client, sizeof s->client);
 	s->last = &s->first;
-	s->chain = milter_chain_open(set, &milter_sockets, m->house, session_said, session_made, s);
-	milter_set_drop(&set);
 	(void)map_put(m->sessions, map_number(&key), s);
-	return s;
+	session_find(s);
 }
 
 static char
@@ -341,14 +421,20 @@ do_word(struct milter_session *s, enum word word, struct bytes body, int fd)
 	return true;
 }
 
+static bool
+is_busy(const struct milter_session *s)
+{
+	return s->finding || milter_chain_busy(s->chain);
+}
+
 /* The words that have waited, until one has to be answered by a filter. */
 static void
 session_go(struct milter_session *s)
 {
-	if (s->going)
+	if (s->going || s->finding)
 		return;
 	s->going = true;
-	while (s->first != NULL && !s->over && !milter_chain_busy(s->chain)) {
+	while (s->first != NULL && !s->over && !is_busy(s)) {
 		struct waiting *w = s->first;
 		int             fd = w->fd;
 
@@ -358,7 +444,7 @@ session_go(struct milter_session *s)
 		waiting_free(s);
 	}
 	s->going = false;
-	if (s->over && !milter_chain_busy(s->chain))
+	if (s->over && !is_busy(s))
 		session_end(s);
 }
 
@@ -375,7 +461,7 @@ hear_connect(struct milters *m, uint32_t receiver, uint32_t ticket, struct bytes
 	            w.arguments == 2;
 
 	if (good && map_count(m->sessions) < MILTER_SESSIONS_MOST)
-		(void)session_begin(m, receiver, ticket, &w);
+		session_begin(m, receiver, ticket, &w);
 	arena_close(&a);
 	return good;
 }
@@ -435,7 +521,7 @@ milters_hear(struct milters *m, uint32_t receiver, enum word word, uint32_t tick
 			(void)close(fd);
 		return good && (s == NULL || s->waits < WAITING_MOST);
 	}
-	if (s->first != NULL || milter_chain_busy(s->chain)) {
+	if (s->first != NULL || is_busy(s)) {
 		put_off(s, word, body, fd);
 		return true;
 	}

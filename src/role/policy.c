@@ -434,7 +434,7 @@ policy_start(struct house *h)
 	settings_new(h);
 	p->tables = tables_open(h, tables_changed, h);
 	p->witnesses = witnesses_open(h);
-	p->milters = milters_open(h, &p->tables);
+	p->milters = milters_open(h, &p->tables, &p->enquiries);
 	return p->enquiries != NULL;
 }
 

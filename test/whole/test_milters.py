@@ -303,7 +303,7 @@ def test_a_filter_that_is_away_is_asked_again():
         assert mail(house)[0] == 250
         with Told(f"inet:{port}@127.0.0.1", "mail=reject"):
             assert mail(house)[0] == 550
-        wait_for(lambda: house.count("answers again") == 1)
+            wait_for(lambda: house.count("answers again") == 1)
         assert mail(house)[0] == 250
 
 
@@ -320,6 +320,63 @@ def test_filters_of_one_client_and_of_one_listener(tmp_path):
         house.write_settings(smtpd_milter_maps="", **{"smtp/smtpd_milters": ""})
         house.command("reload")
         wait_for(lambda: mail(house)[0] == 250)
+
+
+def test_filters_of_one_client_come_from_any_table(tmp_path):
+    """Several in one value, and a table of another server (Postfix's own socketmap): the client waits for it."""
+    ports = free_ports(3)
+    asked = []
+
+    def serve(server):
+        while True:
+            try:
+                c, _ = server.accept()
+            except OSError:
+                return
+            with c:
+                while data := c.recv(4096):
+                    asked.append(data)
+                    text = f"OK inet:127.0.0.1:{ports[0]}, {{ inet:127.0.0.1:{ports[1]}, command_timeout = 20s }}"
+                    c.sendall(f"{len(text)}:{text},".encode())
+    with socket.create_server(("127.0.0.1", ports[2])) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        with Told(f"inet:{ports[0]}@127.0.0.1", "eom=add:X-One:1") as one, Told(f"inet:{ports[1]}@127.0.0.1", "mail@s@out=reject") as two, \
+                House(smtpd_milters="inet:127.0.0.1:1", smtpd_milter_maps=f"socketmap:inet:127.0.0.1:{ports[2]}:filters",
+                      smtpd_milter_map_filters=", ".join(f"inet:127.0.0.1:{p}" for p in ports[:2]), smtpd_peername_lookup="no") as house:
+            assert mail(house)[0] == 550
+            assert any(b"filters 127.0.0.1" in a for a in asked)
+            table = tmp_path / "clients"
+            tmp_path.chmod(0o755)
+            table.write_text(f"127.0.0.1 inet:127.0.0.1:{ports[0]} inet:127.0.0.1:{ports[1]}\n")
+            house.write_settings(smtpd_milter_maps=f"texthash:{table}")
+            house.command("reload")
+            wait_for(lambda: mail(house)[0] == 550)
+            assert "mail" in one.heard() and "mail" in two.heard()
+
+
+def test_a_filter_that_hangs_holds_nobody_else():
+    """It takes connections and says nothing: its own clients wait as long as it is set, others do not notice."""
+    port = free_ports(1)[0]
+    with socket.create_server(("127.0.0.1", port)), \
+            House(smtpd_milters=f"{{ inet:127.0.0.1:{port}, connect_timeout = 3s, default_action = accept }}", smtpd_peername_lookup="no",
+                  mynetworks="127.0.0.0/8", **{"lmtp/smtpd_milters": ""}) as house:
+        held = [socket.create_connection(("127.0.0.1", house.ports["smtp"]), 60) for _ in range(20)]
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", house.ports["lmtp"]), 20) as s:
+                assert s.recv(200).startswith(b"220")
+                s.sendall(b"LHLO c\r\n")
+                assert s.recv(2000).startswith(b"250")
+        for s in held:
+            s.setblocking(False)
+            try:
+                assert not s.recv(200), "they were greeted before the others"
+            except BlockingIOError:
+                pass
+            s.settimeout(60)
+        for s in held:
+            assert s.recv(200).startswith(b"220"), "trusted ones wait for the filter's time and no longer"
+            s.close()
+        assert house.count("milter inet:127.0.0.1") >= 1
 
 
 def test_one_after_the_other_and_through_a_socket(tmp_path):
