@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: ISC
+"""The far end of the road: a server that counts what comes to it, and a client of ours that sends it letters through us.
+
+What was answered with 250 must come to the far end.  It may come twice where the far end's answer to the final dot was on its way, or
+heard and not yet made durable, when somebody died (docs/decisions/0014): a second copy is in order when the answer to the
+one before it was given within WINDOW seconds before a stroke, or while we were dead.
+"""
+
+import collections
+import random
+import smtplib
+import socket
+import threading
+import time
+
+WINDOW = 5.0		# seconds: the machine is busy, and a sender that is heard late was not heard
+DOMAIN = "far.example"
+
+
+class Sink:
+	"""An SMTP server.  Now and then it is slow behind the dot, puts a letter off, or says 421; it never forgets what it took."""
+
+	def __init__(self, seed):
+		self.random = random.Random(seed)
+		self.lock = threading.Lock()
+		self.copies = collections.defaultdict(list)	# (id, recipient) -> when its 250 went
+		self.strokes = []				# when somebody was killed
+		self.refused = self.notices = 0
+		self.socket = socket.create_server(("127.0.0.1", 0), backlog=200)
+		self.port = self.socket.getsockname()[1]
+		threading.Thread(target=self.accept, daemon=True).start()
+
+	def accept(self):
+		while True:
+			try:
+				s, _ = self.socket.accept()
+			except OSError:
+				return
+			threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+	def close(self):
+		self.socket.close()
+
+	def chance(self, share):
+		with self.lock:
+			return self.random.random() < share
+
+	def serve(self, s):
+		f = s.makefile("rwb", buffering=0)
+		try:
+			self.converse(f)
+		except OSError:
+			pass
+		finally:
+			f.close()
+			s.close()
+
+	def converse(self, f):
+		f.write(b"220 far.example ESMTP\r\n")
+		rcpt, notice = [], False
+		while line := f.readline():
+			verb = line[:4].upper()
+			if verb == b"EHLO":
+				f.write(b"250-far.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
+			elif verb == b"MAIL":
+				rcpt, notice = [], b"<>" in line
+				f.write(b"250 ok\r\n")
+			elif verb == b"RCPT":
+				if self.chance(0.02):
+					self.refused += 1
+					f.write(b"450 later\r\n")
+				else:
+					rcpt.append(line[line.index(b"<") + 1:line.index(b">")].decode())
+					f.write(b"250 ok\r\n")
+			elif verb == b"DATA":
+				if not rcpt:
+					f.write(b"503 to whom?\r\n")
+					continue
+				if not self.letter(f, rcpt, notice):
+					return
+			elif verb == b"QUIT":
+				f.write(b"221 bye\r\n")
+				return
+			else:
+				f.write(b"250 ok\r\n")
+
+	def letter(self, f, rcpt, notice):
+		f.write(b"354 go\r\n")
+		name = None
+		while (line := f.readline()) != b".\r\n":
+			if not line:
+				return False
+			if line.startswith(b"X-Load-Id: ") and name is None:
+				name = line[11:].strip().decode()
+		if self.chance(0.3):
+			time.sleep(0.05)	# the window is open a little longer
+		if self.chance(0.02):
+			self.refused += 1
+			f.write(b"451 full\r\n")
+			return True
+		if self.chance(0.01):
+			self.refused += 1
+			f.write(b"421 I go\r\n")
+			return False
+		with self.lock:
+			self.notices += notice
+			for to in rcpt:
+				self.copies[name, to].append(time.monotonic())
+		f.write(b"250 kept\r\n")
+		return True
+
+	# ---- what is made of it -----------------------------------------------
+
+	def stroke(self):
+		with self.lock:
+			self.strokes.append(time.monotonic())
+
+	def has(self, key):
+		with self.lock:
+			return key in self.copies
+
+	def twice(self):
+		"""How many copies were too many; the longest time between the answer to one and the stroke that explains the next; and
+		those that no stroke explains."""
+		extra, longest, wrong = 0, 0.0, []
+		with self.lock:
+			for key, times in self.copies.items():
+				for before in times[:-1]:
+					extra += 1
+					why = [s - before for s in self.strokes if -1 < s - before < WINDOW]
+					if why:
+						longest = max(longest, min(why, key=abs))
+					else:
+						wrong.append("%s to %s" % key)
+		return extra, longest, wrong
+
+
+class Relayer(threading.Thread):
+	"""Sends letters to the far end through us until told to stop; notes which were promised."""
+
+	def __init__(self, server, tag, random):
+		super().__init__(daemon=True)
+		self.server, self.tag, self.random = server, tag, random
+		self.promised = []		# (id, recipient)
+		self.stopped = threading.Event()
+
+	def run(self):
+		conn, n = None, 0
+		while not self.stopped.is_set():
+			name = "%s-f%05d" % (self.tag, n)
+			n += 1
+			to = ["u%d@%s" % (i, DOMAIN) for i in self.random.sample(range(20), self.random.choice([1, 1, 2, 3]))]
+			text = ("From: load@example.net\r\nSubject: far\r\nX-Load-Id: %s\r\n\r\n" % name +
+			    "A line.\r\n" * self.random.choice([1, 50, 50, 8000]))
+			try:
+				if conn is None:
+					conn = smtplib.SMTP("127.0.0.1", self.server.smtp_port, timeout=15)
+				if not conn.sendmail("load@example.net", to, text):
+					self.promised += [(name, one) for one in to]
+			except (OSError, smtplib.SMTPException, ValueError):
+				if conn is not None:
+					conn.close()
+				conn = None
+			time.sleep(0.005)
+		if conn is not None:
+			conn.close()
+
+	def finish(self):
+		self.stopped.set()
+		self.join(20)
+
+
+def settings(sink):
+	"""What the server needs to let the client through, and to the sink."""
+	return ["mynetworks=127.0.0.0/8", "relayhost=[127.0.0.1]:%d" % sink.port, "default_destination_recipient_limit=2"]
