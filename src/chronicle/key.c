@@ -1,6 +1,8 @@
 #include "chronicle/key.h"
 
+#include "base/arena.h"
 #include "base/map.h"
+#include "message/domain.h"
 
 enum { VALUE_MOST = 1000 };
 
@@ -14,17 +16,42 @@ bare(struct bytes id)
 	return id;
 }
 
+static bool
+is_beyond_ascii(struct bytes b)
+{
+	for (size_t i = 0; i < b.len; i++)
+		if ((unsigned char)b.at[i] >= 0x80)
+			return true;
+	return false;
+}
+
+/* The address with its domain as the DNS has it. */
+static struct bytes
+canonical(struct bytes address, struct arena *a)
+{
+	ptrdiff_t    at = bytes_find_last(address, '@');
+	struct bytes domain = bytes_cut(address, (size_t)at + 1, SIZE_MAX), name;
+
+	if (at < 0 || !domain_canonical(domain, a, &name))
+		return address;
+	return bytes_of(arena_printf(a, "%.*s@%.*s", (int)at, address.at, (int)name.len, name.at));
+}
+
 uint64_t
 key_of(const struct key_secret *secret, enum key_kind kind, struct bytes value)
 {
-	char text[VALUE_MOST + 1];
+	char          text[VALUE_MOST + 1];
+	struct arena *a = NULL;
 
+	if (kind == KEY_ADDRESS && is_beyond_ascii(value))
+		value = canonical(bare(value), a = arena_open(NULL));
 	if (kind == KEY_MESSAGE_ID || kind == KEY_ADDRESS)
 		value = bare(value);
 	value = bytes_cut(value, 0, VALUE_MOST);
 	text[0] = (char)kind;
 	for (size_t i = 0; i < value.len; i++)
 		text[i + 1] = kind == KEY_MESSAGE_ID ? value.at[i] : ascii_lower(value.at[i]);
+	arena_close(&a);
 	return hash_with(secret->half, (struct bytes){ text, value.len + 1 });
 }
 

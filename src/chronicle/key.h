@@ -3,7 +3,7 @@
  *
  * A key is a hash with a secret of the store, so that nobody outside can choose names that collide.  It says where to
  * look; event_has_key() says whether an event is meant.  Addresses and ids of refusals are the same in capitals and small
- * letters, a message-id with its brackets and without.
+ * letters, an address also with its domain's U-labels and A-labels, a message-id with its brackets and without.
  */
 #ifndef CHRONICLE_KEY_H
 #define CHRONICLE_KEY_H

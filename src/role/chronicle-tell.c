@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "message/domain.h"
 #include "message/envelope.h"
 
 /*
@@ -44,9 +45,19 @@ put_text(struct buffer *out, struct bytes text)
 static void
 put_address(struct buffer *out, struct bytes address)
 {
+	ptrdiff_t     at = bytes_find_last(address, '@');
+	struct bytes  domain = bytes_cut(address, (size_t)at + 1, SIZE_MAX);
+	struct arena *a = NULL;
+
 	buffer_add_char(out, '<');
-	put_text(out, address);
+	if (at >= 0 && domain_is_encoded(domain)) {
+		put_text(out, bytes_cut(address, 0, (size_t)at + 1));
+		put_text(out, domain_unicode(domain, a = arena_open(NULL)));
+	} else {
+		put_text(out, address);
+	}
 	buffer_add_char(out, '>');
+	arena_close(&a);
 }
 
 /* " <a>, <b>"; of many the first. */

@@ -97,12 +97,13 @@ entries_most(const struct trace *t)
 	return t->all ? ENTRIES_MOST : ENTRIES_SOME;
 }
 
+static char there;
+
 /* False: it is there already. */
 static bool
 entry_add(struct trace *t, const struct entry *e)
 {
-	static char there;
-	uint64_t    n = e->letter != 0 ? e->letter : e->session;
+	uint64_t n = e->letter != 0 ? e->letter : e->session;
 
 	if (map_get(t->known, map_number(&n)) != NULL)
 		return false;
@@ -125,6 +126,9 @@ found(void *ctx, const struct event *e)
 
 	if (e->letter == 0 && e->session == 0)
 		return true;
+	/* What was refused in its transaction is told with it, and was before it. */
+	if (e->kind == LIFE_ACCEPTED && e->session != 0)
+		(void)map_put(t->known, map_number(&e->session), &there);
 	if (entries_of(t) >= entries_most(t)) {
 		uint64_t n = e->letter != 0 ? e->letter : e->session;
 
