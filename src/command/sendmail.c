@@ -27,6 +27,7 @@
 #include "message/address.h"
 #include "message/charset.h"
 #include "message/header.h"
+#include "role/listeners.h"
 
 enum { PATIENCE_MS = 300000, RECIPIENTS_MOST = 10000 };
 
@@ -55,6 +56,7 @@ struct post {
 	struct call           *call;
 	struct arena          *life;
 	struct common_settings common;
+	struct setting_list    pickup; /* where the listener of that name is, if there is one */
 	const char            *sender, *name, *notify, *ret, *envid;
 	bool                   from_header, dots, eight_bit; /* -t; a dot does not end it */
 	const char           **to;
@@ -264,11 +266,13 @@ letter_make(struct post *p, struct bytes lines, struct buffer *out)
 
 /* ---- our listener --------------------------------------------------------------------------------- */
 
+/* The listener "pickup", if there is one: it has content_filter and its like for what programs of this machine send. */
 /* "127.0.0.1" of "*:25"; the address of inet_interfaces where we listen on that alone. */
 static bool
 find_listener(const struct post *p, char host[static 256], char port[static 16])
 {
-	const struct setting_list *all = &p->common.listen[LISTEN_SMTP],
+	const struct setting_list *all = p->pickup.count > 0 ? &p->pickup
+	                                                     : &p->common.listen[LISTEN_SMTP],
 				  *on = &p->common.inet_interfaces;
 
 	for (size_t i = 0; i < all->count; i++) {
@@ -657,6 +661,7 @@ run_as(struct post *p, int mode, const char *sender, const char *queue)
 	}
 	if ((s = command_settings(p->call, &p->common)) == NULL)
 		return EX_CONFIG;
+	(void)listener_addresses(s, "pickup", &p->pickup);
 	if (sender != NULL && strcmp(sender, "<>") == 0)
 		sender = "";
 	p->sender = completed(p, bytes_of(sender != NULL ? sender : login_name()));

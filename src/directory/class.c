@@ -220,13 +220,16 @@ local_listed(struct walk *w, const struct directory_key *k)
 	return outcome_of(lookup_address(w->r->lookups, &others, &key, &value, &extension));
 }
 
-/* local_transport has them all; who there is local_recipient_maps say. */
+/* Another transport has them all; who there is local_recipient_maps say. */
 static enum directory_outcome
 local_elsewhere(struct walk *w, size_t at)
 {
 	enum directory_outcome o = DIRECTORY_OK;
 
-	resolve_tell(w->r, "local_transport: %s", w->rules->local_transport);
+	w->table = "local recipient table";
+	if (bytes_is(w->todo[at].key.local, w->rules->double_bounce_sender))
+		return DIRECTORY_DISCARDED;
+	resolve_tell(w->r, "another transport than local: (local_transport, transport_maps)");
 	if (at == 0 && w->r->asked_at_rcpt && w->rules->local_recipient_maps.count > 0)
 		o = local_listed(w, &w->todo[at].key);
 	return o == DIRECTORY_OK ? walk_elsewhere(w, at) : o;
@@ -245,8 +248,6 @@ deliver_local(struct walk *w, size_t at)
 	w->table = "local recipient table";
 	if (bytes_is(key.local, rules->double_bounce_sender))
 		return DIRECTORY_DISCARDED; /* an answer to what must not be answered */
-	if (!transport_is_own(rules->local_transport))
-		return local_elsewhere(w, at);
 	o = alias_open(w, at, &key);
 	if (o == DIRECTORY_NONE && parted)
 		o = alias_open(w, at, &bare);
@@ -332,7 +333,7 @@ mailbox_person(struct walk *w, size_t at)
 	               : o;
 }
 
-/* virtual_transport has them all; virtual_mailbox_maps say who there is, if they say anything. */
+/* Another transport has them all; virtual_mailbox_maps say who there is, if they say anything. */
 static enum directory_outcome
 mailbox_elsewhere(struct walk *w, size_t at, struct lookup_key key)
 {
@@ -340,7 +341,7 @@ mailbox_elsewhere(struct walk *w, size_t at, struct lookup_key key)
 	enum table_outcome     got;
 	enum directory_outcome o;
 
-	resolve_tell(w->r, "virtual_transport: %s", w->rules->virtual_transport);
+	resolve_tell(w->r, "another transport than virtual: (virtual_transport, transport_maps)");
 	if (w->rules->virtual_mailbox_maps.count == 0)
 		return walk_elsewhere(w, at);
 	got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value,
@@ -357,7 +358,7 @@ mailbox_elsewhere(struct walk *w, size_t at, struct lookup_key key)
 }
 
 static enum directory_outcome
-deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
+deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value, bool away)
 {
 	struct bytes           value, extension = { NULL, 0 }, copy, unused;
 	struct lookup_key      key = rules_key(w->r, &w->todo[at].key, CLASS_VIRTUAL_MAILBOX,
@@ -369,7 +370,7 @@ deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
 	w->table = "virtual mailbox table";
 	if (o != DIRECTORY_OK && o != DIRECTORY_NONE)
 		return o;
-	if (!transport_is_own(w->rules->virtual_transport))
+	if (away)
 		return mailbox_elsewhere(w, at, key);
 	got = lookup_address(w->r->lookups, &w->rules->virtual_mailbox_maps, &key, &value,
 	                     &extension);
@@ -389,7 +390,7 @@ deliver_mailbox(struct walk *w, size_t at, struct bytes domain_value)
 /* ---- relay, and the choice ---------------------------------------------------------- */
 
 static enum directory_outcome
-deliver_relay(struct walk *w, size_t at)
+relay_listed(struct walk *w, size_t at)
 {
 	struct bytes      value, extension;
 	struct lookup_key key =
@@ -397,13 +398,32 @@ deliver_relay(struct walk *w, size_t at)
 	enum table_outcome o;
 
 	w->table = "relay recipient table";
-	if (w->rules->relay_recipient_maps.count > 0) {
-		o = lookup_address(w->r->lookups, &w->rules->relay_recipient_maps, &key, &value,
-		                   &extension);
-		if (o != TABLE_FOUND)
-			return outcome_of(o);
+	if (w->rules->relay_recipient_maps.count == 0)
+		return DIRECTORY_OK;
+	o = lookup_address(w->r->lookups, &w->rules->relay_recipient_maps, &key, &value,
+	                   &extension);
+	return o == TABLE_FOUND ? DIRECTORY_OK : outcome_of(o);
+}
+
+/* By the transport that has it. */
+static enum directory_outcome
+deliver_by(struct walk *w, size_t at, enum mail_class class, enum transport_goes goes,
+           struct bytes domain_value)
+{
+	switch (goes) {
+	case GOES_LOCAL: return deliver_local(w, at);
+	case GOES_VIRTUAL: return deliver_mailbox(w, at, domain_value, false);
+	case GOES_AWAY: break;
 	}
-	return walk_elsewhere(w, at);
+	return class == CLASS_LOCAL             ? local_elsewhere(w, at)
+	       : class == CLASS_VIRTUAL_MAILBOX ? deliver_mailbox(w, at, domain_value, true)
+	                                        : walk_elsewhere(w, at);
+}
+
+enum directory_outcome
+class_mailbox(struct walk *w, size_t at)
+{
+	return deliver_mailbox(w, at, BYTES(""), false);
 }
 
 enum directory_outcome
@@ -423,20 +443,38 @@ class_relocated(struct walk *w, size_t at, enum mail_class class)
 	return DIRECTORY_REFUSED;
 }
 
+/* What is not ours by its domain, and all the same is delivered here, since transport_maps or default_transport say so.  Who
+   may send there is decided as for every domain of others. */
+static enum directory_outcome
+deliver_other(struct walk *w, size_t at, enum transport_goes goes)
+{
+	enum directory_outcome o;
+
+	if (goes == GOES_AWAY)
+		return DIRECTORY_FOREIGN;
+	o = deliver_by(w, at, CLASS_OTHER, goes, BYTES(""));
+	return o == DIRECTORY_OK && at == 0 ? DIRECTORY_FOREIGN : o;
+}
+
 enum directory_outcome
 class_deliver(struct walk *w, size_t at, enum mail_class class, struct bytes domain_value)
 {
-	switch (class) {
-	case CLASS_LOCAL: return deliver_local(w, at);
-	case CLASS_VIRTUAL_MAILBOX: return deliver_mailbox(w, at, domain_value);
-	case CLASS_RELAY: return deliver_relay(w, at);
-	case CLASS_VIRTUAL_ALIAS:
+	enum transport_goes    goes;
+	enum directory_outcome o;
+
+	if (class == CLASS_VIRTUAL_ALIAS) {
 		w->table = "virtual alias table";
-		if (bytes_is(w->todo[at].key.local, "postmaster"))
-			return walk_postmaster(w, &w->todo[at].key);
-		return DIRECTORY_NONE;
-	case CLASS_OTHER:
-	case CLASS_DIRECTORY: break;
+		return bytes_is(w->todo[at].key.local, "postmaster")
+		               ? walk_postmaster(w, &w->todo[at].key)
+		               : DIRECTORY_NONE;
 	}
-	return DIRECTORY_FOREIGN;
+	if (class == CLASS_DIRECTORY)
+		return DIRECTORY_FOREIGN;
+	o = class == CLASS_RELAY ? relay_listed(w, at) : DIRECTORY_OK;
+	if (o == DIRECTORY_OK)
+		o = transport_goes(w, at, class, &goes);
+	if (o != DIRECTORY_OK)
+		return o;
+	return class == CLASS_OTHER ? deliver_other(w, at, goes)
+	                            : deliver_by(w, at, class, goes, domain_value);
 }

@@ -94,8 +94,9 @@ by_class(struct resolving *r, const struct directory_key *k, struct bytes sender
 	return o == DIRECTORY_OK ? p : o;
 }
 
-static enum directory_outcome
-by_table(struct resolving *r, const struct directory_key *k, struct nexthop *n)
+/* transport(5): the whole address, the domain and what it is in, everything. */
+enum table_outcome
+transport_find(struct resolving *r, const struct directory_key *k, struct bytes *value)
 {
 	const struct setting_list *tables = &r->rules->transport_maps;
 	struct lookup_key          key = { .local = k->local,
@@ -104,13 +105,22 @@ by_table(struct resolving *r, const struct directory_key *k, struct nexthop *n)
 		                           .forms = LOOKUP_FULL | LOOKUP_BARE,
 		                           .bare_parents =
 		                                   rules_has(&r->rules->parent_matches, "transport_maps") };
-	struct bytes               value, extension;
+	struct bytes               extension;
 	enum table_outcome         o = TABLE_NONE;
 
 	if (tables->count > 0)
-		o = lookup_address(r->lookups, tables, &key, &value, &extension);
+		o = lookup_address(r->lookups, tables, &key, value, &extension);
 	for (size_t i = 0; i < tables->count && o == TABLE_NONE; i++)
-		o = lookup_find(r->lookups, tables->item[i], BYTES("*"), &value);
+		o = lookup_find(r->lookups, tables->item[i], BYTES("*"), value);
+	return o;
+}
+
+static enum directory_outcome
+by_table(struct resolving *r, const struct directory_key *k, struct nexthop *n)
+{
+	struct bytes       value;
+	enum table_outcome o = transport_find(r, k, &value);
+
 	if (o == TABLE_FOUND)
 		apply(r->arena, value, k->domain, n);
 	return o == TABLE_NONE ? DIRECTORY_OK : outcome_of(o);

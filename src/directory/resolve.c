@@ -410,6 +410,20 @@ deliver_account(struct walk *w, size_t at, struct holder *holder, size_t count)
 	return o;
 }
 
+/* transport_maps may give an address of ours to somebody else. */
+static enum directory_outcome
+lies_elsewhere(struct walk *w, size_t at)
+{
+	enum transport_goes    goes = GOES_VIRTUAL;
+	enum directory_outcome o = DIRECTORY_OK;
+
+	if (w->rules->transport_maps.count > 0)
+		o = transport_goes(w, at, CLASS_DIRECTORY, &goes);
+	if (o != DIRECTORY_OK)
+		return o;
+	return goes == GOES_AWAY ? walk_elsewhere(w, at) : DIRECTORY_NONE;
+}
+
 /* An address of a domain of the directory: alias of the whole name, account; the same without the detail.  Tables
    of virtual aliases are asked between aliases and accounts. */
 static enum directory_outcome
@@ -434,6 +448,8 @@ step_directory(struct walk *w, size_t at, struct bytes catch_all)
 		o = try_alias(w, at, &bare, detail);
 	if (o == DIRECTORY_NONE)
 		o = alias_virtual(w, at, CLASS_DIRECTORY);
+	if (o == DIRECTORY_NONE)
+		o = lies_elsewhere(w, at);
 	if (o == DIRECTORY_NONE)
 		o = deliver_account(w, at, holder, parted ? 2 : 1);
 	if (o == DIRECTORY_NONE)

@@ -101,10 +101,6 @@ enum mailbox_way { MAILBOX_OWN, MAILBOX_COMMAND, MAILBOX_REFUSED, MAILBOX_DISCAR
 /* mailbox_transport_maps, mailbox_transport, mailbox_command_maps; the text is the command, or the reply with its
    status.  OK or WAIT. */
 enum directory_outcome resolve_mailbox(struct resolving *, struct bytes user, enum mailbox_way *, struct bytes *text);
-/* What is wrong with it as a value of local_transport or virtual_transport; NULL nothing. */
-const char *transport_class_fault(const char *value);
-/* What is wrong with it as a value of fallback_transport, or of mailbox_transport; NULL nothing. */
-const char *transport_fault(const char *value, bool fallback);
 
 /* ---- nexthop.c ---------------------------------------------------------- */
 /* Of a recipient that is not delivered here, and the sender: "smtp", "example.com".  `domain_alone`: the answer is the same for all

@@ -8,18 +8,15 @@ enum transport {
 	TRANSPORT_ERROR,
 	TRANSPORT_DISCARD,
 	TRANSPORT_VIRTUAL,
-	TRANSPORT_SENT,
-	TRANSPORT_RELAY,
-	TRANSPORT_LMTP,
-	TRANSPORTS
+	TRANSPORT_SENT, /* every other name: who sends knows it          */
+	TRANSPORTS = TRANSPORT_SENT
 };
 
-/* NAME:REST.  TRANSPORTS: it is none that we have. */
+/* NAME:REST */
 static enum transport
 transport_of(struct bytes value, struct bytes *rest)
 {
-	static const char *const names[TRANSPORTS] = { "local", "error", "discard", "virtual",
-		                                       "smtp",  "relay", "lmtp" };
+	static const char *const names[TRANSPORTS] = { "local", "error", "discard", "virtual" };
 	ptrdiff_t                colon = bytes_find(value, ':');
 	struct bytes             name = colon < 0 ? value : bytes_cut(value, 0, (size_t)colon);
 	enum transport           t = TRANSPORT_OWN;
@@ -39,33 +36,6 @@ transport_is_own(const char *value)
 	enum transport t = transport_of(bytes_of(value), &rest);
 
 	return t == TRANSPORT_OWN || t == TRANSPORT_VIRTUAL;
-}
-
-const char *
-transport_class_fault(const char *value)
-{
-	struct bytes   rest, text = bytes_of(value);
-	enum transport t = transport_of(text, &rest);
-
-	if (t != TRANSPORTS || bytes_starts(text, BYTES("retry:")) ||
-	    bytes_starts(text, BYTES("hold:")))
-		return NULL;
-	return "this version has the transports local:, virtual:, smtp:, relay:, lmtp:, error:TEXT, retry:TEXT, discard: and hold: here";
-}
-
-const char *
-transport_fault(const char *value, bool fallback)
-{
-	struct bytes   rest;
-	enum transport t = transport_of(bytes_of(value), &rest);
-
-	if (t == TRANSPORT_VIRTUAL && !fallback)
-		return "virtual: is for names that no user has, in fallback_transport; virtual_mailbox_maps are for the others";
-	if (t == TRANSPORTS)
-		return fallback
-		               ? "this version has the transports error:TEXT, discard:, smtp:, relay:, lmtp: and virtual: here"
-		               : "this version has the transports error:TEXT, discard:, smtp:, relay:, lmtp: and local: here";
-	return NULL;
 }
 
 /* "5.1.1 words", or words. */
@@ -116,13 +86,7 @@ resolve_mailbox(struct resolving *r, struct bytes user, enum mailbox_way *way, s
 		*text = bytes_of(error_reply(rest, r->arena));
 		return DIRECTORY_OK;
 	case TRANSPORT_DISCARD: *way = MAILBOX_DISCARDED; return DIRECTORY_OK;
-	case TRANSPORT_OWN: break;
-	default:
-		warn_("directory: the mail of %.*s waits: mailbox_transport_maps have %.*s: %s",
-		      (int)user.len, user.at, (int)value.len, value.at,
-		      transport_fault(arena_copy(r->arena, value), false));
-		*way = MAILBOX_LATER;
-		return DIRECTORY_OK;
+	default: break; /* what goes elsewhere does before its keeper is asked */
 	}
 	o = find_way(r, &rules->mailbox_command_maps, "", user, text);
 	if (o != TABLE_FOUND)
@@ -144,15 +108,9 @@ go(struct walk *w, size_t at, const char *setting, struct bytes value)
 	case TRANSPORT_OWN: return DIRECTORY_NONE;
 	case TRANSPORT_ERROR: w->reply = error_reply(rest, w->a); return DIRECTORY_REFUSED;
 	case TRANSPORT_DISCARD: return DIRECTORY_DISCARDED;
-	case TRANSPORT_VIRTUAL: return class_deliver(w, at, CLASS_VIRTUAL_MAILBOX, BYTES(""));
-	case TRANSPORT_SENT:
-	case TRANSPORT_RELAY:
-	case TRANSPORT_LMTP: return walk_elsewhere(w, at);
-	default: break;
+	case TRANSPORT_VIRTUAL: return class_mailbox(w, at);
+	default: return walk_elsewhere(w, at);
 	}
-	warn_("directory: %.*s in %s: %s", (int)value.len, value.at, setting,
-	      transport_fault(arena_copy(w->a, value), true));
-	return DIRECTORY_LATER;
 }
 
 /* A user's mail that another server keeps (a .forward is not read then), or NONE. */
@@ -170,7 +128,9 @@ transport_user(struct walk *w, size_t at, struct bytes user, struct bytes detail
 	o = find_way(w->r, &rules->mailbox_transport_maps, rules->mailbox_transport, user, &value);
 	if (o != TABLE_FOUND)
 		return outcome_of(o);
-	if (transport_of(value, &rest) < TRANSPORT_SENT || transport_of(value, &rest) == TRANSPORTS)
+	if (transport_of(value, &rest) == TRANSPORT_VIRTUAL)
+		return class_mailbox(w, at);
+	if (transport_of(value, &rest) != TRANSPORT_SENT)
 		return DIRECTORY_NONE;
 	resolve_tell(w->r, "mailbox_transport: %.*s", (int)value.len, value.at);
 	return walk_target(w, &(struct directory_target){
@@ -197,6 +157,33 @@ transport_local(struct resolving *r, struct bytes user, struct bytes *value)
 		o = find_way(r, &rules->fallback_transport_maps, rules->fallback_transport, user,
 		             value);
 	return o == TABLE_FOUND ? DIRECTORY_OK : outcome_of(o);
+}
+
+enum directory_outcome
+transport_goes(struct walk *w, size_t at, enum mail_class class, enum transport_goes *out)
+{
+	const struct resolve_rules *rules = w->rules;
+	const char                 *otherwise = class == CLASS_LOCAL ? rules->local_transport
+	                                        : class == CLASS_VIRTUAL_MAILBOX ? rules->virtual_transport
+	                                        : class == CLASS_RELAY ? rules->relay_transport
+	                                        : class == CLASS_OTHER ? rules->default_transport
+	                                                               : "virtual";
+	struct bytes                value = { NULL, 0 }, rest;
+	enum table_outcome          o = transport_find(w->r, &w->todo[at].key, &value);
+
+	if (o != TABLE_FOUND && o != TABLE_NONE)
+		return outcome_of(o);
+	value = bytes_trim(value);
+	if (value.len == 0 || value.at[0] == ':')
+		value = bytes_of(otherwise);
+	if (value.len == 0 && (class == CLASS_RELAY || class == CLASS_OTHER))
+		value = BYTES("smtp"); /* nobody says how: as it goes to everybody else */
+	switch (transport_of(value, &rest)) {
+	case TRANSPORT_OWN: *out = GOES_LOCAL; break;
+	case TRANSPORT_VIRTUAL: *out = GOES_VIRTUAL; break;
+	default: *out = GOES_AWAY;
+	}
+	return DIRECTORY_OK;
 }
 
 enum directory_outcome

@@ -64,6 +64,8 @@ enum directory_outcome class_of_domain(struct resolving *, struct bytes domain, 
 /* Is it, as far as bare names are looked for?  CLASS_LOCAL or CLASS_OTHER. */
 enum directory_outcome class_is_local(struct resolving *, struct bytes domain, enum mail_class *);
 enum directory_outcome class_deliver(struct walk *, size_t at, enum mail_class, struct bytes domain_value);
+/* As virtual_mailbox_maps have it, whatever its domain is. */
+enum directory_outcome class_mailbox(struct walk *, size_t at);
 enum directory_outcome class_relocated(struct walk *, size_t at, enum mail_class);
 /* Somebody whom a back end of credentials knows. */
 enum directory_outcome walk_person(struct walk *, size_t at, const struct directory_key *, struct bytes domain, struct bytes detail, bool *unsaid);
@@ -88,7 +90,12 @@ enum directory_outcome transport_unknown(struct walk *, size_t at, struct bytes 
 enum directory_outcome transport_user(struct walk *, size_t at, struct bytes user, struct bytes detail);
 /* What leads a local address elsewhere: local_transport, mailbox_transport, fallback_transport. */
 enum directory_outcome transport_local(struct resolving *, struct bytes user, struct bytes *value);
-/* Whether a value of local_transport or virtual_transport says our own mailboxes. */
+/* Who has mail of a class: what transport_maps say of the address, or the transport of its class. */
+enum transport_goes { GOES_LOCAL, GOES_VIRTUAL, GOES_AWAY };
+enum directory_outcome transport_goes(struct walk *, size_t at, enum mail_class, enum transport_goes *);
+/* nexthop.c: what transport_maps have for an address. */
+enum table_outcome transport_find(struct resolving *, const struct directory_key *, struct bytes *value);
+/* Whether a value of local_transport says our own mailboxes. */
 bool transport_is_own(const char *value);
 
 /* rules.c */

@@ -17,7 +17,7 @@ struct listener_rows {
 static const struct setting rows[] = {
 	{ "listeners", SETTING_LIST, AT(listeners), "",
 	  "Names of listeners besides smtp, submission and the rest, as reinject; each is given its own listener_service and "
-	  "listener_address (reinject/listener_service = smtp), and any other setting it is to have for itself.", NULL, 0, 0, "0.2" },
+	  "listener_address (reinject/listener_service = smtp), and any other setting it is to have for itself. What programs of this machine send with sendmail comes in by the one named pickup, if there is one.", NULL, 0, 0, "0.2" },
 	{ "listener_service", SETTING_CHOICE, AT(service), "",
 	  "What one of listeners speaks: it behaves as the listener of that name does, with settings of its own.",
 	  ",smtp,submission,submissions,lmtp,imap,imaps,pop3,pop3s", 0, 0, "0.2" },

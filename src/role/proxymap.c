@@ -39,6 +39,7 @@ struct asked_table {
 	struct buffer       stamp;
 	unsigned            open; /* questions in its lane                     */
 	bool                named, old, failing;
+	bool                secret; /* passwords for other hosts: senders alone ask */
 };
 
 struct proxymap {
@@ -177,8 +178,10 @@ visit(void *ctx, const struct table_named *named)
 
 	if (named->is_file || !table_is_remote(named->name, source.default_type))
 		return;
-	if (t != NULL)
+	if (t != NULL) {
 		t->named = true;
+		t->secret = named->roles == FROM(SENDER);
+	}
 	table_files(named->name, source.default_type, add_stamp, &s);
 	if (t != NULL && bytes_equal(buffer_bytes(&t->stamp), buffer_bytes(&stamp))) {
 		buffer_free(&stamp);
@@ -208,7 +211,8 @@ visit(void *ctx, const struct table_named *named)
 		                     .name = memory_take(strlen(named->name) + 1),
 		                     .table = table,
 		                     .stamp = stamp,
-		                     .named = true };
+		                     .named = true,
+		                     .secret = named->roles == FROM(SENDER) };
 	memcpy(new->name, named->name, strlen(named->name) + 1);
 	p->first = new;
 }
@@ -374,6 +378,10 @@ hear_ask(struct proxymap *p, enum role from, uint32_t index, uint32_t ticket, st
 		return true;
 	}
 	t = r->table = table_of(p, w.table);
+	if (t != NULL && from != SENDER && t->secret) {
+		put_off(r, "this table has passwords for other hosts, and senders alone ask it");
+		return true;
+	}
 	if (t == NULL || t->table == NULL) {
 		put_off(r, t == NULL ? "no setting names this table"
 		                     : "the table is not as it should be; the log says why");

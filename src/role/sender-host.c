@@ -7,21 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* The first table that has the key. */
-static enum table_outcome
-find(struct sender_role *s, const struct setting_list *tables, struct bytes key, struct arena *a,
-     struct bytes *value)
-{
-	for (size_t i = 0; key.len > 0 && i < tables->count; i++) {
-		struct table      *t = tables_local(s->tables, tables->item[i]);
-		enum table_outcome o = t == NULL ? TABLE_LATER : table_find(t, key, a, value);
-
-		if (o != TABLE_NONE)
-			return o;
-	}
-	return TABLE_NONE;
-}
-
 /* ---- where from ---- */
 
 static bool
@@ -52,28 +37,32 @@ address_read(struct bytes word, struct sockaddr_storage *out, socklen_t *len)
 
 /* By the sender, their domain, the destination. */
 const char *
-sender_bind_words(struct house *h, const struct word_send *w, struct arena *a, const char **why)
+sender_bind_words(struct delivery *d, const char **why)
 {
-	struct sender_role *s = sender_of(h);
-	ptrdiff_t           at = bytes_find_last(w->sender, '@');
-	const struct bytes  keys[] = {
-		 arena_lower(a, w->sender),
+	const struct sender_settings *r = d->rows;
+	const struct word_send       *w = &d->w;
+	struct arena                 *a = d->life;
+	ptrdiff_t                     at = bytes_find_last(w->sender, '@');
+	const struct bytes            keys[] = {
+			   arena_lower(a, w->sender),
                 at < 0 ? BYTES("") : arena_lower(a, bytes_cut(w->sender, (size_t)at, SIZE_MAX)),
-		 arena_lower(a, bytes_of(w->nexthop))
+			   arena_lower(a, bytes_of(w->nexthop))
 	};
 	struct bytes value;
 
-	for (size_t i = 0; s->rows.bind_maps.count > 0 && i < COUNT(keys); i++)
-		switch (find(s, &s->rows.bind_maps, keys[i], a, &value)) {
+	*why = NULL;
+	for (size_t i = 0; i < COUNT(keys); i++)
+		switch (sender_lookup(d, &r->bind_maps, keys[i], &value)) {
 		case TABLE_FOUND: return arena_copy(a, value);
 		case TABLE_NONE: break;
+		case TABLE_WAIT: return NULL;
 		default: *why = "smtp_bind_address_maps cannot be asked"; return NULL;
 		}
-	return arena_printf(a, "%s %s", s->rows.bind_address, s->rows.bind_address6);
+	return arena_printf(a, "%s %s", r->bind_address, r->bind_address6);
 }
 
 bool
-sender_bind(struct house *h, int fd, int family, const char *words)
+sender_bind(const struct sender_settings *r, int fd, int family, const char *words)
 {
 	struct bytes            rest = bytes_of(words), word;
 	struct sockaddr_storage at;
@@ -95,27 +84,27 @@ sender_bind(struct house *h, int fd, int family, const char *words)
 		warn_("no connection can come from %.*s: %s", (int)word.len, word.at,
 		      strerror(why));
 		errno = why;
-		return !sender_of(h)->rows.bind_enforce;
+		return !r->bind_enforce;
 	}
 	return true;
 }
 
 /* ---- what is not believed ---- */
 
-bool
-sender_discards(struct house *h, const char *address, struct arena *a, unsigned *offers)
+enum table_outcome
+sender_discards(struct delivery *d, const char *address, unsigned *offers)
 {
-	struct sender_role *s = sender_of(h);
-	struct bytes        value = { NULL, 0 };
-	enum table_outcome  o = find(s, &s->rows.discard_maps, bytes_of(address), a, &value);
+	const struct sender_settings *r = d->rows;
+	struct bytes                  value = { NULL, 0 };
+	enum table_outcome o = sender_lookup(d, &r->discard_maps, bytes_of(address), &value);
 
 	*offers = 0;
-	if (o == TABLE_LATER)
-		return false;
+	if (o == TABLE_LATER || o == TABLE_WAIT)
+		return o;
 	if (o == TABLE_NONE) {
-		for (size_t i = 0; i < s->rows.discard.count; i++)
-			*offers |= outgoing_offer_named(bytes_of(s->rows.discard.item[i]));
-		return true;
+		for (size_t i = 0; i < r->discard.count; i++)
+			*offers |= outgoing_offer_named(bytes_of(r->discard.item[i]));
+		return o;
 	}
 	for (size_t i = 0, from = 0; i <= value.len; i++) {
 		if (i < value.len && strchr(", \t", value.at[i]) == NULL)
@@ -123,5 +112,22 @@ sender_discards(struct house *h, const char *address, struct arena *a, unsigned 
 		*offers |= outgoing_offer_named(bytes_cut(value, from, i - from));
 		from = i + 1;
 	}
-	return true;
+	return o;
+}
+
+/* ---- as whom we log in ---- */
+
+enum table_outcome
+sender_password(struct delivery *d, const char *host, struct bytes *value)
+{
+	const struct bytes keys[] = { d->rows->auth_by_sender ? d->w.sender : BYTES(""),
+		                      bytes_of(host), bytes_of(d->w.nexthop) };
+
+	for (size_t k = 0; k < COUNT(keys); k++) {
+		enum table_outcome o = sender_lookup(d, &d->rows->passwords, keys[k], value);
+
+		if (o != TABLE_NONE)
+			return o;
+	}
+	return TABLE_NONE;
 }

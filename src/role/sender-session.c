@@ -16,24 +16,25 @@
 
 enum { SMTPS = 465 /* rfc8314:7.3: TLS from the first byte, whatever a setting says */ };
 struct contact {
-	struct contact        *next, **at;
-	struct house          *house;
-	struct delivery       *delivery; /* NULL: it waits for one               */
-	struct arena          *life;
-	int                    fd; /* while it comes about                 */
-	struct watch          *watch;
-	struct stream         *stream;
-	struct outgoing       *session;
-	struct timer          *timer;
-	struct errand          end;
-	struct outgoing_config config;
-	struct setting_list    filter; /* of mechanisms                        */
-	uint16_t               port;
-	struct security        security;
-	struct tls_demand      wish;
-	struct tls            *secret; /* NULL: no TLS                          */
-	const char            *policy;
-	const char            *from;        /* addresses of ours it comes from          */
+	struct contact               *next, **at;
+	struct house                 *house;
+	struct delivery              *delivery; /* NULL: it waits for one               */
+	const struct sender_settings *rows;     /* of its transport               */
+	struct arena                 *life;
+	int                           fd; /* while it comes about                 */
+	struct watch                 *watch;
+	struct stream                *stream;
+	struct outgoing              *session;
+	struct timer                 *timer;
+	struct errand                 end;
+	struct outgoing_config        config;
+	struct setting_list           filter; /* of mechanisms                        */
+	uint16_t                      port;
+	struct security               security;
+	struct tls_demand             wish;
+	struct tls                   *secret; /* NULL: no TLS                          */
+	const char                   *policy;
+	const char                   *from; /* addresses of ours it comes from          */
 	const char     *name, *key, *relay; /* of the host; what makes two alike; for the log  */
 	int64_t         made_ms;
 	int64_t         taken; /* letters                              */
@@ -178,7 +179,7 @@ static void
 mouth_wait(void *ctx, enum outgoing_wait what)
 {
 	struct contact               *c = ctx;
-	const struct sender_settings *r = &sender_of(c->house)->rows;
+	const struct sender_settings *r = c->rows;
 	const int64_t                 ms[WAITS] = {
 				[WAIT_GREETING] = r->helo_ms,       [WAIT_HELLO] = r->helo_ms,
 				[WAIT_STARTTLS] = r->starttls_ms,   [WAIT_AUTH] = r->mail_ms,
@@ -220,11 +221,11 @@ note_tls(struct contact *c, const struct tls_facts *f, const char *doubt)
 	struct buffer             more = { 0 };
 	char                      service[96];
 
-	if (s->rows.tls_loglevel < 1)
+	if (c->rows->tls_loglevel < 1)
 		return;
 	(void)snprintf(service, sizeof service, "%s/%s", s->common.syslog_name,
 	               c->config.lmtp ? "lmtp" : "smtp");
-	if (f->certificate && s->rows.tls_loglevel >= 2)
+	if (f->certificate && c->rows->tls_loglevel >= 2)
 		note_as(service,
 		        "%s: subject_CN=%s, issuer_CN=%s, fingerprint=%s, pkey_fingerprint=%s",
 		        c->relay, f->subject, f->issuer, f->fingerprint, f->key_fingerprint);
@@ -271,21 +272,20 @@ contact_send(struct contact *c)
 static void
 mouth_ready(void *ctx)
 {
-	struct contact           *c = ctx;
-	const struct sender_role *s = sender_of(c->house);
+	struct contact *c = ctx;
 
 	if (c->delivery != NULL) {
 		contact_send(c);
 		return;
 	}
-	if (!c->keep || c->leave || s->rows.cache_ms == 0 ||
-	    clock_patient_ms() - c->made_ms >= s->rows.reuse_ms ||
-	    (s->rows.reuse_most > 0 && c->taken >= s->rows.reuse_most)) {
+	if (!c->keep || c->leave || c->rows->cache_ms == 0 ||
+	    clock_patient_ms() - c->made_ms >= c->rows->reuse_ms ||
+	    (c->rows->reuse_most > 0 && c->taken >= c->rows->reuse_most)) {
 		outgoing_quit(c->session);
 		return;
 	}
 	idle_begin(c);
-	timer_set(c->timer, s->rows.cache_ms);
+	timer_set(c->timer, c->rows->cache_ms);
 }
 
 static void
@@ -313,10 +313,10 @@ mouth_fate(void *ctx, uint32_t rcpt, enum outgoing_fate f, const char *status, c
 }
 
 static bool
-always_kept(const struct sender_role *s, const char *nexthop)
+always_kept(const struct sender_settings *r, const char *nexthop)
 {
-	for (size_t i = 0; i < s->rows.cache_destinations.count; i++)
-		if (strcmp(s->rows.cache_destinations.item[i], nexthop) == 0)
+	for (size_t i = 0; i < r->cache_destinations.count; i++)
+		if (strcmp(r->cache_destinations.item[i], nexthop) == 0)
 			return true;
 	return false;
 }
@@ -324,13 +324,13 @@ always_kept(const struct sender_role *s, const char *nexthop)
 static void
 mouth_done(void *ctx, bool good)
 {
-	struct contact     *c = ctx;
-	struct delivery    *d = c->delivery;
-	struct sender_role *s = sender_of(c->house);
+	struct contact  *c = ctx;
+	struct delivery *d = c->delivery;
 
 	if (d == NULL)
 		return;
-	c->keep = good && ((d->w.more && s->rows.cache_on_demand) || always_kept(s, d->w.nexthop));
+	c->keep = good &&
+	          ((d->w.more && c->rows->cache_on_demand) || always_kept(c->rows, d->w.nexthop));
 	c->delivery = NULL;
 	/* One that had waited may have been closed meanwhile: then nothing was said to it that counts. */
 	if (!good && c->taken > 1 && !d->again && d->host > 0 && outgoing_is_unheard(c->session)) {
@@ -466,8 +466,7 @@ time_over(void *ctx)
 static void
 connected(struct contact *c)
 {
-	struct sender_role *s = sender_of(c->house);
-	int                 fd = c->fd, on = 1;
+	int fd = c->fd, on = 1;
 
 	watch_close(&c->watch);
 	timer_clear(c->timer);
@@ -480,7 +479,7 @@ connected(struct contact *c)
 		c->session = outgoing_open(&c->config, &needs, c);
 		return;
 	}
-	timer_set(c->timer, s->rows.starttls_ms);
+	timer_set(c->timer, c->rows->starttls_ms);
 	stream_secure_to(c->stream, c->secret, &c->wish);
 }
 
@@ -530,7 +529,7 @@ connect_to(struct contact *c, const struct peer *p, int *fd)
 	(void)address_of(p, &at, &len);
 	if ((*fd = socket(p->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
 		return errno;
-	if (sender_bind(c->house, *fd, p->family, c->from) &&
+	if (sender_bind(c->rows, *fd, p->family, c->from) &&
 	    connect(*fd, (struct sockaddr *)&at, len) == 0)
 		return 0;
 	why = errno;
@@ -569,35 +568,22 @@ connect_path(const char *said, const struct setting_list *in, int *fd)
 
 /* ---- how it is to be spoken to -------------------------------------------------------------------------- */
 
-/* USER:PASSWORD of the first key that a table has: the sender, the host, the destination. */
+/* False: it cannot be known now. */
 static bool
 password_find(struct contact *c, struct delivery *d)
 {
-	struct sender_role *s = sender_of(c->house);
-	const struct bytes  keys[] = { s->rows.auth_by_sender ? d->w.sender : BYTES(""),
-		                      bytes_of(c->name), bytes_of(d->w.nexthop) };
-	struct bytes value;
+	struct bytes       value;
+	ptrdiff_t          colon;
+	enum table_outcome o = sender_password(d, c->name, &value);
 
-	for (size_t k = 0; k < COUNT(keys); k++)
-		for (size_t i = 0; keys[k].len > 0 && i < s->rows.passwords.count; i++) {
-			struct table      *t = tables_local(s->tables, s->rows.passwords.item[i]);
-			enum table_outcome o =
-				t == NULL ? TABLE_LATER : table_find(t, keys[k], c->life, &value);
-
-			if (o == TABLE_LATER)
-				return false;
-			if (o != TABLE_FOUND)
-				continue;
-			ptrdiff_t colon = bytes_find(value, ':');
-			c->config.user = arena_copy(c->life, bytes_cut(value, 0,
-			                                               colon < 0 ? value.len
-			                                                         : (size_t)colon));
-			c->config.password =
-				arena_copy(c->life, colon < 0 ? BYTES("")
-			                                      : bytes_cut(value, (size_t)colon + 1,
-			                                                  SIZE_MAX));
-			return true;
-		}
+	if (o != TABLE_FOUND)
+		return o == TABLE_NONE;
+	colon = bytes_find(value, ':');
+	c->config.user =
+		arena_copy(c->life, bytes_cut(value, 0, colon < 0 ? value.len : (size_t)colon));
+	c->config.password =
+		arena_copy(c->life,
+	                   colon < 0 ? BYTES("") : bytes_cut(value, (size_t)colon + 1, SIZE_MAX));
 	return true;
 }
 
@@ -656,12 +642,12 @@ security_make(struct contact *c, struct delivery *d, const char **why)
 	struct tls      *secret = NULL;
 
 	*want = security_keep(c->life, &d->security);
-	c->wrapped = !d->w.lmtp && (sender_of(c->house)->rows.tls_wrapper || c->port == SMTPS);
+	c->wrapped = !d->w.lmtp && (c->rows->tls_wrapper || c->port == SMTPS);
 	if (c->wrapped && want->level < SECURITY_ENCRYPT)
 		want->level = SECURITY_ENCRYPT;
 	wish_make(c, d);
 	if (want->level >= SECURITY_MAY && !d->clear)
-		secret = sender_tls_for(c->house, want);
+		secret = sender_tls_for(c->house, c->rows, want);
 	if (secret != NULL)
 		c->secret = tls_share(secret);
 	*why = "client TLS configuration problem";
@@ -671,8 +657,7 @@ security_make(struct contact *c, struct delivery *d, const char **why)
 static bool
 config_make(struct contact *c, struct delivery *d, const char *address, const char **why)
 {
-	const struct sender_role     *s = sender_of(c->house);
-	const struct sender_settings *r = &s->rows;
+	const struct sender_settings *r = c->rows;
 
 	c->filter = list_keep(c->life, &r->mechanisms);
 	c->config = (struct outgoing_config){
@@ -699,9 +684,14 @@ config_make(struct contact *c, struct delivery *d, const char *address, const ch
 	};
 	d->clear = false;
 	*why = "smtp_discard_ehlo_keyword_address_maps cannot be asked";
-	if (!sender_discards(c->house, address, c->life, &c->config.discard) ||
-	    (c->from = sender_bind_words(c->house, &d->w, c->life, why)) == NULL)
+	switch (sender_discards(d, address, &c->config.discard)) {
+	case TABLE_FOUND:
+	case TABLE_NONE: break;
+	default: return false;
+	}
+	if ((c->from = sender_bind_words(d, why)) == NULL)
 		return false;
+	c->from = arena_copy(c->life, bytes_of(c->from));
 	*why = "smtp_sasl_password_maps cannot be asked";
 	return !c->config.auth || password_find(c, d);
 }
@@ -710,8 +700,8 @@ config_make(struct contact *c, struct delivery *d, const char *address, const ch
 static const char *
 key_of(struct contact *c, const char *where, const char *nexthop)
 {
-	return arena_printf(c->life, "%s %s %s %d %d %s %s %s", where, c->name, nexthop,
-	                    c->config.lmtp, c->config.tls, c->policy,
+	return arena_printf(c->life, "%p %s %s %s %d %d %s %s %s", (const void *)c->rows, where,
+	                    c->name, nexthop, c->config.lmtp, c->config.tls, c->policy,
 	                    c->config.user != NULL ? c->config.user : "", c->from);
 }
 
@@ -725,6 +715,7 @@ contact_open(struct delivery *d)
 	*c = (struct contact){ .next = s->contacts,
 		               .at = &s->contacts,
 		               .house = d->house,
+		               .rows = d->rows,
 		               .life = life,
 		               .fd = -1,
 		               .made_ms = clock_patient_ms() };
@@ -789,7 +780,7 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 	} else if (why == EINPROGRESS) {
 		c->watch = watch_open(d->house->loop, c->fd, writable, c);
 		watch_want(c->watch, LOOP_WRITE);
-		timer_set(c->timer, s->rows.connect_ms);
+		timer_set(c->timer, c->rows->connect_ms);
 	} else {
 		gone(c, strerror(why), false);
 	}

@@ -18,19 +18,16 @@ struct sender_tls {
 /* ---- by destination ---- */
 
 static enum table_outcome
-policy_find(struct sender_role *s, struct bytes destination, struct arena *a, struct bytes *value)
+policy_find(struct delivery *d, struct bytes destination, struct bytes *value)
 {
 	struct bytes key = { NULL, 0 };
 
-	while (s->rows.tls_policies.count > 0 && security_next(destination, &key))
-		for (size_t i = 0; i < s->rows.tls_policies.count; i++) {
-			struct table *t = tables_local(s->tables, s->rows.tls_policies.item[i]);
-			enum table_outcome o =
-				t == NULL ? TABLE_LATER : table_find(t, key, a, value);
+	while (d->rows->tls_policies.count > 0 && security_next(destination, &key)) {
+		enum table_outcome o = sender_lookup(d, &d->rows->tls_policies, key, value);
 
-			if (o != TABLE_NONE)
-				return o;
-		}
+		if (o != TABLE_NONE)
+			return o;
+	}
 	return TABLE_NONE;
 }
 
@@ -46,20 +43,20 @@ cannot(struct delivery *d, const char *why)
 static enum wishes
 settings_wish(struct delivery *d)
 {
-	struct sender_role     *s = sender_of(d->house);
 	const struct word_send *w = &d->w;
 	struct bytes            value;
 	const char             *why;
 
 	d->row = "";
-	security_set(&s->rows, w->lmtp, d->life, &d->security);
-	switch (policy_find(s, arena_lower(d->life, bytes_of(w->nexthop)), d->life, &value)) {
+	security_set(d->rows, w->lmtp, d->life, &d->security);
+	switch (policy_find(d, arena_lower(d->life, bytes_of(w->nexthop)), &value)) {
 	case TABLE_NONE: return WISHES_KNOWN;
 	case TABLE_FOUND: break;
+	case TABLE_WAIT: return WISHES_WAIT;
 	default: return cannot(d, "TLS policy table lookup error");
 	}
 	d->row = arena_copy(d->life, value);
-	if (security_read(value, &s->rows, d->life, &d->security, &why))
+	if (security_read(value, d->rows, d->life, &d->security, &why))
 		return WISHES_KNOWN;
 	warn_("smtp_tls_policy_maps: %s: %s", w->nexthop, why);
 	return cannot(d, "client TLS configuration problem");
@@ -73,7 +70,7 @@ without_dane(struct delivery *d, int level, const char *why)
 {
 	if (d->security.level == SECURITY_DANE_ONLY)
 		return cannot(d, why);
-	security_become(&sender_of(d->house)->rows, d->life, level, &d->security);
+	security_become(d->rows, d->life, level, &d->security);
 	return WISHES_KNOWN;
 }
 
@@ -92,16 +89,15 @@ behind_insecure_mx(const struct sender_settings *r)
 static enum wishes
 host_wishes(struct delivery *d, const struct route_host *h)
 {
-	const struct sender_role *s = sender_of(d->house);
-	bool                      proved = h->believed || !h->named;
-	int                       behind = proved ? SECURITY_DANE : behind_insecure_mx(&s->rows);
-	struct tlsa_request       q = { .host = h->name,
-		                        .domain = proved ? h->domain : "",
-		                        .port = h->peer.port,
-		                        .v4 = h->peer.family == AF_INET,
-		                        .v6 = h->peer.family == AF_INET6,
-		                        .ask = delivery_ask,
-		                        .ctx = d };
+	bool                proved = h->believed || !h->named;
+	int                 behind = proved ? SECURITY_DANE : behind_insecure_mx(d->rows);
+	struct tlsa_request q = { .host = h->name,
+		                  .domain = proved ? h->domain : "",
+		                  .port = h->peer.port,
+		                  .v4 = h->peer.family == AF_INET,
+		                  .v6 = h->peer.family == AF_INET6,
+		                  .ask = delivery_ask,
+		                  .ctx = d };
 
 	if (!proved && (behind == SECURITY_MAY || d->security.level == SECURITY_DANE_ONLY))
 		return without_dane(d, SECURITY_MAY, "non DNSSEC destination");
@@ -122,11 +118,13 @@ enum wishes
 sender_wishes(struct delivery *d, const struct route_host *h)
 {
 	const struct sender_role *s = sender_of(d->house);
-	bool                      asks = s->rows.dns_support != DNS_SUPPORT_DISABLED &&
-	            s->rows.dns_support != DNS_SUPPORT_ENABLED && s->resolver != NULL;
+	bool                      asks = d->rows->dns_support != DNS_SUPPORT_DISABLED &&
+	            d->rows->dns_support != DNS_SUPPORT_ENABLED && s->resolver != NULL;
 
-	if (settings_wish(d) == WISHES_NOT)
-		return WISHES_NOT;
+	enum wishes said = settings_wish(d);
+
+	if (said != WISHES_KNOWN)
+		return said;
 	if (d->security.level != SECURITY_DANE && d->security.level != SECURITY_DANE_ONLY)
 		return WISHES_KNOWN;
 	if (h == NULL || !asks)
@@ -155,19 +153,19 @@ ciphers_of(const struct tls_rows *r, const struct security *c, struct arena *a,
 }
 
 static struct tls *
-tls_make(struct house *h, const struct security *c, struct arena *a, struct buffer *errors)
+tls_make(struct house *h, const struct sender_settings *r, const struct security *c,
+         struct arena *a, struct buffer *errors)
 {
-	const struct sender_settings *r = &sender_of(h)->rows;
-	const char                   *authorities = house_resource_text(h, "authorities/sender");
-	struct buffer                 curves = { 0 };
-	struct tls_rows               rows;
-	struct tls_settings           set = {
-			  .protocols = c->protocols,
-			  .session_id = "",
-			  .authorities = bytes_of(authorities != NULL ? authorities : ""),
-			  .verify_depth = (int)r->tls_depth,
-			  .digest = r->tls_digest,
-			  .ticket_s = r->session_ms >= 1000 ? r->session_ms / 1000 : -1,
+	const char         *authorities = house_resource_text(h, "authorities/sender");
+	struct buffer       curves = { 0 };
+	struct tls_rows     rows;
+	struct tls_settings set = {
+		.protocols = c->protocols,
+		.session_id = "",
+		.authorities = bytes_of(authorities != NULL ? authorities : ""),
+		.verify_depth = (int)r->tls_depth,
+		.digest = r->tls_digest,
+		.ticket_s = r->session_ms >= 1000 ? r->session_ms / 1000 : -1,
 	};
 
 	if (!house_settings(h, &tls_setting_table, NULL, &rows) ||
@@ -180,13 +178,14 @@ tls_make(struct house *h, const struct security *c, struct arena *a, struct buff
 }
 
 struct tls *
-sender_tls_for(struct house *h, const struct security *c)
+sender_tls_for(struct house *h, const struct sender_settings *r, const struct security *c)
 {
 	struct sender_role *s = sender_of(h);
 	struct arena       *a = arena_open(NULL);
 	struct buffer       errors = { 0 };
-	const char         *key = arena_printf(a, "%s;%s;%s", c->protocols, c->grade, c->exclude);
-	struct sender_tls  *k = s->tls;
+	const char         *key =
+		arena_printf(a, "%p;%s;%s;%s", (const void *)r, c->protocols, c->grade, c->exclude);
+	struct sender_tls *k = s->tls;
 
 	while (k != NULL && strcmp(k->key, key) != 0)
 		k = k->next;
@@ -196,7 +195,7 @@ sender_tls_for(struct house *h, const struct security *c)
 		k = memory_take(sizeof *k);
 		k->key = memory_take(strlen(key) + 1);
 		memcpy(k->key, key, strlen(key) + 1);
-		k->tls = tls_make(h, c, a, &errors);
+		k->tls = tls_make(h, r, c, a, &errors);
 		k->next = s->tls;
 		s->tls = k;
 		s->tls_count++;
@@ -217,7 +216,7 @@ sender_tls_begin(struct house *h)
 	struct security common;
 
 	security_set(&sender_of(h)->rows, false, a, &common);
-	(void)sender_tls_for(h, &common);
+	(void)sender_tls_for(h, &sender_of(h)->rows, &common);
 	arena_close(&a);
 }
 

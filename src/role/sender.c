@@ -11,8 +11,10 @@
 #include "base/clock.h"
 #include "message/envelope.h"
 #include "role/confine.h"
+#include "role/enquiry.h"
 #include "role/events.h"
 #include "role/names.h"
+#include "role/transports.h"
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,6 +31,7 @@ delivery_close(struct delivery *d)
 
 	for (struct asked *a = d->asked; a != NULL; a = a->next)
 		lookup_clear(&a->lookup);
+	sender_lookups_drop(d);
 	contact_part(d);
 	*d->at = d->next;
 	if (d->next != NULL)
@@ -145,7 +148,10 @@ host_begin(struct delivery *d)
 {
 	switch (sender_wishes(d, d->here)) {
 	case WISHES_WAIT: return;
-	case WISHES_KNOWN: contact_begin(d, d->here, NULL); return;
+	case WISHES_KNOWN:
+		if (sender_tables_ready(d, d->here->name, d->here->peer.text))
+			contact_begin(d, d->here, NULL);
+		return;
 	case WISHES_NOT: break;
 	}
 	d->relay = arena_printf(d->life, "%s[%s]:%u", d->here->name, d->here->peer.text,
@@ -157,8 +163,7 @@ host_begin(struct delivery *d)
 static void
 delivery_go_on(struct delivery *d)
 {
-	struct sender_role *s = sender_of(d->house);
-	bool tired = s->rows.session_most > 0 && d->sessions >= (size_t)s->rows.session_most;
+	bool tired = d->rows->session_most > 0 && d->sessions >= (size_t)d->rows->session_most;
 
 	if (is_over(d) || d->host >= d->route.hosts || tired) {
 		delivery_end(d, SENT_LATER, d->status, d->text);
@@ -193,8 +198,7 @@ delivery_fate(struct delivery *d, uint32_t rcpt, enum outgoing_fate f, const cha
 void
 delivery_done(struct delivery *d)
 {
-	struct sender_role *s = sender_of(d->house);
-	bool tired = s->rows.session_most > 0 && d->sessions >= (size_t)s->rows.session_most;
+	bool tired = d->rows->session_most > 0 && d->sessions >= (size_t)d->rows->session_most;
 
 	d->contact = NULL;
 	for (uint32_t i = 0; (d->host >= d->route.hosts || tired) && i < d->w.recipients; i++)
@@ -238,15 +242,15 @@ delivery_failed(struct delivery *d, enum outgoing_fate f, const char *status, co
 
 /* ---- where to ------------------------------------------------------------------------------------ */
 
-static void delivery_find(struct delivery *);
+static void delivery_begin(struct delivery *);
 
-static void
+void
 delivery_heard(struct delivery *d)
 {
 	if (d->here != NULL)
 		host_begin(d);
 	else
-		delivery_find(d);
+		delivery_begin(d);
 }
 
 static struct answer
@@ -323,26 +327,26 @@ delivery_find(struct delivery *d)
 	bool                 all = has_word(families, "all") || families->count == 0;
 	struct route_request q = {
 		.nexthop = d->w.nexthop,
-		.port = (uint16_t)(d->w.lmtp ? s->rows.lmtp_port : s->rows.tcp_port),
-		.smtp_port = (uint16_t)(d->w.lmtp ? 0 : s->rows.tcp_port),
+		.port = (uint16_t)(d->w.lmtp ? d->rows->lmtp_port : d->rows->tcp_port),
+		.smtp_port = (uint16_t)(d->w.lmtp ? 0 : d->rows->tcp_port),
 		.lmtp = d->w.lmtp,
-		.dns = has_word(&s->rows.host_lookup, "dns") && !s->rows.no_dns &&
-		       s->rows.dns_support != DNS_SUPPORT_DISABLED,
-		.native = has_word(&s->rows.host_lookup, "native") || s->rows.no_dns,
+		.dns = has_word(&d->rows->host_lookup, "dns") && !d->rows->no_dns &&
+		       d->rows->dns_support != DNS_SUPPORT_DISABLED,
+		.native = has_word(&d->rows->host_lookup, "native") || d->rows->no_dns,
 		.v4 = all || has_word(families, "ipv4"),
 		.v6 = all || has_word(families, "ipv6"),
-		.preference = s->rows.address_preference,
-		.address_most = (size_t)s->rows.address_most,
+		.preference = d->rows->address_preference,
+		.address_most = (size_t)d->rows->address_most,
 		.hosts = bytes_of(hosts != NULL ? hosts : ""),
 		.myhostname = s->common.myhostname,
 		.own = bytes_of(own != NULL ? own : ""),
-		.own_more = s->rows.own_more,
-		.fallback = d->probe ? (struct setting_list){ NULL, 0 } : s->rows.fallback,
-		.forbidden = s->rows.forbidden,
-		.balance = s->rows.balance,
-		.in_order = !s->rows.randomize,
-		.no_mx_later = s->rows.no_mx_later,
-		.ignore_mx_error = s->rows.ignore_mx_error,
+		.own_more = d->rows->own_more,
+		.fallback = d->probe ? (struct setting_list){ NULL, 0 } : d->rows->fallback,
+		.forbidden = d->rows->forbidden,
+		.balance = d->rows->balance,
+		.in_order = !d->rows->randomize,
+		.no_mx_later = d->rows->no_mx_later,
+		.ignore_mx_error = d->rows->ignore_mx_error,
 		.ask = delivery_ask,
 		.ctx = d,
 	};
@@ -366,10 +370,23 @@ delivery_begin(struct delivery *d)
 		return;
 	}
 	transaction_make(d);
-	if (sender_wishes(d, NULL) == WISHES_KNOWN)
-		contact_begin(d, NULL, d->w.nexthop + 5);
-	else
-		delivery_end(d, SENT_LATER, d->status, d->text);
+	switch (sender_wishes(d, NULL)) {
+	case WISHES_WAIT: return;
+	case WISHES_KNOWN:
+		if (sender_tables_ready(d, "", ""))
+			contact_begin(d, NULL, d->w.nexthop + 5);
+		return;
+	default: delivery_end(d, SENT_LATER, d->status, d->text);
+	}
+}
+
+/* The settings of a transport; those of all where it is not known. */
+static const struct sender_settings *
+rows_of(struct sender_role *s, const char *transport)
+{
+	const struct sender_settings *own = map_get(s->rows_of, bytes_of(transport));
+
+	return own != NULL ? own : &s->rows;
 }
 
 static bool
@@ -398,6 +415,7 @@ hear_send(struct house *h, uint32_t policy, uint32_t ticket, bool probe, struct 
 		arena_close(&life);
 		return false;
 	}
+	d->rows = rows_of(s, d->w.transport);
 	if (s->first != NULL)
 		s->first->at = &d->next;
 	s->first = d;
@@ -410,6 +428,27 @@ hear_send(struct house *h, uint32_t policy, uint32_t ticket, bool probe, struct 
 
 /* ---- the card -------------------------------------------------------------------------------------- */
 
+/* What each transport has of its own.  What is under way goes on by the new ones. */
+static void
+rows_new(struct house *h)
+{
+	struct sender_role *s = sender_of(h);
+	size_t              place = 0;
+	const char         *name;
+
+	if (s->rows_of == NULL)
+		s->rows_of = map_open();
+	while ((name = transports_name(h->settings, false, &place)) != NULL) {
+		struct sender_settings *own = map_get(s->rows_of, bytes_of(name));
+
+		if (own == NULL) {
+			own = memory_take(sizeof *own);
+			(void)map_put(s->rows_of, bytes_of(name), own);
+		}
+		(void)house_settings(h, &sender_setting_table, name, own);
+	}
+}
+
 static void
 settings_new(struct house *h)
 {
@@ -417,6 +456,7 @@ settings_new(struct house *h)
 
 	(void)house_settings(h, &sender_setting_table, NULL, &s->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &s->common);
+	rows_new(h);
 	sender_tls_forget(h);
 	sender_tls_begin(h);
 }
@@ -430,7 +470,10 @@ sender_reload(struct house *h)
 		for (struct asked *a = d->asked; a != NULL; a = a->next)
 			if (!a->done)
 				lookup_clear(&a->lookup);
+	for (struct delivery *d = s->first; d != NULL; d = d->next)
+		sender_lookups_drop(d);
 	settings_new(h);
+	sender_tables_open(h);
 	tables_reload(s->tables);
 	resolver_close(&s->resolver);
 	s->resolver = house_resolver(h);
@@ -495,6 +538,7 @@ sender_start(struct house *h)
 	s->idle = map_open();
 	settings_new(h);
 	s->tables = tables_open(h, NULL, NULL);
+	sender_tables_open(h);
 	s->resolver = house_resolver(h);
 	s->leaving = timer_open(h->loop, leave_now, h);
 	loop_at_rest(h->loop, leave_when_free, h);
@@ -511,7 +555,15 @@ sender_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 		                 body, fd);
 	if (fd >= 0)
 		(void)close(fd);
-	return false;
+	return word == WORD_TABLE_SAID && enquiries_heard(sender_of(h)->enquiries, ticket, body);
+}
+
+static void
+sender_peer(struct house *h, enum role role, uint32_t index)
+{
+	(void)index;
+	if (role == PROXYMAP)
+		enquiries_met(sender_of(h)->enquiries);
 }
 
 /* Another queue will have it all tried again. */
@@ -519,6 +571,8 @@ static void
 sender_lost(struct house *h, enum role role, uint32_t index)
 {
 	(void)index;
+	if (role == PROXYMAP)
+		enquiries_lost(sender_of(h)->enquiries);
 	if (role == QUEUE || role == POLICY)
 		deliveries_end(h, role == POLICY);
 }
@@ -545,6 +599,7 @@ const struct role_card sender_card = {
 	.name = "sender",
 	.start = sender_start,
 	.hear = sender_hear,
+	.peer = sender_peer,
 	.lost = sender_lost,
 	.reload = sender_reload,
 	.tables = sender_tables,

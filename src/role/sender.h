@@ -23,11 +23,13 @@
 struct contact;
 struct sender_role {
 	struct sender_settings rows;
+	struct map      *rows_of;          /* the name of a transport -> its struct sender_settings */
 	struct common_settings common;
 	struct resolver *resolver;
 	struct sender_tls *tls;            /* contexts made so far, by what they speak */
 	size_t           tls_count;
 	struct tables   *tables;
+	struct enquiries *enquiries;
 	struct delivery *first;
 	struct contact  *contacts;
 	struct map      *idle;             /* those that wait for a letter, by what makes two alike */
@@ -61,13 +63,15 @@ struct delivery {
 	uint32_t         ticket, policy;    /* policy: of PROBE, who asks           */
 	bool             probe;
 	struct word_send w;
+	const struct sender_settings *rows; /* of its transport                    */
 	int              fd;
 	struct outgoing_transaction t;      /* those that have no result yet       */
 	uint32_t        *which;             /* of t.rcpt in w.recipient            */
 	struct sent_recipient *result;
 	bool            *known;
 	struct asked    *asked;
-	uint32_t         asking;
+	struct looked   *looked;            /* in tables of other servers          */
+	uint32_t         asking;            /* answers that are waited for         */
 	struct route     route;
 	const struct route_host *here;      /* whom it is at; NULL: the route is not known */
 	struct security  security;          /* what is asked of this host          */
@@ -91,13 +95,24 @@ void contact_part(struct delivery *);
 void contacts_leave(struct house *);
 bool contacts_busy(const struct house *);
 
+/* sender-tables.c */
+/* The first of these tables that has the key; TABLE_WAIT: another server was asked, and delivery_heard() follows. */
+enum table_outcome sender_lookup(struct delivery *, const struct setting_list *tables, struct bytes key, struct bytes *value);
+bool sender_tables_ready(struct delivery *, const char *host, const char *address);
+void sender_lookups_drop(struct delivery *);
+void sender_tables_open(struct house *);                         /* settings are new */
+void delivery_heard(struct delivery *);                          /* sender.c: all that was asked is here */
+
 /* sender-host.c */
-/* The addresses the connections of a delivery come from, by blanks, "" any; NULL: it cannot be known now, and why. */
-const char *sender_bind_words(struct house *, const struct word_send *, struct arena *, const char **why);
+/* The addresses the connections of a delivery come from, by blanks, "" any; NULL: it cannot be known now, and why; without a reason
+   a table is waited for. */
+const char *sender_bind_words(struct delivery *, const char **why);
 /* False with errno: a connection of that family must not come about. */
-bool sender_bind(struct house *, int fd, int family, const char *words);
-/* Offers (enum outgoing_offer) of the host that are not made use of.  False: it cannot be known now. */
-bool sender_discards(struct house *, const char *address, struct arena *, unsigned *offers);
+bool sender_bind(const struct sender_settings *, int fd, int family, const char *words);
+/* Offers (enum outgoing_offer) of the host that are not made use of. */
+enum table_outcome sender_discards(struct delivery *, const char *address, unsigned *offers);
+/* USER:PASSWORD of the first key that a table has: the sender, the host, the destination. */
+enum table_outcome sender_password(struct delivery *, const char *host, struct bytes *value);
 
 /* sender-tls.c */
 /* What is asked of the host a delivery is at (NULL: of a socket): by smtp_tls_policy_maps, the settings and what is proved of it.
@@ -105,7 +120,7 @@ bool sender_discards(struct house *, const char *address, struct arena *, unsign
 enum wishes { WISHES_KNOWN, WISHES_WAIT, WISHES_NOT };
 enum wishes sender_wishes(struct delivery *, const struct route_host *);
 /* NULL: there is no such TLS, and the log has why. */
-struct tls *sender_tls_for(struct house *, const struct security *);
+struct tls *sender_tls_for(struct house *, const struct sender_settings *, const struct security *);
 void sender_tls_begin(struct house *);
 void sender_tls_forget(struct house *);
 

@@ -461,22 +461,33 @@ check_classes(struct check *c)
 			}
 }
 
-/* Where the mail of local names may go instead of a mailbox. */
+/* Every transport that is named by itself is one we have; in tables it is found out when one goes there. */
 static void
 check_transports(struct check *c)
 {
 	static const char *const names[] = { "mailbox_transport", "fallback_transport",
-		                             "local_transport", "virtual_transport" };
+		                             "local_transport",   "virtual_transport",
+		                             "default_transport", "relay_transport" };
+	struct transports       *all = memory_take(sizeof *all);
+	struct arena            *a = arena_open(NULL);
 
+	transports_read(c->settings, a, all);
 	for (size_t i = 0; i < COUNT(names); i++) {
-		const char *value = settings_value(c->settings, names[i]);
-		const char *wrong = value == NULL ? NULL
-		                    : i < 2       ? transport_fault(value, i == 1)
-		                                  : transport_class_fault(value);
-		if (wrong != NULL)
-			complain(c, line_of(c->settings, names[i]), "%s = %s: %s", names[i], value,
-			         wrong);
+		struct bytes rest = bytes_of(settings_value(c->settings, names[i])),
+			     name = { NULL, 0 };
+
+		if (bytes_split(&rest, ':', &name) && bytes_trim(name).len > 0 &&
+		    transport_named(all, bytes_trim(name)) == NULL)
+			complain(
+				c, line_of(c->settings, names[i]),
+				"%s = %s: there is no transport %.*s; there are smtp, lmtp, relay, "
+				"local, virtual, error, retry, discard, hold, and those that "
+				"NAME/transport makes",
+				names[i], settings_value(c->settings, names[i]), (int)name.len,
+				name.at);
 	}
+	arena_close(&a);
+	memory_free(all);
 }
 
 static void
@@ -562,6 +573,22 @@ check_trusted(struct check *c, const struct common_settings *common)
 	}
 }
 
+static bool
+filter_is_there(struct check *c, const char *value)
+{
+	struct transports *all = memory_take(sizeof *all);
+	struct arena      *a = arena_open(NULL);
+	struct bytes       rest = bytes_of(value), name = { NULL, 0 };
+	bool               there;
+
+	transports_read(c->settings, a, all);
+	there = bytes_find(rest, ':') > 0 && bytes_split(&rest, ':', &name) &&
+	        transport_named(all, bytes_trim(name)) != NULL;
+	arena_close(&a);
+	memory_free(all);
+	return there;
+}
+
 /* The way to a content filter and back. */
 static void
 check_filter(struct check *c)
@@ -576,10 +603,11 @@ check_filter(struct check *c)
 		    !settings_fill(c->settings, &policy_setting_table, listener, &policy, NULL))
 			continue;
 		if (*receiver.content_filter != '\0' &&
-		    strchr(receiver.content_filter, ':') == NULL) {
+		    !filter_is_there(c, receiver.content_filter)) {
 			complain(c, line_of(c->settings, "content_filter"),
 			         "content_filter = %s: write a transport and where it leads, as "
-			         "scan:[127.0.0.1]:10025",
+			         "smtp:[127.0.0.1]:10025, or one that NAME/transport makes, as "
+			         "filter:dummy",
 			         receiver.content_filter);
 			return;
 		}

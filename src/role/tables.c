@@ -15,6 +15,8 @@
 #include "policy/milter-settings.h"
 #include "policy/settings.h"
 #include "role/listeners.h"
+#include "role/transports.h"
+#include "smtp/sender/settings.h"
 
 enum { INCLUDES_DEEP = 10, INCLUDED_FILES_MOST = 1000, INCLUDED_MOST = 16 << 20 };
 
@@ -148,11 +150,17 @@ find_row(struct finding *f, struct settings *s, const struct setting *row)
 	struct setting             one = *row;
 	const struct setting_table table = { "", &one, 1 };
 	struct setting_list        list;
+	const char                *transport;
 
 	if (row->kind != SETTING_TABLES && row->kind != SETTING_MATCHES &&
 	    row->kind != SETTING_RULES)
 		return;
 	one.where = 0;
+	for (size_t place = 0; (transport = transports_name(s, false, &place)) != NULL;)
+		if (has_row(&sender_setting_table, row->name) &&
+		    settings_fill(s, &table, transport, &list, NULL))
+			for (size_t n = 0; n < list.count; n++)
+				find_name(f, row, list.item[n], !is_set(s, row->name));
 	for (int i = -1; i < (int)f->listeners.count; i++) {
 		const char *listener = i < 0 ? NULL : f->listeners.one[i].name;
 		if (!settings_fill(s, &table, listener, &list, NULL))

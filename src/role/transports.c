@@ -121,8 +121,8 @@ kind_of(struct bytes value, struct arena *a, struct transport *t)
 		t->service = "pipe";
 		return pipe_read(t->command, a, &command, &why) ? NULL : why;
 	}
-	if ((as = built_in_named(word)) == NULL)
-		return "write smtp, lmtp, relay, error, retry, discard, hold, local, virtual, or pipe "
+	if ((as = built_in_named(word)) == NULL || (as->kind != BY_SMTP && as->kind != BY_LMTP))
+		return "write smtp, lmtp, relay, or pipe "
 		       "and what it is told, as pipe flags=DRhu user=vmail argv=/usr/bin/maildrop -d "
 		       "${recipient}";
 	if (t->command.len > 0)

@@ -43,7 +43,7 @@ extern const char *const role_names[ROLES];
 	X(STATUS_IS,      ANYONE, FROM(POSTMASTER))            /* connections, "key=value ..." text           */ \
 	X(WRONG_MOUTH,    ANYONE, FROM(POSTMASTER))            /* role, index, word                           */ \
 	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
-	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY), FROM(POSTMASTER)) /* -: it will come by PEER */ \
+	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER), FROM(POSTMASTER)) /* -: it will come by PEER */ \
 	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
 	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* index, whether for good, why: it will not come */ \
 	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
@@ -69,8 +69,8 @@ extern const char *const role_names[ROLES];
 	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY))  /* struct word_resolved                  */ \
 	X(REWRITE,        FROM(RECEIVER), FROM(CLERK))              /* struct word_rewrite                   */ \
 	X(REWRITTEN,      FROM(CLERK), FROM(RECEIVER))              /* struct word_rewrite: what is to stand there instead */ \
-	X(TABLE_ASK,      FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY), FROM(PROXYMAP)) /* struct word_table_ask */ \
-	X(TABLE_SAID,     FROM(PROXYMAP), FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)) /* struct word_table_said */ \
+	X(TABLE_ASK,      FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER), FROM(PROXYMAP)) /* struct word_table_ask */ \
+	X(TABLE_SAID,     FROM(PROXYMAP), FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER)) /* struct word_table_said */ \
 	X(DIRECTORY_NEW,  FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(KEEPER)|FROM(LOGIN)) /* forget cached answers */ \
 	X(POLICY_ASK,     FROM(RECEIVER), FROM(POLICY))             /* struct word_policy_ask                */ \
 	X(POLICY_SAID,    FROM(POLICY), FROM(RECEIVER))             /* struct word_policy_said               */ \

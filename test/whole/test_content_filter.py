@@ -142,7 +142,7 @@ def test_override_options_are_looked_at():
         assert done.returncode != 0 and "no_unknown_recipient_checks" in done.stdout + done.stderr
         house.write_settings(receive_override_options="", content_filter="scan")
         done = house.command("config", "check", check=False)
-        assert done.returncode != 0 and "scan:[127.0.0.1]:10025" in done.stdout + done.stderr
+        assert done.returncode != 0 and "smtp:[127.0.0.1]:10025" in done.stdout + done.stderr
         house.write_settings(content_filter="", header_checks="pgsql:/etc/nothing.cf")
         done = house.command("config", "check", check=False)
         assert done.returncode != 0 and "with tables of files alone" in done.stdout + done.stderr

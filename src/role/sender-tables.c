@@ -1,0 +1,122 @@
+/*
+ * sender-tables -- what tables know of a host: those of files at once, those of other servers by role proxymap
+ *
+ * What was answered stays with the delivery, so that everything may be looked up again from its beginning until nothing is
+ * waited for any more.
+ */
+#include "role/enquiry.h"
+#include "role/proxymap.h"
+#include "role/sender.h"
+#include <string.h>
+
+/* A question to a table of another server. */
+struct looked {
+	struct looked     *next;
+	struct delivery   *delivery;
+	struct enquiry     enquiry;
+	const char        *table;
+	struct bytes       key, value;
+	enum table_outcome outcome;
+	bool               done;
+};
+
+static void
+looked_up(struct enquiry *e, enum table_outcome outcome, struct bytes value)
+{
+	struct looked *l = (struct looked *)(void *)((char *)e - offsetof(struct looked, enquiry));
+	struct delivery *d = l->delivery;
+
+	l->done = true;
+	l->outcome = outcome;
+	l->value = arena_keep(d->life, value);
+	if (--d->asking == 0)
+		delivery_heard(d);
+}
+
+static enum table_outcome
+ask(struct delivery *d, const char *table, struct bytes key, struct bytes *value)
+{
+	struct enquiries *all = sender_of(d->house)->enquiries;
+	struct looked    *l;
+
+	for (l = d->looked; l != NULL; l = l->next)
+		if (bytes_equal(l->key, key) && strcmp(l->table, table) == 0) {
+			*value = l->value;
+			return l->done ? l->outcome : TABLE_WAIT;
+		}
+	l = arena_take(d->life, sizeof *l);
+	*l = (struct looked){ .next = d->looked,
+		              .delivery = d,
+		              .enquiry = { .answered = looked_up },
+		              .table = arena_copy(d->life, bytes_of(table)),
+		              .key = arena_keep(d->life, key) };
+	d->looked = l;
+	l->outcome = enquiry_kept(all, l->table, l->key, d->life, &l->value);
+	l->done = l->outcome != TABLE_WAIT;
+	*value = l->value;
+	if (l->done)
+		return l->outcome;
+	d->asking++;
+	enquiry_ask(all, &l->enquiry, l->table, l->key);
+	return TABLE_WAIT;
+}
+
+enum table_outcome
+sender_lookup(struct delivery *d, const struct setting_list *tables, struct bytes key,
+              struct bytes *value)
+{
+	struct sender_role *s = sender_of(d->house);
+	const char         *type = tables_default_type(d->house->settings);
+
+	for (size_t i = 0; key.len > 0 && i < tables->count; i++) {
+		struct table      *t = tables_local(s->tables, tables->item[i]);
+		enum table_outcome o = TABLE_LATER;
+
+		if (t != NULL)
+			o = table_find(t, key, d->life, value);
+		else if (table_is_remote(tables->item[i], type))
+			o = ask(d, tables->item[i], key, value);
+		if (o != TABLE_NONE)
+			return o;
+	}
+	return TABLE_NONE;
+}
+
+/* Everything that connecting will look up is known, or asked for. */
+bool
+sender_tables_ready(struct delivery *d, const char *host, const char *address)
+{
+	const struct sender_settings *r = d->rows;
+	struct bytes                  value;
+	const char                   *words, *why = NULL;
+	unsigned                      offers;
+
+	if (r->auth && !d->w.lmtp && sender_password(d, host, &value) == TABLE_WAIT)
+		return false;
+	words = sender_bind_words(d, &why);
+	if (words == NULL && why == NULL)
+		return false;
+	return sender_discards(d, address, &offers) != TABLE_WAIT;
+}
+
+void
+sender_lookups_drop(struct delivery *d)
+{
+	for (struct looked *l = d->looked; l != NULL; l = l->next)
+		if (!l->done)
+			enquiry_drop(sender_of(d->house)->enquiries, &l->enquiry);
+	d->looked = NULL;
+}
+
+void
+sender_tables_open(struct house *h)
+{
+	struct sender_role      *s = sender_of(h);
+	struct proxymap_settings set;
+
+	if (!house_settings(h, &proxymap_setting_table, NULL, &set))
+		return;
+	if (s->enquiries == NULL)
+		s->enquiries = enquiries_open(h, &set);
+	enquiries_forget(s->enquiries, &set);
+}
