@@ -64,6 +64,17 @@ rewrite_settings(struct receiver *r)
 
 /* ---- the fields ------------------------------------------------------------------- */
 
+bool
+rewrite_is_field(struct bytes name, bool *sender)
+{
+	for (size_t i = 0; i < COUNT(fields); i++)
+		if (bytes_is(name, fields[i].name)) {
+			*sender = fields[i].sender;
+			return true;
+		}
+	return false;
+}
+
 /* Where the field that begins at `at` ends: behind its last continuation line. */
 static size_t
 field_end(struct bytes content, size_t at)

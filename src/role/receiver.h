@@ -174,6 +174,8 @@ void need_fetch_drop(void *, struct session *);
 /* receiver-rewrite.c */
 void rewrite_settings(struct receiver *);
 /* The field with one address in the place of another. */
+/* Whether a field has addresses that are rewritten; those of senders or of recipients. */
+bool rewrite_is_field(struct bytes name, bool *sender);
 void rewrite_address_in(struct bytes field, struct bytes old, struct bytes new, struct buffer *out);
 /* True: `then` will be called, once; false: there is nothing to ask. */
 bool rewrite_ask(struct house *, struct letter *, void (*then)(struct house *, struct letter *, bool good));

@@ -143,7 +143,6 @@ mouth_content(void *ctx, uint64_t at, char *to, size_t room)
 {
 	struct contact         *c = ctx;
 	const struct word_send *w = &c->delivery->w;
-	ssize_t                 n;
 
 	if (at < w->prefix.len) {
 		struct bytes piece = bytes_cut(w->prefix, (size_t)at, room);
@@ -151,15 +150,7 @@ mouth_content(void *ctx, uint64_t at, char *to, size_t room)
 		memcpy(to, piece.at, piece.len);
 		return piece.len;
 	}
-	at -= w->prefix.len;
-	if (at >= w->len)
-		return 0;
-	if (room > w->len - at)
-		room = (size_t)(w->len - at);
-	do
-		n = pread(c->delivery->fd, to, room, (off_t)(w->at + at));
-	while (n < 0 && errno == EINTR);
-	return n > 0 ? (size_t)n : 0;
+	return sender_content(c->delivery, at - w->prefix.len, to, room);
 }
 
 static void

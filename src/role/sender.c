@@ -9,6 +9,7 @@
  */
 #include "role/sender.h"
 #include "base/clock.h"
+#include "directory/resolve.h"
 #include "message/envelope.h"
 #include "role/confine.h"
 #include "role/enquiry.h"
@@ -32,6 +33,7 @@ delivery_close(struct delivery *d)
 	for (struct asked *a = d->asked; a != NULL; a = a->next)
 		lookup_clear(&a->lookup);
 	sender_lookups_drop(d);
+	sender_refit_drop(d);
 	contact_part(d);
 	*d->at = d->next;
 	if (d->next != NULL)
@@ -115,7 +117,8 @@ transaction_make(struct delivery *d)
 		.by = seconds_left(&d->w.handling),
 		.priority = d->w.handling.priority,
 		.probe = d->probe,
-		.size = d->w.prefix.len + d->w.len,
+		.size = d->w.prefix.len + sender_content_len(d),
+		.seven = !d->rows->no_conversion,
 		.rcpt = arena_take_array(d->life, d->w.recipients, sizeof *t->rcpt),
 	};
 	d->which = arena_take_array(d->life, d->w.recipients, sizeof *d->which);
@@ -194,6 +197,19 @@ delivery_fate(struct delivery *d, uint32_t rcpt, enum outgoing_fate f, const cha
 	d->result[i].dsn = dsn;
 }
 
+void
+delivery_put_off(struct delivery *d, const char *status, const char *text)
+{
+	d->talked = true; /* nothing is wrong with any host */
+	delivery_end(d, SENT_LATER, status, text);
+}
+
+void
+delivery_refuse(struct delivery *d, const char *status, const char *text)
+{
+	delivery_end(d, SENT_REFUSED, status, text);
+}
+
 /* Those whom no other host is left for keep what was said of each. */
 void
 delivery_done(struct delivery *d)
@@ -201,6 +217,14 @@ delivery_done(struct delivery *d)
 	bool tired = d->rows->session_most > 0 && d->sessions >= (size_t)d->rows->session_most;
 
 	d->contact = NULL;
+	if (d->t.wants_seven) {
+		if (d->here != NULL)
+			d->host--; /* the same host once more */
+		d->t.wants_seven = false;
+		d->here = NULL;
+		sender_refit_seven(d);
+		return;
+	}
 	for (uint32_t i = 0; (d->host >= d->route.hosts || tired) && i < d->w.recipients; i++)
 		if (d->result[i].status != NULL)
 			d->known[i] = true;
@@ -249,6 +273,8 @@ delivery_heard(struct delivery *d)
 {
 	if (d->here != NULL)
 		host_begin(d);
+	else if (d->route.hosts > 0)
+		delivery_go_on(d);
 	else
 		delivery_begin(d);
 }
@@ -365,6 +391,8 @@ delivery_find(struct delivery *d)
 static void
 delivery_begin(struct delivery *d)
 {
+	if (!sender_refit(d))
+		return;
 	if (!d->w.lmtp || strncmp(d->w.nexthop, "unix:", 5) != 0) {
 		delivery_find(d);
 		return;
@@ -452,10 +480,13 @@ rows_new(struct house *h)
 static void
 settings_new(struct house *h)
 {
-	struct sender_role *s = sender_of(h);
+	struct resolve_rules rules;
+	struct sender_role  *s = sender_of(h);
 
 	(void)house_settings(h, &sender_setting_table, NULL, &s->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &s->common);
+	if (house_settings(h, &resolve_setting_table, NULL, &rules))
+		s->mydestination = rules.mydestination;
 	rows_new(h);
 	sender_tls_forget(h);
 	sender_tls_begin(h);
@@ -535,6 +566,7 @@ sender_start(struct house *h)
 	struct sender_role *s = memory_take(sizeof *s);
 
 	h->mine = s;
+	questions_open(&s->questions, h);
 	s->idle = map_open();
 	settings_new(h);
 	s->tables = tables_open(h, NULL, NULL);
@@ -555,6 +587,8 @@ sender_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 		                 body, fd);
 	if (fd >= 0)
 		(void)close(fd);
+	if (word == WORD_REFITTED)
+		return question_heard(&sender_of(h)->questions, ticket, body);
 	return word == WORD_TABLE_SAID && enquiries_heard(sender_of(h)->enquiries, ticket, body);
 }
 
@@ -562,6 +596,8 @@ static void
 sender_peer(struct house *h, enum role role, uint32_t index)
 {
 	(void)index;
+	if (role == VERIFIER)
+		questions_wait_over(&sender_of(h)->questions);
 	if (role == PROXYMAP)
 		enquiries_met(sender_of(h)->enquiries);
 }
@@ -570,7 +606,8 @@ sender_peer(struct house *h, enum role role, uint32_t index)
 static void
 sender_lost(struct house *h, enum role role, uint32_t index)
 {
-	(void)index;
+	if (role == VERIFIER)
+		questions_lost(&sender_of(h)->questions, index);
 	if (role == PROXYMAP)
 		enquiries_lost(sender_of(h)->enquiries);
 	if (role == QUEUE || role == POLICY)

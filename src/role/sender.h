@@ -12,7 +12,10 @@
 #include "base/map.h"
 #include "channel/stream.h"
 #include "dns/resolver.h"
+#include "message/edits.h"
+#include "policy/checks.h"
 #include "role/house.h"
+#include "role/question.h"
 #include "role/tables.h"
 #include "smtp/sender/tlsa.h"
 #include "smtp/sender/outgoing.h"
@@ -30,6 +33,8 @@ struct sender_role {
 	size_t           tls_count;
 	struct tables   *tables;
 	struct enquiries *enquiries;
+	struct questions questions;        /* at the verifiers                     */
+	struct setting_list mydestination; /* for generic(5)                       */
 	struct delivery *first;
 	struct contact  *contacts;
 	struct map      *idle;             /* those that wait for a letter, by what makes two alike */
@@ -70,6 +75,8 @@ struct delivery {
 	struct sent_recipient *result;
 	bool            *known;
 	struct asked    *asked;
+	struct refitting *refit;            /* NULL: it goes as it is              */
+	struct edits     edits;             /* of the letter, for its road         */
 	struct looked   *looked;            /* in tables of other servers          */
 	uint32_t         asking;            /* answers that are waited for         */
 	struct route     route;
@@ -102,6 +109,19 @@ bool sender_tables_ready(struct delivery *, const char *host, const char *addres
 void sender_lookups_drop(struct delivery *);
 void sender_tables_open(struct house *);                         /* settings are new */
 void delivery_heard(struct delivery *);                          /* sender.c: all that was asked is here */
+
+/* False: the other's turn comes, and it is tried again later; or it comes back. */
+void delivery_put_off(struct delivery *, const char *status, const char *text);
+void delivery_refuse(struct delivery *, const char *status, const char *text);
+
+/* sender-refit.c */
+/* The envelope and the letter are as smtp_generic_maps and smtp_header_checks want them.  False: they will be, and delivery_heard()
+   follows; or the delivery has ended. */
+bool sender_refit(struct delivery *);
+void sender_refit_seven(struct delivery *);              /* the host does not take it as it is; the same */
+void sender_refit_drop(struct delivery *);
+uint64_t sender_content_len(const struct delivery *);
+size_t sender_content(const struct delivery *, uint64_t at, char *to, size_t room);
 
 /* sender-host.c */
 /* The addresses the connections of a delivery come from, by blanks, "" any; NULL: it cannot be known now, and why; without a reason

@@ -86,6 +86,8 @@ roles_of(const struct setting *row)
 	    strcmp(row->name, "bounce_language_maps") == 0)
 		return FROM(QUEUE);
 	/* Passwords for other hosts, and how these are spoken to. */
+	if (has_row(&sender_setting_table, row->name) && strstr(row->name, "_checks") != NULL)
+		return FROM(VERIFIER);
 	if (has_row(&sender_setting_table, row->name))
 		return FROM(SENDER);
 	return FROM(CLERK) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);

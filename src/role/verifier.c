@@ -25,7 +25,9 @@
 #include "role/confine.h"
 #include "role/house.h"
 #include "role/names.h"
+#include "role/refit.h"
 #include "role/tables.h"
+#include "smtp/sender/settings.h"
 #include "store/text.h"
 
 enum {
@@ -33,6 +35,7 @@ enum {
 	CHECKS_SECONDS = 2,
 	SEARCHES_MOST = 1024,
 	DECODED_MOST = 8 << 20,
+	EDITED_MOST = 12 << 20,
 	DECODE_PIECE = 64 << 10,
 	TEXTS_MOST = 8 << 20 /* in one answer                       */
 };
@@ -219,6 +222,71 @@ hear_judge(struct house *h, struct link *l, uint32_t ticket, struct bytes body, 
 	v->judged++;
 	word_pack_judged(link_begin(l, WORD_JUDGED, ticket), &answer);
 	link_end(l);
+	return true;
+}
+
+/* smtp_header_checks and their kin, as the transport has them. */
+static bool
+checks_out(struct house *h, const struct word_refit *ask, struct checks_settings *set)
+{
+	struct sender_settings rows;
+
+	if (!house_settings(h, &checks_setting_table, NULL, set) ||
+	    !house_settings(h, &sender_setting_table, ask->transport, &rows))
+		return false;
+	for (size_t i = 0; i < CHECK_LISTS; i++)
+		set->list[i] = ask->lmtp ? rows.lmtp_checks[i] : rows.checks[i];
+	set->strict = set->strict_body = set->strict_header = set->strict_encoding = false;
+	return true;
+}
+
+static void
+refit(struct house *h, const struct word_refit *ask, struct bytes content,
+      struct word_refitted *out)
+{
+	struct verifier          *v = h->mine;
+	const struct checks_needs needs = { find_in_table, v };
+	struct checks_settings    set;
+	struct edits              edits = edits_in(v->scratch);
+	bool                      later = false;
+
+	out->answer = REFIT_DONE;
+	if (ask->tell) {
+		out->addresses = refit_tell(content, v->scratch, &out->address);
+		return;
+	}
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &v->began);
+	if (ask->checks && !checks_out(h, ask, &set))
+		out->answer = REFIT_LATER;
+	else if (!refit_make(ask, content, &set, &needs, v->scratch, &edits, &later))
+		out->answer = REFIT_CANNOT;
+	if (later)
+		out->answer = REFIT_LATER;
+	buffer_reset(&v->said);
+	edits_pack(&edits, &v->said);
+	out->edits = buffer_bytes(&v->said);
+	if (v->said.len > EDITED_MOST) {
+		out->answer = REFIT_CANNOT;
+		out->edits = BYTES("");
+	}
+}
+
+static bool
+hear_refit(struct house *h, struct link *l, uint32_t ticket, struct bytes body, int fd)
+{
+	struct verifier     *v = h->mine;
+	struct word_refit    ask;
+	struct word_refitted answer = { .answer = REFIT_LATER };
+	struct mapped        m = { NULL, 0 };
+	struct bytes         content;
+
+	if (!word_unpack_refit(body, v->scratch, &ask) || fd < 0)
+		return false;
+	if (map_letter(fd, ask.at, ask.len, &m, &content))
+		refit(h, &ask, content, &answer);
+	word_pack_refitted(link_begin(l, WORD_REFITTED, ticket), &answer);
+	link_end(l);
+	unmap_letter(&m);
 	return true;
 }
 
@@ -475,6 +543,7 @@ verifier_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	       : word == WORD_SEEK   ? hear_seek(h, l, ticket, body, fd)
 	       : word == WORD_TEXT   ? hear_text(h, l, ticket, body, fd)
 	       : word == WORD_DECODE ? hear_decode(h, l, ticket, body, fd)
+	       : word == WORD_REFIT  ? hear_refit(h, l, ticket, body, fd)
 	       : word == WORD_LOOKUP ? hear_lookup(h, index, ticket, body)
 	                             : false;
 	be_patient(0);

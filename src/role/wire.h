@@ -103,6 +103,8 @@ extern const char *const role_names[ROLES];
 	X(ROUTED,         FROM(CLERK), FROM(QUEUE)|FROM(POLICY)) /* struct word_routed                          */ \
 	X(SEND,           FROM(QUEUE), FROM(SENDER))           /* struct word_send, fd of the segment         */ \
 	X(SENT,           FROM(SENDER), FROM(QUEUE))           /* struct word_sent                            */ \
+	X(REFIT,          FROM(SENDER), FROM(VERIFIER))        /* struct word_refit, fd of the letter: what is to stand instead on its way out? */ \
+	X(REFITTED,       FROM(VERIFIER), FROM(SENDER))        /* struct word_refitted                        */ \
 	X(PROBE,          FROM(POLICY), FROM(SENDER))          /* struct word_send, one recipient, no letter: would it be taken? */ \
 	X(PROBED,         FROM(SENDER), FROM(POLICY))          /* struct word_sent: SENT_DELIVERED is yes     */ \
 	/* a reader reads */ \
@@ -415,6 +417,13 @@ struct word_send {
 	const struct send_recipient *recipient; uint32_t recipients;
 };
 BODY(send)
+/* A letter is fitted to its road (role/refit.h).  tell: only the addresses in its fields are asked for. */
+struct refit_pair { struct bytes old, instead; };
+struct word_refit { const char *transport; bool lmtp, tell, checks, seven; uint64_t at, len; const struct refit_pair *pair; uint32_t pairs; };
+BODY(refit)
+enum refit_answer { REFIT_DONE, REFIT_LATER, REFIT_CANNOT };    /* CANNOT: not with 7 bits */
+struct word_refitted { uint8_t answer; struct bytes edits; const struct bytes *address; uint32_t addresses; };     /* message/edits.h */
+BODY(refitted)
 enum sent_result { SENT_DELIVERED, SENT_LATER, SENT_REFUSED };
 /* relay: "mx.example.com[192.0.2.1]:25", or "none"; dsn: NOTIFY went along, the host tells of the delivery */
 struct sent_recipient { uint8_t result; const char *status, *text, *relay; bool dsn; };

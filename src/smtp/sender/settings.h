@@ -8,7 +8,11 @@
 
 enum dns_support { DNS_SUPPORT_UNSAID, DNS_SUPPORT_DISABLED, DNS_SUPPORT_ENABLED, DNS_SUPPORT_DNSSEC };
 enum insecure_mx { INSECURE_MX_UNSAID, INSECURE_MX_MAY, INSECURE_MX_ENCRYPT, INSECURE_MX_DANE };
+enum { SENDER_CHECKS = 4 };    /* in the order of policy/checks.h */
 struct sender_settings {
+	struct setting_list generic, lmtp_generic;
+	struct setting_list checks[SENDER_CHECKS], lmtp_checks[SENDER_CHECKS];
+	bool        no_conversion;
 	const char *helo_name, *lhlo_name, *bind_address, *bind_address6;
 	struct setting_list host_lookup;
 	int64_t     tcp_port, lmtp_port;

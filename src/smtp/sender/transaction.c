@@ -483,8 +483,12 @@ has_broken_address(const struct outgoing_transaction *t)
 
 /* What this server cannot do for this letter. */
 static const char *
-cannot(const struct outgoing *o, const struct outgoing_transaction *t, const char **status)
+cannot(const struct outgoing *o, struct outgoing_transaction *t, const char **status)
 {
+	bool eight = t->eight_bit && (o->offers & OFFERS_8BITMIME) == 0;
+	bool binary = t->binary && (o->offers & (OFFERS_BINARYMIME | OFFERS_CHUNKING)) !=
+	                                   (OFFERS_BINARYMIME | OFFERS_CHUNKING);
+
 	if (has_broken_address(t)) {
 		*status = "5.1.3";
 		return "an address of the letter has a control character: it is not said to host %s";
@@ -492,10 +496,13 @@ cannot(const struct outgoing *o, const struct outgoing_transaction *t, const cha
 	if (t->probe)
 		return NULL;
 	*status = "5.6.3";
-	if (t->binary && (o->offers & (OFFERS_BINARYMIME | OFFERS_CHUNKING)) !=
-	                         (OFFERS_BINARYMIME | OFFERS_CHUNKING))
+	if (t->seven && (binary || eight)) {
+		t->wants_seven = true;
+		return "8BITMIME or BINARYMIME was not offered by host %s";
+	}
+	if (binary)
 		return "BINARYMIME is required, but was not offered by host %s";
-	if (t->eight_bit && (o->offers & OFFERS_8BITMIME) == 0)
+	if (eight)
 		return "8BITMIME is required, but was not offered by host %s";
 	*status = "5.6.7";
 	if (t->utf8 && (o->offers & OFFERS_SMTPUTF8) == 0)
@@ -535,7 +542,7 @@ outgoing_send(struct outgoing *o, struct outgoing_transaction *t)
 		buffer_add_string(&o->words, o->config.host);
 		buffer_add_char(&o->words, '\0');
 	}
-	fate_of_all(o, FATE_REFUSED, status, o->words.at);
+	fate_of_all(o, t->wants_seven ? FATE_ELSEWHERE : FATE_REFUSED, status, o->words.at);
 	o->t = NULL;
 	o->needs->done(o->mouth, true);
 	if (o->phase == PHASE_ENVELOPE)

@@ -1,0 +1,184 @@
+#include "message/seven.h"
+
+#include "message/header.h"
+
+enum { QUOTED_LINE = 76, BASE64_BYTES = 57 };
+
+static bool
+has_eight(struct bytes b)
+{
+	for (size_t i = 0; i < b.len; i++)
+		if ((unsigned char)b.at[i] >= 0x80)
+			return true;
+	return false;
+}
+
+/* ---- the encodings ---- */
+
+static bool
+is_end(struct bytes text, size_t at)
+{
+	return at >= text.len ||
+	       (text.at[at] == '\r' && at + 1 < text.len && text.at[at + 1] == '\n');
+}
+
+/* rfc2045:6.7: what may stand for itself; never "From " or a dot at the front, which roads change. */
+static bool
+is_plain(struct bytes text, size_t at, size_t column)
+{
+	char c = text.at[at];
+
+	if (c == ' ' || c == '\t')
+		return !is_end(text, at + 1);
+	if (column == 0 &&
+	    (c == '.' || (c == 'F' && bytes_starts(bytes_cut(text, at, SIZE_MAX), BYTES("From ")))))
+		return false;
+	return c > ' ' && c < 0x7f && c != '=';
+}
+
+void
+seven_quote(struct bytes text, struct buffer *out)
+{
+	size_t column = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		bool   plain;
+		size_t takes;
+
+		if (is_end(text, i)) {
+			buffer_add(out, BYTES("\r\n"));
+			column = 0;
+			i++;
+			continue;
+		}
+		plain = is_plain(text, i, column);
+		takes = plain ? 1 : 3;
+		if (column + takes > QUOTED_LINE - (is_end(text, i + 1) ? 0U : 1U)) {
+			buffer_add(out, BYTES("=\r\n"));
+			column = 0;
+			plain = plain && is_plain(text, i, 0);
+			takes = plain ? 1 : 3;
+		}
+		if (plain)
+			buffer_add_char(out, text.at[i]);
+		else
+			buffer_printf(out, "=%02X", (unsigned char)text.at[i]);
+		column += takes;
+	}
+}
+
+static void
+put_base64(struct bytes body, struct buffer *out)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < body.len; i += 3) {
+		size_t   n = body.len - i < 3 ? body.len - i : 3;
+		unsigned v = 0;
+
+		for (size_t k = 0; k < 3; k++)
+			v = v << 8 | (k < n ? (unsigned char)body.at[i + k] : 0);
+		for (size_t k = 0; k < 4; k++)
+			buffer_add_char(out, k <= n ? digits[v >> (18 - 6 * k) & 63] : '=');
+		if (i / 3 % (BASE64_BYTES / 3) == BASE64_BYTES / 3 - 1 && i + 3 < body.len)
+			buffer_add(out, BYTES("\r\n"));
+	}
+}
+
+/* ---- one part ---- */
+
+struct part_facts {
+	struct bytes encoding, type; /* whole fields; "" there is none */
+	bool         mime;           /* MIME-Version                   */
+	bool         text, message;
+};
+
+static struct part_facts
+facts_of(struct bytes head)
+{
+	struct part_facts f = { .text = true };
+	struct header     h = header_of(head);
+	struct field      field;
+	struct bytes      value;
+
+	while (header_next(&h, &field)) {
+		if (bytes_is(field.name, "MIME-Version"))
+			f.mime = true;
+		else if (bytes_is(field.name, "Content-Transfer-Encoding"))
+			f.encoding = field.whole;
+		else if (bytes_is(field.name, "Content-Type")) {
+			value = bytes_trim(field.value);
+			f.type = field.whole;
+			f.text = bytes_starts_nocase(value, BYTES("text/"));
+			f.message = bytes_starts_nocase(value, BYTES("message/"));
+		}
+	}
+	return f;
+}
+
+/* "Content-Transfer-Encoding: NAME" in the place of the one there, or at the head's front. */
+static bool
+put_encoding(struct edits *e, struct bytes content, const struct digest_part *p, bool whole_letter,
+             const char *name, struct arena *a)
+{
+	struct part_facts f = facts_of(bytes_cut(content, p->header_at, p->header_len));
+	const char       *mime = whole_letter && !f.mime ? "MIME-Version: 1.0\r\n" : "";
+	const char       *type = whole_letter && !f.mime && f.type.len == 0
+	                                 ? "Content-Type: text/plain; charset=unknown-8bit\r\n"
+	                                 : "";
+	struct edit       edit = { .at = p->header_at };
+
+	if (f.encoding.len > 0) {
+		edit.at = (uint64_t)(f.encoding.at - content.at);
+		edit.len = f.encoding.len;
+	} else if (p->header_len == 0) {
+		return false;
+	}
+	edit.instead = bytes_of(
+		arena_printf(a, "%s%sContent-Transfer-Encoding: %s\r\n", mime, type, name));
+	return edits_add(e, &edit);
+}
+
+static bool
+leaf_make(struct edits *e, struct bytes content, const struct digest_part *p, bool whole_letter,
+          struct arena *a)
+{
+	struct bytes      body = bytes_cut(content, p->body_at, p->body_len);
+	struct part_facts f = facts_of(bytes_cut(content, p->header_at, p->header_len));
+	bool              binary = p->encoding == ENCODED_BINARY;
+	struct buffer     out = { 0 };
+	struct edit       edit = { .at = p->body_at, .len = p->body_len };
+
+	if (!has_eight(body) && !binary)
+		return p->encoding != ENCODED_8BIT ||
+		       put_encoding(e, content, p, whole_letter, "7bit", a);
+	if (p->encoding > ENCODED_BINARY || f.message)
+		return false;
+	if (f.text && !binary)
+		seven_quote(body, &out);
+	else
+		put_base64(body, &out);
+	edit.instead = arena_keep(a, buffer_bytes(&out));
+	buffer_free(&out);
+	return put_encoding(e, content, p, whole_letter,
+	                    f.text && !binary ? "quoted-printable" : "base64", a) &&
+	       edits_add(e, &edit);
+}
+
+bool
+seven_make(struct bytes content, const struct digest *d, struct arena *a, struct edits *e)
+{
+	for (uint32_t i = 0; i < d->parts; i++) {
+		struct digest_part p = digest_part_at(d, i);
+		bool               good = true;
+
+		if (p.kind == PART_LEAF)
+			good = leaf_make(e, content, &p, i == 0, a);
+		else if (p.encoding == ENCODED_8BIT || p.encoding == ENCODED_BINARY)
+			good = put_encoding(e, content, &p, i == 0, "7bit", a);
+		if (!good)
+			return false;
+	}
+	return (d->flags & DIGEST_CUT_SHORT) == 0;
+}

@@ -1,0 +1,22 @@
+/*
+ * seven -- a letter with bytes above 127 made one without, for hosts that know no 8BITMIME (rfc6152:3, rfc2045:6)
+ *
+ * From:     role/verifier
+ * Pure: bytes in, edits out.
+ *
+ * seven_make()  what is to stand instead: texts become quoted-printable, all other parts base64, and what they are in says 7bit.
+ *     What is encoded already stays; so do fields.  False: it cannot be done, for a part is damaged, or may not be encoded
+ *     (rfc2046:5.2).  Signatures over what was changed do not hold any more.
+ * seven_quote() one text as quoted-printable, appended.
+ */
+#ifndef MESSAGE_SEVEN_H
+#define MESSAGE_SEVEN_H
+
+#include "base/buffer.h"
+#include "message/digest.h"
+#include "message/edits.h"
+
+bool seven_make(struct bytes content, const struct digest *, struct arena *, struct edits *) __attribute__((warn_unused_result));
+void seven_quote(struct bytes text, struct buffer *out);
+
+#endif
