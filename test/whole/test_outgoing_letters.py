@@ -19,7 +19,7 @@ from test_sending import Sink, empty, house, send
 FIELDS = "From: \"jack@home.local\" <jack@home.local>\r\nTo: b@there.example, jill@home.local\r\nCc: <box+tag@home.local>\r\nSubject: hello jack@home.local\r\n"
 
 
-def test_R304_generic_maps_change_the_envelope_and_the_fields():
+def test_generic_maps_change_the_envelope_and_the_fields():
     with Sink() as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", mydestination="", recipient_delimiter="+",
                                smtp_generic_maps="inline:{jack@home.local=jack.black@isp.example, @home.local=@isp.example}") as h:
         send(h, ["b@there.example", "jill@home.local"], sender="jack@home.local", text=FIELDS + "\r\nDear jack@home.local\r\n")
@@ -33,7 +33,7 @@ def test_R304_generic_maps_change_the_envelope_and_the_fields():
         assert re.search(r"to=<jill@home\.local>.*status=sent", h.text())
 
 
-def test_R305_header_checks_of_a_transport_change_what_leaves():
+def test_header_checks_of_a_transport_change_what_leaves():
     checks = "pcre:{ {/^X-Secret:/ IGNORE}, {/^Subject: (.*)/ REPLACE Subject: [out] $1}, {/^To:/ PREPEND X-Out: yes} }"
     with Sink() as sink, Sink() as other, house(**{"relayhost": f"[127.0.0.1]:{sink.port}", "plain/transport": "smtp", "plain/smtp_header_checks": "",
                                                    "smtp_header_checks": checks, "smtp_body_checks": "pcre:{ {/^secret/ IGNORE} }",

@@ -148,7 +148,7 @@ def test_transport_maps_lead_ours_away_and_others_home(place):
         assert re.search(r"/virtual\[\d+\]: \w+: to=<ann@virtual\.example>, orig_to=<help@else\.example>", log)
 
 
-def test_R136_the_simple_filter_of_the_tutorials(place):
+def test_R285_the_simple_filter_of_the_tutorials(place):
     """FILTER_README: a script that looks at a letter in a file and gives it back by sendmail -G -i."""
     spool = place / "kept"
     (place / "filter").write_text(f"""#!/bin/sh
@@ -182,7 +182,7 @@ exit $?
         assert len(sink.letters) == 1
 
 
-def test_R113_a_transport_of_any_name_has_settings_of_its_own():
+def test_a_transport_of_any_name_has_settings_of_its_own():
     with Sink() as sink, house(**{"slow/transport": "smtp", "slow/smtp_helo_name": "slow.example", "slow/smtp_bind_address": "127.0.0.9",
                                   "slow_destination_recipient_limit": "1", "slow_destination_rate_delay": "1s",
                                   "default_transport": f"slow:[127.0.0.1]:{sink.port}"}) as h:
