@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: ISC
+"""Our log and Postfix's of the same day, both read by Debian's pflogsumm."""
+
+import os
+import pathlib
+import re
+import shutil
+import smtplib
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import House, free_ports, wait_for
+from test_beside_postfix import MASTER
+from test_sending import Sink
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("pflogsumm") or not shutil.which("postfix"), reason="wants Postfix, pflogsumm and root")
+
+LETTER = "From: {}\r\nTo: x@x.example\r\nSubject: x\r\n\r\nbody\r\n"
+SETTINGS = """
+myhostname = mail.here.example
+mydomain = here.example
+mydestination =
+mynetworks = 127.0.0.0/8
+virtual_mailbox_domains = here.example
+virtual_mailbox_maps = inline:{{ jill@here.example=jill, jack@here.example=jack }}
+virtual_alias_maps = inline:{{ {{ list@here.example = jill@here.example jack@here.example }} }}
+relayhost = [127.0.0.1]:{sink}
+smtpd_recipient_restrictions = reject_unauth_pipelining, check_sender_access inline:{{ bad@sender.example=REJECT }}, permit_mynetworks, reject
+smtpd_peername_lookup = no
+smtp_tls_security_level = none
+minimal_backoff_time = 1000s
+notify_classes =
+"""
+
+
+class Postfix:
+    def __init__(self, settings):
+        self.home = tempfile.mkdtemp(prefix="logs-postfix-")
+        os.chmod(self.home, 0o755)
+        self.port = free_ports(1)[0]
+        for name in ("etc", "queue", "data", "mail"):
+            os.mkdir(f"{self.home}/{name}")
+        os.chmod(f"{self.home}/mail", 0o1777)
+        shutil.chown(f"{self.home}/data", "postfix")
+        pathlib.Path(f"{self.home}/etc/main.cf").write_text(settings + f"""
+compatibility_level = 3.6
+queue_directory = {self.home}/queue
+data_directory = {self.home}/data
+maillog_file = {self.home}/log
+maillog_file_prefixes = {self.home}
+inet_interfaces = 127.0.0.1
+virtual_mailbox_base = {self.home}/mail
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+default_database_type = hash
+alias_database =
+alias_maps =
+""")
+        master = MASTER.format(port=f"127.0.0.1:{self.port}")
+        names = {line.split()[0] for line in master.splitlines() if line.strip()}
+        more = {"virtual": "virtual unix - n n - - virtual", "smtp": "", "bounce": "bounce unix - - n - 0 bounce", "defer": "defer unix - - n - 0 bounce",
+                "qmgr": "qmgr unix n - n 300 1 qmgr", "error": "error unix - - n - - error", "retry": "retry unix - - n - - error"}
+        lines = [line for name, line in more.items() if line and name not in names]
+        if not re.search(r"(?m)^smtp\s+unix", master):
+            lines.append("smtp unix - - n - - smtp")
+        pathlib.Path(f"{self.home}/etc/master.cf").write_text(master + "\n".join(lines) + "\n")
+        subprocess.run(["postfix", "-c", f"{self.home}/etc", "start"], check=True, capture_output=True, timeout=60)
+
+    def text(self):
+        try:
+            return pathlib.Path(f"{self.home}/log").read_text()
+        except FileNotFoundError:
+            return ""
+
+    def close(self):
+        subprocess.run(["postfix", "-c", f"{self.home}/etc", "stop"], capture_output=True, timeout=60)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def the_day(port):
+    """What both are given."""
+    def send(sender, to, count=1, size=0):
+        for _ in range(count):
+            with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=30) as s:
+                try:
+                    s.sendmail(sender, to, LETTER.format(sender) + "x" * 70 * size)
+                except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused):
+                    pass
+    send("a@one.example", ["jill@here.example"], 3)
+    send("a@one.example", ["jill@here.example", "jack@here.example"], 2)
+    send("b@two.example", ["list@here.example"], 2)
+    send("b@two.example", ["x@there.example", "y@else.example"], 2)
+    send("c@two.example", ["bounce@there.example"], 1)
+    send("c@two.example", ["later@there.example"], 1)
+    send("bad@sender.example", ["jill@here.example"], 4)
+    send("a@one.example", ["nobody@here.example"], 2)
+
+
+def reply(verb, argument, session):
+    if verb == "RCPT" and "bounce@" in argument:
+        return "550 5.1.1 who is that?"
+    if verb == "RCPT" and "later@" in argument:
+        return "450 4.2.1 try again"
+
+
+def tables(log, name):
+    out = subprocess.run(["pflogsumm", f"--syslog-name={name}", "--problems-first", log], capture_output=True, text=True, check=True).stdout
+    found = {"totals": {m[2]: int(m[1]) for m in re.finditer(r"(?m)^ +(\d+) +(received|delivered|forwarded|deferred|bounced|rejected|reject warnings|held|discarded|senders|sending hosts/domains|recipients|recipient hosts/domains)\b", out)}}
+    for title in ("Host/Domain Summary: Message Delivery", "Host/Domain Summary: Messages Received", "Per-Hour Traffic Summary", "Senders by message count", "Recipients by message count"):
+        part = re.search(rf"(?m)^{re.escape(title)}.*\n-+\n((?:.+\n)*)", out)
+        rows = [re.sub(r" +", " ", line).strip() for line in (part[1] if part else "").splitlines()]
+        found[title] = rows
+    return found, out
+
+
+def counted(rows, columns, name=-1):
+    """Of tables by domain: counts and names; bytes and seconds are the server's own."""
+    return sorted((*[r.split()[c] for c in columns], r.split()[name]) for r in rows if r and r.split()[0].isdigit())
+
+
+def test_R373_pflogsumm_has_the_same_tables_for_both():
+    with Sink(reply) as sink:
+        settings = SETTINGS.format(sink=sink.port)
+        postfix = Postfix(settings)
+        ours = House(**dict(line.split(" = ", 1) if " = " in line else (line.rstrip(" ="), "") for line in settings.strip().split("\n")))
+        try:
+            ours.start()
+            ours.command("domain", "add", "here.example", check=False)
+            for who in ("jill", "jack"):
+                ours.command("account", "add", f"{who}@here.example", input="secret-of-theirs\n", check=False)
+            wait_for(lambda: "daemon started" in postfix.text())
+            for port in (postfix.port, ours.ports["smtp"]):
+                the_day(port)
+            for log in (postfix, ours):
+                # ten letters and the notice; one waits
+                try:
+                    wait_for(lambda: log.text().count(": removed") >= 11 and "status=deferred" in log.text(), 25)
+                except TimeoutError:
+                    raise AssertionError(log.text())
+            theirs, their_text = tables(f"{postfix.home}/log", "postfix")
+            mine, my_text = tables(ours.log, "mansio")
+        finally:
+            postfix.close()
+            ours.close()
+    both = "\n\nPOSTFIX\n" + their_text + "\n\nOURS\n" + my_text
+    assert mine["totals"] == theirs["totals"], both
+    assert mine["totals"]["delivered"] >= 15 and mine["totals"]["rejected"] == 6 and mine["totals"]["bounced"] == 1 and mine["totals"]["deferred"] == 1, both
+    # sent cnt, defers, domain; message cnt, domain
+    delivery, received = "Host/Domain Summary: Message Delivery", "Host/Domain Summary: Messages Received"
+    assert counted(mine[delivery], [0, 2]) == counted(theirs[delivery], [0, 2]) != [], both
+    assert counted(mine[received], [0]) == counted(theirs[received], [0]) != [], both
+    for title in ("Senders by message count", "Recipients by message count"):
+        assert sorted(mine[title]) == sorted(theirs[title]) != [], both
+
+    def hours(rows):
+        return [sum(int(n) for n in column) for column in zip(*[r.split()[1:] for r in rows if re.match(r"\d{4}-\d{4}", r)])]
+    # received, delivered, deferred, bounced, rejected
+    assert hours(mine["Per-Hour Traffic Summary"]) == hours(theirs["Per-Hour Traffic Summary"]) != [], both
