@@ -202,6 +202,7 @@ static const struct {
 	{ "signer", "has the private keys and gives signatures." },
 	{ "policy",
 	  "decides with restriction lists what strangers may do, and asks others what it must know for that." },
+	{ "chronicle", "keeps for some weeks what happened to letters, and tells it." },
 	{ "proxymap",
 	  "asks databases and programs that keep tables, and has their passwords; it is there only when the settings name one." },
 };
