@@ -18,7 +18,7 @@
 #include "role/tables.h"
 #include "role/tls-settings.h"
 
-enum { PATIENCE_MS = 15000 };
+enum { PATIENCE_MS = 15000, GREETING_MS = 4000 };
 
 static int run_tls(struct call *);
 
@@ -28,8 +28,9 @@ const struct command command_tls = {
 		 "tls check",
 	.about =
 		"Tells what TLS a server speaks: protocol, cipher, certificate, DANE, and what is wrong.",
-	.more = "HOST may have a port behind it, as mail.example.org:465; it is 25 if not said. On 465, 993 and 995 TLS is spoken from the first byte, elsewhere after STARTTLS "
-		"in the words of the port's protocol, unless --starttls says which (none: TLS from the first byte). --name is asked for "
+	.more = "HOST may have a port behind it, as mail.example.org:465; it is 25 if not said. On 465, 993 and 995 TLS is spoken from the first byte, on other well-known ports after STARTTLS "
+		"in the words of the port's protocol; elsewhere the greeting tells which that is, and a server that says nothing first is taken for one that "
+		"begins with TLS. --starttls says it instead (none: TLS from the first byte). --name is asked for "
 		"and must be in the certificate, HOST if not said; --ca names a file of authorities to trust besides the system's.\n"
 		"\n"
 		"Without HOST the certificates of main.cf are looked at: whether their keys belong to them and are nobody else's to read, "
@@ -56,13 +57,39 @@ protocol_of_port(int port)
 	static const struct {
 		int         port;
 		const char *protocol;
-	} ports[] = { { 465, "" },     { 993, "" },     { 995, "" },
-		      { 143, "imap" }, { 110, "pop3" }, { 24, "lmtp" } };
+	} ports[] = { { 465, "" },     { 993, "" },    { 995, "" },    { 143, "imap" },
+		      { 110, "pop3" }, { 24, "lmtp" }, { 25, "smtp" }, { 587, "smtp" } };
 
 	for (size_t i = 0; i < COUNT(ports); i++)
 		if (ports[i].port == port)
 			return ports[i].protocol;
-	return "smtp";
+	return NULL;
+}
+
+/* Whoever does not know EHLO speaks LMTP (rfc2033:4.1). */
+static const char *
+protocol_of_hello(struct talk *t, struct bytes line)
+{
+	while (line.len > 3 && line.at[3] == '-' && talk_hear(t, &line))
+		continue;
+	(void)talk_say(t, BYTES("EHLO check.invalid\r\n"));
+	return talk_reply(t, NULL, NULL) / 100 == 5 ? "lmtp" : "smtp";
+}
+
+/* Who speaks TLS from the first byte waits for the client. */
+static const char *
+protocol_of_greeting(const char *host, int port)
+{
+	struct talk *t = talk_open(host, port, GREETING_MS);
+	struct bytes line;
+	const char  *found = talk_over(t) ? "smtp" : "";
+
+	if (found[0] == '\0' && talk_hear(t, &line))
+		found = bytes_starts(line, BYTES("* "))    ? "imap"
+		        : bytes_starts(line, BYTES("+OK")) ? "pop3"
+		                                           : protocol_of_hello(t, line);
+	talk_close(&t);
+	return found;
 }
 
 static SSL_CTX *
@@ -391,8 +418,8 @@ run_tls(struct call *c)
 	k.host = host;
 	if (k.name == NULL)
 		k.name = host;
-	if (k.protocol == NULL)
-		k.protocol = protocol_of_port(k.port);
+	if (k.protocol == NULL && (k.protocol = protocol_of_port(k.port)) == NULL)
+		k.protocol = protocol_of_greeting(host, k.port);
 	else if (strcmp(k.protocol, "none") == 0)
 		k.protocol = "";
 	else if (strcmp(k.protocol, "smtp") != 0 && strcmp(k.protocol, "lmtp") != 0 &&

@@ -9,9 +9,11 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/pack.h"
 #include "base/random.h"
 
 enum { NEAR = 16 }; /* slots looked at for one network     */
+enum { KEPT_MARK = 0x314c4154, KEPT_HEAD = 20, KEPT_ROW = 32 };
 
 struct slot {
 	_Atomic uint64_t name; /* hash of the network, 0: free        */
@@ -164,16 +166,84 @@ uint32_t
 tally_add(struct tally *t, const char *network, enum tally_kind kind, uint32_t events,
           int64_t now_ms, int64_t unit_ms)
 {
-	struct slot *s = find(t, network, true, now_ms);
+	int64_t      now = clock_patient_ms();
+	struct slot *s = find(t, network, true, now);
 	int64_t      window = now_ms / (unit_ms > 0 ? unit_ms : 60000), was;
 
 	if (s == NULL)
 		return 0;
-	atomic_store(&s->used, now_ms);
+	atomic_store(&s->used, now);
 	was = atomic_load(&s->rate[kind].window);
 	if (was != window && atomic_compare_exchange_strong(&s->rate[kind].window, &was, window))
 		atomic_store(&s->rate[kind].count, 0);
 	return atomic_fetch_add(&s->rate[kind].count, events) + events;
+}
+
+/*
+ * Kept
+ */
+
+void
+tally_pack(const struct tally *t, struct buffer *out)
+{
+	pack_u32(out, KEPT_MARK);
+	pack_u64(out, atomic_load(&t->m->key[0]));
+	pack_u64(out, atomic_load(&t->m->key[1]));
+	for (size_t i = 0; i < TALLY_SLOTS; i++) {
+		struct slot *s = &t->m->slot[i];
+
+		if (atomic_load_explicit(&s->name, memory_order_relaxed) == 0 ||
+		    atomic_load(&s->rate[TALLY_DAY].count) +
+		                    atomic_load(&s->rate[TALLY_HOUR].count) ==
+		            0)
+			continue;
+		pack_u64(out, atomic_load(&s->name));
+		for (size_t k = TALLY_HOUR; k <= TALLY_DAY; k++) {
+			pack_i64(out, atomic_load(&s->rate[k].window));
+			pack_u32(out, atomic_load(&s->rate[k].count));
+		}
+	}
+}
+
+static void
+put_back(struct tally *t, struct unpack *u)
+{
+	uint64_t     name = unpack_u64(u) | 1;
+	struct slot *s = NULL;
+
+	for (size_t i = 0; i < NEAR && s == NULL; i++)
+		if (atomic_load(&t->m->slot[(name + i) % TALLY_SLOTS].name) == 0)
+			s = &t->m->slot[(name + i) % TALLY_SLOTS];
+	for (size_t k = TALLY_HOUR; k <= TALLY_DAY; k++) {
+		int64_t  window = unpack_i64(u);
+		uint32_t count = unpack_u32(u);
+
+		if (s == NULL)
+			continue;
+		atomic_store(&s->rate[k].window, window);
+		atomic_store(&s->rate[k].count, count);
+	}
+	if (s != NULL)
+		atomic_store(&s->name, name);
+}
+
+bool
+tally_unpack(struct tally *t, struct bytes kept)
+{
+	struct unpack u = unpack_of(kept);
+	size_t        rows = kept.len < KEPT_HEAD ? 0 : (kept.len - KEPT_HEAD) / KEPT_ROW;
+	uint64_t      key[2];
+
+	if (kept.len != KEPT_HEAD + rows * KEPT_ROW || rows > TALLY_SLOTS ||
+	    unpack_u32(&u) != KEPT_MARK)
+		return false;
+	key[0] = unpack_u64(&u) | 1;
+	key[1] = unpack_u64(&u) | 1;
+	atomic_store(&t->m->key[0], key[0]);
+	atomic_store(&t->m->key[1], key[1]);
+	while (rows-- > 0)
+		put_back(t, &u);
+	return unpack_done(&u);
 }
 
 uint32_t

@@ -25,7 +25,7 @@
 #ifndef POLICY_TALLY_H
 #define POLICY_TALLY_H
 
-#include "base/bytes.h"
+#include "base/buffer.h"
 
 enum { TALLY_COLUMNS = 64, TALLY_SLOTS = 7168 };
 enum tally_kind { TALLY_CONNECTIONS, TALLY_MESSAGES, TALLY_RECIPIENTS, TALLY_AUTHS, TALLY_TLS, TALLY_HOUR, TALLY_DAY, TALLY_KINDS };
@@ -39,6 +39,10 @@ void     tally_go(struct tally *, const char *network);
 uint32_t tally_event(struct tally *, const char *network, enum tally_kind, int64_t now_ms, int64_t unit_ms);
 
 uint32_t tally_add(struct tally *, const char *network, enum tally_kind, uint32_t events, int64_t now_ms, int64_t unit_ms);
+/* What accounts have sent in hours and days (TALLY_HOUR, TALLY_DAY), to be kept; and into a memory nobody counts in yet.
+   False: it is broken, and nothing is there. */
+void     tally_pack(const struct tally *, struct buffer *);
+bool     tally_unpack(struct tally *, struct bytes);
 bool     tally_passed(struct tally *, const char *network, int64_t now_ms, int64_t ms);
 
 #endif

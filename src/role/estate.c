@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -672,23 +671,6 @@ hold_pipes(struct opening *o)
 	buffer_free(&lines);
 }
 
-/* What the fronts count in together. */
-static bool
-open_shared(struct opening *o)
-{
-	static const unsigned fronts = FROM(RECEIVER) | FROM(LOGIN);
-	int                   fd;
-
-	if (estate_take_over(o, "tally", "", fronts) == NULL) {
-		if ((fd = memfd_create("tally", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0 ||
-		    ftruncate(fd, TALLY_SIZE) < 0 ||
-		    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
-			return refuse(o->errors, "tally", strerror(errno));
-		(void)estate_hold(o, "tally", "", fd, fronts);
-	}
-	return true;
-}
-
 /*
  * Files of tables
  */
@@ -886,7 +868,7 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 	if (estate_take_over(&o, "lock", "", ANYONE) == NULL)
 		(void)estate_hold(&o, "lock", "", lock, ANYONE);
 	if (!good || !open_listeners(&o) || !open_auth_sockets(&o) || !open_controls(&o, keepers) ||
-	    !estate_open_tls(&o) || !open_login_files(&o) || !open_shared(&o))
+	    !estate_open_tls(&o) || !open_login_files(&o) || !estate_open_tally(&o))
 		estate_close(&o.estate);
 	else {
 		open_resolver(&o);

@@ -42,6 +42,8 @@ struct holding {
 struct estate { struct holding *first; };
 
 bool estate_make_directories(const struct common_settings *, struct buffer *errors);
+/* What accounts have sent is written down, if it is not what is written: now and then, and at the end. */
+void estate_keep_tally(const struct common_settings *);
 int  estate_lock(const struct common_settings *, const char *file, struct buffer *errors);
 void estate_unlock(const struct common_settings *);
 struct estate *estate_open(const struct common_settings *, struct settings *, int lock, uint32_t keepers,

@@ -22,6 +22,9 @@ struct holding *estate_take_over(struct opening *, const char *name, const char 
 bool estate_read(const char *path, struct buffer *out);        /* false with errno */
 char *estate_stamp(const struct stat *);                       /* which file it is and as of when */
 
+/* estate-tally.c */
+bool estate_open_tally(struct opening *);
+
 /* estate-tls.c */
 bool estate_open_tls(struct opening *);
 

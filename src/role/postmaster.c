@@ -704,6 +704,7 @@ syslog_due(void *ctx)
 	struct stat        now;
 
 	timer_set(p->syslog_look, SYSLOG_LOOK_MS);
+	estate_keep_tally(&p->house.common);
 	if (*p->house.common.maillog_file != '\0' || stat("/dev/log", &now) < 0 ||
 	    (now.st_ino == p->syslog.st_ino && now.st_dev == p->syslog.st_dev))
 		return;
@@ -846,6 +847,7 @@ forget(struct postmaster *p)
 	struct generation *g;
 
 	house_commands_end(&p->house);
+	estate_keep_tally(&p->house.common);
 	children_close(&p->children);
 	timer_close(&p->stage_timer);
 	timer_close(&p->reload_timer);

@@ -733,7 +733,7 @@ need_spend(void *house, struct session *s, bool day, uint32_t recipients, int64_
 		now = tally_add(r->tally,
 		                arena_printf(scratch, "account %.*s", (int)session_user(s).len,
 		                             session_user(s).at),
-		                day ? TALLY_DAY : TALLY_HOUR, recipients, clock_patient_ms(),
+		                day ? TALLY_DAY : TALLY_HOUR, recipients, clock_wall() * 1000,
 		                day ? 86400000 : 3600000);
 	arena_close(&scratch);
 	if (now <= limit)

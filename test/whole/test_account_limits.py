@@ -2,10 +2,13 @@
 """What one account may send: past that its letters are held, and the postmaster hears of it once."""
 
 import imaplib
+import os
 import re
+import signal
 import smtplib
 import ssl
 
+import pytest
 from house import House, wait_for
 
 SECRET = "secret-secret"
@@ -55,6 +58,29 @@ def test_what_is_past_the_limit_is_held_and_told_once():
         wait_for(lambda: len(subjects(house, "jill")) == 8)
         assert subjects(house, "postmaster") == ["An account sends too much"]
         assert house.command("queue", "release", one, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["in order", "killed"])
+def test_what_was_sent_counts_after_a_restart(end):
+    """What is held before is held after; killed, the postmaster had written it down within its seconds."""
+    with House(smtpd_account_day_limit="3", disable_plaintext_auth="no", myorigin="example.com") as house:
+        people(house)
+        send(house, "jack", 3)
+        wait_for(lambda: len(subjects(house, "jill")) == 3)
+        if end == signal.SIGKILL:
+            kept = house.directory / "mail" / "tally"
+            wait_for(lambda: kept.exists() and kept.stat().st_size > 20)
+            os.kill(house.process.pid, end)
+            house.process.wait()
+        else:
+            assert house.stop() == 0
+        house.start()
+        house.at_work()
+        send(house, "jack", 1)
+        wait_for(lambda: house.command("queue", "list").stdout.count("[hold]") == 1)
+        assert len(subjects(house, "jill")) == 3
+        (house.directory / "mail" / "tally").write_bytes(b"what is this")
+        assert house.stop() == 0 and "tally" in os.listdir(house.directory / "mail")
 
 
 def test_limits_that_cannot_be_read_are_refused():

@@ -55,6 +55,8 @@ def test_a_server_that_is_well_has_nothing_wrong(house, authority):
         code, text = check(house, f"localhost:{house.ports[service]}", "--starttls", say, "--name", "mail.example.com",
                            "--ca", authority[0])
         assert code == 0 and "TLSv1.3" in text and "trusted      yes" in text, (service, text)
+        # no port of ours is a known one: the greeting tells
+        assert check(house, f"localhost:{house.ports[service]}", "--name", "mail.example.com", "--ca", authority[0])[1].split("\n")[0] == text.split("\n")[0]
         assert "names        mail.example.com localhost" in text and "TLS before 1.2 is refused" in text
         assert "issued by    CN=Test ca" in text and "days)" in text
 

@@ -111,5 +111,36 @@ test_processes_at_once(void **state)
 	close(fd);
 }
 
+/* A restart: hours and days go on, under the same names; minutes begin anew. */
+static void
+test_what_accounts_have_sent_is_kept(void **state)
+{
+	int           fd = memory(), later = memory();
+	struct tally *t = tally_open(fd, 0), *u = tally_open(later, 0);
+	struct buffer kept = { 0 };
+
+	(void)state;
+	assert_int_equal(tally_add(t, "account a", TALLY_HOUR, 5, 3600000, 3600000), 5);
+	assert_int_equal(tally_add(t, "account a", TALLY_DAY, 7, 3600000, 86400000), 7);
+	assert_int_equal(tally_add(t, "account b", TALLY_DAY, 9, 3600000, 86400000), 9);
+	assert_int_equal(tally_event(t, "network", TALLY_MESSAGES, 60000, 60000), 1);
+	assert_int_equal(tally_come(t, "account a"), 1);
+	tally_pack(t, &kept);
+	for (size_t n = 0; n < kept.len; n++)
+		if (n < 20 || (n - 20) % 32 != 0)
+			assert_false(tally_unpack(u, bytes_cut(buffer_bytes(&kept), 0, n)));
+	assert_true(tally_unpack(u, buffer_bytes(&kept)));
+	assert_int_equal(tally_add(u, "account a", TALLY_HOUR, 1, 3600001, 3600000), 6);
+	assert_int_equal(tally_add(u, "account a", TALLY_DAY, 1, 3600001, 86400000), 8);
+	assert_int_equal(tally_add(u, "account b", TALLY_DAY, 1, 86400000, 86400000), 1);
+	assert_int_equal(tally_event(u, "network", TALLY_MESSAGES, 60000, 60000), 1);
+	assert_int_equal(tally_come(u, "account a"), 1);
+	buffer_free(&kept);
+	tally_close(&t);
+	tally_close(&u);
+	close(fd);
+	close(later);
+}
+
 UNIT(test_connections_of_all_processes, test_rates_in_windows, test_a_full_table_refuses_nobody,
-     test_processes_at_once)
+     test_processes_at_once, test_what_accounts_have_sent_is_kept)
