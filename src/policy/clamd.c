@@ -1,6 +1,7 @@
 #include "policy/clamd.h"
 
 #include <string.h>
+#include <time.h>
 
 #define AT(f) offsetof(struct scan_settings, f)
 /* clang-format off */
@@ -11,6 +12,8 @@ static const struct setting rows[] = {
 	  "Larger letters are not scanned (clamd's StreamMaxLength says what it takes); 0: all are.", NULL, 0, 0, "0.3" },
 	{ "clamd_timeout", SETTING_TIME, AT(timeout), "60s",
 	  "How long clamd may take for a letter.", NULL, 100, 600000, "0.3" },
+	{ "clamd_signatures_age", SETTING_TIME, AT(signatures_ms), "7d",
+	  "How old clamd's signatures may be before the log warns of it; mansio status tells their age; 0: no warning.", NULL, 0, 0, "0.3" },
 	{ "clamd_on_infected", SETTING_CHOICE, AT(infected), "reject",
 	  "What becomes of a letter with a virus: accept; reject, with 550; quarantine, it is held in the queue until mansio queue release or delete; defer, with 451; blackhole, it is taken and thrown away.",
 	  "accept,reject,quarantine,defer,blackhole", 0, 0, "0.3" },
@@ -71,6 +74,52 @@ clamd_piece(struct bytes piece, struct buffer *out)
 	for (int shift = 24; shift >= 0; shift -= 8)
 		buffer_add_char(out, (char)(piece.len >> shift & 0xff));
 	buffer_add(out, piece);
+}
+
+enum { NAME_MOST = 200 };
+
+struct bytes
+clamd_harmless(struct bytes said, struct arena *arena)
+{
+	struct bytes in = bytes_cut(said, 0, NAME_MOST);
+	char        *at = arena_take(arena, in.len + 1);
+
+	for (size_t i = 0; i < in.len; i++)
+		at[i] = in.at[i] < ' ' || in.at[i] > '~' || in.at[i] == '(' || in.at[i] == ')'
+		                ? '?'
+		                : in.at[i];
+	return (struct bytes){ at, in.len };
+}
+
+void
+clamd_fields(const char *program, const char *host, const char *status, struct bytes name,
+             struct buffer *out)
+{
+	buffer_printf(out,
+	              "X-Virus-Scanned: %s with ClamAV at %s\r\nX-Virus-Status: %s%s%.*s%s\r\n",
+	              program, host, status, name.len > 0 ? " (" : "", (int)name.len, name.at,
+	              name.len > 0 ? ")" : "");
+}
+
+/* "Sat Nov 16 10:32:01 2024", by the clock of the machine that made them, which is UTC; days of one digit have a blank before. */
+bool
+clamd_version(struct bytes reply, uint64_t *number, int64_t *made)
+{
+	ptrdiff_t    nul = bytes_find(reply, '\0');
+	struct bytes rest = bytes_cut(reply, 0, nul < 0 ? reply.len : (size_t)nul), program, which;
+	char         text[32];
+	struct tm    tm = { 0 };
+	const char  *end;
+
+	if (!bytes_starts(rest, BYTES("ClamAV ")) || !bytes_split(&rest, '/', &program) ||
+	    !bytes_split(&rest, '/', &which) || !bytes_number(which, number) ||
+	    !bytes_string(bytes_trim(rest), text, sizeof text))
+		return false;
+	end = strptime(text, "%a %b %d %H:%M:%S %Y", &tm);
+	if (end == NULL || *end != '\0' || tm.tm_year < 100 || tm.tm_year > 1000)
+		return false;
+	*made = (int64_t)timegm(&tm);
+	return true;
 }
 
 /* "stream: OK", "stream: Eicar-Signature FOUND", "INSTREAM size limit exceeded. ERROR" */

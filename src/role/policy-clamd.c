@@ -157,9 +157,8 @@ ready(void *ctx, int bits)
 		hear(s);
 }
 
-/* Non-blocking; -1 with errno. */
-static int
-call(const struct clamd_place *place)
+int
+policy_clamd_call(const struct clamd_place *place)
 {
 	struct sockaddr_un  un = { .sun_family = AF_UNIX };
 	struct sockaddr_in  in4 = { .sin_family = AF_INET, .sin_port = htons(place->port) };
@@ -212,7 +211,7 @@ scan_open(struct house *h, uint32_t receiver, uint32_t ticket, const struct word
 		scan_say(h, receiver, ticket, CLAMD_FAILED, BYTES("too many letters at once"));
 		return;
 	}
-	if ((fd = call(&place)) < 0) {
+	if ((fd = policy_clamd_call(&place)) < 0) {
 		scan_say(h, receiver, ticket, CLAMD_FAILED, bytes_of(strerror(errno)));
 		return;
 	}
@@ -263,6 +262,7 @@ policy_scan_settings(struct house *h)
 	for (size_t i = 0; i < h->listeners.count; i++)
 		if (!house_settings(h, &scan_setting_table, h->listeners.one[i].name, &p->scan[i]))
 			p->scan[i].socket = "";
+	policy_freshness_settings(h);
 }
 
 /* Nobody waits for these any more; with NULL: for any. */

@@ -499,6 +499,7 @@ policy_status(struct house *h, uint32_t *connections, struct buffer *text)
 	              p->judged, p->asked, p->refused, p->scanned);
 	witnesses_status(p->witnesses, text);
 	milters_status(p->milters, text);
+	policy_freshness_status(p, text);
 }
 
 static void

@@ -79,6 +79,7 @@ struct policy {
 	struct scan_settings scan[LISTENERS_MOST];
 	struct scan         *scans;
 	size_t               scans_open;
+	struct freshness    *freshness;
 	struct milters      *milters;
 };
 static inline struct policy *policy_of(const struct house *h) { return h->mine; }
@@ -102,6 +103,13 @@ enum rule_recipient policy_recipient(uint8_t resolve_class);
 void policy_scan_settings(struct house *);
 bool policy_hear_scan(struct house *, uint32_t receiver, uint32_t ticket, struct bytes body, int fd);
 void policy_scans_end(struct house *, const uint32_t *receiver);
+
+/* A connection to clamd that does not wait; -1 with errno. */
+int  policy_clamd_call(const struct clamd_place *);
+
+/* policy-freshness.c: how old its signatures are */
+void policy_freshness_settings(struct house *);
+void policy_freshness_status(const struct policy *, struct buffer *);
 
 /* policy-reach.c: what the cage is built around; whether it still is what settings say. */
 void policy_prepare(struct house *);

@@ -105,14 +105,14 @@ static void
 add_fields(struct passage *p, const struct scan_settings *set, const char *status,
            struct bytes name)
 {
-	struct arena *life = p->letter->life;
+	struct buffer fields = { 0 };
 
 	if (set->header == SCAN_HEADER_NO)
 		return;
-	p->prefix = bytes_of(arena_printf(
-		life, "X-Virus-Scanned: %s with ClamAV at %s\r\nX-Virus-Status: %s%s%.*s%s\r\n%.*s",
-		p->letter->config->mail_name, set->hostname, status, name.len > 0 ? " (" : "",
-		(int)name.len, name.at, name.len > 0 ? ")" : "", (int)p->prefix.len, p->prefix.at));
+	clamd_fields(p->letter->config->mail_name, set->hostname, status, name, &fields);
+	buffer_add(&fields, p->prefix);
+	p->prefix = arena_keep(p->letter->life, buffer_bytes(&fields));
+	buffer_free(&fields);
 }
 
 static void
@@ -163,26 +163,13 @@ failed(struct passage *p, const struct scan_settings *set, struct bytes why)
 		passage_go_on(p);
 }
 
-/* A name of clamd's, as it may stand in a reply and in a field. */
-static struct bytes
-harmless(struct arena *life, struct bytes name)
-{
-	struct bytes out = arena_keep(life, bytes_cut(name, 0, 200));
-	char        *at = (char *)(uintptr_t)out.at;
-
-	for (size_t i = 0; i < out.len; i++)
-		if (at[i] < ' ' || at[i] > '~' || at[i] == '(' || at[i] == ')')
-			at[i] = '?';
-	return out;
-}
-
 void
 scan_answered(struct passage *p, enum clamd_answer answer, struct bytes name)
 {
 	const struct scan_settings *set =
 		&receiver_of(p->house)->scan[receiver_place(p->house, p->letter->config)];
 
-	name = harmless(p->letter->life, name);
+	name = clamd_harmless(name, p->letter->life);
 	if (answer == CLAMD_INFECTED)
 		infected(p, set, name);
 	else if (answer == CLAMD_FAILED)

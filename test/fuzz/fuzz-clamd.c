@@ -9,6 +9,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes       in = { (const char *)data, size }, name, again;
 	struct clamd_place place;
+	uint64_t           number;
+	int64_t            made;
 	enum clamd_answer  whole = clamd_reply(in, false, &name), a;
 
 	INSIDE(name.len <= size || whole == CLAMD_FAILED);
@@ -17,6 +19,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		INSIDE(a == CLAMD_SHORT || a == whole);
 	}
 	INSIDE(clamd_reply(in, true, &again) != CLAMD_SHORT);
+	if (clamd_version(in, &number, &made))
+		INSIDE(made > 0);
 	if (clamd_place(in, &place) == NULL)
 		INSIDE(place.host.len > 0 && (place.is_path || place.port > 0));
 	return 0;

@@ -12,6 +12,7 @@ import smtplib
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import zipfile
 from email.mime.application import MIMEApplication
@@ -81,6 +82,28 @@ def test_R324_a_virus_is_refused_before_it_is_ours(clamd):
         assert "action=reject" in house.text()
         got = wait_for(house.letters)
         assert len(got) == 1 and b"X-Virus-Scanned" not in got[0] and b"said the stranger" in got[0]
+
+
+def test_R317_the_age_of_signatures_is_told(clamd):
+    """The real one has none that tell; one that says what clamd says of Debian's daily ones is asked besides."""
+    def old(server):
+        while True:
+            try:
+                c, _ = server.accept()
+            except OSError:
+                return
+            with c:
+                if c.recv(100) == b"zVERSION\0":
+                    c.sendall(b"ClamAV 1.0.7/27000/Thu Aug 17 09:25:09 2023\0")
+    with Scanned(clamd) as house:
+        wait_for(lambda: '"clamd_signatures":"unknown"' in house.command("status", "--json").stdout)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            threading.Thread(target=old, args=(server,), daemon=True).start()
+            house.write_settings(clamd_socket=f"inet:127.0.0.1:{server.getsockname()[1]}")
+            house.stop()
+            super(Scanned, house).start()
+            wait_for(lambda: '"clamd_signatures":"27000"' in house.command("status", "--json").stdout)
+            assert "its signatures (27000) are" in house.text() and "is freshclam running?" in house.text()
 
 
 def zipped(data):

@@ -72,4 +72,22 @@ test_places(void **state)
 	}
 }
 
-UNIT(test_replies, test_what_is_said, test_places)
+/* As clamd 1.0 of Debian says it. */
+static void
+test_signatures_have_an_age(void **state)
+{
+	uint64_t number = 0;
+	int64_t  made = 0;
+
+	(void)state;
+	assert_true(clamd_version(BYTES("ClamAV 1.0.7/27460/Sat Nov 16 10:32:01 2024\0"), &number, &made));
+	assert_int_equal(number, 27460);
+	assert_int_equal(made, 1731753121);
+	assert_true(clamd_version(BYTES("ClamAV 1.0.7/1/Thu Aug  1 00:00:00 2024"), &number, &made));
+	assert_false(clamd_version(BYTES("ClamAV 1.0.7\0"), &number, &made));
+	assert_false(clamd_version(BYTES("ClamAV 1.0.7/x/Sat Nov 16 10:32:01 2024"), &number, &made));
+	assert_false(clamd_version(BYTES("ClamAV 1.0.7/1/Sat Nov 16 10:32:01 2024 and more of it"), &number, &made));
+	assert_false(clamd_version(BYTES("UNKNOWN COMMAND\0"), &number, &made));
+}
+
+UNIT(test_signatures_have_an_age, test_replies, test_what_is_said, test_places)
