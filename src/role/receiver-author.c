@@ -1,5 +1,5 @@
 /*
- * receiver-author -- whether who has logged in owns the address in the From field of what they submit
+ * receiver-author -- whether who has logged in owns every address in the From field of what they submit
  * (smtpd_header_from_check); the verifier has read it, the clerk knows whose it is
  */
 #include "role/receiver.h"
@@ -8,39 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "message/address.h"
 #include "message/digest.h"
+
+enum { AUTHORS_MOST = 50, FIELD_MOST = 1 << 20 };
 
 static struct bytes
 ticket_key(const uint32_t *ticket)
 {
 	return (struct bytes){ (const char *)ticket, sizeof *ticket };
-}
-
-bool
-author_ask(struct passage *p)
-{
-	struct receiver *r = receiver_of(p->house);
-	struct letter   *l = p->letter;
-	struct link     *link = house_link(p->house, CLERK, 0);
-	struct digest    d;
-	struct buffer   *b;
-
-	if (p->author_asked || l->user.len == 0 || l->config->set.from_check == FROM_UNCHECKED)
-		return false;
-	p->author_asked = true;
-	if (!digest_view(p->digest, &d) || d.from_addr.len == 0)
-		return false;
-	if (link == NULL) {
-		passage_refuse(p, VERDICT_LATER, "451 4.3.0 Temporary lookup failure");
-		return true;
-	}
-	p->author = ++r->next_ticket;
-	(void)map_put(r->authors, ticket_key(&p->author), p);
-	b = link_begin(link, WORD_SENDER_ASK, p->author);
-	pack_bytes(b, l->user);
-	pack_bytes(b, d.from_addr);
-	link_end(link);
-	return true;
 }
 
 /* Bytes of the content, in the letter's arena; "" when they cannot be read. */
@@ -59,15 +35,159 @@ piece(struct passage *p, uint64_t from, size_t len)
 	                                                               : BYTES("");
 }
 
-/* The first From field with the user's own address in the place of the other. */
+/* An address of From; "" where a field has none that can be read. */
+struct author {
+	struct author *next;
+	struct bytes   address;
+	bool           other; /* it is somebody else's                */
+};
+
+static void
+add_author(struct passage *p, struct bytes address, uint32_t *count)
+{
+	struct author **at = &p->authors;
+
+	while (*at != NULL && !bytes_equal(((*at)->address), address))
+		at = &(*at)->next;
+	if (*at != NULL)
+		return;
+	*at = arena_take(p->letter->life, sizeof **at);
+	**at = (struct author){ .address = address, .other = address.len == 0 };
+	++*count;
+}
+
+static bool
+is_from(struct passage *p, const struct digest_field *f)
+{
+	return f->part == 0 && bytes_is(piece(p, f->at, f->name_len), "From");
+}
+
+/* All that stand in From, of however many fields of that name; false: they are too many. */
+static bool
+gather(struct passage *p, const struct digest *d)
+{
+	struct arena *life = p->letter->life;
+	uint32_t      count = 0, before;
+
+	for (uint32_t i = 0; i < d->fields && count <= AUTHORS_MOST; i++) {
+		struct digest_field f = digest_field_at(d, i);
+		struct bytes        field;
+		struct mailboxes    list;
+		struct mailbox      box;
+
+		if (!is_from(p, &f))
+			continue;
+		if (f.len > FIELD_MOST)
+			return false;
+		field = piece(p, f.at, (size_t)f.len);
+		list = mailboxes_of(bytes_cut(field, (size_t)(bytes_find(field, ':') + 1),
+		                              field.len),
+		                    life);
+		for (before = count; count <= AUTHORS_MOST && mailboxes_next(&list, &box);) {
+			struct address a = { box.local, box.domain };
+
+			if (!box.group_start && !box.group_end && box.local.len > 0)
+				add_author(p, address_text(life, &a), &count);
+		}
+		if (count == before && p->authors == NULL)
+			add_author(p, BYTES(""), &count);
+	}
+	return count <= AUTHORS_MOST;
+}
+
+static void author_is(struct passage *, enum owner);
+
+static void
+ask_next(struct passage *p)
+{
+	struct receiver *r = receiver_of(p->house);
+	struct link     *link = house_link(p->house, CLERK, 0);
+	struct buffer   *b;
+
+	if (link == NULL) {
+		author_is(p, OWNER_LATER);
+		return;
+	}
+	p->author = ++r->next_ticket;
+	(void)map_put(r->authors, ticket_key(&p->author), p);
+	b = link_begin(link, WORD_SENDER_ASK, p->author);
+	pack_bytes(b, p->letter->user);
+	pack_bytes(b, p->asking->address);
+	link_end(link);
+}
+
+static void
+refuse(struct passage *p, const char *why)
+{
+	p->letter->refused_by = BYTES("smtpd_header_from_check");
+	passage_refuse(p, VERDICT_REFUSE,
+	               arena_printf(p->letter->life, "553 5.7.1 Error: %s user %.*s", why,
+	                            (int)p->letter->user.len, p->letter->user.at));
+}
+
+bool
+author_ask(struct passage *p)
+{
+	struct letter *l = p->letter;
+	struct digest  d;
+
+	if (p->author_asked || l->user.len == 0 || l->config->set.from_check == FROM_UNCHECKED)
+		return false;
+	p->author_asked = true;
+	if (!digest_view(p->digest, &d))
+		return false;
+	if (!gather(p, &d)) {
+		refuse(p, "From has too many addresses for");
+		return true;
+	}
+	p->asking = p->authors;
+	if (p->asking == NULL)
+		return false;
+	if (p->asking->other)
+		author_is(p, OWNER_OTHER);
+	else
+		ask_next(p);
+	return true;
+}
+
+/* The field with the user's own address in the place of others'. */
+static struct bytes
+owned_field(struct passage *p, struct bytes field, struct bytes user)
+{
+	struct arena *life = p->letter->life;
+	struct bytes  now = field;
+	struct buffer next = { 0 };
+
+	for (const struct author *a = p->authors; a != NULL; a = a->next) {
+		if (!a->other || a->address.len == 0)
+			continue;
+		buffer_reset(&next);
+		rewrite_address_in(now, a->address, user, &next);
+		now = arena_keep(life, buffer_bytes(&next));
+	}
+	buffer_free(&next);
+	if (bytes_equal(now, field))
+		now = bytes_of(arena_printf(life, "From: <%.*s>\r\n", (int)user.len, user.at));
+	return now;
+}
+
+/* A field none of whose addresses is another's stays as it is. */
+static bool
+has_other(const struct passage *p, struct bytes field)
+{
+	for (const struct author *a = p->authors; a != NULL; a = a->next)
+		if (a->other &&
+		    (a->address.len == 0 || bytes_search_nocase(field, a->address) >= 0))
+			return true;
+	return false;
+}
+
 static bool
 rewrite(struct passage *p)
 {
-	struct arena       *life = p->letter->life;
-	struct bytes        user = p->letter->user, field = BYTES("");
-	struct edits       *edits = arena_take(life, sizeof *edits);
-	struct digest_field f = { 0 };
-	struct buffer new = { 0 };
+	struct arena *life = p->letter->life;
+	struct bytes  user = p->letter->user;
+	struct edits *edits = arena_take(life, sizeof *edits);
 	struct digest d;
 
 	if (bytes_find(user, '@') < 0)
@@ -75,49 +195,52 @@ rewrite(struct passage *p)
 		                             p->letter->config->myorigin));
 	if (!digest_view(p->digest, &d))
 		return false;
-	for (uint32_t i = 0; i < d.fields && field.len == 0; i++) {
-		f = digest_field_at(&d, i);
-		if (f.part == 0 && bytes_is(piece(p, f.at, f.name_len), "From"))
-			field = piece(p, f.at, (size_t)f.len);
-	}
-	if (field.len == 0)
-		return false;
-	rewrite_address_in(field, d.from_addr, user, &new);
-	if (bytes_equal(buffer_bytes(&new), field)) {
-		buffer_reset(&new);
-		buffer_printf(&new, "From: <%.*s>\r\n", (int)user.len, user.at);
-	}
 	*edits = edits_in(life);
-	if (edits_add(edits, &(struct edit){ .at = f.at,
-	                                     .len = f.len,
-	                                     .instead = arena_keep(life, buffer_bytes(&new)) })) {
-		p->step = PASSAGE_CHECKS;
-		letter_edit(p, edits, -1, 0, passage_edited);
+	for (uint32_t i = 0; i < d.fields; i++) {
+		struct digest_field f = digest_field_at(&d, i);
+		struct bytes field = is_from(p, &f) ? piece(p, f.at, (size_t)f.len) : BYTES("");
+
+		if (field.len == 0 || !has_other(p, field))
+			continue;
+		if (!edits_add(edits, &(struct edit){ .at = f.at,
+		                                      .len = f.len,
+		                                      .instead = owned_field(p, field, user) }))
+			return false;
 	}
-	buffer_free(&new);
+	if (edits->count == 0)
+		return false;
+	p->step = PASSAGE_CHECKS;
+	letter_edit(p, edits, -1, 0, passage_edited);
 	return true;
+}
+
+/* All authors are asked about. */
+static void
+conclude(struct passage *p)
+{
+	const struct author *a = p->authors;
+
+	while (a != NULL && !a->other)
+		a = a->next;
+	if (a == NULL)
+		passage_finish(p);
+	else if (p->letter->config->set.from_check != FROM_REWRITTEN || !rewrite(p))
+		refuse(p, "the address in From is not owned by");
 }
 
 static void
 author_is(struct passage *p, enum owner o)
 {
-	struct letter *l = p->letter;
-
-	if (o == OWNER_SELF)
-		passage_finish(p);
-	else if (o == OWNER_LATER)
+	if (o == OWNER_LATER) {
 		passage_refuse(p, VERDICT_LATER, "451 4.3.0 Temporary lookup failure");
-	else if (l->config->set.from_check == FROM_REWRITTEN && rewrite(p))
 		return;
-	else {
-		l->refused_by = BYTES("smtpd_header_from_check");
-		passage_refuse(
-			p, VERDICT_REFUSE,
-			arena_printf(
-				l->life,
-				"553 5.7.1 Error: the address in From is not owned by user %.*s",
-				(int)l->user.len, l->user.at));
 	}
+	p->asking->other = o != OWNER_SELF;
+	p->asking = p->asking->next;
+	if (p->asking == NULL)
+		conclude(p);
+	else
+		ask_next(p);
 }
 
 /* False: it was not asked for a From field. */

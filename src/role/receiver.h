@@ -18,6 +18,7 @@
 #include "smtp/receiver/connection.h"
 #include "spool/writer.h"
 
+struct author;
 /* A letter on its way, in the letter's own arena. */
 struct passage {
 	struct question       question;      /* first: the verifier's              */
@@ -34,6 +35,7 @@ struct passage {
 	uint32_t              author;        /* ticket of SENDER_ASK               */
 	bool                  author_asked;
 	char                  refusal[16];   /* the id under which a check refused it */
+	struct author        *authors, *asking; /* of From: all, and who is asked about */
 	char                  no_id[24];     /* stands for the id, which is not known when they look */
 	struct editing       *editing;       /* NULL: its content is not being made anew */
 	struct filtering     *filtering;     /* NULL: no mail filters look at it, or they have */

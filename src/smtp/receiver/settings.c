@@ -93,7 +93,7 @@ static const struct setting rows[] = {
 	{ "content_filter", SETTING_WORD, AT(content_filter), "",
 	  "transport:nexthop, as scan:[127.0.0.1]:10025: where every letter of the listener goes first, to come back by another listener that has content_filter = and receive_override_options; empty: nowhere.", NULL, 0, 0, "0.3" },
 	{ "smtpd_header_from_check", SETTING_CHOICE, AT(from_check), "none",
-	  "What becomes of a letter of a user who has logged in when the first address in its From is not theirs (smtpd_sender_login_maps): none, it is not looked at; reject; rewrite, it is the login's address then.",
+	  "What becomes of a letter of a user who has logged in when an address in its From is not theirs (smtpd_sender_login_maps): none, it is not looked at; reject; rewrite, it is the login's address then.",
 	  "none,reject,rewrite", 0, 0, "0.3" },
 	{ "message_drop_headers", SETTING_LIST, AT(drop_fields), "bcc content-length resent-bcc return-path",
 	  "Fields that are left out of every letter.", NULL, 0, 0, "0.3" },
