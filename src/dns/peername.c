@@ -1,5 +1,6 @@
 #include "dns/peername.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct peername_search {
@@ -119,4 +120,66 @@ peername_ask(struct resolver *r, const struct peer                   *peer,
 	(void)hostname_reverse(peer, reverse);
 	resolver_ask(r, &s->lookup, bytes_of(reverse), DNS_PTR);
 	return s;
+}
+
+/*
+ * hosts(5)
+ */
+
+/* The next word of a line, "" at its end. */
+static struct bytes
+word_of(struct bytes *line)
+{
+	size_t       n = 0;
+	struct bytes word;
+
+	while (line->len > 0 && (*line->at == ' ' || *line->at == '\t' || *line->at == '\r')) {
+		line->at++;
+		line->len--;
+	}
+	while (n < line->len && line->at[n] != ' ' && line->at[n] != '\t' && line->at[n] != '\r')
+		n++;
+	word = bytes_cut(*line, 0, n);
+	*line = bytes_cut(*line, n, line->len);
+	return word;
+}
+
+/* Letters, digits, hyphens and dots: it comes into replies and the log. */
+static bool
+is_name(struct bytes name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.at[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+		    c != '-' && c != '.' && c != '_')
+			return false;
+	}
+	return name.len > 0 && name.len <= 253;
+}
+
+bool
+peername_in(struct bytes hosts, const struct peer *peer, struct bytes *name)
+{
+	struct bytes line;
+
+	while (bytes_split(&hosts, '\n', &line)) {
+		ptrdiff_t      comment = bytes_find(line, '#');
+		struct network net;
+		const char    *wrong = "";
+		struct bytes   address;
+		char           text[64];
+
+		line = bytes_cut(line, 0, comment < 0 ? line.len : (size_t)comment);
+		address = word_of(&line);
+		if (address.len == 0 || address.len > 48 || bytes_find(address, '/') >= 0)
+			continue;
+		(void)snprintf(text, sizeof text, bytes_find(address, ':') >= 0 ? "[%.*s]" : "%.*s",
+		               (int)address.len, address.at);
+		*name = word_of(&line);
+		if (network_parse(bytes_of(text), &net, &wrong) && network_holds(&net, peer) &&
+		    is_name(*name))
+			return true;
+	}
+	return false;
 }

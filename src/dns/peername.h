@@ -8,6 +8,7 @@
  * is taken, of the first PEERNAMES_TRIED.
  *
  * peername_ask()    `found` comes once, later.
+ * peername_in()     the name that hosts(5), given as text, has for it: the first of its line.  Whoever writes that file is believed.
  * peername_clear()  nothing is wanted any more.
  */
 #ifndef DNS_PEERNAME_H
@@ -31,6 +32,7 @@ struct peername {
 struct peername_search;
 struct peername_search *peername_ask(struct resolver *, const struct peer *,
                                      void (*found)(void *ctx, const struct peername *), void *ctx);
+bool peername_in(struct bytes hosts, const struct peer *, struct bytes *name);
 void peername_clear(struct peername_search **);
 
 #endif

@@ -655,7 +655,7 @@ hold_hosts(struct opening *o)
 
 	(void)estate_read("/etc/hosts", &text);
 	buffer_add_char(&text, '\0');
-	(void)estate_hold(o, "hosts", text.at, -1, FROM(SENDER) | FROM(POLICY));
+	(void)estate_hold(o, "hosts", text.at, -1, FROM(SENDER) | FROM(POLICY) | FROM(VERIFIER));
 	buffer_free(&text);
 }
 
