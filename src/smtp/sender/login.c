@@ -110,7 +110,7 @@ answer(struct outgoing *o)
 	if (good && (good = supplicant_answer(o->login, buffer_bytes(&challenge), &said)) &&
 	    said.len < LINE_MOST)
 		say_secret(o, "", buffer_bytes(&said));
-	if (said.len > 0)
+	if (said.at != NULL && said.len > 0)
 		explicit_bzero(said.at, said.len);
 	buffer_free(&said);
 	buffer_free(&challenge);
