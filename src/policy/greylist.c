@@ -201,6 +201,22 @@ greylist_ask(struct policydb *db, const struct greylist_settings *set,
 	keep_client(db, t->network, passed + 1, now);
 }
 
+void
+greylist_look(struct policydb *db, const struct greylist_settings *set,
+              const struct greylist_triplet *t, int64_t now, struct greylist_answer *out)
+{
+	int64_t               last;
+	struct greylist_known k;
+
+	*out = (struct greylist_answer){ GREYLIST_CLIENT, 0 };
+	if (set->allow > 0 && client_passed(db, set, t->network, now, &last) >= set->allow)
+		return;
+	k = known(db, t);
+	out->verdict = greylist_judge(set, &k, now);
+	if (out->verdict <= GREYLIST_EARLY)
+		out->wait = k.first + set->delay / 1000 - now;
+}
+
 bool
 greylist_sweep(struct policydb *db, const struct greylist_settings *set, int64_t now)
 {

@@ -9,7 +9,7 @@
  * A network that had so many triplets let in as `allow` says is not asked any more, for as long as it comes.
  *
  * greylist_judge()   the judgement alone: what is known of the triplet (`tries` 0: nothing), and what will be.
- * greylist_ask()     judges and remembers.
+ * greylist_ask()     judges and remembers; greylist_look() says the same and remembers nothing.
  * greylist_network() the network a client is counted as: 192.0.2.0/24, 2001:db8::/64.
  * greylist_sender()  the sender as it is counted: in lower case, without what stands behind "+", and each number in the
  *     local part as "#", since lists and services put a new one into every letter (rfc6647:5).
@@ -50,6 +50,7 @@ struct bytes greylist_sender(struct arena *, struct bytes sender);
 
 struct greylist_triplet { struct bytes network, sender, recipient; };
 void greylist_ask(struct policydb *, const struct greylist_settings *, const struct greylist_triplet *, int64_t now, struct greylist_answer *);
+void greylist_look(struct policydb *, const struct greylist_settings *, const struct greylist_triplet *, int64_t now, struct greylist_answer *);
 bool greylist_sweep(struct policydb *, const struct greylist_settings *, int64_t now);
 int64_t greylist_count(struct policydb *);
 

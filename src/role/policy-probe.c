@@ -314,8 +314,14 @@ probes_ask(struct policy_question *q)
 	if (p->db != NULL)
 		step = verified_find(p->db, &p->set->verified, address, clock_wall(), q->work->life,
 		                     &k);
+	/* Who only wants to know has nobody asked for it. */
+	if (q->work->explains && step != VERIFIED_USE && step != VERIFIED_USE_AND_ASK) {
+		policy_answered(q, RULE_ANSWER_LATER,
+		                BYTES("its server would be asked now, and is not by this command"));
+		return;
+	}
 	if (step == VERIFIED_USE || step == VERIFIED_USE_AND_ASK) {
-		if (step == VERIFIED_USE_AND_ASK)
+		if (step == VERIFIED_USE_AND_ASK && !q->work->explains)
 			(void)probe_begin(p, address);
 		say(q, &k);
 	} else if (probe_begin(p, address))

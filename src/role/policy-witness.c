@@ -157,6 +157,17 @@ witnesses_write_soon(struct house *h)
 }
 
 static void
+count_grey(struct witnesses *w, const char *network, const struct greylist_triplet *t,
+           const struct greylist_answer *answer)
+{
+	w->put_off += answer->verdict <= GREYLIST_EARLY;
+	w->let_in += answer->verdict == GREYLIST_PASSED;
+	if (answer->verdict == GREYLIST_PASSED)
+		note("greylist: %s came again: sender=<%.*s>, recipient=<%.*s>", network,
+		     (int)t->sender.len, t->sender.at, (int)t->recipient.len, t->recipient.at);
+}
+
+static void
 ask_grey(struct policy_question *q)
 {
 	struct witnesses               *w = witnesses_of(q->work->house);
@@ -178,15 +189,15 @@ ask_grey(struct policy_question *q)
 	t.network = bytes_of(network);
 	t.sender = greylist_sender(a, t.sender);
 	t.recipient = arena_lower(a, t.recipient);
-	greylist_ask(w->db, set, &t, clock_wall(), &answer);
-	write_soon(w);
+	if (q->work->explains)
+		greylist_look(w->db, set, &t, clock_wall(), &answer);
+	else {
+		greylist_ask(w->db, set, &t, clock_wall(), &answer);
+		write_soon(w);
+		count_grey(w, network, &t, &answer);
+	}
 	words = arena_printf(a, "%s: %s, %" PRId64 " seconds to wait", network,
 	                     greylist_words[answer.verdict], answer.wait);
-	w->put_off += answer.verdict <= GREYLIST_EARLY;
-	w->let_in += answer.verdict == GREYLIST_PASSED;
-	if (answer.verdict == GREYLIST_PASSED)
-		note("greylist: %s came again: sender=<%.*s>, recipient=<%.*s>", network,
-		     (int)t.sender.len, t.sender.at, (int)t.recipient.len, t.recipient.at);
 	policy_answered(q, answer.verdict <= GREYLIST_EARLY ? RULE_ANSWER_FOUND : RULE_ANSWER_NONE,
 	                bytes_of(words));
 }

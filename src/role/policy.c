@@ -122,10 +122,6 @@ ask(void *ctx, enum rule_question_kind kind, const char *name, struct bytes key,
 		return RULE_ANSWER_WAIT;
 	if (kind == ASK_TABLE && (a = answer_table(w, name, key, life, value)) != RULE_ANSWER_WAIT)
 		return a;
-	if (w->explains && (kind == ASK_GREY || kind == ASK_PROBE)) {
-		*value = BYTES("it would remember that it was asked");
-		return RULE_ANSWER_LATER;
-	}
 	if (w->questions >= RULE_QUESTIONS_MOST)
 		return RULE_ANSWER_LATER;
 	w->questions++;

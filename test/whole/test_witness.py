@@ -65,6 +65,21 @@ def test_who_comes_again_is_let_in_and_remembered():
         assert "came again" in h.text()
 
 
+def test_explain_asks_the_greylist_and_changes_nothing():
+    with house(f"{FINAL}, check_greylist", greylist_delay="1s", greylist_auto_allow="0") as h:
+        def explained():
+            return h.command("policy", "explain", "--client", "127.0.0.1", "--helo", "c.good.example", "--from", "jack@good.example",
+                             "--to", "jill@example.com", check=False).stdout
+        for _ in range(3):
+            assert "Greylisted" in explained()
+        assert h.command("policy", "greylist", "list").stdout == ""
+        assert rcpt(h) == GREYLISTED
+        listed = h.command("policy", "greylist", "list").stdout
+        wait_for(lambda: "Greylisted" not in explained())
+        assert h.command("policy", "greylist", "list").stdout == listed, "the triplet still waits"
+        assert rcpt(h).startswith("250")
+
+
 def test_a_network_that_came_again_often_need_not_wait(place):
     table = os.path.join(place, "exceptions")
     with open(table, "w") as f:
