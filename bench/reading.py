@@ -22,7 +22,7 @@ import drawing
 from corpus import FROM, WORDS, corpus_write
 from dovecot import FORMATS, Dovecot
 from imap import Imap
-from servers import DOMAIN, ServerError, process_pss
+from servers import DOMAIN, ServerError, process_pss, process_ran
 
 # crypt(5), SHA-256 with 1000 rounds: a third of a millisecond, the same on both sides.
 SCHEME = "$5$rounds=1000$mansiobench$"
@@ -125,7 +125,11 @@ def asks(command, *needs):
 		if "inbox" not in party.tokens:
 			party.say("SELECT INBOX")
 			party.tokens["inbox"] = True
-		return party.say(command.replace("%TEN", str(party.bench.ten)))
+		tree = party.server.tree()
+		before = process_ran(tree)
+		result = party.say(command.replace("%TEN", str(party.bench.ten)))
+		result["ran"] = 1000 * (process_ran(tree) - before)
+		return result
 	return run
 
 
@@ -573,6 +577,12 @@ def judge(row, kind, results, must, aim):
 		elif runs:
 			values[name] = statistics.median(r["value"] for r in runs)
 	line["values"] = values
+	ran = {name: statistics.median(r["ran"] for r in runs) for name, runs in results.items()
+	    if not isinstance(runs, str) and runs and all("ran" in r for r in runs)}
+	if "Mansio" in ran and len(ran) > 1:
+		line["ran"] = ran
+		line["ran_ratio"] = min(v for k, v in ran.items() if k != "Mansio") / max(ran["Mansio"],
+		    1e-3)
 	theirs = [v for k, v in values.items() if k != "Mansio"]
 	if "Mansio" in values and theirs:
 		if row.unit == "/s":
@@ -617,15 +627,16 @@ def table(report):
 	    "%d interleaved runs; client and server share the cores." % (m["cpu"], m["cores"],
 	    m["kernel"], m["date"], m["load"], "; ".join(report["versions"]), report["messages"],
 	    report["octets"] / 2 ** 20, report["count"]), "",
-	    "| | | Mansio | Dovecot, Maildir | Dovecot, sdbox | ratio | must | aim | | |",
-	    "|--|--|--|--|--|--|--|--|--|--|"]
+	    "| | | Mansio | Dovecot, Maildir | Dovecot, sdbox | ratio | of processor time | must | aim | | |",
+	    "|--|--|--|--|--|--|--|--|--|--|--|"]
 	for line in report["rows"]:
 		v = line["values"]
-		out.append("| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |" % (line["title"],
+		out.append("| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |" % (line["title"],
 		    line["kind"], figure(v.get("Mansio"), line["unit"]),
 		    figure(v.get("Dovecot maildir"), line["unit"]),
 		    figure(v.get("Dovecot sdbox"), line["unit"]),
-		    "%.2f" % line["ratio"] if "ratio" in line else "–", line["must"] or "–",
+		    "%.2f" % line["ratio"] if "ratio" in line else "–",
+		    "%.1f" % line["ran_ratio"] if "ran_ratio" in line else "", line["must"] or "–",
 		    line["aim"] or "–", verdict(line), "; ".join(line["notes"])))
 	if "sync_ms" in report:
 		out += ["", "This disk keeps one letter of 12 KiB after the other, each written to a file that has room "
@@ -676,7 +687,8 @@ def measure(report, row, kind, results, must, aim):
 	report["rows"].append(line)
 	print("  %-42s %-4s  %s  %s  %s" % (row.title, kind, "  ".join("%s %s" % (k, figure(v,
 	    row.unit)) for k, v in line["values"].items()), "%.2f×" % line["ratio"]
-	    if "ratio" in line else "–", verdict(line) + " " + "; ".join(line["notes"])),
+	    if "ratio" in line else "–", verdict(line) + (" (processor %.1f)" % line["ran_ratio"]
+	    if "ran_ratio" in line else "") + " " + "; ".join(line["notes"])),
 	    flush=True)
 
 

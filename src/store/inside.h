@@ -54,6 +54,11 @@ struct mailbox {
 	uint64_t highest;                /* modseq of its newest fact                */
 	struct rows rows;
 	uint64_t bytes;                  /* sum of sizes                             */
+	struct tally {                   /* of flags, while nothing has changed since */
+		uint64_t highest;        /* 0: not counted                           */
+		uint32_t count, unseen, deleted, first_unseen;
+		uint64_t deleted_size;
+	} tally;
 	uint32_t unwritten;              /* rows at the end whose fact is not yet in the table */
 	uint64_t unwritten_from;         /* the mailbox they were copied from, or 0  */
 	uint32_t facts;                  /* since the last snapshot, about           */

@@ -29,6 +29,7 @@ mailbox_unload(struct mailbox *m)
 	m->unwritten = 0;
 	m->facts = 0;
 	m->promised = 0;
+	m->tally = (struct tally){ 0 };
 	m->loaded = m->damaged = false;
 }
 
@@ -455,20 +456,33 @@ mailbox_facts(struct mailbox *m, struct mailbox_status *out)
 	};
 }
 
+/* Without branches: SELECT waits for it, the first time. */
+static void
+count_flags(const struct mailbox *m, struct tally *t)
+{
+	*t = (struct tally){ .highest = m->highest, .count = m->rows.count };
+	for (uint32_t i = 0; i < m->rows.count; i++) {
+		bool deleted = (m->rows.flags[i] & FLAG_DELETED) != 0;
+		t->unseen += (m->rows.flags[i] & FLAG_SEEN) == 0;
+		t->deleted += deleted;
+		t->deleted_size += deleted ? m->rows.size[i] : 0;
+	}
+	for (uint32_t i = 0; t->unseen > 0 && t->first_unseen == 0; i++)
+		if ((m->rows.flags[i] & FLAG_SEEN) == 0)
+			t->first_unseen = i + 1;
+}
+
 void
 mailbox_status(struct mailbox *m, struct mailbox_status *out)
 {
+	/* Whatever changes a flag or brings or takes a message has a modseq of its own. */
+	if (m->tally.highest != m->highest || m->tally.count != m->rows.count)
+		count_flags(m, &m->tally);
 	mailbox_facts(m, out);
-	/* Without branches: SELECT waits for it. */
-	for (uint32_t i = 0; i < m->rows.count; i++) {
-		bool deleted = (m->rows.flags[i] & FLAG_DELETED) != 0;
-		out->unseen += (m->rows.flags[i] & FLAG_SEEN) == 0;
-		out->deleted += deleted;
-		out->deleted_size += deleted ? m->rows.size[i] : 0;
-	}
-	for (uint32_t i = 0; out->unseen > 0 && out->first_unseen == 0; i++)
-		if ((m->rows.flags[i] & FLAG_SEEN) == 0)
-			out->first_unseen = i + 1;
+	out->unseen = m->tally.unseen;
+	out->deleted = m->tally.deleted;
+	out->deleted_size = m->tally.deleted_size;
+	out->first_unseen = m->tally.first_unseen;
 }
 
 uint32_t

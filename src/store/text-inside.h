@@ -50,6 +50,7 @@ struct text {
 	uint32_t           entries, entries_room;
 	uint32_t          *slot;       /* message -> entry + 1                       */
 	uint32_t           slots;
+	uint32_t           next;       /* entry behind the one that was looked up last: often the next one */
 	struct buffer      tail, tail_rows;    /* text and rows not yet a block      */
 	uint32_t           tail_first;
 	struct text_sync  *sync;

@@ -159,10 +159,15 @@ note_entry(struct text *t, uint64_t message, bool too_long)
 }
 
 int64_t
-text_place(const struct text *t, uint64_t message)
+text_place(struct text *t, uint64_t message)
 {
-	uint32_t place = t->slots == 0 ? 0 : *slot_of(t, message);
+	uint32_t place;
 
+	if (t->next < t->entries && (t->message[t->next] & ~TEXT_ID_LONG) == message)
+		place = t->next + 1;
+	else
+		place = t->slots == 0 ? 0 : *slot_of(t, message);
+	t->next = place;
 	return place == 0 || (t->message[place - 1] & TEXT_ID_LONG) ? -1 : (int64_t)place - 1;
 }
 

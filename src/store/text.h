@@ -38,7 +38,7 @@ struct text;
 struct text_field;
 struct text *text_of(struct account *);
 bool     text_load(struct text *, uint32_t blocks);
-int64_t  text_place(const struct text *, uint64_t message);
+int64_t  text_place(struct text *, uint64_t message);
 uint32_t text_count(const struct text *);
 /* Places are those of before unless this changed: then all was forgotten. */
 uint32_t text_generation(const struct text *);

@@ -68,7 +68,7 @@ struct pop3_verb {
 extern const struct pop3_verb pop3_verbs[];
 extern const size_t pop3_verb_count;
 
-enum { POP3_OUTPUT_MOST = 256 << 10 };
+enum { POP3_OUTPUT_MOST = 64 << 10 };
 
 void pop3_say(struct pop3 *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 void pop3_error(struct pop3 *, const char *words);          /* "-ERR words", counted        */
