@@ -301,6 +301,8 @@ test_what_was_overtaken_waits(void **state)
 	HOLDS("then receipts in the first are not relied on", mailbox_append(m, &v, &r, &uid, &kept) == 0 && !kept);
 	kit_turns(&k);
 	HOLDS("but in the other", mailbox_promise(m, OTHER, &later) && !mailbox_promise(m, SEGMENT, &r));
+	buffer_free(&l.bytes);
+	buffer_free(&other.bytes);
 	mailbox_drop(&m);
 	account_drop(&a);
 	kit_turns(&k);
