@@ -104,6 +104,12 @@ landlock_close(const struct landlock_place *place, size_t count, const struct la
 	for (size_t i = 0; i < count; i++)
 		if (allow(ruleset, &place[i], rules.files) < 0)
 			goto err1;
+	/* Who may connect anywhere may say from which address (smtp_bind_address), at a port the kernel chooses. */
+	if (ports->any && version >= NET_SINCE) {
+		const struct connecting own = { NET_BIND, 0 };
+		if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &own, 0) < 0)
+			goto err1;
+	}
 	for (size_t i = 0; i < ports->count && version >= NET_SINCE && !ports->any; i++) {
 		const struct connecting server = { NET_CONNECT, ports->port[i] };
 		if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &server, 0) < 0)

@@ -2,8 +2,8 @@
 """The far end of the road: a server that counts what comes to it, and a client of ours that sends it letters through us.
 
 What was answered with 250 must come to the far end.  It may come twice where the far end's answer to the final dot was on its way, or
-heard and not yet made durable, when somebody died (docs/decisions/0014): a second copy is in order when the answer to the
-one before it was given within WINDOW seconds before a stroke, or while we were dead.
+heard and not yet made durable, when somebody died (docs/decisions/0014): no more letters for one stroke than there
+may be deliveries at once, for a place is given to another letter only when the end of the one before it is durable.
 """
 
 import collections
@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 
-WINDOW = 5.0		# seconds: the machine is busy, and a sender that is heard late was not heard
+AT_ONCE = 20		# default_destination_concurrency_limit
 DOMAIN = "far.example"
 
 
@@ -120,19 +120,21 @@ class Sink:
 			return key in self.copies
 
 	def twice(self):
-		"""How many copies were too many; the longest time between the answer to one and the stroke that explains the next; and
-		those that no stroke explains."""
-		extra, longest, wrong = 0, 0.0, []
+		"""How many copies were too many; of how many letters for one stroke at most; and what no stroke explains.  A second
+		copy belongs to the last stroke before it."""
+		extra, by_stroke, wrong = 0, collections.defaultdict(set), []
 		with self.lock:
-			for key, times in self.copies.items():
-				for before in times[:-1]:
+			for (name, to), times in self.copies.items():
+				for copy in times[1:]:
 					extra += 1
-					why = [s - before for s in self.strokes if -1 < s - before < WINDOW]
+					why = [s for s in self.strokes if times[0] < s + 1 and s < copy]
 					if why:
-						longest = max(longest, min(why, key=abs))
+						by_stroke[max(why)].add(name)
 					else:
-						wrong.append("%s to %s" % key)
-		return extra, longest, wrong
+						wrong.append("%s to %s" % (name, to))
+		most = max(map(len, by_stroke.values()), default=0)
+		wrong += ["%d letters for one stroke" % len(names) for names in by_stroke.values() if len(names) > AT_ONCE]
+		return extra, most, wrong
 
 
 class Relayer(threading.Thread):
@@ -172,4 +174,4 @@ class Relayer(threading.Thread):
 
 def settings(sink):
 	"""What the server needs to let the client through, and to the sink."""
-	return ["mynetworks=127.0.0.0/8", "relayhost=[127.0.0.1]:%d" % sink.port, "default_destination_recipient_limit=2"]
+	return ["mynetworks=127.0.0.0/8", "relayhost=[127.0.0.1]:%d" % sink.port, "default_destination_recipient_limit=2", "default_destination_concurrency_limit=%d" % AT_ONCE]

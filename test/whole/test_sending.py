@@ -72,7 +72,7 @@ class Sink:
         with self.lock:
             self.connections += 1
             session = type("Session", (), {"number": self.connections, "rcpt": [], "mail": None, "socket": s})()
-        f = s.makefile("rwb", buffering=0)
+        f = s.makefile("rwb")
         try:
             self.converse(f, session)
         except OSError:
@@ -85,6 +85,7 @@ class Sink:
         if text == "":
             raise OSError
         f.write((text + "\r\n").encode("latin-1"))
+        f.flush()
 
     def converse(self, f, session):
         said = self.reply("CONNECT", "", session)

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: ISC
+"""A server that misbehaves in all the ways there are: what goes wrong at first, and is well in the end, brings the letter once;
+nothing of it hangs, and nobody else waits.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_sending_faults.py
+"""
+
+import collections
+import pathlib
+import re
+import socket
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import free_ports, wait_for
+from test_sending import LETTER, Sink, empty, house, names, send  # noqa: F401
+
+STEPS = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA")
+OFFERS = ("SIZE 10000000",)
+
+
+def at(step, what):
+    return lambda v, a, s: what(s) if v == step else None
+
+
+def hang(session):
+    """Until we have had enough of it."""
+    session.socket.settimeout(30)
+    try:
+        while session.socket.recv(65536):
+            pass
+    except OSError:
+        pass
+    return ""
+
+
+def drip(session):
+    """A reply that never ends, a byte now and then."""
+    try:
+        session.socket.sendall(b"250-")
+        for _ in range(200):
+            time.sleep(0.1)
+            session.socket.sendall(b"x")
+    except OSError:
+        pass
+    return ""
+
+
+def reset(session):
+    session.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    return ""
+
+
+def say(text):
+    return lambda session: text
+
+
+FAULTS = {
+    **{f"it hangs at {step}": at(step, hang) for step in STEPS},
+    **{f"it drips at {step}": at(step, drip) for step in STEPS},
+    **{f"it resets at {step}": at(step, reset) for step in STEPS},
+    **{f"it says 421 at {step}": at(step, say("421 4.3.2 I go")) for step in STEPS},
+    **{f"it says 1yz at {step}": at(step, say("150 hm")) for step in STEPS},
+    **{f"it says 000 at {step}": at(step, say("000 hm")) for step in STEPS},
+    **{f"it says 3yz at {step}": at(step, say("399 hm")) for step in STEPS if step != "DATA"},
+    **{f"its answer at {step} has a thousand lines": at(step, say("250-x\r\n" * 5000 + "250 x")) for step in STEPS},
+    **{f"its line at {step} has no end": at(step, say("250 " + "x" * 100000)) for step in STEPS},
+    "it says 421 at the end": at("END", say("421 4.3.2 I go")),
+    "it says 452 at the end": at("END", say("452 4.3.1 full")),
+    "it says 452 to the recipient": at("RCPT", say("452 4.5.3 too many")),
+    "it says 552 to the recipient": at("RCPT", say("552 too many")),
+    "it answers what nobody asked": at("CONNECT", say("220 x\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken")),
+    "it sends binary": at("EHLO", say("250-\0\1\2\377\r\n\377\376")),
+    "it speaks another protocol": at("CONNECT", say("SSH-2.0-OpenSSH_9.2")),
+    "its codes have no end of line": at("MAIL", say("250")),
+    "it breaks TLS with nothing": lambda v, a, s: (s.socket.sendall(b"220 go\r\n"), "")[1] if v == "STARTTLS" else None,
+    "it breaks TLS with silence": lambda v, a, s: (s.socket.sendall(b"220 go\r\n"), hang(s))[1] if v == "STARTTLS" else None,
+    "it puts an answer behind STARTTLS": lambda v, a, s: "220 go\r\n250-evil\r\n250 AUTH PLAIN" if v == "STARTTLS" else None,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_it_misbehaves_twice_and_then_it_is_well(fault):
+    tls = "TLS" in fault
+
+    def reply(verb, argument, session):
+        return FAULTS[fault](verb, argument, session) if session.number <= 2 else None
+    with Sink(reply, offers=(*OFFERS, "STARTTLS") if tls else OFFERS) as sink, house(
+            relayhost=f"[127.0.0.1]:{sink.port}", smtp_tls_security_level="may" if tls else "none",
+            **{f"smtp_{name}_timeout": "1s" for name in ("helo", "mail", "rcpt", "data_init", "data_xfer", "data_done", "rset", "starttls")}) as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: sink.got() and empty(h), 40)
+        assert sink.got() == ["b@there.example"], h.text()
+        assert "status=bounced" not in h.text()
+
+
+@pytest.mark.parametrize("verb, code, words", [
+    ("END", "552 5.3.4 too big", "552 5.3.4 too big"), ("END", "554 5.7.1 spam", "554 5.7.1 spam"), ("RCPT", "550 5.1.1 who?", "550 5.1.1 who?"),
+    ("MAIL", "553 5.1.8 not you", "553 5.1.8 not you"), ("DATA", "554 no", "554 no"),
+])
+def test_R83_what_will_never_work_comes_back_at_once(verb, code, words):
+    with Sink(at(verb, say(code)), offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["b@there.example"], sender="")
+        wait_for(lambda: h.count("status=bounced"))
+        assert f"said: {words} (in reply to" in h.text() and h.count("status=deferred") == 0
+
+
+def test_T15_the_last_line_in_the_midst():
+    """250 8BITMIME and then more: the answer to EHLO was over; what follows is nobody's answer, and the letter comes all the same."""
+    def reply(verb, argument, session):
+        if verb == "EHLO" and session.number == 1:
+            return "250-there.example\r\n250-SIZE 1000000\r\n250 8BITMIME\r\n250-PIPELINING\r\n250 HELP"
+    with Sink(reply, offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: sink.got() and empty(h), 40)
+        assert sink.got() == ["b@there.example"]
+
+
+def test_it_reads_nothing_of_the_letter():
+    """Its window is shut in the midst of the letter: patience ends, and another time it goes."""
+    def reply(verb, argument, session):
+        if verb == "DATA" and session.number == 1:
+            session.socket.sendall(b"354 go\r\n")
+            time.sleep(15)
+            return ""
+    with Sink(reply, offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", smtp_data_xfer_timeout="4s") as h:
+        send(h, ["b@there.example"], text=LETTER.format("big") + ("x" * 70 + "\r\n") * 130000 + "\r\n")
+        wait_for(lambda: sink.got() and empty(h), 60)
+        assert sink.got() == ["b@there.example"]
+        assert "timed out while sending message body" in h.text()
+
+
+def test_it_answers_before_the_letter_is_over():
+    def reply(verb, argument, session):
+        if verb == "DATA" and session.number <= 2:
+            session.socket.sendall(b"354 go\r\n451 4.3.0 that is enough\r\n")
+            return hang(session)
+    with Sink(reply, offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["b@there.example"], text=LETTER.format("big") + "x" * 70 * 30000 + "\r\n")
+        wait_for(lambda: sink.got() and empty(h), 60)
+        assert sink.got() == ["b@there.example"]
+
+
+def test_it_takes_the_letter_and_says_nothing():
+    """The window that no client can shut (rfc1047): it comes twice at most, and never at once to another host."""
+    taken = []
+
+    def reply(verb, argument, session):
+        if verb == "END" and session.number == 1:
+            taken.append(session.number)
+            raise ConnectionResetError
+    with Sink(reply, offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: sink.got() and empty(h), 40)
+        assert sink.got() == ["b@there.example"] and taken == [1]
+        assert "while sending end of data -- message may be sent more than once" in h.text()
+
+
+def test_while_one_hangs_the_others_have_their_mail():
+    with Sink(at("MAIL", hang), offers=OFFERS) as bad, Sink(offers=OFFERS) as good, house(
+            transport_maps=f"inline:{{{{bad.example=smtp:[127.0.0.1]:{bad.port}}}, {{*=smtp:[127.0.0.1]:{good.port}}}}}") as h:
+        for i in range(10):
+            send(h, [f"x{i}@bad.example", f"y{i}@good.example"], sender="")
+        wait_for(lambda: len(good.got()) == 10)
+        assert h.count("status=sent") == 10 and bad.connections > 0
+
+
+def test_connections_are_used_again_and_by_destination():
+    def reply(verb, argument, session):
+        if verb == "MAIL":
+            counts[session.number] += 1
+    counts = collections.Counter()
+    with Sink(reply, offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", default_destination_concurrency_limit="1",
+                                                   initial_destination_concurrency="1", smtp_connection_cache_destinations=f"[127.0.0.1]:{sink.port}") as h:
+        for i in range(12):
+            send(h, [f"b{i}@there.example"])
+        wait_for(lambda: len(sink.got()) == 12)
+        assert sum(counts.values()) == 12 and max(counts.values()) >= 3, counts
+
+
+@pytest.mark.parametrize("settings, address", [
+    (dict(smtp_bind_address="127.0.0.7"), "127.0.0.7"),
+    (dict(smtp_bind_address="127.0.0.7", smtp_bind_address_maps="inline:{@here.example=127.0.0.8}"), "127.0.0.8"),
+    (dict(smtp_bind_address_maps="inline:{{a@here.example=127.0.0.9}, {@here.example=127.0.0.8}}"), "127.0.0.9"),
+    (dict(smtp_bind_address="192.0.2.77"), "127.0.0.1"),
+])
+def test_where_connections_come_from(settings, address):
+    seen = []
+    with Sink(lambda v, a, s: seen.append(s.socket.getpeername()[0]), offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", **settings) as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: sink.got())
+        assert set(seen) == {address}
+
+
+def test_an_address_that_must_be_ours_and_is_not():
+    with Sink(offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", smtp_bind_address="192.0.2.77", smtp_bind_address_enforce="yes") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: h.count("status=deferred"))
+        assert "no connection can come from 192.0.2.77: Cannot assign requested address" in h.text() and sink.connections == 0
+
+
+def test_what_a_host_offers_and_is_not_to_be_used():
+    with Sink(offers=("PIPELINING", "CHUNKING", *OFFERS)) as sink, house(
+            relayhost=f"[127.0.0.1]:{sink.port}", smtp_discard_ehlo_keyword_address_maps="inline:{{127.0.0.1=chunking size}}") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: sink.got())
+        assert "DATA" in sink.commands and not any("SIZE=" in c for c in sink.commands)
+
+
+def test_R93_an_exchanger_behind_a_translation_is_ourselves(names):  # noqa: F811
+    """mail.example.com is 127.0.0.1 here; proxy_interfaces say that 127.0.0.5, best of plain.example, is ours as well."""
+    port = free_ports(1)[0]
+    with Sink(host="127.0.0.5", port=port) as sink, house(dns_resolver=f"127.0.0.1:{names}", dns_validation="no", smtp_tcp_port=str(port),
+                                                          proxy_interfaces="127.0.0.5") as h:
+        send(h, ["p@plain.example"], sender="")
+        wait_for(lambda: h.count("status=bounced"))
+        assert re.search(r"dsn=5\.4\.6, status=bounced \(mail for plain\.example loops back to myself\)", h.text()) and sink.connections == 0
+
+
+def test_networks_that_strangers_must_not_lead_us_into(names):  # noqa: F811
+    port = free_ports(1)[0]
+    with Sink(host="127.0.0.5", port=port) as sink, house(dns_resolver=f"127.0.0.1:{names}", dns_validation="no", smtp_tcp_port=str(port),
+                                                          smtp_forbidden_networks="127.0.0.4/31") as h:
+        send(h, ["p@plain.example", "q@[127.0.0.5]"], sender="")
+        wait_for(lambda: h.count("status=bounced") and sink.got() == ["q@[127.0.0.5]"])
+        assert "plain.example has no address that mail may go to" in h.text()
+
+
+def test_T4_a_fallback_where_nobody_answers(names):  # noqa: F811
+    port = free_ports(1)[0]
+    with Sink() as fallback, house(dns_resolver=f"127.0.0.1:{names}", dns_validation="no", smtp_tcp_port=str(port), smtp_mx_session_limit="0",
+                                   smtp_fallback_relay=f"[127.0.0.1]:{fallback.port}") as h:
+        send(h, ["p@plain.example", "x@four.example"])
+        wait_for(lambda: fallback.got() == ["p@plain.example", "x@four.example"])
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__, "-x", "-q", *sys.argv[1:]]))
