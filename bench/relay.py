@@ -8,6 +8,7 @@ loopback, 127.100.0.1 and on, one for each domain: 10 000 of them are one proces
 import os
 import re
 import signal
+import smtplib
 import statistics
 import subprocess
 import time
@@ -183,19 +184,20 @@ def grow(bench, server, sizes, destinations):
 	return points
 
 
-def drain(sink, wanted):
-	"""Rates on the way down: (letters left, letters a second)."""
+def drain(sink, wanted, most):
+	"""Rates on the way down: (letters left, letters a second), for the first `most` that go."""
 	rates, last, had = [], time.monotonic(), sink.count()
-	step = max(500, wanted // 60)
-	while had < wanted:
+	end, step = had + min(most, wanted), max(500, min(most, wanted) // 20)
+	wanted += had
+	while had < end:
 		time.sleep(0.05)
 		now, at = sink.count(), time.monotonic()
-		if now - had >= step or now >= wanted:
+		if now - had >= step or now >= end:
 			rates.append((wanted - had, (now - had) / (at - last)))
 			last, had = at, now
 		elif at - last > 60:
 			break
-	return rates, wanted - had
+	return rates, max(0, end - had)
 
 
 def row_size(bench):
@@ -204,6 +206,7 @@ def row_size(bench):
 	destinations = 500 if o.quick else 10000
 	top = o.messages or (20000 if o.quick else 1000000)
 	sizes = [n for n in (1000, 10000, 100000, 1000000) if n < top] + [top]
+	few = max(2000, min(20000, top // 10))
 	sink = Sink(bench.work, o.base_port + 40)
 	rows = [(domain_of(n), address_of(n), sink.port) for n in range(destinations + 1)]
 	data = {"row": "size", "title": "%d letters to %d destinations" % (top, destinations), "marks": [], "words": []}
@@ -211,6 +214,11 @@ def row_size(bench):
 	try:
 		with Relays(bench, rows) as servers:
 			server = servers[0]
+			# Few of them first, then as many as there may be; the letters of the one are gone before.
+			sink.process.send_signal(signal.SIGSTOP)
+			grow(bench, server, [few], destinations)
+			sink.process.send_signal(signal.SIGCONT)
+			low, left = drain(sink, few, few)
 			sink.process.send_signal(signal.SIGSTOP)
 			data["growth"] = points = grow(bench, server, sizes, destinations)
 			before = sink.count()
@@ -221,32 +229,129 @@ def row_size(bench):
 			wait_until(lambda: sink.count() > before, 120, "the first delivery")
 			first = time.monotonic() - begin
 			loaded = process_pss(server.tree())
-			rates, left = drain(sink, points[-1]["letters"])
-			data["restart"] = {"first_seconds": first, "ready_seconds": server.ready_seconds, "pss": loaded}
-			data["drain"] = rates
-			data["left"] = left
-			print("  restart: first delivery after %.2f s, %.0f MiB; drained at %s" % (first, loaded / MIB,
-			    ", ".join("%d: %.0f/s" % r for r in rates[::max(1, len(rates) // 8)])), flush=True)
+			rates, lost = drain(sink, points[-1]["letters"], 3 * few)
+			left += lost
+			listed, said = command_seconds(server, "queue", "list")
+			deleted, done = command_seconds(server, "queue", "delete", "ALL")
 	finally:
 		sink.stop()
-	top_rates, low = [r for n, r in rates if n > 0.8 * top], [r for n, r in rates if n < 0.2 * top]
+	data["restart"] = {"first_seconds": first, "ready_seconds": server.ready_seconds, "pss": loaded}
+	data.update(drain_few=low, drain_many=rates, list_seconds=listed, lines=said.count("\n"), delete_seconds=deleted)
+	of_many, of_few = (statistics.median(r for _, r in x) for x in (rates, low))
 	data["marks"] += [["1 GiB over what all roles take", 1024 * MIB / max(points[-1]["pss"], loaded), 1, None],
 	    ["10 s over the time to the first delivery after a restart", 10 / first, 1, None],
-	    ["accepted a second, the largest queue over the smallest", points[-1]["accepted"] / points[0]["accepted"], 0.9, None],
-	    ["relayed a second, the largest queue over the smallest", statistics.median(top_rates) /
-	        statistics.median(low), 0.9, None]]
+	    ["accepted a second, the largest queue over one of %d" % points[0]["letters"],
+	        points[-1]["accepted"] / points[0]["accepted"], 0.9, None],
+	    ["relayed a second, the largest queue over one of %d" % few, of_many / of_few, 0.9, None]]
 	data["words"] = ["%d letters: accepted %.0f/s, %.0f MiB of all roles, `queue list` of none of them %.2f s, `queue summary` %.2f s." %
 	    (p["letters"], p["accepted"], p["pss"] / MIB, p["list_seconds"], p["summary_seconds"]) for p in points]
-	data["words"].append("After kill -9 of all roles the first letter was delivered %.2f s after the start; letters not delivered in the end: %d." %
-	    (first, left))
+	data["words"] += ["", "After kill -9 of all roles the first letter was delivered %.2f s after the start; relayed %.0f/s then, %.0f/s from a queue of %d; "
+	    "not delivered: %d. `queue list` of all %.1f s (%d lines), `queue delete ALL` %.1f s: %s" %
+	    (first, of_many, of_few, few, left, listed, said.count("\n"), deleted, done.strip().split("\n")[-1])]
+	for line in data["words"][-1:]:
+		print("  " + line, flush=True)
 	data["panels"] = [("Letters come", "letters in the queue", "accepted a second",
 	    {"": [(p["letters"], p["accepted"]) for p in points]}),
-	    ("Letters go", "letters in the queue", "relayed a second", {"": [(n, r) for n, r in rates if n > 0]}),
+	    ("Letters go", "letters in the queue", "relayed a second", {"": low[:-1] + rates}),
 	    ("Memory of all roles", "letters in the queue", "MiB", {"": [(p["letters"], p["pss"] / MIB) for p in points]})]
 	return data
 
 
-ROWS = {"rate": row_rate, "size": row_size}
+# ---- who waits for whom -----------------------------------------------------------
+
+def others_rate(bench, server, sink, wanted):
+	"""A hundred destinations, of which the last may be slow: letters a second to the others, and when each came."""
+	before, begin, curve = sink.count(), time.monotonic(), []
+	took = load(bench, server, wanted, "u@" + domain_of(0).replace("0", "%d", 1), 100)
+	while True:
+		now, at = sink.count() - before, time.monotonic() - begin
+		curve.append((max(0.05, at), now))
+		if now >= wanted * 99 // 100 or at > 300:
+			return now / at, curve, took["accepted"]
+		time.sleep(0.05)
+
+
+def row_slow(bench):
+	"""One slow destination among a hundred."""
+	o = bench.options
+	wanted = 2000 if o.quick else 10000
+	rates, curves = {}, {}
+	o.only = o.only or None
+	for slow in (False, True):
+		sink = Sink(bench.work, o.base_port + 40)
+		snail = Sink(bench.work, o.base_port + 41, *(["-w", "5"] if slow else []))
+		rows = [(domain_of(n), address_of(n), snail.port if n == 100 else sink.port) for n in range(1, 101)]
+		try:
+			with Relays(bench, rows) as servers:
+				for server in servers:
+					rate, curve, _ = others_rate(bench, server, sink, wanted)
+					rates[server.name, slow] = rate
+					curves.setdefault("%s%s" % (server.name, ", one slow" if slow else ""), []).extend(curve)
+					print("  %s%s: %.0f/s to the 99 others" % (server.name, ", one slow" if slow else "", rate), flush=True)
+		finally:
+			sink.stop()
+			snail.stop()
+	return {"row": "slow", "title": row_slow.__doc__, "curves": curves,
+	    "marks": [["%s: the others with a slow one over without" % name, rates[name, True] / rates[name, False],
+	        0.9 if name == "Mansio" else None, None] for name in sorted({n for n, _ in rates})],
+	    "words": ["%s: %.0f/s to the 99 others, %.0f/s with a slow one (each letter five seconds) among them." %
+	        (name, rates[name, False], rates[name, True]) for name in sorted({n for n, _ in rates})],
+	    "panels": [("Letters at the 99 others", "seconds", "letters", curves)]}
+
+
+def letter_send(port, to):
+	with smtplib.SMTP("127.0.0.1", port) as s:
+		s.sendmail("person@example.net", [to], "Subject: hello\r\n\r\nhello\r\n")
+
+
+def row_person(bench):
+	"""A person's letters while a list of 100 000 recipients is being sent."""
+	o = bench.options
+	recipients = 10000 if o.quick else 100000
+	sink, own = Sink(bench.work, o.base_port + 40), Sink(bench.work, o.base_port + 41)
+	waits = {"beside it": [], "to the same destination": []}
+	rows = [(domain_of(0), address_of(0), sink.port), (domain_of(1), address_of(1), own.port)]
+	o.only = "mansio"
+	try:
+		with Relays(bench, rows, ["default_destination_recipient_limit=50"]) as servers:
+			server = servers[0]
+			log = os.path.join(server.dir, "mail.log")
+			process = subprocess.Popen([os.path.join(bench.tools, "mailload"), "--port", str(server.smtp_port),
+			    "--connections", "4", "--messages", str(recipients // 1000), "--size", "20480", "--recipients", "1000",
+			    "--rcpt-template", "u%d@" + domain_of(0), "--users", str(recipients), "--from", "list@example.net"],
+			    stdout=subprocess.DEVNULL)
+			time.sleep(0.2)
+			while True:
+				busy = process.poll() is None or " letters=0 " not in server.command("status").stdout
+				for kind, number in (("beside it", 1), ("to the same destination", 0)):
+					mark = "person%d@%s" % (len(waits[kind]), domain_of(number))
+					begin = time.time()
+					letter_send(server.smtp_port, mark)
+					sent = time.monotonic()
+					while True:
+						with open(log, "rb") as f:
+							f.seek(max(0, os.path.getsize(log) - 400000))
+							if ("to=<%s>" % mark).encode() in f.read():
+								break
+						if time.monotonic() - sent > 60:
+							break
+						time.sleep(0.01)
+					waits[kind].append(time.time() - begin)
+				if process.poll() is not None and sink.count() >= recipients // 50 + len(waits["beside it"]) or not busy:
+					break
+			process.wait()
+	finally:
+		sink.stop()
+		own.stop()
+	worst = max(w for all_waits in waits.values() for w in all_waits)
+	words = ["%s: %d letters, median %.3f s, worst %.3f s from MAIL to the line in the log that it was taken." %
+	    (kind, len(w), statistics.median(w), max(w)) for kind, w in waits.items()]
+	print("  " + "\n  ".join(words), flush=True)
+	return {"row": "person", "title": row_person.__doc__, "waits": waits, "words": words,
+	    "marks": [["1 s over the longest wait of a person's letter", 1 / worst, 1, None]]}
+
+
+ROWS = {"rate": row_rate, "slow": row_slow, "person": row_person, "size": row_size}
 
 
 def table_of(report):
