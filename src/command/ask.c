@@ -16,18 +16,33 @@
 
 struct answer {
 	struct loop   *loop;
-	struct buffer *said; /* NULL: it is printed at once */
-	bool           loud; /* complaints are printed all the same */
-	int            status;
-	bool           whole; /* SAID was heard */
+	struct buffer *said;                         /* NULL: it is printed at once */
+	bool           loud;                         /* complaints are printed all the same */
+	void (*take)(void *ctx, struct bytes lines); /* or NULL: hears of each line in *said */
+	void *ctx;
+	int   status;
+	bool  whole; /* SAID was heard */
 };
+
+/* All lines that are whole. */
+static void
+hand_on(struct answer *a)
+{
+	ptrdiff_t end;
+
+	if (a->take == NULL || (end = bytes_find_last(buffer_bytes(a->said), '\n')) < 0)
+		return;
+	a->take(a->ctx, bytes_cut(buffer_bytes(a->said), 0, (size_t)end + 1));
+	buffer_eat(a->said, (size_t)end + 1);
+}
 
 static void
 say(struct answer *a, int stream, struct bytes text)
 {
-	if (a->said != NULL && (stream == 1 || !a->loud))
+	if (a->said != NULL && (stream == 1 || !a->loud)) {
 		buffer_add(a->said, text);
-	else
+		hand_on(a);
+	} else
 		command_print(text, stream == 1 ? stdout : stderr);
 }
 
@@ -150,15 +165,16 @@ say_why_not(struct answer *a, const struct call *c, const struct common_settings
 }
 
 static int
-talk(struct call *c, const char *role, const struct word_ask *ask, int given, struct buffer *said,
-     bool loud)
+talk(struct call *c, const char *role, const struct word_ask *ask, int given,
+     const struct answer *how)
 {
 	struct common_settings common;
 	struct settings       *s = command_settings(c, &common);
-	struct answer          a = { .status = COMMAND_FAILED, .said = said, .loud = loud };
+	struct answer          a = *how;
 	struct link           *l;
 	int                    fd, status = COMMAND_DONE;
 
+	a.status = COMMAND_FAILED;
 	if (s == NULL)
 		return COMMAND_FAILED;
 	fd = strncmp(role, KEEPER_FOR_USER, strlen(KEEPER_FOR_USER)) == 0
@@ -187,14 +203,27 @@ talk(struct call *c, const char *role, const struct word_ask *ask, int given, st
 int
 command_hear(struct call *c, const char *role, const struct word_ask *ask, struct buffer *said)
 {
-	return talk(c, role, ask, -1, said, false);
+	return talk(c, role, ask, -1, &(struct answer){ .said = said });
 }
 
 int
 command_talk(struct call *c, const char *role, const struct word_ask *ask, int fd,
              struct buffer *said)
 {
-	return talk(c, role, ask, fd, said, true);
+	return talk(c, role, ask, fd, &(struct answer){ .said = said, .loud = true });
+}
+
+int
+command_stream(struct call *c, const char *role, const struct word_ask *ask,
+               void (*take)(void *ctx, struct bytes lines), void *ctx)
+{
+	struct buffer said = { 0 };
+	int           status =
+		talk(c, role, ask, -1,
+	             &(struct answer){ .said = &said, .loud = true, .take = take, .ctx = ctx });
+
+	buffer_free(&said);
+	return status;
 }
 
 int

@@ -13,6 +13,7 @@
  * command_ask()      asks a role of the running server, prints what it says, returns the
  *     status it gives; with words and 2 where no server is running.
  * command_hear()     the same, and what is said is kept in *said, unless that is NULL.
+ * command_stream()   the same, and `take` gets what is said in whole lines, as it comes.
  * command_talk()     the same with a descriptor to go with the question (-1 none); complaints are printed.
  * command_settings() reads and checks main.cf; NULL after saying why on the standard error.
  * command_option()   takes "--name VALUE" or "--name=VALUE" out of the arguments; for a
@@ -55,6 +56,7 @@ struct word_ask;
 #define KEEPER_FOR_USER "keeper-of-"
 int command_hear(struct call *, const char *role, const struct word_ask *, struct buffer *said);
 int command_talk(struct call *, const char *role, const struct word_ask *, int fd, struct buffer *said);
+int command_stream(struct call *, const char *role, const struct word_ask *, void (*take)(void *ctx, struct bytes lines), void *ctx);
 struct settings *command_settings(struct call *, struct common_settings *);
 bool command_option(struct call *, const char *name, const char **value);
 /* Whether somebody answers at this server's sockets. */

@@ -31,6 +31,18 @@ queue_rows(struct call *c, const char *verb, int argc, const char *const *argv, 
 	return status;
 }
 
+int
+queue_stream(struct call *c, const char *verb, int argc, const char *const *argv,
+             void (*take)(void *ctx, struct bytes lines), void *ctx)
+{
+	const char    **all = words(verb, argc, argv);
+	struct word_ask ask = { all, (uint32_t)argc + 2, { NULL, 0 } };
+	int             status = command_stream(c, "queue", &ask, take, ctx);
+
+	memory_free(all);
+	return status;
+}
+
 bool
 queue_row_next(struct bytes *rest, struct queue_row *row)
 {
@@ -44,26 +56,37 @@ queue_row_next(struct bytes *rest, struct queue_row *row)
 	return n == ROW_FIELDS;
 }
 
+struct ordered {
+	void (*each)(void *ctx, struct bytes id);
+	void   *ctx;
+	size_t *letters, *recipients;
+};
+
+static void
+ordered_take(void *ctx, struct bytes rest)
+{
+	const struct ordered *o = ctx;
+	struct bytes          line, id;
+	uint64_t              n;
+
+	while (bytes_split(&rest, '\n', &line))
+		if (bytes_split(&line, '\t', &id) && bytes_number(line, &n)) {
+			++*o->letters;
+			*o->recipients += n;
+			if (o->each != NULL)
+				o->each(o->ctx, id);
+		}
+}
+
 int
 queue_order(struct call *c, const char *verb, int argc, const char *const *argv,
             void (*each)(void *ctx, struct bytes id), void *ctx, size_t *letters,
             size_t *recipients)
 {
-	struct buffer said = { 0 };
-	int           status = queue_rows(c, verb, argc, argv, &said);
-	struct bytes  rest = buffer_bytes(&said), line, id;
-	uint64_t      n;
+	struct ordered o = { each, ctx, letters, recipients };
 
 	*letters = *recipients = 0;
-	while (bytes_split(&rest, '\n', &line))
-		if (bytes_split(&line, '\t', &id) && bytes_number(line, &n)) {
-			++*letters;
-			*recipients += n;
-			if (each != NULL)
-				each(ctx, id);
-		}
-	buffer_free(&said);
-	return status;
+	return queue_stream(c, verb, argc, argv, ordered_take, &o);
 }
 
 void
@@ -163,33 +186,67 @@ print_letter(const struct queue_row *first, struct bytes *rest)
 	(void)putchar('\n');
 }
 
+/* A letter's rows, until all of them are here. */
+struct printing {
+	bool          json;
+	struct buffer held;
+	size_t        letters;
+	uint64_t      bytes;
+};
+
+static void
+print_held(struct printing *p)
+{
+	struct bytes     rest = buffer_bytes(&p->held);
+	struct queue_row row;
+	uint64_t         size;
+
+	if (!queue_row_next(&rest, &row))
+		return;
+	if (p->letters++ == 0 && !p->json)
+		(void)printf("%-11s %7s %-20s %s\n", "-Queue ID-", "--Size--",
+		             "----Arrival Time----", "-Sender/Recipient-------");
+	if (bytes_number(row.field[ROW_SIZE], &size))
+		p->bytes += size;
+	if (p->json)
+		print_object(&row, &rest);
+	else
+		print_letter(&row, &rest);
+	buffer_reset(&p->held);
+}
+
+static void
+print_take(void *ctx, struct bytes rest)
+{
+	struct printing *p = ctx;
+	struct bytes     line, id, held, of;
+
+	while (bytes_split(&rest, '\n', &line)) {
+		struct bytes whole = line;
+
+		held = buffer_bytes(&p->held);
+		if (bytes_split(&line, '\t', &id) && bytes_split(&held, '\t', &of) &&
+		    !bytes_equal(id, of))
+			print_held(p);
+		buffer_add(&p->held, whole);
+		buffer_add_char(&p->held, '\n');
+	}
+}
+
 int
 queue_print(struct call *c, int argc, const char *const *argv, bool json)
 {
-	struct buffer    said = { 0 };
-	int              status = queue_rows(c, "rows", argc, argv, &said);
-	struct bytes     rest = buffer_bytes(&said);
-	struct queue_row row;
-	uint64_t         bytes = 0, size;
-	size_t           n = 0;
+	struct printing p = { .json = json };
+	int             status = queue_stream(c, "rows", argc, argv, print_take, &p);
 
-	for (; queue_row_next(&rest, &row); n++) {
-		if (n == 0 && !json)
-			(void)printf("%-11s %7s %-20s %s\n", "-Queue ID-", "--Size--",
-			             "----Arrival Time----", "-Sender/Recipient-------");
-		if (bytes_number(row.field[ROW_SIZE], &size))
-			bytes += size;
-		if (json)
-			print_object(&row, &rest);
-		else
-			print_letter(&row, &rest);
-	}
-	if (!json && status == COMMAND_DONE && n == 0)
+	print_held(&p);
+	if (!json && status == COMMAND_DONE && p.letters == 0)
 		(void)puts("Mail queue is empty");
-	if (!json && n > 0)
+	if (!json && p.letters > 0)
 		(void)printf("-- %llu Kbytes in %zu Request%s.\n",
-		             (unsigned long long)(bytes / 1024), n, n == 1 ? "" : "s");
-	buffer_free(&said);
+		             (unsigned long long)(p.bytes / 1024), p.letters,
+		             p.letters == 1 ? "" : "s");
+	buffer_free(&p.held);
 	return status;
 }
 

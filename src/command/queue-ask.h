@@ -4,6 +4,7 @@
  * From:     command queue, mailq, postqueue, postsuper, postcat, sendmail
  *
  * queue_rows()     asks `verb` ("rows") with these arguments; what was said lies in *said.  The status.
+ * queue_stream()   the same, and `take` gets the rows as they come.
  * queue_row_next() the next recipient's row; letters stand together.  False: no more.
  * queue_order()    does `verb` to letters; *letters and *recipients are how many, `each` (or NULL) hears of every
  *                  letter.  The status.
@@ -20,6 +21,7 @@ enum queue_field { ROW_ID, ROW_LETTER_STATE, ROW_ARRIVED, ROW_SIZE, ROW_SENDER, 
 struct queue_row { struct bytes field[ROW_FIELDS]; };
 
 int  queue_rows(struct call *, const char *verb, int argc, const char *const *argv, struct buffer *said);
+int  queue_stream(struct call *, const char *verb, int argc, const char *const *argv, void (*take)(void *ctx, struct bytes lines), void *ctx);
 bool queue_row_next(struct bytes *rest, struct queue_row *);
 int  queue_order(struct call *, const char *verb, int argc, const char *const *argv,
                  void (*each)(void *ctx, struct bytes id), void *ctx, size_t *letters, size_t *recipients);

@@ -42,30 +42,36 @@ static const char *const row_names[] = { "id",     "queue",   "arrived",  "size"
 	                                 "status", "reason",  "due",      "tries" };
 
 static void
-print_rows(struct bytes rest, enum output_form form)
+rows_take(void *output, struct bytes rest)
 {
-	struct output   *o = output_open(form, row_names, COUNT(row_names));
 	struct queue_row row;
 
 	while (queue_row_next(&rest, &row))
 		for (size_t i = 0; i < ROW_FIELDS; i++)
-			output_value(o, row.field[i]);
+			output_value(output, row.field[i]);
+}
+
+static void
+print_rows(struct bytes rest, enum output_form form)
+{
+	struct output *o = output_open(form, row_names, COUNT(row_names));
+
+	rows_take(o, rest);
 	output_close(&o);
 }
 
 static int
 run_list(struct call *c, const char *const *argv, int argc)
 {
-	struct buffer said = { 0 };
-	int           status;
+	struct output *o;
+	int            status;
 
 	if (!command_option(c, "--json", NULL))
 		return command_ask(c, "queue", c->argc, (const char *const *)c->argv,
 		                   (struct bytes){ NULL, 0 });
-	status = queue_rows(c, "rows", argc - 1, argv, &said);
-	if (status == COMMAND_DONE)
-		print_rows(buffer_bytes(&said), OUTPUT_JSON);
-	buffer_free(&said);
+	o = output_open(OUTPUT_JSON, row_names, COUNT(row_names));
+	status = queue_stream(c, "rows", argc - 1, argv, rows_take, o);
+	output_close(&o);
 	return status;
 }
 

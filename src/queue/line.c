@@ -10,6 +10,7 @@ struct lane {
 	uint64_t          key;
 	struct recipient *first, *last;
 	struct rank      *rank;
+	struct line      *of;
 	struct lane      *next;
 };
 struct turns {
@@ -58,10 +59,12 @@ rank_of(struct line *line, int8_t priority)
 	return *at = k;
 }
 
-/* Nobody waits. */
+/* Nobody waits; lanes that all have quit may be left. */
 static void
 line_rest(struct line *line)
 {
+	for (struct map_place p = { 0 }; map_next(line->lanes, &p);)
+		memory_free(p.value);
 	map_close(&line->lanes);
 	for (struct rank *k = line->ranks, *next; k != NULL; k = next) {
 		next = k->next;
@@ -84,6 +87,7 @@ lane_of(struct line *line, const struct recipient *r, const char *sender)
 		return a;
 	a = memory_take(sizeof *a);
 	a->key = key;
+	a->of = line;
 	a->rank = rank_of(line, priority);
 	turns_add(&a->rank->fresh, a);
 	(void)map_put(line->lanes, map_number(&key), a);
@@ -95,7 +99,7 @@ line_join(struct line *line, struct recipient *r, const char *sender)
 {
 	struct lane *a = lane_of(line, r, sender);
 
-	r->line = line;
+	r->line = a;
 	r->line_next = NULL;
 	r->line_before = a->last;
 	if (a->last != NULL)
@@ -121,9 +125,9 @@ leave(struct line *line, struct lane *a, struct recipient *r)
 	line->waiting--;
 }
 
-/* Its lane is not among those that wait for their turn. */
+/* A lane whose last has quit is still there. */
 static struct lane *
-turn_take(struct line *line)
+turn_take_any(struct line *line)
 {
 	struct rank *k = line->ranks;
 	bool         old = line->turns++ % 4 == 3;
@@ -136,14 +140,31 @@ turn_take(struct line *line)
 }
 
 static void
+lane_close(struct line *line, struct lane *a)
+{
+	(void)map_drop(line->lanes, map_number(&a->key));
+	memory_free(a);
+}
+
+/* Its lane is not among those that wait for their turn. */
+static struct lane *
+turn_take(struct line *line)
+{
+	struct lane *a;
+
+	while ((a = turn_take_any(line))->first == NULL)
+		lane_close(line, a);
+	return a;
+}
+
+static void
 turn_over(struct line *line, struct lane *a)
 {
 	if (a->first != NULL) {
 		turns_add(&a->rank->old, a);
 		return;
 	}
-	(void)map_drop(line->lanes, map_number(&a->key));
-	memory_free(a);
+	lane_close(line, a);
 	if (line->waiting == 0)
 		line_rest(line);
 }
@@ -185,4 +206,15 @@ line_leave(struct line *line)
 	leave(line, a, r);
 	turn_over(line, a);
 	return r;
+}
+
+void
+line_quit(struct recipient *r)
+{
+	struct lane *a = r->line;
+	struct line *line = a->of;
+
+	leave(line, a, r);
+	if (line->waiting == 0)
+		line_rest(line);
 }

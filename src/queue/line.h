@@ -11,6 +11,7 @@
  * line_join()   the recipient waits.
  * line_take()   the next, and of its lane those behind it that may go with it, up to `most`; they wait no more.  0: nobody.
  * line_leave()  everybody, one after another: NULL when nobody is left.
+ * line_quit()   this one waits no more.
  */
 #ifndef QUEUE_LINE_H
 #define QUEUE_LINE_H
@@ -29,5 +30,6 @@ void     line_join(struct line *, struct recipient *, const char *sender);
 uint32_t line_take(struct line *, struct recipient *out[], uint32_t most,
 	bool (*together)(const struct recipient *, const struct recipient *));
 struct recipient *line_leave(struct line *);
+void     line_quit(struct recipient *);
 
 #endif

@@ -26,12 +26,13 @@ struct queue {
 	struct letter           **bucket; /* by id                               */
 	size_t                    buckets, count;
 	struct letter            *oldest, *newest;
-	struct letter *unsaved[2], **unsaved_last[2]; /* new to the ledger; known to it */
-	struct texts  *texts;
-	struct map    *parties; /* -> the turn of their next recipient  */
-	size_t         parties_most;
-	int64_t        leapt_ms;
-	struct heap    waiting, ready;
+	struct letter      *unsaved[2], **unsaved_last[2]; /* new to the ledger; known to it */
+	struct texts       *texts;
+	struct map         *parties; /* -> the turn of their next recipient  */
+	size_t              parties_most;
+	int64_t             leapt_ms;
+	struct queue_place       *places;
+	struct heap         waiting, ready;
 };
 
 static bool due_sooner(const struct recipient *, const struct recipient *);
@@ -394,6 +395,9 @@ letter_forget(struct queue *q, struct letter *l)
 	}
 	texts_drop(q->texts, l->sender);
 	unsaved_leave(q, l);
+	for (struct queue_place *p = q->places; p != NULL; p = p->next)
+		if (p->at == l)
+			p->at = l->newer;
 	while (*at != l)
 		at = &(*at)->chain;
 	*at = l->chain;
@@ -451,6 +455,38 @@ struct letter *
 queue_oldest(const struct queue *q)
 {
 	return q->oldest;
+}
+
+void
+queue_place_begin(struct queue *q, struct queue_place *p)
+{
+	*p = (struct queue_place){
+		.at = q->oldest, .queue = q, .next = q->places, .me = &q->places
+	};
+	if (p->next != NULL)
+		p->next->me = &p->next;
+	q->places = p;
+}
+
+struct letter *
+queue_place_next(struct queue_place *p)
+{
+	struct letter *l = p->at;
+
+	if (l != NULL)
+		p->at = l->newer;
+	return l;
+}
+
+void
+queue_place_end(struct queue_place *p)
+{
+	if (p->me == NULL)
+		return;
+	*p->me = p->next;
+	if (p->next != NULL)
+		p->next->me = p->me;
+	p->me = NULL;
 }
 
 /* ---- a recipient's life ------------------------------------------------------------------ */

@@ -80,7 +80,7 @@ struct recipient {
 	uint32_t    ticket;            /* the role's, while a question is open */
 	size_t      place;             /* in the schedule                      */
 	int64_t     turn;              /* among those that are due             */
-	void       *line;              /* the role's: the destination it waits for, in this order */
+	void       *line;              /* queue/line.h's, while it waits for its destination, in this order */
 	struct recipient *line_next, *line_before;
 };
 struct letter {
@@ -139,6 +139,12 @@ struct recipient *letter_recipient(struct letter *, const char *original);
 void queue_enter(struct queue *, struct letter *);
 size_t queue_count(const struct queue *);
 struct letter *queue_oldest(const struct queue *);               /* then letter->newer */
+
+/* A way through all letters that takes many turns: letters that go meanwhile are passed over, those that come are at its end. */
+struct queue_place { struct letter *at; struct queue *queue; struct queue_place *next, **me; };
+void queue_place_begin(struct queue *, struct queue_place *);
+struct letter *queue_place_next(struct queue_place *);            /* NULL: none is left        */
+void queue_place_end(struct queue_place *);
 
 /* What is due at `now_ms` and may be begun: its state goes to TRYING, or stays NEW for one that must be
    resolved.  NULL: nothing; *wait_ms is how long until something is (-1: never). */

@@ -2,6 +2,7 @@
  * queue-command -- the queue on the command line: what is done to letters, store compact
  */
 #include "message/envelope.h"
+#include "queue/line.h"
 #include "role/queue.h"
 #include <string.h>
 
@@ -77,6 +78,8 @@ is_meant(const struct recipient *r, enum order o)
 {
 	bool asked = r->ticket != 0; /* somebody is being asked who it is */
 
+	if (r->line != NULL)
+		return o != ORDER_RELEASE && o != ORDER_RETRY;
 	switch (o) {
 	case ORDER_HOLD: return r->state == RECIPIENT_WAITING || r->state == RECIPIENT_NEW;
 	case ORDER_RELEASE: return r->state == RECIPIENT_HELD;
@@ -112,20 +115,28 @@ obey(struct house *h, struct recipient *r, enum order o)
 		[ORDER_REROUTE] = EVENT_RELEASE,
 	};
 
+	/* It waits for its destination, and has not been tried. */
+	if (r->line != NULL) {
+		line_quit(r);
+		r->tries--;
+		queue_event(queue_of(h)->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
+	}
 	if (o == ORDER_BOUNCE)
 		send_back(h, r);
 	else if (o != ORDER_REROUTE || r->state != RECIPIENT_HELD)
 		queue_event(queue_of(h)->queue, r, events[o], NULL, NULL, queue_now_ms());
 }
 
-/* How many recipients of the letter it is done to.  It may be gone then. */
-static size_t
-order_letter(struct house *h, struct caller *caller, struct letter *l, enum order o,
-             const struct queue_choice *c)
+/* "id<tab>recipients" of each it is done to.  It may be gone then. */
+static bool
+order_letter(struct queue_walk *w, struct letter *l)
 {
-	size_t count = 0;
-	bool   last = false;
-	char   id[24];
+	struct house              *h = w->house;
+	const struct queue_choice *c = &w->choice;
+	enum order                 o = (enum order)w->order;
+	size_t                     count = 0;
+	bool                       last = false;
+	char                       id[24];
 
 	letter_id_text(l->id, id);
 	for (struct recipient *r = l->first, *next; r != NULL && !last; r = next) {
@@ -144,51 +155,39 @@ order_letter(struct house *h, struct caller *caller, struct letter *l, enum orde
 			obey(h, r, o);
 	}
 	if (count > 0)
-		caller_say(caller, "%s\t%zu\n", id, count);
-	return count;
+		buffer_printf(&w->said, "%s\t%zu\n", id, count);
+	return count > 0;
 }
 
-/* "queue release ID ...", ALL, or filters: "id<tab>recipients" of each it was done to */
+static int
+order_begin(struct queue_walk *w)
+{
+	if (w->choice.ids == 0 && !w->choice.filtered && w->order != ORDER_RETRY) {
+		caller_complain(w->caller, "queue wants ids, filters or ALL\n");
+		return 2;
+	}
+	if ((w->order == ORDER_RETRY || w->order == ORDER_REROUTE) && !w->choice.dry)
+		queue_destinations_free(w->house);
+	return 0;
+}
+
+static void
+order_end(struct queue_walk *w)
+{
+	queue_pump(w->house);
+}
+
+/* "queue release ID ...", ALL, or filters */
 static void
 order(struct house *h, struct caller *caller, const struct word_ask *w, enum order o)
 {
-	struct queue       *q = queue_of(h)->queue;
-	struct queue_choice c;
-	bool                good = queue_choice_read(caller, w, &c), all;
-	int                 status = 0;
-
-	if (good && c.ids == 0 && !c.filtered && o != ORDER_RETRY) {
-		caller_complain(caller, "queue %s wants ids, filters or ALL\n", w->argv[1]);
-		good = false;
-	}
-	if (!good) {
-		caller_done(caller, 2);
-		return;
-	}
-	all = c.ids == 0 || (c.ids == 1 && strcmp(c.id[0], "ALL") == 0);
-	for (struct letter *l = all ? queue_oldest(q) : NULL, *newer; l != NULL; l = newer) {
-		newer = l->newer;
-		if (queue_choice_letter(&c, l))
-			(void)order_letter(h, caller, l, o, &c);
-	}
-	for (uint32_t i = 0; !all && i < c.ids; i++) {
-		struct letter *l = NULL;
-		uint64_t       id;
-
-		if (letter_id_parse(bytes_of(c.id[i]), &id))
-			l = queue_find(q, id);
-		if (l == NULL || !queue_choice_letter(&c, l) ||
-		    order_letter(h, caller, l, o, &c) == 0) {
-			caller_complain(caller, "%s: %s\n", c.id[i],
-			                l == NULL ? "no letter in the queue has this id"
-			                          : "nothing of it can be moved so now");
-			status = 1;
-		}
-	}
-	if ((o == ORDER_RETRY || o == ORDER_REROUTE) && !c.dry)
-		queue_destinations_free(h);
-	queue_pump(h);
-	caller_done(caller, status);
+	queue_walk(h, caller, w,
+	           &(struct queue_walk){ .each = order_letter,
+	                                 .begin = order_begin,
+	                                 .end = order_end,
+	                                 .missed = "nothing of it can be moved so now",
+	                                 .acts = true,
+	                                 .order = (int)o });
 }
 
 static void

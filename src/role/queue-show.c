@@ -24,7 +24,7 @@ enum { PIECE = 64 << 10, DOMAINS_MOST = 100000 };
 
 /* As mailq shows it: id, size, arrival, sender; then each recipient with its reason. */
 static void
-list_letter(struct caller *caller, const struct letter *l, const struct queue_choice *c)
+list_letter(struct buffer *b, const struct letter *l, const struct queue_choice *c)
 {
 	time_t    arrived = (time_t)(l->arrived_us / 1000000);
 	struct tm tm;
@@ -34,20 +34,20 @@ list_letter(struct caller *caller, const struct letter *l, const struct queue_ch
 	if (localtime_r(&arrived, &tm) != NULL &&
 	    strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) == 0)
 		when[0] = '\0';
-	caller_say(caller, "%-16s %8" PRIu64 " %s  %s\n", id, l->content_len, when,
-	           l->sender[0] ? l->sender : "MAILER-DAEMON");
+	buffer_printf(b, "%-16s %8" PRIu64 " %s  %s\n", id, l->content_len, when,
+	              l->sender[0] ? l->sender : "MAILER-DAEMON");
 	if (l->handling.not_before_us / 1000 > queue_now_ms()) {
 		arrived = (time_t)(l->handling.not_before_us / 1000000);
 		if (localtime_r(&arrived, &tm) != NULL &&
 		    strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) > 0)
-			caller_say(caller, "%45s(held until %s, as its sender wishes)\n", "", when);
+			buffer_printf(b, "%45s(held until %s, as its sender wishes)\n", "", when);
 	}
 	for (const struct recipient *r = l->first; r != NULL; r = r->next) {
 		if (!queue_choice_recipient(c, r))
 			continue;
 		if (r->text[0] != '\0')
-			caller_say(caller, "%45s(%s %s)\n", "", r->status, r->text);
-		caller_say(caller, "%45s%s  [%s]\n", "", r->address, queue_state_names[r->state]);
+			buffer_printf(b, "%45s(%s %s)\n", "", r->status, r->text);
+		buffer_printf(b, "%45s%s  [%s]\n", "", r->address, queue_state_names[r->state]);
 	}
 }
 
@@ -62,59 +62,35 @@ letter_fits(const struct queue_choice *c, const struct letter *l)
 	return !c->filtered && l->open == 0;
 }
 
-/* The next letter that is meant: of the ids in their order, else of all by age.  *at begins with 0. */
-static struct letter *
-choice_next(struct caller *caller, struct queue *q, const struct queue_choice *c, uint32_t *at,
-            struct letter *last)
+static bool
+list_one(struct queue_walk *w, struct letter *l)
 {
-	struct letter *l;
-	uint64_t       id;
+	if (w->choice.ids == 0 && !letter_fits(&w->choice, l))
+		return false;
+	if (w->letters++ == 0)
+		buffer_printf(&w->said, "%-16s %8s %-19s  %s\n", "-Queue ID-", "--Size--",
+		              "----Arrival Time---", "-Sender/Recipient-------");
+	list_letter(&w->said, l, &w->choice);
+	w->bytes += l->content_len;
+	return true;
+}
 
-	while (*at < c->ids) {
-		const char *text = c->id[(*at)++];
-
-		l = letter_id_parse(bytes_of(text), &id) ? queue_find(q, id) : NULL;
-		if (l == NULL)
-			caller_complain(caller, "%s: no letter in the queue has this id\n", text);
-		else if (queue_choice_letter(c, l))
-			return l;
-	}
-	if (c->ids > 0)
-		return NULL;
-	for (l = last == NULL ? queue_oldest(q) : last->newer; l != NULL; l = l->newer)
-		if (letter_fits(c, l))
-			return l;
-	return NULL;
+static void
+list_end(struct queue_walk *w)
+{
+	if (w->letters > 0)
+		buffer_printf(&w->said, "-- %" PRIu64 " Kbytes in %zu Request%s.\n",
+		              w->bytes / 1024, w->letters, w->letters == 1 ? "" : "s");
+	else
+		buffer_printf(&w->said, queue_count(queue_of(w->house)->queue) == 0
+		                                ? "Mail queue is empty\n"
+		                                : "No letter in the queue is so\n");
 }
 
 void
 queue_command_list(struct house *h, struct caller *caller, const struct word_ask *w)
 {
-	struct queue       *q = queue_of(h)->queue;
-	struct queue_choice c;
-	struct letter      *l = NULL;
-	uint64_t            bytes = 0;
-	size_t              n = 0;
-	uint32_t            at = 0;
-
-	if (!queue_choice_read(caller, w, &c)) {
-		caller_done(caller, 2);
-		return;
-	}
-	while ((l = choice_next(caller, q, &c, &at, l)) != NULL) {
-		if (n++ == 0)
-			caller_say(caller, "%-16s %8s %-19s  %s\n", "-Queue ID-", "--Size--",
-			           "----Arrival Time---", "-Sender/Recipient-------");
-		list_letter(caller, l, &c);
-		bytes += l->content_len;
-	}
-	if (n > 0)
-		caller_say(caller, "-- %" PRIu64 " Kbytes in %zu Request%s.\n", bytes / 1024, n,
-		           n == 1 ? "" : "s");
-	else
-		caller_say(caller, queue_count(q) == 0 ? "Mail queue is empty\n"
-		                                       : "No letter in the queue is so\n");
-	caller_done(caller, 0);
+	queue_walk(h, caller, w, &(struct queue_walk){ .each = list_one, .end = list_end });
 }
 
 /* ---- for programs -------------------------------------------------------------------------- */
@@ -159,10 +135,9 @@ put_row(struct buffer *b, const char *id, const struct letter *l, const struct r
 
 /* In the order in which they were named: a letter has its last one first. */
 static void
-say_rows(struct caller *caller, const struct letter *l, const struct queue_choice *c)
+put_rows(struct buffer *b, const struct letter *l, const struct queue_choice *c)
 {
 	const struct recipient **all = memory_take((l->recipients + 1) * sizeof *all);
-	struct buffer            b = { 0 };
 	size_t                   n = 0;
 	char                     id[24];
 
@@ -171,26 +146,29 @@ say_rows(struct caller *caller, const struct letter *l, const struct queue_choic
 		if (queue_choice_recipient(c, r))
 			all[n++] = r;
 	while (n-- > 0)
-		put_row(&b, id, l, all[n]);
-	caller_say(caller, "%.*s", (int)b.len, b.len > 0 ? b.at : "");
-	buffer_free(&b);
+		put_row(b, id, l, all[n]);
 	memory_free(all);
+}
+
+static bool
+rows_one(struct queue_walk *w, struct letter *l)
+{
+	w->letters++;
+	if (w->choice.ids > 0 || letter_fits(&w->choice, l))
+		put_rows(&w->said, l, &w->choice);
+	return true;
+}
+
+static void
+rows_end(struct queue_walk *w)
+{
+	w->status = w->letters == 0 && w->choice.ids > 0;
 }
 
 void
 queue_command_rows(struct house *h, struct caller *caller, const struct word_ask *w)
 {
-	struct queue_choice c;
-	struct letter      *l = NULL;
-	uint32_t            at = 0, found = 0;
-
-	if (!queue_choice_read(caller, w, &c)) {
-		caller_done(caller, 2);
-		return;
-	}
-	for (; (l = choice_next(caller, queue_of(h)->queue, &c, &at, l)) != NULL; found++)
-		say_rows(caller, l, &c);
-	caller_done(caller, found == 0 && c.ids > 0);
+	queue_walk(h, caller, w, &(struct queue_walk){ .each = rows_one, .end = rows_end });
 }
 
 struct domain_sum {
@@ -221,32 +199,39 @@ sum_add(struct map *domains, const struct recipient *r)
 		d->oldest_us = r->letter->arrived_us;
 }
 
+static bool
+sum_one(struct queue_walk *w, struct letter *l)
+{
+	if (w->domains == NULL)
+		w->domains = map_open();
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		if (queue_choice_recipient(&w->choice, r))
+			sum_add(w->domains, r);
+	return true;
+}
+
+static void
+sum_end(struct queue_walk *w)
+{
+	for (struct map_place p = { 0 }; w->domains != NULL && map_next(w->domains, &p);) {
+		struct domain_sum *d = p.value;
+
+		buffer_printf(&w->said,
+		              "%.*s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRId64
+		              "\n",
+		              (int)p.key.len, p.key.at, d->in[RECIPIENT_NEW],
+		              d->in[RECIPIENT_TRYING], d->in[RECIPIENT_WAITING],
+		              d->in[RECIPIENT_HELD],
+		              (queue_now_ms() * 1000 - d->oldest_us) / 1000000);
+		memory_free(map_drop(w->domains, p.key));
+	}
+	map_close(&w->domains);
+}
+
 void
 queue_command_summary(struct house *h, struct caller *caller, const struct word_ask *w)
 {
-	struct map         *domains = map_open();
-	struct queue_choice c;
-	struct letter      *l = NULL;
-	uint32_t            at = 0;
-	bool                good = queue_choice_read(caller, w, &c);
-
-	while (good && (l = choice_next(caller, queue_of(h)->queue, &c, &at, l)) != NULL)
-		for (const struct recipient *r = l->first; r != NULL; r = r->next)
-			if (queue_choice_recipient(&c, r))
-				sum_add(domains, r);
-	for (struct map_place p = { 0 }; map_next(domains, &p);) {
-		struct domain_sum *d = p.value;
-
-		caller_say(caller,
-		           "%.*s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRId64
-		           "\n",
-		           (int)p.key.len, p.key.at, d->in[RECIPIENT_NEW], d->in[RECIPIENT_TRYING],
-		           d->in[RECIPIENT_WAITING], d->in[RECIPIENT_HELD],
-		           (queue_now_ms() * 1000 - d->oldest_us) / 1000000);
-		memory_free(map_drop(domains, p.key));
-	}
-	map_close(&domains);
-	caller_done(caller, good ? 0 : 2);
+	queue_walk(h, caller, w, &(struct queue_walk){ .each = sum_one, .end = sum_end });
 }
 
 /* ---- one letter, whole ----------------------------------------------------------------------- */
@@ -289,6 +274,7 @@ queue_command_show(struct house *h, struct caller *caller, const struct word_ask
 {
 	struct arena             *a = arena_open(NULL);
 	const struct queue_choice all = { .age_most_s = INT64_MAX, .size_most = UINT64_MAX };
+	struct buffer             rows = { 0 };
 	struct envelope           e;
 	const struct letter      *l = letter_look_up(h, caller, w, a, &e);
 
@@ -301,9 +287,11 @@ queue_command_show(struct house *h, struct caller *caller, const struct word_ask
 		show_field(caller, "held", l->handling.hold);
 		show_field(caller, "goes by", l->handling.filter);
 		caller_say(caller, "\n");
-		say_rows(caller, l, &all);
+		put_rows(&rows, l, &all);
+		caller_say(caller, "%.*s", (int)rows.len, rows.len > 0 ? rows.at : "");
 	}
 	caller_done(caller, l != NULL ? 0 : 1);
+	buffer_free(&rows);
 	arena_close(&a);
 }
 

@@ -12,6 +12,7 @@
  *     queue-send.c       destinations and their lines, senders and what they are at
  *     queue-return.c     who was put off because of a destination that has returned
  *     queue-choice.c     which letters a command means: ids and filters
+ *     queue-walk.c       a command goes through the letters, some in each turn
  *     queue-command.c    the command line: queue list|hold|..., store compact
  *     queue-show.c       the command line: what is told of letters
  */
@@ -255,6 +256,31 @@ bool queue_mask_fits(struct bytes mask, struct bytes name);
 bool queue_choice_read(struct caller *, const struct word_ask *, struct queue_choice *);
 bool queue_choice_letter(const struct queue_choice *, const struct letter *);
 bool queue_choice_recipient(const struct queue_choice *, const struct recipient *);
+
+/* queue-walk.c: a command that goes through the letters.  `each`: whether anything of this letter was meant; of one that was
+   named and nothing was, `missed` is complained of.  What is to be said is put into `said`. */
+struct queue_walk {
+	bool       (*each)(struct queue_walk *, struct letter *);
+	int        (*begin)(struct queue_walk *);                /* NULL; the status, when it cannot be */
+	void       (*end)(struct queue_walk *);                  /* NULL                       */
+	const char  *missed;
+	bool         acts;                                       /* to its end though nobody hears; ALL is a name */
+	int          order;                                      /* `each` knows               */
+	struct queue_choice choice;
+	struct buffer said;
+	size_t       letters;
+	uint64_t     bytes;
+	struct map  *domains;
+	int          status;
+	struct house *house;
+	struct caller *caller;
+	struct arena *life;
+	struct queue_place place;
+	uint32_t     named;
+	struct errand go;
+	struct timer *wait;
+};
+void queue_walk(struct house *, struct caller *, const struct word_ask *, const struct queue_walk *how);
 
 /* queue-show.c */
 void queue_command_list(struct house *, struct caller *, const struct word_ask *);

@@ -170,4 +170,30 @@ test_one_transaction(void **state)
 	queue_close(&k.queue);
 }
 
-UNIT(test_order_of_coming, test_a_person_beside_a_list, test_nobody_starves, test_priority_first, test_one_transaction)
+/* An administrator takes some away. */
+static void
+test_quit(void **state)
+{
+	struct kit        k;
+	struct line       line = { 0 };
+	struct recipient *out[1];
+	struct letter    *l[6];
+	(void)state;
+
+	kit_open(&k);
+	for (uint64_t id = 0; id < 6; id++)
+		l[id] = waits(&k, &line, id + 1, id % 2 == 0 ? "jack@example.com" : "jill@example.com", 1, 0);
+	line_quit(l[1]->first);
+	line_quit(l[3]->first);
+	line_quit(l[5]->first);
+	line_quit(l[2]->first);
+	HOLDS("two are left", line.waiting == 2 && l[2]->first->line == NULL);
+	HOLDS("the first", line_take(&line, out, 1, always) == 1 && out[0]->letter == l[0]);
+	line_quit(l[4]->first);
+	HOLDS("nobody", line.waiting == 0 && line.lanes == NULL && line_take(&line, out, 1, always) == 0);
+	line_join(&line, l[0]->first, "jack@example.com");
+	HOLDS("and again", line_leave(&line) == l[0]->first && line.lanes == NULL);
+	queue_close(&k.queue);
+}
+
+UNIT(test_quit, test_order_of_coming, test_a_person_beside_a_list, test_nobody_starves, test_priority_first, test_one_transaction)

@@ -1,0 +1,127 @@
+/*
+ * queue-walk -- a command goes through the letters, some in each turn, however many there are
+ *
+ * What it says leaves in pieces, no more than the asker hears; meanwhile letters come and go (queue_place_next()).
+ */
+#include "base/clock.h"
+#include "message/envelope.h"
+#include "role/queue.h"
+#include <string.h>
+
+enum { TURN_MS = 4, LOOK_AT_CLOCK = 32, PIECE = 64 << 10, UNHEARD_WAIT_MS = 5 };
+
+static void walk_turn(void *);
+
+static void
+say_all(struct queue_walk *w)
+{
+	if (w->said.len > 0)
+		caller_say(w->caller, "%.*s", (int)w->said.len, w->said.at);
+	buffer_reset(&w->said);
+}
+
+static void
+walk_close(struct queue_walk *w)
+{
+	struct arena *life = w->life;
+
+	if (w->end != NULL)
+		w->end(w);
+	say_all(w);
+	queue_place_end(&w->place);
+	errand_clear(&w->go);
+	timer_close(&w->wait);
+	caller_done(w->caller, w->status);
+	buffer_free(&w->said);
+	arena_close(&life);
+}
+
+static void
+one_named(struct queue_walk *w, const char *text)
+{
+	struct letter *l;
+	uint64_t       id;
+
+	l = letter_id_parse(bytes_of(text), &id) ? queue_find(queue_of(w->house)->queue, id) : NULL;
+	if (l != NULL && queue_choice_letter(&w->choice, l) && w->each(w, l))
+		return;
+	if (l != NULL && w->missed == NULL)
+		return;
+	caller_complain(w->caller, "%s: %s\n", text,
+	                l == NULL ? "no letter in the queue has this id" : w->missed);
+	w->status = w->missed != NULL ? 1 : w->status;
+}
+
+/* False: there is none left. */
+static bool
+one_more(struct queue_walk *w)
+{
+	struct letter *l;
+
+	if (w->choice.ids > 0) {
+		if (w->named >= w->choice.ids)
+			return false;
+		one_named(w, w->choice.id[w->named++]);
+		return true;
+	}
+	l = queue_place_next(&w->place);
+	if (l != NULL && queue_choice_letter(&w->choice, l))
+		(void)w->each(w, l);
+	return l != NULL;
+}
+
+static void
+walk_turn(void *walk)
+{
+	struct queue_walk *w = walk;
+	int64_t            end = clock_patient_ms() + TURN_MS;
+	bool               more = true;
+
+	for (int n = 1; more; n++) {
+		if (n % LOOK_AT_CLOCK == 0 && clock_patient_ms() >= end)
+			break;
+		if (w->said.len >= PIECE)
+			break;
+		more = one_more(w);
+	}
+	if (!more || w->house->leaving || (!w->acts && caller_gone(w->caller))) {
+		walk_close(w);
+		return;
+	}
+	say_all(w);
+	if (w->acts || caller_hears(w->caller))
+		timer_set(w->wait, 0);
+	else
+		timer_set(w->wait, UNHEARD_WAIT_MS);
+}
+
+void
+queue_walk(struct house *h, struct caller *caller, const struct word_ask *ask,
+           const struct queue_walk *how)
+{
+	struct arena      *life = arena_open(NULL);
+	struct queue_walk *w = arena_take(life, sizeof *w);
+	const char       **argv = arena_take_array(life, ask->argc + 1, sizeof *argv);
+	struct word_ask    kept = { argv, ask->argc, { NULL, 0 } };
+
+	for (uint32_t i = 0; i < ask->argc; i++)
+		argv[i] = arena_copy(life, bytes_of(ask->argv[i]));
+	*w = *how;
+	w->house = h;
+	w->caller = caller;
+	w->life = life;
+	w->go = (struct errand){ .go = walk_turn, .ctx = w };
+	w->wait = timer_open(h->loop, walk_turn, w);
+	queue_place_begin(queue_of(h)->queue, &w->place);
+	w->status = queue_choice_read(caller, &kept, &w->choice) ? 0 : 2;
+	if (w->status == 0 && w->begin != NULL)
+		w->status = w->begin(w);
+	if (w->choice.ids == 1 && w->acts && strcmp(w->choice.id[0], "ALL") == 0)
+		w->choice.ids = 0;
+	if (w->status != 0) {
+		w->end = NULL;
+		walk_close(w);
+	} else {
+		errand_set(h->loop, &w->go);
+	}
+}
