@@ -43,6 +43,7 @@ static const char version_3[] =
 /* What came to the format later and harms nobody who does not know it; it fails where it is there. */
 static const char addition[] = "ALTER TABLE recipient ADD COLUMN sender TEXT NOT NULL DEFAULT ''";
 
+enum { CHECKED_MOST = 8192 }; /* pages */
 enum query {
 	BEGIN,
 	COMMIT,
@@ -85,9 +86,11 @@ static const char *const query_text[QUERIES] = {
 struct ledger {
 	sqlite3      *db;
 	sqlite3_stmt *ready[QUERIES];
-	struct map   *marks;    /* segment -> at, not yet written       */
-	struct buffer finished; /* ids whose rows are to go             */
-	struct buffer gone;     /* segments whose marks are to go       */
+	struct map   *marks;     /* segment -> at, not yet written       */
+	struct buffer finished;  /* ids whose rows are to go             */
+	struct buffer gone;      /* segments whose marks are to go       */
+	bool          loading;   /* the two statements stand at a row    */
+	int           recipient; /* whether that of recipients does      */
 };
 
 /* One number of a pragma; -1: there is none. */
@@ -138,7 +141,9 @@ prepare(struct ledger *g, const char *path, struct buffer *errors)
 		              LEDGER_VERSION, sqlite3_errmsg(g->db));
 		return false;
 	}
-	if (pragma(g->db, "PRAGMA quick_check(1)") != 1) {
+	/* A large one is looked at while it is read. */
+	if (pragma(g->db, "PRAGMA page_count") <= CHECKED_MOST &&
+	    pragma(g->db, "PRAGMA quick_check(1)") != 1) {
 		buffer_printf(
 			errors,
 			"%s is damaged; restore it from a backup, or move it away: "
@@ -300,28 +305,37 @@ load_letter(struct queue *q, struct letter *l, sqlite3_stmt *s)
 }
 
 long
-ledger_load(struct ledger *g, struct queue *q)
+ledger_load(struct ledger *g, struct queue *q, size_t most)
 {
-	sqlite3_stmt *s = query(g, LETTERS), *of = query(g, RECIPIENTS);
-	long          n = 0;
-	int           did, got = sqlite3_step(of);
+	sqlite3_stmt *s = g->loading ? g->ready[LETTERS] : query(g, LETTERS);
+	sqlite3_stmt *of = g->loading ? g->ready[RECIPIENTS] : query(g, RECIPIENTS);
+	size_t        n = 0;
+	int           did = SQLITE_ROW;
 
-	while ((did = sqlite3_step(s)) == SQLITE_ROW) {
+	if (!g->loading)
+		g->recipient = sqlite3_step(of);
+	g->loading = true;
+	while (n < most && (did = sqlite3_step(s)) == SQLITE_ROW) {
 		struct letter *l = queue_add_for(q, (uint64_t)sqlite3_column_int64(s, 0), 1, 96);
 
 		if (l == NULL)
 			continue;
 		load_letter(q, l, s);
-		if (!load_recipients(q, l, of, &got))
+		if (!load_recipients(q, l, of, &g->recipient)) {
+			did = SQLITE_CORRUPT;
 			break;
+		}
 		queue_saved(q, l);
 		queue_enter(q, l);
 		n++;
 	}
+	if (did == SQLITE_ROW)
+		return (long)n;
+	g->loading = false;
 	sqlite3_reset(s);
 	sqlite3_reset(of);
 	if (did == SQLITE_DONE)
-		return n;
+		return (long)n;
 	fault("queue.db cannot be read: %s", sqlite3_errmsg(g->db));
 	return -1;
 }

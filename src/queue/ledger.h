@@ -26,8 +26,9 @@ struct ledger;
 /* NULL with words in *errors: cannot be opened, damaged, or of another version. */
 struct ledger *ledger_open(const char *path, struct buffer *errors);
 void ledger_close(struct ledger **);
-/* Every stored letter comes into the queue.  How many, or -1. */
-long ledger_load(struct ledger *, struct queue *);
+/* So many stored letters come into the queue, by age.  How many, or -1; fewer than asked for: all are there now.  Between
+   two calls the ledger may be written. */
+long ledger_load(struct ledger *, struct queue *, size_t most);
 /* How far this segment has been heard; 0: never. */
 uint64_t ledger_mark(struct ledger *, uint32_t segment);
 /* It never goes back.  Durable with the next checkpoint. */

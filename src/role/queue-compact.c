@@ -401,8 +401,11 @@ queue_compact_command(struct house *h, struct caller *caller)
 {
 	struct compaction *c;
 
-	if (queue_of(h)->compaction != NULL) {
-		caller_complain(caller, "mansio: a compaction is under way already\n");
+	if (queue_of(h)->compaction != NULL || queue_of(h)->loading) {
+		caller_complain(caller,
+		                queue_of(h)->loading
+		                        ? "mansio: the queue is being read; try again in a moment\n"
+		                        : "mansio: a compaction is under way already\n");
 		caller_done(caller, 1);
 		return;
 	}

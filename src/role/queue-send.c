@@ -740,6 +740,17 @@ queue_destinations_free(struct house *h)
 }
 
 void
+queue_destinations_leap(struct house *h, int64_t ms)
+{
+	for (struct map_place p = { 0 }; map_next(queue_of(h)->destinations, &p);) {
+		struct destination *d = p.value;
+
+		if (d->away_until_ms != 0)
+			d->away_until_ms += ms;
+	}
+}
+
+void
 queue_send_status(struct house *h, struct buffer *text)
 {
 	struct queue_role *k = queue_of(h);

@@ -15,6 +15,11 @@ enum {
 	RESOLVING_MOST = 4096,
 	DELIVERING_MOST = 4096,
 	KNOWN_MOST = 20000,
+	PUMP_MOST = 1000,
+	LEAP_MS = 60000,
+	CHECKPOINT_SOON_MS = 250,
+	LOAD_FIRST = 20000,
+	LOAD_EACH_TURN = 2000,
 	CHECKPOINT_MS = 1000,
 	CHECKPOINT_CHANGES = 5000
 };
@@ -58,77 +63,6 @@ int64_t
 queue_now_ms(void)
 {
 	return clock_wall_us() / 1000;
-}
-
-/* ---- lines of the log: services as Postfix names them -------
-   pflogsumm reads the totals of a day from these names. */
-char queue_services[SERVICES][64];
-
-static void
-services_name(const char *syslog_name)
-{
-	static const char *const names[SERVICES] = { "qmgr", "virtual", "local", "smtp", "bounce" };
-
-	for (size_t i = 0; i < SERVICES; i++)
-		(void)snprintf(queue_services[i], sizeof queue_services[i], "%s/%s", syslog_name,
-		               names[i]);
-}
-
-/* ------------------------------------------------------------- */
-
-/* Seconds as Postfix logs them: two digits that count, none beyond the hundredths, and never an exponent. */
-struct delay {
-	char text[24];
-};
-
-static struct delay
-delay_of(int64_t us)
-{
-	struct delay d;
-	double       s = us > 0 ? (double)us / 1e6 : 0.0;
-	char        *end;
-
-	(void)snprintf(d.text, sizeof d.text, "%.*f", s < 0.995 ? 2 : s < 9.95 ? 1 : 0, s);
-	if (strchr(d.text, '.') == NULL)
-		return d;
-	for (end = d.text + strlen(d.text); end[-1] == '0'; end--)
-		end[-1] = '\0';
-	if (end[-1] == '.')
-		end[-1] = '\0';
-	return d;
-}
-
-static enum queue_service
-service_of(const struct recipient *r)
-{
-	return r->account == 0                 ? SERVICE_SMTP
-	       : is_system_account(r->account) ? SERVICE_LOCAL
-	                                       : SERVICE_VIRTUAL;
-}
-
-void
-queue_note(const struct recipient *r, const char *how, const struct queue_attempt *by)
-{
-	static const char *const relays[SERVICES] = {
-		[SERVICE_VIRTUAL] = "virtual", [SERVICE_LOCAL] = "local", [SERVICE_SMTP] = "none"
-	};
-	const struct letter *l = r->letter;
-	int64_t              now = clock_wall_us(), begun = r->begun_us != 0 ? r->begun_us : now;
-	int64_t              heard = r->tries > 1 ? begun : l->heard_us;
-	int64_t              said = by != NULL && by->said_us != 0 ? by->said_us : begun;
-	bool                 aliased = strcmp(r->original, r->address) != 0;
-	char                 id[24];
-
-	letter_id_text(l->id, id);
-	note_as(by != NULL ? by->service : queue_services[service_of(r)],
-	        "%s: to=<%s>, %s%s%srelay=%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)",
-	        id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "",
-	        aliased ? ">, " : "", by != NULL ? by->relay : relays[service_of(r)],
-	        delay_of(now - l->arrived_us).text, delay_of(heard - l->arrived_us).text,
-	        delay_of(said - heard).text,
-	        delay_of(by != NULL ? (int64_t)by->connect_us : 0).text,
-	        delay_of(by != NULL ? (int64_t)by->transfer_us : now - begun).text, r->status, how,
-	        r->text);
 }
 
 static void
@@ -551,7 +485,26 @@ filtered(struct house *h, struct recipient *r)
 		queue_send(h, r);
 }
 
-/* Everything whose time has come is begun; then the timer is set for the next.  Before it is tried
+/* Somebody has set the clock by more than a minute: what waits must not all be due, nor none of it, nor too old. */
+static void
+look_at_clock(struct house *h)
+{
+	struct queue_role *k = queue_of(h);
+	int64_t apart = queue_now_ms() - clock_patient_ms(), leap = apart - k->clocks_apart;
+
+	if (k->clocks_apart == 0 || leap > LEAP_MS || leap < -LEAP_MS) {
+		if (k->clocks_apart != 0) {
+			note("the clock was set by %" PRId64
+			     " s: what waits goes on waiting as long as before",
+			     leap / 1000);
+			queue_leap(k->queue, leap);
+			queue_destinations_leap(h, leap);
+		}
+		k->clocks_apart = apart;
+	}
+}
+
+/* Everything whose time has come is begun, some at a time; then the timer is set for the next.  Before it is tried
    again a recipient is looked up again: it may have gone meanwhile. */
 void
 queue_pump(struct house *h)
@@ -559,11 +512,15 @@ queue_pump(struct house *h)
 	struct queue_role *k = queue_of(h);
 	struct recipient  *r;
 	int64_t            wait = -1;
+	int                begun = 0;
 
 	if (k->pumping || h->leaving)
 		return;
 	k->pumping = true;
+	look_at_clock(h);
 	while (!hands_full(k) && (r = queue_next(k->queue, queue_now_ms(), &wait)) != NULL) {
+		if (++begun == PUMP_MOST)
+			wait = 0; /* others have a turn */
 		if (queue_past_its_time(r, queue_now_ms()) && overdue(h, r))
 			continue;
 		if (queue_is_filtered(r))
@@ -572,6 +529,8 @@ queue_pump(struct house *h)
 			resolve(h, r);
 		else
 			try_recipient(h, r);
+		if (begun == PUMP_MOST)
+			break;
 	}
 	k->pumping = false;
 	if (wait >= 0 && !hands_full(k))
@@ -657,6 +616,7 @@ hear_letter(struct house *h, enum role from, uint32_t index, struct bytes body)
 	struct queue_role *k = queue_of(h);
 	struct word_letter w;
 
+	look_at_clock(h);
 	arena_clear(k->scratch);
 	if (!word_unpack_letter(body, k->scratch, &w) || w.recipients == 0)
 		return false;
@@ -674,15 +634,18 @@ checkpoint(void *house)
 {
 	struct queue_role *k = queue_of(house);
 
-	if (ledger_checkpoint(k->ledger, k->queue, CHECKPOINT_CHANGES) == 0)
+	int more = ledger_checkpoint(k->ledger, k->queue, CHECKPOINT_CHANGES);
+
+	if (more == 0)
 		queue_sent_checked(house);
-	timer_set(k->checkpoint, CHECKPOINT_MS);
+	timer_set(k->checkpoint, more == 1 ? CHECKPOINT_SOON_MS : CHECKPOINT_MS);
 }
 
 static void
 compact_due(void *house)
 {
-	queue_compact_start(house, INT64_C(60) * 1000);
+	if (!queue_of(house)->loading)
+		queue_compact_start(house, INT64_C(60) * 1000);
 }
 
 /* ---- the card -------------------------------------------------------------------------------------------- */
@@ -696,7 +659,7 @@ queue_reload(struct house *h)
 	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
 	queue_transports_read(h);
-	services_name(k->common.syslog_name);
+	queue_services_name(k->common.syslog_name);
 	k->srs = house_settings(h, &srs_setting_table, NULL, &srs) && *srs.domain != '\0';
 	queue_routes_forget(h);
 	queue_patience(k->queue, &(struct queue_patience){
@@ -731,9 +694,28 @@ is_known(void *queue, uint64_t letter)
 	return queue_find(queue, letter) != NULL;
 }
 
+/* Of very many letters the first are tried while the rest is read. */
+static void
+load_more(void *house)
+{
+	struct house      *h = house;
+	struct queue_role *k = queue_of(h);
+	long               n = ledger_load(k->ledger, k->queue, LOAD_EACH_TURN);
+
+	k->loading = n == LOAD_EACH_TURN;
+	if (n < 0)
+		panic("what is in the queue cannot be known");
+	queue_pump(h);
+	if (k->loading)
+		timer_set(k->loads, 0);
+	else
+		sent_keep(k->sent, is_known, k->queue);
+}
+
 static bool
 queue_start(struct house *h)
 {
+	long               loaded;
 	struct queue_role *k = memory_take(sizeof *k);
 	struct buffer      errors = { 0 };
 
@@ -760,8 +742,9 @@ queue_start(struct house *h)
 		fault("%.*s", (int)errors.len, errors.at);
 	buffer_free(&errors);
 	if (k->ledger == NULL || k->sent == NULL || !queue_spool_open(h) ||
-	    ledger_load(k->ledger, k->queue) < 0)
+	    (loaded = ledger_load(k->ledger, k->queue, LOAD_FIRST)) < 0)
 		return false;
+	k->loading = loaded == LOAD_FIRST;
 	k->due = timer_open(h->loop, due, h);
 	k->checkpoint = timer_open(h->loop, checkpoint, h);
 	k->compact = timer_open(h->loop, compact_due, h);
@@ -769,7 +752,9 @@ queue_start(struct house *h)
 	queue_speech_open(h);
 	loop_at_rest(h->loop, leave_when_free, h);
 	queue_spool_recover(h);
-	sent_keep(k->sent, is_known, k->queue);
+	k->loads = timer_open(h->loop, load_more, h);
+	if (!k->loading)
+		sent_keep(k->sent, is_known, k->queue);
 	return true;
 }
 
@@ -784,6 +769,8 @@ queue_work(struct house *h)
 	timer_set(k->checkpoint, CHECKPOINT_MS);
 	if (k->rows.compaction_ms > 0)
 		timer_set(k->compact, k->rows.compaction_ms);
+	if (k->loading)
+		timer_set(k->loads, 0);
 	queue_prepare(h);
 	queue_pump(h);
 }

@@ -2,6 +2,7 @@
  * queue -- what the files of the queue role share
  *
  *     queue.c            the card; letters come, are resolved, delivered, forgotten
+ *     queue-log.c        lines of the log
  *     queue-spool.c      segments lent and taken back; recovery after a crash
  *     queue-notice.c     what cannot be delivered goes back to its sender
  *     queue-speech.c     in which language, and in whose words
@@ -63,6 +64,9 @@ struct queue_role {
 	uint32_t         next_ticket;
 	struct timer    *due, *checkpoint, *compact;
 	bool             pumping, left;
+	bool             loading;          /* not all that the ledger knows is there yet              */
+	struct timer    *loads;
+	int64_t          clocks_apart;     /* the wall's from the patient one; 0: not looked at yet   */
 	struct map      *lent;             /* segment -> role and index                              */
 	struct map      *sealed;           /* segment -> when, patient ms                            */
 	bool             preparing;
@@ -107,6 +111,7 @@ queue_of(struct house *h)
 
 enum queue_service { SERVICE_QMGR, SERVICE_VIRTUAL, SERVICE_LOCAL, SERVICE_SMTP, SERVICE_BOUNCE, SERVICES };
 extern char queue_services[SERVICES][64];               /* "mansio/qmgr" */
+void queue_services_name(const char *syslog_name);
 int64_t queue_now_ms(void);
 void queue_pump(struct house *);
 /* A letter of the log enters the queue; false: it is known. */
@@ -190,6 +195,7 @@ void queue_routes_forget(struct house *);
 void queue_routes_ask(struct house *);                           /* another clerk came         */
 void queue_sender_lost(struct house *, uint32_t index);
 void queue_send_status(struct house *, struct buffer *);
+void queue_destinations_leap(struct house *, int64_t ms);         /* the clock was set          */
 void queue_destinations_free(struct house *);                    /* a flush: none waits for its time */
 
 /* What a pipe's command did with the letter of this sending; or its keeper was lost. */

@@ -93,7 +93,7 @@ test_round_trip(void **state)
 
 	kit_open(&again);
 	g = opened();
-	HOLDS("one", ledger_load(g, again.queue) == 1);
+	HOLDS("one", ledger_load(g, again.queue, 100) == 1);
 	l = queue_find(again.queue, UINT64_C(0x7000000012345678));
 	HOLDS("the letter", l != NULL && l->envelope_segment == 3 &&
 	                            l->envelope_at == 0x123456789 && l->content_segment == 2 &&
@@ -147,7 +147,7 @@ test_refused_and_told(void **state)
 	ledger_close(&g);
 	kit_open(&again);
 	g = opened();
-	HOLDS("one", ledger_load(g, again.queue) == 1);
+	HOLDS("one", ledger_load(g, again.queue, 100) == 1);
 	for (const struct recipient *x = queue_find(again.queue, 9)->first; x != NULL; x = x->next)
 		HOLDS("not the one who was told", strcmp(x->address, "told@x") != 0);
 	HOLDS("the two others", queue_find(again.queue, 9)->open == 2);
@@ -184,7 +184,7 @@ test_finished_letters_leave(void **state)
 	ledger_close(&g);
 	kit_open(&again);
 	g = opened();
-	HOLDS("two", ledger_load(g, again.queue) == 2 && queue_find(again.queue, 2) == NULL);
+	HOLDS("two", ledger_load(g, again.queue, 100) == 2 && queue_find(again.queue, 2) == NULL);
 	ledger_close(&g);
 	queue_close(&k.queue);
 	queue_close(&again.queue);
@@ -260,7 +260,7 @@ test_killed_between_two_writes(void **state)
 		close(pipe_of[0]);
 		kit_open(&k);
 		g = opened();
-		long got = ledger_load(g, k.queue);
+		long got = ledger_load(g, k.queue, 100);
 		HOLDS("nothing that was promised is missing",
 		      got >= (long)heard && got <= (long)heard + 1);
 		HOLDS("marks and letters are of one piece", ledger_mark(g, 1) == (uint64_t)got);
@@ -328,7 +328,7 @@ test_strange_rows(void **state)
 	sqlite3_close(db);
 	kit_open(&again);
 	g = opened();
-	HOLDS("loaded", ledger_load(g, again.queue) == 2);
+	HOLDS("loaded", ledger_load(g, again.queue, 100) == 2);
 	HOLDS("it waits", queue_find(again.queue, 1)->first->state == RECIPIENT_WAITING);
 	HOLDS("a letter to nobody is finished",
 	      queue_find(again.queue, 2) == NULL && again.finished == 1);
@@ -366,7 +366,7 @@ test_version_1(void **state)
 	for (int time = 0; time < 2; time++) {
 		kit_open(&k);
 		g = opened();
-		HOLDS("its letter", ledger_load(g, k.queue) == 1 && queue_find(k.queue, 5) != NULL);
+		HOLDS("its letter", ledger_load(g, k.queue, 100) == 1 && queue_find(k.queue, 5) != NULL);
 		HOLDS("nothing is asked of its handling", queue_find(k.queue, 5)->handling.by_mode == 0 &&
 		                                                  !queue_find(k.queue, 5)->first->warned);
 		queue_change(k.queue, queue_find(k.queue, 5));
@@ -377,5 +377,81 @@ test_version_1(void **state)
 	cleared();
 }
 
-UNIT(test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
+/* Some at a time, while letters go, change and come. */
+static void
+test_loaded_in_pieces(void **state)
+{
+	struct kit        k, again;
+	struct ledger    *g;
+	struct recipient *r;
+	int64_t           wait;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	for (uint64_t id = 1; id <= 100; id++)
+		queue_enter(k.queue, with(&k, id, 1 + (int)(id % 3)));
+	HOLDS("written", ledger_checkpoint(g, k.queue, SIZE_MAX) == 0);
+	ledger_close(&g);
+	kit_open(&again);
+	g = opened();
+	HOLDS("thirty", ledger_load(g, again.queue, 30) == 30 && queue_count(again.queue) == 30);
+	r = queue_next(again.queue, NOW_MS, &wait);
+	ledger_finished(g, r->letter);
+	for (struct recipient *x = r->letter->first, *next; x != NULL; x = next) {
+		next = x->next;
+		queue_event(again.queue, x, EVENT_DROP, NULL, NULL, NOW_MS);
+	}
+	queue_enter(again.queue, with(&again, 1000, 2));
+	HOLDS("written meanwhile", ledger_checkpoint(g, again.queue, SIZE_MAX) == 0);
+	HOLDS("thirty more", ledger_load(g, again.queue, 30) == 30);
+	HOLDS("and the last", ledger_load(g, again.queue, 1000) == 40);
+	HOLDS("one has gone, one has come", queue_count(again.queue) == 100 && queue_find(again.queue, 100) != NULL);
+	for (struct letter *l = queue_oldest(again.queue); l != NULL; l = l->newer)
+		HOLDS("with its recipients", l->recipients == (l->id == 1000 ? 2 : 1 + (uint32_t)(l->id % 3)));
+	ledger_close(&g);
+	queue_close(&k.queue);
+	queue_close(&again.queue);
+	cleared();
+}
+
+/* Of a thousand changes so many are written, the oldest first; new letters always. */
+static void
+test_written_in_pieces(void **state)
+{
+	struct kit        k, again;
+	struct ledger    *g;
+	struct recipient *r;
+	int64_t           wait;
+	int               changed = 0;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	for (uint64_t id = 1; id <= 100; id++)
+		queue_enter(k.queue, with(&k, id, 1));
+	HOLDS("all, for they are new", ledger_checkpoint(g, k.queue, 10) == 0);
+	while ((r = queue_next(k.queue, NOW_MS, &wait)) != NULL)
+		queue_event(k.queue, r, EVENT_LATER, "4.4.1", "nobody there", NOW_MS);
+	queue_enter(k.queue, with(&k, 101, 1));
+	HOLDS("some are left", ledger_checkpoint(g, k.queue, 60) == 1);
+	ledger_close(&g);
+	kit_open(&again);
+	g = opened();
+	HOLDS("all letters", ledger_load(g, again.queue, 1000) == 101);
+	for (struct letter *l = queue_oldest(again.queue); l != NULL; l = l->newer)
+		changed += *l->first->text != '\0';
+	HOLDS("sixty changes", changed == 60);
+	ledger_close(&g);
+	g = opened();
+	HOLDS("then the others", ledger_checkpoint(g, k.queue, 60) == 0);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	queue_close(&again.queue);
+	cleared();
+}
+
+UNIT(test_loaded_in_pieces, test_written_in_pieces, test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
      test_killed_between_two_writes, test_refused_in_words, test_strange_rows)
