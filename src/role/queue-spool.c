@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LOAD_EACH_TURN = 2000 };
+
 /* ---- letters that are found ------------------------------------------------------ */
 
 /* An envelope in the log: if it has recipients its letter is ours.  What lies up to the mark
@@ -149,6 +151,36 @@ queue_spool_recover(struct house *h)
 		     queue_count(k->queue) - before);
 	(void)ledger_checkpoint(k->ledger, k->queue, SIZE_MAX);
 	k->began_ms = clock_patient_ms();
+}
+
+static bool
+is_known(void *queue, uint64_t letter)
+{
+	return queue_find(queue, letter) != NULL;
+}
+
+void
+queue_loaded(struct house *h)
+{
+	sent_keep(queue_of(h)->sent, is_known, queue_of(h)->queue);
+}
+
+/* Of very many letters the first are tried while the rest is read. */
+void
+queue_load_more(void *house)
+{
+	struct house      *h = house;
+	struct queue_role *k = queue_of(h);
+	long               n = ledger_load(k->ledger, k->queue, LOAD_EACH_TURN);
+
+	k->loading = n == LOAD_EACH_TURN;
+	if (n < 0)
+		panic("what is in the queue cannot be known");
+	queue_pump(h);
+	if (k->loading)
+		timer_set(k->loads, 0);
+	else
+		queue_loaded(h);
 }
 
 bool

@@ -19,7 +19,6 @@ enum {
 	LEAP_MS = 60000,
 	CHECKPOINT_SOON_MS = 250,
 	LOAD_FIRST = 20000,
-	LOAD_EACH_TURN = 2000,
 	CHECKPOINT_MS = 1000,
 	CHECKPOINT_CHANGES = 5000
 };
@@ -689,30 +688,6 @@ leave_when_free(void *ctx)
 }
 
 static bool
-is_known(void *queue, uint64_t letter)
-{
-	return queue_find(queue, letter) != NULL;
-}
-
-/* Of very many letters the first are tried while the rest is read. */
-static void
-load_more(void *house)
-{
-	struct house      *h = house;
-	struct queue_role *k = queue_of(h);
-	long               n = ledger_load(k->ledger, k->queue, LOAD_EACH_TURN);
-
-	k->loading = n == LOAD_EACH_TURN;
-	if (n < 0)
-		panic("what is in the queue cannot be known");
-	queue_pump(h);
-	if (k->loading)
-		timer_set(k->loads, 0);
-	else
-		sent_keep(k->sent, is_known, k->queue);
-}
-
-static bool
 queue_start(struct house *h)
 {
 	long               loaded;
@@ -752,9 +727,9 @@ queue_start(struct house *h)
 	queue_speech_open(h);
 	loop_at_rest(h->loop, leave_when_free, h);
 	queue_spool_recover(h);
-	k->loads = timer_open(h->loop, load_more, h);
+	k->loads = timer_open(h->loop, queue_load_more, h);
 	if (!k->loading)
-		sent_keep(k->sent, is_known, k->queue);
+		queue_loaded(h);
 	return true;
 }
 

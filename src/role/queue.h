@@ -133,6 +133,8 @@ void queue_tell_order(struct house *, const struct letter *, const struct recipi
 #define SEGMENT_WHOLE ((uint64_t)INT64_MAX)
 bool queue_spool_open(struct house *);
 void queue_spool_recover(struct house *);
+void queue_load_more(void *house);                               /* of what the ledger has    */
+void queue_loaded(struct house *);                               /* all of it is there        */
 bool hear_segment_want(struct house *, enum role, uint32_t index, struct bytes body);
 bool hear_segment_done(struct house *, enum role, uint32_t index, struct bytes body);
 void queue_spool_lost(struct house *, enum role, uint32_t index);
