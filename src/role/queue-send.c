@@ -6,8 +6,9 @@
  * that has room.  How many may be under way to one destination the answers teach (queue/pace.h); one that nobody reaches is
  * left alone for a while, and then tried by one.
  *
- * Slots of senders are shared so that no destination, and not all that are slow or silent together, have the last of them: one may
- * have as many as four times those that are free, and those that have not answered yet have half of all.
+ * Slots of senders are shared so that no destination, and not all that are slow or silent together, have the last of them: one that
+ * answers may have as many as four times those that are free, one of which nothing is known a fourth of them, and one that was silent
+ * is tried by one; of all slots seven tenths are for those of which nothing is known, and three twentieths for the silent.
  */
 #include "base/clock.h"
 #include "base/random.h"
@@ -20,7 +21,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DESTINATIONS_IDLE_MOST = 1000, PUT_OFF_EACH_TURN = 500, SHARE = 4 };
+enum { DESTINATIONS_IDLE_MOST = 1000, PUT_OFF_EACH_TURN = 500, SHARE = 4, WAKE_EACH = 32 };
+enum trust { UNKNOWN, ANSWERS, SILENT };
 
 /* ---- destinations ---------------------------------------------------------------------------------- */
 
@@ -30,7 +32,7 @@ struct destination {
 	struct line         line; /* who waits                            */
 	struct pace         pace;
 	uint32_t            busy;
-	bool                doubtful;      /* has not answered since it was silent, or ever */
+	enum trust          trust;
 	int64_t             next_ms;       /* by its rate delay, patient           */
 	int64_t             away_until_ms; /* nobody answers there        */
 	char                why[400], status[12];
@@ -44,7 +46,8 @@ struct sending {
 	struct destination *to;
 	struct letter      *letter;
 	uint32_t            sender, ticket, rcpts;
-	bool                doubtful; /* its slot is one of those */
+	bool                slot;
+	enum trust          trust; /* of `to` when it was given its slot */
 	int64_t             said_us;
 	struct recipient  **rcpt;
 	struct sending     *next; /* of those whose end is not durable yet */
@@ -134,7 +137,6 @@ destination_of(struct queue_role *k, const struct transport *t, const char *next
 		d->key = text_keep(key.at);
 		d->nexthop = text_keep(nexthop);
 		d->transport = *t;
-		d->doubtful = true;
 		pace_begin(&d->pace, &t->pace);
 		(void)map_put(k->destinations, bytes_of(d->key), d);
 	}
@@ -241,7 +243,8 @@ sending_close(struct queue_role *k, struct sending *s)
 {
 	(void)map_drop(k->sending, number_key(&s->ticket));
 	s->to->busy--;
-	k->doubtful -= s->doubtful;
+	if (s->slot)
+		k->slots[s->trust]--;
 	memory_free(s->rcpt);
 	memory_free(s);
 }
@@ -360,8 +363,9 @@ destination_sends(struct house *h, struct destination *d)
 	why = say_send(h, s);
 	if (why == 0) {
 		k->at_sender[sender]++;
-		s->doubtful = d->doubtful;
-		k->doubtful += d->doubtful;
+		s->slot = true;
+		s->trust = d->trust;
+		k->slots[d->trust]++;
 		return true;
 	}
 	sending_fail(h, s, why == EBADMSG ? EVENT_REFUSED : EVENT_LATER,
@@ -417,9 +421,13 @@ may_have_slot(struct house *h, const struct destination *d)
 			all += (uint32_t)k->rows.processes;
 			used += k->at_sender[i];
 		}
-	if (d->doubtful && k->doubtful > 0 && k->doubtful >= (all + 1) / 2)
-		return false;
-	return d->busy == 0 || d->busy < SHARE * (all - used);
+	switch (d->trust) {
+	case UNKNOWN:
+		return k->slots[UNKNOWN] * 10 < all * 7 &&
+		       (d->busy == 0 || d->busy * SHARE < all - used);
+	case SILENT: return k->slots[SILENT] == 0 || k->slots[SILENT] * 20 < all * 3;
+	default: return d->busy == 0 || d->busy < SHARE * (all - used);
+	}
 }
 
 /* Everybody in line waits for another time, some in each turn: there may be very many. */
@@ -450,6 +458,13 @@ static void
 wait_for_slot(struct queue_role *k, struct destination *d)
 {
 	d->in_turn = true;
+	if (d->trust == ANSWERS) {
+		d->next = k->short_of;
+		k->short_of = d;
+		if (d->next == NULL)
+			k->short_last = &d->next;
+		return;
+	}
 	d->next = NULL;
 	*k->short_last = d;
 	k->short_last = &d->next;
@@ -462,7 +477,7 @@ slot_free(struct house *h)
 	struct queue_role  *k = queue_of(h);
 	struct destination *d;
 
-	for (int n = 0; n < 2 && (d = k->short_of) != NULL; n++) {
+	for (int n = 0; n < WAKE_EACH && (d = k->short_of) != NULL; n++) {
 		k->short_of = d->next;
 		if (k->short_of == NULL)
 			k->short_last = &k->short_of;
@@ -523,7 +538,7 @@ destination_away(struct house *h, struct destination *d, const char *status, con
 	(void)snprintf(d->why, sizeof d->why, "%s", why);
 	(void)snprintf(d->status, sizeof d->status, "%s", status);
 	queue_away(&d->away, d->why);
-	d->doubtful = true;
+	d->trust = SILENT;
 	pace_probe(&d->pace);
 	take_turn(h, d);
 }
@@ -533,7 +548,7 @@ destination_learns(struct house *h, struct destination *d, const struct word_sen
 {
 	if (!w->unreachable) {
 		d->away_until_ms = 0;
-		d->doubtful = false;
+		d->trust = ANSWERS;
 		queue_returned(h, &d->away);
 		pace_good(&d->pace, &d->transport.pace, d->busy);
 	} else if (pace_bad(&d->pace, &d->transport.pace) && w->recipients > 0) {

@@ -89,7 +89,8 @@ struct queue_role {
 	struct destination *short_of, **short_last;    /* those that wait for a slot at a sender        */
 	struct destination *delayed_first;             /* those whose rate delay is not over            */
 	struct timer    *delays;
-	uint32_t         at_sender[SENDERS_MOST], doubtful;
+	uint32_t         at_sender[SENDERS_MOST];
+	uint32_t         slots[3];         /* of senders, in use: by what is known of the destination   */
 	struct errand    send, settle, pipe, look;
 	struct transports *transports;     /* as the settings have them                              */
 	struct map      *piping;           /* ticket -> struct piping: for commands                  */
