@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: ISC
+"""How letters share the way out: slow, silent and dead destinations, lists beside people, delays. All is counted, nothing is timed.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_pace.py
+"""
+
+import json
+import pathlib
+import re
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import free_ports, wait_for
+from test_sending import LETTER, Sink, empty, house, send
+
+
+def table(**ports):
+    """Domains `name.example`, each with the port of its server."""
+    rows = ", ".join("{%s.example=smtp:[127.0.0.1]:%d}" % row for row in ports.items())
+    return f"inline:{{{rows}}}"
+
+
+def letters(h, *words):
+    return len({r["id"] for r in json.loads(h.command("queue", "list", "--json", *words).stdout)})
+
+
+def silent(gate):
+    """Whoever comes waits until the gate opens."""
+    return lambda verb, argument, session: gate.wait(120) and None if verb == "CONNECT" else None
+
+
+def test_silent_destinations_never_have_all_the_places():
+    """Three hosts that say nothing, with more letters than there are places; then a letter for another."""
+    gate = threading.Event()
+    with Sink(silent(gate)) as one, Sink(silent(gate)) as two, Sink(silent(gate)) as three, Sink() as good, house(
+            transport_maps=table(one=one.port, two=two.port, three=three.port, good=good.port), default_process_limit="10",
+            initial_destination_concurrency="10", smtp_helo_timeout="300s") as h:
+        for i in range(12):
+            send(h, [f"a{i}@one.example", f"a{i}@two.example", f"a{i}@three.example"])
+        wait_for(lambda: one.connections + two.connections + three.connections >= 3)
+        for i in range(10):
+            send(h, [f"b{i}@good.example"])
+        wait_for(lambda: len(good.got()) == 10)
+        assert one.got() == two.got() == three.got() == []
+        assert one.connections + two.connections + three.connections <= 7, "those that have not answered have seven tenths of the places"
+        gate.set()
+        wait_for(lambda: empty(h), 60)
+        assert [len(s.got()) for s in (one, two, three)] == [12, 12, 12]
+
+
+def test_a_dead_destination_is_asked_by_one_and_not_by_each_letter():
+    def reply(verb, argument, session):
+        return "" if verb == "CONNECT" and not alive.is_set() else None
+    alive = threading.Event()
+    with Sink(reply) as sink, house(transport_maps=table(dead=sink.port), minimal_backoff_time="300s",
+                                    maximal_backoff_time="300s") as h:
+        for i in range(40):
+            send(h, [f"x{i}@dead.example"])
+        wait_for(lambda: h.count("status=deferred") >= 40)
+        first = sink.connections
+        assert first <= 20, "forty letters, five places in the beginning"
+        # A flush is a question of one; all of them are told its answer.
+        before = h.count("status=deferred")
+        h.command("queue", "flush")
+        wait_for(lambda: h.count("status=deferred") >= before + 40)
+        assert sink.connections - first <= 4
+        assert h.count("delivery temporarily suspended") >= 40
+        alive.set()
+        h.command("queue", "flush")
+        wait_for(lambda: empty(h), 60)
+        assert len(sink.got()) == 40
+
+
+def test_a_person_does_not_wait_for_a_list():
+    """One delivery at a time: a list of 300 letters, each with a sender of its own; then a person's."""
+    gate, order = threading.Event(), []
+
+    def reply(verb, argument, session):
+        if verb == "CONNECT":
+            gate.wait(120)
+        if verb == "RCPT":
+            order.append(re.search("<(.*)>", argument).group(1))
+    with Sink(reply) as sink, house(transport_maps=table(there=sink.port), smtp_destination_concurrency_limit="1",
+                                    smtp_initial_destination_concurrency="1") as h:
+        with h.smtp() as s:
+            for i in range(300):
+                s.sendmail(f"news-{i}+you{i}=there.example@list.example", [f"you{i}@there.example"], LETTER.format(i))
+        wait_for(lambda: letters(h) == 300)
+        send(h, ["person@there.example"], sender="friend@here.example")
+        wait_for(lambda: letters(h) == 301)
+        wait_for(lambda: json.loads(h.command("queue", "list", "--json", "--recipient", "person@*").stdout)[0]["state"] == "active")
+        gate.set()
+        wait_for(lambda: empty(h), 60)
+        assert order.index("person@there.example") <= 3, order[:10]
+        assert len(set(order)) == 301
+
+
+def test_a_rate_delay_is_kept_between_two_deliveries():
+    times = []
+
+    def reply(verb, argument, session):
+        if verb == "END":
+            times.append(time.monotonic())
+    with Sink(reply) as sink, house(transport_maps=table(slow=sink.port), smtp_destination_rate_delay="1s") as h:
+        for i in range(4):
+            send(h, [f"x{i}@slow.example"])
+        wait_for(lambda: empty(h))
+        assert len(times) == 4
+        assert all(b - a > 0.8 for a, b in zip(times, times[1:])), times
+
+
+def test_what_waits_for_its_destination_is_held_and_taken_away():
+    gate = threading.Event()
+    with Sink(silent(gate)) as sink, house(transport_maps=table(there=sink.port), smtp_destination_concurrency_limit="1",
+                                           smtp_initial_destination_concurrency="1", smtp_helo_timeout="300s") as h:
+        for i in range(30):
+            send(h, [f"x{i}@there.example"])
+        wait_for(lambda: sink.connections == 1)
+        wait_for(lambda: all(r["state"] == "active" for r in json.loads(h.command("queue", "list", "--json").stdout)))
+        assert "10 recipients of 10 letters held" in h.command("queue", "hold", "--recipient", "x1?@there.example").stdout
+        assert "10 recipients of 10 letters deleted" in h.command("queue", "delete", "--recipient", "x2?@there.example").stdout
+        gate.set()
+        wait_for(lambda: len(sink.got()) >= 10)
+        h.command("queue", "release", "ALL")
+        wait_for(lambda: empty(h))
+        assert sink.got() == sorted(f"x{i}@there.example" for i in range(20))
+
+
+def test_a_queue_is_told_of_in_pieces():
+    """More than is said at once, in each form; and done with in one command."""
+    port = free_ports(1)[0]
+    with house(relayhost=f"[127.0.0.1]:{port}", minimal_backoff_time="300s", maximal_backoff_time="300s",
+               smtpd_recipient_limit="2000") as h:
+        names = [f"a-rather-long-name-so-that-there-is-much-to-tell-{i:05}@there.example" for i in range(6000)]
+        for first in range(0, len(names), 1000):
+            send(h, names[first:first + 1000], sender="a@here.example")
+        for i in range(100):
+            send(h, [f"one{i}@there.example"])
+        rows = wait_for(lambda: len(r := json.loads(h.command("queue", "list", "--json").stdout)) == 6100 and r)
+        assert len({r["address"] for r in rows}) == 6100
+        wait_for(lambda: all(r["reason"] for r in json.loads(h.command("queue", "list", "--json").stdout)), 60)
+        text = h.command("mailq").stdout
+        assert text.count("@there.example") == 6100 and "in 106 Requests." in text
+        objects = [json.loads(line) for line in h.command("postqueue", "-j").stdout.splitlines()]
+        assert len(objects) == 106 and sum(len(o["recipients"]) for o in objects) == 6100
+        assert re.search(r"there\.example +0 +0 +6100 +0", h.command("queue", "summary").stdout)
+        assert "6100 recipients of 106 letters deleted" in h.command("queue", "delete", "ALL").stdout
+        wait_for(lambda: empty(h))
