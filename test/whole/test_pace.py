@@ -31,7 +31,7 @@ def silent(gate):
     return lambda verb, argument, session: gate.wait(120) and None if verb == "CONNECT" else None
 
 
-def test_silent_destinations_never_have_all_the_places():
+def test_R111_silent_destinations_never_have_all_the_places():
     """Three hosts that say nothing, with more letters than there are places; then a letter for another."""
     gate = threading.Event()
     with Sink(silent(gate)) as one, Sink(silent(gate)) as two, Sink(silent(gate)) as three, Sink() as good, house(
@@ -128,7 +128,7 @@ def test_what_waits_for_its_destination_is_held_and_taken_away():
         assert sink.got() == sorted(f"x{i}@there.example" for i in range(20))
 
 
-def test_a_queue_is_told_of_in_pieces():
+def test_R111_a_queue_is_told_of_in_pieces():
     """More than is said at once, in each form; and done with in one command."""
     port = free_ports(1)[0]
     with house(relayhost=f"[127.0.0.1]:{port}", minimal_backoff_time="300s", maximal_backoff_time="300s",
