@@ -31,7 +31,7 @@ struct queue {
 	struct map         *parties; /* -> the turn of their next recipient  */
 	size_t              parties_most;
 	int64_t             leapt_ms;
-	struct queue_place       *places;
+	struct queue_place *places;
 	struct heap         waiting, ready;
 };
 
