@@ -432,13 +432,23 @@ not_before(const struct letter *l, int64_t ms)
 	return ms < least ? least : ms;
 }
 
+/* Nothing is put off for longer than the longest wait: where it is, the clock was ahead when that was said. */
+static int64_t
+no_later(const struct queue *q, int64_t due_ms, int64_t now_ms)
+{
+	int64_t most = q->patience.most_ms + q->patience.most_ms / 8;
+
+	return most > 0 && due_ms > now_ms + most ? now_ms + (int64_t)random_below((uint64_t)most)
+	                                          : due_ms;
+}
+
 void
 queue_enter(struct queue *q, struct letter *l)
 {
 	int64_t now_ms = clock_wall_us() / 1000;
 
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
-		r->due_ms = not_before(l, r->due_ms);
+		r->due_ms = not_before(l, no_later(q, r->due_ms, now_ms));
 		if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
 			schedule(q, r, now_ms);
 	}

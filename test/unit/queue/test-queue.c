@@ -369,6 +369,31 @@ test_parties(void **state)
 	queue_close(&k.queue);
 }
 
+/* What an older queue has put off by a clock that was ahead: not for days, not all at once, and FUTURERELEASE as long as it says. */
+static void
+test_put_off_by_a_clock_that_was_ahead(void **state)
+{
+	struct kit k;
+	int64_t    wait, soon = INT64_MAX, late = 0;
+	(void)state;
+
+	kit_open(&k);
+	for (uint64_t id = 1; id <= 200; id++) {
+		struct letter *l = kit_letter(&k, id, 1);
+
+		l->first->due_ms = NOW_MS + 86400000;
+		l->handling.not_before_us = id == 200 ? (int64_t)(NOW + 90000) * 1000000 : 0;
+		queue_enter(k.queue, l);
+		soon = id < 200 && l->first->due_ms < soon ? l->first->due_ms : soon;
+		late = id < 200 && l->first->due_ms > late ? l->first->due_ms : late;
+	}
+	HOLDS("within the longest wait", late <= NOW_MS + 4500000 && soon >= NOW_MS);
+	HOLDS("scattered", late - soon > 1000000);
+	HOLDS("the last as its client wishes", queue_find(k.queue, 200)->first->due_ms == NOW_MS + 90000000);
+	HOLDS("few now", queue_next(k.queue, NOW_MS, &wait) == NULL || soon == NOW_MS);
+	queue_close(&k.queue);
+}
+
 /* The clock is set, ten days on or one back: who waits does as long as before, and nobody's time is over for it. */
 static void
 test_leap(void **state)
@@ -548,6 +573,6 @@ test_expiry(void **state)
 	}
 }
 
-UNIT(test_turns, test_many_and_few, test_parties, test_leap, test_priority, test_deliver_by, test_success_is_reported, test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done,
+UNIT(test_put_off_by_a_clock_that_was_ahead, test_turns, test_many_and_few, test_parties, test_leap, test_priority, test_deliver_by, test_success_is_reported, test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done,
      test_without_recipients, test_fork, test_list, test_order_against_a_model, test_backoff,
      test_no_patience_still_breathes, test_expiry)
