@@ -421,6 +421,8 @@ may_have_slot(struct house *h, const struct destination *d)
 			all += (uint32_t)k->rows.processes;
 			used += k->at_sender[i];
 		}
+	if (all == 0)
+		return true; /* when one comes it goes on */
 	switch (d->trust) {
 	case UNKNOWN:
 		return k->slots[UNKNOWN] * 10 < all * 7 &&
