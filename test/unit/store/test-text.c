@@ -53,6 +53,9 @@ truth(int i, enum search_where where, const char *field, const char *needle)
 		strstr("delivered-to: jack@example.com\r\n", needle) != NULL));
 }
 
+/* How many of the questions are asked of each damaged file. */
+static size_t asks = SIZE_MAX;
+
 /* Whatever the index knows is right; how many messages it knows. */
 static int
 check_all(const char *why, struct text *t)
@@ -70,7 +73,7 @@ check_all(const char *why, struct text *t)
 	};
 	int known = 0;
 
-	for (size_t q = 0; q < COUNT(asked); q++) {
+	for (size_t q = 0; q < COUNT(asked) && q < asks; q++) {
 		struct arena *a = arena_open(NULL);
 		struct text_ask ask = { .where = asked[q].where, .field = bytes_of(asked[q].field),
 			                      .needle = bytes_of(asked[q].needle) };
@@ -190,6 +193,7 @@ test_a_torn_or_damaged_file_lies_never(void **state)
 	close_all(&k, &a);
 	size = file_of(&k, "rb", all, ROOM, -1);
 	HOLDS("of some blocks", size > 100000);
+	asks = 12;
 	for (long cut = 0; cut < size; cut += size / 37) {
 		file_of(&k, "wb", all, cut, -1);
 		kit_open(&k);
@@ -208,6 +212,7 @@ test_a_torn_or_damaged_file_lies_never(void **state)
 		HOLDS("made whole", check_all("made whole", t) == MESSAGES - 6);
 		close_all(&k, &a);
 	}
+	asks = SIZE_MAX;
 	kit_remove(&k);
 	free(all);
 }
