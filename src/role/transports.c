@@ -166,7 +166,7 @@ read_limits(struct settings *s, struct transport *t)
 	t->pace = (struct pace_rules){ .first = (uint32_t)t->first_concurrency,
 		                       .most = (uint32_t)t->concurrency,
 		                       .cohorts = (uint32_t)t->cohorts };
-	/* What is no feedback is complained of elsewhere. */
+	/* What is no feedback is complained of by transports_check(). */
 	if (!pace_feedback_read(bytes_of(t->good), &t->pace.good))
 		t->pace.good = (struct pace_feedback){ 1, 0 };
 	if (!pace_feedback_read(bytes_of(t->bad), &t->pace.bad))
@@ -382,6 +382,13 @@ value_fault(struct settings *s, struct bytes name, const char *value, struct are
 	return NULL;
 }
 
+static bool
+is_feedback_line(struct bytes name)
+{
+	return bytes_ends_nocase(name, BYTES("_destination_concurrency_positive_feedback")) ||
+	       bytes_ends_nocase(name, BYTES("_destination_concurrency_negative_feedback"));
+}
+
 bool
 transports_check(struct settings *s,
                  void (*complain)(void *ctx, const char *setting, const char *why), void *ctx)
@@ -392,6 +399,7 @@ transports_check(struct settings *s,
 	struct arena         *a = arena_open(NULL);
 	bool                  good = true;
 	size_t                count = 0;
+	struct pace_feedback  feedback;
 
 	for (size_t i = 0; settings_entry(s, i, &e); i++) {
 		const char *why;
@@ -406,6 +414,14 @@ transports_check(struct settings *s,
 		complain(ctx, e.name, why);
 		good = false;
 	}
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (is_feedback_line(bytes_of(e.name)) && *e.value != '$' &&
+		    !pace_feedback_read(bytes_of(e.value), &feedback)) {
+			complain(ctx, e.name,
+			         "wants a number from 0 to 1, also as 1/concurrency or "
+			         "1/sqrt_concurrency");
+			good = false;
+		}
 	arena_close(&a);
 	if (settings_fill(s, &transport_setting_table, NULL, &r, NULL) && *r.transport != '\0') {
 		complain(ctx, "transport",
