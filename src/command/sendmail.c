@@ -36,7 +36,7 @@ static int run_sendmail(struct call *);
 const struct command command_sendmail = {
 	.name = "sendmail",
 	.forms =
-		"sendmail [-itv] [-f SENDER] [-F NAME] [-N EVENTS] [-R full|hdrs] [-V ENVID] [-B 8BITMIME] [-C MAIN_CF] [RECIPIENT ...]\n"
+		"sendmail [-itv] [-f SENDER] [-F NAME] [-N EVENTS] [-R full|hdrs] [-V ENVID] [-XV[DELIMITERS]] [-B 8BITMIME] [-C MAIN_CF] [RECIPIENT ...]\n"
 		"sendmail -bs\n"
 		"sendmail -bv [-f SENDER] RECIPIENT ...\n"
 		"sendmail -bp | -q | -qID | -qRDOMAIN | -bi | -I",
@@ -57,7 +57,7 @@ struct post {
 	struct arena          *life;
 	struct common_settings common;
 	struct setting_list    pickup; /* where the listener of that name is, if there is one */
-	const char            *sender, *name, *notify, *ret, *envid;
+	const char            *sender, *name, *notify, *ret, *envid, *verp;
 	bool                   from_header, dots, eight_bit; /* -t; a dot does not end it */
 	const char           **to;
 	size_t                 recipients;
@@ -405,6 +405,8 @@ begin_letter(struct post *p, bool eight_bit, const char *offers, bool *dsn)
 		buffer_add_string(&b, " ENVID=");
 		put_xtext(&b, p->envid);
 	}
+	if (p->verp != NULL)
+		buffer_printf(&b, " XVERP%s%s", *p->verp != '\0' ? "=" : "", p->verp);
 	code = say(p, "MAIL FROM:<%s>%.*s", p->sender, (int)b.len, b.len > 0 ? b.at : "");
 	buffer_free(&b);
 	if (code != 250)
@@ -635,6 +637,9 @@ read_options(struct post *p, const char **sender, const char **queue)
 				return complain(0, "-R wants full or hdrs, not ", optarg);
 			break;
 		case 'V': p->envid = optarg; break;
+		case 'X': /* -XV, -XV+=; else a transcript, which is not kept here */
+			p->verp = optarg[0] == 'V' ? optarg + 1 : p->verp;
+			break;
 		case 'q':
 			mode = 'q';
 			*queue = optarg;

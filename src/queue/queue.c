@@ -786,6 +786,7 @@ queue_fork(struct queue *q, struct recipient *r)
 	(void)q;
 
 	twin->orcpt = r->orcpt;
+	twin->sender = r->sender;
 	/* rfc3461:5.2.7.3 (c): that there are several was told. */
 	twin->notify = r->notify & (uint8_t)~NOTIFY_SUCCESS;
 	return twin;

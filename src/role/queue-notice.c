@@ -64,8 +64,10 @@ queue_ended(void *house, struct recipient *r)
 
 /* What goes through a list with an owner comes back to the owner. */
 static const char *
-sender_of(const struct recipient *r)
+sender_of(const struct queue_role *k, const struct recipient *r)
 {
+	if (k->rows.no_verp_bounces && r->letter->handling.verp.len > 0)
+		return r->letter->sender;
 	return *r->sender != '\0' ? r->sender : r->letter->sender;
 }
 
@@ -404,7 +406,8 @@ letter_return(struct house *h, struct letter *l)
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
 		bool        second = second_bounce(queue_of(h), l, r);
 		bool        wants = second || sender_wants(l, r, kind_of(r));
-		const char *to = second ? queue_of(h)->rows.second_bounce_to : sender_of(r);
+		const char *to =
+			second ? queue_of(h)->rows.second_bounce_to : sender_of(queue_of(h), r);
 
 		if (r->state != RECIPIENT_DONE || !(r->refused || r->reported) || r->told ||
 		    r->returning)
@@ -442,14 +445,14 @@ letter_warn(struct house *h, struct letter                                    *l
 	*n = (struct returning){ .house = h, .of = l->id, .kind = NOTICE_DELAYED };
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
 		if (r->warned || !meant(r, which) ||
-		    (n->told.len > 0 && strcmp(sender_of(r), n->to) != 0))
+		    (n->told.len > 0 && strcmp(sender_of(queue_of(h), r), n->to) != 0))
 			continue;
 		r->warned = true;
 		r->changed = true;
 		queue_change(queue_of(h)->queue, l);
 		if (!sender_wants(l, r, NOTICE_DELAYED))
 			continue;
-		(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);
+		(void)bytes_string(bytes_of(sender_of(queue_of(h), r)), n->to, sizeof n->to);
 		buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
 	}
 	if (n->told.len == 0) {
@@ -472,7 +475,7 @@ queue_expanded(struct house *h, struct recipient *r, bool is_list)
 	*n = (struct returning){ .house = h,
 		                 .of = r->letter->id,
 		                 .kind = is_list ? NOTICE_DELIVERED : NOTICE_EXPANDED };
-	(void)bytes_string(bytes_of(sender_of(r)), n->to, sizeof n->to);
+	(void)bytes_string(bytes_of(sender_of(queue_of(h), r)), n->to, sizeof n->to);
 	buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
 	returning_begin(h, n, r->letter);
 	buffer_reset(&n->told); /* its life goes on without it */

@@ -50,7 +50,9 @@ queue_sender_outside(const struct recipient *r)
 static bool
 is_forwarded(const struct recipient *r)
 {
-	return r->known && *r->sender == '\0' && *r->letter->sender != '\0' &&
+	bool own = *r->sender == '\0' || r->letter->handling.verp.len > 0;
+
+	return r->known && own && *r->letter->sender != '\0' &&
 	       !bytes_equal_nocase(bytes_of(r->original), bytes_of(r->address));
 }
 

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "directory/srs.h"
 #include "message/envelope.h"
+#include "message/verp.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,7 @@ static const struct setting rows[] = {
 	{ "bounce_template_file", SETTING_MATCHES, AT(template_file), "", "A /file with texts for notices, in the grammar of Postfix's bounce(5): failure_template, delay_template, success_template; failure_template.zh is for one language. Empty: our own texts.", .since = "0.3" },
 	{ "bounce_language", SETTING_LIST, AT(languages), "en", "The languages notices are written in, at most two, one behind the other: en, zh.", .since = "0.3" },
 	{ "bounce_language_maps", SETTING_TABLES, AT(language_maps), "", "Tables, in files here, of addresses and domains and the languages of notices: that of who gets it first, then those of whom it could not reach, then bounce_language.", .since = "0.3" },
+	{ "disable_verp_bounces", SETTING_BOOL, AT(no_verp_bounces), "no", "Whether one notice for all recipients of a letter with VERP goes to its sender, instead of one for each to the sender made for it.", .since = "0.3" },
 	{ "confirm_delay_cleared", SETTING_BOOL, AT(confirm_cleared), "no", "Whether who was told that a letter takes long is told when it has arrived after all.", .since = "0.3" },
 	{ "bounce_size_limit", SETTING_SIZE, AT(bounce_size), "50000", "The longest letter that is returned whole where its sender wishes so (RET=FULL); of a longer one, and else, its header.", .since = "0.3" },
 	{ "enable_original_recipient", SETTING_BOOL, AT(original), "yes", "Whether a delivered letter says in X-Original-To for which address it was accepted.", .since = "0.2" },
@@ -559,6 +561,9 @@ add_recipients(struct letter *l, const struct word_letter *w)
 		if (list[i].orcpt.len > 0)
 			r->orcpt = arena_copy(l->life, list[i].orcpt);
 		r->notify = list[i].notify;
+		if (w->handling.verp.len > 0)
+			r->sender =
+				verp_make(l->life, w->sender, list[i].address, w->handling.verp);
 		if (w->handling.hold.len == 0)
 			continue;
 		r->state = RECIPIENT_HELD;

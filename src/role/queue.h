@@ -38,6 +38,7 @@ struct queue_settings {
 	int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms, warning_ms, compaction_ms, bounce_size;
 	struct setting_list classes;          /* notify_classes */
 	struct setting_list template_file, languages, language_maps;
+	bool    no_verp_bounces;              /* disable_verp_bounces */
 	bool    confirm_cleared;              /* confirm_delay_cleared */
 	const char *bounce_to, *second_bounce_to, *delay_to;
 	bool    original;

@@ -277,6 +277,7 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		client_patterns(h, life, &set.screen_allow);
 		client_patterns(h, life, &set.xclient_hosts);
 		client_patterns(h, life, &set.xforward_hosts);
+		client_patterns(h, life, &set.verp_clients);
 		tables_patterns(h, life, &set.flush_domains);
 		scan_hides(h, listener, life, &set.drop_fields);
 		set.known_certificates = known_certificates(h, listener);

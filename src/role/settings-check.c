@@ -563,6 +563,7 @@ check_trusted(struct check *c, const struct common_settings *common)
 			continue;
 		check_networks(c, name, "smtpd_authorized_xclient_hosts", &r.xclient_hosts);
 		check_networks(c, name, "smtpd_authorized_xforward_hosts", &r.xforward_hosts);
+		check_networks(c, name, "smtpd_authorized_verp_clients", &r.verp_clients);
 		check_networks(c, name, "smtpd_authorized_expn_hosts", &r.expn_hosts);
 		check_networks(c, name, "smtpd_client_event_limit_exceptions", &r.limit_exceptions);
 		check_networks(c, name, "smtpd_forbid_bare_newline_exclusions",

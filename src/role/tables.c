@@ -52,6 +52,7 @@ is_of_clients(const char *setting)
 		                             "smtpd_discard_ehlo_keyword_address_maps",
 		                             "smtpd_authorized_xclient_hosts",
 		                             "smtpd_authorized_xforward_hosts",
+		                             "smtpd_authorized_verp_clients",
 		                             "smtpd_authorized_expn_hosts",
 		                             "local_header_rewrite_clients",
 		                             "relay_clientcerts",

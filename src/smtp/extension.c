@@ -27,6 +27,7 @@ static const struct {
 	{ "BURL",                EXTENSION_BURL },
 	{ "XCLIENT",             EXTENSION_XCLIENT },
 	{ "XFORWARD",            EXTENSION_XFORWARD },
+	{ "XVERP",               EXTENSION_XVERP },
 };
 /* clang-format on */
 

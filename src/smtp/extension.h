@@ -34,6 +34,7 @@ enum extension {
 	EXTENSION_BURL          = 1 << 19,   /* rfc4468 */
 	EXTENSION_XCLIENT       = 1 << 20,
 	EXTENSION_XFORWARD      = 1 << 21,
+	EXTENSION_XVERP         = 1 << 22,   /* Postfix's VERP_README */
 };
 unsigned extension_find(struct bytes word);
 bool extensions_read(const char *const *word, size_t count, unsigned *out, const char **wrong);

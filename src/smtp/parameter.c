@@ -353,6 +353,17 @@ take_solicit(struct mail_parameters *m, struct bytes value)
 	return NULL;
 }
 
+/* XVERP, or XVERP=+= */
+static const char *
+take_verp(struct mail_parameters *m, struct bytes value)
+{
+	if (value.len > 2)
+		return "501 5.5.4 Bad XVERP parameter syntax";
+	m->has_verp = true;
+	m->verp = value;
+	return NULL;
+}
+
 /* clang-format off */
 static const struct {
 	const char *name;
@@ -371,6 +382,7 @@ static const struct {
 	{ "BY",          EXTENSION_DELIVERBY,     take_by },
 	{ "MT-PRIORITY", EXTENSION_PRIORITY,      take_priority },
 	{ "SOLICIT",     EXTENSION_NO_SOLICITING, take_solicit },
+	{ "XVERP",       EXTENSION_XVERP,         take_verp },
 };
 /* clang-format on */
 

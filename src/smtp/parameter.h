@@ -29,6 +29,8 @@ struct mail_parameters {
 	bool     has_priority;
 	int8_t   priority;           /* rfc6710:4, -9 to 9                       */
 	struct bytes solicit;        /* rfc3865: classes by comma                */
+	bool     has_verp;           /* a sender for each recipient (message/verp.h) */
+	struct bytes verp;           /* its delimiters, "" those of the setting  */
 	unsigned said;               /* bits of the table: each at most once     */
 };
 struct rcpt_parameters {

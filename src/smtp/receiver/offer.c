@@ -71,6 +71,12 @@ takes_priorities(const struct session *s)
 }
 
 static bool
+may_verp(const struct session *s)
+{
+	return s->may_verp;
+}
+
+static bool
 unsolicited(const struct session *s)
 {
 	return s->config->set.no_soliciting.count > 0;
@@ -145,6 +151,7 @@ static const struct offer {
 	{ EXTENSION_AUTH,          NULL,                  may_log_in,        offer_auth },
 	{ EXTENSION_XCLIENT,       NULL,                  NULL,              offer_xclient },
 	{ EXTENSION_XFORWARD,      NULL,                  NULL,              offer_xforward },
+	{ EXTENSION_XVERP,         "XVERP",               may_verp,          NULL },
 	{ EXTENSION_STATUS_CODES,  "ENHANCEDSTATUSCODES", NULL,              NULL },
 	{ EXTENSION_8BITMIME,      "8BITMIME",            NULL,              NULL },
 	{ EXTENSION_DSN,           "DSN",                 NULL,              NULL },

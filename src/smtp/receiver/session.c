@@ -404,6 +404,7 @@ session_open(struct receiver_config *config, const struct peer *peer,
 	s->lmtp = config->kind == KIND_LMTP;
 	s->trusted = networks_hold(&config->mynetworks, peer);
 	s->excepted = networks_hold(&config->exceptions, peer);
+	s->may_verp = networks_hold(&config->verp_clients, peer);
 	s->may_expn = networks_hold(&config->expn_hosts, peer);
 	s->may_xclient = networks_hold(&config->xclient_hosts, peer);
 	s->may_xforward = networks_hold(&config->xforward_hosts, peer);

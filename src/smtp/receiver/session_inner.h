@@ -98,6 +98,7 @@ struct session {
 	bool burl;                     /* the chunk is what `url` names               */
 	bool fetching, sized;          /* the house brings it, and has said how much  */
 	struct bytes url;              /* in the letter's life                        */
+	bool may_verp;                 /* its client is one that may say XVERP      */
 	bool may_xclient, may_xforward; /* the peer of the socket itself             */
 	struct origin *origin;         /* what XFORWARD said of this transaction     */
 };

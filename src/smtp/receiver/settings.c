@@ -58,6 +58,14 @@ static const struct setting rows[] = {
 	  "Networks whose clients may say XCLIENT: who their own client is, for the rules and the log; write no network that others can come from.", NULL, 0, 0, "0.3" },
 	{ "smtpd_authorized_xforward_hosts", SETTING_MATCHES, AT(xforward_hosts), "",
 	  "Networks whose clients may say XFORWARD: where the letter came from, for the log.", NULL, 0, 0, "0.3" },
+	{ "authorized_verp_clients", SETTING_MATCHES, AT(verp_clients), "$mynetworks",
+	  "Networks whose clients may ask by XVERP that a letter has another sender for each recipient.", NULL, 0, 0, "0.3" },
+	{ "smtpd_authorized_verp_clients", SETTING_MATCHES, AT(verp_clients), "$authorized_verp_clients",
+	  "The same, and what counts.", NULL, 0, 0, "0.3" },
+	{ "default_verp_delimiters", SETTING_WORD, AT(verp_delimiters), "+=",
+	  "The two characters around the recipient in such a sender, where the client names none.", NULL, 0, 0, "0.3" },
+	{ "verp_delimiter_filter", SETTING_WORD, AT(verp_filter), "-=+",
+	  "The characters a client may name for that.", NULL, 0, 0, "0.3" },
 	{ "smtpd_helo_required", SETTING_BOOL, AT(helo_required), "no",
 	  "Whether a client must say HELO or EHLO before MAIL.", NULL, 0, 0, "0.1" },
 	{ "smtputf8_enable", SETTING_BOOL, AT(utf8), "yes",
@@ -448,6 +456,9 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };
 	c->set.flush_domains = copy_list(a, &set->flush_domains);
 	c->set.account_limits = copy_list(a, &set->account_limits);
+	c->set.verp_delimiters = arena_copy(a, bytes_of(set->verp_delimiters));
+	c->set.verp_filter = arena_copy(a, bytes_of(set->verp_filter));
+	c->set.verp_clients = (struct setting_list){ NULL, 0 };
 	c->set.expn_hosts = c->set.screen_allow = c->set.xclient_hosts = c->set.xforward_hosts =
 		(struct setting_list){ NULL, 0 };
 	c->listener = arena_copy(a, bytes_of(listener));
@@ -466,6 +477,8 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	                  &c->exceptions, errors) &&
 	    read_networks(a, &set->bare_newline_exclusions, "smtpd_forbid_bare_newline_exclusions",
 	                  &c->bare_excluded, errors) &&
+	    read_networks(a, &set->verp_clients, "smtpd_authorized_verp_clients", &c->verp_clients,
+	                  errors) &&
 	    read_networks(a, &set->expn_hosts, "smtpd_authorized_expn_hosts", &c->expn_hosts,
 	                  errors) &&
 	    read_networks(a, &set->screen_allow, "postscreen_allow_list", &c->screen_allow,
@@ -476,7 +489,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	                  &c->xforward_hosts, errors)) {
 		c->mynetworks.tables = c->exceptions.tables = c->bare_excluded.tables = tables;
 		c->expn_hosts.tables = c->screen_allow.tables = c->xclient_hosts.tables =
-			c->xforward_hosts.tables = tables;
+			c->xforward_hosts.tables = c->verp_clients.tables = tables;
 		c->tables = tables;
 		if (tables != NULL)
 			tables->users++;

@@ -41,6 +41,8 @@ struct receiver_settings {
 	bool    peername_lookup;
 	int     proxy;                  /* not 0: a header of the PROXY protocol comes first */
 	int64_t proxy_timeout;
+	struct setting_list verp_clients;
+	const char *verp_delimiters, *verp_filter;
 	struct setting_list expn_hosts, flush_domains, xclient_hosts, xforward_hosts;
 	bool    helo_required, vrfy_disabled, strict_envelopes;
 	bool    utf8, strict_utf8;      /* rfc6531                             */
@@ -122,6 +124,7 @@ struct receiver_config {
 	const char *listener;           /* "smtp": as settings and limits name it */
 	const char *service;            /* "mansio/smtpd": as the log names it */
 	const char *myhostname, *myorigin, *mail_name;
+	struct networks verp_clients;
 	struct networks mynetworks, exceptions, bare_excluded, screen_allow, expn_hosts, xclient_hosts, xforward_hosts;
 	unsigned discarded;             /* enum extension: not told to anybody */
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "message/envelope.h"
+#include "message/verp.h"
 
 enum { SECOND_US = 1000000 };
 
@@ -74,6 +75,24 @@ take_deliver_by(const struct session *s, const struct mail_parameters *m, struct
 	return NULL;
 }
 
+/* VERP_README: for whom nobody sent it there is nothing to be told apart. */
+static const char *
+take_verp(const struct session *s, const struct mail_parameters *m, struct letter *l)
+{
+	const struct receiver_settings *set = &s->config->set;
+	struct bytes delimiters = m->verp.len > 0 ? m->verp : bytes_of(set->verp_delimiters);
+
+	if (!m->has_verp)
+		return NULL;
+	if (!verp_delimiters(delimiters,
+	                     m->verp.len > 0 ? set->verp_filter : "!#$%&'*+-/=?^_`{|}~."))
+		return "501 5.5.4 Bad XVERP parameter syntax";
+	if (l->sender.len == 0)
+		return "503 5.5.4 Error: XVERP requires non-null sender";
+	l->handling.verp = arena_keep(l->life, delimiters);
+	return NULL;
+}
+
 const char *
 wishes_take(struct session *s, const struct mail_parameters *m, struct letter *l)
 {
@@ -81,7 +100,7 @@ wishes_take(struct session *s, const struct mail_parameters *m, struct letter *l
 
 	if ((no = solicitation_refused(s, m->solicit)) != NULL ||
 	    (no = take_release(s, m, &l->handling)) != NULL ||
-	    (no = take_deliver_by(s, m, &l->handling)) != NULL)
+	    (no = take_deliver_by(s, m, &l->handling)) != NULL || (no = take_verp(s, m, l)) != NULL)
 		return no;
 	if (m->has_priority && may_have_priority(s))
 		l->handling.priority = m->priority;
