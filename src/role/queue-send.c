@@ -308,7 +308,8 @@ say_send(struct house *h, struct sending *s)
 	int                    why = send_fill(k, s, a, &w), fd = -1;
 
 	if (*s->rcpt[0]->sender != '\0' &&
-	    !has_verp(s->rcpt[0])) { /* rfc3461:5.2.7.1 (b): of a list nothing is derived */
+	    s->letter->handling.verp.len ==
+	            0) { /* rfc3461:5.2.7.1 (b): of a list nothing is derived */
 		w.envid = BYTES("");
 		w.ret = 0;
 	}
