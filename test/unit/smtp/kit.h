@@ -377,7 +377,7 @@ kit_config(enum receiver_kind kind, const char *cf)
 
 	buffer_add_string(&text, "smtpd_banner = mail.example.com ESMTP Mansio\n"
 		"smtpd_sasl_mechanism_list = PLAIN LOGIN SCRAM-SHA-256\n"
-		"smtpd_client_event_limit_exceptions =\nsmtpd_forbid_bare_newline_exclusions =\npostscreen_allow_list =\nfast_flush_domains =\n");
+		"smtpd_client_event_limit_exceptions =\nsmtpd_forbid_bare_newline_exclusions =\npostscreen_allow_list =\nauthorized_verp_clients =\nsmtpd_authorized_verp_clients =\nfast_flush_domains =\n");
 	buffer_add_string(&text, cf);
 	s = settings_read(buffer_bytes(&text), "main.cf", &errors, &warnings);
 	if (s != NULL && receiver_settings_fill(s, kind, (const char *const[]){ "smtp", "submission", "submissions", "lmtp" }[kind], &set, &errors))
