@@ -145,7 +145,10 @@ alias_virtual(struct walk *w, size_t at, enum mail_class class)
 		extension = BYTES("");
 	while (led == DIRECTORY_OK && alias_next(&value, true, w->a, &part))
 		led = ++w->virtuals > (size_t)w->rules->virtuals_most
-		              ? DIRECTORY_LOOP
+		              ? walk_ends(w,
+		                          "5.2.4 the alias leads to more than %lld addresses "
+		                          "(virtual_alias_expansion_limit)",
+		                          (long long)w->rules->virtuals_most)
 		              : walk_lead(w, at,
 		                          rules_complete(w->r, part.text, key.typed,
 		                                         rules_typed(&key, extension)),
@@ -262,7 +265,8 @@ open_include(struct opening *o, struct bytes path)
 	inner.deep++;
 	inner.included = true;
 	if (inner.deep > INCLUDES_DEEP)
-		return DIRECTORY_LOOP;
+		return walk_ends(o->w, "5.4.6 files that aliases include lie more than %d deep",
+		                 INCLUDES_DEEP);
 	/* Else whoever may write a list could read what only root may, in the bounces of its mail. */
 	if (o->leads_nowhere)
 		warn_("directory: %.*s: a file that does not belong to root includes %.*s: that is not read",

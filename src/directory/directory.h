@@ -26,7 +26,7 @@ enum directory_outcome {
 	DIRECTORY_EXISTS,      /* it is there already; nothing was changed           */
 	DIRECTORY_IN_USE,      /* a domain that still has accounts or aliases        */
 	DIRECTORY_FOREIGN,     /* the domain is not ours                             */
-	DIRECTORY_LOOP,        /* aliases run in a circle, or too deep or too wide   */
+	DIRECTORY_LOOP,        /* aliases run in a circle, or too deep or too wide: a reply says which */
 	DIRECTORY_BAD,         /* not an address or a domain name                    */
 	DIRECTORY_LATER,       /* the database failed; the log says how              */
 	DIRECTORY_WAIT,        /* a table has been asked; ask again when it has answered (resolve.h) */

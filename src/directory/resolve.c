@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* MANY: from there on they are found by name. */
-enum { TARGETS_MOST = ENVELOPE_RECIPIENTS_MOST, MANY = 32 };
+enum { MANY = 32, ENOUGH_AT_RCPT = 1000 };
 
 /* Room for one more of `each` bytes; most resolutions need only the first few. */
 static void *
@@ -131,14 +131,35 @@ target_is_there(struct walk *w, const struct directory_target *t)
 	return false;
 }
 
+enum directory_outcome
+walk_ends(struct walk *w, const char *form, ...)
+{
+	struct buffer b = { 0 };
+	va_list       list;
+
+	va_start(list, form);
+	buffer_vprintf(&b, form, list);
+	va_end(list);
+	w->reply = arena_copy(w->a, buffer_bytes(&b));
+	buffer_free(&b);
+	return DIRECTORY_LOOP;
+}
+
+static enum directory_outcome
+too_many(struct walk *w)
+{
+	return walk_ends(w, "5.2.4 the alias leads to more than %d addresses",
+	                 RESOLVE_TARGETS_MOST);
+}
+
 /* One copy for each account and each remote address, however many roads lead there. */
 enum directory_outcome
 walk_target(struct walk *w, const struct directory_target *t)
 {
 	if (target_is_there(w, t))
 		return DIRECTORY_OK;
-	if (w->count == TARGETS_MOST)
-		return DIRECTORY_LOOP;
+	if (w->count == RESOLVE_TARGETS_MOST)
+		return too_many(w);
 	w->target = grown(w->a, w->target, w->count, &w->room, sizeof *w->target);
 	w->target[w->count] = *t;
 	w->target[w->count++].address = arena_keep(w->a, t->address);
@@ -155,8 +176,11 @@ walk_step(struct walk *w, size_t from, const struct directory_key *k, struct byt
 		s.local = w->todo[from].opens_local;
 		s.owner = w->todo[from].owner;
 	}
-	if (s.depth > (size_t)w->rules->depth_most || w->todos == TARGETS_MOST)
-		return DIRECTORY_LOOP;
+	if (s.depth > (size_t)w->rules->depth_most)
+		return walk_ends(w, "5.4.6 aliases lie more than %d deep in one another",
+		                 (int)w->rules->depth_most);
+	if (w->todos == 2 * (size_t)RESOLVE_TARGETS_MOST)
+		return too_many(w);
 	w->todo = grown(w->a, w->todo, w->todos, &w->todo_room, sizeof *w->todo);
 	w->todo[w->todos++] = s;
 	return DIRECTORY_OK;
@@ -171,6 +195,7 @@ walk_lead(struct walk *w, size_t from, struct bytes target, struct bytes detail)
 	if (directory_key(target, w->rules->myorigin, w->a, &k))
 		return walk_step(w, from, &k, detail);
 	warn_("directory: alias target \"%.*s\" is not an address", (int)target.len, target.at);
+	w->broken = true;
 	return DIRECTORY_OK;
 }
 
@@ -576,14 +601,25 @@ walk_all(struct walk *w, struct bytes address, const char **table, const char **
 		}
 		if (o == DIRECTORY_WAIT)
 			w->waits = true;
+		if (o == DIRECTORY_LOOP)
+			*reply = w->reply;
 		if (o == DIRECTORY_LATER || o == DIRECTORY_LOOP)
 			return o;
+		/* At RCPT it is enough that a large list has somebody: the queue goes through all of it. */
+		if (w->r->asked_at_rcpt && w->count > 1 && i > ENOUGH_AT_RCPT)
+			break;
 	}
 	if (w->waits)
 		return DIRECTORY_WAIT;
-	if (first == DIRECTORY_OK && w->count == 0 && (w->todos > 1 || !w->r->asked_at_rcpt))
-		return w->loop ? DIRECTORY_LOOP : last;
-	return first;
+	/* Who wrote the alias meant somebody: the mail waits for the right address. */
+	if (first == DIRECTORY_OK && w->count == 0 && w->broken)
+		return DIRECTORY_LATER;
+	if (first != DIRECTORY_OK || w->count > 0 || (w->todos < 2 && w->r->asked_at_rcpt))
+		return first;
+	if (!w->loop)
+		return last;
+	*reply = "5.4.6 aliases run in a circle";
+	return DIRECTORY_LOOP;
 }
 
 enum directory_outcome

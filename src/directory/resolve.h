@@ -26,10 +26,11 @@
  *         any other         FOREIGN; has targets when a virtual alias led away from it
  *     A user of the directory's domains, the local ones and virtual_mailbox_domains may be known to a back end of
  *     credentials alone: it is asked behind all others.  Whom it knew once and has forgotten is unknown.
- *     relocated_maps stand before the class.  A target of an alias that does not exist is warned of and left out.
+ *     relocated_maps stand before the class.  A target of an alias that does not exist, or is no address, is warned of and left
+ *     out; when nothing but the latter is there it is LATER, for somebody has to mend the alias.
  *
- * Bounded: rules->depth_most steps one inside another, rules->virtuals_most addresses by virtual aliases, as many
- *     targets as an envelope holds, LOOKUPS_MOST questions.
+ * Bounded: rules->depth_most steps one inside another, rules->virtuals_most addresses by virtual aliases, RESOLVE_TARGETS_MOST
+ *     targets, LOOKUPS_MOST questions.
  */
 #ifndef DIRECTORY_RESOLVE_H
 #define DIRECTORY_RESOLVE_H
@@ -37,6 +38,8 @@
 #include "base/setting.h"
 #include "directory/directory.h"
 #include "directory/lookup.h"
+
+enum { RESOLVE_TARGETS_MOST = 200000 };
 
 /* A list of domains: names, "/file" (put in its place by the role), type:table. */
 struct resolve_rules {
@@ -91,7 +94,7 @@ struct resolve_answer {
 	struct directory_target *target;
 	size_t      count;
 	const char *table;               /* DIRECTORY_NONE: "local recipient table"   */
-	const char *reply;               /* DIRECTORY_REFUSED: "5.1.6 User has moved to ..." */
+	const char *reply;               /* DIRECTORY_REFUSED: "5.1.6 User has moved to ..."; DIRECTORY_LOOP: "5.4.6 aliases run in a circle" */
 };
 enum directory_outcome resolve_address(struct resolving *, struct bytes address, struct resolve_answer *);
 

@@ -35,11 +35,14 @@ struct walk {
 	size_t                      virtuals; /* addresses that virtual aliases led to                   */
 	struct map                 *targets;  /* both by their names, once there are many; else NULL     */
 	struct map                 *opened;
+	bool                        broken;   /* a target that is no address was left out                */
 	bool                        loop;     /* an alias leads back to itself, and nobody has that name */
 	bool                        waits;    /* for a table's answer                                    */
 	const char                 *table, *reply;   /* of the step at hand                              */
 };
 
+/* LOOP, and what is to be said of it, "5.4.6 ...". */
+enum directory_outcome walk_ends(struct walk *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 /* One more target, unless it is there already. */
 enum directory_outcome walk_target(struct walk *, const struct directory_target *);
 /* One more step. */

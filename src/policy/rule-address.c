@@ -135,13 +135,13 @@ is_status(struct bytes b)
 
 /* "5.1.6 User has moved to ..." */
 static enum rule_result
-refuse_in_words(struct rule_work *w, struct bytes reply)
+refuse_in_words(struct rule_work *w, int code, struct bytes reply)
 {
 	struct bytes rest = reply, status = { NULL, 0 };
 
 	if (!bytes_split(&rest, ' ', &status) || !is_status(status))
 		status = BYTES("5.7.1");
-	return rule_reject_of(w, 550, arena_copy(w->life, status), w->facts->recipient,
+	return rule_reject_of(w, code, arena_copy(w->life, status), w->facts->recipient,
 	                      rule_class_recipient, rule_shown(w, rest));
 }
 
@@ -161,11 +161,9 @@ rule_recipient_refused(struct rule_work *w)
 		    strcmp(w->rule, "reject_unlisted_recipient") != 0)
 			return RULE_DUNNO;
 		return refuse_unknown(w, f->recipient, f->recipient_why, rule_class_recipient);
-	case RECIPIENT_REFUSED: return refuse_in_words(w, f->recipient_why);
+	case RECIPIENT_REFUSED: return refuse_in_words(w, 550, f->recipient_why);
 	case RECIPIENT_LATER: return rule_unsure(w, f->recipient);
-	case RECIPIENT_LOOP:
-		return rule_reject_of(w, 554, "5.4.6", f->recipient, rule_class_recipient,
-		                      "aliases run in a circle");
+	case RECIPIENT_LOOP: return refuse_in_words(w, 554, f->recipient_why);
 	case RECIPIENT_FULL_NOW: /* rfc3463:3.3: X.2.2 mailbox full */
 		return rule_reject(w, 452, "4.2.2",
 		                   "<%s>: Quota exceeded (mailbox for user is full)",

@@ -299,10 +299,23 @@ send_to_filter(struct house *h, struct recipient *r)
 	arena_close(&a);
 }
 
+/* It would bring a line of its own; it is nobody else's fault. */
+static bool
+is_broken(const char *address)
+{
+	for (; *address != '\0'; address++)
+		if ((unsigned char)*address < ' ' || *address == 127)
+			return true;
+	return false;
+}
+
 void
 queue_send(struct house *h, struct recipient *r)
 {
-	if (sent_before(queue_of(h)->sent, r->letter->id, r->address))
+	if (is_broken(r->address))
+		queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.1.3",
+		               "the address has a control character");
+	else if (sent_before(queue_of(h)->sent, r->letter->id, r->address))
 		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0",
 		               "was delivered before the queue began anew");
 	else if (queue_is_filtered(r))

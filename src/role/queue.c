@@ -20,6 +20,7 @@ enum {
 	LEAP_MS = 60000,
 	CHECKPOINT_SOON_MS = 250,
 	LOAD_FIRST = 20000,
+	MANY_TARGETS = 64,
 	CHECKPOINT_MS = 1000,
 	CHECKPOINT_CHANGES = 5000
 };
@@ -185,6 +186,19 @@ is_target(const struct recipient *r, const struct resolve_target *t)
 	return t->account != 0 || bytes_equal(bytes_of(r->address), t->address);
 }
 
+/* What is_target() compares, in one name: where there are many. */
+static struct bytes
+target_name(struct arena *a, uint64_t account, struct bytes address, struct bytes detail)
+{
+	bool errand = is_system_account(account) && system_kind_of(account) > SYSTEM_OWN_MAILBOX;
+
+	return bytes_of(arena_printf(a, "%llx %.*s", (unsigned long long)account,
+	                             account == 0 ? (int)address.len
+	                             : errand     ? (int)detail.len
+	                                          : 0,
+	                             account == 0 ? address.at : detail.at));
+}
+
 /* The letter goes there already: it had been resolved before, or two names lead to one. */
 bool
 queue_has_target(const struct letter *l, const struct resolve_target *t)
@@ -213,6 +227,26 @@ becomes_several(struct house *h, struct recipient *r, const struct word_resolved
 	}
 }
 
+/* Where a letter goes, by name. */
+struct going {
+	struct map   *names;
+	struct arena *arena;
+};
+
+static struct going
+goes_to(struct letter *l)
+{
+	struct going g = { map_open(), arena_open(NULL) };
+
+	for (struct recipient *r = l->first; r != NULL; r = r->next)
+		if (r->known)
+			(void)map_put(g.names,
+			              target_name(g.arena, r->account, bytes_of(r->address),
+			                          bytes_of(r->detail)),
+			              r);
+	return g;
+}
+
 /* The recipient becomes one of its targets, and twins of it the others.  One that was resolved before
    stays who it was if it still may. */
 static void
@@ -220,21 +254,33 @@ becomes(struct house *h, struct recipient *r, const struct word_resolved *w)
 {
 	struct queue                *q = queue_of(h)->queue;
 	const struct resolve_target *own = w->targets > 0 ? &w->target[0] : NULL;
+	struct going                 goes = { NULL, NULL };
 
 	queue_forwarders(h, r->letter, w);
 	becomes_several(h, r, w);
 	for (uint32_t i = 0; i < w->targets; i++)
 		if (is_target(r, &w->target[i]))
 			own = &w->target[i];
+	if (w->targets > MANY_TARGETS)
+		goes = goes_to(r->letter);
 	for (uint32_t i = 0; i < w->targets; i++) {
-		struct recipient *twin;
+		const struct resolve_target *t = &w->target[i];
+		struct recipient            *twin;
 
-		if (&w->target[i] == own || queue_has_target(r->letter, &w->target[i]))
+		if (t == own)
+			continue;
+		if (w->targets <= MANY_TARGETS
+		            ? queue_has_target(r->letter, t)
+		            : map_put(goes.names,
+		                      target_name(goes.arena, t->account, t->address, t->detail),
+		                      r) != NULL)
 			continue;
 		twin = queue_fork(q, r);
 		queue_recipient_is(twin, &w->target[i]);
 		queue_event(q, twin, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
 	}
+	map_close(&goes.names);
+	arena_close(&goes.arena);
 	if (own != NULL && !is_target(r, own))
 		queue_recipient_is(r, own);
 }
@@ -289,13 +335,11 @@ resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
 			queue_event(q, r, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
 		break;
 	case RESOLVE_UNKNOWN: unknown(h, r, w->table); break;
-	case RESOLVE_REFUSED: refused_by_table(h, r, w->table); break;
+	case RESOLVE_REFUSED:
+	case RESOLVE_LOOP: refused_by_table(h, r, w->table); break;
 	case RESOLVE_DISCARDED:
 		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0",
 		               "discarded: a table says so");
-		break;
-	case RESOLVE_LOOP:
-		queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.4.6", "alias loop");
 		break;
 	default:
 		queue_conclude(h, r, EVENT_LATER, "deferred", "4.3.0",

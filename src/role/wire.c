@@ -1,3 +1,4 @@
+#include "directory/resolve.h"
 #include "role/wire_inner.h"
 
 #include "directory/directory.h"
@@ -314,7 +315,7 @@ word_unpack_resolved(struct bytes body, struct arena *life, struct word_resolved
 	w->class = read_choice(&r, RESOLVE_DISCARDED);
 	w->passing = unpack_bool(&r.fields);
 	w->table = read_string(&r);
-	w->targets = read_count(&r, EACH, ENVELOPE_RECIPIENTS_MOST);
+	w->targets = read_count(&r, EACH, RESOLVE_TARGETS_MOST);
 	target = arena_take_array(life, w->targets, sizeof *target);
 	for (uint32_t i = 0; i < w->targets; i++) {
 		target[i].account = unpack_u64(&r.fields);

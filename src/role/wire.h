@@ -217,7 +217,7 @@ enum resolve_class {
 	RESOLVE_UNKNOWN,               /* our domain, no such user: 550 5.1.1     */
 	RESOLVE_FOREIGN,               /* not our domain; targets are set when a virtual alias leads away */
 	RESOLVE_LATER,                 /* cannot tell now: 451 4.3.0              */
-	RESOLVE_LOOP,                  /* aliases run in a circle: 554 5.4.6      */
+	RESOLVE_LOOP,                  /* aliases run in a circle, or lead to too many: `table` is "5.4.6 aliases ...", 554 */
 	RESOLVE_FULL_NOW,              /* to receivers: one account of ours, and it is full: 452 4.2.2 */
 	RESOLVE_FULL,                  /* the same, where that is final: 552 5.2.2 */
 	RESOLVE_REFUSED,               /* a table says no: `table` is "5.1.6 User has moved to ..." */
