@@ -143,13 +143,15 @@ srs_make(const struct srs_settings *set, struct bytes sender, int64_t wall, stru
 	struct bytes local, domain, rest, hash, first, made;
 
 	if (set->domain[0] == '\0' || set->secrets.count == 0 || wall < 0 ||
-	    !split_address(sender, &local, &domain) || local.at[0] == '"')
+	    !split_address(sender, &local, &domain) || local.at[0] == '"' ||
+	    bytes_find(domain, '=') >= 0)
 		return false;
 	rest = bytes_cut(local, TAG + 1, SIZE_MAX);
 	if (is_tagged(local, '1') && bytes_split(&rest, '=', &hash) &&
-	    bytes_split(&rest, '=', &first) && first.len > 0 && rest.len > 0)
+	    bytes_split(&rest, '=', &first) && first.len > 0 && rest.len > 1 &&
+	    is_separator(rest.at[0]))
 		made = make_again(set, a, first, rest);
-	else if (is_tagged(local, '0'))
+	else if (is_tagged(local, '0') && local.len > TAG + 1)
 		made = make_again(set, a, domain, bytes_cut(local, TAG, SIZE_MAX));
 	else
 		made = make_first(set, a, wall, local, domain);

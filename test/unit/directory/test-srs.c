@@ -100,6 +100,9 @@ test_time_and_secrets(void **state)
 	HOLDS("tomorrow's", srs_open(&set, made, now - DAY, a, &out) == SRS_EXPIRED);
 	HOLDS("1023 to 0", srs_make(&set, BYTES("eva@example.org"), (int64_t)20 * 1024 * DAY - 1, a, &made) &&
 	      srs_open(&set, made, (int64_t)20 * 1024 * DAY + DAY, a, &out) == SRS_OPENED);
+	HOLDS("what only looks like one is an address as any", srs_make(&set, BYTES("SRS1=AAAA=zero.exampleHHHH=TT=x@second.example"), now, a, &made) &&
+	      srs_open(&set, made, now, a, &out) == SRS_OPENED);
+	SAME("and comes back to it", out, BYTES("SRS1=AAAA=zero.exampleHHHH=TT=x@second.example"));
 	set.domain = "";
 	HOLDS("without a domain nothing is", !srs_make(&set, BYTES("eva@example.org"), now, a, &made));
 	arena_close(&a);
