@@ -126,6 +126,15 @@ queue_conclude_by(struct house *h, struct recipient *r, enum recipient_event e, 
                   const char *status, const char *text, const struct queue_attempt *by)
 {
 	const char *before[] = { r->status, r->text };
+	char        soft[16];
+
+	/* soft_bounce; but a time that is over stays over. */
+	if (e == EVENT_REFUSED && queue_of(h)->rows.soft_bounce && strcmp(status, "5.4.7") != 0) {
+		(void)snprintf(soft, sizeof soft, "4%s", status[0] != '\0' ? status + 1 : ".0.0");
+		e = EVENT_LATER;
+		how = "SOFTBOUNCE";
+		status = soft;
+	}
 
 	r->status = status;
 	r->text = text;
@@ -707,6 +716,7 @@ queue_reload(struct house *h)
 	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
 	queue_transports_read(h);
+	k->rows.soft_bounce = strcmp(settings_value(h->settings, "soft_bounce"), "yes") == 0;
 	queue_services_name(k->common.syslog_name);
 	k->srs = house_settings(h, &srs_setting_table, NULL, &srs) && *srs.domain != '\0';
 	queue_routes_forget(h);

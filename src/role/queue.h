@@ -39,6 +39,7 @@ struct queue_settings {
 	struct setting_list classes;          /* notify_classes */
 	struct setting_list template_file, languages, language_maps;
 	bool    no_verp_bounces;              /* disable_verp_bounces */
+	bool    soft_bounce;                  /* of the receivers' rows */
 	bool    confirm_cleared;              /* confirm_delay_cleared */
 	const char *bounce_to, *second_bounce_to, *delay_to;
 	bool    original;

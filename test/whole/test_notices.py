@@ -96,3 +96,22 @@ def test_R108_some_mail_is_tried_for_another_time(tmp_path):
         tries = house.count("to=<a@backed.example>")
         wait_for(lambda: house.count("to=<a@backed.example>") > tries + 1)
         assert waiting() == sorted(kept)
+
+
+def test_nothing_is_refused_for_good_while_settings_are_tried():
+    """soft_bounce: neither by us nor by another host."""
+    with Sink(lambda verb, argument, _: "550 5.1.1 unknown here" if verb == "RCPT" else None) as sink, \
+            House(soft_bounce="yes", **settings(relayhost=f"[127.0.0.1]:{sink.port}")) as house:
+        with wait_for(house.smtp) as s:
+            s.ehlo()
+            assert s.docmd("NONSENSE")[0] == 402
+            s.mail("ann@one.example")
+            code, text = s.rcpt("no-such-user@here.example")
+            assert code == 450 and text.startswith(b"4.1.1 ")
+            assert s.rcpt("b@there.example")[0] == 250
+            s.data(LETTER)
+        wait_for(lambda: house.count("dsn=4.1.1, status=SOFTBOUNCE") >= 2)
+        assert notices(house, "ann@*") == []
+        house.write_settings(soft_bounce="no")
+        house.command("reload")
+        wait_for(lambda: notices(house, "ann@*"))

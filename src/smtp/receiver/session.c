@@ -76,6 +76,22 @@ explain(struct session *s, struct buffer *out, size_t from)
 	arena_close(&a);
 }
 
+/* soft_bounce: 5.. becomes 4.. in each line of a reply, and so does the status in it. */
+static void
+soften(struct buffer *out, size_t from)
+{
+	for (size_t at = from; at + 6 < out->len; at++) {
+		char *line = out->at + at;
+
+		if (at > from && line[-1] != '\n')
+			continue;
+		if (line[0] == '5')
+			line[0] = '4';
+		if (line[4] == '5' && line[5] == '.')
+			line[4] = '4';
+	}
+}
+
 void
 say(struct session *s, const char *form, ...)
 {
@@ -91,6 +107,8 @@ say(struct session *s, const char *form, ...)
 	if (*s->config->set.reject_footer != '\0' &&
 	    reply_error(bytes_cut(buffer_bytes(out), from, out->len)))
 		add_footer(s, out, from);
+	if (s->config->set.soft_bounce && out->len > from && out->at[from] == '5')
+		soften(out, from);
 	buffer_add(out, BYTES("\r\n"));
 }
 

@@ -66,6 +66,8 @@ static const struct setting rows[] = {
 	  "The two characters around the recipient in such a sender, where the client names none.", NULL, 0, 0, "0.3" },
 	{ "verp_delimiter_filter", SETTING_WORD, AT(verp_filter), "-=+",
 	  "The characters a client may name for that.", NULL, 0, 0, "0.3" },
+	{ "soft_bounce", SETTING_BOOL, AT(soft_bounce), "no",
+	  "While settings are tried out: whatever would be refused for good, by us or by another host, is put off instead.", NULL, 0, 0, "0.3" },
 	{ "smtpd_helo_required", SETTING_BOOL, AT(helo_required), "no",
 	  "Whether a client must say HELO or EHLO before MAIL.", NULL, 0, 0, "0.1" },
 	{ "smtputf8_enable", SETTING_BOOL, AT(utf8), "yes",

@@ -43,6 +43,7 @@ struct receiver_settings {
 	int64_t proxy_timeout;
 	struct setting_list verp_clients;
 	const char *verp_delimiters, *verp_filter;
+	bool    soft_bounce;
 	struct setting_list expn_hosts, flush_domains, xclient_hosts, xforward_hosts;
 	bool    helo_required, vrfy_disabled, strict_envelopes;
 	bool    utf8, strict_utf8;      /* rfc6531                             */
