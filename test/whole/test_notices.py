@@ -100,7 +100,7 @@ def test_R108_some_mail_is_tried_for_another_time(tmp_path):
 
 def test_nothing_is_refused_for_good_while_settings_are_tried():
     """soft_bounce: neither by us nor by another host."""
-    with Sink(lambda verb, argument, _: "550 5.1.1 unknown here" if verb == "RCPT" else None) as sink, \
+    with Sink(lambda verb, argument, _: None if verb != "RCPT" else "550 5.1.1 unknown here" if "b@" in argument else "452 4.2.2 wait") as sink, \
             House(soft_bounce="yes", **settings(relayhost=f"[127.0.0.1]:{sink.port}")) as house:
         with wait_for(house.smtp) as s:
             s.ehlo()
