@@ -40,6 +40,10 @@ static const char version_3[] =
 	"PRAGMA user_version = 3;"
 	"COMMIT;";
 
+/* In version 3 from its first day on, but for those who made theirs a moment before. */
+static const char kept_table[] =
+	"CREATE TABLE IF NOT EXISTS kept(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID";
+
 /* What came to the format later and harms nobody who does not know it; it fails where it is there. */
 static const char addition[] = "ALTER TABLE recipient ADD COLUMN sender TEXT NOT NULL DEFAULT ''";
 
@@ -58,6 +62,9 @@ enum query {
 	RECIPIENTS_DROP,
 	LETTERS,
 	RECIPIENTS,
+	KEEP,
+	KEEP_NOT,
+	KEPT,
 	QUERIES
 };
 /* clang-format off */
@@ -80,8 +87,16 @@ static const char *const query_text[QUERIES] = {
 	            " handling FROM letter ORDER BY id",
 	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known, sender,"
 	               " warned, letter, number FROM recipient ORDER BY letter, number",
+	[KEEP] = "INSERT OR REPLACE INTO kept(name, value) VALUES(?1, ?2)",
+	[KEEP_NOT] = "DELETE FROM kept WHERE name=?1",
+	[KEPT] = "SELECT name, value FROM kept WHERE name >= ?1 ORDER BY name",
 };
 /* clang-format on */
+
+struct kept {
+	size_t len;
+	char   at[];
+};
 
 struct ledger {
 	sqlite3      *db;
@@ -91,6 +106,7 @@ struct ledger {
 	struct buffer gone;      /* segments whose marks are to go       */
 	bool          loading;   /* the two statements stand at a row    */
 	int           recipient; /* whether that of recipients does      */
+	struct map   *kept;      /* name -> struct kept, not yet written */
 };
 
 /* One number of a pragma; -1: there is none. */
@@ -136,7 +152,8 @@ prepare(struct ledger *g, const char *path, struct buffer *errors)
 	if (version < 3)
 		(void)sqlite3_exec(g->db, addition, NULL, NULL, NULL);
 	if ((version < 2 && sqlite3_exec(g->db, version_2, NULL, NULL, NULL) != SQLITE_OK) ||
-	    (version < 3 && sqlite3_exec(g->db, version_3, NULL, NULL, NULL) != SQLITE_OK)) {
+	    (version < 3 && sqlite3_exec(g->db, version_3, NULL, NULL, NULL) != SQLITE_OK) ||
+	    sqlite3_exec(g->db, kept_table, NULL, NULL, NULL) != SQLITE_OK) {
 		buffer_printf(errors, "%s: cannot be brought to format version %d: %s\n", path,
 		              LEDGER_VERSION, sqlite3_errmsg(g->db));
 		return false;
@@ -166,9 +183,17 @@ ledger_open(const char *path, struct buffer *errors)
 	struct ledger *g = memory_take(sizeof *g);
 
 	g->marks = map_open();
+	g->kept = map_open();
 	if (!prepare(g, path, errors))
 		ledger_close(&g);
 	return g;
+}
+
+static void
+kept_drop(struct ledger *g)
+{
+	for (struct map_place p = { 0 }; map_next(g->kept, &p);)
+		memory_free(map_drop(g->kept, p.key));
 }
 
 void
@@ -183,6 +208,8 @@ ledger_close(struct ledger **gp)
 		sqlite3_finalize(g->ready[q]);
 	sqlite3_close(g->db);
 	map_close(&g->marks);
+	kept_drop(g);
+	map_close(&g->kept);
 	buffer_free(&g->finished);
 	buffer_free(&g->gone);
 	memory_free(g);
@@ -516,18 +543,67 @@ all_saved(struct queue *q, size_t changed)
 		queue_saved(q, l);
 }
 
+/* ---- what else is kept -------------------------------------------------------------------- */
+
+void
+ledger_keep(struct ledger *g, const char *name, struct bytes value)
+{
+	struct kept *k = memory_take(sizeof *k + value.len);
+
+	k->len = value.len;
+	if (value.len > 0)
+		memcpy(k->at, value.at, value.len);
+	memory_free(map_put(g->kept, bytes_of(name), k));
+}
+
+static bool
+put_kept(struct ledger *g)
+{
+	for (struct map_place p = { 0 }; map_next(g->kept, &p);) {
+		const struct kept *k = p.value;
+		sqlite3_stmt      *s = query(g, k->len > 0 ? KEEP : KEEP_NOT);
+
+		sqlite3_bind_text(s, 1, p.key.at, (int)p.key.len, SQLITE_STATIC);
+		if (k->len > 0)
+			sqlite3_bind_blob64(s, 2, k->at, k->len, SQLITE_STATIC);
+		if (!run(g, s))
+			return false;
+	}
+	return true;
+}
+
+void
+ledger_kept(struct ledger *g, const char                                        *prefix,
+            void (*each)(void *ctx, const char *name, struct bytes value), void *ctx)
+{
+	sqlite3_stmt *s = query(g, KEPT);
+	size_t        n = strlen(prefix);
+
+	sqlite3_bind_text(s, 1, prefix, -1, SQLITE_STATIC);
+	while (sqlite3_step(s) == SQLITE_ROW) {
+		const char *name = (const char *)sqlite3_column_text(s, 0);
+
+		if (name == NULL || strncmp(name, prefix, n) != 0)
+			break;
+		each(ctx, name,
+		     (struct bytes){ sqlite3_column_blob(s, 1),
+		                     (size_t)sqlite3_column_bytes(s, 1) });
+	}
+	sqlite3_reset(s);
+}
+
 int
 ledger_checkpoint(struct ledger *g, struct queue *q, size_t most)
 {
 	size_t changed;
 	bool   ok;
 
-	if (map_count(g->marks) == 0 && g->finished.len == 0 && g->gone.len == 0 &&
-	    queue_unsaved(q, false) == NULL && queue_unsaved(q, true) == NULL)
+	if (map_count(g->marks) == 0 && map_count(g->kept) == 0 && g->finished.len == 0 &&
+	    g->gone.len == 0 && queue_unsaved(q, false) == NULL && queue_unsaved(q, true) == NULL)
 		return 0;
 	ok = run(g, query(g, BEGIN)) && run_each(g, RECIPIENTS_DROP, &g->finished) &&
 	     run_each(g, LETTER_DROP, &g->finished) && run_each(g, MARK_DROP, &g->gone) &&
-	     put_marks(g) && put_letters(g, q, most, &changed);
+	     put_marks(g) && put_kept(g) && put_letters(g, q, most, &changed);
 	if (!ok || !run(g, query(g, COMMIT))) {
 		if (!sqlite3_get_autocommit(g->db))
 			(void)run(g, query(g, ROLLBACK));
@@ -536,6 +612,7 @@ ledger_checkpoint(struct ledger *g, struct queue *q, size_t most)
 	all_saved(q, changed);
 	for (struct map_place p = { 0 }; map_next(g->marks, &p);)
 		(void)map_drop(g->marks, p.key);
+	kept_drop(g);
 	buffer_reset(&g->finished);
 	buffer_reset(&g->gone);
 	return queue_unsaved(q, true) != NULL;

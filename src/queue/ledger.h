@@ -35,6 +35,10 @@ uint64_t ledger_mark(struct ledger *, uint32_t segment);
 void ledger_mark_set(struct ledger *, uint32_t segment, uint64_t at);
 void ledger_segment_gone(struct ledger *, uint32_t segment);
 void ledger_finished(struct ledger *, const struct letter *);            /* its rows go with the next checkpoint */
+/* What else is kept under a name: durable with the next checkpoint; "" is forgotten.  `each` is told of those whose name
+   begins so. */
+void ledger_keep(struct ledger *, const char *name, struct bytes value);
+void ledger_kept(struct ledger *, const char *prefix, void (*each)(void *ctx, const char *name, struct bytes value), void *ctx);
 int  ledger_checkpoint(struct ledger *, struct queue *, size_t most);
 
 #endif

@@ -68,6 +68,7 @@ struct recipient {
 	int64_t     due_ms;            /* wall clock                           */
 	int64_t     begun_us;          /* of this try                          */
 	const char *status, *text;     /* of the last try                      */
+	const char *tls;               /* of its connection, shared; NULL: nothing is known */
 	bool        known;             /* was resolved: account and address say who */
 	bool        refused;           /* done by returning, not by delivering */
 	bool        reported;          /* delivered, which its sender wants to hear */

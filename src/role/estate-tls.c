@@ -6,6 +6,7 @@
  *     certificate/PATH       to receivers and logins: the public part of that file
  *     authorities/PATH       the same of smtpd_tls_CAfile, of all files in smtpd_tls_CApath
  *     authorities/sender     to senders: of smtp_tls_CAfile, smtp_tls_CApath and the system
+ *     authorities/public     to senders: those and smtp_mta_sts_CAfile
  *     key/PATH               to the signer: the file
  *     ticket-key             to receivers and logins: TICKET_SEED bytes (channel/tickets.h)
  *     pass-key               to the clerk, and made into his own to each keeper: PASS_KEY bytes (role/pass.h)
@@ -250,6 +251,7 @@ hold_sender_authorities(struct opening *o)
 {
 	struct sender_settings r;
 	struct buffer          text = { 0 };
+	size_t                 said = o->errors->len;
 	bool good = settings_fill(o->settings, &sender_setting_table, NULL, &r, o->errors);
 
 	if (good && *r.tls_authorities != '\0')
@@ -261,6 +263,17 @@ hold_sender_authorities(struct opening *o)
 	buffer_add_char(&text, '\0');
 	if (good && text.len > 1)
 		hold_as(o, "authorities", "sender", text.at, -1, FROM(SENDER));
+	if (good && r.sts && *r.sts_authorities != '\0') {
+		text.len = text.len > 0 ? text.len - 1 : 0;
+		if (!read_authorities(o, r.sts_authorities, &text)) {
+			warn_("smtp_mta_sts_CAfile = %s: %s: no policies of other domains are fetched",
+			      r.sts_authorities, strerror(errno));
+			o->errors->len = said;
+		} else {
+			buffer_add_char(&text, '\0');
+			hold_as(o, "authorities", "public", text.at, -1, FROM(SENDER));
+		}
+	}
 	buffer_free(&text);
 	return good;
 }

@@ -62,16 +62,19 @@ queue_note(const struct recipient *r, const char *how, const struct queue_attemp
 	int64_t              heard = r->tries > 1 ? begun : l->heard_us;
 	int64_t              said = by != NULL && by->said_us != 0 ? by->said_us : begun;
 	bool                 aliased = strcmp(r->original, r->address) != 0;
-	char                 id[24];
+	struct bytes         tls = bytes_of(by != NULL && by->tls != NULL ? by->tls : ""),
+		     level = { "", 0 };
+	char id[24];
 
 	letter_id_text(l->id, id);
+	(void)bytes_split(&tls, ' ', &level);
 	note_as(by != NULL ? by->service : queue_services[service_of(r)],
-	        "%s: to=<%s>, %s%s%srelay=%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)",
+	        "%s: to=<%s>, %s%s%srelay=%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)%s%.*s",
 	        id, r->address, aliased ? "orig_to=<" : "", aliased ? r->original : "",
 	        aliased ? ">, " : "", by != NULL ? by->relay : relays[service_of(r)],
 	        delay_of(now - l->arrived_us).text, delay_of(heard - l->arrived_us).text,
 	        delay_of(said - heard).text,
 	        delay_of(by != NULL ? (int64_t)by->connect_us : 0).text,
 	        delay_of(by != NULL ? (int64_t)by->transfer_us : now - begun).text, r->status, how,
-	        r->text);
+	        r->text, level.len > 0 ? " tls=" : "", (int)level.len, level.at);
 }

@@ -317,6 +317,7 @@ say_send(struct house *h, struct sending *s)
 	for (uint32_t i = 0; i < s->rcpts; i++)
 		to[i] = (struct send_recipient){ bytes_of(s->rcpt[i]->address),
 			                         bytes_of(s->rcpt[i]->orcpt), s->rcpt[i]->notify };
+	queue_tls_tell(h, a, &w);
 	if (why == 0 && (fd = letters_fd(spool_letters(k->spool), s->letter->content_segment)) < 0)
 		why = errno;
 	if (why == 0) {
@@ -645,14 +646,16 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 	struct queue_attempt by = { .service = service,
 		                    .said_us = s->said_us,
 		                    .connect_us = w->connect_us,
-		                    .transfer_us = w->transfer_us,
-		                    .tls = w->tls };
+		                    .transfer_us = w->transfer_us };
 
 	queue_service_name(k, &s->to->transport, service);
 	for (uint32_t i = 0; i < s->rcpts; i++) {
 		const struct sent_recipient *one = &w->recipient[i];
 
 		by.relay = one->relay;
+		by.tls = one->tls;
+		if (*one->tls != '\0')
+			s->rcpt[i]->tls = queue_text(k->queue, bytes_of(one->tls));
 		if (one->result == SENT_DELIVERED) {
 			sent_add(k->sent, s->letter->id, s->rcpt[i]->address);
 			some = true;
@@ -668,6 +671,7 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 		                  one->status, one->text, &by);
 	}
 	destination_learns(h, s->to, w);
+	queue_tls_learn(h, w);
 	(void)map_drop(k->sending, number_key(&s->ticket));
 	if (some) {
 		s->next = k->unsettled;
@@ -708,11 +712,11 @@ queue_piped(struct house *h, uint32_t ticket, const struct word_delivered *w, in
 		each[i] = (struct sent_recipient){ .result = (uint8_t)results[w->result],
 			                           .status = w->status,
 			                           .text = w->text,
-			                           .relay = s->to->transport.name };
+			                           .relay = s->to->transport.name,
+			                           .tls = "" };
 	if (s != NULL)
 		sending_over(h, s,
 		             &(struct word_sent){ .transfer_us = (uint64_t)transfer_us,
-		                                  .tls = "",
 		                                  .recipient = each,
 		                                  .recipients = s->rcpts });
 	arena_close(&a);

@@ -286,6 +286,10 @@ queue_command_show(struct house *h, struct caller *caller, const struct word_ask
 		show_field(caller, "envelope id", e.envid);
 		show_field(caller, "held", l->handling.hold);
 		show_field(caller, "goes by", l->handling.filter);
+		for (const struct recipient *r = l->first; r != NULL; r = r->next)
+			if (r->tls != NULL)
+				show_field(caller, arena_printf(a, "last tls to %s", r->address),
+				           bytes_of(r->tls));
 		caller_say(caller, "\n");
 		put_rows(&rows, l, &all);
 		caller_say(caller, "%.*s", (int)rows.len, rows.len > 0 ? rows.at : "");

@@ -37,6 +37,8 @@ static const struct setting rows[] = {
 	{ "bounce_queue_lifetime", SETTING_TIME, AT(notice_lifetime_ms), "5d", "The same for letters from nobody, notices of other servers and of our own; nobody hears of their end.", .since = "0.3" },
 	{ "delay_warning_time", SETTING_TIME, AT(warning_ms), "4h", "After how long the sender of a letter that still waits is told so, once; 0 never.", .since = "0.3" },
 	{ "notify_classes", SETTING_LIST, AT(classes), "resource, software", "Of what the postmaster gets a letter: bounce (each notice of failure, with the header alone), 2bounce (notices that cannot be delivered), delay (each warning). Of resource, software, protocol, policy and data the log tells.", .since = "0.3" },
+	{ "smtp_tlsrpt_enable", SETTING_BOOL, AT(tlsrpt), "no", "Whether domains that ask for it (rfc8460) are told once a day how TLS with their hosts came about, by mail or HTTPS.", .since = "0.3" },
+	{ "smtp_tlsrpt_contact", SETTING_WORD, AT(tlsrpt_contact), "postmaster@$myhostname", "Whom these reports come from.", .since = "0.3" },
 	{ "bounce_notice_recipient", SETTING_WORD, AT(bounce_to), "postmaster", "Who gets what notify_classes says of bounce.", .since = "0.3" },
 	{ "2bounce_notice_recipient", SETTING_WORD, AT(second_bounce_to), "postmaster", "Who gets what notify_classes says of 2bounce.", .since = "0.3" },
 	{ "delay_notice_recipient", SETTING_WORD, AT(delay_to), "postmaster", "Who gets what notify_classes says of delay.", .since = "0.3" },
@@ -778,6 +780,7 @@ queue_start(struct house *h)
 	if (k->ledger == NULL || k->sent == NULL || !queue_spool_open(h) ||
 	    (loaded = ledger_load(k->ledger, k->queue, LOAD_FIRST)) < 0)
 		return false;
+	queue_tls_open(h);
 	k->loading = loaded == LOAD_FIRST;
 	k->due = timer_open(h->loop, due, h);
 	k->checkpoint = timer_open(h->loop, checkpoint, h);
@@ -825,6 +828,7 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		queue_routes_forget(h);
 		return true;
 	case WORD_ROUTED: return hear_routed(h, ticket, body);
+	case WORD_TLSRPT_SAID: return hear_tlsrpt_said(h, ticket, body);
 	case WORD_SENT: return hear_sent(h, index, ticket, body);
 	case WORD_PIPED: return hear_piped(h, index, ticket, body);
 	case WORD_SEGMENT_WANT: return hear_segment_want(h, from, index, body);
@@ -906,6 +910,7 @@ queue_stop(struct house *h)
 {
 	struct queue_role *k = queue_of(h);
 
+	queue_tls_keep(h);
 	(void)ledger_checkpoint(k->ledger, k->queue, SIZE_MAX);
 	writer_release(k->writer);
 	loop_again(h->loop);

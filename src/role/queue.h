@@ -41,6 +41,8 @@ struct queue_settings {
 	bool    no_verp_bounces;              /* disable_verp_bounces */
 	bool    soft_bounce;                  /* of the receivers' rows */
 	bool    confirm_cleared;              /* confirm_delay_cleared */
+	bool    tlsrpt;                       /* smtp_tlsrpt_enable */
+	const char *tlsrpt_contact;
 	const char *bounce_to, *second_bounce_to, *delay_to;
 	bool    original;
 	int64_t processes, first_concurrency, concurrency, recipients;
@@ -99,6 +101,9 @@ struct queue_role {
 	uint64_t         piping_bytes;     /* of their letters, in files of memory                   */
 	struct arena    *life;             /* of names of settings                                   */
 	struct away     *returned;         /* destinations that have returned, and what waits for them is looked for */
+	struct map      *reports;          /* day and domain -> struct counted                  */
+	struct timer    *reporting;
+	struct map      *policies;         /* domain -> its policy about its own hosts          */
 	struct sent     *sent;             /* who got a letter elsewhere since the last checkpoint   */
 	int              settle_why;       /* errno of that                                          */
 	struct sending  *unsettled, *settling;     /* heard of; being made durable               */
@@ -226,6 +231,12 @@ bool queue_pipes_wait(const struct house *, uint32_t index);
 #define SEGMENT_ALONE UINT32_MAX
 /* A letter of the log in a file of its own, for who sees nothing of the log: copied in the thread pool.  fd -1: why. */
 void queue_copy_alone(struct house *, const struct letter *, void (*done)(void *ctx, int fd, uint64_t envelope_at, int why), void *ctx);
+/* queue-tls.c */
+bool hear_tlsrpt_said(struct house *, uint32_t ticket, struct bytes body);
+void queue_tls_keep(struct house *);                             /* what was counted, with the next checkpoint */
+void queue_tls_open(struct house *);                             /* once there is a ledger     */
+void queue_tls_learn(struct house *, const struct word_sent *);
+void queue_tls_tell(struct house *, struct arena *, struct word_send *);
 
 /* A letter is held for a reason the postmaster should know. */
 void queue_alarm(struct house *, const struct letter *);

@@ -41,7 +41,8 @@ struct contact {
 	bool            idle, keep, closing, leave, secures;
 	struct contact *idle_next, *idle_before; /* of the same key */
 	bool            wrapped;                 /* TLS from the first byte              */
-	char            tls[128];
+	bool            by_sts;
+	const char     *tls; /* "dane Verified TLSv1.3 with ...", "none" */
 };
 
 /* ---- those that wait for a letter, by what makes two alike -------------------------------------- */
@@ -187,22 +188,57 @@ mouth_wait(void *ctx, enum outgoing_wait what)
 		timer_clear(c->timer);
 }
 
-static void
-tell_tls(struct contact *c)
-{
-	struct tls_facts facts;
-
-	if (c->delivery == NULL || !stream_tls_facts(c->stream, &facts))
-		return;
-	(void)snprintf(c->tls, sizeof c->tls, "%s with cipher %s (%d/%d bits)", facts.version,
-	               facts.cipher, facts.bits, facts.algorithm_bits);
-	c->delivery->tls = arena_copy(c->delivery->life, bytes_of(c->tls));
-}
-
 static bool
 is_named(void *ctx, const char *name)
 {
 	return stream_tls_is_for(((struct contact *)ctx)->stream, name);
+}
+
+static const char *
+trust_word(const struct contact *c, const struct tls_facts *f, const char *doubt)
+{
+	return !f->certificate                                       ? "Anonymous"
+	       : doubt == NULL && c->security.level >= SECURITY_DANE ? "Verified"
+	       : f->trusted                                          ? "Trusted"
+	                                                             : "Untrusted";
+}
+
+/* How sure it is, and what was agreed: what every delivery by it is recorded with. */
+static void
+tell_tls(struct contact *c, const struct tls_facts *f, const char *doubt)
+{
+	c->tls = arena_printf(c->life, "%s %s %s with cipher %s (%d/%d bits)",
+	                      c->by_sts && c->security.level == SECURITY_VERIFY
+	                              ? "sts"
+	                              : security_level_names[c->security.level],
+	                      trust_word(c, f, doubt), f->version, f->cipher, f->bits,
+	                      f->algorithm_bits);
+	if (c->delivery != NULL)
+		c->delivery->tls = arena_copy(c->delivery->life, bytes_of(c->tls));
+}
+
+/* In the words of rfc8460:4.3; under a policy that is tested what would have been counts as well. */
+static void
+tell_result(struct contact *c, const struct tls_facts *f, const char *doubt)
+{
+	struct delivery *d = c->delivery;
+	bool             tested = c->by_sts && c->security.level < SECURITY_DANE;
+
+	if (d == NULL)
+		return;
+	if (doubt == NULL && !(tested && c->security.public))
+		sender_tls_result(d, "", "");
+	else if (!f->certificate || (!f->trusted && strstr(f->doubt, "expired") == NULL))
+		sender_tls_result(d,
+		                  c->security.level == SECURITY_DANE ? "validation-failure"
+		                                                     : "certificate-not-trusted",
+		                  f->doubt);
+	else if (!f->trusted)
+		sender_tls_result(d, "certificate-expired", f->doubt);
+	else if (doubt != NULL || !is_named(c, c->name))
+		sender_tls_result(d, "certificate-host-mismatch", "");
+	else
+		sender_tls_result(d, "", "");
 }
 
 static void
@@ -210,6 +246,7 @@ note_tls(struct contact *c, const struct tls_facts *f, const char *doubt)
 {
 	const struct sender_role *s = sender_of(c->house);
 	struct buffer             more = { 0 };
+	struct tls_facts          seen = *f;
 	char                      service[96];
 
 	if (c->rows->tls_loglevel < 1)
@@ -222,14 +259,12 @@ note_tls(struct contact *c, const struct tls_facts *f, const char *doubt)
 		        c->relay, f->subject, f->issuer, f->fingerprint, f->key_fingerprint);
 	if (!f->trusted && f->certificate && c->security.level > SECURITY_FINGERPRINT)
 		note_as(service, "certificate verification failed for %s: %s", c->relay, f->doubt);
-	tls_facts_more(f, " ", " ", &more);
+	seen.ours = f->theirs; /* as the host sees it */
+	seen.theirs = f->ours;
+	tls_facts_more(&seen, " ", " ", &more);
 	note_as(service, "%s TLS connection established to %s: %s with cipher %s (%d/%d bits)%.*s",
-	        !f->certificate                                       ? "Anonymous"
-	        : doubt == NULL && c->security.level >= SECURITY_DANE ? "Verified"
-	        : f->trusted                                          ? "Trusted"
-	                                                              : "Untrusted",
-	        c->relay, f->version, f->cipher, f->bits, f->algorithm_bits, (int)more.len,
-	        more.at);
+	        trust_word(c, f, doubt), c->relay, f->version, f->cipher, f->bits,
+	        f->algorithm_bits, (int)more.len, more.at);
 	buffer_free(&more);
 }
 
@@ -244,7 +279,24 @@ tls_doubt(struct contact *c)
 		return NULL;
 	doubt = security_trusts(&c->security, &facts, c->name, nexthop, c->life, is_named, c);
 	note_tls(c, &facts, doubt);
+	tell_tls(c, &facts, doubt);
+	tell_result(c, &facts, doubt);
 	return doubt;
+}
+
+static void
+tell_clear(struct contact *c, struct delivery *d)
+{
+	const struct sender_role *s = sender_of(c->house);
+	char                      service[96];
+	bool                      offered = outgoing_offers_tls(c->session);
+
+	if (!offered)
+		sender_tls_result(d, "starttls-not-supported", "");
+	(void)snprintf(service, sizeof service, "%s/%s", s->common.syslog_name,
+	               c->config.lmtp ? "lmtp" : "smtp");
+	if (offered && s->rows.note_offer)
+		note_as(service, "Host offered STARTTLS: [%s]", c->name);
 }
 
 static void
@@ -252,7 +304,11 @@ contact_send(struct contact *c)
 {
 	struct delivery *d = c->delivery;
 
-	tell_tls(c);
+	if (c->tls == NULL) {
+		c->tls = "none";
+		tell_clear(c, d);
+	}
+	d->tls = arena_copy(d->life, bytes_of(c->tls));
 	d->talked = true;
 	d->ready_us = clock_wall_us();
 	c->taken++;
@@ -289,6 +345,10 @@ mouth_failed(void *ctx, enum outgoing_fate f, const char *status, const char *wo
 	if (d == NULL)
 		return;
 	c->delivery = NULL;
+	if (outgoing_handshake_failed(c->session))
+		sender_tls_result(d, "validation-failure", words);
+	else if (strcmp(status, "4.7.4") == 0)
+		sender_tls_result(d, "starttls-not-supported", "");
 	d->clear = outgoing_handshake_failed(c->session) && c->config.tls == OUTGOING_MAY;
 	delivery_failed(d, f, status, words);
 }
@@ -608,7 +668,8 @@ wish_make(struct contact *c, const struct delivery *d)
 	struct buffer      text = { 0 };
 
 	c->wish = (struct tls_demand){ .name = c->name, .record = record, .other_name = name };
-	buffer_printf(&text, "%s %d", d->row, c->security.level);
+	c->by_sts = d->by_sts;
+	buffer_printf(&text, "%s %d%d%d", d->row, c->security.level, c->by_sts, c->security.public);
 	if (c->security.level == SECURITY_DANE) {
 		c->wish.name = arena_copy(c->life, bytes_of(from->base));
 		for (size_t i = 0; i < from->names; i++)

@@ -31,11 +31,14 @@ policy_find(struct delivery *d, struct bytes destination, struct bytes *value)
 	return TABLE_NONE;
 }
 
+/* Nobody may go there; `type` says so in a report, "" it is no matter of one. */
 static enum wishes
-cannot(struct delivery *d, const char *why)
+cannot(struct delivery *d, const char *why, const char *type)
 {
 	d->status = "4.7.5";
 	d->text = why;
+	if (*type != '\0')
+		sender_tls_result(d, type, why);
 	return WISHES_NOT;
 }
 
@@ -53,13 +56,13 @@ settings_wish(struct delivery *d)
 	case TABLE_NONE: return WISHES_KNOWN;
 	case TABLE_FOUND: break;
 	case TABLE_WAIT: return WISHES_WAIT;
-	default: return cannot(d, "TLS policy table lookup error");
+	default: return cannot(d, "TLS policy table lookup error", "");
 	}
 	d->row = arena_copy(d->life, value);
 	if (security_read(value, d->rows, d->life, &d->security, &why))
 		return WISHES_KNOWN;
 	warn_("smtp_tls_policy_maps: %s: %s", w->nexthop, why);
-	return cannot(d, "client TLS configuration problem");
+	return cannot(d, "client TLS configuration problem", "");
 }
 
 /* ---- by what is proved of the host (rfc7672) ---- */
@@ -69,7 +72,7 @@ static enum wishes
 without_dane(struct delivery *d, int level, const char *why)
 {
 	if (d->security.level == SECURITY_DANE_ONLY)
-		return cannot(d, why);
+		return cannot(d, why, "dane-required");
 	security_become(d->rows, d->life, level, &d->security);
 	return WISHES_KNOWN;
 }
@@ -104,8 +107,10 @@ host_wishes(struct delivery *d, const struct route_host *h)
 	switch (tlsa_find(&q, d->life, &d->dane)) {
 	case TLSA_WAIT: return WISHES_WAIT;
 	case TLSA_NONE: return without_dane(d, SECURITY_MAY, "no TLSA records found");
-	case TLSA_UNUSABLE: return without_dane(d, SECURITY_ENCRYPT, "TLSA records unusable");
-	case TLSA_LATER: return cannot(d, d->dane.why);
+	case TLSA_UNUSABLE:
+		sender_tls_result(d, "tlsa-invalid", "no TLSA record of it can be used");
+		return without_dane(d, SECURITY_ENCRYPT, "TLSA records unusable");
+	case TLSA_LATER: return cannot(d, d->dane.why, "dnssec-invalid");
 	case TLSA_FOUND: break;
 	}
 	if (behind == SECURITY_ENCRYPT)
@@ -114,22 +119,87 @@ host_wishes(struct delivery *d, const struct route_host *h)
 	return WISHES_KNOWN;
 }
 
+/* ---- by what its domain says of it (rfc8461) ---- */
+
+static enum wishes
+policy_wishes(struct delivery *d, const struct route_host *h)
+{
+	static const char *const failures[] = { [STS_UNREACHED] = "sts-policy-fetch-error",
+		                                [STS_UNTRUSTED] = "sts-webpki-invalid",
+		                                [STS_INVALID] = "sts-policy-invalid" };
+	static const char *const hostname[] = { "hostname" };
+	enum sts_outcome         o = sender_sts(d, h->domain);
+	bool                     allowed;
+
+	if (o == STS_WAIT)
+		return WISHES_WAIT;
+	if (d->sts_failure != STS_FETCHED)
+		sender_tls_result(d, failures[d->sts_failure], "");
+	if (o == STS_ABSENT)
+		return WISHES_KNOWN;
+	d->by_sts = true;
+	allowed = sts_allows(&d->sts->policy, h->name);
+	if (d->sts->policy.mode == STS_TESTING) {
+		if (!allowed)
+			sender_tls_result(d, "validation-failure", "the policy does not name it");
+		d->security.public = allowed; /* how it would be is told */
+		return WISHES_KNOWN;
+	}
+	if (!allowed)
+		return cannot(d, "the host is none of those its domain's policy names (MTA-STS)",
+		              "validation-failure");
+	security_become(d->rows, d->life, SECURITY_VERIFY, &d->security);
+	d->security.match = (struct setting_list){ hostname, 1 };
+	d->security.public = true;
+	return WISHES_KNOWN;
+}
+
+/* ---- by the letter (rfc8689) ---- */
+
+/* rfc8689:4.2.1: whose host it is must be proved by DNSSEC or a policy, or be said here; and who it is by a certificate. */
+static enum wishes
+letter_wishes(struct delivery *d, const struct route_host *h)
+{
+	static const char *const hostname[] = { "hostname" };
+	bool                     sure = h == NULL || h->bracketed || h->believed || d->by_sts;
+
+	if ((d->w.flags & ENVELOPE_REQUIRETLS) == 0 || d->security.level >= SECURITY_DANE)
+		return WISHES_KNOWN;
+	if (!sure)
+		return cannot(d, "REQUIRETLS: nothing proves whose host it is", "");
+	security_become(d->rows, d->life, SECURITY_VERIFY, &d->security);
+	d->security.match = (struct setting_list){ hostname, 1 };
+	d->security.public = house_resource_text(d->house, "authorities/public") != NULL;
+	return WISHES_KNOWN;
+}
+
 enum wishes
 sender_wishes(struct delivery *d, const struct route_host *h)
 {
 	const struct sender_role *s = sender_of(d->house);
-	bool                      asks = d->rows->dns_support != DNS_SUPPORT_DISABLED &&
+	bool asks = d->rows->dns_support != DNS_SUPPORT_DISABLED && !d->rows->no_dns &&
 	            d->rows->dns_support != DNS_SUPPORT_ENABLED && s->resolver != NULL;
+	bool        optional = (d->w.flags & ENVELOPE_TLS_OPTIONAL) != 0;
+	enum wishes w = settings_wish(d);
 
-	enum wishes said = settings_wish(d);
-
-	if (said != WISHES_KNOWN)
-		return said;
-	if (d->security.level != SECURITY_DANE && d->security.level != SECURITY_DANE_ONLY)
-		return WISHES_KNOWN;
-	if (h == NULL || !asks)
-		return without_dane(d, SECURITY_MAY, "DANE needs a name service that is proved");
-	return host_wishes(d, h);
+	d->by_sts = false;
+	d->sts = NULL;
+	d->dane.records = 0;
+	/* rfc8689:5: whoever says so would rather have it read than lost. */
+	if (w == WISHES_KNOWN && optional && d->security.level > SECURITY_MAY)
+		security_become(d->rows, d->life, SECURITY_MAY, &d->security);
+	if (w == WISHES_KNOWN &&
+	    (d->security.level == SECURITY_DANE || d->security.level == SECURITY_DANE_ONLY))
+		w = h != NULL && asks ? host_wishes(d, h)
+		                      : without_dane(d, SECURITY_MAY,
+		                                     "DANE needs a name service that is proved");
+	if (w == WISHES_KNOWN && d->rows->sts && !optional && h != NULL && !h->bracketed &&
+	    !d->w.lmtp && s->resolver != NULL &&
+	    (d->row[0] == '\0' || d->security.level == SECURITY_MAY) &&
+	    (d->security.level == SECURITY_MAY || d->security.level == SECURITY_ENCRYPT) &&
+	    house_resource_text(d->house, "authorities/public") != NULL)
+		w = policy_wishes(d, h);
+	return w == WISHES_KNOWN ? letter_wishes(d, h) : w;
 }
 
 /* ---- contexts ---- */
@@ -156,7 +226,8 @@ static struct tls *
 tls_make(struct house *h, const struct sender_settings *r, const struct security *c,
          struct arena *a, struct buffer *errors)
 {
-	const char         *authorities = house_resource_text(h, "authorities/sender");
+	const char *authorities =
+		house_resource_text(h, c->public ? "authorities/public" : "authorities/sender");
 	struct buffer       curves = { 0 };
 	struct tls_rows     rows;
 	struct tls_settings set = {
@@ -183,8 +254,8 @@ sender_tls_for(struct house *h, const struct sender_settings *r, const struct se
 	struct sender_role *s = sender_of(h);
 	struct arena       *a = arena_open(NULL);
 	struct buffer       errors = { 0 };
-	const char         *key =
-		arena_printf(a, "%p;%s;%s;%s", (const void *)r, c->protocols, c->grade, c->exclude);
+	const char *key = arena_printf(a, "%p;%s;%s;%s;%d", (const void *)r, c->protocols, c->grade,
+	                               c->exclude, c->public);
 	struct sender_tls *k = s->tls;
 
 	while (k != NULL && strcmp(k->key, key) != 0)
@@ -206,6 +277,71 @@ sender_tls_for(struct house *h, const struct sender_settings *r, const struct se
 	buffer_free(&errors);
 	arena_close(&a);
 	return k->tls;
+}
+
+struct tls *
+sender_tls_web(struct house *h)
+{
+	struct arena   *a = arena_open(NULL);
+	struct security common;
+	struct tls     *t = NULL;
+
+	security_set(&sender_of(h)->rows, false, a, &common);
+	security_become(&sender_of(h)->rows, a, SECURITY_VERIFY, &common);
+	common.public = true;
+	if (house_resource_text(h, "authorities/public") != NULL)
+		t = sender_tls_for(h, &sender_of(h)->rows, &common);
+	arena_close(&a);
+	return t;
+}
+
+/* ---- what came of it (rfc8460) ---- */
+
+/* The policy in the lines that a report has of it. */
+static const char *
+policy_text(const struct delivery *d, uint8_t *kind)
+{
+	struct buffer text = { 0 };
+	const char   *out = "";
+
+	*kind = TLS_POLICY_NONE;
+	if (d->dane.records > 0) {
+		*kind = TLS_POLICY_TLSA;
+		for (size_t i = 0; i < d->dane.records; i++) {
+			tlsa_write(&d->dane.record[i], &text);
+			buffer_add_char(&text, '\n');
+		}
+	} else if (d->by_sts) {
+		*kind = TLS_POLICY_STS;
+		buffer_add(&text, d->sts->text);
+	}
+	if (text.len > 0)
+		out = arena_copy(d->life, bytes_cut(buffer_bytes(&text), 0, TLS_RESULT_TEXT_MOST));
+	buffer_free(&text);
+	return out;
+}
+
+void
+sender_tls_result(struct delivery *d, const char *type, const char *reason)
+{
+	struct tls_result *to;
+
+	if (d->probe || d->report != NULL || d->w.lmtp || d->here == NULL || d->here->bracketed ||
+	    d->tls_results == TLS_RESULTS_MOST)
+		return;
+	for (uint32_t i = 0; i < d->tls_results; i++)
+		if (strcmp(d->tls_result[i].type, type) == 0 &&
+		    strcmp(d->tls_result[i].address, d->here->peer.text) == 0)
+			return; /* once for each host */
+	if (d->tls_result == NULL)
+		d->tls_result = arena_take_array(d->life, TLS_RESULTS_MOST, sizeof *to);
+	to = &d->tls_result[d->tls_results++];
+	*to = (struct tls_result){ .domain = d->here->domain,
+		                   .host = d->here->name,
+		                   .address = d->here->peer.text,
+		                   .type = type,
+		                   .reason = arena_copy(d->life, bytes_of(reason)) };
+	to->text = policy_text(d, &to->policy);
 }
 
 /* What OpenSSL reads when it is first used it reads while it may: before the cage is shut. */

@@ -44,6 +44,18 @@ delivery_close(struct delivery *d)
 	arena_close(&life);
 }
 
+/* What the queue is to remember; said once. */
+static struct word_sts
+learned(struct delivery *d)
+{
+	struct sts_known *k = d->sts;
+
+	if (k == NULL || !k->learned || d->probe)
+		return (struct word_sts){ "", "", { NULL, 0 }, 0 };
+	k->learned = false;
+	return (struct word_sts){ k->domain, k->id, k->text, k->fetched_s };
+}
+
 static void
 say_sent(struct delivery *d)
 {
@@ -51,6 +63,10 @@ say_sent(struct delivery *d)
 	struct link *l = house_link(d->house, who, d->policy);
 	int64_t      now = clock_wall_us(), ready = d->ready_us != 0 ? d->ready_us : now;
 
+	if (d->report != NULL) {
+		d->report(d->report_ctx, &d->result[0]);
+		return;
+	}
 	if (l == NULL)
 		return; /* the next queue has it tried again */
 	word_pack_sent(link_begin(l, d->probe ? WORD_PROBED : WORD_SENT, d->ticket),
@@ -59,7 +75,9 @@ say_sent(struct delivery *d)
 			       .connect_us =
 				       ready > d->begun_us ? (uint64_t)(ready - d->begun_us) : 0,
 			       .transfer_us = now > ready ? (uint64_t)(now - ready) : 0,
-			       .tls = d->tls,
+			       .sts = learned(d),
+			       .tls = d->tls_result,
+			       .tlss = d->tls_results,
 			       .recipient = d->result,
 			       .recipients = d->w.recipients });
 	link_end(l);
@@ -71,9 +89,12 @@ result_set(struct delivery *d, uint32_t i, enum sent_result result, const char *
            const char *text)
 {
 	d->known[i] = true;
-	d->result[i] =
-		(struct sent_recipient){ (uint8_t)result, arena_copy(d->life, bytes_of(status)),
-		                         arena_copy(d->life, bytes_of(text)), d->relay, false };
+	d->result[i] = (struct sent_recipient){ (uint8_t)result,
+		                                arena_copy(d->life, bytes_of(status)),
+		                                arena_copy(d->life, bytes_of(text)),
+		                                d->relay,
+		                                d->tls,
+		                                false };
 }
 
 /* Everybody else gets this, and it is over. */
@@ -417,40 +438,74 @@ rows_of(struct sender_role *s, const char *transport)
 	return own != NULL ? own : &s->rows;
 }
 
-static bool
-hear_send(struct house *h, uint32_t policy, uint32_t ticket, bool probe, struct bytes body, int fd)
+static struct delivery *
+delivery_open(struct house *h)
 {
-	struct sender_role *s = sender_of(h);
-	struct arena       *life = arena_open(NULL);
-	struct delivery    *d = arena_take(life, sizeof *d);
+	struct arena    *life = arena_open(NULL);
+	struct delivery *d = arena_take(life, sizeof *d);
 
-	*d = (struct delivery){ .next = s->first,
-		                .at = &s->first,
+	*d = (struct delivery){ .next = sender_of(h)->first,
+		                .at = &sender_of(h)->first,
 		                .house = h,
 		                .life = life,
-		                .ticket = ticket,
-		                .policy = policy,
-		                .probe = probe,
-		                .fd = fd,
+		                .fd = -1,
 		                .begun_us = clock_wall_us(),
 		                .status = "4.4.1",
 		                .text = "no host could be reached",
 		                .relay = "none",
 		                .tls = "" };
+	return d;
+}
+
+static void
+delivery_enter(struct delivery *d)
+{
+	struct sender_role *s = sender_of(d->house);
+
+	d->rows = rows_of(s, d->w.transport);
+	if (s->first != NULL)
+		s->first->at = &d->next;
+	s->first = d;
+	s->deliveries++;
+	d->result = arena_take_array(d->life, d->w.recipients, sizeof *d->result);
+	d->known = arena_take_array(d->life, d->w.recipients, sizeof *d->known);
+	sender_sts_remember(d->house, &d->w);
+	delivery_begin(d);
+}
+
+void
+delivery_make(struct house *h, const struct word_send                        *w,
+              void (*report)(void *ctx, const struct sent_recipient *), void *ctx)
+{
+	struct delivery *d = delivery_open(h);
+	struct buffer    packed = { 0 };
+
+	word_pack_send(&packed, w);
+	if (!word_unpack_send(arena_keep(d->life, buffer_bytes(&packed)), d->life, &d->w))
+		panic("a letter of ours broke on its way");
+	buffer_free(&packed);
+	d->report = report;
+	d->report_ctx = ctx;
+	delivery_enter(d);
+}
+
+static bool
+hear_send(struct house *h, uint32_t policy, uint32_t ticket, bool probe, struct bytes body, int fd)
+{
+	struct delivery *d = delivery_open(h);
+	struct arena    *life = d->life;
+
+	d->ticket = ticket;
+	d->policy = policy;
+	d->probe = probe;
+	d->fd = fd;
 	if (probe != (fd < 0) || !word_unpack_send(arena_keep(life, body), life, &d->w)) {
 		if (fd >= 0)
 			(void)close(fd);
 		arena_close(&life);
 		return false;
 	}
-	d->rows = rows_of(s, d->w.transport);
-	if (s->first != NULL)
-		s->first->at = &d->next;
-	s->first = d;
-	s->deliveries++;
-	d->result = arena_take_array(life, d->w.recipients, sizeof *d->result);
-	d->known = arena_take_array(life, d->w.recipients, sizeof *d->known);
-	delivery_begin(d);
+	delivery_enter(d);
 	return true;
 }
 
@@ -503,6 +558,7 @@ sender_reload(struct house *h)
 				lookup_clear(&a->lookup);
 	for (struct delivery *d = s->first; d != NULL; d = d->next)
 		sender_lookups_drop(d);
+	sender_sts_forget(h);
 	settings_new(h);
 	sender_tables_open(h);
 	tables_reload(s->tables);
@@ -532,7 +588,7 @@ deliveries_end(struct house *h, bool of_policy)
 
 	for (struct delivery *d = s->first, *next; d != NULL; d = next) {
 		next = d->next;
-		if (!of_policy || d->probe)
+		if (d->report == NULL && (!of_policy || d->probe))
 			delivery_close(d);
 	}
 }
@@ -582,6 +638,8 @@ sender_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
             struct bytes body, int fd)
 {
 	(void)from;
+	if (word == WORD_TLSRPT && fd < 0)
+		return hear_tlsrpt(h, ticket, body);
 	if (word == WORD_SEND || word == WORD_PROBE)
 		return hear_send(h, word == WORD_PROBE ? index : 0, ticket, word == WORD_PROBE,
 		                 body, fd);

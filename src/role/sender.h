@@ -22,6 +22,9 @@
 #include "smtp/sender/route.h"
 #include "smtp/sender/security.h"
 #include "smtp/sender/settings.h"
+#include "smtp/sender/sts.h"
+#include "smtp/sender/webreply.h"
+#include "base/map.h"
 
 struct contact;
 struct sender_role {
@@ -35,6 +38,7 @@ struct sender_role {
 	struct enquiries *enquiries;
 	struct questions questions;        /* at the verifiers                     */
 	struct setting_list mydestination; /* for generic(5)                       */
+	struct map      *policies;         /* domain -> struct sts_known           */
 	struct delivery *first;
 	struct contact  *contacts;
 	struct map      *idle;             /* those that wait for a letter, by what makes two alike */
@@ -48,6 +52,21 @@ sender_of(struct house *h)
 {
 	return h->mine;
 }
+
+/* What became of fetching a domain's policy. */
+enum sts_failure { STS_FETCHED, STS_UNREACHED, STS_UNTRUSTED, STS_INVALID };
+/* A domain and what is known of its policy. */
+struct sts_known {
+	char             *domain;
+	struct arena     *life;                /* of text and policy; NULL: none is known */
+	struct bytes      text;
+	struct sts_policy policy;
+	char              id[STS_ID_MOST + 1], tried[STS_ID_MOST + 1];
+	int64_t           fetched_s, until_s, tried_s;
+	bool              fetching, learned;   /* learned: the queue has not heard of it */
+	enum sts_failure  failure;
+	const char       *why;
+};
 
 /* A question about a name and its answer. */
 struct asked {
@@ -83,6 +102,11 @@ struct delivery {
 	const struct route_host *here;      /* whom it is at; NULL: the route is not known */
 	struct security  security;          /* what is asked of this host          */
 	struct tlsa      dane;              /* with SECURITY_DANE                  */
+	bool             by_sts;            /* the policy below is to be kept      */
+	struct sts_known *sts, *waits_for;  /* its destination's, once it was asked for */
+	enum sts_failure sts_failure;
+	struct tls_result *tls_result;      /* how TLS came about, TLS_RESULTS_MOST of them */
+	uint32_t         tls_results;
 	const char      *row;               /* the word of smtp_tls_policy_maps, "" none */
 	size_t           host, sessions;
 	struct contact  *contact;
@@ -90,6 +114,8 @@ struct delivery {
 	bool             clear;             /* this host once more, without TLS    */
 	bool             again;             /* a connection that had waited was gone: made anew once */
 	int64_t          begun_us, ready_us;
+	void           (*report)(void *ctx, const struct sent_recipient *);  /* not the queue's but a report of ours */
+	void            *report_ctx;
 	const char      *status, *text, *relay;      /* of the last failure        */
 	const char      *tls;
 };
@@ -144,8 +170,32 @@ struct tls *sender_tls_for(struct house *, const struct sender_settings *, const
 void sender_tls_begin(struct house *);
 void sender_tls_forget(struct house *);
 
+/* With the authorities that policies are about; NULL: none are trusted. */
+struct tls *sender_tls_web(struct house *);
+/* Tells of TLS with the host it is at: how it failed in a word of rfc8460:4.3, "" it did not. */
+void sender_tls_result(struct delivery *, const char *type, const char *reason);
+
+/* sender-sts.c */
+enum sts_outcome { STS_WAIT, STS_ABSENT, STS_FOUND };
+/* The policy of a domain, in d->sts; with STS_WAIT delivery_heard() is called later. */
+enum sts_outcome sender_sts(struct delivery *, const char *domain);
+void sender_sts_remember(struct house *, const struct word_send *);
+void sender_sts_forget(struct house *);        /* nobody waits for an answer any more */
+
+/* sender-tlsrpt.c */
+bool hear_tlsrpt(struct house *, uint32_t ticket, struct bytes body);
+
+/* sender-web.c: one request by HTTPS to a host that its certificate names; nothing is followed.  `done` is called once, later. */
+enum web_trouble { WEB_GOOD, WEB_UNREACHED, WEB_UNTRUSTED, WEB_NONSENSE };
+struct web_request { const char *path, *type; struct bytes content; size_t most; };  /* with content: POST */
+typedef void web_done(void *ctx, enum web_trouble, const char *why, const struct webreply *);
+void sender_web(struct house *, const char *host, const struct web_request *, web_done *, void *ctx);
+
 /* sender.c: an answer of the name service, NULL while there is none (route.h); ctx is the delivery. */
 const struct answer *delivery_ask(void *ctx, struct bytes name, uint16_t type);
+void delivery_heard(struct delivery *);
+/* A letter of ours to one recipient, its bytes all in w->prefix; what became of it is told once. */
+void delivery_make(struct house *, const struct word_send *, void (*report)(void *ctx, const struct sent_recipient *), void *ctx);
 /* What a contact tells.  The relay is "mx.example.com[192.0.2.1]:25". */
 /* `dsn`: the host knows what the sender wants to hear of. */
 void delivery_fate(struct delivery *, uint32_t rcpt, enum outgoing_fate, const char *status, const char *words, bool dsn);

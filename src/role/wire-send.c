@@ -1,7 +1,31 @@
 /* wire-send.c -- the bodies of words about letters that go elsewhere */
 #include "role/wire_inner.h"
 
-enum { EACH_SEND = 4 + 4 + 1, EACH_SENT = 1 + 4 + 4 + 4, EACH_PIPE = 4 + 4 };
+enum {
+	EACH_SEND = 4 + 4 + 1,
+	EACH_SENT = 1 + 4 + 4 + 4 + 4,
+	EACH_TLS = 1 + 6 * 4,
+	EACH_PIPE = 4 + 4
+};
+
+static void
+pack_sts(struct buffer *b, const struct word_sts *w)
+{
+	pack_string(b, w->text.len > 0 ? w->domain : "");
+	pack_string(b, w->text.len > 0 ? w->id : "");
+	pack_bytes(b, w->text);
+	pack_u64(b, (uint64_t)w->fetched_s);
+}
+
+static struct word_sts
+read_sts(struct reader *r)
+{
+	struct word_sts w = { .domain = read_string(r), .id = read_string(r) };
+
+	w.text = unpack_bytes(&r->fields);
+	w.fetched_s = (int64_t)unpack_u64(&r->fields);
+	return w;
+}
 
 void
 word_pack_url(struct buffer *b, const struct word_url *w)
@@ -103,6 +127,7 @@ word_pack_send(struct buffer *b, const struct word_send *w)
 	pack_bool(b, w->eight_bit);
 	pack_u32(b, w->flags);
 	handling_pack(&w->handling, b);
+	pack_sts(b, &w->sts);
 	pack_u32(b, w->recipients);
 	for (uint32_t i = 0; i < w->recipients; i++) {
 		pack_bytes(b, w->recipient[i].address);
@@ -133,6 +158,7 @@ word_unpack_send(struct bytes body, struct arena *life, struct word_send *w)
 	w->flags = unpack_u32(&r.fields);
 	if (!handling_unpack(&r.fields, &w->handling))
 		return false;
+	w->sts = read_sts(&r);
 	w->recipients = read_count(&r, EACH_SEND, ENVELOPE_RECIPIENTS_MOST);
 	to = arena_take_array(life, w->recipients, sizeof *to);
 	for (uint32_t i = 0; i < w->recipients; i++) {
@@ -145,18 +171,52 @@ word_unpack_send(struct bytes body, struct arena *life, struct word_send *w)
 }
 
 void
+word_pack_tlsrpt(struct buffer *b, const struct word_tlsrpt *w)
+{
+	pack_string(b, w->domain);
+	pack_string(b, w->contact);
+	pack_string(b, w->id);
+	pack_string(b, w->file);
+	pack_bytes(b, w->content);
+}
+
+bool
+word_unpack_tlsrpt(struct bytes body, struct arena *life, struct word_tlsrpt *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->domain = read_string(&r);
+	w->contact = read_string(&r);
+	w->id = read_string(&r);
+	w->file = read_string(&r);
+	w->content = unpack_bytes(&r.fields);
+	return reader_done(&r);
+}
+
+void
 word_pack_sent(struct buffer *b, const struct word_sent *w)
 {
 	pack_bool(b, w->unreachable);
 	pack_u64(b, w->connect_us);
 	pack_u64(b, w->transfer_us);
-	pack_string(b, w->tls);
+	pack_sts(b, &w->sts);
+	pack_u32(b, w->tlss);
+	for (uint32_t i = 0; i < w->tlss; i++) {
+		const struct tls_result *t = &w->tls[i];
+		const char *const        texts[] = { t->domain,  t->text, t->host,
+			                             t->address, t->type, t->reason };
+
+		pack_u8(b, t->policy);
+		for (size_t n = 0; n < COUNT(texts); n++)
+			pack_string(b, texts[n]);
+	}
 	pack_u32(b, w->recipients);
 	for (uint32_t i = 0; i < w->recipients; i++) {
 		pack_u8(b, w->recipient[i].result);
 		pack_string(b, w->recipient[i].status);
 		pack_string(b, w->recipient[i].text);
 		pack_string(b, w->recipient[i].relay);
+		pack_string(b, w->recipient[i].tls);
 		pack_bool(b, w->recipient[i].dsn);
 	}
 }
@@ -166,11 +226,24 @@ word_unpack_sent(struct bytes body, struct arena *life, struct word_sent *w)
 {
 	struct reader          r = reader_of(body, life);
 	struct sent_recipient *to;
+	struct tls_result     *t;
 
 	w->unreachable = unpack_bool(&r.fields);
 	w->connect_us = unpack_u64(&r.fields);
 	w->transfer_us = unpack_u64(&r.fields);
-	w->tls = read_string(&r);
+	w->sts = read_sts(&r);
+	w->tlss = read_count(&r, EACH_TLS, TLS_RESULTS_MOST);
+	t = arena_take_array(life, w->tlss, sizeof *t);
+	for (uint32_t i = 0; i < w->tlss; i++) {
+		t[i].policy = read_choice(&r, TLS_POLICY_STS);
+		t[i].domain = read_string(&r);
+		t[i].text = read_string(&r);
+		t[i].host = read_string(&r);
+		t[i].address = read_string(&r);
+		t[i].type = read_string(&r);
+		t[i].reason = read_string(&r);
+	}
+	w->tls = t;
 	w->recipients = read_count(&r, EACH_SENT, ENVELOPE_RECIPIENTS_MOST);
 	to = arena_take_array(life, w->recipients, sizeof *to);
 	for (uint32_t i = 0; i < w->recipients; i++) {
@@ -178,6 +251,7 @@ word_unpack_sent(struct bytes body, struct arena *life, struct word_sent *w)
 		to[i].status = read_string(&r);
 		to[i].text = read_string(&r);
 		to[i].relay = read_string(&r);
+		to[i].tls = read_string(&r);
 		to[i].dsn = unpack_bool(&r.fields);
 	}
 	w->recipient = to;

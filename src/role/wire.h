@@ -105,6 +105,8 @@ extern const char *const role_names[ROLES];
 	X(SENT,           FROM(SENDER), FROM(QUEUE))           /* struct word_sent                            */ \
 	X(REFIT,          FROM(SENDER), FROM(VERIFIER))        /* struct word_refit, fd of the letter: what is to stand instead on its way out? */ \
 	X(REFITTED,       FROM(VERIFIER), FROM(SENDER))        /* struct word_refitted                        */ \
+	X(TLSRPT,         FROM(QUEUE), FROM(SENDER))           /* struct word_tlsrpt                          */ \
+	X(TLSRPT_SAID,    FROM(SENDER), FROM(QUEUE))           /* enum tlsrpt_fate                            */ \
 	X(PROBE,          FROM(POLICY), FROM(SENDER))          /* struct word_send, one recipient, no letter: would it be taken? */ \
 	X(PROBED,         FROM(SENDER), FROM(POLICY))          /* struct word_sent: SENT_DELIVERED is yes     */ \
 	/* a reader reads */ \
@@ -402,6 +404,12 @@ enum routed_scope { ROUTED_ADDRESS, ROUTED_DOMAIN, ROUTED_LATER };   /* for whom
 struct word_routed { uint8_t scope; bool passing; const char *transport, *nexthop, *sender; uint32_t lifetime_s; };
 BODY(routed)
 
+/* A report to a domain (rfc8460), gzip; id and file name are words of ours. */
+struct word_tlsrpt { const char *domain, *contact, *id, *file; struct bytes content; };
+BODY(tlsrpt)
+enum tlsrpt_fate { TLSRPT_UNWANTED, TLSRPT_TAKEN, TLSRPT_AGAIN };
+/* A domain's policy about its own hosts (smtp/sender/sts.h); text "": none. */
+struct word_sts { const char *domain, *id; struct bytes text; int64_t fetched_s; };
 /* A transaction.  The letter is `prefix` and then len bytes at `at` of what goes along. */
 struct send_recipient { struct bytes address, orcpt; uint8_t notify; };
 struct word_send {
@@ -414,6 +422,7 @@ struct word_send {
 	bool     eight_bit;            /* it has bytes above 127                  */
 	uint32_t flags;                /* enum envelope_flag                      */
 	struct handling handling;
+	struct word_sts sts;           /* what is remembered of the destination   */
 	const struct send_recipient *recipient; uint32_t recipients;
 };
 BODY(send)
@@ -426,11 +435,17 @@ struct word_refitted { uint8_t answer; struct bytes edits; const struct bytes *a
 BODY(refitted)
 enum sent_result { SENT_DELIVERED, SENT_LATER, SENT_REFUSED };
 /* relay: "mx.example.com[192.0.2.1]:25", or "none"; dsn: NOTIFY went along, the host tells of the delivery */
-struct sent_recipient { uint8_t result; const char *status, *text, *relay; bool dsn; };
+/* tls: "dane Verified TLSv1.3 with cipher ...", "may Untrusted ...", "none": what the connection was, "" there was none */
+struct sent_recipient { uint8_t result; const char *status, *text, *relay, *tls; bool dsn; };
+/* How TLS with one host came about, for the reports of rfc8460: under whose policy, of which kind; type "": well. */
+enum tls_policy { TLS_POLICY_NONE, TLS_POLICY_TLSA, TLS_POLICY_STS };
+struct tls_result { uint8_t policy; const char *domain, *text, *host, *address, *type, *reason; };
+enum { TLS_RESULTS_MOST = 50, TLS_RESULT_TEXT_MOST = 2000 };
 struct word_sent {
 	bool     unreachable;          /* with no host of the destination was there a session */
 	uint64_t connect_us, transfer_us;
-	const char *tls;               /* "TLSv1.3 TLS_AES_256_GCM_SHA384", "" none */
+	struct word_sts sts;           /* what was learned                        */
+	const struct tls_result *tls; uint32_t tlss;
 	const struct sent_recipient *recipient; uint32_t recipients;    /* as in SEND */
 };
 BODY(sent)

@@ -152,7 +152,7 @@ def test_a_letter_goes_to_the_relayhost_with_all_its_recipients_at_once():
         assert len(sink.letters) == 1 and b"\r\n.a dot\r\n" in sink.letters[0][2]
         assert sink.letters[0][2].startswith(b"Received: ")
         assert re.search(r"smtp\[\d+\]: \w+: to=<b@there\.example>, relay=127\.0\.0\.1\[127\.0\.0\.1\]:%d, delay=[\d.e-]+, "
-                         r"delays=[\d.e-]+/[\d.e-]+/[\d.e-]+/[\d.e-]+, dsn=2\.0\.0, status=sent \(250 2\.0\.0 kept\)" % sink.port, h.text())
+                         r"delays=[\d.e-]+/[\d.e-]+/[\d.e-]+/[\d.e-]+, dsn=2\.0\.0, status=sent \(250 2\.0\.0 kept\) tls=none\n" % sink.port, h.text())
         totals = subprocess.run(["pflogsumm", "--syslog-name=mansio", str(h.log)], capture_output=True, text=True).stdout
         assert re.search(r"\n\s+2\s+delivered\n", totals), totals
 

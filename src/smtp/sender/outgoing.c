@@ -154,6 +154,8 @@ read_offers(struct outgoing *o)
 static void
 greeted(struct outgoing *o)
 {
+	if (!o->secure && (o->offers & OFFERS_STARTTLS) != 0)
+		o->offered_tls = true;
 	if (o->config.tls != OUTGOING_CLEAR && !o->secure && (o->offers & OFFERS_STARTTLS) != 0) {
 		o->phase = PHASE_STARTTLS;
 		outgoing_say(o, "STARTTLS");
@@ -272,6 +274,12 @@ outgoing_secured(struct outgoing *o, bool ok, const char *why)
 	o->secure = true;
 	o->offers = 0;
 	say_hello(o, true);
+}
+
+bool
+outgoing_offers_tls(const struct outgoing *o)
+{
+	return o->offered_tls;
 }
 
 bool

@@ -113,6 +113,8 @@ void     outgoing_secured(struct outgoing *, bool ok, const char *why);
 void     outgoing_lost(struct outgoing *, const char *why, bool patience);
 void     outgoing_quit(struct outgoing *);
 unsigned outgoing_offers(const struct outgoing *);
+/* Whether STARTTLS was offered in the clear. */
+bool     outgoing_offers_tls(const struct outgoing *);
 /* Whether STARTTLS was agreed and the handshake failed: without TLS the host may be tried once more. */
 bool     outgoing_handshake_failed(const struct outgoing *);
 /* Nothing of the last transaction was answered. */

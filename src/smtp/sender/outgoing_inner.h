@@ -26,7 +26,7 @@ struct outgoing {
 	unsigned        offers;
 	uint64_t        size_most;     /* 0: not said                              */
 	char            mechanisms[512];
-	bool            secure, handshake_failed, authenticated;
+	bool            offered_tls, secure, handshake_failed, authenticated;
 	/* of a login */
 	struct arena   *login_life;
 	struct supplicant_facts login_facts;

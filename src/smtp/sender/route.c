@@ -18,7 +18,7 @@ struct finding {
 	uint32_t                    base; /* added to every preference            */
 	uint32_t                    own;  /* the best preference we have ourselves */
 	size_t                      names;
-	bool                        named, believed; /* of the hosts found next        */
+	bool                        named, bracketed, believed; /* of the hosts found next        */
 	const char                 *domain;
 };
 
@@ -63,6 +63,7 @@ add_host(struct finding *f, const char *name, const struct peer *p, uint32_t pre
 		                  f->base + preference,
 		                  f->q->in_order ? f->hosts : random_number(),
 		                  f->named,
+		                  f->bracketed,
 		                  f->believed,
 		                  f->domain };
 	f->hosts++;
@@ -376,6 +377,7 @@ add_destination(struct finding *f, struct bytes text)
 	if (name.len == 0 || (behind.len > 0 && !parse_port(behind, &port)))
 		return misconfigured(f, whole);
 	f->named = false;
+	f->bracketed = brackets || parse_address(name, port, &p);
 	f->believed = true;
 	f->domain = arena_copy(f->a, name);
 	if (parse_address(name, port, &p)) {

@@ -55,7 +55,7 @@ struct route_host {
 	struct peer  peer;                     /* its port too                       */
 	uint32_t     preference;
 	uint64_t     chance;
-	bool         named;                    /* by an MX record                    */
+	bool         named, bracketed;         /* by an MX record; by a destination in brackets, or an address */
 	bool         believed;                 /* that record is proved, or we were told the host itself */
 	const char  *domain;                   /* whose host it is: of a destination without MX itself */
 };

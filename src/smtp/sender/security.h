@@ -26,6 +26,7 @@ struct security {
 	const char *protocols, *grade, *exclude;
 	struct setting_list match;     /* names, or fingerprints */
 	unsigned    said;              /* which of these a table says */
+	bool        public;            /* trust is in the authorities of smtp_mta_sts_CAfile */
 };
 void security_set(const struct sender_settings *, bool lmtp, struct arena *, struct security *);
 bool security_read(struct bytes value, const struct sender_settings *, struct arena *, struct security *, const char **why);

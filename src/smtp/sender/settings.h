@@ -31,6 +31,8 @@ struct sender_settings {
 	bool        use_tls, tls_wrapper;
 	int         lmtp_tls_level, dns_support, insecure_mx;   /* enum dns_support; "" may encrypt dane */
 	int64_t     session_ms;
+	bool        sts;
+	const char *sts_authorities;
 	bool        note_offer;
 	struct setting_list tls_policies, tls_fingerprints, tls_verify_match, tls_secure_match;
 	const char *tls_protocols, *tls_mandatory_protocols, *tls_exclude, *tls_mandatory_exclude, *tls_digest;

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: ISC
+"""MTA-STS outwards (rfc8461): the policy of a domain about its own hosts, from a web server of the test's own with a test's own authority.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_sending_sts.py
+"""
+
+import datetime
+import email
+import gzip
+import http.server
+import json
+import os
+import pathlib
+import random
+import re
+import sqlite3
+import ssl
+import sys
+import threading
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import free_ports, wait_for
+from proved import Authority, Host, Zone, tlsa
+from test_sending import house, send
+from test_sending_dane import decision
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a web server at port 443 needs root")
+
+
+class Web:
+    """HTTPS at port 443 of an address; what it answers is by the name it is asked under, and its certificate too."""
+
+    def __init__(self, address):
+        self.policies, self.chains, self.asked, self.lock = {}, {}, [], threading.Lock()
+        me = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                host = self.headers["Host"]
+                with me.lock:
+                    me.asked.append((host, self.path))
+                me.policies[host](self)
+
+            def do_POST(self):
+                host = self.headers["Host"]
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                with me.lock:
+                    me.asked.append((host, self.path, self.headers["Content-Type"], body))
+                self.send_response(me.policies[host](self) or 201)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer((address, 443), Handler)
+        self.server.daemon_threads = True
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.sni_callback = self.choose
+        self.server.socket = self.context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def add(self, host, cert, key, answer):
+        c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        c.load_cert_chain(cert, key)
+        self.chains[host] = c
+        self.policies[host] = answer
+        if len(self.chains) == 1:
+            self.context.load_cert_chain(cert, key)
+
+    def choose(self, sock, name, _):
+        if name in self.chains:
+            sock.context = self.chains[name]
+
+    def count(self, host):
+        with self.lock:
+            return sum(a[0] == host for a in self.asked)
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def text(body, kind="text/plain", code=200, chunked=False):
+    def answer(h):
+        data = body.encode()
+        h.send_response(code)
+        h.send_header("Content-Type", kind)
+        if code in (301, 302):
+            h.send_header("Location", "https://mta-sts.enforce.example/.well-known/mta-sts.txt")
+        if chunked:
+            h.send_header("Transfer-Encoding", "chunked")
+            h.end_headers()
+            for i in range(0, len(data), 7):
+                h.wfile.write(b"%x\r\n%s\r\n" % (len(data[i:i + 7]), data[i:i + 7]))
+            h.wfile.write(b"0\r\n\r\n")
+        else:
+            h.send_header("Content-Length", str(len(data)))
+            h.end_headers()
+            h.wfile.write(data)
+    return answer
+
+
+def hang(h):
+    h.connection.settimeout(None)
+    h.connection.recv(1)
+
+
+def policy(mode="enforce", mx="mx.{d}", age=86400):
+    return "version: STSv1\r\nmode: {m}\r\nmx: {x}\r\nmax_age: {a}\r\n".format(m=mode, x=mx, a=age)
+
+
+# domain: (the host's certificate "good", "self", "name", "expired", "clear"; its policy's answer; web certificate; TXT; what is expected; why)
+TXT = "v=STSv1; id=20260101T000000;"
+SENT, OPEN, CLEAR = "Verified", "Untrusted", ""
+TRUSTED, NAMED, NO_TLS, MX = "Server certificate not trusted", "Server certificate not verified", "TLS is required, but was not offered", "MTA-STS"
+CASES = {
+    "enforce": ("good", text(policy()), "good", TXT, SENT, "rfc8461:5 TLS, a certificate that is trusted and for the host"),
+    "wildcard": ("good", text(policy(mx="*.{d}")), "good", TXT, SENT, "rfc8461:4.1 a wildcard stands for one label"),
+    "chunked": ("good", text(policy(), chunked=True), "good", TXT, SENT, "pieces"),
+    "bare": ("good", text(policy().replace("\r", "")), "good", TXT, SENT, "rfc8461:3.2 lines may end with LF"),
+    "charset": ("good", text(policy(), kind="text/plain; charset=utf-8"), "good", TXT, SENT, "parameters of the type"),
+    "self": ("self", text(policy()), "good", TXT, TRUSTED, "rfc8461:4.2 a certificate nobody vouches for"),
+    "name": ("name", text(policy()), "good", TXT, NAMED, "rfc8461:4.2 of another host"),
+    "expired": ("expired", text(policy()), "good", TXT, TRUSTED, "rfc8461:4.2 of yesterday"),
+    "clear": ("clear", text(policy()), "good", TXT, NO_TLS, "rfc8461:5 somebody took STARTTLS away"),
+    "other-mx": ("good", text(policy(mx="other.example")), "good", TXT, MX, "rfc8461:4.1 a host it does not name"),
+    "deep": ("good", text(policy(mx="*.example")), "good", TXT, MX, "rfc8461:4.1 a wildcard stands for one label alone"),
+    "testing": ("self", text(policy("testing")), "good", TXT, OPEN, "rfc8461:5 a policy that is tested stops nothing"),
+    "testing-mx": ("self", text(policy("testing", mx="other.example")), "good", TXT, OPEN, "nor does it by hosts"),
+    "none": ("self", text(policy("none")), "good", TXT, OPEN, "rfc8461:8.3 a policy that is no more"),
+    "web-self": ("self", text(policy()), "self", TXT, OPEN, "rfc8461:3.3 a web server nobody vouches for says nothing"),
+    "web-expired": ("self", text(policy()), "expired", TXT, OPEN, "nor one of yesterday"),
+    "web-name": ("self", text(policy()), "name", TXT, OPEN, "nor one of another name"),
+    "html": ("self", text(policy(), kind="text/html"), "good", TXT, OPEN, "rfc8461:3.3 text/plain it must be"),
+    "missing": ("self", text("no", code=404), "good", TXT, OPEN, "no policy"),
+    "redirect": ("self", text(policy(), code=301), "good", TXT, OPEN, "rfc8461:3.3 nobody is followed"),
+    "too-big": ("self", text(policy() + "x: y\r\n" * 20000), "good", TXT, OPEN, "rfc8461:3.3 nothing larger than 64 kilobytes"),
+    "broken": ("self", text("version: STSv1\nmode: enforce\n"), "good", TXT, OPEN, "a policy that is none"),
+    "no-record": ("self", text(policy()), "good", None, OPEN, "rfc8461:3.1 without a record nothing is fetched"),
+    "two-records": ("self", text(policy()), "good", TXT + '" "x" ) \n_mta-sts.two-records.example. TXT ( "v=STSv1; id=2;', OPEN, "rfc8461:3.1 two are none"),
+}
+
+
+class World:
+    def __init__(self):
+        self.port = free_ports(1)[0]
+        self.net = f"127.{random.randrange(20, 250)}.{random.randrange(1, 250)}"
+        self.ca, self.stranger, self.hosts = Authority(), Authority("Stranger"), {}
+        self.web = Web(f"{self.net}.1")
+        records = ""
+        for i, (name, (kind, answer, web, txt, _, _)) in enumerate({**CASES, "hanging": ("good", hang, "good", TXT, "", "")}.items(), 2):
+            d, a = f"{name}.example", f"{self.net}.{i}"
+            cert, key = (None, None) if kind == "clear" else self.chain(kind, f"mx.{d}")
+            self.hosts[d] = Host(a, self.port, cert, key)
+            self.web.add(f"mta-sts.{d}", *self.chain(web, f"mta-sts.{d}"), self.fill(answer, d))
+            records += f"{d}. MX 10 mx.{d}.\nmx.{d}. A {a}\nmta-sts.{d}. A {self.net}.1\n"
+            if txt:
+                records += f'_mta-sts.{d}. TXT ( "{txt}" )\n'
+        # Reports: of two domains, one by mail and one by HTTPS.
+        self.web.add("reports.example", *self.ca.certificate("reports.example"), lambda h: 201)
+        records += f"reports.example. A {self.net}.1\n"
+        records += '_smtp._tls.self.example. TXT ( "v=TLSRPTv1; rua=mailto:reports@none.example" )\n'
+        records += '_smtp._tls.enforce.example. TXT ( "v=TLSRPTv1;rua=https://reports.example/v1/tls" )\n'
+        self.zone = Zone(records)
+
+    @staticmethod
+    def fill(answer, d):
+        """Policies name hosts of their domain as {d}."""
+        if answer is hang:
+            return hang
+        body = answer.__closure__[0].cell_contents
+        names = dict(zip(answer.__code__.co_freevars, [c.cell_contents for c in answer.__closure__]))
+        return text(names["body"].replace("{d}", d), names["kind"], names["code"], names["chunked"])
+
+    def chain(self, kind, name):
+        if kind == "self":
+            return self.stranger.certificate(name)
+        return self.ca.certificate("other.example" if kind == "name" else name, expired=kind == "expired")
+
+    def house(self, **settings):
+        return house(**{**self.zone.settings(), "smtp_tcp_port": str(self.port), "inet_protocols": "ipv4", "smtp_tls_security_level": "dane",
+                        "smtp_mta_sts_CAfile": str(self.ca.cert), **settings})
+
+    def close(self):
+        for h in self.hosts.values():
+            h.close()
+        for x in (self.web, self.zone):
+            x.close()
+        self.ca.__exit__()
+        self.stranger.__exit__()
+
+
+@pytest.fixture(scope="module")
+def world():
+    w = World()
+    yield w
+    w.close()
+
+
+def test_a_policy_decides(world):
+    with world.house() as h:
+        domains = [f"{n}.example" for n in CASES]
+        for d in domains:
+            send(h, f"x@{d}")
+        wait_for(lambda: all(decision(h.text(), d) is not None for d in domains), 60)
+        wrong = {}
+        for n, (*_, expected, _) in CASES.items():
+            said = decision(h.text(), f"{n}.example")
+            if said != expected if expected in (SENT, OPEN, CLEAR) else expected not in said:
+                wrong[n] = (expected, said)
+        assert wrong == {}, h.text()
+        assert world.web.count("mta-sts.no-record.example") == 0
+        assert re.search(r"to=<x@enforce\.example>.* status=sent \(.*\) tls=sts\n", h.text())
+
+
+def test_a_policy_is_remembered(world):
+    """rfc8461:5.1 one fetch for many letters; after a restart none; without a web server and without a record it still holds."""
+    with world.house() as h:
+        for i in range(5):
+            send(h, f"x{i}@enforce.example")
+        before = world.web.count("mta-sts.enforce.example")
+        wait_for(lambda: h.count("status=sent") == 5)
+        assert world.web.count("mta-sts.enforce.example") - before <= 1
+        send(h, "x@self.example")
+        wait_for(lambda: decision(h.text(), "self.example") == TRUSTED)
+        assert h.stop() == 0
+        asked = len(world.web.asked)
+        h.start()
+        send(h, "y@enforce.example")
+        wait_for(lambda: "to=<y@enforce.example>" in h.text() and h.count("kept) tls=sts\n") == 6)
+        assert len(world.web.asked) == asked
+    with world.house(smtp_mta_sts="no") as h:
+        send(h, "x@self.example")
+        wait_for(lambda: decision(h.text(), "self.example") == OPEN)
+
+
+def read_report(packed):
+    """What an independent reader sees: the fields of rfc8460:4.4, each of its type."""
+    report = json.loads(gzip.decompress(packed))
+    assert set(report) == {"organization-name", "date-range", "contact-info", "report-id", "policies"}
+    begin, end = (datetime.datetime.strptime(report["date-range"][n], "%Y-%m-%dT%H:%M:%SZ") for n in ("start-datetime", "end-datetime"))
+    assert (end - begin).total_seconds() == 86399 and begin.hour == 0
+    for p in report["policies"]:
+        assert set(p) <= {"policy", "summary", "failure-details"}
+        assert p["policy"]["policy-type"] in ("tlsa", "sts", "no-policy-found")
+        assert all(isinstance(line, str) for line in p["policy"].get("policy-string", []))
+        good, bad = (p["summary"][f"total-{n}-session-count"] for n in ("successful", "failure"))
+        assert isinstance(good, int) and bad == sum(f["failed-session-count"] for f in p.get("failure-details", []))
+    return report
+
+
+def test_domains_that_ask_hear_how_tls_came_about(world):
+    """rfc8460: counted by day, and the day after sent to where the domain's record says, by mail without any policy and by HTTPS."""
+    reports_to = world.hosts["none.example"]
+    with world.house(smtp_tlsrpt_enable="yes", smtp_tlsrpt_contact="tls@here.example") as h:
+        send(h, "x@enforce.example")
+        send(h, "x@self.example")
+        wait_for(lambda: all(decision(h.text(), d) is not None for d in ("enforce.example", "self.example")))
+        assert h.stop() == 0
+        db = sqlite3.connect(h.directory / "mail/spool/queue.db")
+        names = [n for n, in db.execute("SELECT name FROM kept WHERE name LIKE 'tlsrpt/%'")]
+        assert {n.split("/")[2] for n in names} == {"enforce.example", "self.example"}
+        for n in names:  # it was yesterday
+            _, day, domain = n.split("/")
+            db.execute("UPDATE kept SET name=? WHERE name=?", (f"tlsrpt/{int(day) - 1}/{domain}", n))
+        db.commit()
+        db.close()
+        h.start()
+        wait_for(lambda: world.web.count("reports.example") and any(b"TLS-Report-Domain" in t for _, _, t in reports_to.letters), 60)
+        wait_for(lambda: h.count("tlsrpt: the report for ") == 2)
+    _, path, kind, packed = next(a for a in world.web.asked if a[0] == "reports.example")
+    assert (path, kind) == ("/v1/tls", "application/tlsrpt+gzip")
+    report = read_report(packed)
+    policy, = report["policies"]
+    assert policy["policy"]["policy-type"] == "sts" and policy["policy"]["policy-domain"] == "enforce.example"
+    assert "mode: enforce" in policy["policy"]["policy-string"] and policy["policy"]["mx-host"] == ["mx.enforce.example"]
+    assert policy["summary"] == {"total-successful-session-count": 1, "total-failure-session-count": 0}
+    assert report["contact-info"] == "tls@here.example"
+    sender, to, letter = next(x for x in reports_to.letters if b"TLS-Report-Domain" in x[2])
+    letter = email.message_from_bytes(letter)
+    assert to == ["reports@none.example"] and letter["TLS-Report-Domain"] == "self.example" and letter["TLS-Required"] == "No"
+    assert letter["TLS-Report-Submitter"] == "mail.example.com" and letter.get_content_type() == "multipart/report"
+    part = letter.get_payload()[1]
+    assert part.get_content_type() == "application/tlsrpt+gzip"
+    assert re.fullmatch(r"mail\.example\.com!self\.example!\d+!\d+!001\.json\.gz", part.get_filename())
+    policy, = read_report(part.get_payload(decode=True))["policies"]
+    assert [f["result-type"] for f in policy["failure-details"]] == ["certificate-not-trusted"]
+    assert policy["failure-details"][0]["receiving-mx-hostname"] == "mx.self.example"
+
+
+def test_who_hangs_holds_up_nobody_else(world):
+    with world.house() as h:
+        send(h, "x@hanging.example")
+        send(h, "x@enforce.example")
+        wait_for(lambda: decision(h.text(), "enforce.example") == SENT)
+        assert decision(h.text(), "hanging.example") is None
+        wait_for(lambda: decision(h.text(), "hanging.example") is not None, 60)
+        assert decision(h.text(), "hanging.example") in ("Trusted", "Untrusted")
