@@ -251,5 +251,8 @@ class _Quiet:
             return len(data)
         return self.f.write(data)
 
+    def flush(self):
+        self.f.flush()
+
     def readline(self):
         return self.f.readline()
