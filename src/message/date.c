@@ -275,12 +275,13 @@ take_iso(struct text *t, struct moment *m, int32_t year)
 bool
 date_parse(struct bytes field, int64_t *seconds, int32_t *zone_minutes)
 {
-	struct text   t = { field.at, field.at + field.len };
+	struct text   t;
 	struct moment m = { 0 };
 	int           digits;
 
 	if (field.len == 0)
 		return false;
+	t = (struct text){ field.at, field.at + field.len };
 	skip_blanks(&t);
 	if (is_letter(peek(&t))) {
 		struct bytes word = take_word(&t);

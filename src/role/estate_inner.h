@@ -1,6 +1,6 @@
 /*
- * estate_inner -- what the files of the estate share: estate.c (directories, sockets, tables), estate-tls.c
- * (certificates, keys, tickets)
+ * estate_inner -- what the files of the estate share: estate.c (directories, sockets, tables), estate-names.c
+ * (resolver, addresses), estate-tls.c (certificates, keys, tickets)
  */
 #ifndef ROLE_ESTATE_INNER_H
 #define ROLE_ESTATE_INNER_H
@@ -24,6 +24,9 @@ char *estate_stamp(const struct stat *);                       /* which file it 
 
 /* estate-tally.c */
 bool estate_open_tally(struct opening *);
+
+/* estate-names.c */
+void estate_open_names(struct opening *);
 
 /* estate-tls.c */
 bool estate_open_tls(struct opening *);

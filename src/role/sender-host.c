@@ -124,7 +124,8 @@ sender_password(struct delivery *d, const char *host, struct bytes *value)
 		                      bytes_of(host), bytes_of(d->w.nexthop) };
 
 	for (size_t k = 0; k < COUNT(keys); k++) {
-		enum table_outcome o = sender_lookup(d, &d->rows->passwords, keys[k], value);
+		enum table_outcome o =
+			sender_lookup(d, &d->rows->login[d->w.lmtp].passwords, keys[k], value);
 
 		if (o != TABLE_NONE)
 			return o;

@@ -710,8 +710,9 @@ static bool
 config_make(struct contact *c, struct delivery *d, const char *address, const char **why)
 {
 	const struct sender_settings *r = c->rows;
+	const struct sender_login    *login = &r->login[d->w.lmtp];
 
-	c->filter = list_keep(c->life, &r->mechanisms);
+	c->filter = list_keep(c->life, &login->mechanisms);
 	c->config = (struct outgoing_config){
 		.host = arena_printf(c->life, "%s[%s]", c->name, address),
 		.hello = arena_copy(c->life, bytes_of(d->w.lmtp ? r->lhlo_name : r->helo_name)),
@@ -726,11 +727,11 @@ config_make(struct contact *c, struct delivery *d, const char *address, const ch
 		.line_most = r->line_most,
 		.skip_5xx_greeting = r->skip_5xx,
 		.skip_quit = r->skip_quit,
-		.auth = r->auth && !d->w.lmtp,
+		.auth = login->on,
 		.server = c->name,
 		.port = c->port,
-		.demands = demands_of(&r->sasl_options),
-		.demands_tls = demands_of(&r->sasl_tls_options),
+		.demands = demands_of(&login->options),
+		.demands_tls = demands_of(&login->tls_options),
 		.filter = &c->filter,
 		.auth_soft = r->auth_soft,
 	};

@@ -91,7 +91,7 @@ sender_tables_ready(struct delivery *d, const char *host, const char *address)
 	const char                   *words, *why = NULL;
 	unsigned                      offers;
 
-	if (r->auth && !d->w.lmtp && sender_password(d, host, &value) == TABLE_WAIT)
+	if (r->login[d->w.lmtp].on && sender_password(d, host, &value) == TABLE_WAIT)
 		return false;
 	words = sender_bind_words(d, &why);
 	if (words == NULL && why == NULL)

@@ -20,10 +20,12 @@ struct sender_tls {
 static enum table_outcome
 policy_find(struct delivery *d, struct bytes destination, struct bytes *value)
 {
+	const struct setting_list *tables =
+		d->w.lmtp ? &d->rows->lmtp_tls_policies : &d->rows->tls_policies;
 	struct bytes key = { NULL, 0 };
 
-	while (d->rows->tls_policies.count > 0 && security_next(destination, &key)) {
-		enum table_outcome o = sender_lookup(d, &d->rows->tls_policies, key, value);
+	while (tables->count > 0 && security_next(destination, &key)) {
+		enum table_outcome o = sender_lookup(d, tables, key, value);
 
 		if (o != TABLE_NONE)
 			return o;

@@ -12,7 +12,7 @@
  * tables_open_included()  opens such a file, without the colon, with the rights of who could have put it there.
  * tables_may_include()  whether what it includes in turn is read: only root's lists do.
  * tables_roles()  who gets this file, FROM() bits: most tables are the clerk's, a list of clients' networks (mynetworks)
- *     receivers' too, header and body checks the verifiers', smtp_sasl_password_maps and smtp_tls_policy_maps senders' alone; those of remote tables proxymap's.
+ *     receivers' too, header and body checks the verifiers', smtp_sasl_password_maps, smtp_tls_policy_maps and their like senders' alone; those of remote tables proxymap's.
  * tables_patterns() puts the words of every "/file" among patterns in its place; all in the arena.
  * house_table_source()  opens what the postmaster gave to this role, by the same path; in the loop's
  *     thread alone.

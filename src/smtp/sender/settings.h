@@ -34,14 +34,17 @@ struct sender_settings {
 	bool        sts;
 	const char *sts_authorities;
 	bool        note_offer;
-	struct setting_list tls_policies, tls_fingerprints, tls_verify_match, tls_secure_match;
+	struct setting_list tls_policies, lmtp_tls_policies, tls_fingerprints, tls_verify_match, tls_secure_match;
 	const char *tls_protocols, *tls_mandatory_protocols, *tls_exclude, *tls_mandatory_exclude, *tls_digest;
 	int         tls_ciphers, tls_mandatory_ciphers;
 	const char *tls_authorities, *tls_authorities_path;
 	bool        tls_default_authorities;
 	int64_t     tls_depth, tls_loglevel;
-	bool        auth, auth_soft, auth_by_sender;
-	struct setting_list passwords, sasl_options, sasl_tls_options, mechanisms;
+	bool        auth_soft, auth_by_sender;
+	struct sender_login {
+		bool on;
+		struct setting_list passwords, options, tls_options, mechanisms;
+	} login[2];                            /* at SMTP, at LMTP                 */
 	bool        cache_on_demand;
 	struct setting_list cache_destinations;
 	int64_t     cache_ms, reuse_ms, reuse_most;

@@ -46,6 +46,7 @@ static void
 test_dates(void **state)
 {
 	(void)state;
+	HOLDS("a field that is not there", !date_parse((struct bytes){ NULL, 0 }, &(int64_t){ 0 }, &(int32_t){ 0 }));
 	for (size_t i = 0; i < COUNT(dates); i++) {
 		int64_t seconds = 0;
 		int32_t zone = 0;
