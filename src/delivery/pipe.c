@@ -280,7 +280,7 @@ struct telling {
 	struct parts               sender, recipient, original;
 };
 
-enum { OF_EACH = 1, NO_SUCH = 2 };
+enum { OF_EACH = 1, NO_SUCH = 2, DASH = 4 };
 
 /* What a name stands for, and whether there is one for each recipient. */
 static unsigned
@@ -347,11 +347,13 @@ macro_at(struct bytes text, struct bytes *name)
 	return n < text.len && text.at[n] == (open == '{' ? '}' : ')') ? n + 1 : 0;
 }
 
-/* One word with everything put in, its NUL behind.  OF_EACH: it asked for something of the recipient. */
+/* One word with everything put in, its NUL behind.  OF_EACH: it asked for something of the recipient.  DASH: it begins with
+   a hyphen that was not in the settings. */
 static unsigned
 word_told(const struct telling *t, struct bytes word, struct buffer *out)
 {
 	unsigned     all = 0, one;
+	size_t       begins = out->len;
 	struct bytes name, value = { NULL, 0 };
 
 	for (size_t i = 0, n; i < word.len; i += n) {
@@ -371,7 +373,9 @@ word_told(const struct telling *t, struct bytes word, struct buffer *out)
 			return NO_SUCH;
 		all |= one;
 		for (size_t k = 0; k < value.len; k++)
-			if (value.at[k] != '\0')
+			if (value.at[k] == '-' && out->len == begins)
+				return DASH;
+			else if (value.at[k] != '\0')
 				buffer_add_char(out, value.at[k]);
 	}
 	buffer_add_char(out, '\0');
@@ -427,10 +431,15 @@ pipe_words(const struct pipe_command *c, const struct pipe_facts *f, struct aren
 			                    (int)word.len, word.at);
 		for (size_t i = 1; kind == OF_EACH && i < f->recipients; i++) {
 			tell_of(&t, i);
-			(void)word_told(&t, word, out);
+			kind = word_told(&t, word, out);
 		}
-		if (kind == OF_EACH && f->recipients > 1)
+		if (f->recipients > 1)
 			tell_of(&t, 0);
+		if (kind == DASH)
+			*why = arena_printf(
+				a,
+				"\"%.*s\" would begin with a hyphen, which a command takes for an option",
+				(int)word.len, word.at);
 		if (out->len > WORDS_ROOM)
 			*why = "the command is too long";
 	}

@@ -671,7 +671,7 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 		                  one->status, one->text, &by);
 	}
 	destination_learns(h, s->to, w);
-	queue_tls_learn(h, w);
+	queue_tls_learn(h, s->to->nexthop, w);
 	(void)map_drop(k->sending, number_key(&s->ticket));
 	if (some) {
 		s->next = k->unsettled;

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/pack.h"
+#include "dns/hostname.h"
 #include "queue/tlsrpt.h"
 #include "role/queue.h"
 #include "smtp/sender/sts.h"
@@ -14,6 +15,7 @@
 
 enum {
 	REMEMBERED_MOST = 20000,
+	REMEMBERED_BYTES = 32 << 20,
 	NAME_MOST = 300,
 	DAY_S = 86400,
 	REPORTED_MOST = 20000,
@@ -47,27 +49,71 @@ kept_name(const char *domain, char out[static NAME_MOST])
 	(void)snprintf(out, NAME_MOST, "%s%s", STS, domain);
 }
 
+static void
+policy_drop(struct queue_role *k, struct remembered *r)
+{
+	char name[NAME_MOST];
+
+	kept_name(r->policy.domain, name);
+	ledger_keep(k->ledger, name, BYTES(""));
+	k->policies_bytes -= r->policy.text.len;
+	forget(map_drop(k->policies, bytes_of(r->policy.domain)));
+}
+
+/* Room for one more.  What holds stays: whoever has very many domains does not have others forgotten. */
+static bool
+policy_room(struct queue_role *k, size_t len, int64_t now)
+{
+	if (map_count(k->policies) >= REMEMBERED_MOST || k->policies_bytes + len > REMEMBERED_BYTES)
+		for (struct map_place p = { 0 }; map_next(k->policies, &p);)
+			if (((struct remembered *)p.value)->until_s <= now)
+				policy_drop(k, p.value);
+	return map_count(k->policies) < REMEMBERED_MOST &&
+	       k->policies_bytes + len <= REMEMBERED_BYTES;
+}
+
+/* How long it holds from when it was fetched, which is no time to come; 0: it is none. */
+static int64_t
+policy_age(const struct word_sts *w, int64_t now)
+{
+	struct arena     *scratch = arena_open(NULL);
+	struct sts_policy policy;
+	const char       *why;
+	int64_t           age = 0;
+
+	if (hostname_valid(bytes_of(w->domain)) && strlen(w->id) <= STS_ID_MOST &&
+	    w->fetched_s > 0 && w->fetched_s <= now + DAY_S &&
+	    sts_read(w->text, scratch, &policy, &why))
+		age = policy.age_s;
+	arena_close(&scratch);
+	return age;
+}
+
 /* False: it is none any more, or never was one. */
 static bool
 remember(struct queue_role *k, const struct word_sts *w)
 {
-	struct arena      *life = arena_open(NULL);
-	struct remembered *r = arena_take(life, sizeof *r);
-	struct sts_policy  policy;
-	const char        *why;
+	int64_t            now = clock_wall_us() / 1000000, age = policy_age(w, now);
+	struct remembered *r = map_get(k->policies, bytes_of(w->domain));
+	struct arena      *life;
 
-	*r = (struct remembered){ .life = life };
-	if (strlen(w->domain) > 255 || strlen(w->id) > STS_ID_MOST ||
-	    !sts_read(w->text, life, &policy, &why) ||
-	    (r->until_s = w->fetched_s + policy.age_s) <= clock_wall_us() / 1000000 ||
-	    map_count(k->policies) >= REMEMBERED_MOST) {
-		arena_close(&life);
+	if (age == 0 || w->fetched_s + age <= now)
 		return false;
+	if (r != NULL) {
+		k->policies_bytes -= r->policy.text.len;
+		forget(map_drop(k->policies, bytes_of(r->policy.domain)));
 	}
-	r->policy = (struct word_sts){ arena_copy(life, bytes_of(w->domain)),
-		                       arena_copy(life, bytes_of(w->id)), arena_keep(life, w->text),
-		                       w->fetched_s };
-	forget(map_put(k->policies, bytes_of(w->domain), r));
+	if (!policy_room(k, w->text.len, now))
+		return false;
+	life = arena_open(NULL);
+	r = arena_take(life, sizeof *r);
+	*r = (struct remembered){ life,
+		                  { arena_copy(life, bytes_of(w->domain)),
+		                    arena_copy(life, bytes_of(w->id)), arena_keep(life, w->text),
+		                    w->fetched_s },
+		                  w->fetched_s + age };
+	k->policies_bytes += w->text.len;
+	(void)map_put(k->policies, bytes_of(r->policy.domain), r);
 	return true;
 }
 
@@ -123,7 +169,7 @@ count_one(struct queue_role *k, const struct tls_result *r)
 	struct bytes    domain = arena_lower(a, bytes_of(r->domain));
 	struct counted *c = NULL;
 
-	if (domain.len > 0 && domain.len <= 255)
+	if (hostname_valid(domain)) /* it stands in names of files and fields */
 		c = counted_of(k, arena_printf(a, "%lld/%.*s",
 		                               (long long)(clock_wall_us() / 1000000 / DAY_S),
 		                               (int)domain.len, domain.at));
@@ -267,49 +313,58 @@ hear_tlsrpt_said(struct house *h, uint32_t ticket, struct bytes body)
 	return true;
 }
 
+/* The domain whose policy a destination asks for. */
+static struct bytes
+domain_of(const char *nexthop, struct arena *a)
+{
+	struct bytes domain = bytes_of(nexthop);
+	ptrdiff_t    end = bytes_find(domain, ':');
+
+	return arena_lower(a, end >= 0 ? bytes_cut(domain, 0, (size_t)end) : domain);
+}
+
+/* A sender tells of the domain its letter went to, and of no other's. */
 void
-queue_tls_learn(struct house *h, const struct word_sent *w)
+queue_tls_learn(struct house *h, const char *nexthop, const struct word_sent *w)
 {
 	struct queue_role *k = queue_of(h);
 	struct buffer      packed = { 0 };
+	struct word_sts    sts = w->sts;
+	struct arena      *a;
 	char               name[NAME_MOST];
 
 	for (uint32_t i = 0; i < w->tlss && k->rows.tlsrpt; i++)
 		count_one(k, &w->tls[i]);
-	if (w->sts.text.len == 0 || !remember(k, &w->sts))
+	if (w->sts.text.len == 0)
 		return;
-	pack_string(&packed, w->sts.id);
-	pack_bytes(&packed, w->sts.text);
-	pack_u64(&packed, (uint64_t)w->sts.fetched_s);
-	kept_name(w->sts.domain, name);
-	ledger_keep(k->ledger, name, buffer_bytes(&packed));
-	buffer_free(&packed);
+	a = arena_open(NULL);
+	sts.domain = arena_copy(a, domain_of(nexthop, a));
+	if (bytes_equal_nocase(bytes_of(sts.domain), bytes_of(w->sts.domain)) &&
+	    remember(k, &sts)) {
+		pack_string(&packed, sts.id);
+		pack_bytes(&packed, sts.text);
+		pack_u64(&packed, (uint64_t)sts.fetched_s);
+		kept_name(sts.domain, name);
+		ledger_keep(k->ledger, name, buffer_bytes(&packed));
+		buffer_free(&packed);
+	}
+	arena_close(&a);
 }
 
 void
 queue_tls_tell(struct house *h, struct arena *a, struct word_send *w)
 {
-	struct queue_role       *k = queue_of(h);
-	struct bytes             domain = bytes_of(w->nexthop);
-	ptrdiff_t                end = bytes_find(domain, ':');
-	const struct remembered *r;
-	char                     name[NAME_MOST];
+	struct queue_role *k = queue_of(h);
+	struct remembered *r;
 
 	w->sts = (struct word_sts){ "", "", { NULL, 0 }, 0 };
 	if (w->lmtp)
 		return;
-	if (end >= 0)
-		domain = bytes_cut(domain, 0, (size_t)end);
-	r = map_get(k->policies, arena_lower(a, domain));
-	if (r == NULL)
-		return;
-	if (r->until_s > clock_wall_us() / 1000000) {
+	r = map_get(k->policies, domain_of(w->nexthop, a));
+	if (r != NULL && r->until_s > clock_wall_us() / 1000000)
 		w->sts = r->policy;
-		return;
-	}
-	kept_name(r->policy.domain, name);
-	ledger_keep(k->ledger, name, BYTES(""));
-	forget(map_drop(k->policies, bytes_of(r->policy.domain)));
+	else if (r != NULL)
+		policy_drop(k, r);
 }
 
 static void

@@ -104,6 +104,7 @@ struct queue_role {
 	struct map      *reports;          /* day and domain -> struct counted                  */
 	struct timer    *reporting;
 	struct map      *policies;         /* domain -> its policy about its own hosts          */
+	size_t           policies_bytes;   /* of their texts                                    */
 	struct sent     *sent;             /* who got a letter elsewhere since the last checkpoint   */
 	int              settle_why;       /* errno of that                                          */
 	struct sending  *unsettled, *settling;     /* heard of; being made durable               */
@@ -235,7 +236,7 @@ void queue_copy_alone(struct house *, const struct letter *, void (*done)(void *
 bool hear_tlsrpt_said(struct house *, uint32_t ticket, struct bytes body);
 void queue_tls_keep(struct house *);                             /* what was counted, with the next checkpoint */
 void queue_tls_open(struct house *);                             /* once there is a ledger     */
-void queue_tls_learn(struct house *, const struct word_sent *);
+void queue_tls_learn(struct house *, const char *nexthop, const struct word_sent *);
 void queue_tls_tell(struct house *, struct arena *, struct word_send *);
 
 /* A letter is held for a reason the postmaster should know. */

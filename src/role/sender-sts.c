@@ -8,7 +8,7 @@
 #include "role/sender.h"
 #include <string.h>
 
-enum { AGAIN_S = 300, KNOWN_MOST = 10000 };
+enum { AGAIN_S = 300, KNOWN_MOST = 10000, KNOWN_BYTES = 32 << 20 };
 
 static int64_t
 wall_s(void)
@@ -16,9 +16,16 @@ wall_s(void)
 	return clock_wall_us() / 1000000;
 }
 
-static void
-sts_drop(struct sts_known *k)
+static size_t
+sts_weight(const struct sts_known *k)
 {
+	return k->life != NULL ? arena_size(k->life) : 0;
+}
+
+static void
+sts_drop(struct sender_role *s, struct sts_known *k)
+{
+	s->policies_bytes -= sts_weight(k);
 	arena_close(&k->life);
 	memory_free(k->domain);
 	memory_free(k);
@@ -41,7 +48,7 @@ sts_sweep(struct sender_role *s)
 
 		if (!k->fetching && !is_waited_for(s, k)) {
 			(void)map_drop(s->policies, p.key);
-			sts_drop(k);
+			sts_drop(s, k);
 		}
 	}
 }
@@ -56,7 +63,7 @@ sts_of(struct sender_role *s, const char *domain)
 		s->policies = map_open();
 	if ((k = map_get(s->policies, bytes_of(domain))) != NULL)
 		return k;
-	if (map_count(s->policies) >= KNOWN_MOST)
+	if (map_count(s->policies) >= KNOWN_MOST || s->policies_bytes >= KNOWN_BYTES)
 		sts_sweep(s);
 	k = memory_take(sizeof *k);
 	k->domain = memcpy(memory_take(n), domain, n);
@@ -67,8 +74,8 @@ sts_of(struct sender_role *s, const char *domain)
 
 /* False: it is none. */
 static bool
-sts_take(struct sts_known *k, const char *id, struct bytes text, int64_t fetched_s,
-         const char **why)
+sts_take(struct sender_role *s, struct sts_known *k, const char *id, struct bytes text,
+         int64_t fetched_s, const char **why)
 {
 	struct arena     *life = arena_open(NULL);
 	struct sts_policy policy;
@@ -77,10 +84,12 @@ sts_take(struct sts_known *k, const char *id, struct bytes text, int64_t fetched
 		arena_close(&life);
 		return false;
 	}
+	s->policies_bytes -= sts_weight(k);
 	arena_close(&k->life);
 	k->life = life;
 	k->policy = policy;
 	k->text = arena_keep(life, text);
+	s->policies_bytes += sts_weight(k);
 	(void)bytes_string(bytes_of(id), k->id, sizeof k->id);
 	k->fetched_s = fetched_s;
 	k->until_s = fetched_s + policy.age_s;
@@ -90,14 +99,15 @@ sts_take(struct sts_known *k, const char *id, struct bytes text, int64_t fetched
 void
 sender_sts_remember(struct house *h, const struct word_send *w)
 {
-	struct sts_known *k;
-	const char       *why;
+	struct sender_role *s = sender_of(h);
+	struct sts_known   *k;
+	const char         *why;
 
 	if (w->sts.text.len == 0)
 		return;
-	k = sts_of(sender_of(h), w->sts.domain);
+	k = sts_of(s, w->sts.domain);
 	if (!k->fetching && k->fetched_s < w->sts.fetched_s)
-		(void)sts_take(k, w->sts.id, w->sts.text, w->sts.fetched_s, &why);
+		(void)sts_take(s, k, w->sts.id, w->sts.text, w->sts.fetched_s, &why);
 }
 
 void
@@ -151,7 +161,7 @@ fetched(void *ctx, enum web_trouble trouble, const char *why, const struct webre
 		k->failure = STS_UNREACHED, wrong = "the web server has none";
 	else if (!bytes_equal_nocase(reply->type, BYTES("text/plain")))
 		k->failure = STS_INVALID, wrong = "it is not text/plain";
-	else if (!sts_take(k, f->id, reply->content, wall_s(), &wrong))
+	else if (!sts_take(s, k, f->id, reply->content, wall_s(), &wrong))
 		k->failure = STS_INVALID;
 	if (k->failure == STS_FETCHED)
 		k->learned = true;

@@ -1,5 +1,6 @@
 /* sender-web -- one request to a web server: a policy is fetched (rfc8461:3.3), a report is given (rfc8460:3) */
 #include "role/sender.h"
+#include "smtp/sender/route.h"
 #include "smtp/sender/webreply.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -8,7 +9,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HTTPS = 443, WEB_MS = 30000, ADDRESSES_MOST = 8, QUESTIONS = 2 };
+/* Whoever says a byte at a time has it read anew as often: not for ever. */
+enum {
+	HTTPS = 443,
+	WEB_MS = 30000,
+	ADDRESSES_MOST = 8,
+	QUESTIONS = 2,
+	PIECES_MOST = 4000,
+	SMTP_PORT = 25
+};
 
 struct web_asked {
 	struct web   *web;
@@ -27,6 +36,7 @@ struct web {
 	struct sockaddr_storage address[ADDRESSES_MOST];
 	socklen_t               len[ADDRESSES_MOST];
 	size_t                  addresses, at;
+	unsigned                pieces;
 	int                     fd;
 	struct watch           *watch;
 	struct stream          *stream;
@@ -120,6 +130,10 @@ secured(void *ctx, bool ok, const char *why)
 static void
 read_reply(struct web *w, bool ended)
 {
+	if (++w->pieces > PIECES_MOST) {
+		web_over(w, WEB_NONSENSE, "its answer comes in too many pieces");
+		return;
+	}
 	switch (webreply_read(stream_peek(w->stream), ended, w->r.most, w->life, &w->reply)) {
 	case WEB_MORE: return;
 	case WEB_WHOLE: web_over(w, WEB_GOOD, ""); return;
@@ -203,25 +217,43 @@ web_try(struct web *w)
 
 /* ---- addresses ---- */
 
+/* Whose web server it is, others say: it does not lead us to our own machine, nor where the settings forbid it.  Who has no mail of
+   the world (another port than 25) has their web server where they like. */
+static bool
+is_to_be_asked(struct web *w, const struct sockaddr_storage *to)
+{
+	const struct sender_settings *rows = &sender_of(w->house)->rows;
+	struct peer                   p;
+
+	if (!peer_from(to, &p) || route_is_nowhere(&rows->forbidden, &p) ||
+	    (rows->tcp_port == SMTP_PORT && route_is_inside(&p))) {
+		w->why = "its address is not one to be asked";
+		return false;
+	}
+	return true;
+}
+
 static void
 add_address(struct web *w, const struct answer_record *r)
 {
-	struct sockaddr_in  *v4 = (void *)&w->address[w->addresses];
-	struct sockaddr_in6 *v6 = (void *)&w->address[w->addresses];
+	struct sockaddr_storage *to = &w->address[w->addresses];
+	struct sockaddr_in      *v4 = (void *)to;
+	struct sockaddr_in6     *v6 = (void *)to;
 
 	if (w->addresses == ADDRESSES_MOST || (r->data.len != 4 && r->data.len != 16))
 		return;
+	*to = (struct sockaddr_storage){ 0 };
 	if (r->data.len == 4) {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons(HTTPS);
 		memcpy(&v4->sin_addr, r->data.at, 4);
-		w->len[w->addresses++] = sizeof *v4;
 	} else {
 		v6->sin6_family = AF_INET6;
 		v6->sin6_port = htons(HTTPS);
 		memcpy(&v6->sin6_addr, r->data.at, 16);
-		w->len[w->addresses++] = sizeof *v6;
 	}
+	if (is_to_be_asked(w, to))
+		w->len[w->addresses++] = r->data.len == 4 ? sizeof *v4 : sizeof *v6;
 }
 
 static void

@@ -39,6 +39,7 @@ struct sender_role {
 	struct questions questions;        /* at the verifiers                     */
 	struct setting_list mydestination; /* for generic(5)                       */
 	struct map      *policies;         /* domain -> struct sts_known           */
+	size_t           policies_bytes;
 	struct delivery *first;
 	struct contact  *contacts;
 	struct map      *idle;             /* those that wait for a letter, by what makes two alike */

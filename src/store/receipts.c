@@ -193,6 +193,21 @@ mailbox_of(const struct account *a, const struct receipt *r)
 	return NULL;
 }
 
+/* Receipts are given for letters of sessions, that lie beside their envelope: no other says where a letter is. */
+static bool
+is_ours(const struct replay *b, const struct record *at, const struct envelope *e)
+{
+	char          header[RECORD_HEADER];
+	struct record content;
+	uint64_t      from = letter_offset(e->letter);
+
+	return e->letter == at->letter && e->receipt.account == b->account->id &&
+	       (e->flags & ENVELOPE_APPENDED) != 0 && letter_segment(e->letter) == b->segment &&
+	       from < at->at && disk_read(b->fd, header, sizeof header, from) == 0 &&
+	       record_header_read(header, &content, NULL) && content.type == RECORD_CONTENT &&
+	       content.letter == e->letter && content.body_len == e->content_len;
+}
+
 /* The letter arrives as was promised; where that uid is taken meanwhile nobody was told of it. */
 static int
 bring(struct replay *b, const struct record *at, const struct envelope *e, const struct digest *d)
@@ -242,9 +257,8 @@ look_at(void *ctx, const struct record *record)
 	arena_clear(b->scratch);
 	if (record_read(b->fd, record->at, RECORD_ENVELOPE, record->letter, b->scratch,
 	                ENVELOPE_MOST, &packed) == NULL ||
-	    !envelope_unpack(packed, b->scratch, &e) || e.letter != record->letter ||
-	    e.receipt.account != b->account->id || !digest_view(e.digest, &d) ||
-	    is_there(b->account, e.letter, &b->why))
+	    !envelope_unpack(packed, b->scratch, &e) || !is_ours(b, record, &e) ||
+	    !digest_view(e.digest, &d) || is_there(b->account, e.letter, &b->why))
 		return b->why == 0;
 	if (b->why == 0)
 		b->why = bring(b, record, &e, &d);

@@ -94,23 +94,30 @@ parse_address(struct bytes text, uint16_t port, struct peer *out)
 }
 
 /* Nobody's: "this network" and what is behind 224/4 (rfc6890:2.2.2), ::, ff00::/8; or not to be asked by our settings. */
-static bool
-is_nowhere(const struct finding *f, const struct peer *p)
+bool
+route_is_nowhere(const struct setting_list *forbidden, const struct peer *p)
 {
 	static const uint8_t zero[16];
 
 	if (p->family == AF_INET ? p->raw[0] == 0 || p->raw[0] >= 224
 	                         : p->raw[0] == 0xff || memcmp(p->raw, zero, sizeof zero) == 0)
 		return true;
-	for (size_t i = 0; i < f->q->forbidden.count; i++) {
+	for (size_t i = 0; i < forbidden->count; i++) {
 		struct network n;
 		const char    *wrong;
 
-		if (network_parse(bytes_of(f->q->forbidden.item[i]), &n, &wrong) &&
-		    network_holds(&n, p))
+		if (network_parse(bytes_of(forbidden->item[i]), &n, &wrong) && network_holds(&n, p))
 			return true;
 	}
 	return false;
+}
+
+bool
+route_is_inside(const struct peer *p)
+{
+	return p->family == AF_INET ? p->raw[0] == 127 || (p->raw[0] == 169 && p->raw[1] == 254)
+	                            : strcmp(p->text, "::1") == 0 ||
+	                                      (p->raw[0] == 0xfe && (p->raw[1] & 0xc0) == 0x80);
 }
 
 /* What the world's DNS says of our loopback can only mean that it is led back to us. */
@@ -141,7 +148,7 @@ add_record(struct finding *f, const char *name, const struct answer_record *r, u
 		v6->sin6_port = htons(port);
 		memcpy(&v6->sin6_addr, r->data.at, 16);
 	}
-	if (!peer_from(&ss, &p) || is_nowhere(f, &p)) {
+	if (!peer_from(&ss, &p) || route_is_nowhere(&f->q->forbidden, &p)) {
 		f->nowhere = true;
 		return false;
 	}

@@ -21,6 +21,9 @@
  * An address that means nobody (0.0.0.0, ::, many at once) is none, nor is one of `forbidden`; one of this machine's
  * loopback at port 25 that stands in the DNS is ourselves.
  * A null MX (rfc7505) takes no mail.
+ *
+ * route_is_nowhere()  an address that means nobody, or is one of `forbidden`.
+ * route_is_inside()   one of this machine's loopback or of its link: no web server of the world is there.
  */
 #ifndef SMTP_SENDER_ROUTE_H
 #define SMTP_SENDER_ROUTE_H
@@ -65,6 +68,8 @@ struct route {
 	size_t      hosts;
 	const char *status, *why;
 };
+bool route_is_nowhere(const struct setting_list *forbidden, const struct peer *);
+bool route_is_inside(const struct peer *);
 enum route_outcome route_find(const struct route_request *, struct arena *, struct route *);
 
 #endif

@@ -93,10 +93,10 @@ read_size(struct bytes line, size_t *out)
 	return i > 0 && (i == line.len || bytes_find(BYTES("; \t"), line.at[i]) >= 0);
 }
 
+/* What has come so far is looked at again and again: it is put together (`to`) when all of it is there. */
 static enum web_outcome
-read_chunks(struct bytes rest, size_t most, struct arena *a, struct bytes *content)
+read_chunks(struct bytes rest, size_t most, char *to, size_t *all)
 {
-	char        *to = arena_take(a, rest.len + 1);
 	size_t       used = 0, n;
 	struct bytes line;
 
@@ -106,13 +106,14 @@ read_chunks(struct bytes rest, size_t most, struct arena *a, struct bytes *conte
 		if (!read_size(line, &n) || used + n > most)
 			return WEB_BROKEN;
 		if (n == 0) {
-			*content = (struct bytes){ to, used };
+			*all = used;
 			return WEB_WHOLE;
 		}
 		if (rest.len < n + 2)
 			return WEB_MORE;
-		for (size_t i = 0; i < n; i++)
-			to[used++] = rest.at[i];
+		for (size_t i = 0; to != NULL && i < n; i++)
+			to[used + i] = rest.at[i];
+		used += n;
 		rest = bytes_cut(rest, n, SIZE_MAX);
 		if (!take_line(&rest, &line) || line.len > 0)
 			return WEB_BROKEN;
@@ -127,6 +128,8 @@ webreply_read(struct bytes so_far, bool ended, size_t most, struct arena *a, str
 	struct bytes     rest = so_far, line;
 	enum web_outcome o = WEB_MORE;
 	int              lines = 0;
+	size_t           all;
+	char            *to;
 
 	*out = (struct webreply){ .code = 0 };
 	for (;; lines++) {
@@ -139,14 +142,20 @@ webreply_read(struct bytes so_far, bool ended, size_t most, struct arena *a, str
 		if (lines == 0 ? !read_status(line, out) : !read_field(line, out, &f))
 			return WEB_BROKEN;
 	}
-	out->type = arena_keep(a, out->type);
 	if (f.chunked) {
-		o = read_chunks(rest, most, a, &out->content);
+		o = read_chunks(rest, most, NULL, &all);
+		if (o == WEB_WHOLE) {
+			to = arena_take(a, all + 1);
+			(void)read_chunks(rest, most, to, &all);
+			out->content = (struct bytes){ to, all };
+		}
 	} else if ((f.sized && f.length > most) || rest.len > most + (f.sized ? SIZE_MAX / 4 : 0)) {
 		return WEB_BROKEN;
 	} else if (f.sized ? rest.len >= f.length : ended) {
 		out->content = arena_keep(a, bytes_cut(rest, 0, f.sized ? f.length : SIZE_MAX));
-		return WEB_WHOLE;
+		o = WEB_WHOLE;
 	}
+	if (o == WEB_WHOLE)
+		out->type = arena_keep(a, out->type);
 	return o == WEB_MORE && ended ? WEB_BROKEN : o;
 }

@@ -2,6 +2,8 @@
 #include "unit.h"
 
 #include <stdio.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -217,4 +219,33 @@ test_chance(void **state)
 	HOLDS("both", first[0] > 0 && first[1] > 0);
 }
 
-UNIT(test_searches, test_chance)
+static void
+test_inside(void **state)
+{
+	static const struct { const char *address; bool inside, nowhere; } rows[] = {
+		{ "127.0.0.1", true, false },	  { "127.255.0.9", true, false },   { "169.254.169.254", true, false },
+		{ "0.0.0.0", false, true },	  { "224.0.0.1", false, true },	    { "192.0.2.1", false, false },
+		{ "10.1.2.3", false, true },	  { "::1", true, false },	    { "fe80::1", true, false },
+		{ "febf::1", true, false },	  { "::ffff:127.0.0.1", true, false }, { "::", false, true },
+		{ "2001:db8::1", false, false },
+	};
+	const struct setting_list forbidden = { (const char *const[]){ "10.0.0.0/8" }, 1 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockaddr_storage ss = { 0 };
+		struct sockaddr_in     *v4 = (void *)&ss;
+		struct sockaddr_in6    *v6 = (void *)&ss;
+		struct peer             p;
+
+		if (inet_pton(AF_INET, rows[i].address, &v4->sin_addr) == 1)
+			v4->sin_family = AF_INET;
+		else if (inet_pton(AF_INET6, rows[i].address, &v6->sin6_addr) == 1)
+			v6->sin6_family = AF_INET6;
+		HOLDS(rows[i].address, peer_from(&ss, &p));
+		HOLDS(rows[i].address, route_is_inside(&p) == rows[i].inside);
+		HOLDS(rows[i].address, route_is_nowhere(&forbidden, &p) == rows[i].nowhere);
+	}
+}
+
+UNIT(test_searches, test_chance, test_inside)

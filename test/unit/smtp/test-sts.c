@@ -110,4 +110,29 @@ test_replies(void **state)
 	}
 }
 
-UNIT(test_policies, test_records, test_replies)
+/* A web server that says one byte at a time is read many times, and has no more memory for it. */
+static void
+test_a_reply_by_bytes(void **state)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
+	struct arena     *a = arena_open(NULL);
+	struct buffer     all = { 0 };
+	struct webreply   r;
+	size_t            before;
+
+	(void)state;
+	buffer_add_string(&all, head);
+	for (int i = 0; i < 1000; i++)
+		buffer_add_string(&all, "1\r\nx\r\n");
+	buffer_add_string(&all, "0\r\n\r\n");
+	before = arena_size(a);
+	for (size_t n = 1; n + 4 < all.len; n++)
+		HOLDS("not yet", webreply_read((struct bytes){ all.at, n }, false, 1000, a, &r) == WEB_MORE);
+	HOLDS("nothing is kept", arena_size(a) == before);
+	HOLDS("whole", webreply_read(buffer_bytes(&all), false, 1000, a, &r) == WEB_WHOLE && r.content.len == 1000 &&
+	                       bytes_is(r.type, "text/plain") && r.content.at[999] == 'x');
+	buffer_free(&all);
+	arena_close(&a);
+}
+
+UNIT(test_policies, test_records, test_replies, test_a_reply_by_bytes)

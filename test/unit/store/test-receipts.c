@@ -37,15 +37,15 @@ log_write(const struct kit *k, const struct log *l)
 
 /* The letter as keeper-append writes it. */
 static struct arrival
-log_letter(struct log *l, const struct receipt *receipt)
+log_letter_of(struct log *l, const struct receipt *receipt, uint64_t letter, uint32_t flags, uint64_t len)
 {
 	struct arena   *a = arena_open(NULL);
 	struct buffer   digest = { 0 }, packed = { 0 };
 	struct digest   d;
-	struct arrival  v = { .letter = (uint64_t)l->number << 32 | l->bytes.len, .size = CONTENT.len,
+	struct arrival  v = { .letter = letter, .size = CONTENT.len,
 		              .internal_date = receipt != NULL ? receipt->date : 1600000000,
 		              .flags = receipt != NULL ? receipt->flags : 0 };
-	struct envelope e = { .letter = v.letter, .flags = ENVELOPE_APPENDED, .protocol = BYTES("IMAP"), .content_len = CONTENT.len };
+	struct envelope e = { .letter = v.letter, .flags = flags, .protocol = BYTES("IMAP"), .content_len = len };
 
 	digest_make(CONTENT, a, &digest);
 	HOLDS("a digest", digest_view(buffer_bytes(&digest), &d));
@@ -54,13 +54,20 @@ log_letter(struct log *l, const struct receipt *receipt)
 	if (receipt != NULL)
 		e.receipt = *receipt;
 	envelope_pack(&e, &packed);
-	record_add(&l->bytes, RECORD_CONTENT, v.letter, CONTENT);
+	if (letter == ((uint64_t)l->number << 32 | l->bytes.len))
+		record_add(&l->bytes, RECORD_CONTENT, v.letter, CONTENT);
 	v.place = (struct letter_place){ l->number, letter_offset(v.letter) + RECORD_HEADER, CONTENT.len, l->number, l->bytes.len };
 	record_add(&l->bytes, RECORD_ENVELOPE, v.letter, buffer_bytes(&packed));
 	buffer_free(&digest);
 	buffer_free(&packed);
 	arena_close(&a);
 	return v;
+}
+
+static struct arrival
+log_letter(struct log *l, const struct receipt *receipt)
+{
+	return log_letter_of(l, receipt, (uint64_t)l->number << 32 | l->bytes.len, ENVELOPE_APPENDED, CONTENT.len);
 }
 
 static bool
@@ -196,6 +203,22 @@ refused_one(struct kit *k, struct log *l, struct mailbox *m)
 	kit_turns(k);
 }
 
+/* Whoever could write there would say that another's letter is this account's, or more than a letter. */
+static void
+forged(struct kit *k, struct log *l, struct mailbox *m)
+{
+	struct receipt r;
+	uint64_t here = (uint64_t)SEGMENT << 32;
+
+	HOLDS("a receipt", promise(m, &r));
+	(void)log_letter_of(l, &r, (uint64_t)OTHER << 32 | SEGMENT_HEADER, ENVELOPE_APPENDED, CONTENT.len);
+	(void)log_letter_of(l, &r, here | 8, ENVELOPE_APPENDED, CONTENT.len);
+	(void)log_letter_of(l, &r, here | (l->bytes.len + (1 << 20)), ENVELOPE_APPENDED, CONTENT.len);
+	(void)log_letter_of(l, &r, here | l->bytes.len, ENVELOPE_APPENDED, CONTENT.len + 4096);
+	(void)log_letter_of(l, &r, here | l->bytes.len, 0, CONTENT.len);
+	log_write(k, l);
+}
+
 static void
 deleted(struct kit *k, struct log *l, struct mailbox *m)
 {
@@ -232,6 +255,7 @@ test_what_nobody_was_promised_does_not_come(void **state)
 		{ "NO was said", refused_one, 1 },
 		{ "the mailbox is another one of this name", deleted, 0 },
 		{ "somebody else's receipt", one_of_another, 1 },
+		{ "a letter that does not lie there, or is not a session's", forged, 1 },
 	};
 
 	(void)state;
