@@ -283,8 +283,8 @@ estate_take_over(struct opening *o, const char *name, const char *text, unsigned
 }
 
 /* An address that went from one service to another: the socket goes with it. */
-static struct holding *
-take_address(struct opening *o, const char *name, const char *address, unsigned roles)
+struct holding *
+estate_take_address(struct opening *o, const char *name, const char *address, unsigned roles)
 {
 	int fd;
 
@@ -337,8 +337,10 @@ open_listener(struct opening *o, const char *name, const char *address, unsigned
 	struct buffer why = { 0 };
 	int           fd;
 
+	if (strncmp(address, "unix:", 5) == 0)
+		return estate_open_socket(o, name, address, roles);
 	if (estate_take_over(o, name, address, roles) != NULL ||
-	    take_address(o, name, address, roles) != NULL)
+	    estate_take_address(o, name, address, roles) != NULL)
 		return true;
 	if ((fd = listener_bind(address, 0, may_fail ? &why : o->errors)) >= 0)
 		(void)estate_hold(o, name, address, fd, roles);
@@ -425,34 +427,6 @@ open_listeners(struct opening *o)
 				return false;
 	}
 	return open_named(o);
-}
-
-/* The sockets of Dovecot's auth protocol: for whom they are is in their rights. */
-static bool
-open_auth_sockets(struct opening *o)
-{
-	uint32_t mode, owner, group;
-	char     address[PATH_ROOM];
-	int      fd;
-
-	if (o->common->auth_socket.count > 0 &&
-	    !auth_socket_rights(o->common, &mode, &owner, &group))
-		return refuse(o->errors, "auth_socket", "mode, owner or group are wrong");
-	for (size_t i = 0; i < o->common->auth_socket.count; i++) {
-		const char *path = o->common->auth_socket.item[i];
-		(void)snprintf(address, sizeof address, "unix:%s", path);
-		if (estate_take_over(o, "listener/auth", address, FROM(LOGIN)) == NULL) {
-			/* Nobody may connect before it is theirs. */
-			if ((fd = listener_bind(address, 0600, o->errors)) < 0)
-				return false;
-			(void)estate_hold(o, "listener/auth", address, fd, FROM(LOGIN));
-		}
-		/* The directory may be another's, who may have put a link there meanwhile. */
-		if (lchown(path, owner, group) < 0 ||
-		    fchmodat(AT_FDCWD, path, (mode_t)mode, AT_SYMLINK_NOFOLLOW) < 0)
-			return refuse(o->errors, path, strerror(errno));
-	}
-	return true;
 }
 
 static bool
@@ -762,8 +736,9 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 
 	if (estate_take_over(&o, "lock", "", ANYONE) == NULL)
 		(void)estate_hold(&o, "lock", "", lock, ANYONE);
-	if (!good || !open_listeners(&o) || !open_auth_sockets(&o) || !open_controls(&o, keepers) ||
-	    !estate_open_tls(&o) || !open_login_files(&o) || !estate_open_tally(&o))
+	if (!good || !open_listeners(&o) || !estate_open_auth_sockets(&o) ||
+	    !open_controls(&o, keepers) || !estate_open_tls(&o) || !open_login_files(&o) ||
+	    !estate_open_tally(&o))
 		estate_close(&o.estate);
 	else {
 		estate_open_names(&o);

@@ -19,8 +19,14 @@ struct opening {
 struct holding *estate_hold(struct opening *, const char *name, const char *text, int fd, unsigned roles);
 /* What the estate before has under this name and text; NULL: it has not. */
 struct holding *estate_take_over(struct opening *, const char *name, const char *text, unsigned roles);
+/* The same socket, whatever the listener was called then. */
+struct holding *estate_take_address(struct opening *, const char *name, const char *address, unsigned roles);
 bool estate_read(const char *path, struct buffer *out);        /* false with errno */
 char *estate_stamp(const struct stat *);                       /* which file it is and as of when */
+
+/* estate-sockets.c: those in the file system, with the rights that settings give them */
+bool estate_open_socket(struct opening *, const char *name, const char *address, unsigned roles);
+bool estate_open_auth_sockets(struct opening *);
 
 /* estate-tally.c */
 bool estate_open_tally(struct opening *);

@@ -9,6 +9,7 @@ struct listener_rows {
 	struct setting_list listeners;
 	int                 service; /* of listener_names, plus one; 0: nothing is said */
 	struct setting_list addresses;
+	const char         *mode, *owner, *group;
 };
 
 #define AT(field) offsetof(struct listener_rows, field)
@@ -23,6 +24,12 @@ static const struct setting rows[] = {
 	  ",smtp,submission,submissions,lmtp,imap,imaps,pop3,pop3s", 0, 0, "0.2" },
 	{ "listener_address", SETTING_LIST, AT(addresses), "",
 	  "Where one of listeners listens: addresses as 127.0.0.1:10026, [::1]:10026 or unix:/path.", NULL, 0, 0, "0.2" },
+	{ "listener_mode", SETTING_WORD, AT(mode), "0666",
+	  "Who may connect to a listener's unix sockets: their mode, in octal, as lmtp/listener_mode = 0600.", NULL, 0, 0, "0.4" },
+	{ "listener_owner", SETTING_WORD, AT(owner), "",
+	  "Whose a listener's unix sockets are, as lmtp/listener_owner = postfix; root's if empty.", NULL, 0, 0, "0.4" },
+	{ "listener_group", SETTING_WORD, AT(group), "",
+	  "The group of a listener's unix sockets; that of listener_owner if empty.", NULL, 0, 0, "0.4" },
 };
 /* clang-format on */
 
@@ -70,6 +77,15 @@ listener_addresses(struct settings *s, const char *name, struct setting_list *ou
 	return true;
 }
 
+bool
+listener_rights(struct settings *s, const char *name, struct socket_rights *out)
+{
+	struct listener_rows own;
+
+	return settings_fill(s, &listener_setting_table, name, &own, NULL) &&
+	       socket_rights_read(own.mode, own.owner, own.group, out);
+}
+
 /* It becomes part of names of settings and of lines of the log. */
 static bool
 is_name(const char *name)
@@ -106,6 +122,23 @@ wrong_of(struct settings *s, const char *name, const char **setting, struct buff
 	return NULL;
 }
 
+static bool
+rights_check(struct settings *s, const char                                          *listener,
+             void (*complain)(void *ctx, const char *setting, const char *why), void *ctx)
+{
+	struct socket_rights rights;
+	char                 name[64];
+
+	if (listener_rights(s, listener, &rights))
+		return true;
+	(void)snprintf(name, sizeof name, "%.32s/listener_mode", listener);
+	complain(
+		ctx, name,
+		"listener_mode, listener_owner or listener_group is wrong: write a mode as 0660, and "
+		"a user and a group that are there");
+	return false;
+}
+
 bool
 listeners_check(struct settings *s,
                 void (*complain)(void *ctx, const char *setting, const char *why), void *ctx,
@@ -136,6 +169,10 @@ listeners_check(struct settings *s,
 		(void)snprintf(why, sizeof why, "%.32s %s", item, wrong);
 		complain(ctx, name, why);
 	}
+	for (int i = 0; i < LISTEN_SERVICES; i++)
+		good &= rights_check(s, listener_names[i], complain, ctx);
+	for (size_t i = 0; i < r.listeners.count; i++)
+		good &= rights_check(s, r.listeners.item[i], complain, ctx);
 	if (r.service != 0)
 		complain(ctx, "listener_service",
 		         "is said for one listener: write reinject/listener_service");

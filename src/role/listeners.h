@@ -8,6 +8,7 @@
  * listeners_read()  all of them, those of enum listener_service first, in its order.
  * listener_place()  which one has that name; `count` when none has.
  * listener_addresses()  where one that was named so listens; false when that cannot be read.
+ * listener_rights()  whose its unix sockets are, and who may connect; false when that cannot be read.
  * listeners_check() complains of names that cannot be, and of those who speak nothing or nowhere;
  *     false then.  What a row says of a value goes to *errors as it is.
  *
@@ -26,6 +27,7 @@ struct listeners { size_t count; struct listener_entry one[LISTENERS_MOST]; };
 void   listeners_read(struct settings *, struct listeners *);
 size_t listener_place(const struct listeners *, struct bytes name);
 bool   listener_addresses(struct settings *, const char *name, struct setting_list *);
+bool   listener_rights(struct settings *, const char *name, struct socket_rights *);
 bool   listeners_check(struct settings *, void (*complain)(void *ctx, const char *setting, const char *why), void *ctx, struct buffer *errors);
 
 extern const struct setting_table listener_setting_table;

@@ -117,6 +117,8 @@ bool policy_reaches(struct house *);
 
 /* policy-command.c: mansio policy ... */
 void policy_command(struct house *, struct caller *, const struct word_ask *);
+/* policy-explain.c: the client is called, and trusted, as a session would have it; nothing remembers that it was asked. */
+void policy_explain(struct house *, struct caller *, const struct word_ask *);
 
 /* Rules of one kind of listener, for roles that judge: NULL with words. */
 struct rules *policy_compile(struct settings *, const char *listener, struct buffer *errors, struct buffer *warnings);

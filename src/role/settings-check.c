@@ -405,14 +405,14 @@ check_table_name(void *ctx, const struct table_named *named)
 static void
 check_auth_socket(struct check *c, const struct common_settings *common)
 {
-	uint32_t mode, owner, group;
+	struct socket_rights rights;
 
 	for (size_t i = 0; i < common->auth_socket.count; i++)
 		if (common->auth_socket.item[i][0] != '/')
 			complain(c, line_of(c->settings, "auth_socket"),
 			         "auth_socket = %s: write an absolute path",
 			         common->auth_socket.item[i]);
-	if (!auth_socket_rights(common, &mode, &owner, &group))
+	if (!auth_socket_rights(common, &rights))
 		complain(
 			c, line_of(c->settings, "auth_socket_mode"),
 			"auth_socket_mode = %s, auth_socket_owner = %s, auth_socket_group = %s: write a mode as "

@@ -339,28 +339,35 @@ house_needs_pam(const struct common_settings *common)
 }
 
 bool
-auth_socket_rights(const struct common_settings *common, uint32_t *mode, uint32_t *owner,
-                   uint32_t *group)
+socket_rights_read(const char *mode, const char *owner, const char *group,
+                   struct socket_rights *out)
 {
 	char          *end;
-	unsigned long  bits = strtoul(common->auth_socket_mode, &end, 8);
+	unsigned long  bits = strtoul(mode, &end, 8);
 	struct passwd *user = NULL;
 	struct group  *its = NULL;
 
-	*owner = *group = UINT32_MAX;
-	if (*common->auth_socket_mode == '\0' || *end != '\0' || bits > 0777 || bits == 0)
+	out->owner = out->group = UINT32_MAX;
+	if (*mode == '\0' || *end != '\0' || bits > 0777 || bits == 0)
 		return false;
-	*mode = (uint32_t)bits;
-	if (common->auth_socket_owner[0] != '\0') {
-		if ((user = getpwnam(common->auth_socket_owner)) == NULL)
+	out->mode = (uint32_t)bits;
+	if (owner[0] != '\0') {
+		if ((user = getpwnam(owner)) == NULL)
 			return false;
-		*owner = user->pw_uid;
-		*group = user->pw_gid;
+		out->owner = user->pw_uid;
+		out->group = user->pw_gid;
 	}
-	if (common->auth_socket_group[0] != '\0') {
-		if ((its = getgrnam(common->auth_socket_group)) == NULL)
+	if (group[0] != '\0') {
+		if ((its = getgrnam(group)) == NULL)
 			return false;
-		*group = its->gr_gid;
+		out->group = its->gr_gid;
 	}
 	return true;
+}
+
+bool
+auth_socket_rights(const struct common_settings *common, struct socket_rights *out)
+{
+	return socket_rights_read(common->auth_socket_mode, common->auth_socket_owner,
+	                          common->auth_socket_group, out);
 }

@@ -70,8 +70,10 @@ struct common_settings {
 };
 extern const struct setting_table common_setting_table;
 
-/* Of auth_socket; UINT32_MAX: as it is.  False: one of the rows is wrong. */
-bool auth_socket_rights(const struct common_settings *, uint32_t *mode, uint32_t *owner, uint32_t *group);
+/* Who may connect to a unix socket; UINT32_MAX: as it is.  False: one of the words is wrong. */
+struct socket_rights { uint32_t mode, owner, group; };
+bool socket_rights_read(const char *mode, const char *owner, const char *group, struct socket_rights *);
+bool auth_socket_rights(const struct common_settings *, struct socket_rights *);
 
 /* Whether a service is among the protocols that are spoken; SMTP and submission always are. */
 bool house_speaks(const struct common_settings *, enum listener_service);

@@ -91,6 +91,9 @@ roles_of(const struct setting *row)
 		return FROM(VERIFIER);
 	if (has_row(&sender_setting_table, row->name))
 		return FROM(SENDER);
+	/* For mansio policy explain, too. */
+	if (strcmp(row->name, "mynetworks") == 0)
+		return FROM(CLERK) | FROM(RECEIVER) | FROM(POLICY);
 	return FROM(CLERK) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);
 }
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """What the catalogue says of LMTP, of senders that say what they like, and of quarantine: each test has the number of its row."""
 
+import grp
 import os
+import pwd
 import re
 import smtplib
 import socket
@@ -69,6 +71,28 @@ def test_R299_each_recipient_has_a_reply_over_tcp_and_over_a_socket():
             assert say("RCPT TO:<u@here.example>").startswith("503")
             assert say("QUIT").startswith("221")
             wait_for(lambda: house.count("status=sent") == 2)
+
+
+def test_R302_a_socket_is_for_whom_settings_say():
+    """Its owner, group and mode; also where a reload says something else, and a user who is not there is told."""
+    with House() as probe:
+        os.chmod(probe.directory, 0o755)
+        path = f"{probe.directory}/lmtp.sock"
+        with Village(smtpd_peername_lookup="no", listen_lmtp=f"unix:{path}",
+                     **{"lmtp/listener_mode": "0640", "lmtp/listener_owner": "daemon", "lmtp/listener_group": "mail"}) as house:
+            def rights():
+                st = os.lstat(path)
+                return oct(st.st_mode & 0o777), pwd.getpwuid(st.st_uid).pw_name, grp.getgrgid(st.st_gid).gr_name
+            assert rights() == ("0o640", "daemon", "mail")
+            assert deliver(lmtp(path), ["u@here.example"], "one")[0].startswith("250")
+            good = house.config.read_text()
+            house.config.write_text(good.replace("listener_mode = 0640", "listener_mode = 0600"))
+            house.command("reload")
+            wait_for(lambda: rights()[0] == "0o600")
+            assert deliver(lmtp(path), ["u@here.example"], "two")[0].startswith("250")
+            house.config.write_text(good.replace("listener_owner = daemon", "listener_owner = nobody-of-that-name"))
+            wrong = house.command("config", "check", check=False)
+            assert wrong.returncode != 0 and "lmtp/listener_mode" in wrong.stdout + wrong.stderr
 
 
 def test_R300_postmaster_is_always_there(village):

@@ -1,0 +1,320 @@
+/* policy-explain.c -- mansio policy explain: what would be said of such a letter, rule by rule */
+#include "role/policy.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "dns/peername.h"
+#include "role/names.h"
+#include "smtp/receiver/settings.h"
+
+/* What it is about, and how far it has come: in its own arena. */
+struct explaining {
+	struct arena     *life;
+	struct house     *house;
+	struct caller    *caller;
+	struct rules     *rules;
+	struct rule_facts facts;
+	enum rule_moment  moment;
+	struct peer       client;
+	/* Its name is looked up with one of its own: no answer changes what others hear. */
+	struct resolver        *resolver;
+	struct peername_search *search;
+	struct errand           named;
+};
+
+static void explain_next(struct explaining *);
+
+static void
+explain_end(struct explaining *e, int status)
+{
+	struct arena *life = e->life;
+
+	caller_done(e->caller, status);
+	errand_clear(&e->named);
+	peername_clear(&e->search);
+	resolver_close(&e->resolver);
+	rules_drop(&e->rules);
+	arena_close(&life);
+}
+
+static void
+explained(struct policy_work *w, const struct rule_verdict *v)
+{
+	static const char *const moments[RULE_MOMENTS] = {
+		[AT_CONNECT] = "when it connects",
+		[AT_HELO] = "at HELO",
+		[AT_MAIL] = "at MAIL",
+		[AT_RCPT] = "at RCPT",
+		[AT_DATA] = "at DATA",
+		[AT_END] = "when the letter is there",
+	};
+	struct explaining *e = w->explaining;
+	bool               discards = false;
+
+	caller_say(e->caller, "%s\n%.*s", moments[e->moment], (int)w->trace.len, w->trace.at);
+	for (const struct rule_action *a = v->action; a != NULL; a = a->next) {
+		static const char *const deeds[RULE_DEEDS] = {
+			[DEED_HOLD] = "HOLD",     [DEED_DISCARD] = "DISCARD",
+			[DEED_FILTER] = "FILTER", [DEED_REDIRECT] = "REDIRECT",
+			[DEED_BCC] = "BCC",       [DEED_PREPEND] = "PREPEND",
+		};
+		caller_say(e->caller, "  the letter: %s %.*s\n", deeds[a->deed], (int)a->text.len,
+		           a->text.at);
+		/* Before there is a letter nothing can be done with it. */
+		discards |= a->deed == DEED_DISCARD && e->moment >= AT_MAIL;
+	}
+	if (v->outcome == RULE_REFUSES) {
+		caller_say(e->caller, "refused by %.*s of %.*s: %.*s\n", (int)v->rule.len,
+		           v->rule.at, (int)v->list.len, v->list.at, (int)v->reply.len,
+		           v->reply.at);
+		explain_end(e, 1);
+		return;
+	}
+	if (discards) {
+		caller_say(e->caller, "it is discarded, and asked nothing more\n");
+		explain_end(e, 0);
+		return;
+	}
+	e->facts.deferred = arena_keep(e->life, v->deferred);
+	e->facts.recipient_is = w->facts.recipient_is;
+	e->facts.recipient_why = arena_keep(e->life, w->facts.recipient_why);
+	e->moment++;
+	explain_next(e);
+}
+
+/* As in a session, where nobody knows what the client will say later. */
+static void
+hide_what_comes(struct rule_facts *f)
+{
+	if (f->moment < AT_HELO) {
+		f->helo_said = false;
+		f->helo = BYTES("");
+	}
+	if (f->moment < AT_MAIL) {
+		f->has_sender = false;
+		f->sender = f->sender_whole = BYTES("");
+	}
+	if (f->moment < AT_RCPT) {
+		f->has_recipient = false;
+		f->recipient = f->recipient_whole = BYTES("");
+	}
+}
+
+/* The moments in their order; those that have no rules are silent. */
+static void
+explain_next(struct explaining *e)
+{
+	struct policy_work *w;
+	struct rule_facts   now;
+
+	while (e->moment <= AT_END && (e->moment == AT_VRFY || !rules_have(e->rules, e->moment)))
+		e->moment++;
+	if (e->moment > AT_END) {
+		caller_say(e->caller, "nothing refuses it\n");
+		explain_end(e, 0);
+		return;
+	}
+	now = e->facts;
+	now.moment = (uint8_t)e->moment;
+	now.recipients = e->moment > AT_RCPT;
+	hide_what_comes(&now);
+	w = policy_work_open(e->house, &now);
+	w->rules = rules_take(e->rules);
+	w->caller = e->caller;
+	w->explaining = e;
+	w->explains = w->traces = true;
+	w->done = explained;
+	policy_work_go(w);
+}
+
+/*
+ * The client
+ */
+
+/* As a receiver looks into it; opened for this question alone. */
+static bool
+table_has(struct explaining *e, const char *name)
+{
+	struct table_source source = house_table_source(e->house);
+	struct buffer       errors = { 0 }, warnings = { 0 };
+	struct table       *t = table_open(name, TABLE_PLAIN, &source, &errors, &warnings);
+	enum table_outcome  o = TABLE_LATER;
+	struct bytes        value;
+
+	if (t != NULL)
+		o = table_find(t, bytes_of(e->client.text), e->life, &value);
+	if (o == TABLE_LATER)
+		caller_say(e->caller,
+		           "%s of mynetworks cannot be asked here: it is taken to know nobody\n",
+		           name);
+	table_close(&t);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	return o == TABLE_FOUND;
+}
+
+/* Whether it is in mynetworks, with its files and tables. */
+static bool
+is_trusted(struct explaining *e)
+{
+	struct setting_list list = e->house->common.mynetworks;
+	struct network_item item;
+	const char         *wrong = "";
+
+	tables_patterns(e->house, e->life, &list);
+	for (size_t i = 0; i < list.count; i++)
+		if (network_item_parse(list.item[i], &item, &wrong) &&
+		    (item.table != NULL ? table_has(e, item.table)
+		                        : network_holds(&item.net, &e->client)))
+			return !item.no;
+	return false;
+}
+
+/* What was found stands in the facts, as a session's. */
+static void
+is_called(struct explaining *e, enum rule_named how, struct bytes name, struct bytes reverse)
+{
+	static const char *const words[] = {
+		[NAME_CONFIRMED] = "",
+		[NAME_NONE] = " (it has none)",
+		[NAME_FOREIGN] = " (its name has other addresses)",
+		[NAME_NO_HOST] = " (its name has no address)",
+		[NAME_LATER] = " (nobody can say now)",
+	};
+	struct rule_facts *f = &e->facts;
+
+	f->named = how;
+	f->name = how == NAME_CONFIRMED ? arena_keep(e->life, name) : BYTES("unknown");
+	f->reverse = reverse.len > 0 ? arena_keep(e->life, reverse) : BYTES("unknown");
+	caller_say(e->caller, "the client is %.*s[%s]%s", (int)f->name.len, f->name.at,
+	           e->client.text, words[how]);
+	if (how == NAME_FOREIGN || how == NAME_NO_HOST)
+		caller_say(e->caller, ": %.*s", (int)f->reverse.len, f->reverse.at);
+	caller_say(e->caller, "\n");
+}
+
+static void
+go_on(void *ctx)
+{
+	explain_next(ctx);
+}
+
+_Static_assert((int)PEERNAME_CONFIRMED == (int)NAME_CONFIRMED &&
+                       (int)PEERNAME_NONE == (int)NAME_NONE &&
+                       (int)PEERNAME_FOREIGN == (int)NAME_FOREIGN &&
+                       (int)PEERNAME_NO_HOST == (int)NAME_NO_HOST &&
+                       (int)PEERNAME_LATER == (int)NAME_LATER,
+               "a name is known alike here and there");
+
+static void
+name_found(void *ctx, const struct peername *p)
+{
+	struct explaining *e = ctx;
+
+	e->search = NULL;
+	is_called(e, (enum rule_named)p->class, p->name, p->reverse);
+	errand_set(e->house->loop, &e->named);
+}
+
+/* In the order of a session: told, not asked for, of this machine's file, of the DNS. */
+static void
+name_client(struct explaining *e, struct bytes told)
+{
+	struct receiver_settings set;
+	const char              *hosts = house_resource_text(e->house, "hosts");
+	struct bytes             name;
+	char                     listener[64];
+
+	if (told.len > 0) {
+		is_called(e, NAME_CONFIRMED, told, told);
+	} else if (!bytes_string(e->facts.listener, listener, sizeof listener) ||
+	           !house_settings(e->house, &receiver_setting_table, listener, &set) ||
+	           !set.peername_lookup) {
+		is_called(e, NAME_NONE, BYTES(""), BYTES(""));
+	} else if (hosts != NULL && peername_in(bytes_of(hosts), &e->client, &name)) {
+		is_called(e, NAME_CONFIRMED, name, name);
+	} else if ((e->resolver = house_resolver(e->house)) == NULL) {
+		is_called(e, NAME_LATER, BYTES(""), BYTES(""));
+	} else {
+		e->search = peername_ask(e->resolver, &e->client, name_found, e);
+		return;
+	}
+	explain_next(e);
+}
+
+static struct bytes
+whole(struct house *h, struct arena *a, struct bytes address)
+{
+	if (address.len == 0 || bytes_find(address, '@') >= 0)
+		return address;
+	return bytes_of(
+		arena_printf(a, "%.*s@%s", (int)address.len, address.at, h->common.myorigin));
+}
+
+static bool
+read_client(struct explaining *e, const char *address)
+{
+	struct peer *p = &e->client;
+
+	p->family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET;
+	return inet_pton(p->family, address, p->raw) == 1 &&
+	       inet_ntop(p->family, p->raw, p->text, sizeof p->text) != NULL;
+}
+
+static struct rule_facts
+facts_of(struct house *h, struct arena *a, const struct bytes word[static 8])
+{
+	struct rule_facts f = {
+		.listener = word[0],
+		.port = BYTES("0"),
+		.helo_said = word[3].len > 0,
+		.esmtp = true,
+		.helo = word[3],
+		.has_sender = true,
+		.sender = bytes_is(word[4], "<>") ? BYTES("") : word[4],
+		.has_recipient = true,
+		.recipient = word[5],
+		.user = word[6],
+		.method = word[6].len > 0 ? BYTES("PLAIN") : BYTES(""),
+		.tls = word[7].len > 0,
+		.lmtp = bytes_is(word[0], "lmtp"),
+		.instance = BYTES("explain"),
+	};
+
+	f.sender_whole = whole(h, a, f.sender);
+	f.recipient_whole = whole(h, a, f.recipient);
+	return f;
+}
+
+/* explain listener client name helo from to auth tls: each "" where nothing was said, but for a sender of <>. */
+void
+policy_explain(struct house *h, struct caller *c, const struct word_ask *ask)
+{
+	struct arena      *life = arena_open(NULL);
+	struct explaining *e = arena_take(life, sizeof *e);
+	struct bytes       word[8];
+
+	for (size_t i = 0; i < COUNT(word); i++)
+		word[i] = arena_keep(life, bytes_of(ask->argv[i + 2]));
+	*e = (struct explaining){ .life = life,
+		                  .house = h,
+		                  .caller = c,
+		                  .facts = facts_of(h, life, word),
+		                  .named = { .go = go_on, .ctx = e } };
+	e->rules = rules_take(policy_rules_of(policy_of(h), word[0]));
+	if (e->rules == NULL) {
+		caller_complain(c, "mansio: there is no listener %s; one is smtp\n", ask->argv[2]);
+		explain_end(e, 2);
+		return;
+	}
+	if (!read_client(e, ask->argv[3])) {
+		caller_complain(c, "mansio: %s is no address: write 192.0.2.1 or 2001:db8::1\n",
+		                ask->argv[3]);
+		explain_end(e, 2);
+		return;
+	}
+	e->facts.address = bytes_of(e->client.text);
+	e->facts.trusted = is_trusted(e);
+	name_client(e, word[2]);
+}

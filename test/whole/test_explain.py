@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: ISC
+"""mansio policy explain says of a client what a session of it would hear: its name from the DNS, and who trusts it."""
+
+import os
+
+import pytest
+from house import House
+from witness import NameServer, Resolver
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    place = tmp_path_factory.mktemp("networks")
+    os.chmod(place, 0o755)
+    (place / "trusted").write_text("# ours\n198.51.100.0/24\n")
+    (place / "table").write_text("203.0.113.7 OK\n")
+    server = NameServer()
+    resolver = Resolver(server)
+    try:
+        with House(dns_resolver=f"{resolver.address}:{resolver.port}", mynetworks=f"!198.51.100.9, {place}/trusted, hash:{place}/table",
+                   smtpd_recipient_restrictions="permit_mynetworks, reject_unknown_client_hostname, check_client_access inline:{{mail.client.example = REJECT known by name}}, reject_unauth_destination",
+                   smtpd_relay_restrictions="permit_mynetworks, reject_unauth_destination", **{"submission/smtpd_peername_lookup": "no"}) as house:
+            house.command("domain", "add", "example.com")
+            house.command("account", "add", "jill@example.com", input="secret\n")
+            yield house
+    finally:
+        resolver.close()
+        server.close()
+
+
+def explained(house, client, to="jill@example.com", *more):
+    return house.command("policy", "explain", "--client", client, "--from", "a@good.example", "--to", to, *more, check=False).stdout
+
+
+@pytest.mark.parametrize("client, called, verdict", [
+    ("127.0.0.9", "the client is mail.client.example[127.0.0.9]\n", "Client host rejected: known by name"),
+    ("127.0.0.10", "the client is unknown[127.0.0.10] (its name has other addresses): forged.client.example\n", "cannot find your hostname"),
+    ("192.0.2.200", "the client is unknown[192.0.2.200] (it has none)\n", "cannot find your hostname"),
+    ("2001:DB8::44", "the client is unknown[2001:db8::44] (it has none)\n", "cannot find your hostname"),
+])
+def test_the_client_is_called_as_a_session_would_call_it(house, client, called, verdict):
+    said = explained(house, client)
+    assert called in said and verdict in said, said
+
+
+def test_a_name_that_is_told_is_not_asked_for(house):
+    said = explained(house, "192.0.2.200", "jill@example.com", "--name", "mx.other.example")
+    assert "the client is mx.other.example[192.0.2.200]\n" in said and "nothing refuses it" in said
+
+
+def test_a_listener_that_asks_for_no_names(house):
+    assert "the client is unknown[127.0.0.9]" in explained(house, "127.0.0.9", "jill@example.com", "--listener", "submission")
+
+
+@pytest.mark.parametrize("client, trusted", [("198.51.100.8", True), ("198.51.100.9", False), ("203.0.113.7", True), ("203.0.113.8", False)])
+def test_files_and_tables_of_mynetworks_are_looked_into(house, client, trusted):
+    said = explained(house, client, "x@elsewhere.example")
+    assert ("nothing refuses it" in said) == trusted, said
+
+
+def test_what_is_no_address_is_said_to_be_none(house):
+    done = house.command("policy", "explain", "--client", "somewhere", "--from", "<>", "--to", "jill@example.com", check=False)
+    assert done.returncode == 2 and "somewhere is no address" in done.stderr
