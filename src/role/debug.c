@@ -6,6 +6,9 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/journal.h"
+#include "directory/table.h"
+#include "role/tables.h"
 
 enum { LINES_MOST = 100000, CONTENT_LEVEL = 3 };
 
@@ -16,8 +19,8 @@ struct debug_settings {
 #define AT(f) offsetof(struct debug_settings, f)
 /* clang-format off */
 static const struct setting rows[] = {
-	{ "debug_peer_list", SETTING_LIST, AT(peers), "",
-	  "Clients, and users, whose sessions are told in the log line by line, without passwords: addresses, networks, names, domains (and all below them), users as jill@example.com. mansio debug on does so for a while.", NULL, 0, 0, "0.3" },
+	{ "debug_peer_list", SETTING_MATCHES, AT(peers), "",
+	  "Clients, and users, whose sessions are told in the log line by line, without passwords: addresses, networks, names, domains (and all below them), users as jill@example.com; in files of such, /file, and keys of local tables, hash:/file. mansio debug on does so for a while.", NULL, 0, 0, "0.3" },
 	{ "debug_peer_level", SETTING_NUMBER, AT(level), "2",
 	  "How much of these sessions is told: 1 and 2 commands and replies, 3 and more also the content of letters.", NULL, 0, 10, "0.3" },
 };
@@ -37,11 +40,35 @@ debug_peer_wrong(const char *peer)
 		return "write an address, a network, a name, a domain or a user";
 	if (strchr(peer, '@') != NULL)
 		return NULL;
-	if (*peer == '/')
-		return "a file is not read here: write what is in it";
+	if (*peer == '/' || table_is_name(peer))
+		return "write files and tables in debug_peer_list";
 	if (strpbrk(peer, "/:") != NULL && !network_parse(bytes_of(peer), &net, &wrong))
 		return wrong;
 	return NULL;
+}
+
+static bool
+is_table(const char *item)
+{
+	struct network net;
+	const char    *wrong;
+
+	return strchr(item, '@') == NULL && table_is_name(item) &&
+	       !network_parse(bytes_of(item), &net, &wrong);
+}
+
+static const char *
+item_wrong(struct settings *s, const char *item)
+{
+	if (*item == '!')
+		return "nobody can be taken out here";
+	if (*item == '/')
+		return NULL;
+	if (!is_table(item))
+		return debug_peer_wrong(item);
+	return table_is_remote(item, tables_default_type(s))
+	               ? "write a table of a local file: hash:, cidr: or one of their kind"
+	               : NULL;
 }
 
 const char *
@@ -53,7 +80,7 @@ debug_check(struct settings *s, struct arena *a)
 
 	if (settings_fill(s, &debug_setting_table, NULL, &set, &unheard))
 		for (size_t i = 0; i < set.peers.count && wrong == NULL; i++)
-			if ((wrong = debug_peer_wrong(set.peers.item[i])) != NULL)
+			if ((wrong = item_wrong(s, set.peers.item[i])) != NULL)
 				wrong = arena_printf(a, "%s: %s", set.peers.item[i], wrong);
 	buffer_free(&unheard);
 	return wrong;
@@ -90,17 +117,72 @@ fits(struct bytes pattern, const struct debug_facts *f)
 	return f->name != NULL && name_fits(pattern, f->name);
 }
 
-/* Filled once for each settings there are: what is filled stays as long as they do. */
-static const struct debug_settings *
-settings_of(struct house *h)
+/* Whom a table has: an address, a name or what it lies below, a user. */
+static bool
+table_has(struct table *t, const struct debug_facts *f)
 {
-	static const struct settings *of;
-	static struct debug_settings  set;
+	struct arena *scratch = arena_open(NULL);
+	struct bytes  value;
+	bool has = table_find(t, bytes_of(f->peer->text), scratch, &value) == TABLE_FOUND ||
+	           (f->user != NULL &&
+	            table_find(t, bytes_of(f->user), scratch, &value) == TABLE_FOUND);
 
-	if (of != h->settings && !house_settings(h, &debug_setting_table, NULL, &set))
-		set = (struct debug_settings){ { NULL, 0 }, 0 };
-	of = h->settings;
-	return &set;
+	for (const char *n = f->name; !has && n != NULL; n = strchr(n, '.')) {
+		n += *n == '.';
+		has = table_find(t, bytes_of(n), scratch, &value) == TABLE_FOUND;
+	}
+	arena_close(&scratch);
+	return has;
+}
+
+/* Filled once for each settings there are: what is filled stays as long as they do. */
+struct peers {
+	const struct settings *of;
+	struct arena          *life;
+	struct debug_settings  set;   /* the words of its files in their places   */
+	struct table         **table; /* of each word; NULL: it is none           */
+};
+
+static void
+open_tables(struct house *h, struct peers *p)
+{
+	struct table_source source = house_table_source(h);
+	struct buffer       errors = { 0 }, warnings = { 0 };
+
+	p->table = arena_take_array(p->life, p->set.peers.count + 1, sizeof(struct table *));
+	for (size_t i = 0; i < p->set.peers.count; i++) {
+		const char *item = p->set.peers.item[i];
+
+		if (!is_table(item))
+			continue;
+		p->table[i] = table_open(item, TABLE_PLAIN, &source, &errors, &warnings);
+		if (p->table[i] == NULL) {
+			warn_("debug_peer_list = %s cannot be used: %.*s", item, (int)errors.len,
+			      errors.at);
+			p->table[i] = table_failing(item, "it is not as it should be");
+		}
+	}
+	buffer_free(&errors);
+	buffer_free(&warnings);
+}
+
+static const struct peers *
+peers_of(struct house *h)
+{
+	static struct peers p;
+
+	if (p.of == h->settings)
+		return &p;
+	for (size_t i = 0; i < p.set.peers.count; i++)
+		table_close(&p.table[i]);
+	arena_close(&p.life);
+	p = (struct peers){ .of = h->settings, .life = arena_open(NULL) };
+	if (house_settings(h, &debug_setting_table, NULL, &p.set))
+		tables_patterns(h, p.life, &p.set.peers);
+	else
+		p.set = (struct debug_settings){ { NULL, 0 }, 0 };
+	open_tables(h, &p);
+	return &p;
 }
 
 bool
@@ -108,7 +190,7 @@ debug_is_on(struct house *h)
 {
 	const char *text = house_resource_text(h, "debug");
 
-	return settings_of(h)->peers.count > 0 || (text != NULL && *text != '\0');
+	return peers_of(h)->set.peers.count > 0 || (text != NULL && *text != '\0');
 }
 
 /* A line of the resource. */
@@ -127,13 +209,14 @@ line_parse(struct bytes line, struct bytes *peer, int64_t *until_s)
 static int64_t
 wanted_until(struct house *h, const struct debug_facts *f)
 {
-	const struct debug_settings *set = settings_of(h);
-	const char                  *text = house_resource_text(h, "debug");
-	struct bytes                 rest = bytes_of(text != NULL ? text : ""), line, peer;
-	int64_t                      until, latest = 0;
+	const struct peers *p = peers_of(h);
+	const char         *text = house_resource_text(h, "debug");
+	struct bytes        rest = bytes_of(text != NULL ? text : ""), line, peer;
+	int64_t             until, latest = 0;
 
-	for (size_t i = 0; i < set->peers.count; i++)
-		if (fits(bytes_of(set->peers.item[i]), f))
+	for (size_t i = 0; i < p->set.peers.count; i++)
+		if (p->table[i] != NULL ? table_has(p->table[i], f)
+		                        : fits(bytes_of(p->set.peers.item[i]), f))
 			return INT64_MAX;
 	while (bytes_split(&rest, '\n', &line))
 		if (line_parse(line, &peer, &until) && until > clock_wall() && until > latest &&
@@ -199,7 +282,7 @@ debug_look(struct house *h, struct stream *s, const struct debug_facts *f)
 	(void)snprintf(e->client, sizeof e->client, "%s%s%s", f->client, f->user != NULL ? " " : "",
 	               f->user != NULL ? f->user : "");
 	e->transcript =
-		transcript_open(f->protocol, settings_of(h)->level >= CONTENT_LEVEL, tell, e);
+		transcript_open(f->protocol, peers_of(h)->set.level >= CONTENT_LEVEL, tell, e);
 	stream_overhear(s, (struct stream_ear){ heard, gone, e });
 }
 

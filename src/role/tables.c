@@ -14,6 +14,7 @@
 #include "policy/checks.h"
 #include "policy/milter-settings.h"
 #include "policy/settings.h"
+#include "role/debug.h"
 #include "role/listeners.h"
 #include "role/transports.h"
 #include "smtp/sender/settings.h"
@@ -80,6 +81,8 @@ roles_of(const struct setting *row)
 {
 	if (has_row(&checks_setting_table, row->name))
 		return FROM(VERIFIER);
+	if (has_row(&debug_setting_table, row->name))
+		return FROM(RECEIVER) | FROM(LOGIN) | FROM(KEEPER);
 	if (row->kind == SETTING_RULES || has_row(&policy_setting_table, row->name) ||
 	    has_row(&witness_setting_table, row->name) || has_row(&milter_setting_table, row->name))
 		return FROM(POLICY) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);

@@ -140,6 +140,29 @@ def test_R177_debug_peer_list_stays_and_its_level_shows_letters(house):
     assert "debug_peer_list" in house.command("config", "check", check=False).stderr
 
 
-def test_a_file_of_peers_is_said_not_to_be_read(house):
-    done = house.command("config", "set", "debug_peer_list=/etc/mansio/peers", check=False)
-    assert done.returncode != 0 and "a file is not read here: write what is in it" in done.stdout + done.stderr
+def test_peers_stand_in_files_and_tables(house):
+    place = house.config.parent
+    (place / "peers").write_text("# whom we look at\n192.0.2.1\njill@example.com\n")
+    (place / "peers-table").write_text("127.0.0.1 x\n")
+    house.write_settings(debug_peer_list=f"{place}/peers")
+    house.command("reload")
+    smtp(house)
+    assert told(house) == []
+    smtp(house, login=True)
+    assert is_told(house, "MAIL FROM")
+    before = len(told(house))
+    house.write_settings(debug_peer_list=f"hash:{place}/peers-table")
+    house.command("reload")
+    smtp(house)
+    assert is_told(house, "EHLO client.example", before)
+
+
+@pytest.mark.parametrize("peer, why", [("!192.0.2.1", "nobody can be taken out here"), ("pgsql:/etc/mansio/x", "a table of a local file")])
+def test_what_cannot_be_a_peer_is_said(house, peer, why):
+    done = house.command("config", "set", f"debug_peer_list={peer}", check=False)
+    assert done.returncode != 0 and why in done.stdout + done.stderr
+
+
+def test_a_switch_is_for_no_file(house):
+    done = house.command("debug", "on", "/etc/mansio/peers", check=False)
+    assert done.returncode != 0 and "write files and tables in debug_peer_list" in done.stdout + done.stderr
