@@ -75,6 +75,7 @@ struct recipient {
 	bool        warned;            /* its sender knows that it takes long  */
 	bool        told;              /* and the sender knows                 */
 	bool        returning;         /* the role's: its notice is on the way */
+	bool        asked_for;         /* the role's: somebody wants it tried now */
 	bool        ready;             /* in the part of those that are due    */
 	bool        stored, changed;   /* has a row in the ledger; differs from it */
 	uint32_t    number;            /* in its letter: its row's key         */

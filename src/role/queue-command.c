@@ -35,6 +35,7 @@ flush_domain(struct queue_role *k, struct bytes domain, bool below)
 		newer = l->newer;
 		for (struct recipient *r = l->first; r != NULL; r = r->next)
 			if (goes_to(r, domain, below)) {
+				r->asked_for = true;
 				queue_event(k->queue, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
 				found = true;
 			}
@@ -121,6 +122,7 @@ obey(struct house *h, struct recipient *r, enum order o)
 		r->tries--;
 		queue_event(queue_of(h)->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	}
+	r->asked_for = o == ORDER_RETRY;
 	if (o == ORDER_BOUNCE)
 		send_back(h, r);
 	else if (o != ORDER_REROUTE || r->state != RECIPIENT_HELD)

@@ -2,22 +2,27 @@
  * queue-return -- a destination that was away answers again: what was put off because of it is due, and need not wait until
  * its own patience ends
  *
- * While it is away the reasons are kept that recipients are put off with; when it is back, all letters are looked
- * through, some in each turn, for recipients with one of these.  They go through the window as ever, so that
- * a host which has just come back is not run down.
+ * While it is away the letters are kept that wait for it, and the reasons they were put off with; when it is back, these letters
+ * are looked through, some in each turn, for recipients with one of the reasons.  If they are more than IDS_MOST, all letters are
+ * looked through instead: then there are not many others.  They go through the window as ever, so that a host which has just come
+ * back is not run down.
  */
 #include "queue/queue.h"
 #include "role/queue.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { REASONS_MOST = 8, EACH_TURN = 1000 };
+enum { REASONS_MOST = 8, EACH_TURN = 1000, IDS_MOST = 65536, IDS_FIRST = 64 };
 
 struct away {
 	struct away   *next;
 	char          *reason[REASONS_MOST];
 	size_t         reasons, oldest;
-	struct letter *at; /* the next to be looked at */
+	uint64_t      *id; /* of letters, some twice: they come again with each try */
+	size_t         ids, room, looked;
+	bool           many; /* they are not kept */
+	struct letter *at;   /* the next to be looked at, of all */
 };
 
 static const char before[] = "delivery temporarily suspended: ";
@@ -42,6 +47,54 @@ queue_away(struct away **ap, const char *why)
 	a->reason[a->oldest] = memcpy(memory_take(n), why, n);
 }
 
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Each once, and only letters that are there: then there is room for as many again. */
+static void
+ids_sift(const struct queue *q, struct away *a)
+{
+	uint64_t *id;
+	size_t    n = 0;
+
+	if (a->ids > 1)
+		qsort(a->id, a->ids, sizeof *a->id, by_number);
+	for (size_t i = 0; i < a->ids; i++)
+		if ((n == 0 || a->id[n - 1] != a->id[i]) && queue_find(q, a->id[i]) != NULL)
+			a->id[n++] = a->id[i];
+	a->ids = n;
+	if (n > IDS_MOST) {
+		a->many = true;
+		n = a->ids = 0;
+	}
+	a->room = a->many ? 0 : 2 * n + IDS_FIRST;
+	id = a->many ? NULL : memory_take(a->room * sizeof *id);
+	if (n > 0)
+		memcpy(id, a->id, n * sizeof *id);
+	memory_free(a->id);
+	a->id = id;
+}
+
+void
+queue_away_waits(const struct queue *q, struct away **ap, uint64_t letter)
+{
+	struct away *a = *ap;
+
+	if (a == NULL)
+		a = *ap = memory_take(sizeof *a);
+	if (a->many || (a->ids > 0 && a->id[a->ids - 1] == letter))
+		return;
+	if (a->ids == a->room)
+		ids_sift(q, a);
+	if (!a->many)
+		a->id[a->ids++] = letter;
+}
+
 void
 queue_away_free(struct away **ap)
 {
@@ -52,6 +105,7 @@ queue_away_free(struct away **ap)
 		return;
 	for (size_t i = 0; i < a->reasons; i++)
 		memory_free(a->reason[i]);
+	memory_free(a->id);
 	memory_free(a);
 }
 
@@ -70,22 +124,36 @@ waits_for(const struct away *a, const struct recipient *r)
 	return false;
 }
 
+/* The next letter that may wait for it; false: there is none left.  NULL: it is gone. */
+static bool
+away_next(const struct queue *q, struct away *a, struct letter **out)
+{
+	if (!a->many) {
+		*out = a->looked < a->ids ? queue_find(q, a->id[a->looked]) : NULL;
+		return a->looked++ < a->ids;
+	}
+	*out = a->at;
+	if (a->at != NULL)
+		a->at = a->at->newer;
+	return *out != NULL;
+}
+
 static void
 returned_turn(void *house)
 {
 	struct house      *h = house;
 	struct queue_role *k = queue_of(h);
 	struct away       *a = k->returned;
+	struct letter     *l;
+	bool               more = a != NULL;
 
-	for (int n = 0; a != NULL && a->at != NULL && n < EACH_TURN; n++) {
-		struct letter *l = a->at;
-
-		a->at = l->newer;
-		for (struct recipient *r = l->first; r != NULL; r = r->next)
+	for (int n = 0; more && n < EACH_TURN; n++) {
+		more = away_next(k->queue, a, &l);
+		for (struct recipient *r = l != NULL ? l->first : NULL; r != NULL; r = r->next)
 			if (waits_for(a, r))
 				queue_event(k->queue, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
 	}
-	if (a != NULL && a->at == NULL) {
+	if (a != NULL && !more) {
 		k->returned = a->next;
 		queue_away_free(&a);
 	}
@@ -101,8 +169,10 @@ queue_returned(struct house *h, struct away **ap)
 	struct away       *a = *ap;
 
 	*ap = NULL;
-	if (a == NULL)
+	if (a == NULL || a->reasons == 0) {
+		queue_away_free(&a); /* it was not away for long enough */
 		return;
+	}
 	a->at = queue_oldest(k->queue);
 	a->next = k->returned;
 	k->returned = a;

@@ -88,6 +88,19 @@ routed_error(struct house *h, struct recipient *r, const struct transport *t, co
 	                  rest.len > 0 ? rest.at : "mail is not taken for this destination", &by);
 }
 
+/* defer_transports: it goes when somebody asks for it, once. */
+static bool
+waits_to_be_asked_for(const struct queue_role *k, struct recipient *r, const struct transport *t)
+{
+	bool asked = r->asked_for;
+
+	r->asked_for = false;
+	for (size_t i = 0; !asked && i < k->rows.deferred.count; i++)
+		if (strcmp(k->rows.deferred.item[i], t->name) == 0)
+			return true;
+	return false;
+}
+
 static void
 routed_by(struct house *h, struct recipient *r, const struct transport *t, const char *nexthop)
 {
@@ -96,6 +109,12 @@ routed_by(struct house *h, struct recipient *r, const struct transport *t, const
 	struct queue_attempt by = { service, "none", 0, 0, 0, "" };
 
 	queue_service_name(k, t, service);
+	if (waits_to_be_asked_for(k, r, t)) {
+		queue_service_name(k, transport_named(k->transports, BYTES("retry")), service);
+		queue_conclude_by(h, r, EVENT_LATER, "deferred", "4.3.2", "deferred transport",
+		                  &by);
+		return;
+	}
 	switch (t->kind) {
 	case BY_SMTP:
 	case BY_LMTP:

@@ -77,6 +77,12 @@ queue_transports_read(struct house *h)
 		if (t != NULL)
 			d->transport = *t;
 	}
+	for (size_t i = 0; k->transports != NULL && i < all->count; i++) {
+		const struct transport *before =
+			transport_named(k->transports, bytes_of(all->one[i].name));
+
+		all->one[i].next_ms = before != NULL ? before->next_ms : 0;
+	}
 	memory_free(k->transports);
 	k->transports = all;
 }
@@ -172,6 +178,7 @@ put_off(struct house *h, struct destination *d, struct recipient *r)
 	struct buffer        text = { 0 };
 
 	queue_service_name(queue_of(h), &d->transport, service);
+	queue_away_waits(queue_of(h)->queue, &d->away, r->letter->id);
 	buffer_printf(&text, "delivery temporarily suspended: %s", d->why);
 	buffer_add_char(&text, '\0');
 	queue_conclude_by(h, r, EVENT_LATER, "deferred", d->status, text.at, &by);
@@ -218,12 +225,31 @@ go_together(const struct recipient *a, const struct recipient *b)
 	return strcmp(queue_sender_outside(a), queue_sender_outside(b)) == 0;
 }
 
+/* Of transports that have a delay between any two deliveries. */
+static struct transport *
+spaced(const struct queue_role *k, const struct destination *d)
+{
+	return d->transport.spacing_ms > 0
+	               ? transport_named(k->transports, bytes_of(d->transport.name))
+	               : NULL;
+}
+
+/* When the next may go there. */
+static int64_t
+next_of(const struct queue_role *k, const struct destination *d)
+{
+	const struct transport *t = spaced(k, d);
+
+	return t != NULL && t->next_ms > d->next_ms ? t->next_ms : d->next_ms;
+}
+
 /* The next in line, and recipients of its letter that wait here too. */
 static struct sending *
 sending_make(struct queue_role *k, struct destination *d)
 {
-	uint32_t        most = (uint32_t)d->transport.recipients;
-	struct sending *s = memory_take(sizeof *s);
+	uint32_t          most = (uint32_t)d->transport.recipients;
+	struct sending   *s = memory_take(sizeof *s);
+	struct transport *t = spaced(k, d);
 
 	s->to = d;
 	s->said_us = clock_wall_us();
@@ -231,6 +257,8 @@ sending_make(struct queue_role *k, struct destination *d)
 	s->rcpts = line_take(&d->line, s->rcpt, most, go_together);
 	s->letter = s->rcpt[0]->letter;
 	d->next_ms = clock_patient_ms() + d->transport.rate_ms;
+	if (t != NULL)
+		t->next_ms = clock_patient_ms() + t->spacing_ms;
 	while (s->ticket = ++k->next_ticket,
 	       s->ticket == 0 || map_get(k->sending, number_key(&s->ticket)) != NULL)
 		continue;
@@ -383,15 +411,16 @@ static void
 delay_over(void *house)
 {
 	struct queue_role *k = queue_of(house);
-	int64_t            now = clock_patient_ms(), next = INT64_MAX;
+	int64_t            now = clock_patient_ms(), next = INT64_MAX, at_ms;
 
-	for (struct destination **at = &k->delayed_first, *d; (d = *at) != NULL;) {
-		if (d->next_ms > now) {
-			next = d->next_ms < next ? d->next_ms : next;
-			at = &d->next;
+	k->put_by_last = &k->put_by;
+	for (struct destination *d; (d = *k->put_by_last) != NULL;) {
+		if ((at_ms = next_of(k, d)) > now) {
+			next = at_ms < next ? at_ms : next;
+			k->put_by_last = &d->next;
 			continue;
 		}
-		*at = d->next;
+		*k->put_by_last = d->next;
 		d->in_turn = false;
 		take_turn(house, d);
 	}
@@ -399,14 +428,16 @@ delay_over(void *house)
 		timer_set(k->delays, next - now);
 }
 
+/* Behind those that wait already: of a transport's destinations each has its turn. */
 static void
 wait_for_time(struct house *h, struct destination *d)
 {
 	struct queue_role *k = queue_of(h);
 
 	d->in_turn = true;
-	d->next = k->delayed_first;
-	k->delayed_first = d;
+	d->next = NULL;
+	*k->put_by_last = d;
+	k->put_by_last = &d->next;
 	timer_set(k->delays, 1);
 }
 
@@ -505,7 +536,7 @@ send_turn(void *house)
 		bool away = d->away_until_ms > now;
 		bool room = !away && d->busy < d->pace.window && d->line.waiting > 0;
 
-		if (room && d->next_ms > patient) {
+		if (room && next_of(k, d) > patient) {
 			turn_over(k, d);
 			wait_for_time(h, d);
 			continue;
@@ -649,6 +680,8 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 		                    .transfer_us = w->transfer_us };
 
 	queue_service_name(k, &s->to->transport, service);
+	if (w->unreachable)
+		queue_away_waits(k->queue, &s->to->away, s->letter->id);
 	for (uint32_t i = 0; i < s->rcpts; i++) {
 		const struct sent_recipient *one = &w->recipient[i];
 
@@ -792,6 +825,7 @@ queue_send_open(struct house *h)
 	k->sending = map_open();
 	k->turn_last = &k->turn;
 	k->short_last = &k->short_of;
+	k->put_by_last = &k->put_by;
 	k->delays = timer_open(h->loop, delay_over, h);
 	queue_route_open(h);
 	k->send = (struct errand){ .go = send_turn, .ctx = h };

@@ -15,12 +15,10 @@
 enum {
 	RESOLVING_MOST = 4096,
 	DELIVERING_MOST = 4096,
-	KNOWN_MOST = 20000,
 	PUMP_MOST = 1000,
 	LEAP_MS = 60000,
 	CHECKPOINT_SOON_MS = 250,
 	LOAD_FIRST = 20000,
-	MANY_TARGETS = 64,
 	CHECKPOINT_MS = 1000,
 	CHECKPOINT_CHANGES = 5000
 };
@@ -57,6 +55,8 @@ static const struct setting rows[] = {
 	{ "default_destination_concurrency_negative_feedback", SETTING_WORD, AT(bad), "1", "By how much one less when a host could not be reached; in the same words.", .since = "0.3" },
 	{ "default_destination_concurrency_failed_cohort_limit", SETTING_NUMBER, AT(cohorts), "1", "After how many times as many failures one after another as deliveries are allowed at once a destination is left alone for minimal_backoff_time, and then tried by one; 0 never.", NULL, 0, 10000, "0.3" },
 	{ "default_destination_rate_delay", SETTING_TIME, AT(rate_ms), "0s", "How long is waited between two deliveries to one destination, which then is one at a time; maildrop_destination_rate_delay says it for the transport maildrop.", NULL, 0, 86400000, "0.3" },
+	{ "default_transport_rate_delay", SETTING_TIME, AT(spacing_ms), "0s", "How long is waited between two deliveries by one transport, to whatever destinations; slow_transport_rate_delay says it for the transport slow.", NULL, 0, 86400000, "0.3" },
+	{ "defer_transports", SETTING_LIST, AT(deferred), "", "Names of transports that deliver only what somebody asks for: by mansio queue retry, sendmail -q, postqueue, or a client's ETRN. Else letters for them wait.", .since = "0.3" },
 	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
 };
 /* clang-format on */
@@ -92,8 +92,8 @@ ticket_key(const uint32_t *ticket)
 	return (struct bytes){ (const char *)ticket, sizeof *ticket };
 }
 
-static void
-asked_add(struct queue_role *k, struct map *open, struct recipient *r)
+void
+queue_asked_add(struct queue_role *k, struct map *open, struct recipient *r)
 {
 	while (r->ticket = ++k->next_ticket,
 	       r->ticket == 0 || map_get(open, ticket_key(&r->ticket)) != NULL)
@@ -110,10 +110,6 @@ queue_asked_drop(struct map *open, uint32_t ticket)
 		r->ticket = 0;
 	return r;
 }
-
-/* ---- who is it? -------------------------------------------------------------------------- */
-
-static void try_recipient(struct house *, struct recipient *);
 
 /* An end or a delay of a recipient: the line of the log first, since the last recipient's event ends the letter. */
 void
@@ -149,283 +145,6 @@ queue_conclude_by(struct house *h, struct recipient *r, enum recipient_event e, 
 		queue_put_off(h, r);
 }
 
-/* One that was resolved before is asked about under its own name. */
-static const char *
-name_of(const struct recipient *r)
-{
-	return r->known ? r->address : r->original;
-}
-
-static bool
-is_as_written(const struct recipient *r)
-{
-	return (r->letter->flags & ENVELOPE_AS_WRITTEN) != 0;
-}
-
-static void
-say_resolve(struct house *h, const struct recipient *r)
-{
-	struct link *l = house_link(h, CLERK, 0);
-
-	if (l == NULL)
-		return; /* asked when it comes */
-	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket),
-	                  &(struct word_resolve){ .address = bytes_of(name_of(r)),
-	                                          .as_written = is_as_written(r),
-	                                          .notice = r->letter->sender[0] == '\0' });
-	link_end(l);
-}
-
-void
-queue_recipient_is(struct recipient *r, const struct resolve_target *t)
-{
-	r->account = t->account;
-	r->address = arena_copy(r->letter->life, t->address);
-	r->detail = arena_copy(r->letter->life, t->detail);
-	if (t->sender.len > 0)
-		r->sender = arena_copy(r->letter->life, t->sender);
-}
-
-static bool
-is_target(const struct recipient *r, const struct resolve_target *t)
-{
-	if (!r->known || r->account != t->account)
-		return false;
-	/* One user may run several commands. */
-	if (is_system_account(t->account) && system_kind_of(t->account) > SYSTEM_OWN_MAILBOX)
-		return bytes_equal(bytes_of(r->detail), t->detail);
-	return t->account != 0 || bytes_equal(bytes_of(r->address), t->address);
-}
-
-/* What is_target() compares, in one name: where there are many. */
-static struct bytes
-target_name(struct arena *a, uint64_t account, struct bytes address, struct bytes detail)
-{
-	bool errand = is_system_account(account) && system_kind_of(account) > SYSTEM_OWN_MAILBOX;
-
-	return bytes_of(arena_printf(a, "%llx %.*s", (unsigned long long)account,
-	                             account == 0 ? (int)address.len
-	                             : errand     ? (int)detail.len
-	                                          : 0,
-	                             account == 0 ? address.at : detail.at));
-}
-
-/* The letter goes there already: it had been resolved before, or two names lead to one. */
-bool
-queue_has_target(const struct letter *l, const struct resolve_target *t)
-{
-	for (const struct recipient *r = l->first; r != NULL; r = r->next)
-		if (is_target(r, t))
-			return true;
-	return false;
-}
-
-/* What goes through a list is the list's (rfc3461:5.2.7.1): its owner hears of it. */
-static void
-becomes_several(struct house *h, struct recipient *r, const struct word_resolved *w)
-{
-	bool list = false;
-
-	for (uint32_t i = 0; i < w->targets; i++)
-		list = list || w->target[i].sender.len > 0;
-	if (!list && w->targets < 2)
-		return;
-	queue_expanded(h, r, list);
-	r->notify &= (uint8_t)~NOTIFY_SUCCESS; /* rfc3461:5.2.7.3 (c) */
-	if (list) {
-		r->notify = 0;
-		r->orcpt = "";
-	}
-}
-
-/* Where a letter goes, by name. */
-struct going {
-	struct map   *names;
-	struct arena *arena;
-};
-
-static struct going
-goes_to(struct letter *l)
-{
-	struct going g = { map_open(), arena_open(NULL) };
-
-	for (struct recipient *r = l->first; r != NULL; r = r->next)
-		if (r->known)
-			(void)map_put(g.names,
-			              target_name(g.arena, r->account, bytes_of(r->address),
-			                          bytes_of(r->detail)),
-			              r);
-	return g;
-}
-
-/* The recipient becomes one of its targets, and twins of it the others.  One that was resolved before
-   stays who it was if it still may. */
-static void
-becomes(struct house *h, struct recipient *r, const struct word_resolved *w)
-{
-	struct queue                *q = queue_of(h)->queue;
-	const struct resolve_target *own = w->targets > 0 ? &w->target[0] : NULL;
-	struct going                 goes = { NULL, NULL };
-
-	queue_forwarders(h, r->letter, w);
-	becomes_several(h, r, w);
-	for (uint32_t i = 0; i < w->targets; i++)
-		if (is_target(r, &w->target[i]))
-			own = &w->target[i];
-	if (w->targets > MANY_TARGETS)
-		goes = goes_to(r->letter);
-	for (uint32_t i = 0; i < w->targets; i++) {
-		const struct resolve_target *t = &w->target[i];
-		struct recipient            *twin;
-
-		if (t == own)
-			continue;
-		if (w->targets <= MANY_TARGETS
-		            ? queue_has_target(r->letter, t)
-		            : map_put(goes.names,
-		                      target_name(goes.arena, t->account, t->address, t->detail),
-		                      r) != NULL)
-			continue;
-		twin = queue_fork(q, r);
-		queue_recipient_is(twin, &w->target[i]);
-		queue_event(q, twin, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
-	}
-	map_close(&goes.names);
-	arena_close(&goes.arena);
-	if (own != NULL && !is_target(r, own))
-		queue_recipient_is(r, own);
-}
-
-/* In the words of the delivery agent that would have had it. */
-static void
-unknown(struct house *h, struct recipient *r, const char *table)
-{
-	struct arena *a = arena_open(NULL);
-	struct bytes  name = bytes_of(name_of(r));
-	ptrdiff_t     at = bytes_find_last(name, '@');
-
-	if (strcmp(table, "local recipient table") == 0 && at > 0)
-		name = bytes_cut(name, 0, (size_t)at);
-	queue_conclude(h, r, EVENT_REFUSED, "bounced", "5.1.1",
-	               strcmp(table, "virtual alias table") == 0 ||
-	                               strcmp(table, "relay recipient table") == 0
-	                       ? arena_printf(a, "User unknown in %s", table)
-	                       : arena_printf(a, "unknown user: \"%.*s\"", (int)name.len, name.at));
-	arena_close(&a);
-}
-
-/* "5.1.6 User has moved to ..." */
-static void
-refused_by_table(struct house *h, struct recipient *r, const char *reply)
-{
-	struct bytes text = bytes_of(reply), status = { NULL, 0 };
-	char         code[16];
-
-	if (!bytes_split(&text, ' ', &status) || !bytes_string(status, code, sizeof code))
-		(void)bytes_string(BYTES("5.7.1"), code, sizeof code);
-	queue_conclude(h, r, EVENT_REFUSED, "bounced", code, reply + (text.at - reply));
-}
-
-/* The clerk's word about a recipient: it becomes its targets, or somebody else's business.  One that
-   is being tried (again) is known now to be there still. */
-static void
-resolved(struct house *h, struct recipient *r, const struct word_resolved *w)
-{
-	struct queue *q = queue_of(h)->queue;
-
-	switch (w->class) {
-	case RESOLVE_LOCAL:
-	case RESOLVE_FOREIGN:
-		if (w->targets == 0)
-			r->account = 0;
-		else
-			becomes(h, r, w);
-		if (r->state == RECIPIENT_TRYING)
-			try_recipient(h, r);
-		else
-			queue_event(q, r, EVENT_RESOLVED, NULL, NULL, queue_now_ms());
-		break;
-	case RESOLVE_UNKNOWN: unknown(h, r, w->table); break;
-	case RESOLVE_REFUSED:
-	case RESOLVE_LOOP: refused_by_table(h, r, w->table); break;
-	case RESOLVE_DISCARDED:
-		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0",
-		               "discarded: a table says so");
-		break;
-	default:
-		queue_conclude(h, r, EVENT_LATER, "deferred", "4.3.0",
-		               "directory is not available");
-	}
-}
-
-static bool
-resolved_body(struct house *h, struct recipient *r, struct bytes body)
-{
-	struct arena        *scratch = arena_open(NULL);
-	struct word_resolved w;
-	bool                 whole = word_unpack_resolved(body, scratch, &w);
-
-	if (whole && r != NULL)
-		resolved(h, r, &w);
-	arena_close(&scratch);
-	return whole;
-}
-
-static void
-known_clear(struct queue_role *k)
-{
-	for (struct map_place p = { 0 }; map_next(k->known, &p);)
-		memory_free(map_drop(k->known, p.key));
-}
-
-/* An answer is kept with its length in front. */
-static void
-known_put(struct queue_role *k, const char *address, struct bytes body)
-{
-	uint64_t len = body.len;
-	char    *copy;
-
-	if (map_count(k->known) >= KNOWN_MOST)
-		known_clear(k);
-	copy = memory_take(sizeof len + body.len);
-	memcpy(copy, &len, sizeof len);
-	memcpy(copy + sizeof len, body.at, body.len);
-	memory_free(map_put(k->known, bytes_of(address), copy));
-}
-
-static bool
-hear_resolved(struct house *h, uint32_t ticket, struct bytes body)
-{
-	struct queue_role *k = queue_of(h);
-	struct recipient  *r = queue_asked_drop(k->resolving, ticket);
-
-	/* "Later" is not worth keeping, nor what passes: the class, and whether it does, stand in front; and
-	   what holds for few letters is not kept for all. */
-	if (r != NULL && !is_as_written(r) && body.len > 1 &&
-	    (uint8_t)body.at[0] != RESOLVE_LATER && body.at[1] == 0)
-		known_put(k, name_of(r), body);
-	bool whole = resolved_body(h, r, body);
-	queue_pump(h);
-	return whole;
-}
-
-static void
-resolve(struct house *h, struct recipient *r)
-{
-	struct queue_role *k = queue_of(h);
-	const char *known = is_as_written(r) ? NULL : map_get(k->known, bytes_of(name_of(r)));
-	uint64_t    len;
-
-	if (known == NULL) {
-		asked_add(k, k->resolving, r);
-		say_resolve(h, r);
-		return;
-	}
-	memcpy(&len, known, sizeof len);
-	if (!resolved_body(h, r, (struct bytes){ known + sizeof len, (size_t)len }))
-		panic("an answer of the clerk broke while it was kept");
-}
-
 /* ---- delivery -------------------------------------------------------------------------------- */
 
 /* `segment`: where the letter lies, in the log, or in what goes along as `fd`. */
@@ -450,20 +169,20 @@ queue_say_deliver(struct house *h, const struct recipient *r, uint32_t segment, 
 	link_end_fd(l, fd);
 }
 
-static void
-try_recipient(struct house *h, struct recipient *r)
+void
+queue_try(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
 
 	if (r->account == 0)
 		queue_send(h, r);
 	else if (is_system_account(r->account)) {
-		asked_add(k, k->for_users, r);
+		queue_asked_add(k, k->for_users, r);
 		queue_deliver_to_user(h, r);
 	} else if (house_link(h, KEEPER, house_keeper_of(h, r->account)) == NULL)
 		queue_event(k->queue, r, EVENT_LOST, NULL, NULL, queue_now_ms());
 	else {
-		asked_add(k, k->delivering, r);
+		queue_asked_add(k, k->delivering, r);
 		queue_say_deliver(h, r, r->letter->envelope_segment, r->letter->envelope_at, -1);
 	}
 }
@@ -582,9 +301,9 @@ queue_pump(struct house *h)
 		if (queue_is_filtered(r))
 			filtered(h, r);
 		else if (r->state == RECIPIENT_NEW || (r->tries > 1 && !is_handed(r)))
-			resolve(h, r);
+			queue_resolve(h, r);
 		else
-			try_recipient(h, r);
+			queue_try(h, r);
 		if (begun == PUMP_MOST)
 			break;
 	}
@@ -824,7 +543,7 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 	case WORD_DELIVERED: return hear_delivered(h, index, ticket, body);
 	case WORD_RESOLVED: return hear_resolved(h, ticket, body);
 	case WORD_DIRECTORY_NEW:
-		known_clear(queue_of(h));
+		queue_known_forget(queue_of(h));
 		queue_routes_forget(h);
 		return true;
 	case WORD_ROUTED: return hear_routed(h, ticket, body);
@@ -859,10 +578,9 @@ queue_peer(struct house *h, enum role role, uint32_t index)
 		errand_set(h->loop, &k->send);
 	if (role != CLERK)
 		return;
-	known_clear(k);
+	queue_known_forget(k);
 	queue_routes_forget(h);
-	for (struct map_place p = { 0 }; map_next(k->resolving, &p);)
-		say_resolve(h, p.value);
+	queue_resolve_again(h);
 	queue_routes_ask(h);
 }
 

@@ -2,6 +2,7 @@
  * queue -- what the files of the queue role share
  *
  *     queue.c            the card; letters come, are resolved, delivered, forgotten
+ *     queue-resolve.c    who is it?  What the clerk says of recipients
  *     queue-log.c        lines of the log
  *     queue-spool.c      segments lent and taken back; recovery after a crash
  *     queue-notice.c     what cannot be delivered goes back to its sender
@@ -46,7 +47,8 @@ struct queue_settings {
 	const char *bounce_to, *second_bounce_to, *delay_to;
 	bool    original;
 	int64_t processes, first_concurrency, concurrency, recipients;
-	int64_t rate_ms;
+	int64_t rate_ms, spacing_ms;
+	struct setting_list deferred;         /* defer_transports */
 };
 enum { SENDERS_MOST = 64 };
 extern const struct setting_table queue_setting_table;
@@ -91,7 +93,7 @@ struct queue_role {
 	struct map      *sending;          /* ticket -> struct sending: at a sender                  */
 	struct destination *turn, **turn_last;     /* those that have something to send, in turn     */
 	struct destination *short_of, **short_last;    /* those that wait for a slot at a sender        */
-	struct destination *delayed_first;             /* those whose rate delay is not over            */
+	struct destination *put_by, **put_by_last;        /* those whose rate delay is not over            */
 	struct timer    *delays;
 	uint32_t         at_sender[SENDERS_MOST];
 	uint32_t         slots[3];         /* of senders, in use: by what is known of the destination   */
@@ -155,13 +157,22 @@ void queue_spool_own(struct house *, uint32_t segment, bool ours);
 void queue_spool_back(struct house *, uint32_t segment, uint64_t used, int why);
 void queue_prepare(struct house *);
 
-/* A question is over: whose it was, NULL nobody's. */
+/* A question is open, under a ticket of its own; it is over: whose it was, NULL nobody's. */
+void queue_asked_add(struct queue_role *, struct map *open, struct recipient *);
 struct recipient *queue_asked_drop(struct map *open, uint32_t ticket);
 /* An end or a delay of a recipient: the line of the log first, since the last recipient's event ends the letter. */
 void queue_conclude(struct house *, struct recipient *, enum recipient_event, const char *how, const char *status, const char *text);
 void queue_conclude_by(struct house *, struct recipient *, enum recipient_event, const char *how, const char *status, const char *text, const struct queue_attempt *);
 void queue_say_deliver(struct house *, const struct recipient *, uint32_t segment, uint64_t at, int fd);
 
+/* Who it is, is known: it is handed on. */
+void queue_try(struct house *, struct recipient *);
+
+/* queue-resolve.c */
+void queue_resolve(struct house *, struct recipient *);
+void queue_resolve_again(struct house *);                        /* another clerk came         */
+void queue_known_forget(struct queue_role *);                    /* the directory is new       */
+bool hear_resolved(struct house *, uint32_t ticket, struct bytes body);
 void queue_recipient_is(struct recipient *, const struct resolve_target *);
 /* The letter goes there already: it had been resolved before, or two names lead to one. */
 bool queue_has_target(const struct letter *, const struct resolve_target *);
@@ -182,6 +193,8 @@ bool hear_keeper_rest(struct house *, uint32_t index);
 /* queue-return.c */
 /* A destination is away, for this reason; it answers again; it is not cared for any more. */
 void queue_away(struct away **, const char *why);
+/* This letter was not delivered there, and waits. */
+void queue_away_waits(const struct queue *, struct away **, uint64_t letter);
 void queue_returned(struct house *, struct away **);
 void queue_away_free(struct away **);
 void queue_returned_letter_ends(struct queue_role *, const struct letter *);

@@ -51,6 +51,7 @@ static const struct limit {
 	{ "_destination_concurrency_negative_feedback", SETTING_WORD, offsetof(struct transport, bad), "$default_destination_concurrency_negative_feedback", 0 },
 	{ "_destination_concurrency_failed_cohort_limit", SETTING_NUMBER, offsetof(struct transport, cohorts), "$default_destination_concurrency_failed_cohort_limit", 0 },
 	{ "_destination_rate_delay", SETTING_TIME, offsetof(struct transport, rate_ms), "$default_destination_rate_delay", 0 },
+	{ "_transport_rate_delay", SETTING_TIME, offsetof(struct transport, spacing_ms), "$default_transport_rate_delay", 0 },
 };
 /* clang-format on */
 
@@ -90,8 +91,8 @@ built_in_named(struct bytes name)
 	return NULL;
 }
 
-const struct transport *
-transport_named(const struct transports *all, struct bytes name)
+struct transport *
+transport_named(struct transports *all, struct bytes name)
 {
 	for (size_t i = 0; i < all->count; i++)
 		if (bytes_equal(name, bytes_of(all->one[i].name)))
@@ -216,12 +217,36 @@ transports_name(const struct settings *s, bool made, size_t *place)
 	return NULL;
 }
 
+/* "foo_destination_recipient_limit": foo, of which nothing else is said. */
+static bool
+is_limit_of_nobody(const struct settings *s, struct bytes name, struct bytes *transport)
+{
+	for (size_t i = 0; i < COUNT(limits); i++) {
+		struct bytes behind = bytes_of(limits[i].behind);
+		size_t       place = 0;
+		const char  *one;
+
+		if (name.len <= behind.len || !bytes_ends_nocase(name, behind))
+			continue;
+		*transport = bytes_cut(name, 0, name.len - behind.len);
+		if (!is_name(*transport) || bytes_equal(*transport, BYTES("default")))
+			continue;
+		while ((one = transports_name(s, false, &place)) != NULL)
+			if (bytes_equal(*transport, bytes_of(one)))
+				return false;
+		return true;
+	}
+	return false;
+}
+
 void
 transports_know(struct settings *s)
 {
-	size_t      place = 0;
-	const char *transport;
-	char        name[TRANSPORT_NAME_MOST + 64];
+	size_t               place = 0;
+	const char          *transport;
+	char                 name[TRANSPORT_NAME_MOST + 64];
+	struct setting_entry e;
+	struct bytes         nobody;
 
 	while ((transport = transports_name(s, false, &place)) != NULL)
 		for (size_t i = 0; i < COUNT(limits); i++) {
@@ -229,6 +254,10 @@ transports_know(struct settings *s)
 
 			settings_know_row(s, &row);
 		}
+	/* transports_check() has better words for these than that they are no settings. */
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (is_limit_of_nobody(s, bytes_of(e.name), &nobody))
+			settings_know(s, e.name);
 }
 
 /* ---- whose a pipe's commands are ---- */
@@ -414,6 +443,17 @@ transports_check(struct settings *s,
 		complain(ctx, e.name, why);
 		good = false;
 	}
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (is_limit_of_nobody(s, bytes_of(e.name), &name)) {
+			complain(ctx, e.name,
+			         arena_printf(
+					 a,
+					 "is of no transport: there is none named \"%.*s\"; write "
+					 "%.*s/transport = smtp, or lmtp, or pipe and what it is "
+					 "told, or take this line away",
+					 (int)name.len, name.at, (int)name.len, name.at));
+			good = false;
+		}
 	for (size_t i = 0; settings_entry(s, i, &e); i++)
 		if (is_feedback_line(bytes_of(e.name)) && *e.value != '$' &&
 		    !pace_feedback_read(bytes_of(e.value), &feedback)) {

@@ -9,7 +9,7 @@
  * transports_read()    all of them, the built-in ones first.  What is wrong is left out; transports_check() tells of it.
  * transport_named()    NULL when there is none of that name.
  * transports_check()   complains of names that cannot be, and of values that say nothing; false then.
- * transports_know()    names of settings that exist since there is such a transport.
+ * transports_know()    names of settings that exist since there is such a transport, or might be.
  * transport_pipe_user()     whose commands a pipe executes, by the system's tables; false with *why.
  * transports_group()   the group of pipes of this user that do not run under the user's own; `own` when there are none.
  * transports_users()   "vmail-pipe 5000\n": each pipe and the uid of its commands, for the queue, which sees no system tables.
@@ -35,12 +35,13 @@ struct transport {
 	const char *good, *bad;        /* feedback, as it is written           */
 	struct pace_rules pace;        /* all of that                          */
 	int64_t     rate_ms;           /* so long between two deliveries to one destination; 0 at once */
+	int64_t     spacing_ms, next_ms;       /* and between any two of the transport; when the next may be, patient (the queue's) */
 };
 enum { TRANSPORTS_MOST = 64, TRANSPORT_NAME_MOST = 31, TRANSPORTS_BUILT_IN = 9 };
 struct transports { size_t count; struct transport one[TRANSPORTS_MOST]; };
 
 void transports_read(struct settings *, struct arena *, struct transports *);
-const struct transport *transport_named(const struct transports *, struct bytes name);
+struct transport *transport_named(struct transports *, struct bytes name);
 bool transports_check(struct settings *, void (*complain)(void *ctx, const char *setting, const char *why), void *ctx);
 void transports_know(struct settings *);
 /* Their names, those of built-in ones too; `made`: those of the file alone.  NULL at the end. */

@@ -111,6 +111,72 @@ def test_a_rate_delay_is_kept_between_two_deliveries():
         assert all(b - a > 0.8 for a, b in zip(times, times[1:])), times
 
 
+def test_a_transport_rate_delay_is_kept_whatever_the_destination():
+    times, lock = [], threading.Lock()
+
+    def reply(verb, argument, session):
+        if verb == "END":
+            with lock:
+                times.append((time.monotonic(), threading.get_ident()))
+    with Sink(reply) as one, Sink(reply) as two, Sink(reply) as three, house(
+            transport_maps="inline:{%s}" % ", ".join("{%s.example=slow:[127.0.0.1]:%d}" % row for row in [
+                ("one", one.port), ("two", two.port), ("three", three.port)]),
+            **{"slow/transport": "smtp", "slow_transport_rate_delay": "1s"}) as h:
+        for i in range(2):
+            for name in ("one", "two", "three"):
+                send(h, [f"x{i}@{name}.example"])
+        wait_for(lambda: empty(h), 60)
+        found = sorted(t for t, _ in times)
+        assert len(found) == 6
+        assert all(b - a > 0.7 for a, b in zip(found, found[1:])), found
+        assert [len(s.got()) for s in (one, two, three)] == [2, 2, 2]
+
+
+def test_defer_transports_deliver_what_somebody_asks_for():
+    with Sink() as slow, Sink() as sink, house(
+            transport_maps="inline:{{dialup.example=later:[127.0.0.1]:%d}, {there.example=smtp:[127.0.0.1]:%d}}" % (slow.port, sink.port),
+            defer_transports="later", fast_flush_domains="dialup.example", **{"later/transport": "smtp"}) as h:
+        send(h, ["a@dialup.example", "a@there.example"])
+        send(h, ["b@dialup.example"])
+        # At least two tries each: its own time is no question of somebody.
+        wait_for(lambda: h.count("status=deferred (deferred transport)") >= 4)
+        assert sink.got() == ["a@there.example"] and slow.connections == 0
+        assert re.search(r"to=<a@dialup.example>, relay=none, .*, dsn=4\.3\.2, status=deferred \(deferred transport\)", h.text())
+        first = next(r["id"] for r in json.loads(h.command("queue", "list", "--json").stdout) if r["address"] == "b@dialup.example")
+        h.command("queue", "retry", first)
+        wait_for(lambda: slow.got() == ["b@dialup.example"])
+        send(h, ["c@dialup.example"])
+        with h.smtp() as s:
+            s.ehlo("test.example")
+            assert s.docmd("ETRN dialup.example")[0] in (250, 253)
+        wait_for(lambda: empty(h))
+        assert slow.got() == ["a@dialup.example", "b@dialup.example", "c@dialup.example"]
+
+
+def test_a_limit_of_a_transport_that_is_not_there_is_told_so():
+    with house() as h:
+        h.write_settings(dovecot_destination_recipient_limit="1")
+        said = h.command("config", "check", check=False)
+        assert said.returncode != 0 and 'there is none named "dovecot"; write dovecot/transport = ' in said.stderr + said.stdout
+        h.write_settings(dovecot_destination_concurrency_negative_feedback="1/concurrency", **{"dovecot/transport": "lmtp"})
+        h.command("config", "check")
+
+
+def test_when_a_destination_returns_what_waited_for_it_goes_at_once():
+    def reply(verb, argument, session):
+        return "" if verb == "CONNECT" and not alive.is_set() else None
+    alive = threading.Event()
+    # Their own time is long after the test; only the first that is tried has to ask.
+    with Sink(reply) as sink, house(transport_maps=table(dead=sink.port), minimal_backoff_time="2s", maximal_backoff_time="1000s") as h:
+        for i in range(30):
+            send(h, [f"x{i}@dead.example"])
+        wait_for(lambda: h.count("status=deferred") >= 60, 60)
+        alive.set()
+        h.command("queue", "retry", json.loads(h.command("queue", "list", "--json").stdout)[0]["id"])
+        wait_for(lambda: empty(h), 60)
+        assert len(sink.got()) == 30
+
+
 def test_what_waits_for_its_destination_is_held_and_taken_away():
     gate = threading.Event()
     with Sink(silent(gate)) as sink, house(transport_maps=table(there=sink.port), smtp_destination_concurrency_limit="1",
