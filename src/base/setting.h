@@ -30,6 +30,7 @@
  *         (stored as milliseconds in int64_t); WORD; TEXT; LIST (of words by
  *         comma and blank; {a, b} is one word); CHOICE: one of the words in
  *         `choices` ("may,encrypt"; ",may" lets it be empty);
+ *         WORD, TEXT: "variables" lets %u, %n, %d and %h have their long names (base/variable.h);
  *         TABLES: a list of lookup tables, "type:name" (directory/table.h); `choices`
  *         "aliases" when their files have the grammar of aliases(5);
  *         MATCHES: a list of patterns (what they are the reader of it says), each perhaps

@@ -1,6 +1,8 @@
 #include "base/setting_inner.h"
 
 #include "base/journal.h"
+#include "base/variable.h"
+#include <string.h>
 
 /*
  * Each kind has a function that puts a text where the row says, or gives what
@@ -140,7 +142,11 @@ put_bool(struct put *p, struct bytes text)
 static const char *
 put_text(struct put *p, struct bytes text)
 {
-	*(const char **)p->where = arena_copy(p->settings->life, text);
+	const char *kept = arena_copy(p->settings->life, text);
+
+	if (p->row->choices != NULL && strcmp(p->row->choices, "variables") == 0)
+		kept = variable_shorten(kept, p->settings->life);
+	*(const char **)p->where = kept;
 	return NULL;
 }
 

@@ -264,6 +264,30 @@ scheme_plain(struct bytes stored, const char *fallback, struct arena *a, struct 
 	return good;
 }
 
+bool
+scheme_derived(struct bytes stored, const char *fallback, const char *name, struct arena *a,
+               struct bytes *out)
+{
+	struct buffer        raw = { 0 };
+	enum scheme_written  written = WRITTEN_PLAIN, as;
+	struct bytes         said, rest;
+	const struct scheme *s, *wanted = scheme_of(bytes_of(name), &as);
+	bool                 good;
+
+	scheme_split(stored, fallback, &said, &rest);
+	s = scheme_of(said, &written);
+	/* HMAC-MD5 is another name of CRAM-MD5. */
+	good = s != NULL && wanted != NULL && s->check == wanted->check &&
+	       rest.len <= SCHEME_STORED_MOST && read_in(s, written, rest, &raw) &&
+	       raw.len == wanted->size;
+	if (good)
+		*out = arena_keep(a, buffer_bytes(&raw));
+	if (raw.len > 0)
+		explicit_bzero(raw.at, raw.len);
+	buffer_free(&raw);
+	return good;
+}
+
 const char *
 scheme_wrong(struct bytes stored, const char *fallback)
 {

@@ -12,6 +12,7 @@
  * scheme_make()   appends "{SCHEME}stored".  rounds 0: as many as are right.  False: no such scheme, or
  *                 not to be had for this password.
  * scheme_plain()  the password itself, where the scheme keeps it; false otherwise.
+ * scheme_derived()  what the scheme of this name ("CRAM-MD5", "DIGEST-MD5") keeps instead, decoded; false: it is not what is stored.
  * scheme_scram()  the verifier of SCRAM-SHA-1 or SCRAM-SHA-256, where that is what is stored; in base64, in the arena.
  *
  * scheme_wrong()  why nobody can ever log in by what is stored, as far as its form shows; NULL: it may be good.  Quick.
@@ -33,6 +34,7 @@ struct scheme_scram { uint32_t iterations; const char *salt, *stored, *server; }
 enum scheme_outcome scheme_check(struct bytes stored, const char *fallback, struct bytes user, struct bytes password, const char **why);
 bool scheme_make(struct bytes name, unsigned long rounds, struct bytes user, struct bytes password, struct buffer *out);
 bool scheme_plain(struct bytes stored, const char *fallback, struct arena *, struct bytes *out);
+bool scheme_derived(struct bytes stored, const char *fallback, const char *name, struct arena *, struct bytes *out);
 bool scheme_scram(struct bytes stored, const char *fallback, const char *name, struct arena *, struct scheme_scram *out);
 const char *scheme_wrong(struct bytes stored, const char *fallback);
 /* The part before and behind "}"; `scheme` is the fallback where there is none. */

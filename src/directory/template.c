@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/variable.h"
 #include "directory/remote.h"
 
 /*
@@ -118,7 +119,7 @@ template_of_dovecot(const char *text, struct arena *life)
 	const char   *made = NULL;
 	bool          good = true;
 
-	for (const char *c = text; *c != '\0' && good; c++) {
+	for (const char *c = variable_shorten(text, life); *c != '\0' && good; c++) {
 		buffer_add_char(&out, *c);
 		if (*c != '%')
 			continue;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/variable.h"
 #include "role/clerk.h"
 #include "store/location.h"
 
@@ -162,6 +163,7 @@ location_wrong(struct house *h, const char *text, struct arena *a, const char **
 	struct buffer          path = { 0 };
 	const char            *wrong;
 
+	text = variable_shorten(text, a);
 	*out = strcmp(text, "default") == 0 ? "" : text;
 	if (**out == '\0' || strcmp(text, "log") == 0)
 		return strcmp(text, "") == 0 ? "say log for the letter log, or default" : NULL;
@@ -293,11 +295,13 @@ static const char *
 place_meant(struct bytes mail, struct bytes home, const char *common, struct arena *a)
 {
 	struct buffer out = { 0 };
-	struct bytes  from = mail.len > 0 ? mail : bytes_of(common);
+	struct bytes  from;
 	const char   *text;
 
+	mail = bytes_of(variable_shorten(arena_copy(a, mail), a));
+	from = mail.len > 0 ? mail : bytes_of(common);
 	if (home.len == 0)
-		return mail.len > 0 ? arena_copy(a, mail) : NULL;
+		return mail.len > 0 ? mail.at : NULL;
 	for (size_t i = 0; i < from.len; i++)
 		if (from.at[i] == '~' && i > 0 && from.at[i - 1] == ':')
 			buffer_add(&out, home);

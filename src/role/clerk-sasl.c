@@ -149,6 +149,26 @@ secret_asked(void *ctx, struct bytes user, struct arena *a, struct bytes *out)
 	return exchange_secret(ctx, user, a, out);
 }
 
+/* What was made of the password, for one mechanism alone: of a back end that keeps it so, or of our own account. */
+static enum sasl_outcome
+derived_asked(void *ctx, struct bytes user, const char *scheme, struct arena *a, struct bytes *out)
+{
+	struct exchange *e = ctx;
+	struct bytes     stored = { NULL, 0 };
+
+	if (!exchange_name(e, user))
+		return SASL_LATER;
+	switch (chain_stored(e, &stored)) {
+	case STORED_FOUND: break;
+	case STORED_WAIT:
+	case STORED_LATER: return SASL_LATER;
+	default:
+		if (e->who.account != 0 && *e->who.source == '\0')
+			stored = bytes_of(e->who.hash);
+	}
+	return scheme_derived(stored, "CRYPT", scheme, a, out) ? SASL_PROVED : SASL_REFUSED;
+}
+
 /* ---- one-time passwords ---- */
 
 /* One exchange for a user at a time (rfc2289:9): else who listens to the first words of an answer races for the last.
@@ -293,6 +313,7 @@ hint_asked(void *ctx, const char **scope, const char **configuration)
 static const struct sasl_needs sasl_needs = {
 	.verifier = verifier_asked,
 	.secret = secret_asked,
+	.derived = derived_asked,
 	.one_time = one_time_asked,
 	.one_time_used = one_time_used,
 	.certificate = certificate_asked,
@@ -573,6 +594,7 @@ exchange_sasl(struct exchange *e, const struct word_auth_start *w)
 	struct tls_channel  channel;
 	struct sasl_facts   f = { .service = w->service,
 		                  .host = e->house->common.myhostname,
+		                  .realm = clerk_of(e->house)->rows.default_realm,
 		                  .tls = w->tls,
 		                  .plus = w->plus,
 		                  .binding = binding };

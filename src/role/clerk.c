@@ -15,7 +15,7 @@ static const struct setting rows[] = {
 	{ "recipient_delimiter", SETTING_WORD, AT(delimiter), "+", "Characters that part user from detail in user+detail@domain.", .since = "0.1" },
 	{ "auth_cache_time", SETTING_TIME, AT(cache_ms), "0", "How long a password that PAM or another server found right is believed without asking again; 0: never.", NULL, 0, 3600000, "0.2" },
 	{ "auth_userdb", SETTING_BOOL, AT(userdb), "yes", "Mail comes for users whom a back end of auth_backends knows, in domains of ours; no: for those who have logged in, whatever became of them.", NULL, 0, 0, "0.2" },
-	{ "auth_username_format", SETTING_WORD, AT(username_format), "%Lu", "What a user name becomes before anybody is asked for it: %u as it is, %n before the @, %d the domain; %Lu in lower case.", .since = "0.2" },
+	{ "auth_username_format", SETTING_WORD, AT(username_format), "%Lu", "What a user name becomes before anybody is asked for it: %u as it is, %n before the @, %d the domain; %Lu in lower case.", .choices = "variables", .since = "0.2" },
 	{ "auth_username_chars", SETTING_WORD, AT(username_chars), "", "The only characters user names may have; empty: any.", .since = "0.2" },
 	{ "auth_username_translation", SETTING_WORD, AT(username_translation), "", "Pairs of characters: where a user name has the first, the second is meant, as in #@/@.", .since = "0.2" },
 	{ "auth_default_realm", SETTING_WORD, AT(default_realm), "", "The domain of user names that have none, before anybody is asked for them.", .since = "0.2" },

@@ -92,7 +92,7 @@ source_missing(struct settings *s, const struct sasl_settings *set, enum sasl_so
 	case SASL_BY_SECRET:
 		return has_backend(s, told)
 		               ? NULL
-		               : "it needs the password itself, stored where it can be read: add directory (account set "
+		               : "it needs the password itself, or what was made of it for this, stored where it can be read: add directory (account set "
 		                 "--keep-plain-secret), passwd-file, sql or ldap to auth_backends, or take it out";
 	case SASL_BY_ONE_TIME:
 		return has_backend(s, directory)

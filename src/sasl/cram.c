@@ -1,6 +1,6 @@
 /*
  * sasl/cram.c -- CRAM-MD5 (rfc2195): the server says a stamp, the client its name and the HMAC of the stamp.
- * The password itself must be kept for it.
+ * The password itself must be kept for it, or the states that it leaves HMAC-MD5 in.
  */
 #include "base/clock.h"
 #include "sasl/mac.h"
@@ -40,7 +40,7 @@ static enum sasl_outcome
 response(struct sasl *s, struct bytes input)
 {
 	ptrdiff_t         blank = bytes_find_last(input, ' ');
-	struct bytes      said, secret = BYTES("nobody");
+	struct bytes      said, secret = BYTES("nobody"), states = { NULL, 0 };
 	unsigned char     made[MAC_MOST];
 	char              right[2 * MAC_MOST + 1];
 	enum sasl_outcome o;
@@ -52,10 +52,16 @@ response(struct sasl *s, struct bytes input)
 	if (said.len != 32)
 		return SASL_SYNTAX;
 	o = s->needs->secret(s->needs_ctx, s->user, s->life, &secret);
+	if (o == SASL_REFUSED)
+		o = s->needs->derived(s->needs_ctx, s->user, "CRAM-MD5", s->life, &states);
 	if (o == SASL_LATER)
 		return o;
-	s->password = o == SASL_PROVED ? secret : (struct bytes){ NULL, 0 };
-	mac_hex(made, mac_make("MD5", secret, bytes_of(s->own), made), right);
+	s->password = o == SASL_PROVED && states.len == 0 ? secret : (struct bytes){ NULL, 0 };
+	mac_hex(made,
+	        states.len == MAC_STATES
+	                ? mac_go_on((const unsigned char *)states.at, bytes_of(s->own), made)
+	                : mac_make("MD5", secret, bytes_of(s->own), made),
+	        right);
 	return bytes_equal_secret(arena_lower(s->life, said), bytes_of(right)) && o == SASL_PROVED
 	               ? SASL_PROVED
 	               : SASL_REFUSED;

@@ -1,7 +1,10 @@
+#define OPENSSL_SUPPRESS_DEPRECATED /* a digest can be gone on with from a known state nowhere else */
 #include "sasl/mac.h"
 #include "base/journal.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/md5.h>
+#include <string.h>
 
 bool
 mac_has(const char *digest)
@@ -51,6 +54,39 @@ mac_stretch(const char *digest, struct bytes password, struct bytes salt, uint64
 	                                  (int)salt.len, (int)rounds, md, len, out) != 1)
 		panic("PBKDF2 with %s is not to be had", digest);
 	return (size_t)len;
+}
+
+/* rfc2104:4  One block, the padded key, is in it already. */
+static void
+go_on(const unsigned char state[static MD5_DIGEST_LENGTH], struct bytes text,
+      unsigned char out[static MD5_DIGEST_LENGTH])
+{
+	MD5_CTX  c;
+	MD5_LONG word[4] = { 0 };
+
+	for (int i = 0; i < MD5_DIGEST_LENGTH; i++)
+		word[i / 4] |= (MD5_LONG)state[i] << i % 4 * 8;
+	if (MD5_Init(&c) != 1)
+		panic("MD5 is not to be had");
+	c.A = word[0];
+	c.B = word[1];
+	c.C = word[2];
+	c.D = word[3];
+	c.Nl = MD5_CBLOCK * 8;
+	if (MD5_Update(&c, text.len > 0 ? text.at : "", text.len) != 1 || MD5_Final(out, &c) != 1)
+		panic("MD5 is not to be had");
+	explicit_bzero(&c, sizeof c);
+}
+
+size_t
+mac_go_on(const unsigned char states[static MAC_STATES], struct bytes text,
+          unsigned char out[static MAC_MOST])
+{
+	unsigned char inner[MD5_DIGEST_LENGTH];
+
+	go_on(states + MD5_DIGEST_LENGTH, text, inner);
+	go_on(states, (struct bytes){ (const char *)inner, sizeof inner }, out);
+	return MD5_DIGEST_LENGTH;
 }
 
 void

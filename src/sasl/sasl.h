@@ -47,6 +47,7 @@ struct sasl_certificate {              /* of the client, from the TLS handshake 
 struct sasl_facts {
 	const char *service;           /* "smtp" "imap" "pop3" */
 	const char *host;              /* ours, as clients know it */
+	const char *realm;             /* of users who name none; NULL or "": host */
 	bool        tls;
 	bool        plus;              /* a mechanism that binds the channel was offered: "y" is a lie (rfc5802:6) */
 	const struct sasl_binding *binding;
@@ -63,6 +64,9 @@ struct sasl_needs {
 	bool (*verifier)(void *ctx, struct bytes user, const char *hash, struct arena *, struct sasl_verifier *out);
 	/* The password itself.  PROVED: *out is it; REFUSED: there is none; LATER. */
 	enum sasl_outcome (*secret)(void *ctx, struct bytes user, struct arena *, struct bytes *out);
+	/* What was made of it and is kept in its stead, by the name of its scheme: "CRAM-MD5", the outer and the inner state of HMAC-MD5
+	   (32 bytes); "DIGEST-MD5", H(user:realm:password) of rfc2831:2.1.2.1 (16 bytes).  Asked only where `secret` said REFUSED. */
+	enum sasl_outcome (*derived)(void *ctx, struct bytes user, const char *scheme, struct arena *, struct bytes *out);
 	/* The same for one-time passwords; LATER also while another exchange of this user is open (rfc2289:9). */
 	enum sasl_outcome (*one_time)(void *ctx, struct bytes user, struct arena *, struct sasl_one_time *out);
 	/* It was used: `next` is durable and in its place when this says PROVED; REFUSED: somebody was faster. */

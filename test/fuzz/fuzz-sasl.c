@@ -31,6 +31,16 @@ secret(void *ctx, struct bytes user, struct arena *a, struct bytes *out)
 }
 
 static enum sasl_outcome
+derived(void *ctx, struct bytes user, const char *scheme, struct arena *a, struct bytes *out)
+{
+	(void)ctx, (void)a;
+	*out = BYTES("an outer state..an inner state..");
+	if (scheme[0] == 'D')
+		out->len = 16;
+	return user.len % 2 == 0 ? SASL_REFUSED : SASL_PROVED;
+}
+
+static enum sasl_outcome
 one_time(void *ctx, struct bytes user, struct arena *a, struct sasl_one_time *out)
 {
 	(void)ctx, (void)a;
@@ -72,7 +82,7 @@ token_hint(void *ctx, const char **scope, const char **configuration)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct sasl_needs needs = { verifier,    secret,    one_time,  one_time_used,
+	static const struct sasl_needs needs = { verifier,    secret,    derived,    one_time,  one_time_used,
 		                          certificate, anonymous, token_hint };
 	static const struct sasl_binding bound = { "tls-exporter", { "0123", 4 } };
 	static const struct sasl_facts   facts = { .service = "imap", .host = "mail.example.com", .tls = true, .plus = true,

@@ -5,8 +5,10 @@
 """
 
 import base64
+import hashlib
 import os
 import pathlib
+import re
 import signal
 import sqlite3
 import subprocess
@@ -20,6 +22,7 @@ from house import wait_for
 from kit import word
 from test_guard import imap_login, pop_login, submission_login
 from test_roles import PASSWORD, Village
+from test_sasl import Talk as SaslTalk
 
 LATER = "[UNAVAILABLE]"
 NO = "[AUTHENTICATIONFAILED]"
@@ -317,3 +320,45 @@ def test_scram_and_cram_by_a_passwd_file(users):
         assert scram(house, "plain@elsewhere.example", "geheim", "CRAM-MD5")
         assert not scram(house, "plain@elsewhere.example", "falsch", "CRAM-MD5")
         assert not scram(house, "scram@elsewhere.example", "geheim", "CRAM-MD5")
+
+
+def made(scheme, user, password="geheim"):
+    """As `doveadm pw` makes it, for a user where the scheme wants one."""
+    return subprocess.run(["doveadm", "pw", "-s", scheme, "-u", user, "-p", password], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_what_doveadm_makes_for_cram_md5_and_digest_md5(tmp_path):
+    """Stored {CRAM-MD5} and {DIGEST-MD5} serve their own mechanism and plain passwords, and no other."""
+    users = tmp_path / "users"
+    users.write_text(f"cram@elsewhere.example:{made('CRAM-MD5', 'cram@elsewhere.example')}::::::\n"
+                     f"hmac@elsewhere.example:{made('HMAC-MD5', 'hmac@elsewhere.example')}::::::\n"
+                     f"digest@elsewhere.example:{made('DIGEST-MD5', 'digest@elsewhere.example')}::::::\n")
+    with village(auth_backends=f"directory passwd-file:{users}", sasl_mechanisms="PLAIN CRAM-MD5 DIGEST-MD5") as house:
+        for user in ("cram", "hmac"):
+            assert scram(house, f"{user}@elsewhere.example", "geheim", "CRAM-MD5"), user
+            assert not scram(house, f"{user}@elsewhere.example", "falsch", "CRAM-MD5")
+            assert not scram(house, f"{user}@elsewhere.example", "geheim", "DIGEST-MD5"), "it is of the other"
+            assert imap_login(house, "geheim", f"{user}@elsewhere.example") is True
+            assert NO in imap_login(house, "falsch", f"{user}@elsewhere.example")
+        assert imap_login(house, "geheim", "digest@elsewhere.example") is True
+        assert not scram(house, "digest@elsewhere.example", "geheim", "CRAM-MD5")
+        assert digest_login(house, "digest", "elsewhere.example", "geheim")
+        assert not digest_login(house, "digest", "elsewhere.example", "falsch")
+        assert not digest_login(house, "nobody", "elsewhere.example", "geheim")
+    with village(auth_backends=f"directory passwd-file:{users}", sasl_mechanisms="PLAIN DIGEST-MD5", auth_default_realm="elsewhere.example") as house:
+        assert scram(house, "digest", "geheim", "DIGEST-MD5"), "the realm that is offered is that of who names none"
+        assert not scram(house, "digest", "falsch", "DIGEST-MD5")
+
+
+def digest_login(house, user, realm, password):
+    """rfc2831:2.1.2 by hand: the client says of which realm it is."""
+    def answer(challenge):
+        nonce = re.search(rb'nonce="([^"]+)"', challenge).group(1).decode()
+        uri, cnonce = "imap/mail.example.com", "0123456789abcdef"
+        first = hashlib.md5(f"{user}:{realm}:{password}".encode()).digest() + f":{nonce}:{cnonce}".encode()
+        second = f"AUTHENTICATE:{uri}".encode()
+        text = f"{hashlib.md5(first).hexdigest()}:{nonce}:00000001:{cnonce}:auth:{hashlib.md5(second).hexdigest()}"
+        return (f'charset=utf-8,username="{user}",realm="{realm}",nonce="{nonce}",nc=00000001,cnonce="{cnonce}",digest-uri="{uri}",'
+                f"response={hashlib.md5(text.encode()).hexdigest()},qop=auth")
+    with SaslTalk(house, "imap") as t:
+        return t.good(t.auth("DIGEST-MD5", answer)[0])

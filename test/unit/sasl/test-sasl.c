@@ -58,6 +58,26 @@ secret(void *ctx, struct bytes user, struct arena *a, struct bytes *out)
 	return SASL_PROVED;
 }
 
+/* As `doveadm pw -s CRAM-MD5 -p pencil` and `doveadm pw -s DIGEST-MD5 -u kept@mail.example.com -p pencil` say it, and of kept@example.org. */
+static enum sasl_outcome
+derived(void *ctx, struct bytes user, const char *scheme, struct arena *a, struct bytes *out)
+{
+	static const char cram[] = "\x7f\x47\xac\xe0\xe2\xaf\x8f\x6c\xde\xb7\x2c\x03\x24\x3a\x8c\x87"
+				   "\x83\x4e\x19\x10\x41\x64\xd6\xa4\x2d\xe7\x2d\x24\x3a\xdb\x40\x80";
+	static const char host[] = "\x9a\x22\xa8\xc4\x29\xfc\xca\x7f\xf8\x6a\xd6\xb5\xdf\xf3\x19\x54";
+	static const char org[] = "\xd3\xc2\x9e\x05\x88\x7c\xa0\xbb\xba\xad\xad\x2b\x17\x86\x0b\xc6";
+	bool              kept = bytes_equal(user, BYTES("kept"));
+
+	(void)ctx, (void)a;
+	if (strcmp(scheme, "CRAM-MD5") == 0)
+		*out = (struct bytes){ cram, sizeof cram - 1 };
+	else if (kept)
+		*out = (struct bytes){ host, sizeof host - 1 };
+	else
+		*out = (struct bytes){ org, sizeof org - 1 };
+	return kept || bytes_equal(user, BYTES("kept@example.org")) ? SASL_PROVED : SASL_REFUSED;
+}
+
 static enum sasl_outcome
 one_time(void *ctx, struct bytes user, struct arena *a, struct sasl_one_time *out)
 {
@@ -103,7 +123,7 @@ token_hint(void *ctx, const char **scope, const char **configuration)
 	*configuration = "https://example.com/.well-known/openid-configuration";
 }
 
-static const struct sasl_needs needs = { verifier,    secret,    one_time,  one_time_used,
+static const struct sasl_needs needs = { verifier,    secret,    derived,    one_time,  one_time_used,
 	                                 certificate, anonymous, token_hint };
 
 static const struct sasl_binding bindings[] = {
@@ -133,7 +153,7 @@ begin(const char *mechanism, const char *random, bool plus)
 /* ---- libgsasl says it, we answer ---- */
 
 struct client {
-	const char *user, *password, *acting, *bound;
+	const char *user, *password, *acting, *bound, *realm;
 };
 
 static int
@@ -146,6 +166,8 @@ client_asked(Gsasl *g, Gsasl_session *s, Gsasl_property p)
 	case GSASL_PASSWORD: return gsasl_property_set(s, p, c->password);
 	case GSASL_SERVICE: return gsasl_property_set(s, p, "imap");
 	case GSASL_HOSTNAME: return gsasl_property_set(s, p, "mail.example.com");
+	case GSASL_REALM:
+		return c->realm != NULL ? gsasl_property_set(s, p, c->realm) : GSASL_NO_CALLBACK;
 	case GSASL_ANONYMOUS_TOKEN: return gsasl_property_set(s, p, c->user);
 	case GSASL_CB_TLS_EXPORTER:
 		return c->bound != NULL ? gsasl_property_set(s, p, c->bound) : GSASL_NO_CALLBACK;
@@ -201,35 +223,41 @@ test_against_gsasl(void **state)
 		enum sasl_outcome outcome;
 		const char *user, *password;
 	} rows[] = {
-		{ "PLAIN", "PLAIN", { "jack", "s3cret", NULL, NULL }, true, SASL_CHECK, "jack", "s3cret" },
-		{ "PLAIN after an empty challenge", "PLAIN", { "jack", "s3cret", NULL, NULL }, false, SASL_CHECK, "jack", "s3cret" },
-		{ "PLAIN for oneself", "PLAIN", { "jack", "s3cret", "jack", NULL }, true, SASL_CHECK, "jack", "s3cret" },
-		{ "PLAIN for another", "PLAIN", { "jack", "s3cret", "jill", NULL }, true, SASL_REFUSED, "jack", "s3cret" },
-		{ "PLAIN in UTF-8", "PLAIN", { "j\xc3\xa4" "ck", "p\xc3\xa4ss", NULL, NULL }, true, SASL_CHECK, "j\xc3\xa4" "ck", "p\xc3\xa4ss" },
-		{ "LOGIN", "LOGIN", { "jack", "s3cret", NULL, NULL }, false, SASL_CHECK, "jack", "s3cret" },
-		{ "SCRAM", "SCRAM-SHA-256", { "user", "pencil", NULL, NULL }, true, SASL_PROVED, "user", "" },
-		{ "SCRAM after an empty challenge", "SCRAM-SHA-256", { "user", "pencil", NULL, NULL }, false, SASL_PROVED, "user", "" },
-		{ "SCRAM, wrong password", "SCRAM-SHA-256", { "user", "pen", NULL, NULL }, true, SASL_REFUSED, "user", "" },
-		{ "SCRAM, nobody", "SCRAM-SHA-256", { "nobody", "pencil", NULL, NULL }, true, SASL_REFUSED, "nobody", "" },
-		{ "SCRAM for oneself", "SCRAM-SHA-256", { "user", "pencil", "user", NULL }, true, SASL_PROVED, "user", "" },
-		{ "SCRAM for another", "SCRAM-SHA-256", { "user", "pencil", "root", NULL }, true, SASL_REFUSED, "user", "" },
-		{ "SCRAM-SHA-1", "SCRAM-SHA-1", { "user", "pencil", NULL, NULL }, true, SASL_PROVED, "user", "" },
-		{ "SCRAM-SHA-1, wrong password", "SCRAM-SHA-1", { "user", "pen", NULL, NULL }, true, SASL_REFUSED, "user", "" },
-		{ "SCRAM-SHA-1, nobody", "SCRAM-SHA-1", { "nobody", "pencil", NULL, NULL }, true, SASL_REFUSED, "nobody", "" },
-		{ "a bound channel", "SCRAM-SHA-256-PLUS", { "user", "pencil", NULL, EXPORTED }, true, SASL_PROVED, "user", "" },
-		{ "a bound channel, SHA-1", "SCRAM-SHA-1-PLUS", { "user", "pencil", NULL, EXPORTED }, true, SASL_PROVED, "user", "" },
-		{ "another channel", "SCRAM-SHA-256-PLUS", { "user", "pencil", NULL, "MDEyMw==" }, true, SASL_REFUSED, "user", "" },
-		{ "CRAM-MD5", "CRAM-MD5", { "user", "pencil", NULL, NULL }, false, SASL_PROVED, "user", "pencil" },
-		{ "CRAM-MD5, wrong password", "CRAM-MD5", { "user", "pen", NULL, NULL }, false, SASL_REFUSED, "user", "pencil" },
-		{ "CRAM-MD5, nobody", "CRAM-MD5", { "nobody", "nobody", NULL, NULL }, false, SASL_REFUSED, "nobody", "" },
-		{ "DIGEST-MD5", "DIGEST-MD5", { "user", "pencil", NULL, NULL }, false, SASL_PROVED, "user", "pencil" },
-		{ "DIGEST-MD5, wrong password", "DIGEST-MD5", { "user", "pen", NULL, NULL }, false, SASL_REFUSED, "user", "pencil" },
-		{ "DIGEST-MD5, nobody", "DIGEST-MD5", { "nobody", "pencil", NULL, NULL }, false, SASL_REFUSED, "nobody", "" },
-		{ "DIGEST-MD5 for another", "DIGEST-MD5", { "user", "pencil", "root", NULL }, false, SASL_REFUSED, "user", "" },
-		{ "ANONYMOUS", "ANONYMOUS", { "sirhc", "", NULL, NULL }, true, SASL_PROVED, "guest", "" },
-		{ "EXTERNAL", "EXTERNAL", { "", "", NULL, NULL }, true, SASL_PROVED, "jack@example.com", "" },
-		{ "EXTERNAL as oneself", "EXTERNAL", { "", "", "jack@example.com", NULL }, true, SASL_PROVED, "jack@example.com", "" },
-		{ "EXTERNAL as another", "EXTERNAL", { "", "", "jill@example.com", NULL }, true, SASL_REFUSED, "jill@example.com", "" },
+		{ "PLAIN", "PLAIN", { "jack", "s3cret", NULL, NULL, NULL }, true, SASL_CHECK, "jack", "s3cret" },
+		{ "PLAIN after an empty challenge", "PLAIN", { "jack", "s3cret", NULL, NULL, NULL }, false, SASL_CHECK, "jack", "s3cret" },
+		{ "PLAIN for oneself", "PLAIN", { "jack", "s3cret", "jack", NULL, NULL }, true, SASL_CHECK, "jack", "s3cret" },
+		{ "PLAIN for another", "PLAIN", { "jack", "s3cret", "jill", NULL, NULL }, true, SASL_REFUSED, "jack", "s3cret" },
+		{ "PLAIN in UTF-8", "PLAIN", { "j\xc3\xa4" "ck", "p\xc3\xa4ss", NULL, NULL, NULL }, true, SASL_CHECK, "j\xc3\xa4" "ck", "p\xc3\xa4ss" },
+		{ "LOGIN", "LOGIN", { "jack", "s3cret", NULL, NULL, NULL }, false, SASL_CHECK, "jack", "s3cret" },
+		{ "SCRAM", "SCRAM-SHA-256", { "user", "pencil", NULL, NULL, NULL }, true, SASL_PROVED, "user", "" },
+		{ "SCRAM after an empty challenge", "SCRAM-SHA-256", { "user", "pencil", NULL, NULL, NULL }, false, SASL_PROVED, "user", "" },
+		{ "SCRAM, wrong password", "SCRAM-SHA-256", { "user", "pen", NULL, NULL, NULL }, true, SASL_REFUSED, "user", "" },
+		{ "SCRAM, nobody", "SCRAM-SHA-256", { "nobody", "pencil", NULL, NULL, NULL }, true, SASL_REFUSED, "nobody", "" },
+		{ "SCRAM for oneself", "SCRAM-SHA-256", { "user", "pencil", "user", NULL, NULL }, true, SASL_PROVED, "user", "" },
+		{ "SCRAM for another", "SCRAM-SHA-256", { "user", "pencil", "root", NULL, NULL }, true, SASL_REFUSED, "user", "" },
+		{ "SCRAM-SHA-1", "SCRAM-SHA-1", { "user", "pencil", NULL, NULL, NULL }, true, SASL_PROVED, "user", "" },
+		{ "SCRAM-SHA-1, wrong password", "SCRAM-SHA-1", { "user", "pen", NULL, NULL, NULL }, true, SASL_REFUSED, "user", "" },
+		{ "SCRAM-SHA-1, nobody", "SCRAM-SHA-1", { "nobody", "pencil", NULL, NULL, NULL }, true, SASL_REFUSED, "nobody", "" },
+		{ "a bound channel", "SCRAM-SHA-256-PLUS", { "user", "pencil", NULL, EXPORTED, NULL }, true, SASL_PROVED, "user", "" },
+		{ "a bound channel, SHA-1", "SCRAM-SHA-1-PLUS", { "user", "pencil", NULL, EXPORTED, NULL }, true, SASL_PROVED, "user", "" },
+		{ "another channel", "SCRAM-SHA-256-PLUS", { "user", "pencil", NULL, "MDEyMw==", NULL }, true, SASL_REFUSED, "user", "" },
+		{ "CRAM-MD5", "CRAM-MD5", { "user", "pencil", NULL, NULL, NULL }, false, SASL_PROVED, "user", "pencil" },
+		{ "CRAM-MD5, wrong password", "CRAM-MD5", { "user", "pen", NULL, NULL, NULL }, false, SASL_REFUSED, "user", "pencil" },
+		{ "CRAM-MD5, nobody", "CRAM-MD5", { "nobody", "nobody", NULL, NULL, NULL }, false, SASL_REFUSED, "nobody", "" },
+		{ "DIGEST-MD5", "DIGEST-MD5", { "user", "pencil", NULL, NULL, NULL }, false, SASL_PROVED, "user", "pencil" },
+		{ "DIGEST-MD5, wrong password", "DIGEST-MD5", { "user", "pen", NULL, NULL, NULL }, false, SASL_REFUSED, "user", "pencil" },
+		{ "DIGEST-MD5, nobody", "DIGEST-MD5", { "nobody", "pencil", NULL, NULL, NULL }, false, SASL_REFUSED, "nobody", "" },
+		{ "DIGEST-MD5 for another", "DIGEST-MD5", { "user", "pencil", "root", NULL, NULL }, false, SASL_REFUSED, "user", "" },
+		{ "CRAM-MD5 by its states", "CRAM-MD5", { "kept", "pencil", NULL, NULL, NULL }, false, SASL_PROVED, "kept", "" },
+		{ "CRAM-MD5 by its states, wrong password", "CRAM-MD5", { "kept", "pen", NULL, NULL, NULL }, false, SASL_REFUSED, "kept", "" },
+		{ "DIGEST-MD5 by its digest", "DIGEST-MD5", { "kept", "pencil", NULL, NULL, "mail.example.com" }, false, SASL_PROVED, "kept", "" },
+		{ "DIGEST-MD5 by its digest, wrong password", "DIGEST-MD5", { "kept", "pen", NULL, NULL, NULL }, false, SASL_REFUSED, "kept", "" },
+		{ "DIGEST-MD5 in another realm", "DIGEST-MD5", { "kept", "pencil", NULL, NULL, "example.org" }, false, SASL_PROVED, "kept@example.org", "" },
+		{ "DIGEST-MD5 in a realm of nobody", "DIGEST-MD5", { "user", "pencil", NULL, NULL, "example.net" }, false, SASL_REFUSED, "user@example.net", "" },
+		{ "ANONYMOUS", "ANONYMOUS", { "sirhc", "", NULL, NULL, NULL }, true, SASL_PROVED, "guest", "" },
+		{ "EXTERNAL", "EXTERNAL", { "", "", NULL, NULL, NULL }, true, SASL_PROVED, "jack@example.com", "" },
+		{ "EXTERNAL as oneself", "EXTERNAL", { "", "", "jack@example.com", NULL, NULL }, true, SASL_PROVED, "jack@example.com", "" },
+		{ "EXTERNAL as another", "EXTERNAL", { "", "", "jill@example.com", NULL, NULL }, true, SASL_REFUSED, "jill@example.com", "" },
 	};
 	/* clang-format on */
 	(void)state;
@@ -252,7 +280,7 @@ test_against_gsasl(void **state)
 static void
 test_no_verifier_now(void **state)
 {
-	static const struct client c = { "user", "pencil", NULL, NULL };
+	static const struct client c = { "user", "pencil", NULL, NULL, NULL };
 	struct sasl               *s = begin("scram-sha-256", NULL, false);
 	(void)state;
 
