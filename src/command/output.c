@@ -185,14 +185,42 @@ output_text(struct output *o, const char *form, ...)
 
 /* ---- tables ---- */
 
-/* Characters, for the eye. */
+/* How many columns of a terminal a character takes: two of those of East Asia (UAX #11, W and F), none of what joins the one before. */
+static int
+width_of_rune(uint32_t rune)
+{
+	static const struct {
+		uint32_t from, to;
+		int      width;
+	} ranges[] = {
+		{ 0x0300, 0x036f, 0 },   { 0x1100, 0x115f, 2 },   { 0x200b, 0x200f, 0 },
+		{ 0x2e80, 0x303e, 2 },   { 0x3041, 0x33ff, 2 },   { 0x3400, 0x4dbf, 2 },
+		{ 0x4e00, 0xa4cf, 2 },   { 0xa960, 0xa97c, 2 },   { 0xac00, 0xd7a3, 2 },
+		{ 0xf900, 0xfaff, 2 },   { 0xfe00, 0xfe0f, 0 },   { 0xfe30, 0xfe6f, 2 },
+		{ 0xff01, 0xff60, 2 },   { 0xffe0, 0xffe6, 2 },   { 0x1f300, 0x1f64f, 2 },
+		{ 0x1f900, 0x1f9ff, 2 }, { 0x20000, 0x3fffd, 2 },
+	};
+
+	for (size_t i = 0; i < COUNT(ranges); i++)
+		if (rune >= ranges[i].from && rune <= ranges[i].to)
+			return ranges[i].width;
+	return 1;
+}
+
+/* Columns, for the eye. */
 static int
 width_of(const char *text)
 {
-	int n = 0;
+	struct bytes rest = bytes_of(text);
+	int          n = 0;
 
-	for (; *text != '\0'; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
+	while (rest.len > 0) {
+		uint32_t rune = 0;
+		size_t   len = bytes_utf8(rest, &rune);
+
+		n += len == 0 ? 1 : width_of_rune(rune);
+		rest = bytes_cut(rest, len == 0 ? 1 : len, rest.len);
+	}
 	return n < WIDTH_MOST ? n : WIDTH_MOST;
 }
 

@@ -133,6 +133,12 @@ open_record(struct reading *r, const struct raw_record *raw, struct arena *life)
 		out.name = name_text(&inside, life);
 		inside.broken = inside.broken || inside.at != raw->at + raw->len;
 	}
+	if (raw->type == DNS_SRV) { /* rfc2782: priority, weight, port, target */
+		out.preference = (uint16_t)number(&inside, 2);
+		(void)number(&inside, 4);
+		out.name = name_text(&inside, life);
+		inside.broken = inside.broken || inside.at != raw->at + raw->len;
+	}
 	if ((raw->type == DNS_A && raw->len != 4) || (raw->type == DNS_AAAA && raw->len != 16))
 		inside.broken = true;
 	r->broken = inside.broken;

@@ -12,7 +12,7 @@
  * answer_strings() the texts of a TXT record, one behind the other.
  *
  * The record's `data` is as on the wire, names in it uncompressed; where the record begins with a name, or
- * with a preference and a name (PTR CNAME NS, MX), those are ready made.
+ * with a preference and a name (PTR CNAME NS, MX), those are ready made; so are the priority and the target of SRV.
  */
 #ifndef DNS_ANSWER_H
 #define DNS_ANSWER_H
@@ -21,8 +21,8 @@
 #include "base/buffer.h"
 
 enum {
-	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28,
-	DNS_TLSA = 52,
+	DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28,
+	DNS_SRV = 33, DNS_TLSA = 52,
 };
 enum { ANSWER_RECORDS = 256, ANSWER_ALIASES = 16 };
 

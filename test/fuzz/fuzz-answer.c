@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len);
 int
 LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
 {
-	static const uint16_t types[] = { DNS_A, DNS_CNAME, DNS_PTR, DNS_MX, DNS_TXT, DNS_AAAA, DNS_TLSA };
+	static const uint16_t types[] = { DNS_A, DNS_CNAME, DNS_PTR, DNS_MX, DNS_TXT, DNS_AAAA, DNS_SRV, DNS_TLSA };
 	struct bytes   packet = { (const char *)at, len };
 	struct arena  *life = arena_open(NULL);
 	struct buffer  text = { 0 };

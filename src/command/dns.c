@@ -1,0 +1,253 @@
+/* dns -- what the DNS must say of a domain, and what it says */
+
+#include "command/dns.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "command/inquiry.h"
+#include "command/output.h"
+
+enum { PAUSE_FIRST_MS = 2000, PAUSE_MOST_MS = 300000 };
+
+static int run_dns(struct call *);
+
+const struct command command_dns = {
+	.name = "dns",
+	.forms =
+		"dns show DOMAIN [--zone | --lines | --update | --table | --cloud | --json] [--host NAME] [--address ADDRESS,...]\n"
+		"dns check DOMAIN [--watch] [--json] [--host NAME] [--address ADDRESS,...]",
+	.about =
+		"Tells which records the DNS must have for a domain, and what is missing or wrong.",
+	.more = "show prints a zone file that name servers load; --lines is the same without its head, for a zone that is there already, --update the words "
+		"of nsupdate, --table columns, --cloud the fields that the consoles of providers ask for (@ is the domain itself, the priority of MX stands by "
+		"itself, a text of more than 255 bytes comes in quoted pieces). Records of other zones, as the PTR of your addresses, are told of, too.\n"
+		"\n"
+		"The host is myhostname or NAME. Its addresses are those of --address; without it those of proxy_interfaces, and without these those of "
+		"inet_interfaces that are not private. A certificate only root may read has its TLSA record only when root asks.\n"
+		"\n"
+		"check asks the resolver of main.cf, says of each record whether it is right, missing or wrong, what is there and what to write. advice may be "
+		"followed or not; unknown could not be asked. --watch asks again, less and less often, until all is right or a key is pressed; the "
+		"resolver may remember old answers for as long as their TTL says.\n"
+		"\n"
+		"Exit status of check: 0 nothing is missing or wrong; 1 something is; 2 it could not be asked.",
+	.run = run_dns,
+};
+
+static bool
+take_form(struct call *c, enum dns_form *form)
+{
+	static const char *const names[DNS_FORMS] = {
+		[DNS_ZONE] = "--zone",   [DNS_LINES] = "--lines", [DNS_UPDATE] = "--update",
+		[DNS_TABLE] = "--table", [DNS_CLOUD] = "--cloud", [DNS_JSON] = "--json",
+	};
+	int said = 0;
+
+	*form = DNS_ZONE;
+	for (int i = 0; i < DNS_FORMS; i++)
+		if (command_option(c, names[i], NULL)) {
+			*form = (enum dns_form)i;
+			said++;
+		}
+	return said < 2;
+}
+
+/*
+ * check
+ */
+
+/* What must be done stands out; what is there and what to write go below it. */
+static void
+print_findings(const struct facts *f, const struct findings *all)
+{
+	size_t count[FINDING_STATES] = { 0 };
+
+	(void)printf("%s%s%s%s, with Mansio at %s\n", f->shown,
+	             strcmp(f->shown, f->domain) != 0 ? " (" : "",
+	             strcmp(f->shown, f->domain) != 0 ? f->domain : "",
+	             strcmp(f->shown, f->domain) != 0 ? ")" : "", f->host);
+	for (size_t i = 0; i < all->count; i++) {
+		const struct finding *one = &all->one[i];
+
+		count[one->state]++;
+		(void)printf("%-8s %-7s %.*s\n                 %s\n", finding_names[one->state],
+		             one->type, (int)one->name.len, one->name.at, one->says);
+		if (one->state != FOUND_RIGHT && *one->there != '\0')
+			(void)printf("           there: %s\n", one->there);
+		if (one->state != FOUND_RIGHT && *one->write != '\0')
+			(void)printf("           write: %s\n", one->write);
+	}
+	(void)printf("%zu right, %zu missing, %zu wrong, %zu unknown, %zu to think about\n",
+	             count[FOUND_RIGHT], count[FOUND_MISSING], count[FOUND_WRONG],
+	             count[FOUND_UNKNOWN], count[FOUND_ADVICE]);
+}
+
+static void
+print_json(const struct findings *all)
+{
+	static const char *const columns[] = { "state", "type", "name", "says", "there", "write" };
+	struct output           *o = output_open(OUTPUT_JSON, columns, COUNT(columns));
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct finding *one = &all->one[i];
+
+		output_text(o, "%s", finding_names[one->state]);
+		output_text(o, "%s", one->type);
+		output_value(o, one->name);
+		output_text(o, "%s", one->says);
+		output_text(o, "%s", one->there);
+		output_text(o, "%s", one->write);
+	}
+	output_close(&o);
+}
+
+static int
+status_of(const struct findings *all)
+{
+	bool unknown = false;
+
+	for (size_t i = 0; i < all->count; i++) {
+		if (all->one[i].state == FOUND_MISSING || all->one[i].state == FOUND_WRONG)
+			return COMMAND_FAILED;
+		unknown = unknown || all->one[i].state == FOUND_UNKNOWN;
+	}
+	return unknown ? COMMAND_WRONG : COMMAND_DONE;
+}
+
+/* One round, with a resolver that remembers nothing.  `before` is what was said last; nothing is said twice. */
+static int
+check_once(struct call *c, struct facts *f, const struct records *all, bool json,
+           struct buffer *before)
+{
+	struct findings *found = memory_take(sizeof *found);
+	struct buffer    errors = { 0 }, now = { 0 };
+	struct inquiry  *ask = inquiry_open(&f->common, &errors);
+	int              status = COMMAND_WRONG;
+
+	if (ask == NULL)
+		(void)fprintf(stderr, "mansio: %.*s\n", (int)errors.len, errors.at);
+	else {
+		dns_judge(c, f, all, ask, found);
+		for (size_t i = 0; i < found->count; i++)
+			buffer_printf(&now, "%d %s %s %s\n", found->one[i].state,
+			              found->one[i].type, found->one[i].says, found->one[i].there);
+		status = status_of(found);
+		if (!bytes_equal(buffer_bytes(before), buffer_bytes(&now))) {
+			if (json)
+				print_json(found);
+			else
+				print_findings(f, found);
+			(void)fflush(stdout);
+		}
+		buffer_reset(before);
+		buffer_add(before, buffer_bytes(&now));
+	}
+	inquiry_close(&ask);
+	buffer_free(&errors);
+	buffer_free(&now);
+	memory_free(found);
+	return status;
+}
+
+/* False: somebody has pressed a key. */
+static bool
+pause_or_key(int ms)
+{
+	struct pollfd p = { STDIN_FILENO, POLLIN, 0 };
+	char          key;
+
+	if (isatty(STDIN_FILENO) == 0) {
+		(void)poll(NULL, 0, ms);
+		return true;
+	}
+	if (poll(&p, 1, ms) <= 0)
+		return true;
+	(void)!read(STDIN_FILENO, &key, 1);
+	return false;
+}
+
+static int
+check_watching(struct call *c, struct facts *f, const struct records *all, bool json)
+{
+	struct termios was, now;
+	bool           terminal = tcgetattr(STDIN_FILENO, &was) == 0;
+	struct buffer  before = { 0 };
+	int            status, pause = PAUSE_FIRST_MS;
+
+	if (terminal) {
+		now = was;
+		now.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+		(void)tcsetattr(STDIN_FILENO, TCSANOW, &now);
+	}
+	while ((status = check_once(c, f, all, json, &before)) != COMMAND_DONE) {
+		if (terminal)
+			(void)fprintf(stderr, "asking again in %d seconds; a key ends it\n",
+			              pause / 1000);
+		if (!pause_or_key(pause))
+			break;
+		pause = pause > PAUSE_MOST_MS / 2 ? PAUSE_MOST_MS : 2 * pause;
+	}
+	if (terminal)
+		(void)tcsetattr(STDIN_FILENO, TCSANOW, &was);
+	buffer_free(&before);
+	return status;
+}
+
+static int
+run_check(struct call *c, struct facts *f, const struct records *all, bool watch, bool json)
+{
+	struct buffer   before = { 0 }, errors = { 0 };
+	struct bytes    rest = buffer_bytes(&f->notes), line;
+	int             status = COMMAND_WRONG;
+	struct inquiry *ask = inquiry_open(&f->common, &errors);
+
+	while (bytes_split(&rest, '\n', &line))
+		if (line.len > 0)
+			(void)fprintf(stderr, "mansio: %.*s\n", (int)line.len, line.at);
+	if (ask == NULL)
+		(void)fprintf(stderr, "mansio: %.*s\n", (int)errors.len, errors.at);
+	else
+		status = watch ? check_watching(c, f, all, json)
+		               : check_once(c, f, all, json, &before);
+	inquiry_close(&ask);
+	buffer_free(&errors);
+	buffer_free(&before);
+	return status;
+}
+
+static int
+run_dns(struct call *c)
+{
+	const char     *host = NULL, *addresses = NULL;
+	bool            watch = command_option(c, "--watch", NULL), check, one_form;
+	enum dns_form   form;
+	struct facts   *f;
+	struct records *all;
+	int             status = COMMAND_DONE;
+
+	(void)command_option(c, "--host", &host);
+	(void)command_option(c, "--address", &addresses);
+	one_form = take_form(c, &form);
+	check = c->argc == 3 && strcmp(c->argv[1], "check") == 0;
+	if (c->argc != 3 || (!check && strcmp(c->argv[1], "show") != 0))
+		return command_wrong(c, "dns wants show or check, and a domain");
+	if (!one_form || (check && form != DNS_ZONE && form != DNS_JSON))
+		return command_wrong(c, "that form is not for it, or there is more than one");
+	if (watch && !check)
+		return command_wrong(c, "--watch is for check");
+	if ((f = facts_read(c, c->argv[2], host, addresses)) == NULL)
+		return check ? COMMAND_WRONG : COMMAND_FAILED;
+	all = memory_take(sizeof *all);
+	records_of(f, all);
+	if (check)
+		status = run_check(c, f, all, watch, form == DNS_JSON);
+	else
+		dns_print(f, all, form);
+	memory_free(all);
+	facts_close(&f);
+	return status;
+}

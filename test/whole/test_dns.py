@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: ISC
+"""mansio dns: what it says is loaded into real name servers, and what these say is judged."""
+
+import json
+import os
+import pathlib
+import pty
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import unicodedata
+
+import pytest
+
+from house import BINARY, House, free_ports, make_certificate, wait_for
+
+DOMAIN, HOST, ADDRESS, ADDRESS6 = "example.org", "mail.example.org", "192.0.2.10", "2001:db8::10"
+REVERSE, REVERSE6 = "2.0.192.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa"
+HEAD = "$TTL 5\n@ IN SOA ns.example. host.example. 1 3600 600 86400 1\n@ IN NS ns.example.\n"
+NAME6 = "0.1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa."
+POINTERS = {REVERSE: f"10.{REVERSE}. PTR {HOST}.\n", REVERSE6: f"{NAME6} PTR {HOST}.\n"}
+
+
+def answers(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(0.5)
+        try:
+            s.sendto(struct.pack(">6HB2H", 1, 256, 1, 0, 0, 0, 0, 6, 1), ("127.0.0.1", port))
+            return s.recv(4096)
+        except OSError:
+            return None
+
+
+class Names:
+    """nsd with zones that can be changed, and unbound in front of it; `signed`: the domain's zone is, and unbound proves it."""
+
+    def __init__(self, signed=False):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-dns-"))
+        self.directory.chmod(0o755)
+        self.signed, self.processes, self.servers = signed, [], {}
+        self.authority, self.port = free_ports(2)
+        self.zones = {".": "ns.example. A 127.0.0.1\n", DOMAIN: "", REVERSE: "", REVERSE6: ""}
+        if signed:
+            self.run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", DOMAIN)
+            self.run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", DOMAIN)
+        self.start()
+
+    def run(self, *words):
+        subprocess.run(words, cwd=self.directory, check=True, capture_output=True)
+
+    def start(self):
+        listed = ""
+        for i, (zone, records) in enumerate(self.zones.items()):
+            name = f"zone{i}"
+            (self.directory / name).write_text(records if " SOA " in records else HEAD + records)
+            if self.signed and zone == DOMAIN:
+                self.run("dnssec-signzone", "-q", "-S", "-o", zone, "-f", "signed", name)
+                name = "signed"
+            listed += f'zone:\n  name: "{zone}"\n  zonefile: "{name}"\n'
+        (self.directory / "nsd.conf").write_text(f"""server:
+  ip-address: 127.0.0.1@{self.authority}
+  username: ""
+  zonesdir: "{self.directory}"
+  pidfile: "{self.directory}/nsd.pid"
+  zonelistfile: "{self.directory}/list"
+  xfrdfile: "{self.directory}/xfrd"
+  xfrdir: "{self.directory}"
+  server-count: 1
+remote-control:
+  control-enable: no
+{listed}""")
+        anchor = f'  trust-anchor-file: "{self.directory}/dsset-{DOMAIN}."\n' if self.signed else ""
+        lan = "".join(f'  local-zone: "{z}." nodefault\n' for z in [REVERSE, REVERSE6])
+        # Answers of before are forgotten with the process: a change is seen at once.
+        (self.directory / "unbound.conf").write_text(f"""server:
+  interface: 127.0.0.1@{self.port}
+  chroot: ""
+  username: ""
+  directory: "{self.directory}"
+  pidfile: "{self.directory}/unbound.pid"
+  use-syslog: no
+  do-not-query-localhost: no
+  do-daemonize: no
+  num-threads: 1
+  module-config: "{'validator ' if self.signed else ''}iterator"
+{lan}{anchor}remote-control:
+  control-enable: no
+stub-zone:
+  name: "."
+  stub-addr: 127.0.0.1@{self.authority}
+""" + "".join(f'stub-zone:\n  name: "{z}"\n  stub-addr: 127.0.0.1@{self.authority}\n' for z in self.zones if z != "."))
+        for words, port in [(["nsd", "-d", "-c", "nsd.conf"], self.authority), (["unbound", "-d", "-c", "unbound.conf"], self.port)]:
+            self.processes.append(subprocess.Popen(words, cwd=self.directory, stderr=subprocess.DEVNULL))
+            wait_for(lambda: answers(port))
+
+    def stop(self):
+        for p in self.processes:
+            p.send_signal(signal.SIGTERM)
+        for p in self.processes:
+            p.wait(10)
+        self.processes = []
+
+    def load(self, zones):
+        self.stop()
+        self.zones.update(zones)
+        self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Asking:
+    """A main.cf without a server."""
+
+    def __init__(self, directory, names=None, **more):
+        self.directory = pathlib.Path(directory)
+        cert, key = make_certificate(self.directory, HOST)
+        settings = dict(myhostname=HOST, mail_directory=str(self.directory / "mail"), proxy_interfaces=f"{ADDRESS}, {ADDRESS6}",
+                        smtpd_tls_cert_file=str(cert), smtpd_tls_key_file=str(key), dns_timeout="5s",
+                        dns_resolver="none" if names is None else f"127.0.0.1:{names.port}")
+        if names is not None and names.signed:
+            settings.update(dns_trust_anchor_file=str(names.directory / f"dsset-{DOMAIN}."))
+        settings.update(more)
+        self.config = self.directory / "main.cf"
+        self.config.write_text("".join(f"{n} = {v}\n" for n, v in settings.items()))
+
+    def __call__(self, *words, status=0):
+        done = subprocess.run([BINARY, "-c", self.config, "dns", *words], capture_output=True, text=True, timeout=120,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
+    def check(self, *words, status=0, domain=DOMAIN):
+        """{(type, name): [state, ...]} and the rows."""
+        rows = json.loads(self("check", domain, "--json", *words, status=status))
+        found = {}
+        for row in rows:
+            found.setdefault((row["type"], row["name"]), []).append(row)
+        return found
+
+    def states(self, *words, **more):
+        return {key: [row["state"] for row in rows] for key, rows in self.check(*words, **more).items()}
+
+
+def bad(found):
+    return {key: rows for key, rows in found.items() if {row["state"] for row in rows} & {"missing", "wrong", "unknown"}}
+
+
+@pytest.fixture
+def directory():
+    d = tempfile.mkdtemp(prefix="mansio-dns-")
+    yield pathlib.Path(d)
+    shutil.rmtree(d)
+
+
+@pytest.mark.parametrize("domain, ascii", [(DOMAIN, DOMAIN), ("customer.example.net", "customer.example.net"),
+                                           ("例子.公司", "xn--fsqu00a.xn--55qx5d")])
+def test_R95_R97_every_loader_of_zones_takes_the_zone_file(directory, domain, ascii):
+    ask = Asking(directory)
+    (directory / "zone").write_text(ask("show", domain))
+    for words in [["named-checkzone", "-i", "local", ascii], ["nsd-checkzone", ascii], ["kzonecheck", "-o", ascii]]:
+        if words[0] == "kzonecheck" and shutil.which("kzonecheck") is None:
+            continue        # Debian has it in knot-dnssecutils
+        done = subprocess.run([*words, directory / "zone"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    lines = ask("show", domain, "--lines")
+    assert " SOA " not in lines and " MX " in lines
+
+
+def test_R95_a_fresh_domain_lacks_everything_and_with_our_zone_all_is_right(directory):
+    with Names() as names:
+        ask = Asking(directory, names)
+        found = ask.states(status=1)
+        for key in [("MX", DOMAIN), ("A", HOST), ("AAAA", HOST), ("PTR", f"10.{REVERSE}"), ("SPF", DOMAIN), ("SPF", HOST),
+                    ("DMARC", f"_dmarc.{DOMAIN}"), ("TLSRPT", f"_smtp._tls.{DOMAIN}"), ("SRV", f"_imaps._tcp.{DOMAIN}"),
+                    ("SRV", f"_submissions._tcp.{DOMAIN}"), ("SRV", f"_pop3s._tcp.{DOMAIN}")]:
+            assert found[key] == ["missing"], key
+        assert found[("MTA-STS", f"_mta-sts.{DOMAIN}")] == ["advice"]
+        names.load({DOMAIN: ask("show", DOMAIN), **POINTERS})
+        found = ask.check(status=0)
+        assert not bad(found)
+        assert [r["state"] for r in found[("TLSA", f"_25._tcp.{HOST}")]] == ["right"]
+        assert [r["state"] for r in found[("DNSSEC", DOMAIN)]] == ["advice"]
+        assert [r["state"] for r in found[("PTR", f"10.{REVERSE}")]] == ["right"]
+
+
+def test_R230_a_signed_zone_proves_our_certificate_and_another_key_is_told_of(directory):
+    with Names(signed=True) as names:
+        ask = Asking(directory, names)
+        names.load({DOMAIN: ask("show", DOMAIN), **POINTERS})
+        found = ask.states()
+        assert found[("DNSSEC", DOMAIN)] == ["right"] and found[("TLSA", f"_25._tcp.{HOST}")] == ["right"]
+        # The key changes, and nobody thinks of the record.
+        (directory / "other").mkdir()
+        cert, key = make_certificate(directory / "other", HOST)
+        ask = Asking(directory, names, smtpd_tls_cert_file=cert, smtpd_tls_key_file=key)
+        assert ask.states(status=1)[("TLSA", f"_25._tcp.{HOST}")] == ["wrong"]
+        # While it changes both are there.
+        both = [line for line in ask("show", DOMAIN, "--lines").splitlines() if " TLSA " in line]
+        names.load({DOMAIN: names.zones[DOMAIN] + "\n".join(both) + "\n"})
+        assert ask.states()[("TLSA", f"_25._tcp.{HOST}")] == ["advice"]
+
+
+MX = f"{DOMAIN}. MX 10 {HOST}.\n"
+HOSTS = f"{HOST}. A {ADDRESS}\n{HOST}. AAAA {ADDRESS6}\n"
+
+
+def spf(text):
+    return MX + HOSTS + f'{DOMAIN}. TXT "{text}"\n'
+
+
+@pytest.mark.parametrize("why, zone, key, state, says", [
+    ("null MX", f"{DOMAIN}. MX 0 .\n" + HOSTS, ("MX", DOMAIN), "wrong", "takes no mail"),
+    ("an address", f"{DOMAIN}. MX 10 192.0.2.10.\n" + HOSTS, ("MX", DOMAIN), "wrong", "is an address"),
+    ("an alias", f"{DOMAIN}. MX 10 mx.{DOMAIN}.\nmx.{DOMAIN}. CNAME {HOST}.\n" + HOSTS, ("MX", DOMAIN), "wrong", "alias"),
+    ("another name of ours", f"{DOMAIN}. MX 10 mx.{DOMAIN}.\nmx.{DOMAIN}. A {ADDRESS}\n" + HOSTS, ("MX", DOMAIN), "advice", "under another name"),
+    ("elsewhere", f"{DOMAIN}. MX 10 mx.{DOMAIN}.\nmx.{DOMAIN}. A 198.51.100.1\n" + HOSTS, ("MX", DOMAIN), "wrong", "does not come to"),
+    ("nowhere", f"{DOMAIN}. MX 10 mx.{DOMAIN}.\n" + MX + HOSTS, ("MX", DOMAIN), "wrong", "has no address"),
+    ("several", f"{DOMAIN}. MX 20 mx.{DOMAIN}.\nmx.{DOMAIN}. A 198.51.100.1\n" + MX + HOSTS, ("MX", DOMAIN), "advice", "while we are away"),
+    ("a better one", f"{DOMAIN}. MX 5 mx.{DOMAIN}.\nmx.{DOMAIN}. A 198.51.100.1\n" + MX + HOSTS, ("MX", DOMAIN), "advice", "comes to it first"),
+    ("a long TTL", f"{DOMAIN}. 86400 MX 10 {HOST}.\n" + HOSTS, ("MX", DOMAIN), "advice", "TTL is "),
+    ("another address", MX + f"{HOST}. A 198.51.100.1\n", ("A", HOST), "wrong", "not among those"),
+    ("one too many", MX + HOSTS + f"{HOST}. A 198.51.100.1\n", ("A", HOST), "wrong", "198.51.100.1 is no address of this server"),
+    ("the host an alias", MX + f"{HOST}. CNAME w.{DOMAIN}.\nw.{DOMAIN}. A {ADDRESS}\n", ("CNAME", HOST), "wrong", "alias"),
+    ("two SPF", spf("v=spf1 mx -all") + f'{DOMAIN}. TXT "v=spf1 a -all"\n', ("SPF", DOMAIN), "wrong", "There are 2"),
+    ("SPF without us", spf("v=spf1 ip4:198.51.100.0/24 -all"), ("SPF", DOMAIN), "wrong", f"does not let {ADDRESS} send"),
+    ("SPF cannot be read", spf("v=spf1 ipv4:192.0.2.10 -all"), ("SPF", DOMAIN), "wrong", "no such mechanism"),
+    ("everybody", spf("v=spf1 mx +all"), ("SPF", DOMAIN), "wrong", "lets everybody send"),
+    ("SPF by include", spf(f"v=spf1 include:_s.{DOMAIN} -all") + f'_s.{DOMAIN}. TXT "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all"\n',
+     ("SPF", DOMAIN), "right", "1 of 10 lookups"),
+    ("SPF by redirect", spf(f"v=spf1 redirect=_s.{DOMAIN}") + f'_s.{DOMAIN}. TXT "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all"\n',
+     ("SPF", DOMAIN), "right", "1 of 10 lookups"),
+    ("an include of nothing", spf(f"v=spf1 mx include:_s.{DOMAIN} -all"), ("SPF", DOMAIN), "wrong", "there is no SPF record"),
+    ("an include of itself", spf(f"v=spf1 mx include:{DOMAIN} -all"), ("SPF", DOMAIN), "wrong", "lead too far"),
+    ("eleven lookups", spf("v=spf1 mx " + " ".join(f"a:h{i}.{DOMAIN}" for i in range(10)) + " -all") +
+     "".join(f"h{i}.{DOMAIN}. A 198.51.100.{i + 1}\n" for i in range(10)), ("SPF", DOMAIN), "wrong", "takes 11 lookups"),
+    ("three voids", spf("v=spf1 mx " + " ".join(f"a:h{i}.{DOMAIN}" for i in range(3)) + " -all"), ("SPF", DOMAIN), "wrong", "2 are allowed"),
+    ("two DMARC", f'_dmarc.{DOMAIN}. TXT "v=DMARC1; p=none"\n_dmarc.{DOMAIN}. TXT "v=DMARC1; p=reject"\n', ("DMARC", f"_dmarc.{DOMAIN}"), "wrong", "There are 2"),
+    ("DMARC without p", f'_dmarc.{DOMAIN}. TXT "v=DMARC1; rua=mailto:a@b.example"\n', ("DMARC", f"_dmarc.{DOMAIN}"), "wrong", "p must be"),
+    ("MTA-STS", f'_mta-sts.{DOMAIN}. TXT "v=STSv1; id=2026-11-22"\n', ("MTA-STS", f"_mta-sts.{DOMAIN}"), "wrong", "letters and digits"),
+    ("TLSRPT", f'_smtp._tls.{DOMAIN}. TXT "v=TLSRPTv1; rua=postmaster@{DOMAIN}"\n', ("TLSRPT", f"_smtp._tls.{DOMAIN}"), "wrong", "mailto:"),
+    ("SRV", f"_imaps._tcp.{DOMAIN}. SRV 0 1 993 elsewhere.example.\n", ("SRV", f"_imaps._tcp.{DOMAIN}"), "wrong", "leads elsewhere"),
+    ("another TLSA", MX + HOSTS + f"_25._tcp.{HOST}. TLSA 3 1 1 {'ab' * 32}\n", ("TLSA", f"_25._tcp.{HOST}"), "wrong", "No record is about"),
+])
+def test_R96_R99_R356_what_is_wrong_is_said_with_what_to_write(checked, why, zone, key, state, says):
+    names, ask = checked
+    names.load({DOMAIN: zone})
+    rows = ask.check(status=1)[key]
+    assert any(r["state"] == state and says in r["says"] for r in rows), rows
+
+
+@pytest.fixture(scope="module")
+def checked():
+    d = tempfile.mkdtemp(prefix="mansio-dns-")
+    with Names() as names:
+        yield names, Asking(d, names)
+    shutil.rmtree(d)
+
+
+@pytest.mark.parametrize("records, state, says", [
+    (f"10.{REVERSE}. PTR other.{DOMAIN}.\n", "wrong", "does not lead back"),
+    (f"10.{REVERSE}. PTR host7.{DOMAIN}.\n", "advice", "we greet with"),
+    ("", "missing", "has no name"),
+    (f"10.{REVERSE}. PTR {HOST}.\n", "right", "leads back"),
+])
+def test_R94_R98_the_address_has_our_name_and_the_name_leads_back(checked, records, state, says):
+    names, ask = checked
+    names.load({DOMAIN: MX + HOSTS + f"other.{DOMAIN}. A 198.51.100.1\nhost7.{DOMAIN}. A {ADDRESS}\n", REVERSE: records})
+    [row] = ask.check(status=1)[("PTR", f"10.{REVERSE}")]
+    assert row["state"] == state and says in row["says"], row
+
+
+def test_behind_a_translation_of_addresses_the_world_sees_another(directory):
+    only_private = Asking(directory, inet_interfaces="127.0.0.1", proxy_interfaces="")
+    assert f"{HOST}. 3600 IN A" not in " ".join(only_private("show", DOMAIN).split())
+    assert "proxy_interfaces = ADDRESS" in only_private("show", DOMAIN)
+    assert "203.0.113.5" in only_private("show", DOMAIN, "--address", "203.0.113.5")
+    assert "ip4:203.0.113.9" in Asking(directory, smtp_bind_address="203.0.113.9")("show", DOMAIN)
+    assert " A " not in Asking(directory, inet_protocols="ipv6")("show", DOMAIN, "--table")
+    only_private("show", DOMAIN, "--address", "mail", status=1)
+
+
+def test_fields_for_consoles_and_columns_that_hold_for_chinese_names(directory):
+    ask = Asking(directory)
+    cloud = ask("show", DOMAIN, "--cloud").splitlines()
+    assert cloud[0].split() == ["name", "type", "value", "priority", "ttl"]
+    assert cloud[1].split() == ["@", "MX", HOST, "10", "3600"]
+    assert any(line.split()[:3] == ["mail", "A", ADDRESS] for line in cloud)
+    table = ask("show", "例子.公司", "--table").split("\n\n")[0].splitlines()
+    width = lambda text: sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    at = [width(line[:line.index(f" {kind} ")]) for line, kind in
+          [(table[0], "type"), *((line, kind) for line in table[1:] for kind in ["MX", "TXT", "SRV"] if f" {kind} " in line)]]
+    assert len(set(at)) == 1 and "_dmarc.例子.公司" in "".join(table) and "_dmarc.xn--fsqu00a.xn--55qx5d" in "".join(table)
+    assert json.loads(ask("show", "例子.公司", "--json"))[0]["name"] == "xn--fsqu00a.xn--55qx5d"
+    ask("show", "a..b", status=1)
+    ask("show", DOMAIN, "--json", "--table", status=2)
+
+
+def test_watch_asks_again_until_all_is_right(directory):
+    with Names() as names:
+        ask = Asking(directory, names)
+        zone = ask("show", DOMAIN)
+        watching = subprocess.Popen([BINARY, "-c", ask.config, "dns", "check", DOMAIN, "--watch"], stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        first = ""
+        while " right, " not in first:
+            first += watching.stdout.readline()
+        assert "missing MX" in " ".join(first.split())
+        names.load({DOMAIN: zone, **POINTERS})
+        rest = watching.stdout.read()
+        assert watching.wait(60) == 0 and " 0 missing, 0 wrong" in rest, rest
+
+
+def test_a_key_ends_the_watching_and_nobody_to_ask_is_told(directory):
+    with Names() as names:
+        ask = Asking(directory, names)
+        ours, theirs = pty.openpty()
+        watching = subprocess.Popen([BINARY, "-c", ask.config, "dns", "check", DOMAIN, "--watch"], stdin=theirs,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "a key ends it" in watching.stderr.readline()
+        os.write(ours, b"q")
+        watching.communicate(timeout=60)
+        assert watching.returncode == 1
+        os.close(ours), os.close(theirs)
+    Asking(directory)("check", DOMAIN, status=2)        # dns_resolver = none
+    Asking(directory, names, dns_resolver=f"127.0.0.1:{free_ports(1)[0]}")("check", DOMAIN, status=2)
+
+
+def test_R96_a_domain_that_is_not_ours_is_told_of(directory):
+    with Names() as names, House(dns_resolver=f"127.0.0.1:{names.port}", myhostname=HOST, proxy_interfaces=ADDRESS) as house:
+        rows = lambda: json.loads(subprocess.run([BINARY, "-c", house.config, "dns", "check", DOMAIN, "--json"],
+                                                 capture_output=True, text=True, timeout=120).stdout)
+        ours = lambda: [r["state"] for r in rows() if r["type"] == "domain"]
+        assert ours() == ["wrong"]
+        house.command("domain", "add", DOMAIN)
+        house.command("account", "add", f"postmaster@{DOMAIN}", "--password-file", "-", input="way-station\n")
+        assert ours() == ["right"]
