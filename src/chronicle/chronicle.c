@@ -428,7 +428,8 @@ chronicle_sweep(struct chronicle *c)
 		volume_close(&c->volume[gone++]);
 	}
 	c->volumes -= gone;
-	memmove(c->volume, c->volume + gone, c->volumes * sizeof(struct volume *));
+	if (gone > 0)
+		memmove(c->volume, c->volume + gone, c->volumes * sizeof(struct volume *));
 }
 
 void

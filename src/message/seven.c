@@ -142,7 +142,7 @@ put_encoding(struct edits *e, struct bytes content, const struct digest_part *p,
 
 static bool
 leaf_make(struct edits *e, struct bytes content, const struct digest_part *p, bool whole_letter,
-          struct arena *a)
+          uint64_t *anew, struct arena *a)
 {
 	struct bytes      body = bytes_cut(content, p->body_at, p->body_len);
 	struct part_facts f = facts_of(bytes_cut(content, p->header_at, p->header_len));
@@ -153,7 +153,7 @@ leaf_make(struct edits *e, struct bytes content, const struct digest_part *p, bo
 	if (!has_eight(body) && !binary)
 		return p->encoding != ENCODED_8BIT ||
 		       put_encoding(e, content, p, whole_letter, "7bit", a);
-	if (p->encoding > ENCODED_BINARY || f.message)
+	if (p->encoding > ENCODED_BINARY || f.message || (*anew += body.len) > SEVEN_MOST)
 		return false;
 	if (f.text && !binary)
 		seven_quote(body, &out);
@@ -169,12 +169,14 @@ leaf_make(struct edits *e, struct bytes content, const struct digest_part *p, bo
 bool
 seven_make(struct bytes content, const struct digest *d, struct arena *a, struct edits *e)
 {
+	uint64_t anew = 0;
+
 	for (uint32_t i = 0; i < d->parts; i++) {
 		struct digest_part p = digest_part_at(d, i);
 		bool               good = true;
 
 		if (p.kind == PART_LEAF)
-			good = leaf_make(e, content, &p, i == 0, a);
+			good = leaf_make(e, content, &p, i == 0, &anew, a);
 		else if (p.encoding == ENCODED_8BIT || p.encoding == ENCODED_BINARY)
 			good = put_encoding(e, content, &p, i == 0, "7bit", a);
 		if (!good)

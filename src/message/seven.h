@@ -7,6 +7,7 @@
  * seven_make()  what is to stand instead: texts become quoted-printable, all other parts base64, and what they are in says 7bit.
  *     What is encoded already stays; so do fields.  False: it cannot be done, for a part is damaged, or may not be encoded
  *     (rfc2046:5.2).  Signatures over what was changed do not hold any more.
+ *     Of more than SEVEN_MOST bytes it is not begun.
  * seven_quote() one text as quoted-printable, appended.
  */
 #ifndef MESSAGE_SEVEN_H
@@ -16,6 +17,7 @@
 #include "message/digest.h"
 #include "message/edits.h"
 
+enum { SEVEN_MOST = 12 << 20 };
 bool seven_make(struct bytes content, const struct digest *, struct arena *, struct edits *) __attribute__((warn_unused_result));
 void seven_quote(struct bytes text, struct buffer *out);
 

@@ -12,7 +12,7 @@
 #include "message/envelope.h"
 #include "policy/settings.h"
 
-enum { ADDRESSES_MOST = 2000 };
+enum { ADDRESSES_MOST = 2000, ADDRESS_ROOM = 512, QUOTED_MOST = 20 };
 
 /* A letter whose addresses the clerk looks at, in the letter's arena. */
 struct rewriting {
@@ -168,33 +168,140 @@ rewrite_address_in(struct bytes field, struct bytes old, struct bytes new, struc
 	buffer_add(out, bytes_cut(field, from, field.len));
 }
 
+/* ---- many at once: a letter's addresses and its bytes are not multiplied ----------------- */
+
+/* One in quotes may have anything in it, and is looked for by itself; of these some. */
+struct rewrite_pairs {
+	struct map  *plain;
+	size_t       quoteds;
+	struct bytes old[QUOTED_MOST];
+	struct bytes instead[QUOTED_MOST];
+};
+
+struct rewrite_pairs *
+rewrite_pairs_open(void)
+{
+	struct rewrite_pairs *p = memory_take(sizeof *p);
+
+	p->plain = map_open();
+	return p;
+}
+
+void
+rewrite_pairs_close(struct rewrite_pairs **pp)
+{
+	map_close(&(*pp)->plain);
+	memory_free(*pp);
+	*pp = NULL;
+}
+
+static bool
+lower_in(struct bytes text, char out[static ADDRESS_ROOM])
+{
+	if (text.len > ADDRESS_ROOM)
+		return false;
+	for (size_t i = 0; i < text.len; i++)
+		out[i] = ascii_lower(text.at[i]);
+	return true;
+}
+
+void
+rewrite_pairs_add(struct rewrite_pairs *p, struct bytes old, const struct bytes *instead)
+{
+	char lower[ADDRESS_ROOM];
+	bool quoted = bytes_find(old, '"') >= 0;
+
+	if (quoted && p->quoteds < QUOTED_MOST) {
+		p->old[p->quoteds] = old;
+		p->instead[p->quoteds++] = *instead;
+	} else if (!quoted && lower_in(old, lower)) {
+		(void)map_put(p->plain, (struct bytes){ lower, old.len },
+		              (void *)(uintptr_t)instead);
+	}
+}
+
+/* What is to stand for the address that begins at `at`, and how long that is; NULL: it stays. */
+static const struct bytes *
+instead_at(const struct rewrite_pairs *p, struct bytes field, size_t at, size_t *len)
+{
+	char   lower[ADDRESS_ROOM];
+	size_t end = at;
+
+	while (end < field.len && part_of_address(field.at[end]))
+		end++;
+	*len = end - at;
+	return lower_in(bytes_cut(field, at, *len), lower)
+	               ? map_get(p->plain, (struct bytes){ lower, *len })
+	               : NULL;
+}
+
+static void
+put_plain(const struct rewrite_pairs *p, struct bytes field, struct buffer *out)
+{
+	const struct bytes *instead;
+	bool                quoted = false;
+	size_t              from = 0, len;
+
+	for (size_t i = 0; i < field.len; i++) {
+		if (field.at[i] == '\\' && quoted) {
+			i++;
+			continue;
+		}
+		if (!quoted && part_of_address(field.at[i]) &&
+		    (i == 0 || !part_of_address(field.at[i - 1])) &&
+		    (instead = instead_at(p, field, i, &len)) != NULL) {
+			buffer_add(out, bytes_cut(field, from, i - from));
+			buffer_add(out, *instead);
+			from = i + len;
+			i = from - 1;
+			continue;
+		}
+		if (field.at[i] == '"')
+			quoted = !quoted;
+	}
+	buffer_add(out, bytes_cut(field, from, field.len));
+}
+
+void
+rewrite_pairs_in(const struct rewrite_pairs *p, struct bytes field, struct buffer *out)
+{
+	struct buffer now = { 0 }, next = { 0 };
+
+	put_plain(p, field, &now);
+	for (size_t i = 0; i < p->quoteds; i++) {
+		buffer_reset(&next);
+		rewrite_address_in(buffer_bytes(&now), p->old[i], p->instead[i], &next);
+		buffer_reset(&now);
+		buffer_add(&now, buffer_bytes(&next));
+	}
+	buffer_add(out, buffer_bytes(&now));
+	buffer_free(&now);
+	buffer_free(&next);
+}
+
 /* All fields with what the clerk said instead of their addresses. */
 static void
 put_fields(struct rewriting *w, const struct word_rewrite *said)
 {
 	struct letter *l = w->letter;
 	struct bytes   content = buffer_bytes(&l->content);
-	struct buffer  out = { 0 }, field = { 0 }, next = { 0 };
+	struct buffer  out = { 0 };
 	size_t         at = 0;
 
 	for (uint32_t i = 0; i < w->addresses;) {
-		struct place p = w->place[i];
+		struct place          p = w->place[i];
+		struct rewrite_pairs *pairs = rewrite_pairs_open();
 
 		buffer_add(&out, bytes_cut(content, at, p.at - at));
-		buffer_reset(&field);
-		buffer_add(&field, bytes_cut(content, p.at, p.len));
 		for (; i < w->addresses && w->place[i].at == p.at; i++) {
-			struct bytes new = said->header[i].address;
+			const struct bytes *new = &said->header[i].address;
 
-			if (bytes_equal(new, w->asked[i].address) || bytes_find(new, '\n') >= 0 ||
-			    bytes_find(new, '\r') >= 0)
-				continue;
-			buffer_reset(&next);
-			rewrite_address_in(buffer_bytes(&field), w->asked[i].address, new, &next);
-			buffer_reset(&field);
-			buffer_add(&field, buffer_bytes(&next));
+			if (!bytes_equal(*new, w->asked[i].address) && bytes_find(*new, '\n') < 0 &&
+			    bytes_find(*new, '\r') < 0)
+				rewrite_pairs_add(pairs, w->asked[i].address, new);
 		}
-		buffer_add(&out, buffer_bytes(&field));
+		rewrite_pairs_in(pairs, bytes_cut(content, p.at, p.len), &out);
+		rewrite_pairs_close(&pairs);
 		at = p.at + p.len;
 	}
 	if (w->addresses > 0) {
@@ -205,8 +312,6 @@ put_fields(struct rewriting *w, const struct word_rewrite *said)
 			l->len = l->content.len;
 	}
 	buffer_free(&out);
-	buffer_free(&field);
-	buffer_free(&next);
 }
 
 /* ---- the question ------------------------------------------------------------------- */

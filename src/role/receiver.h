@@ -175,10 +175,16 @@ void need_fetch_drop(void *, struct session *);
 
 /* receiver-rewrite.c */
 void rewrite_settings(struct receiver *);
-/* The field with one address in the place of another. */
 /* Whether a field has addresses that are rewritten; those of senders or of recipients. */
 bool rewrite_is_field(struct bytes name, bool *sender);
+/* The field with one address in the place of another. */
 void rewrite_address_in(struct bytes field, struct bytes old, struct bytes new, struct buffer *out);
+/* The field with many at once, in one pass: what they are has to stay while the pairs do.  What was put in is not looked at again. */
+struct rewrite_pairs;
+struct rewrite_pairs *rewrite_pairs_open(void);
+void rewrite_pairs_add(struct rewrite_pairs *, struct bytes old, const struct bytes *instead);
+void rewrite_pairs_in(const struct rewrite_pairs *, struct bytes field, struct buffer *out);
+void rewrite_pairs_close(struct rewrite_pairs **);
 /* True: `then` will be called, once; false: there is nothing to ask. */
 bool rewrite_ask(struct house *, struct letter *, void (*then)(struct house *, struct letter *, bool good));
 bool hear_rewritten(struct house *, uint32_t ticket, struct bytes body);

@@ -47,11 +47,14 @@ refit_tell(struct bytes content, struct arena *a, const struct bytes **out)
 static void
 put_pairs(const struct word_refit *w, struct bytes content, struct arena *a, struct edits *e)
 {
-	struct header h = header_of(content);
-	struct field  field;
-	struct buffer now = { 0 }, next = { 0 };
-	bool          sender;
+	struct rewrite_pairs *pairs = rewrite_pairs_open();
+	struct header         h = header_of(content);
+	struct field          field;
+	struct buffer         now = { 0 };
+	bool                  sender;
 
+	for (uint32_t i = 0; i < w->pairs; i++)
+		rewrite_pairs_add(pairs, w->pair[i].old, &w->pair[i].instead);
 	while (w->pairs > 0 && header_next(&h, &field)) {
 		struct edit edit = { .at = (uint64_t)(field.whole.at - content.at),
 			             .len = field.whole.len };
@@ -59,14 +62,7 @@ put_pairs(const struct word_refit *w, struct bytes content, struct arena *a, str
 		if (!rewrite_is_field(field.name, &sender))
 			continue;
 		buffer_reset(&now);
-		buffer_add(&now, field.whole);
-		for (uint32_t i = 0; i < w->pairs; i++) {
-			buffer_reset(&next);
-			rewrite_address_in(buffer_bytes(&now), w->pair[i].old, w->pair[i].instead,
-			                   &next);
-			buffer_reset(&now);
-			buffer_add(&now, buffer_bytes(&next));
-		}
+		rewrite_pairs_in(pairs, field.whole, &now);
 		if (bytes_equal(buffer_bytes(&now), field.whole))
 			continue;
 		edit.instead = arena_keep(a, buffer_bytes(&now));
@@ -74,7 +70,7 @@ put_pairs(const struct word_refit *w, struct bytes content, struct arena *a, str
 			continue; /* a check has the field already */
 	}
 	buffer_free(&now);
-	buffer_free(&next);
+	rewrite_pairs_close(&pairs);
 }
 
 /* What changes neither the time nor the destination of a letter is done; the rest is told of. */

@@ -192,6 +192,7 @@ fitted(struct delivery *d, struct refitting *f, const struct word_refitted *w)
 {
 	struct bytes packed = arena_keep(d->life, w->edits);
 
+	d->walking = false;
 	if (!edits_unpack(packed, d->life, &d->edits) || !edits_fit(&d->edits, d->w.len, 0)) {
 		d->edits.count = 0;
 		delivery_put_off(d, "4.3.0", "the letter cannot be made ready now");
@@ -312,30 +313,46 @@ sender_content_len(const struct delivery *d)
 	return d->edits.count > 0 ? edits_size(&d->edits, d->w.len) : d->w.len;
 }
 
-size_t
-sender_content(const struct delivery *d, uint64_t at, char *to, size_t room)
+static uint64_t
+piece_len(const struct edits_piece *p)
 {
-	struct edits_walk  walk = edits_walk_of(&d->edits, d->w.len);
-	struct edits_piece piece = { .of = PIECE_CONTENT, .at = 0, .len = d->w.len };
-	bool               some = d->edits.count == 0 || edits_next(&walk, &piece);
-	ssize_t            n;
+	return p->of == PIECE_BYTES ? p->bytes.len : p->len;
+}
 
-	for (uint64_t len; some; some = d->edits.count > 0 && edits_next(&walk, &piece)) {
-		len = piece.of == PIECE_BYTES ? piece.bytes.len : piece.len;
-		if (at < len) {
-			room = room > len - at ? (size_t)(len - at) : room;
-			break;
-		}
-		at -= len;
+/* d->piece is the one with this byte of the letter; what is read goes on where it was, however many edits there are. */
+static bool
+piece_find(struct delivery *d, uint64_t at)
+{
+	if (!d->walking || at < d->piece_at) {
+		d->walk = edits_walk_of(&d->edits, d->w.len);
+		d->piece_at = 0;
+		d->walking = edits_next(&d->walk, &d->piece);
 	}
-	if (!some)
+	while (d->walking && at - d->piece_at >= piece_len(&d->piece)) {
+		d->piece_at += piece_len(&d->piece);
+		d->walking = edits_next(&d->walk, &d->piece);
+	}
+	return d->walking;
+}
+
+size_t
+sender_content(struct delivery *d, uint64_t at, char *to, size_t room)
+{
+	uint64_t from, left;
+	ssize_t  n;
+
+	if (!piece_find(d, at))
 		return 0;
-	if (piece.of == PIECE_BYTES) {
-		memcpy(to, piece.bytes.at + at, room);
+	from = at - d->piece_at;
+	left = piece_len(&d->piece) - from;
+	if (room > left)
+		room = (size_t)left;
+	if (d->piece.of == PIECE_BYTES) {
+		memcpy(to, d->piece.bytes.at + from, room);
 		return room;
 	}
 	do
-		n = pread(d->fd, to, room, (off_t)(d->w.at + piece.at + at));
+		n = pread(d->fd, to, room, (off_t)(d->w.at + d->piece.at + from));
 	while (n < 0 && errno == EINTR);
 	return n > 0 ? (size_t)n : 0;
 }

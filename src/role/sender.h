@@ -97,6 +97,10 @@ struct delivery {
 	struct asked    *asked;
 	struct refitting *refit;            /* NULL: it goes as it is              */
 	struct edits     edits;             /* of the letter, for its road         */
+	struct edits_walk walk;             /* where it is read                    */
+	struct edits_piece piece;
+	uint64_t         piece_at;          /* of the letter as it goes            */
+	bool             walking;
 	struct looked   *looked;            /* in tables of other servers          */
 	uint32_t         asking;            /* answers that are waited for         */
 	struct route     route;
@@ -148,7 +152,7 @@ bool sender_refit(struct delivery *);
 void sender_refit_seven(struct delivery *);              /* the host does not take it as it is; the same */
 void sender_refit_drop(struct delivery *);
 uint64_t sender_content_len(const struct delivery *);
-size_t sender_content(const struct delivery *, uint64_t at, char *to, size_t room);
+size_t sender_content(struct delivery *, uint64_t at, char *to, size_t room);
 
 /* sender-host.c */
 /* The addresses the connections of a delivery come from, by blanks, "" any; NULL: it cannot be known now, and why; without a reason

@@ -2,6 +2,8 @@
 #include "message/seven.h"
 #include "unit.h"
 
+#include <string.h>
+
 struct quoted_case {
 	const char *why, *text, *quoted;
 };
@@ -35,4 +37,31 @@ test_quoted(void **state)
 	}
 }
 
-UNIT(test_quoted)
+/* What is made anew has a bound, and nothing is made of what is beyond it: the verifier's memory is not the letter's. */
+static void
+test_bound(void **state)
+{
+	(void)state;
+	for (size_t size = 1 << 20; size <= SEVEN_MOST + 1; size += SEVEN_MOST + 1 - (1 << 20)) {
+		struct arena *a = arena_open(NULL), *made = arena_open(NULL);
+		struct buffer letter = { 0 }, packed = { 0 };
+		struct edits  e = edits_in(made);
+		struct digest d;
+		char         *room;
+
+		buffer_add_string(&letter, "MIME-Version: 1.0\r\nContent-Type: image/x\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+		room = arena_take(a, size);
+		memset(room, 0xe9, size);
+		buffer_add(&letter, (struct bytes){ room, size });
+		digest_make(buffer_bytes(&letter), a, &packed);
+		HOLDS("a digest", digest_view(buffer_bytes(&packed), &d));
+		HOLDS("a bound", seven_make(buffer_bytes(&letter), &d, made, &e) == (size < SEVEN_MOST));
+		HOLDS("nothing made", size < SEVEN_MOST || arena_size(made) < 65536);
+		buffer_free(&letter);
+		buffer_free(&packed);
+		arena_close(&made);
+		arena_close(&a);
+	}
+}
+
+UNIT(test_quoted, test_bound)
