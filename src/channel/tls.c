@@ -561,6 +561,20 @@ site_for(struct tls *t, const char *names, bool for_all, struct buffer *errors)
 	return s;
 }
 
+/* A host that asks for a certificate of ours names nobody: one of each kind is enough. */
+static bool
+place_own(struct tls *t, const struct chain *c, EVP_PKEY *key, struct buffer *errors)
+{
+	if (t->plain->has[c->kind]) {
+		buffer_add_string(errors, "two certificates of one kind\n");
+		return false;
+	}
+	if (site_take(t->plain, c, key))
+		return true;
+	tls_complain(errors, "cannot use the certificate");
+	return false;
+}
+
 /* A certificate goes to the site of its names, and also to the first site when
    that has none of its kind: those who name nobody get the best we have. */
 static bool
@@ -627,8 +641,9 @@ add_certificate(struct tls *t, struct bytes chain_pem, const char *name, struct 
 		tls_complain(errors, "cannot use the key of the certificate");
 		ok = false;
 	}
-	ok = ok &&
-	     (name == NULL ? place_chain(t, &c, key, errors) : place_for(t, &c, key, name, errors));
+	ok = ok && (t->outgoing    ? place_own(t, &c, key, errors)
+	            : name == NULL ? place_chain(t, &c, key, errors)
+	                           : place_for(t, &c, key, name, errors));
 	EVP_PKEY_free(key);
 	chain_free(&c);
 	return ok;

@@ -8,6 +8,7 @@
  *     authorities/sender     to senders: of smtp_tls_CAfile, smtp_tls_CApath and the system
  *     authorities/public     to senders: those and smtp_mta_sts_CAfile
  *     key/PATH               to the signer: the file
+ *     client-certificate/PATH, client-key/PATH   to senders and the signer: the same of what is shown to hosts that ask
  *     ticket-key             to receivers and logins: TICKET_SEED bytes (channel/tickets.h)
  *     pass-key               to the clerk, and made into his own to each keeper: PASS_KEY bytes (role/pass.h)
  */
@@ -31,6 +32,7 @@
 #include "role/pass.h"
 #include "role/tables.h"
 #include "role/tls-settings.h"
+#include "role/transports.h"
 #include "smtp/sender/settings.h"
 
 enum { PATH_ROOM = 4096, AUTHORITIES_MOST = 4 << 20 };
@@ -69,18 +71,18 @@ cannot(struct opening *o, const char *what, const char *path)
 
 /* What may be shown of a file. */
 static bool
-hold_public(struct opening *o, const char *path)
+hold_shown(struct opening *o, const char *path, const char *kind, unsigned roles)
 {
 	struct buffer whole = { 0 }, shown = { 0 };
 	bool          good;
 
-	if (is_held(o->estate, "certificate", path))
+	if (is_held(o->estate, kind, path))
 		return true;
 	good = estate_read(path, &whole);
 	if (good) {
 		tls_public_part(buffer_bytes(&whole), &shown);
 		buffer_add_char(&shown, '\0');
-		hold_as(o, "certificate", path, shown.at, -1, FRONTS);
+		hold_as(o, kind, path, shown.at, -1, roles);
 	} else
 		(void)cannot(o, "certificate", path);
 	if (whole.len > 0)
@@ -90,22 +92,46 @@ hold_public(struct opening *o, const char *path)
 	return good;
 }
 
+static bool
+hold_public(struct opening *o, const char *path)
+{
+	return hold_shown(o, path, "certificate", FRONTS);
+}
+
+static bool
+hold_client_public(struct opening *o, const char *path)
+{
+	return hold_shown(o, path, "client-certificate", FROM(SENDER));
+}
+
 /* A key is opened here and read by the signer alone. */
 static bool
-hold_key(struct opening *o, const char *path)
+hold_secret(struct opening *o, const char *path, const char *kind)
 {
 	struct stat st;
 	char       *stamp;
 	int         fd;
 
-	if (is_held(o->estate, "key", path))
+	if (is_held(o->estate, kind, path))
 		return true;
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) < 0 || fstat(fd, &st) < 0)
 		return cannot(o, "private key", path);
 	stamp = estate_stamp(&st);
-	hold_as(o, "key", path, stamp, fd, FROM(SIGNER));
+	hold_as(o, kind, path, stamp, fd, FROM(SIGNER));
 	memory_free(stamp);
 	return true;
+}
+
+static bool
+hold_key(struct opening *o, const char *path)
+{
+	return hold_secret(o, path, "key");
+}
+
+static bool
+hold_client_key(struct opening *o, const char *path)
+{
+	return hold_secret(o, path, "client-key");
 }
 
 /* Calls hold_one for each of the paths between TABs. */
@@ -278,6 +304,27 @@ hold_sender_authorities(struct opening *o)
 	return good;
 }
 
+/* What senders show, by each transport's settings. */
+static bool
+hold_client_certificates(struct opening *o, struct arena *a)
+{
+	struct sender_settings r;
+	struct tls_chains      chains;
+	const char            *transport;
+	size_t                 place = 0;
+	bool                   good = true;
+
+	while (good && (transport = transports_name(o->settings, false, &place)) != NULL) {
+		good = settings_fill(o->settings, &sender_setting_table, transport, &r, o->errors);
+		if (good)
+			tls_client_chains(&r, a, &chains);
+		for (size_t i = 0; good && i < chains.count; i++)
+			good = for_each_path(o, chains.chain[i].files, hold_client_public) &&
+			       for_each_path(o, chains.chain[i].keys, hold_client_key);
+	}
+	return good;
+}
+
 static bool
 open_certificates(struct opening *o)
 {
@@ -288,8 +335,9 @@ open_certificates(struct opening *o)
 	listeners_read(o->settings, &all);
 	for (size_t l = 0; good && l < all.count; l++)
 		good = open_listener_tls(o, all.one[l].name, a);
+	good = good && hold_client_certificates(o, a) && hold_sender_authorities(o);
 	arena_close(&a);
-	return good && hold_sender_authorities(o);
+	return good;
 }
 
 /*
@@ -458,8 +506,13 @@ estate_open_tls(struct opening *o)
 static bool
 is_of_tls(const struct holding *h)
 {
-	return strncmp(h->name, "certificate", 11) == 0 || strncmp(h->name, "key/", 4) == 0 ||
-	       strncmp(h->name, "authorities/", 12) == 0;
+	static const char *const kinds[] = { "certificate", "key/", "authorities/",
+		                             "client-certificate/", "client-key/" };
+
+	for (size_t i = 0; i < COUNT(kinds); i++)
+		if (strncmp(h->name, kinds[i], strlen(kinds[i])) == 0)
+			return true;
+	return false;
 }
 
 static bool
@@ -533,6 +586,33 @@ tell_directories(const struct tls_rows *r, void (*each)(void *ctx, const char *p
 			each(ctx, strchr(r->sni_maps.item[i], '/'));
 }
 
+static void
+tell_chains(const struct tls_chains *chains, void (*each)(void *ctx, const char *path), void *ctx)
+{
+	for (size_t i = 0; i < chains->count; i++) {
+		tell_paths(chains->chain[i].files, each, ctx);
+		tell_paths(chains->chain[i].keys, each, ctx);
+	}
+}
+
+static void
+tell_client_chains(struct settings *s, struct arena *a, void (*each)(void *ctx, const char *path),
+                   void *ctx)
+{
+	struct buffer          unheard = { 0 };
+	struct sender_settings r;
+	struct tls_chains      chains;
+	const char            *transport;
+	size_t                 place = 0;
+
+	while ((transport = transports_name(s, false, &place)) != NULL)
+		if (settings_fill(s, &sender_setting_table, transport, &r, &unheard)) {
+			tls_client_chains(&r, a, &chains);
+			tell_chains(&chains, each, ctx);
+		}
+	buffer_free(&unheard);
+}
+
 void
 estate_tls_files(struct settings *s, void (*each)(void *ctx, const char *path), void *ctx)
 {
@@ -547,13 +627,10 @@ estate_tls_files(struct settings *s, void (*each)(void *ctx, const char *path), 
 		if (!settings_fill(s, &tls_setting_table, all.one[l].name, &r, &unheard))
 			continue;
 		tell_directories(&r, each, ctx);
-		if (!tls_chains_of(&r, tables_default_type(s), a, &chains, &unheard))
-			continue;
-		for (size_t i = 0; i < chains.count; i++) {
-			tell_paths(chains.chain[i].files, each, ctx);
-			tell_paths(chains.chain[i].keys, each, ctx);
-		}
+		if (tls_chains_of(&r, tables_default_type(s), a, &chains, &unheard))
+			tell_chains(&chains, each, ctx);
 	}
+	tell_client_chains(s, a, each, ctx);
 	buffer_free(&unheard);
 	arena_close(&a);
 }

@@ -83,7 +83,7 @@ home_of(struct house *h)
 static bool
 is_called(enum role us, enum role them)
 {
-	return them == SIGNER && (us == RECEIVER || us == LOGIN);
+	return them == SIGNER && (us == RECEIVER || us == LOGIN || us == SENDER);
 }
 
 static void
@@ -801,7 +801,8 @@ make_ready(struct home *m)
 	(void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
 	tzset();
 	m->memory = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
-	if ((FROM(m->house.role) & (FROM(RECEIVER) | FROM(LOGIN) | FROM(SIGNER))) != 0)
+	if ((FROM(m->house.role) & (FROM(RECEIVER) | FROM(LOGIN) | FROM(SENDER) | FROM(SIGNER))) !=
+	    0)
 		(void)OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CONFIG,
 		                       NULL);
 	if (m->house.role == VERIFIER || m->house.role == KEEPER)

@@ -14,7 +14,7 @@
  *                        pop3s: a listening socket; the text is its address.  One for each address, so
  *                        several may have one name: use house_resource_next().
  *     control/NAME       to clerk, queue, keepers, policy, chronicle: for house_commands()
- *     certificates/LISTENER, certificate/PATH, authorities/PATH, key/PATH, ticket-key
+ *     certificates/LISTENER, certificate/PATH, authorities/PATH, key/PATH, client-certificate/PATH, client-key/PATH, ticket-key
  *                        TLS: role/estate-tls.c says what they are, role/tls.h and the signer read them
  *     krb5-keytab        to the clerk: a file, house_resource_read()
  *     oauth-jwks         to the clerk: the text is a JWKS

@@ -2,6 +2,7 @@
 #include "channel/tls_rules.h"
 #include "role/sender.h"
 #include "role/tls-settings.h"
+#include "role/tls.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -224,11 +225,40 @@ ciphers_of(const struct tls_rows *r, const struct security *c, struct arena *a,
 	return kept;
 }
 
+/* What is shown to hosts that ask for a certificate.  Without one mail goes on: the host decides what that is worth. */
+static void
+add_certificates(struct house *h, const struct sender_settings *r, struct tls *t, struct arena *a)
+{
+	struct tls_signer signer = house_signer(h);
+	struct buffer     errors = { 0 };
+	struct tls_chains chains;
+	struct bytes      rest, chain;
+	const char       *text;
+
+	tls_client_chains(r, a, &chains);
+	for (size_t i = 0; i < chains.count; i++) {
+		text = house_tls_chain(h, "client-certificate", bytes_of(chains.chain[i].files),
+		                       &signer);
+		rest = bytes_of(text != NULL ? text : "");
+		while (tls_next_chain(&rest, &chain)) {
+			if (tls_add_certificate(t, chain, &errors))
+				continue;
+			fault("%s: not shown to other hosts: %.*s", chains.chain[i].files,
+			      (int)errors.len - 1, errors.at);
+			buffer_reset(&errors);
+		}
+	}
+	buffer_free(&errors);
+}
+
+/* `shows`: what smtp_tls_cert_file says. */
 static struct tls *
-tls_make(struct house *h, const struct sender_settings *r, const struct security *c,
+tls_make(struct house *h, const struct sender_settings *r, const struct security *c, bool shows,
          struct arena *a, struct buffer *errors)
 {
-	const char *authorities =
+	struct tls_signer signer = house_signer(h);
+	struct tls       *t;
+	const char       *authorities =
 		house_resource_text(h, c->public ? "authorities/public" : "authorities/sender");
 	struct buffer       curves = { 0 };
 	struct tls_rows     rows;
@@ -247,17 +277,20 @@ tls_make(struct house *h, const struct sender_settings *r, const struct security
 	tls_curves(bytes_of(rows.curves), &curves);
 	set.curves = arena_copy(a, buffer_bytes(&curves));
 	buffer_free(&curves);
-	return tls_open_outgoing(&set, NULL, errors);
+	t = tls_open_outgoing(&set, &signer, errors);
+	if (t != NULL && shows)
+		add_certificates(h, r, t, a);
+	return t;
 }
 
-struct tls *
-sender_tls_for(struct house *h, const struct sender_settings *r, const struct security *c)
+static struct tls *
+context_for(struct house *h, const struct sender_settings *r, const struct security *c, bool shows)
 {
 	struct sender_role *s = sender_of(h);
 	struct arena       *a = arena_open(NULL);
 	struct buffer       errors = { 0 };
-	const char *key = arena_printf(a, "%p;%s;%s;%s;%d", (const void *)r, c->protocols, c->grade,
-	                               c->exclude, c->public);
+	const char        *key = arena_printf(a, "%p;%s;%s;%s;%d;%d", (const void *)r, c->protocols,
+	                                      c->grade, c->exclude, c->public, shows);
 	struct sender_tls *k = s->tls;
 
 	while (k != NULL && strcmp(k->key, key) != 0)
@@ -268,7 +301,7 @@ sender_tls_for(struct house *h, const struct sender_settings *r, const struct se
 		k = memory_take(sizeof *k);
 		k->key = memory_take(strlen(key) + 1);
 		memcpy(k->key, key, strlen(key) + 1);
-		k->tls = tls_make(h, r, c, a, &errors);
+		k->tls = tls_make(h, r, c, shows, a, &errors);
 		k->next = s->tls;
 		s->tls = k;
 		s->tls_count++;
@@ -282,6 +315,12 @@ sender_tls_for(struct house *h, const struct sender_settings *r, const struct se
 }
 
 struct tls *
+sender_tls_for(struct house *h, const struct sender_settings *r, const struct security *c)
+{
+	return context_for(h, r, c, true);
+}
+
+struct tls *
 sender_tls_web(struct house *h)
 {
 	struct arena   *a = arena_open(NULL);
@@ -292,7 +331,7 @@ sender_tls_web(struct house *h)
 	security_become(&sender_of(h)->rows, a, SECURITY_VERIFY, &common);
 	common.public = true;
 	if (house_resource_text(h, "authorities/public") != NULL)
-		t = sender_tls_for(h, &sender_of(h)->rows, &common);
+		t = context_for(h, &sender_of(h)->rows, &common, false);
 	arena_close(&a);
 	return t;
 }

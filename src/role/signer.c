@@ -2,7 +2,7 @@
  * signer -- alone has the private keys; gives signatures, shows a key to nobody
  *
  * A front that was captured can still ask for signatures, as it could use its own
- * sessions; the rate bounds what it can gather.
+ * sessions; the rate bounds what it can gather.  What senders show to hosts that ask has keys of its own.
  */
 
 #include <inttypes.h>
@@ -20,11 +20,14 @@ struct rate {
 	int64_t  since_ms;
 	uint32_t count;
 };
+/* A sender signs as a client, a front as a server: neither can have the other's name by asking. */
+enum { OF_FRONTS, OF_SENDERS, SETS };
+static const char *const key_names[SETS] = { "key/", "client-key/" };
 struct signer {
-	struct tls_keys *keys
-		[KEPT]; /* the newest first: fronts show a certificate until its successor works */
-	struct rate rate[ROLES][FRONTS_MOST];
-	uint64_t    given, refused;
+	/* The newest first: a certificate is shown until its successor works. */
+	struct tls_keys *keys[SETS][KEPT];
+	struct rate      rate[ROLES][FRONTS_MOST];
+	uint64_t         given, refused;
 };
 
 /* The keys of one file; what cannot be used is said in the log. */
@@ -36,7 +39,7 @@ key_read(struct house *h, const char *name, struct tls_keys *keys)
 	bool          good = why == 0 && tls_keys_add(keys, buffer_bytes(&pem), &errors);
 
 	if (!good)
-		fault("private key %s: %.*s%s", name + sizeof "key/" - 1,
+		fault("private key %s: %.*s%s", strchr(name, '/') + 1,
 		      errors.len > 0 ? (int)errors.len - 1 : 0, errors.len > 0 ? errors.at : "",
 		      why != 0 ? strerror(why) : "");
 	if (pem.len > 0)
@@ -47,14 +50,14 @@ key_read(struct house *h, const char *name, struct tls_keys *keys)
 }
 
 static struct tls_keys *
-keys_read(struct house *h)
+keys_read(struct house *h, const char *prefix)
 {
 	struct tls_keys *keys = tls_keys_open();
 	const char      *name;
 	size_t           place = 0;
 	int              fd;
 
-	while (house_resource_next(h, "key/", &place, &name, &fd))
+	while (house_resource_next(h, prefix, &place, &name, &fd))
 		if (fd >= 0)
 			(void)key_read(h, name, keys);
 	return keys;
@@ -66,8 +69,23 @@ signer_start(struct house *h)
 	struct signer *s = memory_take(sizeof *s);
 
 	h->mine = s;
-	s->keys[0] = keys_read(h);
+	for (int i = 0; i < SETS; i++)
+		s->keys[i][0] = keys_read(h, key_names[i]);
 	return true;
+}
+
+static void
+keys_renew(struct house *h, const char *prefix, struct tls_keys *kept[static KEPT])
+{
+	struct tls_keys *keys = keys_read(h, prefix);
+
+	if (tls_keys_hold(kept[0], keys)) {
+		tls_keys_close(&keys);
+		return;
+	}
+	tls_keys_close(&kept[KEPT - 1]);
+	memmove(kept + 1, kept, (KEPT - 1) * sizeof(struct tls_keys *));
+	kept[0] = keys;
 }
 
 /* New keys are in force before the fronts show their certificates: the postmaster sees to that.  Those from
@@ -75,16 +93,10 @@ signer_start(struct house *h)
 static void
 signer_reload(struct house *h)
 {
-	struct signer   *s = h->mine;
-	struct tls_keys *keys = keys_read(h);
+	struct signer *s = h->mine;
 
-	if (tls_keys_hold(s->keys[0], keys)) {
-		tls_keys_close(&keys);
-		return;
-	}
-	tls_keys_close(&s->keys[KEPT - 1]);
-	memmove(s->keys + 1, s->keys, (KEPT - 1) * sizeof *s->keys);
-	s->keys[0] = keys;
+	for (int i = 0; i < SETS; i++)
+		keys_renew(h, key_names[i], s->keys[i]);
 }
 
 static bool
@@ -98,12 +110,12 @@ within_rate(struct house *h, struct rate *r)
 }
 
 static bool
-sign(struct signer *s, const struct word_sign *w, struct buffer *out)
+sign(struct tls_keys *const keys[static KEPT], const struct word_sign *w, struct buffer *out)
 {
 	enum tls_sign_kind kind = (enum tls_sign_kind)w->kind;
 
-	for (int i = 0; i < KEPT && s->keys[i] != NULL; i++)
-		if (tls_keys_sign(s->keys[i], w->key_id, kind, w->padding, w->input, out))
+	for (int i = 0; i < KEPT && keys[i] != NULL; i++)
+		if (tls_keys_sign(keys[i], w->key_id, kind, w->padding, w->input, out))
 			return true;
 	return false;
 }
@@ -123,7 +135,8 @@ signer_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	if (fd >= 0)
 		(void)close(fd);
 	if (good && within_rate(h, &s->rate[from][index % FRONTS_MOST]))
-		answer.ok = sign(s, &ask, &signature);
+		answer.ok =
+			sign(s->keys[from == SENDER ? OF_SENDERS : OF_FRONTS], &ask, &signature);
 	if (good) {
 		*(answer.ok ? &s->given : &s->refused) += 1;
 		answer.signature = buffer_bytes(&signature);
@@ -141,8 +154,8 @@ signer_stop(struct house *h)
 {
 	struct signer *s = h->mine;
 
-	for (int i = 0; i < KEPT; i++)
-		tls_keys_close(&s->keys[i]);
+	for (int i = 0; i < SETS * KEPT; i++)
+		tls_keys_close(&s->keys[i / KEPT][i % KEPT]);
 	house_leave(h);
 }
 

@@ -330,32 +330,40 @@ look_into(struct gathering *g, const char *directory, struct buffer *errors)
 	return true;
 }
 
+/* Certificates for everybody: some files with their keys before them, or one of each kind. */
+struct primary {
+	const struct setting_list *together;
+	const char                *eccert, *eckey, *cert, *key;
+};
+
 static void
-take_primary(struct gathering *g, const struct tls_rows *r)
+take_primary(struct gathering *g, const struct primary *p)
 {
 	const char *files = "";
 
-	for (size_t i = 0; i < r->chain_files.count; i++)
+	for (size_t i = 0; i < p->together->count; i++)
 		files = arena_printf(g->a, "%s%s%s", files, i > 0 ? "\t" : "",
-		                     r->chain_files.item[i]);
+		                     p->together->item[i]);
 	if (*files != '\0') {
 		add_chain(g, CHAIN_ALL, "", files, files);
 		return;
 	}
-	if (*r->eccert_file != '\0')
-		add_chain(g, CHAIN_ALL, "", r->eccert_file, r->eckey_file);
-	if (*r->cert_file != '\0')
-		add_chain(g, CHAIN_ALL, "", r->cert_file, r->key_file);
+	if (*p->eccert != '\0')
+		add_chain(g, CHAIN_ALL, "", p->eccert, p->eckey);
+	if (*p->cert != '\0')
+		add_chain(g, CHAIN_ALL, "", p->cert, p->key);
 }
 
 bool
 tls_chains_of(const struct tls_rows *r, const char *default_type, struct arena *a,
               struct tls_chains *out, struct buffer *errors)
 {
-	struct gathering g = { a, out, 0 };
+	struct gathering     g = { a, out, 0 };
+	const struct primary p = { &r->chain_files, r->eccert_file, r->eckey_file, r->cert_file,
+		                   r->key_file };
 
 	*out = (struct tls_chains){ NULL, 0 };
-	take_primary(&g, r);
+	take_primary(&g, &p);
 	for (size_t i = 0; i < r->sni_maps.count; i++)
 		if (!read_map(&g, r->sni_maps.item[i], default_type, errors))
 			return false;
@@ -363,4 +371,15 @@ tls_chains_of(const struct tls_rows *r, const char *default_type, struct arena *
 		if (!look_into(&g, r->directories.item[i], errors))
 			return false;
 	return true;
+}
+
+void
+tls_client_chains(const struct sender_settings *r, struct arena *a, struct tls_chains *out)
+{
+	struct gathering     g = { a, out, 0 };
+	const struct primary p = { &r->tls_chain_files, r->tls_eccert_file, r->tls_eckey_file,
+		                   r->tls_cert_file, r->tls_key_file };
+
+	*out = (struct tls_chains){ NULL, 0 };
+	take_primary(&g, &p);
 }

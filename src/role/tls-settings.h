@@ -10,6 +10,7 @@
  * tls_chains_of()    which files a listener's certificates are in, in the order they are tried: first those for everybody,
  *     then those for one name, then those for the names they have.  It reads the tables of tls_server_sni_maps and looks
  *     into tls_certificate_directories; false with words in *errors.
+ * tls_client_chains() the same of what a transport shows to hosts that ask.
  */
 #ifndef ROLE_TLS_SETTINGS_H
 #define ROLE_TLS_SETTINGS_H
@@ -18,6 +19,7 @@
 #include "base/buffer.h"
 #include "base/setting.h"
 #include "channel/tls.h"
+#include "smtp/sender/settings.h"
 
 enum tls_grade { GRADE_EXPORT, GRADE_LOW, GRADE_MEDIUM, GRADE_HIGH, GRADE_NULL };
 struct tls_rows {
@@ -44,5 +46,6 @@ enum chain_use { CHAIN_ALL, CHAIN_NAME, CHAIN_MORE };
 struct tls_chain { enum chain_use use; const char *name, *files, *keys; };      /* paths by TAB; name "" but for CHAIN_NAME */
 struct tls_chains { struct tls_chain *chain; size_t count; };
 bool tls_chains_of(const struct tls_rows *, const char *default_type, struct arena *, struct tls_chains *out, struct buffer *errors);
+void tls_client_chains(const struct sender_settings *, struct arena *, struct tls_chains *out);
 
 #endif

@@ -22,7 +22,7 @@ struct making {
 
 /* The public parts of the files, one behind the other. */
 static bool
-gather(struct making *m, struct bytes files, struct buffer *out)
+gather(struct house *h, const char *kind, struct bytes files, struct buffer *out)
 {
 	struct bytes file;
 	char         name[4200];
@@ -30,8 +30,8 @@ gather(struct making *m, struct bytes files, struct buffer *out)
 	while (bytes_split(&files, '\t', &file)) {
 		const char *text;
 
-		(void)snprintf(name, sizeof name, "certificate/%.*s", (int)file.len, file.at);
-		if ((text = house_resource_text(m->house, name)) == NULL)
+		(void)snprintf(name, sizeof name, "%s/%.*s", kind, (int)file.len, file.at);
+		if ((text = house_resource_text(h, name)) == NULL)
 			return false;
 		buffer_add_string(out, text);
 	}
@@ -39,31 +39,31 @@ gather(struct making *m, struct bytes files, struct buffer *out)
 }
 
 static bool
-works(struct making *m, struct bytes text)
+works(const struct tls_signer *signer, struct bytes text)
 {
 	struct bytes rest = text, chain;
 	int          count = 0;
 
 	for (; tls_next_chain(&rest, &chain); count++)
-		if (!tls_key_answers(chain, &m->signer))
+		if (!tls_key_answers(chain, signer))
 			return false;
 	return count > 0;
 }
 
-/* What is shown for these files: as they are now if that works, else as they were. */
-static const char *
-chain_of(struct making *m, struct bytes files)
+const char *
+house_tls_chain(struct house *h, const char *kind, struct bytes files,
+                const struct tls_signer *signer)
 {
 	struct buffer now = { 0 };
 	char         *old = good_chains == NULL ? NULL : map_get(good_chains, files), *kept;
-	bool          good = gather(m, files, &now) && now.len > 0;
+	bool          good = gather(h, kind, files, &now) && now.len > 0;
 
 	buffer_add_char(&now, '\0');
 	if (good && old != NULL && strcmp(old, now.at) == 0) {
 		buffer_free(&now);
 		return old;
 	}
-	if (!good || !works(m, bytes_of(now.at))) {
+	if (!good || !works(signer, bytes_of(now.at))) {
 		fault("%.*s: no certificate whose private key is there%s", (int)files.len, files.at,
 		      old != NULL ? "; the one from before stays" : "");
 		buffer_free(&now);
@@ -87,7 +87,8 @@ add_line(struct making *m, struct bytes line)
 	char         asked[256];
 
 	if (!bytes_split(&line, '\t', &use) || !bytes_split(&line, '\t', &name) ||
-	    !bytes_string(name, asked, sizeof asked) || (text = chain_of(m, line)) == NULL)
+	    !bytes_string(name, asked, sizeof asked) ||
+	    (text = house_tls_chain(m->house, "certificate", line, &m->signer)) == NULL)
 		return;
 	for (rest = bytes_of(text); tls_next_chain(&rest, &chain);)
 		if (bytes_is(use, "all")

@@ -1,7 +1,7 @@
 /*
  * tls -- the TLS of one listener, as settings and the postmaster's files say it
  *
- * From:     receiver, login
+ * From:     receiver, login; sender, for what it shows to hosts that ask
  * Touches:  the signer, who is asked whether it has the keys
  *
  * house_tls()  a new one, or NULL: no certificate is set, or none works (said in the log).  A file of certificates
@@ -21,6 +21,9 @@ struct tls_wish {
 	void      (*trace)(const char *step);
 };
 struct tls *house_tls(struct house *, const struct tls_wish *);
+/* The certificates of these files (by TAB; resources KIND/PATH): as they are now if the signer has their keys, else as they
+   were when it last had; NULL: never. */
+const char *house_tls_chain(struct house *, const char *kind, struct bytes files, const struct tls_signer *);
 bool house_tls_is_set(struct house *, const char *listener);   /* whether a certificate is meant to be shown there */
 
 #endif

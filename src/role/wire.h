@@ -48,8 +48,8 @@ extern const char *const role_names[ROLES];
 	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* index, whether for good, why: it will not come */ \
 	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
 	/* a session opens */ \
-	X(SIGN,           FROM(RECEIVER)|FROM(LOGIN), FROM(SIGNER)) /* key id, kind, padding, input          */ \
-	X(SIGNED,         FROM(SIGNER), FROM(RECEIVER)|FROM(LOGIN)) /* ok, signature                         */ \
+	X(SIGN,           FROM(RECEIVER)|FROM(LOGIN)|FROM(SENDER), FROM(SIGNER)) /* key id, kind, padding, input          */ \
+	X(SIGNED,         FROM(SIGNER), FROM(RECEIVER)|FROM(LOGIN)|FROM(SENDER)) /* ok, signature                         */ \
 	X(AUTH_START,     FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* struct word_auth_start                */ \
 	X(AUTH_STEP,      FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* bytes from the client (decoded)       */ \
 	X(AUTH_DROP,      FROM(RECEIVER)|FROM(LOGIN), FROM(CLERK))  /* the session is gone                   */ \

@@ -487,9 +487,9 @@ def test_broken_tls_is_done_without_where_it_is_only_welcome():
 
 
 class Receiver:
-    """Debian's Postfix, which throws away what it takes."""
+    """Debian's Postfix, which throws away what it takes; `more`: lines of main.cf, which may speak of {home}, `services`: of master.cf."""
 
-    def __init__(self):
+    def __init__(self, more="", services=()):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="sending-postfix-"))
         self.home.chmod(0o755)
         self.port = free_ports(1)[0]
@@ -512,8 +512,8 @@ default_database_type = hash
 alias_maps =
 alias_database =
 smtpd_recipient_restrictions = check_recipient_access inline:{{bad@there.example=REJECT}}, reject_unauth_destination
-""")
-        words = [f"127.0.0.1:{self.port} inet n - n - - smtpd"] + [f"{a} unix {b} - n {c} {d} {e}" for a, b, c, d, e in [
+""" + more.format(home=self.home))
+        words = [*services] + [f"127.0.0.1:{self.port} inet n - n - - smtpd"] + [f"{a} unix {b} - n {c} {d} {e}" for a, b, c, d, e in [
             ("pickup", "n", "60", "1", "pickup"), ("cleanup", "n", "-", "0", "cleanup"), ("qmgr", "n", "300", "1", "qmgr"),
             ("rewrite", "-", "-", "-", "trivial-rewrite"), ("bounce", "-", "-", "0", "bounce"), ("defer", "-", "-", "0", "bounce"),
             ("trace", "-", "-", "0", "bounce"), ("error", "-", "-", "-", "error"), ("retry", "-", "-", "-", "error"),

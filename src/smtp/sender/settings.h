@@ -39,6 +39,8 @@ struct sender_settings {
 	int         tls_ciphers, tls_mandatory_ciphers;
 	const char *tls_authorities, *tls_authorities_path;
 	bool        tls_default_authorities;
+	const char *tls_cert_file, *tls_key_file, *tls_eccert_file, *tls_eckey_file;   /* what is shown to hosts that ask */
+	struct setting_list tls_chain_files;
 	int64_t     tls_depth, tls_loglevel;
 	bool        auth_soft, auth_by_sender;
 	struct sender_login {
