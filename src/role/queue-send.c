@@ -316,6 +316,14 @@ send_fill(struct queue_role *k, const struct sending *s, struct arena *a, struct
 	return 0;
 }
 
+static int64_t
+age_of(const struct letter *l)
+{
+	int64_t us = clock_wall_us() - l->arrived_us;
+
+	return us > 0 ? us / 1000000 : 0;
+}
+
 static int
 say_send(struct house *h, struct sending *s)
 {
@@ -330,6 +338,7 @@ say_send(struct house *h, struct sending *s)
 		                     .more = s->to->line.waiting > 0,
 		                     .at = s->letter->content_at,
 		                     .len = s->letter->content_len,
+		                     .age_s = age_of(s->letter),
 		                     .sender = bytes_of(queue_sender_outside(s->rcpt[0])),
 		                     .recipient = to,
 		                     .recipients = s->rcpts };

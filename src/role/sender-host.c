@@ -89,30 +89,45 @@ sender_bind(const struct sender_settings *r, int fd, int family, const char *wor
 	return true;
 }
 
-/* ---- what is not believed ---- */
+/* ---- what is not believed, and what is done about it ---- */
 
-enum table_outcome
-sender_discards(struct delivery *d, const char *address, unsigned *offers)
+/* The words of the table for this host, or those of the setting. */
+static enum table_outcome
+words_for(struct delivery *d, const struct setting_list *maps, const struct setting_list *all,
+          const char *address, unsigned (*named)(struct bytes), unsigned *out)
 {
-	const struct sender_settings *r = d->rows;
-	struct bytes                  value = { NULL, 0 };
-	enum table_outcome o = sender_lookup(d, &r->discard_maps, bytes_of(address), &value);
+	struct bytes       value = { NULL, 0 };
+	enum table_outcome o = sender_lookup(d, maps, bytes_of(address), &value);
 
-	*offers = 0;
+	*out = 0;
 	if (o == TABLE_LATER || o == TABLE_WAIT)
 		return o;
 	if (o == TABLE_NONE) {
-		for (size_t i = 0; i < r->discard.count; i++)
-			*offers |= outgoing_offer_named(bytes_of(r->discard.item[i]));
+		for (size_t i = 0; i < all->count; i++)
+			*out |= named(bytes_of(all->item[i]));
 		return o;
 	}
 	for (size_t i = 0, from = 0; i <= value.len; i++) {
 		if (i < value.len && strchr(", \t", value.at[i]) == NULL)
 			continue;
-		*offers |= outgoing_offer_named(bytes_cut(value, from, i - from));
+		*out |= named(bytes_cut(value, from, i - from));
 		from = i + 1;
 	}
 	return o;
+}
+
+enum table_outcome
+sender_discards(struct delivery *d, const char *address, unsigned *offers)
+{
+	return words_for(d, &d->rows->discard_maps, &d->rows->discard, address,
+	                 outgoing_offer_named, offers);
+}
+
+enum table_outcome
+sender_pix(struct delivery *d, const char *address, unsigned *workarounds)
+{
+	return words_for(d, &d->rows->pix_maps, &d->rows->pix, address, outgoing_pix_named,
+	                 workarounds);
 }
 
 /* ---- as whom we log in ---- */

@@ -178,6 +178,7 @@ mouth_wait(void *ctx, enum outgoing_wait what)
 				[WAIT_MAIL] = r->mail_ms,           [WAIT_RCPT] = r->rcpt_ms,
 				[WAIT_DATA_INIT] = r->data_init_ms, [WAIT_DATA_DONE] = r->data_done_ms,
 				[WAIT_RSET] = r->rset_ms,           [WAIT_QUIT] = r->quit_ms,
+				[WAIT_PAUSE] = r->pix_delay_ms,
 	};
 
 	if (c->stream != NULL)
@@ -300,10 +301,28 @@ tell_clear(struct contact *c, struct delivery *d)
 }
 
 static void
+tell_pix(const struct contact *c)
+{
+	const struct sender_role *s = sender_of(c->house);
+	unsigned                  pix = outgoing_pix(c->session);
+	char                      service[96];
+
+	if (pix == 0)
+		return;
+	(void)snprintf(service, sizeof service, "%s/%s", s->common.syslog_name,
+	               c->config.lmtp ? "lmtp" : "smtp");
+	note_as(service, "enabling PIX workarounds:%s%s for %s",
+	        (pix & PIX_DISABLE_ESMTP) != 0 ? " disable_esmtp" : "",
+	        (pix & PIX_DELAY_DOTCRLF) != 0 ? " delay_dotcrlf" : "", c->relay);
+}
+
+static void
 contact_send(struct contact *c)
 {
 	struct delivery *d = c->delivery;
 
+	if (c->taken == 0)
+		tell_pix(c);
 	if (c->tls == NULL) {
 		c->tls = "none";
 		tell_clear(c, d);
@@ -507,7 +526,7 @@ time_over(void *ctx)
 	if (c->idle) {
 		idle_end(c);
 		outgoing_quit(c->session);
-	} else {
+	} else if (c->session == NULL || !outgoing_paused(c->session)) {
 		gone(c, "Connection timed out", true);
 	}
 }
@@ -694,7 +713,7 @@ security_make(struct contact *c, struct delivery *d, const char **why)
 	struct tls      *secret = NULL;
 
 	*want = security_keep(c->life, &d->security);
-	c->wrapped = !d->w.lmtp && (c->rows->tls_wrapper || c->port == SMTPS);
+	c->wrapped = c->rows->tls_wrapper || (!d->w.lmtp && c->port == SMTPS);
 	if (c->wrapped && want->level < SECURITY_ENCRYPT)
 		want->level = SECURITY_ENCRYPT;
 	wish_make(c, d);
@@ -704,6 +723,12 @@ security_make(struct contact *c, struct delivery *d, const char **why)
 		c->secret = tls_share(secret);
 	*why = "client TLS configuration problem";
 	return c->secret != NULL || want->level <= SECURITY_MAY;
+}
+
+static bool
+is_known(enum table_outcome o)
+{
+	return o == TABLE_FOUND || o == TABLE_NONE;
 }
 
 static bool
@@ -728,6 +753,7 @@ config_make(struct contact *c, struct delivery *d, const char *address, const ch
 		.skip_5xx_greeting = r->skip_5xx,
 		.skip_quit = r->skip_quit,
 		.auth = login->on,
+		.pix_delay = d->w.age_s * 1000 >= r->pix_after_ms,
 		.server = c->name,
 		.port = c->port,
 		.demands = demands_of(&login->options),
@@ -736,12 +762,12 @@ config_make(struct contact *c, struct delivery *d, const char *address, const ch
 		.auth_soft = r->auth_soft,
 	};
 	d->clear = false;
+	*why = "smtp_pix_workaround_maps cannot be asked";
+	if (!is_known(sender_pix(d, address, &c->config.pix)))
+		return false;
 	*why = "smtp_discard_ehlo_keyword_address_maps cannot be asked";
-	switch (sender_discards(d, address, &c->config.discard)) {
-	case TABLE_FOUND:
-	case TABLE_NONE: break;
-	default: return false;
-	}
+	if (!is_known(sender_discards(d, address, &c->config.discard)))
+		return false;
 	if ((c->from = sender_bind_words(d, why)) == NULL)
 		return false;
 	c->from = arena_copy(c->life, bytes_of(c->from));

@@ -96,7 +96,8 @@ sender_tables_ready(struct delivery *d, const char *host, const char *address)
 	words = sender_bind_words(d, &why);
 	if (words == NULL && why == NULL)
 		return false;
-	return sender_discards(d, address, &offers) != TABLE_WAIT;
+	return sender_discards(d, address, &offers) != TABLE_WAIT &&
+	       sender_pix(d, address, &offers) != TABLE_WAIT;
 }
 
 void

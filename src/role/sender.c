@@ -67,7 +67,9 @@ say_sent(struct delivery *d)
 		d->report(d->report_ctx, &d->result[0]);
 		return;
 	}
-	if (l == NULL)
+	if (!d->probe)
+		sender_past_keep(d);
+	if (l == NULL || sender_is_past(d))
 		return; /* the next queue has it tried again */
 	word_pack_sent(link_begin(l, d->probe ? WORD_PROBED : WORD_SENT, d->ticket),
 	               &(struct word_sent){
@@ -189,7 +191,7 @@ delivery_go_on(struct delivery *d)
 {
 	bool tired = d->rows->session_most > 0 && d->sessions >= (size_t)d->rows->session_most;
 
-	if (is_over(d) || d->host >= d->route.hosts || tired) {
+	if (is_over(d) || d->host >= d->route.hosts || tired || sender_is_past(d)) {
 		delivery_end(d, SENT_LATER, d->status, d->text);
 		return;
 	}
@@ -288,6 +290,15 @@ delivery_failed(struct delivery *d, enum outgoing_fate f, const char *status, co
 /* ---- where to ------------------------------------------------------------------------------------ */
 
 static void delivery_begin(struct delivery *);
+
+void
+delivery_start(struct delivery *d)
+{
+	if (is_over(d))
+		delivery_end(d, SENT_DELIVERED, "", "");
+	else
+		delivery_begin(d);
+}
 
 void
 delivery_heard(struct delivery *d)
@@ -431,10 +442,12 @@ delivery_begin(struct delivery *d)
 
 /* The settings of a transport; those of all where it is not known. */
 static const struct sender_settings *
-rows_of(struct sender_role *s, const char *transport)
+rows_of(struct sender_role *s, const char *transport, bool lmtp)
 {
 	const struct sender_settings *own = map_get(s->rows_of, bytes_of(transport));
 
+	if (own == NULL && lmtp)
+		own = map_get(s->rows_of, BYTES("lmtp"));
 	return own != NULL ? own : &s->rows;
 }
 
@@ -462,15 +475,17 @@ delivery_enter(struct delivery *d)
 {
 	struct sender_role *s = sender_of(d->house);
 
-	d->rows = rows_of(s, d->w.transport);
+	d->rows = rows_of(s, d->w.transport, d->w.lmtp);
 	if (s->first != NULL)
 		s->first->at = &d->next;
 	s->first = d;
 	s->deliveries++;
 	d->result = arena_take_array(d->life, d->w.recipients, sizeof *d->result);
 	d->known = arena_take_array(d->life, d->w.recipients, sizeof *d->known);
+	d->queue = s->queues;
 	sender_sts_remember(d->house, &d->w);
-	delivery_begin(d);
+	if (!sender_past_waits(d))
+		delivery_start(d);
 }
 
 void
@@ -511,16 +526,25 @@ hear_send(struct house *h, uint32_t policy, uint32_t ticket, bool probe, struct 
 
 /* ---- the card -------------------------------------------------------------------------------------- */
 
+static bool
+is_lmtp(const struct transport *t)
+{
+	return t != NULL && t->kind == BY_LMTP;
+}
+
 /* What each transport has of its own.  What is under way goes on by the new ones. */
 static void
 rows_new(struct house *h)
 {
 	struct sender_role *s = sender_of(h);
+	struct arena       *a = arena_open(NULL);
+	struct transports  *all = arena_take(a, sizeof *all);
 	size_t              place = 0;
 	const char         *name;
 
 	if (s->rows_of == NULL)
 		s->rows_of = map_open();
+	transports_read(h->settings, a, all);
 	while ((name = transports_name(h->settings, false, &place)) != NULL) {
 		struct sender_settings *own = map_get(s->rows_of, bytes_of(name));
 
@@ -529,7 +553,10 @@ rows_new(struct house *h)
 			(void)map_put(s->rows_of, bytes_of(name), own);
 		}
 		(void)house_settings(h, &sender_setting_table, name, own);
+		if (is_lmtp(transport_named(all, bytes_of(name))))
+			(void)house_settings(h, sender_lmtp_setting_table(), name, own);
 	}
+	arena_close(&a);
 }
 
 static void
@@ -593,6 +620,20 @@ deliveries_end(struct house *h, bool of_policy)
 	}
 }
 
+/* What a host is at goes on (sender-past.c); another queue will have the rest tried again. */
+static void
+queue_lost(struct house *h)
+{
+	struct sender_role *s = sender_of(h);
+
+	s->queues++;
+	for (struct delivery *d = s->first, *next; d != NULL; d = next) {
+		next = d->next;
+		if (d->report == NULL && !d->probe && !(d->talked && d->contact != NULL))
+			delivery_close(d);
+	}
+}
+
 static void
 leave_now(void *ctx)
 {
@@ -624,6 +665,7 @@ sender_start(struct house *h)
 	h->mine = s;
 	questions_open(&s->questions, h);
 	s->idle = map_open();
+	sender_past_open(h);
 	settings_new(h);
 	s->tables = tables_open(h, NULL, NULL);
 	sender_tables_open(h);
@@ -660,7 +702,6 @@ sender_peer(struct house *h, enum role role, uint32_t index)
 		enquiries_met(sender_of(h)->enquiries);
 }
 
-/* Another queue will have it all tried again. */
 static void
 sender_lost(struct house *h, enum role role, uint32_t index)
 {
@@ -668,8 +709,10 @@ sender_lost(struct house *h, enum role role, uint32_t index)
 		questions_lost(&sender_of(h)->questions, index);
 	if (role == PROXYMAP)
 		enquiries_lost(sender_of(h)->enquiries);
-	if (role == QUEUE || role == POLICY)
-		deliveries_end(h, role == POLICY);
+	if (role == QUEUE)
+		queue_lost(h);
+	if (role == POLICY)
+		deliveries_end(h, true);
 }
 
 /* What is begun is brought to its end, for a while. */

@@ -5,6 +5,7 @@
  *     sender-tls.c       how sure a connection must be, by destination, and what TLS that takes
  *     sender-host.c      where connections come from, and what a host's offers are worth
  *     sender-session.c   connections: how they come about, what goes through them, which are kept for a moment
+ *     sender-past.c      what a queue that is gone has not heard
  */
 #ifndef ROLE_SENDER_H
 #define ROLE_SENDER_H
@@ -47,6 +48,8 @@ struct sender_role {
 	uint64_t         sent;
 	struct timer    *leaving;
 	bool             left;
+	uint32_t         queues;           /* how many are gone                    */
+	struct sender_past *past;
 };
 static inline struct sender_role *
 sender_of(struct house *h)
@@ -86,6 +89,8 @@ struct delivery {
 	struct house    *house;
 	struct arena    *life;
 	uint32_t         ticket, policy;    /* policy: of PROBE, who asks           */
+	uint32_t         queue;             /* which said it: how many were gone then */
+	bool             waits_past;        /* the same is under way for a queue that is gone */
 	bool             probe;
 	struct word_send w;
 	const struct sender_settings *rows; /* of its transport                    */
@@ -162,6 +167,8 @@ const char *sender_bind_words(struct delivery *, const char **why);
 bool sender_bind(const struct sender_settings *, int fd, int family, const char *words);
 /* Offers (enum outgoing_offer) of the host that are not made use of. */
 enum table_outcome sender_discards(struct delivery *, const char *address, unsigned *offers);
+/* What is done where a PIX firewall stands before it (enum outgoing_pix). */
+enum table_outcome sender_pix(struct delivery *, const char *address, unsigned *workarounds);
 /* USER:PASSWORD of the first key that a table has: the sender, the host, the destination. */
 enum table_outcome sender_password(struct delivery *, const char *host, struct bytes *value);
 
@@ -187,6 +194,13 @@ enum sts_outcome sender_sts(struct delivery *, const char *domain);
 void sender_sts_remember(struct house *, const struct word_send *);
 void sender_sts_forget(struct house *);        /* nobody waits for an answer any more */
 
+/* sender-past.c */
+void sender_past_open(struct house *);
+bool sender_is_past(const struct delivery *);            /* the queue that said it is gone */
+void sender_past_keep(struct delivery *);                /* it has ended */
+/* Those of its recipients whose end is known have it; true: of some it will be, and delivery_start() follows. */
+bool sender_past_waits(struct delivery *);
+
 /* sender-tlsrpt.c */
 bool hear_tlsrpt(struct house *, uint32_t ticket, struct bytes body);
 
@@ -196,7 +210,9 @@ struct web_request { const char *path, *type; struct bytes content; size_t most;
 typedef void web_done(void *ctx, enum web_trouble, const char *why, const struct webreply *);
 void sender_web(struct house *, const char *host, const struct web_request *, web_done *, void *ctx);
 
-/* sender.c: an answer of the name service, NULL while there is none (route.h); ctx is the delivery. */
+/* sender.c: hosts are found and tried, unless every recipient has a result. */
+void delivery_start(struct delivery *);
+/* An answer of the name service, NULL while there is none (route.h); ctx is the delivery. */
 const struct answer *delivery_ask(void *ctx, struct bytes name, uint16_t type);
 void delivery_heard(struct delivery *);
 /* A letter of ours to one recipient, its bytes all in w->prefix; what became of it is told once. */

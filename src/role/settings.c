@@ -183,7 +183,9 @@ static const struct setting_table *const tables[] = {
 const struct setting_table *
 house_setting_table(size_t index)
 {
-	return index < COUNT(tables) ? tables[index] : NULL;
+	return index < COUNT(tables)    ? tables[index]
+	       : index == COUNT(tables) ? sender_lmtp_setting_table()
+	                                : NULL;
 }
 
 bool
@@ -225,6 +227,7 @@ know_tables(struct settings *s)
 {
 	for (size_t i = 0; i < COUNT(tables); i++)
 		settings_tables(s, tables[i], 1);
+	settings_tables(s, sender_lmtp_setting_table(), 1);
 	know_classes(s);
 	transports_know(s);
 	settings_elsewhere(s, elsewhere_names, elsewhere_count);

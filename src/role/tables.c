@@ -76,6 +76,12 @@ has_row(const struct setting_table *t, const char *name)
 	return false;
 }
 
+static bool
+is_of_senders(const char *name)
+{
+	return has_row(&sender_setting_table, name) || has_row(sender_lmtp_setting_table(), name);
+}
+
 static unsigned
 roles_of(const struct setting *row)
 {
@@ -92,7 +98,7 @@ roles_of(const struct setting *row)
 	/* Passwords for other hosts, and how these are spoken to. */
 	if (has_row(&sender_setting_table, row->name) && strstr(row->name, "_checks") != NULL)
 		return FROM(VERIFIER);
-	if (has_row(&sender_setting_table, row->name))
+	if (is_of_senders(row->name))
 		return FROM(SENDER);
 	/* For mansio policy explain, too. */
 	if (strcmp(row->name, "mynetworks") == 0)
@@ -166,8 +172,7 @@ find_row(struct finding *f, struct settings *s, const struct setting *row)
 		return;
 	one.where = 0;
 	for (size_t place = 0; (transport = transports_name(s, false, &place)) != NULL;)
-		if (has_row(&sender_setting_table, row->name) &&
-		    settings_fill(s, &table, transport, &list, NULL))
+		if (is_of_senders(row->name) && settings_fill(s, &table, transport, &list, NULL))
 			for (size_t n = 0; n < list.count; n++)
 				find_name(f, row, list.item[n], !is_set(s, row->name));
 	for (int i = -1; i < (int)f->listeners.count; i++) {

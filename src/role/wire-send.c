@@ -119,6 +119,7 @@ word_pack_send(struct buffer *b, const struct word_send *w)
 	pack_bool(b, w->more);
 	pack_u64(b, w->at);
 	pack_u64(b, w->len);
+	pack_u64(b, (uint64_t)w->age_s);
 	pack_bytes(b, w->prefix);
 	pack_bytes(b, w->sender);
 	pack_bytes(b, w->envid);
@@ -149,6 +150,7 @@ word_unpack_send(struct bytes body, struct arena *life, struct word_send *w)
 	w->more = unpack_bool(&r.fields);
 	w->at = unpack_u64(&r.fields);
 	w->len = unpack_u64(&r.fields);
+	w->age_s = (int64_t)unpack_u64(&r.fields);
 	w->prefix = unpack_bytes(&r.fields);
 	w->sender = unpack_bytes(&r.fields);
 	w->envid = unpack_bytes(&r.fields);

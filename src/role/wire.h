@@ -417,6 +417,7 @@ struct word_send {
 	const char *transport, *nexthop;
 	bool     lmtp, more;           /* more: others wait for the same destination */
 	uint64_t at, len;
+	int64_t  age_s;                /* since it came                           */
 	struct bytes prefix, sender, envid;
 	uint8_t  ret, body;            /* enum envelope_body                      */
 	bool     eight_bit;            /* it has bytes above 127                  */

@@ -25,6 +25,7 @@ class Sink:
 		self.lock = threading.Lock()
 		self.copies = collections.defaultdict(list)	# (id, recipient) -> when its 250 went
 		self.strokes = []				# when somebody was killed
+		self.whose, self.over = {}, {}			# of a stroke: who that was, and when it was done
 		self.refused = self.notices = 0
 		self.socket = socket.create_server(("127.0.0.1", 0), backlog=200)
 		self.port = self.socket.getsockname()[1]
@@ -46,7 +47,7 @@ class Sink:
 			return self.random.random() < share
 
 	def serve(self, s):
-		f = s.makefile("rwb", buffering=0)
+		f = s.makefile("rwb", buffering=65536)
 		try:
 			self.converse(f)
 		except OSError:
@@ -55,37 +56,42 @@ class Sink:
 			f.close()
 			s.close()
 
+	@staticmethod
+	def say(f, text):
+		f.write(text)
+		f.flush()
+
 	def converse(self, f):
-		f.write(b"220 far.example ESMTP\r\n")
+		self.say(f, b"220 far.example ESMTP\r\n")
 		rcpt, notice = [], False
 		while line := f.readline():
 			verb = line[:4].upper()
 			if verb == b"EHLO":
-				f.write(b"250-far.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
+				self.say(f, b"250-far.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
 			elif verb == b"MAIL":
 				rcpt, notice = [], b"<>" in line
-				f.write(b"250 ok\r\n")
+				self.say(f, b"250 ok\r\n")
 			elif verb == b"RCPT":
 				if self.chance(0.02):
 					self.refused += 1
-					f.write(b"450 later\r\n")
+					self.say(f, b"450 later\r\n")
 				else:
 					rcpt.append(line[line.index(b"<") + 1:line.index(b">")].decode())
-					f.write(b"250 ok\r\n")
+					self.say(f, b"250 ok\r\n")
 			elif verb == b"DATA":
 				if not rcpt:
-					f.write(b"503 to whom?\r\n")
+					self.say(f, b"503 to whom?\r\n")
 					continue
 				if not self.letter(f, rcpt, notice):
 					return
 			elif verb == b"QUIT":
-				f.write(b"221 bye\r\n")
+				self.say(f, b"221 bye\r\n")
 				return
 			else:
-				f.write(b"250 ok\r\n")
+				self.say(f, b"250 ok\r\n")
 
 	def letter(self, f, rcpt, notice):
-		f.write(b"354 go\r\n")
+		self.say(f, b"354 go\r\n")
 		name = None
 		while (line := f.readline()) != b".\r\n":
 			if not line:
@@ -96,17 +102,17 @@ class Sink:
 			time.sleep(0.05)	# the window is open a little longer
 		if self.chance(0.02):
 			self.refused += 1
-			f.write(b"451 full\r\n")
+			self.say(f, b"451 full\r\n")
 			return True
 		if self.chance(0.01):
 			self.refused += 1
-			f.write(b"421 I go\r\n")
+			self.say(f, b"421 I go\r\n")
 			return False
 		with self.lock:
 			self.notices += notice
 			for to in rcpt:
 				self.copies[name, to].append(time.monotonic())
-		f.write(b"250 kept\r\n")
+		self.say(f, b"250 kept\r\n")
 		return True
 
 	# ---- what is made of it -----------------------------------------------
@@ -115,26 +121,33 @@ class Sink:
 		with self.lock:
 			self.strokes.append(time.monotonic())
 
+	def struck(self, what):
+		"""Whom the last stroke was; it is over only now."""
+		with self.lock:
+			self.whose[self.strokes[-1]] = what
+			self.over[self.strokes[-1]] = time.monotonic()
+
 	def has(self, key):
 		with self.lock:
 			return key in self.copies
 
 	def twice(self):
-		"""How many copies were too many; of how many letters for one stroke at most; and what no stroke explains.  A second
-		copy belongs to the last stroke before it."""
-		extra, by_stroke, wrong = 0, collections.defaultdict(set), []
+		"""How many copies were too many; of how many letters for one stroke at most; what no stroke explains; and how many
+		for whom.  A second copy belongs to the last stroke before it."""
+		extra, by_stroke, wrong, whom = 0, collections.defaultdict(set), [], collections.Counter()
 		with self.lock:
 			for (name, to), times in self.copies.items():
 				for copy in times[1:]:
 					extra += 1
-					why = [s for s in self.strokes if times[0] < s + 1 and s < copy]
+					why = [s for s in self.strokes if times[0] < self.over.get(s, s) + 1 and s < copy]
 					if why:
 						by_stroke[max(why)].add(name)
+						whom[self.whose.get(max(why), "none")] += 1
 					else:
 						wrong.append("%s to %s" % (name, to))
 		most = max(map(len, by_stroke.values()), default=0)
 		wrong += ["%d letters for one stroke" % len(names) for names in by_stroke.values() if len(names) > AT_ONCE]
-		return extra, most, wrong
+		return extra, most, wrong, whom
 
 
 class Relayer(threading.Thread):

@@ -112,11 +112,12 @@ class Sink:
                 self.data(f, session)
 
     def data(self, f, session):
-        text = b""
+        lines = []
         while (line := f.readline()) not in (b".\r\n", b""):
-            text += line[1:] if line.startswith(b"..") else line
+            lines.append(line[1:] if line.startswith(b"..") else line)
         if line == b"":
             return
+        text = b"".join(lines)
         said = self.reply("END", text, session)
         for to in session.rcpt if self.lmtp else session.rcpt[:1]:
             one = said or self.reply("END " + to, text, session) or "250 2.0.0 kept"

@@ -6,10 +6,13 @@ nothing of it hangs, and nobody else waits.
 """
 
 import collections
+import os
 import pathlib
 import re
+import signal
 import socket
 import sys
+import threading
 import time
 
 import pytest
@@ -159,6 +162,55 @@ def test_it_takes_the_letter_and_says_nothing():
         assert "while sending end of data -- message may be sent more than once" in h.text()
 
 
+def kill(h, role):
+    """All of a role; and until there are others."""
+    old = {p["pid"] for p in h.status() if p["role"] == role}
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: {p["pid"] for p in h.status() if p["role"] == role and p["state"] == "working"} - old)
+
+
+@pytest.mark.parametrize("lmtp", [False, True], ids=["SMTP", "LMTP"])
+def test_a_queue_dies_while_a_host_decides(lmtp):
+    """The letter goes on, and the next queue hears of its end: it comes once, even where the host needs long."""
+    decide, asked = threading.Event(), []
+
+    def reply(verb, argument, session):
+        if verb == "END":
+            asked.append(session.number)
+            decide.wait(60)
+    with Sink(reply, offers=OFFERS, lmtp=lmtp) as sink, house(
+            transport_maps=f"inline:{{{{there.example={'lmtp' if lmtp else 'smtp'}:[127.0.0.1]:{sink.port}}}}}") as h:
+        send(h, ["b@there.example", "c@there.example"])
+        wait_for(lambda: asked)
+        kill(h, "queue")
+        send(h, ["d@there.example"])
+        wait_for(lambda: len(asked) == 2)
+        decide.set()
+        wait_for(lambda: empty(h) and len(sink.got()) >= 3)
+        assert sink.got() == ["b@there.example", "c@there.example", "d@there.example"]
+        assert h.count("status=sent") == 3
+
+
+def test_a_queue_dies_while_a_host_decides_against_us():
+    """What is put off at last goes again, by the next queue."""
+    decide, asked = threading.Event(), []
+
+    def reply(verb, argument, session):
+        if verb == "END":
+            asked.append(session.number)
+            decide.wait(60)
+            if len(asked) == 1:
+                return "451 4.3.0 not now"
+    with Sink(reply, offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: asked)
+        kill(h, "queue")
+        decide.set()
+        wait_for(lambda: sink.got() and empty(h))
+        assert sink.got() == ["b@there.example"] and len(asked) == 2
+
+
 def test_while_one_hangs_the_others_have_their_mail():
     with Sink(at("MAIL", hang), offers=OFFERS) as bad, Sink(offers=OFFERS) as good, house(
             transport_maps=f"inline:{{{{bad.example=smtp:[127.0.0.1]:{bad.port}}}, {{*=smtp:[127.0.0.1]:{good.port}}}}}") as h:
@@ -208,6 +260,70 @@ def test_what_a_host_offers_and_is_not_to_be_used():
         send(h, ["b@there.example"])
         wait_for(lambda: sink.got())
         assert "DATA" in sink.commands and not any("SIZE=" in c for c in sink.commands)
+
+
+STARS = "220 *****2******0*************** *****"
+
+
+@pytest.mark.parametrize("settings, hello, pause, words", [
+    ({}, "HELO", False, "disable_esmtp delay_dotcrlf"),
+    (dict(smtp_pix_workaround_threshold_time="0"), "HELO", True, "disable_esmtp delay_dotcrlf"),
+    (dict(smtp_pix_workarounds="delay_dotcrlf", smtp_pix_workaround_threshold_time="0"), "EHLO", True, "delay_dotcrlf"),
+    (dict(smtp_pix_workaround_maps="inline:{127.0.0.1=disable_esmtp}", smtp_pix_workaround_threshold_time="0"), "HELO", False, "disable_esmtp"),
+    (dict(smtp_pix_workarounds=""), "EHLO", False, None),
+], ids=["as it comes", "an old letter", "the dot alone", "by a table", "nothing"])
+def test_a_firewall_that_makes_stars_of_a_greeting(settings, hello, pause, words):
+    when = {}
+
+    def reply(verb, argument, session):
+        when[verb] = time.monotonic()
+        return STARS if verb == "CONNECT" else None
+    with Sink(reply, offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", smtp_pix_workaround_delay_time="2s", **settings) as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: sink.got() and empty(h))
+        assert sink.commands[0].split()[0] == hello and sink.got() == ["b@there.example"]
+        assert not pause or when["END"] - when["DATA"] >= 1.9
+        enabled = re.findall("enabling PIX workarounds: (.*) for 127", h.text())
+        assert enabled == ([words] if words else [])
+
+
+@pytest.mark.parametrize("name, value, of_smtp, of_lmtp", [
+    ("lmtp_bind_address", "127.0.0.7", "127.0.0.1", "127.0.0.7"),
+    ("smtp_bind_address", "127.0.0.7", "127.0.0.7", "127.0.0.7"),
+    ("lmtp_bind_address_maps", "inline:{@here.example=127.0.0.8}", "127.0.0.1", "127.0.0.8"),
+    ("slow/lmtp_bind_address", "127.0.0.9", "127.0.0.1", "127.0.0.9"),
+    ("slow/smtp_bind_address", "127.0.0.9", "127.0.0.1", "127.0.0.9"),
+])
+def test_settings_of_LMTP(name, value, of_smtp, of_lmtp):
+    """What is said for LMTP is not for SMTP; what is said for SMTP is for LMTP, too, unless LMTP has its own."""
+    by_smtp, by_lmtp = [], []
+    transport = "slow" if name.startswith("slow") else "lmtp"
+    with Sink(lambda v, a, s: by_smtp.append(s.socket.getpeername()[0]), offers=OFFERS) as one, \
+            Sink(lambda v, a, s: by_lmtp.append(s.socket.getpeername()[0]), offers=OFFERS, lmtp=True) as two, house(**{
+                "transport_maps": f"inline:{{{{a.example=smtp:[127.0.0.1]:{one.port}}}, {{b.example={transport}:inet:127.0.0.1:{two.port}}}}}",
+                "slow/transport": "lmtp", name: value}) as h:
+        send(h, ["x@a.example", "x@b.example"])
+        wait_for(lambda: one.got() and two.got())
+        assert set(by_smtp) == {of_smtp} and set(by_lmtp) == {of_lmtp}
+
+
+def test_a_login_by_LMTP():
+    def reply(verb, argument, session):
+        return "235 2.7.0 yes" if verb == "AUTH" else None
+    with Sink(reply, offers=(*OFFERS, "AUTH PLAIN"), lmtp=True) as sink, house(
+            default_transport=f"lmtp:inet:127.0.0.1:{sink.port}", lmtp_sasl_auth_enable="yes", lmtp_sasl_security_options="noanonymous",
+            lmtp_sasl_password_maps="inline:{127.0.0.1=jack:way-station}") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: sink.got())
+        assert "AUTH PLAIN AGphY2sAd2F5LXN0YXRpb24=" in sink.commands
+
+
+def test_a_fallback_of_SMTP_is_none_of_LMTP():
+    with Sink(offers=OFFERS) as fallback, house(default_transport=f"lmtp:inet:127.0.0.1:{free_ports(1)[0]}",
+                                                smtp_fallback_relay=f"[127.0.0.1]:{fallback.port}") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: h.count("status=deferred"))
+        assert fallback.connections == 0
 
 
 def test_R93_an_exchanger_behind_a_translation_is_ourselves(names):  # noqa: F811

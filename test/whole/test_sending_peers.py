@@ -33,7 +33,7 @@ def test_many_letters_some_of_them_refused(server):
         wait_for(lambda: empty(h), 40)
         assert len(re.findall(r"to=<u[12]@there\.example>.*status=sent \(250", h.text())) == 16
         assert len(re.findall(r"to=<bad@there\.example>.*status=bounced \(host 127\.0\.0\.1\[127\.0\.0\.1\] said: 550", h.text())) == 8
-        wait_for(lambda: there.has("u1@there.example") == there.has("u2@there.example") == 8)
+        wait_for(lambda: there.has("u1@there.example") == there.has("u2@there.example") == 8, 90)
         kept = there.got()
         assert all(kept.count(f"X-Mark: m{i}m") == 2 for i in range(8))
         assert kept.count("\n.a dot\n") == 16 and kept.count("\n..two\n") == 16
@@ -46,7 +46,7 @@ def test_exim_puts_one_off_and_the_others_have_it_at_once():
         send(h, ["u1@there.example", "later@there.example", "u2@there.example"], sender="")
         wait_for(lambda: h.count("status=") == 3)
         assert re.search(r"to=<later@there\.example>.*dsn=4\.2\.1, status=deferred \(host .* said: 451 4\.2\.1 later", h.text())
-        wait_for(lambda: there.has("u1@there.example") and there.has("u2@there.example"))
+        wait_for(lambda: there.has("u1@there.example") and there.has("u2@there.example"), 90)
 
 
 @pytest.mark.parametrize("mechanisms, used", [("PLAIN", "plain"), ("LOGIN", "login"), ("CRAM-MD5", "cram"), ("", "cram"), ("!cram-md5, static:all", "plain")])
@@ -88,7 +88,7 @@ def test_addresses_in_utf8_go_to_who_knows_them_and_are_changed_for_nobody():
         utf8(h, "a@here.example", "grün@there.example")
         wait_for(lambda: h.count("status="))
         assert re.search(r"to=<grün@there\.example>.*status=sent", h.text()), h.text()
-        wait_for(lambda: there.has("grün@there.example"))
+        wait_for(lambda: there.has("grün@there.example"), 90)
     with peers.OpenSmtpd() as there, house(relayhost=f"[127.0.0.1]:{there.port}") as h:
         utf8(h, "a@here.example", "grün@there.example")
         wait_for(lambda: h.count("status=bounced"))
@@ -102,10 +102,10 @@ def test_exim_gets_chunks_and_what_the_sender_wants_to_hear():
             s.docmd("MAIL FROM:<u2@there.example> RET=HDRS ENVID=q1")
             s.docmd("RCPT TO:<u1@there.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;u1@there.example")
             s.data(LETTER.format("to be told of") + "y" * 2000)
-        wait_for(lambda: there.has("u1@there.example"))
+        wait_for(lambda: there.has("u1@there.example"), 90)
         assert re.search(r"<= u2@there\.example .* K S=\d+", there.log()), there.log()
         # Exim tells the sender itself, since it was asked to.
-        wait_for(lambda: there.has("u2@there.example") and "multipart/report" in there.got(), 30)
+        wait_for(lambda: there.has("u2@there.example") and "multipart/report" in there.got(), 90)
         assert empty(h)
 
 

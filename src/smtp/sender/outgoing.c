@@ -185,6 +185,32 @@ greets_extended(const struct outgoing *o)
 	return false;
 }
 
+unsigned
+outgoing_pix_named(struct bytes word)
+{
+	return bytes_is(word, "disable_esmtp")   ? PIX_DISABLE_ESMTP
+	       : bytes_is(word, "delay_dotcrlf") ? PIX_DELAY_DOTCRLF
+	                                         : 0;
+}
+
+unsigned
+outgoing_pix(const struct outgoing *o)
+{
+	return o->pix;
+}
+
+/* Its firewall makes stars of every letter of a greeting but 2, 0 and blanks. */
+static bool
+greets_with_stars(const struct outgoing *o)
+{
+	struct bytes text = buffer_bytes(&o->heard.text);
+
+	for (size_t i = 0; i < text.len; i++)
+		if (memchr("20 *\t\r\n", text.at[i], 7) == NULL)
+			return false;
+	return bytes_find(text, '*') >= 0;
+}
+
 static void
 hear_greeting(struct outgoing *o)
 {
@@ -192,7 +218,9 @@ hear_greeting(struct outgoing *o)
 	enum outgoing_fate f;
 
 	if (o->heard.code / 100 == 2) {
-		say_hello(o, o->config.always_ehlo || greets_extended(o));
+		o->pix = greets_with_stars(o) ? o->config.pix : 0;
+		say_hello(o, (o->config.always_ehlo || greets_extended(o)) &&
+		                     (o->pix & PIX_DISABLE_ESMTP) == 0);
 		return;
 	}
 	f = outgoing_fate_of(&o->heard, status);
@@ -368,6 +396,7 @@ static const char *const busy_with[PHASES] = {
 	[PHASE_READY] = "waiting for work",
 	[PHASE_ENVELOPE] = "sending MAIL FROM, RCPT TO or DATA command",
 	[PHASE_CONTENT] = "sending message body",
+	[PHASE_PAUSE] = "sending message body",
 	[PHASE_END] = "sending end of data -- message may be sent more than once",
 	[PHASE_RSET] = "sending RSET command",
 };
@@ -405,6 +434,7 @@ static void (*const hears[PHASES])(struct outgoing *) = {
 	[PHASE_HELO] = hear_helo,                  [PHASE_STARTTLS] = hear_starttls,
 	[PHASE_AUTH] = outgoing_hear_auth,                  [PHASE_ENVELOPE] = outgoing_hear_envelope,
 	[PHASE_CONTENT] = outgoing_hear_content,   [PHASE_END] = outgoing_hear_end,
+	[PHASE_PAUSE] = outgoing_hear_content,
 	[PHASE_RSET] = outgoing_hear_rset,         [PHASE_QUIT] = hear_quit,
 };
 /* clang-format on */

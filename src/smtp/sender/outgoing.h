@@ -36,12 +36,15 @@
 enum outgoing_fate { FATE_NONE, FATE_DELIVERED, FATE_REFUSED, FATE_ELSEWHERE, FATE_LATER };
 /* What is waited for; each has its time in the settings. */
 enum outgoing_wait { WAIT_GREETING, WAIT_HELLO, WAIT_STARTTLS, WAIT_AUTH, WAIT_MAIL, WAIT_RCPT, WAIT_DATA_INIT,
-                     WAIT_DATA_CONTENT, WAIT_DATA_DONE, WAIT_RSET, WAIT_QUIT, WAIT_NOTHING, WAITS };
+                     WAIT_DATA_CONTENT, WAIT_PAUSE, WAIT_DATA_DONE, WAIT_RSET, WAIT_QUIT, WAIT_NOTHING, WAITS };
 /* What an answer to EHLO offers. */
 enum outgoing_offer { OFFERS_PIPELINING = 1, OFFERS_SIZE = 2, OFFERS_8BITMIME = 4, OFFERS_STARTTLS = 8, OFFERS_AUTH = 16,
                       OFFERS_CHUNKING = 32, OFFERS_DSN = 64, OFFERS_SMTPUTF8 = 128, OFFERS_REQUIRETLS = 256, OFFERS_BINARYMIME = 512,
                       OFFERS_ENHANCED = 1024, OFFERS_DELIVERBY = 2048, OFFERS_PRIORITY = 4096 };
 unsigned outgoing_offer_named(struct bytes keyword);     /* 0: none of these */
+/* What is done where a firewall has put stars into the greeting. */
+enum outgoing_pix { PIX_DISABLE_ESMTP = 1, PIX_DELAY_DOTCRLF = 2 };
+unsigned outgoing_pix_named(struct bytes word);          /* 0: none of these */
 
 enum outgoing_tls { OUTGOING_CLEAR, OUTGOING_MAY, OUTGOING_ENCRYPT };
 struct outgoing_config {
@@ -53,6 +56,8 @@ struct outgoing_config {
 	bool        secured;           /* TLS came first                           */
 	int         tls;               /* enum outgoing_tls                        */
 	unsigned    discard;           /* enum outgoing_offer that are not believed */
+	unsigned    pix;               /* enum outgoing_pix                        */
+	bool        pix_delay;         /* the letter is old enough for the second of them */
 	int64_t     line_most;         /* longer lines of a letter are folded; 0: as they are */
 	bool        skip_5xx_greeting, skip_quit;
 	bool        auth;              /* log in; without user and password: where they are not set it is left out */
@@ -112,6 +117,10 @@ void     outgoing_drained(struct outgoing *);
 void     outgoing_secured(struct outgoing *, bool ok, const char *why);
 void     outgoing_lost(struct outgoing *, const char *why, bool patience);
 void     outgoing_quit(struct outgoing *);
+/* The time of WAIT_PAUSE is over, and the end of the letter is said; false: it was not what was waited for. */
+bool     outgoing_paused(struct outgoing *);
+/* enum outgoing_pix that this greeting asks for. */
+unsigned outgoing_pix(const struct outgoing *);
 unsigned outgoing_offers(const struct outgoing *);
 /* Whether STARTTLS was offered in the clear. */
 bool     outgoing_offers_tls(const struct outgoing *);

@@ -12,6 +12,7 @@ enum outgoing_phase {
 	PHASE_READY,
 	PHASE_ENVELOPE,                /* MAIL, RCPT and perhaps DATA are answered */
 	PHASE_CONTENT,                 /* the letter goes                          */
+	PHASE_PAUSE,                   /* its end waits                            */
 	PHASE_END,                     /* its end was said                         */
 	PHASE_RSET, PHASE_QUIT, PHASE_OVER,
 	PHASES
@@ -26,6 +27,7 @@ struct outgoing {
 	unsigned        offers;
 	uint64_t        size_most;     /* 0: not said                              */
 	char            mechanisms[512];
+	unsigned        pix;           /* enum outgoing_pix, when the greeting asked for it */
 	bool            offered_tls, secure, handshake_failed, authenticated;
 	/* of a login */
 	struct arena   *login_life;

@@ -1,5 +1,8 @@
 #include "smtp/sender/settings.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define AT(f) offsetof(struct sender_settings, f)
 /* clang-format off */
 static const struct setting rows[] = {
@@ -57,6 +60,14 @@ static const struct setting rows[] = {
 	  "Say HELO only.", NULL, 0, 0, "0.2" },
 	{ "smtp_always_send_ehlo", SETTING_BOOL, AT(always_ehlo), "yes",
 	  "EHLO is said to every host; with no, to those whose greeting has the word ESMTP.", NULL, 0, 0, "0.3" },
+	{ "smtp_pix_workarounds", SETTING_LIST, AT(pix), "disable_esmtp, delay_dotcrlf",
+	  "What is done where a PIX firewall stands before a host and its greeting is stars: disable_esmtp says HELO, delay_dotcrlf lets the last dot of a letter that was put off before go alone; none if empty.", NULL, 0, 0, "0.3" },
+	{ "smtp_pix_workaround_maps", SETTING_TABLES, AT(pix_maps), "",
+	  "Tables with these words by the address of the host; what is there counts instead.", NULL, 0, 0, "0.3" },
+	{ "smtp_pix_workaround_threshold_time", SETTING_TIME, AT(pix_after_ms), "500s",
+	  "How old a letter is for which delay_dotcrlf is done; 0: each.", NULL, 0, 864000000, "0.3" },
+	{ "smtp_pix_workaround_delay_time", SETTING_TIME, AT(pix_delay_ms), "10s",
+	  "How long the last dot waits then.", NULL, 1, 86400000, "0.3" },
 	{ "smtp_line_length_limit", SETTING_SIZE, AT(line_most), "998",
 	  "Longer lines of a letter are folded; 0: they go as they are.", NULL, 0, 1 << 30, "0.2" },
 	{ "smtp_connect_timeout", SETTING_TIME, AT(connect_ms), "30s", "How long a connection may take to come about.", NULL, 100, 86400000, "0.2" },
@@ -197,3 +208,76 @@ static const struct setting rows[] = {
 #undef AT
 
 const struct setting_table sender_setting_table = { "Sending", rows, COUNT(rows) };
+
+/* ---- the same for LMTP ---- */
+
+/* Those that are of SMTP alone, or of all senders, or have a row for LMTP above. */
+static bool
+has_no_twin(const char *name)
+{
+	static const char *const alone[] = {
+		"smtp_helo_name",
+		"smtp_tcp_port",
+		"smtp_tls_security_level",
+		"smtp_generic_maps",
+		"smtp_never_send_ehlo",
+		"smtp_always_send_ehlo",
+		"smtp_tls_CAfile",
+		"smtp_tls_CApath",
+		"smtp_use_tls",
+		"smtp_mta_sts",
+		"smtp_mta_sts_CAfile",
+		"smtp_forbidden_networks",
+		"smtp_dns_support_level",
+		"smtp_tls_dane_insecure_mx_policy",
+		"smtp_tls_note_starttls_offer",
+	};
+
+	for (size_t i = 0; i < COUNT(alone); i++)
+		if (strcmp(name, alone[i]) == 0)
+			return true;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		if (strncmp(rows[i].name, "lmtp_", 5) == 0 &&
+		    strcmp(rows[i].name + 4, name + 4) == 0)
+			return true;
+	return strncmp(name, "smtp_", 5) != 0;
+}
+
+/* What is not as for SMTP where it is not said. */
+static const char *
+own_standard(const char *name)
+{
+	return strcmp(name, "lmtp_fallback_relay") == 0    ? ""
+	       : strcmp(name, "lmtp_tls_wrappermode") == 0 ? "no"
+	                                                   : NULL;
+}
+
+const struct setting_table *
+sender_lmtp_setting_table(void)
+{
+	enum { NAME_MOST = 64, WORDS_MOST = 96 };
+	static struct setting twin[COUNT(rows)];
+	static char           name[COUNT(rows)][NAME_MOST], standard[COUNT(rows)][NAME_MOST + 1],
+		about[COUNT(rows)][WORDS_MOST];
+	static struct setting_table table = { "Sending by LMTP", twin, 0 };
+	size_t                      n = 0;
+
+	if (table.count > 0)
+		return &table;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		if (has_no_twin(rows[i].name))
+			continue;
+		(void)snprintf(name[n], sizeof name[n], "lmtp%s", rows[i].name + 4);
+		(void)snprintf(standard[n], sizeof standard[n], "$%s", rows[i].name);
+		(void)snprintf(about[n], sizeof about[n], "The same as %s, for LMTP.",
+		               rows[i].name);
+		twin[n] = rows[i];
+		twin[n].name = name[n];
+		twin[n].standard =
+			own_standard(name[n]) != NULL ? own_standard(name[n]) : standard[n];
+		twin[n].about = about[n];
+		twin[n++].since = "0.3";
+	}
+	table.count = n;
+	return &table;
+}

@@ -26,6 +26,8 @@ struct sender_settings {
 	struct setting_list fallback, discard;
 	bool        skip_5xx, skip_quit, never_ehlo, always_ehlo;
 	int64_t     line_most;
+	struct setting_list pix, pix_maps;     /* smtp_pix_workarounds             */
+	int64_t     pix_after_ms, pix_delay_ms;
 	int64_t     connect_ms, helo_ms, starttls_ms, mail_ms, rcpt_ms, data_init_ms, data_xfer_ms, data_done_ms, rset_ms, quit_ms;
 	int         tls_level;                 /* "", then enum security_level     */
 	bool        use_tls, tls_wrapper;
@@ -52,5 +54,7 @@ struct sender_settings {
 	int64_t     cache_ms, reuse_ms, reuse_most;
 };
 extern const struct setting_table sender_setting_table;
+/* lmtp_connect_timeout and its like: filled into the same struct behind the others, they are what counts for LMTP. */
+const struct setting_table *sender_lmtp_setting_table(void);
 
 #endif

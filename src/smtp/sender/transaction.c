@@ -247,7 +247,7 @@ add_content(struct outgoing *o, struct bytes piece)
 }
 
 static void
-content_end(struct outgoing *o)
+end_say(struct outgoing *o)
 {
 	if (!o->chunk) {
 		if (!o->line_start || o->held_cr)
@@ -256,6 +256,26 @@ content_end(struct outgoing *o)
 	}
 	o->phase = PHASE_END;
 	outgoing_wait_for(o, WAIT_DATA_DONE);
+}
+
+static void
+content_end(struct outgoing *o)
+{
+	if (!o->chunk && (o->pix & PIX_DELAY_DOTCRLF) != 0 && o->config.pix_delay) {
+		o->phase = PHASE_PAUSE;
+		outgoing_wait_for(o, WAIT_PAUSE);
+	} else {
+		end_say(o);
+	}
+}
+
+bool
+outgoing_paused(struct outgoing *o)
+{
+	if (o->phase != PHASE_PAUSE)
+		return false;
+	end_say(o);
+	return true;
 }
 
 /* A letter that cannot be read to its end is not ended: the server must not take half of it. */
