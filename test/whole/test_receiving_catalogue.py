@@ -7,6 +7,7 @@ import smtplib
 import pytest
 from house import House, wait_for
 from test_checks_beside_postfix import ssl_context
+from witness import NameServer, Resolver
 
 USER, PASSWORD = "u@here.example", "secret-of-theirs"
 
@@ -53,6 +54,24 @@ def test_R20_who_writes_hears_of_mistakes_at_once(street):
         got = s.docmd("RCPT TO:<u@here..example>")
         assert got[0] // 100 == 5, got
         assert s.rcpt(USER)[0] == 250
+
+
+def test_R20_a_domain_that_takes_no_mail_is_refused_at_once():
+    """Without a mail exchanger and an address, or with a null MX (rfc7505), before the letter is there."""
+    server = NameServer()
+    resolver = Resolver(server)
+    try:
+        with Street(dns_resolver=f"{resolver.address}:{resolver.port}", unknown_address_reject_code="550", smtpd_peername_lookup="no",
+                    **{"submission/smtpd_recipient_restrictions": "reject_unknown_recipient_domain, permit_sasl_authenticated, reject"}) as house, \
+                house.submission() as s:
+            assert s.mail(USER)[0] == 250
+            for to, code in [("x@nowhere-at-all.example", "5.1.2"), ("x@onlytxt.example", "5.1.2"), ("x@nullmx.example", "5.1.10")]:
+                got = s.rcpt(to)
+                assert got[0] // 100 == 5 and got[1].decode().startswith(code), (to, got)
+            assert s.rcpt("x@good.example")[0] == 250
+    finally:
+        resolver.close()
+        server.close()
 
 
 def test_R21_R22_port_25_is_for_our_own_domains_and_the_others_for_our_own_users(street):

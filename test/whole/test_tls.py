@@ -2,6 +2,7 @@
 """TLS of what comes in: levels, versions and ciphers, certificates by name and their renewal, certificates of
 clients, tickets; with openssl s_client, Python's ssl and Debian's Postfix beside us."""
 
+import hashlib
 import os
 import pathlib
 import re
@@ -541,3 +542,32 @@ def test_rules_know_a_client_by_its_certificate(directory, authority, clients):
         assert relays("untrusted") == 250
         assert relays("trusted") == 554
         assert relays("none") == 554
+
+
+def test_check_ccert_access_knows_the_certificate_and_its_key(directory, authority, clients):
+    """By fingerprint of the certificate, by fingerprint of the public key, as openssl tells them; a certificate that is in neither,
+    and none at all, are nothing to it."""
+    def of_key(who):
+        public = subprocess.run(["openssl", "x509", "-in", clients[who][0], "-noout", "-pubkey"], capture_output=True, check=True).stdout
+        der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=public, capture_output=True, check=True).stdout
+        return ":".join(f"{byte:02X}" for byte in hashlib.sha256(der).digest())
+    of_certificate = subprocess.run(["openssl", "x509", "-in", clients["untrusted"][0], "-noout", "-fingerprint", "-sha256"],
+                                    capture_output=True, text=True).stdout.split("=")[1].strip()
+    table = directory / "ccert_access"
+    table.write_text(f"{of_key('trusted')} REJECT known by its key\n{of_certificate} REJECT known by its certificate\n")
+    with House(smtpd_tls_ask_ccert="yes", smtpd_tls_CAfile=str(authority[0]), smtpd_tls_fingerprint_digest="sha256", dns_resolver="none",
+               smtpd_recipient_restrictions=f"check_ccert_access hash:{table}, reject_unauth_destination") as h:
+        h.command("domain", "add", "example.com")
+        h.command("account", "add", "jill@example.com", "--password-file", "-", input="way-station\n")
+
+        def said(who):
+            s = smtplib.SMTP("127.0.0.1", h.ports["smtp"], timeout=20)
+            s.starttls(context=client_context(*(clients[who] or [])))
+            s.ehlo("client.example")
+            s.mail("a@example.org")
+            code, text = s.rcpt("jill@example.com")
+            s.quit()
+            return code, text.decode()
+        assert said("trusted")[0] == 554 and "known by its key" in said("trusted")[1]
+        assert said("untrusted")[0] == 554 and "known by its certificate" in said("untrusted")[1]
+        assert said("none")[0] == 250

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/greylist.h"
@@ -183,6 +184,41 @@ test_is_bounded(void **state)
 	remove_place(&place);
 }
 
+/* A hundred thousand machines, each with a sender of its own and none that comes again. */
+static void
+test_a_botnet(void **state)
+{
+	static const struct greylist_settings small = {
+		.delay = 300000, .window = INT64_C(2000) * DAY, .max_age = INT64_C(35000) * DAY, .bits = 24, .bits6 = 64, .allow = 3, .most = 5000,
+	};
+	struct place           place;
+	struct policydb       *db = open_new(&place);
+	struct greylist_answer answer;
+	struct stat            file = { 0 };
+	char                   network[32], sender[32];
+
+	(void)state;
+	HOLDS("let in", ask(db, "n", "kept", 1000).verdict == GREYLIST_NEW && ask(db, "n", "kept", 1300).verdict == GREYLIST_PASSED);
+	for (int i = 0; i < 100000; i++) {
+		struct greylist_triplet t;
+
+		(void)snprintf(network, sizeof network, "10.%d.%d.0/24", i >> 8, i & 255);
+		(void)snprintf(sender, sizeof sender, "bot-%d@bot%d.example", i, i);
+		t = (struct greylist_triplet){ bytes_of(network), bytes_of(sender), BYTES("jill@example.com") };
+		greylist_ask(db, &small, &t, 1400 + i / 100, &answer);
+		assert_int_equal(answer.verdict, GREYLIST_NEW);
+		if (i % 10000 == 9999)
+			policydb_commit(db);
+	}
+	policydb_commit(db);
+	assert_int_equal(stat(place.path, &file), 0);
+	HOLDS("no more than most", greylist_count(db) <= small.most);
+	HOLDS("the file has room for twice as many, not for all", file.st_size > 0 && file.st_size < 10000 * 400);
+	HOLDS("who was let in stays", ask(db, "n", "kept", 3000).verdict == GREYLIST_KNOWN);
+	policydb_close(&db);
+	remove_place(&place);
+}
+
 static void
 count_one(void *ctx, const struct greylist_triplet *t, const struct greylist_known *k)
 {
@@ -218,4 +254,4 @@ test_lists(void **state)
 	remove_place(&place);
 }
 
-UNIT(test_judgement, test_who, test_remembers, test_allows_clients, test_is_bounded, test_lists)
+UNIT(test_judgement, test_who, test_remembers, test_allows_clients, test_is_bounded, test_a_botnet, test_lists)
