@@ -61,6 +61,13 @@ configured(struct call *c, const char *of_option, struct arena *a)
 		c->config = lookup_config(place, a);
 }
 
+/* EX_NOPERM, EX_UNAVAILABLE */
+static int
+exit_of(int status)
+{
+	return status == COMMAND_DONE ? 0 : status == COMMAND_NO_PERMISSION ? 77 : 69;
+}
+
 static int
 run_mailq(struct call *c)
 {
@@ -70,7 +77,7 @@ run_mailq(struct call *c)
 	configured(c, NULL, a);
 	status = queue_print(c, 0, NULL, false);
 	arena_close(&a);
-	return status == COMMAND_DONE ? 0 : 69; /* EX_UNAVAILABLE */
+	return exit_of(status);
 }
 
 static int
@@ -111,7 +118,7 @@ run_postqueue(struct call *c)
 	else
 		status = flush(c, 1, (const char *[]){ what });
 	arena_close(&a);
-	return status == COMMAND_DONE ? 0 : 69;
+	return exit_of(status);
 }
 
 /* ---- postsuper ------------------------------------------------------------------------------- */

@@ -27,6 +27,7 @@
 #include "message/address.h"
 #include "message/charset.h"
 #include "message/header.h"
+#include "role/askers.h"
 #include "role/listeners.h"
 
 enum { PATIENCE_MS = 300000, RECIPIENTS_MOST = 10000 };
@@ -651,6 +652,24 @@ read_options(struct post *p, const char **sender, const char **queue)
 	return mode;
 }
 
+/* authorized_submit_users */
+static bool
+may_submit(struct settings *s)
+{
+	struct buffer lines = { 0 };
+	bool          may;
+
+	askers_lines(s, &lines);
+	buffer_add_char(&lines, '\0');
+	may = askers_may(lines.at, "submit", getuid());
+	buffer_free(&lines);
+	if (!may)
+		(void)fprintf(stderr,
+		              "sendmail: fatal: User %s(%lu) is not allowed to submit mail\n",
+		              login_name(), (unsigned long)getuid());
+	return may;
+}
+
 static int
 run_as(struct post *p, int mode, const char *sender, const char *queue)
 {
@@ -666,6 +685,10 @@ run_as(struct post *p, int mode, const char *sender, const char *queue)
 	}
 	if ((s = command_settings(p->call, &p->common)) == NULL)
 		return EX_CONFIG;
+	if (mode != 'v' && !may_submit(s)) {
+		settings_close(&s);
+		return EX_NOPERM;
+	}
 	(void)listener_addresses(s, "pickup", &p->pickup);
 	if (sender != NULL && strcmp(sender, "<>") == 0)
 		sender = "";

@@ -1,6 +1,7 @@
 /* caller -- the house's end of the command line: one question each, and its answer */
 
 #include <stdarg.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -21,9 +22,10 @@ struct caller {
 	struct link    *link; /* NULL: went away before the answer */
 	int             fd;   /* came with the question, or -1 */
 	bool            asked, answered;
+	uid_t           user;
 };
 
-enum { TO_OUT = 1, TO_ERR = 2, UNHEARD_MOST = 256 << 10 };
+enum { TO_OUT = 1, TO_ERR = 2, UNHEARD_MOST = 256 << 10, USERS_MOST = 64, OF_USER_MOST = 8 };
 
 static void
 caller_forget(struct caller *c)
@@ -78,12 +80,35 @@ caller_lost(void *ctx, struct link *l)
 
 static const struct link_events caller_events = { caller_asks, caller_lost };
 
+/* Users who are not root have some places, and each of them a few. */
+static bool
+is_full(const struct counter *counter, uid_t user)
+{
+	size_t all = 0, own = 0;
+
+	for (const struct caller *c = counter->first; c != NULL; c = c->next) {
+		all += c->user != 0;
+		own += c->user == user;
+	}
+	return user != 0 && user != geteuid() && (all >= USERS_MOST || own >= OF_USER_MOST);
+}
+
 static void
 caller_came(void *ctx, int fd, const struct peer *peer)
 {
-	struct caller *c = memory_take(sizeof *c);
+	struct counter *counter = ctx;
+	struct caller  *c;
+	struct ucred    who = { 0 };
+	socklen_t       n = sizeof who;
 
 	(void)peer;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0 || n != sizeof who ||
+	    is_full(counter, who.uid)) {
+		(void)close(fd);
+		return;
+	}
+	c = memory_take(sizeof *c);
+	c->user = who.uid;
 	c->counter = ctx;
 	c->fd = -1;
 	c->next = c->counter->first;
@@ -184,6 +209,12 @@ bool
 caller_hears(const struct caller *c)
 {
 	return c->link != NULL && link_pending(c->link) < UNHEARD_MOST;
+}
+
+uid_t
+caller_user(const struct caller *c)
+{
+	return c->user;
 }
 
 bool

@@ -1,3 +1,4 @@
+#include "role/askers.h"
 #include "role/estate_inner.h"
 #include "role/sasl-settings.h"
 
@@ -444,7 +445,8 @@ open_control(struct opening *o, enum role role, uint32_t index)
 		(void)snprintf(address, sizeof address, "unix:%s/run/%s-%u.sock",
 		               o->common->mail_directory, role_names[role], index);
 	if ((h = estate_take_over(o, name, address, FROM(role))) == NULL) {
-		if ((fd = listener_bind(address, 0600, o->errors)) < 0)
+		/* Of the queue users may ask something (role/askers.h); it looks who they are. */
+		if ((fd = listener_bind(address, role == QUEUE ? 0666 : 0600, o->errors)) < 0)
 			return false;
 		h = estate_hold(o, name, address, fd, FROM(role));
 	}
@@ -540,6 +542,18 @@ hold_pipes(struct opening *o)
 	buffer_free(&lines);
 }
 
+/* Who may ask the queue. */
+static void
+hold_askers(struct opening *o)
+{
+	struct buffer lines = { 0 };
+
+	askers_lines(o->settings, &lines);
+	buffer_add_char(&lines, '\0');
+	(void)estate_hold(o, "askers", lines.at, -1, FROM(QUEUE));
+	buffer_free(&lines);
+}
+
 /*
  * Files of tables
  */
@@ -592,7 +606,9 @@ hold_table(void *ctx, const char *path, bool remote)
 	struct holding       *known;
 	int                   fd;
 
-	if (roles != FROM(SENDER)) /* secrets are for nobody else */
+	if (tables_secret(o->settings, path))
+		roles = FROM(CLERK);
+	else if (roles != FROM(SENDER)) /* secrets are for nobody else */
 		roles |= remote ? TABLE_ROLES_REMOTE : TABLE_ROLES;
 	(void)snprintf(name, sizeof name, "table/%s", path);
 	for (known = o->estate->first; known != NULL; known = known->next)
@@ -744,6 +760,7 @@ estate_open(const struct common_settings *common, struct settings *settings, int
 		estate_open_names(&o);
 		keep_debug(&o);
 		hold_pipes(&o);
+		hold_askers(&o);
 		hold_sharing(&o);
 		tables_files(settings, hold_table, &o);
 	}

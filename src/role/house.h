@@ -128,6 +128,8 @@ void caller_say(struct caller *, const char *form, ...) __attribute__((format(pr
 void caller_complain(struct caller *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 /* False: much waits to be heard; long answers go on when it is heard (look again in some milliseconds). */
 bool caller_hears(const struct caller *);
+/* Who asks, by the kernel's word; sockets with mode 0600 are asked by root alone. */
+uid_t caller_user(const struct caller *);
 bool caller_gone(const struct caller *);               /* nobody waits for the answer */
 int  caller_fd(struct caller *);                       /* what came with the question: the asker's now; -1 none */
 void caller_done(struct caller *, int status);         /* the caller is gone then */

@@ -3,8 +3,10 @@
  */
 #include "message/envelope.h"
 #include "queue/line.h"
+#include "role/askers.h"
 #include "role/queue.h"
 #include <string.h>
+#include <unistd.h>
 
 /*
  * ETRN
@@ -273,9 +275,46 @@ static const struct {
 };
 /* clang-format on */
 
+/* "queue flush", "queue retry ID", "queue retry --domain NAME" */
+static bool
+is_plain_flush(const struct word_ask *w)
+{
+	return w->argc == 2 || (w->argc == 3 && w->argv[2][0] != '-') ||
+	       (w->argc == 4 && strcmp(w->argv[2], "--domain") == 0);
+}
+
+/* Root may everything, and who runs the server; other users see the queue and have it tried, where the settings let them. */
+static bool
+may_ask(struct house *h, struct caller *caller, const struct word_ask *w)
+{
+	static const char *const seeing[] = { "list", "rows", "summary" };
+	const char              *lines = house_resource_text(h, "askers"), *verb = w->argv[1];
+	uid_t                    user = caller_user(caller);
+	const char              *what = NULL;
+
+	if (user == 0 || user == geteuid())
+		return true;
+	for (size_t i = 0; i < COUNT(seeing); i++)
+		if (strcmp(verb, seeing[i]) == 0)
+			what = "mailq";
+	if ((strcmp(verb, "flush") == 0 || strcmp(verb, "retry") == 0) && is_plain_flush(w))
+		what = "flush";
+	if (what != NULL && strcmp(w->argv[0], "queue") == 0 && lines != NULL &&
+	    askers_may(lines, what, user))
+		return true;
+	caller_complain(caller, "User %lu is not allowed to %s\n", (unsigned long)user,
+	                what == NULL                 ? "do this: it is root's"
+	                : strcmp(what, "mailq") == 0 ? "view the mail queue"
+	                                             : "flush the mail queue");
+	caller_done(caller, ASK_DENIED);
+	return false;
+}
+
 void
 queue_command(struct house *h, struct caller *caller, const struct word_ask *w)
 {
+	if (w->argc >= 2 && !may_ask(h, caller, w))
+		return;
 	for (size_t i = 0; w->argc >= 2 && i < COUNT(orders); i++)
 		if (strcmp(w->argv[0], orders[i].noun) == 0 &&
 		    strcmp(w->argv[1], orders[i].verb) == 0) {

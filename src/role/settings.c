@@ -1,4 +1,5 @@
 #include "role/settings.h"
+#include "role/askers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +179,7 @@ static const struct setting_table *const tables[] = {
 	&tls_setting_table,      &sender_setting_table,   &witness_setting_table,
 	&scan_setting_table,     &milter_setting_table,   &debug_setting_table,
 	&listener_setting_table, &srs_setting_table,      &transport_setting_table,
+	&asker_setting_table,
 };
 
 const struct setting_table *

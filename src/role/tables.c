@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "directory/credential-remote.h"
 #include "directory/passwdfile.h"
+#include "directory/srs.h"
 #include "policy/checks.h"
 #include "policy/milter-settings.h"
 #include "policy/settings.h"
@@ -403,6 +404,19 @@ tables_roles(struct settings *settings, const char *path)
 
 	tables_named(settings, share, &s);
 	return s.roles;
+}
+
+bool
+tables_secret(struct settings *settings, const char *path)
+{
+	struct srs_settings srs;
+
+	if (!settings_fill(settings, &srs_setting_table, NULL, &srs, NULL))
+		return false;
+	for (size_t i = 0; i < srs.secrets.count; i++)
+		if (strcmp(srs.secrets.item[i], path) == 0)
+			return true;
+	return false;
 }
 
 /*

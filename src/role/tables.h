@@ -11,6 +11,7 @@
  *     a colon before its path, so that it is no table's (nor a table's file one to be included).
  * tables_open_included()  opens such a file, without the colon, with the rights of who could have put it there.
  * tables_may_include()  whether what it includes in turn is read: only root's lists do.
+ * tables_secret() whether it is the clerk's alone, as srs_secrets are.
  * tables_roles()  who gets this file, FROM() bits: most tables are the clerk's, a list of clients' networks (mynetworks)
  *     receivers' too, header and body checks the verifiers', smtp_sasl_password_maps, smtp_tls_policy_maps and their like senders' alone; those of remote tables proxymap's.
  * tables_patterns() puts the words of every "/file" among patterns in its place; all in the arena.
@@ -51,6 +52,7 @@ bool tables_may_include(int fd);
 bool tables_spares(struct settings *, const char *path);
 const char *tables_default_type(struct settings *);
 unsigned tables_roles(struct settings *, const char *path);
+bool tables_secret(struct settings *, const char *path);
 bool table_is_of_clients(const struct table_named *);
 void tables_patterns(struct house *, struct arena *, struct setting_list *);
 
