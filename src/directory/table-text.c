@@ -178,7 +178,11 @@ read_alias(struct reading *r, struct bytes line)
 		            "the first line begins with a blank; let it begin in the first column");
 	else if (name.len == 0 || r->value.len == 0)
 		table_fault(&r->errors, r->lines.first,
-		            "\"%s\" is no alias; write: name: target, target",
+		            colon < 0 && bytes_find(line, '@') >= 0
+		                    ? "\"%s\" is a line of a virtual(5) file, with full "
+		                      "addresses; name that in virtual_alias_maps, or write: name: "
+		                      "target, target"
+		                    : "\"%s\" is no alias; write: name: target, target",
 		            table_shown(bytes_trim(line), shown));
 	else if (!write_name(name, &r->key))
 		table_fault(&r->errors, r->lines.first,

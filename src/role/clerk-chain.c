@@ -252,6 +252,24 @@ ask_elsewhere(struct exchange *e, const struct credential_backend *b)
 	return ask_role(e, PROXYMAP, b->word);
 }
 
+enum stored
+chain_master(struct exchange *e, struct bytes *hash)
+{
+	const struct backend_file *f =
+		file_of(e->house->mine, e->house->common.auth_master_passwd_file);
+	struct bytes fields, nets;
+
+	if (f == NULL || f->users == NULL)
+		return STORED_LATER;
+	if (!passwdfile_find(f->users, e->master, e->life, hash, &fields))
+		return STORED_NONE;
+	(void)credential_field(fields, "allow_nets", &nets);
+	if (net_allowed(nets, &e->peer))
+		return STORED_FOUND;
+	*hash = (struct bytes){ NULL, 0 };
+	return STORED_NONE;
+}
+
 /* clang-format off */
 static const struct {
 	enum credential_outcome (*ask)(struct exchange *, const struct credential_backend *);
@@ -571,6 +589,10 @@ chain_begin(struct exchange *e)
 void
 chain_compared(struct exchange *e)
 {
+	if (e->master.len > 0 && !e->mastered) {
+		master_compared(e);
+		return;
+	}
 	if (e->asked == NULL) {
 		exchange_refuse(e, AUTH_BAD, "unknown user");
 		return;
@@ -677,6 +699,26 @@ file_read(struct house *h, struct backend_file *f, const char *name)
 	buffer_free(&warnings);
 }
 
+static void
+file_take(struct house *h, const char *path, struct arena *scratch)
+{
+	struct clerk        *c = h->mine;
+	const char          *name = arena_printf(scratch, "table/%s", path), *stamp;
+	struct backend_file *f = file_of(c, path);
+
+	if (f == NULL) {
+		f = memory_take(sizeof *f);
+		*f = (struct backend_file){ .next = c->backend_file, .path = text_kept(path) };
+		c->backend_file = f;
+	}
+	stamp = house_resource_text(h, name);
+	if (stamp == NULL || (f->stamp != NULL && strcmp(f->stamp, stamp) == 0))
+		return;
+	memory_free(f->stamp);
+	f->stamp = text_kept(stamp);
+	file_read(h, f, name);
+}
+
 /* Those that are named, read when they are new; a file nobody names any more is kept, it may come again. */
 void
 chain_files(struct house *h)
@@ -684,25 +726,11 @@ chain_files(struct house *h)
 	struct clerk *c = h->mine;
 	struct arena *scratch = arena_open(NULL);
 
-	for (size_t i = 0; i < c->backends; i++) {
-		const char          *path = c->backend[i].argument;
-		const char          *name = arena_printf(scratch, "table/%s", path), *stamp;
-		struct backend_file *f = file_of(c, path);
-		if (c->backend[i].kind != CREDENTIAL_PASSWD_FILE)
-			continue;
-		if (f == NULL) {
-			f = memory_take(sizeof *f);
-			*f = (struct backend_file){ .next = c->backend_file,
-				                    .path = text_kept(path) };
-			c->backend_file = f;
-		}
-		stamp = house_resource_text(h, name);
-		if (stamp == NULL || (f->stamp != NULL && strcmp(f->stamp, stamp) == 0))
-			continue;
-		memory_free(f->stamp);
-		f->stamp = text_kept(stamp);
-		file_read(h, f, name);
-	}
+	for (size_t i = 0; i < c->backends; i++)
+		if (c->backend[i].kind == CREDENTIAL_PASSWD_FILE)
+			file_take(h, c->backend[i].argument, scratch);
+	if (*h->common.auth_master_passwd_file != '\0')
+		file_take(h, h->common.auth_master_passwd_file, scratch);
 	arena_close(&scratch);
 }
 

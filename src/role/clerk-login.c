@@ -103,8 +103,8 @@ admission_of(const struct exchange *e)
 		                   .service = e->service,
 		                   .device = e->device,
 		                   .proved = e->proved,
-		                   .no_password =
-		                           e->sasl != NULL && sasl_proves_otherwise(e->sasl) };
+		                   .no_password = e->mastered || (e->sasl != NULL &&
+		                                                  sasl_proves_otherwise(e->sasl)) };
 }
 
 /* Says no, after the pause that this network has earned. */
@@ -165,7 +165,7 @@ exchange_welcome(struct exchange *e, struct bytes last)
 			exchange_refuse(e, admitted, why);
 		return;
 	}
-	if (e->caller == NULL)
+	if (e->caller == NULL && !e->mastered)
 		clerk_passed(c, &a);
 	e->answer = (struct word_auth_done){ .answer = AUTH_OK,
 		                             .user = e->who.address,
@@ -347,6 +347,8 @@ void
 exchange_check(struct exchange *e, struct bytes user, struct bytes password)
 {
 	e->password = arena_keep(e->life, password);
+	if (master_begin(e, user))
+		return;
 	if (!exchange_name(e, user))
 		exchange_later(e, "directory is not available");
 	else if (exchange_guarded(e))

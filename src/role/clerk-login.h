@@ -60,6 +60,8 @@ struct exchange {
 	bool                  apop;     /* POP3's, not a mechanism: stamp and digest */
 	struct bytes          stamp, digest;
 	bool                  one_time; /* has the user's chain of one-time passwords */
+	struct bytes          master, master_for; /* a master user, and as whom (clerk-master.c) */
+	bool                  mastered; /* his password was right                   */
 	bool                  proved;  /* the password was right, whatever follows    */
 	struct word_auth_done answer;
 	struct exchange      *next; /* in the queue of checks                    */
@@ -103,6 +105,12 @@ enum stored chain_stored(struct exchange *, struct bytes *stored);
 void chain_proved(struct exchange *, struct bytes last);
 /* The exchange is over: what was asked for it is void. */
 void chain_end(struct exchange *);
+/* The hash of e->master in the file of master users, from this network: FOUND, NONE or LATER. */
+enum stored chain_master(struct exchange *, struct bytes *hash);
+
+/* clerk-master.c: "user*master".  False: it is no such name. */
+bool master_begin(struct exchange *, struct bytes user);
+void master_compared(struct exchange *);
 /* What a command is told of the outcome. */
 void exchange_tell_caller(struct exchange *);
 

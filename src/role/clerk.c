@@ -19,6 +19,7 @@ static const struct setting rows[] = {
 	{ "auth_username_chars", SETTING_WORD, AT(username_chars), "", "The only characters user names may have; empty: any.", .since = "0.2" },
 	{ "auth_username_translation", SETTING_WORD, AT(username_translation), "", "Pairs of characters: where a user name has the first, the second is meant, as in #@/@.", .since = "0.2" },
 	{ "auth_default_realm", SETTING_WORD, AT(default_realm), "", "The domain of user names that have none, before anybody is asked for them.", .since = "0.2" },
+	{ "auth_master_user_separator", SETTING_WORD, AT(master_separator), "", "The character between a user's name and that of a master user, who logs in as the user with a password of his own (auth_master_passwd_file): with *, jack@example.com*admin.  Empty: nobody does.", .since = "0.2" },
 	{ "auth_failure_delay", SETTING_TIME, AT(delay_ms), "2s", "Wait before a failed login is answered; doubled with each failure in a row from one network, up to 15 seconds.", .since = "0.1" },
 	{ "auth_failure_network_limit", SETTING_NUMBER, AT(per_network), "30", "Failed logins a minute from one network before its attempts are put off; 0 means no limit.", .since = "0.1" },
 	{ "auth_failure_account_limit", SETTING_NUMBER, AT(per_account), "300", "Failed logins a minute for one account before attempts from networks unknown to it are put off; 0 means no limit.", .since = "0.1" },

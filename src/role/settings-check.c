@@ -119,6 +119,30 @@ check_names(struct check *c)
 		         "auth_username_format = %s: %s", clerk.username_format, wrong);
 }
 
+/* "user*master": whose names it parts, and where master users are. */
+static void
+check_masters(struct check *c, const struct common_settings *common)
+{
+	struct clerk_settings clerk;
+	const char           *file = common->auth_master_passwd_file, *s;
+
+	if (!settings_fill(c->settings, &clerk_setting_table, NULL, &clerk, NULL))
+		return;
+	s = clerk.master_separator;
+	if (*s != '\0' && (s[1] != '\0' || strchr("*%#!/|&~^", *s) == NULL))
+		complain(c, line_of(c->settings, "auth_master_user_separator"),
+		         "auth_master_user_separator = %s: write one of * %% # ! / | & ~ ^", s);
+	if (*file != '\0' && *file != '/')
+		complain(c, line_of(c->settings, "auth_master_passwd_file"),
+		         "auth_master_passwd_file = %s: write an absolute path", file);
+	if ((*s != '\0') != (*file != '\0'))
+		complain(
+			c,
+			line_of(c->settings, *s != '\0' ? "auth_master_user_separator"
+		                                        : "auth_master_passwd_file"),
+			"master users need both: set auth_master_user_separator = * and auth_master_passwd_file");
+}
+
 static void
 check_backends(struct check *c, const struct common_settings *common)
 {
@@ -735,6 +759,7 @@ check_common(struct check *c)
 		         common.mail_directory);
 	check_origin(c, common.myorigin);
 	check_names(c);
+	check_masters(c, &common);
 	check_protocols(c, &common);
 	check_backends(c, &common);
 	check_addresses(c, &common);

@@ -101,6 +101,8 @@ static const struct setting rows[] = {
 	  "Who is asked whether a password is right, in this order, until one knows the user: directory, passwd-file:/path, "
 	  "pam or pam:SERVICE, sql:/path.cf, ldap:/path.cf, saslauthd:/path/mux, dovecot:/path/auth-client; with DOMAIN= before it "
 	  "for users of that domain alone.", NULL, 0, 0, "0.2" },
+	{ "auth_master_passwd_file", SETTING_WORD, AT(auth_master_passwd_file), "",
+	  "A passwd-file of master users, asked for nobody else: whoever is in it reads and sends as any user, by auth_master_user_separator.", NULL, 0, 0, "0.2" },
 	{ "protocols", SETTING_LIST, AT(protocols), "imap pop3 lmtp",
 	  "Which of imap, pop3 and lmtp are spoken, with and without TLS; none: mail comes in and nobody reads it here.", NULL, 0, 0, "0.2" },
 	{ "listen_smtp", SETTING_LIST, LISTEN(LISTEN_SMTP), "*:25",

@@ -51,6 +51,7 @@ struct common_settings {
 	int         log_format;        /* enum log_format                          */
 	bool        event_store;       /* what happens to letters is kept         */
 	struct setting_list auth_backends;
+	const char         *auth_master_passwd_file;
 	struct setting_list protocols; /* of LMTP and the readers': or "none"      */
 	struct setting_list listen[LISTEN_SERVICES];
 	struct setting_list auth_socket;

@@ -315,6 +315,8 @@ files_of_backends(struct settings *s, struct files *f)
 		    (b.kind == CREDENTIAL_PASSWD_FILE || b.kind == CREDENTIAL_SQL ||
 		     b.kind == CREDENTIAL_LDAP))
 			f->each(f->ctx, b.argument, b.kind != CREDENTIAL_PASSWD_FILE);
+	if (*common.auth_master_passwd_file != '\0')
+		f->each(f->ctx, common.auth_master_passwd_file, false);
 }
 
 void
@@ -560,6 +562,12 @@ check_backends(struct checking *c, struct settings *s)
 	for (size_t i = 0; i < common.auth_backends.count; i++)
 		if (credential_backend_parse(common.auth_backends.item[i], &b) == NULL)
 			check_backend(c, &b);
+	if (*common.auth_master_passwd_file == '/') {
+		size_t before = c->errors->len;
+
+		check_passwd_file(c, common.auth_master_passwd_file);
+		c->good = c->good && c->errors->len == before;
+	}
 }
 
 bool

@@ -197,6 +197,28 @@ cram:
         return self.run(PEERS / "usr/sbin/exim4", "-C", self.home / "exim.conf", "-bdf", "-q1m")
 
 
+class EximThatAsks(Exim):
+    """Who may log in it asks an auth socket of Dovecot's protocol (Exim's `dovecot` driver)."""
+
+    heavy = PEERS / "heavy"
+
+    def __init__(self, socket, mine=0):
+        super().__init__(mine)
+        self.socket = socket
+
+    def prepare(self):
+        super().prepare()
+        path = self.home / "exim.conf"
+        text = path.read_text().split("begin authenticators")[0].replace("keep_environment =", "keep_environment = LD_LIBRARY_PATH")
+        path.write_text(text.replace(f"{PEERS}/usr/sbin/exim4", f"{self.heavy}/usr/sbin/exim4") + "begin authenticators\n" + "".join(
+            f"{name[:4].lower()}:\n  driver = dovecot\n  public_name = {name}\n  server_socket = {self.socket}\n  server_set_id = $auth1\n"
+            for name in ("PLAIN", "LOGIN", "CRAM-MD5")))
+
+    def begin(self):
+        libraries = next(self.heavy.rglob("libspf2.so.2")).parent
+        return self.run("env", f"LD_LIBRARY_PATH={libraries}", self.heavy / "usr/sbin/exim4", "-C", self.home / "exim.conf", "-bdf")
+
+
 class OpenSmtpd(Peer):
     def prepare(self):
         cert, key = self.certificate

@@ -128,6 +128,15 @@ def test_R210_a_domain_in_two_classes_is_named_with_both_places():            # 
     assert status != 0 and "example.org is both in virtual_alias_domains (line " in said and "and in virtual_mailbox_domains" in said
 
 
+def test_T7_a_virtual_file_in_alias_maps_is_told_what_it_is(tmp_path):
+    (tmp_path / "virtual").write_text("jack@example.com jack\n")
+    (tmp_path / "mixed").write_text("jack@example.com: jack\n")
+    for name, words in (("virtual", "virtual:1: \"jack@example.com jack\" is a line of a virtual(5) file, with full addresses; name that in virtual_alias_maps"),
+                        ("mixed", "mixed:1: \"jack@example.com\" must be a name without a domain; an address is for virtual_alias_maps")):
+        status, said = check(alias_maps=f"hash:{tmp_path}/{name}")
+        assert status != 0 and words in said and f"alias_maps = hash:{tmp_path}/{name}" in said, said
+
+
 def test_a_file_that_is_missing_is_named_with_its_setting():             # T12
     status, said = check(virtual_mailbox_domains="hash:/etc/postfix/virt_domain.is-not-there")
     assert status != 0

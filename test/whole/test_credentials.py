@@ -9,10 +9,12 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -362,3 +364,67 @@ def digest_login(house, user, realm, password):
                 f"response={hashlib.md5(text.encode()).hexdigest()},qop=auth")
     with SaslTalk(house, "imap") as t:
         return t.good(t.auth("DIGEST-MD5", answer)[0])
+
+
+def test_a_master_user_logs_in_as_anybody_and_is_told_of(tmp_path):
+    """user*master and the master's password, as Dovecot has it; off unless two settings say so."""
+    def login(house, password, user):
+        return imap_login(house, password, f'"{user}"')         # * is no letter of an atom
+    masters = tmp_path / "masters"
+    masters.write_text(f"admin:{pw('SSHA512', 'haupt')}::::::\nfar:{pw('SSHA512', 'haupt')}::::::allow_nets=192.0.2.0/24\n")
+    masters.chmod(0o600)
+    with village() as house:
+        assert NO in login(house, "haupt", "jack@example.com*admin"), "off by default"
+    with village(auth_master_user_separator="*", auth_master_passwd_file=masters) as house:
+        assert login(house, "haupt", "jack@example.com*admin") is True
+        assert login(house, "haupt", "jack@example.com*ADMIN") is True
+        assert imap_login(house, PASSWORD) is True, "with a password of one's own as before"
+        for user, password in (("jack@example.com*admin", PASSWORD), ("jack@example.com*admin", "falsch"), ("jack@example.com*nobody", "haupt"),
+                               ("nobody@example.com*admin", "haupt"), ("jack@example.com*far", "haupt"), ("admin", "haupt"),
+                               ("*admin", "haupt"), ("jack@example.com*", "haupt"), ("jack@example.com*jack@example.com", PASSWORD)):
+            assert NO in login(house, password, user), user
+        assert not scram(house, "jack@example.com*admin", "haupt"), "he shows his password or is nobody"
+        assert house.count("auth: master user <admin> as user=<jack@example.com> by imap") == 2
+        assert pop_login(house, "haupt", "jack@example.com*admin") is True
+        house.command("account", "suspend", "jack@example.com")
+        assert login(house, "haupt", "jack@example.com*admin") is not True
+        house.command("account", "resume", "jack@example.com")
+        masters.write_text("")
+        house.command("reload")
+        wait_for(lambda: NO in str(login(house, "haupt", "jack@example.com*admin")))
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"auth_master_user_separator": "*"}, "need both"),
+    ({"auth_master_passwd_file": "/etc/passwd"}, "need both"),
+    ({"auth_master_user_separator": "@", "auth_master_passwd_file": "/etc/passwd"}, "write one of *"),
+    ({"auth_master_user_separator": "*", "auth_master_passwd_file": "masters"}, "absolute path"),
+    ({"auth_master_user_separator": "*", "auth_master_passwd_file": "/nowhere/masters"}, "No such file"),
+])
+def test_settings_of_master_users_are_checked(tmp_path, settings, words):
+    file = tmp_path / "main.cf"
+    file.write_text("myhostname = mail.example.com\n" + "".join(f"{k} = {v}\n" for k, v in settings.items()))
+    said = subprocess.run([os.environ["MANSIO"], "-c", str(file), "config", "check"], capture_output=True, text=True)
+    assert said.returncode != 0 and words in said.stderr + said.stdout, said.stderr
+
+
+def test_long_names_of_variables(tmp_path):
+    """%{user} and its kin of Dovecot's settings, where %u may stand."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-names-"))       # pytest's directories are root's alone
+    place.chmod(0o755)
+    database, sql = place / "people.db", place / "sql.cf"
+    with sqlite3.connect(database) as db:
+        db.execute("CREATE TABLE people (name TEXT, domain TEXT, password TEXT)")
+        db.execute("INSERT INTO people VALUES ('eva', 'elsewhere.example', '{PLAIN}geheim')")
+    sql.write_text(f"driver = sqlite\ndbpath = {database}\n"
+                   "password_query = SELECT password FROM people WHERE name = '%{username}' AND domain = '%L{domain}'\n")
+    with village(auth_backends=f"directory sql:{sql}", auth_username_format="%{user|lower}") as house:
+        assert imap_login(house, "geheim", "EVA@Elsewhere.example") is True
+        assert NO in imap_login(house, "falsch", "eva@elsewhere.example")
+    shutil.rmtree(place)
+    for line, good in (("mail_home = /var/vmail/%{domain}/%{username}\nmail_location = maildir:%{home}/Maildir", True),
+                       ("mail_location = maildir:/var/vmail/%{rip}", False), ("auth_username_format = %{rip}", False)):
+        file = tmp_path / "main.cf"
+        file.write_text(f"myhostname = mail.example.com\n{line}\n")
+        said = subprocess.run([os.environ["MANSIO"], "-c", str(file), "config", "check"], capture_output=True, text=True)
+        assert (said.returncode == 0) == good, said.stderr + said.stdout

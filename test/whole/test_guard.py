@@ -23,6 +23,7 @@ import tempfile
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import peers
 from house import PATIENCE, free_ports, unnamed, wait_for
 from test_roles import PASSWORD, Village, trusting
 
@@ -394,6 +395,39 @@ def test_R263_dovecots_auth_protocol(tmp_path):
             before = house.kill("clerk")
             house.back("clerk", before)
             wait_for(lambda: t.ask("AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain("jack@example.com", PASSWORD)).startswith("OK") or t.say("CANCEL\t1"))
+
+
+@pytest.mark.skipif(peers.missing() or not peers.EximThatAsks.heavy.exists(), reason="Exim with the dovecot driver is not here")
+def test_exim_asks_our_auth_socket():
+    """Exim beside us lets our users in, by mechanisms in one step and in several, and nobody else."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-auth-"))       # Exim is no root, and pytest's directories are root's
+    place.chmod(0o755)
+    path = place / "auth"
+    with Village("jack", auth_socket=str(path), auth_socket_mode="0666", sasl_mechanisms="PLAIN LOGIN CRAM-MD5",
+                 auth_failure_delay="0") as house:
+        house.command("account", "set", "jack@example.com", "password", "--keep-plain-secret", input=PASSWORD + "\n")
+        wait_for(path.exists)
+        with peers.EximThatAsks(path) as exim:
+            def login(how, user, password):
+                with smtplib.SMTP("127.0.0.1", exim.port, timeout=60) as s:
+                    s.ehlo("client.example")
+                    s.user, s.password = user, password
+                    try:
+                        code, said = s.auth(*how(s))
+                    except smtplib.SMTPAuthenticationError as e:
+                        code, said = e.smtp_code, e.smtp_error
+                    s.mail("jack@example.com")
+                    return code, s.rcpt("members@else.example")[0]
+            ways = {"PLAIN": lambda s: ("PLAIN", s.auth_plain), "LOGIN": lambda s: ("LOGIN", s.auth_login), "CRAM-MD5": lambda s: ("CRAM-MD5", s.auth_cram_md5)}
+            for name, how in ways.items():
+                assert login(how, "jack@example.com", PASSWORD) == (235, 250), (name, exim.log())
+                assert login(how, "jack@example.com", "wrong") == (535, 550), name
+            rows = json.loads(house.command("auth", "failures", "--json").stdout)
+            assert [r["service"] for r in rows] == ["submission"] * 3
+            # Our clerk is gone for a moment: later, and then as before.
+            house.back("clerk", house.kill("clerk"))
+            wait_for(lambda: login(ways["PLAIN"], "jack@example.com", PASSWORD) == (235, 250))
+    shutil.rmtree(place)
 
 
 def test_a_program_that_asks_for_others_bans_nobody(tmp_path):
