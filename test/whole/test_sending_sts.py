@@ -110,6 +110,23 @@ def hang(h):
     h.connection.recv(1)
 
 
+def raw(*pieces):
+    """What no web server says."""
+    def answer(h):
+        try:
+            for piece in pieces:
+                h.wfile.write(piece)
+        except OSError:
+            pass
+        h.close_connection = True
+    answer.raw = True
+    return answer
+
+
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+POLICY = b"version: STSv1\nmode: enforce\nmx: *.other.example\nmax_age: 86400\n"
+
+
 def policy(mode="enforce", mx="mx.{d}", age=86400):
     return "version: STSv1\r\nmode: {m}\r\nmx: {x}\r\nmax_age: {a}\r\n".format(m=mode, x=mx, a=age)
 
@@ -140,6 +157,12 @@ CASES = {
     "missing": ("self", text("no", code=404), "good", TXT, OPEN, "no policy"),
     "redirect": ("self", text(policy(), code=301), "good", TXT, OPEN, "rfc8461:3.3 nobody is followed"),
     "too-big": ("self", text(policy() + "x: y\r\n" * 20000), "good", TXT, OPEN, "rfc8461:3.3 nothing larger than 64 kilobytes"),
+    "header": ("self", raw(GOOD, *[b"X-More: and more\r\n" * 100] * 100), "good", TXT, OPEN, "a header that does not end"),
+    "endless": ("self", raw(GOOD + b"\r\n", POLICY, *[b"x: yyyyyyyyy\n" * 100] * 1000), "good", TXT, OPEN, "nor does a policy"),
+    "chunks": ("self", raw(GOOD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1\r\n \r\n" * 100] * 300), "good", TXT, OPEN, "nor pieces of one"),
+    "gzip": ("self", raw(GOOD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(POLICY + b"\n" * 10000000)), "good", TXT, OPEN, "nothing is unpacked"),
+    "negative": ("self", raw(GOOD + b"Content-Length: -1\r\n\r\n", POLICY), "good", TXT, OPEN, "a length that is none"),
+    "file": ("self", raw(b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"), "good", TXT, OPEN, "led to a file"),
     "broken": ("self", text("version: STSv1\nmode: enforce\n"), "good", TXT, OPEN, "a policy that is none"),
     "no-record": ("self", text(policy()), "good", None, OPEN, "rfc8461:3.1 without a record nothing is fetched"),
     "two-records": ("self", text(policy()), "good", TXT + '" "x" ) \n_mta-sts.two-records.example. TXT ( "v=STSv1; id=2;', OPEN, "rfc8461:3.1 two are none"),
@@ -171,8 +194,8 @@ class World:
     @staticmethod
     def fill(answer, d):
         """Policies name hosts of their domain as {d}."""
-        if answer is hang:
-            return hang
+        if answer is hang or hasattr(answer, "raw"):
+            return answer
         body = answer.__closure__[0].cell_contents
         names = dict(zip(answer.__code__.co_freevars, [c.cell_contents for c in answer.__closure__]))
         return text(names["body"].replace("{d}", d), names["kind"], names["code"], names["chunked"])
@@ -200,6 +223,16 @@ def world():
     w = World()
     yield w
     w.close()
+
+
+def test_a_web_server_where_nobody_is_to_be_asked_is_not(world):
+    with world.house(smtp_forbidden_networks=f"{world.net}.1/32") as h:
+        before = world.web.count("mta-sts.self.example")
+        send(h, "x@self.example")
+        wait_for(lambda: decision(h.text(), "self.example") is not None, 60)
+        assert decision(h.text(), "self.example") == OPEN
+        assert "its address is not one to be asked" in h.text()
+        assert world.web.count("mta-sts.self.example") == before
 
 
 def test_a_policy_decides(world):

@@ -101,7 +101,8 @@ session_fetched(struct session *s, enum fetched how, uint64_t len)
 		fetch_fails(s, replies[how]);
 		return;
 	}
-	if (most > 0 && len + (l->streamed ? l->len : 0) + l->content.len > (uint64_t)most) {
+	if (len > INT64_MAX ||
+	    (most > 0 && len + (l->streamed ? l->len : 0) + l->content.len > (uint64_t)most)) {
 		fetch_fails(s, "554 5.3.4 Message too big for system");
 		return;
 	}
