@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -13,36 +14,50 @@
 #include "channel/tls.h"
 #include "command/command.h"
 #include "command/dane.h"
+#include "command/inquiry.h"
+#include "command/sts.h"
 #include "command/talk.h"
 #include "command/tls-report.h"
 #include "role/tables.h"
 #include "role/tls-settings.h"
 
-enum { PATIENCE_MS = 15000, GREETING_MS = 4000 };
+enum { PATIENCE_MS = 15000, GREETING_MS = 4000, SMTP_PORT = 25, HOSTS_MOST = 20 };
 
 static int run_tls(struct call *);
 
 const struct command command_tls = {
 	.name = "tls",
-	.forms = "tls check HOST [--starttls smtp|lmtp|imap|pop3|none] [--name NAME] [--ca FILE]\n"
+	.forms = "tls check HOST|DOMAIN [--starttls smtp|lmtp|imap|pop3|none] "
+		 "[--name NAME] [--ca FILE]\n"
 		 "tls check",
-	.about =
-		"Tells what TLS a server speaks: protocol, cipher, certificate, DANE, and what is wrong.",
-	.more = "HOST may have a port behind it, as mail.example.org:465; it is 25 if not said. On 465, 993 and 995 TLS is spoken from the first byte, on other well-known ports after STARTTLS "
-		"in the words of the port's protocol; elsewhere the greeting tells which that is, and a server that says nothing first is taken for one that "
-		"begins with TLS. --starttls says it instead (none: TLS from the first byte). --name is asked for "
-		"and must be in the certificate, HOST if not said; --ca names a file of authorities to trust besides the system's.\n"
+	.about = "Tells what TLS a server speaks: protocol, cipher, certificate, "
+		 "DANE, MTA-STS, and what is wrong.",
+	.more = "HOST may have a port behind it, as mail.example.org:465; it is 25 "
+		"if not said. On 465, 993 and 995 TLS is spoken from the first "
+		"byte, on other well-known ports after STARTTLS "
+		"in the words of the port's protocol; elsewhere the greeting tells "
+		"which that is, and a server that says nothing first is taken for "
+		"one that "
+		"begins with TLS. Of a DOMAIN with MX records each of the hosts "
+		"they name is looked at. --starttls says it instead (none: TLS "
+		"from the first byte). --name is asked for "
+		"and must be in the certificate, HOST if not said; --ca names a "
+		"file of authorities to trust besides the system's.\n"
 		"\n"
-		"Without HOST the certificates of main.cf are looked at: whether their keys belong to them and are nobody else's to read, "
-		"whether they are for myhostname and how long; and, while the server runs, every listener is asked.\n"
+		"Without HOST the certificates of main.cf are looked at: whether "
+		"their keys belong to them and are nobody else's to read, "
+		"whether they are for myhostname and how long; and, while the "
+		"server runs, every listener is asked.\n"
 		"\n"
-		"Exit status: 0 nothing is wrong; 1 something is, as the lines WRONG say; 2 there was no TLS to look at.",
+		"Exit status: 0 nothing is wrong; 1 something is, as the lines "
+		"WRONG say; 2 there was no TLS to look at.",
 	.run = run_tls,
 };
 
 struct check {
 	struct call  *call;
 	const char   *host, *name, *authorities, *protocol; /* protocol: "" TLS comes first */
+	const char   *domain;                               /* whose MX records name it, NULL */
 	int           port;
 	struct report report;
 };
@@ -227,6 +242,33 @@ check_dane(struct check *k, SSL_CTX *ctx)
 	buffer_free(&why);
 }
 
+/* The name service as main.cf has it, or this system. */
+static struct inquiry *
+names_open(struct call *c, struct settings **settings)
+{
+	struct common_settings common = { .dns_resolver = "",
+		                          .dns_trust_anchor_file = "/usr/share/dns/root.key" };
+	struct buffer          errors = { 0 };
+	struct inquiry        *q;
+
+	*settings = access(c->config, R_OK) == 0 ? command_settings(c, &common) : NULL;
+	q = inquiry_open(&common, &errors);
+	buffer_free(&errors);
+	return q;
+}
+
+static void
+check_policy(struct check *k, SSL_CTX *ctx)
+{
+	struct settings *settings;
+	struct inquiry  *q = names_open(k->call, &settings);
+
+	if (q != NULL)
+		sts_check(q, ctx, k->host, k->domain, &k->report);
+	inquiry_close(&q);
+	settings_close(&settings);
+}
+
 static int
 check_server(struct check *k, bool whole)
 {
@@ -251,6 +293,8 @@ check_server(struct check *k, bool whole)
 	talk_close(&t);
 	if (whole) {
 		check_dane(k, ctx);
+		if (strcmp(k->protocol, "smtp") == 0 && k->port == SMTP_PORT)
+			check_policy(k, ctx);
 		try_old(k, ctx);
 	}
 	SSL_CTX_free(ctx);
@@ -400,11 +444,43 @@ check_own(struct call *c)
 	return wrong ? COMMAND_FAILED : chains.count == 0 ? COMMAND_WRONG : COMMAND_DONE;
 }
 
+/* Each host that its MX records name; false when there are none. */
+static bool
+check_domain(const struct check *as, int *status)
+{
+	struct settings     *settings;
+	struct inquiry      *q = names_open(as->call, &settings);
+	struct arena        *a = arena_open(NULL);
+	const struct answer *mx = q == NULL ? NULL : inquiry_ask(q, bytes_of(as->host), DNS_MX);
+	const char          *host[HOSTS_MOST];
+	size_t               n = 0;
+
+	for (size_t i = 0; mx != NULL && i < mx->records && n < HOSTS_MOST; i++)
+		if (mx->record[i].name.len > 0)
+			host[n++] = arena_copy(a, mx->record[i].name);
+	inquiry_close(&q);
+	settings_close(&settings);
+	*status = COMMAND_DONE;
+	for (size_t i = 0; i < n; i++) {
+		struct check k = *as;
+		int          one;
+
+		k.domain = as->host;
+		k.host = host[i];
+		k.name = as->name != NULL ? as->name : host[i];
+		one = check_server(&k, true);
+		*status = one > *status ? one : *status;
+	}
+	arena_close(&a);
+	return n > 0;
+}
+
 static int
 run_tls(struct call *c)
 {
-	struct check k = { .call = c, .port = 25 };
+	struct check k = { .call = c, .port = 0 };
 	char         host[256];
+	int          status;
 
 	(void)command_option(c, "--starttls", &k.protocol);
 	(void)command_option(c, "--name", &k.name);
@@ -416,6 +492,14 @@ run_tls(struct call *c)
 	if (!talk_target(c->argv[2], host, &k.port))
 		return command_wrong(c, "%s is no host and port", c->argv[2]);
 	k.host = host;
+	if (k.port == 0) {
+		k.port = SMTP_PORT;
+		if (k.protocol == NULL) {
+			k.protocol = "smtp";
+			if (check_domain(&k, &status))
+				return status;
+		}
+	}
 	if (k.name == NULL)
 		k.name = host;
 	if (k.protocol == NULL && (k.protocol = protocol_of_port(k.port)) == NULL)

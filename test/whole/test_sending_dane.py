@@ -8,18 +8,22 @@ import os
 import pathlib
 import random
 import re
+import shutil
+import smtplib
+import subprocess
 import sys
+import tempfile
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import free_ports, wait_for
-from proved import INSECURE, Authority, Host, Zone, tlsa
+from proved import INSECURE, Authority, Host, Resolver, Zone, tlsa
 from test_sending import house, send
 
 # What is expected of a domain: how the log calls the connection, or why nothing went ("" in the clear).
 SENT_CLEAR, UNTRUSTED, VERIFIED = "", "Untrusted", "Verified"
-NOT_TRUSTED, LOOKUP, NO_TLS = "Server certificate not trusted", "TLSA lookup error for", "TLS is required, but was not offered"
+NOT_TRUSTED, LOOKUP, NO_TLS = "Server certificate not verified", "TLSA lookup error for", "TLS is required, but was not offered"
 MX_LATER = "Host not found, try again"
 
 # domain: (certificate, records, expected with level dane, with dane-only); certificate: names, "clear" for a host without TLS.
@@ -163,3 +167,94 @@ def test_what_is_proved_decides(world, column, level):
         said = decisions(h, world.expected)
         wrong = {d: (world.expected[d][column], said[d]) for d in said if not fits(world.expected[d][column], said[d])}
         assert wrong == {}, h.text()
+
+
+class Oracle:
+    """Debian's Postfix as a sender, in a mount namespace whose resolv.conf names unbound, which proves what the zone has."""
+
+    SERVICES = [("pickup", "60", "1", "pickup"), ("cleanup", "-", "0", "cleanup"), ("qmgr", "300", "1", "qmgr"), ("tlsmgr", "1000?", "1", "tlsmgr"),
+                ("rewrite", "-", "-", "trivial-rewrite"), ("bounce", "-", "0", "bounce"), ("defer", "-", "0", "bounce"), ("trace", "-", "0", "bounce"),
+                ("error", "-", "-", "error"), ("retry", "-", "-", "error"), ("smtp", "-", "-", "smtp"), ("proxymap", "-", "-", "proxymap"),
+                ("anvil", "-", "1", "anvil"), ("verify", "-", "1", "verify")]
+
+    def __init__(self, world, level):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="sending-oracle-"))
+        self.home.chmod(0o755)
+        self.port = free_ports(1)[0]
+        address = f"127.{random.randrange(20, 250)}.{random.randrange(1, 250)}.53"
+        self.resolver = Resolver(world.zone, address)
+        for name in ("etc", "queue", "data"):
+            (self.home / name).mkdir()
+        shutil.chown(self.home / "data", "postfix")
+        (self.home / "resolv.conf").write_text(f"nameserver {address}\noptions trust-ad\n")
+        (self.home / "hosts").write_text("127.0.0.1 localhost\n")
+        (self.home / "etc/main.cf").write_text(f"""compatibility_level = 3.6
+myhostname = oracle.example
+mydestination =
+mynetworks = 127.0.0.0/8
+queue_directory = {self.home}/queue
+data_directory = {self.home}/data
+maillog_file = {self.home}/log
+maillog_file_prefixes = {self.home}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtpd_peername_lookup = no
+default_database_type = hash
+alias_maps =
+alias_database =
+smtp_tcp_port = {world.port}
+smtp_dns_support_level = dnssec
+smtp_tls_security_level = {level}
+smtp_tls_loglevel = 1
+smtp_tls_ciphers = medium
+smtp_host_lookup = dns
+smtp_connection_cache_on_demand = no
+""")
+        (self.home / "etc/master.cf").write_text("\n".join(
+            [f"127.0.0.1:{self.port} inet n - n - - smtpd"] + [f"{a} unix {'n' if a in ('pickup', 'cleanup', 'qmgr') else '-'} - n {b} {c} {d}" for a, b, c, d in self.SERVICES]
+            + ["postlog unix-dgram n - n - 1 postlogd"]) + "\n")
+        self.apart("start")
+
+    def apart(self, word):
+        script = 'mount --bind "$1/resolv.conf" "$(readlink -f /etc/resolv.conf)" && mount --bind "$1/hosts" /etc/hosts && exec postfix -c "$1/etc" "$2"'
+        subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", self.home, word], check=True, capture_output=True, timeout=60)
+
+    def send(self, to):
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=60) as s:
+            s.sendmail("a@here.example", [to], "Subject: hello\n\nhello\n")
+
+    def text(self):
+        return (self.home / "log").read_text() if (self.home / "log").exists() else ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["postfix", "-c", self.home / "etc", "stop"], capture_output=True, timeout=60)
+        self.resolver.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def outcome(log, domain):
+    """(status, its code, and how sure the connection was or why there was none)."""
+    dsn, status = re.search(rf"to=<x@{re.escape(domain)}>.* dsn=([\d.]+), status=(\w+)", log).groups()
+    return status, dsn, decision(log, domain)
+
+
+# Where we say it in other words at dane-only: what cannot be proved is not connected to, where Postfix connects first.
+OTHERWISE = {"unusable.example", "unusable-clear.example"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("postfix") or not shutil.which("unbound"), reason="needs root, Postfix and unbound")
+@pytest.mark.parametrize("level", ["dane", "dane-only"])
+def test_postfix_decides_the_same(world, level):
+    """Status, code and words of each, or how sure the connection was."""
+    with Oracle(world, level) as postfix, world.house(smtp_tls_security_level=level) as h:
+        ours = decisions(h, world.expected)
+        for d in ours:
+            postfix.send(f"x@{d}")
+        wait_for(lambda: all(decision(postfix.text(), d) is not None for d in ours), 120)
+        them, us = ({d: outcome(log, d) for d in ours} for log in (postfix.text(), h.text()))
+        differ = {d: (them[d], us[d]) for d in ours if them[d] != us[d]}
+        assert set(differ) == (OTHERWISE if level == "dane-only" else set()), differ
+        assert all(x[0] == "deferred" for pair in differ.values() for x in pair)

@@ -15,13 +15,14 @@ import random
 import re
 import sqlite3
 import ssl
+import subprocess
 import sys
 import threading
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from house import free_ports, wait_for
+from house import BINARY, free_ports, wait_for
 from proved import Authority, Host, Zone, tlsa
 from test_sending import house, send
 from test_sending_dane import decision
@@ -334,3 +335,29 @@ def test_who_hangs_holds_up_nobody_else(world):
         assert decision(h.text(), "hanging.example") is None
         wait_for(lambda: decision(h.text(), "hanging.example") is not None, 60)
         assert decision(h.text(), "hanging.example") in ("Trusted", "Untrusted")
+
+
+HOSTS = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+
+
+@pytest.mark.parametrize("name, says", [
+    ("enforce", "policy of enforce.example, enforce, id 20260101T000000, for 1 days: it names mx.enforce.example"),
+    ("wildcard", "it names mx.wildcard.example"), ("testing", "policy of testing.example, testing"), ("none", "it asks for nothing"),
+    ("no-record", "MTA-STS      no policy"),
+    ("other-mx", "WRONG        MTA-STS: the policy of other-mx.example (enforce) does not name mx.other-mx.example"),
+    ("missing", "WRONG        MTA-STS: the policy of missing.example is not to be had: the web server says HTTP/1.1 404"),
+    ("web-name", "is not to be had: TLS: "), ("html", "is not to be had: the policy is not text/plain"),
+    ("broken", "WRONG        MTA-STS: the policy of broken.example is not to be had: "), ("too-big", "the policy is longer than 64 KiB")])
+@pytest.mark.parametrize("by", ["domain", "host"])
+def test_R241_tls_check_tells_what_a_policy_says_of_a_host(world, tmp_path, name, says, by):
+    """By the domain, whose MX records lead to it, and by the host, above whose name the policy is found."""
+    d = f"{name}.example"
+    address = world.hosts[d].address if hasattr(world.hosts[d], "address") else world.hosts[d].socket.getsockname()[0]
+    (tmp_path / "hosts").write_text(f"127.0.0.1 localhost\n{address} mx.{d}\n{world.net}.1 mta-sts.{d}\n")
+    (tmp_path / "main.cf").write_text("".join(f"{n} = {v}\n" for n, v in {**world.zone.settings(), "myhostname": "mail.here.example", "mail_directory": tmp_path}.items()))
+    cert, key = world.chain("good" if CASES[name][0] == "clear" else CASES[name][0], f"mx.{d}")
+    with Host(address, 25, cert, key):
+        done = subprocess.run(["unshare", "-m", "sh", "-c", HOSTS, "sh", tmp_path / "hosts", BINARY, "-c", tmp_path / "main.cf", "tls", "check",
+                               d if by == "domain" else f"mx.{d}", "--ca", world.ca.cert], capture_output=True, text=True, timeout=120)
+    assert says in done.stdout, done.stdout + done.stderr
+    assert done.returncode == (1 if "WRONG" in done.stdout else 0)

@@ -234,7 +234,7 @@ security_trusts(const struct security *s, const struct tls_facts *f, const char 
 	const char *domain = domain_of(a, nexthop);
 
 	if (s->level == SECURITY_DANE || s->level == SECURITY_DANE_ONLY)
-		return f->dane ? NULL : "Server certificate not trusted";
+		return f->dane ? NULL : "Server certificate not verified";
 	if (s->level < SECURITY_FINGERPRINT)
 		return NULL;
 	if (s->level > SECURITY_FINGERPRINT && (!f->certificate || !f->trusted))
