@@ -412,18 +412,25 @@ pass_test(struct work *w)
 	};
 	/* clang-format on */
 	struct resolving       r = resolving_of(w);
-	struct resolve_answer  found;
+	struct resolve_answer  found = { .table = "", .reply = "" };
 	enum directory_outcome o;
 
 	buffer_reset(&w->said);
-	o = resolve_address(&r, w->address, &found);
+	w->notice = true; /* returned mail comes in that way, so it is what is tested */
+	if (clerk_srs_open(w, &found.reply) == SRS_ANSWER_REFUSED)
+		o = DIRECTORY_REFUSED;
+	else
+		o = resolve_address(&r, w->address, &found);
 	if (o == DIRECTORY_WAIT && !w->for_good)
 		return o;
 	if (o == DIRECTORY_WAIT)
 		o = DIRECTORY_LATER;
+	if (w->opened)
+		caller_say(w->caller, "a name for returned mail (SRS) of %.*s: taken from <>\n",
+		           (int)w->address.len, w->address.at);
 	caller_say(w->caller, "%.*s", (int)w->said.len, w->said.len > 0 ? w->said.at : "");
 	for (size_t i = 0; i < COUNT(ends); i++)
-		if (ends[i].o == o)
+		if (ends[i].o == o && !(w->opened && o == DIRECTORY_FOREIGN))
 			caller_say(w->caller, "%s%s\n", ends[i].words,
 			           o == DIRECTORY_NONE                             ? found.table
 			           : o == DIRECTORY_REFUSED || o == DIRECTORY_LOOP ? found.reply

@@ -126,3 +126,12 @@ def test_a_failure_is_told_to_the_sender_at_once(tmp_path):
         with wait_for(h.smtp) as s:
             s.sendmail("eva@elsewhere.example", ["info@ours.example"], LETTER)
         wait_for(lambda: any("TO:<eva@elsewhere.example>" in c for c in sink.commands))
+
+
+def test_address_test_opens_a_name(tmp_path):
+    with Sink() as sink, house(sink, tmp_path) as h:
+        done = h.command("address", "test", mail_srs("forward", "eva@elsewhere.example"))
+        assert done.stdout.startswith("a name for returned mail (SRS) of eva@elsewhere.example: taken from <>\n")
+        assert done.stdout.endswith("\ngoes to: eva@elsewhere.example (elsewhere)\n") and "refused" not in done.stdout and "not ours" not in done.stdout
+        done = h.command("address", "test", "SRS0=AAAA=JL=elsewhere.example=eva@srs.example", check=False)
+        assert done.returncode == 1 and done.stdout == "refused: 550 5.7.1 This address for returned mail was not made here\n"
