@@ -205,6 +205,9 @@ queue_choice_letter(const struct queue_choice *c, const struct letter *l)
 {
 	int64_t age_s = (queue_now_ms() - l->arrived_us / 1000) / 1000;
 
+	if (age_s < 0)
+		age_s = 0; /* the clock was set back: it is there all the same */
+
 	if (age_s < c->age_least_s || age_s > c->age_most_s || l->content_len < c->size_least ||
 	    l->content_len > c->size_most)
 		return false;
