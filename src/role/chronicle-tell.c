@@ -192,6 +192,14 @@ tell_contact(const struct event *e, uint64_t letter, struct buffer *out)
 	put_with(out, " ", e->text[TEXT_REPLY]);
 }
 
+static struct bytes
+tls_of_attempt(const struct event *e)
+{
+	struct bytes tls = e->text[TEXT_TLS];
+
+	return tls.len == 0 || bytes_is(tls, "none") ? BYTES("no TLS") : tls;
+}
+
 static void
 tell_attempt(const struct event *e, uint64_t letter, struct buffer *out)
 {
@@ -206,8 +214,7 @@ tell_attempt(const struct event *e, uint64_t letter, struct buffer *out)
 	put_with(out, ": ", e->text[TEXT_HOW]);
 	if (elsewhere) {
 		put_with(out, " by ", e->text[TEXT_RELAY]);
-		put_with(out, ", ",
-		         e->text[TEXT_TLS].len > 0 ? e->text[TEXT_TLS] : BYTES("no TLS"));
+		put_with(out, ", ", tls_of_attempt(e));
 	}
 	put_with(out, ": ", e->text[TEXT_STATUS]);
 	put_with(out, " ", e->text[TEXT_REPLY]);

@@ -268,6 +268,7 @@ class Both:
         """Reply and log of each."""
         before = len(self.postfix.text()), len(self.ours.text())
         theirs = send(self.postfix.port, letter, **more)
+        wait_for(lambda: "disconnect from" in self.postfix.text()[before[0]:])  # its log comes by another process
         ours = send(self.ours.ports["smtp"], letter, **more)
         return (meaning(theirs), notes(self.postfix.text()[before[0]:])), (meaning(ours), notes(self.ours.text()[before[1]:])), theirs, ours
 

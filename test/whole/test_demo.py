@@ -249,8 +249,8 @@ def test_as_root_every_role_has_its_own_uid_and_cage(demo):
             continue
         uids.setdefault(p["role"], set()).add(uid)
         assert "NoNewPrivs:\t1" in facts and "Seccomp:\t2" in facts
-    assert len(uids) == 9 and 0 not in set.union(*uids.values())
-    assert len(set.union(*uids.values())) == 9
+    assert len(uids) == 10 and 0 not in set.union(*uids.values())
+    assert len(set.union(*uids.values())) == 10
 
 
 def test_it_stops_quickly_with_clients_connected(own):

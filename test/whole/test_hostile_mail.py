@@ -185,9 +185,9 @@ LETTERS = {
     "parts": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 100000 + b"--b--\r\n",
     "one boundary again and again": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" * 20000,
     "lines that look like boundaries": b"".join(map(multipart, range(99))) + b"--b\r\n--\r\n--b1x\r\n" * 100000,
-    "addresses": b"Cc: " + b"a," * 50000 + b"\r\n\r\nx\r\n",
+    "addresses": b"Cc: " + b"a@b.c," * 15000 + b"\r\n\r\nx\r\n",
     "comments": b"Cc: " + b"(" * 100000 + b"\r\n\r\nx\r\n",
-    "encoded words": b"X-A: b\r\nComments: " + b"=?utf-8?q?a?= " * 8000 + b"\r\n\r\nx\r\n",
+    "encoded words": b"X-A: b\r\nComments: " + b"=?utf-8?q?a?= " * 7000 + b"\r\n\r\nx\r\n",
     "parameters": b"Content-Type: text/plain" + b"".join(b";\r\n x*%d*=%%41" % i for i in range(7000)) + b"\r\n\r\nx\r\n",
     "quoted-printable": b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b"=\r\n" * 1000000 + b"=ZZ=\r\n",
     "base64": b"Content-Transfer-Encoding: base64\r\n\r\n" + b"!!!!=A==\r\n" * 500000,
@@ -224,10 +224,10 @@ def test_a_letter_that_is_hard_to_read_is_read_in_bounded_time_and_memory(demo, 
             assert int(peak) < 256 << 10
 
 
-def test_a_field_without_end_is_refused(demo):
+def test_a_field_without_end_is_cut(demo):
     c = at_data(demo)
     c.s.sendall(b"X: " + b"y" * 20000000 + b"\r\n\r\nx\r\n.\r\n")
-    assert c.reply()[:3] == b"552"
+    assert c.reply()[:3] == b"250"
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="needs root to stop a role")

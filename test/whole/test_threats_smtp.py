@@ -197,10 +197,10 @@ def test_a_million_recipients_are_not_taken(house):
 
 
 @pytest.mark.parametrize("header,code", [
-    (b"X: y\r\n" * 1000000, "552"), (b"X: " + b"y" * 3000000 + b"\r\n", "552"), (b"X:\r\n" + b" y\r\n" * 300000, "552"),
-    (b"To: " + b"a@b.example,\r\n " * 60000 + b"c@d.example\r\n", "552")])
+    (b"X: y\r\n" * 1000000, "552"), (b"X: " + b"y" * 3000000 + b"\r\n", "250"), (b"X:\r\n" + b" y\r\n" * 300000, "250"),
+    (b"To: " + b"a@b.example,\r\n " * 60000 + b"c@d.example\r\n", "250")], ids=["many", "long", "folded", "addresses"])
 def test_a_million_fields_are_not_taken(house, header, code):
-    """CVE-2024-23185: a header is bounded in all its parts."""
+    """CVE-2024-23185: a header is bounded in all its parts: too many fields are refused, long ones cut."""
     with Talk(house) as t:
         t.begin()
         assert t.letter(header + b"\r\nx").startswith(code)

@@ -125,7 +125,7 @@ static bool
 is_loopback(const struct finding *f, const struct peer *p)
 {
 	return f->q->smtp_port == LOOPBACK_PORT && p->port == LOOPBACK_PORT &&
-	       (p->family == AF_INET ? p->raw[0] == 127 : strcmp(p->text, "::1") == 0);
+	       (strcmp(p->text, "127.0.0.1") == 0 || strcmp(p->text, "::1") == 0);
 }
 
 static bool

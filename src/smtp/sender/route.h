@@ -18,8 +18,8 @@
  * Order: by preference, by chance inside one (rfc5321:5.1), IPv6 and IPv4 as `preference` says; of more addresses than
  * `address_most` the first, with `balance` both families among them. Hosts that are ourselves, and those no better than these, are
  * left out (rfc5321:5.1); when none remains the mail would come back to us.
- * An address that means nobody (0.0.0.0, ::, many at once) is none, nor is one of `forbidden`; one of this machine's
- * loopback at port 25 that stands in the DNS is ourselves.
+ * An address that means nobody (0.0.0.0, ::, many at once) is none, nor is one of `forbidden`; 127.0.0.1 or
+ * ::1 at port 25 that stands in the DNS is ourselves.
  * A null MX (rfc7505) takes no mail.
  *
  * route_is_nowhere()  an address that means nobody, or is one of `forbidden`.
