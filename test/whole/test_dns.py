@@ -41,12 +41,16 @@ class Names:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-dns-"))
         self.directory.chmod(0o755)
         self.signed, self.processes, self.servers = signed, [], {}
-        self.authority, self.port = free_ports(2)
         self.zones = {".": "ns.example. A 127.0.0.1\n", DOMAIN: "", REVERSE: "", REVERSE6: ""}
         if signed:
             self.run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", DOMAIN)
             self.run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", DOMAIN)
-        self.start()
+        for _ in range(10):         # a port that was free may be somebody's by now
+            self.authority, self.port = free_ports(2)
+            if self.start():
+                return
+            self.stop()
+        raise RuntimeError("no ports")
 
     def run(self, *words):
         subprocess.run(words, cwd=self.directory, check=True, capture_output=True)
@@ -93,8 +97,12 @@ stub-zone:
   stub-addr: 127.0.0.1@{self.authority}
 """ + "".join(f'stub-zone:\n  name: "{z}"\n  stub-addr: 127.0.0.1@{self.authority}\n' for z in self.zones if z != "."))
         for words, port in [(["nsd", "-d", "-c", "nsd.conf"], self.authority), (["unbound", "-d", "-c", "unbound.conf"], self.port)]:
-            self.processes.append(subprocess.Popen(words, cwd=self.directory, stderr=subprocess.DEVNULL))
-            wait_for(lambda: answers(port))
+            process = subprocess.Popen(words, cwd=self.directory, stderr=subprocess.DEVNULL)
+            self.processes.append(process)
+            wait_for(lambda: process.poll() is not None or answers(port))
+            if process.poll() is not None:
+                return False
+        return True
 
     def stop(self):
         for p in self.processes:
@@ -106,7 +114,7 @@ stub-zone:
     def load(self, zones):
         self.stop()
         self.zones.update(zones)
-        self.start()
+        wait_for(lambda: self.start() or self.stop())
 
     def __enter__(self):
         return self
