@@ -690,6 +690,10 @@ need_count(void *house, struct session *s, enum counted kind, int64_t limit, uin
 		[COUNT_TLS] = TALLY_TLS, [COUNT_CONNECTION] = TALLY_CONNECTIONS,
 		[COUNT_ACCOUNT_MESSAGE] = TALLY_MESSAGES, [COUNT_ACCOUNT_RECIPIENT] = TALLY_RECIPIENTS,
 	};
+	static const enum peak_kind peaks[COUNTED] = {
+		[COUNT_MESSAGE] = PEAK_MESSAGES, [COUNT_RECIPIENT] = PEAK_RECIPIENTS, [COUNT_AUTH] = PEAK_AUTHS,
+		[COUNT_TLS] = PEAK_TLS, [COUNT_CONNECTION] = PEAK_CONNECTION_RATE,
+	};
 	/* clang-format on */
 	struct receiver *r = receiver_of(house);
 	struct visit    *v = visit_of(s);
@@ -706,6 +710,8 @@ need_count(void *house, struct session *s, enum counted kind, int64_t limit, uin
 	              : v->network;
 	*now = tally_event(r->tally, who, kinds[kind], clock_patient_ms(),
 	                   session_config(s)->set.rate_unit);
+	if (kind < COUNT_ACCOUNT_MESSAGE)
+		peak_count(r, s, v->network, peaks[kind], *now);
 	arena_close(&scratch);
 	return *now <= limit;
 }

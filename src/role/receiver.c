@@ -66,14 +66,15 @@ too_many(struct receiver *r, struct session *s, struct visit *v)
 		return NULL;
 	now = v->connections = tally_come(r->tally, v->network);
 	v->counted = true;
+	peak_count(r, s, v->network, PEAK_CONNECTIONS, now);
 	if (set->connection_count > 0 && now > set->connection_count) {
 		warn_as(session_config(s)->service,
 		        "Connection concurrency limit exceeded: %u from %s for service %s", now,
 		        session_client(s), session_config(s)->listener);
 		return "too many connections";
 	}
-	if (set->connection_rate > 0 &&
-	    !need_count(r->house, s, COUNT_CONNECTION, set->connection_rate, &now)) {
+	if (!need_count(r->house, s, COUNT_CONNECTION,
+	                set->connection_rate > 0 ? set->connection_rate : INT64_MAX, &now)) {
 		warn_as(session_config(s)->service,
 		        "Connection rate limit exceeded: %u from %s for service %s", now,
 		        session_client(s), session_config(s)->listener);
@@ -446,6 +447,7 @@ receiver_start(struct house *h)
 	scan_settings_read(r);
 	milter_settings_new(r);
 	r->tick = timer_open(h->loop, tick, r);
+	r->peaks = timer_open(h->loop, peaks_tell, r);
 	if (fd < 0 || tally_size() > TALLY_SIZE ||
 	    (r->tally = tally_open(fd, h->index % TALLY_COLUMNS)) == NULL)
 		warn_("clients are not counted: %s", strerror(fd < 0 ? ENOENT : errno));
@@ -569,6 +571,7 @@ receiver_stop(struct house *h)
 {
 	struct receiver *r = receiver_of(h);
 
+	peaks_tell(r);
 	close_doors(r, true);
 	connections_leave();
 	loop_again(h->loop);

@@ -78,11 +78,18 @@ struct visit {
 	struct fetch *fetch;           /* what a URL names; NULL: none is read     */
 };
 
+/* receiver-peaks.c: what was most since it was told last */
+enum peak_kind { PEAK_CONNECTION_RATE, PEAK_CONNECTIONS, PEAK_MESSAGES, PEAK_RECIPIENTS, PEAK_TLS, PEAK_AUTHS, PEAKS };
+struct peak { uint32_t most; int64_t at, unit_s; char who[96], service[64]; };
+
 struct receiver {
 	struct house    *house;
 	struct door     *doors;
 	struct timer    *tick;
 	struct tally    *tally;
+	struct peak      peak[PEAKS];
+	struct timer    *peaks;        /* when they are told next                  */
+	bool             peaks_wait;   /* it runs                                  */
 	struct bans     *bans;         /* that the clerk has told of               */
 	struct proxylines *proxylines; /* sockets whose proxy is to say who it is  */
 	struct map      *visits;       /* ticket -> visit with a question open     */
@@ -264,6 +271,8 @@ void letter_edit_drop(struct passage *);
 
 /* receiver-networks.c: the tables of mynetworks and its like, with one user; lists of them without "/files". */
 struct network_tables *client_tables_open(struct house *);
+void peak_count(struct receiver *, struct session *, const char *network, enum peak_kind, uint32_t now);
+void peaks_tell(void *receiver);
 void client_patterns(struct house *, struct arena *, struct setting_list *);
 
 #endif

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 
 import pytest
+from house import House
 from kit import ROOT, letter, wait_for, word
 
 
@@ -98,3 +99,16 @@ def test_as_json_each_line_is_an_object(own):
     lines = [json.loads(line) for line in demo.log().splitlines()]
     assert any("status=sent" in str(line) for line in lines)
     assert any("Login" in str(line) for line in lines)
+
+
+def test_R373_the_log_tells_who_asked_most():
+    """As anvil's lines have it: rate and count of connections, rates of what is limited, and each once."""
+    with House(smtpd_peername_lookup="no", anvil_status_update_time="1s", smtpd_client_message_rate_limit="100", receiver_processes="1") as h:
+        h.command("domain", "add", "example.com")
+        h.command("account", "add", "jill@example.com", input="secret\n")
+        h.at_work()
+        with h.smtp() as one, h.smtp():
+            one.sendmail("a@out.example", ["jill@example.com"], "Subject: x\r\n\r\nx\r\n")
+            for what in (r"connection rate \d/60s", r"connection count 2", r"message rate 1/60s"):
+                line = rf"mansio/anvil\[\d+\]: statistics: max {what} for \(smtp:127\.0\.0\.1\) at \w{{3}} [ \d]\d \d\d:\d\d:\d\d\n"
+                wait_for(lambda: re.search(line, h.text()))

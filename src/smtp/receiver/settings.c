@@ -186,6 +186,8 @@ static const struct setting rows[] = {
 	  "Accounts and domains with limits of their own, jack@example.com=HOUR/DAY or @example.com=HOUR/DAY; an account's own goes before its domain's.", NULL, 0, 0, "0.3" },
 	{ "anvil_rate_time_unit", SETTING_TIME, AT(rate_unit), "60s",
 	  "The time over which the smtpd_client_*_rate_limit count.", NULL, 1000, 86400000, "0.1" },
+	{ "anvil_status_update_time", SETTING_TIME, AT(status_update), "600s",
+	  "How often the log tells which client asked most at once: connections, and how many of what anvil_rate_time_unit counts.", NULL, 1000, 86400000, "0.4" },
 	{ "smtpd_client_connection_count_limit", SETTING_NUMBER, AT(connection_count), "50",
 	  "Connections at once from one address (a /64 for IPv6); 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "smtpd_client_connection_rate_limit", SETTING_NUMBER, AT(connection_rate), "0",

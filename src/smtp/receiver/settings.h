@@ -78,7 +78,7 @@ struct receiver_settings {
 	const char *greet_banner, *stress;
 	struct setting_list screen_allow;
 	/* rates */
-	int64_t rate_unit;
+	int64_t rate_unit, status_update;
 	int64_t connections, session_messages, account_messages, account_recipients;
 	int64_t account_hour, account_day;
 	struct setting_list account_limits;
