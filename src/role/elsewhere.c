@@ -97,8 +97,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "smtp_tls_security_level = encrypt is what it has become" },
 	{ "smtpd_per_record_deadline",
 	  "smtpd_per_request_deadline is what it has become" },
-	{ "smtpd_proxy_filter",
-	  "this version has no filters" },
 	{ "smtpd_sasl_authenticated_header",
 	  "the log and Received fields always tell who logged in" },
 	{ "smtpd_sasl_local_domain",

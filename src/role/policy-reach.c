@@ -57,6 +57,21 @@ add_word(struct settings *s, struct reach *r, struct bytes word)
 		reach_port(r, port);
 }
 
+/* A place of smtpd_proxy_filter may do without inet: before it. */
+static void
+add_proxy(struct settings *s, struct reach *r, struct bytes name, const char *value)
+{
+	struct buffer word = { 0 };
+
+	if (!bytes_ends_nocase(name, BYTES("smtpd_proxy_filter")) || *value == '\0')
+		return;
+	if (!bytes_starts(bytes_of(value), BYTES("unix:")))
+		buffer_add(&word, BYTES("inet:"));
+	buffer_add_string(&word, value);
+	add_word(s, r, buffer_bytes(&word));
+	buffer_free(&word);
+}
+
 static void
 find(struct settings *s, struct reach *r)
 {
@@ -65,6 +80,7 @@ find(struct settings *s, struct reach *r)
 	for (size_t i = 0; settings_entry(s, i, &e); i++) {
 		const char *at = strchr(e.name, '/') == NULL ? settings_value(s, e.name) : e.value;
 
+		add_proxy(s, r, bytes_of(e.name), at == NULL ? e.value : at);
 		for (at = at == NULL ? e.value : at; *at != '\0';) {
 			size_t n = strcspn(at, " \t\n,{}");
 

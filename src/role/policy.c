@@ -342,6 +342,8 @@ policy_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	(void)from;
 	if (word == WORD_SCAN)
 		return policy_hear_scan(h, index, ticket, body, fd);
+	if (word == WORD_PROXY)
+		return policy_hear_proxy(h, index, ticket, body, fd);
 	if (word == WORD_MILTER_EVENT || word == WORD_MILTER_LETTER || word == WORD_MILTER_OVER)
 		return milters_hear(policy_of(h)->milters, index, word, ticket, body, fd);
 	if (fd >= 0)
@@ -463,10 +465,11 @@ policy_lost(struct house *h, enum role role, uint32_t index)
 		policy_clerk_lost(h);
 	if (role == CLERK || role == SENDER)
 		probes_lost(witnesses_probes(h), role == SENDER);
-	if (role == RECEIVER)
+	if (role == RECEIVER) {
 		policy_scans_end(h, &index);
-	if (role == RECEIVER)
+		policy_proxies_end(h, &index);
 		milters_lost(policy_of(h)->milters, index);
+	}
 	for (struct policy_work *w = policy_of(h)->works; role == RECEIVER && w != NULL; w = next) {
 		next = w->next;
 		if (w->caller == NULL && w->receiver == index)
@@ -478,6 +481,7 @@ static void
 policy_stop(struct house *h)
 {
 	policy_scans_end(h, NULL);
+	policy_proxies_end(h, NULL);
 	refusals_close(&policy_of(h)->refusals);
 	witnesses_stop(policy_of(h)->witnesses);
 	milters_close(&policy_of(h)->milters);

@@ -79,6 +79,8 @@ struct policy {
 	struct scan_settings scan[LISTENERS_MOST];
 	struct scan         *scans;
 	size_t               scans_open;
+	struct proxying     *proxies;
+	size_t               proxies_open;
 	struct freshness    *freshness;
 	struct milters      *milters;
 };
@@ -104,7 +106,11 @@ void policy_scan_settings(struct house *);
 bool policy_hear_scan(struct house *, uint32_t receiver, uint32_t ticket, struct bytes body, int fd);
 void policy_scans_end(struct house *, const uint32_t *receiver);
 
-/* A connection to clamd that does not wait; -1 with errno. */
+/* policy-proxy.c: they go to the filter before the queue. */
+bool policy_hear_proxy(struct house *, uint32_t receiver, uint32_t ticket, struct bytes body, int fd);
+void policy_proxies_end(struct house *, const uint32_t *receiver);
+
+/* A connection to clamd, or another service, that does not wait; -1 with errno. */
 int  policy_clamd_call(const struct clamd_place *);
 
 /* policy-freshness.c: how old its signatures are */

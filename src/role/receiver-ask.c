@@ -67,6 +67,7 @@ ask_open(struct receiver *r)
 	r->resolved = map_open();
 	r->rewriting = map_open();
 	r->scanning = map_open();
+	r->proxied = map_open();
 	r->authors = map_open();
 	r->filterings = map_open();
 }

@@ -235,6 +235,8 @@ need_judge(void *house, struct letter *l)
 	if (l->handling.filter.len == 0)
 		l->handling.filter = bytes_of(l->config->set.content_filter);
 	r->passing++;
+	if (proxy_ask(p))
+		return;
 	milter_take(p);
 	if (!rewrite_ask(house, l, judge_rewritten))
 		ask_judge(p);

@@ -108,6 +108,7 @@ need_stream_drop(void *house, struct letter *l)
 
 	letter_edit_drop(p);
 	scan_drop(p);
+	proxy_drop(p);
 	author_drop(p);
 	question_drop(&receiver_of(house)->questions, &p->question);
 	rewrite_drop(receiver_of(house), l);

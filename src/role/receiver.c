@@ -292,6 +292,8 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 	settings_stress(h->settings, false);
 	if (c != NULL)
 		c->filters = receiver_of(h)->filters[receiver_place(h, c)];
+	if (c != NULL)
+		c->proxied = receiver_of(h)->proxies[receiver_place(h, c)];
 	if (c != NULL && !policy_lists(h, c, &errors))
 		receiver_config_drop(&c);
 	if (c != NULL)
@@ -445,6 +447,7 @@ receiver_start(struct house *h)
 	rewrite_settings(r);
 	checks_settings(r);
 	scan_settings_read(r);
+	proxy_settings_read(r);
 	milter_settings_new(r);
 	r->tick = timer_open(h->loop, tick, r);
 	r->peaks = timer_open(h->loop, peaks_tell, r);
@@ -491,6 +494,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_BAN: return bans_hear(receiver_of(h)->bans, body, clock_patient_ms());
 	case WORD_FLUSHED: return hear_flushed(h, ticket, body);
 	case WORD_LOOKED: return hear_looked(h, ticket, body);
+	case WORD_PROXIED: return hear_proxied(h, ticket, body);
 	case WORD_SCANNED: return hear_scanned(h, ticket, body);
 	case WORD_JUDGED: return question_heard(&receiver_of(h)->questions, ticket, body);
 	case WORD_SEGMENT_REFUSED: return hear_segment_refused(h, body);
@@ -532,10 +536,11 @@ receiver_lost(struct house *h, enum role role, uint32_t index)
 		letters_queue_lost(r);
 		ask_queue_lost(r);
 	}
-	if (role == POLICY)
+	if (role == POLICY) {
 		scans_lost(r);
-	if (role == POLICY)
+		proxies_lost(r);
 		milter_lost(r);
+	}
 }
 
 /* Lists of clients may be in files; sessions go on with what they began with. */
@@ -555,6 +560,7 @@ receiver_reload(struct house *h)
 	rewrite_settings(r);
 	checks_settings(r);
 	scan_settings_read(r);
+	proxy_settings_read(r);
 	milter_settings_new(r);
 	for (struct door *d = r->doors; d != NULL; d = d->next)
 		d->wanted = false;

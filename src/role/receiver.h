@@ -32,6 +32,7 @@ struct passage {
 	struct checks_said   *said;          /* NULL: checks had nothing to say    */
 	size_t                hooks;         /* so many have been asked            */
 	uint32_t              scan;          /* ticket of SCAN                     */
+	uint32_t              proxy;         /* ticket of PROXY                    */
 	uint32_t              author;        /* ticket of SENDER_ASK               */
 	bool                  author_asked;
 	char                  refusal[16];   /* the id under which a check refused it */
@@ -107,6 +108,8 @@ struct receiver {
 	unsigned         overrides[LISTENERS_MOST]; /* enum receive_override */
 	bool             checks[LISTENERS_MOST]; /* whether letters are looked at with header or body checks */
 	struct scan_settings scan[LISTENERS_MOST];
+	bool             proxies[LISTENERS_MOST]; /* whether letters go through a filter before they are taken */
+	struct map      *proxied;
 	struct map      *scanning, *authors;   /* ticket -> passage                */
 	bool             filters[LISTENERS_MOST]; /* whether there may be mail filters      */
 	int              filters_default[LISTENERS_MOST]; /* enum milter_default          */
@@ -242,6 +245,14 @@ bool author_ask(struct passage *);
 bool author_heard(struct receiver *, uint32_t ticket, struct bytes body);
 void author_drop(struct passage *);
 void authors_lost(struct receiver *);
+
+/* receiver-proxy.c */
+void proxy_settings_read(struct receiver *);
+/* True: the letter is the filter's to answer for. */
+bool proxy_ask(struct passage *);
+bool hear_proxied(struct house *, uint32_t ticket, struct bytes body);
+void proxy_drop(struct passage *);
+void proxies_lost(struct receiver *);
 
 /* receiver-scan.c */
 void scan_settings_read(struct receiver *);

@@ -676,6 +676,34 @@ check_scan(struct check *c)
 	}
 }
 
+static void
+check_proxy(struct check *c)
+{
+	struct proxy_settings set;
+	struct clamd_place    place;
+	char                  kept[300];
+	const char           *wrong;
+
+	for (int l = -1; l < (int)c->listeners.count; l++) {
+		if (!settings_fill(c->settings, &proxy_setting_table,
+		                   l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
+			continue;
+		if (*set.filter != '\0' &&
+		    (wrong = proxy_place(set.filter, kept, sizeof kept, &place)) != NULL) {
+			complain(c, line_of(c->settings, "smtpd_proxy_filter"),
+			         "smtpd_proxy_filter = %s: %s", set.filter, wrong);
+			return;
+		}
+		for (size_t i = 0; i < set.options.count; i++)
+			if (strcmp(set.options.item[i], "speed_adjust") != 0) {
+				complain(c, line_of(c->settings, "smtpd_proxy_options"),
+				         "smtpd_proxy_options = %s: write speed_adjust",
+				         set.options.item[i]);
+				return;
+			}
+	}
+}
+
 /* What filters made is looked at where tables of other servers are not waited for. */
 static bool
 milter_checks_good(struct check *c, const struct setting_list *list)
@@ -784,6 +812,7 @@ check_common(struct check *c)
 	check_trusted(c, &common);
 	check_checks(c);
 	check_scan(c);
+	check_proxy(c);
 	check_filter(c);
 	check_milters(c);
 	c->good = notice_settings_check(c->settings, c->errors) && c->good;

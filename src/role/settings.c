@@ -12,6 +12,7 @@
 #include "access/login/login.h"
 #include "directory/srs.h"
 #include "policy/checks.h"
+#include "policy/proxy.h"
 #include "role/chronicle.h"
 #include "role/clerk.h"
 #include "role/debug.h"
@@ -181,7 +182,7 @@ static const struct setting_table *const tables[] = {
 	&tls_setting_table,      &sender_setting_table,   &witness_setting_table,
 	&scan_setting_table,     &milter_setting_table,   &debug_setting_table,
 	&listener_setting_table, &srs_setting_table,      &transport_setting_table,
-	&asker_setting_table,
+	&asker_setting_table,    &proxy_setting_table,
 };
 
 const struct setting_table *

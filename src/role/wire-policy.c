@@ -172,3 +172,85 @@ word_unpack_policy_told(struct bytes body, struct arena *life, struct word_polic
 	w->text = unpack_bytes(&r.fields);
 	return reader_done(&r) && w->id.len > 0 && w->id.len < 24;
 }
+
+void
+word_pack_proxy(struct buffer *b, const struct word_proxy *w)
+{
+	pack_string(b, w->listener);
+	pack_bool(b, w->inside);
+	pack_bytes(b, w->content);
+	pack_u64(b, w->at);
+	pack_u64(b, w->len);
+	pack_bytes(b, w->prefix);
+	for (size_t i = 0; i < PROXY_ATTRIBUTES; i++)
+		pack_bytes(b, w->attribute[i]);
+	pack_bytes(b, w->sender.address);
+	pack_bytes(b, w->sender.envid);
+	pack_u8(b, w->sender.ret);
+	pack_bool(b, w->sender.eight_bit);
+	pack_bool(b, w->sender.utf8);
+	pack_u32(b, w->recipients);
+	for (uint32_t i = 0; i < w->recipients; i++) {
+		pack_bytes(b, w->recipient[i].address);
+		pack_bytes(b, w->recipient[i].orcpt);
+		pack_u8(b, w->recipient[i].notify);
+	}
+}
+
+/* What becomes part of a command: no end of a line in it. */
+static struct bytes
+read_word(struct reader *r)
+{
+	struct bytes word = unpack_bytes(&r->fields);
+
+	for (size_t i = 0; i < word.len; i++)
+		if ((unsigned char)word.at[i] < ' ')
+			r->fields.broken = true;
+	return word;
+}
+
+bool
+word_unpack_proxy(struct bytes body, struct arena *life, struct word_proxy *w)
+{
+	enum { EACH = 4 + 4 + 1 };
+	struct reader            r = reader_of(body, life);
+	struct letter_recipient *recipient;
+
+	w->listener = read_string(&r);
+	w->inside = unpack_bool(&r.fields);
+	w->content = unpack_bytes(&r.fields);
+	w->at = unpack_u64(&r.fields);
+	w->len = unpack_u64(&r.fields);
+	w->prefix = unpack_bytes(&r.fields);
+	for (size_t i = 0; i < PROXY_ATTRIBUTES; i++)
+		w->attribute[i] = unpack_bytes(&r.fields);
+	w->sender.address = read_word(&r);
+	w->sender.envid = read_word(&r);
+	w->sender.ret = unpack_u8(&r.fields);
+	w->sender.eight_bit = unpack_bool(&r.fields);
+	w->sender.utf8 = unpack_bool(&r.fields);
+	w->recipients = read_count(&r, EACH, ENVELOPE_RECIPIENTS_MOST);
+	recipient = arena_take_array(life, w->recipients, sizeof *recipient);
+	for (uint32_t i = 0; i < w->recipients; i++) {
+		recipient[i].address = read_word(&r);
+		recipient[i].orcpt = read_word(&r);
+		recipient[i].notify = unpack_u8(&r.fields);
+	}
+	w->recipient = recipient;
+	return reader_done(&r) && w->recipients > 0;
+}
+
+void
+word_pack_proxied(struct buffer *b, const struct word_proxied *w)
+{
+	pack_bytes(b, w->reply);
+}
+
+bool
+word_unpack_proxied(struct bytes body, struct arena *life, struct word_proxied *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->reply = unpack_bytes(&r.fields);
+	return reader_done(&r) && w->reply.len > 3;
+}

@@ -18,6 +18,7 @@
 #include "channel/peer.h"
 #include "channel/tls.h"
 #include "directory/credential.h"
+#include "policy/proxy.h"
 #include "policy/rules.h"
 #include "message/envelope.h"
 #include "policy/milter-event.h"
@@ -85,6 +86,8 @@ extern const char *const role_names[ROLES];
 	X(JUDGED,         FROM(VERIFIER), FROM(RECEIVER)|FROM(KEEPER)|FROM(QUEUE)) /* struct word_judged                  */ \
 	X(SCAN,           FROM(RECEIVER), FROM(POLICY))             /* struct word_scan, maybe fd             */ \
 	X(SCANNED,        FROM(POLICY), FROM(RECEIVER))             /* struct word_scanned                    */ \
+	X(PROXY,          FROM(RECEIVER), FROM(POLICY))             /* struct word_proxy, maybe fd            */ \
+	X(PROXIED,        FROM(POLICY), FROM(RECEIVER))             /* struct word_proxied                    */ \
 	X(MILTER_EVENT,   FROM(RECEIVER), FROM(POLICY))             /* struct word_milter_event: what filters say of it */ \
 	X(MILTER_LETTER,  FROM(RECEIVER), FROM(POLICY))             /* struct word_milter_letter, maybe fd    */ \
 	X(MILTER_OVER,    FROM(RECEIVER), FROM(POLICY))             /* u8: 0 the transaction, 1 the session   */ \
@@ -307,6 +310,17 @@ struct word_milter_made {
 BODY(milter_made)
 
 struct letter_recipient { struct bytes address, orcpt; uint8_t notify; };
+/* A letter for the filter before the queue (policy/proxy.h), its content as of SCAN; and what the client is to hear. */
+struct word_proxy {
+	const char *listener; bool inside; struct bytes content; uint64_t at, len;
+	struct bytes prefix;           /* fields before it, lines with CRLF       */
+	struct bytes attribute[PROXY_ATTRIBUTES];
+	struct proxy_sender sender;
+	const struct letter_recipient *recipient; uint32_t recipients;
+};
+BODY(proxy)
+struct word_proxied { struct bytes reply; };
+BODY(proxied)
 struct word_letter {
 	uint64_t letter; uint32_t envelope_segment; uint64_t envelope_at; uint64_t content_len;
 	int64_t  arrived_us; uint32_t flags;

@@ -177,6 +177,10 @@ extensions_of(const struct session *s)
 		if (offers[i].there == NULL || offers[i].there(s))
 			bits |= offers[i].bit;
 	bits &= ~s->discarded;
+	if (s->config->proxied) /* what no other server can be told of */
+		bits &= ~(unsigned)(EXTENSION_BINARYMIME | EXTENSION_BURL | EXTENSION_REQUIRETLS |
+		                    EXTENSION_FUTURERELEASE | EXTENSION_DELIVERBY |
+		                    EXTENSION_PRIORITY | EXTENSION_XVERP);
 	return bits & EXTENSION_CHUNKING
 	               ? bits
 	               : bits & ~(unsigned)(EXTENSION_BINARYMIME | EXTENSION_BURL);

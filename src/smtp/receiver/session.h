@@ -196,6 +196,8 @@ void session_ask_room(struct session *);                  /* if it waits for roo
 void letter_streamed(struct letter *, int why);
 void letter_judged(struct letter *, enum verdict, const char *reply, struct bytes prefix, struct bytes digest);
 void letter_safe(struct letter *, int why, const char *id);
+/* Another server has taken it, or not: its reply, lines with CRLF between them, is ours. */
+void letter_passed(struct letter *, const char *reply);
 
 /* What the house may know about it. */
 void session_facts(struct session *, struct session_facts *);

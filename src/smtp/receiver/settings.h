@@ -132,6 +132,7 @@ struct receiver_config {
 	struct tls *tls;                /* NULL: none to be had                */
 	struct network_tables *tables;  /* NULL: there are none                */
 	bool filters;                   /* mail filters may want to hear of its sessions */
+	bool proxied;                   /* its letters go through a filter before they are taken */
 	bool judges_clients;            /* restriction lists are asked before the greeting */
 	void *lists;                    /* the house's own, and what it does with them in the end */
 	void (*lists_drop)(void *);

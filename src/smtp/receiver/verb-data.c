@@ -462,6 +462,17 @@ letter_judged(struct letter *l, enum verdict verdict, const char *reply, struct 
 		                  : "451 4.3.0 Error: the letter could not be looked at now");
 }
 
+/* Another server has it, or not: what it says is the answer. */
+void
+letter_passed(struct letter *l, const char *reply)
+{
+	l->told = true;
+	l->refused_by = BYTES("smtpd_proxy_filter");
+	if (l->session != NULL && reply[0] == '2')
+		l->session->junk = 0;
+	refuse(l, reply);
+}
+
 static void
 log_letter(const struct letter *l, const char *id)
 {
