@@ -548,7 +548,7 @@ outgoing_send(struct outgoing *o, struct outgoing_transaction *t)
 	o->t = t;
 	o->said_mail = o->said_data = o->heard_mail = o->heard_data = o->good_mail = false;
 	o->said_rcpts = o->heard_rcpts = o->taken = o->answered = 0;
-	o->chunk = (o->offers & OFFERS_CHUNKING) != 0 && t->size > 0;
+	o->chunk = (o->offers & OFFERS_CHUNKING) != 0 && t->size > 0 && !t->probe;
 	o->phase = PHASE_ENVELOPE;
 	if (why == NULL) {
 		say_envelope(o);
