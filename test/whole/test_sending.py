@@ -40,7 +40,7 @@ class Sink:
             self.socket.bind(path)
             os.chmod(path, 0o666)
         else:
-            self.socket = socket.socket()
+            self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.socket.bind((host, port))
         self.socket.listen(100)
@@ -390,6 +390,19 @@ backed.example. MX 10 a.four.example.
 backed.example. MX 20 mail.example.com.
 backed.example. MX 30 d.four.example.
 mail.example.com. A 127.0.0.1
+alias.example. CNAME four.example.
+byalias.example. MX 10 aka.example.
+aka.example. CNAME d.four.example.
+further.example. CNAME further1.example.
+further1.example. CNAME plain.example.
+ring.example. CNAME ring2.example.
+ring2.example. CNAME ring.example.
+nowhere-at-all.example. CNAME not-there.example.
+six.example. MX 10 host.six.example.
+host.six.example. AAAA ::1
+both.example. MX 10 host.both.example.
+host.both.example. AAAA ::1
+host.both.example. A 127.0.0.5
 """
 
 

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: ISC
+"""Roads a letter takes: names behind names, addresses of the other kind, ports that mean something, what goes along with it.
+
+    MANSIO=build/src/mansio python3 -m pytest test/whole/test_routes.py
+"""
+
+import os
+import pathlib
+import random
+import re
+import shutil
+import ssl
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import free_ports, make_certificate, wait_for
+from test_sending import LETTER, Sink, empty, house, names, send  # noqa: F401
+
+OFFERS = ("SIZE 10000000",)
+
+
+def by_names(names, port, **more):  # noqa: F811
+    """::1 is another host's here."""
+    return house(inet_interfaces="127.0.0.1", dns_resolver=f"127.0.0.1:{names}", dns_validation="no", smtp_tcp_port=str(port), **more)
+
+
+# ---- names behind names --------------------------------------------------------------------------
+
+@pytest.mark.parametrize("domain", ["alias.example", "byalias.example", "further.example"],
+                         ids=["the domain", "its exchanger", "two, to an address"])
+def test_R85_an_alias_in_the_DNS_is_followed(names, domain):  # noqa: F811
+    """rfc5321:5.1: what the alias stands for is treated as if it had been said; the recipient stays what it was."""
+    port = free_ports(1)[0]
+    with Sink(host="127.0.0.5", port=port) as sink, by_names(names, port, smtp_mx_session_limit="0") as h:
+        send(h, [f"x@{domain}"])
+        wait_for(lambda: sink.got() and empty(h), 60)
+        assert sink.got() == [f"x@{domain}"]
+
+
+def test_aliases_that_lead_nowhere(names):  # noqa: F811
+    """A ring is waited for, since somebody may mend it; an alias of nothing comes back."""
+    with by_names(names, free_ports(1)[0]) as h:
+        send(h, ["x@ring.example", "y@nowhere-at-all.example"], sender="")
+        wait_for(lambda: re.search(r"to=<x@ring\.example>.*status=(deferred|bounced)", h.text()) and
+                 re.search(r"to=<y@nowhere-at-all\.example>.*dsn=5\.4\.4, status=bounced", h.text()))
+
+
+# ---- IPv6 -------------------------------------------------------------------------------------------
+
+needs_six = pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="no IPv6 here")
+
+
+@needs_six
+def test_a_relayhost_with_IPv6():
+    with Sink(host="::1") as sink, house(relayhost=f"[::1]:{sink.port}") as h:
+        send(h, ["x@there.example"])
+        wait_for(lambda: sink.got())
+
+
+@needs_six
+def test_inet_protocols_without_IPv6(names):  # noqa: F811
+    port = free_ports(1)[0]
+    with Sink(host="::1", port=port) as six, Sink(host="127.0.0.5", port=port) as four, by_names(
+            names, port, smtp_address_preference="ipv6", inet_protocols="ipv4") as h:
+        send(h, ["x@both.example"])
+        wait_for(lambda: four.got() == ["x@both.example"])
+        assert six.connections == 0
+
+
+# ---- TLS from the first byte ---------------------------------------------------------------------------
+
+class Wrapped(Sink):
+    def __init__(self, certificate, **more):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*certificate)
+        super().__init__(**more)
+
+    def serve(self, s):
+        try:
+            super().serve(self.context.wrap_socket(s, server_side=True))
+        except OSError:
+            s.close()
+
+
+@pytest.mark.parametrize("port", ["465", "smtps", "submissions"])
+def test_R158_port_465_means_TLS_at_once(port):
+    """Whatever smtp_tls_security_level says (rfc8314:7.3)."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-465-"))
+    address = f"127.{random.randrange(2, 250)}.{random.randrange(1, 250)}.{random.randrange(1, 250)}"
+    try:
+        certificate = make_certificate(place, "smart.example")
+        with Wrapped(certificate, host=address, port=465) as sink, house(relayhost=f"[{address}]:{port}", smtp_tls_security_level="none") as h:
+            send(h, ["x@there.example"])
+            wait_for(lambda: sink.got() == ["x@there.example"])
+            assert "STARTTLS" not in sink.commands and f"TLS connection established to {address}[{address}]:465: TLSv1" in h.text()
+    finally:
+        shutil.rmtree(place)
+
+
+# ---- what goes along --------------------------------------------------------------------------------------
+
+def test_priority_and_time_go_through_two_of_us():
+    """rfc6710, rfc2852: what the client asked for is asked of the next host, and of the one behind it; the time runs."""
+    with Sink(offers=(*OFFERS, "DELIVERBY 60", "MT-PRIORITY MIXER")) as sink, \
+            house(relayhost=f"[127.0.0.1]:{sink.port}", smtpd_priority_permitted="trusted") as second, \
+            house(relayhost=f"[127.0.0.1]:{second.ports['smtp']}", myhostname="first.example.com", smtpd_priority_permitted="trusted") as first:
+        with first.smtp() as s:
+            s.ehlo("client.example")
+            assert s.has_extn("DELIVERBY") and s.has_extn("MT-PRIORITY")
+            assert s.docmd("MAIL FROM:<a@here.example> BY=3600;R MT-PRIORITY=3")[0] == 250
+            assert s.docmd("RCPT TO:<b@there.example>")[0] == 250
+            assert s.data(LETTER.format("quick").replace("\r\n", "\n"))[0] == 250
+        wait_for(lambda: sink.got())
+        mail = next(c for c in sink.commands if c.startswith("MAIL"))
+        by = int(re.search(r" BY=(\d+);R", mail).group(1))
+        assert 3000 < by <= 3600 and " MT-PRIORITY=3" in mail
+
+
+def test_R107_the_envelope_alone_says_where_to():
+    """Fields name others, and those get nothing; who is in no field gets it."""
+    with Sink(offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["hidden@there.example"], text="To: shown@there.example\r\nCc: also@there.example\r\nSubject: x\r\n\r\nx\r\n")
+        wait_for(lambda: sink.got() and empty(h))
+        assert sink.got() == ["hidden@there.example"]
+        assert b"hidden@there.example" not in sink.letters[0][2].split(b"\r\n\r\n")[0].replace(b"for <hidden@there.example>", b"")
+
+
+def test_R114_each_hop_puts_its_line_on_top():
+    with Sink(offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", myhostname="second.example.com") as second, \
+            house(relayhost=f"[127.0.0.1]:{second.ports['smtp']}", myhostname="first.example.com") as first:
+        send(first, ["b@there.example"])
+        wait_for(lambda: sink.got())
+        lines = re.findall(rb"^Received: from .*?(?=^\S)", sink.letters[0][2], re.M | re.S)
+        assert [re.search(rb"\sby (\S+)", line).group(1) for line in lines] == [b"second.example.com", b"first.example.com"]
+        assert all(re.search(rb"\swith ESMTPS?\s+id \w+", line) for line in lines)
+        assert b"from first.example.com" in lines[0]
+
+
+# ---- lists in files ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("domain, code", [("flushed.example", "251"), ("sub.flushed.example", "251"), ("other.example", "459")])
+def test_domains_that_may_be_flushed_stand_in_a_file(domain, code):
+    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-list-"))
+    place.chmod(0o755)
+    try:
+        (place / "domains").write_text("# ours\nflushed.example\n.flushed.example\n")
+        with house(fast_flush_domains=str(place / "domains")) as h, h.smtp() as s:
+            s.ehlo("client.example")
+            assert str(s.docmd(f"ETRN {domain}")[0]) == code
+    finally:
+        shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__, "-x", "-q", *sys.argv[1:]]))
