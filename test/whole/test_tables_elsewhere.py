@@ -16,6 +16,7 @@ import time
 import pytest
 from elsewhere import Maria, Postgres, Program, Slapd, certificates, free_port
 from house import BINARY, House, wait_for
+from test_roles import PASSWORD, Village, trusting
 
 POSTMAP = "/usr/sbin/postmap"
 ROWS = [
@@ -470,3 +471,33 @@ def test_the_role_is_there_only_when_it_is_needed(place, sqlite):
         os.kill(pid, signal.SIGKILL)
         assert rcpt(house, "a@example.com") in (250, 451, 554)
         wait_for(lambda: rcpt(house, "nobody@example.com") == 550)
+
+
+DEAD = "socketmap:inet:127.0.0.1:{port}:x"
+
+
+@pytest.mark.parametrize("settings, who, sender", [
+    ({"transport_maps": DEAD}, "jack@example.com", False),
+    ({"transport_maps": DEAD}, "nobody@example.com", False),
+    ({"virtual_alias_maps": DEAD}, "nobody@example.com", False),
+    ({"canonical_maps": DEAD}, "nobody@example.com", False),
+    ({"virtual_mailbox_domains": "v.example", "virtual_mailbox_maps": DEAD}, "who@v.example", False),
+    ({"smtpd_recipient_restrictions": "check_recipient_access " + DEAD + ", permit"}, "nobody@example.com", False),
+    ({"smtpd_sender_restrictions": "check_sender_access " + DEAD}, "jack@example.com", False),
+    ({"smtpd_sender_login_maps": DEAD}, "x@else.example", True),
+])
+def test_a_dead_table_is_later_and_never_no(settings, who, sender):
+    """Whatever asks it at RCPT: 451, not "User unknown"; and nobody is kept from logging in by it."""
+    port = free_port()
+    with Village("jack", **{k: v.format(port=port) for k, v in settings.items()}) as house:
+        if sender:
+            client = smtplib.SMTP_SSL("127.0.0.1", house.ports["submissions"], timeout=60, context=trusting())
+        else:
+            client = smtplib.SMTP("127.0.0.1", house.ports["smtp"], timeout=60)
+        with client as s:
+            s.ehlo("client.example")
+            if sender:
+                assert s.login("jack@example.com", PASSWORD)[0] == 235
+            assert s.mail("jack@example.com" if sender else "a@there.example")[0] == 250
+            code, said = s.rcpt(who)
+            assert code == 451 and b"Temporary lookup failure" in said, said
