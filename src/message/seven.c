@@ -166,21 +166,52 @@ leaf_make(struct edits *e, struct bytes content, const struct digest_part *p, bo
 	       edits_add(e, &edit);
 }
 
+/* What stands between parts is for nobody (rfc2046:5.1.1): a question mark for each byte above 127. */
+static bool
+between_make(struct edits *e, struct bytes content, uint64_t from, uint64_t until, uint64_t *anew,
+             struct arena *a)
+{
+	struct edit edit = { .at = from, .len = until - from };
+	char       *made;
+
+	if (until <= from || !has_eight(bytes_cut(content, from, until - from)))
+		return true;
+	if ((*anew += until - from) > SEVEN_MOST)
+		return false;
+	made = arena_take(a, until - from);
+	for (uint64_t i = from; i < until; i++)
+		made[i - from] = (unsigned char)content.at[i] < 0x80 ? content.at[i] : '?';
+	edit.instead = (struct bytes){ made, until - from };
+	return edits_add(e, &edit);
+}
+
+/* A multipart in which no part was found: what it says is nowhere else. */
+static bool
+is_broken(const struct digest *d, uint32_t i, struct bytes content, const struct digest_part *p)
+{
+	return p->kind == PART_MULTIPART && digest_child(d, i, 1) < 0 &&
+	       has_eight(bytes_cut(content, p->body_at, p->body_len));
+}
+
 bool
 seven_make(struct bytes content, const struct digest *d, struct arena *a, struct edits *e)
 {
-	uint64_t anew = 0;
+	uint64_t anew = 0, seen = 0; /* all before `seen` was looked at */
 
 	for (uint32_t i = 0; i < d->parts; i++) {
 		struct digest_part p = digest_part_at(d, i);
-		bool               good = true;
+		bool good = i == 0 || between_make(e, content, seen, p.header_at, &anew, a);
 
+		if (!good || is_broken(d, i, content, &p))
+			return false;
 		if (p.kind == PART_LEAF)
 			good = leaf_make(e, content, &p, i == 0, &anew, a);
 		else if (p.encoding == ENCODED_8BIT || p.encoding == ENCODED_BINARY)
 			good = put_encoding(e, content, &p, i == 0, "7bit", a);
 		if (!good)
 			return false;
+		seen = p.kind == PART_LEAF ? p.body_at + p.body_len : p.body_at;
 	}
-	return (d->flags & DIGEST_CUT_SHORT) == 0;
+	return between_make(e, content, seen, content.len, &anew, a) &&
+	       (d->flags & DIGEST_CUT_SHORT) == 0;
 }

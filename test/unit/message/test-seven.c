@@ -64,4 +64,40 @@ test_bound(void **state)
 	}
 }
 
-UNIT(test_quoted, test_bound)
+/* rfc2046:5.1.1: what stands before the first boundary and behind the last is to be ignored, but it travels. */
+static void
+test_between(void **state)
+{
+	static const struct { const char *why, *letter; bool good; } letters[] = {
+		{ "rfc2046:5.1.1 preamble, epilogue, and a multipart inside",
+		  "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\npr\xc3\xa9\r\n--a\r\n"
+		  "Content-Type: multipart/mixed; boundary=b\r\n\r\n\xe9\r\n--b\r\n\r\n\xe9t\xe9\r\n--b--\r\n\xe9\r\n--a--\r\nfin\xe9\r\n", true },
+		{ "no part was found: nothing is thrown away",
+		  "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n\xe9\r\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(letters); i++) {
+		struct arena *a = arena_open(NULL);
+		struct buffer packed = { 0 }, out = { 0 };
+		struct bytes  letter = bytes_of(letters[i].letter);
+		struct edits  e = edits_in(a);
+		struct digest d;
+		bool          high = false;
+
+		digest_make(letter, a, &packed);
+		HOLDS(letters[i].why, digest_view(buffer_bytes(&packed), &d));
+		HOLDS(letters[i].why, seven_make(letter, &d, a, &e) == letters[i].good);
+		if (letters[i].good) {
+			edits_apply(&e, letter, (struct bytes){ NULL, 0 }, &out);
+			for (size_t k = 0; k < out.len; k++)
+				high = high || (unsigned char)out.at[k] > 127;
+			HOLDS(letters[i].why, !high && memmem(out.at, out.len, "=E9t=E9", 7) != NULL);
+		}
+		buffer_free(&packed);
+		buffer_free(&out);
+		arena_close(&a);
+	}
+}
+
+UNIT(test_quoted, test_bound, test_between)
