@@ -673,7 +673,7 @@ def test_R266_the_strings_of_a_login_by_hand():
     ({"sasl_mechanisms": "ANONYMOUS"}, "set anonymous_login_user"),
     ({"imap/auth_mechanisms": "XOAUTH2"}, "imap/auth_mechanisms: nobody could log in by XOAUTH2"),
     ({"smtpd_sasl_mechanism_list": "PLAIN, SKEY"}, "SKEY is not a mechanism of this server"),
-    ({"sasl_mechanisms": "CRAM-MD5", "auth_backends": "pam"}, "it needs the password itself, stored where it can be read"),
+    ({"sasl_mechanisms": "CRAM-MD5", "auth_backends": "pam"}, "it needs the password itself, or what was made of it for this, stored where it can be read"),
     ({"smtpd_sasl_security_options": "noplain"}, "noplain"),
 ])
 def test_what_cannot_work_is_refused_when_settings_are_checked(settings, words):
