@@ -565,11 +565,11 @@ test_patience_counts_from_the_last_sign_of_life(void **state)
 	int peer = begin();
 
 	(void)state;
-	stream_patience(o.stream, 60);
-	assert_false(kit_run(&kit, 30));
+	stream_patience(o.stream, 600);
+	assert_false(kit_run(&kit, 300));
 	put(peer, BYTES("x"));
 	assert_true(kit_run(&kit, 5000));
-	assert_false(kit_run(&kit, 40));
+	assert_false(kit_run(&kit, 400));
 	SAME("not yet", bytes_of(o.what), BYTES("A"));
 	assert_true(kit_run(&kit, 5000));
 	SAME("now", bytes_of(o.what), BYTES("AT"));
@@ -577,7 +577,7 @@ test_patience_counts_from_the_last_sign_of_life(void **state)
 	assert_true(kit_run(&kit, 5000));
 	SAME("and again", bytes_of(o.what), BYTES("T"));
 	stream_patience(o.stream, 0);
-	assert_false(kit_run(&kit, 100));
+	assert_false(kit_run(&kit, 1000));
 	end(peer);
 }
 
