@@ -122,6 +122,14 @@ domain_is(struct bytes domain, bool utf8)
 	       (!utf8 || utf8_valid(domain));
 }
 
+/* Its letters of the DNS have to be a domain as well: digits of other scripts can become 192.0.2.1. */
+static bool
+canonical(struct bytes domain, struct arena *a, struct bytes *out)
+{
+	return domain_canonical(domain, a, out) &&
+	       (bytes_equal(domain, *out) || domain.len == 0 || domain_valid(*out));
+}
+
 /* rfc5321:4.1.3  "[" IPv4 / "IPv6:" IPv6 "]".  General-address-literal has no
    tag registered beside IPv6, so there is nothing it could mean. */
 bool
@@ -284,7 +292,7 @@ path_parse(struct scan *r, unsigned style, struct arena *a, struct address *out)
 	if (!scan_ok(r))
 		return false;
 	out->local = arena_keep(a, got.local);
-	if (!domain_canonical(got.domain, a, &out->domain))
+	if (!canonical(got.domain, a, &out->domain))
 		scan_fail(r, "a domain");
 	return scan_ok(r);
 }
@@ -302,7 +310,7 @@ address_parse(struct bytes text, struct arena *a, struct address *out)
 	if (!scan_ok(&r))
 		return false;
 	out->local = arena_keep(a, got.local);
-	return domain_canonical(got.domain, a, &out->domain);
+	return canonical(got.domain, a, &out->domain);
 }
 
 /* rfc5321:4.1.2: quote only what cannot go without. */

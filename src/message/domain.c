@@ -44,7 +44,8 @@ domain_canonical(struct bytes name, struct arena *a, struct bytes *out)
 		return false;
 	*out = arena_lower(a, bytes_of(ascii));
 	idn2_free(ascii);
-	return true;
+	/* What others are mapped to can be anything: U+00A0 becomes a blank. */
+	return is_written_well(*out);
 }
 
 bool

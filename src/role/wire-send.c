@@ -24,6 +24,9 @@ read_sts(struct reader *r)
 
 	w.text = unpack_bytes(&r->fields);
 	w.fetched_s = (int64_t)unpack_u64(&r->fields);
+	/* Without a text there is nothing that a name could be of. */
+	if (w.text.len == 0 && (w.domain[0] != '\0' || w.id[0] != '\0'))
+		r->fields.broken = true;
 	return w;
 }
 

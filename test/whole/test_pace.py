@@ -146,6 +146,8 @@ def test_defer_transports_deliver_what_somebody_asks_for():
         h.command("queue", "retry", first)
         wait_for(lambda: slow.got() == ["b@dialup.example"])
         send(h, ["c@dialup.example"])
+        # A letter whose first try is still under way is not one that waits.
+        wait_for(lambda: re.search(r"to=<c@dialup.example>, .*status=deferred", h.text()))
         with h.smtp() as s:
             s.ehlo("test.example")
             assert s.docmd("ETRN dialup.example")[0] in (250, 253)

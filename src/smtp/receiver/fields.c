@@ -257,12 +257,20 @@ cut_line(struct fields *f, struct buffer *out, size_t line_at, bool ended)
 	}
 }
 
-/* A field that is left out counts too, as far as it has been heard. */
+/* What is left out or cut counts too: the same at whatever places the client's bytes were divided. */
+static void
+count_heard(struct fields *f, const struct buffer *out, size_t line_at)
+{
+	f->_heard += out->len - line_at - f->_counted;
+	if (f->section_most > 0 && f->_heard > f->section_most)
+		f->too_long = true;
+}
+
 static void
 check_limits(struct fields *f, struct buffer *out, size_t line_at)
 {
-	if (f->section_most > 0 && out->len > f->section_most)
-		f->too_long = true;
+	count_heard(f, out, line_at);
+	f->_counted = 0;
 	if (f->_dropping)
 		return;
 	cut_line(f, out, line_at, true);
@@ -329,14 +337,14 @@ fields_part(struct fields *f, struct buffer *out, size_t line_at)
 	if (line.len <= NAME_MOST)
 		return true;
 	if (more || name_of(line, &name)) {
-		if (f->section_most > 0 && out->len > f->section_most)
-			f->too_long = true;
+		count_heard(f, out, line_at);
 		if (!more) {
 			f->_field_at = line_at;
 			f->_lines = 0;
 			f->_full = false;
 		}
 		cut_line(f, out, line_at, false);
+		f->_counted = out->len - line_at;
 		f->_field_at = field_at;
 		f->_lines = lines;
 		f->_full = full;
