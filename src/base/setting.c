@@ -6,6 +6,7 @@
 
 #include "base/cf.h"
 #include "base/journal.h"
+#include "base/service_line.h"
 
 #define QUOTE_MOST 80 /* bytes of a value in a message */
 #define NAME_MOST 64  /* names that get advice */
@@ -161,7 +162,8 @@ keep_entry(struct settings *s, struct entry *e, struct buffer *warnings)
 /* One logical line while it is gathered. */
 struct gathered {
 	struct buffer joined;
-	int           line; /* where it began; 0: nothing was begun */
+	int           line;    /* where it began; 0: nothing was begun */
+	bool          service; /* of a master.cf */
 };
 
 /* What is wrong with the first line of it, or NULL. */
@@ -183,6 +185,20 @@ first_line_fault(struct arena *scratch, struct bytes text)
 	return NULL;
 }
 
+/* What stands in a master.cf is no setting; what to write instead is said. */
+static void
+end_service(struct settings *s, const struct gathered *g, struct buffer *errors)
+{
+	struct arena       *scratch = arena_open(s->life);
+	struct service_line line;
+	const char         *why = value_fault(buffer_bytes(&g->joined));
+
+	if (why == NULL && service_line_read(buffer_bytes(&g->joined), scratch, &line))
+		why = service_line_advice(&line, scratch);
+	setting_complain(s, errors, g->line, "%s", why);
+	arena_close(&scratch);
+}
+
 static void
 end_entry(struct settings *s, struct gathered *g, struct buffer *errors, struct buffer *warnings)
 {
@@ -191,7 +207,9 @@ end_entry(struct settings *s, struct gathered *g, struct buffer *errors, struct 
 
 	if (g->line == 0)
 		return;
-	if (why != NULL) {
+	if (g->service) {
+		end_service(s, g, errors);
+	} else if (why != NULL) {
 		setting_complain(s, errors, g->line, "%s", why);
 	} else if (value.at != NULL) {
 		struct entry *e = arena_take(s->life, sizeof *e);
@@ -209,10 +227,12 @@ begin_entry(struct settings *s, struct gathered *g, const struct cf_line *line,
             struct buffer *errors)
 {
 	struct arena *scratch = arena_open(s->life);
-	const char   *why = first_line_fault(scratch, line->text);
+	const char   *why;
 
 	buffer_reset(&g->joined);
 	g->line = line->number;
+	g->service = service_line_begins(line->text);
+	why = g->service ? NULL : first_line_fault(scratch, line->text);
 	if (why != NULL)
 		setting_complain(s, errors, line->number, "%s", why);
 	else

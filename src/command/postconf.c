@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/cf.h"
+#include "base/service_line.h"
 #include "command/lookup.h"
 #include "command/postconf-templates.h"
 #include "role/listeners.h"
 #include "role/tables.h"
+#include "role/transports.h"
 
 enum { FOLD_AT = 80, WORDS_MOST = 2048 };
 
@@ -32,9 +34,9 @@ const struct command command_postconf = {
 		"-e, or NAME=VALUE alone, sets in the file; -X takes a name out of it and -# makes its lines remarks. The "
 		"running server takes it up at: mansio reload.\n"
 		"\n"
-		"-M shows the listeners in the form of master.cf, -P the settings that hold for one of them; there is "
-		"no file master.cf. -F shows the fields of -M one by one. -M -e SERVICE/TYPE=ENTRY, with an entry of master.cf, sets "
-		"listen_SERVICE to its default and takes over its -o NAME=VALUE; -M -X and -M -# leave nothing to listen at. -P -e SERVICE/TYPE/NAME=VALUE sets SERVICE/NAME in main.cf.\n"
+		"-M shows the listeners and the named transports in the form of master.cf, -P the settings that hold for one of them; there is "
+		"no file master.cf. -F shows the fields of -M one by one. -M -e SERVICE/TYPE=ENTRY, with an entry of master.cf, writes the settings "
+		"that say the same, its -o NAME=VALUE among them; -M -X and -M -# leave nothing to listen at, and no transport of that name. -P -e SERVICE/TYPE/NAME=VALUE sets SERVICE/NAME in main.cf.\n"
 		"\n"
 		"-t shows the texts of notices, -b with every $name put in: those of TEMPLATE_FILE, or of bounce_template_file, and our own "
 		"where it has none.\n"
@@ -260,31 +262,92 @@ listener_row(struct bytes service, struct arena *arena)
 	return row_named(arena_printf(arena, "listen_%.*s", (int)name.len, name.at));
 }
 
-/* -o NAME=VALUE of an entry is NAME of this listener. */
 static void
-edit_own(struct bytes entry, const char *listener, struct buffer *text, struct arena *arena)
+edit_pair(struct buffer *text, const char *name, const char *value)
 {
-	struct bytes word, name;
-	bool         own = false;
+	struct buffer out = { 0 };
 
-	while (bytes_split(&entry, ' ', &word)) {
-		struct buffer out = { 0 };
-		if (own && bytes_find(word, '=') > 0) {
-			(void)bytes_split(&word, '=', &name);
-			settings_edit(buffer_bytes(text),
-			              arena_printf(arena, "%s/%.*s", listener, (int)name.len,
-			                           name.at),
-			              arena_copy(arena, word), &out);
-			buffer_free(text);
-			*text = out;
-		}
-		own = bytes_is(word, "-o");
-	}
+	settings_edit(buffer_bytes(text), name, value, &out);
+	buffer_free(text);
+	*text = out;
 }
 
-/* An entry of master.cf; NULL, or what is wrong. */
+/* A listener that `listeners` does not name yet. */
+static void
+edit_named(const struct wish *w, struct buffer *text, const char *name, struct arena *arena)
+{
+	const char  *before = value_set(w, "listeners");
+	struct bytes rest = bytes_of(before), word;
+
+	while (bytes_split(&rest, ' ', &word))
+		if (bytes_is(word, name))
+			return;
+	edit_pair(text, "listeners",
+	          before == NULL || *before == '\0' ? name
+	                                            : arena_printf(arena, "%s %s", before, name));
+}
+
+/* An entry of a master.cf becomes the settings that say the same.  NULL, or what is wrong. */
 static const char *
-edit_listener(struct wish *w, const char *argument, struct buffer *out, struct arena *arena)
+service_set(struct wish *w, struct bytes service, struct bytes entry, struct buffer *out,
+            struct arena *arena)
+{
+	struct service_line line;
+	bool                read = service_line_read(entry, arena, &line);
+
+	service = bytes_trim(service);
+	if (!read || line.kind == SERVICE_PROGRAM)
+		return arena_printf(
+			arena,
+			"there is no master.cf, and no service \"%.*s\"%s%s; mansio postconf -M "
+			"shows those there are",
+			(int)service.len, service.at, read ? ": " : "", read ? line.note : "");
+	if (line.kind == SERVICE_INSIDE)
+		return arena_printf(arena, "\"%.*s\" cannot be changed: %s", (int)service.len,
+		                    service.at, line.note);
+	for (size_t i = 0; i < line.pairs; i++)
+		if (strcmp(line.pair[i].value, "pipe") == 0)
+			return arena_printf(
+				arena, "there is no service \"%.*s\": a pipe wants user= and argv=",
+				(int)service.len, service.at);
+	buffer_add(out, buffer_bytes(&w->text));
+	if (line.named)
+		edit_named(w, out, line.name, arena);
+	for (size_t i = 0; i < line.pairs; i++)
+		edit_pair(out, line.pair[i].name, line.pair[i].value);
+	return NULL;
+}
+
+/* Takes a transport and what is its own out of the file, or makes remarks of it. */
+static bool
+transport_drop(const struct wish *w, struct bytes service, struct buffer *out, struct arena *arena)
+{
+	struct bytes         rest = service, name;
+	struct setting_entry e;
+	const char          *own;
+
+	(void)bytes_split(&rest, '/', &name);
+	own = arena_printf(arena, "%.*s/", (int)name.len, name.at);
+	if (!bytes_is(rest, "unix") ||
+	    value_set(w, arena_printf(arena, "%stransport", own)) == NULL)
+		return false;
+	buffer_add(out, buffer_bytes(&w->text));
+	for (size_t i = 0; settings_entry(w->settings, i, &e); i++)
+		if (bytes_starts(bytes_of(e.name), bytes_of(own))) {
+			struct buffer less = { 0 };
+			if (is(w, '#'))
+				comment_out(buffer_bytes(out), e.name, &less);
+			else
+				settings_edit(buffer_bytes(out), e.name, NULL, &less);
+			buffer_free(out);
+			*out = less;
+		}
+	return true;
+}
+
+/* -M -e, -X and -#.  NULL, or what is wrong. */
+static const char *
+edit_service(struct wish *w, const char *argument, struct buffer *out, struct arena *arena)
 {
 	struct bytes          rest = bytes_of(argument), service;
 	const struct setting *row;
@@ -295,6 +358,10 @@ edit_listener(struct wish *w, const char *argument, struct buffer *out, struct a
 		                           argument)
 		            : "-X or -# requires names without value";
 	(void)bytes_split(&rest, '=', &service);
+	if (sets)
+		return service_set(w, service, rest, out, arena);
+	if (transport_drop(w, service, out, arena))
+		return NULL;
 	row = listener_row(bytes_trim(service), arena);
 	if (row == NULL)
 		return arena_printf(
@@ -302,9 +369,7 @@ edit_listener(struct wish *w, const char *argument, struct buffer *out, struct a
 			"there is no master.cf, and no service \"%.*s\"; mansio postconf -M "
 			"shows those there are",
 			(int)service.len, service.at);
-	settings_edit(buffer_bytes(&w->text), row->name, sets ? row->standard : "", out);
-	if (sets)
-		edit_own(rest, row->name + strlen("listen_"), out, arena);
+	settings_edit(buffer_bytes(&w->text), row->name, "", out);
 	return NULL;
 }
 
@@ -317,7 +382,7 @@ edit(struct wish *w, int argc, char **argv)
 
 	for (int i = 0; i < argc && why == NULL; i++) {
 		struct buffer out = { 0 };
-		why = is(w, 'M') ? edit_listener(w, argv[i], &out, arena)
+		why = is(w, 'M') ? edit_service(w, argv[i], &out, arena)
 		                 : edit_one(w, argv[i], &out, arena);
 		buffer_free(&w->text);
 		w->text = out;
@@ -331,7 +396,7 @@ edit(struct wish *w, int argc, char **argv)
 }
 
 /*
- * Listeners
+ * Listeners and transports
  */
 
 /* What stands in the last column of master.cf. */
@@ -379,7 +444,8 @@ show_own(const struct wish *w, const char *service, const char *type, int argc, 
 	size_t               n = strlen(service);
 
 	for (size_t i = 0; settings_entry(w->settings, i, &e); i++) {
-		if (strncmp(e.name, service, n) != 0 || e.name[n] != '/')
+		if (strncmp(e.name, service, n) != 0 || e.name[n] != '/' ||
+		    strcmp(e.name + n, "/transport") == 0)
 			continue;
 		if (is(w, 'M')) {
 			(void)printf("    -o %s=%s\n", e.name + n + 1, e.value);
@@ -412,17 +478,35 @@ show_fields(const struct wish *w, int argc, char **argv, bool *heard, const char
 	arena_close(&scratch);
 }
 
-static int
-show_listeners(struct wish *w, int argc, char **argv)
+static void
+show_transports(const struct wish *w, int argc, char **argv, bool *heard)
 {
-	struct common_settings common;
-	struct listeners       all;
-	bool                  *heard = memory_take((size_t)argc + 1);
+	struct arena *arena = arena_open(NULL);
+	const char   *name, *value;
+	size_t        place = 0;
 
-	if (!settings_fill(w->settings, &common_setting_table, NULL, &common, NULL)) {
-		memory_free(heard);
-		return lookup_fatal(w->call, "%s is not as it should be", w->call->config);
+	while ((name = transports_name(w->settings, true, &place)) != NULL) {
+		value = settings_value(w->settings, arena_printf(arena, "%s/transport", name));
+		if (is(w, 'F')) {
+			show_fields(w, argc, argv, heard, (const char *[]){ name, "unix" }, value);
+			continue;
+		}
+		if (is(w, 'M') && !is_wanted(argc, argv, heard, name, "unix", NULL))
+			continue;
+		if (is(w, 'M'))
+			(void)printf("%-10s unix  -       -       y       -       -       %s\n",
+			             name, value);
+		show_own(w, name, "unix", argc, argv, heard);
 	}
+	arena_close(&arena);
+}
+
+static void
+show_listeners(const struct wish *w, const struct common_settings *common, int argc, char **argv,
+               bool *heard)
+{
+	struct listeners all;
+
 	listeners_read(w->settings, &all);
 	for (size_t l = 0; l < all.count; l++) {
 		const enum listener_service service = all.one[l].service;
@@ -430,10 +514,10 @@ show_listeners(struct wish *w, int argc, char **argv)
 		const char                 *name = all.one[l].name, *type = "inet";
 
 		if (l < LISTEN_SERVICES)
-			list = common.listen[l];
+			list = common->listen[l];
 		else
 			(void)listener_addresses(w->settings, name, &list);
-		if (list.count == 0 || !house_speaks(&common, service))
+		if (list.count == 0 || !house_speaks(common, service))
 			continue;
 		if (strncmp(list.item[0], "unix:", 5) == 0)
 			type = "unix";
@@ -449,6 +533,19 @@ show_listeners(struct wish *w, int argc, char **argv)
 			continue;
 		show_own(w, name, type, argc, argv, heard);
 	}
+}
+
+static int
+show_services(struct wish *w, int argc, char **argv)
+{
+	struct common_settings common;
+	bool                  *heard;
+
+	if (!settings_fill(w->settings, &common_setting_table, NULL, &common, NULL))
+		return lookup_fatal(w->call, "%s is not as it should be", w->call->config);
+	heard = memory_take((size_t)argc + 1);
+	show_listeners(w, &common, argc, argv, heard);
+	show_transports(w, argc, argv, heard);
 	for (int i = 0; i < argc; i++)
 		if (!heard[i])
 			lookup_warn(w->call, "unmatched request: \"%s\"", argv[i]);
@@ -516,10 +613,10 @@ run_wish(struct wish *w, int argc, char **argv)
 	if (edits && is(w, 'F'))
 		return lookup_fatal(
 			w->call,
-			"fields of listeners are not set one by one; write listen_SERVICE in main.cf");
+			"fields of services are not set one by one; write listen_SERVICE, or NAME/transport, in main.cf");
 	if (edits)
 		return edit(w, argc, argv);
-	return is(w, 'M') || is(w, 'P') || is(w, 'F') ? show_listeners(w, argc, argv)
+	return is(w, 'M') || is(w, 'P') || is(w, 'F') ? show_services(w, argc, argv)
 	                                              : show(w, argc, argv);
 }
 
