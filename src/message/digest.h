@@ -6,10 +6,11 @@
  *
  * digest_make() parses `content` (a whole letter with CRLF lines) once and
  * appends the packed digest to *out.  It never fails: strange mail gives a
- * poorer digest (rfc7103).  Bounded: nesting 100, parts 10 000, 2000 fields of
- * one header and 10 000 of all letters inside together, header total 1 MiB,
- * addresses 10 000, boundary 200 (threats: "Default limits"); what lies beyond
- * is treated as plain bytes of the part it is in, and DIGEST_CUT_SHORT is set.
+ * poorer digest (rfc7103).  Bounded: nesting 100, parts 10 000, 2000 noted fields of
+ * one header and 10 000 of all letters inside together, 1 MiB of To, Cc and Bcc and 1 MiB of the other
+ * fields that are known by name, addresses 10 000, boundary 200 (threats: "Default limits"); what lies beyond
+ * is treated as plain bytes of the part it is in, and DIGEST_CUT_SHORT is set: who asks for a
+ * field then must look into the letter.
  * A multipart in which no part is found has one: all of its body, as text.
  * Time is linear in the size of the content; no recursion over input.
  *

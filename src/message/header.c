@@ -103,6 +103,17 @@ header_next(struct header *h, struct field *out)
 	return true;
 }
 
+bool
+field_chosen(struct bytes names, bool others, struct bytes name)
+{
+	struct bytes one;
+
+	while (bytes_split(&names, '\n', &one))
+		if (bytes_equal_nocase(one, name))
+			return !others;
+	return others;
+}
+
 /* Past the fold at i: line ends, lines of nothing but blanks (rfc7103:7.3), and
    the first blank of the line that goes on; there may be none (rfc7103:7.2). */
 static size_t

@@ -10,6 +10,7 @@
  * every field are skipped if a field follows before an empty line, else there
  * is no header at all.  LF alone ends a line too.
  *
+ * field_chosen()  is this name one of those, each of which has LF behind it, or with `others` none of them?
  * field_unfold()  the value on one line, blanks off both ends: each fold is
  *                 one blank.  A view of the field when nothing is folded.
  */
@@ -36,6 +37,7 @@ enum { FIELD_NAME_MOST = 998 };
 
 struct header header_of(struct bytes);
 bool header_next(struct header *, struct field *out);
+bool field_chosen(struct bytes names, bool others, struct bytes name);
 /* Where the line at p ends, its LF included. */
 const char *line_end(const char *p, const char *end);
 /* Is there an empty line at p?  Its length, or 0. */

@@ -123,7 +123,7 @@ struct walk {
 	const char   *start, *end;
 	const char   *counted; /* lines are counted up to here */
 	uint64_t      lines;
-	size_t        header_bytes;
+	size_t        header_bytes[2]; /* of lists of addresses, and of others */
 	uint32_t      room, field_room;
 	unsigned      depth, listening;
 	struct frame  frame[MIME_NEST + 1];
@@ -351,6 +351,20 @@ note_field(struct walk *w, uint32_t part, const struct field *f)
 	return true;
 }
 
+/* What becomes part of the digest is bounded; fields we do not know by name cost nothing. */
+static bool
+keep_text(struct walk *w, unsigned which, size_t len)
+{
+	size_t *bytes = &w->header_bytes[which < FIELD_TO || which > FIELD_BCC];
+
+	if (len > MIME_HEADER - *bytes) {
+		w->m->flags |= DIGEST_CUT_SHORT;
+		return false;
+	}
+	*bytes += len;
+	return true;
+}
+
 static void
 set_first(struct bytes *to, struct bytes value)
 {
@@ -374,15 +388,12 @@ read_header(struct walk *w, uint32_t index, const char *p)
 		h.whom = w;
 	}
 	while (header_next(&h, &f)) {
-		unsigned which;
+		unsigned which = field_of_name(f.name);
 
-		w->header_bytes += f.whole.len;
-		if (++fields > MIME_FIELDS || w->header_bytes > MIME_HEADER ||
-		    (part->letter != NULL && !note_field(w, index, &f))) {
+		if (part->letter != NULL && (++fields > MIME_FIELDS || !note_field(w, index, &f)))
 			w->m->flags |= DIGEST_CUT_SHORT;
+		if (which < FIELD_RECEIVED && !keep_text(w, which, f.whole.len))
 			continue;
-		}
-		which = field_of_name(f.name);
 		switch (which) {
 		case FIELD_TYPE: set_first(&type, f.value); break;
 		case FIELD_ENCODING: set_first(&part->encoding, f.value); break;

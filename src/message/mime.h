@@ -19,9 +19,9 @@
 enum {                         /* security: "Default limits" */
 	MIME_NEST       = 100,
 	MIME_PARTS      = 10000,
-	MIME_FIELDS     = 2000,       /* in one header                       */
-	MIME_FIELDS_ALL = 10000,      /* in all headers of letters together  */
-	MIME_HEADER     = 1 << 20,    /* bytes of all headers that are read  */
+	MIME_FIELDS     = 2000,       /* noted of one header                 */
+	MIME_FIELDS_ALL = 10000,      /* of all headers of letters together  */
+	MIME_HEADER     = 1 << 20,    /* bytes of To, Cc and Bcc together, and of the others we know by name */
 	MIME_BOUNDARY   = 200,
 	MIME_PARAMETERS = 100,
 };

@@ -182,7 +182,7 @@ search_header(struct search *s, const struct mime *m, uint32_t part, struct byte
 	struct header             h = header_of(bytes_cut(m->content, p->header_at, p->header_len));
 	struct field              f;
 
-	for (size_t n = 0; n < MIME_FIELDS && header_next(&h, &f); n++) {
+	while (!s->full && header_next(&h, &f)) {
 		if (name.len > 0 && !bytes_equal_nocase(f.name, name))
 			continue;
 		if ((s->needle.len == 0 && s->kept == NULL) ||

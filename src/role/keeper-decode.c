@@ -1,6 +1,6 @@
 /*
  * keeper-decode -- a part without its transfer encoding: content is hostile, so a verifier
- * takes the encoding off (FETCH BINARY)
+ * takes the encoding off (FETCH BINARY), or the fields out of a header that is too long for its digest
  */
 #include "role/keeper.h"
 #include <errno.h>
@@ -11,6 +11,7 @@ struct imap_decode {
 	struct house     *house;
 	struct imap_coded coded;
 	int               fd;
+	struct buffer     fields; /* coded.fields */
 	void (*decoded)(void *who, int why, const struct imap_decoded *);
 	void *who;
 };
@@ -19,6 +20,7 @@ static void
 decode_free(struct imap_decode *d)
 {
 	close(d->fd);
+	buffer_free(&d->fields);
 	memory_free(d);
 }
 
@@ -31,7 +33,9 @@ decode_ask(struct question *q)
 		                  d->coded.len,
 		                  d->coded.from,
 		                  d->coded.most,
-		                  d->coded.counts };
+		                  d->coded.counts,
+		                  d->coded.fields,
+		                  d->coded.others };
 	struct link        *l = house_link(d->house, VERIFIER, q->verifier);
 
 	word_pack_decode(link_begin(l, WORD_DECODE, q->ticket), &w);
@@ -71,6 +75,8 @@ keeper_decode(void *ctx, const struct imap_coded                                
 	*d = (struct imap_decode){
 		.house = ctx, .coded = *coded, .fd = fd, .decoded = decoded, .who = who
 	};
+	buffer_add(&d->fields, coded->fields);
+	d->coded.fields = buffer_bytes(&d->fields);
 	d->question.ask = decode_ask;
 	d->question.answered = decode_answered;
 	question_ask(&keeper_of(ctx)->questions, &d->question);

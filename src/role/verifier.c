@@ -20,6 +20,7 @@
 #include "dns/peername.h"
 #include "message/digest.h"
 #include "message/encoding.h"
+#include "message/header.h"
 #include "message/search.h"
 #include "policy/checks.h"
 #include "role/confine.h"
@@ -349,7 +350,30 @@ decode_part(const struct word_decode *ask, struct bytes content, struct word_dec
 	buffer_free(&plain);
 }
 
-/* Of a part's body without its transfer encoding, a piece. */
+/* Of the fields that are asked for, a piece. */
+static void
+choose_fields(const struct word_decode *ask, struct bytes content, struct word_decoded *answer,
+              struct buffer *part)
+{
+	uint64_t      most = ask->most < DECODED_MOST ? ask->most : DECODED_MOST;
+	uint64_t      end = ask->from < UINT64_MAX - most ? ask->from + most : UINT64_MAX;
+	struct header h = header_of(content);
+	struct field  f;
+
+	while ((ask->counts || answer->total < end) && header_next(&h, &f)) {
+		uint64_t skip = ask->from > answer->total ? ask->from - answer->total : 0;
+		if (!field_chosen(ask->fields, ask->others, f.name))
+			continue;
+		if (answer->total <= end) {
+			answer->coded = (uint64_t)(f.whole.at - content.at);
+			answer->plain = answer->total;
+		}
+		buffer_add(part, bytes_cut(f.whole, skip, most - part->len));
+		answer->total += f.whole.len;
+	}
+}
+
+/* Of a part's body without its transfer encoding, or of a header's fields, a piece. */
 static bool
 hear_decode(struct house *h, struct link *l, uint32_t ticket, struct bytes body, int fd)
 {
@@ -363,8 +387,11 @@ hear_decode(struct house *h, struct link *l, uint32_t ticket, struct bytes body,
 	if (!word_unpack_decode(body, v->scratch, &ask) || fd < 0)
 		return false;
 	answer.good = map_letter(fd, ask.at, ask.len, &m, &content);
-	answer.good &= ask.encoding == ENCODED_QP || ask.encoding == ENCODED_BASE64;
-	if (answer.good)
+	answer.good &=
+		ask.fields.len > 0 || ask.encoding == ENCODED_QP || ask.encoding == ENCODED_BASE64;
+	if (answer.good && ask.fields.len > 0)
+		choose_fields(&ask, content, &answer, &part);
+	else if (answer.good)
 		decode_part(&ask, content, &answer, &part);
 	answer.part = buffer_bytes(&part);
 	word_pack_decoded(link_begin(l, WORD_DECODED, ticket), &answer);

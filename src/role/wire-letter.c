@@ -343,6 +343,8 @@ word_pack_decode(struct buffer *b, const struct word_decode *w)
 	pack_u64(b, w->from);
 	pack_u64(b, w->most);
 	pack_bool(b, w->counts);
+	pack_bytes(b, w->fields);
+	pack_bool(b, w->others);
 }
 
 bool
@@ -356,6 +358,8 @@ word_unpack_decode(struct bytes body, struct arena *life, struct word_decode *w)
 	w->from = unpack_u64(&r.fields);
 	w->most = unpack_u64(&r.fields);
 	w->counts = unpack_bool(&r.fields);
+	w->fields = unpack_bytes(&r.fields);
+	w->others = unpack_bool(&r.fields);
 	return reader_done(&r);
 }
 

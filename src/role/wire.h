@@ -381,7 +381,13 @@ enum text_state { TEXT_WHOLE, TEXT_TOO_LONG_FOR_IT, TEXT_LATER };          /* LA
 struct letter_texts { uint8_t state; struct bytes header, body; };       /* as letter_text() gives them */
 struct word_texted { const struct letter_texts *letter; uint32_t letters; };
 BODY(texted)
-struct word_decode { uint8_t encoding; uint64_t at, len, from, most; bool counts; };  /* enum digest_encoding; of the bytes decoded */
+struct word_decode {                   /* a part's body, or of a header some fields */
+	uint8_t      encoding;         /* enum digest_encoding                   */
+	uint64_t     at, len, from, most;  /* of the bytes decoded               */
+	bool         counts;
+	struct bytes fields;           /* names, each with LF behind it; "": a body */
+	bool         others;           /* all but these                          */
+};
 BODY(decode)
 /* `total` and `nul` of all where it counts; the next piece may be asked for from `coded` on, where `plain` bytes were before. */
 struct word_decoded { bool good, nul; uint64_t total, coded, plain; struct bytes part; };

@@ -282,6 +282,9 @@ put_digest(struct columns *c, struct column_row *r, const struct digest *d)
 	put_folded(c, r, COLUMN_TO, d->to);
 	put_folded(c, r, COLUMN_CC, d->cc);
 	put_folded(c, r, COLUMN_BCC, d->bcc);
+	/* What the digest left out only the letter tells. */
+	for (enum column i = COLUMN_SUBJECT; d->flags & DIGEST_CUT_SHORT && i <= COLUMN_BCC; i++)
+		r->flags |= (uint32_t)ROW_LONG << i;
 	put_sorted(c, r, COLUMN_BASE, d->base_subject);
 	envelope_first_addresses(d->envelope, c->scratch, first);
 	put_address(c, r, &first[ENVELOPE_FROM], COLUMN_MAILBOX_FROM, COLUMN_NAME_FROM);

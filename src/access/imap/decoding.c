@@ -37,6 +37,8 @@ decoding_ask(struct decoding *d, struct imap *s, struct letter *l, const struct 
 	const struct imap_needs *needs = imap_needs_of(s, &ctx);
 	off_t                    at;
 	struct imap_coded        coded = { .encoding = encoding,
+		                           .fields = d->fields,
+		                           .others = d->others,
 		                           .len = span->len - d->coded,
 		                           .from = from - d->plain,
 		                           .counts = !d->counted };
@@ -75,5 +77,6 @@ decoding_drop(struct decoding *d)
 	d->state = DECODING_IDLE;
 	d->counted = false;
 	d->coded = d->plain = 0;
+	d->fields = (struct bytes){ 0 };
 	buffer_free(&d->part);
 }

@@ -1,12 +1,14 @@
 /*
- * decoding -- a part of a letter without its transfer encoding, as a verifier sends it
+ * decoding -- what only a verifier can take out of a letter: a part without its transfer encoding, or
+ * fields of a header that is too long for the letter's digest
  *
  * From:     imap/fetch (BINARY), imap/urlfetch
  * To:       the house's need `decode`
  *
  * A zeroed struct is idle.  decoding_ask() asks for `most` bytes of the decoded part from `from` on;
  * while `state` is DECODING_ASKED the command returns STEP_WAIT and is woken.  Then `total`, `nul` and
- * `part` are there, or DECODING_FAILED.  decoding_on() asks for what follows: nothing is decoded twice.
+ * `part` are there, or DECODING_FAILED.  Where `fields` was set before, the span is a header, and they are what is
+ * wanted of it.  decoding_on() asks for what follows: nothing is decoded twice.
  * decoding_drop() makes it idle, whatever it was.
  */
 #ifndef ACCESS_IMAP_DECODING_H
@@ -27,6 +29,8 @@ struct decoding {
 	uint64_t             total;
 	uint64_t             coded, plain; /* from where on, of the coded and the decoded bytes */
 	struct buffer        part;
+	struct bytes         fields;   /* each with LF behind it (imap_coded); ""  */
+	bool                 others;
 };
 
 /* Is there something to take off?  ENCODED_OTHER: nobody knows how. */

@@ -179,6 +179,17 @@ fetch_tally(struct imap *s, const struct section *section, uint64_t len)
 	*(header ? &s->tally.hdr_bytes : &s->tally.body_bytes) += len;
 }
 
+static void
+put_clipped(struct imap *s, struct fetch_work *w, const struct section *section,
+            const struct buffer *all)
+{
+	uint64_t from, len = fetch_clip(section, all->len, &from);
+
+	buffer_printf(&w->page, "{%llu}\r\n", (unsigned long long)len);
+	buffer_add(&w->page, bytes_cut(buffer_bytes(all), from, len));
+	fetch_tally(s, section, len);
+}
+
 /* BODY[HEADER.FIELDS (...)]: gathered in memory, headers are short (message/digest.h). */
 static bool
 put_fields(struct imap *s, struct fetch_work *w, const struct section *section,
@@ -189,19 +200,30 @@ put_fields(struct imap *s, struct fetch_work *w, const struct section *section,
 	struct buffer      out = { 0 };
 	struct bytes header = { letter_take(l, letter_own_len(l) + part.header_at, part.header_len),
 		                part.header_len };
-	uint64_t     from, len;
 
 	if (header.at == NULL)
 		return false;
 	section_fields(section, &l->digest, span->part,
 	               span->part == 0 ? letter_own(l) : (struct bytes){ 0 }, header,
 	               part.header_at, &out);
-	len = fetch_clip(section, out.len, &from);
-	buffer_printf(&w->page, "{%llu}\r\n", (unsigned long long)len);
-	buffer_add(&w->page, bytes_cut(buffer_bytes(&out), from, len));
+	put_clipped(s, w, section, &out);
 	buffer_free(&out);
-	fetch_tally(s, section, len);
 	return true;
+}
+
+void
+fetch_put_far(struct imap *s, struct fetch_work *w, const struct section *section,
+              const struct section_span *header)
+{
+	struct buffer out = { 0 };
+
+	if (header->part == 0)
+		section_own(section, letter_own(&w->letter), &out);
+	buffer_add(&out, buffer_bytes(&w->far));
+	buffer_add_string(&out, "\r\n");
+	put_clipped(s, w, section, &out);
+	buffer_free(&out);
+	buffer_free(&w->far);
 }
 
 /* BINARY and its kind: without the transfer encoding (rfc3516). */

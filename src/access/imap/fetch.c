@@ -364,6 +364,52 @@ put_coded(struct imap *s, struct fetch_work *w, const struct fetch_item *item,
 	return d->state == DECODING_ASKED ? STEP_WAIT : STEP_DONE;
 }
 
+/* ---- fields the digest does not know ------------------------------------------------ */
+
+/* Of a header that is too long for it. */
+static bool
+is_far(const struct fetch_work *w, const struct fetch_item *item, struct section_span *header)
+{
+	const struct letter *l = &w->letter;
+	struct digest_part   part;
+
+	if (item->section.fields == 0 || !(l->digest.flags & DIGEST_CUT_SHORT) ||
+	    !section_find(&item->section, &l->digest, letter_own_len(l), header))
+		return false;
+	part = digest_part_at(&l->digest, header->part);
+	header->at = letter_own_len(l) + part.header_at;
+	header->len = part.header_len;
+	return header->len > 0;
+}
+
+/* As put_coded(), but gathered: their length comes before them. */
+static enum imap_step
+put_far(struct imap *s, struct fetch_work *w, const struct fetch_item *item,
+        const struct section_span *header)
+{
+	struct decoding *d = &w->decoding;
+
+	if (d->state == DECODING_IDLE) {
+		buffer_reset(&w->far);
+		d->fields = section_names(&item->section, s->scratch);
+		d->others = item->section.what == SECTION_FIELDS_NOT;
+		decoding_ask(d, s, &w->letter, header, ENCODED_7BIT, 0, UINT64_MAX);
+	}
+	while (d->state == DECODING_HERE) {
+		uint64_t got = d->part.len;
+		buffer_add(&w->far, buffer_bytes(&d->part));
+		if (w->far.len == d->total) {
+			fetch_put_far(s, w, &item->section, header);
+			decoding_drop(d);
+			return STEP_DONE;
+		}
+		decoding_on(d, s, &w->letter, header, ENCODED_7BIT, w->far.len, UINT64_MAX);
+		if (got == 0)
+			d->state = DECODING_FAILED;
+	}
+	return d->state == DECODING_ASKED ? STEP_WAIT : STEP_DONE;
+}
+
 /* ---- one message -------------------------------------------------------------------- */
 
 /* Half of an answer cannot be called back. */
@@ -465,10 +511,15 @@ fetch_items(struct imap *s, struct fetch_work *w)
 				buffer_add_char(&w->page, ' ');
 			buffer_add(&w->page, item->label);
 		}
+		bool coded = w->decodes && is_coded(w, item, &span, &encoding);
+		bool far = !coded && !item->known && is_far(w, item, &span);
+		if (far && w->at_once)
+			return fetch_damaged(s, w);
 		if (item->known) {
 			put_known(s, w, item);
-		} else if (w->decodes && is_coded(w, item, &span, &encoding)) {
-			enum imap_step step = put_coded(s, w, item, &span, encoding);
+		} else if (coded || far) {
+			enum imap_step step = coded ? put_coded(s, w, item, &span, encoding)
+			                            : put_far(s, w, item, &span);
 			if (step != STEP_DONE)
 				return step;
 			if (w->decoding.state == DECODING_FAILED)
@@ -635,6 +686,7 @@ fetch_drop(struct imap *s)
 	decoding_drop(&w->decoding);
 	drop_items(w);
 	buffer_free(&w->page);
+	buffer_free(&w->far);
 }
 
 /* ---- items for others (fetch.h) ---------------------------------------------------------- */
@@ -669,6 +721,7 @@ fetch_list_say(struct imap *s, const struct fetch_list *list, uint32_t uid)
 {
 	struct fetch_work w = list->work;
 
+	w.at_once = true;
 	if (!view_find(s->view, uid, &w.entry))
 		return;
 	prepare_items(s, &w);

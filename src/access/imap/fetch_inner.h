@@ -68,15 +68,19 @@ struct fetch_work {
 	uint32_t          damaged[DAMAGED_SAID_MOST];
 	size_t            damages;
 	bool              decodes, unknown_cte;
+	bool              at_once; /* nobody is there who waits for a verifier: what needs one is not told of */
 	bool              writing; /* the answer for w->entry is under way  */
 	size_t            at;      /* and this item is next                */
 	struct decoding   decoding;
+	struct buffer     far; /* fields a verifier found                   */
 	bool              begun_literal;
 	uint64_t          coded_at, coded_left; /* of its decoded bytes             */
 };
 
 extern const struct fetch_att fetch_atts[];
 extern const size_t fetch_att_count;
+/* With those of our own, and the empty line. */
+void fetch_put_far(struct imap *, struct fetch_work *, const struct section *, const struct section_span *header);
 item_fn fetch_put_section, fetch_put_preview, fetch_put_binary_size;
 void     fetch_page_flush(struct imap *, struct fetch_work *);
 uint64_t fetch_clip(const struct section *, uint64_t len, uint64_t *from);

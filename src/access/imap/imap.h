@@ -80,8 +80,10 @@ struct imap_question {
 struct imap_decode;                   /* the house's own: one open question      */
 struct imap_coded {
 	enum digest_encoding encoding; /* ENCODED_QP or ENCODED_BASE64            */
+	struct bytes fields;           /* or of a header these, each name with LF behind it; borrowed */
+	bool     others;               /* or all but these                        */
 	int      fd;                   /* borrowed during the call                */
-	uint64_t at, len;              /* the part's body in it                   */
+	uint64_t at, len;              /* the part's body, or the header, in it   */
 	uint64_t from, most;           /* which of the decoded bytes are wanted   */
 	bool     counts;               /* and how many there are                  */
 };

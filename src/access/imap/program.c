@@ -224,7 +224,9 @@ judge_digested(const struct leaf *l, struct searched *m, size_t i)
 		if (m->folded[i].at == NULL)
 			m->folded[i] = BYTES("");
 	}
-	return truth_of(bytes_search(m->folded[i], l->folded) >= 0);
+	if (bytes_search(m->folded[i], l->folded) >= 0)
+		return TRUE;
+	return m->letter->digest.flags & DIGEST_CUT_SHORT ? UNKNOWN : FALSE;
 }
 
 /* The digest has the id of a letter; a comment beside it only the content. */

@@ -205,9 +205,24 @@ is_chosen(const struct section *s, struct bytes name)
 	return s->what == SECTION_FIELDS_NOT;
 }
 
+struct bytes
+section_names(const struct section *s, struct arena *arena)
+{
+	struct buffer out = { 0 };
+	struct bytes  names;
+
+	for (size_t i = 0; i < s->fields; i++) {
+		buffer_add(&out, s->field[i]);
+		buffer_add_char(&out, '\n');
+	}
+	names = arena_keep(arena, buffer_bytes(&out));
+	buffer_free(&out);
+	return names;
+}
+
 /* Head and prefix are ours: whole lines, "Name: ..." and continuations. */
-static void
-own_fields(const struct section *s, struct bytes own, struct buffer *out)
+void
+section_own(const struct section *s, struct bytes own, struct buffer *out)
 {
 	bool chosen = false;
 
@@ -230,7 +245,7 @@ void
 section_fields(const struct section *s, const struct digest *d, uint32_t part, struct bytes own,
                struct bytes header, uint64_t header_at, struct buffer *out)
 {
-	own_fields(s, own, out);
+	section_own(s, own, out);
 	for (uint32_t i = 0; i < d->fields; i++) {
 		struct digest_field f = digest_field_at(d, i);
 		struct bytes        text;

@@ -8,6 +8,8 @@
  *                  The span is in the letter as the reader sees it, whose first `own`
  *                  bytes are head and prefix.  For FIELDS and FIELDS_NOT the span is the whole
  *                  header, and span.part says whose fields they are.
+ * section_names()  those fields, each with LF behind it.
+ * section_own()    the chosen ones of our own.
  * section_fields() the chosen fields of that header and its empty line (appended).
  */
 #ifndef ACCESS_IMAP_SECTION_H
@@ -37,6 +39,8 @@ void section_read(struct scan *, struct arena *, struct section *);
 void section_write(struct buffer *, const struct section *);
 struct bytes section_label(const char *word, const struct section *, struct arena *);
 bool section_find(const struct section *, const struct digest *, uint64_t own, struct section_span *);
+struct bytes section_names(const struct section *, struct arena *);
+void section_own(const struct section *, struct bytes own, struct buffer *out);
 /* `own` is head and prefix when part is 0, else empty; `header` the bytes of
    the part's header in the content, which begins there at header_at. */
 void section_fields(const struct section *, const struct digest *, uint32_t part, struct bytes own,

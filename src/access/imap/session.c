@@ -284,7 +284,8 @@ imap_flag_bits(struct mailbox *mailbox, const struct flag_words *words, bool cre
 	return 0;
 }
 
-/* "INPROGRESS" SP "(" tag SP progress SP goal ")"   rfc9585:5 */
+/* "INPROGRESS" SP "(" tag SP progress SP goal ")"   rfc9585:5; a tag with "]" would end the code, and the goal is
+   beyond what is done (rfc9585:4) */
 enum imap_step
 imap_searching(struct imap *s, bool wait, uint32_t uid)
 {
@@ -296,9 +297,13 @@ imap_searching(struct imap *s, bool wait, uint32_t uid)
 	    now - s->progress_ms >= imap_config_of(s)->rows.progress_ms) {
 		uint32_t done = mailbox_first_at_least(v->mailbox, uid);
 		s->progress_ms = now;
-		write_string(&tag, s->tag);
+		if (bytes_find(s->tag, ']') < 0)
+			write_string(&tag, s->tag);
+		else
+			buffer_add_string(&tag, "NIL");
 		buffer_printf(imap_out(s), "* OK [INPROGRESS (%.*s %u %u)] Still searching.\r\n",
-		              (int)tag.len, tag.at, done < v->count ? done : v->count, v->count);
+		              (int)tag.len, tag.at, done < v->count ? done : v->count - 1,
+		              v->count);
 		buffer_free(&tag);
 	}
 	return wait ? STEP_WAIT : STEP_AGAIN;

@@ -27,6 +27,7 @@
 #include "channel/loop.h"
 #include "message/digest.h"
 #include "message/encoding.h"
+#include "message/header.h"
 #include "message/envelope.h"
 #include "message/search.h"
 #include "spool/spool.h"
@@ -271,7 +272,13 @@ lab_decode(void *ctx, const struct imap_coded *c, void (*decoded)(void *who, int
 		abort();
 	buffer_took(&coded, c->len);
 	*d = (struct imap_decode){ .decoded = decoded, .who = who, .from = c->from, .most = c->most };
-	if (c->encoding == ENCODED_QP)
+	if (c->fields.len > 0) {
+		struct header h = header_of(buffer_bytes(&coded));
+		struct field  f;
+		while (header_next(&h, &f))
+			if (field_chosen(c->fields, c->others, f.name))
+				buffer_add(&d->plain, f.whole);
+	} else if (c->encoding == ENCODED_QP)
 		qp_decode(buffer_bytes(&coded), &d->plain);
 	else
 		base64_decode_mime(buffer_bytes(&coded), &d->plain);

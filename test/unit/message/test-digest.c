@@ -485,6 +485,41 @@ test_limits(void **state)
 	}
 }
 
+/* A long header is no reason to know less of a letter: what is told is of the fields that have a name here. */
+static void
+test_far_fields(void **state)
+{
+	static const struct { const char *why, *again; size_t times; } rows[] = {
+		{ "behind many", "X: y\r\n", 50000 },
+		{ "behind a long one", "X-Long: " , 1 },
+		{ "behind many parts of a trace", "Received: by a; Sun, 1 Jan 2023 00:00:00 +0000\r\n", 30000 },
+		{ "behind a subject that is too long", "Subject: ", 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct buffer b = { 0 };
+		struct made m;
+
+		for (size_t n = 0; n < rows[i].times; n++)
+			buffer_add_string(&b, rows[i].again);
+		if (rows[i].times == 1) {
+			memset(buffer_room(&b, 3 << 20), 'y', 3 << 20);
+			buffer_took(&b, 3 << 20);
+			buffer_add_string(&b, "\r\n");
+		}
+		buffer_add_string(&b, "From: a@b.example\r\nTo: c@d.example\r\nDate: Sun, 1 Jan 2023 00:00:00 +0000\r\n"
+		                      "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n");
+		m = make(rows[i].why, buffer_bytes(&b));
+		HOLDS(rows[i].why, bytes_is(m.d.from, "a@b.example") && bytes_is(m.d.to, "c@d.example"));
+		HOLDS(rows[i].why, m.d.flags & DIGEST_HAS_DATE && m.d.sent == 1672531200);
+		HOLDS(rows[i].why, m.d.parts == 2);
+		HOLDS(rows[i].why, m.out.len < 4 << 20);
+		drop(&m);
+		buffer_free(&b);
+	}
+}
+
 /* Every cut and every changed byte of a digest is refused or gives ranges that
    lie in the content. */
 static void
@@ -522,5 +557,5 @@ test_broken_views(void **state)
 }
 
 UNIT(test_envelope_of_rfc3501, test_envelopes, test_strange_strings, test_structures, test_sections,
-     test_fields, test_words, test_previews, test_long_preview, test_attachments, test_limits,
+     test_fields, test_words, test_previews, test_long_preview, test_attachments, test_limits, test_far_fields,
      test_broken_views)
