@@ -131,8 +131,8 @@ stream_open(struct loop *loop, int fd, const struct stream_events *events, void 
 	return s;
 }
 
-static void
-drop_unread(struct stream *s)
+void
+stream_drop_unread(struct stream *s)
 {
 	buffer_free(&s->kept);
 	s->view = (struct bytes){ 0 };
@@ -169,7 +169,7 @@ end(struct stream *s)
 	watch_close(&s->watch);
 	timer_close(&s->timer);
 	stream_drop_out(s);
-	drop_unread(s);
+	stream_drop_unread(s);
 	press_close(&s->press);
 	if (s->socket.fd >= 0)
 		socket_close(&s->socket);
@@ -272,8 +272,8 @@ limit(const struct stream *s)
 	return s->join != NULL || s->broken ? 0 : s->patience;
 }
 
-static void
-start_waiting(struct stream *s)
+void
+stream_begin_waiting(struct stream *s)
 {
 	s->heard_at = loop_now_ms(s->loop);
 	if (limit(s) > 0)
@@ -285,7 +285,7 @@ stream_patience(struct stream *s, int64_t ms)
 {
 	s->patience = ms;
 	if (s->stage == STAGE_CLEAR || s->stage == STAGE_SECURE)
-		start_waiting(s);
+		stream_begin_waiting(s);
 }
 
 static void
@@ -310,8 +310,8 @@ holds(const struct stream *s)
 }
 
 /* There is room again, or we look again: ask the socket, and TLS. */
-static void
-read_on(struct stream *s)
+void
+stream_read_on(struct stream *s)
 {
 	if (!may_read(s))
 		return;
@@ -330,16 +330,16 @@ stream_eat(struct stream *s, size_t n)
 	INSIDE(n <= s->view.len);
 	s->view = (struct bytes){ s->view.at + n, s->view.len - n };
 	if (s->view.len == 0)
-		drop_unread(s);
+		stream_drop_unread(s);
 	if (was_full)
-		read_on(s);
+		stream_read_on(s);
 }
 
 void
 stream_most_unread(struct stream *s, size_t most)
 {
 	s->most = most;
-	read_on(s);
+	stream_read_on(s);
 }
 
 /* The watch goes on: each change costs two system calls, and most pauses are
@@ -357,7 +357,7 @@ stream_resume(struct stream *s)
 	s->resumed = s->view.len > 0;
 	if (s->resumed || (s->end && !s->told))
 		stream_later(s);
-	read_on(s);
+	stream_read_on(s);
 }
 
 /* TLS gives a record at a time.  A full one is hardly the last; after a short
@@ -513,7 +513,6 @@ read_some(struct stream *s)
 
 /* ---- writing ---- */
 
-static void begin_shaking(struct stream *);
 static void say_goodbye(struct stream *);
 
 /* What follows when output has gone. */
@@ -526,7 +525,7 @@ after_writing(struct stream *s)
 		stream_later(s);
 	}
 	if (s->stage == STAGE_ANSWERING && s->clear_left == 0)
-		begin_shaking(s);
+		stream_begin_shaking(s);
 	else if (stream_pending(s) > 0)
 		return;
 	else if (s->leaving && !s->lingering)
@@ -602,105 +601,6 @@ stream_pass(struct stream *s, struct bytes what)
 		stream_say(s, what);
 }
 
-/* ---- TLS ---- */
-
-static void
-begin_shaking(struct stream *s)
-{
-	s->stage = STAGE_SHAKING;
-	socket_secure(&s->socket);
-	s->blocked = s->socket.wish != NULL; /* a client speaks first */
-	stream_rewatch(s);
-}
-
-void
-stream_secure(struct stream *s, struct tls *tls)
-{
-	INSIDE(s->stage == STAGE_CLEAR && s->join == NULL);
-	drop_unread(s);
-	s->resumed = false;
-	socket_promise(&s->socket, tls);
-	s->clear_left = stream_pending(s);
-	s->stage = STAGE_ANSWERING;
-	start_waiting(s);
-	stream_dirty(s);
-}
-
-void
-stream_secure_to(struct stream *s, struct tls *tls, const struct tls_demand *wish)
-{
-	s->socket.wish = wish;
-	stream_secure(s, tls);
-}
-
-static void
-not_secured(struct stream *s)
-{
-	struct streams *all = streams_of(s->loop);
-
-	s->stage = STAGE_SECURE;
-	stream_break(s);
-	if (s->events->secured != NULL) {
-		socket_why(&s->socket, all->why, sizeof all->why);
-		s->events->secured(s->ctx, false, all->why);
-	}
-}
-
-static void
-shake(struct stream *s)
-{
-	enum socket_outcome o = socket_shake(&s->socket);
-
-	s->blocked = o == SOCKET_WRITE_LATER;
-	switch (o) {
-	case SOCKET_READ_LATER:
-	case SOCKET_WRITE_LATER: stream_rewatch(s); return;
-	case SOCKET_MOVED:
-		s->stage = STAGE_SECURE;
-		start_waiting(s);
-		if (stream_pending(s) > 0)
-			stream_dirty(s);
-		if (s->events->secured != NULL)
-			s->events->secured(s->ctx, true, "");
-		if (!s->dead) {
-			read_on(s);
-			stream_rewatch(s);
-		}
-		return;
-	default: not_secured(s);
-	}
-}
-
-bool
-stream_tls_facts(const struct stream *s, struct tls_facts *out)
-{
-	if (s->socket.ssl == NULL || s->stage != STAGE_SECURE || s->broken)
-		return false;
-	tls_describe(s->socket.ssl, out);
-	return true;
-}
-
-bool
-stream_tls_is_for(const struct stream *s, const char *name)
-{
-	return s->socket.ssl != NULL && s->stage == STAGE_SECURE && !s->broken &&
-	       tls_is_for(s->socket.ssl, name);
-}
-
-bool
-stream_tls_binding(const struct stream *s, const char *type, struct buffer *out)
-{
-	return s->socket.ssl != NULL && s->stage == STAGE_SECURE && !s->broken &&
-	       tls_binding(s->socket.ssl, type, out);
-}
-
-void
-stream_tls_channel(const struct stream *s, struct buffer *out)
-{
-	if (s->socket.ssl != NULL && s->stage == STAGE_SECURE && !s->broken)
-		tls_channel(s->socket.ssl, out);
-}
-
 /* ---- DEFLATE ---- */
 
 void
@@ -708,9 +608,9 @@ stream_compress(struct stream *s)
 {
 	INSIDE(s->press == NULL && s->join == NULL);
 	s->plain_left = stream_pending(s);
-	drop_unread(s);
+	stream_drop_unread(s);
 	s->press = press_open();
-	read_on(s);
+	stream_read_on(s);
 }
 
 bool
@@ -726,7 +626,7 @@ stream_adopt(struct stream *s, const struct stream_events *events, void *ctx)
 {
 	s->events = events;
 	s->ctx = ctx;
-	read_on(s);
+	stream_read_on(s);
 }
 
 void
@@ -758,7 +658,7 @@ say_goodbye(struct stream *s)
 		return;
 	}
 	s->lingering = true;
-	start_waiting(s);
+	stream_begin_waiting(s);
 	stream_rewatch(s);
 }
 
@@ -772,7 +672,7 @@ stream_finish(struct stream **sp)
 		return;
 	s->events = &nobody;
 	s->join = NULL;
-	drop_unread(s);
+	stream_drop_unread(s);
 	if (s->broken || s->stage == STAGE_SHAKING) {
 		end(s);
 		return;
@@ -781,7 +681,7 @@ stream_finish(struct stream **sp)
 		s->stage = STAGE_CLEAR; /* no handshake any more */
 	}
 	be_leaving(s);
-	start_waiting(s);
+	stream_begin_waiting(s);
 	stream_dirty(s);
 }
 
@@ -860,7 +760,7 @@ ready(void *ctx, int bits)
 
 	hold(s);
 	if (s->stage == STAGE_SHAKING) {
-		shake(s);
+		stream_shake(s);
 		bits = 0;
 	}
 	if ((bits & LOOP_WRITE) && s->blocked) {
@@ -896,9 +796,9 @@ due(void *ctx)
 	} else if (s->stage == STAGE_ANSWERING || s->stage == STAGE_SHAKING) {
 		s->socket.why = "the handshake took too long";
 		s->socket.tls_why = true;
-		not_secured(s);
+		stream_not_secured(s);
 	} else {
-		start_waiting(s);
+		stream_begin_waiting(s);
 		if (s->events->silent != NULL)
 			s->events->silent(s->ctx);
 	}

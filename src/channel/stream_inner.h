@@ -1,5 +1,5 @@
 /*
- * stream_inner -- the inside of a stream, for stream.c, stream-write.c and join.c
+ * stream_inner -- the inside of a stream, for stream.c, stream-tls.c, stream-write.c and join.c
  *
  * Unread bytes are `view`.  While `arrived` runs it may point into the scratch
  * of the loop (`borrowed`); afterwards what is left of it is in `kept`.
@@ -11,6 +11,11 @@
  * stream_later()   goes on in the next turn.
  * stream_dirty()   has something to say at the end of the turn.
  * stream_break()   nothing more can be said or heard: why is in the socket.
+ *
+ * stream_read_on()       asks the socket and TLS again: there is room, or more is wanted.
+ * stream_begin_waiting() patience counts from now on.
+ * stream_drop_unread()   what came before the handshake is not for anybody.
+ * stream_begin_shaking(), stream_shake(), stream_not_secured(): the handshake, step by step.
  *
  * stream_may_write()  is there something that may go out at this stage?
  * stream_write_some() one write of it, of *n bytes; only when it may.
@@ -103,6 +108,12 @@ void stream_drop_out(struct stream *);
 void stream_pass(struct stream *, struct bytes);
 void stream_rewatch(struct stream *);
 void stream_later(struct stream *);
+void stream_read_on(struct stream *);
+void stream_begin_waiting(struct stream *);
+void stream_drop_unread(struct stream *);
+void stream_begin_shaking(struct stream *);
+void stream_shake(struct stream *);
+void stream_not_secured(struct stream *);
 
 /* From stream.c to join.c. */
 bool join_may_read(const struct stream *);
