@@ -92,6 +92,18 @@ reject_destination(struct rule_work *w, const struct rule_step *s)
 	return refuse_destination(w, s, w->set->relay, "5.7.1");
 }
 
+/* Both at once: what ours is comes in, whatever rules follow. */
+static enum rule_result
+check_relay(struct rule_work *w, const struct rule_step *s)
+{
+	enum rule_result r = permit_destination(w, s);
+
+	if (r != RULE_DUNNO || !w->facts->has_recipient)
+		return r;
+	return rule_reject_of(w, (int)w->set->relay, "5.7.1", w->facts->recipient,
+	                      rule_class_recipient, "Relay access denied");
+}
+
 static enum rule_result
 defer_destination(struct rule_work *w, const struct rule_step *s)
 {
@@ -225,6 +237,8 @@ static const struct rule rows[] = {
 	{ .name = "permit_auth_destination",     .run = permit_destination },
 	{ .name = "reject_unauth_destination",   .run = reject_destination, .final = true },
 	{ .name = "defer_unauth_destination",    .run = defer_destination,  .final = true },
+	{ .name = "check_relay_domains",         .run = check_relay,        .final = true,
+	  .doubt = "it permits whatever is ours, and rules behind it are not asked; write reject_unauth_destination" },
 	{ .name = "reject_unlisted_recipient",   .run = reject_unlisted_recipient },
 	{ .name = "check_recipient_maps",        .run = reject_unlisted_recipient },
 	{ .name = "reject_unlisted_sender",      .run = reject_unlisted_sender },

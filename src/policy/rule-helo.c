@@ -86,12 +86,34 @@ reject_short(struct rule_work *w, const struct rule_step *s)
 	return refuse(w, w->set->non_fqdn, "5.5.2", "need fully-qualified hostname");
 }
 
+/* "HELO 192.0.2.1".  Whoever says so may be anybody: it permits nobody to relay. */
+static enum rule_result
+permit_naked_address(struct rule_work *w, const struct rule_step *s)
+{
+	struct bytes helo = w->facts->helo;
+
+	for (size_t i = 0; i < helo.len; i++)
+		if (memchr("0123456789.:", helo.at[i], 12) == NULL)
+			return RULE_DUNNO;
+	if (!w->facts->helo_said || helo.len == 0)
+		return RULE_DUNNO;
+	if (!rule_host_address(helo))
+		return refuse(w, w->set->invalid_name, "5.5.2", "invalid ip address");
+	if (rule_would_relay(w)) {
+		rule_tell(w, "%s: does not permit to relay", s->name);
+		return RULE_DUNNO;
+	}
+	return rule_permit(w, "its hello is an address");
+}
+
 /* clang-format off */
 static const struct rule rows[] = {
 	{ .name = "reject_invalid_helo_hostname",  .run = reject_invalid },
 	{ .name = "reject_invalid_hostname",       .run = reject_invalid },
 	{ .name = "reject_non_fqdn_helo_hostname", .run = reject_short },
 	{ .name = "reject_non_fqdn_hostname",      .run = reject_short },
+	{ .name = "permit_naked_ip_address",       .run = permit_naked_address,
+	  .doubt = "anybody can say an address in HELO; write permit_mynetworks or permit_sasl_authenticated" },
 };
 /* clang-format on */
 const struct rule_rows rule_rows_helo = { rows, COUNT(rows) };

@@ -247,6 +247,22 @@ reject_client(struct rule_work *w, const struct rule_step *s)
 	return reject_listed(w, s, (struct subject){ w->facts->address, rule_class_client, true });
 }
 
+/* Every list of maps_rbl_domains, as before there was a rule for each. */
+static enum rule_result
+reject_client_in_all(struct rule_work *w, const struct rule_step *s)
+{
+	const struct setting_list *domains = &w->set->witness.rbl_domains;
+	enum rule_result           r = RULE_DUNNO;
+
+	for (size_t i = 0; i < domains->count && r == RULE_DUNNO; i++) {
+		struct rule_step one = *s;
+
+		one.argument = domains->item[i];
+		r = reject_client(w, &one);
+	}
+	return r;
+}
+
 static enum rule_result
 reject_client_name(struct rule_work *w, const struct rule_step *s)
 {
@@ -283,9 +299,8 @@ reject_recipient(struct rule_work *w, const struct rule_step *s)
 	                     (struct subject){ w->facts->recipient, rule_class_recipient, false });
 }
 
-/* Whoever is on a list of good ones may not relay because of it. */
-static bool
-would_relay(const struct rule_work *w)
+bool
+rule_would_relay(const struct rule_work *w)
 {
 	const struct rule_facts *f = w->facts;
 
@@ -300,7 +315,8 @@ permit_listed(struct rule_work *w, const struct rule_step *step, struct subject 
 	struct dnsbl list;
 	const char  *why;
 
-	if (would_relay(w))
+	/* Whoever is on a list of good ones may not relay because of it. */
+	if (rule_would_relay(w))
 		return RULE_DUNNO;
 	if (!dnsbl_parse(bytes_of(step->argument), &list, &why))
 		return rule_misconfigured(w, why);
@@ -340,6 +356,8 @@ wrong_list(const char *argument, struct arena *a)
 /* clang-format off */
 static const struct rule rows[] = {
 	{ .name = "reject_rbl_client",          .run = reject_client,       .takes = TAKES_WORD, .wrong = wrong_list, .ahead = true },
+	{ .name = "reject_maps_rbl",            .run = reject_client_in_all, .ahead = true,
+	  .doubt = "write reject_rbl_client with the name of the list, once for each of maps_rbl_domains" },
 	{ .name = "reject_rhsbl_client",        .run = reject_client_name,  .takes = TAKES_WORD, .wrong = wrong_list, .ahead = true },
 	{ .name = "reject_rhsbl_reverse_client", .run = reject_reverse_name, .takes = TAKES_WORD, .wrong = wrong_list, .ahead = true },
 	{ .name = "reject_rhsbl_helo",          .run = reject_helo,         .takes = TAKES_WORD, .wrong = wrong_list, .ahead = true },

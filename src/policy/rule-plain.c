@@ -60,6 +60,15 @@ permit_mynetworks(struct rule_work *w, const struct rule_step *s)
 }
 
 static enum rule_result
+permit_here(struct rule_work *w, const struct rule_step *s)
+{
+	if (w->facts->here)
+		return rule_permit(w, "the client is on this machine");
+	rule_tell(w, "%s: the client is on another machine", s->name);
+	return RULE_DUNNO;
+}
+
+static enum rule_result
 permit_authenticated(struct rule_work *w, const struct rule_step *s)
 {
 	if (w->facts->user.len > 0)
@@ -139,6 +148,7 @@ static const struct rule rows[] = {
 	{ .name = "defer_if_reject",             .run = defer_if_reject },
 	{ .name = "sleep",                       .run = sleep_awhile,    .takes = TAKES_NUMBER },
 	{ .name = "permit_mynetworks",           .run = permit_mynetworks },
+	{ .name = "permit_inet_interfaces",      .run = permit_here },
 	{ .name = "permit_sasl_authenticated",   .run = permit_authenticated },
 	{ .name = "permit_tls_clientcerts",      .run = permit_certificate },
 	{ .name = "permit_tls_all_clientcerts",  .run = permit_all_certificates },

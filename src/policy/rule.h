@@ -38,6 +38,8 @@ struct rule {
 	bool owner;                    /* it asks whose the sender is                   */
 	bool ahead;                    /* asks the DNS alone: its questions are asked before its turn, with others */
 	bool final;                    /* with it a recipient list refuses strangers (R180) */
+	/* NULL, or what the settings check says to whoever still writes it. */
+	const char *doubt;
 };
 struct rule_rows { const struct rule *row; size_t count; };
 extern const struct rule_rows rule_rows_plain, rule_rows_helo, rule_rows_address, rule_rows_login, rule_rows_access,
@@ -130,6 +132,8 @@ bool rule_hostname(struct bytes, bool dotted);
 /* "192.0.2.1", "2001:db8::1"; in brackets as an address of mail has it, "IPv6:2001:db8::1". */
 bool rule_host_address(struct bytes);
 bool rule_literal(struct bytes);
+/* Whether the recipient is another server's: who is permitted for a guess may not relay for it. */
+bool rule_would_relay(const struct rule_work *);
 /* Whether mail for the recipient is ours or a relay's. */
 enum rule_result rule_recipient_refused(struct rule_work *);
 /* Whether the server that has the recipient knows them, where recipient_verify_domains has it asked. */

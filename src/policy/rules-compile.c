@@ -118,6 +118,29 @@ nearest(const char *name)
 	return best;
 }
 
+/* Names that look like rules, of places where there are others. */
+static const char *
+advice(struct arena *life, const char *name)
+{
+	static const struct {
+		const char *name, *instead;
+	} known[] = {
+		{ "reject_unknown_forward_client_hostname",
+		  "Postfix reserves the name and has none either: reject_unknown_client_hostname is for "
+		  "names that do not lead back to the client" },
+		{ "check_address_map",
+		  "it is a word of local_header_rewrite_clients; here write check_client_access" },
+		{ "permit_mx_backup_networks",
+		  "it is a setting, and the rule is permit_mx_backup" },
+		{ "reject_rbl", "write reject_rbl_client with the name of the list" },
+	};
+
+	for (size_t i = 0; i < COUNT(known); i++)
+		if (bytes_is(bytes_of(name), known[i].name))
+			return known[i].instead;
+	return arena_printf(life, "one is %s", nearest(name));
+}
+
 /* One rule and what it takes off the front of the words. */
 static bool
 take_step(struct reading *r, const char *const **word, const char *const *end, struct rule_step *s)
@@ -141,8 +164,8 @@ take_step(struct reading *r, const char *const **word, const char *const *end, s
 	if (s->rule == NULL && (s->class = class_named(r, name)) != NULL)
 		return true;
 	if (s->rule == NULL)
-		return wrong(r, arena_printf(r->life, "%s is no rule; one is %s", name,
-		                             nearest(name)));
+		return wrong(r, arena_printf(r->life, "%s is no rule; %s", name,
+		                             advice(r->life, name)));
 	if (!take_argument(r, *word < end ? **word : NULL, s))
 		return false;
 	*word += s->rule->takes != TAKES_NOTHING;
@@ -259,11 +282,17 @@ static const char *const standards[RULE_STAGES] = {
 };
 
 static bool
-is_final(const struct rule_list *l)
+is_final(const struct rule_list *l, unsigned deep)
 {
-	for (size_t i = 0; i < l->count; i++)
-		if (l->step[i].rule != NULL && l->step[i].rule->final && !l->step[i].warn)
+	for (size_t i = 0; i < l->count; i++) {
+		const struct rule_step *s = &l->step[i];
+
+		if (s->warn)
+			continue;
+		if (s->rule != NULL ? s->rule->final
+		                    : deep < CLASSES_DEEP && is_final(s->class, deep + 1))
 			return true;
+	}
 	return false;
 }
 
@@ -271,7 +300,7 @@ is_final(const struct rule_list *l)
 static bool
 check_final(const struct rules *rules, struct buffer *errors)
 {
-	if (is_final(rules->list[RULE_RELAY]) || is_final(rules->list[RULE_RECIPIENT]))
+	if (is_final(rules->list[RULE_RELAY], 0) || is_final(rules->list[RULE_RECIPIENT], 0))
 		return true;
 	buffer_add_string(
 		errors,
@@ -295,6 +324,15 @@ warn_of_rest(const struct rule_list *l, struct buffer *warnings)
 		}
 }
 
+static void
+warn_of_old(const struct rule_list *l, struct buffer *warnings)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->step[i].rule != NULL && l->step[i].rule->doubt != NULL)
+			buffer_printf(warnings, "%s: %s: %s\n", l->name, l->step[i].name,
+			              l->step[i].rule->doubt);
+}
+
 static struct setting_list
 copy_list(struct arena *a, const struct setting_list *list)
 {
@@ -315,8 +353,8 @@ keep_witness(struct arena *a, struct witness_settings *w)
 		&w->verify_map,    &w->verify_sender,          &w->myhostname,
 	};
 	struct setting_list *const lists[] = {
-		&w->rbl_reply_maps, &w->backup_networks, &w->proxy_interfaces,
-		&w->verify_domains, &w->grey_clients,    &w->grey_recipients,
+		&w->rbl_domains,    &w->rbl_reply_maps, &w->backup_networks, &w->proxy_interfaces,
+		&w->verify_domains, &w->grey_clients,   &w->grey_recipients,
 	};
 
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -339,6 +377,7 @@ read_stage(struct rules *rules, const struct rule_world *world, enum rule_stage 
 	rules->list[stage] = l;
 	if (read_list(&r, &rules->set.list[stage], l)) {
 		warn_of_rest(l, warnings);
+		warn_of_old(l, warnings);
 		return true;
 	}
 	l->count = 0;

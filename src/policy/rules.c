@@ -504,6 +504,7 @@ is_over(enum rule_result r)
 static enum rule_result
 ask_recipient(struct rule_work *w)
 {
+	bool             relay_first = w->set->relay_first;
 	enum rule_result r;
 
 	/* rfc5321:4.5.1 "postmaster" alone is always taken. */
@@ -513,7 +514,8 @@ ask_recipient(struct rule_work *w)
 	if (is_over(r = ask_delayed(w)) || (w->set->delay && is_over(r = ask_sender(w))))
 		return r;
 	reset(w);
-	if (is_over(r = ask_stage(w, RULE_RELAY)) || is_over(r = ask_stage(w, RULE_RECIPIENT)) ||
+	if (is_over(r = ask_stage(w, relay_first ? RULE_RELAY : RULE_RECIPIENT)) ||
+	    is_over(r = ask_stage(w, relay_first ? RULE_RECIPIENT : RULE_RELAY)) ||
 	    is_over(r = force(w)))
 		return r;
 	w->warn = 0;

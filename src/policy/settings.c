@@ -23,6 +23,8 @@ static const struct setting rows[] = {
 	  "Names of lists of rules that stand in lists and in access tables; each is a setting of its own.", NULL, 0, 0, "0.3" },
 	{ "smtpd_delay_reject", SETTING_BOOL, AT(delay), "yes",
 	  "Whether the rules for client, HELO and sender are asked at RCPT, when all is known, and not before.", NULL, 0, 0, "0.3" },
+	{ "smtpd_relay_before_recipient_restrictions", SETTING_BOOL, AT(relay_first), "yes",
+	  "Whether smtpd_relay_restrictions are asked before smtpd_recipient_restrictions; no: behind them.", NULL, 0, 0, "0.4" },
 	{ "smtpd_reject_unlisted_recipient", SETTING_BOOL, AT(unlisted_recipient), "yes",
 	  "Refuse unknown recipients of ours at RCPT, whatever the lists permit; no: who may relay may send to them and hears of it later.", NULL, 0, 0, "0.1" },
 	{ "receive_override_options", SETTING_LIST, AT(overrides), "",

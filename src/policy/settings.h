@@ -16,7 +16,7 @@ enum policy_sender_check { LOGIN_UNCHECKED, LOGIN_OF_USERS, LOGIN_OF_STRANGERS, 
 struct policy_settings {
 	struct setting_list list[POLICY_LISTS];         /* by enum rule_stage (policy/rules.h) */
 	struct setting_list classes;
-	bool    delay, unlisted_recipient, unlisted_sender;
+	bool    delay, relay_first, unlisted_recipient, unlisted_sender;
 	int     sender_check;                           /* enum policy_sender_check */
 	int64_t unknown_code[POLICY_UNKNOWN_TABLES];
 	int64_t reject, defer, map_reject, map_defer, invalid_name, non_fqdn, relay, bounce, plaintext;

@@ -14,6 +14,7 @@ static const struct setting rows[] = {
 	{ "unverified_sender_tempfail_action", SETTING_CHOICE, AT(sender_tempfail), "$reject_tempfail_action", "The same of reject_unverified_sender.", TEMPFAIL, "0.3" },
 	{ "unverified_recipient_tempfail_action", SETTING_CHOICE, AT(recipient_tempfail), "$reject_tempfail_action", "The same of reject_unverified_recipient.", TEMPFAIL, "0.3" },
 	{ "maps_rbl_reject_code", SETTING_NUMBER, AT(rbl), "554", "The code of reject_rbl_client and the reject_rhsbl_ rules.", CODE, "0.3" },
+	{ "maps_rbl_domains", SETTING_LIST, AT(rbl_domains), "", "For the rule reject_maps_rbl: lists in the DNS, as reject_rbl_client takes one.", NULL, 0, 0, "0.4" },
 	{ "default_rbl_reply", SETTING_TEXT, AT(rbl_reply), "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}",
 	  "What a client is told that a list in the DNS knows.", NULL, 0, 0, "0.3" },
 	{ "rbl_reply_maps", SETTING_TABLES, AT(rbl_reply_maps), "", "Tables of such replies, by the list as it is written in the rule.", NULL, 0, 0, "0.3" },

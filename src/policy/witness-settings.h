@@ -19,7 +19,7 @@ struct witness_settings {
 	int     reject_tempfail, helo_tempfail, address_tempfail, sender_tempfail, recipient_tempfail;   /* enum tempfail */
 	const char *sender_reason, *recipient_reason;
 	const char *rbl_reply;
-	struct setting_list rbl_reply_maps, backup_networks, proxy_interfaces;
+	struct setting_list rbl_domains, rbl_reply_maps, backup_networks, proxy_interfaces;
 	struct setting_list verify_domains;
 	int     verify_away;           /* enum verify_away                         */
 	struct service_settings service;

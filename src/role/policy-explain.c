@@ -316,5 +316,7 @@ policy_explain(struct house *h, struct caller *c, const struct word_ask *ask)
 	}
 	e->facts.address = bytes_of(e->client.text);
 	e->facts.trusted = is_trusted(e);
+	e->facts.here =
+		bytes_starts(e->facts.address, BYTES("127.")) || bytes_is(e->facts.address, "::1");
 	name_client(e, word[2]);
 }

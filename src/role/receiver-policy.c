@@ -94,6 +94,7 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 		                        : RECIPIENT_UNASKED,
 		.owner = is.owner_known ? (uint8_t)owners[is.owner] : OWNED_UNASKED,
 		.trusted = is.trusted,
+		.here = is.here,
 		.lmtp = is.lmtp,
 		.esmtp = is.extended,
 		.tls = is.secure,

@@ -33,7 +33,7 @@ static const size_t bytes_at[] = {
 	AT(deferred),
 };
 static const size_t bools_at[] = {
-	AT(trusted),   AT(lmtp),       AT(esmtp),         AT(tls),         AT(pipelined),
+	AT(trusted),   AT(here),       AT(lmtp),          AT(esmtp),       AT(tls),  AT(pipelined),
 	AT(helo_said), AT(has_sender), AT(has_recipient), AT(tls_trusted), AT(utf8),
 };
 #undef AT

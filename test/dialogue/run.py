@@ -267,7 +267,11 @@ class Settings:
             self.before = f.read()
         with open(self.env['MANSIO_CONFIG'], 'a') as f:
             f.write('\n' + '\n'.join(self.lines) + '\n')
-        self.reload()
+        try:
+            self.reload()
+        except Wrong:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_):
         with open(self.env['MANSIO_CONFIG'], 'w') as f:

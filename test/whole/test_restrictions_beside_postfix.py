@@ -70,6 +70,9 @@ me.example OK
 """,
     "sasl": """u@here.example REJECT
 """,
+    "logins": """u@here.example u@here.example
+v@here.example v@here.example
+""",
 }
 RELAY = {"smtpd_relay_restrictions": "reject_unauth_destination"}
 FROM = "MAIL FROM:<%s>"
@@ -97,6 +100,11 @@ NAMES = ["ok@bad.example", "other@bad.example", "x@deep.bad.example", "defer@x.e
          "noredirect@x.example", "noprepend@x.example", "prepend@x.example"]
 CLASS = {"smtpd_restriction_classes": "strict", "strict": "reject_non_fqdn_sender, reject"}
 
+USER = "LOGIN=u@here.example"
+LOGINS = {"smtpd_sasl_auth_enable": "yes", "smtpd_tls_auth_only": "no", "smtpd_sender_login_maps": "hash:{t}/logins"}
+# As themselves, as another user, as an address that nobody owns, as nobody.
+WHOSE = ["EHLO test.example"] + [line for who in ("u@here.example", "v@here.example", "free@here.example", "")
+                                 for line in (FROM % who, f"RCPT TO:<{U}>", "RSET")]
 # name: settings, what is said
 CASES = {
     "strangers may not relay": (RELAY, mail("a@x.example", X)),
@@ -173,6 +181,32 @@ CASES = {
     "a footer": ({**RELAY, "smtpd_reject_footer": "call +1 555, from $client_address"}, mail("a@x.example", X)),
     "a footer of two lines": ({**RELAY, "smtpd_reject_footer": "call us\\ntell $server_name and $sender"}, mail("a@x.example", X)),
     "a footer on the same line": ({**RELAY, "smtpd_reject_footer": "\\c; ask $sender"}, mail("a@x.example", X)),
+    "a last refusal within a class": ({"smtpd_relay_restrictions": "permit_mynetworks", "smtpd_recipient_restrictions": "permit_mynetworks, strangers",
+                                       "smtpd_restriction_classes": "strangers", "strangers": "reject_unauth_destination"}, mail("a@x.example", U, X)),
+    "old names of hello": ({"smtpd_helo_restrictions": "reject_invalid_hostname, reject_non_fqdn_hostname", **RELAY}, mail("a@x.example", U, helo="HELO a!b") + ["RSET", "HELO friend", FROM % "a@x.example", f"RCPT TO:<{U}>"]),
+    "the old name of unlisted": (recipient("check_recipient_maps"), mail("a@x.example", "nosuch@here.example", U)),
+    "the old name of an unknown client": ({"smtpd_client_restrictions": "reject_unknown_client", **RELAY}, mail("a@x.example", U, client="NAME=[UNAVAILABLE] ADDR=192.0.2.7")),
+    "an unknown client": ({"smtpd_client_restrictions": "reject_unknown_client_hostname", **RELAY, "unknown_client_reject_code": "550"}, mail("a@x.example", U, client="NAME=[UNAVAILABLE] ADDR=192.0.2.7")),
+    "a client that cannot be known now": ({"smtpd_client_restrictions": "reject_unknown_client_hostname", **RELAY, "unknown_client_reject_code": "550"}, mail("a@x.example", U, client="NAME=[TEMPUNAVAIL] ADDR=192.0.2.7")),
+    "a client with a name that says another": ({"smtpd_client_restrictions": "reject_unknown_reverse_client_hostname", **RELAY}, mail("a@x.example", U, client="NAME=[UNAVAILABLE] REVERSE_NAME=x.example ADDR=192.0.2.7")),
+    "a client without any name": ({"smtpd_client_restrictions": "reject_unknown_reverse_client_hostname", **RELAY}, mail("a@x.example", U, client="NAME=[UNAVAILABLE] REVERSE_NAME=[UNAVAILABLE] ADDR=192.0.2.7")),
+    "relay domains of old": ({"smtpd_relay_restrictions": "check_relay_domains", "smtpd_recipient_restrictions": "check_relay_domains, reject"}, mail("a@x.example", U, "w@relay.example", X)),
+    "of this machine": ({"smtpd_relay_restrictions": "permit_inet_interfaces, reject_unauth_destination"}, mail("a@x.example", X)),
+    "hello with an address is permitted": ({"smtpd_helo_restrictions": "permit_naked_ip_address, reject", **RELAY}, mail("a@x.example", U, helo="HELO 192.0.2.1") + ["RSET", "HELO friend", FROM % "a@x.example", f"RCPT TO:<{U}>"]),
+    "hello with no good address is not": ({"smtpd_helo_restrictions": "permit_naked_ip_address, reject", **RELAY}, mail("a@x.example", U, helo="HELO 192.0.2.1.1")),
+    "lists of old, none": (recipient("reject_maps_rbl, reject"), mail("a@x.example", U)),
+    "recipients before relaying": ({**RELAY, "smtpd_recipient_restrictions": "reject", "smtpd_relay_before_recipient_restrictions": "no"}, mail("a@x.example", X, U)),
+    "relaying before recipients": ({**RELAY, "smtpd_recipient_restrictions": "reject", "smtpd_relay_before_recipient_restrictions": "yes"}, mail("a@x.example", X, U)),
+    "mail of a domain is asked for": ({"smtpd_etrn_restrictions": "check_etrn_access hash:{t}/etrn, reject", **RELAY}, ["EHLO x.example", "ETRN queue.example", "ETRN sub.queue.example", "ETRN relay.example"]),
+    "mail of a domain, a table alone": ({"smtpd_etrn_restrictions": "hash:{t}/etrn, reject", **RELAY}, ["EHLO x.example", "ETRN queue.example", "ETRN relay.example"]),
+    "mail of a domain is not asked for by strangers": ({"smtpd_etrn_restrictions": "permit_mynetworks, reject", **RELAY, "reject_code": "521"}, ["EHLO x.example", "ETRN relay.example"]),
+    "who has logged in": ({"smtpd_relay_restrictions": "permit_sasl_authenticated, reject_unauth_destination", **LOGINS}, mail("a@x.example", X, client=USER)),
+    "who has logged in is in a table": (recipient("check_sasl_access hash:{t}/sasl", **LOGINS), mail("a@x.example", U, client=USER)),
+    "who has logged in is in no table": (recipient("check_sasl_access hash:{t}/sasl", **LOGINS), mail("a@x.example", U, client="LOGIN=v@here.example")),
+    "who has not logged in": (recipient("check_sasl_access hash:{t}/sasl", **LOGINS), mail("a@x.example", U)),
+    **{f"{rule}, {who}": (sender(rule, **LOGINS), WHOSE if who == "a stranger" else [f"XCLIENT {USER}", *WHOSE])
+       for rule in ("reject_sender_login_mismatch", "reject_authenticated_sender_login_mismatch", "reject_known_sender_login_mismatch",
+                    "reject_unauthenticated_sender_login_mismatch") for who in ("a user", "a stranger")},
     "spoken out of turn": ({"smtpd_data_restrictions": "reject_unauth_pipelining", **RELAY, "smtpd_forbid_unauth_pipelining": None},
                            mail("a@x.example", U, helo="HELO x.example\r\nNOOP", end=["DATA"])),
 }

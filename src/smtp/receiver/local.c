@@ -5,12 +5,18 @@
 
 typedef bool is_fn(struct session *, const char *table);
 
+bool
+session_is_here(const struct session *s)
+{
+	return s->peer.family == AF_UNIX || strncmp(s->peer.text, "127.", 4) == 0 ||
+	       strcmp(s->peer.text, "::1") == 0 || s->neighbour;
+}
+
 static bool
 is_here(struct session *s, const char *none)
 {
 	(void)none;
-	return s->peer.family == AF_UNIX || strncmp(s->peer.text, "127.", 4) == 0 ||
-	       strcmp(s->peer.text, "::1") == 0 || s->neighbour;
+	return session_is_here(s);
 }
 
 static bool

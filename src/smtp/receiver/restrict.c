@@ -36,6 +36,7 @@ session_facts(struct session *s, struct session_facts *f)
 		.reverse = s->reverse,
 		.named = s->named,
 		.trusted = s->trusted,
+		.here = session_is_here(s),
 		.lmtp = s->lmtp,
 		.extended = s->hello == HELLO_EHLO,
 		.secure = s->secure,

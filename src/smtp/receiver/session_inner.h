@@ -221,6 +221,8 @@ void burl_look(struct session *);
 
 /* local.c: the domain for bare names in the header of its letters, NULL: they are not touched */
 const char *local_origin(struct session *);
+/* Whether the client is on this machine (inet_interfaces). */
+bool session_is_here(const struct session *);
 
 /* offer.c */
 unsigned extensions_of(const struct session *);           /* enum extension: those offered now */

@@ -188,6 +188,13 @@ etrn_judged(struct session *s, const struct session_verdict *v)
 		answered(s);
 		return;
 	}
+	if (!is_flushed(s, s->etrn)) {
+		say(s, "459 4.7.1 Node %.*s not allowed: not in fast_flush_domains",
+		    (int)s->etrn.len, s->etrn.at);
+		s->etrn.len = 0;
+		answered(s);
+		return;
+	}
 	s->flushing = true;
 	hold(s);
 	s->needs->flush(s->house, s, s->etrn, s->flush_below);
@@ -206,10 +213,7 @@ verb_etrn(struct session *s, struct bytes argument)
 		say(s, "500 5.5.4 Syntax: ETRN domain");
 	else if (!hostname_valid(node))
 		say(s, "501 5.5.4 Error: invalid parameter syntax");
-	else if (!is_flushed(s, node)) {
-		say(s, "459 4.7.1 Node %.*s not allowed: not in fast_flush_domains", (int)node.len,
-		    node.at);
-	} else {
+	else {
 		s->etrn = arena_keep(s->life, node);
 		s->flush_below = below;
 		judge(s, MOMENT_ETRN, etrn_judged);

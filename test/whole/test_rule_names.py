@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: ISC
+"""Every name of a restriction that Debian's Postfix documents or knows is a rule here, or the settings check says what to write."""
+
+import gzip
+import os
+import re
+import shutil
+
+import pytest
+from house import House
+
+MANUAL, SMTPD = "/usr/share/man/man5/postconf.5.gz", "/usr/lib/postfix/sbin/smtpd"
+LISTS = ["client", "helo", "sender", "relay", "recipient", "data", "end_of_data", "etrn"]
+pytestmark = pytest.mark.skipif(not os.path.exists(MANUAL) or not os.path.exists(SMTPD), reason="needs Debian's Postfix and its manual")
+# Names of functions and parameters in the program, which no list may have.
+NO_RULES = {
+    "check_access", "check_addr_access", "check_address_map", "check_domain_access", "check_mail_access", "check_namadr_access", "check_server_access",
+    "check_table_result", "permit_dnswl_addr", "permit_dnswl_domain", "permit_mx_backup_networks", "permit_mx_primary", "reject_code",
+    "reject_invalid_hostaddr", "reject_non_fqdn_address", "reject_rbl", "reject_rbl_addr", "reject_rbl_domain", "reject_unknown_mailhost",
+    "reject_unknown_reverse_name", "reject_warning", "reject_tempfail_action", "defer_code", "defer_transports",
+}
+EXPLAINED = {"reject_unknown_forward_client_hostname": "reject_unknown_client_hostname", "check_address_map": "check_client_access", "reject_rbl": "reject_rbl_client"}
+ARGUMENTS = [("check_policy_service", "inet:127.0.0.1:10031"), ("reject_rbl_", "list.example"), ("reject_rhsbl_", "list.example"), ("permit_dnswl_", "list.example"),
+             ("permit_rhswl_", "list.example"), ("sleep", "1"), ("check_recipient_maps", ""), ("check_relay_domains", ""), ("check_", "inline:{{x=OK}}")]
+
+
+def documented():
+    """The names that the sections of the eight lists explain."""
+    with gzip.open(MANUAL, "rt", errors="replace") as f:
+        sections = re.split(r"^\.SH ", f.read(), flags=re.MULTILINE)
+    found = set()
+    for name in LISTS:
+        section = next(s for s in sections if s.startswith(f"smtpd_{name}_restrictions "))
+        found.update(re.findall(r'^\.IP "\\fB([a-z_]+)', section, flags=re.MULTILINE))
+        found.update(re.findall(r"\b((?:permit|reject|check|defer|warn_if)_[a-z_]+)\\fR", section))
+    return found
+
+
+def spelled():
+    """Those that stand in the program, old spellings among them."""
+    with open(SMTPD, "rb") as f:
+        words = set(re.findall(rb"\0((?:permit|reject|check|defer)(?:_[a-z_]+)?|warn_if_reject|sleep)(?=\0)", f.read()))
+    return {w.decode() for w in words} - NO_RULES
+
+
+NAMES = sorted((documented() | spelled() | set(EXPLAINED)) - {n for n in NO_RULES if n not in EXPLAINED}) if os.path.exists(MANUAL) and os.path.exists(SMTPD) else []
+
+
+def test_both_sources_were_read():
+    assert len(documented()) > 50 and {"permit_mynetworks", "reject_unknown_client_hostname", "check_etrn_access"} <= documented()
+    assert {"check_relay_domains", "reject_maps_rbl", "permit_naked_ip_address", "reject_unknown_client", "reject_unknown_hostname"} <= spelled()
+
+
+@pytest.fixture(scope="module")
+def house():
+    house = House()
+    yield house
+    shutil.rmtree(house.directory, ignore_errors=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_name_of_postfix_is_a_rule_or_explained(house, name):
+    argument = next((a for begin, a in ARGUMENTS if name.startswith(begin)), "")
+    rule = f"{name} reject" if name == "warn_if_reject" else f"{name} {argument}"
+    house.write_settings(smtpd_restriction_classes="one", one=rule)
+    done = house.command("config", "check", check=False)
+    said = done.stdout + done.stderr
+    if name in EXPLAINED:
+        assert done.returncode != 0 and f"{name} is no rule; " in said and EXPLAINED[name] in said, said
+    else:
+        assert done.returncode == 0 and "is no rule" not in said, said
+
+
+@pytest.mark.parametrize("rule, instead", [("reject_maps_rbl", "write reject_rbl_client"), ("check_relay_domains", "write reject_unauth_destination"),
+                                           ("permit_naked_ip_address", "write permit_mynetworks")])
+def test_what_postfix_gives_up_is_warned_of(house, rule, instead):
+    house.write_settings(smtpd_restriction_classes=None, one=None, smtpd_recipient_restrictions=f"{rule}, reject_unauth_destination")
+    done = house.command("config", "check")
+    assert f"smtpd_recipient_restrictions: {rule}: " in done.stdout + done.stderr and instead in done.stdout + done.stderr
+    house.write_settings(smtpd_recipient_restrictions=None)
+
+
+@pytest.mark.parametrize("settings, good", [
+    ({"smtpd_recipient_restrictions": "permit_mynetworks", "smtpd_relay_restrictions": "permit_mynetworks"}, False),
+    ({"smtpd_recipient_restrictions": "permit_mynetworks, warn_if_reject reject", "smtpd_relay_restrictions": "permit_mynetworks"}, False),
+    ({"smtpd_recipient_restrictions": "permit_mynetworks, others", "smtpd_relay_restrictions": "permit_mynetworks", "smtpd_restriction_classes": "others", "others": "reject_unauth_destination"}, True),
+    ({"smtpd_recipient_restrictions": "permit_mynetworks, others", "smtpd_relay_restrictions": "permit_mynetworks", "smtpd_restriction_classes": "others", "others": "permit_sasl_authenticated"}, False),
+    ({"smtpd_recipient_restrictions": "permit_mynetworks, warn_if_reject others", "smtpd_relay_restrictions": "permit_mynetworks", "smtpd_restriction_classes": "others", "others": "reject"}, False),
+    *[({"smtpd_recipient_restrictions": last, "smtpd_relay_restrictions": "permit_mynetworks"}, True)
+      for last in ("reject", "defer", "defer_if_permit", "reject_unauth_destination", "defer_unauth_destination", "check_relay_domains")],
+])
+def test_R180_a_list_without_a_last_refusal_is_refused_as_postfix_does(house, settings, good):
+    house.write_settings(**{"smtpd_restriction_classes": None, "others": None, "one": None, **settings})
+    done = house.command("config", "check", check=False)
+    assert (done.returncode == 0) == good, done.stdout + done.stderr
+    assert good or "specify at least one working instance of: reject_unauth_destination" in done.stdout + done.stderr
