@@ -7,10 +7,10 @@ enum { HAS_LETTER, HAS_SESSION, HAS_OTHER, HAS_NUMBER, HAS_TEXT, NUMBERS = HAS_T
 _Static_assert(HAS_TEXT + EVENT_TEXTS <= 32, "the bits fit a u32");
 
 const char *const event_kind_names[LIFE_KINDS] = {
-	[LIFE_ACCEPTED] = "accepted", [LIFE_REFUSED] = "refused", [LIFE_RULE] = "rule",
-	[LIFE_ENTERED] = "queued",    [LIFE_CONTACT] = "contact", [LIFE_ATTEMPT] = "attempt",
-	[LIFE_NOTICE] = "notice",     [LIFE_ORDER] = "order",     [LIFE_REMOVED] = "removed",
-	[LIFE_GAP] = "gap",
+	[LIFE_ACCEPTED] = "accepted", [LIFE_REFUSED] = "refused",     [LIFE_RULE] = "rule",
+	[LIFE_ENTERED] = "queued",    [LIFE_CONTACT] = "contact",     [LIFE_ATTEMPT] = "attempt",
+	[LIFE_NOTICE] = "notice",     [LIFE_ORDER] = "order",         [LIFE_REMOVED] = "removed",
+	[LIFE_GAP] = "gap",           [LIFE_DISCARDED] = "discarded",
 };
 
 const char *const event_text_names[EVENT_TEXTS] = {

@@ -27,11 +27,12 @@ enum event_kind {
 	LIFE_ORDER,          /* an administrator, or a setting, changed its course                                    */
 	LIFE_REMOVED,        /* the queue is done with it                                                             */
 	LIFE_GAP,            /* so many events (number) were lost before this one                                     */
+	LIFE_DISCARDED,      /* taken, and thrown away because a rule or filter says so: recipients                    */
 	LIFE_KINDS
 };
 enum event_text {
 	TEXT_CLIENT, TEXT_HELO, TEXT_PROTOCOL, TEXT_TLS, TEXT_METHOD, TEXT_USER, TEXT_MESSAGE_ID, TEXT_SENDER,
-	TEXT_RECIPIENT,      /* of ENTERED: all of them, NUL between                                                  */
+	TEXT_RECIPIENT,      /* of ENTERED, DISCARDED: all of them, NUL between                                                  */
 	TEXT_ORIGINAL, TEXT_RELAY, TEXT_STATUS, TEXT_HOW, TEXT_REPLY, TEXT_ID, TEXT_RULE, TEXT_SERVICE, TEXT_DELAYS, TEXT_MOMENT,
 	EVENT_TEXTS
 };

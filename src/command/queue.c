@@ -60,18 +60,31 @@ print_rows(struct bytes rest, enum output_form form)
 	output_close(&o);
 }
 
+static void
+list_take(void *ctx, struct bytes rest)
+{
+	struct output **o = ctx;
+
+	if (*o == NULL)
+		*o = output_open(OUTPUT_JSON, row_names, COUNT(row_names));
+	rows_take(*o, rest);
+}
+
 static int
 run_list(struct call *c, const char *const *argv, int argc)
 {
-	struct output *o;
+	struct output *o = NULL;
 	int            status;
 
 	if (!command_option(c, "--json", NULL))
 		return command_ask(c, "queue", c->argc, (const char *const *)c->argv,
 		                   (struct bytes){ NULL, 0 });
-	o = output_open(OUTPUT_JSON, row_names, COUNT(row_names));
-	status = queue_stream(c, "rows", argc - 1, argv, rows_take, o);
-	output_close(&o);
+	status = queue_stream(c, "rows", argc - 1, argv, list_take, &o);
+	/* Where the question was wrong nothing was listed, not even that there is nothing. */
+	if (o == NULL && status == COMMAND_DONE)
+		o = output_open(OUTPUT_JSON, row_names, COUNT(row_names));
+	if (o != NULL)
+		output_close(&o);
 	return status;
 }
 

@@ -40,6 +40,9 @@ static const char version_3[] =
 	"PRAGMA user_version = 3;"
 	"COMMIT;";
 
+/* Version 4: a recipient may be there only to be told of (STORED_NAME); who does not know that would try it. */
+static const char version_4[] = "PRAGMA user_version = 4";
+
 /* In version 3 from its first day on, but for those who made theirs a moment before. */
 static const char kept_table[] =
 	"CREATE TABLE IF NOT EXISTS kept(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID";
@@ -153,6 +156,7 @@ prepare(struct ledger *g, const char *path, struct buffer *errors)
 		(void)sqlite3_exec(g->db, addition, NULL, NULL, NULL);
 	if ((version < 2 && sqlite3_exec(g->db, version_2, NULL, NULL, NULL) != SQLITE_OK) ||
 	    (version < 3 && sqlite3_exec(g->db, version_3, NULL, NULL, NULL) != SQLITE_OK) ||
+	    (version < 4 && sqlite3_exec(g->db, version_4, NULL, NULL, NULL) != SQLITE_OK) ||
 	    sqlite3_exec(g->db, kept_table, NULL, NULL, NULL) != SQLITE_OK) {
 		buffer_printf(errors, "%s: cannot be brought to format version %d: %s\n", path,
 		              LEDGER_VERSION, sqlite3_errmsg(g->db));
@@ -244,12 +248,22 @@ text_of(struct arena *a, sqlite3_stmt *s, int at)
 
 /* ---- reading -------------------------------------------------------------------------- */
 
-/* Who was being tried is tried again. */
-static enum recipient_state
-state_of(int stored)
+/* In this column stand, too, those that are there to be told of. */
+enum { STORED_NAME = 16 + OPENED_NAME, STORED_LIST = 16 + OPENED_LIST };
+
+static void
+state_load(struct recipient *r, int stored)
 {
-	return stored == RECIPIENT_NEW || stored == RECIPIENT_HELD ? (enum recipient_state)stored
-	                                                           : RECIPIENT_WAITING;
+	if (stored == STORED_NAME || stored == STORED_LIST) {
+		r->opened = (uint8_t)(stored - STORED_NAME + OPENED_NAME);
+		r->state = RECIPIENT_DONE;
+		r->reported = true;
+		return;
+	}
+	/* Who was being tried is tried again. */
+	r->state = stored == RECIPIENT_NEW || stored == RECIPIENT_HELD
+	                   ? (enum recipient_state)stored
+	                   : RECIPIENT_WAITING;
 }
 
 /* Of a letter from before there was any, and of one that is broken, nothing is said. */
@@ -287,7 +301,7 @@ load_recipient(struct queue *q, struct letter *l, sqlite3_stmt *s)
 {
 	struct recipient *r = letter_recipient(l, text_like(l, s, 2, ""));
 
-	r->state = state_of(sqlite3_column_int(s, 0));
+	state_load(r, sqlite3_column_int(s, 0));
 	r->account = (uint64_t)sqlite3_column_int64(s, 1);
 	r->address = text_like(l, s, 3, r->original);
 	r->detail = text_like(l, s, 4, "");
@@ -448,7 +462,11 @@ put_recipient(struct ledger *g, const struct recipient *r)
 
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)r->letter->id);
 	/* The sender is not told of its end yet: after a crash it is tried again, and ends again as it did. */
-	sqlite3_bind_int(s, 2, (int)(r->state == RECIPIENT_DONE ? RECIPIENT_WAITING : r->state));
+	sqlite3_bind_int(s, 2,
+	                 r->opened == OPENED_NAME     ? STORED_NAME
+	                 : r->opened == OPENED_LIST   ? STORED_LIST
+	                 : r->state == RECIPIENT_DONE ? RECIPIENT_WAITING
+	                                              : (int)r->state);
 	sqlite3_bind_int64(s, 3, (sqlite3_int64)r->account);
 	sqlite3_bind_text(s, 4, r->original, -1, SQLITE_STATIC);
 	sqlite3_bind_text(s, 5, r->address, -1, SQLITE_STATIC);

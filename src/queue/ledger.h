@@ -20,7 +20,7 @@
 #include "base/buffer.h"
 #include "queue/queue.h"
 
-enum { LEDGER_VERSION = 3 };
+enum { LEDGER_VERSION = 4 };
 
 struct ledger;
 /* NULL with words in *errors: cannot be opened, damaged, or of another version. */

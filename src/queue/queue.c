@@ -451,6 +451,8 @@ queue_enter(struct queue *q, struct letter *l)
 		r->due_ms = not_before(l, no_later(q, r->due_ms, now_ms));
 		if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
 			schedule(q, r, now_ms);
+		else if (r->opened != OPENED_NOT)
+			q->needs->ended(q->ctx, r); /* it was told of before us, or not */
 	}
 	letter_look(q, l);
 }
@@ -790,4 +792,18 @@ queue_fork(struct queue *q, struct recipient *r)
 	/* rfc3461:5.2.7.3 (c): that there are several was told. */
 	twin->notify = r->notify & (uint8_t)~NOTIFY_SUCCESS;
 	return twin;
+}
+
+/* It goes by way of DONE, as one that is delivered to somebody who wishes to hear of that, and is stored so. */
+void
+queue_opened(struct queue *q, const struct recipient *r, enum opened opened)
+{
+	struct recipient *twin = letter_recipient(r->letter, r->original);
+
+	twin->address = r->address;
+	twin->orcpt = r->orcpt;
+	twin->sender = r->sender;
+	twin->notify = r->notify;
+	twin->opened = (uint8_t)opened;
+	queue_event(q, twin, EVENT_DELIVERED, NULL, NULL, clock_wall_us() / 1000);
 }

@@ -48,6 +48,9 @@ enum recipient_event {
 	RECIPIENT_EVENTS
 };
 
+/* Of the name of several, or of a list, its sender is told (rfc3461:5.2.7); its targets are recipients of their own. */
+enum opened { OPENED_NOT, OPENED_NAME, OPENED_LIST };
+
 struct queue;
 struct letter;
 
@@ -74,6 +77,7 @@ struct recipient {
 	bool        reported;          /* delivered, which its sender wants to hear */
 	bool        warned;            /* its sender knows that it takes long  */
 	bool        told;              /* and the sender knows                 */
+	uint8_t     opened;            /* enum opened: it stands for a name that was opened, and is there to be told of */
 	bool        returning;         /* the role's: its notice is on the way */
 	bool        asked_for;         /* the role's: somebody wants it tried now */
 	bool        ready;             /* in the part of those that are due    */
@@ -159,6 +163,8 @@ void queue_leap(struct queue *, int64_t ms);
 bool queue_past_its_time(const struct recipient *, int64_t now_ms);
 /* A resolved recipient stands for several: one more, sharing original, orcpt, notify (but for SUCCESS). */
 struct recipient *queue_fork(struct queue *, struct recipient *);
+/* A recipient is opened: one more that is only there until its sender was told of that. */
+void queue_opened(struct queue *, const struct recipient *, enum opened);
 /* The sender of a recipient that ended has been told (or is nobody). */
 void queue_told(struct queue *, struct recipient *);
 

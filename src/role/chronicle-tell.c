@@ -257,6 +257,14 @@ tell_removed(const struct event *e, uint64_t letter, struct buffer *out)
 }
 
 static void
+tell_discarded(const struct event *e, uint64_t letter, struct buffer *out)
+{
+	(void)letter;
+	buffer_add_string(out, "discarded: thrown away, not for ");
+	put_addresses(out, e->text[TEXT_RECIPIENT], 10);
+}
+
+static void
 tell_gap(const struct event *e, uint64_t letter, struct buffer *out)
 {
 	(void)letter;
@@ -268,11 +276,12 @@ event_tell(const struct event *e, uint64_t letter, int depth, struct buffer *out
 {
 	static void (*const telling[LIFE_KINDS])(const struct event *, uint64_t,
 	                                         struct buffer *) = {
-		[LIFE_ACCEPTED] = tell_accepted, [LIFE_REFUSED] = tell_refused,
-		[LIFE_RULE] = tell_rule,         [LIFE_ENTERED] = tell_entered,
-		[LIFE_CONTACT] = tell_contact,   [LIFE_ATTEMPT] = tell_attempt,
-		[LIFE_NOTICE] = tell_notice,     [LIFE_ORDER] = tell_order,
-		[LIFE_REMOVED] = tell_removed,   [LIFE_GAP] = tell_gap,
+		[LIFE_ACCEPTED] = tell_accepted,   [LIFE_REFUSED] = tell_refused,
+		[LIFE_RULE] = tell_rule,           [LIFE_ENTERED] = tell_entered,
+		[LIFE_CONTACT] = tell_contact,     [LIFE_ATTEMPT] = tell_attempt,
+		[LIFE_NOTICE] = tell_notice,       [LIFE_ORDER] = tell_order,
+		[LIFE_REMOVED] = tell_removed,     [LIFE_GAP] = tell_gap,
+		[LIFE_DISCARDED] = tell_discarded,
 	};
 
 	buffer_printf(out, "%*s", depth * 4 + 2, "");
@@ -317,8 +326,8 @@ life_tell(const struct life *l, uint64_t letter, int depth, struct buffer *out)
 }
 
 struct fates {
-	size_t sent, deferred, bounced, other;
-	bool   removed;
+	size_t sent, deferred, bounced;
+	bool   removed, discarded;
 };
 
 /* The last that was said of each recipient counts; a letter has few that are told more than once. */
@@ -342,6 +351,7 @@ fates_of(const struct life *l)
 		const struct event *e = l->event[i];
 
 		f.removed |= e->kind == LIFE_REMOVED;
+		f.discarded |= e->kind == LIFE_DISCARDED;
 		if (e->kind != LIFE_ATTEMPT || (l->count <= 1000 && !is_last_word(l, i)))
 			continue;
 		f.sent += bytes_is(e->text[TEXT_HOW], "sent");
@@ -388,7 +398,9 @@ life_line(const struct life *l, uint64_t letter, struct buffer *out)
 		between = ", ";
 	}
 	if (*between == '\0')
-		buffer_add_string(out, f.removed ? "done" : "in the queue");
+		buffer_add_string(out, f.discarded ? "discarded"
+		                       : f.removed ? "done"
+		                                   : "in the queue");
 	buffer_add_char(out, '\n');
 }
 
@@ -474,7 +486,7 @@ event_tell_json(const struct event *e, struct buffer *out)
 		if (e->text[i].len == 0 && !(i == TEXT_SENDER && e->kind == LIFE_ENTERED))
 			continue;
 		buffer_printf(out, ",\"%s\":", event_text_names[i]);
-		if (i == TEXT_RECIPIENT && e->kind == LIFE_ENTERED)
+		if (i == TEXT_RECIPIENT && (e->kind == LIFE_ENTERED || e->kind == LIFE_DISCARDED))
 			put_json_list(out, e->text[i]);
 		else
 			put_json(out, e->text[i]);

@@ -169,6 +169,9 @@ queue_choice_read(struct caller *caller, const struct word_ask *w, struct queue_
 				return false;
 			}
 			c->filtered |= filters[f].set != set_route;
+		} else if (strncmp(w->argv[i], "--", 2) == 0) {
+			caller_complain(caller, "%s is no filter\n", w->argv[i]);
+			return false;
 		} else {
 			c->id = &w->argv[i];
 			c->ids = w->argc - i;

@@ -95,7 +95,11 @@ sender_wants(const struct letter *l, const struct recipient *r, enum notice_kind
 static enum notice_kind
 kind_of(const struct recipient *r)
 {
-	return r->refused ? NOTICE_FAILED : r->account == 0 ? NOTICE_RELAYED : NOTICE_DELIVERED;
+	return r->refused                 ? NOTICE_FAILED
+	       : r->opened == OPENED_NAME ? NOTICE_EXPANDED
+	       : r->opened == OPENED_LIST ? NOTICE_DELIVERED
+	       : r->account == 0          ? NOTICE_RELAYED
+	                                  : NOTICE_DELIVERED;
 }
 
 static void
@@ -467,18 +471,8 @@ letter_warn(struct house *h, struct letter                                    *l
 void
 queue_expanded(struct house *h, struct recipient *r, bool is_list)
 {
-	struct returning *n;
-
-	if (*r->letter->sender == '\0' || (r->notify & NOTIFY_SUCCESS) == 0)
-		return;
-	n = memory_take(sizeof *n);
-	*n = (struct returning){ .house = h,
-		                 .of = r->letter->id,
-		                 .kind = is_list ? NOTICE_DELIVERED : NOTICE_EXPANDED };
-	(void)bytes_string(bytes_of(sender_of(queue_of(h), r)), n->to, sizeof n->to);
-	buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
-	returning_begin(h, n, r->letter);
-	buffer_reset(&n->told); /* its life goes on without it */
+	if (*r->letter->sender != '\0' && (r->notify & NOTIFY_SUCCESS) != 0)
+		queue_opened(queue_of(h)->queue, r, is_list ? OPENED_LIST : OPENED_NAME);
 }
 
 static bool

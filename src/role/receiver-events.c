@@ -54,17 +54,14 @@ need_told(void *house, struct session *s, const struct session_told *what)
 	event_say(house, &e);
 }
 
-void
-tell_accepted(struct passage *p, uint64_t id)
+static void
+tell_taken(struct house *h, const struct letter *l, uint64_t story, uint64_t id)
 {
-	const struct letter *l = p->letter;
-	struct event         e = {
-			.kind = LIFE_ACCEPTED, .letter = id, .session = p->story, .number = l->len
+	struct event e = {
+		.kind = LIFE_ACCEPTED, .letter = id, .session = story, .number = l->len
 	};
 	char tls[160] = "";
 
-	if (!event_is_told(p->house))
-		return;
 	if (l->tls != NULL)
 		(void)snprintf(tls, sizeof tls, "%s with cipher %s (%d/%d bits)", l->tls->version,
 		               l->tls->cipher, l->tls->bits, l->tls->algorithm_bits);
@@ -77,7 +74,43 @@ tell_accepted(struct passage *p, uint64_t id)
 	e.text[TEXT_MESSAGE_ID] = bytes_of(l->reader.fields.message_id);
 	e.text[TEXT_SENDER] = l->sender;
 	e.text[TEXT_SERVICE] = bytes_of(l->config->listener);
-	event_say(p->house, &e);
+	event_say(h, &e);
+}
+
+void
+tell_accepted(struct passage *p, uint64_t id)
+{
+	if (event_is_told(p->house))
+		tell_taken(p->house, p->letter, p->story, id);
+}
+
+void
+tell_thrown_away(struct house *h, const struct letter *l, uint64_t story, const char *id)
+{
+	struct event  e = { .kind = LIFE_DISCARDED, .session = story };
+	struct buffer to = { 0 };
+
+	if (!event_is_told(h) || !letter_id_parse(bytes_of(id), &e.letter))
+		return;
+	tell_taken(h, l, story, e.letter);
+	for (uint32_t i = 0; i < l->rcpts; i++) {
+		struct bytes one = l->rcpt[i].address;
+
+		if (to.len + one.len + 1 > EVENT_TEXT_MOST)
+			break;
+		if (to.len > 0)
+			buffer_add_char(&to, '\0');
+		buffer_add(&to, one);
+	}
+	e.text[TEXT_RECIPIENT] = buffer_bytes(&to);
+	event_say(h, &e);
+	buffer_free(&to);
+}
+
+void
+need_thrown(void *house, struct letter *l, const char *id)
+{
+	tell_thrown_away(house, l, story_of(l), id);
 }
 
 void

@@ -80,6 +80,7 @@ passage_discard(struct passage *p)
 
 	(void)snprintf(id, sizeof id, "%010" PRIX64, random_below(UINT64_C(1) << 40));
 	checks_tell(p, id);
+	tell_thrown_away(p->house, l, p->story, id);
 	milter_release(p);
 	need_stream_drop(p->house, l);
 	l->streamed = false;

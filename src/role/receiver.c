@@ -32,6 +32,7 @@ static const struct receiver_needs from_the_house = {
 	.fetch_more = need_fetch_more,
 	.fetch_drop = need_fetch_drop,
 	.told = need_told,
+	.thrown = need_thrown,
 	.auth_start = need_auth_start,
 	.auth_step = need_auth_step,
 	.auth_drop = need_auth_drop,

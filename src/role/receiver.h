@@ -225,6 +225,9 @@ void need_told(void *, struct session *, const struct session_told *);
 uint64_t story_begin(void);                        /* of a visit             */
 uint64_t story_of(const struct letter *);          /* while its session is there; 0 then none */
 void tell_accepted(struct passage *, uint64_t id);
+/* Who sent it heard of this id; nobody gets it. */
+void tell_thrown_away(struct house *, const struct letter *, uint64_t story, const char *id);
+void need_thrown(void *, struct letter *, const char *id);
 /* A check said something of the letter `id`, 0: of a letter that has none. */
 void tell_checked(struct passage *, uint64_t id, struct bytes what, struct bytes text);
 

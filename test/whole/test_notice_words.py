@@ -4,6 +4,8 @@
 import email
 import email.policy
 import json
+import os
+import signal
 import subprocess
 
 import pytest
@@ -153,6 +155,37 @@ def test_an_alias_of_several_is_expanded_and_one_of_one_is_not(tmp_path):
             s.sendmail("ann5@one.example", ["same@ours.example"], LETTER, [], ["NOTIFY=SUCCESS"])
         _, person = status(said(house, "ann5@*"))
         assert (person["Action"], person["Final-Recipient"]) == ("relayed", "rfc822; z@far.example")
+
+
+def test_who_asked_hears_that_a_name_was_opened_though_the_queue_dies(tmp_path):
+    """What the queue knows is written once a second; the notice cannot be made meanwhile, for nobody is there to read it."""
+    virtual = tmp_path / "virtual"
+    virtual.write_text("all@ours.example x@far.example, y@far.example\n")
+
+    def reply(verb, argument, _):
+        return "452 4.2.2 wait" if verb == "RCPT" and "ann" in argument else None
+    with Sink(reply) as sink, House(virtual_alias_domains="ours.example", virtual_alias_maps=f"texthash:{virtual}",
+                                    smtpd_sender_restrictions="check_sender_access inline:{ann@one.example=HOLD}", **settings(sink.port)) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("ann@one.example", ["all@ours.example"], LETTER, [], ["NOTIFY=SUCCESS,FAILURE"])
+        roles = house.at_work()
+        queue = next(p["pid"] for p in roles if p["role"] == "queue")
+        verifiers = [p["pid"] for p in roles if p["role"] == "verifier"]
+        ledger = house.directory / "mail/spool/queue.db-wal"
+        try:
+            for pid in verifiers:
+                os.kill(pid, signal.SIGSTOP)
+            house.command("queue", "release", "ALL")
+            wait_for(lambda: sorted(to for _, rcpt, _ in sink.letters for to in rcpt) == ["x@far.example", "y@far.example"])
+            moment = ledger.stat().st_mtime_ns
+            wait_for(lambda: ledger.stat().st_mtime_ns > moment)
+            os.kill(queue, signal.SIGKILL)
+        finally:
+            for pid in verifiers:
+                os.kill(pid, signal.SIGCONT)
+        _, person = status(said(house))
+        assert (person["Action"], person["Final-Recipient"]) == ("expanded", "rfc822; all@ours.example")
+        assert len(notices(house, "ann@*")) == 1
 
 
 def test_DSN_goes_along_where_it_is_known(tmp_path):

@@ -85,6 +85,14 @@ def test_wrong_words(shared, words):
     assert done.returncode == 2 and done.stderr and who(shared) == {"b", "c", "b2", "d"}
 
 
+@pytest.mark.parametrize("words", [["--age", "soon"], ["--state", "asleep"], ["--nonsense"]])
+def test_a_wrong_question_has_no_answer_for_programs(shared, words):
+    """An empty list would say that there is nothing."""
+    done = shared.command("queue", "list", "--json", *words, check=False)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr
+    assert json.loads(shared.command("queue", "list", "--json", "--domain", "nobody.example").stdout) == []
+
+
 def test_dry_run_does_nothing(shared):
     said = shared.command("queue", "delete", "--domain", "there.example", "--dry-run").stdout
     assert "2 recipients of 2 letters would be deleted" in said and len(rows(shared)) == 4

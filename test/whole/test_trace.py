@@ -110,6 +110,32 @@ def test_hosts_that_were_tried_and_the_notice_that_was_made():
         assert told.index("held by an administrator") < told.index("released by") < told.index("deleted by")
 
 
+@pytest.mark.parametrize("why, settings", [
+    ("a restriction", {"smtpd_sender_restrictions": "check_sender_access inline:{a@here.example=DISCARD}"}),
+    ("a check", {"header_checks": "pcre:{{/^Subject: x/ DISCARD not wanted}}"}),
+])
+def test_a_letter_that_is_thrown_away_is_told_so(why, settings):
+    """By the id its client heard, by message-id (where somebody has read it), and by whom it was for."""
+    with house(**settings) as h:
+        local(h, "jill", "joan")
+        with h.smtp() as s:
+            s.ehlo("there.example")
+            s.mail("a@here.example")
+            for to in ("jill", "joan"):
+                assert s.rcpt(f"{to}@here.example")[0] == 250
+            code, said = s.data(LETTER.format("gone"))
+        letter = re.fullmatch(rb"2\.0\.0 Ok: queued as (\w+)", said)[1].decode()
+        assert code == 250
+        told = traced(h, letter, "accepted from ", "discarded: thrown away, not for <jill@here.example>, <joan@here.example>")
+        assert "queued," not in told and "sent" not in told
+        for question in ("jill@here.example", "joan@here.example", *(["gone@here.example"] if why == "a check" else [])):
+            asked = trace(h, question)
+            assert letter in asked and "discarded" in asked
+        last = lives(h, letter)[0]["events"][-1]
+        assert (last["event"], last["recipient"]) == ("discarded", ["jill@here.example", "joan@here.example"])
+        assert "deferred" not in h.command("queue", "list").stdout
+
+
 def test_TLS_of_a_relay_is_told():
     with house() as far:
         local(far)

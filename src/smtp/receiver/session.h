@@ -125,6 +125,8 @@ struct receiver_needs {
 	void (*fetch_drop)(void *house, struct session *);
 	/* For who keeps what happened; may be NULL. */
 	void (*told)(void *house, struct session *, const struct session_told *);
+	/* The same: this letter is thrown away, its client hears of this id.  May be NULL. */
+	void (*thrown)(void *house, struct letter *, const char *id);
 	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);
 	void (*auth_step)(void *house, struct session *, struct bytes);
 	void (*auth_drop)(void *house, struct session *);

@@ -331,10 +331,15 @@ note_facts(struct session *s, struct letter *l)
 static void
 throw_away(struct letter *l)
 {
-	char reply[64];
+	struct session *s = l->session;
+	char            reply[64], id[24];
 
-	(void)snprintf(reply, sizeof reply, "250 2.0.0 Ok: queued as %010" PRIX64,
-	               random_below(UINT64_C(1) << 40));
+	(void)snprintf(id, sizeof id, "%010" PRIX64, random_below(UINT64_C(1) << 40));
+	(void)snprintf(reply, sizeof reply, "250 2.0.0 Ok: queued as %s", id);
+	if (s != NULL)
+		note_facts(s, l);
+	if (s != NULL && s->needs->thrown != NULL)
+		s->needs->thrown(s->house, l, id);
 	refuse(l, reply);
 }
 

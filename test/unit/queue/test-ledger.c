@@ -291,7 +291,7 @@ test_refused_in_words(void **state)
 	HOLDS("another version",
 	      ledger_open(path, &errors) == NULL &&
 	              bytes_search(buffer_bytes(&errors),
-	                           BYTES("format version 9; this program knows version 3")) > 0);
+	                           BYTES("format version 9; this program knows version 4")) > 0);
 	buffer_reset(&errors);
 	fd = open(path, O_RDWR);
 	HOLDS("spoil", fd >= 0 && pwrite(fd, "no database no database", 23, 0) == 23);
@@ -377,6 +377,83 @@ test_version_1(void **state)
 	cleared();
 }
 
+/* rfc3461:5.2.7: who hears that a name was opened hears it after a crash, too, and nothing is delivered to that name. */
+static void
+test_a_name_that_was_opened(void **state)
+{
+	struct kit        k, again;
+	struct ledger    *g;
+	struct recipient *r;
+	struct letter    *l;
+	int64_t           wait;
+	(void)state;
+
+	for (enum opened is = OPENED_NAME; is <= OPENED_LIST; is++) {
+		fresh();
+		kit_open(&k);
+		g = opened();
+		l = with(&k, 1, 1);
+		l->first->notify = NOTIFY_SUCCESS;
+		queue_enter(k.queue, l);
+		r = l->first;
+		queue_opened(k.queue, r, is);
+		r->notify = 0;
+		HOLDS("the role hears", k.reported == 1 && k.last_refused != r && k.last_refused->opened == is);
+		HOLDS("written", ledger_checkpoint(g, k.queue, SIZE_MAX) == 0);
+		ledger_close(&g);
+		kit_open(&again);
+		g = opened();
+		HOLDS("one", ledger_load(g, again.queue, 100) == 1);
+		l = queue_find(again.queue, 1);
+		HOLDS("both are there", l != NULL && l->recipients == 2 && l->open == 2);
+		HOLDS("the role hears again", again.reported == 1 && again.last_refused->opened == is &&
+		                                      again.last_refused->state == RECIPIENT_DONE);
+		r = queue_next(again.queue, NOW_MS, &wait);
+		HOLDS("one is to be tried", r != NULL && r->opened == OPENED_NOT && queue_next(again.queue, NOW_MS, &wait) == NULL);
+		queue_told(again.queue, again.last_refused);
+		HOLDS("told", l->open == 1 && ledger_checkpoint(g, again.queue, SIZE_MAX) == 0);
+		queue_event(again.queue, r, EVENT_DROP, NULL, NULL, NOW_MS);
+		HOLDS("over", again.finished == 1);
+		ledger_close(&g);
+		queue_close(&k.queue);
+		queue_close(&again.queue);
+		cleared();
+	}
+}
+
+/* A queue.db of version 3 has all that version 4 has; who knows 3 alone is kept from it. */
+static void
+test_version_3(void **state)
+{
+	struct kit     k;
+	struct ledger *g;
+	sqlite3       *db = NULL;
+	sqlite3_stmt  *s = NULL;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	queue_enter(k.queue, with(&k, 1, 1));
+	HOLDS("written", ledger_checkpoint(g, k.queue, SIZE_MAX) == 0);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	HOLDS("as before", sqlite3_open(path, &db) == SQLITE_OK &&
+	                           sqlite3_exec(db, "PRAGMA user_version=3", NULL, NULL, NULL) == SQLITE_OK);
+	sqlite3_close(db);
+	kit_open(&k);
+	g = opened();
+	HOLDS("its letter", ledger_load(g, k.queue, 100) == 1);
+	ledger_close(&g);
+	queue_close(&k.queue);
+	HOLDS("now", sqlite3_open(path, &db) == SQLITE_OK &&
+	                     sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
+	                     sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 4);
+	sqlite3_finalize(s);
+	sqlite3_close(db);
+	cleared();
+}
+
 /* Some at a time, while letters go, change and come. */
 static void
 test_loaded_in_pieces(void **state)
@@ -453,5 +530,5 @@ test_written_in_pieces(void **state)
 	cleared();
 }
 
-UNIT(test_loaded_in_pieces, test_written_in_pieces, test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
+UNIT(test_a_name_that_was_opened, test_version_3, test_loaded_in_pieces, test_written_in_pieces, test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
      test_killed_between_two_writes, test_refused_in_words, test_strange_rows)
