@@ -33,6 +33,7 @@ const char *const event_text_names[EVENT_TEXTS] = {
 	[TEXT_SERVICE] = "service",
 	[TEXT_DELAYS] = "delays",
 	[TEXT_MOMENT] = "at",
+	[TEXT_MAILBOX] = "mailbox",
 };
 
 static uint64_t *

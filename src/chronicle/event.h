@@ -34,6 +34,7 @@ enum event_text {
 	TEXT_CLIENT, TEXT_HELO, TEXT_PROTOCOL, TEXT_TLS, TEXT_METHOD, TEXT_USER, TEXT_MESSAGE_ID, TEXT_SENDER,
 	TEXT_RECIPIENT,      /* of ENTERED, DISCARDED: all of them, NUL between                                                  */
 	TEXT_ORIGINAL, TEXT_RELAY, TEXT_STATUS, TEXT_HOW, TEXT_REPLY, TEXT_ID, TEXT_RULE, TEXT_SERVICE, TEXT_DELAYS, TEXT_MOMENT,
+	TEXT_MAILBOX,        /* where an account found it                                                              */
 	EVENT_TEXTS
 };
 enum { EVENT_TEXT_MOST = 4000, EVENT_MOST = 16000 };

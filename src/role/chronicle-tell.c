@@ -218,6 +218,7 @@ tell_attempt(const struct event *e, uint64_t letter, struct buffer *out)
 	}
 	put_with(out, ": ", e->text[TEXT_STATUS]);
 	put_with(out, " ", e->text[TEXT_REPLY]);
+	put_with(out, " ", e->text[TEXT_MAILBOX]);
 	if (e->number > 1)
 		buffer_printf(out, " (try %" PRIu64 ")", e->number);
 	put_with(out, "; ", e->text[TEXT_DELAYS]);

@@ -49,6 +49,9 @@ queue_tell_attempt(struct house *h, const struct recipient *r, const char *how,
 	e.text[TEXT_STATUS] = bytes_of(r->status);
 	e.text[TEXT_HOW] = bytes_of(how);
 	e.text[TEXT_REPLY] = bytes_of(r->text);
+	/* delivery/deliver.h: what is for an account of ours is in its inbox. */
+	if (r->account != 0 && !is_system_account(r->account) && strcmp(how, "sent") == 0)
+		e.text[TEXT_MAILBOX] = BYTES("INBOX");
 	if (by != NULL) {
 		e.text[TEXT_RELAY] = bytes_of(by->relay);
 		e.text[TEXT_SERVICE] = bytes_of(by->service);

@@ -49,7 +49,7 @@ test_broken(void **state)
 		bool         good;
 	} rows[] = {
 		{ "the least there is", BYTES("\x08\1\0\0\0\0\0\0\0\0\0\0\0"), true },
-		{ "a kind there is not", BYTES("\x0a\1\0\0\0\0\0\0\0\0\0\0\0"), false },
+		{ "a kind there is not", BYTES("\x0b\1\0\0\0\0\0\0\0\0\0\0\0"), false },
 		{ "a text beyond the last", BYTES("\x08\1\0\0\0\0\0\0\0\0\0\0\x80"), false },
 		{ "a letter that is said to be there and is not", BYTES("\x08\1\0\0\0\0\0\0\0\1\0\0\0"), false },
 		{ "a letter 0, which would not be written", BYTES("\x08\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0"), false },
