@@ -13,6 +13,7 @@
 #ifndef CHANNEL_TLS_H
 #define CHANNEL_TLS_H
 
+#include "base/arena.h"
 #include "base/buffer.h"
 
 enum tls_sign_kind {
@@ -47,10 +48,13 @@ struct tls_settings {
 struct tls_record { uint8_t usage, selector, matching; struct bytes data; };
 /* Whether it says anything to a client of SMTP: usages 2 and 3, digests we know, data that can be what it should be. */
 bool tls_record_usable(const struct tls_record *);
+/* Where chains may lead to: the certificates and public keys of a text in PEM as records of usage 2, up to `most`; how many. */
+size_t tls_anchors(struct bytes pem, struct arena *, struct tls_record *out, size_t most);
 /* What a connection that we begin asks of the host. */
 struct tls_demand {
 	const char *name;          /* asked for (SNI)                      */
 	const struct tls_record *record; size_t records;   /* all usable; with any, trust means these and nothing else */
+	bool anchors;              /* they are where chains lead to, and names are none of theirs  */
 	const char *const *other_name; size_t names;       /* for these besides `name` a certificate below an authority of theirs may be */
 	const char *session;       /* a session begun under this key goes on; NULL, "": none.  In it is all that trust rests on */
 };

@@ -4,7 +4,9 @@
 #include "base/map.h"
 #include "channel/tls_inner.h"
 
+#include <limits.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
@@ -58,13 +60,39 @@ tls_record_usable(const struct tls_record *r)
 	return good;
 }
 
+size_t
+tls_anchors(struct bytes pem, struct arena *a, struct tls_record *out, size_t most)
+{
+	BIO           *bio = pem.len <= INT_MAX ? BIO_new_mem_buf(pem.at, (int)pem.len) : NULL;
+	char          *name, *header;
+	unsigned char *data;
+	long           len;
+	size_t         n = 0;
+
+	while (bio != NULL && n < most && PEM_read_bio(bio, &name, &header, &data, &len) == 1) {
+		bool              key = strcmp(name, PEM_STRING_PUBLIC) == 0;
+		struct tls_record r = { USAGE_TA, key, FULL, { (const char *)data, (size_t)len } };
+
+		if ((key || strcmp(name, PEM_STRING_X509) == 0) && tls_record_usable(&r)) {
+			r.data = arena_keep(a, r.data);
+			out[n++] = r;
+		}
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_free(data);
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	return n;
+}
+
 /* rfc7671:9: the digests are chosen from by OpenSSL, the strongest of each usage and selector. */
 static bool
 prove_by(SSL *ssl, const struct tls_demand *w)
 {
 	bool some = false;
 
-	if (SSL_dane_enable(ssl, w->name) != 1)
+	if (SSL_dane_enable(ssl, w->anchors ? NULL : w->name) != 1)
 		return false;
 	(void)SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS); /* rfc7672:3.1.1 */
 	for (size_t i = 0; i < w->names; i++)
@@ -78,13 +106,13 @@ prove_by(SSL *ssl, const struct tls_demand *w)
 			some = true;
 	}
 	ERR_clear_error();
-	return some && SSL_set_ex_data(ssl, dane_place, ssl) == 1;
+	return some && (w->anchors || SSL_set_ex_data(ssl, dane_place, ssl) == 1);
 }
 
 bool
 tls_by_dane(const SSL *ssl)
 {
-	return dane_place >= 0 && SSL_get_ex_data(ssl, dane_place) != NULL &&
+	return dane_place >= 0 && SSL_get_ex_data(ssl, dane_place) == ssl &&
 	       SSL_get_verify_result(ssl) == X509_V_OK && SSL_get0_peer_certificate(ssl) != NULL;
 }
 

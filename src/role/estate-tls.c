@@ -6,6 +6,8 @@
  *     certificate/PATH       to receivers and logins: the public part of that file
  *     authorities/PATH       the same of smtpd_tls_CAfile, of all files in smtpd_tls_CApath
  *     authorities/sender     to senders: of smtp_tls_CAfile, smtp_tls_CApath and the system
+ *     authorities/sender/NAME  the same of one transport, where it has others
+ *     anchors/PATH           to senders: certificates and public keys
  *     authorities/public     to senders: those and smtp_mta_sts_CAfile
  *     key/PATH               to the signer: the file
  *     client-certificate/PATH, client-key/PATH   to senders and the signer: the same of what is shown to hosts that ask
@@ -271,6 +273,71 @@ read_authorities(struct opening *o, const char *path, struct buffer *out)
 	return good || cannot(o, "smtp_tls_CAfile", path);
 }
 
+static bool
+gather_authorities(struct opening *o, const struct sender_settings *r, struct buffer *text)
+{
+	bool good = true;
+
+	if (*r->tls_authorities != '\0')
+		good = read_authorities(o, r->tls_authorities, text);
+	if (good && *r->tls_authorities_path != '\0')
+		good = read_hashed(o, r->tls_authorities_path, text);
+	if (good && r->tls_default_authorities)
+		good = read_authorities(o, "/etc/ssl/certs/ca-certificates.crt", text);
+	return good;
+}
+
+/* Whom one transport trusts, where that is not whom all do. */
+static bool
+hold_own_authorities(struct opening *o, const char *transport, const struct sender_settings *r)
+{
+	struct sender_settings all;
+	struct buffer          text = { 0 };
+	char                   name[TRANSPORT_NAME_MOST + 16];
+	bool good = settings_fill(o->settings, &sender_setting_table, NULL, &all, o->errors);
+
+	if (good && (strcmp(all.tls_authorities, r->tls_authorities) != 0 ||
+	             strcmp(all.tls_authorities_path, r->tls_authorities_path) != 0 ||
+	             all.tls_default_authorities != r->tls_default_authorities)) {
+		good = gather_authorities(o, r, &text);
+		buffer_add_char(&text, '\0');
+		(void)snprintf(name, sizeof name, "sender/%s", transport);
+		if (good)
+			hold_as(o, "authorities", name, text.at, -1, FROM(SENDER));
+	}
+	buffer_free(&text);
+	return good;
+}
+
+/* A private key is no anchor, and none of them is for senders. */
+static bool
+hold_anchors(struct opening *o, const struct setting_list *paths)
+{
+	for (size_t i = 0; i < paths->count; i++) {
+		struct buffer text = { 0 };
+		const char   *path = paths->item[i];
+		bool          good = estate_read(path, &text);
+
+		if (!good)
+			(void)cannot(o, "smtp_tls_trust_anchor_file", path);
+		if (good && bytes_search(buffer_bytes(&text), BYTES("PRIVATE KEY-----")) >= 0) {
+			buffer_printf(
+				o->errors,
+				"smtp_tls_trust_anchor_file %s: there is a private key in it\n",
+				path);
+			explicit_bzero(text.at, text.len);
+			good = false;
+		}
+		buffer_add_char(&text, '\0');
+		if (good && !is_held(o->estate, "anchors", path))
+			hold_as(o, "anchors", path, text.at, -1, FROM(SENDER));
+		buffer_free(&text);
+		if (!good)
+			return false;
+	}
+	return true;
+}
+
 /* Whom senders trust. */
 static bool
 hold_sender_authorities(struct opening *o)
@@ -280,12 +347,7 @@ hold_sender_authorities(struct opening *o)
 	size_t                 said = o->errors->len;
 	bool good = settings_fill(o->settings, &sender_setting_table, NULL, &r, o->errors);
 
-	if (good && *r.tls_authorities != '\0')
-		good = read_authorities(o, r.tls_authorities, &text);
-	if (good && *r.tls_authorities_path != '\0')
-		good = read_hashed(o, r.tls_authorities_path, &text);
-	if (good && r.tls_default_authorities)
-		good = read_authorities(o, "/etc/ssl/certs/ca-certificates.crt", &text);
+	good = good && gather_authorities(o, &r, &text);
 	buffer_add_char(&text, '\0');
 	if (good && text.len > 1)
 		hold_as(o, "authorities", "sender", text.at, -1, FROM(SENDER));
@@ -315,7 +377,9 @@ hold_client_certificates(struct opening *o, struct arena *a)
 	bool                   good = true;
 
 	while (good && (transport = transports_name(o->settings, false, &place)) != NULL) {
-		good = settings_fill(o->settings, &sender_setting_table, transport, &r, o->errors);
+		good = transport_sends_by(o->settings, transport, &r, o->errors) &&
+		       hold_own_authorities(o, transport, &r) && hold_anchors(o, &r.tls_anchors) &&
+		       hold_anchors(o, &r.tls_policy_anchors);
 		if (good)
 			tls_client_chains(&r, a, &chains);
 		for (size_t i = 0; good && i < chains.count; i++)
@@ -506,8 +570,8 @@ estate_open_tls(struct opening *o)
 static bool
 is_of_tls(const struct holding *h)
 {
-	static const char *const kinds[] = { "certificate", "key/", "authorities/",
-		                             "client-certificate/", "client-key/" };
+	static const char *const kinds[] = { "certificate",         "key/",        "authorities/",
+		                             "client-certificate/", "client-key/", "anchors/" };
 
 	for (size_t i = 0; i < COUNT(kinds); i++)
 		if (strncmp(h->name, kinds[i], strlen(kinds[i])) == 0)
@@ -596,6 +660,13 @@ tell_chains(const struct tls_chains *chains, void (*each)(void *ctx, const char 
 }
 
 static void
+tell_list(const struct setting_list *paths, void (*each)(void *ctx, const char *path), void *ctx)
+{
+	for (size_t i = 0; i < paths->count; i++)
+		each(ctx, paths->item[i]);
+}
+
+static void
 tell_client_chains(struct settings *s, struct arena *a, void (*each)(void *ctx, const char *path),
                    void *ctx)
 {
@@ -606,7 +677,9 @@ tell_client_chains(struct settings *s, struct arena *a, void (*each)(void *ctx, 
 	size_t                 place = 0;
 
 	while ((transport = transports_name(s, false, &place)) != NULL)
-		if (settings_fill(s, &sender_setting_table, transport, &r, &unheard)) {
+		if (transport_sends_by(s, transport, &r, &unheard)) {
+			tell_list(&r.tls_anchors, each, ctx);
+			tell_list(&r.tls_policy_anchors, each, ctx);
 			tls_client_chains(&r, a, &chains);
 			tell_chains(&chains, each, ctx);
 		}

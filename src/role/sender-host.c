@@ -1,4 +1,5 @@
 /* sender-host -- where connections come from (smtp_bind_address and its kin), and what a host's offers are worth to us */
+#include "base/clock.h"
 #include "role/sender.h"
 
 #include <errno.h>
@@ -130,6 +131,20 @@ sender_pix(struct delivery *d, const char *address, unsigned *workarounds)
 	                 workarounds);
 }
 
+/* ---- whether it is ourselves ---- */
+
+/* At the port where mail comes in: elsewhere whoever says our name is one of ours, and meant. */
+void
+sender_name_own(const struct delivery *d, const struct route_host *h, struct arena *a,
+                struct outgoing_config *to)
+{
+	if (h == NULL || d->w.lmtp || h->peer.port != d->rows->tcp_port)
+		return;
+	to->own = arena_copy(a, bytes_of(sender_of(d->house)->common.myhostname));
+	to->destination = arena_copy(a, bytes_of(d->w.nexthop));
+	to->best = h->preference == d->route.host[0].preference;
+}
+
 /* ---- as whom we log in ---- */
 
 enum table_outcome
@@ -146,4 +161,54 @@ sender_password(struct delivery *d, const char *host, struct bytes *value)
 			return o;
 	}
 	return TABLE_NONE;
+}
+
+/* A login that was refused, and what was said. */
+struct refusal {
+	int64_t until_ms;
+	char    said[512];
+};
+enum { REFUSALS_MOST = 1000 };
+
+/* The password itself is in no key: only whoever has it makes the same. */
+static const char *
+refusal_key(const struct outgoing_config *c, struct arena *a)
+{
+	return arena_printf(a, "%s;%s;%016llx", c->server, c->user,
+	                    (unsigned long long)hash_of(bytes_of(c->password)));
+}
+
+void
+sender_login_note(struct house *h, const struct sender_settings *r, const struct outgoing_config *c,
+                  const char *words)
+{
+	struct map     *all = sender_of(h)->refusals;
+	struct arena   *a = arena_open(NULL);
+	const char     *said = strstr(words, " said: ");
+	struct refusal *one;
+
+	if (*r->login_cache != '\0' && c->user != NULL && said != NULL) {
+		for (struct map_place p = { 0 };
+		     map_count(all) >= REFUSALS_MOST && map_next(all, &p);)
+			memory_free(map_drop(all, p.key));
+		one = memory_take(sizeof *one);
+		one->until_ms = clock_wall_us() / 1000 + r->login_cache_ms;
+		(void)bytes_string(bytes_cut(bytes_of(said + 7), 0, sizeof one->said - 1),
+		                   one->said, sizeof one->said);
+		memory_free(map_put(all, bytes_of(refusal_key(c, a)), one));
+	}
+	arena_close(&a);
+}
+
+const char *
+sender_login_noted(struct house *h, const struct sender_settings *r,
+                   const struct outgoing_config *c, struct arena *a)
+{
+	const struct refusal *one = NULL;
+
+	if (*r->login_cache != '\0' && c->user != NULL)
+		one = map_get(sender_of(h)->refusals, bytes_of(refusal_key(c, a)));
+	return one != NULL && one->until_ms > clock_wall_us() / 1000
+	               ? arena_copy(a, bytes_of(one->said))
+	               : NULL;
 }

@@ -296,7 +296,7 @@ tell_clear(struct contact *c, struct delivery *d)
 		sender_tls_result(d, "starttls-not-supported", "");
 	(void)snprintf(service, sizeof service, "%s/%s", s->common.syslog_name,
 	               c->config.lmtp ? "lmtp" : "smtp");
-	if (offered && s->rows.note_offer)
+	if (offered && c->rows->note_offer)
 		note_as(service, "Host offered STARTTLS: [%s]", c->name);
 }
 
@@ -361,6 +361,8 @@ mouth_failed(void *ctx, enum outgoing_fate f, const char *status, const char *wo
 	struct delivery *d = c->delivery;
 
 	contact_end(c);
+	if (outgoing_login_refused(c->session))
+		sender_login_note(c->house, c->rows, &c->config, words);
 	if (d == NULL)
 		return;
 	c->delivery = NULL;
@@ -654,6 +656,7 @@ password_find(struct contact *c, struct delivery *d)
 	c->config.password =
 		arena_copy(c->life,
 	                   colon < 0 ? BYTES("") : bytes_cut(value, (size_t)colon + 1, SIZE_MAX));
+	c->config.login_refused = sender_login_noted(c->house, c->rows, &c->config, c->life);
 	return true;
 }
 
@@ -722,7 +725,8 @@ security_make(struct contact *c, struct delivery *d, const char **why)
 	if (secret != NULL)
 		c->secret = tls_share(secret);
 	*why = "client TLS configuration problem";
-	return c->secret != NULL || want->level <= SECURITY_MAY;
+	return sender_anchors(c->house, want, c->life, &c->wish) &&
+	       (c->secret != NULL || want->level <= SECURITY_MAY);
 }
 
 static bool
@@ -841,6 +845,7 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 		contact_fail(c, "4.3.0", wrong);
 		return;
 	}
+	sender_name_own(d, h, c->life, &c->config);
 	c->key = key_of(c, c->relay, d->w.nexthop);
 	c->wish.session = c->key;
 	if ((idle = map_get(s->idle, bytes_of(c->key))) != NULL) {

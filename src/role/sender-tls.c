@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CONTEXTS_MOST = 32 };
+enum { CONTEXTS_MOST = 32, ANCHORS_MOST = 200 };
 #define HIGH "HIGH"
 #define MEDIUM "DEFAULT"
 
@@ -251,15 +251,30 @@ add_certificates(struct house *h, const struct sender_settings *r, struct tls *t
 	buffer_free(&errors);
 }
 
+/* Those of its transport, if it has others than all have. */
+static const char *
+authorities_for(struct house *h, const struct sender_settings *r, const struct security *c,
+                struct arena *a)
+{
+	const char *own = NULL;
+
+	for (struct map_place p = { 0 }; !c->public && map_next(sender_of(h)->rows_of, &p);)
+		if (p.value == r)
+			own = house_resource_text(h, arena_printf(a, "authorities/sender/%.*s",
+			                                          (int)p.key.len, p.key.at));
+	return own != NULL ? own
+	                   : house_resource_text(h, c->public ? "authorities/public"
+	                                                      : "authorities/sender");
+}
+
 /* `shows`: what smtp_tls_cert_file says. */
 static struct tls *
 tls_make(struct house *h, const struct sender_settings *r, const struct security *c, bool shows,
          struct arena *a, struct buffer *errors)
 {
-	struct tls_signer signer = house_signer(h);
-	struct tls       *t;
-	const char       *authorities =
-		house_resource_text(h, c->public ? "authorities/public" : "authorities/sender");
+	struct tls_signer   signer = house_signer(h);
+	struct tls         *t;
+	const char         *authorities = authorities_for(h, r, c, a);
 	struct buffer       curves = { 0 };
 	struct tls_rows     rows;
 	struct tls_settings set = {
@@ -318,6 +333,29 @@ struct tls *
 sender_tls_for(struct house *h, const struct sender_settings *r, const struct security *c)
 {
 	return context_for(h, r, c, true);
+}
+
+bool
+sender_anchors(struct house *h, const struct security *c, struct arena *a, struct tls_demand *to)
+{
+	struct tls_record *record;
+
+	if (c->public || c->anchors.count == 0)
+		return true;
+	record = arena_take_array(a, ANCHORS_MOST, sizeof *record);
+	to->record = record;
+	to->anchors = true;
+	for (size_t i = 0; i < c->anchors.count; i++) {
+		const char *name = arena_printf(a, "anchors/%s", c->anchors.item[i]);
+		const char *text = house_resource_text(h, name);
+
+		to->records += tls_anchors(bytes_of(text != NULL ? text : ""), a,
+		                           record + to->records, ANCHORS_MOST - to->records);
+	}
+	if (to->records == 0)
+		warn_("%s: no certificate or public key in it: nobody is trusted by it",
+		      c->anchors.item[0]);
+	return to->records > 0;
 }
 
 struct tls *

@@ -665,6 +665,7 @@ sender_start(struct house *h)
 	h->mine = s;
 	questions_open(&s->questions, h);
 	s->idle = map_open();
+	s->refusals = map_open();
 	sender_past_open(h);
 	settings_new(h);
 	s->tables = tables_open(h, NULL, NULL);

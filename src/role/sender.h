@@ -50,6 +50,7 @@ struct sender_role {
 	bool             left;
 	uint32_t         queues;           /* how many are gone                    */
 	struct sender_past *past;
+	struct map      *refusals;         /* of logins, by host, user and password */
 };
 static inline struct sender_role *
 sender_of(struct house *h)
@@ -169,8 +170,14 @@ bool sender_bind(const struct sender_settings *, int fd, int family, const char 
 enum table_outcome sender_discards(struct delivery *, const char *address, unsigned *offers);
 /* What is done where a PIX firewall stands before it (enum outgoing_pix). */
 enum table_outcome sender_pix(struct delivery *, const char *address, unsigned *workarounds);
+/* A host that says our own name is known by it. */
+void sender_name_own(const struct delivery *, const struct route_host *, struct arena *, struct outgoing_config *);
 /* USER:PASSWORD of the first key that a table has: the sender, the host, the destination. */
 enum table_outcome sender_password(struct delivery *, const char *host, struct bytes *value);
+
+/* What a host said to this user and password (smtp_sasl_auth_cache_name); NULL: nothing that counts now. */
+void sender_login_note(struct house *, const struct sender_settings *, const struct outgoing_config *, const char *words);
+const char *sender_login_noted(struct house *, const struct sender_settings *, const struct outgoing_config *, struct arena *);
 
 /* sender-tls.c */
 /* What is asked of the host a delivery is at (NULL: of a socket): by smtp_tls_policy_maps, the settings and what is proved of it.
@@ -182,6 +189,8 @@ struct tls *sender_tls_for(struct house *, const struct sender_settings *, const
 void sender_tls_begin(struct house *);
 void sender_tls_forget(struct house *);
 
+/* The anchors (struct security) that a certificate is trusted by, if it is any; false: none of them can be read. */
+bool sender_anchors(struct house *, const struct security *, struct arena *, struct tls_demand *);
 /* With the authorities that policies are about; NULL: none are trusted. */
 struct tls *sender_tls_web(struct house *);
 /* Tells of TLS with the host it is at: how it failed in a word of rfc8460:4.3, "" it did not. */

@@ -470,3 +470,20 @@ transports_check(struct settings *s,
 	}
 	return good;
 }
+
+bool
+transport_sends_by(struct settings *s, const char *name, struct sender_settings *out,
+                   struct buffer *errors)
+{
+	struct arena           *a = arena_open(NULL);
+	struct transports      *all = arena_take(a, sizeof *all);
+	const struct transport *t;
+	bool                    lmtp;
+
+	transports_read(s, a, all);
+	t = transport_named(all, bytes_of(name));
+	lmtp = t != NULL && t->kind == BY_LMTP;
+	arena_close(&a);
+	return settings_fill(s, &sender_setting_table, name, out, errors) &&
+	       (!lmtp || settings_fill(s, sender_lmtp_setting_table(), name, out, errors));
+}

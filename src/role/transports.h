@@ -23,6 +23,7 @@
 #include "delivery/pipe.h"
 #include "queue/pace.h"
 #include "role/settings.h"
+#include "smtp/sender/settings.h"
 #include <sys/types.h>
 
 enum transport_kind { BY_SMTP, BY_LMTP, BY_PIPE, BY_LOCAL, BY_VIRTUAL, BY_ERROR, BY_RETRY, BY_DISCARD, BY_HOLD, TRANSPORT_KINDS };
@@ -46,6 +47,8 @@ bool transports_check(struct settings *, void (*complain)(void *ctx, const char 
 void transports_know(struct settings *);
 /* Their names, those of built-in ones too; `made`: those of the file alone.  NULL at the end. */
 const char *transports_name(const struct settings *, bool made, size_t *place);
+/* What a transport sends by: its own settings, those of LMTP where it speaks that. */
+bool transport_sends_by(struct settings *, const char *name, struct sender_settings *, struct buffer *errors);
 bool transport_pipe_user(const struct pipe_command *, uid_t *, gid_t *, bool *own_group, const char **why);
 
 gid_t transports_group(struct settings *, uid_t, gid_t own);

@@ -23,19 +23,20 @@ PEERS = pathlib.Path(os.environ.get("MANSIO_PEERS", "/usr/local/lib/mansio-test-
 
 APART = """set -e
 cd {home}
-cat /etc/passwd - > passwd <<'X'
+cp -a /etc etc
+cat /etc/passwd - > etc/passwd <<'X'
 Debian-exim:x:8801:8801::/var/spool/exim4:/usr/sbin/nologin
 opensmtpd:x:8802:8802::/var/lib/opensmtpd/empty:/usr/sbin/nologin
 opensmtpq:x:8803:8803::/var/lib/opensmtpd/empty:/usr/sbin/nologin
 X
-cat /etc/group - > group <<'X'
+cat /etc/group - > etc/group <<'X'
 Debian-exim:x:8801:
 opensmtpd:x:8802:
 opensmtpq:x:8803:
 X
-chmod 644 passwd group
-mount --bind passwd /etc/passwd
-mount --bind group /etc/group
+chmod 644 etc/passwd etc/group
+# The directory: useradd renames a new file over /etc/passwd, and what is mounted on a file goes when another is put in its place.
+mount --bind etc /etc
 for d in /usr/libexec /var/lib /var/spool /run; do mount -t tmpfs -o mode=755 none $d; done
 mkdir -p /var/lib/opensmtpd/empty /usr/libexec/opensmtpd /var/spool/smtpd
 chmod 711 /var/spool/smtpd /var/lib/opensmtpd/empty

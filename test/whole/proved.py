@@ -196,7 +196,7 @@ class Host(Sink):
                 self.commands.append(line.decode("latin-1").strip())
             if verb == "STARTTLS":
                 return self.secure(f, session)
-            if verb.startswith(("EHLO", "HELO")):
+            if verb.startswith(("EHLO", "HELO", "LHLO")):
                 self.say(f, "\r\n".join(f"250-{o}" for o in ("host.example", *self.offers)) + "\r\n250 ENHANCEDSTATUSCODES")
             elif verb == "QUIT":
                 return self.say(f, "221 bye")
@@ -215,6 +215,9 @@ class Host(Sink):
 
             def write(self, data):
                 return f.write(data)
+
+            def flush(self):
+                f.flush()
         return self.talk(Before(), session)
 
     def secure(self, f, session):

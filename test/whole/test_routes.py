@@ -48,6 +48,59 @@ def test_aliases_that_lead_nowhere(names):  # noqa: F811
                  re.search(r"to=<y@nowhere-at-all\.example>.*dsn=5\.4\.4, status=bounced", h.text()))
 
 
+# ---- hosts that are ourselves ---------------------------------------------------------------------
+
+def named(name):
+    return lambda verb, argument, session: f"250-{name} at your service\r\n250 SIZE 10000000" if verb == "EHLO" else None
+
+
+def test_a_best_host_with_our_own_name_is_ourselves(names):  # noqa: F811
+    """By an address that we do not know for one of ours: its answer to EHLO has our name, and the mail comes back instead of going round."""
+    port = free_ports(1)[0]
+    with Sink(named("MAIL.example.com"), host="127.0.0.5", port=port) as sink, by_names(names, port) as h:
+        send(h, ["p@plain.example"], sender="")
+        wait_for(lambda: h.count("status=bounced"))
+        assert re.search(r"to=<p@plain\.example>.*dsn=5\.4\.6, status=bounced \(mail for plain\.example loops back to myself\)", h.text())
+        assert "replied to HELO/EHLO with my own hostname mail.example.com" in h.text() and sink.got() == []
+        assert not [c for c in sink.commands if c.startswith("MAIL")] and sink.commands[-1] == "QUIT"
+
+
+def test_one_that_says_HELO_with_our_name_is_ourselves(names):  # noqa: F811
+    def reply(verb, argument, session):
+        return {"EHLO": "502 what?", "HELO": "250 mail.example.com"}.get(verb)
+    port = free_ports(1)[0]
+    with Sink(reply, host="127.0.0.5", port=port) as sink, by_names(names, port) as h:
+        send(h, ["p@plain.example"], sender="")
+        wait_for(lambda: h.count("status=bounced"))
+        assert "dsn=5.4.6, status=bounced" in h.text() and sink.got() == []
+
+
+def test_a_worse_host_with_our_own_name_is_passed_over(names):  # noqa: F811
+    """four.example: nobody answers at 10, the one at 20 says that it is we; there is another at 30."""
+    port = free_ports(1)[0]
+    with Sink(named("mail.example.com"), host="127.0.0.4", port=port) as us, Sink(host="127.0.0.5", port=port) as last, \
+            by_names(names, port, smtp_mx_session_limit="0") as h:
+        send(h, ["x@four.example"])
+        wait_for(lambda: last.got() == ["x@four.example"])
+        assert us.connections == 1 and us.got() == []
+
+
+def test_one_that_is_named_with_another_port_may_have_our_name():
+    """Behind a translation, or two of us on one machine: whoever writes a port means it."""
+    with Sink(named("mail.example.com")) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["x@there.example"])
+        wait_for(lambda: sink.got() == ["x@there.example"])
+
+
+def test_mail_does_not_go_round_between_addresses_of_ours(names):  # noqa: F811
+    """We listen wherever we have an address; plain.example's exchanger is one of them, and nothing says so but our name."""
+    port = free_ports(1)[0]
+    with by_names(names, port, **{"listeners": "outside", "outside/listener_service": "smtp", "outside/listener_address": f"127.0.0.5:{port}"}) as h:
+        send(h, ["p@plain.example"], sender="")
+        wait_for(lambda: h.count("status=bounced"))
+        assert "dsn=5.4.6, status=bounced (mail for plain.example loops back to myself)" in h.text()
+
+
 # ---- IPv6 -------------------------------------------------------------------------------------------
 
 needs_six = pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="no IPv6 here")

@@ -138,6 +138,36 @@ def test_R273_no_mechanism_is_left():
         assert not any(c.startswith("AUTH") for c in sink.commands)
 
 
+@pytest.mark.parametrize("soft", ["yes", "no"])
+def test_a_refused_login_is_not_tried_again_with_the_same_password(tmp_path, soft):
+    """smtp_sasl_auth_cache_name: hosts shut out who tries again and again; with another password, or where it is empty, it is tried."""
+    def reply(verb, argument, session):
+        return "535 5.7.8 no such login" if verb == "AUTH" and "AGphY2sAd3Jvbmc=" in argument else "235 2.7.0 yes" if verb == "AUTH" else None
+    with Sink(reply, offers=("AUTH PLAIN",)) as sink:
+        table = tmp_path / "passwords"
+        table.write_text("127.0.0.1 jack:wrong\n")
+        common = dict(relayhost=f"[127.0.0.1]:{sink.port}", smtp_sasl_auth_enable="yes", smtp_sasl_security_options="noanonymous",
+                      smtp_sasl_password_maps=f"texthash:{table}", smtp_sasl_auth_soft_bounce=soft)
+        with house(**common, smtp_sasl_auth_cache_name="proxy:btree:/var/lib/postfix/sasl_auth_cache") as h:
+            send(h, ["one@there.example"], sender="")
+            wait_for(lambda: "SASL authentication failed; server 127.0.0.1[127.0.0.1] said: 535 5.7.8 no such login" in h.text())
+            send(h, ["two@there.example"], sender="")
+            wait_for(lambda: re.search(r"to=<two@there\.example>.*status=(deferred|bounced)", h.text()))
+            status, code = ("deferred", "4.7.8") if soft == "yes" else ("bounced", "5.7.8")
+            assert re.search(rf"to=<two@there\.example>.*dsn={re.escape(code)}, status={status} \(SASL \[CACHED\] authentication failed; server "
+                             r"127\.0\.0\.1\[127\.0\.0\.1\] said: 535 5\.7\.8 no such login\)", h.text())
+            assert len([c for c in sink.commands if c.startswith("AUTH")]) == 1
+            table.write_text("127.0.0.1 jack:way-station\n")
+            h.command("reload")
+            send(h, ["three@there.example"], sender="")
+            wait_for(lambda: "three@there.example" in sink.got())
+        if soft == "yes":
+            table.write_text("127.0.0.1 jack:wrong\n")
+            with house(**common) as h:
+                send(h, ["four@there.example"], sender="")
+                wait_for(lambda: h.count("said: 535") > 2)
+
+
 @pytest.mark.parametrize("filter, used", [("", "SCRAM-SHA-256-PLUS"), ("SCRAM-SHA-1-PLUS", "SCRAM-SHA-1-PLUS"), ("SCRAM-SHA-256", "SCRAM-SHA-256")])
 def test_the_login_is_bound_to_tls(filter, used):
     """Ourselves at the other end, whose server side is proven with gsasl; by submission with STARTTLS, and by port 465's way."""

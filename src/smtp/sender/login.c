@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { AUTH_CANCELLED = 100, LINE_MOST = 12288 /* rfc4954:4 */ };
+enum { AUTH_CANCELLED = 100, AUTH_WRONG = 535 /* rfc4954:6 */, LINE_MOST = 12288 /* rfc4954:4 */ };
 
 static void
 say_secret(struct outgoing *o, const char *before, struct bytes secret)
@@ -69,6 +69,24 @@ say_auth(struct outgoing *o)
 	buffer_free(&first);
 }
 
+bool
+outgoing_login_refused(const struct outgoing *o)
+{
+	return o->login_refused;
+}
+
+/* A login that was refused once is not tried again and again: hosts shut out who does that. */
+static void
+refused_before(struct outgoing *o)
+{
+	buffer_reset(&o->words);
+	buffer_printf(&o->words, "SASL [CACHED] authentication failed; server %s said: %s",
+	              o->config.host, o->config.login_refused);
+	buffer_add_char(&o->words, '\0');
+	outgoing_fail(o, o->config.auth_soft ? FATE_ELSEWHERE : FATE_REFUSED,
+	              o->config.auth_soft ? "4.7.8" : "5.7.8", o->words.at);
+}
+
 void
 outgoing_log_in(struct outgoing *o)
 {
@@ -76,6 +94,10 @@ outgoing_log_in(struct outgoing *o)
 
 	if (!c->auth || c->user == NULL || (o->offers & OFFERS_AUTH) == 0 || o->authenticated) {
 		outgoing_ready(o);
+		return;
+	}
+	if (c->login_refused != NULL) {
+		refused_before(o);
 		return;
 	}
 	if (o->login_life == NULL)
@@ -181,6 +203,7 @@ refused(struct outgoing *o)
 		buffer_printf(&o->words, "%u, and what had been said to it", o->heard.code);
 	}
 	buffer_add_char(&o->words, '\0');
+	o->login_refused = o->heard.code == AUTH_WRONG;
 	outgoing_fail(o, f, status, o->words.at);
 }
 

@@ -1,3 +1,4 @@
+#include "base/journal.h"
 #include "smtp/sender/outgoing_inner.h"
 
 #include <stdio.h>
@@ -231,6 +232,25 @@ hear_greeting(struct outgoing *o)
 	refused_to_talk(o, f, status);
 }
 
+/* rfc5321:5.1: who answers with our own name is ourselves, by whatever address; what we bring there would come back. */
+static bool
+is_ourselves(struct outgoing *o)
+{
+	struct bytes rest = buffer_bytes(&o->heard.text), line, word;
+
+	if (o->config.own == NULL || !response_line(&rest, &line) ||
+	    !bytes_split(&line, ' ', &word) || !bytes_is(word, o->config.own))
+		return false;
+	warn_("host %s replied to HELO/EHLO with my own hostname %s", o->config.host,
+	      o->config.own);
+	buffer_reset(&o->words);
+	buffer_printf(&o->words, "mail for %s loops back to myself", o->config.destination);
+	buffer_add_char(&o->words, '\0');
+	outgoing_fail(o, o->config.best ? FATE_REFUSED : FATE_ELSEWHERE,
+	              o->config.best ? "5.4.6" : "4.4.6", o->words.at);
+	return true;
+}
+
 /* rfc5321:3.2: who does not know EHLO gets HELO. */
 static void
 hear_ehlo(struct outgoing *o)
@@ -238,6 +258,8 @@ hear_ehlo(struct outgoing *o)
 	char status[12];
 
 	if (o->heard.code / 100 == 2) {
+		if (is_ourselves(o))
+			return;
 		read_offers(o);
 		greeted(o);
 	} else if (o->heard.code == 421 || o->config.lmtp) {
@@ -255,10 +277,10 @@ hear_helo(struct outgoing *o)
 	char status[12];
 
 	o->offers = 0;
-	if (o->heard.code / 100 == 2)
-		greeted(o);
-	else
+	if (o->heard.code / 100 != 2)
 		refused_to_talk(o, outgoing_fate_of(&o->heard, status), status);
+	else if (!is_ourselves(o))
+		greeted(o);
 }
 
 /* ---- STARTTLS (rfc3207) ---- */

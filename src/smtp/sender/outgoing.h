@@ -68,6 +68,10 @@ struct outgoing_config {
 	const struct setting_list *filter; /* of mechanisms; NULL: all            */
 	const char *nonce;             /* of a test; NULL: by chance               */
 	bool        auth_soft;         /* a refused login is no reason to return mail */
+	const char *login_refused;     /* what this host said a while ago to the same user and password: they are not tried; NULL: nothing */
+	const char *own;               /* our name: a host that answers with it is ourselves, and mail would go round.  NULL: it is not looked at */
+	const char *destination;       /* whose mail that would be                 */
+	bool        best;              /* no other host is better: then it comes back */
 };
 
 struct outgoing_recipient {
@@ -126,6 +130,8 @@ unsigned outgoing_offers(const struct outgoing *);
 bool     outgoing_offers_tls(const struct outgoing *);
 /* Whether STARTTLS was agreed and the handshake failed: without TLS the host may be tried once more. */
 bool     outgoing_handshake_failed(const struct outgoing *);
+/* The user or password was not right (535). */
+bool     outgoing_login_refused(const struct outgoing *);
 /* Nothing of the last transaction was answered. */
 bool     outgoing_is_unheard(const struct outgoing *);
 void     outgoing_close(struct outgoing **);

@@ -28,7 +28,7 @@ struct outgoing {
 	uint64_t        size_most;     /* 0: not said                              */
 	char            mechanisms[512];
 	unsigned        pix;           /* enum outgoing_pix, when the greeting asked for it */
-	bool            offered_tls, secure, handshake_failed, authenticated;
+	bool            offered_tls, secure, handshake_failed, authenticated, login_refused;
 	/* of a login */
 	struct arena   *login_life;
 	struct supplicant_facts login_facts;

@@ -5,7 +5,7 @@ const char *const        security_level_names[SECURITY_LEVELS] = { "none",   "ma
 	                                                           "dane",   "dane-only", "fingerprint",
 	                                                           "verify", "secure" };
 static const char *const grade_names[] = { "export", "low", "medium", "high", "null" };
-enum { MATCHES_MOST = 100, SAYS_PROTOCOLS = 1, SAYS_GRADE = 2, SAYS_EXCLUDE = 4 };
+enum { MATCHES_MOST = 100, SAYS_PROTOCOLS = 1, SAYS_GRADE = 2, SAYS_EXCLUDE = 4, SAYS_ANCHORS = 8 };
 
 /* What holds at a level, unless a table says otherwise. */
 static void
@@ -24,6 +24,7 @@ set_level(const struct sender_settings *r, struct arena *a, int level, struct se
 		         : level == SECURITY_VERIFY    ? r->tls_verify_match
 		         : level == SECURITY_SECURE    ? r->tls_secure_match
 		                                       : none,
+		.anchors = level >= SECURITY_VERIFY ? r->tls_anchors : none,
 	};
 }
 
@@ -33,7 +34,7 @@ security_set(const struct sender_settings *r, bool lmtp, struct arena *a, struct
 	int chosen = lmtp ? r->lmtp_tls_level : r->tls_level;
 	int level = chosen > 0 ? chosen - 1 : SECURITY_NONE; /* the first choice is "" */
 
-	if (chosen == 0 && r->use_tls && !lmtp)
+	if (chosen == 0 && r->use_tls)
 		level = SECURITY_MAY;
 	set_level(r, a, level, out);
 }
@@ -69,9 +70,34 @@ add_matches(struct arena *a, struct security *s, struct bytes text, bool afresh)
 	return true;
 }
 
+/* Those of a table stand instead of the setting's. */
 static const char *
-set_attribute(struct arena *a, struct bytes name, struct bytes value, bool *matched,
-              struct security *s)
+add_anchor(const struct sender_settings *r, struct arena *a, struct bytes path, struct security *s)
+{
+	const char **item = arena_take_array(a, MATCHES_MOST, sizeof *item);
+	bool         held = false;
+	size_t       n = 0;
+
+	if (s->level < SECURITY_VERIFY)
+		return "tafile= is for verify and secure";
+	for (size_t i = 0; i < r->tls_policy_anchors.count; i++)
+		held = held || bytes_equal(path, bytes_of(r->tls_policy_anchors.item[i]));
+	if (!held)
+		return arena_printf(a, "tafile=%.*s is not in smtp_tls_policy_anchor_files",
+		                    (int)path.len, path.at);
+	for (size_t i = 0; (s->said & SAYS_ANCHORS) != 0 && i < s->anchors.count; i++)
+		item[n++] = s->anchors.item[i];
+	if (n == MATCHES_MOST)
+		return "too many tafile=";
+	item[n++] = arena_copy(a, path);
+	s->anchors = (struct setting_list){ item, n };
+	s->said |= SAYS_ANCHORS;
+	return NULL;
+}
+
+static const char *
+set_attribute(const struct sender_settings *r, struct arena *a, struct bytes name,
+              struct bytes value, bool *matched, struct security *s)
 {
 	if (s->level == SECURITY_NONE)
 		return "none takes no attributes";
@@ -84,6 +110,8 @@ set_attribute(struct arena *a, struct bytes name, struct bytes value, bool *matc
 		return value.len > 0 && add_matches(a, s, value, afresh) ? NULL
 		                                                         : "match= without names";
 	}
+	if (bytes_is(name, "tafile"))
+		return add_anchor(r, a, value, s);
 	if (bytes_is(name, "protocols")) {
 		s->protocols = arena_copy(a, value);
 		s->said |= SAYS_PROTOCOLS;
@@ -139,7 +167,7 @@ security_read(struct bytes value, const struct sender_settings *r, struct arena 
 		if (is <= 0)
 			*why = arena_printf(a, "%.*s is no NAME=VALUE", (int)word.len, word.at);
 		else
-			*why = set_attribute(a, bytes_cut(word, 0, (size_t)is),
+			*why = set_attribute(r, a, bytes_cut(word, 0, (size_t)is),
 			                     bytes_cut(word, (size_t)is + 1, SIZE_MAX), &matched,
 			                     out);
 	}
@@ -168,7 +196,11 @@ security_keep(struct arena *a, const struct security *s)
 {
 	struct security to = *s;
 	const char    **item = arena_take_array(a, s->match.count, sizeof *item);
+	const char    **anchor = arena_take_array(a, s->anchors.count, sizeof *anchor);
 
+	for (size_t i = 0; i < s->anchors.count; i++)
+		anchor[i] = arena_copy(a, bytes_of(s->anchors.item[i]));
+	to.anchors.item = anchor;
 	to.protocols = arena_copy(a, bytes_of(s->protocols));
 	to.grade = arena_copy(a, bytes_of(s->grade));
 	to.exclude = arena_copy(a, bytes_of(s->exclude));

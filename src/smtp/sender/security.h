@@ -25,6 +25,7 @@ struct security {
 	int         level;
 	const char *protocols, *grade, *exclude;
 	struct setting_list match;     /* names, or fingerprints */
+	struct setting_list anchors;   /* files: a trusted chain leads to one of these; none: to an authority */
 	unsigned    said;              /* which of these a table says */
 	bool        public;            /* trust is in the authorities of smtp_mta_sts_CAfile */
 };

@@ -129,6 +129,10 @@ static const struct setting rows[] = {
 	  "A directory of more such files, named by their hash as openssl rehash does it.", NULL, 0, 0, "0.3" },
 	{ "tls_append_default_CA", SETTING_BOOL, AT(tls_default_authorities), "no",
 	  "Whether the authorities of the system (/etc/ssl/certs/ca-certificates.crt) are trusted besides.", NULL, 0, 0, "0.3" },
+	{ "smtp_tls_trust_anchor_file", SETTING_LIST, AT(tls_anchors), "",
+	  "Files of certificates or public keys in PEM: at the levels verify and secure a host's certificate is trusted if its chain leads to one of these, be it no root, and by no authority of smtp_tls_CAfile.", NULL, 0, 0, "0.3" },
+	{ "smtp_tls_policy_anchor_files", SETTING_LIST, AT(tls_policy_anchors), "",
+	  "Such files for single destinations: what tafile= of smtp_tls_policy_maps may name, since senders open no file themselves.", NULL, 0, 0, "0.3" },
 	{ "smtp_tls_cert_file", SETTING_WORD, AT(tls_cert_file), "",
 	  "The certificate and its chain in PEM that is shown to hosts which ask for one; none if empty.", NULL, 0, 0, "0.3" },
 	{ "smtp_tls_key_file", SETTING_WORD, AT(tls_key_file), "$smtp_tls_cert_file",
@@ -191,6 +195,10 @@ static const struct setting rows[] = {
 	  "smtp_sasl_mechanism_filter for LMTP.", NULL, 0, 0, "0.3" },
 	{ "smtp_sasl_auth_soft_bounce", SETTING_BOOL, AT(auth_soft), "yes",
 	  "Mail waits when a host does not let us log in; with no it comes back.", NULL, 0, 0, "0.2" },
+	{ "smtp_sasl_auth_cache_name", SETTING_WORD, AT(login_cache), "",
+	  "If not empty, as proxy:btree:/var/lib/postfix/sasl_auth_cache: a login that a host has refused with 535 is not tried there again with the same password for smtp_sasl_auth_cache_time. Senders keep this in memory; no table is written.", NULL, 0, 0, "0.3" },
+	{ "smtp_sasl_auth_cache_time", SETTING_TIME, AT(login_cache_ms), "90d",
+	  "How long a refused login is not tried again.", NULL, 0, 31536000000, "0.3" },
 	{ "smtp_sender_dependent_authentication", SETTING_BOOL, AT(auth_by_sender), "no",
 	  "Whether smtp_sasl_password_maps is asked for the sender of a letter first.", NULL, 0, 0, "0.2" },
 	{ "smtp_connection_cache_on_demand", SETTING_BOOL, AT(cache_on_demand), "yes",
@@ -222,15 +230,10 @@ has_no_twin(const char *name)
 		"smtp_generic_maps",
 		"smtp_never_send_ehlo",
 		"smtp_always_send_ehlo",
-		"smtp_tls_CAfile",
-		"smtp_tls_CApath",
-		"smtp_use_tls",
 		"smtp_mta_sts",
 		"smtp_mta_sts_CAfile",
 		"smtp_forbidden_networks",
-		"smtp_dns_support_level",
 		"smtp_tls_dane_insecure_mx_policy",
-		"smtp_tls_note_starttls_offer",
 	};
 
 	for (size_t i = 0; i < COUNT(alone); i++)
@@ -249,7 +252,26 @@ own_standard(const char *name)
 {
 	return strcmp(name, "lmtp_fallback_relay") == 0    ? ""
 	       : strcmp(name, "lmtp_tls_wrappermode") == 0 ? "no"
+	       : strcmp(name, "lmtp_use_tls") == 0         ? "no"
 	                                                   : NULL;
+}
+
+/* Some have the name of what LMTP says instead (rfc2033:4.1). */
+static const char *
+own_name(const char *name)
+{
+	static const struct {
+		const char *smtp, *lmtp;
+	} names[] = {
+		{ "smtp_helo_timeout", "_lhlo_timeout" },
+		{ "smtp_discard_ehlo_keywords", "_discard_lhlo_keywords" },
+		{ "smtp_discard_ehlo_keyword_address_maps", "_discard_lhlo_keyword_address_maps" },
+	};
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (strcmp(name, names[i].smtp) == 0)
+			return names[i].lmtp;
+	return name + 4;
 }
 
 const struct setting_table *
@@ -267,7 +289,7 @@ sender_lmtp_setting_table(void)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		if (has_no_twin(rows[i].name))
 			continue;
-		(void)snprintf(name[n], sizeof name[n], "lmtp%s", rows[i].name + 4);
+		(void)snprintf(name[n], sizeof name[n], "lmtp%s", own_name(rows[i].name));
 		(void)snprintf(standard[n], sizeof standard[n], "$%s", rows[i].name);
 		(void)snprintf(about[n], sizeof about[n], "The same as %s, for LMTP.",
 		               rows[i].name);

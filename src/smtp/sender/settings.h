@@ -43,7 +43,10 @@ struct sender_settings {
 	bool        tls_default_authorities;
 	const char *tls_cert_file, *tls_key_file, *tls_eccert_file, *tls_eckey_file;   /* what is shown to hosts that ask */
 	struct setting_list tls_chain_files;
+	struct setting_list tls_anchors, tls_policy_anchors;   /* smtp_tls_trust_anchor_file; what tafile= may name */
 	int64_t     tls_depth, tls_loglevel;
+	const char *login_cache;               /* smtp_sasl_auth_cache_name: "" none      */
+	int64_t     login_cache_ms;
 	bool        auth_soft, auth_by_sender;
 	struct sender_login {
 		bool on;
