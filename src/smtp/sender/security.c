@@ -270,7 +270,8 @@ security_trusts(const struct security *s, const struct tls_facts *f, const char 
 	if (s->level < SECURITY_FINGERPRINT)
 		return NULL;
 	if (s->level > SECURITY_FINGERPRINT && (!f->certificate || !f->trusted))
-		return "Server certificate not trusted";
+		return s->anchors.count > 0 && !s->public ? "Server certificate not verified"
+		                                          : "Server certificate not trusted";
 	for (size_t i = 0; f->certificate && i < s->match.count; i++) {
 		const char *m = s->match.item[i];
 
