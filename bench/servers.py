@@ -355,6 +355,13 @@ class Mansio:
 		if self.extra:
 			self.add_accounts()
 
+	def setting(self, name, value):
+		"""Said at the next start; true when that changes something."""
+		said = "%s=%s" % (name, value)
+		before = [s for s in self.settings if s.startswith(name + "=")]
+		self.settings = [s for s in self.settings if s not in before] + [said]
+		return before != [said]
+
 	def read_env(self):
 		self.env = {}
 		with open(os.path.join(self.dir, "demo.env")) as f:

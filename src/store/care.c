@@ -107,7 +107,8 @@ sweep_mailbox(struct mailbox *m, int64_t cut, bool *forgot)
 	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
 	(void)sqlite3_bind_int64(s, 2, (int64_t)last);
 	if (index_row(x, s) == 1)
-		facts = sqlite3_column_int64(s, 0) + sqlite3_column_int64(s, 1) / 256;
+		facts = sqlite3_column_int64(s, 0) +
+		        sqlite3_column_int64(s, 1) / FACT_BYTES_LIKE_ONE;
 	(void)sqlite3_reset(s);
 	if (facts > FACTS_WORTH_A_SNAPSHOT) {
 		if ((why = mailbox_load(m)) != 0)

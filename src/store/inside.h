@@ -224,7 +224,7 @@ void store_hold(struct account *);               /* it stays open until account_
 
 /* care.c */
 /* A mailbox whose history since its last snapshot is longer than this gets a new one. */
-enum { FACTS_WORTH_A_SNAPSHOT = 256 };
+enum { FACTS_WORTH_A_SNAPSHOT = 256, FACT_BYTES_LIKE_ONE = 256 };
 bool account_sweep(struct account *);
 
 #endif

@@ -149,6 +149,13 @@ replay(struct mailbox *m, const struct fact_key *key, struct bytes data, struct 
 	}
 }
 
+/* A fact of many messages takes as long to read as many facts. */
+static void
+weigh_fact(struct mailbox *m, size_t bytes)
+{
+	m->facts += 1 + (uint32_t)(bytes / FACT_BYTES_LIKE_ONE);
+}
+
 static int
 read_facts(struct mailbox *m, uint64_t after)
 {
@@ -170,7 +177,7 @@ read_facts(struct mailbox *m, uint64_t after)
 			.time = sqlite3_column_int64(s, 2),
 		};
 		arena_clear(scratch);
-		m->facts++;
+		weigh_fact(m, index_blob(s, 3).len);
 		if (key.modseq > m->highest)
 			m->highest = key.modseq;
 		if (replay(m, &key, index_blob(s, 3), scratch))
@@ -246,10 +253,10 @@ mailbox_flush(struct mailbox *m)
 		return 0;
 	m->unwritten = 0;
 	fact_arrived(&data, m->unwritten_from, &m->rows, m->rows.count - n, n);
+	weigh_fact(m, data.len);
 	why = account_fact(m->account, m->id, m->rows.modseq[m->rows.count - 1], FACT_ARRIVED,
 	                   &data);
 	buffer_free(&data);
-	m->facts++;
 	return why;
 }
 
@@ -303,10 +310,11 @@ mailbox_change(struct mailbox *m)
 int
 mailbox_put_fact(struct mailbox *m, uint64_t modseq, enum fact_kind kind, struct buffer *data)
 {
-	int why = account_fact(m->account, m->id, modseq, kind, data);
+	int why;
 
+	weigh_fact(m, data->len);
+	why = account_fact(m->account, m->id, modseq, kind, data);
 	buffer_free(data);
-	m->facts++;
 	m->highest = modseq;
 	return why == 0 ? 0 : account_fail(m->account, why);
 }

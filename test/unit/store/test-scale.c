@@ -2,6 +2,7 @@
 #include "../unit.h"
 
 #include <errno.h>
+#include <sqlite3.h>
 #include <time.h>
 
 #include "kit.h"
@@ -214,6 +215,73 @@ test_many_deliveries(void **state)
 	kit_remove(&k);
 }
 
+static int
+count_of(struct kit *k, uint64_t account, const char *query)
+{
+	char          path[128];
+	sqlite3      *db;
+	sqlite3_stmt *s;
+	int           n = -1;
+
+	(void)snprintf(path, sizeof path, "%s/%02x/%llu/index.db", k->path,
+	               (unsigned)(account & 0xff), (unsigned long long)account);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &s, NULL), SQLITE_OK);
+	if (sqlite3_step(s) == SQLITE_ROW)
+		n = sqlite3_column_int(s, 0);
+	(void)sqlite3_finalize(s);
+	(void)sqlite3_close(db);
+	return n;
+}
+
+/* Many letters that came in few commits: few facts, but long ones, which every start would read. */
+enum { LONG = 30000 };
+
+static void
+test_long_facts_are_worth_a_snapshot(void **state)
+{
+	struct kit      k = { 0 };
+	struct account *a;
+	struct mailbox *m;
+	uint32_t        uid;
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	for (int i = 0; i < LONG; i++) {
+		struct arrival v = kit_arrival(&k, 0);
+		v.flags = i % 3 ? FLAG_SEEN : 0;
+		assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
+		if (i % 1000 == 999)
+			kit_turns(&k);
+	}
+	settle(&k);
+	mailbox_drop(&m);
+	account_drop(&a);
+	kit_close(&k);
+	assert_int_equal(count_of(&k, 1, "SELECT count(*) FROM snapshot"), 0);
+	assert_true(count_of(&k, 1, "SELECT count(*) FROM fact") < 256);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	mailbox_drop(&m);
+	account_drop(&a);
+	(void)store_sweep(k.store);
+	settle(&k);
+	kit_close(&k);
+	assert_int_equal(count_of(&k, 1, "SELECT count(*) FROM snapshot"), 1);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	m = kit_mailbox(a, "INBOX");
+	assert_int_equal(mailbox_count(m), LONG);
+	mailbox_drop(&m);
+	account_drop(&a);
+	kit_close(&k);
+	kit_remove(&k);
+}
+
 static void
 test_many_idle_accounts(void **state)
 {
@@ -236,4 +304,5 @@ test_many_idle_accounts(void **state)
 	kit_remove(&k);
 }
 
-UNIT(test_a_large_mailbox, test_many_deliveries, test_many_idle_accounts)
+UNIT(test_a_large_mailbox, test_many_deliveries, test_long_facts_are_worth_a_snapshot,
+     test_many_idle_accounts)
