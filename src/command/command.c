@@ -23,8 +23,8 @@ static const struct command *const commands[] = {
 	&command_mailbox,      &command_message,        &command_quota,    &command_doveadm,
 	&command_doveconf,     &command_maildirmake,    &command_setup,    &command_tls,
 	&command_dns,          &command_test,           &command_debug,    &command_postmap,
-	&command_postalias,    &command_newaliases,     &command_postconf, &command_demo,
-	&command_manual,       &command_help,           &command_version,
+	&command_postalias,    &command_newaliases,     &command_postconf, &command_sasldb,
+	&command_demo,         &command_manual,         &command_help,     &command_version,
 };
 
 const struct command *
@@ -220,19 +220,13 @@ static const struct {
 	const char           *name;
 	const struct command *command;
 } called[] = {
-	{ "doveadm", &command_doveadm },
-	{ "doveconf", &command_doveconf },
-	{ "maildirmake", &command_maildirmake },
-	{ "maildirmake.dovecot", &command_maildirmake },
-	{ "postmap", &command_postmap },
-	{ "postalias", &command_postalias },
-	{ "newaliases", &command_newaliases },
-	{ "postconf", &command_postconf },
-	{ "mailq", &command_mailq },
-	{ "postqueue", &command_postqueue },
-	{ "postsuper", &command_postsuper },
-	{ "postcat", &command_postcat },
-	{ "sendmail", &command_sendmail },
+	{ "doveadm", &command_doveadm },         { "doveconf", &command_doveconf },
+	{ "maildirmake", &command_maildirmake }, { "maildirmake.dovecot", &command_maildirmake },
+	{ "postmap", &command_postmap },         { "postalias", &command_postalias },
+	{ "newaliases", &command_newaliases },   { "postconf", &command_postconf },
+	{ "sasldblistusers2", &command_sasldb }, { "mailq", &command_mailq },
+	{ "postqueue", &command_postqueue },     { "postsuper", &command_postsuper },
+	{ "postcat", &command_postcat },         { "sendmail", &command_sendmail },
 };
 
 static const struct command *

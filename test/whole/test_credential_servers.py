@@ -14,12 +14,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import free_ports, wait_for
-from test_credentials import LATER, NO, pw, village
+from test_credentials import LATER, NO, pw, under_load, village
 from test_guard import imap_login, submission_login
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the servers run under accounts of their own")
@@ -104,6 +105,40 @@ def check_troubles(house, server, frozen=True):
         wait_for(lambda: imap_login(house, "geheim", "eva@elsewhere.example") is True)
 
 
+def stumbling(server, seen):
+    """A server that stands still for a moment again and again."""
+    over = threading.Event()
+
+    def stumble():
+        while not over.wait(0.1):
+            server.group(signal.SIGSTOP)
+            over.wait(0.2)
+            server.group(signal.SIGCONT)
+    t = threading.Thread(target=stumble)
+    t.start()
+    try:
+        for _ in range(3):
+            seen(True)
+    finally:
+        over.set()
+        t.join()
+
+
+def check_load(house, server, stop=None, frozen=True):
+    """Killed, started again, frozen, slow; each until users feel it."""
+    def troubles(seen):
+        stumbling(server, seen)
+        (stop or server.stop)()
+        seen(LATER)
+        server.start()
+        seen(True)
+        if frozen:
+            server.group(signal.SIGSTOP)
+            seen(LATER)
+            server.group(signal.SIGCONT)
+    under_load(house, "eva@elsewhere.example", troubles)
+
+
 TABLE = ("CREATE TABLE people(name VARCHAR(200) PRIMARY KEY, hash VARCHAR(400), quota VARCHAR(40))",
          "INSERT INTO people VALUES('eva@elsewhere.example', '{}', '*:storage=20M')",
          "INSERT INTO people VALUES('adam@elsewhere.example', '{}', '*:storage=20M')")
@@ -148,6 +183,7 @@ def test_R268_postgresql(place):
         with village(auth_backends=f"directory sql:{cf}") as house:
             check_people(house)
             check_troubles(house, server)
+            check_load(house, server)
     finally:
         server.stop()
 
@@ -176,6 +212,7 @@ def test_mariadb(place):
         with village(auth_backends=f"directory sql:{cf}") as house:
             check_people(house)
             check_troubles(house, server)
+            check_load(house, server)
     finally:
         server.stop()
 
@@ -226,6 +263,7 @@ def test_ldap(place, slapd, how):
         check_people(house)
         assert imap_login(house, "", "eva@elsewhere.example") is not True, "a bind without a password proves nothing (rfc4513:5.1.2)"
         check_troubles(house, slapd)
+        check_load(house, slapd)
 
 
 def test_R268_saslauthd(place):
@@ -251,6 +289,19 @@ def test_R268_saslauthd(place):
             server.start()
             (users / "mux").chmod(0o666)
             wait_for(lambda: imap_login(house, "geheim", unix.name) is True)
+
+            def again(seen):
+                stumbling(server, seen)
+                server.stop()
+                seen(LATER)
+                (users / "mux").unlink(missing_ok=True)
+                server.start()
+                (users / "mux").chmod(0o666)
+                seen(True)
+                server.group(signal.SIGSTOP)
+                seen(LATER)
+                server.group(signal.SIGCONT)
+            under_load(house, unix.name, again)
     finally:
         server.stop()
         unix.remove()
@@ -295,6 +346,11 @@ userdb {{
             assert LATER in imap_login(house, "geheim", "eva@elsewhere.example")
             server.start()
             wait_for(lambda: imap_login(house, "geheim", "eva@elsewhere.example") is True)
+
+            def stop():
+                subprocess.run(["dovecot", "-c", conf, "stop"], capture_output=True)
+                server.process.wait()
+            check_load(house, server, stop)
     finally:
         subprocess.run(["dovecot", "-c", conf, "stop"], capture_output=True)
         server.stop()

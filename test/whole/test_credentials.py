@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import signal
+import smtplib
 import sqlite3
 import subprocess
 import sys
@@ -23,7 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import wait_for
 from kit import word
 from test_guard import imap_login, pop_login, submission_login
-from test_roles import PASSWORD, Village
+from test_roles import PASSWORD, Village, trusting
 from test_sasl import Talk as SaslTalk
 
 LATER = "[UNAVAILABLE]"
@@ -35,6 +36,36 @@ def pw(scheme, password="geheim"):
     """As Dovecot makes it."""
     return subprocess.run(["doveadm", "pw", "-s", scheme, "-p", password], capture_output=True, text=True,
                           check=True).stdout.strip()
+
+
+def under_load(house, user, troubles):
+    """Strangers and the user log in all the while; `troubles` is given `seen`, which waits for a new answer to a user.  A right
+    password is never wrong, and a wrong one never right.  A back end that hangs is given up after half a minute at most."""
+    said, refused, over = [], [], threading.Event()
+
+    def go_on(password, into):
+        while not over.is_set():
+            try:
+                into.append(imap_login(house, password, user, patience=60))
+            except OSError as e:
+                into.append(repr(e))
+
+    def seen(word):
+        before = len(said)
+        wait_for(lambda: any(one is True if word is True else word in str(one) for one in said[before:]), 90)
+    threads = [threading.Thread(target=go_on, args=a) for a in [("geheim", said)] * 3 + [("falsch", refused)] * 2]
+    for t in threads:
+        t.start()
+    try:
+        seen(True)
+        troubles(seen)
+        seen(True)
+    finally:
+        over.set()
+        for t in threads:
+            t.join()
+    assert all(one is True or LATER in one for one in said), {str(one) for one in said}
+    assert refused and all(NO in str(one) or LATER in str(one) for one in refused), {str(one) for one in refused}
 
 
 @pytest.fixture
@@ -222,6 +253,23 @@ def test_pam_that_fails_is_never_a_no(unix):
 
 
 @root
+def test_pam_under_load(unix):
+    """It is slow, hangs, its role is killed: users are told later, and come in again when it is over."""
+    with village(auth_backends=f"directory pam:{unix.service}", auth_pam_timeout="2s") as house:
+        def troubles(seen):
+            good = unix.file.read_text()
+            unix.write("auth optional pam_exec.so quiet /bin/sleep 0.2", good)
+            for _ in range(3):
+                seen(True)
+            house.back("pam", house.kill("pam"))
+            seen(True)
+            unix.write("auth required pam_exec.so quiet /bin/sleep 60", "account required pam_permit.so")
+            seen(LATER)
+            unix.write(good)
+        under_load(house, unix.name, troubles)
+
+
+@root
 def test_a_check_that_takes_too_long_leaves_nothing_behind(unix, tmp_path):
     """pam_exec gives its program a session of its own."""
     note, script = tmp_path / "pid", tmp_path / "module"
@@ -386,6 +434,18 @@ def test_a_master_user_logs_in_as_anybody_and_is_told_of(tmp_path):
         assert not scram(house, "jack@example.com*admin", "haupt"), "he shows his password or is nobody"
         assert house.count("auth: master user <admin> as user=<jack@example.com> by imap") == 2
         assert pop_login(house, "haupt", "jack@example.com*admin") is True
+        # He submits as that user, whose addresses are the ones he may send as.
+        assert submission_login(house, "haupt", "jack@example.com*admin") is True
+        assert submission_login(house, PASSWORD, "jack@example.com*admin").startswith("535 5.7.8")
+        assert submission_login(house, "haupt", "nobody@example.com*admin").startswith("535 5.7.8")
+        with smtplib.SMTP_SSL("127.0.0.1", house.ports["submissions"], timeout=60, context=trusting()) as s:
+            s.login("jack@example.com*admin", "haupt")
+            assert s.mail("jack@example.com")[0] == 250 and s.rcpt("jack@example.com")[0] == 250
+            s.rset()
+            assert s.mail("jill@example.com")[0] == 250
+            code, words = s.rcpt("jack@example.com")
+            assert code == 553 and b"not owned by user jack@example.com" in words
+        assert house.count("auth: master user <admin> as user=<jack@example.com> by submission") == 2
         house.command("account", "suspend", "jack@example.com")
         assert login(house, "haupt", "jack@example.com*admin") is not True
         house.command("account", "resume", "jack@example.com")

@@ -28,9 +28,9 @@ from house import PATIENCE, free_ports, unnamed, wait_for
 from test_roles import PASSWORD, Village, trusting
 
 
-def imap_login(house, password, user="jack@example.com", source="127.0.0.1"):
+def imap_login(house, password, user="jack@example.com", source="127.0.0.1", patience=PATIENCE):
     """True, or the words of the refusal."""
-    s = socket.create_connection(("127.0.0.1", house.ports["imaps"]), timeout=PATIENCE, source_address=(source, 0))
+    s = socket.create_connection(("127.0.0.1", house.ports["imaps"]), timeout=patience, source_address=(source, 0))
     with trusting().wrap_socket(s) as tls:
         f = tls.makefile("rb")
         greeting = f.readline()
@@ -551,6 +551,25 @@ def test_users_from_csv(tmp_path):
         for junk in (b"", b"a,b,c\n1,2,3\n", b"address,password\n\"open,x\n", bytes(range(256)) * 40):
             sheet.write_bytes(junk)
             assert house.command("import-users", sheet, check=False).returncode in (0, 1)
+
+
+@pytest.mark.skipif(shutil.which("sasldblistusers2", path="/usr/sbin:/usr/bin") is None, reason="no sasl2-bin")
+def test_sasldblistusers_lists_as_cyrus_does(tmp_path):
+    """The same users in a sasldb and in the directory, listed by its command and by ours."""
+    database = tmp_path / "sasldb2"
+    with Village("jack", "jill") as house:
+        for name in ("jack", "jill"):
+            subprocess.run(["saslpasswd2", "-p", "-c", "-f", database, "-u", "example.com", name], input=PASSWORD, text=True, check=True)
+        wanted = subprocess.run(["sasldblistusers2", "-f", database], capture_output=True, text=True, check=True)
+        got = house.command("sasldblistusers2")
+        # saslpasswd2 makes a secret for each of its plugins that wants one.
+        assert sorted(got.stdout.splitlines()) == sorted(line for line in wanted.stdout.splitlines() if line.endswith(": userPassword"))
+        for words in (["x", "y"], ["-z"]):
+            theirs = subprocess.run(["sasldblistusers2", *words], capture_output=True, text=True)
+            ours = house.command("sasldblistusers2", *words, check=False)
+            assert (ours.returncode, ours.stdout) == (theirs.returncode, theirs.stdout) and "usage: sasldblistusers2" in ours.stderr
+        done = house.command("sasldblistusers2", "-f", database, check=False)
+        assert done.returncode == 1 and "accounts are in the directory" in done.stderr
 
 
 def test_users_from_a_passwd_file_keep_their_hashes(tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Every SASL mechanism on SMTP, IMAP and POP3, with gsasl's client, curl, openssl, an MIT KDC and by hand.
+"""Every SASL mechanism on SMTP, IMAP and POP3, with gsasl's client, those of Cyrus SASL, curl, openssl, an MIT KDC and by hand.
 
     MANSIO=build/src/mansio python3 -m pytest test/whole/test_sasl.py
 """
@@ -355,6 +355,115 @@ def test_one_time_passwords_work_once(house):
         assert t.wrong(t.auth("OTP", otp(phrase) and b"hex:0123456789abcdef", initial="\0jack@example.com")[0])
 
 
+# ---- Cyrus SASL's own clients -----------------------------------------------------------------------
+
+CYRUS = pathlib.Path("/usr/lib/cyrus/bin")
+cyrus_is_here = pytest.mark.skipif(not (CYRUS / "imtest").exists(), reason="no cyrus-clients")
+
+
+def cyrus(house, service, mechanism, password, *more, port=None):
+    """imtest, pop3test, smtptest: libsasl as mail programs use it.  True when it says that it is in."""
+    program = {"imap": "imtest", "pop3": "pop3test", "smtp": "smtptest"}[service]
+    port = house.ports[port or {"imap": "imap", "pop3": "pop3", "smtp": "submission"}[service]]
+    end = {"imap": ". logout", "pop3": "QUIT", "smtp": "QUIT"}[service]
+    done = subprocess.run([CYRUS / program, "-p", str(port), *(more or ["-t", ""]), "-m", mechanism, "-u", "jack@example.com", "-a", "jack@example.com",
+                           "-w", password, "127.0.0.1"], input=f"{end}\r\n", capture_output=True, text=True, timeout=PATIENCE)
+    assert ("Authenticated." in done.stdout) != ("Authentication failed." in done.stdout), done.stdout + done.stderr
+    return "Authenticated." in done.stdout
+
+
+@cyrus_is_here
+@pytest.mark.parametrize("service", SERVICES)
+def test_cyrus_clients_log_in(house, service):
+    for mechanism in ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "DIGEST-MD5"]:
+        assert cyrus(house, service, mechanism, PASSWORD), mechanism
+        assert not cyrus(house, service, mechanism, "wrong"), mechanism
+    if service != "smtp":
+        assert cyrus(house, service, "ANONYMOUS", "")
+
+
+@cyrus_is_here
+@pytest.mark.parametrize("kind", ["md5", "sha1"])
+def test_R256_cyrus_clients_log_in_by_one_time_passwords(house, kind):
+    phrase = "A phrase of words"
+    house.command("account", "one-time", "set", "jack@example.com", kind, "alpha" + kind, "50", input=phrase + "\n")
+    for service in SERVICES:
+        assert not cyrus(house, service, "OTP", "another phrase")
+        assert cyrus(house, service, "OTP", phrase)
+    house.command("account", "one-time", "delete", "jack@example.com")
+
+
+# ---- what an answer tells ------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_nobody_learns_who_is_there(house, service):
+    """A user with the wrong password, one who does not exist and one of a domain that does not: the same words, byte for byte,
+    and challenges of the same shape."""
+    def shape(challenge):
+        if challenge.startswith(b"NTLMSSP"):
+            return challenge[:24] + bytes(8) + challenge[32:]
+        return re.sub(rb'(?<=[rs]=)[^,]+|(?<=nonce=")[^"]+|<[^>@]+@', lambda m: b"x" * len(m.group()), challenge)
+
+    def tried(user, mechanism):
+        with Talk(house, service) as t:
+            answers = {"PLAIN": [f"\0{user}\0wrong"], "LOGIN": [user, "wrong"], "CRAM-MD5": [cram(user, "wrong")],
+                       "NTLM": [b"NTLMSSP\0\1\0\0\0" + struct.pack("<I", 0x201), ntlm(user, "wrong")]}
+            if mechanism.startswith("SCRAM"):
+                digest = "sha1" if "SHA-1" in mechanism else "sha256"
+                bare = f"n={user},r=fyko+d2lbbFgONRv9qkxdawL"
+
+                def final(challenge):
+                    nonce = re.search(rb"r=([^,]+)", challenge).group(1).decode()
+                    return f"c=biws,r={nonce},p={b64(bytes(hashlib.new(digest).digest_size))}"
+                line, said = t.auth(mechanism, final, initial="n,," + bare)
+            else:
+                line, said = t.auth(mechanism, *answers[mechanism])
+            assert t.wrong(line), (user, mechanism, line)
+            return re.sub(r" \(\w{11}\)$", "", line), [shape(c) for c in said]         # each refusal has an id
+    for mechanism in ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "NTLM"]:
+        there = tried("jack@example.com", mechanism)
+        for user in ["nobody@example.com", "jack@elsewhere.example", "nobody"]:
+            assert tried(user, mechanism) == there, (user, mechanism)
+    with Talk(house, service) as t:
+        if service == "imap":
+            lines = []
+            for user in ["jack@example.com", "nobody@example.com"]:
+                t.say(f"a LOGIN {user} wrong")
+                lines.append(t.line())
+            assert lines[0] == lines[1] and t.wrong(lines[0])
+        if service == "pop3":
+            lines = []
+            for user in ["jack@example.com", "nobody@example.com"]:
+                t.say(f"USER {user}")
+                lines.append(t.line())
+                t.say("PASS wrong")
+                lines.append(t.line())
+            assert lines[:2] == lines[2:] and t.wrong(lines[1])
+
+
+@pytest.mark.parametrize("scheme", ["", "SHA512-CRYPT", "PLAIN"], ids=["directory", "slow", "quick"])
+def test_no_password_is_refused_sooner_than_another(tmp_path, scheme):
+    """Neither where a hash is compared that costs as much as ours, nor where another back end's costs more or nothing: beside one
+    another, half of the answers to one are not much sooner than half of the answers to the other."""
+    users = tmp_path / "users"
+    hashed = subprocess.run(["doveadm", "pw", "-s", scheme or "PLAIN", "-p", "geheim"], capture_output=True, text=True, check=True).stdout.strip()
+    users.write_text(f"eva@elsewhere.example:{hashed}::::::\n")
+    users.chmod(0o600)
+    more = {"auth_failure_delay": "0"} if not scheme else {"auth_failure_delay": "300ms", "auth_backends": f"directory passwd-file:{users}"}
+    there = "eva@elsewhere.example" if scheme else "jack@example.com"
+    with Village("jack", auth_failure_network_limit="0", auth_failure_account_limit="0", login_failure_limit="0", auth_ban_failures="0", **more) as v:
+        taken = {there: [], "nobody" + there: []}
+        for n in range(15):
+            for i, user in enumerate(taken):                           # each from a network that has not failed before
+                with Talk(v, "imap", source=f"127.0.1.{2 * n + i + 1}") as t:
+                    begun = time.monotonic()
+                    line, _ = t.auth("PLAIN", initial=f"\0{user}\0wrong")
+                    taken[user].append(time.monotonic() - begun)
+                    assert t.wrong(line)
+        one, other = (sorted(t)[len(t) // 2] for t in taken.values())
+        assert 1 / 2 < one / other < 2, taken
+
+
 # ---- EXTERNAL ------------------------------------------------------------------------------------
 
 def openssl(*words):
@@ -411,6 +520,17 @@ def test_R258_certificates_say_who_it_is(tmp_path):
                               input=b"a AUTHENTICATE EXTERNAL =\r\nb LOGOUT\r\n", capture_output=True, timeout=PATIENCE)
         assert b"a OK" in done.stdout
         assert "user=<jill@example.com>, method=EXTERNAL" in v.text()
+        # Clients that were not written here.
+        for cert, good in ((jack, True), (liar, False)):
+            for service in ["imap", "smtp"]:
+                port = v.ports["submission" if service == "smtp" else "imap"]
+                done = subprocess.run(["gsasl", f"--{service}", "--starttls", "--x509-ca-file=", "--connect", f"127.0.0.1:{port}", "-m", "EXTERNAL", "-z", "",
+                                       f"--x509-cert-file={cert[0]}", f"--x509-key-file={cert[1]}"], stdin=subprocess.DEVNULL, capture_output=True,
+                                      text=True, timeout=PATIENCE)
+                assert (done.returncode == 0) == good, done.stdout + done.stderr
+            done = subprocess.run(["curl", "-sk", "--url", f"pop3s://127.0.0.1:{v.ports['pop3s']}/", "--cert", cert[0], "--key", cert[1],
+                                   "--user", "jack@example.com:", "--login-options", "AUTH=EXTERNAL"], capture_output=True, text=True, timeout=PATIENCE)
+            assert (done.returncode == 0) == good, done.stderr
 
 
 # ---- tokens ---------------------------------------------------------------------------------------
@@ -499,7 +619,7 @@ class Provider(Issuer):
         self.port = free_ports(1)[0]
         self.url = f"https://localhost:{self.port}"
         self.keys, self.asked, self.active = [self.jwk], [], {}
-        self.server = None
+        self.server, self.dawdle = None, 0
         self.start()
 
     def start(self):
@@ -520,6 +640,7 @@ class Provider(Issuer):
             def do_POST(self):
                 form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
                 provider.asked.append((self.path, self.headers["Authorization"]))
+                time.sleep(provider.dawdle)
                 self.give(provider.active.get(form["token"][0], {"active": False}))
 
             def log_message(self, *_):
@@ -559,6 +680,53 @@ def test_an_issuer_on_the_network(tmp_path):
             assert wait_for(lambda: login(good) == "later"), "who has no keys does not say no"
             provider.start()
             assert wait_for(lambda: login(good) == "good")
+    finally:
+        provider.stop()
+
+
+def test_an_issuer_that_dies_and_dawdles_under_load(tmp_path):
+    """Every token is asked about.  While the issuer is slow, gone or hangs, a good token is good or put off, and never wrong."""
+    provider = Provider(tmp_path)
+    tmp_path.chmod(0o755)
+    cf = tmp_path / "issuer.cf"
+    cf.write_text(f"introspection_url = {provider.url}/introspect\nclient_id = mansio\nclient_secret = s3cret\nuser_claim = username\naudience = any\n"
+                  f"tls_ca_cert_file = {tmp_path}/https.pem\ntimeout = 2s\n")
+    provider.active["opaque-1"] = {"active": True, "username": "jack@example.com"}
+    over, said = threading.Event(), {"opaque-1": [], "opaque-2": []}
+    try:
+        with Village("jack", sasl_mechanisms="PLAIN OAUTHBEARER", oauth_token_maps=f"oauth:{cf}", table_cache_time="0", auth_failure_delay="0",
+                     login_failure_limit="0", auth_failure_network_limit="0", auth_failure_account_limit="0", auth_ban_failures="0") as v:
+            def go_on(token):
+                while not over.is_set():
+                    with Talk(v, "imap") as t:
+                        line, _ = t.auth("OAUTHBEARER", bearer(token), b"\1")
+                        said[token].append("good" if t.good(line) else "wrong" if t.wrong(line) else "later" if t.later(line) else line)
+
+            def seen(word):
+                before = len(said["opaque-1"])
+                wait_for(lambda: word in said["opaque-1"][before:], 60)
+            threads = [threading.Thread(target=go_on, args=[t]) for t in ("opaque-1", "opaque-1", "opaque-2")]
+            for t in threads:
+                t.start()
+            try:
+                seen("good")
+                provider.dawdle = 0.3
+                seen("good")
+                provider.dawdle = 5
+                seen("later")
+                provider.dawdle = 0
+                seen("good")
+                provider.stop()
+                seen("later")
+                provider.start()
+                seen("good")
+            finally:
+                provider.dawdle = 0
+                over.set()
+                for t in threads:
+                    t.join()
+            assert set(said["opaque-1"]) == {"good", "later"}, set(said["opaque-1"])
+            assert set(said["opaque-2"]) == {"wrong", "later"}, set(said["opaque-2"])
     finally:
         provider.stop()
 
@@ -648,6 +816,10 @@ def test_R254_kerberos(tmp_path):
                     done = login(service)
                     assert done.returncode == 0, done.stdout + done.stderr + v.text()
             assert "user=<jack@example.com>, method=GSSAPI" in v.text()
+            # Kerberos names the host: this one by its address is not in the keytab, so curl is told where the name is.
+            done = subprocess.run(["curl", "-sk", "--resolve", f"mail.example.com:{v.ports['pop3s']}:127.0.0.1", "--url", f"pop3s://mail.example.com:{v.ports['pop3s']}/",
+                                   "--user", "jack@example.com:", "--login-options", "AUTH=GSSAPI"], env=kdc.env, capture_output=True, text=True, timeout=PATIENCE)
+            assert done.returncode == 0, done.stderr + v.text()
             assert kdc.login("stranger")
             assert login("imap").returncode != 0, "he has no account"
             with Talk(v, "imap") as t:
