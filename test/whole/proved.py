@@ -10,13 +10,11 @@ import hashlib
 import pathlib
 import re
 import shutil
-import signal
 import ssl
 import subprocess
 import tempfile
 
-from house import free_ports, wait_for
-from test_names import NameServer
+from nameservers import Nsd, Unbound
 from test_sending import Sink
 
 INSECURE = "insecure.example."
@@ -26,90 +24,22 @@ def run(*words, cwd=None, **more):
     return subprocess.run([str(w) for w in words], cwd=cwd, check=True, capture_output=True, **more).stdout
 
 
-class Zone(NameServer):
-    """nsd: the root with these records, signed, and INSECURE with those, not signed.  `spoil`: (pattern, with what it is replaced)
+class Zone(Nsd):
+    """The root with these records, signed, and INSECURE with those, not signed.  `spoil`: (pattern, with what it is replaced)
     in the signed zone, so that signatures do not fit."""
 
     def __init__(self, records, insecure="", spoil=()):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-proved-"))
-        self.directory.chmod(0o755)
-        self.port = free_ports(1)[0]
-        self.records, self.insecure, self.spoil = records, insecure, spoil
-        head = "$TTL 5\n{0} IN SOA ns.example. host.example. 1 3600 600 86400 5\n{0} IN NS ns.example.\n"
-        (self.directory / "zone").write_text(head.format(".") + "ns.example. A 127.0.0.1\n" + f"{INSECURE} NS ns.example.\n" + records)
-        (self.directory / "insecure").write_text(head.format(INSECURE) + insecure)
-        run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", ".", cwd=self.directory)
-        run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", ".", cwd=self.directory)
-        run("dnssec-signzone", "-q", "-S", "-o", ".", "-f", "signed", "zone", cwd=self.directory)
-        signed = (self.directory / "signed").read_text()
-        for pattern, other in spoil:
-            signed, n = re.subn(pattern, other, signed)
-            assert n > 0, pattern
-        (self.directory / "signed").write_text(signed)
-        self.anchor = self.directory / "anchor"
-        self.anchor.write_text((self.directory / "dsset-.").read_text())
-        (self.directory / "nsd.conf").write_text(f"""server:
-  ip-address: 127.0.0.1@{self.port}
-  username: ""
-  zonesdir: "{self.directory}"
-  pidfile: "{self.directory}/pid"
-  zonelistfile: "{self.directory}/list"
-  xfrdfile: "{self.directory}/xfrd"
-  xfrdir: "{self.directory}"
-  server-count: 1
-remote-control:
-  control-enable: no
-zone:
-  name: "."
-  zonefile: "signed"
-zone:
-  name: "{INSECURE}"
-  zonefile: "insecure"
-""")
-        self.process = subprocess.Popen(["nsd", "-d", "-c", self.directory / "nsd.conf"], stderr=subprocess.DEVNULL)
-        wait_for(self.answers)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+        super().__init__({".": f"ns.example. A 127.0.0.1\n{INSECURE} NS ns.example.\n{records}", INSECURE: insecure}, sign=["."], spoil=spoil)
 
     def settings(self):
         return dict(dns_resolver=f"127.0.0.1:{self.port}", dns_trust_anchor_file=str(self.anchor), dns_validation="yes")
 
 
-class Resolver:
+class Resolver(Unbound):
     """unbound, which proves what that name server says, at port 53 of an address of the loopback."""
 
     def __init__(self, zone, address):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-proved-"))
-        (self.directory / "conf").write_text(f"""server:
-  interface: {address}@53
-  chroot: ""
-  username: ""
-  directory: "{self.directory}"
-  pidfile: "{self.directory}/pid"
-  use-syslog: no
-  do-not-query-localhost: no
-  do-daemonize: no
-  module-config: "validator iterator"
-  trust-anchor-file: "{zone.anchor}"
-  local-zone: "example." nodefault
-  num-threads: 1
-  cache-max-negative-ttl: 1
-remote-control:
-  control-enable: no
-forward-zone:
-  name: "."
-  forward-addr: 127.0.0.1@{zone.port}
-""")
-        self.process = subprocess.Popen(["unbound", "-d", "-c", self.directory / "conf"], stderr=subprocess.DEVNULL)
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        super().__init__(zone, f'  module-config: "validator iterator"\n  trust-anchor-file: "{zone.anchor}"\n  cache-max-negative-ttl: 1\n', address, 53)
 
 
 class Authority:

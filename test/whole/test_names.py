@@ -8,20 +8,16 @@ import imaplib
 import os
 import pathlib
 import re
-import shutil
-import signal
 import socket
 import ssl
 import struct
-import subprocess
 import sys
-import tempfile
 import threading
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from house import House, free_ports, wait_for
+from house import House, wait_for
+from nameservers import Nsd
 
 REVERSE = "{}.0.0.127.in-addr.arpa."
 # The root itself, so that no delegation is needed; each address is a case.
@@ -44,54 +40,12 @@ other.client.example. A 127.0.0.16
 """ + "".join(f"17.0.0.127.in-addr.arpa. PTR a-name-of-some-length-{i}.many.example.\n" for i in range(120))
 
 
-class NameServer:
+FORGED = [(r"(?m)^(forged\.client\.example\.\s.*\sA\s+)127\.0\.0\.14", r"\g<1>127.0.0.15")]
+
+
+def name_server():
     """nsd with the zone above, signed; one record changed after that."""
-
-    def __init__(self):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-names-"))
-        self.directory.chmod(0o755)
-        self.port = free_ports(1)[0]
-        run = lambda *words: subprocess.run(words, cwd=self.directory, check=True, capture_output=True)
-        (self.directory / "zone").write_text(ZONE)
-        run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", "-f", "KSK", ".")
-        run("dnssec-keygen", "-q", "-a", "ECDSAP256SHA256", ".")
-        run("dnssec-signzone", "-q", "-S", "-o", ".", "-f", "signed", "zone")
-        signed = (self.directory / "signed").read_text()
-        signed = re.sub(r"(?m)^(forged\.client\.example\.\s.*\sA\s+)127\.0\.0\.14", r"\g<1>127.0.0.15", signed)
-        (self.directory / "signed").write_text(signed)
-        self.anchor = self.directory / "anchor"
-        self.anchor.write_text((self.directory / "dsset-.").read_text())
-        (self.directory / "nsd.conf").write_text(f"""server:
-  ip-address: 127.0.0.1@{self.port}
-  username: ""
-  zonesdir: "{self.directory}"
-  pidfile: "{self.directory}/pid"
-  zonelistfile: "{self.directory}/list"
-  xfrdfile: "{self.directory}/xfrd"
-  xfrdir: "{self.directory}"
-  server-count: 1
-remote-control:
-  control-enable: no
-zone:
-  name: "."
-  zonefile: "signed"
-""")
-        self.process = subprocess.Popen(["nsd", "-d", "-c", self.directory / "nsd.conf"], stderr=subprocess.DEVNULL)
-        wait_for(self.answers)
-
-    def answers(self):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(0.5)
-            try:
-                s.sendto(struct.pack(">6HB2H", 1, 0, 1, 0, 0, 0, 0, 6, 1), ("127.0.0.1", self.port))
-                return s.recv(4096)
-            except OSError:
-                return None
-
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
-        shutil.rmtree(self.directory, ignore_errors=True)
+    return Nsd({".": ZONE}, sign=["."], spoil=FORGED)
 
 
 class Liar(threading.Thread):
@@ -157,7 +111,7 @@ class Names(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = NameServer()
+        cls.server = name_server()
         cls.house = house(cls.server.port, dns_trust_anchor_file=str(cls.server.anchor), dns_validation="yes")
 
     @classmethod
@@ -257,7 +211,7 @@ class OddServers(unittest.TestCase):
             self.assertNotEqual(os.readlink(f"/proc/{caged[0]['pid']}/ns/net"), os.readlink("/proc/self/ns/net"))
 
     def test_a_resolver_set_while_we_run(self):
-        server = NameServer()
+        server = name_server()
         self.addCleanup(server.close)
         _, h = self.one(lambda number, question: None)
         h.write_settings(dns_resolver=f"127.0.0.1:{server.port}")

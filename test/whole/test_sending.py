@@ -22,6 +22,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import House, free_ports, make_certificate, wait_for
+from nameservers import Nsd
 
 LETTER = "From: a@here.example\r\nTo: b@there.example\r\nSubject: {}\r\n\r\n.a dot\r\nbody\r\n"
 
@@ -409,40 +410,8 @@ host.both.example. A 127.0.0.5
 @pytest.fixture(scope="module")
 def names():
     """nsd with the zone above; its port."""
-    place = pathlib.Path(tempfile.mkdtemp(prefix="mansio-zone-"))
-    place.chmod(0o755)
-    port = free_ports(1)[0]
-    (place / "zone").write_text(ZONE)
-    (place / "nsd.conf").write_text(f"""server:
-  ip-address: 127.0.0.1@{port}
-  username: ""
-  zonesdir: "{place}"
-  pidfile: "{place}/pid"
-  zonelistfile: "{place}/list"
-  xfrdfile: "{place}/xfrd"
-  xfrdir: "{place}"
-  server-count: 1
-remote-control:
-  control-enable: no
-zone:
-  name: "."
-  zonefile: "zone"
-""")
-    process = subprocess.Popen(["nsd", "-d", "-c", place / "nsd.conf"], stderr=subprocess.DEVNULL)
-
-    def answers():
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(0.5)
-            try:
-                s.sendto(b"\0\1\0\0\0\1\0\0\0\0\0\0\0\0\6\0\1", ("127.0.0.1", port))
-                return s.recv(4096)
-            except OSError:
-                return None
-    wait_for(answers)
-    yield port
-    process.terminate()
-    process.wait(10)
-    shutil.rmtree(place, ignore_errors=True)
+    with Nsd({".": ZONE}) as server:
+        yield server.port
 
 
 def test_mail_exchangers_in_their_order(names):

@@ -2,19 +2,17 @@
 """What tests of rules that ask others need: a name server with zones of ours, a resolver before it, Postfix that asks it."""
 
 import os
-import pathlib
 import re
 import secrets
 import shutil
-import signal
 import smtplib
 import socket
-import struct
 import subprocess
 import tempfile
 import threading
 
-from house import free_ports, wait_for
+from house import free_ports
+from nameservers import Nsd, Unbound, answers
 
 # The root itself, so that no delegation is needed, and what has name servers of its own.  Each client is an address
 # of the loopback.
@@ -73,99 +71,23 @@ def zone_text(zone, records):
                       f"{zone} IN NS {SERVERS[zone]}", *lines, ""])
 
 
-class NameServer:
+class NameServer(Nsd):
     """nsd with the zones above, on port 53 of an address of the loopback that nobody else has, if `address` is given."""
 
     def __init__(self, records=RECORDS, address="127.0.0.1", port=None):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-witness-"))
-        self.directory.chmod(0o755)
-        self.address, self.port = address, port or free_ports(1)[0]
-        for i, zone in enumerate(ZONES):
-            (self.directory / f"zone{i}").write_text(zone_text(zone, records))
-        # A zone without a SOA cannot be loaded: SERVFAIL to everything below it.
-        (self.directory / "broken").write_text("$TTL 5\n")
-        (self.directory / "nsd.conf").write_text(f"""server:
-  ip-address: {self.address}@{self.port}
-  username: ""
-  zonesdir: "{self.directory}"
-  pidfile: "{self.directory}/pid"
-  zonelistfile: "{self.directory}/list"
-  xfrdfile: "{self.directory}/xfrd"
-  xfrdir: "{self.directory}"
-  server-count: 1
-remote-control:
-  control-enable: no
-zone:
-  name: "{BROKEN}"
-  zonefile: "broken"
-""" + "".join(f'zone:\n  name: "{zone}"\n  zonefile: "zone{i}"\n' for i, zone in enumerate(ZONES)))
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(["nsd", "-d", "-c", self.directory / "nsd.conf"], stderr=subprocess.DEVNULL)
-        wait_for(lambda: answers(self.address, self.port))
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
-
-    def close(self):
-        self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        super().__init__({BROKEN: None, **{zone: zone_text(zone, records) for zone in ZONES}}, address, port)
 
 
-class Resolver:
+class Resolver(Unbound):
     """unbound, which asks that name server."""
 
     def __init__(self, server, address="127.0.0.1", port=None):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-witness-"))
-        self.address, self.port = address, port or free_ports(1)[0]
-        (self.directory / "conf").write_text(f"""server:
-  interface: {address}@{self.port}
-  chroot: ""
-  username: ""
-  directory: "{self.directory}"
-  pidfile: "{self.directory}/pid"
-  use-syslog: no
-  do-not-query-localhost: no
-  do-daemonize: no
-  module-config: "iterator"
+        super().__init__(server, """  module-config: "iterator"
   unblock-lan-zones: yes
   insecure-lan-zones: yes
   local-zone: "127.in-addr.arpa." nodefault
-  local-zone: "example." nodefault
   local-zone: "2.0.192.in-addr.arpa." nodefault
-  num-threads: 1
-remote-control:
-  control-enable: no
-forward-zone:
-  name: "."
-  forward-addr: {server.address}@{server.port}
-""")
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(["unbound", "-d", "-c", self.directory / "conf"], stderr=subprocess.DEVNULL)
-        wait_for(lambda: answers(self.address, self.port))
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
-
-    def close(self):
-        self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def answers(address, port):
-    """Whether a name server is there: it knows the root."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(0.5)
-        try:
-            s.sendto(struct.pack(">6HB2H", 1, 0x0100, 1, 0, 0, 0, 0, 6, 1), (address, port))
-            return s.recv(4096)
-        except OSError:
-            return None
+""", address, port)
 
 
 def own_address():
