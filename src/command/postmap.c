@@ -357,11 +357,14 @@ static int
 run_wish(struct wish *w, int argc, char **argv)
 {
 	struct settings *s = lookup_settings(w->call);
+	unsigned         how;
 	int              status;
 
 	if (s == NULL)
 		return COMMAND_FAILED;
-	w->source.default_type = tables_default_type(s);
+	how = w->source.how;
+	w->source = tables_source(s);
+	w->source.how = how;
 	if (w->letter == LETTER_PARTS) {
 		lookup_warn(w->call, "ignoring -m option without -b or -h");
 		w->letter = 0;
@@ -415,7 +418,7 @@ run_newaliases(struct call *c)
 		c->config = lookup_config(directory, arena);
 	s = lookup_settings(c);
 	if (s != NULL && settings_fill(s, &common_setting_table, NULL, &common, NULL)) {
-		w.source.default_type = tables_default_type(s);
+		w.source = tables_source(s);
 		status = COMMAND_DONE;
 		for (size_t i = 0; i < common.alias_database.count && status == COMMAND_DONE; i++) {
 			char *name = arena_copy(arena, bytes_of(common.alias_database.item[i]));

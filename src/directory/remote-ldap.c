@@ -64,7 +64,7 @@ static const struct setting rows[] = {
 };
 #undef AT
 /* clang-format on */
-static const struct setting_table ldap_rows = { "ldap", rows, COUNT(rows) };
+const struct setting_table remote_ldap_rows = { "ldap", rows, COUNT(rows) };
 
 /*
  * Connections
@@ -334,7 +334,7 @@ remote_ldap_open(struct bytes name, enum table_grammar grammar, const struct tab
 	t->life = arena_open(NULL);
 	t->rules.columns = (source->how & TABLE_COLUMNS) != 0;
 	t->rules.users = (source->how & TABLE_USERS) != 0;
-	t->settings = remote_settings(name, &ldap_rows, source, &t->is, errors, warnings);
+	t->settings = remote_settings(name, &remote_ldap_rows, source, &t->is, errors, warnings);
 	if (t->settings == NULL || !read_all(t, arena_copy(t->life, name), errors)) {
 		remote_ldap_close(t);
 		return NULL;

@@ -46,6 +46,7 @@ int remote_ldap_bind(LDAP *, const struct ldap_settings *);
 bool remote_ldap_lost(int error);          /* of the connection, not of the question */
 bool remote_ldap_quote_filter(void *ctx, char quote, struct bytes, struct buffer *out);
 bool remote_ldap_quote_dn(void *ctx, char quote, struct bytes, struct buffer *out);
+extern const struct setting_table remote_ldap_rows;
 void remote_ldap_reach(void *own, struct reach *);
 
 #endif

@@ -10,27 +10,40 @@
  * The file
  */
 
+/* ldap:accounts: what stands in main.cf as accounts_server_host and so on (role/tables.h). */
 static bool
-read_cf(struct bytes path, const struct table_source *source, struct buffer *out,
+is_in_main_cf(const char *path)
+{
+	return *path != '/';
+}
+
+static bool
+read_cf(const char *path, const char *type, const struct table_source *source, struct buffer *out,
         struct buffer *errors)
 {
-	char    name[4096];
-	int     fd = -1;
-	ssize_t n = -1;
+	struct arena *scratch = arena_open(NULL);
+	int           fd = source->open(source->ctx, is_in_main_cf(path)
+	                                                     ? arena_printf(scratch, "%s:%s", type, path)
+	                                                     : path);
+	ssize_t       n = -1;
 
-	errno = EINVAL;
-	if (bytes_string(path, name, sizeof name))
-		fd = source->open(source->ctx, name);
-	if (fd < 0) {
-		buffer_printf(errors, "%.*s: %s\n", (int)path.len, path.at, strerror(errno));
+	arena_close(&scratch);
+	if (fd < 0 && is_in_main_cf(path))
+		buffer_printf(
+			errors,
+			"%s: write the absolute path of a file, as /etc/mansio/users.cf, or what "
+			"such a file says as %s_... = ... in main.cf\n",
+			path, path);
+	else if (fd < 0)
+		buffer_printf(errors, "%s: %s\n", path, strerror(errno));
+	if (fd < 0)
 		return false;
-	}
 	for (off_t at = 0;
 	     out->len < REMOTE_CF_MOST && (n = pread(fd, buffer_room(out, 4096), 4096, at)) > 0;
 	     at += n)
 		buffer_took(out, (size_t)n);
 	if (n != 0)
-		buffer_printf(errors, "%.*s: %s\n", (int)path.len, path.at,
+		buffer_printf(errors, "%s: %s\n", path,
 		              n > 0 ? "too long for a file of settings" : strerror(errno));
 	(void)close(fd);
 	return n == 0;
@@ -51,9 +64,24 @@ double_dollars(struct bytes text, struct buffer *out)
 	buffer_add(out, text);
 }
 
+static const char main_cf[] = "main.cf";
+
+/* "main.cf:12: server_host ..." is of accounts_server_host. */
+static struct bytes
+put_prefix(struct bytes line, const char *name, struct buffer *out)
+{
+	ptrdiff_t n = bytes_search(line, BYTES(": "));
+
+	if (n < 0 || !bytes_starts(line, bytes_of(main_cf)))
+		return line;
+	buffer_add(out, bytes_cut(line, 0, (size_t)n + 2));
+	buffer_printf(out, "%s_", name);
+	return bytes_cut(line, (size_t)n + 2, line.len);
+}
+
 /* What the reader says of main.cf, said of this file.  A line it does not understand may be a password. */
 static void
-retell(struct bytes said, const char *type, struct buffer *out)
+retell(struct bytes said, const char *type, const char *file, struct buffer *out)
 {
 	struct bytes line;
 	ptrdiff_t    n;
@@ -61,6 +89,8 @@ retell(struct bytes said, const char *type, struct buffer *out)
 	while (bytes_split(&said, '\n', &line)) {
 		if (line.len == 0)
 			continue;
+		if (is_in_main_cf(file))
+			line = put_prefix(line, file, out);
 		if (bytes_search(line, BYTES("has no \"=\"")) >= 0 &&
 		    (n = bytes_find(line, '"')) > 0) {
 			buffer_add(out, bytes_cut(line, 0, (size_t)n));
@@ -84,15 +114,17 @@ remote_settings(struct bytes path, const struct setting_table *rows,
 	struct buffer    text = { 0 }, doubled = { 0 }, said = { 0 };
 	char             file[4096];
 
-	if (path.len == 0 || path.at[0] != '/' || !bytes_string(path, file, sizeof file)) {
+	if (path.len == 0 || path.at[0] == '.' || !bytes_string(path, file, sizeof file) ||
+	    (is_in_main_cf(file) && strchr(file, '/') != NULL)) {
 		buffer_printf(errors,
 		              "%.*s: write the absolute path of a file, as /etc/mansio/users.cf\n",
 		              (int)path.len, path.at);
 		return NULL;
 	}
-	if (read_cf(path, source, &text, errors)) {
+	if (read_cf(file, rows->about, source, &text, errors)) {
 		double_dollars(buffer_bytes(&text), &doubled);
-		s = settings_read(buffer_bytes(&doubled), file, &said, warnings);
+		s = settings_read(buffer_bytes(&doubled), is_in_main_cf(file) ? main_cf : file,
+		                  &said, warnings);
 	}
 	if (text.len > 0)
 		explicit_bzero(text.at, text.len);
@@ -105,7 +137,7 @@ remote_settings(struct bytes path, const struct setting_table *rows,
 		if (!settings_fill(s, rows, NULL, into, &said) || settings_unknown(s, &said))
 			settings_close(&s);
 	}
-	retell(buffer_bytes(&said), rows->about, errors);
+	retell(buffer_bytes(&said), rows->about, file, errors);
 	buffer_free(&said);
 	return s;
 }
@@ -121,7 +153,11 @@ remote_complain(struct settings *s, const char *path, const char *name, struct b
 	for (size_t i = 0; settings_entry(s, i, &e); i++)
 		if (strcmp(e.name, name) == 0)
 			line = e.line;
-	if (line > 0)
+	if (is_in_main_cf(path) && line > 0)
+		buffer_printf(errors, "%s:%d: %s_%s: ", main_cf, line, path, name);
+	else if (is_in_main_cf(path))
+		buffer_printf(errors, "%s: %s_%s: ", main_cf, path, name);
+	else if (line > 0)
 		buffer_printf(errors, "%s:%d: %s: ", path, line, name);
 	else
 		buffer_printf(errors, "%s: %s: ", path, name);

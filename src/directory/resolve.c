@@ -588,7 +588,7 @@ walk_all(struct walk *w, struct bytes address, const char **table, const char **
 		if (i == 0) {
 			first = o;
 			*table = w->table;
-			*reply = w->reply;
+			*reply = w->reply != NULL ? w->reply : "";
 		} else {
 			/* What is said when nobody is left is what was wrong with the last. */
 			if (o == DIRECTORY_NONE)

@@ -293,6 +293,7 @@ const struct table_type table_ldap = {
 	.find = find,
 	.close = remote_ldap_close,
 	.reach = remote_ldap_reach,
+	.rows = &remote_ldap_rows,
 };
 
 #else

@@ -346,6 +346,7 @@ const struct table_type table_mysql = {
 	.find = find,
 	.close = my_close,
 	.reach = my_reach,
+	.rows = &mysql_rows,
 };
 
 #else

@@ -383,6 +383,7 @@ const struct table_type table_pgsql = {
 	.find = find,
 	.close = pgsql_close,
 	.reach = pgsql_reach,
+	.rows = &pgsql_rows,
 };
 
 #else

@@ -219,4 +219,5 @@ const struct table_type table_sqlite = {
 	.find = find,
 	.close = sqlite_close,
 	.reach = sqlite_reach,
+	.rows = &sqlite_rows,
 };

@@ -175,7 +175,11 @@ files_of(const struct hearer *h, struct bytes name, int depth)
 	if (!type->file || rest.at[0] == '{')
 		return;
 	scratch = arena_open(NULL);
-	h->each(h->ctx, arena_copy(scratch, rest), type->remote || h->remote);
+	h->each(h->ctx,
+	        type->rows != NULL && rest.at[0] != '/'
+	                ? arena_printf(scratch, "%s:%.*s", type->name, (int)rest.len, rest.at)
+	                : arena_copy(scratch, rest),
+	        type->remote || h->remote);
 	arena_close(&scratch);
 }
 

@@ -63,6 +63,7 @@ extern const struct table_source table_source_files;    /* by path */
 
 struct table;
 struct reach;
+struct setting_table;
 struct table *table_open(const char *name, enum table_grammar, const struct table_source *, struct buffer *errors, struct buffer *warnings);
 void table_close(struct table **);
 /* Where it leads, added (directory/remote.h). */
@@ -77,7 +78,9 @@ const char *table_name(const struct table *);
 bool table_is_remote(const char *name, const char *default_type);
 /* Whether it has patterns, which are asked for whole names alone and not for parts of them; by its name alone. */
 bool table_is_pattern(const char *name, const char *default_type);
-/* Every file that a table of this name reads, nested ones too: for the postmaster, who opens them. */
+/* Every file that a table of this name reads, nested ones too: for the postmaster, who opens them.  What a database
+   wants to know stands in main.cf when its name is no path (ldap:accounts: accounts_server_host and so on); it is
+   named with its type then, as "ldap:accounts", here and by the source that is asked to open it. */
 void table_files(const char *name, const char *default_type, void (*each)(void *, const char *path, bool remote), void *);
 /* Every key and value in the order of the file (postmap -s); false for types that cannot be listed. */
 bool table_each(struct table *, void (*each)(void *, struct bytes key, struct bytes value), void *);
@@ -98,6 +101,7 @@ struct table_type {
 	void  (*each)(void *own, void (*each)(void *, struct bytes, struct bytes), void *);   /* NULL: cannot be listed */
 	void  (*close)(void *own);
 	void  (*reach)(void *own, struct reach *);     /* where it leads (directory/remote.h); NULL: nowhere */
+	const struct setting_table *rows;              /* of its file, which may be lines of main.cf; NULL: no such thing */
 };
 const struct table_type *table_type_at(size_t);         /* NULL at the end; in the order of postconf -m */
 

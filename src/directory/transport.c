@@ -38,6 +38,22 @@ transport_is_own(const char *value)
 	return t == TRANSPORT_OWN || t == TRANSPORT_VIRTUAL;
 }
 
+/* rfc3463:2 */
+static bool
+is_status(struct bytes b)
+{
+	struct bytes part;
+	uint64_t     number;
+	int          parts = 0;
+
+	if (b.len < 5 || b.len > 9 || strchr("245", b.at[0]) == NULL || b.at[b.len - 1] == '.')
+		return false;
+	for (; bytes_split(&b, '.', &part); parts++)
+		if (part.len > (parts == 0 ? 1 : 3) || !bytes_number(part, &number))
+			return false;
+	return parts == 3;
+}
+
 /* "5.1.1 words", or words. */
 static const char *
 error_reply(struct bytes text, struct arena *a)
@@ -159,6 +175,31 @@ transport_local(struct resolving *r, struct bytes user, struct bytes *value)
 	return o == TABLE_FOUND ? DIRECTORY_OK : outcome_of(o);
 }
 
+/* The reply of error: and retry:, which are said before the letter is taken, as Postfix does; NULL: it is neither.  The status
+   is its own or 5.1.1 (4.1.1), and its first digit is that of the code; without
+   words those of `otherwise`. */
+static const char *
+reply_at_rcpt(struct bytes value, struct bytes otherwise, struct arena *a)
+{
+	ptrdiff_t    colon = bytes_find(value, ':');
+	struct bytes name = bytes_trim(bytes_cut(value, 0, colon < 0 ? value.len : (size_t)colon));
+	struct bytes text =
+		bytes_trim(bytes_cut(value, colon < 0 ? value.len : (size_t)colon + 1, SIZE_MAX));
+	struct bytes status = BYTES("5.1.1"), rest = text, word;
+	bool         retry = bytes_is(name, "retry");
+
+	if (!retry && !bytes_is(name, "error"))
+		return NULL;
+	if (bytes_split(&rest, ' ', &word) && is_status(word)) {
+		status = word;
+		text = bytes_trim(rest);
+	} else if (text.len == 0) {
+		text = otherwise;
+	}
+	return arena_printf(a, "%c%.*s %.*s", retry ? '4' : '5', (int)status.len - 1, status.at + 1,
+	                    (int)text.len, text.at);
+}
+
 enum directory_outcome
 transport_goes(struct walk *w, size_t at, enum mail_class class, enum transport_goes *out)
 {
@@ -169,15 +210,24 @@ transport_goes(struct walk *w, size_t at, enum mail_class class, enum transport_
 	                                        : class == CLASS_OTHER ? rules->default_transport
 	                                                               : "virtual";
 	struct bytes                value = { NULL, 0 }, rest;
+	struct bytes                words = BYTES("Address is undeliverable");
+	const char                 *reply;
 	enum table_outcome          o = transport_find(w->r, &w->todo[at].key, &value);
 
 	if (o != TABLE_FOUND && o != TABLE_NONE)
 		return outcome_of(o);
 	value = bytes_trim(value);
-	if (value.len == 0 || value.at[0] == ':')
+	if (value.len == 0 || value.at[0] == ':') {
 		value = bytes_of(otherwise);
+		words = w->todo[at].key.domain;
+	}
 	if (value.len == 0 && (class == CLASS_RELAY || class == CLASS_OTHER))
 		value = BYTES("smtp"); /* nobody says how: as it goes to everybody else */
+	if (at == 0 && w->r->asked_at_rcpt && (reply = reply_at_rcpt(value, words, w->a)) != NULL) {
+		/* Who may send to others is asked first, and it is none of ours. */
+		w->reply = reply;
+		return class == CLASS_OTHER ? DIRECTORY_FOREIGN : DIRECTORY_REFUSED;
+	}
 	switch (transport_of(value, &rest)) {
 	case TRANSPORT_OWN: *out = GOES_LOCAL; break;
 	case TRANSPORT_VIRTUAL: *out = GOES_VIRTUAL; break;

@@ -137,7 +137,7 @@ refuse_unknown(struct rule_work *w, struct bytes address, struct bytes table, co
 static bool
 is_status(struct bytes b)
 {
-	if (b.len < 5 || b.len > 12 || b.at[0] != '5')
+	if (b.len < 5 || b.len > 12 || (b.at[0] != '5' && b.at[0] != '4'))
 		return false;
 	for (size_t i = 0; i < b.len; i++)
 		if ((b.at[i] < '0' || b.at[i] > '9') && b.at[i] != '.')
@@ -153,6 +153,8 @@ refuse_in_words(struct rule_work *w, int code, struct bytes reply)
 
 	if (!bytes_split(&rest, ' ', &status) || !is_status(status))
 		status = BYTES("5.7.1");
+	if (status.at[0] == '4')
+		code = 450;
 	return rule_reject_of(w, code, arena_copy(w->life, status), w->facts->recipient,
 	                      rule_class_recipient, rule_shown(w, rest));
 }
@@ -184,6 +186,9 @@ rule_recipient_refused(struct rule_work *w)
 		return rule_reject(w, 552, "5.2.2",
 		                   "<%s>: Quota exceeded (mailbox for user is full)",
 		                   rule_shown(w, f->recipient));
+	case RECIPIENT_FOREIGN: /* the transport that has it takes nothing: error:5.1.1 words */
+		return f->recipient_why.len == 0 ? RULE_DUNNO
+		                                 : refuse_in_words(w, 550, f->recipient_why);
 	default: return RULE_DUNNO;
 	}
 }

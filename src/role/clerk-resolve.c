@@ -189,11 +189,13 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
 	struct resolve_target *target = arena_take_array(w->life, found->count + 1, sizeof *target);
 	struct word_resolved   answer = {
 		  .class = (uint8_t) class,
-		  .table = class == RESOLVE_REFUSED || class == RESOLVE_LOOP ? found->reply
-		                                                             : found->table,
+		  .table = class == RESOLVE_REFUSED || class == RESOLVE_LOOP ||
+                                         class == RESOLVE_FOREIGN
+		                   ? found->reply
+		                   : found->table,
 		  .target = target,
 		  .targets = (uint32_t)found->count,
-		  .passing = w->elsewhere,
+		  .passing = w->elsewhere || (class == RESOLVE_FOREIGN && found->reply[0] != '\0'),
 	};
 
 	for (size_t i = 0; i < found->count; i++) {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/checksum.h"
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/random.h"
@@ -570,6 +571,24 @@ estate_stamp(const struct stat *st)
 	return string_copy(text);
 }
 
+/* What a database asks of main.cf: the same lines are the same file. */
+static int
+open_parameters(struct settings *s, const char *name, char **stamp)
+{
+	struct buffer text = { 0 };
+	char          words[32];
+
+	*stamp = NULL;
+	if (tables_parameters(s, name, &text)) {
+		(void)snprintf(words, sizeof words, "main.cf:%zu:%08x", text.len,
+		               (unsigned)checksum_of(buffer_bytes(&text)));
+		*stamp = string_copy(words);
+		explicit_bzero(text.at, text.len);
+	}
+	buffer_free(&text);
+	return tables_open_parameters(s, name);
+}
+
 /* -1 with errno; what is no file is none. */
 static int
 open_table(const char *path, char **stamp)
@@ -617,7 +636,8 @@ hold_table(void *ctx, const char *path, bool remote)
 			return;
 		}
 	old = held_table(o->before, name);
-	fd = open_table(path, &stamp);
+	fd = *path == '/' || *path == ':' ? open_table(path, &stamp)
+	                                  : open_parameters(o->settings, path, &stamp);
 	if (fd < 0 && !tables_spares(o->settings, path))
 		warn_("table %s: %s%s", path, strerror(errno),
 		      old == NULL ? "" : "; it stays as it was");
@@ -649,8 +669,11 @@ renew_table(struct holding *h)
 {
 	const char *path = h->name + strlen("table/");
 	char       *stamp;
-	int         fd = open_table(path, &stamp);
+	int         fd;
 
+	if (*path != '/' && *path != ':')
+		return false; /* lines of main.cf */
+	fd = open_table(path, &stamp);
 	if (fd < 0 && !h->gone)
 		warn_("table %s: %s; it stays as it was", path, strerror(errno));
 	h->gone = fd < 0;

@@ -96,7 +96,9 @@ answer_resolved(struct policy_question *q, struct arena *life, struct bytes body
 		return true;
 	pack_u8(&value, (uint8_t)(is_elsewhere(q, &said) ? RECIPIENT_ELSEWHERE
 	                                                 : policy_recipient(said.class)));
-	pack_string(&value, said.table[0] != '\0' ? said.table : "virtual mailbox table");
+	pack_string(&value, said.table[0] != '\0' || said.class == RESOLVE_FOREIGN
+	                            ? said.table
+	                            : "virtual mailbox table");
 	policy_answered(q, RULE_ANSWER_FOUND, buffer_bytes(&value));
 	buffer_free(&value);
 	return true;

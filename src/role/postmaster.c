@@ -160,6 +160,8 @@ read_settings(const char *file, struct buffer *text, struct common_settings *com
 	if (s != NULL && (!house_settings_check(s, file, errors, warnings) ||
 	                  !settings_fill(s, &common_setting_table, NULL, common, errors)))
 		settings_close(&s);
+	if (s != NULL)
+		tables_hide_parameters(s, text);
 	return s;
 }
 

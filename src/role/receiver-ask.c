@@ -365,7 +365,8 @@ hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
 	if (!w.passing)
 		remember(r, v->address, (enum resolve_class)w.class);
 	resolved(r, v, (enum resolve_class)w.class,
-	         w.table[0] != '\0' ? w.table : "virtual mailbox table");
+	         w.table[0] != '\0' || w.class == RESOLVE_FOREIGN ? w.table
+	                                                          : "virtual mailbox table");
 	return true;
 }
 

@@ -235,6 +235,7 @@ know_tables(struct settings *s)
 	settings_tables(s, sender_lmtp_setting_table(), 1);
 	know_classes(s);
 	transports_know(s);
+	tables_know_parameters(s);
 	settings_elsewhere(s, elsewhere_names, elsewhere_count);
 }
 

@@ -100,6 +100,8 @@ watch_file(void *ctx, const char *path, bool remote)
 
 	(void)remote;
 	path += *path == ':';
+	if (*path != '/')
+		return; /* lines of main.cf */
 	watch_above(ctx, path);
 	if (realpath(path, real) != NULL && strcmp(real, path) != 0)
 		watch_above(ctx, real);

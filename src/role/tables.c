@@ -574,10 +574,9 @@ bool
 tables_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
 {
 	struct checking c = {
-		.source = table_source_files, .errors = errors, .warnings = warnings, .good = true
+		.source = tables_source(s), .errors = errors, .warnings = warnings, .good = true
 	};
 
-	c.source.default_type = tables_default_type(s);
 	tables_named(s, check_one, &c);
 	check_backends(&c, s);
 	return c.good;

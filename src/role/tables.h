@@ -15,6 +15,11 @@
  * tables_roles()  who gets this file, FROM() bits: most tables are the clerk's, a list of clients' networks (mynetworks)
  *     receivers' too, header and body checks the verifiers', smtp_sasl_password_maps, smtp_tls_policy_maps and their like senders' alone; those of remote tables proxymap's.
  * tables_patterns() puts the words of every "/file" among patterns in its place; all in the arena.
+ * tables_source() is that of a command: files by path, and databases whose settings stand in main.cf, which are named as
+ *     "ldap:accounts" (directory/table.h).  tables_know_parameters() makes their names known to the settings;
+ *     tables_parameters() is the text of such a file, every line with its number in main.cf, and
+ *     tables_open_parameters() it as a descriptor, -1 with errno; tables_hide_parameters() empties their lines in the text
+ *     of main.cf, for all roles but proxymap.
  * house_table_source()  opens what the postmaster gave to this role, by the same path; in the loop's
  *     thread alone.
  *
@@ -55,6 +60,12 @@ unsigned tables_roles(struct settings *, const char *path);
 bool tables_secret(struct settings *, const char *path);
 bool table_is_of_clients(const struct table_named *);
 void tables_patterns(struct house *, struct arena *, struct setting_list *);
+
+struct table_source tables_source(struct settings *);
+void tables_know_parameters(struct settings *);
+bool tables_parameters(struct settings *, const char *name, struct buffer *out);
+int  tables_open_parameters(struct settings *, const char *name);
+void tables_hide_parameters(const struct settings *, struct buffer *text);
 
 /* Opens each by path and closes it again: false with every complaint, file:line. */
 bool tables_check(struct settings *, struct buffer *errors, struct buffer *warnings);

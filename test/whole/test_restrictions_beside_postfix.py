@@ -222,10 +222,11 @@ for name in ("smtpd_client_restrictions", "smtpd_helo_restrictions"):
 class Postfix:
     """An instance in a directory of its own, with a service for each case."""
 
-    def __init__(self, tables):
+    def __init__(self, tables, cases=None, settings=None):
+        cases = CASES if cases is None else cases
         self.home = tempfile.mkdtemp(prefix="beside-postfix-")
         os.chmod(self.home, 0o755)
-        self.ports = dict(zip(CASES, free_ports(len(CASES))))
+        self.ports = dict(zip(cases, free_ports(len(cases))))
         for name in ("etc", "queue", "data", "mail"):
             os.mkdir(f"{self.home}/{name}")
         os.chmod(f"{self.home}/mail", 0o1777)
@@ -245,13 +246,14 @@ relay_transport = discard:
 default_transport = discard:
 default_database_type = hash
 alias_database =
+{settings or ''}
 """)
         master = MASTER.split("\n")
         with open(f"{self.home}/etc/master.cf", "w") as f:
             f.write("\n".join(line for line in master if "{port}" not in line) + "\n")
             for case, port in self.ports.items():
                 f.write(f"127.0.0.1:{port} inet n - n - - smtpd\n")
-                for name, value in CASES[case][0].items():
+                for name, value in cases[case][0].items():
                     if value is not None:
                         f.write(f"  -o {{ {name} = {value.format(t=tables)} }}\n")
         subprocess.run(["postfix", "-c", f"{self.home}/etc", "start"], check=True, capture_output=True, timeout=60)

@@ -132,6 +132,12 @@ def test_a_user_of_the_system_whose_mailbox_another_server_has():
 
 
 def test_virtual_transport_may_say_that_all_is_refused():
-    with house(virtual_transport="error:5.7.0 not today", virtual_mailbox_domains="virtual.example", virtual_mailbox_maps="") as h:
-        send(h, "ann@virtual.example", sender="")
+    """At RCPT, as Postfix (test_transports_beside_postfix); what an alias leads there bounces."""
+    with house(virtual_transport="error:5.7.0 not today", virtual_mailbox_domains="virtual.example", virtual_mailbox_maps="",
+               virtual_alias_domains="alias.example", virtual_alias_maps="inline:{ann@alias.example=ann@virtual.example}") as h:
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+            send(h, "ann@virtual.example", sender="")
+        code, words = refused.value.recipients["ann@virtual.example"]
+        assert code == 550 and words.startswith(b"5.7.0 <ann@virtual.example>: Recipient address rejected: not today"), words
+        send(h, "ann@alias.example", sender="")
         wait_for(lambda: "dsn=5.7.0, status=bounced (not today)" in h.text())
