@@ -145,6 +145,14 @@ is_status(struct bytes b)
 	return true;
 }
 
+static bool
+begins_with_status(struct bytes reply)
+{
+	struct bytes status;
+
+	return bytes_split(&reply, ' ', &status) && is_status(status);
+}
+
 /* "5.1.6 User has moved to ..." */
 static enum rule_result
 refuse_in_words(struct rule_work *w, int code, struct bytes reply)
@@ -187,8 +195,9 @@ rule_recipient_refused(struct rule_work *w)
 		                   "<%s>: Quota exceeded (mailbox for user is full)",
 		                   rule_shown(w, f->recipient));
 	case RECIPIENT_FOREIGN: /* the transport that has it takes nothing: error:5.1.1 words */
-		return f->recipient_why.len == 0 ? RULE_DUNNO
-		                                 : refuse_in_words(w, 550, f->recipient_why);
+		return begins_with_status(f->recipient_why)
+		               ? refuse_in_words(w, 550, f->recipient_why)
+		               : RULE_DUNNO;
 	default: return RULE_DUNNO;
 	}
 }

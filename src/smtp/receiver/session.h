@@ -30,7 +30,7 @@
 
 enum resolved { RESOLVED_LOCAL, RESOLVED_UNKNOWN, RESOLVED_FOREIGN, RESOLVED_LATER, RESOLVED_LOOP,
                 RESOLVED_FULL_NOW, RESOLVED_FULL,
-                RESOLVED_REFUSED,         /* `table` is why: "5.1.6 User has moved to ..." */
+                RESOLVED_REFUSED,         /* `table` is why: "5.1.6 User has moved to ..."; so it may be of FOREIGN */
                 RESOLVED_DISCARDED };
 enum room_answer {
 	ROOM_YES,                      /* the letter may come                    */
