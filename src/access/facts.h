@@ -22,6 +22,7 @@ struct access_facts {
 	size_t       groups;
 	const char  *session;     /* the id that stands in every line of the log    */
 	const char  *tag;         /* IMAP: of LOGIN or AUTHENTICATE, still unanswered; POP3: "UTF8" or "" */
+	const char  *offers;      /* POP3: what CAPA told of logins, lines with CRLF; NULL nothing */
 	struct peer  peer, here;
 	bool         tls;
 	struct bytes unread;      /* what the client sent behind its last command   */

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "command/command.h"
+#include "command/dovecot.h"
 #include "command/lookup.h"
 #include "role/tables.h"
 
@@ -15,8 +16,10 @@ const struct command command_config = {
 	.name = "config",
 	.forms = "config check\n"
 		 "config show [-n | -d] [-x] [-h] [NAME ...]\n"
-		 "config set NAME=VALUE ...",
-	.about = "Checks the settings, shows them, or sets them in the file.",
+		 "config set NAME=VALUE ...\n"
+		 "config import FILE",
+	.about =
+		"Checks the settings, shows them, sets them in the file, or says those of Dovecot in our words.",
 	.more = "check says what is wrong with main.cf and with the lookup tables it names, each complaint with its "
 		"file and line and what would be right.\n"
 		"\n"
@@ -25,7 +28,11 @@ const struct command command_config = {
 		"-x every $name in them is expanded, with -h the value stands alone.\n"
 		"\n"
 		"set writes the file anew with comments and order kept, after the whole of it was checked. The "
-		"running server takes it up at: mansio reload.",
+		"running server takes it up at: mansio reload.\n"
+		"\n"
+		"import reads what doveconf -nP printed (\"-\" is the standard input) and prints lines for main.cf: protocols, listeners, "
+		"TLS, the places of mailboxes, logins, and every setting that is called the same here. What has no name here is printed as a remark. "
+		"Nothing is changed; put the lines into the file, and say mansio config check.",
 	.run = run_config,
 };
 
@@ -273,12 +280,31 @@ run_set(struct call *c)
 }
 
 static int
+run_import(struct call *c)
+{
+	struct buffer theirs = { 0 }, ours = { 0 };
+
+	if (c->argc != 3)
+		return command_wrong(c, "config import wants one file");
+	if (!command_read(c->argv[2], &theirs))
+		return COMMAND_FAILED;
+	dovecot_translate(buffer_bytes(&theirs), &ours);
+	command_print(buffer_bytes(&ours), stdout);
+	buffer_free(&theirs);
+	buffer_free(&ours);
+	return COMMAND_DONE;
+}
+
+static int
 run_config(struct call *c)
 {
 	static const struct {
 		const char *name;
 		int (*run)(struct call *);
-	} verbs[] = { { "check", run_check }, { "show", run_show }, { "set", run_set } };
+	} verbs[] = { { "check", run_check },
+		      { "show", run_show },
+		      { "set", run_set },
+		      { "import", run_import } };
 
 	for (size_t i = 0; i < COUNT(verbs) && c->argc > 1; i++)
 		if (strcmp(c->argv[1], verbs[i].name) == 0)

@@ -429,6 +429,7 @@ hear_session(struct house *h, uint32_t login, uint32_t ticket, struct bytes body
 		.account = w.account,
 		.session = w.session,
 		.tag = w.tag,
+		.offers = w.offers,
 		.peer = w.peer,
 		.here = w.here,
 		.tls = w.tls,
@@ -604,7 +605,7 @@ configs(struct house *h, struct imap_config *imap, struct pop3_config *pop3)
 	struct keeper *k = keeper_of(h);
 
 	*imap = (struct imap_config){ .version = MANSIO_VERSION };
-	*pop3 = (struct pop3_config){ .version = MANSIO_VERSION };
+	*pop3 = (struct pop3_config){ 0 };
 	(void)house_settings(h, &keeper_setting_table, NULL, &k->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
 	(void)house_settings(h, &imap_setting_table, NULL, &imap->rows);

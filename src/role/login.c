@@ -405,6 +405,7 @@ expect(struct house *h, struct carried *c, struct stream *stream, const struct w
 	e->word.tls_text = arena_copy(life, bytes_of(w->tls_text));
 	e->word.session = arena_copy(life, bytes_of(w->session));
 	e->word.tag = arena_copy(life, bytes_of(w->tag));
+	e->word.offers = arena_copy(life, bytes_of(w->offers));
 	e->word.pass = arena_keep(life, w->pass);
 	e->next = role_of(h)->expected;
 	role_of(h)->expected = e;
@@ -451,6 +452,7 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 		.tls_text = login_secure(login) ? "TLS" : "",
 		.session = login_session(login),
 		.tag = r->tag,
+		.offers = r->offers,
 		.pass = r->pass,
 	};
 

@@ -311,6 +311,7 @@ word_pack_session(struct buffer *b, const struct word_session *w)
 	pack_bytes(b, w->last);
 	pack_bytes(b, w->unread);
 	pack_bytes(b, w->pass);
+	pack_string(b, w->offers);
 }
 
 bool
@@ -331,6 +332,7 @@ word_unpack_session(struct bytes body, struct arena *life, struct word_session *
 	w->last = unpack_bytes(&r.fields);
 	w->unread = unpack_bytes(&r.fields);
 	w->pass = unpack_bytes(&r.fields);
+	w->offers = read_string(&r);
 	return reader_done(&r);
 }
 

@@ -369,6 +369,7 @@ struct word_session {
 	struct bytes last;             /* data for the OK of SASL, "" none        */
 	struct bytes unread;           /* what the client had sent beyond         */
 	struct bytes pass;             /* as the clerk gave it (role/pass.h)      */
+	const char *offers;            /* POP3: lines for CAPA, "" none           */
 };
 BODY(session)
 

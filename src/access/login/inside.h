@@ -20,6 +20,8 @@ struct login_protocol {
 	void (*refuse)(struct login *, enum login_refusal);
 	void (*broken)(struct login *, const char *why);       /* a response that is not base64, or "*" */
 	void (*bye)(struct login *, const char *words);
+	/* What was said of logins, and is to be said again after one; NULL nothing. */
+	void (*offers)(const struct login *, struct buffer *out);
 	bool literals;                                         /* lines may go on after {n}   */
 };
 

@@ -252,8 +252,9 @@ login_challenge(struct login *l, struct bytes challenge)
 static void
 login_leave(struct login *l)
 {
-	struct login_result result = { l->user, l->method, l->tag, l->account, l->pass };
+	struct login_result result = { l->user, l->method, l->tag, l->account, l->pass, "" };
 	struct stream      *stream = l->stream;
+	struct buffer       offers = { 0 };
 
 	/* A plain descriptor is given away: what was said to a client that did not wait for it goes first. */
 	if (!l->secure && stream_pending(stream) > 0)
@@ -264,6 +265,11 @@ login_leave(struct login *l)
 		return;
 	}
 	note_login(l, "Login", l->user);
+	if (l->protocol->offers != NULL) {
+		l->protocol->offers(l, &offers);
+		result.offers = arena_copy(l->welcome, buffer_bytes(&offers));
+		buffer_free(&offers);
+	}
 	l->stream = NULL;
 	l->needs->hand_over(l->ctx, l, stream, &result);
 	login_end(l);

@@ -51,6 +51,7 @@ struct login_result {                  /* what hand_over gives to the keeper    
 	const char *user, *method, *tag;
 	uint64_t    account;
 	struct bytes pass;              /* what the keeper wants to be shown                 */
+	const char  *offers;            /* POP3: lines for CAPA after the login, "" none     */
 };
 enum login_refusal { LOGIN_WRONG, LOGIN_TEMPORARY, LOGIN_NO_MECHANISM, LOGIN_SYNTAX, LOGIN_DISABLED };
 

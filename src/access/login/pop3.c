@@ -63,23 +63,32 @@ bad(struct login *l, const char *why)
 
 /* ---- commands: the argument is all behind the first blank -------------------------------- */
 
+/* What can be done before the login is told of after it, too (rfc2449:3). */
+static void
+pop3_offers(const struct login *l, struct buffer *out)
+{
+	struct buffer sasl = { 0 };
+
+	if (login_plain_allowed(l))
+		buffer_add_string(out, "USER\r\n");
+	login_mechanisms(l, " ", &sasl);
+	if (sasl.len > 0)
+		buffer_printf(out, "SASL%.*s\r\n", (int)sasl.len, sasl.at);
+	buffer_free(&sasl);
+}
+
 static void
 run_capa(struct login *l, struct bytes argument)
 {
-	struct buffer *out = stream_out(l->stream), sasl = { 0 };
+	struct buffer *out = stream_out(l->stream);
 	(void)argument;
 
 	buffer_add_string(out, "+OK\r\nCAPA\r\n");
 	pop3_capabilities(l->config->pop3, out);
 	if (login_offers_tls(l))
 		buffer_add_string(out, "STLS\r\n");
-	if (login_plain_allowed(l))
-		buffer_add_string(out, "USER\r\n");
-	login_mechanisms(l, " ", &sasl);
-	if (sasl.len > 0)
-		buffer_printf(out, "SASL%.*s\r\n", (int)sasl.len, sasl.at);
+	pop3_offers(l, out);
 	buffer_add_string(out, "IMPLEMENTATION Mansio\r\n.\r\n");
-	buffer_free(&sasl);
 }
 
 static void
@@ -250,4 +259,5 @@ const struct login_protocol login_pop3 = {
 	.refuse = pop3_refuse,
 	.broken = pop3_error,
 	.bye = pop3_error,
+	.offers = pop3_offers,
 };

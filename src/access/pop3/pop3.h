@@ -44,7 +44,6 @@ extern const struct setting_table pop3_setting_table;
 
 struct pop3_config {
 	struct pop3_settings rows;
-	const char *version;           /* for CAPA IMPLEMENTATION                 */
 };
 
 struct pop3_service;

@@ -437,6 +437,7 @@ keep_facts(struct pop3 *s, const struct access_facts *facts)
 	s->facts.user = arena_copy(s->life, bytes_of(facts->user));
 	s->facts.session = arena_copy(s->life, bytes_of(facts->session));
 	s->facts.tag = NULL;
+	s->facts.offers = facts->offers == NULL ? "" : arena_copy(s->life, bytes_of(facts->offers));
 	s->utf8 = facts->tag != NULL && bytes_is(bytes_of(facts->tag), "UTF8");
 	s->facts.unread = (struct bytes){ 0 };
 	buffer_add(&s->early, facts->unread);

@@ -136,7 +136,8 @@ verb_capa(struct pop3 *s, const uint64_t *argument, unsigned count)
 	(void)count;
 	pop3_say(s, "+OK\r\nCAPA");
 	pop3_capabilities(&s->service->config.rows, stream_out(s->stream));
-	pop3_say(s, "IMPLEMENTATION Mansio-%s\r\n.", s->service->config.version);
+	buffer_add_string(stream_out(s->stream), s->facts.offers);
+	pop3_say(s, "IMPLEMENTATION Mansio\r\n.");
 }
 
 static void

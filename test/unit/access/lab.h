@@ -376,7 +376,7 @@ lab_open(void)
 	struct lab *l = memory_take(sizeof *l);
 	struct buffer errors = { 0 };
 	struct imap_config imap = { .message_size_limit = 50 << 20, .version = "0.1" };
-	struct pop3_config pop3 = { .version = "0.1" };
+	struct pop3_config pop3 = { 0 };
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	journal_open(JOURNAL_FILE, null, false, "lab");

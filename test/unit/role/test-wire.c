@@ -126,7 +126,7 @@ static const struct body_case {
 	{ "forwarded to two",
 	  BODY(delivered, DELIVER_FORWARDED, "2.0.0", "forwarded", false, targets, 2) },
 	{ "a session", BODY(session, "imap", "jack@example.com", 4, "PLAIN", V4, V6, true,
-	                    "TLSv1.3", "s1", "a1", B(""), B("a2 NOOP\r\n"), B("pass")) },
+	                    "TLSv1.3", "s1", "a1", B(""), B("a2 NOOP\r\n"), B("pass"), "USER\r\n") },
 	{ "decode", BODY(decode, 4, 7, 99, 3, 8, true, B("to\ncc\n"), true) },
 	{ "decoded", BODY(decoded, true, false, 77, 13, 9, B("abc")) },
 	{ "seek", BODY(seek, 2, B("Subject"), B("x"), sought, 2) },
