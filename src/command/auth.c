@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "command/auth-bridge.h"
 #include "command/prompt.h"
 
 static int run_auth(struct call *);
@@ -14,14 +15,18 @@ const struct command command_auth = {
 		 "auth failures [--account ADDRESS] [--network NETWORK] [--json]\n"
 		 "auth bans [--json]\n"
 		 "auth ban NETWORK [--for TIME] [--reason WORDS]\n"
-		 "auth unban NETWORK",
+		 "auth unban NETWORK\n"
+		 "auth bridge SOCKET",
 	.about = "Tries a login; shows failed logins, and shows, makes and lifts bans of networks.",
 	.more = "test asks for a password and says what a login with it comes to, through all of auth_backends; nobody is counted or kept "
 		"waiting by it. The status is 0 when somebody would be let in.\n\n"
 		"failures are the last 4096 since the server started, the newest last. A network (an address, for IPv6 its "
 		"/64) with auth_ban_failures of them within auth_ban_find_time is banned for auth_ban_time, twice as long each time; its "
 		"connections are refused where people log in. A network from which somebody has logged in is not banned by "
-		"itself. ban takes an address or a range, as 198.51.100.0/24; without --for it holds until unban.",
+		"itself. ban takes an address or a range, as 198.51.100.0/24; without --for it holds until unban.\n\n"
+		"bridge answers ejabberd's external authentication by SOCKET, one of auth_socket: auth_method: [external], "
+		"extauth_program: \"mansio auth bridge /run/mansio/auth\", with auth_socket_owner = ejabberd. Who is asked about (isuser) is "
+		"said to be there; only who logs in is proved.",
 	.run = run_auth,
 };
 
@@ -50,6 +55,9 @@ run_auth(struct call *c)
 		return command_wrong(c, "auth wants a word behind it");
 	if (strcmp(c->argv[1], "test") == 0)
 		return run_test(c);
+	if (strcmp(c->argv[1], "bridge") == 0)
+		return c->argc == 3 ? auth_bridge(c->argv[2])
+		                    : command_wrong(c, "auth bridge wants a socket");
 	return command_ask(c, "clerk", c->argc, (const char *const *)c->argv,
 	                   (struct bytes){ NULL, 0 });
 }

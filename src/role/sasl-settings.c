@@ -3,14 +3,19 @@
 #include "directory/credential.h"
 #include "directory/table.h"
 #include "sasl/sasl.h"
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { LDAP_FILE_MOST = 1 << 20 };
 
 #define AT(f) offsetof(struct sasl_settings, f)
 /* clang-format off */
 static const struct setting rows[] = {
 	{ "sasl_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1",
 	  "SASL mechanisms offered, by SMTP, IMAP and POP3 alike: PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1 and both with -PLUS, EXTERNAL, "
-	  "GSSAPI, OAUTHBEARER, XOAUTH2; and CRAM-MD5, DIGEST-MD5, NTLM, OTP, ANONYMOUS, which are legacy. Some clients, mutt among them, "
+	  "GSSAPI, OAUTHBEARER, XOAUTH2; and CRAM-MD5, DIGEST-MD5, NTLM, OTP, ANONYMOUS, which are legacy. If not set, and one of "
+	  "auth_backends is pam, saslauthd or dovecot, which must be shown the password: PLAIN LOGIN. Some clients, mutt among them, "
 	  "choose -PLUS where it is offered although they cannot bind a channel, and then fail.", NULL, 0, 0, "0.2" },
 	{ "anonymous_login_user", SETTING_WORD, AT(anonymous), "",
 	  "The account of those who log in by ANONYMOUS to IMAP or POP3; nobody does if empty, and mail is never sent so.", NULL, 0, 0, "0.2" },
@@ -50,6 +55,37 @@ settings_is_yes(struct settings *s, const char *name)
 	return value != NULL && bytes_is(bytes_of(value), "yes");
 }
 
+/* auth_bind = yes: that server compares, and tells nobody what with.  A file that cannot be read is complained of elsewhere. */
+static bool
+ldap_only_compares(const char *path)
+{
+	struct buffer    text = { 0 }, errors = { 0 }, warnings = { 0 };
+	struct settings *s = NULL;
+	char             piece[4096];
+	int              fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool             only;
+
+	for (ssize_t n;
+	     fd >= 0 && text.len < LDAP_FILE_MOST && (n = read(fd, piece, sizeof piece)) > 0;)
+		buffer_add(&text, (struct bytes){ piece, (size_t)n });
+	if (fd >= 0)
+		(void)close(fd);
+	s = settings_read(buffer_bytes(&text), path, &errors, &warnings);
+	only = s != NULL && settings_is_yes(s, "auth_bind");
+	settings_close(&s);
+	buffer_free(&text);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	return only;
+}
+
+static bool
+backend_is(const struct credential_backend *b, unsigned kinds)
+{
+	return (kinds & 1U << b->kind) != 0 &&
+	       (b->kind != CREDENTIAL_LDAP || !ldap_only_compares(b->argument));
+}
+
 /* Whether one of the back ends is of these kinds.  What cannot be read is complained of elsewhere. */
 static bool
 has_backend(struct settings *s, unsigned kinds)
@@ -67,11 +103,20 @@ has_backend(struct settings *s, unsigned kinds)
 			word.len--;
 		if (word.len > 0 && (word.at[0] == '$' ||
 		                     (credential_backend_parse(arena_copy(a, word), &b) == NULL &&
-		                      (kinds & 1U << b.kind) != 0)))
+		                      backend_is(&b, kinds))))
 			has = true;
 	}
 	arena_close(&a);
 	return has;
+}
+
+const char *
+sasl_standard(struct settings *s)
+{
+	return has_backend(s, 1U << CREDENTIAL_PAM | 1U << CREDENTIAL_SASLAUTHD |
+	                              1U << CREDENTIAL_DOVECOT)
+	               ? "PLAIN LOGIN"
+	               : NULL;
 }
 
 /* What each source of proof wants of the settings; NULL: it is there. */

@@ -3,6 +3,8 @@
  *
  * sasl_settings_wrong()  says in words what cannot work, and in *setting where: a mechanism that is not known, or
  *     that nothing here can verify.  NULL: all is well.
+ * sasl_standard()  what is offered where sasl_mechanisms is not set, if that is not what its row says: some back end must be
+ *     shown the password, and a client that would choose better could not log in.  NULL: as the row says.
  */
 #ifndef ROLE_SASL_SETTINGS_H
 #define ROLE_SASL_SETTINGS_H
@@ -22,6 +24,7 @@ struct sasl_settings {
 };
 extern const struct setting_table sasl_setting_table;
 
+const char *sasl_standard(struct settings *);
 const char *sasl_settings_wrong(struct settings *, struct arena *, const char **setting);
 
 #endif

@@ -21,6 +21,7 @@
 #include "role/pam.h"
 #include "role/policy.h"
 #include "role/queue.h"
+#include "role/sasl-settings.h"
 #include "role/tls-settings.h"
 #include "role/transports.h"
 #include "smtp/receiver/settings.h"
@@ -255,6 +256,8 @@ append_found_out(struct settings *s, struct buffer *text)
 	dot = strchr(myhostname, '.');
 	if (!house_is_set(s, "mydomain"))
 		buffer_printf(text, "\nmydomain = %s", dot == NULL ? "localdomain" : dot + 1);
+	if (!house_is_set(s, "sasl_mechanisms") && sasl_standard(s) != NULL)
+		buffer_printf(text, "\nsasl_mechanisms = %s", sasl_standard(s));
 	buffer_add_char(text, '\n');
 }
 

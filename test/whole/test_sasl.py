@@ -857,6 +857,44 @@ def test_what_cannot_work_is_refused_when_settings_are_checked(settings, words):
         v.close()
 
 
+def test_T17_a_server_that_compares_by_itself_tells_nobody_what_with(tmp_path):
+    """auth_bind: no mechanism can be checked that shows no password."""
+    cf = tmp_path / "users.cf"
+    for bind, good in (("yes", False), ("no", True)):
+        cf.write_text(f"uris = ldap://127.0.0.1:1\nbase = dc=example\nauth_bind = {bind}\npass_filter = (mail=%u)\npass_attrs = mail=user, userPassword=password\n")
+        v = Village("jack", sasl_mechanisms="PLAIN SCRAM-SHA-256", auth_backends=f"ldap:{cf}")
+        try:
+            done = subprocess.run([BINARY, "-c", v.config, "config", "check"], capture_output=True, text=True, timeout=PATIENCE)
+            assert ("nobody could log in by SCRAM-SHA-256" in done.stdout + done.stderr) != good, done.stdout + done.stderr
+        finally:
+            v.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="PAM's modules and users of the operating system need root")
+def test_T17_what_pam_cannot_verify_is_not_offered_by_default():
+    """A client takes the best that is offered: with users of the operating system that is one they can log in by."""
+    from test_credentials import Unix
+    unix = Unix()
+    try:
+        for backends in (f"pam:{unix.service}", f"directory pam:{unix.service}"):
+            with test_roles.Village("jack", auth_backends=backends) as v:
+                for service in SERVICES:
+                    with Talk(v, service) as t:
+                        assert t.mechanisms() == ["PLAIN", "LOGIN"]
+                for service in ("imap", "smtp"):
+                    port = v.ports["submission" if service == "smtp" else "imap"]
+                    done = subprocess.run(["gsasl", f"--{service}", "--starttls", "--x509-ca-file=", "--connect", f"127.0.0.1:{port}", "--no-cb", "-a", unix.name,
+                                           "-p", "geheim"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+                    assert done.returncode == 0, done.stdout + done.stderr
+                assert "sasl_mechanisms" not in v.command("postconf", "-n").stdout
+                assert v.command("postconf", "-h", "sasl_mechanisms").stdout == "PLAIN LOGIN\n"
+        with test_roles.Village("jack", auth_backends=f"directory pam:{unix.service}", sasl_mechanisms="PLAIN SCRAM-SHA-256") as v:
+            with Talk(v, "imap") as t:
+                assert t.mechanisms() == ["PLAIN", "SCRAM-SHA-256"], "who says so means it"
+    finally:
+        unix.remove()
+
+
 def test_security_options_bar_mechanisms_and_say_so():
     with Village("jack", smtpd_sasl_tls_security_options="noplaintext", broken_sasl_auth_clients="yes") as v:
         with Talk(v, "smtp") as t:
