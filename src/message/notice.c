@@ -1,6 +1,7 @@
 #include "message/notice.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/base64.h"
 #include "base/checksum.h"
@@ -88,6 +89,19 @@ put_date(struct writer *w, const char *name, int64_t wall)
 
 	clock_rfc5322(wall, date, sizeof date);
 	put_field(w, name, "", bytes_of(date));
+}
+
+/* rfc4865:5  future-release-request = "Future-Release-Request" ":" ("for" / "until") ";" value */
+static void
+put_release(struct writer *w, int64_t wall)
+{
+	time_t    at = (time_t)wall;
+	struct tm tm;
+	char      text[32];
+
+	if (gmtime_r(&at, &tm) != NULL &&
+	    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+		put_field(w, "Future-Release-Request", "until;", bytes_of(text));
 }
 
 static int
@@ -514,6 +528,10 @@ put_status(struct writer *w)
 	put_field(w, "X-Mansio-Queue-ID", "", n->queue_id);
 	put_address(w, "X-Mansio-Sender", n->sender);
 	put_date(w, "Arrival-Date", n->arrived);
+	if (n->by != 0)
+		put_date(w, "Deliver-By-Date", n->by);
+	if (n->released != 0)
+		put_release(w, n->released);
 	for (size_t i = 0; i < n->recipients; i++) {
 		const struct notice_recipient *r = &n->recipient[i];
 

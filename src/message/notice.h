@@ -44,6 +44,8 @@ struct notice {
 	bool copy;
 	struct bytes envid;          /* as it was said, in xtext; "" none  */
 	int64_t arrived, now;
+	int64_t by;                  /* DELIVERBY: when it was to be there; 0: not said (rfc2852:5) */
+	int64_t released;            /* FUTURERELEASE: when it went; 0: not said (rfc4865:5) */
 	const struct notice_recipient *recipient;
 	size_t recipients;
 	struct bytes original;       /* content of the letter, or its header */

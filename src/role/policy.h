@@ -144,4 +144,7 @@ void refusal_id(char out[static REFUSAL_ID_ROOM]);
 /* What is kept of a refusal besides its trace. */
 void refusal_describe(const struct rule_facts *, const struct rule_verdict *, struct bytes trace, struct buffer *out);
 
+/* receiver-proxy.c: a setting that nobody would ask, since letters only pass (smtpd_proxy_filter); false: there is none. */
+bool proxy_settings_clash(struct settings *, const struct listeners *, struct setting_entry *out);
+
 #endif

@@ -176,6 +176,8 @@ notice_make(struct returning *n, const struct letter *l)
 			   .host = k->common.myhostname,
 			   .sender = bytes_of(n->to),
 			   .arrived = l->arrived_us / 1000000,
+			   .by = l->handling.by_mode != 0 ? l->handling.by_us / 1000000 : 0,
+			   .released = l->handling.not_before_us / 1000000,
 			   .now = clock_wall(),
 			   .recipient = to,
 			   .recipients = count,

@@ -2,6 +2,7 @@
  * receiver-proxy -- letters that go through a filter before they are taken (policy/proxy.h): role policy speaks with it, and what
  * it answers to the final dot is what the client hears; we keep nothing of such a letter
  */
+#include "role/policy.h"
 #include "role/receiver.h"
 
 #include <inttypes.h>
@@ -23,6 +24,50 @@ proxy_settings_read(struct receiver *r)
 			all->one[i].service < LISTEN_LMTP &&
 			house_settings(r->house, &proxy_setting_table, all->one[i].name, &set) &&
 			*set.filter != '\0';
+}
+
+/* What is for letters that come in here: of those that only pass nobody asks. */
+static const char *const unasked[] = {
+	"header_checks", "mime_header_checks",   "nested_header_checks", "body_checks",
+	"clamd_socket",  "milter_header_checks", "content_filter",
+};
+
+static bool
+passes_letters(struct settings *s, const struct listener_entry *l)
+{
+	struct proxy_settings set;
+
+	return l->service < LISTEN_LMTP &&
+	       settings_fill(s, &proxy_setting_table, l->name, &set, NULL) && *set.filter != '\0';
+}
+
+static bool
+is_said_for(const char *name, const char *listener, const char *setting)
+{
+	size_t n = strlen(listener);
+
+	return strncmp(name, listener, n) == 0 && name[n] == '/' &&
+	       strcmp(name + n + 1, setting) == 0;
+}
+
+bool
+proxy_settings_clash(struct settings *s, const struct listeners *all, struct setting_entry *out)
+{
+	bool some_keep = false;
+
+	for (size_t l = 0; l < all->count; l++)
+		some_keep = some_keep ||
+		            (all->one[l].service < LISTEN_LMTP && !passes_letters(s, &all->one[l]));
+	for (size_t i = 0; settings_entry(s, i, out); i++)
+		for (size_t n = 0; n < COUNT(unasked) && *out->value != '\0'; n++) {
+			if (!some_keep && strcmp(out->name, unasked[n]) == 0)
+				return true;
+			for (size_t l = 0; l < all->count; l++)
+				if (is_said_for(out->name, all->one[l].name, unasked[n]) &&
+				    passes_letters(s, &all->one[l]))
+					return true;
+		}
+	return false;
 }
 
 static struct bytes

@@ -681,9 +681,15 @@ check_proxy(struct check *c)
 {
 	struct proxy_settings set;
 	struct clamd_place    place;
+	struct setting_entry  clash;
 	char                  kept[300];
 	const char           *wrong;
 
+	if (proxy_settings_clash(c->settings, &c->listeners, &clash))
+		complain(c, clash.line,
+		         "%s: letters of a listener with smtpd_proxy_filter go to that filter "
+		         "unseen: say this for the listener that the filter gives them back to",
+		         clash.name);
 	for (int l = -1; l < (int)c->listeners.count; l++) {
 		if (!settings_fill(c->settings, &proxy_setting_table,
 		                   l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))

@@ -225,9 +225,11 @@ def test_a_letter_that_is_hard_to_read_is_read_in_bounded_time_and_memory(demo, 
 
 
 def test_a_field_without_end_is_cut(demo):
-    c = at_data(demo)
-    c.s.sendall(b"X: " + b"y" * 20000000 + b"\r\n\r\nx\r\n.\r\n")
+    c, w = at_data(demo), word()
+    c.s.sendall(b"Subject: " + w.encode() + b"\r\nX: " + b"y" * 20000000 + b"\r\nX-Behind: it\r\n\r\nx\r\n.\r\n")
     assert c.reply()[:3] == b"250"
+    whole = demo.find(w)
+    assert b"y" * 100000 in whole and len(whole) < 110000 and whole.endswith(b"yyy\r\nX-Behind: it\r\n\r\nx\r\n")
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="needs root to stop a role")

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 from house import ROOT, House, free_ports, wait_for
@@ -377,6 +378,43 @@ def test_a_filter_that_hangs_holds_nobody_else():
             assert s.recv(200).startswith(b"220"), "trusted ones wait for the filter's time and no longer"
             s.close()
         assert house.count("milter inet:127.0.0.1") >= 1
+
+
+@pytest.mark.parametrize("where", ["connect", "mail", "eom"])
+def test_who_leaves_while_a_filter_thinks_gives_its_place_back(where):
+    """The filter's time is long; the place of a client that has gone is free long before, and a letter it had ended goes its way."""
+    port = free_ports(1)[0]
+    with Told(f"inet:{port}@127.0.0.1", f"{where}=sleep:60"), \
+            House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no", smtpd_client_connection_count_limit="3",
+                  smtpd_client_event_limit_exceptions="") as house:
+        begin = time.monotonic()
+        for _ in range(3):
+            s = socket.create_connection(("127.0.0.1", house.ports["smtp"]), 60)
+            if where != "connect":
+                assert s.recv(300).startswith(b"220")
+                s.sendall(b"HELO c.example\r\n")
+                assert s.recv(300).startswith(b"250")
+                s.sendall(b"MAIL FROM:<a@b.example>\r\n")
+            if where == "eom":
+                for line in (b"RCPT TO:<postmaster>\r\n", b"DATA\r\n", b"Subject: x\r\n\r\nx\r\n.\r\n"):
+                    s.recv(300)
+                    s.sendall(line)
+            s.close()
+        wait_for(lambda: house.count("lost connection after") == 3)
+        with socket.create_connection(("127.0.0.1", house.ports["lmtp"]), 60) as s:
+            assert s.recv(200)
+        assert time.monotonic() - begin < 50, "the filter's time was waited for"
+
+
+def test_a_session_from_a_pipe_hears_its_answers():
+    """Who has said all and sent the end of file still reads: a filter that answers is waited for."""
+    port = free_ports(1)[0]
+    with Told(f"inet:{port}@127.0.0.1", "mail=sleep:1"), House(smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no") as house:
+        with socket.create_connection(("127.0.0.1", house.ports["smtp"]), 60) as s:
+            s.sendall(b"EHLO c.example\r\nMAIL FROM:<a@b.example>\r\nQUIT\r\n")
+            s.shutdown(socket.SHUT_WR)
+            heard = b"".join(iter(lambda: s.recv(4096), b""))
+        assert b"\r\n250 2.1.0 Ok\r\n221 2.0.0 Bye" in heard, heard
 
 
 def test_one_after_the_other_and_through_a_socket(tmp_path):

@@ -222,12 +222,28 @@ def test_a_filter_that_is_silent_is_later_and_a_dead_role_too():
 @pytest.mark.parametrize("lines, said", [
     ({"smtpd_proxy_filter": "nonsense"}, "write 127.0.0.1:10025"),
     ({"smtpd_proxy_options": "fast"}, "write speed_adjust"),
+    ({"smtp/smtpd_proxy_filter": "127.0.0.1:9", "smtp/header_checks": "inline:{a=REJECT}"}, "smtp/header_checks: letters of a listener with smtpd_proxy_filter"),
+    ({"smtp/smtpd_proxy_filter": "127.0.0.1:9", "smtp/clamd_socket": "inet:127.0.0.1:9"}, "smtp/clamd_socket: letters of a listener with smtpd_proxy_filter"),
+    ({"smtp/smtpd_proxy_filter": "127.0.0.1:9", "smtp/content_filter": "smtp:[127.0.0.1]:9"}, "smtp/content_filter: letters of a listener with smtpd_proxy_filter"),
+    ({"smtpd_proxy_filter": "127.0.0.1:9", "body_checks": "inline:{a=REJECT}"}, "body_checks: letters of a listener with smtpd_proxy_filter"),
 ])
 def test_the_settings_check_says_what_to_write(lines, said):
     with pytest.raises(Exception) as e:
         with house(**lines):
             pass
     assert said in str(e.value) or said in str(getattr(e.value, "stdout", "")) + str(getattr(e.value, "stderr", ""))
+
+
+def test_checks_are_for_the_listener_that_letters_come_back_to(tmp_path):
+    """The order of Postfix: the first listener gives letters on unseen, and the one behind the filter looks at them."""
+    (tmp_path / "checks").write_text("/^Subject: bad/ REJECT not here\n")
+    back = free_ports(1)[0]
+    with house(**{"smtp/smtpd_proxy_filter": f"127.0.0.1:{back}", "listeners": "back", "back/listener_service": "smtp", "back/listener_address": f"127.0.0.1:{back}",
+                  "header_checks": f"regexp:{tmp_path / 'checks'}", "relay_domains": "there.example", "mynetworks": "127.0.0.0/8"}) as h:
+        code, words = converse(h.ports["smtp"], letter=LETTER.replace("Subject: x", "Subject: bad"))[-1]
+        assert code == 550 and words.startswith("5.7.1 not here")
+        assert "proxy-reject: END-OF-MESSAGE: 550 5.7.1 not here" in h.text() and "mansio/back/smtpd" in h.text()
+        assert converse(h.ports["smtp"])[-1][0] == 250
 
 
 if __name__ == "__main__":

@@ -196,15 +196,38 @@ def test_a_million_recipients_are_not_taken(house):
     good_letter_passes(house, "after-recipients")
 
 
-@pytest.mark.parametrize("header,code", [
-    (b"X: y\r\n" * 1000000, "552"), (b"X: " + b"y" * 3000000 + b"\r\n", "250"), (b"X:\r\n" + b" y\r\n" * 300000, "250"),
-    (b"To: " + b"a@b.example,\r\n " * 60000 + b"c@d.example\r\n", "250")], ids=["many", "long", "folded", "addresses"])
-def test_a_million_fields_are_not_taken(house, header, code):
-    """CVE-2024-23185: a header is bounded in all its parts: too many fields are refused, long ones cut."""
+LIMIT = 102400  # header_size_limit, as Postfix has it
+
+
+@pytest.mark.parametrize("header", [b"X: y\r\n" * 1000000], ids=["many"])
+def test_a_million_fields_are_not_taken(house, header):
+    """CVE-2024-23185: a header has so many fields and no more."""
     with Talk(house) as t:
         t.begin()
-        assert t.letter(header + b"\r\nx").startswith(code)
+        assert t.letter(header + b"\r\nx").startswith("552")
         assert t.say("NOOP").startswith("250")
+
+
+@pytest.mark.parametrize("name, header", [
+    ("long", b"X: " + b"y" * 3000000 + b"\r\n"), ("folded", b"X:\r\n" + b" y\r\n" * 300000),
+    ("addresses", b"To: " + b"a@b.example,\r\n " * 60000 + b"c@d.example\r\n")], ids=["long", "folded", "addresses"])
+def test_a_field_without_end_is_cut(house, name, header):
+    """What is past header_size_limit is gone; what stands before and behind the field arrives as it came."""
+    subject = b"cut-" + name.encode()
+    with Talk(house) as t:
+        t.begin()
+        assert t.letter(b"Subject: " + subject + b"\r\n" + header + b"X-Behind: it\r\n\r\nthe body").startswith("250")
+    box = inbox(house)
+    number = arrived(house, subject.decode())[0]
+    whole = box.fetch(number, "(BODY.PEEK[])")[1][0][1]
+    box.logout()
+    field = header.partition(b":")[0]
+    start = whole.index(b"\r\n" + field + b":") + 2
+    kept = whole[start:whole.index(b"\r\nX-Behind: it\r\n")]
+    long = len(kept.replace(b"\r\n", b"\n"))
+    assert LIMIT - 2000 < long <= LIMIT + 1, long
+    assert header.startswith(kept), "it is the beginning that is left"
+    assert whole.endswith(b"X-Behind: it\r\n\r\nthe body\r\n")
 
 
 def test_mime_as_deep_as_it_likes(house):

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "channel/stream.h"
 
+enum { ONE_SIDED_MS = 2000 }; /* how long who has stopped sending may wait for an answer */
+
 struct connection {
 	struct connection *next, **at; /* of all                              */
 	struct connection *next_over;  /* of those to be closed at rest        */
@@ -12,6 +14,7 @@ struct connection {
 	struct timer      *timer; /* for session_rested(), made when needed */
 	bool               over;  /* closed at rest                      */
 	bool               end;   /* the client sends no more            */
+	int64_t            end_at;
 	bool               feeding, again;
 	bool               secure; /* STARTTLS was eaten last: the handshake is next */
 };
@@ -170,6 +173,7 @@ closed(void *ctx, const char *why)
 	if (c->over)
 		return;
 	c->end = true;
+	c->end_at = clock_patient_ms();
 	if (half) {
 		feed(c);
 		return;
@@ -246,6 +250,17 @@ connections_rest(void)
 	}
 }
 
+/*
+ * Who has sent the end of file may still read (a session from a shell's pipe), or has gone: nothing tells the one from
+ * the other.  When all it sent was heard and an answer is still being waited for, it keeps its place a moment longer.
+ */
+static bool
+has_left(const struct connection *c, int64_t now)
+{
+	return c->end && now - c->end_at >= ONE_SIDED_MS && stream_peek(c->stream).len == 0 &&
+	       session_waits(c->session);
+}
+
 void
 connections_tick(void)
 {
@@ -254,7 +269,10 @@ connections_tick(void)
 
 	for (struct connection *c = all; c != NULL; c = next) {
 		next = c->next;
-		if (!c->over)
+		if (!c->over && has_left(c, now)) {
+			session_lost(c->session, "end of file");
+			end_connection(c);
+		} else if (!c->over)
 			session_tick(c->session, now);
 	}
 }

@@ -54,6 +54,27 @@ test_delayed(void **state)
 	buffer_free(&b);
 }
 
+/* rfc2852:5, rfc4865:5: what was wished for the time of the delivery stands among the fields of the letter */
+static void
+test_times_that_were_wished(void **state)
+{
+	struct notice_recipient r = NOBODY;
+	struct notice n = example(&r, 1);
+	struct buffer b = { 0 };
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	notice_write(&n, &b);
+	HOLDS("nothing was wished", !says(&b, "Deliver-By-Date:") && !says(&b, "Future-Release-Request:"));
+	buffer_reset(&b);
+	n.by = 1795743319;
+	n.released = 1795400000;
+	notice_write(&n, &b);
+	HOLDS("rfc2852:5", says(&b, "\r\nDeliver-By-Date: Fri, 27 Nov 2026 01:35:19 +0000 (UTC)\r\n"));
+	HOLDS("rfc4865:5", says(&b, "\r\nFuture-Release-Request: until;2026-11-23T02:13:20Z\r\n"));
+	buffer_free(&b);
+}
+
 /* rfc3464:2.1, rfc6522:3 */
 static void
 test_failed(void **state)
@@ -304,4 +325,4 @@ test_copy(void **state)
 	buffer_free(&c);
 }
 
-UNIT(test_languages, test_explained, test_copy, test_delayed, test_failed, test_header_only, test_hostile, test_utf8, test_kinds, test_boundary)
+UNIT(test_languages, test_explained, test_copy, test_delayed, test_times_that_were_wished, test_failed, test_header_only, test_hostile, test_utf8, test_kinds, test_boundary)
