@@ -130,7 +130,7 @@ child_find(struct children *all, enum role role, uint32_t index)
 static void
 say_peer(struct child *to, const struct child *of, int fd)
 {
-	struct word_peer w = { of->role, of->index, of->of };
+	struct word_peer w = { of->role, of->index, of->of, (uint32_t)of->pid };
 
 	word_pack_peer(link_begin(to->link, WORD_PEER, 0), &w);
 	link_end_fd(to->link, fd);

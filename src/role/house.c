@@ -29,6 +29,7 @@ struct neighbour {
 	uint32_t     index;
 	struct link *link; /* NULL while it is away                                */
 	int          fd;   /* a link for house_call(), or to be opened at work; -1 */
+	uint32_t     pid;  /* as the postmaster told it                            */
 };
 
 /* One of an operating-system user's keepers: there are as many places as were ever heard of. */
@@ -206,6 +207,14 @@ house_link(struct house *h, enum role role, uint32_t index)
 	struct neighbour *n = neighbour_of(home_of(h), role, index);
 
 	return n != NULL ? n->link : NULL;
+}
+
+uint32_t
+house_peer_pid(struct house *h, enum role role, uint32_t index)
+{
+	struct neighbour *n = neighbour_of(home_of(h), role, index);
+
+	return n != NULL && n->link != NULL ? n->pid : 0;
 }
 
 bool
@@ -585,6 +594,7 @@ hear_peer(struct home *m, uint32_t ticket, struct bytes body, int fd)
 		return false;
 	neighbour_lose(n);
 	n->fd = fd;
+	n->pid = w.pid;
 	if (m->working)
 		neighbour_meet(n);
 	return true;

@@ -80,6 +80,7 @@ struct house {
 	struct telling  *telling;         /* of role/events.h                                  */
 };
 struct link *house_link(struct house *, enum role, uint32_t index);
+uint32_t house_peer_pid(struct house *, enum role, uint32_t index);   /* for the log; 0: it is away */
 uint32_t house_peers(struct house *, enum role);      /* how many there are of that role (living or not), of keepers those of the pool */
 /* The keepers of operating-system users that have a link now, by turns from *place 0; false at the end. */
 bool house_user_keeper_next(struct house *, size_t *place, uint32_t *index);

@@ -311,6 +311,7 @@ struct expected {
 	struct timer       *late;
 	struct arena       *life;
 	struct word_session word;
+	struct login_result told;
 	struct expected    *next;
 };
 
@@ -328,7 +329,8 @@ turn_away(struct stream **stream, const char *protocol, const char *user)
 }
 
 static void
-session_say(struct house *h, struct carried *c, struct stream *stream, struct word_session *w)
+session_say(struct house *h, struct carried *c, struct stream *stream, struct word_session *w,
+            const struct login_result *told)
 {
 	struct link  *l = house_link(h, KEEPER, c->keeper);
 	struct buffer unread = { 0 };
@@ -342,6 +344,8 @@ session_say(struct house *h, struct carried *c, struct stream *stream, struct wo
 		stream_close(&stream);
 		carried_end(c);
 	} else {
+		note_as(told->service, "%s, mpid=%u%s", told->who,
+		        house_peer_pid(h, KEEPER, c->keeper), told->how);
 		w->unread = buffer_bytes(&unread);
 		word_pack_session(link_begin(l, WORD_SESSION, c->ticket), w);
 		link_end_fd(l, fd);
@@ -387,7 +391,8 @@ client_gone(void *ctx, const char *why)
 
 /* The words are kept: what they point to is the login's. */
 static void
-expect(struct house *h, struct carried *c, struct stream *stream, const struct word_session *w)
+expect(struct house *h, struct carried *c, struct stream *stream, const struct word_session *w,
+       const struct login_result *told)
 {
 	static const struct stream_events waiting = { .closed = client_gone };
 	struct expected                  *e = memory_take(sizeof *e);
@@ -407,6 +412,9 @@ expect(struct house *h, struct carried *c, struct stream *stream, const struct w
 	e->word.tag = arena_copy(life, bytes_of(w->tag));
 	e->word.offers = arena_copy(life, bytes_of(w->offers));
 	e->word.pass = arena_keep(life, w->pass);
+	e->told.service = arena_copy(life, bytes_of(told->service));
+	e->told.who = arena_copy(life, bytes_of(told->who));
+	e->told.how = arena_copy(life, bytes_of(told->how));
 	e->next = role_of(h)->expected;
 	role_of(h)->expected = e;
 	stream_adopt(stream, &waiting, e);
@@ -426,7 +434,7 @@ expected_now(struct house *h, uint32_t keeper)
 		if (e->keeper != keeper)
 			continue;
 		if (house_link(h, KEEPER, keeper) != NULL) {
-			session_say(h, e->carried, e->stream, &e->word);
+			session_say(h, e->carried, e->stream, &e->word, &e->told);
 			expected_end(e);
 		} else {
 			expected_refuse(e);
@@ -469,9 +477,9 @@ hand_over(void *ctx, struct login *login, struct stream *stream, const struct lo
 		               .peer = w.peer };
 	(void)bytes_string(bytes_of(w.session), c->session, sizeof c->session);
 	if (l == NULL)
-		expect(h, c, stream, &w);
+		expect(h, c, stream, &w, r);
 	else
-		session_say(h, c, stream, &w);
+		session_say(h, c, stream, &w, r);
 }
 
 /* ---- guests come and go --------------------------------------------------------------------- */

@@ -87,6 +87,7 @@ word_pack_peer(struct buffer *b, const struct word_peer *w)
 	pack_u8(b, (uint8_t)w->role);
 	pack_u32(b, w->index);
 	pack_u32(b, w->of);
+	pack_u32(b, w->pid);
 }
 
 bool
@@ -97,6 +98,7 @@ word_unpack_peer(struct bytes body, struct arena *life, struct word_peer *w)
 	w->role = read_role(&r);
 	w->index = unpack_u32(&r.fields);
 	w->of = unpack_u32(&r.fields);
+	w->pid = unpack_u32(&r.fields);
 	return reader_done(&r) &&
 	       (w->index < w->of || (w->role == KEEPER && (w->index & KEEPER_OF_USER) != 0));
 }

@@ -169,7 +169,7 @@ bool word_pair(enum role, enum role);
 
 struct word_resource { const char *name; const char *text; };          /* "listener/submission", text: e.g. address */
 BODY(resource)
-struct word_peer { enum role role; uint32_t index, of; };               /* of: how many there are of that role */
+struct word_peer { enum role role; uint32_t index, of, pid; };          /* of: how many there are of that role */
 BODY(peer)
 struct word_status { uint32_t connections; const char *text; };
 BODY(status)

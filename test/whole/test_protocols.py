@@ -118,7 +118,8 @@ def test_the_log_tells_of_a_login_and_its_end_as_dovecot_does():
         box.readline()
         box.shutdown()
         line = wait_for(lambda: re.search(r"imap-login\[\d+\]: Login: (.*)", house.text()))[1]
-        assert re.fullmatch(r"user=<jack@example.com>, method=\w+, rip=127.0.0.1, lip=127.0.0.1, TLS, session=<\w+>", line), line
+        assert re.fullmatch(r"user=<jack@example.com>, method=\w+, rip=127.0.0.1, lip=127.0.0.1, mpid=\d+, TLS, session=<\w+>", line), line
         session = re.search(r"session=<(\w+)>", line)[1]
-        end = wait_for(lambda: re.search(rf"imap\(jack@example.com\)<\d+><{session}>: Disconnected(.*)", house.text()))[1]
+        mpid = re.search(r"mpid=(\d+)", line)[1]
+        end = wait_for(lambda: re.search(rf"imap\(jack@example.com\)<{mpid}><{session}>: Disconnected(.*)", house.text()))[1]
         assert re.match(r" in IDLE in=\d+ out=\d+ ", end), end

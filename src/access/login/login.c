@@ -31,23 +31,38 @@ const struct setting_table login_setting_table = { "Logging in to IMAP and POP3"
 
 /* ---- the log ------------------------------------------------------------------------ */
 
-/* "user=<jack>, method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, TLS, session=<...>" as Dovecot says it. */
+/* "user=<jack>, method=PLAIN, rip=192.0.2.1, lip=192.0.2.2, mpid=17, TLS, session=<...>" as Dovecot says it. */
+struct line {
+	char service[80], who[512], how[80];
+};
+
 static void
-note_login(const struct login *l, const char *what, const char *user)
+line_make(const struct login *l, const char *what, const char *user, struct line *out)
 {
-	char   service[80], how[48] = "", who[256];
+	char   how[48] = "", who[256];
 	size_t n = 0;
 
 	/* What somebody calls himself cannot look like another field to those who read the log. */
 	for (; user[n] != '\0' && n + 1 < sizeof who; n++)
 		who[n] = strchr("<> ,", user[n]) != NULL ? '?' : user[n];
 	who[n] = '\0';
-	(void)snprintf(service, sizeof service, "%s/%s-login", l->config->syslog_name,
+	(void)snprintf(out->service, sizeof out->service, "%s/%s-login", l->config->syslog_name,
 	               l->protocol->name);
 	if (l->method[0] != '\0')
 		(void)snprintf(how, sizeof how, "method=%s, ", l->method);
-	note_as(service, "%s: user=<%s>, %srip=%s, lip=%s%s, session=<%s>", what, who, how,
-	        l->peer.text, l->here.text, l->secure ? ", TLS" : "", l->session);
+	(void)snprintf(out->who, sizeof out->who, "%s: user=<%s>, %srip=%s, lip=%s", what, who, how,
+	               l->peer.text, l->here.text);
+	(void)snprintf(out->how, sizeof out->how, "%s, session=<%s>", l->secure ? ", TLS" : "",
+	               l->session);
+}
+
+static void
+note_login(const struct login *l, const char *what, const char *user)
+{
+	struct line line;
+
+	line_make(l, what, user, &line);
+	note_as(line.service, "%s%s", line.who, line.how);
 }
 
 static void
@@ -252,7 +267,16 @@ login_challenge(struct login *l, struct bytes challenge)
 static void
 login_leave(struct login *l)
 {
-	struct login_result result = { l->user, l->method, l->tag, l->account, l->pass, "" };
+	struct line         line;
+	struct login_result result = { .user = l->user,
+		                       .method = l->method,
+		                       .tag = l->tag,
+		                       .account = l->account,
+		                       .pass = l->pass,
+		                       .offers = "",
+		                       .service = line.service,
+		                       .who = line.who,
+		                       .how = line.how };
 	struct stream      *stream = l->stream;
 	struct buffer       offers = { 0 };
 
@@ -264,7 +288,7 @@ login_leave(struct login *l)
 		login_quit(l);
 		return;
 	}
-	note_login(l, "Login", l->user);
+	line_make(l, "Login", l->user, &line);
 	if (l->protocol->offers != NULL) {
 		l->protocol->offers(l, &offers);
 		result.offers = arena_copy(l->welcome, buffer_bytes(&offers));

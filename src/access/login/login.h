@@ -52,6 +52,7 @@ struct login_result {                  /* what hand_over gives to the keeper    
 	uint64_t    account;
 	struct bytes pass;              /* what the keeper wants to be shown                 */
 	const char  *offers;            /* POP3: lines for CAPA after the login, "" none     */
+	const char *service, *who, *how; /* for the log: behind `who` comes the keeper's mpid= */
 };
 enum login_refusal { LOGIN_WRONG, LOGIN_TEMPORARY, LOGIN_NO_MECHANISM, LOGIN_SYNTAX, LOGIN_DISABLED };
 

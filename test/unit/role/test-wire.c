@@ -87,7 +87,7 @@ static const struct body_case {
 } bodies[] = {
 	{ "a resource", BODY(resource, "listener/smtp", "127.0.0.1:25") },
 	{ "a resource without words", BODY(resource, "tally", "") },
-	{ "a peer", BODY(peer, QUEUE, 0, 1) },
+	{ "a peer", BODY(peer, QUEUE, 0, 1, 4711) },
 	{ "status", BODY(status, 12, "memory=1 judged=2") },
 	{ "wrong mouth", BODY(wrong, RECEIVER, 3, WORD_DELIVER) },
 	{ "sign", BODY(sign, B("0123"), TLS_SIGN_RSA, -1, B("\0\xff")) },
@@ -177,9 +177,9 @@ static const struct broken_case {
 	struct bytes body;
 	bool         good;
 } broken[] = {
-	{ "a peer, by hand", again_peer, B("\4\1\0\0\0\2\0\0\0"), true },
-	{ "a role nobody has", again_peer, B("\x20\1\0\0\0\2\0\0\0"), false },
-	{ "index beyond the last", again_peer, B("\4\2\0\0\0\2\0\0\0"), false },
+	{ "a peer, by hand", again_peer, B("\4\1\0\0\0\2\0\0\0\7\0\0\0"), true },
+	{ "a role nobody has", again_peer, B("\x20\1\0\0\0\2\0\0\0\7\0\0\0"), false },
+	{ "index beyond the last", again_peer, B("\4\2\0\0\0\2\0\0\0\7\0\0\0"), false },
 	{ "a bool of 2", again_signed, B("\2\0\0\0\0"), false },
 	{ "a name with NUL", again_resource, B("\3\0\0\0a\0b\0\0\0\0"), false },
 	{ "longer than there is", again_resolve, B("\xff\xff\xff\xff"), false },
