@@ -685,4 +685,6 @@ dns_judge(struct call *c, struct facts *f, const struct records *all, struct inq
 	for (size_t i = 0; i < all->count; i++)
 		if (all->one[i].type == DNS_SRV)
 			judge_service(&j, &all->one[i]);
+	dns_judge_lists(f, ask, out);
+	dns_judge_age(f, out);
 }

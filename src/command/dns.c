@@ -32,7 +32,9 @@ const struct command command_dns = {
 		"\n"
 		"check asks the resolver of main.cf, says of each record whether it is right, missing or wrong, what is there and what to write. advice may be "
 		"followed or not; unknown could not be asked. --watch asks again, less and less often, until all is right or a key is pressed; the "
-		"resolver may remember old answers for as long as their TTL says.\n"
+		"resolver may remember old answers for as long as their TTL says. It looks as well whether lists of senders of junk (dns_check_lists) have "
+		"the addresses letters leave from, and says how one begins with a new address. The score is what all of that is worth, of 100: "
+		"PTR, SPF and the lists count most.\n"
 		"\n"
 		"Exit status of check: 0 nothing is missing or wrong; 1 something is; 2 it could not be asked.",
 	.run = run_dns,
@@ -64,7 +66,9 @@ take_form(struct call *c, enum dns_form *form)
 static void
 print_findings(const struct facts *f, const struct findings *all)
 {
-	size_t count[FINDING_STATES] = { 0 };
+	size_t        count[FINDING_STATES] = { 0 };
+	struct buffer parts = { 0 };
+	unsigned      score;
 
 	(void)printf("%s%s%s%s, with Mansio at %s\n", f->shown,
 	             strcmp(f->shown, f->domain) != 0 ? " (" : "",
@@ -84,13 +88,18 @@ print_findings(const struct facts *f, const struct findings *all)
 	(void)printf("%zu right, %zu missing, %zu wrong, %zu unknown, %zu to think about\n",
 	             count[FOUND_RIGHT], count[FOUND_MISSING], count[FOUND_WRONG],
 	             count[FOUND_UNKNOWN], count[FOUND_ADVICE]);
+	score = dns_score(all, &parts);
+	(void)printf("score %u of 100: %.*s\n", score, (int)parts.len, parts.at);
+	buffer_free(&parts);
 }
 
 static void
-print_json(const struct findings *all)
+print_json(const struct facts *f, const struct findings *all)
 {
 	static const char *const columns[] = { "state", "type", "name", "says", "there", "write" };
 	struct output           *o = output_open(OUTPUT_JSON, columns, COUNT(columns));
+	struct buffer            parts = { 0 };
+	unsigned                 score;
 
 	for (size_t i = 0; i < all->count; i++) {
 		const struct finding *one = &all->one[i];
@@ -102,6 +111,14 @@ print_json(const struct findings *all)
 		output_text(o, "%s", one->there);
 		output_text(o, "%s", one->write);
 	}
+	score = dns_score(all, &parts);
+	output_text(o, "score");
+	output_text(o, "score");
+	output_text(o, "%s", f->domain);
+	output_text(o, "%u of 100", score);
+	output_value(o, buffer_bytes(&parts));
+	output_text(o, "%s", "");
+	buffer_free(&parts);
 	output_close(&o);
 }
 
@@ -138,7 +155,7 @@ check_once(struct call *c, struct facts *f, const struct records *all, bool json
 		status = status_of(found);
 		if (!bytes_equal(buffer_bytes(before), buffer_bytes(&now))) {
 			if (json)
-				print_json(found);
+				print_json(f, found);
 			else
 				print_findings(f, found);
 			(void)fflush(stdout);

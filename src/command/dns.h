@@ -28,6 +28,11 @@ struct inquiry;
 void dns_judge(struct call *, struct facts *, const struct records *, struct inquiry *, struct findings *out);
 /* The part about SPF (rfc7208). */
 void dns_judge_spf(struct facts *, const struct record *, struct inquiry *, struct findings *out);
+/* Lists in the DNS (dns_check_lists) that have our addresses; what one does with a new address. */
+void dns_judge_lists(struct facts *, struct inquiry *, struct findings *out);
+void dns_judge_age(struct facts *, struct findings *out);
+/* From 0 to 100: how likely letters of ours are taken for what they are, as far as the DNS decides; of what it is made. */
+unsigned dns_score(const struct findings *, struct buffer *parts);
 struct finding *finding_new(struct findings *, enum finding_state, struct bytes name, const char *type);
 /* The line of a zone file that a record is. */
 const char *record_line(struct facts *, const struct record *);

@@ -165,6 +165,8 @@ static const struct setting rows[] = {
 	{ "dns_validation", SETTING_CHOICE, AT(dns_validation), "auto",
 	  "Whether answers are proved by DNSSEC: yes; no; auto: yes, but if the resolver passes on no signatures of "
 	  "the root, every answer is insecure instead of refused.", "auto,yes,no", 0, 0, "0.1" },
+	{ "dns_check_lists", SETTING_LIST, AT(dns_check_lists), "zen.spamhaus.org, bl.spamcop.net, b.barracudacentral.org",
+	  "Lists in the DNS that mansio dns check asks whether they have the addresses our letters leave from.", NULL, 0, 0, "0.3" },
 	{ "default_database_type", SETTING_WORD, AT(default_database_type), "hash",
 	  "The type of a lookup table that is named without one, as /etc/aliases is.", NULL, 0, 0, "0.2" },
 	{ "alias_database", SETTING_LIST, AT(alias_database), "hash:/etc/aliases",

@@ -65,6 +65,7 @@ struct common_settings {
 	const char *dns_resolver;      /* "" as /etc/resolv.conf says, "none"      */
 	int64_t     dns_timeout;       /* ms                                       */
 	const char *dns_trust_anchor_file;
+	struct setting_list dns_check_lists;
 	int         dns_validation;    /* enum dns_validation                      */
 	const char *default_database_type;
 	struct setting_list alias_database;

@@ -2,8 +2,9 @@
 """The far end of the road: a server that counts what comes to it, and a client of ours that sends it letters through us.
 
 What was answered with 250 must come to the far end.  It may come twice where the far end's answer to the final dot was on its way, or
-heard and not yet made durable, when somebody died (docs/decisions/0014): no more letters for one stroke than there
-may be deliveries at once, for a place is given to another letter only when the end of the one before it is durable.
+heard and not yet made durable, when somebody died (docs/decisions/0014).  So a second copy is explained by a stroke alone that took a
+sender, the queue or the whole house, and when the connection by which the copy before it came had heard of no other letter until
+then: what a host has taken is durable before the connection's place has another.
 """
 
 import collections
@@ -14,6 +15,7 @@ import threading
 import time
 
 AT_ONCE = 20		# default_destination_concurrency_limit
+MAY = ("kill of sender", "kill of queue", "killall", "ext4", "forget")	# strokes after which letters may come twice
 DOMAIN = "far.example"
 
 
@@ -23,7 +25,7 @@ class Sink:
 	def __init__(self, seed):
 		self.random = random.Random(seed)
 		self.lock = threading.Lock()
-		self.copies = collections.defaultdict(list)	# (id, recipient) -> when its 250 went
+		self.copies = collections.defaultdict(list)	# (id, recipient) -> when its 250 went, and when there was MAIL on that connection
 		self.strokes = []				# when somebody was killed
 		self.whose, self.over = {}, {}			# of a stroke: who that was, and when it was done
 		self.refused = self.notices = 0
@@ -63,13 +65,14 @@ class Sink:
 
 	def converse(self, f):
 		self.say(f, b"220 far.example ESMTP\r\n")
-		rcpt, notice = [], False
+		rcpt, notice, mails = [], False, []
 		while line := f.readline():
 			verb = line[:4].upper()
 			if verb == b"EHLO":
 				self.say(f, b"250-far.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n")
 			elif verb == b"MAIL":
 				rcpt, notice = [], b"<>" in line
+				mails.append(time.monotonic())
 				self.say(f, b"250 ok\r\n")
 			elif verb == b"RCPT":
 				if self.chance(0.02):
@@ -82,7 +85,7 @@ class Sink:
 				if not rcpt:
 					self.say(f, b"503 to whom?\r\n")
 					continue
-				if not self.letter(f, rcpt, notice):
+				if not self.letter(f, rcpt, notice, mails):
 					return
 			elif verb == b"QUIT":
 				self.say(f, b"221 bye\r\n")
@@ -90,7 +93,7 @@ class Sink:
 			else:
 				self.say(f, b"250 ok\r\n")
 
-	def letter(self, f, rcpt, notice):
+	def letter(self, f, rcpt, notice, mails):
 		self.say(f, b"354 go\r\n")
 		name = None
 		while (line := f.readline()) != b".\r\n":
@@ -111,7 +114,7 @@ class Sink:
 		with self.lock:
 			self.notices += notice
 			for to in rcpt:
-				self.copies[name, to].append(time.monotonic())
+				self.copies[name, to].append((time.monotonic(), mails))
 		self.say(f, b"250 kept\r\n")
 		return True
 
@@ -122,9 +125,10 @@ class Sink:
 			self.strokes.append(time.monotonic())
 
 	def struck(self, what):
-		"""Whom the last stroke was; it is over only now."""
+		"""Whom this cycle's strokes were for; the last is over only now."""
 		with self.lock:
-			self.whose[self.strokes[-1]] = what
+			for stroke in self.strokes:
+				self.whose.setdefault(stroke, what)
 			self.over[self.strokes[-1]] = time.monotonic()
 
 	def has(self, key):
@@ -133,13 +137,14 @@ class Sink:
 
 	def twice(self):
 		"""How many copies were too many; of how many letters for one stroke at most; what no stroke explains; and how many
-		for whom.  A second copy belongs to the last stroke before it."""
+		for whom.  A second copy belongs to the last stroke that may be its cause."""
 		extra, by_stroke, wrong, whom = 0, collections.defaultdict(set), [], collections.Counter()
 		with self.lock:
 			for (name, to), times in self.copies.items():
-				for copy in times[1:]:
+				for (before, mails), (copy, _) in zip(times, times[1:]):
 					extra += 1
-					why = [s for s in self.strokes if times[0] < self.over.get(s, s) + 1 and s < copy]
+					why = [s for s in self.strokes if before < self.over.get(s, s) + 1 and s < copy and self.whose.get(s) in MAY and
+					    not any(before < m < s for m in mails)]
 					if why:
 						by_stroke[max(why)].add(name)
 						whom[self.whose.get(max(why), "none")] += 1

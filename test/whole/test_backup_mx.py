@@ -8,6 +8,7 @@ when the primary has returned.
 import pathlib
 import re
 import shutil
+import smtplib
 import sys
 import tempfile
 
@@ -39,6 +40,30 @@ def primary(port=0, **more):
 def backup(port, **more):
     return house(**{"mynetworks": "", "relay_domains": "there.example", "transport_maps": f"inline:{{there.example=smtp:[127.0.0.1]:{port}}}",
                     "recipient_verify_domains": "$relay_domains", **more})
+
+
+def test_R109_a_backup_refuses_what_the_primary_would():
+    """Spammers come to the second exchanger first: what is for domains of others is judged by the same lists and checks as our own."""
+    rules = {"smtpd_recipient_restrictions": "check_client_access inline:{ {127.0.0.66 = REJECT listed} }, check_sender_access inline:{ {spam@far.example = REJECT we know you} }",
+             "header_checks": "pcre:{{/^Subject: buy/ REJECT 5.7.1 no spam here}}"}
+    with primary() as there, backup(there.port, mydestination="here.example", **rules) as h:
+        h.command("domain", "add", "here.example")
+        h.command("account", "add", "u@here.example", input="secret-of-theirs\n")
+        replies = {}
+        for to in ("good@there.example", "u@here.example"):
+            with smtplib.SMTP("127.0.0.1", h.ports["smtp"], source_address=("127.0.0.66", 0)) as s:
+                s.ehlo()
+                s.mail("x@far.example")
+                listed = s.rcpt(to)
+            with h.smtp() as s:
+                s.ehlo()
+                s.mail("x@far.example")
+                assert s.rcpt(to)[0] == 250
+                checked = s.data("Subject: buy this\r\n\r\nx\r\n")
+            replies[to] = [(code, unnamed(text.decode()).replace(to, "TO")) for code, text in (listed, said(h, to, "spam@far.example"), checked)]
+        assert replies["good@there.example"] == replies["u@here.example"]
+        assert [code for code, _ in replies["u@here.example"]] == [554, 554, 550]
+        assert there.got() == []
 
 
 def test_R110_the_primary_is_asked_for_its_recipients_and_its_answers_are_remembered():

@@ -47,3 +47,29 @@ def test_a_clock_that_is_set_loses_no_letter_returns_none_and_begins_no_storm(tm
         wait_for(lambda: "empty" in h.command("queue", "list").stdout, 60)
         assert sink.got() == sorted([f"first{i}@there.example" for i in range(LETTERS)] + [f"then{n}@there.example" for n in range(3)])
         assert h.count("status=bounced") == 0 and h.count("delay notification") == 0
+
+
+def test_R103_R104_T3_a_warning_after_four_hours_and_the_end_after_five_days(tmp_path):
+    """As it is where nobody has set anything.  The server is not running while the time goes by."""
+    shim, clock = tmp_path / "clock.so", tmp_path / "clock"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", shim, pathlib.Path(__file__).with_name("clock.c")], check=True)
+    clock.write_bytes(b"\0" * 4096)
+    with Sink(lambda verb, *_: "" if verb == "CONNECT" else None) as sink, House(
+            wrapper=["env", f"LD_PRELOAD={shim}", f"TEST_CLOCK={clock}"], mynetworks="127.0.0.0/8", dns_resolver="none",
+            mydestination="here.example", relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        h.command("domain", "add", "here.example")
+        h.command("account", "add", "ann@here.example", input="secret-of-theirs\n")
+        with h.smtp() as s:
+            s.sendmail("ann@here.example", ["b@there.example"], "Subject: x\r\n\r\nx\r\n")
+        wait_for(lambda: h.count("to=<b@there.example>") == 1)
+        for tries, apart, warned, returned in [(2, 4 * 3600 - 60, 0, 0), (3, 4 * 3600 + 60, 1, 0), (4, 5 * DAY - 600, 1, 0), (5, 5 * DAY + 60, 1, 1)]:
+            h.stop()
+            with open(clock, "r+b") as file:
+                file.write(struct.pack("l", apart))
+            h.start()
+            h.command("queue", "flush")
+            wait_for(lambda: h.count("to=<b@there.example>") >= tries)
+            wait_for(lambda: h.count("sender delay notification") == warned and h.count("sender non-delivery notification") == returned)
+            assert h.count("status=expired, returned to sender") == returned
+            wait_for(lambda: h.count("to=<ann@here.example>") == warned + returned)
+        assert h.command("queue", "list").stdout == "Mail queue is empty\n"

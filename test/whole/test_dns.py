@@ -131,7 +131,7 @@ class Asking:
         self.directory = pathlib.Path(directory)
         cert, key = make_certificate(self.directory, HOST)
         settings = dict(myhostname=HOST, mail_directory=str(self.directory / "mail"), proxy_interfaces=f"{ADDRESS}, {ADDRESS6}",
-                        smtpd_tls_cert_file=str(cert), smtpd_tls_key_file=str(key), dns_timeout="5s",
+                        smtpd_tls_cert_file=str(cert), smtpd_tls_key_file=str(key), dns_timeout="5s", dns_check_lists="",
                         dns_resolver="none" if names is None else f"127.0.0.1:{names.port}")
         if names is not None and names.signed:
             settings.update(dns_trust_anchor_file=str(names.directory / f"dsset-{DOMAIN}."))
@@ -269,6 +269,56 @@ def checked():
     with Names() as names:
         yield names, Asking(d, names)
     shutil.rmtree(d)
+
+
+@pytest.mark.parametrize("records, lists, states, says", [
+    ("", "bl.example", {ADDRESS: "right", ADDRESS6: "right"}, "none of 1 list."),
+    ("10.2.0.192.bl.example. A 127.0.0.4\n10.2.0.192.bl.example. TXT \"ask https://bl.example/192.0.2.10\"\n", "bl.example", {ADDRESS: "wrong", ADDRESS6: "right"}, "on bl.example"),
+    ("10.2.0.192.bl.example. A 127.0.0.10\n", "bl.example=127.0.0.[2..4]", {ADDRESS: "right", ADDRESS6: "right"}, "none of 1"),
+    (NAME6.removesuffix("ip6.arpa.") + "bl.example. A 127.0.0.2\n", "bl.example", {ADDRESS: "right", ADDRESS6: "wrong"}, "on bl.example"),
+    ("2.0.0.127.deaf.example. A 127.255.255.254\n", "bl.example deaf.example", {ADDRESS: "right", "deaf.example": "unknown"}, "does not answer to our resolver"),
+    ("", "gone.example", {"gone.example": "unknown"}, "rfc5782:5"),
+])
+def test_R99_lists_of_senders_of_junk_are_asked_for_our_addresses(checked, records, lists, states, says):
+    names, ask = checked
+    names.load({DOMAIN: MX + HOSTS, ".": f"ns.example. A 127.0.0.1\n2.0.0.127.bl.example. A 127.0.0.2\n{records}"})
+    try:
+        rows = Asking(ask.directory, names, dns_check_lists=lists).check(status=1)
+    finally:
+        Asking(ask.directory, names)        # as it was, for the others
+    found = {name: rows[("list", name)][0] for kind, name in rows if kind == "list"}
+    assert {name: found[name]["state"] for name in states} == states, found
+    assert any(says in row["says"] for row in found.values()), found
+    if "TXT" in records:
+        assert "https://bl.example/192.0.2.10" in found[ADDRESS]["there"]
+
+
+def test_R99_R356_the_score_says_how_likely_letters_are_believed(directory):
+    with Names() as names:
+        ask = Asking(directory, names, dns_check_lists="bl.example")
+
+        def score(status):
+            [row] = ask.check(status=status)[("score", DOMAIN)]
+            assert f"score {row['says']}: " in ask("check", DOMAIN, status=status)
+            return int(row["says"].split()[0])
+        listed = "ns.example. A 127.0.0.1\n2.0.0.127.bl.example. A 127.0.0.2\n"
+        names.load({".": listed})
+        nothing = score(1)
+        names.load({DOMAIN: ask("show", DOMAIN), ".": listed, **POINTERS})
+        all_right = score(0)
+        names.load({DOMAIN: ask("show", DOMAIN), ".": listed + "10.2.0.192.bl.example. A 127.0.0.2\n", **POINTERS})
+        on_a_list = score(1)
+        assert nothing < 40 < on_a_list < 80 < 90 < all_right, (nothing, on_a_list, all_right)
+
+
+def test_R356_how_one_begins_with_a_new_address(directory):
+    with Names() as names:
+        ask = Asking(directory, names)
+        assert not any(kind == "warm-up" for kind, _ in ask.check(status=1))
+        (directory / "mail").mkdir()
+        [row] = ask.check(status=1)[("warm-up", HOST)]
+        assert row["state"] == "advice" and "50 letters a day" in row["says"] and "default_destination_rate_delay" in row["write"]
+        assert not any(kind == "warm-up" for kind, _ in Asking(directory, names, relayhost="[mail.isp.example]").check(status=1))
 
 
 @pytest.mark.parametrize("records, state, says", [

@@ -192,6 +192,24 @@ def test_R114_each_hop_puts_its_line_on_top():
         assert b"from first.example.com" in lines[0]
 
 
+def test_R112_two_hosts_that_send_to_one_another_end_it():
+    """Each says that the other is the way: the letter goes to and fro until it has too many lines, and its sender hears of it once."""
+    ports = free_ports(1)
+    with house(listen_smtp=f"127.0.0.1:{ports[0]}", myhostname="second.example.com", hopcount_limit="8",
+               transport_maps="inline:{there.example=smtp:[127.0.0.1]:9}") as second, \
+            house(transport_maps=f"inline:{{there.example=smtp:[127.0.0.1]:{ports[0]}}}", myhostname="first.example.com", hopcount_limit="8") as first:
+        first.command("domain", "add", "here.example")
+        first.command("account", "add", "ann@here.example", input="secret-of-theirs\n")
+        second.write_settings(transport_maps=f"inline:{{there.example=smtp:[127.0.0.1]:{first.ports['smtp']}, here.example=smtp:[127.0.0.1]:{first.ports['smtp']}}}")
+        second.command("reload")
+        send(first, ["x@there.example"], sender="ann@here.example")
+        wait_for(lambda: first.count("to=<ann@here.example>") == 1)
+        assert "too many hops" in first.text() + second.text()
+        wait_for(lambda: empty(first) and empty(second))
+        assert 6 <= first.count("to=<x@there.example>") + second.count("to=<x@there.example>") <= 9
+        assert first.count("to=<ann@here.example>") == 1 and first.count("non-delivery notification") + second.count("non-delivery notification") == 1
+
+
 # ---- lists in files ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("domain, code", [("flushed.example", "251"), ("sub.flushed.example", "251"), ("other.example", "459")])

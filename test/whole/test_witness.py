@@ -200,7 +200,7 @@ def test_lists_are_asked_at_once():
     names.close()
 
 
-def test_a_resolver_that_dies_and_comes_again():
+def test_R100_a_resolver_that_dies_and_comes_again():
     server = NameServer(RECORDS)
     resolver = Resolver(server)
     with house(f"{FINAL}, reject_unknown_sender_domain, reject_rbl_client dnsbl.example", dns_resolver=f"127.0.0.1:{resolver.port}",
