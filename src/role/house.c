@@ -20,7 +20,7 @@
 #include "role/runner.h"
 #include "role/transports.h"
 
-enum { LINK_OF_POSTMASTER = 3, SIGN_WAIT_MS = 5000 };
+enum { LINK_OF_POSTMASTER = 3, SIGN_WAIT_MS = 5000, GIVE_BACK_MS = 20000, SPARE_MOST = 1 << 20 };
 
 /* Another process of the house, and our end of the link to it. */
 struct neighbour {
@@ -60,6 +60,8 @@ struct home {
 	struct arena           *life;
 	const char             *root;    /* before paths in the mail directory    */
 	int                     memory;  /* /proc/self/smaps_rollup, or -1        */
+	struct timer           *giving;  /* memory back                           */
+	size_t                  spare;   /* the least that was unused since the last time */
 	bool                    working; /* GO was said and the role could start  */
 	bool                    left;    /* the role wants to hear nothing more   */
 };
@@ -628,6 +630,23 @@ settle(struct home *m, struct buffer *cage, struct buffer *errors)
 	       confine_close(m->house.role, &m->house.common, cage, errors);
 }
 
+/* What a crowd needed and nobody needs now goes back to the system, once for each crowd: glibc keeps what lies between
+   that which is still used. */
+static void
+give_back(void *ctx)
+{
+	struct home *m = ctx;
+	size_t       spare = mallinfo2().fordblks;
+
+	if (spare < m->spare)
+		m->spare = spare;
+	if (spare - m->spare > SPARE_MOST) {
+		(void)malloc_trim(0);
+		m->spare = mallinfo2().fordblks;
+	}
+	timer_set(m->giving, GIVE_BACK_MS);
+}
+
 static void
 go_to_work(struct home *m)
 {
@@ -639,6 +658,8 @@ go_to_work(struct home *m)
 		link_say(m->postmaster, WORD_READY, 0, bytes_trim(buffer_bytes(&cage)), -1);
 		if (m->card->work != NULL)
 			m->card->work(&m->house);
+		m->giving = timer_open(m->house.loop, give_back, m);
+		timer_set(m->giving, GIVE_BACK_MS);
 	} else if (errors.len > 0) {
 		fault("%.*s", (int)errors.len, errors.at);
 	}

@@ -71,6 +71,7 @@ const struct capability imap_capabilities[] = {
 	{ "COMPRESS=DEFLATE", "rfc4978",   AFTER_LOGIN,  "COMPRESS channel/press.c",  "whole test_imap_core.py", compress_holds, NULL },
 	{ "UNAUTHENTICATE",   "rfc8437",   AFTER_LOGIN,  "UNAUTHENTICATE login/login.c", "dialogue unauthenticate-goes-back-to-the-login", compress_holds, NULL },
 	{ "URL-PARTIAL",      "rfc5550",   AFTER_LOGIN,  "APPEND url.c",              "dialogue catenate-takes-a-part-of-a-part", NULL, NULL },
+	{ "URLAUTH=BINARY",   "rfc5524",   AFTER_LOGIN,  "URLFETCH", "dialogue urlfetch-takes-the-transfer-encoding-off", NULL, NULL },
 	{ "URLAUTH",          "rfc4467",   AFTER_LOGIN,  "GENURLAUTH RESETKEY URLFETCH url.c", "dialogue a-signed-url-is-read-by-whom-it-admits", NULL, NULL },
 	{ "REPLACE",          "rfc8508",   AFTER_LOGIN,  "REPLACE",                   "dialogue replace-appends-and-expunges",   NULL, NULL },
 	{ "MOVE",             "rfc6851",   AFTER_LOGIN,  "MOVE",                      "dialogue move-tells-copyuid-then-expunge", NULL, NULL },

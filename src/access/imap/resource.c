@@ -56,6 +56,7 @@ find_section(struct resource *r, const struct imap_url *url, struct arena *arena
 		return ENOENT;
 	if (r->section.fields > 0)
 		return gather_fields(r, &span);
+	r->span = span;
 	r->at = span.at;
 	r->len = span.len;
 	return 0;

@@ -24,6 +24,7 @@ struct resource {
 	struct section  section;
 	struct buffer   fields;        /* gathered, where the span is no range     */
 	uint64_t        at, len;       /* what is left                             */
+	struct section_span span;      /* all of it; not of gathered fields        */
 	bool            gathered;
 };
 

@@ -1,5 +1,7 @@
 #include "access/imap/section.h"
 
+#include <string.h>
+
 #include "access/imap/grammar.h"
 #include "access/imap/write.h"
 
@@ -194,6 +196,92 @@ section_find(const struct section *s, const struct digest *d, uint64_t own,
 		out->len = p.header_len;
 	}
 	return true;
+}
+
+/* ---- what BODYSTRUCTURE says of a part ---- */
+
+/* Behind a literal that begins here; behind all of it when it says to be longer. */
+static size_t
+literal_end(struct bytes t, size_t at)
+{
+	struct scan r = scan_of(bytes_cut(t, at, t.len));
+	uint64_t    len;
+
+	scan_expect(&r, "{");
+	len = scan_number(&r, UINT32_MAX);
+	scan_expect(&r, "}\r\n");
+	return scan_ok(&r) && len <= r.rest.len ? t.len - r.rest.len + (size_t)len : t.len;
+}
+
+/* Behind the string, number, NIL or list that begins here. */
+static size_t
+element_end(struct bytes t, size_t at)
+{
+	size_t depth = 0;
+
+	do {
+		char c = at < t.len ? t.at[at] : '\0';
+		if (c == '(' || c == ')' || c == ' ') {
+			depth += c == '(';
+			depth -= c == ')' && depth > 0;
+			at++;
+		} else if (c == '{')
+			at = literal_end(t, at);
+		else if (c == '"') {
+			for (at++; at < t.len && t.at[at] != '"'; at++)
+				at += t.at[at] == '\\';
+			at++;
+		} else
+			while (at < t.len && memchr(" ()", t.at[at], 3) == NULL)
+				at++;
+	} while (depth > 0 && at < t.len);
+	return at < t.len ? at : t.len;
+}
+
+/* The list that is element n, from 0, of this list; a multipart's parts have no blanks between them. */
+static struct bytes
+element(struct bytes t, uint32_t n)
+{
+	size_t at = 1, end;
+
+	while (n-- > 0 && at < t.len) {
+		at = element_end(t, at);
+		at += at < t.len && t.at[at] == ' ';
+	}
+	if (at >= t.len || t.at[at] != '(')
+		return (struct bytes){ 0 };
+	end = element_end(t, at);
+	return bytes_cut(t, at, end - at);
+}
+
+/* body-type-msg = media-message SP body-fields SP envelope SP body ...: it is the ninth. */
+enum { BODY_OF_MESSAGE = 8 };
+
+struct bytes
+section_structure(const struct section *s, const struct digest *d, struct bytes text)
+{
+	int64_t part = 0;
+	bool    whole = true; /* `part` is a letter, whose number 1 may be itself */
+
+	for (size_t i = 0; i < s->depth && text.len > 0; i++) {
+		if (!whole && digest_part_at(d, (uint32_t)part).kind != PART_MULTIPART) {
+			part = letter_in(d, (uint32_t)part);
+			text = element(text, BODY_OF_MESSAGE);
+			whole = true;
+		}
+		if (part < 0)
+			return (struct bytes){ 0 };
+		if (digest_part_at(d, (uint32_t)part).kind == PART_MULTIPART)
+			text = element(text, s->path[i] - 1);
+		else if (s->path[i] != 1)
+			return (struct bytes){ 0 };
+		part = whole ? part_of_letter(d, (uint32_t)part, s->path[i])
+		             : digest_child(d, (uint32_t)part, s->path[i]);
+		whole = false;
+		if (part < 0)
+			return (struct bytes){ 0 };
+	}
+	return text;
 }
 
 static bool

@@ -8,6 +8,7 @@
  *                  The span is in the letter as the reader sees it, whose first `own`
  *                  bytes are head and prefix.  For FIELDS and FIELDS_NOT the span is the whole
  *                  header, and span.part says whose fields they are.
+ * section_structure() of a letter's BODYSTRUCTURE, or BODY, what is said of the part that is meant; empty: there is none.
  * section_names()  those fields, each with LF behind it.
  * section_own()    the chosen ones of our own.
  * section_fields() the chosen fields of that header and its empty line (appended).
@@ -39,6 +40,7 @@ void section_read(struct scan *, struct arena *, struct section *);
 void section_write(struct buffer *, const struct section *);
 struct bytes section_label(const char *word, const struct section *, struct arena *);
 bool section_find(const struct section *, const struct digest *, uint64_t own, struct section_span *);
+struct bytes section_structure(const struct section *, const struct digest *, struct bytes bodystructure);
 struct bytes section_names(const struct section *, struct arena *);
 void section_own(const struct section *, struct bytes own, struct buffer *out);
 /* `own` is head and prefix when part is 0, else empty; `header` the bytes of
