@@ -587,12 +587,31 @@ exchange_step(struct exchange *e, bool has_input, struct bytes input)
 	buffer_free(&out);
 }
 
+/* rfc4422:4  What mechanisms know of our listeners: whose mail it is to submit is smtp (rfc4954:3), POP3 is pop (rfc5034:6). */
+static const char *
+service_name(const char *listener)
+{
+	static const struct {
+		const char *listener, *service;
+	} names[] = {
+		{ "submission", "smtp" },
+		{ "submissions", "smtp" },
+		{ "lmtp", "smtp" },
+		{ "pop3", "pop" },
+	};
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (strcmp(listener, names[i].listener) == 0)
+			return names[i].service;
+	return listener;
+}
+
 bool
 exchange_sasl(struct exchange *e, const struct word_auth_start *w)
 {
 	struct sasl_binding binding[TLS_BINDINGS];
 	struct tls_channel  channel;
-	struct sasl_facts   f = { .service = w->service,
+	struct sasl_facts   f = { .service = service_name(w->service),
 		                  .host = e->house->common.myhostname,
 		                  .realm = clerk_of(e->house)->rows.default_realm,
 		                  .tls = w->tls,

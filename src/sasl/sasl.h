@@ -45,7 +45,7 @@ struct sasl_certificate {              /* of the client, from the TLS handshake 
 	struct bytes mail;             /* the first rfc822Name of its subjectAltName, "" none */
 };
 struct sasl_facts {
-	const char *service;           /* "smtp" "imap" "pop3" */
+	const char *service;           /* "smtp" "imap" "pop" "sieve": as registered (rfc4422:4) */
 	const char *host;              /* ours, as clients know it */
 	const char *realm;             /* of users who name none; NULL or "": host */
 	bool        tls;

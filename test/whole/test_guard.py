@@ -397,6 +397,21 @@ def test_R263_dovecots_auth_protocol(tmp_path):
             wait_for(lambda: t.ask("AUTH\t1\tPLAIN\tservice=smtp\tresp=" + plain("jack@example.com", PASSWORD)).startswith("OK") or t.say("CANCEL\t1"))
 
 
+def test_who_says_no_name_reads_by_another_program_and_sends_nothing(tmp_path):
+    tmp_path.chmod(0o755)
+    path = tmp_path / "auth"
+    with Village("jack", "jill", auth_socket=str(path), auth_socket_mode="0666", sasl_mechanisms="PLAIN ANONYMOUS", anonymous_login_user="jill@example.com",
+                 auth_failure_delay="0") as house:
+        wait_for(path.exists)
+        token = base64.b64encode(b"sirhc").decode()
+        with Talk(path) as t:
+            assert any(g.startswith("MECH\tANONYMOUS") and "anonymous" in g.split("\t")[2:] for g in t.greeting), t.greeting
+            t.say("VERSION\t1\t1", "CPID\t4711")
+            for n, service in enumerate(("smtp", "submission", "lmtp"), 1):
+                assert t.ask(f"AUTH\t{n}\tANONYMOUS\tservice={service}\tsecured\tresp={token}").startswith(f"FAIL\t{n}"), service
+            assert t.ask(f"AUTH\t9\tANONYMOUS\tservice=imap\tsecured\tresp={token}") == "OK\t9\tuser=jill@example.com"
+
+
 @pytest.mark.skipif(peers.missing() or not peers.EximThatAsks.heavy.exists(), reason="Exim with the dovecot driver is not here")
 def test_exim_asks_our_auth_socket():
     """Exim beside us lets our users in, by mechanisms in one step and in several, and nobody else."""

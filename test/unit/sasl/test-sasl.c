@@ -725,6 +725,7 @@ test_offers(void **state)
 		{ "with a certificate", "smtp", true, false, true, "", " PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS CRAM-MD5 EXTERNAL" },
 		{ "no plain text at all", "smtp", true, true, true, "noplaintext", " SCRAM-SHA-256 SCRAM-SHA-256-PLUS CRAM-MD5 EXTERNAL" },
 		{ "nothing to guess at", "smtp", true, true, true, "nodictionary", " PLAIN LOGIN EXTERNAL" },
+		{ "another protocol has no rows of its own", "sieve", true, false, true, "", " PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS CRAM-MD5 EXTERNAL ANONYMOUS" },
 		{ "both prove themselves", "smtp", true, true, true, "mutual_auth", " SCRAM-SHA-256 SCRAM-SHA-256-PLUS EXTERNAL" },
 	};
 	struct sasl_offer o = { .list = &list };
