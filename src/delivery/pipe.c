@@ -169,17 +169,48 @@ static const struct {
 	{ "chroot", read_chroot },
 };
 
+static size_t macro_at(struct bytes text, struct bytes *name);
+static bool   is_known(struct bytes name);
+
+/* A word asks for nothing that nobody knows. */
+static bool
+is_fit(struct bytes word)
+{
+	for (size_t i = 0, n; i < word.len; i += n) {
+		struct bytes rest = bytes_cut(word, i, SIZE_MAX), name;
+
+		n = 1;
+		if (word.at[i] != '$')
+			continue;
+		if (rest.len > 1 && rest.at[1] == '$')
+			n = 2;
+		else if ((n = macro_at(rest, &name)) == 0 || !is_known(name))
+			return false;
+	}
+	return true;
+}
+
 /* The first word of a command is the program, and no guess is made where it lies. */
 static const char *
-argv_fault(struct bytes argv)
+argv_fault(struct bytes argv, struct arena *a)
 {
 	const char  *why = NULL;
 	struct bytes rest = argv, word = { NULL, 0 }, program = { NULL, 0 };
 	size_t       n = 0;
 
-	while (word_next(&rest, &word, &why))
+	while (word_next(&rest, &word, &why)) {
 		if (n++ == 0)
 			program = word;
+		if (!is_fit(word))
+			return arena_printf(
+				a,
+				"argv= has \"%.*s\": write $recipient, $original_recipient, $user, "
+				"$extension, $mailbox, $domain, $sender, $nexthop, $size, $queue_id, "
+				"$envid, $client_address, $client_hostname, $client_helo, "
+				"$client_protocol, $client_port, $sasl_method, $sasl_sender or "
+				"$sasl_username, and $$ for a dollar",
+				(int)word.len, word.at);
+	}
 	if (why != NULL)
 		return why;
 	if (program.len == 0 || program.at[0] != '/')
@@ -200,7 +231,7 @@ pipe_read(struct bytes text, struct arena *a, struct pipe_command *c, const char
 		rest = bytes_trim(rest);
 		if (bytes_starts(rest, BYTES("argv="))) {
 			c->argv = bytes_trim(bytes_cut(rest, 5, SIZE_MAX));
-			*why = argv_fault(c->argv);
+			*why = argv_fault(c->argv, a);
 			break;
 		}
 		if (!word_next(&rest, &word, why))
@@ -321,6 +352,20 @@ value_of(const struct telling *t, struct bytes name, struct bytes *out)
 		return NO_SUCH;
 	*out = bytes_of(arena_printf(t->arena, "%llu", (unsigned long long)f->size));
 	return 0;
+}
+
+static bool
+is_known(struct bytes name)
+{
+	static const struct pipe_command none;
+	static const struct pipe_facts   nothing;
+	struct arena                    *a = arena_open(NULL);
+	struct telling                   t = { .command = &none, .facts = &nothing, .arena = a };
+	struct bytes                     value;
+	bool                             known = value_of(&t, name, &value) != NO_SUCH;
+
+	arena_close(&a);
+	return known;
 }
 
 static bool

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { TEXTS = 4 }; /* host address type reason */
+/* Of a failure: host address type reason local helo; the first packings had four of them, and no mark. */
+enum { TEXTS = 6, OLD_TEXTS = 4 };
+#define MARK 0xffff0002u
 struct failure {
 	struct failure *next;
 	const char     *text[TEXTS];
@@ -75,7 +77,7 @@ failure_add(struct tlsrpt *t, struct policy *p, const char *const text[TEXTS], u
 
 	for (; f != NULL; f = f->next)
 		if (strcmp(f->text[0], text[0]) == 0 && strcmp(f->text[1], text[1]) == 0 &&
-		    strcmp(f->text[2], text[2]) == 0)
+		    strcmp(f->text[2], text[2]) == 0 && strcmp(f->text[4], text[4]) == 0)
 			break;
 	if (f == NULL && p->failures < TLSRPT_FAILURES_MOST) {
 		f = arena_take(t->life, sizeof *f);
@@ -93,7 +95,9 @@ void
 tlsrpt_add(struct tlsrpt *t, const struct tlsrpt_session *s)
 {
 	struct policy    *p = policy_of(t, s->policy, s->text);
-	const char *const text[TEXTS] = { s->host, s->address, s->type, s->reason };
+	const char *const text[TEXTS] = {
+		s->host, s->address, s->type, s->reason, s->local, s->helo
+	};
 
 	if (*s->type == '\0') {
 		p->good++;
@@ -108,6 +112,7 @@ tlsrpt_add(struct tlsrpt *t, const struct tlsrpt_session *s)
 void
 tlsrpt_pack(const struct tlsrpt *t, struct buffer *b)
 {
+	pack_u32(b, MARK);
 	pack_u32(b, (uint32_t)t->policies);
 	for (const struct policy *p = t->first; p != NULL; p = p->next) {
 		pack_u8(b, p->kind);
@@ -124,7 +129,7 @@ tlsrpt_pack(const struct tlsrpt *t, struct buffer *b)
 }
 
 static void
-unpack_policy(struct tlsrpt *t, struct unpack *u, struct arena *a)
+unpack_policy(struct tlsrpt *t, struct unpack *u, struct arena *a, size_t texts)
 {
 	uint8_t        kind = unpack_u8(u);
 	const char    *text = arena_copy(a, unpack_bytes(u));
@@ -138,7 +143,7 @@ unpack_policy(struct tlsrpt *t, struct unpack *u, struct arena *a)
 		const char *of[TEXTS];
 
 		for (size_t k = 0; k < TEXTS; k++)
-			of[k] = arena_copy(a, unpack_bytes(u));
+			of[k] = k < texts ? arena_copy(a, unpack_bytes(u)) : "";
 		failure_add(t, p, of, unpack_u64(u));
 	}
 }
@@ -150,9 +155,12 @@ tlsrpt_unpack(struct bytes packed)
 	struct tlsrpt *t = tlsrpt_open();
 	struct arena  *a = arena_open(NULL);
 	uint32_t       n = unpack_u32(&u);
+	size_t         texts = n == MARK ? TEXTS : OLD_TEXTS;
 
+	if (n == MARK)
+		n = unpack_u32(&u);
 	for (uint32_t i = 0; i < n && i < TLSRPT_POLICIES_MOST; i++)
-		unpack_policy(t, &u, a);
+		unpack_policy(t, &u, a, texts);
 	if (!unpack_done(&u))
 		tlsrpt_close(&t);
 	arena_close(&a);
@@ -234,7 +242,8 @@ void
 tlsrpt_write(const struct tlsrpt *t, const struct tlsrpt_head *h, struct buffer *b)
 {
 	static const char *const names[TEXTS] = { "receiving-mx-hostname", "receiving-ip",
-		                                  "result-type", "failure-reason-code" };
+		                                  "result-type",           "failure-reason-code",
+		                                  "sending-mta-ip",        "receiving-mx-helo" };
 
 	put_member(b, "{", "organization-name", h->organization);
 	buffer_add_string(b, ",\"date-range\":{");

@@ -22,6 +22,7 @@ struct tlsrpt_session {
 	uint8_t     policy;            /* enum tlsrpt_policy                       */
 	const char *text;              /* the policy, in lines                     */
 	const char *host, *address;    /* of whom TLS was wanted                   */
+	const char *local, *helo;      /* our address; what the host calls itself; "" not known */
 	const char *type, *reason;     /* rfc8460:4.3; type "": it came about      */
 };
 struct tlsrpt_head { const char *organization, *contact, *id, *domain; int64_t day; };   /* day: its first second */

@@ -24,14 +24,15 @@ struct returning {
 	struct house    *house;
 	uint64_t         of; /* the letter that comes back         */
 	enum notice_kind kind;
-	bool             alarm; /* to the postmaster                 */
-	bool             copy;  /* the same to the postmaster, as notify_classes say */
-	uint32_t         utf8;  /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
+	bool             alarm;  /* to the postmaster                 */
+	bool             copy;   /* the same to the postmaster, as notify_classes say */
+	char            *report; /* about TLS (queue-tls.c), and which; NULL: a notice  */
+	uint32_t         utf8;   /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
 	struct buffer    content, digest;
 	struct buffer    told; /* of struct recipient *: those it tells of */
 	struct timer    *again;
-	int64_t          wait_ms; /* before it is tried again           */
-	char             to[800];
+	int64_t          wait_ms;            /* before it is tried again           */
+	char             to[800], from[300]; /* from "": nobody, as a notice has to be */
 };
 
 static void returning_try(struct returning *);
@@ -226,7 +227,14 @@ returning_free(struct returning *n)
 	buffer_free(&n->content);
 	buffer_free(&n->digest);
 	buffer_free(&n->told);
+	memory_free(n->report);
 	memory_free(n);
+}
+
+static uint32_t
+flags_of(const struct returning *n)
+{
+	return n->report != NULL ? ENVELOPE_TLS_OPTIONAL : ENVELOPE_NOTICE | n->utf8;
 }
 
 /* The disk or the verifiers cannot now: the letter stays ours, the notice is tried again. */
@@ -264,26 +272,34 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	}
 	letter_id_text(letter, id);
 	letter_id_text(n->of, of);
+	if (n->report != NULL)
+		note_as(queue_services[SERVICE_QMGR], "%s: from=<%s>, to=<%s>: a report about TLS",
+		        id, n->from, n->to);
 	what = n->alarm                               ? "postmaster"
 	       : n->copy && n->kind == NOTICE_DELAYED ? "postmaster delay"
 	       : n->copy                              ? "postmaster non-delivery"
 	       : n->kind == NOTICE_FAILED             ? "sender non-delivery"
 	       : n->kind == NOTICE_DELAYED            ? "sender delay"
 	                                              : "sender delivery status";
-	note_as(queue_services[SERVICE_BOUNCE], "%s: %s notification: %s", of, what, id);
-	queue_tell_notice(h, n->of, letter, n->to, what);
+	if (n->report == NULL) {
+		note_as(queue_services[SERVICE_BOUNCE], "%s: %s notification: %s", of, what, id);
+		queue_tell_notice(h, n->of, letter, n->to, what);
+	}
 	(void)queue_letter_enter(h, &(struct word_letter){
 					    .letter = letter,
 					    .envelope_segment = segment,
 					    .envelope_at = envelope_at,
 					    .content_len = n->content.len,
 					    .arrived_us = clock_wall_us(),
-					    .flags = ENVELOPE_NOTICE | n->utf8,
+					    .flags = flags_of(n),
+					    .sender = bytes_of(n->from),
 					    .recipient = &to,
 					    .recipients = 1,
 				    });
 	ledger_mark_set(queue_of(h)->ledger, segment, envelope_at);
 	tell_all(h, &n->told);
+	if (n->report != NULL)
+		queue_tls_posted(h, n->report);
 	returning_free(n);
 	queue_pump(h);
 }
@@ -330,7 +346,8 @@ returning_answered(struct question *q, const struct bytes *body)
 		&(struct envelope){
 			.letter = letter,
 			.arrived_us = clock_wall_us(),
-			.flags = ENVELOPE_NOTICE | n->utf8,
+			.flags = flags_of(n),
+			.sender = bytes_of(n->from),
 			.client = BYTES("local"),
 			.protocol = BYTES("internal"),
 			.content_len = n->content.len,
@@ -555,6 +572,23 @@ queue_alarm(struct house *h, const struct letter *l)
 		"    mansio queue list\r\nshows them, and\r\n    mansio queue release ID\r\n"
 		"lets one go on.  No other notice of this comes before the time is over.\r\n",
 		host, host, date, id, host, l->first != NULL ? l->first->text : "", id);
+	returning_try(n);
+}
+
+void
+queue_post(struct house *h, const char *report, const char *from, const char *to,
+           struct buffer *content)
+{
+	struct returning *n = memory_take(sizeof *n);
+	size_t            len = strlen(report) + 1;
+
+	*n = (struct returning){ .house = h };
+	n->report = memcpy(memory_take(len), report, len);
+	n->again = timer_open(h->loop, returning_due, n);
+	(void)snprintf(n->from, sizeof n->from, "%s", from);
+	(void)snprintf(n->to, sizeof n->to, "%s", to);
+	n->content = *content;
+	*content = (struct buffer){ 0 };
 	returning_try(n);
 }
 

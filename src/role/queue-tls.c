@@ -2,6 +2,7 @@
  * queue-tls -- what senders learn of other domains' TLS and forget: policies about their own hosts (rfc8461) are remembered here,
  * and go along with every letter to such a domain; how TLS came about is counted by domain and day, and reported (rfc8460)
  */
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/pack.h"
 #include "dns/hostname.h"
@@ -20,7 +21,8 @@ enum {
 	DAY_S = 86400,
 	REPORTED_MOST = 20000,
 	REPORT_TURN_MS = 60000,
-	AGAIN_S = 3600
+	AGAIN_S = 3600,
+	ADDRESS_MOST = 254
 };
 #define STS "sts/"
 #define RPT "tlsrpt/"
@@ -125,8 +127,10 @@ struct counted {
 	struct tlsrpt *counts;
 	int64_t        again_s;
 	uint32_t       ticket;
+	uint32_t       letters; /* of the report, that are not durable yet */
 	bool           changed;
 };
+enum { ASKED_SENDER = 0 };
 
 static void
 counted_name(const char *key, char out[static NAME_MOST])
@@ -174,8 +178,9 @@ count_one(struct queue_role *k, const struct tls_result *r)
 		                               (long long)(clock_wall_us() / 1000000 / DAY_S),
 		                               (int)domain.len, domain.at));
 	if (c != NULL) {
-		tlsrpt_add(c->counts, &(struct tlsrpt_session){ r->policy, r->text, r->host,
-		                                                r->address, r->type, r->reason });
+		tlsrpt_add(c->counts,
+		           &(struct tlsrpt_session){ r->policy, r->text, r->host, r->address,
+		                                     r->local, r->helo, r->type, r->reason });
 		c->changed = true;
 	}
 	arena_close(&a);
@@ -220,30 +225,114 @@ press(struct bytes from, struct arena *a, struct bytes *out)
 	return good;
 }
 
+/* False: it cannot be made. */
+static bool
+report_make(const struct queue_role *k, const struct counted *c, struct arena *a,
+            struct word_tlsrpt *w)
+{
+	const char   *domain = strchr(c->key, '/') + 1, *host = k->common.myhostname;
+	long long     day = strtoll(c->key, NULL, 10) * DAY_S;
+	struct buffer json = { 0 };
+	bool          good;
+
+	*w = (struct word_tlsrpt){ .domain = domain, .contact = k->rows.tlsrpt_contact };
+	w->id = arena_printf(a, "%lld.%016llx", day,
+	                     (unsigned long long)(hash_of(bytes_of(c->key)) ^
+	                                          hash_of(bytes_of(host))));
+	w->file =
+		arena_printf(a, "%s!%s!%lld!%lld!001.json.gz", host, domain, day, day + DAY_S - 1);
+	tlsrpt_write(c->counts, &(struct tlsrpt_head){ host, w->contact, w->id, domain, day },
+	             &json);
+	good = press(buffer_bytes(&json), a, &w->content);
+	buffer_free(&json);
+	return good;
+}
+
 /* To a sender: where the domain wants it is found out there. */
 static void
 report_one(struct house *h, struct counted *c, struct link *l)
 {
 	struct queue_role *k = queue_of(h);
 	struct arena      *a = arena_open(NULL);
-	const char        *domain = strchr(c->key, '/') + 1, *host = k->common.myhostname;
-	long long          day = strtoll(c->key, NULL, 10) * DAY_S;
-	struct word_tlsrpt w = { .domain = domain, .contact = k->rows.tlsrpt_contact };
-	struct buffer      json = { 0 };
+	struct word_tlsrpt w;
 
-	w.id = arena_printf(a, "%lld.%016llx", day,
-	                    (unsigned long long)(hash_of(bytes_of(c->key)) ^
-	                                         hash_of(bytes_of(host))));
-	w.file = arena_printf(a, "%s!%s!%lld!%lld!001.json.gz", host, domain, day, day + DAY_S - 1);
-	tlsrpt_write(c->counts, &(struct tlsrpt_head){ host, w.contact, w.id, domain, day }, &json);
-	if (press(buffer_bytes(&json), a, &w.content)) {
+	if (report_make(k, c, a, &w)) {
 		c->ticket = ++k->next_ticket;
 		c->again_s = clock_wall_us() / 1000000 + AGAIN_S;
 		word_pack_tlsrpt(link_begin(l, WORD_TLSRPT, c->ticket), &w);
 		link_end(l);
 	}
-	buffer_free(&json);
 	arena_close(&a);
+}
+
+/* rfc8460:5.3 */
+static void
+report_letter(const struct word_tlsrpt *w, const char *host, const char *to, struct buffer *b)
+{
+	struct buffer coded = { 0 };
+	struct bytes  rest;
+	char          date[64];
+
+	clock_rfc5322(clock_wall(), date, sizeof date);
+	buffer_printf(
+		b,
+		"From: %s\r\nTo: %s\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\n"
+		"Subject: Report Domain: %s Submitter: %s Report-ID: <%s>\r\n"
+		"TLS-Report-Domain: %s\r\nTLS-Report-Submitter: %s\r\nTLS-Required: No\r\n"
+		"Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n"
+		"Content-Type: multipart/report; report-type=\"tlsrpt\"; boundary=\"%s\"\r\n\r\n"
+		"--%s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n"
+		"How TLS with the hosts of %s came about is in the file that comes along.\r\n\r\n"
+		"--%s\r\nContent-Type: application/tlsrpt+gzip\r\n"
+		"Content-Disposition: attachment; filename=\"%s\"\r\n"
+		"Content-Transfer-Encoding: base64\r\n\r\n",
+		w->contact, to, date, w->id, host, w->domain, host, w->id, w->domain, host, w->id,
+		w->id, w->domain, w->id, w->file);
+	base64_encode(&coded, w->content);
+	for (rest = buffer_bytes(&coded); rest.len > 0; rest = bytes_cut(rest, 76, SIZE_MAX)) {
+		buffer_add(b, bytes_cut(rest, 0, 76));
+		buffer_add_string(b, "\r\n");
+	}
+	buffer_printf(b, "\r\n--%s--\r\n", w->id);
+	buffer_free(&coded);
+}
+
+/* As letters of the queue's, so that they go where all mail goes and are tried as long. */
+static bool
+report_post(struct house *h, struct counted *c, const struct word_tlsrpt_said *said)
+{
+	struct queue_role *k = queue_of(h);
+	struct arena      *a = arena_open(NULL);
+	struct word_tlsrpt w;
+	bool               good = report_make(k, c, a, &w);
+
+	for (uint32_t i = 0; good && i < said->mails; i++) {
+		struct buffer letter = { 0 };
+
+		report_letter(&w, k->common.myhostname, said->mail[i], &letter);
+		c->letters++;
+		queue_post(h, c->key, w.contact, said->mail[i], &letter);
+	}
+	arena_close(&a);
+	return good;
+}
+
+static void
+report_over(struct queue_role *k, struct counted *c)
+{
+	note_as(queue_services[SERVICE_QMGR], "tlsrpt: the report for %s was taken",
+	        strchr(c->key, '/') + 1);
+	counted_drop(k, c);
+}
+
+void
+queue_tls_posted(struct house *h, const char *key)
+{
+	struct queue_role *k = queue_of(h);
+	struct counted    *c = map_get(k->reports, bytes_of(key));
+
+	if (c != NULL && c->letters > 0 && --c->letters == 0)
+		report_over(k, c);
 }
 
 void
@@ -274,7 +363,7 @@ reports_turn(void *house)
 	struct house      *h = house;
 	struct queue_role *k = queue_of(h);
 	int64_t            now = clock_wall_us() / 1000000;
-	struct link       *l = house_link(h, SENDER, 0);
+	struct link       *l = house_link(h, SENDER, ASKED_SENDER);
 
 	timer_set(k->reporting, l != NULL ? REPORT_TURN_MS : 1000);
 	queue_tls_keep(h);
@@ -282,6 +371,8 @@ reports_turn(void *house)
 		struct counted *c = p.value;
 		int64_t         over = (strtoll(c->key, NULL, 10) + 1) * DAY_S;
 
+		if (c->letters > 0)
+			continue; /* they are being written */
 		if (now > over + DAY_S)
 			counted_drop(k, c);
 		else if (now >= over && now >= c->again_s && l != NULL && k->rows.tlsrpt)
@@ -289,28 +380,45 @@ reports_turn(void *house)
 	}
 }
 
-bool
-hear_tlsrpt_said(struct house *h, uint32_t ticket, struct bytes body)
+/* A sender speaks of what it was asked, and no other of it; and names addresses, nothing that would be a line more of a letter. */
+static bool
+is_answer(uint32_t index, const struct word_tlsrpt_said *w)
 {
-	struct queue_role *k = queue_of(h);
-	struct unpack      u = unpack_of(body);
-	uint8_t            fate = unpack_u8(&u);
+	for (uint32_t i = 0; i < w->mails; i++) {
+		const char *at = strchr(w->mail[i], '@');
 
-	if (!unpack_done(&u) || fate > TLSRPT_AGAIN)
-		return false;
-	for (struct map_place p = { 0 }; map_next(k->reports, &p);) {
-		struct counted *c = p.value;
-
-		if (c->ticket != ticket || ticket == 0)
-			continue;
-		if (fate == TLSRPT_TAKEN)
-			note_as(queue_services[SERVICE_QMGR], "tlsrpt: the report for %s was taken",
-			        strchr(c->key, '/') + 1);
-		if (fate != TLSRPT_AGAIN)
-			counted_drop(k, c);
-		break;
+		if (at == NULL || at == w->mail[i] || strlen(w->mail[i]) > ADDRESS_MOST ||
+		    !hostname_valid(bytes_of(at + 1)))
+			return false;
+		for (const char *p = w->mail[i]; *p != '\0'; p++)
+			if (*p <= ' ' || *p >= 127 || strchr("<>,;:\"()\\", *p) != NULL)
+				return false;
 	}
-	return true;
+	return index == ASKED_SENDER;
+}
+
+bool
+hear_tlsrpt_said(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct queue_role      *k = queue_of(h);
+	struct arena           *a = arena_open(NULL);
+	struct counted         *c = NULL;
+	struct word_tlsrpt_said w;
+	bool whole = word_unpack_tlsrpt_said(body, a, &w) && is_answer(index, &w);
+
+	for (struct map_place p = { 0 }; whole && ticket != 0 && map_next(k->reports, &p);)
+		if (((struct counted *)p.value)->ticket == ticket)
+			c = p.value;
+	if (c != NULL)
+		c->ticket = 0; /* once */
+	if (c != NULL && w.fate == TLSRPT_UNWANTED)
+		counted_drop(k, c);
+	else if (c != NULL && w.fate == TLSRPT_TAKEN && w.mails == 0)
+		report_over(k, c);
+	else if (c != NULL && w.fate == TLSRPT_TAKEN && c->letters == 0)
+		(void)report_post(h, c, &w);
+	arena_close(&a);
+	return whole;
 }
 
 /* The domain whose policy a destination asks for. */

@@ -246,7 +246,8 @@ bool queue_pipes_wait(const struct house *, uint32_t index);
 /* A letter of the log in a file of its own, for who sees nothing of the log: copied in the thread pool.  fd -1: why. */
 void queue_copy_alone(struct house *, const struct letter *, void (*done)(void *ctx, int fd, uint64_t envelope_at, int why), void *ctx);
 /* queue-tls.c */
-bool hear_tlsrpt_said(struct house *, uint32_t ticket, struct bytes body);
+bool hear_tlsrpt_said(struct house *, uint32_t index, uint32_t ticket, struct bytes body);
+void queue_tls_posted(struct house *, const char *key);         /* one of its letters is durable */
 void queue_tls_keep(struct house *);                             /* what was counted, with the next checkpoint */
 void queue_tls_open(struct house *);                             /* once there is a ledger     */
 void queue_tls_learn(struct house *, const char *nexthop, const struct word_sent *);
@@ -254,6 +255,8 @@ void queue_tls_tell(struct house *, struct arena *, struct word_send *);
 
 /* A letter is held for a reason the postmaster should know. */
 void queue_alarm(struct house *, const struct letter *);
+/* A letter of ours, its bytes taken over; queue_tls_posted(report) follows when it is durable. */
+void queue_post(struct house *, const char *report, const char *from, const char *to, struct buffer *content);
 void queue_notice_open(struct house *);
 void queue_ended(void *house, struct recipient *);
 /* It was put off, and its sender has not heard of that for so long. */

@@ -131,6 +131,22 @@ sender_pix(struct delivery *d, const char *address, unsigned *workarounds)
 	                 workarounds);
 }
 
+/* ---- whom we met ---- */
+
+void
+sender_met(struct delivery *d, int fd, const struct outgoing *o)
+{
+	struct sockaddr_storage at;
+	socklen_t               len = sizeof at;
+	struct peer             p;
+
+	if (d != NULL && fd >= 0 && getsockname(fd, (struct sockaddr *)&at, &len) == 0 &&
+	    peer_from(&at, &p))
+		d->local = arena_copy(d->life, bytes_of(p.text));
+	if (d != NULL && o != NULL)
+		d->helo = arena_copy(d->life, bytes_of(outgoing_name(o)));
+}
+
 /* ---- whether it is ourselves ---- */
 
 /* At the port where mail comes in: elsewhere whoever says our name is one of ours, and meant. */

@@ -50,7 +50,7 @@ sender_past_open(struct house *h)
 bool
 sender_is_past(const struct delivery *d)
 {
-	return !d->probe && d->report == NULL && d->queue != sender_of(d->house)->queues;
+	return !d->probe && d->queue != sender_of(d->house)->queues;
 }
 
 void
@@ -133,7 +133,7 @@ sender_past_waits(struct delivery *d)
 	struct sender_role *s = sender_of(d->house);
 
 	d->waits_past = false;
-	if (s->queues == 0 || d->probe || d->report != NULL)
+	if (s->queues == 0 || d->probe)
 		return false;
 	for (uint32_t i = 0; i < d->w.recipients; i++) {
 		if (!d->known[i])

@@ -255,8 +255,7 @@ sender_refit(struct delivery *d)
 	struct refitting  *f = d->refit;
 	enum table_outcome o;
 
-	if (d->probe || d->report != NULL ||
-	    (f == NULL && maps_of(d)->count == 0 && !has_checks(d)))
+	if (d->probe || (f == NULL && maps_of(d)->count == 0 && !has_checks(d)))
 		return true;
 	if (f == NULL) {
 		f = d->refit = arena_take(d->life, sizeof *f);

@@ -227,6 +227,7 @@ tell_result(struct contact *c, const struct tls_facts *f, const char *doubt)
 
 	if (d == NULL)
 		return;
+	sender_met(d, -1, c->session);
 	if (doubt == NULL && !(tested && c->security.public))
 		sender_tls_result(d, "", "");
 	else if (!f->certificate || (!f->trusted && strstr(f->doubt, "expired") == NULL))
@@ -292,6 +293,7 @@ tell_clear(struct contact *c, struct delivery *d)
 	char                      service[96];
 	bool                      offered = outgoing_offers_tls(c->session);
 
+	sender_met(d, -1, c->session);
 	if (!offered)
 		sender_tls_result(d, "starttls-not-supported", "");
 	(void)snprintf(service, sizeof service, "%s/%s", s->common.syslog_name,
@@ -366,6 +368,7 @@ mouth_failed(void *ctx, enum outgoing_fate f, const char *status, const char *wo
 	if (d == NULL)
 		return;
 	c->delivery = NULL;
+	sender_met(d, -1, c->session);
 	if (outgoing_handshake_failed(c->session))
 		sender_tls_result(d, "validation-failure", words);
 	else if (strcmp(status, "4.7.4") == 0)
@@ -546,6 +549,7 @@ connected(struct contact *c)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (c->delivery != NULL)
 		c->delivery->sessions++;
+	sender_met(c->delivery, fd, NULL);
 	c->stream = stream_open(c->house->loop, fd, &stream_events, c);
 	if (!c->config.secured) {
 		c->session = outgoing_open(&c->config, &needs, c);

@@ -405,8 +405,9 @@ sender_tls_result(struct delivery *d, const char *type, const char *reason)
 {
 	struct tls_result *to;
 
-	if (d->probe || d->report != NULL || d->w.lmtp || d->here == NULL || d->here->bracketed ||
-	    d->tls_results == TLS_RESULTS_MOST)
+	/* A letter without any demand says nothing of a policy, and reports are such: they would be reported on for ever. */
+	if (d->probe || (d->w.flags & ENVELOPE_TLS_OPTIONAL) != 0 || d->w.lmtp || d->here == NULL ||
+	    d->here->bracketed || d->tls_results == TLS_RESULTS_MOST)
 		return;
 	for (uint32_t i = 0; i < d->tls_results; i++)
 		if (strcmp(d->tls_result[i].type, type) == 0 &&
@@ -419,7 +420,9 @@ sender_tls_result(struct delivery *d, const char *type, const char *reason)
 		                   .host = d->here->name,
 		                   .address = d->here->peer.text,
 		                   .type = type,
-		                   .reason = arena_copy(d->life, bytes_of(reason)) };
+		                   .reason = arena_copy(d->life, bytes_of(reason)),
+		                   .local = d->local,
+		                   .helo = d->helo };
 	to->text = policy_text(d, &to->policy);
 }
 

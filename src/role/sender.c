@@ -63,10 +63,6 @@ say_sent(struct delivery *d)
 	struct link *l = house_link(d->house, who, d->policy);
 	int64_t      now = clock_wall_us(), ready = d->ready_us != 0 ? d->ready_us : now;
 
-	if (d->report != NULL) {
-		d->report(d->report_ctx, &d->result[0]);
-		return;
-	}
 	if (!d->probe)
 		sender_past_keep(d);
 	if (l == NULL || sender_is_past(d))
@@ -196,6 +192,7 @@ delivery_go_on(struct delivery *d)
 		return;
 	}
 	transaction_make(d);
+	d->local = d->helo = "";
 	d->here = &d->route.host[d->host++];
 	host_begin(d);
 }
@@ -466,7 +463,9 @@ delivery_open(struct house *h)
 		                .status = "4.4.1",
 		                .text = "no host could be reached",
 		                .relay = "none",
-		                .tls = "" };
+		                .tls = "",
+		                .local = "",
+		                .helo = "" };
 	return d;
 }
 
@@ -486,22 +485,6 @@ delivery_enter(struct delivery *d)
 	sender_sts_remember(d->house, &d->w);
 	if (!sender_past_waits(d))
 		delivery_start(d);
-}
-
-void
-delivery_make(struct house *h, const struct word_send                        *w,
-              void (*report)(void *ctx, const struct sent_recipient *), void *ctx)
-{
-	struct delivery *d = delivery_open(h);
-	struct buffer    packed = { 0 };
-
-	word_pack_send(&packed, w);
-	if (!word_unpack_send(arena_keep(d->life, buffer_bytes(&packed)), d->life, &d->w))
-		panic("a letter of ours broke on its way");
-	buffer_free(&packed);
-	d->report = report;
-	d->report_ctx = ctx;
-	delivery_enter(d);
 }
 
 static bool
@@ -615,7 +598,7 @@ deliveries_end(struct house *h, bool of_policy)
 
 	for (struct delivery *d = s->first, *next; d != NULL; d = next) {
 		next = d->next;
-		if (d->report == NULL && (!of_policy || d->probe))
+		if (!of_policy || d->probe)
 			delivery_close(d);
 	}
 }
@@ -629,7 +612,7 @@ queue_lost(struct house *h)
 	s->queues++;
 	for (struct delivery *d = s->first, *next; d != NULL; d = next) {
 		next = d->next;
-		if (d->report == NULL && !d->probe && !(d->talked && d->contact != NULL))
+		if (!d->probe && !(d->talked && d->contact != NULL))
 			delivery_close(d);
 	}
 }

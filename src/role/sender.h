@@ -118,6 +118,7 @@ struct delivery {
 	enum sts_failure sts_failure;
 	struct tls_result *tls_result;      /* how TLS came about, TLS_RESULTS_MOST of them */
 	uint32_t         tls_results;
+	const char      *local, *helo;      /* of its session: our address, what the host calls itself */
 	const char      *row;               /* the word of smtp_tls_policy_maps, "" none */
 	size_t           host, sessions;
 	struct contact  *contact;
@@ -125,8 +126,6 @@ struct delivery {
 	bool             clear;             /* this host once more, without TLS    */
 	bool             again;             /* a connection that had waited was gone: made anew once */
 	int64_t          begun_us, ready_us;
-	void           (*report)(void *ctx, const struct sent_recipient *);  /* not the queue's but a report of ours */
-	void            *report_ctx;
 	const char      *status, *text, *relay;      /* of the last failure        */
 	const char      *tls;
 };
@@ -170,6 +169,8 @@ bool sender_bind(const struct sender_settings *, int fd, int family, const char 
 enum table_outcome sender_discards(struct delivery *, const char *address, unsigned *offers);
 /* What is done where a PIX firewall stands before it (enum outgoing_pix). */
 enum table_outcome sender_pix(struct delivery *, const char *address, unsigned *workarounds);
+/* Whose session this is, for what is told of it. */
+void sender_met(struct delivery *, int fd, const struct outgoing *);
 /* A host that says our own name is known by it. */
 void sender_name_own(const struct delivery *, const struct route_host *, struct arena *, struct outgoing_config *);
 /* USER:PASSWORD of the first key that a table has: the sender, the host, the destination. */
@@ -224,8 +225,6 @@ void delivery_start(struct delivery *);
 /* An answer of the name service, NULL while there is none (route.h); ctx is the delivery. */
 const struct answer *delivery_ask(void *ctx, struct bytes name, uint16_t type);
 void delivery_heard(struct delivery *);
-/* A letter of ours to one recipient, its bytes all in w->prefix; what became of it is told once. */
-void delivery_make(struct house *, const struct word_send *, void (*report)(void *ctx, const struct sent_recipient *), void *ctx);
 /* What a contact tells.  The relay is "mx.example.com[192.0.2.1]:25". */
 /* `dsn`: the host knows what the sender wants to hear of. */
 void delivery_fate(struct delivery *, uint32_t rcpt, enum outgoing_fate, const char *status, const char *words, bool dsn);

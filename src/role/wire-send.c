@@ -4,7 +4,8 @@
 enum {
 	EACH_SEND = 4 + 4 + 1,
 	EACH_SENT = 1 + 4 + 4 + 4 + 4,
-	EACH_TLS = 1 + 6 * 4,
+	EACH_TLS = 1 + 8 * 4,
+	EACH_MAIL = 4,
 	EACH_PIPE = 4 + 4
 };
 
@@ -199,6 +200,27 @@ word_unpack_tlsrpt(struct bytes body, struct arena *life, struct word_tlsrpt *w)
 }
 
 void
+word_pack_tlsrpt_said(struct buffer *b, const struct word_tlsrpt_said *w)
+{
+	pack_u8(b, w->fate);
+	pack_u32(b, w->mails);
+	for (uint32_t i = 0; i < w->mails; i++)
+		pack_string(b, w->mail[i]);
+}
+
+bool
+word_unpack_tlsrpt_said(struct bytes body, struct arena *life, struct word_tlsrpt_said *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->fate = read_choice(&r, TLSRPT_AGAIN);
+	w->mails = read_count(&r, EACH_MAIL, TLSRPT_MAIL_MOST);
+	for (uint32_t i = 0; i < w->mails; i++)
+		w->mail[i] = read_string(&r);
+	return reader_done(&r);
+}
+
+void
 word_pack_sent(struct buffer *b, const struct word_sent *w)
 {
 	pack_bool(b, w->unreachable);
@@ -208,8 +230,8 @@ word_pack_sent(struct buffer *b, const struct word_sent *w)
 	pack_u32(b, w->tlss);
 	for (uint32_t i = 0; i < w->tlss; i++) {
 		const struct tls_result *t = &w->tls[i];
-		const char *const        texts[] = { t->domain,  t->text, t->host,
-			                             t->address, t->type, t->reason };
+		const char *const        texts[] = { t->domain, t->text,   t->host,  t->address,
+			                             t->type,   t->reason, t->local, t->helo };
 
 		pack_u8(b, t->policy);
 		for (size_t n = 0; n < COUNT(texts); n++)
@@ -247,6 +269,8 @@ word_unpack_sent(struct bytes body, struct arena *life, struct word_sent *w)
 		t[i].address = read_string(&r);
 		t[i].type = read_string(&r);
 		t[i].reason = read_string(&r);
+		t[i].local = read_string(&r);
+		t[i].helo = read_string(&r);
 	}
 	w->tls = t;
 	w->recipients = read_count(&r, EACH_SENT, ENVELOPE_RECIPIENTS_MOST);

@@ -109,7 +109,7 @@ extern const char *const role_names[ROLES];
 	X(REFIT,          FROM(SENDER), FROM(VERIFIER))        /* struct word_refit, fd of the letter: what is to stand instead on its way out? */ \
 	X(REFITTED,       FROM(VERIFIER), FROM(SENDER))        /* struct word_refitted                        */ \
 	X(TLSRPT,         FROM(QUEUE), FROM(SENDER))           /* struct word_tlsrpt                          */ \
-	X(TLSRPT_SAID,    FROM(SENDER), FROM(QUEUE))           /* enum tlsrpt_fate                            */ \
+	X(TLSRPT_SAID,    FROM(SENDER), FROM(QUEUE))           /* struct word_tlsrpt_said                     */ \
 	X(PROBE,          FROM(POLICY), FROM(SENDER))          /* struct word_send, one recipient, no letter: would it be taken? */ \
 	X(PROBED,         FROM(SENDER), FROM(POLICY))          /* struct word_sent: SENT_DELIVERED is yes     */ \
 	/* a reader reads */ \
@@ -429,6 +429,10 @@ BODY(routed)
 struct word_tlsrpt { const char *domain, *contact, *id, *file; struct bytes content; };
 BODY(tlsrpt)
 enum tlsrpt_fate { TLSRPT_UNWANTED, TLSRPT_TAKEN, TLSRPT_AGAIN };
+enum { TLSRPT_MAIL_MOST = 4 };
+/* mail: who is to have it as a letter, which the queue makes; they count as taken. */
+struct word_tlsrpt_said { uint8_t fate; const char *mail[TLSRPT_MAIL_MOST]; uint32_t mails; };
+BODY(tlsrpt_said)
 /* A domain's policy about its own hosts (smtp/sender/sts.h); text "": none. */
 struct word_sts { const char *domain, *id; struct bytes text; int64_t fetched_s; };
 /* A transaction.  The letter is `prefix` and then len bytes at `at` of what goes along. */
@@ -461,7 +465,7 @@ enum sent_result { SENT_DELIVERED, SENT_LATER, SENT_REFUSED };
 struct sent_recipient { uint8_t result; const char *status, *text, *relay, *tls; bool dsn; };
 /* How TLS with one host came about, for the reports of rfc8460: under whose policy, of which kind; type "": well. */
 enum tls_policy { TLS_POLICY_NONE, TLS_POLICY_TLSA, TLS_POLICY_STS };
-struct tls_result { uint8_t policy; const char *domain, *text, *host, *address, *type, *reason; };
+struct tls_result { uint8_t policy; const char *domain, *text, *host, *address, *type, *reason, *local, *helo; };
 enum { TLS_RESULTS_MOST = 50, TLS_RESULT_TEXT_MOST = 2000 };
 struct word_sent {
 	bool     unreachable;          /* with no host of the destination was there a session */

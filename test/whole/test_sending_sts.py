@@ -24,7 +24,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import BINARY, free_ports, wait_for
 from proved import Authority, Host, Zone, tlsa
-from test_sending import house, send
+from test_sending import Sink, house, send
 from test_sending_dane import decision
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a web server at port 443 needs root")
@@ -291,7 +291,7 @@ def read_report(packed):
 def test_domains_that_ask_hear_how_tls_came_about(world):
     """rfc8460: counted by day, and the day after sent to where the domain's record says, by mail without any policy and by HTTPS."""
     reports_to = world.hosts["none.example"]
-    with world.house(smtp_tlsrpt_enable="yes", smtp_tlsrpt_contact="tls@here.example") as h:
+    with Sink() as relay, world.house(smtp_tlsrpt_enable="yes", smtp_tlsrpt_contact="tls@here.example", transport_maps=f"inline:{{none.example=smtp:[127.0.0.1]:{relay.port}}}") as h:
         send(h, "x@enforce.example")
         send(h, "x@self.example")
         wait_for(lambda: all(decision(h.text(), d) is not None for d in ("enforce.example", "self.example")))
@@ -305,7 +305,7 @@ def test_domains_that_ask_hear_how_tls_came_about(world):
         db.commit()
         db.close()
         h.start()
-        wait_for(lambda: world.web.count("reports.example") and any(b"TLS-Report-Domain" in t for _, _, t in reports_to.letters), 60)
+        wait_for(lambda: world.web.count("reports.example") and any(b"TLS-Report-Domain" in t for _, _, t in relay.letters), 60)
         wait_for(lambda: h.count("tlsrpt: the report for ") == 2)
     _, path, kind, packed = next(a for a in world.web.asked if a[0] == "reports.example")
     assert (path, kind) == ("/v1/tls", "application/tlsrpt+gzip")
@@ -315,7 +315,8 @@ def test_domains_that_ask_hear_how_tls_came_about(world):
     assert "mode: enforce" in policy["policy"]["policy-string"] and policy["policy"]["mx-host"] == ["mx.enforce.example"]
     assert policy["summary"] == {"total-successful-session-count": 1, "total-failure-session-count": 0}
     assert report["contact-info"] == "tls@here.example"
-    sender, to, letter = next(x for x in reports_to.letters if b"TLS-Report-Domain" in x[2])
+    sender, to, letter = next(x for x in relay.letters if b"TLS-Report-Domain" in x[2])      # by the queue, and so by its transport
+    assert "<tls@here.example>" in sender and not reports_to.letters
     letter = email.message_from_bytes(letter)
     assert to == ["reports@none.example"] and letter["TLS-Report-Domain"] == "self.example" and letter["TLS-Required"] == "No"
     assert letter["TLS-Report-Submitter"] == "mail.example.com" and letter.get_content_type() == "multipart/report"
@@ -324,7 +325,9 @@ def test_domains_that_ask_hear_how_tls_came_about(world):
     assert re.fullmatch(r"mail\.example\.com!self\.example!\d+!\d+!001\.json\.gz", part.get_filename())
     policy, = read_report(part.get_payload(decode=True))["policies"]
     assert [f["result-type"] for f in policy["failure-details"]] == ["certificate-not-trusted"]
-    assert policy["failure-details"][0]["receiving-mx-hostname"] == "mx.self.example"
+    failure, = policy["failure-details"]
+    assert failure["receiving-mx-hostname"] == "mx.self.example" and failure["receiving-mx-helo"] == "host.example"
+    assert failure["sending-mta-ip"].startswith("127.") and failure["receiving-ip"].startswith("127.")
 
 
 def test_who_hangs_holds_up_nobody_else(world):

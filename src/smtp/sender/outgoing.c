@@ -238,8 +238,10 @@ is_ourselves(struct outgoing *o)
 {
 	struct bytes rest = buffer_bytes(&o->heard.text), line, word;
 
-	if (o->config.own == NULL || !response_line(&rest, &line) ||
-	    !bytes_split(&line, ' ', &word) || !bytes_is(word, o->config.own))
+	if (!response_line(&rest, &line) || !bytes_split(&line, ' ', &word) ||
+	    !bytes_string(word, o->name, sizeof o->name))
+		return false;
+	if (o->config.own == NULL || !bytes_is(word, o->config.own))
 		return false;
 	warn_("host %s replied to HELO/EHLO with my own hostname %s", o->config.host,
 	      o->config.own);
@@ -324,6 +326,12 @@ outgoing_secured(struct outgoing *o, bool ok, const char *why)
 	o->secure = true;
 	o->offers = 0;
 	say_hello(o, true);
+}
+
+const char *
+outgoing_name(const struct outgoing *o)
+{
+	return o->name;
 }
 
 bool

@@ -123,6 +123,8 @@ void     outgoing_lost(struct outgoing *, const char *why, bool patience);
 void     outgoing_quit(struct outgoing *);
 /* The time of WAIT_PAUSE is over, and the end of the letter is said; false: it was not what was waited for. */
 bool     outgoing_paused(struct outgoing *);
+/* What the host calls itself in its answer to EHLO or HELO, "" until then. */
+const char *outgoing_name(const struct outgoing *);
 /* enum outgoing_pix that this greeting asks for. */
 unsigned outgoing_pix(const struct outgoing *);
 unsigned outgoing_offers(const struct outgoing *);

@@ -26,7 +26,7 @@ struct outgoing {
 	struct buffer   words;         /* scratch of what is told                  */
 	unsigned        offers;
 	uint64_t        size_most;     /* 0: not said                              */
-	char            mechanisms[512];
+	char            mechanisms[512], name[256];
 	unsigned        pix;           /* enum outgoing_pix, when the greeting asked for it */
 	bool            offered_tls, secure, handshake_failed, authenticated, login_refused;
 	/* of a login */
