@@ -137,9 +137,7 @@ wrong_with(struct keeper *k, const struct word_pipe *w, const struct pipe_comman
 {
 	*status = "5.2.3";
 	if (c->size_most > 0 && f->size > (uint64_t)c->size_most)
-		return arena_printf(k->scratch,
-		                    "message size %" PRIu64 " exceeds size limit %" PRId64, f->size,
-		                    c->size_most);
+		return "message too large";
 	*status = "5.4.6";
 	for (uint32_t i = 0; (c->flags & PIPE_DELIVERED) != 0 && i < w->recipients; i++)
 		if (keeper_has_been_here(k, w->envelope_segment, w->envelope_at, w->letter,

@@ -29,7 +29,7 @@ AGAIN(scan) AGAIN(scanned)
 AGAIN(policy_ask) AGAIN(policy_said) AGAIN(policy_told)
 AGAIN(milter_event) AGAIN(milter_letter) AGAIN(milter_said) AGAIN(milter_made)
 AGAIN(url) AGAIN(route) AGAIN(routed) AGAIN(send) AGAIN(sent)
-AGAIN(proxy) AGAIN(proxied) AGAIN(pipe) AGAIN(event) AGAIN(tlsrpt) AGAIN(refit) AGAIN(refitted)
+AGAIN(proxy) AGAIN(proxied) AGAIN(pipe) AGAIN(event) AGAIN(tlsrpt) AGAIN(refit) AGAIN(refitted) AGAIN(tlsrpt_said)
 #undef AGAIN
 
 				static again_fn *const bodies[] = {
@@ -46,7 +46,7 @@ AGAIN(proxy) AGAIN(proxied) AGAIN(pipe) AGAIN(event) AGAIN(tlsrpt) AGAIN(refit) 
 					again_policy_ask, again_policy_said, again_policy_told,
 					again_milter_event, again_milter_letter, again_milter_said, again_milter_made,
 					again_url, again_route, again_routed, again_send, again_sent,
-					again_proxy, again_proxied, again_pipe, again_event, again_tlsrpt, again_refit, again_refitted,
+					again_proxy, again_proxied, again_pipe, again_event, again_tlsrpt, again_refit, again_refitted, again_tlsrpt_said,
 				};
 
 int

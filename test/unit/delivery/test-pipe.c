@@ -37,6 +37,8 @@ static const struct words_case cases[] = {
 	{ "behind something it is no option", "user=x argv=/bin/x to=${extension} -$user", "a@x",
 	  "u+-e@y", "/bin/x|to=-e|-u|" },
 	{ "a name nobody knows", "user=x argv=/bin/x ${nobody}", "a@x", "b@y", NULL },
+	{ "a dollar that asks for nothing", "user=x argv=/bin/x $", "a@x", "b@y", NULL },
+	{ "a name without its end", "user=x argv=/bin/x ${user", "a@x", "b@y", NULL },
 	{ "pipe(8): user is required", "argv=/bin/x", "a@x", "b@y", NULL },
 	{ "pipe(8): argv is required", "user=x flags=q", "a@x", "b@y", NULL },
 	{ "pipe(8): flags", "user=x flags=Z argv=/bin/x", "a@x", "b@y", NULL },
