@@ -462,7 +462,7 @@ check_certificate(struct rule_work *w, const struct rule_step *s)
 
 	for (size_t i = 0; i < COUNT(prints) && r == RULE_DUNNO && !found; i++)
 		if (w->facts->tls && prints[i].len > 0)
-			r = rule_access_key(w, s, prints[i], true, prints[i],
+			r = rule_access_key(w, s, prints[i], true, w->facts->subject,
 			                    rule_class_certificate, &found);
 	return r;
 }

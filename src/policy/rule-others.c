@@ -46,6 +46,13 @@ xtext(struct arena *a, struct bytes b)
 	return text;
 }
 
+/* A name that nobody vouches for is none. */
+static struct bytes
+vouched(struct arena *a, const struct rule_facts *f, struct bytes name)
+{
+	return f->tls_trusted ? xtext(a, name) : BYTES("");
+}
+
 static const char *
 state_of(const struct rule_facts *f)
 {
@@ -96,8 +103,8 @@ attributes(struct rule_work *w, const struct service *s)
 		{ "sasl_method", f->method },
 		{ "sasl_username", f->user },
 		{ "sasl_sender", BYTES("") },
-		{ "ccert_subject", xtext(a, f->subject) },
-		{ "ccert_issuer", xtext(a, f->issuer) },
+		{ "ccert_subject", vouched(a, f, f->subject) },
+		{ "ccert_issuer", vouched(a, f, f->issuer) },
 		{ "ccert_fingerprint", f->fingerprint },
 		{ "ccert_pubkey_fingerprint", f->key_fingerprint },
 		{ "encryption_protocol", f->tls_protocol },

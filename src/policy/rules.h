@@ -74,7 +74,7 @@ struct rule_facts {
 	struct bytes user, method;     /* who has logged in                         */
 	struct bytes tls_protocol, tls_cipher, tls_bits;
 	struct bytes fingerprint, key_fingerprint; /* of the client's certificate   */
-	struct bytes subject, issuer;
+	struct bytes subject, issuer;  /* as it says itself, tls_trusted or not     */
 	/* Reasons to defer that earlier moments found, where they were not delayed. */
 	struct bytes deferred;
 };

@@ -294,7 +294,8 @@ say_resource(struct child *c, const struct holding *h, bool given)
 
 	/* A user's keeper has the log, and nothing else that belongs to the house. */
 	if (is_of_user(c) && strcmp(h->name, "log") != 0 && strcmp(h->name, "sharing") != 0 &&
-	    strcmp(h->name, "debug") != 0 && strcmp(h->name, "pass-key") != 0)
+	    strcmp(h->name, "debug") != 0 && strcmp(h->name, "transcripts") != 0 &&
+	    strcmp(h->name, "pass-key") != 0)
 		return;
 	if (c->link == NULL || (h->roles & FROM(c->role)) == 0 ||
 	    (h->index != EVERY_INDEX && h->index != (int64_t)c->index))

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -10,17 +12,20 @@
 #include "directory/table.h"
 #include "role/tables.h"
 
-enum { LINES_MOST = 100000, CONTENT_LEVEL = 3 };
+enum { LINES_MOST = 100000, CONTENT_LEVEL = 3, FILE_MOST = 1 << 30 };
 
 struct debug_settings {
 	struct setting_list peers;
 	int64_t             level;
+	const char         *file;
 };
 #define AT(f) offsetof(struct debug_settings, f)
 /* clang-format off */
 static const struct setting rows[] = {
 	{ "debug_peer_list", SETTING_MATCHES, AT(peers), "",
 	  "Clients, and users, whose sessions are told in the log line by line, without passwords: addresses, networks, names, domains (and all below them), users as jill@example.com; in files of such, /file, and keys of local tables, hash:/file. mansio debug on does so for a while.", NULL, 0, 0, "0.3" },
+	{ "debug_peer_file", SETTING_WORD, AT(file), "",
+	  "A file that has these transcripts instead of the log: each line begins with its time, the service, the process and the number of the session in it. Who reads it reads other people's letters: it is root's alone. Beyond 1 GiB it does not grow; a reload makes it anew where it was renamed.", NULL, 0, 0, "0.3" },
 	{ "debug_peer_level", SETTING_NUMBER, AT(level), "2",
 	  "How much of these sessions is told: 1 and 2 commands and replies, 3 and more also the content of letters.", NULL, 0, 10, "0.3" },
 };
@@ -78,10 +83,15 @@ debug_check(struct settings *s, struct arena *a)
 	struct buffer         unheard = { 0 };
 	const char           *wrong = NULL;
 
-	if (settings_fill(s, &debug_setting_table, NULL, &set, &unheard))
+	if (settings_fill(s, &debug_setting_table, NULL, &set, &unheard)) {
+		if (*set.file != '\0' && *set.file != '/')
+			wrong = arena_printf(a, "debug_peer_file = %s: write an absolute path",
+			                     set.file);
 		for (size_t i = 0; i < set.peers.count && wrong == NULL; i++)
 			if ((wrong = item_wrong(s, set.peers.item[i])) != NULL)
-				wrong = arena_printf(a, "%s: %s", set.peers.item[i], wrong);
+				wrong = arena_printf(a, "debug_peer_list = %s: %s",
+				                     set.peers.item[i], wrong);
+	}
 	buffer_free(&unheard);
 	return wrong;
 }
@@ -180,7 +190,7 @@ peers_of(struct house *h)
 	if (house_settings(h, &debug_setting_table, NULL, &p.set))
 		tables_patterns(h, p.life, &p.set.peers);
 	else
-		p.set = (struct debug_settings){ { NULL, 0 }, 0 };
+		p.set = (struct debug_settings){ { NULL, 0 }, 0, "" };
 	open_tables(h, &p);
 	return &p;
 }
@@ -228,11 +238,38 @@ wanted_until(struct house *h, const struct debug_facts *f)
 /* ---- overhearing ---- */
 
 struct hearing {
+	struct house      *house;
 	struct transcript *transcript;
+	unsigned           number; /* of the session among those of this process */
 	char               service[128], client[400];
 	int64_t            until_s;
 	unsigned           lines;
 };
+
+/* False: there is no such file, or it cannot be written. */
+static bool
+tell_file(const struct hearing *e, bool client, const char *text)
+{
+	int           fd = house_resource(e->house, "transcripts");
+	int64_t       now = clock_wall_us();
+	time_t        second = (time_t)(now / 1000000);
+	struct buffer line = { 0 };
+	struct tm     tm;
+	char          stamp[32] = "";
+	bool          good;
+
+	if (fd < 0)
+		return false;
+	if (lseek(fd, 0, SEEK_END) >= FILE_MOST)
+		return true;
+	if (localtime_r(&second, &tm) != NULL)
+		(void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
+	buffer_printf(&line, "%s.%06d %s[%d.%u] %c %s: %s\n", stamp, (int)(now % 1000000),
+	              e->service, (int)getpid(), e->number, client ? '<' : '>', e->client, text);
+	good = write(fd, line.at, line.len) == (ssize_t)line.len;
+	buffer_free(&line);
+	return good;
+}
 
 static void
 tell(void *ctx, bool client, const char *text)
@@ -241,8 +278,10 @@ tell(void *ctx, bool client, const char *text)
 
 	if (e->lines >= LINES_MOST)
 		return;
-	note_as(e->service, "%c %s: %s", client ? '<' : '>', e->client,
-	        ++e->lines == LINES_MOST ? "[this transcript is too long and ends here]" : text);
+	if (++e->lines == LINES_MOST)
+		text = "[this transcript is too long and ends here]";
+	if (!tell_file(e, client, text))
+		note_as(e->service, "%c %s: %s", client ? '<' : '>', e->client, text);
 }
 
 static void
@@ -270,6 +309,7 @@ gone(void *own)
 void
 debug_look(struct house *h, struct stream *s, const struct debug_facts *f)
 {
+	static unsigned sessions;
 	struct hearing *e;
 	int64_t         until;
 
@@ -277,6 +317,8 @@ debug_look(struct house *h, struct stream *s, const struct debug_facts *f)
 	    (until = wanted_until(h, f)) == 0)
 		return;
 	e = memory_take(sizeof *e);
+	e->house = h;
+	e->number = ++sessions;
 	e->until_s = until;
 	(void)snprintf(e->service, sizeof e->service, "%s", f->service);
 	(void)snprintf(e->client, sizeof e->client, "%s%s%s", f->client, f->user != NULL ? " " : "",

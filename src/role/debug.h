@@ -2,7 +2,7 @@
  * debug -- transcripts of chosen sessions, for a while
  *
  * From:     receiver, login, keeper, at each point where more is known of a session
- * Touches:  the log
+ * Touches:  the log, or debug_peer_file (resource transcripts)
  *
  * Whose sessions: debug_peer_list, and what `mansio debug on` has told the postmaster: resource debug, a line each:
  * PEER TAB the second it ends TAB (nothing more).  A peer is an address, a network, a name, a domain (and what is
@@ -11,7 +11,7 @@
  * debug_look()     if this session is meant and is not overheard yet, from now on its lines are told in the log, as
  *     "< client: EHLO x" and "> client: 250 x"; until the stream ends or the time is over.
  * debug_end()      no more: another process goes on with it.
- * debug_check()    what is wrong with debug_peer_list; NULL: nothing.
+ * debug_check()    what is wrong with debug_peer_list and debug_peer_file, its name before it; NULL: nothing.
  * debug_peer_wrong() what is wrong with one of them; NULL: nothing.
  */
 #ifndef ROLE_DEBUG_H

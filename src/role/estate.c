@@ -756,14 +756,24 @@ estate_close(struct estate **ep)
 	memory_free(e);
 }
 
-/* What is switched on outlives a reload. */
+/* What is switched on outlives a reload; the file for it is opened anew. */
 static void
 keep_debug(struct opening *o)
 {
+	static const unsigned who = FROM(RECEIVER) | FROM(LOGIN) | FROM(KEEPER);
+	const char           *file = settings_value(o->settings, "debug_peer_file");
+	int                   fd;
 	const struct holding *old = o->before == NULL ? NULL : estate_find(o->before, "debug");
 
 	if (old != NULL)
 		(void)estate_take_over(o, "debug", old->text, old->roles);
+	if (*file == '\0')
+		return;
+	fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		warn_("debug_peer_file = %s: %s; transcripts go to the log", file, strerror(errno));
+	else
+		(void)estate_hold(o, "transcripts", "", fd, who);
 }
 
 struct estate *

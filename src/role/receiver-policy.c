@@ -70,8 +70,6 @@ facts_of_tls(struct session *s, struct arena *a, struct rule_facts *f)
 	f->fingerprint = arena_keep(a, bytes_of(t.fingerprint));
 	f->key_fingerprint = arena_keep(a, bytes_of(t.key_fingerprint));
 	f->tls_trusted = t.trusted;
-	if (!t.trusted) /* a name that nobody vouches for is none */
-		return;
 	f->subject = arena_keep(a, bytes_of(t.subject));
 	f->issuer = arena_keep(a, bytes_of(t.issuer));
 }

@@ -535,7 +535,7 @@ check_mechanisms(struct check *c)
 	const char   *peer = debug_check(c->settings, scratch);
 
 	if (peer != NULL)
-		complain(c, line_of(c->settings, "debug_peer_list"), "debug_peer_list = %s", peer);
+		complain(c, line_of(c->settings, "debug_peer_list"), "%s", peer);
 
 	if (wrong != NULL)
 		complain(c, line_of(c->settings, setting), "%s: %s", setting, wrong);

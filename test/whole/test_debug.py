@@ -4,6 +4,7 @@
 import base64
 import imaplib
 import poplib
+import re
 import smtplib
 import ssl
 
@@ -155,6 +156,42 @@ def test_peers_stand_in_files_and_tables(house):
     house.command("reload")
     smtp(house)
     assert is_told(house, "EHLO client.example", before)
+
+
+def test_transcripts_go_to_a_file_of_their_own(house):
+    """The file is root's alone, has a number for each session, and the log has none of it; a user's keeper writes there, too."""
+    path = house.config.parent / "transcripts"
+    house.write_settings(debug_peer_list="127.0.0.1", debug_peer_file=str(path))
+    house.command("reload")
+    smtp(house)
+    smtp(house, login=True)
+    imap(house)
+    pop3(house)
+
+    def whole():
+        text = path.read_text() if path.exists() else ""
+        return any("/pop3[" in line and "QUIT" in line.upper() for line in text.splitlines()) and text
+    text = wait_for(whole)
+    assert path.stat().st_mode & 0o777 == 0o600
+    lines = text.splitlines()
+    form = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6} mansio/[\w/-]+\[\d+\.\d+\] [<>] .*: .*")
+    assert all(form.fullmatch(line) for line in lines), lines
+    for words in ("EHLO client.example", "354 End data", "[letter of ", "AUTH PLAIN [not shown]", "SELECT INBOX", "PASS [not shown]"):
+        assert words.lower() in text.lower(), words
+    for secret in SECRETS + ["the body", "the subject"]:
+        assert secret not in text, secret
+    assert told(house) == []
+    one = re.search(r"smtpd(\[\d+\.\d+\])", text)[1]
+    session = [line for line in lines if f"smtpd{one}" in line]
+    assert "EHLO client.example" in session[0] or "220 " in session[0]
+    assert sum("QUIT" in line.upper() for line in session) == 1, "a session can be told from the others"
+    # rotated: a reload makes it anew
+    path.rename(path.with_suffix(".1"))
+    house.command("reload")
+    smtp(house)
+    assert wait_for(lambda: path.exists() and "QUIT" in path.read_text().upper())
+    done = house.command("config", "set", "debug_peer_file=transcripts", check=False)
+    assert done.returncode != 0 and "write an absolute path" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("peer, why", [("!192.0.2.1", "nobody can be taken out here"), ("pgsql:/etc/mansio/x", "a table of a local file")])
