@@ -378,9 +378,14 @@ settings_elsewhere(struct settings *s, const struct setting_elsewhere *names, si
 static const char *
 instead_of(const struct settings *s, struct bytes name)
 {
-	for (size_t i = 0; i < s->elsewheres; i++)
-		if (bytes_is(name, s->elsewhere[i].name))
+	for (size_t i = 0; i < s->elsewheres; i++) {
+		struct bytes known = bytes_of(s->elsewhere[i].name);
+
+		if (bytes_equal(name, known) ||
+		    (known.at[known.len - 1] == '*' &&
+		     bytes_starts(name, bytes_cut(known, 0, known.len - 1))))
 			return s->elsewhere[i].instead;
+	}
 	return NULL;
 }
 

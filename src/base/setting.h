@@ -74,7 +74,8 @@ struct setting {
 };
 struct setting_table { const char *about; const struct setting *row; size_t count; };
 
-/* A name other servers have and this one has not, and what there is in its place: "listen_smtp says it". */
+/* A name other servers have and this one has not, or all that begin so ("tlsproxy_*"), and what there is in its place:
+   "listen_smtp says it". */
 struct setting_elsewhere { const char *name, *instead; };
 
 struct settings;

@@ -220,6 +220,14 @@ refuse(struct rule_work *w, const struct dnsbl *list, const struct subject *s, s
 	return result;
 }
 
+enum rule_answer
+rule_listed(struct rule_work *w, const struct dnsbl *list)
+{
+	struct subject client = { w->facts->address, rule_class_client, true };
+
+	return ask_list(w, list, name_in(w, list, &client));
+}
+
 static enum rule_result
 reject_listed(struct rule_work *w, const struct rule_step *step, struct subject s)
 {

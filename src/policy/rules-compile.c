@@ -1,5 +1,5 @@
 /* rules-compile.c -- lists of rules out of settings */
-#include "policy/rule.h"
+#include "policy/rule-witness.h"
 
 #include <string.h>
 
@@ -310,6 +310,21 @@ check_final(const struct rules *rules, struct buffer *errors)
 	return false;
 }
 
+static bool
+check_sites(const struct setting_list *sites, struct buffer *errors)
+{
+	struct rule_site site;
+	const char      *why = "";
+
+	for (size_t i = 0; i < sites->count; i++)
+		if (!rule_site_parse(bytes_of(sites->item[i]), &site, &why)) {
+			buffer_printf(errors, "postscreen_dnsbl_sites: %s: %s\n", sites->item[i],
+			              why);
+			return false;
+		}
+	return true;
+}
+
 static void
 warn_of_rest(const struct rule_list *l, struct buffer *warnings)
 {
@@ -353,8 +368,9 @@ keep_witness(struct arena *a, struct witness_settings *w)
 		&w->verify_map,    &w->verify_sender,          &w->myhostname,
 	};
 	struct setting_list *const lists[] = {
-		&w->rbl_domains,    &w->rbl_reply_maps, &w->backup_networks, &w->proxy_interfaces,
-		&w->verify_domains, &w->grey_clients,   &w->grey_recipients,
+		&w->rbl_domains,    &w->score_sites,     &w->score_replies,
+		&w->rbl_reply_maps, &w->backup_networks, &w->proxy_interfaces,
+		&w->verify_domains, &w->grey_clients,    &w->grey_recipients,
 	};
 
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -419,7 +435,8 @@ rules_compile(const struct policy_settings *set, const struct rule_world *world,
 			buffer_printf(errors, "%s: %s\n", r.list, r.wrong);
 		good = r.wrong == NULL;
 	}
-	if (good && check_final(rules, errors))
+	if (good && check_sites(&rules->set.witness.score_sites, errors) &&
+	    check_final(rules, errors))
 		return rules;
 	arena_close(&life);
 	return NULL;
@@ -471,7 +488,10 @@ rules_have(const struct rules *rules, enum rule_moment moment)
 	const struct policy_settings *set = &rules->set;
 
 	switch (moment) {
-	case AT_CONNECT: return !set->delay && rules->list[RULE_CLIENT]->count > 0;
+	case AT_CONNECT:
+		return (!set->delay && rules->list[RULE_CLIENT]->count > 0) ||
+		       (set->witness.score_sites.count > 0 &&
+		        set->witness.score_action == SCORE_DROP);
 	case AT_HELO: return !set->delay && rules->list[RULE_HELO]->count > 0;
 	case AT_MAIL:
 		return !set->delay &&

@@ -1,4 +1,4 @@
-#include "policy/rule.h"
+#include "policy/rule-witness.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -502,6 +502,14 @@ is_over(enum rule_result r)
 }
 
 static enum rule_result
+ask_score(struct rule_work *w)
+{
+	reset(w);
+	name_stage(w, RULE_CLIENT);
+	return rule_score(w);
+}
+
+static enum rule_result
 ask_recipient(struct rule_work *w)
 {
 	bool             relay_first = w->set->relay_first;
@@ -511,6 +519,8 @@ ask_recipient(struct rule_work *w)
 	if (bytes_is(w->facts->recipient, "postmaster"))
 		return w->facts->recipient_is == RECIPIENT_LOCAL ? RULE_DUNNO
 		                                                 : rule_recipient_refused(w);
+	if (w->set->witness.score_action != SCORE_DROP && is_over(r = ask_score(w)))
+		return r;
 	if (is_over(r = ask_delayed(w)) || (w->set->delay && is_over(r = ask_sender(w))))
 		return r;
 	reset(w);
@@ -533,7 +543,10 @@ ask_moment(struct rule_work *w)
 	bool             now = !w->set->delay;
 
 	switch ((enum rule_moment)w->facts->moment) {
-	case AT_CONNECT: return now ? ask_stage(w, RULE_CLIENT) : r;
+	case AT_CONNECT:
+		if (w->set->witness.score_action == SCORE_DROP && is_over(r = ask_score(w)))
+			return r;
+		return now ? ask_stage(w, RULE_CLIENT) : RULE_DUNNO;
 	case AT_HELO: return now ? ask_stage(w, RULE_HELO) : r;
 	case AT_MAIL: return now ? ask_sender(w) : r;
 	case AT_RCPT:

@@ -54,6 +54,7 @@ struct rule_facts {
 	uint8_t owner;                 /* enum rule_owner                           */
 	bool trusted;                  /* in mynetworks                             */
 	bool here;                     /* on this very machine                      */
+	bool tested;                   /* postscreen_access_list lets it pass no test */
 	bool lmtp, esmtp, tls, pipelined;
 	bool helo_said, has_sender, has_recipient;
 	bool utf8;                     /* replies may have UTF-8 (rfc6531:3.7.4.1)  */

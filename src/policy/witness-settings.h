@@ -12,6 +12,8 @@
 /* What becomes of a client where a rule that refuses cannot be told now. */
 enum tempfail { TEMPFAIL_IF_PERMIT, TEMPFAIL_DEFER };
 
+/* What becomes of a client that lists in the DNS know too well. */
+enum score_action { SCORE_IGNORE, SCORE_ENFORCE, SCORE_DROP };
 enum verify_away { AWAY_DEFER, AWAY_ACCEPT };
 struct witness_settings {
 	int64_t unknown_client, unknown_helo, unknown_address, rbl;   /* codes         */
@@ -19,6 +21,9 @@ struct witness_settings {
 	int     reject_tempfail, helo_tempfail, address_tempfail, sender_tempfail, recipient_tempfail;   /* enum tempfail */
 	const char *sender_reason, *recipient_reason;
 	const char *rbl_reply;
+	struct setting_list score_sites, score_replies;
+	int64_t score_most;
+	int     score_action;          /* enum score_action                       */
 	struct setting_list rbl_domains, rbl_reply_maps, backup_networks, proxy_interfaces;
 	struct setting_list verify_domains;
 	int     verify_away;           /* enum verify_away                         */

@@ -150,10 +150,25 @@ has_rules_of_its_own(const struct settings *s, const char *listener)
 	return false;
 }
 
+static bool
+says_of_screen(const struct settings *s, const char **name, int *line)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strncmp(e.name, "postscreen_", 11) == 0) {
+			*name = e.name;
+			*line = e.line;
+			return true;
+		}
+	return false;
+}
+
 bool
 policy_check(struct settings *s, const char *file, struct buffer *errors, struct buffer *warnings)
 {
 	bool             good = true;
+	const char      *name;
 	int              line, other;
 	struct listeners all;
 
@@ -173,6 +188,14 @@ policy_check(struct settings *s, const char *file, struct buffer *errors, struct
 		buffer_free(&wrong);
 		buffer_free(&doubtful);
 	}
+	/* postscreen is a service of its own in Postfix's master.cf, and a setting here. */
+	if (!is_said(s, "postscreen_enable", &other) && !is_own(s, "smtp", "postscreen_enable") &&
+	    says_of_screen(s, &name, &line))
+		buffer_printf(
+			warnings,
+			"%s:%d: %s is set and postscreen_enable is not: nobody is tested; write "
+			"postscreen_enable = yes\n",
+			file, line, name);
 	/* A file from before smtpd_relay_restrictions says who may relay among its rules for recipients. */
 	if (is_said(s, "smtpd_recipient_restrictions", &line) &&
 	    !is_said(s, "smtpd_relay_restrictions", &other))

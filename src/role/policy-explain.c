@@ -171,6 +171,18 @@ is_trusted(struct explaining *e)
 	return false;
 }
 
+/* Whether a session of it would be tested; tables of postscreen_access_list are not looked into. */
+static bool
+is_tested(const struct explaining *e)
+{
+	struct receiver_settings set;
+	char                     listener[64];
+
+	return !e->facts.trusted && bytes_string(e->facts.listener, listener, sizeof listener) &&
+	       house_settings(e->house, &receiver_setting_table, listener, &set) && set.screen &&
+	       strcmp(listener, "smtp") == 0;
+}
+
 /* What was found stands in the facts, as a session's. */
 static void
 is_called(struct explaining *e, enum rule_named how, struct bytes name, struct bytes reverse)
@@ -316,6 +328,7 @@ policy_explain(struct house *h, struct caller *c, const struct word_ask *ask)
 	}
 	e->facts.address = bytes_of(e->client.text);
 	e->facts.trusted = is_trusted(e);
+	e->facts.tested = is_tested(e);
 	e->facts.here =
 		bytes_starts(e->facts.address, BYTES("127.")) || bytes_is(e->facts.address, "::1");
 	name_client(e, word[2]);

@@ -93,6 +93,7 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 		.owner = is.owner_known ? (uint8_t)owners[is.owner] : OWNED_UNASKED,
 		.trusted = is.trusted,
 		.here = is.here,
+		.tested = is.tested,
 		.lmtp = is.lmtp,
 		.esmtp = is.extended,
 		.tls = is.secure,

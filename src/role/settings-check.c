@@ -577,6 +577,7 @@ static void
 check_trusted(struct check *c, const struct common_settings *common)
 {
 	struct receiver_settings r;
+	const char              *wrong;
 
 	check_networks(c, "", "mynetworks", &common->mynetworks);
 	for (size_t l = 0; l < c->listeners.count; l++) {
@@ -593,6 +594,12 @@ check_trusted(struct check *c, const struct common_settings *common)
 		check_networks(c, name, "smtpd_forbid_bare_newline_exclusions",
 		               &r.bare_newline_exclusions);
 		check_networks(c, name, "postscreen_allow_list", &r.screen_allow);
+		check_networks(c, name, "smtpd_sasl_exceptions_networks", &r.auth_exceptions);
+		if ((wrong = screen_access_wrong(&r.screen_access)) != NULL)
+			complain(c, line_of(c->settings, "postscreen_access_list"),
+			         "postscreen_access_list = %s: write permit_mynetworks, permit, "
+			         "reject, dunno or a table",
+			         wrong);
 		if (!c->good)
 			return;
 	}

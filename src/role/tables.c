@@ -59,6 +59,10 @@ is_of_clients(const char *setting)
 		                             "local_header_rewrite_clients",
 		                             "relay_clientcerts",
 		                             "postscreen_allow_list",
+		                             "postscreen_access_list",
+		                             "smtpd_sasl_exceptions_networks",
+		                             "smtpd_reject_footer_maps",
+		                             "smtpd_command_filter",
 		                             "fast_flush_domains" };
 
 	for (size_t i = 0; i < COUNT(lists); i++)

@@ -207,6 +207,12 @@ CASES = {
     **{f"{rule}, {who}": (sender(rule, **LOGINS), WHOSE if who == "a stranger" else [f"XCLIENT {USER}", *WHOSE])
        for rule in ("reject_sender_login_mismatch", "reject_authenticated_sender_login_mismatch", "reject_known_sender_login_mismatch",
                     "reject_unauthenticated_sender_login_mismatch") for who in ("a user", "a stranger")},
+    "commands are turned into others": ({**RELAY, "smtpd_command_filter": "pcre:{t}/commands"}, ["EHLO x.example", "  MAIL FROM:<a@x.example>", "RCPT TO:<'u@here.example'>", f"RCPT TO:<{U}> GARBAGE=1", "HELLO x", "BREAK", "RSET"]),
+    "words that do nothing": ({**RELAY, "smtpd_noop_commands": "XNOTHING vrfy"}, ["EHLO x.example", "XNOTHING at all", "VRFY nosuch@here.example"]),
+    "a footer by the reply": ({**RELAY, "smtpd_reject_footer": "for all", "smtpd_reject_footer_maps": "pcre:{t}/footers"}, mail("a@x.example", X, "nosuch@here.example")),
+    "a footer by the reply alone": ({**RELAY, "smtpd_reject_footer_maps": "pcre:{t}/footers"}, mail("a@x.example", X, "nosuch@here.example")),
+    "recipients past the limit are no mistakes": ({**RELAY, "smtpd_recipient_limit": "2", "smtpd_hard_error_limit": "3"}, mail("a@x.example", *[U] * 9, end=["DATA", "."])),
+    "recipients far past the limit are": ({**RELAY, "smtpd_recipient_limit": "2", "smtpd_recipient_overshoot_limit": "3", "smtpd_hard_error_limit": "3"}, mail("a@x.example", *[U] * 7)),
     "spoken out of turn": ({"smtpd_data_restrictions": "reject_unauth_pipelining", **RELAY, "smtpd_forbid_unauth_pipelining": None},
                            mail("a@x.example", U, helo="HELO x.example\r\nNOOP", end=["DATA"])),
 }
@@ -292,6 +298,10 @@ def both():
         f.write("u: u@far.example\nv: v@far.example\npostmaster: p@far.example\n")
     with open(f"{tables}/pcre", "w") as f:
         f.write("/^bulk-([0-9]+)@/ REJECT bulk number $1\n")
+    with open(f"{tables}/commands", "w") as f:
+        f.write("/^RCPT TO:<'(.*)'>/ RCPT TO:<$1>\n/^(RCPT TO:<.*>) GARBAGE.*/ $1\n/^HELLO (.*)/ EHLO $1\n/^BREAK/ NOOP\n")
+    with open(f"{tables}/footers", "w") as f:
+        f.write("/^554 5.7.1 .*Relay access/ ask $server_name to relay\n")
     subprocess.run(["postalias", f"hash:{tables}/aliases"], check=True)
     postfix = Postfix(tables)
     settings = dict(line.split(" =", 1) for line in settings_for(tables).strip().split("\n"))

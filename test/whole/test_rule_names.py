@@ -5,6 +5,7 @@ import gzip
 import os
 import re
 import shutil
+import subprocess
 
 import pytest
 from house import House
@@ -94,3 +95,21 @@ def test_R180_a_list_without_a_last_refusal_is_refused_as_postfix_does(house, se
     done = house.command("config", "check", check=False)
     assert (done.returncode == 0) == good, done.stdout + done.stderr
     assert good or "specify at least one working instance of: reject_unauth_destination" in done.stdout + done.stderr
+
+
+FAMILIES = ("smtpd_", "postscreen_", "anvil_", "tlsproxy_", "dnsblog_", "address_verify_", "unverified_", "maps_rbl_", "access_map_", "permit_mx_", "client_fqdn", "check_")
+NAMED = {"in_flow_delay", "message_reject_characters", "message_strip_characters", "default_rbl_reply", "rbl_reply_maps", "reject_code", "defer_code", "plaintext_reject_code",
+         "unknown_client_reject_code", "strict_rfc821_envelopes", "relay_domains_reject_code", "parent_domain_matches_subdomains", "receive_override_options", "allow_untrusted_routing"}
+
+
+@pytest.mark.skipif(shutil.which("postconf") is None, reason="needs Postfix")
+def test_every_setting_of_smtpd_and_postscreen_is_known_or_explained(house):
+    known = {line.split(" =")[0] for line in subprocess.run(["postconf", "-d"], capture_output=True, text=True, check=True).stdout.splitlines()}
+    names = sorted(n for n in known if n.startswith(FAMILIES) or n in NAMED)
+    assert len(names) > 250 and NAMED <= known
+    house.config.write_text(house.config.read_text() + "".join(f"{n} =\n" for n in names))
+    done = house.command("config", "check", check=False)
+    unknown = re.findall(r"(\S+) is not a setting", done.stdout + done.stderr)
+    house.write_settings()
+    assert unknown == []
+    assert "tlsproxy_tls_loglevel means nothing here: every receiver speaks TLS itself" in done.stdout + done.stderr

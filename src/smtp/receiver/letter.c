@@ -104,7 +104,7 @@ letter_received(struct letter *l, const char *id, struct buffer *out)
 	              l->peer.text);
 	if (l->tls != NULL && l->config->set.tls_received_header)
 		tls_trace(l->tls, out);
-	if (l->user.len > 0)
+	if (l->user.len > 0 && l->config->set.auth_header)
 		buffer_printf(out, "\t(Authenticated sender: %.*s)\r\n", (int)l->user.len,
 		              l->user.at);
 	buffer_printf(out, "\tby %s (%s) with %s id %s", l->config->myhostname,

@@ -37,6 +37,7 @@ session_facts(struct session *s, struct session_facts *f)
 		.named = s->named,
 		.trusted = s->trusted,
 		.here = session_is_here(s),
+		.tested = s->tested,
 		.lmtp = s->lmtp,
 		.extended = s->hello == HELLO_EHLO,
 		.secure = s->secure,
@@ -385,6 +386,26 @@ reply_head(struct bytes reply)
 	return n > 8 && n < reply.len && reply.at[n] == ' ' ? n + 1 : 4;
 }
 
+bool
+has_footer(const struct session *s)
+{
+	return *s->config->set.reject_footer != '\0' || s->config->set.footer_tables.count > 0;
+}
+
+/* That of the first table that has the reply, else that of all. */
+static struct bytes
+footer_of(const struct session *s, struct bytes reply, struct arena *a)
+{
+	const struct setting_list *of = &s->config->set.footer_tables;
+	struct network_tables     *tables = s->config->tables;
+	struct bytes               value;
+
+	for (size_t i = 0; i < of->count && tables != NULL; i++)
+		if (tables->value(tables, of->item[i], arena_copy(a, reply), a, &value))
+			return value;
+	return bytes_of(s->config->set.reject_footer);
+}
+
 /* The line that `out` has from `from` on, without its end, is a refusal: more is said of it. */
 void
 add_footer(struct session *s, struct buffer *out, size_t from)
@@ -393,6 +414,7 @@ add_footer(struct session *s, struct buffer *out, size_t from)
 	struct footing f = { .session = s };
 	struct bytes   rest, line, said = bytes_cut(buffer_bytes(out), from, out->len);
 	char           head[24] = "";
+	struct arena  *life;
 	size_t         n = reply_head(said);
 
 	if (said.len < 5 || n >= sizeof head)
@@ -400,7 +422,9 @@ add_footer(struct session *s, struct buffer *out, size_t from)
 	memcpy(head, said.at, n);
 	(void)snprintf(f.port, sizeof f.port, "%u", s->peer.port);
 	clock_rfc5322(clock_wall(), f.time, sizeof f.time);
-	settings_expand_later(bytes_of(s->config->set.reject_footer), footer_name, &f, &footer);
+	life = arena_open(NULL);
+	settings_expand_later(footer_of(s, said, life), footer_name, &f, &footer);
+	arena_close(&life);
 	reply_text(&text, buffer_bytes(&footer));
 	rest = buffer_bytes(&text);
 	if (bytes_starts(rest, BYTES("\\c"))) {

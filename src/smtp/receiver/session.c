@@ -104,8 +104,7 @@ say(struct session *s, const char *form, ...)
 	va_end(list);
 	count_error(s, bytes_cut(buffer_bytes(out), from, out->len));
 	explain(s, out, from);
-	if (*s->config->set.reject_footer != '\0' &&
-	    reply_error(bytes_cut(buffer_bytes(out), from, out->len)))
+	if (has_footer(s) && reply_error(bytes_cut(buffer_bytes(out), from, out->len)))
 		add_footer(s, out, from);
 	if (s->config->set.soft_bounce && out->len > from && out->at[from] == '5')
 		soften(out, from);
@@ -194,7 +193,7 @@ text_copy(struct bytes b)
 void
 call_client(struct session *s, struct bytes name, struct bytes reverse)
 {
-	size_t room = name.len + sizeof s->peer.text + 3;
+	size_t room = name.len + sizeof s->peer.text + 9;
 
 	memory_free(s->name);
 	memory_free(s->reverse);
@@ -202,7 +201,10 @@ call_client(struct session *s, struct bytes name, struct bytes reverse)
 	s->name = text_copy(name);
 	s->reverse = text_copy(reverse);
 	s->client = memory_take(room);
-	(void)snprintf(s->client, room, "%s[%s]", s->name, s->peer.text);
+	if (s->config->set.port_logging)
+		(void)snprintf(s->client, room, "%s[%s]:%u", s->name, s->peer.text, s->peer.port);
+	else
+		(void)snprintf(s->client, room, "%s[%s]", s->name, s->peer.text);
 }
 
 static void

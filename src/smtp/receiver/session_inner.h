@@ -88,7 +88,8 @@ struct session {
 	char *reverse;                 /* what its reverse zone says; unknown        */
 	char *client;                  /* "name[address]"                            */
 	bool screened;                 /* it is tested whether it can wait           */
-	bool unwelcome;                /* it could not: nothing is taken             */
+	const char *unwelcome;         /* it could not: nothing is taken, and why    */
+	bool tested;                   /* postscreen_access_list does not let it past the tests */
 	bool behind;                   /* more came with the command being done      */
 	uint32_t mails;                /* transactions of this connection            */
 	bool may_expn;
@@ -131,6 +132,7 @@ void tell_house(struct session *, const struct session_told *);
 /* restrict.c */
 /* Ask the restriction lists: `then` is called, perhaps at once; the session is held. */
 void judge(struct session *, enum session_moment, judged_fn *then);
+bool has_footer(const struct session *);
 void add_footer(struct session *, struct buffer *out, size_t from);
 bool judged_after_sleep(struct session *);
 void judge_end(struct session *);

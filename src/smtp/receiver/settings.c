@@ -35,11 +35,23 @@ static const struct setting rows[] = {
 	  "Mechanisms not offered outside TLS: noplaintext, noactive, nodictionary, noanonymous, mutual_auth, forward_secrecy.", NULL, 0, 0, "0.2" },
 	{ "smtpd_sasl_tls_security_options", SETTING_LIST, AT(sasl_tls_options), "$smtpd_sasl_security_options",
 	  "The same inside TLS.", NULL, 0, 0, "0.2" },
+	{ "smtpd_sasl_exceptions_networks", SETTING_MATCHES, AT(auth_exceptions), "",
+	  "Networks whose clients are not offered AUTH.", NULL, 0, 0, "0.4" },
+	{ "smtpd_sasl_authenticated_header", SETTING_BOOL, AT(auth_header), "yes",
+	  "Whether the Received field of a letter tells which user sent it.", NULL, 0, 0, "0.4" },
 	{ "broken_sasl_auth_clients", SETTING_BOOL, AT(auth_equals), "no",
 	  "Announce AUTH= also, for clients that knew it before rfc2554.", NULL, 0, 0, "0.2" },
 	{ "smtpd_reject_footer", SETTING_TEXT, AT(reject_footer), "",
 	  "What is added to every refusal as lines of its own, or behind \\\\c on the same line; \\\\n parts lines, and $client, $client_address, "
 	  "$client_name, $client_port, $localtime, $recipient, $sender and $server_name stand for what they say.", NULL, 0, 0, "0.3" },
+	{ "smtpd_reject_footer_maps", SETTING_TABLES, AT(footer_tables), "",
+	  "Tables of such additions, by the whole reply as the client would have it; they go before smtpd_reject_footer.", NULL, 0, 0, "0.4" },
+	{ "smtpd_command_filter", SETTING_TABLES, AT(command_tables), "",
+	  "Tables that turn a command as a client says it, without blanks before it, into the one that is obeyed; regexp and pcre are the types for it.", NULL, 0, 0, "0.4" },
+	{ "smtpd_noop_commands", SETTING_LIST, AT(noops), "",
+	  "Words that are answered as NOOP is, whatever they mean.", NULL, 0, 0, "0.4" },
+	{ "smtpd_client_port_logging", SETTING_BOOL, AT(port_logging), "no",
+	  "Whether the log calls a client host[address]:port.", NULL, 0, 0, "0.4" },
 	{ "smtpd_banner", SETTING_TEXT, AT(banner), "$myhostname ESMTP $mail_name",
 	  "What follows 220 in the greeting; it should begin with the host name (rfc5321:4.2).", NULL, 0, 0, "0.1" },
 	{ "smtpd_peername_lookup", SETTING_BOOL, AT(peername_lookup), "yes",
@@ -96,6 +108,8 @@ static const struct setting rows[] = {
 	{ "smtpd_forbid_bare_newline", SETTING_CHOICE, AT(bare_newline), "normalize",
 	  "Lines of a letter that end with LF alone: taken as lines (normalize) or the letter refused (reject); "
 	  "the end of a letter is CR LF . CR LF in any case.", "normalize,reject", 0, 0, "0.1" },
+	{ "smtpd_forbid_bare_newline_reject_code", SETTING_NUMBER, AT(bare_newline_code), "550",
+	  "The code such a letter is refused with.", NULL, 400, 599, "0.4" },
 	{ "smtpd_forbid_bare_newline_exclusions", SETTING_MATCHES, AT(bare_newline_exclusions), "$mynetworks",
 	  "Networks whose clients may end a letter with LF . LF.", NULL, 0, 0, "0.1" },
 	{ "smtpd_forbidden_commands", SETTING_LIST, AT(forbidden_commands), "CONNECT GET POST PUT HEAD OPTIONS Host: User-Agent:",
@@ -127,6 +141,8 @@ static const struct setting rows[] = {
 	  "Recipients of one letter; 0: no limit but 50000.", NULL, 0, 0, "0.1" },
 	{ "smtpd_recipient_limit_stranger", SETTING_NUMBER, AT(recipients_stranger), "100",
 	  "The same for clients that may not relay (rfc5321:4.5.3.1.8 asks for 100).", NULL, 0, 0, "0.1" },
+	{ "smtpd_recipient_overshoot_limit", SETTING_NUMBER, AT(overshoot), "1000",
+	  "Recipients past that limit of which each is put off, and does not count for smtpd_hard_error_limit.", NULL, 0, 0, "0.4" },
 	{ "hopcount_limit", SETTING_NUMBER, AT(hopcount), "50",
 	  "Received fields of a letter past which it is thought to go in circles (rfc5321:6.3); 0: no limit.", NULL, 0, 0, "0.1" },
 	{ "smtpd_letters_memory_limit", SETTING_SIZE, AT(letters_memory), "64M",
@@ -157,6 +173,12 @@ static const struct setting rows[] = {
 	  "less than postscreen_greet_ttl ago, do not wait.", NULL, 0, 0, "0.3" },
 	{ "postscreen_allow_list", SETTING_MATCHES, AT(screen_allow), "$mynetworks",
 	  "Networks whose clients are not tested.", NULL, 0, 0, "0.3" },
+	{ "postscreen_access_list", SETTING_MATCHES, AT(screen_access), "permit_mynetworks",
+	  "Who is tested, left to right: permit_mynetworks, permit, reject, dunno, and tables of addresses that say these words; who is permitted is not tested, and of who is rejected postscreen_denylist_action is made.", NULL, 0, 0, "0.4" },
+	{ "postscreen_blacklist_action", SETTING_CHOICE, AT(old_deny_action), "",
+	  "What postscreen_denylist_action was called before.", ",ignore,enforce,drop", 0, 0, "0.4" },
+	{ "postscreen_denylist_action", SETTING_CHOICE, AT(deny_action), "${postscreen_blacklist_action?{$postscreen_blacklist_action}:{ignore}}",
+	  "What becomes of a client that postscreen_access_list rejects, as postscreen_greet_action says it.", "ignore,enforce,drop", 0, 0, "0.4" },
 	{ "postscreen_greet_action", SETTING_CHOICE, AT(greet_action), "ignore",
 	  "What becomes of a client that speaks before it is greeted: ignore, it is told of in the log; enforce, its recipients are refused with 550; drop, it is sent away with 521.",
 	  "ignore,enforce,drop", 0, 0, "0.3" },
@@ -392,6 +414,21 @@ read_local_clients(const struct setting_list *list, struct buffer *errors)
 	return false;
 }
 
+static bool
+read_screen_access(const struct setting_list *list, struct buffer *errors)
+{
+	const char *wrong = screen_access_wrong(list);
+
+	if (wrong == NULL)
+		return true;
+	buffer_printf(
+		errors,
+		"main.cf: postscreen_access_list: %s: write permit_mynetworks, permit, reject, "
+		"dunno or a table\n",
+		wrong);
+	return false;
+}
+
 static struct setting_list
 copy_list(struct arena *a, const struct setting_list *list)
 {
@@ -457,6 +494,11 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->set.drop_fields = copy_list(a, &set->drop_fields);
 	c->set.no_soliciting = copy_list(a, &set->no_soliciting);
 	c->set.discarded_of = copy_list(a, &set->discarded_of);
+	c->set.footer_tables = copy_list(a, &set->footer_tables);
+	c->set.command_tables = copy_list(a, &set->command_tables);
+	c->set.noops = copy_list(a, &set->noops);
+	c->set.screen_access = copy_list(a, &set->screen_access);
+	c->set.auth_exceptions = (struct setting_list){ NULL, 0 };
 	c->set.limit_exceptions = c->set.bare_newline_exclusions = (struct setting_list){ NULL, 0 };
 	c->set.flush_domains = copy_list(a, &set->flush_domains);
 	c->set.account_limits = copy_list(a, &set->account_limits);
@@ -487,11 +529,15 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	                  errors) &&
 	    read_networks(a, &set->screen_allow, "postscreen_allow_list", &c->screen_allow,
 	                  errors) &&
+	    read_networks(a, &set->auth_exceptions, "smtpd_sasl_exceptions_networks",
+	                  &c->auth_excepted, errors) &&
+	    read_screen_access(&set->screen_access, errors) &&
 	    read_networks(a, &set->xclient_hosts, "smtpd_authorized_xclient_hosts",
 	                  &c->xclient_hosts, errors) &&
 	    read_networks(a, &set->xforward_hosts, "smtpd_authorized_xforward_hosts",
 	                  &c->xforward_hosts, errors)) {
 		c->mynetworks.tables = c->exceptions.tables = c->bare_excluded.tables = tables;
+		c->auth_excepted.tables = tables;
 		c->expn_hosts.tables = c->screen_allow.tables = c->xclient_hosts.tables =
 			c->xforward_hosts.tables = c->verp_clients.tables = tables;
 		c->tables = tables;

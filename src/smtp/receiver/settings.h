@@ -33,11 +33,14 @@ struct receiver_settings {
 	bool    tls_received_header;
 	int64_t tls_loglevel;
 	bool    auth_enable, auth_required;
-	struct setting_list auth_mechanisms, sasl_options, sasl_tls_options;
+	struct setting_list auth_mechanisms, sasl_options, sasl_tls_options, auth_exceptions;
+	bool    auth_header;            /* Received fields tell who logged in  */
 	bool    auth_equals;            /* broken_sasl_auth_clients            */
 	/* manners */
 	const char *banner;
 	const char *reject_footer;      /* "" none                            */
+	struct setting_list footer_tables, command_tables, noops;
+	bool    port_logging;
 	bool    peername_lookup;
 	int     proxy;                  /* not 0: a header of the PROXY protocol comes first */
 	int64_t proxy_timeout;
@@ -54,6 +57,7 @@ struct receiver_settings {
 	struct setting_list no_soliciting;
 	int64_t session_domains;
 	int     bare_newline;           /* enum bare_newline                   */
+	int64_t bare_newline_code;
 	struct setting_list bare_newline_exclusions;
 	struct setting_list forbidden_commands;
 	/* what is made of a letter's header */
@@ -66,17 +70,18 @@ struct receiver_settings {
 	const char *content_filter;     /* "transport:nexthop", "" none        */
 	/* sizes */
 	int64_t message_size, line_length, header_size, header_total;
-	int64_t recipients, recipients_stranger, hopcount, letters_memory;
+	int64_t recipients, recipients_stranger, overshoot, hopcount, letters_memory;
 	/* patience */
 	int64_t timeout, starttls_timeout, min_data_rate;
 	int64_t hard_errors, soft_errors, error_sleep, junk_commands;
 	bool    deadline, forbid_pipelining;
 	/* before the greeting */
 	bool    screen, screen_pipelining;
-	int     greet_action, pipelining_action;   /* enum screen_action       */
+	int     greet_action, pipelining_action, deny_action;   /* enum screen_action */
+	int     old_deny_action;        /* the same by its old name            */
 	int64_t greet_wait, greet_ttl;
 	const char *greet_banner, *stress;
-	struct setting_list screen_allow;
+	struct setting_list screen_allow, screen_access;
 	/* rates */
 	int64_t rate_unit, status_update;
 	int64_t connections, session_messages, account_messages, account_recipients;
@@ -114,6 +119,8 @@ struct patience { int64_t timeout, greet_wait, hard_errors, junk_commands; bool 
 enum { CALM, STRESS, MOODS };
 void receiver_mood(int mood);                /* of this process */
 
+/* The word of postscreen_access_list that is none; NULL they are all. */
+const char *screen_access_wrong(const struct setting_list *);
 /* The word of local_header_rewrite_clients that is none; NULL they are all. */
 const char *local_clients_wrong(const struct setting_list *);
 
@@ -126,7 +133,7 @@ struct receiver_config {
 	const char *service;            /* "mansio/smtpd": as the log names it */
 	const char *myhostname, *myorigin, *mail_name;
 	struct networks verp_clients;
-	struct networks mynetworks, exceptions, bare_excluded, screen_allow, expn_hosts, xclient_hosts, xforward_hosts;
+	struct networks mynetworks, exceptions, bare_excluded, screen_allow, auth_excepted, expn_hosts, xclient_hosts, xforward_hosts;
 	unsigned discarded;             /* enum extension: not told to anybody */
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */

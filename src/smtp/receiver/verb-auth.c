@@ -37,7 +37,8 @@ offer_auth(struct session *s, struct buffer *out)
 	struct sasl_offer offer = offer_of(s);
 	struct buffer     names = { 0 };
 
-	if (s->config->set.auth_enable && sasl_list(&offer, " ", &names)) {
+	if (s->config->set.auth_enable && !networks_hold(&s->config->auth_excepted, &s->peer) &&
+	    sasl_list(&offer, " ", &names)) {
 		buffer_printf(out, "250-AUTH%.*s\r\n", (int)names.len, names.at);
 		if (s->config->set.auth_equals)
 			buffer_printf(out, "250-AUTH=%.*s\r\n", (int)names.len - 1, names.at + 1);

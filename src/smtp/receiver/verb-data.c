@@ -43,7 +43,7 @@ say_outcome(struct session *s, const struct letter *l, const char *reply)
 		buffer_printf(out, "%.10s<", said);
 		reply_text_as(out, each[i].address, (l->flags & ENVELOPE_SMTPUTF8) != 0);
 		buffer_printf(out, "> %s", strlen(said) > 10 ? said + 10 : "");
-		if (*s->config->set.reject_footer != '\0' && reply_error(bytes_of(said))) {
+		if (has_footer(s) && reply_error(bytes_of(said))) {
 			s->asked = each[i].address;
 			add_footer(s, out, from);
 		}
@@ -294,7 +294,9 @@ content_fault(const struct session *s, const struct letter *l)
 	if (l->why != 0)
 		return "451 4.3.0 Error: queue file write error";
 	if (l->reader.bare_lf && set->bare_newline == BARE_REJECT && !l->reader.lenient)
-		return "550 5.5.2 Error: bare <LF> received";
+		return arena_printf(l->life, "%d %c.5.2 Error: bare <LF> received",
+		                    (int)set->bare_newline_code,
+		                    set->bare_newline_code < 500 ? '4' : '5');
 	if ((no = solicitation_refused(s, bytes_of(l->reader.fields.solicitation))) != NULL)
 		return no;
 	if (set->hopcount > 0 && l->reader.fields.received > set->hopcount)

@@ -1,5 +1,6 @@
 #include "smtp/receiver/session_inner.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -198,6 +199,11 @@ forbidden(const struct session *s, struct bytes word)
 static const struct verb *
 find_verb(const struct session *s, struct bytes word)
 {
+	const struct setting_list *noops = &s->config->set.noops;
+
+	for (size_t i = 0; i < noops->count; i++)
+		if (bytes_is(word, noops->item[i]))
+			word = BYTES("NOOP");
 	for (size_t i = 0; i < verb_unknown(); i++)
 		if (verbs[i].when & (s->lmtp ? IN_LMTP : IN_SMTP) && bytes_is(word, verbs[i].name))
 			return &verbs[i];
@@ -253,8 +259,8 @@ sent_away(struct session *s, const struct verb *v, struct bytes line)
 	return true;
 }
 
-void
-verb_run(struct session *s, struct bytes line)
+static void
+obey(struct session *s, struct bytes line)
 {
 	struct bytes       argument = line, word = command_verb(&argument);
 	const struct verb *v = find_verb(s, word);
@@ -282,6 +288,33 @@ verb_run(struct session *s, struct bytes line)
 		answered(s);
 	} else
 		v->run(s, argument);
+}
+
+/* smtpd_command_filter: the first table that has the line has another in its place. */
+void
+verb_run(struct session *s, struct bytes line)
+{
+	const struct setting_list *of = &s->config->set.command_tables;
+	struct network_tables     *tables = s->config->tables;
+	struct arena              *a;
+	struct bytes               value;
+	const char                *key;
+
+	if (of->count == 0 || tables == NULL) {
+		obey(s, line);
+		return;
+	}
+	a = arena_open(NULL);
+	while (line.len > 0 && (line.at[0] == ' ' || line.at[0] == '\t'))
+		line = bytes_cut(line, 1, SIZE_MAX);
+	key = arena_copy(a, line);
+	for (size_t i = 0; i < of->count && line.len > 0; i++)
+		if (tables->value(tables, of->item[i], key, a, &value)) {
+			line = value;
+			break;
+		}
+	obey(s, line);
+	arena_close(&a);
 }
 
 /*
@@ -557,6 +590,9 @@ recipients_most(const struct session *s)
 	bool                            known = may_relay(s) || s->lmtp || set->auth_required;
 	int64_t                         most = known ? set->recipients : set->recipients_stranger;
 
+	/* What holds for all holds for strangers. */
+	if (!known && set->recipients > 0 && (most <= 0 || set->recipients < most))
+		most = set->recipients;
 	return most <= 0 || most > ENVELOPE_RECIPIENTS_MOST ? ENVELOPE_RECIPIENTS_MOST : most;
 }
 
@@ -595,6 +631,8 @@ rcpt_check(struct session *s)
 			        client_of(s), (long long)most);
 		s->refused++;
 		say(s, "452 4.5.3 Error: too many recipients");
+		if (s->letter->rcpts + s->refused - most <= set->overshoot)
+			s->errors--; /* rfc5321:4.5.3.1.10: it is no mistake to try */
 		return false;
 	}
 	if (!within(s, COUNT_RECIPIENT, set->recipient_rate, "Recipient address rate")) {
@@ -606,9 +644,12 @@ rcpt_check(struct session *s)
 		say(s, "450 4.7.1 Error: too many recipients from this account");
 		return false;
 	}
-	if (s->unwelcome) {
+	if (s->unwelcome != NULL) {
+		char no[64];
+
 		s->refused++;
-		say(s, "%s", explained(s, "RCPT", s->asked, "550 5.5.1 Protocol error"));
+		(void)snprintf(no, sizeof no, "550 %s", s->unwelcome);
+		say(s, "%s", explained(s, "RCPT", s->asked, no));
 		return false;
 	}
 	return true;
