@@ -135,9 +135,18 @@ pack_number(struct buffer *out, uint64_t n)
 uint64_t
 unpack_number(struct unpack *u)
 {
-	uint64_t n = 0;
-	size_t   len = 0;
+	const unsigned char *p = (const unsigned char *)u->rest.at;
+	uint64_t             n = 0;
+	size_t               len = 0;
 
+	/* Most are of one byte or two. */
+	if (!u->broken && u->rest.len >= 2 && (p[0] < 0x80 || p[1] < 0x80)) {
+		len = p[0] < 0x80 ? 1 : 2;
+		n = len == 1 ? p[0] : (uint64_t)(p[0] & 0x7f) | (uint64_t)p[1] << 7;
+		u->rest.at += len;
+		u->rest.len -= len;
+		return n;
+	}
 	while (!u->broken && len < u->rest.len && len < 10) {
 		unsigned char c = (unsigned char)u->rest.at[len];
 		if (len == 9 && c > 1)
@@ -184,23 +193,6 @@ pack_runs(const uint64_t *column, uint32_t count, bool steps, struct buffer *out
 		pack_number(out, value);
 		pack_number(out, n);
 		i += n;
-	}
-}
-
-static void
-unpack_runs(struct unpack *u, uint64_t *column, uint32_t count, bool steps)
-{
-	uint64_t before = 0;
-
-	for (uint32_t i = 0; i < count && !u->broken;) {
-		uint64_t value = unpack_number(u);
-		uint64_t n = unpack_number(u);
-		if (n == 0 || n > count - i) {
-			u->broken = true;
-			return;
-		}
-		for (; n > 0; n--)
-			column[i++] = before = steps ? unfolded(before, value) : value;
 	}
 }
 
@@ -309,45 +301,72 @@ unpack_sets(struct unpack *u, struct keysets *sets, uint32_t count, uint64_t *mo
 	return names;
 }
 
+/* The next run of a column: its value and how many rows have it; 0 when it is broken. */
+static uint32_t
+next_run(struct unpack *u, uint32_t left, uint64_t *value)
+{
+	uint64_t n;
+
+	*value = unpack_number(u);
+	n = unpack_number(u);
+	if (n == 0 || n > left)
+		u->broken = true;
+	return u->broken ? 0 : (uint32_t)n;
+}
+
+static void
+unpack_modseqs(struct unpack *u, uint64_t *modseq, uint32_t count)
+{
+	uint64_t value, before = 0;
+
+	for (uint32_t i = 0, n; i < count && (n = next_run(u, count - i, &value)) > 0;)
+		for (; n > 0; n--)
+			modseq[i++] = before = unfolded(before, value);
+}
+
 static void
 unpack_flags(struct unpack *u, enum rows_form form, struct rows *r, uint32_t count)
 {
-	uint64_t *column, most = 0;
+	uint64_t  value, most = 0;
 	uint32_t *names = NULL, *out = r->flags + r->count;
 
 	if (form == ROWS_WIDE && (names = unpack_sets(u, &r->sets, count, &most)) == NULL) {
 		u->broken = true;
 		return;
 	}
-	column = memory_take((count + 1) * sizeof *column);
-	unpack_runs(u, column, count, false);
-	for (uint32_t i = 0; i < count && !u->broken; i++) {
-		uint64_t      above = column[i] >> KEYWORD_FIRST;
+	for (uint32_t i = 0, n; i < count && (n = next_run(u, count - i, &value)) > 0;) {
+		uint64_t      above = value >> KEYWORD_FIRST;
 		struct keyset set = { { above } };
-		uint32_t      name = 0;
-		if (form == ROWS_WIDE && above > most)
+		uint32_t      name = 0, word;
+
+		if (form == ROWS_WIDE && above > most) {
 			u->broken = true;
-		else if (above > 0)
+			break;
+		}
+		if (above > 0)
 			name = form == ROWS_WIDE ? names[above] : keysets_name(&r->sets, &set);
-		out[i] = (uint32_t)(column[i] & SYSTEM_FLAGS) | name << KEYWORD_FIRST;
+		word = (uint32_t)(value & SYSTEM_FLAGS) | name << KEYWORD_FIRST;
+		for (; n > 0; n--)
+			out[i++] = word;
 	}
-	memory_free(column);
 	memory_free(names);
 }
 
 static void
 unpack_saved(struct unpack *u, enum rows_form form, uint32_t *saved, uint32_t count)
 {
-	uint64_t *column = memory_take((count + 1) * sizeof *column);
+	uint64_t value, before = 0;
 
-	if (form == ROWS_WIDE)
-		unpack_runs(u, column, count, true);
-	for (uint32_t i = 0; i < count; i++) {
-		if (column[i] > UINT32_MAX)
-			u->broken = true;
-		saved[i] = (uint32_t)column[i];
+	if (form != ROWS_WIDE) {
+		memset(saved, 0, count * sizeof *saved);
+		return;
 	}
-	memory_free(column);
+	for (uint32_t i = 0, n; i < count && (n = next_run(u, count - i, &value)) > 0;)
+		for (; n > 0; n--) {
+			before = unfolded(before, value);
+			u->broken |= before > UINT32_MAX;
+			saved[i++] = (uint32_t)before;
+		}
 }
 
 bool
@@ -377,7 +396,7 @@ rows_unpack(struct unpack *u, enum rows_form form, struct rows *r)
 		r->size[at + i] = (uint32_t)size;
 	}
 	unpack_flags(u, form, r, (uint32_t)count);
-	unpack_runs(u, r->modseq + at, (uint32_t)count, true);
+	unpack_modseqs(u, r->modseq + at, (uint32_t)count);
 	unpack_saved(u, form, r->saved + at, (uint32_t)count);
 	if (u->broken)
 		return false;

@@ -3,11 +3,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "store/inside.h"
 #include "store/text-inside.h"
 
-/* Ids looked at, bytes of letters asked for, blocks of a directory read, at one time. */
-enum { IDS_AT_ONCE = 128, BYTES_AT_ONCE = 2 << 20, BLOCKS_AT_ONCE = 64 };
+/* Ids looked at, bytes of letters asked for, at one time. */
+enum { IDS_AT_ONCE = 128, BYTES_AT_ONCE = 2 << 20 };
+/* A directory is read for so long, some blocks between two looks at the clock: each is two reads of a disk. */
+enum { LOAD_MS = 2, BLOCKS_AT_ONCE = 4 };
 /* Of a letter of more no verifier is asked. */
 #define LETTER_MOST ((uint64_t)64 << 20)
 
@@ -126,6 +129,17 @@ batch_fill(struct text *t, struct text_batch *b)
 	}
 }
 
+static bool
+load_some(struct text *t)
+{
+	int64_t end = clock_patient_ms() + LOAD_MS;
+
+	while (!text_load(t, BLOCKS_AT_ONCE))
+		if (clock_patient_ms() >= end)
+			return false;
+	return true;
+}
+
 bool
 text_next(struct store *s, struct arena *arena, struct text_batch *b)
 {
@@ -142,7 +156,7 @@ text_next(struct store *s, struct arena *arena, struct text_batch *b)
 			continue;
 		if (!t->behind)
 			return true;
-		if (!text_load(t, BLOCKS_AT_ONCE))
+		if (!load_some(t))
 			return true;
 		batch_fill(t, b);
 		if (b->count > 0)

@@ -8,19 +8,24 @@
 
 /* A longer answer is cheap to read beside what it costs to send. */
 enum { ANSWER_MOST = 4096 };
-enum { UNUSED_MS = 5 * 60 * 1000, TIDY_MS = 60 * 1000, SLOTS_FIRST = 64 };
+enum { UNUSED_MS = 5 * 60 * 1000, TIDY_MS = 60 * 1000 };
+/* Uids of a block, blocks and bits of the table at first. */
+enum { BLOCK_UIDS = 64, BLOCKS_FIRST = 8, BITS_FIRST = 4 };
 
-/* A table of uids, each in the slot of its low bits or the next free one: in the order of uids it is
-   walked from front to back.  At most half full. */
-struct slot {
-	uint32_t uid; /* 0: free                                */
-	uint32_t at;  /* in `text`: length, counted, the bytes  */
+/* Neighbours stand together, and which block is theirs tells a table, at most half full, in which block numbers are
+   scattered: many uids in a row make no long row of slots. */
+struct block {
+	uint32_t number;         /* uid / BLOCK_UIDS                               */
+	uint32_t at[BLOCK_UIDS]; /* in `text`, plus one: length, counted, the bytes; 0: not kept */
 };
 struct answers_column {
 	struct answers        *answers;
 	struct bytes           key;
-	struct slot           *slot;
-	uint32_t               slots, used;
+	struct block          *block;
+	uint32_t               blocks, blocks_room;
+	uint32_t              *slot; /* number of a block, plus one */
+	uint32_t               bits; /* 1 << bits slots; 0: none yet */
+	uint32_t               last; /* the block that was asked for last */
 	struct buffer          text;
 	size_t                 memory; /* as counted in answers */
 	uint32_t               users;
@@ -35,10 +40,17 @@ struct answers {
 	bool                   ticking;
 };
 
+static size_t
+slots_size(const struct answers_column *c)
+{
+	return c->bits == 0 ? 0 : sizeof *c->slot << c->bits;
+}
+
 static void
 recount(struct answers_column *c)
 {
-	size_t now = sizeof *c + c->key.len + c->slots * sizeof *c->slot + c->text._room;
+	size_t now = sizeof *c + c->key.len + c->blocks_room * sizeof *c->block + slots_size(c) +
+	             c->text._room;
 
 	c->answers->memory += now - c->memory;
 	c->memory = now;
@@ -56,6 +68,7 @@ column_free(struct answers_column *c)
 	(void)map_drop(all->columns, c->key);
 	all->memory -= c->memory;
 	buffer_free(&c->text);
+	memory_free(c->block);
 	memory_free(c->slot);
 	memory_free((char *)(uintptr_t)c->key.at);
 	memory_free(c);
@@ -189,27 +202,41 @@ answers_drop(struct answers_column **cp)
 		make_fit(c->answers, 0);
 }
 
-/* The slot of a uid, or the free one where it would be. */
-static struct slot *
-slot_of(const struct answers_column *c, uint32_t uid)
+/* The slot of a block, or the free one where it would be. */
+static uint32_t *
+slot_of(const struct answers_column *c, uint32_t number)
 {
-	uint32_t i = uid & (c->slots - 1);
+	uint32_t mask = ((uint32_t)1 << c->bits) - 1;
+	uint32_t i = (number * UINT32_C(2654435769)) >> (32 - c->bits);
 
-	while (c->slot[i].uid != 0 && c->slot[i].uid != uid)
-		i = (i + 1) & (c->slots - 1);
+	while (c->slot[i] != 0 && c->block[c->slot[i] - 1].number != number)
+		i = (i + 1) & mask;
 	return &c->slot[i];
 }
 
-bool
-answers_find(const struct answers_column *c, uint32_t uid, struct answer *out)
+static struct block *
+block_of(struct answers_column *c, uint32_t uid)
 {
-	const struct slot *slot;
-	uint32_t           head[2];
+	uint32_t number = uid / BLOCK_UIDS, place;
 
-	if (c->slots == 0 || (slot = slot_of(c, uid))->uid == 0)
+	if (c->last < c->blocks && c->block[c->last].number == number)
+		return &c->block[c->last];
+	if (c->bits == 0 || (place = *slot_of(c, number)) == 0)
+		return NULL;
+	c->last = place - 1;
+	return &c->block[c->last];
+}
+
+bool
+answers_find(struct answers_column *c, uint32_t uid, struct answer *out)
+{
+	const struct block *b = block_of(c, uid);
+	uint32_t            head[2], at = b != NULL ? b->at[uid % BLOCK_UIDS] : 0;
+
+	if (at == 0)
 		return false;
-	memcpy(head, c->text.at + slot->at, sizeof head);
-	out->text = (struct bytes){ c->text.at + slot->at + sizeof head, head[0] };
+	memcpy(head, c->text.at + at - 1, sizeof head);
+	out->text = (struct bytes){ c->text.at + at - 1 + sizeof head, head[0] };
 	out->counted = head[1];
 	return true;
 }
@@ -217,43 +244,65 @@ answers_find(const struct answers_column *c, uint32_t uid, struct answer *out)
 static void
 slots_grow(struct answers_column *c)
 {
-	struct slot *old = c->slot;
-	uint32_t     count = c->slots;
+	memory_free(c->slot);
+	c->bits = c->bits == 0 ? BITS_FIRST : c->bits + 1;
+	c->slot = memory_take(slots_size(c));
+	for (uint32_t i = 0; i < c->blocks; i++)
+		*slot_of(c, c->block[i].number) = i + 1;
+}
 
-	c->slots = count == 0 ? SLOTS_FIRST : 2 * count;
-	c->slot = memory_take(c->slots * sizeof *c->slot);
-	for (uint32_t i = 0; i < count; i++)
-		if (old[i].uid != 0)
-			*slot_of(c, old[i].uid) = old[i];
-	memory_free(old);
+static struct block *
+block_make(struct answers_column *c, uint32_t uid)
+{
+	struct block *b;
+
+	if (c->blocks == c->blocks_room) {
+		c->blocks_room = c->blocks_room == 0 ? BLOCKS_FIRST : 2 * c->blocks_room;
+		c->block = memory_resize(c->block, c->blocks_room * sizeof *c->block);
+	}
+	c->last = c->blocks++;
+	b = &c->block[c->last];
+	*b = (struct block){ .number = uid / BLOCK_UIDS };
+	if (c->bits == 0 || 2 * (size_t)c->blocks > (size_t)1 << c->bits)
+		slots_grow(c);
+	else
+		*slot_of(c, b->number) = c->blocks;
+	return b;
+}
+
+/* What one more answer would take; what is full doubles. */
+static size_t
+growth(const struct answers_column *c, size_t bytes, bool block)
+{
+	size_t more = bytes;
+
+	if (block && c->blocks == c->blocks_room)
+		more += (c->blocks_room + (size_t)BLOCKS_FIRST) * sizeof *c->block;
+	if (block && (c->bits == 0 || 2 * (size_t)(c->blocks + 1) > (size_t)1 << c->bits))
+		more += slots_size(c) + (sizeof *c->slot << BITS_FIRST);
+	if (c->text.len + bytes > c->text._room)
+		more += c->text._room;
+	return more;
 }
 
 void
 answers_keep(struct answers_column *c, uint32_t uid, const struct answer *a)
 {
 	struct answers *all = c->answers;
+	struct block   *b = block_of(c, uid);
 	uint32_t        head[2] = { (uint32_t)a->text.len, a->counted };
-	size_t          more = sizeof head + a->text.len;
-	struct slot    *slot;
+	size_t          more;
 
-	if (a->text.len > ANSWER_MOST)
+	if (a->text.len > ANSWER_MOST || (b != NULL && b->at[uid % BLOCK_UIDS] != 0))
 		return;
-	/* What growing would take: both double. */
-	if (2 * (c->used + 1) > c->slots)
-		more += c->slots * sizeof *c->slot;
-	if (c->text.len + sizeof head + a->text.len > c->text._room)
-		more += c->text._room;
+	more = growth(c, sizeof head + a->text.len, b == NULL);
 	if (all->memory + more > all->most)
 		make_fit(all, more);
 	if (all->memory + more > all->most || c->text.len > UINT32_MAX / 2)
 		return;
-	if (2 * (c->used + 1) > c->slots)
-		slots_grow(c);
-	slot = slot_of(c, uid);
-	if (slot->uid != 0)
-		return;
-	*slot = (struct slot){ uid, (uint32_t)c->text.len };
-	c->used++;
+	if (b == NULL)
+		b = block_make(c, uid);
+	b->at[uid % BLOCK_UIDS] = (uint32_t)c->text.len + 1;
 	buffer_add(&c->text, (struct bytes){ (const char *)head, sizeof head });
 	buffer_add(&c->text, a->text);
 	recount(c);

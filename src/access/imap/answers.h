@@ -34,7 +34,7 @@ void answers_most(struct answers *, size_t most);      /* a setting is new      
 size_t answers_memory(const struct answers *);
 struct answers_column *answers_take(struct answers *, struct mailbox *, struct bytes item, bool utf8);
 void answers_drop(struct answers_column **);
-bool answers_find(const struct answers_column *, uint32_t uid, struct answer *out);
+bool answers_find(struct answers_column *, uint32_t uid, struct answer *out);
 void answers_keep(struct answers_column *, uint32_t uid, const struct answer *);
 
 #endif

@@ -47,6 +47,15 @@ kept_answers_are_found(void **state)
 		HOLDS("what was kept is found", answers_find(one, uid, &a));
 		HOLDS("as it was", bytes_is(a.text, text) && a.counted == uid % 2);
 	}
+	for (uint32_t uid = UINT32_MAX; uid > UINT32_MAX / 3; uid -= 100000007) {
+		a = answer_of("far away", 7);
+		answers_keep(one, uid, &a);
+		HOLDS("far apart they are found, too",
+		      answers_find(one, uid, &a) && bytes_is(a.text, "far away"));
+		HOLDS("and no neighbours",
+		      !answers_find(one, uid - 1, &a) && !answers_find(one, uid - 64, &a));
+	}
+	HOLDS("those of before still are", answers_find(one, 4000, &a) && answers_find(one, 1, &a));
 	HOLDS("another mailbox has its own", !answers_find(other, 1, &a));
 	HOLDS("so has a client that knows UTF-8", !answers_find(wide, 1, &a));
 	answers_drop(&one);
