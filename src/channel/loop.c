@@ -25,7 +25,7 @@ struct shelf {
 struct loop {
 	uv_loop_t     uv;
 	uv_prepare_t  before_sleep;
-	uv_idle_t     awake;            /* runs while there are errands     */
+	uv_idle_t     awake; /* runs while there are errands, or a timer that is due at once */
 	struct errand errands, running; /* heads of two rings               */
 	struct hook  *hook;
 	size_t        hooks;
@@ -34,11 +34,14 @@ struct loop {
 	struct job   *brief, **brief_last; /* run at the end of the turn       */
 	struct job   *ended;               /* ran here; `done` is still to come */
 	int           thought_long;
+	size_t        soon; /* timers that are due at once      */
 	bool          again, stop, closing;
 };
 
 struct timer {
-	uv_timer_t uv;
+	uv_timer_t   uv;
+	struct loop *loop;
+	bool         soon;
 	void (*due)(void *ctx);
 	void *ctx;
 };
@@ -117,7 +120,7 @@ run_errands(uv_idle_t *uv)
 		errand_clear(e);
 		e->go(e->ctx);
 	}
-	if (l->errands.next == &l->errands)
+	if (l->errands.next == &l->errands && l->soon == 0)
 		uv_idle_stop(&l->awake);
 }
 
@@ -309,10 +312,23 @@ loop_close(struct loop **lp)
 /* Timers. */
 
 static void
+timer_soon(struct timer *t, bool soon)
+{
+	if (soon && !t->soon)
+		t->loop->soon++;
+	if (!soon && t->soon)
+		t->loop->soon--;
+	t->soon = soon;
+	if (soon && !t->loop->closing)
+		stay_awake(t->loop);
+}
+
+static void
 timer_rang(uv_timer_t *uv)
 {
 	struct timer *t = (struct timer *)uv;
 
+	timer_soon(t, false);
 	t->due(t->ctx);
 }
 
@@ -322,12 +338,14 @@ timer_open(struct loop *l, void (*due)(void *ctx), void *ctx)
 	struct timer *t = memory_take(sizeof *t);
 
 	must(uv_timer_init(&l->uv, &t->uv), "timer");
+	t->loop = l;
 	t->due = due;
 	t->ctx = ctx;
 	return t;
 }
 
-/* The loop's clock stands still during a turn; a timer counts from now. */
+/* The loop's clock stands still during a turn; a timer counts from now.  How long to sleep is reckoned by that clock, too:
+   where a turn that took a while sets a timer that is due at once, the loop would sleep for as long as the turn took. */
 void
 timer_set(struct timer *t, int64_t ms)
 {
@@ -335,6 +353,7 @@ timer_set(struct timer *t, int64_t ms)
 
 	if (ms < 0)
 		ms = 0;
+	timer_soon(t, ms == 0);
 	if (late > 0)
 		ms += late;
 	must(uv_timer_start(&t->uv, timer_rang, (uint64_t)ms, 0), "timer");
@@ -343,6 +362,7 @@ timer_set(struct timer *t, int64_t ms)
 void
 timer_clear(struct timer *t)
 {
+	timer_soon(t, false);
 	uv_timer_stop(&t->uv);
 }
 
@@ -352,8 +372,10 @@ timer_close(struct timer **tp)
 	struct timer *t = *tp;
 
 	*tp = NULL;
-	if (t != NULL)
-		uv_close((uv_handle_t *)&t->uv, free_handle);
+	if (t == NULL)
+		return;
+	timer_soon(t, false);
+	uv_close((uv_handle_t *)&t->uv, free_handle);
 }
 
 /* Watches. */

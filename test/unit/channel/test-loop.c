@@ -7,8 +7,10 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct kit kit;
@@ -65,6 +67,56 @@ slow(void *ctx)
 
 	usleep(60000);
 	timer_set(t, 50);
+}
+
+/* A turn of work that goes on in the next one, and how often the process slept between two. */
+struct worker {
+	struct timer *timer;
+	int           turns, naps;
+	long          slept;
+};
+
+static long
+naps(void)
+{
+	struct rusage used;
+
+	(void)getrusage(RUSAGE_THREAD, &used);
+	return used.ru_nvcsw;
+}
+
+static void
+work_on(void *ctx)
+{
+	struct worker  *w = ctx;
+	struct timespec now, begin;
+
+	w->naps += w->turns > 0 && naps() > w->slept;
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+	do
+		(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	while (now.tv_sec == begin.tv_sec && now.tv_nsec - begin.tv_nsec < 5000000);
+	if (++w->turns == 20) {
+		kit_done(&kit);
+		return;
+	}
+	timer_set(w->timer, 0);
+	w->slept = naps();
+}
+
+static void
+test_the_loop_does_not_sleep_before_a_timer_that_is_due_at_once(void **state)
+{
+	struct worker w = { 0 };
+
+	(void)state;
+	begin();
+	w.timer = timer_open(kit.loop, work_on, &w);
+	timer_set(w.timer, 0);
+	assert_true(kit_run(&kit, 60000));
+	HOLDS("it goes on without a nap", w.naps <= 2);
+	timer_close(&w.timer);
+	kit_close(&kit);
 }
 
 static int64_t rang_at;
@@ -392,6 +444,7 @@ test_a_loop_stopped_before_it_runs_rests_and_returns(void **state)
 }
 
 UNIT(test_timers_ring_in_their_order, test_a_timer_counts_from_now_in_a_long_turn,
+     test_the_loop_does_not_sleep_before_a_timer_that_is_due_at_once,
      test_hooks_go_round_until_all_is_quiet, test_a_greedy_hook_does_not_starve_the_rest,
      test_errands_run_in_the_next_turn_and_can_be_cleared,
      test_a_job_runs_elsewhere_and_is_done_here, test_closing_waits_for_jobs_and_tells_nobody,
