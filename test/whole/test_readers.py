@@ -213,6 +213,39 @@ def test_perls_imapclient_does_everything_it_can(demo, folder, tmp_path):
     assert "not ok" not in out and "1.." in out, out
 
 
+@pytest.fixture(scope="module")
+def imapclient(tmp_path_factory):
+    """The source of Mail::IMAPClient, with its own test programs, as Debian keeps it; lists and packages of the system stay as they are."""
+    place = tmp_path_factory.mktemp("imapclient")
+    (place / "lists/partial").mkdir(parents=True)
+    release = dict(line.split("=", 1) for line in open("/etc/os-release").read().split("\n") if "=" in line)
+    (place / "sources").write_text("deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+                                   f"http://deb.debian.org/debian {release.get('VERSION_CODENAME', 'stable')} main\n")
+    ours = ["-o", f"Dir::Etc::sourcelist={place}/sources", "-o", "Dir::Etc::sourceparts=-", "-o", f"Dir::State::lists={place}/lists",
+            "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20"]
+    for words in (["update"], ["source", "--tar-only", "--download-only", "libmail-imapclient-perl"]):
+        done = subprocess.run(["apt-get", *ours, *words], cwd=place, capture_output=True, text=True, timeout=300)
+    found = list(place.glob("libmail-imapclient-perl_*.orig.tar.gz"))
+    if not found:
+        pytest.skip("Debian's source cannot be had here: " + done.stderr[-200:])
+    subprocess.run(["tar", "xf", found[0]], cwd=place, check=True)
+    return next(place.glob("Mail-IMAPClient-*"))
+
+
+# That a name above another that is made becomes \Noselect: it becomes a mailbox here, as rfc3501:6.3.3 lets a server do.
+NOT_OURS = {"folders() excludes /Noselect mailbox", "not selectable (non-mailbox w/inferior)"}
+
+
+def test_the_test_programs_of_perls_imapclient(demo, imapclient):
+    (imapclient / "test.txt").write_text(
+        f"server=127.0.0.1\nuser={ME}\npassed={demo.password}\nport={demo.port('imap')}\nstarttls=1\n")
+    done = subprocess.run(["prove", "-v", "-Ilib", "t/"], cwd=imapclient, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "SSL_CERT_FILE": demo.ca})
+    wrong = {line.split(" - ", 1)[1] for line in done.stdout.splitlines() if line.startswith("not ok")}
+    assert wrong == NOT_OURS, done.stdout + done.stderr
+    assert "1..111" in done.stdout and done.stdout.count("\nok ") > 200, done.stdout
+
+
 # npm's imapflow
 
 FLOW = r"""
