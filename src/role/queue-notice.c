@@ -24,10 +24,11 @@ struct returning {
 	struct house    *house;
 	uint64_t         of; /* the letter that comes back         */
 	enum notice_kind kind;
-	bool             alarm;  /* to the postmaster                 */
-	bool             copy;   /* the same to the postmaster, as notify_classes say */
-	char            *report; /* about TLS (queue-tls.c), and which; NULL: a notice  */
-	uint32_t         utf8;   /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
+	bool             alarm;    /* to the postmaster                 */
+	bool             copy;     /* the same to the postmaster, as notify_classes say */
+	char            *report;   /* about TLS (queue-tls.c), and which; NULL: a notice  */
+	uint32_t         utf8;     /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
+	int8_t           priority; /* rfc6710:7: that of the letter      */
 	struct buffer    content, digest;
 	struct buffer    told; /* of struct recipient *: those it tells of */
 	struct timer    *again;
@@ -188,6 +189,7 @@ notice_make(struct returning *n, const struct letter *l)
 	struct digest digest;
 	char          id[24];
 
+	n->priority = l->handling.priority;
 	letter_id_text(l->id, id);
 	notice.queue_id = bytes_of(id);
 	for (size_t i = 0; i < count; i++) {
@@ -292,6 +294,7 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 					    .content_len = n->content.len,
 					    .arrived_us = clock_wall_us(),
 					    .flags = flags_of(n),
+					    .handling = { .priority = n->priority },
 					    .sender = bytes_of(n->from),
 					    .recipient = &to,
 					    .recipients = 1,
@@ -352,6 +355,7 @@ returning_answered(struct question *q, const struct bytes *body)
 			.protocol = BYTES("internal"),
 			.content_len = n->content.len,
 			.digest = buffer_bytes(&n->digest),
+			.handling = { .priority = n->priority },
 			.recipient = &to,
 			.recipients = 1,
 		},

@@ -2,6 +2,7 @@
 """Every extension of SMTP from the client's first word to the mailbox, the queue or the notice, with real clients:
 smtplib with chunks by hand, swaks, and Postfix that relays to us by SMTP and by LMTP."""
 
+import email.utils
 import imaplib
 import os
 import pathlib
@@ -302,3 +303,28 @@ def test_the_page_of_conformance_knows_every_word():
     words = re.findall(r'^\t\{ EXTENSION_\w+,\s+"([A-Z0-9-]+)"', (root / "src/smtp/receiver/offer.c").read_text(), re.M)
     assert len(words) > 15
     assert [w for w in words if not re.search(rf"^\| (?:[A-Z, -]*\b)?{w}\b", page, re.M)] == []
+
+
+def test_wishes_go_on_and_come_back_with_the_notice():
+    """rfc6710:5, 7, rfc2852:5: the priority stands in the trace and is the notice's, too; the notice tells by when it was to be there."""
+    from test_sending import Sink
+    from test_sending import house as sending
+
+    def manners(verb, argument, _):
+        return "550 5.1.1 unknown here" if verb == "RCPT" and "nobody" in argument else None
+    with Sink(manners, offers=("DELIVERBY", "MT-PRIORITY", "DSN")) as sink, \
+            sending(relayhost=f"[127.0.0.1]:{sink.port}", smtpd_priority_permitted="trusted") as h:
+        with wait_for(h.smtp) as s:
+            s.sendmail("ann@out.example", ["nobody@there.example", "x@there.example"], "Subject: urgent\r\n\r\nx\r\n",
+                       mail_options=["MT-PRIORITY=5", "BY=7200;N"])
+        letters = wait_for(lambda: len(sink.letters) == 2 and sink.letters)
+        notice, letter = sorted((content for _, _, content in letters), key=lambda c: b"Action: failed" not in c)
+        trace = re.sub(rb"\s+", b" ", re.search(rb"^Received: (?:.*\n[ \t])*.*", letter, re.M)[0])
+        assert re.search(rb" id \w+ PRIORITY 5; ", trace), trace
+        verbs = [c for c in sink.commands if c.startswith("MAIL")]
+        assert len(verbs) == 2 and all("MT-PRIORITY=5" in v for v in verbs), verbs
+        assert re.search(r"BY=7\d\d\d;N", verbs[0]) and "BY=" not in verbs[1]
+        fields = notice.partition(b"message/delivery-status")[2]
+        arrived, by = (email.utils.parsedate_to_datetime(re.search(rb"\r\n" + name + rb": (.*)\r\n", fields)[1].decode())
+                       for name in (b"Arrival-Date", b"Deliver-By-Date"))
+        assert 7198 <= (by - arrived).total_seconds() <= 7202

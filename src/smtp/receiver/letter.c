@@ -113,6 +113,9 @@ letter_received(struct letter *l, const char *id, struct buffer *out)
 	if (l->rcpts == 1)
 		buffer_printf(out, "\r\n\tfor <%.*s>", (int)l->rcpt[0].address.len,
 		              l->rcpt[0].address.at);
+	/* rfc6710:5: a clause of those that are registered besides (rfc5321:4.4) */
+	if (l->handling.priority != 0)
+		buffer_printf(out, "\r\n\tPRIORITY %d", l->handling.priority);
 	buffer_printf(out, "; %s\r\n", date);
 }
 

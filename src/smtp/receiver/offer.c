@@ -113,16 +113,24 @@ tell_deliver_by(struct session *s, struct buffer *out)
 	buffer_printf(out, " %lld", (long long)(s->config->set.deliver_by_least / 1000));
 }
 
+enum { LIMIT_TOLD_MOST = 999999 }; /* rfc9422:4 has room for six digits */
+
+static bool
+may_be_told(int64_t limit)
+{
+	return limit > 0 && limit <= LIMIT_TOLD_MOST;
+}
+
 /* rfc9422:4 */
 static void
 tell_limits(struct session *s, struct buffer *out)
 {
 	const struct receiver_settings *set = &s->config->set;
 
-	if (mails_most(s) > 0 && !set->auth_required)
+	if (may_be_told(mails_most(s)) && !set->auth_required)
 		buffer_printf(out, " MAILMAX=%lld", (long long)mails_most(s));
 	buffer_printf(out, " RCPTMAX=%lld", (long long)recipients_most(s));
-	if (set->session_domains > 0)
+	if (may_be_told(set->session_domains))
 		buffer_printf(out, " RCPTDOMAINMAX=%lld", (long long)set->session_domains);
 }
 
