@@ -481,6 +481,7 @@ struct looking {
 	struct chronicle_walk  *walk;
 	bool (*each)(void *ctx, const struct event *);
 	void *ctx;
+	bool  any; /* whatever its key */
 };
 
 static bool
@@ -506,7 +507,7 @@ look_at_rows(struct looking *l, struct bytes rows)
 		at -= sizeof packed;
 		memcpy(&packed, ends.at + at, sizeof packed);
 		if (event_unpack(packed, &e) && is_within(l->walk, e.at_us, e.at_us) &&
-		    event_has_key(&l->chronicle->secret, &e, l->walk->key))
+		    (l->any || event_has_key(&l->chronicle->secret, &e, l->walk->key)))
 			l->walk->enough = !l->each(l->ctx, &e);
 	}
 	buffer_free(&ends);
@@ -558,29 +559,71 @@ daybook_blocks_of(const struct daybook *d, uint64_t key, struct buffer *out)
 		}
 }
 
+/* The newest file below that number: a volume or a daybook; false: there is none. */
+static bool
+file_below(const struct chronicle *c, uint64_t number, const struct volume **v,
+           const struct daybook **d)
+{
+	*v = NULL;
+	*d = NULL;
+	for (size_t i = c->volumes; i-- > 0 && *v == NULL;)
+		if (c->volume[i]->number < number)
+			*v = c->volume[i];
+	for (size_t i = c->daybooks; i-- > 0 && *d == NULL;)
+		if (c->daybook[i]->number < number)
+			*d = c->daybook[i];
+	if (*d != NULL && (*v == NULL || (*d)->number > (*v)->number))
+		*v = NULL;
+	else
+		*d = NULL;
+	return *v != NULL || *d != NULL;
+}
+
+/* The files may become others between two calls: a daybook a volume, with the same number and the same blocks. */
+bool
+chronicle_pass(struct chronicle *c, struct chronicle_walk          *w,
+               bool (*each)(void *ctx, const struct event *), void *ctx)
+{
+	struct looking        l = { c, w, each, ctx, true };
+	const struct volume  *v;
+	const struct daybook *d;
+	struct buffer         one = { 0 };
+
+	if (w->next == UINT64_MAX && w->left == 0)
+		chronicle_flush(c);
+	if (w->enough || !file_below(c, w->left > 0 ? w->next + 1 : w->next, &v, &d))
+		return false;
+	if (w->left == 0) {
+		w->next = v != NULL ? v->number : d->number;
+		w->left = v != NULL ? v->blocks : daybook_blocks(d);
+		if (!is_within(w, v != NULL ? v->first_us : d->first_us,
+		               v != NULL ? v->last_us : d->last_us))
+			w->left = 0;
+	} else if (w->next != (v != NULL ? v->number : d->number)) {
+		w->left = 0; /* it is gone */
+	}
+	if (w->left > 0) {
+		w->left--;
+		buffer_add(&one, (struct bytes){ (const char *)&w->left, sizeof w->left });
+		look_at_blocks(&l, &one, v, d);
+		buffer_free(&one);
+	}
+	return !w->enough;
+}
+
 bool
 chronicle_walk(struct chronicle *c, struct chronicle_walk          *w,
                bool (*each)(void *ctx, const struct event *), void *ctx)
 {
-	struct looking        l = { c, w, each, ctx };
-	const struct volume  *v = NULL;
-	const struct daybook *d = NULL;
+	struct looking        l = { c, w, each, ctx, false };
+	const struct volume  *v;
+	const struct daybook *d;
 	struct buffer         blocks = { 0 };
 
 	if (w->next == UINT64_MAX)
 		chronicle_flush(c);
-	for (size_t i = c->volumes; i-- > 0 && v == NULL;)
-		if (c->volume[i]->number < w->next)
-			v = c->volume[i];
-	for (size_t i = c->daybooks; i-- > 0 && d == NULL;)
-		if (c->daybook[i]->number < w->next)
-			d = c->daybook[i];
-	if (w->enough || (v == NULL && d == NULL))
+	if (w->enough || !file_below(c, w->next, &v, &d))
 		return false;
-	if (d != NULL && (v == NULL || d->number > v->number))
-		v = NULL;
-	else
-		d = NULL;
 	w->next = v != NULL ? v->number : d->number;
 	if (v != NULL && is_within(w, v->first_us, v->last_us) &&
 	    !volume_blocks_of(v, w->key, &blocks))

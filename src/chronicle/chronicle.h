@@ -15,6 +15,7 @@
  *
  * chronicle_walk()   the events that have a key, newest first, one file a call: false when there are no more, or `each`
  *                    said that it has enough.  The event and its texts are valid during the call.
+ * chronicle_pass()   the same for all events, whatever their key, and one block a call: for who looks for thousands.
  */
 #ifndef CHRONICLE_CHRONICLE_H
 #define CHRONICLE_CHRONICLE_H
@@ -41,12 +42,14 @@ struct chronicle_walk {
 	uint64_t key;
 	int64_t  since_us, until_us;   /* 0: any                                   */
 	uint64_t next;                 /* file numbers below this one; begin with UINT64_MAX */
+	uint32_t left;                 /* chronicle_pass(): blocks of that file, 0: begin another */
 	bool     enough;
 };
 uint64_t chronicle_key(const struct chronicle *, enum key_kind, struct bytes value);
 uint64_t chronicle_key_number(const struct chronicle *, enum key_kind, uint64_t value);
 /* Of an address where pseudonyms are kept. */
 uint64_t chronicle_key_hidden(const struct chronicle *, struct bytes address);
+bool chronicle_pass(struct chronicle *, struct chronicle_walk *, bool (*each)(void *ctx, const struct event *), void *ctx);
 bool chronicle_walk(struct chronicle *, struct chronicle_walk *, bool (*each)(void *ctx, const struct event *), void *ctx);
 
 #endif

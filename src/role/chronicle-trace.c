@@ -23,6 +23,8 @@ enum {
 	KEYS_MOST = 4,
 	DEPTH_MOST = 3,
 	LIFE_MOST = 100000, /* events of one life                          */
+	MANY = 200, /* for so many lines of a list all events are gone through, once for each */
+	MANY_MOST = 8192, /* of them                                     */
 	SAID_MOST = 64 << 10,
 };
 
@@ -35,7 +37,7 @@ struct entry {
 	int      depth;
 };
 
-enum stage { STAGE_FIND, STAGE_STORY, STAGE_LETTER, STAGE_SESSION };
+enum stage { STAGE_FIND, STAGE_STORY, STAGE_LETTER, STAGE_SESSION, STAGE_MANY, STAGE_LINES };
 struct trace {
 	struct trace         *next, **at;
 	struct house         *house;
@@ -50,8 +52,11 @@ struct trace {
 	bool                  all, json, lists, more;
 	struct buffer
 		entries; /* of struct entry: found, then told in their order; notices come in between */
-	struct map   *known; /* letters and sessions among them            */
-	size_t        told;
+	struct map *known; /* letters and sessions among them            */
+	struct map
+		*many; /* letter or session -> struct buffer of struct event *: gathered together */
+	size_t   lines; /* up to this entry                           */
+	size_t   told;
 	struct arena *life;    /* of the life that is being gathered         */
 	struct buffer events;  /* of struct event *                          */
 	uint64_t      session; /* of the letter                              */
@@ -59,6 +64,18 @@ struct trace {
 };
 
 static void trace_go(void *ctx);
+
+static void
+many_drop(struct trace *t)
+{
+	for (struct map_place p = { 0 }; t->many != NULL && map_next(t->many, &p);) {
+		struct buffer *b = map_drop(t->many, p.key);
+
+		buffer_free(b);
+		memory_free(b);
+	}
+	map_close(&t->many);
+}
 
 static void
 trace_end(struct trace *t, int status)
@@ -75,6 +92,7 @@ trace_end(struct trace *t, int status)
 	buffer_free(&t->events);
 	buffer_free(&t->said);
 	map_close(&t->known);
+	many_drop(t);
 	arena_close(&t->life);
 	memory_free(t);
 }
@@ -189,6 +207,55 @@ gather(void *ctx, const struct event *e)
 	return t->events.len / sizeof kept < LIFE_MOST;
 }
 
+/* Lives of the next lines: all that was said in the days about them is gone through, once. */
+static void
+many_begin(struct trace *t)
+{
+	int64_t newest = 0, oldest = INT64_MAX;
+
+	arena_clear(t->life);
+	t->many = map_open();
+	t->lines = entries_of(t) - t->told > MANY_MOST ? t->told + MANY_MOST : entries_of(t);
+	for (size_t i = t->told; i < t->lines; i++) {
+		const struct entry *e = entry_at(t, i);
+		uint64_t            n = e->letter != 0 ? e->letter : e->session;
+
+		(void)map_put(t->many, map_number(&n), memory_take(sizeof(struct buffer)));
+		newest = e->newest_us > newest ? e->newest_us : newest;
+		oldest = e->newest_us < oldest ? e->newest_us : oldest;
+	}
+	t->stage = STAGE_MANY;
+	walk_begin(t, 0, false);
+	t->walk.since_us = oldest - near_us;
+	t->walk.until_us = newest + near_us;
+}
+
+static void
+many_keep(struct trace *t, uint64_t number, const struct event *e, struct event **kept)
+{
+	struct buffer *b = number != 0 ? map_get(t->many, map_number(&number)) : NULL;
+
+	if (b == NULL || b->len / sizeof *kept >= LIFE_MOST)
+		return;
+	if (*kept == NULL)
+		*kept = event_keep(t->life, e);
+	buffer_add(b, (struct bytes){ (const char *)kept, sizeof *kept });
+}
+
+static bool
+gather_many(void *ctx, const struct event *e)
+{
+	struct trace *t = ctx;
+	struct event *kept = NULL;
+
+	many_keep(t, e->letter, e, &kept);
+	if (e->other != e->letter)
+		many_keep(t, e->other, e, &kept);
+	if (e->letter == 0)
+		many_keep(t, e->session, e, &kept);
+	return true;
+}
+
 static void
 life_begin(struct trace *t)
 {
@@ -266,6 +333,28 @@ life_end(struct trace *t)
 	}
 }
 
+/* The next line, of what was gathered. */
+static void
+line_tell(struct trace *t)
+{
+	const struct entry *e = entry_at(t, t->told);
+	uint64_t            n = e->letter != 0 ? e->letter : e->session;
+	struct buffer      *b = map_drop(t->many, map_number(&n));
+
+	buffer_reset(&t->events);
+	if (b != NULL) {
+		buffer_add(&t->events, buffer_bytes(b));
+		buffer_free(b);
+		memory_free(b);
+	}
+	life_end(t);
+	if (t->told < t->lines)
+		return;
+	many_drop(t);
+	if (t->told < entries_of(t))
+		many_begin(t);
+}
+
 /*
  * Turns
  */
@@ -295,6 +384,8 @@ found_all(struct trace *t)
 		           chronicle_key_number(chronicler_of(t->house)->chronicle, KEY_SESSION,
 		                                entry_at(t, 0)->session),
 		           false);
+	} else if (t->lists && n > MANY) {
+		many_begin(t);
 	} else if (n > 0) {
 		life_begin(t);
 	}
@@ -333,6 +424,11 @@ step(struct trace *t)
 		if (chronicle_walk(c, &t->walk, gather, t))
 			return true;
 		break;
+	case STAGE_MANY:
+		if (!chronicle_pass(c, &t->walk, gather_many, t))
+			t->stage = STAGE_LINES;
+		return true;
+	case STAGE_LINES: line_tell(t); return t->told < entries_of(t);
 	}
 	life_end(t);
 	if (t->told >= entries_of(t))

@@ -147,6 +147,24 @@ def test_TLS_of_a_relay_is_told():
             assert "delivered to mailbox" in traced(far, "secure@here.example", "done")
 
 
+def test_a_long_list_is_what_each_of_its_lines_would_be():
+    """More than 200 lines are gathered together."""
+    with house() as h:
+        local(h, "jill")
+        with h.smtp() as s:
+            for i in range(240):
+                s.sendmail("a@here.example", ["jill@here.example"], LETTER.format(f"n{i}"))
+                if i % 20 == 0:
+                    with pytest.raises(smtplib.SMTPRecipientsRefused):
+                        s.sendmail("a@here.example", ["nobody@here.example"], LETTER.format("no"))
+        wait_for(lambda: h.count(": removed") == 240)
+        wait_for(lambda: trace(h, "--all", "jill@here.example").count("  sent\n") == 240)
+        listed = trace(h, "--all", "a@here.example").splitlines()
+        assert len(listed) == 252 and sum("refused: 550 5.1.1" in line for line in listed) == 12
+        assert listed[:20] == trace(h, "a@here.example").splitlines()[:20]
+        assert len({line.split()[2] for line in listed}) == 252
+
+
 def test_an_address_with_many_letters_gets_a_list():
     with house() as h:
         local(h, "jill", "jack")
