@@ -23,6 +23,7 @@
 #include "command/command.h"
 #include "command/lookup.h"
 #include "command/queue-ask.h"
+#include "command/sendmail-report.h"
 #include "command/talk.h"
 #include "message/address.h"
 #include "message/charset.h"
@@ -46,7 +47,7 @@ const struct command command_sendmail = {
 	.more = "The recipients are the arguments, or with -t those of To, Cc and Bcc (of which Bcc is taken out). A line with a dot alone ends "
 		"the letter, but with -i or -oi. Names without a domain are completed with myorigin; a letter without From, Date "
 		"or Message-ID gets them. -bs speaks SMTP on standard input and output, -bv only asks whether recipients "
-		"would be taken, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases. -bm, -m, -n, -U, -v, -A, -G, -L, -X, -p, -h and other -o options are taken and mean nothing.\n"
+		"would be taken, says it, and mails a report of it to the sender, -bp is mailq, -q is postqueue -f, -bi and -I are newaliases. -bm, -m, -n, -U, -v, -A, -G, -L, -X, -p, -h and other -o options are taken and mean nothing.\n"
 		"\n"
 		"The exit status is that of sysexits.h: 0 when the server has the letter, 64 wrongly called, 65 there is nobody to "
 		"send it to, 67 a recipient is unknown, 69 it was refused, 75 try again later, 78 the settings cannot be read.",
@@ -62,6 +63,9 @@ struct post {
 	bool                   from_header, dots, eight_bit; /* -t; a dot does not end it */
 	const char           **to;
 	size_t                 recipients;
+	struct asked_of       *asked; /* what -bv has heard                         */
+	size_t                 answers;
+	struct settings       *settings;
 	struct talk           *talk;
 	struct buffer          reply; /* its last line */
 	char                   offers[1024];
@@ -426,6 +430,10 @@ say_recipients(struct post *p, bool dsn, bool only_ask)
 		               dsn && p->notify != NULL ? " NOTIFY=" : "",
 		               dsn && p->notify != NULL ? p->notify : "");
 
+		if (only_ask && code != 0)
+			p->asked[p->answers++] =
+				(struct asked_of){ p->to[i],
+				                   arena_copy(p->life, buffer_bytes(&p->reply)) };
 		if (code / 10 == 25) {
 			taken++;
 			if (only_ask)
@@ -466,6 +474,29 @@ say_content(struct post *p, struct bytes content)
 		p->status = refused(p, code, "the letter");
 }
 
+/* As Postfix: who asks gets a letter that says of each what was found. */
+static void
+report(struct post *p)
+{
+	struct buffer letter = { 0 };
+	int           status = p->status, code;
+
+	if (p->answers == 0 || *p->sender == '\0')
+		return;
+	sendmail_report(p->settings, &p->common, p->sender, p->asked, p->answers, &letter);
+	code = say(p, "RSET") == 250 ? say(p, "MAIL FROM:<>") : 0;
+	if (code == 250)
+		code = say(p, "RCPT TO:<%s>", p->sender);
+	if (code == 250)
+		say_content(p, buffer_bytes(&letter));
+	else
+		(void)refused(p, code, "the report");
+	if (code == 250 && p->status == status)
+		(void)printf("Mail Delivery Status Report will be mailed to <%s>.\n", p->sender);
+	p->status = status;
+	buffer_free(&letter);
+}
+
 static int
 deliver(struct post *p, bool only_ask)
 {
@@ -490,8 +521,12 @@ deliver(struct post *p, bool only_ask)
 					  "");
 	else if (begin(p, offers) &&
 	         begin_letter(p, !bytes_are_ascii(buffer_bytes(&letter)), offers, &dsn) &&
-	         say_recipients(p, dsn, only_ask) > 0 && !only_ask)
-		say_content(p, buffer_bytes(&letter));
+	         (say_recipients(p, dsn, only_ask) > 0 || only_ask)) {
+		if (only_ask)
+			report(p);
+		else
+			say_content(p, buffer_bytes(&letter));
+	}
 	if (p->talk != NULL && !talk_over(p->talk))
 		(void)say(p, "QUIT");
 	buffer_free(&in);
@@ -690,6 +725,7 @@ run_as(struct post *p, int mode, const char *sender, const char *queue)
 		return EX_NOPERM;
 	}
 	(void)listener_addresses(s, "pickup", &p->pickup);
+	p->settings = s;
 	if (sender != NULL && strcmp(sender, "<>") == 0)
 		sender = "";
 	p->sender = completed(p, bytes_of(sender != NULL ? sender : login_name()));
@@ -711,9 +747,11 @@ run_sendmail(struct call *c)
 	if (place != NULL && geteuid() == getuid())
 		c->config = lookup_config(place, p.life);
 	p.to = memory_take(RECIPIENTS_MOST * sizeof *p.to);
+	p.asked = memory_take(RECIPIENTS_MOST * sizeof *p.asked);
 	mode = read_options(&p, &sender, &queue);
 	status = run_as(&p, mode, sender, queue);
 	memory_free(p.to);
+	memory_free(p.asked);
 	buffer_free(&p.reply);
 	arena_close(&p.life);
 	return status;

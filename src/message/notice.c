@@ -16,9 +16,13 @@ enum { LINE_WISH = 76, LINE_MOST = 990 };
 
 /* rfc3464:2.3.3 */
 static const char *const actions[NOTICE_KINDS] = {
-	[NOTICE_FAILED] = "failed",       [NOTICE_DELAYED] = "delayed",
-	[NOTICE_DELIVERED] = "delivered", [NOTICE_RELAYED] = "relayed",
+	[NOTICE_FAILED] = "failed",
+	[NOTICE_DELAYED] = "delayed",
+	[NOTICE_DELIVERED] = "delivered",
+	[NOTICE_RELAYED] = "relayed",
 	[NOTICE_EXPANDED] = "expanded",
+	[NOTICE_DELIVERABLE] = "deliverable",
+	[NOTICE_UNDELIVERABLE] = "undeliverable",
 };
 
 struct writer {
@@ -213,9 +217,10 @@ notice_wants_utf8(const struct notice *n)
 enum template_kind
 notice_template_kind(enum notice_kind kind)
 {
-	return kind == NOTICE_FAILED    ? TEMPLATE_FAILURE
-	       : kind == NOTICE_DELAYED ? TEMPLATE_DELAY
-	                                : TEMPLATE_SUCCESS;
+	return kind == NOTICE_FAILED        ? TEMPLATE_FAILURE
+	       : kind == NOTICE_DELAYED     ? TEMPLATE_DELAY
+	       : kind >= NOTICE_DELIVERABLE ? TEMPLATE_VERIFY
+	                                    : TEMPLATE_SUCCESS;
 }
 
 /* A boundary that stands nowhere in the letter. */
@@ -395,7 +400,8 @@ put_person(struct writer *w, const struct notice_words *words, const struct noti
 	put_folded(w, r->diagnostic.len > 0 ? r->diagnostic : bytes_of(actions[r->what]),
 	           w->out->len - from, "    ");
 	put(w, "\r\n");
-	if (r->what != NOTICE_FAILED && r->what != NOTICE_DELAYED)
+	if (r->what != NOTICE_FAILED && r->what != NOTICE_DELAYED &&
+	    r->what != NOTICE_UNDELIVERABLE)
 		return;
 	put(w, "    ");
 	put_folded(w, bytes_of(notice_explain(words, r->status)), 4, "    ");
@@ -455,7 +461,8 @@ put_speech(struct writer *w, const struct notice_speech *s)
 		buffer_add(w->out, s->text);
 	} else {
 		put(w, s->words->text[n->kind]);
-		put_which(w, s->words);
+		if (n->kind < NOTICE_DELIVERABLE)
+			put_which(w, s->words);
 	}
 	for (size_t i = 0; i < n->recipients; i++)
 		put_person(w, s->words, &n->recipient[i]);
@@ -468,6 +475,8 @@ put_speech(struct writer *w, const struct notice_speech *s)
 		put(w, s->words->stop);
 		put(w, "\r\n");
 	}
+	if (n->kind >= NOTICE_DELIVERABLE)
+		return;
 	put(w, s->words->number);
 	put(w, " ");
 	put_folded(w, n->queue_id, 0, " ");
@@ -525,7 +534,8 @@ put_status(struct writer *w)
 	xtext_decode(n->envid, &envid);
 	put_field(w, "Original-Envelope-Id", "", buffer_bytes(&envid));
 	buffer_free(&envid);
-	put_field(w, "X-Mansio-Queue-ID", "", n->queue_id);
+	if (n->kind < NOTICE_DELIVERABLE)
+		put_field(w, "X-Mansio-Queue-ID", "", n->queue_id);
 	put_address(w, "X-Mansio-Sender", n->sender);
 	put_date(w, "Arrival-Date", n->arrived);
 	if (n->by != 0)
@@ -540,8 +550,9 @@ put_status(struct writer *w)
 		put_address(w, "Final-Recipient", r->final);
 		put_field(w, "Action", "", bytes_of(actions[r->what]));
 		put_field(w, "Status", "",
-		          r->status.len > 0           ? r->status
-		          : r->what == NOTICE_FAILED  ? BYTES("5.0.0")
+		          r->status.len > 0 ? r->status
+		          : r->what == NOTICE_FAILED || r->what == NOTICE_UNDELIVERABLE
+		                  ? BYTES("5.0.0")
 		          : r->what == NOTICE_DELAYED ? BYTES("4.0.0")
 		                                      : BYTES("2.0.0"));
 		put_field(w, "Remote-MTA", "dns; ", r->remote);
@@ -591,6 +602,12 @@ notice_write(const struct notice *n, struct buffer *out)
 	         n->utf8 ? "message/global-delivery-status" : "message/delivery-status",
 	         eight_status ? "8bit" : NULL);
 	put_status(&w);
+	if (n->kind >= NOTICE_DELIVERABLE) {
+		put(&w, "\r\n--");
+		put(&w, w.boundary);
+		put(&w, "--\r\n");
+		return; /* there is no letter */
+	}
 	if (n->whole)
 		put_part(&w, "Message", n->utf8 ? "message/global" : "message/rfc822",
 		         eight_letter ? "8bit" : NULL);

@@ -16,7 +16,9 @@
 #include "base/buffer.h"
 #include "message/notice-template.h"
 
-enum notice_kind { NOTICE_FAILED, NOTICE_DELAYED, NOTICE_DELIVERED, NOTICE_RELAYED, NOTICE_EXPANDED, NOTICE_KINDS };
+enum notice_kind { NOTICE_FAILED, NOTICE_DELAYED, NOTICE_DELIVERED, NOTICE_RELAYED, NOTICE_EXPANDED,
+	NOTICE_DELIVERABLE, NOTICE_UNDELIVERABLE,     /* of sendmail -bv: nothing was sent */
+	NOTICE_KINDS };
 struct notice_recipient {
 	struct bytes original;       /* ORCPT as it was said, in xtext; "" none */
 	struct bytes final;          /* address        */

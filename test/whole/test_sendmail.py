@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: ISC
 """sendmail as programs call it: cron, s-nail, mailutils, scripts; what arrives, and the exit status."""
 
+import email
+import email.policy
+import json
 import os
 import re
 import shutil
@@ -75,11 +78,35 @@ def test_a_letter_without_a_header_gets_one(house):
     ("a mode that is not here", ["-bd"], "", 64),
     ("later", ["later@here.example"], "Subject: x\n\nx\n", 75),
     ("what NOTIFY cannot be", ["-N", "often", "x@there.example"], "", 64),
-    ("asked only", ["-bv", "x@there.example"], "", 0),
+    ("asked only", ["-bv", "-f", "<>", "x@there.example"], "", 0),
 ])
 def test_the_exit_status(house, why, words, given, status):
     before = len(queued(house))
     assert sendmail(house, *words, given=given).returncode == status and len(queued(house)) == before
+
+
+@pytest.mark.parametrize("template", ["", "verify_template = <<E\nFrom: robot\nSubject: What we were asked\n\nAs you wished, from $myhostname:\nE\n"])
+def test_what_was_asked_is_reported(house, tmp_path, template):
+    """-bv, as Postfix's: nothing is sent to those who are asked about, and a report comes to who asked (verify_template)."""
+    (tmp_path / "bounce.cf").write_text(template)
+    config = tmp_path / "main.cf"
+    config.write_text(house.config.read_text() + (f"bounce_template_file = {tmp_path}/bounce.cf\n" if template else ""))
+    done = subprocess.run(["sendmail", "-bv", "-f", "ann@one.example", "x@there.example", "later@here.example"], executable=BINARY,
+                          capture_output=True, text=True, timeout=60, env={**os.environ, "MAIL_CONFIG": str(config)})
+    assert done.returncode == 75 and "x@there.example... deliverable" in done.stdout and "later@here.example: 450 4.2.1" in done.stderr
+    assert done.stdout.endswith("Mail Delivery Status Report will be mailed to <ann@one.example>.\n")
+    [row] = [r for r in json.loads(house.command("queue", "list", "--json", "--recipient", "ann@one.example").stdout)]
+    report = email.message_from_string(house.command("queue", "show", row["id"], "--content").stdout, policy=email.policy.default)
+    house.command("queue", "delete", row["id"])
+    assert row["sender"] == "" and report["Auto-Submitted"] == "auto-replied" and not report.defects
+    assert report["Subject"] == ("What we were asked" if template else "Mail Delivery Status Report")
+    text, status = report.get_payload()
+    said = " ".join(text.get_content().split())
+    assert ("As you wished, from mail.example.com:" if template else "Nothing was sent.") in said and "<x@there.example>: " in said
+    _, far, later = status.get_payload()
+    assert (far["Final-Recipient"], far["Action"], far["Status"]) == ("rfc822; x@there.example", "deliverable", "2.1.5")
+    assert (later["Final-Recipient"], later["Action"], later["Status"]) == ("rfc822; later@here.example", "undeliverable", "4.2.1")
+    assert later["Diagnostic-Code"].startswith("smtp; 450 4.2.1 <later@here.example>")
 
 
 def test_SMTP_on_standard_input(house):
