@@ -32,6 +32,7 @@ enum directory_outcome {
 	DIRECTORY_WAIT,        /* a table has been asked; ask again when it has answered (resolve.h) */
 	DIRECTORY_REFUSED,     /* a table says no, in words of its own               */
 	DIRECTORY_DISCARDED,   /* it is taken and thrown away                        */
+	DIRECTORY_MORE,        /* the list is long: go on with it in another turn (resolve.h) */
 };
 
 struct directory;

@@ -5,11 +5,12 @@
 #include "base/map.h"
 #include "message/domain.h"
 
-enum { LABELS_MOST = 128 };
+enum { LABELS_MOST = 128, BUCKETS_LEAST = 64 };
 
 /* A question to a remote table; they are in the order they were met. */
 struct asked {
-	struct asked          *next;
+	struct asked          *next, *beside; /* of all; in its bucket            */
+	uint64_t               hash;
 	struct lookup_question question;
 };
 
@@ -19,6 +20,10 @@ struct lookups {
 	struct arena              *arena;
 	struct asked              *first, **last;
 	size_t                     count, waiting;
+	struct asked             **bucket; /* a power of two of them           */
+	size_t                     buckets;
+	struct asked *open, *told; /* none before it waits; the last that lookups_next() gave */
+	size_t        open_at, told_at;
 };
 
 struct lookups *
@@ -28,6 +33,9 @@ lookups_open(const struct lookup_needs *needs, void *ctx, struct arena *arena)
 
 	*l = (struct lookups){ .needs = needs, .ctx = ctx, .arena = arena };
 	l->last = &l->first;
+	l->buckets = BUCKETS_LEAST;
+	l->bucket = arena_take_array(arena, l->buckets, sizeof(struct asked *));
+	memset(l->bucket, 0, l->buckets * sizeof(struct asked *));
 	return l;
 }
 
@@ -35,11 +43,46 @@ lookups_open(const struct lookup_needs *needs, void *ctx, struct arena *arena)
  * One question
  */
 
+static uint64_t
+question_hash(const char *table, struct bytes key)
+{
+	return hash_of(key) * 31 + hash_of(bytes_of(table));
+}
+
+static struct asked **
+bucket_of(const struct lookups *l, uint64_t hash)
+{
+	return &l->bucket[hash & (l->buckets - 1)];
+}
+
+static void
+put_in_bucket(struct lookups *l, struct asked *a)
+{
+	struct asked **at;
+
+	if (l->count >= 2 * l->buckets) {
+		l->buckets *= 4;
+		l->bucket = arena_take_array(l->arena, l->buckets, sizeof(struct asked *));
+		memset(l->bucket, 0, l->buckets * sizeof(struct asked *));
+		for (struct asked *old = l->first; old != NULL; old = old->next) {
+			at = bucket_of(l, old->hash);
+			old->beside = *at;
+			*at = old;
+		}
+	}
+	at = bucket_of(l, a->hash);
+	a->beside = *at;
+	*at = a;
+}
+
 static struct asked *
 asked_find(const struct lookups *l, const char *table, struct bytes key)
 {
-	for (struct asked *a = l->first; a != NULL; a = a->next)
-		if (bytes_equal(a->question.key, key) && strcmp(a->question.table, table) == 0)
+	uint64_t hash = question_hash(table, key);
+
+	for (struct asked *a = *bucket_of(l, hash); a != NULL; a = a->beside)
+		if (a->hash == hash && bytes_equal(a->question.key, key) &&
+		    strcmp(a->question.table, table) == 0)
 			return a;
 	return NULL;
 }
@@ -58,6 +101,13 @@ ask(struct lookups *l, const char *table, struct bytes key)
 	if (l->needs->kept != NULL)
 		a->question.outcome =
 			l->needs->kept(l->ctx, table, key, l->arena, &a->question.value);
+	a->next = NULL;
+	a->hash = question_hash(table, key);
+	put_in_bucket(l, a);
+	if (l->open == NULL) {
+		l->open = a;
+		l->open_at = l->count;
+	}
 	*l->last = a;
 	l->last = &a->next;
 	l->count++;
@@ -130,13 +180,24 @@ lookups_waiting(const struct lookups *l)
 }
 
 const struct lookup_question *
-lookups_next(const struct lookups *l, size_t *place)
+lookups_next(struct lookups *l, size_t *place)
 {
-	size_t i = 0;
+	struct asked *a;
+	size_t        i;
 
-	for (const struct asked *a = l->first; a != NULL; a = a->next, i++)
+	for (; l->open != NULL && l->open->question.outcome != TABLE_WAIT; l->open_at++)
+		l->open = l->open->next;
+	a = l->open;
+	i = l->open_at;
+	if (l->told != NULL && l->told_at >= i && l->told_at < *place) {
+		a = l->told;
+		i = l->told_at;
+	}
+	for (; a != NULL; a = a->next, i++)
 		if (i >= *place && a->question.outcome == TABLE_WAIT) {
 			*place = i + 1;
+			l->told = a;
+			l->told_at = i;
 			return &a->question;
 		}
 	return NULL;

@@ -39,7 +39,7 @@
 #include "base/setting.h"
 #include "directory/table.h"
 
-enum { LOOKUPS_MOST = 1000 };
+enum { LOOKUPS_MOST = 1 << 20 };
 
 struct lookup_needs {
 	/* The local table of that name, NULL when it is remote. */
@@ -80,7 +80,7 @@ struct bytes lookup_extended(struct arena *, struct bytes address, struct bytes 
 
 /* What is still to be asked: of how many; each in turn from *place = 0. */
 size_t lookups_waiting(const struct lookups *);
-const struct lookup_question *lookups_next(const struct lookups *, size_t *place);
+const struct lookup_question *lookups_next(struct lookups *, size_t *place);
 void lookup_answer(struct lookups *, const char *table, struct bytes key, enum table_outcome, struct bytes value);
 
 #endif

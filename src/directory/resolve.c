@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* MANY: from there on they are found by name. */
-enum { MANY = 32, ENOUGH_AT_RCPT = 1000 };
+enum { MANY = 32, ENOUGH_AT_RCPT = 1000, STEPS_TOGETHER = 32, WAITING_MOST = 500 };
 
 /* Room for one more of `each` bytes; most resolutions need only the first few. */
 static void *
@@ -577,79 +577,169 @@ led_to(struct walk *w, size_t at, struct bytes from, enum directory_outcome o)
 	return o;
 }
 
-/* All steps; what the first came to is what it is, unless one of the others goes wrong. */
-static enum directory_outcome
-walk_all(struct walk *w, struct bytes address, const char **table, const char **reply)
+/* What the step came to, for what all of it comes to.  False: that is settled. */
+static bool
+walk_note(struct walk *w, size_t at, enum directory_outcome *o)
 {
-	enum directory_outcome o, first = DIRECTORY_BAD, last = DIRECTORY_NONE;
-
-	for (size_t i = 0; i < w->todos; i++) {
-		o = resolve_step(w, i);
-		if (i == 0) {
-			first = o;
-			*table = w->table;
-			*reply = w->reply != NULL ? w->reply : "";
-		} else {
-			/* What is said when nobody is left is what was wrong with the last. */
-			if (o == DIRECTORY_NONE)
-				*table = w->table;
-			if (o == DIRECTORY_REFUSED || o == DIRECTORY_DISCARDED) {
-				last = o;
-				*reply = w->reply;
-			}
-			o = led_to(w, i, address, o);
+	if (at == 0) {
+		w->first = *o;
+		w->said_table = w->table;
+		w->said_reply = w->reply != NULL ? w->reply : "";
+	} else {
+		/* What is said when nobody is left is what was wrong with the last. */
+		if (*o == DIRECTORY_NONE)
+			w->said_table = w->table;
+		if (*o == DIRECTORY_REFUSED || *o == DIRECTORY_DISCARDED) {
+			w->last = *o;
+			w->said_reply = w->reply;
 		}
-		if (o == DIRECTORY_WAIT)
-			w->waits = true;
-		if (o == DIRECTORY_LOOP)
-			*reply = w->reply;
-		if (o == DIRECTORY_LATER || o == DIRECTORY_LOOP)
+		*o = led_to(w, at, w->address, *o);
+	}
+	if (*o == DIRECTORY_WAIT)
+		w->waits = true;
+	if (*o == DIRECTORY_LOOP)
+		w->said_reply = w->reply;
+	return *o != DIRECTORY_LATER && *o != DIRECTORY_LOOP;
+}
+
+/* A step that asked and changed nothing else can be gone through again by itself. */
+static void
+wait_for(struct walk *w, size_t at)
+{
+	w->waiting = grown(w->a, w->waiting, w->waitings, &w->waiting_room, sizeof *w->waiting);
+	w->waiting[w->waitings++] = at;
+}
+
+/* One step and what it comes to; false: all of it has come to *o. */
+static bool
+walk_one(struct walk *w, size_t at, enum directory_outcome *o)
+{
+	*o = resolve_step(w, at);
+	if (*o == DIRECTORY_WAIT && w->r->enough != NULL) {
+		wait_for(w, at);
+		return true;
+	}
+	return walk_note(w, at, o);
+}
+
+/* Those that had to wait, now that they have their answers: in place, for they may have to wait for others.  */
+static bool
+walk_resume(struct walk *w, enum directory_outcome *o)
+{
+	size_t count = w->waitings, *steps = w->waiting;
+
+	w->waitings = w->waiting_room = 0;
+	w->waiting = NULL;
+	for (size_t i = 0; i < count; i++)
+		if (!walk_one(w, steps[i], o))
+			return false;
+	return true;
+}
+
+/* Whether it is time for others. */
+static bool
+walk_rests(struct walk *w)
+{
+	struct resolving *r = w->r;
+
+	if (r->enough == NULL)
+		return false;
+	w->rested = !w->rested && w->at % STEPS_TOGETHER == STEPS_TOGETHER - 1 && r->enough(r->ctx);
+	return w->rested;
+}
+
+/* All steps; what the first came to is what it is, unless one of the others goes wrong.  MORE: not all of them yet. */
+static enum directory_outcome
+walk_all(struct walk *w)
+{
+	struct resolving      *r = w->r;
+	enum directory_outcome o;
+
+	if (w->waitings > 0 && !walk_resume(w, &o))
+		return o;
+	for (; w->at < w->todos && w->waitings < WAITING_MOST; w->at++) {
+		if (walk_rests(w))
+			return DIRECTORY_MORE;
+		if (!walk_one(w, w->at, &o))
 			return o;
 		/* At RCPT it is enough that a large list has somebody: the queue goes through all of it. */
-		if (w->r->asked_at_rcpt && w->count > 1 && i > ENOUGH_AT_RCPT)
+		if (r->asked_at_rcpt && w->count > 1 && w->at > ENOUGH_AT_RCPT) {
+			w->at = w->todos;
 			break;
+		}
 	}
-	if (w->waits)
+	if (w->waits || w->waitings > 0)
 		return DIRECTORY_WAIT;
 	/* Who wrote the alias meant somebody: the mail waits for the right address. */
-	if (first == DIRECTORY_OK && w->count == 0 && w->broken)
+	if (w->first == DIRECTORY_OK && w->count == 0 && w->broken)
 		return DIRECTORY_LATER;
-	if (first != DIRECTORY_OK || w->count > 0 || (w->todos < 2 && w->r->asked_at_rcpt))
-		return first;
+	if (w->first != DIRECTORY_OK || w->count > 0 || (w->todos < 2 && r->asked_at_rcpt))
+		return w->first;
 	if (!w->loop)
-		return last;
-	*reply = "5.4.6 aliases run in a circle";
+		return w->last;
+	w->said_reply = "5.4.6 aliases run in a circle";
 	return DIRECTORY_LOOP;
+}
+
+/* OK with the walk at its beginning in r->walk; else why there is none. */
+static enum directory_outcome
+walk_begin(struct resolving *r, struct bytes address)
+{
+	struct walk           *w = arena_take(r->arena, sizeof *w);
+	enum directory_outcome o;
+
+	*w = (struct walk){ .r = r,
+		            .d = r->directory,
+		            .rules = r->rules,
+		            .a = r->arena,
+		            .first = DIRECTORY_BAD,
+		            .last = DIRECTORY_NONE,
+		            .said_table = "virtual mailbox table",
+		            .said_reply = "" };
+	if (address.len == 0)
+		address = bytes_of(r->rules->empty_recipient);
+	w->address = address;
+	if (!r->as_written && !r->unmapped && resolve_rewrites(r->rules, ENVELOPE_RECIPIENT)) {
+		o = resolve_rewrite(r, ENVELOPE_RECIPIENT, address, &w->address);
+		if (o != DIRECTORY_OK)
+			return o;
+	}
+	if (!directory_key(w->address, r->rules->myorigin, r->arena, &w->key) &&
+	    !directory_key_of_stranger(w->address, r->arena, &w->key))
+		return DIRECTORY_BAD;
+	(void)walk_step(w, NOBODY, &w->key, BYTES(""));
+	r->walk = w;
+	return DIRECTORY_OK;
+}
+
+void
+resolve_abandon(struct resolving *r)
+{
+	if (r->walk != NULL) {
+		map_close(&r->walk->targets);
+		map_close(&r->walk->opened);
+	}
+	r->walk = NULL;
 }
 
 enum directory_outcome
 resolve_address(struct resolving *r, struct bytes address, struct resolve_answer *answer)
 {
-	struct walk            w = { .r = r, .d = r->directory, .rules = r->rules, .a = r->arena };
-	enum directory_outcome o;
-	struct directory_key   k;
-	struct bytes           rewritten;
+	enum directory_outcome o = r->walk == NULL ? walk_begin(r, address) : DIRECTORY_OK;
+	struct walk           *w = r->walk;
 
 	*answer = (struct resolve_answer){ .table = "virtual mailbox table", .reply = "" };
-	if (address.len == 0)
-		address = bytes_of(r->rules->empty_recipient);
-	if (!r->as_written && !r->unmapped && resolve_rewrites(r->rules, ENVELOPE_RECIPIENT)) {
-		o = resolve_rewrite(r, ENVELOPE_RECIPIENT, address, &rewritten);
-		if (o != DIRECTORY_OK)
-			return o;
-		address = rewritten;
-	}
-	if (!directory_key(address, r->rules->myorigin, r->arena, &k) &&
-	    !directory_key_of_stranger(address, r->arena, &k))
-		return DIRECTORY_BAD;
-	(void)walk_step(&w, NOBODY, &k, BYTES(""));
-	o = walk_all(&w, address, &answer->table, &answer->reply);
-	if (o == DIRECTORY_NONE && bytes_is(k.local, "postmaster"))
-		o = walk_postmaster(&w, &k); /* rfc5321:4.5.1: always */
-	map_close(&w.targets);
-	map_close(&w.opened);
-	answer->target = w.target;
-	answer->count = w.count;
+	if (o != DIRECTORY_OK)
+		return o;
+	w->r = r;
+	o = walk_all(w);
+	/* One that waits inside of a step is begun again with what has been answered. */
+	if (o == DIRECTORY_MORE || (o == DIRECTORY_WAIT && r->enough != NULL && !w->waits))
+		return o;
+	if (o == DIRECTORY_NONE && bytes_is(w->key.local, "postmaster"))
+		o = walk_postmaster(w, &w->key); /* rfc5321:4.5.1: always */
+	*answer = (struct resolve_answer){ w->target, w->count, w->said_table, w->said_reply };
+	resolve_abandon(r);
 	return o;
 }
 

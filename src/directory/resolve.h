@@ -88,6 +88,10 @@ struct resolving {
 	enum table_outcome (*person)(void *ctx, struct bytes address, struct directory_target *out, bool *unsaid);
 	/* Each step in words; NULL: nobody wants to know. */
 	void (*tell)(void *ctx, const char *line);
+	/* Whether it is time for others: MORE then, with `walk` for the next call, which goes on with it; and so it does after most
+	   a WAIT.  NULL: all in one piece, and from the beginning. */
+	bool (*enough)(void *ctx);
+	struct walk *walk;
 	void *ctx;
 };
 struct resolve_answer {
@@ -97,6 +101,8 @@ struct resolve_answer {
 	const char *reply;               /* DIRECTORY_REFUSED: "5.1.6 User has moved to ..."; DIRECTORY_LOOP: "5.4.6 aliases run in a circle" */
 };
 enum directory_outcome resolve_address(struct resolving *, struct bytes address, struct resolve_answer *);
+/* After MORE or WAIT: it is not gone on with, for what it was made of is another now. */
+void resolve_abandon(struct resolving *);
 
 /* ---- transport.c -------------------------------------------------------- */
 /* What becomes of an operating-system user's mail that no .forward led away. */

@@ -28,7 +28,7 @@
  *     16 bytes or so a key: a lookup costs the same in a table of any size.
  * `proxy:TYPE:NAME` is TYPE:NAME.
  *
- * Bounded: a key of 64 KiB, a value of 1 MiB, nesting of 8, 64 parts of a union or pipe.
+ * Bounded: a key of 64 KiB, a value of 16 MiB, nesting of 8, 64 parts of a union or pipe.
  */
 #ifndef DIRECTORY_TABLE_H
 #define DIRECTORY_TABLE_H

@@ -12,7 +12,7 @@
 
 enum {
 	TABLE_KEY_MOST = 64 << 10,
-	TABLE_VALUE_MOST = 1 << 20,
+	TABLE_VALUE_MOST = 16 << 20,   /* a list of half a million addresses      */
 	TABLE_FILE_MOST = 1 << 30,
 	TABLE_DEPTH_MOST = 8,          /* braces within braces in a name          */
 	TABLE_PARTS_MOST = 64,         /* of a union or pipe                      */

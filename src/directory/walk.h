@@ -39,6 +39,15 @@ struct walk {
 	bool                        loop;     /* an alias leads back to itself, and nobody has that name */
 	bool                        waits;    /* for a table's answer                                    */
 	const char                 *table, *reply;   /* of the step at hand                              */
+	/* how far it has come */
+	size_t                      at;
+	bool                        rested;           /* and others had their turn                         */
+	size_t                     *waiting;          /* steps whose tables have not answered; they are gone through again, and nothing else */
+	size_t                      waitings, waiting_room, resumed;
+	struct bytes                address;          /* rewritten                                        */
+	struct directory_key        key;
+	enum directory_outcome      first, last;
+	const char                 *said_table, *said_reply;
 };
 
 /* LOOP, and what is to be said of it, "5.4.6 ...". */

@@ -56,6 +56,7 @@ order_finish(struct order *e, enum directory_outcome o, const char *what)
 		                what,
 		                strcmp(what, "domain") == 0 ? "example.com" : "user@example.com");
 		break;
+	case DIRECTORY_MORE:
 	case DIRECTORY_WAIT:
 	case DIRECTORY_REFUSED:
 	case DIRECTORY_DISCARDED:

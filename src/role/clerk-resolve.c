@@ -4,13 +4,14 @@
  * asked first, the pass is made again when it has answered.
  */
 #include "role/clerk-resolve.h"
+#include "base/clock.h"
 #include "base/journal.h"
 #include "role/keeper.h"
 #include "role/tables.h"
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PASSES_MOST = 50, NO_SUCH_USER = 67, TOLD_LATER = 75 };
+enum { TURN_MS = 5, PASSES_MOST = 50, NO_SUCH_USER = 67, TOLD_LATER = 75 };
 
 static struct clerk *
 clerk_of(struct house *h)
@@ -124,6 +125,33 @@ class_of(enum directory_outcome o)
 	}
 }
 
+/* Others have waited long enough for a long list. */
+static bool
+is_enough(void *ctx)
+{
+	struct work *w = ctx;
+
+	return clock_patient_ms() - w->turn_ms >= TURN_MS;
+}
+
+/* As far as this turn goes.  A list that was begun before something changed is begun again. */
+static enum directory_outcome
+resolve_in_turns(struct work *w, struct resolving *r, struct resolve_answer *found)
+{
+	struct clerk          *c = clerk_of(w->house);
+	enum directory_outcome o;
+
+	r->walk = w->walk;
+	r->enough = is_enough;
+	w->turn_ms = clock_patient_ms();
+	if (w->changes != c->changes)
+		resolve_abandon(r);
+	w->changes = c->changes;
+	o = resolve_address(r, w->address, found);
+	w->walk = r->walk;
+	return o;
+}
+
 struct resolving
 resolving_of(struct work *w)
 {
@@ -220,8 +248,8 @@ pass_resolve(struct work *w)
 	enum srs_answer         srs = clerk_srs_open(w, &found.reply);
 
 	if (srs != SRS_ANSWER_REFUSED)
-		o = resolve_address(&r, w->address, &found);
-	if (o == DIRECTORY_WAIT && !w->for_good)
+		o = resolve_in_turns(w, &r, &found);
+	if (o == DIRECTORY_MORE || (o == DIRECTORY_WAIT && !w->for_good))
 		return o;
 	/* What comes back to a name of ours goes on to its sender, however few may relay. */
 	if (srs == SRS_ANSWER_OPENED && o == DIRECTORY_FOREIGN) {
@@ -422,8 +450,8 @@ pass_test(struct work *w)
 	if (clerk_srs_open(w, &found.reply) == SRS_ANSWER_REFUSED)
 		o = DIRECTORY_REFUSED;
 	else
-		o = resolve_address(&r, w->address, &found);
-	if (o == DIRECTORY_WAIT && !w->for_good)
+		o = resolve_in_turns(w, &r, &found);
+	if (o == DIRECTORY_MORE || (o == DIRECTORY_WAIT && !w->for_good))
 		return o;
 	if (o == DIRECTORY_WAIT)
 		o = DIRECTORY_LATER;
@@ -584,11 +612,27 @@ work_answered(struct enquiry_round *r)
 	work_on((struct work *)((char *)r - offsetof(struct work, round)));
 }
 
+static void
+next_turn(void *ctx)
+{
+	work_on(ctx);
+}
+
 void
 work_on(struct work *w)
 {
-	w->for_good = ++w->passes == PASSES_MOST;
-	if (w->pass(w) != DIRECTORY_WAIT || w->for_good) {
+	enum directory_outcome o;
+
+	/* What goes on with a list comes nearer to its end each time. */
+	w->passes += w->walk == NULL;
+	w->for_good = w->passes == PASSES_MOST;
+	o = w->pass(w);
+	if (o == DIRECTORY_MORE) {
+		w->next_turn = (struct errand){ .go = next_turn, .ctx = w };
+		errand_set(w->house->loop, &w->next_turn);
+		return;
+	}
+	if (o != DIRECTORY_WAIT || w->for_good) {
 		work_close(&w);
 		return;
 	}

@@ -35,6 +35,11 @@ struct work {
 	bool                 for_good;   /* no pass comes after this one            */
 	struct enquiry_round round;      /* questions to tables that are elsewhere  */
 	bool                 elsewhere;  /* one was looked at                       */
+	/* A long list is gone through in turns. */
+	struct walk         *walk;       /* what is left of it                      */
+	int64_t              turn_ms;    /* when this turn began                    */
+	unsigned             changes;    /* the clerk's, when the list was begun    */
+	struct errand        next_turn;
 	/* A pass: WAIT when a table must be asked first. */
 	enum directory_outcome (*pass)(struct work *);
 };

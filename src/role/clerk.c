@@ -73,6 +73,7 @@ clerk_changed(struct house *h)
 	size_t                 place = 0;
 	uint32_t               user;
 
+	clerk_of(h)->changes++;
 	while (house_user_keeper_next(h, &place, &user))
 		link_say(house_link(h, KEEPER, user), WORD_DIRECTORY_NEW, 0,
 		         (struct bytes){ NULL, 0 }, -1);

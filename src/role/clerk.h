@@ -52,6 +52,7 @@ struct clerk {
 	struct arena       *rules_life;
 	struct srs_settings  srs;             /* names for senders of forwarded mail */
 	struct arena       *srs_life;
+	unsigned            changes;          /* of settings, tables, people: counted */
 	struct tables      *tables;           /* the local ones that settings name: role/tables.h */
 };
 

@@ -717,17 +717,16 @@ check_proxy(struct check *c)
 	}
 }
 
-/* What filters made is looked at where tables of other servers are not waited for. */
+/* A letter is looked at where nobody is connected to. */
 static bool
-milter_checks_good(struct check *c, const struct setting_list *list)
+looks_good(struct check *c, const char *name, const struct setting_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (table_is_remote(list->item[i], tables_default_type(c->settings))) {
-			complain(
-				c, line_of(c->settings, "milter_header_checks"),
-				"milter_header_checks = %s: a letter is looked at with tables of files "
-				"alone: write regexp:, pcre: or one of their kind",
-				list->item[i]);
+			complain(c, line_of(c->settings, name),
+			         "%s = %s: a letter is looked at with tables of files alone: write "
+			         "regexp:, pcre: or one of their kind",
+			         name, list->item[i]);
 			return false;
 		}
 	return true;
@@ -743,7 +742,7 @@ check_milters(struct check *c)
 
 		if (settings_fill(c->settings, &milter_setting_table,
 		                  l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
-			all = milter_checks_good(c, &set.checks)
+			all = looks_good(c, "milter_header_checks", &set.checks)
 			              ? milter_set_open(&set, &set.smtpd, &wrong)
 			              : NULL;
 		if (wrong.len > 0)
@@ -756,12 +755,9 @@ check_milters(struct check *c)
 	}
 }
 
-/* A letter is looked at where nobody is connected to. */
 static void
 check_checks(struct check *c)
 {
-	const char *type = tables_default_type(c->settings);
-
 	for (int l = -1; l < (int)c->listeners.count; l++) {
 		struct checks_settings set;
 
@@ -769,19 +765,35 @@ check_checks(struct check *c)
 		                   l < 0 ? NULL : c->listeners.one[l].name, &set, NULL))
 			continue;
 		for (size_t i = 0; i < CHECK_LISTS; i++)
-			for (size_t n = 0; n < set.list[i].count; n++)
-				if (table_is_remote(set.list[i].item[n], type)) {
-					complain(
-						c,
-						line_of(c->settings,
-					                checks_setting_table.row[i].name),
-						"%s = %s: a letter is looked at with tables of files "
-						"alone: write regexp:, pcre: or one of their kind",
-						checks_setting_table.row[i].name,
-						set.list[i].item[n]);
-					return;
-				}
+			if (!looks_good(c, checks_setting_table.row[i].name, &set.list[i]))
+				return;
 	}
+}
+
+/* The same of what leaves, for all and for each transport. */
+static void
+check_leaving(struct check *c)
+{
+	static const char *const names[SENDER_CHECKS] = { "header_checks", "mime_header_checks",
+		                                          "nested_header_checks", "body_checks" };
+	const char              *transport = NULL;
+	size_t                   place = 0;
+
+	do {
+		struct sender_settings set;
+		char                   name[64];
+
+		if (!settings_fill(c->settings, &sender_setting_table, transport, &set, NULL))
+			continue;
+		for (size_t i = 0; i < SENDER_CHECKS; i++) {
+			(void)snprintf(name, sizeof name, "smtp_%s", names[i]);
+			if (!looks_good(c, name, &set.checks[i]))
+				return;
+			(void)snprintf(name, sizeof name, "lmtp_%s", names[i]);
+			if (!looks_good(c, name, &set.lmtp_checks[i]))
+				return;
+		}
+	} while ((transport = transports_name(c->settings, false, &place)) != NULL);
 }
 
 static void
@@ -824,6 +836,7 @@ check_common(struct check *c)
 	tables_named(c->settings, check_table_name, c);
 	check_trusted(c, &common);
 	check_checks(c);
+	check_leaving(c);
 	check_scan(c);
 	check_proxy(c);
 	check_filter(c);

@@ -244,11 +244,11 @@ class Slapd(Server):
 class Program:
     """A program that answers socketmap: (netstrings) or tcp: questions out of a dict."""
 
-    def __init__(self, values, protocol):
+    def __init__(self, values, protocol, port=0):
         self.values, self.protocol = values, protocol
         self.asked = []
         self.delay = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.connections = []
         threading.Thread(target=self.accept, daemon=True).start()

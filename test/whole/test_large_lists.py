@@ -16,11 +16,13 @@ def settings(port, **more):
             "minimal_backoff_time": "1s", "maximal_backoff_time": "1s", **more}
 
 
-def test_a_list_of_a_hundred_thousand(tmp_path):
-    """By :include:; taken at RCPT, expanded once, each one only."""
+@pytest.mark.parametrize("how", ["include", "line"])
+def test_a_list_of_a_hundred_thousand(tmp_path, how):
+    """By :include:, and in one line of the table; taken at RCPT, expanded once, each one only."""
     members, aliases = tmp_path / "members", tmp_path / "aliases"
-    members.write_text("".join(f"m{i}@far{i % 7}.example\n" for i in range(100000)) + "m1@far1.example\n")
-    aliases.write_text(f"all: :include:{members}\n")
+    everybody = [f"m{i}@far{i % 7}.example" for i in range(100000)] + ["m1@far1.example"]
+    members.write_text("".join(f"{m}\n" for m in everybody))
+    aliases.write_text(f"all: :include:{members}\n" if how == "include" else "all: " + ", ".join(everybody) + "\n")
     with Sink() as sink, House(alias_maps=f"texthash:{aliases}", default_destination_recipient_limit="1000", **settings(sink.port)) as house:
         with wait_for(house.smtp) as s:
             s.sendmail("ann@one.example", ["all@here.example"], LETTER)

@@ -448,6 +448,115 @@ test_replay(void **state)
 	tables_close();
 }
 
+/* A table that has one long list, and what is asked of the others. */
+static struct buffer list;
+
+static enum table_outcome
+kept_list(void *ctx, const char *name, struct bytes key, struct arena *a, struct bytes *value)
+{
+	if (strcmp(name, "slow:list") != 0)
+		return kept(ctx, name, key, a, value);
+	*value = buffer_bytes(&list);
+	return bytes_is(key, "all@wild.example") ? TABLE_FOUND : TABLE_NONE;
+}
+static const struct lookup_needs list_needs = { .local = local_table, .kept = kept_list };
+
+/* So many times it has been time for others. */
+static bool
+always_enough(void *ctx)
+{
+	++*(int *)ctx;
+	return true;
+}
+
+/* A list in turns comes to the same as in one piece; between two of them it may be given up and begun again. */
+static void
+test_turns(void **state)
+{
+	struct resolve_rules rules = { 0 };
+	struct settings     *s =
+		rules_fill("virtual_alias_maps = slow:list\nvirtual_alias_expansion_limit = 2000\n",
+	                   &rules);
+	struct buffer          got = { 0 }, whole = { 0 };
+	struct arena          *a = arena_open(NULL);
+	struct bytes           all = BYTES("all@wild.example");
+	int                    rests = 0;
+	struct resolving       r = { .rules = &rules, .arena = a, .ctx = &rests };
+	struct resolve_answer  answer;
+	enum directory_outcome o;
+	(void)state;
+
+	for (int i = 0; i < 900; i++)
+		buffer_printf(&list, "m%d@far.example, m%d@else.example, ", i % 800, i);
+	buffer_add_string(&list, "u@vm.example");
+	r.lookups = lookups_open(&list_needs, NULL, a);
+	HOLDS("in one piece", resolve_address(&r, all, &answer) == DIRECTORY_OK);
+	HOLDS("each once", answer.count == 800 + 900 + 1);
+	shown(DIRECTORY_OK, &answer, &whole);
+
+	r.enough = always_enough;
+	HOLDS("there is more", resolve_address(&r, all, &answer) == DIRECTORY_MORE);
+	HOLDS("nothing is told of it yet", answer.count == 0 && r.walk != NULL);
+	resolve_abandon(&r);
+	rests = 0;
+	while ((o = resolve_address(&r, all, &answer)) == DIRECTORY_MORE)
+		HOLDS("it ends", rests < 1000);
+	HOLDS("it rested now and then", rests > 20 && r.walk == NULL);
+	shown(o, &answer, &got);
+	SAME("the same", buffer_bytes(&got), buffer_bytes(&whole));
+	buffer_free(&list);
+	buffer_free(&got);
+	buffer_free(&whole);
+	arena_close(&a);
+	settings_close(&s);
+	tables_close();
+}
+
+/* Each name of a long list is asked of a table elsewhere: some hundreds at a time, none twice, and it comes to its end. */
+static void
+test_turns_that_wait(void **state)
+{
+	struct resolve_rules rules = { 0 };
+	struct settings     *s = rules_fill(
+		    "virtual_alias_maps = slow:list slow:x\nvirtual_alias_expansion_limit = 20000\n",
+		    &rules);
+	struct arena                 *a = arena_open(NULL);
+	int                           rests = 0, passes = 0, asked = 0;
+	struct resolving              r = { .rules = &rules, .arena = a, .ctx = &rests };
+	struct resolve_answer         answer;
+	const struct lookup_question *q;
+	enum directory_outcome        o;
+	(void)state;
+
+	for (int i = 0; i < 5000; i++)
+		buffer_printf(&list, "m%d@far.example, ", i);
+	buffer_add_string(&list, "u@vm.example");
+	r.lookups = lookups_open(&list_needs, NULL, a);
+	r.enough = always_enough;
+	while ((o = resolve_address(&r, BYTES("all@wild.example"), &answer)) == DIRECTORY_WAIT ||
+	       o == DIRECTORY_MORE) {
+		size_t place = 0;
+
+		HOLDS("it ends", ++passes < 1000);
+		HOLDS("not all at once", lookups_waiting(r.lookups) <= 1000);
+		if (o == DIRECTORY_MORE)
+			continue;
+		HOLDS("there is something to ask", lookups_waiting(r.lookups) > 0);
+		for (; (q = lookups_next(r.lookups, &place)) != NULL; asked++)
+			lookup_answer(r.lookups, q->table, q->key,
+			              bytes_is(q->key, "m7@far.example") ? TABLE_FOUND : TABLE_NONE,
+			              BYTES("seven@else.example"));
+	}
+	HOLDS("somebody", o == DIRECTORY_OK);
+	HOLDS("everybody, once", answer.count == 5001);
+	HOLDS("asked as they are told", asked > 5000 && asked <= 3 * 5000 + 10);
+	HOLDS("no question twice", lookups_waiting(r.lookups) == 0);
+	buffer_free(&list);
+	arena_close(&a);
+	settings_close(&s);
+	tables_close();
+}
+
 static void
 test_copies(void **state)
 {
@@ -477,4 +586,5 @@ test_copies(void **state)
 	tables_close();
 }
 
-UNIT(test_classes, test_local, test_rewriting, test_replay, test_copies)
+UNIT(test_classes, test_local, test_rewriting, test_replay, test_turns, test_turns_that_wait,
+     test_copies)
