@@ -106,8 +106,8 @@ static const struct setting rows[] = {
 	{ "strict_rfc821_envelopes", SETTING_BOOL, AT(strict_envelopes), "no",
 	  "Take addresses in MAIL and RCPT only with brackets and exactly as rfc5321 writes them.", NULL, 0, 0, "0.1" },
 	{ "smtpd_forbid_bare_newline", SETTING_CHOICE, AT(bare_newline), "normalize",
-	  "Lines of a letter that end with LF alone: taken as lines (normalize) or the letter refused (reject); "
-	  "the end of a letter is CR LF . CR LF in any case.", "normalize,reject", 0, 0, "0.1" },
+	  "Lines of a letter that end with LF alone: taken as lines (normalize, yes) or the letter refused (reject); "
+	  "the end of a letter is CR LF . CR LF in any case.", "normalize,reject,yes", 0, 0, "0.1" },
 	{ "smtpd_forbid_bare_newline_reject_code", SETTING_NUMBER, AT(bare_newline_code), "550",
 	  "The code such a letter is refused with.", NULL, 400, 599, "0.4" },
 	{ "smtpd_forbid_bare_newline_exclusions", SETTING_MATCHES, AT(bare_newline_exclusions), "$mynetworks",
