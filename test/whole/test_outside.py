@@ -209,6 +209,28 @@ def test_a_damaged_file_is_refused_alone(place):
     assert first in demo.log()
 
 
+def test_a_file_that_vanished_is_missed_alone(place):
+    demo, folders, _ = place
+    if not isinstance(folders, Maildir):
+        pytest.skip("of a Maildir")
+    box = demo.imap("jack")
+    box.select()
+    first, second = folders.add("one", "1700000001.a.b"), folders.add("two", "1700000002.c.d")
+    box.noop()
+    subjects = dict(zip(box.search(None, "ALL")[1][0].split(), fetched(box)))
+    assert len(subjects) == 2
+    next(folders.root.glob(f"*/{first}*")).unlink()
+    status, said = box.fetch("1:2", "(BODY.PEEK[])")
+    if status == "NO":                  # imaplib keeps what came before it
+        assert b"EXPUNGEISSUED" in said[0] or first in demo.log()
+        said = box.response("FETCH")[1]
+    whole = [item[1] for item in said if isinstance(item, tuple)]
+    assert len(whole) == 1 and b"Subject: two" in whole[0], (status, said)
+    box.noop()
+    assert len(box.search(None, "ALL")[1][0].split()) == 1, "and then it is gone"
+    assert b"Subject: two" in box.fetch(box.search(None, "ALL")[1][0].split()[0], "(BODY.PEEK[])")[1][0][1]
+
+
 def test_links_lead_nowhere(place):
     demo, folders, tmp_path = place
     if not isinstance(folders, Maildir):
