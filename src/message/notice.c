@@ -298,13 +298,14 @@ put_from_template(struct writer *w, struct bytes from)
 		struct address address = { m.local,
 			                   m.domain.len > 0 ? m.domain : bytes_of(w->n->host) };
 
-		put(w, "\"");
+		if (m.name.len > 0)
+			put(w, "\"");
 		for (size_t i = 0; i < m.name.len; i++) {
 			if (m.name.at[i] == '"' || m.name.at[i] == '\\')
 				put(w, "\\");
 			buffer_add_char(w->out, m.name.at[i]);
 		}
-		put(w, "\" <");
+		put(w, m.name.len > 0 ? "\" <" : "<");
 		put_folded(w, address_text(a, &address), 0, " ");
 		put(w, ">");
 	}
@@ -318,8 +319,9 @@ put_from(struct writer *w)
 	const struct notice_speech *s = &w->n->speech[0];
 
 	put(w, "From: ");
-	if (s->template == NULL || s->template->from.len == 0 ||
-	    !put_from_template(w, s->template->from)) {
+	if ((s->template == NULL || s->template->from.len == 0 ||
+	     !put_from_template(w, s->template->from)) &&
+	    !put_from_template(w, bytes_of(w->n->postmaster != NULL ? w->n->postmaster : ""))) {
 		put_words(w, bytes_of(s->words->from));
 		put(w, " <MAILER-DAEMON@");
 		put_folded(w, bytes_of(w->n->host), 0, " ");

@@ -40,6 +40,7 @@ enum { NOTICE_LANGUAGES_MOST = 2 };
 struct notice {
 	enum notice_kind kind;
 	const char *host;            /* our name                          */
+	const char *postmaster;      /* who writes, "Name <address>"; "" MAILER-DAEMON */
 	struct bytes queue_id;
 	struct bytes sender;         /* who gets the notice               */
 	struct bytes copy_of;        /* a copy for the postmaster: who got it, "" nobody did */

@@ -176,6 +176,7 @@ notice_make(struct returning *n, const struct letter *l)
 	struct notice            notice = {
 			   .kind = n->kind,
 			   .host = k->common.myhostname,
+			   .postmaster = k->rows.postmaster,
 			   .sender = bytes_of(n->to),
 			   .arrived = l->arrived_us / 1000000,
 			   .by = l->handling.by_mode != 0 ? l->handling.by_us / 1000000 : 0,

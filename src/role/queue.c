@@ -38,6 +38,7 @@ static const struct setting rows[] = {
 	{ "smtp_tlsrpt_enable", SETTING_BOOL, AT(tlsrpt), "no", "Whether domains that ask for it (rfc8460) are told once a day how TLS with their hosts came about, by mail or HTTPS.", .since = "0.3" },
 	{ "smtp_tlsrpt_contact", SETTING_WORD, AT(tlsrpt_contact), "postmaster@$myhostname", "Whom these reports come from.", .since = "0.3" },
 	{ "bounce_notice_recipient", SETTING_WORD, AT(bounce_to), "postmaster", "Who gets what notify_classes says of bounce.", .since = "0.3" },
+	{ "postmaster_address", SETTING_TEXT, AT(postmaster), "", "Whom notices are from, as postmaster@example.com or Post office <postmaster@example.com>; empty: MAILER-DAEMON@$myhostname. A bounce template that has a From of its own keeps it.", NULL, 0, 0, "0.4" },
 	{ "2bounce_notice_recipient", SETTING_WORD, AT(second_bounce_to), "postmaster", "Who gets what notify_classes says of 2bounce.", .since = "0.3" },
 	{ "delay_notice_recipient", SETTING_WORD, AT(delay_to), "postmaster", "Who gets what notify_classes says of delay.", .since = "0.3" },
 	{ "bounce_template_file", SETTING_MATCHES, AT(template_file), "", "A /file with texts for notices, in the grammar of Postfix's bounce(5): failure_template, delay_template, success_template; failure_template.zh is for one language. Empty: our own texts.", .since = "0.3" },

@@ -44,7 +44,7 @@ struct queue_settings {
 	bool    confirm_cleared;              /* confirm_delay_cleared */
 	bool    tlsrpt;                       /* smtp_tlsrpt_enable */
 	const char *tlsrpt_contact;
-	const char *bounce_to, *second_bounce_to, *delay_to;
+	const char *bounce_to, *second_bounce_to, *delay_to, *postmaster;
 	bool    original;
 	int64_t processes, first_concurrency, concurrency, recipients;
 	int64_t rate_ms, spacing_ms;

@@ -469,6 +469,24 @@ check_action(void *ctx, struct bytes key, struct bytes value)
 	c->filters = true;
 }
 
+/* rfc5321:4.5.5: notices come from nobody, and whoever refuses nobody hears of nothing that went wrong. */
+static void
+check_null_sender(void *ctx, struct bytes key, struct bytes value)
+{
+	struct checking *c = ctx;
+	struct bytes     word;
+
+	if (!bytes_equal(key, BYTES("<>")) || !bytes_split(&value, ' ', &word) || word.len == 0)
+		return;
+	if (bytes_is(word, "REJECT") || bytes_is(word, "DISCARD") || bytes_is(word, "DEFER") ||
+	    (word.len == 3 && (word.at[0] == '4' || word.at[0] == '5')))
+		buffer_printf(
+			c->warnings,
+			"%s: <> %.*s: notices of other servers have no sender; where this "
+			"table is asked for senders nobody here hears that a letter came back\n",
+			c->name, (int)word.len, word.at);
+}
+
 static bool
 has_actions(const struct table_named *named)
 {
@@ -502,6 +520,8 @@ check_one(void *ctx, const struct table_named *named)
 		c->filters = false;
 		if (t != NULL && has_actions(named))
 			(void)table_each(t, check_action, c);
+		if (t != NULL && (named->roles & FROM(POLICY)) != 0)
+			(void)table_each(t, check_null_sender, c);
 		good = t != NULL && !c->filters;
 		table_close(&t);
 	}

@@ -61,3 +61,31 @@ def test_files_and_tables_of_mynetworks_are_looked_into(house, client, trusted):
 def test_what_is_no_address_is_said_to_be_none(house):
     done = house.command("policy", "explain", "--client", "somewhere", "--from", "<>", "--to", "jill@example.com", check=False)
     assert done.returncode == 2 and "somewhere is no address" in done.stderr
+
+
+LISTS = ["client", "helo", "sender", "relay", "recipient", "data", "end_of_data"]
+
+
+def test_every_list_and_every_rule_of_it_is_printed(house):
+    """One rule in each of the seven lists, in the order they are asked, each with its answer."""
+    rules = {"client": "check_client_access inline:{{192.0.2.1=DUNNO}}", "helo": "reject_invalid_helo_hostname", "sender": "reject_non_fqdn_sender",
+             "relay": "permit_mynetworks, reject_unauth_destination", "recipient": "reject_non_fqdn_recipient, reject_unlisted_recipient, check_recipient_access inline:{{jill@example.com=OK}}",
+             "data": "reject_multi_recipient_bounce", "end_of_data": "check_sender_access inline:{{late@good.example=REJECT too late}}"}
+    before = {f"smtpd_{name}_restrictions": house.settings.get(f"smtpd_{name}_restrictions") for name in LISTS}
+    house.write_settings(**{f"smtpd_{name}_restrictions": rule for name, rule in rules.items()})
+    try:
+        house.command("reload")
+        house.at_work()
+        said = explained(house, "192.0.2.200", "jill@example.com", "--name", "mx.other.example", "--helo", "mx.other.example")
+        at = [said.index(f"smtpd_{name}_restrictions:") for name in LISTS]
+        assert at == sorted(at), said
+        for asked in ("reject_invalid_helo_hostname: has no objection", "reject_non_fqdn_sender: has no objection", "permit_mynetworks: the client is not in mynetworks",
+                      "reject_unauth_destination: the recipient's domain is ours", "reject_non_fqdn_recipient: has no objection", "reject_unlisted_recipient: has no objection",
+                      "check_recipient_access: permits", "reject_multi_recipient_bounce: has no objection", "check_sender_access: has no objection", "check_client_access: has no objection"):
+            assert asked in said, (asked, said)
+        assert said.endswith("nothing refuses it\n")
+        done = house.command("policy", "explain", "--client", "192.0.2.200", "--name", "mx.other.example", "--from", "late@good.example", "--to", "jill@example.com", check=False)
+        assert done.returncode == 1 and "refused by check_sender_access of smtpd_end_of_data_restrictions: 554 5.7.1 <late@good.example>: Sender address rejected: too late" in done.stdout
+    finally:
+        house.write_settings(**before)
+        house.command("reload")

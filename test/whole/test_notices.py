@@ -115,3 +115,14 @@ def test_nothing_is_refused_for_good_while_settings_are_tried():
         house.write_settings(soft_bounce="no")
         house.command("reload")
         wait_for(lambda: notices(house, "ann@*"))
+
+
+@pytest.mark.parametrize("address, wanted", [("", "Mail Delivery System <MAILER-DAEMON@mail.example.com>"), ("postmaster@here.example", "<postmaster@here.example>"),
+                                             ("Post office <postmaster@here.example>", '"Post office" <postmaster@here.example>'), ("postmaster", "<postmaster@mail.example.com>")])
+def test_R300_notices_are_from_the_postmaster_the_administrator_names(address, wanted):
+    with Sink(lambda verb, argument, _: "550 5.1.1 unknown here" if verb == "RCPT" and "b@" in argument else "452 4.2.2 full" if verb == "RCPT" else None) as sink, \
+            House(**settings(relayhost=f"[127.0.0.1]:{sink.port}", postmaster_address=address)) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("ann@one.example", ["b@there.example"], LETTER)
+        text = wait_for(lambda: notices(house, "ann@*"))[0]
+        assert f"\nFrom: {wanted}\n" in text.replace("\r\n", "\n"), text[:600]

@@ -213,6 +213,10 @@ CASES = {
     "a footer by the reply alone": ({**RELAY, "smtpd_reject_footer_maps": "pcre:{t}/footers"}, mail("a@x.example", X, "nosuch@here.example")),
     "recipients past the limit are no mistakes": ({**RELAY, "smtpd_recipient_limit": "2", "smtpd_hard_error_limit": "3"}, mail("a@x.example", *[U] * 9, end=["DATA", "."])),
     "recipients far past the limit are": ({**RELAY, "smtpd_recipient_limit": "2", "smtpd_recipient_overshoot_limit": "3", "smtpd_hard_error_limit": "3"}, mail("a@x.example", *[U] * 7)),
+    "codes of access tables": (sender("check_sender_access hash:{t}/access", access_map_reject_code="521", access_map_defer_code="471"), mail("defer@x.example", U) + ["RSET", FROM % "reject@x.example", f"RCPT TO:<{U}>"]),
+    "hello with a bad name, another code": ({"smtpd_helo_restrictions": "reject_invalid_helo_hostname", **RELAY, "invalid_hostname_reject_code": "471"}, mail("a@x.example", U, helo="HELO a!b.example")),
+    "a notice to two, another code": ({"smtpd_data_restrictions": "reject_multi_recipient_bounce", **RELAY, "multi_recipient_bounce_reject_code": "471"}, mail("", U, "v@here.example", end=["DATA"])),
+    "relays unlisted, another code": ({**RELAY, "relay_recipient_maps": "inline:{{w@relay.example=x}}", "unknown_relay_recipient_reject_code": "471"}, mail("a@x.example", "w@relay.example", "no@relay.example")),
     "spoken out of turn": ({"smtpd_data_restrictions": "reject_unauth_pipelining", **RELAY, "smtpd_forbid_unauth_pipelining": None},
                            mail("a@x.example", U, helo="HELO x.example\r\nNOOP", end=["DATA"])),
 }

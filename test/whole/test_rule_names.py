@@ -107,9 +107,39 @@ def test_every_setting_of_smtpd_and_postscreen_is_known_or_explained(house):
     known = {line.split(" =")[0] for line in subprocess.run(["postconf", "-d"], capture_output=True, text=True, check=True).stdout.splitlines()}
     names = sorted(n for n in known if n.startswith(FAMILIES) or n in NAMED)
     assert len(names) > 250 and NAMED <= known
+    house.write_settings(smtpd_restriction_classes=None, one=None, others=None)
     house.config.write_text(house.config.read_text() + "".join(f"{n} =\n" for n in names))
     done = house.command("config", "check", check=False)
     unknown = re.findall(r"(\S+) is not a setting", done.stdout + done.stderr)
     house.write_settings()
     assert unknown == []
     assert "tlsproxy_tls_loglevel means nothing here: every receiver speaks TLS itself" in done.stdout + done.stderr
+
+
+def test_each_rule_has_a_dialogue_or_stands_beside_postfix():
+    """What is here, by the tables of the source: nothing is shown by nobody."""
+    source = os.environ.get("MANSIO_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    rules = set()
+    for name in os.listdir(f"{source}/src/policy"):
+        if name.startswith("rule-") and name.endswith(".c"):
+            with open(f"{source}/src/policy/{name}") as f:
+                rules.update(re.findall(r'\{ \.name = "([a-z_]+)"', f.read()))
+    spoken = {name.split("-")[0] for name in os.listdir(f"{source}/test/dialogue/rules")}
+    beside = ""
+    for name in ("test_witness_beside_postfix.py", "test_restrictions_beside_postfix.py"):
+        with open(f"{source}/test/whole/{name}") as f:
+            beside += f.read()
+    others = dict.fromkeys(("permit_tls_clientcerts", "permit_tls_all_clientcerts", "check_ccert_access"), "test_tls.py")
+    missing = {r for r in rules if r not in spoken and not re.search(rf"\b{r}\b", beside)}
+    assert len(rules) > 75 and missing <= set(others), missing
+    for rule in missing:
+        with open(f"{source}/test/whole/{others[rule]}") as f:
+            assert rule in f.read()
+
+
+@pytest.mark.parametrize("action, told", [("REJECT no notices", True), ("554 5.7.1 none", True), ("DISCARD", True), ("DUNNO", False), ("OK", False)])
+def test_R106_a_table_that_refuses_the_null_sender_is_warned_of(house, action, told):
+    house.write_settings(smtpd_restriction_classes=None, one=None, others=None, smtpd_relay_restrictions=None,
+                         smtpd_recipient_restrictions="check_sender_access inline:{{<> = %s}}, reject_unauth_destination" % action)
+    done = house.command("config", "check")
+    assert ("notices of other servers have no sender" in done.stdout + done.stderr) == told, done.stdout + done.stderr

@@ -542,6 +542,10 @@ def test_rules_know_a_client_by_its_certificate(directory, authority, clients):
         assert relays("untrusted") == 250
         assert relays("trusted") == 554
         assert relays("none") == 554
+        h.write_settings(smtpd_relay_restrictions="permit_tls_all_clientcerts, reject_unauth_destination", relay_clientcerts=None)
+        h.command("reload")
+        h.at_work()
+        assert [relays(who) for who in ("trusted", "untrusted", "none")] == [250, 554, 554]
 
 
 def test_check_ccert_access_knows_the_certificate_and_its_key(directory, authority, clients):

@@ -86,6 +86,15 @@ CASES = {
     "client-a": ("check_client_a_access hash:{t}/own", {"client": GOOD}),
     "reverse-ns": ("check_reverse_client_hostname_ns_access hash:{t}/servers", {"client": FORGED}),
     "reverse-a": ("check_reverse_client_hostname_a_access hash:{t}/own", {"client": FORGED}),
+    "old-helo": ("reject_unknown_hostname", {"helo": "gone.example"}),
+    "old-sender": ("reject_unknown_address", {"sender": "a@gone.example"}),
+    "old-rbl": ("reject_maps_rbl", {"client": GOOD}),
+    "old-rbl-unlisted": ("reject_maps_rbl, reject", {"client": NAMELESS}),
+    "client-mx": ("check_client_mx_access hash:{t}/own", {"client": GOOD}),
+    "helo-ns": ("check_helo_ns_access hash:{t}/servers", {"helo": "spam.example"}),
+    "reverse-mx": ("check_reverse_client_hostname_mx_access hash:{t}/own", {"client": FORGED}),
+    "recipient-ns": ("check_recipient_ns_access hash:{t}/servers", {"to": "spam.example"}),
+    "recipient-a": ("check_recipient_a_access hash:{t}/servers", {"to": "plain.example"}),
     "recipient-mx": ("check_recipient_mx_access hash:{t}/servers", {"to": "badmxhost.example"}),
     "backup": ("permit_mx_backup, reject_unauth_destination", {"to": "backup.example"}),
     "backup-not": ("permit_mx_backup, reject_unauth_destination", {"to": "good.example"}),
@@ -163,7 +172,7 @@ def world():
         "proxy_interfaces": "203.0.113.25", "mynetworks": "192.0.2.200/32", "rbl_reply_maps": f"hash:{tables}/replies",
         "smtpd_restriction_classes": ", ".join(name(c) for c in CASES),
         "smtpd_relay_restrictions": "",
-        "smtpd_policy_service_retry_delay": "1s",
+        "smtpd_policy_service_retry_delay": "1s", "maps_rbl_domains": "dnswl.example=127.0.0.99 dnsbl.example",
     }
     for case, (rules, _) in CASES.items():
         settings[name(case)] = rules.format(t=tables, s=service.port)
