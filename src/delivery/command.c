@@ -23,7 +23,7 @@ enum { SAID_MOST = 4096, HEARD_MOST = 1 << 20, WORDS_MOST = 200, VARIABLES_MOST 
 
 /* clang-format off */
 static const struct meaning { int status; const char *dsn, *text; } meanings[] = {
-	{ EX_USAGE,       "5.5.4", "command line usage error"       },
+	{ EX_USAGE,       "5.3.0", "command line usage error"       },
 	{ EX_DATAERR,     "5.6.0", "data format error"              },
 	{ EX_NOINPUT,     "5.3.0", "cannot open input"              },
 	{ EX_NOUSER,      "5.1.1", "user unknown"                   },

@@ -328,7 +328,7 @@ value_of(const struct telling *t, struct bytes name, struct bytes *out)
 		{ "user", t->recipient.user, OF_EACH },
 		{ "extension", t->recipient.extension, OF_EACH },
 		{ "mailbox", t->recipient.local, OF_EACH },
-		{ "domain", t->recipient.domain, 0 },
+		{ "domain", t->recipient.domain, OF_EACH },
 		{ "sender", t->sender.whole, 0 },
 		{ "nexthop", f->nexthop, 0 },
 		{ "queue_id", f->queue_id, 0 },

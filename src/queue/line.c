@@ -1,5 +1,6 @@
 #include "queue/line.h"
 #include "base/map.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* So many that may not go along are looked past. */
@@ -169,6 +170,16 @@ turn_over(struct line *line, struct lane *a)
 		line_rest(line);
 }
 
+static int
+by_number(const void *a, const void *b)
+{
+	const struct recipient *x = *(struct recipient *const *)a,
+			       *y = *(struct recipient *const *)b;
+
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* As their sender named them. */
 uint32_t
 line_take(struct line *line, struct recipient *out[], uint32_t most,
           bool (*together)(const struct recipient *, const struct recipient *))
@@ -189,6 +200,7 @@ line_take(struct line *line, struct recipient *out[], uint32_t most,
 		leave(line, a, r);
 		out[n++] = r;
 	}
+	qsort(out, n, sizeof(struct recipient *), by_number);
 	turn_over(line, a);
 	return n;
 }

@@ -615,6 +615,25 @@ held_table(const struct estate *e, const char *name)
 	return e == NULL ? NULL : estate_find(e, name);
 }
 
+/* A file of passwords for other hosts that everybody on this machine may read. */
+static void
+warn_of_readers(const struct settings *s, const char *path)
+{
+	struct setting_entry e;
+	struct stat          st;
+
+	path += *path == ':';
+	if (*path != '/' || stat(path, &st) < 0 || (st.st_mode & S_IROTH) == 0)
+		return;
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (bytes_ends_nocase(bytes_of(e.name), BYTES("_sasl_password_maps")) &&
+		    strstr(e.value, path) != NULL) {
+			warn_("%s: %s has passwords, and everybody here may read it: chmod 600 %s",
+			      e.name, path, path);
+			return;
+		}
+}
+
 static void
 hold_table(void *ctx, const char *path, bool remote)
 {
@@ -646,6 +665,7 @@ hold_table(void *ctx, const char *path, bool remote)
 			(void)close(fd);
 		(void)estate_take_over(o, name, old->text, roles);
 	} else if (fd >= 0) {
+		warn_of_readers(o->settings, path);
 		(void)estate_hold(o, name, stamp, fd, roles);
 	}
 	memory_free(stamp);

@@ -9,9 +9,12 @@ import pathlib
 import random
 import re
 import shutil
+import socket
 import ssl
+import struct
 import sys
 import tempfile
+import threading
 
 import pytest
 
@@ -99,6 +102,94 @@ def test_mail_does_not_go_round_between_addresses_of_ours(names):  # noqa: F811
         send(h, ["p@plain.example"], sender="")
         wait_for(lambda: h.count("status=bounced"))
         assert "dsn=5.4.6, status=bounced (mail for plain.example loops back to myself)" in h.text()
+
+
+# ---- what settings make of the DNS ------------------------------------------------------------------
+
+def order(names, port, domain, many=16, **settings):  # noqa: F811
+    """Whom each of so many letters was brought to."""
+    with Sink(host="127.0.0.2", port=port) as a, Sink(host="127.0.0.3", port=port) as b, by_names(names, port, smtp_connection_cache_on_demand="no", **settings) as h:
+        for i in range(many):
+            send(h, [f"x{i}@{domain}"])
+        wait_for(lambda: len(a.got()) + len(b.got()) == many, 60)
+        return len(a.got()), len(b.got())
+
+
+@pytest.mark.parametrize("said, both", [("yes", True), ("no", False)])
+def test_smtp_randomize_addresses(names, said, both):  # noqa: F811
+    """four.example has two exchangers at 10: with no the one that the DNS gives first has all."""
+    a, b = order(names, free_ports(1)[0], "four.example", smtp_randomize_addresses=said)
+    assert (a > 0 and b > 0) == both
+
+
+def test_disable_dns_lookups(names):  # noqa: F811
+    """plain.example has an exchanger in the DNS; what counts is /etc/hosts, which knows nothing of it."""
+    port = free_ports(1)[0]
+    with Sink(host="127.0.0.5", port=port) as sink, by_names(names, port, disable_dns_lookups="yes") as h:
+        send(h, ["p@plain.example", "q@localhost.example", f"r@[127.0.0.5]"], sender="")
+        wait_for(lambda: sink.got() == ["r@[127.0.0.5]"] and h.count("status=bounced") == 2)
+        assert re.search(r"to=<p@plain\.example>.*dsn=5\.4\.4, status=bounced", h.text())
+
+
+class Lame:
+    """A name server that fails whenever an MX is asked for, and else says what there is at 127.0.0.5."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                q, who = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            at = 12
+            while q[at]:
+                at += q[at] + 1
+            kind, question = struct.unpack(">H", q[at + 1:at + 3])[0], q[12:at + 5]
+            address = kind == 1
+            record = b"\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\5" if address else b""
+            code = 2 if kind == 15 else 0
+            self.socket.sendto(q[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, address, 0, 0) + question + record, who)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+@pytest.mark.parametrize("said", ["yes", "no"])
+def test_R82_ignore_mx_lookup_error(said):
+    """A name service that cannot answer puts off, with 4.4.3 and never for good; or the domain's own address has the mail."""
+    port = free_ports(1)[0]
+    with Lame() as lame, Sink(host="127.0.0.5", port=port) as sink, by_names(lame.port, port, ignore_mx_lookup_error=said) as h:
+        send(h, ["x@lame.example"], sender="")
+        wait_for(lambda: sink.got() if said == "yes" else "status=deferred" in h.text(), 60)
+        assert said == "yes" or re.search(r"dsn=4\.4\.3, status=deferred \(Host or domain name not found\. Name service error for name=lame\.example type=MX", h.text())
+
+
+@pytest.mark.parametrize("said, code", [("yes", "4.4.3"), ("no", "5.4.4")])
+def test_smtp_defer_if_no_mx_address_found(names, said, code):  # noqa: F811
+    """lost.example's exchanger has no address."""
+    with by_names(names, free_ports(1)[0], smtp_defer_if_no_mx_address_found=said) as h:
+        send(h, ["y@lost.example"], sender="")
+        wait_for(lambda: "status=" in h.text())
+        assert f"dsn={code}, status={'deferred' if said == 'yes' else 'bounced'}" in h.text()
+
+
+def test_R115_each_address_domain_and_sender_may_have_a_way_of_its_own():
+    """An address goes before its domain in transport_maps; where these say nothing the sender's relay host counts, then that of all."""
+    with Sink() as one, Sink() as two, Sink() as three, Sink() as rest, house(
+            transport_maps=f"inline:{{{{vip@there.example=smtp:[127.0.0.1]:{one.port}}}, {{there.example=smtp:[127.0.0.1]:{two.port}}}}}",
+            sender_dependent_relayhost_maps=f"inline:{{boss@here.example=[127.0.0.1]:{three.port}}}", relayhost=f"[127.0.0.1]:{rest.port}") as h:
+        send(h, ["vip@there.example", "x@there.example", "y@else.example"], sender="boss@here.example")
+        send(h, ["z@else.example"], sender="other@here.example")
+        wait_for(lambda: rest.got() and three.got() and two.got() and one.got())
+        assert (one.got(), two.got(), three.got(), rest.got()) == (["vip@there.example"], ["x@there.example"], ["y@else.example"], ["z@else.example"])
 
 
 # ---- IPv6 -------------------------------------------------------------------------------------------

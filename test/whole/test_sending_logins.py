@@ -138,6 +138,16 @@ def test_R273_no_mechanism_is_left():
         assert not any(c.startswith("AUTH") for c in sink.commands)
 
 
+@pytest.mark.parametrize("mode, warned", [(0o644, True), (0o600, False)])
+def test_R272_a_file_of_passwords_that_everybody_may_read_is_told_of(tmp_path, mode, warned):
+    table = tmp_path / "sasl_passwd"
+    table.write_text("[smtp.there.example] jack:way-station\n")
+    table.chmod(mode)
+    with house(smtp_sasl_auth_enable="yes", smtp_sasl_password_maps=f"texthash:{table}") as h:
+        assert (f"smtp_sasl_password_maps: {table} has passwords, and everybody here may read it: chmod 600 {table}" in h.said() + h.text()) == warned
+        assert "way-station" not in h.text()
+
+
 @pytest.mark.parametrize("soft", ["yes", "no"])
 def test_a_refused_login_is_not_tried_again_with_the_same_password(tmp_path, soft):
     """smtp_sasl_auth_cache_name: hosts shut out who tries again and again; with another password, or where it is empty, it is tried."""
