@@ -11,6 +11,7 @@
 #include "channel/listener.h"
 #include "dns/resolver.h"
 #include "policy/checks.h"
+#include "role/askers.h"
 #include "role/clerk.h"
 #include "role/debug.h"
 #include "role/keeper.h"
@@ -890,6 +891,7 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 				c.good = false;
 	}
 	c.good = transports_check(s, complain_of_listener, &c) && c.good;
+	c.good = askers_check(s, complain_of_listener, &c) && c.good;
 	if (c.good && listeners_check(s, complain_of_listener, &c, errors))
 		check_listeners(&c);
 	c.good = tls_settings_check(s, errors, warnings) && c.good;

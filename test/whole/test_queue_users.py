@@ -133,3 +133,31 @@ def test_the_secrets_of_srs_are_the_clerks_alone():
         holders = {p["role"] for p in h.at_work() for fd in os.listdir(f"/proc/{p['pid']}/fd")
                    if os.path.realpath(f"/proc/{p['pid']}/fd/{fd}") == str(h.directory / "srs")}
         assert holders - {"postmaster"} == {"clerk"}
+
+
+@pytest.mark.parametrize("table", ["texthash:{dir}/table", "inline:{{ {ann}=x }}", "regexp:{dir}/patterns", "!texthash:{dir}/others, static:anyone",
+                                   "unionmap:{{inline:{{x=y}},texthash:{dir}/table}}", "{dir}/file"])
+def test_lists_of_users_may_be_tables(table, tmp_path):
+    tmp_path.chmod(0o755)
+    for name, text in {"table": f"{ANN.pw_name} yes\n", "patterns": f"/^{ANN.pw_name}$/ OK\n", "others": f"{BOB.pw_name} no\n",
+                       "file": f"texthash:{tmp_path}/table\n"}.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o644)
+    for above in list(tmp_path.parents)[:2]:
+        above.chmod(0o755)
+    table = table.format(dir=tmp_path, ann=ANN.pw_name)
+    with house(authorized_mailq_users=table, authorized_submit_users=table) as h:
+        assert ask(h, ANN.pw_uid, "mailq").returncode == 0
+        done = ask(h, BOB.pw_uid, "mailq")
+        assert done.returncode == 77 and "not allowed" in done.stderr
+        assert ask(h, ANN.pw_uid, "sendmail", "x@there.example", text="Subject: x\n\nx\n").returncode == 0
+        done = ask(h, BOB.pw_uid, "sendmail", "x@there.example", text="Subject: x\n\nx\n")
+        assert done.returncode == 77 and f"User {BOB.pw_name}({BOB.pw_uid}) is not allowed to submit mail" in done.stderr
+
+
+@pytest.mark.parametrize("table, words", [("mysql:/etc/x.cf", "tables of files"), ("nosuch:/x", "no type of table"), ("!tcp:127.0.0.1:1", "tables of files")])
+def test_a_table_in_which_nobody_can_be_is_told_of(table, words, tmp_path):
+    main = tmp_path / "main.cf"
+    main.write_text(f"myhostname = mail.example.com\nauthorized_flush_users = {table}\n")
+    done = subprocess.run([BINARY, "-c", main, "config", "check"], capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0 and words in done.stderr and "main.cf:2: authorized_flush_users" in done.stderr, done.stderr
