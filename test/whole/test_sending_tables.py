@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import smtplib
 import socket
 import sqlite3
 import struct
@@ -157,6 +158,46 @@ def test_a_server_that_is_away_keeps_the_mail(shelf):
         finally:
             shelf.server.start()
         wait_for(lambda: sink.got() == ["b@there.example"], 60)
+
+
+# Where a letter is asked for behind the door: its hosts, its copies, its addresses.
+BEHIND_THE_DOOR = ["smtp_generic_maps", "sender_bcc_maps", "recipient_bcc_maps", "transport_maps"]
+
+
+@pytest.mark.parametrize("setting", BEHIND_THE_DOOR)
+def test_R402_a_server_that_is_killed_loses_and_returns_nothing(shelf, setting):
+    """The real thing, by SIGKILL (PostgreSQL: SIGQUIT) while letters come: each of them arrives, once, and none goes back."""
+    if shelf.server is None:
+        pytest.skip("a file is not killed")
+    with Sink() as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", table_cache_time="0", **{setting: shelf.table}) as h:
+        send(h, "first@there.example")
+        wait_for(lambda: sink.got() == ["first@there.example"], 60)
+        shelf.server.stop(signal.SIGQUIT if shelf.kind == "pgsql" else signal.SIGKILL)
+        taken = []
+        try:
+            for n in range(3):
+                try:
+                    send(h, f"n{n}@there.example")
+                    taken.append(f"n{n}@there.example")
+                except smtplib.SMTPRecipientsRefused as e:
+                    assert 400 <= e.recipients[f"n{n}@there.example"][0] < 500
+                except smtplib.SMTPResponseException as e:
+                    assert 400 <= e.smtp_code < 500
+            if taken:
+                wait_for(lambda: h.text().count("status=deferred") >= len(taken), 60)
+            assert sink.got() == ["first@there.example"]
+        finally:
+            shelf.server.start()
+
+        def comes():
+            try:
+                return send(h, "last@there.example") or True
+            except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException):
+                return False
+        wait_for(comes, 60)
+        wait_for(lambda: empty(h), 120)
+        assert sink.got() == sorted(["first@there.example", "last@there.example", *taken])
+        assert "status=bounced" not in h.text()
 
 
 def links_of(pid):
