@@ -2,6 +2,7 @@
 """Aliases that lead to very many, to nobody, and to what is no address."""
 
 import json
+import sqlite3
 
 import pytest
 
@@ -72,3 +73,25 @@ def test_a_broken_address_is_bounced_alone():
             s.data(LETTER)
         wait_for(lambda: {"RCPT TO:<a@far.example>", "RCPT TO:<b@far.example>"} <= set(sink.commands))
         wait_for(lambda: "empty" in house.command("queue", "list").stdout)
+
+
+def test_each_name_of_a_long_list_is_asked_of_a_database(tmp_path):
+    """3000 members of an alias, each of them looked for in SQLite; one of them is somebody else there."""
+    tmp_path.chmod(0o755)
+    for above in list(tmp_path.parents)[:2]:
+        above.chmod(0o755)
+    with sqlite3.connect(tmp_path / "a.db") as db:
+        db.execute("CREATE TABLE a(k text, v text)")
+        db.execute("INSERT INTO a VALUES('m7@far.example', 'seven@else.example, eight@else.example')")
+    (tmp_path / "a.cf").write_text(f"dbpath = {tmp_path}/a.db\nquery = SELECT v FROM a WHERE k = '%s'\n")
+    for name in ("a.db", "a.cf"):
+        (tmp_path / name).chmod(0o644)
+    (tmp_path / "aliases").write_text("all: " + ", ".join(f"m{i}@far.example" for i in range(3000)) + "\n")
+    with Sink() as sink, House(alias_maps=f"texthash:{tmp_path}/aliases", virtual_alias_maps=f"sqlite:{tmp_path}/a.cf",
+                               default_destination_recipient_limit="1000", **settings(sink.port)) as house:
+        with wait_for(house.smtp) as s:
+            s.sendmail("ann@one.example", ["all@here.example"], LETTER)
+        wait_for(lambda: "empty" in house.command("queue", "list").stdout, 300)
+        to = {c.split("<")[1].split(">")[0] for c in sink.commands if c.startswith("RCPT")}
+        assert to == {f"m{i}@far.example" for i in range(3000) if i != 7} | {"seven@else.example", "eight@else.example"}
+        assert "status=deferred" not in house.text()

@@ -101,3 +101,23 @@ def test_R402_a_dead_table_at_the_door_is_later(setting, more, to):
             wait_for(lambda: offer(h, to, LETTER.format("x")) == right, 60)
         finally:
             program.close()
+
+
+def test_an_answer_is_believed_for_its_time_and_then_asked_anew():
+    """table_cache_time: the database is asked once while it lasts, yes and no alike; afterwards what it says now counts."""
+    program = Program({b"a@v.example": b"b@there.example"}, "socketmap")
+    table = {"virtual_alias_domains": "v.example", "virtual_alias_maps": f"socketmap:inet:127.0.0.1:{program.port}:x",
+             "relayhost": "[127.0.0.1]:1"}
+    try:
+        with house(table_cache_time="600s", **table) as h:
+            for _ in range(3):
+                assert offer(h, "a@v.example", TEXT) == 250
+                assert offer(h, "nobody@v.example", TEXT) == 550
+            assert program.asked.count(b"a@v.example") == 1 and program.asked.count(b"nobody@v.example") == 1
+        with house(table_cache_time="1s", **table) as h:
+            assert offer(h, "a@v.example", TEXT) == 250
+            program.values = {b"nobody@v.example": b"b@there.example"}
+            wait_for(lambda: offer(h, "a@v.example", TEXT) == 550, 60)
+            wait_for(lambda: offer(h, "nobody@v.example", TEXT) == 250, 60)
+    finally:
+        program.close()
