@@ -83,8 +83,8 @@ def test_R214_all_recipients_of_a_letter_are_words_of_one_command(place):
         send(h, ["x+y@there.example", "\"o d\"@there.example"], sender="")
         one, = wait_for(lambda: kept(place))
         wait_for(lambda: empty(h))
-        assert one.words[:4] == ["a word", "-f", "", "--"] and one.words[8:] == ["there.example", "next.hop", "$"]
-        assert sorted(one.words[4:6]) == ["<\"o d\"@there.example>", "<x+y@there.example>"] and sorted(one.words[6:8]) == ["o d+", "x+y"]
+        assert one.words[:4] == ["a word", "-f", "", "--"] and one.words[8:] == ["there.example", "there.example", "next.hop", "$"]
+        assert one.words[4:6] == ["<x+y@there.example>", "<\"o d\"@there.example>"] and one.words[6:8] == ["x+y", "o d+"]
         assert (one.user, one.group, one.pwd) == (USER, "nogroup", "/usr")
         assert one.letter.startswith(b"Received: ")
 
@@ -109,7 +109,7 @@ def test_what_a_commands_end_means_is_what_postfix_takes_it_for(place, status, m
 def test_letters_too_large_for_a_command_come_back_and_hyphens_are_no_options(place):
     with house(**{"keep/transport": f"pipe user={USER} size=2000 argv={place}/keep ${{recipient}}", "default_transport": "keep"}) as h:
         send(h, "b@there.example", sender="", text="Subject: x\r\n\r\n" + "long\r\n" * 1000)
-        wait_for(lambda: re.search(r"dsn=5\.2\.3, status=bounced \(message size \d+ too large\)", h.text()))
+        wait_for(lambda: re.search(r"dsn=5\.2\.3, status=bounced \(message too large\)", h.text()))
         send(h, "-oQ/tmp@there.example", sender="")
         wait_for(lambda: re.search(r"dsn=5\.1\.3, status=bounced \(the address begins with a hyphen", h.text()))
         wait_for(lambda: empty(h))
