@@ -19,7 +19,7 @@ enum { DEAD_MOST = 1000 };
 enum { COLUMNS_IDLE_MS = 5 * 60 * 1000 };
 
 #define SEPARATOR '\xff'
-#define MEMORY_MOST ((size_t)256 << 20)
+#define MEMORY_MOST ((size_t)512 << 20)
 
 struct columns {
 	struct store      *store;
