@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -142,15 +143,33 @@ network_holds(const struct network *n, const struct peer *p)
 }
 
 void
-peer_network(const struct peer *p, char out[static 48])
+peer_network_of(const struct peer *p, unsigned four, unsigned six, char out[static 48])
 {
-	uint8_t prefix[16] = { 0 };
+	enum { LENGTH_ROOM = sizeof "/128" };
+	uint8_t  prefix[16] = { 0 };
+	bool     is_six = p->family == AF_INET6;
+	unsigned most = is_six ? 128 : 32, bits = is_six ? six : four, whole;
 
-	if (p->family != AF_INET6) {
+	if (bits > most)
+		bits = most;
+	if (p->family != AF_INET && !is_six) {
 		memcpy(out, p->text, sizeof p->text);
 		return;
 	}
-	memcpy(prefix, p->raw, 8);
-	(void)inet_ntop(AF_INET6, prefix, out, 48 - sizeof "/64");
-	memcpy(out + strlen(out), "/64", sizeof "/64");
+	if (!is_six && bits == most) {
+		memcpy(out, p->text, sizeof p->text);
+		return;
+	}
+	whole = bits / 8;
+	memcpy(prefix, p->raw, whole);
+	if (bits % 8 != 0)
+		prefix[whole] = p->raw[whole] & (uint8_t)(0xff00 >> bits % 8);
+	(void)inet_ntop(p->family, prefix, out, 48 - LENGTH_ROOM);
+	(void)snprintf(out + strlen(out), LENGTH_ROOM, "/%u", bits);
+}
+
+void
+peer_network(const struct peer *p, char out[static 48])
+{
+	peer_network_of(p, 32, 64, out);
 }

@@ -22,5 +22,7 @@ bool network_parse(struct bytes, struct network *out, const char **wrong);
 bool network_holds(const struct network *, const struct peer *);
 /* The network a limit counts by: the address for v4, its /64 for v6, as text. */
 void peer_network(const struct peer *, char out[static 48]);
+/* The same, of so many bits: an address of IPv4 by itself is 32. */
+void peer_network_of(const struct peer *, unsigned four, unsigned six, char out[static 48]);
 
 #endif

@@ -78,7 +78,8 @@ name_network(struct visit *v, const struct receiver_config *config, const struct
 	char   network[48];
 	size_t n = strlen(config->listener);
 
-	peer_network(peer, network);
+	peer_network_of(peer, (unsigned)config->set.bits_four, (unsigned)config->set.bits_six,
+	                network);
 	memcpy(v->network, config->listener, n);
 	v->network[n] = ' ';
 	memcpy(v->network + n + 1, network, strlen(network) + 1);

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import smtplib
+import socket
 import ssl
 
 import pytest
@@ -88,3 +89,18 @@ def test_limits_that_cannot_be_read_are_refused():
     done = house.command("config", "check", check=False)
     house.close()
     assert done.returncode != 0 and "smtpd_account_limits" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("bits, taken", [(32, True), (24, False), (25, True), (31, True), (16, False)])
+def test_limits_of_clients_are_for_networks_where_a_setting_says_so(bits, taken):
+    """Each limit counts for a network of so many bits: another address of it has no place of its own."""
+    with House(mynetworks="192.0.2.0/24", smtpd_client_event_limit_exceptions="", smtpd_client_connection_count_limit="1", smtpd_client_ipv4_prefix_length=str(bits),
+               smtpd_peername_lookup="no") as house:
+        def greeted(source):
+            s = socket.create_connection(("127.0.0.1", house.ports["smtp"]), 20, source_address=(source, 0))
+            return s, s.recv(4)
+        first, said = greeted("127.0.7.5")
+        assert said == b"220 "
+        second, said = greeted("127.0.7.200")
+        assert said == (b"220 " if taken else b"421 ")
+        first.close(), second.close()

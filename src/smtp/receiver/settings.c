@@ -222,6 +222,10 @@ static const struct setting rows[] = {
 	  "AUTH commands from one address per anvil_rate_time_unit; 0: no limit (failures are slowed by the clerk).", NULL, 0, 0, "0.1" },
 	{ "smtpd_client_new_tls_session_rate_limit", SETTING_NUMBER, AT(tls_rate), "0",
 	  "TLS handshakes from one address per anvil_rate_time_unit; 0: no limit.", NULL, 0, 0, "0.1" },
+	{ "smtpd_client_ipv4_prefix_length", SETTING_NUMBER, AT(bits_four), "32",
+	  "Clients of one network of so many bits count together for the smtpd_client_*_limit.", NULL, 1, 32, "0.4" },
+	{ "smtpd_client_ipv6_prefix_length", SETTING_NUMBER, AT(bits_six), "64",
+	  "The same of IPv6.", NULL, 1, 128, "0.4" },
 	{ "smtpd_client_event_limit_exceptions", SETTING_MATCHES, AT(limit_exceptions), "$mynetworks",
 	  "Networks the smtpd_client_*_limit do not count.", NULL, 0, 0, "0.1" },
 };

@@ -89,6 +89,7 @@ struct receiver_settings {
 	struct setting_list account_limits;
 	int64_t connection_count, connection_rate, message_rate, recipient_rate, auth_rate, tls_rate;
 	struct setting_list limit_exceptions;
+	int64_t bits_four, bits_six;    /* of the networks that are counted    */
 };
 extern const struct setting_table receiver_setting_table;
 bool receiver_settings_fill(struct settings *, enum receiver_kind, const char *listener, struct receiver_settings *, struct buffer *errors);
