@@ -231,7 +231,7 @@ def test_users_of_the_operating_system(unix):
 @root
 def test_pam_that_fails_is_never_a_no(unix):
     """The module is missing, the check hangs, the role is killed."""
-    with village(auth_backends=f"directory pam:{unix.service}", auth_pam_timeout="500ms") as house:
+    with village(auth_backends=f"directory pam:{unix.service}", auth_pam_timeout="2s") as house:
         unix.write("auth required pam_there_is_no_such.so", "account required pam_permit.so")
         said = imap_login(house, "geheim", unix.name)
         assert LATER in said, said
