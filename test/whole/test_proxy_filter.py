@@ -246,5 +246,17 @@ def test_checks_are_for_the_listener_that_letters_come_back_to(tmp_path):
         assert converse(h.ports["smtp"])[-1][0] == 250
 
 
+def test_mail_filters_hear_commands_and_not_the_letter():
+    """As in Postfix: smtpd tells them of the session; the letter is for the listener behind, which may have filters of its own."""
+    from test_milters import TOLD, Told
+    if os.geteuid() != 0 or not os.path.exists(TOLD):
+        pytest.skip("needs root and libmilter")
+    port = free_ports(1)[0]
+    with Told(f"inet:{port}@127.0.0.1", "rcpt@bad=reply:550:5.7.9:not him", "eom=reject"), Sink(offers=FORWARD) as sink, \
+            filtered(sink.port, smtpd_milters=f"inet:127.0.0.1:{port}", smtpd_peername_lookup="no") as h:
+        assert converse(h.ports["smtp"], ["bad@there.example"])[-1] == (550, "5.7.9 not him")
+        assert converse(h.ports["smtp"])[-1][0] == 250 and len(sink.letters) == 1
+
+
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, "-x", "-q", *sys.argv[1:]]))
