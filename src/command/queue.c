@@ -15,13 +15,13 @@ const struct command command_queue = {
 	.forms = "queue list [--json] [FILTER ...] [ID ...]\n"
 		 "queue show [--json] ID [--content]\n"
 		 "queue summary [--json] [FILTER ...]\n"
-		 "queue flush\n"
-		 "queue retry [--dry-run] [FILTER ...] [ID ...]\n"
-		 "queue hold [--dry-run] [FILTER ...] [ID ...]\n"
-		 "queue release [--dry-run] [FILTER ...] [ID ...]\n"
-		 "queue bounce [--dry-run] [FILTER ...] [ID ...]\n"
-		 "queue delete [--dry-run] [FILTER ...] [ID ...]\n"
-		 "queue reroute --to TRANSPORT:NEXTHOP [--dry-run] [FILTER ...] [ID ...]",
+		 "queue flush [--json]\n"
+		 "queue retry [--json] [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue hold [--json] [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue release [--json] [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue bounce [--json] [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue delete [--json] [--dry-run] [FILTER ...] [ID ...]\n"
+		 "queue reroute --to TRANSPORT:NEXTHOP [--json] [--dry-run] [FILTER ...] [ID ...]",
 	.about =
 		"Shows the letters that are not delivered yet, or tries them now; holds letters back, lets those go on "
 		"that are held, by hand, by a check or for a virus, returns letters to their senders, leads them another way, "
@@ -181,6 +181,13 @@ print_id(void *ctx, struct bytes id)
 	(void)printf("%.*s\n", (int)id.len, id.at);
 }
 
+static void
+keep_id(void *ids, struct bytes id)
+{
+	buffer_printf(ids, "%s\"%.*s\"", ((struct buffer *)ids)->len > 0 ? ", " : "", (int)id.len,
+	              id.at);
+}
+
 static int
 run_order(struct call *c, const char *const *argv, int argc)
 {
@@ -193,10 +200,12 @@ run_order(struct call *c, const char *const *argv, int argc)
 		      { "bounce", "returned" },
 		      { "delete", "deleted" },
 		      { "reroute", "led another way" } };
-	bool   dry = false;
-	size_t letters, recipients, w = 0;
-	int    status;
+	bool          dry = false, json = command_option(c, "--json", NULL);
+	struct buffer ids = { 0 };
+	size_t        letters, recipients, w = 0;
+	int           status;
 
+	argc = c->argc - 2;
 	for (int i = 0; i < argc; i++)
 		dry |= strcmp(argv[i], "--dry-run") == 0;
 	while (w < COUNT(words) && strcmp(words[w].verb, c->argv[1]) != 0)
@@ -205,9 +214,18 @@ run_order(struct call *c, const char *const *argv, int argc)
 		return command_wrong(c, "queue does not know \"%s\"", c->argv[1]);
 	if (argc == 0 && strcmp(words[w].done, "tried now") != 0)
 		return command_wrong(c, "queue %s wants ids, filters or ALL", words[w].verb);
-	status = queue_order(c, words[w].verb, argc, argv, dry ? print_id : NULL, NULL, &letters,
-	                     &recipients);
-	if (status != COMMAND_WRONG)
+	status = queue_order(c, words[w].verb, argc, argv,
+	                     json  ? keep_id
+	                     : dry ? print_id
+	                           : NULL,
+	                     &ids, &letters, &recipients);
+	if (json && status != COMMAND_WRONG)
+		(void)printf(
+			"{\"order\": \"%s\", \"dry_run\": %s, \"letters\": %zu, \"recipients\": %zu, \"ids\": [%.*s]}\n",
+			words[w].verb, dry ? "true" : "false", letters, recipients, (int)ids.len,
+			ids.len > 0 ? ids.at : "");
+	buffer_free(&ids);
+	if (!json && status != COMMAND_WRONG)
 		(void)printf("%zu recipient%s of %zu letter%s %s%s\n", recipients,
 		             recipients == 1 ? "" : "s", letters, letters == 1 ? "" : "s",
 		             dry ? "would be " : "", words[w].done);

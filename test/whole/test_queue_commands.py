@@ -98,6 +98,19 @@ def test_dry_run_does_nothing(shared):
     assert "2 recipients of 2 letters would be deleted" in said and len(rows(shared)) == 4
 
 
+def test_orders_answer_programs_too(shared):
+    ids = sorted({r["id"] for r in rows(shared, "--domain", "there.example")})
+    said = json.loads(shared.command("queue", "delete", "--json", "--domain", "there.example", "--dry-run").stdout)
+    assert (said["order"], said["dry_run"], said["letters"], said["recipients"], sorted(said["ids"])) == ("delete", True, 2, 2, ids)
+    assert len(rows(shared)) == 4
+    held = json.loads(shared.command("queue", "hold", "--recipient", "d@*", "--json").stdout)
+    assert (held["order"], held["dry_run"], held["letters"], held["recipients"], len(held["ids"])) == ("hold", False, 1, 1, 1)
+    assert json.loads(shared.command("queue", "release", "--json", *held["ids"]).stdout)["ids"] == held["ids"]
+    wait_for(lambda: all(r["state"] == "deferred" for r in rows(shared)))
+    wrong = shared.command("queue", "hold", "--json", "--age", "soon", check=False)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+
+
 def test_summary(shared):
     said = json.loads(shared.command("queue", "summary", "--json").stdout)
     assert {d["domain"]: int(d["deferred"]) for d in said} == {"there.example": 2, "other.example": 1, "sub.there.example": 1}

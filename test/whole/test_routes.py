@@ -4,6 +4,8 @@
     MANSIO=build/src/mansio python3 -m pytest test/whole/test_routes.py
 """
 
+import email
+import imaplib
 import os
 import pathlib
 import random
@@ -261,6 +263,28 @@ def test_priority_and_time_go_through_two_of_us():
         mail = next(c for c in sink.commands if c.startswith("MAIL"))
         by = int(re.search(r" BY=(\d+);R", mail).group(1))
         assert 3000 < by <= 3600 and " MT-PRIORITY=3" in mail
+
+
+def test_who_wishes_to_trace_hears_of_each_relay():
+    """rfc2852:4.1.4: BY=...;NT, and nothing else was asked for; without the T nobody is told."""
+    with Sink(offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        h.command("domain", "add", "here.example")
+        h.command("account", "add", "ann@here.example", input="secret-of-theirs\n")
+        with h.smtp() as s:
+            s.ehlo("client.example")
+            for by, to in (("3600;N", "plain"), ("3600;NT", "traced")):
+                assert s.docmd(f"MAIL FROM:<ann@here.example> BY={by}")[0] == 250
+                assert s.docmd(f"RCPT TO:<{to}@there.example>")[0] == 250
+                assert s.data(LETTER.format(to).replace("\r\n", "\n"))[0] == 250
+        wait_for(lambda: len(sink.got()) == 2 and empty(h) and h.count("to=<ann@here.example>") == 1)
+        with imaplib.IMAP4("127.0.0.1", h.ports["imap"]) as box:
+            box.starttls(ssl_context=ssl._create_unverified_context())
+            box.login("ann@here.example", "secret-of-theirs")
+            box.select()
+            assert box.search(None, "ALL")[1] == [b"1"]
+            notice = email.message_from_bytes(box.fetch("1", "(RFC822)")[1][0][1])
+        _, person = notice.get_payload()[1].get_payload()
+        assert (person["Action"], person["Final-Recipient"]) == ("relayed", "rfc822; traced@there.example")
 
 
 def test_R107_the_envelope_alone_says_where_to():

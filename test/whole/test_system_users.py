@@ -13,6 +13,8 @@ import subprocess
 import pytest
 
 from kit import BINARY, Demo, letter, wait_for, word
+from test_sending import Sink
+from test_srs import mail_srs
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a process another uid")
 
@@ -537,6 +539,19 @@ def test_forward_to_oneself_ends_in_the_mailbox(served, user):
     demo = served(home_mailbox="Maildir/")
     demo.send(letter(word()))
     assert len(lands_in(user.maildir)) == 1
+
+
+def test_R198_what_a_forward_file_sends_elsewhere_has_a_sender_of_ours(served, user, tmp_path):
+    """srs_domain, as Debian's Mail::SRS has it; who wrote it is found by that name."""
+    secrets = tmp_path / "srs"
+    secrets.write_text("sesame\n")
+    user.write(".forward", "bob@far.example\n", 0o644)
+    with Sink() as sink:
+        demo = served(home_mailbox="Maildir/", relayhost=f"[127.0.0.1]:{sink.port}", srs_domain="srs.example", srs_secrets=str(secrets))
+        demo.send(letter(word()), to="jill@example.com", sender="eva@elsewhere.example")
+        wait_for(lambda: sink.letters)
+        [(sender, to, _)] = sink.letters
+        assert to == ["bob@far.example"] and mail_srs("reverse", sender.partition("<")[2].partition(">")[0], secrets=("sesame",)) == "eva@elsewhere.example"
 
 
 def test_forward_in_a_circle_ends_in_a_mailbox(served, user):
