@@ -524,6 +524,14 @@ put_text(struct writer *w)
 
 /* ---- the part for programs ------------------------------------------------------------------ */
 
+/* "250 2.0.0 kept": another host said so. */
+static bool
+is_reply(struct bytes text)
+{
+	return text.len > 4 && text.at[0] >= '2' && text.at[0] <= '5' && text.at[1] >= '0' &&
+	       text.at[1] <= '9' && text.at[2] >= '0' && text.at[2] <= '9' && text.at[3] == ' ';
+}
+
 /* message/delivery-status: a group of fields for the letter, one for each
    recipient, an empty line between (rfc3464:2.1) */
 static void
@@ -565,7 +573,11 @@ put_status(struct writer *w)
 			ptrdiff_t blank = bytes_find(r->diagnostic, ' ');
 			bool      typed = semicolon > 0 && (blank < 0 || semicolon < blank);
 
-			put_field(w, "Diagnostic-Code", typed ? "" : "X-Mansio; ", r->diagnostic);
+			put_field(w, "Diagnostic-Code",
+			          typed                     ? ""
+			          : is_reply(r->diagnostic) ? "smtp; "
+			                                    : "X-Mansio; ",
+			          r->diagnostic);
 		}
 		if (r->tried > 0 && (r->what == NOTICE_DELAYED || r->what == NOTICE_FAILED))
 			put_date(w, "Last-Attempt-Date", r->tried);
@@ -590,6 +602,7 @@ notice_write(const struct notice *n, struct buffer *out)
 	struct notice mine = *n;
 	struct writer w = { .n = &mine, .out = out };
 	bool          eight_status = status_is_8bit(n), eight_letter;
+	bool          undelivered = n->kind == NOTICE_FAILED || n->kind == NOTICE_DELAYED;
 
 	if (!n->whole)
 		mine.original = header_only(n->original);
@@ -611,10 +624,11 @@ notice_write(const struct notice *n, struct buffer *out)
 		return; /* there is no letter */
 	}
 	if (n->whole)
-		put_part(&w, "Message", n->utf8 ? "message/global" : "message/rfc822",
+		put_part(&w, undelivered ? "Undelivered Message" : "Message",
+		         n->utf8 ? "message/global" : "message/rfc822",
 		         eight_letter ? "8bit" : NULL);
 	else
-		put_part(&w, "Message Headers",
+		put_part(&w, undelivered ? "Undelivered Message Headers" : "Message Headers",
 		         n->utf8 ? "message/global-headers" : "text/rfc822-headers",
 		         eight_letter ? "8bit" : NULL);
 	put_letter(&w, mine.original);

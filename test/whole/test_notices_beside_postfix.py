@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: ISC
+"""Notices of ours and of Debian's Postfix about the same letters, field by field in the parts for programs.
+
+Where we mean to differ:
+- of a letter whose sender has not said RET=FULL the header goes back alone, however small it is (bounce_size_limit);
+- Original-Recipient is there when the client gave ORCPT (rfc3464:2.3.1), Postfix makes one of what RCPT said;
+- when a recipient that failed was tried last is said (rfc3464:2.3.7);
+- which host took what was relayed is not said (Remote-MTA is optional, rfc3464:2.3.5); its reply is.
+"""
+
+import email
+import email.policy
+import os
+import pathlib
+import re
+import shutil
+import smtplib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from house import House, wait_for
+from test_logs_beside_postfix import Postfix
+from test_sending import Sink
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("postfix"), reason="wants Postfix and root")
+
+LETTER = "From: ann@one.example\r\nTo: b@there.example\r\nSubject: the plan\r\nMessage-ID: <plan@one.example>\r\n\r\nbody\r\n"
+SETTINGS = """
+myhostname = mail.example.com
+mydestination = here.example
+mynetworks = 127.0.0.0/8
+relayhost = [127.0.0.1]:{sink}
+smtp_tls_security_level = none
+smtpd_relay_restrictions = permit_mynetworks, reject
+local_recipient_maps =
+virtual_alias_domains = ours.example
+virtual_alias_maps = inline:{{ {{ all@ours.example = x@far.example y@far.example }} }}
+"""
+# The same thing with our name.
+MEANT = {"X-Postfix-Queue-ID": "X-Mansio-Queue-ID", "X-Postfix-Sender": "X-Mansio-Sender"}
+# Times and numbers that are other each time.
+VARY = {"X-Postfix-Queue-ID", "Arrival-Date", "Last-Attempt-Date", "Will-Retry-Until"}
+
+CASES = [
+    ("refused", ["no@there.example"], [], []),
+    ("refused, as accepted", ["no@there.example"], ["ENVID=QQ+2B1", "RET=HDRS"], ["NOTIFY=FAILURE", "ORCPT=rfc822;No+2Bone@There.example"]),
+    ("refused, the whole letter", ["no@there.example"], ["RET=FULL"], []),
+    ("relayed", ["b@there.example"], ["ENVID=E1"], ["NOTIFY=SUCCESS"]),
+]
+
+
+def answers(verb, argument, _):
+    return "550 5.7.1 not here" if verb == "RCPT" and "<no" in argument else None
+
+
+def notice_to(sink, sender):
+    for mail, to, text in sink.letters:
+        if to == [sender] and "<>" in mail:
+            return email.message_from_bytes(text if isinstance(text, bytes) else text.encode(), policy=email.policy.default)
+    return None
+
+
+def fields(group):
+    """As they are compared: names, in order, and values but for what varies."""
+    found = []
+    for name, value in group.items():
+        back = {ours: theirs for theirs, ours in MEANT.items()}
+        name = back.get(name, name)
+        value = re.sub(r"\s+", " ", str(value)).strip().replace("; ", ";")     # white space means nothing there
+        found.append((name, "*" if name in VARY else value))
+    return found
+
+
+def told(port, sink, why, to, mail, rcpt):
+    sender = re.sub(r"\W", "", why) + "@one.example"
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as s:
+        s.sendmail(sender, to, LETTER, mail, rcpt)
+    notice = wait_for(lambda: notice_to(sink, sender), 60)
+    return notice
+
+
+@pytest.fixture(scope="module")
+def both():
+    with Sink(answers) as theirs, Sink(answers) as ours:
+        postfix = Postfix(SETTINGS.format(sink=theirs.port))
+        values = dict(line.split(" = ", 1) for line in SETTINGS.format(sink=ours.port).strip().splitlines() if " = " in line)
+        values.pop("local_recipient_maps", None)
+        try:
+            with House(**values) as house:
+                yield (postfix.port, theirs), (house.ports["smtp"], ours)
+        finally:
+            postfix.close()
+
+
+@pytest.mark.parametrize("why, to, mail, rcpt", CASES, ids=[c[0] for c in CASES])
+def test_the_part_for_programs_is_postfixs(both, why, to, mail, rcpt):
+    theirs, ours = (told(port, sink, why, to, mail, rcpt) for port, sink in both)
+    assert theirs["To"].replace(" ", "") == ours["To"].replace(" ", "") and ours["Auto-Submitted"] == theirs["Auto-Submitted"] == "auto-replied"
+    parts = [[(p.get_content_type(), p["Content-Description"]) for p in n.get_payload()] for n in (theirs, ours)]
+    if not any(word.startswith("RET=") for word in mail) and parts[0][2][0] == "message/rfc822":
+        parts[0][2] = ("text/rfc822-headers", "Undelivered Message Headers")
+    assert parts[0] == parts[1]
+    groups = [[fields(g) for g in n.get_payload()[1].get_payload()] for n in (theirs, ours)]
+    # Recipients come in whatever order.
+    groups = [[g[0], *sorted(g[1:], key=lambda one: dict(one)["Final-Recipient"])] for g in groups]
+    for they, we in zip(*(map(dict, g) for g in groups), strict=True):
+        if not any("ORCPT=" in word for word in rcpt):
+            they.pop("Original-Recipient", None)
+        if they.get("Action") == "relayed":
+            they.pop("Remote-MTA")
+        if we.get("Action") == "failed":
+            assert we.pop("Last-Attempt-Date") == "*"
+        assert we == they
