@@ -257,24 +257,15 @@ cut_line(struct fields *f, struct buffer *out, size_t line_at, bool ended)
 	}
 }
 
-/* What is left out or cut counts too: the same at whatever places the client's bytes were divided. */
-static void
-count_heard(struct fields *f, const struct buffer *out, size_t line_at)
-{
-	f->_heard += out->len - line_at - f->_counted;
-	if (f->section_most > 0 && f->_heard > f->section_most)
-		f->too_long = true;
-}
-
+/* What was cut does not count; a field that is left out does, as far as it would be kept. */
 static void
 check_limits(struct fields *f, struct buffer *out, size_t line_at)
 {
-	count_heard(f, out, line_at);
-	f->_counted = 0;
-	if (f->_dropping)
-		return;
 	cut_line(f, out, line_at, true);
-	f->_lines += out->len > line_at;
+	if (f->section_most > 0 && out->len > f->section_most)
+		f->too_long = true;
+	if (!f->_dropping)
+		f->_lines += out->len > line_at;
 }
 
 /* The first line that is no field: put the empty line that is missing before it. */
@@ -337,14 +328,15 @@ fields_part(struct fields *f, struct buffer *out, size_t line_at)
 	if (line.len <= NAME_MOST)
 		return true;
 	if (more || name_of(line, &name)) {
-		count_heard(f, out, line_at);
+		/* Where fields are cut nobody knows yet what will be kept. */
+		if (f->field_most == 0 && f->section_most > 0 && out->len > f->section_most)
+			f->too_long = true;
 		if (!more) {
 			f->_field_at = line_at;
 			f->_lines = 0;
 			f->_full = false;
 		}
 		cut_line(f, out, line_at, false);
-		f->_counted = out->len - line_at;
 		f->_field_at = field_at;
 		f->_lines = lines;
 		f->_full = full;

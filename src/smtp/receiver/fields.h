@@ -46,8 +46,6 @@ struct fields {
 	/* its own */
 	size_t      _field_at;         /* where the field being read begins */
 	size_t      _lines;            /* of it before the one being read */
-	uint64_t    _heard;            /* octets of all fields, also of those not kept */
-	size_t      _counted;          /* of the line being read: what is counted already */
 	bool        _full, _over;      /* nothing more of it is kept; the line is too long */
 	unsigned    _now;              /* enum of fields.c: its kind      */
 	bool        _dropping, _begun;
