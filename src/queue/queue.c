@@ -714,6 +714,14 @@ queue_event(struct queue *q, struct recipient *r, enum recipient_event e, const 
 	letter_look(q, l);
 }
 
+bool
+queue_in_hand(const struct recipient *r, int64_t now_ms)
+{
+	if (r->state != RECIPIENT_NEW && r->state != RECIPIENT_WAITING)
+		return r->state == RECIPIENT_TRYING;
+	return r->place == NOWHERE || r->ready || r->due_ms <= now_ms;
+}
+
 void
 queue_told(struct queue *q, struct recipient *r)
 {

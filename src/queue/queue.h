@@ -105,6 +105,7 @@ struct letter {
 	uint32_t    numbers;           /* given to recipients so far           */
 	bool        stored;            /* has rows in the ledger               */
 	bool        unsaved;           /* differs from its rows: queue_change() */
+	bool        gathered;          /* the role's: its notice waits for the other recipients */
 	struct arena *life;
 	struct letter *newer, *older;  /* all letters, in order of coming      */
 	struct letter *chain;          /* the queue's                          */
@@ -165,6 +166,8 @@ bool queue_past_its_time(const struct recipient *, int64_t now_ms);
 struct recipient *queue_fork(struct queue *, struct recipient *);
 /* A recipient is opened: one more that is only there until its sender was told of that. */
 void queue_opened(struct queue *, const struct recipient *, enum opened);
+/* Somebody is at it, or would be if it were its turn: how it ends this time is known soon. */
+bool queue_in_hand(const struct recipient *, int64_t now_ms);
 /* The sender of a recipient that ended has been told (or is nobody). */
 void queue_told(struct queue *, struct recipient *);
 

@@ -14,6 +14,8 @@
 
 enum {
 	HEADER_RETURNED_MOST = 64 << 10,
+	GATHER_MS = 100,
+	GATHER_MOST_MS = 60000,
 	NOTICE_AGAIN_MS = 5000,
 	NOTICE_AGAIN_MOST_MS = 15 * 60 * 1000
 };
@@ -53,6 +55,8 @@ queue_ended(void *house, struct recipient *r)
 		        "%s: from=<%s>, status=expired, returned to sender", id, r->letter->sender);
 		queue_tell_order(house, r->letter, r, "expired, returned to sender");
 	}
+	if (r->letter->gathered)
+		return;
 	for (size_t i = 0; i < k->returnings; i++)
 		if (k->returning[i] == r->letter)
 			return;
@@ -597,18 +601,89 @@ queue_post(struct house *h, const char *report, const char *from, const char *to
 	returning_try(n);
 }
 
+/* ---- one notice for those that end one after the other -------------------------------- */
+
+/* A letter some of whose recipients have ended, one that had not when it was looked at last, and when enough is waited. */
+struct gathered {
+	struct letter    *letter;
+	struct recipient *at;
+	int64_t           until_ms;
+};
+
+/* Nobody is in hand any more.  Each is looked at once, and at the end all again, for an alias puts its targets in front. */
+static bool
+all_here(struct gathered *g)
+{
+	int64_t now_ms = queue_now_ms();
+
+	for (int round = 0; round < 2; round++) {
+		for (; g->at != NULL; g->at = g->at->next)
+			if (queue_in_hand(g->at, now_ms))
+				return false;
+		g->at = g->letter->first;
+	}
+	return true;
+}
+
+static void
+letter_tell(struct house *h, struct letter *l)
+{
+	while (letter_return(h, l))
+		continue;
+}
+
+static void
+gathered_look(void *house)
+{
+	struct queue_role *k = queue_of(house);
+
+	for (size_t i = 0; i < k->gathereds;) {
+		struct gathered *g = &k->gathered[i];
+		struct letter   *l = g->letter;
+
+		if (clock_patient_ms() < g->until_ms && !all_here(g)) {
+			i++;
+			continue;
+		}
+		*g = k->gathered[--k->gathereds];
+		l->gathered = false;
+		letter_tell(house, l);
+	}
+	if (k->gathereds > 0)
+		timer_set(k->gather, GATHER_MS);
+}
+
+/* Others may end in a moment: who sent it hears of all of them at once.  The letter stays, for some of it is not told. */
+static void
+letter_gather(struct house *h, struct letter *l)
+{
+	struct queue_role *k = queue_of(h);
+	struct gathered    g = { l, l->first, clock_patient_ms() + GATHER_MOST_MS };
+
+	if (l->gathered)
+		return;
+	if (all_here(&g)) {
+		letter_tell(h, l);
+		return;
+	}
+	if (k->gathereds == k->gathered_room) {
+		k->gathered_room = k->gathered_room == 0 ? 16 : k->gathered_room * 2;
+		k->gathered = memory_resize(k->gathered, k->gathered_room * sizeof *k->gathered);
+	}
+	if (k->gathereds == 0)
+		timer_set(k->gather, GATHER_MS);
+	k->gathered[k->gathereds++] = g;
+	l->gathered = true;
+}
+
 void
 queue_notices(void *house)
 {
 	struct queue_role *k = queue_of(house);
 
 	warn_delayed(house);
-	while (k->returnings > 0) {
-		struct letter *l = k->returning[--k->returnings];
-
-		while (letter_return(house, l))
-			continue;
-	}
+	while (k->returnings > 0)
+		letter_gather(house, k->returning[--k->returnings]);
 }
 
 /* ---- the writer: segments of our own spool ----------------------------------------------------- */
@@ -657,6 +732,7 @@ queue_notice_open(struct house *h)
 {
 	struct queue_role *k = queue_of(h);
 
+	k->gather = timer_open(h->loop, gathered_look, h);
 	loop_at_rest(h->loop, queue_notices, h);
 	k->writer = writer_open(&writer_needs, h);
 	loop_at_rest(h->loop, writer_rest, k->writer);

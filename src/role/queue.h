@@ -55,6 +55,7 @@ extern const struct setting_table queue_setting_table;
 
 struct compaction;
 struct away;
+struct gathered;
 struct queue_role {
 	struct queue_settings  rows;
 	struct common_settings common;
@@ -82,6 +83,9 @@ struct queue_role {
 	struct buffer    delayed;          /* ids of letters put off this turn, after delay_warning_time */
 	struct letter  **returning;        /* letters with refused recipients, this turn             */
 	size_t           returnings, returning_room;
+	struct gathered *gathered;         /* of them, whose other recipients are in hand             */
+	size_t           gathereds, gathered_room;
+	struct timer    *gather;
 	struct compaction *compaction;
 	size_t           destinations_most; /* more than these are swept                              */
 	struct map      *destinations;     /* "smtp:example.com" -> struct destination               */

@@ -48,6 +48,7 @@ CASES = [
     ("refused, as accepted", ["no@there.example"], ["ENVID=QQ+2B1", "RET=HDRS"], ["NOTIFY=FAILURE", "ORCPT=rfc822;No+2Bone@There.example"]),
     ("refused, the whole letter", ["no@there.example"], ["RET=FULL"], []),
     ("relayed", ["b@there.example"], ["ENVID=E1"], ["NOTIFY=SUCCESS"]),
+    ("two of three refused, in one notice", ["no@there.example", "b@there.example", "no-one@elsewhere.example"], [], []),
 ]
 
 

@@ -573,6 +573,42 @@ test_expiry(void **state)
 	}
 }
 
-UNIT(test_put_off_by_a_clock_that_was_ahead, test_turns, test_many_and_few, test_parties, test_leap, test_priority, test_deliver_by, test_success_is_reported, test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done,
+/* ---- who is in hand ---- */
+
+static void
+test_in_hand(void **state)
+{
+	/* Known, then each letter one thing more: t is tried, l put off, d delivered, r refused, h held. */
+	static const struct { const char *happens; bool in_hand; } rows[] = {
+		{ "", true }, { "t", true }, { "tl", false }, { "td", false }, { "tr", false }, { "h", false },
+	};
+	static const enum recipient_event events_of[] = { ['l'] = EVENT_LATER, ['d'] = EVENT_DELIVERED, ['r'] = EVENT_REFUSED, ['h'] = EVENT_HOLD };
+	(void)state;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct kit        k;
+		struct recipient *r;
+		int64_t           wait;
+
+		kit_open(&k);
+		queue_enter(k.queue, kit_letter(&k, 1, 2));
+		r = queue_find(k.queue, 1)->first;
+		HOLDS("new", queue_in_hand(r, NOW_MS));
+		r = queue_next(k.queue, NOW_MS, &wait);
+		HOLDS("asked about", queue_in_hand(r, NOW_MS));
+		queue_event(k.queue, r, EVENT_RESOLVED, NULL, NULL, NOW_MS);
+		for (const char *c = rows[i].happens; *c != '\0'; c++)
+			if (*c != 't')
+				queue_event(k.queue, r, events_of[(unsigned char)*c], NULL, NULL, NOW_MS);
+			else
+				while (r->state != RECIPIENT_TRYING)
+					HOLDS("due", queue_next(k.queue, NOW_MS, &wait) != NULL);
+		if (queue_in_hand(r, NOW_MS) != rows[i].in_hand)
+			fail_msg("%s", rows[i].happens);
+		queue_close(&k.queue);
+	}
+}
+
+UNIT(test_in_hand, test_put_off_by_a_clock_that_was_ahead, test_turns, test_many_and_few, test_parties, test_leap, test_priority, test_deliver_by, test_success_is_reported, test_life, test_held_unknown_is_asked_about, test_finished_when_all_are_done,
      test_without_recipients, test_fork, test_list, test_order_against_a_model, test_backoff,
      test_no_patience_still_breathes, test_expiry)
