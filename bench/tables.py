@@ -198,8 +198,9 @@ def run_directory(bench):
 	    r["opening_seconds"], r["bytes_beyond_the_file"]) for r in text) +
 	    "\n| aliases | kept in | RCPTs/s of an account | RCPTs/s of aliases |\n|--|--|--|--|\n" +
 	    "".join("| %d | %s | %.0f | %.0f |\n" % (r["aliases"], r["kind"], r["accounts_per_second"], r["aliases_per_second"]) for r in rcpt) +
-	    "\n| passwords by | logins/s over TLS | Dovecot | ratio |\n|--|--|--|--|\n" +
-	    "".join("| %s | %.0f | %.0f | %.2f |\n" % (r["scheme"], r["ours"], r["dovecot"], r["ratio"]) for r in entries) +
+	    "\n| passwords by | logins/s over TLS | Dovecot | ratio | processor ms a login | Dovecot |\n|--|--|--|--|--|--|\n" +
+	    "".join("| %s | %.0f | %.0f | %.2f | %.2f | %.2f |\n" % (r["scheme"], r["ours"], r["dovecot"], r["ratio"], r["ours_ms"], r["dovecot_ms"])
+	    for r in entries) +
 	    "\n" + "".join("* %s: %s\n" % ("met" if good else "MISSED", words) for words, good in said))
 	bench.save("directory", {"machine": bench.machine(), "text": text, "rcpt": rcpt, "logins": entries}, markdown)
 	return 0 if all(good for _, good in said) else 1

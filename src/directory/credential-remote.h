@@ -8,6 +8,7 @@
  *                           "FILE:12: ..." and a newline each.
  * credential_remote_ask()   may be called by several threads at once.  What it gives lies in the arena; hashes
  *                           are compared here, and given to CREDENTIAL_SECRET alone.
+ *                           `patience_ms` is how long saslauthd and Dovecot are waited for; the others have a time of their own.
  * credential_remote_reach() where it leads (directory/remote.h).
  *
  *     sql:/path.cf        `driver` (pgsql, mysql, sqlite), password_query and default_pass_scheme beside what a table of that
@@ -24,7 +25,7 @@
 #include "directory/credential.h"
 #include "directory/remote.h"
 
-struct credential_question { enum credential_mode mode; const char *service, *remote; struct bytes user, password; };
+struct credential_question { enum credential_mode mode; const char *service, *remote; struct bytes user, password; int64_t patience_ms; };
 struct credential_answer { enum credential_outcome outcome; const char *why; struct bytes fields; };
 
 struct credential_remote;

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "directory/credential-remote.h"
 
-enum { PATIENCE_MS = 20000, ANSWER_MOST = 65536, WORD_MOST = 8192 };
+enum { ANSWER_MOST = 65536, WORD_MOST = 8192 };
 
 struct service {
 	struct sockaddr_un address;
@@ -64,11 +64,11 @@ talk_wait(const struct talk *t, short what)
 }
 
 static bool
-talk_open(struct talk *t, const struct service *s)
+talk_open(struct talk *t, const struct service *s, const struct credential_question *q)
 {
 	int why = 0;
 
-	*t = (struct talk){ .until = clock_patient_ms() + PATIENCE_MS };
+	*t = (struct talk){ .until = clock_patient_ms() + q->patience_ms };
 	t->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (t->fd < 0)
 		return false;
@@ -146,7 +146,7 @@ saslauthd_ask(void *own, const struct credential_question *q, struct arena *a,
 	add_counted(&text, q->password);
 	add_counted(&text, bytes_of(q->service));
 	add_counted(&text, realm);
-	whole = talk_open(&t, own) && talk_say(&t, buffer_bytes(&text));
+	whole = talk_open(&t, own, q) && talk_say(&t, buffer_bytes(&text));
 	while (whole && t.heard.len < 2)
 		whole = talk_hear(&t);
 	while (whole && t.heard.len < 2 + ((size_t)(unsigned char)t.heard.at[0] << 8 |
@@ -282,7 +282,7 @@ dovecot_ask(void *own, const struct credential_question *q, struct arena *a,
 		return;
 	}
 	add_request(&text, q);
-	told = talk_open(&t, own) && talk_say(&t, buffer_bytes(&text));
+	told = talk_open(&t, own, q) && talk_say(&t, buffer_bytes(&text));
 	while (told && talk_line(&t, &from, &line))
 		if (bytes_starts(line, BYTES("OK\t1\t")) || bytes_starts(line, BYTES("FAIL\t1")) ||
 		    bytes_equal(line, BYTES("OK\t1"))) {

@@ -4,7 +4,8 @@
  * smtpd_sender_login_maps is asked first, as Postfix does: the address, the same without its
  * extension, the bare name where the domain is our own, @domain; the value is a list of login names.
  * An address that is in none of them belongs to those whom its mail reaches (directory/resolve.h): the account itself,
- * with any extension, whom aliases of the directory and of tables lead to, and the members of a group.
+ * with any extension, whom aliases of the directory and of tables lead to, and the members of a group.  One that reaches nobody here
+ * belongs to who has logged in by that very name.
  */
 #include "role/clerk-resolve.h"
 #include <string.h>
@@ -85,7 +86,10 @@ owned_here(struct work *w, struct resolving *r, enum sender_answer *out)
 
 	r->as_written = true; /* before it is rewritten it is asked whose it is */
 	o = resolve_address(r, w->address, &found);
-	*out = SENDER_OF_NOBODY;
+	/* Where it is nobody's here: a back end may know users of domains that are not ours, and who has logged in has shown who he is. */
+	*out = w->user.len > 0 && is_user(clerk_of(w->house), w->address, w->user)
+	               ? SENDER_OWN
+	               : SENDER_OF_NOBODY;
 	if ((o != DIRECTORY_OK && o != DIRECTORY_FOREIGN) || found.count == 0)
 		return o;
 	*out = SENDER_OF_ANOTHER;

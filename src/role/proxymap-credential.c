@@ -18,9 +18,10 @@ struct remote_backend {
 	bool                      named, old, failing;
 };
 struct remote_backends {
-	struct house          *house;
-	struct remote_backend *first;
-	unsigned               open;
+	struct house                   *house;
+	const struct proxymap_settings *rows;
+	struct remote_backend          *first;
+	unsigned                        open;
 };
 struct asking_remote {
 	struct lane_job            job;
@@ -62,11 +63,12 @@ remote_backends_wanted(struct settings *s)
 }
 
 struct remote_backends *
-remote_backends_open(struct house *h)
+remote_backends_open(struct house *h, const struct proxymap_settings *rows)
 {
 	struct remote_backends *all = memory_take(sizeof *all);
 
 	all->house = h;
+	all->rows = rows;
 	return all;
 }
 
@@ -283,13 +285,15 @@ asking_begin(struct remote_backends *all, uint32_t ticket, struct bytes body)
 }
 
 static void
-asking_put(struct asking_remote *q, const char *backend, struct lanes *lanes, unsigned threads)
+asking_put(struct asking_remote *q, const char *backend, struct lanes *lanes)
 {
 	struct remote_backend *b = q->backend = backend_of(q->all, backend);
 
+	q->question.patience_ms = q->all->rows->login_ms;
 	if (b != NULL && b->own != NULL) {
 		if (b->lane == NULL)
-			b->lane = lane_open(lanes, threads, WAITING_MOST);
+			b->lane =
+				lane_open(lanes, (unsigned)q->all->rows->connections, WAITING_MOST);
 		q->answer.why = "too many logins wait for this back end";
 		if (lane_put(b->lane, &q->job)) {
 			b->open++;
@@ -302,8 +306,8 @@ asking_put(struct asking_remote *q, const char *backend, struct lanes *lanes, un
 }
 
 bool
-remote_backends_hear(struct remote_backends *all, struct lanes *lanes, unsigned threads,
-                     uint32_t ticket, struct bytes body)
+remote_backends_hear(struct remote_backends *all, struct lanes *lanes, uint32_t ticket,
+                     struct bytes body)
 {
 	struct asking_remote      *q = asking_begin(all, ticket, body);
 	struct word_credential_ask w;
@@ -312,19 +316,24 @@ remote_backends_hear(struct remote_backends *all, struct lanes *lanes, unsigned 
 		asking_end(q);
 		return false;
 	}
-	q->question =
-		(struct credential_question){ w.mode, w.service, w.remote, w.user, w.password };
-	asking_put(q, w.backend, lanes, threads);
+	q->question = (struct credential_question){ .mode = w.mode,
+		                                    .service = w.service,
+		                                    .remote = w.remote,
+		                                    .user = w.user,
+		                                    .password = w.password };
+	asking_put(q, w.backend, lanes);
 	return true;
 }
 
 void
-remote_backends_user(struct remote_backends *all, struct lanes *lanes, unsigned threads,
-                     uint32_t ticket, const char *backend, struct bytes user)
+remote_backends_user(struct remote_backends *all, struct lanes *lanes, uint32_t ticket,
+                     const char *backend, struct bytes user)
 {
 	struct asking_remote *q = asking_begin(all, ticket, user);
 
 	q->as_table = true;
-	q->question = (struct credential_question){ CREDENTIAL_USER, "", "", q->body, BYTES("") };
-	asking_put(q, backend, lanes, threads);
+	q->question = (struct credential_question){
+		.mode = CREDENTIAL_USER, .service = "", .remote = "", .user = q->body
+	};
+	asking_put(q, backend, lanes);
 }

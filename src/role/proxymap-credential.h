@@ -17,16 +17,18 @@
 #include "directory/remote.h"
 #include "role/house.h"
 #include "role/lanes.h"
+#include "role/proxymap.h"
 
 #define REMOTE_USERS "userdb:"
 #define REMOTE_USERS_UNTOLD "?"
 struct remote_backends;
 bool remote_backends_wanted(struct settings *);
-struct remote_backends *remote_backends_open(struct house *);
+/* The rows are looked at whenever something is asked. */
+struct remote_backends *remote_backends_open(struct house *, const struct proxymap_settings *);
 void remote_backends_look(struct remote_backends *);
 void remote_backends_reach(struct remote_backends *, struct reach *);
-bool remote_backends_hear(struct remote_backends *, struct lanes *, unsigned threads, uint32_t ticket, struct bytes body);
-void remote_backends_user(struct remote_backends *, struct lanes *, unsigned threads, uint32_t ticket, const char *backend, struct bytes user);
+bool remote_backends_hear(struct remote_backends *, struct lanes *, uint32_t ticket, struct bytes body);
+void remote_backends_user(struct remote_backends *, struct lanes *, uint32_t ticket, const char *backend, struct bytes user);
 unsigned remote_backends_busy(const struct remote_backends *);
 
 #endif

@@ -25,6 +25,9 @@ static const struct setting rows[] = {
 	  "How long an answer of such a table, or that there is none, is believed without asking again; 0: never.", NULL, 0, 86400000, "0.1" },
 	{ "table_cache_limit", SETTING_NUMBER, AT(cache_most), "20000",
 	  "How many such answers are kept.", NULL, 2, 10000000, "0.1" },
+	{ "auth_service_timeout", SETTING_TIME, AT(login_ms), "20s",
+	  "How long saslauthd, or Dovecot's auth process, may take for one login; then the answer is: later.  SQL and LDAP have timeout in "
+	  "their own files, PAM has auth_pam_timeout.", NULL, 100, 600000, "0.3" },
 };
 /* clang-format on */
 #undef AT
@@ -372,8 +375,8 @@ hear_ask(struct proxymap *p, enum role from, uint32_t index, uint32_t ticket, st
 		               .key = arena_keep(life, w.key) };
 	p->asked++;
 	if (strncmp(w.table, REMOTE_USERS, strlen(REMOTE_USERS)) == 0) {
-		remote_backends_user(p->backends, p->lanes, (unsigned)p->rows.connections, ticket,
-		                     w.table + strlen(REMOTE_USERS), r->key);
+		remote_backends_user(p->backends, p->lanes, ticket, w.table + strlen(REMOTE_USERS),
+		                     r->key);
 		request_end(r);
 		return true;
 	}
@@ -411,8 +414,7 @@ proxymap_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 		timer_set(p->tidy, TIDY_MS);
 	p->tidies = true;
 	if (word == WORD_CRED_ASK)
-		return remote_backends_hear(p->backends, p->lanes, (unsigned)p->rows.connections,
-		                            ticket, body);
+		return remote_backends_hear(p->backends, p->lanes, ticket, body);
 	return word == WORD_TABLE_ASK && hear_ask(p, from, index, ticket, body);
 }
 
@@ -466,7 +468,7 @@ proxymap_prepare(struct house *h)
 
 	h->mine = p;
 	p->house = h;
-	p->backends = remote_backends_open(h);
+	p->backends = remote_backends_open(h, &p->rows);
 	look_at_tables(p);
 	find_reach(p, &p->reach);
 	confine_lead(&p->reach);

@@ -17,6 +17,7 @@ struct proxymap_settings {
 	int64_t connections;           /* of one table at once                     */
 	int64_t cache_ms;              /* how long an answer is known to who asked */
 	int64_t cache_most;            /* answers                                  */
+	int64_t login_ms;              /* of saslauthd and of Dovecot              */
 };
 extern const struct setting_table proxymap_setting_table;
 bool proxymap_is_wanted(struct settings *);

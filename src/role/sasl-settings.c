@@ -15,7 +15,8 @@ static const struct setting rows[] = {
 	{ "sasl_mechanisms", SETTING_LIST, AT(mechanisms), "PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-1",
 	  "SASL mechanisms offered, by SMTP, IMAP and POP3 alike: PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1 and both with -PLUS, EXTERNAL, "
 	  "GSSAPI, OAUTHBEARER, XOAUTH2; and CRAM-MD5, DIGEST-MD5, NTLM, OTP, ANONYMOUS, which are legacy. If not set, and one of "
-	  "auth_backends is pam, saslauthd or dovecot, which must be shown the password: PLAIN LOGIN. Some clients, mutt among them, "
+	  "auth_backends is another than directory: PLAIN LOGIN, for what is offered is to let everybody in, and who keeps hashes of other kinds, or must "
+	  "be shown the password, cannot verify SCRAM. Some clients, mutt among them, "
 	  "choose -PLUS where it is offered although they cannot bind a channel, and then fail.", NULL, 0, 0, "0.2" },
 	{ "anonymous_login_user", SETTING_WORD, AT(anonymous), "",
 	  "The account of those who log in by ANONYMOUS to IMAP or POP3; nobody does if empty, and mail is never sent so.", NULL, 0, 0, "0.2" },
@@ -79,16 +80,17 @@ ldap_only_compares(const char *path)
 	return only;
 }
 
+/* `tells`: one that only compares does not count. */
 static bool
-backend_is(const struct credential_backend *b, unsigned kinds)
+backend_is(const struct credential_backend *b, unsigned kinds, bool tells)
 {
 	return (kinds & 1U << b->kind) != 0 &&
-	       (b->kind != CREDENTIAL_LDAP || !ldap_only_compares(b->argument));
+	       (!tells || b->kind != CREDENTIAL_LDAP || !ldap_only_compares(b->argument));
 }
 
 /* Whether one of the back ends is of these kinds.  What cannot be read is complained of elsewhere. */
 static bool
-has_backend(struct settings *s, unsigned kinds)
+has_backend(struct settings *s, unsigned kinds, bool tells)
 {
 	const char   *text = settings_value(s, "auth_backends");
 	struct bytes  rest = bytes_of(text != NULL && *text != '\0' ? text : "directory"), word;
@@ -103,7 +105,7 @@ has_backend(struct settings *s, unsigned kinds)
 			word.len--;
 		if (word.len > 0 && (word.at[0] == '$' ||
 		                     (credential_backend_parse(arena_copy(a, word), &b) == NULL &&
-		                      backend_is(&b, kinds))))
+		                      backend_is(&b, kinds, tells))))
 			has = true;
 	}
 	arena_close(&a);
@@ -113,10 +115,7 @@ has_backend(struct settings *s, unsigned kinds)
 const char *
 sasl_standard(struct settings *s)
 {
-	return has_backend(s, 1U << CREDENTIAL_PAM | 1U << CREDENTIAL_SASLAUTHD |
-	                              1U << CREDENTIAL_DOVECOT)
-	               ? "PLAIN LOGIN"
-	               : NULL;
+	return has_backend(s, ~(1U << CREDENTIAL_DIRECTORY), false) ? "PLAIN LOGIN" : NULL;
 }
 
 /* What each source of proof wants of the settings; NULL: it is there. */
@@ -130,17 +129,17 @@ source_missing(struct settings *s, const struct sasl_settings *set, enum sasl_so
 	switch (source) {
 	case SASL_BY_PASSWORD: return NULL;
 	case SASL_BY_VERIFIER:
-		return has_backend(s, told)
+		return has_backend(s, told, true)
 		               ? NULL
 		               : "it needs a verifier that is stored where it can be read: add directory, passwd-file, sql or "
 		                 "ldap to auth_backends, or take it out";
 	case SASL_BY_SECRET:
-		return has_backend(s, told)
+		return has_backend(s, told, true)
 		               ? NULL
 		               : "it needs the password itself, or what was made of it for this, stored where it can be read: add directory (account set "
 		                 "--keep-plain-secret), passwd-file, sql or ldap to auth_backends, or take it out";
 	case SASL_BY_ONE_TIME:
-		return has_backend(s, directory)
+		return has_backend(s, directory, true)
 		               ? NULL
 		               : "one-time passwords are kept in the directory: add directory to auth_backends, or take it out";
 	case SASL_BY_KEYTAB:

@@ -3,8 +3,8 @@
  *
  * sasl_settings_wrong()  says in words what cannot work, and in *setting where: a mechanism that is not known, or
  *     that nothing here can verify.  NULL: all is well.
- * sasl_standard()  what is offered where sasl_mechanisms is not set, if that is not what its row says: some back end must be
- *     shown the password, and a client that would choose better could not log in.  NULL: as the row says.
+ * sasl_standard()  what is offered where sasl_mechanisms is not set, if that is not what its row says: some back end cannot
+ *     verify SCRAM for all of its users, and a client that would choose it could not log in.  NULL: as the row says.
  */
 #ifndef ROLE_SASL_SETTINGS_H
 #define ROLE_SASL_SETTINGS_H

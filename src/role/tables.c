@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/journal.h"
@@ -17,6 +18,7 @@
 #include "policy/settings.h"
 #include "role/debug.h"
 #include "role/listeners.h"
+#include "role/sasl-settings.h"
 #include "role/transports.h"
 #include "smtp/sender/settings.h"
 
@@ -531,7 +533,37 @@ check_one(void *ctx, const struct table_named *named)
 	c->good = c->good && good;
 }
 
+/* What every client is offered is to let every user in. */
 static void
+check_verifiers(struct checking *c, const struct setting_list *mechanisms,
+                const struct credential_backend *b, const struct passwdfile *users)
+{
+	struct arena *scratch = arena_open(NULL);
+
+	for (size_t i = 0; i < mechanisms->count; i++) {
+		const char *name = mechanisms->item[i], *who = "";
+		bool        sha1 = strncasecmp(name, "SCRAM-SHA-1", 11) == 0;
+		size_t      n;
+
+		if (!sha1 && strncasecmp(name, "SCRAM-SHA-256", 13) != 0)
+			continue;
+		if (users == NULL)
+			buffer_printf(
+				c->warnings,
+				"sasl_mechanisms: users of %s cannot log in by %s, and many programs choose it where it is offered\n",
+				b->word, name);
+		else if ((n = passwdfile_without(users, sha1 ? "SCRAM-SHA-1" : "SCRAM-SHA-256",
+		                                 scratch, &who)) > 0)
+			buffer_printf(
+				c->warnings,
+				"sasl_mechanisms: %zu of the users of %s, %s is one, have no verifier of %s and cannot log in by it; "
+				"many programs choose it where it is offered\n",
+				n, b->argument, who, name);
+	}
+	arena_close(&scratch);
+}
+
+static struct passwdfile *
 check_passwd_file(struct checking *c, const char *path)
 {
 	struct passwdfile *users = NULL;
@@ -551,19 +583,26 @@ check_passwd_file(struct checking *c, const char *path)
 	if (text.len > 0)
 		explicit_bzero(text.at, text.len);
 	buffer_free(&text);
-	passwdfile_close(&users);
+	return users;
 }
 
 /* Nobody is connected to: it is about what the files say. */
 static void
-check_backend(struct checking *c, const struct credential_backend *b)
+check_backend(struct checking *c, const struct credential_backend *b,
+              const struct setting_list *mechanisms)
 {
 	struct credential_remote *r;
+	struct passwdfile        *users;
 	size_t                    before = c->errors->len;
 
-	if (b->kind == CREDENTIAL_PASSWD_FILE)
-		check_passwd_file(c, b->argument);
-	else if (b->kind != CREDENTIAL_DIRECTORY && b->kind != CREDENTIAL_PAM) {
+	if (b->kind == CREDENTIAL_PAM || b->kind == CREDENTIAL_SASLAUTHD ||
+	    b->kind == CREDENTIAL_DOVECOT)
+		check_verifiers(c, mechanisms, b, NULL);
+	if (b->kind == CREDENTIAL_PASSWD_FILE) {
+		if ((users = check_passwd_file(c, b->argument)) != NULL)
+			check_verifiers(c, mechanisms, b, users);
+		passwdfile_close(&users);
+	} else if (b->kind != CREDENTIAL_DIRECTORY && b->kind != CREDENTIAL_PAM) {
 		r = credential_remote_open(b, &c->source, c->errors, c->warnings);
 		credential_remote_close(&r);
 	}
@@ -579,17 +618,20 @@ static void
 check_backends(struct checking *c, struct settings *s)
 {
 	struct common_settings    common;
+	struct sasl_settings      sasl;
 	struct credential_backend b;
 
-	if (!settings_fill(s, &common_setting_table, NULL, &common, NULL))
+	if (!settings_fill(s, &common_setting_table, NULL, &common, NULL) ||
+	    !settings_fill(s, &sasl_setting_table, NULL, &sasl, NULL))
 		return;
 	for (size_t i = 0; i < common.auth_backends.count; i++)
 		if (credential_backend_parse(common.auth_backends.item[i], &b) == NULL)
-			check_backend(c, &b);
+			check_backend(c, &b, &sasl.mechanisms);
 	if (*common.auth_master_passwd_file == '/') {
-		size_t before = c->errors->len;
+		size_t             before = c->errors->len;
+		struct passwdfile *users = check_passwd_file(c, common.auth_master_passwd_file);
 
-		check_passwd_file(c, common.auth_master_passwd_file);
+		passwdfile_close(&users);
 		c->good = c->good && c->errors->len == before;
 	}
 }

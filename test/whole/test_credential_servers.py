@@ -10,6 +10,7 @@ import pathlib
 import pwd
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -189,7 +190,7 @@ def test_R268_postgresql(place):
 
 
 def test_mariadb(place):
-    data, socket = place / "data", place / "m.sock"
+    data, at = place / "data", place / "m.sock"
     account = pwd.getpwnam("mysql")
     data.mkdir()
     os.chown(data, account.pw_uid, account.pw_gid)
@@ -198,16 +199,16 @@ def test_mariadb(place):
                     "--skip-test-db"], check=True, capture_output=True)
 
     def ready():
-        return subprocess.run(["mariadb-admin", "--no-defaults", "-S", socket, "-u", "root", "ping"], capture_output=True).returncode == 0
-    server = Server("/usr/sbin/mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={socket}", "--skip-networking",
+        return subprocess.run(["mariadb-admin", "--no-defaults", "-S", at, "-u", "root", "ping"], capture_output=True).returncode == 0
+    server = Server("/usr/sbin/mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={at}", "--skip-networking",
                     f"--pid-file={place}/pid", user="mysql", ready=ready)
     try:
         server.start()
-        subprocess.run(["mariadb", "--no-defaults", "-S", socket, "-u", "root", "-e",
+        subprocess.run(["mariadb", "--no-defaults", "-S", at, "-u", "root", "-e",
                         "CREATE DATABASE mail; USE mail; " + "; ".join(table()) +
                         "; CREATE USER mail@localhost IDENTIFIED BY 'pa$$'; GRANT SELECT ON mail.* TO mail@localhost"],
                        check=True, capture_output=True)
-        cf = file_for(place, "users.cf", f"driver = mysql\nhosts = unix:{socket}\nuser = mail\npassword = pa$$\ndbname = mail\n"
+        cf = file_for(place, "users.cf", f"driver = mysql\nhosts = unix:{at}\nuser = mail\npassword = pa$$\ndbname = mail\n"
                                          f"timeout = 1s\n{QUERY}")
         with village(auth_backends=f"directory sql:{cf}") as house:
             check_people(house)
@@ -279,7 +280,7 @@ def test_R268_saslauthd(place):
         server.start()
         (users / "mux").chmod(0o666)
         users.chmod(0o755)
-        with village(auth_backends=f"directory saslauthd:{users}/mux") as house:
+        with village(auth_backends=f"directory saslauthd:{users}/mux", auth_service_timeout="5s") as house:
             assert imap_login(house, "geheim", unix.name) is True
             assert NO in imap_login(house, "falsch", unix.name)
             assert NO in imap_login(house, "geheim", unix.name + "x")
@@ -308,6 +309,21 @@ def test_R268_saslauthd(place):
         service.unlink()
         if kept is not None:
             service.write_text(kept)
+
+
+@pytest.mark.parametrize("kind", ["saslauthd", "dovecot"])
+def test_how_long_a_service_is_waited_for(place, kind):
+    """It hears and says nothing.  A client that waits for a quarter of a minute is answered in time when so set; the standard is longer."""
+    with socket.socket(socket.AF_UNIX) as mute, village(auth_backends=f"directory {kind}:{place}/mute", auth_service_timeout="1s") as house:
+        mute.bind(str(place / "mute"))
+        mute.listen(20)
+        (place / "mute").chmod(0o666)
+        assert LATER in imap_login(house, "geheim", "eva@elsewhere.example", patience=15)
+        assert house.command("postconf", "-dh", "auth_service_timeout").stdout == "20s\n"
+        house.write_settings(auth_service_timeout="10m")
+        house.command("reload")
+        with pytest.raises(TimeoutError):
+            imap_login(house, "geheim", "eva@elsewhere.example", patience=5)
 
 
 def test_dovecot(place):
@@ -339,7 +355,7 @@ userdb {{
     try:
         server.start()
         (place / "run").chmod(0o755)
-        with village(auth_backends=f"directory dovecot:{place}/run/auth-client") as house:
+        with village(auth_backends=f"directory dovecot:{place}/run/auth-client", auth_service_timeout="5s") as house:
             check_people(house)
             subprocess.run(["dovecot", "-c", conf, "stop"], capture_output=True)
             server.process.wait()

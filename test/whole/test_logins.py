@@ -170,6 +170,37 @@ def test_T17_what_pam_cannot_verify_is_not_offered_by_default():
         unix.remove()
 
 
+def test_T17_what_only_some_users_could_log_in_by_is_not_offered_by_default(tmp_path):
+    """Hashes of SHA512-CRYPT verify no SCRAM: gsasl, which takes the best that is offered, comes in.  Who offers more is told whom it shuts out."""
+    users = tmp_path / "users"
+    users.write_text("".join(f"{name}@elsewhere.example:" + subprocess.run(["doveadm", "pw", "-s", scheme, "-p", "geheim"], capture_output=True, text=True,
+                             check=True).stdout.strip() + "::::::\n" for name, scheme in (("eva", "SHA512-CRYPT"), ("seth", "SCRAM-SHA-256"))) + "shut@elsewhere.example:*\n")
+
+    def comes_in(v, user):
+        done = subprocess.run(["gsasl", "--imap", "--starttls", "--x509-ca-file=", "--connect", f"127.0.0.1:{v.ports['imap']}", "--no-cb", "-a", user,
+                               "-p", "geheim"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        return done.returncode == 0
+
+    def warned(v):
+        return subprocess.run([BINARY, "-c", v.config, "config", "check"], capture_output=True, text=True, timeout=PATIENCE).stderr
+    with test_roles.Village("jack", auth_backends=f"directory passwd-file:{users}") as v:
+        for service in SERVICES:
+            with Talk(v, service) as t:
+                assert t.mechanisms() == ["PLAIN", "LOGIN"]
+        assert comes_in(v, "eva@elsewhere.example") and "sasl_mechanisms" not in warned(v)
+    with test_roles.Village("jack", auth_backends=f"directory passwd-file:{users}", sasl_mechanisms="PLAIN SCRAM-SHA-256") as v:
+        assert not comes_in(v, "eva@elsewhere.example") and comes_in(v, "seth@elsewhere.example")
+        assert f"sasl_mechanisms: 1 of the users of {users}, eva@elsewhere.example is one, have no verifier of SCRAM-SHA-256" in warned(v)
+        users.write_text(users.read_text().split("\n", 1)[1])
+        assert "sasl_mechanisms" not in warned(v)
+    for word in ("pam:x", "saslauthd:/x", "dovecot:/x"):
+        v = Village("jack", auth_backends=f"directory {word}", sasl_mechanisms="PLAIN SCRAM-SHA-1")
+        try:
+            assert f"users of {word} cannot log in by SCRAM-SHA-1" in warned(v)
+        finally:
+            v.close()
+
+
 def test_no_password_is_hashed_for_scram():
     """What is stored is compared; the work is the client's.  The clerk's processor time tells: a password costs it a hash."""
     with test_roles.Village("jack") as v:
