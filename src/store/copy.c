@@ -223,6 +223,7 @@ mailbox_copy_as(struct mailbox *from, const struct uid_set *set, struct mailbox 
 	c.saved = (uint32_t)clock_wall();
 	c.modseq = account_next_modseq(to->account);
 	c.first = to->uidnext;
+	rows_make_room(&to->rows, (uint32_t)count);
 	copy_rows(&t, set, &c);
 	memory_free(t.name);
 	if ((why = c.why) != 0) {

@@ -65,6 +65,13 @@ static const char *const steps[INDEX_VERSION] = {
 	      "ALTER TABLE message ADD COLUMN email INTEGER;"
 	      "ALTER TABLE message ADD COLUMN mark INTEGER;"
 	      "PRAGMA user_version=3;",
+	[3] = /* A table with rows of their own: finding one in a tree of keys read all the bytes it was compared with. */
+	      "ALTER TABLE snapshot RENAME TO older;"
+	      "CREATE TABLE snapshot(id INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL,"
+	      " time INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE(mailbox, modseq));"
+	      "INSERT INTO snapshot(mailbox,modseq,time,data) SELECT mailbox,modseq,time,data FROM older;"
+	      "DROP TABLE older;"
+	      "PRAGMA user_version=4;",
 };
 
 static const char *const texts[STATEMENTS] = {
@@ -144,7 +151,7 @@ static const char *const texts[STATEMENTS] = {
 	[CONVERTED_FORGET] = "DELETE FROM converted",
 	[CONVERTING_GET]  = "SELECT value FROM meta WHERE name='converting'",
 	[CONVERTING_PUT]  = "INSERT OR REPLACE INTO meta VALUES('converting',?)",
-	[SNAPSHOT_PUT]    = "INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?)",
+	[SNAPSHOT_PUT]    = "INSERT OR REPLACE INTO snapshot(mailbox,modseq,time,data) VALUES(?,?,?,?)",
 	[SNAPSHOT_BEFORE] = "SELECT modseq,data FROM snapshot WHERE mailbox=? AND modseq<? ORDER BY modseq DESC LIMIT 1",
 	[SNAPSHOT_LAST]   = "SELECT modseq FROM snapshot WHERE mailbox=? ORDER BY modseq DESC LIMIT 1",
 	[SNAPSHOT_LIST]   = "SELECT modseq,time FROM snapshot WHERE mailbox=? ORDER BY modseq DESC",

@@ -21,7 +21,7 @@
 #include <sqlite3.h>
 #include "base/bytes.h"
 
-enum { INDEX_VERSION = 3 };
+enum { INDEX_VERSION = 4 };
 enum statement {
 	META_GET, META_PUT,
 	MAILBOX_ALL, MAILBOX_PUT, MAILBOX_NAME, MAILBOX_CLAIM, MAILBOX_FORGOT, MAILBOX_USE, MAILBOX_DELETE,

@@ -178,22 +178,34 @@ unfolded(uint64_t from, uint64_t n)
 
 /* ---- columns ---- */
 
-static void
-pack_runs(const uint64_t *column, uint32_t count, bool steps, struct buffer *out)
-{
-	uint64_t before = 0;
+/* A column told value by value: how often the same comes, or with `steps` the same difference. */
+struct runs {
+	struct buffer *out;
+	bool           steps;
+	uint64_t       before, value;
+	uint32_t       count;
+};
 
-	for (uint32_t i = 0; i < count;) {
-		uint64_t value = steps ? folded(before, column[i]) : column[i];
-		uint32_t n = 1;
-		before = column[i];
-		while (i + n < count &&
-		       (steps ? folded(before, column[i + n]) : column[i + n]) == value)
-			before = column[i + n++];
-		pack_number(out, value);
-		pack_number(out, n);
-		i += n;
-	}
+static void
+runs_end(struct runs *r)
+{
+	if (r->count == 0)
+		return;
+	pack_number(r->out, r->value);
+	pack_number(r->out, r->count);
+	r->count = 0;
+}
+
+static void
+runs_add(struct runs *r, uint64_t next)
+{
+	uint64_t value = r->steps ? folded(r->before, next) : next;
+
+	r->before = next;
+	if (r->count == 0 || value != r->value)
+		runs_end(r);
+	r->value = value;
+	r->count++;
 }
 
 static void
@@ -238,34 +250,25 @@ pack_flags(const struct rows *r, uint32_t from, uint32_t count, struct buffer *o
 {
 	struct keysets used = { 0 };
 	uint32_t      *known = memory_take((r->sets.count + 1) * sizeof *known);
-	uint64_t      *column = memory_take((count + 1) * sizeof *column);
+	struct runs    flags = { .out = out };
 
-	for (uint32_t i = 0; i < count; i++)
-		column[i] = renamed(&r->sets, &used, known, r->flags[from + i]);
+	for (uint32_t i = from; i < from + count; i++)
+		(void)renamed(&r->sets, &used, known, r->flags[i]);
 	pack_number(out, used.count);
 	for (uint32_t i = 0; i < used.count; i++)
 		keyset_pack(out, &used.set[i]);
-	pack_runs(column, count, false, out);
+	for (uint32_t i = from; i < from + count; i++)
+		runs_add(&flags, renamed(&r->sets, &used, known, r->flags[i]));
+	runs_end(&flags);
 	keysets_free(&used);
 	memory_free(known);
-	memory_free(column);
-}
-
-static void
-pack_saved(const struct rows *r, uint32_t from, uint32_t count, struct buffer *out)
-{
-	uint64_t *column = memory_take((count + 1) * sizeof *column);
-
-	for (uint32_t i = 0; i < count; i++)
-		column[i] = r->saved[from + i];
-	pack_runs(column, count, true, out);
-	memory_free(column);
 }
 
 void
 rows_pack(const struct rows *r, uint32_t from, uint32_t count, struct buffer *out)
 {
-	uint64_t before = 0;
+	struct runs modseqs = { .out = out, .steps = true }, saved = modseqs;
+	uint64_t    before = 0;
 
 	pack_number(out, count);
 	pack_uid_column(r->uid + from, count, out);
@@ -276,8 +279,12 @@ rows_pack(const struct rows *r, uint32_t from, uint32_t count, struct buffer *ou
 	for (uint32_t i = from; i < from + count; i++)
 		pack_number(out, r->size[i]);
 	pack_flags(r, from, count, out);
-	pack_runs(r->modseq + from, count, true, out);
-	pack_saved(r, from, count, out);
+	for (uint32_t i = from; i < from + count; i++)
+		runs_add(&modseqs, r->modseq[i]);
+	runs_end(&modseqs);
+	for (uint32_t i = from; i < from + count; i++)
+		runs_add(&saved, r->saved[i]);
+	runs_end(&saved);
 }
 
 /* The sets as they are numbered in the bytes: names[n] is ours.  NULL: broken. */

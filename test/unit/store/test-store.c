@@ -486,6 +486,57 @@ sql(struct kit *k, const char *text)
 	sqlite3_close(db);
 }
 
+/* Its older history is forgotten: what version 3 kept of a mailbox is all there is of it. */
+static void
+test_a_mailbox_of_version_3(void **state)
+{
+	struct kit       k = { 0 };
+	struct account  *a;
+	struct mailbox  *m;
+	struct uid_range r = { 3, 3 };
+
+	(void)state;
+	kit_folder(&k);
+	clock_pretend(1700000000);
+	for (int round = 0; round < 2; round++) {
+		kit_open(&k);
+		a = kit_take(&k, 5);
+		m = kit_mailbox(a, "INBOX");
+		for (uint32_t i = 0; i < 300; i++) {
+			arrive(&k, m, 0);
+			settle(&k);
+		}
+		assert_int_equal(mailbox_flags(m, &(struct uid_set){ &r, 1 }, FLAGS_ADD,
+		                               FLAG_FLAGGED, UINT64_MAX, NULL, NULL, NULL),
+		                 0);
+		settle(&k);
+		mailbox_drop(&m);
+		account_drop(&a);
+		(void)store_sweep(k.store);
+		settle(&k);
+		kit_close(&k);
+	}
+	sql(&k,
+	    "ALTER TABLE snapshot RENAME TO newer;"
+	    "CREATE TABLE snapshot(mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, time INTEGER NOT NULL,"
+	    " data BLOB NOT NULL, PRIMARY KEY(mailbox, modseq)) WITHOUT ROWID;"
+	    "INSERT INTO snapshot SELECT mailbox,modseq,time,data FROM newer; DROP TABLE newer;"
+	    "DELETE FROM fact WHERE modseq<=(SELECT max(modseq) FROM snapshot);"
+	    "PRAGMA user_version=3");
+	for (int round = 0; round < 2; round++) {
+		kit_open(&k);
+		a = kit_take(&k, 5);
+		m = kit_mailbox(a, "INBOX");
+		assert_int_equal(mailbox_count(m), 600);
+		assert_int_equal(mailbox_entry(m, 2).flags, FLAG_FLAGGED);
+		assert_int_equal(mailbox_entry(m, 3).flags, 0);
+		mailbox_drop(&m);
+		account_drop(&a);
+		kit_close(&k);
+	}
+	kit_remove(&k);
+}
+
 static void
 test_damage_is_set_aside(void **state)
 {
@@ -550,7 +601,10 @@ test_damage_is_set_aside(void **state)
 	account_drop(&a);
 	kit_close(&k);
 	/* One as the version before this one left it. */
-	sql(&k, "ALTER TABLE message DROP COLUMN mark; ALTER TABLE message DROP COLUMN email; PRAGMA user_version=2");
+	sql(&k,
+	    "ALTER TABLE message DROP COLUMN mark; ALTER TABLE message DROP COLUMN email;"
+	    "DROP TABLE snapshot; CREATE TABLE snapshot(mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, time INTEGER NOT NULL,"
+	    " data BLOB NOT NULL, PRIMARY KEY(mailbox, modseq)) WITHOUT ROWID; PRAGMA user_version=2");
 	kit_open(&k);
 	a = kit_take(&k, 5);
 	m = kit_mailbox(a, "INBOX");
@@ -563,7 +617,7 @@ test_damage_is_set_aside(void **state)
 	kit_open(&k);
 	HOLDS("refused", account_take(k.store, 5, &why) == NULL && why == EBADMSG);
 	kit_close(&k);
-	sql(&k, "PRAGMA user_version=3");
+	sql(&k, "PRAGMA user_version=4");
 	/* The file itself. */
 	(void)snprintf(path, sizeof path, "%s/05/5/index.db", k.path);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -852,5 +906,5 @@ test_a_full_disk(void **state)
 }
 
 UNIT(test_a_full_disk, test_the_list, test_one_mailbox, test_random_changes_and_replay,
-     test_damage_is_set_aside, test_history_is_forgotten_in_its_time,
+     test_a_mailbox_of_version_3, test_damage_is_set_aside, test_history_is_forgotten_in_its_time,
      test_a_letter_is_read_in_pieces)
