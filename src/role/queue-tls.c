@@ -8,6 +8,7 @@
 #include "dns/hostname.h"
 #include "queue/tlsrpt.h"
 #include "role/queue.h"
+#include "smtp/sender/rua.h"
 #include "smtp/sender/sts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +22,7 @@ enum {
 	DAY_S = 86400,
 	REPORTED_MOST = 20000,
 	REPORT_TURN_MS = 60000,
-	AGAIN_S = 3600,
-	ADDRESS_MOST = 254
+	AGAIN_S = 3600
 };
 #define STS "sts/"
 #define RPT "tlsrpt/"
@@ -384,16 +384,9 @@ reports_turn(void *house)
 static bool
 is_answer(uint32_t index, const struct word_tlsrpt_said *w)
 {
-	for (uint32_t i = 0; i < w->mails; i++) {
-		const char *at = strchr(w->mail[i], '@');
-
-		if (at == NULL || at == w->mail[i] || strlen(w->mail[i]) > ADDRESS_MOST ||
-		    !hostname_valid(bytes_of(at + 1)))
+	for (uint32_t i = 0; i < w->mails; i++)
+		if (!rua_is_address(bytes_of(w->mail[i])))
 			return false;
-		for (const char *p = w->mail[i]; *p != '\0'; p++)
-			if (*p <= ' ' || *p >= 127 || strchr("<>,;:\"()\\", *p) != NULL)
-				return false;
-	}
 	return index == ASKED_SENDER;
 }
 

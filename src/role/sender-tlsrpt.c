@@ -3,6 +3,8 @@
 #include "role/sender.h"
 #include "smtp/sender/rua.h"
 
+_Static_assert((int)RUA_MOST <= (int)TLSRPT_MAIL_MOST, "room for all of them");
+
 struct reporting {
 	struct house           *house;
 	struct arena           *life;
@@ -63,15 +65,17 @@ answered(void *ctx, const struct answer *x)
 	r->wanted = n > 0 || x->status == ANSWER_LATER;
 	r->open = 1;
 	for (size_t i = 0; i < n; i++)
-		if (rua[i].web && ++r->open > 0)
+		if (rua[i].web) {
+			r->open++;
 			sender_web(r->house, rua[i].to,
 			           &(struct web_request){ .path = rua[i].path,
 			                                  .type = "application/tlsrpt+gzip",
 			                                  .content = r->w.content,
 			                                  .most = 64 << 10 },
 			           posted, r);
-		else
+		} else {
 			r->said.mail[r->said.mails++] = rua[i].to;
+		}
 	one_done(r, false);
 }
 

@@ -2,6 +2,8 @@
 #include "dns/hostname.h"
 #include <string.h>
 
+enum { LOCAL_MOST = 64, ADDRESS_MOST = 254, TEXT_MOST = 900 };
+
 /* Nothing that could begin another line or field of what it is put into. */
 static bool
 is_plain(struct bytes text)
@@ -10,15 +12,23 @@ is_plain(struct bytes text)
 		if (text.at[i] <= ' ' || text.at[i] >= 0x7f ||
 		    strchr("<>\"\\(),;[]%", text.at[i]) != NULL)
 			return false;
-	return text.len > 0 && text.len <= 900;
+	return text.len > 0 && text.len <= TEXT_MOST;
+}
+
+/* rfc5321:4.5.3.1 */
+bool
+rua_is_address(struct bytes text)
+{
+	ptrdiff_t at = bytes_find(text, '@');
+
+	return is_plain(text) && text.len <= ADDRESS_MOST && bytes_find(text, ':') < 0 && at > 0 &&
+	       at <= LOCAL_MOST && hostname_valid(bytes_cut(text, (size_t)at + 1, SIZE_MAX));
 }
 
 static bool
 read_address(struct bytes text, struct arena *a, struct rua *out)
 {
-	ptrdiff_t at = bytes_find(text, '@');
-
-	if (at <= 0 || at > 64 || !hostname_valid(bytes_cut(text, (size_t)at + 1, SIZE_MAX)))
+	if (!rua_is_address(text))
 		return false;
 	*out = (struct rua){ false, arena_copy(a, text), "" };
 	return true;
