@@ -776,6 +776,25 @@ estate_close(struct estate **ep)
 	memory_free(e);
 }
 
+/* Root's alone, though it be there already; EINVAL: it is a pipe or a device. */
+static int
+open_transcripts(const char *file)
+{
+	struct stat st = { 0 };
+	int         fd =
+		open(file,
+	             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK,
+	             0600);
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	               ((st.st_mode & (S_IRWXG | S_IRWXO)) == 0 || fchmod(fd, 0600) == 0)))
+		return fd;
+	if (!S_ISREG(st.st_mode))
+		errno = EINVAL;
+	(void)close(fd);
+	return -1;
+}
+
 /* What is switched on outlives a reload; the file for it is opened anew. */
 static void
 keep_debug(struct opening *o)
@@ -789,9 +808,9 @@ keep_debug(struct opening *o)
 		(void)estate_take_over(o, "debug", old->text, old->roles);
 	if (*file == '\0')
 		return;
-	fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		warn_("debug_peer_file = %s: %s; transcripts go to the log", file, strerror(errno));
+	if ((fd = open_transcripts(file)) < 0)
+		warn_("debug_peer_file = %s: %s; transcripts go to the log", file,
+		      errno == EINVAL ? "it is no file" : strerror(errno));
 	else
 		(void)estate_hold(o, "transcripts", "", fd, who);
 }

@@ -3,6 +3,7 @@
 
 import base64
 import imaplib
+import os
 import poplib
 import re
 import smtplib
@@ -161,6 +162,8 @@ def test_peers_stand_in_files_and_tables(house):
 def test_transcripts_go_to_a_file_of_their_own(house):
     """The file is root's alone, has a number for each session, and the log has none of it; a user's keeper writes there, too."""
     path = house.config.parent / "transcripts"
+    path.touch()
+    path.chmod(0o644)
     house.write_settings(debug_peer_list="127.0.0.1", debug_peer_file=str(path))
     house.command("reload")
     smtp(house)
@@ -190,6 +193,17 @@ def test_transcripts_go_to_a_file_of_their_own(house):
     house.command("reload")
     smtp(house)
     assert wait_for(lambda: path.exists() and "QUIT" in path.read_text().upper())
+    # nobody is waited for who would read a pipe
+    pipe = path.with_suffix(".pipe")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    house.write_settings(debug_peer_list="127.0.0.1", debug_peer_file=str(pipe))
+    house.command("reload")
+    wait_for(lambda: f"debug_peer_file = {pipe}: it is no file; transcripts go to the log" in house.text())
+    os.close(reader)
+    house.command("reload")
+    smtp(house)
+    wait_for(lambda: told(house))
     done = house.command("config", "set", "debug_peer_file=transcripts", check=False)
     assert done.returncode != 0 and "write an absolute path" in done.stdout + done.stderr
 
