@@ -43,7 +43,7 @@ struct walk {
 	size_t                      at;
 	bool                        rested;           /* and others had their turn                         */
 	size_t                     *waiting;          /* steps whose tables have not answered; they are gone through again, and nothing else */
-	size_t                      waitings, waiting_room, resumed;
+	size_t                      waitings, waiting_room;
 	struct bytes                address;          /* rewritten                                        */
 	struct directory_key        key;
 	enum directory_outcome      first, last;

@@ -598,10 +598,12 @@ work_open(struct house *h, enum role from, uint32_t index, uint32_t ticket)
 void
 work_close(struct work **wp)
 {
-	struct work  *w = *wp;
-	struct arena *life = w->life;
+	struct work     *w = *wp;
+	struct arena    *life = w->life;
+	struct resolving r = { .walk = w->walk };
 
 	*wp = NULL;
+	resolve_abandon(&r);
 	buffer_free(&w->said);
 	arena_close(&life);
 }
