@@ -6,6 +6,7 @@
 #include "base/journal.h"
 #include "directory/passwdfile.h"
 #include "role/clerk-login.h"
+#include "role/complaints.h"
 #include "role/proxymap-credential.h"
 
 #include <openssl/evp.h>
@@ -666,16 +667,6 @@ text_kept(const char *s)
 }
 
 static void
-say_lines(struct bytes lines)
-{
-	struct bytes line;
-
-	while (bytes_split(&lines, '\n', &line))
-		if (line.len > 0)
-			warn_("%.*s", (int)line.len, line.at);
-}
-
-static void
 file_read(struct house *h, struct backend_file *f, const char *name)
 {
 	struct buffer      text = { 0 }, errors = { 0 }, warnings = { 0 };
@@ -683,8 +674,8 @@ file_read(struct house *h, struct backend_file *f, const char *name)
 
 	if (house_resource_read(h, name, &text) == 0)
 		users = passwdfile_open(buffer_bytes(&text), f->path, &errors, &warnings);
-	say_lines(buffer_bytes(&errors));
-	say_lines(buffer_bytes(&warnings));
+	complaints_warn(buffer_bytes(&errors));
+	complaints_warn(buffer_bytes(&warnings));
 	if (users != NULL) {
 		passwdfile_close(&f->users);
 		f->users = users;

@@ -323,7 +323,7 @@ hold_anchors(struct opening *o, const struct setting_list *paths)
 		if (good && bytes_search(buffer_bytes(&text), BYTES("PRIVATE KEY-----")) >= 0) {
 			buffer_printf(
 				o->errors,
-				"smtp_tls_trust_anchor_file %s: there is a private key in it\n",
+				"smtp_tls_trust_anchor_file %s: there is a private key in it; write a file of certificates and public keys alone\n",
 				path);
 			explicit_bzero(text.at, text.len);
 			good = false;

@@ -11,6 +11,7 @@
 #include "policy/greylist.h"
 #include "policy/verified.h"
 #include "policy/witness-settings.h"
+#include "role/complaints.h"
 #include "role/policy-names.h"
 #include "role/policy-service.h"
 
@@ -240,16 +241,6 @@ sweep(void *ctx)
 	timer_set(w->sweep, more ? SWEEP_AGAIN_MS : SWEEP_MS);
 }
 
-static void
-warn_lines(const struct buffer *errors)
-{
-	struct bytes rest = buffer_bytes(errors), line;
-
-	while (bytes_split(&rest, '\n', &line))
-		if (line.len > 0)
-			warn_("%.*s", (int)line.len, line.at);
-}
-
 /* What cannot be read is kept for whoever wants to look at it; all in it is learned again. */
 static void
 open_database(struct witnesses *w)
@@ -260,7 +251,7 @@ open_database(struct witnesses *w)
 
 	(void)snprintf(path, sizeof path, "%s/policy.db", house_path(w->house, "policy"));
 	w->db = policydb_open(path, &errors);
-	warn_lines(&errors);
+	complaints_warn(buffer_bytes(&errors));
 	if (w->db == NULL) {
 		for (size_t i = 0; i < COUNT(files); i++)
 			if ((size_t)snprintf(from, sizeof from, "%s%s", path, files[i]) <
@@ -270,7 +261,7 @@ open_database(struct witnesses *w)
 				(void)rename(from, to);
 		buffer_reset(&errors);
 		w->db = policydb_open(path, &errors);
-		warn_lines(&errors);
+		complaints_warn(buffer_bytes(&errors));
 		warn_("%s: %s", path,
 		      w->db != NULL ? "begun anew; the old one is policy.db.damaged"
 		                    : "cannot be used: the greylist lets everybody in");

@@ -1,5 +1,4 @@
 #include "role/postmaster.h"
-#include "role/debug.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +16,8 @@
 
 #include "base/clock.h"
 #include "role/child.h"
+#include "role/complaints.h"
+#include "role/debug.h"
 #include "role/estate.h"
 #include "role/interfaces.h"
 #include "role/notify.h"
@@ -173,16 +174,6 @@ keep_settings(struct postmaster *p, struct settings *s)
 	*g = (struct generation){ p->generations, s };
 	p->generations = g;
 	p->house.settings = s;
-}
-
-static void
-warn_lines(struct bytes lines)
-{
-	struct bytes line;
-
-	while (bytes_split(&lines, '\n', &line))
-		if (line.len > 0)
-			warn_("%.*s", (int)line.len, line.at);
 }
 
 /*
@@ -407,8 +398,8 @@ reload_and_tell(struct postmaster *p, struct buffer *errors, struct buffer *warn
 
 	notify_say("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_patient_ms() * 1000);
 	good = reload(p, errors, warnings);
-	warn_lines(buffer_bytes(errors));
-	warn_lines(buffer_bytes(warnings));
+	complaints_warn(buffer_bytes(errors));
+	complaints_warn(buffer_bytes(warnings));
 	if (good)
 		note("reload -- version %s, configuration %s", MANSIO_VERSION, p->file);
 	else
@@ -693,7 +684,7 @@ renew_estate(struct postmaster *p)
 	if (estate != NULL)
 		reload_begin(p, estate);
 	else
-		warn_lines(buffer_bytes(&errors));
+		complaints_warn(buffer_bytes(&errors));
 	buffer_free(&errors);
 }
 
@@ -882,7 +873,7 @@ postmaster_live(const char *file)
 	opened = open_house(p, &errors, &warnings);
 	if (opened) {
 		open_journal(p);
-		warn_lines(buffer_bytes(&warnings));
+		complaints_warn(buffer_bytes(&warnings));
 		begin(p);
 		loop_run(p->house.loop);
 		estate_close(&p->estate);

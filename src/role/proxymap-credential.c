@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "directory/credential-remote.h"
+#include "role/complaints.h"
 #include "role/tables.h"
 
 enum { WAITING_MOST = 256 };
@@ -117,17 +118,6 @@ backend_of(struct remote_backends *all, const char *word)
 }
 
 static void
-warn_of(struct buffer *lines)
-{
-	struct bytes rest = buffer_bytes(lines), line;
-
-	while (bytes_split(&rest, '\n', &line))
-		if (line.len > 0)
-			warn_("%.*s", (int)line.len, line.at);
-	buffer_free(lines);
-}
-
-static void
 backend_look(struct remote_backends *all, const struct credential_backend *which)
 {
 	struct table_source    source = house_table_source(all->house);
@@ -145,8 +135,10 @@ backend_look(struct remote_backends *all, const struct credential_backend *which
 			goto out;
 	}
 	own = credential_remote_open(which, &source, &errors, &warnings);
-	warn_of(&errors);
-	warn_of(&warnings);
+	complaints_warn(buffer_bytes(&errors));
+	complaints_warn(buffer_bytes(&warnings));
+	buffer_free(&errors);
+	buffer_free(&warnings);
 	if (own == NULL)
 		warn_("%s: %s", which->word,
 		      b != NULL && b->own != NULL ? "not taken over: the last good one stays"

@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "directory/remote.h"
+#include "role/complaints.h"
 #include "role/confine.h"
 #include "role/house.h"
 #include "role/lanes.h"
@@ -104,16 +105,6 @@ proxymap_is_wanted(struct settings *s)
 	return w.any || remote_backends_wanted(s);
 }
 
-static void
-warn_lines(struct bytes lines)
-{
-	struct bytes line;
-
-	while (bytes_split(&lines, '\n', &line))
-		if (line.len > 0)
-			warn_("%.*s", (int)line.len, line.at);
-}
-
 static struct asked_table *
 table_of(struct proxymap *p, const char *name)
 {
@@ -191,8 +182,8 @@ visit(void *ctx, const struct table_named *named)
 		return;
 	}
 	table = table_open(named->name, named->grammar, &source, &errors, &warnings);
-	warn_lines(buffer_bytes(&errors));
-	warn_lines(buffer_bytes(&warnings));
+	complaints_warn(buffer_bytes(&errors));
+	complaints_warn(buffer_bytes(&warnings));
 	buffer_free(&errors);
 	buffer_free(&warnings);
 	if (table == NULL)

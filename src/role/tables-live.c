@@ -6,6 +6,7 @@
 
 #include "base/journal.h"
 #include "base/map.h"
+#include "role/complaints.h"
 #include "role/tables.h"
 
 /* One table and the files it was made of. */
@@ -106,24 +107,14 @@ build(void *ctx)
 		                      &b->warnings);
 }
 
-static void
-warn_lines(struct bytes lines)
-{
-	struct bytes line;
-
-	while (bytes_split(&lines, '\n', &line))
-		if (line.len > 0)
-			warn_("%.*s", (int)line.len, line.at);
-}
-
 /* The new table in the place of the old one; or what was wrong with it. */
 static void
 settle(struct building *b)
 {
 	struct local *l = b->local;
 
-	warn_lines(buffer_bytes(&b->errors));
-	warn_lines(buffer_bytes(&b->warnings));
+	complaints_warn(buffer_bytes(&b->errors));
+	complaints_warn(buffer_bytes(&b->warnings));
 	if (b->table == NULL && l->good)
 		warn_("table %s: not taken over: the last good one stays", l->name);
 	if (b->table == NULL && !l->good && l->table == NULL) {
