@@ -12,24 +12,6 @@
 
 enum { LISTS_MOST = 16, NEW_DAYS = 30, DAY_S = 86400 };
 
-static const char *text(struct facts *f, const char *form, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static const char *
-text(struct facts *f, const char *form, ...)
-{
-	struct buffer b = { 0 };
-	const char   *kept;
-	va_list       list;
-
-	va_start(list, form);
-	buffer_vprintf(&b, form, list);
-	va_end(list);
-	kept = arena_copy(f->life, buffer_bytes(&b));
-	buffer_free(&b);
-	return kept;
-}
-
 /*
  * Lists
  */
@@ -38,7 +20,8 @@ text(struct facts *f, const char *form, ...)
 static bool
 list_works(struct facts *f, struct inquiry *ask, const struct dnsbl *list, struct findings *out)
 {
-	const char *name = text(f, "2.0.0.127.%.*s", (int)list->domain.len, list->domain.at);
+	const char *name =
+		arena_printf(f->life, "2.0.0.127.%.*s", (int)list->domain.len, list->domain.at);
 	const struct answer *a = inquiry_ask(ask, bytes_of(name), DNS_A);
 	const char          *says = NULL;
 
@@ -46,7 +29,7 @@ list_works(struct facts *f, struct inquiry *ask, const struct dnsbl *list, struc
 		if (dnsbl_refused(a->record[i].data))
 			says = "This list does not answer to our resolver: ask through one of your own.";
 	if (a->status == ANSWER_LATER)
-		says = text(f, "The list does not answer: %s.", a->why);
+		says = arena_printf(f->life, "The list does not answer: %s.", a->why);
 	else if (a->records == 0)
 		says = "It has not the entry that each list has (rfc5782:5): there is no such list, or no more.";
 	if (says != NULL)
@@ -80,8 +63,10 @@ is_on(struct facts *f, struct inquiry *ask, const struct dnsbl *list, const stru
 		if (!dnsbl_counts(list, a->record[i].data))
 			continue;
 		one = finding_new(out, FOUND_WRONG, bytes_of(p->text), "list");
-		one->says = text(f, "It is on %.*s: hosts that ask this list refuse our letters.",
-		                 (int)list->domain.len, list->domain.at);
+		one->says =
+			arena_printf(f->life,
+		                     "It is on %.*s: hosts that ask this list refuse our letters.",
+		                     (int)list->domain.len, list->domain.at);
 		one->there = reason_of(f, ask, name);
 		one->write =
 			"end the cause (mansio queue summary, mansio trace of who sends much), then ask the list to take the address off";
@@ -103,7 +88,7 @@ dns_judge_lists(struct facts *f, struct inquiry *ask, struct findings *out)
 	for (size_t i = 0; i < words->count && lists < LISTS_MOST; i++)
 		if (!dnsbl_parse(bytes_of(words->item[i]), &list[lists], &wrong))
 			finding_new(out, FOUND_UNKNOWN, bytes_of(words->item[i]), "list")->says =
-				text(f, "In dns_check_lists: %s.", wrong);
+				arena_printf(f->life, "In dns_check_lists: %s.", wrong);
 		else if (list_works(f, ask, &list[lists], out))
 			lists++;
 	for (size_t k = 0; k < f->froms && lists > 0; k++) {
@@ -113,8 +98,8 @@ dns_judge_lists(struct facts *f, struct inquiry *ask, struct findings *out)
 			on = is_on(f, ask, &list[i], &f->from[k], out) || on;
 		if (!on)
 			finding_new(out, FOUND_RIGHT, bytes_of(f->from[k].text), "list")->says =
-				text(f, "It is on none of %zu list%s.", lists,
-			             lists == 1 ? "" : "s");
+				arena_printf(f->life, "It is on none of %zu list%s.", lists,
+			                     lists == 1 ? "" : "s");
 	}
 }
 
@@ -137,8 +122,8 @@ dns_judge_age(struct facts *f, struct findings *out)
 	if (days < 0 || days >= NEW_DAYS)
 		return;
 	one = finding_new(out, FOUND_ADVICE, bytes_of(f->host), "warm-up");
-	one->says = text(
-		f,
+	one->says = arena_printf(
+		f->life,
 		"This server is here for %lld day%s. Who knows no address yet puts much mail from it into Junk: begin with 50 letters a day to "
 		"each large provider, to people who answer, and double that every third day; lists last.",
 		(long long)days, days == 1 ? "" : "s");
