@@ -87,9 +87,8 @@ lost(void *ctx, struct link *l)
 
 static const struct link_events answer_events = { heard, lost };
 
-/* -1 with errno. */
-static int
-call_role(const struct common_settings *common, const char *role)
+int
+command_call(const struct common_settings *common, const char *role)
 {
 	struct sockaddr_un to;
 	char               path[4096];
@@ -116,7 +115,7 @@ call_role(const struct common_settings *common, const char *role)
 bool
 command_runs(const struct common_settings *common)
 {
-	int fd = call_role(common, "clerk");
+	int fd = command_call(common, "clerk");
 
 	if (fd >= 0)
 		(void)close(fd);
@@ -179,7 +178,7 @@ talk(struct call *c, const char *role, const struct word_ask *ask, int given,
 		return COMMAND_FAILED;
 	fd = strncmp(role, KEEPER_FOR_USER, strlen(KEEPER_FOR_USER)) == 0
 	             ? call_user_keeper(c, role + strlen(KEEPER_FOR_USER), &status)
-	             : call_role(&common, role);
+	             : command_call(&common, role);
 	if (fd < 0) {
 		if (status == COMMAND_DONE)
 			say_why_not(&a, c, &common);

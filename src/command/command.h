@@ -61,6 +61,8 @@ struct settings *command_settings(struct call *, struct common_settings *);
 bool command_option(struct call *, const char *name, const char **value);
 /* Whether somebody answers at this server's sockets. */
 bool command_runs(const struct common_settings *);
+/* Connected to run/NAME.sock of the state directory; -1 with errno. */
+int command_call(const struct common_settings *, const char *name);
 int  command_wrong(const struct call *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 void command_print(struct bytes, FILE *);
 /* A whole file, or standard input for "-"; false after saying why. */

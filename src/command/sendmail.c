@@ -58,7 +58,8 @@ struct post {
 	struct call           *call;
 	struct arena          *life;
 	struct common_settings common;
-	struct setting_list    pickup; /* where the listener of that name is, if there is one */
+	struct setting_list    pickup; /* where the listener of that name is besides, if anywhere */
+	bool                   no_socket; /* of pickup: it is asked by the network */
 	const char            *sender, *name, *notify, *ret, *envid, *verp;
 	bool                   from_header, dots, eight_bit; /* -t; a dot does not end it */
 	const char           **to;
@@ -271,8 +272,54 @@ letter_make(struct post *p, struct bytes lines, struct buffer *out)
 
 /* ---- our listener --------------------------------------------------------------------------------- */
 
-/* The listener "pickup", if there is one: it has content_filter and its like for what programs of this machine send. */
-/* "127.0.0.1" of "*:25"; the address of inet_interfaces where we listen on that alone. */
+static bool
+is_refused(const struct post *p, struct bytes greeting)
+{
+	if (p->no_socket || !bytes_starts(greeting, BYTES("554 5.7.1 ")) ||
+	    !bytes_ends_nocase(bytes_trim(greeting), BYTES("is not allowed to submit mail")))
+		return false;
+	(void)fprintf(stderr, "sendmail: fatal: User %s(%lu) is not allowed to submit mail\n",
+	              login_name(), (unsigned long)getuid());
+	return true;
+}
+
+/* authorized_submit_users, where no server asks who we are */
+static bool
+may_submit(const struct post *p)
+{
+	struct buffer lines = { 0 };
+	bool          may;
+
+	askers_lines(p->settings, &lines);
+	buffer_add_char(&lines, '\0');
+	may = askers_may(lines.at, "submit", getuid());
+	buffer_free(&lines);
+	if (!may)
+		(void)fprintf(stderr,
+		              "sendmail: fatal: User %s(%lu) is not allowed to submit mail\n",
+		              login_name(), (unsigned long)getuid());
+	return may;
+}
+
+/* The socket of the state directory, where the server sees who we are; -1: there is none to be seen from here, or said. */
+static int
+call_pickup(struct post *p)
+{
+	int fd = command_call(&p->common, "pickup");
+
+	if (fd >= 0)
+		return fd;
+	p->no_socket = errno == ENOENT || errno == ENOTDIR || errno == EACCES;
+	if (!p->no_socket)
+		p->status =
+			complain(EX_TEMPFAIL, "the server cannot be reached: ", strerror(errno));
+	else if (!may_submit(p))
+		p->status = EX_NOPERM;
+	return -1;
+}
+
+/* By the network: the listener "pickup", if it has addresses, or "smtp".
+   "127.0.0.1" of "*:25"; the address of inet_interfaces where we listen on that alone. */
 static bool
 find_listener(const struct post *p, char host[static 256], char port[static 16])
 {
@@ -362,15 +409,24 @@ static bool
 begin(struct post *p, char offers[static 1024])
 {
 	char host[256], port[16];
-	int  code;
+	int  code, fd = call_pickup(p);
 
-	if (!find_listener(p, host, port)) {
+	if (fd >= 0) {
+		p->talk = talk_take(fd, PATIENCE_MS);
+	} else if (p->status != EX_OK) {
+		return false;
+	} else if (!find_listener(p, host, port)) {
 		p->status =
 			complain(EX_CONFIG, "there is no listener for SMTP in ", p->call->config);
 		return false;
+	} else {
+		p->talk = talk_open(host, atoi(port), PATIENCE_MS);
 	}
-	p->talk = talk_open(host, atoi(port), PATIENCE_MS);
 	code = answer(p);
+	if (is_refused(p, buffer_bytes(&p->reply))) {
+		p->status = EX_NOPERM;
+		return false;
+	}
 	if (code == 220)
 		code = say(p, "EHLO %s", p->common.myhostname);
 	(void)snprintf(offers, 1024, "%s", p->offers);
@@ -549,23 +605,50 @@ pass(int from, int to)
 	return n > 0;
 }
 
+/* -1: said, in p->status. */
+static int
+call_listener(struct post *p)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+	char            host[256], port[16];
+	int             fd;
+
+	if (!find_listener(p, host, port))
+		p->status =
+			complain(EX_CONFIG, "there is no listener for SMTP in ", p->call->config);
+	else if (getaddrinfo(host, port, &hints, &found) != 0)
+		p->status = complain(EX_TEMPFAIL, "no address for ", host);
+	if (found == NULL)
+		return -1;
+	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) < 0) {
+		p->status =
+			complain(EX_TEMPFAIL, "the server cannot be reached: ", strerror(errno));
+		if (fd >= 0)
+			(void)close(fd);
+		fd = -1;
+	}
+	freeaddrinfo(found);
+	return fd;
+}
+
 static int
 speak_smtp(struct post *p)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
-	struct pollfd   f[2] = { { STDIN_FILENO, POLLIN, 0 }, { -1, POLLIN, 0 } };
-	char            host[256], port[16];
+	struct pollfd f[2] = { { STDIN_FILENO, POLLIN, 0 }, { -1, POLLIN, 0 } };
+	char          greeting[256];
+	ssize_t       n;
 
-	if (!find_listener(p, host, port))
-		return complain(EX_CONFIG, "there is no listener for SMTP in ", p->call->config);
-	if (getaddrinfo(host, port, &hints, &found) != 0)
-		return complain(EX_TEMPFAIL, "no address for ", host);
-	f[1].fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (f[1].fd < 0 || connect(f[1].fd, found->ai_addr, found->ai_addrlen) < 0) {
-		freeaddrinfo(found);
-		return complain(EX_TEMPFAIL, "the server cannot be reached: ", strerror(errno));
+	f[1].fd = call_pickup(p);
+	if (f[1].fd < 0 && p->status == EX_OK)
+		f[1].fd = call_listener(p);
+	if (f[1].fd < 0)
+		return p->status;
+	n = recv(f[1].fd, greeting, sizeof greeting, MSG_PEEK);
+	if (n > 0 && is_refused(p, (struct bytes){ greeting, (size_t)n })) {
+		(void)close(f[1].fd);
+		return EX_NOPERM;
 	}
-	freeaddrinfo(found);
 	while (poll(f, COUNT(f), -1) > 0) {
 		if (f[1].revents != 0 && !pass(f[1].fd, STDOUT_FILENO))
 			break;
@@ -687,24 +770,6 @@ read_options(struct post *p, const char **sender, const char **queue)
 	return mode;
 }
 
-/* authorized_submit_users */
-static bool
-may_submit(struct settings *s)
-{
-	struct buffer lines = { 0 };
-	bool          may;
-
-	askers_lines(s, &lines);
-	buffer_add_char(&lines, '\0');
-	may = askers_may(lines.at, "submit", getuid());
-	buffer_free(&lines);
-	if (!may)
-		(void)fprintf(stderr,
-		              "sendmail: fatal: User %s(%lu) is not allowed to submit mail\n",
-		              login_name(), (unsigned long)getuid());
-	return may;
-}
-
 static int
 run_as(struct post *p, int mode, const char *sender, const char *queue)
 {
@@ -720,10 +785,6 @@ run_as(struct post *p, int mode, const char *sender, const char *queue)
 	}
 	if ((s = command_settings(p->call, &p->common)) == NULL)
 		return EX_CONFIG;
-	if (mode != 'v' && !may_submit(s)) {
-		settings_close(&s);
-		return EX_NOPERM;
-	}
 	(void)listener_addresses(s, "pickup", &p->pickup);
 	p->settings = s;
 	if (sender != NULL && strcmp(sender, "<>") == 0)

@@ -105,6 +105,18 @@ talk_open(const char *host, int port, int patience_ms)
 	return t;
 }
 
+struct talk *
+talk_take(int fd, int patience_ms)
+{
+	struct talk *t = memory_take(sizeof *t);
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	t->fd = fd;
+	t->patience = patience_ms;
+	return t;
+}
+
 /* False: it is over, and why is said. */
 static bool
 go_on(struct talk *t, int result)

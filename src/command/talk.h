@@ -6,6 +6,7 @@
  *
  * talk_open()    connects to a host (name or address) and port; patience is for each step.  Never NULL: what
  *                went wrong, here or later, talk_why() says, and every step after it does nothing.
+ * talk_take()    the same with a socket that is connected, which becomes the talk's.
  * talk_secure()  the handshake of a client, with the caller's context; `name` is what is asked for (NULL: nothing).
  *                When it fails because of the certificate talk_why() says so.
  * talk_say()     sends bytes as they are.  talk_hear() one line, without its end, good until the next call;
@@ -21,6 +22,7 @@
 
 struct talk;
 struct talk *talk_open(const char *host, int port, int patience_ms);
+struct talk *talk_take(int fd, int patience_ms);
 bool talk_secure(struct talk *, SSL *);
 SSL *talk_ssl(const struct talk *);
 bool talk_say(struct talk *, struct bytes);

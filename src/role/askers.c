@@ -20,7 +20,7 @@ struct asker_rows {
 static const struct setting rows[] = {
 	{ "authorized_mailq_users", SETTING_LIST, AT(mailq), "static:anyone", "Which users of this machine see the queue with mailq, postqueue -p and mansio queue list: names, !names, /files of them, tables of them (hash:, texthash:, regexp:, pcre:, inline:, unix:passwd.byname), or static:anyone; the first that fits decides. Root may always. Names are looked up when the server starts and at mansio reload.", .since = "0.3" },
 	{ "authorized_flush_users", SETTING_LIST, AT(flush), "static:anyone", "The same for who may have letters tried now: sendmail -q, postqueue -f, -s and -i.", .since = "0.3" },
-	{ "authorized_submit_users", SETTING_LIST, AT(submit), "static:anyone", "Which users of this machine may send letters with sendmail, in the same words; root is asked for, too. It keeps nobody from speaking SMTP to this machine: that is what mynetworks and passwords are for.", .since = "0.3" },
+	{ "authorized_submit_users", SETTING_LIST, AT(submit), "static:anyone", "Which users of this machine may send letters with sendmail, in the same words; root is asked for, too. The server asks, where sendmail connects (run/pickup.sock in mail_directory). It keeps nobody from speaking SMTP to this machine: that is what mynetworks and passwords are for.", .since = "0.3" },
 };
 /* clang-format on */
 #undef AT

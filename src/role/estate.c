@@ -410,6 +410,21 @@ open_named(struct opening *o)
 	return true;
 }
 
+/* Where sendmail hands letters in: whoever listens is told by the kernel which user that is. */
+static bool
+open_pickup(struct opening *o)
+{
+	struct listeners all;
+	char             address[PATH_ROOM];
+
+	listeners_read(o->settings, &all);
+	if (all.one[listener_place(&all, BYTES("pickup"))].service != LISTEN_SMTP)
+		return true;
+	(void)snprintf(address, sizeof address, "unix:%s/run/pickup.sock",
+	               o->common->mail_directory);
+	return estate_open_socket(o, "listener/pickup", address, FROM(RECEIVER));
+}
+
 static bool
 open_listeners(struct opening *o)
 {
@@ -428,7 +443,7 @@ open_listeners(struct opening *o)
 			if (!open_listener(o, name, o->common->listen[i].item[a], roles, false))
 				return false;
 	}
-	return open_named(o);
+	return open_named(o) && open_pickup(o);
 }
 
 static bool
@@ -543,7 +558,7 @@ hold_pipes(struct opening *o)
 	buffer_free(&lines);
 }
 
-/* Who may ask the queue. */
+/* Who may ask the queue, and send letters. */
 static void
 hold_askers(struct opening *o)
 {
@@ -551,7 +566,7 @@ hold_askers(struct opening *o)
 
 	askers_lines(o->settings, &lines);
 	buffer_add_char(&lines, '\0');
-	(void)estate_hold(o, "askers", lines.at, -1, FROM(QUEUE));
+	(void)estate_hold(o, "askers", lines.at, -1, FROM(QUEUE) | FROM(RECEIVER));
 	buffer_free(&lines);
 }
 

@@ -18,7 +18,7 @@ struct listener_rows {
 static const struct setting rows[] = {
 	{ "listeners", SETTING_LIST, AT(listeners), "",
 	  "Names of listeners besides smtp, submission and the rest, as reinject; each is given its own listener_service and "
-	  "listener_address (reinject/listener_service = smtp), and any other setting it is to have for itself. What programs of this machine send with sendmail comes in by the one named pickup, if there is one.", NULL, 0, 0, "0.2" },
+	  "listener_address (reinject/listener_service = smtp), and any other setting it is to have for itself. What programs of this machine send with sendmail comes in by pickup, which is always there: it listens on run/pickup.sock in mail_directory, is asked who connects (authorized_submit_users), and trusts whom it lets in.", NULL, 0, 0, "0.2" },
 	{ "listener_service", SETTING_CHOICE, AT(service), "",
 	  "What one of listeners speaks: it behaves as the listener of that name does, with settings of its own.",
 	  ",smtp,submission,submissions,lmtp,imap,imaps,pop3,pop3s", 0, 0, "0.2" },
@@ -45,8 +45,8 @@ listeners_read(struct settings *s, struct listeners *out)
 		out->one[out->count++] =
 			(struct listener_entry){ listener_names[i], (enum listener_service)i };
 	if (!settings_fill(s, &listener_setting_table, NULL, &r, NULL))
-		return;
-	for (size_t i = 0; i < r.listeners.count && out->count < LISTENERS_MOST; i++) {
+		r.listeners.count = 0;
+	for (size_t i = 0; i < r.listeners.count && out->count < LISTENERS_MOST - 1; i++) {
 		const char *name = r.listeners.item[i];
 
 		if (listener_place(out, bytes_of(name)) == out->count &&
@@ -55,6 +55,8 @@ listeners_read(struct settings *s, struct listeners *out)
 				(struct listener_entry){ name,
 				                         (enum listener_service)(own.service - 1) };
 	}
+	if (listener_place(out, BYTES("pickup")) == out->count)
+		out->one[out->count++] = (struct listener_entry){ "pickup", LISTEN_SMTP };
 }
 
 size_t
@@ -157,7 +159,7 @@ listeners_check(struct settings *s,
 		for (size_t k = 0; wrong == NULL && k < i; k++)
 			if (strcmp(r.listeners.item[k], item) == 0)
 				wrong = "is named twice";
-		if (wrong == NULL && i + LISTEN_SERVICES >= LISTENERS_MOST)
+		if (wrong == NULL && i + LISTEN_SERVICES >= LISTENERS_MOST - 1)
 			wrong = "is one too many: there can be 24";
 		if (wrong == NULL)
 			continue;

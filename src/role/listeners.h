@@ -5,7 +5,8 @@
  * it is are settings of its own (reinject/listener_service = smtp, reinject/listener_address =
  * 127.0.0.1:10026), and every other setting can be (reinject/content_filter =).
  *
- * listeners_read()  all of them, those of enum listener_service first, in its order.
+ * listeners_read()  all of them, those of enum listener_service first, in its order, and pickup, whose unix socket in the state
+ *     directory sendmail speaks to; `listeners` may name it to give it addresses besides.
  * listener_place()  which one has that name; `count` when none has.
  * listener_addresses()  where one that was named so listens; false when that cannot be read.
  * listener_rights()  whose its unix sockets are, and who may connect; false when that cannot be read.
@@ -19,7 +20,7 @@
 
 #include "role/settings.h"
 
-enum { LISTENERS_MOST = 32, LISTENER_NAME_MOST = 15 };
+enum { LISTENERS_MOST = 33, LISTENER_NAME_MOST = 15 };
 
 struct listener_entry { const char *name; enum listener_service service; };
 struct listeners { size_t count; struct listener_entry one[LISTENERS_MOST]; };

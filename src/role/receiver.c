@@ -7,6 +7,7 @@
  */
 #include "role/receiver.h"
 #include "policy/settings.h"
+#include "role/askers.h"
 #include "role/tables.h"
 #include "role/tls.h"
 
@@ -123,6 +124,29 @@ full(struct door *d, int fd, const struct peer *peer)
 	return true;
 }
 
+/* authorized_submit_users: whoever runs sendmail is who the kernel says it is. */
+static bool
+may_submit(struct door *d, int fd)
+{
+	const char  *lines = house_resource_text(d->receiver->house, "askers");
+	struct ucred who = { 0 };
+	socklen_t    n = sizeof who;
+	char         reply[400];
+	bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && n == sizeof who;
+
+	if (known && lines != NULL && askers_may(lines, "submit", who.uid)) {
+		note_as(d->config->service, "connect from user %u", (unsigned)who.uid);
+		return true;
+	}
+	warn_as(d->config->service, "user %u is not allowed to submit mail, refused",
+	        (unsigned)who.uid);
+	snprintf(reply, sizeof reply,
+	         "554 5.7.1 %s Error: user %u is not allowed to submit mail\r\n",
+	         d->config->myhostname, (unsigned)who.uid);
+	bans_turn_away(fd, reply);
+	return false;
+}
+
 static void
 enter(void *ctx, int fd, const struct peer *peer)
 {
@@ -139,7 +163,9 @@ enter(void *ctx, int fd, const struct peer *peer)
 		return;
 	}
 	v = visit_begin(r, d->config, peer);
-	if (!peer_here(fd, &v->here))
+	if (d->pickup)
+		v->here = *peer;
+	else if (!peer_here(fd, &v->here))
 		v->here = (struct peer){ .family = AF_UNSPEC };
 
 	v->session =
@@ -147,6 +173,8 @@ enter(void *ctx, int fd, const struct peer *peer)
 	*session_held(v->session) = v;
 	if (strcmp(peer->text, v->here.text) == 0)
 		session_is_neighbour(v->session);
+	if (d->pickup)
+		session_is_trusted(v->session);
 	visit_look(v, false);
 	if (connections_count() == 1)
 		timer_set(r->tick, TICK_MS);
@@ -176,10 +204,15 @@ proxy_said(void *ctx, int fd, const struct peer *peer, const char *why)
 static void
 came(void *ctx, int fd, const struct peer *peer)
 {
+	/* What it sends is looked at as what comes from this machine by the network. */
+	static const struct peer        here = { AF_INET, 0, { 127, 0, 0, 1 }, "127.0.0.1" };
 	struct door                    *d = ctx;
 	const struct receiver_settings *set = &d->config->set;
 
-	if (set->proxy == 0)
+	if (d->pickup) {
+		if (may_submit(d, fd))
+			enter(d, fd, &here);
+	} else if (set->proxy == 0)
 		enter(d, fd, peer);
 	else
 		proxylines_wait(d->receiver->proxylines, fd, peer, set->proxy_timeout, proxy_said,
@@ -254,8 +287,23 @@ known_certificates(struct house *h, const char *listener)
 	return policy.client_certs;
 }
 
+/* The socket in the state directory needs neither TLS nor a test of its client's manners. */
+static bool
+fill(struct house *h, enum receiver_kind kind, const char *listener, bool pickup,
+     struct receiver_settings *set, struct buffer *errors)
+{
+	if (!receiver_settings_fill(h->settings, kind, listener, set, errors))
+		return false;
+	if (pickup) {
+		set->tls_wrappermode = false;
+		set->tls_level = TLS_NONE;
+		set->screen = false;
+	}
+	return true;
+}
+
 static struct receiver_config *
-open_config(struct house *h, enum receiver_kind kind, const char *listener,
+open_config(struct house *h, enum receiver_kind kind, const char *listener, bool pickup,
             struct network_tables *tables, struct tls *before)
 {
 	struct arena            *life = arena_open(NULL);
@@ -271,7 +319,7 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		common = h->common;
 	mynetworks = common.mynetworks;
 	service_name(h, kind, listener, service, sizeof service);
-	if (receiver_settings_fill(h->settings, kind, listener, &set, &errors)) {
+	if (fill(h, kind, listener, pickup, &set, &errors)) {
 		client_patterns(h, life, &mynetworks);
 		client_patterns(h, life, &set.limit_exceptions);
 		client_patterns(h, life, &set.bare_newline_exclusions);
@@ -288,7 +336,7 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener,
 		                         &errors);
 	}
 	settings_stress(h->settings, true);
-	if (c != NULL && receiver_settings_fill(h->settings, kind, listener, &set, &errors))
+	if (c != NULL && fill(h, kind, listener, pickup, &set, &errors))
 		receiver_config_stress(c, &set);
 	settings_stress(h->settings, false);
 	if (c != NULL)
@@ -333,12 +381,15 @@ open_door(struct house *h, const char *listener, int fd, struct network_tables *
 	enum receiver_kind      kind;
 	struct receiver_config *config;
 	struct door            *d = r->doors;
+	struct peer             here;
+	bool                    pickup =
+		strcmp(listener, "pickup") == 0 && peer_here(fd, &here) && here.family == AF_UNIX;
 
 	if (!kind_of(h, listener, &kind))
 		return true;
 	while (d != NULL && d->fd != fd)
 		d = d->next;
-	config = open_config(h, kind, listener, tables,
+	config = open_config(h, kind, listener, pickup, tables,
 	                     d == NULL || d->config == NULL ? NULL : d->config->tls);
 	if (config == NULL)
 		return false;
@@ -351,6 +402,7 @@ open_door(struct house *h, const char *listener, int fd, struct network_tables *
 	}
 	receiver_config_drop(&d->config);
 	d->config = config;
+	d->pickup = pickup;
 	d->wanted = true;
 	return true;
 }

@@ -51,6 +51,7 @@ struct door {                          /* a listening socket                    
 	struct receiver_config *config;
 	struct listener *listener;
 	int  fd;
+	bool pickup;                   /* sendmail of this machine's users comes by it, and nobody else */
 	bool wanted;                   /* still given after a reload               */
 };
 

@@ -89,11 +89,61 @@ def test_authorized_mailq_and_flush_users_are_lists_of_users():
 def test_authorized_submit_users_says_who_sends_with_sendmail():
     with house(authorized_submit_users=ANN.pw_name) as h:
         text = "Subject: x\n\nx\n"
-        done = ask(h, BOB.pw_uid, "sendmail", "b@there.example", text=text)
-        assert done.returncode != 0 and f"sendmail: fatal: User {BOB.pw_name}({BOB.pw_uid}) is not allowed to submit mail" in done.stderr
+        for words in [("b@there.example",), ("-bv", "b@there.example"), ("-bs",)]:
+            done = ask(h, BOB.pw_uid, "sendmail", *words, text=text)
+            assert done.returncode == 77 and done.stdout == "", (words, done)
+            assert f"sendmail: fatal: User {BOB.pw_name}({BOB.pw_uid}) is not allowed to submit mail" in done.stderr
+        wait_for(lambda: h.count(f"user {BOB.pw_uid} is not allowed to submit mail, refused") >= 3)
         done = ask(h, ANN.pw_uid, "sendmail", "-f", "ann@here.example", "b@there.example", text=text)
         assert done.returncode == 0, done
         wait_for(lambda: h.count("to=<b@there.example>") >= 1)
+
+
+SPEAK = r"""
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+f = s.makefile("rwb")
+for line in (b"", b"EHLO x\r\n", b"MAIL FROM:<a@x.example>\r\n", b"RCPT TO:<b@there.example>\r\n"):
+    f.write(line)
+    f.flush()
+    while (reply := f.readline())[3:4] == b"-":
+        pass
+    print(reply.decode().strip(), flush=True)
+    if reply[:1] != b"2":
+        break
+"""
+
+
+def test_the_server_itself_asks_who_submits():
+    """Whoever speaks to the socket of pickup without sendmail is asked, too, and one without a name; a reload is heard of."""
+    with house(authorized_submit_users=ANN.pw_name, smtpd_tls_security_level="encrypt", smtpd_upstream_proxy_protocol="haproxy") as h:
+        def speak(uid):
+            path = str(h.directory / "mail/run/pickup.sock")
+            return subprocess.run(["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "/usr/bin/python3", "-c", SPEAK, path],
+                                  capture_output=True, text=True, timeout=60).stdout.splitlines()
+        for uid in (BOB.pw_uid, NOBODY, 0):
+            [said] = speak(uid)
+            assert said.startswith("554 5.7.1 ") and said.endswith(f"user {uid} is not allowed to submit mail"), said
+        # Who may is trusted, without TLS and whatever mynetworks are.
+        assert [line[:3] for line in speak(ANN.pw_uid)] == ["220", "250", "250", "250"]
+        h.write_settings(authorized_submit_users=f"!{ANN.pw_name}, static:anyone", mynetworks="192.0.2.0/24")
+        h.command("reload")
+        wait_for(lambda: speak(BOB.pw_uid)[-1][:3] == "250")
+        assert speak(ANN.pw_uid)[0][:3] == "554" and len(speak(BOB.pw_uid)) == 4
+
+
+def test_without_the_socket_sendmail_asks_by_the_network():
+    with house(authorized_submit_users=ANN.pw_name) as h:
+        path = h.directory / "mail/run/pickup.sock"
+        path.rename(path.with_name("away"))
+        assert ask(h, BOB.pw_uid, "sendmail", "b@there.example", text="Subject: x\n\nx\n").returncode == 77
+        assert ask(h, ANN.pw_uid, "sendmail", "b@there.example", text="Subject: x\n\nx\n").returncode == 0
+        # One that is there but dead is a server that is down: the letter is to be sent later.
+        path.with_name("away").rename(path)
+        h.stop()
+        done = ask(h, ANN.pw_uid, "sendmail", "b@there.example", text="Subject: x\n\nx\n")
+        assert done.returncode == 75 and "the server cannot be reached" in done.stderr, done
 
 
 def test_a_user_has_few_places_at_the_queue_and_root_has_its_own():

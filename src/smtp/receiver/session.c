@@ -261,6 +261,12 @@ session_is_neighbour(struct session *s)
 }
 
 void
+session_is_trusted(struct session *s)
+{
+	s->trusted = true;
+}
+
+void
 session_meet(struct session *s)
 {
 	if (s->room == room_early)
