@@ -50,7 +50,7 @@ static const char kept_table[] =
 /* What came to the format later and harms nobody who does not know it; it fails where it is there. */
 static const char addition[] = "ALTER TABLE recipient ADD COLUMN sender TEXT NOT NULL DEFAULT ''";
 
-enum { CHECKED_MOST = 8192 }; /* pages */
+enum { CHECKED_MOST = 8192, SHRUNK_FROM = 1024, SHRUNK_MOST = 512 }; /* pages */
 enum query {
 	BEGIN,
 	COMMIT,
@@ -634,4 +634,16 @@ ledger_checkpoint(struct ledger *g, struct queue *q, size_t most)
 	buffer_reset(&g->finished);
 	buffer_reset(&g->gone);
 	return queue_unsaved(q, true) != NULL;
+}
+
+void
+ledger_shrink(struct ledger *g)
+{
+	int all = pragma(g->db, "PRAGMA page_count"), none = pragma(g->db, "PRAGMA freelist_count");
+
+	if (g->loading || none < 0 || all < SHRUNK_FROM || all - none > SHRUNK_MOST)
+		return;
+	if (sqlite3_exec(g->db, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);", NULL, NULL, NULL) !=
+	    SQLITE_OK)
+		warn_("queue.db keeps the room it has no use for: %s", sqlite3_errmsg(g->db));
 }

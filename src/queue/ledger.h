@@ -40,5 +40,7 @@ void ledger_finished(struct ledger *, const struct letter *);            /* its 
 void ledger_keep(struct ledger *, const char *name, struct bytes value);
 void ledger_kept(struct ledger *, const char *prefix, void (*each)(void *ctx, const char *name, struct bytes value), void *ctx);
 int  ledger_checkpoint(struct ledger *, struct queue *, size_t most);
+/* After many letters have gone: the file gives back the room they had, when what is left is small enough to do so at once. */
+void ledger_shrink(struct ledger *);
 
 #endif

@@ -409,6 +409,7 @@ queue_compact_command(struct house *h, struct caller *caller)
 		caller_done(caller, 1);
 		return;
 	}
+	ledger_shrink(queue_of(h)->ledger);
 	c = compaction_open(h, 2000);
 	c->caller = caller;
 	segment_next(c);

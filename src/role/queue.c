@@ -423,8 +423,10 @@ checkpoint(void *house)
 static void
 compact_due(void *house)
 {
-	if (!queue_of(house)->loading)
-		queue_compact_start(house, INT64_C(60) * 1000);
+	if (queue_of(house)->loading)
+		return;
+	ledger_shrink(queue_of(house)->ledger);
+	queue_compact_start(house, INT64_C(60) * 1000);
 }
 
 /* ---- the card -------------------------------------------------------------------------------------------- */

@@ -530,5 +530,56 @@ test_written_in_pieces(void **state)
 	cleared();
 }
 
-UNIT(test_a_name_that_was_opened, test_version_3, test_loaded_in_pieces, test_written_in_pieces, test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
+/* What SQLite itself says of the file, which nobody has open. */
+static int
+pages(void)
+{
+	sqlite3      *db;
+	sqlite3_stmt *q;
+	int           n;
+
+	HOLDS("open", sqlite3_open(path, &db) == SQLITE_OK);
+	HOLDS("asked", sqlite3_prepare_v2(db, "PRAGMA page_count", -1, &q, NULL) == SQLITE_OK &&
+	                       sqlite3_step(q) == SQLITE_ROW);
+	n = sqlite3_column_int(q, 0);
+	sqlite3_finalize(q);
+	sqlite3_close(db);
+	return n;
+}
+
+static void
+test_shrinks_when_most_have_gone(void **state)
+{
+	enum { MANY = 30000, FEW = 10 };
+	struct kit     k, again;
+	struct ledger *g;
+	(void)state;
+
+	fresh();
+	kit_open(&k);
+	g = opened();
+	for (uint64_t i = 1; i <= MANY; i++)
+		queue_enter(k.queue, with(&k, i, 1));
+	HOLDS("written", ledger_checkpoint(g, k.queue, SIZE_MAX) == 0);
+	ledger_shrink(g);
+	for (uint64_t i = FEW + 1; i <= MANY; i++)
+		ledger_finished(g, queue_find(k.queue, i));
+	HOLDS("gone", ledger_checkpoint(g, k.queue, SIZE_MAX) == 0);
+	ledger_close(&g);
+	HOLDS("they took room", pages() > 1000);
+	g = opened();
+	ledger_shrink(g);
+	ledger_close(&g);
+	HOLDS("the room is given back", pages() < 30);
+
+	g = opened();
+	kit_open(&again);
+	HOLDS("the others are there", ledger_load(g, again.queue, MANY) == FEW);
+	queue_close(&again.queue);
+	queue_close(&k.queue);
+	ledger_close(&g);
+	cleared();
+}
+
+UNIT(test_shrinks_when_most_have_gone, test_a_name_that_was_opened, test_version_3, test_loaded_in_pieces, test_written_in_pieces, test_version_1, test_round_trip, test_refused_and_told, test_finished_letters_leave, test_marks,
      test_killed_between_two_writes, test_refused_in_words, test_strange_rows)
