@@ -307,6 +307,9 @@ send_fill(struct queue_role *k, const struct sending *s, struct arena *a, struct
 		return EBADMSG;
 	w->prefix = e.prefix;
 	w->envid = e.envid;
+	w->client = e.client;
+	w->helo = e.helo;
+	w->protocol = e.protocol;
 	w->ret = e.ret;
 	w->body = e.body;
 	w->flags = e.flags;

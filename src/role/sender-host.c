@@ -1,12 +1,16 @@
 /* sender-host -- where connections come from (smtp_bind_address and its kin), and what a host's offers are worth to us */
 #include "base/clock.h"
+#include "message/envelope.h"
 #include "role/sender.h"
+#include "sasl/supplicant.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 /* ---- where from ---- */
 
@@ -90,6 +94,34 @@ sender_bind(const struct sender_settings *r, int fd, int family, const char *wor
 	return true;
 }
 
+/* ---- where to ---- */
+
+/* A name without a slash in front is looked for in each of the directories. */
+int
+sender_connect_path(const char *said, const struct setting_list *in, int *fd)
+{
+	const char        *name = strrchr(said, '/');
+	size_t             many = *said == '/' ? 1 : in->count;
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int                why = ENOENT;
+
+	for (size_t i = 0; i < many; i++) {
+		int n = *said == '/' ? snprintf(at.sun_path, sizeof at.sun_path, "%s", said)
+		                     : snprintf(at.sun_path, sizeof at.sun_path, "%s/%s",
+		                                in->item[i], name != NULL ? name + 1 : said);
+		if (n < 0 || (size_t)n >= sizeof at.sun_path)
+			return ENAMETOOLONG;
+		if ((*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
+			return errno;
+		if (connect(*fd, (struct sockaddr *)&at, sizeof at) == 0)
+			return 0;
+		why = errno;
+		(void)close(*fd);
+		*fd = -1;
+	}
+	return why;
+}
+
 /* ---- what is not believed, and what is done about it ---- */
 
 /* The words of the table for this host, or those of the setting. */
@@ -147,6 +179,34 @@ sender_met(struct delivery *d, int fd, const struct outgoing *o)
 		d->helo = arena_copy(d->life, bytes_of(outgoing_name(o)));
 }
 
+/* ---- whose letter it is ---- */
+
+/* "name[address]"; what was written on this machine has none, or comes by the loopback interface. */
+struct outgoing_origin
+sender_origin(struct delivery *d)
+{
+	const struct word_send *w = &d->w;
+	ptrdiff_t               at = bytes_find_last(w->client, '[');
+	char                    id[24];
+	struct outgoing_origin  o = { .protocol = w->protocol, .helo = w->helo };
+
+	if (!d->rows->xforward || d->probe)
+		return (struct outgoing_origin){ 0 };
+	if (at > 0 && w->client.at[w->client.len - 1] == ']') {
+		o.name = bytes_cut(w->client, 0, (size_t)at);
+		o.address = bytes_cut(w->client, (size_t)at + 1, w->client.len - (size_t)at - 2);
+	}
+	if (bytes_is(o.name, "unknown"))
+		o.name = BYTES("");
+	letter_id_text(w->letter, id);
+	o.ident = bytes_of(arena_copy(d->life, bytes_of(id)));
+	o.source = o.address.len == 0 || bytes_starts(o.address, BYTES("127.")) ||
+	                           bytes_is(o.address, "::1")
+	                   ? BYTES("LOCAL")
+	                   : BYTES("REMOTE");
+	return o;
+}
+
 /* ---- whether it is ourselves ---- */
 
 /* At the port where mail comes in: elsewhere whoever says our name is one of ours, and meant. */
@@ -177,6 +237,16 @@ sender_password(struct delivery *d, const char *host, struct bytes *value)
 			return o;
 	}
 	return TABLE_NONE;
+}
+
+unsigned
+sender_demands(const struct setting_list *words)
+{
+	unsigned demands = 0;
+
+	for (size_t i = 0; i < words->count; i++)
+		demands |= supplicant_demand_named(bytes_of(words->item[i]));
+	return demands;
 }
 
 /* A login that was refused, and what was said. */

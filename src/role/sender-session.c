@@ -162,9 +162,33 @@ mouth_secure(void *ctx)
 }
 
 static bool
+mouth_filter(void *ctx, struct bytes line, struct buffer *instead)
+{
+	struct contact *c = ctx;
+	struct arena   *a = arena_open(NULL);
+	struct bytes    value;
+	bool found = sender_lookup_here(c->house, &c->rows->reply_filter, line, a, &value);
+
+	if (found)
+		buffer_add(instead, value);
+	arena_close(&a);
+	return found;
+}
+
+static bool
 mouth_binding(void *ctx, const char *type, struct buffer *out)
 {
 	return stream_tls_binding(((struct contact *)ctx)->stream, type, out);
+}
+
+/* How long all of a letter may take (smtp_per_request_deadline). */
+static int64_t
+content_ms(const struct contact *c)
+{
+	const struct sender_settings *r = c->rows;
+	uint64_t                      size = c->delivery != NULL ? c->delivery->t.size : 0;
+
+	return r->data_xfer_ms + (int64_t)(size / (uint64_t)r->data_rate) * 1000;
 }
 
 static void
@@ -173,12 +197,19 @@ mouth_wait(void *ctx, enum outgoing_wait what)
 	struct contact               *c = ctx;
 	const struct sender_settings *r = c->rows;
 	const int64_t                 ms[WAITS] = {
-				[WAIT_GREETING] = r->helo_ms,       [WAIT_HELLO] = r->helo_ms,
-				[WAIT_STARTTLS] = r->starttls_ms,   [WAIT_AUTH] = r->mail_ms,
-				[WAIT_MAIL] = r->mail_ms,           [WAIT_RCPT] = r->rcpt_ms,
-				[WAIT_DATA_INIT] = r->data_init_ms, [WAIT_DATA_DONE] = r->data_done_ms,
-				[WAIT_RSET] = r->rset_ms,           [WAIT_QUIT] = r->quit_ms,
+				[WAIT_GREETING] = r->helo_ms,
+				[WAIT_HELLO] = r->helo_ms,
+				[WAIT_STARTTLS] = r->starttls_ms,
+				[WAIT_AUTH] = r->mail_ms,
+				[WAIT_MAIL] = r->mail_ms,
+				[WAIT_RCPT] = r->rcpt_ms,
+				[WAIT_DATA_INIT] = r->data_init_ms,
+				[WAIT_DATA_DONE] = r->data_done_ms,
+				[WAIT_RSET] = r->rset_ms,
+				[WAIT_QUIT] = r->quit_ms,
 				[WAIT_PAUSE] = r->pix_delay_ms,
+				[WAIT_XFORWARD] = r->xforward_ms,
+				[WAIT_DATA_CONTENT] = r->deadline ? content_ms(c) : 0,
 	};
 
 	if (c->stream != NULL)
@@ -426,6 +457,7 @@ static const struct outgoing_needs needs = {
 	.out = mouth_out,
 	.pending = mouth_pending,
 	.content = mouth_content,
+	.filter = mouth_filter,
 	.secure = mouth_secure,
 	.binding = mouth_binding,
 	.wait = mouth_wait,
@@ -476,7 +508,10 @@ secured(void *ctx, bool ok, const char *why)
 			delivery_failed(d, FATE_ELSEWHERE, "4.7.5", doubt);
 		return;
 	}
+	c->config.verified = ok && c->security.level >= SECURITY_DANE;
 	if (c->session != NULL) {
+		if (c->config.verified)
+			outgoing_verified(c->session);
 		outgoing_secured(c->session, ok, why);
 		return;
 	}
@@ -616,32 +651,6 @@ connect_to(struct contact *c, const struct peer *p, int *fd)
 	return why;
 }
 
-/* A name without a slash in front is looked for in each of the directories. */
-static int
-connect_path(const char *said, const struct setting_list *in, int *fd)
-{
-	const char        *name = strrchr(said, '/');
-	size_t             many = *said == '/' ? 1 : in->count;
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int                why = ENOENT;
-
-	for (size_t i = 0; i < many; i++) {
-		int n = *said == '/' ? snprintf(at.sun_path, sizeof at.sun_path, "%s", said)
-		                     : snprintf(at.sun_path, sizeof at.sun_path, "%s/%s",
-		                                in->item[i], name != NULL ? name + 1 : said);
-		if (n < 0 || (size_t)n >= sizeof at.sun_path)
-			return ENAMETOOLONG;
-		if ((*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0)
-			return errno;
-		if (connect(*fd, (struct sockaddr *)&at, sizeof at) == 0)
-			return 0;
-		why = errno;
-		(void)close(*fd);
-		*fd = -1;
-	}
-	return why;
-}
-
 /* ---- how it is to be spoken to -------------------------------------------------------------------------- */
 
 /* False: it cannot be known now. */
@@ -664,16 +673,6 @@ password_find(struct contact *c, struct delivery *d)
 	return true;
 }
 
-static unsigned
-demands_of(const struct setting_list *words)
-{
-	unsigned demands = 0;
-
-	for (size_t i = 0; i < words->count; i++)
-		demands |= supplicant_demand_named(bytes_of(words->item[i]));
-	return demands;
-}
-
 static struct setting_list
 list_keep(struct arena *life, const struct setting_list *from)
 {
@@ -693,7 +692,8 @@ wish_make(struct contact *c, const struct delivery *d)
 	const char       **name = arena_take_array(c->life, from->names, sizeof *name);
 	struct buffer      text = { 0 };
 
-	c->wish = (struct tls_demand){ .name = c->name, .record = record, .other_name = name };
+	c->wish = (struct tls_demand){ .record = record, .other_name = name };
+	c->wish.name = security_name(&c->security, c->name, d->w.nexthop, c->life);
 	c->by_sts = d->by_sts;
 	buffer_printf(&text, "%s %d%d%d", d->row, c->security.level, c->by_sts, c->security.public);
 	if (c->security.level == SECURITY_DANE) {
@@ -764,8 +764,12 @@ config_make(struct contact *c, struct delivery *d, const char *address, const ch
 		.pix_delay = d->w.age_s * 1000 >= r->pix_after_ms,
 		.server = c->name,
 		.port = c->port,
-		.demands = demands_of(&login->options),
-		.demands_tls = demands_of(&login->tls_options),
+		.demands = sender_demands(&login->options),
+		.demands_tls = sender_demands(&login->tls_options),
+		.demands_verified = sender_demands(&login->verified_options),
+		.xforward = r->xforward,
+		.dummy_auth = r->dummy_auth,
+		.filters = r->reply_filter.count > 0,
 		.filter = &c->filter,
 		.auth_soft = r->auth_soft,
 	};
@@ -862,7 +866,7 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 		return;
 	}
 	why = h != NULL ? connect_to(c, &h->peer, &c->fd)
-	                : connect_path(path, &s->common.socket_directories, &c->fd);
+	                : sender_connect_path(path, &s->common.socket_directories, &c->fd);
 	if (why == 0) {
 		connected(c);
 	} else if (why == EINPROGRESS) {

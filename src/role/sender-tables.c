@@ -4,6 +4,7 @@
  * What was answered stays with the delivery, so that everything may be looked up again from its beginning until nothing is
  * waited for any more.
  */
+#include "base/journal.h"
 #include "role/enquiry.h"
 #include "role/proxymap.h"
 #include "role/sender.h"
@@ -80,6 +81,63 @@ sender_lookup(struct delivery *d, const struct setting_list *tables, struct byte
 			return o;
 	}
 	return TABLE_NONE;
+}
+
+bool
+sender_lookup_here(struct house *h, const struct setting_list *tables, struct bytes key,
+                   struct arena *a, struct bytes *value)
+{
+	for (size_t i = 0; i < tables->count; i++) {
+		struct table *t = tables_local(sender_of(h)->tables, tables->item[i]);
+
+		if (t != NULL && table_find(t, key, a, value) == TABLE_FOUND)
+			return true;
+	}
+	return false;
+}
+
+/* "4.7.1 text": its status and text, if it is of this class or, of a failure, of the other (postconf(5)). */
+static bool
+status_read(struct bytes value, struct arena *a, struct sent_recipient *r)
+{
+	struct bytes text = bytes_trim(value), word = { NULL, 0 };
+	size_t       dots = 0;
+
+	if (!bytes_split(&text, ' ', &word) || word.len < 5 || word.len > 11 || word.at[1] != '.' ||
+	    (word.at[0] == '2') != (r->result == SENT_DELIVERED) ||
+	    memchr("245", word.at[0], 3) == NULL || bytes_trim(text).len == 0)
+		return false;
+	for (size_t i = 0; i < word.len; i++) {
+		dots += word.at[i] == '.';
+		if (strchr(".0123456789", word.at[i]) == NULL)
+			return false;
+	}
+	if (dots != 2 || word.at[word.len - 1] == '.')
+		return false;
+	r->result = (uint8_t)(word.at[0] == '2'   ? SENT_DELIVERED
+	                      : word.at[0] == '4' ? SENT_LATER
+	                                          : SENT_REFUSED);
+	r->status = arena_copy(a, word);
+	r->text = arena_copy(a, bytes_trim(text));
+	return true;
+}
+
+void
+sender_results_filter(struct delivery *d)
+{
+	const struct setting_list *tables = &d->rows->status_filter;
+	struct bytes               value;
+
+	for (uint32_t i = 0; tables->count > 0 && !d->probe && i < d->w.recipients; i++) {
+		struct sent_recipient *r = &d->result[i];
+		struct bytes key = bytes_of(arena_printf(d->life, "%s %s", r->status, r->text));
+
+		if (sender_lookup_here(d->house, tables, key, d->life, &value) &&
+		    !status_read(value, d->life, r))
+			warn_("a delivery status filter makes \"%.*s\" of \"%.*s\": write a "
+			      "status of that class (a failure 4.x.y or 5.x.y) and a text",
+			      (int)value.len, value.at, (int)key.len, key.at);
+	}
 }
 
 /* Everything that connecting will look up is known, or asked for. */

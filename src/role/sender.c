@@ -63,6 +63,7 @@ say_sent(struct delivery *d)
 	struct link *l = house_link(d->house, who, d->policy);
 	int64_t      now = clock_wall_us(), ready = d->ready_us != 0 ? d->ready_us : now;
 
+	sender_results_filter(d);
 	if (!d->probe)
 		sender_past_keep(d);
 	if (l == NULL || sender_is_past(d))
@@ -138,6 +139,7 @@ transaction_make(struct delivery *d)
 		.probe = d->probe,
 		.size = d->w.prefix.len + sender_content_len(d),
 		.seven = !d->rows->no_conversion,
+		.origin = sender_origin(d),
 		.rcpt = arena_take_array(d->life, d->w.recipients, sizeof *t->rcpt),
 	};
 	d->which = arena_take_array(d->life, d->w.recipients, sizeof *d->which);

@@ -142,6 +142,10 @@ bool contacts_busy(const struct house *);
 /* The first of these tables that has the key; TABLE_WAIT: another server was asked, and delivery_heard() follows. */
 enum table_outcome sender_lookup(struct delivery *, const struct setting_list *tables, struct bytes key, struct bytes *value);
 bool sender_tables_ready(struct delivery *, const char *host, const char *address);
+/* The same of tables of files and patterns alone: at once. */
+bool sender_lookup_here(struct house *, const struct setting_list *, struct bytes key, struct arena *, struct bytes *value);
+/* smtp_delivery_status_filter: what became of each is told as that has it. */
+void sender_results_filter(struct delivery *);
 void sender_lookups_drop(struct delivery *);
 void sender_tables_open(struct house *);                         /* settings are new */
 void delivery_heard(struct delivery *);                          /* sender.c: all that was asked is here */
@@ -165,6 +169,11 @@ size_t sender_content(struct delivery *, uint64_t at, char *to, size_t room);
 const char *sender_bind_words(struct delivery *, const char **why);
 /* False with errno: a connection of that family must not come about. */
 bool sender_bind(const struct sender_settings *, int fd, int family, const char *words);
+/* Connects to a socket; one named without a slash in front is looked for in each of the directories.  0 and *fd, or errno. */
+int sender_connect_path(const char *said, const struct setting_list *in, int *fd);
+/* enum supplicant_demand of these words. */
+unsigned sender_demands(const struct setting_list *words);
+struct outgoing_origin sender_origin(struct delivery *);         /* whom XFORWARD tells of */
 /* Offers (enum outgoing_offer) of the host that are not made use of. */
 enum table_outcome sender_discards(struct delivery *, const char *address, unsigned *offers);
 /* What is done where a PIX firewall stands before it (enum outgoing_pix). */

@@ -127,6 +127,9 @@ word_pack_send(struct buffer *b, const struct word_send *w)
 	pack_bytes(b, w->prefix);
 	pack_bytes(b, w->sender);
 	pack_bytes(b, w->envid);
+	pack_bytes(b, w->client);
+	pack_bytes(b, w->helo);
+	pack_bytes(b, w->protocol);
 	pack_u8(b, w->ret);
 	pack_u8(b, w->body);
 	pack_bool(b, w->eight_bit);
@@ -158,6 +161,9 @@ word_unpack_send(struct bytes body, struct arena *life, struct word_send *w)
 	w->prefix = unpack_bytes(&r.fields);
 	w->sender = unpack_bytes(&r.fields);
 	w->envid = unpack_bytes(&r.fields);
+	w->client = unpack_bytes(&r.fields);
+	w->helo = unpack_bytes(&r.fields);
+	w->protocol = unpack_bytes(&r.fields);
 	w->ret = unpack_u8(&r.fields);
 	w->body = read_choice(&r, BODY_BINARYMIME);
 	w->eight_bit = unpack_bool(&r.fields);

@@ -444,6 +444,7 @@ struct word_send {
 	uint64_t at, len;
 	int64_t  age_s;                /* since it came                           */
 	struct bytes prefix, sender, envid;
+	struct bytes client, helo, protocol;   /* it came from (message/envelope.h), for XFORWARD */
 	uint8_t  ret, body;            /* enum envelope_body                      */
 	bool     eight_bit;            /* it has bytes above 127                  */
 	uint32_t flags;                /* enum envelope_flag                      */

@@ -76,6 +76,8 @@ ready(void *ctx)
 		                              .ret = 'F',
 		                              .size = sizeof letter - 1,
 		                              .probe = m->rounds == 2,
+		                              .origin = { .name = BYTES("x+y.example"),
+		                                          .address = BYTES("2001:db8::1") },
 		                              .rcpt = m->rcpt,
 		                              .rcpts = COUNT(m->rcpt) };
 	outgoing_send(m->session, &m->t);
@@ -125,8 +127,19 @@ binding(void *ctx, const char *type, struct buffer *b)
 	return true;
 }
 
+/* One line in three is another. */
+static bool
+filter(void *ctx, struct bytes line, struct buffer *instead)
+{
+	(void)ctx;
+	if (line.len % 3 == 0)
+		buffer_add_string(instead,
+		                  line.len % 2 == 0 ? "250-XFORWARD NAME" : "450 4.7.1 no");
+	return instead->len > 0;
+}
+
 static const struct outgoing_needs needs = { out,   pending, content, secure, binding, wait,
-	                                     ready, failed,  fate,    done,   over };
+	                                     ready, failed,  fate,    done,   over,    filter };
 
 static void
 run(struct mouth *m, unsigned how, struct bytes server, size_t piece)
@@ -142,6 +155,8 @@ run(struct mouth *m, unsigned how, struct bytes server, size_t piece)
 		                     .user = (how & 4) != 0 ? "tim" : NULL,
 		                     .password = "secret",
 		                     .nonce = "n",
+		                     .xforward = (how & 64) != 0,
+		                     .filters = (how & 128) != 0,
 		                     .line_most = (how & 8) != 0 ? 10 : 998 };
 
 	*m = (struct mouth){ .over = false };

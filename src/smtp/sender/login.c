@@ -102,14 +102,15 @@ outgoing_log_in(struct outgoing *o)
 	}
 	if (o->login_life == NULL)
 		o->login_life = arena_open(NULL);
-	o->login_facts =
-		(struct supplicant_facts){ .user = c->user,
-		                           .password = c->password,
-		                           .host = c->server != NULL ? c->server : "",
-		                           .port = c->port,
-		                           .filter = c->filter,
-		                           .nonce = c->nonce,
-		                           .demands = o->secure ? c->demands_tls : c->demands };
+	o->login_facts = (struct supplicant_facts){ .user = c->user,
+		                                    .password = c->password,
+		                                    .host = c->server != NULL ? c->server : "",
+		                                    .port = c->port,
+		                                    .filter = c->filter,
+		                                    .nonce = c->nonce,
+		                                    .demands = !o->secure    ? c->demands
+		                                               : c->verified ? c->demands_verified
+		                                                             : c->demands_tls };
 	bind_channel(o);
 	say_auth(o);
 }

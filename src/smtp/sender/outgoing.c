@@ -95,7 +95,7 @@ outgoing_offer_named(struct bytes keyword)
 		{ "STARTTLS", OFFERS_STARTTLS },     { "AUTH", OFFERS_AUTH },         { "CHUNKING", OFFERS_CHUNKING },
 		{ "DSN", OFFERS_DSN },               { "SMTPUTF8", OFFERS_SMTPUTF8 }, { "REQUIRETLS", OFFERS_REQUIRETLS },
 		{ "BINARYMIME", OFFERS_BINARYMIME }, { "ENHANCEDSTATUSCODES", OFFERS_ENHANCED },
-		{ "DELIVERBY", OFFERS_DELIVERBY },   { "MT-PRIORITY", OFFERS_PRIORITY },
+		{ "DELIVERBY", OFFERS_DELIVERBY },   { "MT-PRIORITY", OFFERS_PRIORITY }, { "XFORWARD", OFFERS_XFORWARD },
 	};
 	/* clang-format on */
 	for (size_t i = 0; i < COUNT(offers); i++)
@@ -134,6 +134,8 @@ read_offer(struct outgoing *o, struct bytes line)
 	line = bytes_trim(line);
 	if (bit == OFFERS_SIZE && !bytes_number(line, &o->size_most))
 		o->size_most = 0;
+	if (bit == OFFERS_XFORWARD)
+		outgoing_xforward_offer(o, line);
 	if (bit == OFFERS_AUTH && o->mechanisms[0] == '\0')
 		(void)bytes_string(bytes_cut(line, 0, sizeof o->mechanisms - 1), o->mechanisms,
 		                   sizeof o->mechanisms);
@@ -144,7 +146,7 @@ read_offers(struct outgoing *o)
 {
 	struct bytes rest = buffer_bytes(&o->heard.text), line;
 
-	o->offers = 0;
+	o->offers = o->xforward = 0;
 	o->size_most = 0;
 	o->mechanisms[0] = '\0';
 	(void)response_line(&rest, &line); /* its name, and a greeting */
@@ -328,6 +330,12 @@ outgoing_secured(struct outgoing *o, bool ok, const char *why)
 	say_hello(o, true);
 }
 
+void
+outgoing_verified(struct outgoing *o)
+{
+	o->config.verified = true;
+}
+
 const char *
 outgoing_name(const struct outgoing *o)
 {
@@ -368,6 +376,10 @@ outgoing_open(const struct outgoing_config *config, const struct outgoing_needs 
 	o->secure = config->secured;
 	o->phase = PHASE_GREETING;
 	response_begin(&o->heard);
+	if (config->filters) {
+		o->heard.filter = needs->filter;
+		o->heard.ctx = mouth;
+	}
 	outgoing_wait_for(o, WAIT_GREETING);
 	return o;
 }
@@ -424,6 +436,7 @@ static const char *const busy_with[PHASES] = {
 	[PHASE_SHAKING] = "performing the TLS handshake",
 	[PHASE_AUTH] = "logging in",
 	[PHASE_READY] = "waiting for work",
+	[PHASE_XFORWARD] = "sending XFORWARD command",
 	[PHASE_ENVELOPE] = "sending MAIL FROM, RCPT TO or DATA command",
 	[PHASE_CONTENT] = "sending message body",
 	[PHASE_PAUSE] = "sending message body",
@@ -463,6 +476,7 @@ static void (*const hears[PHASES])(struct outgoing *) = {
 	[PHASE_GREETING] = hear_greeting,          [PHASE_EHLO] = hear_ehlo,
 	[PHASE_HELO] = hear_helo,                  [PHASE_STARTTLS] = hear_starttls,
 	[PHASE_AUTH] = outgoing_hear_auth,                  [PHASE_ENVELOPE] = outgoing_hear_envelope,
+	[PHASE_XFORWARD] = outgoing_hear_xforward,
 	[PHASE_CONTENT] = outgoing_hear_content,   [PHASE_END] = outgoing_hear_end,
 	[PHASE_PAUSE] = outgoing_hear_content,
 	[PHASE_RSET] = outgoing_hear_rset,         [PHASE_QUIT] = hear_quit,

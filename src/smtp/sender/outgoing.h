@@ -36,11 +36,11 @@
 enum outgoing_fate { FATE_NONE, FATE_DELIVERED, FATE_REFUSED, FATE_ELSEWHERE, FATE_LATER };
 /* What is waited for; each has its time in the settings. */
 enum outgoing_wait { WAIT_GREETING, WAIT_HELLO, WAIT_STARTTLS, WAIT_AUTH, WAIT_MAIL, WAIT_RCPT, WAIT_DATA_INIT,
-                     WAIT_DATA_CONTENT, WAIT_PAUSE, WAIT_DATA_DONE, WAIT_RSET, WAIT_QUIT, WAIT_NOTHING, WAITS };
+                     WAIT_DATA_CONTENT, WAIT_PAUSE, WAIT_DATA_DONE, WAIT_RSET, WAIT_QUIT, WAIT_XFORWARD, WAIT_NOTHING, WAITS };
 /* What an answer to EHLO offers. */
 enum outgoing_offer { OFFERS_PIPELINING = 1, OFFERS_SIZE = 2, OFFERS_8BITMIME = 4, OFFERS_STARTTLS = 8, OFFERS_AUTH = 16,
                       OFFERS_CHUNKING = 32, OFFERS_DSN = 64, OFFERS_SMTPUTF8 = 128, OFFERS_REQUIRETLS = 256, OFFERS_BINARYMIME = 512,
-                      OFFERS_ENHANCED = 1024, OFFERS_DELIVERBY = 2048, OFFERS_PRIORITY = 4096 };
+                      OFFERS_ENHANCED = 1024, OFFERS_DELIVERBY = 2048, OFFERS_PRIORITY = 4096, OFFERS_XFORWARD = 8192 };
 unsigned outgoing_offer_named(struct bytes keyword);     /* 0: none of these */
 /* What is done where a firewall has put stars into the greeting. */
 enum outgoing_pix { PIX_DISABLE_ESMTP = 1, PIX_DELAY_DOTCRLF = 2 };
@@ -65,6 +65,9 @@ struct outgoing_config {
 	uint16_t    port;              /* and where: OAUTHBEARER tells it           */
 	const char *server;            /* the host's name alone                    */
 	unsigned    demands, demands_tls;  /* enum supplicant_demand, outside and inside TLS */
+	unsigned    demands_verified;      /* and inside that of a host which has proved its name */
+	bool        verified;              /* it has, before the session begins  */
+	bool        xforward, dummy_auth, filters;   /* filters: needs->filter is asked */
 	const struct setting_list *filter; /* of mechanisms; NULL: all            */
 	const char *nonce;             /* of a test; NULL: by chance               */
 	bool        auth_soft;         /* a refused login is no reason to return mail */
@@ -80,7 +83,10 @@ struct outgoing_recipient {
 	uint8_t      fate;             /* enum outgoing_fate                       */
 	bool         taken;            /* RCPT was answered with 2yz               */
 };
+/* Of the client a letter came from; "": not known. */
+struct outgoing_origin { struct bytes name, address, protocol, helo, ident, source; };
 struct outgoing_transaction {
+	struct outgoing_origin origin; /* with config.xforward                    */
 	struct bytes sender, envid;    /* envid in xtext, as it was said          */
 	uint8_t      ret;              /* 'F', 'H', 0                              */
 	bool         eight_bit, binary, utf8, require_tls;
@@ -111,6 +117,8 @@ struct outgoing_needs {
 	/* Every recipient has a fate; `good`: after `ready` there may be another transaction. */
 	void (*done)(void *mouth, bool good);
 	void (*over)(void *mouth);                 /* the connection is to be closed     */
+	/* With config.filters: what stands instead of a line of an answer; false: it stays. */
+	bool (*filter)(void *mouth, struct bytes line, struct buffer *instead);
 };
 
 struct outgoing;
@@ -119,6 +127,8 @@ size_t   outgoing_take(struct outgoing *, struct bytes arrived);
 void     outgoing_send(struct outgoing *, struct outgoing_transaction *);
 void     outgoing_drained(struct outgoing *);
 void     outgoing_secured(struct outgoing *, bool ok, const char *why);
+/* The host has proved its name: said before outgoing_secured(). */
+void     outgoing_verified(struct outgoing *);
 void     outgoing_lost(struct outgoing *, const char *why, bool patience);
 void     outgoing_quit(struct outgoing *);
 /* The time of WAIT_PAUSE is over, and the end of the letter is said; false: it was not what was waited for. */

@@ -10,6 +10,7 @@
 enum outgoing_phase {
 	PHASE_GREETING, PHASE_EHLO, PHASE_HELO, PHASE_STARTTLS, PHASE_SHAKING, PHASE_AUTH,
 	PHASE_READY,
+	PHASE_XFORWARD,                /* it is told of the client               */
 	PHASE_ENVELOPE,                /* MAIL, RCPT and perhaps DATA are answered */
 	PHASE_CONTENT,                 /* the letter goes                          */
 	PHASE_PAUSE,                   /* its end waits                            */
@@ -29,6 +30,8 @@ struct outgoing {
 	char            mechanisms[512], name[256];
 	unsigned        pix;           /* enum outgoing_pix, when the greeting asked for it */
 	bool            offered_tls, secure, handshake_failed, authenticated, login_refused;
+	unsigned        xforward;      /* 1 << enum of xforward.c: what it takes   */
+	int             xforward_step;
 	/* of a login */
 	struct arena   *login_life;
 	struct supplicant_facts login_facts;
@@ -46,6 +49,13 @@ struct outgoing {
 /* The greeting is over: it logs in where it has to. */
 void outgoing_log_in(struct outgoing *);
 void outgoing_hear_auth(struct outgoing *);
+
+/* What XFORWARD of EHLO takes, a word of it; whether there is anything to say by it; and the next of it, false: that was all. */
+void outgoing_xforward_offer(struct outgoing *, struct bytes words);
+bool outgoing_xforward_say(struct outgoing *);
+void outgoing_hear_xforward(struct outgoing *);
+/* MAIL and what follows. */
+void outgoing_say_envelope(struct outgoing *);
 
 void outgoing_hear_envelope(struct outgoing *);
 void outgoing_hear_content(struct outgoing *);

@@ -16,6 +16,7 @@ void
 response_free(struct response *r)
 {
 	buffer_free(&r->text);
+	buffer_free(&r->instead);
 }
 
 static bool
@@ -70,6 +71,11 @@ response_take(struct response *r, struct bytes arrived, size_t *used)
 			return RESPONSE_NONSENSE;
 		if (line.len > 0 && line.at[line.len - 1] == '\r')
 			line.len--;
+		if (r->filter != NULL) {
+			buffer_reset(&r->instead);
+			if (r->filter(r->ctx, line, &r->instead))
+				line = bytes_cut(buffer_bytes(&r->instead), 0, RESPONSE_LINE_MOST);
+		}
 		o = take_line(r, line);
 	}
 	return o;

@@ -24,6 +24,10 @@ struct response {
 	uint16_t      code;            /* 250                                      */
 	uint32_t      lines;
 	struct buffer text;            /* lines with their codes, '\n' between them */
+	/* What stands instead of a line, appended; false: it stays.  NULL: all stay. */
+	bool        (*filter)(void *ctx, struct bytes line, struct buffer *instead);
+	void         *ctx;
+	struct buffer instead;
 };
 enum response_outcome { RESPONSE_SHORT, RESPONSE_WHOLE, RESPONSE_NONSENSE };
 void response_begin(struct response *);

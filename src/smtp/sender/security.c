@@ -5,7 +5,14 @@ const char *const        security_level_names[SECURITY_LEVELS] = { "none",   "ma
 	                                                           "dane",   "dane-only", "fingerprint",
 	                                                           "verify", "secure" };
 static const char *const grade_names[] = { "export", "low", "medium", "high", "null" };
-enum { MATCHES_MOST = 100, SAYS_PROTOCOLS = 1, SAYS_GRADE = 2, SAYS_EXCLUDE = 4, SAYS_ANCHORS = 8 };
+enum {
+	MATCHES_MOST = 100,
+	SAYS_PROTOCOLS = 1,
+	SAYS_GRADE = 2,
+	SAYS_EXCLUDE = 4,
+	SAYS_ANCHORS = 8,
+	SAYS_NAME = 16
+};
 
 /* What holds at a level, unless a table says otherwise. */
 static void
@@ -25,6 +32,7 @@ set_level(const struct sender_settings *r, struct arena *a, int level, struct se
 		         : level == SECURITY_SECURE    ? r->tls_secure_match
 		                                       : none,
 		.anchors = level >= SECURITY_VERIFY ? r->tls_anchors : none,
+		.servername = r->tls_servername,
 	};
 }
 
@@ -119,6 +127,9 @@ set_attribute(const struct sender_settings *r, struct arena *a, struct bytes nam
 	           choice_of(value, grade_names, COUNT(grade_names)) >= 0) {
 		s->grade = arena_copy(a, value);
 		s->said |= SAYS_GRADE;
+	} else if (bytes_is(name, "servername") && value.len > 0) {
+		s->servername = arena_copy(a, value);
+		s->said |= SAYS_NAME;
 	} else if (bytes_is(name, "exclude")) {
 		s->exclude = arena_copy(a, value);
 		s->said |= SAYS_EXCLUDE;
@@ -189,6 +200,8 @@ security_become(const struct sender_settings *r, struct arena *a, int level, str
 		s->grade = was.grade;
 	if ((was.said & SAYS_EXCLUDE) != 0)
 		s->exclude = was.exclude;
+	if ((was.said & SAYS_NAME) != 0)
+		s->servername = was.servername;
 }
 
 struct security
@@ -204,6 +217,7 @@ security_keep(struct arena *a, const struct security *s)
 	to.protocols = arena_copy(a, bytes_of(s->protocols));
 	to.grade = arena_copy(a, bytes_of(s->grade));
 	to.exclude = arena_copy(a, bytes_of(s->exclude));
+	to.servername = arena_copy(a, bytes_of(s->servername));
 	for (size_t i = 0; i < s->match.count; i++)
 		item[i] = arena_copy(a, bytes_of(s->match.item[i]));
 	to.match.item = item;
@@ -243,6 +257,14 @@ domain_of(struct arena *a, const char *nexthop)
 	}
 	end = bytes_find(text, ':');
 	return arena_copy(a, bytes_cut(text, 0, end < 0 ? SIZE_MAX : (size_t)end));
+}
+
+const char *
+security_name(const struct security *s, const char *host, const char *nexthop, struct arena *a)
+{
+	if (s->public || strcmp(s->servername, "hostname") == 0)
+		return host;
+	return strcmp(s->servername, "nexthop") == 0 ? domain_of(a, nexthop) : s->servername;
 }
 
 static bool

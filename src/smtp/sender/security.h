@@ -27,6 +27,7 @@ struct security {
 	struct setting_list match;     /* names, or fingerprints */
 	struct setting_list anchors;   /* files: a trusted chain leads to one of these; none: to an authority */
 	unsigned    said;              /* which of these a table says */
+	const char *servername;        /* hostname, nexthop, or the name asked for */
 	bool        public;            /* trust is in the authorities of smtp_mta_sts_CAfile */
 };
 void security_set(const struct sender_settings *, bool lmtp, struct arena *, struct security *);
@@ -35,6 +36,8 @@ bool security_read(struct bytes value, const struct sender_settings *, struct ar
 void security_become(const struct sender_settings *, struct arena *, int level, struct security *);
 struct security security_keep(struct arena *, const struct security *);
 bool security_next(struct bytes destination, struct bytes *key);
+/* The name asked for by TLS (rfc6066:3). */
+const char *security_name(const struct security *, const char *host, const char *nexthop, struct arena *);
 const char *security_trusts(const struct security *, const struct tls_facts *, const char *host, const char *nexthop, struct arena *,
                             bool (*named)(void *ctx, const char *name), void *ctx);
 

@@ -71,6 +71,21 @@ static const struct setting rows[] = {
 	{ "smtp_line_length_limit", SETTING_SIZE, AT(line_most), "998",
 	  "Longer lines of a letter are folded; 0: they go as they are.", NULL, 0, 1 << 30, "0.2" },
 	{ "smtp_connect_timeout", SETTING_TIME, AT(connect_ms), "30s", "How long a connection may take to come about.", NULL, 100, 86400000, "0.2" },
+	{ "smtp_send_xforward_command", SETTING_BOOL, AT(xforward), "no",
+	  "Whether hosts that offer XFORWARD are told of the client that a letter came from, as a content filter passes it on to the server behind it.", NULL, 0, 0, "0.3" },
+	{ "smtp_xforward_timeout", SETTING_TIME, AT(xforward_ms), "300s", "How long the answer to XFORWARD is waited for.", NULL, 100, 86400000, "0.3" },
+	{ "smtp_reply_filter", SETTING_TABLES, AT(reply_filter), "",
+	  "Tables of files or patterns that each line of what a host answers is looked up in; what is found stands instead of the line.", NULL, 0, 0, "0.3" },
+	{ "default_delivery_status_filter", SETTING_TABLES, AT(status_filter_all), "",
+	  "smtp_delivery_status_filter and lmtp_delivery_status_filter where they are not set; what is delivered here goes by none.", NULL, 0, 0, "0.3" },
+	{ "smtp_delivery_status_filter", SETTING_TABLES, AT(status_filter), "$default_delivery_status_filter",
+	  "Tables of files or patterns that the end of each delivery is looked up in, as 4.4.1 connect to ...; what is found stands instead, status and text: so that 4yz becomes 5yz, or the other way.", NULL, 0, 0, "0.3" },
+	{ "smtp_per_request_deadline", SETTING_BOOL, AT(deadline), "no",
+	  "Whether smtp_data_xfer_timeout is the time for all of a letter, with smtp_min_data_rate for its length, and not for each piece; the other limits are for all of an answer in any case.", NULL, 0, 0, "0.3" },
+	{ "smtp_min_data_rate", SETTING_NUMBER, AT(data_rate), "500",
+	  "Bytes a second that a letter goes at least, with smtp_per_request_deadline.", NULL, 1, 1 << 30, "0.3" },
+	{ "smtp_send_dummy_mail_auth", SETTING_BOOL, AT(dummy_auth), "no",
+	  "Whether AUTH=<> is said with MAIL after a login, to servers that want it.", NULL, 0, 0, "0.3" },
 	{ "smtp_helo_timeout", SETTING_TIME, AT(helo_ms), "300s", "How long the greeting and the answer to EHLO are waited for.", NULL, 100, 86400000, "0.2" },
 	{ "smtp_starttls_timeout", SETTING_TIME, AT(starttls_ms), "300s", "How long the answer to STARTTLS is waited for.", NULL, 100, 86400000, "0.2" },
 	{ "smtp_mail_timeout", SETTING_TIME, AT(mail_ms), "300s", "How long the answer to MAIL is waited for, and to AUTH.", NULL, 100, 86400000, "0.2" },
@@ -86,7 +101,7 @@ static const struct setting rows[] = {
 	{ "lmtp_tls_security_level", SETTING_CHOICE, AT(lmtp_tls_level), "",
 	  "The same for LMTP by TCP.", ",none,may,encrypt,dane,dane-only,fingerprint,verify,secure", 0, 0, "0.2" },
 	{ "smtp_tls_policy_maps", SETTING_TABLES, AT(tls_policies), "",
-	  "Tables of destinations, as transport_maps and relayhost name them, or domains (.domain for what is below it), and their level with match=, protocols=, ciphers= and exclude=.", NULL, 0, 0, "0.3" },
+	  "Tables of destinations, as transport_maps and relayhost name them, or domains (.domain for what is below it), and their level with match=, protocols=, ciphers=, servername= and exclude=.", NULL, 0, 0, "0.3" },
 	{ "lmtp_tls_policy_maps", SETTING_TABLES, AT(lmtp_tls_policies), "",
 	  "smtp_tls_policy_maps for LMTP.", NULL, 0, 0, "0.3" },
 	{ "smtp_dns_support_level", SETTING_CHOICE, AT(dns_support), "",
@@ -103,6 +118,8 @@ static const struct setting rows[] = {
 	  "For how long a TLS session with a host is gone on with when it is met again; 0: each begins anew.", NULL, 0, 86400000, "0.3" },
 	{ "smtp_tls_note_starttls_offer", SETTING_BOOL, AT(note_offer), "no",
 	  "Whether the log tells of hosts that offer STARTTLS where it is not used.", NULL, 0, 0, "0.3" },
+	{ "smtp_tls_servername", SETTING_WORD, AT(tls_servername), "hostname",
+	  "The name a host is asked for by TLS (SNI): hostname, its own; nexthop, the domain of the destination; or a name for all. servername= of smtp_tls_policy_maps stands instead; by DANE and MTA-STS it is what they say.", NULL, 0, 0, "0.3" },
 	{ "smtp_tls_fingerprint_cert_match", SETTING_LIST, AT(tls_fingerprints), "",
 	  "Fingerprints of certificates, or of their public keys, for the level fingerprint.", NULL, 0, 0, "0.3" },
 	{ "smtp_tls_fingerprint_digest", SETTING_WORD, AT(tls_digest), "sha256",
@@ -181,6 +198,8 @@ static const struct setting rows[] = {
 	  "Outside TLS: noplaintext, no mechanism that shows the password (PLAIN, LOGIN) or a token; noactive, none that somebody between could make use of (those and CRAM-MD5); nodictionary, none whose exchange lets passwords be guessed; mutual_auth, only those by which the host proves itself (SCRAM). noanonymous always holds.", NULL, 0, 0, "0.2" },
 	{ "smtp_sasl_tls_security_options", SETTING_LIST, AT(login[0].tls_options), "$smtp_sasl_security_options",
 	  "The same inside TLS.", NULL, 0, 0, "0.2" },
+	{ "smtp_sasl_tls_verified_security_options", SETTING_LIST, AT(login[0].verified_options), "$smtp_sasl_tls_security_options",
+	  "The same inside TLS with a host that has proved its name.", NULL, 0, 0, "0.3" },
 	{ "smtp_sasl_mechanism_filter", SETTING_LIST, AT(login[0].mechanisms), "",
 	  "The mechanisms that may be used, of SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN and LOGIN; !NAME is not; all if empty. XOAUTH2 and OAUTHBEARER must be named here: the password is the token then.", NULL, 0, 0, "0.2" },
 	{ "lmtp_sasl_auth_enable", SETTING_BOOL, AT(login[1].on), "no",
@@ -191,6 +210,8 @@ static const struct setting rows[] = {
 	  "smtp_sasl_security_options for LMTP.", NULL, 0, 0, "0.3" },
 	{ "lmtp_sasl_tls_security_options", SETTING_LIST, AT(login[1].tls_options), "$lmtp_sasl_security_options",
 	  "The same inside TLS.", NULL, 0, 0, "0.3" },
+	{ "lmtp_sasl_tls_verified_security_options", SETTING_LIST, AT(login[1].verified_options), "$lmtp_sasl_tls_security_options",
+	  "The same inside TLS with a host that has proved its name.", NULL, 0, 0, "0.3" },
 	{ "lmtp_sasl_mechanism_filter", SETTING_LIST, AT(login[1].mechanisms), "",
 	  "smtp_sasl_mechanism_filter for LMTP.", NULL, 0, 0, "0.3" },
 	{ "smtp_sasl_auth_soft_bounce", SETTING_BOOL, AT(auth_soft), "yes",
@@ -250,10 +271,22 @@ has_no_twin(const char *name)
 static const char *
 own_standard(const char *name)
 {
-	return strcmp(name, "lmtp_fallback_relay") == 0    ? ""
-	       : strcmp(name, "lmtp_tls_wrappermode") == 0 ? "no"
-	       : strcmp(name, "lmtp_use_tls") == 0         ? "no"
-	                                                   : NULL;
+	static const struct {
+		const char *name, *standard;
+	} own[] = {
+		{ "lmtp_fallback_relay", "" },
+		{ "lmtp_tls_wrappermode", "no" },
+		{ "lmtp_use_tls", "no" },
+		{ "lmtp_send_xforward_command", "no" },
+		{ "lmtp_send_dummy_mail_auth", "no" },
+		{ "lmtp_reply_filter", "" },
+		{ "lmtp_delivery_status_filter", "$default_delivery_status_filter" },
+	};
+
+	for (size_t i = 0; i < COUNT(own); i++)
+		if (strcmp(name, own[i].name) == 0)
+			return own[i].standard;
+	return NULL;
 }
 
 /* Some have the name of what LMTP says instead (rfc2033:4.1). */

@@ -36,6 +36,10 @@ struct sender_settings {
 	bool        sts;
 	const char *sts_authorities;
 	bool        note_offer;
+	bool        xforward, dummy_auth, deadline;
+	int64_t     xforward_ms, data_rate;
+	struct setting_list reply_filter, status_filter_all, status_filter;
+	const char *tls_servername;            /* hostname, nexthop, or one for all */
 	struct setting_list tls_policies, lmtp_tls_policies, tls_fingerprints, tls_verify_match, tls_secure_match;
 	const char *tls_protocols, *tls_mandatory_protocols, *tls_exclude, *tls_mandatory_exclude, *tls_digest;
 	int         tls_ciphers, tls_mandatory_ciphers;
@@ -50,7 +54,7 @@ struct sender_settings {
 	bool        auth_soft, auth_by_sender;
 	struct sender_login {
 		bool on;
-		struct setting_list passwords, options, tls_options, mechanisms;
+		struct setting_list passwords, options, tls_options, verified_options, mechanisms;
 	} login[2];                            /* at SMTP, at LMTP                 */
 	bool        cache_on_demand;
 	struct setting_list cache_destinations;

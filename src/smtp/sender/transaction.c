@@ -86,6 +86,8 @@ say_mail(struct outgoing *o)
 		buffer_add_string(out, " BODY=8BITMIME");
 	if (t->utf8)
 		buffer_add_string(out, " SMTPUTF8");
+	if (o->config.dummy_auth && o->authenticated)
+		buffer_add_string(out, " AUTH=<>"); /* rfc4954:5 */
 	if (t->require_tls)
 		buffer_add_string(out, " REQUIRETLS");
 	if ((o->offers & OFFERS_DSN) != 0 && (t->ret == 'F' || t->ret == 'H'))
@@ -154,8 +156,8 @@ wants_data(const struct outgoing *o)
 
 /* As much as may be said now: with PIPELINING all of it (rfc2920:3.1), else one command after another.  The letter itself
    waits until it is known that somebody will take it. */
-static void
-say_envelope(struct outgoing *o)
+void
+outgoing_say_envelope(struct outgoing *o)
 {
 	bool pipelining = (o->offers & OFFERS_PIPELINING) != 0;
 
@@ -404,7 +406,7 @@ outgoing_hear_envelope(struct outgoing *o)
 	if (o->phase != PHASE_ENVELOPE)
 		return;
 	if (o->good_mail || !o->heard_mail)
-		say_envelope(o);
+		outgoing_say_envelope(o);
 	/* Is everything said that is to be said, and heard? */
 	if (o->heard_rcpts < o->said_rcpts || (o->said_data && !o->heard_data))
 		return;
@@ -550,8 +552,10 @@ outgoing_send(struct outgoing *o, struct outgoing_transaction *t)
 	o->said_rcpts = o->heard_rcpts = o->taken = o->answered = 0;
 	o->chunk = (o->offers & OFFERS_CHUNKING) != 0 && t->size > 0 && !t->probe;
 	o->phase = PHASE_ENVELOPE;
+	o->xforward_step = 0;
 	if (why == NULL) {
-		say_envelope(o);
+		if (!outgoing_xforward_say(o))
+			outgoing_say_envelope(o);
 		return;
 	}
 	{

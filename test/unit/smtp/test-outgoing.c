@@ -34,7 +34,10 @@ enum {
 	URGENT = 16384,
 	BROKEN = 32768,
 	TO_DATA = 65536,
-	PLAIN_HELLO = 131072
+	PLAIN_HELLO = 131072,
+	CLIENT = 262144, /* XFORWARD */
+	FILTER = 524288,
+	DUMMY = 1048576
 };
 
 /* clang-format off */
@@ -179,6 +182,22 @@ static const struct talk {
 	{ "an answer in the midst of the letter is one to it", 0, LETTER,
 	  GREETING PLAIN "250 ok\r\n|250 ok\r\n|354 go\r\n552 5.2.3 too big\r\n",
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n" STUFFED, "ready 0=refused:5.2.3 done ready" },
+	{ "XFORWARD_README what is offered is told, and what is not known is said to be so", CLIENT, LETTER,
+	  GREETING "250-mx\r\n250-XFORWARD NAME ADDR PROTO HELO\r\n250 XFORWARD SOURCE PORT\r\n|250 2.0.0 Ok\r\n|501 no\r\n|250 ok\r\n|250 ok\r\n",
+	  EHLO "XFORWARD NAME=spike.porcupine.org ADDR=168.100.189.2 PORT=[UNAVAILABLE]\r\nXFORWARD PROTO=ESMTP HELO=a+3Db SOURCE=REMOTE\r\n"
+	  "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n", "ready" },
+	{ "of what nobody offers nothing is told", CLIENT, LETTER,
+	  GREETING "250-mx\r\n250 XFORWARD IDENT\r\n|250 ok\r\n", EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", "ready" },
+	{ "421 to it is another host's turn", CLIENT, LETTER,
+	  GREETING "250-mx\r\n250 XFORWARD NAME\r\n|421 busy\r\n", EHLO "XFORWARD NAME=spike.porcupine.org\r\n",
+	  "ready 0=elsewhere:4.3.0 bad over" },
+	{ "each line of an answer is read as a filter has it", FILTER, LETTER,
+	  GREETING "250-mx\r\n250-broken\r\n250 8BITMIME\r\n|250 ok\r\n|broken\r\n|",
+	  EHLO "MAIL FROM:<a@x> SIZE=12\r\nRCPT TO:<b@y>\r\nRSET\r\n", "ready 0=elsewhere:4.7.1 done" },
+	{ "rfc4954:5 AUTH=<> where it was logged in", AUTH | DUMMY, LETTER,
+	  GREETING "250-mx\r\n250 AUTH PLAIN\r\n|235 ok\r\n|250 ok\r\n",
+	  EHLO "AUTH PLAIN AHRpbQB0YW5zdGFhZg==\r\nMAIL FROM:<a@x> AUTH=<>\r\nRCPT TO:<b@y>\r\n", "ready" },
+	{ "and nowhere else", DUMMY, LETTER, GREETING PLAIN "250 ok\r\n", EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", "ready" },
 	{ "what nobody asked for ends it", 0, LETTER,
 	  GREETING PLAIN "250 ok\r\n|250 ok\r\n|354 go\r\n|250 ok\r\n|421 idle\r\n",
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n" STUFFED, "ready 0=delivered:2.0.0 done ready over" },
@@ -289,8 +308,19 @@ binding(void *ctx, const char *type, struct buffer *b)
 	return false;
 }
 
+static bool
+filter(void *ctx, struct bytes line, struct buffer *instead)
+{
+	(void)ctx;
+	if (bytes_is(line, "250-broken"))
+		buffer_add_string(instead, "250-SIZE 1000");
+	else if (bytes_is(line, "broken"))
+		buffer_add_string(instead, "450 4.7.1 mended");
+	return instead->len > 0;
+}
+
 static const struct outgoing_needs needs = { out,   pending, content, secure, binding, wait,
-	                                     ready, failed,  fate,    done,   over };
+	                                     ready, failed,  fate,    done,   over,    filter };
 
 static void
 prepare(struct mouth *m, const struct talk *t, struct outgoing_config *c)
@@ -311,7 +341,10 @@ prepare(struct mouth *m, const struct talk *t, struct outgoing_config *c)
 		.user = (t->how & AUTH) != 0 ? "tim" : NULL,
 		.password = (t->how & CRAM) != 0 ? "tanstaaftanstaaf" : "tanstaaf",
 		.demands = (t->how & CRAM) != 0 ? SUPPLICANT_NO_PLAINTEXT : 0,
-		.auth_soft = true
+		.auth_soft = true,
+		.xforward = (t->how & CLIENT) != 0,
+		.filters = (t->how & FILTER) != 0,
+		.dummy_auth = (t->how & DUMMY) != 0,
 	};
 	m->rcpt[0] = (struct outgoing_recipient){ .address = BYTES("b@y") };
 	m->rcpt[1] = (struct outgoing_recipient){ .address = BYTES("c@y") };
@@ -332,6 +365,12 @@ prepare(struct mouth *m, const struct talk *t, struct outgoing_config *c)
 		                              .size = strlen(t->letter),
 		                              .rcpt = m->rcpt,
 		                              .rcpts = (t->how & TWO) != 0 ? 2 : 1 };
+	if ((t->how & CLIENT) != 0)
+		m->t.origin = (struct outgoing_origin){ .name = BYTES("spike.porcupine.org"),
+			                                .address = BYTES("168.100.189.2"),
+			                                .protocol = BYTES("ESMTP"),
+			                                .helo = BYTES("a=b"),
+			                                .source = BYTES("REMOTE") };
 	if ((t->how & DSN) != 0) {
 		m->rcpt[0].notify = NOTIFY_SUCCESS | NOTIFY_DELAY;
 		m->rcpt[0].orcpt = BYTES("rfc822;b+2Bc@y");
