@@ -1,5 +1,7 @@
 #include "message/notice.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -97,14 +99,17 @@ put_date(struct writer *w, const char *name, int64_t wall)
 
 /* rfc4865:5  future-release-request = "Future-Release-Request" ":" ("for" / "until") ";" value */
 static void
-put_release(struct writer *w, int64_t wall)
+put_release(struct writer *w, int64_t wall, int64_t seconds)
 {
 	time_t    at = (time_t)wall;
 	struct tm tm;
 	char      text[32];
 
-	if (gmtime_r(&at, &tm) != NULL &&
-	    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+	if (seconds > 0) {
+		(void)snprintf(text, sizeof text, "%" PRId64, seconds);
+		put_field(w, "Future-Release-Request", "for;", bytes_of(text));
+	} else if (gmtime_r(&at, &tm) != NULL &&
+	           strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
 		put_field(w, "Future-Release-Request", "until;", bytes_of(text));
 }
 
@@ -551,7 +556,7 @@ put_status(struct writer *w)
 	if (n->by != 0)
 		put_date(w, "Deliver-By-Date", n->by);
 	if (n->released != 0)
-		put_release(w, n->released);
+		put_release(w, n->released, n->held_for);
 	for (size_t i = 0; i < n->recipients; i++) {
 		const struct notice_recipient *r = &n->recipient[i];
 

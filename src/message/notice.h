@@ -49,6 +49,7 @@ struct notice {
 	int64_t arrived, now;
 	int64_t by;                  /* DELIVERBY: when it was to be there; 0: not said (rfc2852:5) */
 	int64_t released;            /* FUTURERELEASE: when it went; 0: not said (rfc4865:5) */
+	int64_t held_for;            /* the same as seconds from its arrival on; 0: a time was said */
 	const struct notice_recipient *recipient;
 	size_t recipients;
 	struct bytes original;       /* content of the letter, or its header */

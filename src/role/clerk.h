@@ -17,7 +17,7 @@
 #include "role/house.h"
 #include "role/sasl-settings.h"
 
-struct clerk_settings { bool userdb; int64_t cache_ms; const char *username_format, *username_chars, *username_translation, *default_realm, *master_separator;
+struct clerk_settings { bool userdb; int64_t cache_ms; const char *username_format, *username_chars, *username_translation, *default_realm, *sasl_local_domain, *master_separator;
 	const char *delimiter; int64_t delay_ms, per_network, per_account;
 	int64_t ban_failures, ban_within_ms, ban_ms, ban_longest_ms; struct setting_list ban_exceptions, sender_logins; };
 

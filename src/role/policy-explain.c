@@ -6,6 +6,7 @@
 
 #include "dns/peername.h"
 #include "role/names.h"
+#include "smtp/receiver/screen-list.h"
 #include "smtp/receiver/settings.h"
 
 /* What it is about, and how far it has come: in its own arena. */
@@ -133,54 +134,107 @@ explain_next(struct explaining *e)
  */
 
 /* As a receiver looks into it; opened for this question alone. */
-static bool
-table_has(struct explaining *e, const char *name)
+static enum table_outcome
+table_says(const struct explaining *e, const char *name, struct arena *a, struct bytes *value)
 {
 	struct table_source source = house_table_source(e->house);
 	struct buffer       errors = { 0 }, warnings = { 0 };
 	struct table       *t = table_open(name, TABLE_PLAIN, &source, &errors, &warnings);
 	enum table_outcome  o = TABLE_LATER;
-	struct bytes        value;
 
 	if (t != NULL)
-		o = table_find(t, bytes_of(e->client.text), e->life, &value);
-	if (o == TABLE_LATER)
-		caller_say(e->caller,
-		           "%s of mynetworks cannot be asked here: it is taken to know nobody\n",
-		           name);
+		o = table_find(t, bytes_of(e->client.text), a, value);
 	table_close(&t);
 	buffer_free(&errors);
 	buffer_free(&warnings);
+	return o;
+}
+
+static bool
+table_has(struct explaining *e, const char *name, const char *setting)
+{
+	struct bytes       value;
+	enum table_outcome o = table_says(e, name, e->life, &value);
+
+	if (o == TABLE_LATER)
+		caller_say(e->caller, "%s of %s cannot be asked here: it is taken to know nobody\n",
+		           name, setting);
 	return o == TABLE_FOUND;
 }
 
-/* Whether it is in mynetworks, with its files and tables. */
+/* Whether it is in such a list of networks, with its files and tables. */
 static bool
-is_trusted(struct explaining *e)
+is_in(struct explaining *e, const struct setting_list *of, const char *setting)
 {
-	struct setting_list list = e->house->common.mynetworks;
+	struct setting_list list = *of;
 	struct network_item item;
 	const char         *wrong = "";
 
 	tables_patterns(e->house, e->life, &list);
 	for (size_t i = 0; i < list.count; i++)
 		if (network_item_parse(list.item[i], &item, &wrong) &&
-		    (item.table != NULL ? table_has(e, item.table)
+		    (item.table != NULL ? table_has(e, item.table, setting)
 		                        : network_holds(&item.net, &e->client)))
 			return !item.no;
 	return false;
 }
 
-/* Whether a session of it would be tested; tables of postscreen_access_list are not looked into. */
 static bool
-is_tested(const struct explaining *e)
+screen_table(void *ctx, const char *table, struct arena *a, struct bytes *out)
+{
+	struct explaining *e = ctx;
+	enum table_outcome o = table_says(e, table, a, out);
+
+	if (o == TABLE_LATER)
+		caller_say(e->caller,
+		           "%s of postscreen_access_list cannot be asked here: it is taken to say "
+		           "nothing\n",
+		           table);
+	return o == TABLE_FOUND;
+}
+
+/* What postscreen_access_list makes of it, in words.  True: it is sent away before anything is asked. */
+static bool
+is_denied(struct explaining *e, const struct receiver_settings *set)
+{
+	const char        *by;
+	enum screen_access says =
+		screen_list_says(&set->screen_access, e->facts.trusted, screen_table, e, &by);
+
+	if (says == ACCESS_ALLOWED) {
+		e->facts.tested = false;
+		caller_say(e->caller, "postscreen_access_list: permitted by %s: it is not tested\n",
+		           by);
+	}
+	if (says != ACCESS_DENIED)
+		return false;
+	caller_say(e->caller, "postscreen_access_list: rejected by %s\n", by);
+	if (set->deny_action == SCREEN_IGNORE)
+		return false;
+	caller_say(e->caller,
+	           "refused by postscreen_access_list%s: %d 5.3.2 Service currently unavailable\n",
+	           set->deny_action == SCREEN_DROP ? " before the greeting" : " at RCPT",
+	           set->deny_action == SCREEN_DROP ? 521 : 550);
+	return true;
+}
+
+/* Whether a session of it would be tested before it is greeted; false: it would be refused by that alone. */
+static bool
+passes_screen(struct explaining *e)
 {
 	struct receiver_settings set;
 	char                     listener[64];
+	struct setting_list      list;
 
-	return !e->facts.trusted && bytes_string(e->facts.listener, listener, sizeof listener) &&
-	       house_settings(e->house, &receiver_setting_table, listener, &set) && set.screen &&
-	       strcmp(listener, "smtp") == 0;
+	if (!bytes_string(e->facts.listener, listener, sizeof listener) ||
+	    strcmp(listener, "smtp") != 0 ||
+	    !house_settings(e->house, &receiver_setting_table, listener, &set) || !set.screen)
+		return true;
+	list = set.screen_allow;
+	if (is_in(e, &list, "postscreen_allow_list"))
+		return true;
+	e->facts.tested = true;
+	return !is_denied(e, &set);
 }
 
 /* What was found stands in the facts, as a session's. */
@@ -327,8 +381,11 @@ policy_explain(struct house *h, struct caller *c, const struct word_ask *ask)
 		return;
 	}
 	e->facts.address = bytes_of(e->client.text);
-	e->facts.trusted = is_trusted(e);
-	e->facts.tested = is_tested(e);
+	e->facts.trusted = is_in(e, &e->house->common.mynetworks, "mynetworks");
+	if (!passes_screen(e)) {
+		explain_end(e, 1);
+		return;
+	}
 	e->facts.here =
 		bytes_starts(e->facts.address, BYTES("127.")) || bytes_is(e->facts.address, "::1");
 	name_client(e, word[2]);

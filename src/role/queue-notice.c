@@ -185,6 +185,9 @@ notice_make(struct returning *n, const struct letter *l)
 			   .arrived = l->arrived_us / 1000000,
 			   .by = l->handling.by_mode != 0 ? l->handling.by_us / 1000000 : 0,
 			   .released = l->handling.not_before_us / 1000000,
+			   .held_for = (l->flags & ENVELOPE_HELD_FOR) != 0
+		                               ? (l->handling.not_before_us - l->arrived_us) / 1000000
+		                               : 0,
 			   .now = clock_wall(),
 			   .recipient = to,
 			   .recipients = count,

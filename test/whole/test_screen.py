@@ -115,6 +115,20 @@ def test_the_score_is_in_the_log_and_explained(house):
     assert "postscreen_dnsbl_sites: the score is 3 of 2" in done.stdout, done.stdout
 
 
+@pytest.mark.parametrize("source, settings, words", [
+    ("127.0.0.12", {"postscreen_denylist_action": "enforce"}, ["rejected by cidr:{p}/access", "refused by postscreen_access_list at RCPT: 550 5.3.2 Service currently unavailable"]),
+    ("127.0.0.12", {"postscreen_denylist_action": "drop"}, ["rejected by cidr:{p}/access", "refused by postscreen_access_list before the greeting: 521 5.3.2"]),
+    ("127.0.0.12", {}, ["rejected by cidr:{p}/access", "nothing refuses it"]),
+    ("127.0.0.13", {"postscreen_denylist_action": "drop"}, ["permitted by cidr:{p}/access: it is not tested", "nothing refuses it"]),
+    ("127.0.0.15", {"postscreen_denylist_action": "drop"}, ["nothing refuses it"]),
+])
+def test_what_the_access_list_says_is_explained(house, source, settings, words):
+    said(house, CLEAN, (), postscreen_access_list=f"permit_mynetworks, cidr:{house.place}/access", **settings)
+    done = house.command("policy", "explain", "--client", source, "--from", "a@out.example", "--to", JILL, check=False)
+    assert all(w.format(p=house.place) in done.stdout for w in words), done.stdout
+    assert (done.returncode != 0) == (words[-1] != "nothing refuses it")
+
+
 @pytest.mark.parametrize("settings, complaint", [
     ({"postscreen_dnsbl_sites": "dnsbl.example*many"}, "behind * write a number"),
     ({"postscreen_access_list": "permit_all"}, "write permit_mynetworks, permit, reject, dunno or a table"),

@@ -211,7 +211,7 @@ postlog unix-dgram n - n - 1 postlogd
 class Postfix:
     """An instance in a directory of its own, which sees our name server in the place of the machine's."""
 
-    def __init__(self, resolver, settings):
+    def __init__(self, resolver, settings, services=""):
         self.home = tempfile.mkdtemp(prefix="beside-postfix-")
         os.chmod(self.home, 0o755)
         self.port = free_ports(1)[0]
@@ -237,7 +237,7 @@ smtpd_authorized_xclient_hosts = 127.0.0.0/8
 smtpd_client_connection_count_limit = 0
 """)
         with open(f"{self.home}/etc/master.cf", "w") as f:
-            f.write(MASTER.format(port=f"127.0.0.1:{self.port}"))
+            f.write(MASTER.format(port=f"127.0.0.1:{self.port}") + services)
         subprocess.run(["unshare", "-m", "--propagation", "private", "sh", "-c",
                         f"mount --bind {self.home}/resolv.conf /etc/resolv.conf && exec postfix -c {self.home}/etc start"],
                        check=True, capture_output=True, text=True, timeout=60)

@@ -180,6 +180,13 @@ content_finish(struct content *c, struct buffer *out)
 		fields_end(&c->fields, out);
 }
 
+static void
+look_for_forbidden(struct content *c, struct bytes said)
+{
+	for (size_t i = 0; i < c->forbidden.len && !c->refusable; i++)
+		c->refusable = memchr(said.at, c->forbidden.at[i], said.len) != NULL;
+}
+
 enum content_outcome
 content_read(struct content *c, struct bytes arrived, struct buffer *out, size_t *used)
 {
@@ -208,6 +215,7 @@ content_read(struct content *c, struct bytes arrived, struct buffer *out, size_t
 	put_run(&p, p.at);
 	*used = (size_t)(p.at - arrived.at);
 	c->raw += *used;
+	look_for_forbidden(c, bytes_cut(arrived, 0, *used));
 	if (ended) {
 		if (!c->_body && !c->dropping)
 			fields_end(&c->fields, out);

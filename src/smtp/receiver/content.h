@@ -15,13 +15,14 @@
  * is a line end of the text but never part of the end of the letter, and the line after it cannot
  * be the final dot; so no relay that reads lines otherwise can have us see
  * two letters where it saw one.  `lenient` (networks excepted from
- * smtpd_forbid_bare_newline: people with netcat) lets '.' LF end it too.
+ * smtpd_forbid_bare_newline, or its "no": people with netcat) lets '.' LF end it too.
  * A CR that is not followed by LF becomes a blank.  NULs are kept.
  *
  * While the header section lasts `out` must keep all of it: fields looks back.  After
  * that (content_in_body()) the caller may take bytes out of the buffer.
  * What is `counted` (BDAT) has no dots: the end is where content_finish() is called. A body that is `binary`
  * too is kept as it comes, byte for byte.
+ * `forbidden` characters are looked for in all the client sends (message_reject_characters).
  * When `dropping` is set nothing is appended any more; the end is still found.
  */
 #ifndef SMTP_RECEIVER_CONTENT_H
@@ -35,6 +36,8 @@ struct content {
 	struct fields fields;
 	bool     lenient, dropping;
 	bool     counted, binary;
+	struct bytes forbidden;        /* characters it may not have, "" any is well */
+	bool     refusable;            /* and it has one                   */
 	bool     bare_lf, bare_cr;     /* whether there was one            */
 	uint64_t raw;                  /* bytes the client has sent        */
 	uint8_t  _state;               /* enum content_state               */

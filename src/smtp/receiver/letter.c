@@ -107,8 +107,15 @@ letter_received(struct letter *l, const char *id, struct buffer *out)
 	if (l->user.len > 0 && l->config->set.auth_header)
 		buffer_printf(out, "\t(Authenticated sender: %.*s)\r\n", (int)l->user.len,
 		              l->user.at);
-	buffer_printf(out, "\tby %s (%s) with %s id %s", l->config->myhostname,
-	              l->config->mail_name, l->protocol, id);
+	buffer_printf(out, "\tby %s (%s) with %s", l->config->myhostname, l->config->mail_name,
+	              l->protocol);
+	/* rfc3865: what the client said its letter is, beside the protocol that it said it in */
+	if (l->solicit.len > 0)
+		buffer_printf(out, "\r\n\t(SOLICIT=%.*s)\r\n\t", (int)l->solicit.len,
+		              l->solicit.at);
+	else
+		buffer_add_char(out, ' ');
+	buffer_printf(out, "id %s", id);
 	/* rfc5321:7.6: several recipients are not told of one another */
 	if (l->rcpts == 1)
 		buffer_printf(out, "\r\n\tfor <%.*s>", (int)l->rcpt[0].address.len,

@@ -57,6 +57,8 @@ struct letter {
 	uint32_t        flags;         /* enum envelope_flag, beside what the letter itself says */
 	struct bytes    envid;         /* in xtext, "" not said               */
 	struct handling handling;
+	int64_t         hold_for;      /* seconds it is to wait, 0: till a time, or not */
+	struct bytes    solicit;       /* rfc3865: classes by comma, "" not said */
 	bool            sender_known;  /* whose the sender is was asked; `owner` says it */
 	uint8_t         owner;         /* enum owner                          */
 	uint64_t        declared;      /* SIZE=, 0 not said                   */

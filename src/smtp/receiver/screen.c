@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "smtp/receiver/screen-list.h"
 #include "smtp/reply.h"
 
 enum { SHOWN_MOST = 100 };
@@ -22,79 +23,13 @@ screen_wanted(const struct session *s)
 	       s->peer.family != AF_UNIX && !networks_hold(&c->screen_allow, &s->peer);
 }
 
-/*
- * postscreen_access_list
- */
-
-enum access { ACCESS_NOTHING, ACCESS_OVER, ACCESS_ALLOWED, ACCESS_DENIED };
-
-static const struct {
-	const char *word;
-	enum access says;
-} access_words[] = {
-	{ "permit_mynetworks", ACCESS_ALLOWED },
-	{ "permit", ACCESS_ALLOWED },
-	{ "reject", ACCESS_DENIED },
-	{ "dunno", ACCESS_OVER },
-};
-
-static enum access
-word_says(const struct session *s, struct bytes word)
+static bool
+find(void *ctx, const char *table, struct arena *a, struct bytes *out)
 {
-	for (size_t i = 0; i < COUNT(access_words); i++)
-		if (bytes_is(word, access_words[i].word))
-			return i > 0 || s->trusted ? access_words[i].says : ACCESS_NOTHING;
-	return ACCESS_NOTHING;
-}
-
-/* What a table has is such a list again, without tables; its dunno ends that one alone. */
-static enum access
-table_says(const struct session *s, const char *table)
-{
+	const struct session  *s = ctx;
 	struct network_tables *tables = s->config->tables;
-	struct arena          *a = arena_open(NULL);
-	struct bytes           rest, word;
-	enum access            says = ACCESS_NOTHING;
 
-	if (tables != NULL && tables->value(tables, table, s->peer.text, a, &rest)) {
-		for (size_t n = 0; says == ACCESS_NOTHING && rest.len > 0; n = 0) {
-			while (n < rest.len && strchr(", \t\r\n", rest.at[n]) == NULL)
-				n++;
-			word = bytes_cut(rest, 0, n);
-			rest = bytes_cut(rest, n + 1, SIZE_MAX);
-			says = word_says(s, word);
-		}
-		if (says == ACCESS_OVER)
-			says = ACCESS_NOTHING;
-	}
-	arena_close(&a);
-	return says;
-}
-
-static enum access
-list_says(const struct session *s)
-{
-	const struct setting_list *list = &s->config->set.screen_access;
-	enum access                says = ACCESS_NOTHING;
-
-	for (size_t i = 0; i < list->count && says == ACCESS_NOTHING; i++)
-		says = strchr(list->item[i], ':') != NULL ? table_says(s, list->item[i])
-		                                          : word_says(s, bytes_of(list->item[i]));
-	return says;
-}
-
-const char *
-screen_access_wrong(const struct setting_list *list)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		bool known = strchr(list->item[i], ':') != NULL;
-
-		for (size_t n = 0; n < COUNT(access_words); n++)
-			known = known || bytes_is(bytes_of(list->item[i]), access_words[n].word);
-		if (!known)
-			return list->item[i];
-	}
-	return NULL;
+	return tables != NULL && tables->value(tables, table, s->peer.text, a, out);
 }
 
 /*
@@ -154,8 +89,8 @@ void
 screen_begin(struct session *s)
 {
 	const struct receiver_settings *set = &s->config->set;
-
-	enum access access = list_says(s);
+	const char                     *by;
+	enum screen_access access = screen_list_says(&set->screen_access, s->trusted, find, s, &by);
 
 	s->since = s->heard = clock_patient_ms();
 	if (access == ACCESS_ALLOWED) {

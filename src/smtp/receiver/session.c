@@ -649,6 +649,7 @@ room_command(struct session *s, struct bytes arrived)
 	case LINE_WHOLE: break;
 	}
 	s->errors_before = s->errors;
+	s->bare_lf |= bare;
 	if (bare && s->config->set.bare_newline == BARE_REJECT &&
 	    !networks_hold(&s->config->bare_excluded, &s->peer)) {
 		char no[320];
@@ -795,7 +796,8 @@ log_counts(struct session *s)
 	}
 	snprintf(text + n, sizeof text - n, done == tried ? " commands=%u" : " commands=%u/%u",
 	         done, tried);
-	note_as(s->config->service, "disconnect from %s%s", client_of(s), text);
+	note_as(s->config->service, "disconnect from %s%s%s", client_of(s), text,
+	        s->bare_lf && s->config->set.bare_newline == BARE_NOTE ? " notes=bare_lf" : "");
 }
 
 void

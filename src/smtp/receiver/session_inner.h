@@ -91,6 +91,7 @@ struct session {
 	const char *unwelcome;         /* it could not: nothing is taken, and why    */
 	bool tested;                   /* postscreen_access_list does not let it past the tests */
 	bool behind;                   /* more came with the command being done      */
+	bool bare_lf;                  /* it ended a line with LF alone              */
 	uint32_t mails;                /* transactions of this connection            */
 	bool may_expn;
 	bool flush_below;

@@ -106,8 +106,10 @@ static const struct setting rows[] = {
 	{ "strict_rfc821_envelopes", SETTING_BOOL, AT(strict_envelopes), "no",
 	  "Take addresses in MAIL and RCPT only with brackets and exactly as rfc5321 writes them.", NULL, 0, 0, "0.1" },
 	{ "smtpd_forbid_bare_newline", SETTING_CHOICE, AT(bare_newline), "normalize",
-	  "Lines of a letter that end with LF alone: taken as lines (normalize, yes) or the letter refused (reject); "
-	  "the end of a letter is CR LF . CR LF in any case.", "normalize,reject,yes", 0, 0, "0.1" },
+	  "Lines that end with LF alone: taken as lines (normalize, yes), and noted in the log besides (note), or the letter refused (reject); "
+	  "the end of a letter is CR LF . CR LF in any case but one: no, with which LF . LF ends it, too, and mail can be smuggled.", "normalize,reject,yes,no,note", 0, 0, "0.1" },
+	{ "message_reject_characters", SETTING_TEXT, AT(reject_characters), "",
+	  "Characters for which a letter that has one is refused with 550, as \\0: each as it is, or as C writes it; empty: none.", NULL, 0, 0, "0.5" },
 	{ "smtpd_forbid_bare_newline_reject_code", SETTING_NUMBER, AT(bare_newline_code), "550",
 	  "The code such a letter is refused with.", NULL, 400, 599, "0.4" },
 	{ "smtpd_forbid_bare_newline_exclusions", SETTING_MATCHES, AT(bare_newline_exclusions), "$mynetworks",
@@ -152,7 +154,9 @@ static const struct setting rows[] = {
 	  "smtpd_hard_error_limit, smtpd_junk_command_limit, smtpd_per_request_deadline and postscreen_greet_wait.", NULL, 0, 0, "0.3" },
 	{ "smtpd_timeout", SETTING_TIME, AT(timeout), "${stress?{10}:{300}}s",
 	  "How long a client may take for one command, or be silent in a letter (rfc5321:4.5.3.2.7).", NULL, 0, 0, "0.1" },
-	{ "smtpd_per_request_deadline", SETTING_BOOL, AT(deadline), "yes",
+	{ "smtpd_per_record_deadline", SETTING_WORD, AT(old_deadline), "",
+	  "What smtpd_per_request_deadline was called before: yes or no; empty: it has no other name.", NULL, 0, 0, "0.5" },
+	{ "smtpd_per_request_deadline", SETTING_BOOL, AT(deadline), "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{yes}}",
 	  "Whether smtpd_timeout is for a whole command, and for a whole letter with smtpd_min_data_rate besides; no: for each piece of them that comes.", NULL, 0, 0, "0.3" },
 	{ "smtpd_forbid_unauth_pipelining", SETTING_BOOL, AT(forbid_pipelining), "no",
 	  "Whether a client is sent away that says more before it has heard the answer to EHLO, STARTTLS, AUTH, DATA and the like (rfc2920:3.1).", NULL, 0, 0, "0.3" },
@@ -433,6 +437,19 @@ read_screen_access(const struct setting_list *list, struct buffer *errors)
 	return false;
 }
 
+static bool
+read_characters(struct receiver_config *c, struct buffer *errors)
+{
+	const char *wrong = NULL;
+
+	c->forbidden_len = characters_parse(c->set.reject_characters, c->forbidden, &wrong);
+	if (wrong == NULL)
+		return true;
+	buffer_printf(errors, "main.cf: message_reject_characters: %s: %s\n",
+	              c->set.reject_characters, wrong);
+	return false;
+}
+
 static struct setting_list
 copy_list(struct arena *a, const struct setting_list *list)
 {
@@ -486,6 +503,8 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	c->set.banner = arena_copy(a, bytes_of(set->banner));
 	c->set.reject_footer = arena_copy(a, bytes_of(set->reject_footer));
 	c->set.greet_banner = arena_copy(a, bytes_of(set->greet_banner));
+	c->set.old_deadline = "";
+	c->set.reject_characters = arena_copy(a, bytes_of(set->reject_characters));
 	c->set.stress = "";
 	receiver_config_stress(c, set);
 	c->patience[CALM] = c->patience[STRESS];
@@ -535,7 +554,7 @@ receiver_config_open(const struct receiver_settings *set, enum receiver_kind kin
 	                  errors) &&
 	    read_networks(a, &set->auth_exceptions, "smtpd_sasl_exceptions_networks",
 	                  &c->auth_excepted, errors) &&
-	    read_screen_access(&set->screen_access, errors) &&
+	    read_screen_access(&set->screen_access, errors) && read_characters(c, errors) &&
 	    read_networks(a, &set->xclient_hosts, "smtpd_authorized_xclient_hosts",
 	                  &c->xclient_hosts, errors) &&
 	    read_networks(a, &set->xforward_hosts, "smtpd_authorized_xforward_hosts",

@@ -14,9 +14,10 @@
 #include "base/setting.h"
 #include "channel/peer.h"
 #include "channel/tls.h"
+#include "smtp/receiver/characters.h"
 
 enum tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT };
-enum bare_newline { BARE_NORMALIZE, BARE_REJECT, BARE_YES /* normalize, too */ };
+enum bare_newline { BARE_NORMALIZE, BARE_REJECT, BARE_YES /* normalize, too */, BARE_NO, BARE_NOTE };
 /* What becomes of a client that speaks before its turn: it is told of in the log, every recipient is refused, or it is sent away. */
 enum screen_action { SCREEN_IGNORE, SCREEN_ENFORCE, SCREEN_DROP };
 /* Whose MT-PRIORITY is believed; nobody's: it is not offered. */
@@ -58,6 +59,7 @@ struct receiver_settings {
 	int64_t session_domains;
 	int     bare_newline;           /* enum bare_newline                   */
 	int64_t bare_newline_code;
+	const char *reject_characters;  /* as it is written, "" none            */
 	struct setting_list bare_newline_exclusions;
 	struct setting_list forbidden_commands;
 	/* what is made of a letter's header */
@@ -75,6 +77,7 @@ struct receiver_settings {
 	int64_t timeout, starttls_timeout, min_data_rate;
 	int64_t hard_errors, soft_errors, error_sleep, junk_commands;
 	bool    deadline, forbid_pipelining;
+	const char *old_deadline;       /* the same by its old name            */
 	/* before the greeting */
 	bool    screen, screen_pipelining;
 	int     greet_action, pipelining_action, deny_action;   /* enum screen_action */
@@ -135,6 +138,8 @@ struct receiver_config {
 	const char *myhostname, *myorigin, *mail_name;
 	struct networks verp_clients;
 	struct networks mynetworks, exceptions, bare_excluded, screen_allow, auth_excepted, expn_hosts, xclient_hosts, xforward_hosts;
+	char forbidden[CHARACTERS_MOST]; /* of message_reject_characters       */
+	size_t forbidden_len;
 	unsigned discarded;             /* enum extension: not told to anybody */
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */

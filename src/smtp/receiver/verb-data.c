@@ -105,7 +105,9 @@ data_begins(struct session *s)
 	f->drop = &set->drop_fields;
 	f->field_most = (uint64_t)set->header_size;
 	f->section_most = (uint64_t)set->header_total;
-	l->reader.lenient = networks_hold(&s->config->bare_excluded, &s->peer);
+	l->reader.lenient =
+		set->bare_newline == BARE_NO || networks_hold(&s->config->bare_excluded, &s->peer);
+	l->reader.forbidden = (struct bytes){ s->config->forbidden, s->config->forbidden_len };
 	l->reader.counted = l->chunked;
 	l->reader.binary = l->chunked && l->body == BODY_BINARYMIME;
 	letter_charge(l, l->declared > 0 && l->declared < UNDECLARED ? l->declared : UNDECLARED);
@@ -293,6 +295,8 @@ content_fault(const struct session *s, const struct letter *l)
 		return "452 4.3.1 Insufficient system storage";
 	if (l->why != 0)
 		return "451 4.3.0 Error: queue file write error";
+	if (l->reader.refusable)
+		return "550 5.7.1 disallowed character";
 	if (l->reader.bare_lf && set->bare_newline == BARE_REJECT && !l->reader.lenient)
 		return arena_printf(l->life, "%d %c.5.2 Error: bare <LF> received",
 		                    (int)set->bare_newline_code,
@@ -310,6 +314,9 @@ note_facts(struct session *s, struct letter *l)
 	struct tls_facts t;
 
 	l->arrived_us = clock_wall_us();
+	s->bare_lf |= l->reader.bare_lf;
+	if (l->hold_for > 0)
+		l->handling.not_before_us = l->arrived_us + l->hold_for * 1000000;
 	l->peer = s->peer;
 	l->client = arena_keep(l->life, bytes_of(client_of(s)));
 	l->name = arena_keep(l->life, bytes_of(s->name));

@@ -216,7 +216,7 @@ unknown_judged(struct session *s, const struct session_verdict *v)
 	if (v->refused)
 		say_refused(s, "UNKNOWN", BYTES(""), v);
 	else
-		say(s, "502 5.5.2 Error: command not recognized");
+		say(s, "500 5.5.2 Error: command not recognized"); /* rfc5321:4.2.4 */
 	answered(s);
 }
 

@@ -46,7 +46,7 @@ solicitation_refused(const struct session *s, struct bytes classes)
 
 /* rfc4865:4.2: not past the limit that was told. */
 static const char *
-take_release(const struct session *s, const struct mail_parameters *m, struct handling *h)
+take_release(const struct session *s, const struct mail_parameters *m, struct letter *l)
 {
 	int64_t now = clock_wall();
 	int64_t until = m->hold_for > 0 ? now + m->hold_for : m->hold_until;
@@ -55,7 +55,9 @@ take_release(const struct session *s, const struct mail_parameters *m, struct ha
 		return NULL;
 	if (until - now > s->config->set.future_release / 1000)
 		return "501 5.5.4 Error: a letter is not held for so long";
-	h->not_before_us = until * SECOND_US;
+	l->handling.not_before_us = until * SECOND_US;
+	l->hold_for = m->hold_for;
+	l->flags |= m->hold_for > 0 ? ENVELOPE_HELD_FOR : 0;
 	return NULL;
 }
 
@@ -99,7 +101,7 @@ wishes_take(struct session *s, const struct mail_parameters *m, struct letter *l
 	const char *no;
 
 	if ((no = solicitation_refused(s, m->solicit)) != NULL ||
-	    (no = take_release(s, m, &l->handling)) != NULL ||
+	    (no = take_release(s, m, l)) != NULL ||
 	    (no = take_deliver_by(s, m, &l->handling)) != NULL || (no = take_verp(s, m, l)) != NULL)
 		return no;
 	if (m->has_priority && may_have_priority(s))
@@ -108,6 +110,7 @@ wishes_take(struct session *s, const struct mail_parameters *m, struct letter *l
 	l->declared = m->size;
 	l->body = m->body;
 	l->ret = m->ret;
+	l->solicit = arena_keep(l->life, m->solicit);
 	l->envid = arena_keep(l->life, m->envid);
 	l->flags |= (m->utf8 ? ENVELOPE_SMTPUTF8 : 0) | (m->requiretls ? ENVELOPE_REQUIRETLS : 0);
 	l->submission = s->user.len > 0;

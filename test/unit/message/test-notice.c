@@ -72,6 +72,10 @@ test_times_that_were_wished(void **state)
 	notice_write(&n, &b);
 	HOLDS("rfc2852:5", says(&b, "\r\nDeliver-By-Date: Fri, 27 Nov 2026 01:35:19 +0000 (UTC)\r\n"));
 	HOLDS("rfc4865:5", says(&b, "\r\nFuture-Release-Request: until;2026-11-23T02:13:20Z\r\n"));
+	buffer_reset(&b);
+	n.held_for = 86400;
+	notice_write(&n, &b);
+	HOLDS("rfc4865:5, as it was asked for", says(&b, "\r\nFuture-Release-Request: for;86400\r\n"));
 	buffer_free(&b);
 }
 

@@ -80,7 +80,7 @@ static const struct session_case {
 	  MAIL RCPT "DATA\r\n\r\na\r\n.\nMAIL FROM:<evil@b.org>\nRCPT TO:<jack@example.com>\nDATA\n\n.\r\n.\r\n",
 	  HI MAIL_OK RCPT_OK GO QUEUED },
 	{ "R76 unknown words", KIND_SMTP, "", "DONE\r\n\r\nFOO BAR\r\n",
-	  HI "502 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: bad syntax\r\n502 5.5.2 Error: command not recognized\r\n" },
+	  HI "500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: bad syntax\r\n500 5.5.2 Error: command not recognized\r\n" },
 	{ "a line that is too long", KIND_SMTP, "line_length_limit = 512\n",
 	  "NOOP 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 	  "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
@@ -90,10 +90,10 @@ static const struct session_case {
 	  "0123456789\r\nNOOP\r\n", HI "500 5.5.2 Error: line too long\r\n" OK },
 	{ "a browser", KIND_SMTP, "", "GET / HTTP/1.1\r\nHost: x\r\n", HI "221 2.7.0 Error: I can break rules, too. Goodbye.\r\n" },
 	{ "hard errors", KIND_SMTP, "smtpd_hard_error_limit = 2\n", "FOO\r\nFOO\r\nNOOP\r\n",
-	  HI "502 5.5.2 Error: command not recognized\r\n502 5.5.2 Error: command not recognized\r\n"
+	  HI "500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n"
 	  "421 4.7.0 mail.example.com Error: too many errors\r\n" },
 	{ "soft errors only slow", KIND_SMTP, "smtpd_soft_error_limit = 1\n", "FOO\r\nFOO\r\nFOO\r\nNOOP\r\n",
-	  HI "502 5.5.2 Error: command not recognized\r\n502 5.5.2 Error: command not recognized\r\n502 5.5.2 Error: command not recognized\r\n" OK },
+	  HI "500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n" OK },
 	{ "junk commands become errors", KIND_SMTP, "smtpd_hard_error_limit = 1\nsmtpd_junk_command_limit = 2\n", "NOOP\r\nRSET\r\nNOOP\r\nNOOP\r\n",
 	  HI OK OK OK "421 4.7.0 mail.example.com Error: too many errors\r\n" },
 	{ "rfc5321:4.5.3.1.10 too many recipients", KIND_SMTP, "smtpd_recipient_limit_stranger = 1\n", MAIL RCPT RCPT "DATA\r\n.\r\n",
@@ -118,7 +118,7 @@ static const struct session_case {
 	{ "submission: said of it alone", KIND_SUBMISSION, "submission/smtpd_tls_security_level = may\nsubmission/smtpd_sasl_auth_required = no\n",
 	  MAIL, HI MAIL_OK },
 	{ "LMTP speaks LHLO", KIND_LMTP, "", "EHLO c\r\nHELO c\r\n" MAIL "LHLO c\r\n" MAIL,
-	  HI "502 5.5.2 Error: command not recognized\r\n502 5.5.2 Error: command not recognized\r\n503 5.5.1 Error: send HELO/EHLO first\r\n"
+	  HI "500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n503 5.5.1 Error: send HELO/EHLO first\r\n"
 	  LHLO MAIL_OK },
 	{ "rfc2033:4.2 LMTP answers for each recipient", KIND_LMTP, "",
 	  "LHLO c\r\n" MAIL RCPT "RCPT TO:<joe@example.com>\r\nRCPT TO:<jack@example.com>\r\nDATA\r\n.\r\nQUIT\r\n",
@@ -127,7 +127,7 @@ static const struct session_case {
 	{ "rfc2033:4.2 LMTP DATA without recipients", KIND_LMTP, "", "LHLO c\r\n" MAIL "RCPT TO:<joe@example.com>\r\nDATA\r\n",
 	  HI LHLO MAIL_OK "550 5.1.1 <joe@example.com>: Recipient address rejected: User unknown in virtual mailbox table\r\n"
 	  "503 5.5.1 Error: need RCPT command\r\n" },
-	{ "LHLO is not SMTP", KIND_SMTP, "", "LHLO c\r\n", HI "502 5.5.2 Error: command not recognized\r\n" },
+	{ "LHLO is not SMTP", KIND_SMTP, "", "LHLO c\r\n", HI "500 5.5.2 Error: command not recognized\r\n" },
 	{ "rfc3030:4.1 a letter in one chunk", KIND_SMTP, "", MAIL RCPT "BDAT 8 LAST\r\nA: b\r\n\r\nQUIT\r\n", HI MAIL_OK RCPT_OK QUEUED BYE },
 	{ "rfc3030:4.2 in several, the last one empty", KIND_SMTP, "", MAIL RCPT "BDAT 4\r\nA: bBDAT 4\r\n\r\n\r\nbdat 0 last\r\nNOOP\r\n",
 	  HI MAIL_OK RCPT_OK "250 2.0.0 Ok: 4 bytes\r\n" "250 2.0.0 Ok: 4 bytes\r\n" QUEUED OK },
