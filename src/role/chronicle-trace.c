@@ -24,7 +24,8 @@ enum {
 	DEPTH_MOST = 3,
 	LIFE_MOST = 100000, /* events of one life                          */
 	MANY = 200, /* for so many lines of a list all events are gone through, once for each */
-	MANY_MOST = 8192, /* of them                                     */
+	MANY_MOST = 8192,   /* of them                                     */
+	KEPT_MOST = 200000, /* events of theirs, kept at one time; fewer lines then */
 	SAID_MOST = 64 << 10,
 };
 
@@ -56,6 +57,8 @@ struct trace {
 	struct map
 		*many; /* letter or session -> struct buffer of struct event *: gathered together */
 	size_t   lines; /* up to this entry                           */
+	size_t   batch; /* of so many at the most                     */
+	size_t   kept;  /* events in `many`                           */
 	size_t   told;
 	struct arena *life;    /* of the life that is being gathered         */
 	struct buffer events;  /* of struct event *                          */
@@ -215,7 +218,8 @@ many_begin(struct trace *t)
 
 	arena_clear(t->life);
 	t->many = map_open();
-	t->lines = entries_of(t) - t->told > MANY_MOST ? t->told + MANY_MOST : entries_of(t);
+	t->lines = entries_of(t) - t->told > t->batch ? t->told + t->batch : entries_of(t);
+	t->kept = 0;
 	for (size_t i = t->told; i < t->lines; i++) {
 		const struct entry *e = entry_at(t, i);
 		uint64_t            n = e->letter != 0 ? e->letter : e->session;
@@ -239,7 +243,15 @@ many_keep(struct trace *t, uint64_t number, const struct event *e, struct event 
 		return;
 	if (*kept == NULL)
 		*kept = event_keep(t->life, e);
+	t->kept++;
 	buffer_add(b, (struct bytes){ (const char *)kept, sizeof *kept });
+}
+
+/* Of one line alone LIFE_MOST is all. */
+static bool
+many_too_large(const struct trace *t)
+{
+	return t->kept > KEPT_MOST && t->lines - t->told > 1;
 }
 
 static bool
@@ -253,7 +265,7 @@ gather_many(void *ctx, const struct event *e)
 		many_keep(t, e->other, e, &kept);
 	if (e->letter == 0)
 		many_keep(t, e->session, e, &kept);
-	return true;
+	return !many_too_large(t);
 }
 
 static void
@@ -333,6 +345,19 @@ life_end(struct trace *t)
 	}
 }
 
+/* Gone through; what was too much is begun again with half as many lines. */
+static void
+many_end(struct trace *t)
+{
+	if (!many_too_large(t)) {
+		t->stage = STAGE_LINES;
+		return;
+	}
+	many_drop(t);
+	t->batch = (t->lines - t->told) / 2;
+	many_begin(t);
+}
+
 /* The next line, of what was gathered. */
 static void
 line_tell(struct trace *t)
@@ -385,6 +410,7 @@ found_all(struct trace *t)
 		                                entry_at(t, 0)->session),
 		           false);
 	} else if (t->lists && n > MANY) {
+		t->batch = MANY_MOST;
 		many_begin(t);
 	} else if (n > 0) {
 		life_begin(t);
@@ -426,7 +452,7 @@ step(struct trace *t)
 		break;
 	case STAGE_MANY:
 		if (!chronicle_pass(c, &t->walk, gather_many, t))
-			t->stage = STAGE_LINES;
+			many_end(t);
 		return true;
 	case STAGE_LINES: line_tell(t); return t->told < entries_of(t);
 	}
