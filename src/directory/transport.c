@@ -1,6 +1,7 @@
 /* transport.c -- other ways for local mail than the mailbox: mailbox_transport and its kin (resolve.h) */
 #include "base/journal.h"
 #include "directory/walk.h"
+#include "message/status.h"
 #include <string.h>
 
 enum transport {
@@ -36,22 +37,6 @@ transport_is_own(const char *value)
 	enum transport t = transport_of(bytes_of(value), &rest);
 
 	return t == TRANSPORT_OWN || t == TRANSPORT_VIRTUAL;
-}
-
-/* rfc3463:2 */
-static bool
-is_status(struct bytes b)
-{
-	struct bytes part;
-	uint64_t     number;
-	int          parts = 0;
-
-	if (b.len < 5 || b.len > 9 || strchr("245", b.at[0]) == NULL || b.at[b.len - 1] == '.')
-		return false;
-	for (; bytes_split(&b, '.', &part); parts++)
-		if (part.len > (parts == 0 ? 1 : 3) || !bytes_number(part, &number))
-			return false;
-	return parts == 3;
 }
 
 /* "5.1.1 words", or words. */
@@ -190,7 +175,7 @@ reply_at_rcpt(struct bytes value, struct bytes otherwise, struct arena *a)
 
 	if (!retry && !bytes_is(name, "error"))
 		return NULL;
-	if (bytes_split(&rest, ' ', &word) && is_status(word)) {
+	if (bytes_split(&rest, ' ', &word) && status_is(word, "245")) {
 		status = word;
 		text = bytes_trim(rest);
 	} else if (text.len == 0) {

@@ -5,6 +5,7 @@
 #include "base/journal.h"
 #include "message/header.h"
 #include "message/inspect.h"
+#include "message/status.h"
 
 enum {
 	KEY_MOST = 60 << 10, /* of a field that is longer the front is looked up */
@@ -94,23 +95,6 @@ static void
 tell(struct checking *c, const struct spot *at, const char *class, struct bytes text)
 {
 	note_it(c, class, at->header ? "header" : "body", at->in->text, text);
-}
-
-/* rfc3463:2 status-code = class "." subject "." detail, 1*3digit each but the class */
-static size_t
-status_len(struct bytes text)
-{
-	size_t n = 0, digits;
-
-	for (int part = 0; part < 3; part++) {
-		if (part > 0 && (n >= text.len || text.at[n++] != '.'))
-			return 0;
-		for (digits = 0; n < text.len && text.at[n] >= '0' && text.at[n] <= '9'; n++)
-			digits++;
-		if (digits == 0 || digits > (part == 0 ? 1 : 3))
-			return 0;
-	}
-	return n == text.len || text.at[n] == ' ' || text.at[n] == '\t' ? n : 0;
 }
 
 /* Text that goes out to the client: one line of printable bytes. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/pack.h"
+#include "message/status.h"
 
 /*
  * Fully qualified
@@ -135,22 +136,9 @@ refuse_unknown(struct rule_work *w, struct bytes address, struct bytes table, co
 }
 
 static bool
-is_status(struct bytes b)
-{
-	if (b.len < 5 || b.len > 12 || (b.at[0] != '5' && b.at[0] != '4'))
-		return false;
-	for (size_t i = 0; i < b.len; i++)
-		if ((b.at[i] < '0' || b.at[i] > '9') && b.at[i] != '.')
-			return false;
-	return true;
-}
-
-static bool
 begins_with_status(struct bytes reply)
 {
-	struct bytes status;
-
-	return bytes_split(&reply, ' ', &status) && is_status(status);
+	return status_is(bytes_cut(reply, 0, status_len(reply)), "45");
 }
 
 /* "5.1.6 User has moved to ..." */
@@ -159,7 +147,7 @@ refuse_in_words(struct rule_work *w, int code, struct bytes reply)
 {
 	struct bytes rest = reply, status = { NULL, 0 };
 
-	if (!bytes_split(&rest, ' ', &status) || !is_status(status))
+	if (!bytes_split(&rest, ' ', &status) || !status_is(status, "45"))
 		status = BYTES("5.7.1");
 	if (status.at[0] == '4')
 		code = 450;
