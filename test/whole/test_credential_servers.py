@@ -190,18 +190,18 @@ def test_R268_postgresql(place):
 
 
 def test_mariadb(place):
-    data, at = place / "data", place / "m.sock"
+    data, at, own = place / "data", place / "m.sock", {**os.environ, "TMPDIR": str(place)}
     account = pwd.getpwnam("mysql")
     data.mkdir()
     os.chown(data, account.pw_uid, account.pw_gid)
     os.chown(place, account.pw_uid, account.pw_gid)
     subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=mysql", "--auth-root-authentication-method=normal",
-                    "--skip-test-db"], check=True, capture_output=True)
+                    "--skip-test-db"], check=True, capture_output=True, env=own)
 
     def ready():
         return subprocess.run(["mariadb-admin", "--no-defaults", "-S", at, "-u", "root", "ping"], capture_output=True).returncode == 0
     server = Server("/usr/sbin/mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={at}", "--skip-networking",
-                    f"--pid-file={place}/pid", user="mysql", ready=ready)
+                    f"--pid-file={place}/pid", user="mysql", ready=ready, env=own)
     try:
         server.start()
         subprocess.run(["mariadb", "--no-defaults", "-S", at, "-u", "root", "-e",

@@ -61,6 +61,18 @@ def test_R256_cyrus_clients_log_in_by_one_time_passwords(house, kind):
 
 # ---- what an answer tells ------------------------------------------------------------------------------
 
+def digest_answer(user, password, service):
+    """rfc2831:2.1.2 by hand."""
+    def answer(challenge):
+        nonce, realm = (re.search(rb'%s="([^"]+)"' % name, challenge).group(1).decode() for name in (b"nonce", b"realm"))
+        uri, cnonce = f"{ {'pop3': 'pop'}.get(service, service) }/mail.example.com", "0123456789abcdef"
+        first = hashlib.md5(f"{user}:{realm}:{password}".encode()).digest() + f":{nonce}:{cnonce}".encode()
+        text = f"{hashlib.md5(first).hexdigest()}:{nonce}:00000001:{cnonce}:auth:" + hashlib.md5(f"AUTHENTICATE:{uri}".encode()).hexdigest()
+        return (f'charset=utf-8,username="{user}",realm="{realm}",nonce="{nonce}",nc=00000001,cnonce="{cnonce}",digest-uri="{uri}",'
+                f"response={hashlib.md5(text.encode()).hexdigest()},qop=auth")
+    return answer
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_nobody_learns_who_is_there(house, service):
     """A user with the wrong password, one who does not exist and one of a domain that does not: the same words, byte for byte,
@@ -82,14 +94,18 @@ def test_nobody_learns_who_is_there(house, service):
                     nonce = re.search(rb"r=([^,]+)", challenge).group(1).decode()
                     return f"c=biws,r={nonce},p={b64(bytes(hashlib.new(digest).digest_size))}"
                 line, said = t.auth(mechanism, final, initial="n,," + bare)
+            elif mechanism == "DIGEST-MD5":
+                line, said = t.auth(mechanism, digest_answer(user, "wrong", service))
             else:
                 line, said = t.auth(mechanism, *answers[mechanism])
             assert t.wrong(line), (user, mechanism, line)
             return re.sub(r" \(\w{11}\)$", "", line), [shape(c) for c in said]         # each refusal has an id
-    for mechanism in ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "NTLM"]:
+    for mechanism in ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "DIGEST-MD5", "NTLM"]:
         there = tried("jack@example.com", mechanism)
         for user in ["nobody@example.com", "jack@elsewhere.example", "nobody"]:
             assert tried(user, mechanism) == there, (user, mechanism)
+    with Talk(house, service) as t:
+        assert t.good(t.auth("DIGEST-MD5", digest_answer("jack@example.com", PASSWORD, service))[0]), "what was tried was a login"
     with Talk(house, service) as t:
         if service == "imap":
             lines = []

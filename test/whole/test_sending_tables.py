@@ -230,9 +230,9 @@ def asked(link, ticket, table):
 def test_passwords_for_other_hosts_are_told_to_senders_alone(tmp_path):
     """Somebody who has become the clerk asks role proxymap for one, and gets what is the clerk's to know, but not that."""
     one, other = Shelf("sqlite", tmp_path), tmp_path / "aliases.cf"
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
+    for above in [tmp_path, *tmp_path.parents]:
+        if "pytest" in str(above):            # never /tmp itself
+            above.chmod(0o755)
     one.put("[mail.isp.example]", "jack:way-station")
     other.write_text((one.place / "table.cf").read_text())
     other.chmod(0o644)
