@@ -243,24 +243,27 @@ deliver_local(struct walk *w, size_t at)
 	struct bytes                detail = w->todo[at].detail;
 	bool                        parted = key_bare(rules->delimiter, &key, &bare, &detail);
 	bool                        unsaid;
-	enum directory_outcome      o;
+	bool asked = at == 0 && w->r->asked_at_rcpt && rules->local_recipient_maps.count > 0;
+	enum directory_outcome o, listed = DIRECTORY_OK;
 
 	w->table = "local recipient table";
 	if (bytes_is(key.local, rules->double_bounce_sender))
 		return DIRECTORY_DISCARDED; /* an answer to what must not be answered */
-	o = alias_open(w, at, &key);
-	if (o == DIRECTORY_NONE && parted)
+	/* Aliases and users whom local_recipient_maps do not have are none; accounts of the directory need not stand there. */
+	if (asked && !bytes_is(bare.local, "postmaster"))
+		listed = local_listed(w, &key);
+	o = listed == DIRECTORY_OK ? alias_open(w, at, &key) : DIRECTORY_NONE;
+	if (listed == DIRECTORY_OK && o == DIRECTORY_NONE && parted)
 		o = alias_open(w, at, &bare);
-	if (o == DIRECTORY_NONE)
+	if (listed == DIRECTORY_OK && o == DIRECTORY_NONE)
 		o = alias_user(w, at, bare.local, false, detail);
 	/* Who logs in without a domain is of the origin. */
 	if (o == DIRECTORY_NONE)
 		o = walk_person(w, at, &bare, bytes_of(rules->myorigin), detail, &unsaid);
 	if (o == DIRECTORY_NONE && bytes_is(bare.local, "postmaster"))
 		o = walk_postmaster(w, &bare);
-	if (at == 0 && w->r->asked_at_rcpt && (o == DIRECTORY_NONE || o == DIRECTORY_OK) &&
-	    rules->local_recipient_maps.count > 0)
-		return o == DIRECTORY_OK ? o : local_listed(w, &key);
+	if (asked && o == DIRECTORY_NONE)
+		return listed;
 	if (o == DIRECTORY_NONE)
 		o = transport_unknown(w, at, bare.local);
 	if (o == DIRECTORY_NONE && rules->luser_relay[0] != '\0' && !walk_inside(w, at, &key))
@@ -470,9 +473,10 @@ class_deliver(struct walk *w, size_t at, enum mail_class class, struct bytes dom
 	}
 	if (class == CLASS_DIRECTORY)
 		return DIRECTORY_FOREIGN;
-	o = class == CLASS_RELAY ? relay_listed(w, at) : DIRECTORY_OK;
-	if (o == DIRECTORY_OK)
-		o = transport_goes(w, at, class, &goes);
+	/* A transport that takes nothing says so to those who are in no table, too. */
+	o = transport_goes(w, at, class, &goes);
+	if (o == DIRECTORY_OK && class == CLASS_RELAY)
+		o = relay_listed(w, at);
 	if (o != DIRECTORY_OK)
 		return o;
 	return class == CLASS_OTHER ? deliver_other(w, at, goes)

@@ -143,7 +143,8 @@ begins_with_status(struct bytes reply)
 
 /* "5.1.6 User has moved to ..." */
 static enum rule_result
-refuse_in_words(struct rule_work *w, int code, struct bytes reply)
+refuse_in_words(struct rule_work *w, int code, struct bytes address, struct bytes reply,
+                const char *class)
 {
 	struct bytes rest = reply, status = { NULL, 0 };
 
@@ -151,8 +152,12 @@ refuse_in_words(struct rule_work *w, int code, struct bytes reply)
 		status = BYTES("5.7.1");
 	if (status.at[0] == '4')
 		code = 450;
-	return rule_reject_of(w, code, arena_copy(w->life, status), w->facts->recipient,
-	                      rule_class_recipient, rule_shown(w, rest));
+	/* Of a transport that says none: "5.1.1" is what a recipient is told. */
+	if (class == rule_class_sender &&
+	    bytes_equal(bytes_cut(status, 1, SIZE_MAX), BYTES(".1.1")))
+		status = status.at[0] == '4' ? BYTES("4.1.0") : BYTES("5.1.0");
+	return rule_reject_of(w, code, arena_copy(w->life, status), address, class,
+	                      rule_shown(w, rest));
 }
 
 enum rule_result
@@ -162,18 +167,24 @@ rule_recipient_refused(struct rule_work *w)
 	bool                     may_relay = !f->lmtp && (f->trusted || f->user.len > 0);
 	const char              *wrong;
 	bool overrides = (receive_overrides(&w->set->overrides, &wrong) & OVERRIDE_UNKNOWN) != 0;
+	/* Whoever may not relay gets no notice that could go to somebody else. */
+	bool borne = ((!w->set->unlisted_recipient && may_relay) || overrides) &&
+	             strcmp(w->rule, "reject_unlisted_recipient") != 0;
 
 	w->unlisted_asked = true;
 	switch ((enum rule_recipient)f->recipient_is) {
 	case RECIPIENT_UNKNOWN:
-		/* Whoever may not relay gets no notice that could go to somebody else. */
-		if (((!w->set->unlisted_recipient && may_relay) || overrides) &&
-		    strcmp(w->rule, "reject_unlisted_recipient") != 0)
-			return RULE_DUNNO;
-		return refuse_unknown(w, f->recipient, f->recipient_why, rule_class_recipient);
-	case RECIPIENT_REFUSED: return refuse_in_words(w, 550, f->recipient_why);
+		return borne ? RULE_DUNNO
+		             : refuse_unknown(w, f->recipient, f->recipient_why,
+		                              rule_class_recipient);
+	case RECIPIENT_REFUSED:
+		return borne ? RULE_DUNNO
+		             : refuse_in_words(w, 550, f->recipient, f->recipient_why,
+		                               rule_class_recipient);
 	case RECIPIENT_LATER: return rule_unsure(w, f->recipient);
-	case RECIPIENT_LOOP: return refuse_in_words(w, 554, f->recipient_why);
+	case RECIPIENT_LOOP:
+		return refuse_in_words(w, 554, f->recipient, f->recipient_why,
+		                       rule_class_recipient);
 	case RECIPIENT_FULL_NOW: /* rfc3463:3.3: X.2.2 mailbox full */
 		return rule_reject(w, 452, "4.2.2",
 		                   "<%s>: Quota exceeded (mailbox for user is full)",
@@ -183,8 +194,9 @@ rule_recipient_refused(struct rule_work *w)
 		                   "<%s>: Quota exceeded (mailbox for user is full)",
 		                   rule_shown(w, f->recipient));
 	case RECIPIENT_FOREIGN: /* the transport that has it takes nothing: error:5.1.1 words */
-		return begins_with_status(f->recipient_why)
-		               ? refuse_in_words(w, 550, f->recipient_why)
+		return begins_with_status(f->recipient_why) && !borne
+		               ? refuse_in_words(w, 550, f->recipient, f->recipient_why,
+		                                 rule_class_recipient)
 		               : RULE_DUNNO;
 	default: return RULE_DUNNO;
 	}
@@ -221,8 +233,12 @@ rule_sender_unlisted(struct rule_work *w)
 	why = unpack_bytes(&u);
 	if (!unpack_done(&u) || is == RECIPIENT_LATER)
 		return rule_unsure(w, f->sender);
-	return is == RECIPIENT_UNKNOWN ? refuse_unknown(w, f->sender, why, rule_class_sender)
-	                               : RULE_DUNNO;
+	if (is == RECIPIENT_UNKNOWN)
+		return refuse_unknown(w, f->sender, why, rule_class_sender);
+	/* Its transport takes nothing: error:, retry:; or it has moved. */
+	if (is == RECIPIENT_REFUSED || (is == RECIPIENT_FOREIGN && begins_with_status(why)))
+		return refuse_in_words(w, 550, f->sender, why, rule_class_sender);
+	return RULE_DUNNO;
 }
 
 static enum rule_result

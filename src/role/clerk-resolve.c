@@ -162,7 +162,7 @@ resolving_of(struct work *w)
 		                   .rules = &c->rules,
 		                   .lookups = w->lookups,
 		                   .arena = w->life,
-		                   .asked_at_rcpt = w->from == RECEIVER,
+		                   .asked_at_rcpt = w->from == RECEIVER || w->from == POLICY,
 		                   .include = included,
 		                   .owner = file_owner,
 		                   .person = c->rows.userdb ? person : NULL,
