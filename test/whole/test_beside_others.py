@@ -240,8 +240,8 @@ def test_mutt_while_a_session_is_open(place):
         os.chown(home, st.st_uid, st.st_gid)
     path = folders.root if isinstance(folders, Maildir) else folders.inbox
     # The first command of all only wakes it.
-    keys = ("<untag-pattern>~A<enter><tag-pattern>~m 2<enter><tag-prefix><flag-message><untag-pattern>~A<enter>"
-            "<tag-pattern>~m 4<enter><tag-prefix><clear-flag>N<untag-pattern>~A<enter><delete-pattern>~m 3<enter>"
+    keys = ("<untag-pattern>~A<enter><tag-pattern>~s letter.1<enter><tag-prefix><flag-message><untag-pattern>~A<enter>"
+            "<tag-pattern>~s letter.3<enter><tag-prefix><clear-flag>N<untag-pattern>~A<enter><delete-pattern>~s letter.2<enter>"
             "<sync-mailbox><exit>")
     mutt = ["mutt", "-n", "-F", str(rc), "-f", str(path), "-e", f"push '{keys}'"]
     done = subprocess.run(["script", "-qec", shlex.join(as_owner(folders, home, mutt)), "/dev/null"], stdin=subprocess.DEVNULL,

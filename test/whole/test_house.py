@@ -289,7 +289,7 @@ class Deaths(unittest.TestCase):
                 self.assertIsNotNone(link)
                 ours, theirs = socket.socketpair()
                 body = (text(b"imap") + text(b"jill@example.com") + struct.pack("<Q", 1) + text(b"PLAIN") + peer + peer + b"\1"
-                        + text(b"TLSv1.3") + text(b"rogue") + text(b"a1") + text(b"") + text(b"") + text(words))
+                        + text(b"TLSv1.3") + text(b"rogue") + text(b"a1") + text(b"") + text(b"") + text(words) + text(b""))
                 head = struct.pack("<IHHI", len(body), word_number("SESSION"), 1, 77)
                 socket.send_fds(link, [head + body], [theirs.fileno()])
                 theirs.close()
