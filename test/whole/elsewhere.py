@@ -96,7 +96,7 @@ class Server:
 
     def start(self):
         self.process = self.begin()
-        wait_until(self.answers)
+        wait_until(self.answers, 90)
 
     def stop(self, how=signal.SIGKILL):
         """All of it: some servers are more than one process."""

@@ -252,9 +252,10 @@ def test_R23_the_author_of_a_submitted_letter_is_its_user():
         house.write_settings(**{"submission/smtpd_header_from_check": "rewrite"})
         house.command("reload")
         filling = b"0123456789abcdef\r\n" * 40000
+        wait_for(lambda: submit(house, b"From: boss@here.example\r\nSubject: new settings\r\n\r\nx\r\n") == "250")
         assert submit(house, b"To: x@y.example\r\nFrom: \"boss@here.example\"\r\n <boss@here.example>\r\nSubject: other\r\n\r\nx\r\n") == "250"
         assert submit(house, b"From: boss@here.example\r\nSubject: large\r\n\r\n" + filling) == "250"
-        got = wait_for(lambda: len(l := house.letters()) == 5 and l)
+        got = wait_for(lambda: len(l := house.letters()) == 6 and l)
         one = [m for m in got if b"Subject: other" in m][0]
         assert b"From: \"boss@here.example\"\r\n <u@here.example>\r\n" in one
         assert b"From: u@here.example\r\nSubject: large\r\n\r\n" + filling in [m for m in got if b"large" in m][0]

@@ -355,12 +355,12 @@ def test_a_wide_copy_lets_others_have_their_turns(place):
     box, other = demo.imap("jack"), demo.imap("jack")
     box.select()
     other.select("Sent")
-    for half in range(8):
+    for half in range(10):
         kind, words = box.append("INBOX", r"(\Seen)" if half % 2 else None, None, (BODY % f"letter {half}").encode()) if half == 0 else \
             box.copy("1:*", "INBOX")
         assert kind == "OK", words
         box.noop()
-    assert len(box.search(None, "ALL")[1][0].split()) == 128
+    assert len(box.search(None, "ALL")[1][0].split()) == 512
     box.create("Kept")
     tag = box._new_tag()
     box.send(tag + b" COPY 1:* Kept\r\n")
@@ -376,16 +376,16 @@ def test_a_wide_copy_lets_others_have_their_turns(place):
             pass
     assert answered >= 3
     box.sock.setblocking(True)
-    assert b" OK [COPYUID " in said and b" 1:128 1:128]" in said, said
-    assert other.select("Kept")[1] == [b"128"]
-    assert len(other.search(None, "UID", "1:128")[1][0].split()) == 128
+    assert b" OK [COPYUID " in said and b" 1:512 1:512]" in said, said
+    assert other.select("Kept")[1] == [b"512"]
+    assert len(other.search(None, "UID", "1:512")[1][0].split()) == 512
     kind, words = box._simple_command("MOVE", "1:*", "Trash")
     assert kind == "OK", words
-    assert box.select("INBOX")[1] == [b"0"] and box.select("Trash")[1] == [b"128"]
+    assert box.select("INBOX")[1] == [b"0"] and box.select("Trash")[1] == [b"512"]
     demo.stop()
     demo.start()
     box = demo.imap("jack")
-    assert [box.select(name)[1] for name in ("INBOX", "Trash", "Kept")] == [[b"0"], [b"128"], [b"128"]]
+    assert [box.select(name)[1] for name in ("INBOX", "Trash", "Kept")] == [[b"0"], [b"512"], [b"512"]]
 
 
 def far_club(demo):

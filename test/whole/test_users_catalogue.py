@@ -199,7 +199,7 @@ def test_dovecot_and_mutt_beside_the_users_keeper(served, user, tmp_path, kind):
             wait_for(lambda: theirs.check() and theirs.search(None, "FLAGGED")[1] == [b"2"])
             rc = user.write("muttrc", "set mbox_type=mbox folder=~ record='' confirmappend=no delete=yes quit=yes move=no "
                                       "dotlock_program=/usr/bin/mutt_dotlock\n")
-            mutt = as_user(user, "mutt", "-n", "-F", str(rc), "-f", str(box), "-e", "push '1<enter><delete-message><sync-mailbox><quit>'")
+            mutt = as_user(user, "mutt", "-n", "-F", str(rc), "-f", str(box), "-e", "push '1<enter><delete-pattern>~s came<enter><sync-mailbox><quit>'")
             done = subprocess.run(["script", "-qec", shlex.join(mutt), "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True,
                                   timeout=60, env={**os.environ, "TERM": "xterm", "LINES": "24", "COLUMNS": "80"}, cwd=user.home)
             assert done.returncode == 0, done
