@@ -111,17 +111,29 @@ show_line(struct transcript *t, bool client, struct bytes line, size_t cut)
 		show(t, client, line, cut);
 }
 
-/* The words of a line; views. */
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* The words of a line; views.  Servers take a tab for a blank, too: what stands behind AUTH and a tab is a password. */
 static struct bytes
 word_of(struct bytes line, unsigned which)
 {
 	struct bytes word = { "", 0 };
 
 	for (unsigned i = 0; i <= which; i++) {
-		while (line.len > 0 && line.at[0] == ' ')
-			line = bytes_cut(line, 1, line.len);
-		if (!bytes_split(&line, ' ', &word))
+		size_t at = 0, end;
+
+		while (at < line.len && is_blank(line.at[at]))
+			at++;
+		if (at == line.len)
 			return (struct bytes){ "", 0 };
+		for (end = at; end < line.len && !is_blank(line.at[end]);)
+			end++;
+		word = bytes_cut(line, at, end - at);
+		line = bytes_cut(line, end, SIZE_MAX);
 	}
 	return word;
 }

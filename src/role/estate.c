@@ -791,22 +791,32 @@ estate_close(struct estate **ep)
 	memory_free(e);
 }
 
-/* Root's alone, though it be there already; EINVAL: it is a pipe or a device. */
+/*
+ * Letters of other people will be in it: nobody else may have made it, read it or have another name for it, and what is
+ * no file (a pipe without a reader) is not waited for.
+ */
 static int
-open_transcripts(const char *file)
+open_transcripts(const char *path, const char **why)
 {
-	struct stat st = { 0 };
-	int         fd =
-		open(file,
+	int fd =
+		open(path,
 	             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK,
 	             0600);
+	struct stat st;
 
-	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	               ((st.st_mode & (S_IRWXG | S_IRWXO)) == 0 || fchmod(fd, 0600) == 0)))
+	*why = NULL;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		*why = strerror(errno);
+	else if (!S_ISREG(st.st_mode))
+		*why = "it is no file";
+	else if (st.st_uid != geteuid() || st.st_nlink != 1)
+		*why = "somebody else has it, or it has another name besides";
+	else if ((st.st_mode & 077) != 0 && fchmod(fd, 0600) < 0)
+		*why = strerror(errno);
+	if (*why == NULL)
 		return fd;
-	if (!S_ISREG(st.st_mode))
-		errno = EINVAL;
-	(void)close(fd);
+	if (fd >= 0)
+		(void)close(fd);
 	return -1;
 }
 
@@ -816,16 +826,17 @@ keep_debug(struct opening *o)
 {
 	static const unsigned who = FROM(RECEIVER) | FROM(LOGIN) | FROM(KEEPER);
 	const char           *file = settings_value(o->settings, "debug_peer_file");
-	int                   fd;
 	const struct holding *old = o->before == NULL ? NULL : estate_find(o->before, "debug");
+	const char           *why;
+	int                   fd;
 
 	if (old != NULL)
 		(void)estate_take_over(o, "debug", old->text, old->roles);
 	if (*file == '\0')
 		return;
-	if ((fd = open_transcripts(file)) < 0)
-		warn_("debug_peer_file = %s: %s; transcripts go to the log", file,
-		      errno == EINVAL ? "it is no file" : strerror(errno));
+	fd = open_transcripts(file, &why);
+	if (fd < 0)
+		warn_("debug_peer_file = %s: %s; transcripts go to the log", file, why);
 	else
 		(void)estate_hold(o, "transcripts", "", fd, who);
 }

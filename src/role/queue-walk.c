@@ -70,12 +70,26 @@ one_more(struct queue_walk *w)
 	return l != NULL;
 }
 
+/* Who was told that a letter is held, or gone, finds it so after a crash.  True: not all of it is on the disk yet. */
+static bool
+is_unsaved(struct queue_walk *w)
+{
+	int more = queue_save(w->house);
+
+	if (more < 0) {
+		caller_complain(w->caller,
+		                "the disk does not take it: a crash now would undo it\n");
+		w->status = 1;
+	}
+	return more == 1;
+}
+
 static void
 walk_turn(void *walk)
 {
 	struct queue_walk *w = walk;
 	int64_t            end = clock_patient_ms() + TURN_MS;
-	bool               more = true;
+	bool               more = !w->over;
 
 	for (int n = 1; more; n++) {
 		if (n % LOOK_AT_CLOCK == 0 && clock_patient_ms() >= end)
@@ -84,6 +98,8 @@ walk_turn(void *walk)
 			break;
 		more = one_more(w);
 	}
+	if (!more && w->acts && !w->house->leaving && (more = is_unsaved(w)))
+		w->over = true;
 	if (!more || w->house->leaving || (!w->acts && caller_gone(w->caller))) {
 		walk_close(w);
 		return;

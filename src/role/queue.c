@@ -408,12 +408,17 @@ hear_letter(struct house *h, enum role from, uint32_t index, struct bytes body)
 	return true;
 }
 
+int
+queue_save(struct house *h)
+{
+	return ledger_checkpoint(queue_of(h)->ledger, queue_of(h)->queue, CHECKPOINT_CHANGES);
+}
+
 static void
 checkpoint(void *house)
 {
 	struct queue_role *k = queue_of(house);
-
-	int more = ledger_checkpoint(k->ledger, k->queue, CHECKPOINT_CHANGES);
+	int                more = queue_save(house);
 
 	if (more == 0)
 		queue_sent_checked(house);

@@ -308,6 +308,7 @@ struct queue_walk {
 	void       (*end)(struct queue_walk *);                  /* NULL                       */
 	const char  *missed;
 	bool         acts;                                       /* to its end though nobody hears; ALL is a name */
+	bool         over;                                       /* all was gone through, not all is on the disk */
 	int          order;                                      /* `each` knows               */
 	struct queue_choice choice;
 	struct buffer said;
@@ -324,6 +325,8 @@ struct queue_walk {
 	struct timer *wait;
 };
 void queue_walk(struct house *, struct caller *, const struct word_ask *, const struct queue_walk *how);
+/* What has changed goes to the disk now: 0 all of it, 1 some is left for the next time, -1 the disk does not take it. */
+int queue_save(struct house *);
 
 /* queue-show.c */
 void queue_command_list(struct house *, struct caller *, const struct word_ask *);

@@ -30,6 +30,7 @@ look_for_secret(void *ctx, bool client, const char *text)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const char *const tabbed[] = { "AUTH\tPLAIN xyzzyplugh\r\n", "a\tLOGIN jack xyzzyplugh\r\n", "PASS\txyzzyplugh\r\n" };
 	static const char *const secrets[] = { "AUTH PLAIN xyzzyplugh\r\n", "a LOGIN jack xyzzyplugh\r\n", "PASS xyzzyplugh\r\n" };
 	enum transcript_protocol protocol = size > 0 ? (enum transcript_protocol)(data[0] % 3) : TRANSCRIPT_SMTP;
 	struct transcript       *t = transcript_open(protocol, size > 0 && data[0] >= 128, look, NULL);
@@ -46,7 +47,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (bytes_search((struct bytes){ (const char *)data, size }, BYTES("xyzzyplugh")) >= 0)
 		return 0; /* the server says it */
 	t = transcript_open(protocol, true, look_for_secret, NULL);
-	transcript_hear(t, true, bytes_of(secrets[protocol]));
+	transcript_hear(t, true, bytes_of((size % 2 == 0 ? secrets : tabbed)[protocol]));
 	for (size_t at = 1; at < size; at += 64)
 		transcript_hear(t, false, (struct bytes){ (const char *)data + at, size - at < 64 ? size - at : 64 });
 	transcript_close(&t);

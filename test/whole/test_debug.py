@@ -209,6 +209,46 @@ def test_transcripts_go_to_a_file_of_their_own(house):
     assert done.returncode != 0 and "write an absolute path" in done.stdout + done.stderr
 
 
+def test_a_password_behind_a_tab_is_hidden(house):
+    """The receiver takes a tab for a blank; so must whoever hides what comes behind AUTH."""
+    house.command("debug", "on", "127.0.0.1")
+    s = smtplib.SMTP("127.0.0.1", house.ports["submission"], timeout=20)
+    s.starttls(context=trusting())
+    s.ehlo("client.example")
+    assert s.docmd(f"AUTH\tPLAIN {SECRETS[1]}")[0] == 235
+    s.quit()
+    assert is_told(house, "[not shown]") and is_told(house, "221 2.0.0")
+    assert not any(secret in house.text() for secret in SECRETS)
+
+
+@pytest.mark.parametrize("trap", ["pipe", "link", "second name", "of somebody else", "for all to read"])
+def test_transcripts_go_to_no_file_that_others_have_a_hand_on(house, trap):
+    """A pipe nobody reads stops no server; what others made, link to or have a second name for is not written to."""
+    path, other = house.config.parent / "transcripts", house.config.parent / "other"
+    if trap == "pipe":
+        os.mkfifo(path)
+    elif trap == "link":
+        path.symlink_to(other)
+    else:
+        path.touch()
+    if trap == "second name":
+        os.link(path, other)
+    elif trap == "of somebody else":
+        os.chown(path, 12345, 12345)
+    elif trap == "for all to read":
+        path.chmod(0o666)
+    house.write_settings(debug_peer_list="127.0.0.1", debug_peer_file=str(path))
+    house.command("reload")
+    smtp(house)
+    if trap == "for all to read":
+        assert wait_for(lambda: "EHLO client.example" in path.read_text().replace("ehlo", "EHLO"))
+        assert path.stat().st_mode & 0o777 == 0o600
+        return
+    assert is_told(house, "EHLO client.example"), "the log has them"
+    assert "transcripts go to the log" in house.text()
+    assert not other.exists() or other.read_text() == ""
+
+
 @pytest.mark.parametrize("peer, why", [("!192.0.2.1", "nobody can be taken out here"), ("pgsql:/etc/mansio/x", "a table of a local file")])
 def test_what_cannot_be_a_peer_is_said(house, peer, why):
     done = house.command("config", "set", f"debug_peer_list={peer}", check=False)

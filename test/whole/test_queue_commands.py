@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import smtplib
 import subprocess
 
@@ -121,6 +122,18 @@ def test_a_recipient_is_held_and_the_other_is_not(house):
     assert {r["address"]: r["state"] for r in rows(house, "--sender", "ann*")} == {"b@there.example": "deferred", "c@other.example": "hold"}
     house.command("queue", "release", "ALL")
     assert who(house, "--state", "hold") == set()
+
+
+def test_an_order_that_was_answered_outlives_a_crash(house):
+    """What is held stays held and what was deleted does not come back, though everything dies the moment it is said."""
+    gone, = {r["id"] for r in rows(house, "--sender", "carl@two.example")}
+    assert house.command("queue", "hold", "--recipient", "b@there.example").returncode == 0
+    assert house.command("queue", "delete", gone).returncode == 0
+    os.killpg(house.process.pid, signal.SIGKILL)
+    house.process.wait()
+    house.start()
+    wait_for(lambda: len(rows(house)) == 3)
+    assert who(house, "--state", "hold") == {"b"} and who(house) == {"b", "c", "b2"}
 
 
 def test_a_letter_led_another_way(house):

@@ -21,6 +21,8 @@ static const struct case_of cases[] = {
 	  "< BDAT 5\n< [chunk of 5 bytes]\n< BDAT 0 LAST\n< QUIT\n" },
 	{ "rfc4954: an initial response", TRANSCRIPT_SMTP, false, "C:AUTH PLAIN AGphY2sAc2VjcmV0\r\nS:235 ok\r\nC:NOOP\r\n",
 	  "< AUTH PLAIN [not shown]\n> 235 ok\n< NOOP\n" },
+	{ "with tabs, as servers take it", TRANSCRIPT_SMTP, false, "C:\tAUTH\tPLAIN AGphY2sAc2VjcmV0\r\nS:235 ok\r\nC:AUTH \t LOGIN \tamFjaw==\r\nS:334 x\r\nC:c2VjcmV0\r\nS:535 no\r\n",
+	  "< ?AUTH?PLAIN [not shown]\n> 235 ok\n< AUTH ? LOGIN [not shown]\n> 334 [not shown]\n< [not shown]\n> 535 no\n" },
 	{ "AUTH LOGIN, a step at a time", TRANSCRIPT_SMTP, false,
 	  "C:AUTH LOGIN\r\nS:334 VXNlcm5hbWU6\r\nC:amFjaw==\r\nS:334 UGFzc3dvcmQ6\r\nC:c2VjcmV0\r\nS:535 no\r\nC:NOOP\r\n",
 	  "< AUTH LOGIN\n> 334 [not shown]\n< [not shown]\n> 334 [not shown]\n< [not shown]\n> 535 no\n< NOOP\n" },
