@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { TURN_MS = 5, PASSES_MOST = 50, NO_SUCH_USER = 67, TOLD_LATER = 75 };
+enum { TURN_MS = 5, PASSES_MOST = 50, LONGS_MOST = 2, NO_SUCH_USER = 67, TOLD_LATER = 75 };
 
 static struct clerk *
 clerk_of(struct house *h)
@@ -134,6 +134,17 @@ is_enough(void *ctx)
 	return clock_patient_ms() - w->turn_ms >= TURN_MS;
 }
 
+static void
+walk_abandon(struct work *w)
+{
+	struct resolving r = { .walk = w->walk };
+
+	resolve_abandon(&r);
+	w->walk = NULL;
+	if (w->scratch != NULL)
+		arena_clear(w->scratch);
+}
+
 /* As far as this turn goes.  A list that was begun before something changed is begun again. */
 static enum directory_outcome
 resolve_in_turns(struct work *w, struct resolving *r, struct resolve_answer *found)
@@ -141,12 +152,15 @@ resolve_in_turns(struct work *w, struct resolving *r, struct resolve_answer *fou
 	struct clerk          *c = clerk_of(w->house);
 	enum directory_outcome o;
 
+	if (w->walk == NULL || w->changes != c->changes)
+		walk_abandon(w); /* what a pass before this one needed goes, too */
+	w->changes = c->changes;
+	if (w->scratch == NULL)
+		w->scratch = arena_open(NULL);
+	r->arena = w->scratch;
 	r->walk = w->walk;
 	r->enough = is_enough;
 	w->turn_ms = clock_patient_ms();
-	if (w->changes != c->changes)
-		resolve_abandon(r);
-	w->changes = c->changes;
 	o = resolve_address(r, w->address, found);
 	w->walk = r->walk;
 	return o;
@@ -595,15 +609,62 @@ work_open(struct house *h, enum role from, uint32_t index, uint32_t ticket)
 	return w;
 }
 
+/* ---- long lists, which need much memory: some at a time, the others from their beginning when those are through ---- */
+
+static void
+next_turn(void *ctx)
+{
+	work_on(ctx);
+}
+
+static void
+long_go(struct work *w)
+{
+	clerk_of(w->house)->longs += !w->is_long;
+	w->is_long = true;
+	w->next_turn = (struct errand){ .go = next_turn, .ctx = w };
+	errand_set(w->house->loop, &w->next_turn);
+}
+
+static void
+long_wait(struct work *w)
+{
+	struct clerk *c = clerk_of(w->house);
+
+	walk_abandon(w);
+	if (c->first_long == NULL)
+		c->last_long = &c->first_long;
+	w->next_long = NULL;
+	*c->last_long = w;
+	c->last_long = &w->next_long;
+}
+
+static void
+long_over(struct work *w)
+{
+	struct clerk *c = clerk_of(w->house);
+	struct work  *next = c->first_long;
+
+	if (!w->is_long)
+		return;
+	c->longs--;
+	w->is_long = false;
+	if (next == NULL)
+		return;
+	c->first_long = next->next_long;
+	long_go(next);
+}
+
 void
 work_close(struct work **wp)
 {
-	struct work     *w = *wp;
-	struct arena    *life = w->life;
-	struct resolving r = { .walk = w->walk };
+	struct work  *w = *wp;
+	struct arena *life = w->life;
 
 	*wp = NULL;
-	resolve_abandon(&r);
+	long_over(w);
+	walk_abandon(w);
+	arena_close(&w->scratch);
 	buffer_free(&w->said);
 	arena_close(&life);
 }
@@ -612,12 +673,6 @@ static void
 work_answered(struct enquiry_round *r)
 {
 	work_on((struct work *)((char *)r - offsetof(struct work, round)));
-}
-
-static void
-next_turn(void *ctx)
-{
-	work_on(ctx);
 }
 
 void
@@ -630,8 +685,10 @@ work_on(struct work *w)
 	w->for_good = w->passes == PASSES_MOST;
 	o = w->pass(w);
 	if (o == DIRECTORY_MORE) {
-		w->next_turn = (struct errand){ .go = next_turn, .ctx = w };
-		errand_set(w->house->loop, &w->next_turn);
+		if (w->is_long || clerk_of(w->house)->longs < LONGS_MOST)
+			long_go(w);
+		else
+			long_wait(w);
 		return;
 	}
 	if (o != DIRECTORY_WAIT || w->for_good) {

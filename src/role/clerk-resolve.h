@@ -38,6 +38,9 @@ struct work {
 	/* A long list is gone through in turns. */
 	struct walk         *walk;       /* what is left of it                      */
 	int64_t              turn_ms;    /* when this turn began                    */
+	struct arena        *scratch;    /* its memory, NULL none yet               */
+	struct work         *next_long;  /* of those that wait until other long lists are through */
+	bool                 is_long;    /* one of those that are gone through now  */
 	unsigned             changes;    /* the clerk's, when the list was begun    */
 	struct errand        next_turn;
 	/* A pass: WAIT when a table must be asked first. */

@@ -53,6 +53,8 @@ struct clerk {
 	struct srs_settings  srs;             /* names for senders of forwarded mail */
 	struct arena       *srs_life;
 	unsigned            changes;          /* of settings, tables, people: counted */
+	unsigned            longs;            /* long lists that are gone through (clerk-resolve.c) */
+	struct work        *first_long, **last_long;   /* and those that wait    */
 	struct tables      *tables;           /* the local ones that settings name: role/tables.h */
 };
 
