@@ -2,8 +2,8 @@
 """Aliases that lead to very many, to nobody, and to what is no address."""
 
 import json
-import select
 import sqlite3
+import time
 
 import pytest
 
@@ -34,29 +34,25 @@ def test_a_list_of_a_hundred_thousand(tmp_path, how):
 
 
 def test_many_long_lists_at_once_need_no_more_memory_than_two(tmp_path):
-    """Who says RCPT for twenty lists of a hundred thousand in twenty sessions brings nobody down, and others are heard meanwhile."""
+    """Ten letters to lists of a hundred thousand bring nobody down, and others are heard meanwhile."""
     (tmp_path / "members").write_text("".join(f"m{i}@far.example\n" for i in range(100000)))
-    (tmp_path / "aliases").write_text("".join(f"all{n}: :include:{tmp_path}/members\n" for n in range(20)) + "one: m1@far.example\n")
-    with House(alias_maps=f"texthash:{tmp_path}/aliases", smtpd_client_connection_count_limit="0", **settings(1)) as house:
-        sessions = [wait_for(house.smtp) for _ in range(21)]
-        for s in sessions:
-            s.ehlo()
-            s.mail("ann@one.example")
-        for n, s in enumerate(sessions[:20]):
-            s.sock.settimeout(300)
-            s.putcmd(f"RCPT TO:<all{n}@here.example>")
-        assert sessions[20].rcpt("one@here.example")[0] == 250
-        peak, waiting = 0, sessions[:20]
-        while waiting:
-            clerk, = [r for r in house.status() if r["role"] == "clerk"]
-            peak = max(peak, clerk["memory_kib"])
-            ready = select.select([s.sock for s in waiting], [], [], 0.1)[0]
-            for s in [s for s in waiting if s.sock in ready]:
-                assert s.getreply()[0] == 250
-                waiting.remove(s)
-        assert clerk["restarts"] == 0 and peak < 700000, peak
-        for s in sessions:
-            s.close()
+    (tmp_path / "aliases").write_text("".join(f"all{n}: :include:{tmp_path}/members\n" for n in range(10)))
+    with House(alias_maps=f"texthash:{tmp_path}/aliases", defer_transports="smtp", **settings(1)) as house:
+        def clerk():
+            return next(r for r in house.status() if r["role"] == "clerk")
+        for n in range(10):
+            with wait_for(house.smtp) as s:
+                s.sendmail("ann@one.example", [f"all{n}@here.example"], LETTER)
+        peak, end = clerk()["memory_kib"], time.monotonic() + 120
+        while peak < 60000 or clerk()["memory_kib"] > 40000:
+            peak = max(peak, clerk()["memory_kib"])
+            assert time.monotonic() < end and peak < 450000, peak
+            with house.smtp() as s:
+                s.ehlo()
+                s.mail("ann@one.example")
+                assert s.rcpt("somebody@far.example")[0] == 250
+            time.sleep(0.05)
+        assert clerk()["restarts"] == 0
 
 
 @pytest.mark.parametrize("count, limit, words", [
