@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 import pytest
-from house import House, free_ports
+from house import House, free_ports, wait_for
 from witness import NameServer, Postfix, Resolver, own_address
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or any(shutil.which(w) is None for w in ("postfix", "nsd", "unshare")),
@@ -164,4 +164,4 @@ def test_characters_that_are_not_wanted(beside, content):
 def test_line_ends_are_noted(beside):
     port = ours(beside, smtpd_forbid_bare_newline="note")
     assert written(port, CLEAN, ENDS["only-lf"])[0] == "250"
-    assert "notes=bare_lf" in beside.text()
+    assert wait_for(lambda: "notes=bare_lf" in beside.text())
