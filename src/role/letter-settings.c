@@ -143,15 +143,15 @@ check_proxy(struct letter_check *c)
 	}
 }
 
-/* A letter is looked at where nobody is connected to. */
+/* Who takes letters apart, and who hears clients and servers, connects to nobody else. */
 static bool
 looks_good(struct letter_check *c, const char *name, const struct setting_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (table_is_remote(list->item[i], tables_default_type(c->settings))) {
 			complain(c, name,
-			         "%s = %s: a letter is looked at with tables of files alone: write "
-			         "regexp:, pcre: or one of their kind",
+			         "%s = %s: this is looked for in tables of files alone: write "
+			         "regexp:, pcre:, hash: or one of their kind",
 			         name, list->item[i]);
 			return false;
 		}
@@ -196,6 +196,23 @@ check_checks(struct letter_check *c)
 	}
 }
 
+/* What is looked for in the midst of a session. */
+static void
+check_sessions(struct letter_check *c)
+{
+	for (int l = -1; l < (int)c->listeners->count; l++) {
+		struct receiver_settings set;
+
+		if (!settings_fill(c->settings, &receiver_setting_table,
+		                   l < 0 ? NULL : c->listeners->one[l].name, &set, NULL))
+			continue;
+		if (!looks_good(c, "smtpd_reject_footer_maps", &set.footer_tables) ||
+		    !looks_good(c, "smtpd_command_filter", &set.command_tables) ||
+		    !looks_good(c, "smtpd_discard_ehlo_keyword_address_maps", &set.discarded_of))
+			return;
+	}
+}
+
 /* The same of what leaves, for all and for each transport. */
 static void
 check_leaving(struct letter_check *c)
@@ -219,6 +236,14 @@ check_leaving(struct letter_check *c)
 			if (!looks_good(c, name, &set.lmtp_checks[i]))
 				return;
 		}
+		if (!looks_good(c, "smtp_reply_filter", &set.reply_filter) ||
+		    !looks_good(c, "smtp_delivery_status_filter", &set.status_filter))
+			return;
+		if (settings_fill(c->settings, sender_lmtp_setting_table(), transport, &set,
+		                  NULL) &&
+		    (!looks_good(c, "lmtp_reply_filter", &set.reply_filter) ||
+		     !looks_good(c, "lmtp_delivery_status_filter", &set.status_filter)))
+			return;
 	} while ((transport = transports_name(c->settings, false, &place)) != NULL);
 }
 
@@ -229,6 +254,7 @@ letter_settings_check(struct settings *s, const struct listeners *listeners,
 	struct letter_check c = { s, listeners, say, ctx };
 
 	check_checks(&c);
+	check_sessions(&c);
 	check_leaving(&c);
 	check_scan(&c);
 	check_proxy(&c);

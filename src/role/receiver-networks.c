@@ -71,7 +71,11 @@ open_one(void *ctx, const struct table_named *named)
 	one = arena_take(t->life, sizeof *one);
 	*one = (struct client_table){ .next = t->first,
 		                      .name = arena_copy(t->life, bytes_of(named->name)) };
-	one->table = table_open(named->name, named->grammar, &source, &errors, &warnings);
+	/* Nobody is connected to from here: the cage would end us. */
+	if (table_is_remote(named->name, tables_default_type(t->house->settings)))
+		buffer_printf(&errors, "%s: write a table of files here", named->name);
+	else
+		one->table = table_open(named->name, named->grammar, &source, &errors, &warnings);
 	if (one->table == NULL) {
 		warn_("%.*s", (int)errors.len, errors.at);
 		warn_("table %s cannot be used: nobody is trusted by it", named->name);

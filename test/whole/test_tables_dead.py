@@ -2,6 +2,7 @@
 """A database that is away, at every place that asks one: nobody is unknown, nothing is refused for good, nothing is lost,
 comes twice or comes back; and all goes on by itself when the database is there again (R402)."""
 
+import re
 import smtplib
 import subprocess
 
@@ -19,7 +20,7 @@ ON_THE_WAY = {
     "relocated_maps": {"relay_domains": "there.example"}, "relay_recipient_maps": {"relay_domains": "there.example"},
     "sender_dependent_relayhost_maps": {}, "sender_dependent_default_transport_maps": {}, "maximal_queue_lifetime_maps": {},
     "sender_bcc_maps": {}, "recipient_bcc_maps": {}, "smtp_generic_maps": {}, "smtp_tls_policy_maps": {},
-    "smtp_discard_ehlo_keyword_address_maps": {},
+    "smtp_discard_ehlo_keyword_address_maps": {}, "smtp_bind_address_maps": {}, "smtp_pix_workaround_maps": {},
     "smtp_sasl_password_maps": {"smtp_sasl_auth_enable": "yes", "smtp_sasl_security_options": "noanonymous"},
 }
 TEXT = LETTER.format("hello")
@@ -121,3 +122,32 @@ def test_an_answer_is_believed_for_its_time_and_then_asked_anew():
             wait_for(lambda: offer(h, "nobody@v.example", TEXT) == 250, 60)
     finally:
         program.close()
+
+
+@pytest.mark.parametrize("setting, more", [
+    ("lmtp_generic_maps", {}), ("lmtp_tls_policy_maps", {}), ("lmtp_bind_address_maps", {}),
+    ("lmtp_sasl_password_maps", {"lmtp_sasl_auth_enable": "yes", "lmtp_sasl_security_options": "noanonymous"})])
+def test_R402_a_dead_table_puts_off_what_goes_by_lmtp(setting, more):
+    port = free_ports(1)[0]
+    with Sink(offers=("AUTH PLAIN",), lmtp=True) as sink, \
+            house(transport_maps="inline:{{there.example=lmtp:inet:127.0.0.1:%d}}" % sink.port, **{setting: DEAD.format(port=port)}, **more) as h:
+        assert offer(h, TO, TEXT) == 250
+        wait_for(lambda: "status=deferred" in h.text(), 60)
+        assert sink.got() == []
+        program = Program({}, "socketmap", port)
+        try:
+            wait_for(lambda: sink.got() and empty(h), 60)
+            assert sink.got() == [TO] and program.asked
+        finally:
+            program.close()
+
+
+@pytest.mark.parametrize("setting", [
+    "bounce_language_maps", "smtpd_reject_footer_maps", "smtpd_command_filter", "smtpd_discard_ehlo_keyword_address_maps", "smtp_reply_filter",
+    "smtp_delivery_status_filter", "default_delivery_status_filter", "lmtp_reply_filter", "lmtp_delivery_status_filter",
+    "submission/smtpd_reject_footer_maps", "slow/smtp_reply_filter"])
+def test_where_nobody_else_is_connected_to_the_check_refuses_such_a_table(tmp_path, setting):
+    main = tmp_path / "main.cf"
+    main.write_text(f"myhostname = mail.example.com\nslow/transport = smtp\n{setting} = pcre:/dev/null {DEAD.format(port=1)}\n")
+    done = subprocess.run([BINARY, "-c", main, "config", "check"], capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0 and re.search(r"(in|tables of) files alone", done.stderr), done.stderr
