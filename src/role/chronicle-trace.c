@@ -19,6 +19,8 @@
 enum {
 	TURN_MS = 10,
 	ENTRIES_SOME = 20, /* without --all                               */
+	ENTRIES_BESIDE =
+		20, /* so many more are looked at: a file has not all in the order of time */
 	ENTRIES_MOST = 1000000,
 	KEYS_MOST = 4,
 	DEPTH_MOST = 3,
@@ -115,7 +117,7 @@ entries_of(const struct trace *t)
 static size_t
 entries_most(const struct trace *t)
 {
-	return t->all ? ENTRIES_MOST : ENTRIES_SOME;
+	return t->all ? ENTRIES_MOST : ENTRIES_SOME + ENTRIES_BESIDE;
 }
 
 static char there;
@@ -165,7 +167,11 @@ compare_entries(const void *a, const void *b)
 {
 	const struct entry *x = a, *y = b;
 
-	return (x->newest_us < y->newest_us) - (x->newest_us > y->newest_us);
+	if (x->newest_us != y->newest_us)
+		return x->newest_us < y->newest_us ? 1 : -1;
+	if (x->letter != y->letter)
+		return x->letter < y->letter ? 1 : -1;
+	return (x->session < y->session) - (x->session > y->session);
 }
 
 static void
@@ -402,6 +408,11 @@ found_all(struct trace *t)
 
 	if (n > 1)
 		qsort(t->entries.at, n, sizeof(struct entry), compare_entries);
+	if (!t->all && n > ENTRIES_SOME) {
+		n = ENTRIES_SOME;
+		t->entries.len = n * sizeof(struct entry);
+		t->more = true;
+	}
 	t->lists = n > 1 && !t->json;
 	if (n == 1 && entry_at(t, 0)->letter == 0) {
 		t->stage = STAGE_STORY;
