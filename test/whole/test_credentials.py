@@ -430,9 +430,10 @@ def test_what_doveadm_makes_for_cram_md5_and_digest_md5(tmp_path):
         assert digest_login(house, "digest", "elsewhere.example", "geheim")
         assert not digest_login(house, "digest", "elsewhere.example", "falsch")
         assert not digest_login(house, "nobody", "elsewhere.example", "geheim")
-    with village(auth_backends=f"directory passwd-file:{users}", sasl_mechanisms="PLAIN DIGEST-MD5", auth_default_realm="elsewhere.example") as house:
-        assert scram(house, "digest", "geheim", "DIGEST-MD5"), "the realm that is offered is that of who names none"
-        assert not scram(house, "digest", "falsch", "DIGEST-MD5")
+    for name in ("auth_default_realm", "smtpd_sasl_local_domain"):
+        with village(auth_backends=f"directory passwd-file:{users}", sasl_mechanisms="PLAIN DIGEST-MD5", **{name: "elsewhere.example"}) as house:
+            assert scram(house, "digest", "geheim", "DIGEST-MD5"), "the realm that is offered is that of who names none"
+            assert not scram(house, "digest", "falsch", "DIGEST-MD5")
 
 
 def digest_login(house, user, realm, password):

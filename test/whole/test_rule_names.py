@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from house import House
+from house import BINARY, House
 
 MANUAL, SMTPD = "/usr/share/man/man5/postconf.5.gz", "/usr/lib/postfix/sbin/smtpd"
 LISTS = ["client", "helo", "sender", "relay", "recipient", "data", "end_of_data", "etrn"]
@@ -143,3 +143,12 @@ def test_R106_a_table_that_refuses_the_null_sender_is_warned_of(house, action, t
                          smtpd_recipient_restrictions="check_sender_access inline:{{<> = %s}}, reject_unauth_destination" % action)
     done = house.command("config", "check")
     assert ("notices of other servers have no sender" in done.stdout + done.stderr) == told, done.stdout + done.stderr
+
+
+def test_the_old_name_of_a_deadline_is_its_default(tmp_path):
+    main = tmp_path / "main.cf"
+    for said, shown in (("", "yes"), ("smtpd_per_record_deadline = no\n", "no"), ("smtpd_per_record_deadline = yes\n", "yes"),
+                        ("smtpd_per_record_deadline = no\nsmtpd_per_request_deadline = yes\n", "yes")):
+        main.write_text("myhostname = mail.example.com\n" + said)
+        done = subprocess.run([BINARY, "-c", main, "postconf", "-xh", "smtpd_per_request_deadline"], capture_output=True, text=True, timeout=30)
+        assert done.stdout.strip() == shown, (said, done.stderr)
