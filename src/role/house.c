@@ -557,6 +557,24 @@ hear_settings(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	return m->house.settings == s;
 }
 
+/* The old descriptor is closed when nobody writes to it any more: its number is the next client's, or the next file's. */
+static void
+log_put(struct home *m, const struct word_resource *w, int fd)
+{
+	struct resource *r = resource_find(m, "log");
+	int              old = r != NULL ? r->fd : -1;
+
+	if (fd < 0)
+		return; /* taken back: another comes at once */
+	if (r != NULL)
+		r->fd = -1;
+	resource_forget(m, w);
+	resource_put(m, w, fd);
+	log_open(m);
+	if (old >= 0)
+		(void)close(old);
+}
+
 /* A name alone, without descriptor or text, takes back what was given. */
 static bool
 hear_resource(struct home *m, uint32_t ticket, struct bytes body, int fd)
@@ -566,12 +584,12 @@ hear_resource(struct home *m, uint32_t ticket, struct bytes body, int fd)
 	bool                 good = word_unpack_resource(body, scratch, &w);
 
 	(void)ticket;
-	if (good) {
+	if (good && strcmp(w.name, "log") == 0) {
+		log_put(m, &w, fd);
+	} else if (good) {
 		resource_forget(m, &w);
 		if (fd >= 0 || (*w.text != '\0' && !is_listening(w.name)))
 			resource_put(m, &w, fd);
-		if (strcmp(w.name, "log") == 0)
-			log_open(m);
 	}
 	arena_close(&scratch);
 	return good;
