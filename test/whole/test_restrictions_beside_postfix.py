@@ -241,8 +241,7 @@ class Postfix:
             os.mkdir(f"{self.home}/{name}")
         os.chmod(f"{self.home}/mail", 0o1777)
         shutil.chown(f"{self.home}/data", "postfix")
-        with open(f"{self.home}/etc/main.cf", "w") as f:
-            f.write(settings_for(tables) + f"""
+        said = settings_for(tables) + f"""
 compatibility_level = 3.6
 queue_directory = {self.home}/queue
 data_directory = {self.home}/data
@@ -257,7 +256,11 @@ default_transport = discard:
 default_database_type = hash
 alias_database =
 {settings or ''}
-""")
+"""
+        # Each name once: every process warns of a second one, and postlogd, which hears of it all, waits for itself when there are many.
+        lines = {line.split("=")[0].strip(): line for line in said.splitlines() if "=" in line}
+        with open(f"{self.home}/etc/main.cf", "w") as f:
+            f.write("\n".join(lines.values()) + "\n")
         master = MASTER.split("\n")
         with open(f"{self.home}/etc/master.cf", "w") as f:
             f.write("\n".join(line for line in master if "{port}" not in line) + "\n")
