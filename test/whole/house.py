@@ -21,21 +21,12 @@ import subprocess
 import tempfile
 import time
 
+from ports import free_ports
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("MANSIO", str(ROOT / "build/src/mansio"))
 SERVICES = ["smtp", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"]
 PATIENCE = float(os.environ.get("MANSIO_PATIENCE", "20"))
-
-
-def free_ports(count):
-    """Ports nobody listens on; all held open until the last is found."""
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def unnamed(reply):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import pytest
-from kit import ROOT
+from kit import ROOT, open_to_all
 
 sys.path.insert(0, str(ROOT / "test/unit/message/oracle"))
 import letters  # noqa: E402
@@ -52,9 +52,7 @@ class Dovecot(imaplib.IMAP4_stream):
 def both(demo, tmp_path_factory):
     """(ours, theirs, titles): the same letters in the same order, selected."""
     folder = tmp_path_factory.mktemp("dovecot")
-    for path in [folder, *folder.parents]:          # its process is another user
-        if path.owner() == pwd.getpwuid(os.getuid()).pw_name and "pytest" in str(path):
-            path.chmod(0o755)
+    open_to_all(folder)
     theirs, ours = Dovecot(folder), demo.imap("ataylor")
     ours.create("Odd")
     theirs.create("Odd")

@@ -14,7 +14,7 @@ import threading
 
 import pytest
 
-from kit import letter, wait_for, word
+from kit import letter, open_to_all, wait_for, word
 from test_outside import BODY, Maildir, Mbox, demo_with
 
 IMAP = "/usr/lib/dovecot/imap"
@@ -23,13 +23,6 @@ MAILDROP = shutil.which("maildrop")
 
 def needs(program):
     return pytest.mark.skipif(not shutil.which(program), reason=f"no {program} here")
-
-
-def open_to_all(path):
-    """The other program is another user: it may walk to here."""
-    for above in [path, *path.parents]:
-        if "pytest" in str(above) and above.stat().st_uid == os.getuid():
-            above.chmod(0o755)
 
 
 class Dovecot(imaplib.IMAP4_stream):

@@ -80,8 +80,11 @@ def under_load(house, user, troubles):
                 into.append(repr(e))
 
     def seen(word):
-        before = len(said)
+        """Somebody who comes now is told so; and who is told to come later, by SMTP as by IMAP."""
+        before, before_put_off = len(said), len(put_off)
         wait_for(lambda: any(one is True if word is True else word in str(one) for one in said[before:]), 90)
+        if word == LATER:
+            wait_for(lambda: any("454 4.7.0" in one for one in put_off[before_put_off:]), 90)
     threads = [threading.Thread(target=go_on, args=a) for a in [("geheim", said)] * 3 + [("falsch", refused)] * 2]
     threads += [threading.Thread(target=send, args=(n,)) for n in range(2)]
     for t in threads:

@@ -218,6 +218,6 @@ def test_many_letters_go_together_and_one_that_is_refused_keeps_no_other_out(jac
     jack.command("account", "set", JACK, "--quota-messages", "1300")
     with jack.imap():
         done = jack.command("message", "import", JACK, tmp_path / "mbox", "--mailbox", "More", check=False)
-    # 1201 in All, 98, and the letter that warns
-    assert done.returncode == 1 and said(done) == "98 taken in, 0 there already, 1103 refused"
+    # 1201 in All, 98, and the letter that warns; where that one came after the last that fitted, 99
+    assert done.returncode == 1 and said(done) in ("98 taken in, 0 there already, 1103 refused", "99 taken in, 0 there already, 1102 refused")
     assert "[OVERQUOTA]" in done.stderr

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from house import BINARY, House, free_ports, wait_for
+from kit import open_to_all
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="asks as other users")
 USERS = [p for p in sorted(pwd.getpwall(), key=lambda p: p.pw_uid) if p.pw_uid not in (0, 65534)][:2]
@@ -188,14 +189,11 @@ def test_the_secrets_of_srs_are_the_clerks_alone():
 @pytest.mark.parametrize("table", ["texthash:{dir}/table", "inline:{{ {ann}=x }}", "regexp:{dir}/patterns", "!texthash:{dir}/others, static:anyone",
                                    "unionmap:{{inline:{{x=y}},texthash:{dir}/table}}", "{dir}/file"])
 def test_lists_of_users_may_be_tables(table, tmp_path):
-    tmp_path.chmod(0o755)
     for name, text in {"table": f"{ANN.pw_name} yes\n", "patterns": f"/^{ANN.pw_name}$/ OK\n", "others": f"{BOB.pw_name} no\n",
                        "file": f"texthash:{tmp_path}/table\n"}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o644)
-    for above in [tmp_path, *tmp_path.parents]:
-        if "pytest" in str(above):            # never /tmp itself
-            above.chmod(0o755)
+    open_to_all(tmp_path)
     table = table.format(dir=tmp_path, ann=ANN.pw_name)
     with house(authorized_mailq_users=table, authorized_submit_users=table) as h:
         assert ask(h, ANN.pw_uid, "mailq").returncode == 0

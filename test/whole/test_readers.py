@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from kit import ROOT, letter, wait_for, word
+from kit import ROOT, letter, open_to_all, wait_for, word
 
 ME = "jill@example.com"
 
@@ -119,15 +119,13 @@ verbose = 1
     as_user = ["env", f"HOME={tmp_path}", f"SSL_CERT_FILE={demo.ca}"]
     fetch = [*as_user, "getmail", f"--getmaildir={tmp_path}", f"--rcfile={tmp_path}/rc"]
     if os.getuid() == 0:
-        shutil.chown(tmp_path, "nobody", "nogroup")
         for path in tmp_path.iterdir():
             shutil.chown(path, "nobody", "nogroup")
         ca = tmp_path / "ca.pem"
         shutil.copy(demo.ca, ca)
         fetch[2] = f"SSL_CERT_FILE={ca}"
-        for above in tmp_path.parents:
-            if "pytest" in above.name:
-                above.chmod(0o755)
+        open_to_all(tmp_path)
+        shutil.chown(tmp_path, "nobody", "nogroup")
         fetch = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *fetch]
     good(run(*fetch))
     got = [m["Subject"] for m in mailbox.mbox(tmp_path / "box")]

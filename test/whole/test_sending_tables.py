@@ -21,6 +21,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from elsewhere import Maria, Postgres, Slapd
 from house import wait_for
+from kit import open_to_all
 from test_house import borrow, word_number
 from test_sending import Sink, empty, house, send
 
@@ -230,21 +231,19 @@ def asked(link, ticket, table):
 def test_passwords_for_other_hosts_are_told_to_senders_alone(tmp_path):
     """Somebody who has become the clerk asks role proxymap for one, and gets what is the clerk's to know, but not that."""
     one, other = Shelf("sqlite", tmp_path), tmp_path / "aliases.cf"
-    for above in [tmp_path, *tmp_path.parents]:
-        if "pytest" in str(above):            # never /tmp itself
-            above.chmod(0o755)
+    open_to_all(tmp_path)
     one.put("[mail.isp.example]", "jack:way-station")
     other.write_text((one.place / "table.cf").read_text())
     other.chmod(0o644)
     with house(smtp_sasl_auth_enable="yes", smtp_sasl_password_maps=one.table, virtual_alias_maps=f"sqlite:{other}") as h:
         answers, number = {}, 0
-        while not answers and number < 20:
+        while len(answers) < 2 and number < 20:
             # Whoever hears what is not for it has the clerk ended: then the next one's next link is tried.
             clerk = wait_for(lambda: [p["pid"] for p in h.status() if p["role"] == "clerk" and p["pid"]])[0]
             os.kill(clerk, signal.SIGSTOP)
             links = list(links_of(clerk))
             for ticket, table in ((70001, f"sqlite:{other}"), (70002, one.table)):
-                if number < len(links) and (got := asked(links[number], ticket, table)):
+                if ticket not in answers and number < len(links) and (got := asked(links[number], ticket, table)):
                     answers[ticket] = got
             for link in links:
                 link.close()

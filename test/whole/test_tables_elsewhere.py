@@ -14,8 +14,9 @@ import threading
 import time
 
 import pytest
-from elsewhere import Maria, Postgres, Program, Slapd, certificates, free_port
+from elsewhere import Maria, Postgres, Program, Slapd, certificates
 from house import BINARY, House, wait_for
+from ports import free_port
 from test_roles import PASSWORD, Village, trusting
 
 POSTMAP = "/usr/sbin/postmap"

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from elsewhere import Maria, Postgres, Slapd
 from house import BINARY, House, wait_for
+from kit import open_to_all
 
 POSTMAP = "/usr/sbin/postmap"
 KEYS = [b"a@example.com", b"A@Example.Com", b"o'brien@example.com", b"nobody@example.com", b"multi@example.com", b"*",
@@ -94,9 +95,7 @@ def ask(command, table, key):
 @needs_root
 @pytest.mark.parametrize("kind", ["sqlite", "pgsql", "mysql", "ldap"])
 def test_R402_what_main_cf_says_of_a_database_is_what_postfix_takes_it_for(tmp_path, kind):
-    for above in [tmp_path, *tmp_path.parents]:
-        if "pytest" in str(above):            # never /tmp itself
-            above.chmod(0o755)
+    open_to_all(tmp_path)
     with server(kind, tmp_path) as s:
         lines = lines_of(kind, s, tmp_path)
         main = main_cf(tmp_path, kind, lines, compatibility_level="3.6", virtual_alias_maps=f"{kind}:people")
@@ -184,9 +183,7 @@ def test_postconf_knows_their_names_and_edits_them(tmp_path):
 @needs_root
 def test_passwords_of_main_cf_are_told_to_proxymap_alone(tmp_path):
     """No other process has ever seen them: not in what it was sent, nor in its memory."""
-    for above in [tmp_path, *tmp_path.parents]:
-        if "pytest" in str(above):            # never /tmp itself
-            above.chmod(0o755)
+    open_to_all(tmp_path)
     lines = sqlite_lines(tmp_path) | {"query": "SELECT v FROM a WHERE k = '%s' AND 'xyzzy-plugh' = 'xyzzy-plugh'"}
     with House(virtual_alias_domains="example.com", virtual_alias_maps="sqlite:people", table_cache_time="0",
                **{f"people_{k}": v for k, v in lines.items()}) as house:

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 from kit import letter, wait_for, word
+from ports import free_port
 
 pytestmark = pytest.mark.skipif(not shutil.which("thunderbird"), reason="no Thunderbird here")
 USER = "jsmith@example.com"
@@ -101,9 +102,7 @@ const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailSer
 class Thunderbird:
     def __init__(self, profile):
         profile.mkdir()
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = free_port()
         prefs = {"marionette.port": port, "mail.provider.suppress_dialog_on_startup": True, "app.update.enabled": False,
                  "datareporting.policy.dataSubmissionEnabled": False, "mail.spotlight.firstRunDone": True, "mail.rights.version": 1,
                  "network.proxy.type": 0, "mailnews.start_page.enabled": False, "mail.shell.checkDefaultClient": False,
