@@ -55,8 +55,11 @@ class Sink:
 		except OSError:
 			pass
 		finally:
-			f.close()
 			s.close()
+			try:
+				f.close()		# what is still unwritten goes nowhere
+			except OSError:
+				pass
 
 	@staticmethod
 	def say(f, text):
