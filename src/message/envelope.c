@@ -92,11 +92,41 @@ receipt_unpack(struct unpack *u, struct receipt *r)
 	return !u->broken && r->account != 0 && r->zone == zone;
 }
 
-/* Version 3 has a receipt at its end; an envelope without one is written as version 2. */
+static bool
+origin_is_empty(const struct origin_facts *o)
+{
+	return o->port == 0 && o->method.len == 0 && o->auth_sender.len == 0 && o->solicit.len == 0;
+}
+
+static void
+origin_pack(const struct origin_facts *o, struct buffer *out)
+{
+	pack_u16(out, o->port);
+	pack_bytes(out, o->method);
+	pack_bytes(out, o->auth_sender);
+	pack_bytes(out, o->solicit);
+}
+
+/* One that says nothing is not written, nor read. */
+static bool
+origin_unpack(struct unpack *u, struct origin_facts *o)
+{
+	o->port = unpack_u16(u);
+	o->method = unpack_bytes(u);
+	o->auth_sender = unpack_bytes(u);
+	o->solicit = unpack_bytes(u);
+	return !u->broken && !origin_is_empty(o);
+}
+
+/* Version 3 has a receipt at its end, version 4 what else is known of who brought it; an envelope with neither is written as
+   version 2.  What was appended was brought by nobody. */
 void
 envelope_pack(const struct envelope *e, struct buffer *out)
 {
-	pack_u16(out, e->receipt.account != 0 ? 3 : 2);
+	bool has_receipt = e->receipt.account != 0;
+	bool has_origin = !has_receipt && !origin_is_empty(&e->origin);
+
+	pack_u16(out, has_receipt ? 3 : has_origin ? 4 : 2);
 	pack_u64(out, e->letter);
 	pack_i64(out, e->arrived_us);
 	pack_u32(out, e->flags);
@@ -118,8 +148,10 @@ envelope_pack(const struct envelope *e, struct buffer *out)
 		pack_bytes(out, e->recipient[i].orcpt);
 		pack_u8(out, e->recipient[i].notify);
 	}
-	if (e->receipt.account != 0)
+	if (has_receipt)
 		receipt_pack(&e->receipt, out);
+	if (has_origin)
+		origin_pack(&e->origin, out);
 }
 
 static bool
@@ -168,13 +200,36 @@ envelope_unpack(struct bytes packed, struct arena *arena, struct envelope *out)
 	/* Version 1 ended its list of strings here. */
 	if (version > 1 && !handling_unpack(&u, &e.handling))
 		return false;
-	if (!unpack_recipients(&u, arena, &e) || (version > 2 && !receipt_unpack(&u, &e.receipt)) ||
-	    !unpack_done(&u))
+	if (!unpack_recipients(&u, arena, &e) ||
+	    (version == 3 && !receipt_unpack(&u, &e.receipt)) ||
+	    (version == 4 && !origin_unpack(&u, &e.origin)) || !unpack_done(&u))
 		return false;
 	if (e.body > BODY_BINARYMIME || (e.ret != 0 && e.ret != 'F' && e.ret != 'H'))
 		return false;
 	*out = e;
 	return true;
+}
+
+struct bytes
+protocol_plain(struct bytes protocol)
+{
+	if (bytes_starts(protocol, BYTES("LMTP")) || bytes_starts(protocol, BYTES("UTF8LMTP")))
+		return BYTES("LMTP");
+	if (bytes_starts(protocol, BYTES("ESMTP")) || bytes_starts(protocol, BYTES("UTF8SMTP")))
+		return BYTES("ESMTP");
+	return protocol;
+}
+
+void
+client_halves(struct bytes client, struct bytes *name, struct bytes *address)
+{
+	ptrdiff_t open = bytes_find_last(client, '['), end = bytes_find_last(client, ']');
+
+	*name = *address = BYTES("");
+	if (open < 0 || end < open)
+		return;
+	*name = bytes_cut(client, 0, (size_t)open);
+	*address = bytes_cut(client, (size_t)open + 1, (size_t)(end - open - 1));
 }
 
 void

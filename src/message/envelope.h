@@ -17,7 +17,7 @@
 #include "base/arena.h"
 #include "base/pack.h"
 
-enum { ENVELOPE_VERSION = 3, ENVELOPE_RECIPIENTS_MOST = 50000 };
+enum { ENVELOPE_VERSION = 4, ENVELOPE_RECIPIENTS_MOST = 50000 };
 
 enum envelope_body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
 enum envelope_flag {
@@ -55,6 +55,13 @@ struct receipt {
 	int64_t  date;              /* INTERNALDATE, seconds                      */
 	int32_t  zone;              /* minutes east                               */
 };
+/* What else is known of who brought it, for commands and hosts that are told.  All "" and 0: nothing is. */
+struct origin_facts {
+	uint16_t     port;          /* the client's                              */
+	struct bytes method;        /* SASL, "PLAIN"                             */
+	struct bytes auth_sender;   /* AUTH= of MAIL in xtext (rfc4954:5)        */
+	struct bytes solicit;       /* classes of SOLICIT= by comma (rfc3865)    */
+};
 struct envelope_recipient {
 	struct bytes address;       /* as accepted at RCPT, "local@domain"       */
 	struct bytes orcpt;         /* "rfc822;..." or ""                         */
@@ -69,8 +76,9 @@ struct envelope {
 	struct bytes sender;        /* "" for <>                                  */
 	struct bytes envid;
 	struct bytes user;          /* account that submitted, "" none            */
-	struct bytes client;        /* "name[address]"                            */
+	struct bytes client;        /* "name[address]"; with helo, protocol and port what XFORWARD said, where it did */
 	struct bytes helo, protocol;/* "ESMTPS" ...                               */
+	struct origin_facts origin;
 	uint64_t     content_len;
 	struct bytes prefix;        /* header lines put before the content        */
 	struct bytes digest;        /* message/digest.h, of the content           */
@@ -87,6 +95,10 @@ bool envelope_unpack(struct bytes packed, struct arena *, struct envelope *out) 
 void handling_pack(const struct handling *, struct buffer *out);
 bool handling_unpack(struct unpack *, struct handling *out) __attribute__((warn_unused_result));
 struct handling handling_keep(struct arena *, const struct handling *);   /* a copy */
+/* What was spoken, as Postfix's protocol attribute has it: "ESMTP" for "UTF8SMTPSA".  A view, or a constant. */
+struct bytes protocol_plain(struct bytes protocol);
+/* "name[192.0.2.1]" in its halves, "" where they are not; a port behind it is neither. */
+void client_halves(struct bytes client, struct bytes *name, struct bytes *address);
 /* The id as people and logs see it: upper-case hex, "1A0000F3C0", at least 10 digits.
    Room 24.  letter_id_parse() takes it back. */
 void letter_id_text(uint64_t letter, char out[static 24]);

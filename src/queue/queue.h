@@ -48,7 +48,8 @@ enum recipient_event {
 	RECIPIENT_EVENTS
 };
 
-/* Of the name of several, or of a list, its sender is told (rfc3461:5.2.7); its targets are recipients of their own. */
+/* Of the name of several, or of a list, its sender is told (rfc3461:5.2.7); its targets are recipients of their own.  What ended
+   with a command or a host that is its last is told of as a list is: delivered, and not relayed. */
 enum opened { OPENED_NOT, OPENED_NAME, OPENED_LIST };
 
 struct queue;

@@ -353,8 +353,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "smtp_tls_policy_maps has a level for each destination" },
 	{ "lmtp_tls_session_cache_database",
 	  "senders keep sessions in memory, for smtp_tls_session_cache_timeout" },
-	{ "lmtp_assume_final",
-	  "a notice of success says relayed of a server that offers no DSN: what it does with a letter it does not tell" },
 	{ "local_delivery_status_filter",
 	  "the end of a delivery is told as it is; smtp_delivery_status_filter and lmtp_delivery_status_filter are for other hosts" },
 	{ "pipe_delivery_status_filter",

@@ -79,20 +79,6 @@ extension_of(struct house *h, struct bytes address)
 	return bytes_cut(extension, 1, SIZE_MAX);
 }
 
-/* "name[1.2.3.4]" */
-static void
-add_client(struct buffer *b, struct bytes client)
-{
-	ptrdiff_t bracket = bytes_find(client, '[');
-	size_t    n = bracket < 0 ? client.len : (size_t)bracket;
-
-	handoff_filter(b, "CLIENT_HOSTNAME", bytes_cut(client, 0, n));
-	handoff_filter(b, "CLIENT_ADDRESS",
-	               bracket < 0 || client.len < n + 2
-	                       ? (struct bytes){ NULL, 0 }
-	                       : bytes_cut(client, n + 1, client.len - n - 2));
-}
-
 /* See local(8), EXTERNAL COMMAND DELIVERY. */
 static void
 add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
@@ -100,7 +86,7 @@ add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
 {
 	const struct system_user *u = house_user(h);
 	struct bytes              address = whole_address(h, w);
-	struct bytes              lower = arena_lower(keeper_of(h)->scratch, address);
+	struct bytes              lower = arena_lower(keeper_of(h)->scratch, address), name, host;
 
 	handoff_variable(b, "USER", bytes_of(u->name));
 	handoff_variable(b, "LOGNAME", bytes_of(u->name));
@@ -112,9 +98,11 @@ add_environment(struct house *h, struct buffer *b, const struct word_deliver *w,
 	handoff_filter(b, "LOCAL", half(lower, false));
 	handoff_filter(b, "DOMAIN", half(lower, true));
 	handoff_filter(b, "EXTENSION", extension_of(h, lower));
-	add_client(b, e->client);
+	client_halves(e->client, &name, &host);
+	handoff_filter(b, "CLIENT_HOSTNAME", name);
+	handoff_filter(b, "CLIENT_ADDRESS", host);
 	handoff_filter(b, "CLIENT_HELO", e->helo);
-	handoff_filter(b, "CLIENT_PROTOCOL", e->protocol);
+	handoff_filter(b, "CLIENT_PROTOCOL", protocol_plain(e->protocol));
 	handoff_filter(b, "SASL_USERNAME", e->user);
 }
 

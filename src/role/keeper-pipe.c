@@ -81,18 +81,6 @@ time_limit(struct house *h, const char *name)
 	return ms;
 }
 
-/* "name[1.2.3.4]" in its halves. */
-static void
-client_of(struct bytes client, struct pipe_facts *f)
-{
-	ptrdiff_t bracket = bytes_find(client, '[');
-	size_t    n = bracket < 0 ? client.len : (size_t)bracket;
-
-	f->client_hostname = bytes_cut(client, 0, n);
-	if (bracket >= 0 && client.len > n + 2)
-		f->client_address = bytes_cut(client, n + 1, client.len - n - 2);
-}
-
 /* What the command gets to know. */
 static void
 facts_of(struct house *h, const struct word_pipe *w, const struct envelope *e, struct pipe_facts *f)
@@ -112,14 +100,20 @@ facts_of(struct house *h, const struct word_pipe *w, const struct envelope *e, s
 		.queue_id = bytes_of(id),
 		.envid = e->envid,
 		.client_helo = e->helo,
-		.client_protocol = e->protocol,
+		.client_protocol = protocol_plain(e->protocol),
+		.sasl_method = e->origin.method,
+		.sasl_sender = e->origin.auth_sender,
 		.sasl_username = e->user,
 		.size = e->prefix.len + e->content_len,
 		.delimiters = delimiter != NULL ? delimiter : "",
 		.recipient = to,
 		.recipients = w->recipients,
 	};
-	client_of(e->client, f);
+	client_halves(e->client, &f->client_hostname, &f->client_address);
+	if (e->origin.port != 0)
+		f->client_port = bytes_of(arena_printf(a, "%u", (unsigned)e->origin.port));
+	else if (f->client_address.len > 0)
+		f->client_port = BYTES("unknown");
 }
 
 /* The number of the group its commands run under, "" the user's own. */

@@ -310,6 +310,8 @@ send_fill(struct queue_role *k, const struct sending *s, struct arena *a, struct
 	w->client = e.client;
 	w->helo = e.helo;
 	w->protocol = e.protocol;
+	w->port = e.origin.port;
+	w->solicit = e.origin.solicit;
 	w->ret = e.ret;
 	w->body = e.body;
 	w->flags = e.flags;
@@ -701,6 +703,8 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 		by.tls = one->tls;
 		if (*one->tls != '\0')
 			s->rcpt[i]->tls = queue_text(k->queue, bytes_of(one->tls));
+		if (one->final && one->result == SENT_DELIVERED)
+			s->rcpt[i]->opened = OPENED_LIST;
 		if (one->result == SENT_DELIVERED) {
 			sent_add(k->sent, s->letter->id, s->rcpt[i]->address);
 			some = true;
@@ -758,7 +762,8 @@ queue_piped(struct house *h, uint32_t ticket, const struct word_delivered *w, in
 			                           .status = w->status,
 			                           .text = w->text,
 			                           .relay = s->to->transport.name,
-			                           .tls = "" };
+			                           .tls = "",
+			                           .final = s->to->transport.final };
 	if (s != NULL)
 		sending_over(h, s,
 		             &(struct word_sent){ .transfer_us = (uint64_t)transfer_us,

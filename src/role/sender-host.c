@@ -186,18 +186,18 @@ struct outgoing_origin
 sender_origin(struct delivery *d)
 {
 	const struct word_send *w = &d->w;
-	ptrdiff_t               at = bytes_find_last(w->client, '[');
 	char                    id[24];
-	struct outgoing_origin  o = { .protocol = w->protocol, .helo = w->helo };
+	struct outgoing_origin  o = { .protocol = protocol_plain(w->protocol), .helo = w->helo };
 
 	if (!d->rows->xforward || d->probe)
 		return (struct outgoing_origin){ 0 };
-	if (at > 0 && w->client.at[w->client.len - 1] == ']') {
-		o.name = bytes_cut(w->client, 0, (size_t)at);
-		o.address = bytes_cut(w->client, (size_t)at + 1, w->client.len - (size_t)at - 2);
-	}
+	client_halves(w->client, &o.name, &o.address);
+	if (w->port != 0)
+		o.port = bytes_of(arena_printf(d->life, "%u", (unsigned)w->port));
 	if (bytes_is(o.name, "unknown"))
 		o.name = BYTES("");
+	if (bytes_is(o.address, "unknown"))
+		o.address = BYTES("");
 	letter_id_text(w->letter, id);
 	o.ident = bytes_of(arena_copy(d->life, bytes_of(id)));
 	o.source = o.address.len == 0 || bytes_starts(o.address, BYTES("127.")) ||

@@ -15,7 +15,7 @@ struct past {
 	uint64_t      letter;
 	uint32_t      queue; /* which it was said to, or should have been */
 	struct buffer texts; /* address, status, reply, relay, TLS: a NUL behind each */
-	bool          dsn;
+	bool          dsn, final;
 };
 struct sender_past {
 	struct past   one[PAST_MOST];
@@ -68,6 +68,7 @@ sender_past_keep(struct delivery *d)
 		one->letter = d->w.letter;
 		one->queue = d->queue;
 		one->dsn = r->dsn;
+		one->final = r->final;
 		buffer_reset(&one->texts);
 		buffer_add(&one->texts, d->w.recipient[i].address);
 		buffer_add_char(&one->texts, '\0');
@@ -108,7 +109,8 @@ past_take(struct delivery *d, uint32_t i)
 			                                arena_copy(d->life, text[2]),
 			                                arena_copy(d->life, text[3]),
 			                                arena_copy(d->life, text[4]),
-			                                one->dsn };
+			                                one->dsn,
+			                                one->final };
 		buffer_reset(&one->texts);
 		return;
 	}

@@ -93,6 +93,7 @@ result_set(struct delivery *d, uint32_t i, enum sent_result result, const char *
 		                                arena_copy(d->life, bytes_of(text)),
 		                                d->relay,
 		                                d->tls,
+		                                false,
 		                                false };
 }
 
@@ -136,6 +137,7 @@ transaction_make(struct delivery *d)
 		.by_trace = d->w.handling.by_trace,
 		.by = seconds_left(&d->w.handling),
 		.priority = d->w.handling.priority,
+		.solicit = d->w.solicit,
 		.probe = d->probe,
 		.size = d->w.prefix.len + sender_content_len(d),
 		.seven = !d->rows->no_conversion,
@@ -217,6 +219,7 @@ delivery_fate(struct delivery *d, uint32_t rcpt, enum outgoing_fate f, const cha
 	}
 	result_set(d, i, results[f], status, words);
 	d->result[i].dsn = dsn;
+	d->result[i].final = d->w.lmtp && d->rows->assume_final && !dsn;
 }
 
 void

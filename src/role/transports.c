@@ -120,7 +120,10 @@ kind_of(struct bytes value, struct arena *a, struct transport *t)
 	if (bytes_equal(word, BYTES("pipe"))) {
 		t->kind = BY_PIPE;
 		t->service = "pipe";
-		return pipe_read(t->command, a, &command, &why) ? NULL : why;
+		if (!pipe_read(t->command, a, &command, &why))
+			return why;
+		t->final = (command.flags & PIPE_FINAL) != 0;
+		return NULL;
 	}
 	if ((as = built_in_named(word)) == NULL || (as->kind != BY_SMTP && as->kind != BY_LMTP))
 		return "write smtp, lmtp, relay, or pipe "

@@ -32,6 +32,7 @@ struct transport {
 	enum transport_kind kind;
 	const char *service;           /* as the log has it: "relay/smtp", "pipe"     */
 	struct bytes command;          /* of a pipe: what stands behind the word      */
+	bool        final;             /* its command is where letters end, and no relay */
 	int64_t     concurrency, first_concurrency, recipients, cohorts;
 	const char *good, *bad;        /* feedback, as it is written           */
 	struct pace_rules pace;        /* all of that                          */

@@ -3,7 +3,7 @@
 
 enum {
 	EACH_SEND = 4 + 4 + 1,
-	EACH_SENT = 1 + 4 + 4 + 4 + 4,
+	EACH_SENT = 1 + 4 + 4 + 4 + 4 + 1 + 1,
 	EACH_TLS = 1 + 8 * 4,
 	EACH_MAIL = 4,
 	EACH_PIPE = 4 + 4
@@ -130,6 +130,8 @@ word_pack_send(struct buffer *b, const struct word_send *w)
 	pack_bytes(b, w->client);
 	pack_bytes(b, w->helo);
 	pack_bytes(b, w->protocol);
+	pack_u16(b, w->port);
+	pack_bytes(b, w->solicit);
 	pack_u8(b, w->ret);
 	pack_u8(b, w->body);
 	pack_bool(b, w->eight_bit);
@@ -164,6 +166,8 @@ word_unpack_send(struct bytes body, struct arena *life, struct word_send *w)
 	w->client = unpack_bytes(&r.fields);
 	w->helo = unpack_bytes(&r.fields);
 	w->protocol = unpack_bytes(&r.fields);
+	w->port = unpack_u16(&r.fields);
+	w->solicit = unpack_bytes(&r.fields);
 	w->ret = unpack_u8(&r.fields);
 	w->body = read_choice(&r, BODY_BINARYMIME);
 	w->eight_bit = unpack_bool(&r.fields);
@@ -251,6 +255,7 @@ word_pack_sent(struct buffer *b, const struct word_sent *w)
 		pack_string(b, w->recipient[i].relay);
 		pack_string(b, w->recipient[i].tls);
 		pack_bool(b, w->recipient[i].dsn);
+		pack_bool(b, w->recipient[i].final);
 	}
 }
 
@@ -288,6 +293,7 @@ word_unpack_sent(struct bytes body, struct arena *life, struct word_sent *w)
 		to[i].relay = read_string(&r);
 		to[i].tls = read_string(&r);
 		to[i].dsn = unpack_bool(&r.fields);
+		to[i].final = unpack_bool(&r.fields);
 	}
 	w->recipient = to;
 	return reader_done(&r);

@@ -445,6 +445,8 @@ struct word_send {
 	int64_t  age_s;                /* since it came                           */
 	struct bytes prefix, sender, envid;
 	struct bytes client, helo, protocol;   /* it came from (message/envelope.h), for XFORWARD */
+	uint16_t port;
+	struct bytes solicit;          /* rfc3865: classes by comma, "" none      */
 	uint8_t  ret, body;            /* enum envelope_body                      */
 	bool     eight_bit;            /* it has bytes above 127                  */
 	uint32_t flags;                /* enum envelope_flag                      */
@@ -461,9 +463,9 @@ enum refit_answer { REFIT_DONE, REFIT_LATER, REFIT_CANNOT };    /* CANNOT: not w
 struct word_refitted { uint8_t answer; struct bytes edits; const struct bytes *address; uint32_t addresses; };     /* message/edits.h */
 BODY(refitted)
 enum sent_result { SENT_DELIVERED, SENT_LATER, SENT_REFUSED };
-/* relay: "mx.example.com[192.0.2.1]:25", or "none"; dsn: NOTIFY went along, the host tells of the delivery */
+/* relay: "mx.example.com[192.0.2.1]:25", or "none"; dsn: NOTIFY went along, the host tells of the delivery; final: it was one, not a relay */
 /* tls: "dane Verified TLSv1.3 with cipher ...", "may Untrusted ...", "none": what the connection was, "" there was none */
-struct sent_recipient { uint8_t result; const char *status, *text, *relay, *tls; bool dsn; };
+struct sent_recipient { uint8_t result; const char *status, *text, *relay, *tls; bool dsn, final; };
 /* How TLS with one host came about, for the reports of rfc8460: under whose policy, of which kind; type "": well. */
 enum tls_policy { TLS_POLICY_NONE, TLS_POLICY_TLSA, TLS_POLICY_STS };
 struct tls_result { uint8_t policy; const char *domain, *text, *host, *address, *type, *reason, *local, *helo; };

@@ -236,14 +236,14 @@ take_body(struct mail_parameters *m, struct bytes value)
 	return NULL;
 }
 
-/* rfc4954:5: an identity a trusted client tells.  It is heard and not believed. */
+/* rfc4954:5: an identity a trusted client tells.  It is handed on and not believed. */
 static const char *
 take_auth(struct mail_parameters *m, struct bytes value)
 {
-	(void)m;
-	return value.len == 0 || value.len > AUTH_MOST || !xtext_valid(value)
-	               ? "501 5.5.4 Bad AUTH parameter syntax"
-	               : NULL;
+	if (value.len == 0 || value.len > AUTH_MOST || !xtext_valid(value))
+		return "501 5.5.4 Bad AUTH parameter syntax";
+	m->auth = bytes_is(value, "<>") ? BYTES("") : value;
+	return NULL;
 }
 
 /* rfc3461:4.3 */

@@ -18,6 +18,7 @@ struct mail_parameters {
 	uint64_t size;               /* rfc1870:6                                */
 	uint8_t  body;               /* enum envelope_body                       */
 	bool     utf8, requiretls;
+	struct bytes auth;           /* rfc4954:5, in xtext; "" not said, or <>  */
 	uint8_t  ret;                /* 0, 'F' or 'H'                            */
 	struct bytes envid;          /* in xtext, "" not said                    */
 	bool     holds;              /* rfc4865: either of these                 */

@@ -5,19 +5,24 @@ Domains are in small letters here since they came in; that h makes them small in
     MANSIO=build/src/mansio python3 -m pytest test/whole/test_pipes_beside_postfix.py
 """
 
+import base64
+import email
 import os
 import pathlib
 import re
 import shutil
 import smtplib
+import socket
 import sys
+import tempfile
+import threading
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import wait_for
 from test_pipes import USER, command, kept, place  # noqa: F401
-from test_sending import Receiver, house
+from test_sending import Receiver, Sink, house
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("postfix"), reason="needs root and Postfix")
 
@@ -91,6 +96,139 @@ def test_pipe_is_as_postfix_has_it(place, case):  # noqa: F811
     for mine, other in zip(kept(ours), kept(theirs)):
         for one, two in zip(known(mine), known(other)):
             assert one == two
+
+
+class Dovecot(threading.Thread):
+    """The far end of smtpd_sasl_type = dovecot, to which every password is right."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        path.chmod(0o666)
+        self.socket.listen()
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client.makefile("rwb"),), daemon=True).start()
+
+    @staticmethod
+    def serve(f):
+        f.write(b"VERSION\t1\t1\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\t0123456789abcdef0123456789abcdef\nDONE\n")
+        f.flush()
+        for line in f:
+            word, number, *more = line.decode().rstrip("\n").split("\t")
+            if word == "AUTH":
+                user = base64.b64decode(next(m for m in more if m.startswith("resp="))[5:]).split(b"\0")[1].decode()
+                f.write(f"OK\t{number}\tuser={user}\n".encode())
+                f.flush()
+
+
+FAR = "NAME=far.example ADDR=192.0.2.7 PORT=1337 PROTO=ESMTP HELO=said.example"
+# name -> what is said between EHLO and MAIL, and behind MAIL
+BROUGHT = {
+    "a client's": (["XFORWARD " + FAR], ""),
+    "its own, without a name": ([], ""),
+    "of an IPv6 client that said HELO": (["XFORWARD NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::7 PORT=[UNAVAILABLE] PROTO=SMTP"], ""),
+    "whose id was told and nothing else": (["XFORWARD IDENT=4711"], ""),
+    "who logged in": (["LOGIN"], ""),
+    "and said for whom": (["LOGIN"], " AUTH=eve+40far.example"),
+    "and said for nobody": (["LOGIN"], " AUTH=<>"),
+}
+
+
+def test_what_a_command_hears_of_who_brought_it_is_as_with_postfix(place):  # noqa: F811
+    """Every macro of pipe(8) about the client and its login; the port of a socket of this test's own is only a number."""
+    told = "${client_address} ${client_hostname} ${client_port} ${client_protocol} ${client_helo} ${sasl_method} ${sasl_username} ${sasl_sender}"
+    words = " ".join(f"[{w}]" for w in told.split())
+    theirs, ours = place / "theirs", place / "ours"
+    for where in (theirs, ours):
+        (where / "kept").mkdir(parents=True)
+        shutil.chown(where / "kept", USER)
+        command(where)
+    where = pathlib.Path(tempfile.mkdtemp(prefix="pipe-auth-", dir="/tmp"))
+    where.chmod(0o755)
+    heard = {}
+
+    def bring(port, kept_at, server):
+        for number, (said, behind) in enumerate(BROUGHT.values()):
+            with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=60) as s:
+                s.ehlo()
+                for line in said:
+                    if line == "LOGIN":
+                        s.login("ann@here.example", "secret", initial_response_ok=True)
+                    else:
+                        assert s.docmd(line)[0] == 250
+                assert s.docmd(f"MAIL FROM:<ann@here.example>{behind}")[0] == 250
+                assert s.docmd(f"RCPT TO:<n{number}@p.example>")[0] == 250
+                s.data("Subject: x\r\n\r\nx\r\n")
+            wait_for(lambda: len(kept(kept_at)) > number, 60)
+        for one in kept(kept_at):
+            number = int(re.search(r"n(\d+)@", one.words[0]).group(1))
+            heard[server, number] = [re.sub(r"^\[\d+\]$", "[NUMBER]", w) if w != "[1337]" else w for w in one.words[1:]]
+            if heard[server, number][1] == "[localhost]":       # what comes by the loopback is called so here, looked up or not
+                heard[server, number][1] = "[unknown]"
+            heard[server, number][0] = heard[server, number][0].replace("IPv6:", "")    # an address is written one way here, whoever said it
+
+    auth = Dovecot(where / "auth")
+    try:
+        with Receiver("transport_maps = inline:{{ {{ p.example = keep: }} }}\nrelay_domains = p.example\nsmtpd_authorized_xforward_hosts = 127.0.0.1\n"
+                      f"smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = {where}/auth\n",
+                      [f"keep unix - n n - - pipe\n  user={USER} argv={theirs}/keep ${{recipient}} {words}"]) as postfix:
+            bring(postfix.port, theirs, "postfix")
+        with house(**{"transport_maps": "inline:{p.example=keep:}", "relay_domains": "p.example", "smtpd_authorized_xforward_hosts": "127.0.0.1",
+                      "smtpd_sasl_auth_enable": "yes", "smtpd_tls_auth_only": "no", "smtpd_sasl_mechanism_list": "PLAIN",
+                      "smtpd_sasl_security_options": "noanonymous",
+                      "keep/transport": f"pipe user={USER} argv={ours}/keep ${{recipient}} {words}"}) as h:
+            h.command("domain", "add", "here.example")
+            h.command("account", "add", "ann@here.example", input="secret\n")
+            bring(h.ports["smtp"], ours, "ours")
+    finally:
+        auth.socket.close()
+        shutil.rmtree(where)
+    names = list(BROUGHT)
+    assert len(heard) == 2 * len(names)
+    assert {names[n]: heard["ours", n] for n in range(len(names))} == {names[n]: heard["postfix", n] for n in range(len(names))}
+
+
+def test_whether_a_command_is_the_end_of_the_way_is_told_as_by_postfix(place):  # noqa: F811
+    """flags=X: a notice of success says delivered, where without it a letter was relayed; so does lmtp_assume_final of a host without DSN."""
+    (place / "take").write_text("#!/bin/sh\ncat > /dev/null\n")
+    (place / "take").chmod(0o755)
+    told = {}
+
+    def actions(sink):
+        found = {}
+        for _, _, text in sink.letters:
+            for part in email.message_from_bytes(text).walk():
+                if part["Action"]:
+                    found[part["Final-Recipient"].split(";")[1].strip()] = part["Action"], part["Status"]
+        return found
+
+    def bring(port, sink, server):
+        with smtplib.SMTP("127.0.0.1", port, timeout=60) as s:
+            for to in ("b@end.example", "b@way.example", "b@lmtp.example"):
+                s.sendmail("ann@one.example", [to], "Subject: x\r\n\r\nx\r\n", rcpt_options=["NOTIFY=SUCCESS"])
+        wait_for(lambda: len(sink.letters) >= 3, 60)
+        told[server] = actions(sink)
+
+    with Sink() as theirs, Sink() as ours, Sink(lmtp=True) as mailbox:
+        table = "end.example=end:, way.example=way:, lmtp.example=lmtp:[127.0.0.1]:%d, one.example=smtp:[127.0.0.1]:%d"
+        as_postfix = "inline:{{ " + ", ".join("{{ %s }}" % t.replace("=", " = ") for t in (table % (mailbox.port, theirs.port)).split(", ")) + " }}"
+        with Receiver(f"transport_maps = {as_postfix}\nrelay_domains = end.example way.example lmtp.example\nlmtp_assume_final = yes\nsmtp_tls_security_level = none\n",
+                      [f"end unix - n n - - pipe\n  flags=X user={USER} argv={place}/take", f"way unix - n n - - pipe\n  user={USER} argv={place}/take",
+                       "smtp unix - - n - - smtp", "lmtp unix - - n - - lmtp"]) as postfix:
+            bring(postfix.port, theirs, "postfix")
+        with house(**{"transport_maps": "inline:{" + table % (mailbox.port, ours.port) + "}", "relay_domains": "end.example way.example lmtp.example", "lmtp_assume_final": "yes",
+                      "end/transport": f"pipe flags=X user={USER} argv={place}/take", "way/transport": f"pipe user={USER} argv={place}/take"}) as h:
+            bring(h.ports["smtp"], ours, "ours")
+    assert told["ours"] == told["postfix"]
+    assert {to: action for to, (action, _) in told["ours"].items()} == {"b@end.example": "delivered", "b@way.example": "relayed", "b@lmtp.example": "delivered"}
 
 
 ENDS = {

@@ -18,7 +18,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from house import make_certificate, wait_for
 from kit import BINARY
-from test_sending import Sink, empty, house, send
+from test_sending import LETTER, Sink, empty, house, send
 
 
 def test_every_name_of_postfix_is_known_or_explained(tmp_path):
@@ -52,10 +52,49 @@ def test_the_server_behind_a_filter_hears_of_the_client(reply):
         wait_for(lambda: empty(h))
         assert sink.got() == ["b@there.example"]
         first, second = xforward(sink)
-        assert re.fullmatch(r"XFORWARD NAME=\S+ ADDR=127\.0\.0\.1 PORT=\[UNAVAILABLE\]", first), first
+        assert re.fullmatch(r"XFORWARD NAME=\S+ ADDR=127\.0\.0\.1 PORT=\d+", first), first
         letter = re.search(r"(\w+): to=<b@there\.example>", h.text())[1]
         assert second == f"XFORWARD PROTO=ESMTP HELO=a+3Db.client.example IDENT={letter} SOURCE=LOCAL", second
         assert ("in reply to XFORWARD command" in h.text()) == (reply is not None)
+
+
+def test_what_another_server_said_of_the_client_is_said_on():
+    """XFORWARD_README: behind a filter the client is who the letter came from first.  A refused attribute is as good as none."""
+    with Sink(lambda verb, *_: "250 2.0.0 Ok" if verb == "XFORWARD" else None,
+              offers=("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE",)) as sink, house(
+            relayhost=f"[127.0.0.1]:{sink.port}", smtp_send_xforward_command="yes", smtpd_authorized_xforward_hosts="127.0.0.1") as h:
+        for said in ["NAME=far.example ADDR=192.0.2.7 PORT=1337 PROTO=ESMTP HELO=said.example", "ADDR=IPV6:2001:db8::7 PROTO=SMTP"]:
+            with h.smtp() as s:
+                s.ehlo("filter.example")
+                assert s.docmd("XFORWARD " + said)[0] == 250
+                s.sendmail("a@here.example", ["b@there.example"], LETTER.format(1))
+        wait_for(lambda: empty(h))
+        commands = xforward(sink)
+        assert "XFORWARD NAME=far.example ADDR=192.0.2.7 PORT=1337" in commands
+        assert "XFORWARD NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::7 PORT=[UNAVAILABLE]" in commands
+        assert any(re.fullmatch(r"XFORWARD PROTO=ESMTP HELO=said\.example IDENT=\w+ SOURCE=REMOTE", c) for c in commands), commands
+        assert any(re.fullmatch(r"XFORWARD PROTO=SMTP HELO=\[UNAVAILABLE\] IDENT=\w+ SOURCE=REMOTE", c) for c in commands), commands
+
+
+def test_what_a_letter_solicits_is_told_to_the_next_server():
+    """rfc3865: through two of ours to a third host; who does not offer NO-SOLICITING hears it in Received alone; a restart between keeps it."""
+    with Sink(offers=("NO-SOLICITING org.example:ADV",)) as asks, Sink() as does_not, house(
+            smtpd_no_soliciting="other.example:ADV", transport_maps=f"inline:{{asks.example=smtp:[127.0.0.1]:{asks.port}, plain.example=smtp:[127.0.0.1]:{does_not.port}}}",
+            defer_transports="smtp") as h:
+        with h.smtp() as s:
+            s.ehlo("client.example")
+            assert "no-soliciting" in s.esmtp_features
+            s.sendmail("a@here.example", ["b@asks.example", "c@plain.example"], LETTER.format(1), ["SOLICIT=net.example:ADV,org.example:NEWS"])
+        wait_for(lambda: h.count("deferred transport") >= 2)
+        h.stop()
+        h.write_settings(defer_transports="")
+        h.start()
+        h.command("queue", "flush")
+        wait_for(lambda: empty(h))
+        assert [c for c in asks.commands if c.startswith("MAIL")] == ["MAIL FROM:<a@here.example> SOLICIT=net.example:ADV,org.example:NEWS"]
+        assert not [c for c in does_not.commands if "SOLICIT=" in c]
+        for sink in (asks, does_not):
+            assert b"SOLICIT=net.example:ADV,org.example:NEWS" in sink.letters[0][2]
 
 
 def test_nobody_hears_of_the_client_who_does_not_offer_it_or_when_it_is_not_set():

@@ -110,9 +110,9 @@ letter_received(struct letter *l, const char *id, struct buffer *out)
 	buffer_printf(out, "\tby %s (%s) with %s", l->config->myhostname, l->config->mail_name,
 	              l->protocol);
 	/* rfc3865: what the client said its letter is, beside the protocol that it said it in */
-	if (l->solicit.len > 0)
-		buffer_printf(out, "\r\n\t(SOLICIT=%.*s)\r\n\t", (int)l->solicit.len,
-		              l->solicit.at);
+	if (l->brought.solicit.len > 0)
+		buffer_printf(out, "\r\n\t(SOLICIT=%.*s)\r\n\t", (int)l->brought.solicit.len,
+		              l->brought.solicit.at);
 	else
 		buffer_add_char(out, ' ');
 	buffer_printf(out, "id %s", id);

@@ -58,7 +58,7 @@ struct letter {
 	struct bytes    envid;         /* in xtext, "" not said               */
 	struct handling handling;
 	int64_t         hold_for;      /* seconds it is to wait, 0: till a time, or not */
-	struct bytes    solicit;       /* rfc3865: classes by comma, "" not said */
+	struct origin_facts brought;   /* what commands and other hosts are told besides */
 	bool            sender_known;  /* whose the sender is was asked; `owner` says it */
 	uint8_t         owner;         /* enum owner                          */
 	uint64_t        declared;      /* SIZE=, 0 not said                   */
@@ -84,6 +84,7 @@ struct letter {
 	struct bytes    client;        /* "name[address]"                     */
 	struct bytes    helo, user, method;
 	struct bytes    origin;        /* for the log: what XFORWARD said     */
+	struct bytes    told_client, told_helo, told_protocol;  /* for the envelope: what it said, or what the session knows */
 	const char     *protocol;      /* "ESMTPS"                            */
 	const struct tls_facts *tls;   /* NULL: plain                         */
 	struct receiver_config *config;

@@ -194,6 +194,7 @@ void offer_xclient(struct session *, struct buffer *out);
 void offer_xforward(struct session *, struct buffer *out);
 void origin_drop(struct session *);
 struct bytes origin_text(const struct session *, struct arena *);
+void origin_keep(const struct session *, struct letter *);
 
 /* verb-data.c */
 void verb_data(struct session *, struct bytes argument);

@@ -180,6 +180,33 @@ verb_xforward(struct session *s, struct bytes argument)
 	arena_close(&scratch);
 }
 
+/* What the envelope says of who brought the letter: with one word of XFORWARD about the client all of it is
+   XFORWARD's, as Postfix has it. */
+void
+origin_keep(const struct session *s, struct letter *l)
+{
+	const struct origin *o = s->origin;
+	uint64_t             port = 0;
+	struct bytes         name, address;
+
+	l->brought.method = l->method;
+	l->brought.port = s->peer.port;
+	l->told_client = l->client;
+	l->told_helo = l->helo;
+	l->told_protocol = bytes_of(l->protocol);
+	if (o == NULL || o->name.len + o->addr.len + o->port.len + o->helo.len + o->proto.len == 0)
+		return;
+	if (!bytes_number(o->port, &port) || port > UINT16_MAX)
+		port = 0;
+	l->brought.port = (uint16_t)port;
+	name = o->name.len > 0 ? o->name : BYTES("unknown");
+	address = o->addr.len > 0 ? o->addr : BYTES("unknown");
+	l->told_client = bytes_of(arena_printf(l->life, "%.*s[%.*s]", (int)name.len, name.at,
+	                                       (int)address.len, address.at));
+	l->told_helo = arena_keep(l->life, o->helo);
+	l->told_protocol = arena_keep(l->life, o->proto);
+}
+
 /* ", orig_queue_id=ABC, orig_client=name[192.0.2.7]", as Postfix's log has it; "" where nothing was said. */
 struct bytes
 origin_text(const struct session *s, struct arena *a)

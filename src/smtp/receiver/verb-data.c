@@ -327,6 +327,7 @@ note_facts(struct session *s, struct letter *l)
 	l->origin = origin_text(s, l->life);
 	l->method = arena_keep(l->life, s->method);
 	l->protocol = protocol_of(s);
+	origin_keep(s, l);
 	l->config = receiver_config_take(s->config);
 	if (s->secure && s->mouth->tls(s->mouth_of, &t)) {
 		struct tls_facts *kept = arena_take(l->life, sizeof *kept);

@@ -96,6 +96,7 @@ outgoing_offer_named(struct bytes keyword)
 		{ "DSN", OFFERS_DSN },               { "SMTPUTF8", OFFERS_SMTPUTF8 }, { "REQUIRETLS", OFFERS_REQUIRETLS },
 		{ "BINARYMIME", OFFERS_BINARYMIME }, { "ENHANCEDSTATUSCODES", OFFERS_ENHANCED },
 		{ "DELIVERBY", OFFERS_DELIVERBY },   { "MT-PRIORITY", OFFERS_PRIORITY }, { "XFORWARD", OFFERS_XFORWARD },
+		{ "NO-SOLICITING", OFFERS_NO_SOLICITING },
 	};
 	/* clang-format on */
 	for (size_t i = 0; i < COUNT(offers); i++)

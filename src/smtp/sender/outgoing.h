@@ -40,7 +40,8 @@ enum outgoing_wait { WAIT_GREETING, WAIT_HELLO, WAIT_STARTTLS, WAIT_AUTH, WAIT_M
 /* What an answer to EHLO offers. */
 enum outgoing_offer { OFFERS_PIPELINING = 1, OFFERS_SIZE = 2, OFFERS_8BITMIME = 4, OFFERS_STARTTLS = 8, OFFERS_AUTH = 16,
                       OFFERS_CHUNKING = 32, OFFERS_DSN = 64, OFFERS_SMTPUTF8 = 128, OFFERS_REQUIRETLS = 256, OFFERS_BINARYMIME = 512,
-                      OFFERS_ENHANCED = 1024, OFFERS_DELIVERBY = 2048, OFFERS_PRIORITY = 4096, OFFERS_XFORWARD = 8192 };
+                      OFFERS_ENHANCED = 1024, OFFERS_DELIVERBY = 2048, OFFERS_PRIORITY = 4096, OFFERS_XFORWARD = 8192,
+                      OFFERS_NO_SOLICITING = 16384 };
 unsigned outgoing_offer_named(struct bytes keyword);     /* 0: none of these */
 /* What is done where a firewall has put stars into the greeting. */
 enum outgoing_pix { PIX_DISABLE_ESMTP = 1, PIX_DELAY_DOTCRLF = 2 };
@@ -84,7 +85,7 @@ struct outgoing_recipient {
 	bool         taken;            /* RCPT was answered with 2yz               */
 };
 /* Of the client a letter came from; "": not known. */
-struct outgoing_origin { struct bytes name, address, protocol, helo, ident, source; };
+struct outgoing_origin { struct bytes name, address, port, protocol, helo, ident, source; };
 struct outgoing_transaction {
 	struct outgoing_origin origin; /* with config.xforward                    */
 	struct bytes sender, envid;    /* envid in xtext, as it was said          */
@@ -97,6 +98,7 @@ struct outgoing_transaction {
 	bool         by_trace;
 	int64_t      by;               /* seconds that are left                    */
 	int8_t       priority;         /* rfc6710                                 */
+	struct bytes solicit;          /* rfc3865, "" none                        */
 	uint64_t     size;
 	struct outgoing_recipient *rcpt;
 	uint32_t     rcpts;

@@ -36,7 +36,7 @@ struct sender_settings {
 	bool        sts;
 	const char *sts_authorities;
 	bool        note_offer;
-	bool        xforward, dummy_auth, deadline;
+	bool        xforward, dummy_auth, deadline, assume_final;
 	int64_t     xforward_ms, data_rate;
 	struct setting_list reply_filter, status_filter_all, status_filter;
 	const char *tls_servername;            /* hostname, nexthop, or one for all */

@@ -101,6 +101,9 @@ say_mail(struct outgoing *o)
 		              t->by_trace ? "T" : "");
 	if ((o->offers & OFFERS_PRIORITY) != 0 && t->priority != 0)
 		buffer_printf(out, " MT-PRIORITY=%d", t->priority);
+	if ((o->offers & OFFERS_NO_SOLICITING) != 0 && t->solicit.len > 0)
+		buffer_printf(out, " SOLICIT=%.*s", (int)t->solicit.len,
+		              t->solicit.at); /* rfc3865:2.7 */
 	buffer_add_string(out, "\r\n");
 	o->said_mail = true;
 }

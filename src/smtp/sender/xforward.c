@@ -35,6 +35,7 @@ value_of(const struct outgoing_origin *from, enum attribute a)
 	switch (a) {
 	case NAME: return from->name;
 	case ADDR: return from->address;
+	case PORT: return from->port;
 	case PROTO: return from->protocol;
 	case HELO: return from->helo;
 	case IDENT: return from->ident;

@@ -99,6 +99,91 @@ test_receipts(void **state)
 	arena_close(&a);
 }
 
+/* docs/format.md, version 2, byte by byte: what the letter logs of 0.3 hold. */
+static void
+test_version_2(void **state)
+{
+	static const char old[] =
+		"\2\0" "\x90\x78\x56\x34\x12\0\0\0" "\1\0\0\0\0\0\0\0" "\2\0\0\0" "\1" "H"
+		"\5\0\0\0s@t.u" "\1\0\0\0x" "\3\0\0\0eva" "\1\0\0\0c" "\1\0\0\0h" "\5\0\0\0ESMTP"
+		"\x4d\0\0\0\0\0\0\0" "\0\0\0\0" "\0\0\0\0"
+		"\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0" "\0" "\0" "\x0c" "\0\0\0\0" "\0\0\0\0" "\0\0\0\0" "\2\0\0\0+="
+		"\1\0\0\0" "\5\0\0\0a@b.c" "\0\0\0\0" "\4";
+	struct arena   *a = arena_open(NULL);
+	struct envelope e;
+	struct buffer   b = { 0 };
+
+	(void)state;
+	HOLDS("read", envelope_unpack((struct bytes){ old, sizeof old - 1 }, a, &e));
+	HOLDS("numbers", e.letter == 0x1234567890 && e.flags == ENVELOPE_SUBMITTED && e.handling.priority == 3 && e.recipients == 1);
+	SAME("verp", e.handling.verp, BYTES("+="));
+	HOLDS("nothing more is known of who brought it", e.origin.port == 0 && e.origin.method.len == 0 &&
+	      e.origin.auth_sender.len == 0 && e.origin.solicit.len == 0);
+	envelope_pack(&e, &b);
+	SAME("and written as it was", buffer_bytes(&b), ((struct bytes){ old, sizeof old - 1 }));
+	buffer_free(&b);
+	arena_close(&a);
+}
+
+/* Version 4: version 2, and at its end what the table there says. */
+static void
+test_origin(void **state)
+{
+	static const char tail[] = "\x39\x05" "\5\0\0\0PLAIN" "\5\0\0\0e+40x" "\x0f\0\0\0net.example:ADV";
+	struct envelope e = { .letter = 77, .sender = BYTES("s@t.u"), .content_len = 7 }, got;
+	struct buffer   plain = { 0 }, b = { 0 };
+	struct arena   *a = arena_open(NULL);
+
+	(void)state;
+	envelope_pack(&e, &plain);
+	e.origin = (struct origin_facts){ 1337, BYTES("PLAIN"), BYTES("e+40x"), BYTES("net.example:ADV") };
+	envelope_pack(&e, &b);
+	HOLDS("version 4", b.at[0] == 4 && plain.at[0] == 2);
+	SAME("before it all is as in version 2", bytes_cut(buffer_bytes(&b), 2, plain.len - 2), bytes_cut(buffer_bytes(&plain), 2, SIZE_MAX));
+	SAME("the end", bytes_cut(buffer_bytes(&b), plain.len, SIZE_MAX), ((struct bytes){ tail, sizeof tail - 1 }));
+	HOLDS("read", envelope_unpack(buffer_bytes(&b), a, &got) && got.origin.port == 1337);
+	SAME("method", got.origin.method, e.origin.method);
+	SAME("AUTH=", got.origin.auth_sender, e.origin.auth_sender);
+	SAME("SOLICIT=", got.origin.solicit, e.origin.solicit);
+	for (size_t n = 0; n < b.len; n++)
+		HOLDS("cut short", !envelope_unpack((struct bytes){ b.at, n }, a, &got));
+	plain.at[0] = 4;
+	buffer_add(&plain, (struct bytes){ "\0\0" "\0\0\0\0" "\0\0\0\0" "\0\0\0\0", 14 });
+	HOLDS("one that says nothing is none", !envelope_unpack(buffer_bytes(&plain), a, &got));
+	buffer_free(&plain);
+	buffer_free(&b);
+	arena_close(&a);
+}
+
+static void
+test_clients(void **state)
+{
+	static const struct { const char *why, *client, *name, *address; } rows[] = {
+		{ "as it is", "mx.example.com[192.0.2.1]", "mx.example.com", "192.0.2.1" },
+		{ "smtpd_client_port_logging", "mx.example.com[192.0.2.1]:25", "mx.example.com", "192.0.2.1" },
+		{ "IPv6", "unknown[2001:db8::1]", "unknown", "2001:db8::1" },
+		{ "written here", "local", "", "" },
+		{ "neither", "[]", "", "" },
+		{ "wrong way round", "]x[", "", "" },
+		{ "nothing", "", "", "" },
+	};
+	static const struct { const char *why, *protocol, *plain; } spoken[] = {
+		{ "TLS and a login", "ESMTPSA", "ESMTP" }, { "rfc6531:4.3", "UTF8SMTPS", "ESMTP" },
+		{ "HELO", "SMTP", "SMTP" }, { "rfc2033", "LMTPS", "LMTP" }, { "what somebody said", "QMQP", "QMQP" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct bytes name, address;
+
+		client_halves(bytes_of(rows[i].client), &name, &address);
+		SAME(rows[i].why, name, bytes_of(rows[i].name));
+		SAME(rows[i].why, address, bytes_of(rows[i].address));
+	}
+	for (size_t i = 0; i < COUNT(spoken); i++)
+		SAME(spoken[i].why, protocol_plain(bytes_of(spoken[i].protocol)), bytes_of(spoken[i].plain));
+}
+
 static void
 test_ids(void **state)
 {
@@ -126,4 +211,4 @@ test_ids(void **state)
 	}
 }
 
-UNIT(test_there_and_back, test_version_1, test_receipts, test_ids)
+UNIT(test_there_and_back, test_version_1, test_version_2, test_receipts, test_origin, test_clients, test_ids)

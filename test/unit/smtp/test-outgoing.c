@@ -37,7 +37,8 @@ enum {
 	PLAIN_HELLO = 131072,
 	CLIENT = 262144, /* XFORWARD */
 	FILTER = 524288,
-	DUMMY = 1048576
+	DUMMY = 1048576,
+	SOLICITS = 2097152
 };
 
 /* clang-format off */
@@ -152,6 +153,11 @@ static const struct talk {
 	  GREETING PLAIN, EHLO, "ready 0=refused:5.3.3 done ready" },
 	{ "rfc6710 who knows no priority is not told of it", URGENT, LETTER,
 	  GREETING PLAIN "250 ok\r\n", EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", "ready" },
+	{ "rfc3865:2 what the letter solicits is told to who asks", SOLICITS, LETTER,
+	  GREETING "250-mx\r\n250 NO-SOLICITING org.example:ADV\r\n|250 ok\r\n",
+	  EHLO "MAIL FROM:<a@x> SOLICIT=net.example:ADV,org.example:NEWS\r\nRCPT TO:<b@y>\r\n", "ready" },
+	{ "rfc3865:2 and to nobody else", SOLICITS, LETTER,
+	  GREETING PLAIN "250 ok\r\n", EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", "ready" },
 	{ "rfc3030:2 a chunk is not stuffed", 0, LETTER,
 	  GREETING "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n|250 ok\r\n250 ok\r\n|250 ok\r\n",
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 12 LAST\r\n" LETTER, "ready 0=delivered:2.0.0 done ready" },
@@ -184,7 +190,7 @@ static const struct talk {
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n" STUFFED, "ready 0=refused:5.2.3 done ready" },
 	{ "XFORWARD_README what is offered is told, and what is not known is said to be so", CLIENT, LETTER,
 	  GREETING "250-mx\r\n250-XFORWARD NAME ADDR PROTO HELO\r\n250 XFORWARD SOURCE PORT\r\n|250 2.0.0 Ok\r\n|501 no\r\n|250 ok\r\n|250 ok\r\n",
-	  EHLO "XFORWARD NAME=spike.porcupine.org ADDR=168.100.189.2 PORT=[UNAVAILABLE]\r\nXFORWARD PROTO=ESMTP HELO=a+3Db SOURCE=REMOTE\r\n"
+	  EHLO "XFORWARD NAME=spike.porcupine.org ADDR=168.100.189.2 PORT=25\r\nXFORWARD PROTO=ESMTP HELO=a+3Db SOURCE=REMOTE\r\n"
 	  "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n", "ready" },
 	{ "of what nobody offers nothing is told", CLIENT, LETTER,
 	  GREETING "250-mx\r\n250 XFORWARD IDENT\r\n|250 ok\r\n", EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", "ready" },
@@ -362,12 +368,14 @@ prepare(struct mouth *m, const struct talk *t, struct outgoing_config *c)
 		                              .by_trace = true,
 		                              .by = 119,
 		                              .priority = (t->how & URGENT) != 0 ? -4 : 0,
+		                              .solicit = (t->how & SOLICITS) != 0 ? BYTES("net.example:ADV,org.example:NEWS") : BYTES(""),
 		                              .size = strlen(t->letter),
 		                              .rcpt = m->rcpt,
 		                              .rcpts = (t->how & TWO) != 0 ? 2 : 1 };
 	if ((t->how & CLIENT) != 0)
 		m->t.origin = (struct outgoing_origin){ .name = BYTES("spike.porcupine.org"),
 			                                .address = BYTES("168.100.189.2"),
+			                                .port = BYTES("25"),
 			                                .protocol = BYTES("ESMTP"),
 			                                .helo = BYTES("a=b"),
 			                                .source = BYTES("REMOTE") };
