@@ -1,4 +1,5 @@
 /* postmap, postalias, newaliases -- lookup tables asked, listed and looked at */
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,24 @@ warn_lines(const struct call *c, const struct buffer *b)
 	while (bytes_split(&rest, '\n', &line))
 		if (line.len > 0)
 			warn_line(c, line);
+}
+
+/* A name without a slash is that of a database whose settings stand in main.cf, or a file that lies here. */
+static int
+open_here(void *ctx, const char *path)
+{
+	int fd = tables_source(ctx).open(ctx, path);
+
+	return fd < 0 && errno == ENOENT && *path != '/' ? table_source_files.open(NULL, path) : fd;
+}
+
+static struct table_source
+source_here(struct settings *s)
+{
+	struct table_source source = tables_source(s);
+
+	source.open = open_here;
+	return source;
 }
 
 /* NULL after complaining. */
@@ -363,7 +382,7 @@ run_wish(struct wish *w, int argc, char **argv)
 	if (s == NULL)
 		return COMMAND_FAILED;
 	how = w->source.how;
-	w->source = tables_source(s);
+	w->source = source_here(s);
 	w->source.how = how;
 	if (w->letter == LETTER_PARTS) {
 		lookup_warn(w->call, "ignoring -m option without -b or -h");
@@ -418,7 +437,7 @@ run_newaliases(struct call *c)
 		c->config = lookup_config(directory, arena);
 	s = lookup_settings(c);
 	if (s != NULL && settings_fill(s, &common_setting_table, NULL, &common, NULL)) {
-		w.source = tables_source(s);
+		w.source = source_here(s);
 		status = COMMAND_DONE;
 		for (size_t i = 0; i < common.alias_database.count && status == COMMAND_DONE; i++) {
 			char *name = arena_copy(arena, bytes_of(common.alias_database.item[i]));

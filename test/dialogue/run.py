@@ -9,6 +9,19 @@ A dialogue is a text file; its name is the sentence it proves.  Lines:
     listener NAME [AS]       connect to smtp, submission, submissions, lmtp, imap, imaps, pop3 or pop3s;
                              with AS a second connection of that name (! use AS)
     setting NAME = VALUE     while this dialogue is played (main.cf is changed, the server reloads)
+    own [NAME = VALUE]       it has a server of its own, with these settings, from `! start` on
+    person NAME              somebody of the operating system for this dialogue: ${NAME} is the user's name, the
+                             home is ${dir}/${NAME}; played by root only
+    file PATH                is made in the dialogue's directory of what follows in lines `| TEXT`
+    $ COMMAND                bash runs it in that directory and it ends with 0 ($N COMMAND: with N); what it says is
+                             read by < <* <has <not until something is sent.  mansio, postconf, postmap, postalias,
+                             newaliases, mailq, sendmail, doveadm, maildirmake and the like are those of this server
+    until COMMAND            run it again and again until it ends with 0
+    daemon COMMAND           runs until the dialogue is over
+    ports NAME               ${NAME} is a base port of nobody's, ${NAME_smtp} ... what a second demo has there
+    needs COMMAND            where it does not end with 0 the rest is not played, and not counted
+    finally COMMAND          runs when the dialogue is over, however that was
+    <end                     no more was said
     < PATTERN                the next reply begins so; ... stands for anything.  SMTP: all lines of one
                              reply, the last must match.  IMAP and POP3: one line.
     <* PATTERN               read lines until one matches
@@ -26,19 +39,20 @@ A dialogue is a text file; its name is the sentence it proves.  Lines:
     ! close                  close it
     ! use NAME               go on with the connection of that name ("" the first)
 
-${password}, ${unique} (a word of its own for every run), ${host} and what was kept stand for their values.
+${password}, ${unique} (a word of its own for every run), ${host} and what was kept stand for their values; in a dialogue
+with commands also ${dir}, ${demo} (the server's directory), ${ca} and the ports ${smtp} ${submission} ${imaps} ...
 """
 import argparse, base64, concurrent.futures, os, re, secrets, socket, ssl, subprocess, sys, time
+
+from examples import missing
+from own import Output, Own, Wrong, free_base, ports_of
 
 PATIENCE = 20
 TLS_FIRST = {'submissions', 'imaps', 'pop3s'}
 PORTS = {name: 'MANSIO_%s_PORT' % name.upper() for name in
          ('smtp', 'submission', 'submissions', 'lmtp', 'imap', 'imaps', 'pop3', 'pop3s')}
+OWN = re.compile(r'(own|person|file|\$\d*|until|daemon|ports|needs|finally)( |$)')
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-class Wrong(Exception):
-    pass
 
 
 def read_env(path):
@@ -74,7 +88,7 @@ class Connection:
             try:
                 more = self.sock.recv(65536)
             except socket.timeout:
-                raise Wrong('nothing came for %d seconds' % PATIENCE)
+                raise Wrong('nothing came for %d seconds behind: %s' % (PATIENCE, ' | '.join(self.lines)))
             except OSError as e:
                 raise Wrong('the connection broke: %s' % e)
             if not more:
@@ -128,19 +142,26 @@ class Connection:
             raise Wrong('log in as %s: %s' % (user, said))
 
 
+class Unneeded(Exception):
+    """What this dialogue needs is not here."""
+
+
 class Dialogue:
     def __init__(self, env, path):
         self.env, self.path = env, path
         self.kept = {'password': env['MANSIO_PASSWORD'], 'unique': secrets.token_hex(6), 'host': env['MANSIO_TLS_HOST']}
         self.open, self.now, self.settings = {}, '', []
+        self.own, self.own_settings, self.heard, self.file = None, [], None, None
         with open(path, encoding='utf-8') as f:
             self.script = f.read().splitlines()
         for line in self.script:
             if line.startswith('setting '):
                 self.settings.append(line[len('setting '):])
+        self.skipped, self.of_root = False, any(line.startswith('person ') for line in self.script)
 
     def expand(self, text):
         return re.sub(r'\$\{(\w+)\}', lambda m: self.kept.get(m.group(1), m.group(0)), text)
+
 
     @staticmethod
     def quoted(text):
@@ -155,6 +176,8 @@ class Dialogue:
 
     @property
     def c(self):
+        if self.heard is not None:
+            return self.heard
         if self.now not in self.open:
             raise Wrong('there is no connection yet: listener NAME')
         return self.open[self.now]
@@ -177,7 +200,13 @@ class Dialogue:
 
     def directive(self, words):
         word, _, rest = words.partition(' ')
-        if word == 'starttls':
+        if word == 'start':
+            self.env = self.own.start([self.expand(line) for line in self.own_settings])
+            self.env.setdefault('MANSIO_TLS_HOST', 'mail.example.com')
+            self.kept.update(self.own.names())
+        elif word == 'stop':
+            self.own.stop()
+        elif word == 'starttls':
             self.c.starttls()
         elif word == 'handshake':
             self.c.data = b''
@@ -203,9 +232,46 @@ class Dialogue:
         else:
             raise Wrong('no such directive: ' + word)
 
+    def of_own(self, word, rest):
+        """The lines of a dialogue that does more than talk to a server.  False: it is another line."""
+        if word == 'own':
+            self.own_settings += [rest] if rest else []
+        elif word == 'person':
+            self.kept[rest] = self.own.person()
+        elif word == 'file':
+            self.file = (rest, [])
+        elif word == '|' and self.file:
+            self.file[1].append(rest)
+        elif re.fullmatch(r'\$\d*', word):
+            self.heard = self.own.command(int(word[1:] or 0), rest)
+        elif word == 'until':
+            self.heard = self.own.until(rest)
+        elif word == 'daemon':
+            self.own.daemon(rest)
+        elif word == 'ports':
+            base = free_base()
+            self.kept.update({rest: str(base), **{'%s_%s' % (rest, name): port for name, port in ports_of(base).items()}})
+        elif word == 'needs':
+            if self.own.run(rest).returncode != 0:
+                raise Unneeded(rest)
+        elif word == 'finally':
+            self.own.last.append(rest)
+        elif word == '<end':
+            if not isinstance(self.heard, Output) or self.heard.left:
+                raise Wrong('more was said: ' + ' | '.join(self.c.left))
+        else:
+            return False
+        return True
+
     def step(self, line):
         word, _, rest = line.partition(' ')
         rest = self.expand(rest)
+        if word == 'file' or word != '|' and self.file:
+            self.written()
+        if word in ('>', '>raw', '>repeat', 'listener') or word == '!' and not rest.startswith('keep '):
+            self.heard = None
+        if self.of_own(word, rest):
+            return
         if word == 'listener':
             name, _, self.now = rest.partition(' ')
             self.open[self.now] = Connection(self.env, name)
@@ -234,18 +300,33 @@ class Dialogue:
         else:
             raise Wrong('not understood: ' + line)
 
+    def written(self):
+        if self.file:
+            self.own.write(*self.file)
+        self.file = None
+
     def play(self):
         """None, or what went wrong."""
+        if self.of_root and os.geteuid() != 0:
+            self.skipped = True
+            return None
         number = 0
         try:
+            if any(OWN.match(line) for line in self.script):
+                self.own = Own(self.env['MANSIO_BIN'], self.env['MANSIO_PASSWORD'])
+                self.kept.update(self.own.names())
             for number, line in enumerate(self.script, 1):
                 if line.strip() and not line.startswith('#') and not line.startswith('setting '):
                     self.step(line)
-        except (Wrong, OSError, ssl.SSLError) as e:
+        except Unneeded:
+            self.skipped = True
+        except (Wrong, OSError, ssl.SSLError, subprocess.SubprocessError) as e:
             return '%s:%d: %s' % (os.path.relpath(self.path), number, e)
         finally:
             for c in self.open.values():
                 c.sock.close()
+            if self.own:
+                self.own.close()
         return None
 
 
@@ -317,9 +398,13 @@ def main():
         wrong += [w] if w else []
         if args.verbose:
             print('%s %s' % ('not so' if w else 'holds ', os.path.relpath(d.path)))
+    skipped = sum(d.skipped for d in dialogues)
+    held = len(dialogues) - len(wrong) - skipped
+    wrong += [] if args.path else missing(HERE)
     for w in wrong:
         print(w)
-    print('%d dialogues, %d hold, %d do not' % (len(dialogues), len(dialogues) - len(wrong), len(wrong)))
+    print('%d dialogues, %d hold, %d do not' % (len(dialogues), held, len(wrong)) +
+          (', %d were not played: what they need is not here' % skipped if skipped else ''))
     return 1 if wrong else 0
 
 
