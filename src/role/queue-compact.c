@@ -3,8 +3,8 @@
  *
  * A sealed segment is looked at one at a time.  Each step waits for the one before:
  *
- *     ASKING    every keeper says which of its messages lie in the segment (REFERS, REFERRED);
- *               the queue adds its own letters.  Nobody refers to it: it is removed.
+ *     ASKING    the queue notes which of its own letters lie in the segment; then every keeper says which of its
+ *               messages do (REFERS, REFERRED).  Nobody refers to it: it is removed.
  *     COPYING   less than half of it lives: the living letters are copied into a new segment,
  *               which is synced before anybody points at it.
  *     MOVING    the keepers' rows and the queue's ledger point at the copies, durably (MOVED, MOVED_DONE).
@@ -288,11 +288,11 @@ living_add(struct compaction *c, const struct moved_letter *m)
 	(void)map_put(c->living, map_number(&m->letter), copy);
 }
 
+/* Of our own: before the keepers are asked.  One that is delivered while they answer is in no answer, and in our hands no more. */
 static void
-living_known(struct compaction *c)
+living_ours(struct compaction *c)
 {
-	struct queue_role *k = queue_of(c->house);
-	uint64_t           living = 0;
+	const struct queue_role *k = queue_of(c->house);
 
 	for (struct letter *l = queue_oldest(k->queue); l != NULL; l = l->newer)
 		if (l->content_segment == c->segment || l->envelope_segment == c->segment)
@@ -300,6 +300,13 @@ living_known(struct compaction *c)
 			           &(struct moved_letter){ l->id, l->content_segment, l->content_at,
 			                                   l->content_len, l->envelope_segment,
 			                                   l->envelope_at });
+}
+
+static void
+living_known(struct compaction *c)
+{
+	uint64_t living = 0;
+
 	for (struct map_place p = { 0 }; map_next(c->living, &p);)
 		living += ((const struct moved_letter *)p.value)->content_len + ENVELOPE_LEAST;
 	if (map_count(c->living) == 0)
@@ -361,6 +368,7 @@ segment_next(struct compaction *c)
 			compaction_end(c, "a keeper is not there");
 			return;
 		}
+		living_ours(c);
 		keepers_tell(c, WORD_REFERS, &(struct word_moved){ .segment = c->segment });
 		return;
 	}

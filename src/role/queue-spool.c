@@ -5,13 +5,15 @@
 #include "base/clock.h"
 #include "message/envelope.h"
 #include "role/queue.h"
+#include "spool/disk.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LOAD_EACH_TURN = 2000 };
+/* Segments of a writer that died are looked at so often, those nobody wrote down so many times. */
+enum { LOAD_EACH_TURN = 2000, ORPHANS_AGAIN_MS = 20, ORPHAN_LOOKS = 25 };
 
 /* ---- letters that are found ------------------------------------------------------ */
 
@@ -37,6 +39,7 @@ letter_found(void *house, const struct spool_found *f)
 	if (why != 0 || !envelope_unpack(packed, scratch, &e)) {
 		warn_("segment %08" PRIx32 " at %" PRIu64 ": an envelope cannot be read: %s",
 		      f->envelope_segment, f->envelope_at, strerror(why != 0 ? why : EBADMSG));
+		k->unread = k->unread || (why != 0 && why != EBADMSG);
 		goto out;
 	}
 	if (e.recipients == 0 || (e.flags & ENVELOPE_APPENDED) != 0)
@@ -103,14 +106,16 @@ is_compaction(int fd)
 	       segment_title_read(head, &title) && title.purpose == SEGMENT_COMPACTION;
 }
 
-/* One segment from where the ledger says it was heard. */
+/* One segment from where the ledger says it was heard.  Of one that lives what was read is made to last before anybody
+   delivers it: its writer's sync may be still to come.  What the disk does not give is looked for at the next start. */
 static void
 segment_read(struct house *h, const struct spool_segment *row)
 {
 	struct queue_role *k = queue_of(h);
 	struct scanning    s = { h, row->number, 0 };
 	uint64_t           mark = ledger_mark(k->ledger, row->number), good;
-	int                fd;
+	enum segment_end   end;
+	int                fd, why = 0;
 
 	if (mark == SEGMENT_WHOLE)
 		return;
@@ -127,9 +132,13 @@ segment_read(struct house *h, const struct spool_segment *row)
 	fd = dup(fd);
 	if (fd < 0)
 		return;
-	if (segment_scan(fd, mark, true, record_seen, record_damaged, &s, &good) ==
-	            SEGMENT_END_SEALED ||
-	    row->state == SEGMENT_SEALED)
+	k->unread = false;
+	end = segment_scan(fd, mark, true, record_seen, record_damaged, &s, &good);
+	if (row->state == SEGMENT_OPEN && s.last > 0 && (why = disk_sync(fd)) != 0)
+		fault("segment %08" PRIx32 ": cannot be synced: %s", row->number, strerror(why));
+	if (k->unread || end == SEGMENT_END_UNREAD)
+		; /* from the same mark again */
+	else if (end == SEGMENT_END_SEALED || row->state == SEGMENT_SEALED)
 		ledger_mark_set(k->ledger, row->number, SEGMENT_WHOLE);
 	else if (s.last > 0)
 		ledger_mark_set(k->ledger, row->number, s.last);
@@ -319,11 +328,44 @@ segment_ended(struct queue_role *k, uint32_t segment)
 static int
 segment_orphaned(struct house *h, uint32_t segment)
 {
-	int why = spool_orphan(queue_of(h)->spool, segment, letter_found, h);
+	struct queue_role *k = queue_of(h);
+	int                why;
 
-	if (why == 0 || why == ENOENT)
-		segment_ended(queue_of(h), segment);
-	return why == ENOENT ? 0 : why;
+	k->unread = false;
+	why = spool_orphan(k->spool, segment, letter_found, h);
+	if ((why == 0 || why == ENOENT) && !k->unread)
+		segment_ended(k, segment);
+	return why == ENOENT ? 0 : why == EACCES ? EAGAIN : why;
+}
+
+/* Whose link has ended may have its other descriptors, and with them the lock, for a moment more: they are nobody's. */
+void
+queue_orphans_look(void *house)
+{
+	struct house      *h = house;
+	struct queue_role *k = queue_of(h);
+	bool               more = false;
+
+	for (struct map_place p = { 0 }; map_next(k->lent, &p);) {
+		uint64_t key;
+		int      why;
+
+		if (p.value != borrower(ROLES, 0))
+			continue;
+		memcpy(&key, p.key.at, sizeof key);
+		why = segment_orphaned(h, (uint32_t)key);
+		more = more || why == EAGAIN;
+		if (why == EAGAIN)
+			continue;
+		(void)map_drop(k->lent, p.key);
+		if (why != 0)
+			fault("segment %08" PRIx64 ": cannot be recovered: %s", key, strerror(why));
+	}
+	/* Lent by a queue before this one, so nobody wrote them down. */
+	(void)spool_orphans(k->spool, letter_found, h);
+	if (more || (k->orphan_looks > 0 && --k->orphan_looks > 0))
+		timer_set(k->orphans, ORPHANS_AGAIN_MS);
+	queue_pump(h);
 }
 
 void
@@ -380,18 +422,9 @@ queue_spool_lost(struct house *h, enum role role, uint32_t index)
 {
 	struct queue_role *k = queue_of(h);
 
-	for (struct map_place p = { 0 }; map_next(k->lent, &p);) {
-		uint64_t key;
-		int      why;
-
-		if (p.value != borrower(role, index))
-			continue;
-		memcpy(&key, p.key.at, sizeof key);
-		(void)map_drop(k->lent, p.key);
-		if ((why = segment_orphaned(h, (uint32_t)key)) != 0)
-			fault("segment %08" PRIx64 ": cannot be recovered: %s", key, strerror(why));
-	}
-	/* Lent by a queue before this one, so nobody wrote them down. */
-	(void)spool_orphans(k->spool, letter_found, h);
-	queue_pump(h);
+	for (struct map_place p = { 0 }; map_next(k->lent, &p);)
+		if (p.value == borrower(role, index))
+			(void)map_put(k->lent, p.key, borrower(ROLES, 0));
+	k->orphan_looks = ORPHAN_LOOKS;
+	queue_orphans_look(h);
 }

@@ -510,6 +510,7 @@ queue_start(struct house *h)
 	queue_tls_open(h);
 	k->loading = loaded == LOAD_FIRST;
 	k->due = timer_open(h->loop, due, h);
+	k->orphans = timer_open(h->loop, queue_orphans_look, h);
 	k->checkpoint = timer_open(h->loop, checkpoint, h);
 	k->compact = timer_open(h->loop, compact_due, h);
 	queue_notice_open(h);

@@ -76,6 +76,9 @@ struct queue_role {
 	int64_t          clocks_apart;     /* the wall's from the patient one; 0: not looked at yet   */
 	struct map      *lent;             /* segment -> role and index                              */
 	struct map      *sealed;           /* segment -> when, patient ms                            */
+	struct timer    *orphans;      /* segments whose writers have died and not let go */
+	uint32_t         orphan_looks; /* still to come, for those nobody wrote down */
+	bool             unread;       /* what lies in a segment could not be read, this time */
 	bool             preparing;
 	int64_t          began_ms;         /* segments sealed before us: not known when              */
 	struct writer   *writer;           /* for notices                                            */
@@ -153,6 +156,7 @@ void queue_loaded(struct house *);                               /* all of it is
 bool hear_segment_want(struct house *, enum role, uint32_t index, struct bytes body);
 bool hear_segment_done(struct house *, enum role, uint32_t index, struct bytes body);
 void queue_spool_lost(struct house *, enum role, uint32_t index);
+void queue_orphans_look(void *house);                            /* whose writers have died   */
 /* Whether this one may speak of letters in that segment: it was lent to him, maybe by a queue before us. */
 bool queue_spool_lent_to(struct house *, uint32_t segment, enum role, uint32_t index);
 /* A segment for our own notices is lent, or comes back. */

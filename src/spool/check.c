@@ -193,6 +193,7 @@ spool_dump(int fd, struct buffer *out)
 		[SEGMENT_END_SEALED] = "sealed",
 		[SEGMENT_END_OPEN] = "open",
 		[SEGMENT_END_TORN] = "torn",
+		[SEGMENT_END_UNREAD] = "unreadable",
 	};
 	static const char *const purposes[] = {
 		[SEGMENT_SMALL] = "letters",

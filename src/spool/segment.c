@@ -139,6 +139,7 @@ struct walk {
 	size_t   room;
 	uint64_t at;
 	size_t   have;
+	bool     unread; /* the disk failed, not the file */
 };
 
 /* `n` bytes at `at`, n at most the window's room; NULL when they cannot be read. */
@@ -146,6 +147,7 @@ static const char *
 walk_get(struct walk *w, uint64_t at, size_t n)
 {
 	uint64_t left;
+	int      why;
 
 	if (at >= w->at && at - w->at <= w->have && w->have - (size_t)(at - w->at) >= n)
 		return w->window + (at - w->at);
@@ -154,7 +156,8 @@ walk_get(struct walk *w, uint64_t at, size_t n)
 	left = w->size - at;
 	w->at = at;
 	w->have = left < w->room ? (size_t)left : w->room;
-	if (disk_read(w->fd, w->window, w->have, at) != 0) {
+	if ((why = disk_read(w->fd, w->window, w->have, at)) != 0) {
+		w->unread = why != EBADMSG;
 		w->have = 0;
 		return NULL;
 	}
@@ -215,8 +218,10 @@ walk_records(struct walk *w, const struct scan_call *c, uint64_t at, uint64_t *g
 		if (at == w->size)
 			return SEGMENT_END_OPEN;
 		if ((p = walk_get(w, at, RECORD_HEADER)) == NULL) {
-			tell_damage(c, at, "the file ends inside a record header");
-			return SEGMENT_END_TORN;
+			tell_damage(c, at,
+			            w->unread ? "the disk does not give a record header"
+			                      : "the file ends inside a record header");
+			return w->unread ? SEGMENT_END_UNREAD : SEGMENT_END_TORN;
 		}
 		if (!c->sealed && all_zeros(p, RECORD_HEADER))
 			return SEGMENT_END_OPEN;
@@ -240,6 +245,10 @@ walk_records(struct walk *w, const struct scan_call *c, uint64_t at, uint64_t *g
 		}
 		if (c->bodies) {
 			r.whole = body_right(w, &r, sum);
+			if (w->unread) {
+				tell_damage(c, at, "the disk does not give a record");
+				return SEGMENT_END_UNREAD;
+			}
 			if (!r.whole) {
 				tell_damage(c, at, "a record's checksum is wrong");
 				if (!c->sealed)
@@ -271,6 +280,8 @@ segment_scan(int fd, uint64_t from, bool bodies, bool (*seen)(void *ctx, const s
 	w.size = (uint64_t)st.st_size;
 	w.window = memory_take(w.room);
 	p = walk_get(&w, 0, SEGMENT_HEADER);
+	if (w.unread)
+		end = SEGMENT_END_UNREAD;
 	if (p != NULL && segment_title_read(p, &title)) {
 		c.sealed = segment_sealed(fd, w.size);
 		if (from < SEGMENT_HEADER)

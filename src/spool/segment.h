@@ -39,6 +39,7 @@ enum segment_end {
 	SEGMENT_END_OPEN,       /* zeros or end of file after a whole record  */
 	SEGMENT_END_TORN,       /* a record that is not whole                 */
 	SEGMENT_END_ALIEN,      /* not a segment, or of an unknown version    */
+	SEGMENT_END_UNREAD,     /* the disk did not give it: what follows may be whole */
 };
 /* `from` 0: from the first record. `bodies`: read and check bodies too (content in
    chunks).  `seen` returns false to stop.  *good is the offset after the last whole record.

@@ -389,6 +389,8 @@ recover(struct spool *sp, uint32_t number, int fd)
 
 	if (end == SEGMENT_END_ALIEN)
 		return EBADMSG;
+	if (end == SEGMENT_END_UNREAD)
+		return EIO; /* what was promised may lie behind it */
 	if (fstat(fd, &st) < 0)
 		return errno;
 	if (end == SEGMENT_END_SEALED && good + RECORD_HEADER == (uint64_t)st.st_size) {
@@ -519,14 +521,16 @@ find_letters(struct spool *sp, uint32_t number, uint64_t from, uint64_t only_aft
 	struct finding f = {
 		.sp = sp, .segment = number, .only_after = only_after, .found = found, .ctx = ctx
 	};
-	uint64_t good;
+	enum segment_end end;
+	uint64_t         good;
 
 	if ((f.fd = open_segment(sp, number)) < 0)
 		return errno;
-	if (segment_scan(f.fd, from, true, see_letter, NULL, &f, &good) == SEGMENT_END_ALIEN)
+	end = segment_scan(f.fd, from, true, see_letter, NULL, &f, &good);
+	if (end == SEGMENT_END_ALIEN)
 		warn_("segment %08x cannot be read: its header is broken", number);
 	(void)close(f.fd);
-	return 0;
+	return end == SEGMENT_END_UNREAD ? EIO : 0;
 }
 
 int
@@ -711,11 +715,11 @@ read_directory(struct spool *sp, struct buffer *errors)
 	uint32_t       number, highest = 0;
 	int64_t        known;
 	DIR           *d;
-	int            fd = openat(sp->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int            why, fd = openat(sp->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 || (d = fdopendir(fd)) == NULL)
 		return errno;
-	while ((e = readdir(d)) != NULL) {
+	while (errno = 0, (e = readdir(d)) != NULL) {
 		if (number_in(e->d_name, ".torn", &number))
 			forget_torn(sp, e->d_name);
 		if (!number_in(e->d_name, ".seg", &number))
@@ -724,7 +728,10 @@ read_directory(struct spool *sp, struct buffer *errors)
 		if (number > highest)
 			highest = number;
 	}
+	why = errno;
 	(void)closedir(d);
+	if (why != 0)
+		return why; /* segments that are not known would never be heard of */
 	known = numbers_read(sp->dir);
 	if (known < 0) {
 		/* Far ahead of all that can have been taken, so that no number is used twice. */

@@ -404,7 +404,7 @@ account_fail(struct account *a, int why)
 {
 	warn_("account %" PRIu64 ": its changes could not be kept: %s", a->id, strerror(why));
 	index_rollback(a->index);
-	a->failed = why;
+	a->failed = a->lost = why;
 	if (!a->dirty)
 		store_note_dirty(a); /* its barriers must hear */
 	(void)account_reload(a);

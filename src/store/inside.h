@@ -110,6 +110,7 @@ struct account {
 	bool     applying;               /* a turn to write changes outside is asked */
 	bool     warned;                 /* that mail_location is another            */
 	int      failed;                 /* why the last one failed; until its barriers were told */
+	int      lost;                   /* the same, of what is gathered now        */
 	int64_t  used_ms, swept_ms;
 	struct account *newer, *older;   /* idle ones, by last use                   */
 	struct account *next;            /* of all open ones                         */

@@ -307,7 +307,10 @@ receipts_replay(struct account *a)
 		return errno;
 	if (b.fd >= 0) {
 		b.scratch = arena_open(NULL);
-		(void)segment_scan(b.fd, b.from, true, look_at, NULL, &b, &good);
+		if (segment_scan(b.fd, b.from, true, look_at, NULL, &b, &good) ==
+		            SEGMENT_END_UNREAD &&
+		    b.why == 0)
+			b.why = EIO;
 		if (b.why == 0 && b.brought > 0)
 			b.why = settle(&b);
 		if (b.why != 0)

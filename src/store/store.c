@@ -32,7 +32,8 @@ struct batch {
 	struct store    *store; /* NULL: closed meanwhile                  */
 	struct account **account;
 	int             *fd; /* their -wal files; fewer than accounts when some failed */
-	size_t           count, syncs;
+	int   *lost; /* of each account: why what was committed, or was to be, is not kept */
+	size_t count, syncs;
 	struct landing **landing; /* of each account: files to be safe before its rows are */
 	int             *landed;  /* why not                              */
 	int              accounts_fd;
@@ -335,6 +336,7 @@ batch_free(struct batch *b)
 		landing_free(&b->landing[i], b->landed[i] != 0);
 	memory_free(b->landing);
 	memory_free(b->landed);
+	memory_free(b->lost);
 	memory_free(b->account);
 	memory_free(b->fd);
 	memory_free(b);
@@ -344,21 +346,22 @@ batch_free(struct batch *b)
 static int
 why_for(const struct barrier *b, const struct batch *batch)
 {
-	if (b->account != NULL)
-		return b->account->failed;
 	for (size_t i = 0; i < batch->count; i++)
-		if (batch->account[i]->failed != 0)
-			return batch->account[i]->failed;
+		if (batch->lost[i] != 0 && (b->account == NULL || b->account == batch->account[i]))
+			return batch->lost[i];
 	return 0;
 }
 
-/* After a failed sync the pages may be gone though memory shows them: write all anew before going on. */
+/* After a failed sync the pages may be gone though memory shows them: write all anew before going on.  What came since is lost
+   with it, and whoever waits for that, or asked later for what was in this batch, hears so from the next one. */
 static void
 mend(struct account *a, int why)
 {
 	warn_("account %llu: its changes could not be synced: %s", (unsigned long long)a->id,
 	      strerror(why));
-	a->failed = why;
+	a->failed = a->lost = why;
+	if (!a->dirty)
+		store_note_dirty(a);
 	if (index_begun(a->index))
 		index_rollback(a->index);
 	if (index_checkpoint_now(a->index) != 0)
@@ -380,7 +383,7 @@ tell_barriers(struct batch *b)
 	for (x = b->barriers.first; x != NULL; x = x->next)
 		why[i++] = why_for(x, b);
 	for (i = 0; i < b->count; i++)
-		b->account[i]->failed = 0;
+		b->account[i]->failed = b->account[i]->lost;
 	i = 0;
 	for (x = b->barriers.first; x != NULL; x = next) {
 		next = x->next;
@@ -405,12 +408,12 @@ batch_done(void *job)
 	}
 	s->batch = NULL;
 	for (size_t i = 0; i < b->count; i++) {
+		int why = b->why != 0 ? b->why : b->landed[i];
+
 		b->account[i]->syncing = false;
-		if (b->why != 0 && b->account[i]->failed == 0)
-			mend(b->account[i], b->why);
-		else if (b->landed[i] != 0 && b->account[i]->failed == 0)
-			mend(b->account[i], b->landed[i]);
-		else if (b->account[i]->failed == 0)
+		if (b->lost[i] == 0 && why != 0)
+			mend(b->account[i], b->lost[i] = why);
+		else if (b->lost[i] == 0)
 			receipts_durable(b->account[i]);
 	}
 	tell_barriers(b);
@@ -421,6 +424,31 @@ batch_done(void *job)
 	}
 	batch_free(b);
 	close_idle(s);
+}
+
+/* Its transaction ends.  What failed while it was gathered is this batch's to tell. */
+static void
+commit_one(struct batch *b, struct account *a)
+{
+	size_t i = b->count++;
+	int    why;
+
+	b->account[i] = a;
+	if (!index_begun(a->index)) {
+		if (a->lost == 0)
+			a->failed = a->lost = EIO;
+	} else if ((why = account_flush(a)) != 0 || (why = index_commit(a->index)) != 0) {
+		a->dirty = true; /* it is in this batch already */
+		(void)account_fail(a, why);
+		a->dirty = false;
+	} else {
+		b->landing[i] = a->landing;
+		a->landing = NULL;
+		b->fd[b->syncs++] = index_wal(a->index);
+		a->syncing = true;
+	}
+	b->lost[i] = a->lost;
+	a->lost = 0;
 }
 
 /* Takes the dirty accounts and the barriers; commits; what is to be synced is in the batch. */
@@ -439,27 +467,12 @@ commit_all(struct store *s)
 	b->fd = memory_take((n + 1) * sizeof *b->fd);
 	b->landing = memory_take((n + 1) * sizeof(struct landing *));
 	b->landed = memory_take((n + 1) * sizeof *b->landed);
+	b->lost = memory_take((n + 1) * sizeof *b->lost);
 	for (a = s->dirty; a != NULL; a = next) {
-		int why;
 		next = a->next_dirty;
 		a->dirty = false;
 		hold(a);
-		b->account[b->count++] = a;
-		if (!index_begun(a->index)) {
-			if (a->failed == 0)
-				a->failed = EIO;
-			continue;
-		}
-		if ((why = account_flush(a)) != 0 || (why = index_commit(a->index)) != 0) {
-			a->dirty = true; /* it is in this batch already */
-			(void)account_fail(a, why);
-			a->dirty = false;
-			continue;
-		}
-		b->landing[b->count - 1] = a->landing;
-		a->landing = NULL;
-		b->fd[b->syncs++] = index_wal(a->index);
-		a->syncing = true;
+		commit_one(b, a);
 	}
 	s->dirty = NULL;
 	s->dirty_last = &s->dirty;
@@ -521,8 +534,8 @@ finish(struct batch *b)
 		b->account[i]->syncing = false;
 		if (why == 0)
 			why = b->landed[i];
-		if (why != 0 && b->account[i]->failed == 0)
-			b->account[i]->failed = why;
+		if (why != 0 && b->lost[i] == 0)
+			b->account[i]->failed = b->lost[i] = why;
 	}
 	tell_barriers(b);
 }

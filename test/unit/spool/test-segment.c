@@ -136,6 +136,34 @@ test_every_byte_is_watched(void **state)
 	kit_remove(&k);
 }
 
+/* Whoever cuts a segment behind its last whole record must know that it is the last. */
+static void
+test_a_disk_that_gives_nothing_is_no_torn_record(void **state)
+{
+	struct kit    k = { 0 };
+	struct buffer all = { 0 };
+	struct found  f = { 0 };
+	uint64_t      good;
+	char          path[80];
+	int           fd, bare;
+
+	(void)state;
+	kit_folder(&k);
+	whole_segment(&all);
+	fd = file_with(&k, buffer_bytes(&all), 0);
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	/* A descriptor that cannot be read from, as a disk with a fault. */
+	bare = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(bare >= 0);
+	assert_int_equal(segment_scan(bare, 0, true, see, harm, &f, &good), SEGMENT_END_UNREAD);
+	assert_int_equal(good, 0);
+	assert_int_equal(f.records, 0);
+	(void)close(bare);
+	(void)close(fd);
+	buffer_free(&all);
+	kit_remove(&k);
+}
+
 static void
 test_a_record_is_read_only_as_itself(void **state)
 {
@@ -172,4 +200,5 @@ test_a_record_is_read_only_as_itself(void **state)
 	(void)kit_close;
 }
 
-UNIT(test_torn_at_every_byte, test_every_byte_is_watched, test_a_record_is_read_only_as_itself)
+UNIT(test_torn_at_every_byte, test_every_byte_is_watched,
+     test_a_disk_that_gives_nothing_is_no_torn_record, test_a_record_is_read_only_as_itself)
