@@ -482,24 +482,6 @@ judge_text(struct judging *j, const struct record *r, const struct text_kind *ki
 	buffer_free(&first);
 }
 
-/* rfc8461:3.3  A record that announces a policy, and no host that could give it. */
-static void
-judge_policy_host(struct judging *j, struct bytes name)
-{
-	const char          *host = arena_printf(j->facts->life, "mta-sts.%s", j->facts->domain);
-	const struct answer *a = look(j, name, DNS_TXT), *v4 = look(j, bytes_of(host), DNS_A);
-	const struct answer *v6 = look(j, bytes_of(host), DNS_AAAA);
-
-	if (a->records > 0 && v4->records == 0 && v6->records == 0 && v4->status != ANSWER_LATER &&
-	    v6->status != ANSWER_LATER)
-		say(j, FOUND_WRONG, bytes_of(host), "MTA-STS",
-		    "A policy is announced, and this name, whose web server must give it, has no address.")
-			->write =
-			arena_printf(j->facts->life,
-		                     "%s. 3600 IN A ADDRESS, or take the record %.*s away", host,
-		                     (int)name.len, name.at);
-}
-
 static void
 judge_texts(struct judging *j)
 {
@@ -511,8 +493,6 @@ judge_texts(struct judging *j)
 		for (size_t k = 0; r->type == DNS_TXT && k < COUNT(text_kinds); k++)
 			if (bytes_starts(r->data, bytes_of(text_kinds[k].version)))
 				judge_text(j, r, &text_kinds[k]);
-		if (r->type == DNS_TXT && bytes_starts(r->data, BYTES("v=STSv1")))
-			judge_policy_host(j, r->name);
 	}
 }
 
@@ -685,6 +665,7 @@ dns_judge(struct call *c, struct facts *f, const struct records *all, struct inq
 	for (size_t i = 0; i < all->count; i++)
 		if (all->one[i].type == DNS_SRV)
 			judge_service(&j, &all->one[i]);
+	dns_judge_policy(f, ask, out);
 	dns_judge_lists(f, ask, out);
 	dns_judge_age(f, out);
 }

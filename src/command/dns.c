@@ -3,12 +3,14 @@
 #include "command/dns.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "command/inquiry.h"
 #include "command/output.h"
 
@@ -20,7 +22,7 @@ const struct command command_dns = {
 	.name = "dns",
 	.forms =
 		"dns show DOMAIN [--zone | --lines | --update | --table | --cloud | --json] [--host NAME] [--address ADDRESS,...]\n"
-		"dns check DOMAIN [--watch] [--json] [--host NAME] [--address ADDRESS,...]",
+		"dns check DOMAIN [--watch | --wait] [--json] [--host NAME] [--address ADDRESS,...]",
 	.about =
 		"Tells which records the DNS must have for a domain, and what is missing or wrong.",
 	.more = "show prints a zone file that name servers load; --lines is the same without its head, for a zone that is there already, --update the words "
@@ -31,14 +33,18 @@ const struct command command_dns = {
 		"inet_interfaces that are not private. A certificate only root may read has its TLSA record only when root asks.\n"
 		"\n"
 		"check asks the resolver of main.cf, says of each record whether it is right, missing or wrong, what is there and what to write. advice may be "
-		"followed or not; unknown could not be asked. --watch asks again, less and less often, until all is right or a key is pressed; the "
-		"resolver may remember old answers for as long as their TTL says. It looks as well whether lists of senders of junk (dns_check_lists) have "
+		"followed or not; unknown could not be asked. --watch asks again and again, less and less often while nothing changes, and tells what is "
+		"other than before, until a key is pressed or a signal ends it; --wait does so until all is right. The "
+		"resolver may remember old answers for as long as their TTL says. The policy of MTA-STS is fetched from its web server as senders do, and its "
+		"hosts and our certificate are compared with it. It looks as well whether lists of senders of junk (dns_check_lists) have "
 		"the addresses letters leave from, and says how one begins with a new address. The score is what all of that is worth, of 100: "
 		"PTR, SPF and the lists count most.\n"
 		"\n"
 		"Exit status of check: 0 nothing is missing or wrong; 1 something is; 2 it could not be asked.",
 	.run = run_dns,
 };
+
+enum watching { ONCE, UNTIL_RIGHT, UNTIL_ENDED };
 
 static bool
 take_form(struct call *c, enum dns_form *form)
@@ -62,28 +68,85 @@ take_form(struct call *c, enum dns_form *form)
  * check
  */
 
+static void
+print_one(const struct finding *one, const char *state)
+{
+	(void)printf("%-8s %-7s %.*s\n                 %s\n", state, one->type, (int)one->name.len,
+	             one->name.at, one->says);
+	if (one->state != FOUND_RIGHT && *one->there != '\0')
+		(void)printf("           there: %s\n", one->there);
+	if (one->state != FOUND_RIGHT && *one->write != '\0')
+		(void)printf("           write: %s\n", one->write);
+}
+
+/* A finding in one line, as it is known again. */
+static void
+finding_line(const struct finding *one, struct buffer *out)
+{
+	buffer_printf(out, "%s %s %.*s %s %s\n", finding_names[one->state], one->type,
+	              (int)one->name.len, one->name.at, one->says, one->there);
+}
+
+static bool
+is_said(const struct buffer *before, const struct finding *one)
+{
+	struct buffer line = { 0 };
+	struct bytes  rest = buffer_bytes(before), was;
+	bool          same = false;
+
+	finding_line(one, &line);
+	while (!same && bytes_split(&rest, '\n', &was))
+		same = bytes_equal(was, bytes_cut(buffer_bytes(&line), 0, line.len - 1));
+	buffer_free(&line);
+	return same;
+}
+
+/* What was said and is so no more, and when. */
+static void
+print_gone(const struct buffer *before, const struct findings *all)
+{
+	struct bytes rest = buffer_bytes(before), was;
+	char         at[32] = "";
+	time_t       now = (time_t)clock_wall();
+	struct tm    tm;
+
+	if (localtime_r(&now, &tm) != NULL)
+		(void)strftime(at, sizeof at, "%Y-%m-%d %H:%M:%S", &tm);
+	(void)printf("\nchanged at %s\n", at);
+	while (bytes_split(&rest, '\n', &was)) {
+		bool still = was.len == 0;
+
+		for (size_t i = 0; i < all->count && !still; i++) {
+			struct buffer line = { 0 };
+
+			finding_line(&all->one[i], &line);
+			still = bytes_equal(was, bytes_cut(buffer_bytes(&line), 0, line.len - 1));
+			buffer_free(&line);
+		}
+		if (!still)
+			(void)printf("no more   %.*s\n", (int)was.len, was.at);
+	}
+}
+
 /* What must be done stands out; what is there and what to write go below it. */
 static void
-print_findings(const struct facts *f, const struct findings *all)
+print_findings(const struct facts *f, const struct findings *all, const struct buffer *before)
 {
 	size_t        count[FINDING_STATES] = { 0 };
 	struct buffer parts = { 0 };
 	unsigned      score;
 
-	(void)printf("%s%s%s%s, with Mansio at %s\n", f->shown,
-	             strcmp(f->shown, f->domain) != 0 ? " (" : "",
-	             strcmp(f->shown, f->domain) != 0 ? f->domain : "",
-	             strcmp(f->shown, f->domain) != 0 ? ")" : "", f->host);
+	if (before == NULL)
+		(void)printf("%s%s%s%s, with Mansio at %s\n", f->shown,
+		             strcmp(f->shown, f->domain) != 0 ? " (" : "",
+		             strcmp(f->shown, f->domain) != 0 ? f->domain : "",
+		             strcmp(f->shown, f->domain) != 0 ? ")" : "", f->host);
+	else
+		print_gone(before, all);
 	for (size_t i = 0; i < all->count; i++) {
-		const struct finding *one = &all->one[i];
-
-		count[one->state]++;
-		(void)printf("%-8s %-7s %.*s\n                 %s\n", finding_names[one->state],
-		             one->type, (int)one->name.len, one->name.at, one->says);
-		if (one->state != FOUND_RIGHT && *one->there != '\0')
-			(void)printf("           there: %s\n", one->there);
-		if (one->state != FOUND_RIGHT && *one->write != '\0')
-			(void)printf("           write: %s\n", one->write);
+		count[all->one[i].state]++;
+		if (before == NULL || !is_said(before, &all->one[i]))
+			print_one(&all->one[i], finding_names[all->one[i].state]);
 	}
 	(void)printf("%zu right, %zu missing, %zu wrong, %zu unknown, %zu to think about\n",
 	             count[FOUND_RIGHT], count[FOUND_MISSING], count[FOUND_WRONG],
@@ -135,7 +198,7 @@ status_of(const struct findings *all)
 	return unknown ? COMMAND_WRONG : COMMAND_DONE;
 }
 
-/* One round, with a resolver that remembers nothing.  `before` is what was said last; nothing is said twice. */
+/* One round, with a resolver that remembers nothing.  `before` is what was said last, and is replaced; nothing is said twice. */
 static int
 check_once(struct call *c, struct facts *f, const struct records *all, bool json,
            struct buffer *before)
@@ -150,14 +213,13 @@ check_once(struct call *c, struct facts *f, const struct records *all, bool json
 	else {
 		dns_judge(c, f, all, ask, found);
 		for (size_t i = 0; i < found->count; i++)
-			buffer_printf(&now, "%d %s %s %s\n", found->one[i].state,
-			              found->one[i].type, found->one[i].says, found->one[i].there);
+			finding_line(&found->one[i], &now);
 		status = status_of(found);
 		if (!bytes_equal(buffer_bytes(before), buffer_bytes(&now))) {
 			if (json)
 				print_json(f, found);
 			else
-				print_findings(f, found);
+				print_findings(f, found, before->len > 0 ? before : NULL);
 			(void)fflush(stdout);
 		}
 		buffer_reset(before);
@@ -170,29 +232,54 @@ check_once(struct call *c, struct facts *f, const struct records *all, bool json
 	return status;
 }
 
-/* False: somebody has pressed a key. */
-static bool
-pause_or_key(int ms)
-{
-	struct pollfd p = { STDIN_FILENO, POLLIN, 0 };
-	char          key;
+static volatile sig_atomic_t ended;
 
-	if (isatty(STDIN_FILENO) == 0) {
-		(void)poll(NULL, 0, ms);
-		return true;
+static void
+end_watching(int number)
+{
+	(void)number;
+	ended = 1;
+}
+
+/* Signals end the waiting and not the command, which has the terminal to give back: they are heard in pauses alone. */
+static void
+hear_signals(sigset_t *as_before)
+{
+	static const int       numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	const struct sigaction act = { .sa_handler = end_watching };
+	sigset_t               all;
+
+	(void)sigemptyset(&all);
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		(void)sigaddset(&all, numbers[i]);
+		(void)sigaction(numbers[i], &act, NULL);
 	}
-	if (poll(&p, 1, ms) <= 0)
-		return true;
+	(void)sigprocmask(SIG_BLOCK, &all, as_before);
+}
+
+/* False: somebody has pressed a key, or a signal came. */
+static bool
+pause_or_key(int ms, const sigset_t *heard)
+{
+	struct pollfd         p = { STDIN_FILENO, POLLIN, 0 };
+	const struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+	bool                  terminal = isatty(STDIN_FILENO) != 0;
+	char                  key;
+
+	if (ppoll(&p, terminal ? 1 : 0, &t, heard) <= 0)
+		return ended == 0;
 	(void)!read(STDIN_FILENO, &key, 1);
 	return false;
 }
 
 static int
-check_watching(struct call *c, struct facts *f, const struct records *all, bool json)
+check_watching(struct call *c, struct facts *f, const struct records *all, bool until_right,
+               bool json)
 {
 	struct termios was, now;
 	bool           terminal = tcgetattr(STDIN_FILENO, &was) == 0;
-	struct buffer  before = { 0 };
+	struct buffer  before = { 0 }, last = { 0 };
+	sigset_t       heard;
 	int            status, pause = PAUSE_FIRST_MS;
 
 	if (terminal) {
@@ -200,22 +287,32 @@ check_watching(struct call *c, struct facts *f, const struct records *all, bool 
 		now.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &now);
 	}
-	while ((status = check_once(c, f, all, json, &before)) != COMMAND_DONE) {
+	hear_signals(&heard);
+	for (;;) {
+		status = check_once(c, f, all, json, &before);
+		if (status == COMMAND_DONE && until_right)
+			break;
+		if (!bytes_equal(buffer_bytes(&before), buffer_bytes(&last)))
+			pause = PAUSE_FIRST_MS;
+		buffer_reset(&last);
+		buffer_add(&last, buffer_bytes(&before));
 		if (terminal)
 			(void)fprintf(stderr, "asking again in %d seconds; a key ends it\n",
 			              pause / 1000);
-		if (!pause_or_key(pause))
+		if (!pause_or_key(pause, &heard))
 			break;
 		pause = pause > PAUSE_MOST_MS / 2 ? PAUSE_MOST_MS : 2 * pause;
 	}
 	if (terminal)
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &was);
 	buffer_free(&before);
+	buffer_free(&last);
 	return status;
 }
 
 static int
-run_check(struct call *c, struct facts *f, const struct records *all, bool watch, bool json)
+run_check(struct call *c, struct facts *f, const struct records *all, enum watching watch,
+          bool json)
 {
 	struct buffer   before = { 0 }, errors = { 0 };
 	struct bytes    rest = buffer_bytes(&f->notes), line;
@@ -228,8 +325,8 @@ run_check(struct call *c, struct facts *f, const struct records *all, bool watch
 	if (ask == NULL)
 		(void)fprintf(stderr, "mansio: %.*s\n", (int)errors.len, errors.at);
 	else
-		status = watch ? check_watching(c, f, all, json)
-		               : check_once(c, f, all, json, &before);
+		status = watch != ONCE ? check_watching(c, f, all, watch == UNTIL_RIGHT, json)
+		                       : check_once(c, f, all, json, &before);
 	inquiry_close(&ask);
 	buffer_free(&errors);
 	buffer_free(&before);
@@ -240,7 +337,8 @@ static int
 run_dns(struct call *c)
 {
 	const char     *host = NULL, *addresses = NULL;
-	bool            watch = command_option(c, "--watch", NULL), check, one_form;
+	bool            watch = command_option(c, "--watch", NULL);
+	bool            wait = command_option(c, "--wait", NULL), check, one_form;
 	enum dns_form   form;
 	struct facts   *f;
 	struct records *all;
@@ -254,14 +352,18 @@ run_dns(struct call *c)
 		return command_wrong(c, "dns wants show or check, and a domain");
 	if (!one_form || (check && form != DNS_ZONE && form != DNS_JSON))
 		return command_wrong(c, "that form is not for it, or there is more than one");
-	if (watch && !check)
-		return command_wrong(c, "--watch is for check");
+	if ((watch || wait) && (!check || watch == wait))
+		return command_wrong(c, "--watch and --wait are for check, one of them");
 	if ((f = facts_read(c, c->argv[2], host, addresses)) == NULL)
 		return check ? COMMAND_WRONG : COMMAND_FAILED;
 	all = memory_take(sizeof *all);
 	records_of(f, all);
 	if (check)
-		status = run_check(c, f, all, watch, form == DNS_JSON);
+		status = run_check(c, f, all,
+		                   watch  ? UNTIL_ENDED
+		                   : wait ? UNTIL_RIGHT
+		                          : ONCE,
+		                   form == DNS_JSON);
 	else
 		dns_print(f, all, form);
 	memory_free(all);

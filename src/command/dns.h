@@ -28,6 +28,8 @@ struct inquiry;
 void dns_judge(struct call *, struct facts *, const struct records *, struct inquiry *, struct findings *out);
 /* The part about SPF (rfc7208). */
 void dns_judge_spf(struct facts *, const struct record *, struct inquiry *, struct findings *out);
+/* The policy of MTA-STS that the domain's web server gives, and whether our host can stand by it (rfc8461). */
+void dns_judge_policy(struct facts *, struct inquiry *, struct findings *out);
 /* Lists in the DNS (dns_check_lists) that have our addresses; what one does with a new address. */
 void dns_judge_lists(struct facts *, struct inquiry *, struct findings *out);
 void dns_judge_age(struct facts *, struct findings *out);

@@ -3,13 +3,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <arpa/inet.h>
+
 #include <openssl/x509v3.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "command/talk.h"
 #include "smtp/sender/sts.h"
+#include "smtp/sender/webreply.h"
 
-enum { HTTPS = 443, PATIENCE_MS = 15000, HEADER_MOST = 100 };
+enum {
+	HTTPS = 443,
+	PATIENCE_MS = 15000,
+	WHOLE_MS = 30000,
+	ADDRESSES_MOST = 8,
+	PIECES_MOST = 4000,
+	ANY_LENGTH = 1 << 30
+};
 
 struct question {
 	struct inquiry *inquiry;
@@ -19,57 +30,117 @@ struct question {
 	struct report  *report;
 };
 
-static bool
-is_text(struct bytes field)
-{
-	struct bytes name;
+/* The web server's answer, as it is gathered. */
+struct gathered {
+	struct arena    *life;
+	struct webreply  reply;
+	enum web_outcome outcome;
+	int64_t          until;
+	unsigned         pieces;
+	bool             is_long;
+};
 
-	return bytes_split(&field, ':', &name) && bytes_equal_nocase(name, BYTES("Content-Type")) &&
-	       bytes_search_nocase(field, BYTES("text/plain")) >= 0;
+/* Whoever says a byte at a time has it read anew as often: not for ever. */
+static bool
+take_answer(void *ctx, struct bytes so_far, bool ended)
+{
+	struct gathered *g = ctx;
+
+	if (g->outcome != WEB_MORE)
+		return false;
+	if (++g->pieces > PIECES_MOST || clock_patient_ms() > g->until)
+		g->outcome = WEB_BROKEN;
+	else
+		g->outcome = webreply_read(so_far, ended, STS_TEXT_MOST, g->life, &g->reply);
+	g->is_long = g->outcome == WEB_BROKEN &&
+	             webreply_read(so_far, ended, ANY_LENGTH, g->life, &g->reply) != WEB_BROKEN;
+	return g->outcome == WEB_MORE;
 }
 
-/* HTTP/1.0: the content ends with the connection, and comes in no pieces. */
 static const char *
 read_policy(struct talk *t, struct arena *a, struct buffer *out)
 {
-	struct bytes line;
-	bool         plain = false;
+	struct gathered        g = { .life = a,
+		                     .outcome = WEB_MORE,
+		                     .until = clock_patient_ms() + WHOLE_MS };
+	const struct webreply *r = &g.reply;
 
-	if (!talk_hear(t, &line) || !bytes_starts(line, BYTES("HTTP/1.")))
-		return "the web server says nothing";
-	if (!bytes_equal(bytes_cut(line, 9, 3), BYTES("200")))
-		return arena_printf(a, "the web server says %.*s", (int)line.len, line.at);
-	for (int i = 0; i < HEADER_MOST && talk_hear(t, &line) && line.len > 0; i++)
-		plain = plain || is_text(line);
-	if (!plain)
-		return "the policy is not text/plain";
-	while (out->len <= STS_TEXT_MOST && talk_hear(t, &line)) {
-		buffer_add(out, line);
-		buffer_add_string(out, "\r\n");
-	}
-	return out->len > STS_TEXT_MOST ? "the policy is longer than 64 KiB" : NULL;
+	talk_rest(t, take_answer, &g);
+	if (g.outcome == WEB_MORE)
+		return arena_printf(a, "the web server does not say all of it: %s", talk_why(t));
+	if (g.outcome == WEB_BROKEN && g.is_long)
+		return "the policy is longer than 64 KiB";
+	if (g.outcome == WEB_BROKEN)
+		return "what the web server says is no answer of HTTP, or too slow";
+	if (r->code / 100 == 3)
+		return arena_printf(
+			a,
+			"the web server leads elsewhere (%u), and nobody may follow (rfc8461:3.3)",
+			r->code);
+	if (r->code != 200)
+		return arena_printf(a, "the web server says HTTP/1.1 %u", r->code);
+	if (!bytes_equal_nocase(r->type, BYTES("text/plain")))
+		return arena_printf(a, "the policy is not text/plain, but %.*s (rfc8461:3.2)",
+		                    (int)r->type.len, r->type.at);
+	buffer_add(out, r->content);
+	return NULL;
 }
 
-static const char *
-fetch(const struct question *q, const char *domain, struct buffer *out)
+/* The first of its addresses that can be reached. */
+static struct talk *
+reach(struct inquiry *inquiry, const char *web, struct arena *a, const char **why)
 {
-	const char  *web = arena_printf(q->a, "mta-sts.%s", domain), *why = NULL;
-	struct talk *t = talk_open(web, HTTPS, PATIENCE_MS);
-	SSL         *ssl = SSL_new(q->ctx);
+	static const uint16_t types[] = { DNS_A, DNS_AAAA };
+	struct talk          *t = NULL;
+	char                  text[INET6_ADDRSTRLEN];
 
-	if (ssl != NULL && SSL_set_tlsext_host_name(ssl, web) == 1 && SSL_set1_host(ssl, web) == 1)
+	*why = arena_printf(a, "%s has no address", web);
+	for (size_t i = 0; i < COUNT(types); i++) {
+		const struct answer *got = inquiry_ask(inquiry, bytes_of(web), types[i]);
+
+		if (got->status == ANSWER_LATER)
+			*why = arena_printf(a, "the name service does not tell where %s is: %s",
+			                    web, got->why);
+		for (size_t k = 0; k < got->records && k < ADDRESSES_MOST; k++) {
+			const struct answer_record *r = &got->record[k];
+
+			if (r->data.len != (types[i] == DNS_A ? 4u : 16u) ||
+			    inet_ntop(types[i] == DNS_A ? AF_INET : AF_INET6, r->data.at, text,
+			              sizeof text) == NULL)
+				continue;
+			t = talk_open(text, HTTPS, PATIENCE_MS);
+			if (!talk_over(t))
+				return t;
+			*why = arena_printf(a, "%s", talk_why(t));
+			talk_close(&t);
+		}
+	}
+	return NULL;
+}
+
+const char *
+sts_fetch(struct inquiry *inquiry, SSL_CTX *ctx, const char *domain, struct arena *a,
+          struct buffer *out)
+{
+	const char  *web = arena_printf(a, "mta-sts.%s", domain), *why = NULL;
+	struct talk *t = reach(inquiry, web, a, &why);
+	SSL         *ssl = t != NULL ? SSL_new(ctx) : NULL;
+
+	if (ssl == NULL) {
+		talk_close(&t);
+		return why;
+	}
+	if (SSL_set_tlsext_host_name(ssl, web) == 1 && SSL_set1_host(ssl, web) == 1)
 		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
-	if (talk_over(t) || ssl == NULL) {
-		SSL_free(ssl);
-		why = arena_printf(q->a, "%s", talk_why(t));
-	} else if (!talk_secure(t, ssl) ||
-	           !talk_say(t, bytes_of(arena_printf(q->a,
-	                                              "GET /.well-known/mta-sts.txt "
-	                                              "HTTP/1.0\r\nHost: %s\r\n\r\n",
-	                                              web))))
-		why = arena_printf(q->a, "%s", talk_why(t));
+	if (!talk_secure(t, ssl) ||
+	    !talk_say(t, bytes_of(arena_printf(a,
+	                                       "GET /.well-known/mta-sts.txt HTTP/1.1\r\n"
+	                                       "Host: %s\r\nUser-Agent: Mansio\r\n"
+	                                       "Connection: close\r\n\r\n",
+	                                       web))))
+		why = arena_printf(a, "%s", talk_why(t));
 	else
-		why = read_policy(t, q->a, out);
+		why = read_policy(t, a, out);
 	talk_close(&t);
 	return why;
 }
@@ -104,7 +175,7 @@ check_domain(const struct question *q, const char *domain)
 
 	if (!sts_record(got, id))
 		return false;
-	why = fetch(q, domain, &text);
+	why = sts_fetch(q->inquiry, q->ctx, domain, q->a, &text);
 	if (why != NULL || !sts_read(buffer_bytes(&text), q->a, &policy, &why))
 		report_wrong(q->report, "MTA-STS: the policy of %s is not to be had: %s", domain,
 		             why);

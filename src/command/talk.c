@@ -221,6 +221,17 @@ talk_hear(struct talk *t, struct bytes *line)
 	return true;
 }
 
+void
+talk_rest(struct talk *t, bool (*take)(void *ctx, struct bytes so_far, bool ended), void *ctx)
+{
+	buffer_eat(&t->in, t->heard);
+	t->heard = 0;
+	while (!t->over && hear_more(t))
+		if (t->in.len > 0 && !take(ctx, buffer_bytes(&t->in), false))
+			return;
+	(void)take(ctx, buffer_bytes(&t->in), true);
+}
+
 bool
 talk_over(const struct talk *t)
 {

@@ -1,7 +1,7 @@
 /*
  * talk -- a conversation with a server, a line at a time, in TLS or not
  *
- * From:     command tls, test
+ * From:     command tls, test, dns, doctor
  * Touches:  one connection; it waits
  *
  * talk_open()    connects to a host (name or address) and port; patience is for each step.  Never NULL: what
@@ -11,6 +11,7 @@
  *                When it fails because of the certificate talk_why() says so.
  * talk_say()     sends bytes as they are.  talk_hear() one line, without its end, good until the next call;
  *                false: none came.
+ * talk_rest()    all that follows, as it comes: `take` sees what has come so far, and whether no more will; false: it has enough.
  * talk_over()    no more will come: the server has closed, or something went wrong.
  */
 #ifndef COMMAND_TALK_H
@@ -27,6 +28,7 @@ bool talk_secure(struct talk *, SSL *);
 SSL *talk_ssl(const struct talk *);
 bool talk_say(struct talk *, struct bytes);
 bool talk_hear(struct talk *, struct bytes *line);
+void talk_rest(struct talk *, bool (*take)(void *ctx, struct bytes so_far, bool ended), void *ctx);
 bool talk_over(const struct talk *);
 const char *talk_why(const struct talk *);
 const char *talk_address(const struct talk *);         /* of the server, "" none   */

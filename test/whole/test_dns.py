@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pty
+import random
 import shutil
 import signal
 import socket
@@ -16,6 +17,8 @@ import unicodedata
 import pytest
 
 from house import BINARY, House, free_ports, make_certificate, wait_for
+from proved import Authority
+from test_sending_sts import Web, raw, text
 
 DOMAIN, HOST, ADDRESS, ADDRESS6 = "example.org", "mail.example.org", "192.0.2.10", "2001:db8::10"
 REVERSE, REVERSE6 = "2.0.192.in-addr.arpa", "8.b.d.0.1.0.0.2.ip6.arpa"
@@ -157,6 +160,11 @@ class Asking:
         return {key: [row["state"] for row in rows] for key, rows in self.check(*words, **more).items()}
 
 
+def without_policy(ask):
+    """The zone we ask for, but for the policy of MTA-STS, which no web server gives here."""
+    return "".join(line for line in ask("show", DOMAIN).splitlines(keepends=True) if "mta-sts" not in line)
+
+
 def bad(found):
     return {key: rows for key, rows in found.items() if {row["state"] for row in rows} & {"missing", "wrong", "unknown"}}
 
@@ -189,7 +197,7 @@ def test_R95_a_fresh_domain_lacks_everything_and_with_our_zone_all_is_right(dire
                     ("SRV", f"_submissions._tcp.{DOMAIN}"), ("SRV", f"_pop3s._tcp.{DOMAIN}")]:
             assert found[key] == ["missing"], key
         assert found[("MTA-STS", f"_mta-sts.{DOMAIN}")] == ["advice"]
-        names.load({DOMAIN: ask("show", DOMAIN), **POINTERS})
+        names.load({DOMAIN: without_policy(ask), **POINTERS})
         found = ask.check(status=0)
         assert not bad(found)
         assert [r["state"] for r in found[("TLSA", f"_25._tcp.{HOST}")]] == ["right"]
@@ -200,7 +208,7 @@ def test_R95_a_fresh_domain_lacks_everything_and_with_our_zone_all_is_right(dire
 def test_R230_a_signed_zone_proves_our_certificate_and_another_key_is_told_of(directory):
     with Names(signed=True) as names:
         ask = Asking(directory, names)
-        names.load({DOMAIN: ask("show", DOMAIN), **POINTERS})
+        names.load({DOMAIN: without_policy(ask), **POINTERS})
         found = ask.states()
         assert found[("DNSSEC", DOMAIN)] == ["right"] and found[("TLSA", f"_25._tcp.{HOST}")] == ["right"]
         # The key changes, and nobody thinks of the record.
@@ -304,9 +312,9 @@ def test_R99_R356_the_score_says_how_likely_letters_are_believed(directory):
         listed = "ns.example. A 127.0.0.1\n2.0.0.127.bl.example. A 127.0.0.2\n"
         names.load({".": listed})
         nothing = score(1)
-        names.load({DOMAIN: ask("show", DOMAIN), ".": listed, **POINTERS})
+        names.load({DOMAIN: without_policy(ask), ".": listed, **POINTERS})
         all_right = score(0)
-        names.load({DOMAIN: ask("show", DOMAIN), ".": listed + "10.2.0.192.bl.example. A 127.0.0.2\n", **POINTERS})
+        names.load({DOMAIN: without_policy(ask), ".": listed + "10.2.0.192.bl.example. A 127.0.0.2\n", **POINTERS})
         on_a_list = score(1)
         assert nothing < 40 < on_a_list < 80 < 90 < all_right, (nothing, on_a_list, all_right)
 
@@ -332,6 +340,64 @@ def test_R94_R98_the_address_has_our_name_and_the_name_leads_back(checked, recor
     names.load({DOMAIN: MX + HOSTS + f"other.{DOMAIN}. A 198.51.100.1\nhost7.{DOMAIN}. A {ADDRESS}\n", REVERSE: records})
     [row] = ask.check(status=1)[("PTR", f"10.{REVERSE}")]
     assert row["state"] == state and says in row["says"], row
+
+
+STS = f'_mta-sts TXT "v=STSv1; id=1"\nmta-sts A WEB\n@ MX 10 {HOST}.\n@ MX 20 backup\nbackup A 192.0.2.11\nmail A {ADDRESS}\nmail AAAA {ADDRESS6}\n'
+POLICY = f"version: STSv1\r\nmode: enforce\r\nmx: {HOST}\r\nmx: *.{DOMAIN}\r\nmax_age: 1209600\r\n"
+# name -> (what the web server does with POLICY, whose certificate it has, ours, state, words)
+STS_CASES = {
+    "right": (lambda p: text(p), "good", "good", "right", "names the hosts of MX, for 14 days"),
+    "chunked": (lambda p: text(p, chunked=True), "good", "good", "right", "for 14 days"),
+    "redirect": (lambda p: text(p, code=301), "good", "good", "wrong", "leads elsewhere (301), and nobody may follow"),
+    "not there": (lambda p: text(p, code=404), "good", "good", "wrong", "the web server says HTTP/1.1 404"),
+    "html": (lambda p: text(p, kind="text/html"), "good", "good", "wrong", "the policy is not text/plain, but text/html"),
+    "another's": (lambda p: text(p), "name", "good", "wrong", "nobody gets it: TLS: hostname mismatch"),
+    "nobody's": (lambda p: text(p), "self", "good", "wrong", "nobody gets it: TLS: self-signed certificate in certificate chain"),
+    "of yesterday": (lambda p: text(p), "expired", "good", "wrong", "nobody gets it: TLS: certificate has expired"),
+    "not one": (lambda p: text(p.replace("mode: enforce", "mode: perhaps")), "good", "good", "wrong", "nobody gets it"),
+    "without the backup": (lambda p: text(p.replace(f"mx: *.{DOMAIN}\r\n", "")), "good", "good", "wrong", f"does not name backup.{DOMAIN}, which MX names"),
+    "our certificate": (lambda p: text(p), "good", "self", "wrong", "ours is none"),
+    "our certificate, tested": (lambda p: text(p.replace("enforce", "testing")), "good", "self", "advice", "ours is none"),
+    "short": (lambda p: text(p.replace("1209600", "3600")), "good", "good", "advice", "holds for 1 hours"),
+    "tested": (lambda p: text(p.replace("enforce", "testing")), "good", "good", "advice", "being tested"),
+    "given up": (lambda p: text("version: STSv1\nmode: none\nmax_age: 86400\n"), "good", "good", "advice", "The policy is none"),
+    "too long": (lambda p: text(p + "x: y\r\n" * 20000), "good", "good", "wrong", "longer than 64 KiB"),
+    "nonsense": (lambda p: raw(b"SSH-2.0-OpenSSH\r\n"), "good", "good", "wrong", "no answer of HTTP"),
+    "half": (lambda p: raw(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5000\r\n\r\n", p.encode()), "good", "good", "wrong", "nobody gets it"),
+}
+
+
+@pytest.fixture(scope="module")
+def policy_world():
+    address = f"127.{random.randrange(20, 250)}.{random.randrange(1, 250)}.1"
+    with Authority() as good, Authority("Stranger") as stranger, Names() as names:
+        web = Web(address)
+        names.load({DOMAIN: STS.replace("WEB", address), **POINTERS})
+        yield web, good, stranger, names
+        web.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a web server at port 443 needs root")
+@pytest.mark.parametrize("name", STS_CASES)
+def test_R230_the_policy_is_fetched_and_what_is_wrong_with_it_is_told(directory, policy_world, name):
+    web, good, stranger, names = policy_world
+    answer, shows, ours, state, says = STS_CASES[name]
+    authority = stranger if shows == "self" else good
+    host = f"mta-sts.{DOMAIN}"
+    web.add(host, *authority.certificate("other.example" if shows == "name" else host, expired=shows == "expired"), answer(POLICY))
+    cert, key = (stranger if ours == "self" else good).certificate(HOST)
+    found = Asking(directory, names, smtp_mta_sts_CAfile=str(good.cert), smtpd_tls_cert_file=str(cert), smtpd_tls_key_file=str(key)).check(status=1)
+    rows = [row for (kind, at), all_ in found.items() if kind == "MTA-STS" and at == host for row in all_]
+    assert [row for row in rows if row["state"] == state and says in row["says"]], rows
+    assert {row["state"] for row in rows} <= {state, "advice", "right"} and ("wrong" not in {r["state"] for r in rows} or "right" not in {r["state"] for r in rows}), rows
+    assert all(row["write"] for row in rows if row["state"] == "wrong"), rows
+
+
+def test_R230_a_policy_that_nobody_gives_is_told_of(directory):
+    with Names() as names:
+        names.load({DOMAIN: STS.replace("mta-sts A WEB\n", ""), **POINTERS})
+        rows = [row for (kind, _), all_ in Asking(directory, names).check(status=1).items() if kind == "MTA-STS" for row in all_]
+        assert any(row["state"] == "wrong" and f"mta-sts.{DOMAIN} has no address" in row["says"] and row["write"] for row in rows), rows
 
 
 def test_behind_a_translation_of_addresses_the_world_sees_another(directory):
@@ -360,19 +426,59 @@ def test_fields_for_consoles_and_columns_that_hold_for_chinese_names(directory):
     ask("show", DOMAIN, "--json", "--table", status=2)
 
 
-def test_watch_asks_again_until_all_is_right(directory):
+def test_wait_asks_again_until_all_is_right(directory):
     with Names() as names:
         ask = Asking(directory, names)
-        zone = ask("show", DOMAIN)
-        watching = subprocess.Popen([BINARY, "-c", ask.config, "dns", "check", DOMAIN, "--watch"], stdin=subprocess.DEVNULL,
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        zone = without_policy(ask)
+        waiting = subprocess.Popen([BINARY, "-c", ask.config, "dns", "check", DOMAIN, "--wait"], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         first = ""
         while " right, " not in first:
-            first += watching.stdout.readline()
+            first += waiting.stdout.readline()
         assert "missing MX" in " ".join(first.split())
         names.load({DOMAIN: zone, **POINTERS})
-        rest = watching.stdout.read()
-        assert watching.wait(60) == 0 and " 0 missing, 0 wrong" in rest, rest
+        rest = waiting.stdout.read()
+        assert waiting.wait(60) == 0 and " 0 missing, 0 wrong" in rest, rest
+        assert ask("check", DOMAIN, "--wait", "--watch", status=2) == ""
+
+
+def test_watch_goes_on_and_tells_what_is_other_than_before(directory):
+    """All becomes right, and something breaks again: both are told, and nothing that stayed; a signal ends it with what was so last."""
+    with Names() as names:
+        ask = Asking(directory, names)
+        zone = without_policy(ask)
+        names.load({DOMAIN: zone, **POINTERS})
+        watching = subprocess.Popen([BINARY, "-c", ask.config, "dns", "check", DOMAIN, "--watch"], stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        def round_(until):
+            lines = []
+            while not lines or until not in lines[-1]:
+                lines.append(watching.stdout.readline())
+                assert lines[-1], lines
+            return "".join(lines), " ".join("".join(lines).split())
+
+        try:
+            round_("score")
+            # While the name servers begin anew what is asked meanwhile is unknown: told, too.
+            names.load({DOMAIN: zone.replace("p=none", "p=nonsense"), **POINTERS})
+            while True:
+                text, words = round_("score")
+                if "wrong DMARC" in words:
+                    break
+            assert "changed at 20" in words
+            names.load({DOMAIN: zone, **POINTERS})
+            while True:
+                text, words = round_("score")
+                if "right DMARC" in words:
+                    break
+            if " 0 unknown" in words and "unknown" not in words.replace(" 0 unknown", ""):
+                assert "no more wrong DMARC" in words and "right SPF" not in words and "right MX" not in words, text
+            assert watching.poll() is None
+        finally:
+            watching.send_signal(signal.SIGTERM)
+            rest = watching.communicate(timeout=60)
+        assert watching.returncode == 0, rest
 
 
 def test_a_key_ends_the_watching_and_nobody_to_ask_is_told(directory):
