@@ -531,6 +531,17 @@ settings_entry(const struct settings *s, size_t index, struct setting_entry *out
 	return true;
 }
 
+int
+settings_line(const struct settings *s, const char *name)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (strcmp(e.name, name) == 0)
+			return e.line;
+	return 0;
+}
+
 /*
  * Editing
  */

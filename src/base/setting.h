@@ -102,6 +102,8 @@ void settings_know_row(struct settings *, const struct setting *);
 /* Names set in the file, in its order, for `config show -n`: false at the end. */
 struct setting_entry { const char *name, *value; int line; };
 bool settings_entry(const struct settings *, size_t index, struct setting_entry *);
+/* The line of the file that sets it; 0: none does. */
+int settings_line(const struct settings *, const char *name);
 /* The text of the file with name set to value: in place where the last one
    stood, comments and order kept, appended if absent.  A value of NULL takes
    the name out.  Appends to *out. */

@@ -81,22 +81,11 @@ complain(struct check *c, int line, const char *form, ...)
 	buffer_add_char(c->errors, '\n');
 }
 
-static int
-line_of(const struct settings *s, const char *name)
-{
-	struct setting_entry e;
-
-	for (size_t i = 0; settings_entry(s, i, &e); i++)
-		if (strcmp(e.name, name) == 0)
-			return e.line;
-	return 0;
-}
-
 /* What is as it may be, and hardly what was meant. */
 static __attribute__((format(printf, 3, 4))) void
 advise(struct check *c, const char *setting, const char *form, ...)
 {
-	int     line = line_of(c->settings, setting);
+	int     line = settings_line(c->settings, setting);
 	va_list list;
 
 	buffer_printf(c->warnings, line > 0 ? "%s:%d: " : "%s: ", c->file, line);
@@ -117,7 +106,7 @@ check_names(struct check *c)
 	else
 		c->good = false;
 	if (wrong != NULL)
-		complain(c, line_of(c->settings, "auth_username_format"),
+		complain(c, settings_line(c->settings, "auth_username_format"),
 		         "auth_username_format = %s: %s", clerk.username_format, wrong);
 }
 
@@ -132,16 +121,16 @@ check_masters(struct check *c, const struct common_settings *common)
 		return;
 	s = clerk.master_separator;
 	if (*s != '\0' && (s[1] != '\0' || strchr("*%#!/|&~^", *s) == NULL))
-		complain(c, line_of(c->settings, "auth_master_user_separator"),
+		complain(c, settings_line(c->settings, "auth_master_user_separator"),
 		         "auth_master_user_separator = %s: write one of * %% # ! / | & ~ ^", s);
 	if (*file != '\0' && *file != '/')
-		complain(c, line_of(c->settings, "auth_master_passwd_file"),
+		complain(c, settings_line(c->settings, "auth_master_passwd_file"),
 		         "auth_master_passwd_file = %s: write an absolute path", file);
 	if ((*s != '\0') != (*file != '\0'))
 		complain(
 			c,
-			line_of(c->settings, *s != '\0' ? "auth_master_user_separator"
-		                                        : "auth_master_passwd_file"),
+			settings_line(c->settings, *s != '\0' ? "auth_master_user_separator"
+		                                              : "auth_master_passwd_file"),
 			"master users need both: set auth_master_user_separator = * and auth_master_passwd_file");
 }
 
@@ -154,14 +143,14 @@ check_backends(struct check *c, const struct common_settings *common)
 
 	for (size_t i = 0; i < common->auth_backends.count; i++)
 		if ((wrong = credential_backend_parse(common->auth_backends.item[i], &b)) != NULL)
-			complain(c, line_of(c->settings, "auth_backends"), "auth_backends = %s: %s",
-			         common->auth_backends.item[i], wrong);
+			complain(c, settings_line(c->settings, "auth_backends"),
+			         "auth_backends = %s: %s", common->auth_backends.item[i], wrong);
 		else if (b.kind == CREDENTIAL_PAM) {
 			/* Where there is none, PAM refuses everybody. */
 			(void)snprintf(path, sizeof path, "/etc/pam.d/%s", b.argument);
 			if (access(path, F_OK) < 0 && access("/etc/pam.conf", F_OK) < 0)
 				complain(
-					c, line_of(c->settings, "auth_backends"),
+					c, settings_line(c->settings, "auth_backends"),
 					"auth_backends = %s: there is no %s; write what PAM is to do there, "
 					"or name another service",
 					common->auth_backends.item[i], path);
@@ -179,7 +168,7 @@ check_protocols(struct check *c, const struct common_settings *common)
 			        bytes_is(bytes_of(name), house_protocol(l));
 		if (!known)
 			complain(
-				c, line_of(c->settings, "protocols"),
+				c, settings_line(c->settings, "protocols"),
 				"protocols = %s: write imap, pop3, lmtp, or none alone; SMTP and "
 				"submission are turned off by an empty listen_smtp and listen_submission",
 				name);
@@ -191,7 +180,7 @@ complain_of_listener(void *ctx, const char *setting, const char *why)
 {
 	struct check *c = ctx;
 
-	complain(c, line_of(c->settings, setting), "%s: %s", setting, why);
+	complain(c, settings_line(c->settings, setting), "%s: %s", setting, why);
 }
 
 static bool
@@ -242,15 +231,15 @@ check_protocol_words(struct check *c, const struct common_settings *common)
 			known = known ||
 			        bytes_is(bytes_of(common->inet_protocols.item[i]), words[n]);
 		if (!known)
-			complain(c, line_of(c->settings, "inet_protocols"),
+			complain(c, settings_line(c->settings, "inet_protocols"),
 			         "inet_protocols = %s: write all, ipv4, ipv6, or the last two",
 			         common->inet_protocols.item[i]);
 	}
 	if (common->inet_protocols.count == 0 || common->inet_interfaces.count == 0)
 		complain(c,
-		         line_of(c->settings, common->inet_protocols.count == 0
-		                                      ? "inet_protocols"
-		                                      : "inet_interfaces"),
+		         settings_line(c->settings, common->inet_protocols.count == 0
+		                                            ? "inet_protocols"
+		                                            : "inet_interfaces"),
 		         "inet_interfaces and inet_protocols cannot be empty: write all");
 }
 
@@ -266,7 +255,7 @@ check_addresses(struct check *c, const struct common_settings *common)
 			if (listener_address(address))
 				continue;
 			(void)snprintf(name, sizeof name, "listen_%s", listener_names[l]);
-			complain(c, line_of(c->settings, name),
+			complain(c, settings_line(c->settings, name),
 			         "%s = %s: write an address and a port, as 127.0.0.1:25, [::1]:25 "
 			         "or *:25, or unix:/path",
 			         name, address);
@@ -280,12 +269,12 @@ check_location(struct check *c, const struct common_settings *common)
 	const char   *wrong = location_complain(common->mail_location, common->mail_home, scratch);
 
 	if (wrong != NULL)
-		complain(c, line_of(c->settings, "mail_location"), "mail_location = %s: %s",
+		complain(c, settings_line(c->settings, "mail_location"), "mail_location = %s: %s",
 		         common->mail_location, wrong);
 	arena_close(&scratch);
 	for (size_t i = 0; i < common->mail_location_directories.count; i++)
 		if (common->mail_location_directories.item[i][0] != '/')
-			complain(c, line_of(c->settings, "mail_location_directories"),
+			complain(c, settings_line(c->settings, "mail_location_directories"),
 			         "mail_location_directories = %s: write an absolute path",
 			         common->mail_location_directories.item[i]);
 }
@@ -300,7 +289,7 @@ check_virtual(struct check *c, const struct common_settings *common)
 
 	if (base.len > 0 && (base.at[0] != '/' || base.len == 1 || strstr(base.at, "..") != NULL ||
 	                     strpbrk(base.at, ":~%") != NULL))
-		complain(c, line_of(c->settings, "virtual_mailbox_base"),
+		complain(c, settings_line(c->settings, "virtual_mailbox_base"),
 		         "virtual_mailbox_base = %s: write an absolute path, as /var/mail/vhosts",
 		         common->virtual_mailbox_base);
 	if (base.len > 0 && *common->mail_location != '\0')
@@ -322,13 +311,13 @@ static void
 check_users(struct check *c, const struct common_settings *common)
 {
 	if (common->mail_spool_directory[0] != '/')
-		complain(c, line_of(c->settings, "mail_spool_directory"),
+		complain(c, settings_line(c->settings, "mail_spool_directory"),
 		         "mail_spool_directory = %s: write an absolute path, as /var/mail",
 		         common->mail_spool_directory);
 	if (common->home_mailbox[0] == '/' || strstr(common->home_mailbox, "..") != NULL ||
 	    strpbrk(common->home_mailbox, ":~%") != NULL)
 		complain(
-			c, line_of(c->settings, "home_mailbox"),
+			c, settings_line(c->settings, "home_mailbox"),
 			"home_mailbox = %s: write a name in the home, as Maildir/ (with the slash, a "
 			"Maildir) or Mailbox (a file)",
 			common->home_mailbox);
@@ -349,7 +338,7 @@ check_locks(struct check *c)
 		const struct setting_list *list = i == 0 ? &keeper.read_locks : &keeper.write_locks;
 		if (!mbox_lock_order(i == 1, list->item, list->count))
 			complain(
-				c, line_of(c->settings, name[i]),
+				c, settings_line(c->settings, name[i]),
 				"%s: write some of dotlock, fcntl and flock, in the order they are taken",
 				name[i]);
 	}
@@ -372,7 +361,7 @@ check_limits(struct check *c)
 		      { "imap_save_limit", imap.save_limit } };
 	for (size_t i = 0; i < COUNT(limit); i++)
 		if (limit[i].value > 0 && limit[i].value < 1000)
-			complain(c, line_of(c->settings, limit[i].name),
+			complain(c, settings_line(c->settings, limit[i].name),
 			         "%s = %lld: write 1000 or more, or 0 for no limit", limit[i].name,
 			         (long long)limit[i].value);
 }
@@ -396,16 +385,16 @@ check_sizes(struct check *c)
 
 		if (!spending_entry(bytes_of(receiver.account_limits.item[i]), &who, &most))
 			complain(
-				c, line_of(c->settings, "smtpd_account_limits"),
+				c, settings_line(c->settings, "smtpd_account_limits"),
 				"smtpd_account_limits: %s: write jack@example.com=HOUR/DAY, two numbers of "
 				"recipients",
 				receiver.account_limits.item[i]);
 	}
-	if (line_of(c->settings, name) == 0)
+	if (settings_line(c->settings, name) == 0)
 		name = "mailbox_size_limit";
 	if (keeper.quota_storage > 0 && receiver.message_size > keeper.quota_storage)
 		complain(
-			c, line_of(c->settings, name),
+			c, settings_line(c->settings, name),
 			"%s = %lld is less than message_size_limit, %lld: no account would hold the largest "
 			"letter that is taken",
 			name, (long long)keeper.quota_storage, (long long)receiver.message_size);
@@ -423,8 +412,8 @@ check_table_name(void *ctx, const struct table_named *named)
 			  : table_name_fault(named->name, tables_default_type(c->settings), scratch);
 
 	if (why != NULL)
-		complain(c, line_of(c->settings, named->setting), "%s = %s: %s", named->setting,
-		         named->name, why);
+		complain(c, settings_line(c->settings, named->setting), "%s = %s: %s",
+		         named->setting, named->name, why);
 	arena_close(&scratch);
 }
 
@@ -435,12 +424,12 @@ check_auth_socket(struct check *c, const struct common_settings *common)
 
 	for (size_t i = 0; i < common->auth_socket.count; i++)
 		if (common->auth_socket.item[i][0] != '/')
-			complain(c, line_of(c->settings, "auth_socket"),
+			complain(c, settings_line(c->settings, "auth_socket"),
 			         "auth_socket = %s: write an absolute path",
 			         common->auth_socket.item[i]);
 	if (!auth_socket_rights(common, &rights))
 		complain(
-			c, line_of(c->settings, "auth_socket_mode"),
+			c, settings_line(c->settings, "auth_socket_mode"),
 			"auth_socket_mode = %s, auth_socket_owner = %s, auth_socket_group = %s: write a mode as "
 			"0660, and a user and a group that are there",
 			common->auth_socket_mode, common->auth_socket_owner,
@@ -469,18 +458,18 @@ check_classes(struct check *c)
 		for (size_t n = 0; n < classes[i].list->count; n++)
 			for (size_t k = i + 1; k < COUNT(classes); k++) {
 				const char *item = classes[i].list->item[n];
-				int         line = line_of(c->settings, classes[i].name);
+				int         line = settings_line(c->settings, classes[i].name);
 				/* relay_domains = $mydestination is common and harms nobody. */
 				if ((i == 0 && k == 3) || !resolve_lists(classes[k].list, item))
 					continue;
 				if (line > 0)
 					complain(
-						c, line_of(c->settings, classes[k].name),
+						c, settings_line(c->settings, classes[k].name),
 						"%s is both in %s (line %d) and in %s: it can be in one of them",
 						item, classes[i].name, line, classes[k].name);
 				else
 					complain(
-						c, line_of(c->settings, classes[k].name),
+						c, settings_line(c->settings, classes[k].name),
 						"%s is in %s and, if nothing is said, in %s: set %s without it",
 						item, classes[k].name, classes[i].name,
 						classes[i].name);
@@ -505,7 +494,7 @@ check_transports(struct check *c)
 		if (bytes_split(&rest, ':', &name) && bytes_trim(name).len > 0 &&
 		    transport_named(all, bytes_trim(name)) == NULL)
 			complain(
-				c, line_of(c->settings, names[i]),
+				c, settings_line(c->settings, names[i]),
 				"%s = %s: there is no transport %.*s; there are smtp, lmtp, relay, "
 				"local, virtual, error, retry, discard, hold, and those that "
 				"NAME/transport makes",
@@ -523,7 +512,7 @@ check_origin(struct check *c, const char *origin)
 
 	errno = 0;
 	if (origin[0] == '/' && !house_origin_read(origin, &name))
-		complain(c, line_of(c->settings, "myorigin"), "myorigin = %s: %s", origin,
+		complain(c, settings_line(c->settings, "myorigin"), "myorigin = %s: %s", origin,
 		         errno != 0 ? strerror(errno)
 		                    : "the file is to begin with the name of a domain");
 	buffer_free(&name);
@@ -537,10 +526,10 @@ check_mechanisms(struct check *c)
 	const char   *peer = debug_check(c->settings, scratch);
 
 	if (peer != NULL)
-		complain(c, line_of(c->settings, "debug_peer_list"), "%s", peer);
+		complain(c, settings_line(c->settings, "debug_peer_list"), "%s", peer);
 
 	if (wrong != NULL)
-		complain(c, line_of(c->settings, setting), "%s: %s", setting, wrong);
+		complain(c, settings_line(c->settings, setting), "%s: %s", setting, wrong);
 	arena_close(&scratch);
 }
 
@@ -554,9 +543,9 @@ check_networks(struct check *c, const char *listener, const char *name,
 	int         line = 0;
 
 	(void)snprintf(own, sizeof own, "%s/%s", listener, name);
-	line = line_of(c->settings, own);
+	line = settings_line(c->settings, own);
 	if (line == 0)
-		line = line_of(c->settings, name);
+		line = settings_line(c->settings, name);
 	for (size_t i = 0; i < list->count; i++) {
 		const char         *item = list->item[i];
 		struct network_item n;
@@ -598,7 +587,7 @@ check_trusted(struct check *c, const struct common_settings *common)
 		check_networks(c, name, "postscreen_allow_list", &r.screen_allow);
 		check_networks(c, name, "smtpd_sasl_exceptions_networks", &r.auth_exceptions);
 		if ((wrong = screen_access_wrong(&r.screen_access)) != NULL)
-			complain(c, line_of(c->settings, "postscreen_access_list"),
+			complain(c, settings_line(c->settings, "postscreen_access_list"),
 			         "postscreen_access_list = %s: write permit_mynetworks, permit, "
 			         "reject, dunno or a table",
 			         wrong);
@@ -613,7 +602,7 @@ complain_of_letters(void *ctx, const char *setting, const char *text)
 {
 	struct check *c = ctx;
 
-	complain(c, line_of(c->settings, setting), "%s", text);
+	complain(c, settings_line(c->settings, setting), "%s", text);
 }
 
 static void
@@ -627,7 +616,7 @@ check_common(struct check *c)
 		return;
 	}
 	if (common.mail_directory[0] != '/' || common.mail_directory[1] == '\0')
-		complain(c, line_of(c->settings, "mail_directory"),
+		complain(c, settings_line(c->settings, "mail_directory"),
 		         "mail_directory = %s: write an absolute path, as /var/lib/mansio",
 		         common.mail_directory);
 	check_origin(c, common.myorigin);
@@ -639,7 +628,7 @@ check_common(struct check *c)
 	check_protocol_words(c, &common);
 	if (*common.dns_resolver != '\0' && strcmp(common.dns_resolver, "none") != 0 &&
 	    !server_parse(bytes_of(common.dns_resolver), &server))
-		complain(c, line_of(c->settings, "dns_resolver"),
+		complain(c, settings_line(c->settings, "dns_resolver"),
 		         "dns_resolver = %s: write an address, with a port if it is not 53, as "
 		         "127.0.0.1:53 or [::1]:53, or none",
 		         common.dns_resolver);
@@ -671,13 +660,13 @@ warn_of_risks(struct settings *s, const char *file, struct buffer *warnings)
 	if (!bytes_starts_nocase(bytes_of(banner), bytes_of(myhostname)))
 		buffer_printf(warnings,
 		              "%s:%d: smtpd_banner = %s: it is to begin with $myhostname\n", file,
-		              line_of(s, "smtpd_banner"), banner);
+		              settings_line(s, "smtpd_banner"), banner);
 	if (strstr(networks, "0.0.0.0/0") != NULL || strstr(networks, "::]/0") != NULL ||
 	    strstr(networks, "::/0") != NULL)
 		buffer_printf(
 			warnings,
 			"%s:%d: mynetworks = %s: everybody may send to anybody, which makes an open relay\n",
-			file, line_of(s, "mynetworks"), networks);
+			file, settings_line(s, "mynetworks"), networks);
 }
 
 bool

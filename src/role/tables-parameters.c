@@ -103,17 +103,6 @@ tables_know_parameters(struct settings *s)
  * As a file
  */
 
-static int
-line_of(const struct settings *s, const char *name)
-{
-	struct setting_entry e;
-
-	for (size_t i = 0; settings_entry(s, i, &e); i++)
-		if (strcmp(e.name, name) == 0)
-			return e.line;
-	return 0;
-}
-
 /* The first line of its own behind this one. */
 static const struct setting *
 next_row(const struct settings *s, const struct database *d, int behind, int *line,
@@ -124,7 +113,7 @@ next_row(const struct settings *s, const struct database *d, int behind, int *li
 
 	for (size_t i = 0; i < d->type->rows->count; i++) {
 		const struct setting *row = &d->type->rows->row[i];
-		int                   at = row_name(d, row, one) ? line_of(s, one) : 0;
+		int                   at = row_name(d, row, one) ? settings_line(s, one) : 0;
 
 		if (at <= behind || (next != NULL && at >= *line))
 			continue;

@@ -11,9 +11,9 @@ import shutil
 import smtplib
 import subprocess
 import tempfile
-import time
 
 import pytest
+from beside import MASTER, tables_of
 from house import House, free_ports, unnamed, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
@@ -78,24 +78,6 @@ ADDRESSES = [
     "blank@virt.example", "deep@here.example", "list@here.example", "twice@here.example", "named@here.example",
     "daemon@mail.here.example", "local@virt.example", "root@mail.here.example", "postmaster@here.example",
 ]
-# A detail is taken off where the mailbox has one owner (both deliver to the same mailbox).
-MASTER = """{port} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-local unix - n n - - local
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
 
 
 class Postfix:
@@ -148,19 +130,15 @@ alias_database =
 
 @pytest.fixture(scope="module")
 def both():
-    tables = tempfile.mkdtemp(prefix="beside-tables-")
-    os.chmod(tables, 0o755)
-    for name, text in TABLES.items():
-        with open(f"{tables}/{name}", "w") as f:
-            f.write(text)
-        subprocess.run(["postalias" if name == "aliases" else "postmap", f"hash:{tables}/{name}"], check=True)
-    postfix = Postfix(tables)
-    settings = dict(line.split(" = ", 1) for line in SETTINGS.format(tables=tables).strip().split("\n"))
-    with House(**settings) as house:
-        wait_for(lambda: rcpt(house.smtp(), "x@else.example"))
-        yield postfix, house
-    postfix.close()
-    shutil.rmtree(tables, ignore_errors=True)
+    with tables_of(TABLES) as tables:
+        postfix = Postfix(tables)
+        settings = dict(line.split(" = ", 1) for line in SETTINGS.format(tables=tables).strip().split("\n"))
+        try:
+            with House(**settings) as house:
+                wait_for(lambda: rcpt(house.smtp(), "x@else.example"))
+                yield postfix, house
+        finally:
+            postfix.close()
 
 
 def rcpt(smtp, address):
@@ -198,6 +176,7 @@ def ends_of_postfix(postfix, address):
     return found
 
 
+# A detail is taken off where the mailbox has one owner (both deliver to the same mailbox).
 def bare(address):
     local, _, domain = address.lower().partition("@")
     return local.split("+")[0] + "@" + domain

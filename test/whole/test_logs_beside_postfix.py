@@ -13,8 +13,8 @@ import tempfile
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from beside import MASTER
 from house import House, free_ports, wait_for
-from test_beside_postfix import MASTER
 from test_sending import Sink
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("pflogsumm") or not shutil.which("postfix"), reason="wants Postfix, pflogsumm and root")

@@ -7,16 +7,12 @@ of what is taken the codes alone are compared.
 """
 
 import os
-import re
 import shutil
-import socket
-import subprocess
-import tempfile
 import time
 
 import pytest
-from house import House, free_ports
-from test_beside_postfix import MASTER
+from beside import Postfix, Talk, settings_for, tables_of
+from house import House
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
 
@@ -73,6 +69,11 @@ me.example OK
     "logins": """u@here.example u@here.example
 v@here.example v@here.example
 """,
+}
+AS_THEY_STAND = {
+    "pcre": "/^bulk-([0-9]+)@/ REJECT bulk number $1\n",
+    "commands": "/^RCPT TO:<'(.*)'>/ RCPT TO:<$1>\n/^(RCPT TO:<.*>) GARBAGE.*/ $1\n/^HELLO (.*)/ EHLO $1\n/^BREAK/ NOOP\n",
+    "footers": "/^554 5.7.1 .*Relay access/ ask $server_name to relay\n",
 }
 RELAY = {"smtpd_relay_restrictions": "reject_unauth_destination"}
 FROM = "MAIL FROM:<%s>"
@@ -229,126 +230,19 @@ for name in ("smtpd_client_restrictions", "smtpd_helo_restrictions"):
     CASES[f"{name} asks of senders"] = ({name: "check_sender_access hash:{t}/access", **RELAY},
                                         mail("status@x.example", U, end=["RSET", FROM % "reject@x.example", f"RCPT TO:<{U}>"]))
 
-class Postfix:
-    """An instance in a directory of its own, with a service for each case."""
-
-    def __init__(self, tables, cases=None, settings=None):
-        cases = CASES if cases is None else cases
-        self.home = tempfile.mkdtemp(prefix="beside-postfix-")
-        os.chmod(self.home, 0o755)
-        self.ports = dict(zip(cases, free_ports(len(cases))))
-        for name in ("etc", "queue", "data", "mail"):
-            os.mkdir(f"{self.home}/{name}")
-        os.chmod(f"{self.home}/mail", 0o1777)
-        shutil.chown(f"{self.home}/data", "postfix")
-        said = settings_for(tables) + f"""
-compatibility_level = 3.6
-queue_directory = {self.home}/queue
-data_directory = {self.home}/data
-maillog_file = {self.home}/log
-maillog_file_prefixes = {self.home}
-inet_interfaces = 127.0.0.1
-smtpd_peername_lookup = no
-local_transport = discard:
-virtual_transport = discard:
-relay_transport = discard:
-default_transport = discard:
-default_database_type = hash
-alias_database =
-{settings or ''}
-"""
-        # Each name once: every process warns of a second one, and postlogd, which hears of it all, waits for itself when there are many.
-        lines = {line.split("=")[0].strip(): line for line in said.splitlines() if "=" in line}
-        with open(f"{self.home}/etc/main.cf", "w") as f:
-            f.write("\n".join(lines.values()) + "\n")
-        master = MASTER.split("\n")
-        with open(f"{self.home}/etc/master.cf", "w") as f:
-            f.write("\n".join(line for line in master if "{port}" not in line) + "\n")
-            for case, port in self.ports.items():
-                f.write(f"127.0.0.1:{port} inet n - n - - smtpd\n")
-                for name, value in cases[case][0].items():
-                    if value is not None:
-                        f.write(f"  -o {{ {name} = {value.format(t=tables)} }}\n")
-        subprocess.run(["postfix", "-c", f"{self.home}/etc", "start"], check=True, capture_output=True, timeout=60)
-
-    def close(self):
-        subprocess.run(["postfix", "-c", f"{self.home}/etc", "stop"], capture_output=True, timeout=60)
-        shutil.rmtree(self.home, ignore_errors=True)
-
-
-def settings_for(tables):
-    return f"""
-myhostname = mail.here.example
-mydomain = here.example
-myorigin = $mydomain
-mydestination = $myhostname, here.example
-recipient_delimiter = +
-alias_maps = hash:{tables}/aliases
-local_recipient_maps = $alias_maps
-relay_domains = relay.example
-relay_recipient_maps =
-mynetworks = 198.51.100.0/24
-smtpd_authorized_xclient_hosts = 127.0.0.1
-smtpd_sasl_auth_enable = no
-"""
-
-
 @pytest.fixture(scope="module")
 def both():
-    tables = tempfile.mkdtemp(prefix="beside-tables-")
-    os.chmod(tables, 0o755)
-    for name, text in TABLES.items():
-        with open(f"{tables}/{name}", "w") as f:
-            f.write(text)
-        subprocess.run(["postmap", f"hash:{tables}/{name}"], check=True)
-    with open(f"{tables}/aliases", "w") as f:
-        f.write("u: u@far.example\nv: v@far.example\npostmaster: p@far.example\n")
-    with open(f"{tables}/pcre", "w") as f:
-        f.write("/^bulk-([0-9]+)@/ REJECT bulk number $1\n")
-    with open(f"{tables}/commands", "w") as f:
-        f.write("/^RCPT TO:<'(.*)'>/ RCPT TO:<$1>\n/^(RCPT TO:<.*>) GARBAGE.*/ $1\n/^HELLO (.*)/ EHLO $1\n/^BREAK/ NOOP\n")
-    with open(f"{tables}/footers", "w") as f:
-        f.write("/^554 5.7.1 .*Relay access/ ask $server_name to relay\n")
-    subprocess.run(["postalias", f"hash:{tables}/aliases"], check=True)
-    postfix = Postfix(tables)
-    settings = dict(line.split(" =", 1) for line in settings_for(tables).strip().split("\n"))
-    settings = {name: value.strip() for name, value in settings.items()}
-    settings["smtpd_sender_login_check"] = "none"
-    with House(**settings) as house:
-        yield postfix, house, tables
-    postfix.close()
-    shutil.rmtree(tables, ignore_errors=True)
-
-
-class Talk:
-    """What is said, and every reply by its code, its status and its words."""
-
-    def __init__(self, port):
-        self.sock = socket.create_connection(("127.0.0.1", port), 10)
-        self.file = self.sock.makefile("rb")
-
-    def reply(self):
-        while True:
-            line = self.file.readline().decode()
-            if line[3:4] != "-":
-                return line.rstrip("\r\n")
-
-    def all(self, commands):
-        said = [self.reply()]
-        for command in commands:
-            self.sock.sendall(command.encode() + b"\r\n")
-            said += [self.reply() for _ in command.split("\r\n")]
-        self.sock.close()
-        return [plain(line) for line in said]
-
-
-def plain(line):
-    """Without names of servers, ids of letters and of refusals."""
-    line = re.sub(r" \(P[A-Z2-9]{10}\)", "", line)
-    if line[:1] in "23":
-        return line[:3]
-    line = line.replace("localhost[127.0.0.1]", "unknown[127.0.0.1]")
-    return re.sub(r"mail\.(here\.)?example(\.com)?", "HOST", line)
+    texts = {**TABLES, "aliases": "u: u@far.example\nv: v@far.example\npostmaster: p@far.example\n"}
+    with tables_of(texts, **AS_THEY_STAND) as tables:
+        postfix = Postfix(tables, CASES)
+        settings = dict(line.split(" =", 1) for line in settings_for(tables).strip().split("\n"))
+        settings = {name: value.strip() for name, value in settings.items()}
+        settings["smtpd_sender_login_check"] = "none"
+        try:
+            with House(**settings) as house:
+                yield postfix, house, tables
+        finally:
+            postfix.close()
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -4,13 +4,11 @@ says at RCPT and what we say.  It is the recipient's own transport that counts: 
 
 import os
 import shutil
-import subprocess
-import tempfile
 import time
 
 import pytest
+from beside import Postfix, Talk, tables_of
 from house import House
-from test_restrictions_beside_postfix import Postfix, Talk
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
 
@@ -62,38 +60,34 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_R214_error_and_retry_are_said_at_rcpt_as_postfix_does(way):
-    tables = tempfile.mkdtemp(prefix="beside-tables-")
-    os.chmod(tables, 0o755)
-    for name, text in TABLES.items():
-        with open(f"{tables}/{name}", "w") as f:
-            f.write(text)
-        subprocess.run(["postmap", f"hash:{tables}/{name}"], check=True)
-    with open(f"{tables}/aliases", "w") as f:
-        f.write("postmaster: p@far.example\n" + "".join(f"{c}: {c}@far.example\n" for c in NAMES))
-    subprocess.run(["postalias", f"hash:{tables}/aliases"], check=True)
-    settings = {k: v.format(t=tables) for k, v in {**SETTINGS, **WAYS[way]}.items()}
-    postfix = Postfix(tables, CASES, "".join(f"{k} = {v}\n" for k, v in settings.items()))
+def compare(postfix, tables, settings):
     common = {"myhostname": "mail.here.example", "mydomain": "here.example", "myorigin": "$mydomain",
               "mydestination": "$myhostname, here.example", "recipient_delimiter": "+", "alias_maps": f"hash:{tables}/aliases",
               "local_recipient_maps": "$alias_maps", "relay_domains": "relay.example", "relay_recipient_maps": "",
               "smtpd_sender_login_check": "none", "smtpd_sasl_auth_enable": "no", "local_transport": "local:", **settings}
     said = ["EHLO client.example", "MAIL FROM:<a@x.example>", *(f"RCPT TO:<{a}>" for a in ADDRESSES)]
-    try:
-        with House(**common) as house:
-            for case, (own, _) in CASES.items():
-                house.write_settings(**{name: own.get(name) for name in ("mynetworks", "smtpd_relay_restrictions",
-                                                                         "smtpd_recipient_restrictions")})
-                house.command("reload")
-                theirs = Talk(postfix.ports[case]).all(said)
-                for _ in range(3):                     # a busy machine has not reloaded everywhere yet
-                    ours = Talk(house.ports["smtp"]).all(said)
-                    if ours == theirs:
-                        break
-                    time.sleep(1)
-                pairs = list(zip(["", "", "", *ADDRESSES], theirs, ours))
-                assert [p for p in pairs if p[1].rstrip() != p[2].rstrip()] == [], case
-    finally:
-        postfix.close()
-        shutil.rmtree(tables, ignore_errors=True)
+    with House(**common) as house:
+        for case, (own, _) in CASES.items():
+            house.write_settings(**{name: own.get(name) for name in ("mynetworks", "smtpd_relay_restrictions",
+                                                                     "smtpd_recipient_restrictions")})
+            house.command("reload")
+            theirs = Talk(postfix.ports[case]).all(said)
+            for _ in range(3):                     # a busy machine has not reloaded everywhere yet
+                ours = Talk(house.ports["smtp"]).all(said)
+                if ours == theirs:
+                    break
+                time.sleep(1)
+            pairs = list(zip(["", "", "", *ADDRESSES], theirs, ours))
+            assert [p for p in pairs if p[1].rstrip() != p[2].rstrip()] == [], case
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_R214_error_and_retry_are_said_at_rcpt_as_postfix_does(way):
+    aliases = "postmaster: p@far.example\n" + "".join(f"{c}: {c}@far.example\n" for c in NAMES)
+    with tables_of({**TABLES, "aliases": aliases}) as tables:
+        settings = {k: v.format(t=tables) for k, v in {**SETTINGS, **WAYS[way]}.items()}
+        postfix = Postfix(tables, CASES, "".join(f"{k} = {v}\n" for k, v in settings.items()))
+        try:
+            compare(postfix, tables, settings)
+        finally:
+            postfix.close()

@@ -4,13 +4,11 @@ local_recipient_maps cannot be asked but alias_maps know them."""
 
 import os
 import shutil
-import subprocess
-import tempfile
 import time
 
 import pytest
+from beside import Postfix, Talk, tables_of
 from house import House, free_ports
-from test_restrictions_beside_postfix import Postfix, Talk
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("postfix") is None, reason="needs root and Postfix")
 
@@ -58,29 +56,21 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def both():
-    tables = tempfile.mkdtemp(prefix="beside-tables-")
-    os.chmod(tables, 0o755)
-    for name, text in TABLES.items():
-        with open(f"{tables}/{name}", "w") as f:
-            f.write(text)
-        subprocess.run(["postmap", f"hash:{tables}/{name}"], check=True)
-    with open(f"{tables}/aliases", "w") as f:
-        f.write("postmaster: p@far.example\nu: u@far.example\n" + "".join(f"{c}: {c}@far.example\n" for c in NAMES))
-    subprocess.run(["postalias", f"hash:{tables}/aliases"], check=True)
-    settings = {"transport_maps": f"hash:{tables}/transport", "virtual_mailbox_domains": "boxes.example",
-                "virtual_mailbox_maps": f"hash:{tables}/boxes", "relay_domains": "relay.example", "relay_recipient_maps": f"hash:{tables}/relayed",
-                "smtpd_error_sleep_time": "0", "smtpd_soft_error_limit": "1000", "smtpd_hard_error_limit": "1000"}
-    # The port of a case is Postfix's service for it, whose -o is what House is told by main.cf.
-    postfix = Postfix(tables, {name: (own, []) for name, own in CASES.items()}, "".join(f"{k} = {v}\n" for k, v in settings.items()))
-    common = {"myhostname": "mail.here.example", "mydomain": "here.example", "myorigin": "$mydomain",
-              "mydestination": "$myhostname, here.example", "recipient_delimiter": "+", "alias_maps": f"hash:{tables}/aliases",
-              "local_recipient_maps": "$alias_maps", "smtpd_sender_login_check": "none", "smtpd_sasl_auth_enable": "no", "local_transport": "local:"}
-    try:
-        with House(**{**common, **settings}) as house:
-            yield postfix, house
-    finally:
-        postfix.close()
-        shutil.rmtree(tables, ignore_errors=True)
+    aliases = "postmaster: p@far.example\nu: u@far.example\n" + "".join(f"{c}: {c}@far.example\n" for c in NAMES)
+    with tables_of({**TABLES, "aliases": aliases}) as tables:
+        settings = {"transport_maps": f"hash:{tables}/transport", "virtual_mailbox_domains": "boxes.example",
+                    "virtual_mailbox_maps": f"hash:{tables}/boxes", "relay_domains": "relay.example", "relay_recipient_maps": f"hash:{tables}/relayed",
+                    "smtpd_error_sleep_time": "0", "smtpd_soft_error_limit": "1000", "smtpd_hard_error_limit": "1000"}
+        # The port of a case is Postfix's service for it, whose -o is what House is told by main.cf.
+        postfix = Postfix(tables, {name: (own, []) for name, own in CASES.items()}, "".join(f"{k} = {v}\n" for k, v in settings.items()))
+        common = {"myhostname": "mail.here.example", "mydomain": "here.example", "myorigin": "$mydomain",
+                  "mydestination": "$myhostname, here.example", "recipient_delimiter": "+", "alias_maps": f"hash:{tables}/aliases",
+                  "local_recipient_maps": "$alias_maps", "smtpd_sender_login_check": "none", "smtpd_sasl_auth_enable": "no", "local_transport": "local:"}
+        try:
+            with House(**{**common, **settings}) as house:
+                yield postfix, house
+        finally:
+            postfix.close()
 
 
 @pytest.mark.parametrize("case", CASES)

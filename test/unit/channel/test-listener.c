@@ -242,7 +242,7 @@ test_a_path_left_over_is_taken_a_living_one_is_not(void **state)
 	fd = listener_bind(address, 0, &errors);
 	HOLDS("left over", fd >= 0 && stat(path, &st) == 0 && (st.st_mode & 07777) == 0666);
 	begin(fd);
-	strcpy(to.sun_path, path);
+	snprintf(to.sun_path, sizeof to.sun_path, "%s", path);
 	caller = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(connect(caller, (struct sockaddr *)&to, sizeof to), 0);
 	came_until = 1;

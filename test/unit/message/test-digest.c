@@ -133,7 +133,7 @@ test_strange_strings(void **state)
 	drop(&m);
 
 	memset(subject + 9, 'x', 999);
-	strcpy(subject + 9 + 999, "\r\n\r\n");
+	memcpy(subject + 9 + 999, "\r\n\r\n", sizeof "\r\n\r\n");
 	m = make("long", bytes_of(subject));
 	buffer_add_string(&wanted, "(NIL {999}\r\n");
 	buffer_add(&wanted, (struct bytes){ subject + 9, 999 });

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: ISC
+"""A Postfix beside us: tables that both read, an instance of it with a service for every case, and what is said to each, so that
+the replies can be compared.
+
+    with tables_of(TABLES) as tables:
+        postfix = Postfix(tables, {"a case": ({"smtpd_...": "..."}, said)}, "more = settings\n")
+        theirs = Talk(postfix.ports["a case"]).all(said)
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+
+from ports import free_ports
+
+MASTER = """{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+proxymap unix - - n - - proxymap
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+@contextlib.contextmanager
+def tables_of(texts, **as_they_stand):
+    """A directory of tables: `aliases` by postalias, others by postmap, and those that are read as they stand, as pcre."""
+    at = tempfile.mkdtemp(prefix="beside-tables-")
+    os.chmod(at, 0o755)
+    try:
+        for name, text in {**texts, **as_they_stand}.items():
+            with open(f"{at}/{name}", "w") as f:
+                f.write(text)
+            if name not in as_they_stand:
+                subprocess.run(["postalias" if name == "aliases" else "postmap", f"hash:{at}/{name}"], check=True)
+        yield at
+    finally:
+        shutil.rmtree(at, ignore_errors=True)
+
+
+class Postfix:
+    """An instance in a directory of its own, with a service for each case."""
+
+    def __init__(self, tables, cases, settings=None):
+        self.home = tempfile.mkdtemp(prefix="beside-postfix-")
+        os.chmod(self.home, 0o755)
+        self.ports = dict(zip(cases, free_ports(len(cases))))
+        for name in ("etc", "queue", "data", "mail"):
+            os.mkdir(f"{self.home}/{name}")
+        os.chmod(f"{self.home}/mail", 0o1777)
+        shutil.chown(f"{self.home}/data", "postfix")
+        said = settings_for(tables) + f"""
+compatibility_level = 3.6
+queue_directory = {self.home}/queue
+data_directory = {self.home}/data
+maillog_file = {self.home}/log
+maillog_file_prefixes = {self.home}
+inet_interfaces = 127.0.0.1
+smtpd_peername_lookup = no
+local_transport = discard:
+virtual_transport = discard:
+relay_transport = discard:
+default_transport = discard:
+default_database_type = hash
+alias_database =
+{settings or ''}
+"""
+        # Each name once: every process warns of a second one, and postlogd, which hears of it all, waits for itself when there are many.
+        lines = {line.split("=")[0].strip(): line for line in said.splitlines() if "=" in line}
+        with open(f"{self.home}/etc/main.cf", "w") as f:
+            f.write("\n".join(lines.values()) + "\n")
+        master = MASTER.split("\n")
+        with open(f"{self.home}/etc/master.cf", "w") as f:
+            f.write("\n".join(line for line in master if "{port}" not in line) + "\n")
+            for case, port in self.ports.items():
+                f.write(f"127.0.0.1:{port} inet n - n - - smtpd\n")
+                for name, value in cases[case][0].items():
+                    if value is not None:
+                        f.write(f"  -o {{ {name} = {value.format(t=tables)} }}\n")
+        subprocess.run(["postfix", "-c", f"{self.home}/etc", "start"], check=True, capture_output=True, timeout=60)
+
+    def close(self):
+        subprocess.run(["postfix", "-c", f"{self.home}/etc", "stop"], capture_output=True, timeout=60)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def settings_for(tables):
+    return f"""
+myhostname = mail.here.example
+mydomain = here.example
+myorigin = $mydomain
+mydestination = $myhostname, here.example
+recipient_delimiter = +
+alias_maps = hash:{tables}/aliases
+local_recipient_maps = $alias_maps
+relay_domains = relay.example
+relay_recipient_maps =
+mynetworks = 198.51.100.0/24
+smtpd_authorized_xclient_hosts = 127.0.0.1
+smtpd_sasl_auth_enable = no
+"""
+
+
+class Talk:
+    """What is said, and every reply by its code, its status and its words."""
+
+    def __init__(self, port):
+        self.sock = socket.create_connection(("127.0.0.1", port), 10)
+        self.file = self.sock.makefile("rb")
+
+    def reply(self):
+        while True:
+            line = self.file.readline().decode()
+            if line[3:4] != "-":
+                return line.rstrip("\r\n")
+
+    def all(self, commands):
+        said = [self.reply()]
+        for command in commands:
+            self.sock.sendall(command.encode() + b"\r\n")
+            said += [self.reply() for _ in command.split("\r\n")]
+        self.sock.close()
+        return [plain(line) for line in said]
+
+
+def plain(line):
+    """Without names of servers, ids of letters and of refusals."""
+    line = re.sub(r" \(P[A-Z2-9]{10}\)", "", line)
+    if line[:1] in "23":
+        return line[:3]
+    line = line.replace("localhost[127.0.0.1]", "unknown[127.0.0.1]")
+    return re.sub(r"mail\.(here\.)?example(\.com)?", "HOST", line)
