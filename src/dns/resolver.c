@@ -48,6 +48,7 @@ static const struct { const char *name, *value; } options[] = {
 	{ "infra-host-ttl:", "30" },   { "outgoing-range:", "128" },  { "num-queries-per-thread:", "256" },
 	{ "outgoing-num-tcp:", "8" },  { "edns-buffer-size:", "1232" }, { "cache-max-ttl:", "86400" },
 	{ "use-syslog:", "no" },       { "cache-max-negative-ttl:", "600" },
+	{ "rrset-roundrobin:", "no" }, /* the order is the answer's, not one of each second */
 };
 /* Built into libunbound as empty; the networks of loopback have names too, where somebody gives them. */
 static const char *const built_in[] = { "127.in-addr.arpa." };

@@ -209,9 +209,13 @@ def as_owner(folders, home, command):
     st = os.stat(folders.root)
     if os.geteuid() != 0:
         return command
-    names = home / "passwd"
-    names.write_text(pathlib.Path("/etc/passwd").read_text() + f"jack:x:{st.st_uid}:{st.st_gid}::{home}:/bin/sh\n")
-    return ["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc/passwd && shift && exec setpriv "$@"', "sh", str(names),
+    etc = home / "etc"
+    if not etc.exists():
+        # The directory: useradd renames a new file over /etc/passwd, and what is mounted on a file goes when another is put in its place.
+        subprocess.run(["cp", "-a", "/etc", etc], stderr=subprocess.DEVNULL)   # what others make and take away meanwhile is not missed
+        with open(etc / "passwd", "a") as f:
+            f.write(f"jack:x:{st.st_uid}:{st.st_gid}::{home}:/bin/sh\n")
+    return ["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc && shift && exec setpriv "$@"', "sh", str(etc),
             f"--reuid={st.st_uid}", f"--regid={st.st_gid}", "--clear-groups", *command]
 
 

@@ -380,6 +380,10 @@ test_entries_in_their_order(void **state)
 	assert_string_equal(e.name, "x/a");
 	assert_string_equal(e.value, "3");
 	assert_false(settings_entry(s, 3, &e));
+	assert_int_equal(settings_line(s, "b"), 2);
+	assert_int_equal(settings_line(s, "a"), 3);
+	assert_int_equal(settings_line(s, "x/a"), 4);
+	assert_int_equal(settings_line(s, "nothing"), 0);
 	settings_close(&s);
 }
 

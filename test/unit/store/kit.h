@@ -157,4 +157,43 @@ kit_arrival(struct kit *k, uint64_t letter)
 	};
 }
 
+/* The uid it got. */
+static inline uint32_t
+kit_arrive(struct kit *k, struct mailbox *m, uint64_t letter)
+{
+	struct arrival v = kit_arrival(k, letter);
+	uint32_t uid;
+
+	assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
+	return uid;
+}
+
+static inline void
+kit_told(void *ctx, int why)
+{
+	int *told = ctx;
+
+	told[0]++;
+	told[1] = why;
+}
+
+/* All that was changed is on the disk. */
+static inline void
+kit_settle(struct kit *k)
+{
+	int told[2] = { 0, 0 };
+
+	store_barrier(k->store, kit_told, told);
+	kit_turns(k);
+	assert_int_equal(told[0], 1);
+	assert_int_equal(told[1], 0);
+}
+
+static inline void
+kit_again(struct kit *k)
+{
+	kit_close(k);
+	kit_open(k);
+}
+
 #endif

@@ -18,32 +18,6 @@ barrier(void *ctx, int why)
 		told_why = why;
 }
 
-static void
-settle(struct kit *k)
-{
-	told = told_why = 0;
-	store_barrier(k->store, barrier, NULL);
-	kit_turns(k);
-	assert_int_equal(told, 1);
-	assert_int_equal(told_why, 0);
-}
-
-static void
-again(struct kit *k)
-{
-	kit_close(k);
-	kit_open(k);
-}
-
-static void
-arrive(struct kit *k, struct mailbox *m, uint64_t letter)
-{
-	struct arrival v = kit_arrival(k, letter);
-	uint32_t       uid;
-
-	assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
-}
-
 /* ---- news ---- */
 
 struct heard {
@@ -98,12 +72,12 @@ test_barriers(void **state)
 	b = kit_take(&k, 2);
 	m = kit_mailbox(a, "INBOX");
 	n = kit_mailbox(b, "INBOX");
-	arrive(&k, m, 0);
+	kit_arrive(&k, m, 0);
 	store_barrier(k.store, in_order, (void *)(intptr_t)1);
 	assert_true(store_dirty(k.store));
 	store_at_rest(k.store);
 	HOLDS("not before the sync ends", ordered == 0 && k.jobs == 1);
-	arrive(&k, m, 0);
+	kit_arrive(&k, m, 0);
 	account_barrier(a, in_order, (void *)(intptr_t)2);
 	store_at_rest(k.store);
 	HOLDS("one sync at a time", k.jobs == 1);
@@ -117,9 +91,9 @@ test_barriers(void **state)
 
 	/* Each hears of its own account, or of all. */
 	w = mailbox_watch(m, hear, &h);
-	arrive(&k, m, 0);
+	kit_arrive(&k, m, 0);
 	account_barrier(a, as_told, &one);
-	arrive(&k, n, 0);
+	kit_arrive(&k, n, 0);
 	account_barrier(b, as_told, &other);
 	store_barrier(k.store, as_told, &all);
 	kit_turns(&k);
@@ -160,7 +134,7 @@ next_comes(void *ctx, int why)
 	struct postman *p = ctx;
 
 	p->told = why + 1;
-	arrive(p->kit, p->mailbox, p->letter);
+	kit_arrive(p->kit, p->mailbox, p->letter);
 }
 
 static bool
@@ -189,16 +163,16 @@ test_a_failed_sync_is_told_to_all_whom_it_takes_something(void **state)
 	b = kit_take(&k, 2);
 	first.mailbox = m = kit_mailbox(a, "INBOX");
 	n = kit_mailbox(b, "INBOX");
-	settle(&k);
-	arrive(&k, m, 0);
+	kit_settle(&k);
+	kit_arrive(&k, m, 0);
 	store_barrier(k.store, next_comes, &first);
 	store_at_rest(k.store);
 	assert_int_equal(k.jobs, 1);
 	/* While the first is being synced another is gathered, which is in no commit yet. */
-	arrive(&k, m, second);
+	kit_arrive(&k, m, second);
 	store_barrier(k.store, as_told, &waits);
 	account_barrier(a, as_told, &same);
-	arrive(&k, n, neighbours);
+	kit_arrive(&k, n, neighbours);
 	account_barrier(b, as_told, &neighbour);
 	disk_step = sync_fails;
 	syncs_failing = 1;
@@ -239,7 +213,7 @@ test_deliveries_wait_for_company(void **state)
 	a = kit_take(&k, 1);
 	m = kit_mailbox(a, "INBOX");
 	HOLDS("nothing waits", !store_patient(k.store));
-	arrive(&k, m, 0);
+	kit_arrive(&k, m, 0);
 	store_barrier_later(k.store, in_order, (void *)(intptr_t)1);
 	HOLDS("a delivery can wait", store_patient(k.store));
 	account_barrier(a, in_order, (void *)(intptr_t)2);
@@ -248,19 +222,19 @@ test_deliveries_wait_for_company(void **state)
 	HOLDS("both were told", ordered == 2 && order[0] == 1 && !store_patient(k.store));
 
 	do {
-		arrive(&k, m, 0);
+		kit_arrive(&k, m, 0);
 		store_barrier_later(k.store, in_order, (void *)(intptr_t)3);
 	} while (store_patient(k.store) && ++n < 10000);
 	HOLDS("many are worth a commit", n > 50 && n < 1000);
 	kit_turns(&k);
 
-	arrive(&k, m, 0);
+	kit_arrive(&k, m, 0);
 	store_barrier_later(k.store, in_order, (void *)(intptr_t)4);
 	HOLDS("the next can wait again", store_patient(k.store));
 	w = mailbox_watch(m, hear, &h);
 	HOLDS("who looks keeps what was seen", !store_patient(k.store));
 	kit_turns(&k);
-	arrive(&k, m, 0);
+	kit_arrive(&k, m, 0);
 	HOLDS("what is watched is made to last", !store_patient(k.store));
 	kit_turns(&k);
 	mailbox_unwatch(&w);
@@ -296,32 +270,32 @@ test_checkpoints_run_beside_the_loop(void **state)
 	for (int round = 0; round < 60; round++) {
 		pthread_t thread;
 		for (int i = 0; i < 20; i++, letters++)
-			arrive(&k, m, 0);
+			kit_arrive(&k, m, 0);
 		HOLDS("not while changes are gathered", index_checkpoint_ask(a->index) == NULL);
-		settle(&k);
+		kit_settle(&k);
 		job = index_checkpoint_ask(a->index);
 		HOLDS("asked once", job != NULL && index_checkpoint_ask(a->index) == NULL);
 		if (round % 3 == 0) {
 			/* Taken back before it began. */
-			arrive(&k, m, 0);
+			kit_arrive(&k, m, 0);
 			letters++;
 			index_checkpoint_run(job);
 			assert_true(index_wal_pages(a->index) > 0);
 		} else {
 			assert_int_equal(pthread_create(&thread, NULL, checkpoint_thread, job), 0);
 			/* Before it, while it runs, or after it. */
-			arrive(&k, m, 0);
+			kit_arrive(&k, m, 0);
 			letters++;
 			assert_int_equal(pthread_join(thread, NULL), 0);
 		}
 		index_checkpoint_done(job);
 	}
-	settle(&k);
+	kit_settle(&k);
 	assert_int_equal(index_checkpoint_now(a->index), 0);
 	assert_int_equal(index_wal_pages(a->index), 0);
 	mailbox_drop(&m);
 	account_drop(&a);
-	again(&k);
+	kit_again(&k);
 	a = kit_take(&k, 1);
 	m = kit_mailbox(a, "INBOX");
 	assert_int_equal(mailbox_count(m), letters);

@@ -6,37 +6,6 @@
 #include "kit.h"
 #include "store/inside.h"
 
-static int told, told_why;
-
-static void
-barrier(void *ctx, int why)
-{
-	(void)ctx;
-	told++;
-	if (why != 0)
-		told_why = why;
-}
-
-static void
-settle(struct kit *k)
-{
-	told = told_why = 0;
-	store_barrier(k->store, barrier, NULL);
-	kit_turns(k);
-	assert_int_equal(told, 1);
-	assert_int_equal(told_why, 0);
-}
-
-static uint32_t
-arrive(struct kit *k, struct mailbox *m, uint64_t letter)
-{
-	struct arrival v = kit_arrival(k, letter);
-	uint32_t       uid;
-
-	assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
-	return uid;
-}
-
 enum { ROUNDS = 6, EACH = 3 };
 struct promised {
 	uint64_t letter[2][ROUNDS * EACH];
@@ -179,12 +148,12 @@ expect_promises(struct kit *k, const struct promised *p, long step)
 			                    (mailbox_entry(m, x).flags & FLAG_SEEN));
 		if (i == 0 && p->folder)
 			assert_int_equal(account_status(a, "new", &s), 0);
-		assert_true(arrive(k, m, (uint64_t)9 << 32 | 64) > 0);
+		assert_true(kit_arrive(k, m, (uint64_t)9 << 32 | 64) > 0);
 		assert_int_equal(index_check(a->index, complained, note), 0);
 		mailbox_drop(&m);
 		account_drop(&a);
 	}
-	settle(k);
+	kit_settle(k);
 	kit_close(k);
 }
 

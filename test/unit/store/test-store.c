@@ -10,44 +10,6 @@
 #include "spool/disk.h"
 #include "store/inside.h"
 
-static int told, told_why;
-
-static void
-barrier(void *ctx, int why)
-{
-	(void)ctx;
-	told++;
-	if (why != 0)
-		told_why = why;
-}
-
-static void
-settle(struct kit *k)
-{
-	told = told_why = 0;
-	store_barrier(k->store, barrier, NULL);
-	kit_turns(k);
-	assert_int_equal(told, 1);
-	assert_int_equal(told_why, 0);
-}
-
-static void
-again(struct kit *k)
-{
-	kit_close(k);
-	kit_open(k);
-}
-
-static uint32_t
-arrive(struct kit *k, struct mailbox *m, uint64_t letter)
-{
-	struct arrival v = kit_arrival(k, letter);
-	uint32_t       uid;
-
-	assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
-	return uid;
-}
-
 /* ---- the list ---- */
 
 static void
@@ -111,8 +73,8 @@ test_the_list(void **state)
 	HOLDS("rfc3501:6.3.7", account_subscribe(a, "Junk", false) == 0);
 	HOLDS("not subscribed", account_subscribe(a, "Junk", false) == ENOENT);
 	m = kit_mailbox(a, "INBOX");
-	arrive(&k, m, 0);
-	arrive(&k, m, 0);
+	kit_arrive(&k, m, 0);
+	kit_arrive(&k, m, 0);
 	HOLDS("rfc3501:6.3.5 INBOX gives its messages away",
 	      account_rename(a, "INBOX", "old/mail") == 0);
 	assert_int_equal(mailbox_count(m), 0);
@@ -120,9 +82,9 @@ test_the_list(void **state)
 	assert_int_equal(account_status(a, "old/mail", &status), 0);
 	assert_int_equal(status.messages, 2);
 	validity = status.uidvalidity;
-	settle(&k);
+	kit_settle(&k);
 	account_drop(&a);
-	again(&k);
+	kit_again(&k);
 	a = kit_take(&k, 7);
 	expect_list(
 		a,
@@ -156,123 +118,148 @@ hear(void *ctx, enum mailbox_news what, const struct uid_set *set, const struct 
 		h->last = set->range[set->count - 1];
 }
 
-static void
-test_one_mailbox(void **state)
-{
-	struct kit            k = { 0 };
+/* INBOX, who watches it, and Work. */
+struct desk {
+	struct kit            k;
 	struct account       *a;
 	struct mailbox       *m, *to;
 	struct mailbox_watch *w;
-	struct mailbox_status status;
-	struct heard          h = { 0 };
-	struct arena         *arena = arena_open(NULL);
-	struct uid_range      some[] = { { 2, 3 }, { 5, 500 } }, made;
-	struct uid_set        set = { some, 2 }, source, gone, modified;
-	struct arrival        v;
-	uint64_t              modseq;
-	uint32_t              uid;
-	int                   bit, work;
+	struct heard          h;
+	struct arena         *arena;
+	int                   work; /* the number of $Work in Work */
+};
 
-	(void)state;
-	kit_folder(&k);
-	kit_open(&k);
-	a = kit_take(&k, 1);
-	m = kit_mailbox(a, "INBOX");
-	w = mailbox_watch(m, hear, &h);
+static void
+six_arrive(struct desk *d, const struct arrival *first)
+{
+	struct mailbox_status status;
+	uint32_t              uid;
+
 	for (uint32_t i = 1; i <= 6; i++)
-		assert_int_equal(arrive(&k, m, 0), i);
-	assert_int_equal(h.count[MAILBOX_ARRIVED], 6);
-	v = kit_arrival(&k, (uint64_t)1 << 32 | 64);
-	HOLDS("the same letter again", mailbox_arrive(m, &v, &uid) == EEXIST && uid == 0);
-	mailbox_status(m, &status);
+		assert_int_equal(kit_arrive(&d->k, d->m, 0), i);
+	assert_int_equal(d->h.count[MAILBOX_ARRIVED], 6);
+	HOLDS("the same letter again", mailbox_arrive(d->m, first, &uid) == EEXIST && uid == 0);
+	mailbox_status(d->m, &status);
 	assert_int_equal(status.messages, 6);
 	assert_int_equal(status.uidnext, 7);
 	assert_int_equal(status.unseen, 6);
 	assert_int_equal(status.first_unseen, 1);
 	assert_int_equal(status.recent, 6);
-	assert_int_equal(status.size, 6 * v.size);
-	assert_int_equal(mailbox_recent(m, true), 1);
-	assert_int_equal(mailbox_recent(m, false), 7);
+	assert_int_equal(status.size, 6 * first->size);
+	assert_int_equal(mailbox_recent(d->m, true), 1);
+	assert_int_equal(mailbox_recent(d->m, false), 7);
+}
 
+static void
+flags_change(struct desk *d)
+{
+	struct uid_range      some[] = { { 2, 3 }, { 5, 500 } };
+	struct uid_set        set = { some, 2 }, modified;
+	struct mailbox_status status;
+	uint64_t              modseq;
+
+	mailbox_status(d->m, &status);
 	modseq = status.highest_modseq;
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL, w),
+	assert_int_equal(mailbox_flags(d->m, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL,
+	                               d->w),
 	                 0);
-	assert_int_equal(h.count[MAILBOX_FLAGS], 1);
-	assert_int_equal(h.last.last, 6);
-	mailbox_status(m, &status);
+	assert_int_equal(d->h.count[MAILBOX_FLAGS], 1);
+	assert_int_equal(d->h.last.last, 6);
+	mailbox_status(d->m, &status);
 	assert_int_equal(status.highest_modseq, modseq + 1);
 	assert_int_equal(status.unseen, 2);
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL, w),
+	assert_int_equal(mailbox_flags(d->m, &set, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL,
+	                               d->w),
 	                 0);
-	HOLDS("nothing changed, nothing said", h.count[MAILBOX_FLAGS] == 1);
+	HOLDS("nothing changed, nothing said", d->h.count[MAILBOX_FLAGS] == 1);
 	some[0].first = 1;
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_SET, FLAG_DELETED, modseq, arena, &modified,
-	                               w),
+	assert_int_equal(mailbox_flags(d->m, &set, FLAGS_SET, FLAG_DELETED, modseq, d->arena,
+	                               &modified, d->w),
 	                 0);
 	HOLDS("rfc7162:3.1.3 changed since",
 	      modified.count == 2 && modified.range[0].first == 2 && modified.range[1].last == 6);
-	assert_int_equal(mailbox_entry(m, 0).flags, FLAG_DELETED);
-	assert_int_equal(mailbox_entry(m, 1).flags, FLAG_SEEN);
+	assert_int_equal(mailbox_entry(d->m, 0).flags, FLAG_DELETED);
+	assert_int_equal(mailbox_entry(d->m, 1).flags, FLAG_SEEN);
+}
 
-	bit = mailbox_keyword(m, BYTES("$Work"), true);
+static void
+keywords_are_named(struct desk *d)
+{
+	struct uid_range some = { 2, 3 };
+	struct uid_set   set = { &some, 1 };
+	int              bit = mailbox_keyword(d->m, BYTES("$Work"), true);
+
 	assert_int_equal(bit, KEYWORD_FIRST);
-	assert_int_equal(mailbox_keyword(m, BYTES("$work"), false), bit);
-	assert_int_equal(mailbox_keyword(m, BYTES("$None"), false), -1);
-	some[0] = (struct uid_range){ 2, 3 };
-	set.count = 1;
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, mailbox_flags_with(m, 0, bit),
+	assert_int_equal(mailbox_keyword(d->m, BYTES("$work"), false), bit);
+	assert_int_equal(mailbox_keyword(d->m, BYTES("$None"), false), -1);
+	assert_int_equal(mailbox_flags(d->m, &set, FLAGS_ADD, mailbox_flags_with(d->m, 0, bit),
 	                               UINT64_MAX, NULL, NULL, NULL),
 	                 0);
+}
 
-	assert_int_equal(account_create(a, "Work", USE_NONE), 0);
-	to = kit_mailbox(a, "Work");
+/* Three are copied to Work, then moved there. */
+static void
+copies_are_made(struct desk *d)
+{
+	struct uid_range some = { 1, 3 }, made;
+	struct uid_set   set = { &some, 1 }, source;
+	struct mailbox  *m = d->m, *to;
+
+	assert_int_equal(account_create(d->a, "Work", USE_NONE), 0);
+	to = d->to = kit_mailbox(d->a, "Work");
 	assert_true(mailbox_keyword(to, BYTES("other"), true) >= 0);
-	some[0] = (struct uid_range){ 1, 3 };
-	assert_int_equal(mailbox_copy(m, &set, to, false, arena, &source, &made, NULL), 0);
+	assert_int_equal(mailbox_copy(m, &set, to, false, d->arena, &source, &made, NULL), 0);
 	assert_int_equal(source.count, 1);
 	assert_int_equal(made.first, 1);
 	assert_int_equal(made.last, 3);
-	work = mailbox_keyword(to, BYTES("$Work"), false);
-	assert_int_equal(work, KEYWORD_FIRST + 1);
+	d->work = mailbox_keyword(to, BYTES("$Work"), false);
+	assert_int_equal(d->work, KEYWORD_FIRST + 1);
 	assert_int_equal(mailbox_entry(to, 1).flags & SYSTEM_FLAGS, FLAG_SEEN);
-	assert_true(mailbox_flags_have(to, mailbox_entry(to, 1).flags, work));
+	assert_true(mailbox_flags_have(to, mailbox_entry(to, 1).flags, d->work));
 	assert_false(mailbox_flags_have(to, mailbox_entry(to, 1).flags, KEYWORD_FIRST));
 	assert_int_equal(mailbox_entry(to, 1).message, mailbox_entry(m, 1).message);
-	assert_int_equal(mailbox_copy(m, &set, to, true, arena, &source, &made, w), 0);
+	assert_int_equal(mailbox_copy(m, &set, to, true, d->arena, &source, &made, d->w), 0);
 	assert_int_equal(made.first, 4);
 	assert_int_equal(mailbox_count(m), 3);
 	assert_int_equal(mailbox_count(to), 6);
-	assert_int_equal(h.count[MAILBOX_EXPUNGED], 1);
+	assert_int_equal(d->h.count[MAILBOX_EXPUNGED], 1);
 	HOLDS("a copy into itself",
-	      mailbox_copy(to, &set, to, false, arena, &source, &made, NULL) == 0 &&
+	      mailbox_copy(to, &set, to, false, d->arena, &source, &made, NULL) == 0 &&
 	              made.first == 7 && mailbox_count(to) == 9);
+}
 
-	some[0] = (struct uid_range){ 4, 4 };
-	assert_int_equal(mailbox_flags(m, &set, FLAGS_ADD, FLAG_DELETED, UINT64_MAX, NULL, NULL,
+static void
+some_go(struct desk *d)
+{
+	struct uid_range some = { 4, 4 };
+	struct uid_set   set = { &some, 1 }, gone;
+
+	assert_int_equal(mailbox_flags(d->m, &set, FLAGS_ADD, FLAG_DELETED, UINT64_MAX, NULL, NULL,
 	                               NULL),
 	                 0);
-	assert_int_equal(mailbox_expunge(m, NULL, false, arena, &gone, w), 0);
+	assert_int_equal(mailbox_expunge(d->m, NULL, false, d->arena, &gone, d->w), 0);
 	assert_int_equal(gone.count, 1);
 	assert_int_equal(gone.range[0].first, 4);
-	assert_int_equal(mailbox_find(m, 4), -1);
-	assert_int_equal(mailbox_find(m, 6), 1);
-	assert_int_equal(mailbox_first_at_least(m, 2), 0);
-	assert_true(mailbox_vanished(m, 0, arena, &gone));
+	assert_int_equal(mailbox_find(d->m, 4), -1);
+	assert_int_equal(mailbox_find(d->m, 6), 1);
+	assert_int_equal(mailbox_first_at_least(d->m, 2), 0);
+	assert_true(mailbox_vanished(d->m, 0, d->arena, &gone));
 	HOLDS("rfc7162:3.2.6 all that went",
 	      gone.count == 1 && gone.range[0].first == 1 && gone.range[0].last == 4);
-	settle(&k);
-	mailbox_unwatch(&w);
-	mailbox_drop(&m);
-	mailbox_drop(&to);
-	account_drop(&a);
-	again(&k);
+}
 
-	a = kit_take(&k, 1);
-	m = kit_mailbox(a, "Work");
+static void
+all_is_there_again(struct desk *d, const struct arrival *first)
+{
+	struct mailbox_status status;
+	struct account       *a = kit_take(&d->k, 1);
+	struct mailbox       *m = kit_mailbox(a, "Work");
+	uint32_t              uid;
+
 	assert_int_equal(mailbox_count(m), 9);
-	assert_string_equal(mailbox_keyword_name(m, work), "$Work");
+	assert_string_equal(mailbox_keyword_name(m, d->work), "$Work");
 	assert_int_equal(mailbox_entry(m, 1).flags & SYSTEM_FLAGS, FLAG_SEEN);
-	assert_true(mailbox_flags_have(m, mailbox_entry(m, 1).flags, work));
+	assert_true(mailbox_flags_have(m, mailbox_entry(m, 1).flags, d->work));
 	mailbox_drop(&m);
 	m = kit_mailbox(a, "INBOX");
 	assert_int_equal(mailbox_count(m), 2);
@@ -280,13 +267,40 @@ test_one_mailbox(void **state)
 	mailbox_status(m, &status);
 	assert_int_equal(status.uidnext, 7);
 	HOLDS("a letter that was moved away came here before",
-	      mailbox_arrive(m, &v, &uid) == EEXIST);
-	assert_int_equal(arrive(&k, m, 0), 7);
+	      mailbox_arrive(m, first, &uid) == EEXIST);
+	assert_int_equal(kit_arrive(&d->k, m, 0), 7);
 	mailbox_drop(&m);
 	account_drop(&a);
-	kit_close(&k);
-	arena_close(&arena);
-	kit_remove(&k);
+}
+
+static void
+test_one_mailbox(void **state)
+{
+	struct desk    d = { .arena = arena_open(NULL) };
+	struct arrival first;
+
+	(void)state;
+	kit_folder(&d.k);
+	kit_open(&d.k);
+	first = kit_arrival(&d.k, (uint64_t)1 << 32 | 64);
+	d.a = kit_take(&d.k, 1);
+	d.m = kit_mailbox(d.a, "INBOX");
+	d.w = mailbox_watch(d.m, hear, &d.h);
+	six_arrive(&d, &first);
+	flags_change(&d);
+	keywords_are_named(&d);
+	copies_are_made(&d);
+	some_go(&d);
+	kit_settle(&d.k);
+	mailbox_unwatch(&d.w);
+	mailbox_drop(&d.m);
+	mailbox_drop(&d.to);
+	account_drop(&d.a);
+	kit_again(&d.k);
+	all_is_there_again(&d, &first);
+	kit_close(&d.k);
+	arena_close(&d.arena);
+	kit_remove(&d.k);
 }
 
 /* ---- random changes against a simple model ---- */
@@ -456,7 +470,7 @@ test_random_changes_and_replay(void **state)
 			mailbox_drop(&box[i]);
 		}
 		account_drop(&a);
-		settle(&k);
+		kit_settle(&k);
 		if (round % 7 == 3)
 			while (store_sweep(k.store))
 				kit_turns(&k);
@@ -464,178 +478,10 @@ test_random_changes_and_replay(void **state)
 			(void)store_sweep(k.store);
 		kit_turns(&k);
 		clock_pretend(now += 900);
-		again(&k);
+		kit_again(&k);
 	}
 	clock_pretend(0);
 	kit_close(&k);
-	kit_remove(&k);
-}
-
-/* ---- damage ---- */
-
-static void
-sql(struct kit *k, const char *text)
-{
-	char     path[128], *error = NULL;
-	sqlite3 *db;
-
-	(void)snprintf(path, sizeof path, "%s/05/5/index.db", k->path);
-	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-	if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
-		fail_msg("%s: %s", text, error);
-	sqlite3_close(db);
-}
-
-/* Its older history is forgotten: what version 3 kept of a mailbox is all there is of it. */
-static void
-test_a_mailbox_of_version_3(void **state)
-{
-	struct kit       k = { 0 };
-	struct account  *a;
-	struct mailbox  *m;
-	struct uid_range r = { 3, 3 };
-
-	(void)state;
-	kit_folder(&k);
-	clock_pretend(1700000000);
-	for (int round = 0; round < 2; round++) {
-		kit_open(&k);
-		a = kit_take(&k, 5);
-		m = kit_mailbox(a, "INBOX");
-		for (uint32_t i = 0; i < 300; i++) {
-			arrive(&k, m, 0);
-			settle(&k);
-		}
-		assert_int_equal(mailbox_flags(m, &(struct uid_set){ &r, 1 }, FLAGS_ADD,
-		                               FLAG_FLAGGED, UINT64_MAX, NULL, NULL, NULL),
-		                 0);
-		settle(&k);
-		mailbox_drop(&m);
-		account_drop(&a);
-		(void)store_sweep(k.store);
-		settle(&k);
-		kit_close(&k);
-	}
-	sql(&k,
-	    "ALTER TABLE snapshot RENAME TO newer;"
-	    "CREATE TABLE snapshot(mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, time INTEGER NOT NULL,"
-	    " data BLOB NOT NULL, PRIMARY KEY(mailbox, modseq)) WITHOUT ROWID;"
-	    "INSERT INTO snapshot SELECT mailbox,modseq,time,data FROM newer; DROP TABLE newer;"
-	    "DELETE FROM fact WHERE modseq<=(SELECT max(modseq) FROM snapshot);"
-	    "PRAGMA user_version=3");
-	for (int round = 0; round < 2; round++) {
-		kit_open(&k);
-		a = kit_take(&k, 5);
-		m = kit_mailbox(a, "INBOX");
-		assert_int_equal(mailbox_count(m), 600);
-		assert_int_equal(mailbox_entry(m, 2).flags, FLAG_FLAGGED);
-		assert_int_equal(mailbox_entry(m, 3).flags, 0);
-		mailbox_drop(&m);
-		account_drop(&a);
-		kit_close(&k);
-	}
-	kit_remove(&k);
-}
-
-static void
-test_damage_is_set_aside(void **state)
-{
-	struct kit      k = { 0 };
-	struct account *a;
-	struct mailbox *m;
-	struct buffer   out = { 0 };
-	char            path[128];
-	int             fd, why;
-
-	(void)state;
-	kit_folder(&k);
-	clock_pretend(1700000000);
-	kit_open(&k);
-	for (int round = 0; round < 2; round++) {
-		a = kit_take(&k, 5);
-		m = kit_mailbox(a, "INBOX");
-		for (int i = 0; i < 300; i++) {
-			arrive(&k, m, 0);
-			if (i % 2)
-				settle(&k);
-		}
-		for (uint32_t i = 1; i < 260; i++) {
-			struct uid_range r = { i, i };
-			assert_int_equal(mailbox_flags(m, &(struct uid_set){ &r, 1 }, FLAGS_ADD,
-			                               round ? FLAG_FLAGGED : FLAG_SEEN, UINT64_MAX,
-			                               NULL, NULL, NULL),
-			                 0);
-		}
-		mailbox_drop(&m);
-		account_drop(&a);
-		(void)store_sweep(k.store);
-		settle(&k);
-		again(&k);
-	}
-	kit_close(&k);
-	/* The newest snapshot: the one before it and the history give the same. */
-	sql(&k,
-	    "UPDATE snapshot SET data=zeroblob(length(data)) WHERE modseq=(SELECT max(modseq) FROM snapshot)");
-	kit_open(&k);
-	a = kit_take(&k, 5);
-	m = kit_mailbox(a, "INBOX");
-	assert_int_equal(mailbox_count(m), 600);
-	assert_int_equal(mailbox_entry(m, 0).flags, FLAG_SEEN | FLAG_FLAGGED);
-	mailbox_drop(&m);
-	account_drop(&a);
-	kit_close(&k);
-	/* One fact: the rest is served, uids are not given away twice, the check says so. */
-	sql(&k,
-	    "DELETE FROM snapshot; UPDATE fact SET data=zeroblob(20) WHERE modseq=(SELECT max(modseq) FROM fact WHERE kind=9)");
-	kit_open(&k);
-	a = kit_take(&k, 5);
-	m = kit_mailbox(a, "INBOX");
-	assert_true(mailbox_count(m) >= 590 && mailbox_count(m) < 600);
-	assert_true(arrive(&k, m, 0) > 60000);
-	assert_true(store_check_account(a, &out) > 0);
-	HOLDS("in words",
-	      bytes_search(buffer_bytes(&out),
-	                   BYTES("05/5/index.db: mailbox INBOX: part of its history is damaged")) >=
-	              0);
-	mailbox_drop(&m);
-	account_drop(&a);
-	kit_close(&k);
-	/* One as the version before this one left it. */
-	sql(&k,
-	    "ALTER TABLE message DROP COLUMN mark; ALTER TABLE message DROP COLUMN email;"
-	    "DROP TABLE snapshot; CREATE TABLE snapshot(mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, time INTEGER NOT NULL,"
-	    " data BLOB NOT NULL, PRIMARY KEY(mailbox, modseq)) WITHOUT ROWID; PRAGMA user_version=2");
-	kit_open(&k);
-	a = kit_take(&k, 5);
-	m = kit_mailbox(a, "INBOX");
-	HOLDS("is brought up", arrive(&k, m, 0) > 60000);
-	mailbox_drop(&m);
-	account_drop(&a);
-	kit_close(&k);
-	/* A version from the future. */
-	sql(&k, "PRAGMA user_version=1000");
-	kit_open(&k);
-	HOLDS("refused", account_take(k.store, 5, &why) == NULL && why == EBADMSG);
-	kit_close(&k);
-	sql(&k, "PRAGMA user_version=4");
-	/* The file itself. */
-	(void)snprintf(path, sizeof path, "%s/05/5/index.db", k.path);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	assert_int_equal(disk_write(fd, "garbage instead of a database", 29, 0), 0);
-	(void)close(fd);
-	kit_open(&k);
-	buffer_reset(&out);
-	HOLDS("check does not touch it",
-	      store_check(k.dir, k.letters, &out) == 1 && access(path, F_OK) == 0);
-	HOLDS("refused", account_take(k.store, 5, &why) == NULL && why == EBADMSG);
-	HOLDS("put aside", access(path, F_OK) < 0);
-	HOLDS("not made anew", account_take(k.store, 5, &why) == NULL && why == EBADMSG);
-	a = kit_take(&k, 6);
-	HOLDS("others are served", a != NULL);
-	account_drop(&a);
-	kit_close(&k);
-	clock_pretend(0);
-	buffer_free(&out);
 	kit_remove(&k);
 }
 
@@ -667,7 +513,7 @@ test_history_is_forgotten_in_its_time(void **state)
 		if (hour == 1)
 			assert_int_equal(account_delete(a, "Old"), 0);
 		for (int i = 0; i < 200; i++)
-			arrive(&k, m, 0);
+			kit_arrive(&k, m, 0);
 		for (uint32_t i = 0; i < 150; i++) {
 			struct uid_range r = { (uint32_t)hour * 200 + i + 1,
 				               (uint32_t)hour * 200 + i + 1 };
@@ -688,9 +534,9 @@ test_history_is_forgotten_in_its_time(void **state)
 		left = mailbox_count(m);
 		mailbox_drop(&m);
 		account_drop(&a);
-		settle(&k);
+		kit_settle(&k);
 		assert_true(store_sweep(k.store) || true);
-		settle(&k);
+		kit_settle(&k);
 		kit_close(&k);
 	}
 	kit_open(&k);
@@ -712,143 +558,6 @@ test_history_is_forgotten_in_its_time(void **state)
 	kit_close(&k);
 	clock_pretend(0);
 	arena_close(&arena);
-	kit_remove(&k);
-}
-
-/* ---- letters ---- */
-
-static void
-put_letter(struct kit *k, struct arrival *v, struct buffer *content)
-{
-	struct buffer   digest = { 0 }, packed = { 0 }, file = { 0 };
-	struct arena   *arena = arena_open(NULL);
-	struct envelope e = { .prefix = BYTES("Received: by us\r\n") };
-	uint64_t        id = (uint64_t)3 << 32 | SEGMENT_HEADER;
-	int fd = openat(k->dir, "00000003.seg", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	buffer_add_string(content,
-	                  "From: adam@example.org\r\nSubject: apples\r\n\r\nDo you like them?\r\n");
-	digest_make(buffer_bytes(content), arena, &digest);
-	e.letter = id;
-	e.digest = buffer_bytes(&digest);
-	e.content_len = content->len;
-	envelope_pack(&e, &packed);
-	segment_title_make(buffer_room(&file, SEGMENT_HEADER), 3, 0, SEGMENT_SMALL);
-	buffer_took(&file, SEGMENT_HEADER);
-	record_add(&file, RECORD_CONTENT, id, buffer_bytes(content));
-	*v = kit_arrival(k, id);
-	v->place = (struct letter_place){ 3, SEGMENT_HEADER + RECORD_HEADER, content->len, 3,
-		                          file.len };
-	v->prefix_len = (uint32_t)e.prefix.len;
-	v->size = v->head.len + e.prefix.len + content->len;
-	record_add(&file, RECORD_ENVELOPE, id, buffer_bytes(&packed));
-	assert_int_equal(disk_write(fd, file.at, file.len, 0), 0);
-	(void)close(fd);
-	arena_close(&arena);
-	buffer_free(&digest);
-	buffer_free(&packed);
-	buffer_free(&file);
-}
-
-static size_t referred;
-
-static void
-refer(void *ctx, uint64_t account, uint64_t letter, const struct letter_place *place)
-{
-	(void)ctx;
-	(void)account;
-	(void)letter;
-	(void)place;
-	referred++;
-}
-
-static void
-test_a_letter_is_read_in_pieces(void **state)
-{
-	struct kit          k = { 0 };
-	struct arena       *arena = arena_open(NULL);
-	struct buffer       content = { 0 }, whole = { 0 }, out = { 0 };
-	struct account     *a;
-	struct mailbox     *m;
-	struct arrival      v;
-	struct message      row;
-	struct digest       digest;
-	struct bytes        prefix;
-	struct letter_place to;
-	uint32_t            uid;
-	char                got[512];
-	off_t               at;
-
-	(void)state;
-	kit_folder(&k);
-	kit_open(&k);
-	put_letter(&k, &v, &content);
-	a = kit_take(&k, 258);
-	m = kit_mailbox(a, "INBOX");
-	assert_int_equal(mailbox_arrive(m, &v, &uid), 0);
-	assert_int_equal(message_read(a, v.letter, arena, &row), 0);
-	assert_int_equal(row.size, v.size);
-	assert_int_equal(row.zone, 60);
-	assert_int_equal(row.internal_date, 1700000000);
-	SAME("head", row.head, v.head);
-	assert_int_equal(message_digest(a, &row, arena, &digest, &prefix), 0);
-	SAME("subject", digest.subject, BYTES("apples"));
-	buffer_add(&whole, v.head);
-	buffer_add(&whole, prefix);
-	buffer_add(&whole, buffer_bytes(&content));
-	assert_int_equal(whole.len, v.size);
-	for (size_t from = 0; from < whole.len; from += 3)
-		for (size_t len = 0; len <= whole.len - from; len += 5) {
-			assert_int_equal(message_bytes(a, &row, prefix, from, got, len), 0);
-			assert_memory_equal(got, whole.at + from, len);
-		}
-	assert_int_equal(message_bytes(a, &row, prefix, 1, got, whole.len), EINVAL);
-	assert_true(message_content_fd(a, &row, &at) >= 0);
-	assert_int_equal(at, SEGMENT_HEADER + RECORD_HEADER);
-	if (store_check_account(a, &out) != 0)
-		fail_msg("%.*s", (int)out.len, out.at);
-	assert_int_equal(message_read(a, 12345, arena, &row), ENOENT);
-
-	settle(&k);
-	referred = 0;
-	assert_int_equal(store_refers(k.store, 3, refer, NULL), 0);
-	assert_int_equal(referred, 1);
-	assert_int_equal(store_refers(k.store, 4, refer, NULL), 0);
-	k.others = true;
-	assert_int_equal(store_refers(k.store, 3, refer, NULL), 0);
-	k.others = false;
-	assert_int_equal(referred, 1);
-	to = v.place;
-	to.content_segment = to.envelope_segment = 4;
-	to.content_at += 8;
-	assert_int_equal(store_moved(k.store, &v.letter, &to, 1), 0);
-	settle(&k);
-	referred = 0;
-	assert_int_equal(store_refers(k.store, 4, refer, NULL), 0);
-	assert_int_equal(referred, 1);
-	assert_int_equal(store_refers(k.store, 3, refer, NULL), 0);
-	assert_int_equal(referred, 1);
-	assert_int_equal(message_read(a, v.letter, arena, &row), 0);
-	assert_int_equal(row.place.content_segment, 4);
-	assert_int_equal(row.place.content_at, v.place.content_at + 8);
-	HOLDS("not where the index says", store_check_account(a, &out) == 2);
-	HOLDS("file, letter and place",
-	      bytes_search(buffer_bytes(&out),
-	                   BYTES("02/258/index.db: mailbox INBOX, uid 1: letter 0300000040")) >= 0);
-	mailbox_drop(&m);
-	account_drop(&a);
-	assert_int_equal(account_remove(k.store, 258), 0);
-	assert_int_equal(faccessat(k.dir, "02/258", F_OK, 0), -1);
-	a = kit_take(&k, 258);
-	m = kit_mailbox(a, "INBOX");
-	assert_int_equal(mailbox_count(m), 0);
-	mailbox_drop(&m);
-	account_drop(&a);
-	kit_close(&k);
-	arena_close(&arena);
-	buffer_free(&content);
-	buffer_free(&whole);
-	buffer_free(&out);
 	kit_remove(&k);
 }
 
@@ -876,7 +585,7 @@ test_a_full_disk(void **state)
 	m = kit_mailbox(a, "INBOX");
 	to = kit_mailbox(a, "Trash");
 	for (int i = 0; i < 5; i++)
-		arrive(&k, m, 0);
+		kit_arrive(&k, m, 0);
 	store_room_least = UINT64_MAX;
 	clock_pretend(later += 10);
 	v = kit_arrival(&k, 0);
@@ -891,11 +600,11 @@ test_a_full_disk(void **state)
 	      mailbox_flags(m, &(struct uid_set){ &(struct uid_range){ 4, 4 }, 1 }, FLAGS_ADD,
 	                    FLAG_SEEN, UINT64_MAX, NULL, NULL, NULL) == 0);
 	HOLDS("a mailbox can go", account_delete(a, "Archive") == 0);
-	settle(&k);
+	kit_settle(&k);
 	store_room_least = before;
 	clock_pretend(later += 10);
 	HOLDS("with room all goes on by itself", mailbox_arrive(m, &v, &uid) == 0 && uid == 6);
-	settle(&k);
+	kit_settle(&k);
 	mailbox_drop(&m);
 	mailbox_drop(&to);
 	account_drop(&a);
@@ -906,5 +615,4 @@ test_a_full_disk(void **state)
 }
 
 UNIT(test_a_full_disk, test_the_list, test_one_mailbox, test_random_changes_and_replay,
-     test_a_mailbox_of_version_3, test_damage_is_set_aside, test_history_is_forgotten_in_its_time,
-     test_a_letter_is_read_in_pieces)
+     test_history_is_forgotten_in_its_time)
