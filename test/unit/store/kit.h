@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../unit.h"
 #include "base/clock.h"
 #include "base/journal.h"
 #include "store/store.h"

@@ -7,17 +7,6 @@
 #include "spool/disk.h"
 #include "store/inside.h"
 
-static int told, told_why;
-
-static void
-barrier(void *ctx, int why)
-{
-	(void)ctx;
-	told++;
-	if (why != 0)
-		told_why = why;
-}
-
 /* ---- news ---- */
 
 struct heard {
