@@ -1,150 +1,13 @@
-#include "unit.h"
+#include "owner.h"
 
-#include "channel/kit.h"
 #include "channel/link.h"
-#include "channel/stream.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-static struct kit kit;
-
-/* An owner that writes down what happens: A arrived, D drained, T silent, C closed. */
-struct owner {
-	struct stream *stream;
-	struct buffer  got;
-	char           what[64], why[64];
-	bool           leave_it, pause_it, close_it, finish_it;
-	uint64_t       until;          /* bytes; then the run is over */
-	const char    *answer;
-};
-
-static struct owner o;
-
-static void
-happened(struct owner *w, char c)
-{
-	size_t n = strlen(w->what);
-
-	if (n + 1 < sizeof w->what && (n == 0 || w->what[n - 1] != c))
-		w->what[n] = c;
-}
-
-static void
-on_arrived(void *ctx)
-{
-	struct owner *w = ctx;
-	struct bytes b = stream_peek(w->stream);
-
-	happened(w, 'A');
-	if (!w->leave_it) {
-		buffer_add(&w->got, b);
-		stream_eat(w->stream, b.len);
-	}
-	if (w->answer != NULL)
-		stream_say_string(w->stream, w->answer);
-	if (w->pause_it)
-		stream_pause(w->stream);
-	if (w->close_it)
-		stream_close(&w->stream);
-	else if (w->finish_it)
-		stream_finish(&w->stream);
-	if (w->got.len >= w->until)
-		kit_done(&kit);
-}
-
-static void on_drained(void *ctx) { happened(ctx, 'D'); kit_done(&kit); }
-static void on_silent(void *ctx)  { happened(ctx, 'T'); kit_done(&kit); }
-
-static void
-on_closed(void *ctx, const char *why)
-{
-	struct owner *w = ctx;
-
-	happened(w, 'C');
-	snprintf(w->why, sizeof w->why, "%s", why);
-	kit_done(&kit);
-}
-
-static const struct stream_events events = {
-	.arrived = on_arrived, .drained = on_drained, .silent = on_silent, .closed = on_closed
-};
-
-/* The peer is a bare descriptor, which does not block either. */
-static int
-begin(void)
-{
-	int fd[2];
-
-	kit_open(&kit);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
-	o = (struct owner){ .until = 1 };
-	o.stream = stream_open(kit.loop, fd[0], &events, &o);
-	return fd[1];
-}
-
-/* A TCP peer, for what unix sockets do not do. */
-static int
-begin_tcp(void)
-{
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof at;
-	int door = socket(AF_INET, SOCK_STREAM, 0), peer = socket(AF_INET, SOCK_STREAM, 0), fd;
-
-	kit_open(&kit);
-	assert_int_equal(bind(door, (struct sockaddr *)&at, len), 0);
-	assert_int_equal(listen(door, 1), 0);
-	assert_int_equal(getsockname(door, (struct sockaddr *)&at, &len), 0);
-	assert_int_equal(connect(peer, (struct sockaddr *)&at, len), 0);
-	fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	close(door);
-	o = (struct owner){ .until = 1 };
-	o.stream = stream_open(kit.loop, fd, &events, &o);
-	return peer;
-}
-
-static void
-end(int peer)
-{
-	if (peer >= 0)
-		close(peer);
-	stream_close(&o.stream);
-	stream_close(&o.stream);
-	buffer_free(&o.got);
-	kit_close(&kit);
-}
-
-/* One turn, and whatever comes of it. */
-static void
-turn(void)
-{
-	(void)kit_run(&kit, 2);
-}
-
-static void
-put(int fd, struct bytes what)
-{
-	assert_int_equal(send(fd, what.at, what.len, MSG_NOSIGNAL), what.len);
-}
-
-static struct bytes
-take(int fd)
-{
-	static char at[1 << 16];
-	ssize_t n = recv(fd, at, sizeof at, MSG_DONTWAIT);
-
-	return (struct bytes){ at, n < 0 ? 0 : (size_t)n };
-}
 
 static void
 test_what_is_not_eaten_stays(void **state)
@@ -215,7 +78,7 @@ static void
 test_no_more_is_held_than_allowed(void **state)
 {
 	char piece[1000];
-	int peer = begin();
+	int  peer = begin();
 
 	(void)state;
 	memset(piece, 'x', sizeof piece);
@@ -240,8 +103,8 @@ static void
 test_large_unread_input_grows_in_its_place(void **state)
 {
 	static char all[300000];
-	size_t sent = 0;
-	int peer = begin();
+	size_t      sent = 0;
+	int         peer = begin();
 
 	(void)state;
 	for (size_t i = 0; i < sizeof all; i++)
@@ -250,7 +113,7 @@ test_large_unread_input_grows_in_its_place(void **state)
 	o.until = UINT64_MAX;
 	stream_most_unread(o.stream, sizeof all);
 	for (int i = 0; i < 1000 && stream_peek(o.stream).len < sizeof all; i++) {
-		size_t left = sizeof all - sent, most = 1 + (size_t)i * 997 % 50000;
+		size_t  left = sizeof all - sent, most = 1 + (size_t)i * 997 % 50000;
 		ssize_t n = send(peer, all + sent, left < most ? left : most, MSG_NOSIGNAL);
 
 		sent += n > 0 ? (size_t)n : 0;
@@ -267,7 +130,7 @@ test_everything_said_in_one_turn_goes_with_one_write(void **state)
 
 	(void)state;
 	end(peer);
-	kit_open(&kit);         /* here each write is a packet */
+	kit_open(&kit); /* here each write is a packet */
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
 	o = (struct owner){ 0 };
 	o.stream = stream_open(kit.loop, fd[0], &events, &o);
@@ -285,9 +148,9 @@ static void
 test_a_flood_is_drained_as_the_peer_reads(void **state)
 {
 	static char flood[1 << 20];
-	uint64_t in, out;
-	size_t read_by_peer = 0;
-	int peer = begin();
+	uint64_t    in, out;
+	size_t      read_by_peer = 0;
+	int         peer = begin();
 
 	(void)state;
 	stream_say(o.stream, (struct bytes){ flood, sizeof flood });
@@ -312,7 +175,7 @@ static void
 test_a_flood_that_goes_at_once_is_drained_too(void **state)
 {
 	static char flood[70 << 10];
-	int peer = begin();
+	int         peer = begin();
 
 	(void)state;
 	stream_say(o.stream, (struct bytes){ flood, sizeof flood });
@@ -329,7 +192,7 @@ static int
 make_file(void)
 {
 	char name[] = "/tmp/mansio-unit-XXXXXX";
-	int fd = mkstemp(name);
+	int  fd = mkstemp(name);
 
 	unlink(name);
 	for (size_t i = 0; i < sizeof file_bytes; i++)
@@ -361,11 +224,11 @@ static void
 test_files_go_where_they_were_said(void **state)
 {
 	struct buffer wanted = { 0 }, got = { 0 };
-	int peer = begin(), file = make_file();
+	int           peer = begin(), file = make_file();
 
 	(void)state;
 	say_letter(o.stream, file, &wanted);
-	close(file);            /* ours; the stream has its own */
+	close(file); /* ours; the stream has its own */
 	HOLDS("pending", stream_pending(o.stream) == wanted.len);
 	for (int i = 0; i < 10000 && got.len < wanted.len; i++) {
 		struct bytes b = take(peer);
@@ -449,7 +312,7 @@ static void
 test_a_reset_is_told(void **state)
 {
 	struct linger hard = { .l_onoff = 1 };
-	int peer = begin_tcp();
+	int           peer = begin_tcp();
 
 	(void)state;
 	setsockopt(peer, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
@@ -496,9 +359,9 @@ static void
 test_a_finished_stream_says_its_last_words(void **state)
 {
 	static char flood[1 << 20];
-	size_t n = 0;
-	int peer = begin();
-	char c;
+	size_t      n = 0;
+	int         peer = begin();
+	char        c;
 
 	(void)state;
 	stream_say(o.stream, (struct bytes){ flood, sizeof flood });
@@ -530,7 +393,7 @@ static void
 test_a_reply_survives_unread_input(void **state)
 {
 	static char flood[100000];
-	int peer = begin_tcp();
+	int         peer = begin_tcp();
 
 	(void)state;
 	o.finish_it = true;
@@ -550,7 +413,7 @@ static void
 test_a_loop_closes_with_streams_still_leaving(void **state)
 {
 	static char flood[1 << 20];
-	int peer = begin();
+	int         peer = begin();
 
 	(void)state;
 	stream_say(o.stream, (struct bytes){ flood, sizeof flood });
@@ -585,7 +448,7 @@ static void
 test_a_detached_descriptor_goes_on_elsewhere(void **state)
 {
 	struct buffer unread = { 0 };
-	int peer = begin(), fd;
+	int           peer = begin(), fd;
 
 	(void)state;
 	o.leave_it = true;
@@ -601,299 +464,6 @@ test_a_detached_descriptor_goes_on_elsewhere(void **state)
 	end(peer);
 }
 
-/* ---- joined ---- */
-
-struct joined { uint64_t ab, ba; char why[64]; int times; };
-static struct joined j;
-
-static void
-on_done(void *ctx, uint64_t ab, uint64_t ba, const char *why)
-{
-	struct joined *d = ctx;
-
-	d->ab = ab;
-	d->ba = ba;
-	d->times++;
-	snprintf(d->why, sizeof d->why, "%s", why);
-	kit_done(&kit);
-}
-
-/* Two peers joined through us: client -- a, b -- server. */
-static void
-begin_joined(int *client, int *server)
-{
-	struct stream *b;
-	int fd[2];
-
-	*client = begin();
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
-	*server = fd[1];
-	b = stream_open(kit.loop, fd[0], &events, &o);
-	j = (struct joined){ 0 };
-	o.leave_it = true;
-	o.until = 0;
-	put(*client, BYTES("early "));
-	assert_true(kit_run(&kit, 5000));
-	stream_join(&o.stream, &b, on_done, &j);
-	HOLDS("given away", o.stream == NULL && b == NULL);
-}
-
-static void
-test_joined_streams_pass_everything_on(void **state)
-{
-	static char flood[3 << 20];
-	struct buffer got = { 0 };
-	size_t sent = 0;
-	int client, server;
-
-	(void)state;
-	begin_joined(&client, &server);
-	for (size_t i = 0; i < sizeof flood; i++)
-		flood[i] = (char)(i * 13 + i / 257);
-	put(server, BYTES("* OK\r\n"));
-	for (int i = 0; i < 100000 && got.len < sizeof flood + 6; i++) {
-		struct bytes b;
-		ssize_t n = send(client, flood + sent, sizeof flood - sent, MSG_NOSIGNAL);
-
-		sent += n > 0 ? (size_t)n : 0;
-		if (i % 3 == 0) {               /* a slow reader */
-			b = take(server);
-			buffer_add(&got, b);
-		}
-		(void)kit_run(&kit, 0);
-	}
-	HOLDS("what was unread comes first", bytes_starts(buffer_bytes(&got), BYTES("early ")));
-	HOLDS("all, in order", bytes_equal(bytes_cut(buffer_bytes(&got), 6, got.len),
-	                                   (struct bytes){ flood, sizeof flood }));
-	SAME("the other way", take(client), BYTES("* OK\r\n"));
-	close(client);
-	close(server);
-	while (j.times == 0)
-		assert_true(kit_run(&kit, 5000));
-	HOLDS("counted", j.ab == 6 + sizeof flood && j.ba == 6);
-	buffer_free(&got);
-	end(-1);
-}
-
-static void
-test_the_end_of_one_lets_the_other_answer(void **state)
-{
-	int client, server;
-
-	(void)state;
-	begin_joined(&client, &server);
-	put(client, BYTES("a LOGOUT\r\n"));
-	shutdown(client, SHUT_WR);
-	turn();
-	turn();
-	SAME("all came", take(server), BYTES("early a LOGOUT\r\n"));
-	HOLDS("and the end", recv(server, &(char){ 0 }, 1, MSG_DONTWAIT) == 0);
-	put(server, BYTES("* BYE\r\n"));
-	close(server);
-	while (j.times == 0)
-		assert_true(kit_run(&kit, 5000));
-	turn();
-	SAME("answered", take(client), BYTES("* BYE\r\n"));
-	SAME("why", bytes_of(j.why), BYTES("end of file"));
-	HOLDS("counted", j.ab == 16 && j.ba == 7 && j.times == 1);
-	end(client);
-}
-
-static void
-test_joined_streams_can_be_ended(void **state)
-{
-	int client, server;
-
-	(void)state;
-	begin_joined(&client, &server);
-	HOLDS("not of another", stream_unjoin(kit.loop, &o) == 0);
-	HOLDS("one", stream_unjoin(kit.loop, &j) == 1 && j.times == 1);
-	SAME("why", bytes_of(j.why), BYTES("ended"));
-	HOLDS("none left", stream_unjoin(kit.loop, &j) == 0);
-	turn();
-	SAME("what was under way still goes", take(server), BYTES("early "));
-	close(server);
-	end(client);
-}
-
-static void
-test_a_join_ends_when_one_breaks(void **state)
-{
-	int client, server;
-
-	(void)state;
-	begin_joined(&client, &server);
-	turn();
-	close(server);          /* with unread bytes: a reset */
-	while (j.times == 0)
-		assert_true(kit_run(&kit, 5000));
-	HOLDS("told why", strcmp(j.why, "Connection reset by peer") == 0);
-	end(client);
-}
-
-static void
-test_a_loop_closes_with_streams_still_joined(void **state)
-{
-	int client, server;
-
-	(void)state;
-	begin_joined(&client, &server);
-	turn();
-	close(server);
-	end(client);
-	HOLDS("nobody is told", j.times == 0);
-}
-
-/* ---- chaos: everything at any moment, and every byte in its place ---- */
-
-enum { PAIRS = 60, CHAOS_BYTES = 400000, PERIOD = 251 };
-
-struct chaos {
-	struct stream *stream;
-	uint64_t       heard, said;
-	bool           finished, closed, wrong;
-};
-
-static struct chaos chaos[2 * PAIRS];
-static uint32_t     dice_state = 1;
-static int          chaos_file;
-
-static uint32_t
-dice(uint32_t sides)
-{
-	dice_state = dice_state * 1664525 + 1013904223;
-	return (dice_state >> 8) % sides;
-}
-
-static void
-chaos_say(struct chaos *c)
-{
-	uint64_t left = CHAOS_BYTES - c->said, n = dice(4) == 0 ? dice(90000) : dice(700);
-	struct buffer *out;
-
-	if (n > left)
-		n = left;
-	if (dice(3) == 0) {
-		stream_say_file(c->stream, chaos_file, (off_t)(c->said % PERIOD), n);
-		c->said += n;
-		return;
-	}
-	out = stream_out(c->stream);
-	for (; n > 0; n--)
-		buffer_add_char(out, (char)(c->said++ % PERIOD));
-}
-
-static void
-chaos_hear(struct chaos *c)
-{
-	struct bytes b = stream_peek(c->stream);
-	size_t n = dice(3) == 0 ? dice((uint32_t)b.len + 1) : b.len;
-
-	for (size_t i = 0; i < n; i++)
-		c->wrong |= (uint8_t)b.at[i] != (c->heard + i) % PERIOD;
-	c->heard += n;
-	stream_eat(c->stream, n);
-}
-
-/* Whatever an owner may do; also from within callbacks. */
-static void
-chaos_act(struct chaos *c)
-{
-	if (c->stream == NULL)
-		return;
-	switch (dice(9)) {
-	case 0: stream_pause(c->stream); break;
-	case 1: stream_resume(c->stream); break;
-	case 2: stream_flush(c->stream); break;
-	case 3: chaos_hear(c); break;
-	case 4: stream_most_unread(c->stream, 1000 + dice(100000)); break;
-	case 5: stream_patience(c->stream, dice(20)); break;
-	default:
-		if (stream_pending(c->stream) < 100000)
-			chaos_say(c);
-	}
-	if (c->said == CHAOS_BYTES && c->heard == CHAOS_BYTES && dice(4) == 0) {
-		c->finished = true;
-		stream_finish(&c->stream);
-	}
-}
-
-static void
-chaos_arrived(void *ctx)
-{
-	struct chaos *c = ctx;
-
-	chaos_hear(c);
-	chaos_act(c);
-}
-
-static void chaos_event(void *ctx) { chaos_act(ctx); }
-
-static void
-chaos_closed(void *ctx, const char *why)
-{
-	struct chaos *c = ctx;
-
-	c->closed = true;
-	c->wrong |= strcmp(why, "end of file") != 0;
-	while (stream_peek(c->stream).len > 0)
-		chaos_hear(c);
-	stream_close(&c->stream);
-}
-
-static void
-chaos_rest(void *ctx)
-{
-	bool left = false;
-
-	(void)ctx;
-	for (int i = 0; i < 2 * PAIRS; i++) {
-		chaos_act(&chaos[i]);
-		if (chaos[i].stream != NULL && dice(3) == 0)
-			stream_resume(chaos[i].stream);
-		left |= chaos[i].stream != NULL;
-	}
-	loop_again(kit.loop);
-	if (!left)
-		kit_done(&kit);
-}
-
-static void
-test_chaos_loses_no_byte(void **state)
-{
-	static const struct stream_events chaotic = {
-		.arrived = chaos_arrived, .drained = chaos_event, .silent = chaos_event,
-		.closed = chaos_closed
-	};
-	char name[] = "/tmp/mansio-unit-XXXXXX";
-	struct buffer pattern = { 0 };
-	int fd[2];
-
-	(void)state;
-	chaos_file = mkstemp(name);
-	unlink(name);
-	for (int i = 0; i < 100000 + PERIOD; i++)
-		buffer_add_char(&pattern, (char)(i % PERIOD));
-	assert_int_equal(write(chaos_file, pattern.at, pattern.len), pattern.len);
-	buffer_free(&pattern);
-	kit_open(&kit);
-	for (int i = 0; i < 2 * PAIRS; i += 2) {
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
-		for (int k = 0; k < 2; k++) {
-			chaos[i + k] = (struct chaos){ 0 };
-			chaos[i + k].stream = stream_open(kit.loop, fd[k], &chaotic, &chaos[i + k]);
-		}
-	}
-	loop_at_rest(kit.loop, chaos_rest, NULL);
-	HOLDS("all come to their end", kit_run(&kit, 40000));
-	for (int i = 0; i < 2 * PAIRS; i++) {
-		HOLDS("each byte in its place", !chaos[i].wrong);
-		HOLDS("all of them", chaos[i].heard == CHAOS_BYTES && chaos[i].said == CHAOS_BYTES);
-	}
-	close(chaos_file);
-	kit_close(&kit);
-}
-
 /* ---- memory: printed, never judged ---- */
 
 enum { MANY = 10000 };
@@ -902,10 +472,10 @@ static void
 test_what_an_idle_stream_holds(void **state)
 {
 	static struct owner owner[MANY];
-	static int peer[MANY];
-	struct rlimit few;
-	size_t before, after;
-	int n, most = MANY;
+	static int          peer[MANY];
+	struct rlimit       few;
+	size_t              before, after;
+	int                 n, most = MANY;
 
 	(void)state;
 	kit_open(&kit);
@@ -943,8 +513,8 @@ test_what_an_idle_stream_holds(void **state)
 }
 
 UNIT(test_what_is_not_eaten_stays, test_a_pause_holds_back_and_resume_tells_again,
-     test_the_end_waits_for_a_paused_owner,
-     test_no_more_is_held_than_allowed, test_large_unread_input_grows_in_its_place,
+     test_the_end_waits_for_a_paused_owner, test_no_more_is_held_than_allowed,
+     test_large_unread_input_grows_in_its_place,
      test_everything_said_in_one_turn_goes_with_one_write,
      test_a_flood_is_drained_as_the_peer_reads, test_a_flood_that_goes_at_once_is_drained_too,
      test_files_go_where_they_were_said, test_a_file_that_became_short_breaks_the_stream,
@@ -952,9 +522,5 @@ UNIT(test_what_is_not_eaten_stays, test_a_pause_holds_back_and_resume_tells_agai
      test_half_closed_peers_get_their_answer, test_a_reset_is_told,
      test_a_broken_pipe_is_told_even_when_paused, test_a_stream_may_be_closed_where_it_tells,
      test_a_finished_stream_says_its_last_words, test_a_reply_survives_unread_input,
-     test_a_loop_closes_with_streams_still_leaving,
-     test_patience_counts_from_the_last_sign_of_life, test_a_detached_descriptor_goes_on_elsewhere,
-     test_joined_streams_pass_everything_on, test_the_end_of_one_lets_the_other_answer,
-     test_joined_streams_can_be_ended, test_a_join_ends_when_one_breaks,
-     test_a_loop_closes_with_streams_still_joined, test_chaos_loses_no_byte,
-     test_what_an_idle_stream_holds)
+     test_a_loop_closes_with_streams_still_leaving, test_patience_counts_from_the_last_sign_of_life,
+     test_a_detached_descriptor_goes_on_elsewhere, test_what_an_idle_stream_holds)
