@@ -5,6 +5,7 @@
  * waited for any more.
  */
 #include "base/journal.h"
+#include "message/status.h"
 #include "role/enquiry.h"
 #include "role/proxymap.h"
 #include "role/sender.h"
@@ -101,18 +102,9 @@ static bool
 status_read(struct bytes value, struct arena *a, struct sent_recipient *r)
 {
 	struct bytes text = bytes_trim(value), word = { NULL, 0 };
-	size_t       dots = 0;
 
-	if (!bytes_split(&text, ' ', &word) || word.len < 5 || word.len > 11 || word.at[1] != '.' ||
-	    (word.at[0] == '2') != (r->result == SENT_DELIVERED) ||
-	    memchr("245", word.at[0], 3) == NULL || bytes_trim(text).len == 0)
-		return false;
-	for (size_t i = 0; i < word.len; i++) {
-		dots += word.at[i] == '.';
-		if (strchr(".0123456789", word.at[i]) == NULL)
-			return false;
-	}
-	if (dots != 2 || word.at[word.len - 1] == '.')
+	if (!bytes_split(&text, ' ', &word) ||
+	    !status_is(word, r->result == SENT_DELIVERED ? "2" : "45") || bytes_trim(text).len == 0)
 		return false;
 	r->result = (uint8_t)(word.at[0] == '2'   ? SENT_DELIVERED
 	                      : word.at[0] == '4' ? SENT_LATER
