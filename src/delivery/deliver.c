@@ -40,17 +40,22 @@ answer_of(int why, struct arena *a)
 	}
 }
 
-/* Whether the content of this letter lies there. */
-static bool
+/* 0: the content of this letter lies there.  EBADMSG: it does not; else it cannot be known now. */
+static int
 content_at(struct letters *letters, uint64_t letter, uint32_t segment, uint64_t at, uint64_t len)
 {
 	char          header[RECORD_HEADER];
 	struct record r;
-	int           fd = letters_fd(letters, segment);
+	int           fd = letters_fd(letters, segment), why;
 
-	return fd >= 0 && disk_read(fd, header, sizeof header, at) == 0 &&
-	       record_header_read(header, &r, NULL) && r.type == RECORD_CONTENT &&
-	       r.letter == letter && r.body_len == len;
+	if (fd < 0)
+		return errno == ENOENT ? EBADMSG : errno;
+	if ((why = disk_read(fd, header, sizeof header, at)) != 0)
+		return why;
+	return record_header_read(header, &r, NULL) && r.type == RECORD_CONTENT &&
+	                       r.letter == letter && r.body_len == len
+	               ? 0
+	               : EBADMSG;
 }
 
 /* The content lies where the id says; or, copied by compaction, right before its envelope. */
@@ -60,13 +65,15 @@ content_place(struct letters *letters, const struct delivery *d, uint64_t len,
 {
 	uint64_t takes = record_takes(len), at = letter_offset(d->letter);
 	uint32_t segment = letter_segment(d->letter);
+	int      why = content_at(letters, d->letter, segment, at, len);
 
-	if (!content_at(letters, d->letter, segment, at, len)) {
+	if (why == EBADMSG && d->envelope_at >= SEGMENT_HEADER + takes) {
 		segment = d->envelope_segment;
-		at = d->envelope_at >= SEGMENT_HEADER + takes ? d->envelope_at - takes : 0;
-		if (at == 0 || !content_at(letters, d->letter, segment, at, len))
-			return EBADMSG;
+		at = d->envelope_at - takes;
+		why = content_at(letters, d->letter, segment, at, len);
 	}
+	if (why != 0)
+		return why;
 	*out = (struct letter_place){ segment, at + RECORD_HEADER, len, d->envelope_segment,
 		                      d->envelope_at };
 	return 0;

@@ -72,20 +72,23 @@ letters_close(struct letters **lp)
 	memory_free(l);
 }
 
-/* Whether this is what its name says, in a version that we know. */
-static bool
-is_segment(int fd, uint32_t segment)
+/* EBADMSG: it is not what its name says, or of a version that we do not know. */
+static int
+prove_segment(int fd, uint32_t segment)
 {
 	char                 head[SEGMENT_HEADER];
 	struct segment_title title;
+	int                  why = disk_read(fd, head, sizeof head, 0);
 
-	if (disk_read(fd, head, sizeof head, 0) == 0 && segment_title_read(head, &title) &&
-	    title.version == SEGMENT_VERSION && title.number == segment)
-		return true;
+	if (why != 0 && why != EBADMSG)
+		return why;
+	if (why == 0 && segment_title_read(head, &title) && title.version == SEGMENT_VERSION &&
+	    title.number == segment)
+		return 0;
 	warn_("segment %08x: not a segment of that number, or of a version this program does not "
 	      "know; it is left alone",
 	      segment);
-	return false;
+	return EBADMSG;
 }
 
 int
@@ -93,7 +96,7 @@ letters_fd(struct letters *l, uint32_t segment)
 {
 	struct kept *oldest = &l->kept[0];
 	char         name[24];
-	int          fd;
+	int          fd, why;
 
 	if (l->last != NULL && l->last->fd >= 0 && l->last->segment == segment) {
 		l->last->used = ++l->turn;
@@ -115,9 +118,9 @@ letters_fd(struct letters *l, uint32_t segment)
 	(void)snprintf(name, sizeof name, "%08x.seg", segment);
 	if ((fd = openat(l->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
 		return -1;
-	if (!is_segment(fd, segment)) {
+	if ((why = prove_segment(fd, segment)) != 0) {
 		(void)close(fd);
-		return errno = EBADMSG, -1;
+		return errno = why, -1;
 	}
 	if (oldest->fd >= 0)
 		(void)close(oldest->fd);

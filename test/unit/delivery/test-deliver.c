@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "delivery/deliver.h"
 #include "message/digest.h"
@@ -120,6 +121,46 @@ count_of(struct kit *k, uint64_t account)
 	mailbox_drop(&m);
 	account_drop(&a);
 	return n;
+}
+
+/* Its content lies in another segment, which cannot be opened for a moment: that is no damage, and no reason to return it. */
+static void
+test_what_cannot_be_read_now_is_tried_again(void **state)
+{
+	struct kit             k = { 0 };
+	struct arena          *a = arena_open(NULL);
+	struct laid            l = { (uint64_t)1 << 32 | SEGMENT_HEADER, SEGMENT_HEADER };
+	struct buffer          record = { 0 }, e = { 0 };
+	struct delivery        d = to_jill(&l, 2);
+	struct delivery_answer got;
+	struct rlimit          all, few;
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k);
+	record_add(&record, RECORD_CONTENT, l.letter, bytes_of(content));
+	put_segment(&k, 1, &record);
+	buffer_reset(&record);
+	record_add(&record, RECORD_ENVELOPE, l.letter, packed(l.letter, &e));
+	put_segment(&k, 2, &record);
+	HOLDS("the envelope's is open already", letters_fd(k.letters, 2) >= 0);
+	HOLDS("limit", getrlimit(RLIMIT_NOFILE, &all) == 0);
+	few = all;
+	few.rlim_cur = (rlim_t)dup(k.dir);
+	(void)close((int)few.rlim_cur);
+	HOLDS("no descriptors", setrlimit(RLIMIT_NOFILE, &few) == 0);
+	got = deliver(k.store, k.letters, &d, a);
+	HOLDS("descriptors", setrlimit(RLIMIT_NOFILE, &all) == 0);
+	HOLDS("later", got.result == DELIVERY_LATER);
+	got = deliver(k.store, k.letters, &d, a);
+	HOLDS("delivered", got.result == DELIVERY_DONE);
+	reads(&k, "as it is", 5, 0,
+	      "Return-Path: <jack@example.com>\r\nX-Original-To: info@example.com\r\nDelivered-To: jill@example.com\r\n");
+	buffer_free(&record);
+	buffer_free(&e);
+	arena_close(&a);
+	kit_close(&k);
+	kit_remove(&k);
 }
 
 static void
@@ -277,4 +318,5 @@ test_full_disk(void **state)
 	arena_close(&a);
 }
 
-UNIT(test_delivered_once, test_where_it_lies, test_what_cannot_be, test_full_disk)
+UNIT(test_what_cannot_be_read_now_is_tried_again, test_delivered_once, test_where_it_lies,
+     test_what_cannot_be, test_full_disk)
