@@ -276,7 +276,7 @@ take_certificates(struct facts *f)
 
 	if (!settings_fill(f->settings, &tls_setting_table, listener_names[LISTEN_SMTP], &rows,
 	                   &errors) ||
-	    !tls_chains_of(&rows, tables_default_type(f->settings), f->life, &chains, &errors)) {
+	    !tls_chains_of(f->settings, &rows, f->life, &chains, &errors)) {
 		note_line(f, "The certificates are not known: %.*s",
 		          errors.len > 0 ? (int)errors.len - 1 : 0,
 		          errors.len > 0 ? errors.at : "");

@@ -423,7 +423,7 @@ check_own(struct call *c)
 	bool                   wrong = false;
 
 	if (s == NULL || !settings_fill(s, &tls_setting_table, NULL, &rows, &errors) ||
-	    !tls_chains_of(&rows, tables_default_type(s), a, &chains, &errors)) {
+	    !tls_chains_of(s, &rows, a, &chains, &errors)) {
 		command_print(buffer_bytes(&errors), stderr);
 		wrong = true;
 	}

@@ -407,15 +407,16 @@ start_again(void *ctx)
 bool
 child_is_idle(const struct child *c)
 {
-	return c->role == PROXYMAP && !c->all->proxymap;
+	return (c->role == PROXYMAP || c->role == CERTIFIER) &&
+	       (c->all->wanted & FROM(c->role)) == 0;
 }
 
 void
-children_want_proxymap(struct children *all, bool wanted)
+children_want(struct children *all, enum role role, bool wanted)
 {
-	struct child *c = child_find(all, PROXYMAP, 0);
+	struct child *c = child_find(all, role, 0);
 
-	all->proxymap = wanted;
+	all->wanted = (all->wanted & ~FROM(role)) | (wanted ? FROM(role) : 0);
 	if (wanted && c->pid == 0 && !all->stopping)
 		child_begin(c);
 	else if (!wanted && c->link != NULL)
@@ -427,8 +428,8 @@ static bool
 hear_proxymap_want(struct child *asker, uint32_t ticket, struct bytes body)
 {
 	(void)ticket;
-	if (!asker->all->proxymap)
-		children_want_proxymap(asker->all, true);
+	if ((asker->all->wanted & FROM(PROXYMAP)) == 0)
+		children_want(asker->all, PROXYMAP, true);
 	return body.len == 0;
 }
 

@@ -79,7 +79,7 @@ struct children {
 	struct bytes  text;            /* of main.cf                        */
 	const struct estate *estate;
 	bool          stopping;        /* nobody is started again           */
-	bool          proxymap;        /* there is something for it to do   */
+	unsigned      wanted;          /* FROM() of those that are not always there, and have something to do */
 	const struct child_events *events;
 	void         *ctx;
 };
@@ -87,8 +87,8 @@ struct children {
 void children_open(struct children *, const struct common_settings *);
 void children_close(struct children *);
 void children_start(struct children *);
-/* Whether there is something for role proxymap to do: then it is started, else it is stopped. */
-void children_want_proxymap(struct children *, bool);
+/* Whether there is something for role proxymap or the certifier to do: then it is started, else it is stopped. */
+void children_want(struct children *, enum role, bool);
 /* After waitpid() may have news. */
 void children_look(struct children *);
 /* Tell these roles what has changed since `before`, then the settings. */

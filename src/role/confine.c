@@ -59,6 +59,7 @@ static const struct cage {
 	[POLICY]   = { "policy",   SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 1024 * MIB, MANY, { { "policy", true } } },
 	[SENDER]   = { "sender",   SYSCALLS_LIVE | SYSCALLS_ASK | SYSCALLS_LOCAL,    true, false,  1024 * MIB, MANY, { { NULL, false } } },
 	[CHRONICLE] = { "chronicle", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES, false, false, 1024 * MIB, FEW, { { "events", true } } },
+	[CERTIFIER] = { "certifier", SYSCALLS_LIVE | SYSCALLS_ACCEPT | SYSCALLS_FILES | SYSCALLS_LOOK | SYSCALLS_ASK | SYSCALLS_CLIENT, true, false, 1024 * MIB, FEW, { { "certificates", true } } },
 	[SIGNER]   = { "signer",   SYSCALLS_LIVE | SYSCALLS_SECRETS,                 true, false,   256 * MIB, FEW,  { { NULL, false } } },
 };
 /* clang-format on */
@@ -74,10 +75,17 @@ struct outside {
 /* Where role proxymap or policy goes besides. */
 static const struct reach *leads;
 
+/* Whose libraries look at what is set for the machine. */
+static bool
+has_libraries(enum role role)
+{
+	return role == PROXYMAP || role == CERTIFIER;
+}
+
 static bool
 leads_out(enum role role)
 {
-	return role == PROXYMAP || role == SENDER ||
+	return role == PROXYMAP || role == SENDER || role == CERTIFIER ||
 	       (leads != NULL && (leads->ports > 0 || leads->paths.len > 0));
 }
 
@@ -229,7 +237,7 @@ find_read(enum role role, struct outside *o)
 {
 	struct bytes rest, one;
 
-	for (size_t i = 0; role == PROXYMAP && i < COUNT(libraries_read); i++)
+	for (size_t i = 0; has_libraries(role) && i < COUNT(libraries_read); i++)
 		if (access(libraries_read[i], F_OK) == 0)
 			add_outside(o, bytes_of(libraries_read[i]));
 	if (leads == NULL)
@@ -244,7 +252,8 @@ find_outside(enum role role, const struct common_settings *common, struct outsid
 	struct buffer path = { 0 };
 
 	o->count = 0;
-	o->to_read = role == PROXYMAP || role == SENDER || (leads != NULL && leads->paths.len > 0);
+	o->to_read =
+		has_libraries(role) || role == SENDER || (leads != NULL && leads->paths.len > 0);
 	if (o->to_read)
 		find_read(role, o);
 	for (size_t i = 0; role == SENDER && i < common->socket_directories.count; i++)
@@ -616,7 +625,7 @@ find_ports(enum role role, const struct common_settings *common, struct landlock
 	uint16_t one = confine_asks(role, common);
 
 	*p = (struct landlock_ports){ .count = one != 0, .port = { one } };
-	p->any = role == SENDER;
+	p->any = role == SENDER || role == CERTIFIER;
 	if (leads == NULL)
 		return;
 	p->any = leads->any_port;
@@ -695,7 +704,7 @@ confine_close(enum role role, const struct common_settings *common, struct buffe
 {
 	unsigned calls = cages[role].calls | (confine_asks(role, common) != 0 ? SYSCALLS_ASK : 0);
 
-	if (role != PROXYMAP && leads_out(role))
+	if (!has_libraries(role) && leads_out(role))
 		calls |= SYSCALLS_ASK | SYSCALLS_LOCAL;
 
 	if (cages[role].root)

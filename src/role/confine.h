@@ -25,6 +25,9 @@
  * socket under /run.  It reads /etc and what its libraries load, makes threads, and what it may not do is refused
  * rather than fatal, since these libraries try much.
  *
+ * The certifier is in the network of the host and connects to any port; it reads what role proxymap reads, makes threads,
+ * and writes to its own directory alone.
+ *
  * A sender is in the network of the host and connects to any port, and to sockets in lmtp_socket_directories; it opens no file.
  *
  * In a build with sanitizers, which need what a cage forbids, seccomp and the

@@ -30,6 +30,7 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "channel/tickets.h"
+#include "role/certifier.h"
 #include "role/listeners.h"
 #include "role/pass.h"
 #include "role/tables.h"
@@ -215,7 +216,7 @@ open_listener_tls(struct opening *o, const char *listener, struct arena *a)
 	struct tls_rows   r;
 	struct buffer     list = { 0 };
 	bool good = settings_fill(o->settings, &tls_setting_table, listener, &r, o->errors) &&
-	            tls_chains_of(&r, tables_default_type(o->settings), a, &chains, o->errors);
+	            tls_chains_of(o->settings, &r, a, &chains, o->errors);
 
 	for (size_t i = 0; good && i < chains.count; i++) {
 		const struct tls_chain *c = &chains.chain[i];
@@ -262,7 +263,7 @@ read_hashed(struct opening *o, const char *path, struct buffer *out)
 }
 
 static bool
-read_authorities(struct opening *o, const char *path, struct buffer *out)
+read_authorities(struct opening *o, const char *setting, const char *path, struct buffer *out)
 {
 	struct buffer whole = { 0 };
 	bool          good = estate_read(path, &whole);
@@ -270,7 +271,7 @@ read_authorities(struct opening *o, const char *path, struct buffer *out)
 	if (good)
 		tls_public_part(buffer_bytes(&whole), out);
 	buffer_free(&whole);
-	return good || cannot(o, "smtp_tls_CAfile", path);
+	return good || cannot(o, setting, path);
 }
 
 static bool
@@ -279,11 +280,12 @@ gather_authorities(struct opening *o, const struct sender_settings *r, struct bu
 	bool good = true;
 
 	if (*r->tls_authorities != '\0')
-		good = read_authorities(o, r->tls_authorities, text);
+		good = read_authorities(o, "smtp_tls_CAfile", r->tls_authorities, text);
 	if (good && *r->tls_authorities_path != '\0')
 		good = read_hashed(o, r->tls_authorities_path, text);
 	if (good && r->tls_default_authorities)
-		good = read_authorities(o, "/etc/ssl/certs/ca-certificates.crt", text);
+		good = read_authorities(o, "smtp_tls_CAfile", "/etc/ssl/certs/ca-certificates.crt",
+		                        text);
 	return good;
 }
 
@@ -353,7 +355,7 @@ hold_sender_authorities(struct opening *o)
 		hold_as(o, "authorities", "sender", text.at, -1, FROM(SENDER));
 	if (good && r.sts && *r.sts_authorities != '\0') {
 		text.len = text.len > 0 ? text.len - 1 : 0;
-		if (!read_authorities(o, r.sts_authorities, &text)) {
+		if (!read_authorities(o, "smtp_mta_sts_CAfile", r.sts_authorities, &text)) {
 			warn_("smtp_mta_sts_CAfile = %s: %s: no policies of other domains are fetched",
 			      r.sts_authorities, strerror(errno));
 			o->errors->len = said;
@@ -563,6 +565,32 @@ estate_open_tls(struct opening *o)
 	return open_certificates(o) && open_tickets(o) && open_passes(o);
 }
 
+/* Where an ACME server looks; somebody else may be there, and mail goes on. */
+bool
+estate_open_acme(struct opening *o)
+{
+	struct certifier_settings  r;
+	const struct setting_list *where;
+	struct buffer              text = { 0 };
+	bool good = settings_fill(o->settings, &certifier_setting_table, NULL, &r, o->errors);
+
+	if (!good || r.names.count == 0)
+		return good;
+	where = r.challenge == CHALLENGE_TLS ? &r.tls_listen : &r.http_listen;
+	for (size_t i = 0; i < where->count; i++)
+		(void)estate_open_listener(o,
+		                           r.challenge == CHALLENGE_TLS ? "listener/acme-tls"
+		                                                        : "listener/acme-http",
+		                           where->item[i], FROM(CERTIFIER), true);
+	if (*r.authorities != '\0' &&
+	    (good = read_authorities(o, "tls_acme_CAfile", r.authorities, &text))) {
+		buffer_add_char(&text, '\0');
+		(void)estate_hold(o, "acme-authorities", text.at, -1, FROM(CERTIFIER));
+	}
+	buffer_free(&text);
+	return good;
+}
+
 /*
  * What changes while the house lives
  */
@@ -694,16 +722,19 @@ estate_tls_files(struct settings *s, void (*each)(void *ctx, const char *path), 
 	struct tls_chains chains;
 	struct tls_rows   r;
 	struct listeners  all;
+	char              ours[PATH_ROOM];
 
 	listeners_read(s, &all);
 	for (size_t l = 0; l < all.count; l++) {
 		if (!settings_fill(s, &tls_setting_table, all.one[l].name, &r, &unheard))
 			continue;
 		tell_directories(&r, each, ctx);
-		if (tls_chains_of(&r, tables_default_type(s), a, &chains, &unheard))
+		if (tls_chains_of(s, &r, a, &chains, &unheard))
 			tell_chains(&chains, each, ctx);
 	}
 	tell_client_chains(s, a, each, ctx);
+	if (certifier_path(s, ours, sizeof ours))
+		each(ctx, ours);
 	buffer_free(&unheard);
 	arena_close(&a);
 }

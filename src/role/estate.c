@@ -49,6 +49,7 @@ static const struct plot {
 	{ "directory",      CLERK,      CLERK,      0700 },
 	{ "policy",         POLICY,     POLICY,     0700 },
 	{ "events",         CHRONICLE,  CHRONICLE,  0700 },
+	{ "certificates",   CERTIFIER,  CERTIFIER,  0700 },
 };
 /* clang-format on */
 
@@ -332,9 +333,9 @@ role_of_listener(enum listener_service which)
 }
 
 /* A socket for an address.  Where IPv6 is not to be had the other addresses do. */
-static bool
-open_listener(struct opening *o, const char *name, const char *address, unsigned roles,
-              bool may_fail)
+bool
+estate_open_listener(struct opening *o, const char *name, const char *address, unsigned roles,
+                     bool may_fail)
 {
 	struct buffer why = { 0 };
 	int           fd;
@@ -368,8 +369,8 @@ open_interfaces(struct opening *o, const char *name, enum listener_service which
 	while (good && bytes_split(&rest, ' ', &place)) {
 		if (place.len == 0 || !bytes_string(place, address, sizeof address))
 			continue;
-		good = open_listener(o, name, address, role_of_listener(which),
-		                     address[0] == '[' && some);
+		good = estate_open_listener(o, name, address, role_of_listener(which),
+		                            address[0] == '[' && some);
 		some = true;
 	}
 	buffer_free(&places);
@@ -403,8 +404,8 @@ open_named(struct opening *o)
 		    !listener_addresses(o->settings, all.one[i].name, &where))
 			continue;
 		for (size_t a = 0; a < where.count; a++)
-			if (!open_listener(o, name, where.item[a],
-			                   role_of_listener(all.one[i].service), false))
+			if (!estate_open_listener(o, name, where.item[a],
+			                          role_of_listener(all.one[i].service), false))
 				return false;
 	}
 	return true;
@@ -440,10 +441,11 @@ open_listeners(struct opening *o)
 			continue;
 		}
 		for (size_t a = 0; a < o->common->listen[i].count; a++)
-			if (!open_listener(o, name, o->common->listen[i].item[a], roles, false))
+			if (!estate_open_listener(o, name, o->common->listen[i].item[a], roles,
+			                          false))
 				return false;
 	}
-	return open_named(o) && open_pickup(o);
+	return open_named(o) && open_pickup(o) && estate_open_acme(o);
 }
 
 static bool

@@ -21,6 +21,8 @@ struct holding *estate_hold(struct opening *, const char *name, const char *text
 struct holding *estate_take_over(struct opening *, const char *name, const char *text, unsigned roles);
 /* The same socket, whatever the listener was called then. */
 struct holding *estate_take_address(struct opening *, const char *name, const char *address, unsigned roles);
+/* A socket for an address; with may_fail one that cannot be had is warned of. */
+bool estate_open_listener(struct opening *, const char *name, const char *address, unsigned roles, bool may_fail);
 bool estate_read(const char *path, struct buffer *out);        /* false with errno */
 char *estate_stamp(const struct stat *);                       /* which file it is and as of when */
 
@@ -36,5 +38,6 @@ void estate_open_names(struct opening *);
 
 /* estate-tls.c */
 bool estate_open_tls(struct opening *);
+bool estate_open_acme(struct opening *);
 
 #endif

@@ -9,10 +9,11 @@
 #include "role/house.h"
 
 static const struct role_card *const cards[ROLES] = {
-	[RECEIVER] = &receiver_card, [LOGIN] = &login_card,   [VERIFIER] = &verifier_card,
-	[QUEUE] = &queue_card,       [KEEPER] = &keeper_card, [CLERK] = &clerk_card,
-	[SIGNER] = &signer_card,     [PAM] = &pam_card,       [PROXYMAP] = &proxymap_card,
-	[POLICY] = &policy_card,     [SENDER] = &sender_card, [CHRONICLE] = &chronicle_card,
+	[RECEIVER] = &receiver_card,   [LOGIN] = &login_card,   [VERIFIER] = &verifier_card,
+	[QUEUE] = &queue_card,         [KEEPER] = &keeper_card, [CLERK] = &clerk_card,
+	[SIGNER] = &signer_card,       [PAM] = &pam_card,       [PROXYMAP] = &proxymap_card,
+	[POLICY] = &policy_card,       [SENDER] = &sender_card, [CHRONICLE] = &chronicle_card,
+	[CERTIFIER] = &certifier_card,
 };
 
 /* mansio: receiver 0 of 2 */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "role/certifier.h"
 #include "role/child.h"
 #include "role/complaints.h"
 #include "role/debug.h"
@@ -78,7 +79,7 @@ struct postmaster {
 /* Who leaves after whom: first those who speak with the world.  Keepers give their segments back to
    the queue, which goes last of these. */
 static const unsigned stages[] = {
-	FROM(RECEIVER) | FROM(LOGIN) | FROM(SENDER),
+	FROM(RECEIVER) | FROM(LOGIN) | FROM(SENDER) | FROM(CERTIFIER),
 	FROM(QUEUE) | FROM(KEEPER),
 	FROM(CLERK) | FROM(VERIFIER) | FROM(PAM) | FROM(PROXYMAP) | FROM(POLICY),
 	FROM(SIGNER) | FROM(CHRONICLE),
@@ -321,7 +322,8 @@ reload_others(struct postmaster *p)
 
 	if (p->phase != CLOSING) {
 		children_reload(&p->children, others, p->before);
-		children_want_proxymap(&p->children, proxymap_is_wanted(p->house.settings));
+		children_want(&p->children, PROXYMAP, proxymap_is_wanted(p->house.settings));
+		children_want(&p->children, CERTIFIER, certifier_wanted(p->house.settings));
 	}
 	estate_replace(&p->before, p->estate);
 	p->before = NULL;
@@ -826,7 +828,8 @@ begin(struct postmaster *p)
 		                         .estate = p->estate,
 		                         .events = &child_events,
 		                         .ctx = p };
-	p->children.proxymap = proxymap_is_wanted(p->house.settings);
+	p->children.wanted = (proxymap_is_wanted(p->house.settings) ? FROM(PROXYMAP) : 0) |
+	                     (certifier_wanted(p->house.settings) ? FROM(CERTIFIER) : 0);
 	children_open(&p->children, &p->house.common);
 	children_start(&p->children);
 	house_commands(&p->house,

@@ -12,6 +12,7 @@
 #include "dns/resolver.h"
 #include "policy/checks.h"
 #include "role/askers.h"
+#include "role/certifier.h"
 #include "role/clerk.h"
 #include "role/debug.h"
 #include "role/keeper.h"
@@ -698,6 +699,7 @@ house_settings_check(struct settings *s, const char *file, struct buffer *errors
 	if (c.good && listeners_check(s, complain_of_listener, &c, errors))
 		check_listeners(&c);
 	c.good = tls_settings_check(s, errors, warnings) && c.good;
+	c.good = certifier_check(s, errors, warnings) && c.good;
 	if (c.good)
 		check_common(&c);
 	if (c.good)

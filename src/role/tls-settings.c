@@ -12,8 +12,10 @@
 #include "channel/tickets.h"
 #include "channel/tls_rules.h"
 #include "directory/table.h"
+#include "role/certifier.h"
 #include "role/listeners.h"
 #include "role/settings.h"
+#include "role/tables.h"
 
 #define AT(f) offsetof(struct tls_rows, f)
 /* clang-format off */
@@ -354,9 +356,22 @@ take_primary(struct gathering *g, const struct primary *p)
 		add_chain(g, CHAIN_ALL, "", p->cert, p->key);
 }
 
+/* Before it is there the first time, there is none. */
+static void
+take_ours(struct gathering *g, struct settings *s)
+{
+	char path[4096];
+
+	if (certifier_path(s, path, sizeof path) && access(path, F_OK) == 0) {
+		const char *ours = arena_copy(g->a, bytes_of(path));
+
+		add_chain(g, CHAIN_MORE, "", ours, ours);
+	}
+}
+
 bool
-tls_chains_of(const struct tls_rows *r, const char *default_type, struct arena *a,
-              struct tls_chains *out, struct buffer *errors)
+tls_chains_of(struct settings *s, const struct tls_rows *r, struct arena *a, struct tls_chains *out,
+              struct buffer *errors)
 {
 	struct gathering     g = { a, out, 0 };
 	const struct primary p = { &r->chain_files, r->eccert_file, r->eckey_file, r->cert_file,
@@ -365,11 +380,12 @@ tls_chains_of(const struct tls_rows *r, const char *default_type, struct arena *
 	*out = (struct tls_chains){ NULL, 0 };
 	take_primary(&g, &p);
 	for (size_t i = 0; i < r->sni_maps.count; i++)
-		if (!read_map(&g, r->sni_maps.item[i], default_type, errors))
+		if (!read_map(&g, r->sni_maps.item[i], tables_default_type(s), errors))
 			return false;
 	for (size_t i = 0; i < r->directories.count; i++)
 		if (!look_into(&g, r->directories.item[i], errors))
 			return false;
+	take_ours(&g, s);
 	return true;
 }
 

@@ -9,7 +9,7 @@
  * tls_settings_check() every listener's, tried with OpenSSL: "main.cf: smtpd_tls_...: what is wrong".
  * tls_chains_of()    which files a listener's certificates are in, in the order they are tried: first those for everybody,
  *     then those for one name, then those for the names they have.  It reads the tables of tls_server_sni_maps and looks
- *     into tls_certificate_directories; false with words in *errors.
+ *     into tls_certificate_directories, and adds what the certifier got; false with words in *errors.
  * tls_client_chains() the same of what a transport shows to hosts that ask.
  */
 #ifndef ROLE_TLS_SETTINGS_H
@@ -45,7 +45,7 @@ enum chain_use { CHAIN_ALL, CHAIN_NAME, CHAIN_MORE };
 /* A chain, in one file or put together of several; its key may be in another. */
 struct tls_chain { enum chain_use use; const char *name, *files, *keys; };      /* paths by TAB; name "" but for CHAIN_NAME */
 struct tls_chains { struct tls_chain *chain; size_t count; };
-bool tls_chains_of(const struct tls_rows *, const char *default_type, struct arena *, struct tls_chains *out, struct buffer *errors);
+bool tls_chains_of(struct settings *, const struct tls_rows *, struct arena *, struct tls_chains *out, struct buffer *errors);
 void tls_client_chains(const struct sender_settings *, struct arena *, struct tls_chains *out);
 
 #endif

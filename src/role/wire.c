@@ -13,7 +13,8 @@ const char *const role_names[ROLES] = {
 	[VERIFIER] = "verifier",     [QUEUE] = "queue",       [KEEPER] = "keeper",
 	[CLERK] = "clerk",           [SIGNER] = "signer",     [PAM] = "pam",
 	[PROXYMAP] = "proxymap",     [POLICY] = "policy",     [SENDER] = "sender",
-	[CHRONICLE] = "chronicle",   [COMMAND] = "command",
+	[CHRONICLE] = "chronicle",   [CERTIFIER] = "certifier",
+	[COMMAND] = "command",
 };
 /* clang-format on */
 

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: ISC
+"""Certificates by ACME: Debian's pebble is the authority, and asks a name server of its own package where the names are."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import smtplib
+import socket
+import ssl
+import subprocess
+import tempfile
+import urllib.request
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from house import House, wait_for
+from ports import free_ports
+from test_tls import make_authority, make_leaf, shown
+
+pytestmark = pytest.mark.skipif(shutil.which("pebble") is None, reason="pebble is not installed")
+FIRST, SECOND, THIRD = "mail.example.org", "imap.example.org", "mx.example.net"
+SLOW = 120
+
+
+class Pebble:
+    """The authority, which refuses every second nonce, and the name server it asks."""
+
+    def __init__(self, validity=None):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-pebble-"))
+        self.http, self.tls, self.api, self.manage, self.dns, self.tests = free_ports(6)
+        authority = make_authority(self.directory)
+        leaf, key = make_leaf(self.directory, authority, "pebble", "localhost")
+        self.trusted = authority[0]
+        config = {"listenAddress": f"127.0.0.1:{self.api}", "managementListenAddress": f"127.0.0.1:{self.manage}",
+                  "certificate": str(leaf), "privateKey": str(key), "httpPort": self.http, "tlsPort": self.tls,
+                  "ocspResponderURL": "", "externalAccountBindingRequired": False}
+        if validity:
+            config["certificateValidityPeriod"] = validity
+        (self.directory / "config.json").write_text(json.dumps({"pebble": config}))
+        self.log = open(self.directory / "log", "w")
+        self.names = subprocess.Popen(["pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "",
+                                       "-dns01", f"127.0.0.1:{self.dns}", "-http01", "", "-https01", "", "-tlsalpn01", "",
+                                       "-management", f"127.0.0.1:{self.tests}"], stdout=self.log, stderr=self.log)
+        self.server = subprocess.Popen(["pebble", "-strict", "-config", self.directory / "config.json",
+                                        "-dnsserver", f"127.0.0.1:{self.dns}"], stdout=self.log, stderr=self.log,
+                                       env=os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "50",
+                                                         "PEBBLE_AUTHZREUSE": "50"})
+        self.url = f"https://localhost:{self.api}/dir"
+
+        def answers():
+            with socket.create_connection(("127.0.0.1", self.manage), timeout=5):
+                return True
+        wait_for(lambda: attempt(answers))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for p in (self.server, self.names):
+            p.kill()
+            p.wait()
+        self.log.close()
+        shutil.rmtree(self.directory)
+
+    def said(self):
+        return (self.directory / "log").read_text()
+
+    def root(self):
+        """The authority's own certificate, which its issued ones lead to."""
+        context = ssl.create_default_context(cafile=str(self.trusted))
+        with urllib.request.urlopen(f"https://localhost:{self.manage}/roots/0", context=context, timeout=20) as r:
+            return r.read().decode()
+
+    def settings(self, **more):
+        return {"tls_acme_names": f"{FIRST}, {SECOND}", "tls_acme_agree": "yes", "tls_acme_server": self.url,
+                "tls_acme_CAfile": self.trusted, "tls_acme_contact": "postmaster@example.org",
+                "tls_acme_http_listen": f"127.0.0.1:{self.http}", "tls_acme_tls_listen": f"127.0.0.1:{self.tls}",
+                "smtpd_tls_cert_file": "", "smtpd_tls_key_file": ""} | more
+
+
+def attempt(what):
+    try:
+        return what()
+    except OSError:
+        return None
+
+
+def kept(house, name=FIRST):
+    path = house.directory / "mail/certificates" / f"{name}.pem"
+    return x509.load_pem_x509_certificate(re.sub(r"(?s)^.*?(?=-----BEGIN CERT)", "", path.read_text()).encode()) if path.exists() else None
+
+
+def names_of(certificate):
+    return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+
+
+def greeting(house, pebble, name):
+    """A client of submission by STARTTLS that trusts the authority alone; the serial number of what it was shown."""
+    context = ssl.create_default_context(cadata=pebble.root())
+    with smtplib.SMTP("127.0.0.1", house.ports["submission"], timeout=20) as s:
+        s._host = name
+        s.starttls(context=context)
+        return x509.load_der_x509_certificate(s.sock.getpeercert(True)).serial_number
+
+
+def fact(house, name):
+    return next(p["facts"][name] for p in house.status() if p["role"] == "certifier")
+
+
+@pytest.mark.parametrize("challenge,kind,key", [("http-01", "ecdsa", ec.EllipticCurvePublicKey),
+                                                ("tls-alpn-01", "rsa", rsa.RSAPublicKey)])
+def test_R233_a_certificate_comes_by_itself_and_every_service_shows_it(challenge, kind, key):
+    with Pebble() as pebble, House(**pebble.settings(tls_acme_challenge=challenge, tls_acme_key_type=kind)) as h:
+        wait_for(lambda: kept(h), SLOW)
+        certificate = kept(h)
+        assert sorted(names_of(certificate)) == sorted([FIRST, SECOND])
+        assert isinstance(certificate.public_key(), key)
+        wait_for(lambda: attempt(lambda: greeting(h, pebble, SECOND)) == certificate.serial_number, SLOW)
+        for service in ["submissions", "imaps"]:
+            wait_for(lambda: attempt(lambda: serial(h.ports[service], FIRST, pebble)) == certificate.serial_number, SLOW)
+        directory = h.directory / "mail/certificates"
+        assert {p.name for p in directory.iterdir()} == {"account.key", f"{FIRST}.pem"}
+        assert {p.stat().st_mode & 0o777 for p in directory.iterdir()} == {0o600}
+        assert f"a new certificate of {FIRST} by {pebble.url}" in h.text()
+
+
+def serial(port, name, pebble):
+    context = ssl.create_default_context(cadata=pebble.root())
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as s, context.wrap_socket(s, server_hostname=name) as t:
+        return x509.load_der_x509_certificate(t.getpeercert(True)).serial_number
+
+
+def test_R234_it_is_made_anew_before_its_end_and_shown_at_once():
+    with Pebble(validity=45) as pebble, House(**pebble.settings()) as h:
+        wait_for(lambda: kept(h), SLOW)
+        first = kept(h).serial_number
+        wait_for(lambda: kept(h).serial_number != first, SLOW)
+        wait_for(lambda: attempt(lambda: greeting(h, pebble, FIRST)) not in (None, first), SLOW)
+        assert "There are now 1 accounts" in pebble.said() and "There are now 2 accounts" not in pebble.said()
+
+
+def test_R233_other_names_and_another_server_want_another_certificate():
+    with Pebble() as pebble, Pebble() as other, House(**pebble.settings()) as h:
+        wait_for(lambda: kept(h), SLOW)
+        first, key = kept(h), (h.directory / "mail/certificates/account.key").read_bytes()
+        h.write_settings(tls_acme_names=f"{FIRST}, {SECOND}, {THIRD}")
+        h.command("reload")
+        wait_for(lambda: kept(h).serial_number != first.serial_number, SLOW)
+        second = kept(h)
+        assert sorted(names_of(second)) == sorted([FIRST, SECOND, THIRD])
+        h.write_settings(**other.settings())
+        h.command("reload")
+        wait_for(lambda: kept(h).serial_number != second.serial_number, SLOW)
+        wait_for(lambda: attempt(lambda: greeting(h, other, FIRST)) == kept(h).serial_number, SLOW)
+        assert (h.directory / "mail/certificates/account.key").read_bytes() == key
+        h.stop()
+        last = kept(h).serial_number
+        h.start()
+        wait_for(lambda: fact(h, "until") != "-", SLOW)
+        assert (fact(h, "orders"), fact(h, "ordering"), kept(h).serial_number) == ("0", "0", last)
+        assert attempt(lambda: greeting(h, other, FIRST)) == last
+
+
+def test_R234_what_does_not_go_is_told_and_the_old_one_stays():
+    with Pebble() as pebble, House(**pebble.settings()) as h:
+        wait_for(lambda: kept(h), SLOW)
+        first = kept(h).serial_number
+        elsewhere = free_ports(1)[0]
+        h.write_settings(tls_acme_names=f"{FIRST}, {THIRD}", tls_acme_http_listen=f"127.0.0.1:{elsewhere}")
+        h.command("reload")
+        wait_for(lambda: re.search(rf"warning: no new certificate of {FIRST} by .*: {THIRD}: connection: .*; the old one is good "
+                                   r"until 20\d\d-.*; next try 20", h.text()), SLOW)
+        assert fact(h, "failures") == "1" and fact(h, "next") != "-"
+        assert (kept(h).serial_number, attempt(lambda: greeting(h, pebble, FIRST))) == (first, first)
+        with socket.create_connection(("127.0.0.1", elsewhere), timeout=20) as s:  # nothing is asked for: nobody is heard
+            s.settimeout(20)
+            try:
+                s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                assert s.recv(1) == b""
+            except ConnectionResetError:
+                pass
+
+
+@pytest.mark.parametrize("changes,words", [
+    ({"tls_acme_agree": "no"}, "terms of service"),
+    ({"tls_acme_names": "*.example.org"}, "tls_acme_names = *.example.org: write names of hosts"),
+    ({"tls_acme_names": "../../etc/passwd.d"}, "write names of hosts"),
+    ({"tls_acme_server": "http://localhost/dir"}, "write a URL with https://"),
+    ({"tls_acme_contact": "postmaster"}, "write mail addresses"),
+    ({"tls_acme_http_listen": "80"}, "write ADDRESS:PORT"),
+])
+def test_settings_that_would_not_do_are_refused(changes, words):
+    h = House(**{"tls_acme_names": FIRST, "tls_acme_agree": "yes"} | changes)
+    try:
+        done = h.command("config", "check", check=False)
+        assert done.returncode != 0 and words in done.stdout + done.stderr
+    finally:
+        h.close()
+
+
+def test_R242_a_trial_is_told_of():
+    h = House(tls_acme_names=FIRST, tls_acme_agree="yes", tls_acme_staging="yes")
+    try:
+        done = h.command("config", "check", check=False)
+        assert done.returncode == 0 and "nobody trusts such a certificate" in done.stdout + done.stderr
+    finally:
+        h.close()
