@@ -236,8 +236,8 @@ try_directory(const char *root)
 }
 
 enum { DIES = -1, FAILS = -2, DONE = 0 };
-/* Role proxymap has libraries that try much: it is refused, and does not die. */
-#define CLIENTS (FROM(PROXYMAP))
+/* Role proxymap and the certifier have libraries that try much: they are refused, and do not die. */
+#define CLIENTS (FROM(PROXYMAP) | FROM(CERTIFIER))
 #define EVERYBODY (ANYONE & ~FROM(PAM) & ~CLIENTS)
 /* Senders connect to anybody. */
 #define OUTGOING (FROM(SENDER))
@@ -287,7 +287,7 @@ static const struct deed {
 	{ "makes sockets to connect", try_socket, CLIENTS, DONE },
 	{ "and local ones", try_unix, CLIENTS, DONE },
 	{ "but listens on none", try_listen, CLIENTS, FAILS },
-	{ "no other port than those its tables name", try_other_port, CLIENTS, FAILS },
+	{ "no other port than those its tables name", try_other_port, FROM(PROXYMAP), FAILS },
 	{ "no execve", try_execute, CLIENTS, EPERM },
 	{ "threads, but no process", try_fork, CLIENTS, EPERM },
 	{ "no look into another", try_trace, CLIENTS, EPERM },
@@ -390,7 +390,7 @@ test_sweep(void **state)
 {
 	static const char *const places[] = {
 		"run",       "empty", "spool/letters", "spool", "store/accounts", "store",
-		"directory", "",
+		"directory", "certificates", "",
 	};
 	char path[256];
 
