@@ -379,8 +379,13 @@ look_up(struct checking *c, const struct inspected *in)
 	for (size_t i = 0; i < tables->count; i++) {
 		switch (c->needs->find(c->needs->ctx, tables->item[i],
 		                       bytes_cut(in->text, 0, KEY_MOST), c->life, &value)) {
-		case CHECK_SAYS: act(c, &at, value); return;
+		case CHECK_SAYS:
+			if (!c->said->waits)
+				act(c, &at, value);
+			return;
 		case CHECK_NOTHING: break;
+		case CHECK_ENOUGH: c->over = true; /* fall through */
+		case CHECK_WAIT: c->said->waits = true; return;
 		case CHECK_LATER:
 			warn_("%s map lookup problem -- message not accepted, try again later",
 			      at.list);

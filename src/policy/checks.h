@@ -9,6 +9,7 @@
  *     the list it belongs to, and obeys the answers (header_checks(5)): REJECT, DISCARD, HOLD, FILTER, REDIRECT, BCC, PREPEND,
  *     REPLACE, IGNORE, STRIP, WARN, INFO, PASS, DUNNO.  After REJECT, DISCARD, REDIRECT and PASS nothing more is looked up.
  *     A table that cannot tell now puts the letter off, and ends it.  All it says lives in `life`.
+ *     With `waits` what it says is void: it is run again when the answers are there (policy/checks-elsewhere.h).
  * checks_wanted()  whether any list or rule is set; if not, nothing needs to be run.
  * checks_pack(), checks_unpack()  what was said, as bytes and back; false when broken.
  */
@@ -26,7 +27,8 @@ struct checks_settings {
 };
 extern const struct setting_table checks_setting_table;
 
-enum check_answer { CHECK_SAYS, CHECK_NOTHING, CHECK_LATER };
+/* WAIT: the table is elsewhere, and its answer is not here yet; ENOUGH: the same, and no more is to be asked for now. */
+enum check_answer { CHECK_SAYS, CHECK_NOTHING, CHECK_LATER, CHECK_WAIT, CHECK_ENOUGH };
 struct checks_needs {
 	enum check_answer (*find)(void *ctx, const char *table, struct bytes key, struct arena *, struct bytes *value);
 	void *ctx;
@@ -38,6 +40,7 @@ enum { CHECK_NOTES_MOST = 200, CHECK_COPIES_MOST = 50 };
 struct checks_said {
 	uint8_t verdict;               /* enum checks_verdict                       */
 	bool    discard;
+	bool    waits;                 /* tables that are elsewhere are to be asked first: never packed */
 	struct bytes reply;            /* "550 5.7.1 text"                          */
 	struct bytes hold, filter, redirect;
 	struct bytes *copy; uint32_t copies;

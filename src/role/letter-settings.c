@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "policy/checks.h"
 #include "role/policy.h"
 #include "role/tables.h"
 #include "role/transports.h"
@@ -143,7 +142,7 @@ check_proxy(struct letter_check *c)
 	}
 }
 
-/* Who takes letters apart, and who hears clients and servers, connects to nobody else. */
+/* Who hears clients and servers connects to nobody else. */
 static bool
 looks_good(struct letter_check *c, const char *name, const struct setting_list *list)
 {
@@ -168,9 +167,7 @@ check_milters(struct letter_check *c)
 
 		if (settings_fill(c->settings, &milter_setting_table,
 		                  l < 0 ? NULL : c->listeners->one[l].name, &set, NULL))
-			all = looks_good(c, "milter_header_checks", &set.checks)
-			              ? milter_set_open(&set, &set.smtpd, &wrong)
-			              : NULL;
+			all = milter_set_open(&set, &set.smtpd, &wrong);
 		if (wrong.len > 0)
 			complain(c, "smtpd_milters", "smtpd_milters: %.*s", (int)wrong.len - 1,
 			         wrong.at);
@@ -178,21 +175,6 @@ check_milters(struct letter_check *c)
 		if (all == NULL)
 			return;
 		milter_set_drop(&all);
-	}
-}
-
-static void
-check_checks(struct letter_check *c)
-{
-	for (int l = -1; l < (int)c->listeners->count; l++) {
-		struct checks_settings set;
-
-		if (!settings_fill(c->settings, &checks_setting_table,
-		                   l < 0 ? NULL : c->listeners->one[l].name, &set, NULL))
-			continue;
-		for (size_t i = 0; i < CHECK_LISTS; i++)
-			if (!looks_good(c, checks_setting_table.row[i].name, &set.list[i]))
-				return;
 	}
 }
 
@@ -217,25 +199,14 @@ check_sessions(struct letter_check *c)
 static void
 check_leaving(struct letter_check *c)
 {
-	static const char *const names[SENDER_CHECKS] = { "header_checks", "mime_header_checks",
-		                                          "nested_header_checks", "body_checks" };
-	const char              *transport = NULL;
-	size_t                   place = 0;
+	const char *transport = NULL;
+	size_t      place = 0;
 
 	do {
 		struct sender_settings set;
-		char                   name[64];
 
 		if (!settings_fill(c->settings, &sender_setting_table, transport, &set, NULL))
 			continue;
-		for (size_t i = 0; i < SENDER_CHECKS; i++) {
-			(void)snprintf(name, sizeof name, "smtp_%s", names[i]);
-			if (!looks_good(c, name, &set.checks[i]))
-				return;
-			(void)snprintf(name, sizeof name, "lmtp_%s", names[i]);
-			if (!looks_good(c, name, &set.lmtp_checks[i]))
-				return;
-		}
 		if (!looks_good(c, "smtp_reply_filter", &set.reply_filter) ||
 		    !looks_good(c, "smtp_delivery_status_filter", &set.status_filter))
 			return;
@@ -253,7 +224,6 @@ letter_settings_check(struct settings *s, const struct listeners *listeners,
 {
 	struct letter_check c = { s, listeners, say, ctx };
 
-	check_checks(&c);
 	check_sessions(&c);
 	check_leaving(&c);
 	check_scan(&c);

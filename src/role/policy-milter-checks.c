@@ -4,12 +4,14 @@
 
 #include "base/journal.h"
 #include "directory/table.h"
+#include "policy/checks-elsewhere.h"
 
 enum { CHECKS_MS = 2000 };
 
 struct looking {
-	struct tables  *tables;
-	struct timespec began;
+	const struct milter_looking *of;
+	struct elsewhere            *elsewhere;
+	struct timespec              began;
 };
 
 static bool
@@ -26,9 +28,11 @@ static enum check_answer
 find(void *ctx, const char *name, struct bytes key, struct arena *life, struct bytes *value)
 {
 	const struct looking *w = ctx;
-	struct table         *t = w->tables == NULL ? NULL : tables_local(w->tables, name);
+	struct table         *t = w->of->tables == NULL ? NULL : tables_local(w->of->tables, name);
 	enum table_outcome    found;
 
+	if (t == NULL && table_is_remote(name, w->of->default_type))
+		return elsewhere_find(w->elsewhere, name, key, value);
 	if (t == NULL || took_too_long(w)) {
 		warn_("%s: %s", name,
 		      t == NULL ? "no such table" : "milter_header_checks took too long");
@@ -66,12 +70,13 @@ edited(const struct edits *edits, struct bytes all, uint64_t *at, uint64_t len, 
 }
 
 struct bytes
-milter_checks(const struct setting_list *names, struct tables *tables, struct arena *life,
-              struct edits *edits, struct bytes *front)
+milter_checks(struct milter_looking *of, struct arena *life, struct edits *edits,
+              struct bytes *front)
 {
-	struct checks_settings set = { .list = { [CHECK_HEADER] = *names, [CHECK_MIME] = *names },
-		                       .no_mime = true };
-	struct looking         looking = { .tables = tables };
+	struct checks_settings set = {
+		.list = { [CHECK_HEADER] = *of->names, [CHECK_MIME] = *of->names }, .no_mime = true
+	};
+	struct looking            looking = { .of = of };
 	const struct checks_needs needs = { find, &looking };
 	struct checks_said        said;
 	struct edits              changed = edits_in(life);
@@ -86,10 +91,15 @@ milter_checks(const struct setting_list *names, struct tables *tables, struct ar
 			buffer_add(&all, edits->edit[i].instead);
 	fields = arena_keep(life, buffer_bytes(&all));
 	buffer_free(&all);
-	if (names->count == 0 || fields.len == 0)
+	if (fields.len == 0 || (looking.elsewhere = elsewhere_open(of->known)) == NULL)
 		return BYTES("");
 	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &looking.began);
 	checks_run(&set, &needs, BYTES(""), fields, life, &said);
+	if (said.waits)
+		elsewhere_wanted(looking.elsewhere, &of->wanted);
+	elsewhere_close(&looking.elsewhere);
+	if (said.waits)
+		return BYTES("");
 	*front = edited(&said.edits, fields, &at, front->len, &next, life);
 	for (uint32_t i = 0; i < edits->count; i++) {
 		struct edit e = edits->edit[i];

@@ -22,14 +22,17 @@ struct milter_session {
 	struct enquiry       enquiry; /* first: of a table of smtpd_milter_maps */
 	struct milters      *milters;
 	struct milter_chain *chain;
-	struct arena        *life; /* of the letter in hand                  */
-	struct milter_file  *content;
+	struct arena        *life;           /* of the letter in hand                  */
+	struct milter_file  *content, *body; /* body: a new one                 */
+	struct buffer        made; /* what filters made of it, while tables are asked of that */
+	struct inquest      *inquest;
 	struct waiting      *first, **last;
 	size_t               waits;
 	uint32_t             receiver, ticket;
 	size_t               place; /* of its listener                     */
 	size_t               map;   /* of smtpd_milter_maps, that is looked into */
 	char                 client[48];
+	bool                 looking; /* tables are asked of what filters made */
 	bool                 finding; /* a table is asked: chain is NULL until then */
 	bool                 mute;    /* the answer to the event in hand is not waited for */
 	bool                 going, over;
@@ -38,6 +41,7 @@ struct milters {
 	struct house          *house;
 	struct tables        **tables;
 	struct enquiries     **enquiries;
+	struct inquests      **inquests;
 	struct milter_set     *set[LISTENERS_MOST];
 	struct milter_settings settings[LISTENERS_MOST];
 	struct map            *sessions; /* receiver and ticket -> session           */
@@ -90,13 +94,15 @@ milters_reload(struct milters *m)
 }
 
 struct milters *
-milters_open(struct house *h, struct tables **tables, struct enquiries **enquiries)
+milters_open(struct house *h, struct tables **tables, struct enquiries **enquiries,
+             struct inquests **inquests)
 {
 	struct milters *m = memory_take(sizeof *m);
 
 	m->house = h;
 	m->tables = tables;
 	m->enquiries = enquiries;
+	m->inquests = inquests;
 	m->sessions = map_open();
 	milters_reload(m);
 	return m;
@@ -149,37 +155,100 @@ session_said(void *ctx, const struct milter_said *said)
 	session_go(s);
 }
 
+/* The answer to a letter, as it is: the filters' own, and what tables say of the fields that are new in it. */
+static void
+say_made(struct milter_session *s, struct word_milter_made *w, const struct edits *edits)
+{
+	struct link  *l = house_link(s->milters->house, RECEIVER, s->receiver);
+	struct buffer packed = { 0 };
+	int           fd = s->body != NULL ? milter_file_fd(s->body, &w->body_len) : -1;
+
+	edits_pack(edits, &packed);
+	w->edits = buffer_bytes(&packed);
+	if (l != NULL) {
+		word_pack_milter_made(link_begin(l, WORD_MILTER_MADE, s->ticket), w);
+		link_end_fd(l, fd);
+	}
+	buffer_free(&packed);
+	if (s->body != NULL)
+		milter_sockets.source_close((void **)&s->body);
+	milter_sockets.source_close((void **)&s->content);
+	arena_close(&s->life);
+}
+
+static void look_at_made(void *ctx);
+
+/* False: they cannot be asked, so the letter is put off. */
+static bool
+ask_elsewhere(struct milter_session *s, const struct milter_looking *looking)
+{
+	struct milters *m = s->milters;
+
+	if (s->inquest == NULL)
+		s->inquest = inquest_open(*m->inquests, look_at_made, s);
+	s->looking = inquest_ask(s->inquest, buffer_bytes(&looking->wanted), looking->names, 1);
+	return s->looking;
+}
+
+/* What the filters made is kept packed as long as tables that are elsewhere are asked about it. */
+static void
+look_at_made(void *ctx)
+{
+	struct milter_session  *s = ctx;
+	struct milters         *m = s->milters;
+	struct arena           *life = arena_open(NULL);
+	struct word_milter_made w;
+	struct edits            edits;
+	struct milter_looking   looking = {
+		  .names = &m->settings[s->place].checks,
+		  .tables = *m->tables,
+		  .default_type = tables_default_type(m->house->settings),
+		  .known = s->inquest == NULL ? BYTES("") : inquest_known(s->inquest),
+	};
+
+	s->looking = false;
+	INSIDE(word_unpack_milter_made(buffer_bytes(&s->made), life, &w) &&
+	       edits_unpack(w.edits, life, &edits));
+	w.checks = milter_checks(&looking, life, &edits, &w.front);
+	if (looking.wanted.len == 0 || !ask_elsewhere(s, &looking)) {
+		if (looking.wanted.len > 0)
+			w.said = (struct word_milter_said){
+				.reply = "451 4.3.0 Error: queue file write error",
+				.by = "",
+				.reason = ""
+			};
+		inquest_close(&s->inquest);
+		say_made(s, &w, &edits);
+		buffer_free(&s->made);
+	}
+	buffer_free(&looking.wanted);
+	arena_close(&life);
+	if (!s->looking)
+		session_go(s);
+}
+
 static void
 session_made(void *ctx, const struct milter_made *made)
 {
 	struct milter_session  *s = ctx;
-	struct link            *l = house_link(s->milters->house, RECEIVER, s->receiver);
-	struct milter_file     *body = made->body;
-	struct buffer           edits = { 0 };
 	struct word_milter_made w = { .said = said_of(&made->said),
 		                      .front = made->front,
 		                      .envelope = made->envelope,
 		                      .envelopes = (uint32_t)made->envelopes };
-	int                     fd = body != NULL ? milter_file_fd(body, &w.body_len) : -1;
-	struct arena           *life = arena_open(NULL);
-	struct milter_made      seen = *made;
+	struct buffer           edits = { 0 };
 
-	w.checks = milter_checks(&s->milters->settings[s->place].checks, *s->milters->tables, life,
-	                         &seen.edits, &seen.front);
-	w.front = seen.front;
-	edits_pack(&seen.edits, &edits);
-	w.edits = buffer_bytes(&edits);
-	if (l != NULL) {
-		word_pack_milter_made(link_begin(l, WORD_MILTER_MADE, s->ticket), &w);
-		link_end_fd(l, fd);
+	s->body = made->body;
+	if (s->milters->settings[s->place].checks.count == 0) {
+		say_made(s, &w, &made->edits);
+		session_go(s);
+		return;
 	}
+	edits_pack(&made->edits, &edits);
+	w.edits = buffer_bytes(&edits);
+	buffer_reset(&s->made);
+	word_pack_milter_made(&s->made, &w);
 	buffer_free(&edits);
-	arena_close(&life);
-	if (body != NULL)
-		milter_sockets.source_close((void **)&body);
-	milter_sockets.source_close((void **)&s->content);
-	arena_close(&s->life);
-	session_go(s);
+	look_at_made(s);
 }
 
 /*
@@ -212,6 +281,10 @@ session_end(struct milter_session *s)
 	while (s->first != NULL)
 		waiting_free(s);
 	milter_chain_close(&s->chain);
+	inquest_close(&s->inquest);
+	buffer_free(&s->made);
+	if (s->body != NULL)
+		milter_sockets.source_close((void **)&s->body);
 	milter_sockets.source_close((void **)&s->content);
 	arena_close(&s->life);
 	memory_free(s);
@@ -424,14 +497,14 @@ do_word(struct milter_session *s, enum word word, struct bytes body, int fd)
 static bool
 is_busy(const struct milter_session *s)
 {
-	return s->finding || milter_chain_busy(s->chain);
+	return s->finding || s->looking || milter_chain_busy(s->chain);
 }
 
 /* The words that have waited, until one has to be answered by a filter. */
 static void
 session_go(struct milter_session *s)
 {
-	if (s->going || s->finding)
+	if (s->going || s->finding || s->looking)
 		return;
 	s->going = true;
 	while (s->first != NULL && !s->over && !is_busy(s)) {

@@ -16,12 +16,13 @@
 
 #include "policy/milter-chain.h"
 #include "role/enquiry.h"
+#include "role/inquest.h"
 #include "role/house.h"
 #include "role/tables.h"
 
 enum { MILTER_SESSIONS_MOST = 20000 };
 struct milters;
-struct milters *milters_open(struct house *, struct tables **, struct enquiries **);
+struct milters *milters_open(struct house *, struct tables **, struct enquiries **, struct inquests **);
 void milters_reload(struct milters *);
 void milters_close(struct milters **);
 bool milters_hear(struct milters *, uint32_t receiver, enum word, uint32_t ticket, struct bytes body, int fd);

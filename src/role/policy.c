@@ -351,6 +351,7 @@ policy_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 	switch (word) {
 	case WORD_POLICY_ASK: return hear_ask(h, index, ticket, body);
 	case WORD_POLICY_TOLD: return hear_told(h, body);
+	case WORD_TABLE_SAID_ALL: return inquests_heard(policy_of(h)->inquests, ticket, body);
 	case WORD_TABLE_SAID: return enquiries_heard(policy_of(h)->enquiries, ticket, body);
 	case WORD_RESOLVED:
 	case WORD_SENDER_SAID: return policy_hear_clerk(h, word, ticket, body);
@@ -410,6 +411,8 @@ settings_new(struct house *h)
 		buffer_free(&errors);
 		buffer_free(&warnings);
 	}
+	if (p->inquests == NULL)
+		p->inquests = inquests_open(h);
 	if (p->enquiries == NULL)
 		p->enquiries = enquiries_open(h, &proxymap);
 	enquiries_forget(p->enquiries, &proxymap);
@@ -432,7 +435,7 @@ policy_start(struct house *h)
 	settings_new(h);
 	p->tables = tables_open(h, tables_changed, h);
 	p->witnesses = witnesses_open(h);
-	p->milters = milters_open(h, &p->tables, &p->enquiries);
+	p->milters = milters_open(h, &p->tables, &p->enquiries, &p->inquests);
 	return p->enquiries != NULL;
 }
 
@@ -449,8 +452,10 @@ static void
 policy_peer(struct house *h, enum role role, uint32_t index)
 {
 	(void)index;
-	if (role == PROXYMAP)
+	if (role == PROXYMAP) {
 		enquiries_met(policy_of(h)->enquiries);
+		inquests_met(policy_of(h)->inquests);
+	}
 }
 
 /* What a receiver that died asked, nobody waits for. */
@@ -459,8 +464,10 @@ policy_lost(struct house *h, enum role role, uint32_t index)
 {
 	struct policy_work *next;
 
-	if (role == PROXYMAP)
+	if (role == PROXYMAP) {
 		enquiries_lost(policy_of(h)->enquiries);
+		inquests_lost(policy_of(h)->inquests);
+	}
 	if (role == CLERK)
 		policy_clerk_lost(h);
 	if (role == CLERK || role == SENDER)

@@ -67,6 +67,7 @@ struct policy {
 	struct house        *house;
 	struct tables       *tables;
 	struct enquiries    *enquiries;
+	struct inquests     *inquests;     /* of what filters made                 */
 	struct rules        *rules[LISTENERS_MOST]; /* of those where SMTP or LMTP is spoken */
 	struct policy_work  *works;
 	size_t               count;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "directory/remote.h"
 #include "role/complaints.h"
@@ -15,7 +16,15 @@
 #include "role/proxymap-credential.h"
 #include "role/tables.h"
 
-enum { WAITING_MOST = 1000, LEAVE_MS = 1000, TIDY_MS = 5000, DNS = 53, KERBEROS = 88 };
+enum {
+	WAITING_MOST = 1000,
+	ALL_MS = 3000,
+	ALL_SIZE = 1 << 20,
+	LEAVE_MS = 1000,
+	TIDY_MS = 5000,
+	DNS = 53,
+	KERBEROS = 88
+};
 
 #define AT(f) offsetof(struct proxymap_settings, f)
 /* clang-format off */
@@ -39,11 +48,12 @@ struct asked_table {
 	struct asked_table *next;
 	char               *name;
 	struct table       *table; /* NULL: it never was as it should be        */
+	struct table       *text;  /* the same, for text as it stands           */
 	struct lane        *lane;
 	struct buffer       stamp;
 	unsigned            open; /* questions in its lane                     */
 	bool                named, old, failing;
-	bool                secret; /* passwords for other hosts: senders alone ask */
+	unsigned            roles; /* FROM() bits: whose settings name it         */
 };
 
 struct proxymap {
@@ -64,14 +74,16 @@ struct proxymap {
 };
 
 struct request {
-	struct lane_job     job;
-	struct proxymap    *proxymap;
-	struct asked_table *table;
-	enum role           from;
-	uint32_t            index, ticket;
-	struct arena       *life;
-	struct bytes        key, value;
-	enum table_outcome  outcome;
+	struct lane_job         job;
+	struct proxymap        *proxymap;
+	struct asked_table     *table;
+	enum role               from;
+	uint32_t                index, ticket;
+	struct arena           *life;
+	bool                    all; /* TABLE_ASK_ALL */
+	const struct bytes     *key;
+	uint32_t                keys, answers;
+	struct word_table_said *answer;
 };
 
 /*
@@ -137,6 +149,7 @@ table_end(struct asked_table *t)
 {
 	lane_close(&t->lane);
 	table_close(&t->table);
+	table_close(&t->text);
 	buffer_free(&t->stamp);
 	memory_free(t->name);
 	memory_free(t);
@@ -168,20 +181,24 @@ visit(void *ctx, const struct table_named *named)
 	struct asked_table *t = table_of(p, named->name), *new;
 	struct buffer       stamp = { 0 }, errors = { 0 }, warnings = { 0 };
 	struct stamping     s = { p->house, &stamp };
-	struct table       *table;
+	struct table       *table, *text = NULL;
 
 	if (named->is_file || !table_is_remote(named->name, source.default_type))
 		return;
 	if (t != NULL) {
 		t->named = true;
-		t->secret = named->roles == FROM(SENDER);
+		t->roles = named->roles;
 	}
+	buffer_printf(&stamp, "%d\n", named->text);
 	table_files(named->name, source.default_type, add_stamp, &s);
 	if (t != NULL && bytes_equal(buffer_bytes(&t->stamp), buffer_bytes(&stamp))) {
 		buffer_free(&stamp);
 		return;
 	}
 	table = table_open(named->name, named->grammar, &source, &errors, &warnings);
+	source.how = TABLE_KEEP_CASE;
+	if (table != NULL && named->text)
+		text = table_open(named->name, named->grammar, &source, &errors, &warnings);
 	complaints_warn(buffer_bytes(&errors));
 	complaints_warn(buffer_bytes(&warnings));
 	buffer_free(&errors);
@@ -204,9 +221,10 @@ visit(void *ctx, const struct table_named *named)
 	*new = (struct asked_table){ .next = p->first,
 		                     .name = memory_take(strlen(named->name) + 1),
 		                     .table = table,
+		                     .text = text,
 		                     .stamp = stamp,
 		                     .named = true,
-		                     .secret = named->roles == FROM(SENDER) };
+		                     .roles = named->roles };
 	memcpy(new->name, named->name, strlen(named->name) + 1);
 	p->first = new;
 }
@@ -265,12 +283,15 @@ is_within(const struct reach *new, const struct reach *old)
 static void
 answer(struct proxymap *p, const struct request *r)
 {
-	struct word_table_said w = { (uint8_t)r->outcome, r->value };
-	struct link           *l = house_link(p->house, r->from, r->index);
+	struct word_table_said_all all = { r->answer, r->answers };
+	struct link               *l = house_link(p->house, r->from, r->index);
 
 	if (l == NULL)
 		return;
-	word_pack_table_said(link_begin(l, WORD_TABLE_SAID, r->ticket), &w);
+	if (r->all)
+		word_pack_table_said_all(link_begin(l, WORD_TABLE_SAID_ALL, r->ticket), &all);
+	else
+		word_pack_table_said(link_begin(l, WORD_TABLE_SAID, r->ticket), r->answer);
 	link_end(l);
 }
 
@@ -278,12 +299,13 @@ answer(struct proxymap *p, const struct request *r)
 static void
 tell_how_it_goes(struct request *r)
 {
-	struct asked_table *t = r->table;
-	bool                failing = r->outcome == TABLE_LATER;
+	struct asked_table           *t = r->table;
+	const struct word_table_said *last = &r->answer[r->answers - 1];
+	bool                          failing = last->outcome == TABLE_LATER;
 
 	if (failing && !t->failing)
-		warn_("table %s: %.*s", t->name, (int)r->value.len,
-		      r->value.len > 0 ? r->value.at : "");
+		warn_("table %s: %.*s", t->name, (int)last->value.len,
+		      last->value.len > 0 ? last->value.at : "");
 	if (!failing && t->failing)
 		note("table %s: answers again", t->name);
 	t->failing = failing;
@@ -301,9 +323,21 @@ request_end(struct request *r)
 static void
 ask_table(struct lane_job *job)
 {
-	struct request *r = (struct request *)job;
+	struct request    *r = (struct request *)job;
+	int64_t            end = clock_patient_ms() + ALL_MS;
+	size_t             size = 0;
+	enum table_outcome o = TABLE_NONE;
+	struct table      *t = r->all ? r->table->text : r->table->table;
 
-	r->outcome = table_find(r->table->table, r->key, r->life, &r->value);
+	/* What is left over when it takes long is asked again, so that others have their turn. */
+	while (r->answers < r->keys && o != TABLE_LATER &&
+	       (r->answers == 0 || (size < ALL_SIZE && clock_patient_ms() < end))) {
+		struct word_table_said *now = &r->answer[r->answers];
+
+		o = table_find(t, r->key[r->answers++], r->life, &now->value);
+		now->outcome = (uint8_t)o;
+		size += now->value.len;
+	}
 }
 
 static void
@@ -339,56 +373,101 @@ table_asked(struct lane_job *job)
 static void
 put_off(struct request *r, const char *why)
 {
-	r->outcome = TABLE_LATER;
-	r->value = bytes_of(why);
+	r->answer[0] = (struct word_table_said){ TABLE_LATER, bytes_of(why) };
+	r->answers = 1;
 	answer(r->proxymap, r);
 	request_end(r);
 }
 
+/* Who speaks with strangers asks what is theirs to ask, and what checks of letters need; passwords for other hosts are
+   the senders' alone. */
 static bool
-hear_ask(struct proxymap *p, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+may_ask(enum role from, const struct asked_table *t)
 {
-	struct arena         *life = arena_open(NULL);
-	struct request       *r = arena_take(life, sizeof *r);
-	struct word_table_ask w;
-	struct asked_table   *t;
+	if (from == RECEIVER)
+		return (t->roles & (FROM(RECEIVER) | FROM(VERIFIER))) != 0;
+	return from == SENDER || t->roles != FROM(SENDER);
+}
 
-	if (!word_unpack_table_ask(body, life, &w)) {
-		arena_close(&life);
-		return false;
-	}
-	*r = (struct request){ .job = { .run = ask_table, .done = table_asked },
-		               .proxymap = p,
-		               .from = from,
-		               .index = index,
-		               .ticket = ticket,
-		               .life = life,
-		               .key = arena_keep(life, w.key) };
-	p->asked++;
-	if (strncmp(w.table, REMOTE_USERS, strlen(REMOTE_USERS)) == 0) {
-		remote_backends_user(p->backends, p->lanes, ticket, w.table + strlen(REMOTE_USERS),
-		                     r->key);
-		request_end(r);
-		return true;
-	}
-	t = r->table = table_of(p, w.table);
-	if (t != NULL && from != SENDER && t->secret) {
-		put_off(r, "this table has passwords for other hosts, and senders alone ask it");
-		return true;
-	}
-	if (t == NULL || t->table == NULL) {
+static void
+request_put(struct proxymap *p, struct request *r, const char *name)
+{
+	struct asked_table *t = r->table = table_of(p, name);
+
+	p->asked += r->keys;
+	if (t == NULL || (r->all ? t->text : t->table) == NULL) {
 		put_off(r, t == NULL ? "no setting names this table"
 		                     : "the table is not as it should be; the log says why");
-		return true;
+		return;
+	}
+	if (!may_ask(r->from, t)) {
+		put_off(r, "this table is for others to ask");
+		return;
 	}
 	if (t->lane == NULL)
 		t->lane = lane_open(p->lanes, (unsigned)p->rows.connections, WAITING_MOST);
 	if (!lane_put(t->lane, &r->job)) {
 		put_off(r, "too many questions wait for this table");
-		return true;
+		return;
 	}
 	t->open++;
 	p->open++;
+}
+
+static struct request *
+request_open(struct proxymap *p, enum role from, uint32_t index, uint32_t ticket)
+{
+	struct arena   *life = arena_open(NULL);
+	struct request *r = arena_take(life, sizeof *r);
+
+	*r = (struct request){ .job = { .run = ask_table, .done = table_asked },
+		               .proxymap = p,
+		               .from = from,
+		               .index = index,
+		               .ticket = ticket,
+		               .life = life };
+	return r;
+}
+
+static bool
+hear_ask(struct proxymap *p, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct request       *r = request_open(p, from, index, ticket);
+	struct word_table_ask w;
+
+	if (!word_unpack_table_ask(arena_keep(r->life, body), r->life, &w)) {
+		request_end(r);
+		return false;
+	}
+	if (from == CLERK && strncmp(w.table, REMOTE_USERS, strlen(REMOTE_USERS)) == 0) {
+		p->asked++;
+		remote_backends_user(p->backends, p->lanes, ticket, w.table + strlen(REMOTE_USERS),
+		                     w.key);
+		request_end(r);
+		return true;
+	}
+	r->key = memcpy(arena_take(r->life, sizeof w.key), &w.key, sizeof w.key);
+	r->keys = 1;
+	r->answer = arena_take(r->life, sizeof *r->answer);
+	request_put(p, r, w.table);
+	return true;
+}
+
+static bool
+hear_ask_all(struct proxymap *p, enum role from, uint32_t index, uint32_t ticket, struct bytes body)
+{
+	struct request           *r = request_open(p, from, index, ticket);
+	struct word_table_ask_all w;
+
+	if (!word_unpack_table_ask_all(arena_keep(r->life, body), r->life, &w)) {
+		request_end(r);
+		return false;
+	}
+	r->all = true;
+	r->key = w.key;
+	r->keys = w.keys;
+	r->answer = arena_take_array(r->life, w.keys, sizeof *r->answer);
+	request_put(p, r, w.table);
 	return true;
 }
 
@@ -406,6 +485,8 @@ proxymap_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	p->tidies = true;
 	if (word == WORD_CRED_ASK)
 		return remote_backends_hear(p->backends, p->lanes, ticket, body);
+	if (word == WORD_TABLE_ASK_ALL)
+		return hear_ask_all(p, from, index, ticket, body);
 	return word == WORD_TABLE_ASK && hear_ask(p, from, index, ticket, body);
 }
 

@@ -49,6 +49,7 @@ ask_verifier(struct question *q)
 		w.listener = l->config->listener;
 		letter_received(l, p->no_id, &trace);
 		w.trace = buffer_bytes(&trace);
+		w.known = p->inquest == NULL ? BYTES("") : inquest_known(p->inquest);
 	}
 	fd = passage_content(p, &w.content, &w.at, &w.len);
 	w.inside = fd < 0;
@@ -162,6 +163,29 @@ passage_edited(struct passage *p, int why)
 }
 
 static void
+answered_elsewhere(void *ctx)
+{
+	ask_judge(ctx);
+}
+
+/* The checks need tables that are elsewhere: those of this letter's listener are asked, then the letter is judged again. */
+static void
+ask_elsewhere(struct passage *p, struct bytes wanted)
+{
+	struct receiver       *r = receiver_of(p->house);
+	struct checks_settings set;
+
+	if (p->inquest == NULL)
+		p->inquest = inquest_open(r->inquests, answered_elsewhere, p);
+	if (p->no_id[0] == '\0' ||
+	    !house_settings(p->house, &checks_setting_table, p->letter->config->listener, &set) ||
+	    !inquest_ask(p->inquest, wanted, set.list, CHECK_LISTS)) {
+		inquest_close(&p->inquest);
+		passage_refuse(p, VERDICT_LATER, "451 4.3.0 Error: queue file write error");
+	}
+}
+
+static void
 checked(struct passage *p, const struct word_judged *w)
 {
 	struct arena *life = p->letter->life;
@@ -200,8 +224,16 @@ verifier_answered(struct question *q, const struct bytes *body)
 	struct receiver   *r = receiver_of(p->house);
 	struct word_judged w;
 
+	bool good;
+
 	arena_clear(r->scratch);
-	if (body == NULL || !word_unpack_judged(*body, r->scratch, &w))
+	good = body != NULL && word_unpack_judged(*body, r->scratch, &w);
+	if (good && w.verdict == JUDGE_ASKS && p->step == PASSAGE_CHECKS) {
+		ask_elsewhere(p, w.said);
+		return;
+	}
+	inquest_close(&p->inquest);
+	if (!good)
 		passage_refuse(p, VERDICT_LATER, NULL);
 	else if (p->step == PASSAGE_CHECKS)
 		checked(p, &w);

@@ -495,6 +495,7 @@ receiver_start(struct house *h)
 	r->proxylines = proxylines_open(h->loop);
 	ask_open(r);
 	questions_open(&r->questions, h);
+	r->inquests = inquests_open(h);
 	letters_open_writer(h);
 	r->names = house_resource_text(h, "resolver") != NULL;
 	rewrite_settings(r);
@@ -549,6 +550,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_LOOKED: return hear_looked(h, ticket, body);
 	case WORD_PROXIED: return hear_proxied(h, ticket, body);
 	case WORD_SCANNED: return hear_scanned(h, ticket, body);
+	case WORD_TABLE_SAID_ALL: return inquests_heard(receiver_of(h)->inquests, ticket, body);
 	case WORD_JUDGED: return question_heard(&receiver_of(h)->questions, ticket, body);
 	case WORD_SEGMENT_REFUSED: return hear_segment_refused(h, body);
 	default: return false;
@@ -563,6 +565,8 @@ receiver_peer(struct house *h, enum role role, uint32_t index)
 	(void)index;
 	if (role == VERIFIER)
 		questions_wait_over(&r->questions);
+	if (role == PROXYMAP)
+		inquests_met(r->inquests);
 	if (role == CLERK)
 		ask_again(r);
 	if (role == POLICY) {
@@ -581,6 +585,8 @@ receiver_lost(struct house *h, enum role role, uint32_t index)
 
 	if (role == VERIFIER)
 		questions_lost(&r->questions, index);
+	if (role == PROXYMAP)
+		inquests_lost(r->inquests);
 	if (role == CLERK) {
 		ask_lost(r);
 		authors_lost(r);

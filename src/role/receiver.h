@@ -14,6 +14,7 @@
 #include "policy/checks.h"
 #include "policy/clamd.h"
 #include "policy/tally.h"
+#include "role/inquest.h"
 #include "role/question.h"
 #include "smtp/receiver/connection.h"
 #include "spool/writer.h"
@@ -30,6 +31,7 @@ struct passage {
 	enum { PASSAGE_CHECKS, PASSAGE_DIGEST } step;    /* what the verifier is asked for */
 	bool                  edited;        /* the content is not what the client sent */
 	struct checks_said   *said;          /* NULL: checks had nothing to say    */
+	struct inquest       *inquest;       /* NULL: they ask no table that is elsewhere */
 	size_t                hooks;         /* so many have been asked            */
 	uint32_t              scan;          /* ticket of SCAN                     */
 	uint32_t              proxy;         /* ticket of PROXY                    */
@@ -99,6 +101,7 @@ struct receiver {
 	int64_t          resolved_at;  /* the oldest of them                       */
 	uint32_t         next_ticket;
 	struct questions questions;    /* to verifiers                             */
+	struct inquests *inquests;     /* to proxymap, for letters                 */
 	struct writer   *writer;
 	struct arena    *scratch;
 	struct buffer    own_wanted;      /* sizes of segments for large letters, not yet lent (u64) */

@@ -74,15 +74,17 @@ put_pairs(const struct word_refit *w, struct bytes content, struct arena *a, str
 }
 
 /* What changes neither the time nor the destination of a letter is done; the rest is told of. */
-static bool
+static enum refit_answer
 put_checks(struct bytes content, const struct checks_settings *set,
            const struct checks_needs *needs, struct arena *a, struct edits *e)
 {
 	struct checks_said said;
 
 	checks_run(set, needs, BYTES(""), content, a, &said);
+	if (said.waits)
+		return REFIT_ASKS;
 	if (said.verdict == CHECKS_LATER)
-		return false;
+		return REFIT_LATER;
 	if (said.verdict != CHECKS_PASS || said.discard || said.hold.len > 0 ||
 	    said.filter.len > 0 || said.redirect.len > 0 || said.copies > 0)
 		warn_("smtp_header_checks: only DUNNO, IGNORE, INFO, PREPEND, REPLACE, STRIP and WARN are for letters on their way out");
@@ -92,27 +94,27 @@ put_checks(struct bytes content, const struct checks_settings *set,
 		     said.note[i].text.at);
 	for (uint32_t i = 0; i < said.edits.count; i++)
 		if (!edits_add(e, &said.edits.edit[i]))
-			return false;
-	return true;
+			return REFIT_LATER;
+	return REFIT_DONE;
 }
 
-bool
+enum refit_answer
 refit_make(const struct word_refit *w, struct bytes content, const struct checks_settings *set,
-           const struct checks_needs *needs, struct arena *a, struct edits *e, bool *later)
+           const struct checks_needs *needs, struct arena *a, struct edits *e)
 {
-	struct buffer packed = { 0 };
-	struct digest digest;
-	bool          good = true;
+	struct buffer     packed = { 0 };
+	struct digest     digest;
+	enum refit_answer made = w->checks ? put_checks(content, set, needs, a, e) : REFIT_DONE;
 
-	*later = w->checks && set != NULL && !put_checks(content, set, needs, a, e);
-	if (*later)
-		return true;
+	if (made != REFIT_DONE)
+		return made;
 	put_pairs(w, content, a, e);
 	if (w->seven) {
 		digest_make(content, a, &packed);
-		good = digest_view(buffer_bytes(&packed), &digest) &&
-		       seven_make(content, &digest, a, e);
+		if (!digest_view(buffer_bytes(&packed), &digest) ||
+		    !seven_make(content, &digest, a, e))
+			made = REFIT_CANNOT;
 	}
 	buffer_free(&packed);
-	return good;
+	return made;
 }

@@ -6,7 +6,8 @@
  * To:       role/sender-refit.c, which sends the letter with these edits
  *
  * refit_tell()   the addresses in the fields, each once.
- * refit_make()   the edits that do what is asked; false: the letter cannot be made 7-bit.  `later` when a table cannot tell.
+ * refit_make()   the edits that do what is asked; CANNOT: the letter cannot be made 7-bit; LATER when a table cannot tell; ASKS
+ *     when tables that are elsewhere are to be asked first.
  *     Where a check and a rewriting change the same field the check has it.
  */
 #ifndef ROLE_REFIT_H
@@ -17,7 +18,7 @@
 #include "role/wire.h"
 
 uint32_t refit_tell(struct bytes content, struct arena *, const struct bytes **address);
-bool refit_make(const struct word_refit *, struct bytes content, const struct checks_settings *, const struct checks_needs *,
-                struct arena *, struct edits *, bool *later);
+enum refit_answer refit_make(const struct word_refit *, struct bytes content, const struct checks_settings *, const struct checks_needs *,
+                             struct arena *, struct edits *);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "directory/lookup.h"
 #include "directory/resolve.h"
+#include "role/inquest.h"
 #include "role/sender.h"
 #include <errno.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct refitting {
 	uint32_t            addresses;
 	struct refit_pair  *pair;
 	uint32_t            pairs;
+	struct inquest     *inquest; /* NULL: checks ask no table that is elsewhere */
 };
 
 /* ---- generic(5) ---- */
@@ -32,10 +34,16 @@ maps_of(const struct delivery *d)
 	return d->w.lmtp ? &d->rows->lmtp_generic : &d->rows->generic;
 }
 
+static const struct setting_list *
+checks_of(const struct delivery *d)
+{
+	return d->w.lmtp ? d->rows->lmtp_checks : d->rows->checks;
+}
+
 static bool
 has_checks(const struct delivery *d)
 {
-	const struct setting_list *list = d->w.lmtp ? d->rows->lmtp_checks : d->rows->checks;
+	const struct setting_list *list = checks_of(d);
 
 	for (size_t i = 0; i < CHECK_LISTS; i++)
 		if (list[i].count > 0)
@@ -183,7 +191,10 @@ refit_say(struct question *q)
 	                                      .at = d->w.at,
 	                                      .len = d->w.len,
 	                                      .pair = f->pair,
-	                                      .pairs = f->state == REFIT_TELLING ? 0 : f->pairs });
+	                                      .pairs = f->state == REFIT_TELLING ? 0 : f->pairs,
+	                                      .known = f->inquest == NULL
+	                                                       ? BYTES("")
+	                                                       : inquest_known(f->inquest) });
 	link_end_fd(l, d->fd);
 }
 
@@ -207,6 +218,25 @@ fitted(struct delivery *d, struct refitting *f, const struct word_refitted *w)
 }
 
 static void
+ask_again(void *ctx)
+{
+	struct delivery *d = ctx;
+
+	d->refit->open = true;
+	question_ask(&sender_of(d->house)->questions, &d->refit->question);
+}
+
+/* The checks need tables that are elsewhere: those of this transport are asked, then it is made again. */
+static void
+ask_elsewhere(struct delivery *d, struct refitting *f, struct bytes wanted)
+{
+	if (f->inquest == NULL)
+		f->inquest = inquest_open(sender_of(d->house)->inquests, ask_again, d);
+	if (!inquest_ask(f->inquest, wanted, checks_of(d), CHECK_LISTS))
+		delivery_put_off(d, "4.3.0", "the letter cannot be made ready now");
+}
+
+static void
 refit_heard(struct question *q, const struct bytes *body)
 {
 	struct refitting    *f = (struct refitting *)q;
@@ -221,6 +251,8 @@ refit_heard(struct question *q, const struct bytes *body)
 		delivery_refuse(
 			d, "5.6.3",
 			"the letter cannot be made one of 7 bits, and the host takes no other");
+	} else if (w.answer == REFIT_ASKS) {
+		ask_elsewhere(d, f, w.edits);
 	} else if (f->state == REFIT_TELLING) {
 		f->address = w.address;
 		f->addresses = w.addresses;
@@ -302,6 +334,8 @@ sender_refit_drop(struct delivery *d)
 {
 	if (d->refit != NULL && d->refit->open)
 		question_drop(&sender_of(d->house)->questions, &d->refit->question);
+	if (d->refit != NULL)
+		inquest_close(&d->refit->inquest);
 }
 
 /* ---- the letter as it goes ---- */

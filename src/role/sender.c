@@ -14,6 +14,7 @@
 #include "role/confine.h"
 #include "role/enquiry.h"
 #include "role/events.h"
+#include "role/inquest.h"
 #include "role/names.h"
 #include "role/transports.h"
 #include <inttypes.h>
@@ -658,6 +659,7 @@ sender_start(struct house *h)
 	settings_new(h);
 	s->tables = tables_open(h, NULL, NULL);
 	sender_tables_open(h);
+	s->inquests = inquests_open(h);
 	s->resolver = house_resolver(h);
 	s->leaving = timer_open(h->loop, leave_now, h);
 	loop_at_rest(h->loop, leave_when_free, h);
@@ -678,6 +680,8 @@ sender_hear(struct house *h, enum role from, uint32_t index, enum word word, uin
 		(void)close(fd);
 	if (word == WORD_REFITTED)
 		return question_heard(&sender_of(h)->questions, ticket, body);
+	if (word == WORD_TABLE_SAID_ALL)
+		return inquests_heard(sender_of(h)->inquests, ticket, body);
 	return word == WORD_TABLE_SAID && enquiries_heard(sender_of(h)->enquiries, ticket, body);
 }
 
@@ -687,8 +691,10 @@ sender_peer(struct house *h, enum role role, uint32_t index)
 	(void)index;
 	if (role == VERIFIER)
 		questions_wait_over(&sender_of(h)->questions);
-	if (role == PROXYMAP)
+	if (role == PROXYMAP) {
 		enquiries_met(sender_of(h)->enquiries);
+		inquests_met(sender_of(h)->inquests);
+	}
 }
 
 static void
@@ -696,8 +702,10 @@ sender_lost(struct house *h, enum role role, uint32_t index)
 {
 	if (role == VERIFIER)
 		questions_lost(&sender_of(h)->questions, index);
-	if (role == PROXYMAP)
+	if (role == PROXYMAP) {
 		enquiries_lost(sender_of(h)->enquiries);
+		inquests_lost(sender_of(h)->inquests);
+	}
 	if (role == QUEUE)
 		queue_lost(h);
 	if (role == POLICY)

@@ -37,6 +37,7 @@ struct sender_role {
 	size_t           tls_count;
 	struct tables   *tables;
 	struct enquiries *enquiries;
+	struct inquests  *inquests;        /* for checks of letters                */
 	struct questions questions;        /* at the verifiers                     */
 	struct setting_list mydestination; /* for generic(5)                       */
 	struct map      *policies;         /* domain -> struct sts_known           */

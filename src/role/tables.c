@@ -132,7 +132,8 @@ find_name(struct finding *f, const struct setting *row, const char *item, bool s
 			                             is_file,
 			                             true,
 			                             TABLE_PLAIN,
-			                             0 };
+			                             0,
+			                             false };
 		*f->last = known;
 		f->last = &known->next;
 		(void)map_put(f->seen, bytes_of(item), known);
@@ -141,6 +142,7 @@ find_name(struct finding *f, const struct setting *row, const char *item, bool s
 		known->named.grammar = TABLE_ALIASES;
 	known->named.standard = known->named.standard && standard;
 	known->named.roles |= roles_of(row);
+	known->named.text = known->named.text || strstr(row->name, "_checks") != NULL;
 }
 
 /* Whether the file says something of it, for all or for one listener. */

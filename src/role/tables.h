@@ -48,6 +48,7 @@ struct table_named {
 	bool        standard;          /* nobody but the standard of a row names it           */
 	enum table_grammar grammar;
 	unsigned    roles;             /* FROM() bits: who looks in it, when it is local          */
+	bool        text;              /* letters are looked at with it: their text is asked for as it stands, not in lower case */
 };
 void tables_named(struct settings *, void (*each)(void *, const struct table_named *), void *);
 void tables_files(struct settings *, void (*each)(void *, const char *path, bool remote), void *);

@@ -22,7 +22,7 @@
 #include "message/encoding.h"
 #include "message/header.h"
 #include "message/search.h"
-#include "policy/checks.h"
+#include "policy/checks-elsewhere.h"
 #include "role/confine.h"
 #include "role/house.h"
 #include "role/names.h"
@@ -42,6 +42,7 @@ enum {
 };
 
 struct verifier {
+	struct house *house;
 	struct arena *scratch;
 	struct buffer digest, said;
 	/* checks */
@@ -49,6 +50,7 @@ struct verifier {
 	const struct listeners *listeners;
 	struct checks_settings  checks[LISTENERS_MOST]; /* of each listener          */
 	struct arena           *lookup;
+	struct elsewhere       *elsewhere; /* while a letter is checked */
 	struct timespec         began;
 	uint64_t                judged, sought, looked;
 	/* names */
@@ -130,7 +132,14 @@ find_in_table(void *ctx, const char *name, struct bytes key, struct arena *life,
 	struct verifier   *v = ctx;
 	struct table      *t = tables_local(v->tables, name);
 	enum table_outcome found;
+	enum check_answer  is;
 
+	if (t == NULL && table_is_remote(name, tables_default_type(v->house->settings))) {
+		is = elsewhere_find(v->elsewhere, name, key, value);
+		if (is == CHECK_LATER)
+			warn_("%s: %.*s", name, (int)value->len, value->at);
+		return is;
+	}
 	if (t == NULL || took_too_long(v)) {
 		warn_("%s: %s", name,
 		      t == NULL ? "no such table" : "the checks of a letter took too long");
@@ -145,6 +154,15 @@ find_in_table(void *ctx, const char *name, struct bytes key, struct arena *life,
 	return found == TABLE_FOUND  ? CHECK_SAYS
 	       : found == TABLE_NONE ? CHECK_NOTHING
 	                             : CHECK_LATER;
+}
+
+/* False: what is said to be known is not what it should be; the letter is put off. */
+static bool
+look_begin(struct verifier *v, struct bytes known)
+{
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &v->began);
+	v->elsewhere = elsewhere_open(known);
+	return v->elsewhere != NULL;
 }
 
 static const struct checks_settings *
@@ -166,11 +184,22 @@ check(struct verifier *v, const struct word_judge *ask, struct bytes content,
 
 	if (set == NULL)
 		return true;
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &v->began);
+	if (!look_begin(v, ask->known)) {
+		out->verdict = JUDGE_LATER;
+		return false;
+	}
 	checks_run(set, &needs, ask->trace, content, v->scratch, &said);
 	buffer_reset(&v->said);
-	checks_pack(&said, &v->said);
+	if (said.waits)
+		elsewhere_wanted(v->elsewhere, &v->said);
+	else
+		checks_pack(&said, &v->said);
+	elsewhere_close(&v->elsewhere);
 	out->said = buffer_bytes(&v->said);
+	if (said.waits) {
+		out->verdict = JUDGE_ASKS;
+		return false;
+	}
 	if (said.verdict != CHECKS_PASS) {
 		out->verdict = said.verdict == CHECKS_REFUSE && said.reply.at[0] == '5'
 		                       ? JUDGE_REFUSE
@@ -249,22 +278,24 @@ refit(struct house *h, const struct word_refit *ask, struct bytes content,
 	const struct checks_needs needs = { find_in_table, v };
 	struct checks_settings    set;
 	struct edits              edits = edits_in(v->scratch);
-	bool                      later = false;
+	enum refit_answer         made;
 
-	out->answer = REFIT_DONE;
 	if (ask->tell) {
+		out->answer = REFIT_DONE;
 		out->addresses = refit_tell(content, v->scratch, &out->address);
 		return;
 	}
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &v->began);
-	if (ask->checks && !checks_out(h, ask, &set))
-		out->answer = REFIT_LATER;
-	else if (!refit_make(ask, content, &set, &needs, v->scratch, &edits, &later))
-		out->answer = REFIT_CANNOT;
-	if (later)
-		out->answer = REFIT_LATER;
+	if ((ask->checks && !checks_out(h, ask, &set)) || !look_begin(v, ask->known))
+		made = REFIT_LATER;
+	else
+		made = refit_make(ask, content, &set, &needs, v->scratch, &edits);
+	out->answer = (uint8_t)made;
 	buffer_reset(&v->said);
-	edits_pack(&edits, &v->said);
+	if (made == REFIT_ASKS)
+		elsewhere_wanted(v->elsewhere, &v->said);
+	else
+		edits_pack(&edits, &v->said);
+	elsewhere_close(&v->elsewhere);
 	out->edits = buffer_bytes(&v->said);
 	if (v->said.len > EDITED_MOST) {
 		out->answer = REFIT_CANNOT;
@@ -595,6 +626,7 @@ verifier_start(struct house *h)
 	struct verifier *v = memory_take(sizeof *v);
 
 	h->mine = v;
+	v->house = h;
 	v->scratch = arena_open(NULL);
 	v->lookup = arena_open(NULL);
 	checks_fill(h);

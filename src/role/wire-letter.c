@@ -73,6 +73,7 @@ word_pack_judge(struct buffer *b, const struct word_judge *w)
 	pack_bool(b, w->append);
 	pack_string(b, w->listener);
 	pack_bytes(b, w->trace);
+	pack_bytes(b, w->known);
 	pack_bytes(b, w->client);
 	pack_bytes(b, w->helo);
 	pack_bytes(b, w->sender);
@@ -92,6 +93,7 @@ word_unpack_judge(struct bytes body, struct arena *life, struct word_judge *w)
 	w->append = unpack_bool(&r.fields);
 	w->listener = read_string(&r);
 	w->trace = unpack_bytes(&r.fields);
+	w->known = unpack_bytes(&r.fields);
 	w->client = unpack_bytes(&r.fields);
 	w->helo = unpack_bytes(&r.fields);
 	w->sender = unpack_bytes(&r.fields);
@@ -115,7 +117,7 @@ word_unpack_judged(struct bytes body, struct arena *life, struct word_judged *w)
 {
 	struct reader r = reader_of(body, life);
 
-	w->verdict = read_choice(&r, JUDGE_LATER);
+	w->verdict = read_choice(&r, JUDGE_ASKS);
 	w->reply = read_string(&r);
 	w->prefix = unpack_bytes(&r.fields);
 	w->digest = unpack_bytes(&r.fields);

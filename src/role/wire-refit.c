@@ -18,6 +18,7 @@ word_pack_refit(struct buffer *b, const struct word_refit *w)
 		pack_bytes(b, w->pair[i].old);
 		pack_bytes(b, w->pair[i].instead);
 	}
+	pack_bytes(b, w->known);
 }
 
 bool
@@ -40,6 +41,7 @@ word_unpack_refit(struct bytes body, struct arena *life, struct word_refit *w)
 		pair[i].instead = unpack_bytes(&r.fields);
 	}
 	w->pair = pair;
+	w->known = unpack_bytes(&r.fields);
 	return reader_done(&r);
 }
 
@@ -59,7 +61,7 @@ word_unpack_refitted(struct bytes body, struct arena *life, struct word_refitted
 	struct reader r = reader_of(body, life);
 	struct bytes *address;
 
-	w->answer = read_choice(&r, REFIT_CANNOT);
+	w->answer = read_choice(&r, REFIT_ASKS);
 	w->edits = unpack_bytes(&r.fields);
 	w->addresses = read_count(&r, EACH_ADDRESS, ADDRESSES_MOST);
 	address = arena_take_array(life, w->addresses, sizeof *address);

@@ -293,6 +293,56 @@ word_unpack_table_said(struct bytes body, struct arena *life, struct word_table_
 	return reader_done(&r);
 }
 
+enum { EACH_KEY = 4, EACH_ANSWER = 1 + 4 };
+
+void
+word_pack_table_ask_all(struct buffer *b, const struct word_table_ask_all *w)
+{
+	pack_string(b, w->table);
+	pack_u32(b, w->keys);
+	for (uint32_t i = 0; i < w->keys; i++)
+		pack_bytes(b, w->key[i]);
+}
+
+bool
+word_unpack_table_ask_all(struct bytes body, struct arena *life, struct word_table_ask_all *w)
+{
+	struct reader r = reader_of(body, life);
+	struct bytes *key;
+
+	w->table = read_string(&r);
+	w->keys = read_count(&r, EACH_KEY, TABLE_ASK_ALL_MOST);
+	key = arena_take_array(life, w->keys, sizeof *key);
+	for (uint32_t i = 0; i < w->keys; i++)
+		key[i] = unpack_bytes(&r.fields);
+	w->key = key;
+	return reader_done(&r) && w->keys > 0;
+}
+
+void
+word_pack_table_said_all(struct buffer *b, const struct word_table_said_all *w)
+{
+	pack_u32(b, w->answers);
+	for (uint32_t i = 0; i < w->answers; i++)
+		word_pack_table_said(b, &w->answer[i]);
+}
+
+bool
+word_unpack_table_said_all(struct bytes body, struct arena *life, struct word_table_said_all *w)
+{
+	struct reader           r = reader_of(body, life);
+	struct word_table_said *answer;
+
+	w->answers = read_count(&r, EACH_ANSWER, TABLE_ASK_ALL_MOST);
+	answer = arena_take_array(life, w->answers, sizeof *answer);
+	for (uint32_t i = 0; i < w->answers; i++) {
+		answer[i].outcome = read_choice(&r, TABLE_LATER);
+		answer[i].value = unpack_bytes(&r.fields);
+	}
+	w->answer = answer;
+	return reader_done(&r) && w->answers > 0;
+}
+
 void
 word_pack_resolved(struct buffer *b, const struct word_resolved *w)
 {

@@ -44,7 +44,7 @@ extern const char *const role_names[ROLES];
 	X(STATUS_IS,      ANYONE, FROM(POSTMASTER))            /* connections, "key=value ..." text           */ \
 	X(WRONG_MOUTH,    ANYONE, FROM(POSTMASTER))            /* role, index, word                           */ \
 	X(STOP,           FROM(POSTMASTER), ANYONE)            /* finish what is in hand, then exit 0         */ \
-	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER), FROM(POSTMASTER)) /* -: it will come by PEER */ \
+	X(PROXYMAP_WANT,  FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER), FROM(POSTMASTER)) /* -: it will come by PEER */ \
 	X(KEEPER_WANT,    FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK), FROM(POSTMASTER)) /* index, how many PEERs it heard: a user's keeper, which will come by PEER */ \
 	X(KEEPER_NOT,     FROM(POSTMASTER), FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* index, whether for good, why: it will not come */ \
 	X(KEEPER_REST,    FROM(KEEPER), FROM(POSTMASTER)|FROM(LOGIN)|FROM(QUEUE)|FROM(CLERK)) /* it has nothing to do: let go of it; to the postmaster: how many PEERs it heard */ \
@@ -70,8 +70,10 @@ extern const char *const role_names[ROLES];
 	X(RESOLVED,       FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY))  /* struct word_resolved                  */ \
 	X(REWRITE,        FROM(RECEIVER), FROM(CLERK))              /* struct word_rewrite                   */ \
 	X(REWRITTEN,      FROM(CLERK), FROM(RECEIVER))              /* struct word_rewrite: what is to stand there instead */ \
-	X(TABLE_ASK,      FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER), FROM(PROXYMAP)) /* struct word_table_ask */ \
-	X(TABLE_SAID,     FROM(PROXYMAP), FROM(CLERK)|FROM(VERIFIER)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER)) /* struct word_table_said */ \
+	X(TABLE_ASK,      FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER), FROM(PROXYMAP)) /* struct word_table_ask */ \
+	X(TABLE_SAID,     FROM(PROXYMAP), FROM(CLERK)|FROM(RECEIVER)|FROM(QUEUE)|FROM(POLICY)|FROM(SENDER)) /* struct word_table_said */ \
+	X(TABLE_ASK_ALL,  FROM(RECEIVER)|FROM(POLICY)|FROM(SENDER), FROM(PROXYMAP)) /* struct word_table_ask_all: of one table, for a letter */ \
+	X(TABLE_SAID_ALL, FROM(PROXYMAP), FROM(RECEIVER)|FROM(POLICY)|FROM(SENDER)) /* struct word_table_said_all */ \
 	X(DIRECTORY_NEW,  FROM(CLERK), FROM(RECEIVER)|FROM(QUEUE)|FROM(KEEPER)|FROM(LOGIN)) /* forget cached answers */ \
 	X(POLICY_ASK,     FROM(RECEIVER), FROM(POLICY))             /* struct word_policy_ask                */ \
 	X(POLICY_SAID,    FROM(POLICY), FROM(RECEIVER))             /* struct word_policy_said               */ \
@@ -249,6 +251,12 @@ struct word_table_ask { const char *table; struct bytes key; };        /* "pgsql
 BODY(table_ask)
 struct word_table_said { uint8_t outcome; struct bytes value; };        /* enum table_outcome; of LATER: why, for the log */
 BODY(table_said)
+enum { TABLE_ASK_ALL_MOST = 128 };
+struct word_table_ask_all { const char *table; const struct bytes *key; uint32_t keys; };
+BODY(table_ask_all)
+/* Of the first of the keys, one at least; what is missing may be asked again. */
+struct word_table_said_all { const struct word_table_said *answer; uint32_t answers; };
+BODY(table_said_all)
 
 /* Restriction lists (policy/rules.h).  `id`: under which `mansio policy why` knows the refusal, "" none. */
 struct word_policy_ask { struct rule_facts facts; };
@@ -268,11 +276,13 @@ struct word_judge {
 	bool     append;               /* IMAP APPEND: only the digest is asked      */
 	const char *listener;          /* whose checks hold, "submission"            */
 	struct bytes trace;            /* our Received field, as it will be but for the id */
+	struct bytes known;            /* what tables that are elsewhere said (policy/checks-elsewhere.h) */
 	struct bytes client, helo, sender, user;   /* facts for the rules to come    */
 	struct peer peer;
 };
 BODY(judge)
-enum judge_verdict { JUDGE_ACCEPT, JUDGE_REFUSE, JUDGE_LATER };
+/* ASKS: checks need tables that are elsewhere: `said` is what is to be asked (policy/checks-elsewhere.h) */
+enum judge_verdict { JUDGE_ACCEPT, JUDGE_REFUSE, JUDGE_LATER, JUDGE_ASKS };
 struct word_judged { uint8_t verdict; const char *reply; struct bytes prefix; struct bytes digest;
                      struct bytes said; };      /* policy/checks.h, "" nothing; with edits of the content in it there is no digest yet */
 BODY(judged)
@@ -457,9 +467,9 @@ struct word_send {
 BODY(send)
 /* A letter is fitted to its road (role/refit.h).  tell: only the addresses in its fields are asked for. */
 struct refit_pair { struct bytes old, instead; };
-struct word_refit { const char *transport; bool lmtp, tell, checks, seven; uint64_t at, len; const struct refit_pair *pair; uint32_t pairs; };
+struct word_refit { const char *transport; bool lmtp, tell, checks, seven; uint64_t at, len; const struct refit_pair *pair; uint32_t pairs; struct bytes known; };
 BODY(refit)
-enum refit_answer { REFIT_DONE, REFIT_LATER, REFIT_CANNOT };    /* CANNOT: not with 7 bits */
+enum refit_answer { REFIT_DONE, REFIT_LATER, REFIT_CANNOT, REFIT_ASKS };    /* CANNOT: not with 7 bits; ASKS: `edits` is what is to be asked, as JUDGE_ASKS */
 struct word_refitted { uint8_t answer; struct bytes edits; const struct bytes *address; uint32_t addresses; };     /* message/edits.h */
 BODY(refitted)
 enum sent_result { SENT_DELIVERED, SENT_LATER, SENT_REFUSED };

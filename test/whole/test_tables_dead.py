@@ -60,16 +60,6 @@ def test_R402_a_dead_table_puts_off_and_nothing_is_lost(setting):
             program.close()
 
 
-@pytest.mark.parametrize("of", ["", "smtp_", "lmtp_", "slow/smtp_"])
-@pytest.mark.parametrize("what", ["header_checks", "mime_header_checks", "nested_header_checks", "body_checks"])
-def test_a_letter_is_looked_at_with_files_alone_and_the_check_says_so(tmp_path, of, what):
-    main = tmp_path / "main.cf"
-    more = "slow/transport = smtp\n" if "/" in of else ""
-    main.write_text(f"myhostname = mail.example.com\n{more}{of}{what} = pcre:/dev/null {DEAD.format(port=1)}\n")
-    done = subprocess.run([BINARY, "-c", main, "config", "check"], capture_output=True, text=True, timeout=30)
-    assert done.returncode != 0 and "tables of files alone" in done.stderr and what in done.stderr, done.stderr
-
-
 # Of local names and at the door: 4xx at RCPT, and what is right afterwards.
 AT_THE_DOOR = [
     ("alias_maps", {}, "lead@local.example"), ("local_recipient_maps", {}, "nosuchuser@local.example"),

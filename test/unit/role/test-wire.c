@@ -237,6 +237,9 @@ static const struct mouth_case {
 	{ "beyond the last", WORD_COUNT, POSTMASTER, QUEUE, false },
 	{ "the clerk asks databases", WORD_TABLE_ASK, CLERK, PROXYMAP, true },
 	{ "a login does not", WORD_TABLE_ASK, LOGIN, PROXYMAP, false },
+	{ "who reads letters asks no database", WORD_TABLE_ASK, VERIFIER, PROXYMAP, false },
+	{ "nor many at once", WORD_TABLE_ASK_ALL, VERIFIER, PROXYMAP, false },
+	{ "a receiver asks for it", WORD_TABLE_ASK_ALL, RECEIVER, PROXYMAP, true },
 	{ "far beyond", UINT16_MAX, POSTMASTER, QUEUE, false },
 };
 
