@@ -30,6 +30,7 @@ AGAIN(policy_ask) AGAIN(policy_said) AGAIN(policy_told)
 AGAIN(milter_event) AGAIN(milter_letter) AGAIN(milter_said) AGAIN(milter_made)
 AGAIN(url) AGAIN(route) AGAIN(routed) AGAIN(send) AGAIN(sent)
 AGAIN(proxy) AGAIN(proxied) AGAIN(pipe) AGAIN(event) AGAIN(tlsrpt) AGAIN(refit) AGAIN(refitted) AGAIN(tlsrpt_said)
+AGAIN(table_ask_all) AGAIN(table_said_all)
 #undef AGAIN
 
 				static again_fn *const bodies[] = {
@@ -47,6 +48,7 @@ AGAIN(proxy) AGAIN(proxied) AGAIN(pipe) AGAIN(event) AGAIN(tlsrpt) AGAIN(refit) 
 					again_milter_event, again_milter_letter, again_milter_said, again_milter_made,
 					again_url, again_route, again_routed, again_send, again_sent,
 					again_proxy, again_proxied, again_pipe, again_event, again_tlsrpt, again_refit, again_refitted, again_tlsrpt_said,
+					again_table_ask_all, again_table_said_all,
 				};
 
 int

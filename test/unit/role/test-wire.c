@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/arena.h"
+#include "directory/table.h"
 #include "role/wire.h"
 
 /* As BYTES(), for tables. */
@@ -31,12 +32,14 @@ CODEC(resource)
 CODEC(peer)
 CODEC(status)
 CODEC(wrong)
-CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done) CODEC(credential_ask)
-	CODEC(credential_said) CODEC(resolve) CODEC(resolved) CODEC(table_ask) CODEC(table_said)
-		CODEC(segment) CODEC(judge) CODEC(judged) CODEC(scan) CODEC(scanned) CODEC(letter) CODEC(deliver)
+CODEC(sign)
+CODEC(signed) CODEC(auth_start) CODEC(auth_done) CODEC(credential_ask) CODEC(credential_said)
+	CODEC(resolve) CODEC(resolved) CODEC(table_ask) CODEC(table_said) CODEC(segment)
+		CODEC(judge) CODEC(judged) CODEC(scan) CODEC(scanned) CODEC(letter) CODEC(deliver)
 			CODEC(delivered) CODEC(session) CODEC(seek) CODEC(text) CODEC(texted)
 				CODEC(decode) CODEC(decoded) CODEC(moved) CODEC(ask) CODEC(say)
 					CODEC(lookup) CODEC(looked) CODEC(rewrite)
+						CODEC(table_ask_all) CODEC(table_said_all)
 #undef CODEC
 
 #define V4                                                 \
@@ -51,7 +54,7 @@ CODEC(sign) CODEC(signed) CODEC(auth_start) CODEC(auth_done) CODEC(credential_as
 	{                                  \
 		AF_UNIX, 0, { 0 }, "local" \
 	}
-						static const
+							static const
 	struct resolve_target targets[] = {
 		{ 7, B("jill@example.com"), B("tag"), B("owner-list@example.com") },
 		{ 0, B("jack@example.org"), B(""), B("") },
@@ -63,16 +66,18 @@ static const struct letter_recipient recipients[] = {
 	{ B("jill@example.com"), B("rfc822;jill@example.com"), 15 },
 	{ B("joe@example.com"), B(""), 0 },
 };
-#define HANDLED                                                                                  \
-	{                                                                                        \
-		1, -2, 'R', true, -9, B("held"), B("smtp:[h]:10025"), B("a@b.c"), B("+=")       \
+#define HANDLED                                                                           \
+	{                                                                                 \
+		1, -2, 'R', true, -9, B("held"), B("smtp:[h]:10025"), B("a@b.c"), B("+=") \
 	}
-static const struct letter_extent sought[] = { { 0, 99 }, { UINT64_C(1) << 40, 1 } };
-static const struct letter_texts  texts[] = { { TEXT_WHOLE, B("subject: x\xff"), B("hi\xff") },
-	                                      { TEXT_LATER, B(""), B("") } };
-static const struct moved_letter  moved[] = { { 1, 2, 3, 4, 5, 6 },
-	                                      { UINT64_MAX, UINT32_MAX, 0, 0, 0, 0 } };
-static const char *const          argv[] = { "account", "add", "jill@example.com" };
+static const struct word_table_said answers[] = { { TABLE_FOUND, B("REJECT no") },
+	                                          { TABLE_NONE, B("") } };
+static const struct letter_extent   sought[] = { { 0, 99 }, { UINT64_C(1) << 40, 1 } };
+static const struct letter_texts    texts[] = { { TEXT_WHOLE, B("subject: x\xff"), B("hi\xff") },
+	                                        { TEXT_LATER, B(""), B("") } };
+static const struct moved_letter    moved[] = { { 1, 2, 3, 4, 5, 6 },
+	                                        { UINT64_MAX, UINT32_MAX, 0, 0, 0, 0 } };
+static const char *const            argv[] = { "account", "add", "jill@example.com" };
 
 #define BODY(x, ...)                                  \
 	pack_##x, again_##x, &(const struct word_##x) \
@@ -106,27 +111,32 @@ static const struct body_case {
 	{ "resolve", BODY(resolve, B("jill@example.com"), true, true, 1 << 20) },
 	{ "a key for a table", BODY(table_ask, "pgsql:/etc/x.cf", B("o'brien@example.com")) },
 	{ "what a table has", BODY(table_said, 0, B("a@example.com")) },
+	{ "keys for a table", BODY(table_ask_all, "sqlite:/etc/x.cf", copies, 2) },
+	{ "what it has for them", BODY(table_said_all, answers, 2) },
 	{ "resolved to two", BODY(resolved, RESOLVE_LOCAL, "alias", targets, 2, true) },
 	{ "resolved to nobody", BODY(resolved, RESOLVE_UNKNOWN, "", NULL, 0, false) },
 	{ "rewrite", BODY(rewrite, false, B("jack@example.com"), copies, 2, headers, 2) },
 	{ "rewrite not now", BODY(rewrite, true, B(""), NULL, 0, NULL, 0) },
 	{ "a segment", BODY(segment, 7, UINT64_C(1) << 40, true, -28) },
-	{ "judge inside", BODY(judge, true, B("Subject: x\r\n\r\n"), 0, 0, false, "smtp", B("Received: x\r\n"), B("c"), B("h"),
-	                       B("s"), B("u"), V4) },
-	{ "judge in a file",
-	  BODY(judge, false, B(""), 64, 1 << 20, true, "", B(""), B(""), B(""), B(""), B(""), LOCAL) },
+	{ "judge inside",
+	  BODY(judge, true, B("Subject: x\r\n\r\n"), 0, 0, false, "smtp", B("Received: x\r\n"),
+	       B("known"), B("c"), B("h"), B("s"), B("u"), V4) },
+	{ "judge in a file", BODY(judge, false, B(""), 64, 1 << 20, true, "", B(""), B(""), B(""),
+	                          B(""), B(""), B(""), LOCAL) },
 	{ "scan", BODY(scan, "smtp", true, B("Subject: x\r\n\r\n"), 0, 0) },
 	{ "scanned", BODY(scanned, 2, B("Eicar")) },
 	{ "judged", BODY(judged, JUDGE_REFUSE, "5.7.1 no", B("A: b\r\n"), B("digest"), B("said")) },
 	{ "a letter to two", BODY(letter, 1, 2, 3, 4, -5, 6, B("jack@example.com"), B("<1@x>"),
 	                          B("c"), HANDLED, recipients, 2) },
-	{ "a letter to nobody", BODY(letter, 1, 2, 3, 4, 5, 6, B(""), B(""), B(""), { 0 }, NULL, 0) },
+	{ "a letter to nobody",
+	  BODY(letter, 1, 2, 3, 4, 5, 6, B(""), B(""), B(""), { 0 }, NULL, 0) },
 	{ "deliver", BODY(deliver, 1, 2, 3, 4, B("a"), B("b"), B("c"), B("")) },
 	{ "delivered", BODY(delivered, DELIVER_LATER, "4.2.2", "full", true, NULL, 0) },
 	{ "forwarded to two",
 	  BODY(delivered, DELIVER_FORWARDED, "2.0.0", "forwarded", false, targets, 2) },
-	{ "a session", BODY(session, "imap", "jack@example.com", 4, "PLAIN", V4, V6, true,
-	                    "TLSv1.3", "s1", "a1", B(""), B("a2 NOOP\r\n"), B("pass"), "USER\r\n") },
+	{ "a session",
+	  BODY(session, "imap", "jack@example.com", 4, "PLAIN", V4, V6, true, "TLSv1.3", "s1", "a1",
+	       B(""), B("a2 NOOP\r\n"), B("pass"), "USER\r\n") },
 	{ "decode", BODY(decode, 4, 7, 99, 3, 8, true, B("to\ncc\n"), true) },
 	{ "decoded", BODY(decoded, true, false, 77, 13, 9, B("abc")) },
 	{ "seek", BODY(seek, 2, B("Subject"), B("x"), sought, 2) },
