@@ -450,9 +450,13 @@ setting_is_later_name(struct bytes name)
 	return false;
 }
 
-/* All the names a value asks for, those inside ${name?...} too. */
+struct asking {
+	void (*each)(void *ctx, struct bytes name);
+	void *ctx;
+};
+
 static void
-note_asked(struct map *asked, struct bytes text, struct entry *by, int depth)
+ask_within(const struct asking *a, struct bytes text, int depth)
 {
 	while (depth < SETTING_DEPTH_MOST) {
 		ptrdiff_t n = bytes_find(text, '$');
@@ -463,11 +467,36 @@ note_asked(struct map *asked, struct bytes text, struct entry *by, int depth)
 		if (bytes_starts(text, BYTES("$$")))
 			m = (struct macro){ .whole = bytes_cut(text, 0, 2) };
 		if (m.name.len > 0)
-			(void)map_put(asked, m.name, by);
-		note_asked(asked, m.then, by, depth + 1);
-		note_asked(asked, m.otherwise, by, depth + 1);
+			a->each(a->ctx, m.name);
+		ask_within(a, m.then, depth + 1);
+		ask_within(a, m.otherwise, depth + 1);
 		text = bytes_cut(text, m.whole.len, text.len);
 	}
+}
+
+void
+settings_asks(struct bytes value, void (*each)(void *ctx, struct bytes name), void *ctx)
+{
+	ask_within(&(struct asking){ each, ctx }, value, 0);
+}
+
+bool
+settings_has_row(const struct settings *s, struct bytes name)
+{
+	return setting_row_find(s, name) != NULL;
+}
+
+struct asked {
+	struct map   *names;
+	struct entry *by;
+};
+
+static void
+note_asked(void *ctx, struct bytes name)
+{
+	struct asked *a = ctx;
+
+	(void)map_put(a->names, name, a->by);
 }
 
 static void
@@ -498,7 +527,8 @@ settings_unknown(struct settings *s, struct buffer *warnings)
 
 	for (size_t i = 0; i < s->count; i++)
 		if (!bytes_ends_nocase(bytes_of(s->counting[i]->name), BYTES("/transport")))
-			note_asked(asked, bytes_of(s->counting[i]->value), s->counting[i], 0);
+			settings_asks(bytes_of(s->counting[i]->value), note_asked,
+			              &(struct asked){ asked, s->counting[i] });
 	for (size_t i = 0; i < s->count; i++) {
 		struct bytes name = bytes_of(s->counting[i]->name);
 		ptrdiff_t    slash = bytes_find(name, '/');

@@ -99,6 +99,9 @@ void settings_expand_later(struct bytes text, bool (*know)(void *ctx, struct byt
 void settings_know(struct settings *, const char *name);
 /* The same for a row whose name is made of what the file says; it is copied, but for its other words. */
 void settings_know_row(struct settings *, const struct setting *);
+/* Every $name a value asks for, those within ${name?...} too; and whether a name is a setting of some table. */
+void settings_asks(struct bytes value, void (*each)(void *ctx, struct bytes name), void *ctx);
+bool settings_has_row(const struct settings *, struct bytes name);
 /* Names set in the file, in its order, for `config show -n`: false at the end. */
 struct setting_entry { const char *name, *value; int line; };
 bool settings_entry(const struct settings *, size_t index, struct setting_entry *);

@@ -188,9 +188,7 @@ check_sessions(struct letter_check *c)
 		if (!settings_fill(c->settings, &receiver_setting_table,
 		                   l < 0 ? NULL : c->listeners->one[l].name, &set, NULL))
 			continue;
-		if (!looks_good(c, "smtpd_reject_footer_maps", &set.footer_tables) ||
-		    !looks_good(c, "smtpd_command_filter", &set.command_tables) ||
-		    !looks_good(c, "smtpd_discard_ehlo_keyword_address_maps", &set.discarded_of))
+		if (!looks_good(c, "smtpd_reject_footer_maps", &set.footer_tables))
 			return;
 	}
 }

@@ -105,6 +105,7 @@ visit_end(struct receiver *r, struct visit *v)
 		(void)map_drop(r->visits, ticket_key(&v->ticket));
 	question_drop(&r->questions, &v->question);
 	milter_forget(v);
+	need_look_drop(v);
 	timer_close(&v->name_by);
 	if (v->counted)
 		tally_go(r->tally, v->network);

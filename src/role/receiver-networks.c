@@ -24,7 +24,9 @@ look_into(struct network_tables *all, const char *name, const char *address, str
 	enum table_outcome    o = TABLE_LATER;
 
 	for (struct client_table *one = t->first; one != NULL; one = one->next)
-		if (strcmp(one->name, name) == 0)
+		if (strcmp(one->name, name) == 0 && one->table == NULL)
+			o = client_answer(receiver_of(t->house), name, bytes_of(address), a, value);
+		else if (strcmp(one->name, name) == 0)
 			o = table_find(one->table, bytes_of(address), a, value);
 	return o;
 }
@@ -65,18 +67,18 @@ open_one(void *ctx, const struct table_named *named)
 	struct client_table  *one;
 	struct table_source   source = house_table_source(t->house);
 	struct buffer         errors = { 0 }, warnings = { 0 };
+	bool                  remote;
 
 	if (named->is_file || !table_is_of_clients(named))
 		return;
 	one = arena_take(t->life, sizeof *one);
 	*one = (struct client_table){ .next = t->first,
 		                      .name = arena_copy(t->life, bytes_of(named->name)) };
-	/* Nobody is connected to from here: the cage would end us. */
-	if (table_is_remote(named->name, tables_default_type(t->house->settings)))
-		buffer_printf(&errors, "%s: write a table of files here", named->name);
-	else
+	/* Those elsewhere are asked first, and what they said is looked into (receiver-tables.c). */
+	remote = table_is_remote(named->name, tables_default_type(t->house->settings));
+	if (!remote)
 		one->table = table_open(named->name, named->grammar, &source, &errors, &warnings);
-	if (one->table == NULL) {
+	if (!remote && one->table == NULL) {
 		warn_("%.*s", (int)errors.len, errors.at);
 		warn_("table %s cannot be used: nobody is trusted by it", named->name);
 		one->table = table_failing(named->name, "it is not as it should be");

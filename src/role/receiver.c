@@ -46,6 +46,8 @@ static const struct receiver_needs from_the_house = {
 	.stream_waiting = need_stream_waiting,
 	.stream_drop = need_stream_drop,
 	.judge = need_judge,
+	.look = need_look,
+	.look_at_client = need_look_at_client,
 	.keep = need_keep,
 	.filter = need_filter,
 	.filter_abort = need_filter_abort,
@@ -148,9 +150,8 @@ may_submit(struct door *d, int fd)
 }
 
 static void
-enter(void *ctx, int fd, const struct peer *peer)
+enter_known(struct door *d, int fd, const struct peer *peer)
 {
-	struct door     *d = ctx;
 	struct receiver *r = d->receiver;
 	struct visit    *v;
 	char             reply[400];
@@ -187,6 +188,12 @@ enter(void *ctx, int fd, const struct peer *peer)
 	snprintf(reply, sizeof reply, "421 4.7.0 %s Error: %s from %s", d->config->myhostname, why,
 	         peer->text);
 	session_turn_away(v->session, reply);
+}
+
+static void
+enter(struct door *d, int fd, const struct peer *peer)
+{
+	client_arrives(d, fd, peer, enter_known);
 }
 
 static void
@@ -435,6 +442,7 @@ close_doors(struct receiver *r, bool all)
 		*at = d->next;
 		listener_close(&d->listener);
 		proxylines_forget(r->proxylines, d);
+		client_arrivals_forget(r, d);
 		receiver_config_drop(&d->config);
 		memory_free(d);
 	}
@@ -496,6 +504,7 @@ receiver_start(struct house *h)
 	ask_open(r);
 	questions_open(&r->questions, h);
 	r->inquests = inquests_open(h);
+	client_answers_renew(r);
 	letters_open_writer(h);
 	r->names = house_resource_text(h, "resolver") != NULL;
 	rewrite_settings(r);
@@ -550,6 +559,7 @@ receiver_hear(struct house *h, enum role from, uint32_t index, enum word word, u
 	case WORD_LOOKED: return hear_looked(h, ticket, body);
 	case WORD_PROXIED: return hear_proxied(h, ticket, body);
 	case WORD_SCANNED: return hear_scanned(h, ticket, body);
+	case WORD_TABLE_SAID: return hear_client_answer(receiver_of(h), ticket, body);
 	case WORD_TABLE_SAID_ALL: return inquests_heard(receiver_of(h)->inquests, ticket, body);
 	case WORD_JUDGED: return question_heard(&receiver_of(h)->questions, ticket, body);
 	case WORD_SEGMENT_REFUSED: return hear_segment_refused(h, body);
@@ -565,8 +575,10 @@ receiver_peer(struct house *h, enum role role, uint32_t index)
 	(void)index;
 	if (role == VERIFIER)
 		questions_wait_over(&r->questions);
-	if (role == PROXYMAP)
+	if (role == PROXYMAP) {
 		inquests_met(r->inquests);
+		client_answers_met(r);
+	}
 	if (role == CLERK)
 		ask_again(r);
 	if (role == POLICY) {
@@ -585,8 +597,10 @@ receiver_lost(struct house *h, enum role role, uint32_t index)
 
 	if (role == VERIFIER)
 		questions_lost(&r->questions, index);
-	if (role == PROXYMAP)
+	if (role == PROXYMAP) {
 		inquests_lost(r->inquests);
+		client_answers_lost(r);
+	}
 	if (role == CLERK) {
 		ask_lost(r);
 		authors_lost(r);
@@ -606,6 +620,7 @@ receiver_lost(struct house *h, enum role role, uint32_t index)
 static void
 receiver_tables(struct house *h)
 {
+	client_answers_renew(receiver_of(h));
 	(void)open_doors(h);
 }
 
@@ -616,6 +631,7 @@ receiver_reload(struct house *h)
 	struct receiver *r = receiver_of(h);
 
 	r->names = house_resource_text(h, "resolver") != NULL;
+	client_answers_renew(r);
 	rewrite_settings(r);
 	checks_settings(r);
 	scan_settings_read(r);

@@ -10,6 +10,7 @@
 #include "channel/bans.h"
 #include "channel/listener.h"
 #include "channel/proxyline.h"
+#include "directory/table.h"
 #include "message/edits.h"
 #include "policy/checks.h"
 #include "policy/clamd.h"
@@ -80,6 +81,7 @@ struct visit {
 	uint32_t connections;          /* of this client                           */
 	uint64_t account;              /* of who has logged in                     */
 	struct fetch *fetch;           /* what a URL names; NULL: none is read     */
+	struct gathering *gathering;   /* tables that are asked; NULL: none is     */
 };
 
 /* receiver-peaks.c: what was most since it was told last */
@@ -102,6 +104,8 @@ struct receiver {
 	uint32_t         next_ticket;
 	struct questions questions;    /* to verifiers                             */
 	struct inquests *inquests;     /* to proxymap, for letters                 */
+	struct client_answers *answers; /* of proxymap, for sessions               */
+	bool             asks_of_clients; /* a table of theirs is elsewhere          */
 	struct writer   *writer;
 	struct arena    *scratch;
 	struct buffer    own_wanted;      /* sizes of segments for large letters, not yet lent (u64) */
@@ -289,6 +293,20 @@ void letter_edit_drop(struct passage *);
 
 /* receiver-networks.c: the tables of mynetworks and its like, with one user; lists of them without "/files". */
 struct network_tables *client_tables_open(struct house *);
+
+/* receiver-tables.c: tables for sessions that are elsewhere */
+/* What was said of it lately; LATER when nothing was. */
+enum table_outcome client_answer(struct receiver *, const char *table, struct bytes key, struct arena *, struct bytes *value);
+/* `enter` is called when all is known of this client, perhaps at once; the descriptor is its. */
+void client_arrives(struct door *, int fd, const struct peer *, void (*enter)(struct door *, int fd, const struct peer *));
+void client_arrivals_forget(struct receiver *, const struct door *);
+bool need_look(void *, struct session *, const struct setting_list *tables, const struct bytes *key, size_t keys);
+bool need_look_at_client(void *, struct session *);
+void need_look_drop(struct visit *);
+void client_answers_renew(struct receiver *);
+bool hear_client_answer(struct receiver *, uint32_t ticket, struct bytes body);
+void client_answers_lost(struct receiver *);
+void client_answers_met(struct receiver *);
 void peak_count(struct receiver *, struct session *, const char *network, enum peak_kind, uint32_t now);
 void peaks_tell(void *receiver);
 void client_patterns(struct house *, struct arena *, struct setting_list *);

@@ -539,7 +539,7 @@ static void
 check_networks(struct check *c, const char *listener, const char *name,
                const struct setting_list *list)
 {
-	const char *type = tables_default_type(c->settings), *wrong = "";
+	const char *wrong = "";
 	char        own[80];
 	int         line = 0;
 
@@ -555,12 +555,6 @@ check_networks(struct check *c, const char *listener, const char *name,
 			continue;
 		if (!network_item_parse(item, &n, &wrong))
 			complain(c, line, "%s = %s: %s", name, item, wrong);
-		else if (n.table != NULL && table_is_remote(n.table, type))
-			complain(
-				c, line,
-				"%s = %s: a client's address is looked for in tables of files alone: "
-				"write hash:, cidr: or one of their kind",
-				name, item);
 	}
 }
 

@@ -2,7 +2,8 @@
  * tables-parameters -- databases whose settings stand in main.cf: ldap:accounts, accounts_server_host = ...
  *
  * The lines of one become a file of its own, which only role proxymap is given; in what the other roles read of
- * main.cf they are empty, since there are passwords among them.  In both every line keeps its number.
+ * main.cf they are empty, since there are passwords among them, and so are lines that nothing but these asks for, as
+ * secret = ... of accounts_bind_pw = $secret.  In both every line keeps its number.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cf.h"
+#include "base/map.h"
 #include "role/tables.h"
 
 enum { NAME_ROOM = 256 };
@@ -225,9 +227,76 @@ is_parameter(const struct settings *s, struct bytes name)
 	return h.found;
 }
 
-void
-tables_hide_parameters(const struct settings *s, struct buffer *text)
+/* What is asked for: by lines that are hidden, and by others. */
+struct demand {
+	struct settings *settings;
+	struct map      *hidden; /* names whose lines are                     */
+	struct map      *here;   /* names that others ask for                 */
+	struct map      *there;  /* names that the hidden ones ask for        */
+	struct map      *into;
+};
+
+static void
+note_demand(void *ctx, struct bytes name)
 {
+	struct demand *d = ctx;
+
+	(void)map_put(d->into, name, d);
+}
+
+static void
+ask_all(struct demand *d)
+{
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(d->settings, i, &e); i++) {
+		d->into = map_get(d->hidden, bytes_of(e.name)) != NULL ? d->there : d->here;
+		settings_asks(bytes_of(e.value), note_demand, d);
+	}
+}
+
+/* Names of the administrator's own, which only hidden lines ask for; then what these ask for, and so on. */
+static bool
+hide_more(struct demand *d)
+{
+	struct setting_entry e;
+	bool                 more = false;
+
+	d->here = map_open();
+	d->there = map_open();
+	ask_all(d);
+	for (size_t i = 0; settings_entry(d->settings, i, &e); i++) {
+		struct bytes name = bytes_of(e.name);
+
+		if (map_get(d->hidden, name) == NULL && map_get(d->there, name) != NULL &&
+		    map_get(d->here, name) == NULL && !settings_has_row(d->settings, name)) {
+			(void)map_put(d->hidden, name, d);
+			more = true;
+		}
+	}
+	map_close(&d->here);
+	map_close(&d->there);
+	return more;
+}
+
+static struct map *
+hidden_names(struct settings *s)
+{
+	struct demand        d = { .settings = s, .hidden = map_open() };
+	struct setting_entry e;
+
+	for (size_t i = 0; settings_entry(s, i, &e); i++)
+		if (is_parameter(s, bytes_of(e.name)))
+			(void)map_put(d.hidden, bytes_of(e.name), &d);
+	while (map_count(d.hidden) > 0 && hide_more(&d))
+		continue;
+	return d.hidden;
+}
+
+void
+tables_hide_parameters(struct settings *s, struct buffer *text)
+{
+	struct map    *names = hidden_names(s);
 	struct buffer  out = { 0 };
 	struct bytes   rest = buffer_bytes(text), value;
 	struct cf_line line = { .number = 0 };
@@ -235,12 +304,13 @@ tables_hide_parameters(const struct settings *s, struct buffer *text)
 
 	while (cf_next(&rest, &line)) {
 		if (line.kind == CF_BEGIN)
-			hidden = is_parameter(s, cf_name(line.text, &value));
+			hidden = map_get(names, cf_name(line.text, &value)) != NULL;
 		if (hidden && line.kind != CF_REMARK)
 			buffer_add_char(&out, '\n');
 		else
 			buffer_add(&out, line.whole);
 	}
+	map_close(&names);
 	explicit_bzero(text->at, text->len);
 	buffer_free(text);
 	*text = out;

@@ -19,7 +19,7 @@
  *     "ldap:accounts" (directory/table.h).  tables_know_parameters() makes their names known to the settings;
  *     tables_parameters() is the text of such a file, every line with its number in main.cf, and
  *     tables_open_parameters() it as a descriptor, -1 with errno; tables_hide_parameters() empties their lines in the text
- *     of main.cf, for all roles but proxymap.
+ *     of main.cf, for all roles, and lines that only these ask for by $name.
  * house_table_source()  opens what the postmaster gave to this role, by the same path; in the loop's
  *     thread alone.
  *
@@ -66,7 +66,7 @@ struct table_source tables_source(struct settings *);
 void tables_know_parameters(struct settings *);
 bool tables_parameters(struct settings *, const char *name, struct buffer *out);
 int  tables_open_parameters(struct settings *, const char *name);
-void tables_hide_parameters(const struct settings *, struct buffer *text);
+void tables_hide_parameters(struct settings *, struct buffer *text);
 
 /* Opens each by path and closes it again: false with every complaint, file:line. */
 bool tables_check(struct settings *, struct buffer *errors, struct buffer *warnings);

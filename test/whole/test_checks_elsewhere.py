@@ -54,7 +54,7 @@ LETTERS = {
     "parts": MULTIPART % b"outer",
     "a part refuses": MULTIPART % b"inner",
     "a program": b'Subject: x\r\nContent-Type: text/plain; name="a.exe"\r\n\r\nx\r\n',
-    "many lines": b"Subject: many\r\n\r\n" + b"".join(b"line %d\r\n" % i for i in range(3000)) + b"warn\r\nreplace this\r\n",
+    "many lines": b"Subject: many\r\n\r\n" + b"".join(b"line %d\r\n" % i for i in range(400)) + b"warn\r\nreplace this\r\n",
 }
 
 

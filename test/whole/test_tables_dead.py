@@ -133,7 +133,7 @@ def test_R402_a_dead_table_puts_off_what_goes_by_lmtp(setting, more):
 
 
 @pytest.mark.parametrize("setting", [
-    "bounce_language_maps", "smtpd_reject_footer_maps", "smtpd_command_filter", "smtpd_discard_ehlo_keyword_address_maps", "smtp_reply_filter",
+    "bounce_language_maps", "smtpd_reject_footer_maps", "smtp_reply_filter",
     "smtp_delivery_status_filter", "default_delivery_status_filter", "lmtp_reply_filter", "lmtp_delivery_status_filter",
     "submission/smtpd_reject_footer_maps", "slow/smtp_reply_filter"])
 def test_where_nobody_else_is_connected_to_the_check_refuses_such_a_table(tmp_path, setting):

@@ -198,6 +198,21 @@ def test_passwords_of_main_cf_are_told_to_proxymap_alone(tmp_path):
         wait_for(lambda: rcpt(house, "a@example.com") == 550)
 
 
+@needs_root
+def test_what_only_such_lines_ask_for_is_told_to_proxymap_alone(tmp_path):
+    """people_query = ... $mark, mark = $part, part = xyzzy-plugh: none of these lines is read by another role; a name that others
+    ask for too stays what it is."""
+    open_to_all(tmp_path)
+    lines = sqlite_lines(tmp_path) | {"query": "SELECT v FROM a WHERE k = '%s' AND '${mark}' = '$mark'"}
+    with House(virtual_alias_domains="$shared", virtual_alias_maps="sqlite:people", table_cache_time="0", mark="${part?{$part}}", part="xyzzy-$other",
+               other="plugh", shared="example.com", people_user="$shared", **{f"people_{k}": v for k, v in lines.items()}) as house:
+        assert rcpt(house, "a@example.com") in (250, 554)
+        for word in (b"xyzzy-plugh", b"xyzzy-$other"):
+            knows = {p["role"] for p in house.at_work() if memory_has(p["pid"], word)}
+            assert knows <= {"proxymap", "postmaster"}, word
+        assert rcpt(house, "nobody@example.com") == 550
+
+
 def memory_has(pid, words):
     """What the process can write to: the program's own text does not count."""
     for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():

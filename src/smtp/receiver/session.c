@@ -312,6 +312,16 @@ begin_anew(struct session *s)
 		answered(s);
 }
 
+void
+session_looked(struct session *s)
+{
+	void (*then)(struct session *) = s->looked;
+
+	s->looked = NULL;
+	if (!s->over && then != NULL)
+		then(s);
+}
+
 /* What had to wait goes on. */
 static void
 go_on(struct session *s)
@@ -820,6 +830,7 @@ session_close(struct session **sp)
 	mail_end(s);
 	arena_close(&s->life);
 	buffer_free(&s->explained);
+	buffer_free(&s->line);
 	memory_free(s->name);
 	memory_free(s->reverse);
 	memory_free(s->client);

@@ -151,6 +151,10 @@ struct receiver_needs {
 	void (*filter_abort)(void *house, struct session *);
 	/* It is another client now (XCLIENT). */
 	void (*changed)(void *house, struct session *);
+	/* Tables that somebody else has to ask, before they are looked into for these keys, or for the client's address: true, and
+	   session_looked() will be called. */
+	bool (*look)(void *house, struct session *, const struct setting_list *tables, const struct bytes *key, size_t keys);
+	bool (*look_at_client)(void *house, struct session *);
 	/* The session ends: no answer is wanted any more. */
 	void (*gone)(void *house, struct session *);
 };
@@ -169,6 +173,7 @@ struct session *session_open(struct receiver_config *, const struct peer *, cons
                              const struct session_mouth *, void *mouth);
 size_t session_take(struct session *, struct bytes arrived);
 void session_meet(struct session *);
+void session_looked(struct session *);
 void session_is_neighbour(struct session *);              /* it comes from an address of this machine */
 void session_is_trusted(struct session *);                /* as those of mynetworks, whatever these are */
 void session_secured(struct session *, bool ok, const char *why);

@@ -43,6 +43,8 @@ struct session {
 	judged_fn     *judged;         /* what to do with what restriction lists say */
 	struct slept  *slept;          /* it is said, and waits                     */
 	struct buffer  explained;      /* the last refusal with its id              */
+	void         (*looked)(struct session *);  /* tables are asked; what then       */
+	struct buffer  line;           /* meanwhile: the command that came          */
 	char          *deferred[3];    /* by CONNECT, HELO, MAIL                    */
 	struct bytes   etrn;
 	uint8_t        moment;         /* enum session_moment                       */

@@ -5,7 +5,7 @@
 #include "smtp/grammar.h"
 #include "smtp/reply.h"
 
-enum { MEMBERS_MOST = 1000 };
+enum { MEMBERS_MOST = 1000, PARENTS_MOST = 128 };
 
 /* An address, or a name that myorigin completes; false: the complaint is said. */
 static bool
@@ -180,14 +180,8 @@ is_flushed(struct session *s, struct bytes domain)
 }
 
 static void
-etrn_judged(struct session *s, const struct session_verdict *v)
+etrn_looked(struct session *s)
 {
-	if (v->refused) {
-		say_refused(s, "ETRN", BYTES(""), v);
-		s->etrn.len = 0;
-		answered(s);
-		return;
-	}
 	if (!is_flushed(s, s->etrn)) {
 		say(s, "459 4.7.1 Node %.*s not allowed: not in fast_flush_domains",
 		    (int)s->etrn.len, s->etrn.at);
@@ -198,6 +192,31 @@ etrn_judged(struct session *s, const struct session_verdict *v)
 	s->flushing = true;
 	hold(s);
 	s->needs->flush(s->house, s, s->etrn, s->flush_below);
+}
+
+static void
+etrn_judged(struct session *s, const struct session_verdict *v)
+{
+	struct bytes key[PARENTS_MOST], rest = arena_lower(s->life, s->etrn);
+	size_t       keys = 0;
+
+	if (v->refused) {
+		say_refused(s, "ETRN", BYTES(""), v);
+		s->etrn.len = 0;
+		answered(s);
+		return;
+	}
+	while (rest.len > 0 && keys < PARENTS_MOST) {
+		ptrdiff_t dot = bytes_find(rest, '.');
+
+		key[keys++] = rest;
+		rest = dot < 0 ? BYTES("") : bytes_cut(rest, (size_t)dot + 1, SIZE_MAX);
+	}
+	if (s->needs->look(s->house, s, &s->config->set.flush_domains, key, keys)) {
+		s->looked = etrn_looked;
+		hold(s);
+	} else
+		etrn_looked(s);
 }
 
 /* rfc1985:5.3: "@node" is all nodes below it, too; "#queue" is a queue by name, and there is none. */

@@ -69,8 +69,15 @@ take_peer(struct session *s, const struct forwarded *f)
 	}
 	if (forwarded_says(f, FORWARDED_PORT))
 		s->peer.port = f->peer.port;
+}
+
+/* What lists say of the client there is now. */
+static void
+client_looked(struct session *s)
+{
 	s->trusted = networks_hold(&s->config->mynetworks, &s->peer);
 	s->excepted = networks_hold(&s->config->exceptions, &s->peer);
+	begin_anew(s);
 }
 
 static void
@@ -134,7 +141,11 @@ verb_xclient(struct session *s, struct bytes argument)
 		take_words(s, &f);
 		s->needs->changed(s->house, s);
 		s->done[s->verb]++;
-		begin_anew(s);
+		if (s->needs->look_at_client(s->house, s)) {
+			s->looked = client_looked;
+			hold(s);
+		} else
+			client_looked(s);
 	}
 	arena_close(&scratch);
 }

@@ -291,23 +291,16 @@ obey(struct session *s, struct bytes line)
 }
 
 /* smtpd_command_filter: the first table that has the line has another in its place. */
-void
-verb_run(struct session *s, struct bytes line)
+static void
+line_looked(struct session *s)
 {
 	const struct setting_list *of = &s->config->set.command_tables;
 	struct network_tables     *tables = s->config->tables;
-	struct arena              *a;
-	struct bytes               value;
-	const char                *key;
+	struct arena              *a = arena_open(NULL);
+	struct bytes               line = arena_keep(a, buffer_bytes(&s->line)), value;
+	const char                *key = arena_copy(a, line);
 
-	if (of->count == 0 || tables == NULL) {
-		obey(s, line);
-		return;
-	}
-	a = arena_open(NULL);
-	while (line.len > 0 && (line.at[0] == ' ' || line.at[0] == '\t'))
-		line = bytes_cut(line, 1, SIZE_MAX);
-	key = arena_copy(a, line);
+	buffer_free(&s->line);
 	for (size_t i = 0; i < of->count && line.len > 0; i++)
 		if (tables->value(tables, of->item[i], key, a, &value)) {
 			line = value;
@@ -315,6 +308,25 @@ verb_run(struct session *s, struct bytes line)
 		}
 	obey(s, line);
 	arena_close(&a);
+}
+
+void
+verb_run(struct session *s, struct bytes line)
+{
+	const struct setting_list *of = &s->config->set.command_tables;
+
+	if (of->count == 0 || s->config->tables == NULL) {
+		obey(s, line);
+		return;
+	}
+	while (line.len > 0 && (line.at[0] == ' ' || line.at[0] == '\t'))
+		line = bytes_cut(line, 1, SIZE_MAX);
+	buffer_add(&s->line, line);
+	if (s->needs->look(s->house, s, of, &line, 1)) {
+		s->looked = line_looked;
+		hold(s);
+	} else
+		line_looked(s);
 }
 
 /*
@@ -361,10 +373,36 @@ helo_judged(struct session *s, const struct session_verdict *v)
 }
 
 static void
+helo_looked(struct session *s)
+{
+	judge(s, MOMENT_HELO, helo_judged);
+}
+
+/* Whether its certificate is one of ours may be for a table to say that somebody else has to ask. */
+static void
+look_at_certificate(struct session *s, void (*then)(struct session *))
+{
+	const struct setting_list *of = &s->config->set.known_certificates;
+	struct tls_facts           t;
+
+	if (of->count > 0 && session_tls(s, &t)) {
+		const struct bytes key[] = { bytes_of(t.fingerprint), bytes_of(t.key_fingerprint) };
+
+		s->looked = then;
+		if (s->needs->look(s->house, s, of, key, COUNT(key))) {
+			hold(s);
+			return;
+		}
+		s->looked = NULL;
+	}
+	then(s);
+}
+
+static void
 verb_helo(struct session *s, struct bytes name)
 {
 	if (take_hello(s, name, HELLO_HELO, "HELO"))
-		judge(s, MOMENT_HELO, helo_judged);
+		look_at_certificate(s, helo_looked);
 }
 
 /* rfc5321:4.1.1.1, rfc2033:4.1 */
@@ -381,10 +419,16 @@ ehlo_judged(struct session *s, const struct session_verdict *v)
 }
 
 static void
+ehlo_looked(struct session *s)
+{
+	judge(s, MOMENT_HELO, ehlo_judged);
+}
+
+static void
 verb_ehlo(struct session *s, struct bytes name)
 {
 	if (take_hello(s, name, HELLO_EHLO, s->lmtp ? "LHLO" : "EHLO"))
-		judge(s, MOMENT_HELO, ehlo_judged);
+		look_at_certificate(s, ehlo_looked);
 }
 
 /* rfc3207:4 */

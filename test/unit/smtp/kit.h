@@ -196,6 +196,8 @@ kit_keep(void *kit, struct letter *l, struct bytes prefix, struct bytes digest)
 	letter_safe(l, k->safe_why, "1A2B");
 }
 
+static inline bool kit_look(void *k, struct session *s, const struct setting_list *t, const struct bytes *key, size_t keys) { (void)k; (void)s; (void)t; (void)key; (void)keys; return false; }
+static inline bool kit_look_at_client(void *k, struct session *s) { (void)k; (void)s; return false; }
 static inline void kit_changed(void *k, struct session *s) { (void)k; (void)s; }
 static inline void kit_gone(void *k, struct session *s) { (void)k; (void)s; }
 
@@ -334,7 +336,7 @@ static inline void kit_filter_abort(void *k, struct session *s) { (void)k; (void
 static const struct receiver_needs kit_needs = {
 	kit_name,
 	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_remember, kit_fetch, kit_fetch_quiet, kit_fetch_quiet, NULL, NULL, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_spend, kit_room, kit_stream_open, kit_stream_add,
-	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_filter, kit_filter_abort, kit_changed, kit_gone,
+	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_filter, kit_filter_abort, kit_changed, kit_look, kit_look_at_client, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
 
