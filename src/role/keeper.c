@@ -832,6 +832,7 @@ keeper_stop(struct house *h)
 	imap_service_close(&k->imap);
 	pop3_service_close(&k->pop3);
 	keeper_text_stop(h);
+	store_parting(k->store);
 	store_barrier(k->store, last_word, h);
 }
 

@@ -341,6 +341,7 @@ account_close(struct account **ap)
 	*ap = NULL;
 	if (a == NULL)
 		return;
+	tallies_keep(a);
 	while (a->mailboxes != NULL) {
 		struct mailbox *m = a->mailboxes;
 		a->mailboxes = m->next;
@@ -571,8 +572,8 @@ account_create(struct account *a, const char *given, enum mailbox_use use)
 static int
 drop_belongings(struct account *a, uint64_t id)
 {
-	static const enum statement all[] = { MAILBOX_DELETE, METADATA_DROP, ACL_DROP, SEEN_DROP,
-		                              URLKEY_DROP };
+	static const enum statement all[] = { MAILBOX_DELETE, METADATA_DROP, ACL_DROP,
+		                              SEEN_DROP,      URLKEY_DROP,   TALLY_DROP };
 	int                         why = 0;
 
 	for (size_t i = 0; i < COUNT(all) && why == 0; i++) {
@@ -835,7 +836,7 @@ int
 account_status(struct account *a, const char *name, struct mailbox_status *out)
 {
 	int             why;
-	struct mailbox *m = mailbox_take(a, name, &why);
+	struct mailbox *m = mailbox_glance(a, name, &why);
 
 	if (m == NULL)
 		return why;
@@ -844,8 +845,8 @@ account_status(struct account *a, const char *name, struct mailbox_status *out)
 	return 0;
 }
 
-struct mailbox *
-mailbox_take(struct account *a, const char *given, int *why)
+static struct mailbox *
+take(struct account *a, const char *given, bool glance, int *why)
 {
 	char            name[NAME_MOST + 1];
 	struct mailbox *m;
@@ -858,7 +859,7 @@ mailbox_take(struct account *a, const char *given, int *why)
 		*why = ENOENT;
 		return NULL;
 	}
-	if ((*why = mailbox_load(m)) != 0)
+	if (!(glance && mailbox_glanced(m)) && (*why = mailbox_load(m)) != 0)
 		return NULL;
 	if (m->folder != NULL && (*why = folder_look(m, false)) == EBUSY) {
 		(void)folder_locked(m->folder); /* what we know of it is there; the rest comes */
@@ -869,4 +870,16 @@ mailbox_take(struct account *a, const char *given, int *why)
 	m->users++;
 	a->users++;
 	return m;
+}
+
+struct mailbox *
+mailbox_take(struct account *a, const char *name, int *why)
+{
+	return take(a, name, false, why);
+}
+
+struct mailbox *
+mailbox_glance(struct account *a, const char *name, int *why)
+{
+	return take(a, name, true, why);
 }

@@ -300,8 +300,10 @@ account_sweep(struct account *a)
 		if (m->gone)
 			continue;
 		why = sweep_mailbox(m, now - keep, &forgot);
-		if (why == 0 && m->users == 0 && m->loaded && a->users == 0)
+		if (why == 0 && m->users == 0 && m->loaded && a->users == 0) {
+			why = tally_keep(m);
 			mailbox_unload(m);
+		}
 	}
 	if (why == 0 && !a->damaged)
 		why = drop_deleted(a, now - keep, &forgot);
@@ -531,16 +533,23 @@ check_message(struct checking *c, const struct mailbox *m, uint32_t i, struct ar
 static void
 check_mailbox(struct checking *c, struct mailbox *m)
 {
-	struct arena *scratch;
-	bool          was = m->loaded;
-	int           why;
+	struct arena         *scratch;
+	bool                  was = m->loaded;
+	int                   why;
+	struct mailbox_status kept, now;
+	bool                  glanced = mailbox_glanced(m);
 
+	mailbox_status(m, &kept);
 	if ((why = mailbox_load(m)) != 0)
 		complain(c, "mailbox %s cannot be read: %s", m->name, strerror(why));
 	if (m->damaged)
 		complain(c, "mailbox %s: part of its history is damaged", m->name);
 	if (why != 0)
 		return;
+	mailbox_status(m, &now);
+	if (glanced && (kept.messages != now.messages || kept.unseen != now.unseen ||
+	                kept.deleted != now.deleted || kept.size != now.size))
+		complain(c, "mailbox %s: what is kept of its counts is not what is there", m->name);
 	scratch = arena_open(NULL);
 	for (uint32_t i = 0; i < m->rows.count; i++) {
 		arena_clear(scratch);

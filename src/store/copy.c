@@ -100,7 +100,8 @@ mailbox_bring(struct mailbox *from, const struct uid_set *set, struct mailbox *t
 		return 0; /* each is written when it is copied */
 	if (from->folder != NULL)
 		return EXDEV;
-	if ((why = store_room(to->account->store)) != 0 || (why = account_change(to->account)) != 0)
+	if ((why = store_room(to->account->store)) != 0 || (why = mailbox_ready(from)) != 0 ||
+	    (why = account_change(to->account)) != 0)
 		return why;
 	for (size_t k = 0; k < set->count; k++) {
 		uint32_t low = set->range[k].first > *after ? set->range[k].first : *after + 1;
@@ -197,12 +198,14 @@ mailbox_copy_as(struct mailbox *from, const struct uid_set *set, struct mailbox 
 	struct copying     c = { 0 };
 	struct uid_set     told;
 	struct uid_range   range;
-	uint64_t           count = set_size(&from->rows, set);
+	uint64_t           count;
 	int                why;
 
 	*made = (struct uid_range){ 0, 0 };
 	*source = (struct uid_set){ NULL, 0 };
-	if (count == 0)
+	if ((why = mailbox_ready(from)) != 0)
+		return why;
+	if ((count = set_size(&from->rows, set)) == 0)
 		return from->gone || to->gone ? ENOENT : 0;
 	mailbox_pass_promises(to);
 	if (count >= UINT32_MAX - to->uidnext)

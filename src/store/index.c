@@ -72,6 +72,9 @@ static const char *const steps[INDEX_VERSION] = {
 	      "INSERT INTO snapshot(mailbox,modseq,time,data) SELECT mailbox,modseq,time,data FROM older;"
 	      "DROP TABLE older;"
 	      "PRAGMA user_version=4;",
+	[4] = /* What SELECT and STATUS tell, so that they need not read every message. */
+	      "CREATE TABLE tally(mailbox INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, data BLOB NOT NULL);"
+	      "PRAGMA user_version=5;",
 };
 
 static const char *const texts[STATEMENTS] = {
@@ -156,6 +159,10 @@ static const char *const texts[STATEMENTS] = {
 	[SNAPSHOT_LAST]   = "SELECT modseq FROM snapshot WHERE mailbox=? ORDER BY modseq DESC LIMIT 1",
 	[SNAPSHOT_LIST]   = "SELECT modseq,time FROM snapshot WHERE mailbox=? ORDER BY modseq DESC",
 	[SNAPSHOT_DELETE] = "DELETE FROM snapshot WHERE mailbox=? AND modseq=?",
+	[TALLY_GET]       = "SELECT data FROM tally WHERE mailbox=? AND modseq=?",
+	[TALLY_AT]        = "SELECT modseq FROM tally WHERE mailbox=?",
+	[TALLY_PUT]       = "INSERT OR REPLACE INTO tally VALUES(?,?,?)",
+	[TALLY_DROP]      = "DELETE FROM tally WHERE mailbox=?",
 	[SNAPSHOT_DROP]   = "DELETE FROM snapshot WHERE mailbox=?1 AND NOT EXISTS(SELECT 1 FROM fact WHERE mailbox=?1)",
 };
 

@@ -48,16 +48,18 @@ struct mailbox {
 	bool     gone;
 	uint32_t users;
 	bool     loaded;
+	bool     glanced;                /* not loaded: `tally`, `bytes`, `uidnext` and the keywords are known */
 	bool     damaged;                /* a fact could not be read                 */
 	uint32_t uidnext;
 	uint32_t promised;               /* the highest uid promised to a letter on its way */
 	uint64_t highest;                /* modseq of its newest fact                */
 	struct rows rows;
 	uint64_t bytes;                  /* sum of sizes                             */
-	struct tally {                   /* of flags, while nothing has changed since */
+	struct tally {                   /* while nothing has changed since          */
 		uint64_t highest;        /* 0: not counted                           */
 		uint32_t count, unseen, deleted, first_unseen;
 		uint64_t deleted_size;
+		uint32_t recent;         /* glanced: at or above `recent` of the mailbox */
 	} tally;
 	uint32_t unwritten;              /* rows at the end whose fact is not yet in the table */
 	uint64_t unwritten_from;         /* the mailbox they were copied from, or 0  */
@@ -180,6 +182,12 @@ void account_tell(struct account *, const struct account_event *);
 
 /* mailbox.c */
 int  mailbox_load(struct mailbox *);
+/* Its messages are there, though it was only glanced at. */
+static inline int
+mailbox_ready(struct mailbox *m)
+{
+	return m->glanced ? mailbox_load(m) : 0;
+}
 void mailbox_unload(struct mailbox *);
 int  mailbox_flush(struct mailbox *);
 void mailbox_tell(struct mailbox *, enum mailbox_news, const struct uid_set *, const struct mailbox_watch *by);
@@ -200,6 +208,11 @@ int  receipts_replay(struct account *);          /* what the index has not yet, 
 int  receipts_flush(struct account *);
 void receipts_durable(struct account *);         /* what was committed is synced                       */
 void receipts_close(struct account *);           /* all is in the index, and synced                    */
+
+/* tally.c */
+bool mailbox_glanced(struct mailbox *);          /* what was kept of it holds: it need not be loaded        */
+int  tally_keep(struct mailbox *);               /* with what is begun: for the next who glances        */
+void tallies_keep(struct account *);             /* all, in a transaction of their own, if none is begun */
 
 /* message.c: the row; index_changed() tells whether it was not there */
 int  message_put(struct index *, const struct arrival *, bool copied);

@@ -30,7 +30,7 @@ mailbox_unload(struct mailbox *m)
 	m->facts = 0;
 	m->promised = 0;
 	m->tally = (struct tally){ 0 };
-	m->loaded = m->damaged = false;
+	m->loaded = m->glanced = m->damaged = false;
 }
 
 void
@@ -193,14 +193,12 @@ read_facts(struct mailbox *m, uint64_t after)
 	return more < 0 ? index_why(x) : 0;
 }
 
-int
-mailbox_load(struct mailbox *m)
+static int
+load(struct mailbox *m)
 {
 	uint64_t modseq = 0;
 	int      why;
 
-	if (m->loaded)
-		return 0;
 	mailbox_unload(m);
 	m->uidnext = 1;
 	if ((why = read_snapshot(m, &modseq)) == 0 && modseq < m->forgotten) {
@@ -212,16 +210,30 @@ mailbox_load(struct mailbox *m)
 	}
 	if (why == 0)
 		why = read_facts(m, modseq);
-	if (why != 0) {
-		mailbox_unload(m);
+	if (why != 0)
 		return why;
-	}
 	for (uint32_t i = 0; i < m->rows.count; i++)
 		m->bytes += m->rows.size[i];
 	m->sets_most = SETS_LEAST + m->rows.sets.count * 2;
 	m->loaded = true;
-	if (m->account->place != NULL && (why = folder_open(m)) != 0)
+	return m->account->place != NULL ? folder_open(m) : 0;
+}
+
+int
+mailbox_load(struct mailbox *m)
+{
+	uint32_t told = m->glanced ? m->uidnext : 0;
+	bool     was = m->glanced;
+	int      why;
+
+	if (m->loaded)
+		return 0;
+	if ((why = load(m)) != 0) {
 		mailbox_unload(m);
+		if (was) /* somebody counts messages that nobody can read */
+			mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
+	} else if (m->uidnext < told)
+		m->uidnext = told;
 	return why;
 }
 
@@ -300,7 +312,7 @@ mailbox_change(struct mailbox *m)
 
 	if (m->gone)
 		return ENOENT;
-	if ((why = account_change(m->account)) != 0)
+	if ((why = mailbox_ready(m)) != 0 || (why = account_change(m->account)) != 0)
 		return why;
 	if ((why = mailbox_flush(m)) != 0)
 		return account_fail(m->account, why);
@@ -420,12 +432,13 @@ mailbox_gone(const struct mailbox *m)
 uint32_t
 mailbox_count(const struct mailbox *m)
 {
-	return m->rows.count;
+	return m->glanced ? m->tally.count : m->rows.count;
 }
 
 struct entry
-mailbox_entry(const struct mailbox *m, uint32_t i)
+mailbox_entry(struct mailbox *m, uint32_t i)
 {
+	(void)mailbox_ready(m);
 	INSIDE(i < m->rows.count);
 	return (struct entry){ .uid = m->rows.uid[i],
 		               .flags = m->rows.flags[i],
@@ -436,61 +449,18 @@ mailbox_entry(const struct mailbox *m, uint32_t i)
 }
 
 uint32_t
-mailbox_first_at_least(const struct mailbox *m, uint32_t uid)
+mailbox_first_at_least(struct mailbox *m, uint32_t uid)
 {
+	(void)mailbox_ready(m);
 	return rows_first_at_least(&m->rows, uid);
 }
 
 int64_t
-mailbox_find(const struct mailbox *m, uint32_t uid)
+mailbox_find(struct mailbox *m, uint32_t uid)
 {
-	uint32_t i = rows_first_at_least(&m->rows, uid);
+	uint32_t i = mailbox_first_at_least(m, uid);
 
 	return i < m->rows.count && m->rows.uid[i] == uid ? (int64_t)i : -1;
-}
-
-void
-mailbox_facts(struct mailbox *m, struct mailbox_status *out)
-{
-	*out = (struct mailbox_status){
-		.messages = m->rows.count,
-		.uidnext = m->uidnext,
-		.uidvalidity = m->uidvalidity,
-		.highest_modseq = m->highest,
-		.size = m->bytes,
-		.id = m->id,
-		.account = m->account->id,
-		.recent = m->rows.count - rows_first_at_least(&m->rows, m->recent),
-	};
-}
-
-/* Without branches: SELECT waits for it, the first time. */
-static void
-count_flags(const struct mailbox *m, struct tally *t)
-{
-	*t = (struct tally){ .highest = m->highest, .count = m->rows.count };
-	for (uint32_t i = 0; i < m->rows.count; i++) {
-		bool deleted = (m->rows.flags[i] & FLAG_DELETED) != 0;
-		t->unseen += (m->rows.flags[i] & FLAG_SEEN) == 0;
-		t->deleted += deleted;
-		t->deleted_size += deleted ? m->rows.size[i] : 0;
-	}
-	for (uint32_t i = 0; t->unseen > 0 && t->first_unseen == 0; i++)
-		if ((m->rows.flags[i] & FLAG_SEEN) == 0)
-			t->first_unseen = i + 1;
-}
-
-void
-mailbox_status(struct mailbox *m, struct mailbox_status *out)
-{
-	/* Whatever changes a flag or brings or takes a message has a modseq of its own. */
-	if (m->tally.highest != m->highest || m->tally.count != m->rows.count)
-		count_flags(m, &m->tally);
-	mailbox_facts(m, out);
-	out->unseen = m->tally.unseen;
-	out->deleted = m->tally.deleted;
-	out->deleted_size = m->tally.deleted_size;
-	out->first_unseen = m->tally.first_unseen;
 }
 
 uint32_t
@@ -729,6 +699,8 @@ mailbox_arrive(struct mailbox *m, const struct arrival *v, uint32_t *uid)
 	*uid = 0;
 	if (m->gone)
 		return ENOENT;
+	if ((why = mailbox_ready(m)) != 0)
+		return why;
 	if (m->folder != NULL && !is_foreign(v->letter))
 		return folder_arrive(m, v, uid);
 	if (v->letter == 0 || v->letter > INT64_MAX)
@@ -810,12 +782,13 @@ mailbox_vanished(struct mailbox *m, uint64_t since, struct arena *arena, struct 
 }
 
 void
-mailbox_changed(const struct mailbox *m, uint64_t since, struct arena *arena, struct uid_set *out)
+mailbox_changed(struct mailbox *m, uint64_t since, struct arena *arena, struct uid_set *out)
 {
 	const struct rows *r = &m->rows;
 	struct uid_list    all = { 0 };
 	int64_t            last = -2;
 
+	(void)mailbox_ready(m);
 	for (uint32_t i = 0; since < m->highest && i < r->count; i++) {
 		if (r->modseq[i] <= since)
 			continue;

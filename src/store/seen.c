@@ -315,7 +315,7 @@ static void
 differing(const struct seen *s, const struct uid_set *set, bool yes, uint64_t since,
           struct uid_list *changed, struct uid_list *modified)
 {
-	const struct mailbox *m = s->mailbox;
+	struct mailbox *m = s->mailbox;
 
 	for (size_t k = 0; k < set->count; k++) {
 		uint32_t i = rows_first_at_least(&m->rows, set->range[k].first);

@@ -2,14 +2,14 @@
 
 #include "base/checksum.h"
 
-static uint32_t
-sum_of(const struct snapshot *s, struct bytes data)
+uint32_t
+snapshot_sum(uint64_t mailbox, uint64_t modseq, struct bytes data)
 {
 	struct buffer key = { 0 };
 	uint32_t      sum;
 
-	pack_u64(&key, s->mailbox);
-	pack_u64(&key, s->modseq);
+	pack_u64(&key, mailbox);
+	pack_u64(&key, modseq);
 	sum = checksum_more(checksum_of(buffer_bytes(&key)), data);
 	buffer_free(&key);
 	return sum;
@@ -30,7 +30,7 @@ snapshot_pack(const struct snapshot *s, const struct rows *r, struct buffer *out
 void
 snapshot_close(const struct snapshot *s, struct buffer *out)
 {
-	pack_u32(out, sum_of(s, buffer_bytes(out)));
+	pack_u32(out, snapshot_sum(s->mailbox, s->modseq, buffer_bytes(out)));
 }
 
 bool
@@ -44,7 +44,7 @@ snapshot_read(struct bytes data, struct snapshot *s, struct rows *r)
 		return false;
 	tail = unpack_of(bytes_cut(data, data.len - 4, 4));
 	data.len -= 4;
-	if (unpack_u32(&tail) != sum_of(s, data))
+	if (unpack_u32(&tail) != snapshot_sum(s->mailbox, s->modseq, data))
 		return false;
 	body = unpack_of(data);
 	version = unpack_u8(&body);

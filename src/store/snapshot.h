@@ -19,6 +19,8 @@ struct snapshot {
 void snapshot_pack(const struct snapshot *, const struct rows *, struct buffer *out);
 /* Puts the checksum behind; snapshot_pack() has done it. */
 void snapshot_close(const struct snapshot *, struct buffer *out);
+/* CRC32C over the key and what stands under it. */
+uint32_t snapshot_sum(uint64_t mailbox, uint64_t modseq, struct bytes data);
 /* mailbox and modseq are set by the caller from the key.  Rows are appended. */
 bool snapshot_read(struct bytes data, struct snapshot *, struct rows *) __attribute__((warn_unused_result));
 

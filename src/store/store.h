@@ -54,6 +54,7 @@ struct store_needs {
 struct store *store_open(int accounts, struct letters *letters, int64_t history_ms,
                          const struct store_needs *, void *ctx);
 void store_close(struct store **);             /* commits and syncs first              */
+void store_parting(struct store *);            /* the last barrier comes: what is known of mailboxes goes with it */
 void store_at_rest(struct store *);
 void store_barrier(struct store *, void (*fn)(void *ctx, int why), void *ctx);
 void store_barrier_later(struct store *, void (*fn)(void *ctx, int why), void *ctx);
@@ -124,6 +125,10 @@ bool account_subscribes(const struct account *, const char *name);
 
 /* ---- one mailbox -------------------------------------------------------- */
 struct mailbox *mailbox_take(struct account *, const char *name, int *why);
+/* The same for who wants to know no more than mailbox_status() tells and the names of keywords, which may have been
+   kept: its messages are read when somebody asks for them.  mailbox_wake() does so: 0, or errno and MAILBOX_LOST. */
+struct mailbox *mailbox_glance(struct account *, const char *name, int *why);
+int  mailbox_wake(struct mailbox *);
 void mailbox_drop(struct mailbox **);
 const char *mailbox_name(const struct mailbox *);
 uint64_t mailbox_id(const struct mailbox *);
@@ -149,9 +154,9 @@ struct entry { uint32_t uid; uint64_t flags; uint64_t message; uint64_t modseq;
                uint32_t size,          /* as RFC822.SIZE                      */
                saved; };               /* into this mailbox, seconds; 0: before that was written down */
 uint32_t mailbox_count(const struct mailbox *);
-struct entry mailbox_entry(const struct mailbox *, uint32_t index);
-int64_t mailbox_find(const struct mailbox *, uint32_t uid);             /* index or -1          */
-uint32_t mailbox_first_at_least(const struct mailbox *, uint32_t uid);   /* index, count if none */
+struct entry mailbox_entry(struct mailbox *, uint32_t index);
+int64_t mailbox_find(struct mailbox *, uint32_t uid);                   /* index or -1          */
+uint32_t mailbox_first_at_least(struct mailbox *, uint32_t uid);         /* index, count if none */
 
 /* News.  `news` is called for every change by anybody (also by this session, with `by` = its watch), after it
    is in memory and before the barrier; a session tells its client when the protocol lets it. */
@@ -189,7 +194,7 @@ int mailbox_expunge(struct mailbox *, const struct uid_set *, bool any, struct a
    all uids of the client's that are not in the arrays are gone. */
 bool mailbox_vanished(struct mailbox *, uint64_t since, struct arena *, struct uid_set *gone);
 /* Uids whose rows changed or came after `since`; ranges may name uids that are not there. */
-void mailbox_changed(const struct mailbox *, uint64_t since, struct arena *, struct uid_set *out);
+void mailbox_changed(struct mailbox *, uint64_t since, struct arena *, struct uid_set *out);
 /* Copies (move: and expunges from here) in uid order; same account.  Source uids that existed and the new uid range. */
 int mailbox_copy(struct mailbox *from, const struct uid_set *, struct mailbox *to, bool move, struct arena *,
                  struct uid_set *source, struct uid_range *made, const struct mailbox_watch *by);

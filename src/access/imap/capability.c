@@ -173,7 +173,7 @@ const struct imap_command imap_capability = {
 	.name = "CAPABILITY",
 	.rfc = "rfc9051:6.1.1",
 	.in = ANYWHERE,
-	.effect = MAY_EXPUNGE,
+	.effect = MAY_EXPUNGE | NEEDS_NO_MESSAGE,
 	.parse = capability_parse,
 	.run = capability_run,
 };

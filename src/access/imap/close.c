@@ -61,6 +61,7 @@ const struct imap_command imap_unselect_command = {
 	.name = "UNSELECT",
 	.rfc = "rfc9051:6.4.2",
 	.in = IN_SELECTED,
+	.effect = NEEDS_NO_MESSAGE,
 	.parse = close_parse,
 	.run = unselect_run,
 };

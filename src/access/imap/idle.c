@@ -45,7 +45,7 @@ const struct imap_command imap_idle = {
 	.name = "IDLE",
 	.rfc = "rfc9051:6.3.13",
 	.in = ANYWHERE,
-	.effect = MAY_EXPUNGE | TAKES_INPUT | PATIENT,
+	.effect = MAY_EXPUNGE | TAKES_INPUT | PATIENT | NEEDS_NO_MESSAGE,
 	.parse = idle_parse,
 	.run = idle_run,
 };

@@ -327,7 +327,7 @@ const struct imap_command imap_list = {
 	.name = "LIST",
 	.rfc = "rfc9051:6.3.9",
 	.in = ANYWHERE,
-	.effect = MAY_EXPUNGE,
+	.effect = MAY_EXPUNGE | NEEDS_NO_MESSAGE,
 	.parse = list_parse,
 	.run = list_run,
 };
@@ -336,7 +336,7 @@ const struct imap_command imap_lsub = {
 	.name = "LSUB",
 	.rfc = "rfc3501:6.3.9",
 	.in = ANYWHERE,
-	.effect = MAY_EXPUNGE,
+	.effect = MAY_EXPUNGE | NEEDS_NO_MESSAGE,
 	.parse = lsub_parse,
 	.run = list_run,
 };

@@ -19,6 +19,7 @@ const struct imap_command imap_logout = {
 	.name = "LOGOUT",
 	.rfc = "rfc9051:6.1.3",
 	.in = ANYWHERE,
+	.effect = NEEDS_NO_MESSAGE,
 	.parse = logout_parse,
 	.run = logout_run,
 };

@@ -29,7 +29,7 @@ const struct imap_command imap_namespace = {
 	.name = "NAMESPACE",
 	.rfc = "rfc2342:5",
 	.in = ANYWHERE,
-	.effect = MAY_EXPUNGE,
+	.effect = MAY_EXPUNGE | NEEDS_NO_MESSAGE,
 	.parse = namespace_parse,
 	.run = namespace_run,
 };
@@ -81,7 +81,7 @@ const struct imap_command imap_id = {
 	.name = "ID",
 	.rfc = "rfc2971:3.1",
 	.in = ANYWHERE,
-	.effect = MAY_EXPUNGE,
+	.effect = MAY_EXPUNGE | NEEDS_NO_MESSAGE,
 	.parse = id_parse,
 	.run = id_run,
 };

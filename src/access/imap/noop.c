@@ -20,7 +20,7 @@ const struct imap_command imap_noop = {
 	.name = "NOOP",
 	.rfc = "rfc9051:6.1.2",
 	.in = ANYWHERE,
-	.effect = MAY_EXPUNGE,
+	.effect = MAY_EXPUNGE | NEEDS_NO_MESSAGE,
 	.parse = noop_parse,
 	.run = noop_run,
 };
@@ -44,7 +44,7 @@ const struct imap_command imap_check = {
 	.name = "CHECK",
 	.rfc = "rfc3501:6.4.1",
 	.in = IN_SELECTED,
-	.effect = MAY_EXPUNGE,
+	.effect = MAY_EXPUNGE | NEEDS_NO_MESSAGE,
 	.parse = noop_parse,
 	.run = check_run,
 	.safe = check_safe,

@@ -167,8 +167,8 @@ reach_drop(struct reach *r)
 	account_drop(&r->account);
 }
 
-struct mailbox *
-reach_take(struct imap *s, const char *name, unsigned needs, int *why)
+static struct mailbox *
+take(struct imap *s, const char *name, unsigned needs, bool glance, int *why)
 {
 	struct reach    r;
 	struct mailbox *m = NULL;
@@ -181,9 +181,23 @@ reach_take(struct imap *s, const char *name, unsigned needs, int *why)
 	else if ((r.rights & needs) != needs)
 		*why = r.rights & (RIGHT_LOOKUP | RIGHT_READ) ? EACCES : ENOENT;
 	else
-		m = mailbox_take(r.account, r.name, why);
+		/* What somebody else has seen must be counted. */
+		m = glance && r.account == s->account ? mailbox_glance(r.account, r.name, why)
+		                                      : mailbox_take(r.account, r.name, why);
 	reach_drop(&r);
 	return m;
+}
+
+struct mailbox *
+reach_take(struct imap *s, const char *name, unsigned needs, int *why)
+{
+	return take(s, name, needs, false, why);
+}
+
+struct mailbox *
+reach_glance(struct imap *s, const char *name, unsigned needs, int *why)
+{
+	return take(s, name, needs, true, why);
 }
 
 enum imap_step

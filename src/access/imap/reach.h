@@ -47,6 +47,7 @@ int  reach_name(struct imap *, const char *name, struct reach *out);
 void reach_drop(struct reach *);
 bool reach_reserved(const struct imap *, const char *name);
 struct mailbox *reach_take(struct imap *, const char *name, unsigned needs, int *why);
+struct mailbox *reach_glance(struct imap *, const char *name, unsigned needs, int *why);
 enum imap_step reach_no_target(struct imap *, const char *name, int why);
 unsigned reach_rights(struct imap *, struct mailbox *);
 size_t reach_list(struct imap *, struct mailbox_info **out);

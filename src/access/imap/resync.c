@@ -50,9 +50,9 @@ resync_set(struct arena *arena, const struct sequence *sequence)
 static struct uid_set
 not_there(struct imap *s, uint32_t first)
 {
-	const struct mailbox *m = s->view->mailbox;
-	struct ranges         gone = { 0 };
-	uint32_t              next = first;
+	struct mailbox *m = s->view->mailbox;
+	struct ranges   gone = { 0 };
+	uint32_t        next = first;
 
 	for (uint32_t i = mailbox_first_at_least(m, first); i < mailbox_count(m); i++) {
 		uint32_t uid = mailbox_entry(m, i).uid;

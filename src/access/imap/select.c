@@ -112,8 +112,8 @@ selected_news(void *ctx)
 static uint32_t
 first_unseen(const struct view *v, const struct mailbox_status *status)
 {
-	if (status->unseen == 0)
-		return 0;
+	if (status->unseen == 0 || v->seen == NULL)
+		return status->unseen == 0 ? 0 : status->first_unseen;
 	for (uint32_t i = 0; i < v->count; i++)
 		if (!(view_entry(v, i).flags & FLAG_SEEN))
 			return i + 1;
@@ -228,7 +228,8 @@ select_begin(struct imap *s, struct select_work *w)
 	}
 	if (w->condstore)
 		s->condstore = true;
-	mailbox = reach_take(s, w->name, RIGHT_READ, &why);
+	mailbox = w->qresync ? reach_take(s, w->name, RIGHT_READ, &why)
+	                     : reach_glance(s, w->name, RIGHT_READ, &why);
 	if (mailbox == NULL)
 		return why;
 	if (!imap_settled(s, mailbox)) {
@@ -274,6 +275,7 @@ const struct imap_command imap_select = {
 	.name = "SELECT",
 	.rfc = "rfc9051:6.3.2",
 	.in = ANYWHERE,
+	.effect = NEEDS_NO_MESSAGE,
 	.parse = select_parse,
 	.run = select_run,
 };
@@ -282,6 +284,7 @@ const struct imap_command imap_examine = {
 	.name = "EXAMINE",
 	.rfc = "rfc9051:6.3.3",
 	.in = ANYWHERE,
+	.effect = NEEDS_NO_MESSAGE,
 	.parse = examine_parse,
 	.run = select_run,
 };

@@ -400,6 +400,11 @@ imap_begin(struct imap *s, struct bytes line)
 		(void)imap_lost(s);
 		return;
 	}
+	if (wrong == NULL && s->view != NULL && !(command->effect & NEEDS_NO_MESSAGE) &&
+	    (s->view->lost || mailbox_wake(s->view->mailbox) != 0)) {
+		(void)imap_lost(s);
+		return;
+	}
 	if (wrong == NULL) {
 		s->scratch = arena_open(NULL);
 		s->tag = tag;

@@ -54,6 +54,7 @@ enum imap_effect {
 	WRITES_MAILBOX   = 1 << 3,     /* not after EXAMINE                   */
 	TAKES_INPUT      = 1 << 4,     /* reads on while it runs: IDLE, APPEND */
 	PATIENT          = 1 << 5,     /* silence is what it is for: IDLE     */
+	NEEDS_NO_MESSAGE = 1 << 6,     /* how many there are is all it asks of the selected mailbox */
 };
 struct imap_command {
 	const char *name, *rfc;

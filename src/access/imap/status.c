@@ -76,7 +76,7 @@ static int
 status_of(struct imap *s, const char *name, struct mailbox_status *out)
 {
 	int             why = 0;
-	struct mailbox *m = reach_take(s, name, RIGHT_READ, &why);
+	struct mailbox *m = reach_glance(s, name, RIGHT_READ, &why);
 	struct seen    *seen;
 
 	if (m == NULL)
@@ -134,7 +134,7 @@ status_run(struct imap *s)
 	struct mailbox     *m;
 	int                 why;
 
-	if ((m = mailbox_take(s->account, w->name, &why)) != NULL && !imap_settled(s, m)) {
+	if ((m = mailbox_glance(s->account, w->name, &why)) != NULL && !imap_settled(s, m)) {
 		mailbox_drop(&m);
 		return STEP_WAIT;
 	}
@@ -149,7 +149,7 @@ const struct imap_command imap_status = {
 	.name = "STATUS",
 	.rfc = "rfc9051:6.3.11",
 	.in = ANYWHERE,
-	.effect = MAY_EXPUNGE,
+	.effect = MAY_EXPUNGE | NEEDS_NO_MESSAGE,
 	.parse = status_parse,
 	.run = status_run,
 };

@@ -393,8 +393,11 @@ view_hush(struct view *v, bool hush)
 uint32_t
 view_recent_count(const struct view *v)
 {
-	uint32_t first = mailbox_first_at_least(v->mailbox, v->recent);
-	uint32_t end = mailbox_first_at_least(v->mailbox, v->limit);
+	uint32_t first, end;
 
+	if (v->recent >= v->limit)
+		return 0;
+	first = mailbox_first_at_least(v->mailbox, v->recent);
+	end = mailbox_first_at_least(v->mailbox, v->limit);
 	return end > first ? end - first : 0;
 }
