@@ -80,7 +80,7 @@ date_text(int64_t at, struct arena *a)
 	return arena_copy(a, bytes_of(text));
 }
 
-/* The reason is for the log; whether the outside hears of it is in the answer. */
+/* The reason is for the log; whether the outside hears of it is in the answer.  A command may say neither service nor peer. */
 enum auth_answer
 clerk_admits(struct clerk *c, const struct admission *a, struct arena *life, const char **why)
 {
@@ -99,15 +99,15 @@ clerk_admits(struct clerk *c, const struct admission *a, struct arena *life, con
 		                    p.reason[0] != '\0' ? ": " : "", p.reason);
 		return AUTH_DISABLED;
 	}
-	if (p.protocols != 0 && (p.protocols & protocol) == 0)
+	if (*a->service != '\0' && p.protocols != 0 && (p.protocols & protocol) == 0)
 		*why = arena_printf(life, "%s is not allowed for this account", a->service);
-	else if (!from_allowed(p.networks, a->peer))
+	else if (a->peer->family != 0 && !from_allowed(p.networks, a->peer))
 		*why = "network is not allowed for this account";
 	else if (a->device == NULL && !a->no_password && p.second_factor)
 		*why = "second factor is on: an app password is needed";
 	else if (a->device != NULL && a->device->expires != 0 && a->device->expires <= now)
 		*why = arena_printf(life, "app password \"%s\" has expired", a->device->name);
-	else if (a->device != NULL && (a->device->protocols & protocol) == 0)
+	else if (*a->service != '\0' && a->device != NULL && (a->device->protocols & protocol) == 0)
 		*why = arena_printf(life, "app password \"%s\" is not for %s", a->device->name,
 		                    a->service);
 	else

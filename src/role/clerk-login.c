@@ -153,9 +153,8 @@ exchange_welcome(struct exchange *e, struct bytes last)
 	struct clerk    *c = clerk_of(e->house);
 	struct admission a = admission_of(e);
 	const char      *why = "account is disabled";
-	enum auth_answer admitted = !e->who.enabled     ? AUTH_DISABLED
-	                            : e->caller != NULL ? AUTH_OK
-	                                                : clerk_admits(c, &a, e->life, &why);
+	enum auth_answer admitted =
+		!e->who.enabled ? AUTH_DISABLED : clerk_admits(c, &a, e->life, &why);
 
 	e->proved = true;
 	if (admitted != AUTH_OK) {
@@ -451,7 +450,8 @@ suppose(struct exchange *e, const char *fact)
 		peer_network(&e->peer, e->network);
 }
 
-/* What a login would come to, for a command: nobody is counted or put off, no rule of networks asked. */
+/* What a login would come to, for a command: nobody is counted or put off, and no rule of networks or protocols is asked
+   unless one was said. */
 void
 login_test(struct house *h, struct caller *caller, const struct word_ask *ask,
            struct bytes password)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { TURN_MS = 5, PASSES_MOST = 50, LONGS_MOST = 2, NO_SUCH_USER = 67, TOLD_LATER = 75 };
+enum { TURN_MS = 5, PASSES_MOST = 50, LONGS_MOST = 2 };
 
 static struct clerk *
 clerk_of(struct house *h)
@@ -146,7 +146,7 @@ walk_abandon(struct work *w)
 }
 
 /* As far as this turn goes.  A list that was begun before something changed is begun again. */
-static enum directory_outcome
+enum directory_outcome
 resolve_in_turns(struct work *w, struct resolving *r, struct resolve_answer *found)
 {
 	struct clerk          *c = clerk_of(w->house);
@@ -490,110 +490,6 @@ pass_test(struct work *w)
 	return o;
 }
 
-/* ---- what is known of a user ------------------------------------------------------------ */
-
-static void
-fields_of_limits(void *ctx, const struct limits_row *r)
-{
-	struct buffer *b = ctx;
-
-	if (r->bytes > 0 || r->messages > 0)
-		buffer_add_string(b, "quota_rule=*");
-	if (r->bytes > 0)
-		buffer_printf(b, ":bytes=%lld", (long long)r->bytes);
-	if (r->messages > 0)
-		buffer_printf(b, ":messages=%lld", (long long)r->messages);
-	if (r->bytes > 0 || r->messages > 0)
-		buffer_add_char(b, '\n');
-	if (r->location[0] != '\0')
-		buffer_printf(b, "mail=%s\n", r->location);
-}
-
-/* A line of passwd(5) as fields. */
-static void
-fields_of_line(struct bytes line, struct buffer *b)
-{
-	static const char *const names[] = { "user", NULL, "uid", "gid", NULL, "home" };
-	struct bytes             part;
-
-	for (size_t i = 0; i < COUNT(names) && bytes_split(&line, ':', &part); i++)
-		if (names[i] != NULL)
-			credential_field_add(b, names[i], part);
-}
-
-/* Of the directory, of a back end, or of the operating system, as each says it. */
-static enum directory_outcome
-user_fields(struct work *w, struct buffer *b)
-{
-	struct clerk           *c = clerk_of(w->house);
-	struct directory_target found = { .fields = BYTES("") };
-	struct credential       who = { .source = "" };
-	bool                    unsaid = false;
-	enum directory_outcome  o =
-		directory_credential(c->directory, w->address, c->origin, w->life, &who);
-	ptrdiff_t          at = bytes_find_last(w->address, '@');
-	enum table_outcome t;
-	struct bytes       line;
-
-	if (o == DIRECTORY_LATER)
-		return o;
-	if (o == DIRECTORY_OK && !credential_is_source(bytes_of(who.source))) {
-		buffer_printf(b, "user=%s\n", who.address);
-		if (is_system_account(who.account))
-			buffer_printf(b, "system_uid=%u\n", system_uid(who.account));
-		(void)directory_limits_each(c->directory, bytes_of(who.address), fields_of_limits,
-		                            b);
-		return DIRECTORY_OK;
-	}
-	t = chain_person(w->house, w->lookups, w->address, w->life, &found, &unsaid);
-	if (t == TABLE_FOUND) {
-		buffer_printf(b, "user=%.*s\n", (int)found.address.len, found.address.at);
-		buffer_add(b, found.fields);
-	}
-	for (size_t i = 0; i < c->rules.user_maps.count && t == TABLE_NONE; i++)
-		if (at < 0 || bytes_is(bytes_cut(w->address, (size_t)at + 1, SIZE_MAX), c->origin))
-			t = lookup_find(w->lookups, c->rules.user_maps.item[i],
-			                at < 0 ? w->address : bytes_cut(w->address, 0, (size_t)at),
-			                &line);
-	if (t == TABLE_FOUND && b->len == 0)
-		fields_of_line(line, b);
-	if (t == TABLE_NONE && o == DIRECTORY_OK && unsaid) {
-		buffer_printf(b, "user=%s\n", who.address);
-		t = TABLE_FOUND;
-	}
-	return t == TABLE_FOUND  ? DIRECTORY_OK
-	       : t == TABLE_NONE ? DIRECTORY_NONE
-	       : t == TABLE_WAIT ? DIRECTORY_WAIT
-	                         : DIRECTORY_LATER;
-}
-
-static enum directory_outcome
-pass_user(struct work *w)
-{
-	const char            *place = w->house->common.mail_location;
-	struct buffer          b = { 0 };
-	struct bytes           value;
-	enum directory_outcome o = user_fields(w, &b);
-
-	if (o == DIRECTORY_WAIT && !w->for_good) {
-		buffer_free(&b);
-		return o;
-	}
-	if (o == DIRECTORY_OK && !credential_field(buffer_bytes(&b), "mail", &value))
-		buffer_printf(&b, "mail=%s\n", place);
-	if (o == DIRECTORY_OK)
-		caller_say(w->caller, "%.*s", (int)b.len, b.len > 0 ? b.at : "");
-	else
-		caller_complain(w->caller, "mansio: %s\n",
-		                o == DIRECTORY_NONE ? "there is no such user"
-		                                    : "it cannot be told now");
-	caller_done(w->caller, o == DIRECTORY_OK     ? 0
-	                       : o == DIRECTORY_NONE ? NO_SUCH_USER
-	                                             : TOLD_LATER);
-	buffer_free(&b);
-	return o;
-}
-
 /* ---- the road of a work ---------------------------------------------------------------- */
 
 struct work *
@@ -771,19 +667,6 @@ run_address_test(struct order *e)
 	w->caller = e->caller;
 	w->address = arena_keep(w->life, e->first);
 	w->pass = pass_test;
-	work_on(w);
-	return -1;
-}
-
-/* auth user USER: lines "name=value" */
-int
-run_auth_user(struct order *e)
-{
-	struct work *w = work_open(e->house, COMMAND, 0, 0);
-
-	w->caller = e->caller;
-	w->address = arena_keep(w->life, e->first);
-	w->pass = pass_user;
 	work_on(w);
 	return -1;
 }

@@ -50,6 +50,8 @@ struct work *work_open(struct house *, enum role from, uint32_t index, uint32_t 
 void work_close(struct work **);        /* one that is not begun */
 void work_on(struct work *);
 struct resolving resolving_of(struct work *);
+/* As far as this turn goes. */
+enum directory_outcome resolve_in_turns(struct work *, struct resolving *, struct resolve_answer *);
 
 /* ---- clerk-srs.c ---- */
 /* Whom hosts see as the sender of what is forwarded, "" as it was.  OK, LATER, WAIT. */

@@ -45,3 +45,26 @@ def test_as_dovecot_prints_it(place):  # noqa: F811
     finally:
         subprocess.run(["dovecot", "-c", conf, "stop"], capture_output=True)
         dovecot.stop()
+
+
+def test_users_are_those_for_whom_mail_is_taken():
+    """The system's user `games` is nobody in a virtual domain, the origin's or another; a mailbox of a table is somebody."""
+    import pwd
+    games = pwd.getpwnam("games")
+    with village(mydestination="localhost", alias_maps="", virtual_mailbox_domains="virtual.example",
+                 virtual_mailbox_maps="inline:{ann@virtual.example=ann/}", myorigin="example.com") as house:
+        def said(who):
+            done = house.command("doveadm", "user", "-f", "uid", who, check=False)
+            return done.returncode, done.stdout.strip()
+
+        def taken(who):
+            with house.smtp() as s:
+                s.ehlo("x")
+                s.mail("x@example.net")
+                return s.rcpt(who)[0] == 250
+        for who in ("games@example.com", "games@virtual.example", "games@elsewhere.example", "nobody-here@localhost"):
+            assert said(who)[0] == 67 and not taken(who), who
+        assert said("games@localhost") == (0, str(games.pw_uid)) and taken("games@localhost")
+        assert said("games") == (0, str(games.pw_uid)), "a name for the login"
+        for who in ("ann@virtual.example", "jack@example.com"):
+            assert said(who) == (0, "") and taken(who), who

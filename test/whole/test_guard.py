@@ -132,6 +132,24 @@ def test_with_a_second_factor_only_app_passwords_open_mail():
         assert imap_login(house, PASSWORD) is True
 
 
+def test_a_tried_login_comes_to_what_a_real_one_comes_to():
+    with Village("jack", "jill") as house:
+        def tried(*facts, who="jack@example.com"):
+            return house.command("doveadm", "auth", "test", *[w for f in facts for w in ("-x", f)], who, PASSWORD, check=False).returncode
+        assert tried() == 0
+        house.command("account", "set", "jack@example.com", "--protocols", "imap", "--networks", "192.0.2.0/24")
+        assert tried() == 0 and tried("service=imap") == 0 and tried("service=pop3") == 77
+        assert tried("rip=192.0.2.7") == 0 and tried("rip=198.51.100.7") == 77
+        secret = re.search(r"secret: (\w+)", house.command("account", "totp", "enable", "jill@example.com").stdout).group(1)
+        assert tried(who="jill@example.com") == 0, "nothing has changed yet"
+        code = subprocess.run(["oathtool", "--totp", "-b", secret], capture_output=True, text=True, check=True).stdout
+        house.command("account", "totp", "confirm", "jill@example.com", input=code)
+        assert tried(who="jill@example.com") == 77
+        assert imap_login(house, PASSWORD, "jill@example.com") is not True
+        house.command("account", "suspend", "jack@example.com")
+        assert tried() == 77
+
+
 def test_a_suspended_account_gets_mail_and_lets_nobody_in():
     with Village("jack", "jill") as house:
         reader = house.imap()
