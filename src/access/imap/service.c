@@ -52,6 +52,17 @@ service_turn(void *session)
 	imap_go(session);
 }
 
+/* The code in brackets is for the client alone. */
+static void
+service_bye(void *session, const char *words)
+{
+	struct imap *s = session;
+	const char  *plain = words[0] == '[' ? strstr(words, "] ") : NULL;
+
+	imap_bye(s, words, plain != NULL ? plain + 2 : words);
+	imap_finish(s);
+}
+
 struct imap_service *
 imap_service_open(struct loop *loop, struct store *store, const struct imap_config *config,
                   const struct imap_needs *needs, void *ctx)
@@ -63,7 +74,7 @@ imap_service_open(struct loop *loop, struct store *store, const struct imap_conf
 	v->config = *config;
 	v->needs = *needs;
 	v->ctx = ctx;
-	turns_open(&v->turns, loop, service_turn);
+	guests_open(&v->guests, loop, service_turn, service_bye);
 	v->answers = answers_open(loop, (size_t)config->rows.answers_most);
 	return v;
 }
@@ -83,47 +94,21 @@ imap_service_close(struct imap_service **vp)
 	*vp = NULL;
 	if (v == NULL)
 		return;
-	(void)imap_service_kick(v, 0, "Server shutting down.");
+	guests_close(&v->guests, "Server shutting down.");
 	answers_close(&v->answers);
-	turns_close(&v->turns);
 	memory_free(v);
-}
-
-/* The code in brackets is for the client alone. */
-static void
-service_bye(struct imap *s, const char *words)
-{
-	const char *plain = words[0] == '[' ? strstr(words, "] ") : NULL;
-
-	imap_bye(s, words, plain != NULL ? plain + 2 : words);
-	imap_finish(s);
 }
 
 size_t
 imap_service_kick(struct imap_service *v, uint64_t account, const char *words)
 {
-	size_t kicked = 0;
-
-	for (struct imap *s = v->first, *next; s != NULL; s = next) {
-		next = s->next;
-		if (account != 0 && s->facts.account != account)
-			continue;
-		service_bye(s, words);
-		kicked++;
-	}
-	return kicked;
+	return guests_kick(&v->guests, account, words);
 }
 
 bool
 imap_service_end(struct imap_service *v, uint32_t ticket, const char *words)
 {
-	struct imap *s = v->first;
-
-	while (s != NULL && s->ticket != ticket)
-		s = s->next;
-	if (s != NULL)
-		service_bye(s, words);
-	return s != NULL;
+	return guests_end(&v->guests, ticket, words);
 }
 
 static bool
@@ -142,7 +127,8 @@ imap_service_groups(struct imap_service *v,
 {
 	struct arena *scratch = arena_open(NULL);
 
-	for (struct imap *s = v->first; s != NULL; s = s->next) {
+	for (struct guest *g = v->guests.first; g != NULL; g = g->next) {
+		struct imap        *s = g->session;
 		struct access_facts now = s->facts;
 
 		arena_clear(scratch);
@@ -160,8 +146,9 @@ imap_service_each(struct imap_service *v,
                                const char *state),
                   void *ctx)
 {
-	for (struct imap *s = v->first; s != NULL; s = s->next) {
-		struct buffer state = { 0 };
+	for (struct guest *g = v->guests.first; g != NULL; g = g->next) {
+		const struct imap *s = g->session;
+		struct buffer      state = { 0 };
 
 		buffer_add_string(&state, s->command != NULL ? s->command->name
 		                          : s->view != NULL  ? "selected"
@@ -169,7 +156,7 @@ imap_service_each(struct imap_service *v,
 		if (s->view != NULL)
 			buffer_printf(&state, " in %s", mailbox_name(s->view->mailbox));
 		buffer_add_char(&state, '\0');
-		each(ctx, s->ticket, &s->facts, state.at);
+		each(ctx, g->ticket, &s->facts, state.at);
 		buffer_free(&state);
 	}
 }
@@ -177,23 +164,23 @@ imap_service_each(struct imap_service *v,
 size_t
 imap_service_count(const struct imap_service *v)
 {
-	return v->count;
+	return v->guests.count;
 }
 
 int64_t
 imap_service_served(const struct imap_service *v)
 {
-	return v->turns.served_ms;
+	return v->guests.turns.served_ms;
 }
 
 void
 imap_queue(struct imap *s)
 {
-	turn_queue(&s->service->turns, &s->turn, s);
+	turn_queue(&s->service->guests.turns, &s->guest.turn, s);
 }
 
 bool
 imap_turn_over(struct imap *s)
 {
-	return turns_over(&s->service->turns);
+	return turns_over(&s->service->guests.turns);
 }

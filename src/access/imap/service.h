@@ -16,9 +16,7 @@ struct imap_service {
 	struct imap_config  config;
 	struct imap_needs   needs;
 	void               *ctx;
-	struct imap        *first;
-	size_t              count;
-	struct turns        turns;
+	struct guests       guests;
 	struct answers     *answers;
 };
 

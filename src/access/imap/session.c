@@ -558,7 +558,7 @@ session_work(struct imap *s)
 void
 imap_go(struct imap *s)
 {
-	turns_begin(&s->service->turns);
+	turns_begin(&s->service->guests.turns);
 	session_work(s);
 	if (s->end != NULL)
 		imap_finish(s);
@@ -638,19 +638,6 @@ session_log(struct imap *s)
 	        (unsigned long long)t->body_bytes);
 }
 
-static void
-leave_service(struct imap *s)
-{
-	turn_leave(&s->service->turns, &s->turn);
-	if (s->before != NULL)
-		s->before->next = s->next;
-	else
-		s->service->first = s->next;
-	if (s->next != NULL)
-		s->next->before = s->before;
-	s->service->count--;
-}
-
 /* The connection itself goes on, if all that was said has gone. */
 static int
 give_away(struct imap *s, struct buffer *unread)
@@ -669,7 +656,7 @@ imap_finish(struct imap *s)
 {
 	struct imap_service *v = s->service;
 	struct arena        *life = s->life;
-	uint32_t             ticket = s->ticket;
+	uint32_t             ticket = s->guest.ticket;
 	uint64_t             account = s->facts.account;
 	struct buffer        unread = { 0 };
 	int                  fd;
@@ -684,7 +671,7 @@ imap_finish(struct imap *s)
 	notify_close(&s->notify);
 	account_drop(&s->account);
 	input_close(&s->input);
-	leave_service(s);
+	guest_leave(&v->guests, &s->guest);
 	arena_close(&life);
 	if (fd >= 0)
 		v->needs.give_back(v->ctx, ticket, fd, buffer_bytes(&unread));
@@ -714,17 +701,6 @@ imap_keep_facts(struct access_facts *to, const struct access_facts *facts, struc
 	to->unread = (struct bytes){ 0 };
 }
 
-static void
-enter_service(struct imap *s, struct imap_service *v)
-{
-	s->service = v;
-	s->next = v->first;
-	if (v->first != NULL)
-		v->first->before = s;
-	v->first = s;
-	v->count++;
-}
-
 void
 imap_open(struct imap_service *v, int fd, const struct access_facts *facts, uint32_t ticket)
 {
@@ -733,9 +709,9 @@ imap_open(struct imap_service *v, int fd, const struct access_facts *facts, uint
 	int           why = 0;
 
 	s->life = life;
-	s->ticket = ticket;
+	s->service = v;
 	imap_keep_facts(&s->facts, facts, life);
-	enter_service(s, v);
+	guest_enter(&v->guests, &s->guest, s, ticket, facts->account);
 	s->stream = stream_open(v->loop, fd, &imap_stream_events, s);
 	if (facts->met != NULL)
 		facts->met(facts->met_ctx, s->stream, facts);

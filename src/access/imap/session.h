@@ -27,7 +27,7 @@
 #ifndef ACCESS_IMAP_SESSION_H
 #define ACCESS_IMAP_SESSION_H
 
-#include "access/turns.h"
+#include "access/guests.h"
 #include "access/imap/grammar.h"
 #include "access/imap/imap.h"
 #include "access/imap/view.h"
@@ -77,9 +77,7 @@ struct contexts;
 struct imap_service;
 struct imap {
 	struct imap_service *service;
-	struct imap   *before, *next;          /* all sessions of the service   */
-	struct turn    turn;
-	uint32_t       ticket;
+	struct guest   guest;                  /* of the service                */
 	struct account *account;
 	struct arena  *life;
 	struct access_facts facts;             /* strings in `life`             */

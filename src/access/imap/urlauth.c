@@ -342,7 +342,8 @@ reset_run(struct imap *s)
 static void
 tell_others(struct imap *s, const struct reset_work *w)
 {
-	for (struct imap *o = s->service->first; o != NULL; o = o->next) {
+	for (struct guest *g = s->service->guests.first; g != NULL; g = g->next) {
+		struct imap          *o = g->session;
 		const struct mailbox *m = o->view != NULL ? o->view->mailbox : NULL;
 		if (o == s || o->facts.account != s->facts.account || m == NULL ||
 		    (w->name != NULL &&

@@ -41,6 +41,17 @@ service_turn(void *session)
 	pop3_go(session);
 }
 
+static void
+service_error(void *session, const char *words)
+{
+	struct pop3 *s = session;
+
+	if (s->sending == NULL)
+		pop3_say(s, "-ERR [SYS/TEMP] %s", words);
+	pop3_end(s, words);
+	pop3_finish(s);
+}
+
 struct pop3_service *
 pop3_service_open(struct loop *loop, struct store *store, const struct pop3_config *config,
                   const struct pop3_needs *needs, void *ctx)
@@ -52,7 +63,7 @@ pop3_service_open(struct loop *loop, struct store *store, const struct pop3_conf
 	v->config = *config;
 	v->needs = *needs;
 	v->ctx = ctx;
-	turns_open(&v->turns, loop, service_turn);
+	guests_open(&v->guests, loop, service_turn, service_error);
 	v->logins = map_open();
 	return v;
 }
@@ -75,46 +86,21 @@ pop3_service_close(struct pop3_service **vp)
 	*vp = NULL;
 	if (v == NULL)
 		return;
-	(void)pop3_service_kick(v, 0, "Server shutting down.");
-	turns_close(&v->turns);
+	guests_close(&v->guests, "Server shutting down.");
 	map_close(&v->logins);
 	memory_free(v);
-}
-
-static void
-service_error(struct pop3 *s, const char *words)
-{
-	if (s->sending == NULL)
-		pop3_say(s, "-ERR [SYS/TEMP] %s", words);
-	pop3_end(s, words);
-	pop3_finish(s);
 }
 
 size_t
 pop3_service_kick(struct pop3_service *v, uint64_t account, const char *words)
 {
-	size_t kicked = 0;
-
-	for (struct pop3 *s = v->first, *next; s != NULL; s = next) {
-		next = s->next;
-		if (account != 0 && s->facts.account != account)
-			continue;
-		service_error(s, words);
-		kicked++;
-	}
-	return kicked;
+	return guests_kick(&v->guests, account, words);
 }
 
 bool
 pop3_service_end(struct pop3_service *v, uint32_t ticket, const char *words)
 {
-	struct pop3 *s = v->first;
-
-	while (s != NULL && s->ticket != ticket)
-		s = s->next;
-	if (s != NULL)
-		service_error(s, words);
-	return s != NULL;
+	return guests_end(&v->guests, ticket, words);
 }
 
 void
@@ -123,8 +109,11 @@ pop3_service_each(struct pop3_service *v,
                                const char *state),
                   void *ctx)
 {
-	for (struct pop3 *s = v->first; s != NULL; s = s->next)
-		each(ctx, s->ticket, &s->facts, s->sending != NULL ? "sending" : "transaction");
+	for (struct guest *g = v->guests.first; g != NULL; g = g->next) {
+		const struct pop3 *s = g->session;
+
+		each(ctx, g->ticket, &s->facts, s->sending != NULL ? "sending" : "transaction");
+	}
 }
 
 /* The last login of each account, in milliseconds + 1, as long as it matters. */
@@ -152,8 +141,9 @@ pop3_unwelcome(struct pop3 *s)
 {
 	struct pop3_service *v = s->service;
 
-	for (struct pop3 *o = v->first; o != NULL && v->config.rows.lock_session; o = o->next)
-		if (o != s && o->facts.account == s->facts.account)
+	for (struct guest *g = v->guests.first; g != NULL && v->config.rows.lock_session;
+	     g = g->next)
+		if (g != &s->guest && g->account == s->facts.account)
 			return "[IN-USE] Another POP3 session has this mailbox.";
 	return too_early(v, s->facts.account) ? "[LOGIN-DELAY] Please wait before you log in again."
 	                                      : NULL;
@@ -162,17 +152,17 @@ pop3_unwelcome(struct pop3 *s)
 size_t
 pop3_service_count(const struct pop3_service *v)
 {
-	return v->count;
+	return v->guests.count;
 }
 
 void
 pop3_queue(struct pop3 *s)
 {
-	turn_queue(&s->service->turns, &s->turn, s);
+	turn_queue(&s->service->guests.turns, &s->guest.turn, s);
 }
 
 bool
 pop3_turn_over(struct pop3 *s)
 {
-	return turns_over(&s->service->turns);
+	return turns_over(&s->service->guests.turns);
 }

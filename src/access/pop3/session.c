@@ -332,7 +332,7 @@ session_work(struct pop3 *s)
 void
 pop3_go(struct pop3 *s)
 {
-	turns_begin(&s->service->turns);
+	turns_begin(&s->service->guests.turns);
 	session_work(s);
 	if (s->end != NULL)
 		pop3_finish(s);
@@ -391,25 +391,12 @@ session_log(struct pop3 *s)
 	        (unsigned long long)s->size, (unsigned long long)in, (unsigned long long)out);
 }
 
-static void
-leave_service(struct pop3 *s)
-{
-	turn_leave(&s->service->turns, &s->turn);
-	if (s->before != NULL)
-		s->before->next = s->next;
-	else
-		s->service->first = s->next;
-	if (s->next != NULL)
-		s->next->before = s->before;
-	s->service->count--;
-}
-
 void
 pop3_finish(struct pop3 *s)
 {
 	struct pop3_service *v = s->service;
 	struct arena        *life = s->life;
-	uint32_t             ticket = s->ticket;
+	uint32_t             ticket = s->guest.ticket;
 	uint64_t             account = s->facts.account;
 
 	session_log(s);
@@ -423,7 +410,7 @@ pop3_finish(struct pop3 *s)
 	account_drop(&s->account);
 	buffer_free(&s->early);
 	memory_free(s->message);
-	leave_service(s);
+	guest_leave(&v->guests, &s->guest);
 	arena_close(&life);
 	v->needs.over(v->ctx, ticket, account);
 }
@@ -441,17 +428,6 @@ keep_facts(struct pop3 *s, const struct access_facts *facts)
 	s->utf8 = facts->tag != NULL && bytes_is(bytes_of(facts->tag), "UTF8");
 	s->facts.unread = (struct bytes){ 0 };
 	buffer_add(&s->early, facts->unread);
-}
-
-static void
-enter_service(struct pop3 *s, struct pop3_service *v)
-{
-	s->service = v;
-	s->next = v->first;
-	if (v->first != NULL)
-		v->first->before = s;
-	v->first = s;
-	v->count++;
 }
 
 /* Letters that lie outside and that verifiers still read are waited for, so that all are counted. */
@@ -490,9 +466,9 @@ pop3_open(struct pop3_service *v, int fd, const struct access_facts *facts, uint
 	int           why = 0;
 
 	s->life = life;
-	s->ticket = ticket;
+	s->service = v;
 	keep_facts(s, facts);
-	enter_service(s, v);
+	guest_enter(&v->guests, &s->guest, s, ticket, facts->account);
 	s->stream = stream_open(v->loop, fd, &stream_events, s);
 	if (facts->met != NULL)
 		facts->met(facts->met_ctx, s->stream, facts);

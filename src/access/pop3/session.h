@@ -7,7 +7,7 @@
 #ifndef ACCESS_POP3_SESSION_H
 #define ACCESS_POP3_SESSION_H
 
-#include "access/turns.h"
+#include "access/guests.h"
 #include "access/pop3/pop3.h"
 #include "base/arena.h"
 #include "base/buffer.h"
@@ -21,9 +21,7 @@ struct pop3_service {
 	struct pop3_config  config;
 	struct pop3_needs   needs;
 	void               *ctx;
-	struct pop3        *first;
-	size_t              count;
-	struct turns        turns;
+	struct guests       guests;
 	struct map         *logins;            /* account -> when; see pop3_unwelcome() */
 };
 
@@ -33,9 +31,7 @@ struct pop3_promise;
 struct pop3_sending;
 struct pop3 {
 	struct pop3_service *service;
-	struct pop3    *before, *next;
-	struct turn     turn;
-	uint32_t        ticket;
+	struct guest    guest;                 /* of the service                  */
 	struct arena   *life;
 	struct access_facts facts;
 	struct stream  *stream;
