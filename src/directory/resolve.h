@@ -60,6 +60,10 @@ struct resolve_rules {
 	const char *always_bcc, *luser_relay, *default_privs, *double_bounce_sender, *empty_recipient;
 	const char *mailbox_transport, *fallback_transport, *default_transport, *relay_transport, *relayhost;
 	const char *local_transport, *virtual_transport;
+	struct resolve_ways {                   /* the same for who only asks about an address */
+		struct setting_list transport_maps, sender_relayhosts, sender_transports;
+		const char *default_transport, *relay_transport, *relayhost, *local_transport, *virtual_transport;
+	} probing;
 	bool append_at_myorigin, append_dot_mydomain, percent_hack, bangpath;
 	bool owner_special, expand_owner;
 	int64_t depth_most, virtuals_most, duplicates, virtual_minimum_uid;
@@ -68,6 +72,8 @@ struct resolve_rules {
 	struct setting_list addresses;          /* of our own interfaces, without brackets */
 };
 extern const struct setting_table resolve_setting_table;
+/* What holds for who only asks about an address: the same, but for the ways there (address_verify_...). */
+void resolve_probing(const struct resolve_rules *, struct resolve_rules *out);
 /* Whether a name stands in a list of domains by itself; one with "!" in front says nothing. */
 bool resolve_lists(const struct setting_list *, const char *name);
 

@@ -39,6 +39,14 @@ static const struct setting rows[] = {
 	{ "relayhost", SETTING_TEXT, AT(relayhost), "", "Where mail that is not ours goes instead of its domains' hosts: [mail.example.com]:587; without brackets MX is asked for.", .since = "0.2" },
 	{ "sender_dependent_relayhost_maps", SETTING_TABLES, AT(sender_relayhosts), "", "Tables of senders, or @domains of theirs, and what relayhost is for them; DUNNO: none.", .since = "0.2" },
 	{ "sender_dependent_default_transport_maps", SETTING_TABLES, AT(sender_transports), "", "The same for default_transport.", .since = "0.2" },
+	{ "address_verify_transport_maps", SETTING_TABLES, AT(probing.transport_maps), "$transport_maps", "The tables in the place of transport_maps for who only asks whether there is an address.", .since = "0.7" },
+	{ "address_verify_default_transport", SETTING_TEXT, AT(probing.default_transport), "$default_transport", "The same for default_transport.", .since = "0.7" },
+	{ "address_verify_local_transport", SETTING_TEXT, AT(probing.local_transport), "$local_transport", "The same for local_transport.", .since = "0.7" },
+	{ "address_verify_virtual_transport", SETTING_TEXT, AT(probing.virtual_transport), "$virtual_transport", "The same for virtual_transport.", .since = "0.7" },
+	{ "address_verify_relay_transport", SETTING_TEXT, AT(probing.relay_transport), "$relay_transport", "The same for relay_transport.", .since = "0.7" },
+	{ "address_verify_relayhost", SETTING_TEXT, AT(probing.relayhost), "$relayhost", "The same for relayhost: empty where relayhost takes whatever it is given, so that the domains' own hosts are asked.", .since = "0.7" },
+	{ "address_verify_sender_dependent_relayhost_maps", SETTING_TABLES, AT(probing.sender_relayhosts), "$sender_dependent_relayhost_maps", "The same for sender_dependent_relayhost_maps.", .since = "0.7" },
+	{ "address_verify_sender_dependent_default_transport_maps", SETTING_TABLES, AT(probing.sender_transports), "$sender_dependent_default_transport_maps", "The same for sender_dependent_default_transport_maps.", .since = "0.7" },
 	{ "maximal_queue_lifetime_maps", SETTING_TABLES, AT(lifetime_maps), "", "Tables of addresses and domains, .domain for what is below it, and TRANSPORT: for all that goes so, and how long their mail is tried before it is returned, instead of maximal_queue_lifetime: 30d.", .since = "0.3" },
 	{ "relocated_maps", SETTING_TABLES, AT(relocated_maps), "", "Tables of addresses that have moved, and where to; senders are told.", .since = "0.2" },
 	{ "canonical_maps", SETTING_TABLES, AT(canonical_maps), "", "Tables of addresses and what is written instead of them.", .since = "0.2" },
@@ -68,6 +76,22 @@ static const struct setting rows[] = {
 /* clang-format on */
 #undef AT
 const struct setting_table resolve_setting_table = { "Who gets the mail", rows, COUNT(rows) };
+
+void
+resolve_probing(const struct resolve_rules *rules, struct resolve_rules *out)
+{
+	const struct resolve_ways *ways = &rules->probing;
+
+	*out = *rules;
+	out->transport_maps = ways->transport_maps;
+	out->sender_relayhosts = ways->sender_relayhosts;
+	out->sender_transports = ways->sender_transports;
+	out->default_transport = ways->default_transport;
+	out->relay_transport = ways->relay_transport;
+	out->relayhost = ways->relayhost;
+	out->local_transport = ways->local_transport;
+	out->virtual_transport = ways->virtual_transport;
+}
 
 /* "hash:/etc/x" and its like; "[2001:db8::1]" is a name. */
 static bool

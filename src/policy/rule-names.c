@@ -152,7 +152,7 @@ is_ours(struct rule_work *w, bool sender)
 	struct bytes     why;
 	enum rule_result r;
 
-	if (sender && (r = rule_resolve(w, w->facts->sender_whole, &is, &why)) != RULE_OK)
+	if (sender && (r = rule_resolve(w, "", w->facts->sender_whole, &is, &why)) != RULE_OK)
 		return r;
 	return is == RECIPIENT_FOREIGN || is == RECIPIENT_UNASKED ? RULE_DUNNO : RULE_OK;
 }

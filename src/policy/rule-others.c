@@ -7,11 +7,12 @@
 #include "base/pack.h"
 
 enum rule_result
-rule_resolve(struct rule_work *w, struct bytes address, uint8_t *is, struct bytes *why)
+rule_resolve(struct rule_work *w, const char *how, struct bytes address, uint8_t *is,
+             struct bytes *why)
 {
 	struct bytes     value = { "", 0 };
 	struct unpack    u;
-	enum rule_answer a = rule_ask(w, ASK_RESOLVE, "", address, &value);
+	enum rule_answer a = rule_ask(w, ASK_RESOLVE, how, address, &value);
 
 	if (a == RULE_ANSWER_WAIT)
 		return RULE_WAITS;
@@ -283,7 +284,7 @@ verify_own(struct rule_work *w, const struct verifying *v)
 	struct bytes why = { "", 0 };
 	uint8_t      is;
 
-	enum rule_result r = rule_resolve(w, v->address, &is, &why);
+	enum rule_result r = rule_resolve(w, "probe", v->address, &is, &why);
 	if (r != RULE_OK || is == RECIPIENT_FOREIGN || is == RECIPIENT_ELSEWHERE)
 		return r;
 	switch ((enum rule_recipient)is) {

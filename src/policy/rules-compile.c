@@ -366,6 +366,7 @@ keep_witness(struct arena *a, struct witness_settings *w)
 		&w->sender_reason, &w->recipient_reason,       &w->rbl_reply,
 		&w->grey_text,     &w->service.default_action, &w->service.policy_context,
 		&w->verify_map,    &w->verify_sender,          &w->myhostname,
+		&w->myorigin,
 	};
 	struct setting_list *const lists[] = {
 		&w->rbl_domains,    &w->score_sites,     &w->score_replies,

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "policy/prober.h"
+
 enum { CLASSES_DEEP = 100, SHOWN_MOST = 256, REPLY_MOST = 480 };
 
 const char *const rule_list_names[RULE_STAGES] = {
@@ -509,6 +512,18 @@ ask_score(struct rule_work *w)
 	return rule_score(w);
 }
 
+/* Who is asked about an address may ask about who asks, and is let in whatever the lists say: else both would wait. */
+static bool
+is_prober(const struct rule_work *w)
+{
+	const struct witness_settings *set = &w->set->witness;
+	const struct prober            p = { set->verify_sender, set->myorigin,
+		                             set->verify_sender_ttl / 1000 };
+
+	return w->facts->recipient_is == RECIPIENT_DISCARDED &&
+	       prober_is(&p, clock_wall(), w->facts->recipient_whole);
+}
+
 static enum rule_result
 ask_recipient(struct rule_work *w)
 {
@@ -519,6 +534,8 @@ ask_recipient(struct rule_work *w)
 	if (bytes_is(w->facts->recipient, "postmaster"))
 		return w->facts->recipient_is == RECIPIENT_LOCAL ? RULE_DUNNO
 		                                                 : rule_recipient_refused(w);
+	if (is_prober(w))
+		return RULE_DUNNO;
 	if (w->set->witness.score_action != SCORE_DROP && is_over(r = ask_score(w)))
 		return r;
 	if (is_over(r = ask_delayed(w)) || (w->set->delay && is_over(r = ask_sender(w))))

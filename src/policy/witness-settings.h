@@ -34,9 +34,10 @@ struct witness_settings {
 	const char *grey_text;
 	struct verified_settings verified;
 	const char *verify_map, *verify_sender;
+	int64_t verify_sender_ttl;
 	int64_t verify_polls, verify_delay, verify_pending;
 	int64_t list_timeout, list_patience, list_rest;               /* of DNS lists  */
-	const char *myhostname;        /* no row of this table                     */
+	const char *myhostname, *myorigin;     /* no rows of this table            */
 };
 extern const struct setting_table witness_setting_table;
 

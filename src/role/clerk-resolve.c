@@ -6,6 +6,7 @@
 #include "role/clerk-resolve.h"
 #include "base/clock.h"
 #include "base/journal.h"
+#include "policy/witness-settings.h"
 #include "role/keeper.h"
 #include "role/tables.h"
 #include <string.h>
@@ -173,7 +174,7 @@ resolving_of(struct work *w)
 
 	return (struct resolving){ .unmapped = w->unmapped,
 		                   .directory = c->directory,
-		                   .rules = &c->rules,
+		                   .rules = w->probe ? &c->probing : &c->rules,
 		                   .lookups = w->lookups,
 		                   .arena = w->life,
 		                   .asked_at_rcpt = w->from == RECEIVER || w->from == POLICY,
@@ -259,8 +260,14 @@ pass_resolve(struct work *w)
 	struct resolve_answer   found = { .table = "virtual mailbox table", .reply = "" };
 	struct directory_target returned;
 	enum directory_outcome  o = DIRECTORY_REFUSED;
-	enum srs_answer         srs = clerk_srs_open(w, &found.reply);
+	enum srs_answer         srs;
 
+	/* What others ask back, or send back, is for nobody. */
+	if (prober_is(&clerk_of(w->house)->prober, clock_wall(), w->address)) {
+		answer_resolve(w, RESOLVE_DISCARDED, &found);
+		return DIRECTORY_DISCARDED;
+	}
+	srs = clerk_srs_open(w, &found.reply);
 	if (srs != SRS_ANSWER_REFUSED)
 		o = resolve_in_turns(w, &r, &found);
 	if (o == DIRECTORY_MORE || (o == DIRECTORY_WAIT && !w->for_good))
@@ -609,6 +616,7 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 	w->size = asked.size;
 	w->unmapped = asked.as_written;
 	w->notice = asked.notice;
+	w->probe = asked.probe;
 	w->pass = pass_resolve;
 	work_on(w);
 	return true;
@@ -627,6 +635,7 @@ hear_route(struct house *h, enum role from, uint32_t index, uint32_t ticket, str
 	w->address = asked.address;
 	w->user = asked.sender;
 	w->forwarded = asked.forwarded;
+	w->probe = asked.probe;
 	w->pass = pass_route;
 	work_on(w);
 	return true;
@@ -710,12 +719,26 @@ warn_of_class(void *ctx, const struct domain_row *row)
 			      row->name, classes[i].name);
 }
 
+/* As whom others are asked about addresses. */
+static struct prober
+prober_of(struct house *h, struct arena *life, const char *origin)
+{
+	struct witness_settings set;
+
+	if (!house_settings(h, &witness_setting_table, NULL, &set))
+		return (struct prober){ .as = "", .origin = origin };
+	return (struct prober){ .as = arena_copy(life, bytes_of(set.verify_sender)),
+		                .origin = origin,
+		                .ttl_s = set.verify_sender_ttl / 1000 };
+}
+
 void
 clerk_rules(struct house *h, const struct common_settings *common)
 {
 	struct clerk        *c = clerk_of(h);
 	struct resolve_rules rules;
 	struct arena        *life;
+	struct prober        prober;
 
 	if (!house_settings(h, &resolve_setting_table, NULL, &rules))
 		return;
@@ -724,6 +747,7 @@ clerk_rules(struct house *h, const struct common_settings *common)
 	rules.myorigin = arena_copy(life, bytes_of(common->myorigin));
 	rules.mydomain = arena_copy(life, bytes_of(common->mydomain));
 	rules.addresses = our_addresses(h, life);
+	prober = prober_of(h, life, rules.myorigin);
 	struct setting_list *lists[] = { &rules.mydestination, &rules.virtual_alias_domains,
 		                         &rules.virtual_mailbox_domains, &rules.relay_domains };
 	for (size_t i = 0; i < COUNT(lists); i++)
@@ -731,6 +755,8 @@ clerk_rules(struct house *h, const struct common_settings *common)
 	arena_close(&c->rules_life);
 	c->rules_life = life;
 	c->rules = rules;
+	resolve_probing(&c->rules, &c->probing);
+	c->prober = prober;
 	if (c->directory != NULL)
 		(void)directory_domain_each(c->directory, BYTES(""), warn_of_class, &c->rules);
 }

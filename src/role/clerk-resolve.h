@@ -30,6 +30,7 @@ struct work {
 	unsigned             passes;
 	bool                 forwarded;  /* of ROUTE: its sender may need a name of ours */
 	bool                 notice;     /* of RESOLVE: the sender is <>             */
+	bool                 probe;      /* nothing is sent: whether there is such an address */
 	bool                 opened;     /* the address was a name for returned mail */
 	bool                 unmapped;   /* canonical and virtual alias maps are not for it */
 	bool                 for_good;   /* no pass comes after this one            */

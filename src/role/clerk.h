@@ -13,6 +13,7 @@
 #include "directory/password.h"
 #include "directory/resolve.h"
 #include "directory/srs.h"
+#include "policy/prober.h"
 #include "role/enquiry.h"
 #include "role/house.h"
 #include "role/sasl-settings.h"
@@ -49,6 +50,8 @@ struct clerk {
 	unsigned            checking, waiting, checkers, pauses;
 	struct enquiries   *enquiries;        /* to tables that are elsewhere    */
 	struct resolve_rules rules;           /* who gets the mail               */
+	struct resolve_rules probing;         /* the same for who only asks about addresses */
+	struct prober       prober;           /* who asks others so              */
 	struct arena       *rules_life;
 	struct srs_settings  srs;             /* names for senders of forwarded mail */
 	struct arena       *srs_life;

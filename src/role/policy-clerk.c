@@ -1,6 +1,8 @@
 /* policy-clerk.c -- what rules want to know of the directory and of tables elsewhere */
 #include "role/policy.h"
 
+#include <string.h>
+
 #include "base/journal.h"
 
 enum { PATIENCE_MS = 30000 };
@@ -52,7 +54,9 @@ static void
 ask_resolve(struct policy_question *q)
 {
 	struct link        *l = clerk_for(q);
-	struct word_resolve ask = { .address = q->key, .notice = true };
+	struct word_resolve ask = { .address = q->key,
+		                    .notice = true,
+		                    .probe = strcmp(q->name, "probe") == 0 };
 
 	if (l == NULL)
 		return;

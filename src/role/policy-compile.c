@@ -100,6 +100,7 @@ policy_compile(struct settings *s, const char *listener, struct buffer *errors,
 	    !settings_fill(s, &witness_setting_table, listener, &set.witness, errors))
 		return NULL;
 	set.witness.myhostname = settings_value(s, "myhostname");
+	set.witness.myorigin = settings_value(s, "myorigin");
 	if (world.lmtp)
 		settle_lmtp(s, &set);
 	return rules_compile(&set, &world, errors, warnings);

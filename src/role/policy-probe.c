@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "policy/prober.h"
 #include "policy/verified.h"
 #include "policy/witness-settings.h"
 
@@ -155,10 +156,20 @@ new_ticket(struct probes *p, struct probe *one)
 	(void)map_put(p->tickets, ticket_key(&one->ticket), one);
 }
 
+/* "" nobody. */
+static struct bytes
+asks_as(struct probes *p, struct arena *a)
+{
+	const struct prober prober = { p->set->verify_sender, p->set->myorigin,
+		                       p->set->verify_sender_ttl / 1000 };
+
+	return prober_name(&prober, clock_wall(), a);
+}
+
 static void
 ask_sender(struct probes *p, struct probe *one, const struct word_routed *r)
 {
-	const char           *as = p->set->verify_sender;
+	struct arena         *a = arena_open(NULL);
 	struct send_recipient to = { bytes_of(one->address), { "", 0 }, 0 };
 	uint32_t              of = house_peers(p->house, SENDER);
 	uint32_t              index = of == 0 ? 0 : (uint32_t)(hash_of(bytes_of(r->nexthop)) % of);
@@ -166,6 +177,7 @@ ask_sender(struct probes *p, struct probe *one, const struct word_routed *r)
 
 	if (l == NULL) {
 		probe_done(p, one, VERIFIED_LATER, BYTES("nobody can ask its server now"));
+		arena_close(&a);
 		return;
 	}
 	new_ticket(p, one);
@@ -174,11 +186,11 @@ ask_sender(struct probes *p, struct probe *one, const struct word_routed *r)
 	               &(struct word_send){ .transport = r->transport,
 	                                    .nexthop = r->nexthop,
 	                                    .lmtp = strcmp(r->transport, "lmtp") == 0,
-	                                    .sender = strcmp(as, "<>") == 0 ? BYTES("")
-	                                                                    : bytes_of(as),
+	                                    .sender = asks_as(p, a),
 	                                    .recipient = &to,
 	                                    .recipients = 1 });
 	link_end(l);
+	arena_close(&a);
 }
 
 /* What there is without asking anybody. */
@@ -257,6 +269,7 @@ static bool
 probe_begin(struct probes *p, struct bytes address)
 {
 	struct link  *l = house_link(p->house, CLERK, 0);
+	struct arena *a;
 	struct probe *one;
 
 	if (map_get(p->open, address) != NULL)
@@ -271,10 +284,12 @@ probe_begin(struct probes *p, struct bytes address)
 	if (p->db != NULL)
 		verified_asked(p->db, &p->set->verified, address, clock_wall());
 	witnesses_write_soon(p->house);
+	a = arena_open(NULL);
 	word_pack_route(link_begin(l, WORD_ROUTE, one->ticket),
-	                &(struct word_route){ .address = address,
-	                                      .sender = bytes_of(p->set->verify_sender) });
+	                &(struct word_route){
+				.address = address, .sender = asks_as(p, a), .probe = true });
 	link_end(l);
+	arena_close(&a);
 	return true;
 }
 

@@ -288,6 +288,7 @@ witnesses_open(struct house *h)
 
 	w->house = h;
 	(void)house_settings(h, &witness_setting_table, NULL, &w->set);
+	w->set.myorigin = h->common.myorigin;
 	patience = patience_of(&w->set);
 	w->names = policy_names_open(h, &patience);
 	w->services = services_open(h, w->names);
@@ -308,6 +309,7 @@ witnesses_reload(struct witnesses *w)
 
 	if (!house_settings(w->house, &witness_setting_table, NULL, &w->set))
 		return;
+	w->set.myorigin = w->house->common.myorigin;
 	patience = patience_of(&w->set);
 	policy_names_reload(w->names, &patience);
 	services_reload(w->services);

@@ -192,9 +192,9 @@ routing_join(struct house *h, struct recipient *r)
 		while (g->ticket = ++k->next_ticket,
 		       g->ticket == 0 || map_get(k->routing, number_key(&g->ticket)) != NULL)
 			continue;
-		word_pack_route(&g->asked,
-		                &(struct word_route){ bytes_of(r->address),
-		                                      bytes_of(queue_sender_name(r)), forwarded });
+		word_pack_route(&g->asked, &(struct word_route){ bytes_of(r->address),
+		                                                 bytes_of(queue_sender_name(r)),
+		                                                 forwarded, false });
 		(void)map_put(k->routing, number_key(&g->ticket), g);
 		(void)map_put(k->routing_by_key, bytes_of(g->key), g);
 		say_route(h, g);

@@ -336,6 +336,8 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener, bool
 		client_patterns(h, life, &set.xforward_hosts);
 		client_patterns(h, life, &set.verp_clients);
 		tables_patterns(h, life, &set.flush_domains);
+		tables_patterns(h, life, &set.forbidden_commands);
+		tables_patterns(h, life, &set.noops);
 		scan_hides(h, listener, life, &set.drop_fields);
 		set.known_certificates = known_certificates(h, listener);
 		c = receiver_config_open(&set, kind, listener, service, common.myhostname,

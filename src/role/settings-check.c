@@ -481,9 +481,16 @@ check_classes(struct check *c)
 static void
 check_transports(struct check *c)
 {
-	static const char *const names[] = { "mailbox_transport", "fallback_transport",
-		                             "local_transport",   "virtual_transport",
-		                             "default_transport", "relay_transport" };
+	static const char *const names[] = { "mailbox_transport",
+		                             "fallback_transport",
+		                             "local_transport",
+		                             "virtual_transport",
+		                             "default_transport",
+		                             "relay_transport",
+		                             "address_verify_default_transport",
+		                             "address_verify_relay_transport",
+		                             "address_verify_local_transport",
+		                             "address_verify_virtual_transport" };
 	struct transports       *all = memory_take(sizeof *all);
 	struct arena            *a = arena_open(NULL);
 

@@ -65,6 +65,8 @@ is_of_clients(const char *setting)
 		                             "smtpd_sasl_exceptions_networks",
 		                             "smtpd_reject_footer_maps",
 		                             "smtpd_command_filter",
+		                             "smtpd_forbidden_commands",
+		                             "smtpd_noop_commands",
 		                             "fast_flush_domains" };
 
 	for (size_t i = 0; i < COUNT(lists); i++)

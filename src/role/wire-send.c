@@ -75,6 +75,7 @@ word_pack_route(struct buffer *b, const struct word_route *w)
 	pack_bytes(b, w->address);
 	pack_bytes(b, w->sender);
 	pack_bool(b, w->forwarded);
+	pack_bool(b, w->probe);
 }
 
 bool
@@ -85,6 +86,7 @@ word_unpack_route(struct bytes body, struct arena *life, struct word_route *w)
 	w->address = unpack_bytes(&r.fields);
 	w->sender = unpack_bytes(&r.fields);
 	w->forwarded = unpack_bool(&r.fields);
+	w->probe = unpack_bool(&r.fields);
 	return reader_done(&r);
 }
 

@@ -73,6 +73,8 @@ v@here.example v@here.example
 AS_THEY_STAND = {
     "pcre": "/^bulk-([0-9]+)@/ REJECT bulk number $1\n",
     "commands": "/^RCPT TO:<'(.*)'>/ RCPT TO:<$1>\n/^(RCPT TO:<.*>) GARBAGE.*/ $1\n/^HELLO (.*)/ EHLO $1\n/^BREAK/ NOOP\n",
+    "words": "/^rude$/ x\n",
+    "list": "listed\n",
     "footers": "/^554 5.7.1 .*Relay access/ ask $server_name to relay\n",
 }
 RELAY = {"smtpd_relay_restrictions": "reject_unauth_destination"}
@@ -210,6 +212,17 @@ CASES = {
                     "reject_unauthenticated_sender_login_mismatch") for who in ("a user", "a stranger")},
     "commands are turned into others": ({**RELAY, "smtpd_command_filter": "pcre:{t}/commands"}, ["EHLO x.example", "  MAIL FROM:<a@x.example>", "RCPT TO:<'u@here.example'>", f"RCPT TO:<{U}> GARBAGE=1", "HELLO x", "BREAK", "RSET"]),
     "words that do nothing": ({**RELAY, "smtpd_noop_commands": "XNOTHING vrfy"}, ["EHLO x.example", "XNOTHING at all", "VRFY nosuch@here.example"]),
+    **{f"no command: {word!r}": (RELAY, ["EHLO x.example", word]) for word in ("FOO", "", "123", "?x", ": x", ".", "From: x", "Subject:hello", "FOO:", "MAIL: x",
+                                                                               "Subject : x", "$%&", "\u00e9", "(x", "CONNECT x", "get /")},
+    **{f"no command that is listed: {word!r}": ({**RELAY, "smtpd_forbidden_commands": "!XFINE, regexp:{{{{/^X/ no}}}}, pcre:{t}/words, {t}/list, !NOOP"},
+                                                ["EHLO x.example", word]) for word in ("xfine", "XBAD", "rude", "RUDEST", "listed", "?x", "Get /", "NOOP", "x:y")},
+    **{f"a word of a table that does nothing: {word!r}": ({**RELAY, "smtpd_noop_commands": "pcre:{t}/words, regexp:{{{{/^\\?/ x}}}}"}, ["EHLO x.example", word])
+       for word in ("rude", "RUDEST", "?x")},
+    **{f"who asks about addresses, {what}": ({**RELAY, "address_verify_sender": "probe@here.example", **lines},
+                                             mail("", "probe@here.example", "PROBE@here.example", "double-bounce@here.example", "nosuch@here.example") + ["RSET", FROM % "probe@here.example", f"RCPT TO:<{U}>"])
+       for what, lines in (("unlisted", {}), ("recipients", {"smtpd_recipient_restrictions": "reject"}), ("clients", {"smtpd_client_restrictions": "reject"}),
+                           ("at once", {"smtpd_client_restrictions": "reject", "smtpd_delay_reject": "no"}), ("changing", {"address_verify_sender_ttl": "1h"}))},
+    "who asks about addresses, as is": ({**RELAY, "smtpd_recipient_restrictions": "reject"}, mail("", "double-bounce@here.example", "double-bounce@mail.here.example")),
     "a footer by the reply": ({**RELAY, "smtpd_reject_footer": "for all", "smtpd_reject_footer_maps": "pcre:{t}/footers"}, mail("a@x.example", X, "nosuch@here.example")),
     "a footer by the reply alone": ({**RELAY, "smtpd_reject_footer_maps": "pcre:{t}/footers"}, mail("a@x.example", X, "nosuch@here.example")),
     "recipients past the limit are no mistakes": ({**RELAY, "smtpd_recipient_limit": "2", "smtpd_hard_error_limit": "3"}, mail("a@x.example", *[U] * 9, end=["DATA", "."])),

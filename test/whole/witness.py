@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What tests of rules that ask others need: a name server with zones of ours, a resolver before it, Postfix that asks it."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -143,12 +144,12 @@ class Service(threading.Thread):
 
 
 class Exchanger(threading.Thread):
-    """A mail exchanger on port 25 of that address, which takes the recipients it has an answer for."""
+    """A mail exchanger on that port of that address, which takes the recipients it has an answer for."""
 
-    def __init__(self, address, answers):
+    def __init__(self, address, answers, port=25):
         super().__init__(daemon=True)
         self.answers, self.asked, self.senders, self.letters = answers, [], [], 0
-        self.socket = socket.create_server((address, 25))
+        self.socket = socket.create_server((address, port))
         self.start()
 
     def run(self):
@@ -157,7 +158,11 @@ class Exchanger(threading.Thread):
                 connection, _ = self.socket.accept()
             except OSError:
                 return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=self.heard, args=(connection,), daemon=True).start()
+
+    def heard(self, connection):
+        with contextlib.suppress(ConnectionError):     # who has heard enough may go
+            self.serve(connection)
 
     def serve(self, connection):
         with connection, connection.makefile("rwb") as f:

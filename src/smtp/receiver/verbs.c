@@ -7,6 +7,7 @@
 #include "base/journal.h"
 #include "smtp/extension.h"
 #include "smtp/grammar.h"
+#include "smtp/receiver/words.h"
 #include "smtp/reply.h"
 
 typedef void   verb_fn(struct session *, struct bytes argument);
@@ -186,14 +187,12 @@ barred(const struct session *s, const struct verb *v, struct bytes argument)
 	return NULL;
 }
 
-/* A browser, a proxy, a scanner: no SMTP client says this. */
+/* Who says what no SMTP client says is a browser, a proxy, a scanner; "From:" is said by who takes a letter for the session. */
 static bool
 forbidden(const struct session *s, struct bytes word)
 {
-	for (size_t i = 0; i < s->config->set.forbidden_commands.count; i++)
-		if (bytes_is(word, s->config->set.forbidden_commands.item[i]))
-			return true;
-	return false;
+	return word_begins_field(word) ||
+	       word_listed(s->config->tables, &s->config->set.forbidden_commands, word);
 }
 
 static const struct verb *
@@ -201,9 +200,8 @@ find_verb(const struct session *s, struct bytes word)
 {
 	const struct setting_list *noops = &s->config->set.noops;
 
-	for (size_t i = 0; i < noops->count; i++)
-		if (bytes_is(word, noops->item[i]))
-			word = BYTES("NOOP");
+	if (noops->count > 0 && word_listed(s->config->tables, noops, word))
+		word = BYTES("NOOP");
 	for (size_t i = 0; i < verb_unknown(); i++)
 		if (verbs[i].when & (s->lmtp ? IN_LMTP : IN_SMTP) && bytes_is(word, verbs[i].name))
 			return &verbs[i];
@@ -223,9 +221,10 @@ unknown_judged(struct session *s, const struct session_verdict *v)
 static void
 not_a_verb(struct session *s, struct bytes word, struct bytes line)
 {
-	if (forbidden(s, word)) {
-		warn_as(s->config->service, "non-SMTP command from %s: %.*s", client_of(s),
-		        word.len < 100 ? (int)word.len : 100, word.at);
+	if (word.len > 0 && forbidden(s, word)) {
+		warn_as(s->config->service, "non-%s command from %s: %.*s",
+		        s->lmtp ? "LMTP" : "SMTP", client_of(s),
+		        line.len < 100 ? (int)line.len : 100, line.at);
 		say(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 		hang_up(s);
 		return;
