@@ -138,9 +138,9 @@ test_replies(void **state)
 		{ "a service that answers", "check_policy_service inet:h:1", { "service inet:h:1=REJECT no" }, "554 5.7.1 <jill@here.example>: Recipient address rejected: no" },
 		{ "who is new", "check_greylist", { "grey =300 seconds" }, "450 4.7.1 <jill@here.example>: Recipient address rejected: Greylisted" },
 		{ "who came again", "check_greylist", { "grey =-" }, "" },
-		{ "a sender that is refused", "reject_unverified_sender", { "resolve jack@good.example=foreign", "probe sender jack@good.example=-550 no" },
+		{ "a sender that is refused", "reject_unverified_sender", { "resolve probe jack@good.example=foreign", "probe sender jack@good.example=-550 no" },
 		  "450 4.1.7 <jack@good.example>: Sender address rejected: unverified address: -550 no" },
-		{ "one of ours that nobody has", "reject_unverified_sender", { "resolve jack@good.example=unknown" },
+		{ "one of ours that nobody has", "reject_unverified_sender", { "resolve probe jack@good.example=unknown" },
 		  "450 4.1.7 <jack@good.example>: Sender address rejected: unverified address: unknown user in virtual mailbox table" },
 	};
 
