@@ -68,14 +68,16 @@ FILTERS = {
 class Before(Receiver):
     """Postfix with the filter before its queue."""
 
-    def __init__(self, filter_port):
+    def __init__(self, filter_port, more=""):
         super().__init__()
         self.front = free_ports(1)[0]
         with open(self.home / "etc/master.cf", "a") as master:
             master.write(f"127.0.0.1:{self.front} inet n - n - - smtpd\n  -o smtpd_proxy_filter=127.0.0.1:{filter_port}\n"
                          "  -o smtpd_proxy_options=speed_adjust\n  -o smtpd_authorized_xforward_hosts=\n")
-        with open(self.home / "etc/main.cf", "a") as main:
-            main.write("smtpd_authorized_xforward_hosts = 127.0.0.0/8\nmynetworks =\n")
+        # Each name once: Postfix warns of a second, and reloads slowly when much is warned of.
+        main = (self.home / "etc/main.cf").read_text() + "smtpd_authorized_xforward_hosts = 127.0.0.0/8\nmynetworks =\n" + more
+        lines = {line.split("=")[0].strip(): line for line in main.splitlines() if "=" in line}
+        (self.home / "etc/main.cf").write_text("\n".join(lines.values()) + "\n")
         subprocess.run(["postfix", "-c", self.home / "etc", "reload"], check=True, capture_output=True, timeout=60)
         wait_for(self.hears)
 
@@ -244,6 +246,55 @@ def test_checks_are_for_the_listener_that_letters_come_back_to(tmp_path):
         assert code == 550 and words.startswith("5.7.1 not here")
         assert "proxy-reject: END-OF-MESSAGE: 550 5.7.1 not here" in h.text() and "mansio/back/smtpd" in h.text()
         assert converse(h.ports["smtp"])[-1][0] == 250
+
+
+# What the mail filter does, and what a client says to it.
+BEFORE = ["EHLO c.example", "MAIL FROM:<a@here.example>", "RCPT TO:<b@there.example>"]
+FILTERED = {
+    "it only hears": ([], [*BEFORE, "RCPT TO:<x@elsewhere.example>", "DATA", LETTER.encode(), "MAIL FROM:<c@here.example>", "RSET", "FOO", "QUIT"]),
+    "it refuses a recipient": (["rcpt@nasty=reply:550:5.7.9:not him"], [*BEFORE, "RCPT TO:<nasty@there.example>", "DATA", LETTER.encode(), "QUIT"]),
+    "it refuses the sender": (["mail=reject"], [*BEFORE, "QUIT"]),
+    "it refuses hello": (["helo=reject"], [*BEFORE, "QUIT"]),
+    "it refuses the client": (["connect=reject"], [*BEFORE, "QUIT"]),
+    "it puts the client off": (["connect=tempfail"], [*BEFORE, "QUIT"]),
+    "it refuses DATA": (["data=reject"], [*BEFORE, "DATA", "QUIT"]),
+    "it throws the letter away": (["mail=discard"], [*BEFORE, "DATA", LETTER.encode(), "QUIT"]),
+    "it throws a recipient's away": (["rcpt=discard"], [*BEFORE, "DATA", LETTER.encode(), "QUIT"]),
+    "it would refuse the letter": (["eom=reject"], [*BEFORE, "DATA", LETTER.encode(), "QUIT"]),
+    "it would change the letter": (["eom=addheader:X-New:x"], [*BEFORE, "DATA", LETTER.encode(), "QUIT"]),
+}
+
+
+@pytest.fixture(scope="module")
+def filtered_both():
+    theirs, ours = free_ports(2)
+    with Pliable() as their_sink, Pliable() as our_sink, \
+            Before(their_sink.port, f"smtpd_milters = inet:127.0.0.1:{theirs}\nmilter_macro_v = version\nmyhostname = mail.here.example\n") as postfix, \
+            filtered(our_sink.port, smtpd_milters=f"inet:127.0.0.1:{ours}", milter_macro_v="version", myhostname="mail.here.example",
+                     mydestination="here.example") as h:
+        yield (theirs, postfix.front, their_sink), (ours, h.ports["smtp"], our_sink)
+
+
+@needs_postfix
+@pytest.mark.parametrize("which", FILTERED)
+def test_mail_filters_of_a_proxied_listener_hear_what_they_hear_in_postfix(filtered_both, which):
+    import test_milters
+    if not os.path.exists(test_milters.TOLD):
+        pytest.skip("needs libmilter")
+    options, said = FILTERED[which]
+    found = []
+    for milter, port, sink in filtered_both:
+        with test_milters.Told(f"inet:{milter}@127.0.0.1", *options) as told:
+            replies = test_milters.talk(port, said)
+            heard = test_milters.events(told.heard())
+        words, letters = sink.heard()
+        found.append((replies, heard, [w.split()[0] for w in words if not w.startswith(("XFORWARD", "QUIT", "EHLO"))], len(letters)))
+    if "throws" in which:
+        # Postfix passes to the filter before its queue what a mail filter has thrown away; here it is thrown away.
+        assert found[0][0][-2] == ["250 2.0.0 kept"] and found[0][3] == 1
+        assert found[1][0][-2] == ["queued"] and found[1][3] == 0 and found[1][1] == found[0][1]
+    else:
+        assert found[1] == found[0]
 
 
 def test_mail_filters_hear_commands_and_not_the_letter():
