@@ -70,7 +70,7 @@ struct setting {
 	const char       *about;      /* one sentence for main.cf(5)             */
 	const char       *choices;    /* for CHOICE: words by comma              */
 	int64_t           least, most;/* as stored; most below least: no upper end; both 0: from 0 up */
-	const char       *since;      /* version, "0.1"                          */
+	const char       *since;      /* the stage it came with: "0.3" is the third on the way to 0.1.0; no version has been given out before that */
 };
 struct setting_table { const char *about; const struct setting *row; size_t count; };
 

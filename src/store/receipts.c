@@ -87,8 +87,10 @@ mailbox_append(struct mailbox *m, const struct arrival *v, const struct receipt 
 	struct account  *a = m->account;
 	struct uid_range range;
 	struct uid_set   told = { &range, 1 };
-	int              why;
+	int              why = m->gone ? 0 : mailbox_ready(m);
 
+	if (why != 0)
+		return why;
 	*kept = receipt != NULL && !m->gone && holds(m, receipt, &v->place);
 	if (!*kept) {
 		why = mailbox_arrive(m, v, uid);
