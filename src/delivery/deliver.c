@@ -31,8 +31,8 @@ answer_of(int why, struct arena *a)
 		return (struct delivery_answer){ DELIVERY_LOCKED, false, "4.2.0",
 			                         "another program has locked the mailbox" };
 	case EBADMSG:
-		return (struct delivery_answer){ DELIVERY_REFUSED, false, "5.3.0",
-			                         "the letter is damaged in the log" };
+		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0",
+			                         "the mailbox is damaged" };
 	default:
 		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0",
 			                         arena_printf(a, "mailbox is not available: %s",
@@ -137,7 +137,7 @@ deliver(struct store *store, struct letters *letters, const struct delivery *d, 
 	int             why = arrival_of(letters, d, a, &arrival);
 
 	if (why != 0)
-		return answer_of(why, a);
+		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0", letters_why(why) };
 	account = account_take(store, d->account, &why);
 	if (account == NULL)
 		return answer_of(why, a);

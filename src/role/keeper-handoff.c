@@ -220,10 +220,9 @@ keeper_handoff(struct house *h, uint32_t ticket, const struct word_deliver *w, i
 	}
 	if (!sent)
 		say(h, ticket, false,
-		    &(struct delivery_answer){ why == EBADMSG ? DELIVERY_REFUSED : DELIVERY_LATER,
-		                               false, why == EBADMSG ? "5.3.0" : "4.3.0",
-		                               why == EBADMSG ? "the letter is damaged in the log"
-		                                              : "too many commands at once" });
+		    &(struct delivery_answer){ DELIVERY_LATER, false, "4.3.0",
+		                               why != 0 ? letters_why(why)
+		                                        : "too many commands at once" });
 	buffer_free(&environment);
 	buffer_free(&head);
 }

@@ -159,9 +159,9 @@ pipe_go(struct house *h, uint32_t ticket, const struct word_pipe *w, const struc
 	int error = keeper_letter_envelope(k, w->envelope_segment, w->envelope_at, w->letter, &e,
 	                                   &handoff.at);
 
-	*status = error == EBADMSG ? "5.3.0" : "4.3.0";
+	*status = "4.3.0";
 	if (error != 0)
-		return error == EBADMSG ? "the letter is damaged in the log" : strerror(error);
+		return letters_why(error);
 	*status = "4.3.5";
 	if (!pipe_read(t->command, k->scratch, &c, &why))
 		return why;

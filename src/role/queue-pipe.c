@@ -72,9 +72,7 @@ copied(void *ctx, int fd, uint64_t envelope_at, int why)
 	}
 	queue_of(h)->piping_bytes -= p->bytes;
 	if (why != 0) {
-		piping_result(p, why == EBADMSG ? DELIVER_REFUSED : DELIVER_LATER,
-		              why == EBADMSG ? "5.3.0" : "4.3.0",
-		              why == EBADMSG ? "the letter is damaged in the log" : strerror(why));
+		piping_result(p, DELIVER_LATER, "4.3.0", letters_why(why));
 		return;
 	}
 	if (l == NULL)

@@ -413,9 +413,7 @@ destination_sends(struct house *h, struct destination *d)
 		k->slots[d->trust]++;
 		return true;
 	}
-	sending_fail(h, s, why == EBADMSG ? EVENT_REFUSED : EVENT_LATER,
-	             why == EBADMSG ? "bounced" : "deferred", why == EBADMSG ? "5.3.0" : "4.3.0",
-	             why == EBADMSG ? "the letter is damaged in the log" : strerror(why));
+	sending_fail(h, s, EVENT_LATER, "deferred", "4.3.0", letters_why(why));
 	return true;
 }
 

@@ -135,10 +135,7 @@ cannot_copy(struct house *h, uint32_t ticket, int why)
 	if (r != NULL)
 		queue_user_had(h, r);
 	if (r != NULL)
-		queue_conclude(h, r, why == EBADMSG ? EVENT_REFUSED : EVENT_LATER,
-		               why == EBADMSG ? "bounced" : "deferred",
-		               why == EBADMSG ? "5.3.0" : "4.3.0",
-		               why == EBADMSG ? "the letter is damaged in the log" : strerror(why));
+		queue_conclude(h, r, EVENT_LATER, "deferred", "4.3.0", letters_why(why));
 }
 
 static void

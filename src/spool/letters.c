@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Descriptors kept open; the one used longest ago makes room. */
@@ -285,6 +286,12 @@ letters_read(struct letters *l, const struct letter_place *place, uint64_t at, v
 	    (why = prove(l, place, fd)) != 0)
 		return why;
 	return disk_read(fd, out, len, place->content_at + at);
+}
+
+const char *
+letters_why(int why)
+{
+	return why == EBADMSG ? "the letter is damaged in the log" : strerror(why);
 }
 
 void

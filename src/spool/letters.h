@@ -32,6 +32,9 @@ int  letters_read(struct letters *, const struct letter_place *, uint64_t at, vo
 int  letters_lend(struct letters *, uint32_t segment, int fd);
 /* It may be forgotten when room is needed for another. */
 void letters_release(struct letters *, uint32_t segment);
+/* What kept a letter from being read, in words for the queue: static, or of strerror().  None of it is a
+   reason to return a letter: it is tried again, and somebody looks. */
+const char *letters_why(int why);
 /* A segment was removed or replaced: forget its descriptor. */
 void letters_forget(struct letters *, uint32_t segment);
 

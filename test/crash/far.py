@@ -98,10 +98,11 @@ class Sink:
 
 	def letter(self, f, rcpt, notice, mails):
 		self.say(f, b"354 go\r\n")
-		name = None
+		name, text = None, []
 		while (line := f.readline()) != b".\r\n":
 			if not line:
 				return False
+			text.append(line)
 			if line.startswith(b"X-Load-Id: ") and name is None:
 				name = line[11:].strip().decode()
 		if self.chance(0.3):
@@ -116,6 +117,8 @@ class Sink:
 			return False
 		with self.lock:
 			self.notices += notice
+			if notice:
+				print("  a notice:", b"".join(text[:80]).decode(errors="replace").replace("\r\n", "\n    "), flush=True)
 			for to in rcpt:
 				self.copies[name, to].append((time.monotonic(), mails))
 		self.say(f, b"250 kept\r\n")

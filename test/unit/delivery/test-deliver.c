@@ -270,18 +270,22 @@ test_what_cannot_be(void **state)
 	spoil(&k, 1, (off_t)l.envelope_at + RECORD_HEADER + 8);
 	struct delivery d = to_jill(&l, 1);
 	got = deliver(k.store, k.letters, &d, a);
-	HOLDS("a broken envelope", got.result == DELIVERY_REFUSED);
-	SAME("status", bytes_of(got.status), BYTES("5.3.0"));
+	HOLDS("a broken envelope: nobody is told that it cannot be, it waits for who looks",
+	      got.result == DELIVERY_LATER);
+	SAME("status", bytes_of(got.status), BYTES("4.3.0"));
+	SAME("why", bytes_of(got.text), BYTES("the letter is damaged in the log"));
 	l = lay(&k, 2);
 	spoil(&k, 2, SEGMENT_HEADER);
 	d = to_jill(&l, 2);
-	HOLDS("content that is not where it should be",
-	      deliver(k.store, k.letters, &d, a).result == DELIVERY_REFUSED);
+	got = deliver(k.store, k.letters, &d, a);
+	HOLDS("content that is not where it should be", got.result == DELIVERY_LATER);
+	SAME("why", bytes_of(got.text), BYTES("the letter is damaged in the log"));
 	l = lay(&k, 3);
 	d = to_jill(&l, 3);
 	d.letter ^= 8;
-	HOLDS("the envelope of another letter",
-	      deliver(k.store, k.letters, &d, a).result == DELIVERY_REFUSED);
+	got = deliver(k.store, k.letters, &d, a);
+	HOLDS("the envelope of another letter", got.result == DELIVERY_LATER);
+	SAME("why", bytes_of(got.text), BYTES("the letter is damaged in the log"));
 	d = to_jill(&l, 7);
 	got = deliver(k.store, k.letters, &d, a);
 	HOLDS("no such segment: maybe later", got.result == DELIVERY_LATER);
