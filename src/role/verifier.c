@@ -102,6 +102,55 @@ unmap_letter(struct mapped *m)
 		(void)munmap(m->at, m->len);
 }
 
+/* Letters that lie near one another in a file are mapped together: a mapping for each costs as much as what is done
+   with it. */
+enum { NEIGHBOURS_MOST = 16 << 20 };
+struct neighbours {
+	struct mapped map;
+	struct bytes  content; /* from `from` to `end` */
+	uint64_t      from, end;
+};
+
+static bool
+map_alone(int fd, uint64_t from, uint64_t end, struct neighbours *n)
+{
+	unmap_letter(&n->map);
+	n->from = from;
+	n->end = end;
+	if (map_letter(fd, from, end - from, &n->map, &n->content))
+		return true;
+	n->end = n->from; /* nothing */
+	return false;
+}
+
+/* The first of these letters; those behind it will be asked for next. */
+static bool
+map_first(int fd, const struct letter_extent *letter, uint32_t letters, struct neighbours *n,
+          struct bytes *content)
+{
+	uint64_t from = letter->at, low = from, end, high;
+
+	if (__builtin_add_overflow(from, letter->len, &end))
+		return false;
+	high = end;
+	for (uint32_t i = 1; (from < n->from || end > n->end) && i < letters; i++) {
+		uint64_t first = letter[i].at < low ? letter[i].at : low, last;
+		if (__builtin_add_overflow(letter[i].at, letter[i].len, &last))
+			break;
+		if (last < high)
+			last = high;
+		if (last - first > NEIGHBOURS_MOST)
+			break;
+		low = first;
+		high = last;
+	}
+	if ((from < n->from || end > n->end) && !map_alone(fd, low, high, n) &&
+	    !map_alone(fd, from, end, n))
+		return false;
+	*content = bytes_cut(n->content, (size_t)(from - n->from), (size_t)letter->len);
+	return true;
+}
+
 /* From here so much CPU, then SIGPROF ends us. */
 static void
 be_patient(int seconds)
@@ -325,12 +374,12 @@ hear_refit(struct house *h, struct link *l, uint32_t ticket, struct bytes body, 
 static bool
 hear_seek(struct house *h, struct link *l, uint32_t ticket, struct bytes body, int fd)
 {
-	struct verifier *v = h->mine;
-	struct word_seek ask;
-	struct mapped    m;
-	struct bytes     content;
-	struct arena    *scratch;
-	struct buffer   *out;
+	struct verifier  *v = h->mine;
+	struct word_seek  ask;
+	struct neighbours near = { .from = 0 };
+	struct bytes      content;
+	struct arena     *scratch;
+	struct buffer    *out;
 
 	if (!word_unpack_seek(body, v->scratch, &ask) || fd < 0)
 		return false;
@@ -339,13 +388,13 @@ hear_seek(struct house *h, struct link *l, uint32_t ticket, struct bytes body, i
 	pack_u32(out, ask.letters);
 	for (uint32_t i = 0; i < ask.letters; i++) {
 		be_patient(LETTER_SECONDS);
-		pack_bool(out, map_letter(fd, ask.letter[i].at, ask.letter[i].len, &m, &content) &&
+		pack_bool(out, map_first(fd, ask.letter + i, ask.letters - i, &near, &content) &&
 		                       letter_says(content, (enum search_where)ask.where, ask.field,
 		                                   ask.needle, scratch));
-		unmap_letter(&m);
 		arena_clear(scratch);
 		v->sought++;
 	}
+	unmap_letter(&near.map);
 	link_end(l);
 	return true;
 }
@@ -559,6 +608,7 @@ hear_text(struct house *h, struct link *l, uint32_t ticket, struct bytes body, i
 	struct verifier   *v = h->mine;
 	struct word_text   ask;
 	struct word_texted answer;
+	struct neighbours  near = { .from = 0 };
 	struct arena      *scratch;
 	size_t             all = 0;
 
@@ -568,7 +618,6 @@ hear_text(struct house *h, struct link *l, uint32_t ticket, struct bytes body, i
 		arena_take_array(v->scratch, ask.letters + (size_t)1, sizeof *letter);
 	scratch = arena_open(v->scratch);
 	for (uint32_t i = 0; i < ask.letters; i++) {
-		struct mapped m;
 		struct bytes  content;
 		struct buffer header = { 0 }, text = { 0 };
 
@@ -577,11 +626,10 @@ hear_text(struct house *h, struct link *l, uint32_t ticket, struct bytes body, i
 			continue;
 		be_patient(LETTER_SECONDS);
 		letter[i].state =
-			map_letter(fd, ask.letter[i].at, ask.letter[i].len, &m, &content) &&
+			map_first(fd, ask.letter + i, ask.letters - i, &near, &content) &&
 					letter_text(content, TEXT_MOST, scratch, &header, &text)
 				? TEXT_WHOLE
 				: TEXT_TOO_LONG_FOR_IT;
-		unmap_letter(&m);
 		if (letter[i].state == TEXT_WHOLE) {
 			letter[i].header = arena_keep(v->scratch, buffer_bytes(&header));
 			letter[i].body = arena_keep(v->scratch, buffer_bytes(&text));
@@ -591,6 +639,7 @@ hear_text(struct house *h, struct link *l, uint32_t ticket, struct bytes body, i
 		buffer_free(&text);
 		arena_clear(scratch);
 	}
+	unmap_letter(&near.map);
 	answer = (struct word_texted){ letter, ask.letters };
 	word_pack_texted(link_begin(l, WORD_TEXTED, ticket), &answer);
 	link_end(l);
