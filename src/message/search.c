@@ -56,14 +56,31 @@ fold_ascii(struct bytes in, char *o)
 	return i;
 }
 
+/* How many bytes at the front are ideographs from U+4000 to U+9FFF, which have no case: they stay as they are. */
+static size_t
+ideographs(struct bytes in)
+{
+	const unsigned char *c = (const unsigned char *)in.at;
+	size_t               n = 0;
+
+	while (in.len - n >= 3 && c[n] >= 0xe4 && c[n] <= 0xe9 && (c[n + 1] & 0xc0) == 0x80 &&
+	       (c[n + 2] & 0xc0) == 0x80)
+		n += 3;
+	return n;
+}
+
 static void
 fold_to(struct bytes in, struct buffer *out)
 {
 	while (in.len > 0) {
-		size_t at = fold_ascii(in, buffer_room(out, in.len));
+		size_t at = fold_ascii(in, buffer_room(out, in.len)), as_they_are;
 
 		buffer_took(out, at);
-		while (at < in.len && (unsigned char)in.at[at] >= 0x80)
+		in = bytes_cut(in, at, in.len);
+		as_they_are = ideographs(in);
+		buffer_add(out, bytes_cut(in, 0, as_they_are));
+		for (at = as_they_are; at < in.len && (unsigned char)in.at[at] >= 0x80 &&
+		                       ideographs(bytes_cut(in, at, 3)) == 0;)
 			fold_one(utf8_take(in, &at), out);
 		in = bytes_cut(in, at, in.len);
 	}

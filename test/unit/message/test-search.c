@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "base/buffer.h"
+#include "message/fold.h"
 #include "message/search.h"
 
 #define LETTER \
@@ -153,4 +154,32 @@ test_fold(void **state)
 	arena_close(&a);
 }
 
-UNIT(test_says, test_seams, test_fold, test_kept_text_is_what_is_searched, test_own_fields)
+/* No character from U+4000 to U+9FFF has a case or is composed (Unicode 15, 4.2 and 3.7); what stands beside them has. */
+static void
+test_ideographs_stay(void **state)
+{
+	static const struct {
+		const char *reason, *said, *folded;
+	} rows[] = {
+		{ "between letters", "a\xe5\x90\x88" "b\xe5\x90\x8c" "c", "A\xe5\x90\x88" "B\xe5\x90\x8c" "C" },
+		{ "the first and the last", "\xe4\x80\x80\xe9\xbf\xbf", "\xe4\x80\x80\xe9\xbf\xbf" },
+		{ "before a letter with case", "\xe5\x90\x88\xc5\xbe", "\xe5\x90\x88Z\xcc\x8c" },
+		{ "behind one", "\xc5\xbe\xe5\x90\x88", "Z\xcc\x8c\xe5\x90\x88" },
+		{ "before a syllable, which is taken apart", "\xe5\x90\x88\xea\xb0\x80",
+		  "\xe5\x90\x88\xe1\x84\x80\xe1\x85\xa1" },
+	};
+	struct arena *a = arena_open(NULL);
+	uint32_t      folded[FOLD_MOST];
+
+	(void)state;
+	for (uint32_t c = 0x4000; c < 0xa000; c++)
+		if (fold_character(c, folded) != 1 || folded[0] != c)
+			fail_msg("U+%04X becomes something else", c);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		HOLDS(rows[i].reason, bytes_is(search_fold(a, bytes_of(rows[i].said)), rows[i].folded));
+	HOLDS("one cut short ends", search_fold(a, BYTES("\xe5\x90")).len > 0);
+	HOLDS("and one that goes on wrongly", search_fold(a, BYTES("\xe5" "ab")).len > 0);
+	arena_close(&a);
+}
+
+UNIT(test_ideographs_stay, test_says, test_seams, test_fold, test_kept_text_is_what_is_searched, test_own_fields)
