@@ -1,4 +1,5 @@
 #include "command/sheet.h"
+#include "base/map.h"
 
 #include <string.h>
 
@@ -13,6 +14,7 @@ struct reading {
 	struct buffer *errors;
 	struct bytes   rest;
 	uint32_t       line, next_line; /* of this row; of what follows */
+	struct map    *said;            /* aliases, with the lines they stood in first */
 };
 
 static void
@@ -32,7 +34,7 @@ begin(struct reading *r, struct bytes text, const char *file, const char *domain
 	s->life = arena_open(NULL);
 	if (bytes_starts(text, BYTES("\xef\xbb\xbf")))
 		text = bytes_cut(text, 3, SIZE_MAX);
-	*r = (struct reading){ s, file, domain, errors, text, 0, 1 };
+	*r = (struct reading){ s, file, domain, errors, text, 0, 1, NULL };
 	return s;
 }
 
@@ -336,6 +338,25 @@ sheet_users(struct bytes text, const char *file, const char *domain, struct buff
 	return s;
 }
 
+/* As postalias has it: what stands behind a name for the second time would be overlooked. */
+static bool
+said_before(struct reading *r, struct bytes address)
+{
+	struct bytes key = arena_lower(r->sheet->life, address);
+	uintptr_t    line = (uintptr_t)map_get(r->said, key);
+
+	if (line == 0) {
+		(void)map_put(r->said, key, (void *)(uintptr_t)r->line);
+		return false;
+	}
+	r->sheet->wrong++;
+	buffer_printf(r->errors,
+	              "%s:%u: %.*s stands in line %u already; write all its targets there\n",
+	              r->file, r->line, (int)(address.len < 200 ? address.len : 200), address.at,
+	              (unsigned)line);
+	return true;
+}
+
 /* "name: targets" or "address targets". */
 static void
 alias_line(struct reading *r, struct bytes line)
@@ -358,7 +379,7 @@ alias_line(struct reading *r, struct bytes line)
 		wrong(r, "a catch-all is set by mansio domain set: ", address);
 		return;
 	}
-	if ((address = address_of(r, address)).len == 0)
+	if ((address = address_of(r, address)).len == 0 || said_before(r, address))
 		return;
 	row = row_new(r);
 	row->address = address;
@@ -380,6 +401,7 @@ sheet_aliases(struct bytes text, const char *file, const char *domain, struct bu
 	uint32_t       began = 0;
 	bool           more = true;
 
+	r.said = map_open();
 	while (more) {
 		more = line_next(&r, &line);
 		if (more && (bytes_trim(line).len == 0 || line.at[0] == '#'))
@@ -399,6 +421,7 @@ sheet_aliases(struct bytes text, const char *file, const char *domain, struct bu
 			buffer_add(&whole, line);
 		began = r.line;
 	}
+	map_close(&r.said);
 	buffer_free(&whole);
 	return s;
 }

@@ -167,18 +167,21 @@ passwdfile_find(const struct passwdfile *p, struct bytes user, struct arena *a, 
 /* "*", "!" and "x" are no hash: nobody is to come in by them. */
 size_t
 passwdfile_without(const struct passwdfile *p, const char *mechanism, struct arena *a,
-                   const char **name)
+                   const char **name, size_t *all)
 {
 	struct bytes        first = { NULL, 0 }, hash, fields;
 	struct scheme_scram kept;
 	size_t              n = 0;
 
+	*all = 0;
 	for (struct map_place at = { 0 }; map_next(p->users, &at);) {
 		struct arena *scratch = arena_open(NULL);
 
-		if (passwdfile_find(p, at.key, scratch, &hash, &fields) && hash.len > 1 &&
-		    hash.at[0] != '*' && hash.at[0] != '!' &&
-		    !scheme_scram(hash, "CRYPT", mechanism, scratch, &kept)) {
+		bool has = passwdfile_find(p, at.key, scratch, &hash, &fields) && hash.len > 1 &&
+		           hash.at[0] != '*' && hash.at[0] != '!';
+
+		*all += has;
+		if (has && !scheme_scram(hash, "CRYPT", mechanism, scratch, &kept)) {
 			n++;
 			if (first.at == NULL || bytes_compare(at.key, first) < 0)
 				first = at.key;

@@ -6,6 +6,7 @@
  * would have happened because it did.
  */
 #include "directory/protection.h"
+#include "directory/scheme.h"
 #include "role/clerk.h"
 #include <inttypes.h>
 #include <string.h>
@@ -18,6 +19,8 @@ struct importing {
 	struct arena *scratch; /* of one row */
 	bool          with_domains;
 	uint64_t      accounts, aliases, wrong;
+	uint64_t      mute; /* whose hash no SCRAM can be checked with */
+	const char   *why;  /* what is wrong with this row, where that can be said; NULL */
 };
 
 static void
@@ -37,31 +40,40 @@ complain(struct importing *i, uint32_t line, struct bytes address, enum director
 	i->wrong++;
 	caller_complain(i->order->caller, "%s:%" PRIu32 ": %.*s %s\n", i->file, line,
 	                (int)address.len, address.at,
-	                o < COUNT(words) && words[o] != NULL ? words[o] : "is wrong");
+	                i->why != NULL                         ? i->why
+	                : o < COUNT(words) && words[o] != NULL ? words[o]
+	                                                       : "is wrong");
 }
 
 static enum directory_outcome
 account_import(struct importing *i, struct unpack *u, struct bytes address)
 {
-	struct arena     *a = i->scratch;
-	struct directory *d = i->order->clerk->directory;
-	struct credential who = { .hash = arena_copy(a, unpack_bytes(u)) };
-	struct bytes      quota;
-	int64_t           bytes = -1;
-	uint64_t          id;
+	struct arena       *a = i->scratch;
+	struct directory   *d = i->order->clerk->directory;
+	struct credential   who = { .hash = arena_copy(a, unpack_bytes(u)) };
+	struct scheme_scram kept;
+	struct bytes        quota;
+	int64_t             bytes = -1;
+	uint64_t            id;
 
 	who.scram_iterations = unpack_u32(u);
 	who.scram_salt = arena_copy(a, unpack_bytes(u));
 	who.scram_stored = arena_copy(a, unpack_bytes(u));
 	who.scram_server = arena_copy(a, unpack_bytes(u));
 	quota = unpack_bytes(u);
-	if (u->broken || (quota.len > 0 && !clerk_limit_read(quota, &bytes)))
+	if (!u->broken && quota.len > 0 && !clerk_limit_read(quota, &bytes))
+		i->why = arena_printf(
+			a, "has a quota of %.*s, which is no size; write 500M, 2G or none",
+			(int)(quota.len < 100 ? quota.len : 100), quota.at);
+	if (u->broken || i->why != NULL)
 		return DIRECTORY_BAD;
 	enum directory_outcome o = directory_account_add(d, address, &who, i->with_domains, &id);
 	if (o == DIRECTORY_OK && quota.len > 0)
 		o = directory_limits_set(d, address, &bytes, NULL, NULL);
 	if (o == DIRECTORY_OK)
 		i->accounts++;
+	i->mute += o == DIRECTORY_OK && *who.scram_stored == '\0' &&
+	           !scheme_scram(bytes_of(who.hash), "CRYPT", "SCRAM-SHA-256", a, &kept);
 	return o;
 }
 
@@ -98,6 +110,7 @@ row_import(struct importing *i, struct unpack *u)
 	enum directory_outcome o;
 
 	arena_clear(i->scratch);
+	i->why = NULL;
 	o = kind == 0 ? account_import(i, u, address) : alias_import(i, u, address);
 	if (u->broken || kind > 1)
 		return false;
@@ -136,6 +149,14 @@ run_import(struct order *e)
 	}
 	for (uint32_t k = 0; keep && k < house_peers(e->house, KEEPER); k++)
 		clerk_tell_people(e->house, k);
+	if (i.mute > 0 && (keep || dry))
+		caller_complain(
+			e->caller,
+			"%s: %" PRIu64
+			" of the accounts have hashes that SCRAM cannot be checked with: "
+			"programs that choose it are refused until such a user has logged in once by "
+			"PLAIN or LOGIN; till then sasl_mechanisms = PLAIN LOGIN lets them in\n",
+			i.file, i.mute);
 	caller_say(e->caller, "%s%" PRIu64 " accounts, %" PRIu64 " aliases%s\n",
 	           keep  ? "imported: "
 	           : dry ? "would be imported: "

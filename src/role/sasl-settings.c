@@ -16,7 +16,7 @@ static const struct setting rows[] = {
 	  "SASL mechanisms offered, by SMTP, IMAP and POP3 alike: PLAIN, LOGIN, SCRAM-SHA-256, SCRAM-SHA-1 and both with -PLUS, EXTERNAL, "
 	  "GSSAPI, OAUTHBEARER, XOAUTH2; and CRAM-MD5, DIGEST-MD5, NTLM, OTP, ANONYMOUS, which are legacy. If not set, and one of "
 	  "auth_backends is another than directory: PLAIN LOGIN, for what is offered is to let everybody in, and who keeps hashes of other kinds, or must "
-	  "be shown the password, cannot verify SCRAM. Some clients, mutt among them, "
+	  "be shown the password, cannot verify SCRAM. What one of auth_backends could never verify is refused. Some clients, mutt among them, "
 	  "choose -PLUS where it is offered although they cannot bind a channel, and then fail.", NULL, 0, 0, "0.2" },
 	{ "anonymous_login_user", SETTING_WORD, AT(anonymous), "",
 	  "The account of those who log in by ANONYMOUS to IMAP or POP3; nobody does if empty, and mail is never sent so.", NULL, 0, 0, "0.2" },
@@ -86,6 +86,37 @@ backend_is(const struct credential_backend *b, unsigned kinds, bool tells)
 {
 	return (kinds & 1U << b->kind) != 0 &&
 	       (!tells || b->kind != CREDENTIAL_LDAP || !ldap_only_compares(b->argument));
+}
+
+/* It lets a password be compared and tells nothing that another mechanism could be checked with. */
+static bool
+backend_compares(const struct credential_backend *b)
+{
+	return b->kind == CREDENTIAL_PAM || b->kind == CREDENTIAL_SASLAUTHD ||
+	       b->kind == CREDENTIAL_DOVECOT ||
+	       (b->kind == CREDENTIAL_LDAP && ldap_only_compares(b->argument));
+}
+
+/* The word of the first back end that only compares; NULL none does. */
+static const char *
+comparing_backend(struct settings *s, struct arena *a)
+{
+	const char  *text = settings_value(s, "auth_backends");
+	struct bytes rest = bytes_of(text != NULL ? text : ""), word;
+
+	while (bytes_split(&rest, ' ', &word)) {
+		struct credential_backend b;
+		const char               *one;
+
+		word = bytes_trim(word);
+		while (word.len > 0 && word.at[word.len - 1] == ',')
+			word.len--;
+		one = arena_copy(a, word);
+		if (word.len > 0 && word.at[0] != '$' &&
+		    credential_backend_parse(one, &b) == NULL && backend_compares(&b))
+			return one;
+	}
+	return NULL;
 }
 
 /* Whether one of the back ends is of these kinds.  What cannot be read is complained of elsewhere. */
@@ -211,6 +242,14 @@ list_wrong(struct settings *s, const struct sasl_settings *set, const char *list
 		if ((missing = source_missing(s, set, source)) != NULL)
 			return arena_printf(a, "nobody could log in by %.*s: %s", (int)word.len,
 			                    word.at, missing);
+		if ((source == SASL_BY_VERIFIER || source == SASL_BY_SECRET) &&
+		    (missing = comparing_backend(s, a)) != NULL)
+			return arena_printf(
+				a,
+				"users of %s could not log in by %.*s: it compares passwords and tells nothing "
+				"of them; take the one or the other out, for a program chooses the mechanism before "
+				"it is known whose user that is",
+				missing, (int)word.len, word.at);
 	}
 	return NULL;
 }

@@ -537,7 +537,8 @@ check_one(void *ctx, const struct table_named *named)
 	c->good = c->good && good;
 }
 
-/* What every client is offered is to let every user in. */
+/* What every client is offered is to let every user in.  Of a back end that is asked as users come (NULL) nobody can tell
+   before; those that compare only are refused where mechanisms are checked (sasl-settings.c). */
 static void
 check_verifiers(struct checking *c, const struct setting_list *mechanisms,
                 const struct credential_backend *b, const struct passwdfile *users)
@@ -546,23 +547,33 @@ check_verifiers(struct checking *c, const struct setting_list *mechanisms,
 
 	for (size_t i = 0; i < mechanisms->count; i++) {
 		const char *name = mechanisms->item[i], *who = "";
-		bool        sha1 = strncasecmp(name, "SCRAM-SHA-1", 11) == 0;
-		size_t      n;
+		const char *scram = strncasecmp(name, "SCRAM-SHA-256", 13) == 0 ? "SCRAM-SHA-256"
+		                                                                : "SCRAM-SHA-1";
+		size_t      without, all;
 
-		if (!sha1 && strncasecmp(name, "SCRAM-SHA-256", 13) != 0)
+		if (strncasecmp(name, scram, strlen(scram)) != 0)
 			continue;
-		if (users == NULL)
+		if (users == NULL) {
 			buffer_printf(
 				c->warnings,
-				"sasl_mechanisms: users of %s cannot log in by %s, and many programs choose it where it is offered\n",
-				b->word, name);
-		else if ((n = passwdfile_without(users, sha1 ? "SCRAM-SHA-1" : "SCRAM-SHA-256",
-		                                 scratch, &who)) > 0)
+				"sasl_mechanisms: users of %s can log in by %s where it stores {%s} or the password itself; who "
+				"has another hash there cannot, and many programs choose it where it is offered\n",
+				b->word, name, scram);
+			continue;
+		}
+		without = passwdfile_without(users, scram, scratch, &who, &all);
+		if (without > 0 && without == all)
+			buffer_printf(
+				c->errors,
+				"sasl_mechanisms: nobody of %s could log in by %s: no line there has {%s} or the password "
+				"itself; make some with doveadm pw -s %s, or take it out\n",
+				b->argument, name, scram, scram);
+		else if (without > 0)
 			buffer_printf(
 				c->warnings,
 				"sasl_mechanisms: %zu of the users of %s, %s is one, have no verifier of %s and cannot log in by it; "
 				"many programs choose it where it is offered\n",
-				n, b->argument, who, name);
+				without, b->argument, who, name);
 	}
 	arena_close(&scratch);
 }
@@ -599,8 +610,7 @@ check_backend(struct checking *c, const struct credential_backend *b,
 	struct passwdfile        *users;
 	size_t                    before = c->errors->len;
 
-	if (b->kind == CREDENTIAL_PAM || b->kind == CREDENTIAL_SASLAUTHD ||
-	    b->kind == CREDENTIAL_DOVECOT)
+	if (b->kind == CREDENTIAL_SQL || b->kind == CREDENTIAL_LDAP)
 		check_verifiers(c, mechanisms, b, NULL);
 	if (b->kind == CREDENTIAL_PASSWD_FILE) {
 		if ((users = check_passwd_file(c, b->argument)) != NULL)

@@ -633,3 +633,27 @@ def test_aliases_from_files(tmp_path):
         for line, words in ((1, "a command"), (2, "a command"), (3, "catch-all"), (4, "leads nowhere")):
             assert re.search(rf"^{re.escape(str(file))}:{line}: .*{words}", bad.stderr, re.M), bad.stderr
         assert "x@example.com" not in house.command("alias", "list").stdout
+
+
+def test_what_is_wrong_with_an_import_is_said_by_its_line(tmp_path):
+    """CSV as spreadsheets write it, an alias that stands there twice, hashes that verify no SCRAM."""
+    people, aliases, hashed = tmp_path / "people.csv", tmp_path / "aliases", tmp_path / "hashed"
+    people.write_text('\ufeffaddress;password;quota;aliases\r\n\r\n"bob@example.com";"pa;ss""word";10M;b1@example.com b2@example.com\r\n'
+                      "carl@example.com;x;12Q;\r\nbob@example.com;y;;\r\nodd;;;\r\n", encoding="utf-8")
+    aliases.write_text("root: jack@example.com\nabuse: root\n  , jill@example.com\nRoot: jill@example.com\n")
+    hashed.write_text("eva@example.com:{SHA512-CRYPT}" + subprocess.run(["openssl", "passwd", "-6", "geheim"], capture_output=True, text=True,
+                                                                      check=True).stdout.strip() + "::::::\n")
+    with Village("jack", "jill") as house:
+        for dry in (["--dry-run"], []):
+            done = house.command("import-users", people, *dry, check=False)
+            assert done.returncode == 1
+            assert f"{people}:4: carl@example.com has a quota of 12Q, which is no size; write 500M" in done.stderr
+            assert f"{people}:5: bob@example.com is there already" in done.stderr and f"{people}:6:" in done.stderr
+            done = house.command("import-aliases", aliases, "--domain", "example.com", *dry, check=False)
+            assert done.returncode == 1 and f"{aliases}:4: Root@example.com stands in line 1 already" in done.stderr
+        assert "bob" not in house.command("account", "list").stdout and "root" not in house.command("alias", "list").stdout
+        assert house.command("import-users", people, "--skip").stdout.startswith("imported: 1 accounts, 2 aliases")
+        assert imap_login(house, 'pa;ss\\"word', "bob@example.com") is True
+        done = house.command("import-users", hashed)
+        assert f"{hashed}: 1 of the accounts have hashes that SCRAM cannot be checked with" in done.stderr
+        assert imap_login(house, "geheim", "eva@example.com") is True
