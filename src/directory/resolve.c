@@ -524,6 +524,8 @@ step_tables(struct walk *w, size_t at)
 	struct bytes           value;
 	enum directory_outcome o = class_of_domain(w->r, w->todo[at].key.domain, &class, &value);
 
+	if (o == DIRECTORY_OK && w->r->local && at == 0)
+		return class_deliver(w, at, CLASS_LOCAL, BYTES(""));
 	if (o == DIRECTORY_OK && class == CLASS_LOCAL && rewrite_route(w, at))
 		o = class_of_domain(w->r, w->todo[at].key.domain, &class, &value);
 	if (o != DIRECTORY_OK)

@@ -84,6 +84,7 @@ struct resolving {
 	struct arena     *arena;                /* everything that is found lives here */
 	bool              as_written;           /* canonical maps and masquerading are for others */
 	bool              unmapped;             /* and virtual_alias_maps, too */
+	bool              local;                /* the address is taken for one of mydestination (best_mx_transport) */
 	bool              asked_at_rcpt;        /* may it be accepted, not yet: where does it go */
 	/* The text of an :include: file, and whether files that it includes are read. */
 	enum table_outcome (*include)(void *ctx, const char *path, struct arena *, struct bytes *text, bool *leads_on);

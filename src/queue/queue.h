@@ -52,6 +52,9 @@ enum recipient_event {
    with a command or a host that is its last is told of as a list is: delivered, and not relayed. */
 enum opened { OPENED_NOT, OPENED_NAME, OPENED_LIST };
 
+/* The best host for its domain is ourselves: in this try it was passed on, or it is taken for local (best_mx_transport). */
+enum best_here { BEST_ELSEWHERE, BEST_PASSED_ON, BEST_LOCAL };
+
 struct queue;
 struct letter;
 
@@ -79,6 +82,7 @@ struct recipient {
 	bool        warned;            /* its sender knows that it takes long  */
 	bool        told;              /* and the sender knows                 */
 	uint8_t     opened;            /* enum opened: it stands for a name that was opened, and is there to be told of */
+	uint8_t     best_here;         /* enum best_here, the role's */
 	bool        returning;         /* the role's: its notice is on the way */
 	bool        asked_for;         /* the role's: somebody wants it tried now */
 	bool        ready;             /* in the part of those that are due    */

@@ -173,6 +173,7 @@ resolving_of(struct work *w)
 	struct clerk *c = clerk_of(w->house);
 
 	return (struct resolving){ .unmapped = w->unmapped,
+		                   .local = w->local,
 		                   .directory = c->directory,
 		                   .rules = w->probe ? &c->probing : &c->rules,
 		                   .lookups = w->lookups,
@@ -617,6 +618,7 @@ hear_resolve(struct house *h, enum role from, uint32_t index, uint32_t ticket, s
 	w->unmapped = asked.as_written;
 	w->notice = asked.notice;
 	w->probe = asked.probe;
+	w->local = asked.local;
 	w->pass = pass_resolve;
 	work_on(w);
 	return true;

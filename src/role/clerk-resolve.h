@@ -33,6 +33,7 @@ struct work {
 	bool                 probe;      /* nothing is sent: whether there is such an address */
 	bool                 opened;     /* the address was a name for returned mail */
 	bool                 unmapped;   /* canonical and virtual alias maps are not for it */
+	bool                 local;      /* of RESOLVE: its domain is taken for one of mydestination */
 	bool                 for_good;   /* no pass comes after this one            */
 	struct enquiry_round round;      /* questions to tables that are elsewhere  */
 	bool                 elsewhere;  /* one was looked at                       */

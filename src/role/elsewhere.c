@@ -341,8 +341,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "the end of a delivery is told as it is; smtp_delivery_status_filter and lmtp_delivery_status_filter are for other hosts" },
 	{ "virtual_delivery_status_filter",
 	  "the end of a delivery is told as it is; smtp_delivery_status_filter and lmtp_delivery_status_filter are for other hosts" },
-	{ "best_mx_transport",
-	  "mail for a domain whose best exchanger is this machine comes back unless mydestination, virtual_mailbox_domains, virtual_alias_domains or relay_domains has it" },
 	{ "fallback_relay",
 	  "smtp_fallback_relay is what it has become" },
 	{ "proxy_read_maps",

@@ -34,7 +34,8 @@ say_resolve(struct house *h, const struct recipient *r)
 	word_pack_resolve(link_begin(l, WORD_RESOLVE, r->ticket),
 	                  &(struct word_resolve){ .address = bytes_of(name_of(r)),
 	                                          .as_written = is_as_written(r),
-	                                          .notice = r->letter->sender[0] == '\0' });
+	                                          .notice = r->letter->sender[0] == '\0',
+	                                          .local = r->best_here == BEST_LOCAL });
 	link_end(l);
 }
 
@@ -263,7 +264,7 @@ hear_resolved(struct house *h, uint32_t ticket, struct bytes body)
 
 	/* "Later" is not worth keeping, nor what passes: the class, and whether it does, stand in front; and
 	   what holds for few letters is not kept for all. */
-	if (r != NULL && !is_as_written(r) && body.len > 1 &&
+	if (r != NULL && !is_as_written(r) && r->best_here != BEST_LOCAL && body.len > 1 &&
 	    (uint8_t)body.at[0] != RESOLVE_LATER && body.at[1] == 0)
 		known_put(k, name_of(r), body);
 	bool whole = resolved_body(h, r, body);
@@ -275,9 +276,13 @@ void
 queue_resolve(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
-	const char *known = is_as_written(r) ? NULL : map_get(k->known, bytes_of(name_of(r)));
-	uint64_t    len;
+	const char        *known = is_as_written(r) || r->best_here == BEST_LOCAL
+	                                   ? NULL
+	                                   : map_get(k->known, bytes_of(name_of(r)));
+	uint64_t           len;
 
+	if (r->best_here == BEST_PASSED_ON)
+		r->best_here = BEST_ELSEWHERE; /* a new try */
 	if (known == NULL) {
 		queue_asked_add(k, k->resolving, r);
 		say_resolve(h, r);

@@ -140,6 +140,29 @@ routed_by(struct house *h, struct recipient *r, const struct transport *t, const
 	queue_line_up(h, r, t, nexthop);
 }
 
+bool
+queue_pass_on(struct house *h, struct recipient *r)
+{
+	struct queue_role      *k = queue_of(h);
+	struct bytes            rest = bytes_of(k->rows.best_mx), name = { NULL, 0 };
+	const char             *at = strrchr(r->address, '@');
+	const struct transport *t;
+
+	if (r->best_here != BEST_ELSEWHERE || !bytes_split(&rest, ':', &name))
+		return false;
+	if ((t = transport_named(k->transports, name)) == NULL) {
+		queue_conclude(h, r, EVENT_LATER, "deferred", "4.3.5",
+		               "mail transport unavailable: best_mx_transport names none");
+		return true;
+	}
+	r->best_here = t->kind == BY_LOCAL ? BEST_LOCAL : BEST_PASSED_ON;
+	if (t->kind == BY_LOCAL)
+		queue_resolve(h, r);
+	else
+		routed_by(h, r, t, rest.len > 0 ? rest.at : at != NULL ? at + 1 : r->address);
+	return true;
+}
+
 static void
 routed(struct house *h, struct recipient *r, const struct word_routed *w)
 {

@@ -697,6 +697,8 @@ sending_over(struct house *h, struct sending *s, const struct word_sent *w)
 	for (uint32_t i = 0; i < s->rcpts; i++) {
 		const struct sent_recipient *one = &w->recipient[i];
 
+		if (one->loops && queue_pass_on(h, s->rcpt[i]))
+			continue;
 		by.relay = one->relay;
 		by.tls = one->tls;
 		if (*one->tls != '\0')

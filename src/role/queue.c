@@ -58,6 +58,7 @@ static const struct setting rows[] = {
 	{ "default_destination_rate_delay", SETTING_TIME, AT(rate_ms), "0s", "How long is waited between two deliveries to one destination, which then is one at a time; maildrop_destination_rate_delay says it for the transport maildrop.", NULL, 0, 86400000, "0.3" },
 	{ "default_transport_rate_delay", SETTING_TIME, AT(spacing_ms), "0s", "How long is waited between two deliveries by one transport, to whatever destinations; slow_transport_rate_delay says it for the transport slow.", NULL, 0, 86400000, "0.3" },
 	{ "defer_transports", SETTING_LIST, AT(deferred), "", "Names of transports that deliver only what somebody asks for: by mansio queue retry, sendmail -q, postqueue, or a client's ETRN. Else letters for them wait.", .since = "0.3" },
+	{ "best_mx_transport", SETTING_WORD, AT(best_mx), "", "Where a letter goes whose domain has this machine as its best exchanger and is in no list of ours: local, to the user of that name as in mydestination, or TRANSPORT or TRANSPORT:NEXTHOP; empty: it comes back, as a loop.", .since = "0.4" },
 	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
 };
 /* clang-format on */

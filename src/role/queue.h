@@ -49,6 +49,7 @@ struct queue_settings {
 	int64_t processes, first_concurrency, concurrency, recipients;
 	int64_t rate_ms, spacing_ms;
 	struct setting_list deferred;         /* defer_transports */
+	const char *best_mx;                  /* best_mx_transport: "" none */
 };
 enum { SENDERS_MOST = 64 };
 extern const struct setting_table queue_setting_table;
@@ -218,6 +219,8 @@ void queue_line_up(struct house *, struct recipient *, const struct transport *,
 void queue_service_name(const struct queue_role *, const struct transport *, char out[static 96]);
 void queue_send_open(struct house *);
 void queue_transports_read(struct house *);
+/* best_mx_transport has it, whose best host is ourselves.  False: there is none, or it has led back here. */
+bool queue_pass_on(struct house *, struct recipient *);
 void queue_send(struct house *, struct recipient *);             /* it is not ours: by which transport, to where? */
 bool queue_is_filtered(const struct recipient *);                /* a content filter gets it before anybody */
 bool hear_routed(struct house *, uint32_t ticket, struct bytes body);

@@ -110,7 +110,8 @@ past_take(struct delivery *d, uint32_t i)
 			                                arena_copy(d->life, text[3]),
 			                                arena_copy(d->life, text[4]),
 			                                one->dsn,
-			                                one->final };
+			                                one->final,
+			                                false };
 		buffer_reset(&one->texts);
 		return;
 	}

@@ -405,6 +405,7 @@ mouth_failed(void *ctx, enum outgoing_fate f, const char *status, const char *wo
 	else if (strcmp(status, "4.7.4") == 0)
 		sender_tls_result(d, "starttls-not-supported", "");
 	d->clear = outgoing_handshake_failed(c->session) && c->config.tls == OUTGOING_MAY;
+	d->loops = outgoing_met_itself(c->session) && c->config.best;
 	delivery_failed(d, f, status, words);
 }
 

@@ -95,7 +95,8 @@ result_set(struct delivery *d, uint32_t i, enum sent_result result, const char *
 		                                d->relay,
 		                                d->tls,
 		                                false,
-		                                false };
+		                                false,
+		                                d->loops && result == SENT_REFUSED };
 }
 
 /* Everybody else gets this, and it is over. */
@@ -282,6 +283,7 @@ delivery_failed(struct delivery *d, enum outgoing_fate f, const char *status, co
 	d->text = arena_copy(d->life, bytes_of(words));
 	tell_contact(d);
 	if (f == FATE_REFUSED) {
+		d->talked |= d->loops; /* nothing is wrong with any host */
 		delivery_end(d, SENT_REFUSED, d->status, d->text);
 		return;
 	}
@@ -417,6 +419,7 @@ delivery_find(struct delivery *d)
 	case ROUTE_FOUND: delivery_go_on(d); return;
 	case ROUTE_NEVER:
 		d->talked = true; /* nothing is wrong with any host */
+		d->loops = d->route.loops;
 		delivery_end(d, SENT_REFUSED, d->route.status, d->route.why);
 		return;
 	default: delivery_end(d, SENT_LATER, d->route.status, d->route.why);

@@ -124,6 +124,7 @@ struct delivery {
 	size_t           host, sessions;
 	struct contact  *contact;
 	bool             talked;            /* a host let us begin                 */
+	bool             loops;             /* the best host is ourselves          */
 	bool             clear;             /* this host once more, without TLS    */
 	bool             again;             /* a connection that had waited was gone: made anew once */
 	int64_t          begun_us, ready_us;

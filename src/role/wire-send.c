@@ -3,7 +3,7 @@
 
 enum {
 	EACH_SEND = 4 + 4 + 1,
-	EACH_SENT = 1 + 4 + 4 + 4 + 4 + 1 + 1,
+	EACH_SENT = 1 + 4 + 4 + 4 + 4 + 1 + 1 + 1,
 	EACH_TLS = 1 + 8 * 4,
 	EACH_MAIL = 4,
 	EACH_PIPE = 4 + 4
@@ -258,6 +258,7 @@ word_pack_sent(struct buffer *b, const struct word_sent *w)
 		pack_string(b, w->recipient[i].tls);
 		pack_bool(b, w->recipient[i].dsn);
 		pack_bool(b, w->recipient[i].final);
+		pack_bool(b, w->recipient[i].loops);
 	}
 }
 
@@ -296,6 +297,7 @@ word_unpack_sent(struct bytes body, struct arena *life, struct word_sent *w)
 		to[i].tls = read_string(&r);
 		to[i].dsn = unpack_bool(&r.fields);
 		to[i].final = unpack_bool(&r.fields);
+		to[i].loops = unpack_bool(&r.fields);
 	}
 	w->recipient = to;
 	return reader_done(&r);

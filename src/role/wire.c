@@ -245,6 +245,7 @@ word_pack_resolve(struct buffer *b, const struct word_resolve *w)
 	pack_bool(b, w->as_written);
 	pack_bool(b, w->notice);
 	pack_bool(b, w->probe);
+	pack_bool(b, w->local);
 	pack_u64(b, w->size);
 }
 
@@ -257,6 +258,7 @@ word_unpack_resolve(struct bytes body, struct arena *life, struct word_resolve *
 	w->as_written = unpack_bool(&r.fields);
 	w->notice = unpack_bool(&r.fields);
 	w->probe = unpack_bool(&r.fields);
+	w->local = unpack_bool(&r.fields);
 	w->size = unpack_u64(&r.fields);
 	return reader_done(&r);
 }

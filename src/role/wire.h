@@ -232,7 +232,7 @@ enum resolve_class {
 };
 /* account 0: a remote address; detail: "tag" of user+tag; sender: of what goes through a list with an owner, "" as it was */
 struct resolve_target { uint64_t account; struct bytes address, detail, sender; };
-struct word_resolve { struct bytes address; bool as_written, notice, probe; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; notice: its sender is <>; probe: for who only asks about it; size: as MAIL announced it */
+struct word_resolve { struct bytes address; bool as_written, notice, probe, local; uint64_t size; };    /* "local@domain"; "postmaster" alone too; as_written: without canonical and virtual alias maps; notice: its sender is <>; probe: for who only asks about it; local: its domain is to be taken for one of mydestination; size: as MAIL announced it */
 BODY(resolve)
 struct word_resolved { uint8_t class; const char *table; const struct resolve_target *target; uint32_t targets;
                        bool passing; };  /* another server said so, just now: it is not to be kept */
@@ -473,9 +473,9 @@ enum refit_answer { REFIT_DONE, REFIT_LATER, REFIT_CANNOT, REFIT_ASKS };    /* C
 struct word_refitted { uint8_t answer; struct bytes edits; const struct bytes *address; uint32_t addresses; };     /* message/edits.h */
 BODY(refitted)
 enum sent_result { SENT_DELIVERED, SENT_LATER, SENT_REFUSED };
-/* relay: "mx.example.com[192.0.2.1]:25", or "none"; dsn: NOTIFY went along, the host tells of the delivery; final: it was one, not a relay */
+/* relay: "mx.example.com[192.0.2.1]:25", or "none"; dsn: NOTIFY went along, the host tells of the delivery; final: it was one, not a relay; loops: the best host would be ourselves */
 /* tls: "dane Verified TLSv1.3 with cipher ...", "may Untrusted ...", "none": what the connection was, "" there was none */
-struct sent_recipient { uint8_t result; const char *status, *text, *relay, *tls; bool dsn, final; };
+struct sent_recipient { uint8_t result; const char *status, *text, *relay, *tls; bool dsn, final, loops; };
 /* How TLS with one host came about, for the reports of rfc8460: under whose policy, of which kind; type "": well. */
 enum tls_policy { TLS_POLICY_NONE, TLS_POLICY_TLSA, TLS_POLICY_STS };
 struct tls_result { uint8_t policy; const char *domain, *text, *host, *address, *type, *reason, *local, *helo; };

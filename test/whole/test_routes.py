@@ -106,6 +106,38 @@ def test_mail_does_not_go_round_between_addresses_of_ours(names):  # noqa: F811
         assert "dsn=5.4.6, status=bounced (mail for plain.example loops back to myself)" in h.text()
 
 
+@pytest.mark.parametrize("how", ["by its address", "by its name"])
+def test_best_mx_transport_has_what_would_come_back(names, how):  # noqa: F811
+    """plain.example is in no list of ours, and its best host is ourselves: users and aliases of mydestination have it, or another transport; nobody's
+    mail comes back, and what the transport leads back here does, too."""
+    port = free_ports(1)[0]
+    known = {"proxy_interfaces": "127.0.0.5"} if how == "by its address" else {}
+    with Sink(named("mail.example.com"), host="127.0.0.5", port=port) as us, Sink() as kept, by_names(names, port, best_mx_transport="local",
+            alias_maps="inline:{p=x@kept.example}", transport_maps=f"inline:{{kept.example=smtp:[127.0.0.1]:{kept.port}}}", minimal_backoff_time="300s", **known) as h:
+        send(h, ["p@plain.example"], sender="")
+        send(h, ["nobody-is-called-so@plain.example"], sender="")
+        wait_for(lambda: kept.got() == ["x@kept.example"])
+        wait_for(lambda: h.count("status=bounced"))
+        assert re.search(r"to=<nobody-is-called-so@plain\.example>.*dsn=5\.1\.1, status=bounced \(unknown user: \"nobody-is-called-so\"", h.text())
+        wait_for(lambda: empty(h))
+
+        def until(value, name, seen):
+            """The queue hears of new settings in its own time: letters go until one shows that it has."""
+            h.write_settings(best_mx_transport=value)
+            h.command("reload")
+            for n in range(60):
+                send(h, [f"{name}{n}@plain.example"], sender="")
+                wait_for(lambda: re.search(rf"to=<{name}{n}@plain\.example>.*status=", h.text()) or f"{name}{n}@plain.example" in kept.got())
+                if seen():
+                    return True
+            raise AssertionError(h.text()[-2500:])
+
+        assert until(f"smtp:[127.0.0.1]:{kept.port}", "q", lambda: any(to.startswith("q") for to in kept.got()))
+        assert until("smtp:plain.example", "r", lambda: re.search(r"to=<r\d+@plain\.example>.*dsn=5\.4\.6, status=bounced \(mail for plain\.example loops back to myself\)", h.text()))
+        assert until("nothing:", "s", lambda: "status=deferred (mail transport unavailable: best_mx_transport names none" in h.text())
+        assert us.got() == []
+
+
 # ---- what settings make of the DNS ------------------------------------------------------------------
 
 def order(names, port, domain, many=16, **settings):  # noqa: F811

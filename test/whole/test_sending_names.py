@@ -29,7 +29,6 @@ def test_every_name_of_postfix_is_known_or_explained(tmp_path):
     path.write_text("".join(f"{n} =\n" for n in names))
     done = subprocess.run([BINARY, "-c", str(path), "config", "check"], capture_output=True, text=True, timeout=60)
     told = done.stdout + done.stderr
-    assert "best_mx_transport means nothing here" in told, told
     unknown = [line for line in told.splitlines() if "is not a setting" in line]
     assert not unknown, "\n".join(unknown)
 

@@ -70,6 +70,12 @@ say_auth(struct outgoing *o)
 }
 
 bool
+outgoing_met_itself(const struct outgoing *o)
+{
+	return o->met_itself;
+}
+
+bool
 outgoing_login_refused(const struct outgoing *o)
 {
 	return o->login_refused;

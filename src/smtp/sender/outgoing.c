@@ -246,6 +246,7 @@ is_ourselves(struct outgoing *o)
 		return false;
 	if (o->config.own == NULL || !bytes_is(word, o->config.own))
 		return false;
+	o->met_itself = true;
 	warn_("host %s replied to HELO/EHLO with my own hostname %s", o->config.host,
 	      o->config.own);
 	buffer_reset(&o->words);

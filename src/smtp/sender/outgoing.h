@@ -146,6 +146,8 @@ bool     outgoing_offers_tls(const struct outgoing *);
 bool     outgoing_handshake_failed(const struct outgoing *);
 /* The user or password was not right (535). */
 bool     outgoing_login_refused(const struct outgoing *);
+/* The host answers with our own name (config.own). */
+bool     outgoing_met_itself(const struct outgoing *);
 /* Nothing of the last transaction was answered. */
 bool     outgoing_is_unheard(const struct outgoing *);
 void     outgoing_close(struct outgoing **);

@@ -29,7 +29,7 @@ struct outgoing {
 	uint64_t        size_most;     /* 0: not said                              */
 	char            mechanisms[512], name[256];
 	unsigned        pix;           /* enum outgoing_pix, when the greeting asked for it */
-	bool            offered_tls, secure, handshake_failed, authenticated, login_refused;
+	bool            offered_tls, secure, handshake_failed, authenticated, login_refused, met_itself;
 	unsigned        xforward;      /* 1 << enum of xforward.c: what it takes   */
 	int             xforward_step;
 	/* of a login */

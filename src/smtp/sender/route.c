@@ -490,6 +490,7 @@ finish(struct finding *f, enum route_outcome o)
 		leave_out_own(f);
 		if (f->hosts == 0) {
 			f->out->status = "5.4.6";
+			f->out->loops = true;
 			f->out->why = arena_printf(f->a, "mail for %s loops back to myself",
 			                           f->q->nexthop);
 			return ROUTE_NEVER;

@@ -67,6 +67,7 @@ struct route {
 	struct route_host *host;
 	size_t      hosts;
 	const char *status, *why;
+	bool        loops;             /* ROUTE_NEVER: the best host is ourselves */
 };
 bool route_is_nowhere(const struct setting_list *forbidden, const struct peer *);
 bool route_is_inside(const struct peer *);
