@@ -14,17 +14,18 @@
 #define STANDARD_CONFIG "/etc/mansio/main.cf"
 
 static const struct command *const commands[] = {
-	&command_run,          &command_status,         &command_reload,   &command_stop,
-	&command_config,       &command_domain,         &command_account,  &command_alias,
-	&command_address,      &command_group,          &command_queue,    &command_mailq,
-	&command_postqueue,    &command_postsuper,      &command_postcat,  &command_trace,
-	&command_policy,       &command_store,          &command_who,      &command_auth,
-	&command_import_users, &command_import_aliases, &command_sasl,     &command_kick,
-	&command_mailbox,      &command_message,        &command_quota,    &command_doveadm,
-	&command_doveconf,     &command_maildirmake,    &command_setup,    &command_tls,
-	&command_dns,          &command_test,           &command_debug,    &command_postmap,
-	&command_postalias,    &command_newaliases,     &command_postconf, &command_sasldb,
-	&command_demo,         &command_manual,         &command_help,     &command_version,
+	&command_run,          &command_status,         &command_reload,     &command_stop,
+	&command_config,       &command_domain,         &command_account,    &command_alias,
+	&command_address,      &command_group,          &command_queue,      &command_mailq,
+	&command_postqueue,    &command_postsuper,      &command_postcat,    &command_trace,
+	&command_policy,       &command_store,          &command_who,        &command_auth,
+	&command_import_users, &command_import_aliases, &command_sasl,       &command_kick,
+	&command_mailbox,      &command_message,        &command_quota,      &command_doveadm,
+	&command_doveconf,     &command_maildirmake,    &command_setup,      &command_tls,
+	&command_dns,          &command_doctor,         &command_test,       &command_debug,
+	&command_postmap,      &command_postalias,      &command_newaliases, &command_postconf,
+	&command_sasldb,       &command_demo,           &command_manual,     &command_help,
+	&command_version,
 };
 
 const struct command *

@@ -69,7 +69,7 @@ void command_print(struct bytes, FILE *);
 bool command_read(const char *path, struct buffer *out);
 
 extern const struct command command_run, command_status, command_reload, command_stop, command_config,
-	command_domain, command_account, command_alias, command_address, command_auth, command_import_users, command_import_aliases, command_sasl, command_group, command_queue, command_trace, command_policy, command_tls, command_dns, command_test, command_debug, command_store, command_who, command_kick, command_mailbox, command_message, command_quota, command_doveadm, command_doveconf,
+	command_domain, command_account, command_alias, command_address, command_auth, command_import_users, command_import_aliases, command_sasl, command_group, command_queue, command_trace, command_policy, command_tls, command_dns, command_doctor, command_test, command_debug, command_store, command_who, command_kick, command_mailbox, command_message, command_quota, command_doveadm, command_doveconf,
 	command_mailq, command_postqueue, command_postsuper, command_postcat, command_sendmail,
 	command_maildirmake, command_setup, command_postmap, command_postalias, command_newaliases, command_postconf, command_sasldb,
 	command_demo, command_manual, command_help, command_version;
