@@ -104,7 +104,7 @@ act(struct walk *w, struct bytes value, struct bytes *copy)
 	if (bytes_equal(word, BYTES("DISCARD")))
 		return DIRECTORY_DISCARDED;
 	if (bytes_equal(word, BYTES("FILTER"))) {
-		warn_("directory: FILTER %.*s: there are no content filters in this version; the mail waits",
+		warn_("directory: FILTER %.*s: that is for check_recipient_access; the mail waits",
 		      (int)rest.len, rest.at);
 		return DIRECTORY_LATER;
 	}

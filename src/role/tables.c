@@ -468,10 +468,11 @@ check_action(void *ctx, struct bytes key, struct bytes value)
 
 	if (!bytes_split(&value, ' ', &word) || !bytes_equal(word, BYTES("FILTER")))
 		return;
-	buffer_printf(c->errors,
-	              "%s: %.*s: FILTER: this version has no content filters; write OK, REJECT "
-	              "and a text, DISCARD, or BCC and an address\n",
-	              c->name, (int)key.len, key.at);
+	buffer_printf(
+		c->errors,
+		"%s: %.*s: FILTER: a filter is for a whole letter, which may have other recipients; say it in "
+		"check_recipient_access, and write OK, REJECT and a text, DISCARD, or BCC and an address here\n",
+		c->name, (int)key.len, key.at);
 	c->filters = true;
 }
 

@@ -114,7 +114,7 @@ def test_a_filter_is_refused_by_the_check(house, place):                 # R208,
         f.write("example.com FILTER smtp:[127.0.0.1]:10025\n")
     status, said = check(house, virtual_mailbox_domains=f"hash:{place}/filtered")
     house.write_settings(**settings(place))
-    assert status != 0 and "filtered: example.com: FILTER: this version has no content filters" in said
+    assert status != 0 and "filtered: example.com: FILTER: a filter is for a whole letter" in said and "check_recipient_access" in said
 
 
 def test_owners_that_cannot_be_given_are_told(house):
