@@ -81,7 +81,8 @@ content_place(struct letters *letters, const struct delivery *d, uint64_t len,
 
 /* Where the pieces lie, from the envelope record that was stored with the content. */
 static int
-arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out)
+arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, struct arrival *out,
+           bool *aside)
 {
 	struct envelope envelope;
 	struct digest   digest;
@@ -101,6 +102,7 @@ arrival_of(struct letters *letters, const struct delivery *d, struct arena *a, s
 		.sent_date = digest.sent,
 		.arrived_us = envelope.arrived_us,
 	};
+	*aside = handling_is_aside(&envelope.handling);
 	out->size = out->head.len + envelope.prefix.len + envelope.content_len;
 	return content_place(letters, d, envelope.content_len, &out->place);
 }
@@ -126,6 +128,17 @@ full_answer(const struct delivery *d)
 		                         "Quota exceeded (mailbox for user is full)" };
 }
 
+static struct mailbox *
+place_of(struct account *account, const char *name, int *why)
+{
+	struct mailbox *m = mailbox_take(account, name, why);
+
+	if (m != NULL || *why != ENOENT || (*why = account_create(account, name, USE_NONE)) != 0)
+		return m;
+	(void)account_subscribe(account, name, true);
+	return mailbox_take(account, name, why);
+}
+
 struct delivery_answer
 deliver(struct store *store, struct letters *letters, const struct delivery *d, struct arena *a)
 {
@@ -134,14 +147,15 @@ deliver(struct store *store, struct letters *letters, const struct delivery *d, 
 	struct arrival  arrival;
 	struct message  before;
 	uint32_t        uid;
-	int             why = arrival_of(letters, d, a, &arrival);
+	bool            aside = false;
+	int             why = arrival_of(letters, d, a, &arrival, &aside);
 
 	if (why != 0)
 		return (struct delivery_answer){ DELIVERY_LATER, false, "4.3.0", letters_why(why) };
 	account = account_take(store, d->account, &why);
 	if (account == NULL)
 		return answer_of(why, a);
-	inbox = mailbox_take(account, "INBOX", &why);
+	inbox = place_of(account, aside ? d->aside : "INBOX", &why);
 	/* One that came before is there, full or not. */
 	if (inbox != NULL && message_read(account, d->letter, a, &before) == ENOENT &&
 	    is_full(account, d, arrival.size)) {

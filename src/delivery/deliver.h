@@ -8,6 +8,8 @@
  * deliver() writes a row and an arrival in memory and in the account's open transaction;
  * it is durable when the next store_barrier() ends: only then tell the queue.
  *
+ * A letter that is to lie aside comes into a mailbox of its own, which is made; every other into INBOX.
+ *
  * DELIVERY_DONE     it lies in a mailbox; `again`: it had come before (a crash between
  *                   delivery and the queue's forgetting), nothing was changed.
  * DELIVERY_LATER    try again: the disk is full, the index cannot be opened now.
@@ -32,6 +34,7 @@ struct delivery {
 	struct bytes detail;           /* of user+detail; "" none         */
 	unsigned     grace;            /* percent the last letter may be over the limit */
 	bool         full_later;       /* a full account is trouble that passes */
+	const char  *aside;            /* the mailbox for letters that are to lie aside (message/envelope.h) */
 };
 enum delivery_result { DELIVERY_DONE, DELIVERY_LATER, DELIVERY_LOCKED, DELIVERY_REFUSED };
 struct delivery_answer { enum delivery_result result; bool again; const char *status, *text; };

@@ -46,6 +46,18 @@ handling_unpack(struct unpack *u, struct handling *out)
 	return true;
 }
 
+bool
+handling_is_aside(const struct handling *h)
+{
+	return h->hold.len > 0 && h->hold.at[0] == HOLD_ASIDE;
+}
+
+struct bytes
+handling_why(const struct handling *h)
+{
+	return handling_is_aside(h) ? bytes_cut(h->hold, 1, h->hold.len) : h->hold;
+}
+
 struct handling
 handling_keep(struct arena *a, const struct handling *h)
 {

@@ -46,6 +46,12 @@ struct handling {
 	struct bytes redirect;      /* who gets it instead of its recipients            */
 	struct bytes verp;          /* XVERP: the two delimiters, "" none               */
 };
+/* A letter that whoever has a mailbox here finds aside, and that goes to nobody else until an administrator releases it:
+   `hold` begins with this byte, and why stands behind it. */
+enum { HOLD_ASIDE = 0x1f };
+bool handling_is_aside(const struct handling *);
+struct bytes handling_why(const struct handling *);
+
 /* What was promised to who appended a letter by IMAP: the OK rests on the letter log alone, and what the index of the
    account has not kept when everything ends is done again from here (store/receipts.c).  Account 0: nothing was. */
 struct receipt {

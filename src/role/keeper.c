@@ -40,6 +40,7 @@ static const struct setting rows[] = {
 	{ "quota_grace", SETTING_NUMBER, AT(quota_grace), "10", "By how many percent of the limit the last letter delivered may be over.", .least = 0, .most = 100, .since = "0.2" },
 	{ "quota_warning", SETTING_LIST, AT(quota_warning), "80 95", "Percents of a limit; an account that comes to hold more gets a letter that says so, once each time.", .since = "0.2" },
 	{ "quota_full_tempfail", SETTING_BOOL, AT(quota_tempfail), "no", "yes: letters for a full account wait and are tried again; no: they are returned to their senders.", .since = "0.2" },
+	{ "quarantine_mailbox", SETTING_WORD, AT(quarantine), "Quarantine", "The mailbox of each user where letters with a virus lie when clamd_on_infected = mailbox; who moves one to another mailbox has released it.", .since = "0.4" },
 	{ "quota_admins", SETTING_LIST, AT(quota_admins), "", "Addresses of those who may say with SETQUOTA how much accounts may hold, and see it of all with GETQUOTA.", .since = "0.2" },
 	{ "imap_append_limit", SETTING_SIZE, AT(append_most), "$message_size_limit", "Largest message taken by APPEND; 0 means no limit.", .since = "0.1" },
 	{ "mbox_read_locks", SETTING_LIST, AT(read_locks), "fcntl", "The locks an mbox is read under, in the order they are taken: dotlock, fcntl, flock.", .since = "0.2" },
@@ -171,7 +172,8 @@ deliver_word(struct house *h, struct put_off head, struct bytes body)
 		              w.original,
 		              w.detail,
 		              (unsigned)k->rows.quota_grace,
-		              k->rows.quota_tempfail };
+		              k->rows.quota_tempfail,
+		              k->rows.quarantine };
 	got = deliver(k->store, k->letters, &d, k->scratch);
 	if (k->user != NULL) {
 		letters_forget(k->letters, w.envelope_segment);

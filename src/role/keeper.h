@@ -38,6 +38,7 @@ struct keeper_settings {
 	int64_t mailbox_most, quota_storage, quota_messages, quota_grace;     /* grace in percent */
 	const char *mailbox_command, *shell;
 	bool    quota_tempfail, search_index;
+	const char *quarantine;         /* a mailbox */
 	struct setting_list forward_path;
 	struct setting_list read_locks, write_locks, quota_warning, quota_admins;
 };

@@ -153,6 +153,10 @@ order_letter(struct queue_walk *w, struct letter *l)
 			l->handling.filter = bytes_of(arena_copy(l->life, bytes_of(c->route)));
 			queue_change(queue_of(h)->queue, l);
 		}
+		if (o == ORDER_RELEASE && !c->dry && handling_is_aside(&l->handling)) {
+			l->handling.hold = (struct bytes){ NULL, 0 };
+			queue_change(queue_of(h)->queue, l);
+		}
 		if (!c->dry)
 			queue_tell_order(h, l, r, order_words[o]);
 		if (!c->dry)

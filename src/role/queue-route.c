@@ -351,6 +351,17 @@ is_broken(const char *address)
 	return false;
 }
 
+/* What is dangerous leaves the house when an administrator says so. */
+static void
+hold_back(struct house *h, struct recipient *r)
+{
+	struct queue_role *k = queue_of(h);
+	const char        *why = arena_copy(r->letter->life, handling_why(&r->letter->handling));
+
+	queue_event(k->queue, r, EVENT_LOST, "4.7.0", why, queue_now_ms());
+	queue_event(k->queue, r, EVENT_HOLD, NULL, NULL, queue_now_ms());
+}
+
 void
 queue_send(struct house *h, struct recipient *r)
 {
@@ -360,6 +371,8 @@ queue_send(struct house *h, struct recipient *r)
 	else if (sent_before(queue_of(h)->sent, r->letter->id, r->address))
 		queue_conclude(h, r, EVENT_DELIVERED, "sent", "2.0.0",
 		               "was delivered before the queue began anew");
+	else if (handling_is_aside(&r->letter->handling))
+		hold_back(h, r);
 	else if (queue_is_filtered(r))
 		send_to_filter(h, r);
 	else if (!route_known(h, r))

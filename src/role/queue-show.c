@@ -284,7 +284,7 @@ queue_command_show(struct house *h, struct caller *caller, const struct word_ask
 		show_field(caller, "protocol", e.protocol);
 		show_field(caller, "user", e.user);
 		show_field(caller, "envelope id", e.envid);
-		show_field(caller, "held", l->handling.hold);
+		show_field(caller, "held", handling_why(&l->handling));
 		show_field(caller, "goes by", l->handling.filter);
 		for (const struct recipient *r = l->first; r != NULL; r = r->next)
 			if (r->tls != NULL)

@@ -340,7 +340,7 @@ add_recipients(struct letter *l, const struct word_letter *w)
 		if (w->handling.verp.len > 0)
 			r->sender =
 				verp_make(l->life, w->sender, list[i].address, w->handling.verp);
-		if (w->handling.hold.len == 0)
+		if (w->handling.hold.len == 0 || handling_is_aside(&w->handling))
 			continue;
 		r->state = RECIPIENT_HELD;
 		r->status = "4.7.0";

@@ -118,8 +118,8 @@ add_fields(struct passage *p, const struct scan_settings *set, const char *statu
 static void
 infected(struct passage *p, const struct scan_settings *set, struct bytes name)
 {
-	static const char *const actions[] = { "accept", "reject", "quarantine", "defer",
-		                               "blackhole" };
+	static const char *const actions[] = { "accept", "reject",    "quarantine",
+		                               "defer",  "blackhole", "mailbox" };
 	struct arena            *life = p->letter->life;
 
 	p->letter->refused_by = BYTES("clamd_socket");
@@ -139,6 +139,10 @@ infected(struct passage *p, const struct scan_settings *set, struct bytes name)
 	case INFECTED_QUARANTINE:
 		p->letter->handling.hold =
 			bytes_of(arena_printf(life, "virus: %.*s", (int)name.len, name.at));
+		break;
+	case INFECTED_MAILBOX:
+		p->letter->handling.hold = bytes_of(
+			arena_printf(life, "%cvirus: %.*s", HOLD_ASIDE, (int)name.len, name.at));
 		break;
 	case INFECTED_ACCEPT: break;
 	}

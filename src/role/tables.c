@@ -437,8 +437,10 @@ tables_secret(struct settings *settings, const char *path)
 
 struct checking {
 	struct table_source source;
+	struct settings    *settings;
 	struct buffer      *errors, *warnings;
-	const char         *name; /* of the table being looked at */
+	const char         *name;  /* of the table being looked at */
+	unsigned            nulls; /* complaints of what it does to the null sender */
 	bool                good, missing, filters;
 };
 
@@ -476,22 +478,69 @@ check_action(void *ctx, struct bytes key, struct bytes value)
 	c->filters = true;
 }
 
+static bool
+is_refusal(struct bytes value)
+{
+	struct bytes word;
+
+	if (!bytes_split(&value, ' ', &word) || word.len == 0)
+		return false;
+	return bytes_is(word, "REJECT") || bytes_is(word, "DISCARD") || bytes_is(word, "DEFER") ||
+	       (word.len == 3 && (word.at[0] == '4' || word.at[0] == '5'));
+}
+
 /* rfc5321:4.5.5: notices come from nobody, and whoever refuses nobody hears of nothing that went wrong. */
+static void
+complain_of_null(struct checking *c, struct bytes value)
+{
+	const char *may = settings_value(c->settings, "allow_null_sender_refusal");
+	bool        allowed = may != NULL && bytes_is(bytes_of(may), "yes");
+
+	if (c->nulls++ > 0)
+		return;
+	buffer_printf(allowed ? c->warnings : c->errors,
+	              "%s: <> %.*s: notices of other servers have no sender; where this table is "
+	              "asked for senders nobody here hears that a letter came back%s\n",
+	              c->name, (int)value.len, value.at,
+	              allowed ? "" : "; if that is what you want: allow_null_sender_refusal = yes");
+	c->good = c->good && allowed;
+}
+
 static void
 check_null_sender(void *ctx, struct bytes key, struct bytes value)
 {
-	struct checking *c = ctx;
-	struct bytes     word;
+	if (bytes_equal(key, BYTES("<>")) && is_refusal(value))
+		complain_of_null(ctx, value);
+}
 
-	if (!bytes_equal(key, BYTES("<>")) || !bytes_split(&value, ' ', &word) || word.len == 0)
-		return;
-	if (bytes_is(word, "REJECT") || bytes_is(word, "DISCARD") || bytes_is(word, "DEFER") ||
-	    (word.len == 3 && (word.at[0] == '4' || word.at[0] == '5')))
-		buffer_printf(
-			c->warnings,
-			"%s: <> %.*s: notices of other servers have no sender; where this "
-			"table is asked for senders nobody here hears that a letter came back\n",
-			c->name, (int)word.len, word.at);
+/* Whether check_sender_access stands before this table in that list of rules. */
+static bool
+is_asked_for_senders(const struct checking *c, const struct table_named *named)
+{
+	const char  *value = settings_value(c->settings, named->setting);
+	struct bytes rest = bytes_of(value), item, before = { NULL, 0 };
+
+	while (value != NULL && rest.len > 0 && setting_item(&rest, &item)) {
+		if (bytes_is(before, "check_sender_access") && bytes_is(item, named->name))
+			return true;
+		before = item;
+	}
+	return false;
+}
+
+/* Patterns cannot be listed, but asked. */
+static void
+ask_null_sender(struct checking *c, struct table *t, const struct table_named *named)
+{
+	const char   *key = settings_value(c->settings, "smtpd_null_access_lookup_key");
+	struct arena *scratch = arena_open(NULL);
+	struct bytes  value;
+
+	if (key != NULL && *key != '\0' && !table_is_remote(named->name, c->source.default_type) &&
+	    is_asked_for_senders(c, named) &&
+	    table_find(t, bytes_of(key), scratch, &value) == TABLE_FOUND && is_refusal(value))
+		complain_of_null(c, value);
+	arena_close(&scratch);
 }
 
 static bool
@@ -527,8 +576,11 @@ check_one(void *ctx, const struct table_named *named)
 		c->filters = false;
 		if (t != NULL && has_actions(named))
 			(void)table_each(t, check_action, c);
-		if (t != NULL && (named->roles & FROM(POLICY)) != 0)
+		c->nulls = 0;
+		if (t != NULL && (named->roles & FROM(POLICY)) != 0) {
 			(void)table_each(t, check_null_sender, c);
+			ask_null_sender(c, t, named);
+		}
 		good = t != NULL && !c->filters;
 		table_close(&t);
 	}
@@ -654,9 +706,11 @@ check_backends(struct checking *c, struct settings *s)
 bool
 tables_check(struct settings *s, struct buffer *errors, struct buffer *warnings)
 {
-	struct checking c = {
-		.source = tables_source(s), .errors = errors, .warnings = warnings, .good = true
-	};
+	struct checking c = { .source = tables_source(s),
+		              .settings = s,
+		              .errors = errors,
+		              .warnings = warnings,
+		              .good = true };
 
 	tables_named(s, check_one, &c);
 	check_backends(&c, s);

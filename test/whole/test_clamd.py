@@ -173,6 +173,35 @@ def test_R320_R326_what_becomes_of_it_is_a_setting(clamd):
         wait_for(lambda: len(house.letters()) == 3)
 
 
+def test_R24_R327_each_user_has_a_quarantine_of_their_own(clamd):
+    """It lies aside in the mailbox of whoever has one here, who releases it by moving it; nobody else gets it."""
+    import imaplib
+    with Scanned(clamd, clamd_on_infected="mailbox", clamd_add_header="add") as house:
+        house.command("alias", "add", "both@here.example", "u@here.example", "elsewhere@outside.example")
+        assert send(house.ports["smtp"], SICK, to=("both@here.example",)).startswith("250")
+        assert house.post(CLEAN).startswith("250")
+        with imaplib.IMAP4("127.0.0.1", house.ports["imap"]) as i:
+            i.starttls(ssl_context())
+            i.login("u@here.example", "secret-of-theirs")
+            wait_for(lambda: i.select("INBOX")[1] == [b"1"])
+            wait_for(lambda: i.select("Quarantine")[1] == [b"1"])
+            assert b"X-Virus-Status: Infected (Mansio.Test.UNOFFICIAL)" in i.fetch("1", "(BODY.PEEK[HEADER])")[1][0][1]
+            assert b"Quarantine" in b"".join(i.lsub()[1])
+            assert i.uid("MOVE", "1", "INBOX")[0] == "OK"
+            assert i.select("INBOX")[1] == [b"2"] and i.select("Quarantine")[1] == [b"0"]
+        held = wait_for(lambda: "elsewhere@outside.example" in (t := house.command("queue", "list").stdout) and t)
+        assert "virus: Mansio.Test.UNOFFICIAL" in held
+        house.stop()  # and it stays so
+        super(Scanned, house).start()
+        assert "virus: Mansio.Test.UNOFFICIAL" in wait_for(lambda: "elsewhere@" in (t := house.command("queue", "list").stdout) and t)
+        house.command("queue", "release", ident_of(house))
+        wait_for(lambda: "virus: Mansio.Test" not in house.command("queue", "list").stdout)
+
+
+def ident_of(house):
+    return house.text().rsplit("action=mailbox", 1)[0].rsplit("cleanup", 1)[1].split(": ")[1]
+
+
 def test_R323_while_it_cannot_be_asked(clamd):
     with Scanned("unix:/tmp/no-clamd-is-here/socket") as house:
         assert house.post(CLEAN) == "451 4.7.1 Error: the letter cannot be scanned for viruses now"

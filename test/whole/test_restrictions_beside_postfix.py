@@ -252,7 +252,7 @@ def both():
         settings = {name: value.strip() for name, value in settings.items()}
         settings["smtpd_sender_login_check"] = "none"
         try:
-            with House(**settings) as house:
+            with House(**settings, allow_null_sender_refusal="yes") as house:
                 yield postfix, house, tables
         finally:
             postfix.close()

@@ -137,12 +137,23 @@ def test_each_rule_has_a_dialogue_or_stands_beside_postfix():
             assert rule in f.read()
 
 
-@pytest.mark.parametrize("action, told", [("REJECT no notices", True), ("554 5.7.1 none", True), ("DISCARD", True), ("DUNNO", False), ("OK", False)])
-def test_R106_a_table_that_refuses_the_null_sender_is_warned_of(house, action, told):
-    house.write_settings(smtpd_restriction_classes=None, one=None, others=None, smtpd_relay_restrictions=None,
-                         smtpd_recipient_restrictions="check_sender_access inline:{{<> = %s}}, reject_unauth_destination" % action)
-    done = house.command("config", "check")
-    assert ("notices of other servers have no sender" in done.stdout + done.stderr) == told, done.stdout + done.stderr
+@pytest.mark.parametrize("table, told", [
+    ("inline:{{<> = REJECT no notices}}", True), ("inline:{{<> = 554 5.7.1 none}}", True), ("inline:{{<> = DISCARD}}", True),
+    ("inline:{{<> = DUNNO}}", False), ("inline:{{<> = OK}}", False), ("regexp:FILE", True), ("static:REJECT", True),
+])
+def test_R106_a_table_that_refuses_the_null_sender_is_not_put_in_force(house, tmp_path, table, told):
+    (tmp_path / "nobody").write_text("/^<>$/ REJECT no notices\n/@here/ OK\n")
+    table = table.replace("FILE", str(tmp_path / "nobody"))
+    for override in (False, True):
+        house.write_settings(smtpd_restriction_classes=None, one=None, others=None, smtpd_relay_restrictions=None,
+                             smtpd_recipient_restrictions=f"check_sender_access {table}, reject_unauth_destination",
+                             allow_null_sender_refusal="yes" if override else None)
+        done = house.command("config", "check", check=False)
+        assert ("notices of other servers have no sender" in done.stdout + done.stderr) == told, done.stdout + done.stderr
+        assert (done.returncode != 0) == (told and not override), done.stdout + done.stderr
+    # The same table for something else than senders says nothing of them.
+    house.write_settings(smtpd_recipient_restrictions="check_helo_access static:REJECT, reject_unauth_destination", allow_null_sender_refusal=None)
+    assert house.command("config", "check", check=False).returncode == 0
 
 
 def test_the_old_name_of_a_deadline_is_its_default(tmp_path):
