@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "command/command.h"
+#include "command/policy-simulate.h"
 
 static int run_policy(struct call *);
 
@@ -11,6 +12,7 @@ const struct command command_policy = {
 	.forms =
 		"policy explain --client ADDRESS [--name NAME] [--helo NAME] --from ADDRESS --to ADDRESS [--auth USER] [--tls] "
 		"[--listener NAME]\n"
+		"policy simulate FILE [--save]\n"
 		"policy why ID\n"
 		"policy greylist list\n"
 		"policy greylist delete NETWORK [SENDER [RECIPIENT]]\n"
@@ -22,7 +24,12 @@ const struct command command_policy = {
 		"Tells why mail was refused: the id stands at the end of the refusal; what the restriction lists would say of a letter, rule by rule; and what the greylist and the rules "
 		"reject_unverified_sender and reject_unverified_recipient remember.",
 	.more = "Refusals are remembered for some days.  A network of the greylist is written as its list has it, 192.0.2.0/24; "
-		"without a sender what the network has earned is forgotten, too.",
+		"without a sender what the network has earned is forgotten, too.\n"
+		"\n"
+		"simulate asks again, after a change, what would be said of letters that are written down, and sends nothing. A line of FILE (- is the standard input) is a letter: "
+		"client=192.0.2.1 helo=mx.example.org from=a@example.org to=b@example.com, and where it matters name=, auth=, listener= and tls; without from= it is a notice. "
+		"Behind => stands what was said, as --save prints it: a whole reply, or a code for every reply with it. What is otherwise now is told with the rule that says so. "
+		"Exit status: 0 all is as it was; 1 something is not; 2 it could not be asked.",
 	.run = run_policy,
 };
 
@@ -47,12 +54,24 @@ explain(struct call *c)
 }
 
 static int
+simulate(struct call *c)
+{
+	bool save = command_option(c, "--save", NULL);
+
+	if (c->argc != 3)
+		return command_wrong(c, "policy simulate wants a file of letters");
+	return policy_simulate(c, c->argv[2], save);
+}
+
+static int
 run_policy(struct call *c)
 {
 	const char *what = c->argc > 1 ? c->argv[1] : "";
 
 	if (strcmp(what, "explain") == 0)
 		return explain(c);
+	if (strcmp(what, "simulate") == 0)
+		return simulate(c);
 	if (c->argc < 3 || (strcmp(what, "why") != 0 && strcmp(what, "greylist") != 0 &&
 	                    strcmp(what, "verify") != 0))
 		return command_wrong(

@@ -369,9 +369,9 @@ keep_witness(struct arena *a, struct witness_settings *w)
 		&w->myorigin,
 	};
 	struct setting_list *const lists[] = {
-		&w->rbl_domains,    &w->score_sites,     &w->score_replies,
-		&w->rbl_reply_maps, &w->backup_networks, &w->proxy_interfaces,
-		&w->verify_domains, &w->grey_clients,    &w->grey_recipients,
+		&w->rbl_domains,     &w->score_sites,      &w->score_replies,  &w->rbl_reply_maps,
+		&w->backup_networks, &w->proxy_interfaces, &w->verify_domains, &w->grey_clients,
+		&w->grey_recipients, &w->dns_filter,
 	};
 
 	for (size_t i = 0; i < COUNT(texts); i++)

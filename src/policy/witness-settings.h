@@ -26,6 +26,7 @@ struct witness_settings {
 	int     score_action;          /* enum score_action                       */
 	struct setting_list rbl_domains, rbl_reply_maps, backup_networks, proxy_interfaces;
 	struct setting_list verify_domains;
+	struct setting_list dns_filter;
 	int     verify_away;           /* enum verify_away                         */
 	struct service_settings service;
 	struct greylist_settings grey;

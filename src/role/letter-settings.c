@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "policy/witness-settings.h"
 #include "role/policy.h"
 #include "role/tables.h"
 #include "role/transports.h"
@@ -182,6 +183,11 @@ check_milters(struct letter_check *c)
 static void
 check_sessions(struct letter_check *c)
 {
+	struct witness_settings witness;
+
+	if (settings_fill(c->settings, &witness_setting_table, NULL, &witness, NULL) &&
+	    !looks_good(c, "smtpd_dns_reply_filter", &witness.dns_filter))
+		return;
 	for (int l = -1; l < (int)c->listeners->count; l++) {
 		struct receiver_settings set;
 

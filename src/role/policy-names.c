@@ -4,8 +4,10 @@
 
 #include "base/journal.h"
 #include "base/map.h"
+#include "policy/dnsfilter.h"
 #include "policy/witness.h"
 #include "role/names.h"
+#include "role/policy.h"
 
 enum { LISTS_MOST = 256 };
 
@@ -21,6 +23,7 @@ struct policy_names {
 	struct house                *house;
 	struct resolver             *resolver; /* NULL: no names are asked        */
 	struct policy_names_patience patience;
+	const struct setting_list   *filter;
 	struct map                  *lists; /* name -> struct list                */
 	struct policy_name_question *first;
 	int64_t                      heard; /* when anything was answered last    */
@@ -32,6 +35,7 @@ struct policy_name_question {
 	struct list                 *list;
 	struct timer                *timer; /* of a list's                        */
 	uint16_t                     type;
+	bool                         filtered;
 	int64_t                      since;
 	policy_names_answered       *answered;
 	void                        *ctx;
@@ -120,9 +124,29 @@ question_end(struct policy_name_question *q)
 	memory_free(q);
 }
 
-static void
-tell(struct policy_name_question *q, const struct answer *a)
+/* The first table that has the line decides. */
+static enum dnsfilter_found
+find_line(void *ctx, struct bytes line, struct arena *a, struct bytes *value)
 {
+	struct policy_names *n = ctx;
+
+	for (size_t i = 0; i < n->filter->count; i++) {
+		struct table *t = tables_local(policy_of(n->house)->tables, n->filter->item[i]);
+		enum table_outcome o = t == NULL ? TABLE_LATER : table_find(t, line, a, value);
+
+		if (o != TABLE_NONE)
+			return o == TABLE_FOUND ? DNSFILTER_FOUND : DNSFILTER_LATER;
+	}
+	return DNSFILTER_NONE;
+}
+
+static void
+tell(struct policy_name_question *q, const struct answer *said)
+{
+	struct arena        *life = arena_open(NULL);
+	struct answer        left = *said;
+	const struct answer *a = &left;
+
 	static const enum policy_names_outcome of[] = {
 		[ANSWER_FOUND] = POLICY_NAME_FOUND,
 		[ANSWER_NO_RECORD] = POLICY_NAME_NONE,
@@ -140,9 +164,12 @@ tell(struct policy_name_question *q, const struct answer *a)
 		list_failed(n, q->list, q->since, a->why);
 	else if (q->list != NULL)
 		list_answered(q->list);
+	if (q->filtered && n->filter != NULL && n->filter->count > 0)
+		dnsfilter_apply(said, q->type, find_line, n, life, &left);
 	witness_text(a, q->type, &text);
 	q->answered(q->ctx, of[a->status], buffer_bytes(&text));
 	buffer_free(&text);
+	arena_close(&life);
 	question_end(q);
 }
 
@@ -161,7 +188,7 @@ too_late(void *ctx)
 }
 
 struct policy_name_question *
-policy_names_ask(struct policy_names *n, const char *what, struct bytes name,
+policy_names_ask(struct policy_names *n, const char *what, struct bytes name, bool filtered,
                  policy_names_answered *answered, void *ctx)
 {
 	const char  *blank = strchr(what, ' ');
@@ -185,6 +212,7 @@ policy_names_ask(struct policy_names *n, const char *what, struct bytes name,
 		                            .names = n,
 		                            .lookup = { .answered = looked, .ctx = q },
 		                            .list = list,
+		                            .filtered = filtered,
 		                            .since = loop_now_ms(n->house->loop),
 		                            .answered = answered,
 		                            .ctx = ctx };
@@ -254,6 +282,12 @@ policy_names_reload(struct policy_names *n, const struct policy_names_patience *
 		memory_free(l->name);
 		memory_free(l);
 	}
+}
+
+void
+policy_names_filter(struct policy_names *n, const struct setting_list *tables)
+{
+	n->filter = tables;
 }
 
 void

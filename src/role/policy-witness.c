@@ -72,7 +72,7 @@ ask_dns(struct policy_question *q)
 {
 	struct witnesses            *w = witnesses_of(q->work->house);
 	struct policy_name_question *n =
-		policy_names_ask(w->names, q->name, q->key, name_answered, q);
+		policy_names_ask(w->names, q->name, q->key, true, name_answered, q);
 
 	if (n != NULL)
 		q->asker = n;
@@ -291,6 +291,7 @@ witnesses_open(struct house *h)
 	w->set.myorigin = h->common.myorigin;
 	patience = patience_of(&w->set);
 	w->names = policy_names_open(h, &patience);
+	policy_names_filter(w->names, &w->set.dns_filter);
 	w->services = services_open(h, w->names);
 	open_database(w);
 	w->commit = timer_open(h->loop, commit, w);

@@ -89,3 +89,38 @@ def test_every_list_and_every_rule_of_it_is_printed(house):
     finally:
         house.write_settings(**before)
         house.command("reload")
+
+
+def test_R278_letters_that_are_written_down_are_asked_again_after_a_change(house, tmp_path):
+    letters = tmp_path / "letters"
+    letters.write_text("# normal mail\nclient=192.0.2.200 name=mx.other.example helo=mx.other.example from=a@good.example to=jill@example.com\n"
+                       "client=192.0.2.200 name=mx.other.example to=jill@example.com => 250\n"
+                       "client=127.0.0.9 from=a@good.example to=jill@example.com => 554\n"
+                       "client=192.0.2.200 name=mx.other.example from=a@good.example to=x@elsewhere.example\n")
+
+    def simulated(path, *more):
+        done = house.command("policy", "simulate", path, *more, check=False)
+        return done.returncode, done.stdout
+
+    said = simulated(letters, "--save")
+    assert said[0] == 0 and said[1].count("=> ") == 4 and "# normal mail\n" in said[1]
+    assert "to=x@elsewhere.example => 554 5.7.1 <x@elsewhere.example>: Relay access denied\n" in said[1]
+    saved = tmp_path / "saved"
+    saved.write_text(said[1])
+    assert simulated(saved) == (0, "4 letters, 0 not as they were\n")
+    assert simulated("-")[0] == 0
+    before = house.settings["smtpd_recipient_restrictions"]
+    house.write_settings(smtpd_recipient_restrictions="check_sender_access inline:{{good.example = REJECT by mistake}}, " + before)
+    try:
+        house.command("reload")
+        house.at_work()
+        status, text = simulated(saved)
+        assert status == 1 and "4 letters, 2 not as they were\n" in text
+        assert ("from=a@good.example to=jill@example.com: was 250, is 554 5.7.1 <a@good.example>: Sender address rejected: by mistake, "
+                "by check_sender_access of smtpd_recipient_restrictions\n") in text
+    finally:
+        house.write_settings(smtpd_recipient_restrictions=before)
+        house.command("reload")
+        house.at_work()
+    (tmp_path / "wrong").write_text("client=192.0.2.200 form=a@good.example to=jill@example.com\n")
+    assert simulated(tmp_path / "wrong")[0] == 2 and simulated(tmp_path / "missing")[0] == 2

@@ -1,0 +1,94 @@
+#include "policy/dnsfilter.h"
+
+#include <arpa/inet.h>
+
+#include "base/journal.h"
+
+static const struct {
+	uint16_t    type;
+	const char *name;
+} types[] = { { DNS_A, "A" },     { DNS_AAAA, "AAAA" }, { DNS_MX, "MX" },  { DNS_NS, "NS" },
+	      { DNS_PTR, "PTR" }, { DNS_TXT, "TXT" },   { DNS_SRV, "SRV" } };
+
+static const char *
+name_of(uint16_t type)
+{
+	for (size_t i = 0; i < COUNT(types); i++)
+		if (types[i].type == type)
+			return types[i].name;
+	return "OTHER";
+}
+
+static void
+add_name(struct bytes name, struct buffer *out)
+{
+	buffer_add(out, name);
+	if (!bytes_equal(name, BYTES(".")))
+		buffer_add_char(out, '.');
+}
+
+void
+dnsfilter_line(const struct answer *a, size_t record, uint16_t type, struct buffer *out)
+{
+	const struct answer_record *r = &a->record[record];
+	char                        text[INET6_ADDRSTRLEN] = "";
+
+	add_name(a->name, out);
+	buffer_printf(out, " %u IN %s ", r->ttl, name_of(type));
+	if (type == DNS_TXT && answer_strings(r, out))
+		return;
+	if (type == DNS_A && r->data.len == 4)
+		buffer_add_string(out, inet_ntop(AF_INET, r->data.at, text, sizeof text));
+	else if (type == DNS_AAAA && r->data.len == 16)
+		buffer_add_string(out, inet_ntop(AF_INET6, r->data.at, text, sizeof text));
+	else if (type == DNS_MX)
+		buffer_printf(out, "%u ", r->preference);
+	if (type != DNS_A && type != DNS_AAAA)
+		add_name(r->name, out);
+}
+
+static bool
+is_left_out(const struct answer *in, size_t i, uint16_t type, dnsfilter_find *find, void *ctx,
+            struct arena *a, bool *wrong)
+{
+	struct buffer        line = { 0 };
+	struct bytes         value = { NULL, 0 };
+	enum dnsfilter_found f;
+
+	dnsfilter_line(in, i, type, &line);
+	f = find(ctx, buffer_bytes(&line), a, &value);
+	if (f == DNSFILTER_FOUND && !bytes_is(bytes_trim(value), "IGNORE")) {
+		warn_("smtpd_dns_reply_filter: \"%.*s\" is said of \"%.*s\": there is IGNORE alone",
+		      (int)value.len, value.at, (int)line.len, line.at);
+		*wrong = true;
+	}
+	*wrong = *wrong || f == DNSFILTER_LATER;
+	if (f == DNSFILTER_FOUND && !*wrong)
+		note("smtpd_dns_reply_filter: ignored: %.*s", (int)line.len, line.at);
+	buffer_free(&line);
+	return f == DNSFILTER_FOUND;
+}
+
+void
+dnsfilter_apply(const struct answer *in, uint16_t type, dnsfilter_find *find, void *ctx,
+                struct arena *a, struct answer *out)
+{
+	struct answer_record *kept = arena_take_array(a, in->records + 1, sizeof *kept);
+	bool                  wrong = false;
+
+	*out = *in;
+	if (in->status != ANSWER_FOUND)
+		return;
+	out->record = kept;
+	out->records = 0;
+	for (size_t i = 0; i < in->records; i++)
+		if (!is_left_out(in, i, type, find, ctx, a, &wrong))
+			kept[out->records++] = in->record[i];
+	if (wrong)
+		*out = (struct answer){ .status = ANSWER_LATER,
+			                .why = "Invalid DNS reply filter syntax" };
+	else if (out->records == 0)
+		*out = (struct answer){ .status = ANSWER_NO_RECORD,
+			                .trust = in->trust,
+			                .name = in->name };
+}

@@ -1,0 +1,23 @@
+/*
+ * dnsfilter -- records of the DNS that are taken for not there (smtpd_dns_reply_filter)
+ *
+ * From:     role/policy, before the rules hear of an answer
+ *
+ * dnsfilter_line()   a record as the tables have it: "example.com. 3600 IN MX 10 mx.example.com."
+ * dnsfilter_apply()  the answer without the records for which a table says IGNORE; one of which nothing is left has no record.
+ *                    With what is in no order, and a table that cannot be asked, it is ANSWER_LATER.  `out` lives as `in` and the arena.
+ *
+ * See:      postconf(5) smtp_dns_reply_filter
+ */
+#ifndef POLICY_DNSFILTER_H
+#define POLICY_DNSFILTER_H
+
+#include "dns/answer.h"
+
+enum dnsfilter_found { DNSFILTER_NONE, DNSFILTER_FOUND, DNSFILTER_LATER };
+typedef enum dnsfilter_found dnsfilter_find(void *ctx, struct bytes line, struct arena *, struct bytes *value);
+
+void dnsfilter_line(const struct answer *, size_t record, uint16_t type, struct buffer *out);
+void dnsfilter_apply(const struct answer *in, uint16_t type, dnsfilter_find *find, void *ctx, struct arena *, struct answer *out);
+
+#endif
