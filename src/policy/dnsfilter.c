@@ -55,6 +55,9 @@ is_left_out(const struct answer *in, size_t i, uint16_t type, dnsfilter_find *fi
 	struct bytes         value = { NULL, 0 };
 	enum dnsfilter_found f;
 
+	/* rfc7505: the word that there is none is no record of one. */
+	if (type == DNS_MX && bytes_equal(in->record[i].name, BYTES(".")))
+		return false;
 	dnsfilter_line(in, i, type, &line);
 	f = find(ctx, buffer_bytes(&line), a, &value);
 	if (f == DNSFILTER_FOUND && !bytes_is(bytes_trim(value), "IGNORE")) {
@@ -87,8 +90,4 @@ dnsfilter_apply(const struct answer *in, uint16_t type, dnsfilter_find *find, vo
 	if (wrong)
 		*out = (struct answer){ .status = ANSWER_LATER,
 			                .why = "Invalid DNS reply filter syntax" };
-	else if (out->records == 0)
-		*out = (struct answer){ .status = ANSWER_NO_RECORD,
-			                .trust = in->trust,
-			                .name = in->name };
 }

@@ -4,7 +4,7 @@
  * From:     role/policy, before the rules hear of an answer
  *
  * dnsfilter_line()   a record as the tables have it: "example.com. 3600 IN MX 10 mx.example.com."
- * dnsfilter_apply()  the answer without the records for which a table says IGNORE; one of which nothing is left has no record.
+ * dnsfilter_apply()  the answer without the records for which a table says IGNORE, perhaps with none; a null MX stays.
  *                    With what is in no order, and a table that cannot be asked, it is ANSWER_LATER.  `out` lives as `in` and the arena.
  *
  * See:      postconf(5) smtp_dns_reply_filter

@@ -64,6 +64,8 @@ exists(struct rule_work *w, struct bytes name)
 
 	if (mx == RULE_ANSWER_WAIT)
 		return HOST_WAIT;
+	if (mx == RULE_ANSWER_FOUND && value.len == 0)
+		return HOST_THERE; /* all of it is left out: smtpd_dns_reply_filter */
 	if (mx == RULE_ANSWER_FOUND && (is = judge_exchangers(value)) != HOST_MALFORMED)
 		return is;
 	address = look_up_addresses(w, name);

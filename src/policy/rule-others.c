@@ -425,8 +425,8 @@ is_own(struct rule_work *w, struct bytes address)
 static enum rule_answer
 addresses_of(struct rule_work *w, struct bytes host, struct bytes value[2])
 {
-	enum rule_answer a = rule_look_up(w, "A", host, &value[0]);
-	enum rule_answer b = rule_look_up(w, "AAAA", host, &value[1]);
+	enum rule_answer a = rule_look_up(w, "+A", host, &value[0]);
+	enum rule_answer b = rule_look_up(w, "+AAAA", host, &value[1]);
 
 	if (a != RULE_ANSWER_FOUND)
 		value[0].len = 0;

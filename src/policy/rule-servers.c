@@ -80,8 +80,8 @@ look_at_server(struct looking *l, struct bytes server)
 
 	if (r != RULE_DUNNO || l->found)
 		return r;
-	a = rule_look_up(w, "A", server, &four);
-	b = rule_look_up(w, "AAAA", server, &six);
+	a = rule_look_up(w, "+A", server, &four);
+	b = rule_look_up(w, "+AAAA", server, &six);
 	if (a == RULE_ANSWER_WAIT || b == RULE_ANSWER_WAIT)
 		return RULE_WAITS;
 	if (a != RULE_ANSWER_FOUND && b != RULE_ANSWER_FOUND) {
@@ -156,8 +156,8 @@ static enum rule_result
 look_at_own_addresses(struct looking *l)
 {
 	struct bytes     four = { "", 0 }, six = { "", 0 };
-	enum rule_answer a = rule_look_up(l->work, "A", l->domain, &four);
-	enum rule_answer b = rule_look_up(l->work, "AAAA", l->domain, &six);
+	enum rule_answer a = rule_look_up(l->work, "+A", l->domain, &four);
+	enum rule_answer b = rule_look_up(l->work, "+AAAA", l->domain, &six);
 	enum rule_result r = RULE_DUNNO;
 
 	if (a == RULE_ANSWER_WAIT || b == RULE_ANSWER_WAIT)

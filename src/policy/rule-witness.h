@@ -1,7 +1,7 @@
 /*
  * rule-witness -- what the files of rules that ask others share
  *
- * rule_look_up()   what the DNS has: a text as witness.h says.
+ * rule_look_up()   what the DNS has: a text as witness.h says. "+A": whatever smtpd_dns_reply_filter makes of it, as hosts are found.
  * rule_tempfail()  what is said where a rule cannot know now, as a setting of tempfail actions has it.
  * rule_resolve()   what the directory says of another address than the recipient: RULE_OK, *is and *why, else what to return.
  *                  `how`: "", or "probe", by the ways of who only asks about it.

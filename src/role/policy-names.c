@@ -145,6 +145,7 @@ tell(struct policy_name_question *q, const struct answer *said)
 {
 	struct arena        *life = arena_open(NULL);
 	struct answer        left = *said;
+	bool                 nothing;
 	const struct answer *a = &left;
 
 	static const enum policy_names_outcome of[] = {
@@ -167,7 +168,10 @@ tell(struct policy_name_question *q, const struct answer *said)
 	if (q->filtered && n->filter != NULL && n->filter->count > 0)
 		dnsfilter_apply(said, q->type, find_line, n, life, &left);
 	witness_text(a, q->type, &text);
-	q->answered(q->ctx, of[a->status], buffer_bytes(&text));
+	/* A name of which all is left out is there; a list that says nothing knows nobody. */
+	nothing = a->status == ANSWER_FOUND && a->records == 0 &&
+	          (q->list != NULL || q->type == DNS_TXT);
+	q->answered(q->ctx, nothing ? POLICY_NAME_NONE : of[a->status], buffer_bytes(&text));
 	buffer_free(&text);
 	arena_close(&life);
 	question_end(q);
@@ -188,10 +192,11 @@ too_late(void *ctx)
 }
 
 struct policy_name_question *
-policy_names_ask(struct policy_names *n, const char *what, struct bytes name, bool filtered,
+policy_names_ask(struct policy_names *n, const char *what, struct bytes name,
                  policy_names_answered *answered, void *ctx)
 {
-	const char  *blank = strchr(what, ' ');
+	bool         filtered = *what != '+';
+	const char  *blank = strchr(what += !filtered, ' ');
 	struct bytes type =
 		bytes_cut(bytes_of(what), 0, blank == NULL ? SIZE_MAX : (size_t)(blank - what));
 	struct list                 *list = blank == NULL ? NULL : list_of(n, blank + 1);

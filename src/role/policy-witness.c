@@ -72,7 +72,7 @@ ask_dns(struct policy_question *q)
 {
 	struct witnesses            *w = witnesses_of(q->work->house);
 	struct policy_name_question *n =
-		policy_names_ask(w->names, q->name, q->key, true, name_answered, q);
+		policy_names_ask(w->names, q->name, q->key, name_answered, q);
 
 	if (n != NULL)
 		q->asker = n;
