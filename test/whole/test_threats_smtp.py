@@ -6,6 +6,7 @@ import imaplib
 import os
 import socket
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -316,3 +317,28 @@ def test_a_text_that_looks_like_a_pattern_costs_nothing(house):
         t.say("EXPN " + "*" * 400)
         assert time.monotonic() - begun < PATIENCE
         assert t.say("QUIT").startswith("221")
+
+
+@pytest.mark.parametrize("words", [["-tls1"], ["-tls1_1"], ["-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"], ["-tls1_2", "-cipher", "eNULL:@SECLEVEL=0"],
+                                   ["-tls1_2", "-cipher", "RC4:3DES:EXPORT:AES128-SHA:@SECLEVEL=0"]])
+def test_tls_that_is_weak_is_not_spoken(house, words):
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{house.ports['submissions']}", *words], input="Q\n",
+                          capture_output=True, text=True, timeout=PATIENCE)
+    assert "Cipher is (NONE)" in done.stdout or "no ciphers available" in done.stderr or "no cipher match" in done.stderr, done.stdout + done.stderr
+
+
+def test_nobody_has_the_handshake_again_and_again(house):
+    """A handshake costs us more than who asks for it: one for each connection (CVE-2011-1473)."""
+    p = subprocess.Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{house.ports['submissions']}", "-tls1_2"], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=0)
+    try:
+        while not p.stdout.readline().startswith("220 "):
+            assert p.poll() is None
+        p.stdin.write("R\n")
+        p.stdin.flush()
+        assert "no renegotiation" in p.communicate(timeout=PATIENCE)[0]
+    finally:
+        p.kill()
+        p.wait()
+    with Talk(house, "submissions") as t:
+        assert t.say("NOOP").startswith("250")
