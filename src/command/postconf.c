@@ -122,19 +122,33 @@ value_set(const struct wish *w, const char *name)
 	return NULL;
 }
 
+/* Scripts ask for it to find main.cf; it is where that lies, whatever is set. */
+static void
+show_directory(const struct wish *w)
+{
+	struct bytes path = bytes_of(w->call->config);
+	ptrdiff_t    at = bytes_find_last(path, '/');
+	char         text[4096];
+
+	(void)snprintf(text, sizeof text, "%.*s", at > 0 ? (int)at : 1, at >= 0 ? path.at : ".");
+	put(w, "config_directory", text);
+}
+
 /* False: no setting, and not set either. */
 static bool
 show_name(const struct wish *w, const char *name)
 {
 	const struct setting *row = row_named(name);
 	const char           *value = is(w, 'd') ? NULL : value_set(w, name);
+	const char           *limit = row == NULL ? transports_limit(w->settings, name) : NULL;
 
-	if (value == NULL && row == NULL)
+	if (value == NULL && row == NULL && limit == NULL)
 		return false;
 	if (value == NULL)
-		value = row->standard;
+		value = row != NULL ? row->standard : limit;
 	if (is(w, 'x'))
-		value = settings_value(w->settings, name);
+		value = value == limit ? settings_value(w->settings, limit + 1)
+		                       : settings_value(w->settings, name);
 	put(w, name, value == NULL ? "" : value);
 	return true;
 }
@@ -183,7 +197,9 @@ show(struct wish *w, int argc, char **argv)
 	if (argc == 0)
 		show_all(w);
 	for (int i = 0; i < argc; i++)
-		if (!show_name(w, argv[i]))
+		if (strcmp(argv[i], "config_directory") == 0)
+			show_directory(w);
+		else if (!show_name(w, argv[i]))
 			lookup_warn(w->call, "%s: unknown parameter", argv[i]);
 	return COMMAND_DONE;
 }

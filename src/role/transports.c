@@ -153,6 +153,20 @@ limit_row(const struct limit *l, const char *transport, char name[static TRANSPO
 		                 .most = l->kind == SETTING_TIME ? 86400000 : 10000 };
 }
 
+const char *
+transports_limit(const struct settings *s, const char *name)
+{
+	size_t      place = 0;
+	const char *transport;
+
+	while ((transport = transports_name(s, false, &place)) != NULL)
+		for (size_t i = 0, n = strlen(transport); i < COUNT(limits); i++)
+			if (strncmp(name, transport, n) == 0 &&
+			    strcmp(name + n, limits[i].behind) == 0)
+				return limits[i].standard;
+	return NULL;
+}
+
 static void
 read_limits(struct settings *s, struct transport *t)
 {

@@ -48,6 +48,8 @@ bool transports_check(struct settings *, void (*complain)(void *ctx, const char 
 void transports_know(struct settings *);
 /* Their names, those of built-in ones too; `made`: those of the file alone.  NULL at the end. */
 const char *transports_name(const struct settings *, bool made, size_t *place);
+/* What holds for smtp_destination_rate_delay and its like where they are not set, as it is written; NULL: it is none of these. */
+const char *transports_limit(const struct settings *, const char *name);
 /* What a transport sends by: its own settings, those of LMTP where it speaks that. */
 bool transport_sends_by(struct settings *, const char *name, struct sender_settings *, struct buffer *errors);
 bool transport_pipe_user(const struct pipe_command *, uid_t *, gid_t *, bool *own_group, const char **why);

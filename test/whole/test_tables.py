@@ -405,3 +405,16 @@ def test_a_server_of_mysql_is_offered_no_files_of_ours(tmp_path):
             said = connection.recv(4096)
         asking.wait(30)
     assert len(said) > 8 and struct.unpack("<I", said[4:8])[0] & 128 == 0
+
+
+@needs_postfix
+def test_what_holds_for_a_transport_that_is_not_set_is_said_as_postfix_says_it(place):
+    """smtp_destination_concurrency_limit and its kin; and config_directory, which scripts ask for."""
+    (place / "main.cf").write_text("compatibility_level = 3.6\nmyhostname = mail.example.com\n")
+    shutil.copy("/etc/postfix/master.cf" if os.path.exists("/etc/postfix/master.cf") else "/usr/share/postfix/master.cf.dist", place / "master.cf")
+    for name in ("config_directory", "smtp_destination_concurrency_limit", "relay_destination_rate_delay", "lmtp_initial_destination_concurrency",
+                 "virtual_transport_rate_delay", "smtp_destination_recipient_limit"):
+        for form in ([], ["-h"]):
+            theirs, ours_ = (subprocess.run([*program, "-c", place, *form, name], capture_output=True, text=True, timeout=30)
+                             for program in ([POSTCONF], [BINARY, "postconf"]))
+            assert (ours_.returncode, ours_.stdout) == (theirs.returncode, theirs.stdout), name
