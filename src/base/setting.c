@@ -475,6 +475,20 @@ ask_within(const struct asking *a, struct bytes text, int depth)
 }
 
 void
+settings_complain(const struct settings *s, struct buffer *to, const char *name, const char *form,
+                  ...)
+{
+	const struct entry *e = setting_entry_find(s, bytes_of(name));
+	va_list             list;
+
+	buffer_printf(to, e != NULL ? "%s:%d: " : "%s: ", s->file, e != NULL ? e->line : 0);
+	va_start(list, form);
+	buffer_vprintf(to, form, list);
+	va_end(list);
+	buffer_add_char(to, '\n');
+}
+
+void
 settings_asks(struct bytes value, void (*each)(void *ctx, struct bytes name), void *ctx)
 {
 	ask_within(&(struct asking){ each, ctx }, value, 0);

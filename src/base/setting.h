@@ -99,6 +99,9 @@ void settings_expand_later(struct bytes text, bool (*know)(void *ctx, struct byt
 void settings_know(struct settings *, const char *name);
 /* The same for a row whose name is made of what the file says; it is copied, but for its other words. */
 void settings_know_row(struct settings *, const struct setting *);
+/* "main.cf:7: text", with the line where the name is set, if it is. */
+void settings_complain(const struct settings *, struct buffer *to, const char *name, const char *form, ...)
+	__attribute__((format(printf, 4, 5)));
 /* Every $name a value asks for, those within ${name?...} too; and whether a name is a setting of some table. */
 void settings_asks(struct bytes value, void (*each)(void *ctx, struct bytes name), void *ctx);
 bool settings_has_row(const struct settings *, struct bytes name);

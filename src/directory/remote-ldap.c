@@ -282,6 +282,17 @@ add_pass_attributes(struct ldap *t)
 	}
 }
 
+/* rfc4515:3: brackets in a value are written \28 and \29. */
+static bool
+is_balanced(const char *filter)
+{
+	int depth = 0;
+
+	for (; *filter != '\0' && depth >= 0; filter++)
+		depth += (*filter == '(') - (*filter == ')');
+	return depth == 0;
+}
+
 static bool
 read_all(struct ldap *t, const char *path, struct buffer *errors)
 {
@@ -294,6 +305,11 @@ read_all(struct ldap *t, const char *path, struct buffer *errors)
 	t->scope = scopes[t->is.scope];
 	if (t->rules.columns && !read_passwords(t, path, &filter, errors))
 		return false;
+	if (!is_balanced(filter)) {
+		remote_complain(t->settings, path, "query_filter", errors,
+		                "a bracket is missing, or is one too many; write it as (mail=%%s)");
+		return false;
+	}
 	if (!remote_rules(&t->rules, t->settings, path, &t->is.common, "query_filter", filter,
 	                  QUOTES_PLAIN, t->life, errors))
 		return false;

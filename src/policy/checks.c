@@ -377,15 +377,21 @@ look_up(struct checking *c, const struct inspected *in)
 	    (!at.header && c->set->body_most > 0 && in->from >= (uint64_t)c->set->body_most))
 		return;
 	for (size_t i = 0; i < tables->count; i++) {
-		switch (c->needs->find(c->needs->ctx, tables->item[i],
-		                       bytes_cut(in->text, 0, KEY_MOST), c->life, &value)) {
+		enum check_answer answer =
+			c->needs->find(c->needs->ctx, tables->item[i],
+		                       bytes_cut(in->text, 0, KEY_MOST), c->life, &value);
+
+		switch (answer) {
 		case CHECK_SAYS:
 			if (!c->said->waits)
 				act(c, &at, value);
 			return;
 		case CHECK_NOTHING: break;
-		case CHECK_ENOUGH: c->over = true; /* fall through */
-		case CHECK_WAIT: c->said->waits = true; return;
+		case CHECK_ENOUGH:
+		case CHECK_WAIT:
+			c->over |= answer == CHECK_ENOUGH;
+			c->said->waits = true;
+			return;
 		case CHECK_LATER:
 			warn_("%s map lookup problem -- message not accepted, try again later",
 			      at.list);

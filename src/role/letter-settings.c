@@ -194,9 +194,18 @@ check_sessions(struct letter_check *c)
 		if (!settings_fill(c->settings, &receiver_setting_table,
 		                   l < 0 ? NULL : c->listeners->one[l].name, &set, NULL))
 			continue;
-		if (!looks_good(c, "smtpd_reject_footer_maps", &set.footer_tables))
+		if (!looks_good(c, "smtpd_reject_footer_maps", &set.footer_tables) ||
+		    !looks_good(c, "smtpd_forbidden_commands", &set.forbidden_commands) ||
+		    !looks_good(c, "smtpd_noop_commands", &set.noops))
 			return;
 	}
+}
+
+/* Which of the two says so. */
+static const char *
+status_filter(const struct letter_check *c, const char *own)
+{
+	return settings_line(c->settings, own) > 0 ? own : "default_delivery_status_filter";
 }
 
 /* The same of what leaves, for all and for each transport. */
@@ -212,12 +221,14 @@ check_leaving(struct letter_check *c)
 		if (!settings_fill(c->settings, &sender_setting_table, transport, &set, NULL))
 			continue;
 		if (!looks_good(c, "smtp_reply_filter", &set.reply_filter) ||
-		    !looks_good(c, "smtp_delivery_status_filter", &set.status_filter))
+		    !looks_good(c, status_filter(c, "smtp_delivery_status_filter"),
+		                &set.status_filter))
 			return;
 		if (settings_fill(c->settings, sender_lmtp_setting_table(), transport, &set,
 		                  NULL) &&
 		    (!looks_good(c, "lmtp_reply_filter", &set.reply_filter) ||
-		     !looks_good(c, "lmtp_delivery_status_filter", &set.status_filter)))
+		     !looks_good(c, status_filter(c, "lmtp_delivery_status_filter"),
+		                 &set.status_filter)))
 			return;
 	} while ((transport = transports_name(c->settings, false, &place)) != NULL);
 }

@@ -403,6 +403,35 @@ check_sizes(struct check *c)
 
 /* Of a table its name alone: what is in it is looked at by tables_check() and by who uses it. */
 static void
+has_file(void *ctx, const char *path, bool remote)
+{
+	(void)path;
+	(void)remote;
+	*(bool *)ctx = true;
+}
+
+/* What stands in the name itself is as much a line of the settings as any; NULL, or what is wrong with it. */
+static const char *
+content_fault(struct check *c, const char *name, struct arena *scratch)
+{
+	struct table_source source = tables_source(c->settings);
+	struct buffer       errors = { 0 }, warnings = { 0 };
+	const char         *why = NULL;
+	bool                files = false;
+	struct table       *t;
+
+	table_files(name, source.default_type, has_file, &files);
+	if (files || table_is_remote(name, source.default_type))
+		return NULL;
+	if ((t = table_open(name, TABLE_PLAIN, &source, &errors, &warnings)) == NULL)
+		why = arena_copy(scratch, bytes_trim(buffer_bytes(&errors)));
+	table_close(&t);
+	buffer_free(&errors);
+	buffer_free(&warnings);
+	return why;
+}
+
+static void
 check_table_name(void *ctx, const struct table_named *named)
 {
 	struct check *c = ctx;
@@ -412,9 +441,40 @@ check_table_name(void *ctx, const struct table_named *named)
 			  ? NULL
 			  : table_name_fault(named->name, tables_default_type(c->settings), scratch);
 
+	if (why == NULL && !named->is_file)
+		why = content_fault(c, named->name, scratch);
 	if (why != NULL)
 		complain(c, settings_line(c->settings, named->setting), "%s = %s: %s",
 		         named->setting, named->name, why);
+	arena_close(&scratch);
+}
+
+/* Lists that are words here and may be tables elsewhere: nobody would look into one. */
+static void
+check_words(struct check *c)
+{
+	static const char *const names[] = { "masquerade_exceptions",
+		                             "smtp_connection_cache_destinations",
+		                             "smtp_sasl_mechanism_filter",
+		                             "lmtp_sasl_mechanism_filter" };
+	struct arena            *scratch = arena_open(NULL);
+
+	for (size_t i = 0; i < COUNT(names); i++) {
+		const char  *value = settings_value(c->settings, names[i]);
+		struct bytes rest = bytes_of(value == NULL ? "" : value), item;
+
+		while (rest.len > 0 && setting_item(&rest, &item)) {
+			const char *word = arena_copy(scratch, item);
+
+			word += *word == '!';
+			if (*word == '/' || table_is_name(word))
+				complain(
+					c, settings_line(c->settings, names[i]),
+					"%s = %s: this list has words, and no table or file of them: "
+					"write them here",
+					names[i], word);
+		}
+	}
 	arena_close(&scratch);
 }
 
@@ -642,6 +702,7 @@ check_common(struct check *c)
 	check_limits(c);
 	check_sizes(c);
 	check_mechanisms(c);
+	check_words(c);
 	check_classes(c);
 	check_transports(c);
 	tables_named(c->settings, check_table_name, c);

@@ -142,6 +142,9 @@ find_name(struct finding *f, const struct setting *row, const char *item, bool s
 	}
 	if (aliases)
 		known->named.grammar = TABLE_ALIASES;
+	/* What is said is told of, not what has it by its standard. */
+	if (known->named.standard && !standard)
+		known->named.setting = row->name;
 	known->named.standard = known->named.standard && standard;
 	known->named.roles |= roles_of(row);
 	known->named.text = known->named.text || strstr(row->name, "_checks") != NULL;
@@ -585,8 +588,9 @@ check_one(void *ctx, const struct table_named *named)
 		table_close(&t);
 	}
 	if (!good)
-		buffer_printf(c->errors, "%s = %s: this table cannot be used as it is\n",
-		              named->setting, named->name);
+		settings_complain(c->settings, c->errors, named->setting,
+		                  "%s = %s: this table cannot be used as it is", named->setting,
+		                  named->name);
 	c->good = c->good && good;
 }
 
