@@ -27,7 +27,7 @@ SLOW = 120
 
 
 class Pebble:
-    """The authority, which refuses every second nonce, and the name server it asks."""
+    """The authority, which refuses every fifth nonce, and the name server it asks."""
 
     def __init__(self, validity=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="mansio-pebble-"))
@@ -47,7 +47,7 @@ class Pebble:
                                        "-management", f"127.0.0.1:{self.tests}"], stdout=self.log, stderr=self.log)
         self.server = subprocess.Popen(["pebble", "-strict", "-config", self.directory / "config.json",
                                         "-dnsserver", f"127.0.0.1:{self.dns}"], stdout=self.log, stderr=self.log,
-                                       env=os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "50",
+                                       env=os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20",
                                                          "PEBBLE_AUTHZREUSE": "50"})
         self.url = f"https://localhost:{self.api}/dir"
 
