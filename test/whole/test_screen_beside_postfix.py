@@ -117,7 +117,7 @@ def beside(tmp_path_factory):
     postfix = Postfix(resolver.address, {
         "myhostname": "mx.example.com", "mydestination": "", "mynetworks": "192.0.2.0/24, 127.0.0.77", "virtual_mailbox_domains": "example.com",
         "virtual_mailbox_maps": "static:x", "postscreen_greet_wait": "1s", "smtpd_peername_lookup": "no", "smtpd_forbid_bare_newline": "normalize",
-        "message_reject_characters": "\\0\\13", "smtpd_forbidden_commands": "CONNECT GET POST"}, services)
+        "message_reject_characters": "\\0\\13"}, services)
     with House(dns_resolver=f"{resolver.address}:{resolver.port}", mynetworks="192.0.2.0/24, 127.0.0.77", smtpd_peername_lookup="no", postscreen_enable="yes",
                postscreen_greet_wait="1s", smtpd_client_connection_count_limit="0", postscreen_greet_ttl="1s", message_reject_characters="\\0\\13") as house:
         house.command("domain", "add", "example.com")
