@@ -385,9 +385,10 @@ is_busy(struct house *h)
 {
 	struct keeper *k = keeper_of(h);
 
-	return house_is_asked(h) || imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 ||
-	       k->parcels > 0 || k->early.len > 0 || store_dirty(k->store) ||
-	       map_count(k->sessions) > 0 || k->locked.len > 0 || k->reading > 0;
+	return k->imap == NULL /* it ends */ || house_is_asked(h) ||
+	       imap_service_count(k->imap) + pop3_service_count(k->pop3) > 0 || k->parcels > 0 ||
+	       k->early.len > 0 || store_dirty(k->store) || map_count(k->sessions) > 0 ||
+	       k->locked.len > 0 || k->reading > 0;
 }
 
 /* A clerk that died has a successor soon; one that let go of us has not. */

@@ -255,7 +255,7 @@ def test_passwords_for_other_hosts_are_told_to_senders_alone(tmp_path):
                 continue
         assert b"way-station" in answers[70001], answers
         assert b"way-station" not in answers[70002]
-        assert answers[70002][1:].endswith(b"this table has passwords for other hosts, and senders alone ask it")
+        assert answers[70002][1:].endswith(b"this table is for others to ask")
 
 
 CHECKED = ("Subject: one\r\nX-Top: 1\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"

@@ -23,7 +23,7 @@
  * imap_service_each()   calls `each` for every session with what it is doing, in words:
  *                       "IDLE in INBOX".
  * imap_service_groups() asks `groups` anew of each session which groups its reader belongs to.
- * imap_service_count()  sessions alive.
+ * imap_service_count()  sessions alive; NULL: none.
  * imap_service_served() when a session last had a turn, by the patient clock.
  *
  * A session takes turns with the others: a command does some milliseconds of

@@ -164,7 +164,7 @@ imap_service_each(struct imap_service *v,
 size_t
 imap_service_count(const struct imap_service *v)
 {
-	return v->guests.count;
+	return v == NULL ? 0 : v->guests.count;
 }
 
 int64_t

@@ -152,7 +152,7 @@ pop3_unwelcome(struct pop3 *s)
 size_t
 pop3_service_count(const struct pop3_service *v)
 {
-	return v->guests.count;
+	return v == NULL ? 0 : v->guests.count;
 }
 
 void
