@@ -120,18 +120,23 @@ service_line_begins(struct bytes line)
 /* ---- what is said of it ---- */
 
 static void
-say(struct service_line *s, const char *name, const char *value)
+say(struct service_line *s, struct arena *a, const char *name, const char *value)
 {
-	if (s->pairs < SERVICE_PAIRS) {
-		s->pair[s->pairs].name = name;
-		s->pair[s->pairs++].value = value;
+	if (s->pairs == s->room) {
+		struct service_pair *more = arena_take_array(a, 2 * s->room + 16, sizeof *more);
+
+		if (s->pairs > 0)
+			memcpy(more, s->pair, s->pairs * sizeof *more);
+		s->pair = more;
+		s->room = 2 * s->room + 16;
 	}
+	s->pair[s->pairs++] = (struct service_pair){ name, value };
 }
 
 static void
 say_own(struct service_line *s, struct arena *a, const char *name, struct bytes value)
 {
-	say(s, arena_printf(a, "%s/%s", s->name, name), arena_copy(a, value));
+	say(s, a, arena_printf(a, "%s/%s", s->name, name), arena_copy(a, value));
 }
 
 /* "-o name=value", also in braces and without the blank; false: it is no option. */
@@ -202,7 +207,7 @@ listener_say(struct service_line *s, struct arena *a, struct bytes rest)
 	at = arena_printf(a, "%.*s:%.*s", (int)host.len, host.at, (int)port.len, port.at);
 	if (listener != NULL) {
 		s->name = listener;
-		say(s, arena_printf(a, "listen_%s", listener), at);
+		say(s, a, arena_printf(a, "listen_%s", listener), at);
 	} else {
 		uint64_t number;
 		s->named = true;
@@ -233,7 +238,7 @@ transport_say(struct service_line *s, struct arena *a, struct bytes program, str
 				bytes_of(arena_printf(a, "%.*s %.*s", (int)program.len, program.at,
 		                                      pipe ? (int)rest.len : 0, rest.at))));
 	if (bytes_number(limit, &most) && most > 0)
-		say(s, arena_printf(a, "%s_destination_concurrency_limit", s->name),
+		say(s, a, arena_printf(a, "%s_destination_concurrency_limit", s->name),
 		    arena_copy(a, limit));
 	if (!pipe)
 		options_say(s, a, rest);
@@ -283,7 +288,7 @@ service_line_read(struct bytes entry, struct arena *a, struct service_line *out)
 	} else if (bytes_equal(program, BYTES("postscreen"))) {
 		out->kind = SERVICE_LISTENER;
 		listener_say(out, a, entry);
-		say(out, "postscreen_enable", "yes");
+		say(out, a, "postscreen_enable", "yes");
 	} else if (bytes_equal(program, BYTES("smtp")) || bytes_equal(program, BYTES("lmtp")) ||
 	           bytes_equal(program, BYTES("pipe"))) {
 		out->kind = SERVICE_TRANSPORT;

@@ -17,16 +17,18 @@
 #include "base/bytes.h"
 
 enum service_kind { SERVICE_LISTENER, SERVICE_TRANSPORT, SERVICE_INSIDE, SERVICE_PROGRAM };
-enum { SERVICE_PAIRS = 48 };
+struct service_pair {
+	const char *name, *value;
+};
 
 struct service_line {
-	enum service_kind kind;
-	struct bytes      service;     /* its first word                                        */
-	const char       *name;        /* what stands before the / of its settings, "" for none */
-	const char       *note;        /* of one that is INSIDE or a PROGRAM: what there is here */
-	bool              named;       /* a listener that `listeners` must name                 */
-	size_t            pairs;
-	struct { const char *name, *value; } pair[SERVICE_PAIRS];
+	enum service_kind    kind;
+	struct bytes         service; /* its first word                                        */
+	const char          *name;    /* what stands before the / of its settings, "" for none */
+	const char          *note;    /* of one that is INSIDE or a PROGRAM: what there is here */
+	bool                 named;   /* a listener that `listeners` must name                 */
+	struct service_pair *pair;    /* its settings, however many                            */
+	size_t               pairs, room;
 };
 
 bool        service_line_begins(struct bytes line);

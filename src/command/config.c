@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/map.h"
+#include "channel/tls.h"
 #include "command/command.h"
 #include "command/dovecot.h"
 #include "command/lookup.h"
 #include "role/tables.h"
+#include "role/transports.h"
 
 static int run_config(struct call *);
 
@@ -21,7 +24,7 @@ const struct command command_config = {
 	.about =
 		"Checks the settings, shows them, sets them in the file, or says those of Dovecot in our words.",
 	.more = "check says what is wrong with main.cf and with the lookup tables it names, each complaint with its "
-		"file and line and what would be right.\n"
+		"file and line and what would be right; it looks into the files of trust anchors, too.\n"
 		"\n"
 		"show prints settings as they count: with -n those that stand in the file, also those of one "
 		"listener (submission/NAME), with -d the standard ones. Values are shown as they are written; with "
@@ -73,6 +76,88 @@ check_tables(struct settings *s)
 	return good;
 }
 
+/* A file that senders trust by: what in it is neither a certificate nor a public key is of no use.  0, or 1 after warning,
+   or -1 after complaining: the server would not start with it. */
+static int
+check_anchor_file(const char *setting, const char *path)
+{
+	enum { BLOCKS_MOST = 1000 };
+	struct buffer text = { 0 };
+	struct bytes  rest;
+	struct arena *a = arena_open(NULL);
+	size_t        blocks = 0, good = 0;
+	ptrdiff_t     at;
+	int           result = -1;
+
+	if (!command_read(path, &text)) {
+		(void)fprintf(stderr, "%s = %s: it cannot be read\n", setting, path);
+	} else if (bytes_search(buffer_bytes(&text), BYTES("PRIVATE KEY-----")) >= 0) {
+		(void)fprintf(stderr,
+		              "%s = %s: there is a private key in it; write a file of "
+		              "certificates and public keys alone\n",
+		              setting, path);
+		explicit_bzero(text.at, text.len);
+	} else {
+		rest = buffer_bytes(&text);
+		for (; (at = bytes_search(rest, BYTES("-----BEGIN "))) >= 0; blocks++)
+			rest = bytes_cut(rest, (size_t)at + 1, SIZE_MAX);
+		good = tls_anchors(buffer_bytes(&text), a,
+		                   arena_take_array(a, BLOCKS_MOST, sizeof(struct tls_record)),
+		                   BLOCKS_MOST);
+		if (good == 0)
+			(void)fprintf(stderr,
+			              "%s = %s: no certificate or public key in it: nobody is "
+			              "trusted by it\n",
+			              setting, path);
+		else if (good < blocks)
+			(void)fprintf(stderr,
+			              "%s = %s: of %zu parts in it %zu are certificates or public "
+			              "keys; the others are passed over\n",
+			              setting, path, blocks, good);
+		result = good == 0 || good < blocks;
+	}
+	buffer_free(&text);
+	arena_close(&a);
+	return result;
+}
+
+/* Of each transport, each file once. */
+static bool
+check_anchors(struct settings *s, bool *warned)
+{
+	static const char *const names[] = { "smtp_tls_trust_anchor_file",
+		                             "smtp_tls_policy_anchor_files" };
+	struct map              *seen = map_open();
+	const char              *transport;
+	size_t                   place = 0;
+	bool                     good = true;
+
+	while ((transport = transports_name(s, false, &place)) != NULL) {
+		struct sender_settings r;
+		struct buffer          errors = { 0 };
+
+		if (transport_sends_by(s, transport, &r, &errors)) {
+			const struct setting_list *list[] = { &r.tls_anchors,
+				                              &r.tls_policy_anchors };
+
+			for (size_t l = 0; l < COUNT(list); l++)
+				for (size_t i = 0; i < list[l]->count; i++) {
+					struct bytes path = bytes_of(list[l]->item[i]);
+					int          found;
+
+					if (map_put(seen, path, s) != NULL)
+						continue;
+					found = check_anchor_file(names[l], list[l]->item[i]);
+					good = good && found >= 0;
+					*warned = *warned || found > 0;
+				}
+		}
+		buffer_free(&errors);
+	}
+	map_close(&seen);
+	return good;
+}
+
 static void
 config_close(struct config *c)
 {
@@ -87,7 +172,7 @@ run_check(struct call *c)
 	bool          warned = false;
 	bool          good = command_read(c->config, &config.text) &&
 	            check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) &&
-	            check_tables(config.settings);
+	            check_tables(config.settings) && check_anchors(config.settings, &warned);
 
 	if (good)
 		(void)printf(warned ? "%s can be used; what it warns of is above\n"

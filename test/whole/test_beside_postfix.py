@@ -83,7 +83,8 @@ ADDRESSES = [
 class Postfix:
     """An instance in a directory of its own."""
 
-    def __init__(self, tables):
+    def __init__(self, tables, **instead):
+        """`instead`: settings that are others here, each name once in its file."""
         self.home = tempfile.mkdtemp(prefix="beside-postfix-")
         os.chmod(self.home, 0o755)
         self.port = free_ports(1)[0]
@@ -91,8 +92,7 @@ class Postfix:
             os.mkdir(f"{self.home}/{name}")
         os.chmod(f"{self.home}/mail", 0o1777)
         shutil.chown(f"{self.home}/data", "postfix")
-        with open(f"{self.home}/etc/main.cf", "w") as f:
-            f.write(SETTINGS.format(tables=tables) + f"""
+        text = SETTINGS.format(tables=tables) + f"""
 compatibility_level = 3.6
 queue_directory = {self.home}/queue
 data_directory = {self.home}/data
@@ -108,7 +108,10 @@ default_transport = discard:
 mail_spool_directory = {self.home}/mail/
 default_database_type = hash
 alias_database =
-""")
+"""
+        names = dict(line.split(" =", 1) for line in text.splitlines() if line) | {n: f" {v}" for n, v in instead.items()}
+        with open(f"{self.home}/etc/main.cf", "w") as f:
+            f.writelines(f"{n} ={v}\n" for n, v in names.items())
         with open(f"{self.home}/etc/master.cf", "w") as f:
             f.write(MASTER.format(port=f"127.0.0.1:{self.port}"))
         self.run("postfix", "-c", f"{self.home}/etc", "start")

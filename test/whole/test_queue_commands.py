@@ -163,10 +163,7 @@ def beside(house, monkeypatch):
                         f"local_recipient_maps =\nrelayhost = [127.0.0.1]:{port}\n")
     monkeypatch.setattr(test_beside_postfix, "MASTER", test_beside_postfix.MASTER + "smtp unix - - n - - smtp\nshowq unix n - n - - showq\n"
                         "flush unix n - n 1000? 0 flush\npickup unix n - n 60 1 pickup\n")
-    made = test_beside_postfix.Postfix("/nowhere")
-    subprocess.run(["postconf", "-c", f"{made.home}/etc", "-e", "default_transport=smtp", "mynetworks=127.0.0.1",
-                    "smtpd_relay_restrictions=permit_mynetworks,reject"], check=True)
-    subprocess.run(["postfix", "-c", f"{made.home}/etc", "reload"], check=True, capture_output=True)
+    made = test_beside_postfix.Postfix("/nowhere", default_transport="smtp", mynetworks="127.0.0.1", smtpd_relay_restrictions="permit_mynetworks,reject")
 
     def talks():
         try:
@@ -174,9 +171,20 @@ def beside(house, monkeypatch):
             return True
         except (OSError, smtplib.SMTPException):
             return False
-    wait_for(talks)
-    fill(made.port)
-    wait_for(lambda: made.log().count("status=deferred") >= 4)
+
+    def all_deferred():
+        """What Postfix shows is what is compared, so it is what is waited for."""
+        said = [json.loads(line) for line in theirs(made, "postqueue", "-j").stdout.splitlines()]
+        return sum(bool(r.get("delay_reason")) for o in said if o["queue_name"] == "deferred" for r in o["recipients"]) == 4
+    try:
+        wait_for(talks, 120)
+        fill(made.port)
+        wait_for(all_deferred, 120)
+    except BaseException:
+        log = made.log()
+        made.close()
+        print(log)
+        raise
     yield made, house
     made.close()
 

@@ -17,7 +17,7 @@ import tempfile
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from house import make_certificate, wait_for
+from house import BINARY, make_certificate, wait_for
 from proved import Authority, Host, run
 from test_sending import Receiver, empty, house, send
 
@@ -146,6 +146,25 @@ def test_a_file_with_nothing_in_it_trusts_nobody(chain, there, tmp_path):
         send(h, ["x@there.example"])
         wait_for(lambda: "status=deferred" in h.text())
         assert "nobody is trusted by it" in h.text()
+
+
+@pytest.mark.parametrize("why, lines, text, status, said", [
+    ("good", "smtp_tls_trust_anchor_file = {file}", "{root}", 0, "as it should be"),
+    ("nothing in it", "smtp_tls_trust_anchor_file = {file}", "nothing\n", 0, "smtp_tls_trust_anchor_file = {file}: no certificate or public key in it"),
+    ("one that is broken", "smtp_tls_policy_anchor_files = {file}", "{root}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 0,
+     "smtp_tls_policy_anchor_files = {file}: of 2 parts in it 1 are certificates"),
+    ("a private key", "smtp_tls_trust_anchor_file = {file}", "{key}", 1, "{file}: there is a private key in it"),
+    ("it is not there", "smtp_tls_trust_anchor_file = {file}.not", "", 1, "smtp_tls_trust_anchor_file = {file}.not: it cannot be read"),
+    ("of a transport alone", "slow/transport = smtp\nslow/smtp_tls_trust_anchor_file = {file}", "nothing\n", 0, "no certificate or public key in it"),
+    ("of LMTP", "lmtp_tls_trust_anchor_file = {file}", "nothing\n", 0, "no certificate or public key in it"),
+])
+def test_the_check_looks_into_anchors(chain, tmp_path, why, lines, text, status, said):
+    file = tmp_path / "anchors.pem"
+    file.write_text(text.format(root=(chain.at / "root.pem").read_text(), key=(chain.at / "leaf.key").read_text()))
+    (tmp_path / "main.cf").write_text(f"myhostname = mail.example.com\n{lines.format(file=file)}\n")
+    done = subprocess.run([BINARY, "-c", tmp_path / "main.cf", "config", "check"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status and said.format(file=file) in done.stdout + done.stderr, done
+    assert ("warns" in done.stdout) == (status == 0 and why != "good")
 
 
 # ---- what LMTP has of its own -------------------------------------------------------------------------
