@@ -136,7 +136,7 @@ passes(const struct setting_list *filter, const struct supplicant_mechanism *m)
 		bool         no = bytes_starts(word, BYTES("!"));
 
 		word = bytes_cut(word, no, SIZE_MAX);
-		if (bytes_is(word, m->name) || (!by_name && bytes_is(word, "static:all")))
+		if (bytes_is(word, m->name) || (!by_name && bytes_starts(word, BYTES("static:"))))
 			return !no;
 	}
 	return false;

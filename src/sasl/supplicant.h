@@ -6,7 +6,7 @@
  *
  * supplicant_open()     the best mechanism that the server offers, the filter lets through and the demands allow, but those
  *                   of `tried`; NULL: there is none.  Offered names by blanks.  The facts must live as long.
- *     The filter is a list as smtp_sasl_mechanism_filter has it: NAME, !NAME, static:all; none: all.  The two that show a
+ *     The filter is a list as smtp_sasl_mechanism_filter has it: NAME, !NAME, static:rest (any word after the colon); none: all.  The two that show a
  *     token (XOAUTH2, OAUTHBEARER; the password is the token) are for those alone whose filter names them.
  * supplicant_name()     "SCRAM-SHA-256"; supplicant_bit() the same for `tried`.
  * supplicant_first()    what is said with AUTH itself; false: nothing is.

@@ -270,7 +270,7 @@ static const struct {
 	  "PLAIN LOGIN " },
 	{ "R273 what it denies",
 	  ALL_OFFERED,
-	  { "!scram-sha-256", "!cram-md5", "static:all" },
+	  { "!scram-sha-256", "!cram-md5", "static:rest" },
 	  0,
 	  false,
 	  "SCRAM-SHA-1 PLAIN LOGIN " },
