@@ -7,8 +7,8 @@
 static const struct {
 	uint16_t    type;
 	const char *name;
-} types[] = { { DNS_A, "A" },     { DNS_AAAA, "AAAA" }, { DNS_MX, "MX" },  { DNS_NS, "NS" },
-	      { DNS_PTR, "PTR" }, { DNS_TXT, "TXT" },   { DNS_SRV, "SRV" } };
+} types[] = { { DNS_A, "A" },     { DNS_AAAA, "AAAA" }, { DNS_MX, "MX" },   { DNS_NS, "NS" },
+	      { DNS_PTR, "PTR" }, { DNS_TXT, "TXT" },   { DNS_SRV, "SRV" }, { DNS_TLSA, "TLSA" } };
 
 static const char *
 name_of(uint16_t type)
@@ -27,6 +27,14 @@ add_name(struct bytes name, struct buffer *out)
 		buffer_add_char(out, '.');
 }
 
+/* "3 1 1 0D6F..." */
+static void
+add_tlsa(struct bytes data, struct buffer *out)
+{
+	for (size_t i = 0; i < data.len; i++)
+		buffer_printf(out, i < 3 ? "%u " : "%02X", (unsigned char)data.at[i]);
+}
+
 void
 dnsfilter_line(const struct answer *a, size_t record, uint16_t type, struct buffer *out)
 {
@@ -41,15 +49,17 @@ dnsfilter_line(const struct answer *a, size_t record, uint16_t type, struct buff
 		buffer_add_string(out, inet_ntop(AF_INET, r->data.at, text, sizeof text));
 	else if (type == DNS_AAAA && r->data.len == 16)
 		buffer_add_string(out, inet_ntop(AF_INET6, r->data.at, text, sizeof text));
+	else if (type == DNS_TLSA)
+		add_tlsa(r->data, out);
 	else if (type == DNS_MX)
 		buffer_printf(out, "%u ", r->preference);
-	if (type != DNS_A && type != DNS_AAAA)
+	if (type != DNS_A && type != DNS_AAAA && type != DNS_TLSA)
 		add_name(r->name, out);
 }
 
 static bool
-is_left_out(const struct answer *in, size_t i, uint16_t type, dnsfilter_find *find, void *ctx,
-            struct arena *a, bool *wrong)
+is_left_out(const char *name, const struct answer *in, size_t i, uint16_t type,
+            dnsfilter_find *find, void *ctx, struct arena *a, bool *wrong)
 {
 	struct buffer        line = { 0 };
 	struct bytes         value = { NULL, 0 };
@@ -61,20 +71,20 @@ is_left_out(const struct answer *in, size_t i, uint16_t type, dnsfilter_find *fi
 	dnsfilter_line(in, i, type, &line);
 	f = find(ctx, buffer_bytes(&line), a, &value);
 	if (f == DNSFILTER_FOUND && !bytes_is(bytes_trim(value), "IGNORE")) {
-		warn_("smtpd_dns_reply_filter: \"%.*s\" is said of \"%.*s\": there is IGNORE alone",
+		warn_("%s: \"%.*s\" is said of \"%.*s\": there is IGNORE alone", name,
 		      (int)value.len, value.at, (int)line.len, line.at);
 		*wrong = true;
 	}
 	*wrong = *wrong || f == DNSFILTER_LATER;
 	if (f == DNSFILTER_FOUND && !*wrong)
-		note("smtpd_dns_reply_filter: ignored: %.*s", (int)line.len, line.at);
+		note("%s: ignored: %.*s", name, (int)line.len, line.at);
 	buffer_free(&line);
 	return f == DNSFILTER_FOUND;
 }
 
 void
-dnsfilter_apply(const struct answer *in, uint16_t type, dnsfilter_find *find, void *ctx,
-                struct arena *a, struct answer *out)
+dnsfilter_apply(const char *name, const struct answer *in, uint16_t type, dnsfilter_find *find,
+                void *ctx, struct arena *a, struct answer *out)
 {
 	struct answer_record *kept = arena_take_array(a, in->records + 1, sizeof *kept);
 	bool                  wrong = false;
@@ -85,7 +95,7 @@ dnsfilter_apply(const struct answer *in, uint16_t type, dnsfilter_find *find, vo
 	out->record = kept;
 	out->records = 0;
 	for (size_t i = 0; i < in->records; i++)
-		if (!is_left_out(in, i, type, find, ctx, a, &wrong))
+		if (!is_left_out(name, in, i, type, find, ctx, a, &wrong))
 			kept[out->records++] = in->record[i];
 	if (wrong)
 		*out = (struct answer){ .status = ANSWER_LATER,

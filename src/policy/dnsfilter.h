@@ -1,10 +1,10 @@
 /*
- * dnsfilter -- records of the DNS that are taken for not there (smtpd_dns_reply_filter)
+ * dnsfilter -- records of the DNS that are taken for not there (smtpd_dns_reply_filter, smtp_dns_reply_filter)
  *
- * From:     role/policy, before the rules hear of an answer
+ * From:     role/policy, before the rules hear of an answer; role/sender, before hosts are made of it
  *
  * dnsfilter_line()   a record as the tables have it: "example.com. 3600 IN MX 10 mx.example.com."
- * dnsfilter_apply()  the answer without the records for which a table says IGNORE, perhaps with none; a null MX stays.
+ * dnsfilter_apply()  for the setting `name`: the answer without the records for which a table says IGNORE, perhaps with none; a null MX stays.
  *                    With what is in no order, and a table that cannot be asked, it is ANSWER_LATER.  `out` lives as `in` and the arena.
  *
  * See:      postconf(5) smtp_dns_reply_filter
@@ -18,6 +18,6 @@ enum dnsfilter_found { DNSFILTER_NONE, DNSFILTER_FOUND, DNSFILTER_LATER };
 typedef enum dnsfilter_found dnsfilter_find(void *ctx, struct bytes line, struct arena *, struct bytes *value);
 
 void dnsfilter_line(const struct answer *, size_t record, uint16_t type, struct buffer *out);
-void dnsfilter_apply(const struct answer *in, uint16_t type, dnsfilter_find *find, void *ctx, struct arena *, struct answer *out);
+void dnsfilter_apply(const char *name, const struct answer *in, uint16_t type, dnsfilter_find *find, void *ctx, struct arena *, struct answer *out);
 
 #endif

@@ -221,12 +221,14 @@ check_leaving(struct letter_check *c)
 		if (!settings_fill(c->settings, &sender_setting_table, transport, &set, NULL))
 			continue;
 		if (!looks_good(c, "smtp_reply_filter", &set.reply_filter) ||
+		    !looks_good(c, "smtp_dns_reply_filter", &set.dns_filter) ||
 		    !looks_good(c, status_filter(c, "smtp_delivery_status_filter"),
 		                &set.status_filter))
 			return;
 		if (settings_fill(c->settings, sender_lmtp_setting_table(), transport, &set,
 		                  NULL) &&
 		    (!looks_good(c, "lmtp_reply_filter", &set.reply_filter) ||
+		     !looks_good(c, "lmtp_dns_reply_filter", &set.dns_filter) ||
 		     !looks_good(c, status_filter(c, "lmtp_delivery_status_filter"),
 		                 &set.status_filter)))
 			return;

@@ -166,7 +166,7 @@ tell(struct policy_name_question *q, const struct answer *said)
 	else if (q->list != NULL)
 		list_answered(q->list);
 	if (q->filtered && n->filter != NULL && n->filter->count > 0)
-		dnsfilter_apply(said, q->type, find_line, n, life, &left);
+		dnsfilter_apply("smtpd_dns_reply_filter", said, q->type, find_line, n, life, &left);
 	witness_text(a, q->type, &text);
 	/* A name of which all is left out is there; a list that says nothing knows nobody. */
 	nothing = a->status == ANSWER_FOUND && a->records == 0 &&

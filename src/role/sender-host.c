@@ -207,6 +207,16 @@ sender_origin(struct delivery *d)
 	return o;
 }
 
+/* ---- what it is called ---- */
+
+const char *
+sender_host_name(const struct delivery *d)
+{
+	bool proved = d->by_sts || d->dane.records > 0 || (d->w.flags & ENVELOPE_REQUIRETLS) != 0;
+
+	return proved ? d->here->asked : d->here->name;
+}
+
 /* ---- whether it is ourselves ---- */
 
 /* At the port where mail comes in: elsewhere whoever says our name is one of ours, and meant. */

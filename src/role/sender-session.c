@@ -839,7 +839,8 @@ contact_begin(struct delivery *d, const struct route_host *h, const char *path)
 	const char         *where = h != NULL ? h->peer.text : path, *wrong = "";
 	int                 why;
 
-	c->name = arena_copy(c->life, bytes_of(h != NULL ? h->name : s->common.myhostname));
+	c->name = arena_copy(c->life,
+	                     bytes_of(h != NULL ? sender_host_name(d) : s->common.myhostname));
 	c->port = h != NULL ? h->peer.port : 0;
 	c->relay = h != NULL ? arena_printf(c->life, "%s[%s]:%u", c->name, where, h->peer.port)
 	                     : arena_printf(c->life, "%s[%s]", c->name, where);

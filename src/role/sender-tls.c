@@ -97,7 +97,7 @@ host_wishes(struct delivery *d, const struct route_host *h)
 {
 	bool                proved = h->believed || !h->named;
 	int                 behind = proved ? SECURITY_DANE : behind_insecure_mx(d->rows);
-	struct tlsa_request q = { .host = h->name,
+	struct tlsa_request q = { .host = h->asked,
 		                  .domain = proved ? h->domain : "",
 		                  .port = h->peer.port,
 		                  .v4 = h->peer.family == AF_INET,
@@ -141,7 +141,7 @@ policy_wishes(struct delivery *d, const struct route_host *h)
 	if (o == STS_ABSENT)
 		return WISHES_KNOWN;
 	d->by_sts = true;
-	allowed = sts_allows(&d->sts->policy, h->name);
+	allowed = sts_allows(&d->sts->policy, h->asked);
 	if (d->sts->policy.mode == STS_TESTING) {
 		if (!allowed)
 			sender_tls_result(d, "validation-failure", "the policy does not name it");
@@ -417,7 +417,7 @@ sender_tls_result(struct delivery *d, const char *type, const char *reason)
 		d->tls_result = arena_take_array(d->life, TLS_RESULTS_MOST, sizeof *to);
 	to = &d->tls_result[d->tls_results++];
 	*to = (struct tls_result){ .domain = d->here->domain,
-		                   .host = d->here->name,
+		                   .host = d->here->asked,
 		                   .address = d->here->peer.text,
 		                   .type = type,
 		                   .reason = arena_copy(d->life, bytes_of(reason)),

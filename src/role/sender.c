@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "directory/resolve.h"
 #include "message/envelope.h"
+#include "policy/dnsfilter.h"
 #include "role/confine.h"
 #include "role/enquiry.h"
 #include "role/events.h"
@@ -177,7 +178,7 @@ host_begin(struct delivery *d)
 	switch (sender_wishes(d, d->here)) {
 	case WISHES_WAIT: return;
 	case WISHES_KNOWN:
-		if (sender_tables_ready(d, d->here->name, d->here->peer.text))
+		if (sender_tables_ready(d, sender_host_name(d), d->here->peer.text))
 			contact_begin(d, d->here, NULL);
 		return;
 	case WISHES_NOT: break;
@@ -333,13 +334,43 @@ answer_keep(struct arena *a, const struct answer *from)
 	return to;
 }
 
+/* The first table that has the record decides (smtp_dns_reply_filter). */
+static enum dnsfilter_found
+find_record(void *ctx, struct bytes line, struct arena *a, struct bytes *value)
+{
+	struct delivery *d = ctx;
+
+	(void)a;
+	switch (sender_lookup(d, &d->rows->dns_filter, line, value)) {
+	case TABLE_NONE: return DNSFILTER_NONE;
+	case TABLE_FOUND: return DNSFILTER_FOUND;
+	default: return DNSFILTER_LATER;
+	}
+}
+
+/* What the filter leaves of it.  A host whose TLSA records it leaves out altogether is none without: that is no answer. */
+static struct answer
+answer_filter(struct delivery *d, uint16_t type, const struct answer *x)
+{
+	struct answer left = *x;
+
+	if (d->rows->dns_filter.count == 0)
+		return left;
+	dnsfilter_apply(d->w.lmtp ? "lmtp_dns_reply_filter" : "smtp_dns_reply_filter", x, type,
+	                find_record, d, d->life, &left);
+	if (type == DNS_TLSA && x->records > 0 && left.records == 0)
+		left = (struct answer){ .status = ANSWER_LATER, .why = "the reply filter" };
+	return left;
+}
+
 static void
 answered(void *ctx, const struct answer *x)
 {
 	struct asked    *a = ctx;
 	struct delivery *d = a->delivery;
+	struct answer    left = answer_filter(d, a->type, x);
 
-	a->answer = answer_keep(d->life, x);
+	a->answer = answer_keep(d->life, &left);
 	a->done = true;
 	if (--d->asking == 0)
 		delivery_heard(d);
@@ -408,6 +439,7 @@ delivery_find(struct delivery *d)
 		.forbidden = d->rows->forbidden,
 		.balance = d->rows->balance,
 		.in_order = !d->rows->randomize,
+		.by_alias = d->rows->by_alias,
 		.no_mx_later = d->rows->no_mx_later,
 		.ignore_mx_error = d->rows->ignore_mx_error,
 		.ask = delivery_ask,

@@ -182,6 +182,9 @@ enum table_outcome sender_discards(struct delivery *, const char *address, unsig
 enum table_outcome sender_pix(struct delivery *, const char *address, unsigned *workarounds);
 /* Whose session this is, for what is told of it. */
 void sender_met(struct delivery *, int fd, const struct outgoing *);
+/* What the host a delivery is at goes by: behind its aliases with smtp_cname_overrides_servername, but not where it is known by what
+   DANE, a policy or the letter demand. */
+const char *sender_host_name(const struct delivery *);
 /* A host that says our own name is known by it. */
 void sender_name_own(const struct delivery *, const struct route_host *, struct arena *, struct outgoing_config *);
 /* USER:PASSWORD of the first key that a table has: the sender, the host, the destination. */

@@ -14,7 +14,7 @@ struct finding {
 	struct route               *out;
 	struct route_host           host[ROUTE_HOSTS_MOST];
 	size_t                      hosts, room;
-	bool                        waits, later, nowhere;
+	bool                        waits, later, nowhere, emptied;
 	uint32_t                    base; /* added to every preference            */
 	uint32_t                    own;  /* the best preference we have ourselves */
 	size_t                      names;
@@ -49,7 +49,8 @@ is_own(const struct finding *f, const struct peer *p)
 }
 
 static void
-add_host(struct finding *f, const char *name, const struct peer *p, uint32_t preference)
+add_host(struct finding *f, const char *name, const char *asked, const struct peer *p,
+         uint32_t preference)
 {
 	struct route_host *h = &f->host[f->hosts];
 
@@ -59,6 +60,7 @@ add_host(struct finding *f, const char *name, const struct peer *p, uint32_t pre
 		if (strcmp(f->host[i].peer.text, p->text) == 0 && f->host[i].peer.port == p->port)
 			return;
 	*h = (struct route_host){ name,
+		                  asked,
 		                  *p,
 		                  f->base + preference,
 		                  f->q->in_order ? f->hosts : random_number(),
@@ -129,8 +131,8 @@ is_loopback(const struct finding *f, const struct peer *p)
 }
 
 static bool
-add_record(struct finding *f, const char *name, const struct answer_record *r, uint16_t type,
-           uint16_t port, uint32_t preference)
+add_record(struct finding *f, const char *name, const char *asked, const struct answer_record *r,
+           uint16_t type, uint16_t port, uint32_t preference)
 {
 	struct sockaddr_storage ss = { 0 };
 	struct sockaddr_in     *v4 = (void *)&ss;
@@ -154,7 +156,7 @@ add_record(struct finding *f, const char *name, const struct answer_record *r, u
 	}
 	if ((is_own(f, &p) || is_loopback(f, &p)) && f->base + preference < f->own)
 		f->own = f->base + preference;
-	add_host(f, name, &p, preference);
+	add_host(f, name, asked, &p, preference);
 	return true;
 }
 
@@ -171,7 +173,7 @@ add_native(struct finding *f, struct bytes name, uint16_t port, uint32_t prefere
 	/* rfc6761:6.3 */
 	for (size_t i = 0; bytes_is(name, "localhost") && i < COUNT(loopback); i++)
 		if (parse_address(bytes_of(loopback[i]), port, &p)) {
-			add_host(f, copy, &p, preference);
+			add_host(f, copy, copy, &p, preference);
 			some = true;
 		}
 	while (!some && f->q->native && bytes_split(&rest, '\n', &line)) {
@@ -188,7 +190,7 @@ add_native(struct finding *f, struct bytes name, uint16_t port, uint32_t prefere
 				address = word;
 			else if (bytes_equal_nocase(word, name) &&
 			         parse_address(address, port, &p)) {
-				add_host(f, copy, &p, preference);
+				add_host(f, copy, copy, &p, preference);
 				some = true;
 			}
 		}
@@ -209,14 +211,28 @@ no_answer(struct finding *f, struct bytes name, const char *type, enum answer_st
 	return later ? ROUTE_LATER : ROUTE_NEVER;
 }
 
+/* smtp_dns_reply_filter left out all there was: somebody may mend it, and until then the mail waits, as in Postfix. */
+static enum route_outcome
+nothing_left(struct finding *f, struct bytes name, const char *type)
+{
+	f->emptied = true;
+	f->out->status = "4.7.0";
+	f->out->why = arena_printf(f->a,
+	                           "Host or domain name not found. Name service error for "
+	                           "name=%.*s type=%s: the reply filter leaves no record",
+	                           (int)name.len, name.at, type);
+	return ROUTE_LATER;
+}
+
 /* What a name has for addresses. */
 static enum route_outcome
 add_addresses(struct finding *f, struct bytes name, uint16_t port, uint32_t preference)
 {
 	static const uint16_t types[] = { DNS_AAAA, DNS_A };
-	const char           *copy = arena_copy(f->a, name);
+	const char           *copy = arena_copy(f->a, name), *named;
 	enum answer_status    worst = ANSWER_NO_RECORD;
 	size_t                some = 0;
+	bool                  emptied = false;
 
 	if (f->names++ >= ROUTE_NAMES_MOST || add_native(f, name, port, preference))
 		return ROUTE_FOUND;
@@ -232,13 +248,18 @@ add_addresses(struct finding *f, struct bytes name, uint16_t port, uint32_t pref
 		if (x->status == ANSWER_LATER ||
 		    (x->status == ANSWER_NO_NAME && worst != ANSWER_LATER))
 			worst = x->status;
+		emptied |= x->status == ANSWER_FOUND && x->records == 0;
+		named = f->q->by_alias && x->name.len > 0 ? arena_copy(f->a, x->name) : copy;
 		for (size_t i = 0; x->status == ANSWER_FOUND && i < x->records; i++)
-			some += add_record(f, copy, &x->record[i], types[t], port, preference);
+			some += add_record(f, named, copy, &x->record[i], types[t], port,
+			                   preference);
 	}
 	if (f->waits)
 		return ROUTE_WAIT;
 	if (some > 0)
 		return ROUTE_FOUND;
+	if (emptied)
+		return nothing_left(f, name, f->q->v4 ? "A" : "AAAA");
 	if (!f->nowhere)
 		return no_answer(f, name, f->q->v4 ? "A" : "AAAA", worst);
 	f->out->status = "5.4.4";
@@ -262,6 +283,7 @@ add_exchangers(struct finding *f, struct bytes name, const struct answer *x, uin
 	enum route_outcome worst = ROUTE_NEVER, one;
 	size_t             found = 0;
 
+	f->emptied = false;
 	for (size_t i = 0; i < x->records; i++) {
 		const struct answer_record *r = &x->record[i];
 
@@ -279,6 +301,8 @@ add_exchangers(struct finding *f, struct bytes name, const struct answer *x, uin
 		return ROUTE_FOUND;
 	if (f->nowhere && worst == ROUTE_NEVER)
 		return ROUTE_NEVER; /* with the words of the host */
+	if (f->emptied)
+		return nothing_left(f, name, "MX");
 	if (f->q->no_mx_later)
 		worst = ROUTE_LATER;
 	f->out->status = worst == ROUTE_LATER ? "4.4.3" : "5.4.4";
@@ -310,6 +334,8 @@ add_domain(struct finding *f, struct bytes name, uint16_t port)
 			return ROUTE_FOUND;
 		return no_answer(f, name, "MX", x->status);
 	}
+	if (x->records == 0)
+		return nothing_left(f, name, "MX");
 	if (is_null_mx(x)) {
 		f->out->status = "5.1.10";
 		f->out->why = arena_printf(f->a, "Domain %.*s does not accept mail (nullMX)",
@@ -388,9 +414,11 @@ add_destination(struct finding *f, struct bytes text)
 	f->believed = true;
 	f->domain = arena_copy(f->a, name);
 	if (parse_address(name, port, &p)) {
+		const char *address = arena_copy(f->a, bytes_of(p.text));
+
 		if (is_own(f, &p) && f->base < f->own)
 			f->own = f->base;
-		add_host(f, arena_copy(f->a, bytes_of(p.text)), &p, 0);
+		add_host(f, address, address, &p, 0);
 	} else if (brackets) {
 		o = add_addresses(f, name, port, 0);
 	} else {

@@ -20,7 +20,8 @@
  * left out (rfc5321:5.1); when none remains the mail would come back to us.
  * An address that means nobody (0.0.0.0, ::, many at once) is none, nor is one of `forbidden`; 127.0.0.1 or
  * ::1 at port 25 that stands in the DNS is ourselves.
- * A null MX (rfc7505) takes no mail.
+ * A null MX (rfc7505) takes no mail. An answer that has been found with no record in it is one that nothing was left of
+ * (smtp_dns_reply_filter): mail waits for it.
  *
  * route_is_nowhere()  an address that means nobody, or is one of `forbidden`.
  * route_is_inside()   one of this machine's loopback or of its link: no web server of the world is there.
@@ -48,13 +49,15 @@ struct route_request {
 	const char  *myhostname;
 	struct bytes own;                      /* our addresses, by blanks           */
 	struct setting_list own_more, fallback; /* proxy_interfaces; smtp_fallback_relay */
+	bool         by_alias;                 /* a host goes by what its name is an alias of */
 	bool         is_last;                  /* we may be the best host for a name: it is no error */
 	/* The answer, NULL while there is none.  Good until route_find() returns. */
 	const struct answer *(*ask)(void *ctx, struct bytes name, uint16_t type);
 	void *ctx;
 };
 struct route_host {
-	const char  *name;                     /* "mx.example.com", or the address   */
+	const char  *name;                     /* "mx.example.com", or the address; with by_alias behind all aliases */
+	const char  *asked;                    /* the same, as it was asked for      */
 	struct peer  peer;                     /* its port too                       */
 	uint32_t     preference;
 	uint64_t     chance;

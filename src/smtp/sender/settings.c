@@ -28,6 +28,10 @@ static const struct setting rows[] = {
 	  "When a domain's MX cannot be asked for, mail goes to its address instead of waiting.", NULL, 0, 0, "0.3" },
 	{ "smtp_defer_if_no_mx_address_found", SETTING_BOOL, AT(no_mx_later), "no",
 	  "Mail waits instead of coming back when no exchanger of a domain has an address.", NULL, 0, 0, "0.3" },
+	{ "smtp_dns_reply_filter", SETTING_TABLES, AT(dns_filter), "",
+	  "Tables of files for what the DNS says of hosts that letters go to: a record, as example.com. 3600 IN MX 10 mx.example.com., for which one has IGNORE is not there; where none is left the mail waits.", NULL, 0, 0, "0.4" },
+	{ "smtp_cname_overrides_servername", SETTING_BOOL, AT(by_alias), "no",
+	  "Whether a host whose name is an alias in the DNS goes by the name that it stands for, in the log, for smtp_sasl_password_maps and for its certificate. What DANE, MTA-STS and REQUIRETLS say of a host is of its name before.", NULL, 0, 0, "0.4" },
 	{ "smtp_host_lookup", SETTING_LIST, AT(host_lookup), "dns",
 	  "Where addresses of hosts are looked up: dns, native (/etc/hosts), or both; without dns no MX is asked for.", NULL, 0, 0, "0.2" },
 	{ "smtp_tcp_port", SETTING_NUMBER, AT(tcp_port), "25",
@@ -282,6 +286,8 @@ own_standard(const char *name)
 		{ "lmtp_send_xforward_command", "no" },
 		{ "lmtp_send_dummy_mail_auth", "no" },
 		{ "lmtp_reply_filter", "" },
+		{ "lmtp_dns_reply_filter", "" },
+		{ "lmtp_cname_overrides_servername", "no" },
 		{ "lmtp_delivery_status_filter", "$default_delivery_status_filter" },
 	};
 

@@ -19,6 +19,8 @@ struct sender_settings {
 	int         address_preference;        /* enum route_preference            */
 	int64_t     address_most, session_most;
 	bool        balance, randomize, no_mx_later, ignore_mx_error, no_dns;
+	bool        by_alias;                  /* smtp_cname_overrides_servername  */
+	struct setting_list dns_filter;
 	struct setting_list own_more;          /* proxy_interfaces                 */
 	bool        bind_enforce;
 	struct setting_list bind_maps, discard_maps, forbidden;

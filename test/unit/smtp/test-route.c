@@ -10,7 +10,7 @@
 #include "smtp/sender/route.h"
 
 /* clang-format off */
-/* "name type preference value"; what is not here does not exist. */
+/* "name type preference value"; what is not here does not exist; of "-" a filter has left nothing. */
 static const struct record { const char *name; uint16_t type, preference; const char *value; } zone[] = {
 	{ "example.com", DNS_MX, 10, "foo.example.com" },  /* R92: the example of rfc974 */
 	{ "example.com", DNS_MX, 10, "bar.example.com" },
@@ -44,6 +44,12 @@ static const struct record { const char *name; uint16_t type, preference; const 
 	{ "late.example", DNS_MX, 0, NULL },
 	{ "later.example", DNS_MX, 10, "late.example" },
 	{ "late.example", DNS_A, 0, NULL },
+	{ "emptied.example", DNS_MX, 0, "-" },
+	{ "emptied.example", DNS_A, 0, "\300\0\2\4" },
+	{ "void.example", DNS_MX, 10, "void.host.example" },
+	{ "void.host.example", DNS_A, 0, "-" },
+	{ "halfvoid.example", DNS_MX, 10, "void.host.example" },
+	{ "halfvoid.example", DNS_MX, 20, "plain.example" },
 };
 /* What is expected is the hosts in their order; those of one preference within () in any. */
 static const struct search {
@@ -76,6 +82,9 @@ static const struct search {
 	{ "proxy_interfaces are ourselves", "nat.example", "never 5.4.6", false },
 	{ "the name service is silent", "late.example", "later 4.4.3", false },
 	{ "or silent of the hosts", "later.example", "later 4.4.3", false },
+	{ "smtp_dns_reply_filter leaves no exchanger: the address is none instead", "emptied.example", "later 4.7.0", false },
+	{ "it leaves the only exchanger no address", "void.example", "later 4.7.0", false },
+	{ "it leaves one of two exchangers no address", "halfvoid.example", "192.0.2.4:25 ", false },
 	{ "several, one after another", "[198.51.100.7], plain.example", "198.51.100.7:25 192.0.2.4:25 ", false },
 	{ "one of several is not to be found", "nothing.example plain.example", "192.0.2.4:25 ", false },
 	{ "rfc6761:6.3 localhost needs no name service", "[localhost]:10025", "(127.0.0.1:10025 ::1:10025) ", false },
@@ -101,7 +110,7 @@ ask(void *ctx, struct bytes name, uint16_t type)
 	struct world         *w = ctx;
 	struct answer        *x = arena_take(w->arena, sizeof *x);
 	struct answer_record *r = arena_take_array(w->arena, COUNT(zone), sizeof *r);
-	bool                  there = false;
+	bool                  there = false, emptied = false;
 
 	if (w->asked++ >= w->known)
 		return NULL;
@@ -112,6 +121,8 @@ ask(void *ctx, struct bytes name, uint16_t type)
 			continue;
 		if (zone[i].value == NULL)
 			x->status = ANSWER_LATER;
+		else if (strcmp(zone[i].value, "-") == 0)
+			emptied = true;
 		else
 			r[x->records++] = (struct answer_record){
 				.name = type == DNS_MX ? bytes_of(zone[i].value) : BYTES(""),
@@ -120,7 +131,7 @@ ask(void *ctx, struct bytes name, uint16_t type)
 			};
 	}
 	if (x->status != ANSWER_LATER)
-		x->status = x->records > 0 ? ANSWER_FOUND
+		x->status = x->records > 0 || emptied ? ANSWER_FOUND
 		            : there        ? ANSWER_NO_RECORD
 		                           : ANSWER_NO_NAME;
 	return x;
