@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SWEEP_AT_ONCE = 500, ADDRESS_MOST = 320 };
+enum { SWEEP_AT_ONCE = 500, ADDRESS_MOST = 320, HOUR = 3600 };
 
 const char *const greylist_words[] = {
 	[GREYLIST_NEW] = "new",     [GREYLIST_EARLY] = "early",   [GREYLIST_PASSED] = "passed",
@@ -178,7 +178,7 @@ greylist_ask(struct policydb *db, const struct greylist_settings *set,
 	*out = (struct greylist_answer){ GREYLIST_CLIENT, 0 };
 	if (set->allow > 0 && passed >= set->allow) {
 		/* once an hour is often enough to know that it comes */
-		if (now - last > 3600)
+		if (now - last > HOUR)
 			keep_client(db, t->network, passed, now);
 		return;
 	}
@@ -192,7 +192,8 @@ greylist_ask(struct policydb *db, const struct greylist_settings *set,
 		++*policydb_rows(db, POLICYDB_GREY);
 	}
 	keep(db, t, &k);
-	if (out->verdict != GREYLIST_PASSED)
+	/* One letter to many, or many that were written in one minute, say no more of a network than one. */
+	if (out->verdict != GREYLIST_PASSED || (last > 0 && now >= last && now - last < HOUR))
 		return;
 	if (last == 0) {
 		policydb_make_room(db, POLICYDB_CLIENT, CLIENT_OLDEST, set->most);

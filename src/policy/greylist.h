@@ -6,7 +6,7 @@
  *
  * A triplet is the network of the client, the sender and the recipient.  One that is new is put off; who tries it again
  * after `delay` and within `window` is let in, and then for as long as letters come at least once in `max_age`.
- * A network that had so many triplets let in as `allow` says is not asked any more, for as long as it comes.
+ * A network that had triplets let in in so many different hours as `allow` says is not asked any more, for as long as it comes.
  *
  * greylist_judge()   the judgement alone: what is known of the triplet (`tries` 0: nothing), and what will be.
  * greylist_ask()     judges and remembers; greylist_look() says the same and remembers nothing.

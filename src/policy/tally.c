@@ -12,22 +12,28 @@
 #include "base/pack.h"
 #include "base/random.h"
 
-enum { NEAR = 16 }; /* slots looked at for one network     */
+enum { NEAR = 16 }; /* places looked at for one name       */
+enum whose { NETWORK, ACCOUNT };
 enum { KEPT_MARK = 0x314c4154, KEPT_HEAD = 20, KEPT_ROW = 32 };
 
-struct slot {
-	_Atomic uint64_t name; /* hash of the network, 0: free        */
+struct counts {
+	_Atomic uint64_t name; /* hash of who it is, 0: free          */
 	_Atomic int64_t  used; /* milliseconds, when last counted     */
 	struct {
 		_Atomic int64_t  window;
 		_Atomic uint32_t count;
 	} rate[TALLY_KINDS];
+};
+struct slot {
+	struct counts    counts;
 	_Atomic int64_t  passed; /* a test, until then                 */
 	_Atomic uint16_t here[TALLY_COLUMNS];
 };
+/* Accounts have places of their own: nobody is so many accounts as anybody may be networks. */
 struct memory {
 	_Atomic uint64_t key[2]; /* 0: not chosen yet                   */
 	struct slot      slot[TALLY_SLOTS];
+	struct counts    account[TALLY_ACCOUNTS];
 };
 struct tally {
 	struct memory *m;
@@ -69,7 +75,7 @@ tally_open(int fd, uint32_t column)
 		return NULL;
 	choose_key(m);
 	for (size_t i = 0; i < TALLY_SLOTS; i++)
-		if (atomic_load_explicit(&m->slot[i].name, memory_order_relaxed) != 0)
+		if (atomic_load_explicit(&m->slot[i].counts.name, memory_order_relaxed) != 0)
 			atomic_store(&m->slot[i].here[column], 0);
 	t = memory_take(sizeof *t);
 	t->m = m;
@@ -99,56 +105,80 @@ connections(const struct slot *s)
 	return n;
 }
 
-/* Forget who had this slot.  Events counted at this very moment may be lost. */
-static void
-wipe(struct slot *s)
+/* The counts are the first member. */
+static struct slot *
+slot_of(struct counts *c)
 {
-	for (size_t i = 0; i < TALLY_KINDS; i++)
-		atomic_store(&s->rate[i].count, 0);
-	atomic_store(&s->passed, 0);
+	return (struct slot *)c;
 }
 
-/* The slot of a network: its own, else a free one, else the one that has rested
-   longest.  NULL: all near it are in use. */
-static struct slot *
-find(struct tally *t, const char *network, bool make, int64_t now)
+static struct counts *
+place_of(struct tally *t, enum whose whose, uint64_t n)
 {
-	uint64_t     key[2] = { t->m->key[0], t->m->key[1] };
-	uint64_t     name = hash_with(key, bytes_of(network)) | 1, was;
-	struct slot *oldest = NULL, *s;
+	return whose == ACCOUNT ? &t->m->account[n % TALLY_ACCOUNTS]
+	                        : &t->m->slot[n % TALLY_SLOTS].counts;
+}
+
+/* Forget who had this place.  Events counted at this very moment may be lost. */
+static void
+wipe(struct counts *c, enum whose whose)
+{
+	for (size_t i = 0; i < TALLY_KINDS; i++)
+		atomic_store(&c->rate[i].count, 0);
+	if (whose == NETWORK)
+		atomic_store(&slot_of(c)->passed, 0);
+}
+
+/* The place of a name: its own, else a free one, else the one that has rested
+   longest.  NULL: all near it are in use. */
+static struct counts *
+find(struct tally *t, enum whose whose, const char *who, bool make, int64_t now)
+{
+	uint64_t       key[2] = { t->m->key[0], t->m->key[1] };
+	uint64_t       name = hash_with(key, bytes_of(who)) | 1, was;
+	struct counts *oldest = NULL, *c;
 
 	for (size_t i = 0; i < NEAR; i++) {
-		s = &t->m->slot[(name + i) % TALLY_SLOTS];
-		was = atomic_load(&s->name);
+		c = place_of(t, whose, name + i);
+		was = atomic_load(&c->name);
 		if (was == name)
-			return s;
+			return c;
 		if (was == 0) {
 			if (!make)
 				return NULL;
-			if (atomic_compare_exchange_strong(&s->name, &was, name) || was == name)
-				return s;
+			if (atomic_compare_exchange_strong(&c->name, &was, name) || was == name)
+				return c;
 		}
-		if (connections(s) == 0 && (oldest == NULL || s->used < oldest->used))
-			oldest = s;
+		if ((whose == ACCOUNT || connections(slot_of(c)) == 0) &&
+		    (oldest == NULL || c->used < oldest->used))
+			oldest = c;
 	}
 	if (!make || oldest == NULL || now - oldest->used < 1000)
 		return NULL;
 	was = atomic_load(&oldest->name);
 	if (was == name || !atomic_compare_exchange_strong(&oldest->name, &was, name))
 		return was == name ? oldest : NULL;
-	wipe(oldest);
+	wipe(oldest, whose);
 	return oldest;
+}
+
+static struct slot *
+find_network(struct tally *t, const char *network, bool make, int64_t now)
+{
+	struct counts *c = find(t, NETWORK, network, make, now);
+
+	return c == NULL ? NULL : slot_of(c);
 }
 
 uint32_t
 tally_come(struct tally *t, const char *network)
 {
 	int64_t      now = clock_patient_ms();
-	struct slot *s = find(t, network, true, now);
+	struct slot *s = find_network(t, network, true, now);
 
 	if (s == NULL)
 		return 0;
-	atomic_store(&s->used, now);
+	atomic_store(&s->counts.used, now);
 	atomic_fetch_add(&s->here[t->column], 1);
 	return connections(s);
 }
@@ -156,27 +186,54 @@ tally_come(struct tally *t, const char *network)
 void
 tally_go(struct tally *t, const char *network)
 {
-	struct slot *s = find(t, network, false, 0);
+	struct slot *s = find_network(t, network, false, 0);
 
 	if (s != NULL && atomic_load(&s->here[t->column]) > 0)
 		atomic_fetch_sub(&s->here[t->column], 1);
 }
 
-uint32_t
-tally_add(struct tally *t, const char *network, enum tally_kind kind, uint32_t events,
-          int64_t now_ms, int64_t unit_ms)
+/* So many more in the window that is now. */
+static uint32_t
+add(struct tally *t, enum whose whose, const char *who, enum tally_kind kind, uint32_t events,
+    int64_t now_ms, int64_t unit_ms)
 {
-	int64_t      now = clock_patient_ms();
-	struct slot *s = find(t, network, true, now);
-	int64_t      window = now_ms / (unit_ms > 0 ? unit_ms : 60000), was;
+	int64_t        now = clock_patient_ms();
+	struct counts *c = find(t, whose, who, true, now);
+	int64_t        window = now_ms / (unit_ms > 0 ? unit_ms : 60000), was;
 
-	if (s == NULL)
+	if (c == NULL)
 		return 0;
-	atomic_store(&s->used, now);
-	was = atomic_load(&s->rate[kind].window);
-	if (was != window && atomic_compare_exchange_strong(&s->rate[kind].window, &was, window))
-		atomic_store(&s->rate[kind].count, 0);
-	return atomic_fetch_add(&s->rate[kind].count, events) + events;
+	atomic_store(&c->used, now);
+	was = atomic_load(&c->rate[kind].window);
+	if (was != window && atomic_compare_exchange_strong(&c->rate[kind].window, &was, window))
+		atomic_store(&c->rate[kind].count, 0);
+	return atomic_fetch_add(&c->rate[kind].count, events) + events;
+}
+
+uint32_t
+tally_event(struct tally *t, const char *network, enum tally_kind kind, int64_t now_ms,
+            int64_t unit_ms)
+{
+	return add(t, NETWORK, network, kind, 1, now_ms, unit_ms);
+}
+
+uint32_t
+tally_known(struct tally *t, const char *network, enum tally_kind kind, int64_t now_ms,
+            int64_t unit_ms)
+{
+	struct counts *c = find(t, NETWORK, network, false, 0);
+	int64_t        window = now_ms / (unit_ms > 0 ? unit_ms : 60000);
+
+	return c == NULL || atomic_load(&c->rate[kind].window) != window
+	               ? 0
+	               : atomic_load(&c->rate[kind].count);
+}
+
+uint32_t
+tally_account(struct tally *t, const char *account, enum tally_kind kind, uint32_t events,
+              int64_t now_ms, int64_t unit_ms)
+{
+	return add(t, ACCOUNT, account, kind, events, now_ms, unit_ms);
 }
 
 /*
@@ -189,18 +246,18 @@ tally_pack(const struct tally *t, struct buffer *out)
 	pack_u32(out, KEPT_MARK);
 	pack_u64(out, atomic_load(&t->m->key[0]));
 	pack_u64(out, atomic_load(&t->m->key[1]));
-	for (size_t i = 0; i < TALLY_SLOTS; i++) {
-		struct slot *s = &t->m->slot[i];
+	for (size_t i = 0; i < TALLY_ACCOUNTS; i++) {
+		struct counts *c = &t->m->account[i];
 
-		if (atomic_load_explicit(&s->name, memory_order_relaxed) == 0 ||
-		    atomic_load(&s->rate[TALLY_DAY].count) +
-		                    atomic_load(&s->rate[TALLY_HOUR].count) ==
+		if (atomic_load_explicit(&c->name, memory_order_relaxed) == 0 ||
+		    atomic_load(&c->rate[TALLY_DAY].count) +
+		                    atomic_load(&c->rate[TALLY_HOUR].count) ==
 		            0)
 			continue;
-		pack_u64(out, atomic_load(&s->name));
+		pack_u64(out, atomic_load(&c->name));
 		for (size_t k = TALLY_HOUR; k <= TALLY_DAY; k++) {
-			pack_i64(out, atomic_load(&s->rate[k].window));
-			pack_u32(out, atomic_load(&s->rate[k].count));
+			pack_i64(out, atomic_load(&c->rate[k].window));
+			pack_u32(out, atomic_load(&c->rate[k].count));
 		}
 	}
 }
@@ -208,23 +265,23 @@ tally_pack(const struct tally *t, struct buffer *out)
 static void
 put_back(struct tally *t, struct unpack *u)
 {
-	uint64_t     name = unpack_u64(u) | 1;
-	struct slot *s = NULL;
+	uint64_t       name = unpack_u64(u) | 1;
+	struct counts *c = NULL;
 
-	for (size_t i = 0; i < NEAR && s == NULL; i++)
-		if (atomic_load(&t->m->slot[(name + i) % TALLY_SLOTS].name) == 0)
-			s = &t->m->slot[(name + i) % TALLY_SLOTS];
+	for (size_t i = 0; i < NEAR && c == NULL; i++)
+		if (atomic_load(&place_of(t, ACCOUNT, name + i)->name) == 0)
+			c = place_of(t, ACCOUNT, name + i);
 	for (size_t k = TALLY_HOUR; k <= TALLY_DAY; k++) {
 		int64_t  window = unpack_i64(u);
 		uint32_t count = unpack_u32(u);
 
-		if (s == NULL)
+		if (c == NULL)
 			continue;
-		atomic_store(&s->rate[k].window, window);
-		atomic_store(&s->rate[k].count, count);
+		atomic_store(&c->rate[k].window, window);
+		atomic_store(&c->rate[k].count, count);
 	}
-	if (s != NULL)
-		atomic_store(&s->name, name);
+	if (c != NULL)
+		atomic_store(&c->name, name);
 }
 
 bool
@@ -234,7 +291,7 @@ tally_unpack(struct tally *t, struct bytes kept)
 	size_t        rows = kept.len < KEPT_HEAD ? 0 : (kept.len - KEPT_HEAD) / KEPT_ROW;
 	uint64_t      key[2];
 
-	if (kept.len != KEPT_HEAD + rows * KEPT_ROW || rows > TALLY_SLOTS ||
+	if (kept.len != KEPT_HEAD + rows * KEPT_ROW || rows > TALLY_ACCOUNTS ||
 	    unpack_u32(&u) != KEPT_MARK)
 		return false;
 	key[0] = unpack_u64(&u) | 1;
@@ -246,22 +303,15 @@ tally_unpack(struct tally *t, struct bytes kept)
 	return unpack_done(&u);
 }
 
-uint32_t
-tally_event(struct tally *t, const char *network, enum tally_kind kind, int64_t now_ms,
-            int64_t unit_ms)
-{
-	return tally_add(t, network, kind, 1, now_ms, unit_ms);
-}
-
 bool
 tally_passed(struct tally *t, const char *network, int64_t now_ms, int64_t ms)
 {
-	struct slot *s = find(t, network, ms > 0, now_ms);
+	struct slot *s = find_network(t, network, ms > 0, now_ms);
 
 	if (s == NULL)
 		return false;
 	if (ms > 0) {
-		atomic_store(&s->used, now_ms);
+		atomic_store(&s->counts.used, now_ms);
 		atomic_store(&s->passed, now_ms + ms);
 	}
 	return atomic_load(&s->passed) > now_ms;

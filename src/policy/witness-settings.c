@@ -42,7 +42,7 @@ static const struct setting rows[] = {
 	{ "greylist_max_age", SETTING_TIME, AT(grey.max_age), "35d", "Who was let in is known for as long as letters come at least once in this time.", NULL, 60000, INT64_C(86400000) * 3650, "0.3" },
 	{ "greylist_network_bits", SETTING_NUMBER, AT(grey.bits), "24", "Clients of one network of so many bits are one to the greylist.", NULL, 1, 32, "0.3" },
 	{ "greylist_network_bits_ipv6", SETTING_NUMBER, AT(grey.bits6), "64", "The same for IPv6.", NULL, 1, 128, "0.3" },
-	{ "greylist_auto_allow", SETTING_NUMBER, AT(grey.allow), "5", "A network that so many of its senders and recipients were let in from is not asked to wait any more; 0: each is.", NULL, 0, 1000000, "0.3" },
+	{ "greylist_auto_allow", SETTING_NUMBER, AT(grey.allow), "5", "A network from which senders and recipients were let in so many times is not asked to wait any more; once an hour counts, as one letter may be to many; 0: each is.", NULL, 0, 1000000, "0.3" },
 	{ "greylist_limit", SETTING_NUMBER, AT(grey.most), "1000000", "How many are remembered; past it the oldest are forgotten.", NULL, 100, 100000000, "0.3" },
 	{ "greylist_client_exceptions", SETTING_TABLES, AT(grey_clients), "", "Tables of clients, by name, parent domain, address or network, that never wait.", NULL, 0, 0, "0.3" },
 	{ "greylist_recipient_exceptions", SETTING_TABLES, AT(grey_recipients), "", "Tables of recipients, by address, domain or user@, whose letters never wait.", NULL, 0, 0, "0.3" },

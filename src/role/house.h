@@ -48,7 +48,7 @@
 #include "role/settings.h"
 #include "role/wire.h"
 
-enum { TALLY_SIZE = 1 << 21 };
+enum { TALLY_SIZE = 1 << 22 };
 
 struct house;
 struct role_card {

@@ -685,13 +685,27 @@ ask_tick(struct receiver *r)
  * The tally
  */
 
+/* So many more of the account that has logged in. */
+static uint32_t
+account_adds(struct receiver *r, struct session *s, enum tally_kind kind, uint32_t events,
+             int64_t now_ms, int64_t unit_ms)
+{
+	struct arena *scratch = arena_open(NULL);
+	struct bytes  user = session_user(s);
+	const char   *name = arena_printf(scratch, "account %.*s", (int)user.len, user.at);
+	uint32_t      now = tally_account(r->tally, name, kind, events, now_ms, unit_ms);
+
+	arena_close(&scratch);
+	return now;
+}
+
 bool
 need_count(void *house, struct session *s, enum counted kind, int64_t limit, uint32_t *now)
 {
 	/* clang-format off */
 	static const enum tally_kind kinds[COUNTED] = {
 		[COUNT_MESSAGE] = TALLY_MESSAGES, [COUNT_RECIPIENT] = TALLY_RECIPIENTS, [COUNT_AUTH] = TALLY_AUTHS,
-		[COUNT_TLS] = TALLY_TLS, [COUNT_CONNECTION] = TALLY_CONNECTIONS,
+		[COUNT_TLS] = TALLY_TLS, [COUNT_TLS_KNOWN] = TALLY_TLS, [COUNT_CONNECTION] = TALLY_CONNECTIONS,
 		[COUNT_ACCOUNT_MESSAGE] = TALLY_MESSAGES, [COUNT_ACCOUNT_RECIPIENT] = TALLY_RECIPIENTS,
 	};
 	static const enum peak_kind peaks[COUNTED] = {
@@ -701,22 +715,18 @@ need_count(void *house, struct session *s, enum counted kind, int64_t limit, uin
 	/* clang-format on */
 	struct receiver *r = receiver_of(house);
 	struct visit    *v = visit_of(s);
-
-	struct arena *scratch;
-	const char   *who;
+	int64_t          unit = session_config(s)->set.rate_unit;
 
 	if (r->tally == NULL || v == NULL)
 		return true;
-	scratch = arena_open(NULL);
-	who = kind >= COUNT_ACCOUNT_MESSAGE
-	              ? arena_printf(scratch, "account %.*s", (int)session_user(s).len,
-	                             session_user(s).at)
-	              : v->network;
-	*now = tally_event(r->tally, who, kinds[kind], clock_patient_ms(),
-	                   session_config(s)->set.rate_unit);
-	if (kind < COUNT_ACCOUNT_MESSAGE)
+	if (kind >= COUNT_ACCOUNT_MESSAGE)
+		*now = account_adds(r, s, kinds[kind], 1, clock_patient_ms(), unit);
+	else if (kind == COUNT_TLS_KNOWN)
+		*now = tally_known(r->tally, v->network, kinds[kind], clock_patient_ms(), unit);
+	else {
+		*now = tally_event(r->tally, v->network, kinds[kind], clock_patient_ms(), unit);
 		peak_count(r, s, v->network, peaks[kind], *now);
-	arena_close(&scratch);
+	}
 	return *now <= limit;
 }
 
@@ -736,16 +746,11 @@ enum spent
 need_spend(void *house, struct session *s, bool day, uint32_t recipients, int64_t limit)
 {
 	struct receiver *r = receiver_of(house);
-	struct arena    *scratch = arena_open(NULL);
 	uint32_t         now = 0;
 
 	if (r->tally != NULL)
-		now = tally_add(r->tally,
-		                arena_printf(scratch, "account %.*s", (int)session_user(s).len,
-		                             session_user(s).at),
-		                day ? TALLY_DAY : TALLY_HOUR, recipients, clock_wall() * 1000,
-		                day ? 86400000 : 3600000);
-	arena_close(&scratch);
+		now = account_adds(r, s, day ? TALLY_DAY : TALLY_HOUR, recipients,
+		                   clock_wall() * 1000, day ? 86400000 : 3600000);
 	if (now <= limit)
 		return SPENT_WITHIN;
 	return now - recipients <= limit ? SPENT_JUST_PAST : SPENT_PAST;

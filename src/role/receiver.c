@@ -59,6 +59,16 @@ static const struct receiver_needs from_the_house = {
  * The world comes
  */
 
+/* Who may say XCLIENT brings the connections of many: none of them is its own. */
+static bool
+comes_for_others(struct session *s)
+{
+	const struct receiver_config *c = session_config(s);
+
+	return networks_hold(&c->exceptions, session_peer(s)) ||
+	       networks_hold(&c->xclient_hosts, session_peer(s));
+}
+
 /* NULL, or why this client may not come in now. */
 static const char *
 too_many(struct receiver *r, struct session *s, struct visit *v)
@@ -66,7 +76,7 @@ too_many(struct receiver *r, struct session *s, struct visit *v)
 	const struct receiver_settings *set = &session_config(s)->set;
 	uint32_t                        now;
 
-	if (r->tally == NULL || networks_hold(&session_config(s)->exceptions, session_peer(s)))
+	if (r->tally == NULL || comes_for_others(s))
 		return NULL;
 	now = v->connections = tally_come(r->tally, v->network);
 	v->counted = true;
@@ -83,6 +93,13 @@ too_many(struct receiver *r, struct session *s, struct visit *v)
 		        "Connection rate limit exceeded: %u from %s for service %s", now,
 		        session_client(s), session_config(s)->listener);
 		return "too many connections";
+	}
+	if (set->tls_wrappermode && set->tls_rate > 0 &&
+	    !need_count(r->house, s, COUNT_TLS_KNOWN, set->tls_rate, &now)) {
+		warn_as(session_config(s)->service,
+		        "Refusing TLS service request from %s for service %s", session_client(s),
+		        session_config(s)->listener);
+		return "too many new TLS sessions";
 	}
 	return NULL;
 }

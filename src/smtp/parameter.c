@@ -215,9 +215,13 @@ date_time_read(struct bytes text, int64_t *seconds)
 static const char *
 take_size(struct mail_parameters *m, struct bytes value)
 {
-	/* rfc1870:6 size-value ::= 1*20DIGIT */
-	if (value.len > 20 || !bytes_number(value, &m->size))
+	struct scan r = scan_of(value);
+
+	/* rfc1870:6 size-value ::= 1*20DIGIT: more than a number has room for is too large, and no mistake */
+	if (value.len < 1 || value.len > 20 || scan_while(&r, is_digit).len != value.len)
 		return "501 5.5.4 Bad message size syntax";
+	if (!bytes_number(value, &m->size) || m->size > INT64_MAX)
+		m->size = INT64_MAX;
 	m->has_size = true;
 	return NULL;
 }

@@ -31,6 +31,7 @@ retry unix - - n - - error
 discard unix - - n - - discard
 local unix - n n - - local
 anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import tempfile
@@ -94,7 +95,16 @@ def test_a_network_that_came_again_often_need_not_wait(place):
         for sender in ("a@good.example", "b@good.example"):
             assert rcpt(h, sender=sender) == GREYLISTED
             assert rcpt(h, sender=sender).startswith("250")
-        assert rcpt(h, sender="c@good.example").startswith("250")
+        assert rcpt(h, sender="c@good.example") == GREYLISTED             # twice in an hour is once
+        h.stop()
+        with contextlib.closing(sqlite3.connect(h.directory / "mail/policy/policy.db")) as db:
+            assert db.execute("UPDATE client SET last = last - 3601").rowcount == 1
+            db.commit()
+        h.start()
+        h.at_work()
+        assert rcpt(h, sender="d@good.example") == GREYLISTED
+        assert rcpt(h, sender="d@good.example").startswith("250")
+        assert rcpt(h, sender="e@good.example").startswith("250")
         assert rcpt(h, sender="c@good.example", xclient="ADDR=IPV6:2001:db8::1") == GREYLISTED
         assert rcpt(h, sender="c@good.example", xclient="ADDR=IPV6:2001:db8::2").startswith("250")   # one /64
 

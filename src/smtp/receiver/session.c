@@ -494,6 +494,21 @@ lacks_certificate(struct session *s)
 	return true;
 }
 
+/* A handshake that goes on with an older session costs little, and does not count. */
+static bool
+too_many_sessions(struct session *s)
+{
+	struct tls_facts t;
+
+	if ((s->mouth->tls(s->mouth_of, &t) && t.resumed) ||
+	    within(s, COUNT_TLS, s->config->set.tls_rate, "New TLS session rate"))
+		return false;
+	say(s, "421 4.7.0 %s Error: too many new TLS sessions from %s", s->config->myhostname,
+	    client_of(s));
+	hang_up(s);
+	return true;
+}
+
 /* STARTTLS leaves nothing of what was said before (rfc3207:4.2). */
 void
 session_secured(struct session *s, bool ok, const char *why)
@@ -508,7 +523,7 @@ session_secured(struct session *s, bool ok, const char *why)
 		s->mouth->finish(s->mouth_of);
 		return;
 	}
-	if (lacks_certificate(s))
+	if (lacks_certificate(s) || too_many_sessions(s))
 		return;
 	mail_end(s);
 	auth_end(s);

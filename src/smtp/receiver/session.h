@@ -41,7 +41,7 @@ enum room_answer {
 enum verdict { VERDICT_ACCEPT, VERDICT_REFUSE, VERDICT_LATER };
 enum authenticated { AUTHENTICATED, NOT_AUTHENTICATED, AUTH_BAD_SYNTAX, AUTH_UNKNOWN_MECHANISM, AUTH_NOT_NOW, AUTH_ACCOUNT_DISABLED };
 enum fetched { FETCHED, FETCHED_NOT, FETCHED_UNTRUSTED, FETCHED_LATER };
-enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_CONNECTION,
+enum counted { COUNT_MESSAGE, COUNT_RECIPIENT, COUNT_AUTH, COUNT_TLS, COUNT_TLS_KNOWN, COUNT_CONNECTION,
                COUNT_ACCOUNT_MESSAGE, COUNT_ACCOUNT_RECIPIENT, COUNTED };    /* of the user, wherever they are */
 
 /* What an account had for the hour or the day. */
@@ -130,7 +130,7 @@ struct receiver_needs {
 	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);
 	void (*auth_step)(void *house, struct session *, struct bytes);
 	void (*auth_drop)(void *house, struct session *);
-	/* Count one more for this client; false when that is past `limit`. *now is the count. */
+	/* Count one more for this client; false when that is past `limit`. *now is the count.  COUNT_TLS_KNOWN: what COUNT_TLS is, and no more. */
 	bool (*count)(void *house, struct session *, enum counted, int64_t limit, uint32_t *now);
 	/* Has this client shown that it can wait?  With a time: it has, and need not show it again for so long. */
 	bool (*pass)(void *house, struct session *, int64_t ms);

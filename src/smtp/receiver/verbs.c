@@ -270,7 +270,7 @@ obey(struct session *s, struct bytes line)
 	s->tried[s->verb]++;
 	s->where = v->run != NULL ? v->name : "UNKNOWN";
 	if (v->when & JUNK && receiver_patience(s->config)->junk_commands > 0 &&
-	    s->junk++ >= receiver_patience(s->config)->junk_commands)
+	    s->junk++ > receiver_patience(s->config)->junk_commands)
 		s->errors++;
 	s->pipelined = s->pipelined || session_out_of_turn(s);
 	if (sent_away(s, v, line))
@@ -435,10 +435,9 @@ static void
 verb_starttls(struct session *s, struct bytes none)
 {
 	(void)none;
-	if (!within(s, COUNT_TLS, s->config->set.tls_rate, "New TLS session rate")) {
-		say(s, "421 4.7.0 %s Error: too many new TLS sessions from %s",
-		    s->config->myhostname, s->peer.text);
-		hang_up(s);
+	if (!within(s, COUNT_TLS_KNOWN, s->config->set.tls_rate, "New TLS session rate")) {
+		say(s, "454 4.7.0 Error: too many new TLS sessions from %s", client_of(s));
+		answered(s);
 		return;
 	}
 	say_fixed(s, BYTES("220 2.0.0 Ready to start TLS\r\n"));

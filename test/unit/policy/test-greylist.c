@@ -147,13 +147,17 @@ test_allows_clients(void **state)
 	char             sender[2] = "a";
 
 	(void)state;
-	for (; sender[0] < 'd'; sender[0]++) {
+	for (; sender[0] < 'h'; sender[0]++) {
 		HOLDS("new", ask(db, "n", sender, 1000).verdict == GREYLIST_NEW);
 		HOLDS("passed", ask(db, "n", sender, 1300).verdict == GREYLIST_PASSED);
 	}
-	HOLDS("after three it is allowed", ask(db, "n", "z", 1301).verdict == GREYLIST_CLIENT);
+	HOLDS("many in one hour are one", ask(db, "n", "y", 1301).verdict == GREYLIST_NEW);
+	HOLDS("a second in the next hour", ask(db, "n", "y", 1300 + 3600).verdict == GREYLIST_PASSED);
+	HOLDS("two are not three", ask(db, "n", "x", 1301 + 3600).verdict == GREYLIST_NEW);
+	HOLDS("the third", ask(db, "n", "x", 1300 + 2 * 3600).verdict == GREYLIST_PASSED);
+	HOLDS("after three it is allowed", ask(db, "n", "z", 1301 + 2 * 3600).verdict == GREYLIST_CLIENT);
 	HOLDS("but not another", ask(db, "m", "z", 1301).verdict == GREYLIST_NEW);
-	HOLDS("and not for ever", ask(db, "n", "z", 1302 + 35 * DAY).verdict == GREYLIST_NEW);
+	HOLDS("and not for ever", ask(db, "n", "z", 1302 + 2 * 3600 + 35 * DAY).verdict == GREYLIST_NEW);
 	policydb_close(&db);
 	remove_place(&place);
 }

@@ -27,6 +27,7 @@ static const struct { const char *why, *line; bool strict; const char *local, *d
 	{ "two", "FROM:<eva@example.org>,<b@c>", false, NULL, NULL, "501 5.1.7 Bad sender address syntax" },
 	{ "double dot, strict", "FROM:<e..va@example.org>", true, NULL, NULL, "501 5.1.7 Bad sender address syntax" },
 	{ "rfc1870:6 twenty digits", "FROM:<> SIZE=00000000000000000001", true, "", "", NULL },
+	{ "rfc1870:6 twenty nines are a size", "FROM:<> SIZE=99999999999999999999", true, "", NULL, NULL },
 	{ "rfc1870:6 twenty-one", "FROM:<> SIZE=000000000000000000001", true, NULL, NULL, "501 5.5.4 Bad message size syntax" },
 	{ "SIZE without a value", "FROM:<> SIZE", true, NULL, NULL, "501 5.5.4 Bad message size syntax" },
 	{ "rfc6152:3", "FROM:<> BODY=8bitmime", true, "", "", NULL },

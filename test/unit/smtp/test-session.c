@@ -94,7 +94,7 @@ static const struct session_case {
 	  "421 4.7.0 mail.example.com Error: too many errors\r\n" },
 	{ "soft errors only slow", KIND_SMTP, "smtpd_soft_error_limit = 1\n", "FOO\r\nFOO\r\nFOO\r\nNOOP\r\n",
 	  HI "500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n" OK },
-	{ "junk commands become errors", KIND_SMTP, "smtpd_hard_error_limit = 1\nsmtpd_junk_command_limit = 2\n", "NOOP\r\nRSET\r\nNOOP\r\nNOOP\r\n",
+	{ "junk commands become errors", KIND_SMTP, "smtpd_hard_error_limit = 1\nsmtpd_junk_command_limit = 1\n", "NOOP\r\nRSET\r\nNOOP\r\nNOOP\r\n",
 	  HI OK OK OK "421 4.7.0 mail.example.com Error: too many errors\r\n" },
 	{ "rfc5321:4.5.3.1.10 too many recipients", KIND_SMTP, "smtpd_recipient_limit_stranger = 1\n", MAIL RCPT RCPT "DATA\r\n.\r\n",
 	  HI MAIL_OK RCPT_OK "452 4.5.3 Error: too many recipients\r\n" GO QUEUED },
