@@ -50,6 +50,9 @@ struct command {
 const struct command *command_at(size_t index);
 int command_main(int argc, char **argv);
 
+/* What sendmail is called with, and mailq, which is sendmail by another name. */
+#define SENDMAIL_OPTIONS "+A:B:b:C:F:f:Gh:IiL:mN:nO:o:p:q::R:r:tUV:vX:"
+
 int command_ask(struct call *, const char *role, int argc, const char *const *argv, struct bytes input);
 struct word_ask;
 /* A role whose name begins so is the keeper of the operating-system user whose uid follows. */

@@ -3,12 +3,14 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "command/command.h"
 #include "command/lookup.h"
 #include "command/queue-ask.h"
+#include "message/address.h"
 #include "role/wire.h"
 
 static int run_mailq(struct call *);
@@ -18,9 +20,9 @@ static int run_postcat(struct call *);
 
 const struct command command_mailq = {
 	.name = "mailq",
-	.forms = "mailq",
+	.forms = "mailq [-C MAIN_CF]",
 	.about = "Lists the letters that are not delivered yet, as Postfix does.",
-	.more = "",
+	.more = "Called as mailq it takes the options of sendmail: mailq -q tries all of them now. Those that mean nothing to a list are taken.",
 	.run = run_mailq,
 };
 const struct command command_postqueue = {
@@ -68,16 +70,12 @@ exit_of(int status)
 	return status == COMMAND_DONE ? 0 : status == COMMAND_NO_PERMISSION ? 77 : 69;
 }
 
-static int
-run_mailq(struct call *c)
+/* As those of Postfix are: letters and digits. */
+static bool
+is_id(const char *text)
 {
-	struct arena *a = arena_open(NULL);
-	int           status;
-
-	configured(c, NULL, a);
-	status = queue_print(c, 0, NULL, false);
-	arena_close(&a);
-	return exit_of(status);
+	return *text != '\0' && text[strspn(text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	                                          "abcdefghijklmnopqrstuvwxyz_")] == '\0';
 }
 
 static int
@@ -86,6 +84,63 @@ flush(struct call *c, int argc, const char *const *argv)
 	size_t letters, recipients;
 
 	return queue_order(c, "retry", argc, argv, NULL, NULL, &letters, &recipients);
+}
+
+/* mailq is sendmail by another name, and so are its options. */
+static int
+run_mailq(struct call *c)
+{
+	struct arena *a = arena_open(NULL);
+	const char   *of_option = NULL;
+	bool          tries = false;
+	int           letter, status;
+
+	while ((letter = getopt(c->argc, c->argv, SENDMAIL_OPTIONS)) != -1) {
+		if (letter == 'C')
+			of_option = optarg;
+		tries = tries || letter == 'q';
+		if (letter == '?') {
+			arena_close(&a);
+			return EX_USAGE;
+		}
+	}
+	configured(c, of_option, a);
+	status = tries ? flush(c, 0, NULL) : queue_print(c, 0, NULL, false);
+	arena_close(&a);
+	return exit_of(status);
+}
+
+/* Of one that is not there nothing is said: it may just have gone. */
+static int
+try_one(struct call *c, const char *id)
+{
+	struct buffer found = { 0 };
+	int           status = COMMAND_FAILED;
+
+	if (!is_id(id)) {
+		(void)fprintf(stderr,
+		              "postqueue: fatal: Cannot flush queue ID - invalid name: \"%s\"\n",
+		              id);
+		return status;
+	}
+	status = command_hear(c, "queue",
+	                      &(struct word_ask){
+				      (const char *[]){ "queue", "rows", id }, 3, { NULL, 0 } },
+	                      &found);
+	buffer_free(&found);
+	return status == COMMAND_FAILED ? COMMAND_DONE : flush(c, 1, &id);
+}
+
+/* "example.com", "[192.0.2.1]" */
+static int
+try_site(struct call *c, const char *site)
+{
+	if (domain_valid(bytes_of(site)))
+		return flush(c, 2, (const char *[]){ "--domain", site });
+	(void)fprintf(stderr,
+	              "postqueue: fatal: Cannot flush mail queue - invalid destination: \"%s\"\n",
+	              site);
+	return COMMAND_FAILED;
 }
 
 static int
@@ -113,10 +168,8 @@ run_postqueue(struct call *c)
 		status = queue_print(c, 0, NULL, job == 'j');
 	else if (job == 'f')
 		status = flush(c, 0, NULL);
-	else if (job == 's')
-		status = flush(c, 2, (const char *[]){ "--domain", what });
 	else
-		status = flush(c, 1, (const char *[]){ what });
+		status = job == 's' ? try_site(c, what) : try_one(c, what);
 	arena_close(&a);
 	return exit_of(status);
 }
@@ -154,37 +207,48 @@ super_each(void *ctx, struct bytes id)
 	(void)fprintf(stderr, "postsuper: %.*s: %s\n", (int)id.len, id.at, w->super->each);
 }
 
-/* Of an id that is not there nothing is said: it may just have gone. */
+/* Whether there is anything this can be done to: of an id that has gone, or is held already, nothing is said.  True, too,
+   when nobody could say so: then it is said what hinders. */
+static bool
+super_means(struct super_wish *w, const char *id)
+{
+	struct buffer    found = { 0 };
+	struct queue_row row;
+	struct bytes     rest;
+	bool             means = false;
+	const char      *argv[] = { "queue", "rows", id, "--state", w->states };
+	uint32_t         argc = w->states != NULL ? 5 : 3;
+	int status = command_hear(w->call, "queue", &(struct word_ask){ argv, argc, { NULL, 0 } },
+	                          &found);
+
+	for (rest = buffer_bytes(&found); queue_row_next(&rest, &row);) {
+		bool held = bytes_is(row.field[ROW_STATE], "hold");
+
+		means = means || (w->super->option == 'h'   ? !held
+		                  : w->super->option == 'H' ? held
+		                                            : true);
+	}
+	buffer_free(&found);
+	return means || (status != COMMAND_DONE && status != COMMAND_FAILED);
+}
+
 static void
 super_one(struct super_wish *w, const char *id)
 {
-	const char   *argv[] = { id, NULL, NULL };
-	int           argc = 1;
-	size_t        letters, recipients;
-	struct buffer found = { 0 };
+	const char *argv[] = { id, "--state", w->states };
+	int         argc = w->states != NULL ? 3 : 1;
+	size_t      letters = 0, recipients;
+	bool        all = strcmp(id, "ALL") == 0;
 
-	if (w->states != NULL) {
-		argv[0] = "--state";
-		argv[1] = w->states;
-		argv[2] = id;
-		argc = 3;
-	}
-	/* Postfix says each id, but with ALL only how many there were. */
-	if (strcmp(id, "ALL") == 0) {
-		w->status |= queue_order(w->call, w->super->verb, argc, argv, NULL, NULL, &letters,
-		                         &recipients);
-		w->done[w->super - supers] += letters;
+	if (!is_id(id)) {
+		(void)fprintf(stderr, "postsuper: warning: invalid mail queue id: %s\n", id);
 		return;
 	}
-	if (command_hear(w->call, "queue",
-	                 &(struct word_ask){
-				 (const char *[]){ "queue", "rows", id }, 3, { NULL, 0 } },
-	                 &found) == COMMAND_DONE) {
-		(void)queue_order(w->call, w->super->verb, argc, argv, super_each, w, &letters,
-		                  &recipients);
-		w->done[w->super - supers] += letters;
-	}
-	buffer_free(&found);
+	/* Postfix says each id, but with ALL only how many there were. */
+	if (all || super_means(w, id))
+		w->status |= queue_order(w->call, w->super->verb, argc, argv,
+		                         all ? NULL : super_each, w, &letters, &recipients);
+	w->done[w->super - supers] += letters;
 }
 
 static void
@@ -205,6 +269,29 @@ super_go(struct super_wish *w, const char *id)
 		if (bytes_string(bytes_trim(line), one, sizeof one) && one[0] != '\0')
 			super_one(w, one);
 	buffer_free(&ids);
+}
+
+/* Names of queues as Postfix has them. */
+static bool
+read_states(struct call *c, struct buffer *states)
+{
+	static const char *const names[] = { "hold", "incoming", "active", "deferred", "new" };
+
+	for (int i = optind; i < c->argc; i++) {
+		size_t n = 0;
+
+		while (n < COUNT(names) && strcmp(names[n], c->argv[i]) != 0)
+			n++;
+		if (n == COUNT(names)) {
+			(void)fprintf(stderr, "postsuper: fatal: invalid directory name: %s\n",
+			              c->argv[i]);
+			return false;
+		}
+		buffer_printf(states, "%s%s", states->len > 0 ? "," : "", names[n]);
+	}
+	if (states->len > 0)
+		buffer_add_char(states, '\0');
+	return true;
 }
 
 static int
@@ -233,19 +320,16 @@ run_postsuper(struct call *c)
 			}
 	}
 	configured(c, of_option, a);
-	for (int i = optind; i < c->argc; i++)
-		buffer_printf(&states, "%s%s", states.len > 0 ? "," : "", c->argv[i]);
-	if (states.len > 0) {
-		buffer_add_char(&states, '\0');
-		w.states = states.at;
-	}
+	if (w.status == COMMAND_DONE && !read_states(c, &states))
+		w.status = COMMAND_FAILED;
+	w.states = states.len > 0 ? states.at : NULL;
 	for (size_t i = 0; i < n && w.status == COMMAND_DONE; i++) {
 		w.super = jobs[i].super;
 		w.asked[w.super - supers] = true;
 		super_go(&w, jobs[i].id);
 	}
 	for (size_t i = 0; i < COUNT(supers); i++)
-		if (w.asked[i])
+		if (w.asked[i] && w.status == COMMAND_DONE)
 			(void)fprintf(stderr, "postsuper: %s: %zu message%s\n", supers[i].sum,
 			              w.done[i], w.done[i] == 1 ? "" : "s");
 	buffer_free(&states);
@@ -306,9 +390,13 @@ cat_letter(struct call *c, const char *id, int parts)
 {
 	struct buffer said = { 0 };
 	bool          all = parts == (CAT_ENVELOPE | CAT_HEADER | CAT_BODY);
-	bool          good = queue_rows(c, "show", 1, &id, &said) == COMMAND_DONE;
-	int           fd = good ? queue_content(c, id) : -1;
-	FILE         *letter = fd >= 0 ? fdopen(fd, "r") : NULL;
+	int           heard = command_hear(c, "queue",
+	                                   &(struct word_ask){
+						   (const char *[]){ "queue", "show", id }, 3, { NULL, 0 } },
+	                                   &said);
+	/* Of one that is not there the caller tells; what else hinders is told by whom is asked. */
+	int   fd = heard != COMMAND_FAILED ? queue_content(c, id) : -1;
+	FILE *letter = fd >= 0 ? fdopen(fd, "r") : NULL;
 
 	if (letter != NULL) {
 		rewind(letter);

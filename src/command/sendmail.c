@@ -31,7 +31,7 @@
 #include "role/askers.h"
 #include "role/listeners.h"
 
-enum { PATIENCE_MS = 300000, RECIPIENTS_MOST = 10000 };
+enum { PATIENCE_MS = 300000 };
 
 static int run_sendmail(struct call *);
 
@@ -63,7 +63,8 @@ struct post {
 	const char            *sender, *name, *notify, *ret, *envid, *verp;
 	bool                   from_header, dots, eight_bit; /* -t; a dot does not end it */
 	const char           **to;
-	size_t                 recipients;
+	size_t                 recipients, room;
+	bool                   wrong; /* something was no address */
 	struct asked_of       *asked; /* what -bv has heard                         */
 	size_t                 answers;
 	struct settings       *settings;
@@ -92,13 +93,28 @@ completed(struct post *p, struct bytes address)
 }
 
 static void
+no_address(struct post *p, struct bytes text)
+{
+	p->wrong = true;
+	(void)complain(EX_DATAERR, "this is no address: ", arena_copy(p->life, text));
+}
+
+/* However many there are: nobody of a list is left out in silence. */
+static void
 add_recipient(struct post *p, const char *address)
 {
 	for (const char *c = address; *c != '\0'; c++)
-		if ((unsigned char)*c < ' ' || *c == '<' || *c == '>')
+		if ((unsigned char)*c < ' ' || *c == '<' || *c == '>') {
+			no_address(p, bytes_of(address));
 			return;
-	if (p->recipients < RECIPIENTS_MOST && *address != '\0')
-		p->to[p->recipients++] = address;
+		}
+	if (*address == '\0')
+		return;
+	if (p->recipients == p->room) {
+		p->room = p->room == 0 ? 64 : 2 * p->room;
+		p->to = memory_resize(p->to, p->room * sizeof *p->to);
+	}
+	p->to[p->recipients++] = address;
 }
 
 /* An address list as in a header. */
@@ -111,11 +127,31 @@ add_list(struct post *p, struct bytes list)
 	while (mailboxes_next(&all, &m)) {
 		struct address a = { m.local, m.domain };
 
-		if (m.group_start || m.group_end || m.local.len == 0)
+		if (m.group_start || m.group_end)
 			continue;
+		if (m.local.len == 0) {
+			no_address(p, m.name.len > 0 ? m.name : m.domain);
+			continue;
+		}
 		add_recipient(p,
 		              completed(p, m.domain.len > 0 ? address_text(p->life, &a) : m.local));
 	}
+}
+
+/* As programs write it: "a@b", "<a@b>", "Name <a@b>"; "" and "<>" are nobody. */
+static const char *
+sender_of(struct post *p, const char *text)
+{
+	struct mailboxes all = mailboxes_of(bytes_of(text), p->life);
+	struct address   a;
+	struct mailbox   m;
+
+	if (strcmp(text, "<>") == 0)
+		return "";
+	if (strchr(text, '<') == NULL || !mailboxes_next(&all, &m) || m.local.len == 0)
+		return completed(p, bytes_of(text));
+	a = (struct address){ m.local, m.domain };
+	return completed(p, m.domain.len > 0 ? address_text(p->life, &a) : m.local);
 }
 
 static const char *
@@ -180,6 +216,7 @@ look_at_field(struct post *p, const struct field *f, bool resent, unsigned *has)
 		"Resent-To", "Resent-Cc", "Resent-Bcc"
 	};
 	struct arena *a = p->life;
+	bool          before = p->wrong;
 
 	*has |= bytes_is(f->name, "From")         ? HAS_FROM
 	        : bytes_is(f->name, "Date")       ? HAS_DATE
@@ -188,6 +225,8 @@ look_at_field(struct post *p, const struct field *f, bool resent, unsigned *has)
 	for (size_t i = 0; p->from_header && i < COUNT(to); i++)
 		if (bytes_is(f->name, resent ? to_resent[i] : to[i]))
 			add_list(p, field_unfold(a, f->value));
+	p->wrong =
+		before; /* what the letter's author wrote is told, and is no mistake of who calls us */
 }
 
 /* A quoted-string where words would not do (rfc5322:3.2.4). */
@@ -475,38 +514,55 @@ begin_letter(struct post *p, bool eight_bit, const char *offers, bool *dsn)
 	return code == 250;
 }
 
-/* How many are taken. */
+/* rfc5321:4.5.3.1.10: no more of them in this transaction; what is left goes in another. */
+static bool
+is_full(const struct post *p, int code)
+{
+	return code == 452 &&
+	       bytes_starts(bytes_cut(buffer_bytes(&p->reply), 4, SIZE_MAX), BYTES("4.5.3"));
+}
+
+static void
+recipient_refused(struct post *p, int code, const char *to)
+{
+	bool unknown = code == 550 && p->reply.len > 9 &&
+	               bytes_starts(bytes_cut(buffer_bytes(&p->reply), 4, 9), BYTES("5.1."));
+
+	p->status = refused(p, code, to);
+	if (unknown)
+		p->status = EX_NOUSER;
+}
+
+/* How many are taken.  *at is the first, and then the first of those that are for the next transaction. */
 static size_t
-say_recipients(struct post *p, bool dsn, bool only_ask)
+say_recipients(struct post *p, bool dsn, bool only_ask, size_t *at)
 {
 	size_t taken = 0;
 
-	for (size_t i = 0; i < p->recipients; i++) {
-		int code = say(p, "RCPT TO:<%s>%s%s", p->to[i],
-		               dsn && p->notify != NULL ? " NOTIFY=" : "",
-		               dsn && p->notify != NULL ? p->notify : "");
+	for (; *at < p->recipients; ++*at) {
+		const char *to = p->to[*at];
+		int         code =
+			say(p, "RCPT TO:<%s>%s%s", to, dsn && p->notify != NULL ? " NOTIFY=" : "",
+		            dsn && p->notify != NULL ? p->notify : "");
 
+		if (taken > 0 && is_full(p, code))
+			break;
 		if (only_ask && code != 0)
 			p->asked[p->answers++] =
-				(struct asked_of){ p->to[i],
+				(struct asked_of){ to,
 				                   arena_copy(p->life, buffer_bytes(&p->reply)) };
-		if (code / 10 == 25) {
-			taken++;
-			if (only_ask)
-				(void)printf("%s... deliverable\n", p->to[i]);
-		} else {
-			bool unknown = code == 550 && p->reply.len > 9 &&
-			               bytes_starts(bytes_cut(buffer_bytes(&p->reply), 4, 9),
-			                            BYTES("5.1."));
-			p->status = refused(p, code, p->to[i]);
-			if (unknown)
-				p->status = EX_NOUSER;
+		if (code / 10 != 25) {
+			recipient_refused(p, code, to);
+			continue;
 		}
+		taken++;
+		if (only_ask)
+			(void)printf("%s... deliverable\n", to);
 	}
 	return taken;
 }
 
-static void
+static bool
 say_content(struct post *p, struct bytes content)
 {
 	struct buffer b = { 0 };
@@ -528,6 +584,28 @@ say_content(struct post *p, struct bytes content)
 	}
 	if (code != 250)
 		p->status = refused(p, code, "the letter");
+	return code == 250;
+}
+
+/* One transaction, or as many as the server wants for so many recipients. */
+static void
+say_letter(struct post *p, struct bytes letter, bool only_ask)
+{
+	char   offers[1024];
+	bool   dsn, good = begin(p, offers);
+	size_t at = 0;
+
+	while (good && at < p->recipients) {
+		size_t taken = 0;
+
+		good = begin_letter(p, !bytes_are_ascii(letter), offers, &dsn);
+		if (good)
+			taken = say_recipients(p, dsn, only_ask, &at);
+		if (taken > 0 && !only_ask)
+			good = say_content(p, letter);
+		else if (at < p->recipients)
+			good = good && say(p, "RSET") == 250;
+	}
 }
 
 /* As Postfix: who asks gets a letter that says of each what was found. */
@@ -544,7 +622,7 @@ report(struct post *p)
 	if (code == 250)
 		code = say(p, "RCPT TO:<%s>", p->sender);
 	if (code == 250)
-		say_content(p, buffer_bytes(&letter));
+		(void)say_content(p, buffer_bytes(&letter));
 	else
 		(void)refused(p, code, "the report");
 	if (code == 250 && p->status == status)
@@ -557,8 +635,6 @@ static int
 deliver(struct post *p, bool only_ask)
 {
 	struct buffer in = { 0 }, lines = { 0 }, letter = { 0 };
-	char          offers[1024];
-	bool          dsn;
 
 	if (!only_ask) {
 		if (!command_read("-", &in))
@@ -575,20 +651,18 @@ deliver(struct post *p, bool only_ask)
 					  EX_USAGE,
 					  "recipient addresses must be specified on the command line or via the -t option",
 					  "");
-	else if (begin(p, offers) &&
-	         begin_letter(p, !bytes_are_ascii(buffer_bytes(&letter)), offers, &dsn) &&
-	         (say_recipients(p, dsn, only_ask) > 0 || only_ask)) {
+	else {
+		p->asked = memory_take(p->recipients * sizeof *p->asked);
+		say_letter(p, buffer_bytes(&letter), only_ask);
 		if (only_ask)
 			report(p);
-		else
-			say_content(p, buffer_bytes(&letter));
 	}
 	if (p->talk != NULL && !talk_over(p->talk))
 		(void)say(p, "QUIT");
 	buffer_free(&in);
 	buffer_free(&lines);
 	buffer_free(&letter);
-	return p->status;
+	return p->status == EX_OK && p->wrong ? EX_DATAERR : p->status;
 }
 
 /* ---- SMTP on standard input and output ------------------------------------------------------------- */
@@ -704,18 +778,27 @@ notify_of(struct post *p, const char *value)
 	static const char *const words[] = { "never", "success", "failure", "delay" };
 	struct bytes             rest = bytes_of(value), word;
 	char                    *upper = (char *)(uintptr_t)arena_copy(p->life, rest);
+	bool                     alone = bytes_find(rest, ',') < 0;
 
 	while (bytes_split(&rest, ',', &word)) {
 		bool known = false;
 
 		for (size_t i = 0; i < COUNT(words); i++)
 			known = known || bytes_is(word, words[i]);
-		if (!known)
+		if (!known || (!alone && bytes_is(word, "never")))
 			return NULL;
 	}
 	for (char *c = upper; *c != '\0'; c++)
 		*c = ascii_upper(*c);
 	return upper;
+}
+
+/* As Postfix: the letter goes without. */
+static void
+ignored(char option, const char *right)
+{
+	(void)fprintf(stderr, "sendmail: warning: bad -%c option value -- ignored; it wants %s\n",
+	              option, right);
 }
 
 /* What is to be done: 'm', 's', 'p', 'v', 'i', 'q'; 0 after complaining. */
@@ -725,8 +808,7 @@ read_options(struct post *p, const char **sender, const char **queue)
 	struct call *c = p->call;
 	int          letter, mode = 'm';
 
-	while ((letter = getopt(c->argc, c->argv, "+A:B:b:C:F:f:GhIiL:mN:nO:o:p:q::R:r:tUV:vX:")) !=
-	       -1)
+	while ((letter = getopt(c->argc, c->argv, SENDMAIL_OPTIONS)) != -1)
 		switch (letter) {
 		case 'b':
 			if (strchr("mspvi", optarg[0]) == NULL || optarg[0] == '\0' ||
@@ -744,18 +826,20 @@ read_options(struct post *p, const char **sender, const char **queue)
 		case 'O': p->dots = p->dots || strcmp(optarg, "IgnoreDots") == 0; break;
 		case 'N':
 			if ((p->notify = notify_of(p, optarg)) == NULL)
-				return complain(
-					0, "-N wants never, or success, failure and delay, not ",
-					optarg);
+				ignored('N', "never, or success, failure and delay");
 			break;
 		case 'R':
 			p->ret = strcasecmp(optarg, "full") == 0   ? "FULL"
 			         : strcasecmp(optarg, "hdrs") == 0 ? "HDRS"
 			                                           : NULL;
 			if (p->ret == NULL)
-				return complain(0, "-R wants full or hdrs, not ", optarg);
+				ignored('R', "full or hdrs");
 			break;
-		case 'V': p->envid = optarg; break;
+		case 'V':
+			p->envid = *optarg != '\0' ? optarg : NULL;
+			if (p->envid == NULL)
+				ignored('V', "a name for the letter");
+			break;
 		case 'X': /* -XV, -XV+=; else a transcript, which is not kept here */
 			p->verp = optarg[0] == 'V' ? optarg + 1 : p->verp;
 			break;
@@ -787,9 +871,7 @@ run_as(struct post *p, int mode, const char *sender, const char *queue)
 		return EX_CONFIG;
 	(void)listener_addresses(s, "pickup", &p->pickup);
 	p->settings = s;
-	if (sender != NULL && strcmp(sender, "<>") == 0)
-		sender = "";
-	p->sender = completed(p, bytes_of(sender != NULL ? sender : login_name()));
+	p->sender = sender_of(p, sender != NULL ? sender : login_name());
 	for (int i = optind; i < p->call->argc && mode != 's'; i++)
 		add_list(p, bytes_of(p->call->argv[i]));
 	status = mode == 's' ? speak_smtp(p) : deliver(p, mode == 'v');
@@ -807,8 +889,6 @@ run_sendmail(struct call *c)
 
 	if (place != NULL && geteuid() == getuid())
 		c->config = lookup_config(place, p.life);
-	p.to = memory_take(RECIPIENTS_MOST * sizeof *p.to);
-	p.asked = memory_take(RECIPIENTS_MOST * sizeof *p.asked);
 	mode = read_options(&p, &sender, &queue);
 	status = run_as(&p, mode, sender, queue);
 	memory_free(p.to);

@@ -1,4 +1,5 @@
 /* queue-choice -- which letters a command of the queue means: ids and filters */
+#include "base/arena.h"
 #include "role/queue.h"
 #include <string.h>
 
@@ -150,32 +151,52 @@ static const struct { const char *name; bool (*set)(struct queue_choice *, const
 };
 /* clang-format on */
 
-bool
-queue_choice_read(struct caller *caller, const struct word_ask *w, struct queue_choice *c)
+/* The filter a word names: "--age", or "--age=2h" with its value behind; COUNT(filters) none. */
+static size_t
+filter_named(const char *word, const char **value)
 {
-	*c = (struct queue_choice){ .age_most_s = INT64_MAX, .size_most = UINT64_MAX };
-	for (uint32_t i = 2; i < w->argc; i++) {
-		size_t f = 0;
+	struct bytes rest = bytes_of(word), name;
+	size_t       f = 0;
 
-		while (f < COUNT(filters) && strcmp(filters[f].name, w->argv[i]) != 0)
-			f++;
-		if (strcmp(w->argv[i], "--dry-run") == 0) {
+	(void)bytes_split(&rest, '=', &name);
+	while (f < COUNT(filters) && !bytes_equal(bytes_of(filters[f].name), name))
+		f++;
+	*value = name.len < strlen(word) ? word + name.len + 1 : NULL;
+	return f;
+}
+
+static bool
+complain_of(struct caller *caller, const char *name, const char *right)
+{
+	caller_complain(caller, "%s wants a value%s%s\n", name, *right != '\0' ? ": " : "", right);
+	return false;
+}
+
+/* In any order: "delete ID --dry-run" deletes nothing, either. */
+bool
+queue_choice_read(struct caller *caller, const struct word_ask *w, struct arena *life,
+                  struct queue_choice *c)
+{
+	const char **ids = arena_take_array(life, w->argc + 1, sizeof *ids);
+
+	*c = (struct queue_choice){ .id = ids, .age_most_s = INT64_MAX, .size_most = UINT64_MAX };
+	for (uint32_t i = 2; i < w->argc; i++) {
+		const char *word = w->argv[i], *value;
+		size_t      f = filter_named(word, &value);
+
+		if (strcmp(word, "--dry-run") == 0) {
 			c->dry = true;
 		} else if (f < COUNT(filters)) {
-			if (++i >= w->argc || !filters[f].set(c, w->argv[i])) {
-				caller_complain(caller, "%s wants a value%s%s\n", filters[f].name,
-				                *filters[f].right != '\0' ? ": " : "",
-				                filters[f].right);
-				return false;
-			}
+			if (value == NULL && i + 1 < w->argc)
+				value = w->argv[++i];
+			if (value == NULL || !filters[f].set(c, value))
+				return complain_of(caller, filters[f].name, filters[f].right);
 			c->filtered |= filters[f].set != set_route;
-		} else if (strncmp(w->argv[i], "--", 2) == 0) {
-			caller_complain(caller, "%s is no filter\n", w->argv[i]);
+		} else if (strncmp(word, "--", 2) == 0) {
+			caller_complain(caller, "%s is no filter\n", word);
 			return false;
 		} else {
-			c->id = &w->argv[i];
-			c->ids = w->argc - i;
-			break;
+			ids[c->ids++] = word;
 		}
 	}
 	return true;

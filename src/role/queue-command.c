@@ -232,10 +232,13 @@ run_bounce(struct house *h, struct caller *caller, const struct word_ask *w)
 static void
 run_reroute(struct house *h, struct caller *caller, const struct word_ask *w)
 {
+	struct arena       *a = arena_open(NULL);
 	struct queue_choice c;
 	struct bytes        name = { NULL, 0 }, rest;
+	bool                read = queue_choice_read(caller, w, a, &c);
 
-	if (!queue_choice_read(caller, w, &c)) {
+	arena_close(&a);
+	if (!read) {
 		caller_done(caller, 2);
 		return;
 	}

@@ -129,7 +129,7 @@ queue_walk(struct house *h, struct caller *caller, const struct word_ask *ask,
 	w->go = (struct errand){ .go = walk_turn, .ctx = w };
 	w->wait = timer_open(h->loop, walk_turn, w);
 	queue_place_begin(queue_of(h)->queue, &w->place);
-	w->status = queue_choice_read(caller, &kept, &w->choice) ? 0 : 2;
+	w->status = queue_choice_read(caller, &kept, life, &w->choice) ? 0 : 2;
 	if (w->status == 0 && w->begin != NULL)
 		w->status = w->begin(w);
 	if (w->choice.ids == 1 && w->acts && strcmp(w->choice.id[0], "ALL") == 0)

@@ -302,8 +302,8 @@ struct queue_choice {
 };
 extern const char *const queue_state_names[RECIPIENT_STATES];
 bool queue_mask_fits(struct bytes mask, struct bytes name);
-/* False after complaining.  The strings stay those of the question. */
-bool queue_choice_read(struct caller *, const struct word_ask *, struct queue_choice *);
+/* False after complaining.  Filters and ids in any order; the strings stay those of the question. */
+bool queue_choice_read(struct caller *, const struct word_ask *, struct arena *life, struct queue_choice *);
 bool queue_choice_letter(const struct queue_choice *, const struct letter *);
 bool queue_choice_recipient(const struct queue_choice *, const struct recipient *);
 

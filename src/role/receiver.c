@@ -311,7 +311,8 @@ known_certificates(struct house *h, const char *listener)
 	return policy.client_certs;
 }
 
-/* The socket in the state directory needs neither TLS nor a test of its client's manners. */
+/* The socket in the state directory needs neither TLS nor a test of its client's manners, and who sends to a
+   list sends it whole, as by Postfix's. */
 static bool
 fill(struct house *h, enum receiver_kind kind, const char *listener, bool pickup,
      struct receiver_settings *set, struct buffer *errors)
@@ -322,6 +323,8 @@ fill(struct house *h, enum receiver_kind kind, const char *listener, bool pickup
 		set->tls_wrappermode = false;
 		set->tls_level = TLS_NONE;
 		set->screen = false;
+		set->recipients = 0;
+		set->session_domains = 0;
 	}
 	return true;
 }

@@ -80,7 +80,8 @@ def shared():
 
 
 @pytest.mark.parametrize("words", [["list", "--age", "soon"], ["list", "--size"], ["list", "--state", "asleep"], ["hold"], ["burn"],
-                                   ["delete", "--dry-run"], ["reroute", "--to", "carrier-pigeon:x", "ALL"], ["reroute", "ALL"], ["show"]])
+                                   ["delete", "--dry-run"], ["reroute", "--to", "carrier-pigeon:x", "ALL"], ["reroute", "ALL"], ["show"],
+                                   ["delete", "ALL", "--nonsense"], ["delete", "ALL", "--age", "soon"], ["delete", "ALL", "--domain"]])
 def test_wrong_words(shared, words):
     done = shared.command("queue", *words, check=False)
     assert done.returncode == 2 and done.stderr and who(shared) == {"b", "c", "b2", "d"}
@@ -97,6 +98,21 @@ def test_a_wrong_question_has_no_answer_for_programs(shared, words):
 def test_dry_run_does_nothing(shared):
     said = shared.command("queue", "delete", "--domain", "there.example", "--dry-run").stdout
     assert "2 recipients of 2 letters would be deleted" in said and len(rows(shared)) == 4
+
+
+@pytest.mark.parametrize("words, says", [
+    (["delete", "ID", "--dry-run"], "2 recipients of 1 letter would be deleted"),
+    (["bounce", "ALL", "--dry-run"], "4 recipients of 3 letters would be returned"),
+    (["hold", "ID", "--recipient", "c@other.example", "--dry-run"], "1 recipient of 1 letter would be held"),
+    (["delete", "ID", "--domain=nobody.example"], "0 recipients of 0 letters deleted"),
+    (["delete", "ALL", "--sender=nobody@*"], "0 recipients of 0 letters deleted"),
+])
+def test_words_mean_the_same_behind_an_id(shared, words, says):
+    """Who thinks of --dry-run last has nothing deleted, either."""
+    ident = rows(shared, "--recipient", "c@other.example")[0]["id"]
+    said = shared.command("queue", *[ident if w == "ID" else w for w in words], check=False)
+    assert said.stdout.splitlines()[-1] == says, said
+    assert {(r["address"].partition("@")[0], r["state"]) for r in rows(shared)} == {(n, "deferred") for n in ("b", "c", "b2", "d")}
 
 
 def test_orders_answer_programs_too(shared):
@@ -226,14 +242,18 @@ def test_the_names_of_postfix_beside_postfix(beside):
         return [(d.returncode, d.stderr.replace(i, "ID"), d.stdout.replace(i, "ID")) for d, i in ((one, a), (two, b))]
     for words, given in [(["postsuper", "-h", "ID"], None), (["postsuper", "-H", "ID"], None), (["postsuper", "-h", "ALL"], None),
                          (["postsuper", "-H", "ALL", "hold"], None), (["postsuper", "-d", "-"], "ID\n"),
-                         (["postsuper", "-d", "ABCDEF0123"], None)]:
+                         (["postsuper", "-d", "ABCDEF0123"], None), (["postsuper", "-H", "ID"], None), (["postsuper", "-h", "ID"], None),
+                         (["postsuper", "-h", "ID"], None), (["postsuper", "-H", "ID", "hold"], None), (["postsuper", "-d", "x/y"], None),
+                         (["postsuper", "-d", "ALL", "nosuch"], None), (["postsuper", "-h", "ID", "incoming"], None),
+                         (["postcat", "-q", "ABCDEF0123"], None)]:
         one, two = both(words, given=given, sender="carl@two.example" if given else "ann@one.example")
         assert one == two, words
     one, two = both(["postcat", "-qb", "ID"])
     assert one == two and one[2] == "\nshort\n"
     one, two = both(["postcat", "-qh", "ID"])
     assert "Subject: x" in one[2] and "Subject: x" in two[2] and "Received: " in one[2] and "Received: " in two[2]
-    for words in [["postqueue", "-f"], ["postqueue", "-i", "ID"]]:
+    for words in [["postqueue", "-f"], ["postqueue", "-i", "ID"], ["postqueue", "-i", "ABCDEF0123"], ["postqueue", "-i", "not/id"],
+                  ["postqueue", "-s", "not a site"]]:
         one, two = both(words)
         assert one == two, words
     one, two = both(["postqueue", "-z"])
@@ -242,3 +262,12 @@ def test_the_names_of_postfix_beside_postfix(beside):
         one, two = both(words)
         assert one == two, words
     assert theirs(postfix, "postqueue", "-p").stdout == house.command("mailq").stdout == "Mail queue is empty\n"
+
+
+def test_without_a_server_nothing_is_said_to_be_done(house):
+    """Neither deleted nor not there: nobody could be asked."""
+    ident = rows(house)[0]["id"]
+    house.stop()
+    for words in (["postsuper", "-d", ident], ["postsuper", "-d", "ALL"], ["postqueue", "-i", ident], ["postqueue", "-p"], ["postcat", "-q", ident], ["mailq"]):
+        done = house.command(*words, check=False)
+        assert done.returncode != 0 and "no server is running" in done.stderr and "Deleted" not in done.stderr, (words, done)

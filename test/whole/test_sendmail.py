@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from house import BINARY, House, wait_for
+from test_sending import Sink
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,6 @@ def test_a_letter_without_a_header_gets_one(house):
     ("an option nobody knows", ["-Z"], "", 64),
     ("a mode that is not here", ["-bd"], "", 64),
     ("later", ["later@here.example"], "Subject: x\n\nx\n", 75),
-    ("what NOTIFY cannot be", ["-N", "often", "x@there.example"], "", 64),
     ("asked only", ["-bv", "-f", "<>", "x@there.example"], "", 0),
 ])
 def test_the_exit_status(house, why, words, given, status):
@@ -140,6 +140,52 @@ def call_by_name(house, tmp_path):
     script.write_text(f'#!/bin/sh\nexec env MAIL_CONFIG={house.config} bash -c \'exec -a sendmail {os.path.abspath(BINARY)} "$@"\' sendmail "$@"\n')
     script.chmod(0o755)
     return script
+
+
+@pytest.mark.parametrize("by, letters", [("the socket", 1), ("the network", 5)])
+def test_R285_nobody_of_a_long_list_is_left_out(tmp_path, by, letters):
+    """Postfix's sendmail takes a list of any length; by the network it goes in as many transactions as the listener wants (rfc5321:4.5.3.1.10)."""
+    to = [f"u{i}@there.example" for i in range(11000 if letters == 1 else 45)]
+    with Sink() as sink, House(mynetworks="127.0.0.0/8", dns_resolver="none", relayhost=f"[127.0.0.1]:{sink.port}",
+                               smtpd_recipient_limit="10", smtpd_recipient_overshoot_limit="0") as house:
+        wait_for(house.smtp)
+        config = house.config
+        if by == "the network":              # the socket is in another directory
+            config = tmp_path / "main.cf"
+            config.write_text(re.sub(r"(?m)^mail_directory = .*", f"mail_directory = {tmp_path}/mail", house.config.read_text()))
+        done = subprocess.run(["sendmail", "-t", "-i"], executable=BINARY, input="To: " + ",\n ".join(to) + "\nSubject: list\n\nx\n",
+                              capture_output=True, text=True, timeout=120, env={**os.environ, "MAIL_CONFIG": str(config)})
+        assert (done.returncode, done.stderr) == (0, "")
+        wait_for(lambda: len(sink.got()) >= len(to), 120)
+        assert sink.got() == sorted(to)
+        assert len(set(re.findall(r"(\w+): from=<.*nrcpt=\d+", house.text()))) == letters
+
+
+@pytest.mark.parametrize("words", [["-N", "often"], ["-N", "never,delay"], ["-R", "some"], ["-V", ""]])
+def test_values_that_cannot_be_are_ignored_as_postfix_does(house, words):
+    done = sendmail(house, *words, "x@there.example", given=f"Subject: odd {words}\n\nx\n")
+    assert done.returncode == 0 and f"sendmail: warning: bad {words[0]} option value -- ignored" in done.stderr
+    assert f"odd {words}" in queued(house)
+
+
+@pytest.mark.parametrize("sender", ["<ann@one.example>", "Ann Other <ann@one.example>", "ann@one.example"])
+def test_R285_the_sender_as_programs_write_it(house, sender):
+    """With brackets, as scripts in PHP do; and -h has a value, though it means nothing."""
+    done = sendmail(house, f"-f{sender}", "-h", "5", "x@there.example", given=f"Subject: by {sender}\n\nx\n")
+    assert (done.returncode, done.stderr) == (0, "") and queued(house)[f"by {sender}"]["from"] == "ann@one.example"
+
+
+def test_R200_mailq_is_sendmail_by_another_name(house, tmp_path):
+    def mailq(*words):
+        return subprocess.run(["mailq", *words], executable=BINARY, capture_output=True, text=True, timeout=60)
+    assert mailq("-C", str(house.config)).stdout.startswith("-Queue ID-") and mailq("-C", str(house.config), "-v").returncode == 0
+    assert (mailq("-C", str(house.config), "-q").stdout, mailq("-Z").returncode) == ("", 64)
+
+
+def test_what_is_no_address_is_told_and_the_others_have_it(house):
+    done = sendmail(house, "-i", '"a<b"@there.example', "nobody here", "x@there.example", given="Subject: wrong one\n\nx\n")
+    assert done.returncode == 65 and done.stderr.count("this is no address: ") == 2
+    assert queued(house)["wrong one"]["to"] == {"x@there.example"}
 
 
 @pytest.mark.skipif(shutil.which("s-nail") is None, reason="needs s-nail")
