@@ -402,6 +402,49 @@ delivery_ask(void *ctx, struct bytes name, uint16_t type)
 	return NULL;
 }
 
+/* rfc3463:3.2: the domain of its recipients does not exist, and no setting leads elsewhere. */
+static bool
+is_of_nowhere(const struct delivery *d)
+{
+	for (uint32_t i = 0; i < d->w.recipients; i++) {
+		struct bytes a = d->w.recipient[i].address;
+		struct bytes domain = bytes_cut(a, (size_t)(bytes_find_last(a, '@') + 1), SIZE_MAX);
+
+		if (!bytes_equal_nocase(domain, bytes_of(d->w.nexthop)))
+			return false;
+	}
+	return d->route.absent;
+}
+
+/* The setting that names a host which cannot be found; NULL: the domain of a recipient does, or a table. */
+static const char *
+is_misled_by(const struct delivery *d)
+{
+	const char *relay = sender_of(d->house)->relayhost;
+
+	if (!d->probe && !d->loops && d->rows->fallback.count > 0)
+		return "smtp_fallback_relay";
+	return relay != NULL && *relay != '\0' && strcmp(relay, d->w.nexthop) == 0 ? "relayhost"
+	                                                                           : NULL;
+}
+
+/* There is no such host.  Where a setting names it that can be put right, and nothing comes back for it: as Postfix has it. */
+static void
+delivery_nowhere(struct delivery *d)
+{
+	const char *setting;
+
+	d->talked = true; /* nothing is wrong with any host */
+	d->loops = d->route.loops;
+	if ((setting = is_misled_by(d)) == NULL) {
+		delivery_end(d, SENT_REFUSED, is_of_nowhere(d) ? "5.1.2" : d->route.status,
+		             d->route.why);
+		return;
+	}
+	warn_("%s configuration problem: %s", setting, d->route.why);
+	delivery_end(d, SENT_LATER, "4.3.5", d->route.why);
+}
+
 static bool
 has_word(const struct setting_list *list, const char *word)
 {
@@ -449,11 +492,7 @@ delivery_find(struct delivery *d)
 	switch (route_find(&q, d->life, &d->route)) {
 	case ROUTE_WAIT: return;
 	case ROUTE_FOUND: delivery_go_on(d); return;
-	case ROUTE_NEVER:
-		d->talked = true; /* nothing is wrong with any host */
-		d->loops = d->route.loops;
-		delivery_end(d, SENT_REFUSED, d->route.status, d->route.why);
-		return;
+	case ROUTE_NEVER: delivery_nowhere(d); return;
 	default: delivery_end(d, SENT_LATER, d->route.status, d->route.why);
 	}
 }
@@ -591,8 +630,10 @@ settings_new(struct house *h)
 
 	(void)house_settings(h, &sender_setting_table, NULL, &s->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &s->common);
-	if (house_settings(h, &resolve_setting_table, NULL, &rules))
+	if (house_settings(h, &resolve_setting_table, NULL, &rules)) {
 		s->mydestination = rules.mydestination;
+		s->relayhost = rules.relayhost;
+	}
 	rows_new(h);
 	sender_tls_forget(h);
 	sender_tls_begin(h);

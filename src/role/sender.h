@@ -40,6 +40,7 @@ struct sender_role {
 	struct inquests  *inquests;        /* for checks of letters                */
 	struct questions questions;        /* at the verifiers                     */
 	struct setting_list mydestination; /* for generic(5)                       */
+	const char      *relayhost;
 	struct map      *policies;         /* domain -> struct sts_known           */
 	size_t           policies_bytes;
 	struct delivery *first;

@@ -432,7 +432,7 @@ def test_mail_exchangers_in_their_order(names):
         log = h.text()
         assert re.search(r"to=<y@null\.example>.*dsn=5\.1\.10, status=bounced \(Domain null\.example does not accept mail \(nullMX\)\)", log)
         assert re.search(r"to=<y@lost\.example>.*dsn=5\.4\.4, status=bounced", log)
-        assert re.search(r"to=<y@nothing\.example>.*dsn=5\.4\.4, status=bounced \(Host or domain name not found", log)
+        assert re.search(r"to=<y@nothing\.example>.*dsn=5\.1\.2, status=bounced \(Host or domain name not found", log)
         assert re.search(r"to=<y@loop\.example>.*dsn=5\.4\.6, status=bounced \(mail for loop\.example loops back to myself\)", log)
         assert re.search(r"to=<x0@four\.example>.*status=deferred \(connect to d\.four\.example\[127\.0\.0\.5\]:", log)
         with Sink(host="127.0.0.5", port=port) as d:

@@ -204,6 +204,7 @@ no_answer(struct finding *f, struct bytes name, const char *type, enum answer_st
 	bool later = s == ANSWER_LATER;
 
 	f->out->status = later ? "4.4.3" : "5.4.4";
+	f->out->absent = !later && f->q->dns;
 	f->out->why = arena_printf(
 		f->a, "Host or domain name not found. Name service error for name=%.*s type=%s: %s",
 		(int)name.len, name.at, type,
@@ -305,6 +306,7 @@ add_exchangers(struct finding *f, struct bytes name, const struct answer *x, uin
 		return nothing_left(f, name, "MX");
 	if (f->q->no_mx_later)
 		worst = ROUTE_LATER;
+	f->out->absent = false;
 	f->out->status = worst == ROUTE_LATER ? "4.4.3" : "5.4.4";
 	f->out->why = arena_printf(f->a, "unable to look up the mail exchangers of %.*s",
 	                           (int)name.len, name.at);
@@ -473,15 +475,20 @@ by_preference(const void *a, const void *b, void *request)
 	return x->chance < y->chance ? -1 : x->chance > y->chance;
 }
 
-/* We, and who is no better than we, do not get it from us. */
+/* We, and who is no better than we, do not get it from us; where nobody better is left of that destination, nor does
+   who is named behind it: he would only lead it round. */
 static void
 leave_out_own(struct finding *f)
 {
-	size_t n = 0;
+	size_t n = 0, better = 0;
 
 	for (size_t i = 0; i < f->hosts; i++)
+		better += f->host[i].preference < f->own &&
+		          f->host[i].preference / EACH_DESTINATION == f->own / EACH_DESTINATION;
+	for (size_t i = 0; i < f->hosts; i++)
 		if (f->host[i].preference < f->own ||
-		    f->host[i].preference / EACH_DESTINATION != f->own / EACH_DESTINATION)
+		    (better > 0 &&
+		     f->host[i].preference / EACH_DESTINATION != f->own / EACH_DESTINATION))
 			f->host[n++] = f->host[i];
 	f->hosts = n;
 }

@@ -17,7 +17,8 @@
  *
  * Order: by preference, by chance inside one (rfc5321:5.1), IPv6 and IPv4 as `preference` says; of more addresses than
  * `address_most` the first, with `balance` both families among them. Hosts that are ourselves, and those no better than these, are
- * left out (rfc5321:5.1); when none remains the mail would come back to us.
+ * left out (rfc5321:5.1); when none remains of a destination the mail would come back to us, and what is named
+ * behind it, and the fallback, would only lead it round.
  * An address that means nobody (0.0.0.0, ::, many at once) is none, nor is one of `forbidden`; 127.0.0.1 or
  * ::1 at port 25 that stands in the DNS is ourselves.
  * A null MX (rfc7505) takes no mail. An answer that has been found with no record in it is one that nothing was left of
@@ -71,6 +72,7 @@ struct route {
 	size_t      hosts;
 	const char *status, *why;
 	bool        loops;             /* ROUTE_NEVER: the best host is ourselves */
+	bool        absent;            /* ROUTE_NEVER: the DNS has neither MX nor address for the name */
 };
 bool route_is_nowhere(const struct setting_list *forbidden, const struct peer *);
 bool route_is_inside(const struct peer *);

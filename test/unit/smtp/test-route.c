@@ -70,6 +70,8 @@ static const struct search {
 	{ "its one MX does not exist", "lost.example", "never 5.4.4", false },
 	{ "one of two MX does not exist", "half.example", "192.0.2.4:25 ", false },
 	{ "R94 we are the best: the mail would come back", "own.example", "never 5.4.6", false },
+	{ "nor does it go to who is named behind", "own.example, plain.example", "never 5.4.6", false },
+	{ "we are behind: who is named first has it, and nobody else", "plain.example, own.example, half.example", "192.0.2.4:25 ", false },
 	{ "we by name", "named.example", "192.0.2.4:25 ", false },
 	{ "our own address", "[192.0.2.9]", "never 5.4.6", false },
 	{ "our own address at another port is another server", "[192.0.2.9]:10025", "192.0.2.9:10025 ", false },
