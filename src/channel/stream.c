@@ -543,7 +543,7 @@ stream_push(struct stream *s)
 		stream_drop_out(s);
 		return;
 	}
-	if (s->blocked)
+	if (s->blocked || s->holding)
 		return;
 	s->high = s->high || stream_pending(s) >= STREAM_HIGH;
 	s->pressed = 0;
@@ -576,6 +576,14 @@ stream_flush(struct stream *s)
 	hold(s);
 	stream_push(s);
 	let_go(s);
+}
+
+void
+stream_hold(struct stream *s, bool yes)
+{
+	s->holding = yes;
+	if (!yes)
+		stream_dirty(s);
 }
 
 /* Bytes on their way through: no copy while the socket takes them. */

@@ -75,6 +75,7 @@ struct buffer *stream_out(struct stream *);     /* to append in place; it is not
 void stream_say_file(struct stream *, int fd, off_t at, uint64_t len);
 size_t stream_pending(const struct stream *);
 void stream_flush(struct stream *);             /* try to write now                  */
+void stream_hold(struct stream *, bool);        /* what was said and is said stays here, until it is let go */
 void stream_patience(struct stream *, int64_t ms);
 void stream_secure(struct stream *, struct tls *);
 /* As the client (tls_open_outgoing()) of a host of whom that is wished, which stays the caller's until `secured`. */

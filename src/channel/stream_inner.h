@@ -88,6 +88,7 @@ struct stream {
 	bool resumed;                  /* `arrived` is owed for what is there */
 	bool more;                     /* reading goes on in the next turn    */
 	bool blocked;                  /* output waits for the socket         */
+	bool holding;                  /* and for its owner                   */
 	bool read_writes;              /* TLS must write before it reads on   */
 	bool high;                     /* was above STREAM_HIGH               */
 	bool drained;                  /* `drained` is owed                   */

@@ -323,6 +323,7 @@ account_open(struct store *s, uint64_t id, bool make, int *why)
 	if ((a->index = index_open(s->accounts, id, make ? first_rows : NULL, why)) != NULL &&
 	    (*why = read_account(a)) == 0 && (*why = read_location(a)) == 0 &&
 	    (!make || (*why = receipts_replay(a)) == 0)) {
+		a->safe = a->modseq;
 		if (a->location == NULL || (*why = place_open(a, a->location)) == 0)
 			return a;
 	} else if (a->index != NULL)
@@ -361,7 +362,8 @@ account_close(struct account **ap)
 int
 account_reload(struct account *a)
 {
-	int why;
+	uint64_t told = a->modseq; /* what somebody may have seen is no other change's */
+	int      why;
 
 	place_forget(a);
 	map_close(&a->by_name);
@@ -375,6 +377,9 @@ account_reload(struct account *a)
 	why = read_account(a);
 	if (why == 0)
 		why = receipts_replay(a);
+	a->safe = a->modseq;
+	if (a->modseq < told)
+		a->modseq = told;
 	for (struct mailbox *m = a->mailboxes; m != NULL; m = m->next) {
 		if (why == 0 && !m->gone && m->users > 0 && mailbox_load(m) != 0)
 			m->gone = true;

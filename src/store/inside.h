@@ -53,6 +53,7 @@ struct mailbox {
 	uint32_t uidnext;
 	uint32_t promised;               /* the highest uid promised to a letter on its way */
 	uint64_t highest;                /* modseq of its newest fact                */
+	uint64_t kept;                   /* all up to it is in the index on disk, or in the letter log (receipts.c) */
 	struct rows rows;
 	uint64_t bytes;                  /* sum of sizes                             */
 	struct tally {                   /* while nothing has changed since          */
@@ -94,6 +95,7 @@ struct account {
 	bool     syncing;
 	bool     damaged;                /* a fact could not be read: forget nothing */
 	uint64_t modseq;
+	uint64_t committed, safe;        /* the modseq of the last commit; of the last that is on disk */
 	uint64_t next_mailbox;
 	uint32_t uidvalidity;            /* the last given out                       */
 	struct usage { uint64_t bytes, messages; } usage, usage_kept;   /* kept: as last written */
@@ -133,6 +135,9 @@ struct store {
 	struct barriers gathering;
 	uint32_t later;                  /* barriers gathered that can wait          */
 	bool     hurry;                  /* somebody waits for what is gathered      */
+	uint64_t looked;                 /* at what is not on disk of this account, 0: of none */
+	bool     looked_wide;            /* and of others                            */
+	enum looked looked_at;           /* at more than flags                       */
 	struct batch *batch;             /* being synced                             */
 	struct contents *contents;       /* of letters that lie outside              */
 	int      news;                   /* of inotify, -1                           */
@@ -179,6 +184,15 @@ void seen_reload(struct mailbox *);
 
 /* watch.c */
 void account_tell(struct account *, const struct account_event *);
+
+void store_looks(struct account *, enum looked); /* at what is not on disk yet (store.c) */
+/* Somebody looks at a change of a mailbox. */
+static inline void
+look_at_change(const struct mailbox *m, uint64_t modseq, enum looked at)
+{
+	if (modseq > m->account->safe && modseq > m->kept)
+		store_looks(m->account, at);
+}
 
 /* mailbox.c */
 int  mailbox_load(struct mailbox *);

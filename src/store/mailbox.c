@@ -29,6 +29,7 @@ mailbox_unload(struct mailbox *m)
 	m->unwritten = 0;
 	m->facts = 0;
 	m->promised = 0;
+	m->kept = 0;
 	m->tally = (struct tally){ 0 };
 	m->loaded = m->glanced = m->damaged = false;
 }
@@ -230,9 +231,11 @@ mailbox_load(struct mailbox *m)
 		return 0;
 	if ((why = load(m)) != 0) {
 		mailbox_unload(m);
-		if (was) /* somebody counts messages that nobody can read */
+		/* Somebody counts messages that nobody can read now: the counts stay, as far as they were kept. */
+		if (was && !mailbox_glanced(m))
 			mailbox_tell(m, MAILBOX_LOST, &(struct uid_set){ NULL, 0 }, NULL);
-	} else if (m->uidnext < told)
+	}
+	if (m->uidnext < told)
 		m->uidnext = told;
 	return why;
 }
@@ -429,6 +432,12 @@ mailbox_gone(const struct mailbox *m)
 	return m->gone;
 }
 
+void
+mailbox_look(const struct mailbox *m)
+{
+	look_at_change(m, m->highest, LOOKED_DEEP);
+}
+
 uint32_t
 mailbox_count(const struct mailbox *m)
 {
@@ -438,8 +447,10 @@ mailbox_count(const struct mailbox *m)
 struct entry
 mailbox_entry(struct mailbox *m, uint32_t i)
 {
-	(void)mailbox_ready(m);
+	if (mailbox_ready(m) != 0 || !m->loaded)
+		return (struct entry){ .uid = 0 };
 	INSIDE(i < m->rows.count);
+	look_at_change(m, m->rows.modseq[i], LOOKED_FLAGS);
 	return (struct entry){ .uid = m->rows.uid[i],
 		               .flags = m->rows.flags[i],
 		               .message = m->rows.message[i],
@@ -743,6 +754,7 @@ mailbox_vanished(struct mailbox *m, uint64_t since, struct arena *arena, struct 
 	int               more;
 
 	*gone = (struct uid_set){ NULL, 0 };
+	mailbox_look(m);
 	if (since < m->forgotten || (s = index_ready(x, FACT_AFTER)) == NULL)
 		return false;
 	(void)sqlite3_bind_int64(s, 1, (int64_t)m->id);
@@ -788,6 +800,7 @@ mailbox_changed(struct mailbox *m, uint64_t since, struct arena *arena, struct u
 	struct uid_list    all = { 0 };
 	int64_t            last = -2;
 
+	mailbox_look(m);
 	(void)mailbox_ready(m);
 	for (uint32_t i = 0; since < m->highest && i < r->count; i++) {
 		if (r->modseq[i] <= since)

@@ -87,6 +87,7 @@ mailbox_append(struct mailbox *m, const struct arrival *v, const struct receipt 
 	struct account  *a = m->account;
 	struct uid_range range;
 	struct uid_set   told = { &range, 1 };
+	bool             all_kept; /* of what happened before it */
 	int              why = m->gone ? 0 : mailbox_ready(m);
 
 	if (why != 0)
@@ -99,10 +100,13 @@ mailbox_append(struct mailbox *m, const struct arrival *v, const struct receipt 
 		return why;
 	}
 	*uid = 0;
+	all_kept = m->highest <= a->safe || m->highest <= m->kept;
 	if ((why = account_change(a)) != 0)
 		return why;
 	if ((why = mailbox_arrive_as(m, v, receipt->uid, receipt->modseq)) != 0)
 		return account_fail(a, why);
+	if (all_kept)
+		m->kept = receipt->modseq;
 	pass(a, &v->place);
 	*uid = receipt->uid;
 	if (m->watches != NULL || a->watches != NULL)

@@ -280,6 +280,7 @@ seen_entry(const struct seen *s, struct entry e)
 		return e;
 	if (m->yes)
 		e.flags |= FLAG_SEEN;
+	look_at_change(s->mailbox, m->modseq, LOOKED_FLAGS);
 	if (m->modseq > e.modseq)
 		e.modseq = m->modseq;
 	return e;
@@ -288,6 +289,7 @@ seen_entry(const struct seen *s, struct entry e)
 uint64_t
 seen_highest(const struct seen *s)
 {
+	look_at_change(s->mailbox, s->highest, LOOKED_DEEP);
 	return s->highest > s->mailbox->highest ? s->highest : s->mailbox->highest;
 }
 
@@ -296,6 +298,7 @@ seen_count(const struct seen *s, struct mailbox_status *status)
 {
 	status->highest_modseq = seen_highest(s);
 	status->recent = status->unseen = status->first_unseen = 0;
+	(void)mailbox_ready(s->mailbox);
 	for (uint32_t i = 0; i < s->mailbox->rows.count; i++) {
 		if (seen_entry(s, mailbox_entry(s->mailbox, i)).flags & FLAG_SEEN)
 			continue;

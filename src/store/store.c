@@ -297,6 +297,43 @@ account_barrier(struct account *a, void (*fn)(void *ctx, int why), void *ctx)
 	hold(a);
 }
 
+/* ---- what is shown before it is on disk ---- */
+
+void
+store_look(struct store *s)
+{
+	s->looked = 0;
+	s->looked_wide = false;
+	s->looked_at = LOOKED_SAFE;
+}
+
+void
+store_looks(struct account *a, enum looked at)
+{
+	struct store *s = a->store;
+
+	if (s->looked_at < at)
+		s->looked_at = at;
+	if (s->looked == 0)
+		s->looked = a->id;
+	else if (s->looked != a->id)
+		s->looked_wide = true;
+}
+
+enum looked
+store_looked(struct store *s, void (*fn)(void *ctx, int why), void *ctx)
+{
+	struct account *a = s->looked == 0 ? NULL : map_get(s->open, map_number(&s->looked));
+
+	if (a == NULL)
+		return LOOKED_SAFE;
+	if (s->looked_wide)
+		store_barrier(s, fn, ctx);
+	else
+		account_barrier(a, fn, ctx);
+	return s->looked_at;
+}
+
 bool
 store_dirty(const struct store *s)
 {
@@ -413,8 +450,10 @@ batch_done(void *job)
 		b->account[i]->syncing = false;
 		if (b->lost[i] == 0 && why != 0)
 			mend(b->account[i], b->lost[i] = why);
-		else if (b->lost[i] == 0)
+		else if (b->lost[i] == 0) {
+			b->account[i]->safe = b->account[i]->committed;
 			receipts_durable(b->account[i]);
+		}
 	}
 	tell_barriers(b);
 	for (size_t i = 0; i < b->count; i++) {
@@ -445,6 +484,7 @@ commit_one(struct batch *b, struct account *a)
 		b->landing[i] = a->landing;
 		a->landing = NULL;
 		b->fd[b->syncs++] = index_wal(a->index);
+		a->committed = a->modseq;
 		a->syncing = true;
 	}
 	b->lost[i] = a->lost;

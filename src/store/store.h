@@ -63,6 +63,14 @@ void store_hurry(struct store *);              /* no longer                     
 void account_barrier(struct account *, void (*fn)(void *ctx, int why), void *ctx);
 bool store_dirty(const struct store *);
 
+/* What a client was shown must be so after a power cut: else a uid is another message's then, a modseq another change's.
+     store_look()    somebody begins to look: from now on it is noted when a thing is looked at that is not on disk yet.
+     store_looked()  LOOKED_SAFE: at none, all may be shown.  Else it is to be kept back until fn(ctx, why) was called.
+                     With `why` LOOKED_DEEP must be forgotten; of LOOKED_FLAGS MAILBOX_LOST has said that they are others. */
+enum looked { LOOKED_SAFE, LOOKED_FLAGS, LOOKED_DEEP };
+void store_look(struct store *);
+enum looked store_looked(struct store *, void (*fn)(void *ctx, int why), void *ctx);
+
 /* ---- accounts ---------------------------------------------------------- */
 /* Opened accounts stay open while used and for a while after; take and drop are pairs.
    A new account gets INBOX, Drafts, Sent, Junk, Trash, Archive with their special uses, all subscribed. */
@@ -126,7 +134,8 @@ bool account_subscribes(const struct account *, const char *name);
 /* ---- one mailbox -------------------------------------------------------- */
 struct mailbox *mailbox_take(struct account *, const char *name, int *why);
 /* The same for who wants to know no more than mailbox_status() tells and the names of keywords, which may have been
-   kept: its messages are read when somebody asks for them.  mailbox_wake() does so: 0, or errno and MAILBOX_LOST. */
+   kept: its messages are read when somebody asks for them.  mailbox_wake() does so: 0, or errno; then it is as before and
+   may be tried again, or, where not even the counts are there any more, MAILBOX_LOST was told. */
 struct mailbox *mailbox_glance(struct account *, const char *name, int *why);
 int  mailbox_wake(struct mailbox *);
 void mailbox_drop(struct mailbox **);
@@ -137,6 +146,7 @@ struct account *mailbox_account(const struct mailbox *);
 void mailbox_status(struct mailbox *, struct mailbox_status *out);
 void mailbox_facts(struct mailbox *, struct mailbox_status *out);      /* the same without what has to be counted: unseen, deleted */
 bool mailbox_gone(const struct mailbox *);                 /* deleted meanwhile            */
+void mailbox_look(const struct mailbox *);                 /* at all that happened in it (store_look())  */
 
 /* A word of flags: system flags are its bits; above them is the name of a set of keywords, which only this mailbox
    understands, and only until it changes: it is not to be kept from turn to turn. */
@@ -154,7 +164,7 @@ struct entry { uint32_t uid; uint64_t flags; uint64_t message; uint64_t modseq;
                uint32_t size,          /* as RFC822.SIZE                      */
                saved; };               /* into this mailbox, seconds; 0: before that was written down */
 uint32_t mailbox_count(const struct mailbox *);
-struct entry mailbox_entry(struct mailbox *, uint32_t index);
+struct entry mailbox_entry(struct mailbox *, uint32_t index);           /* all 0 when they cannot be read */
 int64_t mailbox_find(struct mailbox *, uint32_t uid);                   /* index or -1          */
 uint32_t mailbox_first_at_least(struct mailbox *, uint32_t uid);         /* index, count if none */
 

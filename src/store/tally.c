@@ -14,6 +14,7 @@ enum { TALLY_VERSION = 1, WORTH_A_TALLY = 1000 };
 void
 mailbox_facts(struct mailbox *m, struct mailbox_status *out)
 {
+	mailbox_look(m);
 	*out = (struct mailbox_status){
 		.messages = mailbox_count(m),
 		.uidnext = m->uidnext,

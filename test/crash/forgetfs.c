@@ -2,7 +2,7 @@
 //
 // forgetfs: a file system with the shortest memory that POSIX allows.
 //
-//	forgetfs BACKING MOUNTPOINT --control SOCKET [--survive P] [--seed N]
+//	forgetfs BACKING MOUNTPOINT --control SOCKET [--survive P] [--seed N] [--lag MS]
 //	forgetfs --tell SOCKET cut|sync|status
 //
 // Passes everything through to BACKING/live, and remembers for every file what
@@ -24,6 +24,8 @@
 // empty.  Modes, owners and times are kept at once: nothing we test hangs on
 // them.  syncfs(2) never reaches a FUSE file system; "sync" on the control
 // socket stands in.
+//
+// With --lag an fsync of a file takes so many milliseconds, and others go on.
 //
 // Real disks keep more than they must, in no particular order.  With --survive
 // P each unsynced block, size and change of name stays with probability P, and
@@ -474,6 +476,8 @@ static int
 op_fsync(const char *path, int data, struct fuse_file_info *fi)
 {
 	(void)path, (void)data;
+	if (fs.lag > 0)
+		(void)usleep(fs.lag * 1000);
 	ENTER();
 	struct handle *h = handle_of(fi);
 	pthread_mutex_lock(&h->file->lock);
@@ -666,7 +670,7 @@ control_tell(const char *path, const char *word)
 }
 
 static const char usage[] =
-"usage: forgetfs BACKING MOUNTPOINT --control SOCKET [--survive P] [--seed N]\n"
+"usage: forgetfs BACKING MOUNTPOINT --control SOCKET [--survive P] [--seed N] [--lag MS]\n"
 "       forgetfs --tell SOCKET cut|sync|status\n";
 
 static int
@@ -686,7 +690,7 @@ main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "control", 1, NULL, 'c' }, { "survive", 1, NULL, 'p' },
-		{ "seed", 1, NULL, 's' }, { "tell", 1, NULL, 't' }, { 0 },
+		{ "seed", 1, NULL, 's' }, { "lag", 1, NULL, 'l' }, { "tell", 1, NULL, 't' }, { 0 },
 	};
 	const char *tell = NULL;
 	int o;
@@ -695,6 +699,7 @@ main(int argc, char **argv)
 		case 'c': fs.control = optarg; break;
 		case 'p': fs.survive = atof(optarg); break;
 		case 's': fs.random = strtoull(optarg, NULL, 10); break;
+		case 'l': fs.lag = (unsigned)atoi(optarg); break;
 		case 't': tell = optarg; break;
 		default: optind = argc + 1;
 		}

@@ -70,6 +70,7 @@ struct memory {
 	struct held *held[BUCKETS];
 	uint64_t groups;
 	double survive;
+	unsigned lag;
 	uint64_t random;
 	const char *control;
 };

@@ -159,6 +159,7 @@ tell_selected(struct imap *s, bool expunges)
 		return false;
 	if (!view_has_news(v, expunges))
 		return true;
+	mailbox_look(v->mailbox);
 	if (!reach_may_read(s))
 		return imap_lost(s);
 	if (expunges && !tell_expunges(s))

@@ -113,8 +113,8 @@ imap_bad(struct imap *s, const char *form, ...)
 }
 
 /* What the store's errno means to a client (rfc5530:3). */
-enum imap_step
-imap_no_errno(struct imap *s, int why)
+static const char *
+words_of(int why)
 {
 	static const struct {
 		int         why;
@@ -141,8 +141,14 @@ imap_no_errno(struct imap *s, int why)
 
 	for (size_t i = 0; i < COUNT(known); i++)
 		if (known[i].why == why)
-			return imap_no(s, "%s", known[i].words);
-	return imap_no(s, "[UNAVAILABLE] Internal error; try again later.");
+			return known[i].words;
+	return "[UNAVAILABLE] Internal error; try again later.";
+}
+
+enum imap_step
+imap_no_errno(struct imap *s, int why)
+{
+	return imap_no(s, "%s", words_of(why));
 }
 
 void
@@ -385,6 +391,7 @@ imap_begin(struct imap *s, struct bytes line)
 	const char                *wrong;
 	uint64_t                   size;
 	bool                       uid, waits, letter = input_letter(s->input, &size, &waits);
+	int                        why;
 
 	if (tag.len == 0)
 		scan_fail(&r, "a tag");
@@ -401,7 +408,16 @@ imap_begin(struct imap *s, struct bytes line)
 		return;
 	}
 	if (wrong == NULL && s->view != NULL && !(command->effect & NEEDS_NO_MESSAGE) &&
-	    (s->view->lost || mailbox_wake(s->view->mailbox) != 0)) {
+	    (why = mailbox_wake(s->view->mailbox)) != 0 && !s->view->lost) {
+		/* Its counts were kept, its messages cannot be read: another mailbox may be selected. */
+		stream_printf(s->stream, "%.*s NO %s\r\n", (int)tag.len, tag.at, words_of(why));
+		command_over(s);
+		if (letter && !waits)
+			input_skip(s->input, size);
+		return;
+	}
+	if (wrong == NULL && s->view != NULL && !(command->effect & NEEDS_NO_MESSAGE) &&
+	    s->view->lost) {
 		(void)imap_lost(s);
 		return;
 	}
@@ -558,10 +574,26 @@ session_work(struct imap *s)
 void
 imap_go(struct imap *s)
 {
+	if (hold_is_on(&s->hold))
+		return;
 	turns_begin(&s->service->guests.turns);
+	hold_look(&s->hold);
 	session_work(s);
-	if (s->end != NULL)
+	if (!hold_seen(&s->hold) && s->end != NULL)
 		imap_finish(s);
+}
+
+/* What this turn told is on disk, or never was: then nobody hears of it. */
+static void
+session_told(void *ctx, int why)
+{
+	struct imap *s = ctx;
+
+	if (why != 0) {
+		s->cut = true;
+		imap_end(s, "What it was told could not be kept");
+	}
+	imap_queue(s);
 }
 
 /* ---- the connection ------------------------------------------------------------ */
@@ -665,6 +697,11 @@ imap_finish(struct imap *s)
 	if (s->promise != NULL)
 		s->promise->session = NULL;
 	command_over(s);
+	hold_close(&s->hold);
+	if (s->cut) {
+		s->leaves = false;
+		stream_close(&s->stream);
+	}
 	fd = give_away(s, &unread);
 	stream_finish(&s->stream);
 	imap_unselect(s);
@@ -713,6 +750,7 @@ imap_open(struct imap_service *v, int fd, const struct access_facts *facts, uint
 	imap_keep_facts(&s->facts, facts, life);
 	guest_enter(&v->guests, &s->guest, s, ticket, facts->account);
 	s->stream = stream_open(v->loop, fd, &imap_stream_events, s);
+	hold_open(&s->hold, v->store, s->stream, session_told, s);
 	if (facts->met != NULL)
 		facts->met(facts->met_ctx, s->stream, facts);
 	stream_most_unread(s->stream, (size_t)v->config.rows.line_most + 4096);

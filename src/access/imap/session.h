@@ -28,6 +28,7 @@
 #define ACCESS_IMAP_SESSION_H
 
 #include "access/guests.h"
+#include "access/hold.h"
 #include "access/imap/grammar.h"
 #include "access/imap/imap.h"
 #include "access/imap/view.h"
@@ -82,6 +83,8 @@ struct imap {
 	struct arena  *life;
 	struct access_facts facts;             /* strings in `life`             */
 	struct stream *stream;
+	struct hold    hold;                   /* what was said and may not go out yet */
+	bool           cut;                    /* that is not so: nothing more goes out */
 	struct imap_input *input;
 	struct view   *view;                   /* the selected mailbox          */
 	struct ranges  saved;                  /* uids that "$" means (rfc5182) */

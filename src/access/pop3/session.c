@@ -332,10 +332,26 @@ session_work(struct pop3 *s)
 void
 pop3_go(struct pop3 *s)
 {
+	if (hold_is_on(&s->hold))
+		return;
 	turns_begin(&s->service->guests.turns);
+	hold_look(&s->hold);
 	session_work(s);
-	if (s->end != NULL)
+	if (!hold_seen(&s->hold) && s->end != NULL)
 		pop3_finish(s);
+}
+
+/* What this turn told is on disk, or never was: then nobody hears of it. */
+static void
+session_told(void *ctx, int why)
+{
+	struct pop3 *s = ctx;
+
+	if (why != 0) {
+		s->cut = true;
+		pop3_end(s, "What it was told could not be kept");
+	}
+	pop3_queue(s);
 }
 
 /* ---- the connection ------------------------------------------------------------ */
@@ -403,6 +419,9 @@ pop3_finish(struct pop3 *s)
 	if (s->promise != NULL)
 		s->promise->session = NULL;
 	sending_drop(s);
+	hold_close(&s->hold);
+	if (s->cut)
+		stream_close(&s->stream);
 	stream_finish(&s->stream);
 	if (s->settling)
 		mailbox_sync_drop(s->mailbox, s);
@@ -470,6 +489,7 @@ pop3_open(struct pop3_service *v, int fd, const struct access_facts *facts, uint
 	keep_facts(s, facts);
 	guest_enter(&v->guests, &s->guest, s, ticket, facts->account);
 	s->stream = stream_open(v->loop, fd, &stream_events, s);
+	hold_open(&s->hold, v->store, s->stream, session_told, s);
 	if (facts->met != NULL)
 		facts->met(facts->met_ctx, s->stream, facts);
 	stream_most_unread(s->stream, 4 * LINE_MOST);

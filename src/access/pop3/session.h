@@ -8,6 +8,7 @@
 #define ACCESS_POP3_SESSION_H
 
 #include "access/guests.h"
+#include "access/hold.h"
 #include "access/pop3/pop3.h"
 #include "base/arena.h"
 #include "base/buffer.h"
@@ -35,6 +36,8 @@ struct pop3 {
 	struct arena   *life;
 	struct access_facts facts;
 	struct stream  *stream;
+	struct hold     hold;                  /* what was said and may not go out yet */
+	bool            cut;                   /* that is not so: nothing more goes out */
 	struct buffer   early;                 /* what the login had read ahead   */
 	struct account *account;
 	struct mailbox *mailbox;

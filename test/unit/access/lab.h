@@ -46,9 +46,12 @@ struct lab {
 	struct store   *store;
 	struct imap_service *imap;
 	struct pop3_service *pop3;
+	struct imap_config imap_config;
+	struct pop3_config pop3_config;
 	struct timer   *stop;
 	struct settings *settings;     /* their words are the services'       */
 	unsigned        over;          /* sessions that ended                 */
+	bool            slow;          /* the disk: nothing of the store comes to it until it is quick again */
 	unsigned        working;       /* jobs that a thread has or had, and whose end was not told yet */
 };
 
@@ -360,7 +363,8 @@ lab_rest_writer(void *ctx)
 static inline void
 lab_rest_store(void *ctx)
 {
-	store_at_rest(((struct lab *)ctx)->store);
+	if (!((struct lab *)ctx)->slow)
+		store_at_rest(((struct lab *)ctx)->store);
 }
 
 static inline void
@@ -368,6 +372,26 @@ lab_settle(struct lab *l, int64_t ms)
 {
 	timer_set(l->stop, ms);
 	loop_run(l->loop);
+}
+
+/* The store, and who reads from it. */
+static inline void
+lab_serve(struct lab *l)
+{
+	l->store = store_open(l->accounts_dir, l->letters, 86400000, &(struct store_needs){ .job = lab_job }, l);
+	l->imap = imap_service_open(l->loop, l->store, &l->imap_config, &(struct imap_needs){ lab_append_begin, lab_append_add,
+	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_who, lab_who_drop,
+	    lab_limits, lab_limits_drop, lab_give_back, lab_over }, l);
+	l->pop3 = pop3_service_open(l->loop, l->store, &l->pop3_config, &(struct pop3_needs){ lab_over }, l);
+}
+
+/* After the store was closed: as after a new start. */
+static inline void
+lab_reopen(struct lab *l)
+{
+	imap_service_close(&l->imap);
+	pop3_service_close(&l->pop3);
+	lab_serve(l);
 }
 
 static inline struct lab *
@@ -394,15 +418,13 @@ lab_open(void)
 	l->spool = spool_open(l->letters_dir, 8 << 20, 0, 0600, -1, &errors);
 	l->letters = letters_open(l->letters_dir);
 	l->writer = writer_open(&(struct writer_needs){ .job = lab_job, .want = lab_want, .done = lab_done }, l);
-	l->store = store_open(l->accounts_dir, l->letters, 86400000, &(struct store_needs){ .job = lab_job }, l);
 	l->settings = settings_read((struct bytes){ 0 }, "none", &errors, &errors);
 	if (!settings_fill(l->settings, &imap_setting_table, NULL, &imap.rows, &errors) ||
 	    !settings_fill(l->settings, &pop3_setting_table, NULL, &pop3.rows, &errors))
 		abort();
-	l->imap = imap_service_open(l->loop, l->store, &imap, &(struct imap_needs){ lab_append_begin, lab_append_add,
-	    lab_append_end, lab_append_drop, lab_seek, lab_seek_drop, lab_decode, lab_decode_drop, lab_who, lab_who_drop,
-	    lab_limits, lab_limits_drop, lab_give_back, lab_over }, l);
-	l->pop3 = pop3_service_open(l->loop, l->store, &pop3, &(struct pop3_needs){ lab_over }, l);
+	l->imap_config = imap;
+	l->pop3_config = pop3;
+	lab_serve(l);
 	loop_at_rest(l->loop, lab_rest_writer, l);
 	loop_at_rest(l->loop, lab_rest_store, l);
 	for (int i = 0; (i < 100 || l->working > 0) && !writer_ready(l->writer, 1000); i++)

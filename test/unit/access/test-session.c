@@ -3,9 +3,11 @@
 #include "unit.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 
 #include "lab.h"
+#include "spool/disk.h"
 
 static const char letter_a[] =
 	"From: Jill <jill@example.com>\r\nTo: jack@example.com\r\nSubject: one\r\n\r\nfirst\r\n";
@@ -385,6 +387,147 @@ test_unread_bytes_of_the_login(void **state)
 	lab_close(l);
 }
 
+struct shown_case { const char *why; bool pop3; const char *before, *said, *held, *shown; };
+/* `before` is answered; then a letter comes and is not on the disk yet; `said` shows nothing of it (`held`, or nothing at
+   all) until it is (`shown`). */
+static const struct shown_case showns[] = {
+	{ "IDLE", false, "a SELECT INBOX\r\nb IDLE\r\n", "", NULL, "* 2 EXISTS\r\n" },
+	{ "NOOP", false, "a SELECT INBOX\r\n", "b NOOP\r\n", NULL, "* 2 EXISTS\r\n* 2 RECENT\r\nb OK" },
+	{ "SELECT tells its uid", false, "", "a SELECT INBOX\r\n", NULL, "[UIDNEXT 3]" },
+	{ "STATUS", false, "", "a STATUS INBOX (UIDNEXT MESSAGES)\r\n", NULL, "(MESSAGES 2 UIDNEXT 3)" },
+	{ "what was said with it is in order", false, "", "a NOOP\r\nb STATUS INBOX (UIDNEXT)\r\nc NOOP\r\n", NULL, "a OK NOOP completed.\r\n* STATUS" },
+	{ "FETCH", false, "", "a SELECT INBOX\r\nb UID FETCH 1:* (FLAGS)\r\n", NULL, "* 2 FETCH (FLAGS (\\Recent) UID 2)" },
+	{ "SEARCH", false, "", "a SELECT INBOX\r\nb UID SEARCH ALL\r\n", NULL, "* SEARCH 1 2\r\n" },
+	{ "LOGOUT behind it", false, "", "a STATUS INBOX (UIDNEXT)\r\nb LOGOUT\r\n", NULL, "b OK Logout completed." },
+	{ "POP3: unique-ids are uids", true, "", "UIDL\r\n", NULL, "+OK Logged in.\r\n+OK\r\n1 0000000" },
+	{ "another mailbox is none of it", false, "", "a STATUS Trash (UIDNEXT)\r\n", "a OK Status", "a OK Status" },
+	{ "nor are names", false, "", "a LIST \"\" *\r\n", "a OK List", "a OK List" },
+	{ "who logged in to POP3 before numbers what was there then", true, "STAT\r\n", "UIDL\r\n", "+OK\r\n1 0000000", ".\r\n" },
+};
+
+static void
+test_what_is_not_on_disk_is_not_shown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(showns); i++) {
+		const struct shown_case *c = &showns[i];
+		struct lab   *l = lab_open();
+		struct buffer out = { 0 };
+		int           fd;
+
+		lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+		lab_settle(l, 5);
+		while (l->working > 0 || store_dirty(l->store))
+			lab_settle(l, 1);
+		fd = c->before[0] != '\0' ? lab_connect(l, c->pop3, bytes_of(c->before)) : -1;
+		assert_true(fd < 0 || lab_hear(l, fd, &out));
+		l->slow = true;
+		lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+		if (fd < 0)
+			fd = lab_connect(l, c->pop3, (struct bytes){ 0 });
+		buffer_reset(&out);
+		if (c->said[0] != '\0')
+			assert_true(send(fd, c->said, strlen(c->said), 0) > 0);
+		assert_true(lab_hear(l, fd, &out));
+		if (c->held == NULL ? says(&out, c->shown) : !says(&out, c->held))
+			fail_msg("%s: before it was on disk:\n%.*s", c->why, (int)out.len, out.at);
+		l->slow = false;
+		(void)lab_hear(l, fd, &out);
+		if (!says(&out, c->shown))
+			fail_msg("%s: then:\n%.*s", c->why, (int)out.len, out.at);
+		close(fd);
+		buffer_free(&out);
+		lab_close(l);
+	}
+}
+
+static int
+sync_fails(const char *what, int fd)
+{
+	(void)fd;
+	return strcmp(what, "sync") == 0 ? EIO : 0;
+}
+
+/* What was to be shown once it is on disk never comes there. */
+static void
+test_what_cannot_be_kept_is_never_shown(void **state)
+{
+	static const char *const said[] = { "a STATUS INBOX (UIDNEXT)\r\n", "a SELECT INBOX\r\n", "a SELECT INBOX\r\nb LOGOUT\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(said); i++) {
+		struct lab   *l = lab_open();
+		struct buffer out = { 0 };
+		int           fd;
+
+		fd = lab_connect(l, false, (struct bytes){ 0 });
+		assert_true(lab_hear(l, fd, &out));
+		l->slow = true;
+		lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+		buffer_reset(&out);
+		assert_true(send(fd, said[i], strlen(said[i]), 0) > 0);
+		assert_true(lab_hear(l, fd, &out));
+		disk_step = sync_fails;
+		l->slow = false;
+		HOLDS("the connection ends", !lab_hear(l, fd, &out));
+		disk_step = NULL;
+		HOLDS("with nothing of it said", out.len == 0);
+		close(fd);
+		fd = lab_connect(l, false, BYTES("a STATUS INBOX (UIDNEXT MESSAGES)\r\n"));
+		assert_true(lab_hear(l, fd, &out));
+		HOLDS("who comes again is served", says(&out, "a OK Status completed."));
+		close(fd);
+		buffer_free(&out);
+		lab_close(l);
+	}
+}
+
+/* Counts that were kept, messages that cannot be read: NO for what asks for them, and the keeper lives. */
+static void
+test_a_mailbox_that_cannot_be_read_is_refused_alone(void **state)
+{
+	static const struct { const char *why, *said, *wanted; } rows[] = {
+		{ "its counts are told", "b SELECT INBOX\r\n", "* 1200 EXISTS\r\n" },
+		{ "FETCH", "b SELECT INBOX\r\nc FETCH 1 FLAGS\r\n", "c NO [CORRUPTION]" },
+		{ "and again", "b SELECT INBOX\r\nc FETCH 1 FLAGS\r\nd UID SEARCH ALL\r\n", "d NO [CORRUPTION]" },
+		{ "STORE", "b SELECT INBOX\r\nc STORE 1:* +FLAGS (\\Seen)\r\n", "c NO [CORRUPTION]" },
+		{ "EXPUNGE", "b SELECT INBOX\r\nc EXPUNGE\r\n", "c NO [CORRUPTION]" },
+		{ "COPY from it", "b SELECT INBOX\r\nc COPY 1 Trash\r\n", "c NO [CORRUPTION]" },
+		{ "COPY into it", "b SELECT Trash\r\nc UID COPY 1:* INBOX\r\nd NOOP\r\n", "d OK" },
+		{ "REPLACE, its literal passed over", "b SELECT INBOX\r\nc REPLACE 1 INBOX {3+}\r\nabc\r\nd NOOP\r\n", "d OK" },
+		{ "APPEND to it", "b APPEND INBOX {3+}\r\nabc\r\nc NOOP\r\n", "b NO [CORRUPTION]" },
+		{ "QRESYNC", "b ENABLE QRESYNC\r\nc SELECT INBOX (QRESYNC (1 1))\r\nd NOOP\r\n", "c NO [CORRUPTION]" },
+		{ "another is selected then", "b SELECT INBOX\r\nc FETCH 1 FLAGS\r\nd SELECT Trash\r\n", "d OK [READ-WRITE]" },
+		{ "NOTIFY of it", "b NOTIFY SET STATUS (selected (MessageNew (FLAGS) MessageExpunge)) (inboxes (MessageNew MessageExpunge))\r\nc SELECT INBOX\r\nd FETCH 1 UID\r\n",
+		  "d NO [CORRUPTION]" },
+	};
+	char     path[128];
+	sqlite3 *db;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct lab   *l = lab_open();
+		struct buffer out = { 0 };
+
+		for (int n = 0; n < 1200; n++)
+			lab_letter(l, "INBOX", (struct bytes){ 0 }, (struct bytes){ 0 }, bytes_of(letter_a), 1000);
+		lab_settle(l, 5);
+		store_close(&l->store);
+		(void)snprintf(path, sizeof path, "%s/accounts/01/1/index.db", l->folder);
+		assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, "DELETE FROM snapshot; UPDATE mailbox SET forgotten=1000000 WHERE name='INBOX'",
+		                              NULL, NULL, NULL), SQLITE_OK);
+		sqlite3_close(db);
+		lab_reopen(l);
+		answered(l, false, rows[i].said, 0, &out);
+		if (!says(&out, rows[i].wanted) || says(&out, "* BYE"))
+			fail_msg("%s: got:\n%.*s", rows[i].why, (int)out.len, out.at);
+		buffer_free(&out);
+		lab_close(l);
+	}
+}
+
 UNIT(test_every_split_says_the_same, test_news, test_idle_is_told_of_a_delivery, test_answers, test_a_line_without_end,
      test_retr, test_dele_happens_at_quit, test_silence, test_a_damaged_letter_is_set_aside,
-     test_unread_bytes_of_the_login, test_a_disk_that_takes_nothing)
+     test_unread_bytes_of_the_login, test_a_disk_that_takes_nothing, test_what_is_not_on_disk_is_not_shown,
+     test_what_cannot_be_kept_is_never_shown, test_a_mailbox_that_cannot_be_read_is_refused_alone)
