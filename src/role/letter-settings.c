@@ -183,29 +183,15 @@ check_milters(struct letter_check *c)
 static void
 check_sessions(struct letter_check *c)
 {
-	struct witness_settings witness;
-
-	if (settings_fill(c->settings, &witness_setting_table, NULL, &witness, NULL) &&
-	    !looks_good(c, "smtpd_dns_reply_filter", &witness.dns_filter))
-		return;
 	for (int l = -1; l < (int)c->listeners->count; l++) {
 		struct receiver_settings set;
 
 		if (!settings_fill(c->settings, &receiver_setting_table,
 		                   l < 0 ? NULL : c->listeners->one[l].name, &set, NULL))
 			continue;
-		if (!looks_good(c, "smtpd_reject_footer_maps", &set.footer_tables) ||
-		    !looks_good(c, "smtpd_forbidden_commands", &set.forbidden_commands) ||
-		    !looks_good(c, "smtpd_noop_commands", &set.noops))
+		if (!looks_good(c, "smtpd_reject_footer_maps", &set.footer_tables))
 			return;
 	}
-}
-
-/* Which of the two says so. */
-static const char *
-status_filter(const struct letter_check *c, const char *own)
-{
-	return settings_line(c->settings, own) > 0 ? own : "default_delivery_status_filter";
 }
 
 /* The same of what leaves, for all and for each transport. */
@@ -220,17 +206,11 @@ check_leaving(struct letter_check *c)
 
 		if (!settings_fill(c->settings, &sender_setting_table, transport, &set, NULL))
 			continue;
-		if (!looks_good(c, "smtp_reply_filter", &set.reply_filter) ||
-		    !looks_good(c, "smtp_dns_reply_filter", &set.dns_filter) ||
-		    !looks_good(c, status_filter(c, "smtp_delivery_status_filter"),
-		                &set.status_filter))
+		if (!looks_good(c, "smtp_dns_reply_filter", &set.dns_filter))
 			return;
 		if (settings_fill(c->settings, sender_lmtp_setting_table(), transport, &set,
 		                  NULL) &&
-		    (!looks_good(c, "lmtp_reply_filter", &set.reply_filter) ||
-		     !looks_good(c, "lmtp_dns_reply_filter", &set.dns_filter) ||
-		     !looks_good(c, status_filter(c, "lmtp_delivery_status_filter"),
-		                 &set.status_filter)))
+		    !looks_good(c, "lmtp_dns_reply_filter", &set.dns_filter))
 			return;
 	} while ((transport = transports_name(c->settings, false, &place)) != NULL);
 }

@@ -34,7 +34,9 @@ struct contact {
 	struct tls_demand             wish;
 	struct tls                   *secret; /* NULL: no TLS                          */
 	const char                   *policy;
-	const char                   *from; /* addresses of ours it comes from          */
+	struct reply_filter          *replies; /* NULL: they are read as they are        */
+	const char     *gone; /* why it is over, while what it said last still waits */
+	const char     *from; /* addresses of ours it comes from          */
 	const char     *name, *key, *relay; /* of the host; what makes two alike; for the log  */
 	int64_t         made_ms;
 	int64_t         taken; /* letters                              */
@@ -93,6 +95,7 @@ contact_close(void *ctx)
 	if (c->stream != NULL)
 		stream_finish(&c->stream);
 	outgoing_close(&c->session);
+	reply_filter_close(&c->replies);
 	if (c->secret != NULL)
 		tls_close(&c->secret);
 	*c->at = c->next;
@@ -161,18 +164,10 @@ mouth_secure(void *ctx)
 	((struct contact *)ctx)->secures = true;
 }
 
-static bool
+static enum response_filtered
 mouth_filter(void *ctx, struct bytes line, struct buffer *instead)
 {
-	struct contact *c = ctx;
-	struct arena   *a = arena_open(NULL);
-	struct bytes    value;
-	bool found = sender_lookup_here(c->house, &c->rows->reply_filter, line, a, &value);
-
-	if (found)
-		buffer_add(instead, value);
-	arena_close(&a);
-	return found;
+	return reply_filter_line(((struct contact *)ctx)->replies, line, instead);
 }
 
 static bool
@@ -484,6 +479,27 @@ arrived(void *ctx)
 	c->secures = false;
 }
 
+static void gone(struct contact *, const char *why, bool patience);
+
+/* What was asked about a line is known. */
+static void
+line_known(void *ctx)
+{
+	struct contact *c = ctx;
+
+	arrived(c);
+	if (c->gone != NULL && !reply_filter_waits(c->replies))
+		gone(c, c->gone, false);
+}
+
+static void
+session_begin(struct contact *c)
+{
+	if (c->config.filters)
+		c->replies = reply_filter_open(c->house, &c->rows->reply_filter, line_known, c);
+	c->session = outgoing_open(&c->config, &needs, c);
+}
+
 static void
 drained(void *ctx)
 {
@@ -518,7 +534,7 @@ secured(void *ctx, bool ok, const char *why)
 	}
 	/* TLS came first; a failure is told by `closed`. */
 	if (ok)
-		c->session = outgoing_open(&c->config, &needs, c);
+		session_begin(c);
 }
 
 static void
@@ -528,6 +544,11 @@ gone(struct contact *c, const char *why, bool patience)
 
 	if (c->closing)
 		return;
+	/* It may have said that the letter is taken, and gone. */
+	if (!patience && reply_filter_waits(c->replies)) {
+		c->gone = arena_copy(c->life, bytes_of(why));
+		return;
+	}
 	if (c->session != NULL) {
 		outgoing_lost(c->session, why, patience);
 		if (!c->closing)
@@ -588,7 +609,7 @@ connected(struct contact *c)
 	sender_met(c->delivery, fd, NULL);
 	c->stream = stream_open(c->house->loop, fd, &stream_events, c);
 	if (!c->config.secured) {
-		c->session = outgoing_open(&c->config, &needs, c);
+		session_begin(c);
 		return;
 	}
 	timer_set(c->timer, c->rows->starttls_ms);

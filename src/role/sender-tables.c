@@ -84,19 +84,6 @@ sender_lookup(struct delivery *d, const struct setting_list *tables, struct byte
 	return TABLE_NONE;
 }
 
-bool
-sender_lookup_here(struct house *h, const struct setting_list *tables, struct bytes key,
-                   struct arena *a, struct bytes *value)
-{
-	for (size_t i = 0; i < tables->count; i++) {
-		struct table *t = tables_local(sender_of(h)->tables, tables->item[i]);
-
-		if (t != NULL && table_find(t, key, a, value) == TABLE_FOUND)
-			return true;
-	}
-	return false;
-}
-
 /* "4.7.1 text": its status and text, if it is of this class or, of a failure, of the other (postconf(5)). */
 static bool
 status_read(struct bytes value, struct arena *a, struct sent_recipient *r)
@@ -114,22 +101,51 @@ status_read(struct bytes value, struct arena *a, struct sent_recipient *r)
 	return true;
 }
 
-void
+/* What cannot be asked about now is not said for good; what is delivered stays so. */
+static void
+status_unsure(struct delivery *d, struct bytes said, struct sent_recipient *r)
+{
+	warn_("a delivery status filter cannot be asked about \"%.*s\"", (int)said.len, said.at);
+	if (r->result != SENT_REFUSED)
+		return;
+	r->result = SENT_LATER;
+	r->status = "4.3.0";
+	r->text = arena_printf(d->life, "the delivery status filter cannot be asked now: %s",
+	                       r->text);
+}
+
+static void
+status_filter(struct delivery *d, struct sent_recipient *r, struct bytes said, enum table_outcome o,
+              struct bytes value)
+{
+	if (o == TABLE_LATER)
+		status_unsure(d, said, r);
+	if (o == TABLE_FOUND && !status_read(value, d->life, r))
+		warn_("a delivery status filter makes \"%.*s\" of \"%.*s\": write a "
+		      "status of that class (a failure 4.x.y or 5.x.y) and a text",
+		      (int)value.len, value.at, (int)said.len, said.at);
+}
+
+bool
 sender_results_filter(struct delivery *d)
 {
 	const struct setting_list *tables = &d->rows->status_filter;
-	struct bytes               value;
+	size_t                     n = tables->count > 0 && !d->probe ? d->w.recipients : 0;
+	struct bytes              *said = arena_take_array(d->life, n, sizeof *said);
+	struct bytes              *value = arena_take_array(d->life, n, sizeof *value);
+	enum table_outcome        *o = arena_take_array(d->life, n, sizeof *o);
+	bool                       waits = false;
 
-	for (uint32_t i = 0; tables->count > 0 && !d->probe && i < d->w.recipients; i++) {
-		struct sent_recipient *r = &d->result[i];
-		struct bytes key = bytes_of(arena_printf(d->life, "%s %s", r->status, r->text));
-
-		if (sender_lookup_here(d->house, tables, key, d->life, &value) &&
-		    !status_read(value, d->life, r))
-			warn_("a delivery status filter makes \"%.*s\" of \"%.*s\": write a "
-			      "status of that class (a failure 4.x.y or 5.x.y) and a text",
-			      (int)value.len, value.at, (int)key.len, key.at);
+	/* All that is not known is asked for at once. */
+	for (size_t i = 0; i < n; i++) {
+		said[i] = bytes_of(
+			arena_printf(d->life, "%s %s", d->result[i].status, d->result[i].text));
+		o[i] = sender_lookup(d, tables, said[i], &value[i]);
+		waits = waits || o[i] == TABLE_WAIT;
 	}
+	for (size_t i = 0; i < n && !waits; i++)
+		status_filter(d, &d->result[i], said[i], o[i], value[i]);
+	return !waits;
 }
 
 /* Everything that connecting will look up is known, or asked for. */

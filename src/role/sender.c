@@ -65,7 +65,6 @@ say_sent(struct delivery *d)
 	struct link *l = house_link(d->house, who, d->policy);
 	int64_t      now = clock_wall_us(), ready = d->ready_us != 0 ? d->ready_us : now;
 
-	sender_results_filter(d);
 	if (!d->probe)
 		sender_past_keep(d);
 	if (l == NULL || sender_is_past(d))
@@ -100,6 +99,17 @@ result_set(struct delivery *d, uint32_t i, enum sent_result result, const char *
 		                                d->loops && result == SENT_REFUSED };
 }
 
+/* When nothing is asked about it any more, it is said. */
+static void
+delivery_finish(struct delivery *d)
+{
+	if (!sender_results_filter(d))
+		return;
+	sender_of(d->house)->sent++;
+	say_sent(d);
+	delivery_close(d);
+}
+
 /* Everybody else gets this, and it is over. */
 static void
 delivery_end(struct delivery *d, enum sent_result result, const char *status, const char *text)
@@ -107,9 +117,9 @@ delivery_end(struct delivery *d, enum sent_result result, const char *status, co
 	for (uint32_t i = 0; i < d->w.recipients; i++)
 		if (!d->known[i])
 			result_set(d, i, result, status, text);
-	sender_of(d->house)->sent++;
-	say_sent(d);
-	delivery_close(d);
+	contact_part(d);
+	d->ended = true;
+	delivery_finish(d);
 }
 
 /* ---- hosts, one after another ----------------------------------------------------------------- */
@@ -309,7 +319,9 @@ delivery_start(struct delivery *d)
 void
 delivery_heard(struct delivery *d)
 {
-	if (d->here != NULL)
+	if (d->ended)
+		delivery_finish(d);
+	else if (d->here != NULL)
 		host_begin(d);
 	else if (d->route.hosts > 0)
 		delivery_go_on(d);

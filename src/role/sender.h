@@ -6,6 +6,8 @@
  *     sender-host.c      where connections come from, and what a host's offers are worth
  *     sender-session.c   connections: how they come about, what goes through them, which are kept for a moment
  *     sender-past.c      what a queue that is gone has not heard
+ *     sender-tables.c    what tables know of a host, and of what became of a recipient
+ *     sender-reply.c     smtp_reply_filter
  */
 #ifndef ROLE_SENDER_H
 #define ROLE_SENDER_H
@@ -131,6 +133,7 @@ struct delivery {
 	int64_t          begun_us, ready_us;
 	const char      *status, *text, *relay;      /* of the last failure        */
 	const char      *tls;
+	bool             ended;             /* all are known; smtp_delivery_status_filter is asked */
 };
 
 /* sender-session.c */
@@ -145,13 +148,19 @@ bool contacts_busy(const struct house *);
 /* The first of these tables that has the key; TABLE_WAIT: another server was asked, and delivery_heard() follows. */
 enum table_outcome sender_lookup(struct delivery *, const struct setting_list *tables, struct bytes key, struct bytes *value);
 bool sender_tables_ready(struct delivery *, const char *host, const char *address);
-/* The same of tables of files and patterns alone: at once. */
-bool sender_lookup_here(struct house *, const struct setting_list *, struct bytes key, struct arena *, struct bytes *value);
-/* smtp_delivery_status_filter: what became of each is told as that has it. */
-void sender_results_filter(struct delivery *);
+/* smtp_delivery_status_filter: what became of each is told as that has it.  False: it is asked, and delivery_heard() follows. */
+bool sender_results_filter(struct delivery *);
 void sender_lookups_drop(struct delivery *);
 void sender_tables_open(struct house *);                         /* settings are new */
 void delivery_heard(struct delivery *);                          /* sender.c: all that was asked is here */
+
+/* sender-reply.c: smtp_reply_filter in one session. */
+struct reply_filter;
+struct reply_filter *reply_filter_open(struct house *, const struct setting_list *, void (*answered)(void *ctx), void *ctx);
+/* FILTERED_WAIT: `answered` follows, and the same line is to be given once more. */
+enum response_filtered reply_filter_line(struct reply_filter *, struct bytes line, struct buffer *instead);
+bool reply_filter_waits(const struct reply_filter *);            /* NULL: no     */
+void reply_filter_close(struct reply_filter **);
 
 /* False: the other's turn comes, and it is tried again later; or it comes back. */
 void delivery_put_off(struct delivery *, const char *status, const char *text);

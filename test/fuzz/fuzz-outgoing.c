@@ -16,7 +16,7 @@ static const char letter[] = "Subject: x\r\n\r\n.dots\r\nand\rbare\nends\r\n.\r\
 struct mouth {
 	struct outgoing            *session;
 	struct buffer               said, told;
-	bool                        shake, over;
+	bool                        shake, over, asked;
 	struct outgoing_transaction t;
 	struct outgoing_recipient   rcpt[3];
 	unsigned                    fates[3], rounds;
@@ -127,15 +127,20 @@ binding(void *ctx, const char *type, struct buffer *b)
 	return true;
 }
 
-/* One line in three is another. */
-static bool
+/* One line in three is another; some are waited for, some cannot be told. */
+static enum response_filtered
 filter(void *ctx, struct bytes line, struct buffer *instead)
 {
-	(void)ctx;
+	struct mouth *m = ctx;
+
+	if (line.len % 5 == 0 && (m->asked = !m->asked))
+		return FILTERED_WAIT;
+	if (line.len % 7 == 0)
+		return FILTERED_LATER;
 	if (line.len % 3 == 0)
 		buffer_add_string(instead,
 		                  line.len % 2 == 0 ? "250-XFORWARD NAME" : "450 4.7.1 no");
-	return instead->len > 0;
+	return instead->len > 0 ? FILTERED : FILTERED_NOT;
 }
 
 static const struct outgoing_needs needs = { out,   pending, content, secure, binding, wait,
@@ -169,7 +174,7 @@ run(struct mouth *m, unsigned how, struct bytes server, size_t piece)
 			buffer_eat(&unread, outgoing_take(m->session, buffer_bytes(&unread)));
 			if (m->shake)
 				outgoing_secured(m->session, true, "");
-		} while (m->shake);
+		} while (m->shake || m->asked);
 	}
 	outgoing_lost(m->session, "end of file", false);
 	buffer_free(&unread);

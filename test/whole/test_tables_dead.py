@@ -133,9 +133,7 @@ def test_R402_a_dead_table_puts_off_what_goes_by_lmtp(setting, more):
 
 
 @pytest.mark.parametrize("setting", [
-    "bounce_language_maps", "smtpd_reject_footer_maps", "smtp_reply_filter",
-    "smtp_delivery_status_filter", "default_delivery_status_filter", "lmtp_reply_filter", "lmtp_delivery_status_filter",
-    "submission/smtpd_reject_footer_maps", "slow/smtp_reply_filter"])
+    "bounce_language_maps", "smtpd_reject_footer_maps", "submission/smtpd_reject_footer_maps"])
 def test_where_nobody_else_is_connected_to_the_check_refuses_such_a_table(tmp_path, setting):
     main = tmp_path / "main.cf"
     main.write_text(f"myhostname = mail.example.com\nslow/transport = smtp\n{setting} = pcre:/dev/null {DEAD.format(port=1)}\n")

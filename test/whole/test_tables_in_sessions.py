@@ -113,6 +113,33 @@ def test_lines_of_a_client_become_others_by_a_database():
         program.close()
 
 
+def test_words_that_do_nothing_and_words_no_client_says_are_asked_for():
+    """smtpd_noop_commands and smtpd_forbidden_commands, also of lines that come together."""
+    noops = Program({b"ping": b"x"}, "socketmap")
+    forbidden = Program({b"get": b"x"}, "socketmap")
+    noops.delay = forbidden.delay = 0.02
+    tables = [f"socketmap:inet:127.0.0.1:{p.port}:x" for p in (noops, forbidden)]
+    try:
+        with House(smtpd_noop_commands=tables[0], smtpd_forbidden_commands=tables[1]) as h:
+            with smtplib.SMTP("127.0.0.1", h.ports["smtp"], timeout=60, local_hostname="c.example") as s:
+                s.ehlo("c.example")
+                s.send(b"Ping all\r\nPONG\r\nMAIL FROM:<a@x.example>\r\nping\r\nRSET\r\nGET / HTTP/1.0\r\nNOOP\r\n")
+                assert [s.getreply()[0] for _ in range(6)] == [250, 500, 250, 250, 250, 221]
+                assert s.sock.recv(100) == b""
+            assert b"ping" in noops.asked and b"mail" in noops.asked and b"Ping" not in noops.asked
+            assert forbidden.asked == [b"pong", b"get"]
+    finally:
+        noops.close()
+        forbidden.close()
+
+
+def test_R402_words_that_cannot_be_asked_for_are_what_they_are_without_a_list():
+    port = free_ports(1)[0]
+    dead = f"socketmap:inet:127.0.0.1:{port}:x"
+    with House(smtpd_noop_commands=dead, smtpd_forbidden_commands=dead) as h:
+        assert [code for code, _ in talk(h, "EHLO x.example", "GET / HTTP/1.0", "MAIL FROM:<a@x.example>", "NOOP")] == [250, 500, 250, 250]
+
+
 def test_etrn_asks_a_database_for_the_domain_and_those_above_it():
     program = Program({b"flush.example": b"x"}, "socketmap")
     try:
@@ -141,7 +168,8 @@ def test_a_slow_table_holds_up_its_own_client_alone():
 def test_the_settings_check_takes_them(tmp_path):
     main = tmp_path / "main.cf"
     names = [c.name for c in LISTS] + ["smtpd_authorized_expn_hosts", "smtpd_forbid_bare_newline_exclusions", "postscreen_allow_list", "smtpd_command_filter",
-                                       "fast_flush_domains", "relay_clientcerts", "local_header_rewrite_clients"]
+                                       "fast_flush_domains", "relay_clientcerts", "local_header_rewrite_clients", "smtpd_noop_commands", "smtpd_forbidden_commands",
+                                       "smtpd_dns_reply_filter"]
     main.write_text("myhostname = mail.example.com\n" + "".join(f"{n} = socketmap:inet:127.0.0.1:1:x\n" for n in names))
     done = subprocess.run([BINARY, "-c", main, "config", "check"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr

@@ -219,7 +219,7 @@ unknown_judged(struct session *s, const struct session_verdict *v)
 }
 
 static void
-not_a_verb(struct session *s, struct bytes word, struct bytes line)
+judge_unknown(struct session *s, struct bytes word, struct bytes line)
 {
 	if (word.len > 0 && forbidden(s, word)) {
 		warn_as(s->config->service, "non-%s command from %s: %.*s",
@@ -234,6 +234,53 @@ not_a_verb(struct session *s, struct bytes word, struct bytes line)
 		answered(s);
 	} else if (!filters_unknown(s, line, unknown_judged))
 		unknown_judged(s, &(struct session_verdict){ .refused = false });
+}
+
+/* The line that waited while a table was asked; the session has it no more. */
+static struct bytes
+line_back(struct session *s, struct arena *a)
+{
+	struct bytes line = arena_keep(a, buffer_bytes(&s->line));
+
+	buffer_free(&s->line);
+	return line;
+}
+
+/* Tables of this list are elsewhere and are asked for the word: then the line waits, and `looked` follows. */
+static bool
+looks_for(struct session *s, const struct setting_list *list, struct bytes word, struct bytes line,
+          void (*looked)(struct session *))
+{
+	char         key[WORD_KEY_ROOM];
+	struct bytes one;
+
+	if (list->count == 0 || word.len == 0 || !word_key(word, key))
+		return false;
+	one = bytes_of(key);
+	if (!s->needs->look(s->house, s, list, &one, 1))
+		return false;
+	buffer_add(&s->line, line);
+	s->looked = looked;
+	hold(s);
+	return true;
+}
+
+static void
+unknown_looked(struct session *s)
+{
+	struct arena *a = arena_open(NULL);
+	struct bytes  line = line_back(s, a), argument = line;
+
+	judge_unknown(s, command_verb(&argument), line);
+	arena_close(&a);
+}
+
+static void
+not_a_verb(struct session *s, struct bytes word, struct bytes line)
+{
+	if (word_begins_field(word) ||
+	    !looks_for(s, &s->config->set.forbidden_commands, word, line, unknown_looked))
+		judge_unknown(s, word, line);
 }
 
 bool
@@ -289,6 +336,24 @@ obey(struct session *s, struct bytes line)
 		v->run(s, argument);
 }
 
+static void
+word_looked(struct session *s)
+{
+	struct arena *a = arena_open(NULL);
+
+	obey(s, line_back(s, a));
+	arena_close(&a);
+}
+
+static void
+obey_when_known(struct session *s, struct bytes line)
+{
+	struct bytes argument = line;
+
+	if (!looks_for(s, &s->config->set.noops, command_verb(&argument), line, word_looked))
+		obey(s, line);
+}
+
 /* smtpd_command_filter: the first table that has the line has another in its place. */
 static void
 line_looked(struct session *s)
@@ -296,16 +361,15 @@ line_looked(struct session *s)
 	const struct setting_list *of = &s->config->set.command_tables;
 	struct network_tables     *tables = s->config->tables;
 	struct arena              *a = arena_open(NULL);
-	struct bytes               line = arena_keep(a, buffer_bytes(&s->line)), value;
+	struct bytes               line = line_back(s, a), value;
 	const char                *key = arena_copy(a, line);
 
-	buffer_free(&s->line);
 	for (size_t i = 0; i < of->count && line.len > 0; i++)
 		if (tables->value(tables, of->item[i], key, a, &value)) {
 			line = value;
 			break;
 		}
-	obey(s, line);
+	obey_when_known(s, line);
 	arena_close(&a);
 }
 
@@ -315,7 +379,7 @@ verb_run(struct session *s, struct bytes line)
 	const struct setting_list *of = &s->config->set.command_tables;
 
 	if (of->count == 0 || s->config->tables == NULL) {
-		obey(s, line);
+		obey_when_known(s, line);
 		return;
 	}
 	while (line.len > 0 && (line.at[0] == ' ' || line.at[0] == '\t'))

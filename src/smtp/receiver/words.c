@@ -2,18 +2,26 @@
 
 #include <string.h>
 
-enum { WORD_MOST = 255 };
-
+/* A table is asked for it in lower case. */
 static bool
 fits(struct network_tables *tables, const char *item, struct bytes word)
 {
-	char key[WORD_MOST + 1];
+	char key[WORD_KEY_ROOM];
 
 	if (bytes_is(word, item))
 		return true;
-	return tables != NULL && strchr(item, ':') != NULL &&
-	       bytes_string(bytes_cut(word, 0, WORD_MOST), key, sizeof key) &&
+	return tables != NULL && strchr(item, ':') != NULL && word_key(word, key) &&
 	       tables->find(tables, item, key) == NETWORK_HAS;
+}
+
+bool
+word_key(struct bytes word, char key[static WORD_KEY_ROOM])
+{
+	if (!bytes_string(bytes_cut(word, 0, WORD_KEY_ROOM - 1), key, WORD_KEY_ROOM))
+		return false;
+	for (char *c = key; *c != '\0'; c++)
+		*c = ascii_lower(*c);
+	return true;
 }
 
 bool

@@ -3,6 +3,7 @@
  *
  * word_listed()        whether a list has it: words, in any case, tables that have it, with ! before those that say no;
  *                      the first that fits decides.
+ * word_key()           as which tables are asked for it: in lower case, and not longer than that; false: it has a NUL.
  * word_begins_field()  "From:", "subject:hello": the line is one of a letter.
  *
  * Touches:  the tables of the list alone.
@@ -12,6 +13,8 @@
 
 #include "smtp/receiver/settings.h"
 
+enum { WORD_KEY_ROOM = 256 };
+bool word_key(struct bytes word, char key[static WORD_KEY_ROOM]);
 bool word_listed(struct network_tables *, const struct setting_list *, struct bytes word);
 bool word_begins_field(struct bytes word);
 

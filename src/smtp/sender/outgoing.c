@@ -367,6 +367,23 @@ outgoing_ready(struct outgoing *o)
 	o->needs->ready(o->mouth);
 }
 
+/* What the host took with its answer to the final dot is its own, whatever cannot be asked about the words: who tried again
+   would send it twice.  What it refuses there is put off. */
+static enum response_filtered
+filter(void *ctx, struct bytes line, struct buffer *instead)
+{
+	struct outgoing       *o = ctx;
+	enum response_filtered f = o->needs->filter(o->mouth, line, instead);
+
+	if (f != FILTERED_LATER || o->phase != PHASE_END)
+		return f;
+	if (!bytes_starts(line, BYTES("5")))
+		return FILTERED_NOT;
+	buffer_add_char(instead, '4');
+	buffer_add(instead, bytes_cut(line, 1, SIZE_MAX));
+	return FILTERED;
+}
+
 struct outgoing *
 outgoing_open(const struct outgoing_config *config, const struct outgoing_needs *needs, void *mouth)
 {
@@ -379,8 +396,8 @@ outgoing_open(const struct outgoing_config *config, const struct outgoing_needs 
 	o->phase = PHASE_GREETING;
 	response_begin(&o->heard);
 	if (config->filters) {
-		o->heard.filter = needs->filter;
-		o->heard.ctx = mouth;
+		o->heard.filter = filter;
+		o->heard.ctx = o;
 	}
 	outgoing_wait_for(o, WAIT_GREETING);
 	return o;
@@ -447,11 +464,24 @@ static const char *const busy_with[PHASES] = {
 };
 
 /* In doubt after the final dot no other host is asked at once: that would be a second copy by our own doing. */
+static void
+give_up(struct outgoing *o, const char *status)
+{
+	enum outgoing_phase p = o->phase;
+
+	if (o->t != NULL)
+		outgoing_transaction_lost(o, p == PHASE_END ? FATE_LATER : FATE_ELSEWHERE, status,
+		                          o->words.at);
+	else if (p < PHASE_READY)
+		fail(o, FATE_ELSEWHERE, status, o->words.at);
+	else
+		outgoing_end(o);
+}
+
 void
 outgoing_lost(struct outgoing *o, const char *why, bool patience)
 {
 	enum outgoing_phase p = o->phase;
-	const char         *status = "4.4.2";
 
 	if (p == PHASE_OVER)
 		return;
@@ -464,13 +494,18 @@ outgoing_lost(struct outgoing *o, const char *why, bool patience)
 		              busy_with[p] != NULL ? busy_with[p] : "leaving",
 		              *why != '\0' ? ": " : "", why);
 	buffer_add_char(&o->words, '\0');
-	if (o->t != NULL)
-		outgoing_transaction_lost(o, p == PHASE_END ? FATE_LATER : FATE_ELSEWHERE, status,
-		                          o->words.at);
-	else if (p < PHASE_READY)
-		fail(o, FATE_ELSEWHERE, status, o->words.at);
-	else
-		outgoing_end(o);
+	give_up(o, "4.4.2");
+}
+
+/* What the host says cannot be read as a filter has it. */
+static void
+unsure(struct outgoing *o)
+{
+	buffer_reset(&o->words);
+	buffer_printf(&o->words, "the filter of what host %s says cannot be asked now",
+	              o->config.host);
+	buffer_add_char(&o->words, '\0');
+	give_up(o, "4.3.0");
 }
 
 /* clang-format off */
@@ -500,6 +535,8 @@ outgoing_take(struct outgoing *o, struct bytes arrived)
 			break;
 		if (r == RESPONSE_NONSENSE)
 			outgoing_lost(o, "its answer is none that SMTP knows", false);
+		else if (r == RESPONSE_UNSURE)
+			unsure(o);
 		else if (hears[o->phase] == NULL)
 			outgoing_end(o);
 		else

@@ -119,8 +119,9 @@ struct outgoing_needs {
 	/* Every recipient has a fate; `good`: after `ready` there may be another transaction. */
 	void (*done)(void *mouth, bool good);
 	void (*over)(void *mouth);                 /* the connection is to be closed     */
-	/* With config.filters: what stands instead of a line of an answer; false: it stays. */
-	bool (*filter)(void *mouth, struct bytes line, struct buffer *instead);
+	/* With config.filters: what stands instead of a line of an answer.  After FILTERED_WAIT outgoing_take() is
+	   called again when it is known. */
+	enum response_filtered (*filter)(void *mouth, struct bytes line, struct buffer *instead);
 };
 
 struct outgoing;

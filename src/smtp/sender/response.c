@@ -53,6 +53,21 @@ take_line(struct response *r, struct bytes line)
 	return line.len > CODE && line.at[CODE] == '-' ? RESPONSE_SHORT : RESPONSE_WHOLE;
 }
 
+/* What a filter makes of a line; SHORT: it is there. */
+static enum response_outcome
+filter_line(struct response *r, struct bytes *line, bool *waits)
+{
+	enum response_filtered f = FILTERED_NOT;
+
+	buffer_reset(&r->instead);
+	if (r->filter != NULL)
+		f = r->filter(r->ctx, *line, &r->instead);
+	if (f == FILTERED)
+		*line = bytes_cut(buffer_bytes(&r->instead), 0, RESPONSE_LINE_MOST);
+	*waits = f == FILTERED_WAIT;
+	return f == FILTERED_LATER ? RESPONSE_UNSURE : RESPONSE_SHORT;
+}
+
 enum response_outcome
 response_take(struct response *r, struct bytes arrived, size_t *used)
 {
@@ -62,20 +77,20 @@ response_take(struct response *r, struct bytes arrived, size_t *used)
 	while (o == RESPONSE_SHORT) {
 		struct bytes line = bytes_cut(arrived, *used, SIZE_MAX);
 		ptrdiff_t    end = bytes_find(line, '\n');
+		bool         waits;
 
 		if (end < 0)
 			return line.len > RESPONSE_LINE_MOST ? RESPONSE_NONSENSE : RESPONSE_SHORT;
-		*used += (size_t)end + 1;
 		line.len = (size_t)end;
-		if (line.len > RESPONSE_LINE_MOST)
+		if (line.len > RESPONSE_LINE_MOST) {
+			*used += (size_t)end + 1;
 			return RESPONSE_NONSENSE;
+		}
 		if (line.len > 0 && line.at[line.len - 1] == '\r')
 			line.len--;
-		if (r->filter != NULL) {
-			buffer_reset(&r->instead);
-			if (r->filter(r->ctx, line, &r->instead))
-				line = bytes_cut(buffer_bytes(&r->instead), 0, RESPONSE_LINE_MOST);
-		}
+		if ((o = filter_line(r, &line, &waits)) != RESPONSE_SHORT || waits)
+			return o;
+		*used += (size_t)end + 1;
 		o = take_line(r, line);
 	}
 	return o;

@@ -12,6 +12,9 @@
  * response may have different codes: the last line's holds.  A line is at most RESPONSE_LINE_MOST long and a
  * response RESPONSE_LINES_MOST lines; of its text the first RESPONSE_TEXT_MOST bytes are kept, with what is not
  * printable as '?'.
+ *
+ * A filter may say what stands instead of a line.  While it waits for that, the line is not eaten: call again then.
+ * RESPONSE_UNSURE: it cannot be told now; the line is not eaten.
  */
 #ifndef SMTP_SENDER_RESPONSE_H
 #define SMTP_SENDER_RESPONSE_H
@@ -20,16 +23,22 @@
 
 enum { RESPONSE_LINE_MOST = 8192, RESPONSE_LINES_MOST = 500, RESPONSE_TEXT_MOST = 16384 };
 
+enum response_filtered {
+	FILTERED_NOT,                  /* it stays as it is                        */
+	FILTERED,
+	FILTERED_WAIT,                 /* somebody is asked                        */
+	FILTERED_LATER,                /* who is to be asked cannot answer now     */
+};
 struct response {
 	uint16_t      code;            /* 250                                      */
 	uint32_t      lines;
 	struct buffer text;            /* lines with their codes, '\n' between them */
-	/* What stands instead of a line, appended; false: it stays.  NULL: all stay. */
-	bool        (*filter)(void *ctx, struct bytes line, struct buffer *instead);
+	/* What stands instead of a line, appended.  NULL: all stay as they are. */
+	enum response_filtered (*filter)(void *ctx, struct bytes line, struct buffer *instead);
 	void         *ctx;
 	struct buffer instead;
 };
-enum response_outcome { RESPONSE_SHORT, RESPONSE_WHOLE, RESPONSE_NONSENSE };
+enum response_outcome { RESPONSE_SHORT, RESPONSE_WHOLE, RESPONSE_NONSENSE, RESPONSE_UNSURE };
 void response_begin(struct response *);
 enum response_outcome response_take(struct response *, struct bytes arrived, size_t *used) __attribute__((warn_unused_result));
 void response_free(struct response *);

@@ -200,6 +200,20 @@ static const struct talk {
 	{ "each line of an answer is read as a filter has it", FILTER, LETTER,
 	  GREETING "250-mx\r\n250-broken\r\n250 8BITMIME\r\n|250 ok\r\n|broken\r\n|",
 	  EHLO "MAIL FROM:<a@x> SIZE=12\r\nRCPT TO:<b@y>\r\nRSET\r\n", "ready 0=elsewhere:4.7.1 done" },
+	{ "a line that the filter is asked about waits, and those behind it", FILTER, LETTER,
+	  GREETING "250-mx slow\r\n250-broken\r\n250 slow 8BITMIME\r\n|250 ok\r\n|slow broken\r\n|",
+	  EHLO "MAIL FROM:<a@x> SIZE=12\r\nRCPT TO:<b@y>\r\nRSET\r\n", "ready 0=elsewhere:4.7.2 done" },
+	{ "a filter that cannot be asked puts off", FILTER, LETTER, GREETING "250 mx dead\r\n|250 ok\r\n", EHLO,
+	  "failed=elsewhere:4.3.0" },
+	{ "and refuses nobody for good", FILTER, LETTER, GREETING PLAIN "250 ok\r\n|550 5.1.1 dead\r\n|",
+	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n", "ready 0=elsewhere:4.3.0 bad over" },
+	{ "what is taken is taken, or it would go twice", FILTER, LETTER,
+	  GREETING PLAIN "250 ok\r\n|250 ok\r\n|354 go\r\n|250 2.0.0 dead\r\n|",
+	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n" STUFFED, "ready 0=delivered:2.0.0 done ready" },
+	{ "what is refused behind the dot is put off, each for itself", FILTER | LMTP | TWO, LETTER,
+	  GREETING PLAIN "250 ok\r\n|250 ok\r\n|250 ok\r\n|354 go\r\n|550 5.2.2 dead\r\n250 2.0.0 dead\r\n|",
+	  "LHLO us.example\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n" STUFFED,
+	  "ready 0=elsewhere:4.0.0 1=delivered:2.0.0 done ready" },
 	{ "rfc4954:5 AUTH=<> where it was logged in", AUTH | DUMMY, LETTER,
 	  GREETING "250-mx\r\n250 AUTH PLAIN\r\n|235 ok\r\n|250 ok\r\n",
 	  EHLO "AUTH PLAIN AHRpbQB0YW5zdGFhZg==\r\nMAIL FROM:<a@x> AUTH=<>\r\nRCPT TO:<b@y>\r\n", "ready" },
@@ -214,7 +228,7 @@ struct mouth {
 	const struct talk          *talk;
 	struct outgoing            *session;
 	struct buffer               said, told;
-	bool                        shake, sent;
+	bool                        shake, sent, asked;
 	struct outgoing_transaction t;
 	struct outgoing_recipient   rcpt[2];
 };
@@ -314,15 +328,23 @@ binding(void *ctx, const char *type, struct buffer *b)
 	return false;
 }
 
-static bool
+/* "slow" is answered when it is asked for once more; "dead" never. */
+static enum response_filtered
 filter(void *ctx, struct bytes line, struct buffer *instead)
 {
-	(void)ctx;
+	struct mouth *m = ctx;
+
+	if (bytes_search(line, BYTES("dead")) >= 0)
+		return FILTERED_LATER;
+	if (bytes_search(line, BYTES("slow")) >= 0 && (m->asked = !m->asked))
+		return FILTERED_WAIT;
 	if (bytes_is(line, "250-broken"))
 		buffer_add_string(instead, "250-SIZE 1000");
 	else if (bytes_is(line, "broken"))
 		buffer_add_string(instead, "450 4.7.1 mended");
-	return instead->len > 0;
+	else if (bytes_is(line, "slow broken"))
+		buffer_add_string(instead, "450 4.7.2 mended slowly");
+	return instead->len > 0 ? FILTERED : FILTERED_NOT;
 }
 
 static const struct outgoing_needs needs = { out,   pending, content, secure, binding, wait,
@@ -402,6 +424,9 @@ play(const struct talk *t, size_t step)
 			turn = bytes_cut(turn, step, SIZE_MAX);
 			buffer_eat(&unread, outgoing_take(m.session, buffer_bytes(&unread)));
 		}
+		/* What waited for the filter goes on. */
+		for (int i = 0; (t->how & FILTER) != 0 && i < 4; i++)
+			buffer_eat(&unread, outgoing_take(m.session, buffer_bytes(&unread)));
 		if (m.shake) {
 			m.shake = false;
 			outgoing_secured(m.session, true, "");
