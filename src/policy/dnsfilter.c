@@ -57,19 +57,34 @@ dnsfilter_line(const struct answer *a, size_t record, uint16_t type, struct buff
 		add_name(r->name, out);
 }
 
-static bool
-is_left_out(const char *name, const struct answer *in, size_t i, uint16_t type,
-            dnsfilter_find *find, void *ctx, struct arena *a, bool *wrong)
-{
-	struct buffer        line = { 0 };
-	struct bytes         value = { NULL, 0 };
-	enum dnsfilter_found f;
+/* What the tables say of a record. */
+struct said {
+	struct bytes         line, value;
+	enum dnsfilter_found found;
+};
 
+static void
+ask(const struct answer *in, size_t i, uint16_t type, dnsfilter_find *find, void *ctx,
+    struct arena *a, struct said *s)
+{
+	struct buffer line = { 0 };
+
+	*s = (struct said){ .found = DNSFILTER_NONE };
 	/* rfc7505: the word that there is none is no record of one. */
 	if (type == DNS_MX && bytes_equal(in->record[i].name, BYTES(".")))
-		return false;
+		return;
 	dnsfilter_line(in, i, type, &line);
-	f = find(ctx, buffer_bytes(&line), a, &value);
+	s->line = arena_keep(a, buffer_bytes(&line));
+	s->found = find(ctx, s->line, a, &s->value);
+	buffer_free(&line);
+}
+
+static bool
+is_left_out(const char *name, const struct said *s, bool *wrong)
+{
+	struct bytes         line = s->line, value = s->value;
+	enum dnsfilter_found f = s->found;
+
 	if (f == DNSFILTER_FOUND && !bytes_is(bytes_trim(value), "IGNORE")) {
 		warn_("%s: \"%.*s\" is said of \"%.*s\": there is IGNORE alone", name,
 		      (int)value.len, value.at, (int)line.len, line.at);
@@ -78,26 +93,33 @@ is_left_out(const char *name, const struct answer *in, size_t i, uint16_t type,
 	*wrong = *wrong || f == DNSFILTER_LATER;
 	if (f == DNSFILTER_FOUND && !*wrong)
 		note("%s: ignored: %.*s", name, (int)line.len, line.at);
-	buffer_free(&line);
 	return f == DNSFILTER_FOUND;
 }
 
-void
+bool
 dnsfilter_apply(const char *name, const struct answer *in, uint16_t type, dnsfilter_find *find,
                 void *ctx, struct arena *a, struct answer *out)
 {
 	struct answer_record *kept = arena_take_array(a, in->records + 1, sizeof *kept);
-	bool                  wrong = false;
+	struct said          *said = arena_take_array(a, in->records + 1, sizeof *said);
+	bool                  wrong = false, waits = false;
 
 	*out = *in;
 	if (in->status != ANSWER_FOUND)
-		return;
+		return true;
+	for (size_t i = 0; i < in->records; i++) {
+		ask(in, i, type, find, ctx, a, &said[i]);
+		waits = waits || said[i].found == DNSFILTER_WAIT;
+	}
+	if (waits)
+		return false;
 	out->record = kept;
 	out->records = 0;
 	for (size_t i = 0; i < in->records; i++)
-		if (!is_left_out(name, in, i, type, find, ctx, a, &wrong))
+		if (!is_left_out(name, &said[i], &wrong))
 			kept[out->records++] = in->record[i];
 	if (wrong)
 		*out = (struct answer){ .status = ANSWER_LATER,
 			                .why = "Invalid DNS reply filter syntax" };
+	return true;
 }

@@ -48,7 +48,7 @@ static const struct setting rows[] = {
 	{ "greylist_recipient_exceptions", SETTING_TABLES, AT(grey_recipients), "", "Tables of recipients, by address, domain or user@, whose letters never wait.", NULL, 0, 0, "0.3" },
 	{ "greylist_reject_code", SETTING_NUMBER, AT(grey_code), "450", "The code of check_greylist.", NULL, 400, 499, "0.3" },
 	{ "greylist_reply", SETTING_TEXT, AT(grey_text), "Greylisted, please try again later", "What check_greylist says to who must wait.", NULL, 0, 0, "0.3" },
-	{ "smtpd_dns_reply_filter", SETTING_TABLES, AT(dns_filter), "", "Tables of files for what the DNS says to the rules: a record, as example.com. 3600 IN MX 10 mx.example.com., for which one has IGNORE is not there.", NULL, 0, 0, "0.7" },
+	{ "smtpd_dns_reply_filter", SETTING_TABLES, AT(dns_filter), "", "Tables for what the DNS says to the rules: a record, as example.com. 3600 IN MX 10 mx.example.com., for which one has IGNORE is not there.", NULL, 0, 0, "0.7" },
 	{ "address_verify_map", SETTING_TEXT, AT(verify_map), "", "Where other mail servers remember what was said of addresses; here it is policy.db in any case.", NULL, 0, 0, "0.3" },
 	{ "address_verify_sender", SETTING_TEXT, AT(verify_sender), "double-bounce@$myorigin", "As whom other servers are asked about an address; empty or <>: as nobody.", NULL, 0, 0, "0.3" },
 	{ "address_verify_sender_ttl", SETTING_TIME, AT(verify_sender_ttl), "0s", "After which time its local part is another, as double-bounceJQYP@example.com; 0: it stays as it is. Some hours at least, as others may let a new sender wait.", NULL, 0, INT64_C(86400000) * 3650, "0.7" },

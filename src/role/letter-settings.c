@@ -194,27 +194,6 @@ check_sessions(struct letter_check *c)
 	}
 }
 
-/* The same of what leaves, for all and for each transport. */
-static void
-check_leaving(struct letter_check *c)
-{
-	const char *transport = NULL;
-	size_t      place = 0;
-
-	do {
-		struct sender_settings set;
-
-		if (!settings_fill(c->settings, &sender_setting_table, transport, &set, NULL))
-			continue;
-		if (!looks_good(c, "smtp_dns_reply_filter", &set.dns_filter))
-			return;
-		if (settings_fill(c->settings, sender_lmtp_setting_table(), transport, &set,
-		                  NULL) &&
-		    !looks_good(c, "lmtp_dns_reply_filter", &set.dns_filter))
-			return;
-	} while ((transport = transports_name(c->settings, false, &place)) != NULL);
-}
-
 void
 letter_settings_check(struct settings *s, const struct listeners *listeners,
                       void (*say)(void *ctx, const char *setting, const char *text), void *ctx)
@@ -222,7 +201,6 @@ letter_settings_check(struct settings *s, const struct listeners *listeners,
 	struct letter_check c = { s, listeners, say, ctx };
 
 	check_sessions(&c);
-	check_leaving(&c);
 	check_scan(&c);
 	check_proxy(&c);
 	check_filter(&c);

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "policy/dnsfilter.h"
 #include "policy/witness.h"
+#include "role/enquiry.h"
 #include "role/names.h"
 #include "role/policy.h"
 
@@ -28,6 +29,15 @@ struct policy_names {
 	struct policy_name_question *first;
 	int64_t                      heard; /* when anything was answered last    */
 };
+/* What a table that is elsewhere has for a record. */
+struct line_asked {
+	struct enquiry               enquiry; /* first */
+	struct line_asked           *next;
+	struct policy_name_question *of;
+	const char                  *table;
+	struct bytes                 line, value;
+	enum table_outcome           outcome; /* WAIT: it is asked */
+};
 struct policy_name_question {
 	struct policy_name_question *next, **at;
 	struct policy_names         *names;
@@ -36,6 +46,10 @@ struct policy_name_question {
 	struct timer                *timer; /* of a list's                        */
 	uint16_t                     type;
 	bool                         filtered;
+	struct arena                *life; /* of the answer while it is filtered; NULL: it is not */
+	struct answer                said;
+	struct line_asked           *lines;
+	size_t                       waiting;
 	int64_t                      since;
 	policy_names_answered       *answered;
 	void                        *ctx;
@@ -116,6 +130,10 @@ list_answered(struct list *l)
 static void
 question_end(struct policy_name_question *q)
 {
+	for (struct line_asked *l = q->lines; l != NULL; l = l->next)
+		if (l->outcome == TABLE_WAIT)
+			enquiry_drop(policy_of(q->names->house)->enquiries, &l->enquiry);
+	arena_close(&q->life);
 	lookup_clear(&q->lookup);
 	timer_close(&q->timer);
 	*q->at = q->next;
@@ -124,39 +142,128 @@ question_end(struct policy_name_question *q)
 	memory_free(q);
 }
 
+static void filter(struct policy_name_question *);
+
+static void
+line_heard(struct enquiry *e, enum table_outcome outcome, struct bytes value)
+{
+	struct line_asked           *l = (struct line_asked *)e;
+	struct policy_name_question *q = l->of;
+
+	l->outcome = outcome;
+	l->value = arena_keep(q->life, value);
+	if (--q->waiting == 0)
+		filter(q);
+}
+
+static enum table_outcome
+ask_line(struct policy_name_question *q, const char *table, struct bytes line, struct bytes *value)
+{
+	struct enquiries  *all = policy_of(q->names->house)->enquiries;
+	struct line_asked *l = q->lines;
+
+	while (l != NULL && !(bytes_equal(l->line, line) && strcmp(l->table, table) == 0))
+		l = l->next;
+	if (l != NULL) {
+		*value = l->value;
+		return l->outcome;
+	}
+	l = arena_take(q->life, sizeof *l);
+	*l = (struct line_asked){ .enquiry = { .answered = line_heard },
+		                  .next = q->lines,
+		                  .of = q,
+		                  .table = arena_copy(q->life, bytes_of(table)),
+		                  .line = arena_keep(q->life, line) };
+	q->lines = l;
+	l->outcome = enquiry_kept(all, l->table, l->line, q->life, &l->value);
+	*value = l->value;
+	if (l->outcome == TABLE_WAIT) {
+		q->waiting++;
+		enquiry_ask(all, &l->enquiry, l->table, l->line);
+	}
+	return l->outcome;
+}
+
 /* The first table that has the line decides. */
 static enum dnsfilter_found
 find_line(void *ctx, struct bytes line, struct arena *a, struct bytes *value)
 {
-	struct policy_names *n = ctx;
+	static const enum dnsfilter_found of[] = { [TABLE_FOUND] = DNSFILTER_FOUND,
+		                                   [TABLE_LATER] = DNSFILTER_LATER,
+		                                   [TABLE_WAIT] = DNSFILTER_WAIT };
+	struct policy_name_question      *q = ctx;
+	struct house                     *h = q->names->house;
+	const struct setting_list        *tables = q->names->filter;
 
-	for (size_t i = 0; i < n->filter->count; i++) {
-		struct table *t = tables_local(policy_of(n->house)->tables, n->filter->item[i]);
-		enum table_outcome o = t == NULL ? TABLE_LATER : table_find(t, line, a, value);
+	for (size_t i = 0; i < tables->count; i++) {
+		const char        *name = tables->item[i];
+		struct table      *t = tables_local(policy_of(h)->tables, name);
+		enum table_outcome o = TABLE_LATER;
 
+		if (t != NULL)
+			o = table_find(t, line, a, value);
+		else if (table_is_remote(name, tables_default_type(h->settings)))
+			o = ask_line(q, name, line, value);
 		if (o != TABLE_NONE)
-			return o == TABLE_FOUND ? DNSFILTER_FOUND : DNSFILTER_LATER;
+			return of[o];
 	}
 	return DNSFILTER_NONE;
 }
 
+/* A name of which all is left out is there; a list that says nothing knows nobody. */
 static void
-tell(struct policy_name_question *q, const struct answer *said)
+finish(struct policy_name_question *q, const struct answer *a)
 {
-	struct arena        *life = arena_open(NULL);
-	struct answer        left = *said;
-	bool                 nothing;
-	const struct answer *a = &left;
-
 	static const enum policy_names_outcome of[] = {
 		[ANSWER_FOUND] = POLICY_NAME_FOUND,
 		[ANSWER_NO_RECORD] = POLICY_NAME_NONE,
 		[ANSWER_NO_NAME] = POLICY_NAME_NONE,
 		[ANSWER_LATER] = POLICY_NAME_LATER,
 	};
-	struct policy_names *n = q->names;
-	struct buffer        text = { 0 };
+	struct buffer text = { 0 };
+	bool          nothing = a->status == ANSWER_FOUND && a->records == 0 &&
+	               (q->list != NULL || q->type == DNS_TXT);
 
+	witness_text(a, q->type, &text);
+	q->answered(q->ctx, nothing ? POLICY_NAME_NONE : of[a->status], buffer_bytes(&text));
+	buffer_free(&text);
+	question_end(q);
+}
+
+/* When all is known of its records. */
+static void
+filter(struct policy_name_question *q)
+{
+	struct answer left;
+
+	if (dnsfilter_apply("smtpd_dns_reply_filter", &q->said, q->type, find_line, q, q->life,
+	                    &left))
+		finish(q, &left);
+}
+
+static struct answer
+answer_keep(struct arena *a, const struct answer *from)
+{
+	struct answer         to = *from;
+	struct answer_record *record = arena_take_array(a, from->records, sizeof *record);
+
+	for (size_t i = 0; i < from->records; i++) {
+		record[i] = from->record[i];
+		record[i].data = arena_keep(a, from->record[i].data);
+		record[i].name = arena_keep(a, from->record[i].name);
+	}
+	to.record = record;
+	to.name = arena_keep(a, from->name);
+	to.why = from->why != NULL ? arena_copy(a, bytes_of(from->why)) : "";
+	return to;
+}
+
+static void
+tell(struct policy_name_question *q, const struct answer *a)
+{
+	struct policy_names *n = q->names;
+
+	timer_close(&q->timer);
 	if (a->status != ANSWER_LATER) {
 		n->heard = loop_now_ms(n->house->loop);
 		wake_lists(n);
@@ -165,16 +272,14 @@ tell(struct policy_name_question *q, const struct answer *said)
 		list_failed(n, q->list, q->since, a->why);
 	else if (q->list != NULL)
 		list_answered(q->list);
-	if (q->filtered && n->filter != NULL && n->filter->count > 0)
-		dnsfilter_apply("smtpd_dns_reply_filter", said, q->type, find_line, n, life, &left);
-	witness_text(a, q->type, &text);
-	/* A name of which all is left out is there; a list that says nothing knows nobody. */
-	nothing = a->status == ANSWER_FOUND && a->records == 0 &&
-	          (q->list != NULL || q->type == DNS_TXT);
-	q->answered(q->ctx, nothing ? POLICY_NAME_NONE : of[a->status], buffer_bytes(&text));
-	buffer_free(&text);
-	arena_close(&life);
-	question_end(q);
+	if (!q->filtered || n->filter == NULL || n->filter->count == 0 ||
+	    a->status != ANSWER_FOUND) {
+		finish(q, a);
+		return;
+	}
+	q->life = arena_open(NULL);
+	q->said = answer_keep(q->life, a);
+	filter(q);
 }
 
 static void

@@ -306,6 +306,7 @@ delivery_failed(struct delivery *d, enum outgoing_fate f, const char *status, co
 /* ---- where to ------------------------------------------------------------------------------------ */
 
 static void delivery_begin(struct delivery *);
+static bool answers_filtered(struct delivery *);
 
 void
 delivery_start(struct delivery *d)
@@ -319,6 +320,8 @@ delivery_start(struct delivery *d)
 void
 delivery_heard(struct delivery *d)
 {
+	if (!answers_filtered(d))
+		return;
 	if (d->ended)
 		delivery_finish(d);
 	else if (d->here != NULL)
@@ -356,23 +359,35 @@ find_record(void *ctx, struct bytes line, struct arena *a, struct bytes *value)
 	switch (sender_lookup(d, &d->rows->dns_filter, line, value)) {
 	case TABLE_NONE: return DNSFILTER_NONE;
 	case TABLE_FOUND: return DNSFILTER_FOUND;
+	case TABLE_WAIT: return DNSFILTER_WAIT;
 	default: return DNSFILTER_LATER;
 	}
 }
 
 /* What the filter leaves of it.  A host whose TLSA records it leaves out altogether is none without: that is no answer. */
-static struct answer
-answer_filter(struct delivery *d, uint16_t type, const struct answer *x)
+static void
+answer_filter(struct delivery *d, struct asked *a)
 {
-	struct answer left = *x;
+	struct answer left = a->answer;
 
-	if (d->rows->dns_filter.count == 0)
-		return left;
-	dnsfilter_apply(d->w.lmtp ? "lmtp_dns_reply_filter" : "smtp_dns_reply_filter", x, type,
-	                find_record, d, d->life, &left);
-	if (type == DNS_TLSA && x->records > 0 && left.records == 0)
+	a->done = d->rows->dns_filter.count == 0 ||
+	          dnsfilter_apply(d->w.lmtp ? "lmtp_dns_reply_filter" : "smtp_dns_reply_filter",
+	                          &a->answer, a->type, find_record, d, d->life, &left);
+	if (!a->done)
+		return;
+	if (a->type == DNS_TLSA && a->answer.records > 0 && left.records == 0)
 		left = (struct answer){ .status = ANSWER_LATER, .why = "the reply filter" };
-	return left;
+	a->answer = left;
+}
+
+/* True: all answers that are here are filtered. */
+static bool
+answers_filtered(struct delivery *d)
+{
+	for (struct asked *a = d->asked; a != NULL; a = a->next)
+		if (a->heard && !a->done)
+			answer_filter(d, a);
+	return d->asking == 0;
 }
 
 static void
@@ -380,11 +395,12 @@ answered(void *ctx, const struct answer *x)
 {
 	struct asked    *a = ctx;
 	struct delivery *d = a->delivery;
-	struct answer    left = answer_filter(d, a->type, x);
 
-	a->answer = answer_keep(d->life, &left);
-	a->done = true;
-	if (--d->asking == 0)
+	a->answer = answer_keep(d->life, x);
+	a->heard = true;
+	d->asking--;
+	answer_filter(d, a);
+	if (d->asking == 0)
 		delivery_heard(d);
 }
 

@@ -84,7 +84,7 @@ struct asked {
 	struct lookup    lookup;
 	struct bytes     name;
 	uint16_t         type;
-	bool             done;
+	bool             heard, done;       /* done: it is filtered, too           */
 	struct answer    answer;
 };
 

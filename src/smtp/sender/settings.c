@@ -29,7 +29,7 @@ static const struct setting rows[] = {
 	{ "smtp_defer_if_no_mx_address_found", SETTING_BOOL, AT(no_mx_later), "no",
 	  "Mail waits instead of coming back when no exchanger of a domain has an address.", NULL, 0, 0, "0.3" },
 	{ "smtp_dns_reply_filter", SETTING_TABLES, AT(dns_filter), "",
-	  "Tables of files for what the DNS says of hosts that letters go to: a record, as example.com. 3600 IN MX 10 mx.example.com., for which one has IGNORE is not there; where none is left the mail waits.", NULL, 0, 0, "0.4" },
+	  "Tables for what the DNS says of hosts that letters go to: a record, as example.com. 3600 IN MX 10 mx.example.com., for which one has IGNORE is not there; where none is left the mail waits.", NULL, 0, 0, "0.4" },
 	{ "smtp_cname_overrides_servername", SETTING_BOOL, AT(by_alias), "no",
 	  "Whether a host whose name is an alias in the DNS goes by the name that it stands for, in the log, for smtp_sasl_password_maps and for its certificate. What DANE, MTA-STS and REQUIRETLS say of a host is of its name before.", NULL, 0, 0, "0.4" },
 	{ "smtp_host_lookup", SETTING_LIST, AT(host_lookup), "dns",
