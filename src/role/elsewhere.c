@@ -215,8 +215,6 @@ const struct setting_elsewhere elsewhere_names[] = {
 	  "what a client has said goes into replies as printable characters alone" },
 	{ "smtpd_delay_open_until_valid_rcpt",
 	  "nothing is written before a letter comes" },
-	{ "smtpd_history_flush_threshold",
-	  "there is no history in memory; mansio debug and debug_peer_list write what sessions say" },
 	{ "smtpd_sasl_mechanism_filter",
 	  "smtpd_sasl_mechanism_list names the mechanisms" },
 	{ "smtpd_sasl_response_limit",

@@ -291,7 +291,10 @@ returning_safe(void *ctx, int why, uint64_t letter, uint32_t segment, uint64_t e
 	       : n->kind == NOTICE_FAILED             ? "sender non-delivery"
 	       : n->kind == NOTICE_DELAYED            ? "sender delay"
 	                                              : "sender delivery status";
-	if (n->report == NULL) {
+	if (n->report == NULL && n->of == 0) {
+		note_as(queue_services[SERVICE_BOUNCE], "%s: %s notification of a session", id,
+		        what);
+	} else if (n->report == NULL) {
 		note_as(queue_services[SERVICE_BOUNCE], "%s: %s notification: %s", of, what, id);
 		queue_tell_notice(h, n->of, letter, n->to, what);
 	}
@@ -386,8 +389,8 @@ returning_try(struct returning *n)
 static bool
 has_class(const struct queue_role *k, const char *class)
 {
-	for (size_t i = 0; i < k->rows.classes.count; i++)
-		if (strcmp(k->rows.classes.item[i], class) == 0)
+	for (size_t i = 0; i < k->notify.classes.count; i++)
+		if (strcmp(k->notify.classes.item[i], class) == 0)
 			return true;
 	return false;
 }
@@ -413,7 +416,7 @@ copy_to_postmaster(struct house *h, const struct returning *of, const struct let
 		return;
 	n = memory_take(sizeof *n);
 	*n = (struct returning){ .house = h, .of = l->id, .kind = of->kind, .copy = true };
-	(void)snprintf(n->to, sizeof n->to, "%s", delay ? k->rows.delay_to : k->rows.bounce_to);
+	(void)snprintf(n->to, sizeof n->to, "%s", delay ? k->rows.delay_to : k->notify.bounce_to);
 	buffer_add(&n->told, buffer_bytes(&of->told));
 	returning_begin(h, n, l);
 	buffer_reset(&n->told);
@@ -584,6 +587,19 @@ queue_alarm(struct house *h, const struct letter *l)
 		"    mansio queue list\r\nshows them, and\r\n    mansio queue release ID\r\n"
 		"lets one go on.  No other notice of this comes before the time is over.\r\n",
 		host, host, date, id, host, l->first != NULL ? l->first->text : "", id);
+	returning_try(n);
+}
+
+void
+queue_tell_postmaster(struct house *h, const char *to, struct buffer *content)
+{
+	struct returning *n = memory_take(sizeof *n);
+
+	*n = (struct returning){ .house = h, .alarm = true };
+	n->again = timer_open(h->loop, returning_due, n);
+	(void)snprintf(n->to, sizeof n->to, "%s", to);
+	n->content = *content;
+	*content = (struct buffer){ 0 };
 	returning_try(n);
 }
 

@@ -34,10 +34,8 @@ static const struct setting rows[] = {
 	{ "maximal_queue_lifetime", SETTING_TIME, AT(lifetime_ms), "5d", "How long a letter is tried before it is returned to its sender.", .since = "0.1" },
 	{ "bounce_queue_lifetime", SETTING_TIME, AT(notice_lifetime_ms), "5d", "The same for letters from nobody, notices of other servers and of our own; nobody hears of their end.", .since = "0.3" },
 	{ "delay_warning_time", SETTING_TIME, AT(warning_ms), "4h", "After how long the sender of a letter that still waits is told so, once; 0 never.", .since = "0.3" },
-	{ "notify_classes", SETTING_LIST, AT(classes), "resource, software", "Of what the postmaster gets a letter: bounce (each notice of failure, with the header alone), 2bounce (notices that cannot be delivered), delay (each warning). Of resource, software, protocol, policy and data the log tells.", .since = "0.3" },
 	{ "smtp_tlsrpt_enable", SETTING_BOOL, AT(tlsrpt), "no", "Whether domains that ask for it (rfc8460) are told once a day how TLS with their hosts came about, by mail or HTTPS.", .since = "0.3" },
 	{ "smtp_tlsrpt_contact", SETTING_WORD, AT(tlsrpt_contact), "postmaster@$myhostname", "Whom these reports come from.", .since = "0.3" },
-	{ "bounce_notice_recipient", SETTING_WORD, AT(bounce_to), "postmaster", "Who gets what notify_classes says of bounce.", .since = "0.3" },
 	{ "postmaster_address", SETTING_TEXT, AT(postmaster), "", "Whom notices are from, as postmaster@example.com or Post office <postmaster@example.com>; empty: MAILER-DAEMON@$myhostname. A bounce template that has a From of its own keeps it.", NULL, 0, 0, "0.4" },
 	{ "2bounce_notice_recipient", SETTING_WORD, AT(second_bounce_to), "postmaster", "Who gets what notify_classes says of 2bounce.", .since = "0.3" },
 	{ "delay_notice_recipient", SETTING_WORD, AT(delay_to), "postmaster", "Who gets what notify_classes says of delay.", .since = "0.3" },
@@ -444,6 +442,7 @@ queue_reload(struct house *h)
 	struct srs_settings srs;
 
 	(void)house_settings(h, &queue_setting_table, NULL, &k->rows);
+	(void)house_settings(h, &mishap_setting_table, NULL, &k->notify);
 	(void)house_settings(h, &common_setting_table, NULL, &k->common);
 	queue_transports_read(h);
 	k->rows.soft_bounce = strcmp(settings_value(h->settings, "soft_bounce"), "yes") == 0;
@@ -557,6 +556,7 @@ queue_hear(struct house *h, enum role from, uint32_t index, enum word word, uint
 		queue_routes_forget(h);
 		return true;
 	case WORD_ROUTED: return hear_routed(h, ticket, body);
+	case WORD_MISHAP: return hear_mishap(h, body);
 	case WORD_TLSRPT_SAID: return hear_tlsrpt_said(h, index, ticket, body);
 	case WORD_SENT: return hear_sent(h, index, ticket, body);
 	case WORD_PIPED: return hear_piped(h, index, ticket, body);

@@ -26,6 +26,7 @@
 #include "queue/ledger.h"
 #include "queue/queue.h"
 #include "queue/sent.h"
+#include "role/mishaps.h"
 #include "role/house.h"
 #include "role/question.h"
 #include "role/settings.h"
@@ -37,14 +38,13 @@ struct queue_settings {
 	const char *good, *bad;               /* feedback of concurrency */
 	int64_t cohorts;
 	int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms, warning_ms, compaction_ms, bounce_size;
-	struct setting_list classes;          /* notify_classes */
 	struct setting_list template_file, languages, language_maps;
 	bool    no_verp_bounces;              /* disable_verp_bounces */
 	bool    soft_bounce;                  /* of the receivers' rows */
 	bool    confirm_cleared;              /* confirm_delay_cleared */
 	bool    tlsrpt;                       /* smtp_tlsrpt_enable */
 	const char *tlsrpt_contact;
-	const char *bounce_to, *second_bounce_to, *delay_to, *postmaster;
+	const char *second_bounce_to, *delay_to, *postmaster;
 	bool    original;
 	int64_t processes, first_concurrency, concurrency, recipients;
 	int64_t rate_ms, spacing_ms;
@@ -59,7 +59,9 @@ struct away;
 struct gathered;
 struct queue_role {
 	struct queue_settings  rows;
+	struct mishap_settings notify;
 	struct common_settings common;
+	uint32_t         mishaps;       /* written                                                */
 	struct queue    *queue;
 	struct ledger   *ledger;
 	struct spool    *spool;
@@ -266,6 +268,10 @@ void queue_tls_tell(struct house *, struct arena *, struct word_send *);
 
 /* A letter is held for a reason the postmaster should know. */
 void queue_alarm(struct house *, const struct letter *);
+/* A letter to the postmaster from nobody, its bytes taken over. */
+void queue_tell_postmaster(struct house *, const char *to, struct buffer *content);
+/* queue-mishap.c */
+bool hear_mishap(struct house *, struct bytes body);
 /* A letter of ours, its bytes taken over; queue_tls_posted(report) follows when it is durable. */
 void queue_post(struct house *, const char *report, const char *from, const char *to, struct buffer *content);
 void queue_notice_open(struct house *);

@@ -123,3 +123,17 @@ tell_checked(struct passage *p, uint64_t id, struct bytes what, struct bytes tex
 	e.text[TEXT_MOMENT] = BYTES("END-OF-MESSAGE");
 	event_say(p->house, &e);
 }
+
+/* What was said in it goes to the postmaster. */
+void
+need_complain(void *house, struct session *s, const struct history *said)
+{
+	const struct receiver_config *c = session_config(s);
+
+	mishap_say(house, &receiver_of(house)->mishaps,
+	           &(struct mishap_from){ .listener = c->listener,
+	                                  .what = c->kind == KIND_LMTP ? "LMTP server"
+	                                                               : "SMTP server",
+	                                  .who = session_client(s) },
+	           said);
+}

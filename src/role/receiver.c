@@ -33,6 +33,7 @@ static const struct receiver_needs from_the_house = {
 	.fetch_more = need_fetch_more,
 	.fetch_drop = need_fetch_drop,
 	.told = need_told,
+	.complain = need_complain,
 	.thrown = need_thrown,
 	.auth_start = need_auth_start,
 	.auth_step = need_auth_step,
@@ -368,6 +369,8 @@ open_config(struct house *h, enum receiver_kind kind, const char *listener, bool
 	if (c != NULL && fill(h, kind, listener, pickup, &set, &errors))
 		receiver_config_stress(c, &set);
 	settings_stress(h->settings, false);
+	if (c != NULL)
+		c->notify = mishap_classes(h, listener);
 	if (c != NULL)
 		c->filters = receiver_of(h)->filters[receiver_place(h, c)];
 	if (c != NULL)

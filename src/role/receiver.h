@@ -15,6 +15,7 @@
 #include "policy/checks.h"
 #include "policy/clamd.h"
 #include "policy/tally.h"
+#include "role/mishaps.h"
 #include "role/inquest.h"
 #include "role/question.h"
 #include "smtp/receiver/connection.h"
@@ -127,6 +128,7 @@ struct receiver {
 	bool             room_wanted;  /* sessions wait for it                     */
 	bool             names;        /* there is a resolver                      */
 	bool             gone;         /* said good-bye                            */
+	struct mishaps mishaps;
 	struct buffer    unsaid;       /* LETTERs for a queue that is not there    */
 	struct buffer    said[2];      /* of this turn and the one before          */
 };
@@ -235,6 +237,7 @@ uint64_t story_of(const struct letter *);          /* while its session is there
 void tell_accepted(struct passage *, uint64_t id);
 /* Who sent it heard of this id; nobody gets it. */
 void tell_thrown_away(struct house *, const struct letter *, uint64_t story, const char *id);
+void need_complain(void *, struct session *, const struct history *);
 void need_thrown(void *, struct letter *, const char *id);
 /* A check said something of the letter `id`, 0: of a letter that has none. */
 void tell_checked(struct passage *, uint64_t id, struct bytes what, struct bytes text);

@@ -81,11 +81,28 @@ idle_end(struct contact *c)
 
 /* ---- the end ---------------------------------------------------------------------------------- */
 
+/* What was said goes to the postmaster (notify_classes). */
+static void
+tell_history(const struct contact *c)
+{
+	const struct history *said = outgoing_history(c->session);
+
+	if (history_is_wanted(said))
+		mishap_say(c->house, &sender_of(c->house)->mishaps,
+		           &(struct mishap_from){ .what = c->config.lmtp ? "LMTP client"
+		                                                         : "SMTP client",
+		                                  .who = c->relay },
+		           said);
+}
+
 static void
 contact_close(void *ctx)
 {
 	struct contact *c = ctx;
 	struct arena   *life = c->life;
+
+	if (c->session != NULL)
+		tell_history(c);
 
 	errand_clear(&c->end);
 	timer_close(&c->timer);
@@ -794,6 +811,7 @@ config_make(struct contact *c, struct delivery *d, const char *address, const ch
 		.filters = r->reply_filter.count > 0,
 		.filter = &c->filter,
 		.auth_soft = r->auth_soft,
+		.history = sender_of(c->house)->notify,
 	};
 	d->clear = false;
 	*why = "smtp_pix_workaround_maps cannot be asked";

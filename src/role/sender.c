@@ -658,6 +658,7 @@ settings_new(struct house *h)
 
 	(void)house_settings(h, &sender_setting_table, NULL, &s->rows);
 	(void)house_settings(h, &common_setting_table, NULL, &s->common);
+	s->notify = mishap_classes(h, NULL);
 	if (house_settings(h, &resolve_setting_table, NULL, &rules)) {
 		s->mydestination = rules.mydestination;
 		s->relayhost = rules.relayhost;

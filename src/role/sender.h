@@ -17,6 +17,7 @@
 #include "dns/resolver.h"
 #include "message/edits.h"
 #include "policy/checks.h"
+#include "role/mishaps.h"
 #include "role/house.h"
 #include "role/question.h"
 #include "role/tables.h"
@@ -54,6 +55,8 @@ struct sender_role {
 	bool             left;
 	uint32_t         queues;           /* how many are gone                    */
 	struct sender_past *past;
+	unsigned         notify;           /* enum fault_class the postmaster wants to hear of */
+	struct mishaps mishaps;
 	struct map      *refusals;         /* of logins, by host, user and password */
 };
 static inline struct sender_role *

@@ -17,6 +17,7 @@
 #include "role/debug.h"
 #include "role/keeper.h"
 #include "role/letter-settings.h"
+#include "role/mishaps.h"
 #include "role/notice-settings.h"
 #include "role/policy.h"
 #include "role/tls-settings.h"
@@ -503,6 +504,26 @@ check_auth_socket(struct check *c, const struct common_settings *common)
 			common->auth_socket_group);
 }
 
+/* Who thinks that they will be told, and will not. */
+static void
+check_notified(struct check *c)
+{
+	struct mishap_settings set;
+	const char            *wrong;
+
+	for (int l = -1; l < (int)c->listeners.count; l++) {
+		if (!settings_fill(c->settings, &mishap_setting_table,
+		                   l < 0 ? NULL : c->listeners.one[l].name, &set, NULL) ||
+		    (wrong = mishap_class_wrong(&set.classes)) == NULL)
+			continue;
+		complain(c, settings_line(c->settings, "notify_classes"),
+		         "notify_classes: %s is none of them: write bounce, 2bounce, delay, "
+		         "policy, protocol, resource, software or data",
+		         wrong);
+		return;
+	}
+}
+
 /* A domain is of one class: where its people are would not be known else (mydestination says nothing beside a
    default of its own). */
 static void
@@ -714,6 +735,7 @@ check_common(struct check *c)
 	tables_named(c->settings, check_table_name, c);
 	check_trusted(c, &common);
 	letter_settings_check(c->settings, &c->listeners, complain_of_letters, c);
+	check_notified(c);
 	c->good = notice_settings_check(c->settings, c->errors) && c->good;
 }
 

@@ -19,6 +19,7 @@
 #include "role/debug.h"
 #include "role/elsewhere.h"
 #include "role/keeper.h"
+#include "role/mishaps.h"
 #include "role/pam.h"
 #include "role/policy.h"
 #include "role/queue.h"
@@ -187,6 +188,7 @@ static const struct setting_table *const tables[] = {
 	&scan_setting_table,     &milter_setting_table,   &debug_setting_table,
 	&listener_setting_table, &srs_setting_table,      &transport_setting_table,
 	&asker_setting_table,    &proxy_setting_table,    &certifier_setting_table,
+	&mishap_setting_table,
 };
 
 const struct setting_table *

@@ -189,6 +189,31 @@ word_unpack_send(struct bytes body, struct arena *life, struct word_send *w)
 }
 
 void
+word_pack_mishap(struct buffer *b, const struct word_mishap *w)
+{
+	pack_string(b, w->to);
+	pack_string(b, w->what);
+	pack_string(b, w->who);
+	pack_bytes(b, w->text);
+	pack_u32(b, w->left_out);
+	pack_u32(b, w->unsaid);
+}
+
+bool
+word_unpack_mishap(struct bytes body, struct arena *life, struct word_mishap *w)
+{
+	struct reader r = reader_of(body, life);
+
+	w->to = read_string(&r);
+	w->what = read_string(&r);
+	w->who = read_string(&r);
+	w->text = unpack_bytes(&r.fields);
+	w->left_out = unpack_u32(&r.fields);
+	w->unsaid = unpack_u32(&r.fields);
+	return reader_done(&r);
+}
+
+void
 word_pack_tlsrpt(struct buffer *b, const struct word_tlsrpt *w)
 {
 	pack_string(b, w->domain);

@@ -29,7 +29,31 @@ void
 say_fixed(struct session *s, struct bytes whole)
 {
 	count_error(s, whole);
+	history_add(&s->history, false, whole);
 	buffer_add(s->mouth->out(s->mouth_of), whole);
+}
+
+void
+overhear(struct session *s, const struct buffer *out, size_t from)
+{
+	history_add(&s->history, false, bytes_cut(buffer_bytes(out), from, out->len));
+}
+
+/* At the end of a session (`lines` 0), or where there is more of it than so many. */
+static void
+history_tell(struct session *s, uint32_t lines)
+{
+	if (s->history.lines <= lines)
+		return;
+	if (history_is_wanted(&s->history) && s->needs->complain != NULL)
+		s->needs->complain(s->house, s, &s->history);
+	history_reset(&s->history);
+}
+
+void
+history_flush(struct session *s)
+{
+	history_tell(s, (uint32_t)s->config->set.history_lines);
 }
 
 void
@@ -103,11 +127,13 @@ say(struct session *s, const char *form, ...)
 	buffer_vprintf(out, form, list);
 	va_end(list);
 	count_error(s, bytes_cut(buffer_bytes(out), from, out->len));
+	history_blame(&s->history, fault_of_reply(bytes_cut(buffer_bytes(out), from, out->len)));
 	explain(s, out, from);
 	if (has_footer(s) && reply_error(bytes_cut(buffer_bytes(out), from, out->len)))
 		add_footer(s, out, from);
 	if (s->config->set.soft_bounce && out->len > from && out->at[from] == '5')
 		soften(out, from);
+	overhear(s, out, from);
 	buffer_add(out, BYTES("\r\n"));
 }
 
@@ -439,6 +465,7 @@ session_open(struct receiver_config *config, const struct peer *peer,
 	s->where = "CONNECT";
 	s->lmtp = config->kind == KIND_LMTP;
 	s->trusted = networks_hold(&config->mynetworks, peer);
+	s->history.wanted = config->notify;
 	s->excepted = networks_hold(&config->exceptions, peer);
 	s->may_verp = networks_hold(&config->verp_clients, peer);
 	s->may_expn = networks_hold(&config->expn_hosts, peer);
@@ -686,6 +713,7 @@ room_command(struct session *s, struct bytes arrived)
 		return used;
 	}
 	s->behind = arrived.len > used;
+	history_add(&s->history, true, line);
 	verb_run(s, line);
 	return used;
 }
@@ -834,6 +862,8 @@ session_close(struct session **sp)
 	if (s == NULL)
 		return;
 	log_counts(s);
+	history_tell(s, 0);
+	history_free(&s->history);
 	s->over = s->held = true;
 	judge_end(s);
 	auth_end(s);

@@ -26,6 +26,7 @@
 #ifndef SMTP_RECEIVER_SESSION_H
 #define SMTP_RECEIVER_SESSION_H
 
+#include "smtp/history.h"
 #include "smtp/receiver/letter.h"
 
 enum resolved { RESOLVED_LOCAL, RESOLVED_UNKNOWN, RESOLVED_FOREIGN, RESOLVED_LATER, RESOLVED_LOOP,
@@ -125,6 +126,8 @@ struct receiver_needs {
 	void (*fetch_drop)(void *house, struct session *);
 	/* For who keeps what happened; may be NULL. */
 	void (*told)(void *house, struct session *, const struct session_told *);
+	/* What it said is for the postmaster (notify_classes).  May be NULL. */
+	void (*complain)(void *house, struct session *, const struct history *);
 	/* The same: this letter is thrown away, its client hears of this id.  May be NULL. */
 	void (*thrown)(void *house, struct letter *, const char *id);
 	void (*auth_start)(void *house, struct session *, struct bytes mechanism, bool has_initial, struct bytes initial);

@@ -42,6 +42,7 @@ struct session {
 	struct bytes   asked_why;
 	judged_fn     *judged;         /* what to do with what restriction lists say */
 	struct slept  *slept;          /* it is said, and waits                     */
+	struct history history;
 	struct buffer  explained;      /* the last refusal with its id              */
 	void         (*looked)(struct session *);  /* tables are asked; what then       */
 	struct buffer  line;           /* meanwhile: the command that came          */
@@ -113,6 +114,8 @@ room_fn room_command, room_skip_line, room_nothing;
 void say(struct session *, const char *form, ...) __attribute__((format(printf, 2, 3)));
 void say_fixed(struct session *, struct bytes whole);     /* with its CRLF */
 void hold(struct session *);                              /* until answered() */
+void overhear(struct session *, const struct buffer *out, size_t from);    /* a reply that was not said by say(): for the history */
+void history_flush(struct session *);                     /* what was said so far is told, if it is long */
 void answered(struct session *);
 void hang_up(struct session *);                           /* the last word was said */
 void call_client(struct session *, struct bytes name, struct bytes reverse);

@@ -153,6 +153,8 @@ static const struct setting rows[] = {
 	{ "stress", SETTING_WORD, AT(stress), "",
 	  "Nothing, or yes while four fifths of smtpd_connection_limit are in use: for ${stress?{...}:{...}} in smtpd_timeout, "
 	  "smtpd_hard_error_limit, smtpd_junk_command_limit, smtpd_per_request_deadline and postscreen_greet_wait.", NULL, 0, 0, "0.3" },
+	{ "smtpd_history_flush_threshold", SETTING_NUMBER, AT(history_lines), "100",
+	  "How long what is kept of a session for notify_classes may be, in lines, when EHLO, RSET or the end of a letter comes: then it is told of, or forgotten.", NULL, 0, 100000, "0.4" },
 	{ "smtpd_timeout", SETTING_TIME, AT(timeout), "${stress?{10}:{300}}s",
 	  "How long a client may take for one command, or be silent in a letter (rfc5321:4.5.3.2.7).", NULL, 0, 0, "0.1" },
 	{ "smtpd_per_record_deadline", SETTING_WORD, AT(old_deadline), "",

@@ -74,6 +74,7 @@ struct receiver_settings {
 	int64_t message_size, line_length, header_size, header_total;
 	int64_t recipients, recipients_stranger, overshoot, hopcount, letters_memory;
 	/* patience */
+	int64_t history_lines;
 	int64_t timeout, starttls_timeout, min_data_rate;
 	int64_t hard_errors, soft_errors, error_sleep, junk_commands;
 	bool    deadline, forbid_pipelining;
@@ -140,6 +141,7 @@ struct receiver_config {
 	struct networks mynetworks, exceptions, bare_excluded, screen_allow, auth_excepted, expn_hosts, xclient_hosts, xforward_hosts;
 	char forbidden[CHARACTERS_MOST]; /* of message_reject_characters       */
 	size_t forbidden_len;
+	unsigned notify;                /* enum fault_class the postmaster wants to hear of */
 	unsigned discarded;             /* enum extension: not told to anybody */
 	unsigned banned, banned_tls;    /* traits of mechanisms, enum sasl_trait */
 	struct tls *tls;                /* NULL: none to be had                */

@@ -47,9 +47,11 @@ say_outcome(struct session *s, const struct letter *l, const char *reply)
 			s->asked = each[i].address;
 			add_footer(s, out, from);
 		}
+		overhear(s, out, from);
 		buffer_add(out, BYTES("\r\n"));
 	}
 	s->asked = BYTES("");
+	history_blame(&s->history, fault_of_reply(bytes_of(reply)));
 	if (reply_error(bytes_of(reply)))
 		s->errors++;
 }
@@ -73,8 +75,10 @@ outcome(struct letter *l, const char *reply)
 			hang_up(s);
 	}
 	letter_drop(&l);
-	if (s != NULL)
-		answered(s);
+	if (s == NULL)
+		return;
+	history_flush(s);
+	answered(s);
 }
 
 /* The same for one that the house may still have a stream for. */

@@ -476,8 +476,14 @@ ehlo_judged(struct session *s, const struct session_verdict *v)
 		return;
 	if (s->filters_deny)
 		say(s, "250-%s\r\n250 ENHANCEDSTATUSCODES", s->config->myhostname);
-	else
-		tell_extensions(s, s->mouth->out(s->mouth_of));
+	else {
+		struct buffer *out = s->mouth->out(s->mouth_of);
+		size_t         from = out->len;
+
+		tell_extensions(s, out);
+		overhear(s, out, from);
+	}
+	history_flush(s);
 	answered(s);
 }
 
@@ -628,6 +634,7 @@ verb_mail(struct session *s, struct bytes argument)
 	else if (mail_check(s, &m)) {
 		s->letter = letter_open(s, whole_address(s, scratch, &m.sender, m.bare));
 		s->mails++;
+		s->history.quiet |= s->letter->sender.len == 0 && session_is_here(s);
 		s->letter->needs = s->needs;
 		s->letter->house = s->house;
 		s->letter->bare = m.bare;
@@ -844,6 +851,7 @@ verb_rset(struct session *s, struct bytes none)
 	(void)none;
 	mail_end(s);
 	say_fixed(s, BYTES("250 2.0.0 Ok\r\n"));
+	history_flush(s);
 	answered(s);
 }
 

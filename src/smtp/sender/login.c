@@ -60,10 +60,12 @@ say_auth(struct outgoing *o)
 	o->phase = PHASE_AUTH;
 	outgoing_wait_for(o, WAIT_AUTH);
 	before = arena_printf(o->login_life, "AUTH %s ", supplicant_name(o->login));
-	if (supplicant_first(o->login, &first))
+	if (supplicant_first(o->login, &first)) {
+		history_add(&o->history, false, bytes_of(before));
 		say_secret(o, before, buffer_bytes(&first));
-	else
+	} else {
 		outgoing_say(o, "AUTH %s", supplicant_name(o->login));
+	}
 	if (first.len > 0)
 		explicit_bzero(first.at, first.len);
 	buffer_free(&first);

@@ -10,11 +10,19 @@ void
 outgoing_say(struct outgoing *o, const char *form, ...)
 {
 	struct buffer *out = o->needs->out(o->mouth);
+	size_t         from = out->len;
 	va_list        list;
 
 	va_start(list, form);
 	buffer_vprintf(out, form, list);
 	va_end(list);
+	outgoing_said_line(o, out, from);
+}
+
+void
+outgoing_said_line(struct outgoing *o, struct buffer *out, size_t from)
+{
+	history_add(&o->history, false, bytes_cut(buffer_bytes(out), from, SIZE_MAX));
 	buffer_add_string(out, "\r\n");
 }
 
@@ -37,6 +45,7 @@ outgoing_end(struct outgoing *o)
 const char *
 outgoing_said(struct outgoing *o, const char *command)
 {
+	history_blame(&o->history, fault_of_answer(o->heard.code));
 	buffer_reset(&o->words);
 	buffer_printf(&o->words, "host %s said: ", o->config.host);
 	response_words(&o->heard, &o->words);
@@ -77,6 +86,7 @@ outgoing_fail(struct outgoing *o, enum outgoing_fate f, const char *status, cons
 static void
 refused_to_talk(struct outgoing *o, enum outgoing_fate f, const char *status)
 {
+	history_blame(&o->history, fault_of_answer(o->heard.code));
 	buffer_reset(&o->words);
 	buffer_printf(&o->words, "host %s refused to talk to me: ", o->config.host);
 	response_words(&o->heard, &o->words);
@@ -393,6 +403,7 @@ outgoing_open(const struct outgoing_config *config, const struct outgoing_needs 
 	o->needs = needs;
 	o->mouth = mouth;
 	o->secure = config->secured;
+	o->history.wanted = config->history;
 	o->phase = PHASE_GREETING;
 	response_begin(&o->heard);
 	if (config->filters) {
@@ -412,9 +423,16 @@ outgoing_close(struct outgoing **op)
 	if (o == NULL)
 		return;
 	response_free(&o->heard);
+	history_free(&o->history);
 	buffer_free(&o->words);
 	arena_close(&o->login_life);
 	memory_free(o);
+}
+
+const struct history *
+outgoing_history(const struct outgoing *o)
+{
+	return &o->history;
 }
 
 unsigned
@@ -520,6 +538,15 @@ static void (*const hears[PHASES])(struct outgoing *) = {
 };
 /* clang-format on */
 
+/* What it said instead is part of what the postmaster should see. */
+static void
+lost_to_nonsense(struct outgoing *o, struct bytes rest)
+{
+	history_add(&o->history, true, bytes_cut(rest, 0, (size_t)bytes_find(rest, '\n')));
+	history_blame(&o->history, FAULT_PROTOCOL);
+	outgoing_lost(o, "its answer is none that SMTP knows", false);
+}
+
 /* A response in a phase that waits for none ("421 idle too long") ends the session. */
 size_t
 outgoing_take(struct outgoing *o, struct bytes arrived)
@@ -533,8 +560,9 @@ outgoing_take(struct outgoing *o, struct bytes arrived)
 		total += used;
 		if (r == RESPONSE_SHORT)
 			break;
+		history_add(&o->history, true, buffer_bytes(&o->heard.text));
 		if (r == RESPONSE_NONSENSE)
-			outgoing_lost(o, "its answer is none that SMTP knows", false);
+			lost_to_nonsense(o, bytes_cut(arrived, total, SIZE_MAX));
 		else if (r == RESPONSE_UNSURE)
 			unsure(o);
 		else if (hears[o->phase] == NULL)

@@ -31,6 +31,7 @@
 #include "base/buffer.h"
 #include "base/setting.h"
 #include "channel/tls.h"
+#include "smtp/history.h"
 #include "smtp/sender/response.h"
 
 enum outgoing_fate { FATE_NONE, FATE_DELIVERED, FATE_REFUSED, FATE_ELSEWHERE, FATE_LATER };
@@ -73,6 +74,7 @@ struct outgoing_config {
 	const char *nonce;             /* of a test; NULL: by chance               */
 	bool        auth_soft;         /* a refused login is no reason to return mail */
 	const char *login_refused;     /* what this host said a while ago to the same user and password: they are not tried; NULL: nothing */
+	unsigned    history;           /* enum fault_class the postmaster wants to hear of */
 	const char *own;               /* our name: a host that answers with it is ourselves, and mail would go round.  NULL: it is not looked at */
 	const char *destination;       /* whose mail that would be                 */
 	bool        best;              /* no other host is better: then it comes back */
@@ -149,6 +151,8 @@ bool     outgoing_handshake_failed(const struct outgoing *);
 bool     outgoing_login_refused(const struct outgoing *);
 /* The host answers with our own name (config.own). */
 bool     outgoing_met_itself(const struct outgoing *);
+/* What was said by both. */
+const struct history *outgoing_history(const struct outgoing *);
 /* Nothing of the last transaction was answered. */
 bool     outgoing_is_unheard(const struct outgoing *);
 void     outgoing_close(struct outgoing **);

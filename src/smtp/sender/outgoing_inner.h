@@ -24,6 +24,7 @@ struct outgoing {
 	void           *mouth;
 	enum outgoing_phase phase;
 	struct response heard;
+	struct history  history;
 	struct buffer   words;         /* scratch of what is told                  */
 	unsigned        offers;
 	uint64_t        size_most;     /* 0: not said                              */
@@ -65,6 +66,8 @@ void outgoing_hear_rset(struct outgoing *);
 void outgoing_transaction_lost(struct outgoing *, enum outgoing_fate, const char *status, const char *words);
 
 void outgoing_say(struct outgoing *, const char *form, ...) __attribute__((format(printf, 2, 3)));
+/* The same of a line that is in `out` already, but for its end. */
+void outgoing_said_line(struct outgoing *, struct buffer *out, size_t from);
 void outgoing_wait_for(struct outgoing *, enum outgoing_wait);
 void outgoing_ready(struct outgoing *);
 void outgoing_end(struct outgoing *);

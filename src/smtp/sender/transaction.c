@@ -76,7 +76,9 @@ say_mail(struct outgoing *o)
 {
 	const struct outgoing_transaction *t = o->t;
 	struct buffer                     *out = o->needs->out(o->mouth);
+	size_t                             from = out->len;
 
+	o->history.quiet |= t->sender.len == 0;
 	buffer_printf(out, "MAIL FROM:<%.*s>", (int)t->sender.len, t->sender.at);
 	if ((o->offers & OFFERS_SIZE) != 0 && t->size > 0)
 		buffer_printf(out, " SIZE=%" PRIu64, t->size);
@@ -104,7 +106,7 @@ say_mail(struct outgoing *o)
 	if ((o->offers & OFFERS_NO_SOLICITING) != 0 && t->solicit.len > 0)
 		buffer_printf(out, " SOLICIT=%.*s", (int)t->solicit.len,
 		              t->solicit.at); /* rfc3865:2.7 */
-	buffer_add_string(out, "\r\n");
+	outgoing_said_line(o, out, from);
 	o->said_mail = true;
 }
 
@@ -142,13 +144,14 @@ say_rcpt(struct outgoing *o)
 {
 	const struct outgoing_recipient *r = &o->t->rcpt[o->said_rcpts++];
 	struct buffer                   *out = o->needs->out(o->mouth);
+	size_t                           from = out->len;
 
 	buffer_printf(out, "RCPT TO:<%.*s>", (int)r->address.len, r->address.at);
 	if ((o->offers & OFFERS_DSN) != 0) {
 		add_notify(out, r->notify);
 		add_orcpt(out, r->orcpt);
 	}
-	buffer_add_string(out, "\r\n");
+	outgoing_said_line(o, out, from);
 }
 
 static bool

@@ -79,7 +79,7 @@ bool
 outgoing_xforward_say(struct outgoing *o)
 {
 	struct buffer *out;
-	size_t         step;
+	size_t         step, from;
 
 	if (!o->config.xforward || (o->offers & OFFERS_XFORWARD) == 0)
 		return false;
@@ -89,6 +89,7 @@ outgoing_xforward_say(struct outgoing *o)
 		step = (size_t)o->xforward_step++;
 	} while (!tells(o, step));
 	out = o->needs->out(o->mouth);
+	from = out->len;
 	buffer_add_string(out, "XFORWARD");
 	for (unsigned a = steps[step].from; a <= steps[step].to; a++)
 		if ((o->xforward >> a & 1) != 0) {
@@ -96,7 +97,7 @@ outgoing_xforward_say(struct outgoing *o)
 			add_value(out, (enum attribute)a,
 			          value_of(&o->t->origin, (enum attribute)a));
 		}
-	buffer_add_string(out, "\r\n");
+	outgoing_said_line(o, out, from);
 	o->phase = PHASE_XFORWARD;
 	outgoing_wait_for(o, WAIT_XFORWARD);
 	return true;

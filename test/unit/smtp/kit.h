@@ -335,7 +335,7 @@ static inline void kit_filter_abort(void *k, struct session *s) { (void)k; (void
 
 static const struct receiver_needs kit_needs = {
 	kit_name,
-	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_remember, kit_fetch, kit_fetch_quiet, kit_fetch_quiet, NULL, NULL, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_spend, kit_room, kit_stream_open, kit_stream_add,
+	kit_resolve, kit_expand, kit_flush, kit_owner, kit_wants_owner, kit_policy, kit_remember, kit_fetch, kit_fetch_quiet, kit_fetch_quiet, NULL, NULL, NULL, kit_auth_start, kit_auth_step, kit_auth_drop, kit_count, kit_pass, kit_spend, kit_room, kit_stream_open, kit_stream_add,
 	kit_stream_waiting, kit_stream_drop, kit_judge, kit_keep, kit_filter, kit_filter_abort, kit_changed, kit_look, kit_look_at_client, kit_gone,
 };
 static inline void kit_channel(void *k, struct buffer *out) { (void)k; (void)out; }
