@@ -203,6 +203,13 @@ alias_user(struct walk *w, size_t at, struct bytes user, bool own, struct bytes 
 	o = transport_user(w, at, user, detail);
 	if (o != DIRECTORY_NONE)
 		return o;
+	/* Nobody here becomes such a user, so that the letter could only be returned. */
+	if (uid < (uint64_t)w->rules->first_uid) {
+		resolve_tell(w->r, "%.*s is a user, and uid %lu is below first_valid_uid",
+		             (int)user.len, user.at, (unsigned long)uid);
+		w->barred = true;
+		return DIRECTORY_NONE;
+	}
 	return walk_target(
 		w,
 		&(struct directory_target){
@@ -298,7 +305,7 @@ open_part(struct opening *o, const struct alias_part *p)
 		enum directory_outcome got = alias_user(o->w, o->at, user, true, s->detail);
 
 		if (got == DIRECTORY_NONE)
-			warn_("directory: %.*s leads to \\%.*s, who does not exist",
+			warn_("directory: %.*s leads to \\%.*s, who does not exist or is below first_valid_uid",
 			      (int)o->name.len, o->name.at, (int)user.len, user.at);
 		return got == DIRECTORY_NONE ? DIRECTORY_OK : got;
 	}

@@ -85,6 +85,20 @@ class_of_domain(struct resolving *r, struct bytes domain, enum mail_class *out, 
 
 /* ---- action words ---------------------------------------------------------- */
 
+/* Where the letter goes first; it is for whoever takes it to obey, once. */
+static enum directory_outcome
+act_filter(struct walk *w, struct bytes way)
+{
+	if (bytes_find(way, ':') <= 0) {
+		warn_("directory: FILTER %.*s needs transport:destination; the mail waits",
+		      (int)way.len, way.at);
+		return DIRECTORY_LATER;
+	}
+	resolve_tell(w->r, "FILTER: the letter goes to %.*s first", (int)way.len, way.at);
+	w->filter = arena_copy(w->a, way);
+	return DIRECTORY_OK;
+}
+
 /* The value of a mailbox or of its domain may be a word that says what becomes of the mail.  NONE: it is none. */
 static enum directory_outcome
 act(struct walk *w, struct bytes value, struct bytes *copy)
@@ -103,11 +117,8 @@ act(struct walk *w, struct bytes value, struct bytes *copy)
 	}
 	if (bytes_equal(word, BYTES("DISCARD")))
 		return DIRECTORY_DISCARDED;
-	if (bytes_equal(word, BYTES("FILTER"))) {
-		warn_("directory: FILTER %.*s: that is for check_recipient_access; the mail waits",
-		      (int)rest.len, rest.at);
-		return DIRECTORY_LATER;
-	}
+	if (bytes_equal(word, BYTES("FILTER")))
+		return act_filter(w, rest);
 	if (bytes_equal(word, BYTES("BCC")) && rest.len > 0) {
 		*copy = rest;
 		return DIRECTORY_OK;
@@ -247,6 +258,7 @@ deliver_local(struct walk *w, size_t at)
 	enum directory_outcome o, listed = DIRECTORY_OK;
 
 	w->table = "local recipient table";
+	w->barred = false;
 	if (bytes_is(key.local, rules->double_bounce_sender))
 		return DIRECTORY_DISCARDED; /* an answer to what must not be answered */
 	/* Aliases and users whom local_recipient_maps do not have are none; accounts of the directory need not stand there. */
@@ -262,8 +274,9 @@ deliver_local(struct walk *w, size_t at)
 		o = walk_person(w, at, &bare, bytes_of(rules->myorigin), detail, &unsaid);
 	if (o == DIRECTORY_NONE && bytes_is(bare.local, "postmaster"))
 		o = walk_postmaster(w, &bare);
+	/* Listed among the users, and for nothing. */
 	if (asked && o == DIRECTORY_NONE)
-		return listed;
+		return w->barred ? DIRECTORY_NONE : listed;
 	if (o == DIRECTORY_NONE)
 		o = transport_unknown(w, at, bare.local);
 	if (o == DIRECTORY_NONE && rules->luser_relay[0] != '\0' && !walk_inside(w, at, &key))

@@ -697,7 +697,8 @@ walk_begin(struct resolving *r, struct bytes address)
 		            .first = DIRECTORY_BAD,
 		            .last = DIRECTORY_NONE,
 		            .said_table = "virtual mailbox table",
-		            .said_reply = "" };
+		            .said_reply = "",
+		            .filter = "" };
 	if (address.len == 0)
 		address = bytes_of(r->rules->empty_recipient);
 	w->address = address;
@@ -730,7 +731,9 @@ resolve_address(struct resolving *r, struct bytes address, struct resolve_answer
 	enum directory_outcome o = r->walk == NULL ? walk_begin(r, address) : DIRECTORY_OK;
 	struct walk           *w = r->walk;
 
-	*answer = (struct resolve_answer){ .table = "virtual mailbox table", .reply = "" };
+	*answer = (struct resolve_answer){ .table = "virtual mailbox table",
+		                           .reply = "",
+		                           .filter = "" };
 	if (o != DIRECTORY_OK)
 		return o;
 	w->r = r;
@@ -740,7 +743,8 @@ resolve_address(struct resolving *r, struct bytes address, struct resolve_answer
 		return o;
 	if (o == DIRECTORY_NONE && bytes_is(w->key.local, "postmaster"))
 		o = walk_postmaster(w, &w->key); /* rfc5321:4.5.1: always */
-	*answer = (struct resolve_answer){ w->target, w->count, w->said_table, w->said_reply };
+	*answer = (struct resolve_answer){ w->target, w->count, w->said_table, w->filter,
+		                           w->said_reply };
 	resolve_abandon(r);
 	return o;
 }

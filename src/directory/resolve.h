@@ -69,6 +69,7 @@ struct resolve_rules {
 	int64_t depth_most, virtuals_most, duplicates, virtual_minimum_uid;
 	/* said by the house */
 	const char *delimiter, *myorigin, *mydomain;
+	int64_t first_uid;                      /* operating-system users below it have no mailbox */
 	struct setting_list addresses;          /* of our own interfaces, without brackets */
 };
 extern const struct setting_table resolve_setting_table;
@@ -105,6 +106,7 @@ struct resolve_answer {
 	struct directory_target *target;
 	size_t      count;
 	const char *table;               /* DIRECTORY_NONE: "local recipient table"   */
+	const char *filter;              /* DIRECTORY_OK: "transport:nexthop" where the letter goes first, as a mailbox's table says; "" */
 	const char *reply;               /* DIRECTORY_REFUSED: "5.1.6 User has moved to ..."; DIRECTORY_LOOP: "5.4.6 aliases run in a circle" */
 };
 enum directory_outcome resolve_address(struct resolving *, struct bytes address, struct resolve_answer *);

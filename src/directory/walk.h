@@ -38,7 +38,9 @@ struct walk {
 	bool                        broken;   /* a target that is no address was left out                */
 	bool                        loop;     /* an alias leads back to itself, and nobody has that name */
 	bool                        waits;    /* for a table's answer                                    */
+	bool                        barred;   /* the step's user has no mail here (first_valid_uid)      */
 	const char                 *table, *reply;   /* of the step at hand                              */
+	const char                 *filter;   /* FILTER of a mailbox, else of its domain; "" none         */
 	/* how far it has come */
 	size_t                      at;
 	bool                        rested;           /* and others had their turn                         */
@@ -89,7 +91,7 @@ enum target_kind { TARGET_ADDRESS, TARGET_USER /* \user */, TARGET_COMMAND, TARG
 struct alias_part { enum target_kind kind; struct bytes text; };
 /* The next part of a value; false at its end.  `plain`: addresses alone are meant (virtual aliases). */
 bool alias_next(struct bytes *rest, bool plain, struct arena *, struct alias_part *);
-/* The operating-system user of that name; `own`: the mailbox itself. */
+/* The operating-system user of that name; `own`: the mailbox itself.  NONE with `barred`: there is one below first_valid_uid. */
 enum directory_outcome alias_user(struct walk *, size_t at, struct bytes user, bool own, struct bytes detail);
 /* The local alias of that name, which is the step's or that without its detail. */
 enum directory_outcome alias_open(struct walk *, size_t at, const struct directory_key *);

@@ -237,6 +237,7 @@ answer_resolve(struct work *w, enum resolve_class class, const struct resolve_an
                                          class == RESOLVE_FOREIGN
 		                   ? found->reply
 		                   : found->table,
+		  .filter = found->filter,
 		  .target = target,
 		  .targets = (uint32_t)found->count,
 		  .passing = w->elsewhere || (class == RESOLVE_FOREIGN && found->reply[0] != '\0'),
@@ -258,7 +259,9 @@ static enum directory_outcome
 pass_resolve(struct work *w)
 {
 	struct resolving        r = resolving_of(w);
-	struct resolve_answer   found = { .table = "virtual mailbox table", .reply = "" };
+	struct resolve_answer   found = { .table = "virtual mailbox table",
+		                          .reply = "",
+		                          .filter = "" };
 	struct directory_target returned;
 	enum directory_outcome  o = DIRECTORY_REFUSED;
 	enum srs_answer         srs;
@@ -277,9 +280,11 @@ pass_resolve(struct work *w)
 	if (srs == SRS_ANSWER_OPENED && o == DIRECTORY_FOREIGN) {
 		returned = (struct directory_target){ .address = w->address };
 		if (found.count == 0)
-			found = (struct resolve_answer){
-				.target = &returned, .count = 1, .table = "", .reply = ""
-			};
+			found = (struct resolve_answer){ .target = &returned,
+				                         .count = 1,
+				                         .table = "",
+				                         .reply = "",
+				                         .filter = "" };
 		o = DIRECTORY_OK;
 	}
 	w->elsewhere = w->elsewhere || srs != SRS_ANSWER_NONE;
@@ -464,7 +469,7 @@ pass_test(struct work *w)
 	};
 	/* clang-format on */
 	struct resolving       r = resolving_of(w);
-	struct resolve_answer  found = { .table = "", .reply = "" };
+	struct resolve_answer  found = { .table = "", .reply = "", .filter = "" };
 	enum directory_outcome o;
 
 	buffer_reset(&w->said);
@@ -749,6 +754,7 @@ clerk_rules(struct house *h, const struct common_settings *common)
 	rules.myorigin = arena_copy(life, bytes_of(common->myorigin));
 	rules.mydomain = arena_copy(life, bytes_of(common->mydomain));
 	rules.addresses = our_addresses(h, life);
+	rules.first_uid = common->first_valid_uid;
 	prober = prober_of(h, life, rules.myorigin);
 	struct setting_list *lists[] = { &rules.mydestination, &rules.virtual_alias_domains,
 		                         &rules.virtual_mailbox_domains, &rules.relay_domains };

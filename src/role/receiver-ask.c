@@ -364,8 +364,10 @@ hear_resolved_address(struct house *h, uint32_t ticket, struct bytes body)
 		expanded(r, v, &w);
 		return true;
 	}
-	if (!w.passing)
+	if (!w.passing && w.filter[0] == '\0')
 		remember(r, v->address, (enum resolve_class)w.class);
+	if (!r->unfiltered[receiver_place(h, session_config(v->session))])
+		session_filter(v->session, w.filter);
 	resolved(r, v, (enum resolve_class)w.class,
 	         w.table[0] != '\0' || w.class == RESOLVE_FOREIGN ? w.table
 	                                                          : "virtual mailbox table");

@@ -19,6 +19,7 @@ checks_settings(struct receiver *r)
 	struct checks_settings  set;
 	struct policy_settings  policy;
 	const char             *wrong;
+	char                    own[128];
 
 	for (size_t i = 0; i < all->count; i++) {
 		const char *name = all->one[i].name;
@@ -26,6 +27,11 @@ checks_settings(struct receiver *r)
 		r->overrides[i] = house_settings(r->house, &policy_setting_table, name, &policy)
 		                          ? receive_overrides(&policy.overrides, &wrong)
 		                          : 0;
+		/* What comes in there comes from a filter, and has been where it was to go. */
+		(void)snprintf(own, sizeof own, "%s/content_filter", name);
+		r->unfiltered[i] = (r->overrides[i] & OVERRIDE_UNKNOWN) != 0 ||
+		                   (settings_line(r->house->settings, own) > 0 &&
+		                    *settings_value(r->house->settings, own) == '\0');
 		r->checks[i] = (r->overrides[i] & OVERRIDE_CHECKS) == 0 &&
 		               house_settings(r->house, &checks_setting_table, name, &set) &&
 		               checks_wanted(&set);

@@ -115,6 +115,7 @@ struct receiver {
 	struct map      *rewriting;    /* ticket -> letter whose addresses the clerk looks at */
 	bool             rewrites, rewrites_fields;
 	unsigned         overrides[LISTENERS_MOST]; /* enum receive_override */
+	bool             unfiltered[LISTENERS_MOST]; /* FILTER of a mailbox's table is not for what comes in there */
 	bool             checks[LISTENERS_MOST]; /* whether letters are looked at with header or body checks */
 	struct scan_settings scan[LISTENERS_MOST];
 	bool             proxies[LISTENERS_MOST]; /* whether letters go through a filter before they are taken */

@@ -471,13 +471,13 @@ check_action(void *ctx, struct bytes key, struct bytes value)
 	struct checking *c = ctx;
 	struct bytes     word;
 
-	if (!bytes_split(&value, ' ', &word) || !bytes_equal(word, BYTES("FILTER")))
+	if (!bytes_split(&value, ' ', &word) || !bytes_equal(word, BYTES("FILTER")) ||
+	    bytes_find(bytes_trim(value), ':') > 0)
 		return;
-	buffer_printf(
-		c->errors,
-		"%s: %.*s: FILTER: a filter is for a whole letter, which may have other recipients; say it in "
-		"check_recipient_access, and write OK, REJECT and a text, DISCARD, or BCC and an address here\n",
-		c->name, (int)key.len, key.at);
+	buffer_printf(c->errors,
+	              "%s: %.*s: FILTER wants a transport and a destination, as FILTER "
+	              "smtp:[127.0.0.1]:10025\n",
+	              c->name, (int)key.len, key.at);
 	c->filters = true;
 }
 

@@ -353,6 +353,7 @@ word_pack_resolved(struct buffer *b, const struct word_resolved *w)
 	pack_u8(b, w->class);
 	pack_bool(b, w->passing);
 	pack_string(b, w->table);
+	pack_string(b, w->filter);
 	pack_u32(b, w->targets);
 	for (uint32_t i = 0; i < w->targets; i++) {
 		pack_u64(b, w->target[i].account);
@@ -372,6 +373,7 @@ word_unpack_resolved(struct bytes body, struct arena *life, struct word_resolved
 	w->class = read_choice(&r, RESOLVE_DISCARDED);
 	w->passing = unpack_bool(&r.fields);
 	w->table = read_string(&r);
+	w->filter = read_string(&r);
 	w->targets = read_count(&r, EACH, RESOLVE_TARGETS_MOST);
 	target = arena_take_array(life, w->targets, sizeof *target);
 	for (uint32_t i = 0; i < w->targets; i++) {

@@ -137,7 +137,8 @@ def both():
         postfix = Postfix(tables)
         settings = dict(line.split(" = ", 1) for line in SETTINGS.format(tables=tables).strip().split("\n"))
         try:
-            with House(**settings) as house:
+            # Postfix has mailboxes for daemon and games.
+            with House(**settings, first_valid_uid="1") as house:
                 wait_for(lambda: rcpt(house.smtp(), "x@else.example"))
                 yield postfix, house
         finally:

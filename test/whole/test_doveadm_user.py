@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from test_credential_servers import Server, place  # noqa: F401 (fixtures)
+from house import wait_for
 from test_credentials import village
 
 USERS = ("eva@elsewhere.example:{PLAIN}geheim:1000:1000::/srv/eva::userdb_quota_rule=*:storage=20M userdb_mail=maildir:/srv/eva/M\n"
@@ -48,7 +49,7 @@ def test_as_dovecot_prints_it(place):  # noqa: F811
 
 
 def test_users_are_those_for_whom_mail_is_taken():
-    """The system's user `games` is nobody in a virtual domain, the origin's or another; a mailbox of a table is somebody."""
+    """The system's user `games` is nobody in a virtual domain, the origin's or another, nor where users below first_valid_uid have no mail; a mailbox of a table is somebody."""
     import pwd
     games = pwd.getpwnam("games")
     with village(mydestination="localhost", alias_maps="", virtual_mailbox_domains="virtual.example",
@@ -62,9 +63,12 @@ def test_users_are_those_for_whom_mail_is_taken():
                 s.ehlo("x")
                 s.mail("x@example.net")
                 return s.rcpt(who)[0] == 250
-        for who in ("games@example.com", "games@virtual.example", "games@elsewhere.example", "nobody-here@localhost"):
+        for who in ("games@example.com", "games@virtual.example", "games@elsewhere.example", "nobody-here@localhost", "games@localhost"):
             assert said(who)[0] == 67 and not taken(who), who
-        assert said("games@localhost") == (0, str(games.pw_uid)) and taken("games@localhost")
+        house.write_settings(first_valid_uid=games.pw_uid)
+        house.command("reload")
+        wait_for(lambda: taken("games@localhost"))
+        assert said("games@localhost") == (0, str(games.pw_uid))
         assert said("games") == (0, str(games.pw_uid)), "a name for the login"
         for who in ("ann@virtual.example", "jack@example.com"):
             assert said(who) == (0, "") and taken(who), who

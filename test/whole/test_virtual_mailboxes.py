@@ -5,9 +5,11 @@ import mailbox
 import os
 import shutil
 import tempfile
+import threading
 
 import pytest
-from house import House, unnamed, wait_for
+from house import House, free_ports, unnamed, wait_for
+from test_content_filter import Filter, Server
 
 DOMAINS = "example.com OK\nexample.net OK\ngone.example REJECT we have moved\nhole.example DISCARD\n"
 MAILBOXES = """info@example.com     example.com/info/
@@ -109,12 +111,67 @@ def check(house, **more):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_filter_is_refused_by_the_check(house, place):                 # R208, R209
+def test_a_filter_without_a_destination_is_refused_by_the_check(house, place):   # R208, R209
     with open(f"{place}/filtered", "w") as f:
-        f.write("example.com FILTER smtp:[127.0.0.1]:10025\n")
+        f.write("example.com FILTER scan\n")
     status, said = check(house, virtual_mailbox_domains=f"hash:{place}/filtered")
     house.write_settings(**settings(place))
-    assert status != 0 and "filtered: example.com: FILTER: a filter is for a whole letter" in said and "check_recipient_access" in said
+    assert status != 0 and "filtered: example.com: FILTER wants a transport and a destination" in said
+
+
+@pytest.fixture
+def screened():
+    """Two filters; what they give back comes in by a listener that says content_filter = and nothing else."""
+    servers = []
+    for _ in range(2):
+        servers.append(Server(("127.0.0.1", 0), Filter))
+        servers[-1].seen = []
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+    one, two = (f"smtp:[127.0.0.1]:{s.server_address[1]}" for s in servers)
+    [back] = free_ports(1)
+    boxes = (f"{{careful@example.net = FILTER {one}}}, {{plain@example.net = example.net/plain/}}, {{any@example.org = OK}}, "
+             f"{{own@example.org = FILTER {one}}}, {{shut@example.org = REJECT not here}}")
+    house = House(mydestination="localhost", virtual_mailbox_domains=f"inline:{{{{example.net = OK}}, {{example.org = FILTER {two}}}}}",
+                  virtual_mailbox_maps=f"inline:{{{boxes}}}", virtual_alias_maps="inline:{info@example.net=careful@example.net}",
+                  smtpd_recipient_restrictions=f"reject_unauth_destination, check_sender_access inline:{{{{listed@example.org = FILTER {two}}}}}",
+                  listeners="back", **{"back/listener_service": "smtp", "back/listener_address": f"127.0.0.1:{back}", "back/content_filter": "",
+                                       "back/smtpd_recipient_restrictions": "permit_mynetworks, reject", "back/mynetworks": "127.0.0.0/8"})
+    for s in servers:
+        s.back = back
+    with house:
+        house.at_work()
+        yield house, servers
+    for s in servers:
+        s.shutdown()
+        s.server_close()
+
+
+WAYS = {        # sender, recipients: what the first filter and the second had
+    "a mailbox": ("eva@example.org", ["careful@example.net"], 1, 0),
+    "and all who get the same letter": ("eva@example.org", ["plain@example.net", "careful@example.net"], 1, 0),
+    "a domain": ("eva@example.org", ["any@example.org"], 0, 1),
+    "a mailbox before its domain": ("eva@example.org", ["own@example.org"], 1, 0),
+    "by an alias": ("eva@example.org", ["info@example.net"], 1, 0),
+    "a list goes before both": ("listed@example.org", ["careful@example.net"], 0, 1),
+    "nobody else's": ("eva@example.org", ["plain@example.net"], 0, 0),
+}
+
+
+def test_R208_R209_a_filter_has_the_letter_first_and_once(screened):
+    house, servers = screened
+    for why, (sender, to, first, second) in WAYS.items():
+        for s in servers:
+            s.seen.clear()
+        before = house.count("status=sent (delivered to mailbox)")
+        with house.smtp() as s:
+            assert s.sendmail(sender, to, f"Subject: {why}\r\n\r\nHello.\r\n") == {}
+        wait_for(lambda: house.count("status=sent (delivered to mailbox)") == before + len(to))
+        assert [len(s.seen) for s in servers] == [first, second], why
+        assert all(set(at[1]) == set(to) for s in servers for at in s.seen), why
+    assert rcpt(house, "shut@example.org")[0] == 550
+    assert rcpt(house, "nobody@example.org")[0] == 550
+    said = house.command("address", "test", "careful@example.net").stdout
+    assert f"FILTER: the letter goes to smtp:[127.0.0.1]:{servers[0].server_address[1]} first" in said
 
 
 def test_owners_that_cannot_be_given_are_told(house):

@@ -191,6 +191,8 @@ void session_turn_away(struct session *, const char *reply);
 /* Answers of the house. */
 void session_named(struct session *, enum named, struct bytes name, struct bytes reverse);
 void session_resolved(struct session *, enum resolved, const char *table);
+/* Before it: where the letter goes first if it is taken for this recipient, "transport:nexthop"; "" nothing is said. */
+void session_filter(struct session *, const char *way);
 void session_owner(struct session *, enum owner);
 void session_policy(struct session *, const struct session_verdict *);
 void session_filtered(struct session *, const struct filter_said *);

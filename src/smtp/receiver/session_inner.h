@@ -39,7 +39,7 @@ struct session {
 	bool           asked_bare;     /* it was written without a domain           */
 	bool           asked_known;    /* the directory has said what it is         */
 	uint8_t        asked_is;       /* enum resolved                             */
-	struct bytes   asked_why;
+	struct bytes   asked_why, asked_filter;
 	judged_fn     *judged;         /* what to do with what restriction lists say */
 	struct slept  *slept;          /* it is said, and waits                     */
 	struct history history;

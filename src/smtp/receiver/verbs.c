@@ -657,7 +657,7 @@ verb_mail(struct session *s, struct bytes argument)
 void
 asked_end(struct session *s)
 {
-	s->asked.len = s->asked_why.len = 0;
+	s->asked.len = s->asked_why.len = s->asked_filter.len = 0;
 	s->asked_known = false;
 	answered(s);
 }
@@ -673,6 +673,9 @@ rcpt_judged(struct session *s, const struct session_verdict *v)
 
 		to->orcpt = s->asked_with.orcpt;
 		to->notify = s->asked_with.notify;
+		/* What a list said is of the letter at hand, and goes before what a table says of a mailbox. */
+		if (s->letter->handling.filter.len == 0)
+			s->letter->handling.filter = s->asked_filter;
 		to->known = s->asked_known;
 		to->is = s->asked_is;
 		say_fixed(s, BYTES("250 2.1.5 Ok\r\n"));
@@ -829,6 +832,13 @@ verb_rcpt(struct session *s, struct bytes argument)
 		hold(s);
 		s->needs->owner(s->house, s, s->user, s->letter->sender);
 	}
+}
+
+void
+session_filter(struct session *s, const char *way)
+{
+	if (s->letter != NULL && !s->over)
+		s->asked_filter = arena_keep(s->letter->life, bytes_of(way));
 }
 
 void

@@ -24,6 +24,7 @@ static const struct {
 	                  "tag+a@virt.example out@else.example\n"
 	                  "moved@virt.example old@vm.example\n"
 	                  "local@virt.example root\n"
+	                  "screened@virt.example filter@vm.example\n"
 	                  "@wild.example u@vm.example\n"
 	                  "@swap.example @vm.example\n"
 	                  "jack jack@else.example\n"
@@ -36,8 +37,11 @@ static const struct {
 	                  "ok@vm.example OK\n"
 	                  "copy@vm.example BCC u@vm.example\n"
 	                  "filter@vm.example FILTER smtp:[127.0.0.1]\n"
+	                  "nofilter@vm.example FILTER nowhere\n"
+	                  "own@filtered.example FILTER scan:own\n"
+	                  "all@filtered.example OK\n"
 	                  "@caught.example caught/all/\n" },
-	{ "hash:domains", "act.example REJECT closed\nvm.example OK\n" },
+	{ "hash:domains", "act.example REJECT closed\nvm.example OK\nfiltered.example FILTER scan:all\n" },
 	{ "hash:relocated", "old@vm.example new@else.example\n@moved.example else.example\n" },
 	{ "hash:relay", "known@relay.example x\n" },
 	{ "hash:canonical",
@@ -58,7 +62,8 @@ static const struct {
 	                  "ring: rung\n"
 	                  "rung: ring\n"
 	                  "deep: :include:/self\n"
-	                  "users: :include:/home/list\n" },
+	                  "users: :include:/home/list\n"
+	                  "play: games\n" },
 };
 static const struct {
 	const char *path, *text;
@@ -122,7 +127,9 @@ kept(void *ctx, const char *name, struct bytes key, struct arena *a, struct byte
 		return TABLE_LATER;
 	if (strstr(name, "unix:passwd.byname") == NULL)
 		return TABLE_WAIT;
-	*value = bytes_is(key, "user")     ? BYTES("user:x:1000:1000:,,,:/home/user:/bin/sh")
+	*value = bytes_is(key, "games")    ? BYTES("games:x:5:60::/usr/games:/bin/sh")
+	         : bytes_is(key, "root")   ? BYTES("root:x:0:0::/root:/bin/sh")
+	         : bytes_is(key, "user")     ? BYTES("user:x:1000:1000:,,,:/home/user:/bin/sh")
 	         : bytes_is(key, "other")  ? BYTES("other:x:1001:1001::/home/other:/bin/sh")
 	         : bytes_is(key, "nobody") ? BYTES("nobody:x:65534:65534::/:/bin/false")
 	                                   : BYTES("");
@@ -177,6 +184,7 @@ rules_fill(const char *more, struct resolve_rules *out)
 	out->delimiter = "+";
 	out->myorigin = "here.example";
 	out->mydomain = "here.example";
+	out->first_uid = 1000;
 	out->addresses = (struct setting_list){ addresses, COUNT(addresses) };
 	buffer_free(&text);
 	buffer_free(&said);
@@ -217,6 +225,8 @@ shown(enum directory_outcome o, const struct resolve_answer *got, struct buffer 
 		              t->detail.len > 0 ? "|" : "", (int)t->detail.len, t->detail.at,
 		              t->sender.len > 0 ? " <" : "", (int)t->sender.len, t->sender.at);
 	}
+	if (o == DIRECTORY_OK && got->filter[0] != '\0')
+		buffer_printf(out, " by %s", got->filter);
 }
 
 struct row {
@@ -283,7 +293,12 @@ test_classes(void **state)
 		{ "R209 OK", "", "ok@vm.example", "ok: ok@vm.example" },
 		{ "R208 DISCARD", "", "gone@vm.example", "discarded" },
 		{ "R209 BCC: a copy besides", "", "copy@vm.example", "ok: copy@vm.example u@vm.example" },
-		{ "a filter that is not there: the mail waits", "", "filter@vm.example", "later" },
+		{ "R209 FILTER", "", "filter@vm.example", "ok: filter@vm.example by smtp:[127.0.0.1]" },
+		{ "a filter without a destination: the mail waits", "", "nofilter@vm.example", "later" },
+		{ "R208 FILTER of a domain", "", "all@filtered.example", "ok: all@filtered.example by scan:all" },
+		{ "a mailbox goes before its domain", "", "own@filtered.example", "ok: own@filtered.example by scan:own" },
+		{ "nobody there, filter or not", "", "nobody@filtered.example", "unknown: virtual mailbox table" },
+		{ "an alias that leads to one that is filtered", "", "screened@virt.example", "ok: filter@vm.example by smtp:[127.0.0.1]" },
 		{ "R208 the domain says so", "", "x@act.example", "refused: 5.7.1 closed" },
 		{ "a catch-all mailbox", "", "x@caught.example", "ok: all@caught.example" },
 		{ "moved", "", "old@vm.example", "refused: 5.1.6 User has moved to new@else.example" },
@@ -352,6 +367,12 @@ test_local(void **state)
 	};
 	static const struct row at_rcpt[] = {
 		{ "a user", "", "other@here.example", "ok: u1001 other@here.example" },
+		{ "below first_valid_uid", "", "games@here.example", "unknown: local recipient table" },
+		{ "with a detail", "", "games+x@here.example", "unknown: local recipient table" },
+		{ "an alias of such a name", "", "root@here.example", "ok: u1000 user@here.example >out@else.example" },
+		{ "an alias to such a name alone", "", "play@here.example", "unknown: local recipient table" },
+		{ "who has a mailbox elsewhere", "mailbox_transport = lmtp:unix:/run/x\n", "games@here.example", "ok: >games@here.example" },
+		{ "no alias, and uid 0", "alias_maps =\n", "root@here.example", "unknown: local recipient table" },
 		{ "nobody", "", "nobody1@here.example", "unknown: local recipient table" },
 		{ "nobody says who there is", "local_recipient_maps =\n", "nobody1@here.example", "ok" },
 		{ "a list of names of its own", "local_recipient_maps = hash:bcc\n", "nobody1@here.example", "unknown: local recipient table" },
