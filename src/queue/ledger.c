@@ -1,6 +1,8 @@
 #include "queue/ledger.h"
+#include "base/clock.h"
 #include "base/journal.h"
 #include "base/map.h"
+#include "queue/crowd.h"
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <string.h>
@@ -65,6 +67,8 @@ enum query {
 	RECIPIENTS_DROP,
 	LETTERS,
 	RECIPIENTS,
+	RECIPIENTS_FROM,
+	LEAP,
 	KEEP,
 	KEEP_NOT,
 	KEPT,
@@ -90,6 +94,9 @@ static const char *const query_text[QUERIES] = {
 	            " handling FROM letter ORDER BY id",
 	[RECIPIENTS] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known, sender,"
 	               " warned, letter, number FROM recipient ORDER BY letter, number",
+	[RECIPIENTS_FROM] = "SELECT state, account, original, address, detail, orcpt, notify, tries, due_ms, status, text, known, sender,"
+	                    " warned, letter, number FROM recipient WHERE letter=?1 AND number>=?2 ORDER BY number",
+	[LEAP] = "UPDATE recipient SET due_ms=due_ms+?2 WHERE letter=?1",
 	[KEEP] = "INSERT OR REPLACE INTO kept(name, value) VALUES(?1, ?2)",
 	[KEEP_NOT] = "DELETE FROM kept WHERE name=?1",
 	[KEPT] = "SELECT name, value FROM kept WHERE name >= ?1 ORDER BY name",
@@ -248,8 +255,14 @@ text_of(struct arena *a, sqlite3_stmt *s, int at)
 
 /* ---- reading -------------------------------------------------------------------------- */
 
-/* In this column stand, too, those that are there to be told of. */
-enum { STORED_NAME = 16 + OPENED_NAME, STORED_LIST = 16 + OPENED_LIST };
+/* In this column stand, too, those that are there to be told of; and who was asked for (queue retry, ETRN) is so much more. */
+enum { STORED_NAME = 16 + OPENED_NAME, STORED_LIST = 16 + OPENED_LIST, STORED_ASKED_FOR = 32 };
+
+static int
+is_stored(int state)
+{
+	return state < 2 * STORED_ASKED_FOR ? state % STORED_ASKED_FOR : state;
+}
 
 static void
 state_load(struct recipient *r, int stored)
@@ -260,6 +273,8 @@ state_load(struct recipient *r, int stored)
 		r->reported = true;
 		return;
 	}
+	r->asked_for = stored >= STORED_ASKED_FOR && stored < 2 * STORED_ASKED_FOR;
+	stored = is_stored(stored);
 	/* Who was being tried is tried again. */
 	r->state = stored == RECIPIENT_NEW || stored == RECIPIENT_HELD
 	                   ? (enum recipient_state)stored
@@ -280,13 +295,13 @@ load_handling(sqlite3_stmt *s, struct letter *l)
 
 /* A text that is empty, or that another of the recipient's is, takes no room. */
 static const char *
-text_like(struct letter *l, sqlite3_stmt *s, int at, const char *like)
+text_like(struct arena *life, sqlite3_stmt *s, int at, const char *like)
 {
 	const char *text = (const char *)sqlite3_column_text(s, at);
 
 	if (text == NULL || *text == '\0')
 		return "";
-	return strcmp(text, like) == 0 ? like : text_of(l->life, s, at);
+	return strcmp(text, like) == 0 ? like : text_of(life, s, at);
 }
 
 static const char *
@@ -296,36 +311,73 @@ text_shared(struct queue *q, sqlite3_stmt *s, int at)
 	                                     (size_t)sqlite3_column_bytes(s, at) });
 }
 
-static void
-load_recipient(struct queue *q, struct letter *l, sqlite3_stmt *s)
+static struct bytes
+column(sqlite3_stmt *s, int at)
 {
-	struct recipient *r = letter_recipient(l, text_like(l, s, 2, ""));
+	return (struct bytes){ (const char *)sqlite3_column_text(s, at),
+		               (size_t)sqlite3_column_bytes(s, at) };
+}
 
+/* What the row says, but for what was said of it: that is shared, or the row's. */
+static void
+fill_recipient(struct recipient *r, sqlite3_stmt *s)
+{
 	state_load(r, sqlite3_column_int(s, 0));
 	r->account = (uint64_t)sqlite3_column_int64(s, 1);
-	r->address = text_like(l, s, 3, r->original);
-	r->detail = text_like(l, s, 4, "");
-	r->orcpt = text_like(l, s, 5, "");
+	r->address = text_like(r->life, s, 3, r->original);
+	r->detail = text_like(r->life, s, 4, "");
+	r->orcpt = text_like(r->life, s, 5, "");
 	r->notify = (uint8_t)sqlite3_column_int(s, 6);
 	r->tries = (uint32_t)sqlite3_column_int64(s, 7);
 	r->due_ms = sqlite3_column_int64(s, 8);
-	r->status = text_shared(q, s, 9);
-	r->text = text_shared(q, s, 10);
 	r->known = sqlite3_column_int(s, 11) != 0;
-	r->sender = text_like(l, s, 12, "");
+	r->sender = text_like(r->life, s, 12, "");
 	r->warned = sqlite3_column_int(s, 13) != 0;
 	r->number = (uint32_t)sqlite3_column_int64(s, 15);
-	if (r->number >= l->numbers)
-		l->numbers = r->number + 1;
+}
+
+static void
+fill_shared(struct queue *q, struct recipient *r, sqlite3_stmt *s)
+{
+	fill_recipient(r, s);
+	r->status = text_shared(q, s, 9);
+	r->text = text_shared(q, s, 10);
+}
+
+/* Of a letter to many those come that have something to do now, if there is room, and who is to be told of. */
+static bool
+stays_away(const struct queue *q, const struct letter *l, sqlite3_stmt *s, int64_t now_ms)
+{
+	int state = is_stored(sqlite3_column_int(s, 0));
+
+	if (l->recipients < l->few || state == STORED_NAME || state == STORED_LIST)
+		return false;
+	return state == RECIPIENT_HELD || sqlite3_column_int64(s, 8) > now_ms || !crowd_fits(q, l);
+}
+
+static void
+load_recipient(struct queue *q, struct letter *l, sqlite3_stmt *s, int64_t now_ms)
+{
+	uint32_t number = (uint32_t)sqlite3_column_int64(s, 15);
+
+	if (stays_away(q, l, s, now_ms))
+		crowd_absent(q, l, number, sqlite3_column_int64(s, 8),
+		             is_stored(sqlite3_column_int(s, 0)) == RECIPIENT_HELD);
+	else
+		fill_shared(q, letter_recipient(q, l, column(s, 2)), s);
+	if (number >= l->numbers)
+		l->numbers = number + 1;
 }
 
 /* The rows of both tables come in order of letters: one of `s` for letters before this one is of none. */
 static bool
 load_recipients(struct queue *q, struct letter *l, sqlite3_stmt *s, int *did)
 {
+	int64_t now_ms = clock_wall_us() / 1000;
+
 	while (*did == SQLITE_ROW && (uint64_t)sqlite3_column_int64(s, 14) <= l->id) {
 		if ((uint64_t)sqlite3_column_int64(s, 14) == l->id)
-			load_recipient(q, l, s);
+			load_recipient(q, l, s, now_ms);
 		*did = sqlite3_step(s);
 	}
 	return *did == SQLITE_ROW || *did == SQLITE_DONE;
@@ -378,6 +430,84 @@ ledger_load(struct ledger *g, struct queue *q, size_t most)
 	if (did == SQLITE_DONE)
 		return (long)n;
 	fault("queue.db cannot be read: %s", sqlite3_errmsg(g->db));
+	return -1;
+}
+
+/* As it would be in memory, for a look. */
+static enum ledger_choice
+look_at(struct letter *l, sqlite3_stmt *s, struct arena *a,
+        enum ledger_choice (*choose)(void *ctx, const struct recipient *), void *ctx)
+{
+	struct recipient r = { .letter = l, .life = a, .outside = "", .place = SIZE_MAX };
+
+	r.original = text_like(a, s, 2, "");
+	fill_recipient(&r, s);
+	r.status = text_like(a, s, 9, "");
+	r.text = text_like(a, s, 10, "");
+	return choose(ctx, &r);
+}
+
+static void
+come(struct queue *q, struct letter *l, sqlite3_stmt *s)
+{
+	struct recipient *r = crowd_take(q, l, (uint32_t)sqlite3_column_int64(s, 15), column(s, 2));
+
+	fill_shared(q, r, s);
+	queue_recipient_enter(q, r);
+}
+
+int
+ledger_absent(struct ledger *g, struct queue *q, struct letter *l, uint32_t *from, size_t most,
+              enum ledger_choice (*choose)(void *ctx, const struct recipient *), void *ctx)
+{
+	sqlite3_stmt      *s = query(g, RECIPIENTS_FROM);
+	struct arena      *a = arena_open(NULL);
+	enum ledger_choice choice = LEDGER_PASS;
+	int                did = SQLITE_DONE;
+
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)l->id);
+	sqlite3_bind_int64(s, 2, *from);
+	while (crowd_count(l) > 0 && (did = sqlite3_step(s)) == SQLITE_ROW && most-- > 0) {
+		uint32_t number = (uint32_t)sqlite3_column_int64(s, 15);
+
+		if (crowd_has(l, number)) {
+			arena_clear(a);
+			choice = look_at(l, s, a, choose, ctx);
+		}
+		if (choice == LEDGER_STOP)
+			break;
+		*from = number + 1;
+		if (choice == LEDGER_TAKE)
+			come(q, l, s);
+		choice = LEDGER_PASS;
+	}
+	sqlite3_reset(s);
+	arena_close(&a);
+	if (did == SQLITE_ROW || did == SQLITE_DONE)
+		return did == SQLITE_ROW;
+	fault("queue.db cannot be read: %s", sqlite3_errmsg(g->db));
+	return -1;
+}
+
+int
+ledger_leap(struct ledger *g, struct queue *q, int64_t ms)
+{
+	bool ok = run(g, query(g, BEGIN));
+
+	for (struct letter *l = queue_oldest(q); ok && l != NULL; l = l->newer) {
+		sqlite3_stmt *s;
+
+		if (crowd_count(l) == 0)
+			continue;
+		s = query(g, LEAP);
+		sqlite3_bind_int64(s, 1, (sqlite3_int64)l->id);
+		sqlite3_bind_int64(s, 2, ms);
+		ok = run(g, s);
+	}
+	if (ok && run(g, query(g, COMMIT)))
+		return 0;
+	if (!sqlite3_get_autocommit(g->db))
+		(void)run(g, query(g, ROLLBACK));
 	return -1;
 }
 
@@ -463,10 +593,11 @@ put_recipient(struct ledger *g, const struct recipient *r)
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)r->letter->id);
 	/* The sender is not told of its end yet: after a crash it is tried again, and ends again as it did. */
 	sqlite3_bind_int(s, 2,
-	                 r->opened == OPENED_NAME     ? STORED_NAME
-	                 : r->opened == OPENED_LIST   ? STORED_LIST
-	                 : r->state == RECIPIENT_DONE ? RECIPIENT_WAITING
-	                                              : (int)r->state);
+	                 r->opened == OPENED_NAME   ? STORED_NAME
+	                 : r->opened == OPENED_LIST ? STORED_LIST
+	                 : r->state == RECIPIENT_DONE
+	                         ? RECIPIENT_WAITING
+	                         : (int)r->state + (r->asked_for ? STORED_ASKED_FOR : 0));
 	sqlite3_bind_int64(s, 3, (sqlite3_int64)r->account);
 	sqlite3_bind_text(s, 4, r->original, -1, SQLITE_STATIC);
 	sqlite3_bind_text(s, 5, r->address, -1, SQLITE_STATIC);

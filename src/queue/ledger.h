@@ -29,6 +29,13 @@ void ledger_close(struct ledger **);
 /* So many stored letters come into the queue, by age.  How many, or -1; fewer than asked for: all are there now.  Between
    two calls the ledger may be written. */
 long ledger_load(struct ledger *, struct queue *, size_t most);
+/* Recipients of this letter that are not in memory (queue/crowd.h) are looked at, in order of number from *from on, `most` of
+   them: `choose` says which come, and are then in front of the letter's others and on the schedule.  1: there are more behind
+   *from, 0: none, -1: it cannot be read. */
+enum ledger_choice { LEDGER_PASS, LEDGER_TAKE, LEDGER_STOP };
+int ledger_absent(struct ledger *, struct queue *, struct letter *, uint32_t *from, size_t most, enum ledger_choice (*choose)(void *ctx, const struct recipient *), void *ctx);
+/* The clock was set by so much: recipients that are not in memory wait as long as they would have.  0 or -1. */
+int ledger_leap(struct ledger *, struct queue *, int64_t ms);
 /* How far this segment has been heard; 0: never. */
 uint64_t ledger_mark(struct ledger *, uint32_t segment);
 /* It never goes back.  Durable with the next checkpoint. */

@@ -3,38 +3,21 @@
 #include "base/journal.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "queue/crowd.h"
+#include "queue/queue_inner.h"
 #include "queue/texts.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define NOWHERE SIZE_MAX
 /* However the settings and the clock stand: no try follows another at once. */
 enum { BACKOFF_LEAST_MS = 1000, SOON_MS = 500 };
 /* So many are ready at a time, but for those that come now; a letter to more than so many is one to many; so much, in
    milliseconds, a recipient moves its sender back; of so many senders that is remembered at least. */
 enum { READY_MOST = 10000, FEW = 10, TURN_MS = 1, PARTIES_MOST = 4096 };
+/* Until the settings are known. */
+enum { RECIPIENTS_MOST = 20000 };
 
-struct heap {
-	struct recipient **at;
-	size_t             len, room;
-	bool (*before)(const struct recipient *, const struct recipient *);
-};
-struct queue {
-	const struct queue_needs *needs;
-	void                     *ctx;
-	struct queue_patience     patience;
-	struct letter           **bucket; /* by id                               */
-	size_t                    buckets, count;
-	struct letter            *oldest, *newest;
-	struct letter      *unsaved[2], **unsaved_last[2]; /* new to the ledger; known to it */
-	struct texts       *texts;
-	struct map         *parties; /* -> the turn of their next recipient  */
-	size_t              parties_most;
-	int64_t             leapt_ms;
-	struct queue_place *places;
-	struct heap         waiting, ready;
-};
-
+static void letter_forget(struct queue *, struct letter *);
 static bool due_sooner(const struct recipient *, const struct recipient *);
 static bool goes_first(const struct recipient *, const struct recipient *);
 
@@ -49,6 +32,7 @@ queue_open(const struct queue_needs *needs, void *ctx)
 		             .texts = texts_open(),
 		             .parties = map_open(),
 		             .parties_most = PARTIES_MOST,
+		             .limits = { RECIPIENTS_MOST, FEW },
 		             .waiting.before = due_sooner,
 		             .ready.before = goes_first };
 	q->bucket = memory_take(q->buckets * sizeof(struct letter *));
@@ -65,12 +49,8 @@ queue_close(struct queue **qp)
 	*qp = NULL;
 	if (q == NULL)
 		return;
-	for (struct letter *l = q->oldest, *newer; l != NULL; l = newer) {
-		struct arena *life = l->life;
-
-		newer = l->newer;
-		arena_close(&life);
-	}
+	while (q->oldest != NULL)
+		letter_forget(q, q->oldest);
 	texts_close(&q->texts);
 	map_close(&q->parties);
 	memory_free(q->bucket);
@@ -83,6 +63,12 @@ void
 queue_patience(struct queue *q, const struct queue_patience *p)
 {
 	q->patience = *p;
+}
+
+void
+queue_limits(struct queue *q, const struct queue_limits *l)
+{
+	q->limits = *l;
 }
 
 /* ---- the schedule: two heaps ---------------------------------------------------------
@@ -166,11 +152,13 @@ heap_drop(struct heap *h, size_t at)
 	heap_down(h, h->at[at]->place);
 }
 
-static void
-unschedule(struct queue *q, struct recipient *r)
+void
+queue_unschedule(struct queue *q, struct recipient *r)
 {
 	size_t at = r->place;
 
+	q->leaving -= r->leaves;
+	r->leaves = false;
 	if (at == NOWHERE)
 		return;
 	r->place = NOWHERE;
@@ -219,10 +207,15 @@ turn_take(struct queue *q, const struct recipient *r, int64_t now_ms)
 	return turn;
 }
 
-static void
-schedule(struct queue *q, struct recipient *r, int64_t now_ms)
+void
+queue_schedule(struct queue *q, struct recipient *r, int64_t now_ms)
 {
-	unschedule(q, r);
+	queue_unschedule(q, r);
+	if (crowd_no_room(q, r)) {
+		r->leaves = true;
+		q->leaving++;
+		return;
+	}
 	r->ready = r->due_ms <= now_ms;
 	if (r->ready)
 		r->turn = turn_take(q, r, now_ms);
@@ -298,6 +291,7 @@ queue_saved(struct queue *q, struct letter *l)
 		                       : r->stored;
 		r->changed = false;
 	}
+	crowd_saved(q, l);
 }
 
 const char *
@@ -316,6 +310,7 @@ add(struct queue *q, uint64_t id, struct arena *life)
 		              .sender = "",
 		              .heard_us = clock_wall_us(),
 		              .leapt_ms = q->leapt_ms,
+		              .few = q->limits.minimum,
 		              .older = q->newest };
 	if (q->count++ >= q->buckets)
 		buckets_grow(q);
@@ -358,14 +353,30 @@ queue_find(const struct queue *q, uint64_t id)
 	return l;
 }
 
-struct recipient *
-letter_recipient(struct letter *l, const char *original)
+/* What else its strings take while it is resolved, most of the time. */
+enum { STRINGS_LEAST = 96 };
+
+static void
+recipient_count(struct queue *q, struct recipient *r, int by)
 {
-	struct recipient *r = arena_take(l->life, sizeof *r), **end = &l->first;
+	if (!r->alone)
+		return;
+	r->letter->alone += (uint32_t)by;
+	q->alone += (size_t)by;
+}
+
+struct recipient *
+queue_recipient_make(struct queue *q, struct letter *l, struct bytes original, bool alone)
+{
+	struct arena *life = alone ? arena_open_for(NULL, sizeof(struct recipient) + original.len +
+	                                                          STRINGS_LEAST)
+	                           : l->life;
+	struct recipient *r = arena_take(life, sizeof *r);
 
 	*r = (struct recipient){ .letter = l,
-		                 .original = original,
-		                 .address = original,
+		                 .life = life,
+		                 .alone = alone,
+		                 .original = original.len > 0 ? arena_copy(life, original) : "",
 		                 .detail = "",
 		                 .sender = "",
 		                 .outside = "",
@@ -373,11 +384,33 @@ letter_recipient(struct letter *l, const char *original)
 		                 .status = "",
 		                 .text = "",
 		                 .changed = true,
-		                 .number = l->numbers++,
 		                 .place = NOWHERE };
+	r->address = r->original;
 	/* In front: order among the recipients of a letter means nothing. */
-	r->next = *end;
-	*end = r;
+	r->next = l->first;
+	l->first = r;
+	recipient_count(q, r, 1);
+	return r;
+}
+
+void
+queue_recipient_free(struct queue *q, struct recipient *r)
+{
+	struct arena *life = r->alone ? r->life : NULL;
+
+	queue_unschedule(q, r);
+	texts_drop(q->texts, r->status);
+	texts_drop(q->texts, r->text);
+	recipient_count(q, r, -1);
+	arena_close(&life);
+}
+
+struct recipient *
+letter_recipient(struct queue *q, struct letter *l, struct bytes original)
+{
+	struct recipient *r = queue_recipient_make(q, l, original, l->recipients >= l->few);
+
+	r->number = l->numbers++;
 	l->recipients++;
 	l->open++;
 	return r;
@@ -388,11 +421,11 @@ letter_forget(struct queue *q, struct letter *l)
 {
 	struct letter **at = bucket_of(q, l->id);
 
-	for (struct recipient *r = l->first; r != NULL; r = r->next) {
-		unschedule(q, r);
-		texts_drop(q->texts, r->status);
-		texts_drop(q->texts, r->text);
+	for (struct recipient *r = l->first, *next; r != NULL; r = next) {
+		next = r->next;
+		queue_recipient_free(q, r);
 	}
+	crowd_end(q, l);
 	texts_drop(q->texts, l->sender);
 	unsaved_leave(q, l);
 	for (struct queue_place *p = q->places; p != NULL; p = p->next)
@@ -442,19 +475,30 @@ no_later(const struct queue *q, int64_t due_ms, int64_t now_ms)
 	                                          : due_ms;
 }
 
+static void
+recipient_enter(struct queue *q, struct recipient *r, int64_t now_ms)
+{
+	r->due_ms = not_before(r->letter, no_later(q, r->due_ms, now_ms));
+	if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
+		queue_schedule(q, r, now_ms);
+	else if (r->opened != OPENED_NOT)
+		q->needs->ended(q->ctx, r); /* it was told of before us, or not */
+}
+
 void
 queue_enter(struct queue *q, struct letter *l)
 {
 	int64_t now_ms = clock_wall_us() / 1000;
 
-	for (struct recipient *r = l->first; r != NULL; r = r->next) {
-		r->due_ms = not_before(l, no_later(q, r->due_ms, now_ms));
-		if (r->state == RECIPIENT_NEW || r->state == RECIPIENT_WAITING)
-			schedule(q, r, now_ms);
-		else if (r->opened != OPENED_NOT)
-			q->needs->ended(q->ctx, r); /* it was told of before us, or not */
-	}
+	for (struct recipient *r = l->first; r != NULL; r = r->next)
+		recipient_enter(q, r, now_ms);
 	letter_look(q, l);
+}
+
+void
+queue_recipient_enter(struct queue *q, struct recipient *r)
+{
+	recipient_enter(q, r, clock_wall_us() / 1000);
 }
 
 size_t
@@ -525,7 +569,7 @@ static enum recipient_state
 finish(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	(void)now_ms;
-	unschedule(q, r);
+	queue_unschedule(q, r);
 	return RECIPIENT_DONE;
 }
 
@@ -574,7 +618,7 @@ again(struct queue *q, struct recipient *r, int64_t now_ms)
 	if (now_ms >= queue_recipient_end(q, r))
 		return give_up(q, r, now_ms);
 	r->due_ms = in_time(r->letter, now_ms + backoff(q, r, now_ms), now_ms);
-	schedule(q, r, now_ms);
+	queue_schedule(q, r, now_ms);
 	return RECIPIENT_WAITING;
 }
 
@@ -589,7 +633,7 @@ static enum recipient_state
 at_once(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->due_ms = not_before(r->letter, now_ms);
-	schedule(q, r, now_ms);
+	queue_schedule(q, r, now_ms);
 	return r->state == RECIPIENT_NEW ? RECIPIENT_NEW : RECIPIENT_WAITING;
 }
 
@@ -597,7 +641,7 @@ static enum recipient_state
 soon(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->due_ms = now_ms + SOON_MS + (int64_t)random_below(SOON_MS);
-	schedule(q, r, now_ms);
+	queue_schedule(q, r, now_ms);
 	return RECIPIENT_WAITING;
 }
 
@@ -607,7 +651,7 @@ named(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->known = true;
 	r->due_ms = not_before(r->letter, now_ms);
-	schedule(q, r, now_ms);
+	queue_schedule(q, r, now_ms);
 	return RECIPIENT_WAITING;
 }
 
@@ -624,7 +668,7 @@ static enum recipient_state
 try_it(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	(void)now_ms;
-	unschedule(q, r);
+	queue_unschedule(q, r);
 	r->tries++;
 	r->begun_us = clock_wall_us();
 	return RECIPIENT_TRYING;
@@ -634,7 +678,7 @@ static enum recipient_state
 ask_who(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	(void)now_ms;
-	unschedule(q, r);
+	queue_unschedule(q, r);
 	return RECIPIENT_NEW;
 }
 
@@ -642,7 +686,7 @@ static enum recipient_state
 hold(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	(void)now_ms;
-	unschedule(q, r);
+	queue_unschedule(q, r);
 	return RECIPIENT_HELD;
 }
 
@@ -650,7 +694,7 @@ static enum recipient_state
 release(struct queue *q, struct recipient *r, int64_t now_ms)
 {
 	r->due_ms = not_before(r->letter, now_ms);
-	schedule(q, r, now_ms);
+	queue_schedule(q, r, now_ms);
 	return r->known ? RECIPIENT_WAITING : RECIPIENT_NEW;
 }
 
@@ -741,7 +785,7 @@ make_ready(struct queue *q, int64_t now_ms)
 {
 	while (q->waiting.len > 0 && q->waiting.at[0]->due_ms <= now_ms &&
 	       q->ready.len < READY_MOST)
-		schedule(q, q->waiting.at[0], now_ms);
+		queue_schedule(q, q->waiting.at[0], now_ms);
 }
 
 struct recipient *
@@ -752,12 +796,18 @@ queue_next(struct queue *q, int64_t now_ms, int64_t *wait_ms)
 	make_ready(q, now_ms);
 	/* Where the clock was set back its time has not come. */
 	while (q->ready.len > 0 && q->ready.at[0]->due_ms > now_ms)
-		schedule(q, q->ready.at[0], now_ms);
+		queue_schedule(q, q->ready.at[0], now_ms);
 	if (q->ready.len == 0) {
 		*wait_ms = q->waiting.len > 0 ? q->waiting.at[0]->due_ms - now_ms : -1;
 		return NULL;
 	}
 	r = q->ready.at[0];
+	if (r->stands_in) {
+		queue_unschedule(q, r);
+		q->needs->more(q->ctx, r->letter);
+		*wait_ms = 0;
+		return NULL;
+	}
 	r->state = life[r->state][EVENT_DUE](q, r, now_ms);
 	return r;
 }
@@ -777,6 +827,8 @@ queue_leap(struct queue *q, int64_t ms)
 	}
 	for (size_t i = q->waiting.len / 2; i-- > 0;)
 		heap_down(&q->waiting, i);
+	for (struct letter *l = q->oldest; l != NULL; l = l->newer)
+		crowd_leap(l, ms);
 	for (struct map_place p = { 0 }; map_next(q->parties, &p);)
 		(void)map_drop(q->parties, p.key);
 }
@@ -789,14 +841,28 @@ queue_past_its_time(const struct recipient *r, int64_t now_ms)
 	return h->by_mode != 0 && now_ms >= h->by_us / 1000;
 }
 
+/* A text of another recipient of the letter, who may leave before this one does. */
+static const char *
+text_from(const struct recipient *of, struct recipient *r, const char *text)
+{
+	return of->alone && *text != '\0' ? arena_copy(r->life, bytes_of(text)) : text;
+}
+
+static struct recipient *
+twin_of(struct queue *q, const struct recipient *r)
+{
+	struct recipient *twin = letter_recipient(q, r->letter, bytes_of(r->original));
+
+	twin->orcpt = text_from(r, twin, r->orcpt);
+	twin->sender = text_from(r, twin, r->sender);
+	return twin;
+}
+
 struct recipient *
 queue_fork(struct queue *q, struct recipient *r)
 {
-	struct recipient *twin = letter_recipient(r->letter, r->original);
-	(void)q;
+	struct recipient *twin = twin_of(q, r);
 
-	twin->orcpt = r->orcpt;
-	twin->sender = r->sender;
 	/* rfc3461:5.2.7.3 (c): that there are several was told. */
 	twin->notify = r->notify & (uint8_t)~NOTIFY_SUCCESS;
 	return twin;
@@ -806,11 +872,9 @@ queue_fork(struct queue *q, struct recipient *r)
 void
 queue_opened(struct queue *q, const struct recipient *r, enum opened opened)
 {
-	struct recipient *twin = letter_recipient(r->letter, r->original);
+	struct recipient *twin = twin_of(q, r);
 
-	twin->address = r->address;
-	twin->orcpt = r->orcpt;
-	twin->sender = r->sender;
+	twin->address = text_from(r, twin, r->address);
 	twin->notify = r->notify;
 	twin->opened = (uint8_t)opened;
 	queue_event(q, twin, EVENT_DELIVERED, NULL, NULL, clock_wall_us() / 1000);

@@ -60,6 +60,10 @@ struct letter;
 
 struct recipient {
 	struct letter *letter;
+	struct arena *life;            /* what its strings are in: its own where it is alone, else its letter's */
+	bool        alone;             /* it may leave memory while its letter stays (queue/crowd.h) */
+	bool        leaves;            /* with the next checkpoint: there is no room for it yet */
+	bool        stands_in;         /* for those of its letter that are not in memory */
 	struct recipient *next;        /* of the same letter                   */
 	enum recipient_state state;
 	uint64_t    account;           /* 0: not local                         */
@@ -105,8 +109,11 @@ struct letter {
 	uint32_t    flags;             /* enum envelope_flag                   */
 	struct handling handling;      /* its strings in `life`                */
 	const char *sender;
-	struct recipient *first;
-	uint32_t    recipients, open;  /* open: not DONE                       */
+	struct recipient *first;       /* of those in memory                   */
+	uint32_t    recipients, open;  /* in memory or not; open: not DONE     */
+	uint32_t    few, alone;        /* so many are always in memory; of the others those that are now */
+	struct crowd *crowd;           /* those that are not, or NULL: queue/crowd.h's */
+	uint32_t    trims;             /* how often one has left               */
 	uint32_t    numbers;           /* given to recipients so far           */
 	bool        stored;            /* has rows in the ledger               */
 	bool        unsaved;           /* differs from its rows: queue_change() */
@@ -122,6 +129,8 @@ struct queue_needs {
 	/* The life of this recipient ended without delivery, or with one its sender wants to hear of
 	   (recipient .refused, .reported); the letter is not finished before queue_told(). */
 	void (*ended)(void *ctx, struct recipient *);
+	/* Recipients of this letter that are not in memory are due: crowd_more(). */
+	void (*more)(void *ctx, struct letter *);
 };
 struct queue_patience { int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_ms;     /* minimal_, maximal_backoff_time, maximal_queue_lifetime, bounce_queue_lifetime */
 	bool confirm_cleared; };       /* who was warned hears of the delivery, too    */
@@ -129,6 +138,9 @@ struct queue_patience { int64_t least_ms, most_ms, lifetime_ms, notice_lifetime_
 struct queue *queue_open(const struct queue_needs *, void *ctx);
 void queue_close(struct queue **);
 void queue_patience(struct queue *, const struct queue_patience *);
+/* Of letters with more recipients than `minimum` so many at a time are in memory (queue/crowd.h). */
+struct queue_limits { size_t recipients; uint32_t minimum; };
+void queue_limits(struct queue *, const struct queue_limits *);
 /* Until when a recipient is tried, ms. */
 int64_t queue_recipient_end(const struct queue *, const struct recipient *);
 
@@ -146,7 +158,10 @@ void queue_saved(struct queue *, struct letter *);
    its letters to many stand apart from those to few. */
 uint64_t queue_party(const struct letter *, const char *sender);
 struct letter *queue_find(const struct queue *, uint64_t id);
-struct recipient *letter_recipient(struct letter *, const char *original);
+/* One more of its recipients, with a copy of the text. */
+struct recipient *letter_recipient(struct queue *, struct letter *, struct bytes original);
+/* It has been read: it goes on the schedule, as queue_enter() does with all. */
+void queue_recipient_enter(struct queue *, struct recipient *);
 /* All set: its recipients are put on the schedule.  One without any is finished at once, and gone. */
 void queue_enter(struct queue *, struct letter *);
 size_t queue_count(const struct queue *);

@@ -26,22 +26,44 @@ goes_to(const struct recipient *r, struct bytes domain, bool below)
 	        of.at[of.len - domain.len - 1] == '.');
 }
 
-static uint32_t
-flush_domain(struct queue_role *k, struct bytes domain, bool below)
+struct flushing {
+	struct queue *queue;
+	struct bytes  domain;
+	bool          below, found;
+};
+
+static bool
+is_flushed(void *flushing, const struct recipient *r)
 {
-	uint32_t count = 0;
+	const struct flushing *f = flushing;
 
-	for (struct letter *l = queue_oldest(k->queue), *newer; l != NULL; l = newer) {
-		bool found = false;
+	return goes_to(r, f->domain, f->below);
+}
 
+static void
+flush_one(void *flushing, struct recipient *r)
+{
+	struct flushing *f = flushing;
+
+	r->asked_for = true;
+	queue_event(f->queue, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
+	f->found = true;
+}
+
+static uint32_t
+flush_domain(struct house *h, struct bytes domain, bool below)
+{
+	struct flushing f = { queue_of(h)->queue, domain, below, false };
+	uint32_t        count = 0;
+
+	for (struct letter *l = queue_oldest(f.queue), *newer; l != NULL; l = newer) {
 		newer = l->newer;
+		f.found = false;
 		for (struct recipient *r = l->first; r != NULL; r = r->next)
-			if (goes_to(r, domain, below)) {
-				r->asked_for = true;
-				queue_event(k->queue, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
-				found = true;
-			}
-		count += found;
+			if (is_flushed(&f, r))
+				flush_one(&f, r);
+		queue_absent_each(h, l, is_flushed, flush_one, &f);
+		count += f.found;
 	}
 	return count;
 }
@@ -56,7 +78,7 @@ hear_flush(struct house *h, uint32_t index, uint32_t ticket, struct bytes body)
 
 	if (!unpack_done(&u) || domain.len == 0)
 		return false;
-	pack_u32(link_begin(l, WORD_FLUSHED, ticket), flush_domain(queue_of(h), domain, below));
+	pack_u32(link_begin(l, WORD_FLUSHED, ticket), flush_domain(h, domain, below));
 	link_end(l);
 	queue_pump(h);
 	return true;
@@ -131,25 +153,41 @@ obey(struct house *h, struct recipient *r, enum order o)
 		queue_event(queue_of(h)->queue, r, events[o], NULL, NULL, queue_now_ms());
 }
 
-/* "id<tab>recipients" of each it is done to.  It may be gone then. */
+/* Of those that are not in memory. */
+static bool
+order_wants(struct queue_walk *w, const struct recipient *r)
+{
+	return is_meant(r, (enum order)w->order) && queue_choice_recipient(&w->choice, r);
+}
+
+/* "id<tab>recipients" of each it is done to. */
+static void
+order_after(struct queue_walk *w)
+{
+	char id[24];
+
+	letter_id_text(w->letter, id);
+	if (w->count > 0)
+		buffer_printf(&w->said, "%s\t%zu\n", id, w->count);
+}
+
+/* The letter may be gone then. */
 static bool
 order_letter(struct queue_walk *w, struct letter *l)
 {
 	struct house              *h = w->house;
 	const struct queue_choice *c = &w->choice;
 	enum order                 o = (enum order)w->order;
-	size_t                     count = 0;
+	size_t                     before = w->count;
 	bool                       last = false;
-	char                       id[24];
 
-	letter_id_text(l->id, id);
-	for (struct recipient *r = l->first, *next; r != NULL && !last; r = next) {
+	for (struct recipient *r = l->first, *next; r != w->until && !last; r = next) {
 		next = r->next;
-		if (!is_meant(r, o) || !queue_choice_recipient(c, r))
+		if (!order_wants(w, r))
 			continue;
-		count++;
+		w->count++;
 		last = !c->dry && o == ORDER_DELETE && l->open == 1; /* then the letter is gone */
-		if (o == ORDER_REROUTE && !c->dry) {
+		if (o == ORDER_REROUTE && !c->dry && !bytes_is(l->handling.filter, c->route)) {
 			l->handling.filter = bytes_of(arena_copy(l->life, bytes_of(c->route)));
 			queue_change(queue_of(h)->queue, l);
 		}
@@ -162,9 +200,7 @@ order_letter(struct queue_walk *w, struct letter *l)
 		if (!c->dry)
 			obey(h, r, o);
 	}
-	if (count > 0)
-		buffer_printf(&w->said, "%s\t%zu\n", id, count);
-	return count > 0;
+	return w->count > before;
 }
 
 static int
@@ -191,6 +227,8 @@ order(struct house *h, struct caller *caller, const struct word_ask *w, enum ord
 {
 	queue_walk(h, caller, w,
 	           &(struct queue_walk){ .each = order_letter,
+	                                 .wants = order_wants,
+	                                 .after = order_after,
 	                                 .begin = order_begin,
 	                                 .end = order_end,
 	                                 .missed = "nothing of it can be moved so now",

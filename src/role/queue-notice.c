@@ -627,6 +627,7 @@ struct gathered {
 	struct letter    *letter;
 	struct recipient *at;
 	int64_t           until_ms;
+	uint32_t          trims; /* of the letter, when `at` was found */
 };
 
 /* Nobody is in hand any more.  Each is looked at once, and at the end all again, for an alias puts its targets in front. */
@@ -635,6 +636,9 @@ all_here(struct gathered *g)
 {
 	int64_t now_ms = queue_now_ms();
 
+	if (g->trims != g->letter->trims)
+		g->at = g->letter->first; /* it may have left memory */
+	g->trims = g->letter->trims;
 	for (int round = 0; round < 2; round++) {
 		for (; g->at != NULL; g->at = g->at->next)
 			if (queue_in_hand(g->at, now_ms))
@@ -677,7 +681,7 @@ static void
 letter_gather(struct house *h, struct letter *l)
 {
 	struct queue_role *k = queue_of(h);
-	struct gathered    g = { l, l->first, clock_patient_ms() + GATHER_MOST_MS };
+	struct gathered    g = { l, l->first, clock_patient_ms() + GATHER_MOST_MS, l->trims };
 
 	if (l->gathered)
 		return;

@@ -39,14 +39,21 @@ say_resolve(struct house *h, const struct recipient *r)
 	link_end(l);
 }
 
+/* Anew where it is another: who is tried often does not grow. */
+static const char *
+text_of(struct recipient *r, const char *has, struct bytes text)
+{
+	return bytes_is(text, has) ? has : arena_copy(r->life, text);
+}
+
 void
 queue_recipient_is(struct recipient *r, const struct resolve_target *t)
 {
 	r->account = t->account;
-	r->address = arena_copy(r->letter->life, t->address);
-	r->detail = arena_copy(r->letter->life, t->detail);
+	r->address = text_of(r, r->address, t->address);
+	r->detail = text_of(r, r->detail, t->detail);
 	if (t->sender.len > 0)
-		r->sender = arena_copy(r->letter->life, t->sender);
+		r->sender = text_of(r, r->sender, t->sender);
 }
 
 static bool

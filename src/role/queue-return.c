@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REASONS_MOST = 8, EACH_TURN = 1000, IDS_MOST = 65536, IDS_FIRST = 64 };
+enum { REASONS_MOST = 8, EACH_TURN = 1000, IDS_MOST = 65536, IDS_FIRST = 64, ABSENT_EACH = 16 };
 
 struct away {
 	struct away   *next;
@@ -138,6 +138,37 @@ away_next(const struct queue *q, struct away *a, struct letter **out)
 	return *out != NULL;
 }
 
+struct looking {
+	struct queue      *queue;
+	const struct away *away;
+};
+
+static bool
+waits(void *looking, const struct recipient *r)
+{
+	return waits_for(((const struct looking *)looking)->away, r);
+}
+
+static void
+release(void *looking, struct recipient *r)
+{
+	struct queue *q = ((const struct looking *)looking)->queue;
+
+	queue_event(q, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
+}
+
+/* Those of the letter that wait for it are due. */
+static void
+returned_letter(struct house *h, const struct away *a, struct letter *l)
+{
+	struct looking looking = { queue_of(h)->queue, a };
+
+	for (struct recipient *r = l->first; r != NULL; r = r->next)
+		if (waits_for(a, r))
+			release(&looking, r);
+	queue_absent_each(h, l, waits, release, &looking);
+}
+
 static void
 returned_turn(void *house)
 {
@@ -149,9 +180,10 @@ returned_turn(void *house)
 
 	for (int n = 0; more && n < EACH_TURN; n++) {
 		more = away_next(k->queue, a, &l);
-		for (struct recipient *r = l != NULL ? l->first : NULL; r != NULL; r = r->next)
-			if (waits_for(a, r))
-				queue_event(k->queue, r, EVENT_RELEASE, NULL, NULL, queue_now_ms());
+		if (l == NULL)
+			continue;
+		n += (int)(crowd_count(l) / ABSENT_EACH);
+		returned_letter(h, a, l);
 	}
 	if (a != NULL && !more) {
 		k->returned = a->next;

@@ -172,7 +172,7 @@ routed(struct house *h, struct recipient *r, const struct word_routed *w)
 
 	r->lifetime_s = w->scope == ROUTED_LATER ? UINT32_MAX : w->lifetime_s;
 	if (strcmp(r->outside, w->sender) != 0)
-		r->outside = arena_copy(r->letter->life, bytes_of(w->sender));
+		r->outside = arena_copy(r->life, bytes_of(w->sender));
 	if (w->scope == ROUTED_LATER) {
 		queue_conclude(h, r, EVENT_LATER, "deferred", "4.3.0",
 		               "transport_maps cannot be asked now");
@@ -356,9 +356,11 @@ static void
 hold_back(struct house *h, struct recipient *r)
 {
 	struct queue_role *k = queue_of(h);
-	const char        *why = arena_copy(r->letter->life, handling_why(&r->letter->handling));
+	struct arena      *a = arena_open(NULL);
+	const char        *why = arena_copy(a, handling_why(&r->letter->handling));
 
 	queue_event(k->queue, r, EVENT_LOST, "4.7.0", why, queue_now_ms());
+	arena_close(&a);
 	queue_event(k->queue, r, EVENT_HOLD, NULL, NULL, queue_now_ms());
 }
 

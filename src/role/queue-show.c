@@ -24,7 +24,7 @@ enum { PIECE = 64 << 10, DOMAINS_MOST = 100000 };
 
 /* As mailq shows it: id, size, arrival, sender; then each recipient with its reason. */
 static void
-list_letter(struct buffer *b, const struct letter *l, const struct queue_choice *c)
+list_head(struct buffer *b, const struct letter *l)
 {
 	time_t    arrived = (time_t)(l->arrived_us / 1000000);
 	struct tm tm;
@@ -42,6 +42,11 @@ list_letter(struct buffer *b, const struct letter *l, const struct queue_choice 
 		    strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm) > 0)
 			buffer_printf(b, "%45s(held until %s, as its sender wishes)\n", "", when);
 	}
+}
+
+static void
+list_recipients(struct buffer *b, const struct letter *l, const struct queue_choice *c)
+{
 	for (const struct recipient *r = l->first; r != NULL; r = r->next) {
 		if (!queue_choice_recipient(c, r))
 			continue;
@@ -67,11 +72,15 @@ list_one(struct queue_walk *w, struct letter *l)
 {
 	if (w->choice.ids == 0 && !letter_fits(&w->choice, l))
 		return false;
-	if (w->letters++ == 0)
-		buffer_printf(&w->said, "%-16s %8s %-19s  %s\n", "-Queue ID-", "--Size--",
-		              "----Arrival Time---", "-Sender/Recipient-------");
-	list_letter(&w->said, l, &w->choice);
-	w->bytes += l->content_len;
+	if (!w->headed) {
+		w->headed = true;
+		if (w->letters++ == 0)
+			buffer_printf(&w->said, "%-16s %8s %-19s  %s\n", "-Queue ID-", "--Size--",
+			              "----Arrival Time---", "-Sender/Recipient-------");
+		list_head(&w->said, l);
+		w->bytes += l->content_len;
+	}
+	list_recipients(&w->said, l, &w->choice);
 	return true;
 }
 
@@ -137,10 +146,14 @@ put_row(struct buffer *b, const char *id, const struct letter *l, const struct r
 static void
 put_rows(struct buffer *b, const struct letter *l, const struct queue_choice *c)
 {
-	const struct recipient **all = memory_take((l->recipients + 1) * sizeof *all);
+	const struct recipient **all;
 	size_t                   n = 0;
 	char                     id[24];
 
+	for (const struct recipient *r = l->first; r != NULL; r = r->next)
+		n++;
+	all = memory_take((n + 1) * sizeof *all);
+	n = 0;
 	letter_id_text(l->id, id);
 	for (const struct recipient *r = l->first; r != NULL; r = r->next)
 		if (queue_choice_recipient(c, r))
@@ -268,15 +281,42 @@ letter_look_up(struct house *h, struct caller *caller, const struct word_ask *w,
 	return NULL;
 }
 
+struct absent_rows {
+	struct buffer      *out;
+	struct queue_choice all;
+};
+
+static enum ledger_choice
+absent_row(void *rows, const struct recipient *r)
+{
+	struct absent_rows *a = rows;
+	struct letter       seen = *r->letter;
+	struct recipient    one = *r;
+
+	seen.first = &one;
+	put_rows(a->out, &seen, &a->all);
+	return LEDGER_PASS;
+}
+
+/* Those in memory, and the others. */
+static void
+put_all_rows(struct queue_role *k, struct buffer *b, struct letter *l)
+{
+	struct absent_rows a = { b, { .age_most_s = INT64_MAX, .size_most = UINT64_MAX } };
+	uint32_t           from = 0;
+
+	put_rows(b, l, &a.all);
+	(void)ledger_absent(k->ledger, k->queue, l, &from, SIZE_MAX, absent_row, &a);
+}
+
 /* What the envelope says and the queue knows: "name<tab>value", then an empty line and rows. */
 void
 queue_command_show(struct house *h, struct caller *caller, const struct word_ask *w)
 {
-	struct arena             *a = arena_open(NULL);
-	const struct queue_choice all = { .age_most_s = INT64_MAX, .size_most = UINT64_MAX };
-	struct buffer             rows = { 0 };
-	struct envelope           e;
-	const struct letter      *l = letter_look_up(h, caller, w, a, &e);
+	struct arena   *a = arena_open(NULL);
+	struct buffer   rows = { 0 };
+	struct envelope e;
+	struct letter  *l = letter_look_up(h, caller, w, a, &e);
 
 	if (l != NULL) {
 		show_field(caller, "client", e.client);
@@ -291,7 +331,7 @@ queue_command_show(struct house *h, struct caller *caller, const struct word_ask
 				show_field(caller, arena_printf(a, "last tls to %s", r->address),
 				           bytes_of(r->tls));
 		caller_say(caller, "\n");
-		put_rows(&rows, l, &all);
+		put_all_rows(queue_of(h), &rows, l);
 		caller_say(caller, "%.*s", (int)rows.len, rows.len > 0 ? rows.at : "");
 	}
 	caller_done(caller, l != NULL ? 0 : 1);

@@ -8,7 +8,7 @@
 #include "role/queue.h"
 #include <string.h>
 
-enum { TURN_MS = 4, LOOK_AT_CLOCK = 32, PIECE = 64 << 10, UNHEARD_WAIT_MS = 5 };
+enum { TURN_MS = 4, LOOK_AT_CLOCK = 32, PIECE = 64 << 10, UNHEARD_WAIT_MS = 5, ABSENT_EACH = 500 };
 
 static void walk_turn(void *);
 
@@ -36,6 +36,77 @@ walk_close(struct queue_walk *w)
 	arena_close(&life);
 }
 
+/* ---- a letter and those of it that are not in memory ----------------------------------------- */
+
+static void
+letter_over(struct queue_walk *w)
+{
+	if (w->after != NULL)
+		w->after(w);
+	if (w->name != NULL && !w->meant && w->missed != NULL) {
+		caller_complain(w->caller, "%s: %s\n", w->name, w->missed);
+		w->status = 1;
+	}
+	w->letter = 0;
+}
+
+static void
+letter_begin(struct queue_walk *w, struct letter *l, const char *name)
+{
+	w->letter = l->id;
+	w->name = name;
+	w->from = 0;
+	w->until = NULL;
+	w->count = 0;
+	w->headed = false;
+	w->meant = queue_choice_letter(&w->choice, l) && w->each(w, l);
+	l = queue_find(queue_of(w->house)->queue, w->letter);
+	if (l == NULL || crowd_count(l) == 0 || !queue_choice_letter(&w->choice, l))
+		letter_over(w);
+}
+
+/* What acts has them in memory; for who only looks each is a letter for itself. */
+static enum ledger_choice
+absent_one(void *walk, const struct recipient *r)
+{
+	struct queue_walk *w = walk;
+	struct letter      seen;
+	struct recipient   one;
+
+	if (w->acts && !w->choice.dry)
+		return w->wants(w, r) ? LEDGER_TAKE : LEDGER_PASS;
+	seen = *r->letter;
+	one = *r;
+	seen.first = &one;
+	w->meant = w->each(w, &seen) || w->meant;
+	return LEDGER_PASS;
+}
+
+static void
+letter_more(struct queue_walk *w)
+{
+	struct queue_role *k = queue_of(w->house);
+	struct letter     *l = queue_find(k->queue, w->letter);
+	struct recipient  *before = l != NULL ? l->first : NULL;
+	int                behind = 0;
+
+	if (l != NULL)
+		behind =
+			ledger_absent(k->ledger, k->queue, l, &w->from, ABSENT_EACH, absent_one, w);
+	if (behind < 0) {
+		caller_complain(w->caller,
+		                "queue.db cannot be read: not all recipients were seen\n");
+		w->status = 1;
+	}
+	if (l != NULL && l->first != before) {
+		w->until = before;
+		w->meant = w->each(w, l) || w->meant;
+		(void)queue_save(w->house);
+	}
+	if (behind <= 0)
+		letter_over(w);
+}
+
 static void
 one_named(struct queue_walk *w, const char *text)
 {
@@ -43,12 +114,11 @@ one_named(struct queue_walk *w, const char *text)
 	uint64_t       id;
 
 	l = letter_id_parse(bytes_of(text), &id) ? queue_find(queue_of(w->house)->queue, id) : NULL;
-	if (l != NULL && queue_choice_letter(&w->choice, l) && w->each(w, l))
+	if (l != NULL) {
+		letter_begin(w, l, text);
 		return;
-	if (l != NULL && w->missed == NULL)
-		return;
-	caller_complain(w->caller, "%s: %s\n", text,
-	                l == NULL ? "no letter in the queue has this id" : w->missed);
+	}
+	caller_complain(w->caller, "%s: no letter in the queue has this id\n", text);
 	w->status = w->missed != NULL ? 1 : w->status;
 }
 
@@ -58,6 +128,10 @@ one_more(struct queue_walk *w)
 {
 	struct letter *l;
 
+	if (w->letter != 0) {
+		letter_more(w);
+		return true;
+	}
 	if (w->choice.ids > 0) {
 		if (w->named >= w->choice.ids)
 			return false;
@@ -66,7 +140,7 @@ one_more(struct queue_walk *w)
 	}
 	l = queue_place_next(&w->place);
 	if (l != NULL && queue_choice_letter(&w->choice, l))
-		(void)w->each(w, l);
+		letter_begin(w, l, NULL);
 	return l != NULL;
 }
 
@@ -92,7 +166,7 @@ walk_turn(void *walk)
 	bool               more = !w->over;
 
 	for (int n = 1; more; n++) {
-		if (n % LOOK_AT_CLOCK == 0 && clock_patient_ms() >= end)
+		if ((n % LOOK_AT_CLOCK == 0 || w->letter != 0) && clock_patient_ms() >= end)
 			break;
 		if (w->said.len >= PIECE)
 			break;

@@ -56,6 +56,8 @@ static const struct setting rows[] = {
 	{ "default_destination_rate_delay", SETTING_TIME, AT(rate_ms), "0s", "How long is waited between two deliveries to one destination, which then is one at a time; maildrop_destination_rate_delay says it for the transport maildrop.", NULL, 0, 86400000, "0.3" },
 	{ "default_transport_rate_delay", SETTING_TIME, AT(spacing_ms), "0s", "How long is waited between two deliveries by one transport, to whatever destinations; slow_transport_rate_delay says it for the transport slow.", NULL, 0, 86400000, "0.3" },
 	{ "defer_transports", SETTING_LIST, AT(deferred), "", "Names of transports that deliver only what somebody asks for: by mansio queue retry, sendmail -q, postqueue, or a client's ETRN. Else letters for them wait.", .since = "0.3" },
+	{ "qmgr_message_recipient_limit", SETTING_NUMBER, AT(in_memory), "20000", "How many recipients of letters to many are in memory at once, of all letters together; the others lie in the queue's ledger until there is room. Somewhat more for a moment, when a list is opened.", NULL, 1, 100000000, "0.5" },
+	{ "qmgr_message_recipient_minimum", SETTING_NUMBER, AT(minimum), "10", "How many recipients of each letter are in memory whatever qmgr_message_recipient_limit says.", NULL, 1, 100000, "0.5" },
 	{ "best_mx_transport", SETTING_WORD, AT(best_mx), "", "Where a letter goes whose domain has this machine as its best exchanger and is in no list of ours: local, to the user of that name as in mydestination, or TRANSPORT or TRANSPORT:NEXTHOP; empty: it comes back, as a loop.", .since = "0.4" },
 	{ "spool_compaction_time", SETTING_TIME, AT(compaction_ms), "1h", "How often segments of the letter log are looked at for room to win back; 0 means only on command.", .since = "0.1" },
 };
@@ -82,7 +84,7 @@ letter_finished(void *house, struct letter *l)
 	sent_finished(queue_of(house)->sent, l->id);
 }
 
-static const struct queue_needs queue_needs = { letter_finished, queue_ended };
+static const struct queue_needs queue_needs = { letter_finished, queue_ended, queue_more };
 
 /* ---- questions that are open ---------------------------------------------------------- */
 
@@ -273,6 +275,7 @@ look_at_clock(struct house *h)
 			     " s: what waits goes on waiting as long as before",
 			     leap / 1000);
 			queue_leap(k->queue, leap);
+			(void)ledger_leap(k->ledger, k->queue, leap);
 			queue_destinations_leap(h, leap);
 		}
 		k->clocks_apart = apart;
@@ -323,36 +326,36 @@ due(void *house)
 /* One that a rule or a check holds begins its life so (an administrator says when it goes on); of one that is
    led elsewhere nobody else gets it. */
 static void
-add_recipients(struct letter *l, const struct word_letter *w)
+add_recipients(struct queue *q, struct letter *l, const struct word_letter *w)
 {
 	const struct letter_recipient  instead = { .address = w->handling.redirect };
 	const struct letter_recipient *list = instead.address.len > 0 ? &instead : w->recipient;
 	uint32_t                       count = instead.address.len > 0 ? 1 : w->recipients;
 
 	for (uint32_t i = 0; i < count; i++) {
-		struct recipient *r = letter_recipient(l, arena_copy(l->life, list[i].address));
+		struct recipient *r = letter_recipient(q, l, list[i].address);
 
 		if (list[i].orcpt.len > 0)
-			r->orcpt = arena_copy(l->life, list[i].orcpt);
+			r->orcpt = arena_copy(r->life, list[i].orcpt);
 		r->notify = list[i].notify;
 		if (w->handling.verp.len > 0)
 			r->sender =
-				verp_make(l->life, w->sender, list[i].address, w->handling.verp);
+				verp_make(r->life, w->sender, list[i].address, w->handling.verp);
 		if (w->handling.hold.len == 0 || handling_is_aside(&w->handling))
 			continue;
 		r->state = RECIPIENT_HELD;
 		r->status = "4.7.0";
-		r->text = arena_copy(l->life, w->handling.hold);
+		r->text = queue_text(q, w->handling.hold);
 	}
 }
 
-/* What their strings take in an arena. */
+/* What the strings of so many take in an arena. */
 static size_t
-strings_of(const struct word_letter *w)
+strings_of(const struct word_letter *w, uint32_t count)
 {
 	size_t n = 0;
 
-	for (uint32_t i = 0; i < w->recipients; i++)
+	for (uint32_t i = 0; i < count; i++)
 		n += w->recipient[i].address.len / 16 * 16 + 16 +
 		     (w->recipient[i].orcpt.len > 0 ? w->recipient[i].orcpt.len / 16 * 16 + 16 : 0);
 	return n;
@@ -362,8 +365,9 @@ bool
 queue_letter_enter(struct house *h, const struct word_letter *w)
 {
 	struct queue_role *k = queue_of(h);
-	struct letter     *l = queue_add_for(k->queue, w->letter, w->recipients, strings_of(w));
-	char               id[24];
+	uint32_t few = w->recipients < k->rows.minimum ? w->recipients : (uint32_t)k->rows.minimum;
+	struct letter *l = queue_add_for(k->queue, w->letter, few, strings_of(w, few));
+	char           id[24];
 
 	if (l == NULL)
 		return false;
@@ -376,7 +380,7 @@ queue_letter_enter(struct house *h, const struct word_letter *w)
 	l->flags = w->flags;
 	l->sender = queue_text(k->queue, w->sender);
 	l->handling = handling_keep(l->life, &w->handling);
-	add_recipients(l, w);
+	add_recipients(k->queue, l, w);
 	letter_id_text(l->id, id);
 	note_as(queue_services[SERVICE_QMGR],
 	        "%s: from=<%s>, size=%" PRIu64 ", nrcpt=%" PRIu32 " (queue active)", id, l->sender,
@@ -421,7 +425,9 @@ checkpoint(void *house)
 
 	if (more == 0)
 		queue_sent_checked(house);
-	timer_set(k->checkpoint, more == 1 ? CHECKPOINT_SOON_MS : CHECKPOINT_MS);
+	timer_set(k->checkpoint,
+	          more == 1 || crowd_hungry(k->queue) ? CHECKPOINT_SOON_MS : CHECKPOINT_MS);
+	queue_pump(house);
 }
 
 static void
@@ -452,6 +458,8 @@ queue_reload(struct house *h)
 	queue_patience(k->queue, &(struct queue_patience){
 					 k->rows.least_ms, k->rows.most_ms, k->rows.lifetime_ms,
 					 k->rows.notice_lifetime_ms, k->rows.confirm_cleared });
+	queue_limits(k->queue, &(struct queue_limits){ (size_t)k->rows.in_memory,
+	                                               (uint32_t)k->rows.minimum });
 	queue_speech_reload(h);
 	if (k->compact != NULL)
 		timer_clear(k->compact);
@@ -653,6 +661,7 @@ queue_status(struct house *h, uint32_t *connections, struct buffer *text)
 	buffer_printf(text, "letters=%zu delivering=%zu", queue_count(k->queue),
 	              map_count(k->delivering) + map_count(k->for_users));
 	queue_send_status(h, text);
+	buffer_printf(text, " absent=%zu", crowd_all(k->queue));
 }
 
 const struct role_card queue_card = {

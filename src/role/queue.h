@@ -13,6 +13,7 @@
  *     queue-route.c      what goes elsewhere: by which transport, to which destination
  *     queue-send.c       destinations and their lines, senders and what they are at
  *     queue-return.c     who was put off because of a destination that has returned
+ *     queue-crowd.c      recipients of letters to many come into memory
  *     queue-choice.c     which letters a command means: ids and filters
  *     queue-walk.c       a command goes through the letters, some in each turn
  *     queue-command.c    the command line: queue list|hold|..., store compact
@@ -23,6 +24,7 @@
 
 #include "base/map.h"
 #include "directory/directory.h"
+#include "queue/crowd.h"
 #include "queue/ledger.h"
 #include "queue/queue.h"
 #include "queue/sent.h"
@@ -50,6 +52,7 @@ struct queue_settings {
 	int64_t rate_ms, spacing_ms;
 	struct setting_list deferred;         /* defer_transports */
 	const char *best_mx;                  /* best_mx_transport: "" none */
+	int64_t in_memory, minimum;           /* qmgr_message_recipient_limit, _minimum */
 };
 enum { SENDERS_MOST = 64 };
 extern const struct setting_table queue_setting_table;
@@ -192,6 +195,11 @@ void queue_forward(struct house *, struct recipient *, const struct word_deliver
 /* A letter that comes back to somebody who has forwarded it lies in the mailbox: the answer is changed so. */
 void queue_forwarders(struct house *, const struct letter *, const struct word_resolved *);
 
+/* queue-crowd.c */
+void queue_more(void *house, struct letter *);                   /* some of it are due         */
+/* Of those of the letter that are not in memory they come who are meant, and `act`, which ends nobody, is told each. */
+void queue_absent_each(struct house *, struct letter *, bool (*meant)(void *ctx, const struct recipient *), void (*act)(void *ctx, struct recipient *), void *ctx);
+
 /* queue-user.c: recipients that are operating-system users; they wait in `delivering` until their keeper is there */
 void queue_deliver_to_user(struct house *, struct recipient *);
 /* The keeper of this user is done with it, or was lost. */
@@ -321,6 +329,16 @@ struct queue_walk {
 	void       (*end)(struct queue_walk *);                  /* NULL                       */
 	const char  *missed;
 	bool         acts;                                       /* to its end though nobody hears; ALL is a name */
+	/* Of a letter some of whose recipients are not in memory: each of these in a letter of its own, or, where the walk acts, those
+	   this names, brought into memory; NULL for who does not act.  `each` is told of them up to `until`; then `after`, or NULL. */
+	bool       (*wants)(struct queue_walk *, const struct recipient *);
+	void       (*after)(struct queue_walk *);
+	uint64_t     letter;                                     /* it is at; 0: at none       */
+	uint32_t     from;
+	const struct recipient *until;
+	const char  *name;                                       /* as it was asked for; NULL  */
+	bool         meant, headed;                              /* anything of it             */
+	size_t       count;                                      /* `each` knows               */
 	bool         over;                                       /* all was gone through, not all is on the disk */
 	int          order;                                      /* `each` knows               */
 	struct queue_choice choice;

@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "queue/crowd.h"
+#include "queue/ledger.h"
 #include "queue/queue.h"
 
 enum { NOW = 1800000000 };                     /* seconds */
@@ -13,7 +15,8 @@ enum { NOW = 1800000000 };                     /* seconds */
 
 struct kit {
 	struct queue *queue;
-	int           finished, refused, reported;
+	struct ledger *ledger;         /* the test's, where some of a letter are in it alone */
+	int           finished, refused, reported, unread;
 	uint64_t      last_finished;
 	struct recipient *last_refused;
 };
@@ -25,6 +28,8 @@ kit_finished(void *ctx, struct letter *l)
 
 	k->finished++;
 	k->last_finished = l->id;
+	if (k->ledger != NULL)
+		ledger_finished(k->ledger, l);
 }
 
 static void
@@ -37,7 +42,16 @@ kit_ended(void *ctx, struct recipient *r)
 	k->last_refused = r;
 }
 
-static const struct queue_needs kit_needs = { kit_finished, kit_ended };
+static void
+kit_more(void *ctx, struct letter *l)
+{
+	struct kit *k = ctx;
+
+	if (!crowd_more(k->queue, k->ledger, l, clock_wall_us() / 1000))
+		k->unread++;
+}
+
+static const struct queue_needs kit_needs = { kit_finished, kit_ended, kit_more };
 
 static inline void
 kit_open(struct kit *k)
@@ -59,7 +73,7 @@ kit_letter(struct kit *k, uint64_t id, int recipients)
 	l->arrived_us = (int64_t)NOW * 1000000;
 	l->sender = "jack@example.com";
 	while (recipients-- > 0)
-		letter_recipient(l, "jill@example.com");
+		letter_recipient(k->queue, l, BYTES("jill@example.com"));
 	return l;
 }
 #endif
