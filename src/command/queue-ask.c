@@ -224,6 +224,8 @@ print_take(void *ctx, struct bytes rest)
 	while (bytes_split(&rest, '\n', &line)) {
 		struct bytes whole = line;
 
+		if (whole.len == 0)
+			continue; /* a letter's rows may come in pieces */
 		held = buffer_bytes(&p->held);
 		if (bytes_split(&line, '\t', &id) && bytes_split(&held, '\t', &of) &&
 		    !bytes_equal(id, of))
