@@ -10,6 +10,7 @@
 #include "command/command.h"
 #include "command/dovecot.h"
 #include "command/lookup.h"
+#include "command/postfix.h"
 #include "role/tables.h"
 #include "role/transports.h"
 
@@ -22,7 +23,7 @@ const struct command command_config = {
 		 "config set NAME=VALUE ...\n"
 		 "config import FILE",
 	.about =
-		"Checks the settings, shows them, sets them in the file, or says those of Dovecot in our words.",
+		"Checks the settings, shows them, sets them in the file, or takes over those of Dovecot or Postfix.",
 	.more = "check says what is wrong with main.cf and with the lookup tables it names, each complaint with its "
 		"file and line and what would be right; it looks into the files of trust anchors, too.\n"
 		"\n"
@@ -35,6 +36,8 @@ const struct command command_config = {
 		"\n"
 		"import reads what doveconf -nP printed (\"-\" is the standard input) and prints lines for main.cf: protocols, listeners, "
 		"TLS, the places of mailboxes, logins, and every setting that is called the same here. What has no name here is printed as a remark. "
+		"Of a main.cf of Postfix's, which is read as it is, all lines are printed, and behind them those that keep its meaning "
+		"where our own standard is another: allow_mail_to_commands, if an alias or a .forward runs a command. "
 		"Nothing is changed; put the lines into the file, and say mansio config check.",
 	.run = run_config,
 };
@@ -64,11 +67,12 @@ check_text(struct bytes text, const char *file, struct settings **out, bool *war
 
 /* The files of lookup tables too, line by line. */
 static bool
-check_tables(struct settings *s)
+check_tables(struct settings *s, bool *warned)
 {
 	struct buffer errors = { 0 }, warnings = { 0 };
 	bool          good = tables_check(s, &errors, &warnings);
 
+	*warned = *warned || warnings.len > 0;
 	command_print(buffer_bytes(&errors), stderr);
 	command_print(buffer_bytes(&warnings), stderr);
 	buffer_free(&errors);
@@ -172,7 +176,8 @@ run_check(struct call *c)
 	bool          warned = false;
 	bool          good = command_read(c->config, &config.text) &&
 	            check_text(buffer_bytes(&config.text), c->config, &config.settings, &warned) &&
-	            check_tables(config.settings) && check_anchors(config.settings, &warned);
+	            check_tables(config.settings, &warned) &&
+	            check_anchors(config.settings, &warned);
 
 	if (good)
 		(void)printf(warned ? "%s can be used; what it warns of is above\n"
@@ -373,7 +378,10 @@ run_import(struct call *c)
 		return command_wrong(c, "config import wants one file");
 	if (!command_read(c->argv[2], &theirs))
 		return COMMAND_FAILED;
-	dovecot_translate(buffer_bytes(&theirs), &ours);
+	if (postfix_is(buffer_bytes(&theirs)))
+		postfix_translate(buffer_bytes(&theirs), c->argv[2], &ours);
+	else
+		dovecot_translate(buffer_bytes(&theirs), &ours);
 	command_print(buffer_bytes(&ours), stdout);
 	buffer_free(&theirs);
 	buffer_free(&ours);

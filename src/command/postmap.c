@@ -383,7 +383,7 @@ run_wish(struct wish *w, int argc, char **argv)
 		return COMMAND_FAILED;
 	how = w->source.how;
 	w->source = source_here(s);
-	w->source.how = how;
+	w->source.how = how | (w->grammar == TABLE_ALIASES ? tables_alias_how(s) : 0);
 	if (w->letter == LETTER_PARTS) {
 		lookup_warn(w->call, "ignoring -m option without -b or -h");
 		w->letter = 0;
@@ -438,6 +438,7 @@ run_newaliases(struct call *c)
 	s = lookup_settings(c);
 	if (s != NULL && settings_fill(s, &common_setting_table, NULL, &common, NULL)) {
 		w.source = source_here(s);
+		w.source.how |= tables_alias_how(s);
 		status = COMMAND_DONE;
 		for (size_t i = 0; i < common.alias_database.count && status == COMMAND_DONE; i++) {
 			char *name = arena_copy(arena, bytes_of(common.alias_database.item[i]));

@@ -230,13 +230,16 @@ open_errand(struct opening *o, const struct alias_part *p)
 	bool                       command = p->kind == TARGET_COMMAND;
 	const struct setting_list *from =
 		command ? &w->rules->commands_from : &w->rules->files_from;
+	const char            *setting = command ? "allow_mail_to_commands" : "allow_mail_to_files";
+	const char            *place = o->included ? "include" : "alias";
 	uint32_t               uid;
 	enum directory_outcome got;
 
-	if (!rules_has(from, o->included ? "include" : "alias") || p->text.len == 0) {
-		warn_("directory: %.*s leads to \"%.*s\", which %s do not allow", (int)o->name.len,
-		      o->name.at, (int)p->text.len, p->text.at,
-		      command ? "allow_mail_to_commands" : "allow_mail_to_files");
+	if (!rules_has(from, place) || p->text.len == 0) {
+		warn_("directory: %.*s leads to \"%.*s\", which is not allowed: %s lacks %s",
+		      (int)o->name.len, o->name.at, (int)p->text.len, p->text.at, setting, place);
+		w->shut = arena_printf(w->a, "5.7.1 mail to %s is not allowed here: %s lacks %s",
+		                       command ? "commands" : "files", setting, place);
 		return DIRECTORY_OK;
 	}
 	uid = o->owner;

@@ -675,6 +675,10 @@ walk_all(struct walk *w)
 	/* Who wrote the alias meant somebody: the mail waits for the right address. */
 	if (w->first == DIRECTORY_OK && w->count == 0 && w->broken)
 		return DIRECTORY_LATER;
+	if (w->first == DIRECTORY_OK && w->count == 0 && w->shut != NULL) {
+		w->said_reply = w->shut;
+		return DIRECTORY_REFUSED;
+	}
 	if (w->first != DIRECTORY_OK || w->count > 0 || (w->todos < 2 && r->asked_at_rcpt))
 		return w->first;
 	if (!w->loop)

@@ -1,5 +1,6 @@
 /* hash btree lmdb cdb dbm texthash: a text file, indexed here */
 #include "directory/table_inner.h"
+#include "directory/walk.h"
 
 struct reading {
 	struct table_index *index;
@@ -161,6 +162,25 @@ write_name(struct bytes name, struct buffer *out)
 	return true;
 }
 
+/* allow_mail_to_commands has no alias in it. */
+static void
+complain_of_commands(struct reading *r)
+{
+	struct arena     *scratch = arena_open(NULL);
+	struct bytes      rest = buffer_bytes(&r->value);
+	struct alias_part part;
+	char              shown[64];
+
+	while (bytes_find(rest, '|') >= 0 && alias_next(&rest, false, scratch, &part))
+		if (part.kind == TARGET_COMMAND)
+			table_fault(
+				&r->warnings, r->lines.first,
+				"the command of \"%s\" is not run, and its mail is refused; set "
+				"allow_mail_to_commands = alias",
+				table_shown(buffer_bytes(&r->key), shown));
+	arena_close(&scratch);
+}
+
 /* alias = name ":" targets */
 static void
 read_alias(struct reading *r, struct bytes line)
@@ -189,8 +209,11 @@ read_alias(struct reading *r, struct bytes line)
 		            "\"%s\" must be a name without a domain; an address is for "
 		            "virtual_alias_maps",
 		            table_shown(name, shown));
-	else
+	else {
 		enter(r, buffer_bytes(&r->key), buffer_bytes(&r->value));
+		if (r->how & TABLE_NO_COMMANDS)
+			complain_of_commands(r);
+	}
 }
 
 /*

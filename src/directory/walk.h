@@ -36,6 +36,7 @@ struct walk {
 	struct map                 *targets;  /* both by their names, once there are many; else NULL     */
 	struct map                 *opened;
 	bool                        broken;   /* a target that is no address was left out                */
+	const char                 *shut;     /* why a command or a file was left out; NULL none was     */
 	bool                        loop;     /* an alias leads back to itself, and nobody has that name */
 	bool                        waits;    /* for a table's answer                                    */
 	bool                        barred;   /* the step's user has no mail here (first_valid_uid)      */

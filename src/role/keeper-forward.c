@@ -76,7 +76,7 @@ static bool
 is_allowed(struct house *h, const char *setting, const char *place)
 {
 	const char  *list = settings_value(h->settings, setting);
-	struct bytes rest = bytes_of(list != NULL ? list : "alias, forward"), word;
+	struct bytes rest = bytes_of(list != NULL ? list : ""), word;
 
 	while (bytes_split(&rest, ',', &word)) {
 		word = bytes_trim(word);
@@ -147,8 +147,9 @@ add_handoff(struct forwarding *f, const char *path, const struct forward_target 
 	bool        command = t->kind == FORWARD_COMMAND;
 	const char *delimiter = settings_value(f->house->settings, "recipient_delimiter");
 	const char *setting = command ? "allow_mail_to_commands" : "allow_mail_to_files";
+	const char *place = deep == 0 ? "forward" : "include";
 
-	if (is_allowed(f->house, setting, deep == 0 ? "forward" : "include")) {
+	if (is_allowed(f->house, setting, place)) {
 		add(f, system_account(command ? SYSTEM_COMMAND : SYSTEM_FILE, f->user->uid),
 		    f->word->detail.len == 0 || delimiter == NULL
 		            ? f->word->address
@@ -157,7 +158,8 @@ add_handoff(struct forwarding *f, const char *path, const struct forward_target 
 		    arena_keep(f->arena, t->text));
 		return;
 	}
-	warn_("%s: \"%.*s\" is not allowed here (%s)", path, (int)t->text.len, t->text.at, setting);
+	warn_("%s: \"%.*s\" is not allowed, and the mailbox has the letter: %s lacks %s", path,
+	      (int)t->text.len, t->text.at, setting, place);
 	f->own = true;
 }
 

@@ -557,6 +557,18 @@ has_actions(const struct table_named *named)
 	return false;
 }
 
+unsigned
+tables_alias_how(struct settings *s)
+{
+	const char  *may = settings_value(s, "allow_mail_to_commands");
+	struct bytes rest = bytes_of(may != NULL ? may : ""), word;
+
+	while (rest.len > 0 && setting_item(&rest, &word))
+		if (bytes_is(word, "alias"))
+			return 0;
+	return TABLE_NO_COMMANDS;
+}
+
 static void
 check_one(void *ctx, const struct table_named *named)
 {
@@ -574,7 +586,11 @@ check_one(void *ctx, const struct table_named *named)
 		else
 			(void)close(fd);
 	} else {
-		t = table_open(named->name, named->grammar, &c->source, c->errors, c->warnings);
+		struct table_source source = c->source;
+
+		if (named->grammar == TABLE_ALIASES)
+			source.how |= tables_alias_how(c->settings);
+		t = table_open(named->name, named->grammar, &source, c->errors, c->warnings);
 		c->name = named->name;
 		c->filters = false;
 		if (t != NULL && has_actions(named))

@@ -70,6 +70,8 @@ void tables_hide_parameters(struct settings *, struct buffer *text);
 
 /* Opens each by path and closes it again: false with every complaint, file:line. */
 bool tables_check(struct settings *, struct buffer *errors, struct buffer *warnings);
+/* How a file of aliases is opened to be looked at: TABLE_NO_COMMANDS where allow_mail_to_commands lacks alias. */
+unsigned tables_alias_how(struct settings *);
 
 struct table_source house_table_source(struct house *);
 

@@ -41,12 +41,14 @@ def both():
     with open(f"{place}/aliases", "w") as f:
         for name, command in COMMANDS.items():
             f.write(f'{name}: "|{command.replace("$$$$", "$$")}"\n')
+        f.write('both: jsmith, "|true"\n')
         for side in ["theirs", "ours"]:
             f.write(f'{side}: "|cat >/dev/null; env > {place}/{side}.new; id -un >> {place}/{side}.new; mv {place}/{side}.new {place}/{side}"\n')
     subprocess.run(["postalias", f"hash:{place}/aliases"], check=True)
     patch.setattr(test_beside_postfix, "SETTINGS", settings)
     postfix = test_beside_postfix.Postfix(place)
-    with House(**dict(line.split(" = ", 1) if " = " in line else (line[:-2], "") for line in settings.strip().split("\n"))) as house:
+    with House(**dict(line.split(" = ", 1) if " = " in line else (line[:-2], "") for line in settings.strip().split("\n")),
+               allow_mail_to_commands="alias", system_user_maps="inline:{{jsmith = jsmith:x:5001:5001::/:/bin/sh} {nobody = nobody:x:65534:65534::/:/bin/sh}}") as house:
         wait_for(lambda: house.smtp())
         yield postfix, house, pathlib.Path(place)
     postfix.close()
@@ -88,3 +90,50 @@ def test_what_a_command_hears(both):
         variables = dict(line.split("=", 1) for line in lines[:-1] if "=" in line)
         heard[side] = {name: variables.get(name) for name in HEARD} | {"who": lines[-1]}
     assert heard["ours"] == heard["theirs"]
+
+
+def test_by_itself_an_alias_runs_no_command_and_that_is_said(both):
+    """Postfix's own standard is "alias, forward"; ours is none, and each place that tells of the alias says what to set."""
+    postfix, house, place = both
+    standard = subprocess.run(["postconf", "-d", "-h", "allow_mail_to_commands"], capture_output=True, text=True).stdout
+    assert standard.replace("\n", "") == "alias, forward"
+
+    def rcpt(who):
+        with house.smtp() as s:
+            s.ehlo("x")
+            s.mail("a@test.example")
+            return s.rcpt(f"{who}@here.example")
+    lines = (place / "aliases").read_text().splitlines()
+    at = 1 + next(n for n, line in enumerate(lines) if line.startswith("good:"))
+    told = f'{place}/aliases:{at}: the command of "good" is not run, and its mail is refused; set allow_mail_to_commands = alias'
+    assert "is not run" not in house.command("config", "check").stderr
+    house.write_settings(allow_mail_to_commands=None)
+    try:
+        assert told in house.command("config", "check").stderr
+        house.command("reload")
+        wait_for(lambda: rcpt("good")[0] == 550)
+        assert rcpt("good")[1].startswith(b"5.7.1 <good@here.example>: Recipient address rejected: mail to commands is not allowed here: "
+                                          b"allow_mail_to_commands lacks alias (")
+        assert rcpt("both")[0] == 250
+        assert "refused: 550 5.7.1 mail to commands is not allowed here" in house.command("address", "test", "good@here.example", check=False).stdout
+        assert 'good leads to "cat >/dev/null; echo unheard", which is not allowed: allow_mail_to_commands lacks alias' in house.text()
+    finally:
+        house.write_settings(allow_mail_to_commands="alias")
+        house.command("reload")
+
+
+def test_a_main_cf_of_postfix_is_taken_over_with_its_commands(both):
+    postfix, house, place = both
+    theirs = place / "their.cf"
+
+    def taken(text):
+        theirs.write_text(text)
+        return house.command("config", "import", str(theirs)).stdout
+    text = f"# by hand\nmydestination = here.example\nalias_maps = hash:{place}/aliases\n"
+    said = taken(text)
+    assert said.startswith(text) and re.search("^allow_mail_to_commands = alias", said, re.M)
+    assert "allow_mail_to_commands" not in taken(text + "allow_mail_to_commands =\n").split("Postfix's:")[1]
+    (place / "quiet").write_text("root: jsmith\n")
+    assert not re.search("^allow_mail_to_commands = .*alias", taken(f"mydestination = here.example\nalias_maps = hash:{place}/quiet\n"), re.M)
+    # What Dovecot printed is told apart from it.
+    assert "smtpd_tls_protocols" in taken("# 2.3.19: /etc/dovecot/dovecot.conf\nhostname = mail.example\nssl_min_protocol = TLSv1.2\n")

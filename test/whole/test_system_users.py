@@ -346,14 +346,14 @@ def test_mailbox_command_maps_are_asked_before_mailbox_command(served, user, tmp
 def test_a_command_of_forward_hears_the_extension(served, user):
     script = user.write("save", SAVE.format(home=user.home), 0o700)
     user.write(".forward", f"|{script}\n", 0o644)
-    demo = served(home_mailbox="Maildir/")
+    demo = served(home_mailbox="Maildir/", allow_mail_to_commands="forward")
     demo.send(letter(word()), to="jill+Deep@example.com")
     variables = environment_of(user)
     assert variables["EXTENSION"] == "deep" and variables["LOCAL"] == "jill+deep" and variables["USER"] == user.name
 
 
 def test_R158_mailbox_transport_after_forward(served, user):
-    demo = served(home_mailbox="Maildir/", mailbox_transport="error:5.2.1 this mailbox is closed")
+    demo = served(home_mailbox="Maildir/", allow_mail_to_commands="forward", mailbox_transport="error:5.2.1 this mailbox is closed")
     demo.send(letter(word()), sender="x@example.net")
     wait_for(lambda: "dsn=5.2.1, status=bounced (this mailbox is closed)" in demo.log())
     user.write(".forward", f"\"|cat > {user.home}/piped\"\n", 0o644)
@@ -420,7 +420,7 @@ def test_a_command_of_an_alias_runs_as_nobody_or_as_who_owns_the_file(local, use
     theirs.write_text(f'owned: "|id -un > {place}/owned"\nfiled: {place}/filed\n')
     os.chown(theirs, user.uid, -1)
     try:
-        demo = local(alias_maps=f"hash:{aliases}, hash:{theirs}")
+        demo = local(alias_maps=f"hash:{aliases}, hash:{theirs}", allow_mail_to_commands="alias")
         for name in ["rooted+More", "owned", "filed"]:
             demo.send(letter(name), to=f"{name}@localhost", sender="x@example.net")
         for name in ["rooted", "owned", "filed"]:
@@ -520,7 +520,7 @@ def test_maildrop_delivers_as_its_filter_says(served, user):
 
 def test_forward_gives_it_to_others_and_to_the_mailbox(served, user):
     user.write(".forward", f"\\{user.name}, jack@example.com, \"|cat > $HOME/piped\", {user.home}/kept\n", 0o644)
-    demo = served(home_mailbox="Maildir/")
+    demo = served(home_mailbox="Maildir/", allow_mail_to_commands="forward")
     demo.send(letter("onward"), to="jill@example.com")
     [own] = lands_in(user.maildir)
     assert own["Subject"] == "onward"
@@ -605,7 +605,7 @@ def test_a_hostile_forward_reaches_nobody_else(served, user):
         user.write(".forward", f"{other.home}/inbox, \"|cat {secret} > $HOME/stolen; id -u > $HOME/me\", "
                                f":include:{secret}, {user.home}/link, \"|kill -9 $PPID\"\n", 0o644)
         (user.home / "link").symlink_to(other.home / "linked")
-        demo = served(home_mailbox="Maildir/")
+        demo = served(home_mailbox="Maildir/", allow_mail_to_commands="forward")
         demo.send(letter(word()), sender="x@example.net")
         lands_in(user.maildir)                       # an :include: that cannot be read: nothing is lost
         wait_for(lambda: (user.home / "me").exists() and (user.home / "me").read_text())
@@ -619,12 +619,13 @@ def test_a_hostile_forward_reaches_nobody_else(served, user):
         other.remove()
 
 
-def test_commands_can_be_forbidden(served, user):
+@pytest.mark.parametrize("more", [{}, {"allow_mail_to_commands": "alias"}], ids=["by themselves", "of others alone"])
+def test_commands_of_forward_are_not_allowed(served, user, more):
     user.write(".forward", "\"|cat > $HOME/piped\"\n", 0o644)
-    demo = served(home_mailbox="Maildir/", allow_mail_to_commands="alias")
+    demo = served(home_mailbox="Maildir/", **more)
     demo.send(letter(word()), sender="x@example.net")
     lands_in(user.maildir)
-    assert not (user.home / "piped").exists() and "allow_mail_to_commands" in demo.log()
+    assert not (user.home / "piped").exists() and "and the mailbox has the letter: allow_mail_to_commands lacks forward" in demo.log()
 
 
 @pytest.mark.parametrize("how", ["link", "foreign", "directory"])

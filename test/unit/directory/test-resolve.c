@@ -63,6 +63,7 @@ static const struct {
 	                  "rung: ring\n"
 	                  "deep: :include:/self\n"
 	                  "users: :include:/home/list\n"
+	                  "both: other, |/bin/true\n"
 	                  "play: games\n" },
 };
 static const struct {
@@ -346,13 +347,16 @@ test_local(void **state)
 		  "ok: >out@else.example <owner-list@here.example u1000 user@here.example <owner-list@here.example" },
 		{ "expand_owner_alias", "expand_owner_alias = yes\nvirtual_alias_maps =\n", "list@here.example",
 		  "ok: >out@else.example <user@here.example u1000 user@here.example <user@here.example" },
-		{ "commands", "", "prog@here.example", "ok: |65534 prog@here.example|/bin/cat a, b |65534 prog@here.example|/bin/true" },
-		{ "commands are not allowed", "allow_mail_to_commands = forward\n", "prog@here.example", "unknown: local recipient table" },
+		{ "commands", "allow_mail_to_commands = alias\n", "prog@here.example", "ok: |65534 prog@here.example|/bin/cat a, b |65534 prog@here.example|/bin/true" },
+		{ "commands are not allowed", "allow_mail_to_commands = forward\n", "prog@here.example", "refused: 5.7.1 mail to commands is not allowed here: allow_mail_to_commands lacks alias" },
+		{ "nor are they by themselves", "", "prog@here.example", "refused: 5.7.1 mail to commands is not allowed here: allow_mail_to_commands lacks alias" },
+		{ "files are not allowed", "allow_mail_to_files =\n", "file@here.example", "refused: 5.7.1 mail to files is not allowed here: allow_mail_to_files lacks alias" },
 		{ "a file", "", "file@here.example", "ok: /65534 file@here.example|/var/spool/x" },
 		{ "default_privs", "default_privs = other\n", "file@here.example", "ok: /1001 file@here.example|/var/spool/x" },
 		{ "default_privs is nobody", "default_privs = notthere\n", "file@here.example", "later" },
 		{ "an included file", "", "inc@here.example", "ok: >out@else.example u1001 other@here.example u1000 user@here.example" },
-		{ "commands in it are not allowed", "", "incprog@here.example", "unknown: local recipient table" },
+		{ "commands in it are not allowed", "allow_mail_to_commands = alias\n", "incprog@here.example", "refused: 5.7.1 mail to commands is not allowed here: allow_mail_to_commands lacks include" },
+		{ "others get theirs", "", "both@here.example", "ok: u1001 other@here.example" },
 		{ "unless they are", "allow_mail_to_commands = include\n", "incprog@here.example", "ok: |65534 incprog@here.example|/bin/true" },
 		{ "a file that is not there", "", "incgone@here.example", "later" },
 		{ "a file that includes itself", "", "deep@here.example", "loop" },
@@ -374,6 +378,7 @@ test_local(void **state)
 		{ "who has a mailbox elsewhere", "mailbox_transport = lmtp:unix:/run/x\n", "games@here.example", "ok: >games@here.example" },
 		{ "no alias, and uid 0", "alias_maps =\n", "root@here.example", "unknown: local recipient table" },
 		{ "nobody", "", "nobody1@here.example", "unknown: local recipient table" },
+		{ "a command, which is not run", "", "prog@here.example", "refused: 5.7.1 mail to commands is not allowed here: allow_mail_to_commands lacks alias" },
 		{ "nobody says who there is", "local_recipient_maps =\n", "nobody1@here.example", "ok" },
 		{ "a list of names of its own", "local_recipient_maps = hash:bcc\n", "nobody1@here.example", "unknown: local recipient table" },
 	};
