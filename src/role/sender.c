@@ -444,14 +444,17 @@ is_of_nowhere(const struct delivery *d)
 	return d->route.absent;
 }
 
-/* The setting that names a host which cannot be found; NULL: the domain of a recipient does, or a table. */
+/* The setting that names a host which cannot be found, and why; NULL: the domain of a recipient does, or a table. */
 static const char *
-is_misled_by(const struct delivery *d)
+is_misled_by(const struct delivery *d, const char **why)
 {
 	const char *relay = sender_of(d->house)->relayhost;
 
-	if (!d->probe && !d->loops && d->rows->fallback.count > 0)
+	*why = d->route.why;
+	if (!d->loops && d->route.no_fallback != NULL) {
+		*why = d->route.no_fallback;
 		return "smtp_fallback_relay";
+	}
 	return relay != NULL && *relay != '\0' && strcmp(relay, d->w.nexthop) == 0 ? "relayhost"
 	                                                                           : NULL;
 }
@@ -460,17 +463,17 @@ is_misled_by(const struct delivery *d)
 static void
 delivery_nowhere(struct delivery *d)
 {
-	const char *setting;
+	const char *setting, *why;
 
 	d->talked = true; /* nothing is wrong with any host */
 	d->loops = d->route.loops;
-	if ((setting = is_misled_by(d)) == NULL) {
+	if ((setting = is_misled_by(d, &why)) == NULL) {
 		delivery_end(d, SENT_REFUSED, is_of_nowhere(d) ? "5.1.2" : d->route.status,
 		             d->route.why);
 		return;
 	}
-	warn_("%s configuration problem: %s", setting, d->route.why);
-	delivery_end(d, SENT_LATER, "4.3.5", d->route.why);
+	warn_("%s configuration problem: %s", setting, why);
+	delivery_end(d, SENT_LATER, "4.3.5", why);
 }
 
 static bool

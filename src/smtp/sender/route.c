@@ -130,6 +130,21 @@ is_loopback(const struct finding *f, const struct peer *p)
 	       (strcmp(p->text, "127.0.0.1") == 0 || strcmp(p->text, "::1") == 0);
 }
 
+/* An address the world's DNS has for a host. */
+static bool
+add_said(struct finding *f, const char *name, const char *asked, const struct peer *p,
+         uint32_t preference)
+{
+	if (route_is_nowhere(&f->q->forbidden, p)) {
+		f->nowhere = true;
+		return false;
+	}
+	if ((is_own(f, p) || is_loopback(f, p)) && f->base + preference < f->own)
+		f->own = f->base + preference;
+	add_host(f, name, asked, p, preference);
+	return true;
+}
+
 static bool
 add_record(struct finding *f, const char *name, const char *asked, const struct answer_record *r,
            uint16_t type, uint16_t port, uint32_t preference)
@@ -150,14 +165,11 @@ add_record(struct finding *f, const char *name, const char *asked, const struct 
 		v6->sin6_port = htons(port);
 		memcpy(&v6->sin6_addr, r->data.at, 16);
 	}
-	if (!peer_from(&ss, &p) || route_is_nowhere(&f->q->forbidden, &p)) {
+	if (!peer_from(&ss, &p)) {
 		f->nowhere = true;
 		return false;
 	}
-	if ((is_own(f, &p) || is_loopback(f, &p)) && f->base + preference < f->own)
-		f->own = f->base + preference;
-	add_host(f, name, asked, &p, preference);
-	return true;
+	return add_said(f, name, asked, &p, preference);
 }
 
 /* hosts(5): an address and its names. */
@@ -277,6 +289,23 @@ is_null_mx(const struct answer *x)
 	return x->records == 1 && (x->record[0].name.len == 0 || bytes_is(x->record[0].name, "."));
 }
 
+/* rfc5321:5.1 has names alone, but some write the address of a host where its name should be. */
+static enum route_outcome
+add_exchanger(struct finding *f, struct bytes name, uint16_t port, uint32_t preference)
+{
+	const char *copy = arena_copy(f->a, name);
+	struct peer p;
+
+	if (!parse_address(name, port, &p))
+		return add_addresses(f, name, port, preference);
+	if (add_said(f, copy, copy, &p, preference))
+		return ROUTE_FOUND;
+	f->out->status = "5.4.4";
+	f->out->why = arena_printf(f->a, "host %.*s is no address that mail may go to",
+	                           (int)name.len, name.at);
+	return ROUTE_NEVER;
+}
+
 /* All MX hosts: those whose address cannot be found are left out while others have one. */
 static enum route_outcome
 add_exchangers(struct finding *f, struct bytes name, const struct answer *x, uint16_t port)
@@ -291,7 +320,7 @@ add_exchangers(struct finding *f, struct bytes name, const struct answer *x, uin
 		if (bytes_is(r->name, f->q->myhostname) && port == f->q->smtp_port &&
 		    f->base + r->preference < f->own)
 			f->own = f->base + r->preference;
-		one = add_addresses(f, arena_keep(f->a, r->name), port, r->preference);
+		one = add_exchanger(f, arena_keep(f->a, r->name), port, r->preference);
 		found += one == ROUTE_FOUND;
 		if (one == ROUTE_LATER)
 			worst = ROUTE_LATER;
@@ -304,10 +333,10 @@ add_exchangers(struct finding *f, struct bytes name, const struct answer *x, uin
 		return ROUTE_NEVER; /* with the words of the host */
 	if (f->emptied)
 		return nothing_left(f, name, "MX");
+	f->out->absent = false;
+	f->out->status = worst == ROUTE_LATER ? "4.4.3" : f->q->no_mx_later ? "4.4.4" : "5.4.4";
 	if (f->q->no_mx_later)
 		worst = ROUTE_LATER;
-	f->out->absent = false;
-	f->out->status = worst == ROUTE_LATER ? "4.4.3" : "5.4.4";
 	f->out->why = arena_printf(f->a, "unable to look up the mail exchangers of %.*s",
 	                           (int)name.len, name.at);
 	return worst;
@@ -526,6 +555,7 @@ finish(struct finding *f, enum route_outcome o)
 		if (f->hosts == 0) {
 			f->out->status = "5.4.6";
 			f->out->loops = true;
+			f->out->absent = false;
 			f->out->why = arena_printf(f->a, "mail for %s loops back to myself",
 			                           f->q->nexthop);
 			return ROUTE_NEVER;
@@ -549,6 +579,23 @@ finish(struct finding *f, enum route_outcome o)
 	return ROUTE_FOUND;
 }
 
+/* Behind all others.  What became of the destination stays said of it. */
+static void
+add_fallback(struct finding *f)
+{
+	const struct route said = *f->out;
+	const char        *why = NULL;
+	size_t             found = 0;
+
+	for (size_t i = 0; i < f->q->fallback.count; i++)
+		switch (add_destination(f, bytes_of(f->q->fallback.item[i]))) {
+		case ROUTE_NEVER: why = f->out->why; break;
+		default: found++;
+		}
+	*f->out = said;
+	f->out->no_fallback = found == 0 ? why : NULL;
+}
+
 enum route_outcome
 route_find(const struct route_request *q, struct arena *a, struct route *out)
 {
@@ -560,7 +607,6 @@ route_find(const struct route_request *q, struct arena *a, struct route *out)
 	if (q->lmtp && bytes_starts_nocase(text, BYTES("inet:")))
 		text = bytes_cut(text, 5, SIZE_MAX);
 	o = add_list(&f, text);
-	for (size_t i = 0; i < q->fallback.count; i++)
-		(void)add_destination(&f, bytes_of(q->fallback.item[i]));
+	add_fallback(&f);
 	return finish(&f, o);
 }

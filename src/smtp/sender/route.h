@@ -73,6 +73,7 @@ struct route {
 	const char *status, *why;
 	bool        loops;             /* ROUTE_NEVER: the best host is ourselves */
 	bool        absent;            /* ROUTE_NEVER: the DNS has neither MX nor address for the name */
+	const char *no_fallback;       /* why nothing of the fallback is to be found; NULL: it is, or there is none */
 };
 bool route_is_nowhere(const struct setting_list *forbidden, const struct peer *);
 bool route_is_inside(const struct peer *);
