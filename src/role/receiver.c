@@ -12,6 +12,7 @@
 #include "role/tls.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -144,25 +145,34 @@ full(struct door *d, int fd, const struct peer *peer)
 	return true;
 }
 
-/* authorized_submit_users: whoever runs sendmail is who the kernel says it is. */
+/* Whoever runs sendmail is who the kernel says it is. */
+static bool
+user_of(int fd, uint32_t *uid)
+{
+	struct ucred who = { 0 };
+	socklen_t    n = sizeof who;
+	bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && n == sizeof who;
+
+	*uid = who.uid;
+	return known;
+}
+
+/* authorized_submit_users */
 static bool
 may_submit(struct door *d, int fd)
 {
-	const char  *lines = house_resource_text(d->receiver->house, "askers");
-	struct ucred who = { 0 };
-	socklen_t    n = sizeof who;
-	char         reply[400];
-	bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && n == sizeof who;
+	const char *lines = house_resource_text(d->receiver->house, "askers");
+	uint32_t    uid;
+	char        reply[400];
 
-	if (known && lines != NULL && askers_may(lines, "submit", who.uid)) {
-		note_as(d->config->service, "connect from user %u", (unsigned)who.uid);
+	if (user_of(fd, &uid) && lines != NULL && askers_may(lines, "submit", uid)) {
+		note_as(d->config->service, "connect from user %" PRIu32, uid);
 		return true;
 	}
-	warn_as(d->config->service, "user %u is not allowed to submit mail, refused",
-	        (unsigned)who.uid);
+	warn_as(d->config->service, "user %" PRIu32 " is not allowed to submit mail, refused", uid);
 	snprintf(reply, sizeof reply,
-	         "554 5.7.1 %s Error: user %u is not allowed to submit mail\r\n",
-	         d->config->myhostname, (unsigned)who.uid);
+	         "554 5.7.1 %s Error: user %" PRIu32 " is not allowed to submit mail\r\n",
+	         d->config->myhostname, uid);
 	bans_turn_away(fd, reply);
 	return false;
 }
@@ -172,6 +182,7 @@ enter_known(struct door *d, int fd, const struct peer *peer)
 {
 	struct receiver *r = d->receiver;
 	struct visit    *v;
+	uint32_t         uid;
 	char             reply[400];
 	const char      *why;
 
@@ -192,8 +203,8 @@ enter_known(struct door *d, int fd, const struct peer *peer)
 	*session_held(v->session) = v;
 	if (strcmp(peer->text, v->here.text) == 0)
 		session_is_neighbour(v->session);
-	if (d->pickup)
-		session_is_trusted(v->session);
+	if (d->pickup && user_of(fd, &uid))
+		session_is_user(v->session, uid);
 	visit_look(v, false);
 	if (connections_count() == 1)
 		timer_set(r->tick, TICK_MS);

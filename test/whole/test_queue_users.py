@@ -2,6 +2,7 @@
 """Who may ask the queue without being root: mailq, postqueue and sendmail -q of users (authorized_*_users)."""
 
 import json
+import re
 import os
 import pwd
 import subprocess
@@ -114,6 +115,18 @@ for line in (b"", b"EHLO x\r\n", b"MAIL FROM:<a@x.example>\r\n", b"RCPT TO:<b@th
     if reply[:1] != b"2":
         break
 """
+
+
+def test_R387_a_letter_says_which_user_of_this_machine_it_is_from():
+    """"from userid 1000" of the tutorials, as Postfix's pickup has it: no host brought it."""
+    with house() as h:
+        for who in (0, ANN.pw_uid):
+            assert ask(h, who, "sendmail", "b@there.example", text=f"Subject: user {who}\n\nx\n").returncode == 0
+        found = [h.command("queue", "show", row["id"], "--content").stdout for row in json.loads(h.command("queue", "list", "--json").stdout)]
+        assert len(found) == 2 and all(text.count("Received:") == 1 for text in found)
+        for who in (0, ANN.pw_uid):
+            [text] = [text for text in found if f"Subject: user {who}\n" in text]
+            assert re.match(rf"Received: by (\S+) \(Mansio, from userid {who}\)\n\tid \w+\n\tfor <b@there\.example>; \w+, ", text), text
 
 
 def test_the_server_itself_asks_who_submits():

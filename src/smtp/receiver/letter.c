@@ -1,6 +1,7 @@
 #include "smtp/receiver/letter.h"
 #include "smtp/receiver/tls-words.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,22 +100,28 @@ letter_received(struct letter *l, const char *id, struct buffer *out)
 	char date[64];
 
 	clock_rfc5322(l->arrived_us / 1000000, date, sizeof date);
-	buffer_printf(out, "Received: from %.*s (%.*s [%s%s])\r\n", (int)l->helo.len, l->helo.at,
-	              (int)l->name.len, l->name.at, l->peer.family == AF_INET6 ? "IPv6:" : "",
-	              l->peer.text);
+	/* As Postfix has it: no host brought it but somebody who is logged in here, and who that is the kernel says. */
+	if (l->of_userid)
+		buffer_printf(out, "Received: by %s (%s, from userid %" PRIu32 ")\r\n",
+		              l->config->myhostname, l->config->mail_name, l->userid);
+	else
+		buffer_printf(out, "Received: from %.*s (%.*s [%s%s])\r\n", (int)l->helo.len,
+		              l->helo.at, (int)l->name.len, l->name.at,
+		              l->peer.family == AF_INET6 ? "IPv6:" : "", l->peer.text);
 	if (l->tls != NULL && l->config->set.tls_received_header)
 		tls_trace(l->tls, out);
 	if (l->user.len > 0 && l->config->set.auth_header)
 		buffer_printf(out, "\t(Authenticated sender: %.*s)\r\n", (int)l->user.len,
 		              l->user.at);
-	buffer_printf(out, "\tby %s (%s) with %s", l->config->myhostname, l->config->mail_name,
-	              l->protocol);
+	if (!l->of_userid)
+		buffer_printf(out, "\tby %s (%s) with %s", l->config->myhostname,
+		              l->config->mail_name, l->protocol);
 	/* rfc3865: what the client said its letter is, beside the protocol that it said it in */
 	if (l->brought.solicit.len > 0)
-		buffer_printf(out, "\r\n\t(SOLICIT=%.*s)\r\n\t", (int)l->brought.solicit.len,
-		              l->brought.solicit.at);
+		buffer_printf(out, "%s\t(SOLICIT=%.*s)\r\n\t", l->of_userid ? "" : "\r\n",
+		              (int)l->brought.solicit.len, l->brought.solicit.at);
 	else
-		buffer_add_char(out, ' ');
+		buffer_add_char(out, l->of_userid ? '\t' : ' ');
 	buffer_printf(out, "id %s", id);
 	/* rfc5321:7.6: several recipients are not told of one another */
 	if (l->rcpts == 1)

@@ -83,6 +83,8 @@ struct letter {
 	struct bytes    reverse;       /* as its reverse zone says, not confirmed */
 	struct bytes    client;        /* "name[address]"                     */
 	struct bytes    helo, user, method;
+	bool            of_userid;             /* brought by a user of this machine, by sendmail */
+	uint32_t        userid;
 	struct bytes    origin;        /* for the log: what XFORWARD said     */
 	struct bytes    told_client, told_helo, told_protocol;  /* for the envelope: what it said, or what the session knows */
 	const char     *protocol;      /* "ESMTPS"                            */

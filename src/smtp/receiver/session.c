@@ -287,9 +287,10 @@ session_is_neighbour(struct session *s)
 }
 
 void
-session_is_trusted(struct session *s)
+session_is_user(struct session *s, uint32_t uid)
 {
-	s->trusted = true;
+	s->trusted = s->of_userid = true;
+	s->userid = uid;
 }
 
 void

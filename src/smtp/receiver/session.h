@@ -178,7 +178,7 @@ size_t session_take(struct session *, struct bytes arrived);
 void session_meet(struct session *);
 void session_looked(struct session *);
 void session_is_neighbour(struct session *);              /* it comes from an address of this machine */
-void session_is_trusted(struct session *);                /* as those of mynetworks, whatever these are */
+void session_is_user(struct session *, uint32_t uid);     /* of this machine, and trusted as those of mynetworks, whatever these are */
 void session_secured(struct session *, bool ok, const char *why);
 void session_rested(struct session *);
 void session_tick(struct session *, int64_t now_ms);

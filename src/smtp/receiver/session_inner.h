@@ -31,6 +31,8 @@ struct session {
 	struct letter *letter;         /* the transaction                           */
 	struct arena  *auth;           /* life of an exchange                       */
 	struct bytes   helo, user, method;
+	bool           of_userid;              /* session_is_user()                     */
+	uint32_t       userid;
 	struct bytes   mechanism;      /* of the exchange                           */
 	struct bytes   asked;          /* the address RCPT or VRFY asks about       */
 	struct rcpt_parameters asked_with; /* RCPT's                                */

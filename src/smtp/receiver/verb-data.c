@@ -330,6 +330,8 @@ note_facts(struct session *s, struct letter *l)
 	l->filtered = (s->filters >> FILTER_CONTENT & 1) != 0;
 	l->origin = origin_text(s, l->life);
 	l->method = arena_keep(l->life, s->method);
+	l->of_userid = s->of_userid;
+	l->userid = s->userid;
 	l->protocol = protocol_of(s);
 	origin_keep(s, l);
 	l->config = receiver_config_take(s->config);
