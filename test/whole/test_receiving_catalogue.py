@@ -2,6 +2,7 @@
 """What the tutorials' rows about submission, sizes and letters typed by hand say."""
 
 import imaplib
+import re
 import smtplib
 
 import pytest
@@ -131,10 +132,11 @@ def test_R393_letters_typed_by_hand_are_taken_and_those_of_users_are_made_whole(
             s.sendmail("a@out.example", [USER], letter)
     got = wait_for(lambda: len(l := street.letters()) == before + 3 and l)[before:]
     assert all(b"\r\nFrom:" not in g for g in got) and sum(b"\r\nDate: " in g for g in got) == 1
-    assert any(b"(CEST)\r\n" in g for g in got)
+    assert any(b"(CEST)\r\n" in g for g in got) and any(b"\r\nMessage-ID:\r\n" in g for g in got)
     with street.submission() as s:
         for letter in typed:
             s.sendmail(USER, [USER], letter)
     got = wait_for(lambda: len(l := street.letters()) == before + 6 and l)[before + 3:]
     assert all(g.count(b"\r\nDate: ") == 1 and b"\r\nFrom: <" + USER.encode() in g for g in got)
     assert any(b"(CEST)\r\n" in g for g in got)
+    assert all(len(re.findall(rb"^Message-ID:.*\r$", g, re.M)) == 1 and re.search(rb"^Message-ID: <\S+@\S+>\r$", g, re.M) for g in got)

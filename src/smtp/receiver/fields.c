@@ -64,13 +64,14 @@ static void
 begin_field(struct fields *f, struct bytes name)
 {
 	f->_now = PLAIN;
+	f->_sees = 0;
 	f->count++;
 	f->_dropping = is_unwanted(f, name);
 	for (size_t i = 0; !f->_dropping && i < COUNT(known); i++) {
 		if (!bytes_is(name, known[i].name))
 			continue;
 		f->_now = known[i].kind;
-		f->seen |= known[i].seen;
+		f->_sees = known[i].seen;
 		break;
 	}
 	if (f->_now == RECEIVED)
@@ -208,6 +209,14 @@ complete_names(struct fields *f, struct buffer *out, size_t line_at)
 	buffer_free(&whole);
 }
 
+/* A Date, From or Message-ID that says nothing is made anew (rfc6409:8). */
+static void
+take_out(struct fields *f, struct buffer *out, size_t line_at)
+{
+	memmove(out->at + f->_field_at, out->at + line_at, out->len - line_at);
+	out->len -= line_at - f->_field_at;
+}
+
 /* All of a field is there: it ends where the next line begins. */
 static void
 end_field(struct fields *f, struct buffer *out, size_t line_at)
@@ -216,6 +225,12 @@ end_field(struct fields *f, struct buffer *out, size_t line_at)
 
 	if (!f->_begun || f->_dropping)
 		return;
+	if (f->repair && f->_sees & (SEEN_DATE | SEEN_MESSAGE_ID | SEEN_FROM) &&
+	    value_of(field).len == 0) {
+		take_out(f, out, line_at);
+		return;
+	}
+	f->seen |= f->_sees;
 	if (f->_now == TLS_REQUIRED)
 		f->tls_optional = bytes_is(value_of(field), "No");
 	if (f->_now == SOLICITATION)

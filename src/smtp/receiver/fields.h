@@ -32,6 +32,7 @@ struct fields {
 	/* set by the session before the first line */
 	const struct setting_list *drop;   /* names of fields that are left out; NULL none */
 	const char *origin;            /* completes bare names; NULL none */
+	bool        repair;            /* what is empty and must not be goes: letter_missing() puts it anew */
 	uint64_t    field_most;        /* header_size_limit; 0 none       */
 	uint64_t    section_most;      /* of all fields; 0 none           */
 	/* what was seen */
@@ -48,6 +49,7 @@ struct fields {
 	size_t      _lines;            /* of it before the one being read */
 	bool        _full, _over;      /* nothing more of it is kept; the line is too long */
 	unsigned    _now;              /* enum of fields.c: its kind      */
+	unsigned    _sees;             /* what is seen when it has ended  */
 	bool        _dropping, _begun;
 };
 bool fields_line(struct fields *, struct buffer *out, size_t line_at);

@@ -107,6 +107,7 @@ data_begins(struct session *s)
 		l->header_origin = arena_copy(l->life, bytes_of(l->header_origin));
 	f->origin = l->header_origin;
 	f->drop = &set->drop_fields;
+	f->repair = l->submission || set->add_missing;
 	f->field_most = (uint64_t)set->header_size;
 	f->section_most = (uint64_t)set->header_total;
 	l->reader.lenient =

@@ -120,6 +120,11 @@ static const struct { const char *why, *in, *out; } submitted[] = {
 	{ "empty brackets stay", "Sender: <>\r\n\r\n", "Sender: <>\r\n\r\n" },
 	{ "other fields stay", "Subject: jill\r\n\r\n", "Subject: jill\r\n\r\n" },
 	{ "no empty line behind", "From: jill\r\n", "From: jill@example.com\r\n" },
+	{ "R393 an empty Message-ID goes, to be made anew", "A: b\r\nMessage-ID:\r\nC: d\r\n\r\n", "A: b\r\nC: d\r\n\r\n" },
+	{ "rfc6409:8.2 an empty Date, folded, the last", "A: b\r\nDate: \r\n \t\r\n\r\n", "A: b\r\n\r\n" },
+	{ "an empty From and the body at once", "From:\r\nhello\r\n", "\r\nhello\r\n" },
+	{ "an empty one, and nothing behind", "Message-ID: \r\n", "" },
+	{ "other empty fields stay", "Subject:\r\nTo:\r\n\r\n", "Subject:\r\nTo:\r\n\r\n" },
 	{ "body behind at once", "From: jill\r\nhello\r\n", "From: jill@example.com\r\n\r\nhello\r\n" },
 };
 /* clang-format on */
@@ -141,6 +146,7 @@ test_submission_completes_and_hides(void **state)
 			content_begin(&c);
 			c.fields.drop = &hidden;
 			c.fields.origin = "example.com";
+			c.fields.repair = true;
 			(void)!content_read(&c, bytes_cut(in, 0, cut), &out, &used);
 			(void)!content_read(&c, bytes_cut(in, cut, in.len), &out, &used);
 			assert_int_equal(content_read(&c, BYTES(".\r\n"), &out, &used),
@@ -170,6 +176,13 @@ test_fields_are_noted(void **state)
 	assert_int_equal(c.fields.count, 4);
 	assert_string_equal(c.fields.message_id, "<x@y>");
 	assert_int_equal(c.fields.seen, SEEN_DATE | SEEN_MESSAGE_ID);
+	buffer_reset(&out);
+	content_begin(&c);
+	c.fields.repair = true;
+	assert_int_equal(content_read(&c, BYTES("Date:\r\nMessage-ID: <a@b>\r\nMessage-ID:\r\n\r\n.\r\n"), &out, &used), CONTENT_ENDED);
+	assert_int_equal(c.fields.seen, SEEN_MESSAGE_ID);
+	assert_string_equal(c.fields.message_id, "<a@b>");
+	SAME("one is left", buffer_bytes(&out), BYTES("Message-ID: <a@b>\r\n\r\n"));
 	buffer_free(&out);
 }
 
