@@ -1,6 +1,7 @@
 /* test-relay.c -- whether a server relays for strangers (test-send.h) */
 #include "command/test-send.h"
 
+#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -215,12 +216,30 @@ find_ourselves(struct call *c, struct relay *r)
 	return result;
 }
 
+/* Whoever gives an address, or localhost, has not said what the server's domain is: its greeting begins with its name
+   (rfc5321:4.2). */
+static void
+take_domain(struct relay *r, struct bytes greeting)
+{
+	unsigned char raw[16];
+	struct bytes  name;
+
+	(void)snprintf(r->domain, sizeof r->domain, "%s", r->host);
+	if (strchr(r->host, '.') != NULL && inet_pton(AF_INET, r->host, raw) != 1)
+		return;
+	greeting = bytes_cut(greeting, 4, greeting.len);
+	if (bytes_split(&greeting, ' ', &name) && bytes_find(name, '.') > 0 && name.at[0] != '[')
+		(void)bytes_string(bytes_cut(name, 0, sizeof r->domain - 1), r->domain,
+		                   sizeof r->domain);
+}
+
 int
 test_relay(struct call *c, int argc, char **argv)
 {
-	struct relay r = { .to = "relaytest@example.net", .port = 25 };
-	const char  *domain = NULL;
-	struct talk *t;
+	struct relay  r = { .to = "relaytest@example.net", .port = 25 };
+	const char   *domain = NULL;
+	struct talk  *t;
+	struct buffer greeting = { 0 };
 
 	(void)argc, (void)argv;
 	(void)command_option(c, "--to", &r.to);
@@ -231,9 +250,13 @@ test_relay(struct call *c, int argc, char **argv)
 		return command_wrong(c, "%s is no host and port", c->argv[2]);
 	if (c->argc == 2 && find_ourselves(c, &r) != COMMAND_DONE)
 		return COMMAND_WRONG;
-	if (domain != NULL || r.domain[0] == '\0')
-		(void)snprintf(r.domain, sizeof r.domain, "%s", domain != NULL ? domain : r.host);
 	t = talk_open(r.host, r.port, PATIENCE_MS);
+	(void)talk_reply(t, keep_last, &greeting);
+	if (domain != NULL)
+		(void)snprintf(r.domain, sizeof r.domain, "%s", domain);
+	else if (r.domain[0] == '\0')
+		take_domain(&r, buffer_bytes(&greeting));
+	buffer_free(&greeting);
 	(void)snprintf(r.address, sizeof r.address, "%s%s",
 	               strchr(talk_address(t), ':') != NULL ? "IPv6:" : "", talk_address(t));
 	talk_close(&t);

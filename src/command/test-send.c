@@ -35,9 +35,10 @@ enum {
 };
 
 struct sending {
-	struct call *call;
-	struct talk *talk;
-	const char  *to, *from, *server, *port, *helo, *mechanism, *user, *password, *body, *data,
+	struct call  *call;
+	struct talk  *talk;
+	struct arena *life; /* of what --h-NAME makes */
+	const char   *to, *from, *server, *port, *helo, *mechanism, *user, *password, *body, *data,
 		*quit, *protocol, *authorities, *certificate, *key;
 	const char *header[PARTS_MOST], *attach[PARTS_MOST];
 	size_t      headers, attachments;
@@ -132,12 +133,35 @@ take_option(struct sending *s, const struct option *o, const char *value)
 	return 2;
 }
 
+/* "--h-Subject text" is --header "Subject: text".  False: it is no such option. */
+static bool
+take_field(struct sending *s, const char *name, const char *value)
+{
+	static const struct {
+		const char *text;
+		size_t      len;
+	} before[] = { { "--h-", 4 }, { "-h-", 3 } };
+
+	for (size_t i = 0; i < COUNT(before); i++)
+		if (strncmp(name, before[i].text, before[i].len) == 0 &&
+		    name[before[i].len] != '\0' && value != NULL && s->headers < PARTS_MOST) {
+			s->header[s->headers++] =
+				arena_printf(s->life, "%s: %s", name + before[i].len, value);
+			return true;
+		}
+	return false;
+}
+
 static int
 read_options(struct sending *s, int argc, char **argv)
 {
 	for (int i = 1, used; i < argc; i += used) {
 		const struct option *o = option_named(argv[i]);
 
+		if (o == NULL && take_field(s, argv[i], argv[i + 1])) {
+			used = 2;
+			continue;
+		}
 		if (o == NULL)
 			return command_wrong(s->call, "test send knows no %s", argv[i]);
 		if ((used = take_option(s, o, argv[i + 1])) == 0)
@@ -629,38 +653,48 @@ fill_in(struct sending *s)
 		s->from = from;
 }
 
-int
-test_send(struct call *c, int argc, char **argv)
+/* All options are known: what becomes of the letter. */
+static int
+send_letter(struct sending *s)
 {
-	struct sending s = { .call = c };
-	struct buffer  letter = { 0 };
-	int            result;
+	struct buffer letter = { 0 };
+	int           result;
 
-	if (read_options(&s, argc, argv) != COMMAND_DONE)
-		return SEND_WRONG;
-	fill_in(&s);
-	if (!(s.data != NULL ? text_or_file(s.data, &letter) : compose(&s, &letter))) {
+	fill_in(s);
+	if (!(s->data != NULL ? text_or_file(s->data, &letter) : compose(s, &letter))) {
 		buffer_free(&letter);
 		return SEND_WRONG;
 	}
-	(void)printf("=== Trying %s:%d...\n", s.host, s.number);
-	s.talk = talk_open(s.host, s.number, PATIENCE_MS);
-	if (talk_over(s.talk)) {
-		(void)printf("*** Error connecting to %s:%d:\n*** \t%s\n", s.host, s.number,
-		             talk_why(s.talk));
+	(void)printf("=== Trying %s:%d...\n", s->host, s->number);
+	s->talk = talk_open(s->host, s->number, PATIENCE_MS);
+	if (talk_over(s->talk)) {
+		(void)printf("*** Error connecting to %s:%d:\n*** \t%s\n", s->host, s->number,
+		             talk_why(s->talk));
 		result = SEND_CONNECT;
 	} else {
-		(void)printf("=== Connected to %s.\n", s.host);
-		result = converse(&s, buffer_bytes(&letter));
-		if (!talk_over(s.talk) && command(&s, "QUIT") / 100 != 2 && result == SENT)
+		(void)printf("=== Connected to %s.\n", s->host);
+		result = converse(s, buffer_bytes(&letter));
+		if (!talk_over(s->talk) && command(s, "QUIT") / 100 != 2 && result == SENT)
 			result = SEND_QUIT;
-		else if (result == SENT && talk_over(s.talk))
+		else if (result == SENT && talk_over(s->talk))
 			result = SEND_LOST;
 		(void)printf("=== Connection closed with remote host.\n");
 	}
-	talk_close(&s.talk);
-	SSL_CTX_free(s.context);
+	talk_close(&s->talk);
+	SSL_CTX_free(s->context);
 	buffer_free(&letter);
 	ERR_clear_error();
+	return result;
+}
+
+int
+test_send(struct call *c, int argc, char **argv)
+{
+	struct sending s = { .call = c, .life = arena_open(NULL) };
+	int            result = SEND_WRONG;
+
+	if (read_options(&s, argc, argv) == COMMAND_DONE)
+		result = send_letter(&s);
+	arena_close(&s.life);
 	return result;
 }

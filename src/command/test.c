@@ -11,7 +11,7 @@ const struct command command_test = {
 	.name = "test",
 	.forms =
 		"test send -t TO [-f FROM] [-s SERVER] [-p PORT] [-tls | -tlsc] [-a MECHANISM] [-au USER] [-ap PASSWORD] "
-		"[--helo NAME] [--body TEXT_OR_FILE] [--header LINE]... [--attach FILE]... [-d FILE] [-q WHERE] [--protocol smtp|lmtp] "
+		"[--helo NAME] [--body TEXT_OR_FILE] [--header LINE | --h-NAME TEXT]... [--attach FILE]... [-d FILE] [-q WHERE] [--protocol smtp|lmtp] "
 		"[--tls-verify] [--tls-ca-path FILE] [--tls-cert FILE] [--tls-key FILE]\n"
 		"test relay [HOST] [--to ADDRESS] [--domain DOMAIN]",
 	.about =

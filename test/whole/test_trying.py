@@ -160,6 +160,7 @@ CASES = [
     ("one of two", "smtp", ["-t", "nobody@example.com,jill@example.com", "-f", "a@example.org"]),
     ("a bad sender", "smtp", ["-t", "jill@example.com", "-f", "a b@example.org"]),
     ("the null sender", "smtp", ["-t", "jill@example.com", "-f", "<>"]),
+    ("a field by its name", "smtp", TO + ["--h-Subject", "by its name"]),
     ("up to RCPT", "smtp", TO + ["-q", "rcpt"]),
     ("up to MAIL", "smtp", TO + ["--quit-after", "mail"]),
     ("up to EHLO", "smtp", TO + ["-q", "helo"]),
@@ -210,7 +211,7 @@ def test_body_header_attachment_and_data(house, directory):
     attached.write_bytes(bytes(range(256)))
     whole.write_text("Subject: whole\nFrom: a@example.org\n\nas it is\n")
     server = ["-s", f"127.0.0.1:{house.ports['smtp']}"]
-    for words in [TO + ["--body", str(body), "--header", "Subject: one", "--header", "X-Test: yes", "--attach", str(attached)],
+    for words in [TO + ["--body", str(body), "--header", "Subject: one", "--h-X-Test", "yes", "--attach", str(attached)],
                   TO + ["--data", str(whole)],
                   TO + ["--body", "two\\nlines", "--header", "Subject: three", "--protocol", "lmtp",
                         "-s", f"127.0.0.1:{house.ports['lmtp']}"]]:
@@ -249,6 +250,13 @@ def test_our_server_relays_for_no_stranger(house):
     done = house.command("test", "relay", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 of 24 probes were taken" in done.stdout and "TAKEN" not in done.stdout
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_name_of_the_greeting_is_its_domain_where_only_an_address_is_known(house, host):
+    done = house.command("test", "relay", f"{host}:{house.ports['smtp']}", check=False)
+    assert done.returncode == 0 and "<postmaster@mail.example.com> to <relaytest@example.net>: 554 5.7.1" in done.stdout, done.stdout
+    assert "Bad sender address" not in done.stdout
 
 
 def test_an_open_relay_is_found():
