@@ -1,6 +1,7 @@
 #include "channel/tls_rules.h"
 
 #include <openssl/ssl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SEPARATORS ",: \t\r\n"
@@ -20,22 +21,35 @@ next_word(struct bytes *rest, struct bytes *word)
 	return word->len > 0;
 }
 
+/* A number as the handshake has it, in hex: "0304", or "0x0304".  -1: none. */
+static long
+version_number(struct bytes text)
+{
+	char copy[8], *end = copy;
+	long n = -1;
+
+	if (bytes_string(text, copy, sizeof copy))
+		n = strtol(copy, &end, 16);
+	return end > copy && *end == '\0' ? n : -1;
+}
+
 /* The place of a version among all there were; -1: none. */
 static int
 version_of(struct bytes name)
 {
 	static const struct {
-		const char *name, *number;
+		const char *name;
+		long        number;
 		int         place;
 	} names[] = {
-		{ "SSLv2", "0x0002", 0 },   { "SSLv3", "0x0300", 1 },   { "TLSv1", "0x0301", 2 },
-		{ "TLSv1.0", "0x0301", 2 }, { "TLSv1.1", "0x0302", 3 }, { "TLSv1.2", "0x0303", 4 },
-		{ "TLSv1.3", "0x0304", 5 },
+		{ "SSLv2", 0x0002, 0 },   { "SSLv3", 0x0300, 1 },   { "TLSv1", 0x0301, 2 },
+		{ "TLSv1.0", 0x0301, 2 }, { "TLSv1.1", 0x0302, 3 }, { "TLSv1.2", 0x0303, 4 },
+		{ "TLSv1.3", 0x0304, 5 },
 	};
 
 	for (size_t i = 0; i < COUNT(names); i++)
 		if (bytes_equal_nocase(name, bytes_of(names[i].name)) ||
-		    bytes_equal_nocase(name, bytes_of(names[i].number)))
+		    version_number(name) == names[i].number)
 			return names[i].place;
 	return -1;
 }

@@ -12,6 +12,7 @@ struct protocols_case { const char *why, *text; bool good, v12, v13, older; cons
 static const struct protocols_case protocols[] = {
 	{ "nothing said", "", true, true, true, false, "" },
 	{ "postconf(5), since 3.6", ">=TLSv1", true, true, true, false, "" },
+	{ "the same by number, as Postfix writes it", ">=0303", true, true, true, false, "" },
 	{ "the same by number", ">=0x0303", true, true, true, false, "" },
 	{ "postconf(5), before 3.6", "!SSLv2, !SSLv3", true, true, true, false, "" },
 	{ "with colons", "!SSLv2:!SSLv3:!TLSv1:!TLSv1.1", true, true, true, false, "" },
