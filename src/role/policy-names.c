@@ -24,7 +24,6 @@ struct policy_names {
 	struct house                *house;
 	struct resolver             *resolver; /* NULL: no names are asked        */
 	struct policy_names_patience patience;
-	const struct setting_list   *filter;
 	struct map                  *lists; /* name -> struct list                */
 	struct policy_name_question *first;
 	int64_t                      heard; /* when anything was answered last    */
@@ -45,7 +44,7 @@ struct policy_name_question {
 	struct list                 *list;
 	struct timer                *timer; /* of a list's                        */
 	uint16_t                     type;
-	bool                         filtered;
+	const struct setting_list   *filter; /* NULL: none                    */
 	struct arena                *life; /* of the answer while it is filtered; NULL: it is not */
 	struct answer                said;
 	struct line_asked           *lines;
@@ -193,7 +192,7 @@ find_line(void *ctx, struct bytes line, struct arena *a, struct bytes *value)
 		                                   [TABLE_WAIT] = DNSFILTER_WAIT };
 	struct policy_name_question      *q = ctx;
 	struct house                     *h = q->names->house;
-	const struct setting_list        *tables = q->names->filter;
+	const struct setting_list        *tables = q->filter;
 
 	for (size_t i = 0; i < tables->count; i++) {
 		const char        *name = tables->item[i];
@@ -272,8 +271,7 @@ tell(struct policy_name_question *q, const struct answer *a)
 		list_failed(n, q->list, q->since, a->why);
 	else if (q->list != NULL)
 		list_answered(q->list);
-	if (!q->filtered || n->filter == NULL || n->filter->count == 0 ||
-	    a->status != ANSWER_FOUND) {
+	if (q->filter == NULL || q->filter->count == 0 || a->status != ANSWER_FOUND) {
 		finish(q, a);
 		return;
 	}
@@ -297,8 +295,8 @@ too_late(void *ctx)
 }
 
 struct policy_name_question *
-policy_names_ask(struct policy_names *n, const char *what, struct bytes name,
-                 policy_names_answered *answered, void *ctx)
+policy_names_ask(struct policy_names *n, const struct setting_list *tables, const char *what,
+                 struct bytes name, policy_names_answered *answered, void *ctx)
 {
 	bool         filtered = *what != '+';
 	const char  *blank = strchr(what += !filtered, ' ');
@@ -322,7 +320,7 @@ policy_names_ask(struct policy_names *n, const char *what, struct bytes name,
 		                            .names = n,
 		                            .lookup = { .answered = looked, .ctx = q },
 		                            .list = list,
-		                            .filtered = filtered,
+		                            .filter = filtered ? tables : NULL,
 		                            .since = loop_now_ms(n->house->loop),
 		                            .answered = answered,
 		                            .ctx = ctx };
@@ -392,12 +390,6 @@ policy_names_reload(struct policy_names *n, const struct policy_names_patience *
 		memory_free(l->name);
 		memory_free(l);
 	}
-}
-
-void
-policy_names_filter(struct policy_names *n, const struct setting_list *tables)
-{
-	n->filter = tables;
 }
 
 void

@@ -3,10 +3,10 @@
  *
  * From:     role/policy
  *
- * policy_names_filter()  tables of records that are not there for rules (policy/dnsfilter.h).
  * policy_names_ask()  `answered` comes once: NULL is returned when it came from within the call, else what
  *     policy_names_drop() takes.  `what` is a type, "MX", or a type and a list behind it, "A zen.example.com"; the text is
- *     as policy/witness.h says, good until `answered` returns; "+A": those tables are not for it.
+ *     as policy/witness.h says, good until `answered` returns.  `filter`: tables of records that are not there (policy/dnsfilter.h), as long as the question
+ *     lives; NULL none; "+A": they are not for it.
  *
  * A list (its address records) is waited for no longer than dnsbl_timeout.  When dnsbl_failure_limit questions have failed,
  * one after the other, it is not asked for dnsbl_rest_time, and every answer is witness_resting; then one question tries it.
@@ -27,9 +27,8 @@ struct policy_names *policy_names_open(struct house *, const struct policy_names
 /* Settings or the resolver are new: what is open is answered LATER. */
 void policy_names_reload(struct policy_names *, const struct policy_names_patience *);
 void policy_names_close(struct policy_names **);
-void policy_names_filter(struct policy_names *, const struct setting_list *);       /* lives as long */
-struct policy_name_question *policy_names_ask(struct policy_names *, const char *what, struct bytes name,
-                                              policy_names_answered *, void *ctx);
+struct policy_name_question *policy_names_ask(struct policy_names *, const struct setting_list *filter, const char *what,
+                                              struct bytes name, policy_names_answered *, void *ctx);
 void policy_names_drop(struct policy_name_question **);
 /* "lists=3 resting=1" */
 void policy_names_status(const struct policy_names *, struct buffer *out);

@@ -506,8 +506,8 @@ request_go(struct service_request *r)
 	else if (p->service.path.len > 0)
 		request_failed(r, false, "there is no such path");
 	else
-		r->question =
-			policy_names_ask(p->services->names, "+A", p->service.host, host_found, r);
+		r->question = policy_names_ask(p->services->names, NULL, "A", p->service.host,
+		                               host_found, r);
 }
 
 static void

@@ -71,8 +71,9 @@ static void
 ask_dns(struct policy_question *q)
 {
 	struct witnesses            *w = witnesses_of(q->work->house);
+	const struct setting_list   *filter = &rules_settings(q->work->rules)->witness.dns_filter;
 	struct policy_name_question *n =
-		policy_names_ask(w->names, q->name, q->key, name_answered, q);
+		policy_names_ask(w->names, filter, q->name, q->key, name_answered, q);
 
 	if (n != NULL)
 		q->asker = n;
@@ -291,7 +292,6 @@ witnesses_open(struct house *h)
 	w->set.myorigin = h->common.myorigin;
 	patience = patience_of(&w->set);
 	w->names = policy_names_open(h, &patience);
-	policy_names_filter(w->names, &w->set.dns_filter);
 	w->services = services_open(h, w->names);
 	open_database(w);
 	w->commit = timer_open(h->loop, commit, w);

@@ -35,6 +35,11 @@ ROWS = {
     "bad.example.rhsbl.example. * in txt bad domain": "IGNORE", "badmxhost.example. * in mx *": "DROP", "mx.spam.example. * in a *": "IGNORE",
     "two.example. * in a 192.0.2.1": "IGNORE",
 }
+ANOTHER = r"""/^two\.example\. \d+ IN A 192\.0\.2\.7$/ IGNORE
+/^plain\.example\. \d+ IN A/ IGNORE
+"""
+# Listeners that have a filter of their own.
+DOORS = {"all": None, "another": "pcre:{t}/another", "none": ""}
 MORE = "two.example. A 192.0.2.1\ntwo.example. A 192.0.2.7\nmxspam.example. MX 10 mx.spam.example.\n"
 NINE, TEN = "127.0.0.9", "127.0.0.10"
 # Rules, and what is told of whom.
@@ -69,12 +74,12 @@ def both(request):
     os.chmod(tables, 0o755)
     server = postfix = None
     try:
-        files = {"filter": FILTER, "servers": "192.0.2.99 REJECT spammers' address\n192.0.2.1 REJECT one\n", "stays": "192.0.2.7 REJECT seven\n",
+        files = {"filter": FILTER, "another": ANOTHER, "servers": "192.0.2.99 REJECT spammers' address\n192.0.2.1 REJECT one\n", "stays": "192.0.2.7 REJECT seven\n",
                  "cases": "".join(f"{name(c)}@vm.example {name(c)}\n" for c in CASES), "mailbox": "@vm.example vm/all/\n"}
         for file, content in files.items():
             with open(f"{tables}/{file}", "w") as f:
                 f.write(content)
-            if file != "filter":
+            if file not in ("filter", "another"):
                 subprocess.run(["postmap", f"hash:{tables}/{file}"], check=True)
         with sqlite3.connect(f"{tables}/said.sqlite") as db:
             db.execute("CREATE TABLE said (k TEXT, v TEXT)")
@@ -90,12 +95,18 @@ def both(request):
             "smtpd_dns_reply_filter": f"pcre:{tables}/filter" if request.param == "pcre" else f"sqlite:{tables}/said.cf",
         }
         server = NameServer(RECORDS + MORE, own_address(), 53)
-        postfix = Postfix(server.address, settings)
-        with House(dns_resolver=f"{server.address}:53", smtpd_authorized_xclient_hosts="127.0.0.0/8", smtpd_client_connection_count_limit="0",
+        doors = {d: f.format(t=tables) for d, f in DOORS.items() if f is not None}
+        ports = {side: dict(zip(doors, free_ports(len(doors)))) for side in ("theirs", "ours")}
+        services = "".join(f"127.0.0.1:{ports['theirs'][d]} inet n - n - - smtpd\n  -o {{ smtpd_dns_reply_filter = {f} }}\n" for d, f in doors.items())
+        postfix = Postfix(server.address, settings, services)
+        settings |= {f"{d}/{n}": v for d, f in doors.items() for n, v in (("listener_service", "smtp"), ("listener_address", f"127.0.0.1:{ports['ours'][d]}"),
+                                                                         ("smtpd_dns_reply_filter", f))}
+        with House(listeners=" ".join(doors), dns_resolver=f"{server.address}:53", smtpd_authorized_xclient_hosts="127.0.0.0/8", smtpd_client_connection_count_limit="0",
                    **settings) as house:
             house.at_work()
             wait_for(lambda: ask(house.ports["smtp"], f"{name('one of two')}@vm.example", sender="x@two.example").startswith("250"))
-            yield postfix, house
+            ports["theirs"]["all"], ports["ours"]["all"] = postfix.port, house.ports["smtp"]
+            yield ports
     finally:
         if postfix:
             postfix.close()
@@ -104,10 +115,9 @@ def both(request):
         shutil.rmtree(tables, ignore_errors=True)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_what_is_left_out_is_not_there(both, case):
-    postfix, house = both
-    theirs, ours = (ask(port, f"{name(case)}@vm.example", **CASES[case][1]) for port in (postfix.port, house.ports["smtp"]))
+@pytest.mark.parametrize("case, door", [(c, d) for d in DOORS for c in CASES if d == "all" or c in ("all addresses", "an address", "the address that stays", "a list's answer")])
+def test_what_is_left_out_is_not_there(both, case, door):
+    theirs, ours = (ask(both[side][door], f"{name(case)}@vm.example", **CASES[case][1]) for side in ("theirs", "ours"))
     if theirs.startswith("250"):
         assert ours.startswith("250"), (ours, theirs)
     else:

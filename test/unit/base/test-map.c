@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/map.h"
 
@@ -19,6 +21,57 @@ static const struct sip_case sips[] = {
 	{ "the paper's appendix A", 15, 0xa129ca6149be45e5u },
 	{ "sixty-three", 63, 0x958a324ceb064572u },
 };
+
+/* Before anybody has hashed anything here: what a process found out about its secret says nothing of another's. */
+static void
+test_each_process_has_a_secret_of_its_own(void **state)
+{
+	uint64_t hash[2] = { 0, 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(hash); i++) {
+		int fd[2];
+
+		assert_int_equal(pipe(fd), 0);
+		if (fork() == 0) {
+			uint64_t mine = hash_of(BYTES("jack@example.com"));
+
+			_exit(write(fd[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
+		}
+		assert_int_equal(read(fd[0], &hash[i], sizeof hash[i]), sizeof hash[i]);
+		(void)close(fd[0]);
+		(void)close(fd[1]);
+		(void)wait(NULL);
+	}
+	HOLDS("two processes, two hashes", hash[0] != hash[1]);
+	HOLDS("and a third", hash[0] != hash_of(BYTES("jack@example.com")));
+}
+
+/* CVE-2021-33582: whoever knows how names are hashed sends those that fall together.  A thousand that do with a key that is known
+   stand apart with the one that is not. */
+static void
+test_who_knows_the_function_cannot_make_a_crowd(void **state)
+{
+	enum { PLACES = 1024, CROWD = 1000 };
+	static const uint64_t known[2] = { 0, 0 };
+	static uint16_t       at[PLACES];
+	unsigned              taken = 0, most = 0, found = 0;
+	char                  name[40];
+
+	(void)state;
+	for (unsigned i = 0; found < CROWD; i++) {
+		struct bytes b = { name, (size_t)snprintf(name, sizeof name, "u%u@example.com", i) };
+
+		if (hash_with(known, b) % PLACES != 0)
+			continue;
+		found++;
+		taken += at[hash_of(b) % PLACES]++ == 0;
+		if (at[hash_of(b) % PLACES] > most)
+			most = at[hash_of(b) % PLACES];
+	}
+	/* by chance 640 of 1024, and six or seven in the fullest; half and thirty never come */
+	HOLDS("they are all over", taken > 512 && most < 30);
+}
 
 static void
 test_siphash(void **state)
@@ -133,5 +186,5 @@ test_coming_and_going(void **state)
 	map_close(&m);
 }
 
-UNIT(test_siphash, test_put_get_drop, test_many_keys, test_dropping_during_a_walk,
+UNIT(test_each_process_has_a_secret_of_its_own, test_who_knows_the_function_cannot_make_a_crowd, test_siphash, test_put_get_drop, test_many_keys, test_dropping_during_a_walk,
      test_coming_and_going)
