@@ -62,7 +62,8 @@ const struct setting_elsewhere elsewhere_names[] = {
 	{ "hash_queue_names",
 	  "letters lie in a log, not in directories" },
 	{ "in_flow_delay",
-	  "what comes is as quick however much waits; limits of clients slow those who send too much" },
+	  "nobody is slowed down because others sent much: what waits costs the same however much there is. smtpd_client_message_rate_limit and "
+	  "smtpd_account_message_rate_limit say how much one may send, smtpd_letters_memory_limit how much comes in at once, queue_minfree when all are put off" },
 	{ "qmgr_clog_warn_time",
 	  "no destination takes the room of another" },
 	{ "qmgr_daemon_timeout",
