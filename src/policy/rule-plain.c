@@ -55,6 +55,10 @@ permit_mynetworks(struct rule_work *w, const struct rule_step *s)
 {
 	if (w->facts->trusted)
 		return rule_permit(w, "the client is in mynetworks");
+	if (w->facts->unsure) {
+		rule_note(w, "warn", "mynetworks: table lookup problem");
+		return rule_unsure(w, w->name);
+	}
 	rule_tell(w, "%s: the client is not in mynetworks", s->name);
 	return RULE_DUNNO;
 }

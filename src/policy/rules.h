@@ -53,6 +53,7 @@ struct rule_facts {
 	uint8_t recipient_is;          /* enum rule_recipient                       */
 	uint8_t owner;                 /* enum rule_owner                           */
 	bool trusted;                  /* in mynetworks                             */
+	bool unsure;                   /* whether it is cannot be told now          */
 	bool here;                     /* on this very machine                      */
 	bool tested;                   /* postscreen_access_list lets it pass no test */
 	bool lmtp, esmtp, tls, pipelined;

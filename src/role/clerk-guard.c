@@ -12,6 +12,7 @@
 #include "role/clerk-guard.h"
 #include "base/clock.h"
 #include "channel/bans.h"
+#include "role/enquiry.h"
 #include "role/tables.h"
 #include "smtp/receiver/settings.h"
 #include <inttypes.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <time.h>
 
+enum { DOUBTS_MOST = 1000, TABLES_ASKED = 16 };
 enum { FAILURES_KEPT = 4096, WRITTEN_AFTER_MS = 1000, USES_MOST = 4096, USED_AGAIN_S = 60 };
 #define KNOWN_FOR_S (30LL * 24 * 3600)
 
@@ -44,6 +46,7 @@ struct watch {
 	struct map       *uses;  /* id of an app password -> struct use */
 	struct map       *known; /* "network user" -> when: to be written */
 	struct timer     *writing;
+	unsigned          doubts;
 };
 
 static struct watch *
@@ -270,30 +273,40 @@ clerk_unban(struct clerk *c, const char *network)
 	return o;
 }
 
-/* Tables among them are the clerk's own. */
+/* Tables among them are the clerk's own, or elsewhere: `asks` is one of whose answer is to be waited for then. */
 struct exception_tables {
 	struct network_tables all; /* first */
 	struct clerk         *clerk;
+	const char           *asks, *told; /* told: of whose the outcome is, NULL none */
+	enum table_outcome    outcome;
 };
 
 static enum network_answer
 exception_find(struct network_tables *all, const char *name, const char *address)
 {
-	struct clerk      *c = ((struct exception_tables *)all)->clerk;
-	struct table      *t = c->tables == NULL ? NULL : tables_local(c->tables, name);
-	struct arena      *scratch = arena_open(NULL);
-	struct bytes       value;
-	enum table_outcome o =
-		t == NULL ? TABLE_LATER : table_find(t, bytes_of(address), scratch, &value);
+	struct exception_tables *e = (struct exception_tables *)all;
+	struct clerk            *c = e->clerk;
+	struct table            *t = c->tables == NULL ? NULL : tables_local(c->tables, name);
+	struct arena            *scratch = arena_open(NULL);
+	struct bytes             value, key = bytes_of(address);
+	enum table_outcome       o = TABLE_LATER;
 
+	if (t != NULL)
+		o = table_find(t, key, scratch, &value);
+	else if (e->told != NULL && strcmp(e->told, name) == 0)
+		o = e->outcome;
+	else if (table_is_remote(name, tables_default_type(watch_of(c)->house->settings)))
+		o = enquiry_kept(c->enquiries, name, key, scratch, &value);
+	e->asks = o == TABLE_WAIT ? name : NULL;
 	arena_close(&scratch);
 	return o == TABLE_FOUND ? NETWORK_HAS : o == TABLE_NONE ? NETWORK_NOT : NETWORK_LATER;
 }
 
-static bool
+static enum network_answer
 excepted(const struct watch *w, const struct peer *peer)
 {
-	return peer->family == AF_UNIX || networks_hold(&w->exceptions, peer);
+	((struct exception_tables *)w->exceptions.tables)->asks = NULL;
+	return peer->family == AF_UNIX ? NETWORK_HAS : networks_look(&w->exceptions, peer);
 }
 
 bool
@@ -314,14 +327,96 @@ cut_text(char *out, size_t room, struct bytes text)
 	out[n] = '\0';
 }
 
+/* One step towards a ban, and perhaps the last. */
+static void
+count_failure(struct clerk *c, const struct failure *f)
+{
+	struct watch *w = watch_of(c);
+	char          reason[80];
+	uint32_t      times = 0;
+	int64_t ms = guard_banned(c->guard, &w->limits, bytes_of(f->network), clock_patient_ms(),
+	                          &times);
+
+	if (ms == 0)
+		return;
+	(void)snprintf(reason, sizeof reason, "%" PRId64 " failed logins, last as %.40s",
+	               w->limits.failures, f->user[0] != '\0' ? f->user : "nobody");
+	(void)clerk_ban(c, &(struct ban){ f->network, f->at, f->at + ms / 1000, times, reason });
+	warn_("%s is banned for %" PRId64 " seconds: %s", f->network, ms / 1000, reason);
+}
+
+/* A failure of somebody of whom a table elsewhere is asked whether he is never banned. */
+struct doubt {
+	struct enquiry enquiry; /* first */
+	struct clerk  *clerk;
+	struct peer    peer;
+	struct failure failure;
+	char          *table; /* that is asked */
+	unsigned       asked;
+};
+
+static bool doubt_ask(struct doubt *);
+
+/* While it cannot be told nobody is banned; he waits longer each time all the same. */
+static void
+doubt_end(struct enquiry *e, enum table_outcome o, struct bytes value)
+{
+	struct doubt            *d = (struct doubt *)e;
+	struct clerk            *c = d->clerk;
+	struct exception_tables *t = (struct exception_tables *)watch_of(c)->exceptions.tables;
+	enum network_answer      a;
+
+	(void)value;
+	t->told = d->table;
+	t->outcome = o;
+	a = excepted(watch_of(c), &d->peer);
+	t->told = NULL;
+	if (a == NETWORK_LATER && doubt_ask(d))
+		return;
+	if (a == NETWORK_NOT)
+		count_failure(c, &d->failure);
+	watch_of(c)->doubts--;
+	memory_free(d->table);
+	memory_free(d);
+}
+
+/* The next table of those not known. */
+static bool
+doubt_ask(struct doubt *d)
+{
+	struct clerk *c = d->clerk;
+	const char   *table = ((struct exception_tables *)watch_of(c)->exceptions.tables)->asks;
+
+	if (table == NULL || d->asked++ >= TABLES_ASKED)
+		return false;
+	memory_free(d->table);
+	d->table = memory_take(strlen(table) + 1);
+	memcpy(d->table, table, strlen(table) + 1);
+	d->enquiry = (struct enquiry){ .answered = doubt_end };
+	enquiry_ask(c->enquiries, &d->enquiry, table, bytes_of(d->peer.text));
+	return true;
+}
+
+static void
+doubt_begin(struct clerk *c, const struct peer *peer, const struct failure *f)
+{
+	struct doubt *d;
+
+	if (watch_of(c)->doubts >= DOUBTS_MOST)
+		return;
+	d = memory_take(sizeof *d);
+	*d = (struct doubt){ .clerk = c, .peer = *peer, .failure = *f };
+	if (doubt_ask(d))
+		watch_of(c)->doubts++;
+	else
+		memory_free(d);
+}
+
 void
 clerk_failed(struct clerk *c, const struct admission *a, const char *why)
 {
 	struct watch   *w = watch_of(c);
 	struct failure *f = &w->failure[w->failures++ % FAILURES_KEPT];
-	char            reason[80];
-	uint32_t        times = 0;
-	int64_t         ms;
 	bool            lent = a->network[0] == LENT_MARK;
 
 	f->at = clock_wall();
@@ -329,14 +424,13 @@ clerk_failed(struct clerk *c, const struct admission *a, const char *why)
 	cut_text(f->service, sizeof f->service, bytes_of(a->service));
 	cut_text(f->why, sizeof f->why, bytes_of(why));
 	cut_text(f->user, sizeof f->user, a->user);
-	if (a->proved || lent || excepted(w, a->peer) ||
-	    (ms = guard_banned(c->guard, &w->limits, bytes_of(a->network), clock_patient_ms(),
-	                       &times)) == 0)
+	if (a->proved || lent)
 		return;
-	(void)snprintf(reason, sizeof reason, "%" PRId64 " failed logins, last as %.40s",
-	               w->limits.failures, f->user[0] != '\0' ? f->user : "nobody");
-	(void)clerk_ban(c, &(struct ban){ f->network, f->at, f->at + ms / 1000, times, reason });
-	warn_("%s is banned for %" PRId64 " seconds: %s", f->network, ms / 1000, reason);
+	switch (excepted(w, a->peer)) {
+	case NETWORK_HAS: return;
+	case NETWORK_NOT: count_failure(c, f); return;
+	case NETWORK_LATER: doubt_begin(c, a->peer, f);
+	}
 }
 
 /* The newest last, those that match. */
@@ -418,7 +512,9 @@ clerk_guard_settings(struct clerk *c)
 	w->exceptions_life = arena_open(NULL);
 	tables_patterns(w->house, w->exceptions_life, &list);
 	tables = arena_take(w->exceptions_life, sizeof *tables);
-	*tables = (struct exception_tables){ { 1, exception_find, NULL, NULL }, c };
+	*tables = (struct exception_tables){
+		{ 1, exception_find, NULL, NULL }, c, NULL, NULL, TABLE_WAIT
+	};
 	item = arena_take_array(w->exceptions_life, list.count + 1, sizeof *item);
 	w->exceptions = (struct networks){ item, 0, &tables->all };
 	for (size_t i = 0; i < list.count; i++)

@@ -4,7 +4,9 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "directory/lookup.h"
 #include "dns/peername.h"
+#include "role/enquiry.h"
 #include "role/names.h"
 #include "smtp/receiver/screen-list.h"
 #include "smtp/receiver/settings.h"
@@ -22,6 +24,10 @@ struct explaining {
 	struct resolver        *resolver;
 	struct peername_search *search;
 	struct errand           named;
+	/* What tables of clients have; those that are elsewhere are asked before anything is said. */
+	struct lookups      *lookups;
+	struct enquiry_round round;
+	struct bytes         called; /* what the caller says that it is called */
 };
 
 static void explain_next(struct explaining *);
@@ -33,6 +39,7 @@ explain_end(struct explaining *e, int status)
 
 	caller_done(e->caller, status);
 	errand_clear(&e->named);
+	enquiry_round_drop(&e->round);
 	peername_clear(&e->search);
 	resolver_close(&e->resolver);
 	rules_drop(&e->rules);
@@ -133,61 +140,89 @@ explain_next(struct explaining *e)
  * The client
  */
 
-/* As a receiver looks into it; opened for this question alone. */
-static enum table_outcome
-table_says(const struct explaining *e, const char *name, struct arena *a, struct bytes *value)
+static struct table *
+local_table(void *ctx, const char *name)
 {
-	struct table_source source = house_table_source(e->house);
-	struct buffer       errors = { 0 }, warnings = { 0 };
-	struct table       *t = table_open(name, TABLE_PLAIN, &source, &errors, &warnings);
-	enum table_outcome  o = TABLE_LATER;
+	const struct explaining *e = ctx;
 
-	if (t != NULL)
-		o = table_find(t, bytes_of(e->client.text), a, value);
-	table_close(&t);
-	buffer_free(&errors);
-	buffer_free(&warnings);
-	return o;
+	return tables_local(policy_of(e->house)->tables, name);
 }
 
-static bool
-table_has(struct explaining *e, const char *name, const char *setting)
+static enum table_outcome
+kept_answer(void *ctx, const char *name, struct bytes key, struct arena *a, struct bytes *value)
+{
+	const struct explaining *e = ctx;
+
+	return enquiry_kept(policy_of(e->house)->enquiries, name, key, a, value);
+}
+
+/* As a receiver looks into it. */
+static enum table_outcome
+table_says(const struct explaining *e, const char *name, struct bytes *value)
+{
+	return lookup_find(e->lookups, name, bytes_of(e->client.text), value);
+}
+
+static enum network_answer
+item_says(struct explaining *e, const struct network_item *item, const char *setting)
 {
 	struct bytes       value;
-	enum table_outcome o = table_says(e, name, e->life, &value);
+	enum table_outcome o;
 
+	if (item->table == NULL)
+		return network_holds(&item->net, &e->client) ? NETWORK_HAS : NETWORK_NOT;
+	o = table_says(e, item->table, &value);
 	if (o == TABLE_LATER)
-		caller_say(e->caller, "%s of %s cannot be asked here: it is taken to know nobody\n",
-		           name, setting);
-	return o == TABLE_FOUND;
+		caller_say(e->caller, "%s of %s cannot be asked now\n", item->table, setting);
+	return o == TABLE_FOUND ? NETWORK_HAS : o == TABLE_NONE ? NETWORK_NOT : NETWORK_LATER;
 }
 
 /* Whether it is in such a list of networks, with its files and tables. */
-static bool
-is_in(struct explaining *e, const struct setting_list *of, const char *setting)
+static enum network_answer
+look_in(struct explaining *e, const struct setting_list *of, const char *setting)
 {
 	struct setting_list list = *of;
 	struct network_item item;
 	const char         *wrong = "";
+	enum network_answer a;
 
 	tables_patterns(e->house, e->life, &list);
-	for (size_t i = 0; i < list.count; i++)
-		if (network_item_parse(list.item[i], &item, &wrong) &&
-		    (item.table != NULL ? table_has(e, item.table, setting)
-		                        : network_holds(&item.net, &e->client)))
-			return !item.no;
-	return false;
+	for (size_t i = 0; i < list.count; i++) {
+		if (!network_item_parse(list.item[i], &item, &wrong))
+			continue;
+		if ((a = item_says(e, &item, setting)) == NETWORK_LATER)
+			return a;
+		if (a == NETWORK_HAS)
+			return item.no ? NETWORK_NOT : NETWORK_HAS;
+	}
+	return NETWORK_NOT;
+}
+
+static void
+ask_all(struct explaining *e, const struct setting_list *of)
+{
+	struct setting_list list = *of;
+	struct bytes        value;
+
+	tables_patterns(e->house, e->life, &list);
+	for (size_t i = 0; i < list.count; i++) {
+		const char *item = list.item[i] + strspn(list.item[i], "!");
+
+		if (table_is_name(item))
+			(void)table_says(e, item, &value);
+	}
 }
 
 static bool
 screen_table(void *ctx, const char *table, struct arena *a, struct bytes *out)
 {
 	struct explaining *e = ctx;
-	enum table_outcome o = table_says(e, table, a, out);
+	enum table_outcome o = table_says(e, table, out);
 
+	(void)a;
 	if (o == TABLE_LATER)
 		caller_say(e->caller,
-		           "%s of postscreen_access_list cannot be asked here: it is taken to say "
+		           "%s of postscreen_access_list cannot be asked now: it is taken to say "
 		           "nothing\n",
 		           table);
 	return o == TABLE_FOUND;
@@ -231,7 +266,7 @@ passes_screen(struct explaining *e)
 	    !house_settings(e->house, &receiver_setting_table, listener, &set) || !set.screen)
 		return true;
 	list = set.screen_allow;
-	if (is_in(e, &list, "postscreen_allow_list"))
+	if (look_in(e, &list, "postscreen_allow_list") == NETWORK_HAS)
 		return true;
 	e->facts.tested = true;
 	return !is_denied(e, &set);
@@ -353,6 +388,49 @@ facts_of(struct house *h, struct arena *a, const struct bytes word[static 8])
 	return f;
 }
 
+/* All that is asked of tables of clients is known. */
+static void
+lists_known(struct explaining *e)
+{
+	enum network_answer a = look_in(e, &e->house->common.mynetworks, "mynetworks");
+
+	e->facts.trusted = a == NETWORK_HAS;
+	e->facts.unsure = a == NETWORK_LATER;
+	if (!passes_screen(e)) {
+		explain_end(e, 1);
+		return;
+	}
+	e->facts.here =
+		bytes_starts(e->facts.address, BYTES("127.")) || bytes_is(e->facts.address, "::1");
+	name_client(e, e->called);
+}
+
+static void
+answered(struct enquiry_round *r)
+{
+	lists_known((struct explaining *)(void *)((char *)r - offsetof(struct explaining, round)));
+}
+
+static void
+look_at_lists(struct explaining *e)
+{
+	static const struct lookup_needs needs = { .local = local_table, .kept = kept_answer };
+	struct receiver_settings         set;
+
+	e->lookups = lookups_open(&needs, e, e->life);
+	ask_all(e, &e->house->common.mynetworks);
+	if (house_settings(e->house, &receiver_setting_table, "smtp", &set) && set.screen) {
+		ask_all(e, &set.screen_allow);
+		ask_all(e, &set.screen_access);
+	}
+	if (lookups_waiting(e->lookups) == 0) {
+		lists_known(e);
+		return;
+	}
+	e->round.done = answered;
+	enquiry_lookups(policy_of(e->house)->enquiries, &e->round, e->lookups);
+}
+
 /* explain listener client name helo from to auth tls: each "" where nothing was said, but for a sender of <>. */
 void
 policy_explain(struct house *h, struct caller *c, const struct word_ask *ask)
@@ -381,12 +459,6 @@ policy_explain(struct house *h, struct caller *c, const struct word_ask *ask)
 		return;
 	}
 	e->facts.address = bytes_of(e->client.text);
-	e->facts.trusted = is_in(e, &e->house->common.mynetworks, "mynetworks");
-	if (!passes_screen(e)) {
-		explain_end(e, 1);
-		return;
-	}
-	e->facts.here =
-		bytes_starts(e->facts.address, BYTES("127.")) || bytes_is(e->facts.address, "::1");
-	name_client(e, word[2]);
+	e->called = word[2];
+	look_at_lists(e);
 }

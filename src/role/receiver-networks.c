@@ -4,31 +4,24 @@
 #include "role/tables.h"
 #include <string.h>
 
-/* Those that lists of networks named when the doors were opened. */
 struct client_tables {
 	struct network_tables all; /* first */
-	struct arena         *life;
-	struct client_table {
-		struct client_table *next;
-		struct table        *table;
-		const char          *name;
-	} * first;
-	struct house *house;
+	struct receiver      *receiver;
 };
 
+/* Those elsewhere are asked first, and what they said is looked into (receiver-tables.c). */
 static enum table_outcome
 look_into(struct network_tables *all, const char *name, const char *address, struct arena *a,
           struct bytes *value)
 {
-	struct client_tables *t = (struct client_tables *)all;
-	enum table_outcome    o = TABLE_LATER;
+	struct receiver *r = ((struct client_tables *)all)->receiver;
+	struct table    *t = tables_local(r->tables, name);
 
-	for (struct client_table *one = t->first; one != NULL; one = one->next)
-		if (strcmp(one->name, name) == 0 && one->table == NULL)
-			o = client_answer(receiver_of(t->house), name, bytes_of(address), a, value);
-		else if (strcmp(one->name, name) == 0)
-			o = table_find(one->table, bytes_of(address), a, value);
-	return o;
+	if (t != NULL)
+		return table_find(t, bytes_of(address), a, value);
+	if (table_is_remote(name, tables_default_type(r->house->settings)))
+		return client_answer(r, name, bytes_of(address), a, value);
+	return TABLE_LATER;
 }
 
 static enum network_answer
@@ -52,52 +45,16 @@ client_value(struct network_tables *all, const char *name, const char *address, 
 static void
 client_close(struct network_tables *all)
 {
-	struct client_tables *t = (struct client_tables *)all;
-	struct arena         *life = t->life;
-
-	for (struct client_table *one = t->first; one != NULL; one = one->next)
-		table_close(&one->table);
-	arena_close(&life);
-}
-
-static void
-open_one(void *ctx, const struct table_named *named)
-{
-	struct client_tables *t = ctx;
-	struct client_table  *one;
-	struct table_source   source = house_table_source(t->house);
-	struct buffer         errors = { 0 }, warnings = { 0 };
-	bool                  remote;
-
-	if (named->is_file || !table_is_of_clients(named))
-		return;
-	one = arena_take(t->life, sizeof *one);
-	*one = (struct client_table){ .next = t->first,
-		                      .name = arena_copy(t->life, bytes_of(named->name)) };
-	/* Those elsewhere are asked first, and what they said is looked into (receiver-tables.c). */
-	remote = table_is_remote(named->name, tables_default_type(t->house->settings));
-	if (!remote)
-		one->table = table_open(named->name, named->grammar, &source, &errors, &warnings);
-	if (!remote && one->table == NULL) {
-		warn_("%.*s", (int)errors.len, errors.at);
-		warn_("table %s cannot be used: nobody is trusted by it", named->name);
-		one->table = table_failing(named->name, "it is not as it should be");
-	}
-	t->first = one;
-	buffer_free(&errors);
-	buffer_free(&warnings);
+	memory_free(all);
 }
 
 struct network_tables *
-client_tables_open(struct house *h)
+client_tables_open(struct receiver *r)
 {
-	struct arena         *life = arena_open(NULL);
-	struct client_tables *t = arena_take(life, sizeof *t);
+	struct client_tables *t = memory_take(sizeof *t);
 
 	*t = (struct client_tables){ .all = { 1, client_find, client_value, client_close },
-		                     .life = life,
-		                     .house = h };
-	tables_named(h->settings, open_one, t);
+		                     .receiver = r };
 	return &t->all;
 }
 

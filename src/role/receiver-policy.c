@@ -92,6 +92,7 @@ facts_of(struct session *s, enum session_moment moment, struct arena *a, struct 
 		                        : RECIPIENT_UNASKED,
 		.owner = is.owner_known ? (uint8_t)owners[is.owner] : OWNED_UNASKED,
 		.trusted = is.trusted,
+		.unsure = is.unsure,
 		.here = is.here,
 		.tested = is.tested,
 		.lmtp = is.lmtp,

@@ -457,7 +457,7 @@ open_doors(struct house *h)
 	size_t                 place = 0;
 	bool                   good = true;
 	int                    fd;
-	struct network_tables *tables = client_tables_open(h);
+	struct network_tables *tables = client_tables_open(receiver_of(h));
 
 	while (house_resource_next(h, "listener/", &place, &name, &fd))
 		if (fd >= 0)
@@ -553,6 +553,7 @@ receiver_start(struct house *h)
 	if (fd < 0 || tally_size() > TALLY_SIZE ||
 	    (r->tally = tally_open(fd, h->index % TALLY_COLUMNS)) == NULL)
 		warn_("clients are not counted: %s", strerror(fd < 0 ? ENOENT : errno));
+	r->tables = tables_open(h, NULL, NULL);
 	return open_doors(h);
 }
 
@@ -657,6 +658,7 @@ static void
 receiver_tables(struct house *h)
 {
 	client_answers_renew(receiver_of(h));
+	tables_reload(receiver_of(h)->tables);
 	(void)open_doors(h);
 }
 
@@ -668,6 +670,7 @@ receiver_reload(struct house *h)
 
 	r->names = house_resource_text(h, "resolver") != NULL;
 	client_answers_renew(r);
+	tables_reload(r->tables);
 	rewrite_settings(r);
 	checks_settings(r);
 	scan_settings_read(r);

@@ -105,6 +105,7 @@ struct receiver {
 	uint32_t         next_ticket;
 	struct questions questions;    /* to verifiers                             */
 	struct inquests *inquests;     /* to proxymap, for letters                 */
+	struct tables   *tables;           /* of clients, in files here                */
 	struct client_answers *answers; /* of proxymap, for sessions               */
 	bool             asks_of_clients; /* a table of theirs is elsewhere          */
 	struct writer   *writer;
@@ -296,7 +297,7 @@ void letter_edit(struct passage *, const struct edits *, int file, uint64_t file
 void letter_edit_drop(struct passage *);
 
 /* receiver-networks.c: the tables of mynetworks and its like, with one user; lists of them without "/files". */
-struct network_tables *client_tables_open(struct house *);
+struct network_tables *client_tables_open(struct receiver *);
 
 /* receiver-tables.c: tables for sessions that are elsewhere */
 /* What was said of it lately; LATER when nothing was. */

@@ -110,7 +110,9 @@ roles_of(const struct setting *row)
 	if (is_of_senders(row->name))
 		return FROM(SENDER);
 	/* For mansio policy explain, too. */
-	if (strcmp(row->name, "mynetworks") == 0)
+	if (strcmp(row->name, "mynetworks") == 0 ||
+	    strcmp(row->name, "postscreen_allow_list") == 0 ||
+	    strcmp(row->name, "postscreen_access_list") == 0)
 		return FROM(CLERK) | FROM(RECEIVER) | FROM(POLICY);
 	return FROM(CLERK) | (is_of_clients(row->name) ? FROM(RECEIVER) : 0);
 }

@@ -33,8 +33,9 @@ static const size_t bytes_at[] = {
 	AT(deferred),
 };
 static const size_t bools_at[] = {
-	AT(trusted),   AT(here),      AT(tested),     AT(lmtp),          AT(esmtp),       AT(tls),
-	AT(pipelined), AT(helo_said), AT(has_sender), AT(has_recipient), AT(tls_trusted), AT(utf8),
+	AT(trusted),     AT(here),      AT(tested),    AT(lmtp),       AT(esmtp),
+	AT(tls),         AT(pipelined), AT(helo_said), AT(has_sender), AT(has_recipient),
+	AT(tls_trusted), AT(utf8),      AT(unsure),
 };
 #undef AT
 

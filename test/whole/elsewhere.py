@@ -296,6 +296,10 @@ class Program:
         return b"400 later\n" if value[:5] == b"TEMP " else b"200 " + quote_from_bytes(value).encode() + b"\n"
 
     def close(self):
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)     # or who waits in accept() would take one more
+        except OSError:
+            pass
         self.listener.close()
         for connection in self.connections:
             try:

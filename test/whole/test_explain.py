@@ -4,6 +4,7 @@
 import os
 
 import pytest
+from elsewhere import Program
 from house import House
 from witness import NameServer, Resolver
 
@@ -56,6 +57,21 @@ def test_a_listener_that_asks_for_no_names(house):
 def test_files_and_tables_of_mynetworks_are_looked_into(house, client, trusted):
     said = explained(house, client, "x@elsewhere.example")
     assert ("nothing refuses it" in said) == trusted, said
+
+
+def test_a_database_is_asked_whether_it_is_trusted():
+    program = Program({b"203.0.113.7": b"yes"}, "socketmap")
+    try:
+        with House(mynetworks=f"!203.0.113.9, socketmap:inet:127.0.0.1:{program.port}:x", dns_resolver="none", relayhost="[127.0.0.1]:1") as house:
+            for client, verdict in (("203.0.113.7", "nothing refuses it"), ("203.0.113.8", "Relay access denied"), ("203.0.113.9", "Relay access denied")):
+                said = explained(house, client, "x@elsewhere.example")
+                assert verdict in said, said
+            assert {b"203.0.113.7", b"203.0.113.8"} <= set(program.asked)
+            program.close()
+            said = explained(house, "203.0.113.10", "x@elsewhere.example")
+            assert "of mynetworks cannot be asked now" in said and "451 4.3.0 <x@elsewhere.example>: Temporary lookup failure" in said, said
+    finally:
+        program.close()
 
 
 def test_what_is_no_address_is_said_to_be_none(house):

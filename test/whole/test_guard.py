@@ -24,6 +24,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import peers
+from elsewhere import Program
 from house import PATIENCE, free_ports, unnamed, wait_for
 from test_roles import PASSWORD, Village, trusting
 
@@ -187,6 +188,30 @@ def test_networks_and_protocols_bound_an_account():
 
 
 GUARDED = {"auth_ban_exceptions": "", "auth_ban_failures": "3", "auth_ban_time": "1h"}
+
+
+@pytest.mark.parametrize("cached", ["10s", "0"])
+def test_a_database_knows_who_is_never_banned(cached):
+    program = Program({b"127.0.0.67": b"yes"}, "socketmap")
+    try:
+        with Village("jack", **{**GUARDED, "auth_ban_exceptions": f"socketmap:inet:127.0.0.1:{program.port}:x 192.0.2.1"}, table_cache_time=cached) as house:
+            for source in ("127.0.0.67", "127.0.0.66"):
+                for _ in range(3):
+                    imap_login(house, "wrong", source=source)
+            wait_for(lambda: house.count("127.0.0.66 is banned for 3600 seconds"))
+            assert not house.count("127.0.0.67 is banned") and {b"127.0.0.66", b"127.0.0.67"} <= set(program.asked)
+            # While it is away nobody is; what happens then counts for nothing, and afterwards all goes on.
+            program.close()
+            for _ in range(4):
+                imap_login(house, "wrong", source="127.0.0.68")
+            assert not house.count("127.0.0.68 is banned")
+            again = Program({}, "socketmap", program.port)
+            try:
+                wait_for(lambda: house.count("127.0.0.69 is banned") or not imap_login(house, "wrong", source="127.0.0.69"), 90)
+            finally:
+                again.close()
+    finally:
+        program.close()
 
 
 def test_a_network_that_guesses_is_banned_and_owners_are_not():

@@ -2,12 +2,15 @@
 """Tables that a session looks into, kept by a database: lists of clients, what EHLO tells of whom, lines instead of lines,
 ETRN.  They are asked before they are looked into; who cannot be told of is trusted with nothing, and comes in all the same."""
 
+import os
+import shutil
 import smtplib
 import subprocess
 
 import pytest
 from elsewhere import Program
-from house import BINARY, House, free_ports, wait_for
+from house import BINARY, House, free_ports, unnamed, wait_for
+from test_sending import Receiver
 
 FROM = "127.0.0.9"
 ANSWER = b"DENY"
@@ -71,6 +74,25 @@ def test_R402_who_cannot_be_told_of_is_not_in_the_list_and_comes_in(client):
             wait_for(lambda: client.told(h), 60)
         finally:
             program.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("postfix"), reason="needs root and Postfix")
+def test_R402_whose_place_in_mynetworks_cannot_be_told_is_put_off_as_by_postfix():
+    """The database of mynetworks is away: what Postfix says to RCPT, of a stranger's domain and of ours, and of who is named before the table."""
+    said = {}
+    for name in ("postfix", "ours"):
+        for before in ("", "127.0.0.9, "):
+            settings = {"mynetworks": f"{before}socketmap:inet:127.0.0.1:{free_ports(1)[0]}:x", "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination",
+                        "smtpd_recipient_restrictions": "", "smtpd_client_event_limit_exceptions": "", "relay_domains": "there.example", "smtpd_peername_lookup": "no"}
+            server = Receiver("".join(f"{n} = {v}\n" for n, v in settings.items()) + "default_transport = discard:\n") if name == "postfix" \
+                else House(**settings, relayhost="[127.0.0.1]:1")
+            with server as s:
+                port = s.port if name == "postfix" else s.ports["smtp"]
+                with smtplib.SMTP("127.0.0.1", port, timeout=60, source_address=(FROM, 0), local_hostname="client.example") as c:
+                    words = [c.docmd(line) for line in ("EHLO x.example", "MAIL FROM:<a@x.example>", "RCPT TO:<b@far.example>", "RCPT TO:<b@there.example>")][2:]
+                said.setdefault(name, []).append([(code, unnamed(text.decode()) if b" (P" in text else text.decode()) for code, text in words])
+    assert said["ours"] == said["postfix"]
+    assert said["ours"][0][0] == (451, "4.3.0 <b@far.example>: Temporary lookup failure")
 
 
 def test_the_first_that_has_the_client_decides_also_with_a_bang():

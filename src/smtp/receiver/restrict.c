@@ -36,6 +36,7 @@ session_facts(struct session *s, struct session_facts *f)
 		.reverse = s->reverse,
 		.named = s->named,
 		.trusted = s->trusted,
+		.unsure = s->unsure,
 		.here = session_is_here(s),
 		.tested = s->tested,
 		.lmtp = s->lmtp,

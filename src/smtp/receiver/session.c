@@ -290,7 +290,17 @@ void
 session_is_user(struct session *s, uint32_t uid)
 {
 	s->trusted = s->of_userid = true;
+	s->unsure = false;
 	s->userid = uid;
+}
+
+void
+session_look_at_trust(struct session *s)
+{
+	enum network_answer a = networks_look(&s->config->mynetworks, &s->peer);
+
+	s->trusted = a == NETWORK_HAS;
+	s->unsure = a == NETWORK_LATER;
 }
 
 void
@@ -465,8 +475,8 @@ session_open(struct receiver_config *config, const struct peer *peer,
 	s->peer = *peer;
 	s->where = "CONNECT";
 	s->lmtp = config->kind == KIND_LMTP;
-	s->trusted = networks_hold(&config->mynetworks, peer);
 	s->history.wanted = config->notify;
+	session_look_at_trust(s);
 	s->excepted = networks_hold(&config->exceptions, peer);
 	s->may_verp = networks_hold(&config->verp_clients, peer);
 	s->may_expn = networks_hold(&config->expn_hosts, peer);

@@ -77,7 +77,7 @@ struct session {
 	uint16_t       tried[VERBS_MOST], done[VERBS_MOST];
 	uint8_t        hello;          /* enum hello                                */
 	uint8_t        verb;           /* index of the verb being done              */
-	bool secure, trusted, lmtp, excepted;
+	bool secure, trusted, unsure, lmtp, excepted; /* unsure: whether it is trusted cannot be told */
 	bool held;                     /* waits for an answer: nothing is taken      */
 	bool taking;                   /* inside session_take()                      */
 	bool over;                     /* said the last word                         */
@@ -140,6 +140,8 @@ void tell_house(struct session *, const struct session_told *);
 /* restrict.c */
 /* Ask the restriction lists: `then` is called, perhaps at once; the session is held. */
 void judge(struct session *, enum session_moment, judged_fn *then);
+/* Whether the client is in mynetworks. */
+void session_look_at_trust(struct session *);
 bool has_footer(const struct session *);
 void add_footer(struct session *, struct buffer *out, size_t from);
 bool judged_after_sleep(struct session *);

@@ -307,8 +307,8 @@ receiver_settings_fill(struct settings *s, enum receiver_kind kind, const char *
 	return good;
 }
 
-bool
-networks_hold(const struct networks *n, const struct peer *p)
+enum network_answer
+networks_look(const struct networks *n, const struct peer *p)
 {
 	for (size_t i = 0; i < n->count; i++) {
 		const struct network_item *item = &n->item[i];
@@ -320,11 +320,18 @@ networks_hold(const struct networks *n, const struct peer *p)
 		else
 			a = network_holds(&item->net, p) ? NETWORK_HAS : NETWORK_NOT;
 		if (a == NETWORK_LATER)
-			return false; /* nobody is trusted on a guess */
+			return NETWORK_LATER;
 		if (a == NETWORK_HAS)
-			return !item->no;
+			return item->no ? NETWORK_NOT : NETWORK_HAS;
 	}
-	return false;
+	return NETWORK_NOT;
+}
+
+/* Nobody is trusted on a guess. */
+bool
+networks_hold(const struct networks *n, const struct peer *p)
+{
+	return networks_look(n, p) == NETWORK_HAS;
 }
 
 bool

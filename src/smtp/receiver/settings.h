@@ -116,6 +116,8 @@ bool spending_entry(struct bytes text, struct bytes *who, struct spending *);
 struct network_item { struct network net; const char *table; bool no; };
 struct networks { struct network_item *item; size_t count; struct network_tables *tables; };
 bool networks_hold(const struct networks *, const struct peer *);
+/* LATER: a table that comes before any that has it cannot be asked now. */
+enum network_answer networks_look(const struct networks *, const struct peer *);
 /* "!10.0.0.0/8", "hash:/etc/postfix/access"; *wrong otherwise.  The table's name is in `text`. */
 bool network_item_parse(const char *text, struct network_item *, const char **wrong);
 

@@ -75,7 +75,7 @@ take_peer(struct session *s, const struct forwarded *f)
 static void
 client_looked(struct session *s)
 {
-	s->trusted = networks_hold(&s->config->mynetworks, &s->peer);
+	session_look_at_trust(s);
 	s->excepted = networks_hold(&s->config->exceptions, &s->peer);
 	begin_anew(s);
 }

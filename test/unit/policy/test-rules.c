@@ -196,6 +196,10 @@ test_questions(void **state)
 	f.trusted = false;
 	v = rules_judge(rules, &f, &rule_needs_nothing, NULL, a, NULL);
 	HOLDS("others do", v.outcome == RULE_WAIT);
+	f.unsure = true;
+	v = rules_judge(rules, &f, &rule_needs_nothing, NULL, a, NULL);
+	HOLDS("of whom it cannot be told is put off, not refused", v.outcome == RULE_REFUSES && bytes_starts(v.reply, BYTES("451 4.3.0 ")));
+	f.unsure = false;
 	arena_close(&a);
 	rules_drop(&rules);
 	buffer_free(&errors);
