@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Descriptors kept open; the one used longest ago makes room. */
@@ -20,6 +21,8 @@ enum { PROVED_AT_ONCE = 256 << 10 };
 /* Letters read in the order in which they lie, with gaps up to this, are brought from the disk ahead of
    need: so much of their segment at a time, from the FOLLOWING-th on. */
 enum { GAP = 64 << 10, AHEAD = 1 << 20, FOLLOWING = 4 };
+/* What is expected is joined over so much that is not. */
+enum { JOINED = 12 << 10 };
 /* An envelope holds at most 50 000 recipients, a prefix and a digest. */
 #define ENVELOPE_MOST ((uint64_t)256 << 20)
 
@@ -42,6 +45,11 @@ struct course {
 struct letters {
 	int           dir;
 	struct course course[2]; /* of envelopes, of contents */
+	struct {
+		uint32_t segment;
+		uint64_t from, end;
+		uint32_t left; /* of what was expected, not read yet */
+	} expected;
 	uint64_t      turn;
 	struct kept   kept[KEPT];
 	struct kept  *last; /* the one asked for last */
@@ -158,6 +166,63 @@ letters_release(struct letters *l, uint32_t segment)
 			l->kept[i].lent = false;
 }
 
+/* Where nobody can tell, it is not. */
+static bool
+is_here(int fd, uint64_t at)
+{
+	char         byte;
+	struct iovec one = { &byte, 1 };
+
+	return preadv2(fd, &one, 1, (off_t)at, RWF_NOWAIT) == 1;
+}
+
+bool
+letters_are_here(struct letters *l, uint32_t segment, uint64_t at)
+{
+	int fd = letters_fd(l, segment);
+
+	return fd >= 0 && is_here(fd, at);
+}
+
+void
+letters_bring(struct letters *l)
+{
+	int fd = l->expected.end > 0 ? letters_fd(l, l->expected.segment) : -1;
+
+	if (fd >= 0)
+		(void)posix_fadvise(fd, (off_t)l->expected.from,
+		                    (off_t)(l->expected.end - l->expected.from),
+		                    POSIX_FADV_WILLNEED);
+	l->expected.end = 0;
+}
+
+void
+letters_expect(struct letters *l, uint32_t segment, uint64_t at, uint64_t len)
+{
+	bool joins = segment == l->expected.segment && at >= l->expected.from &&
+	             at <= l->expected.end + JOINED && at + len - l->expected.from <= AHEAD;
+
+	l->expected.left++;
+	if (l->expected.end > 0 && joins) {
+		l->expected.end = at + len;
+		return;
+	}
+	letters_bring(l);
+	l->expected.segment = segment;
+	l->expected.from = at;
+	l->expected.end = at + len;
+}
+
+/* Whether this envelope is one of those that were expected. */
+static bool
+was_expected(struct letters *l, uint32_t segment, uint64_t letter)
+{
+	if (l->expected.left == 0)
+		return false;
+	l->expected.left--;
+	return segment == letter_segment(letter);
+}
+
 /* The kernel sees single reads with gaps and would bring each only when it is asked for. */
 static void
 look_ahead(struct course *c, int fd, uint32_t segment, uint64_t at)
@@ -171,7 +236,9 @@ look_ahead(struct course *c, int fd, uint32_t segment, uint64_t at)
 		return;
 	if (c->brought < at)
 		c->brought = at;
-	(void)posix_fadvise(fd, (off_t)c->brought, AHEAD, POSIX_FADV_WILLNEED);
+	/* Asking for pages that are there costs a look at each. */
+	if (!is_here(fd, c->brought + AHEAD - 1))
+		(void)posix_fadvise(fd, (off_t)c->brought, AHEAD, POSIX_FADV_WILLNEED);
 	c->brought += AHEAD;
 }
 
@@ -181,7 +248,7 @@ letters_envelope(struct letters *l, uint32_t segment, uint64_t at, uint64_t lett
 {
 	int fd = letters_fd(l, segment);
 
-	if (fd >= 0)
+	if (fd >= 0 && !was_expected(l, segment, letter))
 		look_ahead(&l->course[0], fd, segment, at);
 	if (fd < 0 ||
 	    record_read(fd, at, RECORD_ENVELOPE, letter, arena, ENVELOPE_MOST, packed) == NULL)

@@ -28,6 +28,12 @@ int  letters_envelope(struct letters *, uint32_t segment, uint64_t at, uint64_t 
 /* Raw bytes of content, `len` at `at` into out.  0 or errno (EBADMSG: damaged).  The checksum of the
    whole content is verified first, once; of a large one when more than its beginning is read. */
 int  letters_read(struct letters *, const struct letter_place *, uint64_t at, void *out, size_t len);
+/* These bytes will be read: what stands together is brought from the disk in one piece, the rest between is left there.
+   letters_bring() brings the last.  Who says so reads envelopes of letters that lie where they were written.
+   letters_are_here(): this byte is in memory, and likely its neighbours are, too: to expect them is no use. */
+bool letters_are_here(struct letters *, uint32_t segment, uint64_t at);
+void letters_expect(struct letters *, uint32_t segment, uint64_t at, uint64_t len);
+void letters_bring(struct letters *);
 /* Bytes of a segment that lie in no directory: `fd` is ours now, until letters_forget().  0 or errno (ENFILE). */
 int  letters_lend(struct letters *, uint32_t segment, int fd);
 /* It may be forgotten when room is needed for another. */

@@ -340,8 +340,10 @@ columns_fill(struct columns *c, uint32_t most)
 		c->row = memory_resize(c->row, c->room * sizeof *c->row);
 	}
 	for (i = rows_first_at_least(&m->rows, last + 1); i < m->rows.count && most > 0;
-	     i++, most--)
+	     i++, most--) {
+		mailbox_ahead(m, i);
 		add_row(c, m->rows.uid[i], m->rows.message[i], m->rows.size[i]);
+	}
 	return i == m->rows.count;
 }
 

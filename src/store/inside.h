@@ -62,6 +62,7 @@ struct mailbox {
 		uint64_t deleted_size;
 		uint32_t recent;         /* glanced: at or above `recent` of the mailbox */
 	} tally;
+	struct ahead { uint32_t last, steps, end; } ahead;       /* where somebody reads, and up to where was brought */
 	uint32_t unwritten;              /* rows at the end whose fact is not yet in the table */
 	uint64_t unwritten_from;         /* the mailbox they were copied from, or 0  */
 	uint32_t facts;                  /* since the last snapshot, about           */

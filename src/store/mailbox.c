@@ -30,6 +30,7 @@ mailbox_unload(struct mailbox *m)
 	m->facts = 0;
 	m->promised = 0;
 	m->kept = 0;
+	m->ahead = (struct ahead){ 0 };
 	m->tally = (struct tally){ 0 };
 	m->loaded = m->glanced = m->damaged = false;
 }

@@ -168,6 +168,10 @@ struct entry mailbox_entry(struct mailbox *, uint32_t index);           /* all 0
 int64_t mailbox_find(struct mailbox *, uint32_t uid);                   /* index or -1          */
 uint32_t mailbox_first_at_least(struct mailbox *, uint32_t uid);         /* index, count if none */
 
+/* The message at this index is read, with what stands beside its letter; who goes through many finds the next ones brought
+   from the disk. */
+void mailbox_ahead(struct mailbox *, uint32_t index);
+
 /* News.  `news` is called for every change by anybody (also by this session, with `by` = its watch), after it
    is in memory and before the barrier; a session tells its client when the protocol lets it. */
 enum mailbox_news { MAILBOX_ARRIVED, MAILBOX_FLAGS, MAILBOX_EXPUNGED, MAILBOX_LOST, MAILBOX_RENAMED };

@@ -249,7 +249,7 @@ fetch_locked(struct imap *s, struct fetch_work *w)
 }
 
 static int
-load(struct fetch_work *w)
+load(struct imap *s, struct fetch_work *w)
 {
 	enum letter_depth needs = LETTER_UNREAD;
 
@@ -268,6 +268,9 @@ load(struct fetch_work *w)
 	if ((needs != LETTER_UNREAD || whole) && letter_row(&w->letter) != 0)
 		return w->letter.why;
 	/* What we put before a letter lies with its digest. */
+	if (needs == LETTER_DIGEST && !whole)
+		mailbox_ahead(s->view->mailbox,
+		              mailbox_first_at_least(s->view->mailbox, w->entry.uid));
 	return needs == LETTER_DIGEST || (whole && w->letter.message.prefix_len > 0)
 	               ? letter_digest(&w->letter)
 	               : 0;
@@ -539,7 +542,7 @@ fetch_one(struct imap *s, struct fetch_work *w)
 {
 	w->flushed = false;
 	look_up(w);
-	if (load(w) != 0) {
+	if (load(s, w) != 0) {
 		if (w->letter.why == EBUSY)
 			return fetch_locked(s, w);
 		note_damage(w);

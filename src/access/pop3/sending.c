@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "store/retrieved.h"
 
-enum { PIECE = 16 << 10, WHOLE_MOST = 64 << 10 };
+enum { PIECE = 16 << 10, WHOLE_MOST = 256 << 10 };
 
 enum where { LINE_BEGINS, LINE_GOES_ON };
 struct pop3_sending {
@@ -254,14 +254,11 @@ letter_ready(struct pop3 *s, struct pop3_sending *g)
 static bool
 is_plain(const struct pop3_sending *g, struct bytes letter)
 {
-	const char *end = letter.at + letter.len, *dot = letter.at, *line = letter.at;
+	const char *end = letter.at + letter.len, *line = letter.at;
 	bool        whole = true;
 
-	while ((dot = memchr(dot, '.', (size_t)(end - dot))) != NULL) {
-		if (dot == letter.at || dot[-1] == '\n')
-			return false;
-		dot++;
-	}
+	if (letter.at[0] == '.' || bytes_search(letter, BYTES("\n.")) >= 0)
+		return false;
 	while (g->ascii && whole && line < end && *line != '\n' && *line != '\r') {
 		size_t n = line_in(line, (size_t)(end - line), &whole);
 		if (is_beyond(line, n))
