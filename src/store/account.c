@@ -3,12 +3,14 @@
 
 #include "base/clock.h"
 #include "base/journal.h"
+#include "spool/disk.h"
 #include "store/rights.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { NAME_MOST = 1000, DEPTH_MOST = 20, MAILBOXES_MOST = 10000 };
 
@@ -311,6 +313,22 @@ read_account(struct account *a)
 	return account_mailbox(a, "INBOX") == NULL ? EBADMSG : 0;
 }
 
+/* A keeper that was killed had committed what no sync was waited for, and we read it: it is on disk before anybody sees it.
+   What is older than this the kernel has written by itself; what is younger than we are was ours, and was synced. */
+enum { WRITTEN_BACK_S = 120 };
+
+static int
+settle_what_was_left(struct account *a)
+{
+	struct stat st;
+	int         wal = index_wal(a->index);
+
+	if (wal < 0 || fstat(wal, &st) < 0 || st.st_mtime > a->store->begun ||
+	    a->store->begun - st.st_mtime > WRITTEN_BACK_S)
+		return 0;
+	return disk_sync(wal);
+}
+
 struct account *
 account_open(struct store *s, uint64_t id, bool make, int *why)
 {
@@ -322,7 +340,8 @@ account_open(struct store *s, uint64_t id, bool make, int *why)
 	a->subscribed = map_open();
 	if ((a->index = index_open(s->accounts, id, make ? first_rows : NULL, why)) != NULL &&
 	    (*why = read_account(a)) == 0 && (*why = read_location(a)) == 0 &&
-	    (!make || (*why = receipts_replay(a)) == 0)) {
+	    (!make ||
+	     ((*why = receipts_replay(a)) == 0 && (*why = settle_what_was_left(a)) == 0))) {
 		a->safe = a->modseq;
 		if (a->location == NULL || (*why = place_open(a, a->location)) == 0)
 			return a;

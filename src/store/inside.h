@@ -101,6 +101,7 @@ struct account {
 	uint32_t uidvalidity;            /* the last given out                       */
 	struct usage { uint64_t bytes, messages; } usage, usage_kept;   /* kept: as last written */
 	struct quota_limits limits;
+	uint64_t swept, tallied;         /* the modseq at the last sweep; and of the last whose tallies were kept */
 	bool     counted, usage_changed; /* not counted: an index of an older version */
 	struct receipts receipts;
 	uint32_t acl_changes;            /* rights may differ when this does */
@@ -126,6 +127,7 @@ struct store {
 	int      accounts;
 	struct letters *letters;
 	int64_t  history_ms;
+	int64_t  begun;                  /* wall clock                               */
 	struct store_needs needs;
 	void    *ctx;
 	struct map *open;
@@ -228,6 +230,7 @@ void receipts_close(struct account *);           /* all is in the index, and syn
 bool mailbox_glanced(struct mailbox *);          /* what was kept of it holds: it need not be loaded        */
 int  tally_keep(struct mailbox *);               /* with what is begun: for the next who glances        */
 void tallies_keep(struct account *);             /* all, in a transaction of their own, if none is begun */
+void tallies_rest(struct account *);             /* those of an account in which nothing happened since it was asked last */
 
 /* message.c: the row; index_changed() tells whether it was not there */
 int  message_put(struct index *, const struct arrival *, bool copied);

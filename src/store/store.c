@@ -50,6 +50,7 @@ store_open(int accounts, struct letters *letters, int64_t history_ms,
 	s->accounts = accounts;
 	s->letters = letters;
 	s->history_ms = history_ms;
+	s->begun = clock_wall();
 	s->needs = *needs;
 	s->ctx = ctx;
 	s->open = map_open();
@@ -621,6 +622,8 @@ store_sweep(struct store *s)
 	close_idle(s);
 	columns_sweep(s, now);
 	for (struct account *a = s->all; a != NULL; a = a->next) {
+		if (!a->dirty && !a->syncing)
+			tallies_rest(a);
 		if (a->refused != 0 || a->syncing || !wants_care(a, now))
 			continue;
 		if (swept)

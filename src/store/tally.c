@@ -136,6 +136,19 @@ tallies_keep(struct account *a)
 		index_rollback(a->index);
 }
 
+/* A keeper that is killed keeps nothing; so who comes after it finds what was so for a while. */
+void
+tallies_rest(struct account *a)
+{
+	bool rests = a->swept == a->modseq;
+
+	a->swept = a->modseq;
+	if (!rests || a->tallied == a->modseq)
+		return;
+	a->tallied = a->modseq;
+	tallies_keep(a);
+}
+
 void
 store_parting(struct store *s)
 {

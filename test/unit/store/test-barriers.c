@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "kit.h"
 #include "spool/disk.h"
@@ -107,6 +108,120 @@ sync_fails(const char *what, int fd)
 {
 	(void)fd;
 	return strcmp(what, "sync") == 0 && syncs_failing > 0 && syncs_failing-- > 0 ? EIO : 0;
+}
+
+static int syncs;
+
+static int
+count_syncs(const char *what, int fd)
+{
+	(void)fd;
+	syncs += strcmp(what, "sync") == 0;
+	return 0;
+}
+
+/* A keeper is killed between commit and sync: the next one reads what it left, and the power could still take it. */
+static void
+test_what_a_killed_keeper_left_is_synced_before_it_is_seen(void **state)
+{
+	struct kit      k = { 0 };
+	struct account *a;
+	struct mailbox *m;
+	int             status;
+	pid_t           child;
+
+	(void)state;
+	kit_folder(&k);
+	if ((child = fork()) == 0) {
+		kit_open(&k);
+		a = kit_take(&k, 1);
+		m = kit_mailbox(a, "INBOX");
+		kit_arrive(&k, m, 0);
+		store_at_rest(k.store);
+		_exit(k.jobs == 1 ? 0 : 1);
+	}
+	assert_true(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+	kit_open(&k);
+	disk_step = count_syncs;
+	syncs = 0;
+	a = kit_take(&k, 1);
+	HOLDS("before it is given out", syncs == 1);
+	m = kit_mailbox(a, "INBOX");
+	assert_int_equal(mailbox_count(m), 1);
+	store_look(k.store);
+	assert_int_equal(mailbox_entry(m, 0).uid, 1);
+	HOLDS("then it may be shown", store_looked(k.store, NULL, NULL) == LOOKED_SAFE);
+	disk_step = NULL;
+	mailbox_drop(&m);
+	account_drop(&a);
+	kit_close(&k);
+	kit_remove(&k);
+}
+
+/* What is told apart when somebody looks at what is not on disk yet. */
+static void
+test_a_look_says_what_it_saw(void **state)
+{
+	struct kit            k = { 0 };
+	struct account       *a, *b;
+	struct mailbox       *m, *n, *other;
+	struct uid_range      one = { 1, 1 };
+	struct mailbox_status status;
+	int                   told = 0;
+
+	(void)state;
+	kit_folder(&k);
+	kit_open(&k);
+	a = kit_take(&k, 1);
+	b = kit_take(&k, 2);
+	m = kit_mailbox(a, "INBOX");
+	other = kit_mailbox(a, "Sent");
+	n = kit_mailbox(b, "INBOX");
+	kit_arrive(&k, m, 0);
+	kit_turns(&k);
+
+	store_look(k.store);
+	mailbox_facts(m, &status);
+	(void)mailbox_entry(m, 0);
+	HOLDS("all is on disk", store_looked(k.store, as_told, &told) == LOOKED_SAFE && told == 0);
+	assert_int_equal(mailbox_flags(m, &(struct uid_set){ &one, 1 }, FLAGS_ADD, FLAG_SEEN, UINT64_MAX, NULL, NULL, NULL), 0);
+	store_look(k.store);
+	mailbox_facts(other, &status);
+	HOLDS("another mailbox", store_looked(k.store, as_told, &told) == LOOKED_SAFE);
+	store_look(k.store);
+	(void)mailbox_entry(m, 0);
+	HOLDS("a flag", store_looked(k.store, as_told, &told) == LOOKED_FLAGS && told == 0);
+	kit_turns(&k);
+	HOLDS("told when it is", told == 1);
+	(void)mailbox_entry(m, 0);
+	HOLDS("from then on it may be", store_looked(k.store, as_told, &told) == LOOKED_FLAGS);
+	kit_turns(&k);
+	store_look(k.store);
+	(void)mailbox_entry(m, 0);
+	HOLDS("after the next look", store_looked(k.store, as_told, &told) == LOOKED_SAFE);
+	kit_arrive(&k, m, 0);
+	store_look(k.store);
+	(void)mailbox_entry(m, 0);
+	HOLDS("an old message beside a new one", store_looked(k.store, as_told, &told) == LOOKED_SAFE);
+	mailbox_facts(m, &status);
+	HOLDS("how many there are", store_looked(k.store, as_told, &told) == LOOKED_DEEP);
+	told = 0;
+	kit_arrive(&k, n, 0);
+	mailbox_facts(n, &status);
+	HOLDS("in two accounts", store_looked(k.store, as_told, &told) == LOOKED_DEEP);
+	kit_turns(&k);
+	HOLDS("both are on disk", told == 1);
+	store_look(k.store);
+	mailbox_facts(m, &status);
+	mailbox_facts(n, &status);
+	HOLDS("so all may be shown", store_looked(k.store, as_told, &told) == LOOKED_SAFE);
+	mailbox_drop(&m);
+	mailbox_drop(&n);
+	mailbox_drop(&other);
+	account_drop(&a);
+	account_drop(&b);
+	kit_close(&k);
+	kit_remove(&k);
 }
 
 /* Who hears of one letter brings the next. */
@@ -294,5 +409,5 @@ test_checkpoints_run_beside_the_loop(void **state)
 	kit_remove(&k);
 }
 
-UNIT(test_barriers, test_a_failed_sync_is_told_to_all_whom_it_takes_something,
+UNIT(test_what_a_killed_keeper_left_is_synced_before_it_is_seen, test_a_look_says_what_it_saw, test_barriers, test_a_failed_sync_is_told_to_all_whom_it_takes_something,
      test_deliveries_wait_for_company, test_checkpoints_run_beside_the_loop)

@@ -359,5 +359,63 @@ test_parting_keeps_it(void **state)
 	kit_remove(&k);
 }
 
+/* It is killed while somebody has it open; nothing was changed in between two sweeps before that, or something was. */
+static void
+test_a_killed_keeper_kept_what_rested(void **state)
+{
+	static const struct {
+		const char *reason;
+		int         sweeps;
+		bool        kept;
+	} rows[] = {
+		{ "two sweeps without a change", 3, true },
+		{ "a change before the last sweep", 1, false },
+		{ "none came", 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct kit            k = { 0 };
+		static struct model   o;
+		struct account       *a;
+		struct mailbox       *m;
+		struct mailbox_status seen, wanted;
+		int                   status, why;
+		pid_t                 child;
+
+		begin(&k, &o);
+		if ((child = fork()) == 0) {
+			kit_open(&k);
+			a = kit_take(&k, 5);
+			m = kit_mailbox(a, "INBOX");
+			(void)store_sweep(k.store);
+			flag(m, &o, 10, 20, FLAG_DELETED);
+			kit_turns(&k);
+			for (int n = 0; n < rows[i].sweeps; n++)
+				(void)store_sweep(k.store);
+			kit_turns(&k);
+			_exit(0);
+		}
+		assert_true(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+		for (uint32_t n = 9; n < 20; n++)
+			o.row[n].flags |= FLAG_DELETED;
+		/* Nobody could tell but by what is kept. */
+		sql(&k, "DELETE FROM snapshot; UPDATE mailbox SET forgotten=1000000");
+		kit_open(&k);
+		a = kit_take(&k, 5);
+		m = mailbox_glance(a, "INBOX", &why);
+		HOLDS(rows[i].reason, (m != NULL) == rows[i].kept);
+		if (m != NULL) {
+			wanted = model_status(&o);
+			mailbox_status(m, &seen);
+			HOLDS(rows[i].reason, same(&seen, &wanted));
+		}
+		mailbox_drop(&m);
+		account_drop(&a);
+		kit_close(&k);
+		kit_remove(&k);
+	}
+}
+
 UNIT(test_what_is_kept_is_what_is_there, test_a_change_reads_the_messages, test_what_does_not_hold_is_not_believed,
-     test_who_counts_what_cannot_be_read_goes_on_counting, test_parting_keeps_it)
+     test_who_counts_what_cannot_be_read_goes_on_counting, test_a_killed_keeper_kept_what_rested, test_parting_keeps_it)
