@@ -93,15 +93,20 @@ void
 json_string(struct bytes text)
 {
 	(void)putchar('"');
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char c = (unsigned char)text.at[i];
+	while (text.len > 0) {
+		uint32_t rune;
+		size_t   n = bytes_utf8(text, &rune);
 
-		if (c == '"' || c == '\\')
-			(void)printf("\\%c", c);
-		else if (c < ' ' || c == 0x7f)
-			(void)printf("\\u%04X", c);
+		if (n == 0)
+			(void)fputs("\\uFFFD", stdout); /* rfc8259:8.1: it is UTF-8 */
+		else if (rune == '"' || rune == '\\')
+			(void)printf("\\%c", (int)rune);
+		else if (rune < ' ' || (rune >= 0x7f && rune < 0xa0) || rune == 0x2028 ||
+		         rune == 0x2029)
+			(void)printf("\\u%04X", (unsigned)rune);
 		else
-			(void)putchar(c);
+			(void)fwrite(text.at, 1, n, stdout);
+		text = bytes_cut(text, n > 0 ? n : 1, SIZE_MAX);
 	}
 	(void)putchar('"');
 }

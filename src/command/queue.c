@@ -31,7 +31,12 @@ const struct command command_queue = {
 		"that are given fit; what is done is done to its recipients that fit.  With --dry-run nothing is done, and told what would be.\n"
 		"\n"
 		"summary counts recipients by domain. A letter led another way with reroute goes there with all its recipients, as it was accepted, "
-		"without a look at aliases; --to '' takes that back. What is on its way at this moment is left alone.",
+		"without a look at aliases; --to '' takes that back. What is on its way at this moment is left alone.\n"
+		"\n"
+		"With --json list and show say a list of objects, one for each recipient, whose values are strings: id of the letter; queue, where "
+		"the letter is as postqueue names it; arrived and due, seconds since 1970; size in bytes; sender, empty for notices; address, and original as it "
+		"was accepted; state new, active, deferred or hold; status and reason of the last try; tries. summary says for each domain: domain, new, "
+		"active, deferred, hold, how many recipients, and oldest, the age of the oldest in seconds. What is done is told as one object: order, dry_run, letters, recipients, ids.",
 	.run = run_queue,
 };
 
