@@ -372,7 +372,9 @@ put_header(struct writer *w, bool eight)
 	put_from(w);
 	put_subject(w);
 	put_field(w, "To", "", n->sender);
-	put(w, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
+	/* rfc3834:5: who has not written hears of it by no reply. */
+	put(w, n->copy ? "Auto-Submitted: auto-generated\r\n" : "Auto-Submitted: auto-replied\r\n");
+	put(w, "MIME-Version: 1.0\r\n"
 	       "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"");
 	put(w, w->boundary);
 	put(w, eight ? "\"\r\nContent-Transfer-Encoding: 8bit\r\nMessage-ID: <"

@@ -28,6 +28,7 @@ struct returning {
 	enum notice_kind kind;
 	bool             alarm;    /* to the postmaster                 */
 	bool             copy;     /* the same to the postmaster, as notify_classes say */
+	bool             alone;    /* of which the sender hears nothing */
 	char            *report;   /* about TLS (queue-tls.c), and which; NULL: a notice  */
 	uint32_t         utf8;     /* ENVELOPE_SMTPUTF8 of the letter, or 0 */
 	int8_t           priority; /* rfc6710:7: that of the letter      */
@@ -68,11 +69,12 @@ queue_ended(void *house, struct recipient *r)
 	k->returning[k->returnings++] = r->letter;
 }
 
-/* What goes through a list with an owner comes back to the owner. */
+/* What goes through a list with an owner comes back to the owner.  With VERP that is so of what failed alone: whoever counts
+   what comes to such an address would take a warning for the end. */
 static const char *
-sender_of(const struct queue_role *k, const struct recipient *r)
+sender_of(const struct queue_role *k, const struct recipient *r, enum notice_kind kind)
 {
-	if (k->rows.no_verp_bounces && r->letter->handling.verp.len > 0)
+	if (r->letter->handling.verp.len > 0 && (k->rows.no_verp_bounces || kind != NOTICE_FAILED))
 		return r->letter->sender;
 	return *r->sender != '\0' ? r->sender : r->letter->sender;
 }
@@ -192,7 +194,7 @@ notice_make(struct returning *n, const struct letter *l)
 			   .recipient = to,
 			   .recipients = count,
 			   .copy = n->copy || l->sender[0] == '\0',
-			   .copy_of = bytes_of(n->copy ? l->sender : ""),
+			   .copy_of = bytes_of(n->copy && !n->alone ? l->sender : ""),
 	};
 	struct digest digest;
 	char          id[24];
@@ -403,21 +405,26 @@ returning_begin(struct house *h, struct returning *n, const struct letter *l)
 	returning_try(n);
 }
 
-/* What the sender hears the postmaster hears too, of the letter its header alone. */
+/* What the sender hears the postmaster hears too, of the letter its header alone; and what the sender did not wish to hear
+   (NOTIFY), for that says nothing of what the postmaster wishes. */
 static void
-copy_to_postmaster(struct house *h, const struct returning *of, const struct letter *l)
+copy_to_postmaster(struct house *h, const struct returning *of, const struct buffer *unsaid,
+                   const struct letter *l)
 {
 	struct queue_role *k = queue_of(h);
 	bool               delay = of->kind == NOTICE_DELAYED;
 	struct returning  *n;
 
 	if (l->sender[0] == '\0' || !(delay || of->kind == NOTICE_FAILED) ||
-	    !has_class(k, delay ? "delay" : "bounce"))
+	    of->told.len + unsaid->len == 0 || !has_class(k, delay ? "delay" : "bounce"))
 		return;
 	n = memory_take(sizeof *n);
-	*n = (struct returning){ .house = h, .of = l->id, .kind = of->kind, .copy = true };
+	*n = (struct returning){
+		.house = h, .of = l->id, .kind = of->kind, .copy = true, .alone = of->told.len == 0
+	};
 	(void)snprintf(n->to, sizeof n->to, "%s", delay ? k->rows.delay_to : k->notify.bounce_to);
 	buffer_add(&n->told, buffer_bytes(&of->told));
+	buffer_add(&n->told, buffer_bytes(unsaid));
 	returning_begin(h, n, l);
 	buffer_reset(&n->told);
 }
@@ -437,15 +444,15 @@ static bool
 letter_return(struct house *h, struct letter *l)
 {
 	struct returning *n = memory_take(sizeof *n);
-	struct buffer     silent = { 0 };
+	struct buffer     silent = { 0 }, unsaid = { 0 }, none = { 0 };
 	bool              more = false;
 
 	*n = (struct returning){ .house = h, .of = l->id };
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
 		bool        second = second_bounce(queue_of(h), l, r);
 		bool        wants = second || sender_wants(l, r, kind_of(r));
-		const char *to =
-			second ? queue_of(h)->rows.second_bounce_to : sender_of(queue_of(h), r);
+		const char *to = second ? queue_of(h)->rows.second_bounce_to
+		                        : sender_of(queue_of(h), r, kind_of(r));
 
 		if (r->state != RECIPIENT_DONE || !(r->refused || r->reported) || r->told ||
 		    r->returning)
@@ -461,15 +468,19 @@ letter_return(struct house *h, struct letter *l)
 		r->returning = true;
 		buffer_add(wants ? &n->told : &silent,
 		           (struct bytes){ (const char *)&r, sizeof r });
+		if (!wants && r->refused)
+			buffer_add(&unsaid, (struct bytes){ (const char *)&r, sizeof r });
 	}
-	if (n->told.len == 0) {
+	if (n->told.len == 0)
+		n->kind = NOTICE_FAILED;
+	copy_to_postmaster(h, n, n->kind == NOTICE_FAILED ? &unsaid : &none, l);
+	if (n->told.len == 0)
 		returning_free(n);
-	} else {
-		copy_to_postmaster(h, n, l);
+	else
 		returning_begin(h, n, l);
-	}
 	tell_all(h, &silent);
 	buffer_free(&silent);
+	buffer_free(&unsaid);
 	return more;
 }
 
@@ -479,25 +490,31 @@ letter_warn(struct house *h, struct letter                                    *l
             bool (*meant)(const struct recipient *, const void *), const void *which)
 {
 	struct returning *n = memory_take(sizeof *n);
+	struct buffer     unsaid = { 0 };
 
 	*n = (struct returning){ .house = h, .of = l->id, .kind = NOTICE_DELAYED };
 	for (struct recipient *r = l->first; r != NULL; r = r->next) {
 		if (r->warned || !meant(r, which) ||
-		    (n->told.len > 0 && strcmp(sender_of(queue_of(h), r), n->to) != 0))
+		    (n->told.len > 0 &&
+		     strcmp(sender_of(queue_of(h), r, NOTICE_DELAYED), n->to) != 0))
 			continue;
 		r->warned = true;
 		r->changed = true;
 		queue_change(queue_of(h)->queue, l);
-		if (!sender_wants(l, r, NOTICE_DELAYED))
+		if (!sender_wants(l, r, NOTICE_DELAYED)) {
+			buffer_add(&unsaid, (struct bytes){ (const char *)&r, sizeof r });
 			continue;
-		(void)bytes_string(bytes_of(sender_of(queue_of(h), r)), n->to, sizeof n->to);
+		}
+		(void)bytes_string(bytes_of(sender_of(queue_of(h), r, NOTICE_DELAYED)), n->to,
+		                   sizeof n->to);
 		buffer_add(&n->told, (struct bytes){ (const char *)&r, sizeof r });
 	}
+	copy_to_postmaster(h, n, &unsaid, l);
+	buffer_free(&unsaid);
 	if (n->told.len == 0) {
 		returning_free(n);
 		return;
 	}
-	copy_to_postmaster(h, n, l);
 	returning_begin(h, n, l);
 	buffer_reset(&n->told); /* their life goes on without it */
 }
