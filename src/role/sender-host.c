@@ -264,7 +264,7 @@ struct refusal {
 	int64_t until_ms;
 	char    said[512];
 };
-enum { REFUSALS_MOST = 1000 };
+enum { REFUSALS_MOST = 1000, CHUNKLESS_MOST = 1000 };
 
 /* The password itself is in no key: only whoever has it makes the same. */
 static const char *
@@ -307,4 +307,23 @@ sender_login_noted(struct house *h, const struct sender_settings *r,
 	return one != NULL && one->until_ms > clock_wall_us() / 1000
 	               ? arena_copy(a, bytes_of(one->said))
 	               : NULL;
+}
+
+/* ---- what it offers and does not know ---- */
+
+void
+sender_chunkless_note(struct house *h, const char *relay)
+{
+	struct map *all = sender_of(h)->chunkless;
+
+	warn_("host %s offers CHUNKING and does not know BDAT: it gets letters by DATA", relay);
+	for (struct map_place p = { 0 }; map_count(all) >= CHUNKLESS_MOST && map_next(all, &p);)
+		(void)map_drop(all, p.key);
+	(void)map_put(all, bytes_of(relay), all);
+}
+
+bool
+sender_is_chunkless(struct house *h, const char *relay)
+{
+	return map_get(sender_of(h)->chunkless, bytes_of(relay)) != NULL;
 }

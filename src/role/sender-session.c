@@ -820,6 +820,8 @@ config_make(struct contact *c, struct delivery *d, const char *address, const ch
 	*why = "smtp_discard_ehlo_keyword_address_maps cannot be asked";
 	if (!is_known(sender_discards(d, address, &c->config.discard)))
 		return false;
+	if (sender_is_chunkless(c->house, c->relay))
+		c->config.discard |= OFFERS_CHUNKING;
 	if ((c->from = sender_bind_words(d, why)) == NULL)
 		return false;
 	c->from = arena_copy(c->life, bytes_of(c->from));

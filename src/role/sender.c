@@ -255,6 +255,18 @@ delivery_done(struct delivery *d)
 	bool tired = d->rows->session_most > 0 && d->sessions >= (size_t)d->rows->session_most;
 
 	d->contact = NULL;
+	if (d->t.wants_data && !d->by_data) {
+		d->t.wants_data = false;
+		d->by_data = true;
+		sender_chunkless_note(d->house, d->relay);
+		if (d->here != NULL) {
+			d->host--; /* the same host once more, by another connection */
+			d->sessions--;
+		}
+		d->here = NULL;
+		delivery_heard(d);
+		return;
+	}
 	if (d->t.wants_seven) {
 		if (d->here != NULL)
 			d->host--; /* the same host once more */
@@ -763,6 +775,7 @@ sender_start(struct house *h)
 	questions_open(&s->questions, h);
 	s->idle = map_open();
 	s->refusals = map_open();
+	s->chunkless = map_open();
 	sender_past_open(h);
 	settings_new(h);
 	s->tables = tables_open(h, NULL, NULL);

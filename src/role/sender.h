@@ -57,6 +57,7 @@ struct sender_role {
 	struct sender_past *past;
 	unsigned         notify;           /* enum fault_class the postmaster wants to hear of */
 	struct mishaps mishaps;
+	struct map      *chunkless;        /* relays that offer CHUNKING and know no BDAT */
 	struct map      *refusals;         /* of logins, by host, user and password */
 };
 static inline struct sender_role *
@@ -132,6 +133,7 @@ struct delivery {
 	bool             talked;            /* a host let us begin                 */
 	bool             loops;             /* the best host is ourselves          */
 	bool             clear;             /* this host once more, without TLS    */
+	bool             by_data;           /* one was tried once more, without BDAT */
 	bool             again;             /* a connection that had waited was gone: made anew once */
 	int64_t          begun_us, ready_us;
 	const char      *status, *text, *relay;      /* of the last failure        */
@@ -206,6 +208,10 @@ enum table_outcome sender_password(struct delivery *, const char *host, struct b
 /* What a host said to this user and password (smtp_sasl_auth_cache_name); NULL: nothing that counts now. */
 void sender_login_note(struct house *, const struct sender_settings *, const struct outgoing_config *, const char *words);
 const char *sender_login_noted(struct house *, const struct sender_settings *, const struct outgoing_config *, struct arena *);
+
+/* Hosts that offer CHUNKING and have shown that they know no BDAT: they are spoken to as if they did not, until this role ends. */
+void sender_chunkless_note(struct house *, const char *relay);
+bool sender_is_chunkless(struct house *, const char *relay);
 
 /* sender-tls.c */
 /* What is asked of the host a delivery is at (NULL: of a socket): by smtp_tls_policy_maps, the settings and what is proved of it.

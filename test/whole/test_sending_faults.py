@@ -6,11 +6,16 @@ nothing of it hangs, and nobody else waits.
 """
 
 import collections
+import contextlib
+import email
+import email.policy
 import os
 import pathlib
 import re
 import signal
 import socket
+import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -18,7 +23,8 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from house import free_ports, wait_for
+from house import free_ports, make_certificate, wait_for
+from nameservers import Nsd
 from test_sending import LETTER, Sink, empty, house, names, send  # noqa: F401
 
 STEPS = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA")
@@ -355,3 +361,224 @@ def test_T4_a_fallback_where_nobody_answers(names):  # noqa: F811
 
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__, "-x", "-q", *sys.argv[1:]]))
+
+
+# ---- what is offered and not kept --------------------------------------------------------------------
+
+def knows_no_bdat(verb, argument, session):
+    return f"502 5.5.1 {verb}?" if verb not in ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "END", "QUIT", "RSET") and not verb.startswith("END ") else None
+
+
+@pytest.mark.parametrize("size", [10, 300000], ids=["a short letter", "a long one"])
+def test_it_offers_CHUNKING_and_knows_no_BDAT(size):
+    """The command is refused, not the letter: it goes by DATA, at once, and so do those that come after it."""
+    with Sink(knows_no_bdat, offers=("PIPELINING", "CHUNKING")) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["b@there.example"], text=LETTER.format("x") + ("y" * 70 + "\r\n") * (size // 72))
+        wait_for(lambda: empty(h))
+        assert sink.got() == ["b@there.example"] and "status=bounced" not in h.text()
+        send(h, ["c@there.example"])
+        wait_for(lambda: empty(h))
+        assert sink.got() == ["b@there.example", "c@there.example"]
+        assert len([c for c in sink.commands if c.startswith("BDAT")]) == 1
+        assert "offers CHUNKING and does not know BDAT" in h.text()
+
+
+@pytest.mark.parametrize("size", [10, 3000000], ids=["a short letter", "a long one"])
+def test_it_says_250_to_nothing(size):
+    """All the answers there may be, before anything is asked: nothing has gone there, and the letter comes when it is well."""
+    def reply(verb, argument, session):
+        if verb == "CONNECT" and session.number <= 2:
+            session.socket.sendall(b"220 x ESMTP\r\n" + b"250 ok\r\n" * 3 + b"354 go\r\n" + b"250 2.0.0 taken\r\n" * 3)
+            return hang(session)
+    with Sink(reply, offers=OFFERS) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}") as h:
+        send(h, ["b@there.example"], text=LETTER.format("x") + ("y" * 70 + "\r\n") * (size // 72))
+        wait_for(lambda: empty(h), 60)
+        assert sink.got() == ["b@there.example"] and h.count("status=sent") == 1
+
+
+# ---- words that are made to break what is made of them -----------------------------------------------
+
+NASTY = {
+    "bytes of no alphabet": b"550 5.1.1 \xff\xfe\x00\x01\x1b[2J\x07 no\r\n",
+    "a line of a letter": b"550-5.1.1 no\r\n550-Bcc: victim@there.example\r\n550-\r\n550 --boundary--\r\n",
+    "one word without an end": b"550 5.1.1 " + b"x" * 8000 + b"\r\n",
+    "many lines": b"550-5.1.1 line\r\n" * 400 + b"550 5.1.1 end\r\n",
+    "a status of another class": b"550 2.0.0 all is well\r\n",
+    "a status that is none": b"550 5.999999.1.1.1 hm\r\n",
+    "no words": b"550\r\n",
+    "tabs and carriage returns": b"550 5.1.1 a\tb\rc\td\r\r\r\n",
+    "formats": b"550 5.1.1 %s%n%s%n $myhostname ${x} \\u0000\r\n",
+    "a text of two": "550 5.1.1 用户 \u202eevil\u202c ✉\r\n".encode(),
+}
+
+
+@pytest.mark.parametrize("words", NASTY)
+def test_its_words_break_no_notice_and_no_line_of_the_log(words):
+    def reply(verb, argument, session):
+        if verb == "RCPT" and "<b@" in argument:
+            session.socket.sendall(NASTY[words])
+            return hang(session)
+    with Sink(reply, offers=("8BITMIME",)) as sink, house(relayhost=f"[127.0.0.1]:{sink.port}", minimal_backoff_time="300s") as h:
+        send(h, ["b@there.example"], sender="ann@one.example")
+        wait_for(lambda: sink.got() == ["ann@one.example"])
+        raw = sink.letters[0][2]
+        assert all(len(line) <= 998 and not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", line) for line in raw.split(b"\r\n"))
+        notice = email.message_from_bytes(raw, policy=email.policy.default)
+        assert notice.get_content_type() == "multipart/report" and notice["Bcc"] is None and not notice.defects
+        assert [p.get_content_type() for p in notice.get_payload()] == ["text/plain", "message/delivery-status", "text/rfc822-headers"]
+        group = notice.get_payload()[1].get_payload()[1]
+        assert group["Action"] == "failed" and re.fullmatch(r"5\.\d{1,3}\.\d{1,3}", group["Status"])
+        line, = re.findall(r"(?m)^.*to=<b@there\.example>.*$", h.text())
+        assert "status=bounced" in line and not re.search(r"[\x00-\x1f\x7f]", line) and len(line) < 20000
+
+
+# ---- names that the DNS should not have ---------------------------------------------------------------
+
+ODD = r"""$TTL 300
+. IN SOA ns.example. host.example. 1 3600 600 86400 300
+. IN NS ns.example.
+ns.example. A 127.0.0.1
+newline.example. MX 10 evil\010Nov\02023\032x\032mansio/smtp[1]:\032FAKE.example.
+*.example. A 127.0.0.5
+quote.example. MX 10 a\"b\\c\;d.example.
+nul.example. MX 10 a\000b.example.
+bracket.example. MX 10 a]b[c.example.
+percent.example. MX 10 %s%n.example.
+blank.example. MX 10 a\032b.example.
+eight.example. MX 10 \255\254.example.
+slash.example. MX 10 \046\046\047etc\047passwd.example.
+under.example. MX 10 _under_score.example.
+literal.example. MX 10 127.0.0.5.
+long.example. MX 10 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.dddddddddddddddddddddddddddddddddddddddddddddddd.example.
+root.example. MX 10 .
+root.example. MX 20 host.example.
+{many}
+"""
+ODD_NAMES = ["newline", "quote", "nul", "bracket", "percent", "blank", "eight", "slash", "under", "literal", "long", "root", "crowd"]
+
+
+def test_names_that_the_DNS_should_not_have():
+    """Each letter has an end or waits, the log has a line of its own for each, and nobody falls over."""
+    port = free_ports(1)[0]
+    zone = ODD.replace("{many}", "\n".join(f"crowd.example. MX {i} x{i}.host.example." for i in range(300)))
+    with Nsd({".": zone}) as server, Sink(host="127.0.0.5", port=port) as sink, house(
+            dns_resolver=f"127.0.0.1:{server.port}", dns_validation="no", smtp_tcp_port=str(port), inet_protocols="ipv4", smtp_mta_sts="no",
+            smtp_tls_security_level="may") as h:
+        for name in ODD_NAMES:
+            send(h, [f"x@{name}.example"], sender="")
+        wait_for(lambda: all(f"to=<x@{name}.example>" in h.text() for name in ODD_NAMES), 60)
+        for line in h.text().splitlines():
+            assert re.match(r"\w{3} [ \d]\d [\d:]{8} \S+ mansio/\w+\[\d+\]: ", line) and not re.search(r"[\x00-\x1f\x7f]", line), repr(line)
+        assert all(f"x@{name}.example" in sink.got() for name in ("under", "long"))
+        assert {p["restarts"] for p in h.status() if "restarts" in p} <= {0}
+
+
+# ---- TLS that breaks in the midst ----------------------------------------------------------------------
+
+def strange_certificate(tmp_path):
+    """Names with ends of lines, quotes and no alphabet in them."""
+    cert, key = tmp_path / "strange.pem", tmp_path / "strange.key"
+    conf = tmp_path / "conf"
+    conf.write_text("[req]\ndistinguished_name=d\nprompt=no\nstring_mask=utf8only\n[d]\nCN=evil\\x\\nNov 23 mansio FAKE\nO=a%s%n\n0.OU=\u7528\u6237\n")
+    subprocess.run(["openssl", "req", "-x509", "-utf8", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-config", conf,
+                    "-keyout", key, "-out", cert, "-addext", "subjectAltName=DNS:x\\;y,email:a@b"], check=True, capture_output=True)
+    return cert, key
+
+
+def secret(how, cert, key):
+    """A server that speaks TLS after STARTTLS, and does `how` with it."""
+    def reply(verb, argument, session):
+        if verb != "STARTTLS" or session.number > 2:
+            return None
+        session.socket.sendall(b"220 go\r\n")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        if how == "old":
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+            context.set_ciphers("ALL:@SECLEVEL=0")
+        raw = session.socket.dup()
+        with contextlib.suppress(OSError), raw, context.wrap_socket(session.socket.dup(), server_side=True) as s, s.makefile("rwb") as f:
+            while line := f.readline():
+                verb = line.split()[0].upper()
+                if verb == b"EHLO":
+                    f.write(b"250-x\r\n250 SIZE 1000000\r\n")
+                elif verb == b"DATA":
+                    f.write(b"354 go\r\n")
+                    f.flush()
+                    if how == "noise":
+                        raw.sendall(b"\x17\x03\x03\x00\x20" + b"n" * 32 + b"plain words\r\n250 ok\r\n")
+                        return ""
+                    while f.readline() not in (b".\r\n", b""):
+                        pass
+                    if how == "gone":
+                        raw.shutdown(socket.SHUT_RDWR)
+                        return ""
+                    if how == "clear":
+                        raw.sendall(b"250 2.0.0 taken\r\n")
+                        return ""
+                    f.write(b"250 ok\r\n")
+                else:
+                    f.write(b"250 ok\r\n")
+                f.flush()
+        return ""
+    return reply
+
+
+@pytest.mark.parametrize("how", ["noise", "gone", "clear", "old"])
+@pytest.mark.parametrize("level", ["may", "encrypt"])
+def test_its_TLS_breaks_in_the_midst(tmp_path, how, level):
+    """Twice, and then it is well: the letter comes, at the level that is asked for, and the answer in the clear is none."""
+    good = make_certificate(tmp_path, "sink.example")
+    broken, well = secret(how, *strange_certificate(tmp_path)), secret("well", *good)
+    arrived = []
+
+    def reply(verb, argument, session):
+        if session.number <= 2 or verb != "STARTTLS":
+            return broken(verb, argument, session)
+        session.number = 0
+        arrived.append(session)
+        return well(verb, argument, session)
+    with Sink(reply, offers=(*OFFERS, "STARTTLS")) as sink, house(
+            relayhost=f"[127.0.0.1]:{sink.port}", smtp_tls_security_level=level, smtp_tls_loglevel="2", smtp_data_xfer_timeout="5s",
+            smtp_data_done_timeout="5s", smtp_starttls_timeout="5s", smtp_helo_timeout="5s") as h:
+        send(h, ["b@there.example"])
+        wait_for(lambda: empty(h), 60)
+        assert h.count("status=sent") == 1 and "status=bounced" not in h.text()
+        assert arrived if level == "encrypt" else arrived or sink.got() == ["b@there.example"]
+        for line in h.text().splitlines():
+            assert re.match(r"\w{3} [ \d]\d [\d:]{8} \S+ mansio/\w+\[\d+\]: ", line) and not re.search(r"[\x00-\x1f\x7f]", line), repr(line)
+        if how == "old" and level == "encrypt":
+            assert "handshake failure" in h.text()
+
+
+# ---- LMTP, where each recipient has an answer ----------------------------------------------------------
+
+def of_each(session, said):
+    """By hand: what is answered behind the last dot."""
+    session.socket.sendall(b"354 go\r\n")
+    f = session.socket.makefile("rb")
+    while f.readline() not in (b".\r\n", b""):
+        pass
+    session.socket.sendall(said)
+    return ""
+
+
+@pytest.mark.parametrize("said, once", [
+    (b"250 2.1.5 one\r\n", ["a"]),
+    (b"250 2.1.5 one\r\n452 4.2.2 two\r\n", ["a"]),
+    (b"250 2.1.5 one\r\n421 4.3.2 I go\r\n", ["a"]),
+    (b"451 4.3.0 one\r\n250 2.1.5 two\r\n25", ["b"]),
+    (b"250 1\r\n250 2\r\n250 3\r\n250 4\r\n550 5\r\n", ["a", "b", "c"]),
+    (b"nonsense\r\n", []),
+    (b"", []),
+], ids=["one of three", "two of three", "it goes", "half an answer", "two too many", "nonsense", "nothing"])
+def test_LMTP_answers_for_some(said, once):
+    """Whoever was answered for has it once; the others have it the next time, and nobody is forgotten."""
+    def reply(verb, argument, session):
+        return of_each(session, said) if verb == "DATA" and session.number == 1 else None
+    with Sink(reply, offers=("PIPELINING",), lmtp=True) as sink, house(transport_maps=f"inline:{{{{there.example=lmtp:[127.0.0.1]:{sink.port}}}}}") as h:
+        send(h, [f"{x}@there.example" for x in "abc"])
+        wait_for(lambda: empty(h), 60)
+        assert sink.got() == [f"{x}@there.example" for x in "abc" if x not in once]
+        assert h.count("status=sent") == 3 and "status=bounced" not in h.text()

@@ -94,6 +94,7 @@ struct outgoing_transaction {
 	uint8_t      ret;              /* 'F', 'H', 0                              */
 	bool         eight_bit, binary, utf8, require_tls;
 	bool         seven;            /* may be made one of 7 bits for a host that takes no other */
+	bool         wants_data;       /* said: the host offers CHUNKING and knows nothing of it; then it may be sent there again, by DATA */
 	bool         wants_seven;      /* said: it must be; then it may be sent there again */
 	bool         probe;            /* ends before the letter: may they be sent to? */
 	uint8_t      by_mode;          /* rfc2852: 'R', 'N', 0 not said            */

@@ -428,6 +428,18 @@ outgoing_hear_envelope(struct outgoing *o)
 		give_up(o);
 }
 
+/* rfc5321:4.2.4: whoever offers CHUNKING and knows no BDAT refuses the command, not the letter.  What it has made of the bytes
+   behind that nobody knows: the connection is of no more use, and the letter may go there by DATA. */
+static bool
+is_chunk_unknown(struct outgoing *o)
+{
+	if (!o->chunk || o->heard.code / 10 != 50)
+		return false;
+	o->t->wants_data = true;
+	outgoing_transaction_lost(o, FATE_ELSEWHERE, "4.5.0", outgoing_said(o, "BDAT command"));
+	return true;
+}
+
 /* An answer before the letter has ended: it will not be taken.  What else the server would do with the rest of the bytes
    nobody knows, so this connection is of no more use. */
 void
@@ -436,7 +448,8 @@ outgoing_hear_content(struct outgoing *o)
 	char               status[12];
 	enum outgoing_fate f = outgoing_fate_of(&o->heard, status);
 
-	outgoing_transaction_lost(o, f, status, outgoing_said(o, "message body"));
+	if (!is_chunk_unknown(o))
+		outgoing_transaction_lost(o, f, status, outgoing_said(o, "message body"));
 }
 
 /* LMTP answers for each recipient it took, in their order (rfc2033:4.2). */
@@ -475,6 +488,14 @@ hear_one_end(struct outgoing *o)
 void
 outgoing_hear_end(struct outgoing *o)
 {
+	/* Who says "250" to all that may be asked, before it is asked, has not seen the letter; it may refuse it before its
+	   end. */
+	if (o->heard.code / 100 == 2 && o->needs->pending(o->mouth) > 0) {
+		outgoing_lost(o, "it answers before it is asked", false);
+		return;
+	}
+	if (is_chunk_unknown(o))
+		return;
 	hear_one_end(o);
 	if (o->heard.code == 421) {
 		outgoing_transaction_lost(o, FATE_LATER, "4.3.0", outgoing_said(o, NULL));

@@ -161,6 +161,15 @@ static const struct talk {
 	{ "rfc3030:2 a chunk is not stuffed", 0, LETTER,
 	  GREETING "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n|250 ok\r\n250 ok\r\n|250 ok\r\n",
 	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 12 LAST\r\n" LETTER, "ready 0=delivered:2.0.0 done ready" },
+	{ "rfc5321:4.2.4 CHUNKING is offered and BDAT not known: the letter is not refused, and the connection of no more use", 0, LETTER,
+	  GREETING "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n|250 ok\r\n250 ok\r\n|502 5.5.1 what?\r\n500 5.5.2 A:?\r\n",
+	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 12 LAST\r\n" LETTER, "ready 0=elsewhere:4.5.0 bad over" },
+	{ "but a letter that is refused behind BDAT is", 0, LETTER,
+	  GREETING "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n|250 ok\r\n250 ok\r\n|552 5.3.4 too big\r\n",
+	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 12 LAST\r\n" LETTER, "ready 0=refused:5.3.4 done ready" },
+	{ "250 to all, before it is asked: the letter has gone nowhere", 0, LETTER,
+	  GREETING PLAIN "250 ok\r\n|250 ok\r\n|354 go\r\n250 2.0.0 queued\r\n",
+	  EHLO "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n" STUFFED, "ready 0=later:4.4.2 bad over" },
 	{ "rfc3030:3 BINARYMIME needs it", BINARY, LETTER, GREETING PLAIN, EHLO, "ready 0=refused:5.6.3 done ready" },
 	{ "no address brings a line of its own, wherever it comes from", BROKEN, LETTER, GREETING PLAIN, EHLO, "ready 0=refused:5.1.3 done ready" },
 	{ "not in a probe either", BROKEN | PROBE, "", GREETING PLAIN, EHLO, "ready 0=refused:5.1.3 done ready" },
@@ -229,6 +238,7 @@ struct mouth {
 	struct outgoing            *session;
 	struct buffer               said, told;
 	bool                        shake, sent, asked;
+	size_t                      gone;
 	struct outgoing_transaction t;
 	struct outgoing_recipient   rcpt[2];
 };
@@ -239,11 +249,13 @@ out(void *ctx)
 	return &((struct mouth *)ctx)->said;
 }
 
+/* What was said in this turn has not gone. */
 static size_t
 pending(void *ctx)
 {
-	(void)ctx;
-	return 0;
+	struct mouth *m = ctx;
+
+	return m->said.len - m->gone;
 }
 
 static size_t
@@ -419,6 +431,7 @@ play(const struct talk *t, size_t step)
 	prepare(&m, t, &c);
 	m.session = outgoing_open(&c, &needs, &m);
 	while (bytes_split(&rest, '|', &turn)) {
+		m.gone = m.said.len;
 		while (turn.len > 0) {
 			buffer_add(&unread, bytes_cut(turn, 0, step));
 			turn = bytes_cut(turn, step, SIZE_MAX);
